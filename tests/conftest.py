@@ -1,8 +1,9 @@
 """Parametrisation over methods x instruction sets, read from the registry: no test names a method to be run by the battery.
 
-An argument called `step_record` (y' = f), `second_record` (x'' = F), `update_record`, `flow_record` (updates that follow a linear
-flow), `any_record` (all but `second_record`) or `each_record` takes every such method record of every level that this processor runs;
-`step_method` and so on take those of the active level, which are all that the public classes see.
+An argument called `step_record` (y' = f), `one_step_record` (those of them whose step begins from y alone), `second_record` (x'' = F),
+`update_record`, `flow_record` (updates that follow a linear flow), `any_record` (all but `second_record`) or `each_record` takes every
+such method record of every level that this processor runs; `step_method` and so on take those of the active level, which are all that
+the public classes see.
 """
 
 import contextlib

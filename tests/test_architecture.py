@@ -31,9 +31,10 @@ FLOORS = (
     ("dynamics", "optimize"),
     ("integrate",),
     ("problems", "training"),
-    ("curvature", "implicit"),
+    ("course", "curvature", "implicit"),
     ("stability",),
     ("data", "optim", "solvers", "spectra"),
+    ("derivatives",),
     ("base",),
 )
 FACES = {"__init__", "__main__", "schedules", "objectives", "scipy", "torch", "nonlinear", "testproblems"}
@@ -47,7 +48,7 @@ CORE_FLOORS = (
     ("fitting", "optimize"),
     ("dynamics",),
     ("stepping",),
-    ("solvers", "objectives"),
+    ("events", "solvers", "objectives"),
     ("registry",),
     ("directions", "methods"),
     ("problems",),

@@ -32,11 +32,11 @@ from mflow.analysis.certificate import Certificate, certificate
 from mflow.analysis.explain import explain
 from mflow.analysis.families import family
 from mflow.analysis.posedness import posedness, posedness_along
-from mflow.base.gradients import DerivativeReport, check_grad, check_gradient, check_jacobian
 from mflow.base.methods import Method, classes, get_method, methods
-from mflow.base.remainder import GradientWarning
 from mflow.base.result import DynamicsResult, IVPResult, OptimizeResult
 from mflow.data.rows import minibatches
+from mflow.derivatives.gradients import DerivativeReport, check_grad, check_gradient, check_jacobian
+from mflow.derivatives.remainder import GradientWarning
 from mflow.dynamics.solve import solve_dynamics
 from mflow.equations.consistency import consistency
 from mflow.equations.convergence import convergence, explicit_vs_implicit

@@ -1,3 +1,4 @@
+# PYTHON_ARGCOMPLETE_OK
 """`python -m mflow` and the installed command `mflow`."""
 
 from __future__ import annotations

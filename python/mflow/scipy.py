@@ -2,9 +2,13 @@
 
 from typing import Any
 
-from mflow.adapters import scipy_solvers
-from mflow.adapters.scipy_solvers import *  # noqa: F403
-from mflow.adapters.scipy_solvers import __all__ as __all__  # noqa: PLC0414
+from mflow.base.extras import need
+
+need("scipy.integrate", "mflow.scipy")  # before SciPy is asked for its names: its error would not say what to install
+
+from mflow.adapters import scipy_solvers  # noqa: E402
+from mflow.adapters.scipy_solvers import *  # noqa: E402, F403
+from mflow.adapters.scipy_solvers import __all__ as __all__  # noqa: E402, PLC0414
 
 
 def __getattr__(name: str) -> Any:

@@ -21,13 +21,15 @@ from mflow_core.host_descents cimport (LIMIT_REACHED, host_advance, host_descent
 from mflow_core.methods.losses cimport loss_t
 from mflow_core.owner cimport mf_give, mf_take
 from mflow_core.solvers.newton cimport newton_config_t, newton_defaults, newton_make, newton_t
+from mflow_core.solvers.stages.mass cimport mass_t
+from mflow_core.solvers.stages.pencil cimport pencil_of_products
 from mflow_core.stepping.checkpoint cimport run_pack, run_unpack
 from mflow_core.stepping.loops cimport run_adaptive, run_begin, run_fixed
 from mflow_core.stepping.output cimport hermite, polynomial
 from mflow_core.stepping.run cimport (RHO_DUE, RUN_SOLVE, estimate_rho, run_enter, run_leave, run_make, run_release, run_restart, run_solve_with, solves,
                                       run_t, run_tolerances)
 from mflow_core.types cimport (MF_E_ARGUMENT, MF_E_CALLBACK, MF_E_KIND, MF_E_MEMORY, MF_E_NON_FINITE, MF_E_SOLVE, MF_E_STEP, MF_E_STEPS,
-                               MF_E_VERSION, MF_IMPLICIT, MF_RETRY_NON_FINITE, MF_RETRY_SOLVE, MF_SECOND_ORDER, mf_new_api)
+                               MF_E_VERSION, MF_IMPLICIT, MF_RETRY_NON_FINITE, MF_RETRY_SOLVE, MF_SECOND_ORDER, mf_new_api, mf_new_frame)
 
 from mflow_core import _levels
 from mflow_core.registry import LEVEL
@@ -37,9 +39,11 @@ cdef extern from *:
     """
     #define mf_offset_of_rtol() offsetof(mf_run_options, rtol)
     #define mf_offset_of_jac() offsetof(mf_problem, jac)
+    #define mf_offset_of_tolerances() offsetof(mf_frame, rtol)
     """
     size_t offset_of_rtol "mf_offset_of_rtol"() noexcept nogil      # hosts of version 1 end here
     size_t offset_of_jac "mf_offset_of_jac"() noexcept nogil
+    size_t offset_of_tolerances "mf_offset_of_tolerances"() noexcept nogil       # of version 4
 
 
 cdef const mf_method *mf_find(const char *name) noexcept nogil:
@@ -63,7 +67,7 @@ cdef int mf_get_sizes(const mf_method *m, const double *par, mf_sizes *sizes) no
 
 
 cdef int mf_step(const mf_method *m, mf_frame *f) noexcept nogil:
-    if m == NULL or f == NULL or f.size < sizeof(mf_frame) or f.p == NULL or f.p.size < offset_of_jac():
+    if m == NULL or f == NULL or f.size < offset_of_tolerances() or f.p == NULL or f.p.size < offset_of_jac():
         return MF_E_ARGUMENT
     if f.size > sizeof(mf_frame) or f.p.size > sizeof(mf_problem):
         return MF_E_VERSION
@@ -198,9 +202,10 @@ cdef int mf_interpolate(const mf_method *m, mf_frame *f, double theta, double *y
     The latter calls rhs at both ends.
     """
     cdef mf_frame g
+    cdef mf_sizes sizes
     cdef double *room
     cdef int status
-    if m == NULL or f == NULL or y == NULL or not 0.0 <= theta <= 1.0 or f.size < sizeof(mf_frame) or f.p == NULL or f.n < 0:
+    if m == NULL or f == NULL or y == NULL or not 0.0 <= theta <= 1.0 or f.size < offset_of_tolerances() or f.p == NULL or f.n < 0:
         return MF_E_ARGUMENT
     if f.x0 == NULL or f.x1 == NULL or f.x0[0] == f.x1[0]:
         return MF_E_ARGUMENT                 # a step in place has overwritten its start
@@ -209,12 +214,15 @@ cdef int mf_interpolate(const mf_method *m, mf_frame *f, double theta, double *y
     if m.dense != NULL and f.D != NULL:
         status = m.dense(m, f)
         if status == 0:
-            polynomial(f, m.sizes.n_dense, theta, y)
+            status = registry.mf_sizes_of(m, f.par, &sizes)
+        if status == 0:
+            polynomial(f, sizes.n_dense, theta, y)
         return status
     room = <double *> malloc(5 * (f.n + 1) * sizeof(double))
     if room == NULL:
         return MF_E_MEMORY
-    g = f[0]
+    g = mf_new_frame()
+    g.n, g.h, g.x0, g.x1 = f.n, f.h, f.x0, f.x1
     g.D, g.ld = room + 2 * f.n, f.n
     status = f.p.rhs(f.t, f.x0[0], room, f.n, f.p.ctx)
     if status == 0:
@@ -258,10 +266,17 @@ cdef bint give_solver(run_t *run) noexcept nogil:
     """Newton's iteration with a dense Jacobian, the host's or one of differences."""
     cdef newton_config_t config
     cdef newton_t *newton
+    cdef mass_t *mass = NULL
     newton_defaults(&config, run.ode.jac != NULL)
+    if run.ode.mass != NULL:
+        if pencil_of_products(&run.ode, &mass) != 0:
+            return False
+        config.matrix.mass = mass
     newton = newton_make(&config, &run.ode, run.n, NULL, NULL)
     if newton == NULL:
+        free(mass)
         return False
+    newton.mass = mass
     run.owns_newton = True
     return run_solve_with(run, newton)
 

@@ -11,7 +11,7 @@ from libc.string cimport strchr, strcmp, strlen, strncmp
 
 from mflow_core.types cimport (MF_BOOL, MF_CHOICE, MF_DERIVED, MF_EMBEDDED, MF_E_ARGUMENT, MF_E_BUSY, MF_E_CALLBACK, MF_E_DAMAGED,
                                MF_E_KIND, MF_E_MEMORY, MF_E_NON_FINITE, MF_E_PARAMETER, MF_E_SEARCH, MF_E_SOLVE, MF_E_STEP, MF_E_STEPS,
-                               MF_E_VERSION, MF_FSAL, MF_IMPLICIT, MF_INT, MF_LINEAR, MF_LOWER_OPEN, MF_NEEDS_RHO,
+                               MF_E_VERSION, MF_FSAL, MF_IMPLICIT, MF_INT, MF_LINEAR, MF_LOWER_OPEN, MF_MASS, MF_MULTISTEP, MF_NEEDS_RHO,
                                MF_RETRY_NON_FINITE, MF_RETRY_SOLVE, MF_SECOND_ORDER, MF_SSP, MF_STAGED, MF_STIFFLY_ACCURATE,
                                MF_SYMPLECTIC, MF_TRUST_REGION, MF_UPPER_OPEN)
 
@@ -22,8 +22,9 @@ import math
 from mflow_core import cpu
 
 # By folder; a new family: here and in its folder's meson.build.
-FAMILIES = (*(f"methods.{name}" for name in ("runge_kutta", "embedded", "implicit", "radau", "chebyshev", "second_order.newmark",
-                                             "second_order.splitting", "second_order.nystroem", "optimizers", "implicit_sgd")),
+FAMILIES = (*(f"methods.{name}" for name in ("runge_kutta", "embedded", "implicit", "radau", "bdf", "rosenbrock", "chebyshev",
+                                             "second_order.newmark", "second_order.splitting", "second_order.nystroem", "optimizers",
+                                             "implicit_sgd")),
             *(f"directions.{name}" for name in ("quasi_newton", "conjugate_gradients", "trust_region")))
 
 
@@ -179,7 +180,8 @@ cdef const char *mf_error_text(int code) noexcept nogil:
 
 _FLAGS = {"implicit": MF_IMPLICIT, "linear": MF_LINEAR, "ssp": MF_SSP, "symplectic": MF_SYMPLECTIC, "fsal": MF_FSAL,
           "stiffly_accurate": MF_STIFFLY_ACCURATE, "embedded": MF_EMBEDDED, "second_order": MF_SECOND_ORDER,
-          "needs_rho": MF_NEEDS_RHO, "staged": MF_STAGED, "derived": MF_DERIVED, "trust_region": MF_TRUST_REGION}
+          "needs_rho": MF_NEEDS_RHO, "staged": MF_STAGED, "derived": MF_DERIVED, "trust_region": MF_TRUST_REGION,
+          "multistep": MF_MULTISTEP, "mass": MF_MASS}
 
 
 cdef list matrix(const double *values, int rows, int columns):
@@ -284,7 +286,7 @@ cdef class MethodRecord:
         """The stored coefficients: a dict with "c" and "A", "b" or, in Shu-Osher form, "alpha", "beta"; None for other methods.
 
         Pairs have "d" too: b - bhat, one row an error estimate. Stages that are solved together have "A_inv" = T L T_inv and "mu", the
-        numbers of L.
+        numbers of L. Linearly implicit methods have "G", their gamma_ij.
         """
         if self.m.tab == NULL:
             return None
@@ -296,6 +298,8 @@ cdef class MethodRecord:
             out["A"], out["b"] = matrix(self.m.tab.A, s, s), matrix(self.m.tab.b, 1, s)[0]
         if self.m.tab.d != NULL:
             out["d"] = matrix(self.m.tab.d, self.m.tab.n_hat, s)
+        if self.m.tab.G != NULL:
+            out["G"] = matrix(self.m.tab.G, s, s)
         if self.m.tab.A_inv != NULL:
             out["A_inv"], out["mu"] = matrix(self.m.tab.A_inv, s, s), matrix(self.m.tab.mu, 1, s)[0]
             out["T"], out["T_inv"] = matrix(self.m.tab.T, s, s), matrix(self.m.tab.T_inv, s, s)

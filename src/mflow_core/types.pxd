@@ -48,6 +48,8 @@ cdef extern from "mflow/mflow.h" nogil:
         MF_STAGED
         MF_DERIVED
         MF_TRUST_REGION
+        MF_MULTISTEP
+        MF_MASS
         MF_SEARCH_GIVEN
 
     ctypedef int (*mf_rhs_fn)(double t, const double *y, double *dydt, ptrdiff_t n, void *ctx) noexcept nogil
@@ -66,6 +68,8 @@ cdef extern from "mflow/mflow.h" nogil:
     ctypedef struct mf_tableau
     ctypedef int (*mf_solve_system_fn)(const mf_tableau *tab, double t, double h, const double *y, double *Z, ptrdiff_t ld, ptrdiff_t n,
                                        void *ctx) noexcept nogil
+    ctypedef int (*mf_mass_fn)(const double *v, double *Mv, ptrdiff_t n, void *ctx) noexcept nogil
+    ctypedef int (*mf_linearize_fn)(double t, double gh, const double *y, double *dfdt, ptrdiff_t n, void *ctx) noexcept nogil
 
     ctypedef struct mf_problem:
         uint32_t size, flags
@@ -81,6 +85,9 @@ cdef extern from "mflow/mflow.h" nogil:
         mf_energy_fn energy
         mf_jac_fn jac
         mf_solve_system_fn solve_system
+        mf_mass_fn mass
+        mf_solve_fn solve_mass
+        mf_linearize_fn linearize
 
     ctypedef struct mf_param:
         const char *name
@@ -107,6 +114,7 @@ cdef extern from "mflow/mflow.h" nogil:
         const double *T
         const double *T_inv
         const double *mu
+        const double *G
 
     ctypedef struct mf_frame:
         uint32_t size, flags
@@ -123,6 +131,11 @@ cdef extern from "mflow/mflow.h" nogil:
         double *D
         const mf_problem *p
         int64_t n_rhs, n_solve
+        const double *rtol
+        const double *atol
+        ptrdiff_t n_tol
+        double h_next
+        int32_t order, order_next
 
     ctypedef struct mf_loss:
         pass
@@ -267,6 +280,8 @@ cdef extern from "mflow/mflow.h" nogil:
 cdef extern from *:
     """
     static inline mf_problem mf_new_problem(void) { mf_problem p = MF_INIT(mf_problem); return p; }
+    /* an older host's problem ends before it */
+    static inline mf_mass_fn mf_mass_of(const mf_problem *p) { return MF_HAS(p, mf_problem, mass) ? p->mass : (mf_mass_fn)0; }
     static inline mf_frame mf_new_frame(void) { mf_frame f = MF_INIT(mf_frame); return f; }
     static inline mf_sweep mf_new_sweep(void) { mf_sweep s = MF_INIT(mf_sweep); return s; }
     static inline mf_run_options mf_new_run_options(void) { mf_run_options o = MF_INIT(mf_run_options); return o; }
@@ -275,6 +290,7 @@ cdef extern from *:
     static inline mf_api mf_new_api(void) { mf_api a = {0}; a.abi = MF_ABI; a.version = MF_API_VERSION; a.size = sizeof(mf_api); return a; }
     """
     mf_problem mf_new_problem() noexcept nogil
+    mf_mass_fn mf_mass_of(const mf_problem *p) noexcept nogil
     mf_frame mf_new_frame() noexcept nogil
     mf_sweep mf_new_sweep() noexcept nogil
     mf_run_options mf_new_run_options() noexcept nogil

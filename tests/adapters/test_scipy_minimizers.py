@@ -88,7 +88,7 @@ def test_line_search_and_flow_through_scipy(capsys: pytest.CaptureFixture[str]) 
 def test_basinhopping_hands_it_on() -> None:
     """basinhopping hands the method on to its inner minimizer."""
     how = {"method": mflow.scipy.minimize_nadam, "jac": True, "options": {"lr": 0.1, "gtol": 1e-6}}
-    r = scipy.optimize.basinhopping(bowl, [10.0, -10.0], niter=2, minimizer_kwargs=how, rng=0)
+    r = scipy.optimize.basinhopping(bowl, [10.0, -10.0], niter=2, minimizer_kwargs=how)
     np.testing.assert_allclose(r.x, 3.0, atol=1e-5)
 
 

@@ -86,8 +86,9 @@ def test_first_step_and_bounds(method: str) -> None:
         assert list(bounds) == r.t[:-1].tolist()
         assert np.all(np.abs(np.diff(r.t)) <= np.array(list(bounds.values())) * (1 + 1e-12))
         assert r.y[0, -1] == pytest.approx(math.cos(9), abs=5e-3)
-        least = mflow.solve_ivp(circle, (1, 1 + sign * 9), [1.0, 0.0], method, min_step=0.01, rtol=1e-4)
-        assert np.min(np.abs(np.diff(least.t))[:-1]) >= 0.01 * (1 - 1e-12)
+        low = 1e-3 if "multistep" in mflow.get_method(method).flags else 0.01  # its first steps are of first order
+        least = mflow.solve_ivp(circle, (1, 1 + sign * 9), [1.0, 0.0], method, min_step=low, rtol=1e-4)
+        assert np.min(np.abs(np.diff(least.t))[:-1]) >= low * (1 - 1e-12)
     with pytest.raises(ValueError, match=r"max_step\(t, y\) at t = 0: .*, got nan"):
         mflow.solve_ivp(circle, (0, 1), [1.0, 0.0], method, max_step=lambda t, y: math.nan)
 

@@ -10,6 +10,7 @@ import pytest
 from mflow_core import api
 
 from support.kernels import CProblem
+from support.levels import first_order
 
 Array = np.ndarray
 
@@ -30,18 +31,20 @@ class Options(ctypes.Structure):
 
 
 class Host:
-    """A run of one component through mf_api."""
+    """A run through mf_api, of one component where the start is a number."""
 
-    def __init__(self, name: str, start: float, dt: float, rtol: float = 0.0, **callbacks: Any) -> None:
+    def __init__(self, name: str, start: Any, dt: float, rtol: float = 0.0, **callbacks: Any) -> None:
         get = ctypes.pythonapi.PyCapsule_GetPointer
         get.restype, get.argtypes = P, [ctypes.py_object, ctypes.c_char_p]
         self.table = get(api._C_API, b"mflow_core.api._C_API")
-        self.problem = CProblem(size=ctypes.sizeof(CProblem), n=1, ctx=777)
+        self.n = int(np.size(start))
+        self.problem = CProblem(size=ctypes.sizeof(CProblem), n=self.n, ctx=777)
         self.keep = callbacks
         for field, fun in callbacks.items():
-            setattr(self.problem, field, fun if field in ("rhs", "solve") else ctypes.cast(fun, P))
+            setattr(self.problem, field, fun if field in ("rhs", "solve", "mass", "solve_mass") else ctypes.cast(fun, P))
         options = Options(size=ctypes.sizeof(Options), dt=dt, rtol=rtol, atol=rtol)
-        y0, error = (DOUBLES * 1)(ctypes.pointer(REAL(start))), ctypes.c_int(99)
+        given = (REAL * self.n)(*np.atleast_1d(start))
+        y0, error = (DOUBLES * 1)(ctypes.cast(given, DOUBLES)), ctypes.c_int(99)
         record = self.entry(0, P, ctypes.c_char_p)(name.encode())
         self.run = self.entry(9, P, P, P, P, P, P)(
             record, ctypes.addressof(self.problem), ctypes.addressof(options), ctypes.addressof(y0), ctypes.addressof(error)
@@ -53,6 +56,12 @@ class Host:
 
     def advance(self, t_end: float, steps: int = 1000) -> int:
         return int(self.entry(10, ctypes.c_int, P, REAL, ctypes.c_int64)(self.run, t_end, steps))
+
+    @property
+    def state(self) -> Array:
+        """All components."""
+        found = self.entry(11, ctypes.POINTER(DOUBLES), P, P, P)(self.run, None, None)[0]
+        return np.ctypeslib.as_array(found, (self.n,)).copy()
 
     @property
     def y(self) -> float:
@@ -114,3 +123,36 @@ def test_one_means_max_steps_and_nothing_else() -> None:
     assert host.advance(1.0, 2) == 1
     assert host.advance(1.0) == MF_E_SOLVE
     host.free()
+
+
+# ---- M y' = f(t, y) ------------------------------------------------------------------------------------------------------------------
+
+MASS = type(CProblem().mass)
+
+
+@RHS
+def circle(t: float, y: Any, out: Any, n: int, ctx: Any) -> int:
+    """cos t, sin t and cos(t)^2 + t, with the first equation twice as large."""
+    out[0], out[1], out[2] = -2.0 * y[1], y[0], y[0] * y[0] + t - y[2]
+    return 0
+
+
+@MASS
+def doubled(v: Any, out: Any, n: int, ctx: Any) -> int:
+    out[0], out[1], out[2] = 2.0 * v[0], v[1], 0.0
+    return 0
+
+
+@pytest.mark.parametrize("name", first_order("mass"))
+def test_a_host_gives_a_mass_as_a_product(name: str) -> None:
+    """The library makes M of it, and solves the equations."""
+    embedded = name in first_order("embedded")
+    host = Host(name, [1.0, 0.0, 1.0], 0.0 if embedded else 1e-3, 1e-8 if embedded else 0.0, rhs=circle, mass=doubled)
+    assert host.advance(1.0, 5000) == 0
+    exact = [np.cos(1.0), np.sin(1.0), np.cos(1.0) ** 2 + 1.0]
+    np.testing.assert_allclose(host.state, exact, rtol=0, atol=2e-6 if embedded or name != "backward_euler" else 2e-3)
+
+
+def test_a_method_without_mass_refuses_one() -> None:
+    with pytest.raises(AssertionError, match="-1008"):
+        Host("rk4", [1.0, 0.0, 1.0], 0.1, rhs=circle, mass=doubled)

@@ -438,6 +438,8 @@ def test_lr_may_be_a_function_of_the_iteration(any_method: Any) -> None:
     constant = mflow.minimize(bowl, np.zeros(3), lr=0.125, **options)
     schedule = mflow.minimize(bowl, np.zeros(3), lr=lambda k: 0.125, **options)
     assert constant.x.tobytes() == schedule.x.tobytes()
+    if "multistep" in any_method.flags:
+        return  # a step goes on from those before
     x, extra = np.zeros(3), {"friction": 1.0} if "friction" in defaults(any_method) else {}
     r = mflow.minimize(bowl, np.zeros(3), lr=lambda k: 0.25 / (1 + k), **options)
     if any_method.kind == "update":

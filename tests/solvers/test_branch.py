@@ -13,7 +13,7 @@ from scipy.integrate import solve_ivp as scipy_solve_ivp
 import mflow
 from mflow.nonlinear import Newton, NewtonKrylov
 from mflow.solvers import sparsity
-from support.levels import first_order
+from support.levels import ITERATED
 
 
 def well(c):
@@ -51,7 +51,7 @@ def test_logistic_growth_keeps_its_sign(h, count):
     [Newton(), Newton(full=True), Newton("banded"), Newton("sparse"), NewtonKrylov()],
     ids=["dense", "full", "banded", "sparse", "krylov"],
 )
-@pytest.mark.parametrize("method", first_order("implicit"))
+@pytest.mark.parametrize("method", ITERATED)
 def test_every_solver_takes_the_same_root(solver, method):
     given = {"jac_sparsity": np.eye(3)} if getattr(solver, "linear_solver", "") in ("banded", "sparse") else {}
     r = mflow.solve_ivp(lambda t, y: y * (1 - y), (0, 4), [0.1, 0.2, 0.3], method, dt=2.0, solver=solver, **given)

@@ -18,6 +18,7 @@ _DOUBLES = ctypes.POINTER(ctypes.c_double)
 RHS = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_double, _DOUBLES, _DOUBLES, ctypes.c_ssize_t, _P)
 SOLVE = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_double, ctypes.c_double, _DOUBLES, _DOUBLES, ctypes.c_ssize_t, _P)
 SYSTEM = ctypes.CFUNCTYPE(ctypes.c_int, _P, ctypes.c_double, ctypes.c_double, _DOUBLES, _DOUBLES, ctypes.c_ssize_t, ctypes.c_ssize_t, _P)
+MASS = ctypes.CFUNCTYPE(ctypes.c_int, _DOUBLES, _DOUBLES, ctypes.c_ssize_t, _P)
 FRESH, AGAIN = 1, 2
 
 
@@ -25,7 +26,7 @@ class CProblem(ctypes.Structure):
     _fields_ = [
         ("size", ctypes.c_uint32), ("flags", ctypes.c_uint32), ("n", ctypes.c_ssize_t), ("ctx", _P), ("rhs", RHS), ("solve", SOLVE),
         ("lsolve", SOLVE), ("value_grad", _P), ("accel", _P), ("solve_accel", _P), ("rhs_lanes", _P), ("energy", _P), ("jac", _P),
-        ("solve_system", SYSTEM),
+        ("solve_system", SYSTEM), ("mass", MASS), ("solve_mass", SOLVE), ("linearize", SOLVE),
     ]  # fmt: skip
 
 
@@ -53,11 +54,14 @@ def dense_of(row: Any) -> Any:
 
 
 class Kernel:
-    """A method on y' = rhs(t, y) with its own buffers; `solve(t, gh, r, guess)` returns z, `system(row, t, h, y)` all stages, or a
-    status. Scalars are carried from step to step. Stages that are solved together have no error estimate without `lsolve`."""
+    """A method on y' = rhs(t, y) with its own buffers; `solve(t, gh, r, guess)` returns z, `system(row, t, h, y)` all stages,
+    `linearize(t, gh, y, f)` the partial derivative by t, or a status. mass: M of M y' = rhs, with which `solve` is `solve_mass`.
+    Scalars are carried from step to step. Stages that are solved together have no error estimate without `lsolve`."""
 
     def __init__(self, row: Any, rhs: Rhs, n: int, solve: Any = None, lsolve: Any = None, rho: float = 0.0,
-                 parameters: dict[str, float] | None = None, system: Any = None) -> None:  # fmt: skip
+                 parameters: dict[str, float] | None = None, system: Any = None, linearize: Any = None,
+                 mass: Any = None) -> None:  # fmt: skip
+        self.linearize, self.mass = linearize, mass
         self.row, self.rhs, self.solve, self.lsolve, self.n, self.system = row, rhs, solve, lsolve, n, system
         self.sizes = row.sizes(parameters)
         self.ld = (n + 7) // 8 * 8 or 8
@@ -75,6 +79,12 @@ class Kernel:
             self.problem.lsolve = SOLVE(self._lsolve)
         if system is not None:
             self.problem.solve_system = SYSTEM(self._system)
+        if linearize is not None:
+            self.problem.linearize = SOLVE(self._linearize)
+        if mass is not None:
+            self.problem.mass = MASS(self._mass)
+            if solve is not None:
+                self.problem.solve_mass = SOLVE(self._solve)
         self.scalars = np.zeros(self.sizes["n_scal"] + 1)
         self.frame = CFrame(size=ctypes.sizeof(CFrame), n=n, ld=self.ld, rho=rho, par=self.values.ctypes.data, work=self.work.ctypes.data,
                             D=self.D.ctypes.data, p=ctypes.addressof(self.problem))  # fmt: skip
@@ -100,7 +110,22 @@ class Kernel:
 
     def _lsolve(self, t: float, gh: float, r: Any, z: Any, n: int, ctx: Any) -> int:
         self.calls.append(("lsolve", t, gh, self._vector(r).copy()))
-        self._vector(z)[:] = self.lsolve(t, gh, self._vector(r))
+        result = self.lsolve(t, gh, self._vector(r))
+        if isinstance(result, int):
+            return result
+        self._vector(z)[:] = result
+        return 0
+
+    def _linearize(self, t: float, gh: float, y: Any, dfdt: Any, n: int, ctx: Any) -> int:
+        self.calls.append(("linearize", t, gh, self._vector(y).copy(), self._vector(dfdt).copy()))
+        result = self.linearize(t, gh, self._vector(y), self._vector(dfdt).copy())
+        if isinstance(result, int):
+            return result
+        self._vector(dfdt)[:] = result
+        return 0
+
+    def _mass(self, v: Any, out: Any, n: int, ctx: Any) -> int:
+        self._vector(out)[:] = self.mass @ self._vector(v)
         return 0
 
     def _system(self, tab: Any, t: float, h: float, y: Any, Z: Any, ld: int, n: int, ctx: Any) -> int:

@@ -9,6 +9,7 @@ LEVELS = registry.available_levels()
 
 KINDS: dict[str, Callable[[Any], bool]] = {
     "step": lambda row: row.kind == "step" and "second_order" not in row.flags,
+    "one_step": lambda row: KINDS["step"](row) and "multistep" not in row.flags,
     "second": lambda row: "second_order" in row.flags,
     "update": lambda row: row.kind == "update",
     "flow": lambda row: row.kind == "update" and "linear" in row.flags,
@@ -31,4 +32,5 @@ def first_order(*flags: str, without: tuple[str, ...] = ()) -> list[str]:
     ]
 
 
+ITERATED = [name for name in first_order("implicit") if "G" not in registry.find(name).tableau]  # their stages are found by iteration
 EXPLICIT_PAIRS = first_order("embedded", without=("implicit", "staged"))

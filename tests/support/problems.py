@@ -15,7 +15,7 @@ from mflow_core.optimize import updater
 from scipy.linalg import expm
 
 from support.kernels import Kernel
-from support.oracles.tableaus import is_coupled, solved
+from support.oracles.tableaus import is_coupled, is_rosenbrock, solved
 
 Array = np.ndarray
 
@@ -66,10 +66,18 @@ class Componentwise:
     solve: Callable[[float, float, Array, Array], Array] | None = None
     rate: Callable[[float], float] | None = None  # f = rate(t) y + load(t)
     load: Callable[[float], float] = lambda t: 0.0
+    by_time: Callable[[float, Array], Array] = lambda t, y: 0.0 * y  # its partial derivative by t
+
+    def lsolve(self, t: float, gh: float, r: Array) -> Array:
+        """(1 - gh rate(t))^-1 r."""
+        assert self.rate is not None
+        return r / (1.0 - gh * self.rate(t))
 
     def kernel(self, row: Any, n: int) -> Kernel:
         if is_coupled(row):
             return Kernel(row, self.rhs, n, system=self.system, rho=RHO)
+        if is_rosenbrock(row):
+            return Kernel(row, self.rhs, n, lsolve=self.lsolve, linearize=lambda t, gh, y, f: self.by_time(t, y))
         return Kernel(row, self.rhs, n, self.solve if "implicit" in row.flags else None, rho=RHO)
 
     def system(self, row: Any, t: float, h: float, y: Array) -> Array:
@@ -87,10 +95,13 @@ class Componentwise:
 RHO = 40.0  # the spectral radius that rows are told, where their stages follow from it
 
 # Rounds little: relative to y, whatever y is.
-GROWTH = Componentwise(lambda t, y: (2.0 - t) * y, lambda t, gh, r, guess: r / (1.0 - gh * (2.0 - t)), lambda t: 2.0 - t)
-RELAXATION = Componentwise(
-    lambda t, y: np.cos(t) - 0.75 * y, lambda t, gh, r, guess: (r + gh * np.cos(t)) / (1.0 + 0.75 * gh), lambda t: -0.75, np.cos
+GROWTH = Componentwise(
+    lambda t, y: (2.0 - t) * y, lambda t, gh, r, guess: r / (1.0 - gh * (2.0 - t)), lambda t: 2.0 - t, by_time=lambda t, y: -y
 )
+RELAXATION = Componentwise(
+    lambda t, y: np.cos(t) - 0.75 * y, lambda t, gh, r, guess: (r + gh * np.cos(t)) / (1.0 + 0.75 * gh), lambda t: -0.75, np.cos,
+    lambda t, y: np.full_like(y, -np.sin(t)),
+)  # fmt: skip
 WAVES = Componentwise(waves)
 
 

@@ -10,7 +10,7 @@ from mflow_core import registry
 
 from support.kernels import Kernel
 from support.levels import LEVELS
-from support.oracles.tableaus import is_coupled
+from support.oracles.tableaus import is_coupled, is_rosenbrock
 from support.problems import Array, waves
 
 STEPS = [
@@ -21,11 +21,12 @@ STEPS = [
 ]
 
 
-def those(*flags: str, without: str = "", coupled: bool | None = None) -> Any:
+def those(*flags: str, without: str = "", coupled: bool | None = None, linear: bool | None = None) -> Any:
     """Parametrises over the step methods that have these flags, on every level. coupled: only those whose stages are solved together, or
-    only the others."""
+    only those that solve one by one, or none. linear: only those whose stages are linear equations, or only the others."""
     records = [(record, level) for record, level in STEPS if record.flags.issuperset(flags) and without not in record.flags]
     records = [(record, level) for record, level in records if coupled in (None, is_coupled(record))]
+    records = [(record, level) for record, level in records if (linear if coupled is None else False) in (None, is_rosenbrock(record))]
     assert records
     return pytest.mark.parametrize("record", [pytest.param(record, id=f"{record.name}-{level}") for record, level in records])
 
@@ -53,6 +54,10 @@ class Linear:
         if math.isinf(gh):
             return math.cos(t) + np.linalg.solve(np.diag(self.d) + self.rest, np.full(r.size, math.sin(t)))
         return math.cos(t) + self.lsolve(t, gh, (r - math.cos(t)) - gh * math.sin(t))
+
+    def linearize(self, t: float, gh: float, y: Array, f: Array) -> Array:
+        """The partial derivative of the right-hand side by t."""
+        return self.d * math.sin(t) + (self.rest.sum(axis=1) * math.sin(t) if y.size <= 20 else 0.0) - math.cos(t)
 
     def system(self, row: Any, t: float, h: float, y: Array) -> Array:
         """All stages at once: f at them is f at y and J Z_j."""
@@ -93,10 +98,28 @@ def all_by_root(rhs: Any) -> Any:
     return system
 
 
+class Tangent:
+    """J and the derivative by t of a right-hand side, by central differences where a step begins."""
+
+    def __init__(self, rhs: Any) -> None:
+        self.rhs, self.J = rhs, np.zeros((0, 0))
+
+    def linearize(self, t: float, gh: float, y: Array, f: Array) -> Array:
+        step = 6e-6
+        units = step * np.eye(y.size)
+        self.J = np.stack([(self.rhs(t, y + e) - self.rhs(t, y - e)) / (2.0 * step) for e in units], axis=1)
+        return np.asarray((self.rhs(t + step, y) - self.rhs(t - step, y)) / (2.0 * step))
+
+    def lsolve(self, t: float, gh: float, r: Array) -> Array:
+        return np.linalg.solve(np.eye(r.size) - gh * self.J, r)
+
+
 def kernel_of(record: Any, n: int, problem: Any = None, **more: Any) -> Kernel:
     """A kernel on `problem`, or on one that suits the method: waves, or the linear one that can be solved."""
     if problem is None and "implicit" in record.flags:
         problem = Linear(n)
+        if is_rosenbrock(record):
+            return Kernel(record, problem.rhs, n, lsolve=problem.lsolve, linearize=problem.linearize, **more)
         return kernel_with(record, problem.rhs, n, problem.solve, problem.system, **more)
     if problem is None:
         return Kernel(record, waves, n, **more)
@@ -105,4 +128,7 @@ def kernel_of(record: Any, n: int, problem: Any = None, **more: Any) -> Kernel:
 
 def kernel_with(record: Any, rhs: Any, n: int, solve: Any, system: Any, **more: Any) -> Kernel:
     """A kernel with the solver that the record calls."""
+    if is_rosenbrock(record):
+        tangent = Tangent(rhs)
+        return Kernel(record, rhs, n, **{"lsolve": tangent.lsolve, "linearize": tangent.linearize, **more})
     return Kernel(record, rhs, n, system=system, **more) if is_coupled(record) else Kernel(record, rhs, n, solve, **more)

@@ -26,11 +26,11 @@ import numpy as np
 from mflow_core.objectives.objective import Objective
 
 from mflow.base.checks import Array, as_tuple, check_function, check_number, check_start, check_whole, real_array
-from mflow.base.differences import cost_problem
 from mflow.base.methods import Method, as_method
 from mflow.base.result import ANALYSES, IVPResult, Origin, Result, origin_of
 from mflow.curvature.landscape import GTOL, OF_DIFFERENCES, Landscape, gradient_of, largest_step, products_of, scaled
 from mflow.curvature.measure import Curvature, curvature_of
+from mflow.derivatives.differences import cost_problem
 
 __all__ = ["Certificate", "certificate", "of_result"]
 

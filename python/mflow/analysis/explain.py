@@ -41,11 +41,11 @@ from mflow.base.checks import (
     real_array,
     shown,
 )
-from mflow.base.differences import ASIDE, Digits, digits_of
 from mflow.base.methods import Method, as_method, methods
-from mflow.base.remainder import GradientWarning, Verdict, gradient_model, quick, said_of
 from mflow.base.tables import columns
 from mflow.base.telling import tell
+from mflow.derivatives.differences import ASIDE, Digits, digits_of
+from mflow.derivatives.remainder import GradientWarning, Verdict, gradient_model, quick, said_of
 from mflow.integrate.curvature import StiffnessWarning
 from mflow.integrate.ivp import solve_ivp
 from mflow.spectra import krylov, normality

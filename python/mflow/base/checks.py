@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
+from mflow_core.arithmetic.starts import new_start
 from mflow_core.problems.sparse import check_sparse, is_sparse
 from numpy.typing import NDArray
 
@@ -98,7 +99,11 @@ def check_flags(**flags: Any) -> None:
     >>> check_flags(shuffle=True, progress=0)
     """
     for name, value in flags.items():
-        if not (isinstance(value, (bool, np.bool_)) or (isinstance(value, (int, np.integer)) and value in (0, 1))):
+        if (
+            value is not False
+            and value is not True
+            and not (isinstance(value, (bool, np.bool_)) or (isinstance(value, (int, np.integer)) and value in (0, 1)))
+        ):
             raise TypeError(f"{name}: expected True or False, got {shown(value)}")
 
 
@@ -167,6 +172,8 @@ def check_number(
     >>> check_number(2, "dt", low=0.0, open_low=True)
     2.0
     """
+    if type(value) is float and low < value < high:
+        return value
     expected = expected or in_range("a finite number", low, high, open_low, open_high)
     number = as_number(value, argument, expected)
     above = number > low if open_low else number >= low
@@ -215,6 +222,8 @@ def check_whole(value: Any, argument: str, low: int = 0, high: float = MOST_WHOL
     >>> check_whole(3.0, "steps", 1)
     3
     """
+    if type(value) is int and low <= value <= high:
+        return value
     expected = expected or in_range("a whole number", low, math.inf if high >= 2**53 else high)
     try:
         number = int(value)
@@ -238,6 +247,8 @@ def check_choice(value: Any, argument: str, choices: Iterable[str]) -> str:
     >>> check_choice("min", "mode", ("min", "max"))
     'min'
     """
+    if type(value) is str and type(choices) is tuple and value in choices:
+        return value
     words = list(choices)
     if not isinstance(value, str) or value not in words:
         quoted = [repr(word) for word in words]
@@ -320,7 +331,8 @@ def check_start(value: Any, argument: str) -> Array:
 
     Raises TypeError for anything but real numbers, ValueError where one is not finite.
     """
-    return finite_array(np.array(real_array(value, argument), order="C"), argument)
+    start = new_start(value)
+    return start if start is not None else finite_array(np.array(real_array(value, argument), order="C"), argument)
 
 
 def check_vector(value: Any, argument: str, n: int | None = None) -> Array:

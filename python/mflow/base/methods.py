@@ -8,10 +8,11 @@ record are one tuple ``betas`` in Python; a choice is its word; None stands for 
 from __future__ import annotations
 
 import difflib
+import functools
 import inspect
 import itertools
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -43,17 +44,9 @@ def _bounds(lower: float, upper: float, open_: tuple[bool, bool]) -> str:
     return f"{left}{lower:g}, {upper:g}{right}"
 
 
-_JOINED: dict[str, tuple[Parameter, ...]] = {}  # by the name of the method
-
-
+@functools.cache
 def parameters_of(record: Any) -> tuple[Parameter, ...]:
     """The record's parameters with ``name[0]``, ``name[1]`` joined."""
-    if record.name not in _JOINED:
-        _JOINED[record.name] = _joined(record)
-    return _JOINED[record.name]
-
-
-def _joined(record: Any) -> tuple[Parameter, ...]:
     joined: dict[str, list[Any]] = {}
     for entry in record.parameters_:
         joined.setdefault(entry[0].partition("[")[0], []).append(entry)
@@ -74,6 +67,17 @@ def _joined(record: Any) -> tuple[Parameter, ...]:
             )
         )
     return tuple(out)
+
+
+@functools.cache
+def _by_name(record: Any) -> dict[str, Parameter]:
+    return {p.name: p for p in parameters_of(record)}
+
+
+@functools.cache
+def _defaults(record: Any) -> tuple[dict[str, Any], dict[str, float]]:
+    """Of the public parameters, and of the numbers that stand for them in the record."""
+    return {p.name: p.default for p in parameters_of(record)}, {entry[0]: entry[1] for entry in record.parameters_}
 
 
 def _public(value: float, kind: str, choices: tuple[str, ...]) -> Any:
@@ -111,6 +115,7 @@ LETTERS = ("alpha", "beta", "dt")
 OF_LETTERS = "c+ = c + alpha v - beta g with v = (c+ - c)/dt: lr = beta, momentum = alpha/dt; without dt, dt = beta"
 
 
+@functools.cache
 def takes_letters(record: Any) -> bool:
     """Whether a method is c+ = c + alpha v - beta g, v = (c+ - c)/dt, so that it can be given by these letters."""
     return record.kind == "update" and "linear" in record.flags and {"lr", "momentum"} <= {p.name for p in parameters_of(record)}
@@ -147,7 +152,7 @@ def record_values(record: Any, given: Mapping[str, Any]) -> dict[str, float]:
 
     Raises TypeError for an unknown name or a value that is no number, ValueError for one outside its bounds.
     """
-    known = {p.name: p for p in parameters_of(record)}
+    known = _by_name(record)
     out: dict[str, float] = {}
     for name, value in given.items():
         if name not in known:
@@ -184,21 +189,26 @@ class Method:
     """
 
     record: ClassVar[Any] = None
+    flags: ClassVar[frozenset[str]]
 
     def __init__(self, *args: Any, **parameters: Any) -> None:
         if self.record is None:
             raise TypeError('Method: expected one of its classes; use mflow.RK4() or mflow.get_method("rk4")')
-        names = [p.name for p in self.parameters_]
+        names = list(_by_name(self.record)) if args else []
         if len(args) > len(names):
-            raise TypeError(f"{type(self).__name__}: expected at most {len(names)} parameters, got {len(args)}")
+            raise TypeError(f"{type(self).__name__}: expected at most {len(self.parameters_)} parameters, got {len(args)}")
         for name, value in zip(names, args, strict=False):
             if name in parameters:
                 raise TypeError(f"{type(self).__name__}: got {name} twice, by position and by name")
             parameters[name] = value
         parameters = from_letters(self.record, parameters)
         self.numbers = record_values(self.record, parameters)
-        self.all_numbers = {entry[0]: entry[1] for entry in self.record.parameters_} | self.numbers
         self._given = parameters
+
+    @property
+    def all_numbers(self) -> dict[str, float]:
+        """The number of every parameter in the record."""
+        return _defaults(self.record)[1] | self.numbers
 
     @property
     def parameters_(self) -> tuple[Parameter, ...]:
@@ -208,7 +218,7 @@ class Method:
     @property
     def parameters(self) -> dict[str, Any]:
         """Value of every parameter."""
-        return {p.name: self._given.get(p.name, p.default) for p in self.parameters_}
+        return _defaults(self.record)[0] | self._given
 
     @property
     def given(self) -> dict[str, Any]:
@@ -231,11 +241,19 @@ class Method:
     @property
     def is_implicit(self) -> bool:
         """Whether each step solves an equation."""
-        return "implicit" in self.record.flags
+        return "implicit" in self.flags
+
+    @property
+    def is_one_equation(self) -> bool:
+        """Whether a step is one implicit equation from y alone: the steady state, where it is infinite; proximal along gradient flow."""
+        return self.record.kind == "step" and self.is_implicit and self.record.stages == 1 and "multistep" not in self.record.flags
 
     @property
     def butcher(self) -> tuple[list[list[float]], list[float], list[float]] | None:
-        """(A, b, c) of a Runge-Kutta method, derived where it is stored in Shu-Osher form; None for others."""
+        """(A, b, c) of a Runge-Kutta method, derived where it is stored in Shu-Osher form; None for others.
+
+        Of a Rosenbrock method the alpha_ij, b_i and c_i; its gamma_ij are `tableau["G"]`.
+        """
         tableau = self.record.tableau
         if tableau is None:
             return None
@@ -341,7 +359,8 @@ def describe(record: Any) -> str:
 
 
 def _class_of(record: Any) -> type[Method]:
-    cls = type(record.class_name, (Method,), {"record": record, "__doc__": describe(record), "__module__": "mflow"})
+    facts = {name: getattr(record, name) for name in ("name", "flags", "kind", "stages")}  # what every call of a driver asks for
+    cls = type(record.class_name, (Method,), {"record": record, "__doc__": describe(record), "__module__": "mflow", **facts})
     cls.__signature__ = signature_of(record)  # type: ignore[attr-defined]
     return cls
 
@@ -380,7 +399,8 @@ _NAMES = {plain_name(name): record.name for record in registry.records() for nam
 OFFERED = 8  # names that an error lists where none is near
 # Algorithms of other libraries that are not here, in plain names, by the method that is made for the same problems.
 FOREIGN = {
-    "radau5": "lsoda lsodar lsode vode zvode dvode cvode cvodes arkode ida bdf ndf qndf fbdf ode15s ode15i kvaerno5 rodas5 rodas5p seulex",
+    "bdf": "lsoda lsodar lsode vode zvode dvode cvode cvodes ida qndf fbdf ode15s ode15i",
+    "radau5": "arkode kvaerno5 rodas5 rodas5p seulex",
     "esdirk43": "ode23s ode23t ode23tb rosenbrock23 kvaerno3 kvaerno4 kencarp4 trbdf2",
     "dop853": "ode113 ode78 ode89 vern7 vern8 vern9 adams vcabm odex",
 }
@@ -407,6 +427,16 @@ def class_named(name: str, argument: str = "method", fits: Callable[[Any], int] 
     raise ValueError(f"{argument}: no method {name!r}; {offer}")
 
 
+_AS_THEY_ARE: dict[str, Method] = {}  # methods without parameters, by the names that they were asked for: an instance never changes
+
+
+def _as_it_is(name: str, argument: str, fits: Callable[[Any], int] | None) -> Method:
+    """The method of this name or alias with the parameters of its record."""
+    if name not in _AS_THEY_ARE:
+        _AS_THEY_ARE[name] = class_named(name, argument, fits)()
+    return _AS_THEY_ARE[name]
+
+
 def get_method(name: str, **parameters: Any) -> Method:
     """The method of this name or alias, with parameters. Case, hyphens and underscores of the name do not matter.
 
@@ -418,7 +448,7 @@ def get_method(name: str, **parameters: Any) -> Method:
     >>> mflow.get_method("adam", betas=(0.8, 0.99)).parameters["betas"]
     (0.8, 0.99)
     """
-    return class_named(check_instance(name, "name", str, "the name of a method"))(**parameters)
+    return as_method(check_instance(name, "name", str, "the name of a method"), parameters)
 
 
 def as_method(method: Any, parameters: Mapping[str, Any], argument: str = "method", fits: Callable[[Any], int] | None = None) -> Method:
@@ -431,15 +461,17 @@ def as_method(method: Any, parameters: Mapping[str, Any], argument: str = "metho
     if isinstance(method, Method):
         return type(method)(**{**method.given, **from_letters(method.record, parameters)}) if parameters else method
     if isinstance(method, str):
-        return class_named(method, argument, fits)(**parameters)
+        return class_named(method, argument, fits)(**parameters) if parameters else _as_it_is(method, argument, fits)
     record = getattr(method, "method_record", None)
     if isinstance(record, registry.MethodRecord):
         raise TypeError(f"{argument}: expected a name or an instance, got mflow.optim.{record.class_name}; give its name, {record.name!r}")
     raise TypeError(f"{argument}: expected a name or an instance such as mflow.RK4(), got {type(method).__name__}")
 
 
-def refuse_unknown(driver: str, given: Iterable[str], method: str | Method | None, arguments: Iterable[str]) -> None:
+def refuse_unknown(driver: str, given: Iterable[str], method: str | Method | None, arguments: Collection[str]) -> None:
     """TypeError, with the nearest names, for a name that is neither an argument of the driver nor a parameter of the method."""
+    if not (given := [name for name in given if name not in arguments]):
+        return
     chosen = None if method is None else as_method(method, {})
     own = () if chosen is None else (*chosen.parameters, *(LETTERS if takes_letters(chosen.record) else ()))
     known = [*dict.fromkeys([*arguments, *own])]

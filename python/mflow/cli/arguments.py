@@ -1,7 +1,8 @@
 """What the subcommands share of their arguments: types for argparse, checks of the files that they write.
 
 Each subcommand is a module with ``DESCRIPTION``, ``add_arguments(parser)``, ``check_arguments(arguments)``, which raises ValueError for a
-mistake before any work is done, and ``command(arguments)``, which returns the exit code.
+mistake before any work is done, and ``command(arguments)``, which prints its text and returns the exit code. Every subcommand has --json
+and --quiet: `mflow.cli.commands` sends the text where they say, and hands over ``arguments.write_json(function that makes the value)``.
 """
 
 from __future__ import annotations

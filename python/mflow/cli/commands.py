@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import functools
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -11,9 +13,9 @@ from typing import Any
 
 from mflow.base.result import place_of, words_of
 from mflow.cli import compare, doctor, explain, methods, simulate, spectrum, stability
-from mflow.cli.arguments import UsageError
+from mflow.cli.arguments import UsageError, check_file
 from mflow.cli.methods import version
-from mflow.cli.output import print_error
+from mflow.cli.output import print_error, write_json
 
 __all__ = ["main"]
 
@@ -39,6 +41,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     2
     """
     parser = _parser()
+    with contextlib.suppress(ImportError):  # completion in a shell: eval "$(register-python-argcomplete mflow)"
+        import argcomplete
+
+        argcomplete.autocomplete(parser)
     arguments = parser.parse_args(_joined(sys.argv[1:] if argv is None else argv))
     if "run" not in arguments:
         parser.print_help()
@@ -102,14 +108,22 @@ def _parser() -> argparse.ArgumentParser:
     for module, text in _MODULES:
         command = commands.add_parser(module.__name__.rpartition(".")[2], help=text, description=module.DESCRIPTION)
         module.add_arguments(command)
+        command.add_argument(
+            "--json", metavar="FILE", help="write what was found as JSON; - for standard output (the text then goes to stderr)"
+        )
+        command.add_argument("--quiet", action="store_true", help="print errors and warnings alone, and the JSON of --json -")
         command.set_defaults(run=functools.partial(_run, module))
     return parser
 
 
 def _run(module: Any, arguments: argparse.Namespace) -> int:
     try:
+        check_file("--json", arguments.json)
         module.check_arguments(arguments)
     except ValueError as error:
         raise UsageError(str(error)) from None
-    code: int = module.command(arguments)
+    arguments.write_json = functools.partial(write_json, name=arguments.json, to=sys.stdout)
+    text = io.StringIO() if arguments.quiet else sys.stderr if arguments.json == "-" else sys.stdout
+    with contextlib.redirect_stdout(text):
+        code: int = module.command(arguments)
     return code

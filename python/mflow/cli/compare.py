@@ -10,7 +10,7 @@ import sys
 import textwrap
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 import mflow_core
 import numpy as np
@@ -19,7 +19,7 @@ from mflow.base.methods import Method
 from mflow.base.progress import Progress
 from mflow.base.result import place_of, words_of
 from mflow.cli.arguments import PICTURES, check_file, positive, whole
-from mflow.cli.output import number, print_error, seconds, table, width, write_json
+from mflow.cli.output import number, print_error, seconds, table, width
 from mflow.cli.userfile import load_function, parse_numbers
 from mflow.experiments import compare as job
 from mflow.experiments.compare import Problem, Run
@@ -55,7 +55,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--seed", type=whole(0), default=0, metavar="N", help="draws held-out rows and minibatches (default: %(default)s)")
     add("--out", default="compare.png", metavar="FILE", help="the picture: .png, .svg or .pdf (default: %(default)s)")
     add("--no-plot", action="store_true", help="draw no picture")
-    add("--json", metavar="FILE", help="write settings, results and histories; - for standard output (the table then goes to stderr)")
     add("--progress", action=argparse.BooleanOptionalAction, help="show progress on stderr (default: where it is a terminal)")
 
 
@@ -67,18 +66,15 @@ def check_arguments(arguments: argparse.Namespace) -> None:
     arguments.tasks = job.task_list(problem, arguments.method)
     if not arguments.no_plot:
         check_file("--out", arguments.out, PICTURES)
-    check_file("--json", arguments.json)
 
 
 def command(arguments: argparse.Namespace) -> int:
     """Run `mflow compare`; the exit code."""
     problem, tasks = arguments.loaded_problem, arguments.tasks
     runs, interrupted = _collect(problem, tasks, arguments)
-    out = sys.stderr if arguments.json == "-" else sys.stdout
-    print(_report(problem, runs, arguments), file=out)
-    if arguments.json is not None:
-        write_json(_contents(problem, runs, arguments), arguments.json)
-    code = 0 if arguments.no_plot or not runs else _picture(problem, runs, Path(arguments.out), out, bool(arguments.method))
+    print(_report(problem, runs, arguments))
+    arguments.write_json(lambda: _contents(problem, runs, arguments))
+    code = 0 if arguments.no_plot or not runs else _picture(problem, runs, Path(arguments.out), bool(arguments.method))
     if interrupted:
         print(f"mflow: stopped after {len(runs)} of {len(tasks)} runs", file=sys.stderr)
         return 130
@@ -140,7 +136,7 @@ def _with_progress(results: Iterator[Run], labels: list[str]) -> Iterator[Run]:
         progress.close(float(len(labels)))
 
 
-def _picture(problem: Problem, runs: list[Run], path: Path, out: TextIO, every: bool) -> int:
+def _picture(problem: Problem, runs: list[Run], path: Path, every: bool) -> int:
     """Of every run, or of some of each kind."""
     try:
         import matplotlib.figure  # noqa: F401
@@ -158,9 +154,9 @@ def _picture(problem: Problem, runs: list[Run], path: Path, out: TextIO, every: 
     except OSError as error:
         print_error(f"no picture: {path}: {error.strerror}")
         return 2
-    print(f"Picture of loss against evaluations and time: {path}", file=out)
+    print(f"Picture of loss against evaluations and time: {path}")
     if not every:
-        print("It shows at most eight methods, the best of each kind; --method names others.", file=out)
+        print("It shows at most eight methods, the best of each kind; --method names others.")
     return 0
 
 

@@ -8,7 +8,6 @@ import importlib.metadata
 import json
 import os
 import platform
-import re
 import shutil
 import subprocess
 import sys
@@ -19,10 +18,10 @@ from typing import Any
 
 import numpy as np
 
+from mflow.base.extras import extras, numbers
 from mflow.base.methods import Method, methods
-from mflow.cli.arguments import check_file
 from mflow.cli.methods import version
-from mflow.cli.output import table, write_json
+from mflow.cli.output import table
 from mflow.dynamics.solve import solve_dynamics
 from mflow.implicit.linear import ImplicitSGD
 from mflow.integrate.ivp import solve_ivp
@@ -31,37 +30,31 @@ from mflow.optimize.minimize import minimize
 __all__: list[str] = []
 
 DESCRIPTION = "Look at this installation: instruction-set levels, optional packages, a compiler; test that the bits of all methods agree."
-DISTRIBUTION = "momentum-flow"
-DEVELOPERS = ("bench", "dev", "docs", "test")  # extras that no user needs
 TIMEOUT = 120.0  # seconds for the self-test at one level
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the options of `mflow doctor`."""
-    parser.add_argument("--json", metavar="FILE", help="write what was found as JSON; - for standard output (the text then goes to stderr)")
+    """`mflow doctor` has no options of its own."""
 
 
 def check_arguments(arguments: argparse.Namespace) -> None:
-    """Raise ValueError where the file of --json cannot be written."""
-    check_file("--json", arguments.json)
+    """There is nothing to check."""
 
 
 def command(arguments: argparse.Namespace) -> int:
     """Run `mflow doctor`; the exit code, 1 where something is broken."""
-    said = sys.stderr if arguments.json == "-" else sys.stdout
     begun = time.perf_counter()
     bits = compare_levels()
     found: dict[str, Any] = {
         "version": version(), "python": platform.python_version(), "numpy": np.__version__, "system": platform.platform(),
         "compiler": compiler(), "packages": packages(), "bits": bits,
     }  # fmt: skip
-    print(found["version"], f"Python {found['python']}, NumPy {found['numpy']}, {found['system']}", sep="\n", file=said)
-    print(f"compiler: {found['compiler']}\n", file=said)
+    print(found["version"], f"Python {found['python']}, NumPy {found['numpy']}, {found['system']}", sep="\n")
+    print(f"compiler: {found['compiler']}\n")
     rows = [[p["extra"], p["name"], p["needs"] or "-", p["version"] or "missing", p["advice"]] for p in found["packages"]]
-    print(table(["extra", "package", "needs", "here", ""], rows, ("needs",), (0, 1, 2, 3, 4)), file=said)
-    print(f"\n{said_of(bits)} ({time.perf_counter() - begun:.1f} s)", file=said)
-    if arguments.json:
-        write_json(found, arguments.json)
+    print(table(["extra", "package", "needs", "here", ""], rows, ("needs",), (0, 1, 2, 3, 4)))
+    print(f"\n{said_of(bits)} ({time.perf_counter() - begun:.1f} s)")
+    arguments.write_json(lambda: found)
     return 0 if bits["same"] and not bits["failed"] else 1
 
 
@@ -92,25 +85,15 @@ def compiler() -> str:
 def packages() -> list[dict[str, str]]:
     """The optional packages that the installed distribution names, with their versions here and what to do about them."""
     out = []
-    for line in importlib.metadata.requires(DISTRIBUTION) or []:
-        match = re.match(r"([A-Za-z0-9_.-]+)(?:\[[^\]]*\])?\s*(?:>=([0-9.]+))?.*extra\s*==\s*['\"](\w+)['\"]", line)
-        if match is None or match[3] in DEVELOPERS:
-            continue
-        name, needs, extra = match[1], match[2] or "", match[3]
+    for extra in extras():
         try:
-            here = importlib.metadata.version(name)
+            here = importlib.metadata.version(extra.package)
         except importlib.metadata.PackageNotFoundError:
             here = ""
-        old = bool(here and needs) and numbers(here) < numbers(needs)
-        advice = "" if here and not old else f"pip install '{DISTRIBUTION}[{extra}]'"
-        out.append({"extra": extra, "name": name, "needs": needs, "version": here, "advice": advice})
+        old = bool(here and extra.lowest) and numbers(here) < numbers(extra.lowest)
+        advice = "" if here and not old else extra.advice
+        out.append({"extra": extra.extra, "name": extra.package, "needs": extra.lowest, "version": here, "advice": advice})
     return out
-
-
-def numbers(text: str) -> tuple[int, ...]:
-    """A version as numbers, up to the first part that is none."""
-    parts = re.match(r"\d+(?:\.\d+)*", text)
-    return tuple(map(int, parts[0].split("."))) if parts else ()
 
 
 def compare_levels() -> dict[str, Any]:

@@ -44,10 +44,17 @@ def command(arguments: argparse.Namespace) -> int:
     fun, start = arguments.function, arguments.start
     report = explain(fun, start, jac=_brings_gradient(fun, start), t_span=(0.0, arguments.t_end))
     print(report)
+    arguments.write_json(lambda: contents(report))
     if not arguments.no_plot:
         picture(report).figure.savefig(arguments.out, dpi=120)
         print(f"\nPicture of the eigenvalues, times the recommended step, in a stability region: {arguments.out}")
     return 0
+
+
+def contents(report: Report) -> dict[str, Any]:
+    """What `--json` writes: the fields of the report, and its text."""
+    fields = {name: value for name, value in vars(report).items() if name not in ("path", "trials")}
+    return {**fields, "trials": [vars(trial) for trial in report.trials], "text": str(report)}
 
 
 def _brings_gradient(fun: Any, start: Any) -> bool | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import math
+from typing import Any
 
 from mflow.base.methods import Method, describe, get_method, methods, other_orders
 from mflow.cli.output import number, table
@@ -28,14 +29,33 @@ def check_arguments(arguments: argparse.Namespace) -> None:
 def command(arguments: argparse.Namespace) -> int:
     """Run `mflow methods`; the exit code."""
     if arguments.name is not None:
-        print(summary(get_method(arguments.name)))
+        method = get_method(arguments.name)
+        print(summary(method))
+        arguments.write_json(lambda: {**contents(method), "text": summary(method)})
         return 0
     rows = [[m.name, ", ".join(m.aliases) or "-", m.family, _order_cell(m), str(m.stages), _limit_cell(m)] for m in methods()]
     print(table(["method", "also called", "family", "order", "stages", "stable up to"], rows, ("also called",), (0, 1, 2, 5)))
     print("\nz = lambda dt on the negative real axis; L: largest curvature; at default parameters; -: no such limit (nonlinear).")
     print("order 2/1: the parameters decide, the first is that of the defaults.")
     print(f"mflow methods NAME tells more. {version()}")
+    arguments.write_json(lambda: [contents(method) for method in methods()])
     return 0
+
+
+def contents(method: Method) -> dict[str, Any]:
+    """What `--json` writes of a method, at its default parameters; the limit is that of the table, None where it has none.
+
+    Examples
+    --------
+    >>> from mflow import get_method
+    >>> from mflow.cli.methods import contents
+    >>> contents(get_method("rk4"))["order"]
+    4
+    """
+    return {
+        "name": method.name, "aliases": list(method.aliases), "family": method.family, "kind": method.kind, "order": method.order,
+        "stages": method.stages, "flags": sorted(method.flags), "parameters": method.parameters, "limit": _limit(method),
+    }  # fmt: skip
 
 
 def version() -> str:
@@ -83,7 +103,10 @@ def _coefficients(method: Method) -> list[str]:
         return []
     A, b, c = butcher
     rows = [[number(c[i], 6), "|", *(number(v, 6) for v in A[i])] for i in range(len(c))]
-    lines = ["", "Butcher's table (c | A, and b below)", *_matrix([*rows, ["", "|", *(number(v, 6) for v in b)]])]
+    table = "the table (c | alpha, and b below)" if "G" in method.tableau else "Butcher's table (c | A, and b below)"
+    lines = ["", table, *_matrix([*rows, ["", "|", *(number(v, 6) for v in b)]])]
+    if "G" in method.tableau:
+        lines += ["", "gamma", *_matrix([[number(v, 6) for v in row] for row in method.tableau["G"]])]
     for name in ("alpha", "beta"):
         if name in method.tableau:
             lines += ["", f"Shu and Osher's {name}", *_matrix([[number(v, 6) for v in row] for row in method.tableau[name]])]

@@ -8,9 +8,9 @@ import math
 import os
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import numpy as np
 
@@ -69,6 +69,8 @@ def _plain(value: Any) -> Any:
         return _plain(value.tolist())
     if isinstance(value, (list, tuple)):
         return [_plain(entry) for entry in value]
+    if isinstance(value, complex):
+        return [_plain(value.real), _plain(value.imag)]
     if isinstance(value, dict):
         return {key: _plain(entry) for key, entry in value.items()}
     if isinstance(value, float):
@@ -76,11 +78,16 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def write_json(value: Any, name: str) -> None:
-    """Write a value to a file, or with the name - to standard output. Raises UsageError where the file cannot be written."""
-    text = json.dumps(_plain(value), allow_nan=False)
+def write_json(value: Callable[[], Any], name: str | None, to: TextIO) -> None:
+    """Write a value, made when it is needed, to a file, or with the name - to a stream; nowhere without a name.
+
+    Raises UsageError where the file cannot be written.
+    """
+    if name is None:
+        return
+    text = json.dumps(_plain(value()), allow_nan=False)
     if name == "-":
-        print(text)
+        print(text, file=to)
         return
     try:
         _replace(Path(name), text + "\n")

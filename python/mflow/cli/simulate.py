@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import csv
 import math
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +18,8 @@ import numpy as np
 
 from mflow.base.methods import as_method, methods
 from mflow.base.result import COLUMNS
-from mflow.cli.arguments import check_file, check_picture, finite, positive
+from mflow.cli.arguments import check_picture, finite, positive
 from mflow.cli.building import PULSE, Building, Response, half_sine, load_building, read_building, respond
-from mflow.cli.output import write_json
 from mflow.data.ground_motion import GRAVITY, UNITS, GroundMotion, read_record
 from mflow.plot.axes import new_figure
 from mflow.plot.motion import displacements, energy
@@ -167,7 +165,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--time", type=positive, metavar="SECONDS", help="how long (default: the record and six periods)")
     add("--out", default="simulate.png", metavar="FILE", help="the picture: .png, .svg or .pdf (default: %(default)s)")
     add("--no-plot", action="store_true", help="draw no picture")
-    add("--json", metavar="FILE", help="write everything as JSON; - for standard output (the table then goes to stderr)")
 
 
 def check_arguments(arguments: argparse.Namespace) -> None:
@@ -182,7 +179,6 @@ def check_arguments(arguments: argparse.Namespace) -> None:
     except (TypeError, ValueError) as error:
         raise ValueError(f"--set: {error}") from None
     check_picture(arguments.out, arguments.no_plot)
-    check_file("--json", arguments.json)
     for option in ("record", "model"):
         path = getattr(arguments, option)
         if path is not None and not Path(path).is_file() and not (option == "record" and Path(path).is_dir()):
@@ -250,9 +246,8 @@ def _all_of(arguments: argparse.Namespace) -> int:
             continue
         responses.append((path.name, respond(building, motion, method, dt=arguments.dt, zeta=arguments.damping, time=arguments.time)))
     found = [r for _, r in responses if not isinstance(r, str)]
-    print(rows_of(responses), file=sys.stderr if arguments.json == "-" else sys.stdout)
-    if arguments.json is not None:
-        write_json([contents(r) for r in found], arguments.json)
+    print(rows_of(responses))
+    arguments.write_json(lambda: [contents(r) for r in found])
     return 0 if all_read and all(r.result.success for r in found) else 1
 
 
@@ -263,10 +258,9 @@ def command(arguments: argparse.Namespace) -> int:
     building, motion = _inputs(arguments)
     method = as_method(arguments.method, dict(arguments.set))
     response = respond(building, motion, method, dt=arguments.dt, zeta=arguments.damping, time=arguments.time)
-    print(table(response), file=sys.stderr if arguments.json == "-" else sys.stdout)
-    if arguments.json is not None:
-        write_json(contents(response), arguments.json)
+    print(table(response))
+    arguments.write_json(lambda: contents(response))
     if not arguments.no_plot:
         picture(response).savefig(arguments.out, dpi=110)
-        print(f"Picture of displacement and energy: {arguments.out}", file=sys.stderr if arguments.json == "-" else sys.stdout)
+        print(f"Picture of displacement and energy: {arguments.out}")
     return 0 if response.result.success else 1

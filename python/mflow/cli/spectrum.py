@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import argparse
 import csv
-import sys
 import warnings
 from pathlib import Path
 
 import numpy as np
 
-from mflow.cli.arguments import check_file, check_picture, finite, positive, whole
-from mflow.cli.output import write_json
+from mflow.cli.arguments import check_picture, finite, positive, whole
 from mflow.data.ground_motion import GRAVITY, UNITS, GroundMotion, read_record
 from mflow.plot.axes import new_figure
 from mflow.plot.motion import spectrum as draw
@@ -37,7 +35,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--peaks", choices=("samples", "continuous"), default="samples", help="where peaks are looked for (default: %(default)s)")
     add("--out", default="spectrum.png", metavar="FILE", help="the picture: .png, .svg or .pdf (default: %(default)s)")
     add("--no-plot", action="store_true", help="draw no picture")
-    add("--json", metavar="FILE", help="write everything as JSON; - for standard output (the table then goes to stderr)")
 
 
 def check_arguments(arguments: argparse.Namespace) -> None:
@@ -45,7 +42,6 @@ def check_arguments(arguments: argparse.Namespace) -> None:
     if not arguments.periods[0] < arguments.periods[1]:
         raise ValueError(f"--periods: expected FIRST below LAST, got {arguments.periods[0]:g} and {arguments.periods[1]:g}")
     check_picture(arguments.out, arguments.no_plot)
-    check_file("--json", arguments.json)
     _record(arguments)
 
 
@@ -86,22 +82,21 @@ def table(spectrum: ResponseSpectrum) -> str:
 
 def command(arguments: argparse.Namespace) -> int:
     """Run `mflow spectrum`; the exit code."""
-    record, to = _record(arguments), sys.stderr if arguments.json == "-" else sys.stdout
+    record = _record(arguments)
     first, last = arguments.periods
     periods = np.geomspace(float(first), float(last), int(arguments.count))
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         spectra = [response_spectrum(record, periods, zeta, peaks=arguments.peaks) for zeta in arguments.damping or [0.05]]
-    print("\n\n".join(table(one) for one in spectra), file=to)
+    print("\n\n".join(table(one) for one in spectra))
     for text in {str(w.message) for w in caught}:
-        print(f"! {text}", file=to)
-    if arguments.json is not None:
-        names = ("sd", "sv", "sa", "psv", "psa")
-        parts = [{"damping": s.damping, **{name: getattr(s, name).tolist() for name in names}} for s in spectra]
-        write_json({"ground": {"name": record.name, "peak": record.peak}, "periods": periods.tolist(), "spectra": parts}, arguments.json)
+        print(f"! {text}")
+    names = ("damping", "sd", "sv", "sa", "psv", "psa")
+    parts = [{name: getattr(s, name) for name in names} for s in spectra]
+    arguments.write_json(lambda: {"ground": {"name": record.name, "peak": record.peak}, "periods": periods, "spectra": parts})
     if not arguments.no_plot:
         figure = new_figure((8, 4.8))
         draw(spectra, ax=figure.subplots(), unit="m/s2")
         figure.savefig(arguments.out, dpi=110)
-        print(f"Picture of the pseudo-acceleration: {arguments.out}", file=to)
+        print(f"Picture of the pseudo-acceleration: {arguments.out}")
     return 0

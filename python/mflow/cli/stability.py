@@ -38,47 +38,60 @@ def check_arguments(arguments: argparse.Namespace) -> None:
     check_picture(arguments.out, arguments.no_plot)
 
 
-def facts(method: Method) -> list[tuple[str, str]]:
-    """What can be computed of a method: (name, value as text).
+def facts(method: Method) -> list[tuple[str, Any]]:
+    """What can be computed of a method: (name, value).
 
     Examples
     --------
     >>> from mflow import get_method
     >>> from mflow.cli.stability import facts
-    >>> facts(get_method("sgd"))
-    [('order', '1'), ('limit on lr L', '2')]
+    >>> [name for name, value in facts(get_method("sgd"))]
+    ['order', 'limit on lr L']
     """
-    out = [("order", str(method.sizes["order"]))]
+    out: list[tuple[str, Any]] = [("order", method.sizes["order"])]
     if method.kind == "update":
-        return [*out, ("limit on lr L" if "friction" not in method.parameters else "limit on lr, at L = 1", _text(stability_limit(method)))]
+        return [*out, ("limit on lr L" if "friction" not in method.parameters else "limit on lr, at L = 1", stability_limit(method))]
     if "second_order" in method.flags:
-        out += [("limit on omega dt", _text(stability_limit(method))), ("with damping 0.1", _text(stability_limit(method, zeta=0.1)))]
-        out.append(("spectral radius at infinity", _text(limit_at_infinity(method))))
+        out += [("limit on omega dt", stability_limit(method)), ("with damping 0.1", stability_limit(method, zeta=0.1))]
         small = oscillation(method, [0.1])
-        out.append(("period error at omega dt = 0.1", f"{small.period_error[0]:.3e}"))
-        return [*out, ("damping ratio added there", _text(float(small.algorithmic_damping[0])))]
-    out += [("real limit", _text(stability_limit(method))), ("imaginary limit", _text(stability_limit(method, axis="imaginary")))]
+        return [
+            *out,
+            ("spectral radius at infinity", limit_at_infinity(method)),
+            ("period error at omega dt = 0.1", float(small.period_error[0])),
+            ("damping ratio added there", float(small.algorithmic_damping[0])),
+        ]
+    out += [("real limit", stability_limit(method)), ("imaginary limit", stability_limit(method, axis="imaginary"))]
+    if "multistep" in method.flags:
+        out += [("A-stable", bool(is_a_stable(method))), ("L-stable", bool(is_l_stable(method)))]
+        return [*out, ("largest root at infinity", limit_at_infinity(method))]
     if method.tableau is None:
         return out
-    out.insert(1, ("order by its conditions", str(order_from_conditions(method))))
-    out.insert(2, ("principal error norm", f"{principal_error_norm(method):.4e}"))
+    out.insert(1, ("order by its conditions", order_from_conditions(method)))
+    out.insert(2, ("principal error norm", principal_error_norm(method)))
     return [
         *out,
-        ("SSP coefficient", _text(ssp_coefficient(method))),
-        ("A-stable", "yes" if is_a_stable(method) else "no"),
-        ("L-stable", "yes" if is_l_stable(method) else "no"),
-        ("R at infinity", _text(limit_at_infinity(method)).replace("no limit", "inf")),
+        ("SSP coefficient", ssp_coefficient(method)),
+        ("A-stable", bool(is_a_stable(method))),
+        ("L-stable", bool(is_l_stable(method))),
+        ("R at infinity", limit_at_infinity(method)),
     ]
 
 
-def _text(value: float) -> str:
-    return "no limit" if value == math.inf else "-inf" if value == -math.inf else f"{value:.10g}" if abs(value) > 1e-12 else "0"
+def _text(name: str, value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if not math.isfinite(value):
+        return "-inf" if value < 0.0 else "inf" if name == "R at infinity" else "no limit"
+    if "error" in name:
+        return f"{value:.4e}"
+    return f"{value:.10g}" if abs(value) > 1e-12 else "0"
 
 
 def command(arguments: argparse.Namespace) -> int:
     """Run `mflow stability`; the exit code."""
     selected = list({method.name: method for method in map(get_method, arguments.names)}.values())  # an alias does not count twice
     print(report(selected))
+    arguments.write_json(lambda: {method.name: dict(facts(method)) for method in selected})
     planar = [m for m in selected if m.kind == "step" and "second_order" not in m.flags]
     waves = [m for m in selected if "second_order" in m.flags]
     if arguments.no_plot or not (planar or waves):
@@ -93,13 +106,13 @@ def command(arguments: argparse.Namespace) -> int:
 
 def report(selected: list[Method]) -> str:
     """The facts of some methods, those of one kind side by side."""
-    kinds: dict[tuple[str, ...], list[tuple[str, dict[str, str]]]] = {}
+    kinds: dict[tuple[str, ...], list[tuple[str, dict[str, Any]]]] = {}
     for method in selected:
         kinds.setdefault((method.kind, str("second_order" in method.flags)), []).append((method.name, dict(facts(method))))
     parts = []
     for group in kinds.values():
         heads = list(dict.fromkeys(head for _, values in group for head in values))
-        rows = [[head, *(values.get(head, "-") for _, values in group)] for head in heads]
+        rows = [[head, *(_text(head, values[head]) if head in values else "-" for _, values in group)] for head in heads]
         parts.append(columns(["", *(name for name, _ in group)], rows))
     parts.append("Computed from the coefficients, or probed from the kernels (" + registry.LEVEL + "); z = lambda dt.")
     return "\n\n".join(parts)

@@ -56,9 +56,15 @@ class Landscape:
 
 def gradient_of(problem: Problem, start: Array) -> Map:
     """The gradient of a cost as the core has it, at flat points; start: an array of its shape."""
-    method = as_method("sgd", {})
-    run = stepper.Run(method.record, problem, start, 0.0, 0.1, method.numbers, descend=True)
-    return lambda x: np.asarray(run.evaluate(x.reshape(start.shape))[1]).ravel()
+    made: list[stepper.Run] = []  # one, when it is first asked for: few results are
+
+    def gradient(x: Array) -> Array:
+        if not made:
+            method = as_method("sgd", {})
+            made.append(stepper.Run(method.record, problem, start, 0.0, 0.1, method.numbers, descend=True))
+        return np.asarray(made[0].evaluate(x.reshape(start.shape))[1]).ravel()
+
+    return gradient
 
 
 def products_of(fun: Any, x: Array) -> Map | None:

@@ -10,6 +10,7 @@ from mflow_core.dynamics.structure import Structure
 from mflow_core.problems.signatures import PRODUCT_SIGNATURE, compiled_address
 
 from mflow.base.checks import check_choice, check_number
+from mflow.base.extras import need
 from mflow.dynamics.loads import is_table, load_on, table_on
 from mflow.dynamics.supports import Supports, free_part
 
@@ -82,11 +83,9 @@ def narrower_order(given: list[Any]) -> Any:
         or any(a.ndim == 2 and not hasattr(a, "tocsr") for a in given)
     ):
         return None
-    import scipy.sparse
-    from scipy.sparse.csgraph import reverse_cuthill_mckee
-
+    scipy_sparse, csgraph = need("scipy.sparse", "a sparse matrix"), need("scipy.sparse.csgraph", "a sparse matrix")
     pattern = sum((abs(a) for a in sparse[1:]), abs(sparse[0]))
-    order = reverse_cuthill_mckee(scipy.sparse.csr_matrix(pattern + pattern.T), symmetric_mode=True)
+    order = csgraph.reverse_cuthill_mckee(scipy_sparse.csr_matrix(pattern + pattern.T), symmetric_mode=True)
     return order if matrices.shape_of(pattern.tocsr()[order][:, order], n)[0] != SPARSE else None
 
 
@@ -120,9 +119,7 @@ def _sum(A: Any, B: Any) -> Any:
     elif A.ndim == 1:
         return _sum(B, A)
     elif hasattr(A, "tocsr"):
-        import scipy.sparse
-
-        total = A + scipy.sparse.diags_array(B)
+        total = A + need("scipy.sparse", "a sparse matrix").diags_array(B)
     else:
         total = A + np.diag(B)
     return total if hasattr(total, "tocsr") or total.ndim == 1 else np.asarray(total)

@@ -22,8 +22,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from mflow.base.checks import Array
+from mflow.base.extras import need
 from mflow.base.methods import Method
 from mflow.stability.amplification import amplification
+from mflow.stability.conditions import coefficients, on_linear
 
 __all__ = ["Modified", "Rule", "exact_of", "kind_of_rule", "modified_of", "walk_rule"]
 
@@ -163,7 +165,8 @@ def modified_of(method: Method | Rule, kind: str, factor: float, order: int = 1)
         return NOT_KNOWN
     first = 0.2 if builtin and method.kind == "step" else 1.6e-2 / factor**2  # type: ignore[union-attr]
     if isinstance(method, Method) and method.butcher is not None:
-        remainder = _of_tableau(method.butcher, order)
+        A, b, _ = coefficients(method)
+        remainder = _of_tableau(on_linear(method, A), b, order)
         twice = 4.0 * remainder
     elif isinstance(method, Method):
         remainder = _term(_method_rate(method), first, factor, order)
@@ -177,12 +180,12 @@ def modified_of(method: Method | Rule, kind: str, factor: float, order: int = 1)
     return Modified(float(order), remainder, kappa if abs(kappa) > small else 0.0, shift if abs(shift) > small else 0.0)
 
 
-def _of_tableau(tableau: tuple[Any, Any, Any], order: int) -> float:
+def _of_tableau(A: Any, b: Any, order: int) -> float:
     """R(z) = e^z + E z^(p+1) + ... with E = b A^p 1 - 1/(p+1)!, and log R(-lr L)/lr = -L + (-1)^(p+1) E lr^p L^(p+1)."""
-    A, moment = np.asarray(tableau[0], dtype=np.float64), np.ones(len(tableau[1]))
+    moment = np.ones(len(b))
     for _ in range(order):
         moment = A @ moment
-    return (-1.0) ** (order + 1) * (float(np.asarray(tableau[1]) @ moment) - 1.0 / math.factorial(order + 1))
+    return (-1.0) ** (order + 1) * (float(b @ moment) - 1.0 / math.factorial(order + 1))
 
 
 def _term(rate: Callable[[float], float], first: float, flow: float, order: int) -> float:
@@ -201,10 +204,7 @@ def exact_of(update: Rule) -> Any:
 
     Raises ImportError without sympy, ValueError where the rule does not take symbols or is not linear.
     """
-    try:
-        import sympy
-    except ImportError:
-        raise ImportError("symbols: they need sympy, which is not installed: pip install 'momentum-flow[sympy]'") from None
+    sympy = need("sympy", "symbols: an exact expansion")
     lr, L, c = sympy.Symbol("lr", positive=True), sympy.Symbol("L", positive=True), sympy.Symbol("c", real=True)
     kept: dict[str, Any] = {}
     one_step(update, np.ones(1), kept, np.ones(1), 0.1)

@@ -12,9 +12,9 @@ from mflow_core.fitting.callbacks import Calls
 from mflow_core.fitting.fit import Fit
 
 from mflow.base.checks import Array, as_tuple, check_flags, dense_array, real_array, shown
-from mflow.base.differences import ASIDE, EACH, Digits, Scan, along, check_diff_step, digits_of, scan
-from mflow.base.remainder import GradientWarning, Verdict, jacobian_model, quick, said_of
 from mflow.base.telling import tell
+from mflow.derivatives.differences import ASIDE, EACH, Digits, Scan, along, check_diff_step, digits_of, scan
+from mflow.derivatives.remainder import GradientWarning, Verdict, jacobian_model, quick, said_of
 from mflow.fitting.compiled import compiled_residuals
 
 __all__ = ["Residuals", "check_sigma"]

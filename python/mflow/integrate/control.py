@@ -15,10 +15,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from mflow_core import registry
+from mflow_core.arithmetic.starts import largest
 
 from mflow.base.checks import Array, as_array, as_number, check_choice, check_number, check_vector, check_whole, shown
 from mflow.base.methods import Method
 from mflow.base.telling import tell
+from mflow.course.grid import ROUNDING, count_steps
 
 __all__ = [
     "ABOVE_0",
@@ -40,6 +42,7 @@ __all__ = [
     "check_tolerances",
     "count_steps",
     "kept_every",
+    "sizes_of",
     "warn_of_small",
     "whole_or",
 ]  # fmt: skip
@@ -49,8 +52,8 @@ SMALL = 0.1  # of atol: a start below it is lost in the errors that are allowed
 LEAST_RTOL = 100 * float(np.finfo(np.float64).eps)  # below it rounding, not the method, decides the measured error
 SAMPLES = 16
 MOST_TIMES = 2**31 - 1
+PLAIN, LARGE = (float, int), 0.5 * sys.float_info.max  # two times below it have a finite distance
 MANY = 2**62  # no limit on a number of steps
-ROUNDING = 1e-12  # a remainder this small against the whole span is no step of its own
 ABOVE_0 = "a finite step above 0 (it takes the sign of t_end - t0)"
 MISSING_DT = "dt: expected the size of the fixed steps of {}, got None; give dt=... (mflow.max_stable_dt says how large it may be)"
 
@@ -58,7 +61,7 @@ MISSING_DT = "dt: expected the size of the fixed steps of {}, got None; give dt=
 # ---- settings -------------------------------------------------------------------------------------------------------------------
 
 
-@dataclass
+@dataclass(slots=True)
 class Settings:
     """What the user of a driver may set besides the problem and the method; the names are those of `mflow.solve_ivp`."""
 
@@ -84,10 +87,23 @@ class Settings:
     checkpoint_every: Any = None
     resume: Any = None
     symmetric: bool = False  # whether the Jacobian is: along gradient flow
+    mass: Any = None  # the checksum of the matrix of M y' = f
+    breaks: Any = None
+    own_breaks: Any = None  # those that the function knows itself
+    doses: Any = None
+    outputs: Any = None
+    nonnegative: Any = None
+    until: Any = None
+    steady_rtol: Any = None
+    steady_atol: Any = None
 
 
 def check_span(t_span: Sequence[float], dt: Any = None) -> tuple[float, float]:
     """(t0, t_end); t_end may be infinite where dt is: one implicit step to the steady state. Raises TypeError or ValueError."""
+    if type(t_span) is tuple and len(t_span) == 2:
+        first, last = t_span
+        if type(first) in PLAIN and type(last) in PLAIN and -LARGE < first < LARGE and -LARGE < last < LARGE:
+            return float(first), float(last)
     try:
         first, last = t_span
     except (TypeError, ValueError):
@@ -119,10 +135,11 @@ def check_mode(method: Method, settings: Settings, estimated: str) -> str:
 
     estimated: methods with an error estimate, for messages.
     """
-    controlled = any(value is not None for value in (settings.rtol, settings.atol, settings.rtol_v, settings.atol_v))
-    if settings.dt is not None and controlled:
+    dt = settings.dt
+    controlled = not (settings.rtol is None and settings.atol is None and settings.rtol_v is None and settings.atol_v is None)
+    if dt is not None and controlled:
         raise ValueError("dt, rtol, atol: dt gives fixed steps, and rtol, atol error control: give one of them")
-    if settings.dt is None:
+    if dt is None:
         if "staged" in method.flags and method.parameters["stages"] == 2:
             raise ValueError(f"stages: the error estimate of {method.name} needs 3 or more of them, or 0; give dt for fixed steps")
         if "embedded" in method.flags:
@@ -133,12 +150,14 @@ def check_mode(method: Method, settings: Settings, estimated: str) -> str:
                 f"estimate, such as {estimated}"
             )
         raise ValueError(MISSING_DT.format(method.name))
-    if callable(settings.dt) or isinstance(settings.dt, list | tuple) or np.ndim(settings.dt):
-        return "given"
-    if not isinstance(settings.dt, str):
+    if type(dt) is float:
         return "fixed"
-    if settings.dt != "auto":
-        raise ValueError(f'dt: expected a step above 0, steps one by one or "auto", got {settings.dt!r}')
+    if callable(dt) or isinstance(dt, list | tuple) or np.ndim(dt):
+        return "given"
+    if not isinstance(dt, str):
+        return "fixed"
+    if dt != "auto":
+        raise ValueError(f'dt: expected a step above 0, steps one by one or "auto", got {dt!r}')
     if "linear" not in method.flags or method.is_implicit:
         raise ValueError(f'dt = "auto" follows the stability limit of an explicit method, and {method.name} has none: give dt or rtol')
     return "auto"
@@ -149,7 +168,7 @@ def check_step(method: Method, dt: Any, t0: float, t1: float) -> float:
     if isinstance(dt, str) and dt == "auto":
         return math.nan
     if isinstance(dt, float) and dt == math.inf and t1 == math.inf:
-        if not method.is_implicit or method.stages != 1:
+        if not method.is_one_equation:
             only = "an implicit method of one stage alone goes to the steady state in one step"
             raise ValueError(f"dt: expected a finite step, got inf; {only}, and {method.name} is none")
         return dt
@@ -161,17 +180,10 @@ def check_step(method: Method, dt: Any, t0: float, t1: float) -> float:
     return math.copysign(step, t1 - t0)
 
 
-def count_steps(t0: float, t1: float, step: float) -> int:
-    """Equal steps from t0 to t1, the last of which may be shorter."""
-    if t1 == t0:
-        return 0
-    return max(1, math.ceil((t1 - t0) / step * (1.0 - ROUNDING))) if math.isfinite(step) else 1
-
-
 def kept_every(save: str, save_every: Any, at_times: bool) -> int:
     """k: every k-th state is kept; 0: the last one alone, and those of t_eval. Raises TypeError or ValueError."""
     check_choice(save, "save", ("all", "last"))
-    if sum((save == "last", save_every is not None, at_times)) > 1:
+    if (save == "last") + (save_every is not None) + at_times > 1:
         raise ValueError("save, save_every, t_eval: they are three ways to say what to keep: give one of them")
     if save_every is None:
         return 0 if save == "last" or at_times else 1
@@ -278,6 +290,8 @@ def check_tolerances(rtol: Any, atol: Any, shape: tuple[int, ...], of: str = "")
         rtol below 100 eps = 2.22e-14 (SciPy would raise it with a warning), atol below 0, NaN, a shape that does not fit, or nothing
         left that is controlled.
     """
+    if type(rtol) is float and type(atol) is float and LEAST_RTOL <= rtol < math.inf and 0.0 <= atol < math.inf:
+        return _pair(rtol, atol)
     relative, absolute = _tolerance(rtol, "rtol" + of, shape), _tolerance(atol, "atol" + of, shape)
     bad = np.flatnonzero(~(relative >= LEAST_RTOL) | ~np.isfinite(relative))
     if bad.size:
@@ -294,6 +308,27 @@ def check_tolerances(rtol: Any, atol: Any, shape: tuple[int, ...], of: str = "")
     return relative, absolute
 
 
+def sizes_of(y: Array, tolerances: tuple[Any, Any] | None) -> Array:
+    """What is small for each component of a start: (rtol, atol) as they were given, or, in fixed steps, 1e-10 of its size."""
+    flat = y.ravel()
+    if tolerances is None:
+        top = float(np.max(np.abs(flat), initial=0.0)) or 1.0
+        return np.asarray(1e-10 * np.maximum(np.abs(flat), 1e-3 * top))
+    rtol, atol = tolerances
+    relative, absolute = check_tolerances(RTOL if rtol is None else rtol, ATOL if atol is None else atol, y.shape)
+    size = np.where(np.isfinite(absolute), absolute, ATOL) + relative * np.abs(flat)
+    return np.asarray(np.maximum(size, np.finfo(np.float64).tiny))
+
+
+@functools.lru_cache(maxsize=64)
+def _pair(rtol: float, atol: float) -> tuple[Array, Array]:
+    """Two numbers as arrays, which calls share."""
+    both = np.array([rtol]), np.array([atol])
+    for one in both:
+        one.flags.writeable = False
+    return both
+
+
 def _tolerance(value: Any, argument: str, shape: tuple[int, ...]) -> Array:
     array = as_array(value, argument)
     if array.dtype.kind not in "iuf":
@@ -305,9 +340,9 @@ def _tolerance(value: Any, argument: str, shape: tuple[int, ...]) -> Array:
 
 def warn_of_small(name: str, *starts: Array) -> None:
     """Warns of a start so far below the default atol that no digit of it is controlled; 0 is the start of many a problem."""
-    largest = max(float(np.max(np.abs(start), initial=0.0)) for start in starts)
-    if 0.0 < largest < SMALL * ATOL:
-        text = f"{name}: atol: the start is at most {largest:.3g}, and errors of the default {ATOL:g} are allowed: give atol="
+    size = max(map(largest, starts))
+    if 0.0 < size < SMALL * ATOL:
+        text = f"{name}: atol: the start is at most {size:.3g}, and errors of the default {ATOL:g} are allowed: give atol="
         tell(text)
 
 
@@ -375,12 +410,18 @@ class Event(NamedTuple):
         Above 0: where the value goes upward along the integration; below 0: downward; 0: both.
     samples : int
         Each step is looked at in this many equal pieces; two crossings inside one piece are missed.
+    action : callable, optional
+        The state behind the root: see ``events`` of `mflow.solve_ivp`.
 
     Examples
     --------
     >>> import mflow.integrate.control
     >>> mflow.Event(lambda t, y: y[0] - 1.0, terminal=True).direction
     0.0
+    >>> bounce = mflow.Event(lambda t, y: y[0], direction=-1, action=lambda t, y: [y[0], -0.5 * y[1]])
+    >>> r = mflow.solve_ivp(lambda t, y: [y[1], -2.0], (0, 1.5), [1.0, 0.0], events=bounce)
+    >>> bool(abs(r.t_events[0][0] - 1.0) < 1e-12), r.y_after[0].round(9).tolist()
+    (True, [[0.0, 1.0]])
 
     References
     ----------
@@ -391,15 +432,17 @@ class Event(NamedTuple):
     terminal: bool | int = False
     direction: float = 0.0
     samples: int = SAMPLES
+    action: Any = None
 
 
-def check_events(events: Any) -> list[tuple[Any, int, int, int]]:
-    """(function, stop after, direction, samples) of each event: what `mflow_core.stepping.events.Events` is made of.
+def check_events(events: Any) -> list[tuple[Any, int, int, int, Any]]:
+    """(function, stop after, direction, samples, action) of each event: what `mflow_core.events.events.Events` is made of.
 
     Parameters
     ----------
     events : None, a callable, an `Event`, or a sequence of these
-        Settings are read from the attributes ``terminal``, ``direction`` and ``samples`` of the function, as SciPy has them.
+        Settings are read from the attributes ``terminal``, ``direction``, ``samples`` and ``action`` of the function, the first two as
+        SciPy has them.
 
     Raises
     ------
@@ -418,9 +461,14 @@ def _is_low_level(value: Any) -> bool:
     return type(value).__name__ == "LowLevelCallable"
 
 
-def _event(event: Any, argument: str) -> tuple[Any, int, int, int]:
+def _is_function(value: Any) -> bool:
+    """Of Python, or compiled."""
+    return callable(value) or _is_low_level(value) or type(value).__name__ == "PyCapsule"
+
+
+def _event(event: Any, argument: str) -> tuple[Any, int, int, int, Any]:
     fun = event.fun if isinstance(event, Event) else event
-    if not callable(fun) and not _is_low_level(fun) and type(fun).__name__ != "PyCapsule":
+    if not _is_function(fun):
         expected = "a callable event(t, y), or of second order event(t, x, v), a compiled function or an Event"
         raise TypeError(f"{argument}: expected {expected}, got {type(fun).__name__}")
     terminal = getattr(event, "terminal", False)
@@ -436,4 +484,8 @@ def _event(event: Any, argument: str) -> tuple[Any, int, int, int]:
         raise TypeError(f"{argument}.direction: expected a number, whose sign counts, got {direction!r}") from None
     if math.isnan(sign):
         raise ValueError(f"{argument}.direction: expected a number, whose sign counts, got {direction!r}")
-    return fun, stop_after, (sign > 0) - (sign < 0), samples
+    action = getattr(event, "action", None)
+    if action is not None and not _is_function(action):
+        expected = "a function action(t, y) -> new y, or of second order action(t, x, v) -> (x, v)"
+        raise TypeError(f"{argument}.action: expected {expected}, got {type(action).__name__}")
+    return fun, stop_after, (sign > 0) - (sign < 0), samples, action

@@ -7,8 +7,8 @@ import math
 from typing import Any
 
 import numpy as np
+from mflow_core.events import events as core_events
 from mflow_core.registry import MethodRecord
-from mflow_core.stepping import events as core_events
 from mflow_core.stepping import stepper
 
 from mflow.base.checks import Array
@@ -113,7 +113,7 @@ class AutoSteps:
                 return status
         left = count_steps(run.t, self.t1, self.step)
         count = min(count, self.looks.next - run.k, left)
-        status = int(run.fixed(count, self.t1 if count == left else math.nan, rows, self.step))
+        status = run.fixed(count, self.t1 if count == left else math.nan, rows, self.step, paced=True)
         if status == stepper.NON_FINITE and self._has_grown() and self._go_back():
             return 0
         if self.watch is not None and status in (0, stepper.EVENT):

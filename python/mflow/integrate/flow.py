@@ -25,6 +25,8 @@ from mflow.solvers import nonlinear
 __all__ = ["OptimizerStepper", "gradient_flow"]
 
 SOLVING = {"solver", "jac_sparsity", "lband", "uband"}  # what goes to mflow.nonlinear
+OWN = {"dt", "save", "save_every", "t_eval", "solver", "symmetric", "event_args", "own_breaks"}  # arguments of its own, and what it sets
+SETTINGS = {field.name for field in fields(Settings)} - OWN
 
 
 def gradient_flow(
@@ -87,13 +89,12 @@ def gradient_flow(
     start = check_start(c0, "c0")
     if not (isinstance(t_end, float) and t_end == math.inf):
         check_number(t_end, "t_end")
-    names = {field.name for field in fields(Settings)} - {"dt", "save", "save_every", "t_eval", "solver", "symmetric", "event_args"}
-    chosen_method = as_method(method, {k: v for k, v in options.items() if k not in names | SOLVING})
+    chosen_method = as_method(method, {k: v for k, v in options.items() if k not in SETTINGS and k not in SOLVING})
     if chosen_method.kind == "update":
         if t_eval is not None or hess is not None:
             raise TypeError(f"t_eval, hess: expected none of them for {chosen_method.name}, which has steps alone; omit them")
         return _by_optimizer(
-            grad, start, t_end, chosen_method, dt, args, save, save_every, {k: v for k, v in options.items() if k in names}
+            grad, start, t_end, chosen_method, dt, args, save, save_every, {k: v for k, v in options.items() if k in SETTINGS}
         )
     if chosen_method.is_implicit:
         hess = companion(grad, "hess", hess)
@@ -103,7 +104,7 @@ def gradient_flow(
     solver = nonlinear.solver_for(chosen_method, equation, 0.0, start, jac=hess, hess=True, args=extra, **linear)
     settings = Settings(
         dt=dt, t_eval=t_eval, save=save, save_every=save_every, solver=solver, symmetric=True, event_args=extra,
-        **{k: v for k, v in options.items() if k in names},
+        **{k: v for k, v in options.items() if k in SETTINGS},
     )  # fmt: skip
     result: IVPResult = follow(Drive(equation, (0.0, t_end), start, chosen_method, settings, "gradient_flow"))
     return result

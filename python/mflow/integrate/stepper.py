@@ -17,10 +17,12 @@ from mflow.base.methods import Method, as_method, get_method, public_values
 from mflow.base.pace import Pace
 from mflow.base.savefile import misfit_of, numbers_of, read_state, write_state
 from mflow.base.telling import tell
-from mflow.integrate.control import ATOL, MANY, RTOL, check_first_step, check_max_step, check_min_step, check_tolerances
+from mflow.course.agenda import Breaks
+from mflow.integrate.control import ATOL, MANY, RTOL, check_first_step, check_max_step, check_min_step, check_tolerances, sizes_of
 from mflow.integrate.curvature import StiffnessWarning, give_radius, stable_end
 from mflow.integrate.endings import Ending, held_words
 from mflow.solvers import nonlinear
+from mflow.solvers.algebraic import Algebraic, algebraic_of
 
 __all__ = ["Stepper"]
 
@@ -59,8 +61,11 @@ class Stepper:
         Error control, for methods with an estimate: `step` then chooses its own steps, and `advance_to` goes to a time.
     direction : float
         Its sign is the direction of steps under error control.
-    first_step, max_step, min_step, jac, jac_sparsity, lband, uband, solver, args, inplace
+    first_step, max_step, min_step, jac, jac_sparsity, lband, uband, solver, args, inplace, mass, consistent, exclude_algebraic
         As in `mflow.solve_ivp`; max_step is a number. Of second order: solver as in `mflow.solve_dynamics`, no jac.
+    breaks : array_like (k,), optional
+        Times where fun or accel jumps, and ``fun.breaks`` with them: `step` under error control and `advance_to` land on each, and a new
+        start is made there when the stepper goes on. A fixed step that would pass one is an error.
     **parameters
         The method's own.
 
@@ -100,6 +105,7 @@ class Stepper:
 
     _start_name = "y0"
     _told_stiff = False
+    _algebraic: Algebraic | None = None
     _rebuilt: tuple[int, ...] = (0, 0, 0)  # by a stepper that this one was loaded or copied from
     _kinds: ClassVar[dict[str, type[Stepper]]] = {}  # by the flag of their methods
 
@@ -135,6 +141,10 @@ class Stepper:
         lband: int | None = None,
         uband: int | None = None,
         solver: Any = None,
+        mass: Any = None,
+        consistent: str = "project",
+        exclude_algebraic: bool = False,
+        breaks: Any = None,
         **parameters: Any,
     ) -> None:
         self.method = as_method(method, parameters)
@@ -147,18 +157,33 @@ class Stepper:
         self._call = {
             "fun": fun, "args": args, "inplace": inplace, "rtol": rtol, "atol": atol, "direction": direction, "first_step": first_step,
             "max_step": max_step, "min_step": min_step, "jac": jac, "jac_sparsity": jac_sparsity, "lband": lband, "uband": uband,
-            "solver": solver,
+            "solver": solver, "mass": mass, "consistent": consistent, "exclude_algebraic": exclude_algebraic, "breaks": breaks,
         }  # fmt: skip
+        self._algebraic = algebraic_of(mass, consistent, exclude_algebraic, self.method, start, None, lband, uband)
         equation = problem.rhs_problem(fun, start.shape, args, inplace, jac if self.method.is_implicit else None)
         linear = {"jac": jac, "jac_sparsity": jac_sparsity, "lband": lband, "uband": uband}
+        if self._algebraic is not None:
+            linear |= self._algebraic.linear
         solving = nonlinear.solver_for(self.method, equation, self._t0, start, solver=solver, args=as_tuple(args), **linear)
+        self._equation = equation
+        self._start = self._consistent(self._t0, start)
         self._make_run(equation, solver=solving)
+
+    def _consistent(self, t: float, y: Array) -> Array:
+        """A start that algebraic equations allow: y itself, or its projection."""
+        if self._algebraic is None:
+            return y
+        call = self._call
+        tolerances = None if call["rtol"] is None and call["atol"] is None else (call["rtol"], call["atol"])
+        return self._algebraic.start(self._equation, t, y, call["jac"], as_tuple(call["args"]), sizes_of(y, tolerances))
 
     def _make_run(self, equation: problem.Problem, **more: Any) -> None:
         """The run of the core, under error control where tolerances are given."""
         direction = self._call["direction"]
         if not isinstance(direction, int | float | np.number) or math.isnan(direction):
             raise ValueError(f"direction: expected a number, whose sign counts, got {direction!r}")
+        function = self._call.get("fun", self._call.get("accel"))
+        self._breaks = Breaks.of(self._call["breaks"], getattr(function, "breaks", None), equation)
         self._controlled = self._call["rtol"] is not None or self._call["atol"] is not None
         record, values = self.method.record, self.method.numbers
         self._run = core.Run(record, equation, self._start, self._t0, math.nan, values, dense=True, control=self._controlled, **more)
@@ -230,6 +255,8 @@ class Stepper:
         """
         time = self.t if t is None else check_number(t, "t")
         state = None if y is None else self._checked(y, "y")
+        if self._algebraic is not None:
+            state = self._consistent(time, self._run.vector(0) if state is None else state)
         self._run.restart(time, state)
         self._t0, self._start = time, self._run.vector(0)
 
@@ -301,7 +328,7 @@ class Stepper:
         pace = Pace()
         while left:
             count, before = pace.take(left), self.k
-            status = self._run.fixed(count, dt=h)
+            status = self._run.fixed(count, dt=h) if self._breaks is None else self._breaks.fixed(self._run, count, h)
             left -= self.k - before
             pace.done()
             self._settle(int(status), h)
@@ -325,6 +352,10 @@ class Stepper:
                 "give rtol= and atol= to the stepper, or" if "embedded" in self.method.flags else f"{self.method.name} estimates no error:"
             )
             raise TypeError(f"{name}: without dt it is for error control: {fix} take steps of dt by step(dt) and advance(n, dt)")
+        if self._breaks is not None:
+            status, goal = self._breaks.go(self._run, self._call["direction"])
+            self._settle(status, self._run.h)
+            end = goal if abs(goal - self.t) < abs(end - self.t) else end
         if self._run.h == 0.0:  # a start
             sign = math.copysign(1.0, self._call["direction"])
             self._settle(int(self._run.begin(end if math.isfinite(end) else sign * 1e300, sign * self._first)), 0.0)
@@ -378,10 +409,14 @@ class Stepper:
         return {}
 
     def _more_facts(self) -> dict[str, Any]:
-        return {}
+        return {} if self._algebraic is None else {"mass": self._algebraic.mass.checksum}
 
     def _take_facts(self, facts: dict[str, Any]) -> None:
         """What `_more_facts` wrote. Raises ValueError where it does not fit."""
+        mine, saved = self._more_facts().get("mass"), facts.get("mass")
+        if mine != saved:
+            raise ValueError(f"mass: expected the matrix of the saved stepper{', which has none' if saved is None else ''}, got "
+                             f"{'none' if mine is None else 'another'}")  # fmt: skip
 
     def _settings(self) -> dict[str, Any]:
         """What error control was asked for, as JSON has it."""
@@ -462,7 +497,7 @@ def _misfit(path: str | os.PathLike[str], error: Exception) -> ValueError:
 
 def _read_start(facts: dict[str, Any], blocks: dict[str, bytes]) -> tuple[Method, Array, float, dict[str, Any]]:
     """(method, start, t0, what belongs to error control) of a saved stepper. Raises where a field is not one that `Stepper.save` writes."""
-    if set(facts) - {"rebuilt", "clock"} != {"method", "parameters", "shape", "t0", "control"}:
+    if set(facts) - {"rebuilt", "clock", "mass"} != {"method", "parameters", "shape", "t0", "control"}:
         raise ValueError(f"facts: expected those of a stepper, got {', '.join(sorted(facts))}")
     given = {name: tuple(v) if isinstance(v, list) else v for name, v in facts["parameters"].items()}
     method = get_method(facts["method"], **given)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -9,7 +10,7 @@ import numpy as np
 from mflow_core import registry
 
 from mflow.base.checks import Array, check_number, shown
-from mflow.base.methods import Method, as_method, get_method
+from mflow.base.methods import Method, as_method, get_method, parameters_of
 
 __all__ = ["DEFAULT", "check_default", "direction_of", "minimizers", "products_of", "takes_bounds"]
 
@@ -25,8 +26,7 @@ def minimizers(record: Any) -> int:
 
 def check_default(fun: Any, settings: dict[str, Any], arguments: Iterable[str]) -> None:
     """Raises TypeError for what the default method cannot take: a step, parameters of optimizers, a gradient without its cost."""
-    optimizers = {p.name for record in registry.records() if record.kind == "update" for p in get_method(record.name).parameters_}
-    own = get_method(DEFAULT).parameters
+    optimizers, own = _optimizers_parameters(), get_method(DEFAULT).parameters
     for name, value in settings.items():
         if name in ("lr", "dt") or (name in optimizers and name not in own and name not in arguments):
             text = f"{name}: the default method is {DEFAULT}, whose line search finds the step; name the method that takes {name}"
@@ -35,6 +35,11 @@ def check_default(fun: Any, settings: dict[str, Any], arguments: Iterable[str]) 
         raise TypeError(
             f"method: the default, {DEFAULT}, compares values of the cost, and fun=None gives none; give method={FIRST_ORDER!r}"
         )
+
+
+@functools.cache
+def _optimizers_parameters() -> frozenset[str]:
+    return frozenset(p.name for record in registry.records() if record.kind == "update" for p in parameters_of(record))
 
 
 def products_of(method: Method, hess: Any, hessp: Any, args: tuple[Any, ...]) -> Callable[[Array, Array], Any] | None:

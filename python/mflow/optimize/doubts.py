@@ -1,27 +1,29 @@
 """What a minimisation doubts: the gradient that it is given, differences that are exactly 0, a point that is called a minimum.
 
-The gradient is compared with the cost at x0 (`mflow.base.remainder`), differences are looked at where they vanish
-(`mflow.base.differences`). Both happen where the run first evaluates the gradient; here is what its result says of them. A gradient that
-was right at x0 is compared once more where the run ended, so that "converged" is the cost's own.
+The gradient is compared with the cost at x0 (`mflow.derivatives.remainder`), differences are looked at where they vanish
+(`mflow.derivatives.differences`). Both happen where the run first evaluates the gradient; here is what its result says of them. A gradient
+that was right at x0 is compared once more where the run ended, so that "converged" is the cost's own.
 """
 
 from __future__ import annotations
 
 import contextlib
+import math
 import weakref
 from typing import Any
 
 import numpy as np
+from mflow_core.arithmetic.starts import largest
 from mflow_core.objectives.objective import Objective
 from mflow_core.problems.problem import Problem, objective_problem
 from mflow_core.stepping import stepper
 
 from mflow.base.checks import Array, as_tuple, check_flags, check_start
-from mflow.base.differences import CostLook, cost_problem, moves_from, scan, verdict_of
 from mflow.base.methods import as_method
-from mflow.base.remainder import GradientWarning, Verdict, gradient_model, quick, said_of
 from mflow.base.result import OptimizeResult
 from mflow.base.telling import tell
+from mflow.derivatives.differences import CostLook, cost_problem, moves_from, scan, verdict_of
+from mflow.derivatives.remainder import GradientWarning, Verdict, gradient_model, quick, said_of
 from mflow.optimize.bounds import Box
 
 __all__ = ["Doubts"]
@@ -92,7 +94,7 @@ class Doubts:
         """Where the run ended, if the gradient was compared at x0 in this run, and was right."""
         if self.verdict.kind != "right" or not self.verdict.ncheck or out.reason not in LOOKED_AGAIN or not out.nit:
             return
-        if not (np.isfinite(out.jac).all() and np.isfinite(out.fun)):
+        if not (math.isfinite(out.fun) and math.isfinite(largest(out.jac))):
             return
         values = self.value
         if self.look is None:  # compiled

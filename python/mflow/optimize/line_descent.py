@@ -186,7 +186,8 @@ class LineDescent:
         ))  # fmt: skip
         if self.method.family == "quasi_newton" and self.doubts.box is None:
             inverse = InverseHessian(run, x.size)
-            out.hess_inv = inverse if "maxcor" in self.method.parameters else inverse.todense()
+            limited = any(p.name == "maxcor" for p in self.method.parameters_)
+            out.hess_inv = inverse if limited else inverse.todense()
         return out
 
     def _path(self) -> Result:

@@ -6,9 +6,10 @@ run in `mflow_core.optimize.linesearch`, without Python where the cost is compil
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -17,8 +18,8 @@ from mflow_core.optimize import linesearch
 from mflow_core.problems.signatures import code_text
 
 from mflow.base.checks import Array, as_number, check_number, check_start, check_whole, shown
-from mflow.base.differences import cost_problem
 from mflow.base.result import Result
+from mflow.derivatives.differences import cost_problem
 
 __all__ = ["LineSearch", "LineSearchResult", "armijo", "backtracking", "barzilai_borwein", "exact", "line_search", "strong_wolfe"]
 
@@ -88,7 +89,7 @@ class LineSearch:
         if isinstance(given, cls):
             return given
         if isinstance(given, str):
-            return cls(given)
+            return _named(given)
         if isinstance(given, dict):
             unknown = set(given) - set(cls.__dataclass_fields__)
             if unknown:
@@ -98,15 +99,16 @@ class LineSearch:
 
     def rule(self) -> dict[str, Any]:
         """The numbers as the core takes them: 0 stands for a first step that the core chooses."""
-        numbers = asdict(self)
-        del numbers["kind"]
         return {
-            **numbers,
-            "c2": self.c2 or 0.0,
-            "initial": self.initial or 0.0,
-            "limit": int(numbers.pop("max_evaluations")),
-            "memory": int(self.memory),
-        }
+            "c1": self.c1, "c2": self.c2 or 0.0, "shrink": self.shrink, "tol": self.tol, "max_step": self.max_step, "form": self.form,
+            "initial": self.initial or 0.0, "limit": int(self.max_evaluations), "memory": int(self.memory),
+        }  # fmt: skip
+
+
+@functools.lru_cache(maxsize=32)
+def _named(kind: str) -> LineSearch:
+    """The search of this name with the usual numbers."""
+    return LineSearch(kind)
 
 
 class LineSearchResult(Result):

@@ -12,13 +12,13 @@ from mflow_core.problems.signatures import code_text, companion
 from mflow_core.stepping import stepper
 
 from mflow.base.checks import Array, check_number, check_whole, shown
-from mflow.base.differences import FewDigitsError
 from mflow.base.methods import Method, as_method, refuse_unknown
 from mflow.base.pace import Pace
 from mflow.base.result import OptimizeResult, attach
 from mflow.curvature.landscape import OF_DIFFERENCES
 from mflow.curvature.safe_steps import STALLED, SafeSteps
 from mflow.curvature.watch import EVERY
+from mflow.derivatives.differences import FewDigitsError
 from mflow.integrate.endings import most_stages
 from mflow.optimize import rough
 from mflow.optimize.bounds import read_box
@@ -354,7 +354,7 @@ class _Descent:
 
     @property
     def _is_proximal(self) -> bool:
-        return self.method.kind == "step" and self.method.is_implicit and self.method.record.stages == 1
+        return self.method.is_one_equation
 
     def _go_fast(self, limit: int, gtol: float) -> int:
         want_value, pace = self._wants_value(), Pace()

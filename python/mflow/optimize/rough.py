@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from mflow.base.checks import Array
-from mflow.base.differences import EPS, Digits
+from mflow.derivatives.differences import EPS, Digits
 
 __all__ = ["MOST", "End", "follow"]
 

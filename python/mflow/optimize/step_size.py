@@ -50,7 +50,7 @@ def resolve(method: str | Method, parameters: dict[str, Any]) -> tuple[Method, f
         raise ValueError(f"dt: expected the size of the fixed steps of {method.name}{along}, got None; see mflow.max_stable_dt")
     if step == "auto":
         return spectrum.relaxing(as_method(method, settings)), math.nan, None
-    if step == math.inf and method.is_implicit and method.stages == 1:
+    if step == math.inf and method.is_one_equation:
         return as_method(method, settings), math.inf, None
     first = check_number(step(0) if schedule else step, "dt", low=0.0, open_low=True)
     return as_method(method, settings), first, schedule

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from mflow.base.checks import check_fields
+from mflow.base.extras import need
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -28,13 +29,8 @@ PLACES: dict[str, dict[str, Any]] = {
 
 def new_figure(size: tuple[float, float], layout: Literal["constrained", "compressed"] = "constrained") -> Figure:
     """A figure that no window and no global state know of. Raises ImportError without matplotlib."""
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise ImportError("pictures need matplotlib, which is not installed: pip install 'momentum-flow[plot]'") from error
-    figure = Figure(figsize=size, layout=layout)
-    FigureCanvasAgg(figure)
+    figure: Figure = need("matplotlib.figure", "a picture").Figure(figsize=size, layout=layout)
+    need("matplotlib.backends.backend_agg", "a picture").FigureCanvasAgg(figure)
     return figure
 
 

@@ -23,6 +23,7 @@ import numpy as np
 from mflow_core.problems import signatures
 
 from mflow.base.checks import as_tuple, check_choice, check_flags, check_function
+from mflow.base.extras import need
 from mflow.problems.callbacks import c_cost, c_function, c_residual
 
 __all__ = ["Compiled", "compile", "need_numba"]
@@ -99,11 +100,7 @@ class Compiled:
 
 def need_numba() -> Any:
     """The module; ImportError, with the command that installs it, if it is missing."""
-    try:
-        import numba
-    except ImportError:
-        raise ImportError("mflow.compile needs numba, which is not installed: pip install 'momentum-flow[compile]'") from None
-    return numba
+    return need("numba", "mflow.compile")
 
 
 def _positional(fun: Callable[..., Any]) -> int:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from mflow.base.checks import check_list, shown
+from mflow.base.extras import need
 from mflow.problems.compiled import Compiled, compile, need_numba
 
 __all__ = ["compiled_from_sympy"]
@@ -58,10 +59,7 @@ def compiled_from_sympy(
     (True, True)
     """
     need_numba()
-    try:
-        import sympy
-    except ImportError:
-        raise ImportError("mflow.compiled_from_sympy needs sympy, which is not installed: pip install 'momentum-flow[sympy]'") from None
+    sympy = need("sympy", "mflow.compiled_from_sympy")
     if not isinstance(parameters, Mapping | None):
         raise TypeError(f"parameters: expected a dict of numbers by symbol or name, got {shown(parameters)}")
     if velocities is not None:

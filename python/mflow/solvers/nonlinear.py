@@ -20,6 +20,7 @@ from mflow_core.solvers.solver import Solver
 from mflow.base.checks import Array, check_choice, check_flags, check_list, check_number, check_whole, real_array, shown
 from mflow.base.methods import Method
 from mflow.base.telling import tell
+from mflow.solvers.mass import Mass
 from mflow.solvers.sparsity import Index, SparseFactors, band_of, color_columns, pattern_of
 
 __all__ = ["FixedPoint", "Newton", "NewtonKrylov", "as_solver", "color_columns", "force_solver", "make_solver", "solver_for"]
@@ -180,8 +181,17 @@ def solver_for(method: Method, equation: problem.Problem, t0: Any, start: Array,
     Arguments that belong to implicit methods have no effect on an explicit one; a warning says so, as SciPy's does.
     """
     if method.is_implicit:
-        return make_solver(solver, equation, start.shape, (float(t0), start), **linear)
-    given = [name for name, value in {"solver": solver, **linear}.items() if name not in ("args", "hess", "columns") and value is not None]
+        made = make_solver(solver, equation, start.shape, (float(t0), start), **linear)
+        if made.kind in ("krylov", "fixed_point") and "G" in (method.tableau or {}):
+            raise ValueError(
+                f"solver: expected 'newton' for {method.name}, whose stages are linear equations with a Jacobian, got {made.kind}; beyond "
+                f"{LARGE} components give jac, jac_sparsity, or lband and uband"
+            )
+        return made
+    silent = ("args", "hess", "columns", "mass", "exclude_algebraic")
+    given = [name for name, value in linear.items() if value is not None and name not in silent]
+    if solver is not None:
+        given = ["solver", *given]
     if given:
         tell(f"{', '.join(given)}: without effect, as {method.name} is explicit", UserWarning)
     return None
@@ -199,6 +209,17 @@ class _Jacobian:
     lower: int | None = None
     upper: int | None = None
     probes: int = 0
+    mass: Mass | None = None
+    rows: tuple[Any, ...] | None = None
+
+    def with_mass(self, lower: int, upper: int) -> tuple[int, int]:
+        """The band of M - gh J; ValueError where M leaves the band that the user has given."""
+        if self.mass is None:
+            return lower, upper
+        below, above = self.mass.bands
+        if self.lower is not None and (below > lower or above > upper):
+            raise ValueError(f"lband, uband: expected at least {below} and {above}, as mass has entries there, got {lower} and {upper}")
+        return max(below, lower), max(above, upper)
 
     def check_band(self) -> None:
         """Whether the band holds all entries of the pattern; ValueError otherwise."""
@@ -246,6 +267,8 @@ def make_solver(
     uband: int | None = None,
     hess: bool = False,
     columns: Callable[[float, Array], Array] | None = None,
+    mass: Mass | None = None,
+    exclude_algebraic: bool = False,
 ) -> Solver:
     """The core's solver for a problem, from `solve_ivp`'s arguments.
 
@@ -267,6 +290,10 @@ def make_solver(
         Bandwidths: ``J[i, j] != 0`` only for ``i - lband <= j <= i + uband``. If one is not given, it is 0.
     columns : callable, optional
         For differences, f at every column of Y in one call, as `mflow.problems.vectorized.columns_of` makes it.
+    mass : mflow.solvers.mass.Mass, optional
+        The matrix M of M y' = f(t, y).
+    exclude_algebraic : bool
+        Whether error norms leave out the part of y in its null space.
 
     Returns
     -------
@@ -299,6 +326,8 @@ def make_solver(
     known = _Jacobian("hess" if hess else "jac", math.prod(shape), jac)
     config = as_solver(solver)
     known.lower, known.upper = _bands(lband, uband, known.n)
+    if mass is not None and isinstance(config, (NewtonKrylov, FixedPoint)):
+        raise ValueError(f"solver: expected 'newton' with mass=, got {type(config).__name__}, which solves y' = f alone")
     if isinstance(config, (NewtonKrylov, FixedPoint)):
         given = {known.name: jac is not None, "jac_sparsity": jac_sparsity is not None, "lband, uband": known.lower is not None}
         for argument, is_given in given.items():
@@ -311,6 +340,7 @@ def make_solver(
     known.check_band()
     known.ask = _asker(jac, equation, shape, args, known)
     known.check_constant(*start)
+    known.mass, known.rows = mass, None if mass is None else mass.packed(exclude_algebraic)
     made = _newton(config, equation, known, start, columns if jac is None else None)
     made.probes = known.probes
     return made
@@ -333,20 +363,27 @@ def _newton(
     """Newton's iteration with the linear solver that fits what is known of the Jacobian."""
     common: dict[str, Any] = {"max_iter": config.max_iter, "fraction": config.fraction or 0.0, "tol": config.tol}
     kind, lower, upper = _linear_solver(config.linear_solver, known, start)
+    if kind == "krylov" and known.mass is not None:
+        raise ValueError(
+            f"mass: expected a Jacobian whose entries are known to be few, as the state has {known.n} components, got none; give "
+            f"jac_sparsity, lband and uband, or jac, or Newton(linear_solver='dense')"
+        )
     if kind == "krylov":
         return Solver("krylov", **common)
-    common |= {"full": config.full, "columns": columns}
+    common |= {"full": config.full, "columns": columns, "mass": known.rows}
     has_jac = known.jac is not None
     groups = None if known.pattern is None else (color_columns(*known.pattern), *known.pattern)
     if kind == "banded":
         assert lower is not None
         assert upper is not None
+        lower, upper = known.with_mass(lower, upper)
         equation.set_band(lower, upper)
         compiled = has_jac and equation.jac_is_compiled
         return Solver(kind, lower=lower, upper=upper, jac=compiled, band_jac=has_jac and not compiled, pattern=groups, **common)
     if kind == "sparse":
         indptr, indices = known.pattern if known.pattern is not None else (None, None)
-        return Solver(kind, sparse=SparseFactors(known.n, known.ask, indptr, indices), pattern=groups, **common)
+        rows = None if known.mass is None else known.mass.rows.sparse()
+        return Solver(kind, sparse=SparseFactors(known.n, known.ask, indptr, indices, rows), pattern=groups, **common)
     return Solver(kind, jac=has_jac, pattern=groups, **common)
 
 

@@ -14,6 +14,7 @@ from mflow_core.problems.sparse import check_indices, check_pointers, check_spar
 from numpy.typing import NDArray
 
 from mflow.base.checks import Array, shown
+from mflow.base.extras import need
 
 __all__ = ["Index", "SparseFactors", "band_of", "color_columns", "pattern_of"]
 
@@ -113,19 +114,23 @@ def _odd(permutation: Any) -> int:
 
 
 class SparseFactors:
-    """J as a SciPy sparse matrix and the LU factors of I - gh J: the sparse solver that `mflow_core.solvers.matrix` calls."""
+    """J as a SciPy sparse matrix and the LU factors of I - gh J: the sparse solver that `mflow_core.solvers.matrix` calls.
+
+    mass: a sparse matrix in place of I; None: I itself.
+    """
 
     def __init__(
-        self, n: int, jac: Callable[[float, Array], Any] | None, indptr: Index | None = None, indices: Index | None = None
+        self,
+        n: int,
+        jac: Callable[[float, Array], Any] | None,
+        indptr: Index | None = None,
+        indices: Index | None = None,
+        mass: Any = None,
     ) -> None:
-        try:
-            import scipy.sparse
-            import scipy.sparse.linalg
-        except ImportError:
-            raise ImportError("a sparse Jacobian needs SciPy; install it, or give lband and uband, or solver='newton_krylov'") from None
-        self._sparse, self._linalg = scipy.sparse, scipy.sparse.linalg
+        purpose = "a sparse Jacobian (lband and uband, or solver='newton_krylov', do without)"
+        self._sparse, self._linalg = need("scipy.sparse", purpose), need("scipy.sparse.linalg", purpose)
         self._n, self._jac, self._indptr, self._indices = n, jac, indptr, indices
-        self._one = scipy.sparse.identity(n, format="csc")
+        self._one = self._sparse.identity(n, format="csc") if mass is None else mass.tocsc()
         self._matrix: Any = None
         self._factors: Any = None
         self.size = math.inf  # |gh J| of the last look

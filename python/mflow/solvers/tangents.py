@@ -15,6 +15,7 @@ import numpy as np
 from mflow_core.solvers import band_lu
 
 from mflow.base.checks import Array
+from mflow.base.extras import need
 
 __all__ = ["TangentFactors", "is_sparse"]
 
@@ -33,11 +34,9 @@ class TangentFactors:
     """
 
     def __init__(self, n: int, mass: Any, damping: Any = None, stiffness: Any = None) -> None:
-        import scipy.sparse
-        import scipy.sparse.csgraph
-        import scipy.sparse.linalg
-
-        self._scipy, self.n = scipy.sparse, n
+        for module in ("scipy.sparse.csgraph", "scipy.sparse.linalg"):
+            need(module, "a sparse matrix")
+        self._scipy, self.n = need("scipy.sparse", "a sparse matrix"), n
         self._mass, self._others = self._rows(np.ones(n) if mass is None else mass), (self._rows(damping), self._rows(stiffness))
         self._sum: Any = self._mass
         self.ask: Callable[[float, Array], Any] | None = None  # T at a time and an acceleration; `mflow_core.dynamics.force` sets it

@@ -29,6 +29,7 @@ __all__ = [
     "measured_radius",
     "spectral_radius",
     "stability_values",
+    "step_matrices",
 ]
 
 STEP_TOLERANCE = 1e-13  # |R| may exceed 1 by this: rounding on the boundary
@@ -98,8 +99,8 @@ def amplification(
 
     Returns
     -------
-    complex128 array of z's shape, the stability function R(z); or float64 array (*curvature.shape, n_vec, n_vec), the matrix that
-    takes (c, v) to its next value. For second-order methods it acts on x, dt v, dt^2 a and the other carried vectors. Errors grow where
+    complex128 array of z's shape, the stability function R(z), of a multistep method the root of largest modulus; or
+    float64 array (*curvature.shape, n_vec, n_vec), the matrix that takes (c, v) to its next value. For second-order methods it acts on x, dt v, dt^2 a and the other carried vectors. Errors grow where
     the ``spectral_radius``, a float64 array without the last two axes (for R(z) the modulus), is above 1.
 
     Raises
@@ -151,11 +152,30 @@ def farthest_radius(method: Method, z: NDArray[np.complex128]) -> float:
 
 
 def stability_values(method: Method, z: NDArray[np.complex128], rho: float) -> NDArray[np.complex128]:
-    """R(z) of an integrator of y' = f(t, y), of z's shape; rho: see `farthest_radius`."""
+    """R(z) of an integrator of y' = f(t, y), of a multistep method its root of largest modulus, of z's shape; rho: `farthest_radius`."""
     flat = np.ascontiguousarray(z).ravel()
+    if "multistep" in method.flags:
+        roots: NDArray[np.complex128] = by_rows(lambda some: _largest_root(method, some), flat)
+        return roots.reshape(z.shape)
     with np.errstate(all="ignore"):
         out: NDArray[np.complex128] = by_rows(lambda some: probe.stability_values(method.record, method.numbers, some, rho), flat)
     return out.reshape(z.shape)
+
+
+def step_matrices(method: Method, z: NDArray[np.complex128]) -> NDArray[np.complex128]:
+    """What a step of a multistep method multiplies y and its differences by, (count, order + 1, order + 1); z has one axis."""
+    with np.errstate(all="ignore"):
+        out: NDArray[np.complex128] = probe.step_matrices(method.record, method.numbers, np.ascontiguousarray(z))
+    return out
+
+
+def _largest_root(method: Method, z: NDArray[np.complex128]) -> NDArray[np.complex128]:
+    """The eigenvalue of largest modulus of each step's matrix; nan where that is not finite."""
+    matrices = step_matrices(method, z)
+    finite = np.all(np.isfinite(matrices), axis=(1, 2))
+    values = np.linalg.eigvals(np.where(finite[:, None, None], matrices, 0.0))
+    largest = np.take_along_axis(values, np.argmax(np.abs(values), axis=1)[:, None], axis=1)[:, 0]
+    return np.where(finite, largest, complex(math.nan, math.nan))
 
 
 def _update_matrix(method: Method, curvature: Array) -> Array:

@@ -101,11 +101,16 @@ def coefficients(method: Method) -> tuple[Array, Array, Array]:
     return A, b, c
 
 
-class Weights:
-    """phi(t) of one method, and the size of the terms of its sum."""
+def on_linear(method: Method, A: Array) -> Array:
+    """What A is on linear problems: itself, or alpha_ij + gamma_ij of a Rosenbrock method."""
+    return A + np.array(method.tableau["G"]) if "G" in method.tableau else A
 
-    def __init__(self, A: Array, b: Array) -> None:
-        self.A, self.b = A, b
+
+class Weights:
+    """phi(t) of one method, and the size of the terms of its sum. B: A where a vertex has one branch (Hairer and Wanner II, IV.7)."""
+
+    def __init__(self, A: Array, b: Array, B: Array | None = None) -> None:
+        self.A, self.b, self.B = A, b, A if B is None else B
         self.known: dict[Tree, tuple[Array, Array]] = {}
 
     def stage(self, tree: Tree) -> tuple[Array, Array]:
@@ -114,7 +119,8 @@ class Weights:
             u, size = np.ones(self.b.size), np.ones(self.b.size)
             for sub in tree:
                 v, w = self.stage(sub)
-                u, size = u * (self.A @ v), size * (np.abs(self.A) @ w)
+                A = self.B if len(tree) == 1 else self.A
+                u, size = u * (A @ v), size * (np.abs(A) @ w)
             self.known[tree] = u, size
         return self.known[tree]
 
@@ -157,7 +163,7 @@ def order_from_conditions(method: str | Method, **parameters: Any) -> int:
     A, b, c = coefficients(method)
     if float(np.max(np.abs(A.sum(axis=1) - c))) > TOLERANCE * max(1.0, float(np.max(np.abs(A).sum(axis=1)))):
         return 1 if abs(math.fsum(b) - 1.0) <= TOLERANCE else 0  # the conditions of trees hold for c = A 1 alone
-    weights = Weights(A, b)
+    weights = Weights(A, b, on_linear(method, A))
     for p in range(1, HIGHEST + 1):
         for tree in rooted_trees(p):
             off, size = weights.off(tree)
@@ -197,6 +203,6 @@ def principal_error_norm(method: str | Method, **parameters: Any) -> float:
     """
     method = as_method(method, parameters)
     A, b, _ = coefficients(method)
-    weights = Weights(A, b)
+    weights = Weights(A, b, on_linear(method, A))
     trees = rooted_trees(order_from_conditions(method) + 1)
     return math.sqrt(math.fsum((weights.off(tree)[0] / symmetry(tree)) ** 2 for tree in trees))

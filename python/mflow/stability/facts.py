@@ -19,8 +19,8 @@ from numpy.typing import ArrayLike, NDArray
 from mflow.base.checks import Array
 from mflow.base.methods import Method, as_method
 from mflow.spectra.eigenvalues import bisect
-from mflow.stability.amplification import amplification
-from mflow.stability.conditions import coefficients
+from mflow.stability.amplification import amplification, step_matrices
+from mflow.stability.conditions import coefficients, on_linear
 from mflow.stability.limits import stability_limit
 
 __all__ = ["StabilityFunction", "is_a_stable", "is_l_stable", "limit_at_infinity", "ssp_coefficient", "stability_function"]
@@ -101,9 +101,15 @@ def stability_function(method: str | Method, **parameters: Any) -> StabilityFunc
     E. Hairer and G. Wanner, Solving Ordinary Differential Equations II (1996), IV.2-IV.3.
     """
     method = _integrator(method, parameters, "stability function R(z)")
+    if "multistep" in method.flags:
+        raise ValueError(
+            f"method: {method.name} is a multistep method, whose step multiplies by a matrix, and has no R(z); its largest root is "
+            "mflow.amplification(method, z)"
+        )
     if method.tableau is None:
         return StabilityFunction(method, _read_off(method), np.ones(1))
     A, b, _ = coefficients(method)
+    A = on_linear(method, A)
     denominator, sizes = _determinant(A)
     series, terms = [1.0], [1.0]
     u, w = np.ones(b.size), np.ones(b.size)
@@ -154,7 +160,7 @@ def limit_at_infinity(method: str | Method, **parameters: Any) -> float:
     -------
     float
         0: the step reaches the steady state (backward Euler). -1: it oscillates about it (trapezoidal rule). inf or -inf: explicit. For a
-        second-order method the spectral radius for omega dt to infinity, to 1e-7.
+        second-order method the spectral radius for omega dt to infinity, to 1e-7; for a multistep method the modulus of its largest root.
 
     Raises
     ------
@@ -179,12 +185,21 @@ def limit_at_infinity(method: str | Method, **parameters: Any) -> float:
         if abs(outer) > 0.1 * FAR:
             return math.inf
         return float(abs(np.mean(values[np.abs(values - outer) <= 0.05])))  # eigenvalues that meet spread about their mean
+    if "multistep" in method.flags:
+        return _root_at_infinity(_integrator(method, {}, "limit"))
     R = stability_function(method)
     above, below = len(R.numerator), len(R.denominator)
     ratio = float(R.numerator[-1] / R.denominator[-1])
     if above < below:
         return 0.0
     return ratio if above == below else math.copysign(math.inf, ratio * (-1.0) ** (above - below))
+
+
+def _root_at_infinity(method: Method) -> float:
+    """The largest modulus of a multistep method's roots for z to minus infinity. Where it is 0 eigenvalues would show rounding alone."""
+    matrix = step_matrices(method, np.array([-1e300 + 0j]))[0]
+    power = float(np.max(np.abs(np.linalg.matrix_power(matrix, len(matrix)))))
+    return 0.0 if power < ZERO else float(np.max(np.abs(np.linalg.eigvals(matrix))))
 
 
 def is_a_stable(method: str | Method, **parameters: Any) -> bool:
@@ -222,6 +237,8 @@ def is_a_stable(method: str | Method, **parameters: Any) -> bool:
     method = _integrator(method, {}, "A-stability")
     if not method.is_implicit:
         return False  # a polynomial leaves the unit disc
+    if "multistep" in method.flags:
+        return stability_limit(method, axis="imaginary") == math.inf
     R = stability_function(method)
     if np.any(np.roots(R.denominator[::-1]).real <= 0.0):  # a pole where solutions decay
         return False

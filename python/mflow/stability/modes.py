@@ -22,6 +22,7 @@ from mflow_core.stepping import probe, stepper
 from numpy.typing import NDArray
 
 from mflow.base.checks import Array
+from mflow.base.extras import need
 from mflow.base.methods import Method
 from mflow.base.pace import by_rows, interruptible, pieces
 from mflow.spectra import krylov
@@ -314,9 +315,7 @@ def _mass_solver(M: Any) -> Callable[[Array], Array]:
     if M.ndim == 1:
         return lambda b: b / M
     if hasattr(M, "tocsc"):
-        import scipy.sparse.linalg
-
-        factors = scipy.sparse.linalg.splu(M.tocsc())
+        factors = need("scipy.sparse.linalg", "a sparse mass").splu(M.tocsc())
         return lambda b: np.asarray(factors.solve(b))
     inverse = np.linalg.inv(M)
     return lambda b: inverse @ b

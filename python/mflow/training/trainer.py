@@ -22,11 +22,11 @@ from mflow_core.optimize.updater import StepRefused, Updater
 
 from mflow.base.checks import Array, check_choice, check_flags, check_number, check_path, check_whole, real_array
 from mflow.base.progress import Progress, asks_to_stop
-from mflow.base.remainder import GradientWarning, Verdict, gradient_model, quick, said_of
 from mflow.base.result import Result
 from mflow.base.telling import tell
 from mflow.curvature.probe import Probe
 from mflow.curvature.watch import Watch, watch_of
+from mflow.derivatives.remainder import GradientWarning, Verdict, gradient_model, quick, said_of
 from mflow.training import checkpoint, endings
 from mflow.training.binding import Binding
 from mflow.training.endings import Ending, TrainResult

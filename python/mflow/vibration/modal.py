@@ -10,6 +10,7 @@ import numpy as np
 from mflow_core.dynamics import matrices
 
 from mflow.base.checks import Array, check_whole, real_array
+from mflow.base.extras import need
 from mflow.base.result import Result
 from mflow.vibration.spectrum import recursion
 
@@ -208,11 +209,10 @@ def _times(A: Any, x: Array) -> Array:
 
 
 def _dense(M: Any, K: Any, n: int, count: int) -> tuple[Array, Array]:
-    import scipy.linalg
-
+    linalg = need("scipy.linalg", "modes")
     full = [np.diag(A) if A.ndim == 1 else A.toarray() if hasattr(A, "toarray") else A for A in (K, M)]
     try:
-        values, shapes = scipy.linalg.eigh(*full, subset_by_index=[0, count - 1])
+        values, shapes = linalg.eigh(*full, subset_by_index=[0, count - 1])
     except np.linalg.LinAlgError:
         raise ValueError("mass: expected a positive definite matrix, got one that is not") from None
     return np.asarray(values), np.asarray(shapes)
@@ -220,12 +220,10 @@ def _dense(M: Any, K: Any, n: int, count: int) -> tuple[Array, Array]:
 
 def _sparse(M: Any, K: Any, n: int, count: int) -> tuple[Array, Array]:
     """By Lanczos' method around a shift below 0."""
-    import scipy.sparse
-    import scipy.sparse.linalg
-
-    full = [scipy.sparse.diags_array(A) if A.ndim == 1 else A for A in (K, M)]
-    K, M = (scipy.sparse.csc_array(A) for A in full)
+    sparse, linalg = need("scipy.sparse", "modes"), need("scipy.sparse.linalg", "modes")
+    full = [sparse.diags_array(A) if A.ndim == 1 else A for A in (K, M)]
+    K, M = (sparse.csc_array(A) for A in full)
     shift = -SHIFT * float(np.mean(K.diagonal()) / np.mean(M.diagonal()))
-    values, shapes = scipy.sparse.linalg.eigsh(K, count, M, sigma=shift, v0=np.cos(1.0 + np.arange(n)))
+    values, shapes = linalg.eigsh(K, count, M, sigma=shift, v0=np.cos(1.0 + np.arange(n)))
     order = np.argsort(values)
     return np.asarray(values[order]), np.asarray(shapes[:, order])

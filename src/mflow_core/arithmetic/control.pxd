@@ -13,6 +13,8 @@ the step steady below the limit (Gustafsson, ACM TOMS 17 (1991) 533-554; Hairer 
 while the step stays about the same, a rejection adds MF_PRESS and an accepted step subtracts 1. PI begins at MF_PRESS_ON and ends at 0,
 or when the step has changed by half. After a rejection the step does not grow.
 
+Methods of variable order (MF_MULTISTEP) suggest their next step themselves, and 1/q is that of the order of the step at hand.
+
 Methods that factor a matrix anew for each other step have a predictive controller instead (Gustafsson, ACM TOMS 20 (1994) 496-517; Hairer
 and Wanner II, IV.8): h+ is the smaller of 0.9 err^(-1/q) h and that times (h/h_before) (err_before/err)^(1/q), which goes on with the trend
 of the errors. A step that would grow by less than a fifth stays as it is: its factors serve again. Powers are computed by log2 and exp2 below, from
@@ -267,14 +269,19 @@ cdef inline int after_bad(control_t *c, int status, double square, double t, dou
 
 cdef inline void after_good(control_t *c, double square, double h, double planned) noexcept nogil:
     """After an accepted try of h, put the next step into c.h. planned: h before it was shortened to land on the end."""
-    cdef double factor = factor_accepted(c, square, h)
+    go_on(c, h * held_back(c, factor_accepted(c, square, h)), h, planned)
+
+
+cdef inline void go_on(control_t *c, double h_next, double h, double planned) noexcept nogil:
+    """The same where the next step is known: by a factor, or suggested by a method that varies its order."""
     if c.near:
         c.n_bad = 0
         c.n_good += 1
         c.near = c.n_good < MF_FREE
         if c.n_good > MF_HOLD:
             c.cap = (1.25 if c.n_good <= 2 * MF_HOLD else 2.0) * c.cap
-    c.h = h * held_back(c, factor)
+    c.h = h_next
+    c.after_reject = 0
     if fabs(h) < fabs(planned) and fabs(c.h) < fabs(planned):
         c.h = planned                                # it was shortened to land, not because of its error
 

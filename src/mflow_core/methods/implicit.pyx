@@ -16,6 +16,17 @@ or it is copied before.
 
 The error estimate h sum_j d_j K_j contains fast components that have decayed in y+. If the problem has `lsolve`, the estimate is divided
 by I - h A_ss J, in which they decay too.
+
+With a mass matrix, M y' = f(t, y), M may be singular, and y' does not follow from f. Slopes are then values f_j of f, and stages solve
+
+    M z_i - h A_ii f(t + c_i h, z_i) = M y + h sum_(l<i) A_il f_l.
+
+The f_l of implicit stages are not formed: with k_l = (z_l - r_l)/(h A_ll), r_l = y + h sum_(1<m<l) A_lm k_m, which differs from the recursion
+above by the explicit first stage alone, M k_l = f_l + w_l f_1 for numbers w_l of the tableau, and the right-hand side is M r_i + h A_ii w_i f_1.
+So one product by M a stage is all that is needed, and an explicit first stage needs no inverse. K holds the k_l; the last one stands in
+the place of z, as the carried slope is f_s = M k_s - w_s f_1. The estimate h sum_j d_j f_j is divided by M - h A_ss J, which gives algebraic
+components the errors that follow from the others. The extension does without k_1: its weights are those that stay bounded at infinite
+stiffness, sum_l b_l w_l = b_1. Guesses go through values of stages.
 """
 from cpython.pycapsule cimport PyCapsule_New
 from libc.math cimport INFINITY, fabs
@@ -25,8 +36,8 @@ from libc.stdlib cimport calloc
 from mflow_core.arithmetic.vec cimport all_finite, mf_cvec
 from mflow_core.methods.tableau cimport (MAX_STAGES, combine_at, doubles, first_slope, new_record, node, pack, plan_row, plans, records_t,
                                          slope_at_start, square, weigh)
-from mflow_core.types cimport (MF_DERIVED, MF_EMBEDDED, MF_E_ARGUMENT, MF_FRESH, MF_FSAL, MF_IMPLICIT, MF_STIFFLY_ACCURATE,
-                               mf_frame, mf_method, mf_tableau)
+from mflow_core.types cimport (MF_DERIVED, MF_EMBEDDED, MF_E_ARGUMENT, MF_E_CALLBACK, MF_FRESH, MF_FSAL, MF_IMPLICIT, MF_MASS,
+                               MF_STIFFLY_ACCURATE, mf_frame, mf_mass_of, mf_method, mf_tableau)
 
 from fractions import Fraction
 from math import fsum
@@ -38,6 +49,12 @@ ctypedef struct dirk_t:                  # the nonzeros of a tableau
     plan_row *fresh_guess                # the same without it
     plan_row *err
     plan_row *dense
+    plan_row *mass_stage                 # with a mass matrix, the same without the explicit first stage; guesses through values
+    plan_row *mass_guess
+    plan_row *mass_err
+    plan_row *mass_dense
+    double[MAX_STAGES] w                 # of f_1 in M k_l = f_l + w_l f_1
+    double mass_d                        # d_1 - sum_l d_l w_l
     double[MAX_STAGES] gamma             # the diagonal; 0: the stage is explicit
     double filter                        # the last one that is not 0
 
@@ -66,6 +83,8 @@ cdef int dirk_step(const mf_method *m, mf_frame *f) noexcept nogil:
     cdef const double *K[MAX_STAGES + 1]
     if steady and s > 1:
         return MF_E_ARGUMENT
+    if mf_mass_of(f.p) != NULL:
+        return mass_step(m, f)
     K[s] = f.x0[1]
     if packed.gamma[0] == 0.0:
         first = 1
@@ -113,23 +132,96 @@ cdef int estimate(const mf_method *m, mf_frame *f, const double *const *K) noexc
     return f.p.lsolve(f.t + f.h, packed.filter * f.h, f.work, f.err, f.n, f.p.ctx)
 
 
+cdef int mass_step(const mf_method *m, mf_frame *f) noexcept nogil:
+    """The same for M y' = f(t, y)."""
+    cdef const mf_tableau *tab = m.tab
+    cdef const dirk_t *packed = <const dirk_t *> m.tab.packed
+    cdef double *R = f.work
+    cdef double *z = f.work + f.ld
+    cdef double *k
+    cdef double h = f.h, t, gh, factor
+    cdef ptrdiff_t n = f.n, i
+    cdef int s = tab.s, j, first = 0, status
+    cdef const double *K[MAX_STAGES + 1]
+    if f.p.solve_mass == NULL or fabs(h) == INFINITY:
+        return MF_E_CALLBACK if f.p.solve_mass == NULL else MF_E_ARGUMENT
+    if packed.gamma[0] == 0.0:
+        first = 1
+        status = first_slope(f, f.work + 2 * f.ld, K)
+        if status != 0:
+            return status
+    for j in range(first, s):
+        k = f.work + (j + 2) * f.ld
+        if j == s - 1:
+            z, k = f.x1[0], f.work + f.ld
+        gh, t = packed.gamma[j] * h, f.t + tab.c[j] * h
+        K[j] = k
+        combine_at(n, k, f.x0[0], h, K, packed.mass_stage + j)
+        status = f.p.mass(k, R, n, f.p.ctx)
+        if status != 0:
+            return status
+        if first:
+            factor = gh * packed.w[j]
+            for i in range(n):
+                R[i] = R[i] + factor * K[0][i]
+        combine_at(n, z, f.x0[0], h, K, packed.mass_guess + j)
+        if not all_finite(z, n):
+            for i in range(n):
+                z[i] = k[i]
+        status = f.p.solve_mass(t, gh, R, z, n, f.p.ctx)
+        f.n_solve += 1
+        if status != 0:
+            return status
+        factor = 1.0 / gh
+        for i in range(n):
+            k[i] = (z[i] - k[i]) * factor
+    if f.err != NULL and tab.n_hat > 0:
+        status = mass_estimate(m, f, K)
+        if status != 0:
+            return status
+    status = f.p.mass(K[s - 1], R, n, f.p.ctx)
+    for i in range(n):
+        f.x1[1][i] = R[i] - packed.w[s - 1] * K[0][i] if first else R[i]
+    return status
+
+
+cdef int mass_estimate(const mf_method *m, mf_frame *f, const double *const *K) noexcept nogil:
+    """(M - gh J)^-1 h sum_j d_j f_j. R is not used any more."""
+    cdef const dirk_t *packed = <const dirk_t *> m.tab.packed
+    cdef double *R = f.work
+    cdef double part = f.h * packed.mass_d
+    cdef ptrdiff_t i
+    cdef int status
+    if f.p.lsolve == NULL:
+        return MF_E_CALLBACK
+    weigh(f.n, f.err, f.h, K, packed.mass_err)
+    status = f.p.mass(f.err, R, f.n, f.p.ctx)
+    if status != 0:
+        return status
+    if packed.gamma[0] == 0.0:
+        for i in range(f.n):
+            R[i] = R[i] + part * K[0][i]
+    return f.p.lsolve(f.t + f.h, packed.filter * f.h, R, f.err, f.n, f.p.ctx)
+
+
 cdef int dirk_dense(const mf_method *m, mf_frame *f) noexcept nogil:
     """The last vector is the difference to the end of the step: large weights in its place would miss the end by their rounding."""
     cdef const dirk_t *packed = <const dirk_t *> m.tab.packed
     cdef const double *K[MAX_STAGES]
     cdef double *last = f.D + (m.sizes.n_dense - 1) * f.ld
     cdef double *D
+    cdef const plan_row *rows = packed.dense if mf_mass_of(f.p) == NULL else packed.mass_dense
     cdef int s = m.tab.s, j
     cdef ptrdiff_t i
     K[0] = slope_at_start(f, f.work + 2 * f.ld)
     for j in range(1, s - 1):
         K[j] = f.work + (j + 2) * f.ld
-    K[s - 1] = f.x1[1]
+    K[s - 1] = f.x1[1] if mf_mass_of(f.p) == NULL else f.work + f.ld
     for i in range(f.n):
         last[i] = f.x1[0][i] - f.x0[0][i]
     for j in range(m.sizes.n_dense - 1):
         D = f.D + j * f.ld
-        weigh(f.n, D, f.h, K, packed.dense + j)
+        weigh(f.n, D, f.h, K, rows + j)
         for i in range(f.n):
             last[i] = last[i] - D[i]
     return 0
@@ -161,6 +253,37 @@ cdef list guess_of(list c, list known, int stage, bint fresh):
         for k, w in zip(used, through([0.0 if k == s else c[k] for k in used], c[stage])):
             out[k] = w
     return out
+
+
+cdef list values_of(list c, list A, list known, int stage, int first):
+    """Weights over k_1 ... k_s of the value expected at a stage: the polynomial through the start and the values of known stages."""
+    cdef int s = len(c)
+    used = [k for k in known if first <= k < s]
+    weights = through([0.0, *(c[k] for k in used)], c[stage])
+    out = [0.0] * s
+    for k, weight in zip(used, weights[1:]):
+        for m in range(first, k + 1):
+            out[m] += weight * A[k][m]
+    return out
+
+
+cdef int pack_mass(dirk_t *packed, list A, list c, list known, list d, list dense) except -1:
+    """What a step with a mass matrix needs."""
+    cdef int s = len(A), first = packed.gamma[0] == 0.0, j
+    w = [0.0] * s
+    packed.mass_stage, packed.mass_guess = plans(s), plans(s)
+    packed.mass_err, packed.mass_dense = plans(1), plans(len(dense))
+    for j in range(first, s):
+        w[j] = fsum([A[j][0], *(-A[j][k] * w[k] for k in range(1, j))]) / A[j][j] if first else 0.0
+        packed.w[j] = w[j]
+        pack(packed.mass_stage + j, [0.0] * first + A[j][first:j])
+        pack(packed.mass_guess + j, values_of(c, A, known[j], j, first))
+    for row in d:
+        packed.mass_d = fsum([row[0], *(-row[k] * w[k] for k in range(1, s))]) if first else 0.0
+        pack(packed.mass_err, [0.0] * first + row[first:])
+    for j, row in enumerate(dense):
+        pack(packed.mass_dense + j, [0.0] * first + row[first:])
+    return 0
 
 
 cdef int dirk(const char *name, const char *class_name, const char *aliases, int order, list A, list known, const char *formula,
@@ -197,7 +320,11 @@ cdef int dirk(const char *name, const char *class_name, const char *aliases, int
         pack(packed.dense + j, dense[j])
     tab.packed = packed
     m.vectors = b"y|f"
-    m.flags = m.flags | MF_IMPLICIT | MF_FSAL | MF_DERIVED | (MF_STIFFLY_ACCURATE if A[s - 1][s - 1] != 0 else 0)
+    m.flags = m.flags | MF_IMPLICIT | MF_FSAL | MF_DERIVED
+    if all([A[j][j] != 0 for j in range(1, s)]):
+        pack_mass(packed, A, c, known, d, dense)
+        m.flags = m.flags | MF_MASS
+    m.flags = m.flags | (MF_STIFFLY_ACCURATE if A[s - 1][s - 1] != 0 else 0)
     m.step = dirk_step
     m.sizes.n_vec, m.sizes.n_work = 2, s + 1
     if d:

@@ -17,6 +17,9 @@ The error estimate (Hairer and Wanner II, IV.8, with mu the real eigenvalue of A
 one solve with the factors of the real system (`lsolve`). At the first step and after a rejection (MF_AGAIN), f(t, y) is
 replaced by f(t, y + err) and the solve repeated, so that components which decay at once do not count.
 
+With a mass matrix, M y' = f(t, y), the stages solve M Z_i = h sum_j A_ij f(...), M stands before the sums of Z_j in the slope and in the
+estimate, and before I: slopes are values of f, and no inverse of M is needed.
+
 `work` holds Z_1 ... Z_3, a right-hand side, a trial point, and f(t, y). x1 may be x0: the carried vectors are written when all else is done.
 """
 from cpython.pycapsule cimport PyCapsule_New
@@ -25,8 +28,8 @@ from libc.stddef cimport ptrdiff_t
 
 from mflow_core.arithmetic.vec cimport all_finite, mf_cvec, mf_vec
 from mflow_core.methods.tableau cimport doubles, first_slope, new_record, records_t
-from mflow_core.types cimport (MF_AGAIN, MF_DERIVED, MF_EMBEDDED, MF_E_ARGUMENT, MF_E_CALLBACK, MF_FRESH, MF_FSAL, MF_IMPLICIT, MF_STIFFLY_ACCURATE,
-                               mf_frame, mf_method, mf_tableau)
+from mflow_core.types cimport (MF_AGAIN, MF_DERIVED, MF_EMBEDDED, MF_E_ARGUMENT, MF_E_CALLBACK, MF_FRESH, MF_FSAL, MF_IMPLICIT, MF_MASS, MF_STIFFLY_ACCURATE,
+                               mf_frame, mf_mass_of, mf_method, mf_tableau)
 
 cdef enum:
     S = 3                                # stages
@@ -58,6 +61,42 @@ cdef void extrapolate(const mf_tableau *tab, const mf_frame *f, double *Z) noexc
         if not all_finite(Z + k * f.ld, n):
             for i in range(n):
                 Z[k * f.ld + i] = 0.0
+
+
+cdef int mass_part(const mf_tableau *tab, mf_frame *f, const double *Z, double *out) noexcept nogil:
+    """out = M (1/mu sum_j E_j Z_j); f.err is scratch."""
+    cdef const double *E = <const double *> tab.packed
+    cdef double inverse = 1.0 / tab.mu[0]
+    weigh_stages(f.n, f.err, Z, Z + f.ld, Z + 2 * f.ld, inverse * E[0], inverse * E[1], inverse * E[2])
+    return f.p.mass(f.err, out, f.n, f.p.ctx)
+
+
+cdef int estimate_with_mass(const mf_tableau *tab, mf_frame *f, const double *Z, const double *f0, double *r, double *at) noexcept nogil:
+    """`estimate` for M y' = f(t, y)."""
+    cdef double gh = f.h / tab.mu[0]
+    cdef ptrdiff_t i, n = f.n
+    cdef int status
+    if f.p.lsolve == NULL:
+        return MF_E_CALLBACK
+    status = mass_part(tab, f, Z, at)
+    for i in range(n):
+        r[i] = gh * f0[i] + at[i]
+    if status == 0:
+        status = f.p.lsolve(f.t, gh, r, f.err, n, f.p.ctx)
+    if status != 0 or not f.flags & MF_AGAIN:
+        return status
+    for i in range(n):
+        at[i] = f.x0[0][i] + f.err[i]
+    if not all_finite(at, n):
+        return 0
+    status = f.p.rhs(f.t, at, r, n, f.p.ctx)
+    f.n_rhs += 1
+    if status != 0 or not all_finite(r, n):
+        return status if status < 0 else 0
+    status = mass_part(tab, f, Z, at)
+    for i in range(n):
+        r[i] = gh * r[i] + at[i]
+    return f.p.lsolve(f.t, gh, r, f.err, n, f.p.ctx) if status == 0 else status
 
 
 cdef int estimate(const mf_tableau *tab, mf_frame *f, const double *Z, const double *f0, double *r, double *at) noexcept nogil:
@@ -111,19 +150,23 @@ cdef int radau_step(const mf_method *m, mf_frame *f) noexcept nogil:
         extrapolate(tab, f, Z)
     status = f.p.solve_system(tab, f.t, f.h, f.x0[0], Z, f.ld, n, f.p.ctx)
     f.n_solve += 1
-    if status == 0 and f.err != NULL:
+    if status == 0 and f.err != NULL and mf_mass_of(f.p) == NULL:
         status = estimate(tab, f, Z, K[0], f.work + S * f.ld, f.work + (S + 1) * f.ld)
+    elif status == 0 and f.err != NULL:
+        status = estimate_with_mass(tab, f, Z, K[0], f.work + S * f.ld, f.work + (S + 1) * f.ld)
     if status != 0:
         return status
     for i in range(n):
         f.x1[0][i] = f.x0[0][i] + Z3[i]
-    weigh_stages(n, f.x1[1], Z, Z2, Z3, last[0] * scale, last[1] * scale, last[2] * scale)
+    weigh_stages(n, f.x1[1] if mf_mass_of(f.p) == NULL else f.work + S * f.ld, Z, Z2, Z3, last[0] * scale, last[1] * scale, last[2] * scale)
+    if mf_mass_of(f.p) != NULL:
+        status = f.p.mass(f.work + S * f.ld, f.x1[1], n, f.p.ctx)
     for i in range(n):
         f.x1[2][i] = Z[i]
         f.x1[3][i] = Z2[i]
         f.x1[4][i] = Z3[i]
     f.s1[0] = f.h
-    return 0
+    return status
 
 
 cdef int radau_dense(const mf_method *m, mf_frame *f) noexcept nogil:
@@ -162,7 +205,7 @@ cdef int collocation(const char *name, const char *class_name, const char *alias
     tab.mu, tab.packed = doubles(mu), <const void *> doubles(E)
     tab.W, tab.degree = doubles(flat(W)), S
     m.vectors = b"y|f|z1|z2|z3"
-    m.flags = m.flags | MF_IMPLICIT | MF_FSAL | MF_DERIVED | MF_STIFFLY_ACCURATE | MF_EMBEDDED
+    m.flags = m.flags | MF_IMPLICIT | MF_FSAL | MF_DERIVED | MF_STIFFLY_ACCURATE | MF_EMBEDDED | MF_MASS
     m.order_hat, m.step, m.dense = order_hat, radau_step, radau_dense
     m.sizes.n_vec, m.sizes.n_scal, m.sizes.n_work, m.sizes.n_err, m.sizes.n_dense = S + 2, 1, S + 3, 1, S
     return 0

@@ -86,9 +86,9 @@ cdef class Callback:
         PyMem_Free(self.stack)
 
     cdef int renew(self) except -1:
-        array = np.empty(self.shape)
+        cdef cnp.ndarray array = np.empty(self.shape)
         self.buffer = <double *> cnp.PyArray_DATA(array)
-        array.flags.writeable = False
+        cnp.PyArray_CLEARFLAGS(array, cnp.NPY_ARRAY_WRITEABLE)
         self.view = array
         self.stack[1 + self.takes_t] = <PyObject *> array
         return 0

@@ -1,8 +1,10 @@
 """Compiled functions of every kind: their address and user data, after a check of the C signature."""
 from cpython.pycapsule cimport PyCapsule_CheckExact, PyCapsule_GetContext, PyCapsule_GetName, PyCapsule_GetPointer
 
+import functools
 import re
 import sys
+from types import FunctionType
 
 RHS_SIGNATURE = "int (double, double const *, double *, ptrdiff_t, void *)"
 JACOBIAN_SIGNATURE = "int (double, double const *, double *, ptrdiff_t, void *)"
@@ -71,8 +73,14 @@ def _fits(given, expected):
     return data.endswith("*") and all(a == p or (a == "void *" and p.endswith("*")) for a, p in zip(arguments, parameters))
 
 
+@functools.lru_cache(maxsize=256)
+def _agree(signature, expected):
+    """Whether two signatures agree; kept by their texts, for a program calls the same few again and again."""
+    return _fits(_shape_of(signature), _shape_of(expected))
+
+
 def check_signature(argument, signature, expected):
-    if not _fits(_shape_of(signature), _shape_of(expected)):
+    if not _agree(signature, expected):
         raise TypeError(f"{argument}: expected a compiled function with the signature {expected!r}, got {signature!r}")
 
 
@@ -99,6 +107,8 @@ def check_size(fun, argument, n):
 def compiled_address(fun, argument, expected):
     """(address, user data) of a compiled function, checked against the expected C signature; None for a Python function."""
     kind = type(fun)
+    if kind is FunctionType:
+        return None
     if is_compiled(fun):
         return fun.compiled_address(argument, expected)
     if PyCapsule_CheckExact(fun):

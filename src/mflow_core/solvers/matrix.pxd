@@ -1,8 +1,9 @@
-"""The matrix of an implicit step, M = I - gh J (or -J if gh is infinite): the source of J, and the solves with M."""
+"""The matrix of an implicit step, M = I - gh J (-J if gh is infinite; the mass matrix in place of I): the source of J, and solves."""
 from libc.stddef cimport ptrdiff_t
 from libc.stdint cimport int32_t, int64_t
 
 from mflow_core.solvers.linalg cimport linalg_t
+from mflow_core.solvers.stages.mass cimport mass_t
 from mflow_core.types cimport mf_jac_fn, mf_rhs_fn
 
 cdef linalg_t LINALG                     # linear algebra of the active level
@@ -31,6 +32,7 @@ ctypedef struct matrix_config_t:         # kind and pattern; the pattern is borr
     const int32_t *indptr                # pattern by columns (CSC), with a group
     const int32_t *indices
     void *sparse                         # the object behind SPARSE
+    const mass_t *mass                   # borrowed; NULL: M = I
     void *columns                        # NULL, or a Python function of (t, Y) that returns f at every column of Y, as rows
 
 

@@ -8,7 +8,7 @@ increments), so that a restored run rebuilds the same bits. Column j moves by
 in the weighted norm of the step's tolerances: rounding in f then costs a thousandth of M (as in CVODE, Hindmarsh and others, ACM TOMS
 31 (2005) 363), and a column whose y_j is 0 moves by far less than the tolerance. Columns that share no row move together: every
 (lower + upper + 1)-th column of a band, or a colouring of the pattern (Curtis, Powell and Reid, J. Inst. Math. Appl. 13 (1974) 117).
-If gh is infinite, M = -J. Nothing allocates after matrix_make, except the Python object behind SPARSE.
+If gh is infinite, M = -J. A mass matrix, where there is one, stands in the place of I. Nothing allocates after matrix_make, except the Python object behind SPARSE.
 """
 from cpython.exc cimport PyErr_CheckSignals
 from libc.math cimport INFINITY, fabs, sqrt
@@ -24,6 +24,7 @@ from mflow_core.registry cimport REDUCE, kernels
 from mflow_core.solvers.definite cimport (CROSSED, MOST_EIGENVALUES, POSITIVE_SIGN, REGULAR, clear_of_negative_axis, dominant,
                                           dominant_band, in_right_half_plane, positive, positive_band, sign_of_lu)
 from mflow_core.solvers.linalg cimport gmres_room
+from mflow_core.solvers.stages.mass cimport add_mass, add_mass_to_band
 from mflow_core.types cimport MF_E_MEMORY, MF_RETRY_NON_FINITE, MF_RETRY_SOLVE
 
 cnp.import_array()
@@ -314,13 +315,12 @@ cdef void build(matrix_t *m, double gh) noexcept nogil:
     if m.c.kind == DENSE:
         for k in range(n * n):
             m.lu[k] = scale * m.jacobian[k]
-        for i in range(n):
-            m.lu[i * (n + 1)] += one
+        add_mass(m.c.mass, n, one, m.lu)
         return
     for i in range(n):
         for k in range(width):
             m.lu[i * room + k] = scale * m.jacobian[i * width + k]
-        m.lu[i * room + m.c.lower] += one
+    add_mass_to_band(m.c.mass, n, m.c.lower, room, one, m.lu)
 
 
 cdef int is_regular(matrix_t *m, double gh) noexcept nogil:

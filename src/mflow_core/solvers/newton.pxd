@@ -82,6 +82,7 @@ ctypedef struct newton_t:
     const double *state                  # the state that the step starts from, where the slope is finite; or NULL
     int64_t niter, nsolve, nfail
     coupled_t *coupled                   # NULL: stages are solved one by one
+    void *mass                           # a mass matrix that goes with the solver, to be freed; NULL: it is borrowed, or there is none
 
 
 cdef void newton_defaults(newton_config_t *c, bint has_jacobian) noexcept nogil

@@ -14,6 +14,8 @@ Nonlinear Problems (2004), 3.3). Error-controlled runs that meet a slope that is
 the start value, extrapolated from other stages, that lies outside the domain, they start from the state of the step. An infinite gh asks
 for the steady state, f(t, z) = 0, with M = -J: always full Newton.
 
+With a mass matrix the equation is M z - gh f(t, z) = r, and its matrix M - gh J: all else is the same.
+
 r and z may not overlap. newton_pack writes the state that decides later bits; factors are rebuilt from it.
 """
 from libc.math cimport INFINITY, NAN, fabs, sqrt
@@ -24,6 +26,7 @@ from libc.string cimport memcpy, memmove, memset
 from mflow_core.registry cimport REDUCE
 from mflow_core.solvers.matrix cimport (BY_CALLBACK, BY_DIFFERENCES, DENSE, IDENTITY, KRYLOV, finite, matrix_factor, matrix_jacobian,
                                 matrix_make, matrix_refresh, matrix_release, matrix_rhs, matrix_solve, weighted_norm)
+from mflow_core.solvers.stages.mass cimport mass_times
 from mflow_core.types cimport MF_E_DAMAGED, MF_RETRY_NON_FINITE, MF_RETRY_SOLVE
 
 EPS = 2.220446049250313e-16
@@ -85,6 +88,7 @@ cdef void newton_release(newton_t *s) noexcept nogil:
     if s != NULL:
         newton_release(s.scout)
         free(s.coupled)
+        free(s.mass)
         matrix_release(&s.m)
         free(s.block)
         free(s)
@@ -150,7 +154,7 @@ cdef bint at_rounding(newton_t *s, const double *z, double norm, bint fresh) noe
 # ---- one evaluation -------------------------------------------------------------------------------------------------------------------
 
 cdef int residual(newton_t *s, double t, double gh, const double *r, const double *z, double *out) noexcept nogil:
-    """out = r + gh f(t, z) - z, or f(t, z) if gh is infinite; f stays in s.f."""
+    """out = r + gh f(t, z) - z (M z with a mass matrix), or f(t, z) if gh is infinite; f stays in s.f."""
     cdef int status = matrix_rhs(&s.m, t, z, s.f)
     cdef ptrdiff_t i
     if status == MF_RETRY_NON_FINITE:
@@ -159,6 +163,11 @@ cdef int residual(newton_t *s, double t, double gh, const double *r, const doubl
         return status
     if fabs(gh) == INFINITY:
         memcpy(out, s.f, s.n * sizeof(double))
+        return 0
+    if s.c.matrix.mass != NULL:
+        mass_times(s.c.matrix.mass, s.n, z, out)
+        for i in range(s.n):
+            out[i] = (r[i] - out[i]) + gh * s.f[i]
         return 0
     for i in range(s.n):
         out[i] = (r[i] - z[i]) + gh * s.f[i]

@@ -2,6 +2,7 @@
 from mflow_core.problems.problem cimport Problem
 from mflow_core.solvers.matrix cimport matrix_t
 from mflow_core.solvers.newton cimport newton_config_t, newton_t
+from mflow_core.solvers.stages.mass cimport mass_t
 from mflow_core.types cimport mf_jac_fn, mf_problem
 
 
@@ -9,7 +10,8 @@ cdef class Solver:
     """A configuration of mflow.nonlinear, and the newton_t of the run that holds it."""
     cdef newton_config_t config
     cdef newton_t *c
-    cdef object group, indptr, indices, sparse, columns
+    cdef object group, indptr, indices, sparse, columns, rows
+    cdef mass_t mass
     cdef Problem problem                 # of `bind`
     cdef public int probes               # calls of the user's Jacobian before the run
     cdef bint held                       # by a run, for good: no other run may attach it or solve with it

@@ -13,6 +13,7 @@ from mflow_core.solvers.matrix cimport (BANDED, BY_BAND_CALLBACK, BY_CALLBACK, B
                                 matrix_config_t, matrix_refresh, matrix_t)
 from mflow_core.solvers.newton cimport (newton_config_t, newton_lsolve, newton_make, newton_pack, newton_release, newton_solve,
                                 newton_state_size, newton_t, newton_unpack, newton_weights)
+from mflow_core.solvers.stages.mass cimport mass_t
 from mflow_core.types cimport MF_RETRY_SOLVE, mf_jac_fn, mf_problem
 
 import numpy as np
@@ -36,10 +37,11 @@ cdef class Solver:
 
     def __cinit__(self, str kind, *, bint jac=False, bint band_jac=False, Py_ssize_t lower=0, Py_ssize_t upper=0, object pattern=None,
                   object sparse=None, object columns=None, int max_iter=10, bint full=False, double fraction=0.0, double tol=1e-14, int krylov_dim=30,
-                  int krylov_cycles=0):
+                  int krylov_cycles=0, tuple mass=None):
         """jac: the problem has a Jacobian (band_jac: one that fills the band). pattern: int32 arrays (groups, indptr, indices) for
         differences. sparse: the object that factors (see the contract in matrix.pyx). columns: f at every column of Y, as rows of a
-        C-contiguous float64 array, for (t, Y). krylov_cycles: restarts of GMRES at most; 0: as long as they help."""
+        C-contiguous float64 array, for (t, Y). mass: the rows of M (indptr, indices, values), and three more arrays of the vectors
+        that error norms leave out, or no more. krylov_cycles: restarts of GMRES at most; 0: as long as they help."""
         cdef matrix_config_t *m = &self.config.matrix
         m.kind = KINDS[kind]
         m.source = BY_BAND_CALLBACK if band_jac else BY_CALLBACK if jac else BY_DIFFERENCES
@@ -58,6 +60,9 @@ cdef class Solver:
         if columns is not None:
             self.columns, self.python = columns, True
             m.columns = <void *> columns
+        if mass is not None:
+            take_mass(self, mass)
+            m.mass = &self.mass
         m.krylov_dim, m.krylov_cycles = krylov_dim, krylov_cycles
         self.config.max_iter, self.config.full, self.config.fraction, self.config.tol = max_iter, full, fraction, tol
 
@@ -77,6 +82,8 @@ cdef class Solver:
         if config.matrix.kind == BANDED:
             config.matrix.lower, config.matrix.upper = min(config.matrix.lower, max(n - 1, 0)), min(config.matrix.upper, max(n - 1, 0))
         config.matrix.krylov_dim = <int> min(<ptrdiff_t> config.matrix.krylov_dim, max(n, 1))
+        if self.rows is not None and self.rows[0].size != n + 1:
+            raise ValueError(f"solver: expected a mass matrix of {n} rows, one for each component, got {self.rows[0].size - 1}")
         newton_release(self.c)
         self.c = newton_make(&config, inner, n, jac, jac_ctx)
         if self.c == NULL:
@@ -230,6 +237,21 @@ cdef class Solver:
     @property
     def kind(self):
         return next(name for name, kind in KINDS.items() if kind == self.config.matrix.kind)
+
+
+cdef int take_mass(Solver solver, tuple mass) except -1:
+    """Keeps the arrays of `mass`, and points at them."""
+    cdef mass_t *m = &solver.mass
+    solver.rows = [np.ascontiguousarray(a, dtype=np.float64 if k % 3 == 2 else np.int32) for k, a in enumerate(mass)]
+    m.indptr = <const int32_t *> cnp.PyArray_DATA(<cnp.ndarray> solver.rows[0])
+    m.indices = <const int32_t *> cnp.PyArray_DATA(<cnp.ndarray> solver.rows[1])
+    m.values = <const double *> cnp.PyArray_DATA(<cnp.ndarray> solver.rows[2])
+    if len(solver.rows) > 3:
+        m.n_null = solver.rows[3].size - 1
+        m.null_indptr = <const int32_t *> cnp.PyArray_DATA(<cnp.ndarray> solver.rows[3])
+        m.null_indices = <const int32_t *> cnp.PyArray_DATA(<cnp.ndarray> solver.rows[4])
+        m.null_values = <const double *> cnp.PyArray_DATA(<cnp.ndarray> solver.rows[5])
+    return 0
 
 
 # ---- the pair of a sparse Jacobian, for coupled.pyx: see the contract in matrix.pyx -----------------------------------------------------

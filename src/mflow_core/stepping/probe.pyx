@@ -6,7 +6,8 @@ equation of an implicit stage are closed forms, componentwise, so no Newton iter
 
     f = z y,        w - gh z w = r   =>   w = r / (1 - gh z)            (h = 1)
 
-Carried vectors beyond the state are not filled (MF_FRESH): what they hold follows from the state.
+Carried vectors beyond the state are not filled (MF_FRESH): what they hold follows from the state. Those of a multistep method are as free as
+the state; they start from the unit vectors in turn, and a step is a matrix.
 
 In second order all carried vectors start from the unit vectors in turn, with h = 1 for oscillators: their images are the columns of the
 matrix that a step multiplies with. On an oscillator the equation of an implicit acceleration is a closed form as well,
@@ -16,13 +17,14 @@ matrix that a step multiplies with. On an oscillator the equation of an implicit
 from libc.math cimport fabs
 from libc.stddef cimport ptrdiff_t
 from libc.stdlib cimport calloc, free
+from libc.string cimport memset
 
 cimport numpy as cnp
 
 from mflow_core.arithmetic.vec cimport mf_fp_enter, mf_fp_leave
 from mflow_core.problems.problem cimport Problem
 from mflow_core.registry cimport MethodRecord, mf_sizes_of
-from mflow_core.types cimport MF_FRESH, MF_SECOND_ORDER, mf_frame, mf_method, mf_new_frame, mf_new_problem, mf_problem, mf_sizes, mf_tableau
+from mflow_core.types cimport MF_FRESH, MF_MULTISTEP, MF_SECOND_ORDER, mf_frame, mf_method, mf_new_frame, mf_new_problem, mf_problem, mf_sizes, mf_tableau
 
 import numpy as np
 
@@ -62,6 +64,12 @@ cdef int divided(double t, double gh, const double *r, double *w, ptrdiff_t n, v
             ratio = a / b
             size = a * ratio + b
             w[i], w[WIDTH + i] = (x * ratio + y) / size, (y * ratio - x) / size
+    return 0
+
+
+cdef int linearized(double t, double gh, const double *y, double *dfdt, ptrdiff_t n, void *ctx) noexcept nogil:
+    """f does not depend on t, and `divided` knows z."""
+    memset(dfdt, 0, n * sizeof(double))
     return 0
 
 
@@ -110,9 +118,9 @@ def stability_values(MethodRecord record, dict parameters, cnp.ndarray z, double
     cdef ptrdiff_t n = 2 * WIDTH, count = cnp.PyArray_SIZE(z)
     cdef int status = mf_sizes_of(record.m, par, &sizes)
     cdef cnp.ndarray out
-    if status != 0 or record.m.step == NULL or record.m.flags & MF_SECOND_ORDER:
+    if status != 0 or record.m.step == NULL or record.m.flags & (MF_SECOND_ORDER | MF_MULTISTEP):
         free(par)
-        raise ValueError(f"method: expected one of first order that takes steps, got {record.name}")
+        raise ValueError(f"method: expected one of first order that takes steps one by one, got {record.name}")
     out = np.empty(count, dtype=np.complex128)
     block = <double *> calloc((1 + 2 * sizes.n_vec + sizes.n_work + 1) * n + sizes.work_extra + 2 * sizes.n_scal, sizeof(double))
     if block == NULL:
@@ -120,7 +128,7 @@ def stability_values(MethodRecord record, dict parameters, cnp.ndarray z, double
         raise MemoryError()
     try:
         with nogil:
-            status = probe(record.m, par, &sizes, block, <const double *> cnp.PyArray_DATA(z), <double *> cnp.PyArray_DATA(out), count, rho)
+            status = probe(record.m, par, &sizes, block, <const double *> cnp.PyArray_DATA(z), <double *> cnp.PyArray_DATA(out), count, rho, -1)
     finally:
         free(block)
         free(par)
@@ -129,8 +137,41 @@ def stability_values(MethodRecord record, dict parameters, cnp.ndarray z, double
     return out
 
 
+def step_matrices(MethodRecord record, dict parameters, cnp.ndarray z):
+    """The matrix of a step of a multistep method on y and its differences, as many as its order: complex128, (count, order + 1, order + 1), for
+    the complex128 z (one-dimensional, contiguous)."""
+    cdef mf_sizes sizes
+    cdef double *par = record.parameters(parameters)
+    cdef double *block
+    cdef ptrdiff_t n = 2 * WIDTH, count = cnp.PyArray_SIZE(z)
+    cdef int status = mf_sizes_of(record.m, par, &sizes), j
+    cdef cnp.ndarray out
+    if status != 0 or not record.m.flags & MF_MULTISTEP:
+        free(par)
+        raise ValueError(f"method: expected a multistep method, got {record.name}")
+    out = np.empty((sizes.order + 1, count, sizes.order + 1), dtype=np.complex128)      # by columns
+    block = <double *> calloc((1 + 2 * sizes.n_vec + sizes.n_work + 1) * n + sizes.work_extra + 2 * sizes.n_scal, sizeof(double))
+    if block == NULL:
+        free(par)
+        raise MemoryError()
+    try:
+        with nogil:
+            for j in range(sizes.order + 1):
+                if status == 0:
+                    status = probe(record.m, par, &sizes, block, <const double *> cnp.PyArray_DATA(z),
+                                   <double *> cnp.PyArray_DATA(out) + 2 * j * count * (sizes.order + 1), count, 0.0, j)
+    finally:
+        free(block)
+        free(par)
+    if status != 0:
+        raise ValueError(f"{record.name}: the step failed with code {status} on a linear problem")
+    return np.ascontiguousarray(np.moveaxis(out, 0, 2))
+
+
 cdef int probe(const mf_method *m, const double *par, const mf_sizes *sizes, double *block, const double *z, double *out,
-               ptrdiff_t count, double rho) noexcept nogil:
+               ptrdiff_t count, double rho, int unit) noexcept nogil:
+    """y at the end of a step from y = 1; unit from 0 on: y and the differences at the end of one from this unit vector."""
+    cdef int rows = sizes.order + 1 if unit >= 0 else 1
     cdef mf_problem p = mf_new_problem()
     cdef mf_frame f = mf_new_frame()
     cdef const double *x0[8]
@@ -139,6 +180,7 @@ cdef int probe(const mf_method *m, const double *par, const mf_sizes *sizes, dou
     cdef unsigned int mode = mf_fp_enter()
     cdef int j, status = 0
     p.n, p.ctx, p.rhs, p.solve, p.solve_system = n, block, times_z, divided, coupled
+    p.lsolve, p.linearize = divided, linearized
     f.n = f.ld = n
     f.h, f.rho, f.par, f.p = 1.0, rho, par, &p
     f.x0, f.x1 = x0, x1
@@ -152,11 +194,13 @@ cdef int probe(const mf_method *m, const double *par, const mf_sizes *sizes, dou
         for i in range(WIDTH):
             block[i] = z[2 * (done + i)] if i < here else 0.0
             block[WIDTH + i] = z[2 * (done + i) + 1] if i < here else 0.0
-            (<double *> x0[0])[i], (<double *> x0[0])[WIDTH + i] = 1.0, 0.0
-        f.flags = MF_FRESH
+            for j in range(sizes.n_vec):
+                (<double *> x0[j])[i], (<double *> x0[j])[WIDTH + i] = 1.0 if j == max(unit, 0) else 0.0, 0.0
+        f.flags = MF_FRESH if unit < 0 else 0
         status = m.step(m, &f)
         for i in range(here):
-            out[2 * (done + i)], out[2 * (done + i) + 1] = x1[0][i], x1[0][WIDTH + i]
+            for j in range(rows):
+                out[2 * (rows * (done + i) + j)], out[2 * (rows * (done + i) + j) + 1] = x1[j][i], x1[j][WIDTH + i]
         done += WIDTH
     mf_fp_leave(mode)
     return status

@@ -3,6 +3,7 @@ from libc.stddef cimport ptrdiff_t
 from libc.stdint cimport int64_t
 
 from mflow_core.arithmetic.control cimport control_t
+from mflow_core.problems.inside cimport inside_t
 from mflow_core.solvers.newton cimport newton_t
 from mflow_core.stepping.ledger cimport ledger_t
 from mflow_core.types cimport MF_EMBEDDED, MF_FRESH, MF_FSAL, MF_NEEDS_RHO, MF_SECOND_ORDER, MF_STAGED, mf_frame, mf_method, mf_problem, mf_sizes
@@ -32,6 +33,7 @@ ctypedef struct run_t:
     ledger_t *ledger                     # energies of second-order runs; NULL: not kept
     ledger_t books                       # the ledger before the step at hand, where its end may move or states inside it are asked for
     flow_t flow
+    inside_t *inside                     # what the problem's callbacks go through, where a step must not leave its domain; or NULL
     mf_sizes sizes
     mf_frame f
     ptrdiff_t n, ld
@@ -59,6 +61,7 @@ ctypedef struct run_t:
     unsigned int flags_before            # the frame's, during it
     int64_t k, k_base
     control_t c
+    double first_step                    # of a start under error control, behind an action too; 0: estimated
     control_t of_v                       # tolerances of a velocity, in second order; the rest of it is not used
     int n_D                              # vectors of the continuous extension: its degree
     int64_t dense_k                      # D belongs to the step that begins at k
@@ -90,12 +93,18 @@ cdef int try_step(run_t *r, double h) noexcept nogil
 cdef int end_has_slope(run_t *r, double h) noexcept nogil
 cdef bint run_ready(run_t *r) noexcept nogil
 cdef bint solves(const mf_method *m, const mf_problem *p) noexcept nogil
+cdef bint has_mass(const mf_problem *p) noexcept nogil
 cdef bint run_solve_with(run_t *r, newton_t *newton) noexcept nogil
 
 
 cdef inline bint couples(const mf_method *m) noexcept nogil:
     """Whether the stages of this method are solved together."""
     return m.tab != NULL and m.tab.A_inv != NULL
+
+
+cdef inline bint linearizes(const mf_method *m) noexcept nogil:
+    """Whether this method is linearly implicit."""
+    return m.tab != NULL and m.tab.G != NULL
 
 
 # Inline: a loop asks these at every step.

@@ -14,22 +14,27 @@ from mflow_core.arithmetic.vec cimport MF_SHORT, mf_scalar
 from mflow_core.owner cimport mf_give, mf_take
 from mflow_core.registry cimport REDUCE, mf_sizes_of
 from mflow_core.solvers.branch cimport branch_ready, branch_solve
-from mflow_core.solvers.coupled cimport coupled_solve, newton_couple
 from mflow_core.solvers.matrix cimport matrix_rhs
-from mflow_core.solvers.newton cimport newton_forget, newton_lsolve, newton_release, newton_rhs
+from mflow_core.solvers.newton cimport newton_forget, newton_lsolve, newton_release, newton_rhs, newton_solve
+from mflow_core.solvers.stages.coupled cimport newton_couple
+from mflow_core.solvers.stages.pencil cimport pencil_linearize, pencil_mass
+from mflow_core.solvers.stages.settled cimport coupled_solve
 from mflow_core.stepping.ledger cimport ledger_release
 from mflow_core.types cimport (MF_E_ARGUMENT, MF_E_BUSY, MF_E_CALLBACK, MF_E_KIND, MF_E_MEMORY, MF_E_NON_FINITE, MF_FRESH,
-                               MF_IMPLICIT, MF_SECOND_ORDER, mf_new_frame, mf_new_problem, mf_tableau)
+                               MF_IMPLICIT, MF_MASS, MF_MULTISTEP, MF_SECOND_ORDER, mf_mass_of, mf_new_frame, mf_new_problem, mf_tableau)
 
 
 cdef enum:
     RHO_ITERATIONS = 50
+
+cdef double FRACTION_OF_MULTISTEP = 0.05  # of the tolerances to which equations are solved: what is left over stays in the differences
 
 
 cdef extern from *:
     """
     #define mf_problem_of_version_1() offsetof(mf_problem, jac)     /* an older host's problem ends here */
     #define mf_has_solve_system(p) MF_HAS(p, mf_problem, solve_system)
+    #define mf_has_linearize(p) MF_HAS(p, mf_problem, linearize)     /* and what was appended with it */
     /* In the sanitizer's build every vector is followed by at least one number that nobody may touch: a callback that writes past n is told. */
     #if defined(__SANITIZE_ADDRESS__)
     #include <sanitizer/asan_interface.h>
@@ -47,6 +52,7 @@ cdef extern from *:
         MOST "((ptrdiff_t)1 << 40)"      # of n: nobody has more memory, and sizes in bytes stay far from overflow
     size_t problem_of_version_1 "mf_problem_of_version_1"() noexcept nogil
     bint MF_HAS_SOLVE_SYSTEM "mf_has_solve_system"(const mf_problem *p) noexcept nogil
+    bint MF_HAS_LINEARIZE "mf_has_linearize"(const mf_problem *p) noexcept nogil
     void mf_forbid(void *at, size_t bytes) noexcept nogil
     void mf_allow(void *at, size_t bytes) noexcept nogil
 
@@ -102,6 +108,8 @@ cdef int check_callbacks(const mf_method *m, const mf_problem *p, int flags) noe
         return MF_E_KIND
     if p.rhs == NULL and p.value_grad == NULL:
         return MF_E_CALLBACK
+    if has_mass(p) and (p.rhs == NULL or not m.flags & MF_MASS):
+        return MF_E_KIND
     return MF_E_CALLBACK if m.flags & MF_IMPLICIT and not solves(m, p) and not flags & RUN_SOLVE else 0
 
 
@@ -109,7 +117,13 @@ cdef bint solves(const mf_method *m, const mf_problem *p) noexcept nogil:
     """Whether the problem solves the equations of this implicit method itself."""
     if couples(m):
         return MF_HAS_SOLVE_SYSTEM(p) and p.solve_system != NULL
-    return p.solve != NULL
+    if linearizes(m):
+        return MF_HAS_LINEARIZE(p) and p.linearize != NULL and p.lsolve != NULL and p.rhs != NULL
+    return p.solve_mass != NULL if has_mass(p) else p.solve != NULL
+
+
+cdef bint has_mass(const mf_problem *p) noexcept nogil:
+    return mf_mass_of(p) != NULL
 
 
 cdef inline int64_t whole_lines(int64_t numbers) noexcept nogil:
@@ -249,6 +263,13 @@ cdef bint run_solve_with(run_t *r, newton_t *newton) noexcept nogil:
     r.p.ctx = newton
     newton.m.symmetric = r.flow.inner != NULL
     r.p.rhs, r.p.solve = newton_rhs, branch_solve    # lsolve stays NULL: a filter on esdirk43's estimate would hide real errors
+    if r.m.flags & MF_MULTISTEP and newton.own_fraction:
+        newton.c.fraction = FRACTION_OF_MULTISTEP
+    r.p.linearize = pencil_linearize
+    if newton.c.matrix.mass != NULL:                 # there it makes errors of y from errors of M y
+        r.p.mass, r.p.solve, r.p.solve_mass, r.p.lsolve = pencil_mass, NULL, newton_solve, newton_lsolve
+    if linearizes(r.m):
+        r.p.lsolve = newton_lsolve
     if couples(r.m):
         r.p.solve_system, r.p.lsolve = coupled_solve, newton_lsolve
         return newton_couple(newton) == 0
@@ -257,7 +278,9 @@ cdef bint run_solve_with(run_t *r, newton_t *newton) noexcept nogil:
 
 cdef bint run_ready(run_t *r) noexcept nogil:
     """Make what solving the equations of fixed steps may need, before the first of them: no step allocates. False: no memory."""
-    return r.newton == NULL or r.newton.controlled or couples(r.m) or branch_ready(r.newton)
+    if r.newton == NULL or r.newton.controlled or couples(r.m) or linearizes(r.m) or r.p.mass != NULL:
+        return True
+    return branch_ready(r.newton)
 
 
 cdef void run_set(run_t *r, double t0, double dt, const double *const *y0) noexcept nogil:

@@ -58,6 +58,17 @@ def patterned(method: Any, wide: bool, **options: Any) -> Any:
     return mflow.solve_ivp(fun if wide else field, (0.0, 0.5), field.y0, method=method.name, jac_sparsity=jac_sparsity, **options)
 
 
+def with_mass(method: Any, kind: str, **options: Any) -> Any:
+    """M y' = F(t, y): components whose equation is algebraic, and holds at the start; or a chain of masses, whole or as a band."""
+    field = Field(9)
+    start, M = field.y0.copy(), np.eye(9) + 0.25 * (np.eye(9, k=1) + np.eye(9, k=-1))
+    if kind == "algebraic":
+        start[2:7] = 0.0
+        M = np.where((np.arange(9) > 2) & (np.arange(9) < 6), 0.0, 1.0 + np.arange(9))
+    band = {"lband": 1, "uband": 1} if kind == "band" else {}
+    return mflow.solve_ivp(field, (0.0, 1.25), start, method=method.name, mass=M, **band, **options)
+
+
 def shaped(method: Any) -> Any:
     start = numbers((3, 4), 9)
     return mflow.solve_ivp(lambda t, y: 0.5 * t - y / (1.0 + y * y), (0.0, 1.0), start, method=method.name, dt=0.125)
@@ -178,12 +189,23 @@ def implicit_cases(m: Any) -> Iterator[Case]:
         yield Case(f"{name} jac {how}", partial(with_jac, m, how, dt=0.09), IVP, needs="scipy" if how == "sparse" else "")
     yield Case(f"{name} jac_sparsity", partial(patterned, m, False, dt=0.09), IVP, needs="scipy")
     yield Case(f"{name} jac_sparsity wide", partial(patterned, m, True, dt=0.09), IVP, machine=True, needs="scipy")
-    for solver in ("newton", "newton_krylov", "fixed_point"):
+    for solver in ("newton", "newton_krylov", "fixed_point") if "G" not in m.tableau else ("newton",):
         yield Case(f"{name} solver {solver}", partial(ivp, m, 13, dt=0.09, solver=solver), IVP)
     yield Case(f"{name} solver full", partial(ivp, m, 13, dt=0.09, solver=mflow.Newton(full=True)), IVP)
     if m.order_hat is not None:
         yield Case(f"{name} adaptive jac", partial(with_jac, m, "function", **TIGHT), IVP)
+    if m.order_hat is not None and "G" not in m.tableau:
         yield Case(f"{name} adaptive newton_krylov", partial(ivp, m, 13, solver="newton_krylov", **TIGHT), IVP)
+
+
+def mass_cases(m: Any) -> Iterator[Case]:
+    name = f"solve_ivp {m.name} mass"
+    for kind in ("algebraic", "whole", "band"):
+        yield Case(f"{name} {kind}", partial(with_mass, m, kind, t_eval=AT, dt=0.09), IVP)
+        if m.order_hat is not None:
+            yield Case(f"{name} {kind} adaptive", partial(with_mass, m, kind, t_eval=AT, **TIGHT), IVP)
+    if m.order_hat is not None:
+        yield Case(f"{name} excluded", partial(with_mass, m, "algebraic", exclude_algebraic=True, **TIGHT), IVP)
 
 
 def cases() -> Iterator[Case]:
@@ -194,6 +216,8 @@ def cases() -> Iterator[Case]:
         yield from fixed_cases(m)
         if m.is_implicit:
             yield from implicit_cases(m)
+        if "mass" in m.flags:
+            yield from mass_cases(m)
         if m.order_hat is not None:
             yield from adaptive_cases(m)
         yield Case(f"stepper {m.name}", partial(stepped, m, False), ())

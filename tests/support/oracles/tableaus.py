@@ -110,24 +110,29 @@ def density(tree: Tree) -> int:
     return len_of(tree) * math.prod(map(density, tree))
 
 
-def weights(tree: Tree, A: list[list[Fraction]]) -> list[Fraction]:
-    """For each stage, the product over the branches of sum_j A_ij weight_j."""
+Matrix = list[list[Fraction]]
+
+
+def weights(tree: Tree, A: Matrix, B: Matrix | None = None) -> list[Fraction]:
+    """For each stage, the product over the branches of sum_j A_ij weight_j; with B, of Rosenbrock methods, B_ij for a single branch."""
     out = [Fraction(1)] * len(A)
     for branch in tree:
-        inner = weights(branch, A)
-        out = [value * sum((a * w for a, w in zip(line, inner, strict=True)), Fraction(0)) for value, line in zip(out, A, strict=True)]
+        inner = weights(branch, A, B)
+        lines = A if B is None or len(tree) > 1 else B
+        out = [value * sum((a * w for a, w in zip(line, inner, strict=True)), Fraction(0)) for value, line in zip(out, lines, strict=True)]
     return out
 
 
-def magnitude(tree: Tree, A: list[list[Fraction]], b: list[Fraction]) -> float:
+def magnitude(tree: Tree, A: Matrix, b: list[Fraction], B: Matrix | None = None) -> float:
     """The size of what is added up in an order condition: its rounding, in stored coefficients, is in proportion."""
-    sizes = [[abs(a) for a in line] for line in A]
-    return float(sum((abs(x) * w for x, w in zip(b, weights(tree, sizes), strict=True)), Fraction(0)))
+    sizes, single = ([[abs(a) for a in line] for line in M] if M is not None else None for M in (A, B))
+    assert sizes is not None
+    return float(sum((abs(x) * w for x, w in zip(b, weights(tree, sizes, single), strict=True)), Fraction(0)))
 
 
-def residual(tree: Tree, A: list[list[Fraction]], b: list[Fraction]) -> float:
+def residual(tree: Tree, A: Matrix, b: list[Fraction], B: Matrix | None = None) -> float:
     """How far the order condition of this tree is from being met, computed exactly."""
-    return abs(float(sum((x * w for x, w in zip(b, weights(tree, A), strict=True)), Fraction(0)) - Fraction(1, density(tree))))
+    return abs(float(sum((x * w for x, w in zip(b, weights(tree, A, B), strict=True)), Fraction(0)) - Fraction(1, density(tree))))
 
 
 def chebyshev(s: int) -> tuple[list[list[Fraction]], list[Fraction], list[Fraction]]:
@@ -167,6 +172,20 @@ def butcher(row: Any, stages: int | None = None) -> tuple[list[list[Fraction]], 
     return lines[:s], lines[s], c
 
 
+def is_rosenbrock(row: Any) -> bool:
+    """Whether the stages of a row are linear equations."""
+    return "G" in (row.tableau or {})
+
+
+def beta_of(row: Any) -> Matrix | None:
+    """alpha_ij + gamma_ij of a Rosenbrock method, exactly as they are stored; None for others."""
+    if not is_rosenbrock(row):
+        return None
+    return [
+        [Fraction(a) + Fraction(g) for a, g in zip(*lines, strict=True)] for lines in zip(row.tableau["A"], row.tableau["G"], strict=True)
+    ]
+
+
 def is_coupled(row: Any) -> bool:
     """Whether the stages of a row are solved together."""
     return "A_inv" in (row.tableau or {})
@@ -192,6 +211,7 @@ def identity_minus(x: Any, A: list[list[Any]]) -> list[list[Any]]:
 def stability_function(row: Any, z: float) -> float:
     """R(z) = 1 + z b (I - z A)^-1 1, by elimination in fractions."""
     A, b, _ = butcher(row)
+    A = beta_of(row) or A
     K: list[Fraction] = []
     x = Fraction(z)
     if is_coupled(row):
@@ -220,10 +240,15 @@ def monotone(row: Any, r: float) -> bool:
 
 
 def weight_of_slopes(row: Any, stages: int | None = None) -> float:
-    """How much of the rounding of y a sum of slopes brings in: an implicit one, (z - r)/(h A_jj), has that of y divided by h A_jj."""
+    """How much of the rounding of y a sum of slopes brings in: an implicit one, (z - r)/(h A_jj), has that of y divided by h A_jj.
+    The differences of a multistep method add up values with binomial weights."""
+    if "multistep" in row.flags:
+        return 2.0 ** int(row.order)
     A, b, _ = butcher(row, stages)
     if is_coupled(row):
         return sum(map(abs, row.tableau["A_inv"][-1]))
+    if is_rosenbrock(row):  # of the published numbers, in u_i = sum_j gamma_ij k_j
+        return float(np.sum(np.abs(np.linalg.inv(np.array(row.tableau["G"])))))
     each = [1 / line[j] if line[j] else Fraction(0) for j, line in enumerate(A)]
     sums = [sum((abs(a) * w for a, w in zip(line[:i], each, strict=False)), Fraction(0)) for i, line in enumerate([*A, b])]
     return float(max(sums))
@@ -253,8 +278,10 @@ def evaluations(row: Any, steps: int, stages: int | None = None) -> int:
     """Calls of the right-hand side that a method makes itself in its first steps; a carried slope is made once and then comes with each
     step. The other stages of an implicit method are `solves`."""
     s = stages or int(row.stages)
-    if is_coupled(row):
+    if is_coupled(row) or "multistep" in row.flags:
         return 0
+    if is_rosenbrock(row):
+        return steps * s
     if "implicit" in row.flags:
         return int(begins_explicitly(row)) + steps * sum(line[i] == 0 for i, line in enumerate(butcher(row)[0]) if i)
     if "fsal" not in row.flags:
@@ -265,7 +292,7 @@ def evaluations(row: Any, steps: int, stages: int | None = None) -> int:
 def solves(row: Any, steps: int) -> int:
     """Equations that an implicit method hands to the problem."""
     A = butcher(row)[0]
-    if is_coupled(row):
+    if is_coupled(row) or is_rosenbrock(row):
         return steps
     return steps * sum(A[i][i] != 0 for i in range(len(A)))
 
@@ -301,6 +328,8 @@ def documented_step(row: Any, problem: Any, t: float, x: Array, h: float, stages
     system."""
     if is_coupled(row):
         return documented_coupled(row, problem, t, x, h)
+    if is_rosenbrock(row):
+        return documented_rosenbrock(row, problem, t, x, h)
     if "implicit" in row.flags:
         return documented_implicit(row, problem, t, x, h)
     f, y = problem.rhs, x[0]
@@ -348,6 +377,19 @@ def documented_coupled(row: Any, problem: Any, t: float, x: Array, h: float) -> 
     Z, last, scale = problem.system(row, t, h, x[0]), row.tableau["A_inv"][-1], 1.0 / h
     slope = ((last[0] * scale) * Z[0] + (last[1] * scale) * Z[1]) + (last[2] * scale) * Z[2]
     return np.stack([x[0] + Z[-1], slope, *Z])
+
+
+def documented_rosenbrock(row: Any, problem: Any, t: float, x: Array, h: float) -> Array:
+    """The formulas at the head of rosenbrock.pyx in k_i, from the tableau: not to the bit. Solves with I - gamma h J are all there is, so
+    with s = sum_j gamma_ij/gamma k_j the equation is (I - gamma h J) (k_i + s) = h (f + h gamma_i f_t) + s."""
+    A, G, b, c = (np.array(row.tableau[name]) for name in ("A", "G", "b", "c"))
+    gamma, K = float(G[0, 0]), []
+    slope_by_time = problem.by_time(t, x[0])
+    for i in range(len(b)):
+        s = sum((G[i, j] / gamma * K[j] for j in range(i)), start=np.zeros_like(x[0]))
+        f = problem.rhs(t + c[i] * h, x[0] + sum((A[i, j] * K[j] for j in range(i)), start=np.zeros_like(x[0])))
+        K.append(problem.lsolve(t, gamma * h, h * (f + h * float(G[i].sum()) * slope_by_time) + s) - s)
+    return (x[0] + sum(w * k for w, k in zip(b, K, strict=True)))[None]
 
 
 def documented_chebyshev(s: int, f: Any, t: float, y: Array, h: float) -> Array:

@@ -48,6 +48,8 @@ module mflow
   integer(c_int), parameter :: MF_STAGED = 512
   integer(c_int), parameter :: MF_DERIVED = 1024
   integer(c_int), parameter :: MF_TRUST_REGION = 2048
+  integer(c_int), parameter :: MF_MULTISTEP = 4096
+  integer(c_int), parameter :: MF_MASS = 8192
   integer(c_int), parameter :: MF_SEARCH_EXACT = 0
   integer(c_int), parameter :: MF_SEARCH_BACKTRACKING = 1
   integer(c_int), parameter :: MF_SEARCH_ARMIJO = 2
@@ -69,6 +71,9 @@ module mflow
     type(c_funptr) :: energy = c_null_funptr
     type(c_funptr) :: jac = c_null_funptr
     type(c_funptr) :: solve_system = c_null_funptr
+    type(c_funptr) :: mass = c_null_funptr
+    type(c_funptr) :: solve_mass = c_null_funptr
+    type(c_funptr) :: linearize = c_null_funptr
   end type mf_problem
 
   type, bind(C) :: mf_param
@@ -114,6 +119,12 @@ module mflow
     type(c_ptr) :: p = c_null_ptr
     integer(c_int64_t) :: n_rhs = 0
     integer(c_int64_t) :: n_solve = 0
+    type(c_ptr) :: rtol = c_null_ptr
+    type(c_ptr) :: atol = c_null_ptr
+    integer(c_intptr_t) :: n_tol = 0
+    real(c_double) :: h_next = 0
+    integer(c_int32_t) :: order = 0
+    integer(c_int32_t) :: order_next = 0
   end type mf_frame
 
   type, bind(C) :: mf_sweep
@@ -328,6 +339,26 @@ module mflow
       real(c_double), intent(in) :: y(*)
       real(c_double), intent(inout) :: Z(*)
       integer(c_intptr_t), value :: ld
+      integer(c_intptr_t), value :: n
+      type(c_ptr), value :: ctx
+      integer(c_int) :: out
+    end function
+
+    function mf_mass_fn(v, Mv, n, ctx) bind(C) result(out)
+      import
+      real(c_double), intent(in) :: v(*)
+      real(c_double), intent(inout) :: Mv(*)
+      integer(c_intptr_t), value :: n
+      type(c_ptr), value :: ctx
+      integer(c_int) :: out
+    end function
+
+    function mf_linearize_fn(t, gh, y, dfdt, n, ctx) bind(C) result(out)
+      import
+      real(c_double), value :: t
+      real(c_double), value :: gh
+      real(c_double), intent(in) :: y(*)
+      real(c_double), intent(inout) :: dfdt(*)
       integer(c_intptr_t), value :: n
       type(c_ptr), value :: ctx
       integer(c_int) :: out

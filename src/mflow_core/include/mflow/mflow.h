@@ -63,6 +63,9 @@ typedef int (*mf_jac_fn)(double t, const double *y, double *jac, ptrdiff_t n, vo
    inverse, and the T that splits the linear equations into a real and complex ones. */
 struct mf_tableau;
 typedef int (*mf_solve_system_fn)(const struct mf_tableau *tab, double t, double h, const double *y, double *Z, ptrdiff_t ld, ptrdiff_t n, void *ctx);
+typedef int (*mf_mass_fn)(const double *v, double *Mv, ptrdiff_t n, void *ctx);       /* Mv = M v, M constant; it may be singular */
+/* J at (t, y), made anew where either has moved, and what lsolve needs for this gh; dfdt: f(t, y) in, its partial derivative by t out */
+typedef int (*mf_linearize_fn)(double t, double gh, const double *y, double *dfdt, ptrdiff_t n, void *ctx);
 
 enum { MF_VELOCITY_FREE = 1 };         /* mf_problem.flags: accel does not depend on v */
 typedef struct mf_problem {            /* made by the host; one per run, because ctx holds that run's views */
@@ -76,6 +79,11 @@ typedef struct mf_problem {            /* made by the host; one per run, because
   mf_energy_fn energy;
   mf_jac_fn jac;                       /* version 2 */
   mf_solve_system_fn solve_system;     /* version 5: methods whose tableau has A_inv; they call lsolve too where an error is asked for */
+  mf_mass_fn mass;                     /* version 5. M y' = f(t, y), for methods with MF_MASS; NULL: M = I. Where it is there, solve is not
+                                          called, lsolve is (M - gh J) z = r, and solve_system is M Z_i = h sum_j A[i][j] f(...); without
+                                          solve_mass and solve_system a run makes M of n calls and solves the equations itself */
+  mf_solve_fn solve_mass;              /* version 5. M z - gh f(t, z) = r; z: guess in */
+  mf_linearize_fn linearize;           /* version 5: methods whose tableau has G call it at the start of a step, and then lsolve */
 } mf_problem;
 
 /* ---- the method record ---- */
@@ -108,6 +116,8 @@ typedef struct mf_tableau {            /* stored forms only; everything else is 
   const void *packed;                  /* private: the nonzeros of each stage, derived once at import */
   const double *A_inv, *T, *T_inv, *mu;   /* version 5. Coupled stages, else NULL: A_inv = T L T_inv, s x s each; L has mu[0] and then, for each
                                           complex pair mu[1] +- i mu[2], ..., the block [[mu[1], -mu[2]], [mu[2], mu[1]]] on its diagonal */
+  const double *G;                     /* version 5. Rosenbrock methods, else NULL: gamma_ij, s x s: M k_i = h f(t + c_i h, y + sum_j A_ij k_j)
+                                          + h J sum_j G_ij k_j + h^2 (sum_j G_ij) f_t, y+ = y + sum_i b_i k_i */
 } mf_tableau;
 
 enum { MF_FRESH = 1,
@@ -122,6 +132,11 @@ typedef struct mf_frame {              /* one step as a kernel sees it. A step i
   double *work, *err, *D;              /* err NULL: not asked for. work stays as step left it until the next step: `dense` reads it */
   const mf_problem *p;
   int64_t n_rhs, n_solve;              /* the kernel adds to these */
+  /* version 5, for methods with MF_MULTISTEP, whose order varies. A step of another length than the one before rescales what it carries from x0
+     into x1, element by element. */
+  const double *rtol, *atol;  ptrdiff_t n_tol;       /* tolerances, 1 or n of each, by which order and step are chosen; NULL: neither is */
+  double h_next;                       /* out: the step suggested for the next one, h if none is */
+  int32_t order, order_next;           /* out: the order of this step, and of the next, which s1 holds */
 } mf_frame;
 
 typedef struct mf_loss mf_loss;        /* value, derivative, second derivative, exact proximal root: opaque here */
@@ -136,7 +151,9 @@ typedef struct mf_sweep {              /* implicit SGD: data in, weights in plac
 enum { MF_IMPLICIT = 1, MF_LINEAR = 2, MF_SSP = 4, MF_SYMPLECTIC = 8, MF_FSAL = 16, MF_STIFFLY_ACCURATE = 32, MF_EMBEDDED = 64,
        MF_SECOND_ORDER = 128, MF_NEEDS_RHO = 256, MF_STAGED = 512 /* stages chosen at run time */,
        MF_DERIVED = 1024 /* carried vectors follow from the visible ones (FSAL): stability is probed on those alone, with FRESH */,
-       MF_TRUST_REGION = 2048 /* a direction is tried as it is, and judged by its ratio: no line search */ };
+       MF_TRUST_REGION = 2048 /* a direction is tried as it is, and judged by its ratio: no line search */,
+       MF_MULTISTEP = 4096 /* version 5: a step goes on from what several steps before have left in the carried vectors; no Runge-Kutta method */,
+       MF_MASS = 8192 /* takes M y' = f(t, y), M singular too: the kernel knows `mass` */ };
 typedef int (*mf_hessp_fn)(const double *x, const double *p, double *Hp, ptrdiff_t n, void *ctx);       /* Hp = H(x) p */
 
 /* Version 4: where a descent stands, from which a method makes its direction. d may be neither of the other arrays. */

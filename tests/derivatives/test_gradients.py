@@ -11,7 +11,7 @@ import scipy.optimize
 import scipy.sparse
 
 import mflow
-from mflow.base.remainder import gradient_model, jacobian_model, quick
+from mflow.derivatives.remainder import gradient_model, jacobian_model, quick
 
 Array = np.ndarray
 Case = tuple[Callable[[Array], Any], Array, Array]  # cost, point, its gradient there

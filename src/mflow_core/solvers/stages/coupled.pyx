@@ -16,48 +16,34 @@ fixed step, and without a matrix (NewtonKrylov), GMRES solves the equations of a
 
 with J_j v by differences and, where there are factors, these as the preconditioner.
 
-A step of fixed length takes the root that continues from Z = 0 as h grows from 0 (branch.pyx says why). Newton's root is trusted where
-I - g J was seen to be regular all the way, every update was at most a third of the one before, and the first update from Z = 0 leads to
-within half of the way to the root. Elsewhere `follow` goes along the branch by steps of h, each from the line through the last two points,
-by Newton's iteration with J at every stage: it contracts by a quarter, and what is left after its first update is at most a quarter of the
-way. Where the branch turns back no step is short enough. Newton's root is kept to the bit where both agree. Error control needs none of it.
+Which root a fixed step takes is told in settled.pyx. With a mass matrix, M Z_i = h sum_j A_ij f(...): then W is M W in these equations, and
+M - g J and M - q J are factored.
 """
-from libc.math cimport INFINITY, NAN, fabs, sqrt
+from libc.math cimport INFINITY, fabs, sqrt
 from libc.stdint cimport int32_t, uintptr_t
 from libc.stdlib cimport calloc
-from libc.string cimport memcpy, memset
+from libc.string cimport memset
 
 from mflow_core.registry cimport kernels
 from mflow_core.solvers.complex_lu cimport complex_lu_t
-from mflow_core.solvers.definite cimport REGULAR
 from mflow_core.solvers.linalg cimport gmres_room
 from mflow_core.solvers.matrix cimport (BANDED, BY_DIFFERENCES, DENSE, IDENTITY, KRYLOV, LINALG, NEARER, SIDES, SPARSE, finite,
                                         matrix_factor, matrix_jacobian, matrix_refresh, matrix_rhs, matrix_solve, weighted_norm)
 from mflow_core.solvers.newton cimport (EPS, GROWN, LONG, RESIDUAL, ROUNDED, attainable, coupled_t, first_weights, goal, newton_t,
                                         too_slow, weights_of_size)
 from mflow_core.solvers.solver cimport sparse_pair_factor, sparse_pair_solve
+from mflow_core.solvers.stages.mass cimport add_mass, add_mass_to_band, mass_times
 from mflow_core.types cimport MF_E_MEMORY, MF_RETRY_NON_FINITE, MF_RETRY_SOLVE, mf_tableau
 
 cdef enum:
-    SIMPLIFIED = 0                       # ways of the iteration: the factors at hand,
-    FULL = 1                             # a new J at the last stage each time,
-    TOGETHER = 2                         # or J at every stage, by GMRES
-    MANY = 30                            # iterations of fixed steps
     DIM = 30                             # of the Krylov space where factors precondition
     CYCLES = 4
-    TRIES = 200                          # of steps along a branch
-    MAX_NON_FINITE = 16                  # slopes that are not finite, before it is given up
 
-cdef double FRACTION = 0.01               # of the tolerances to which error-controlled steps are solved
+cdef double FRACTION = 0.01              # of the tolerances to which error-controlled steps are solved
 cdef double SLOW = 1e-3                  # a rate above it lets J be evaluated again: that costs less than more iterations of all stages
 cdef double SLOW_DIFFERENCES = 0.03      # where it takes evaluations
 cdef double SLOW_FIXED = 0.1             # in fixed steps, whose factors serve as long as J does
-cdef double CONTRACTION = 1.0 / 3.0      # of updates that are trusted
-cdef double QUARTER = 0.25               # of those along a branch, and of what is left of the way after the first
-cdef double HALF = 0.5
 cdef double SHARE = 0.01                 # of an update without a matrix: the residual that GMRES leaves of it in a fixed step
-cdef double SAME = 1e-6                  # relative: two computations of one root
-cdef double SHORT = 1e-7                 # of h: a shorter step along a branch is none
 
 cdef complex_lu_t COMPLEX = (<complex_lu_t *> kernels("solvers.complex_lu", "_table", b"mflow_core._complex_lu"))[0]
 
@@ -115,15 +101,14 @@ cdef int factor_pair(newton_t *s, const mf_tableau *tab) noexcept nogil:
         for k in range(n * n):
             c.re[k] = -re * s.m.jacobian[k]
             c.im[k] = -im * s.m.jacobian[k]
-        for i in range(n):
-            c.re[i * (n + 1)] += 1.0
+        add_mass(s.m.c.mass, n, 1.0, c.re)
         status = COMPLEX.lu_factor(n, c.re, c.im, c.pivots)
     elif s.m.c.kind == BANDED:
         for i in range(n):
             for k in range(width):
                 c.re[i * room + k] = -re * s.m.jacobian[i * width + k]
                 c.im[i * room + k] = -im * s.m.jacobian[i * width + k]
-            c.re[i * room + lower] += 1.0
+        add_mass_to_band(s.m.c.mass, n, lower, room, 1.0, c.re)
         status = COMPLEX.band_factor(n, lower, s.m.c.upper, c.re, c.im, c.pivots)
     elif s.m.c.kind == SPARSE:
         status = sparse_pair_factor(&s.m, re, im)
@@ -226,13 +211,24 @@ cdef int direction(newton_t *s, const mf_tableau *tab, double h) noexcept nogil:
     cdef double *F3 = c.F + 2 * c.ld
     cdef double *d2 = c.d + c.ld
     cdef double *d3 = c.d + 2 * c.ld
+    cdef const double *W2 = c.W + c.ld
+    cdef const double *W3 = c.W + 2 * c.ld
     cdef double g = h / tab.mu[0], re = c.re_q, im = c.im_q
     cdef ptrdiff_t i, n = s.n
     transform(tab.T_inv, n, c.ld, c.f, c.ld, c.F)
+    if s.c.matrix.mass != NULL:
+        mass_times(s.c.matrix.mass, n, c.W, c.d)
+        mass_times(s.c.matrix.mass, n, W2, d2)
+        mass_times(s.c.matrix.mass, n, W3, d3)
+        for i in range(n):
+            c.d[i] = g * c.F[i] - c.d[i]
+            d2[i] = (re * F2[i] - im * F3[i]) - d2[i]
+            d3[i] = (re * F3[i] + im * F2[i]) - d3[i]
+        return solve_both(s, c.d, d2, d3)
     for i in range(n):
         c.d[i] = g * c.F[i] - c.W[i]
-        d2[i] = (re * F2[i] - im * F3[i]) - c.W[c.ld + i]
-        d3[i] = (re * F3[i] + im * F2[i]) - c.W[2 * c.ld + i]
+        d2[i] = (re * F2[i] - im * F3[i]) - W2[i]
+        d3[i] = (re * F3[i] + im * F2[i]) - W3[i]
     return solve_both(s, c.d, d2, d3)
 
 
@@ -259,13 +255,16 @@ cdef bint rounding(newton_t *s, const double *y, const double *Z, ptrdiff_t ld) 
 cdef int precondition(newton_t *s, const mf_tableau *tab, double *d) noexcept nogil:
     """d becomes the solution for the same J at all stages; nothing is done without factors."""
     cdef coupled_t *c = s.coupled
+    cdef ptrdiff_t n = s.n
+    cdef double *F2 = c.F + c.ld
+    cdef double *F3 = c.F + 2 * c.ld
     cdef int status
     if s.c.matrix.kind == KRYLOV:
         return 0
-    transform(tab.T_inv, s.n, c.ld, d, c.ld, c.F)
-    status = solve_both(s, c.F, c.F + c.ld, c.F + 2 * c.ld)
+    transform(tab.T_inv, n, c.ld, d, c.ld, c.F)
+    status = solve_both(s, c.F, F2, F3)
     if status == 0:
-        transform(tab.T, s.n, c.ld, c.F, c.ld, d)
+        transform(tab.T, n, c.ld, c.F, c.ld, d)
     return status
 
 
@@ -366,24 +365,28 @@ cdef int apply_stages(const double *v, double *out, ptrdiff_t total, void *ctx) 
 cdef inline void advance(newton_t *s, const mf_tableau *tab, double *Z, ptrdiff_t ld, bint plain) noexcept nogil:
     """W += d and Z = T W; plain: Z += d."""
     cdef coupled_t *c = s.coupled
-    cdef double *out = Z if plain else c.W
-    cdef ptrdiff_t each = ld if plain else c.ld, i
+    cdef ptrdiff_t i
     cdef int k
     for k in range(S):
         for i in range(s.n):
-            out[k * each + i] += c.d[k * c.ld + i]
+            if plain:
+                Z[k * ld + i] += c.d[k * c.ld + i]
+            else:
+                c.W[k * c.ld + i] += c.d[k * c.ld + i]
     if not plain:
         transform(tab.T, s.n, ld, c.W, c.ld, Z)
 
 
 cdef inline double slow_rate(const newton_t *s) noexcept nogil:
-    return SLOW_FIXED if not s.controlled else SLOW_DIFFERENCES if s.m.c.source == BY_DIFFERENCES else SLOW
+    if not s.controlled:
+        return SLOW_FIXED
+    return SLOW_DIFFERENCES if s.m.c.source == BY_DIFFERENCES else SLOW
 
 
 cdef int iterate(newton_t *s, const mf_tableau *tab, double t, double h, const double *y, double *Z, ptrdiff_t ld, int how, int most,
                  bint fresh) noexcept nogil:
-    """Newton's iteration from Z, at most so many times. 0, MF_RETRY_SOLVE, or the code of a callback. In fixed steps without a matrix the
-    residual decides, as in `refine` of newton.pyx."""
+    """Newton's iteration from Z, at most so many times; fresh: J is new. 0, MF_RETRY_SOLVE, or the code of a callback. In fixed steps
+    without a matrix the residual decides, as in `refine` of newton.pyx."""
     cdef coupled_t *c = s.coupled
     cdef double tol = goal(s), gh = h / tab.mu[0], norm, before = 0.0, theta = 0.0, eta, left, last = INFINITY
     cdef bint by_residual = s.c.matrix.kind == KRYLOV and not s.controlled
@@ -469,133 +472,4 @@ cdef int attempts(newton_t *s, const mf_tableau *tab, double t, double h, const 
             break
         copy(s, Z, ld, c.guess, c.ld)
         status = 0
-    return status
-
-
-# ---- the root of a fixed step -----------------------------------------------------------------------------------------------------------
-
-cdef double size_of_stages(newton_t *s, const double *a, const double *b, ptrdiff_t ld_b) noexcept nogil:
-    """|a - b|, weighted; b NULL: |a|."""
-    cdef coupled_t *c = s.coupled
-    cdef ptrdiff_t i
-    cdef int k
-    for k in range(S):
-        for i in range(s.n):
-            c.d[k * c.ld + i] = a[k * c.ld + i] - (b[k * ld_b + i] if b != NULL else 0.0)
-    return stage_norm(s, c.d)
-
-
-cdef int first_update(newton_t *s, const mf_tableau *tab, double t, double h, const double *y, double *out) noexcept nogil:
-    """Newton's first update from Z = 0, with the factors at hand and f(t, y) as the slope of all stages."""
-    cdef coupled_t *c = s.coupled
-    cdef int status = matrix_rhs(&s.m, t, y, c.f)
-    memcpy(c.f + c.ld, c.f, s.n * sizeof(double))
-    memcpy(c.f + 2 * c.ld, c.f, s.n * sizeof(double))
-    memset(c.W, 0, S * c.ld * sizeof(double))
-    memset(out, 0, S * c.ld * sizeof(double))
-    if status != 0:
-        return status
-    if s.c.matrix.kind == KRYLOV:
-        residual_of_stages(s, tab, h, out, c.ld)
-        status = direction_of_stages(s, tab, t, h, y, out, c.ld)
-        copy(s, out, c.ld, c.d, c.ld)
-        return status
-    status = direction(s, tab, h)
-    transform(tab.T, s.n, c.ld, c.d, c.ld, out)
-    return status
-
-
-cdef int trusted(newton_t *s, const mf_tableau *tab, double t, double h, const double *y, const double *Z, ptrdiff_t ld) noexcept nogil:
-    """1 if Newton's root is on the branch by what is known; 0 if that is open; a negative code of a callback."""
-    cdef coupled_t *c = s.coupled
-    cdef int status
-    if s.worst > CONTRACTION or not (s.c.matrix.kind == KRYLOV or s.m.regular == REGULAR):
-        return 0
-    status = first_update(s, tab, t, h, y, c.stand)
-    if status != 0:
-        return status if status < 0 else 0
-    copy(s, c.root, c.ld, Z, ld)
-    return size_of_stages(s, c.stand, Z, ld) <= HALF * size_of_stages(s, c.root, NULL, 0)
-
-
-cdef int follow(newton_t *s, const mf_tableau *tab, double t, double h, const double *y, double *Z, ptrdiff_t ld) noexcept nogil:
-    """The branch from Z = 0 to h; its end into Z. MF_RETRY_SOLVE: not reached, s.reached of h is. c.root keeps what Z held."""
-    cdef coupled_t *c = s.coupled
-    cdef double at = 0.0, last = 0.0, step = 1.0, share
-    cdef ptrdiff_t i
-    cdef int k, _try, status = 0
-    cdef bint singular = False
-    copy(s, c.root, c.ld, Z, ld)
-    memset(c.stand, 0, S * c.ld * sizeof(double))
-    memset(c.before, 0, S * c.ld * sizeof(double))
-    for _try in range(TRIES):
-        step = min(step, 1.0 - at)
-        status = matrix_at_end(s, tab, t + at * h, (at + step) * h / tab.mu[0], y, c.stand + 2 * c.ld)
-        singular = status > 0
-        share = step / (at - last) if at > 0.0 else 0.0
-        for k in range(S):
-            for i in range(s.n):
-                Z[k * ld + i] = c.stand[k * c.ld + i] + share * (c.stand[k * c.ld + i] - c.before[k * c.ld + i])
-        if status == 0:
-            status = iterate(s, tab, t, (at + step) * h, y, Z, ld, TOGETHER, MANY, True)
-        if status == 0 and (s.worst > QUARTER or c.rest > QUARTER * size_of_stages(s, c.stand, Z, ld)):
-            status = MF_RETRY_SOLVE
-        if status < 0:
-            return status
-        if status == 0:
-            last = at
-            at += step
-            if at >= 1.0:
-                return 0
-            copy(s, c.before, c.ld, c.stand, c.ld)
-            copy(s, c.stand, c.ld, Z, ld)
-            step *= 2.0
-        else:
-            step *= 0.5
-            if step < SHORT or s.non_finite >= MAX_NON_FINITE:
-                break
-    if status == MF_RETRY_SOLVE and not singular:
-        s.reached = at
-    return status if status > 0 else MF_RETRY_SOLVE
-
-
-cdef int settle(newton_t *s, const mf_tableau *tab, double t, double h, const double *y, double *Z, ptrdiff_t ld, int found) noexcept nogil:
-    """The step's root along its branch. found: 0 where Z holds Newton's root, else why there is none."""
-    cdef int status = follow(s, tab, t, h, y, Z, ld)
-    s.want_jacobian = True
-    if status == 0 and found == 0 and size_of_stages(s, s.coupled.root, Z, ld) <= SAME:
-        copy(s, Z, ld, s.coupled.root, s.coupled.ld)
-    return status
-
-
-cdef int coupled_solve(const mf_tableau *tab, double t, double h, const double *y, double *Z, ptrdiff_t ld, ptrdiff_t n,
-                       void *ctx) noexcept nogil:
-    """Solve for all stages; Z holds the guess, and holds it again after a positive code."""
-    cdef newton_t *s = <newton_t *> ctx
-    cdef coupled_t *c = s.coupled
-    cdef bint fresh = False, plain = s.c.matrix.kind == IDENTITY, fixed = not s.controlled
-    cdef int status, sure = 0
-    s.non_finite, s.m.krylov_left = 0, 0.0
-    s.nsolve += 1
-    copy(s, c.guess, c.ld, Z, ld)
-    if fixed:
-        s.m.look = not plain
-        s.reached = NAN
-        weights_of_size(s, y, y)
-    status = attempts(s, tab, t, h, y, Z, ld, &fresh)
-    if status == MF_RETRY_NON_FINITE:                    # the guess, extrapolated, may lie outside the domain of f
-        memset(Z, 0, S * ld * sizeof(double))
-        status = attempts(s, tab, t, h, y, Z, ld, &fresh)
-    if fixed and not plain and (status == 0 or status == MF_RETRY_SOLVE):
-        sure = trusted(s, tab, t, h, y, Z, ld) if status == 0 else 0
-        if sure != 1:
-            status = settle(s, tab, t, h, y, Z, ld, status) if sure == 0 else sure
-    if status == MF_RETRY_SOLVE and s.non_finite > 0 and not fixed:
-        status = MF_RETRY_NON_FINITE                     # that is why it was not solved
-    if status == 0 and not (finite(Z, n) and finite(Z + ld, n) and finite(Z + 2 * ld, n)):
-        status = MF_RETRY_NON_FINITE
-    if status > 0:
-        s.nfail += 1
-        s.want_jacobian = s.want_jacobian or not fresh
-        copy(s, Z, ld, c.guess, c.ld)
     return status

@@ -10,13 +10,14 @@ tell, do not count as wrong. `quick` needs two evaluations where the derivative 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from mflow.base.checks import Array
-from mflow.base.differences import EPS, along, digits_of
+from mflow.derivatives.differences import EPS, along, digits_of
 
 __all__ = ["GradientWarning", "Model", "Verdict", "gradient_model", "jacobian_model", "ladder", "quick", "said_of"]
 
@@ -81,15 +82,17 @@ class Model:
         self.seen: list[Any] = []
 
     def value(self, x: Array) -> Array | None:
-        """The values there, counted; None where they are not finite, or the function raises, as it may outside of its domain."""
+        """The values there, counted; None where they are not finite, or the function raises, as it may outside of its domain.
+
+        The caller has turned NumPy's warnings off: here they would be turned off again at every point.
+        """
         self.count += 1
         try:
-            with np.errstate(all="ignore"):
-                raw = self.values(x.copy())
-                out = np.asarray(raw, dtype=np.float64).ravel()
+            raw = self.values(x.copy())
+            out = np.asarray(raw, dtype=np.float64).ravel()
         except Exception:
             return None
-        if not np.isfinite(out).all():
+        if not (math.isfinite(out[0]) if out.size == 1 else np.isfinite(out).all()):
             return None
         self.seen.append(raw)
         return out
@@ -170,26 +173,32 @@ def _agrees(model: Model, d: Array, eps: float, longer: float = 0.0) -> str:
     """
     h = longer or eps ** (1 / 3)
     above, below = model.x + h * d, model.x - h * d
-    up, down = model.value(above), model.value(below)
+    up: Any = model.value(above)
+    down: Any = model.value(below)
     if up is None or down is None:
         return "off"
-    step = above - below
-    error, terms = _length(up - down - model.product(step)), _length(model.size(step))
+    at: Any = model.at
+    if up.size == 1:
+        up, down, at = float(up[0]), float(down[0]), None if at is None else float(at[0])
+    step, change = above - below, up - down
+    error, terms = _length(change - model.product(step)), _length(model.size(step))
     size = max(_length(up), _length(down))
-    spread = _length(model.size(model.x)) if up.size > 1 else 0.0
+    spread = 0.0 if isinstance(up, float) else _length(model.size(model.x))
     rounding = 8.0 * eps * (size + spread)
-    fine = ((model.x != 0.0) & (np.abs(model.x) < SMALL)).any()
-    bend = 0.0 if model.at is None else _length(up - 2.0 * model.at + down)
-    slope = max(terms, _length(up - down), 0.0 if longer else bend)
+    bend = 0.0 if at is None else _length(up - 2.0 * at + down)
+    slope = max(terms, _length(change), 0.0 if longer else bend)
     seen = rounding <= SEEN * slope or (slope == 0.0 and bend == 0.0)
-    near = 0.0 if fine else 0.2 * NEAR * bend / h  # what a move of x by NEAR changes
-    most = SEEN * slope if longer else 0.1 * max(SHARE, 10.0 * eps) * terms + rounding + near
+    most = SEEN * slope if longer else 0.1 * max(SHARE, 10.0 * eps) * terms + rounding
+    if error > most and not longer and not ((model.x != 0.0) & (np.abs(model.x) < SMALL)).any():
+        most += 0.2 * NEAR * bend / h  # what a move of x by NEAR changes
     if error > most + (rounding if longer else 0.0):
         return "off"
     return "right" if seen and error <= most else "unseen"
 
 
 def _length(values: Any) -> float:
+    if isinstance(values, float):
+        return abs(values)
     a = np.asarray(values, dtype=np.float64).ravel()
     return abs(float(a[0])) if a.size == 1 else float(np.linalg.norm(a))
 
@@ -209,6 +218,11 @@ class _Rungs(NamedTuple):
 
 def ladder(model: Model, d: Array, eps: float = EPS) -> Verdict:
     """The remainder over all rungs."""
+    with np.errstate(all="ignore"):
+        return _climbed(model, d, eps)
+
+
+def _climbed(model: Model, d: Array, eps: float) -> Verdict:
     if not any(model.moved(d, h)[2].any() for h in RUNGS):
         return Verdict("unknown", model.count, text="steps are lost in the rounding of x")
     first = model.at if model.at is not None else model.value(model.x)

@@ -12,8 +12,8 @@ from mflow_core.optimize.arrangement import gather
 from mflow_core.problems.sparse import check_sparse, is_sparse
 
 from mflow.base.checks import Array, as_tuple, check_choice, check_function, check_number, check_start, dense_array, shown
-from mflow.base.differences import EACH, along
-from mflow.base.remainder import Model, Verdict, gradient_model, jacobian_model, ladder, quick
+from mflow.derivatives.differences import EACH, along
+from mflow.derivatives.remainder import Model, Verdict, gradient_model, jacobian_model, ladder, quick
 
 __all__ = ["DerivativeReport", "check_grad", "check_gradient", "check_jacobian"]
 

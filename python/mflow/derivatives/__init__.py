@@ -1,0 +1,1 @@
+"""Derivatives by differences, and tests of those that the user gives."""

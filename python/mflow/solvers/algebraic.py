@@ -1,0 +1,100 @@
+"""What ``mass=`` asks of a driver: M itself, checked; a start that the algebraic equations allow; and words for the result."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from mflow_core import registry
+from mflow_core.problems.problem import Problem
+from mflow_core.problems.sparse import check_sparse
+from mflow_core.stepping import stepper
+
+from mflow.base.checks import Array, check_choice, check_flags
+from mflow.base.methods import Method
+from mflow.solvers.consistent import Found, consistent_start
+from mflow.solvers.mass import Mass, mass_of
+
+__all__ = ["Algebraic", "algebraic_of"]
+
+CONSISTENT = ("project", "check")
+
+
+def algebraic_of(
+    mass: Any, consistent: Any, exclude_algebraic: Any, method: Method, start: Array, dt: Any, lband: Any, uband: Any
+) -> Algebraic | None:
+    """None without ``mass``. Raises TypeError or ValueError where an argument does not fit, or the method does not take M."""
+    check_choice(consistent, "consistent", CONSISTENT)
+    check_flags(exclude_algebraic=exclude_algebraic)
+    if mass is None:
+        if exclude_algebraic:
+            raise ValueError("exclude_algebraic: expected mass= with it, got none; omit it")
+        return None
+    if "mass" not in method.flags:
+        known = ", ".join(record.name for record in registry.records() if "mass" in record.flags)
+        reason = "is explicit: for a regular M, pass a function that solves M y' = f for y'" if not method.is_implicit else "knows no M"
+        raise ValueError(f"mass: expected a method that takes M y' = f(t, y) ({known}), got {method.name}, which {reason}")
+    if isinstance(dt, float) and math.isinf(dt):
+        raise ValueError("dt: expected finite steps with mass=, got inf; the steady state of M y' = f is a root of f")
+    return Algebraic(mass_of(mass, start.size, lband, uband), consistent, exclude_algebraic)
+
+
+class Algebraic:
+    """M with what is asked of its null space."""
+
+    def __init__(self, mass: Mass, consistent: str, exclude: bool) -> None:
+        self.mass, self.consistent, self.exclude = mass, consistent, exclude
+        self.found = Found(np.zeros(0), "")
+        self.nfev = self.njev = 0
+
+    @property
+    def linear(self) -> dict[str, Any]:
+        """For `mflow.nonlinear.make_solver`."""
+        return {"mass": self.mass, "exclude_algebraic": self.exclude}
+
+    def start(self, equation: Problem, t0: float, start: Array, jac: Any, args: tuple[Any, ...], size: Array) -> Array:
+        """The start that is taken. size: what is small for each component. ValueError where there is none."""
+        asked = stepper.Run(registry.find("euler"), equation, start, t0)
+
+        def slope(y: Array) -> Array:
+            self.nfev += 1
+            out: Array = asked.slope(t0, y.reshape(start.shape)).ravel()
+            return out
+
+        flat = start.ravel()
+        self.found = consistent_start(
+            self.mass, t0, flat, slope, self._jacobian(equation, t0, start.shape, jac, args), self.consistent, size
+        )
+        return np.ascontiguousarray(self.found.y.reshape(start.shape))
+
+    def _jacobian(
+        self, equation: Problem, t0: float, shape: tuple[int, ...], jac: Any, args: tuple[Any, ...]
+    ) -> Callable[[Array], Any] | None:
+        """J at (t0, y): sparse where the user's is."""
+        if jac is None:
+            return None
+
+        def at(y: Array) -> Any:
+            self.njev += 1
+            if hasattr(jac, "tocsc"):
+                return jac
+            if callable(jac) and not equation.jac_is_compiled and self.mass.n_algebraic > 0:
+                y = y.reshape(shape)
+                y.flags.writeable = False
+                given = jac(t0, y, *args)
+                if hasattr(given, "tocsc"):
+                    return check_sparse(given, "jac")
+            return equation.jacobian(t0, y)
+
+        return at
+
+    def tell(self, result: Any) -> Any:
+        """Adds to a result what the start was, and the evaluations that it took."""
+        result.y0 = self.found.y.reshape(np.shape(result.y)[:-1])
+        result.nfev += self.nfev
+        result.njev += self.njev
+        if self.found.words:
+            result.message += f"; {self.found.words}"
+        return result

@@ -1,0 +1,233 @@
+"""Starts of M y' = f(t, y) with a singular M: the algebraic equations U' f(t0, y0) = 0 must hold, and U' J V must be regular (index 1)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from mflow.base.checks import Array
+from mflow.base.extras import need
+from mflow.solvers.mass import Mass
+
+__all__ = ["Found", "consistent_start"]
+
+EPS = float(np.finfo(np.float64).eps)
+ROOT_EPS = math.sqrt(EPS)
+MOST, FEW = 2000, 200  # algebraic equations that a dense matrix is made for; where J is sparse
+SMALL = 500  # unknowns whose pencil is looked at
+ITERATIONS, HALVINGS = 100, 60
+ROUNDING = 64.0 * EPS  # a start is left as it is where it would move by less than this
+
+
+class Found(NamedTuple):
+    """The start that is taken, and what to say of it: "" where it is the one that was given."""
+
+    y: Array
+    words: str
+
+
+class _Equations:
+    """g(y) = U' f(t0, y) with its derivative along V: U' J V."""
+
+    def __init__(
+        self, mass: Mass, t0: float, slope: Callable[[Array], Array], jacobian: Callable[[Array], Any] | None, least: Array
+    ) -> None:
+        self.mass, self.t0, self.slope, self.jacobian, self.least = mass, t0, slope, jacobian, least
+        self.exact = jacobian is not None
+
+    def at(self, y: Array) -> Array:
+        """g(y)."""
+        return self.mass.left.times(self.slope(y))
+
+    def derivative(self, y: Array) -> Any:
+        """U' J V, an array or a sparse matrix."""
+        left, right = self.mass.left, self.mass.right
+        J = self.jacobian(y) if self.jacobian is not None else None
+        if hasattr(J, "tocsc"):
+            G = left.sparse() @ J @ right.sparse().T
+            return G.toarray() if left.height <= FEW else G.tocsc()
+        if left.height > MOST:
+            raise ValueError(f"jac: expected a sparse matrix where mass= leaves {left.height} algebraic equations, got none; give jac")
+        if J is not None:
+            return left.full() @ np.asarray(J) @ right.full().T
+        f, out = self.slope(y), np.empty((left.height, right.height))
+        for k in range(right.height):
+            part = slice(right.indptr[k], right.indptr[k + 1])
+            place, direction = right.indices[part], right.values[part]
+            step = max(ROOT_EPS * float(np.max(np.abs(y[place]))), float(np.min(self.least[place])))
+            moved = y.copy()
+            moved[place] += step * direction
+            out[:, k] = left.times(self.slope(moved) - f) / step
+        return out
+
+
+def consistent_start(
+    mass: Mass,
+    t0: float,
+    y0: Array,
+    slope: Callable[[Array], Array],
+    jacobian: Callable[[Array], Any] | None,
+    how: str,
+    size: Array,
+) -> Found:
+    """The start that the algebraic equations allow, and whether the problem is of index 1 there.
+
+    Parameters
+    ----------
+    mass : Mass
+    t0 : float
+    y0 : float64 array (n,)
+    slope : callable
+        f(t0, y).
+    jacobian : callable or None
+        J at (t0, y), an array or sparse matrix; None: differences.
+    how : "project" or "check"
+        "project": y0 moves in the directions of the null space of M, which leaves M y0 as it is, until the equations hold.
+        "check": it stays, and is an error where the equations would move it by more than `size`.
+    size : float64 array (n,)
+        What is small for each component: the tolerances, or rounding.
+
+    Raises
+    ------
+    ValueError
+        The slope is not finite at y0, the pencil (M, J) is singular, the index is above 1, or the start is not consistent.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from mflow.solvers.consistent import consistent_start
+    >>> from mflow.solvers.mass import mass_of
+    >>> M = mass_of([1.0, 0.0], 2)
+    >>> f = lambda y: np.array([-y[0], y[0] ** 2 - y[1]])
+    >>> consistent_start(M, 0.0, np.array([2.0, 0.0]), f, None, "project", np.full(2, 1e-6)).y.round(12).tolist()
+    [2.0, 4.0]
+    """
+    equations = _Equations(mass, t0, slope, jacobian, np.maximum(1e-3 * size, ROOT_EPS * EPS))
+    f = slope(y0)
+    if not np.all(np.isfinite(f)):
+        where = int(np.flatnonzero(~np.isfinite(f))[0])
+        raise ValueError(f"y0: expected a start where fun is finite, got {f[where]} in component {where} at t = {t0:g}")
+    if not mass.n_algebraic:
+        return Found(y0, "")
+    solve = _solver_of(equations, y0)
+    first = mass.right.back(solve(-mass.left.times(f)))
+    if how == "check":
+        off = math.sqrt(float(np.mean((first / size) ** 2)))
+        if not off <= 1.0:
+            where = int(np.argmax(np.abs(first / size)))
+            raise ValueError(
+                f"y0: expected a start that satisfies the algebraic equations, got one that would have to move by {first[where]:.3g} in "
+                f'component {where}, {off:.3g} times the tolerances; correct it, or pass consistent="project"'
+            )
+        return Found(y0, "")
+    if np.all(np.abs(first) <= ROUNDING * np.max(np.abs(y0), initial=0.0)):
+        return Found(y0, "")
+    y = _project(equations, y0, solve)
+    where = int(np.argmax(np.abs(y - y0) / size))
+    return Found(y, f"the start moved by {y[where] - y0[where]:.3g} in component {where} to satisfy the algebraic equations")
+
+
+def _project(equations: _Equations, y0: Array, solve: Callable[[Array], Array]) -> Array:
+    """Newton's iteration in the null space of M, damped, with the matrix at hand while that contracts. Raises ValueError."""
+    y, g, back, fresh = y0, equations.at(y0), equations.mass.right.back, True
+    for _ in range(ITERATIONS):
+        step = back(solve(-g))
+        before, length = float(np.max(np.abs(step))), 1.0
+        top = float(np.max(np.abs(y), initial=0.0))
+        if before <= 4.0 * EPS * top:
+            return y + step
+        for _try in range(HALVINGS):
+            trial = y + length * step
+            new = equations.at(trial)
+            after = float(np.max(np.abs(back(solve(-new))))) if np.all(np.isfinite(new)) else math.inf
+            if after <= (1.0 - 0.25 * length) * before:
+                break
+            length *= 0.5
+        else:
+            if before <= 1e-9 * top:  # rounding in f
+                return y
+            if fresh:
+                break
+        if after < before:
+            y, g = trial, new
+        fresh = not after <= 0.1 * before
+        if fresh:
+            solve = _solver_of(equations, y)
+    left = float(np.max(np.abs(g)))
+    raise ValueError(
+        f"y0: expected a start near one that satisfies the algebraic equations, got one from which Newton's iteration finds none (a "
+        f"residual of {left:.3g} is left at t = {equations.t0:g}); give a better start"
+    )
+
+
+def _solver_of(equations: _Equations, y: Array) -> Callable[[Array], Array]:
+    """x = (U' J V)^-1 b as a function of b. Raises ValueError where the matrix is singular."""
+    G = equations.derivative(y)
+    if hasattr(G, "tocsc"):
+        try:
+            solve: Callable[[Array], Array] = need("scipy.sparse.linalg", "a sparse Jacobian").splu(G).solve
+        except RuntimeError:
+            raise ValueError(_words(equations, y)) from None
+        return solve
+    if not np.all(np.isfinite(G)):
+        raise ValueError(f"jac: expected finite entries at the start, t = {equations.t0:g}, got NaN or an infinity")
+    rows = np.max(np.abs(G), axis=1, keepdims=True)
+    columns = np.max(np.abs(G / np.where(rows > 0.0, rows, 1.0)), axis=0)
+    if np.any(rows == 0.0) or np.any(columns == 0.0):
+        raise ValueError(_words(equations, y))
+    s = np.linalg.svd(G / rows / columns, compute_uv=False)
+    if s[-1] <= (len(s) * 16.0 * EPS if equations.exact else ROOT_EPS) * s[0]:
+        raise ValueError(_words(equations, y))
+    return lambda b: np.linalg.solve(G, b)
+
+
+def _words(equations: _Equations, y: Array) -> str:
+    """Why U' J V is singular: the pencil is, or the index is above 1."""
+    mass, J = equations.mass, None
+    count = f"{mass.n_algebraic} algebraic equation{'s' if mass.n_algebraic > 1 else ''}"
+    if mass.n <= SMALL:
+        J = _full_jacobian(equations, y)
+    if J is not None and _pencil_is_singular(mass.rows.full(), J):
+        return (
+            f"mass: expected a regular pencil (M, J), got one that is singular at the start: M - c J has no inverse for any c, so that fun "
+            f"and mass do not determine y; one of the {count} is missing, or follows from the others"
+        )
+    return (
+        f"mass: expected a problem of index 1, got one of a higher index at the start: the {count} do not determine the part of y in the "
+        f"null space of M (U' J V is singular, U and V the left and right null spaces of M); differentiate them with respect to t until "
+        f"they do, as the position constraint of a pendulum is replaced by that of its acceleration"
+    )
+
+
+def _full_jacobian(equations: _Equations, y: Array) -> Array:
+    """J, n x n."""
+    if equations.jacobian is not None:
+        J = equations.jacobian(y)
+        return np.asarray(J.toarray() if hasattr(J, "tocsc") else J)
+    f, out = equations.slope(y), np.empty((y.size, y.size))
+    for k in range(y.size):
+        moved = y.copy()
+        moved[k] += max(ROOT_EPS * abs(float(y[k])), float(equations.least[k]))
+        out[:, k] = (equations.slope(moved) - f) / (moved[k] - y[k])
+    return out
+
+
+def _pencil_is_singular(M: Array, J: Array) -> bool:
+    """Whether M - c J is singular for several c of either sign, of the size where both weigh the same."""
+    scale = (float(np.max(np.abs(M), initial=0.0)) or 1.0) / (float(np.max(np.abs(J), initial=0.0)) or 1.0)
+    for c in (0.7320508, -1.6180339, 0.0271828, -31.415926):
+        A = M - c * scale * J
+        rows = np.max(np.abs(A), axis=1, keepdims=True)
+        if np.any(rows == 0.0):
+            continue
+        A = A / rows
+        columns = np.max(np.abs(A), axis=0)
+        if np.any(columns == 0.0):
+            continue
+        s = np.linalg.svd(A / columns, compute_uv=False)
+        if s[-1] > ROOT_EPS * s[0]:
+            return False
+    return True

@@ -1,0 +1,263 @@
+"""The matrix M of M y' = f(t, y): the forms that it is given in, and its null spaces.
+
+The equations U' f(t, y) = 0, U the left null space, are algebraic, and the part of y in the right null space V follows from them. Only a
+diagonal M has algebraic components; in general both are spaces. They are found block by block: rows and columns of M that are connected by
+its entries make a block, whose singular values tell its rank.
+"""
+
+from __future__ import annotations
+
+import zlib
+from typing import Any, NamedTuple
+
+import numpy as np
+from mflow_core.problems.bands import packed_too, spread_band
+from mflow_core.problems.sparse import check_sparse, is_sparse
+from numpy.typing import NDArray
+
+from mflow.base.checks import Array, shown
+from mflow.base.extras import need
+
+__all__ = ["Mass", "Rows", "mass_of"]
+
+Index = NDArray[np.int32]
+EPS = float(np.finfo(np.float64).eps)
+MOST = 1500  # rows of a block whose singular values are computed
+PIVOT = 1e-13  # of the largest pivot: a smaller one of a larger block says that it is singular
+
+
+class Rows(NamedTuple):
+    """Sparse rows of n numbers (CSR).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from mflow.solvers.mass import Rows
+    >>> rows = Rows(3, np.array([0, 2]), np.array([0, 2]), np.array([3.0, 4.0]))
+    >>> rows.times(np.ones(3)), rows.back(np.ones(1))
+    (array([7.]), array([3., 0., 4.]))
+    """
+
+    n: int
+    indptr: Index
+    indices: Index
+    values: Array
+
+    @property
+    def height(self) -> int:
+        """How many rows there are."""
+        return len(self.indptr) - 1
+
+    @property
+    def row_of(self) -> Index:
+        """The row of each entry."""
+        return np.repeat(np.arange(self.height, dtype=np.int32), np.diff(self.indptr))
+
+    def times(self, v: Array) -> Array:
+        """The product of each row with v."""
+        out: Array = np.bincount(self.row_of, self.values * v[self.indices], minlength=self.height).astype(np.float64)
+        return out
+
+    def back(self, q: Array) -> Array:
+        """The sum of the rows, each times its number in q."""
+        out: Array = np.bincount(self.indices, self.values * q[self.row_of], minlength=self.n).astype(np.float64)
+        return out
+
+    def full(self) -> Array:
+        """All entries, (count, n)."""
+        out = np.zeros((self.height, self.n))
+        out[self.row_of, self.indices] = self.values
+        return out
+
+    def sparse(self) -> Any:
+        """The same as SciPy's CSR."""
+        return need("scipy.sparse", "a sparse mass matrix").csr_matrix(
+            (self.values, self.indices, self.indptr), shape=(self.height, self.n)
+        )
+
+
+class Mass:
+    """M as sparse rows, with its left and right null spaces, orthonormal vectors as rows."""
+
+    def __init__(self, rows: Rows) -> None:
+        self.n, self.rows = rows.n, rows
+        self.left, self.right = _null_spaces(rows)
+
+    @property
+    def n_algebraic(self) -> int:
+        """The number of algebraic equations: n less the rank of M."""
+        return self.left.height
+
+    @property
+    def bands(self) -> tuple[int, int]:
+        """How many diagonals there are below and above the main one."""
+        away = self.rows.row_of - self.rows.indices
+        return int(max(away.max(initial=0), 0)), int(max((-away).max(initial=0), 0))
+
+    @property
+    def checksum(self) -> int:
+        """Of all entries, for saved runs."""
+        return zlib.crc32(self.rows.values.tobytes(), zlib.crc32(self.rows.indices.tobytes() + self.rows.indptr.tobytes()))
+
+    def packed(self, exclude_algebraic: bool) -> tuple[Any, ...]:
+        """The arrays that `mflow_core.solvers.solver.Solver` takes."""
+        left_out = self.right[1:] if exclude_algebraic and self.right.height else ()
+        return (*self.rows[1:], *left_out)
+
+
+def mass_of(value: Any, n: int, lband: int | None = None, uband: int | None = None) -> Mass:
+    """M from what `solve_ivp` takes as ``mass``.
+
+    Parameters
+    ----------
+    value : array_like (n,), (n, n) or packed (lband + uband + 1, n), or sparse matrix (n, n)
+        A diagonal, all entries, or the entries of a band as SciPy packs them: entry (i, j) at [i - j + uband, j].
+    n : int
+    lband, uband : int, optional
+        The band of a packed one.
+
+    Raises
+    ------
+    TypeError, ValueError
+        A function, other numbers than real ones, another shape, or entries that are not finite.
+
+    Examples
+    --------
+    >>> from mflow.solvers.mass import mass_of
+    >>> mass_of([1.0, 1.0, 0.0], 3).n_algebraic
+    1
+    >>> M = mass_of([[-1.0, 1.0], [1.0, -1.0]], 2)
+    >>> abs(M.right.full().round(4)).tolist()
+    [[0.7071, 0.7071]]
+    """
+    if callable(value):
+        raise TypeError(
+            "mass: expected a constant matrix, got a function; where a regular M depends on t or y, take y' = v with the algebraic "
+            "equations M(t, y) v = f(t, y)"
+        )
+    if is_sparse(value):
+        matrix = check_sparse(value, "mass").tocsr()
+        if tuple(matrix.shape) != (n, n):
+            raise ValueError(
+                f"mass: expected shape ({n}, {n}), as the state has {n} components, got a sparse matrix of shape {matrix.shape}"
+            )
+        coordinates = matrix.tocoo()
+        return Mass(_rows_of(n, n, coordinates.row, coordinates.col, coordinates.data))
+    try:
+        array = np.asarray(value)
+    except ValueError:
+        array = np.asarray(value, dtype=object)
+    if array.dtype.kind not in "biuf":
+        raise TypeError(f"mass: expected an array of real numbers or a sparse matrix, got {shown(value)}")
+    array = _unpacked(array.astype(np.float64), n, lband, uband)
+    if array.ndim == 1:
+        return Mass(_rows_of(n, n, np.arange(n), np.arange(n), array))
+    i, j = np.nonzero(array)
+    return Mass(_rows_of(n, n, i, j, array[i, j]))
+
+
+def _unpacked(array: Array, n: int, lband: int | None, uband: int | None) -> Array:
+    """A diagonal (n,) or all entries (n, n), of any form. Raises ValueError."""
+    lower, upper = lband or 0, uband or 0
+    banded = lband is not None or uband is not None
+    shapes = {(n,), (n, n), (lower + upper + 1, n)} if banded else {(n,), (n, n)}
+    if array.shape not in shapes:
+        packed = f", or packed ({lower + upper + 1}, {n})" if banded else ""
+        raise ValueError(f"mass: expected shape ({n},) of a diagonal or ({n}, {n}){packed}, as the state has {n} components, got shape "
+                         f"{array.shape}")  # fmt: skip
+    if not np.all(np.isfinite(array)):
+        raise ValueError("mass: expected finite entries, got NaN or an infinity")
+    if array.ndim == 1 or (
+        array.shape == (n, n) and not (banded and lower + upper + 1 == n and packed_too(array, lower, upper, False, "mass"))
+    ):
+        return array
+    i, k = np.indices((n, lower + upper + 1))
+    j = i + k - lower
+    inside = (j >= 0) & (j < n)
+    rows = np.zeros((n, lower + upper + 1))
+    rows[inside] = array[(i - j + upper)[inside], j[inside]]
+    full: Array = spread_band(rows, lower)
+    return full
+
+
+def _rows_of(count: int, n: int, i: Any, j: Any, values: Any) -> Rows:
+    """Rows from entries at (i, j), sorted, those at one place summed, without zeros."""
+    values = np.asarray(values, dtype=np.float64)
+    if not np.all(np.isfinite(values)):
+        raise ValueError("mass: expected finite entries, got NaN or an infinity")
+    place, where = np.unique(np.asarray(i, dtype=np.int64) * max(n, 1) + np.asarray(j, dtype=np.int64), return_inverse=True)
+    sums = np.bincount(where, values, minlength=len(place))
+    place, sums = place[sums != 0.0], sums[sums != 0.0]
+    rows, columns = np.divmod(place, max(n, 1))
+    indptr = np.searchsorted(rows, np.arange(count + 1)).astype(np.int32)
+    return Rows(n, indptr, columns.astype(np.int32), np.ascontiguousarray(sums))
+
+
+# ---- null spaces ------------------------------------------------------------------------------------------------------------------
+
+
+def _labels(rows: Rows) -> tuple[NDArray[Any], NDArray[Any]]:
+    """The block of each row and of each column: rows and columns that entries connect have one label."""
+    n, i, j = rows.n, rows.row_of, rows.indices
+    parent = np.arange(2 * n)
+    while True:
+        a, b = parent[i], parent[j + n]
+        if np.array_equal(a, b):
+            return parent[:n], parent[n:]
+        np.minimum.at(parent, np.maximum(a, b), np.minimum(a, b))
+        while not np.array_equal(parent, parent[parent]):
+            parent = parent[parent]
+
+
+def _null_spaces(rows: Rows) -> tuple[Rows, Rows]:
+    """Left and right null vectors, as rows. Raises ValueError where a large block may be singular."""
+    n, of_row, of_column = rows.n, *_labels(rows)
+    sizes, widths = np.bincount(of_row, minlength=2 * n), np.bincount(of_column, minlength=2 * n)
+    left: list[tuple[Any, Array]] = [(np.array([i]), np.ones(1)) for i in np.flatnonzero(widths[of_row] == 0)]
+    right: list[tuple[Any, Array]] = [(np.array([j]), np.ones(1)) for j in np.flatnonzero(sizes[of_column] == 0)]
+    larger = np.flatnonzero((sizes > 0) & (widths > 0) & (sizes + widths > 2))
+    by_row, by_column = np.argsort(of_row, kind="stable"), np.argsort(of_column, kind="stable")
+    for label in larger:
+        i = by_row[slice(*np.searchsorted(of_row[by_row], [label, label + 1]))]
+        j = by_column[slice(*np.searchsorted(of_column[by_column], [label, label + 1]))]
+        for vectors, found in zip((left, right), _null_of_block(rows, i, j), strict=True):
+            vectors += [(i if vectors is left else j, vector) for vector in found]
+    return _stacked(n, left), _stacked(n, right)
+
+
+def _null_of_block(rows: Rows, i: Any, j: Any) -> tuple[Array, Array]:
+    """(left, right) null vectors of the block of rows i and columns j."""
+    if max(len(i), len(j)) > MOST:
+        if len(i) == len(j) and _factors(rows.sparse()[i][:, j]):
+            return np.zeros((0, len(i))), np.zeros((0, len(j)))
+        raise ValueError(
+            f"mass: expected a regular matrix where more than {MOST} rows are connected by its entries, got a block of {len(i)} rows and "
+            f"{len(j)} columns that is singular, or nearly; write its algebraic equations as rows of zeros"
+        )
+    block, at = np.zeros((len(i), len(j))), np.zeros(rows.n, dtype=np.int64)
+    at[j] = np.arange(len(j))
+    for k, row in enumerate(i):
+        entries = slice(rows.indptr[row], rows.indptr[row + 1])
+        block[k, at[rows.indices[entries]]] = rows.values[entries]
+    u, s, vt = np.linalg.svd(block)
+    rank = int(np.count_nonzero(s > 4.0 * max(block.shape) * EPS * s[0]))
+    return u[:, rank:].T, vt[rank:]
+
+
+def _factors(block: Any) -> bool:
+    """Whether a sparse block has factors with pivots that are not small."""
+    splu = need("scipy.sparse.linalg", f"a mass matrix that connects more than {MOST} rows").splu
+    try:
+        pivots = np.abs(splu(block.tocsc()).U.diagonal())
+    except RuntimeError:
+        return False
+    return bool(pivots.min() > PIVOT * pivots.max())
+
+
+def _stacked(n: int, vectors: list[tuple[Any, Array]]) -> Rows:
+    """Vectors, each with the places of its numbers, as rows."""
+    lengths = [len(place) for place, _ in vectors]
+    indptr = np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)]).astype(np.int32)
+    indices = np.concatenate([place for place, _ in vectors]) if vectors else np.zeros(0)
+    values = np.concatenate([vector for _, vector in vectors]) if vectors else np.zeros(0)
+    return Rows(n, indptr, indices.astype(np.int32), values.astype(np.float64))

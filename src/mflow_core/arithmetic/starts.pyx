@@ -1,0 +1,43 @@
+"""States in one look: a copy of the numbers of a start, if they are what most calls give; the largest of them."""
+from cpython.float cimport PyFloat_AS_DOUBLE
+
+cimport numpy as cnp
+
+from mflow_core.arithmetic.vec cimport all_finite, max_abs
+
+cnp.import_array()
+
+cdef extern from "Python.h":
+    bint PyFloat_CheckExact(object)
+
+
+def new_start(value):
+    """A new C-contiguous float64 array of finite numbers from a float64 array, or from a list or tuple of floats; None for all else, which
+    needs a closer look."""
+    cdef cnp.ndarray out
+    cdef cnp.npy_intp n
+    cdef double *numbers
+    cdef Py_ssize_t i
+    if type(value) is cnp.ndarray:
+        if cnp.PyArray_TYPE(value) != cnp.NPY_DOUBLE or not cnp.PyArray_ISBEHAVED_RO(value):
+            return None
+        out = cnp.PyArray_NewCopy(value, cnp.NPY_CORDER)
+    elif type(value) is list or type(value) is tuple:
+        n = len(value)
+        out = cnp.PyArray_SimpleNew(1, &n, cnp.NPY_DOUBLE)
+        numbers = <double *> cnp.PyArray_DATA(out)
+        for i in range(n):
+            one = value[i]
+            if not PyFloat_CheckExact(one):
+                return None
+            numbers[i] = PyFloat_AS_DOUBLE(one)
+    else:
+        return None
+    return out if all_finite(<double *> cnp.PyArray_DATA(out), cnp.PyArray_SIZE(out)) else None
+
+
+def largest(cnp.ndarray array not None):
+    """The largest absolute value of a C-contiguous float64 array: 0 of an empty one, NaN where one is among them."""
+    if cnp.PyArray_TYPE(array) != cnp.NPY_DOUBLE or not cnp.PyArray_ISCARRAY_RO(array):
+        raise TypeError(f"array: expected a C-contiguous float64 array, got dtype {(<object> array).dtype}")
+    return max_abs(<double *> cnp.PyArray_DATA(array), cnp.PyArray_SIZE(array))

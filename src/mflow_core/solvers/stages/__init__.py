@@ -1,0 +1,1 @@
+"""Equations of stages: solved together, with a matrix M, linearly implicit."""

@@ -1,0 +1,78 @@
+# cython: language_level=3
+"""The matrix M of M y' = f(t, y), and its null space.
+
+M is constant and may be singular. Its rows are kept as numbers with their columns (CSR), whatever form it was given in, so that one loop
+multiplies by it and one adds it to -gh J. The null space is an orthonormal basis, kept the same way, a vector a row; it is there where the
+algebraic part is left out of error norms. Arrays are borrowed.
+"""
+from libc.stddef cimport ptrdiff_t
+from libc.stdint cimport int32_t
+
+
+ctypedef struct mass_t:
+    const int32_t *indptr                # rows of M: n + 1
+    const int32_t *indices
+    const double *values
+    ptrdiff_t n_null                     # vectors of the null space; 0: M is regular, or its algebraic part counts like the rest
+    const int32_t *null_indptr
+    const int32_t *null_indices
+    const double *null_values
+
+
+cdef inline void mass_times(const mass_t *mass, ptrdiff_t n, const double *v, double *out) noexcept nogil:
+    """out = M v; not in place."""
+    cdef double sum
+    cdef ptrdiff_t i, e
+    for i in range(n):
+        sum = 0.0
+        for e in range(mass.indptr[i], mass.indptr[i + 1]):
+            sum += mass.values[e] * v[mass.indices[e]]
+        out[i] = sum
+
+
+cdef inline void add_mass(const mass_t *mass, ptrdiff_t n, double one, double *a) noexcept nogil:
+    """a += M, n x n; M = one I where mass is NULL, and no M at all where one is 0."""
+    cdef ptrdiff_t i, e
+    if mass == NULL:
+        for i in range(n):
+            a[i * (n + 1)] += one
+    elif one != 0.0:
+        for i in range(n):
+            for e in range(mass.indptr[i], mass.indptr[i + 1]):
+                a[i * n + mass.indices[e]] += mass.values[e]
+
+
+cdef inline void add_mass_to_band(const mass_t *mass, ptrdiff_t n, ptrdiff_t lower, ptrdiff_t room, double one, double *a) noexcept nogil:
+    """The same to rows of a band, `room` numbers each; entry (i, j) stands at place j - i + lower."""
+    cdef ptrdiff_t i, e
+    if mass == NULL:
+        for i in range(n):
+            a[i * room + lower] += one
+    elif one != 0.0:
+        for i in range(n):
+            for e in range(mass.indptr[i], mass.indptr[i + 1]):
+                a[i * room + mass.indices[e] - i + lower] += mass.values[e]
+
+
+cdef inline void leave_null_space(const mass_t *mass, double *v) noexcept nogil:
+    """v without its part in the null space of M."""
+    cdef double along
+    cdef ptrdiff_t k, e
+    for k in range(mass.n_null):
+        along = 0.0
+        for e in range(mass.null_indptr[k], mass.null_indptr[k + 1]):
+            along += mass.null_values[e] * v[mass.null_indices[e]]
+        for e in range(mass.null_indptr[k], mass.null_indptr[k + 1]):
+            v[mass.null_indices[e]] -= along * mass.null_values[e]
+
+
+cdef inline void slope_sizes(const mass_t *mass, ptrdiff_t n, const double *f, double *out) noexcept nogil:
+    """About how large the slopes y' are where M y' = f: f_i by the largest entry of row i, exact where M is diagonal; 0 in rows of zeros."""
+    cdef double largest, size
+    cdef ptrdiff_t i, e
+    for i in range(n):
+        largest = 0.0
+        for e in range(mass.indptr[i], mass.indptr[i + 1]):
+            size = mass.values[e] if mass.values[e] > 0.0 else -mass.values[e]
+            largest = size if size > largest else largest
+        out[i] = f[i] / largest if largest > 0.0 else 0.0

@@ -1,0 +1,93 @@
+"""Callbacks of a kernel that takes M y' = f(t, y): products by M, and what linearly implicit methods need of the pencil M - gh J.
+
+A host may give M as a product alone. Its rows are then made of n products, for a dense solver.
+"""
+from libc.math cimport fabs
+from libc.stdint cimport int32_t, uintptr_t
+from libc.stdlib cimport calloc, free
+from libc.string cimport memcmp
+
+from mflow_core.solvers.matrix cimport matrix_factor, matrix_jacobian, matrix_refresh, matrix_rhs
+from mflow_core.solvers.newton cimport newton_t, weights_of_size
+from mflow_core.solvers.stages.mass cimport mass_times
+from mflow_core.types cimport MF_E_MEMORY
+
+cdef double ROOT_EPS = 1.4901161193847656e-08
+
+
+cdef int pencil_mass(const double *v, double *Mv, ptrdiff_t n, void *ctx) noexcept nogil:
+    """`mass` of runs that solve with this newton_t."""
+    mass_times((<newton_t *> ctx).c.matrix.mass, n, v, Mv)
+    return 0
+
+
+cdef int pencil_of_products(const mf_problem *p, mass_t **made) noexcept nogil:
+    """The rows of a host's M, in one block that `free` releases: 0, MF_E_MEMORY, or the code of its callback."""
+    cdef ptrdiff_t n = p.n, i, j, whole = n + 1 + n * n + 1
+    cdef mass_t *mass
+    cdef double *values
+    cdef double *unit
+    cdef int32_t *indptr
+    cdef int status = 0
+    if n > 30_000:                                   # n^2 entries would leave int32, and no memory holds their factors
+        return MF_E_MEMORY
+    mass = <mass_t *> calloc(1, sizeof(mass_t) + (n * n + 2 * n + 8) * sizeof(double) + whole * sizeof(int32_t))
+    if mass == NULL:
+        return MF_E_MEMORY
+    values = <double *> (((<uintptr_t> (mass + 1)) + 63) // 64 * 64)
+    unit = values + n * n
+    indptr = <int32_t *> (unit + 2 * n)
+    for j in range(n):
+        unit[j] = 1.0
+        status = p.mass(unit, unit + n, n, p.ctx)
+        unit[j] = 0.0
+        if status != 0:
+            free(mass)
+            return status
+        for i in range(n):
+            values[i * n + j] = unit[n + i]
+    for i in range(n + 1):
+        indptr[i] = <int32_t> (i * n)
+    for i in range(n * n):
+        indptr[n + 1 + i] = <int32_t> (i % n)
+    mass.indptr, mass.indices, mass.values = indptr, indptr + n + 1, values
+    made[0] = mass
+    return 0
+
+
+# ---- linearly implicit methods --------------------------------------------------------------------------------------------------------
+
+cdef int time_derivative(newton_t *s, double t, double gh, const double *y, double *dfdt) noexcept nogil:
+    """By a difference into the step, no longer than gh: beyond the step f may end. f(t, y) in, the derivative out."""
+    cdef double step = min(ROOT_EPS * max(fabs(t), fabs(gh)), fabs(gh)), scale
+    cdef ptrdiff_t i
+    cdef int status
+    step = (t + (step if gh > 0.0 else -step)) - t
+    status = matrix_rhs(&s.m, t + step, y, s.f)
+    if status != 0:
+        return status
+    scale = 1.0 / step if step != 0.0 else 0.0       # a step of a few units in the last place of t
+    for i in range(s.n):
+        dfdt[i] = (s.f[i] - dfdt[i]) * scale
+    return 0
+
+
+cdef int pencil_linearize(double t, double gh, const double *y, double *dfdt, ptrdiff_t n, void *ctx) noexcept nogil:
+    """`linearize` of runs: J at (t, y), which a try of another length finds at hand, and the factors of M - gh J."""
+    cdef newton_t *s = <newton_t *> ctx
+    cdef bint here = s.m.has_point and s.m.t == t and memcmp(s.m.y, y, n * sizeof(double)) == 0
+    cdef int status = 0
+    s.nsolve += 1
+    if here:
+        status = matrix_refresh(&s.m)
+    if status == 0 and not (here and s.m.has_jacobian):
+        if not s.controlled:
+            weights_of_size(s, y, y)
+        status = matrix_jacobian(&s.m, t, y, gh)
+    if status == 0 and not (s.m.has_factors and s.m.gh == gh):
+        status = matrix_factor(&s.m, gh)
+    if status == 0:
+        status = time_derivative(s, t, gh, y, dfdt)
+    if status > 0:
+        s.nfail += 1
+    return status
