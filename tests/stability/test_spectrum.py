@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 import mflow
-from mflow.stability.spectrum import ITERATIONS, safe_step, spectrum
+from mflow.stability.amplification import measured_radius
+from mflow.stability.spectrum import ITERATIONS, safe_step, spectrum, upper_radius
 
 SIZES = (1, 3, ITERATIONS, ITERATIONS + 1, 60, 150)
 
@@ -190,3 +191,14 @@ def test_states_of_any_shape_and_the_same_answer_every_time() -> None:
 def test_methods_that_have_no_limit_of_this_kind() -> None:
     with pytest.raises(ValueError, match='dt="auto"'):
         safe_step(lambda t, y: -y, 0.0, np.ones(2), "adam")
+
+
+def test_no_fixed_start_is_blind_to_the_largest_eigenvalue():
+    """The cosines that all starts were once: an eigenvector across them was not seen at all."""
+    n = 40
+    cosines = np.cos(1.0 + np.arange(n, dtype=np.float64))
+    cosines /= np.linalg.norm(cosines)
+    u = np.linalg.qr(np.c_[cosines, np.ones(n)])[0][:, 1]
+    J = -np.eye(n) - 99.0 * np.outer(u, u) - 4.0 * np.outer(cosines, cosines)
+    assert upper_radius(lambda t, y: J @ y, 0.0, np.zeros(n), symmetric=True)[0] >= 99.9
+    assert measured_radius(lambda y: J @ y, np.zeros(n)) == pytest.approx(100.0, rel=1e-3)

@@ -105,7 +105,7 @@ def _propagator(field: Field, path: Path, t: float, h: float) -> Array:
 def _singular_logs(factors: list[Array], n: int) -> Array:
     """Logarithms of the singular values of a product, falling: by subspace iteration back and forth, which loses none to rounding; of many
     components the leading ones."""
-    Q = np.linalg.qr(np.cos(1.0 + np.arange(n * n, dtype=np.float64)).reshape(n, n) + np.eye(n))[0]
+    Q = np.linalg.qr(krylov.random_vector(n * n, 22).reshape(n, n))[0]
     if n > ALL_EXPONENTS:
         Q = Q[:, : LEADING + SPARE]
     logs = np.zeros(n)

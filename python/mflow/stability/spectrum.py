@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from mflow.base.checks import Array
 from mflow.base.methods import Method, as_method
+from mflow.spectra.krylov import random_vector
 from mflow.stability import limits
 
 __all__ = ["STAGES", "SafeStep", "Spectrum", "relaxing", "safe_step", "spectrum", "upper_radius"]
@@ -260,8 +261,7 @@ class _Differences:
 def _project(jacobian: _Differences, iterations: int) -> tuple[Array, float, str]:
     """(H, norm of the next vector before it is scaled, "" or why there is no H) by Arnoldi's method; the Jacobian where n is small."""
     n = jacobian.y.size
-    v = np.cos(1.0 + np.arange(n, dtype=np.float64))  # no special direction, and always the same
-    v /= np.linalg.norm(v)
+    v = random_vector(n, 53)
     first = jacobian(v)
     check = jacobian(v, 8.0)
     if not (np.all(np.isfinite(first)) and np.all(np.isfinite(check))):

@@ -211,6 +211,8 @@ cdef int direction(newton_t *s, const mf_tableau *tab, double h) noexcept nogil:
     cdef double *F3 = c.F + 2 * c.ld
     cdef double *d2 = c.d + c.ld
     cdef double *d3 = c.d + 2 * c.ld
+    cdef const double *W2 = c.W + c.ld
+    cdef const double *W3 = c.W + 2 * c.ld
     cdef double g = h / tab.mu[0], re = c.re_q, im = c.im_q
     cdef ptrdiff_t i, n = s.n
     transform(tab.T_inv, n, c.ld, c.f, c.ld, c.F)
@@ -225,8 +227,8 @@ cdef int direction(newton_t *s, const mf_tableau *tab, double h) noexcept nogil:
         return solve_both(s, c.d, d2, d3)
     for i in range(n):
         c.d[i] = g * c.F[i] - c.W[i]
-        d2[i] = (re * F2[i] - im * F3[i]) - c.W[c.ld + i]
-        d3[i] = (re * F3[i] + im * F2[i]) - c.W[2 * c.ld + i]
+        d2[i] = (re * F2[i] - im * F3[i]) - W2[i]
+        d3[i] = (re * F3[i] + im * F2[i]) - W3[i]
     return solve_both(s, c.d, d2, d3)
 
 
@@ -253,13 +255,16 @@ cdef bint rounding(newton_t *s, const double *y, const double *Z, ptrdiff_t ld) 
 cdef int precondition(newton_t *s, const mf_tableau *tab, double *d) noexcept nogil:
     """d becomes the solution for the same J at all stages; nothing is done without factors."""
     cdef coupled_t *c = s.coupled
+    cdef ptrdiff_t n = s.n
+    cdef double *F2 = c.F + c.ld
+    cdef double *F3 = c.F + 2 * c.ld
     cdef int status
     if s.c.matrix.kind == KRYLOV:
         return 0
-    transform(tab.T_inv, s.n, c.ld, d, c.ld, c.F)
-    status = solve_both(s, c.F, c.F + c.ld, c.F + 2 * c.ld)
+    transform(tab.T_inv, n, c.ld, d, c.ld, c.F)
+    status = solve_both(s, c.F, F2, F3)
     if status == 0:
-        transform(tab.T, s.n, c.ld, c.F, c.ld, d)
+        transform(tab.T, n, c.ld, c.F, c.ld, d)
     return status
 
 
@@ -360,24 +365,28 @@ cdef int apply_stages(const double *v, double *out, ptrdiff_t total, void *ctx) 
 cdef inline void advance(newton_t *s, const mf_tableau *tab, double *Z, ptrdiff_t ld, bint plain) noexcept nogil:
     """W += d and Z = T W; plain: Z += d."""
     cdef coupled_t *c = s.coupled
-    cdef double *out = Z if plain else c.W
-    cdef ptrdiff_t each = ld if plain else c.ld, i
+    cdef ptrdiff_t i
     cdef int k
     for k in range(S):
         for i in range(s.n):
-            out[k * each + i] += c.d[k * c.ld + i]
+            if plain:
+                Z[k * ld + i] += c.d[k * c.ld + i]
+            else:
+                c.W[k * c.ld + i] += c.d[k * c.ld + i]
     if not plain:
         transform(tab.T, s.n, ld, c.W, c.ld, Z)
 
 
 cdef inline double slow_rate(const newton_t *s) noexcept nogil:
-    return SLOW_FIXED if not s.controlled else SLOW_DIFFERENCES if s.m.c.source == BY_DIFFERENCES else SLOW
+    if not s.controlled:
+        return SLOW_FIXED
+    return SLOW_DIFFERENCES if s.m.c.source == BY_DIFFERENCES else SLOW
 
 
 cdef int iterate(newton_t *s, const mf_tableau *tab, double t, double h, const double *y, double *Z, ptrdiff_t ld, int how, int most,
                  bint fresh) noexcept nogil:
-    """Newton's iteration from Z, at most so many times. 0, MF_RETRY_SOLVE, or the code of a callback. In fixed steps without a matrix the
-    residual decides, as in `refine` of newton.pyx."""
+    """Newton's iteration from Z, at most so many times; fresh: J is new. 0, MF_RETRY_SOLVE, or the code of a callback. In fixed steps
+    without a matrix the residual decides, as in `refine` of newton.pyx."""
     cdef coupled_t *c = s.coupled
     cdef double tol = goal(s), gh = h / tab.mu[0], norm, before = 0.0, theta = 0.0, eta, left, last = INFINITY
     cdef bint by_residual = s.c.matrix.kind == KRYLOV and not s.controlled
