@@ -16,7 +16,8 @@ import scipy.integrate
 import scipy.sparse
 from mflow_core import registry
 from mflow_core.dynamics import structure
-from mflow_core.stepping import events, stepper
+from mflow_core.events import events
+from mflow_core.stepping import stepper
 from mflow_core.stepping.energies import Energies
 from mflow_core.stepping.last_step import LastStep
 
@@ -401,7 +402,7 @@ def test_save_and_resume_same_bits(second_method: Any) -> None:
 def test_terminal_event_moves_all_of_the_state() -> None:
     problem = oscillator()
     run = run_of("newmark", problem, 1.0, 0.0, 0.01, {"beta": 1 / 12}, dense=True)
-    crossing = events.Events([(lambda t, x, v: x[0], 1, 0, 1)], (1,), motion=True)
+    crossing = events.Events([(lambda t, x, v: x[0], 1, 0, 1, None)], (1,), motion=True)
     y, t = np.empty((300, 3)), np.empty(300)
     rows = stepper.Rows(y, t, every=1, events=crossing)
     assert run.fixed(300, rows=rows) == stepper.EVENT

@@ -14,7 +14,7 @@ import mpmath
 import numpy as np
 import pytest
 from mflow_core.arithmetic.scalars import _power
-from mflow_core.stepping import events as core
+from mflow_core.events import events as core
 
 from mflow.integrate.control import Event, check_events
 
@@ -485,10 +485,10 @@ def test_settings_are_scipys() -> None:
         return 1.0
 
     assert check_events(None) == check_events([]) == []
-    assert check_events(event) == [(event, 0, 0, 16)]
+    assert check_events(event) == [(event, 0, 0, 16, None)]
     event.terminal, event.direction, event.samples = 3, -2.5, 4
-    assert check_events((event, Event(event, terminal=True))) == [(event, 3, -1, 4), (event, 1, 0, 16)]
-    assert check_events(Event(event, direction=math.inf)) == [(event, 0, 1, 16)]
+    assert check_events((event, Event(event, terminal=True))) == [(event, 3, -1, 4, None), (event, 1, 0, 16, None)]
+    assert check_events(Event(event, direction=math.inf)) == [(event, 0, 1, 16, None)]
 
 
 @pytest.mark.parametrize(

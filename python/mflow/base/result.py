@@ -204,8 +204,10 @@ class IVPResult(Examined):
     t : float64 array (n_points,). y : float64 array (n, n_points), or (*shape, n_points).
     success, status : whether the end was reached; 0 finished, 1 stopped by the caller, -1 failed.
     sol : `mflow.DenseOutput`, or None. t_events, y_events : lists of arrays, one for each event, or None.
+    outputs : where asked for, its values at the points, (*its shape, n_points).
+    y_after : where events act, a list of the states behind their actions, as y_events has those before.
     reason : "finished", "event", "callback", "max_steps", "non_finite", "diverged", "step_too_small", "solve_failed",
-    "event_failed", "rhs_failed", "interrupted". message : what happened, in words.
+    "event_failed", "zeno", "left_domain", "steady", "rhs_failed", "interrupted". message : what happened, in words.
     nfev, njev, nlu : evaluations of the right-hand side and of its Jacobian, factorisations.
     nsteps, nrejected : accepted and rejected steps.
     y0 : with ``mass=`` alone: the start that was taken, y0 of the call or its projection onto the algebraic equations.
@@ -290,6 +292,7 @@ class DynamicsResult(Result):
     v_half, t_half : (n, n_steps) or (*shape, n_steps), and their times (n_steps,): velocities in the middle of every step, for staggered
     forms (velocity_verlet, staggered) where every step is kept; else None. Of a step that ends at an event, the part up to it counts.
     sol, sol_v : `mflow.DenseOutput` of x and of v, or None. t_events, x_events, v_events : lists of arrays, or None.
+    x_after, v_after : where events act, lists of what is behind their actions.
     success, status, reason, message : as in `IVPResult`.
     nfev : evaluations of the force, or of the load. nsolve : implicit accelerations. njev, nlu : Jacobians, factorisations.
     ncheck : evaluations after the run, of a load, to see whether dt is short enough for it, or of a force, whether it depends on v.

@@ -13,7 +13,7 @@ from mflow.base.checks import Array
 from mflow.base.savefile import numbers_of
 from mflow.dynamics.supports import Supports
 from mflow.integrate.dense import DenseOutput
-from mflow.integrate.history import History
+from mflow.integrate.history import History, kept_rows
 
 __all__ = ["MotionHistory"]
 
@@ -93,12 +93,13 @@ class MotionHistory(History):
     def _select_states(self, t: Array, rows: Array, D: Array, e: Array) -> tuple[Array, Array, Array]:
         """Of all steps, what was asked to be kept."""
         if self.asked_times is None:
-            keep = np.arange(len(t)) % self.kept_every == 0 if self.kept_every else np.zeros(len(t), dtype=bool)
-            keep[-1] = True
+            keep = kept_rows(t, self.kept_every) if self.kept_every else np.arange(len(t)) == len(t) - 1
             return t[keep], rows[keep], e[keep]
         sign = 1.0 if self.t_end >= self.t0 else -1.0
         times = self.asked_times[: self._passed_of(self.asked_times, t[-1])]
         step = np.clip(np.searchsorted(sign * t, sign * times, side="left"), 0, len(t) - 1)
+        last = np.searchsorted(sign * t, sign * times, side="right") - 1
+        step = np.where(t[last] == times, last, step)  # at a jump, what is behind it
         out, energies = rows[step].copy(), e[step].copy()
         for i in np.flatnonzero(t[step] != times):
             k = step[i]

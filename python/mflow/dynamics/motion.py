@@ -8,11 +8,12 @@ from __future__ import annotations
 import math
 import zlib
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
+from mflow_core.events import events as core_events
 from mflow_core.problems.problem import Problem
-from mflow_core.stepping import events as core_events
 from mflow_core.stepping import stepper
 from mflow_core.stepping.energies import Energies
 
@@ -41,6 +42,7 @@ class Motion(Drive):
 
     kind = DynamicsResult
     estimated = "newmark"
+    both_sides = True  # accelerations jump where the load does
     problem: Any
 
     def __init__(
@@ -112,6 +114,12 @@ class Motion(Drive):
     def _make_events(self, specs: list[Any]) -> core_events.Events:
         return core_events.Events(specs, self.start.shape, self.settings.event_args, motion=True)
 
+    def _parts(self, state: Array) -> tuple[Array, Array | None]:
+        return np.ascontiguousarray(state[0]), np.ascontiguousarray(state[1])
+
+    def _forget(self) -> None:
+        self.problem.forget()
+
     def _watched(self) -> Array:
         return np.stack([self.run.y, self.run.vector(1)])
 
@@ -156,7 +164,8 @@ class Motion(Drive):
 
             self.max_step = bound
         elif self.mode == "fixed" and self.t0 != self.t1:
-            share = load_tables.left_out(times, values, self.t0, self.t1, abs(self.step))
+            legs = [self.t0, *(self.agenda.times.tolist() if self.agenda is not None else []), self.t1]
+            share = max(load_tables.left_out(times, values, a, b, abs(self.step)) for a, b in pairwise(legs))
             if share > LEFT_OUT:
                 text = (
                     f"load: {100 * share:.3g} % of the table's impulse falls between steps of dt = {abs(self.step):g}, which do not see "
@@ -224,11 +233,12 @@ class Motion(Drive):
         x, v, a = (np.ascontiguousarray(rows[:, j]).reshape(len(t), *self.supports.shape) for j in range(3))
         energy = Result(zip(COLUMNS, e.T, strict=True)) if self.keeps_energy else None
         t_half = v_half = None
-        if "v(1/2)" in self.method.record.formula and self.mode == "fixed":  # the method's own formula has half steps
+        one_grid = self.agenda is None and not (events and events.acts)
+        if "v(1/2)" in self.method.record.formula and self.mode == "fixed" and one_grid:  # the method's own formula has half steps
             t_half, v_half = self.history.half_steps(self.t1, self.step, self.steps, self.supports)
             if v_half is not None:
                 v_half = last_axis(v_half.reshape(len(v_half), *self.supports.shape))
-        return DynamicsResult(
+        out = DynamicsResult(
             t=t, x=last_axis(x), v=last_axis(v), a=last_axis(a), energy=energy, sol=sol, sol_v=sol_v,
             t_events=events.t_events if events else None,
             x_events=[self._events_whole(y, 0) for y in events.y_events] if events else None,
@@ -238,6 +248,10 @@ class Motion(Drive):
             nsteps=run.k, nrejected=run.rejected[0],
             status=status, reason=reason, message=message, success=status >= 0,
         )  # fmt: skip
+        if events is not None and events.acts:
+            out["x_after"] = [self._events_whole(y, 0) for y in events.y_after]
+            out["v_after"] = [self._events_whole(y, 1) for y in events.y_after]
+        return out
 
     def _events_whole(self, y: Array, which: int) -> Array:
         """x (0) or v (1) of the states where one event was met."""

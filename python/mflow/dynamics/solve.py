@@ -21,6 +21,7 @@ from mflow.base.methods import Method, as_method
 from mflow.base.pace import interruptible
 from mflow.base.result import DynamicsResult
 from mflow.dynamics.forces import force_problem
+from mflow.dynamics.load_tables import bends
 from mflow.dynamics.loads import is_table, table_until
 from mflow.dynamics.motion import Motion
 from mflow.dynamics.structures import structure_problem
@@ -73,6 +74,7 @@ def solve_dynamics(
     max_step: float | Callable[..., float] | None = None,
     min_step: float | None = None,
     max_steps: int | None = None,
+    breaks: Any = None,
     **parameters: Any,
 ) -> DynamicsResult:
     """Integrate Newton's second law, with fixed steps or under error control.
@@ -141,8 +143,13 @@ def solve_dynamics(
     save, save_every, dense_output, events, callback, progress, checkpoint, checkpoint_every, resume
     first_step, max_step, min_step, max_steps
         As in `mflow.solve_ivp`: ``event(t, x, v, *args)``, or compiled with a force's signature, its value in ``f[0]``;
-        ``callback(t, x, v)``; ``max_step(t, x)``. A run that is resumed has the same bits, its ledger too; other matrices, tables,
-        tolerances or starts are refused, while functions cannot be compared and must be the same.
+        ``callback(t, x, v)``; ``max_step(t, x)``. ``event.action(t, x, v, *args)`` returns the pair (x, v) behind the root (``x_after``,
+        ``v_after``), or changes both in place; compiled, it fills 2 n numbers. In the ledger its energy counts as the load's. A run that
+        is resumed has the same bits, its ledger too; other matrices, tables, tolerances or starts are refused, while functions cannot be
+        compared and must be the same.
+    breaks : array_like (k,) or "load", optional
+        Times where the load or the force jumps, as in `mflow.solve_ivp`: both sides of the acceleration are kept there. "load": where the
+        load's table bends, so that fixed steps land there too.
     **parameters
         The method's own.
 
@@ -209,6 +216,7 @@ def solve_dynamics(
         max_steps=max_steps, t_eval=t_eval, save=save, save_every=save_every, dense_output=dense_output,
         events=_events(events, supports), event_args=extra,
         callback=callback, progress=progress, checkpoint=checkpoint, checkpoint_every=checkpoint_every, resume=resume,
+        breaks=_breaks(breaks, load, check_span(t_span, dt)),
     )  # fmt: skip
     drive = Motion(
         problem, t_span, supports.reduced(start), supports.reduced(speed), chosen_method, settings, supports=supports,
@@ -221,6 +229,16 @@ def solve_dynamics(
         drive.heed_function()
     result: DynamicsResult = follow(drive)
     return result
+
+
+def _breaks(breaks: Any, load: Any, span: tuple[float, float]) -> Any:
+    """Times; those of the load's table, inside the span, where its name stands."""
+    if not isinstance(breaks, str):
+        return breaks
+    if breaks != "load" or not is_table(load):
+        raise ValueError(f'breaks: expected times, or "load" with a table (times, values) as load, got {breaks!r}')
+    times = bends(np.asarray(load[0], dtype=np.float64), np.asarray(load[1], dtype=np.float64))
+    return times[(times > min(span)) & (times < max(span))]
 
 
 def _refuse(arguments: dict[str, Any], why: str) -> None:
@@ -278,10 +296,27 @@ def _events(events: Any, supports: Supports) -> Any:
     if events is None or not supports.any:
         return events
     out = []
-    for fun, terminal, direction, samples in check_events(events):
+    for fun, terminal, direction, samples, action in check_events(events):
+        acting = None if action is None else _action_on_free(action, supports)
         if compiled_address(fun, "events", FORCE_SIGNATURE) is not None:
-            out.append(Event(core_supports.of_all("events", fun, supports.free, supports.place), terminal, direction, samples))
+            out.append(Event(core_supports.of_all("events", fun, supports.free, supports.place), terminal, direction, samples, acting))
             continue
         seen = lambda t, x, v, *more, fun=fun: fun(t, supports.state(x, at_place=True), supports.state(v), *more)  # noqa: E731
-        out.append(Event(seen, terminal, direction, samples))
+        out.append(Event(seen, terminal, direction, samples, acting))
     return out
+
+
+def _action_on_free(action: Any, supports: Supports) -> Any:
+    """An action on the whole x and v, of what is free of them."""
+    if compiled_address(action, "events.action", FORCE_SIGNATURE) is not None:
+        raise TypeError("events.action: expected a Python function where degrees of freedom are fixed, got a compiled one")
+
+    def acting(t: float, x: Any, v: Any, *more: Any) -> Any:
+        whole = np.array(supports.state(x, at_place=True)), np.array(supports.state(v))
+        behind = action(t, *whole, *more)
+        both = whole if behind is None else behind
+        if not isinstance(both, tuple | list) or len(both) != 2 or any(np.shape(part) != supports.shape for part in both):
+            raise ValueError(f"events.action: expected the pair (x, v) of arrays of shape {supports.shape}, or None, got {shown(behind)}")
+        return tuple(supports.reduced(np.asarray(part, dtype=np.float64)) for part in both)
+
+    return acting

@@ -49,6 +49,7 @@ class MotionStepper(Stepper, flag="second_order"):
         solve_accel: Any = None,
         energy: bool = False,
         potential: Any = None,
+        breaks: Any = None,
         **parameters: Any,
     ) -> None:
         self.method = as_method(method, parameters)
@@ -64,6 +65,7 @@ class MotionStepper(Stepper, flag="second_order"):
             "accel": accel, "v0": self._speed, "args": args, "inplace": inplace, "rtol": rtol, "atol": atol, "direction": direction,
             "first_step": first_step, "max_step": max_step, "min_step": min_step, "dadx": dadx, "dadv": dadv,
             "velocity_free": velocity_free, "solver": solver, "solve_accel": solve_accel, "energy": bool(energy), "potential": potential,
+            "breaks": breaks,
         }  # fmt: skip
         self._force = self._make_force()
         self._make_run(self._force, v0=self._speed)

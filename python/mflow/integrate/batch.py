@@ -19,7 +19,7 @@ from mflow.base.checks import Array, as_tuple, check_flags, check_number, check_
 from mflow.base.methods import Method, refuse_unknown
 from mflow.base.progress import Progress
 from mflow.base.result import IVPResult, Result, attach
-from mflow.integrate.ensemble import COUNTS, BlockFunction, Columns, Task, look_back, run_here, run_on
+from mflow.integrate.ensemble import COUNTS, EXTRAS, BlockFunction, Columns, Task, look_back, run_here, run_on
 from mflow.integrate.ivp import ARGUMENTS
 
 __all__ = ["IVPBatchResult", "solve_ivp_batch"]
@@ -38,7 +38,8 @@ class IVPBatchResult(Result):
     message : what happened to the batch, in words. messages : dict, the words of each trajectory that did not simply finish.
     errors : dict, the exception of each trajectory whose function raised one.
     nfev, njev, nlu, nsteps, nrejected : int arrays (m,).
-    t_events, y_events, sol : lists, an entry for each trajectory, as in `IVPResult`; None where not asked for.
+    t_events, y_events, sol : lists, an entry for each trajectory, as in `IVPResult`; None where not asked for. y_after, outputs : the same,
+    where asked for.
     """
 
     t: Array
@@ -71,7 +72,7 @@ class IVPBatchResult(Result):
             t, y = self.t[:points], self.y[k][..., :points]
         else:
             t, y = self.t[k : k + 1], self.y[k][..., None]
-        extras = {name: self[name] and self[name][k] for name in ("sol", "t_events", "y_events")}
+        extras = {name: self[name] and self[name][k] for name in EXTRAS if name in self}
         counts = {name: int(self[name][k]) for name in COUNTS}
         status, reason = int(self.status[k]), self.reason[k]
         message = self.messages.get(k, f"reached the end in {counts['nsteps']} steps")
@@ -136,7 +137,8 @@ def solve_ivp_batch(
     progress : bool
         A progress bar on stderr, where tqdm is installed.
     **options
-        What else `mflow.solve_ivp` takes (``inplace``, ``jac``, ``first_step``, ``max_steps``, ...), and the method's parameters.
+        What else `mflow.solve_ivp` takes (``inplace``, ``jac``, ``first_step``, ``max_steps``, ``breaks``, ``doses``, ...), and the
+        method's parameters. Where trajectories have spans of their own, each takes the breaks and doses inside its own.
 
     Returns
     -------
@@ -266,7 +268,7 @@ def _times(t_eval: Any, t0: Array, t1: Array) -> Array:
 
 def _result(task: Task, columns: Columns) -> IVPBatchResult:
     at_times = task.times is not None
-    extras = {name: columns.extras.get(name) for name in ("sol", "t_events", "y_events")}
+    extras = {name: columns.extras.get(name) for name in EXTRAS if name in columns.extras or name in EXTRAS[:3]}
     counts = {name: columns.counts[:, k] for k, name in enumerate(COUNTS)}
     return IVPBatchResult(
         t=task.times if at_times else columns.t, y=columns.y, reached=columns.reached, success=bool(np.all(columns.status >= 0)),

@@ -9,7 +9,7 @@ from dataclasses import asdict
 from typing import Any, NamedTuple
 
 import numpy as np
-from mflow_core.stepping import events as core_events
+from mflow_core.events import events as core_events
 from mflow_core.stepping import stepper
 
 from mflow.base.checks import check_path, check_whole
@@ -73,11 +73,13 @@ class Checkpoints:
         facts = {
             "call": self.facts(), "done": self.history.rows.done, "dt": dt, "looks": asdict(looks), "nfev": nfev,
             "held": self.held or bool(self.run.stiffness[3]), **({"lost": lost} if "steps" in self.facts() else {}),
+            **({"beyond": self.history.beyond} if self.history.beyond else {}),
         }  # fmt: skip
         blocks = {"run": self.run.pack(), **{f"rows {k}": v for k, v in self.history.pack().items()}}
         if self.events is not None:
             which, t, y = self.events.found
             blocks |= {"events": self.events.pack().tobytes(), "found": which.tobytes(), "found t": t.tobytes(), "found y": y.tobytes()}
+            blocks |= {"found after": self.events.behind.tobytes()} if self.events.acts else {}
         write_state(self.path, "checkpoint", facts, blocks)
 
     def resume(self, path: Any) -> StepState:
@@ -93,6 +95,7 @@ class Checkpoints:
             )
         try:
             self._check_blocks(blocks)
+            self.history.extra = check_whole(facts.get("beyond", 0), "beyond", 0, MANY)
             self.run.unpack(blocks["run"])
             self.history.unpack({k.removeprefix("rows "): v for k, v in blocks.items() if k.startswith("rows ")}, facts["done"])
             self._check_step()
@@ -117,13 +120,13 @@ class Checkpoints:
         """Raises ValueError where there are others than a run with such events writes."""
         known = {"run", *(f"rows {name}" for name in self.history.pack())}
         if self.events is not None:
-            known |= {"events", "found", "found t", "found y"}
+            known |= {"events", "found", "found t", "found y", *(["found after"] if self.events.acts else [])}
         if set(blocks) != known:
             raise ValueError(f"blocks: expected {', '.join(sorted(known))}, got {', '.join(sorted(blocks))}")
 
     def _restore_events(self, events: core_events.Events, blocks: dict[str, bytes]) -> None:
         """What was found before; as many as the events remember, and where the run has been."""
-        state = numbers_of(blocks, "events", (events.count, 3))
+        state = numbers_of(blocks, "events", (events.count, events.numbers))
         events.unpack(state)
         count = len(blocks["found t"]) // 8
         t = numbers_of(blocks, "found t", (count,))
@@ -138,7 +141,8 @@ class Checkpoints:
         sign = 1.0 if self.run.t >= self.history.t0 else -1.0
         if count and (np.any(np.diff(sign * t) < 0.0) or sign * t[0] < sign * self.history.t0 or sign * t[-1] > sign * self.run.t):
             raise ValueError("found t: expected times in order, where the run has been, got others")
-        events.restore_rows(which, t, y.reshape(-1))
+        after = numbers_of(blocks, "found after", (count, math.prod(events.shape))) if events.acts else None
+        events.restore_rows(which, t, y.reshape(-1), after)
 
 
 def _same(saved: Any, value: Any) -> bool:

@@ -20,6 +20,7 @@ from mflow_core.arithmetic.starts import largest
 from mflow.base.checks import Array, as_array, as_number, check_choice, check_number, check_vector, check_whole, shown
 from mflow.base.methods import Method
 from mflow.base.telling import tell
+from mflow.course.grid import ROUNDING, count_steps
 
 __all__ = [
     "ABOVE_0",
@@ -53,7 +54,6 @@ SAMPLES = 16
 MOST_TIMES = 2**31 - 1
 PLAIN, LARGE = (float, int), 0.5 * sys.float_info.max  # two times below it have a finite distance
 MANY = 2**62  # no limit on a number of steps
-ROUNDING = 1e-12  # a remainder this small against the whole span is no step of its own
 ABOVE_0 = "a finite step above 0 (it takes the sign of t_end - t0)"
 MISSING_DT = "dt: expected the size of the fixed steps of {}, got None; give dt=... (mflow.max_stable_dt says how large it may be)"
 
@@ -88,6 +88,14 @@ class Settings:
     resume: Any = None
     symmetric: bool = False  # whether the Jacobian is: along gradient flow
     mass: Any = None  # the checksum of the matrix of M y' = f
+    breaks: Any = None
+    own_breaks: Any = None  # those that the function knows itself
+    doses: Any = None
+    outputs: Any = None
+    nonnegative: Any = None
+    until: Any = None
+    steady_rtol: Any = None
+    steady_atol: Any = None
 
 
 def check_span(t_span: Sequence[float], dt: Any = None) -> tuple[float, float]:
@@ -170,13 +178,6 @@ def check_step(method: Method, dt: Any, t0: float, t1: float) -> float:
     if abs(t1 - t0) / step > 2.0**53:
         raise ValueError(f"dt: expected at most 2^53 steps from t = {t0:g} to {t1:g}, got dt = {dt!r}")
     return math.copysign(step, t1 - t0)
-
-
-def count_steps(t0: float, t1: float, step: float) -> int:
-    """Equal steps from t0 to t1, the last of which may be shorter."""
-    if t1 == t0:
-        return 0
-    return max(1, math.ceil((t1 - t0) / step * (1.0 - ROUNDING))) if math.isfinite(step) else 1
 
 
 def kept_every(save: str, save_every: Any, at_times: bool) -> int:
@@ -409,12 +410,18 @@ class Event(NamedTuple):
         Above 0: where the value goes upward along the integration; below 0: downward; 0: both.
     samples : int
         Each step is looked at in this many equal pieces; two crossings inside one piece are missed.
+    action : callable, optional
+        The state behind the root: see ``events`` of `mflow.solve_ivp`.
 
     Examples
     --------
     >>> import mflow.integrate.control
     >>> mflow.Event(lambda t, y: y[0] - 1.0, terminal=True).direction
     0.0
+    >>> bounce = mflow.Event(lambda t, y: y[0], direction=-1, action=lambda t, y: [y[0], -0.5 * y[1]])
+    >>> r = mflow.solve_ivp(lambda t, y: [y[1], -2.0], (0, 1.5), [1.0, 0.0], events=bounce)
+    >>> bool(abs(r.t_events[0][0] - 1.0) < 1e-12), r.y_after[0].round(9).tolist()
+    (True, [[0.0, 1.0]])
 
     References
     ----------
@@ -425,15 +432,17 @@ class Event(NamedTuple):
     terminal: bool | int = False
     direction: float = 0.0
     samples: int = SAMPLES
+    action: Any = None
 
 
-def check_events(events: Any) -> list[tuple[Any, int, int, int]]:
-    """(function, stop after, direction, samples) of each event: what `mflow_core.stepping.events.Events` is made of.
+def check_events(events: Any) -> list[tuple[Any, int, int, int, Any]]:
+    """(function, stop after, direction, samples, action) of each event: what `mflow_core.events.events.Events` is made of.
 
     Parameters
     ----------
     events : None, a callable, an `Event`, or a sequence of these
-        Settings are read from the attributes ``terminal``, ``direction`` and ``samples`` of the function, as SciPy has them.
+        Settings are read from the attributes ``terminal``, ``direction``, ``samples`` and ``action`` of the function, the first two as
+        SciPy has them.
 
     Raises
     ------
@@ -452,9 +461,14 @@ def _is_low_level(value: Any) -> bool:
     return type(value).__name__ == "LowLevelCallable"
 
 
-def _event(event: Any, argument: str) -> tuple[Any, int, int, int]:
+def _is_function(value: Any) -> bool:
+    """Of Python, or compiled."""
+    return callable(value) or _is_low_level(value) or type(value).__name__ == "PyCapsule"
+
+
+def _event(event: Any, argument: str) -> tuple[Any, int, int, int, Any]:
     fun = event.fun if isinstance(event, Event) else event
-    if not callable(fun) and not _is_low_level(fun) and type(fun).__name__ != "PyCapsule":
+    if not _is_function(fun):
         expected = "a callable event(t, y), or of second order event(t, x, v), a compiled function or an Event"
         raise TypeError(f"{argument}: expected {expected}, got {type(fun).__name__}")
     terminal = getattr(event, "terminal", False)
@@ -470,4 +484,8 @@ def _event(event: Any, argument: str) -> tuple[Any, int, int, int]:
         raise TypeError(f"{argument}.direction: expected a number, whose sign counts, got {direction!r}") from None
     if math.isnan(sign):
         raise ValueError(f"{argument}.direction: expected a number, whose sign counts, got {direction!r}")
-    return fun, stop_after, (sign > 0) - (sign < 0), samples
+    action = getattr(event, "action", None)
+    if action is not None and not _is_function(action):
+        expected = "a function action(t, y) -> new y, or of second order action(t, x, v) -> (x, v)"
+        raise TypeError(f"{argument}.action: expected {expected}, got {type(action).__name__}")
+    return fun, stop_after, (sign > 0) - (sign < 0), samples, action

@@ -7,8 +7,8 @@ import math
 from typing import Any
 
 import numpy as np
+from mflow_core.events import events as core_events
 from mflow_core.registry import MethodRecord
-from mflow_core.stepping import events as core_events
 from mflow_core.stepping import stepper
 
 from mflow.base.checks import Array

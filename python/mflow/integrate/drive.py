@@ -13,15 +13,21 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+from mflow_core.events import events as core_events
+from mflow_core.problems.inside import Inside
 from mflow_core.problems.problem import Problem
-from mflow_core.stepping import events as core_events
 from mflow_core.stepping import stepper
+from numpy.typing import NDArray
 
 from mflow.base.checks import Array, check_times
 from mflow.base.methods import Method
 from mflow.base.progress import Progress, Watcher
 from mflow.base.result import IVPResult, Origin, Result, attach, keep_origin, pending
 from mflow.base.telling import tell
+from mflow.course.agenda import Agenda, agenda_of, grid_misfit, steps_left
+from mflow.course.outputs import check_outputs, outputs_at
+from mflow.course.signs import check_signs, left_words
+from mflow.course.steady import Rest, check_until
 from mflow.derivatives.differences import slope_digits
 from mflow.integrate import control, endings
 from mflow.integrate.checkpoint import Checkpoints, StepState
@@ -36,6 +42,10 @@ __all__ = ["Drive", "follow"]
 
 SEEN, FINE = 10, 8.0  # slopes before their digits are judged; an rtol below so many rounding errors of a slope asks for too much
 MAX_STEPS = 0x7FFFFF01  # the status where max_steps are taken
+CANNOT = {
+    stepper.NON_FINITE, stepper.RETRY_NON_FINITE, stepper.STEP_TOO_SMALL, stepper.SOLVE_FAILED, stepper.RETRY_SOLVE
+}  # statuses of error control that no step was short enough for  # fmt: skip
+STEADY = 0x7FFFFF03  # and where the run has come to rest
 
 
 def follow(drive: Drive) -> Any:
@@ -65,6 +75,7 @@ class Drive:
     """One integration: its run, what it writes down, and the loop over its pieces. name: the function that its user called."""
 
     kind: type[Result] = IVPResult
+    both_sides = False  # whether a break alone leaves two rows: what a row holds may jump there
     estimated = f"{control.default_method(None)} or {control.stiff_method()}"  # methods with an error estimate, for messages
     # What few runs have; `__init__` makes it for those.
     given: control.GivenSteps | None = None
@@ -74,6 +85,10 @@ class Drive:
     doubt: Doubt | None = None
     checkpoints: Checkpoints | None = None
     events: core_events.Events | None = None
+    agenda: Agenda | None = None
+    signs: NDArray[np.int64] | None = None
+    inside: Inside | None = None
+    rest: Rest | None = None
     steps = 0  # how many fixed ones there will be
     bounded_k = -1  # the step that max_step(t, y) was last asked at
     told_stiff = False
@@ -97,6 +112,8 @@ class Drive:
             self.steps = control.count_steps(self.t0, self.t1, self.step)
         if settings.callback is not None:
             self.watch = Watcher(settings.callback)
+        if not (settings.breaks is None and settings.doses is None and settings.own_breaks is None):
+            self.agenda = agenda_of(settings, self.mode, start.shape, self.t0, self.t1)
         self._prepare()
         if self.mode == "auto":
             span = self.t0, self.t1
@@ -120,6 +137,14 @@ class Drive:
         if s.events is not None and (specs := control.check_events(s.events)):
             self.events = self._make_events(specs)
         dense = times is not None or self.events is not None or s.dense_output
+        if self.events is not None and self.events.acts and self.mode not in ("fixed", "adaptive"):
+            raise ValueError(f"events: an action needs error control or steps of one size (dt=0.01); {self.mode} steps have none")
+        if s.nonnegative is not None:
+            self.signs = check_signs(s.nonnegative, self.start, self.mode)
+        if self.agenda is not None or self.signs is not None:
+            self.inside = Inside(self.problem, self.signs)
+            self._turn_to(self.t0)
+        self.outputs = check_outputs(s.outputs)
         if self.mode == "adaptive":
             self.tolerances = self._check_tolerances()
         self.run = self._make_run(math.nan if self.mode == "adaptive" else self.step, dense, bool(self.tolerances))
@@ -128,11 +153,25 @@ class Drive:
             least = control.check_min_step(s.min_step, self.max_step)
             self.run.control(rtol, atol, math.inf if callable(self.max_step) else self.max_step, least, *of_v)
             self.first = control.check_first_step(s.first_step, self.t0, self.t1)
+            self.run.set_first_step(self.first or 0.0)
             self.run.look_for_stiffness(stable_end(self.method.record))
         elif s.first_step is not None or s.min_step is not None or s.max_step is not None:
             raise ValueError("first_step, min_step, max_step: they belong to error control, and dt gives fixed steps: omit them, or dt")
+        if not (s.until is None and s.steady_rtol is None and s.steady_atol is None):
+            self.rest = self._make_rest()
         known = 1 + -(-self.steps // every) + 1 if self.mode == "fixed" and every and not s.dense_output else None
         self.history = self._make_history(every, times, known)
+
+    def _make_rest(self) -> Rest | None:
+        """The test whether the run has come to rest, where it is asked for."""
+        s = self.settings
+        if s.until is None:
+            raise ValueError('steady_rtol, steady_atol: they belong to until="steady"; give it as well, or omit them')
+        if not check_until(s.until, self.start.size):
+            return None
+        plain = [float(one[0]) if one.size == 1 else one for one in self.tolerances[:2] or (np.array([RTOL]), np.array([ATOL]))]
+        rtol, atol = plain[0] if s.steady_rtol is None else s.steady_rtol, plain[1] if s.steady_atol is None else s.steady_atol
+        return Rest(self.run, self.t1, *control.check_tolerances(rtol, atol, self.start.shape))
 
     # ---- what differs for motion --------------------------------------------------------------------------------------------------------
 
@@ -186,16 +225,11 @@ class Drive:
         """0: t_end is reached; anything else: why not."""
         run = self.run
         if run.k == 0:
-            status = self._at_start()
+            status = self._start()
             if status != 0:
                 return status
         if self.t0 == self.t1:
             return 0
-        if self.mode == "adaptive" and run.k == 0:
-            sign = math.copysign(1.0, self.t1 - self.t0)
-            status = run.begin(self.t1, sign * self.first if self.first else 0.0)
-            if status != 0:
-                return int(status)
         while run.t != self.t1:
             status = self._piece()
             if status == stepper.FULL:
@@ -209,9 +243,67 @@ class Drive:
                 status = stepper.NON_FINITE if self.unmeasured else 0
             if status != 0:
                 return int(status)
-        if self.events is not None and self.events.finish_at(run.t, self._watched()) != 0:
-            return int(stepper.EVENT)
-        return 0
+        return self._finish_events() if self.events is not None else 0
+
+    def _start(self) -> int:
+        """What comes before the first step, and its size under error control."""
+        status = self._at_start()
+        if status == 0 and self.agenda is not None and self.agenda.doses_at(self.t0):
+            return self._cross()
+        if status == 0 and self.mode == "adaptive" and self.t0 != self.t1:
+            sign, goal = math.copysign(1.0, self.t1 - self.t0), self._goal()
+            status = self.run.begin(goal, sign * min(self.first, abs(goal - self.t0)) if self.first else 0.0)
+        return int(status)
+
+    def _goal(self) -> float:
+        """Where the run begins anew next, or ends."""
+        return self.t1 if self.agenda is None else self.agenda.goal
+
+    def _turn_to(self, t: float) -> None:
+        """The run stands at t, and goes on to the next time of its agenda."""
+        if self.agenda is not None and self.inside is not None:
+            self.agenda.move(t)
+            self.inside.between(*self.agenda.side(t))
+
+    def _cross(self) -> int:
+        """A new start at a time of the agenda, behind the doses there; the status."""
+        run, t, state = self.run, self.run.t, None
+        if self.agenda is None:
+            return 0
+        if self.agenda.doses_at(t):
+            status = self._finish_events() if self.events is not None else 0
+            if status != 0:
+                return status
+            state = self.agenda.dosed(t, run.y)
+            self.history.take_back(t)
+        self._turn_to(t)
+        self._forget()
+        rows = self.history.room() if self.history.writes and (state is not None or self.both_sides) else None
+        status = int(run.jump(self.agenda.goal, state, None, rows))
+        if status == 0 and state is not None and self.events is not None:
+            status = int(self.events.start_at(t, self._watched()))
+        return status
+
+    def _forget(self) -> None:
+        """The problem jumps: what it remembers of itself belongs to the other side."""
+
+    def _finish_events(self) -> int:
+        """Events that have arrived at exactly zero where the run stops to look: they count, and act. The status."""
+        run, events = self.run, self.events
+        if events is None:
+            return 0
+        status = int(events.finish_at(run.t, self._watched()))
+        if status == core_events.ACT:
+            status, state = events.act_at(run.t)
+            if status == 0:
+                self.history.take_back(run.t)
+                status = run.jump(run.t, *self._parts(state), self.history.room() if self.history.writes else None)
+            return int(status)
+        return int(stepper.EVENT) if status != 0 else 0
+
+    def _parts(self, state: Array) -> tuple[Array, Array | None]:
+        """What events see as the visible vectors of a run."""
+        return state, None
 
     def _piece(self) -> int:
         """Some steps, and what has its turn after them."""
@@ -228,6 +320,8 @@ class Drive:
                 self.bounded_k, run.max_step = k, self.max_step(run.t, self._seen()[0])
         if self.watch is not None:
             limit = 1
+        if self.rest is not None:
+            limit = 1
         status = self._steps(limit)
         if run.k == k:
             return status
@@ -239,15 +333,25 @@ class Drive:
             return status
         if self.watch is not None and self.auto is None and self.watch(run.t, *self._seen()) and status == 0:
             return CALLBACK
+        if self.rest is not None and status == 0 and self._rests(self.rest):
+            return STEADY
         if self.checkpoints is not None and (self.auto is None or self.auto.sure) and self.checkpoints.due(run.t == self.t1):
             lost = self.given.lost if self.given is not None else 0.0
             looks = self.auto.looks if self.auto is not None else Looks()
             self.checkpoints.write(StepState(self.step, looks, int(self.run.nfev), lost))
         return status
 
+    def _rests(self, rest: Rest) -> bool:
+        """Whether the run is at rest, with nothing ahead that it knows of."""
+        if self._goal() != self.t1 or self.run.t == self.t1 or (self.agenda is not None and self.agenda.doses_at(self.t1)):
+            return False
+        return rest.reached(self.run.h if self.mode == "adaptive" else self.step)
+
     def _steps(self, count: int) -> int:
         """Up to `count` steps, fewer where signals should be looked at; the status."""
         run, rows = self.run, self.history.rows if self.history.writes else None
+        if self.agenda is not None or (self.mode == "fixed" and self.events is not None and self.events.acts):
+            return self._steps_to_goal(count, rows)
         if self.mode == "adaptive":
             return run.adaptive(count, self.t1, rows, paced=True)
         if self.given is not None:
@@ -264,6 +368,20 @@ class Drive:
         left = self.steps - run.k
         count = min(count, left)
         return run.fixed(count, self.t1 if count == left else math.nan, rows, paced=True)
+
+    def _steps_to_goal(self, count: int, rows: stepper.Rows | None) -> int:
+        """Up to `count` steps where the run may begin anew on its way."""
+        run, goal = self.run, self._goal()
+        if self.mode == "adaptive":
+            status = run.adaptive(count, goal, rows, paced=True)
+        else:
+            left = steps_left(run, goal, self.step)
+            count = min(count, left)
+            status = run.fixed(count, goal if count == left else math.nan, rows, paced=True)
+            status = 0 if status == stepper.ACTED else status
+        if status == 0 and run.t == goal and self.agenda is not None and (goal != self.t1 or self.agenda.doses_at(goal)):
+            status = self._cross()
+        return status
 
     def _tell_stiff(self) -> None:
         """Warns, once, where so many steps are held at the stability limit that an implicit method would be the better one."""
@@ -284,6 +402,10 @@ class Drive:
             "times": None if self.history.times is None else self.history.times.tolist(),
             **({} if self.given is None else {"steps": self.given.facts}),
             **({} if self.settings.mass is None else {"mass (its checksum)": self.settings.mass}),
+            **({} if self.agenda is None else self.agenda.facts),
+            **({} if self.signs is None else {"nonnegative": self.signs.tolist()}),
+            **({} if self.rest is None else {"until": [self.rest.rtol.tolist(), self.rest.atol.tolist()]}),
+            **({} if self.events is None or not self.events.acts else {"acting": self.events.numbers}),
         }  # fmt: skip
 
     def _resume(self, checkpoints: Checkpoints) -> None:
@@ -295,6 +417,7 @@ class Drive:
             wrong = f"nfev: expected the {self.run.nfev} evaluations of the run, got {nfev}"
         if wrong:
             raise ValueError(f"resume: {path} does not fit this call, or is damaged ({wrong})")
+        self._turn_to(self.run.t)
         self.step = step
         if self.auto is not None:
             self.auto.looks, self.auto.step = looks, step
@@ -317,6 +440,9 @@ class Drive:
             return f"dt: expected {self.step!r}, got {step!r}"
         if self.mode == "adaptive":
             return "" if run.k == 0 or sign * run.h > 0.0 else f"h: expected a step towards {self.t1:g}, got {run.h!r}"
+        if self.agenda is not None or (self.events is not None and self.events.acts):
+            self._turn_to(run.t)
+            return grid_misfit(run, self._goal(), step)
         grid = self.t1 if run.k == self.steps else self.t0 + run.k * step
         if run.k > self.steps or run.t != grid or run.grid != (step, 0, self.t0):
             return f"t: expected {grid!r} after {run.k} of {self.steps} steps, got {run.t!r}"
@@ -354,13 +480,17 @@ class Drive:
         where = f"at t = {run.t:g} after {run.k} steps"
         if status == CALLBACK:
             return self.result(1, "callback", f"the callback stopped it {where}")
+        if status == STEADY and self.rest is not None:
+            return self.result(1, "steady", f"at rest {where}: {self.rest.words}")
         if status == MAX_STEPS:
             text = f"max_steps = {self.max_steps} steps were taken, and t = {run.t:g} is not yet {self.t1:g}"
             return self.result(-1, "max_steps", text + endings.stiff_words(run, method))
         if status == stepper.EVENT and self.events is not None:
             return self.result(1, "event", f"event {self.events.stopped[0]} stopped it {where}")
-        if self.events is not None and status in (core_events.NOT_FINITE, core_events.REFUSED):
-            return self.result(-1, "event_failed", self.events.failure)
+        if self.events is not None and (of_events := endings.of_events(self.events, status, where)):
+            return self.result(-1, *of_events)
+        if status in CANNOT and (words := left_words(run, self.inside)):
+            return self.result(-1, "left_domain", words)
         ending = self._ending(where)
         ending.held = self.checkpoints is not None and self.checkpoints.held
         return self.result(-1, *(ending.unmeasured(self.unmeasured) if self.unmeasured else ending.explain(status)))
@@ -397,5 +527,13 @@ class Drive:
             nfev=int(self.run.nfev), njev=run.njac, nlu=run.nlu, nsteps=run.k, nrejected=run.rejected[0],
             status=status, reason=reason, message=message + (f"; {few}" if (few := self._few_digits()) else ""), success=status >= 0,
         )  # fmt: skip
+        if events is not None and events.acts:
+            out["y_after"] = events.y_after
+        if self.outputs is not None and reason not in ("rhs_failed", "interrupted"):  # an exception's partial result holds what is known
+            try:
+                out["outputs"] = outputs_at(self.outputs, t, y, self.settings.event_args)
+            except Exception as error:
+                attach(error, lambda: out, f"in outputs of mflow.{self.name}; .partial_result holds the run without them")
+                raise
         keep_origin(out, Origin(self.problem, self.method, self.step if self.mode == "fixed" else None, self.settings.symmetric))
         return out

@@ -13,6 +13,7 @@ from collections.abc import Callable
 
 import numpy as np
 from mflow_core.arithmetic.starts import largest
+from mflow_core.events import events as core_events
 from mflow_core.problems.signatures import code_text
 from mflow_core.stepping import stepper
 
@@ -23,7 +24,7 @@ from mflow.integrate.curvature import GROWTH
 from mflow.solvers.jacobian_doubt import mismatch, names_of, unsolved
 from mflow.stability.limits import explain_step
 
-__all__ = ["Ending", "blow_up_time", "held_words", "most_stages", "stiff_words"]
+__all__ = ["Ending", "blow_up_time", "held_words", "most_stages", "of_events", "stiff_words"]
 
 GROWN = 1e3  # the state or its slope has grown by this, and the state by TWICE, before anybody asks whether the solution runs off
 TWICE = 2.0
@@ -193,6 +194,21 @@ class Ending:
         if fixed:
             return f"{text}: {unsolved(run.equations, self.step, self.jacobian)}"
         return f"{text}: is the Jacobian right, or singular? Give {self.jacobian}, or another solver="
+
+
+def of_events(events: core_events.Events, status: int, where: str) -> tuple[str, str] | None:
+    """(reason, message) where an event or its action has ended the run; None where none has."""
+    if status in (core_events.NOT_FINITE, core_events.REFUSED):
+        return "event_failed", events.failure
+    if status == core_events.BAD_ACTION:
+        return "event_failed", events.bad_action
+    if status == core_events.ZENO:
+        which, t = events.endless
+        return "zeno", (
+            f"event {which} is met without end near t = {t:.9g}: its action leaves the solution where it is driven into the event again at "
+            f"once, or the times between its meetings shrink to nothing; the run stands {where}"
+        )
+    return None
 
 
 def most_stages() -> str:

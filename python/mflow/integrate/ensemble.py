@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 from mflow.base.checks import Array, check_number
 from mflow.base.methods import Method, as_method
 from mflow.base.progress import Progress
+from mflow.course.agenda import check_breaks
 from mflow.integrate.control import (
     ABOVE_0,
     ATOL,
@@ -34,6 +35,7 @@ from mflow.integrate.control import (
     MISSING_DT,
     ROUNDING,
     RTOL,
+    check_events,
     check_first_step,
     check_max_step,
     check_min_step,
@@ -44,13 +46,15 @@ from mflow.integrate.control import (
 from mflow.integrate.endings import blow_up_time
 from mflow.integrate.ivp import solve_ivp
 
-__all__ = ["BlockFunction", "Columns", "Task", "look_back", "run_here", "run_on"]
+__all__ = ["EXTRAS", "BlockFunction", "Columns", "Task", "look_back", "run_here", "run_on"]
 
 POLL = 0.02  # seconds between looks at the threads, so that Ctrl-C is answered
 PIECES = 4  # for each worker of an executor: a slow piece must not keep the others waiting
 LOOKED = 64  # trajectories of a function for blocks that are asked whether they run off
 CONTROLS = ("first_step", "max_step", "min_step", "max_steps")  # what a function for blocks takes of solve_ivp's options
-REFUSED = {"inplace", "jac", "jac_sparsity", "lband", "uband", "solver", "dense_output", "callback"}  # and what not
+REFUSED = {"inplace", "jac", "jac_sparsity", "lband", "uband", "solver", "dense_output", "callback", "breaks", "doses", "nonnegative",
+           "outputs", "until"}  # and what not  # fmt: skip
+EXTRAS = ("sol", "t_events", "y_events", "y_after", "outputs")  # of a trajectory, where asked for
 COUNTS = ("nfev", "njev", "nlu", "nsteps", "nrejected")
 REASONS = {0: "finished", core.WAITING: "interrupted", stepper.NON_FINITE: "non_finite", core.TOO_SMALL: "step_too_small",
            core.TOO_MANY: "max_steps"}  # fmt: skip
@@ -112,7 +116,7 @@ class Columns:
     messages: dict[int, str] = field(default_factory=dict)
     errors: dict[int, Exception] = field(default_factory=dict)
     last: Array | None = None  # states where trajectories of a function for blocks ended, where y holds those at given times
-    extras: dict[str, list[Any]] = field(default_factory=dict)  # "sol", "t_events", "y_events", where asked for
+    extras: dict[str, list[Any]] = field(default_factory=dict)  # of `EXTRAS`
 
     @classmethod
     def of(cls, task: Task) -> Self:
@@ -123,7 +127,9 @@ class Columns:
         else:
             y, reached = np.full((count, *shape, len(task.times)), np.nan), np.zeros(count, np.int64)
         events = task.options.get("events") is not None
-        asked = {"sol": task.options.get("dense_output"), "t_events": events, "y_events": events}
+        acts = any(action is not None for *_, action in check_events(task.options.get("events")))
+        asked = {"sol": task.options.get("dense_output"), "t_events": events, "y_events": events, "y_after": acts}
+        asked["outputs"] = task.options.get("outputs") is not None
         extras: dict[str, list[Any]] = {name: [None] * count for name, keep in asked.items() if keep}
         counts = np.zeros((count, len(COUNTS)), np.int64)
         out = cls(task.t0.copy(), y, reached, np.full(count, -1, np.int64), counts, ["interrupted"] * count, extras=extras)
@@ -143,7 +149,7 @@ class Columns:
         if r.reason != "finished":
             self.messages[k] = r.message
         for name, column in self.extras.items():
-            column[k] = r[name]
+            column[k] = r.get(name)
 
     def fail(self, k: int, reason: str, message: str, error: Exception | None = None) -> None:
         """A trajectory that ends without a result of its own."""
@@ -173,6 +179,8 @@ def run_trajectory(task: Task, columns: Columns, k: int) -> None:
     if task.dt is not None:
         options["dt"] = task.dt
     options |= {"t_eval": task.times} if task.times is not None else {} if options.get("dense_output") else {"save": "last"}
+    if task.own_spans:
+        options |= _within(options, float(task.t0[k]), float(task.t1[k]))
     args = task.args if task.extra is None else (*task.args, *task.extra[k])
     if args:
         options["args"] = args
@@ -191,6 +199,17 @@ def run_trajectory(task: Task, columns: Columns, k: int) -> None:
         columns.errors[k] = error
     else:
         columns.put(k, r, task.times is not None)
+
+
+def _within(options: dict[str, Any], t0: float, t1: float) -> dict[str, Any]:
+    """Breaks and doses inside a trajectory's own span: those of others are outside of it, and no mistake."""
+    low, high = min(t0, t1), max(t0, t1)
+    out: dict[str, Any] = {}
+    if options.get("breaks") is not None:
+        out["breaks"] = check_breaks(options["breaks"], "breaks", t0, t1, inside=True)
+    if options.get("doses") is not None:
+        out["doses"] = [dose for dose in options["doses"] if not (dose[0] < low or dose[0] > high)]
+    return out
 
 
 def run_serially(task: Task, columns: Columns, bar: Progress) -> None:

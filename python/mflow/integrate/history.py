@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 import numpy as np
-from mflow_core.stepping import events as core_events
+from mflow_core.events import events as core_events
 from mflow_core.stepping import stepper
 
 from mflow.base.checks import Array, check_whole
@@ -15,10 +15,20 @@ from mflow.base.result import last_axis
 from mflow.base.savefile import numbers_of
 from mflow.integrate.dense import DenseOutput
 
-__all__ = ["History"]
+__all__ = ["History", "kept_rows"]
 
 CHUNK_BYTES = 1 << 23
 FIRST_ROWS = 64
+
+
+def kept_rows(t: Array, every: int) -> Array:
+    """Of the rows of all steps, those of each k-th one, of both ends, and of both sides of each jump (equal times)."""
+    jump = np.zeros(len(t), dtype=bool)
+    jump[1:] = t[1:] == t[:-1]
+    keep = ((np.arange(len(t)) - np.cumsum(jump)) % every == 0) | jump
+    keep[:-1] = np.logical_or(keep[:-1], jump[1:])
+    keep[-1] = True
+    return np.asarray(keep)
 
 
 class History:
@@ -49,6 +59,7 @@ class History:
         self.every, self.dense = (1 if dense else every), dense
         self.times = None if dense else times
         self.asked_times, self.kept_every = times, every
+        self.extra = 0  # rows of a run that is resumed, as `beyond` says
         self.chunks: list[tuple[Array, Array, Array | None]] = []
         self._open(len(self.times) if self.times is not None else FIRST_ROWS if rows is None else rows)
         if self.times is None:
@@ -99,6 +110,18 @@ class History:
         self.chunks.append((self.t[:k], self.y[:k], None if self.D is None else self.D[:k]))
         per_row = 8 * (self.width + self.start.size * (self.run.degree if self.dense else 0)) + 8
         self._open(max(FIRST_ROWS, min(2 * len(self.t), CHUNK_BYTES // per_row)))
+
+    def room(self) -> stepper.Rows:
+        """What the core writes into, with room for one more row."""
+        if self.times is None and self.rows.count >= len(self.t):
+            self.flush()
+        return self.rows
+
+    def take_back(self, t: float) -> None:
+        """Of the times to save at, t is not behind yet: its state is going to be another."""
+        while self.times is not None and self.rows.done and self.times[self.rows.done - 1] == t:
+            self.rows.done -= 1
+            self.rows.count -= 1
 
     def mark(self) -> Any:
         """Where the history stands, for `rewind`."""
@@ -162,8 +185,7 @@ class History:
             return times, np.moveaxis(sol(times), -1, 0).reshape(len(times), self.start.size)
         if self.kept_every == 0:
             return t[-1:], y[-1:]
-        keep = np.arange(len(t)) % self.kept_every == 0
-        keep[-1] = True
+        keep = kept_rows(t, self.kept_every)
         return t[keep], y[keep]
 
     def pack(self) -> dict[str, bytes]:
@@ -197,7 +219,12 @@ class History:
         """The rows that a run leaves that keeps each k-th step, where it stands now."""
         if not self.every or self.times is not None:
             return 0
-        return 1 + self.run.k // self.every + (1 if self.at_end and self.run.k % self.every else 0)
+        return 1 + self.run.k // self.every + (1 if self.at_end and self.run.k % self.every else 0) + self.extra
+
+    @property
+    def beyond(self) -> int:
+        """Rows so far beside those of each k-th step and both ends: where the run began anew."""
+        return self.extra + self.count - self._expected() if self.every and self.times is None else 0
 
     def _passed_of(self, times: Array, t: float) -> int:
         """How many of the times lie behind t, or at it: the run's direction is that of its span, wherever it has come to."""

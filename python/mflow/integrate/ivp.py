@@ -55,6 +55,13 @@ def solve_ivp(
     mass: Any = None,
     consistent: str = "project",
     exclude_algebraic: bool = False,
+    breaks: Any = None,
+    doses: Any = None,
+    outputs: Callable[..., Any] | None = None,
+    nonnegative: Any = None,
+    until: str | None = None,
+    steady_rtol: Any = None,
+    steady_atol: Any = None,
     **parameters: Any,
 ) -> IVPResult:
     """Integrate y' = fun(t, y), or M y' = fun(t, y), under error control or with fixed steps.
@@ -82,6 +89,11 @@ def solve_ivp(
         apart, and located to 4 units in the last place of t. Its attributes are SciPy's: ``terminal`` (True, or stop at the k-th),
         ``direction``. A touch without a change of sign is no event, nor is a zero at the start. Compiled ones have fun's signature and
         put their value into ``dydt[0]``; `mflow.Event` gives them their settings.
+        An event with an attribute ``action`` acts at its roots, and the run goes on: ``action(t, y, *args)`` returns the new y, or changes
+        the y that it is given and returns None; or it is compiled, with fun's signature (``dydt`` holds y when it is called, and the new
+        y after). It is a new start, as behind a break. t then has two points of the same time, the states before and after, and so have
+        ``y_events`` and ``y_after``; ``sol`` at that time, and ``t_eval``, give the state after. An event that its action leaves at zero
+        is not met again for that root. Where a terminal one ends the run nothing acts. Needs error control, or steps of one size.
     dt : float, array_like (m,), callable or "auto"
         Fixed steps, n = ceil((t_end - t0)/dt (1 - 1e-12)) of them at times t0 + k dt, the last of which lands on t_end. "auto": nine
         tenths of the largest step inside the method's stability region, for the curvature measured along the way; steps whose curvature
@@ -130,6 +142,28 @@ def solve_ivp(
         space of M, so that M y0 stays, and the result says so and has it as ``y0``; "check" refuses it.
     exclude_algebraic : bool
         Whether error control leaves out the part of y in the null space of M: for a diagonal M, the components with a 0 there.
+    breaks : array_like (k,), optional
+        Times inside t_span, in any order, where fun or a derivative of it jumps. The run lands on each exactly, asks fun on no other side
+        than the one it is on, and makes a new start there: slopes, Jacobian, the first step, the controller. Fixed steps are counted from
+        each break on, the last one before it is shorter. ``fun.breaks``, an attribute, adds those that the function knows itself; of these
+        the ones outside of t_span do not count. Needs error control, or steps of one size.
+    doses : list of (t, index, amount), optional
+        At time t ``amount`` is added to component ``index`` (a tuple of whole numbers for other shapes). Doses at t0 and t_end count. Both
+        sides are kept, as of an action. A run backwards takes them away.
+    outputs : callable, optional
+        ``outputs(t, y, *args)``, numbers of one shape, at the points that are saved: ``result.outputs`` of shape (*its shape, n_points).
+    nonnegative : True, indices of components, or a mask of y0's shape; optional
+        Components that must not be below 0: fun is not asked where one is, and steps that lead there are tried again, shorter; nothing is
+        clipped. Where the solution itself goes below 0 the run ends with "left_domain". Needs error control; between steps ``sol`` may
+        be below 0 by its error.
+    until : "steady", optional
+        Ends the run, with "steady", where it has come to rest: Newton's distance to the state of rest is within the tolerances, the part
+        of fun along directions in which the Jacobian is 0 is rounding, all other eigenvalues have a real part below 0, and fun is the
+        same at later times. So not at a slow start, where an oscillation passes fun = 0, or where the state
+        creeps. Up to 500 components. What is at rest for less than t_end - t, because of an event or a forcing between the times that are
+        looked at, is not foreseen; give ``breaks``.
+    steady_rtol, steady_atol : float or array_like
+        Tolerances of ``until``; default rtol, atol.
     **parameters
         The method's own.
 
@@ -137,9 +171,10 @@ def solve_ivp(
     -------
     IVPResult
         ``t``, ``y`` of shape (n, n_points) or (*shape, n_points), ``sol``, ``t_events``, ``y_events``, ``success``, ``status``,
-        ``reason``, ``message``, ``nfev``, ``njev``, ``nlu``, ``nsteps``, ``nrejected``. Every run ends for one reason: "finished",
-        "event", "callback", "max_steps", "non_finite", "diverged" (the solution runs off in finite time: estimates of when agree),
-        "step_too_small", "solve_failed", "event_failed" or "rhs_failed"; the trajectory up to the last good step is always there. Where a
+        ``reason``, ``message``, ``nfev``, ``njev``, ``nlu``, ``nsteps``, ``nrejected``; where asked for ``y_after``, ``outputs``. Every run
+        ends for one reason: "finished", "event", "callback", "max_steps", "non_finite", "diverged" (the solution runs off in finite time:
+        estimates of when agree), "step_too_small", "solve_failed", "event_failed", "zeno" (an event that acts is met without end),
+        "left_domain" (nonnegative), "steady" (until) or "rhs_failed"; the trajectory up to the last good step is always there. Where a
         slope is not finite, shorter steps are tried; it is over where steps of 16 units in the last place of t do not work either.
 
     Raises
@@ -176,6 +211,7 @@ def solve_ivp(
     chosen_method = as_method(method if method is not None else default_method(dt), parameters)
     if chosen_method.is_implicit:
         jac = companion(fun, "jac", jac)
+    own = getattr(fun, "breaks", None)
     if vectorized:
         fun, columns = columns_of(fun, start.shape, extra, inplace)
     equation = problem.rhs_problem(fun, start.shape, args, inplace, jac if chosen_method.is_implicit else None)
@@ -194,6 +230,8 @@ def solve_ivp(
         t_eval=t_eval, save=save, save_every=save_every, dense_output=dense_output, events=events, event_args=extra,
         solver=solving, mass=None if algebraic is None else algebraic.mass.checksum,
         callback=callback, progress=progress, checkpoint=checkpoint, checkpoint_every=checkpoint_every, resume=resume,
+        breaks=breaks, own_breaks=own, doses=doses, outputs=outputs, nonnegative=nonnegative, until=until, steady_rtol=steady_rtol,
+        steady_atol=steady_atol,
     )  # fmt: skip
     result: IVPResult = follow(Drive(equation, span, start, chosen_method, settings, "solve_ivp"))
     return result if algebraic is None else algebraic.tell(result)

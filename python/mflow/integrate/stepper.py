@@ -17,6 +17,7 @@ from mflow.base.methods import Method, as_method, get_method, public_values
 from mflow.base.pace import Pace
 from mflow.base.savefile import misfit_of, numbers_of, read_state, write_state
 from mflow.base.telling import tell
+from mflow.course.agenda import Breaks
 from mflow.integrate.control import ATOL, MANY, RTOL, check_first_step, check_max_step, check_min_step, check_tolerances, sizes_of
 from mflow.integrate.curvature import StiffnessWarning, give_radius, stable_end
 from mflow.integrate.endings import Ending, held_words
@@ -62,6 +63,9 @@ class Stepper:
         Its sign is the direction of steps under error control.
     first_step, max_step, min_step, jac, jac_sparsity, lband, uband, solver, args, inplace, mass, consistent, exclude_algebraic
         As in `mflow.solve_ivp`; max_step is a number. Of second order: solver as in `mflow.solve_dynamics`, no jac.
+    breaks : array_like (k,), optional
+        Times where fun or accel jumps, and ``fun.breaks`` with them: `step` under error control and `advance_to` land on each, and a new
+        start is made there when the stepper goes on. A fixed step that would pass one is an error.
     **parameters
         The method's own.
 
@@ -140,6 +144,7 @@ class Stepper:
         mass: Any = None,
         consistent: str = "project",
         exclude_algebraic: bool = False,
+        breaks: Any = None,
         **parameters: Any,
     ) -> None:
         self.method = as_method(method, parameters)
@@ -152,7 +157,7 @@ class Stepper:
         self._call = {
             "fun": fun, "args": args, "inplace": inplace, "rtol": rtol, "atol": atol, "direction": direction, "first_step": first_step,
             "max_step": max_step, "min_step": min_step, "jac": jac, "jac_sparsity": jac_sparsity, "lband": lband, "uband": uband,
-            "solver": solver, "mass": mass, "consistent": consistent, "exclude_algebraic": exclude_algebraic,
+            "solver": solver, "mass": mass, "consistent": consistent, "exclude_algebraic": exclude_algebraic, "breaks": breaks,
         }  # fmt: skip
         self._algebraic = algebraic_of(mass, consistent, exclude_algebraic, self.method, start, None, lband, uband)
         equation = problem.rhs_problem(fun, start.shape, args, inplace, jac if self.method.is_implicit else None)
@@ -177,6 +182,8 @@ class Stepper:
         direction = self._call["direction"]
         if not isinstance(direction, (int, float, np.number)) or math.isnan(direction):
             raise ValueError(f"direction: expected a number, whose sign counts, got {direction!r}")
+        function = self._call.get("fun", self._call.get("accel"))
+        self._breaks = Breaks.of(self._call["breaks"], getattr(function, "breaks", None), equation)
         self._controlled = self._call["rtol"] is not None or self._call["atol"] is not None
         record, values = self.method.record, self.method.numbers
         self._run = core.Run(record, equation, self._start, self._t0, math.nan, values, dense=True, control=self._controlled, **more)
@@ -322,7 +329,7 @@ class Stepper:
         pace = Pace()
         while left:
             count, before = pace.take(left), self.k
-            status = self._run.fixed(count, dt=h)
+            status = self._run.fixed(count, dt=h) if self._breaks is None else self._breaks.fixed(self._run, count, h)
             left -= self.k - before
             pace.done()
             self._settle(int(status), h)
@@ -346,6 +353,10 @@ class Stepper:
                 "give rtol= and atol= to the stepper, or" if "embedded" in self.method.flags else f"{self.method.name} estimates no error:"
             )
             raise TypeError(f"{name}: without dt it is for error control: {fix} take steps of dt by step(dt) and advance(n, dt)")
+        if self._breaks is not None:
+            status, goal = self._breaks.go(self._run, self._call["direction"])
+            self._settle(status, self._run.h)
+            end = goal if abs(goal - self.t) < abs(end - self.t) else end
         if self._run.h == 0.0:  # a start
             sign = math.copysign(1.0, self._call["direction"])
             self._settle(int(self._run.begin(end if math.isfinite(end) else sign * 1e300, sign * self._first)), 0.0)

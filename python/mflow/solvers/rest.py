@@ -9,7 +9,7 @@ import numpy as np
 from mflow.base.checks import Array
 from mflow.derivatives.differences import central_jacobian
 
-__all__ = ["at_rest"]
+__all__ = ["MOST", "at_rest", "jacobian_at"]
 
 MOST = 500  # unknowns of a problem whose Jacobian is made and whose eigenvalues are computed
 LONG = 6e-6  # of differences, relative
@@ -23,7 +23,7 @@ def at_rest(run: Any, symmetric: bool) -> str:
         return ""
     if y.size > MOST:
         return f"; whether the steady state is stable was not computed for {y.size} unknowns"
-    matrix = _jacobian(run, y)
+    matrix = jacobian_at(run, y)
     if not np.all(np.isfinite(matrix)):
         return "; whether the steady state is stable is not known: the Jacobian there is not finite"
     values = np.linalg.eigvalsh(0.5 * (matrix + matrix.T)) if symmetric else np.linalg.eigvals(matrix)
@@ -39,7 +39,7 @@ def at_rest(run: Any, symmetric: bool) -> str:
     return f"; the steady state is {'stable' if top < 0.0 else 'unstable'}: {largest}"
 
 
-def _jacobian(run: Any, y: Array) -> Array:
+def jacobian_at(run: Any, y: Array) -> Array:
     """The user's Jacobian, or central differences."""
     if run.problem.has_jac:
         given: Array = np.asarray(run.problem.jacobian(run.t, y))

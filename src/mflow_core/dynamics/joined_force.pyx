@@ -230,6 +230,11 @@ cdef class JoinedForce(Force):
         """Whether M and K are: there is a potential."""
         return self.body.symmetric
 
+    def forget(self):
+        """As of a force; the load jumps, too."""
+        Force.forget(self)
+        self.body.forget()
+
     @property
     def counters(self):
         """Those of a force and those of a structure: nfev counts calls of the force, nlu all factorisations."""

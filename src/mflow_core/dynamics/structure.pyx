@@ -574,6 +574,11 @@ cdef class Structure(Problem):
         """Whether conjugate gradients solve with sums of the matrices."""
         return bool(self.s.cg)
 
+    def forget(self):
+        """The load jumps here: times that differ by rounding are two sides of a break."""
+        for j in range(LOADS):
+            self.s.load.t[j] = NAN
+
     @property
     def counters(self):
         """nlu: factorisations; nload: times at which the load was asked for; singular: the row (from 0) where a matrix was singular, or None;

@@ -3,6 +3,7 @@ from cpython.ref cimport PyObject
 from libc.stddef cimport ptrdiff_t
 from libc.stdint cimport int64_t
 
+from mflow_core.problems.inside cimport inside_t
 from mflow_core.types cimport mf_energy_fn, mf_jac_fn, mf_problem
 
 ctypedef int (*hessian_fn)(const double *c, double *hess, ptrdiff_t n, void *ctx) noexcept nogil
@@ -53,6 +54,7 @@ cdef class Problem:
     cdef int energy_formula              # which numerical term of ledger.pxd suits c.energy
     cdef bint energy_each_step           # c.energy adds work of a load or damping
     cdef mf_energy_fn energy_forms       # the part of c.energy that is quadratic in x and v; NULL: all of it
+    cdef inside_t *inside                # what its callbacks go through (inside.pyx); NULL: they are its own
     cdef int64_t *calls                  # not NULL: accelerations follow from their arguments alone (a run may repeat steps); their count
     cdef int set_lean(self, double lean) except -1
     cdef ptrdiff_t state_size(self)

@@ -1,1 +1,1 @@
-"""Runs: steps, events, output, the energy ledger, checkpoints, steppers, the probe of a method's linear map."""
+"""Runs: steps, output, the energy ledger, checkpoints, steppers, the probe of a method's linear map."""

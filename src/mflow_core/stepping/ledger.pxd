@@ -38,6 +38,8 @@ cdef void ledger_release(ledger_t *book) noexcept nogil
 cdef int ledger_start(ledger_t *book, double t, const double *const *y) noexcept nogil
 cdef int ledger_step(ledger_t *book, double t0, const double *const *y0, double t1, const double *const *y1, double h) noexcept nogil
 cdef int ledger_part(ledger_t *book, double t0, const double *const *y0, double t1, const double *const *y1, double h) noexcept nogil
+cdef int ledger_leave(ledger_t *book, double t, const double *const *y) noexcept nogil
+cdef int ledger_enter(ledger_t *book, double t, const double *const *y) noexcept nogil
 cdef void ledger_pack(const ledger_t *book, double *state) noexcept nogil
 cdef void ledger_unpack(ledger_t *book, const double *state) noexcept nogil
 cdef int ledger_row(ledger_t *book, double t, const double *const *y, double *row) noexcept nogil

@@ -221,6 +221,31 @@ cdef int ledger_part(ledger_t *book, double t0, const double *const *y0, double 
     return status
 
 
+cdef int ledger_leave(ledger_t *book, double t, const double *const *y) noexcept nogil:
+    """The state is about to jump: what s a'Ma/2 has changed by is booked. With `ledger_enter` the jump's energy counts as the load's work."""
+    cdef double[4] e, of_a
+    cdef int status = state_energies(book, t, y[0], y[1], e)
+    if status == 0:
+        status = state_forms(book, t, book.zero, y[2], of_a)
+    if status == 0:
+        put(book.load, -(e[0] + e[1]))
+        if book.formula != NUMERICAL_NONE:
+            put(book.numerical, -factor(book) * (of_a[0] - book.inertia))
+    return status
+
+
+cdef int ledger_enter(ledger_t *book, double t, const double *const *y) noexcept nogil:
+    """The state has jumped to this one."""
+    cdef double[4] e, of_a
+    cdef int status = state_energies(book, t, y[0], y[1], e)
+    if status == 0:
+        status = state_forms(book, t, book.zero, y[2], of_a)
+    if status == 0:
+        put(book.load, e[0] + e[1])
+        book.inertia = of_a[0]
+    return status
+
+
 cdef void ledger_pack(const ledger_t *book, double *state) noexcept nogil:
     state[0], state[1], state[2], state[3] = book.load[0], book.load[1], book.damping[0], book.damping[1]
     state[4], state[5], state[6], state[7], state[8] = book.numerical[0], book.numerical[1], book.start, book.h, book.inertia

@@ -11,26 +11,32 @@ carried; the controller is in control.pxd. A step that was not good is tried aga
 
 Every ending leaves the run at its last good state.
 
+Where f jumps (a break) or the state does (an action of an event, a dose) the run begins anew, as if it were made there: slopes, Jacobian,
+carried vectors, controller and first step. Nothing of the other side is used again; only counts go on. Under error control the loop goes on
+behind an action by itself; fixed steps are counted from there, so their loop returns.
+
 Where accelerations follow from their arguments alone (r.calls), fixed steps that leave nothing behind work in place, on half the memory: a
 copy of the state is kept every `BLOCK` steps, and only there are numbers looked at. No second-order method makes a number finite again, for
 x+ = x + ... and v+ = v + ...; so where one is not finite, or a step has failed, the block is taken again from the copy, a step at a time.
 """
-from libc.math cimport INFINITY, NAN, fabs, sqrt
+from libc.math cimport INFINITY, NAN, copysign, fabs, sqrt
 from libc.string cimport memcpy
 
-from mflow_core.arithmetic.control cimport (MF_LOOKS, after_bad, after_good, first_step_of, go_on, look_for_stiffness, not_finite_at, planned_step,
+from mflow_core.arithmetic.control cimport (MF_LOOKS, after_bad, after_good, control_t, first_step_of, go_on, look_for_stiffness, not_finite_at, planned_step,
                                             size_of_time, trial_step_of, two_errors)
 from mflow_core.arithmetic.control cimport error_sum as short_error_sum
 from mflow_core.arithmetic.vec cimport MF_SHORT, mf_fp_enter, mf_fp_leave
 from mflow_core.methods.tableau cimport MAX_STAGES, NO_STEPS
 from mflow_core.methods.tableau cimport slope_at_start as slope_in_work
+from mflow_core.events.crossings cimport events_act, events_behind
+from mflow_core.problems.inside cimport below_zero
 from mflow_core.registry cimport REDUCE, STEPS
 from mflow_core.solvers.newton cimport newton_weights
 from mflow_core.solvers.stages.mass cimport leave_null_space, slope_sizes
-from mflow_core.stepping.ledger cimport ledger_step
+from mflow_core.stepping.ledger cimport ledger_enter, ledger_leave, ledger_step
 from mflow_core.stepping.motion cimport motion_begin, motion_error, motion_start
-from mflow_core.stepping.output cimport RECORD_EVENT, RECORD_FULL, is_full, write_step
-from mflow_core.stepping.run cimport RHO_DUE, accept, end_has_slope, rho_is_due, run_ready, try_step
+from mflow_core.stepping.output cimport RECORD_ACT, RECORD_EVENT, RECORD_FULL, is_full, write_behind, write_step
+from mflow_core.stepping.run cimport RHO_DUE, accept, end_has_slope, rho_is_due, run_ready, run_restart, try_step
 from mflow_core.types cimport (MF_AGAIN, MF_E_ARGUMENT, MF_E_MEMORY, MF_E_NON_FINITE, MF_E_STEP, MF_FRESH, MF_FSAL, MF_MULTISTEP, MF_RETRY_NON_FINITE,
                                MF_SECOND_ORDER, mf_problem, mf_step_fn, mf_tableau)
 
@@ -80,14 +86,22 @@ cdef int run_fixed(run_t *r, int64_t count, double t_last, record_t *record) noe
                 h = t_last - r.t             # else the grid ends there, and only rounding has moved it: the step is a whole one
             t_next = t_last
         status = fixed_step(r, h, t_next, lands and i == count - 1, keeps_books, record)
+        if status == RECORD_ACT:
+            status = run_act(r, r.t, record)
+            status = RECORD_ACT if status == 0 else status
         if status != 0:
             break
     mf_fp_leave(mode)
     return status
 
 
+cdef inline bint stands(int status) noexcept nogil:
+    """Whether a step was taken, to where an event has moved its end."""
+    return status == RECORD_EVENT or status == RECORD_ACT
+
+
 cdef inline int fixed_step(run_t *r, double h, double t_next, bint at_end, bint keeps_books, record_t *record) noexcept nogil:
-    """One step of h to t_next, booked, written and accepted; RECORD_EVENT is a step that was taken."""
+    """One step of h to t_next, booked, written and accepted; RECORD_EVENT and RECORD_ACT are steps that were taken."""
     cdef int status = try_step(r, h)
     if status == 0 and r.ledger != NULL:
         if keeps_books:
@@ -96,12 +110,12 @@ cdef inline int fixed_step(run_t *r, double h, double t_next, bint at_end, bint 
     if status == 0 and record != NULL:
         record.end = at_end
         status = write_step(r, &t_next, record)
-        if keeps_books and status != 0 and status != RECORD_EVENT:
+        if keeps_books and status != 0 and not stands(status):
             r.ledger[0] = r.books            # the step is not taken
-    if status != 0 and status != RECORD_EVENT:
+    if status != 0 and not stands(status):
         return status
     accept(r, t_next)
-    if status == RECORD_EVENT:
+    if stands(status):
         leave_grid(r)
     return status
 
@@ -198,6 +212,46 @@ cdef void leave_grid(run_t *r) noexcept nogil:
     r.t_base, r.k_base = r.t, r.k
     r.slope_k = r.dense_k = -1
     r.t_before = NAN
+
+
+# ---- new starts -------------------------------------------------------------------------------------------------------------------------
+
+cdef int run_jump(run_t *r, double t_end, const double *const *y, record_t *record) noexcept nogil:
+    """A new start where the run stands, from the visible vectors of y that are not NULL; the state behind goes into the record, if there is
+    one. Under error control the first step towards t_end is chosen as at a start. What was seen of stiffness stays."""
+    cdef unsigned int mode = mf_fp_enter()
+    cdef control_t seen = r.c
+    cdef double first = r.first_step if r.first_step < fabs(t_end - r.t) else fabs(t_end - r.t)
+    cdef int status = 0
+    if r.ledger != NULL:
+        status = ledger_leave(r.ledger, r.t, <const double *const *> r.now)
+    if status == 0:
+        run_restart(r, r.t, y)
+        r.c.edge, r.c.n_held, r.c.stiff, r.c.stiff_lambda, r.c.stiff_h = seen.edge, seen.n_held, seen.stiff, seen.stiff_lambda, seen.stiff_h
+        if r.m.flags & MF_SECOND_ORDER:
+            status = motion_start(r)
+    if status == 0 and r.ledger != NULL:
+        status = ledger_enter(r.ledger, r.t, <const double *const *> r.now)
+    if status == 0 and record != NULL:
+        status = write_behind(r, record)
+    if status == 0 and r.c.q > 0.0 and r.t != t_end:
+        status = run_begin(r, t_end, copysign(first, t_end - r.t) if first > 0.0 else 0.0)
+    mf_fp_leave(mode)
+    return status
+
+
+cdef int run_act(run_t *r, double t_end, record_t *record) noexcept nogil:
+    """The actions of the events that have stopped the step, and the new start behind them."""
+    cdef const double *y[8]
+    cdef int j, status = events_act(record.events, r.t)
+    for j in range(8):
+        y[j] = NULL
+    y[0] = record.events.after
+    if r.m.flags & MF_SECOND_ORDER:
+        y[1] = record.events.after + r.n
+    if status == 0:
+        status = run_jump(r, t_end, y, record)
+    return status if status != 0 else events_behind(record.events, r.t)
 
 
 # ---- error control ----------------------------------------------------------------------------------------------------------------------
@@ -347,7 +401,7 @@ cdef int leave_step(run_t *r, double *t_next, double h, double t_end, record_t *
     if status == 0 and record != NULL:
         record.end = t_next[0] == t_end
         status = write_step(r, t_next, record)
-    if r.ledger != NULL and status != 0 and status != RECORD_EVENT:
+    if r.ledger != NULL and status != 0 and not stands(status):
         r.ledger[0] = r.books
     return status
 
@@ -422,6 +476,8 @@ cdef int step_once(run_t *r, double t_end, record_t *record) noexcept nogil:
         if r.m.flags & MF_MULTISTEP:
             r.c.q = r.f.order + 1.0
             r.c.per_q = 1.0 / r.c.q
+        if r.inside != NULL and status == 0 and below_zero(r.inside, r.next[0]):
+            status = MF_RETRY_NON_FINITE
         if status == 0:
             err = error_of(r)
             if err != err or not slope_is_finite(r):
@@ -430,7 +486,7 @@ cdef int step_once(run_t *r, double t_end, record_t *record) noexcept nogil:
                 if r.c.edge > 0.0:
                     look(r, h)
                 status = leave_step(r, &t_next, h, t_end, record)
-                if status == 0 or status == RECORD_EVENT:
+                if status == 0 or stands(status):
                     break
         status = after_bad(&r.c, status, err, r.t, h)
         if status != 0:
@@ -440,7 +496,9 @@ cdef int step_once(run_t *r, double t_end, record_t *record) noexcept nogil:
     else:
         after_good(&r.c, err, h, planned)
     accept(r, t_next)
-    if status == RECORD_EVENT:
+    if r.inside != NULL:
+        r.inside.left = -1                   # tries before this one do not count
+    if stands(status):
         leave_grid(r)
     return status
 
@@ -472,6 +530,9 @@ cdef int run_adaptive(run_t *r, int64_t count, double t_end, record_t *record) n
             status = RHO_DUE
             break
         status = step_once(r, t_end, record)
+        if status == RECORD_ACT:
+            status = run_act(r, t_end, record)
+            r.c.t_size = size_of_time(r.t_base, t_end)
         if status != 0:
             break
     mf_fp_leave(mode)

@@ -1,12 +1,13 @@
 """What a step leaves behind: saved states, the continuous extension, events."""
 from libc.stdint cimport int64_t
 
-from mflow_core.stepping.events cimport events_t
+from mflow_core.events.crossings cimport events_t
 from mflow_core.stepping.run cimport run_t
 from mflow_core.types cimport mf_frame
 
 
 cdef enum:
+    RECORD_ACT = 0x7FFFFFFB              # an event that acts: t and the state stand at it, before its action
     RECORD_FULL = 0x7FFFFFFD             # no code that a callback would return: room for no more rows; empty them and go on
     RECORD_EVENT = 0x7FFFFFFE            # a terminal event: t and the state stand at it
 
@@ -30,3 +31,4 @@ cdef void visible_at(run_t *r, double theta, double *y) noexcept nogil
 cdef void hermite(const mf_frame *f, const double *slope0, const double *slope1, double *D) noexcept nogil
 cdef bint is_full(const record_t *record) noexcept nogil
 cdef int write_step(run_t *r, double *t_next, record_t *record) noexcept nogil
+cdef int write_behind(run_t *r, record_t *record) noexcept nogil

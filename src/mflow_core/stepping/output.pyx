@@ -13,7 +13,7 @@ from libc.math cimport NAN
 from libc.string cimport memcpy, memset
 
 from mflow_core.registry cimport REDUCE
-from mflow_core.stepping.events cimport EVENT_STOP, events_room, events_scan
+from mflow_core.events.crossings cimport EVENT_ACT, EVENT_STOP, events_room, events_scan
 from mflow_core.stepping.ledger cimport LEDGER_COLUMNS, ledger_part, ledger_row, ledger_t
 from mflow_core.stepping.motion cimport acceleration
 from mflow_core.types cimport MF_E_ARGUMENT, MF_E_NON_FINITE, MF_FRESH, MF_FSAL, MF_SECOND_ORDER
@@ -246,8 +246,8 @@ cdef int write_row(run_t *r, double t_next, double part, record_t *record) noexc
 
 
 cdef bint is_full(const record_t *record) noexcept nogil:
-    """Whether the next step would find no room for what it has to leave."""
-    if record.every > 0 and record.rows == record.room:
+    """Whether the next step would find no room for what it has to leave: where events act, both sides of a jump."""
+    if record.every > 0 and record.rows + (record.events != NULL and record.events.acts) >= record.room:
         return True
     return record.events != NULL and not events_room(record.events)
 
@@ -274,7 +274,8 @@ cdef int move_end(run_t *r, const record_t *record) noexcept nogil:
 
 
 cdef int write_step(run_t *r, double *t_next, record_t *record) noexcept nogil:
-    """Saves what was asked for of a good step. RECORD_EVENT: a terminal event has moved its end, t_next, to where it happened."""
+    """Saves what was asked for of a good step. RECORD_EVENT: a terminal event has moved its end, t_next, to where it happened; RECORD_ACT:
+    so has one that acts, and `write_behind` follows."""
     cdef double length = t_next[0] - r.t, part = 1.0
     cdef int status, ending = 0
     if record.D != NULL or record.events != NULL:
@@ -283,8 +284,8 @@ cdef int write_step(run_t *r, double *t_next, record_t *record) noexcept nogil:
             return status
     if record.events != NULL:
         status = events_scan(record.events, r.t, t_next[0], length, state_at, r)
-        if status == EVENT_STOP:
-            ending = RECORD_EVENT
+        if status == EVENT_STOP or status == EVENT_ACT:
+            ending = RECORD_EVENT if status == EVENT_STOP else RECORD_ACT
             part = record.events.stop_theta
             t_next[0] = record.events.stop_t
             if record.n_at > 0:              # before the end moves
@@ -296,7 +297,7 @@ cdef int write_step(run_t *r, double *t_next, record_t *record) noexcept nogil:
                 return status
         elif status != 0:
             return status
-    if record.n_at > 0:
+    if record.n_at > 0 and ending != RECORD_ACT:
         status = write_times(r, t_next[0], length, True, record)
         if status != 0:
             return status
@@ -305,3 +306,27 @@ cdef int write_step(run_t *r, double *t_next, record_t *record) noexcept nogil:
         if status != 0:
             return status
     return ending
+
+
+cdef int write_behind(run_t *r, record_t *record) noexcept nogil:
+    """The state behind a jump, where the run stands: a row of its own at the same t, whose extension has no length."""
+    cdef double *e
+    cdef int j, status
+    while (record.n_at > 0 and record.i_at < record.n_at and record.at[record.i_at] == r.t) or (record.n_at == 0 and record.every > 0):
+        copy_visible(r, r.now, record.y + record.rows * r.n * r.sizes.n_vis)
+        record.t[record.rows] = r.t
+        if record.D != NULL:
+            memset(record.D + record.rows * r.n_D * r.n, 0, r.n_D * r.n * sizeof(double))
+        if record.energy != NULL:
+            e = record.energy + record.rows * LEDGER_COLUMNS
+            for j in range(LEDGER_COLUMNS):
+                e[j] = NAN
+            if r.ledger != NULL:
+                status = ledger_row(r.ledger, r.t, <const double *const *> r.now, e)
+                if status != 0:
+                    return status
+        record.rows += 1
+        if record.n_at == 0:
+            break
+        record.i_at += 1
+    return 0

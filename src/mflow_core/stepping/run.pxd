@@ -3,6 +3,7 @@ from libc.stddef cimport ptrdiff_t
 from libc.stdint cimport int64_t
 
 from mflow_core.arithmetic.control cimport control_t
+from mflow_core.problems.inside cimport inside_t
 from mflow_core.solvers.newton cimport newton_t
 from mflow_core.stepping.ledger cimport ledger_t
 from mflow_core.types cimport MF_EMBEDDED, MF_FRESH, MF_FSAL, MF_NEEDS_RHO, MF_SECOND_ORDER, MF_STAGED, mf_frame, mf_method, mf_problem, mf_sizes
@@ -32,6 +33,7 @@ ctypedef struct run_t:
     ledger_t *ledger                     # energies of second-order runs; NULL: not kept
     ledger_t books                       # the ledger before the step at hand, where its end may move or states inside it are asked for
     flow_t flow
+    inside_t *inside                     # what the problem's callbacks go through, where a step must not leave its domain; or NULL
     mf_sizes sizes
     mf_frame f
     ptrdiff_t n, ld
@@ -59,6 +61,7 @@ ctypedef struct run_t:
     unsigned int flags_before            # the frame's, during it
     int64_t k, k_base
     control_t c
+    double first_step                    # of a start under error control, behind an action too; 0: estimated
     control_t of_v                       # tolerances of a velocity, in second order; the rest of it is not used
     int n_D                              # vectors of the continuous extension: its degree
     int64_t dense_k                      # D belongs to the step that begins at k

@@ -7,7 +7,7 @@ cimport numpy as cnp
 from mflow_core.problems.problem cimport Problem
 from mflow_core.registry cimport MethodRecord
 from mflow_core.solvers.solver cimport Solver
-from mflow_core.stepping.events cimport Events
+from mflow_core.events.events cimport Events
 from mflow_core.stepping.output cimport record_t
 from mflow_core.stepping.run cimport run_t
 
@@ -33,6 +33,7 @@ cdef class Run:
     cdef int go(self, int64_t count, double t_last, Rows rows, double dt, bint adaptive, bint paced, const double *h,
                 const double *ends) except? -1
     cdef void change_dt(self, double dt) noexcept
+    cdef int pointers(self, cnp.ndarray y, cnp.ndarray v, const double **state) except -1
 
 
 cdef int raise_or(int status) except? -1

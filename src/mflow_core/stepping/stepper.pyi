@@ -4,15 +4,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mflow_core.events.events import Events
 from mflow_core.problems.problem import Problem
 from mflow_core.registry import MethodRecord
 from mflow_core.solvers.solver import Solver
-from mflow_core.stepping.events import Events
 
 NON_FINITE: int
 CONVERGED: int
 ALARM: int
 OVERFLOWED: int
+ACTED: int
 FULL: int
 EVENT: int
 RHO_DUE: int
@@ -128,3 +129,7 @@ class Run:
     def pack(self) -> bytes: ...
     def unpack(self, data: bytes, counts: bool = ...) -> None: ...
     def restart(self, t: float, y: NDArray[np.float64] | None = ..., v: NDArray[np.float64] | None = ...) -> None: ...
+    def jump(
+        self, t_end: float, y: NDArray[np.float64] | None = ..., v: NDArray[np.float64] | None = ..., rows: Rows | None = ...
+    ) -> int: ...
+    def set_first_step(self, size: float) -> None: ...

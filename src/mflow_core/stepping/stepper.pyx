@@ -19,10 +19,10 @@ from mflow_core.registry cimport MethodRecord
 from mflow_core.solvers.solver cimport Solver
 from mflow_core.stepping.checkpoint cimport run_pack, run_unpack
 from mflow_core.stepping.descent cimport ALARM as _ALARM, CONVERGED as _CONVERGED, OVERFLOWED as _OVERFLOWED, run_descend
-from mflow_core.stepping.events cimport Events
-from mflow_core.stepping.loops cimport run_begin, run_many
+from mflow_core.events.events cimport Events
+from mflow_core.stepping.loops cimport run_begin, run_jump, run_many
 from mflow_core.stepping.motion cimport motion_start
-from mflow_core.stepping.output cimport RECORD_EVENT as _EVENT, RECORD_FULL as _FULL, record_t
+from mflow_core.stepping.output cimport RECORD_ACT as _ACTED, RECORD_EVENT as _EVENT, RECORD_FULL as _FULL, record_t
 from mflow_core.stepping.run cimport (RHO_DUE as _RHO_DUE, RUN_CONTROL, RUN_DENSE, RUN_DESCEND, RUN_SOLVE, evaluations, note_rho, rho_held, run_choose_tests, run_enter,
                              run_leave, run_make, run_ready, run_release, run_restart, run_solve_with, run_tolerances, run_tolerances_of_v, try_step)
 from mflow_core.types cimport (MF_E_ARGUMENT, MF_EMBEDDED, MF_E_BUSY, MF_E_CALLBACK, MF_E_MEMORY, MF_E_NON_FINITE, MF_E_SOLVE, MF_E_STEP,
@@ -39,7 +39,7 @@ cdef extern from "Python.h":
 
 
 NON_FINITE, CONVERGED, ALARM, OVERFLOWED = MF_E_NON_FINITE, _CONVERGED, _ALARM, _OVERFLOWED
-FULL, EVENT, RHO_DUE = _FULL, _EVENT, _RHO_DUE
+ACTED, FULL, EVENT, RHO_DUE = _ACTED, _FULL, _EVENT, _RHO_DUE
 MANY_STAGES, MOST_STAGES = TOO_MANY_STAGES, _MOST_STAGES
 STEP_TOO_SMALL, SOLVE_FAILED, RETRY_SOLVE, RETRY_NON_FINITE = MF_E_STEP, MF_E_SOLVE, MF_RETRY_SOLVE, MF_RETRY_NON_FINITE
 
@@ -137,7 +137,7 @@ cdef class Run:
             if status == MF_E_CALLBACK:
                 raise TypeError(f"problem: {record.name} needs a callback that this problem does not have")
             raise ValueError(f"problem: {record.name} cannot run on it (code {status})")
-        self.solver, self.compiled, self.piece = solver, problem.compiled, 1
+        self.solver, self.compiled, self.r.inside, self.piece = solver, problem.compiled, problem.inside, 1
         if record.m.flags & MF_SECOND_ORDER and (self.r.sizes.n_work <= 1 or self.r.n == 1):
             self.r.calls = problem.calls     # other kernels copy vectors when they work in place
         self.watched = 2 * self.r.n if record.m.flags & MF_SECOND_ORDER else self.r.n
@@ -235,6 +235,25 @@ cdef class Run:
         """Another state at another time, as at a start: float64 C-contiguous arrays of the state's shape, None for what stays. Only counts
         go on, see `run_restart`."""
         cdef const double *state[8]
+        self.pointers(y, v, state)
+        if not t - t == 0.0:
+            raise ValueError(f"t: expected a finite number, got {t!r}")
+        raise_or(run_enter(self.r))
+        run_restart(self.r, t, state)
+        run_leave(self.r)
+
+    def jump(self, double t_end, cnp.ndarray y=None, cnp.ndarray v=None, Rows rows=None):
+        """The status of a new start where the run stands, see `run_jump`; rows take the state behind it."""
+        cdef const double *state[8]
+        self.pointers(y, v, state)
+        raise_or(run_enter(self.r))
+        try:
+            return raise_or(run_jump(self.r, t_end, state, NULL if rows is None else &rows.c))
+        finally:
+            run_leave(self.r)
+
+    cdef int pointers(self, cnp.ndarray y, cnp.ndarray v, const double **state) except -1:
+        """The visible vectors of another state, NULL for what stays."""
         cdef int j
         for j in range(8):
             state[j] = NULL
@@ -246,11 +265,7 @@ cdef class Run:
             if j == 1 and not self.r.m.flags & MF_SECOND_ORDER:
                 raise TypeError(f"v: {self.record.name} is not of second order")
             state[j] = <double *> cnp.PyArray_DATA(one)
-        if not t - t == 0.0:
-            raise ValueError(f"t: expected a finite number, got {t!r}")
-        raise_or(run_enter(self.r))
-        run_restart(self.r, t, state)
-        run_leave(self.r)
+        return 0
 
     def evaluate(self, cnp.ndarray x, bint want_grad=True):
         """(cost, gradient) at a float64 array of the state's size; without want_grad, NaNs in place of the gradient."""
@@ -408,6 +423,10 @@ cdef class Run:
     @property
     def max_step(self):
         return self.r.c.max_step
+
+    def set_first_step(self, double size):
+        """Of new starts under error control; 0: estimated."""
+        self.r.first_step = size
 
     @max_step.setter
     def max_step(self, double value):

@@ -2,7 +2,7 @@
 from libc.stddef cimport ptrdiff_t
 from libc.stdint cimport int64_t
 
-from mflow_core.types cimport mf_accel_fn, mf_rhs_fn
+from mflow_core.types cimport mf_rhs_fn
 
 ctypedef int (*dense_at_fn)(double theta, double *y, void *ctx) noexcept nogil
 # The step just taken at theta in [0, 1]: exactly its start at 0 and its end at 1. 0, or < 0 to give up.
@@ -11,8 +11,14 @@ ctypedef int (*dense_at_fn)(double theta, double *y, void *ctx) noexcept nogil
 cdef enum:
     EVENT_STOP = 1                       # a terminal event has reached its count: see stop_...
     EVENT_FULL = 2                       # no room for what a step may hold; nothing was done: collect, then scan the same step again
+    EVENT_ACT = 3                        # an event with an action was met: see stop_..., and call `events_act`
     EVENT_NAN = -1101                    # an event was NaN or infinite: see bad_...
     EVENT_REFUSED = -1102                # an event (or, bad_which -1, the extension) returned the positive code bad_code
+    EVENT_ZENO = -1103                   # event bad_which is met without end about bad_t
+    EVENT_ACTION = -1104                 # its action returned the positive code bad_code, or bad_value in component bad_index
+    PROBES = 64                          # looks at the first piece behind an action, at most
+    EVENT_NUMBERS = 3                    # of an event's state; with actions EVENT_NUMBERS_ACTING
+    EVENT_NUMBERS_ACTING = 8
 
 
 ctypedef struct event_t:
@@ -23,6 +29,13 @@ ctypedef struct event_t:
     int64_t stop_after, hits             # 0: never terminal
     double last                          # value where the last scan ended
     double *g                            # samples + 1 values over the step in hand
+    mf_rhs_fn act                        # y behind it; NULL: it does not act
+    void *act_ctx
+    double reach                         # the largest |g| of the step that it was met in
+    double shift                         # what g is off 0 where its action has left it at the root; see crossings.pyx
+    double acted                         # when it acted last, and how often in a row without t having moved; -1: never
+    int quick, turn                      # turn: the sign behind the crossing that it acted at
+    bint at_root, acting                 # its action has left it at the root; it has acted at the stop in hand
 
 
 ctypedef struct found_t:
@@ -42,16 +55,22 @@ ctypedef struct events_t:
     double *found_t
     double *found_y                      # (room, n)
     int64_t calls
+    bint acts                            # any of them
+    double *moved                        # scratch for an action
+    double *after                        # the state behind the actions of a stop
+    double *found_after                  # (room, n), of what acts: the state behind its action; NULL where nothing does
+    int64_t act_from                     # the first row of the stop in hand
     int stop_which                       # where a terminal event ended it; row stop_row holds the state
     int64_t stop_row
     double stop_t, stop_theta
     int bad_which, bad_code              # where an event could not be evaluated
     double bad_t, bad_value
+    ptrdiff_t bad_index
 
 
-ctypedef struct pair_t:
-    mf_accel_fn fun
-    void *ctx
+cdef inline int event_numbers(const events_t *e) noexcept nogil:
+    """How many numbers the state of an event is."""
+    return EVENT_NUMBERS_ACTING if e.acts else EVENT_NUMBERS
 
 
 cdef inline bint events_room(const events_t *e) noexcept nogil:
@@ -61,21 +80,8 @@ cdef inline bint events_room(const events_t *e) noexcept nogil:
 
 cdef int events_start(events_t *e, double t0, const double *y0) noexcept nogil
 cdef int events_scan(events_t *e, double t0, double t1, double h, dense_at_fn dense_at, void *ctx) noexcept nogil
+cdef int events_act(events_t *e, double t) noexcept nogil
+cdef int events_behind(events_t *e, double t) noexcept nogil
 cdef int events_finish(events_t *e, double t, const double *y) noexcept nogil
 cdef void events_pack(const events_t *e, double *state) noexcept nogil
 cdef int events_unpack(events_t *e, const double *state) noexcept nogil
-
-
-cdef class Events:
-    """The events of one run: their functions, and what was found."""
-    cdef events_t c
-    cdef readonly bint compiled          # no Python inside: may scan without the GIL
-    cdef readonly tuple shape
-    cdef pair_t *pairs                   # compiled events of (t, x, v)
-    cdef bint motion
-    cdef list callbacks, chunks
-    cdef object owner
-    cdef int attach(self, int j, fun, tuple args) except -1
-    cdef int reserve(self, int64_t room) except -1
-    cpdef int collect_rows(self) except -1
-    cdef object state(self, y)

@@ -1,0 +1,192 @@
+"""Times at which a run begins anew: breaks, where f or a derivative of it jumps, and doses, where the state does.
+
+A run goes from one of these times to the next, lands on each exactly, and begins anew behind it: the same bits as a run that is made there.
+On its way it asks for f strictly between the two breaks at both ends (`mflow_core.problems.inside`), so that it does not matter on which
+side of a break f puts the time itself. What is left of a run follows from its time alone, so a checkpoint needs no word about it.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+from typing import Any, NamedTuple
+
+import numpy as np
+from mflow_core.problems.inside import Inside
+from mflow_core.problems.problem import Problem
+
+from mflow.base.checks import Array, check_number, real_array, shown
+from mflow.course.grid import ROUNDING, count_steps
+
+__all__ = ["Agenda", "Breaks", "agenda_of", "check_breaks", "check_doses", "grid_misfit", "steps_left"]
+
+BY_STEPS = 'it needs error control or steps of one size (dt=0.01), got steps one by one or dt="auto"; omit it, or give rtol or dt'
+
+
+class Dose(NamedTuple):
+    """`amount` is added to the component at this place of the state at t."""
+
+    t: float
+    place: tuple[int, ...]
+    amount: float
+
+
+class Agenda:
+    """The times of one run from t0 to t1. breaks: ascending. doses: in any order; a run backwards takes them away again."""
+
+    def __init__(self, breaks: Array, doses: list[Dose], t0: float, t1: float) -> None:
+        self.breaks, self.doses, self.t1 = breaks, doses, t1
+        self.sign = math.copysign(1.0, t1 - t0)
+        every = np.unique(np.concatenate([breaks, [dose.t for dose in doses]]))
+        self.times: Array = every if self.sign > 0.0 else every[::-1].copy()
+        self.goal = t1
+
+    def move(self, t: float) -> None:
+        """The run stands at t, with all behind it that happens there: `goal` is where it goes next."""
+        k = int(np.searchsorted(self.sign * self.times, self.sign * t, side="right"))
+        self.goal = float(self.times[k]) if k < self.times.size else self.t1
+
+    def doses_at(self, t: float) -> list[Dose]:
+        """Those that are due at t."""
+        return [dose for dose in self.doses if dose.t == t]
+
+    def dosed(self, t: float, y: Array) -> Array:
+        """The state behind the doses at t."""
+        out = y.copy()
+        for dose in self.doses_at(t):
+            out[dose.place] += self.sign * dose.amount
+        return out
+
+    def side(self, t: float) -> tuple[float, float]:
+        """Between which times f is asked on the way from t to `goal`."""
+        low, high = min(t, self.goal), max(t, self.goal)
+        return (
+            float(np.nextafter(low, math.inf)) if np.any(self.breaks == low) else -math.inf,
+            float(np.nextafter(high, -math.inf)) if np.any(self.breaks == high) else math.inf,
+        )
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What must be the same in the call that resumes."""
+        return {"breaks": self.breaks.tolist(), "doses": [[dose.t, list(dose.place), dose.amount] for dose in self.doses]}
+
+
+def agenda_of(settings: Any, mode: str, shape: tuple[int, ...], t0: float, t1: float) -> Agenda | None:
+    """The agenda that these settings ask for; None: nothing happens on the way. Raises TypeError or ValueError."""
+    if settings.breaks is None and settings.doses is None and settings.own_breaks is None:
+        return None
+    given = check_breaks(settings.breaks, "breaks", t0, t1)
+    own = check_breaks(settings.own_breaks, "fun.breaks", t0, t1, inside=True)
+    breaks, doses = np.unique(np.concatenate([given, own])), check_doses(settings.doses, shape, t0, t1)
+    if not (breaks.size or doses):
+        return None
+    if math.isinf(t1) or mode not in ("fixed", "adaptive"):
+        name = "breaks" if given.size else "doses" if doses else "fun.breaks"
+        raise ValueError(f"{name}: {BY_STEPS}")
+    return Agenda(breaks, doses, t0, t1)
+
+
+def check_breaks(breaks: Any, argument: str, t0: float, t1: float, *, inside: bool = False) -> Array:
+    """Times inside the span, in any order, as an ascending array. inside: those outside are left out; else they are an error."""
+    if breaks is None:
+        return np.empty(0)
+    times = np.atleast_1d(real_array(breaks, argument))
+    if times.ndim != 1:
+        raise ValueError(f"{argument}: expected times, an array_like of shape (k,), got shape {times.shape}")
+    low, high = min(t0, t1), max(t0, t1)
+    within = (times >= low) & (times <= high)
+    bad = np.flatnonzero(np.isnan(times) if inside else ~within)
+    if bad.size:
+        name, time = f"{argument}[{bad[0]}]", float(times[bad[0]])
+        expected = "a time" if math.isnan(time) else f"a time inside t_span = ({t0:g}, {t1:g})"
+        raise ValueError(f"{name}: expected {expected}, got {time!r}; omit it")
+    return np.unique(times[within])
+
+
+def check_doses(doses: Any, shape: tuple[int, ...], t0: float, t1: float) -> list[Dose]:
+    """(t, index, amount) each; index as the state is indexed. Raises TypeError, ValueError or IndexError."""
+    if doses is None:
+        return []
+    if not isinstance(doses, list | tuple):
+        raise TypeError(f"doses: expected a list of (t, index, amount), got {shown(doses)}")
+    out = []
+    for k, dose in enumerate(doses):
+        if not isinstance(dose, list | tuple) or len(dose) != 3:
+            raise TypeError(f"doses[{k}]: expected (t, index, amount), got {shown(dose)}")
+        t, amount = check_number(dose[0], f"doses[{k}]: t"), check_number(dose[2], f"doses[{k}]: amount")
+        if not min(t0, t1) <= t <= max(t0, t1):
+            raise ValueError(f"doses[{k}]: expected a time inside t_span = ({t0:g}, {t1:g}), got {t!r}; omit it")
+        index = dose[1] if isinstance(dose[1], tuple) else (dose[1],)
+        if any(isinstance(i, bool | np.bool_) or not isinstance(i, int | np.integer) for i in index):
+            raise TypeError(f"doses[{k}]: expected the index of a component, a whole number or a tuple of them, got {shown(dose[1])}")
+        if len(index) != len(shape) or not all(-n <= i < n for i, n in zip(index, shape, strict=True)):
+            raise IndexError(f"doses[{k}]: expected the index of a component in a state of shape {shape}, got {shown(dose[1])}")
+        out.append(Dose(t, tuple(int(i) for i in index), amount))
+    return out
+
+
+# ---- fixed steps that begin anew on the way ---------------------------------------------------------------------------------------------
+
+
+def steps_left(run: Any, goal: float, step: float) -> int:
+    """Fixed steps from where the run stands to the goal, counted from where it began last; the last of them may be shorter."""
+    _, k_base, t_base = run.grid
+    return count_steps(t_base, goal, step) - (int(run.k) - int(k_base))
+
+
+def grid_misfit(run: Any, goal: float, step: float) -> str:
+    """Why a saved run with fixed steps cannot have come to its place from where it says that it began last; "" where it can."""
+    size, k_base, t_base = run.grid
+    grid = t_base + (run.k - k_base) * step
+    if size != step or not 0 <= k_base <= run.k or abs(run.t - grid) > abs(step) or steps_left(run, goal, step) < 0:
+        return f"grid: expected steps of {step!r} that lead to t = {run.t!r}, got {run.grid}"
+    return ""
+
+
+# ---- steppers ---------------------------------------------------------------------------------------------------------------------------
+
+
+class Breaks:
+    """The breaks of a stepper, which knows no end: it lands on each, and begins anew when it goes on."""
+
+    def __init__(self, times: Array, problem: Problem) -> None:
+        self.times, self.inside = times, Inside(problem)
+        self.forget = getattr(problem, "forget", None)  # of motion
+
+    @classmethod
+    def of(cls, breaks: Any, own: Any, problem: Problem) -> Breaks | None:
+        """Those given, and those that the function knows; None where there are none. Raises TypeError or ValueError."""
+        most = sys.float_info.max
+        parts = [check_breaks(given, name, -most, most) for given, name in ((breaks, "breaks"), (own, "fun.breaks"))]
+        times = np.unique(np.concatenate(parts))
+        return cls(times, problem) if times.size else None
+
+    def go(self, run: Any, sign: float) -> tuple[int, float]:
+        """Before a run goes on from where it stands: the status, and the next break that way (or an infinity)."""
+        t = run.t
+        k = int(np.searchsorted(self.times, t, side="right" if sign > 0.0 else "left")) - (sign < 0.0)
+        goal = float(self.times[k]) if 0 <= k < self.times.size else math.copysign(math.inf, sign)
+        ends = [t if np.any(self.times == t) else math.nan, goal if math.isfinite(goal) else math.nan]
+        first, last = ends if sign > 0.0 else ends[::-1]
+        low = -math.inf if math.isnan(first) else float(np.nextafter(first, math.inf))
+        self.inside.between(low, math.inf if math.isnan(last) else float(np.nextafter(last, -math.inf)))
+        arrived = not math.isnan(ends[0]) and run.grid[1] != run.k
+        if arrived and self.forget is not None:
+            self.forget()
+        return (int(run.jump(t)) if arrived else 0), goal
+
+    def fixed(self, run: Any, count: int, h: float) -> int:
+        """Up to `count` steps of h; the status. ValueError where the next one would pass a break."""
+        if h == 0.0:
+            return int(run.fixed(count, dt=h))
+        status, goal = self.go(run, h)
+        if status != 0:
+            return status
+        most = math.ceil((goal - run.t) / h * (1.0 - ROUNDING)) if abs(goal - run.t) < abs(h) * count else count + 1
+        if most > count:
+            return int(run.fixed(count, dt=h))
+        lands = abs(run.t + most * h - goal) <= ROUNDING * abs(goal - run.t)
+        if most == 1 and not lands:
+            fix = f"take the step of {goal - run.t!r} that ends there first"
+            raise ValueError(f"dt: expected steps that pass no break, got {h!r} from t = {run.t!r} with a break at {goal!r}; {fix}")
+        return int(run.fixed(most if lands else most - 1, goal if lands else math.nan, dt=h))

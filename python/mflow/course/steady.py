@@ -1,0 +1,108 @@
+"""Whether a run has come to rest: `until="steady"`.
+
+A small slope alone says nothing: a start may be slow, an oscillation passes f = 0, a state may creep. What is tested, with the Jacobian J
+at the state y and all lengths in units of atol + rtol |y|, root mean square:
+
+    how far it is      Newton's step to the state of rest, J d = -f, is at most 1 long, and the slope at y + d is what J leaves of it
+    what J cannot say  the part of f along directions in which J is 0 (conserved sums) is rounding: a state that creeps is not at rest
+    that it is drawn   every eigenvalue of J that can be told from 0 has a real part below 0, and the others are no chain
+    that it stays so   the same holds of f(t', y) - f(t, y), at times t' up to t_end; a run with breaks or doses ahead is not asked
+
+Rates below 1e-8 of the fastest count as 0. The test is made at some steps, whose numbers alone decide which, where the next step would move
+y by 10 of the tolerances at most: every step, of many components fewer and fewer. It does not change the run.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from mflow.base.checks import Array
+from mflow.solvers.rest import MOST, jacobian_at
+
+__all__ = ["Rest", "check_until"]
+
+SMALL = 32  # unknowns, up to which every step may be followed by a test; else those whose number has up to three binary digits
+NEAR = 10.0  # of the tolerances: what the next step may move y by where the test is worth it
+LOW = 1e-8  # of the largest: a singular value, or an eigenvalue, that counts as 0
+NOISE = 1e-9  # of the terms that f is a sum of: rounding, and the error of J
+LATER = (0.03, 0.21, 0.45, 0.73, 1.0)  # of the time that is left
+
+
+def check_until(until: Any, n: int) -> bool:
+    """Whether the run is to end at rest. Raises ValueError."""
+    if until is None:
+        return False
+    if not isinstance(until, str) or until != "steady":
+        raise ValueError(f'until: expected "steady", or None for a run to t_end, got {until!r}')
+    if n > MOST:
+        raise ValueError(f'until: expected at most {MOST} components for "steady", whose test needs the eigenvalues of J, got {n}')
+    return n > 0
+
+
+class Rest:
+    """The test of one run, to t1. rtol, atol: one number, or one for each component."""
+
+    def __init__(self, run: Any, t1: float, rtol: Array, atol: Array) -> None:
+        self.run, self.t1, self.rtol, self.atol = run, t1, rtol, atol
+        self.words = ""
+
+    def reached(self, step: float) -> bool:
+        """Whether the run is at rest where it stands; `words` says what was found. step: the next one."""
+        k, run = int(self.run.k), self.run
+        if k == 0 or (run.y.size > SMALL and len(f"{k:b}".rstrip("0")) > 3):
+            return False
+        y = np.array(run.y, dtype=np.float64).ravel()
+        size = self.atol + self.rtol * np.abs(y)
+        with np.errstate(all="ignore"):
+            slope = self._slope(run.t, y) / size
+            if not _rms(slope * step) <= NEAR:
+                return False
+            self.words = self._test(y, size, slope)
+        return bool(self.words)
+
+    def _slope(self, t: float, y: Array) -> Array:
+        out: Array = np.array(self.run.slope(t, y.reshape(self.run.y.shape)), dtype=np.float64).ravel()
+        return out
+
+    def _test(self, y: Array, size: Array, slope: Array) -> str:
+        """What was found at rest; "" where it is not."""
+        J = jacobian_at(self.run, y) * size / size[:, None]
+        if not np.all(np.isfinite(J)):
+            return ""
+        U, s, Vt = np.linalg.svd(J)
+        seen = s > LOW * s[0]
+        left = abs(self.t1 - self.run.t)
+        noise = NOISE * (_rms(np.abs(J) @ (np.abs(y) / size)) + _rms(slope))
+
+        def solved(f: Array) -> Array | None:
+            """Newton's step for a slope; None where a part of it is beyond J."""
+            parts = U.T @ f
+            return None if _rms(U[:, ~seen] @ parts[~seen]) > noise else -(Vt[seen].T @ (parts[seen] / s[seen]))
+
+        step = solved(slope)
+        if step is None or not _rms(step) <= 1.0:
+            return ""
+        values = np.linalg.eigvals(J) * math.copysign(1.0, self.t1 - self.run.t)
+        scale = float(np.max(np.abs(values), initial=0.0))
+        told = values[np.abs(values) > LOW * scale]
+        if told.size != np.count_nonzero(seen) or np.any(told.real >= -LOW * scale):
+            return ""
+        beyond = solved(self._slope(self.run.t, y + step * size) / size)
+        if beyond is None or not _rms(beyond) <= max(0.5 * _rms(step), 0.1):
+            return ""
+        slowest = float(np.min(-told.real, initial=math.inf))
+        near = [1.0 / rate for rate in (slowest, scale) if 0.0 < rate < math.inf and 1.0 / rate < left]
+        for after in [*near, *(share * left for share in LATER)]:
+            later = self._slope(self.run.t + math.copysign(after, self.t1 - self.run.t), y) / size
+            moved = solved(later - slope)
+            if moved is None or not _rms(moved) <= 1.0:
+                return ""
+        rates = f"the slowest rate there is {slowest:.3g}" if told.size else "nothing moves there"
+        return f"the state of rest is {_rms(step):.2g} of the tolerances away, it attracts ({rates}), and f stays the same until t_end"
+
+
+def _rms(v: Array) -> float:
+    return float(np.sqrt(np.mean(v * v))) if v.size else 0.0

@@ -1,0 +1,1 @@
+"""Events along a run: where functions of its state change sign."""

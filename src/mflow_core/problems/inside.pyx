@@ -1,0 +1,155 @@
+"""A problem seen from inside: from one side of its breaks, and where none of some components is below 0.
+
+A step that ends at a break has stages there, and so has the one that begins there: f would be asked twice at the same time, and which side
+it answers for is a matter of < or <= in the user's code. `Inside` therefore hands every time on between two numbers, `low` and `high`, those
+next to the breaks at both ends, so that f is asked inside and nowhere else. Derivatives follow it.
+
+Where components must not be below 0, f is not asked at a state where one is: it answers MF_RETRY_NON_FINITE, as a slope that is not finite
+does, and error control tries a shorter step. Nothing is clipped in the state; a Jacobian alone, which decides no accuracy, is taken at the
+nearest state inside.
+
+The problem's callbacks are exchanged for those of this file, with the same meaning, before a run is made of it.
+"""
+from libc.stdint cimport int64_t
+from libc.string cimport memcpy
+
+cimport numpy as cnp
+
+from mflow_core.problems.problem cimport Problem
+from mflow_core.types cimport MF_RETRY_NON_FINITE, mf_energy_fn, mf_jac_fn, mf_tableau
+
+import numpy as np
+
+cnp.import_array()
+
+
+cdef inline double at(const inside_t *s, double t) noexcept nogil:
+    if t < s.low:
+        return s.low
+    return s.high if t > s.high else t
+
+
+cdef int inside_rhs(double t, const double *y, double *dydt, ptrdiff_t n, void *ctx) noexcept nogil:
+    cdef inside_t *s = <inside_t *> ctx
+    if s.n_signs > 0 and below_zero(s, y):
+        return MF_RETRY_NON_FINITE
+    return s.of.rhs(at(s, t), y, dydt, n, s.of.ctx)
+
+
+cdef int inside_value_grad(const double *y, double *value, double *grad, ptrdiff_t n, void *ctx) noexcept nogil:
+    cdef inside_t *s = <inside_t *> ctx
+    if s.n_signs > 0 and below_zero(s, y):
+        return MF_RETRY_NON_FINITE
+    return s.of.value_grad(y, value, grad, n, s.of.ctx)
+
+
+cdef int inside_solve(double t, double gh, const double *r, double *z, ptrdiff_t n, void *ctx) noexcept nogil:
+    cdef inside_t *s = <inside_t *> ctx
+    return s.of.solve(at(s, t), gh, r, z, n, s.of.ctx)
+
+
+cdef int inside_lsolve(double t, double gh, const double *r, double *z, ptrdiff_t n, void *ctx) noexcept nogil:
+    cdef inside_t *s = <inside_t *> ctx
+    return s.of.lsolve(at(s, t), gh, r, z, n, s.of.ctx)
+
+
+cdef int inside_solve_system(const mf_tableau *tab, double t, double h, const double *y, double *Z, ptrdiff_t ld, ptrdiff_t n,
+                             void *ctx) noexcept nogil:
+    cdef inside_t *s = <inside_t *> ctx
+    return s.of.solve_system(tab, at(s, t), h, y, Z, ld, n, s.of.ctx)
+
+
+cdef int inside_accel(double t, const double *x, const double *v, double *a, ptrdiff_t n, void *ctx) noexcept nogil:
+    cdef inside_t *s = <inside_t *> ctx
+    return s.of.accel(at(s, t), x, v, a, n, s.of.ctx)
+
+
+cdef int inside_solve_accel(double t, double w, const double *xp, const double *vp, double bx, double bv, const double *q, double *a,
+                            ptrdiff_t n, void *ctx) noexcept nogil:
+    cdef inside_t *s = <inside_t *> ctx
+    return s.of.solve_accel(at(s, t), w, xp, vp, bx, bv, q, a, n, s.of.ctx)
+
+
+cdef int inside_energy(double t0, const double *const *y0, double t1, const double *const *y1, double *e, ptrdiff_t n,
+                       void *ctx) noexcept nogil:
+    cdef inside_t *s = <inside_t *> ctx
+    return s.of.energy(at(s, t0), y0, at(s, t1), y1, e, n, s.of.ctx)
+
+
+cdef int inside_forms(double t0, const double *const *y0, double t1, const double *const *y1, double *e, ptrdiff_t n,
+                      void *ctx) noexcept nogil:
+    cdef inside_t *s = <inside_t *> ctx
+    return s.forms(at(s, t0), y0, at(s, t1), y1, e, n, s.of.ctx)
+
+
+cdef int inside_jac(double t, const double *y, double *jac, ptrdiff_t n, void *ctx) noexcept nogil:
+    cdef inside_t *s = <inside_t *> ctx
+    cdef ptrdiff_t k
+    if s.n_signs > 0:
+        memcpy(s.nearest, y, n * sizeof(double))
+        for k in range(s.n_signs):
+            if s.nearest[s.signs[k]] < 0.0:
+                s.nearest[s.signs[k]] = 0.0
+        y = s.nearest
+    return s.jac(at(s, t), y, jac, n, s.jac_ctx)
+
+
+cdef class Inside:
+    """What a problem is asked for from here on, and where: made before the run.
+
+    signs : int64 array of the components that are kept at 0 or above, or None.
+    """
+    cdef inside_t s
+    cdef cnp.ndarray signs, nearest
+
+    def __cinit__(self, Problem problem, cnp.ndarray signs=None):
+        self.s.of, self.s.jac, self.s.jac_ctx, self.s.forms = problem.c, problem.jac, problem.jac_ctx, problem.energy_forms
+        self.s.low, self.s.high, self.s.left = -np.inf, np.inf, -1
+        if signs is not None:
+            self.signs, self.nearest = np.ascontiguousarray(signs, dtype=np.int64), np.empty(max(problem.c.n, 1))
+            if self.signs.size and not (0 <= np.min(self.signs) and np.max(self.signs) < problem.c.n):
+                raise ValueError(f"signs: expected components from 0 to {problem.c.n - 1}, got {self.signs.tolist()}")
+            self.s.signs, self.s.n_signs = <const int64_t *> cnp.PyArray_DATA(self.signs), self.signs.size
+            self.s.nearest = <double *> cnp.PyArray_DATA(self.nearest)
+        self.exchange(problem)
+        problem.owner, problem.inside = (problem.owner, self), &self.s
+
+    cdef int exchange(self, Problem problem) except -1:
+        """The callbacks of this file in place of the problem's."""
+        if problem.c.rhs != NULL:
+            problem.c.rhs = inside_rhs
+        if problem.c.value_grad != NULL:
+            problem.c.value_grad = inside_value_grad
+        if problem.c.solve != NULL:
+            problem.c.solve = inside_solve
+        if problem.c.lsolve != NULL:
+            problem.c.lsolve = inside_lsolve
+        if problem.c.solve_system != NULL:
+            problem.c.solve_system = inside_solve_system
+        if problem.c.accel != NULL:
+            problem.c.accel = inside_accel
+        if problem.c.solve_accel != NULL:
+            problem.c.solve_accel = inside_solve_accel
+        if problem.c.energy != NULL:
+            problem.c.energy = inside_energy
+        if problem.energy_forms != NULL:
+            problem.energy_forms = <mf_energy_fn> inside_forms
+        if problem.jac != NULL:
+            problem.jac, problem.jac_ctx = <mf_jac_fn> inside_jac, &self.s
+        if problem.c.jac != NULL:
+            problem.c.jac = inside_jac
+        problem.c.ctx = &self.s
+        return 0
+
+    def between(self, double low, double high):
+        """Times are handed on between these two from here on; where there is no number between them, all are `low`."""
+        self.s.low, self.s.high = low, high if high >= low else low
+
+    @property
+    def left(self):
+        """The component that was below 0 at the last look that found one; None: there was none."""
+        return None if self.s.left < 0 else self.s.left
+
+    def forget(self):
+        """As if no component had been below 0."""
+        self.s.left = -1

@@ -1,0 +1,190 @@
+"""Values on the way, signs that are kept, and runs that end at rest."""
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+
+import mflow
+
+
+def swing(t: float, y: Any) -> Any:
+    return [y[1], -y[0]]
+
+
+def energy(t: float, y: Any) -> Any:
+    return np.array([[0.5 * (y[0] ** 2 + y[1] ** 2), t]])
+
+
+# ---- outputs ----------------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("how", [{}, {"t_eval": [0.0, 1.0, 2.5]}, {"save": "last"}, {"save_every": 3}, {"dense_output": True}, {"dt": 0.1}])
+def test_outputs_stand_beside_the_states(how: dict[str, Any]) -> None:
+    r = mflow.solve_ivp(swing, (0, 3), [1.0, 0.0], outputs=energy, **how)
+    assert r.outputs.shape == (1, 2, r.t.size)
+    np.testing.assert_array_equal(r.outputs[0, 1], r.t)
+    np.testing.assert_array_equal(r.outputs[0, 0], 0.5 * (r.y[0] ** 2 + r.y[1] ** 2))
+    number = mflow.solve_ivp(lambda t, y, k: -k * y, (0, 3), [[1.0, 2.0]], args=(2.0,), outputs=lambda t, y, k: k * y.sum(), **how)
+    assert number.outputs.shape == number.t.shape
+    assert number.outputs[-1] == 2.0 * number.y[..., -1].sum()
+
+
+def test_outputs_of_batches_and_their_errors() -> None:
+    b = mflow.solve_ivp_batch(swing, (0, 1), [[1.0, 0.0], [2.0, 0.0]], t_eval=[0.5, 1.0], outputs=energy)
+    assert b.outputs[1].shape == (1, 2, 2)
+    assert abs(b[1].outputs[0, 0, 0] - 2.0) < 1e-2
+    with pytest.raises(TypeError, match="outputs: expected a function"):
+        mflow.solve_ivp(swing, (0, 1), [1.0, 0.0], outputs=[1])
+    with pytest.raises(ValueError, match=r"outputs: expected the shape \(1,\) that the first values have, got \(2,\)") as caught:
+        mflow.solve_ivp(swing, (0, 1), [1.0, 0.0], outputs=lambda t, y: [0.0] * (1 + (t > 0)))
+    assert caught.value.partial_result.reason == "finished"  # type: ignore[attr-defined]
+
+
+# ---- signs ------------------------------------------------------------------------------------------------------------------------------
+
+
+def michaelis(asked: list[float]) -> Any:
+    """Substrate by Michaelis-Menten with a root: no slope below 0."""
+
+    def f(t: float, y: Any) -> Any:
+        asked.append(float(y[0]))
+        return [-5.0 * y[0] / (1e-3 + y[0]) * math.sqrt(y[0]), 5.0 * y[0] / (1e-3 + y[0]) * math.sqrt(y[0])]
+
+    return f
+
+
+@pytest.mark.parametrize("method", ["dopri5", "bs32", "dop853", "esdirk43", "radau5"])
+def test_f_is_never_asked_below_zero(method: str) -> None:
+    asked: list[float] = []
+    jac = {
+        "jac": lambda t, y: (
+            np.array([[-5.0 * (1.5 * y[0] ** 0.5 * (1e-3 + y[0]) - y[0] ** 1.5) / (1e-3 + y[0]) ** 2, 0.0]] * 2) * [[1], [-1]]
+        )
+    }
+    r = mflow.solve_ivp(
+        michaelis(asked),
+        (0, 3),
+        [1.0, 0.0],
+        method,
+        nonnegative=[0],
+        rtol=1e-4,
+        atol=1e-4,
+        **(jac if method in ("esdirk43", "radau5") else {}),
+    )
+    assert r.reason == "finished"
+    assert np.min(r.y[0]) >= 0.0
+    assert min(asked) >= 0.0
+    np.testing.assert_allclose(r.y.sum(axis=0), 1.0, rtol=1e-12)
+    assert r.y[0, -1] < 1e-4
+
+
+def test_signs_are_kept_by_steps_and_not_by_clipping() -> None:
+    plain = mflow.solve_ivp(lambda t, y: -50.0 * y, (0, 2), [1.0], "bs32", rtol=1e-3, atol=1e-3)
+    assert np.min(plain.y) < 0.0
+    kept = mflow.solve_ivp(lambda t, y: -50.0 * y, (0, 2), [1.0], "bs32", rtol=1e-3, atol=1e-3, nonnegative=True)
+    assert np.min(kept.y) >= 0.0
+    assert kept.nrejected > 0
+    assert kept.reason == "finished"
+    assert np.all(np.diff(kept.y[0]) <= 0.0)
+
+
+@pytest.mark.parametrize("method", ["dopri5", "radau5"])
+def test_a_solution_that_leaves_says_so(method: str) -> None:
+    r = mflow.solve_ivp(lambda t, y: [-1.0, 1.0], (0, 3), [1.0, 0.0], method, nonnegative=True)
+    assert r.reason == "left_domain"
+    assert not r.success
+    assert "component 0" in r.message
+    assert abs(r.t[-1] - 1.0) < 1e-12
+    assert 0.0 <= r.y[0, -1] < 1e-12
+    r = mflow.solve_ivp(lambda t, y: [math.nan if t > 1 else 1.0], (0, 3), [1.0], method, nonnegative=True)
+    assert r.reason == "non_finite"  # not for another reason
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"nonnegative": True, "dt": 0.1}, "nonnegative: signs are kept by error control"),
+        ({"nonnegative": [2]}, "nonnegative: expected components from 0 to 1"),
+        ({"nonnegative": "all"}, "nonnegative: expected True, components, or a mask"),
+        ({"nonnegative": [1]}, r"y0: expected no component below 0.* got -1.0 in 1"),
+        ({"until": "rest"}, 'until: expected "steady"'),
+        ({"steady_rtol": 1e-3}, "steady_rtol, steady_atol: they belong to"),
+        ({"until": "steady", "steady_atol": -1.0}, "atol: expected a number of at least 0, got -1.0"),
+    ],
+)
+def test_bad_input_is_named(options: dict[str, Any], words: str) -> None:
+    with pytest.raises((TypeError, ValueError, IndexError), match=words):
+        mflow.solve_ivp(lambda t, y: -y, (0, 10), [1.0, -1.0], **options)
+
+
+# ---- rest -------------------------------------------------------------------------------------------------------------------------------
+
+
+def robertson(t: float, y: Any) -> Any:
+    a, b, c = 0.04 * y[0], 1e4 * y[1] * y[2], 3e7 * y[1] ** 2
+    return [b - a, a - b - c, c]
+
+
+RESTS: list[tuple[Any, list[float], float, dict[str, Any]]] = [
+    (lambda t, y: 1.0 - y, [0.0], 1e3, {"method": "esdirk43"}),
+    (lambda t, y: [y[1], -y[0] - 0.5 * y[1]], [1.0, 0.0], 1e3, {}),
+    (lambda t, y: y * (1.0 - y), [1e-6], 1e3, {}),
+    (lambda t, y: [-2.0 * y[0] + y[1], 2.0 * y[0] - y[1]], [1.0, 0.0], 1e3, {}),  # with a sum that is conserved
+    (lambda t, y: [1.0, 1.0] - y, [0.0, 0.0], 1e9, {"method": "radau5"}),
+    (lambda t, y: 1.0 - y, [0.0], 1e3, {"method": "rk4", "dt": 0.1}),
+]
+
+
+@pytest.mark.parametrize("case", range(len(RESTS)))
+def test_rest_is_found_and_true(case: int) -> None:
+    f, y0, end, how = RESTS[case]
+    r = mflow.solve_ivp(f, (0, end), y0, until="steady", **how)
+    assert r.reason == "steady"
+    assert r.success
+    assert r.status == 1
+    assert r.t[-1] < 0.2 * end
+    long = mflow.solve_ivp(f, (r.t[-1], r.t[-1] + 50.0), r.y[:, -1], "dop853", rtol=1e-9, atol=1e-11)
+    assert np.all(np.abs(long.y[:, -1] - r.y[:, -1]) <= 3 * (1e-6 + 1e-3 * np.abs(r.y[:, -1])))
+
+
+MOVING: list[tuple[Any, list[float], float, dict[str, Any]]] = [
+    (lambda t, y: y * (1.0 - y), [0.0], 50.0, {}),  # rest that does not attract
+    (lambda t, y: y, [1e-12], 5.0, {"atol": 1e-6}),  # a slow start
+    (lambda t, y: [math.cos(t)], [0.0], 50.0, {}),  # f passes 0
+    (lambda t, y: [y[1], -y[0]], [1e-7, 0.0], 60.0, {}),  # an oscillation below the tolerances
+    (lambda t, y: [1e-6], [1.0], 1e4, {}),  # creeps
+    (lambda t, y: -1e-7 * y, [1.0], 1e3, {}),
+    (lambda t, y: [1.0 / t], [0.0], 1e3, {}),
+    (lambda t, y: [y[1], 0.0], [0.0, 1e-5], 1e3, {}),  # free motion, whose Jacobian is a chain
+    (lambda t, y: math.sin(0.1 * t) - y, [0.0], 100.0, {}),  # follows its forcing
+    (lambda t, y: (1.0 if t > 97 else 0.0) - y, [0.5], 100.0, {}),  # at rest for a while
+    (lambda t, y: -y, [1.0], 30.0, {"doses": [(29.0, 0, 1.0)]}),
+]
+
+
+@pytest.mark.parametrize("case", range(len(MOVING)))
+def test_what_is_not_rest_is_not_taken_for_it(case: int) -> None:
+    f, y0, end, how = MOVING[case]
+    assert (
+        mflow.solve_ivp(f, (1.0, end), y0, until="steady", **{"method": "esdirk43", "max_step": end / 50, "atol": 1e-6, **how}).reason
+        == "finished"
+    )
+
+
+def test_robertson_is_not_at_rest_before_it_is() -> None:
+    early = mflow.solve_ivp(robertson, (0, 1e5), [1.0, 0.0, 0.0], "radau5", until="steady", rtol=1e-5, atol=1e-9)
+    assert early.reason == "finished"
+    r = mflow.solve_ivp(robertson, (0, 1e14), [1.0, 0.0, 0.0], "radau5", until="steady", rtol=1e-5, atol=1e-9, steady_atol=1e-5)
+    if r.reason == "steady":
+        assert abs(r.y[2, -1] - 1.0) < 1e-3
+
+
+def test_resume_before_rest(tmp_path: Any) -> None:
+    f, path = (lambda t, y: 1.0 - y), tmp_path / "state"
+    whole = mflow.solve_ivp(f, (0, 1e3), [0.0], until="steady")
+    mflow.solve_ivp(f, (0, 1e3), [0.0], until="steady", max_steps=9, checkpoint=path, checkpoint_every=4)
+    r = mflow.solve_ivp(f, (0, 1e3), [0.0], until="steady", resume=path)
+    np.testing.assert_array_equal(r.y, whole.y)
+    assert (r.reason, r.nfev) == (whole.reason, whole.nfev)
