@@ -143,7 +143,8 @@ def _analysis(name: str, module: str) -> Callable[..., Any]:
     return analysed
 
 
-ANALYSES |= {"certificate": _analysis("certificate", "analysis.certificate"), "posedness": _analysis("posedness", "analysis.posedness")}
+for _name in ("certificate", "posedness"):
+    ANALYSES.setdefault(_name, _analysis(_name, f"analysis.{_name}"))
 
 # Modules that users know by name. `__getattr__` imports one when it is first asked for: some need more than NumPy.
 _MODULES = ("data", "nonlinear", "objectives", "optim", "plot", "schedules", "scipy", "testproblems", "torch")
