@@ -180,6 +180,28 @@ def test_a_run_back_takes_the_doses_away() -> None:
     assert still.y[0, -1] == 2.0
 
 
+@pytest.mark.parametrize("method", ["radau5", "rodas5p"])
+def test_algebraic_parts_jump_with_the_equation(method: str) -> None:
+    """y' = u - y, 0 = 2 y + u - z, with u = 1 from t = 1 on: z jumps there, y does not."""
+
+    def f(t: float, y: Any) -> Any:
+        u = 1.0 if t >= 1.0 else 0.0
+        return [u - y[0], 2.0 * y[0] + u - y[1]]
+
+    options = {"mass": [1.0, 0.0], "breaks": [1.0], "rtol": 1e-8, "atol": 1e-10}
+    r = mflow.solve_ivp(f, (0, 2), [1.0, 2.0], method, **options)
+    jump = int(np.flatnonzero(np.diff(r.t) == 0.0)[0])
+    at = math.exp(-1.0)
+    np.testing.assert_allclose(r.y[:, jump : jump + 2], [[at, at], [2 * at, 2 * at + 1]], rtol=1e-7)
+    end = 1.0 + (at - 1.0) * math.exp(-1.0)
+    np.testing.assert_allclose(r.y[:, -1], [end, 2 * end + 1], rtol=1e-7)
+    st = mflow.Stepper(method, f, [1.0, 2.0], **options)
+    st.advance_to(2.0)
+    np.testing.assert_array_equal(st.y, r.y[:, -1])
+    with pytest.raises(ValueError, match="until: expected none with mass="):
+        mflow.solve_ivp(f, (0, 2), [1.0, 2.0], method, mass=[1.0, 0.0], until="steady")
+
+
 # ---- keeping and going on ---------------------------------------------------------------------------------------------------------------
 
 

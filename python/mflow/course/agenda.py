@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import sys
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -149,17 +150,17 @@ def grid_misfit(run: Any, goal: float, step: float) -> str:
 class Breaks:
     """The breaks of a stepper, which knows no end: it lands on each, and begins anew when it goes on."""
 
-    def __init__(self, times: Array, problem: Problem) -> None:
-        self.times, self.inside = times, Inside(problem)
+    def __init__(self, times: Array, problem: Problem, project: Callable[[float, Array], Array] | None) -> None:
+        self.times, self.inside, self.project = times, Inside(problem), project  # project: a state that algebraic equations allow
         self.forget = getattr(problem, "forget", None)  # of motion
 
     @classmethod
-    def of(cls, breaks: Any, own: Any, problem: Problem) -> Breaks | None:
+    def of(cls, breaks: Any, own: Any, problem: Problem, project: Callable[[float, Array], Array] | None) -> Breaks | None:
         """Those given, and those that the function knows; None where there are none. Raises TypeError or ValueError."""
         most = sys.float_info.max
         parts = [check_breaks(given, name, -most, most) for given, name in ((breaks, "breaks"), (own, "fun.breaks"))]
         times = np.unique(np.concatenate(parts))
-        return cls(times, problem) if times.size else None
+        return cls(times, problem, project) if times.size else None
 
     def go(self, run: Any, sign: float) -> tuple[int, float]:
         """Before a run goes on from where it stands: the status, and the next break that way (or an infinity)."""
@@ -173,7 +174,8 @@ class Breaks:
         arrived = not math.isnan(ends[0]) and run.grid[1] != run.k
         if arrived and self.forget is not None:
             self.forget()
-        return (int(run.jump(t)) if arrived else 0), goal
+        state = self.project(t, run.y) if arrived and self.project is not None else None
+        return (int(run.jump(t, state)) if arrived else 0), goal
 
     def fixed(self, run: Any, count: int, h: float) -> int:
         """Up to `count` steps of h; the status. ValueError where the next one would pass a break."""

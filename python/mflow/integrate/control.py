@@ -88,6 +88,7 @@ class Settings:
     resume: Any = None
     symmetric: bool = False  # whether the Jacobian is: along gradient flow
     mass: Any = None  # the checksum of the matrix of M y' = f
+    project: Callable[[float, Array], Array] | None = None  # a state that algebraic equations allow
     breaks: Any = None
     own_breaks: Any = None  # those that the function knows itself
     doses: Any = None

@@ -167,6 +167,8 @@ class Drive:
         s = self.settings
         if s.until is None:
             raise ValueError('steady_rtol, steady_atol: they belong to until="steady"; give it as well, or omit them')
+        if s.mass is not None:
+            raise ValueError('until: expected none with mass=, for "steady" looks at the eigenvalues of J alone; omit it')
         if not check_until(s.until, self.start.size):
             return None
         plain = [float(one[0]) if one.size == 1 else one for one in self.tolerances[:2] or (np.array([RTOL]), np.array([ATOL]))]
@@ -278,6 +280,12 @@ class Drive:
             self.history.take_back(t)
         self._turn_to(t)
         self._forget()
+        if self.settings.project is not None:
+            before = run.y if state is None else state
+            behind = self.settings.project(t, before)
+            state = behind if state is not None or not np.array_equal(behind, before) else None
+            if state is not None:
+                self.history.take_back(t)
         rows = self.history.room() if self.history.writes and (state is not None or self.both_sides) else None
         status = int(run.jump(self.agenda.goal, state, None, rows))
         if status == 0 and state is not None and self.events is not None:

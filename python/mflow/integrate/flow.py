@@ -26,7 +26,18 @@ from mflow.solvers import nonlinear
 __all__ = ["OptimizerStepper", "gradient_flow"]
 
 SOLVING = {"solver", "jac_sparsity", "lband", "uband"}  # what goes to mflow.nonlinear
-OWN = {"dt", "save", "save_every", "t_eval", "solver", "symmetric", "event_args", "own_breaks"}  # arguments of its own, and what it sets
+OWN = {
+    "dt",
+    "save",
+    "save_every",
+    "t_eval",
+    "solver",
+    "symmetric",
+    "event_args",
+    "own_breaks",
+    "mass",
+    "project",
+}  # arguments of its own, and what it sets
 SETTINGS = {field.name for field in fields(Settings)} - OWN
 
 

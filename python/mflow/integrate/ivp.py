@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from mflow_core.problems import problem
@@ -146,7 +147,8 @@ def solve_ivp(
         Times inside t_span, in any order, where fun or a derivative of it jumps. The run lands on each exactly, asks fun on no other side
         than the one it is on, and makes a new start there: slopes, Jacobian, the first step, the controller. Fixed steps are counted from
         each break on, the last one before it is shorter. ``fun.breaks``, an attribute, adds those that the function knows itself; of these
-        the ones outside of t_span do not count. Needs error control, or steps of one size.
+        the ones outside of t_span do not count. With ``mass`` the state behind a break or a dose is made consistent again, as the start is.
+        Needs error control, or steps of one size.
     doses : list of (t, index, amount), optional
         At time t ``amount`` is added to component ``index`` (a tuple of whole numbers for other shapes). Doses at t0 and t_end count. Both
         sides are kept, as of an action. A run backwards takes them away.
@@ -223,12 +225,15 @@ def solve_ivp(
     if algebraic is not None:
         linear |= algebraic.linear
     solving = nonlinear.solver_for(chosen_method, equation, span[0], start, solver=solver, args=extra, **linear)
+    project = None
     if algebraic is not None:
-        start = algebraic.start(equation, span[0], start, jac, extra, sizes_of(start, (rtol, atol) if dt is None else None))
+        sizes = sizes_of(start, (rtol, atol) if dt is None else None)
+        start = algebraic.start(equation, span[0], start, jac, extra, sizes)
+        project = partial(algebraic.behind, equation, start, jac, extra, sizes)
     settings = Settings(
         dt=dt, rtol=rtol, atol=atol, first_step=first_step, max_step=max_step, min_step=min_step, max_steps=max_steps,
         t_eval=t_eval, save=save, save_every=save_every, dense_output=dense_output, events=events, event_args=extra,
-        solver=solving, mass=None if algebraic is None else algebraic.mass.checksum,
+        solver=solving, mass=None if algebraic is None else algebraic.mass.checksum, project=project,
         callback=callback, progress=progress, checkpoint=checkpoint, checkpoint_every=checkpoint_every, resume=resume,
         breaks=breaks, own_breaks=own, doses=doses, outputs=outputs, nonnegative=nonnegative, until=until, steady_rtol=steady_rtol,
         steady_atol=steady_atol,

@@ -181,13 +181,17 @@ class Stepper:
         tolerances = None if call["rtol"] is None and call["atol"] is None else (call["rtol"], call["atol"])
         return self._algebraic.start(self._equation, t, y, call["jac"], as_tuple(call["args"]), sizes_of(y, tolerances))
 
+    def _project(self) -> Callable[[float, Array], Array] | None:
+        """`_consistent` where there are algebraic equations."""
+        return None if self._algebraic is None else self._consistent
+
     def _make_run(self, equation: problem.Problem, **more: Any) -> None:
         """The run of the core, under error control where tolerances are given."""
         direction = self._call["direction"]
         if not isinstance(direction, (int, float, np.number)) or math.isnan(direction):
             raise ValueError(f"direction: expected a number, whose sign counts, got {direction!r}")
         function = self._call.get("fun", self._call.get("accel"))
-        self._breaks = Breaks.of(self._call["breaks"], getattr(function, "breaks", None), equation)
+        self._breaks = Breaks.of(self._call["breaks"], getattr(function, "breaks", None), equation, self._project())
         self._controlled = self._call["rtol"] is not None or self._call["atol"] is not None
         record, values = self.method.record, self.method.numbers
         self._run = core.Run(record, equation, self._start, self._t0, math.nan, values, dense=True, control=self._controlled, **more)

@@ -69,6 +69,13 @@ class Algebraic:
         )
         return np.ascontiguousarray(self.found.y.reshape(start.shape))
 
+    def behind(self, equation: Problem, start: Array, jac: Any, args: tuple[Any, ...], size: Array, t: float, y: Array) -> Array:
+        """The state that is taken where the equation or the state has jumped; what was found at the start stays."""
+        found = self.found
+        state = self.start(equation, t, y.reshape(start.shape), jac, args, size)
+        self.found = found
+        return state
+
     def _jacobian(
         self, equation: Problem, t0: float, shape: tuple[int, ...], jac: Any, args: tuple[Any, ...]
     ) -> Callable[[Array], Any] | None:

@@ -59,6 +59,21 @@ cdef int inside_solve_system(const mf_tableau *tab, double t, double h, const do
     return s.of.solve_system(tab, at(s, t), h, y, Z, ld, n, s.of.ctx)
 
 
+cdef int inside_mass(const double *v, double *Mv, ptrdiff_t n, void *ctx) noexcept nogil:
+    cdef inside_t *s = <inside_t *> ctx
+    return s.of.mass(v, Mv, n, s.of.ctx)
+
+
+cdef int inside_solve_mass(double t, double gh, const double *r, double *z, ptrdiff_t n, void *ctx) noexcept nogil:
+    cdef inside_t *s = <inside_t *> ctx
+    return s.of.solve_mass(at(s, t), gh, r, z, n, s.of.ctx)
+
+
+cdef int inside_linearize(double t, double gh, const double *y, double *dfdt, ptrdiff_t n, void *ctx) noexcept nogil:
+    cdef inside_t *s = <inside_t *> ctx
+    return s.of.linearize(at(s, t), gh, y, dfdt, n, s.of.ctx)
+
+
 cdef int inside_accel(double t, const double *x, const double *v, double *a, ptrdiff_t n, void *ctx) noexcept nogil:
     cdef inside_t *s = <inside_t *> ctx
     return s.of.accel(at(s, t), x, v, a, n, s.of.ctx)
@@ -126,6 +141,12 @@ cdef class Inside:
             problem.c.lsolve = inside_lsolve
         if problem.c.solve_system != NULL:
             problem.c.solve_system = inside_solve_system
+        if problem.c.mass != NULL:
+            problem.c.mass = inside_mass
+        if problem.c.solve_mass != NULL:
+            problem.c.solve_mass = inside_solve_mass
+        if problem.c.linearize != NULL:
+            problem.c.linearize = inside_linearize
         if problem.c.accel != NULL:
             problem.c.accel = inside_accel
         if problem.c.solve_accel != NULL:
