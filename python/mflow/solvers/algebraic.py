@@ -93,6 +93,7 @@ class Algebraic:
                 given = jac(t0, y, *args)
                 if hasattr(given, "tocsc"):
                     return check_sparse(given, "jac")
+                self.njev += 1  # called again, by what knows its forms
             return equation.jacobian(t0, y)
 
         return at
