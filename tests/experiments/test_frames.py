@@ -38,7 +38,8 @@ def test_sweeps_and_comparisons_as_frames() -> None:
     history = History([1, 2], [0.5, 1.0], [0.1, 0.2], [3.0, 2.0])
     run = Run("sgd", "optimizers", "full", {}, 0.1, "given", None, history=history)
     assert run.to_frame().to_dict("list") == {
-        "method": ["sgd", "sgd"], "batch": ["full", "full"], "calls": [1, 2], "passes": [0.5, 1.0], "seconds": [0.1, 0.2], "loss": [3.0, 2.0],
+        "method": ["sgd", "sgd"], "batch": ["full", "full"], "calls": [1, 2], "passes": [0.5, 1.0], "seconds": [0.1, 0.2],
+        "loss": [3.0, 2.0],
     }  # fmt: skip
 
 
