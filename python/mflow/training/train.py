@@ -168,24 +168,11 @@ def train(
     >>> large.params.round(3)
     array([ 1. , -2. ,  0.5])
     """
-    trainer: Trainer
     check_flags(shuffle=shuffle, drop_last=drop_last)
     check_names(optimizer, parameters, ARGUMENTS)
-    direction = direction_of(optimizer)
-    if direction is not None:
-        batches = {"batch_size": batch_size, "seed": seed, "shuffle": shuffle, "drop_last": drop_last}
-        trainer = direction_trainer(fun, params, data, direction, jac, parameters, batches)
-        feed = trainer.feed
-    elif is_implicit(optimizer):
-        batches = {"batch_size": batch_size, "seed": seed, "shuffle": shuffle, "drop_last": drop_last}
-        trainer = implicit_trainer(fun, params, data, optimizer, jac, parameters, schedule_per, batches)
-        feed = trainer.feed
-    elif isinstance(fun, Objective):
-        feed = index_sets(fun, data, jac, batch_size, seed, shuffle, drop_last)
-        trainer = CompiledTrainer(fun, feed, params, optimizer, parameters, schedule_per)
-    else:
-        model, feed = Cost(fun, jac), feed_of(data, batch_size, seed, shuffle, drop_last)
-        trainer = Trainer(model, feed, params, optimizer, parameters, schedule_per)
+    batches = {"batch_size": batch_size, "seed": seed, "shuffle": shuffle, "drop_last": drop_last}
+    trainer = _trainer_of(fun, params, data, optimizer, jac, parameters, schedule_per, batches)
+    feed = trainer.feed
     try:
         trainer.configure(epochs, accumulate, max_steps, validation, metric, patience, min_delta, track_lr)
         trainer.check_gradient(check_gradient)
@@ -213,6 +200,21 @@ def train(
     finally:
         trainer.close()
     return trainer.result(ending)
+
+
+def _trainer_of(
+    fun: Any, params: Any, data: Any, optimizer: Any, jac: Any, parameters: dict[str, Any], schedule_per: str, batches: dict[str, Any]
+) -> Trainer:
+    """The trainer that the method and the cost ask for; batches: batch_size, seed, shuffle, drop_last."""
+    direction = direction_of(optimizer)
+    if direction is not None:
+        return direction_trainer(fun, params, data, direction, jac, parameters, batches)
+    if is_implicit(optimizer):
+        return implicit_trainer(fun, params, data, optimizer, jac, parameters, schedule_per, batches)
+    if isinstance(fun, Objective):
+        return CompiledTrainer(fun, index_sets(fun, data, jac, **batches), params, optimizer, parameters, schedule_per)
+    model, feed = Cost(fun, jac), feed_of(data, **batches)
+    return Trainer(model, feed, params, optimizer, parameters, schedule_per)
 
 
 ARGUMENTS = tuple(name for name in inspect.signature(train).parameters if name != "parameters")
