@@ -137,7 +137,8 @@ def solve_ivp(
     mass : array_like (n,) or (n, n), sparse matrix (n, n), or with lband and uband packed (lband + uband + 1, n); optional
         The constant matrix M of M y' = fun(t, y): its diagonal, or all of it. For implicit methods. It may be singular: then some of the
         equations are algebraic, and the problem must be of index 1. A start that does not satisfy them is moved first (``consistent``).
-        Between steps of methods without their own extension, lines are straight.
+        Between steps of methods without their own extension, lines are straight. A start alone is projected: where algebraic equations
+        jump (a break, a dose, an action), end the run and begin another.
     consistent : "project" or "check"
         What to do with a start that violates the algebraic equations by more than the tolerances: "project" changes it in the null
         space of M, so that M y0 stays, and the result says so and has it as ``y0``; "check" refuses it.
