@@ -32,5 +32,6 @@ def first_order(*flags: str, without: tuple[str, ...] = ()) -> list[str]:
     ]
 
 
-ITERATED = [name for name in first_order("implicit") if "G" not in (registry.find(name).tableau or {})]  # their stages are found by iteration
+# Whose stages are found by iteration; Rosenbrock methods, whose are not, have a matrix G.
+ITERATED = [name for name in first_order("implicit") if "G" not in (registry.find(name).tableau or {})]
 EXPLICIT_PAIRS = first_order("embedded", without=("implicit", "staged"))
