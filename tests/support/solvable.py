@@ -17,7 +17,7 @@ STEPS = [
     (record, level)
     for level in LEVELS
     for record in registry.records_of(level)
-    if record.kind == "step" and "second_order" not in record.flags
+    if record.kind == "step" and not record.flags & {"second_order", "multistep"}
 ]
 
 

@@ -407,8 +407,9 @@ OFFERED = 8  # names that an error lists where none is near
 # Algorithms of other libraries that are not here, in plain names, by the method that is made for the same problems.
 FOREIGN = {
     "bdf": "lsoda lsodar lsode vode zvode dvode cvode cvodes ida qndf fbdf ode15s ode15i",
-    "radau5": "arkode kvaerno5 rodas5 rodas5p seulex",
-    "esdirk43": "ode23s ode23t ode23tb rosenbrock23 kvaerno3 kvaerno4 kencarp4 trbdf2",
+    "radau5": "arkode kvaerno5 seulex",
+    "rodas5p": "rodas4 rodas5 rosenbrock23 ode23s",
+    "esdirk43": "ode23t ode23tb kvaerno3 kvaerno4 kencarp4 trbdf2",
     "dop853": "ode113 ode78 ode89 vern7 vern8 vern9 adams vcabm odex",
 }
 
