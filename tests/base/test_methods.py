@@ -105,7 +105,9 @@ def test_names_are_looked_up_without_case_and_hyphens():
                 assert get_method(spelled).name == as_method(spelled, {}).name == method.name
 
 
-@pytest.mark.parametrize(("name", "ours"), [("LSODA", "bdf"), ("CVODE", "bdf"), ("ode15s", "bdf"), ("Rodas5", "rodas5p"), ("ode113", "dop853")])
+@pytest.mark.parametrize(
+    ("name", "ours"), [("LSODA", "bdf"), ("CVODE", "bdf"), ("ode15s", "bdf"), ("Rodas5", "rodas5p"), ("ode113", "dop853")]
+)
 def test_names_of_other_libraries_are_answered_with_the_nearest_of_ours(name, ours):
     with pytest.raises(
         ValueError, match=rf"^method: no method '{name}', which is another library's; '{ours}' is made for the same problems$"

@@ -304,7 +304,7 @@ def test_ctrl_c_keeps_the_runs_so_far(capsys: pytest.CaptureFixture[str], monkey
     assert main(["compare", "--problem", "quadratic", "--max-iter", "2", "--no-plot"]) == 130
     out, err = capsys.readouterr()
     assert [row[0] for row in table_rows(out)] == [METHODS[0].name]
-    assert f"after 1 of {len(METHODS)} runs" in err
+    assert f"after 1 of {len(METHODS) + len(LARGE)} runs" in err
 
 
 # ---- one's own cost -----------------------------------------------------------------------------------------------------------------
@@ -448,7 +448,7 @@ def test_without_matplotlib_the_table_still_comes(capsys: pytest.CaptureFixture[
     hide(monkeypatch, "matplotlib")
     assert main(["compare", "--problem", "quadratic", "--max-iter", "2", "--json", "r.json"]) == 2
     out, err = capsys.readouterr()
-    assert [row[0] for row in table_rows(out)] == [m.name for m in METHODS]
+    assert [row[0] for row in table_rows(out)] == [*(m.name for m in METHODS), *LARGE]
     assert "pip install 'momentum-flow[plot]'" in err
     assert not Path("compare.png").exists()
     assert Path("r.json").exists()

@@ -76,6 +76,13 @@ static int solve_system(const mf_tableau *tab, double t, double h, const double 
   return 0;
 }
 
+/* J is the rate everywhere, and f does not depend on t. */
+static int linearize(double t, double gh, const double *y, double *dfdt, ptrdiff_t n, void *p) {
+  (void)t; (void)gh; (void)y; (void)p;
+  memset(dfdt, 0, (size_t)n * 8);
+  return 0;
+}
+
 /* One step of every method y' = f, out of place and in place: equal bits in all carried vectors. n is any number of components. */
 int host_in_place(const mf_api *api, const char *name, const double *y0, ptrdiff_t n, double h, double *out) {
   const mf_method *m = api->find(name);
@@ -97,6 +104,7 @@ int host_in_place(const mf_api *api, const char *name, const double *y0, ptrdiff
   f.n = n; f.ld = ld; f.h = h; f.x0 = x0; f.x1 = x1; f.p = &p; f.par = par; f.flags = MF_FRESH;
   f.work = block + 2 * sizes.n_vec * ld;
   if (coupled) p.lsolve = solve;
+  if (m->tab != NULL && m->tab->G != NULL) { p.lsolve = solve; p.linearize = linearize; }
   f.s0 = scal; f.s1 = scal1;
   f.err = sizes.n_err > 0 ? f.work + sizes.n_work * ld : NULL;
   CHECK(api->step(m, &f) == 0 && f.n_rhs == ctx.calls && memcmp(block, y0, (size_t)n * 8) == 0);
@@ -107,7 +115,7 @@ int host_in_place(const mf_api *api, const char *name, const double *y0, ptrdiff
   CHECK(api->step(m, &f) == 0);
   for (int j = 0; j < sizes.n_vec; j++) CHECK(memcmp(in_place[j], x1[j], (size_t)n * 8) == 0);
   if (m->flags & MF_IMPLICIT) {
-    p.solve = NULL; p.solve_system = NULL;
+    p.solve = NULL; p.solve_system = NULL; p.linearize = NULL;
     CHECK(api->step(m, &f) == MF_E_CALLBACK);
   } else {
     p.rhs = refuse;
