@@ -207,8 +207,9 @@ def chosen(runs: Sequence[Run], most: int = 8) -> list[Run]:
     Examples
     --------
     >>> from mflow.experiments.compare import chosen, compare, problem
-    >>> len(chosen(list(compare(problem("quadratic"), max_iter=20)))) <= 8
-    True
+    >>> few = chosen(list(compare(problem("quadratic"), max_iter=20)))
+    >>> sum(run.batch == "full" for run in few), sum(run.batch == "large" for run in few) <= 8
+    (8, True)
     """
     kept: set[int] = set()
     for batch in dict.fromkeys(run.batch for run in runs):
