@@ -44,7 +44,6 @@ class InPlace:
     def __init__(self, method: str, accelerate, x, v, a) -> None:
         self.record, n = registry.find(method), x.size
         sizes = self.record.sizes()
-        assert sizes["n_vec"] == 3
         for array in (x, v, a):
             assert array.dtype == np.float64
             assert array.flags.carray
@@ -57,14 +56,16 @@ class InPlace:
         assert abi.function("defaults")(self.record.address, self.par.ctypes.data) == 0
         self.ld = (n + 7) // 8 * 8
         self.work = np.zeros((sizes["n_work"] + 1) * self.ld)
-        self.vectors = np.array([array.ctypes.data for array in (x, v, a)], dtype=np.uintp)
-        self.keep = (x, v, a, ACCEL(callback))  # the frame holds addresses only
+        carried, self.scalars = np.zeros((sizes["n_vec"] - 3, n)), np.zeros(sizes["n_scal"] + 1)  # what the method keeps beside x, v and a
+        self.vectors = np.array([array.ctypes.data for array in (x, v, a, *carried)], dtype=np.uintp)
+        self.keep = (x, v, a, ACCEL(callback), carried)  # the frame holds addresses only
         self.problem, self.frame = np.zeros(1, abi.dtype("mf_problem")), np.zeros(1, abi.dtype("mf_frame"))
         self.problem["size"], self.problem["flags"] = self.problem.itemsize, abi.enums()["MF_VELOCITY_FREE"]
         self.problem["n"], self.problem["accel"] = n, ctypes.cast(self.keep[3], ctypes.c_void_p).value
         self.frame["size"], self.frame["flags"] = self.frame.itemsize, abi.enums()["MF_FRESH"]
         self.frame["n"], self.frame["ld"], self.frame["p"] = n, self.ld, self.problem.ctypes.data
         self.frame["x0"] = self.frame["x1"] = self.vectors.ctypes.data
+        self.frame["s0"] = self.frame["s1"] = self.scalars.ctypes.data
         self.frame["par"], self.frame["work"] = self.par.ctypes.data, self.work.ctypes.data
 
     def step(self, dt: float) -> None:

@@ -32,7 +32,6 @@ from mflow import optim
 from mflow.base.methods import Method, classes, get_method, methods
 from mflow.base.result import ANALYSES, DynamicsResult, IVPResult, OptimizeResult
 from mflow.derivatives.remainder import GradientWarning
-from mflow.dynamics.batch import DynamicsBatchResult, solve_dynamics_batch
 from mflow.dynamics.solve import solve_dynamics
 from mflow.integrate.control import Event
 from mflow.integrate.curvature import StiffnessWarning
@@ -56,6 +55,7 @@ if TYPE_CHECKING:  # what stands in _LATER
     from mflow.base._integrators import *  # noqa: F403
     from mflow.data.rows import minibatches
     from mflow.derivatives.gradients import DerivativeReport, check_grad, check_gradient, check_jacobian
+    from mflow.dynamics.batch import DynamicsBatchResult, solve_dynamics_batch
     from mflow.equations.consistency import consistency
     from mflow.equations.convergence import convergence, explicit_vs_implicit
     from mflow.equations.energy import EnergyLedger, energy_ledger
@@ -100,6 +100,7 @@ _LATER = {
     "analysis.posedness": "posedness posedness_along",
     "data.rows": "minibatches",
     "derivatives.gradients": "DerivativeReport check_grad check_gradient check_jacobian",
+    "dynamics.batch": "DynamicsBatchResult solve_dynamics_batch",
     "equations.consistency": "consistency",
     "equations.convergence": "convergence explicit_vs_implicit",
     "equations.energy": "EnergyLedger energy_ledger",

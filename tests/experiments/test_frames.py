@@ -41,6 +41,8 @@ def test_sweeps_and_comparisons_as_frames() -> None:
         "method": ["sgd", "sgd"], "batch": ["full", "full"], "calls": [1, 2], "passes": [0.5, 1.0], "seconds": [0.1, 0.2],
         "loss": [3.0, 2.0],
     }  # fmt: skip
+    history.x = [np.array([1.0, 2.0]), np.array([3.0, 4.0])]
+    assert history.to_frame()[["x[0]", "x[1]"]].to_numpy().tolist() == [[1.0, 2.0], [3.0, 4.0]]
 
 
 def nullable() -> Any:

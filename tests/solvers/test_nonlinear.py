@@ -107,5 +107,5 @@ def test_without_scipy_the_message_says_what_helps(monkeypatch):
     monkeypatch.setitem(sys.modules, "scipy.sparse", None)
     monkeypatch.setitem(sys.modules, "scipy", None)
     problem = rhs_problem(lambda t, y: -y, (2,))
-    with pytest.raises(ImportError, match="needs SciPy"):
+    with pytest.raises(ImportError, match=r"needs scipy 1\.12 or newer"):
         make_solver(Newton("sparse"), problem, (2,), (0.0, np.ones(2)), jac_sparsity=np.eye(2))

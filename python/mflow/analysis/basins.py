@@ -102,7 +102,8 @@ def basins(
     >>> r = mflow.basins(grad, (np.linspace(-1.5, 1.5, 6), [0.5]), method="sgd", lr=0.05)
     >>> r.minima.round(3).tolist(), r.labels.tolist(), r.changed.any().item()
     ([[-1.0, 0.0], [1.0, 0.0]], [[0, 0, 0, 1, 1, 1]], False)
-    >>> mflow.basins(mflow.objectives.Quadratic([[1.0, 0.0], [0.0, 3.0]]), ([-1.0, 1.0], [1.0]), lr=0.1).minima.round(3).tolist() == [[0, 0]]
+    >>> bowl = mflow.objectives.Quadratic([[1.0, 0.0], [0.0, 3.0]])
+    >>> mflow.basins(bowl, ([-1.0, 1.0], [1.0]), lr=0.1).minima.round(3).tolist() == [[0, 0]]
     True
 
     References

@@ -53,8 +53,9 @@ class History:
     x: list[Array] = field(default_factory=list)
 
     def to_frame(self) -> Any:
-        """A pandas DataFrame with a row a record. ImportError without pandas."""
-        return frame(vars(self))
+        """A pandas DataFrame with a row a record, parameters that were kept as columns ``x[0]``, ``x[1]``. ImportError without pandas."""
+        columns = {name: values for name, values in vars(self).items() if name != "x"}
+        return frame(columns | {f"x[{j}]": [point[j] for point in self.x] for j in range(self.x[0].size if self.x else 0)})
 
 
 @dataclass
