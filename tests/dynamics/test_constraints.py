@@ -270,3 +270,18 @@ def test_runs_that_cannot_stay_on_constraints_say_why(method: str) -> None:
 def test_every_able_method_is_found() -> None:
     names = {r.name for r in registry.records() if "second_order" in r.flags and probe.constrained_form(r, {}) == "drifts"}
     assert {"velocity_verlet", "staggered", "yoshida4", "suzuki_umeno8"} <= names
+
+
+@pytest.mark.parametrize("method", ["hht", "generalized_alpha", "velocity_verlet"])
+def test_estimates_that_do_not_hold_on_constraints_are_refused(method: str) -> None:
+    with pytest.raises(ValueError, match=rf"^dt: the error of {method} is not estimated on constraints: give dt, or take newmark"):
+        mflow.solve_dynamics(
+            1.0,
+            load=[0.0, -9.81],
+            t_span=(0, 2),
+            x0=[1.0, 0.0],
+            method=method,
+            rtol=1e-4,
+            atol=1e-6,
+            constraints=lambda x: np.array([x @ x - 1.0]),
+        )

@@ -1,6 +1,7 @@
 """Values on the way, signs that are kept, and runs that end at rest."""
 
 import math
+import warnings
 from typing import Any
 
 import numpy as np
@@ -188,3 +189,37 @@ def test_resume_before_rest(tmp_path: Any) -> None:
     r = mflow.solve_ivp(f, (0, 1e3), [0.0], until="steady", resume=path)
     np.testing.assert_array_equal(r.y, whole.y)
     assert (r.reason, r.nfev) == (whole.reason, whole.nfev)
+
+
+@pytest.mark.parametrize(("rate", "rtol", "atol"), [(1e-9, 1e-6, 1e-9), (1e-6, 1e-3, 1e-6), (1e-3, 1e-3, 1e-6)])
+def test_a_slow_manifold_is_no_rest(rate: float, rtol: float, atol: float) -> None:
+    """The flow to 0 has gone on for many times 1/rate where it is called steady."""
+    J = np.array([[-1.0, 1.0], [0.0, -rate]])
+    r = mflow.solve_ivp(lambda t, y: J @ y, (0, 100 / rate), [1.0, 1.0], "radau5", jac=lambda t, y: J, rtol=rtol, atol=atol, until="steady")
+    assert r.reason in ("steady", "finished")
+    assert np.max(np.abs(r.y[:, -1])) <= 10.0 * atol
+
+
+def test_robertson_creeps_long() -> None:
+    def fun(t: float, y: Any) -> Any:
+        a, b, c = 0.04 * y[0], 1e4 * y[1] * y[2], 3e7 * y[1] ** 2
+        return [b - a, a - b - c, c]
+
+    r = mflow.solve_ivp(fun, (0, 1e13), [1.0, 0.0, 0.0], "radau5", rtol=1e-4, atol=1e-9, until="steady")
+    assert r.y[0, -1] < 1e-8  # y1 falls like 2.1e3/t: 2.2e-7 at 1e10
+
+
+def test_constant_slopes_are_no_rounded_ones() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for slope in (1e4, 1e5, 12345.0):
+            assert mflow.solve_ivp(lambda t, y, a=slope: [a], (0, 1), [0.0], rtol=1e-6).success
+
+
+def test_max_steps_leave_a_file_to_go_on_from(tmp_path: Any) -> None:
+    call: tuple[Any, ...] = (lambda t, y: -y, (0, 1), [1.0])
+    part = mflow.solve_ivp(*call, rtol=1e-8, checkpoint=tmp_path / "c", max_steps=3)
+    assert part.reason == "max_steps"
+    rest, whole = mflow.solve_ivp(*call, rtol=1e-8, resume=tmp_path / "c"), mflow.solve_ivp(*call, rtol=1e-8)
+    assert rest.y.tobytes() == whole.y.tobytes()
+    assert rest.nfev == whole.nfev

@@ -45,8 +45,13 @@ def check_signs(nonnegative: Any, start: Array, mode: str) -> NDArray[np.int64] 
     return index.astype(np.int64) if index.size else None
 
 
-def left_words(run: Any, inside: Inside | None) -> str:
-    """Words, where the last tries of a run that could not go on left the domain, and the solution itself does; "" otherwise."""
+def left_words(run: Any, inside: Inside | None, signs: NDArray[np.int64] | None = None) -> str:
+    """Words, where the last tries of a run that could not go on left the domain, and the solution itself does, or where the state has been
+    moved out of it; "" otherwise."""
+    below = np.empty(0) if signs is None else signs[np.ravel(run.y)[signs] < 0.0]
+    if below.size:
+        j = int(below[0])
+        return f"component {j}, which must not be below 0, is {np.ravel(run.y)[j]:.3g} at t = {run.t:.9g}, behind a dose or an action there"
     j = inside.left if inside is not None else None
     if j is None or inside is None:
         return ""

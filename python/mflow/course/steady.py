@@ -4,7 +4,8 @@ A small slope alone says nothing: a start may be slow, an oscillation passes f =
 at the state y and all lengths in units of atol + rtol |y|, root mean square:
 
     how far it is      Newton's step to the state of rest, J d = -f, is at most 1 long, and the slope at y + d is what J leaves of it
-    what J cannot say  the part of f along directions in which J is 0 (conserved sums) is rounding: a state that creeps is not at rest
+    what J cannot say  the part of f along directions in which J is 0 (conserved sums) is rounding, or moves y by less than a tolerance
+                       until t_end: a state that creeps is not at rest
     that it is drawn   every eigenvalue of J that can be told from 0 has a real part below 0, and the others are no chain
     that it stays so   the same holds of f(t', y) - f(t, y), at times t' up to t_end; a run with breaks or doses ahead is not asked
 
@@ -28,6 +29,7 @@ SMALL = 32  # unknowns, up to which every step may be followed by a test; else t
 NEAR = 10.0  # of the tolerances: what the next step may move y by where the test is worth it
 LOW = 1e-8  # of the largest: a singular value, or an eigenvalue, that counts as 0
 NOISE = 1e-9  # of the terms that f is a sum of: rounding, and the error of J
+ROUNDING = 64.0 * 2.0**-52  # of these terms: what no evaluation can be held to
 LATER = (0.03, 0.21, 0.45, 0.73, 1.0)  # of the time that is left
 
 
@@ -75,7 +77,8 @@ class Rest:
         U, s, Vt = np.linalg.svd(J)
         seen = s > LOW * s[0]
         left = abs(self.t1 - self.run.t)
-        noise = NOISE * (_rms(np.abs(J) @ (np.abs(y) / size)) + _rms(slope))
+        terms = _rms(np.abs(J) @ (np.abs(y) / size)) + _rms(slope)
+        noise = min(NOISE * terms, max(ROUNDING * terms, 1.0 / left if left > 0.0 else math.inf))
 
         def solved(f: Array) -> Array | None:
             """Newton's step for a slope; None where a part of it is beyond J."""

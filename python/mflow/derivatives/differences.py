@@ -153,8 +153,9 @@ def central_jacobian(fun: Callable[[Array], Array], x: Array, lengths: Array) ->
 
 
 def slope_digits(bits: int) -> Digits | None:
-    """What slopes carry of which none has more significant bits than this; None where it is all of float64, or they are short numbers."""
-    return Digits(2.0**-bits, NAMES.get(bits, "rounded values")) if SOME <= bits <= SINGLE else None
+    """What slopes carry of which none has more significant bits than this: those of float32. None where it is all of float64, and where
+    they are short numbers, as a constant 1e5 is, which are exact."""
+    return Digits(2.0**-SINGLE, NAMES[SINGLE]) if bits in (SINGLE - 1, SINGLE) else None
 
 
 class Scan(NamedTuple):

@@ -137,8 +137,8 @@ class Drive:
         if s.events is not None and (specs := control.check_events(s.events)):
             self.events = self._make_events(specs)
         dense = times is not None or self.events is not None or s.dense_output
-        if self.events is not None and self.events.acts and self.mode not in ("fixed", "adaptive"):
-            raise ValueError(f"events: an action needs error control or steps of one size (dt=0.01); {self.mode} steps have none")
+        if self.events is not None and self.events.acts:
+            self._check_actions()
         if s.nonnegative is not None:
             self.signs = check_signs(s.nonnegative, self.start, self.mode)
         if self.agenda is not None or self.signs is not None:
@@ -247,6 +247,16 @@ class Drive:
                 return int(status)
         return self._finish_events() if self.events is not None else 0
 
+    def _check_actions(self) -> None:
+        """ValueError where a run cannot be begun anew behind an event, or not well enough to see the next one."""
+        if self.mode not in ("fixed", "adaptive"):
+            raise ValueError(f"events: an action needs error control or steps of one size (dt=0.01); {self.mode} steps have none")
+        if "multistep" in self.method.flags:
+            raise ValueError(
+                f"events: expected none that acts with {self.method.name}, which begins anew at first order behind each action and could "
+                "miss a short flight; take method='radau5', or 'dopri5' where the problem is not stiff"
+            )
+
     def _start(self) -> int:
         """What comes before the first step, and its size under error control."""
         status = self._at_start()
@@ -319,6 +329,7 @@ class Drive:
         k = run.k
         limit = self.max_steps - k
         if limit <= 0:
+            self._save(at_end=True)
             return MAX_STEPS
         if self.checkpoints is not None:
             limit = min(limit, self.checkpoints.steps_left)
@@ -343,11 +354,15 @@ class Drive:
             return CALLBACK
         if self.rest is not None and status == 0 and self._rests(self.rest):
             return STEADY
-        if self.checkpoints is not None and (self.auto is None or self.auto.sure) and self.checkpoints.due(run.t == self.t1):
+        self._save(at_end=run.t == self.t1)
+        return status
+
+    def _save(self, at_end: bool) -> None:
+        """A checkpoint, where one is due; at_end: the run goes no further in this call."""
+        if self.checkpoints is not None and (self.auto is None or self.auto.sure) and self.checkpoints.due(at_end):
             lost = self.given.lost if self.given is not None else 0.0
             looks = self.auto.looks if self.auto is not None else Looks()
             self.checkpoints.write(StepState(self.step, looks, int(self.run.nfev), lost))
-        return status
 
     def _rests(self, rest: Rest) -> bool:
         """Whether the run is at rest, with nothing ahead that it knows of."""
@@ -499,7 +514,7 @@ class Drive:
             return self.result(1, "event", f"event {self.events.stopped[0]} stopped it {where}")
         if self.events is not None and (of_events := endings.of_events(self.events, status, where)):
             return self.result(-1, *of_events)
-        if status in CANNOT and (words := left_words(run, self.inside)):
+        if status in CANNOT and (words := left_words(run, self.inside, self.signs)):
             return self.result(-1, "left_domain", words)
         ending = self._ending(where)
         ending.held = self.checkpoints is not None and self.checkpoints.held

@@ -94,7 +94,8 @@ def solve_ivp(
         the y that it is given and returns None; or it is compiled, with fun's signature (``dydt`` holds y when it is called, and the new
         y after). It is a new start, as behind a break. t then has two points of the same time, the states before and after, and so have
         ``y_events`` and ``y_after``; ``sol`` at that time, and ``t_eval``, give the state after. An event that its action leaves at zero
-        is not met again for that root. Where a terminal one ends the run nothing acts. Needs error control, or steps of one size.
+        is not met again for that root. Where a terminal one ends the run nothing acts. Needs error control, or steps of one size, of
+        a method that carries nothing from step to step: not bdf.
     dt : float, array_like (m,), callable or "auto"
         Fixed steps, n = ceil((t_end - t0)/dt (1 - 1e-12)) of them at times t0 + k dt, the last of which lands on t_end. "auto": nine
         tenths of the largest step inside the method's stability region, for the curvature measured along the way; steps whose curvature
@@ -137,8 +138,8 @@ def solve_ivp(
     mass : array_like (n,) or (n, n), sparse matrix (n, n), or with lband and uband packed (lband + uband + 1, n); optional
         The constant matrix M of M y' = fun(t, y): its diagonal, or all of it. For implicit methods. It may be singular: then some of the
         equations are algebraic, and the problem must be of index 1. A start that does not satisfy them is moved first (``consistent``).
-        Between steps of methods without their own extension, lines are straight. A start alone is projected: where algebraic equations
-        jump (a break, a dose, an action), end the run and begin another.
+        Between steps of methods without their own extension, lines are straight. Behind breaks and doses the state is
+        projected again; events that act are refused where M is singular.
     consistent : "project" or "check"
         What to do with a start that violates the algebraic equations by more than the tolerances: "project" changes it in the null
         space of M, so that M y0 stays, and the result says so and has it as ``y0``; "check" refuses it.
@@ -239,7 +240,11 @@ def solve_ivp(
         breaks=breaks, own_breaks=own, doses=doses, outputs=outputs, nonnegative=nonnegative, until=until, steady_rtol=steady_rtol,
         steady_atol=steady_atol,
     )  # fmt: skip
-    result: IVPResult = follow(Drive(equation, span, start, chosen_method, settings, "solve_ivp"))
+    drive = Drive(equation, span, start, chosen_method, settings, "solve_ivp")
+    if algebraic is not None:
+        places = [] if drive.agenda is None else [dose.place for dose in drive.agenda.doses]
+        algebraic.check_jumps(places, start.shape, drive.events is not None and drive.events.acts)
+    result: IVPResult = follow(drive)
     return result if algebraic is None else algebraic.tell(result)
 
 

@@ -144,8 +144,8 @@ def minimize(
         A bar on stderr, with the gradient and what is monitored. Not with a line search.
     checkpoint, resume : path, optional
         The file to write, atomically, every ``checkpoint_every`` iterations (1000) and at the end; the file to go on from, with the same
-        bits: that of a `mflow.Stepper`, of `mflow.train` or of a C host will do, where the method is the same. maxiter counts from its
-        beginning.
+        bits: that of a `mflow.Stepper`, of `mflow.train` or of a C host will do, where the method is the same. x0 then gives the shape
+        alone; maxiter and nit count from the beginning, nfev and njev are of this call.
     **parameters
         The method's own. The default of ``friction`` is 1: without friction nothing is minimised.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ from mflow_core.problems.problem import Problem
 from mflow_core.problems.sparse import check_sparse
 from mflow_core.stepping import stepper
 
-from mflow.base.checks import Array, check_choice, check_flags
+from mflow.base.checks import Array, check_choice, check_flags, shown
 from mflow.base.methods import Method
 from mflow.solvers.consistent import Found, consistent_start
 from mflow.solvers.mass import Mass, mass_of
@@ -68,6 +68,27 @@ class Algebraic:
             self.mass, t0, flat, slope, self._jacobian(equation, t0, start.shape, jac, args), self.consistent, size
         )
         return np.ascontiguousarray(self.found.y.reshape(start.shape))
+
+    def check_jumps(self, places: Sequence[tuple[int, ...]], shape: tuple[int, ...], acts: bool) -> None:
+        """Whether the state may jump as it is asked to. places: indices of the components that doses move; acts: an event moves the state.
+
+        Raises ValueError.
+        """
+        if not self.mass.n_algebraic:
+            return
+        if acts:
+            raise ValueError(
+                "events: expected none that acts where mass is singular: what an action returns need not satisfy the algebraic equations; "
+                "take doses= or breaks=, or a terminal event and a new run from the state behind it"
+            )
+        moved = np.bincount(self.mass.rows.indices, np.abs(self.mass.rows.values), minlength=self.mass.n)
+        for k, place in enumerate(places):
+            if moved.reshape(shape)[place] == 0.0:
+                index = shown(place if len(place) > 1 else place[0])
+                raise ValueError(
+                    f"doses[{k}]: expected a component that mass moves, got {index}, whose column in mass is 0: the algebraic equations "
+                    "decide its value; give the dose to what they are made of"
+                )
 
     def behind(self, equation: Problem, start: Array, jac: Any, args: tuple[Any, ...], size: Array, t: float, y: Array) -> Array:
         """The state that is taken where the equation or the state has jumped; what was found at the start stays."""
