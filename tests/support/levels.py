@@ -32,5 +32,5 @@ def first_order(*flags: str, without: tuple[str, ...] = ()) -> list[str]:
     ]
 
 
-ITERATED = [name for name in first_order("implicit") if "G" not in (registry.find(name).tableau or {})]  # their stages are found by iteration
+ITERATED = [name for name in first_order("implicit") if "G" not in (registry.find(name).tableau or {})]  # stages by iteration
 EXPLICIT_PAIRS = first_order("embedded", without=("implicit", "staged"))

@@ -189,12 +189,12 @@ def implicit_cases(m: Any) -> Iterator[Case]:
         yield Case(f"{name} jac {how}", partial(with_jac, m, how, dt=0.09), IVP, needs="scipy" if how == "sparse" else "")
     yield Case(f"{name} jac_sparsity", partial(patterned, m, False, dt=0.09), IVP, needs="scipy")
     yield Case(f"{name} jac_sparsity wide", partial(patterned, m, True, dt=0.09), IVP, machine=True, needs="scipy")
-    for solver in ("newton", "newton_krylov", "fixed_point") if "G" not in m.tableau else ("newton",):
+    for solver in ("newton", "newton_krylov", "fixed_point") if "G" not in (m.tableau or {}) else ("newton",):
         yield Case(f"{name} solver {solver}", partial(ivp, m, 13, dt=0.09, solver=solver), IVP)
     yield Case(f"{name} solver full", partial(ivp, m, 13, dt=0.09, solver=mflow.Newton(full=True)), IVP)
     if m.order_hat is not None:
         yield Case(f"{name} adaptive jac", partial(with_jac, m, "function", **TIGHT), IVP)
-    if m.order_hat is not None and "G" not in m.tableau:
+    if m.order_hat is not None and "G" not in (m.tableau or {}):
         yield Case(f"{name} adaptive newton_krylov", partial(ivp, m, 13, solver="newton_krylov", **TIGHT), IVP)
 
 
