@@ -92,6 +92,11 @@ def test_the_gradient_that_does_not_fit_is_named():
         (TypeError, "got mflow.RK4", {"optimizer": mflow.RK4}),
         (ValueError, "optimizer: there is no 'simplex'; there are: sgd, (?!.*rk4)", {"optimizer": "simplex"}),
         (TypeError, "lbfgs: no parameter 'lr'", {"optimizer": "L-BFGS"}),
+        (
+            ValueError,
+            "optimizer: trust_ncg is no optimizer; its line search needs the cost of all the data",
+            {"optimizer": "trust_ncg"},
+        ),
         (TypeError, "data: expected .* got dict", {"data": {"X": X, "y": Y}}),
         (TypeError, "data: expected .* got str", {"data": "X.npy"}),
         (TypeError, "validation: expected .* got float", {"validation": 0.2}),

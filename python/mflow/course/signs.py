@@ -50,8 +50,8 @@ def left_words(run: Any, inside: Inside | None, signs: NDArray[np.int64] | None 
     moved out of it; "" otherwise."""
     below = np.empty(0) if signs is None else signs[np.ravel(run.y)[signs] < 0.0]
     if below.size:
-        j = int(below[0])
-        return f"component {j}, which must not be below 0, is {np.ravel(run.y)[j]:.3g} at t = {run.t:.9g}, behind a dose or an action there"
+        value = np.ravel(run.y)[below[0]]
+        return f"component {below[0]}, which must not be below 0, is {value:.3g} at t = {run.t:.9g}, behind a dose or an action there"
     j = inside.left if inside is not None else None
     if j is None or inside is None:
         return ""
