@@ -13,7 +13,6 @@ import os
 import stat
 import struct
 import zlib
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -58,6 +57,8 @@ def write_run(path: Any, method: Method, start: Array, packed: bytes, more: dict
 
 def read_run(path: Any, argument: str) -> SavedRun:
     """The state in a file. Raises ValueError where it is damaged, or holds none."""
+    from pathlib import Path
+
     first, where = _first(path, argument), check_saved(path, argument)
     try:
         if first.startswith(b"MFLOWRUN"):

@@ -7,7 +7,6 @@ the JSON gives. A checksum says that the bytes are those that were written, not 
 from __future__ import annotations
 
 import contextlib
-import json
 import math
 import os
 import re
@@ -15,12 +14,14 @@ import stat
 import time
 import zlib
 from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from mflow.base.checks import Array, check_saved
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 try:
     import fcntl
@@ -40,6 +41,9 @@ def write_state(path: str | os.PathLike[str], kind: str, facts: dict[str, Any], 
     Raises FileNotFoundError if its folder does not exist, FileExistsError if something else than a file has its name, OSError if it cannot
     be written; an older file then stays as it was.
     """
+    import json
+    from pathlib import Path
+
     head = {"facts": facts, "blocks": [[name, len(data)] for name, data in blocks.items()]}
     body = json.dumps(head).encode() + b"\n" + b"".join(blocks.values())
     target = Path(path)
@@ -99,6 +103,8 @@ def _lock(handle: int) -> bool:
 
 def _parts_of(target: Path) -> Iterator[Path]:
     """Files that writers of the target have made; those of earlier versions have another ending and no dot in front."""
+    from pathlib import Path
+
     name = re.escape(target.name)
     now, before = re.compile(rf"\.{name}\.[a-z0-9_]{{8}}{re.escape(PART)}"), re.compile(rf"{name}[a-z0-9_]{{8}}\.part")
     with os.scandir(target.parent) as entries:
@@ -161,6 +167,8 @@ def read_state(path: Any, kind: str, argument: str = "path") -> tuple[dict[str, 
 
 def _parsed(head: bytes) -> tuple[Any, list[tuple[str, int]] | None]:
     """The facts, and the names and lengths of the blocks; None where the line is not one that `write_state` writes."""
+    import json
+
     try:
         parsed = json.loads(head)
         facts, pairs = parsed["facts"], [(name, length) for name, length in parsed["blocks"]]

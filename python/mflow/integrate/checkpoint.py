@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable
 from dataclasses import asdict
@@ -147,6 +146,8 @@ class Checkpoints:
 
 def _same(saved: Any, value: Any) -> bool:
     """Whether a fact is the same, and of the same kind: True is not 1 here."""
+    import json
+
     return json.dumps(saved) == json.dumps(value)
 
 
