@@ -316,6 +316,7 @@ from test_new_states import ramp
 ones = ramp()
 idle = mflow.Stepper("rk4", ones, np.zeros(3))
 busy = mflow.Stepper("rk4", ones, np.zeros(200000))
+mflow.solve_ivp_batch                                  # imported before the fork: a child cannot end what another thread was importing
 stop = threading.Event()
 def work():
     while not stop.is_set(): busy.advance(5, 0.5)
