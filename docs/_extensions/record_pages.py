@@ -7,7 +7,6 @@ kept.
 
 from __future__ import annotations
 
-import argparse
 import importlib
 import inspect
 import io
@@ -22,7 +21,8 @@ from sphinx.application import Sphinx
 
 import mflow
 from mflow.base.methods import Method
-from mflow.cli.methods import command, summary
+from mflow.cli.commands import main
+from mflow.cli.methods import summary
 
 FAMILIES = {method.family: None for method in mflow.methods()}  # in the order of the registry
 
@@ -100,7 +100,7 @@ def write_methods(folder: Path) -> None:
     """docs/methods: the page of each method and the table that leads to them."""
     table = io.StringIO()
     with redirect_stdout(table):
-        command(argparse.Namespace(name=None))
+        main(["methods"])
     parts = ["# Methods\n", "Each page is written from the record that the kernels themselves read.\n"]
     for family in FAMILIES:
         members = [method for method in mflow.methods() if method.family == family]
