@@ -150,7 +150,7 @@ class Optimizer(torch.optim.Optimizer):
         return loss
 
     def _looks_ahead(self) -> bool:
-        """Whether the gradient is wanted at another point than the parameters."""
+        """Whether the method takes its gradient at another point than the parameters."""
         if not self._made_by.method_record.asks:
             return False
         return any(not np.array_equal(point, a) for _, cohort in self._cohorts for point, a in zip(*_points(cohort.made), strict=True))
