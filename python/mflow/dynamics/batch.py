@@ -121,6 +121,10 @@ def solve_dynamics_batch(
     --------
     solve_dynamics, solve_ivp_batch
 
+    Notes
+    -----
+    The equations, and their sources, are those of the method that is named, as in `mflow.solve_dynamics`.
+
     Examples
     --------
     >>> import mflow

@@ -187,6 +187,11 @@ def solve_ivp(
         An argument does not fit; the message names it. An exception raised by ``fun`` comes through as it is, with the time in a note
         and what was computed so far as its ``partial_result``; so does KeyboardInterrupt.
 
+    See Also
+    --------
+    gradient_flow, solve_ivp_batch, solve_dynamics, compile_solver
+    Stepper : the same integration in a loop of your own.
+
     Examples
     --------
     >>> import mflow
