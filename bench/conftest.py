@@ -9,7 +9,12 @@ at the end, and in pytest-benchmark's extra_info. A bench fails only where its c
     python -m pytest bench --bench-store         keeps the table in .benchmarks/gates.json, by machine and instruction set
     python -m pytest bench --bench-gate          fails where a gate is worse by more than a tenth than the run kept there of this machine
 
-The C twins are compiled with the flags that meson.build gives the kernels, read from there, for the instruction set in use.
+    python -m pytest bench --strict-targets      fails where a target is missed
+    python -m pytest bench --bench-table FILE    writes the table as Markdown, with the peers that are installed
+
+The C twins are compiled with the flags of the installed kernels, for the instruction set in use: this folder needs an installed mflow and
+a C compiler, not the rest of the checkout. pytest-benchmark's own --benchmark-json and --benchmark-compare work as everywhere; its file
+holds the table in extra_info, and the instruction set in machine_info.
 """
 
 from __future__ import annotations
@@ -34,10 +39,12 @@ from typing import Any
 import mflow_core
 import numpy as np
 import pytest
+from mflow_core._levels import FLAGS, VERSION
 
 HERE = Path(__file__).resolve().parent
 KEPT = HERE.parent / ".benchmarks" / "gates.json"
 WORSE = 1.10  # of the figure that was kept
+HEADS = ("what", "mflow ns", "peer", "peer ns", "mflow/peer", "target", "")
 TABLE = pytest.StashKey[list["Line"]]()
 WORSENED = pytest.StashKey[list[str]]()
 
@@ -62,6 +69,8 @@ def alone(config: pytest.Config) -> bool:
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("mflow's benches")
     group.addoption("--bench-store", action="store_true", help=f"keep the table of this machine in {KEPT.name}")
+    group.addoption("--strict-targets", action="store_true", help="fail where a target is missed")
+    group.addoption("--bench-table", type=Path, metavar="FILE", help="write the table to a file, as Markdown")
     group.addoption("--bench-gate", action="store_true", help=f"fail where a gate is worse than in {KEPT.name} by more than a tenth")
 
 
@@ -83,7 +92,7 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
     lines = config.stash[TABLE]
     if not lines:
         return
-    rows = [("what", "mflow ns", "peer", "peer ns", "mflow/peer", "target", "")] + [line.cells() for line in lines]
+    rows = [HEADS] + [line.cells() for line in lines]
     widths = [max(len(row[j]) for row in rows) for j in range(len(rows[0]))]
     terminalreporter.section(f"mflow against its peers, level {mflow_core.isa()}: lower quartiles, interleaved")
     for row in rows:
@@ -140,12 +149,26 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
         return
     all_kept = read_kept(KEPT)
     config.stash[WORSENED] = worse_than(all_kept.get(machine(), {}), now) if config.getoption("--bench-gate") else []
-    if config.stash[WORSENED] and session.exitstatus == pytest.ExitCode.OK:
+    missed = config.getoption("--strict-targets") and any(line.met() is False for line in config.stash[TABLE])
+    if (config.stash[WORSENED] or missed) and session.exitstatus == pytest.ExitCode.OK:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
     if config.getoption("--bench-store"):
         KEPT.parent.mkdir(exist_ok=True)
         all_kept[machine()] = all_kept.get(machine(), {}) | now
         KEPT.write_text(json.dumps(all_kept, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    if config.getoption("--bench-table"):
+        config.getoption("--bench-table").write_text(markdown(config.stash[TABLE]), encoding="utf-8")
+
+
+def markdown(lines: Sequence[Line]) -> str:
+    """The table for a page of the docs, under the machine that it was measured on."""
+    rows = [HEADS, ("---",) * len(HEADS), *(line.cells() for line in lines)]
+    return f"{machine()}\n\n" + "".join(f"| {' | '.join(cell.replace('|', '/') for cell in row)} |\n" for row in rows)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_benchmark_update_machine_info(config: pytest.Config, machine_info: dict[str, Any]) -> None:
+    machine_info["mflow"] = {"isa": mflow_core.isa(), "version": VERSION, "flags": FLAGS[mflow_core.isa()]}
 
 
 # ---- measuring -------------------------------------------------------------------------------------------------------------------------
@@ -280,12 +303,8 @@ def bench(benchmark: Any, pytestconfig: pytest.Config) -> Bench:
 
 
 def kernel_flags() -> list[str]:
-    """The flags of meson.build for the kernels of the level in use."""
-    text = (HERE.parent / "meson.build").read_text(encoding="utf-8")
-    shared = re.search(r"kernel_flags = cc\.get_supported_arguments\((.*?)\)", text, re.DOTALL)
-    level = re.search(rf"'{mflow_core.isa()}': \[(.*?)\]", text)
-    assert shared, "meson.build: kernel_flags not found"
-    return ["-std=c11", *re.findall(r"'(-[^']+)'", shared[1]), *(re.findall(r"'(-[^']+)'", level[1]) if level else [])]
+    """Those of the installed kernels of the level in use."""
+    return ["-std=c11", *shlex.split(FLAGS[mflow_core.isa()])]
 
 
 @pytest.fixture(scope="session")

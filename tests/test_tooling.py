@@ -138,6 +138,20 @@ def test_one_version_of_each_linter() -> None:
     assert len({package.partition("==")[0] for package in hooks}) == len(hooks)
 
 
+def test_the_conda_recipe_asks_for_what_pyproject_asks_for() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    recipe = (ROOT / "tools" / "conda" / "recipe.yaml").read_text(encoding="utf-8")
+    host, run = recipe.partition("  host:\n")[2].split("  run:\n")
+    for text, packages in ((host, project["build-system"]["requires"]), (run, project["project"]["dependencies"])):
+        assert packages
+        for package in packages:
+            assert f"- {package.replace('>=', ' >=')}\n" in text
+    assert [f"{name} = {value}" for name, value in project["project"]["scripts"].items()] == re.findall(r"- (mflow.* = .*)", recipe)
+    built = re.search(r"version: '(.*?)'", (ROOT / "meson.build").read_text(encoding="utf-8"))
+    assert built is not None
+    assert f'version: "{built[1]}"' in recipe
+
+
 def test_a_gate_that_worsens_is_told() -> None:
     """Of the benches: a ratio that is worse by more than a tenth than the one that was kept, where it is a gate."""
     spec = importlib.util.spec_from_file_location("bench_conftest", ROOT / "bench" / "conftest.py")
@@ -164,3 +178,5 @@ def test_a_gate_that_worsens_is_told() -> None:
         assert len(bench.worse_than(kept, bench.figures(lines))) == told
     assert "step, against C: 0.56, was 0.5" in bench.worse_than(kept, bench.figures(lines))
     assert bench.machine().endswith(f"{mflow_core.isa()}, Python {platform.python_version()}")
+    assert bench.markdown(lines).count("\n| step | 112.0 | C | 200.0 | 0.560 | <= 1.000 | met |\n") == 1
+    assert "-ffp-contract=off" in bench.kernel_flags()

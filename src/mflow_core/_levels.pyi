@@ -1,2 +1,3 @@
+FLAGS: dict[str, str]
 LEVELS: tuple[str, ...]
 VERSION: str
