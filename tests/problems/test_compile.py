@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import pickle
 import sys
+from concurrent import futures
 
 import numpy as np
 import pytest
@@ -264,3 +266,42 @@ def test_checked_indices_stay_checked():
     r = mflow.solve_ivp(beyond, (0, 1), [1.0, 2.0])
     assert r.reason == "rhs_failed"
     assert "exception was raised inside" in r.message
+
+
+# ---- in another process -----------------------------------------------------------------------------------------------------------------
+
+
+@mflow.compile
+def spiral(t, y):
+    return -0.1 * y[0] + y[1], -y[0] - 0.1 * y[1]
+
+
+def plain(t, y):
+    return 2.0 * y[1], -y[0]
+
+
+def test_a_compiled_function_pickles_by_its_name():
+    assert pickle.loads(pickle.dumps(spiral)) is spiral
+
+
+def test_one_under_another_name_is_compiled_again():
+    sent = pickle.dumps(mflow.compile(plain, boundscheck=False))
+    again = pickle.loads(sent)
+    assert again is pickle.loads(sent)  # once in a process
+    runs = [mflow.solve_ivp(f, (0, 1), [1.0, 0.0]) for f in (again, plain)]
+    assert np.array_equal(runs[0].y, runs[1].y)
+
+
+def test_one_without_a_name_goes_as_a_whole_where_that_is_possible():
+    cloudpickle = pytest.importorskip("cloudpickle")
+    scale = 3.0
+    cost = mflow.compile(lambda x: (x[0] ** 2 * scale, 2 * scale * x), jac=True)
+    again = pickle.loads(cloudpickle.dumps(cost))
+    assert mflow.minimize(again, [1.0]).fun == mflow.minimize(cost, [1.0]).fun == 0.0
+
+
+def test_it_runs_in_a_pool_of_processes():
+    y0 = np.linspace(1, 2, 8)[:, None] * np.ones(2)
+    with futures.ProcessPoolExecutor(1) as pool:
+        r = mflow.solve_ivp_batch(spiral, (0, 1), y0, executor=pool)
+    assert np.array_equal(r.y, mflow.solve_ivp_batch(spiral, (0, 1), y0).y)

@@ -15,7 +15,11 @@ with "rhs_failed" and its own code; division by zero gives inf or NaN, as in Num
 
 from __future__ import annotations
 
+import functools
 import inspect
+import operator
+import pickle
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -48,6 +52,9 @@ class Compiled:
     A call returns what the Python function returns. If that fills an array (inplace=True), `out` may be omitted, and is returned then;
     (value, gradient) of a cost.
 
+    It pickles as a function does, by its name at the top level of a module. Dask and joblib, which send functions of a script or a
+    notebook as a whole, send this one likewise, and it is compiled again there.
+
     Attributes
     ----------
     kind : str
@@ -76,7 +83,9 @@ class Compiled:
         self.differences = False
         self._function, self._made, self._inplace = function, made, inplace  # `made` owns the machine code
         self.address: int = made.address
+        self._recipe: Any = None  # arguments of `compile`, which is done again in another process
         self.__name__ = getattr(function, "__name__", kind)
+        self.__qualname__, self.__module__ = getattr(function, "__qualname__", self.__name__), getattr(function, "__module__", "")
         self.__doc__ = function.__doc__ or type(self).__doc__
 
     def compiled_address(self, argument: str, signature: str) -> tuple[int, int]:
@@ -94,8 +103,24 @@ class Compiled:
         value = self._function(*args, out)
         return (value, out) if self.kind == "objective" else out
 
+    def __reduce__(self) -> Any:
+        try:
+            named = operator.attrgetter(self.__qualname__)(sys.modules[self.__module__]) is self
+        except (AttributeError, KeyError):  # "<locals>", or made by symbols
+            named = False
+        whole = sys.modules.get("cloudpickle")
+        if named and not (self.__module__ == "__main__" and whole):
+            return self.__qualname__
+        return _again, ((whole or pickle).dumps(self._recipe),), {"n": self.n}
+
     def __repr__(self) -> str:
         return f"<mflow Compiled {self.kind} {self.__name__}: {self.signature}>"
+
+
+@functools.cache
+def _again(recipe: bytes) -> Compiled:
+    """A function that came from another process, compiled once in this one."""
+    return compile(**pickle.loads(recipe))
 
 
 def need_numba() -> Any:
@@ -187,6 +212,14 @@ def compile(
     check_flags(inplace=inplace, boundscheck=boundscheck)
     kind = _kind(fun, kind, args, inplace)
     options: dict[str, Any] = {"args": args, "inplace": inplace, "boundscheck": boundscheck}
+    out = _compiled(numba, fun, kind, jac, hess, options)
+    out._recipe = {"fun": fun, "kind": kind, "jac": jac, "hess": hess, **options}
+    return out
+
+
+def _compiled(numba: Any, fun: Callable[..., Any], kind: str, jac: Any, hess: Any, options: dict[str, Any]) -> Compiled:
+    """The function, of a kind that is known."""
+    args, inplace = options["args"], options["inplace"]
     if kind == "objective":
         made = c_cost(numba, fun, jac, **options)
         curvature = None if hess is None else compile(hess, kind="hess", **options)
@@ -196,7 +229,7 @@ def compile(
     if kind == "residual":
         if hess is not None or inplace or not callable(jac):
             raise ValueError("jac: expected the gradient of the residual, jac(c, datum), and neither hess nor inplace=True")
-        return Compiled(kind, _bound(fun, args), c_residual(numba, fun, jac, args, boundscheck), _source(fun))
+        return Compiled(kind, _bound(fun, args), c_residual(numba, fun, jac, args, options["boundscheck"]), _source(fun))
     if hess is not None:
         raise ValueError(f"hess: expected none with kind={kind!r}, as it belongs to a cost; remove it")
     if jac is not None and kind != "rhs":
