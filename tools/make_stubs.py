@@ -1,4 +1,5 @@
-"""Writes the type stubs of the classes that mflow makes from its method records, for editors and type checkers.
+"""Writes the type stubs of what mflow makes from its method records, for editors and type checkers: the classes of methods, and the
+keyword arguments that a driver hands on to its method, so that a misspelt one is found before the run.
 
     python tools/make_stubs.py            write them
     python tools/make_stubs.py --check    exit with 1 where they are out of date
@@ -8,14 +9,22 @@ They are derived from the method records; nobody edits them.
 
 from __future__ import annotations
 
+import inspect
 import sys
+from collections.abc import Collection
 from pathlib import Path
+from typing import Any
 
 from mflow_core import registry
 
+import mflow
 from mflow.base.methods import LETTERS, Parameter, parameters_of, positional, takes_letters
+from mflow.dynamics.batch import ARGUMENTS as OF_MOTION
+from mflow.integrate.ivp import ARGUMENTS as OF_IVP
+from mflow.optimize.minimize import ARGUMENTS as OF_MINIMIZE
 
 FOLDER = Path(__file__).resolve().parents[1] / "python" / "mflow"
+AUTOMATIC = ("lr", "dt", "momentum", "friction")  # numbers, "auto", schedules and functions
 HEAD = '"""Written by tools/make_stubs.py from the method records: do not edit."""\n\n'
 
 
@@ -42,12 +51,52 @@ def init(record: registry.MethodRecord, first: str, last: str) -> str:
     return f"    def __init__(self{first}{parameters}{last}) -> None: ...\n"
 
 
+def drivers() -> dict[str, tuple[Any, Collection[str]]]:
+    """What takes parameters of methods by keyword, by the name of the type of its keywords; and which others it hands on."""
+    kinds = set(mflow.Stepper._kinds.values())
+    of_steppers = [name for kind in kinds for name in inspect.signature(kind.__init__).parameters if name not in ("self", "parameters")]
+    return {
+        "CompileSolverOptions": (mflow.compile_solver, ()),
+        "FlowOptions": (mflow.gradient_flow, OF_IVP),
+        "IVPBatchOptions": (mflow.solve_ivp_batch, OF_IVP),
+        "IVPOptions": (mflow.solve_ivp, ()),
+        "LRFindOptions": (mflow.lr_find, ()),
+        "MinimizeOptions": (mflow.minimize, OF_MINIMIZE),
+        "MotionBatchOptions": (mflow.solve_dynamics_batch, OF_MOTION),
+        "MotionOptions": (mflow.solve_dynamics, ()),
+        "StepperOptions": (mflow.Stepper.__init__, of_steppers),
+        "TrainOptions": (mflow.train, ()),
+    }
+
+
+def keywords() -> str:
+    """The text of a type for the keywords of each driver, those of its own signature left out."""
+    found: dict[str, set[str]] = {}
+    for record in registry.records():
+        for p in parameters_of(record):
+            found.setdefault(p.name, set()).update(["Sequence[float]"] if len(p.record_names) > 1 else annotation(p).split(" | "))
+        if takes_letters(record):
+            for name in LETTERS:
+                found.setdefault(name, set()).update(("float", "None"))
+    kinds = {name: "Any" if name in AUTOMATIC else " | ".join(sorted(kind)) for name, kind in found.items()}
+    text = ""
+    for name, (driver, others) in drivers().items():
+        own = inspect.signature(driver).parameters
+        taken = dict.fromkeys(others, "Any") | kinds
+        text += f"\nclass {name}(TypedDict, total=False):\n"
+        text += "".join(f"    {key}: {kind}\n" for key, kind in sorted(taken.items()) if key not in own)
+    return text
+
+
 def stubs() -> dict[str, str]:
     """Text of each stub file, by its name."""
     records = registry.records()
     steps = [record for record in records if record.kind in ("step", "direction")]
     updates = [record for record in records if record.kind == "update" and record.class_name != "SGD"]
-    integrators = HEAD + "from typing import Literal\n\nfrom mflow.base.methods import Method\n"
+    integrators = (
+        HEAD + "from collections.abc import Sequence\nfrom typing import Any, Literal, TypedDict\n\nfrom mflow.base.methods import Method\n"
+    )
+    integrators += f"\n__all__ = [{', '.join(sorted(repr(record.class_name) for record in steps))}]\n".replace("'", '"')
     for record in steps:
         integrators += f"\nclass {record.class_name}(Method):\n" + init(record, "", "")
     extra = ", maximize: bool = ..., clip_norm: float | None = ..., check_finite: bool = ..."
@@ -56,7 +105,7 @@ def stubs() -> dict[str, str]:
     )
     for record in updates:
         optimizers += f"\nclass {record.class_name}(Optimizer):\n" + init(record, ", params: Any", extra)
-    return {"base/_integrators.pyi": integrators, "optim/_optimizers.pyi": optimizers}
+    return {"base/_records.pyi": integrators + keywords(), "optim/_optimizers.pyi": optimizers}
 
 
 def main() -> int:

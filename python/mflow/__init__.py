@@ -52,7 +52,7 @@ if TYPE_CHECKING:  # what stands in _LATER
     from mflow.analysis.explain import explain
     from mflow.analysis.families import family
     from mflow.analysis.posedness import posedness, posedness_along
-    from mflow.base._integrators import *  # noqa: F403
+    from mflow.base._records import *  # noqa: F403
     from mflow.data.rows import minibatches
     from mflow.derivatives.gradients import DerivativeReport, check_grad, check_gradient, check_jacobian
     from mflow.dynamics.batch import DynamicsBatchResult, solve_dynamics_batch

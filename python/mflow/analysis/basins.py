@@ -23,6 +23,7 @@ from mflow.analysis.results import BasinsResult
 from mflow.analysis.walks import CheckedGradient, Found, Task, follow
 from mflow.base.checks import Array, check_flags, check_function, check_list, check_number, check_start, check_vector, check_whole
 from mflow.base.methods import Method, as_method
+from mflow.base.pieces import check_executor
 from mflow.base.progress import Progress
 from mflow.base.telling import tell
 from mflow.curvature.landscape import gradient_of
@@ -120,8 +121,7 @@ def basins(
     check_function(grad, "grad", "the gradient, a function of c")
     check_flags(paths=paths, progress=progress)
     threads = None if threads is None else check_whole(threads, "threads", 1)
-    if executor is not None and not callable(getattr(executor, "submit", None)):
-        raise TypeError(f"executor: expected a concurrent.futures.Executor (an object with submit), got {type(executor).__name__}")
+    check_executor(executor)
     gtol = check_number(gtol, "gtol", low=0.0)
     points, axes, shape = _starts(grid, starts)
     method = as_method(method, {})
@@ -138,9 +138,11 @@ def basins(
     converged, arrived = np.array([f.reason == "converged" for f in found]), np.array([f.arrived for f in found])
     ends, flow_ends = np.array([f.end for f in found]), np.array([f.flow[-1] for f in found])
     minima = _minima(np.concatenate([ends[converged], flow_ends[arrived]]), near, slope)
-    if not arrived.all():
-        lost = int(np.sum(~arrived))
-        tell(f"basins: the exact flow reached no minimum from {lost} of {len(points)} starts; their flow_labels are -1")
+    gone = sum(f.reason == "executor_failed" for f in found)
+    if gone:
+        tell(f"basins: the executor lost {gone} of {len(points)} starts, with their workers; their reason is executor_failed")
+    if astray := int(np.sum(~arrived)) - gone:
+        tell(f"basins: the exact flow reached no minimum from {astray} of {len(points)} starts; their flow_labels are -1")
     labels, flow_labels = _labels(ends, converged, minima, near), _labels(flow_ends, arrived, minima, near)
     drift, allowed, room = _drifts(points, found, flow_labels, paths)
     cut = np.array([f.reason == "max_iter" for f in found])

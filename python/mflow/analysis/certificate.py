@@ -33,6 +33,7 @@ from mflow.analysis.constrained import Face, face_of, open_way
 from mflow.base.checks import Array, as_tuple, check_function, check_number, check_start, check_whole, real_array
 from mflow.base.methods import Method, as_method
 from mflow.base.result import ANALYSES, IVPResult, Origin, Result, origin_of
+from mflow.base.tables import Readable, Table
 from mflow.curvature.hessian import Hessian
 from mflow.curvature.landscape import GTOL, OF_DIFFERENCES, Landscape, gradient_of, largest_step, products_of, scaled
 from mflow.curvature.measure import Curvature, curvature_of
@@ -46,7 +47,7 @@ MANY = 400  # products beyond that
 
 
 @dataclass(frozen=True, eq=False)
-class Certificate:
+class Certificate(Readable):
     """What is known of the end of a descent.
 
     verdict : "minimum", "minimum on the bounds", "saddle", "maximum", "flat", "not converged" or "not known". x : where.
@@ -79,9 +80,9 @@ class Certificate:
     multipliers: Any = None
     moves: int = 0
 
-    def __str__(self) -> str:
+    def _parts(self) -> list[str | Table]:
         odds = "" if self.probability == 1.0 else f", each end with a probability of at least {self.probability:.3g}"
-        lines = [
+        lines: list[str | Table] = [
             MEANING[self.verdict],
             f"norm of the gradient: {self.gradient_norm:.4g}, its largest entry {self.gradient:.4g}",
             f"least curvature: {_interval(self.least)}",
@@ -94,7 +95,7 @@ class Certificate:
         if self.method:
             known = {math.inf: "no step is too long"}.get(self.largest_step, f"{self.largest_step:.5g}")
             lines.append(f"largest stable step of {self.method}: " + ("not known" if math.isnan(self.largest_step) else known))
-        return "\n".join(lines)
+        return lines
 
 
 MEANING = {

@@ -42,7 +42,7 @@ from mflow.base.checks import (
     shown,
 )
 from mflow.base.methods import Method, as_method, methods
-from mflow.base.tables import columns
+from mflow.base.tables import Readable, Table
 from mflow.integrate.curvature import StiffnessWarning
 from mflow.integrate.ivp import solve_ivp
 from mflow.spectra import krylov, normality
@@ -70,7 +70,7 @@ FAR = 0.05  # of the largest eigenvalue: the numerical range reaches farther tha
 
 
 @dataclass(frozen=True, eq=False)
-class Report:
+class Report(Readable):
     """The result of `explain`; ``str()`` of it is the text.
 
     kind : "cost" or "right-hand side". n : int. nfev : int, gradients, or slopes. curvature : (lower, upper), of a cost the interval of
@@ -114,10 +114,10 @@ class Report:
     trials: tuple[Trial, ...] = ()
     noisy: bool = False
 
-    def __str__(self) -> str:
+    def _parts(self) -> list[str | Table]:
         low, high = self.curvature
         quantity = "largest curvature at the start" if self.kind == "cost" else "spectral radius on the path"
-        lines = [f"{self.kind} of {self.n} variable{'s' if self.n != 1 else ''}, {self.nfev} evaluations", ""]
+        lines: list[str | Table] = [f"{self.kind} of {self.n} variable{'s' if self.n != 1 else ''}, {self.nfev} evaluations", ""]
         lines += [self.gradient, ""] if self.gradient else []
         size = f"{low:.6g}" + ("" if high - low <= 1e-4 * high else f" to {high:.6g}")
         if not self.complete:
@@ -131,15 +131,15 @@ class Report:
             lines.append("condition number: " + (f"{known}{self.condition:.4g}" if self.condition < math.inf else none))
         lines += [f"posedness, {where}: {verdict}" for where, verdict in self.verdicts]
         rows = [[name, _number(dt)] for name, dt in self.steps.items()]
-        lines += ["", columns(["method", "largest stable step"], rows), "", f"Recommended: {self._call()}", self.reason]
+        lines += ["", Table(["method", "largest stable step"], rows), "", f"Recommended: {self._call()}", self.reason]
         lines += [self.note] if self.note else []
         if self.trials:
             start = self.trials[0].loss[0]
             tries = [
                 [t.label, f"{t.loss[-1]:.5g}", f"{t.evaluations[-1]:.0f}", t.reason.replace("_", " ")] for t in self.trials if t.loss.size
             ]
-            lines += ["", f"Tried from x0, where the cost is {start:.5g}:", columns(["method", "cost", "evaluations", "ended"], tries)]
-        return "\n".join(lines)
+            lines += ["", f"Tried from x0, where the cost is {start:.5g}:", Table(["method", "cost", "evaluations", "ended"], tries)]
+        return lines
 
     def _call(self) -> str:
         extra = "".join(f", {name} = {value:.4g}" for name, value in self.parameters.items() if name not in ("lr", "dt"))

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from mflow.base.checks import Array
 from mflow.base.result import Result
+from mflow.base.tables import Readable, Table
 
 __all__ = [
     "BasinsResult",
@@ -21,7 +22,7 @@ __all__ = [
 
 
 @dataclass(frozen=True, eq=False)
-class Posedness:
+class Posedness(Readable):
     """The verdict on y' = F(t, y) at a point: `mflow.posedness`.
 
     verdict : "ill-posed" (an eigenvalue with a positive real part), "well-posed" (all real parts negative), "linearly stable" (an
@@ -54,12 +55,12 @@ class Posedness:
     probability: float = math.nan
     numerical_abscissa: float = math.inf
 
-    def __str__(self) -> str:
-        return self.text
+    def _parts(self) -> list[str | Table]:
+        return [self.text]
 
 
 @dataclass(frozen=True, eq=False)
-class PosednessPath:
+class PosednessPath(Readable):
     """The verdict along a computed path: `IVPResult.posedness` or `mflow.posedness_along`.
 
     t : float64 array (m,). y : float64 array (n, m). points : list of m `Posedness`. verdicts : list of m str.
@@ -90,8 +91,8 @@ class PosednessPath:
     growth_bounds: Array = field(default_factory=lambda: np.empty((2, 0)))
     growth_probability: float = math.nan
 
-    def __str__(self) -> str:
-        return self.text
+    def _parts(self) -> list[str | Table]:
+        return [self.text]
 
 
 class FamilyResult(Result):
@@ -117,7 +118,7 @@ class FamilyResult(Result):
 
 
 @dataclass(frozen=True, eq=False)
-class BasinsResult:
+class BasinsResult(Readable):
     """Which minimum each start reaches: `mflow.basins`.
 
     method : Method. dt : float. axes : (x, y) float64 arrays where the starts are a grid of the plane, else None.
@@ -149,11 +150,11 @@ class BasinsResult:
     allowed_drift: Array
     reasons: list[str]
 
-    def __str__(self) -> str:
-        lines = [f"{self.method.name}, dt = {self.dt:g}: {self.labels.size} starts"]
+    def _parts(self) -> list[str | Table]:
+        lines: list[str | Table] = [f"{self.method.name}, dt = {self.dt:g}: {self.labels.size} starts"]
         for k, minimum in enumerate(self.minima):
             place = ", ".join(f"{v:.6g}" for v in minimum)
             lines.append(f"{int(np.sum(self.labels == k)):6d} reach ({place}), the exact flow {int(np.sum(self.flow_labels == k))}")
         lines.append(f"{int(np.sum(self.labels < 0)):6d} reach none, the exact flow {int(np.sum(self.flow_labels < 0))}")
         lines.append(f"{int(np.sum(self.changed)):6d} left the basin they started in")
-        return "\n".join(lines)
+        return lines

@@ -23,6 +23,7 @@ from mflow_core.stepping import stepper
 
 from mflow.base.checks import Array
 from mflow.base.methods import Method, as_method
+from mflow.base.pieces import Lost, in_pieces
 from mflow.base.progress import Progress
 from mflow.integrate.curvature import stable_end
 from mflow.integrate.ensemble import on_threads
@@ -36,7 +37,6 @@ KEPT = 400  # points of a path that are compared
 FLOW_STEPS = 3000
 LONG = 1e6  # time span of the flow
 INSIDE = 7  # points within a step of the flow, whose steps are long
-PIECES = 4  # for each worker of an executor
 
 
 class Found(NamedTuple):
@@ -191,28 +191,8 @@ def _piece(task: Task) -> list[Found]:
 
 def _on_executor(task: Task, executor: futures.Executor, bar: Progress) -> list[Found]:
     """The starts in pieces. Those of a piece that is lost end where they began, with the reason "executor_failed"."""
-    count = len(task.points)
-    workers = getattr(executor, "_max_workers", None) or getattr(executor, "num_workers", None) or os.cpu_count() or 1
-    size = max(1, -(-count // (PIECES * int(workers))))
     out = [Found(c[None], c, "executor_failed", 0, c[None], False) for c in task.points]
-    pieces: dict[futures.Future[list[Found]], slice] = {}
-    done = 0
-    try:
-        for first in range(0, count, size):
-            part = slice(first, min(first + size, count))
-            pieces[executor.submit(_piece, replace(task, points=task.points[part]))] = part
-        for future in futures.as_completed(pieces):
-            part = pieces[future]
-            if isinstance(error := future.exception(), futures.BrokenExecutor):
-                pass  # lost, and said so by the reason
-            elif error is not None:
-                raise error
-            else:
-                out[part] = future.result()
-            done += part.stop - part.start
-            bar.update(done)
-    except BaseException:
-        for future in pieces:
-            future.cancel()
-        raise
+    for part, piece in in_pieces(executor, _piece, lambda one: replace(task, points=task.points[one]), len(out), bar):
+        if not isinstance(piece, Lost):
+            out[part] = piece
     return out

@@ -1,8 +1,11 @@
 """Written by tools/make_stubs.py from the method records: do not edit."""
 
-from typing import Literal
+from collections.abc import Sequence
+from typing import Any, Literal, TypedDict
 
 from mflow.base.methods import Method
+
+__all__ = ["BDF", "BFGS", "BS32", "BackwardEuler", "Bathe", "BlanesMoanRKN11", "BlanesMoanRKN6", "BlanesMoanS6", "CG", "CentralDifference", "ConstantAcceleration", "DOP853", "DOPRI5", "ESDIRK43", "Euler", "ForestRuth", "ForwardEulerSystem", "GeneralizedAlpha", "HHT", "LBFGS", "Midpoint", "Newmark", "PEFRL", "RK2", "RK3", "RK4", "RKC2", "RKN64", "RKN86", "Radau5", "Rodas5P", "SDIRK2", "SSPRK104", "Staggered", "SuzukiUmeno8", "SymplecticEuler", "TVDRK2", "TVDRK3", "Trapezoidal", "TrustNCG", "Tsit5", "VelocityVerlet", "Yoshida4", "Yoshida6", "Yoshida8"]
 
 class Euler(Method):
     def __init__(self) -> None: ...
@@ -138,3 +141,590 @@ class CG(Method):
 
 class TrustNCG(Method):
     def __init__(self, initial_trust_radius: float = ..., max_trust_radius: float = ..., eta: float = ...) -> None: ...
+
+class CompileSolverOptions(TypedDict, total=False):
+    alpha: None | float
+    amsgrad: bool
+    average: int
+    beta: Literal["polak_ribiere", "hager_zhang"] | None | float
+    beta_hat: float
+    betas: Sequence[float]
+    c2: float
+    centered: bool
+    clip_value: None | float
+    dampening: float
+    damping: Literal["explicit", "implicit"] | Literal["none", "explicit"] | Literal["none", "implicit"] | Literal["trapezoidal", "backward_euler", "explicit"] | float
+    decoupled_weight_decay: bool
+    delta: float
+    eps: float
+    eta: float
+    etas: Sequence[float]
+    flow: Literal["backward", "forward", "exact"]
+    form: Literal["push", "pull"]
+    friction: Any
+    gamma: float
+    initial_accumulator_value: float
+    initial_trust_radius: float
+    intercept: bool
+    l2: float
+    lambd: float
+    lazy: bool
+    load: Literal["interpolated", "shifted"]
+    lookahead: bool
+    lr: Any
+    lr_decay: float
+    lr_power: float
+    max_order: int
+    max_trust_radius: float
+    maxcor: int
+    momentum: Any
+    momentum_decay: None | float
+    order: int
+    rho: float
+    rho_inf: float
+    stages: int
+    step_sizes: Sequence[float]
+    t0: float
+    tau: float
+    truncated: bool
+    weight_decay: float
+    weight_lr_power: float
+
+class FlowOptions(TypedDict, total=False):
+    alpha: None | float
+    amsgrad: bool
+    atol: Any
+    average: int
+    beta: Literal["polak_ribiere", "hager_zhang"] | None | float
+    beta_hat: float
+    betas: Sequence[float]
+    breaks: Any
+    c2: float
+    callback: Any
+    centered: bool
+    checkpoint: Any
+    checkpoint_every: Any
+    clip_value: None | float
+    consistent: Any
+    dampening: float
+    damping: Literal["explicit", "implicit"] | Literal["none", "explicit"] | Literal["none", "implicit"] | Literal["trapezoidal", "backward_euler", "explicit"] | float
+    decoupled_weight_decay: bool
+    delta: float
+    dense_output: Any
+    doses: Any
+    eps: float
+    eta: float
+    etas: Sequence[float]
+    events: Any
+    exclude_algebraic: Any
+    first_step: Any
+    flow: Literal["backward", "forward", "exact"]
+    form: Literal["push", "pull"]
+    friction: Any
+    fun: Any
+    gamma: float
+    initial_accumulator_value: float
+    initial_trust_radius: float
+    inplace: Any
+    intercept: bool
+    jac: Any
+    jac_sparsity: Any
+    l2: float
+    lambd: float
+    lazy: bool
+    lband: Any
+    load: Literal["interpolated", "shifted"]
+    lookahead: bool
+    lr: Any
+    lr_decay: float
+    lr_power: float
+    mass: Any
+    max_order: int
+    max_step: Any
+    max_steps: Any
+    max_trust_radius: float
+    maxcor: int
+    min_step: Any
+    momentum: Any
+    momentum_decay: None | float
+    nonnegative: Any
+    order: int
+    outputs: Any
+    progress: Any
+    resume: Any
+    rho: float
+    rho_inf: float
+    rtol: Any
+    solver: Any
+    stages: int
+    steady_atol: Any
+    steady_rtol: Any
+    step_sizes: Sequence[float]
+    t0: float
+    t_span: Any
+    tau: float
+    truncated: bool
+    uband: Any
+    until: Any
+    vectorized: Any
+    weight_decay: float
+    weight_lr_power: float
+    y0: Any
+
+class IVPBatchOptions(TypedDict, total=False):
+    alpha: None | float
+    amsgrad: bool
+    average: int
+    beta: Literal["polak_ribiere", "hager_zhang"] | None | float
+    beta_hat: float
+    betas: Sequence[float]
+    breaks: Any
+    c2: float
+    callback: Any
+    centered: bool
+    checkpoint: Any
+    checkpoint_every: Any
+    clip_value: None | float
+    consistent: Any
+    dampening: float
+    damping: Literal["explicit", "implicit"] | Literal["none", "explicit"] | Literal["none", "implicit"] | Literal["trapezoidal", "backward_euler", "explicit"] | float
+    decoupled_weight_decay: bool
+    delta: float
+    dense_output: Any
+    doses: Any
+    eps: float
+    eta: float
+    etas: Sequence[float]
+    exclude_algebraic: Any
+    first_step: Any
+    flow: Literal["backward", "forward", "exact"]
+    form: Literal["push", "pull"]
+    friction: Any
+    gamma: float
+    initial_accumulator_value: float
+    initial_trust_radius: float
+    inplace: Any
+    intercept: bool
+    jac: Any
+    jac_sparsity: Any
+    l2: float
+    lambd: float
+    lazy: bool
+    lband: Any
+    load: Literal["interpolated", "shifted"]
+    lookahead: bool
+    lr: Any
+    lr_decay: float
+    lr_power: float
+    mass: Any
+    max_order: int
+    max_step: Any
+    max_steps: Any
+    max_trust_radius: float
+    maxcor: int
+    min_step: Any
+    momentum: Any
+    momentum_decay: None | float
+    nonnegative: Any
+    order: int
+    outputs: Any
+    resume: Any
+    rho: float
+    rho_inf: float
+    save: Any
+    save_every: Any
+    solver: Any
+    stages: int
+    steady_atol: Any
+    steady_rtol: Any
+    step_sizes: Sequence[float]
+    t0: float
+    tau: float
+    truncated: bool
+    uband: Any
+    until: Any
+    vectorized: Any
+    weight_decay: float
+    weight_lr_power: float
+
+class IVPOptions(TypedDict, total=False):
+    alpha: None | float
+    amsgrad: bool
+    average: int
+    beta: Literal["polak_ribiere", "hager_zhang"] | None | float
+    beta_hat: float
+    betas: Sequence[float]
+    c2: float
+    centered: bool
+    clip_value: None | float
+    dampening: float
+    damping: Literal["explicit", "implicit"] | Literal["none", "explicit"] | Literal["none", "implicit"] | Literal["trapezoidal", "backward_euler", "explicit"] | float
+    decoupled_weight_decay: bool
+    delta: float
+    eps: float
+    eta: float
+    etas: Sequence[float]
+    flow: Literal["backward", "forward", "exact"]
+    form: Literal["push", "pull"]
+    friction: Any
+    gamma: float
+    initial_accumulator_value: float
+    initial_trust_radius: float
+    intercept: bool
+    l2: float
+    lambd: float
+    lazy: bool
+    load: Literal["interpolated", "shifted"]
+    lookahead: bool
+    lr: Any
+    lr_decay: float
+    lr_power: float
+    max_order: int
+    max_trust_radius: float
+    maxcor: int
+    momentum: Any
+    momentum_decay: None | float
+    order: int
+    rho: float
+    rho_inf: float
+    stages: int
+    step_sizes: Sequence[float]
+    t0: float
+    tau: float
+    truncated: bool
+    weight_decay: float
+    weight_lr_power: float
+
+class LRFindOptions(TypedDict, total=False):
+    alpha: None | float
+    amsgrad: bool
+    average: int
+    beta: Literal["polak_ribiere", "hager_zhang"] | None | float
+    beta_hat: float
+    betas: Sequence[float]
+    c2: float
+    centered: bool
+    clip_value: None | float
+    dampening: float
+    damping: Literal["explicit", "implicit"] | Literal["none", "explicit"] | Literal["none", "implicit"] | Literal["trapezoidal", "backward_euler", "explicit"] | float
+    decoupled_weight_decay: bool
+    delta: float
+    dt: Any
+    eps: float
+    eta: float
+    etas: Sequence[float]
+    flow: Literal["backward", "forward", "exact"]
+    form: Literal["push", "pull"]
+    friction: Any
+    gamma: float
+    initial_accumulator_value: float
+    initial_trust_radius: float
+    intercept: bool
+    l2: float
+    lambd: float
+    lazy: bool
+    load: Literal["interpolated", "shifted"]
+    lookahead: bool
+    lr: Any
+    lr_decay: float
+    lr_power: float
+    max_order: int
+    max_trust_radius: float
+    maxcor: int
+    momentum: Any
+    momentum_decay: None | float
+    order: int
+    rho: float
+    rho_inf: float
+    stages: int
+    step_sizes: Sequence[float]
+    t0: float
+    tau: float
+    truncated: bool
+    weight_decay: float
+    weight_lr_power: float
+
+class MinimizeOptions(TypedDict, total=False):
+    alpha: None | float
+    amsgrad: bool
+    average: int
+    beta: Literal["polak_ribiere", "hager_zhang"] | None | float
+    beta_hat: float
+    betas: Sequence[float]
+    c2: float
+    centered: bool
+    clip_value: None | float
+    dampening: float
+    damping: Literal["explicit", "implicit"] | Literal["none", "explicit"] | Literal["none", "implicit"] | Literal["trapezoidal", "backward_euler", "explicit"] | float
+    decoupled_weight_decay: bool
+    delta: float
+    dt: Any
+    eps: float
+    eta: float
+    etas: Sequence[float]
+    flow: Literal["backward", "forward", "exact"]
+    form: Literal["push", "pull"]
+    friction: Any
+    gamma: float
+    initial_accumulator_value: float
+    initial_trust_radius: float
+    intercept: bool
+    jac_sparsity: Any
+    l2: float
+    lambd: float
+    lazy: bool
+    lband: Any
+    load: Literal["interpolated", "shifted"]
+    lookahead: bool
+    lr: Any
+    lr_decay: float
+    lr_power: float
+    max_order: int
+    max_trust_radius: float
+    maxcor: int
+    momentum: Any
+    momentum_decay: None | float
+    order: int
+    rho: float
+    rho_inf: float
+    solver: Any
+    stages: int
+    step_sizes: Sequence[float]
+    t0: float
+    tau: float
+    truncated: bool
+    uband: Any
+    weight_decay: float
+    weight_lr_power: float
+
+class MotionBatchOptions(TypedDict, total=False):
+    after: Any
+    alpha: None | float
+    amsgrad: bool
+    args: Any
+    atol: Any
+    atol_v: Any
+    average: int
+    beta: Literal["polak_ribiere", "hager_zhang"] | None | float
+    beta_hat: float
+    betas: Sequence[float]
+    breaks: Any
+    c2: float
+    callback: Any
+    centered: bool
+    checkpoint: Any
+    checkpoint_every: Any
+    clip_value: None | float
+    constraints: Any
+    constraints_jac: Any
+    dampening: float
+    decoupled_weight_decay: bool
+    delta: float
+    dense_output: Any
+    dfdv: Any
+    dfdx: Any
+    energy: Any
+    eps: float
+    eta: float
+    etas: Sequence[float]
+    events: Any
+    first_step: Any
+    fixed: Any
+    flow: Literal["backward", "forward", "exact"]
+    form: Literal["push", "pull"]
+    friction: Any
+    gamma: float
+    initial_accumulator_value: float
+    initial_trust_radius: float
+    inplace: Any
+    intercept: bool
+    l2: float
+    lambd: float
+    lazy: bool
+    linear_solver: Any
+    lookahead: bool
+    lr: Any
+    lr_decay: float
+    lr_power: float
+    max_order: int
+    max_step: Any
+    max_steps: Any
+    max_trust_radius: float
+    maxcor: int
+    min_step: Any
+    momentum: Any
+    momentum_decay: None | float
+    order: int
+    potential: Any
+    rayleigh: Any
+    resume: Any
+    rho: float
+    rho_inf: float
+    rtol: Any
+    rtol_v: Any
+    save: Any
+    save_every: Any
+    solver: Any
+    stages: int
+    step_sizes: Sequence[float]
+    t0: float
+    tau: float
+    truncated: bool
+    weight_decay: float
+    weight_lr_power: float
+
+class MotionOptions(TypedDict, total=False):
+    alpha: None | float
+    amsgrad: bool
+    average: int
+    beta: Literal["polak_ribiere", "hager_zhang"] | None | float
+    beta_hat: float
+    betas: Sequence[float]
+    c2: float
+    centered: bool
+    clip_value: None | float
+    dampening: float
+    decoupled_weight_decay: bool
+    delta: float
+    eps: float
+    eta: float
+    etas: Sequence[float]
+    flow: Literal["backward", "forward", "exact"]
+    form: Literal["push", "pull"]
+    friction: Any
+    gamma: float
+    initial_accumulator_value: float
+    initial_trust_radius: float
+    intercept: bool
+    l2: float
+    lambd: float
+    lazy: bool
+    lookahead: bool
+    lr: Any
+    lr_decay: float
+    lr_power: float
+    max_order: int
+    max_trust_radius: float
+    maxcor: int
+    momentum: Any
+    momentum_decay: None | float
+    order: int
+    rho: float
+    rho_inf: float
+    stages: int
+    step_sizes: Sequence[float]
+    t0: float
+    tau: float
+    truncated: bool
+    weight_decay: float
+    weight_lr_power: float
+
+class StepperOptions(TypedDict, total=False):
+    accel: Any
+    alpha: None | float
+    amsgrad: bool
+    average: int
+    beta: Literal["polak_ribiere", "hager_zhang"] | None | float
+    beta_hat: float
+    betas: Sequence[float]
+    c2: float
+    centered: bool
+    clip_value: None | float
+    dadv: Any
+    dadx: Any
+    dampening: float
+    damping: Literal["explicit", "implicit"] | Literal["none", "explicit"] | Literal["none", "implicit"] | Literal["trapezoidal", "backward_euler", "explicit"] | float
+    decoupled_weight_decay: bool
+    delta: float
+    dt: Any
+    energy: Any
+    eps: float
+    eta: float
+    etas: Sequence[float]
+    fixed: Any
+    flow: Literal["backward", "forward", "exact"]
+    force: Any
+    form: Literal["push", "pull"]
+    friction: Any
+    gamma: float
+    grad: Any
+    initial_accumulator_value: float
+    initial_trust_radius: float
+    intercept: bool
+    l2: float
+    lambd: float
+    lazy: bool
+    load: Literal["interpolated", "shifted"]
+    lookahead: bool
+    lr: Any
+    lr_decay: float
+    lr_power: float
+    max_order: int
+    max_trust_radius: float
+    maxcor: int
+    momentum: Any
+    momentum_decay: None | float
+    order: int
+    potential: Any
+    rayleigh: Any
+    rho: float
+    rho_inf: float
+    solve_accel: Any
+    stages: int
+    step_sizes: Sequence[float]
+    stiffness: Any
+    tau: float
+    truncated: bool
+    v0: Any
+    velocity_free: Any
+    weight_decay: float
+    weight_lr_power: float
+    x0: Any
+
+class TrainOptions(TypedDict, total=False):
+    alpha: None | float
+    amsgrad: bool
+    beta: Literal["polak_ribiere", "hager_zhang"] | None | float
+    beta_hat: float
+    betas: Sequence[float]
+    c2: float
+    centered: bool
+    clip_value: None | float
+    dampening: float
+    damping: Literal["explicit", "implicit"] | Literal["none", "explicit"] | Literal["none", "implicit"] | Literal["trapezoidal", "backward_euler", "explicit"] | float
+    decoupled_weight_decay: bool
+    delta: float
+    dt: Any
+    eps: float
+    eta: float
+    etas: Sequence[float]
+    flow: Literal["backward", "forward", "exact"]
+    form: Literal["push", "pull"]
+    friction: Any
+    gamma: float
+    initial_accumulator_value: float
+    initial_trust_radius: float
+    intercept: bool
+    l2: float
+    lambd: float
+    lazy: bool
+    load: Literal["interpolated", "shifted"]
+    lookahead: bool
+    lr: Any
+    lr_decay: float
+    lr_power: float
+    max_order: int
+    max_trust_radius: float
+    maxcor: int
+    momentum: Any
+    momentum_decay: None | float
+    order: int
+    rho: float
+    rho_inf: float
+    stages: int
+    step_sizes: Sequence[float]
+    t0: float
+    tau: float
+    truncated: bool
+    weight_decay: float
+    weight_lr_power: float

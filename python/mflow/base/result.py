@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, TypeVar, cast
 import numpy as np
 
 from mflow.base.checks import Array
+from mflow.base.tables import fields, short
 from mflow.base.telling import LIBRARIES
 
 __all__ = [
@@ -61,16 +62,13 @@ class Result(dict[str, Any]):
         width = max(map(len, self), default=0)
         lines = []
         for name, value in self.items():
-            text = np.array2string(value, threshold=20, edgeitems=3) if isinstance(value, np.ndarray) else _short(value)
+            text = np.array2string(value, threshold=20, edgeitems=3) if isinstance(value, np.ndarray) else short(value)
             lines.append(f"{name:>{width}}: " + text.replace("\n", "\n" + " " * (width + 2)))
         return "\n".join(lines)
 
-
-def _short(value: Any) -> str:
-    """Text of an entry; of a long list, such as the reasons of a batch, the first and last entries, as of an array."""
-    if type(value) is list and len(value) > 20:
-        return f"[{', '.join(map(repr, value[:3]))}, ..., {', '.join(map(repr, value[-3:]))}]"
-    return str(value)
+    def _repr_html_(self) -> str:
+        """For notebooks."""
+        return fields(type(self).__name__, self)
 
 
 Made = TypeVar("Made", bound=Result)

@@ -1,15 +1,17 @@
-"""Tables in plain text, and as pandas' frames."""
+"""Tables and reports in plain text and as HTML for notebooks, and tables as pandas' frames."""
 
 from __future__ import annotations
 
+import html
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from mflow.base.extras import need
 
-__all__ = ["columns", "frame", "from_frame"]
+__all__ = ["Readable", "Table", "fields", "frame", "from_frame", "short"]
 
 
 def frame(table: Mapping[str, Any]) -> Any:
@@ -37,19 +39,78 @@ def from_frame(value: Any) -> Any:
     return value.to_numpy(dtype=np.float64, na_value=np.nan)
 
 
-def columns(heads: list[str], rows: list[list[str]]) -> str:
-    """A table in plain text: the first column to the left, the others to the right.
+@dataclass(frozen=True)
+class Table:
+    """A table of words: ``str`` of it is plain text, the first column to the left and the others to the right; `html` is for a notebook.
 
     Examples
     --------
-    >>> from mflow.base.tables import columns
-    >>> print(columns(["dt", "order"], [["0.1", "2.00"]]))
+    >>> from mflow.base.tables import Table
+    >>> print(Table(["dt", "order"], [["0.1", "2.00"]]))
     dt   order
     0.1   2.00
     """
-    lines = [heads, *rows]
-    widths = [max(len(line[k]) for line in lines) for k in range(len(heads))]
-    return "\n".join(
-        "  ".join(text.ljust(w) if k == 0 else text.rjust(w) for k, (text, w) in enumerate(zip(line, widths, strict=True))).rstrip()
-        for line in lines
-    )
+
+    heads: list[str]
+    rows: list[list[str]]
+
+    def __str__(self) -> str:
+        lines = [self.heads, *self.rows]
+        widths = [max(len(line[k]) for line in lines) for k in range(len(self.heads))]
+        return "\n".join(
+            "  ".join(text.ljust(w) if k == 0 else text.rjust(w) for k, (text, w) in enumerate(zip(line, widths, strict=True))).rstrip()
+            for line in lines
+        )
+
+    def html(self) -> str:
+        """The table for a notebook."""
+        lines = [("th", self.heads), *(("td", row) for row in self.rows)]
+        rows = ("".join(_cell(tag, k, text) for k, text in enumerate(row)) for tag, row in lines)
+        return "<table>" + "".join(f"<tr>{row}</tr>" for row in rows) + "</table>"
+
+
+def _cell(tag: str, place: int, text: str) -> str:
+    return f'<{tag} style="text-align: {"right" if place else "left"}">{html.escape(text)}</{tag}>'
+
+
+class Readable:
+    """What reads as lines of text and tables: ``str`` of it in plain text, and in a notebook as HTML. Classes say their `_parts`."""
+
+    def _parts(self) -> list[str | Table]:
+        raise NotImplementedError
+
+    def __str__(self) -> str:
+        return "\n".join(map(str, self._parts()))
+
+    def _repr_html_(self) -> str:
+        """For notebooks: paragraphs, between empty lines, and tables."""
+        out, lines = [], list[str]()
+        for part in [*self._parts(), ""]:
+            if lines and (part == "" or isinstance(part, Table)):
+                out.append("<p>" + "<br>".join(lines) + "</p>")
+                lines = []
+            if isinstance(part, Table):
+                out.append(part.html())
+            elif part:
+                lines += [html.escape(line) for line in part.split("\n")]
+        return "<div>" + "".join(out) + "</div>"
+
+
+def fields(name: str, entries: Mapping[str, Any]) -> str:
+    """The entries of a result as a table in HTML, under its name and how it ended."""
+    rows = []
+    for key, value in entries.items():
+        text = np.array2string(value, threshold=20, edgeitems=3) if isinstance(value, np.ndarray) else short(value)
+        kind = f"{value.dtype} {value.shape}" if isinstance(value, np.ndarray) else ""
+        cell = f'<pre style="margin: 0">{html.escape(text)}</pre>'
+        rows.append(f'<tr>{_cell("th", 0, key)}<td style="text-align: left">{cell}</td><td>{kind}</td></tr>')
+    ending = str(entries.get("reason", "")) if isinstance(entries.get("reason", ""), str) else ""
+    title = name + (f": {ending.replace('_', ' ')}" if ending else "")
+    return f'<table><caption style="text-align: left">{html.escape(title)}</caption>' + "".join(rows) + "</table>"
+
+
+def short(value: Any) -> str:
+    """Text of an entry; of a long list, such as the reasons of a batch, the first and last entries, as of an array."""
+    if type(value) is list and len(value) > 20:
+        return f"[{', '.join(map(repr, value[:3]))}, ..., {', '.join(map(repr, value[-3:]))}]"
+    return str(value)

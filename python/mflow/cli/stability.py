@@ -10,7 +10,7 @@ from typing import Any
 from mflow_core import registry
 
 from mflow.base.methods import Method, get_method
-from mflow.base.tables import columns
+from mflow.base.tables import Table
 from mflow.cli.arguments import check_picture
 from mflow.stability.conditions import order_from_conditions, principal_error_norm
 from mflow.stability.facts import is_a_stable, is_l_stable, limit_at_infinity, ssp_coefficient
@@ -113,6 +113,6 @@ def report(selected: list[Method]) -> str:
     for group in kinds.values():
         heads = list(dict.fromkeys(head for _, values in group for head in values))
         rows = [[head, *(_text(head, values[head]) if head in values else "-" for _, values in group)] for head in heads]
-        parts.append(columns(["", *(name for name, _ in group)], rows))
+        parts.append(str(Table(["", *(name for name, _ in group)], rows)))
     parts.append("Computed from the coefficients, or probed from the kernels (" + registry.LEVEL + "); z = lambda dt.")
     return "\n\n".join(parts)

@@ -12,6 +12,7 @@ from mflow_core.optimize.arrangement import gather
 from mflow_core.problems.sparse import check_sparse, is_sparse
 
 from mflow.base.checks import Array, as_tuple, check_choice, check_function, check_number, check_start, dense_array, shown
+from mflow.base.tables import Readable, Table
 from mflow.derivatives.differences import EACH, along
 from mflow.derivatives.elsewhere import is_source, with_gradient
 from mflow.derivatives.remainder import Model, Verdict, gradient_model, jacobian_model, ladder, quick
@@ -22,7 +23,7 @@ SHIFTS = (0, 7, 19)  # of the directions along which many parameters are looked 
 
 
 @dataclass(frozen=True, eq=False)
-class DerivativeReport:
+class DerivativeReport(Readable):
     """The result of `check_gradient` and `check_jacobian`; ``str()`` of it is the text, ``bool()`` whether the derivative is right.
 
     verdict : "right", "wrong" or "unknown". worst : the index of the parameter whose entry is furthest off (of a Jacobian (row, column); of
@@ -42,8 +43,8 @@ class DerivativeReport:
     def __bool__(self) -> bool:
         return self.verdict == "right"
 
-    def __str__(self) -> str:
-        return self.text
+    def _parts(self) -> list[str | Table]:
+        return [self.text]
 
 
 def check_gradient(fun: Callable[..., Any], x: Any, jac: Any = None, args: tuple[Any, ...] = ()) -> DerivativeReport:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import os
 from collections.abc import Callable, Sequence
 from concurrent import futures
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 from mflow_core.lanes import motion_lanes as core
@@ -17,17 +19,23 @@ from numpy.typing import NDArray
 
 from mflow.base.checks import Array, check_flags, check_start, check_times, check_whole, shown
 from mflow.base.methods import Method, as_method, refuse_unknown
+from mflow.base.pieces import Lost, check_executor, in_pieces, portable
 from mflow.base.progress import Progress
 from mflow.base.result import Result, attach
 from mflow.dynamics.solve import solve_dynamics
 from mflow.integrate.control import check_span, check_step
 from mflow.structures.supports import check_speed
 
+if TYPE_CHECKING:
+    from mflow.base._records import MotionBatchOptions
+
 __all__ = ["DynamicsBatchResult", "solve_dynamics_batch"]
 
 NAMED = 5  # motions that a message names
 POLL = 0.02  # seconds between looks at the threads
 COUNTS = ("nfev", "nsteps", "nrejected")
+EVENTS = ("t_events", "x_events", "v_events")
+DONE = "in mflow.solve_dynamics_batch; .partial_result holds the motions that were done"
 ONE = tuple(name for name in inspect.signature(solve_dynamics).parameters if name != "parameters")
 ENDINGS = {stepper.NON_FINITE: ("non_finite", "the next state is not finite"), WAITING: ("interrupted", "it was stopped")}
 KEPT = {"save", "save_every", "dense_output", "checkpoint", "checkpoint_every", "resume", "progress", "t_eval", "callback"}
@@ -76,7 +84,8 @@ def solve_dynamics_batch(
     velocity_free: bool = False,
     threads: int | None = None,
     progress: bool = False,
-    **options: Any,
+    executor: futures.Executor | None = None,
+    **options: Unpack[MotionBatchOptions],
 ) -> DynamicsBatchResult:
     """Integrate Newton's second law from many starts, each motion with its own matrices, loads, steps and events.
 
@@ -104,6 +113,9 @@ def solve_dynamics_batch(
         Threads for ``batch=True``. Default: the number of cores. Results do not depend on it.
     progress : bool
         A progress bar on stderr, where tqdm is installed.
+    executor : concurrent.futures.Executor, optional
+        Where pieces of a batch with ``batch=False`` are run; what they need is pickled. The motions of a piece that is lost end with
+        ``reason="executor_failed"``.
     **options
         What else `mflow.solve_dynamics` takes (``events``, ``rtol``, ``rayleigh``, ``fixed``, ...), and the method's parameters.
 
@@ -134,6 +146,7 @@ def solve_dynamics_batch(
     """
     refuse_unknown("solve_dynamics_batch", options, method, ARGUMENTS)
     check_flags(batch=batch, progress=progress, velocity_free=velocity_free)
+    check_executor(executor)
     if t_span is None and not (each and "t_span" in each):
         raise TypeError("t_span is missing: expected (t0, t_end)")
     own = _own(each, batch)
@@ -142,6 +155,8 @@ def solve_dynamics_batch(
     if refused:
         raise TypeError(f"{min(refused)}: a batch does not take it; t_eval says what to keep")
     if batch:
+        if executor is not None:
+            raise ValueError("executor: blocks of motions (batch=True) run on threads of this process: omit executor, or batch")
         if options.keys() - set(as_method(method, {}).parameters):
             raise TypeError(f"{min(options)}: a force for blocks (batch=True) does not take it; omit it")
         blocks = _Blocks(starts, speeds, (mass, damping, stiffness), load, t_span, as_method(method, options), dt, force)
@@ -150,7 +165,9 @@ def solve_dynamics_batch(
         raise ValueError("batch_args: it belongs to batch=True; each={'args': ...} gives each motion arguments of its own")
     common = {"mass": mass, "damping": damping, "stiffness": stiffness, "load": load, "t_span": t_span, "method": method, "dt": dt}
     common |= {"force": force, "velocity_free": velocity_free, **options}
-    return _one_by_one(starts, speeds, common, own, t_eval, progress)
+    task = _Task(starts, speeds, common, own, None if t_eval is None else np.asarray(t_eval, dtype=np.float64))
+    with Progress(0.0, float(len(starts)), "solve_dynamics_batch", note=f"{{:.0f}} of {len(starts)} motions".format, shown=progress) as bar:
+        return _one_by_one(task, bar) if executor is None else _on_executor(executor, task, bar)
 
 
 ARGUMENTS = (*(name for name in inspect.signature(solve_dynamics_batch).parameters if name != "options"), *ONE)
@@ -196,29 +213,74 @@ def _starts(x0: Any, v0: Any, own: dict[str, Sequence[Any]], batch_args: Any) ->
 # ---- one by one ------------------------------------------------------------------------------------------------------------------------
 
 
-def _one_by_one(
-    starts: Array, speeds: Array, common: dict[str, Any], own: dict[str, Sequence[Any]], t_eval: Any, progress: bool
-) -> DynamicsBatchResult:
-    count, times = len(starts), None if t_eval is None else np.asarray(t_eval, dtype=np.float64)
-    out = _empty(starts, speeds, times)
-    parts: dict[str, list[Any]] = {"t_events": [None] * count, "x_events": [None] * count, "v_events": [None] * count}
+@dataclass(frozen=True)
+class _Task:
+    """Motions of `solve_dynamics`: what they have in common, and of their own."""
+
+    starts: Array
+    speeds: Array
+    common: dict[str, Any]
+    own: dict[str, Sequence[Any]]
+    times: Array | None
+
+    def part(self, some: slice) -> _Task:
+        """Some of the motions."""
+        own: dict[str, Sequence[Any]] = {name: [entries[k] for k in range(some.start, some.stop)] for name, entries in self.own.items()}
+        return replace(self, starts=self.starts[some], speeds=self.speeds[some], own=own)
+
+    def lists(self) -> dict[str, list[Any]]:
+        """What has an entry of any kind for each motion."""
+        return {name: [None] * len(self.starts) for name in EVENTS}
+
+
+def _one_by_one(task: _Task, bar: Progress) -> DynamicsBatchResult:
+    out, parts, times = _empty(task.starts, task.speeds, task.times), task.lists(), task.times
     try:
-        with Progress(0.0, float(count), "solve_dynamics_batch", note=f"{{:.0f}} of {count} motions".format, shown=progress) as bar:
-            for k in range(count):
-                arguments = common | {name: entries[k] for name, entries in own.items()}
-                keep = {"save": "last"} if times is None else {"t_eval": times}
-                try:
-                    r = solve_dynamics(**arguments, x0=starts[k], v0=speeds[k], **keep)
-                except Exception as error:
-                    if not hasattr(error, "partial_result"):
-                        raise  # an argument does not fit
-                    out.errors[k], r = error, error.partial_result
-                _put(out, k, r, times is not None)
-                for name, entries in parts.items():
-                    entries[k] = r[name]
-                bar.update(float(k + 1))
+        for k in range(len(task.starts)):
+            arguments = task.common | {name: entries[k] for name, entries in task.own.items()}
+            keep = {"save": "last"} if times is None else {"t_eval": times}
+            try:
+                r = solve_dynamics(**arguments, x0=task.starts[k], v0=task.speeds[k], **keep)
+            except Exception as error:
+                if not hasattr(error, "partial_result"):
+                    raise  # an argument does not fit
+                out.errors[k], r = error, error.partial_result
+            _put(out, k, r, times is not None)
+            for name, entries in parts.items():
+                entries[k] = r[name]
+            bar.update(float(k + 1))
     except BaseException as error:
-        attach(error, lambda: _finished(out, parts), "in mflow.solve_dynamics_batch; .partial_result holds the motions that were done")
+        attach(error, lambda: _finished(out, parts), DONE)
+        raise
+    return _finished(out, parts)
+
+
+def _piece(task: _Task, foreign: bool) -> DynamicsBatchResult:
+    """The work of a worker of an executor. foreign: the results are pickled."""
+    out = _one_by_one(task, Progress(0.0, 0.0, shown=False))
+    if foreign:
+        out.errors = {k: portable(error) for k, error in out.errors.items()}
+    return out
+
+
+def _on_executor(executor: futures.Executor, task: _Task, bar: Progress) -> DynamicsBatchResult:
+    out, parts = _empty(task.starts, task.speeds, task.times), task.lists()
+    work = functools.partial(_piece, foreign=not isinstance(executor, futures.ThreadPoolExecutor))
+    try:
+        for part, piece in in_pieces(executor, work, task.part, len(task.starts), bar):
+            if isinstance(piece, Lost):
+                for k in range(part.start, part.stop):
+                    out.reason[k], out.messages[k], out.errors[k] = "executor_failed", piece.message, piece.error
+                continue
+            for name in ("x", "v", "reached", "status", *COUNTS, *(("t",) if task.times is None else ())):
+                out[name][part] = piece[name]
+            out.reason[part] = piece.reason
+            out.messages |= {part.start + k: text for k, text in piece.messages.items()}
+            out.errors |= {part.start + k: error for k, error in piece.errors.items()}
+            for name, entries in parts.items():
+                entries[part] = piece[name] or [None] * (part.stop - part.start)
+    except BaseException as error:
+        attach(error, lambda: _finished(out, parts), DONE)
         raise
     return _finished(out, parts)
 

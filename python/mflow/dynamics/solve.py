@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 from mflow_core.dynamics import matrices
@@ -29,6 +29,9 @@ from mflow.structures.load_tables import bends
 from mflow.structures.loads import is_table, table_until
 from mflow.structures.matrices import structure_problem
 from mflow.structures.supports import Supports, as_diagonal, check_starts
+
+if TYPE_CHECKING:
+    from mflow.base._records import MotionOptions
 
 __all__ = ["solve_dynamics"]
 
@@ -78,7 +81,7 @@ def solve_dynamics(
     constraints: Any = None,
     constraints_jac: Any = None,
     breaks: Any = None,
-    **parameters: Any,
+    **parameters: Unpack[MotionOptions],
 ) -> DynamicsResult:
     """Integrate Newton's second law, with fixed steps or under error control.
 
@@ -197,9 +200,9 @@ def solve_dynamics(
     check_flags(inplace=inplace, velocity_free=velocity_free, dense_output=dense_output, progress=progress)
     if energy is not None:
         check_flags(energy=energy)
-    if isinstance(damping, str):
-        damping, parameters = None, {**parameters, "damping": _own_damping(method, damping)}
-    chosen_method, extra = as_method(method, parameters), as_tuple(args)
+    given: dict[str, Any] = {**parameters, **({"damping": _own_damping(method, damping)} if isinstance(damping, str) else {})}
+    damping = None if isinstance(damping, str) else damping
+    chosen_method, extra = as_method(method, given), as_tuple(args)
     facts: dict[str, Any] = {}  # of runs that are saved or resumed
     if not (checkpoint is None and resume is None):
         facts = _checksums((mass, damping, stiffness, load, rayleigh, fixed, dfdx, dfdv, args))

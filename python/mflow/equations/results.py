@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from mflow.base.checks import Array
-from mflow.base.tables import columns
+from mflow.base.tables import Readable, Table
 
 __all__ = ["ConsistencyResult", "ConvergenceResult", "StiffnessResult"]
 
 
 @dataclass(frozen=True, eq=False)
-class ConvergenceResult:
+class ConvergenceResult(Readable):
     """Errors of a method as its step shrinks: `mflow.convergence`.
 
     method : Method. dt : float64 array (k,), falling. local_error, global_error : float64 arrays (k,), of one step from the exact state,
@@ -31,6 +31,9 @@ class ConvergenceResult:
 
     def table(self) -> str:
         """Step, errors, and the order between neighbours, as text."""
+        return str(self)
+
+    def _parts(self) -> list[str | Table]:
         rows = []
         for k, dt in enumerate(self.dt):
             row = [f"{dt:.4g}"]
@@ -38,10 +41,7 @@ class ConvergenceResult:
                 row += [f"{errors[k]:.3e}", _order_between(self.dt, errors, k)]
             rows.append(row)
         foot = f"{self.method.name}: global order {self.global_order:.3f}, local order {self.local_order:.3f} (method: {self.expected})"
-        return columns(["dt", "local error", "order", "global error", "order"], rows) + "\n" + foot
-
-    def __str__(self) -> str:
-        return self.table()
+        return [Table(["dt", "local error", "order", "global error", "order"], rows), foot]
 
 
 def _order_between(dt: Array, errors: Array, k: int) -> str:
@@ -51,7 +51,7 @@ def _order_between(dt: Array, errors: Array, k: int) -> str:
 
 
 @dataclass(frozen=True, eq=False)
-class ConsistencyResult:
+class ConsistencyResult(Readable):
     """The ODE to which a method converges as dt -> 0: `mflow.consistency`.
 
     method : Method. equation : str, the ODE of the smallest error, or "none" where no error falls. name : its short name, "flow",
@@ -81,18 +81,19 @@ class ConsistencyResult:
 
     def table(self) -> str:
         """Errors against each ODE, step by step, as text."""
+        return str(self)
+
+    def _parts(self) -> list[str | Table]:
         rows = [[f"{dt:.4g}", *(f"{e[k]:.3e}" for e in self.errors.values())] for k, dt in enumerate(self.dt)]
         rows.append(["order", *(f"{p:.2f}" for p in self.orders.values())])
         name = getattr(self.method, "name", None) or getattr(self.method, "__name__", "the rule")
-        text = columns(["dt", *self.errors], rows) + f"\n{name} converges to {self.equation}"
-        return text + (f"\nto the next order it follows {self.modified}" if self.modified else "")
-
-    def __str__(self) -> str:
-        return self.table()
+        words = [f"{name} converges to {self.equation}"]
+        words += [f"to the next order it follows {self.modified}"] if self.modified else []
+        return [Table(["dt", *self.errors], rows), *words]
 
 
 @dataclass(frozen=True, eq=False)
-class StiffnessResult:
+class StiffnessResult(Readable):
     """Work at equal error as stiffness grows: `mflow.explicit_vs_implicit`.
 
     explicit, implicit : Method. error : float, the error that both had to meet. stiffness : float64 array (k,).
@@ -114,6 +115,9 @@ class StiffnessResult:
 
     def table(self) -> str:
         """Stiffness, steps and work of both, as text."""
+        return str(self)
+
+    def _parts(self) -> list[str | Table]:
         rows = [
             [f"{s:.4g}", f"{a:.3g}", f"{w:.0f}", f"{b:.3g}", f"{v:.0f}"]
             for s, a, w, b, v in zip(
@@ -121,7 +125,4 @@ class StiffnessResult:
             )
         ]
         heads = ["stiffness", f"dt {self.explicit.name}", "work", f"dt {self.implicit.name}", "work"]
-        return columns(heads, rows) + "\n" + self.text
-
-    def __str__(self) -> str:
-        return self.table()
+        return [Table(heads, rows), self.text]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 
@@ -15,6 +15,9 @@ from mflow.base.checks import Array, check_flags, check_number, check_whole
 from mflow.base.result import Result
 from mflow.experiments.tasks import Training
 from mflow.training.train import TrainResult, train
+
+if TYPE_CHECKING:
+    from mflow.base._records import LRFindOptions
 
 __all__ = ["LRFindResult", "lr_find"]
 
@@ -66,7 +69,7 @@ def lr_find(
     smooth: float = 0.9,
     stop_at: float = 4.0,
     progress: bool = False,
-    **parameters: Any,
+    **parameters: Unpack[LRFindOptions],
 ) -> LRFindResult:
     """Find a learning rate by raising it from step to step until the loss blows up.
 
@@ -111,12 +114,13 @@ def lr_find(
     True
     """
     check_flags(progress=progress)
+    given: dict[str, Any] = dict(parameters)
     if isinstance(fun, Training):
         if params is not None or data is not None or batch_size is not None:
             raise TypeError("params, data, batch_size: the Training holds them; omit them here")
         task = fun
         fun, params, data, jac, batch_size = task.fun, task.params, task.data, task.jac, task.batch_size
-        parameters = {**task.options, **parameters}
+        given = {**task.options, **given}
     elif params is None:
         raise TypeError("params: expected where to start, got None; or give a mflow.Training as the first argument")
     low = check_number(lr_min, "lr_min", low=0.0, open_low=True)
@@ -124,10 +128,10 @@ def lr_find(
     count = check_whole(steps, "steps", 3)
     check_number(smooth, "smooth", low=0.0, high=1.0, open_high=True)
     check_number(stop_at, "stop_at", low=1.0, open_low=True)
-    if "lr" in parameters:
+    if "lr" in given:
         raise TypeError("lr: lr_find tries rates of its own; give their range with lr_min and lr_max")
     for taken in ("epochs", "max_steps", "step_callback"):
-        if taken in parameters:
+        if taken in given:
             raise TypeError(f"{taken}: each rate takes one step here; give their number with steps=")
     if jac is None:
         raise ValueError("jac: expected True (fun returns (loss, gradient)) or a function (the gradient; fun is the loss), got None")
@@ -137,7 +141,7 @@ def lr_find(
     with np.errstate(all="ignore"):  # the loss is meant to blow up
         run = train(
             fun, params, data, optimizer, 1 if once else count, batch_size, jac=jac, seed=seed, max_steps=count,
-            step_callback=watch, progress=progress, lr=_EachRate(rates), check_gradient=False, **parameters,
+            step_callback=watch, progress=progress, lr=_EachRate(rates), check_gradient=False, **given,
         )  # fmt: skip
     return _result(rates, watch, run)
 

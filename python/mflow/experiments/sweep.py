@@ -10,7 +10,7 @@ import math
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExecutor, wait
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,9 +18,10 @@ import numpy as np
 
 from mflow.base.checks import Array, check_flags, check_list, check_number, check_whole, shown
 from mflow.base.methods import Method, as_method
+from mflow.base.pieces import as_they_end, check_executor
 from mflow.base.progress import Progress
 from mflow.base.result import Result, attach
-from mflow.base.tables import frame
+from mflow.base.tables import Readable, Table, frame
 from mflow.experiments.compare import BAD, MARGIN
 from mflow.experiments.tasks import task_of
 
@@ -78,7 +79,7 @@ def _run_cell(task: Callable[..., Any], label: str, method: Method, lr: float, s
     return Cell(label, lr, seed, loss, start, reason, message, nit, time.perf_counter() - began, curve)
 
 
-class SweepResult(Result):
+class SweepResult(Readable, Result):
     """Result of `mflow.sweep`; ``str`` of it is a table, `mflow.plot.sweep` a picture.
 
     methods, lrs, seeds : as they were given.
@@ -111,22 +112,21 @@ class SweepResult(Result):
 
     def table(self) -> str:
         """Median of the final loss over seeds for each method and rate; the best rate of each method; exceptions."""
-        bad = self.bad()
-        head = ["lr", *self.methods]
-        rows = [head]
+        return str(self)
+
+    def _parts(self) -> list[str | Table]:
+        bad, rows = self.bad(), []
         for j, lr in enumerate(self.lrs):
             cells = [self._cell(i, j, int(bad[i, j].sum())) for i in range(len(self.methods))]
             rows.append([f"{lr:.3g}", *cells])
-        widths = [max(len(row[j]) for row in rows) for j in range(len(head))]
-        lines = ["  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in rows]
-        lines.insert(1, "-" * len(lines[0]))
-        lines += [
+        lines: list[str | Table] = [
+            Table(["lr", *self.methods], rows),
             "",
             f"Median of the loss at the end over {len(self.seeds)} seed{'s' if len(self.seeds) > 1 else ''}; * least of the method.",
         ]
         lines += [self._summary(i, name) for i, name in enumerate(self.methods)]
         lines += [f"! {c.method}, lr = {c.lr:.3g}, seed {c.seed}: {c.message}" for c in self.cells if c.reason == "raised"][:5]
-        return "\n".join(lines)
+        return lines
 
     def _cell(self, i: int, j: int, bad: int) -> str:
         total = len(self.seeds)
@@ -150,9 +150,6 @@ class SweepResult(Result):
         first = np.flatnonzero(np.isin(self.reason[i], list(BAD)).any(axis=-1) & (self.lrs > self.best_lr[i]))
         end = f"; first bad ending above it at lr = {self.lrs[first[0]]:.3g}" if first.size else "; no bad ending above it"
         return f"{name}: best lr = {self.best_lr[i]:.3g}, loss {np.median(losses):.4g}{spread}{end}"
-
-    def __str__(self) -> str:
-        return self.table()
 
 
 def _labelled(methods: Any) -> dict[str, Method]:
@@ -233,8 +230,7 @@ def sweep(
     labelled = _labelled(methods)
     rates = [check_number(lr, "lrs", low=0.0, open_low=True) for lr in (lrs if isinstance(lrs, Iterable) else [lrs])]
     draws = [check_whole(s, f"seeds[{k}]") for k, s in enumerate(check_list(seeds, "seeds", "whole numbers"))]
-    if executor is not None and not callable(getattr(executor, "submit", None)):
-        raise TypeError(f"executor: expected a concurrent.futures.Executor (something with submit), got {shown(executor)}")
+    check_executor(executor)
     if not rates:
         raise ValueError("lrs: expected at least one number above 0, got none")
     if not draws or len(set(draws)) != len(draws):
@@ -259,14 +255,6 @@ def sweep(
     return _collected(list(labelled), rates, draws, cells, "")
 
 
-def _as_they_end(futures: Iterable[Future[Cell]]) -> Iterator[Future[Cell]]:
-    """Each when it is done. A signal that the system gives to another thread does not wake this one, so it looks every 0.05 s."""
-    left = set(futures)
-    while left:
-        done, left = wait(left, timeout=0.05, return_when=FIRST_COMPLETED)
-        yield from done
-
-
 def _cells(
     task: Callable[..., Any], grid: list[tuple[str, Method, float, int]], executor: Executor | None, workers: int
 ) -> Iterator[tuple[int, Cell]]:
@@ -275,7 +263,7 @@ def _cells(
     waiting: dict[Future[Cell], int] = {}
     try:
         waiting = {pool.submit(_run_cell, task, *entry): k for k, entry in enumerate(grid)}
-        for future in _as_they_end(waiting):
+        for future in as_they_end(waiting):
             k = waiting[future]
             try:
                 yield k, future.result()

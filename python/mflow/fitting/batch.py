@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import threading
+from concurrent import futures
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from mflow_core.objectives.objective import Objective
 from numpy.typing import NDArray
 
 from mflow.base.checks import Array, check_flags, check_number, check_whole, shown
+from mflow.base.pieces import Lost, check_executor, in_pieces
 from mflow.base.progress import Progress
 from mflow.base.result import Result, attach
 from mflow.fitting.bounds import EVERYWHERE, check_fixed, sides
@@ -38,7 +40,8 @@ class LeastSquaresBatchResult(Result):
     errors : float64 array (fits, n), standard errors as from `curve_fit`, where they were asked for, else (0, n); inf where the data do not
         determine them.
     nit, nfev : int arrays (fits,).
-    reason : list of str: "converged", "max_nfev", "step_too_small", "non_finite", "insensitive", "rhs_failed", "interrupted".
+    reason : list of str: "converged", "max_nfev", "step_too_small", "non_finite", "insensitive", "rhs_failed",
+        "executor_failed", "interrupted".
     status : int array (fits,): as in `least_squares`. success : whether every fit converged. message : what happened to the batch.
     """
 
@@ -83,6 +86,7 @@ def least_squares_batch(
     m: int | None = None,
     threads: int | None = None,
     progress: bool = False,
+    executor: futures.Executor | None = None,
 ) -> LeastSquaresBatchResult:
     """Fit compiled residuals from many starts, or one model to many sets of data.
 
@@ -104,6 +108,8 @@ def least_squares_batch(
         The processor's number of cores if not given. Results do not depend on it.
     progress : bool
         A progress bar on stderr, where tqdm is installed.
+    executor : concurrent.futures.Executor, optional
+        Where pieces of the batch are run; what they need is pickled. A piece that is lost ends with ``reason="executor_failed"``.
 
     Returns
     -------
@@ -136,6 +142,7 @@ def least_squares_batch(
     (1978) 105-116.
     """
     check_flags(progress=progress, errors=errors)
+    check_executor(executor)
     if jac is not True:
         raise ValueError(f"jac: expected True, as compiled residuals of a batch give their Jacobian, got {shown(jac)}")
     points = starts_of_batch(starts)
@@ -162,10 +169,18 @@ def least_squares_batch(
     tests = (tolerances[0], tolerances[1], tolerances[2], limit)
     core = many.Fits(compiled.functions[2], points, *tests, X, y, box[0], box[1], check_fixed(fixed, n), errors)
     workers = os.cpu_count() or 1 if threads is None else check_whole(threads, "threads", 1)
-    return _run(core, len(points), workers, progress)
+    note = f"{{:.0f}} of {len(points)} fits".format
+    with Progress(0.0, float(len(points)), "least_squares_batch", note=note, shown=progress) as bar:
+        if executor is None:
+            return _run(core, len(points), workers, bar)
+        alike = {
+            "fun": fun, "bounds": bounds, "ftol": ftol, "xtol": xtol, "gtol": gtol, "max_nfev": max_nfev, "sigma": sigma, "fixed": fixed,
+            "errors": errors, "m": m,
+        }  # fmt: skip
+        return _on_executor(executor, alike, points, batch_data, core, bar)
 
 
-def _run(core: many.Fits, count: int, workers: int, progress: bool) -> LeastSquaresBatchResult:
+def _run(core: many.Fits, count: int, workers: int, bar: Progress) -> LeastSquaresBatchResult:
     """Piece after piece, on threads."""
     lock, taken, done = threading.Lock(), [0], [0]
 
@@ -186,22 +201,55 @@ def _run(core: many.Fits, count: int, workers: int, progress: bool) -> LeastSqua
         core.stop()
 
     pieces = -(-count // PIECE)
-    with Progress(0.0, float(count), "least_squares_batch", note=f"{{:.0f}} of {count} fits".format, shown=progress) as bar:
-        try:
-            if pieces:
-                on_threads(work, stop, lambda: done[0], min(workers, pieces), bar)
-        except BaseException as error:
-            attach(error, lambda: _result(core), "in mflow.least_squares_batch; .partial_result holds the fits that were done")
-            raise
+    try:
+        if pieces:
+            on_threads(work, stop, lambda: done[0], min(workers, pieces), bar)
+    except BaseException as error:
+        attach(error, lambda: _result(core), "in mflow.least_squares_batch; .partial_result holds the fits that were done")
+        raise
     return _result(core)
+
+
+def _piece(task: dict[str, Any]) -> LeastSquaresBatchResult:
+    """The work of a worker of an executor."""
+    return least_squares_batch(**task, threads=1)
+
+
+def _on_executor(
+    executor: futures.Executor, alike: dict[str, Any], points: Array, batch_data: dict[str, Any] | None, core: many.Fits, bar: Progress
+) -> LeastSquaresBatchResult:
+    """The fits in pieces; core: the batch before any of them, whose arrays are filled."""
+    out, data = _result(core), {name: np.asarray(value) for name, value in (batch_data or {}).items()}
+
+    def task(part: slice) -> dict[str, Any]:
+        return {**alike, "starts": points[part], "batch_data": {name: value[part] for name, value in data.items()} or None}
+
+    try:
+        for part, piece in in_pieces(executor, _piece, task, len(points), bar):
+            if isinstance(piece, Lost):
+                out.reason[part] = ["executor_failed"] * (part.stop - part.start)
+                continue
+            for name in ("x", "cost", "optimality", "nit", "nfev", "status", *(("errors",) if len(out.errors) else ())):
+                out[name][part] = piece[name]
+            out.reason[part] = piece.reason
+    except BaseException as error:
+        attach(error, lambda: _told(out), "in mflow.least_squares_batch; .partial_result holds the fits that were done")
+        raise
+    return _told(out)
 
 
 def _result(core: many.Fits) -> LeastSquaresBatchResult:
     endings = [WORDS.get(code, "rhs_failed") for code in core.code.tolist()]
     status = np.array([STATUS.get(one, -1) for one in endings], dtype=np.int64)
     reason = ["converged" if code > 0 else one for one, code in zip(endings, status.tolist(), strict=True)]
-    counts = {one: reason.count(one) for one in dict.fromkeys(reason)}
-    return LeastSquaresBatchResult(
+    return _told(LeastSquaresBatchResult(
         x=core.x, cost=core.cost, optimality=core.optimality, errors=core.errors, nit=core.nit, nfev=core.nfev, reason=reason,
-        status=status, success=bool(np.all(status > 0)), message=", ".join(f"{k} {one}" for one, k in counts.items()) or "no fits",
-    )  # fmt: skip
+        status=status,
+    ))  # fmt: skip
+
+
+def _told(out: LeastSquaresBatchResult) -> LeastSquaresBatchResult:
+    """With what happened to the batch: how many fits ended by which reason."""
+    counts = {one: out.reason.count(one) for one in dict.fromkeys(out.reason)}
+    out.success, out.message = bool(np.all(out.status > 0)), ", ".join(f"{k} {one}" for one, k in counts.items()) or "no fits"
+    return out

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from mflow.base.checks import Array, check_number, real_array
-from mflow.base.tables import columns
+from mflow.base.tables import Readable, Table
 from mflow.fitting.least_squares import covariance
 from mflow.fitting.quantiles import student_quantile
 
@@ -19,7 +19,7 @@ __all__ = ["CurveFit"]
 NEAR_ONE = 0.95  # correlations that are told
 
 
-class CurveFit(tuple[Any, ...]):
+class CurveFit(Readable, tuple[Any, ...]):
     """A fitted curve: ``popt, pcov = fit``, or SciPy's five entries with full_output; and as attributes
 
     popt, pcov : parameters (n,) and their covariance (n, n) as SciPy gives it: infinite as a whole where the data do not determine all of
@@ -223,7 +223,7 @@ class CurveFit(tuple[Any, ...]):
 
     # ---- words ----------------------------------------------------------------------------------------------------------------------
 
-    def __str__(self) -> str:
+    def _parts(self) -> list[str | Table]:
         ends = self.intervals() if self.dof > 0 or self.absolute_sigma else np.full((self.popt.size, 2), math.nan)
         rows = []
         for j, name in enumerate(self.names):
@@ -233,8 +233,8 @@ class CurveFit(tuple[Any, ...]):
             share = f"{abs(100.0 * self.stderr[j] / self.popt[j]):.2g} %" if self.popt[j] and not held else ""
             interval = "" if held else f"{ends[j, 0]:.6g} ... {ends[j, 1]:.6g}"
             rows.append([name, f"{self.popt[j]:.8g}", error, share, interval, bound])
-        table = columns(["parameter", "value", "standard error", "", "95 % interval", ""], rows)
-        return "\n".join([self._heading(), "", table, "", *self._notes()])
+        table = Table(["parameter", "value", "standard error", "", "95 % interval", ""], rows)
+        return [self._heading(), "", table, "", *self._notes()]
 
     def _heading(self) -> str:
         count = self.popt.size
@@ -257,4 +257,4 @@ class CurveFit(tuple[Any, ...]):
                     notes.append(f"correlation of {self.names[j]} and {self.names[i]}: {C[i, j]:.4f}")
         return notes
 
-    __repr__ = __str__
+    __repr__ = Readable.__str__

@@ -10,17 +10,21 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from concurrent import futures
-from typing import Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mflow.base.checks import Array, as_tuple, check_flags, check_number, check_start, check_times, check_whole, real_array, shown
 from mflow.base.methods import Method, refuse_unknown
+from mflow.base.pieces import check_executor
 from mflow.base.progress import Progress
 from mflow.base.result import IVPResult, Result, attach
 from mflow.integrate.ensemble import COUNTS, EXTRAS, BlockFunction, Columns, Task, look_back, run_here, run_on
 from mflow.integrate.ivp import ARGUMENTS
+
+if TYPE_CHECKING:
+    from mflow.base._records import IVPBatchOptions
 
 __all__ = ["IVPBatchResult", "solve_ivp_batch"]
 
@@ -96,7 +100,7 @@ def solve_ivp_batch(
     threads: int | None = None,
     executor: futures.Executor | None = None,
     progress: bool = False,
-    **options: Any,
+    **options: Unpack[IVPBatchOptions],
 ) -> IVPBatchResult:
     """Integrate y' = fun(t, y) from many starts. Every trajectory has its own step, events and ending.
 
@@ -178,13 +182,12 @@ def solve_ivp_batch(
         raise ValueError(f"y0: expected an array of shape (m, n) with batch=True, got shape {starts.shape}")
     if threads is not None:
         threads = check_whole(threads, "threads", 1)
-    if executor is not None and not callable(getattr(executor, "submit", None)):
-        raise TypeError(f"executor: expected a concurrent.futures.Executor (something with submit), got {type(executor).__name__}")
+    check_executor(executor)
     refused = {"save", "save_every", "checkpoint", "checkpoint_every", "resume"} & set(options)
     if refused:
         raise TypeError(f"{min(refused)}: a batch does not take it; t_eval says what to keep")
-    options |= {name: value for name, value in (("rtol", rtol), ("atol", atol), ("events", events)) if value is not None}
-    task = Task(BlockFunction(fun) if batch else fun, starts, t0, t1, own_spans, extra, method, times, dt, as_tuple(args), options)
+    given = dict(options) | {name: value for name, value in (("rtol", rtol), ("atol", atol), ("events", events)) if value is not None}
+    task = Task(BlockFunction(fun) if batch else fun, starts, t0, t1, own_spans, extra, method, times, dt, as_tuple(args), given)
     columns = Columns.of(task)
     try:
         note = f"{{:.0f}} of {len(starts)} trajectories".format

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import functools
 import math
 import os
-import pickle
 import threading
 from collections.abc import Callable
 from concurrent import futures
@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 
 from mflow.base.checks import Array, check_number
 from mflow.base.methods import Method, as_method
+from mflow.base.pieces import Lost, in_pieces, portable
 from mflow.base.progress import Progress
 from mflow.course.agenda import check_breaks
 from mflow.integrate.control import (
@@ -49,7 +50,6 @@ from mflow.integrate.ivp import solve_ivp
 __all__ = ["EXTRAS", "BlockFunction", "Columns", "Task", "look_back", "run_here", "run_on"]
 
 POLL = 0.02  # seconds between looks at the threads, so that Ctrl-C is answered
-PIECES = 4  # for each worker of an executor: a slow piece must not keep the others waiting
 LOOKED = 64  # trajectories of a function for blocks that are asked whether they run off
 CONTROLS = ("first_step", "max_step", "min_step", "max_steps")  # what a function for blocks takes of solve_ivp's options
 REFUSED = {"inplace", "jac", "jac_sparsity", "lband", "uband", "solver", "dense_output", "callback", "breaks", "doses", "nonnegative",
@@ -409,72 +409,22 @@ def run_here(task: Task, columns: Columns, threads: int | None, bar: Progress) -
         run_serially(task, columns, bar)
 
 
-def run_piece(task: Task, foreign: bool) -> Columns | Exception:
-    """What a worker of an executor does: results, or the error of an argument. foreign: they are pickled."""
+def run_piece(task: Task, foreign: bool) -> Columns:
+    """What a worker of an executor does. foreign: the results are pickled."""
     columns = Columns.of(task)
-    try:
-        run_here(task, columns, 1, Progress(0.0, 0.0, shown=False))
-    except Exception as error:
-        return _portable(error) if foreign else error
+    run_here(task, columns, 1, Progress(0.0, 0.0, shown=False))
     if foreign:
-        columns.errors = {k: _portable(error) for k, error in columns.errors.items()}
+        columns.errors = {k: portable(error) for k, error in columns.errors.items()}
     return columns
-
-
-def _portable(error: Exception) -> Exception:
-    """The exception, or one that says the same where it does not pickle."""
-    try:
-        pickle.loads(pickle.dumps(error))
-    except Exception:
-        return RuntimeError(f"{type(error).__name__}: {error}")
-    return error
 
 
 def run_on(executor: futures.Executor, task: Task, columns: Columns, bar: Progress) -> None:
     """The task in pieces on an executor. The trajectories of a piece that is lost end with reason "executor_failed"."""
-    count = len(task.starts)
-    workers = getattr(executor, "_max_workers", None) or getattr(executor, "num_workers", None) or os.cpu_count() or 1
-    size = max(1, -(-count // (PIECES * int(workers))))
-    if isinstance(task.fun, BlockFunction):
-        size = -(-size // core.BLOCK) * core.BLOCK
-    foreign = not isinstance(executor, futures.ThreadPoolExecutor)
-    pieces: dict[futures.Future[Columns | Exception], tuple[int, int]] = {}
-    done = 0
-    try:
-        for first in range(0, count, size):
-            last = min(first + size, count)
-            try:
-                pieces[executor.submit(run_piece, task.part(first, last), foreign)] = (first, last)
-            except futures.BrokenExecutor as error:
-                _lost(columns, first, last, error)
-        for future in futures.as_completed(pieces):
-            first, last = pieces[future]
-            try:
-                results = future.result()
-            except Exception as error:  # of the executor itself: the worker's own come as a result
-                _cannot_pickle(error)
-                _lost(columns, first, last, error)
-                continue
-            if isinstance(results, Exception):
-                raise results
-            columns.paste(first, results)
-            done += last - first
-            bar.update(done)
-    except BaseException:
-        for future in pieces:
-            future.cancel()
-        raise
-
-
-def _lost(columns: Columns, first: int, last: int, error: Exception) -> None:
-    for k in range(first, last):
-        columns.fail(k, "executor_failed", f"the executor lost it: {type(error).__name__}: {error}", error)
-
-
-def _cannot_pickle(error: Exception) -> None:
-    """Raises where a task could not be sent, and says what to do."""
-    if isinstance(error, (pickle.PicklingError, AttributeError, TypeError)) and "pickle" in str(error).lower():
-        raise TypeError(
-            f"executor: fun, events, jac, args or another argument cannot be sent to another process ({error}); functions must be defined "
-            "at the top level of a module that the workers can import"
-        ) from error
+    work = functools.partial(run_piece, foreign=not isinstance(executor, futures.ThreadPoolExecutor))
+    multiple = core.BLOCK if isinstance(task.fun, BlockFunction) else 1
+    for part, piece in in_pieces(executor, work, lambda one: task.part(one.start, one.stop), len(task.starts), bar, multiple):
+        if isinstance(piece, Lost):
+            for k in range(part.start, part.stop):
+                columns.fail(k, "executor_failed", piece.message, piece.error)
+        else:
+            columns.paste(part.start, piece)

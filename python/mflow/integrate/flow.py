@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import fields
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 from mflow_core.problems import problem
@@ -22,6 +22,9 @@ from mflow.integrate.control import MANY, Settings, count_steps, kept_every
 from mflow.integrate.drive import Drive, follow
 from mflow.integrate.stepper import Stepper
 from mflow.solvers import nonlinear
+
+if TYPE_CHECKING:
+    from mflow.base._records import FlowOptions
 
 __all__ = ["OptimizerStepper", "gradient_flow"]
 
@@ -53,7 +56,7 @@ def gradient_flow(
     hess: Any = None,
     save: str = "all",
     save_every: int | None = None,
-    **options: Any,
+    **options: Unpack[FlowOptions],
 ) -> IVPResult:
     """Follow c' = -grad(c) from c0 for the time t_end.
 
@@ -101,22 +104,22 @@ def gradient_flow(
     start = check_start(c0, "c0")
     if not (isinstance(t_end, float) and t_end == math.inf):
         check_number(t_end, "t_end")
-    chosen_method = as_method(method, {k: v for k, v in options.items() if k not in SETTINGS and k not in SOLVING})
+    given: dict[str, Any] = dict(options)
+    chosen_method = as_method(method, {k: v for k, v in given.items() if k not in SETTINGS and k not in SOLVING})
     if chosen_method.kind == "update":
         if t_eval is not None or hess is not None:
             raise TypeError(f"t_eval, hess: expected none of them for {chosen_method.name}, which has steps alone; omit them")
-        return _by_optimizer(
-            grad, start, t_end, chosen_method, dt, args, save, save_every, {k: v for k, v in options.items() if k in SETTINGS}
-        )
+        own = {k: v for k, v in given.items() if k in SETTINGS}
+        return _by_optimizer(grad, start, t_end, chosen_method, dt, args, save, save_every, own)
     if chosen_method.is_implicit:
         hess = companion(grad, "hess", hess)
     equation = problem.objective_problem(None, grad, start.shape, args, hess if chosen_method.is_implicit else None)
     extra = as_tuple(args)
-    linear = {name: options.get(name) for name in SOLVING}
+    linear = {name: given.get(name) for name in SOLVING}
     solver = nonlinear.solver_for(chosen_method, equation, 0.0, start, jac=hess, hess=True, args=extra, **linear)
     settings = Settings(
         dt=dt, t_eval=t_eval, save=save, save_every=save_every, solver=solver, symmetric=True, event_args=extra,
-        **{k: v for k, v in options.items() if k in SETTINGS},
+        **{k: v for k, v in given.items() if k in SETTINGS},
     )  # fmt: skip
     result: IVPResult = follow(Drive(equation, (0.0, t_end), start, chosen_method, settings, "gradient_flow"))
     return result

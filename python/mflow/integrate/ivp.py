@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 from mflow_core.problems import problem
 from mflow_core.problems.signatures import companion
@@ -18,6 +18,9 @@ from mflow.integrate.drive import Drive, follow
 from mflow.problems.vectorized import columns_of
 from mflow.solvers import nonlinear
 from mflow.solvers.algebraic import algebraic_of
+
+if TYPE_CHECKING:
+    from mflow.base._records import IVPOptions
 
 __all__ = ["ARGUMENTS", "solve_ivp"]
 
@@ -63,7 +66,7 @@ def solve_ivp(
     until: str | None = None,
     steady_rtol: Any = None,
     steady_atol: Any = None,
-    **parameters: Any,
+    **parameters: Unpack[IVPOptions],
 ) -> IVPResult:
     """Integrate y' = fun(t, y), or M y' = fun(t, y), under error control or with fixed steps.
 
@@ -253,7 +256,7 @@ def solve_ivp(
     return result if algebraic is None else algebraic.tell(result)
 
 
-def _known(method: Any, parameters: dict[str, Any]) -> None:
+def _known(method: Any, parameters: Mapping[str, Any]) -> None:
     """Words for arguments that nobody knows."""
     if isinstance(method, type) or not isinstance(method, str | Method | None):
         return  # as_method has words for these

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self, Unpack
 
 import numpy as np
 from mflow_core.problems import problem
@@ -24,6 +24,9 @@ from mflow.integrate.curvature import StiffnessWarning, give_radius, stable_end
 from mflow.integrate.endings import Ending, held_words
 from mflow.solvers import nonlinear
 from mflow.solvers.algebraic import Algebraic, algebraic_of
+
+if TYPE_CHECKING:
+    from mflow.base._records import StepperOptions
 
 __all__ = ["Stepper"]
 
@@ -149,7 +152,7 @@ class Stepper:
         consistent: str = "project",
         exclude_algebraic: bool = False,
         breaks: Any = None,
-        **parameters: Any,
+        **parameters: Unpack[StepperOptions],
     ) -> None:
         self.method = as_method(method, parameters)
         if self.method.kind != "step":

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import math
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 from mflow_core.problems.signatures import code_text, companion
@@ -35,12 +35,13 @@ from mflow.solvers.jacobian_doubt import mismatch, unsolved
 from mflow.solvers.rest import at_rest
 from mflow.stability import amplification, limits, spectrum
 
+if TYPE_CHECKING:
+    from mflow.base._records import MinimizeOptions
+
 __all__ = ["minimize"]
 
 FAR_OFF = 1e10  # times its start: x has run off where the cost falls all the way
 GROWTH = 1e6  # a gradient that has grown by this on the way to a number that is not finite: the iteration diverged
-
-
 ELSEWHERE = {  # of SciPy's arguments, those that no method here can honour
     "constraints": "no method here has any; add a penalty to fun, or take SciPy's SLSQP",
     "disp": "print the result, or its message",
@@ -73,7 +74,7 @@ def minimize(
     checkpoint: Any = None,
     checkpoint_every: int | None = None,
     resume: Any = None,
-    **parameters: Any,
+    **parameters: Unpack[MinimizeOptions],
 ) -> OptimizeResult:
     """Minimise a cost by following its gradient.
 
@@ -194,10 +195,10 @@ def minimize(
         raise TypeError("fun, jac: expected a cost, or fun=None with its gradient as jac, got None for the cost and no function for jac")
     if not isinstance(options, Mapping | None):
         raise TypeError(f"options: expected a dict of arguments, got {shown(options)}")
-    settings = {"maxiter": maxiter, "gtol": gtol, "line_search": line_search, "path": path, **parameters}
+    settings: dict[str, Any] = {"maxiter": maxiter, "gtol": gtol, "line_search": line_search, "path": path, **parameters}
     settings |= {"diff_step": diff_step, "check_gradient": check_gradient, "monitor": monitor, "monitor_every": monitor_every,
-                 "progress": progress, "checkpoint": checkpoint,
-                 "checkpoint_every": checkpoint_every, "resume": resume, **(options or {})}  # fmt: skip
+                 "progress": progress, "checkpoint": checkpoint, "checkpoint_every": checkpoint_every, "resume": resume,
+                 **(options or {})}  # fmt: skip
     for name, instead in ELSEWHERE.items():
         if name in settings:
             raise TypeError(f"{name}: {instead}")
@@ -248,9 +249,8 @@ def minimize(
 
 def _every(path: Any) -> int:
     """Which iterates are kept: 0 none, 1 all, k every k-th."""
-    if isinstance(path, (bool, np.bool_)):
-        return int(path)
-    return check_whole(path, "path", 0, expected="True, False or a whole number, k for every k-th iterate")
+    words = "True, False or a whole number, k for every k-th iterate"
+    return int(path) if isinstance(path, (bool, np.bool_)) else check_whole(path, "path", 0, expected=words)
 
 
 # What a call takes beside the parameters of its method: its own arguments, the step, and how implicit steps are solved.

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from mflow.base.checks import Array, check_flags, check_number, check_whole, shown
 from mflow.base.methods import Method, as_method
+from mflow.base.pieces import Lost, check_executor, in_pieces
 from mflow.base.progress import Progress
 from mflow.base.result import OptimizeResult, Result, attach
 from mflow.integrate.ensemble import on_threads
@@ -30,7 +31,6 @@ from mflow.optimize.step_size import resolve
 __all__ = ["MinimizeBatchResult", "minimize_batch"]
 
 PIECE = 256  # members that a thread takes at a time
-PIECES = 4  # for each worker of an executor
 OVERFLOWED = lane_descent.ENDINGS["overflowed"]
 REASONS = {**{code: name for name, code in lane_descent.ENDINGS.items()}, OVERFLOWED: "non_finite"}
 STATUS = {"converged": 0, "max_iter": 1}
@@ -142,8 +142,7 @@ def minimize_batch(
     points = starts_of_batch(starts)
     limit = check_whole(maxiter, "maxiter")
     workers = os.cpu_count() or 1 if threads is None else check_whole(threads, "threads", 1)
-    if executor is not None and not callable(getattr(executor, "submit", None)):
-        raise TypeError(f"executor: expected a concurrent.futures.Executor (an object with submit), got {type(executor).__name__}")
+    check_executor(executor)
     method, search, schedule = _chosen(method, line_search, parameters)
     rates = None if schedule is None else np.array([check_number(schedule(k), f"lr({k})") for k in range(limit)])
     data = data_for_batch(fun, batch_data, len(points))
@@ -269,42 +268,29 @@ def _piece(problem: tuple[Any, ...]) -> MinimizeBatchResult:
 def _on_executor(executor: futures.Executor, problem: tuple[Any, ...], bar: Progress) -> MinimizeBatchResult:
     method, search, fun, points, maxiter, gtol, data, rates = problem
     members = len(points)
-    workers = getattr(executor, "_max_workers", None) or getattr(executor, "num_workers", None) or os.cpu_count() or 1
-    size = max(1, -(-members // (PIECES * int(workers))))
     out = _result(
         method, points.copy(), np.full(members, np.nan), np.full(members, np.nan), np.zeros(members, np.int64), np.zeros(members, np.int64),
         ["interrupted"] * members, np.zeros(members, np.bool_),
     )  # fmt: skip
-    pieces: dict[futures.Future[MinimizeBatchResult], slice] = {}
-    reason, done = out.reason, 0
+    reason = out.reason
+
+    def task(part: slice) -> tuple[Any, ...]:
+        costs = fun[part] if isinstance(fun, (list, tuple)) else fun
+        some = tuple(None if one is None else one[part] for one in data)
+        return (method, search, costs, points[part], maxiter, gtol, some, rates)
 
     def made() -> MinimizeBatchResult:
         return _result(method, out.x, out.fun, out.gmax, out.nit, out.nfev, reason, out.overflowed)
 
     try:
-        for first in range(0, members, size):
-            part = slice(first, min(first + size, members))
-            costs = fun[part] if isinstance(fun, (list, tuple)) else fun
-            some = tuple(None if one is None else one[part] for one in data)
-            pieces[executor.submit(_piece, (method, search, costs, points[part], maxiter, gtol, some, rates))] = part
-        for future in futures.as_completed(pieces):
-            part = pieces[future]
-            count = part.stop - part.start
-            try:
-                piece = future.result()
-            except (TypeError, ValueError):  # an argument, or something that does not pickle: every piece has it
-                raise
-            except Exception:
-                reason[part] = ["executor_failed"] * count
-            else:
-                for name in ("x", "fun", "gmax", "nit", "nfev", "overflowed"):
-                    out[name][part] = piece[name]
-                reason[part] = piece.reason
-            done += count
-            bar.update(done)
+        for part, piece in in_pieces(executor, _piece, task, members, bar):
+            if isinstance(piece, Lost):
+                reason[part] = ["executor_failed"] * (part.stop - part.start)
+                continue
+            for name in ("x", "fun", "gmax", "nit", "nfev", "overflowed"):
+                out[name][part] = piece[name]
+            reason[part] = piece.reason
     except BaseException as error:
-        for future in pieces:
-            future.cancel()
         attach(error, made, "in mflow.minimize_batch")
         raise
     return made()

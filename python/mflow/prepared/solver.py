@@ -9,7 +9,7 @@ from __future__ import annotations
 import ctypes
 import math
 from collections.abc import Callable
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, Unpack
 
 import numpy as np
 from mflow_core.prepared import Prepared, error_text
@@ -34,6 +34,9 @@ from mflow.integrate.control import (
     whole_or,
 )  # fmt: skip
 from mflow.problems.compiled import compile_with_args
+
+if TYPE_CHECKING:
+    from mflow.base._records import CompileSolverOptions
 
 __all__ = ["CompiledSolver", "compile_solver"]
 
@@ -109,7 +112,7 @@ def compile_solver(
     min_step: float | None = None,
     max_steps: int | None = None,
     inplace: bool = False,
-    **parameters: Any,
+    **parameters: Unpack[CompileSolverOptions],
 ) -> CompiledSolver:
     """Prepare an integration of y' = fun(t, y, args) that is called many times, for about a microsecond beside its steps.
 

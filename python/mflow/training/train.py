@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 from mflow_core.objectives.objective import Objective
 
@@ -25,6 +25,9 @@ from mflow.training.train_compiled import CompiledTrainer
 from mflow.training.train_directions import direction_of, direction_trainer
 from mflow.training.train_implicit import implicit_trainer, is_implicit
 from mflow.training.trainer import Trainer
+
+if TYPE_CHECKING:
+    from mflow.base._records import TrainOptions
 
 __all__ = ["TrainResult", "train"]
 
@@ -62,7 +65,7 @@ def train(
     average: str | float | None = None,
     log: Callable[[dict[str, float]], Any] | None = None,
     log_per: str = "epoch",
-    **parameters: Any,
+    **parameters: Unpack[TrainOptions],
 ) -> TrainResult:
     """Train parameters on data.
 
@@ -171,7 +174,7 @@ def train(
     check_flags(shuffle=shuffle, drop_last=drop_last)
     check_names(optimizer, parameters, ARGUMENTS)
     batches = {"batch_size": batch_size, "seed": seed, "shuffle": shuffle, "drop_last": drop_last}
-    trainer = _trainer_of(fun, params, data, optimizer, jac, parameters, schedule_per, batches)
+    trainer = _trainer_of(fun, params, data, optimizer, jac, dict(parameters), schedule_per, batches)
     feed = trainer.feed
     try:
         trainer.configure(epochs, accumulate, max_steps, validation, metric, patience, min_delta, track_lr)
