@@ -78,7 +78,7 @@ def keywords() -> str:
         if takes_letters(record):
             for name in LETTERS:
                 found.setdefault(name, set()).update(("float", "None"))
-    kinds = {name: "Any" if name in AUTOMATIC else " | ".join(sorted(kind)) for name, kind in found.items()}
+    kinds = {name: "Any" if name in AUTOMATIC else " | ".join(sorted(kind, key=lambda word: (word == "None", word))) for name, kind in found.items()}
     text = ""
     for name, (driver, others) in drivers().items():
         own = inspect.signature(driver).parameters

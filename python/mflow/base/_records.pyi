@@ -143,15 +143,15 @@ class TrustNCG(Method):
     def __init__(self, initial_trust_radius: float = ..., max_trust_radius: float = ..., eta: float = ...) -> None: ...
 
 class CompileSolverOptions(TypedDict, total=False):
-    alpha: None | float
+    alpha: float | None
     amsgrad: bool
     average: int
-    beta: Literal["polak_ribiere", "hager_zhang"] | None | float
+    beta: Literal["polak_ribiere", "hager_zhang"] | float | None
     beta_hat: float
     betas: Sequence[float]
     c2: float
     centered: bool
-    clip_value: None | float
+    clip_value: float | None
     dampening: float
     damping: Literal["explicit", "implicit"] | Literal["none", "explicit"] | Literal["none", "implicit"] | Literal["trapezoidal", "backward_euler", "explicit"] | float
     decoupled_weight_decay: bool
@@ -178,7 +178,7 @@ class CompileSolverOptions(TypedDict, total=False):
     max_trust_radius: float
     maxcor: int
     momentum: Any
-    momentum_decay: None | float
+    momentum_decay: float | None
     order: int
     rho: float
     rho_inf: float
@@ -191,11 +191,11 @@ class CompileSolverOptions(TypedDict, total=False):
     weight_lr_power: float
 
 class FlowOptions(TypedDict, total=False):
-    alpha: None | float
+    alpha: float | None
     amsgrad: bool
     atol: Any
     average: int
-    beta: Literal["polak_ribiere", "hager_zhang"] | None | float
+    beta: Literal["polak_ribiere", "hager_zhang"] | float | None
     beta_hat: float
     betas: Sequence[float]
     breaks: Any
@@ -204,7 +204,7 @@ class FlowOptions(TypedDict, total=False):
     centered: bool
     checkpoint: Any
     checkpoint_every: Any
-    clip_value: None | float
+    clip_value: float | None
     consistent: Any
     dampening: float
     damping: Literal["explicit", "implicit"] | Literal["none", "explicit"] | Literal["none", "implicit"] | Literal["trapezoidal", "backward_euler", "explicit"] | float
@@ -246,7 +246,7 @@ class FlowOptions(TypedDict, total=False):
     maxcor: int
     min_step: Any
     momentum: Any
-    momentum_decay: None | float
+    momentum_decay: float | None
     nonnegative: Any
     order: int
     outputs: Any
@@ -272,10 +272,10 @@ class FlowOptions(TypedDict, total=False):
     y0: Any
 
 class IVPBatchOptions(TypedDict, total=False):
-    alpha: None | float
+    alpha: float | None
     amsgrad: bool
     average: int
-    beta: Literal["polak_ribiere", "hager_zhang"] | None | float
+    beta: Literal["polak_ribiere", "hager_zhang"] | float | None
     beta_hat: float
     betas: Sequence[float]
     breaks: Any
@@ -284,7 +284,7 @@ class IVPBatchOptions(TypedDict, total=False):
     centered: bool
     checkpoint: Any
     checkpoint_every: Any
-    clip_value: None | float
+    clip_value: float | None
     consistent: Any
     dampening: float
     damping: Literal["explicit", "implicit"] | Literal["none", "explicit"] | Literal["none", "implicit"] | Literal["trapezoidal", "backward_euler", "explicit"] | float
@@ -324,7 +324,7 @@ class IVPBatchOptions(TypedDict, total=False):
     maxcor: int
     min_step: Any
     momentum: Any
-    momentum_decay: None | float
+    momentum_decay: float | None
     nonnegative: Any
     order: int
     outputs: Any
@@ -348,15 +348,15 @@ class IVPBatchOptions(TypedDict, total=False):
     weight_lr_power: float
 
 class IVPOptions(TypedDict, total=False):
-    alpha: None | float
+    alpha: float | None
     amsgrad: bool
     average: int
-    beta: Literal["polak_ribiere", "hager_zhang"] | None | float
+    beta: Literal["polak_ribiere", "hager_zhang"] | float | None
     beta_hat: float
     betas: Sequence[float]
     c2: float
     centered: bool
-    clip_value: None | float
+    clip_value: float | None
     dampening: float
     damping: Literal["explicit", "implicit"] | Literal["none", "explicit"] | Literal["none", "implicit"] | Literal["trapezoidal", "backward_euler", "explicit"] | float
     decoupled_weight_decay: bool
@@ -383,7 +383,7 @@ class IVPOptions(TypedDict, total=False):
     max_trust_radius: float
     maxcor: int
     momentum: Any
-    momentum_decay: None | float
+    momentum_decay: float | None
     order: int
     rho: float
     rho_inf: float
@@ -396,15 +396,15 @@ class IVPOptions(TypedDict, total=False):
     weight_lr_power: float
 
 class LRFindOptions(TypedDict, total=False):
-    alpha: None | float
+    alpha: float | None
     amsgrad: bool
     average: int
-    beta: Literal["polak_ribiere", "hager_zhang"] | None | float
+    beta: Literal["polak_ribiere", "hager_zhang"] | float | None
     beta_hat: float
     betas: Sequence[float]
     c2: float
     centered: bool
-    clip_value: None | float
+    clip_value: float | None
     dampening: float
     damping: Literal["explicit", "implicit"] | Literal["none", "explicit"] | Literal["none", "implicit"] | Literal["trapezoidal", "backward_euler", "explicit"] | float
     decoupled_weight_decay: bool
@@ -432,7 +432,7 @@ class LRFindOptions(TypedDict, total=False):
     max_trust_radius: float
     maxcor: int
     momentum: Any
-    momentum_decay: None | float
+    momentum_decay: float | None
     order: int
     rho: float
     rho_inf: float
@@ -445,15 +445,15 @@ class LRFindOptions(TypedDict, total=False):
     weight_lr_power: float
 
 class MinimizeOptions(TypedDict, total=False):
-    alpha: None | float
+    alpha: float | None
     amsgrad: bool
     average: int
-    beta: Literal["polak_ribiere", "hager_zhang"] | None | float
+    beta: Literal["polak_ribiere", "hager_zhang"] | float | None
     beta_hat: float
     betas: Sequence[float]
     c2: float
     centered: bool
-    clip_value: None | float
+    clip_value: float | None
     dampening: float
     damping: Literal["explicit", "implicit"] | Literal["none", "explicit"] | Literal["none", "implicit"] | Literal["trapezoidal", "backward_euler", "explicit"] | float
     decoupled_weight_decay: bool
@@ -483,7 +483,7 @@ class MinimizeOptions(TypedDict, total=False):
     max_trust_radius: float
     maxcor: int
     momentum: Any
-    momentum_decay: None | float
+    momentum_decay: float | None
     order: int
     rho: float
     rho_inf: float
@@ -499,13 +499,13 @@ class MinimizeOptions(TypedDict, total=False):
 
 class MotionBatchOptions(TypedDict, total=False):
     after: Any
-    alpha: None | float
+    alpha: float | None
     amsgrad: bool
     args: Any
     atol: Any
     atol_v: Any
     average: int
-    beta: Literal["polak_ribiere", "hager_zhang"] | None | float
+    beta: Literal["polak_ribiere", "hager_zhang"] | float | None
     beta_hat: float
     betas: Sequence[float]
     breaks: Any
@@ -514,7 +514,7 @@ class MotionBatchOptions(TypedDict, total=False):
     centered: bool
     checkpoint: Any
     checkpoint_every: Any
-    clip_value: None | float
+    clip_value: float | None
     constraints: Any
     constraints_jac: Any
     dampening: float
@@ -553,7 +553,7 @@ class MotionBatchOptions(TypedDict, total=False):
     maxcor: int
     min_step: Any
     momentum: Any
-    momentum_decay: None | float
+    momentum_decay: float | None
     order: int
     potential: Any
     rayleigh: Any
@@ -574,15 +574,15 @@ class MotionBatchOptions(TypedDict, total=False):
     weight_lr_power: float
 
 class MotionOptions(TypedDict, total=False):
-    alpha: None | float
+    alpha: float | None
     amsgrad: bool
     average: int
-    beta: Literal["polak_ribiere", "hager_zhang"] | None | float
+    beta: Literal["polak_ribiere", "hager_zhang"] | float | None
     beta_hat: float
     betas: Sequence[float]
     c2: float
     centered: bool
-    clip_value: None | float
+    clip_value: float | None
     dampening: float
     decoupled_weight_decay: bool
     delta: float
@@ -607,7 +607,7 @@ class MotionOptions(TypedDict, total=False):
     max_trust_radius: float
     maxcor: int
     momentum: Any
-    momentum_decay: None | float
+    momentum_decay: float | None
     order: int
     rho: float
     rho_inf: float
@@ -621,15 +621,15 @@ class MotionOptions(TypedDict, total=False):
 
 class StepperOptions(TypedDict, total=False):
     accel: Any
-    alpha: None | float
+    alpha: float | None
     amsgrad: bool
     average: int
-    beta: Literal["polak_ribiere", "hager_zhang"] | None | float
+    beta: Literal["polak_ribiere", "hager_zhang"] | float | None
     beta_hat: float
     betas: Sequence[float]
     c2: float
     centered: bool
-    clip_value: None | float
+    clip_value: float | None
     dadv: Any
     dadx: Any
     dampening: float
@@ -663,7 +663,7 @@ class StepperOptions(TypedDict, total=False):
     max_trust_radius: float
     maxcor: int
     momentum: Any
-    momentum_decay: None | float
+    momentum_decay: float | None
     order: int
     potential: Any
     rayleigh: Any
@@ -682,14 +682,14 @@ class StepperOptions(TypedDict, total=False):
     x0: Any
 
 class TrainOptions(TypedDict, total=False):
-    alpha: None | float
+    alpha: float | None
     amsgrad: bool
-    beta: Literal["polak_ribiere", "hager_zhang"] | None | float
+    beta: Literal["polak_ribiere", "hager_zhang"] | float | None
     beta_hat: float
     betas: Sequence[float]
     c2: float
     centered: bool
-    clip_value: None | float
+    clip_value: float | None
     dampening: float
     damping: Literal["explicit", "implicit"] | Literal["none", "explicit"] | Literal["none", "implicit"] | Literal["trapezoidal", "backward_euler", "explicit"] | float
     decoupled_weight_decay: bool
@@ -717,7 +717,7 @@ class TrainOptions(TypedDict, total=False):
     max_trust_radius: float
     maxcor: int
     momentum: Any
-    momentum_decay: None | float
+    momentum_decay: float | None
     order: int
     rho: float
     rho_inf: float
