@@ -69,6 +69,11 @@ def drivers() -> dict[str, tuple[Any, Collection[str]]]:
     }
 
 
+def union(kinds: set[str]) -> str:
+    """One type of several."""
+    return " | ".join(sorted(kinds, key=lambda word: (word == "None", word)))
+
+
 def keywords() -> str:
     """The text of a type for the keywords of each driver, those of its own signature left out."""
     found: dict[str, set[str]] = {}
@@ -78,7 +83,7 @@ def keywords() -> str:
         if takes_letters(record):
             for name in LETTERS:
                 found.setdefault(name, set()).update(("float", "None"))
-    kinds = {name: "Any" if name in AUTOMATIC else " | ".join(sorted(kind, key=lambda word: (word == "None", word))) for name, kind in found.items()}
+    kinds = {name: "Any" if name in AUTOMATIC else union(kind) for name, kind in found.items()}
     text = ""
     for name, (driver, others) in drivers().items():
         own = inspect.signature(driver).parameters
