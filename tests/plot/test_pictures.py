@@ -11,6 +11,7 @@ from __future__ import annotations
 import io
 import itertools
 import math
+import pickle
 import sys
 from types import SimpleNamespace
 
@@ -359,3 +360,9 @@ def write_baselines():
 
 if __name__ == "__main__":
     write_baselines()
+
+
+def test_a_notebook_shows_a_figure_of_its_own():
+    figure = plot.stability_regions("rk4").figure
+    for one in (figure, pickle.loads(pickle.dumps(figure))):
+        assert imread(io.BytesIO(one._repr_png_())).shape[2] == 4

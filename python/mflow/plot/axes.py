@@ -5,6 +5,8 @@ Nothing here touches pyplot or the backend in use.
 
 from __future__ import annotations
 
+import functools
+import io
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -31,7 +33,15 @@ def new_figure(size: tuple[float, float], layout: Literal["constrained", "compre
     """A figure that no window and no global state know of. Raises ImportError without matplotlib."""
     figure: Figure = need("matplotlib.figure", "a picture").Figure(figsize=size, layout=layout)
     need("matplotlib.backends.backend_agg", "a picture").FigureCanvasAgg(figure)
+    vars(figure)["_repr_png_"] = functools.partial(_png, figure)
     return figure
+
+
+def _png(figure: Figure) -> bytes:
+    """What a notebook shows of a figure; its own way needs pyplot to have been imported."""
+    data = io.BytesIO()
+    figure.savefig(data, format="png", bbox_inches="tight")
+    return data.getvalue()
 
 
 def axes_for(ax: Axes | None, size: tuple[float, float] = (6.4, 4.4)) -> Axes:
