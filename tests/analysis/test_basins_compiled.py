@@ -48,23 +48,6 @@ def test_threads_executors_and_the_bar_change_nothing(capsys):
     np.testing.assert_allclose(one.minima, [np.linalg.solve([[2.0, 0.5], [0.5, 1.0]], [0.5, -1.0])], atol=1e-4)
 
 
-def test_a_piece_that_is_lost_is_said():
-    class Broken(ThreadPoolExecutor):
-        def submit(self, work, task):
-            from concurrent.futures import BrokenExecutor, Future
-
-            if np.array_equal(task.points[0], [-2.0, -2.0]):
-                out = Future()
-                out.set_exception(BrokenExecutor("gone"))
-                return out
-            return super().submit(work, task)
-
-    with Broken(2) as pool, pytest.warns(RuntimeWarning, match="reached no minimum"):
-        r = mflow.basins(QUADRATIC, (AXIS, AXIS), lr=0.3, executor=pool)
-    assert set(r.reasons) == {"executor_failed", "converged"}
-    assert r.labels.ravel()[0] == -1
-
-
 def test_proximal_steps_have_basins():
     """Backward Euler with dt = 1: no step leads over the hill between the wells of (c1^2 - 1)^2 + 5 c2^2."""
 

@@ -103,6 +103,7 @@ def test_basins_say_which_starts_were_lost() -> None:
     assert len(told) == 1
     assert sent.reasons[:4] == ["executor_failed"] * 4
     assert "executor_failed" not in sent.reasons[4:]
+    assert (sent.labels.ravel()[:4] == -1).all()
 
 
 def square(part: list[int]) -> list[int]:

@@ -391,7 +391,7 @@ BAD = [
     ({"t_eval": [0.5], "t_span": [(0, 1), (1, 0), (0, 1)]}, ValueError, "one direction"),
     ({"t_eval": [0.5], "t_span": [(0, 1), (2, 3), (0, 1)]}, ValueError, "a time in common, got none"),
     ({"threads": 0}, ValueError, "threads: .*, got 0"),
-    ({"executor": 4}, TypeError, "executor: expected a concurrent.futures.Executor .*, got int"),
+    ({"executor": 4}, TypeError, "executor: expected a concurrent.futures.Executor .*, got 4"),
     ({"save": "all"}, TypeError, "save: a batch does not take it; t_eval says what to keep"),
     ({"batch": True}, TypeError, "fun: expected with batch=True a compiled function"),
     ({"fun": block_decay, "batch": True, "events": py_waves}, TypeError, "events: a function for blocks takes none"),
