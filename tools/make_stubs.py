@@ -50,7 +50,7 @@ def stubs() -> dict[str, str]:
     integrators = HEAD + "from typing import Literal\n\nfrom mflow.base.methods import Method\n"
     for record in steps:
         integrators += f"\nclass {record.class_name}(Method):\n" + init(record, "", "")
-    extra = ", maximize: bool = ..., clip_norm: float | None = ..., check_finite: bool = ..."
+    extra = ", maximize: bool = ..., clip_norm: float | None = ..., check_finite: bool = ..., threads: int | None = ..."
     optimizers = (
         HEAD + "from collections.abc import Callable\nfrom typing import Any, Literal\n\nfrom mflow.optim.classes import Optimizer\n"
     )

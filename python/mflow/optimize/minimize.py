@@ -15,6 +15,7 @@ from mflow.base.checks import Array, check_number, check_whole, shown
 from mflow.base.methods import Method, as_method, refuse_unknown
 from mflow.base.pace import Pace
 from mflow.base.result import OptimizeResult, attach
+from mflow.base.threads import shared_among
 from mflow.curvature.landscape import OF_DIFFERENCES
 from mflow.curvature.safe_steps import STALLED, SafeSteps
 from mflow.curvature.watch import EVERY
@@ -73,6 +74,7 @@ def minimize(
     checkpoint: Any = None,
     checkpoint_every: int | None = None,
     resume: Any = None,
+    threads: int | None = None,
     **parameters: Any,
 ) -> OptimizeResult:
     """Minimise a cost by following its gradient.
@@ -146,6 +148,9 @@ def minimize(
         The file to write, atomically, every ``checkpoint_every`` iterations (1000) and at the end; the file to go on from, with the same
         bits: that of a `mflow.Stepper`, of `mflow.train` or of a C host will do, where the method is the same. x0 then gives the shape
         alone; maxiter and nit count from the beginning, nfev and njev are of this call.
+    threads : int, optional
+        How many share the updates of optimizers on long vectors, and the sums of compiled regressions over many rows: see `mflow.threads`.
+        The bits do not depend on it.
     **parameters
         The method's own. The default of ``friction`` is 1: without friction nothing is minimised.
 
@@ -227,7 +232,8 @@ def minimize(
         descent = LineDescent(doubts, method, search, settings, bool(path), teller(callback, _intermediate), products)
     saving.begin(descent)
     try:
-        status = descent.go(limit, threshold, callback)
+        with shared_among(threads):
+            status = descent.go(limit, threshold, callback)
         saving.end(descent, status in (0, CONVERGED, STOPPED))
     except BaseException as error:
         text = f"{type(error).__name__} in iteration {descent.run.k}: {error}"

@@ -12,6 +12,7 @@ from libc.string cimport memcpy, memset
 from mflow_core.arithmetic.control cimport control_begin
 from mflow_core.arithmetic.vec cimport MF_SHORT, mf_scalar
 from mflow_core.owner cimport mf_give, mf_take
+from mflow_core.pool cimport LONG
 from mflow_core.registry cimport REDUCE, mf_sizes_of
 from mflow_core.solvers.branch cimport branch_ready, branch_solve
 from mflow_core.solvers.matrix cimport matrix_rhs
@@ -20,7 +21,8 @@ from mflow_core.solvers.stages.coupled cimport newton_couple
 from mflow_core.solvers.stages.pencil cimport pencil_linearize, pencil_mass
 from mflow_core.solvers.stages.settled cimport coupled_solve
 from mflow_core.stepping.ledger cimport ledger_release
-from mflow_core.types cimport (MF_E_ARGUMENT, MF_E_BUSY, MF_E_CALLBACK, MF_E_KIND, MF_E_MEMORY, MF_E_NON_FINITE, MF_FRESH,
+from mflow_core.stepping.pieces cimport step_all
+from mflow_core.types cimport (MF_ELEMENTWISE, MF_E_ARGUMENT, MF_E_BUSY, MF_E_CALLBACK, MF_E_KIND, MF_E_MEMORY, MF_E_NON_FINITE, MF_FRESH,
                                MF_IMPLICIT, MF_MASS, MF_MULTISTEP, MF_SECOND_ORDER, mf_mass_of, mf_new_frame, mf_new_problem, mf_tableau)
 
 
@@ -235,6 +237,12 @@ cdef void run_choose_tests(run_t *r) noexcept nogil:
             r.n_tested = 2
 
 
+cdef bint may_be_cut(const run_t *r) noexcept nogil:
+    """Whether the steps of this method are elementwise where its right-hand side is."""
+    return (r.m.tab != NULL and not r.m.flags & (MF_IMPLICIT | MF_SECOND_ORDER | MF_MULTISTEP) and r.sizes.n_scal == 0
+            and r.sizes.n_vec == r.m.sizes.n_vec and r.sizes.work_extra == 0)
+
+
 cdef void run_attach(run_t *r, const mf_problem *p) noexcept nogil:
     """Takes a problem over; a cost alone becomes its gradient flow where the method needs a right-hand side."""
     r.inner = mf_new_problem()
@@ -255,6 +263,7 @@ cdef void run_attach(run_t *r, const mf_problem *p) noexcept nogil:
     r.ode = r.p
     r.f.p = &r.p
     r.f.n, r.f.ld, r.f.par = r.n, r.ld, r.par
+    r.cuts = r.inner.flags & MF_ELEMENTWISE and r.inner.rhs != NULL and r.n >= LONG and may_be_cut(r)
 
 
 cdef bint run_solve_with(run_t *r, newton_t *newton) noexcept nogil:
@@ -464,7 +473,7 @@ cdef int try_step(run_t *r, double h) noexcept nogil:
     if r.newton != NULL:
         r.newton.m.met = False
         r.newton.state = r.now[0]
-    status = r.m.step(r.m, &r.f)
+    status = step_all(r.m, &r.f) if r.cuts and r.inside == NULL else r.m.step(r.m, &r.f)
     r.f.n_rhs -= r.flow.hits - hits
     if status == 0:
         for j in range(r.n_tested):
