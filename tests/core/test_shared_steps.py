@@ -235,6 +235,18 @@ def test_an_elementwise_right_hand_side_that_fails() -> None:
     np.testing.assert_allclose(run.y[:, -1], start + 0.4)
 
 
+def test_an_elementwise_right_hand_side_that_leaves_the_numbers() -> None:
+    @SLOPE
+    def fun(t: float, y: Any, dydt: Any, n: int, ctx: Any) -> int:
+        as_array(dydt, n)[:] = np.where(as_array(y, n) > 1.55, np.inf, 1.0)
+        return 0
+
+    start = np.linspace(0.0, 1.0, 60_000)
+    run = mflow.solve_ivp(fun, (0.0, 1.0), start, "euler", dt=0.1, elementwise=True, threads=2)
+    assert run.reason == "non_finite"
+    np.testing.assert_allclose(run.y[:, -1], start + 0.6)
+
+
 def test_a_python_function_is_not_cut() -> None:
     with pytest.raises(TypeError, match="elementwise: expected a compiled fun"):
         mflow.solve_ivp(lambda t, y: -y, (0, 1), np.ones(3), elementwise=True)

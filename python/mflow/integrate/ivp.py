@@ -240,7 +240,9 @@ def solve_ivp(
         algebraic = algebraic_of(mass, consistent, exclude_algebraic, chosen_method, start, dt, lband, uband)
     if algebraic is not None:
         linear |= algebraic.linear
-    solving = nonlinear.solver_for(chosen_method, equation, span[0], start, solver=solver, args=extra, **linear)
+    solving = None
+    if chosen_method.is_implicit or solver is not None or any(value is not None for value in linear.values()):
+        solving = nonlinear.solver_for(chosen_method, equation, span[0], start, solver=solver, args=extra, **linear)
     project = None
     if algebraic is not None:
         sizes = sizes_of(start, (rtol, atol) if dt is None else None)

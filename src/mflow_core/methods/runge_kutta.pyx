@@ -16,7 +16,7 @@ compiled with C's division, in which 1/3 is 0.
 from cpython.pycapsule cimport PyCapsule_New
 from libc.stddef cimport ptrdiff_t
 
-from mflow_core.arithmetic.vec cimport average_1, average_2, average_3, average_many, MF_SHORT
+from mflow_core.arithmetic.vec cimport average_1, average_2, average_3, average_many, combine_1, combine_2, mf_cvec, MF_SHORT, mf_scalar
 from mflow_core.methods.tableau cimport MAX_STAGES, combine, doubles, new_record, node, pack, plan_row, plans, records_t, square
 from mflow_core.types cimport MF_SSP, mf_frame, mf_method, mf_rhs_fn, mf_tableau
 
@@ -24,6 +24,16 @@ from math import fsum
 
 
 # ---- kernels -------------------------------------------------------------------------------------------------------------------------
+
+cdef inline void add_row(ptrdiff_t n, double *out, const double *y, double h, const double *K, ptrdiff_t ld, const plan_row *row) noexcept nogil:
+    """`combine`, whose rows of one and two terms are made here: at a hundred components its call costs as much as they do."""
+    if row.q == 1:
+        combine_1(n, out, y, K + row.col[0] * ld, h * row.w[0])
+    elif row.q == 2:
+        combine_2(n, out, y, K + row.col[0] * ld, K + row.col[1] * ld, h * row.w[0], h * row.w[1])
+    else:
+        combine(n, out, y, h, K, ld, row)
+
 
 cdef inline int butcher_of(ptrdiff_t n, const mf_method *m, mf_frame *f) noexcept nogil:
     cdef const mf_tableau *tab = m.tab
@@ -42,12 +52,12 @@ cdef inline int butcher_of(ptrdiff_t n, const mf_method *m, mf_frame *f) noexcep
     if status != 0:
         return status
     for j in range(1, s):
-        combine(n, z, y, h, K, ld, plan + j)
+        add_row(n, z, y, h, K, ld, plan + j)
         status = rhs(t + c[j] * h, z, K + j * ld, n, ctx)
         f.n_rhs += 1
         if status != 0:
             return status
-    combine(n, f.x1[0], y, h, K, ld, plan + s)
+    add_row(n, f.x1[0], y, h, K, ld, plan + s)
     return 0
 
 
@@ -63,6 +73,48 @@ cdef int butcher_step(const mf_method *m, mf_frame *f) noexcept nogil:
 
 cdef inline const double *slot(const mf_frame *f, int index) noexcept nogil:
     return f.x0[0] if index < 0 else f.work + index * f.ld
+
+
+# Rows of the usual forms: an Euler step alone (average_1 with a = 1), and averages of y, without a slope, with one or two of them. A term
+# without a slope adds 0 times one in `average_many`, which changes no number; a slope that is not finite is in another term of its row, too.
+
+cdef inline void average_with_1(ptrdiff_t n, double *out, const double *y, double a, const double *u, mf_cvec f, double b,
+                                double r) noexcept nogil:
+    cdef ptrdiff_t i
+    if n <= MF_SHORT:
+        for i in range(n):
+            out[i] = mf_scalar(a * y[i] + b * (u[i] + r * f[i]))
+    else:
+        for i in range(n):
+            out[i] = a * y[i] + b * (u[i] + r * f[i])
+
+
+cdef inline void average_with_2(ptrdiff_t n, double *out, const double *y, double a, const double *u, mf_cvec f, double b, double r,
+                                const double *v, mf_cvec g, double c, double s) noexcept nogil:
+    cdef ptrdiff_t i
+    if n <= MF_SHORT:
+        for i in range(n):
+            out[i] = mf_scalar((a * y[i] + b * (u[i] + r * f[i])) + c * (v[i] + s * g[i]))
+    else:
+        for i in range(n):
+            out[i] = (a * y[i] + b * (u[i] + r * f[i])) + c * (v[i] + s * g[i])
+
+
+cdef inline bint average_usual(mf_frame *f, double *out, const plan_row *row) noexcept nogil:
+    """A row of a usual form; False: it is of none."""
+    cdef const double *u = slot(f, row.col[0])
+    cdef double h = f.h
+    cdef ptrdiff_t n = f.n
+    if row.q == 1 and row.w[0] == 1.0 and row.f[0] >= 0:
+        combine_1(n, out, u, slot(f, row.f[0]), h * row.r[0])
+    elif row.q == 2 and row.f[0] == -2 and row.f[1] >= 0:
+        average_with_1(n, out, u, row.w[0], slot(f, row.col[1]), slot(f, row.f[1]), row.w[1], h * row.r[1])
+    elif row.q == 3 and row.f[0] == -2 and row.f[1] >= 0 and row.f[2] >= 0:
+        average_with_2(n, out, u, row.w[0], slot(f, row.col[1]), slot(f, row.f[1]), row.w[1], h * row.r[1],
+                       slot(f, row.col[2]), slot(f, row.f[2]), row.w[2], h * row.r[2])
+    else:
+        return False
+    return True
 
 
 cdef int shu_osher_step(const mf_method *m, mf_frame *f) noexcept nogil:
@@ -82,11 +134,14 @@ cdef int shu_osher_step(const mf_method *m, mf_frame *f) noexcept nogil:
         f.n_rhs += 1
         if status != 0:
             return status
+        out = f.x1[0] if i == s else f.work + row.out * f.ld
+        at = out
+        if average_usual(f, out, row):
+            continue
         for e in range(row.q):
             u[e] = slot(f, row.col[e])
             g[e] = slot(f, row.slope if row.f[e] == -2 else row.f[e])  # no slope: r is 0, and any slope will do
             r[e] = h * row.r[e]
-        out = f.x1[0] if i == s else f.work + row.out * f.ld
         if row.q == 1:
             average_1(n, out, u[0], g[0], row.w[0], r[0])
         elif row.q == 2:
@@ -95,7 +150,6 @@ cdef int shu_osher_step(const mf_method *m, mf_frame *f) noexcept nogil:
             average_3(n, out, u, g, row.w, r)
         else:
             average_many(n, out, row.q, u, g, row.w, r)
-        at = out
     return 0
 
 

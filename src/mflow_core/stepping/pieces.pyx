@@ -8,8 +8,9 @@ from libc.stdint cimport int64_t
 
 from mflow_core.owner cimport mf_give, mf_take
 from mflow_core.pool cimport LONG, PIECE, pieces, share
+from mflow_core.registry cimport REDUCE
 from mflow_core.stepping.descent cimport MAX_VECTORS
-from mflow_core.types cimport mf_frame, mf_method, mf_problem
+from mflow_core.types cimport MF_E_NON_FINITE, mf_frame, mf_method, mf_problem
 
 
 ctypedef struct update_t:
@@ -42,7 +43,7 @@ cdef int update_all(const mf_method *m, const double *coef, double gscale, ptrdi
 ctypedef struct step_t:
     const mf_method *m
     mf_frame *f
-    int n_vec, taken                     # carried vectors; the flag of who writes what follows
+    int n_vec, n_tested, taken           # vectors; those that are looked at; the flag of who writes what follows
     ptrdiff_t at                         # the first piece that was not good
     int status                           # and its code
     int64_t n_rhs
@@ -63,6 +64,9 @@ cdef void step_piece(void *job, ptrdiff_t part) noexcept nogil:
     if f.err != NULL:
         f.err = s.f.err + lo
     status = s.m.step(s.m, &f)
+    for j in range(s.n_tested if status == 0 else 0):
+        if not REDUCE.all_finite(x1[j], f.n):
+            status = MF_E_NON_FINITE
     if part == 0:
         s.n_rhs = f.n_rhs
     if status != 0:
@@ -73,10 +77,11 @@ cdef void step_piece(void *job, ptrdiff_t part) noexcept nogil:
         mf_give(&s.taken)
 
 
-cdef int step_all(const mf_method *m, mf_frame *f) noexcept nogil:
-    """One step of an explicit method that carries no scalars, for a right-hand side of the flag MF_ELEMENTWISE."""
+cdef int step_all(const mf_method *m, mf_frame *f, int n_tested) noexcept nogil:
+    """One step of an explicit method that carries no scalars, for a right-hand side of the flag MF_ELEMENTWISE; MF_E_NON_FINITE where one of
+    its first n_tested vectors is not finite."""
     cdef step_t s
-    s.m, s.f, s.n_vec, s.taken, s.at, s.status, s.n_rhs = m, f, m.sizes.n_vec, 0, pieces(f.n), 0, f.n_rhs
+    s.m, s.f, s.n_vec, s.taken, s.at, s.status, s.n_rhs, s.n_tested = m, f, m.sizes.n_vec, 0, pieces(f.n), 0, f.n_rhs, n_tested
     share(step_piece, &s, pieces(f.n))
     f.n_rhs = s.n_rhs
     return s.status

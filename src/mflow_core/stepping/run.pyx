@@ -28,6 +28,7 @@ from mflow_core.types cimport (MF_ELEMENTWISE, MF_E_ARGUMENT, MF_E_BUSY, MF_E_CA
 
 cdef enum:
     RHO_ITERATIONS = 50
+    APART = 184                          # numbers between the places of two vectors in their pages
 
 cdef double FRACTION_OF_MULTISTEP = 0.05  # of the tolerances to which equations are solved: what is left over stays in the differences
 
@@ -48,6 +49,21 @@ cdef extern from *:
     #define mf_forbid(at, bytes) ((void)(at), (void)(bytes))
     #define mf_allow(at, bytes) ((void)(at), (void)(bytes))
     #endif
+    /* Zeros; long states in large pages, where the system has them: a fault for each 4096 bytes takes longer than filling them. */
+    #if defined(__linux__)
+    #include <sys/mman.h>
+    #endif
+    static void *mf_zeros(size_t bytes) {
+      char *block = (char *)calloc(bytes, 1);
+    #if defined(__linux__) && defined(MADV_HUGEPAGE)
+      const size_t large = (size_t)1 << 21;
+      if (block != NULL && bytes >= 4 * large) {
+        char *first = block + (large - (size_t)block % large) % large;
+        madvise(first, (size_t)(block + bytes - first) / large * large, MADV_HUGEPAGE);
+      }
+    #endif
+      return block;
+    }
     """
     enum:
         MF_GUARD
@@ -57,6 +73,7 @@ cdef extern from *:
     bint MF_HAS_LINEARIZE "mf_has_linearize"(const mf_problem *p) noexcept nogil
     void mf_forbid(void *at, size_t bytes) noexcept nogil
     void mf_allow(void *at, size_t bytes) noexcept nogil
+    void *mf_zeros(size_t bytes) noexcept nogil
 
 
 # ---- gradient flow --------------------------------------------------------------------------------------------------------------------
@@ -204,13 +221,13 @@ cdef run_t *run_make(const mf_method *m, const mf_problem *p, const double *par,
     if status[0] != 0:
         return NULL
     ld = (max(n + MF_GUARD, <ptrdiff_t> 1) + 7) // 8 * 8
-    if ld % 512 == 0:
-        ld += 8                          # a power of two would put every vector into the same few cache sets
+    if n >= 512:                         # loads a multiple of 4096 bytes behind a recent store wait for it: nine vectors in a row begin at
+        ld += (APART - ld % 512 + 512) % 512         # places in their pages that are 40 numbers apart, or more
     total = room_of(m, &sizes, flags, ld)
     r = <run_t *> calloc(1, sizeof(run_t))
     if r != NULL:
         r.block_bytes = total * sizeof(double) + 2 * sizes.n_vec * sizeof(double *) + 64
-        r.block = calloc(r.block_bytes, 1)
+        r.block = mf_zeros(r.block_bytes)
     if r == NULL or r.block == NULL:
         free(r)
         status[0] = MF_E_MEMORY
@@ -464,6 +481,7 @@ cdef int try_step(run_t *r, double h) noexcept nogil:
     try of this one, is overwritten."""
     cdef int j, status
     cdef int64_t hits = r.flow.hits
+    cdef bint cut = r.cuts and r.inside == NULL
     r.t_before, r.dense_k = NAN, -1
     if r.slope_k > r.k:
         r.slope_k = -1
@@ -473,10 +491,10 @@ cdef int try_step(run_t *r, double h) noexcept nogil:
     if r.newton != NULL:
         r.newton.m.met = False
         r.newton.state = r.now[0]
-    status = step_all(r.m, &r.f) if r.cuts and r.inside == NULL else r.m.step(r.m, &r.f)
+    status = step_all(r.m, &r.f, r.n_tested) if cut else r.m.step(r.m, &r.f)
     r.f.n_rhs -= r.flow.hits - hits
     if status == 0:
-        for j in range(r.n_tested):
+        for j in range(0 if cut else r.n_tested):
             if not (short_finite(r.next[j], r.n) if r.n <= MF_SHORT else REDUCE.all_finite(r.next[j], r.n)):
                 return MF_E_NON_FINITE
         if r.newton != NULL and r.newton.m.met and fabs(h) < INFINITY:
