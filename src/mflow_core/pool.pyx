@@ -11,7 +11,7 @@ take no signals. Where there are no POSIX threads every width is 1.
 from libc.stddef cimport ptrdiff_t
 from libc.stdlib cimport free, malloc
 
-from mflow_core.arithmetic.vec cimport mf_fp_enter
+from mflow_core.arithmetic.vec cimport mf_fp_enter, mf_fp_leave
 from mflow_core.owner cimport mf_give, mf_take
 from mflow_core.pool cimport part_fn
 
@@ -76,7 +76,7 @@ cdef extern from *:
         /* The fields of a job change only while it is closed and nobody is inside. */
         __atomic_fetch_add(&mf_pool.inside, 1, __ATOMIC_SEQ_CST);
         if (__atomic_load_n(&mf_pool.open, __ATOMIC_SEQ_CST) == open && me < mf_pool.threads) {
-          mf_fp_enter();                                                      /* no other's mode: the asker's is the default, too */
+          mf_fp_enter();                                                      /* in the asker's mode, whatever a part has set */
           mf_do_parts(me, mf_pool.threads);
         }
         __atomic_fetch_sub(&mf_pool.inside, 1, __ATOMIC_RELEASE);
@@ -186,15 +186,17 @@ def set_threads(int number):
 cdef void share(part_fn work, void *job, ptrdiff_t parts) noexcept nogil:
     """work(job, part) for all parts 0 ... parts - 1, each once, in any order; on as many threads as `width` says."""
     cdef int threads = width()
+    cdef unsigned int mode = mf_fp_enter()
     cdef ptrdiff_t part
     if threads > parts:
         threads = <int> parts
     if threads > 1 and mf_take(mf_pool_busy):
         mf_share_out(work, job, parts, threads)
         mf_give(mf_pool_busy)
-        return
-    for part in range(parts):
-        work(job, part)
+    else:
+        for part in range(parts):
+            work(job, part)
+    mf_fp_leave(mode)
 
 
 # Room for the partial sums of parts: kept from one piece of work to the next, so that only the first, or one beside another, allocates.

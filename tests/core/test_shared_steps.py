@@ -73,7 +73,9 @@ def test_blocks_that_are_left_out_do_not_depend_on_threads() -> None:
     for threads in (1, 4):
         c, g = np.ones(100_000), np.ones(100_000)
         g[70_000], g[60_000], g[99_999] = 1e200, np.nan, np.inf
-        with pytest.raises(FloatingPointError, match=r"^g\[60000\] = nan at step 0: all took this step but the blocks of 512 .* g.flat\[59904\]"):
+        with pytest.raises(
+            FloatingPointError, match=r"^g\[60000\] = nan at step 0: all took this step but the blocks of 512 .* g.flat\[59904\]"
+        ):
             mflow.optim.Adam(c, lr=0.5, threads=threads).step(g)
         ends.append(c)
     left_out = np.flatnonzero(ends[0] == 1.0) // 512
@@ -108,7 +110,9 @@ def test_the_width_belongs_to_the_block_and_the_thread() -> None:
 @pytest.mark.parametrize(("value", "expected"), [("", "1"), ("3", "3"), ("0", "ImportError"), ("two", "ImportError")])
 def test_the_environment_variable(value: str, expected: str) -> None:
     code = "from mflow_core import pool; print(pool.threads())"
-    out = subprocess.run([sys.executable, "-c", code], env={**os.environ, "MFLOW_THREADS": value}, capture_output=True, text=True)
+    out = subprocess.run(
+        [sys.executable, "-c", code], env={**os.environ, "MFLOW_THREADS": value}, capture_output=True, text=True, check=False
+    )
     assert (out.stdout.strip() or out.stderr.strip().splitlines()[-1].partition(":")[0]) == expected
 
 
@@ -184,7 +188,7 @@ def test_drivers() -> None:
     assert pool.threads() == int(os.environ.get("MFLOW_THREADS") or 1)
 
 
-# ---- elementwise right-hand sides ----------------------------------------------------------------------------------------------------------
+# ---- elementwise right-hand sides --------------------------------------------------------------------------------------------------------
 
 SLOPE = ctypes.CFUNCTYPE(
     ctypes.c_int, ctypes.c_double, ctypes.POINTER(ctypes.c_double), ctypes.POINTER(ctypes.c_double), ctypes.c_ssize_t, ctypes.c_void_p
@@ -245,6 +249,22 @@ def test_an_elementwise_right_hand_side_that_leaves_the_numbers() -> None:
     run = mflow.solve_ivp(fun, (0.0, 1.0), start, "euler", dt=0.1, elementwise=True, threads=2)
     assert run.reason == "non_finite"
     np.testing.assert_allclose(run.y[:, -1], start + 0.6)
+
+
+def test_events_in_python_keep_the_pieces_in_one_thread() -> None:
+    """They hold the lock of Python, which a right-hand side in another thread might wait for."""
+    seen: set[int] = set()
+
+    @SLOPE
+    def fun(t: float, y: Any, dydt: Any, n: int, ctx: Any) -> int:
+        seen.add(threading.get_ident())
+        as_array(dydt, n)[:] = 1.0
+        return 0
+
+    start = np.linspace(0.0, 1.0, 60_000)
+    run = mflow.solve_ivp(fun, (0.0, 1.0), start, "rk4", dt=0.1, events=lambda t, y: t - 0.5, elementwise=True, threads=2)
+    assert run.success
+    assert seen == {threading.get_ident()}
 
 
 def test_a_python_function_is_not_cut() -> None:

@@ -12,7 +12,7 @@ from mflow.base.checks import check_whole
 __all__ = ["shared_among", "threads"]
 
 
-class threads:  # noqa: N801 (it reads as a word in a with statement)
+class threads:
     """Share out steps on long vectors, and sums over many rows of data, to so many threads, within a ``with`` block.
 
     What is shared out: the updates of optimizers, values, gradients and Hessian products of compiled regressions (`mflow.objectives`), and

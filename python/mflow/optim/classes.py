@@ -383,7 +383,14 @@ class Optimizer(Updater):
 
 def _remake(cls: type[Optimizer], recipe: dict[str, Any]) -> Optimizer:
     made = cls.__new__(cls)
-    made._take(registry.find(recipe["row"]), recipe["groups"], recipe["grouped"], recipe["clip_norm"], recipe["check_finite"], recipe.get("threads"))
+    made._take(
+        registry.find(recipe["row"]),
+        recipe["groups"],
+        recipe["grouped"],
+        recipe["clip_norm"],
+        recipe["check_finite"],
+        recipe.get("threads"),
+    )
     made.load_state_dict(recipe["state"])
     made._given = recipe["given"]
     return made

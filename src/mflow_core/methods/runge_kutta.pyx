@@ -16,16 +16,19 @@ compiled with C's division, in which 1/3 is 0.
 from cpython.pycapsule cimport PyCapsule_New
 from libc.stddef cimport ptrdiff_t
 
-from mflow_core.arithmetic.vec cimport average_1, average_2, average_3, average_many, combine_1, combine_2, mf_cvec, MF_SHORT, mf_scalar
-from mflow_core.methods.tableau cimport MAX_STAGES, combine, doubles, new_record, node, pack, plan_row, plans, records_t, square
-from mflow_core.types cimport MF_SSP, mf_frame, mf_method, mf_rhs_fn, mf_tableau
+from mflow_core.arithmetic.vec cimport (all_finite, average_1, average_2, average_3, average_many, combine_1, combine_2, mf_cvec, MF_SHORT,
+                                        mf_scalar)
+from mflow_core.methods.tableau cimport (LOOK, LOOK_BLOCK, LOOKED, MAX_STAGES, combine, doubles, new_record, node, pack, plan_row, plans,
+                                         records_t, square)
+from mflow_core.types cimport MF_E_NON_FINITE, MF_SSP, mf_frame, mf_method, mf_rhs_fn, mf_tableau
 
 from math import fsum
 
 
 # ---- kernels -------------------------------------------------------------------------------------------------------------------------
 
-cdef inline void add_row(ptrdiff_t n, double *out, const double *y, double h, const double *K, ptrdiff_t ld, const plan_row *row) noexcept nogil:
+cdef inline void add_row(ptrdiff_t n, double *out, const double *y, double h, const double *K, ptrdiff_t ld,
+                         const plan_row *row) noexcept nogil:
     """`combine`, whose rows of one and two terms are made here: at a hundred components its call costs as much as they do."""
     if row.q == 1:
         combine_1(n, out, y, K + row.col[0] * ld, h * row.w[0])
@@ -33,6 +36,18 @@ cdef inline void add_row(ptrdiff_t n, double *out, const double *y, double h, co
         combine_2(n, out, y, K + row.col[0] * ld, K + row.col[1] * ld, h * row.w[0], h * row.w[1])
     else:
         combine(n, out, y, h, K, ld, row)
+
+
+cdef int end_looked_at(mf_frame *f, const plan_row *row) noexcept nogil:
+    """The last row of a step, tested block by block while it is in the first cache."""
+    cdef ptrdiff_t lo, m
+    f.flags |= LOOKED
+    for lo in range(0, f.n, 1024):                    # LOOK_BLOCK
+        m = min(f.n - lo, <ptrdiff_t> LOOK_BLOCK)
+        combine(m, f.x1[0] + lo, f.x0[0] + lo, f.h, f.work + f.ld + lo, f.ld, row)
+        if not all_finite(f.x1[0] + lo, m):
+            return MF_E_NON_FINITE
+    return 0
 
 
 cdef inline int butcher_of(ptrdiff_t n, const mf_method *m, mf_frame *f) noexcept nogil:
@@ -57,6 +72,8 @@ cdef inline int butcher_of(ptrdiff_t n, const mf_method *m, mf_frame *f) noexcep
         f.n_rhs += 1
         if status != 0:
             return status
+    if f.flags & LOOK:
+        return end_looked_at(f, plan + s)
     add_row(n, f.x1[0], y, h, K, ld, plan + s)
     return 0
 
@@ -76,7 +93,7 @@ cdef inline const double *slot(const mf_frame *f, int index) noexcept nogil:
 
 
 # Rows of the usual forms: an Euler step alone (average_1 with a = 1), and averages of y, without a slope, with one or two of them. A term
-# without a slope adds 0 times one in `average_many`, which changes no number; a slope that is not finite is in another term of its row, too.
+# without a slope adds 0 times one in `average_many`, which changes no number; what is not finite in it is in another term of its row, too.
 
 cdef inline void average_with_1(ptrdiff_t n, double *out, const double *y, double a, const double *u, mf_cvec f, double b,
                                 double r) noexcept nogil:
@@ -100,21 +117,33 @@ cdef inline void average_with_2(ptrdiff_t n, double *out, const double *y, doubl
             out[i] = (a * y[i] + b * (u[i] + r * f[i])) + c * (v[i] + s * g[i])
 
 
-cdef inline bint average_usual(mf_frame *f, double *out, const plan_row *row) noexcept nogil:
-    """A row of a usual form; False: it is of none."""
-    cdef const double *u = slot(f, row.col[0])
+cdef inline bint average_usual(mf_frame *f, double *out, const plan_row *row, ptrdiff_t lo, ptrdiff_t n) noexcept nogil:
+    """n numbers from lo on of a row of a usual form, to out; False: it is of none."""
+    cdef const double *u = slot(f, row.col[0]) + lo
     cdef double h = f.h
-    cdef ptrdiff_t n = f.n
     if row.q == 1 and row.w[0] == 1.0 and row.f[0] >= 0:
-        combine_1(n, out, u, slot(f, row.f[0]), h * row.r[0])
+        combine_1(n, out, u, slot(f, row.f[0]) + lo, h * row.r[0])
     elif row.q == 2 and row.f[0] == -2 and row.f[1] >= 0:
-        average_with_1(n, out, u, row.w[0], slot(f, row.col[1]), slot(f, row.f[1]), row.w[1], h * row.r[1])
+        average_with_1(n, out, u, row.w[0], slot(f, row.col[1]) + lo, slot(f, row.f[1]) + lo, row.w[1], h * row.r[1])
     elif row.q == 3 and row.f[0] == -2 and row.f[1] >= 0 and row.f[2] >= 0:
-        average_with_2(n, out, u, row.w[0], slot(f, row.col[1]), slot(f, row.f[1]), row.w[1], h * row.r[1],
-                       slot(f, row.col[2]), slot(f, row.f[2]), row.w[2], h * row.r[2])
+        average_with_2(n, out, u, row.w[0], slot(f, row.col[1]) + lo, slot(f, row.f[1]) + lo, row.w[1], h * row.r[1],
+                       slot(f, row.col[2]) + lo, slot(f, row.f[2]) + lo, row.w[2], h * row.r[2])
     else:
         return False
     return True
+
+
+cdef int average_looked_at(mf_frame *f, const plan_row *row) noexcept nogil:
+    """The last row of a step, of a usual form, as `end_looked_at`."""
+    cdef ptrdiff_t lo, m
+    for lo in range(0, f.n, 1024):                    # LOOK_BLOCK
+        m = min(f.n - lo, <ptrdiff_t> LOOK_BLOCK)
+        if not average_usual(f, f.x1[0] + lo, row, lo, m):
+            return 0
+        if not all_finite(f.x1[0] + lo, m):
+            return MF_E_NON_FINITE
+    f.flags |= LOOKED
+    return 0
 
 
 cdef int shu_osher_step(const mf_method *m, mf_frame *f) noexcept nogil:
@@ -136,7 +165,11 @@ cdef int shu_osher_step(const mf_method *m, mf_frame *f) noexcept nogil:
             return status
         out = f.x1[0] if i == s else f.work + row.out * f.ld
         at = out
-        if average_usual(f, out, row):
+        if i == s and f.flags & LOOK:
+            status = average_looked_at(f, row)
+            if status != 0 or f.flags & LOOKED:
+                return status
+        if average_usual(f, out, row, 0, n):
             continue
         for e in range(row.q):
             u[e] = slot(f, row.col[e])

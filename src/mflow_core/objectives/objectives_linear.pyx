@@ -19,7 +19,7 @@ from mflow_core.arithmetic.vec cimport mf_cvec, mf_vec
 from mflow_core.methods.losses cimport a_sign, above_tangent, any_number, exponential_slope, not_negative, where_negative
 from mflow_core.objectives.objectives cimport (MAX_CLASSES, OBJECTIVE_LABELLED, OBJECTIVE_SETS, OBJECTIVE_SQUARES, dual_fn,
                                                objective_record_t, objective_t)
-from mflow_core.pool cimport borrow, give_back, share
+from mflow_core.pool cimport borrow, give_back, share as share_out
 from mflow_core.types cimport MF_E_MEMORY, mf_value_grad_fn
 
 cdef enum:
@@ -213,7 +213,7 @@ cdef int over_rows(rows_fn add, const objective_t *o, const double *c, const dou
     s.room = borrow(parts * s.ld, &lent)
     if s.room == NULL:
         return MF_E_MEMORY
-    share(sums_of_part, &s, parts)
+    share_out(sums_of_part, &s, parts)
     if value != NULL:
         value[0] = s.room[o.n]
         for part in range(1, parts):

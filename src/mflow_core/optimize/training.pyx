@@ -26,7 +26,7 @@ from mflow_core.optimize.careful cimport update_kept
 from mflow_core.optimize.tensors cimport Tensors, tensor_t
 from mflow_core.optimize.updater cimport MAX_COEFFICIENTS, MAX_SCALARS, Updater, clip_scale, group_t
 from mflow_core.owner cimport mf_give
-from mflow_core.pool cimport set_width, width
+from mflow_core.pool cimport set_width, width as present_width
 from mflow_core.registry cimport REDUCE
 from mflow_core.stepping.descent cimport MAX_VECTORS
 from mflow_core.stepping.pieces cimport update_all
@@ -301,7 +301,7 @@ cdef class Course:
         optimizer.enter()
         try:
             self.c.batch, self.c.k, self.c.evaluations, self.c.max_norm = batch, optimizer.k, 0, optimizer.max_norm
-            before = set_width(optimizer.width or width())
+            before = set_width(optimizer.width or present_width())
             with nogil:
                 mode = mf_fp_enter()
                 status = steps_of(&self.c, steps, lrs, at, at + steps, at + 2 * steps, added, &done)

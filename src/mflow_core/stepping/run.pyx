@@ -12,6 +12,7 @@ from libc.string cimport memcpy, memset
 from mflow_core.arithmetic.control cimport control_begin
 from mflow_core.arithmetic.vec cimport MF_SHORT, mf_scalar
 from mflow_core.owner cimport mf_give, mf_take
+from mflow_core.methods.tableau cimport LOOK, LOOKED
 from mflow_core.pool cimport LONG
 from mflow_core.registry cimport REDUCE, mf_sizes_of
 from mflow_core.solvers.branch cimport branch_ready, branch_solve
@@ -481,7 +482,7 @@ cdef int try_step(run_t *r, double h) noexcept nogil:
     try of this one, is overwritten."""
     cdef int j, status
     cdef int64_t hits = r.flow.hits
-    cdef bint cut = r.cuts and r.inside == NULL
+    cdef bint cut = r.cuts and r.inside == NULL, looked
     r.t_before, r.dense_k = NAN, -1
     if r.slope_k > r.k:
         r.slope_k = -1
@@ -491,10 +492,14 @@ cdef int try_step(run_t *r, double h) noexcept nogil:
     if r.newton != NULL:
         r.newton.m.met = False
         r.newton.state = r.now[0]
+    if r.n >= LONG and not cut:
+        r.f.flags |= LOOK
     status = step_all(r.m, &r.f, r.n_tested) if cut else r.m.step(r.m, &r.f)
+    looked = cut or r.f.flags & LOOKED
+    r.f.flags &= ~(<unsigned int> LOOK | <unsigned int> LOOKED)
     r.f.n_rhs -= r.flow.hits - hits
     if status == 0:
-        for j in range(0 if cut else r.n_tested):
+        for j in range(0 if looked else r.n_tested):
             if not (short_finite(r.next[j], r.n) if r.n <= MF_SHORT else REDUCE.all_finite(r.next[j], r.n)):
                 return MF_E_NON_FINITE
         if r.newton != NULL and r.newton.m.met and fabs(h) < INFINITY:
