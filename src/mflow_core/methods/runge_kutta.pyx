@@ -16,8 +16,7 @@ compiled with C's division, in which 1/3 is 0.
 from cpython.pycapsule cimport PyCapsule_New
 from libc.stddef cimport ptrdiff_t
 
-from mflow_core.arithmetic.vec cimport (all_finite, average_1, average_2, average_3, average_many, combine_1, combine_2, mf_cvec, MF_SHORT,
-                                        mf_scalar)
+from mflow_core.arithmetic.vec cimport all_finite, average_many, combine_1, combine_2, mf_cvec, MF_SHORT, mf_scalar
 from mflow_core.methods.tableau cimport (LOOK, LOOK_BLOCK, LOOKED, MAX_STAGES, combine, doubles, new_record, node, pack, plan_row, plans,
                                          records_t, square)
 from mflow_core.types cimport MF_E_NON_FINITE, MF_SSP, mf_frame, mf_method, mf_rhs_fn, mf_tableau
@@ -146,43 +145,46 @@ cdef int average_looked_at(mf_frame *f, const plan_row *row) noexcept nogil:
     return 0
 
 
-cdef int shu_osher_step(const mf_method *m, mf_frame *f) noexcept nogil:
-    cdef const mf_tableau *tab = m.tab
-    cdef const plan_row *row
-    cdef const double *at = f.x0[0]
-    cdef double *out
-    cdef double t = f.t, h = f.h
-    cdef ptrdiff_t n = f.n
-    cdef int s = tab.s, i, e, status
+cdef void average_general(mf_frame *f, double *out, const plan_row *row) noexcept nogil:
+    """A row of any form."""
     cdef const double *u[MAX_STAGES]
     cdef const double *g[MAX_STAGES]
     cdef double[MAX_STAGES] r
-    for i in range(1, s + 1):
-        row = <const plan_row *> tab.packed + i
-        status = f.p.rhs(t + tab.c[i - 1] * h, at, f.work + row.slope * f.ld, n, f.p.ctx)
+    cdef int e
+    for e in range(row.q):
+        u[e] = slot(f, row.col[e])
+        g[e] = slot(f, row.slope if row.f[e] == -2 else row.f[e])  # no slope: r is 0, and any slope will do
+        r[e] = f.h * row.r[e]
+    average_many(f.n, out, row.q, u, g, row.w, r)
+
+
+cdef void (*_general)(mf_frame *f, double *out, const plan_row *row) noexcept nogil
+_general = average_general               # called by way of a pointer: inlined, its block of numbers would burden every step
+
+
+cdef int shu_osher_step(const mf_method *m, mf_frame *f) noexcept nogil:
+    cdef const double *c = m.tab.c
+    cdef const plan_row *row = <const plan_row *> m.tab.packed
+    cdef const double *at = f.x0[0]
+    cdef mf_rhs_fn rhs = f.p.rhs
+    cdef void *ctx = f.p.ctx
+    cdef double *out
+    cdef ptrdiff_t n = f.n
+    cdef int s = m.tab.s, i, status
+    for i in range(s):
+        row += 1
+        status = rhs(f.t + c[i] * f.h, at, f.work + row.slope * f.ld, n, ctx)
         f.n_rhs += 1
         if status != 0:
             return status
-        out = f.x1[0] if i == s else f.work + row.out * f.ld
+        out = f.x1[0] if i == s - 1 else f.work + row.out * f.ld
         at = out
-        if i == s and f.flags & LOOK:
+        if i == s - 1 and f.flags & LOOK:
             status = average_looked_at(f, row)
             if status != 0 or f.flags & LOOKED:
                 return status
-        if average_usual(f, out, row, 0, n):
-            continue
-        for e in range(row.q):
-            u[e] = slot(f, row.col[e])
-            g[e] = slot(f, row.slope if row.f[e] == -2 else row.f[e])  # no slope: r is 0, and any slope will do
-            r[e] = h * row.r[e]
-        if row.q == 1:
-            average_1(n, out, u[0], g[0], row.w[0], r[0])
-        elif row.q == 2:
-            average_2(n, out, u[0], g[0], u[1], g[1], row.w[0], r[0], row.w[1], r[1])
-        elif row.q == 3:
-            average_3(n, out, u, g, row.w, r)
-        else:
-            average_many(n, out, row.q, u, g, row.w, r)
+        if not average_usual(f, out, row, 0, n):
+            _general(f, out, row)
     return 0
 
 
