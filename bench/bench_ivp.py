@@ -120,6 +120,28 @@ def test_row(name: str, bench: Bench, twins: ctypes.CDLL, room: Callable[..., Ar
         bench.compare(f"{what}: Run.fixed", {"mflow": run.fixed, "C twin": twin}, {})
 
 
+@pytest.mark.parametrize("n", [1_000_000, 10_000_000])
+@pytest.mark.parametrize("name", ["euler", "rk4", "tvd_rk3"])
+def test_long_states(name: str, n: int, bench: Bench, twins: ctypes.CDLL, room: Callable[..., Array]) -> None:
+    """Beyond the caches: a run, which keeps the last good state and looks at the new one; and one whose right-hand side may be cut."""
+    rhs, start = compiled(twins, "linear"), np.cos(np.arange(n))
+    run, twin = run_of(name, rhs, start), Twin(twins, name, rhs, room, start)
+    cut = stepper.Run(mflow.get_method(name).record, problem.rhs_problem(rhs, start.shape, elementwise=True), start, 0.0, DT)
+    run.fixed(2)
+    cut.fixed(2)
+    assert np.array_equal(run.y, cut.y)
+
+    def shared(count: int) -> None:
+        with mflow.threads(2):
+            cut.fixed(count)
+
+    how = {"rounds": 9, "seconds": 2e-2}
+    what = f"{name}, n = {n:,}, y' = -y/2, a step of Run.fixed"
+    bench.compare(what, {"mflow": run.fixed, "C twin": twin}, {"C twin": AGAINST_C}, **how)
+    bench.compare(f"{what}, elementwise", {"mflow": cut.fixed, "C twin": twin}, {"C twin": 1.0}, **how)
+    bench.compare(f"{what}, elementwise, two threads", {"mflow": shared, "one thread": cut.fixed}, {"one thread": 1.0}, **how)
+
+
 # ---- Python right-hand sides -----------------------------------------------------------------------------------------------------------
 
 

@@ -31,6 +31,7 @@ SIZE, COUNT = ctypes.c_ssize_t, 10
 AN_ITERATION = 300.0  # ns at n = 10
 A_FIT = 15_000.0  # ns: a million in 15 s on one core
 AGAINST_C = 1.15
+OF_TWO = 0.6
 ROWS, COLUMNS = 100_000, 50
 LANES, STEPS, LR = 4096, 100, 1e-3
 UPDATES = [m.name for m in mflow.methods() if m.kind == "update"]
@@ -107,6 +108,21 @@ def test_cost_and_gradient(name: str, bench: Bench, library: ctypes.CDLL) -> Non
         np.testing.assert_allclose(numba(X, y, c)[1], grad, rtol=1e-8, atol=1e-12)
     what = f"{name}, cost and gradient, {ROWS:,} rows of {COLUMNS}"
     bench.compare(what, {k: repeated(v) for k, v in functions.items()}, {"C": AGAINST_C}, rounds=11, seconds=2e-2)
+
+
+@pytest.mark.parametrize("name", ["LeastSquares", "Logistic"])
+def test_two_threads(name: str, bench: Bench) -> None:
+    rng = np.random.default_rng(0)
+    X, c = rng.standard_normal((ROWS, COLUMNS)), rng.standard_normal(COLUMNS) / 7
+    f = getattr(objectives, name)(X, np.sign(rng.standard_normal(ROWS)))
+
+    def two() -> Any:
+        with mflow.threads(2):
+            return f.value_and_grad(c)
+
+    assert np.array_equal(two()[1], f.value_and_grad(c)[1])
+    functions = {"mflow": repeated(two), "one thread": repeated(lambda: f.value_and_grad(c))}
+    bench.compare(f"{name} on two threads, {ROWS:,} rows of {COLUMNS}", functions, {"one thread": OF_TWO}, rounds=11, seconds=2e-2)
 
 
 def by_numba(name: str) -> Callable[[Array, Array, Array], tuple[float, Array]] | None:

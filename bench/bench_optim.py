@@ -27,6 +27,7 @@ AGAINST_C = 1.15
 AGAINST_NUMPY = 1 / 25  # at n = 10
 AGAINST_NUMBA = 1 / 0.95
 OF_BANDWIDTH = 1 / 0.9
+OF_TWO, OF_TORCH = 0.6, 0.9
 CHECKED_STEPS = 20
 WIDTH = 9  # coefficients of a twin
 
@@ -323,6 +324,34 @@ def test_row(name: str, bench: Bench, twins: ctypes.CDLL, room: Callable[..., Ar
         bench.compare(f"{name}, n = {n:,}", functions, limits)
         functions["mflow"] = mflow_step(name, room(n, 1.0), g, bench.loop, check_finite=False)
         bench.compare(f"{name}, n = {n:,}, check_finite=False", functions, limits)
+
+
+# ---- two threads -----------------------------------------------------------------------------------------------------------------------
+
+
+def on_threads(count: int, run: Runner) -> Runner:
+    """A runner of torch's on so many threads; the others of a comparison stay on one."""
+    torch = pytest.importorskip("torch")
+
+    def counted(times: int) -> None:
+        torch.set_num_threads(count)
+        run(times)
+        torch.set_num_threads(1)
+
+    return counted
+
+
+@pytest.mark.parametrize("n", [100_000, 1_000_000, 10_000_000])
+def test_two_threads(n: int, bench: Bench, room: Callable[..., Array]) -> None:
+    g, one, two = gradient(room, n), room(n, 1.0), room(n, 1.0)
+    functions = {"mflow": mflow_step("adam", two, g, bench.loop, threads=2), "one thread": mflow_step("adam", one, g, bench.loop)}
+    functions["mflow"](3)
+    functions["one thread"](3)
+    np.testing.assert_array_equal(one, two)
+    if has("torch"):
+        functions["torch fused, two threads"] = on_threads(2, bench.loop("step()", step=torch_adam([g], [g], fused=True)[0]))
+    limits = {"one thread": 1.0 if n == SIZES[3] else OF_TWO, "torch fused, two threads": OF_TORCH}
+    bench.compare(f"Adam step on two threads, n = {n:,}", functions, limits, rounds=31 if n < SIZES[3] else 9)
 
 
 # ---- many small tensors ----------------------------------------------------------------------------------------------------------------

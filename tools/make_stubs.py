@@ -104,7 +104,7 @@ def stubs() -> dict[str, str]:
     integrators += f"\n__all__ = [{', '.join(sorted(repr(record.class_name) for record in steps))}]\n".replace("'", '"')
     for record in steps:
         integrators += f"\nclass {record.class_name}(Method):\n" + init(record, "", "")
-    extra = ", maximize: bool = ..., clip_norm: float | None = ..., check_finite: bool = ..."
+    extra = ", maximize: bool = ..., clip_norm: float | None = ..., check_finite: bool = ..., threads: int | None = ..."
     optimizers = (
         HEAD + "from collections.abc import Callable\nfrom typing import Any, Literal\n\nfrom mflow.optim.classes import Optimizer\n"
     )

@@ -31,6 +31,7 @@ from mflow_core.problems.problem import Recoverable
 from mflow import optim
 from mflow.base.methods import Method, classes, get_method, methods
 from mflow.base.result import ANALYSES, DynamicsResult, IVPResult, OptimizeResult
+from mflow.base.threads import threads
 from mflow.derivatives.remainder import GradientWarning
 from mflow.dynamics.solve import solve_dynamics
 from mflow.integrate.control import Event
@@ -242,6 +243,7 @@ __all__ = [  # noqa: PLE0604
     "starting_values",
     "stability_limit",
     "sweep",
+    "threads",
     "train",
     "stability_region",
     *sorted(_INTEGRATORS),

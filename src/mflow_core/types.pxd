@@ -36,6 +36,7 @@ cdef extern from "mflow/mflow.h" nogil:
         MF_FRESH
         MF_AGAIN
         MF_VELOCITY_FREE
+        MF_ELEMENTWISE
         MF_IMPLICIT
         MF_LINEAR
         MF_SSP

@@ -59,11 +59,11 @@ def test_a_clipped_gradient_does_no_harm(name: str, options: dict[str, Any], how
     assert c[1] < 1.0
 
 
-def test_late_in_a_large_array_the_error_says_from_where_on() -> None:
+def test_late_in_a_large_array_the_error_says_what_was_left_out() -> None:
     c, g = np.ones(40_000), np.ones(40_000)
     g[39_999] = 1e200
     opt = optim.Adam(c)
-    with pytest.raises(FloatingPointError, match=r"g\[39999\] = 1e\+200 at step 0: all before g.flat\[39936\] took this step"):
+    with pytest.raises(FloatingPointError, match=r"g\[39999\] = 1e\+200 at step 0: all took this step but .* g.flat\[39936\]"):
         opt.step(g)
     assert np.all(c[:39_936] < 1.0)
     assert np.all(c[39_936:] == 1.0)

@@ -281,8 +281,12 @@ class Method:
     def __eq__(self, other: object) -> bool:
         return type(self) is type(other) and isinstance(other, Method) and self.all_numbers == other.all_numbers
 
-    def __hash__(self) -> int:
+    @functools.cached_property
+    def _hash(self) -> int:
         return hash((self.record.name, tuple(sorted(self.all_numbers.items()))))
+
+    def __hash__(self) -> int:
+        return self._hash
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({', '.join(f'{k}={v!r}' for k, v in self._given.items())})"

@@ -157,6 +157,8 @@ class Breaks:
     @classmethod
     def of(cls, breaks: Any, own: Any, problem: Problem, project: Callable[[float, Array], Array] | None) -> Breaks | None:
         """Those given, and those that the function knows; None where there are none. Raises TypeError or ValueError."""
+        if breaks is None and own is None:
+            return None
         most = sys.float_info.max
         parts = [check_breaks(given, name, -most, most) for given, name in ((breaks, "breaks"), (own, "fun.breaks"))]
         times = np.unique(np.concatenate(parts))

@@ -24,7 +24,9 @@ class MotionHistory(History):
     def __init__(self, run: stepper.Run, start: Array, t0: float, *, energy: bool, **more: Any) -> None:
         self.keeps_energy = energy
         self.energies: list[Array] = []
+        self.begun = False  # before there is an acceleration there is no energy either: `begin` has both
         super().__init__(run, start, t0, **more)
+        self.begun = True
 
     @property
     def width(self) -> int:
@@ -47,7 +49,8 @@ class MotionHistory(History):
             return math.nan
 
     def _put(self, t: float, y: Array) -> None:
-        self.e[self.rows.count] = self._energy()
+        if self.begun:
+            self.e[self.rows.count] = self._energy()
         super()._put(t, self._state())
 
     def begin(self) -> None:
@@ -79,7 +82,9 @@ class MotionHistory(History):
     def motion(self, supports: Supports) -> tuple[Array, Array, Array, DenseOutput | None, DenseOutput | None]:
         """t (m,), x, v, a (m, 3, n), energies (m, 6), and the continuous x and v where they were kept."""
         t, y, D = self._joined()
-        e = np.concatenate([*self.energies, self.e[: self.rows.count]])
+        e = self.e[: self.rows.count]
+        if self.energies:
+            e = np.concatenate([*self.energies, e])
         rows = y.reshape(len(t), 3, self.start.size)
         sols: list[DenseOutput | None] = [None, None]
         if D is not None:
@@ -87,8 +92,9 @@ class MotionHistory(History):
                 state = supports.whole(rows[:, j], j, t)
                 sols[j] = DenseOutput(t, state[:-1], supports.polynomials(D[1:, 3 * j : 3 * j + 3], j, t), state[-1], shape=supports.shape)
             t, rows, e = self._select_states(t, rows, D, e)
-        full = np.stack([supports.whole(rows[:, j], j, t) for j in range(3)], axis=1)
-        return t, full, e, sols[0], sols[1]
+        if supports.any:
+            rows = np.stack([supports.whole(rows[:, j], j, t) for j in range(3)], axis=1)
+        return t, rows, e, sols[0], sols[1]
 
     def _select_states(self, t: Array, rows: Array, D: Array, e: Array) -> tuple[Array, Array, Array]:
         """Of all steps, what was asked to be kept."""

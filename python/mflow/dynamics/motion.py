@@ -234,8 +234,9 @@ class Motion(Drive):
         t, rows, e, sol, sol_v = self.history.motion(self.supports)
         nfev, lam, drift, drift_v = self._evaluations() - self.checks, None, None, None
         if isinstance(self.problem, Constrained):
+            rows = rows.copy()
             rows[:, 2], lam, drift, drift_v = what_constraints_did(self.problem, self.supports, t, rows[:, 0], rows[:, 1])
-        x, v, a = (np.ascontiguousarray(rows[:, j]).reshape(len(t), *self.supports.shape) for j in range(3))
+        x, v, a = rows.transpose(1, 0, 2).copy().reshape(3, len(t), *self.supports.shape)
         energy = Result(zip(COLUMNS, e.T, strict=True)) if self.keeps_energy else None
         t_half = v_half = None
         one_grid = self.agenda is None and not (events and events.acts)

@@ -208,7 +208,7 @@ def solve_dynamics(
         facts = _checksums((mass, damping, stiffness, load, rayleigh, fixed, dfdx, dfdv, args))
         facts |= {"force": force is not None, "velocity_free": velocity_free}
         facts |= {"potential": potential is not None, "linear_solver": linear_solver, "after": after if after == "zero" else None}
-    if np.ndim(x0) > 1 or np.ndim(v0) > 1:
+    if any(state is not None and np.ndim(state) > 1 for state in (x0, v0)):
         mass, damping, stiffness = (as_diagonal(value, np.shape(v0 if x0 is None else x0)) for value in (mass, damping, stiffness))
     start, speed = check_starts(x0, v0, (mass, damping, stiffness), load)
     if after is not None:

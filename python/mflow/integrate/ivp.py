@@ -13,6 +13,7 @@ from mflow_core.problems.signatures import companion
 from mflow.base.checks import as_tuple, check_flags, check_start
 from mflow.base.methods import Method, as_method, refuse_unknown
 from mflow.base.result import IVPResult
+from mflow.base.threads import shared_among
 from mflow.integrate.control import Settings, check_span, default_method, sizes_of
 from mflow.integrate.drive import Drive, follow
 from mflow.problems.vectorized import columns_of
@@ -66,6 +67,8 @@ def solve_ivp(
     until: str | None = None,
     steady_rtol: Any = None,
     steady_atol: Any = None,
+    elementwise: bool = False,
+    threads: int | None = None,
     **parameters: Unpack[IVPOptions],
 ) -> IVPResult:
     """Integrate y' = fun(t, y), or M y' = fun(t, y), under error control or with fixed steps.
@@ -171,6 +174,12 @@ def solve_ivp(
         looked at, is not foreseen; give ``breaks``.
     steady_rtol, steady_atol : float or array_like
         Tolerances of ``until``; default rtol, atol.
+    elementwise : bool
+        Whether component i of a compiled fun follows from t and component i of y, by one rule for all: fun is then called with pieces of
+        long states (n is that of the piece), and a step of an explicit method goes through its stages piece by piece, which stay in the
+        cache. The bits are the same.
+    threads : int, optional
+        How many share these pieces: see `mflow.threads`.
     **parameters
         The method's own.
 
@@ -215,7 +224,7 @@ def solve_ivp(
     E. Hairer, S. Norsett and G. Wanner, Solving Ordinary Differential Equations I (1993), II.1-II.6; E. Hairer and G. Wanner, II
     (1996), IV.8 and VI.1.
     """
-    check_flags(inplace=inplace, vectorized=vectorized, dense_output=dense_output, progress=progress)
+    check_flags(inplace=inplace, vectorized=vectorized, dense_output=dense_output, progress=progress, elementwise=elementwise)
     start = check_start(y0, "y0")
     extra, columns = as_tuple(args), None
     if parameters:
@@ -226,7 +235,7 @@ def solve_ivp(
     own = getattr(fun, "breaks", None)
     if vectorized:
         fun, columns = columns_of(fun, start.shape, extra, inplace)
-    equation = problem.rhs_problem(fun, start.shape, args, inplace, jac if chosen_method.is_implicit else None)
+    equation = problem.rhs_problem(fun, start.shape, args, inplace, jac if chosen_method.is_implicit else None, elementwise)
     span = check_span(t_span, dt)
     linear = {"jac": jac, "jac_sparsity": jac_sparsity, "lband": lband, "uband": uband, "columns": columns}
     algebraic = None
@@ -234,7 +243,9 @@ def solve_ivp(
         algebraic = algebraic_of(mass, consistent, exclude_algebraic, chosen_method, start, dt, lband, uband)
     if algebraic is not None:
         linear |= algebraic.linear
-    solving = nonlinear.solver_for(chosen_method, equation, span[0], start, solver=solver, args=extra, **linear)
+    solving = None
+    if chosen_method.is_implicit or solver is not None or any(value is not None for value in linear.values()):
+        solving = nonlinear.solver_for(chosen_method, equation, span[0], start, solver=solver, args=extra, **linear)
     project = None
     if algebraic is not None:
         sizes = sizes_of(start, (rtol, atol) if dt is None else None)
@@ -252,7 +263,8 @@ def solve_ivp(
     if algebraic is not None:
         places = [] if drive.agenda is None else [dose.place for dose in drive.agenda.doses]
         algebraic.check_jumps(places, start.shape, drive.events is not None and drive.events.acts)
-    result: IVPResult = follow(drive)
+    with shared_among(threads):
+        result: IVPResult = follow(drive)
     return result if algebraic is None else algebraic.tell(result)
 
 

@@ -9,6 +9,7 @@ record. Every class takes, beyond the parameters of its method,
     maximize     climb instead of descend (per group)
     clip_norm    scale all gradients by clip_norm/(norm + 1e-6), as torch does, where their common norm is above this
     check_finite refuse gradients that are not finite (the default); False saves the test
+    threads      how many share a step on long arrays; the bits do not depend on it
     lr           a number, or a function of the step number
 
 and parameters as one array, a list, tuple or dict of arrays, or a list of groups ``{"params": ..., "lr": ...}``. Arrays of other libraries
@@ -23,7 +24,7 @@ from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
-from mflow_core import registry
+from mflow_core import pool, registry
 from mflow_core.optimize import updater
 from mflow_core.optimize.arrangement import Arrangement
 from mflow_core.optimize.arrays import SparseGradient, checked, shared_array  # noqa: F401 (the first is public here)
@@ -100,7 +101,10 @@ class Optimizer(Updater):
 
     method_record: ClassVar[Any] = None
 
-    def __init__(self, params: Any, *args: Any, clip_norm: float | None = None, check_finite: bool = True, **parameters: Any) -> None:
+    def __init__(
+        self, params: Any, *args: Any, clip_norm: float | None = None, check_finite: bool = True, threads: int | None = None,
+        **parameters: Any,
+    ) -> None:  # fmt: skip
         record = self._choose(parameters)
         names = positional(record) if args else []
         if len(args) > len(names):
@@ -115,20 +119,23 @@ class Optimizer(Updater):
         self._given = dict(parameters)
         grouped = isinstance(params, (list, tuple)) and bool(params) and all(isinstance(g, dict) and "params" in g for g in params)
         entries = [{**parameters, **entry} for entry in params] if grouped else [{**parameters, "params": params}]
-        self._take(record, entries, grouped, clip_norm, check_finite)
+        self._take(record, entries, grouped, clip_norm, check_finite, threads)
 
-    def _take(self, record: Any, entries: list[dict[str, Any]], grouped: bool, clip_norm: float | None, check_finite: bool) -> None:
+    def _take(
+        self, record: Any, entries: list[dict[str, Any]], grouped: bool, clip_norm: float | None, check_finite: bool, threads: int | None
+    ) -> None:
         """Binds the arrays of all groups."""
         if clip_norm is not None:
             clip_norm = check_number(clip_norm, "clip_norm", "a number above 0, or None", low=0.0, open_low=True)
         check_flags(check_finite=check_finite)
+        width = 0 if threads is None else check_whole(threads, "threads", 1, pool.MOST)
         groups, forms = [], []
         for i, entry in enumerate(entries):
             options = {k: v for k, v in entry.items() if k != "params"}
             arrays, form = spread(entry["params"], f"params[{i}]" if grouped else "params")
             forms.append(form)
             groups.append(self._group(record, arrays, options))
-        self._bind(record, Arrangement(forms, grouped), groups, clip_norm, check_finite)
+        self._bind(record, Arrangement(forms, grouped), groups, clip_norm, check_finite, width)
 
     @classmethod
     def _choose(cls, parameters: dict[str, Any]) -> Any:
@@ -180,7 +187,7 @@ class Optimizer(Updater):
         recipe, record, steps = self._recipe(), self.record, self.steps
         chosen = {name: value for name, value in self._given.items() if name in recipe["groups"][0]} if recipe["groups"] else self._given
         entries = [*recipe["groups"], {**chosen, **param_group}]
-        how = (record, entries, True, recipe["clip_norm"], recipe["check_finite"])
+        how = (record, entries, True, recipe["clip_norm"], recipe["check_finite"], recipe["threads"])
         fresh = type(self).__new__(type(self))
         fresh._take(*how)  # says what does not fit, while nothing has changed
         state, place = recipe["state"], len(self.arrays)
@@ -358,6 +365,7 @@ class Optimizer(Updater):
             "grouped": self.arrangement.grouped,
             "clip_norm": self.clip_norm,
             "check_finite": self.check_finite,
+            "threads": self.threads,
             "state": self.state_dict(),
             "given": {name: value for name, value in self._given.items() if name != "lr" or not callable(value)},
         }
@@ -375,7 +383,14 @@ class Optimizer(Updater):
 
 def _remake(cls: type[Optimizer], recipe: dict[str, Any]) -> Optimizer:
     made = cls.__new__(cls)
-    made._take(registry.find(recipe["row"]), recipe["groups"], recipe["grouped"], recipe["clip_norm"], recipe["check_finite"])
+    made._take(
+        registry.find(recipe["row"]),
+        recipe["groups"],
+        recipe["grouped"],
+        recipe["clip_norm"],
+        recipe["check_finite"],
+        recipe.get("threads"),
+    )
     made.load_state_dict(recipe["state"])
     made._given = recipe["given"]
     return made
@@ -383,7 +398,7 @@ def _remake(cls: type[Optimizer], recipe: dict[str, Any]) -> Optimizer:
 
 _LAST = tuple(
     inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default)
-    for name, default in (("maximize", False), ("clip_norm", None), ("check_finite", True))
+    for name, default in (("maximize", False), ("clip_norm", None), ("check_finite", True), ("threads", None))
 )
 _FIRST = (inspect.Parameter("params", inspect.Parameter.POSITIONAL_OR_KEYWORD),)
 
@@ -400,7 +415,10 @@ clip_norm : (0, inf), default None
 foreach, fused, capturable, differentiable : torch's, which are ignored with a warning
 check_finite : bool, default True
     refuse gradients that are not finite, and steps that would leave a number that is not: 0/0 at eps = 0, or the overflowing square of a
-    gradient beyond 1e154, after which a parameter would never move again (FloatingPointError, nothing changed)
+    gradient beyond 1e154, after which a parameter would never move again (FloatingPointError; nothing changed up to 16384 numbers in all,
+    above that all but the blocks of 512 with such a number may have)
+threads : int, optional
+    how many share a step on an array of 50 000 numbers and more, with the same bits; default: 1, or MFLOW_THREADS, or `mflow.threads`
 """
 
 

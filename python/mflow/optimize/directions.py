@@ -26,9 +26,9 @@ def minimizers(record: Any) -> int:
 
 def check_default(fun: Any, settings: dict[str, Any], arguments: Iterable[str]) -> None:
     """Raises TypeError for what the default method cannot take: a step, parameters of optimizers, a gradient without its cost."""
-    optimizers, own = _optimizers_parameters(), get_method(DEFAULT).parameters
-    for name, value in settings.items():
-        if name in ("lr", "dt") or (name in optimizers and name not in own and name not in arguments):
+    doubtful = settings.keys() & _not_of_the_default()
+    for name, value in settings.items() if doubtful else ():
+        if name in ("lr", "dt") or (name in doubtful and name not in arguments):
             text = f"{name}: the default method is {DEFAULT}, whose line search finds the step; name the method that takes {name}"
             raise TypeError(f"{text}, as in method={FIRST_ORDER!r}, {name}={value if callable(value) else shown(value)}")
     if fun is None:
@@ -38,8 +38,10 @@ def check_default(fun: Any, settings: dict[str, Any], arguments: Iterable[str]) 
 
 
 @functools.cache
-def _optimizers_parameters() -> frozenset[str]:
-    return frozenset(p.name for record in registry.records() if record.kind == "update" for p in parameters_of(record))
+def _not_of_the_default() -> frozenset[str]:
+    """The step, and the parameters of optimizers that the default method does not have."""
+    optimizers = {p.name for record in registry.records() if record.kind == "update" for p in parameters_of(record)}
+    return frozenset((optimizers - set(get_method(DEFAULT).parameters)) | {"lr", "dt"})
 
 
 def products_of(method: Method, hess: Any, hessp: Any, args: tuple[Any, ...]) -> Callable[[Array, Array], Any] | None:

@@ -24,7 +24,7 @@ from mflow.curvature.watch import Watch, watch_of
 from mflow.optimize.doubts import Doubts
 from mflow.stability.limits import stability_limit
 
-__all__ = ["Kept", "Looks", "Saving", "asked_looks"]
+__all__ = ["Kept", "Looks", "Saving", "asked_looks", "asked_path"]
 
 FILE_EVERY = 1000  # iterations between two files
 
@@ -36,6 +36,13 @@ def asked_looks(settings: dict[str, Any], searches: bool) -> tuple[Any, Any, boo
     if searches and (monitor is not None or shows):
         raise ValueError("monitor, progress: a line search chooses its own steps and shows no bar; omit them")
     return monitor, every, bool(shows)
+
+
+def asked_path(path: Any) -> int:
+    """Which iterates are kept: 0 none, 1 all, k every k-th. Raises TypeError or ValueError."""
+    if isinstance(path, (bool, np.bool_)):
+        return int(path)
+    return check_whole(path, "path", 0, expected="True, False or a whole number, k for every k-th iterate")
 
 
 class Looks:

@@ -15,6 +15,7 @@ from mflow.base.checks import Array, check_number, check_whole, shown
 from mflow.base.methods import Method, as_method, refuse_unknown
 from mflow.base.pace import Pace
 from mflow.base.result import OptimizeResult, attach
+from mflow.base.threads import shared_among
 from mflow.curvature.landscape import OF_DIFFERENCES
 from mflow.curvature.safe_steps import STALLED, SafeSteps
 from mflow.curvature.watch import EVERY
@@ -27,7 +28,7 @@ from mflow.optimize.directions import DEFAULT, check_default, minimizers, produc
 from mflow.optimize.doubts import Doubts
 from mflow.optimize.line_descent import CONVERGED, ENDINGS, STOPPED, LineDescent, ending, overflow_text
 from mflow.optimize.linesearch import LineSearch
-from mflow.optimize.looks import Kept, Looks, Saving, asked_looks
+from mflow.optimize.looks import Kept, Looks, Saving, asked_looks, asked_path
 from mflow.optimize.momentum import momentum_run
 from mflow.optimize.step_size import FRICTION, resolve
 from mflow.solvers import nonlinear
@@ -74,6 +75,7 @@ def minimize(
     checkpoint: Any = None,
     checkpoint_every: int | None = None,
     resume: Any = None,
+    threads: int | None = None,
     **parameters: Unpack[MinimizeOptions],
 ) -> OptimizeResult:
     """Minimise a cost by following its gradient.
@@ -147,6 +149,8 @@ def minimize(
         The file to write, atomically, every ``checkpoint_every`` iterations (1000) and at the end; the file to go on from, with the same
         bits: that of a `mflow.Stepper`, of `mflow.train` or of a C host will do, where the method is the same. x0 then gives the shape
         alone; maxiter and nit count from the beginning, nfev and njev are of this call.
+    threads : int, optional
+        How many share updates of long vectors, and sums of compiled regressions over many rows, with the same bits: see `mflow.threads`.
     **parameters
         The method's own. The default of ``friction`` is 1: without friction nothing is minimised.
 
@@ -195,10 +199,11 @@ def minimize(
         raise TypeError("fun, jac: expected a cost, or fun=None with its gradient as jac, got None for the cost and no function for jac")
     if not isinstance(options, Mapping | None):
         raise TypeError(f"options: expected a dict of arguments, got {shown(options)}")
-    settings: dict[str, Any] = {"maxiter": maxiter, "gtol": gtol, "line_search": line_search, "path": path, **parameters}
-    settings |= {"diff_step": diff_step, "check_gradient": check_gradient, "monitor": monitor, "monitor_every": monitor_every,
-                 "progress": progress, "checkpoint": checkpoint, "checkpoint_every": checkpoint_every, "resume": resume,
-                 **(options or {})}  # fmt: skip
+    settings: dict[str, Any] = {
+        "maxiter": maxiter, "gtol": gtol, "line_search": line_search, "path": path, **parameters, "diff_step": diff_step,
+        "check_gradient": check_gradient, "monitor": monitor, "monitor_every": monitor_every, "progress": progress,
+        "checkpoint": checkpoint, "checkpoint_every": checkpoint_every, "resume": resume, **(options or {}),
+    }  # fmt: skip
     for name, instead in ELSEWHERE.items():
         if name in settings:
             raise TypeError(f"{name}: {instead}")
@@ -215,7 +220,7 @@ def minimize(
     threshold = check_number(1e-5 if gtol is None and tol is None else gtol if gtol is not None else tol, "gtol")
     doubts = Doubts(fun, x0, args, jac, settings.pop("diff_step"), settings.pop("check_gradient"))
     doubts.keep_within(read_box(bounds, fixed, doubts.start), "bounds" if bounds is not None else "fixed")
-    every, asked, saving = _every(path), asked_looks(settings, searches), Saving.asked(settings)
+    every, asked, saving = asked_path(path), asked_looks(settings, searches), Saving.asked(settings)
     products = products_of(method, hess, hessp, doubts.args)
     if not searches:
         descent: Any = _Descent(doubts, method, hess, settings)
@@ -228,7 +233,8 @@ def minimize(
         descent = LineDescent(doubts, method, search, settings, bool(path), teller(callback, _intermediate), products)
     saving.begin(descent)
     try:
-        status = descent.go(limit, threshold, callback)
+        with shared_among(threads):
+            status = descent.go(limit, threshold, callback)
         saving.end(descent, status in (0, CONVERGED, STOPPED))
     except BaseException as error:
         text = f"{type(error).__name__} in iteration {descent.run.k}: {error}"
@@ -245,12 +251,6 @@ def minimize(
         note = "in mflow.minimize, after the last iteration; .partial_result holds the result"
         attach(error, lambda: out or descent.result(-1, "interrupted", text, ask=False), note)
         raise
-
-
-def _every(path: Any) -> int:
-    """Which iterates are kept: 0 none, 1 all, k every k-th."""
-    words = "True, False or a whole number, k for every k-th iterate"
-    return int(path) if isinstance(path, (bool, np.bool_)) else check_whole(path, "path", 0, expected=words)
 
 
 # What a call takes beside the parameters of its method: its own arguments, the step, and how implicit steps are solved.

@@ -175,6 +175,9 @@ SOLVERS: dict[str, type[Newton | NewtonKrylov | FixedPoint]] = {"newton": Newton
 # ---- from arguments to a solver -----------------------------------------------------------------------------------------------------
 
 
+SILENT = frozenset(("args", "hess", "columns", "mass", "exclude_algebraic"))  # no arguments of the user's that are without effect
+
+
 def solver_for(method: Method, equation: problem.Problem, t0: Any, start: Array, *, solver: Any = None, **linear: Any) -> Solver | None:
     """A driver's solver: None for an explicit method, which has nothing to solve; ``linear`` as in `make_solver`.
 
@@ -188,10 +191,10 @@ def solver_for(method: Method, equation: problem.Problem, t0: Any, start: Array,
                 f"{LARGE} components give jac, jac_sparsity, or lband and uband"
             )
         return made
-    silent = ("args", "hess", "columns", "mass", "exclude_algebraic")
-    given = [name for name, value in linear.items() if value is not None and name not in silent]
-    if solver is not None:
-        given = ["solver", *given]
+    given = [] if solver is None else ["solver"]
+    for name, value in linear.items():
+        if value is not None and name not in SILENT:
+            given.append(name)
     if given:
         tell(f"{', '.join(given)}: without effect, as {method.name} is explicit", UserWarning)
     return None

@@ -77,7 +77,7 @@ def structure_problem(
         table, load = load, None
     elif load is not None or (supports.any and np.any(pull)):
         load = load_on(load, supports, pull)
-    problem = Structure(size, M, _damping(damping, supports) if function else C, K, load, cg=cg)
+    problem = Structure(size, M, _damping(damping, supports) if function else C, K, load, cg=cg, checked=True)
     if table is not None:
         problem.set_table(*table_on(table, supports, pull))
     return problem, None if function else (size, M, C, K)
@@ -85,6 +85,8 @@ def structure_problem(
 
 def _without_massless(supports: Supports, M: Any, C: Any, K: Any, may: bool) -> Any:
     """K with the free degrees of freedom condensed that have no mass; the supports know them then."""
+    if M.ndim == 1 and np.count_nonzero(M) == M.size:
+        return K
     index = supports.free[rows_without(M)[supports.free]]
     if not index.size or not may or K is None:
         return K

@@ -161,7 +161,8 @@ def check_starts(x0: Any, v0: Any, given: tuple[Any, ...], load: Any) -> tuple[A
             sizes = [np.size(load)]
         x0 = np.zeros(max(sizes, default=1))
     name = "v0" if x0 is None else "x0"
-    start = np.atleast_1d(check_start(v0 if x0 is None else x0, name))
+    start = check_start(v0 if x0 is None else x0, name)
+    start = start if start.ndim else start.reshape(1)
     sizes = _sizes(given)
     if len(sizes) > 1 and len(set(sizes)) == 1 and sizes[0] not in (1, start.size) and start.ndim == 1:
         raise ValueError(f"{name}: expected {sizes[0]} numbers, one for each degree of freedom of the matrices, got shape {start.shape}")
@@ -178,5 +179,5 @@ def check_speed(v0: Any, start: Array) -> Array:
 
 def _sizes(given: tuple[Any, ...]) -> list[int]:
     """How many rows the matrices and diagonals among them have; functions have none."""
-    arrays = (a for a in given if a is not None and not matrices.is_function(a))
+    arrays = [a for a in given if not (a is None or isinstance(a, int | float) or matrices.is_function(a))]
     return [np.shape(a)[0] for a in arrays if hasattr(a, "tocsr") or np.ndim(a) > 0]

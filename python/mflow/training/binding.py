@@ -24,7 +24,7 @@ ELSEWHERE = {  # names of torch, Keras and scikit-learn: the names here
 }  # fmt: skip
 
 
-SHARED = ("maximize", "clip_norm", "check_finite", *IMPLEMENTATIONS)  # what every optimizer takes beside its method's parameters
+SHARED = ("maximize", "clip_norm", "check_finite", "threads", *IMPLEMENTATIONS)  # what every optimizer takes beside its method's parameters
 
 
 class PerEpoch:

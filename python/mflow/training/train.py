@@ -17,6 +17,7 @@ from mflow import optim
 from mflow.base.checks import check_flags
 from mflow.base.methods import Method
 from mflow.base.result import attach
+from mflow.base.threads import shared_among
 from mflow.curvature.watch import EVERY
 from mflow.training.binding import check_names
 from mflow.training.endings import Ending, TrainResult
@@ -65,6 +66,7 @@ def train(
     average: str | float | None = None,
     log: Callable[[dict[str, float]], Any] | None = None,
     log_per: str = "epoch",
+    threads: int | None = None,
     **parameters: Unpack[TrainOptions],
 ) -> TrainResult:
     """Train parameters on data.
@@ -133,6 +135,9 @@ def train(
         ``log(numbers)`` with a plain dict: epoch, step, loss, val_loss (with ``validation``), lr, grad_norm and time after each epoch;
         without val_loss and time after each step where ``log_per="step"``. ``print``, and the log functions of experiment trackers, fit as
         they are.
+    threads : int, optional
+        How many share the steps of an optimizer on long arrays, and the sums of an objective over batches of many numbers: see
+        `mflow.threads`. The bits do not depend on it.
     **parameters
         The optimizer's own, where it is a name or a class: lr (a number or one of `mflow.schedules`), clip_norm, clip_value, ...
 
@@ -193,7 +198,8 @@ def train(
         trainer.close()  # a schedule by epochs belongs to the optimizer again
         raise
     try:
-        ending = trainer.go()
+        with shared_among(threads):
+            ending = trainer.go()
     except BaseException as error:
         where = f"epoch {trainer.epoch}, step {trainer.nit}"
         reason = "interrupted" if isinstance(error, KeyboardInterrupt) else "rhs_failed"

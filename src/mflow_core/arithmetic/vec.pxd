@@ -135,44 +135,9 @@ cdef inline void combine_many(ptrdiff_t n, double *out, const double *y, int q, 
 
 # ---- convex combinations of Euler steps (Shu-Osher): out = sum_j a[j] (u[j] + r[j] f[j]) --------------------------------------------
 
-cdef inline void average_1(ptrdiff_t n, double *out, const double *u, mf_cvec f, double a, double r) noexcept nogil:
-    cdef ptrdiff_t i
-    if n <= MF_SHORT:
-        for i in range(n):
-            out[i] = mf_scalar(a * (u[i] + r * f[i]))
-    else:
-        for i in range(n):
-            out[i] = a * (u[i] + r * f[i])
-
-
-cdef inline void average_2(ptrdiff_t n, double *out, const double *u, const double *f, const double *v, const double *g,
-                           double a, double r, double b, double s) noexcept nogil:
-    cdef ptrdiff_t i
-    if n <= MF_SHORT:
-        for i in range(n):
-            out[i] = mf_scalar(a * (u[i] + r * f[i]) + b * (v[i] + s * g[i]))
-    else:
-        for i in range(n):
-            out[i] = a * (u[i] + r * f[i]) + b * (v[i] + s * g[i])
-
-
-cdef inline void average_3(ptrdiff_t n, double *out, const double *const *u, const double *const *f, const double *a,
-                           const double *r) noexcept nogil:
-    cdef ptrdiff_t i
-    cdef const double *u0 = u[0]
-    cdef const double *u1 = u[1]
-    cdef const double *u2 = u[2]
-    cdef const double *f0 = f[0]
-    cdef const double *f1 = f[1]
-    cdef const double *f2 = f[2]
-    cdef double a0 = a[0], a1 = a[1], a2 = a[2], r0 = r[0], r1 = r[1], r2 = r[2]
-    for i in range(n):
-        out[i] = (a0 * (u0[i] + r0 * f0[i]) + a1 * (u1[i] + r1 * f1[i])) + a2 * (u2[i] + r2 * f2[i])
-
-
 cdef inline void average_many(ptrdiff_t n, double *out, int q, const double *const *u, const double *const *f, const double *a,
                               const double *r) noexcept nogil:
-    # More than three terms: added in order in a block that stays in the first cache, since out may be one of the u.
+    # Added in order in a block that stays in the first cache, since out may be one of the u.
     cdef double[512] s
     cdef ptrdiff_t lo, i, m
     cdef int j

@@ -107,7 +107,7 @@ def values_of(array, int kind, Py_ssize_t lower, Py_ssize_t upper, Py_ssize_t n)
 
 
 def is_zero(array):
-    return array is None or not np.any(array.data if hasattr(array, "tocsr") else array)
+    return array is None or np.count_nonzero(array.data if hasattr(array, "tocsr") else array) == 0
 
 
 def is_symmetric(array):

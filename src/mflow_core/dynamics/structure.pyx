@@ -313,17 +313,18 @@ cdef class Structure(Problem):
     """M x'' + C v + K x = load(t). mass None: 1 for each of the n degrees of freedom.
 
     load: None, n numbers, a function of t, or a compiled one (LOAD_SIGNATURE); `set_table` takes tables. cg: sums of matrices that are not
-    diagonal are solved by conjugate gradients; then damping may be a function of v as well, or a compiled one (PRODUCT_SIGNATURE).
+    diagonal are solved by conjugate gradients; then damping may be a function of v as well, or a compiled one (PRODUCT_SIGNATURE). checked:
+    the matrices come from `matrices.checked_matrix`.
     """
 
-    def __init__(self, Py_ssize_t n, mass=None, damping=None, stiffness=None, load=None, bint cg=False):
+    def __init__(self, Py_ssize_t n, mass=None, damping=None, stiffness=None, load=None, bint cg=False, bint checked=False):
         self.s.cg = cg
         self.s.n = self.s.load.n = n
         if is_function(damping):
             self.take_damping(damping)
             damping = None
         given = {"mass": np.ones(n) if mass is None else mass, "damping": damping, "stiffness": stiffness}
-        matrices = {name: None if value is None else checked_matrix(value, name, n) for name, value in given.items()}
+        matrices = given if checked else {name: None if value is None else checked_matrix(value, name, n) for name, value in given.items()}
         for name in ("damping", "stiffness"):
             if is_zero(matrices[name]):
                 matrices[name] = None

@@ -16,14 +16,38 @@ compiled with C's division, in which 1/3 is 0.
 from cpython.pycapsule cimport PyCapsule_New
 from libc.stddef cimport ptrdiff_t
 
-from mflow_core.arithmetic.vec cimport average_1, average_2, average_3, average_many, MF_SHORT
-from mflow_core.methods.tableau cimport MAX_STAGES, combine, doubles, new_record, node, pack, plan_row, plans, records_t, square
-from mflow_core.types cimport MF_SSP, mf_frame, mf_method, mf_rhs_fn, mf_tableau
+from mflow_core.arithmetic.vec cimport all_finite, average_many, combine_1, combine_2, mf_cvec, MF_SHORT, mf_scalar
+from mflow_core.methods.tableau cimport (LOOK, LOOK_BLOCK, LOOKED, MAX_STAGES, combine, doubles, new_record, node, pack, plan_row, plans,
+                                         records_t, square)
+from mflow_core.types cimport MF_E_NON_FINITE, MF_SSP, mf_frame, mf_method, mf_rhs_fn, mf_tableau
 
 from math import fsum
 
 
 # ---- kernels -------------------------------------------------------------------------------------------------------------------------
+
+cdef inline void add_row(ptrdiff_t n, double *out, const double *y, double h, const double *K, ptrdiff_t ld,
+                         const plan_row *row) noexcept nogil:
+    """`combine`, whose rows of one and two terms are made here: at a hundred components its call costs as much as they do."""
+    if row.q == 1:
+        combine_1(n, out, y, K + row.col[0] * ld, h * row.w[0])
+    elif row.q == 2:
+        combine_2(n, out, y, K + row.col[0] * ld, K + row.col[1] * ld, h * row.w[0], h * row.w[1])
+    else:
+        combine(n, out, y, h, K, ld, row)
+
+
+cdef int end_looked_at(mf_frame *f, const plan_row *row) noexcept nogil:
+    """The last row of a step, tested block by block while it is in the first cache."""
+    cdef ptrdiff_t lo, m
+    f.flags |= LOOKED
+    for lo in range(0, f.n, 1024):                    # LOOK_BLOCK
+        m = min(f.n - lo, <ptrdiff_t> LOOK_BLOCK)
+        combine(m, f.x1[0] + lo, f.x0[0] + lo, f.h, f.work + f.ld + lo, f.ld, row)
+        if not all_finite(f.x1[0] + lo, m):
+            return MF_E_NON_FINITE
+    return 0
+
 
 cdef inline int butcher_of(ptrdiff_t n, const mf_method *m, mf_frame *f) noexcept nogil:
     cdef const mf_tableau *tab = m.tab
@@ -42,12 +66,14 @@ cdef inline int butcher_of(ptrdiff_t n, const mf_method *m, mf_frame *f) noexcep
     if status != 0:
         return status
     for j in range(1, s):
-        combine(n, z, y, h, K, ld, plan + j)
+        add_row(n, z, y, h, K, ld, plan + j)
         status = rhs(t + c[j] * h, z, K + j * ld, n, ctx)
         f.n_rhs += 1
         if status != 0:
             return status
-    combine(n, f.x1[0], y, h, K, ld, plan + s)
+    if f.flags & LOOK:
+        return end_looked_at(f, plan + s)
+    add_row(n, f.x1[0], y, h, K, ld, plan + s)
     return 0
 
 
@@ -65,37 +91,100 @@ cdef inline const double *slot(const mf_frame *f, int index) noexcept nogil:
     return f.x0[0] if index < 0 else f.work + index * f.ld
 
 
-cdef int shu_osher_step(const mf_method *m, mf_frame *f) noexcept nogil:
-    cdef const mf_tableau *tab = m.tab
-    cdef const plan_row *row
-    cdef const double *at = f.x0[0]
-    cdef double *out
-    cdef double t = f.t, h = f.h
-    cdef ptrdiff_t n = f.n
-    cdef int s = tab.s, i, e, status
+# Rows of the usual forms: an Euler step alone (average_1 with a = 1), and averages of y, without a slope, with one or two of them. A term
+# without a slope adds 0 times one in `average_many`, which changes no number; what is not finite in it is in another term of its row, too.
+
+cdef inline void average_with_1(ptrdiff_t n, double *out, const double *y, double a, const double *u, mf_cvec f, double b,
+                                double r) noexcept nogil:
+    cdef ptrdiff_t i
+    if n <= MF_SHORT:
+        for i in range(n):
+            out[i] = mf_scalar(a * y[i] + b * (u[i] + r * f[i]))
+    else:
+        for i in range(n):
+            out[i] = a * y[i] + b * (u[i] + r * f[i])
+
+
+cdef inline void average_with_2(ptrdiff_t n, double *out, const double *y, double a, const double *u, mf_cvec f, double b, double r,
+                                const double *v, mf_cvec g, double c, double s) noexcept nogil:
+    cdef ptrdiff_t i
+    if n <= MF_SHORT:
+        for i in range(n):
+            out[i] = mf_scalar((a * y[i] + b * (u[i] + r * f[i])) + c * (v[i] + s * g[i]))
+    else:
+        for i in range(n):
+            out[i] = (a * y[i] + b * (u[i] + r * f[i])) + c * (v[i] + s * g[i])
+
+
+cdef inline bint average_usual(mf_frame *f, double *out, const plan_row *row, ptrdiff_t lo, ptrdiff_t n) noexcept nogil:
+    """n numbers from lo on of a row of a usual form, to out; False: it is of none."""
+    cdef const double *u = slot(f, row.col[0]) + lo
+    cdef double h = f.h
+    if row.q == 1 and row.w[0] == 1.0 and row.f[0] >= 0:
+        combine_1(n, out, u, slot(f, row.f[0]) + lo, h * row.r[0])
+    elif row.q == 2 and row.f[0] == -2 and row.f[1] >= 0:
+        average_with_1(n, out, u, row.w[0], slot(f, row.col[1]) + lo, slot(f, row.f[1]) + lo, row.w[1], h * row.r[1])
+    elif row.q == 3 and row.f[0] == -2 and row.f[1] >= 0 and row.f[2] >= 0:
+        average_with_2(n, out, u, row.w[0], slot(f, row.col[1]) + lo, slot(f, row.f[1]) + lo, row.w[1], h * row.r[1],
+                       slot(f, row.col[2]) + lo, slot(f, row.f[2]) + lo, row.w[2], h * row.r[2])
+    else:
+        return False
+    return True
+
+
+cdef int average_looked_at(mf_frame *f, const plan_row *row) noexcept nogil:
+    """The last row of a step, of a usual form, as `end_looked_at`."""
+    cdef ptrdiff_t lo, m
+    for lo in range(0, f.n, 1024):                    # LOOK_BLOCK
+        m = min(f.n - lo, <ptrdiff_t> LOOK_BLOCK)
+        if not average_usual(f, f.x1[0] + lo, row, lo, m):
+            return 0
+        if not all_finite(f.x1[0] + lo, m):
+            return MF_E_NON_FINITE
+    f.flags |= LOOKED
+    return 0
+
+
+cdef void average_general(mf_frame *f, double *out, const plan_row *row) noexcept nogil:
+    """A row of any form."""
     cdef const double *u[MAX_STAGES]
     cdef const double *g[MAX_STAGES]
     cdef double[MAX_STAGES] r
-    for i in range(1, s + 1):
-        row = <const plan_row *> tab.packed + i
-        status = f.p.rhs(t + tab.c[i - 1] * h, at, f.work + row.slope * f.ld, n, f.p.ctx)
+    cdef int e
+    for e in range(row.q):
+        u[e] = slot(f, row.col[e])
+        g[e] = slot(f, row.slope if row.f[e] == -2 else row.f[e])  # no slope: r is 0, and any slope will do
+        r[e] = f.h * row.r[e]
+    average_many(f.n, out, row.q, u, g, row.w, r)
+
+
+cdef void (*_general)(mf_frame *f, double *out, const plan_row *row) noexcept nogil
+_general = average_general               # called by way of a pointer: inlined, its block of numbers would burden every step
+
+
+cdef int shu_osher_step(const mf_method *m, mf_frame *f) noexcept nogil:
+    cdef const double *c = m.tab.c
+    cdef const plan_row *row = <const plan_row *> m.tab.packed
+    cdef const double *at = f.x0[0]
+    cdef mf_rhs_fn rhs = f.p.rhs
+    cdef void *ctx = f.p.ctx
+    cdef double *out
+    cdef ptrdiff_t n = f.n
+    cdef int s = m.tab.s, i, status
+    for i in range(s):
+        row += 1
+        status = rhs(f.t + c[i] * f.h, at, f.work + row.slope * f.ld, n, ctx)
         f.n_rhs += 1
         if status != 0:
             return status
-        for e in range(row.q):
-            u[e] = slot(f, row.col[e])
-            g[e] = slot(f, row.slope if row.f[e] == -2 else row.f[e])  # no slope: r is 0, and any slope will do
-            r[e] = h * row.r[e]
-        out = f.x1[0] if i == s else f.work + row.out * f.ld
-        if row.q == 1:
-            average_1(n, out, u[0], g[0], row.w[0], r[0])
-        elif row.q == 2:
-            average_2(n, out, u[0], g[0], u[1], g[1], row.w[0], r[0], row.w[1], r[1])
-        elif row.q == 3:
-            average_3(n, out, u, g, row.w, r)
-        else:
-            average_many(n, out, row.q, u, g, row.w, r)
+        out = f.x1[0] if i == s - 1 else f.work + row.out * f.ld
         at = out
+        if i == s - 1 and f.flags & LOOK:
+            status = average_looked_at(f, row)
+            if status != 0 or f.flags & LOOKED:
+                return status
+        if not average_usual(f, out, row, 0, n):
+            _general(f, out, row)
     return 0
 
 

@@ -37,6 +37,14 @@ ctypedef struct records_t:               # the method records of one family; NUL
     int count
 
 
+# Flags of a frame between the driver and kernels, which no host sets. A driver asks for the new state to be looked at while it is written,
+# block by block: of a long one that saves a pass over memory. A kernel that does so says it, and returns MF_E_NON_FINITE at the first block
+# that is not finite.
+cdef enum:
+    LOOK = 1 << 29
+    LOOKED = 1 << 30
+    LOOK_BLOCK = 1024
+
 cdef enum:
     TOO_MANY_STAGES = 0x7FFFFFFA         # not a code of callbacks: the kernel itself asks for a smaller step
     NO_STEPS = 0x7FFFFFFB                # not a code of callbacks: these parameters or this problem need one step at a time

@@ -2,7 +2,8 @@
 
     f = (1/m) sum_i w_i l(t_i; y_i) + l2 |c|^2/2            the bias, the last unknown where there is one, is free of l2
 
-Rows of the data are processed in blocks of at most 16: predictors first, then the losses of the block, then the gradient, four rows at a
+Data of more than PART numbers are summed in parts of rows that threads share (pool.pyx); the cuts, and the order in which the partial sums
+are added, depend on the data's size alone. Rows of a part are processed in blocks of at most 16: predictors first, then the losses of the block, then the gradient, four rows at a
 time so that it is loaded and stored a quarter as often. This fixes the order of every sum at every level. The scalar functions are those
 of losses.pxd. Softmax uses the whole vector of logits, with unknowns (columns, classes). No libm: the same bits everywhere. Arguments of
 exponentials are at most 0 (logistic, softmax), so that a finite result does not overflow on the way.
@@ -10,6 +11,7 @@ exponentials are at most 0 (logistic, softmax), so that a finite result does not
 from cpython.pycapsule cimport PyCapsule_New
 from libc.math cimport fabs, sqrt
 from libc.stddef cimport ptrdiff_t
+from libc.string cimport memcpy, memset
 
 from mflow_core.arithmetic.dot cimport dot
 from mflow_core.arithmetic.scalars cimport mf_exp, mf_log, mf_log1p
@@ -17,10 +19,14 @@ from mflow_core.arithmetic.vec cimport mf_cvec, mf_vec
 from mflow_core.methods.losses cimport a_sign, above_tangent, any_number, exponential_slope, not_negative, where_negative
 from mflow_core.objectives.objectives cimport (MAX_CLASSES, OBJECTIVE_LABELLED, OBJECTIVE_SETS, OBJECTIVE_SQUARES, dual_fn,
                                                objective_record_t, objective_t)
-from mflow_core.types cimport mf_value_grad_fn
+from mflow_core.pool cimport borrow, give_back, share as share_out
+from mflow_core.types cimport MF_E_MEMORY, mf_value_grad_fn
 
 cdef enum:
     BLOCK = 16
+    PART = 65536                         # numbers of the data that make a part, at least
+    LEAST_ROWS = 256                     # and rows: adding up partial sums is then no work
+    MOST_PARTS = 64
 
 # Value (NULL: omit it) and slope of each of m samples; or its second derivative.
 ctypedef void (*losses_fn)(const double *t, const double *y, double shape, ptrdiff_t m, double *value, double *slope) noexcept nogil
@@ -167,18 +173,72 @@ cdef inline double penalty(const objective_t *o, ptrdiff_t free, const double *c
     return 0.5 * (o.l2 * dot(c, c, free)) if o.l2 != 0.0 else 0.0
 
 
-cdef int linear_value_grad(const double *c, double *value, double *grad, ptrdiff_t n, void *ctx) noexcept nogil:
-    cdef const objective_t *o = <const objective_t *> ctx
+# ---- parts ----------------------------------------------------------------------------------------------------------------------------
+
+# Sums over the rows lo ... hi of the index set: of values (value NULL: not asked for), and of what follows from c, and p, in n numbers (or
+# NULL).
+ctypedef void (*rows_fn)(const objective_t *o, const double *c, const double *p, ptrdiff_t lo, ptrdiff_t hi, double *value,
+                         double *out) noexcept nogil
+
+ctypedef struct sums_t:
+    rows_fn add
+    const objective_t *o
+    const double *c
+    const double *p
+    ptrdiff_t rows, ld                   # of a part, of its sums: the value stands behind the others
+    double *room
+    bint values, vectors                 # which are asked for
+
+
+cdef void sums_of_part(void *at, ptrdiff_t part) noexcept nogil:
+    cdef sums_t *s = <sums_t *> at
+    cdef double *out = s.room + part * s.ld
+    cdef ptrdiff_t lo = part * s.rows
+    s.add(s.o, s.c, s.p, lo, min(lo + s.rows, s.o.count), out + s.o.n if s.values else NULL, out if s.vectors else NULL)
+
+
+cdef int over_rows(rows_fn add, const objective_t *o, const double *c, const double *p, double *value, double *out) noexcept nogil:
+    """The sums over all rows; 0, or MF_E_MEMORY."""
+    cdef sums_t s
+    cdef ptrdiff_t parts = min(o.count * o.columns // PART, min(o.count // LEAST_ROWS, <ptrdiff_t> MOST_PARTS)), part
+    cdef bint lent
+    if parts < 2:
+        add(o, c, p, 0, o.count, value, out)
+        return 0
+    s.rows = (o.count + parts - 1) // parts
+    s.rows = (s.rows + BLOCK - 1) // BLOCK * BLOCK
+    parts = (o.count + s.rows - 1) // s.rows
+    s.ld = (o.n + 16) // 8 * 8
+    s.add, s.o, s.c, s.p, s.values, s.vectors = add, o, c, p, value != NULL, out != NULL
+    s.room = borrow(parts * s.ld, &lent)
+    if s.room == NULL:
+        return MF_E_MEMORY
+    share_out(sums_of_part, &s, parts)
+    if value != NULL:
+        value[0] = s.room[o.n]
+        for part in range(1, parts):
+            value[0] += s.room[part * s.ld + o.n]
+    if out != NULL:
+        memcpy(out, s.room, o.n * sizeof(double))
+        for part in range(1, parts):
+            add_one(o.n, out, s.room + part * s.ld, 1.0)
+    give_back(s.room, lent)
+    return 0
+
+
+# ---- linear predictors ----------------------------------------------------------------------------------------------------------------
+
+cdef void linear_rows(const objective_t *o, const double *c, const double *p, ptrdiff_t lo, ptrdiff_t hi, double *value,
+                      double *grad) noexcept nogil:
     cdef const linear_t *kind = <const linear_t *> o.record.extra
     cdef const double *x[BLOCK]
     cdef double[BLOCK] y, w, t, s, l
-    cdef double total = 0.0, part, share = 1.0 / <double> o.count
-    cdef ptrdiff_t lo = 0, i, m, most = rows_a_block(o)
+    cdef double total = 0.0, part
+    cdef ptrdiff_t i, m, most = rows_a_block(o)
     if grad != NULL:
-        for i in range(n):
-            grad[i] = 0.0
-    while lo < o.count:
-        m = min(o.count - lo, most)
+        memset(grad, 0, o.n * sizeof(double))
+    while lo < hi:
+        m = min(hi - lo, most)
         find_rows(o, lo, m, x, y, w)
         predict(o, c, x, m, t)
         kind.losses(t, y, o.shape, m, l if value != NULL else NULL, s)
@@ -194,23 +254,34 @@ cdef int linear_value_grad(const double *c, double *value, double *grad, ptrdiff
             gather(o, x, s, m, grad)
         lo += m
     if value != NULL:
-        value[0] = share * total + penalty(o, o.columns, c)
-    if grad != NULL:
-        shrink(o, o.columns, c, share, grad)
-    return 0
+        value[0] = total
 
 
-cdef int linear_hessp(const double *c, const double *p, double *out, ptrdiff_t n, void *ctx) noexcept nogil:
-    """H p = (1/m) sum w_i l''(t_i) (x_i.p) x_i + l2 p."""
+cdef int mean_over_rows(rows_fn add, ptrdiff_t free, const double *c, double *value, double *grad, const objective_t *o) noexcept nogil:
+    """The mean over the rows, with the penalty of the unknowns before `free`."""
+    cdef double mean = 1.0 / <double> o.count
+    cdef int status = over_rows(add, o, c, NULL, value, grad)
+    if value != NULL and status == 0:
+        value[0] = mean * value[0] + penalty(o, free, c)
+    if grad != NULL and status == 0:
+        shrink(o, free, c, mean, grad)
+    return status
+
+
+cdef int linear_value_grad(const double *c, double *value, double *grad, ptrdiff_t n, void *ctx) noexcept nogil:
     cdef const objective_t *o = <const objective_t *> ctx
+    return mean_over_rows(linear_rows, o.columns, c, value, grad, o)
+
+
+cdef void linear_bends(const objective_t *o, const double *c, const double *p, ptrdiff_t lo, ptrdiff_t hi, double *value,
+                       double *out) noexcept nogil:
     cdef const linear_t *kind = <const linear_t *> o.record.extra
     cdef const double *x[BLOCK]
     cdef double[BLOCK] y, w, t, s, along
-    cdef ptrdiff_t lo = 0, i, m, most = rows_a_block(o)
-    for i in range(n):
-        out[i] = 0.0
-    while lo < o.count:
-        m = min(o.count - lo, most)
+    cdef ptrdiff_t i, m, most = rows_a_block(o)
+    memset(out, 0, o.n * sizeof(double))
+    while lo < hi:
+        m = min(hi - lo, most)
         find_rows(o, lo, m, x, y, w)
         predict(o, c, x, m, t)
         predict(o, p, x, m, along)
@@ -219,8 +290,19 @@ cdef int linear_hessp(const double *c, const double *p, double *out, ptrdiff_t n
             s[i] = (w[i] * s[i]) * along[i]
         gather(o, x, s, m, out)
         lo += m
-    shrink(o, o.columns, p, 1.0 / <double> o.count, out)
-    return 0
+
+
+cdef int product_over_rows(rows_fn add, ptrdiff_t free, const double *c, const double *p, double *out, const objective_t *o) noexcept nogil:
+    cdef int status = over_rows(add, o, c, p, NULL, out)
+    if status == 0:
+        shrink(o, free, p, 1.0 / <double> o.count, out)
+    return status
+
+
+cdef int linear_hessp(const double *c, const double *p, double *out, ptrdiff_t n, void *ctx) noexcept nogil:
+    """H p = (1/m) sum w_i l''(t_i) (x_i.p) x_i + l2 p."""
+    cdef const objective_t *o = <const objective_t *> ctx
+    return product_over_rows(linear_bends, o.columns, c, p, out, o)
 
 
 cdef double linear_residual(const objective_t *o, const double *c, ptrdiff_t i, double *d) noexcept nogil:
@@ -270,17 +352,15 @@ cdef inline void spread(const objective_t *o, const double *x, const double *z, 
         add_one(K, out + o.columns * K, z, 1.0)
 
 
-cdef int softmax_value_grad(const double *c, double *value, double *grad, ptrdiff_t n, void *ctx) noexcept nogil:
-    """l = log sum e^z - z_y: y is the number of a class."""
-    cdef const objective_t *o = <const objective_t *> ctx
+cdef void softmax_rows(const objective_t *o, const double *c, const double *p, ptrdiff_t lo, ptrdiff_t hi, double *value,
+                       double *grad) noexcept nogil:
     cdef double[MAX_CLASSES] z
     cdef const double *x
-    cdef double total = 0.0, logit, most, rest, weight, share = 1.0 / <double> o.count
+    cdef double total = 0.0, logit, most, rest, weight
     cdef ptrdiff_t K = o.classes, i, k, at, label
     if grad != NULL:
-        for k in range(n):
-            grad[k] = 0.0
-    for i in range(o.count):
+        memset(grad, 0, o.n * sizeof(double))
+    for i in range(lo, hi):
         at = i if o.order == NULL else o.order[i]
         x, label = o.X + at * o.ldx, <ptrdiff_t> o.y[at]
         weight = 1.0 if o.weight == NULL else o.weight[at]
@@ -294,22 +374,23 @@ cdef int softmax_value_grad(const double *c, double *value, double *grad, ptrdif
                 z[k] = weight * z[k]
             spread(o, x, z, grad)
     if value != NULL:
-        value[0] = share * total + penalty(o, o.columns * K, c)
-    if grad != NULL:
-        shrink(o, o.columns * K, c, share, grad)
-    return 0
+        value[0] = total
 
 
-cdef int softmax_hessp(const double *c, const double *p, double *out, ptrdiff_t n, void *ctx) noexcept nogil:
-    """H p = (1/m) sum w_i x_i (q - s (s.u))', q_k = s_k u_k, u the logits of p and s the shares of c; + l2 p."""
+cdef int softmax_value_grad(const double *c, double *value, double *grad, ptrdiff_t n, void *ctx) noexcept nogil:
+    """l = log sum e^z - z_y: y is the number of a class."""
     cdef const objective_t *o = <const objective_t *> ctx
+    return mean_over_rows(softmax_rows, o.columns * o.classes, c, value, grad, o)
+
+
+cdef void softmax_bends(const objective_t *o, const double *c, const double *p, ptrdiff_t lo, ptrdiff_t hi, double *value,
+                        double *out) noexcept nogil:
     cdef double[MAX_CLASSES] z, u
     cdef const double *x
     cdef double mean, most, weight
     cdef ptrdiff_t K = o.classes, i, k, at
-    for k in range(n):
-        out[k] = 0.0
-    for i in range(o.count):
+    memset(out, 0, o.n * sizeof(double))
+    for i in range(lo, hi):
         at = i if o.order == NULL else o.order[i]
         x = o.X + at * o.ldx
         weight = 1.0 if o.weight == NULL else o.weight[at]
@@ -322,8 +403,12 @@ cdef int softmax_hessp(const double *c, const double *p, double *out, ptrdiff_t 
         for k in range(K):
             u[k] = weight * (z[k] * (u[k] - mean))
         spread(o, x, u, out)
-    shrink(o, o.columns * K, p, 1.0 / <double> o.count, out)
-    return 0
+
+
+cdef int softmax_hessp(const double *c, const double *p, double *out, ptrdiff_t n, void *ctx) noexcept nogil:
+    """H p = (1/m) sum w_i x_i (q - s (s.u))', q_k = s_k u_k, u the logits of p and s the shares of c; + l2 p."""
+    cdef const objective_t *o = <const objective_t *> ctx
+    return product_over_rows(softmax_bends, o.columns * o.classes, c, p, out, o)
 
 
 # ---- the records --------------------------------------------------------------------------------------------------------------------

@@ -12,6 +12,12 @@ from mflow_core.registry cimport REDUCE
 from mflow_core.types cimport mf_method
 
 
+cdef enum:
+    BLOCK = 512                          # numbers that are looked at, and updated, at once
+
+cdef ptrdiff_t update_scanned(const mf_method *m, const double *coef, double gscale, tensor_t *tensor, int *which) noexcept nogil
+
+
 cdef inline void keep(const tensor_t *tensor, ptrdiff_t lo, ptrdiff_t hi, double *room) noexcept nogil:
     """Copies [lo, hi) of the array and its vectors, one behind the other."""
     cdef int j

@@ -26,8 +26,10 @@ from mflow_core.optimize.careful cimport update_kept
 from mflow_core.optimize.tensors cimport Tensors, tensor_t
 from mflow_core.optimize.updater cimport MAX_COEFFICIENTS, MAX_SCALARS, Updater, clip_scale, group_t
 from mflow_core.owner cimport mf_give
+from mflow_core.pool cimport set_width, width as present_width
 from mflow_core.registry cimport REDUCE
 from mflow_core.stepping.descent cimport MAX_VECTORS
+from mflow_core.stepping.pieces cimport update_all
 from mflow_core.types cimport mf_method
 
 import numpy as np
@@ -157,7 +159,7 @@ cdef int one_step(course_t *c) noexcept nogil:
     if c.m.begin(c.m, c.group.par, c.k - c.group.since, c.group.scal, c.group.coef) != 0:
         return BAD_PARAMETERS
     if not c.group.divides and c.norm < MF_WILD:
-        c.m.update(c.m, c.group.coef, scale * c.group.sign, 0, c.o.n, c.tensor.x, c.g)
+        update_all(c.m, c.group.coef, scale * c.group.sign, c.o.n, c.tensor.x, c.g)
     else:
         c.spoiled_in = update_kept(c.m, c.group.coef, scale * c.group.sign, c.tensor, c.g, 0, c.o.n, c.room, &c.spoiled_at)
         if c.spoiled_in >= 0:
@@ -288,7 +290,7 @@ cdef class Course:
         cdef double *added = <double *> cnp.PyArray_DATA(sums)
         cdef const double *lrs = NULL
         cdef unsigned int mode
-        cdef int status
+        cdef int status, before
         cdef Updater optimizer = self.optimizer
         if rates is not None:
             if rates.shape != (steps,) or rates.dtype != np.float64 or not rates.flags.c_contiguous:
@@ -299,10 +301,12 @@ cdef class Course:
         optimizer.enter()
         try:
             self.c.batch, self.c.k, self.c.evaluations, self.c.max_norm = batch, optimizer.k, 0, optimizer.max_norm
+            before = set_width(optimizer.width or present_width())
             with nogil:
                 mode = mf_fp_enter()
                 status = steps_of(&self.c, steps, lrs, at, at + steps, at + 2 * steps, added, &done)
                 mf_fp_leave(mode)
+            set_width(before)
             if done:
                 optimizer.k = optimizer.known = self.c.k
         finally:

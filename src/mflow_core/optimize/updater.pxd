@@ -50,6 +50,7 @@ cdef class Updater:
     cdef bint scheduled
     cdef int busy
     cdef public bint check_finite
+    cdef int width                       # threads of a step on long arrays; 0: as many as the thread that steps has set
     cdef double max_norm
     cdef int idle(self) except -1
     cdef int complete(self) except -1

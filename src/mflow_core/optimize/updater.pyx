@@ -3,7 +3,8 @@
 A step reads the gradients, tests them, begins each group once, and makes one pass over each array. The test comes first: up to ATOMIC
 numbers in all are scanned before anything changes. Above that each block of BLOCK numbers is scanned just before it is updated, while it
 is in the first cache, so that memory is read once. A gradient that is not finite therefore leaves everything as it was; one that is found
-late in a large array raises an error that says from where on. A gradient so large that its square may overflow, and eps = 0, cost copies:
+in a large array leaves its block as it was, takes the step everywhere else, and raises an error that says so: long arrays are cut into
+pieces that threads share (pool.pyx), and this does not depend on who was first. A gradient so large that its square may overflow, and eps = 0, cost copies:
 such a step is taken back where it would leave a number that is not finite (careful.pxd).
 """
 from libc.math cimport INFINITY, NAN, fabs
@@ -14,11 +15,13 @@ cimport numpy as cnp
 
 from mflow_core.arithmetic.vec cimport MF_WILD, first_non_finite, mf_fp_enter, mf_fp_leave
 from mflow_core.optimize.arrangement cimport Arrangement
-from mflow_core.optimize.careful cimport first_spoiled, has_no_eps, keep, put_back, spoiled, update_kept
+from mflow_core.optimize.careful cimport BLOCK, first_spoiled, has_no_eps, keep, put_back, spoiled, update_scanned
 from mflow_core.optimize.tensors cimport Tensors, tensor_t
 from mflow_core.owner cimport mf_give, mf_take
+from mflow_core.pool cimport LONG, set_width, width
 from mflow_core.registry cimport REDUCE, MethodRecord, mf_sizes_of
 from mflow_core.stepping.descent cimport MAX_VECTORS
+from mflow_core.stepping.pieces cimport update_all
 
 import numpy as np
 
@@ -28,8 +31,6 @@ cnp.import_array()
 
 cdef enum:
     ATOMIC = 16384
-    BLOCK = 512
-    RELEASE = 50000                      # numbers in a step from which on the GIL is given up
 
 WILD = MF_WILD                           # from here on a square, or a sum of squares, may overflow
 
@@ -52,11 +53,11 @@ cdef class Updater:
         free(self.groups_before)
         free(self.room)
 
-    def _bind(self, MethodRecord record, Arrangement arrangement, list groups, max_norm, bint check_finite):
+    def _bind(self, MethodRecord record, Arrangement arrangement, list groups, max_norm, bint check_finite, int threads=0):
         """Takes the arrays. Called once, by __init__ of the classes in mflow.optim.
 
         groups: a list of (arrays, parameters of the method by name, maximize, schedule of lr or None). arrangement: how the user
-        passed these arrays, and will pass gradients.
+        passed these arrays, and will pass gradients. threads: of a step on long arrays; 0: as the thread that steps has set.
         """
         cdef Py_ssize_t g, i
         cdef int j
@@ -64,7 +65,7 @@ cdef class Updater:
         if self.tensors is not None:
             raise RuntimeError("this optimizer is bound already; make another one")
         self.record, self.m, self.arrangement = record, record.m, arrangement
-        self.check_finite = check_finite
+        self.check_finite, self.width = check_finite, threads
         self.clip_norm = max_norm
         self.schedules = [schedule for _, _, _, schedule in groups]
         self.scheduled = any(schedule is not None for schedule in self.schedules)
@@ -220,27 +221,31 @@ cdef class Updater:
         cdef ptrdiff_t at = 0
         cdef int which = 0
         cdef bint scan = self.check_finite and tensors.total > ATOMIC and not self.max_norm < INFINITY
+        cdef int before
         if scan and tensors.count and not REDUCE.all_tame(tensors.c[0].g, min(tensors.c[0].n, <ptrdiff_t> BLOCK)):
             careful |= tensors.test(self.k)  # the usual way for a large gradient to fail: all of it, from the first number on
         if careful:
             return self.advance_kept(scale)
         self.begin_all()
         self.known = self.k + 1
-        if tensors.total > RELEASE:
+        before = set_width(self.width or width())
+        if tensors.total > LONG:             # the GIL is given up
             with nogil:
                 bad = pass_over(self.m, tensors.c, tensors.count, self.groups, scale, scan, &at, &which)
         else:
             bad = pass_over(self.m, tensors.c, tensors.count, self.groups, scale, scan, &at, &which)
+        set_width(before)
         self.k += 1
         if bad >= 0:
             self.stop_at(bad, at, which)
         return 0
 
     cdef int stop_at(self, Py_ssize_t i, ptrdiff_t at, int which) except -1:
-        """Raises what has stopped a pass at a block of array i."""
+        """Raises for the first block that a pass has left out, of array i."""
         cdef const double *g = self.tensors.c[i].g
         cdef ptrdiff_t end = min(at + <ptrdiff_t> BLOCK, self.tensors.c[i].n), j, largest = at
-        state = f"all before {self.tensors.label(i)}.flat[{at}] took this step, the rest did not (load_state_dict goes back)"
+        state = (f"all took this step but the blocks of {BLOCK} with such a number, the first at {self.tensors.label(i)}.flat[{at}] "
+                 "(load_state_dict goes back)")
         if not REDUCE.all_finite(g + at, end - at):
             self.tensors.refuse(i, first_non_finite(g + at, end - at) + at, self.k - 1, state)
         for j in range(at, end):
@@ -411,6 +416,11 @@ cdef class Updater:
             raise ValueError(f"clip_norm: expected a number above 0, or None, got {value!r}")
         self.max_norm = number
 
+    @property
+    def threads(self):
+        """Threads of a step on long arrays; None: as many as the thread that steps has set."""
+        return self.width or None
+
     # ---- state ----
 
     @property
@@ -507,31 +517,21 @@ cdef class Updater:
 
 cdef Py_ssize_t pass_over(const mf_method *m, tensor_t *tensors, Py_ssize_t n_tensors, group_t *groups, double scale, bint scan,
                           ptrdiff_t *at, int *which) noexcept nogil:
-    """One update of every array. With `scan`, the number of the array whose block at `at` is not finite, or would be after its step in
-    vector `which`; -1: all went well."""
-    cdef Py_ssize_t i
-    cdef ptrdiff_t lo, hi, spot
-    cdef double[BLOCK * MAX_VECTORS] room
-    cdef tensor_t *tensor
+    """One update of every array. With `scan`, the number of the first array with a block that was left out, at `at`, since a number of its
+    gradient is not finite, or one of vector `which` would not be after its step; -1: all went well."""
+    cdef Py_ssize_t i, bad = -1
+    cdef ptrdiff_t left_out
+    cdef int spoils
     cdef group_t *group
     for i in range(n_tensors):
-        tensor = &tensors[i]
-        group = &groups[tensor.group]
+        group = &groups[tensors[i].group]
         if not scan:
-            m.update(m, group.coef, scale * group.sign, 0, tensor.n, tensor.x, tensor.g)
+            update_all(m, group.coef, scale * group.sign, tensors[i].n, tensors[i].x, tensors[i].g)
             continue
-        for lo in range(0, tensor.n, 512):                # BLOCK
-            hi = min(lo + <ptrdiff_t> BLOCK, tensor.n)
-            if REDUCE.all_tame(tensor.g + lo, hi - lo):
-                m.update(m, group.coef, scale * group.sign, lo, hi, tensor.x, tensor.g)
-                continue
-            at[0] = lo
-            if not REDUCE.all_finite(tensor.g + lo, hi - lo):
-                return i
-            which[0] = update_kept(m, group.coef, scale * group.sign, tensor, tensor.g, lo, hi, room, &spot)
-            if which[0] >= 0:
-                return i
-    return -1
+        left_out = update_scanned(m, group.coef, scale * group.sign, &tensors[i], &spoils)
+        if left_out < tensors[i].n and bad < 0:
+            bad, at[0], which[0] = i, left_out, spoils
+    return bad
 
 
 # ---- a method's functions one by one, for analysis and tests ------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ from libc.string cimport memcpy
 cimport numpy as cnp
 
 from mflow_core.problems.values cimport keep_within, most_bits, vector_of
-from mflow_core.types cimport mf_jac_fn, mf_new_problem, mf_rhs_fn, mf_value_grad_fn
+from mflow_core.types cimport MF_ELEMENTWISE, mf_jac_fn, mf_new_problem, mf_rhs_fn, mf_value_grad_fn
 
 import numpy as np
 
@@ -524,8 +524,11 @@ cdef ptrdiff_t size_of(tuple shape):
     return n
 
 
-def rhs_problem(fun, tuple shape, args=(), bint inplace=False, jac=None):
-    """y' = fun(t, y, *args), or fun(t, y, out, *args) with inplace=True; y has the given shape, jac(t, y, *args) n x n."""
+def rhs_problem(fun, tuple shape, args=(), bint inplace=False, jac=None, bint elementwise=False):
+    """y' = fun(t, y, *args), or fun(t, y, out, *args) with inplace=True; y has the given shape, jac(t, y, *args) n x n.
+
+    elementwise: fun may be called with pieces of y, in several threads at once. It is compiled then.
+    """
     cdef Problem problem
     address = compiled_address(fun, "fun", RHS_SIGNATURE)
     args = tuple(args) if isinstance(args, (tuple, list)) else (args,)
@@ -539,6 +542,11 @@ def rhs_problem(fun, tuple shape, args=(), bint inplace=False, jac=None):
         refuse(fun, "fun")
         problem = python_problem(fun, None, shape, args, RHS, inplace)
         problem.c.rhs = <mf_rhs_fn> call_rhs
+    if elementwise:
+        if not problem.compiled:
+            raise TypeError("elementwise: expected a compiled fun, for Python functions are called in one thread, got a Python function; "
+                            "compile it by mflow.compile")
+        problem.c.flags |= MF_ELEMENTWISE
     problem.c.n = size_of(shape)
     check_size(fun, "fun", problem.c.n)
     if jac is not None:

@@ -16,6 +16,7 @@ from mflow_core.arithmetic.vec cimport MF_WILD, mf_fp_enter, mf_fp_leave
 from mflow_core.registry cimport REDUCE
 from mflow_core.stepping.motion cimport motion_start
 from mflow_core.stepping.run cimport RHO_DUE, accept, rho_is_due, run_ready, try_step
+from mflow_core.stepping.pieces cimport update_all
 from mflow_core.types cimport MF_E_MEMORY, MF_E_NON_FINITE, MF_E_SOLVE, MF_IMPLICIT, MF_SECOND_ORDER, mf_method
 
 
@@ -164,7 +165,7 @@ cdef int descend_once(run_t *r, double gtol, bint want_value, bint move, double 
     if r.m.update != NULL:
         if brake and r.sizes.n_vec == 2 and dot_and_square(r.now[1], r.grad, r.n, &square) > 0.0:
             memset(r.now[1], 0, r.n * sizeof(double))
-        status = r.m.update(r.m, r.coef, 1.0, 0, r.n, r.now, r.grad)
+        status = update_all(r.m, r.coef, 1.0, r.n, r.now, r.grad)
         if status == 0 and not REDUCE.all_finite(r.now[0], r.n):
             status = MF_E_NON_FINITE
         elif status == 0 and (r.gmax >= MF_WILD or r.lower != NULL) and not carries_finite(r):

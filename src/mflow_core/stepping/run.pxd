@@ -73,6 +73,7 @@ ctypedef struct run_t:
     int64_t slope_k                      # slope0 belongs to the start of step slope_k
     int flags, owner
     int n_tested                         # visible vectors whose new numbers a step looks at
+    bint cuts                            # a step may be taken in pieces of the state: its right-hand side is elementwise
     bint tests_slope                     # error control looks at the carried slope too
     int64_t *calls                       # not NULL: fixed steps may be taken in place and repeated; a counter of the problem's (problem.pxd)
 

@@ -12,6 +12,8 @@ from libc.string cimport memcpy, memset
 from mflow_core.arithmetic.control cimport control_begin
 from mflow_core.arithmetic.vec cimport MF_SHORT, mf_scalar
 from mflow_core.owner cimport mf_give, mf_take
+from mflow_core.methods.tableau cimport LOOK, LOOKED
+from mflow_core.pool cimport LONG
 from mflow_core.registry cimport REDUCE, mf_sizes_of
 from mflow_core.solvers.branch cimport branch_ready, branch_solve
 from mflow_core.solvers.matrix cimport matrix_rhs
@@ -20,12 +22,14 @@ from mflow_core.solvers.stages.coupled cimport newton_couple
 from mflow_core.solvers.stages.pencil cimport pencil_linearize, pencil_mass
 from mflow_core.solvers.stages.settled cimport coupled_solve
 from mflow_core.stepping.ledger cimport ledger_release
-from mflow_core.types cimport (MF_E_ARGUMENT, MF_E_BUSY, MF_E_CALLBACK, MF_E_KIND, MF_E_MEMORY, MF_E_NON_FINITE, MF_FRESH,
+from mflow_core.stepping.pieces cimport step_all
+from mflow_core.types cimport (MF_ELEMENTWISE, MF_E_ARGUMENT, MF_E_BUSY, MF_E_CALLBACK, MF_E_KIND, MF_E_MEMORY, MF_E_NON_FINITE, MF_FRESH,
                                MF_IMPLICIT, MF_MASS, MF_MULTISTEP, MF_SECOND_ORDER, mf_mass_of, mf_new_frame, mf_new_problem, mf_tableau)
 
 
 cdef enum:
     RHO_ITERATIONS = 50
+    APART = 184                          # numbers between the places of two vectors in their pages
 
 cdef double FRACTION_OF_MULTISTEP = 0.05  # of the tolerances to which equations are solved: what is left over stays in the differences
 
@@ -46,6 +50,21 @@ cdef extern from *:
     #define mf_forbid(at, bytes) ((void)(at), (void)(bytes))
     #define mf_allow(at, bytes) ((void)(at), (void)(bytes))
     #endif
+    /* Zeros; long states in large pages, where the system has them: a fault for each 4096 bytes takes longer than filling them. */
+    #if defined(__linux__)
+    #include <sys/mman.h>
+    #endif
+    static void *mf_zeros(size_t bytes) {
+      char *block = (char *)calloc(bytes, 1);
+    #if defined(__linux__) && defined(MADV_HUGEPAGE)
+      const size_t large = (size_t)1 << 21;
+      if (block != NULL && bytes >= 4 * large) {
+        char *first = block + (large - (size_t)block % large) % large;
+        madvise(first, (size_t)(block + bytes - first) / large * large, MADV_HUGEPAGE);
+      }
+    #endif
+      return block;
+    }
     """
     enum:
         MF_GUARD
@@ -55,6 +74,7 @@ cdef extern from *:
     bint MF_HAS_LINEARIZE "mf_has_linearize"(const mf_problem *p) noexcept nogil
     void mf_forbid(void *at, size_t bytes) noexcept nogil
     void mf_allow(void *at, size_t bytes) noexcept nogil
+    void *mf_zeros(size_t bytes) noexcept nogil
 
 
 # ---- gradient flow --------------------------------------------------------------------------------------------------------------------
@@ -202,13 +222,13 @@ cdef run_t *run_make(const mf_method *m, const mf_problem *p, const double *par,
     if status[0] != 0:
         return NULL
     ld = (max(n + MF_GUARD, <ptrdiff_t> 1) + 7) // 8 * 8
-    if ld % 512 == 0:
-        ld += 8                          # a power of two would put every vector into the same few cache sets
+    if n >= 512:                         # loads a multiple of 4096 bytes behind a recent store wait for it: nine vectors in a row begin at
+        ld += (APART - ld % 512 + 512) % 512         # places in their pages that are 40 numbers apart, or more
     total = room_of(m, &sizes, flags, ld)
     r = <run_t *> calloc(1, sizeof(run_t))
     if r != NULL:
         r.block_bytes = total * sizeof(double) + 2 * sizes.n_vec * sizeof(double *) + 64
-        r.block = calloc(r.block_bytes, 1)
+        r.block = mf_zeros(r.block_bytes)
     if r == NULL or r.block == NULL:
         free(r)
         status[0] = MF_E_MEMORY
@@ -235,6 +255,12 @@ cdef void run_choose_tests(run_t *r) noexcept nogil:
             r.n_tested = 2
 
 
+cdef bint may_be_cut(const run_t *r) noexcept nogil:
+    """Whether the steps of this method are elementwise where its right-hand side is."""
+    return (r.m.tab != NULL and not r.m.flags & (MF_IMPLICIT | MF_SECOND_ORDER | MF_MULTISTEP) and r.sizes.n_scal == 0
+            and r.sizes.n_vec == r.m.sizes.n_vec and r.sizes.work_extra == 0)
+
+
 cdef void run_attach(run_t *r, const mf_problem *p) noexcept nogil:
     """Takes a problem over; a cost alone becomes its gradient flow where the method needs a right-hand side."""
     r.inner = mf_new_problem()
@@ -255,6 +281,7 @@ cdef void run_attach(run_t *r, const mf_problem *p) noexcept nogil:
     r.ode = r.p
     r.f.p = &r.p
     r.f.n, r.f.ld, r.f.par = r.n, r.ld, r.par
+    r.cuts = r.inner.flags & MF_ELEMENTWISE and r.inner.rhs != NULL and r.n >= LONG and may_be_cut(r)
 
 
 cdef bint run_solve_with(run_t *r, newton_t *newton) noexcept nogil:
@@ -455,6 +482,7 @@ cdef int try_step(run_t *r, double h) noexcept nogil:
     try of this one, is overwritten."""
     cdef int j, status
     cdef int64_t hits = r.flow.hits
+    cdef bint cut = r.cuts and r.inside == NULL, looked
     r.t_before, r.dense_k = NAN, -1
     if r.slope_k > r.k:
         r.slope_k = -1
@@ -464,10 +492,14 @@ cdef int try_step(run_t *r, double h) noexcept nogil:
     if r.newton != NULL:
         r.newton.m.met = False
         r.newton.state = r.now[0]
-    status = r.m.step(r.m, &r.f)
+    if r.n >= LONG and not cut:
+        r.f.flags |= LOOK
+    status = step_all(r.m, &r.f, r.n_tested) if cut else r.m.step(r.m, &r.f)
+    looked = cut or r.f.flags & LOOKED
+    r.f.flags &= ~(<unsigned int> LOOK | <unsigned int> LOOKED)
     r.f.n_rhs -= r.flow.hits - hits
     if status == 0:
-        for j in range(r.n_tested):
+        for j in range(0 if looked else r.n_tested):
             if not (short_finite(r.next[j], r.n) if r.n <= MF_SHORT else REDUCE.all_finite(r.next[j], r.n)):
                 return MF_E_NON_FINITE
         if r.newton != NULL and r.newton.m.met and fabs(h) < INFINITY:

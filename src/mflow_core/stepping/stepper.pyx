@@ -15,6 +15,7 @@ cimport numpy as cnp
 from mflow_core.arithmetic.vec cimport mf_fp_enter, mf_fp_leave
 from mflow_core.methods.tableau cimport MOST_STAGES as _MOST_STAGES, TOO_MANY_STAGES
 from mflow_core.problems.problem cimport Problem
+from mflow_core.pool cimport set_width, width
 from mflow_core.registry cimport MethodRecord
 from mflow_core.solvers.solver cimport Solver
 from mflow_core.stepping.checkpoint cimport run_pack, run_unpack
@@ -29,14 +30,12 @@ from mflow_core.types cimport (MF_E_ARGUMENT, MF_EMBEDDED, MF_E_BUSY, MF_E_CALLB
                                MF_IMPLICIT, MF_RETRY_NON_FINITE, MF_RETRY_SOLVE, MF_SECOND_ORDER)
 
 import zlib
-
 import numpy as np
 
 cnp.import_array()
 
 cdef extern from "Python.h":
     void *PyErr_Occurred()
-
 
 NON_FINITE, CONVERGED, ALARM, OVERFLOWED = MF_E_NON_FINITE, _CONVERGED, _ALARM, _OVERFLOWED
 ACTED, FULL, EVENT, RHO_DUE = _ACTED, _FULL, _EVENT, _RHO_DUE
@@ -490,7 +489,7 @@ cdef class Run:
 
     cdef int go(self, int64_t count, double t_last, Rows rows, double dt, bint adaptive, bint paced, const double *h,
                 const double *ends) except? -1:
-        cdef int status
+        cdef int status, before = 0
         cdef record_t *output = NULL
         cdef bint alone = self.compiled      # no Python inside
         if rows is not None:
@@ -502,6 +501,7 @@ cdef class Run:
             alone = alone and (rows.events is None or rows.events.compiled)
         raise_or(run_enter(self.r))
         try:
+            before = set_width(width() if alone else 1)      # no other thread could call Python while its lock is held here
             if dt == dt:
                 self.change_dt(dt)
             if alone:
@@ -511,6 +511,7 @@ cdef class Run:
                 status = run_many(self.r, count, t_last, output, adaptive, h, ends, &self.piece if paced else NULL)
             return raise_or(status)
         finally:
+            set_width(before)
             run_leave(self.r)
 
     @property

@@ -28,6 +28,7 @@ module mflow
   integer(c_int), parameter :: MF_RETRY_SOLVE = 1001
   integer(c_int), parameter :: MF_RETRY_NON_FINITE = 1002
   integer(c_int), parameter :: MF_VELOCITY_FREE = 1
+  integer(c_int), parameter :: MF_ELEMENTWISE = 2
   integer(c_int), parameter :: MF_REAL = 0
   integer(c_int), parameter :: MF_BOOL = 1
   integer(c_int), parameter :: MF_INT = 2

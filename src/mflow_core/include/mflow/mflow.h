@@ -67,7 +67,10 @@ typedef int (*mf_mass_fn)(const double *v, double *Mv, ptrdiff_t n, void *ctx); 
 /* J at (t, y), made anew where either has moved, and what lsolve needs for this gh; dfdt: f(t, y) in, its partial derivative by t out */
 typedef int (*mf_linearize_fn)(double t, double gh, const double *y, double *dfdt, ptrdiff_t n, void *ctx);
 
-enum { MF_VELOCITY_FREE = 1 };         /* mf_problem.flags: accel does not depend on v */
+enum { MF_VELOCITY_FREE = 1,          /* mf_problem.flags: accel does not depend on v */
+       MF_ELEMENTWISE = 2 };           /* version 5: dydt[i] follows from t, y[i] and ctx, whatever i is. Explicit steps of long states are then
+                                          cut into pieces: rhs is called with n of a piece and its place in y, in several threads at once
+                                          where MFLOW_THREADS says so */
 typedef struct mf_problem {            /* made by the host; one per run, because ctx holds that run's views */
   uint32_t size, flags;
   ptrdiff_t n;

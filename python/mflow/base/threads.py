@@ -1,0 +1,59 @@
+"""How many threads a step on long vectors is shared out to (`mflow_core.pool`)."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+from mflow_core import pool
+
+from mflow.base.checks import check_whole
+
+__all__ = ["shared_among", "threads"]
+
+
+class threads:
+    """Share out steps on long vectors, and sums over many rows of data, to so many threads, within a ``with`` block.
+
+    What is shared out: the updates of optimizers, values, gradients and Hessian products of compiled regressions (`mflow.objectives`), and
+    steps of `solve_ivp` with ``elementwise=True``; from some 50 000 numbers on. Bits do not depend on the number of threads. The setting
+    belongs to the thread that makes it; the default is 1, or the environment variable MFLOW_THREADS.
+
+    Parameters
+    ----------
+    number : int
+        At least 1, at most 64. Where there are no POSIX threads one is used.
+
+    Raises
+    ------
+    TypeError, ValueError
+        It is no such number.
+
+    Examples
+    --------
+    >>> import numpy as np, mflow
+    >>> c = np.ones(100_000)
+    >>> opt = mflow.optim.Adam(c)
+    >>> with mflow.threads(2):
+    ...     opt.step(c.copy())
+    """
+
+    def __init__(self, number: int) -> None:
+        self.number = check_whole(number, "threads", 1, MOST)
+        self._before: list[int] = []
+
+    def __enter__(self) -> threads:
+        self._before.append(pool.set_threads(self.number))
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        pool.set_threads(self._before.pop())
+
+
+MOST = 64
+_AS_IT_IS = nullcontext()
+
+
+def shared_among(number: int | None) -> AbstractContextManager[Any]:
+    """`threads`, for the argument of a driver; None: as the thread has it."""
+    return _AS_IT_IS if number is None else threads(number)
