@@ -25,7 +25,7 @@ from mflow.base.progress import Progress, Watcher
 from mflow.base.result import IVPResult, Origin, Result, attach, keep_origin, pending
 from mflow.base.telling import tell
 from mflow.course.agenda import Agenda, agenda_of, grid_misfit, steps_left
-from mflow.course.outputs import check_outputs, outputs_at
+from mflow.course.outputs import add_outputs, check_outputs
 from mflow.course.signs import check_signs, left_words
 from mflow.course.steady import Rest, check_until
 from mflow.derivatives.differences import slope_digits
@@ -562,6 +562,8 @@ class Drive:
         run, events = self.run, self.events
         if self.doubt is not None and self.doubt.text and self.doubt.text not in message:
             message += f"; but {self.doubt.text}"
+        if self.legs is not None and reason != "finished":
+            message += f"; auto: {self.legs.words}"
         none: list[Array] | None = None if self.settings.events is None else []
         self.history.close()
         t, y, sol = self.history.arrays()
@@ -574,11 +576,6 @@ class Drive:
             out |= self.legs.counts
         if events is not None and events.acts:
             out["y_after"] = events.y_after
-        if self.outputs is not None and reason not in ("rhs_failed", "interrupted"):  # an exception's partial result holds what is known
-            try:
-                out["outputs"] = outputs_at(self.outputs, t, y, self.settings.event_args)
-            except Exception as error:
-                attach(error, lambda: out, f"in outputs of mflow.{self.name}; .partial_result holds the run without them")
-                raise
+        add_outputs(out, self.outputs, (y,), self.settings.event_args, self.name)
         keep_origin(out, Origin(self.problem, self.method, self.step if self.mode == "fixed" else None, self.settings.symmetric))
         return out
