@@ -28,7 +28,7 @@ from mflow.base.extras import numbers
 from support.oracles.tableaus import weight_of_slopes
 from support.problems import Array, decay_cfunc, waves
 
-CLASSES = [getattr(mflow.scipy, name) for name in mflow.scipy.__all__ if name not in ("MethodSolver", "MethodDenseOutput")]
+CLASSES = [getattr(mflow.scipy, name) for name in mflow.scipy.__all__ if name not in ("MethodSolver", "MethodDenseOutput", "AUTO")]
 FIXED = [cls for cls in CLASSES if "embedded" not in cls.record.flags]
 CONTROLLED = [cls for cls in CLASSES if "embedded" in cls.record.flags]
 IMPLICIT = [cls for cls in CLASSES if "implicit" in cls.record.flags]
@@ -52,16 +52,21 @@ OF_IMPLICIT = {  # of solvers that take a Jacobian, and silently so
     "test_event_dense_output_LSODA",
 }  # fmt: skip
 
-NO_COMPLEX = "the core computes with real numbers: a complex y0 is refused, with SciPy's words (stack real and imaginary parts)"
 FAR_OUT = "continues the polynomial of the last step over 2000 of its lengths; SciPy's own DOP853 and BDF fail here as well"
 OF_RADAU = "the bound is what Radau reaches; SciPy's RK23, RK45, DOP853 and LSODA fail here as well"
 ORDER_2 = "an error below 5 tolerances at rtol = 1e-3 on a problem that multiplies errors by 10: RKC has second order, and 10.8"
 IN_PLACE_OF_RK45 = "the default is meant, RK45: its error at rtol = 1e-3, which SciPy's RK23 and BDF do not reach either"
+ONE_JACOBIAN = "exactly one Jacobian is what SciPy's BDF takes there; SciPy's Radau is not asked"
 OF_ITS_SOLVER = "bounds on errors and work are those of SciPy's solvers of one order"
 DOES_NOT_APPLY: dict[tuple[str, str], str] = {
     ("bs32", "test_args_single_value"): IN_PLACE_OF_RK45,
     ("rkc2", "test_args_single_value"): IN_PLACE_OF_RK45,
     ("rkc2", "test_integration"): ORDER_2,
+    ("rkc2", "test_integration_complex"): "below 25 evaluations is what methods of order 3 and more take",
+    ("esdirk43", "test_integration_complex"): ONE_JACOBIAN,
+    ("radau5", "test_integration_complex"): ONE_JACOBIAN,
+    ("rodas5p", "test_integration_complex"): ONE_JACOBIAN,
+    ("bdf", "test_integration_complex"): ONE_JACOBIAN,
     ("tsit5", "test_duplicate_timestamps"): FAR_OUT,
     ("dop853", "test_duplicate_timestamps"): FAR_OUT,
     ("esdirk43", "test_duplicate_timestamps"): FAR_OUT,
@@ -156,9 +161,7 @@ def cases() -> list[Any]:
                 if case.get("method", there[0]) not in there:
                     continue
                 marks = []
-                if name == "test_integration_complex":
-                    marks = [pytest.mark.xfail(reason=NO_COMPLEX, raises=ValueError)]
-                elif (cls.record.name, name) in DOES_NOT_APPLY:
+                if (cls.record.name, name) in DOES_NOT_APPLY:
                     raised = RuntimeWarning if "overflow" in DOES_NOT_APPLY[cls.record.name, name] else AssertionError
                     marks = [pytest.mark.xfail(reason=DOES_NOT_APPLY[cls.record.name, name], raises=raised)]
                 elif cls.record.name not in PLACES and name not in STRUCTURE:
@@ -305,9 +308,15 @@ def test_dense_output_outlives_the_next_steps(cls: type[Any]) -> None:
 
 
 @pytest.mark.parametrize("cls", CLASSES, ids=lambda cls: cls.record.name)
-def test_complex_states_are_refused(cls: type[Any]) -> None:
-    with pytest.raises(ValueError, match="complex"):
-        scipy.integrate.solve_ivp(fun, (0, 1), [1j, 0, 0], method=cls, **({} if cls in CONTROLLED else {"dt": 0.1}))
+def test_complex_states_are_carried_in_pairs(cls: type[Any]) -> None:
+    how = {"rtol": 1e-6, "atol": 1e-8} if cls in CONTROLLED else {"dt": 0.01}
+    ask = {"t_eval": [0.3, 1.0], "dense_output": True, **how}
+    there = mflow.solve_ivp(lambda t, z: (1j - 1) * z, (0, 1), [1j, 2.0], cls.record.name, t_eval=[0.3, 1.0], **how)
+    r = scipy.integrate.solve_ivp(lambda t, z: (1j - 1) * z, (0, 1), [1j, 2.0], method=cls, **ask)
+    assert r.y.dtype == r.sol(0.3).dtype == np.complex128
+    assert r.y[:, 1].tobytes() == there.y[:, 1].tobytes()
+    np.testing.assert_allclose(r.y, there.y, rtol=1e-12)
+    np.testing.assert_allclose(r.y, np.array([[1j], [2.0]]) * np.exp((1j - 1) * r.t), rtol=2e-2)
 
 
 @pytest.mark.parametrize(
@@ -525,3 +534,23 @@ def test_a_state_that_is_set_is_taken(cls: Any) -> None:
     solver.y = [1.0]
     with pytest.raises(ValueError, match=r"y: expected an array of shape \(2,\)"):
         solver.step()
+
+
+def test_two_methods_in_turn() -> None:
+    def chase(t: float, y: Any) -> Any:
+        return -1e4 * (y - math.cos(t))
+
+    options: dict[str, Any] = {"rtol": 1e-6, "atol": 1e-9}
+    there = mflow.solve_ivp(chase, (0, 3), [0.0], "auto", **options)
+    r = scipy.integrate.solve_ivp(chase, (0, 3), [0.0], method=mflow.scipy.AUTO, dense_output=True, **options)
+    assert r.success
+    assert r.t.tobytes() == there.t.tobytes()
+    assert r.y.tobytes() == there.y.tobytes()
+    np.testing.assert_allclose(r.sol(r.t), r.y, rtol=1e-12)
+    solver = mflow.scipy.AUTO(chase, 0.0, [0.0], 3.0, **options)
+    while solver.status == "running":
+        solver.step()
+    assert len(solver.turns) == there.switches == 1
+    assert scipy.integrate.solve_ivp(lambda t, y: y * y, (0, 2), [1.0], method=mflow.scipy.AUTO).status == -1
+    with pytest.raises(ValueError, match="method, dt: 'auto'"):
+        scipy.integrate.solve_ivp(chase, (0, 3), [0.0], method=mflow.scipy.AUTO, dt=0.1)

@@ -106,7 +106,7 @@ def test_names_are_looked_up_without_case_and_hyphens():
 
 
 @pytest.mark.parametrize(
-    ("name", "ours"), [("LSODA", "bdf"), ("CVODE", "bdf"), ("ode15s", "bdf"), ("Rodas5", "rodas5p"), ("ode113", "dop853")]
+    ("name", "ours"), [("LSODA", "auto"), ("CVODE", "bdf"), ("ode15s", "bdf"), ("Rodas5", "rodas5p"), ("ode113", "dop853")]
 )
 def test_names_of_other_libraries_are_answered_with_the_nearest_of_ours(name, ours):
     with pytest.raises(

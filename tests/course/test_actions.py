@@ -104,7 +104,7 @@ def test_a_root_that_goes_on_is_met_once() -> None:
     with_two = [Event(lambda t, y: y[0] - 0.5, action=lambda t, y: [0.0]), Event(lambda t, y: y[0] - 0.25)]
     r = mflow.solve_ivp(lambda t, y: [1.0], (0, 2.1), [0.0], events=with_two, rtol=1e-8)
     np.testing.assert_allclose(r.t_events[0], [0.5, 1.0, 1.5, 2.0], rtol=1e-12)
-    np.testing.assert_allclose(r.t_events[1], [0.25, 0.75, 1.25, 1.75], rtol=1e-12)  # jumps are no crossings
+    np.testing.assert_allclose(r.t_events[1], np.arange(1, 9) / 4, rtol=1e-12)  # upwards by the flow, downwards by the jump
 
 
 def test_a_threshold_that_reset_does_not_leave_is_told() -> None:
@@ -332,3 +332,65 @@ def test_jumps_that_algebraic_equations_do_not_allow_are_refused() -> None:
         mflow.solve_ivp(fun, (0, 1), [1.0, 1.0], **dae, events=Event(lambda t, y: y[0] - 0.5, action=lambda t, y: y))
     r = mflow.solve_ivp(fun, (0, 1), [1.0, 1.0], **dae, rtol=1e-8, atol=1e-10, doses=[(0.5, 0, 3.0)])
     np.testing.assert_allclose(r.y[:, -1], math.exp(-1.0) + 3.0 * math.exp(-0.5), rtol=1e-7)
+
+
+# ---- crossed by a jump alone ------------------------------------------------------------------------------------------------------------
+
+
+def above(level, **settings):
+    return Event(lambda t, y: y[0] - level, **settings)
+
+
+@pytest.mark.parametrize("method", ["dopri5", "radau5", "rk4"])
+def test_an_event_that_a_dose_crosses_is_met_at_its_time(method):
+    how = {"dt": 0.1} if method == "rk4" else {"rtol": 1e-8, "atol": 1e-10}
+    decay = lambda t, y: -y  # noqa: E731
+    r = mflow.solve_ivp(
+        decay, (0, 3), [1.0], method, doses=[(1.0, 0, 2.0), (2.0, 0, 0.5)], events=[above(1.5), above(1.5, direction=-1)], **how
+    )
+    assert r.success
+    down = 1.0 + math.log((math.exp(-1.0) + 2.0) / 1.5)
+    np.testing.assert_allclose(r.t_events[0], [1.0, down], atol=1e-5)
+    np.testing.assert_allclose(r.t_events[1], [down], atol=1e-5)
+    assert r.t_events[0][0] == 1.0
+    np.testing.assert_allclose(r.y_events[0][0], [math.exp(-1.0) + 2.0], rtol=1e-5)  # the state behind the jump
+    stopped = mflow.solve_ivp(decay, (0, 3), [1.0], method, doses=[(1.0, 0, 2.0)], events=above(1.5, terminal=True), **how)
+    assert (stopped.reason, stopped.t[-1]) == ("event", 1.0)
+    assert stopped.y[0, -1] == stopped.y_events[0][0, 0]
+    first = mflow.solve_ivp(decay, (0, 3), [1.0], method, doses=[(0.0, 0, 2.0), (3.0, 0, 9.0)], events=above(1.5, direction=1), **how)
+    assert first.t_events[0].tolist() == [0.0, 3.0]
+
+
+def test_an_event_that_a_dose_crosses_acts():
+    cap = above(1.5, direction=1, action=lambda t, y: [1.0])
+    how = {"doses": [(1.0, 0, 2.0)], "events": cap, "rtol": 1e-9, "atol": 1e-11}
+    r = mflow.solve_ivp(lambda t, y: -y, (0, 2), [1.0], **how)
+    assert r.t_events[0].tolist() == [1.0]
+    np.testing.assert_allclose(r.y[0, r.t == 1.0], [math.exp(-1.0), math.exp(-1.0) + 2.0, 1.0], rtol=1e-8)
+    np.testing.assert_allclose(r.y[0, -1], math.exp(-1.0), rtol=1e-8)
+    times = mflow.solve_ivp(
+        lambda t, y: -y, (0, 2), [1.0], doses=[(1.0, 0, 2.0)], events=cap, t_eval=[0.5, 1.0, 2.0], rtol=1e-9, atol=1e-11
+    )
+    np.testing.assert_allclose(times.y[0], [math.exp(-0.5), 1.0, math.exp(-1.0)], rtol=1e-8)
+
+
+@pytest.mark.parametrize("method", ["dopri5", "radau5", "rk4"])
+def test_an_event_that_an_action_crosses_is_met_too_and_acts_once(method):
+    how = {"dt": 0.01} if method == "rk4" else {"rtol": 1e-8, "atol": 1e-10}
+    kick = Event(lambda t, y: t - 1.0, action=lambda t, y: [y[0] + 5.0])
+    seen, cap = above(3.0, direction=1), above(4.0, direction=1, action=lambda t, y: [2.0])
+    r = mflow.solve_ivp(lambda t, y: -y, (0, 2), [1.0], method, events=[kick, seen, cap], **how)
+    assert [len(t) for t in r.t_events] == [1, 1, 1]
+    assert abs(r.t_events[1][0] - 1.0) < 1e-12
+    np.testing.assert_allclose(r.y_events[1][0], [math.exp(-1.0) + 5.0], rtol=1e-6)
+    np.testing.assert_allclose(r.y_after[2][0], [2.0])
+    np.testing.assert_allclose(r.y[0, -1], 2.0 * math.exp(-1.0), rtol=1e-6)
+    ends = mflow.solve_ivp(lambda t, y: -y, (0, 2), [1.0], method, events=[kick, above(3.0, terminal=True)], **how)
+    assert (ends.reason, ends.message.startswith("event 1 stopped it")) == ("event", True)
+    np.testing.assert_allclose([ends.t[-1], ends.y[0, -1]], [1.0, math.exp(-1.0) + 5.0], rtol=1e-6)
+
+
+def test_the_reset_of_an_event_is_no_crossing_of_its_own():
+    spike = above(1.0, action=lambda t, y: [-1.0])
+    r = mflow.solve_ivp(lambda t, y: [1.0], (0, 5), [0.0], events=spike)
+    np.testing.assert_allclose(r.t_events[0], [1.0, 3.0, 5.0], atol=1e-9)

@@ -223,3 +223,16 @@ def test_max_steps_leave_a_file_to_go_on_from(tmp_path: Any) -> None:
     rest, whole = mflow.solve_ivp(*call, rtol=1e-8, resume=tmp_path / "c"), mflow.solve_ivp(*call, rtol=1e-8)
     assert rest.y.tobytes() == whole.y.tobytes()
     assert rest.nfev == whole.nfev
+
+
+def test_outputs_of_motion() -> None:
+    spring = {"stiffness": [4.0, 1.0], "x0": [1.0, 2.0], "t_span": (0, 2), "dt": 0.25}
+    power = lambda t, x, v: x * v  # noqa: E731
+    r = mflow.solve_dynamics(**spring, outputs=power, t_eval=[0.1, 1.0, 2.0])
+    assert np.array_equal(r.outputs, r.x * r.v)
+    assert r.outputs.shape == (2, 3)
+    with pytest.raises(TypeError, match="outputs: expected a function"):
+        mflow.solve_dynamics(**spring, outputs=3)
+    with pytest.raises(ZeroDivisionError) as caught:
+        mflow.solve_dynamics(**spring, outputs=lambda t, x, v: 1 / 0)
+    assert caught.value.partial_result.reason == "finished"

@@ -29,10 +29,12 @@ from scipy.integrate._ivp.common import validate_tol, warn_extraneous  # the doc
 
 from mflow.base.checks import Array, check_number, check_vector, real_array
 from mflow.base.methods import Method, get_method
+from mflow.course.legs import CALM, Pair, pair_for, two_methods
 from mflow.integrate.control import ATOL, ROUNDING, RTOL, check_first_step, check_max_step, check_min_step, check_tolerances
 from mflow.integrate.curvature import stable_end
 from mflow.integrate.dense import DenseOutput as Extension
 from mflow.integrate.endings import Ending
+from mflow.problems.complexes import ComplexOutput, Pairs, is_complex
 from mflow.solvers import nonlinear
 from mflow.stability import spectrum
 
@@ -55,7 +57,7 @@ dt : float
 Raises
 ------
 TypeError, ValueError
-    An argument does not fit, or y0 is complex; the text names it.
+    An argument does not fit; the text names it.
 
 Examples
 --------
@@ -126,6 +128,17 @@ class MethodDenseOutput(DenseOutput):  # type: ignore[misc]
         return self._extension(t)
 
 
+class PairsDenseOutput(DenseOutput):  # type: ignore[misc]
+    """The same of complex states, carried as pairs of real numbers."""
+
+    def __init__(self, parts: MethodDenseOutput, pairs: Pairs) -> None:
+        super().__init__(parts.t_old, parts.t)
+        self._extension = ComplexOutput(parts._extension, pairs)
+
+    def _call_impl(self, t: Any) -> Any:
+        return self._extension(t)
+
+
 class MethodSolver(OdeSolver):  # type: ignore[misc]
     """What the classes of this module share: see `mflow.scipy.DOPRI5` for their arguments.
 
@@ -167,20 +180,23 @@ class MethodSolver(OdeSolver):  # type: ignore[misc]
         if self.record is None:
             raise TypeError("MethodSolver: take one of its classes, such as mflow.scipy.DOPRI5")
         known = {p[0].partition("[")[0] for p in self.record.parameters_}
-        self.method: Method = get_method(self.record.name, **{k: v for k, v in options.items() if k in known})
+        self._pair = pair = self._pair_for(y0, rtol, dt)
+        self.method: Method = pair.calm if pair else get_method(self.record.name, **{k: v for k, v in options.items() if k in known})
+        self._solved = pair.stiff if pair else self.method  # whose equations there are, if it is implicit
         linear = {"jac": jac, "jac_sparsity": jac_sparsity, "lband": lband, "uband": uband}
         bounds = {"max_step": max_step, "min_step": min_step, "first_step": first_step}
         idle = [name for name in options if name not in known]
-        if not self.method.is_implicit:
+        if not self._solved.is_implicit:
             idle += [name for name, value in {**linear, "solver": solver}.items() if value is not None]
         if dt is not None or "embedded" not in self.record.flags:
             free = {"max_step": math.inf, "min_step": 0.0}
             given = {**bounds, "rtol": rtol, "atol": atol}
             idle += [name for name, value in given.items() if value is not None and not (name in free and value == free[name])]
         warn_extraneous(idle)
-        super().__init__(fun, check_number(t0, "t0"), y0, _bound(t_bound), vectorized)
+        super().__init__(fun, check_number(t0, "t0"), y0, _bound(t_bound), vectorized, support_complex=True)
+        self._pairs = Pairs(self.y) if is_complex(self.y) else None
         self.dt = _check_dt(self.method, dt, self.t, self.t_bound)
-        self._start, self._t0, self._status, self._unmeasured = self.y.copy(), self.t, 0, ""
+        self._start, self._t0, self._status, self._unmeasured = self._carried(self.y), self.t, 0, ""
         if self.dt is None:
             self._tol = tolerances = self._tolerances(rtol, atol)
             self._bounds(**bounds)
@@ -188,28 +204,47 @@ class MethodSolver(OdeSolver):  # type: ignore[misc]
             return  # the base class handles these, and there is nothing to run
         self._constant = jac is not None and not callable(jac) and compiled_address(jac, "jac", JACOBIAN_SIGNATURE) is None
         compiled = compiled_address(fun, "fun", RHS_SIGNATURE) is not None
-        linear["jac"] = self._jacobian(jac)
-        rhs = rhs_problem(fun if compiled else self._own_copy, (self.n,), jac=linear["jac"])
+        if self._pairs is None:
+            linear["jac"] = self._jacobian(jac)
+        else:
+            linear = {"jac": self._jacobian(self._pairs.jacobian(jac, lband, uband)), "jac_sparsity": self._pairs.pattern(jac_sparsity),
+                      "lband": self._pairs.band(lband), "uband": self._pairs.band(uband)}  # fmt: skip
+        shape = self._start.shape
+        rhs = rhs_problem(fun if compiled else self._own_copy, shape, jac=linear["jac"])
         start = (self.t, self._start)
-        self._solver = nonlinear.make_solver(solver, rhs, (self.n,), start, **linear) if self.method.is_implicit else None
+        self._solver = nonlinear.make_solver(solver, rhs, shape, start, **linear) if self._solved.is_implicit else None
         control = self.dt is None and tolerances[0].size > 1
         step = math.nan if self.dt is None else self.direction * self.dt
-        self._run = core.Run(
-            self.record, rhs, self._start, self.t, step, self.method.numbers, dense=True, control=control, solver=self._solver
-        )
+        self._run: Any
+        if pair is not None:
+            self._run = two_methods(pair, self._solver, rhs, self._start, self.t, control=control)
+        else:
+            self._run = core.Run(
+                self.record, rhs, self._start, self.t, step, self.method.numbers, dense=True, control=control, solver=self._solver
+            )
         self._hand_out(self._run.y)
         if self.dt is None:
             self._begin(*tolerances)
 
     # ---- arguments -------------------------------------------------------------------------------------------------------------------
 
+    def _pair_for(self, y0: Any, rtol: Any, dt: Any) -> Pair | None:
+        """The two methods of a solver that goes on with the other where one should not."""
+        return None
+
     def _own_copy(self, t: float, y: Array) -> Any:
         """fun, with an array that it may keep and change."""
-        return self.fun_single(t, y.copy())
+        if self._pairs is None:
+            return self.fun_single(t, y.copy())
+        return self._pairs.real(self.fun_single(t, self._pairs.state(y.copy())), "fun")
+
+    def _carried(self, y: Any) -> Array:
+        """A state as the run carries it: a copy, of real numbers."""
+        return check_vector(y, "y", self.n) if self._pairs is None else self._pairs.real(y, "y").copy()
 
     def _jacobian(self, jac: Any) -> Any:
         """jac as the core takes it: SciPy's may return a number where there is one component."""
-        if jac is None or not self.method.is_implicit:
+        if jac is None or not self._solved.is_implicit:
             return None
         if compiled_address(jac, "jac", JACOBIAN_SIGNATURE) is not None:
             return jac
@@ -223,6 +258,9 @@ class MethodSolver(OdeSolver):  # type: ignore[misc]
         if rtol.dtype.kind in "iuf":
             rtol, _ = validate_tol(rtol, 0.0, self.n)
         relative, absolute = check_tolerances(rtol.item() if rtol.ndim == 0 else rtol, ATOL if atol is None else atol, (self.n,))
+        if self._pairs is not None:
+            relative, absolute = np.atleast_1d(self._pairs.twice(relative)), np.atleast_1d(self._pairs.twice(absolute))
+            relative, absolute = (one[:1] if np.all(one == one[0]) else one for one in (relative, absolute))
         count = (max(relative.size, absolute.size),)
         return np.ascontiguousarray(np.broadcast_to(relative, count)), np.ascontiguousarray(np.broadcast_to(absolute, count))
 
@@ -245,13 +283,13 @@ class MethodSolver(OdeSolver):  # type: ignore[misc]
 
     def _hand_out(self, y: Array) -> None:
         """The state is the run's: what is written into this array would be lost, so nothing can be; another array is a new start."""
-        y.setflags(write=False)
-        self.y = self._handed = y
+        z: Any = y if self._pairs is None else self._pairs.state(y)
+        z.setflags(write=False)
+        self.y = self._handed = z
 
     def _take_over(self) -> None:
         """``solver.y = ...``, between two steps."""
-        y = check_vector(self.y, "y", self.n)
-        self._run.restart(self._run.t, y)
+        self._run.restart(self._run.t, self._carried(self.y))
         if self.dt is None:
             self._begin(*self._tol)
 
@@ -296,13 +334,16 @@ class MethodSolver(OdeSolver):  # type: ignore[misc]
         if self._unmeasured:
             return f"{self.method.name} measures the Jacobian along the way, and {where} {self._unmeasured}"
         mode, step = ("adaptive", run.h) if self.dt is None else ("fixed", self.dt)
-        reason, message = Ending(run, self.method, mode, step, self._start, self._t0, where).explain(status)
+        method = self.method if self._pair is None else run.in_charge
+        reason, message = Ending(run, method, mode, step, self._start, self._t0, where).explain(status)
         return f"{self.TOO_SMALL_STEP.rstrip('.')}: {message}" if reason == "step_too_small" else message
 
-    def _dense_output_impl(self) -> MethodDenseOutput:
+    def _dense_output_impl(self) -> MethodDenseOutput | PairsDenseOutput:
         t_old, y_old, D = LastStep(self._run).extension()
         self._count()
-        return MethodDenseOutput(t_old, self.t, y_old, self.y, D)
+        if self._pairs is None:
+            return MethodDenseOutput(t_old, self.t, y_old, self.y, D)
+        return PairsDenseOutput(MethodDenseOutput(t_old, self.t, y_old, self._carried(self.y), D), self._pairs)
 
     def _count(self) -> None:
         self.nfev = int(self._run.nfev)
@@ -370,10 +411,59 @@ def _class_of(record: Any) -> type[MethodSolver]:
     return type(record.class_name, (MethodSolver,), facts)
 
 
+class AUTO(MethodSolver):
+    """Two methods, an explicit and an implicit one, each where it is the better: ``method="auto"`` of `mflow.solve_ivp`.
+
+    Parameters
+    ----------
+    fun, t0, y0, t_bound, vectorized
+        As in every `scipy.integrate.OdeSolver`; `solve_ivp` hands them over. fun may be compiled, as in `mflow.solve_ivp`.
+    rtol, atol : float or array_like (n,)
+        Error control (default 1e-3, 1e-6).
+    first_step, max_step, min_step, jac, jac_sparsity, lband, uband, solver
+        As in `mflow.scipy.Radau5`.
+
+    Attributes
+    ----------
+    turns : why, when and at which step it went on with the other method, see `mflow.solve_ivp`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        An argument does not fit; the text names it.
+
+    Examples
+    --------
+    >>> import mflow.scipy
+    >>> from scipy.integrate import solve_ivp
+    >>> r = solve_ivp(lambda t, y: -1e4 * (y - t), (0, 9), [1.0], method=mflow.scipy.AUTO, rtol=1e-6, atol=1e-9)
+    >>> r.success, bool(abs(r.y[0, -1] - 8.9999) < 1e-6), r.t.size < 60
+    (True, True, True)
+
+    References
+    ----------
+    L. R. Petzold, SIAM J. Sci. Stat. Comput. 4 (1983) 136-148; E. Hairer and G. Wanner, Solving Ordinary Differential Equations II
+    (1996), IV.2.
+    """
+
+    record = registry.find(CALM[0])
+    order, n_stages, error_estimator_order = record.order, record.stages, int(record.order_hat or 0)
+
+    def _pair_for(self, y0: Any, rtol: Any, dt: Any) -> Pair:
+        return pair_for(np.size(y0) * (1 + is_complex(y0)), rtol, RTOL, dt=dt)
+
+    @property
+    def turns(self) -> list[tuple[int, float, int, float]]:
+        """Each end of a leg: why, t, step, h |lambda|."""
+        turns: list[tuple[int, float, int, float]] = self._run.turns
+        return turns
+
+
 _CLASSES = {
     record.class_name: _class_of(record) for record in registry.records() if record.kind == "step" and "second_order" not in record.flags
 }
 globals().update(_CLASSES)
+__all__ += ["AUTO"]
 __all__ += sorted(_CLASSES)  # noqa: PLE0605
 
 

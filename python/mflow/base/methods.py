@@ -410,12 +410,19 @@ _NAMES = {plain_name(name): record.name for record in registry.records() for nam
 OFFERED = 8  # names that an error lists where none is near
 # Algorithms of other libraries that are not here, in plain names, by the method that is made for the same problems.
 FOREIGN = {
-    "bdf": "lsoda lsodar lsode vode zvode dvode cvode cvodes ida qndf fbdf ode15s ode15i",
+    "bdf": "lsode vode zvode dvode cvode cvodes ida qndf fbdf ode15s ode15i",
     "radau5": "arkode kvaerno5 seulex",
     "rodas5p": "rodas4 rodas5 rosenbrock23 ode23s",
     "esdirk43": "ode23t ode23tb kvaerno3 kvaerno4 kencarp4 trbdf2",
     "dop853": "ode113 ode78 ode89 vern7 vern8 vern9 adams vcabm odex",
 }
+AUTO = "auto"
+SWITCHING = ("lsoda", "lsodar", "autotsit5", "autovern7")  # an explicit method where that will do, else an implicit one
+
+
+def asks_for_auto(method: Any) -> bool:
+    """Whether a driver's ``method`` argument is "auto": two methods by turns (`mflow.course.legs`)."""
+    return isinstance(method, str) and method.lower() == AUTO
 
 
 def class_named(name: str, argument: str = "method", fits: Callable[[Any], int] | None = None) -> type[Method]:
@@ -426,6 +433,11 @@ def class_named(name: str, argument: str = "method", fits: Callable[[Any], int] 
     registered = _NAMES.get(plain_name(name))
     if registered is not None:
         return _CLASSES[registered]
+    if plain_name(name) in SWITCHING and (fits is None or fits(registry.find("bdf"))):
+        raise ValueError(f"{argument}: no method {name!r}, which is another library's; 'auto' is made for the same problems")
+    if asks_for_auto(name):
+        takes = "mflow.solve_ivp, solve_ivp_batch, gradient_flow and Stepper take it under error control"
+        raise ValueError(f"{argument}: expected one method here, got 'auto', which is two: {takes}")
     for ours, theirs in FOREIGN.items():
         if plain_name(name) in theirs.split() and (fits is None or fits(registry.find(ours))):
             raise ValueError(f"{argument}: no method {name!r}, which is another library's; {ours!r} is made for the same problems")

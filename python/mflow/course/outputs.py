@@ -8,27 +8,28 @@ from typing import Any
 import numpy as np
 
 from mflow.base.checks import Array
+from mflow.base.result import Result, attach
 
-__all__ = ["check_outputs", "outputs_at"]
+__all__ = ["add_outputs", "check_outputs", "outputs_at"]
 
 
 def check_outputs(outputs: Any) -> Callable[..., Any] | None:
     """A function, or None. Raises TypeError."""
     if outputs is not None and not callable(outputs):
-        raise TypeError(f"outputs: expected a function outputs(t, y), got {type(outputs).__name__}")
+        raise TypeError(f"outputs: expected a function outputs(t, y), or of motion outputs(t, x, v), got {type(outputs).__name__}")
     checked: Callable[..., Any] | None = outputs
     return checked
 
 
-def outputs_at(fun: Callable[..., Any], t: Array, y: Array, args: tuple[Any, ...]) -> Array:
-    """fun(t, y, *args) at every saved point: (*its shape, m), m times t (m,) and states y (*shape, m).
+def outputs_at(fun: Callable[..., Any], t: Array, states: tuple[Array, ...], args: tuple[Any, ...]) -> Array:
+    """fun(t, *state, *args) at every saved point: (*its shape, m), m times t (m,) and states (*shape, m): y, or x and v.
 
     Raises TypeError or ValueError where its values have no common shape of real or complex numbers.
     """
-    states = np.moveaxis(y, -1, 0)
+    rows = [np.moveaxis(y, -1, 0) for y in states]
     values: list[Any] = []
     for k, time in enumerate(t.tolist()):
-        value = np.asarray(fun(time, states[k].copy(), *args))
+        value = np.asarray(fun(time, *(row[k].copy() for row in rows), *args))
         if value.dtype.kind not in "biufc":
             raise TypeError(f"outputs: expected numbers, got {value.dtype} at t = {time:g}")
         if values and value.shape != values[0].shape:
@@ -37,3 +38,14 @@ def outputs_at(fun: Callable[..., Any], t: Array, y: Array, args: tuple[Any, ...
     if not values:
         return np.empty((0,))
     return np.ascontiguousarray(np.moveaxis(np.stack(values), 0, -1))
+
+
+def add_outputs(out: Result, fun: Callable[..., Any] | None, states: tuple[Array, ...], args: tuple[Any, ...], name: str) -> None:
+    """Puts them into the result of a driver of this name, if there are any to be had: an exception's partial result holds what is known."""
+    if fun is None or out["reason"] in ("rhs_failed", "interrupted"):
+        return
+    try:
+        out["outputs"] = outputs_at(fun, out["t"], states, args)
+    except Exception as error:
+        attach(error, lambda: out, f"in outputs of mflow.{name}; .partial_result holds the run without them")
+        raise

@@ -1,8 +1,8 @@
-"""Components that are kept at 0 or above, by step control alone.
+"""Components that are kept at 0 or above.
 
-f is asked where none of them is below 0, and a step that ends below is tried again, shorter; nothing is clipped
-(`mflow_core.problems.inside`). Where no step is short enough, the solution itself goes there, if it does: the component is next to 0, and
-falls.
+f is asked where none of them is below 0 (`mflow_core.problems.inside`), and a step that ends below by more than a tolerance, or where f
+drives the component on, is tried again, shorter (`run_settle` in mflow_core.stepping.run). Where no step is short enough, the solution
+itself goes there, if it does: the component is next to 0, and falls.
 """
 
 from __future__ import annotations

@@ -22,6 +22,7 @@ from mflow.base.checks import Array
 from mflow.base.methods import Method
 from mflow.base.result import COLUMNS, DynamicsResult, Result, last_axis
 from mflow.base.telling import tell
+from mflow.course.outputs import add_outputs
 from mflow.dynamics.constraints import what_constraints_did
 from mflow.dynamics.endings import MotionEnding
 from mflow.dynamics.history import MotionHistory
@@ -258,6 +259,7 @@ class Motion(Drive):
         if events is not None and events.acts:
             out["x_after"] = [self._events_whole(y, 0, at) for y, at in zip(events.y_after, events.t_events, strict=True)]
             out["v_after"] = [self._events_whole(y, 1, at) for y, at in zip(events.y_after, events.t_events, strict=True)]
+        add_outputs(out, self.outputs, (out["x"], out["v"]), self.settings.event_args, self.name)
         return out
 
     def _events_whole(self, y: Array, which: int, t: Array) -> Array:

@@ -81,6 +81,7 @@ def solve_dynamics(
     constraints: Any = None,
     constraints_jac: Any = None,
     breaks: Any = None,
+    outputs: Callable[..., Any] | None = None,
     **parameters: Unpack[MotionOptions],
 ) -> DynamicsResult:
     """Integrate Newton's second law, with fixed steps or under error control.
@@ -168,6 +169,8 @@ def solve_dynamics(
         ``int (const double *x, double *g, ptrdiff_t n, void *ctx)``. Equations of m unknowns are solved densely.
     constraints_jac : array_like (m, n) or callable, optional
         Their gradients as rows, constant or ``constraints_jac(x, *args)``, or compiled, filling rows; differences where none is given.
+    outputs : callable, optional
+        ``outputs(t, x, v, *args)``, numbers of one shape, at the points that are saved: ``result.outputs`` of shape (*its shape, n_points).
     **parameters
         The method's own.
 
@@ -176,7 +179,8 @@ def solve_dynamics(
     DynamicsResult
         ``t``, ``x``, ``v``, ``a`` of shape (n, n_points) or (*shape, n_points), ``energy``, ``v_half`` and ``t_half`` (staggered forms),
         ``sol``, ``sol_v``, ``t_events``, ``x_events``, ``v_events``, ``success``, ``status``, ``reason``, ``message``, ``nfev``,
-        ``nsolve``, ``njev``, ``nlu``, ``nsteps``, ``nrejected``; ``multipliers``, ``drift`` and ``drift_v`` with constraints.
+        ``nsolve``, ``njev``, ``nlu``, ``nsteps``, ``nrejected``; ``multipliers``, ``drift`` and ``drift_v`` with constraints;
+        ``outputs`` where asked for.
 
     Raises
     ------
@@ -245,7 +249,7 @@ def solve_dynamics(
         max_steps=max_steps, t_eval=t_eval, save=save, save_every=save_every, dense_output=dense_output,
         events=_events(events, supports), event_args=extra,
         callback=callback, progress=progress, checkpoint=checkpoint, checkpoint_every=checkpoint_every, resume=resume,
-        breaks=_breaks(breaks, load, check_span(t_span, dt)),
+        breaks=_breaks(breaks, load, check_span(t_span, dt)), outputs=outputs,
     )  # fmt: skip
     drive = Motion(
         problem, t_span, supports.reduced(start), supports.reduced(speed), chosen_method, settings, supports=supports,

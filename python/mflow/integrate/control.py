@@ -97,6 +97,7 @@ class Settings:
     until: Any = None
     steady_rtol: Any = None
     steady_atol: Any = None
+    partner: Method | None = None  # the implicit method that an explicit one hands over to, and back
 
 
 def check_span(t_span: Sequence[float], dt: Any = None) -> tuple[float, float]:

@@ -25,7 +25,7 @@ from mflow.base.progress import Progress, Watcher
 from mflow.base.result import IVPResult, Origin, Result, attach, keep_origin, pending
 from mflow.base.telling import tell
 from mflow.course.agenda import Agenda, agenda_of, grid_misfit, steps_left
-from mflow.course.outputs import check_outputs, outputs_at
+from mflow.course.outputs import add_outputs, check_outputs
 from mflow.course.signs import check_signs, left_words
 from mflow.course.steady import Rest, check_until
 from mflow.derivatives.differences import slope_digits
@@ -89,6 +89,7 @@ class Drive:
     signs: NDArray[np.int64] | None = None
     inside: Inside | None = None
     rest: Rest | None = None
+    legs: Any = None  # the run, where it is of two methods
     steps = 0  # how many fixed ones there will be
     bounded_k = -1  # the step that max_step(t, y) was last asked at
     told_stiff = False
@@ -198,8 +199,17 @@ class Drive:
 
     def _make_run(self, step: float, dense: bool, controlled: bool) -> stepper.Run:
         solver, values = self.settings.solver, self.method.numbers
-        vector = controlled and self.tolerances[0].size > 1
-        return stepper.Run(self.method.record, self.problem, self.start, self.t0, step, values, dense=dense, control=vector, solver=solver)
+        vector, partner = controlled and self.tolerances[0].size > 1, self.settings.partner
+        if partner is None:
+            return stepper.Run(
+                self.method.record, self.problem, self.start, self.t0, step, values, dense=dense, control=vector, solver=solver
+            )
+        from mflow.course.legs import Pair, two_methods
+
+        self.told_stiff = True  # the other method is the answer
+        run = two_methods(Pair(self.method, partner), solver, self.problem, self.start, self.t0, dense=dense, control=vector)
+        self.legs = run
+        return run
 
     def _make_events(self, specs: list[Any]) -> core_events.Events:
         return core_events.Events(specs, self.start.shape, self.settings.event_args)
@@ -299,7 +309,7 @@ class Drive:
         rows = self.history.room() if self.history.writes and (state is not None or self.both_sides) else None
         status = int(run.jump(self.agenda.goal, state, None, rows))
         if status == 0 and state is not None and self.events is not None:
-            status = int(self.events.start_at(t, self._watched()))
+            status = self._act_on(int(self.events.jump_at(t, self._watched())))
         return status
 
     def _forget(self) -> None:
@@ -310,14 +320,19 @@ class Drive:
         run, events = self.run, self.events
         if events is None:
             return 0
-        status = int(events.finish_at(run.t, self._watched()))
-        if status == core_events.ACT:
-            status, state = events.act_at(run.t)
-            if status == 0:
-                self.history.take_back(run.t)
-                status = run.jump(run.t, *self._parts(state), self.history.room() if self.history.writes else None)
-            return int(status)
-        return int(stepper.EVENT) if status != 0 else 0
+        return self._act_on(int(events.finish_at(run.t, self._watched())))
+
+    def _act_on(self, met: int) -> int:
+        """What events that were met where the run stands do there; the status."""
+        run, events = self.run, self.events
+        if met != core_events.ACT or events is None:
+            return int(stepper.EVENT) if met == core_events.STOP else met
+        status, state = events.act_at(run.t)
+        if status >= 0:
+            self.history.take_back(run.t)
+            behind = int(run.jump(self._goal(), *self._parts(state), self.history.room() if self.history.writes else None))
+            return behind if behind != 0 else int(stepper.EVENT) if status == core_events.STOP else 0
+        return int(status)
 
     def _parts(self, state: Array) -> tuple[Array, Array | None]:
         """What events see as the visible vectors of a run."""
@@ -418,7 +433,8 @@ class Drive:
         """What must be the same in the call that resumes."""
         rtol, atol = (one.tolist() for one in self.tolerances[:2]) if self.tolerances else (None, None)
         return {
-            "method": repr(self.method), "shape": list(self.start.shape), "t_span": [self.t0, self.t1], "mode": self.mode,
+            "method": repr((self.method, self.settings.partner)) if self.settings.partner else repr(self.method),
+            "shape": list(self.start.shape), "t_span": [self.t0, self.t1], "mode": self.mode,
             "y0 (its checksum)": zlib.crc32(self.start.tobytes()), "rtol": rtol, "atol": atol,
             "dt": self.step if self.mode == "fixed" else None, "events": self.events.count if self.events is not None else 0,
             "every": self.history.every, "dense": self.history.dense,
@@ -499,7 +515,8 @@ class Drive:
         if few := self._few_digits():
             tell(f"{self.name}: {few}")
         if status == 0:
-            message = f"reached t = {self.t1:g} in {run.k} steps of {method.name}"
+            name = method.name if self.legs is None else f"auto: {self.legs.words}"
+            message = f"reached t = {self.t1:g} in {run.k} steps of {name}"
             message += at_rest(run, self.settings.symmetric) if math.isinf(self.step) else self._growth()
             return self.result(0, "finished", message)
         where = f"at t = {run.t:g} after {run.k} steps"
@@ -529,7 +546,8 @@ class Drive:
         return f"fun's slopes carry {digits.text}, and rtol = {least:g} asks for more: return float64, or raise rtol"
 
     def _ending(self, where: str) -> endings.Ending:
-        return endings.Ending(self.run, self.method, self.mode, self.step, self.start, self.t0, where)
+        method = self.method if self.legs is None else self.legs.in_charge
+        return endings.Ending(self.run, method, self.mode, self.step, self.start, self.t0, where)
 
     def _growth(self) -> str:
         """Warns of a state that fixed steps past a stability limit let grow; the words for the result's message."""
@@ -544,6 +562,8 @@ class Drive:
         run, events = self.run, self.events
         if self.doubt is not None and self.doubt.text and self.doubt.text not in message:
             message += f"; but {self.doubt.text}"
+        if self.legs is not None and reason != "finished":
+            message += f"; auto: {self.legs.words}"
         none: list[Array] | None = None if self.settings.events is None else []
         self.history.close()
         t, y, sol = self.history.arrays()
@@ -552,13 +572,10 @@ class Drive:
             nfev=int(self.run.nfev), njev=run.njac, nlu=run.nlu, nsteps=run.k, nrejected=run.rejected[0],
             status=status, reason=reason, message=message + (f"; {few}" if (few := self._few_digits()) else ""), success=status >= 0,
         )  # fmt: skip
+        if self.legs is not None:
+            out |= self.legs.counts
         if events is not None and events.acts:
             out["y_after"] = events.y_after
-        if self.outputs is not None and reason not in ("rhs_failed", "interrupted"):  # an exception's partial result holds what is known
-            try:
-                out["outputs"] = outputs_at(self.outputs, t, y, self.settings.event_args)
-            except Exception as error:
-                attach(error, lambda: out, f"in outputs of mflow.{self.name}; .partial_result holds the run without them")
-                raise
+        add_outputs(out, self.outputs, (y,), self.settings.event_args, self.name)
         keep_origin(out, Origin(self.problem, self.method, self.step if self.mode == "fixed" else None, self.settings.symmetric))
         return out

@@ -14,11 +14,11 @@ from mflow_core.problems.signatures import companion
 from mflow_core.stepping import stepper as core
 
 from mflow.base.checks import Array, as_tuple, check_number, check_start, check_whole
-from mflow.base.methods import Method, as_method
+from mflow.base.methods import Method, as_method, asks_for_auto
 from mflow.base.pace import Pace
 from mflow.base.result import IVPResult, attach
 from mflow.base.saved_run import NOT_CONTROLLED
-from mflow.integrate.control import MANY, Settings, count_steps, kept_every
+from mflow.integrate.control import MANY, RTOL, Settings, count_steps, kept_every
 from mflow.integrate.drive import Drive, follow
 from mflow.integrate.stepper import Stepper
 from mflow.solvers import nonlinear
@@ -40,6 +40,7 @@ OWN = {
     "own_breaks",
     "mass",
     "project",
+    "partner",
 }  # arguments of its own, and what it sets
 SETTINGS = {field.name for field in fields(Settings)} - OWN
 
@@ -74,8 +75,8 @@ def gradient_flow(
     hess : callable or array_like (n, n)
         For implicit methods: the Hessian ``hess(c, *args)``; where it is missing, differences of gradients.
     method, t_eval, dt, save, save_every, **options
-        Optimizers take lr (dt is another name of it), save, save_every, callback and their own parameters. Integrators: as in
-        `mflow.solve_ivp`, its other options (rtol, atol, events, ...) and the method's own parameters among them.
+        Optimizers take lr (dt is another name of it), save, save_every, callback and their own parameters. Integrators, "auto" among
+        them: as in `mflow.solve_ivp`, its other options (rtol, atol, events, ...) and the method's own parameters among them.
 
     Returns
     -------
@@ -105,20 +106,26 @@ def gradient_flow(
     if not (isinstance(t_end, float) and t_end == math.inf):
         check_number(t_end, "t_end")
     given: dict[str, Any] = dict(options)
-    chosen_method = as_method(method, {k: v for k, v in given.items() if k not in SETTINGS and k not in SOLVING})
+    partner, parameters = None, {k: v for k, v in given.items() if k not in SETTINGS and k not in SOLVING}
+    if asks_for_auto(method):
+        from mflow.course.legs import pair_for
+
+        method, partner = pair_for(start.size, given.get("rtol"), RTOL, events=given.get("events"), dt=dt, parameters=parameters)
+    chosen_method = as_method(method, parameters)
     if chosen_method.kind == "update":
         if t_eval is not None or hess is not None:
             raise TypeError(f"t_eval, hess: expected none of them for {chosen_method.name}, which has steps alone; omit them")
         own = {k: v for k, v in given.items() if k in SETTINGS}
         return _by_optimizer(grad, start, t_end, chosen_method, dt, args, save, save_every, own)
-    if chosen_method.is_implicit:
+    solved = chosen_method if partner is None else partner
+    if solved.is_implicit:
         hess = companion(grad, "hess", hess)
-    equation = problem.objective_problem(None, grad, start.shape, args, hess if chosen_method.is_implicit else None)
+    equation = problem.objective_problem(None, grad, start.shape, args, hess if solved.is_implicit else None)
     extra = as_tuple(args)
     linear = {name: given.get(name) for name in SOLVING}
-    solver = nonlinear.solver_for(chosen_method, equation, 0.0, start, jac=hess, hess=True, args=extra, **linear)
+    solver = nonlinear.solver_for(solved, equation, 0.0, start, jac=hess, hess=True, args=extra, **linear)
     settings = Settings(
-        dt=dt, t_eval=t_eval, save=save, save_every=save_every, solver=solver, symmetric=True, event_args=extra,
+        dt=dt, t_eval=t_eval, save=save, save_every=save_every, solver=solver, symmetric=True, event_args=extra, partner=partner,
         **{k: v for k, v in given.items() if k in SETTINGS},
     )  # fmt: skip
     result: IVPResult = follow(Drive(equation, (0.0, t_end), start, chosen_method, settings, "gradient_flow"))

@@ -7,14 +7,15 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, Unpack
 
+import numpy as np
 from mflow_core.problems import problem
 from mflow_core.problems.signatures import companion
 
 from mflow.base.checks import as_tuple, check_flags, check_start
-from mflow.base.methods import Method, as_method, refuse_unknown
-from mflow.base.result import IVPResult
+from mflow.base.methods import Method, as_method, asks_for_auto, refuse_unknown
+from mflow.base.result import IVPResult, pending
 from mflow.base.threads import shared_among
-from mflow.integrate.control import Settings, check_span, default_method, sizes_of
+from mflow.integrate.control import RTOL, Event, Settings, check_span, default_method, sizes_of
 from mflow.integrate.drive import Drive, follow
 from mflow.problems.vectorized import columns_of
 from mflow.solvers import nonlinear
@@ -83,10 +84,16 @@ def solve_ivp(
         says so by raising `mflow.Recoverable`.
     t_span : (t0, t_end)
         t_end may lie before t0: integration runs backwards. t_end = t0 returns the start.
-    y0 : array_like of real numbers, any shape
+    y0 : array_like of real or complex numbers, any shape
+        Complex ones are carried as pairs of real numbers, and tolerances hold for each part; what is returned, and what functions get, is
+        complex again. A complex ``jac`` is df/dy of a function that has one (it does not use the conjugate); compiled functions are of
+        the pairs.
     method : name or instance
         See `mflow.methods`. Default: "dopri5" under error control, "rk4" where dt is given. "radau5" or "bdf" for stiff problems;
-        an explicit pair whose steps are held at its stability limit says so, once, by `mflow.StiffnessWarning`.
+        an explicit pair whose steps are held at its stability limit says so, once, by `mflow.StiffnessWarning`. "auto", where one does
+        not know: it begins with "tsit5" ("dop853" for rtol below 1e-7), goes on with "radau5" ("bdf" for more than 30 components) where the
+        steps are held at the stability limit, and back where they could be explicit ones; where one of them cannot go on the other has a
+        try.
     t_eval : array_like (m,), optional
         Times to save at, in order, inside the span; between steps by the method's continuous extension, or the cubic Hermite one.
     dense_output : bool
@@ -100,7 +107,8 @@ def solve_ivp(
         the y that it is given and returns None; or it is compiled, with fun's signature (``dydt`` holds y when it is called, and the new
         y after). It is a new start, as behind a break. t then has two points of the same time, the states before and after, and so have
         ``y_events`` and ``y_after``; ``sol`` at that time, and ``t_eval``, give the state after. An event that its action leaves at zero
-        is not met again for that root. Where a terminal one ends the run nothing acts. Needs error control, or steps of one size, of
+        is not met again for that root. Where a terminal one ends the run nothing acts. An event that a jump of the state alone crosses, a
+        dose or the action of another event, is met at its time, at the state behind it. Needs error control, or steps of one size, of
         a method that carries nothing from step to step: not bdf.
     dt : float, array_like (m,), callable or "auto"
         Fixed steps, n = ceil((t_end - t0)/dt (1 - 1e-12)) of them at times t0 + k dt, the last of which lands on t_end. "auto": nine
@@ -163,9 +171,10 @@ def solve_ivp(
     outputs : callable, optional
         ``outputs(t, y, *args)``, numbers of one shape, at the points that are saved: ``result.outputs`` of shape (*its shape, n_points).
     nonnegative : True, indices of components, or a mask of y0's shape; optional
-        Components that must not be below 0: fun is not asked where one is, and steps that lead there are tried again, shorter; nothing is
-        clipped. Where the solution itself goes below 0 the run ends with "left_domain". Needs error control; between steps ``sol`` may
-        be below 0 by its error.
+        Components that must not be below 0: fun is not asked where one is, and no state that is kept or handed on is there. Steps that
+        lead below are tried again, shorter. Where one ends below 0 by less than the tolerance, that is its error, which is taken back:
+        along the component's column of the Jacobian, or along the step, so that sums which fun keeps stay. Where the solution itself goes
+        below 0 the run ends with "left_domain". Needs error control; between steps ``sol`` may be below 0 by its error.
     until : "steady", optional
         Ends the run, with "steady", where it has come to rest: Newton's distance to the state of rest is within the tolerances, the part
         of fun along directions in which the Jacobian is 0 is rounding, all other eigenvalues have a real part below 0, and fun is the
@@ -187,7 +196,8 @@ def solve_ivp(
     -------
     IVPResult
         ``t``, ``y`` of shape (n, n_points) or (*shape, n_points), ``sol``, ``t_events``, ``y_events``, ``success``, ``status``,
-        ``reason``, ``message``, ``nfev``, ``njev``, ``nlu``, ``nsteps``, ``nrejected``; where asked for ``y_after``, ``outputs``. Every run
+        ``reason``, ``message``, ``nfev``, ``njev``, ``nlu``, ``nsteps``, ``nrejected``; where asked for ``y_after``, ``outputs``; of "auto"
+        ``switches``, their number, and ``steps_by_method``. Every run
         ends for one reason: "finished", "event", "callback", "max_steps", "non_finite", "diverged" (the solution runs off in finite time:
         estimates of when agree), "step_too_small", "solve_failed", "event_failed", "zeno" (an event that acts is met without end),
         "left_domain" (nonnegative), "steady" (until) or "rhs_failed"; the trajectory up to the last good step is always there. Where a
@@ -216,6 +226,12 @@ def solve_ivp(
     >>> r = mflow.solve_ivp(lambda t, y: [-y[0], y[0] ** 2 - y[1]], (0, 1), [1.0, 1.0], "radau5", mass=[1.0, 0.0])
     >>> bool(abs(r.y[1, -1] - r.y[0, -1] ** 2) < 1e-6)
     True
+    >>> r = mflow.solve_ivp(lambda t, y: 1j * y, (0, 1), [1.0 + 0j], rtol=1e-8, atol=1e-10)
+    >>> r.y.dtype.name, bool(abs(r.y[0, -1] - complex(0.54030231, 0.84147098)) < 1e-7)
+    ('complex128', True)
+    >>> r = mflow.solve_ivp(lambda t, y: -1e3 * (y - t), (0, 9), [1.0], "auto")
+    >>> r.switches, r.steps_by_method["radau5"] < 20
+    (1, True)
     >>> mflow.solve_ivp(lambda t, y: -y, (0, 1), [1.0], method="euler", dt=lambda q, t, y: 0.1 * 2**q).t
     array([0. , 0.1, 0.3, 0.7, 1. ])
 
@@ -225,17 +241,30 @@ def solve_ivp(
     (1996), IV.8 and VI.1.
     """
     check_flags(inplace=inplace, vectorized=vectorized, dense_output=dense_output, progress=progress, elementwise=elementwise)
-    start = check_start(y0, "y0")
+    try:
+        start = check_start(y0, "y0")
+    except TypeError:
+        from mflow.problems.complexes import is_complex
+
+        if not is_complex(y0):
+            raise
+        return _of_pairs({name: value for name, value in locals().items() if name in (*ARGUMENTS, "parameters")})
     extra, columns = as_tuple(args), None
+    partner = None
+    if asks_for_auto(method):
+        from mflow.course.legs import pair_for
+
+        method, partner = pair_for(start.size, rtol, RTOL, events=events, dt=dt, mass=mass, parameters=parameters)
     if parameters:
         _known(method, parameters)
     chosen_method = as_method(method if method is not None else default_method(dt), parameters)
-    if chosen_method.is_implicit:
+    solved = chosen_method if partner is None else partner  # whose equations there are, if it is implicit
+    if solved.is_implicit:
         jac = companion(fun, "jac", jac)
     own = getattr(fun, "breaks", None)
     if vectorized:
         fun, columns = columns_of(fun, start.shape, extra, inplace)
-    equation = problem.rhs_problem(fun, start.shape, args, inplace, jac if chosen_method.is_implicit else None, elementwise)
+    equation = problem.rhs_problem(fun, start.shape, args, inplace, jac if solved.is_implicit else None, elementwise)
     span = check_span(t_span, dt)
     linear = {"jac": jac, "jac_sparsity": jac_sparsity, "lband": lband, "uband": uband, "columns": columns}
     algebraic = None
@@ -244,8 +273,8 @@ def solve_ivp(
     if algebraic is not None:
         linear |= algebraic.linear
     solving = None
-    if chosen_method.is_implicit or solver is not None or any(value is not None for value in linear.values()):
-        solving = nonlinear.solver_for(chosen_method, equation, span[0], start, solver=solver, args=extra, **linear)
+    if solved.is_implicit or solver is not None or any(value is not None for value in linear.values()):
+        solving = nonlinear.solver_for(solved, equation, span[0], start, solver=solver, args=extra, **linear)
     project = None
     if algebraic is not None:
         sizes = sizes_of(start, (rtol, atol) if dt is None else None)
@@ -257,7 +286,7 @@ def solve_ivp(
         solver=solving, mass=None if algebraic is None else algebraic.mass.checksum, project=project,
         callback=callback, progress=progress, checkpoint=checkpoint, checkpoint_every=checkpoint_every, resume=resume,
         breaks=breaks, own_breaks=own, doses=doses, outputs=outputs, nonnegative=nonnegative, until=until, steady_rtol=steady_rtol,
-        steady_atol=steady_atol,
+        steady_atol=steady_atol, partner=partner,
     )  # fmt: skip
     drive = Drive(equation, span, start, chosen_method, settings, "solve_ivp")
     if algebraic is not None:
@@ -266,6 +295,50 @@ def solve_ivp(
     with shared_among(threads):
         result: IVPResult = follow(drive)
     return result if algebraic is None else algebraic.tell(result)
+
+
+def _of_pairs(given: dict[str, Any]) -> IVPResult:
+    """The same of a complex start: solved in real and imaginary parts, which the user never meets."""
+    from mflow.problems.complexes import ComplexOutput, Pairs
+
+    pairs, parameters = Pairs(given["y0"]), given.pop("parameters")
+    if given["nonnegative"] is not None:
+        raise ValueError("nonnegative: expected None with a complex y0, whose numbers have no sign, got components; omit it")
+    dt, events, bands = given["dt"], given["events"], (given["lband"], given["uband"])
+    lone = events is None or callable(events) or isinstance(events, Event) or type(events).__name__ == "LowLevelCallable"
+    listed = [] if events is None else [events] if lone else list(events)
+    own: dict[str, Any] = {"mass": given["mass"]}
+    if given["mass"] is not None:
+        diagonal = not hasattr(given["mass"], "tocsc") and np.ndim(given["mass"]) == 1
+        own["mass"] = pairs.matrix(np.diag(given["mass"]) if diagonal else given["mass"], *bands, "mass")
+    real = given | own | {
+        "y0": pairs.start, "fun": pairs.slopes(given["fun"], given["inplace"], given["vectorized"]), "rtol": pairs.twice(given["rtol"]),
+        "atol": pairs.twice(given["atol"]), "events": [pairs.event(one, j, Event) for j, one in enumerate(listed)] or None,
+        "jac": pairs.jacobian(companion(given["fun"], "jac", given["jac"]), *bands), "jac_sparsity": pairs.pattern(given["jac_sparsity"]),
+        "lband": pairs.band(bands[0]), "uband": pairs.band(bands[1]), "max_step": pairs.seen(given["max_step"]),
+        "dt": (lambda q, t, y: dt(q, t, pairs.state(y))) if callable(dt) else dt, "callback": pairs.seen(given["callback"]),
+        "doses": pairs.doses(given["doses"]), "outputs": pairs.seen(given["outputs"]), "steady_rtol": pairs.twice(given["steady_rtol"]),
+        "steady_atol": pairs.twice(given["steady_atol"]), "elementwise": False, "threads": None,
+    }  # fmt: skip
+
+    def seen(found: IVPResult) -> IVPResult:
+        out = IVPResult(**found)
+        out["y"] = pairs.columns(found.y)
+        out["sol"] = None if found.sol is None else ComplexOutput(found.sol, pairs)
+        for name in ("y_events", "y_after"):
+            if found.get(name) is not None:
+                out[name] = [pairs.rows(states) for states in found[name]]
+        if "y0" in found:
+            out["y0"] = pairs.state(np.ascontiguousarray(found["y0"]))
+        return out
+
+    try:
+        return seen(solve_ivp(**real, **parameters))
+    except BaseException as error:
+        partial_result = getattr(error, "partial_result", None)
+        if partial_result is not None:
+            error.partial_result = pending(IVPResult, lambda: seen(partial_result))  # type: ignore[attr-defined]
+        raise
 
 
 def _known(method: Any, parameters: Mapping[str, Any]) -> None:

@@ -13,7 +13,7 @@ from mflow_core.stepping import stepper as core
 from mflow_core.stepping.last_step import LastStep
 
 from mflow.base.checks import Array, as_tuple, check_number, check_path, check_start, check_whole
-from mflow.base.methods import Method, as_method, get_method, public_values
+from mflow.base.methods import AUTO, Method, as_method, asks_for_auto, get_method, public_values
 from mflow.base.pace import Pace
 from mflow.base.saved_run import stepper_fields
 from mflow.base.savefile import misfit_of, numbers_of, write_state
@@ -42,6 +42,7 @@ class Stepper:
     Parameters
     ----------
     method : name or instance of an integrator
+        Or "auto", under error control: see `mflow.solve_ivp`.
     fun : callable
         As in `mflow.solve_ivp`, compiled ones included.
     y0 : array_like of real numbers, any shape
@@ -113,6 +114,8 @@ class Stepper:
     _start_name = "y0"
     _told_stiff = False
     _algebraic: Algebraic | None = None
+    _partner: Method | None = None  # the implicit method of "auto"
+    _legs: Any = None  # and the run, then
     _rebuilt: tuple[int, ...] = (0, 0, 0)  # by a stepper that this one was loaded or copied from
     _kinds: ClassVar[dict[str, type[Stepper]]] = {}  # by the flag of their methods
 
@@ -124,7 +127,7 @@ class Stepper:
 
     def __new__(cls, method: str | Method, *_: Any, **__: Any) -> Any:
         """The stepper of the method's kind."""
-        chosen = as_method(method, {}) if cls is Stepper and isinstance(method, str | Method) else None
+        chosen = as_method(method, {}) if cls is Stepper and isinstance(method, str | Method) and not asks_for_auto(method) else None
         flags = () if chosen is None else (*chosen.flags, chosen.kind)
         return object.__new__(next((kind for flag, kind in Stepper._kinds.items() if flag in flags), cls))
 
@@ -154,6 +157,11 @@ class Stepper:
         breaks: Any = None,
         **parameters: Unpack[StepperOptions],
     ) -> None:
+        if asks_for_auto(method):
+            from mflow.course.legs import pair_for
+
+            dt = None if rtol is not None or atol is not None else "steps of the caller"
+            method, self._partner = pair_for(np.size(y0), rtol, RTOL, dt=dt, mass=mass, parameters=parameters)
         self.method = as_method(method, parameters)
         if self.method.kind != "step":
             raise ValueError(f"method: expected an integrator or an optimizer, got {self.method.name}, which learns from samples")
@@ -167,11 +175,12 @@ class Stepper:
             "solver": solver, "mass": mass, "consistent": consistent, "exclude_algebraic": exclude_algebraic, "breaks": breaks,
         }  # fmt: skip
         self._algebraic = algebraic_of(mass, consistent, exclude_algebraic, self.method, start, None, lband, uband)
-        equation = problem.rhs_problem(fun, start.shape, args, inplace, jac if self.method.is_implicit else None)
+        solved = self._partner or self.method
+        equation = problem.rhs_problem(fun, start.shape, args, inplace, jac if solved.is_implicit else None)
         linear = {"jac": jac, "jac_sparsity": jac_sparsity, "lband": lband, "uband": uband}
         if self._algebraic is not None:
             linear |= self._algebraic.linear
-        solving = nonlinear.solver_for(self.method, equation, self._t0, start, solver=solver, args=as_tuple(args), **linear)
+        solving = nonlinear.solver_for(solved, equation, self._t0, start, solver=solver, args=as_tuple(args), **linear)
         self._equation = equation
         self._start = self._consistent(self._t0, start)
         self._make_run(equation, solver=solving)
@@ -197,7 +206,13 @@ class Stepper:
         self._breaks = Breaks.of(self._call["breaks"], getattr(function, "breaks", None), equation, self._project())
         self._controlled = self._call["rtol"] is not None or self._call["atol"] is not None
         record, values = self.method.record, self.method.numbers
-        self._run = core.Run(record, equation, self._start, self._t0, math.nan, values, dense=True, control=self._controlled, **more)
+        if self._partner is None:
+            self._run = core.Run(record, equation, self._start, self._t0, math.nan, values, dense=True, control=self._controlled, **more)
+        else:
+            from mflow.course.legs import Pair, two_methods
+
+            pair, self._told_stiff = Pair(self.method, self._partner), True  # the other method is the answer
+            self._run = self._legs = two_methods(pair, more["solver"], equation, self._start, self._t0, control=self._controlled)
         bounds = [self._call[name] for name in ("max_step", "min_step", "first_step")]
         if self._controlled:
             self._control(self._call["rtol"], self._call["atol"], *bounds)
@@ -395,7 +410,8 @@ class Stepper:
             raise kind(f"{message}; the state stays at t = {self.t:g}")
 
     def _ending(self, mode: str, h: float, where: str) -> Ending:
-        return Ending(self._run, self.method, mode, h, self._start, self._t0, where)
+        method = self.method if self._legs is None else self._legs.in_charge
+        return Ending(self._run, method, mode, h, self._start, self._t0, where)
 
     def interpolate(self, t: float) -> Array:
         """The state at a time inside the last step, by the method's continuous extension (which may call fun).
@@ -410,7 +426,7 @@ class Stepper:
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the state to a file: at once or not at all, with a checksum, without pickle. `load` goes on with the same bits."""
         facts = {
-            "method": self.method.name, "parameters": public_values(self.method.record, self.method.all_numbers),
+            "method": self._name, "parameters": public_values(self.method.record, self.method.all_numbers) if not self._partner else {},
             "shape": list(self._run.shape), "t0": self._t0, "control": self._settings(), "rebuilt": self._redone(),
             **self._more_facts(),
         }  # fmt: skip
@@ -450,13 +466,13 @@ class Stepper:
         try:
             method, start, t0, control = _read_start(facts, blocks)
             control = {name: value for name, value in control.items() if name not in call}  # of a C host's bytes they are the caller's
-            more: dict[str, Any] = {"v0": numbers_of(blocks, "v0", start.shape)} if "second_order" in method.flags else {}
+            more: dict[str, Any] = {"v0": numbers_of(blocks, "v0", start.shape)} if "second_order" in getattr(method, "flags", ()) else {}
             known, rebuilt = {"run", "start", *more}, [check_whole(n, "rebuilt", 0, MANY) for n in facts.get("rebuilt", (0, 0, 0))]
             _check_fields(method, known, set(blocks), rebuilt, "energy" in facts["control"])
         except (KeyError, AttributeError, TypeError, ValueError, OverflowError) as error:
             raise _misfit(path, error) from error
         try:
-            if method.kind == "update":
+            if getattr(method, "kind", "") == "update":
                 made = cls(method, grad=fun, y0=start, t0=t0, **call)
             else:
                 made = cls(method, fun, start, t0=t0, **control, **more, **call)
@@ -474,7 +490,12 @@ class Stepper:
             raise ValueError(f"h: expected a step in the direction {self._call['direction']!r}, got {self._run.h!r}")
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _remake, (type(self), self.method, self._start, self._t0, self._call, self._run.pack(), self._redone())
+        method = AUTO if self._partner else self.method
+        return _remake, (type(self), method, self._start, self._t0, self._call, self._run.pack(), self._redone())
+
+    @property
+    def _name(self) -> str:
+        return AUTO if self._partner else str(self.method.name)
 
     def __copy__(self) -> Self:
         remake, given = self.__reduce__()
@@ -482,7 +503,7 @@ class Stepper:
         return made
 
     def __repr__(self) -> str:
-        return f"<mflow.Stepper {self.method!r}, t = {self.t:g}, k = {self.k}>"
+        return f"<mflow.Stepper {AUTO if self._partner else repr(self.method)}, t = {self.t:g}, k = {self.k}>"
 
 
 def _remake(
@@ -495,30 +516,31 @@ def _remake(
     return made
 
 
-def _check_fields(method: Method, known: set[str], blocks: set[str], rebuilt: list[int], energy: bool) -> None:
+def _check_fields(method: Method | str, known: set[str], blocks: set[str], rebuilt: list[int], energy: bool) -> None:
     """ValueError where a saved stepper has other fields than one of this method."""
+    name = method if isinstance(method, str) else method.name
     if blocks != known:
-        raise ValueError(f"blocks: expected {', '.join(sorted(known))} of {method.name}, got {', '.join(sorted(blocks))}")
+        raise ValueError(f"blocks: expected {', '.join(sorted(known))} of {name}, got {', '.join(sorted(blocks))}")
     if len(rebuilt) != 3:
         raise ValueError(f"rebuilt: expected 3 whole numbers, got {rebuilt}")
     if energy != ("v0" in known):
-        raise ValueError(
-            f"control: expected {'energy' if 'v0' in known else 'no energy'} for {method.name}, got {'one' if energy else 'none'}"
-        )
+        raise ValueError(f"control: expected {'energy' if 'v0' in known else 'no energy'} for {name}, got {'one' if energy else 'none'}")
 
 
 def _misfit(path: str | os.PathLike[str], error: Exception) -> ValueError:
     return ValueError(f"{os.fspath(path)}: it is damaged, or holds another state ({misfit_of(error)})")
 
 
-def _read_start(facts: dict[str, Any], blocks: dict[str, bytes]) -> tuple[Method, Array, float, dict[str, Any]]:
+def _read_start(facts: dict[str, Any], blocks: dict[str, bytes]) -> tuple[Method | str, Array, float, dict[str, Any]]:
     """(method, start, t0, what belongs to error control) of a saved stepper. Raises where a field is not one that `Stepper.save` writes."""
     if set(facts) - {"rebuilt", "clock", "mass"} != {"method", "parameters", "shape", "t0", "control"}:
         raise ValueError(f"facts: expected those of a stepper, got {', '.join(sorted(facts))}")
     given = {name: tuple(v) if isinstance(v, list) else v for name, v in facts["parameters"].items()}
-    method = get_method(facts["method"], **given)
-    if set(given) != set(method.parameters):
-        raise ValueError(f"parameters: expected {', '.join(method.parameters)} of {method.name}, got {', '.join(given)}")
+    method: Method | str = AUTO
+    if facts["method"] != AUTO or given:
+        method = get_method(facts["method"], **given)
+        if set(given) != set(method.parameters):
+            raise ValueError(f"parameters: expected {', '.join(method.parameters)} of {method.name}, got {', '.join(given)}")
     if not isinstance(facts["shape"], list):
         raise ValueError(f"shape: expected a list, got {facts['shape']!r}")
     shape = tuple(check_whole(n, "shape", 0, MANY) for n in facts["shape"])

@@ -80,6 +80,7 @@ cdef inline bint events_room(const events_t *e) noexcept nogil:
 
 cdef int events_start(events_t *e, double t0, const double *y0) noexcept nogil
 cdef int events_scan(events_t *e, double t0, double t1, double h, dense_at_fn dense_at, void *ctx) noexcept nogil
+cdef int events_jump(events_t *e, double t, const double *y) noexcept nogil
 cdef int events_act(events_t *e, double t) noexcept nogil
 cdef int events_behind(events_t *e, double t) noexcept nogil
 cdef int events_finish(events_t *e, double t, const double *y) noexcept nogil

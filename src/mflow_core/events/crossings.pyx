@@ -13,8 +13,10 @@ crossing at its own start; `events_finish` counts it where no next step follows.
 Crossings of all events are put in order of t, then of their number. The first terminal event that has reached its count ends the
 scan: what lies behind it is dropped, what has the same t is kept, and every event's sign is set to that of its value there.
 
-An event that acts ends the scan too. `events_act` then makes the state behind the root, and `events_behind` looks at every event there: a
-jump is no crossing. An event that its action has left at the root (its value is not above rounding there, beside the largest in the step
+A jump of the state crosses what lies between its sides: an event whose sign is another behind it (`events_jump`, `events_act`) was met at
+its time, and its state is that behind the jump. Of an action this holds for the other events, not for those that were met at its root.
+
+An event that acts ends the scan too. `events_act` then makes the state behind the root, and `events_behind` looks at every event there. An event that its action has left at the root (its value is not above rounding there, beside the largest in the step
 before: x at the floor, when a ball bounces) must not be met again for that root, and yet a flight may be short. So from there on its value
 is counted from what it is now, its sign is not known, and the first piece of the next step is looked at in ever longer parts, from 64 units
 in the last place of t on: the shortest flight that can be told from none. Where the value leaves the root like t^2, onwards through it, the
@@ -344,37 +346,100 @@ cdef int events_start(events_t *e, double t0, const double *y0) noexcept nogil:
     return 0
 
 
+cdef int events_jump(events_t *e, double t, const double *y) noexcept nogil:
+    """The state was changed from outside, to y: events whose sign is another now were crossed. 0, EVENT_STOP, EVENT_ACT, EVENT_FULL."""
+    cdef event_t *one
+    cdef double value = 0.0
+    cdef int j, now, status, ending = 0
+    e.act_from = e.n_found
+    if not events_room(e):
+        return EVENT_FULL
+    for j in range(e.count):
+        one = &e.one[j]
+        one.at_root, one.shift, one.reach = False, 0.0, 0.0
+        status = evaluate(e, j, t, y, &value)
+        if status != 0:
+            return status
+        now = sign_of(value)
+        if now != 0 and now == -one.sign and hit(e, j, now):
+            memcpy(e.found_y + e.n_found * e.n, y, e.n * sizeof(double))
+            if ending != EVENT_STOP and (reached(one) or (ending == 0 and one.act != NULL)):
+                ending = EVENT_STOP if reached(one) else EVENT_ACT
+                e.stop_which, e.stop_row, e.stop_t, e.stop_theta = j, e.n_found, t, 1.0
+            write_found(e, j, t)
+        one.last, one.sign = value, now if now != 0 else one.sign
+    return ending
+
+
+cdef int act(events_t *e, double t, int64_t row) noexcept nogil:
+    """The action of the event of a row, on e.after."""
+    cdef int which = <int> e.found_which[row], status
+    cdef event_t *one = &e.one[which]
+    cdef ptrdiff_t i
+    if one.act == NULL:
+        return 0
+    e.bad_which, e.bad_t, e.bad_code = which, t, 0
+    one.quick = one.quick + 1 if one.quick >= 0 and fabs(t - one.acted) <= QUICK * spacing(fabs(t)) else 0
+    one.acted = t
+    if one.quick >= MOST_QUICK:
+        return EVENT_ZENO
+    memcpy(e.moved, e.after, e.n * sizeof(double))
+    status = one.act(t, e.after, e.moved, e.n, one.act_ctx)
+    if status != 0:
+        e.bad_code = status
+        return status if status < 0 else EVENT_ACTION
+    for i in range(e.n):
+        if not e.moved[i] - e.moved[i] == 0.0:
+            e.bad_value, e.bad_index = e.moved[i], i
+            return EVENT_ACTION
+    one.acting = memcmp(e.moved, e.after, e.n * sizeof(double)) != 0
+    memcpy(e.after, e.moved, e.n * sizeof(double))
+    memcpy(e.found_after + row * e.n, e.after, e.n * sizeof(double))
+    return 0
+
+
+cdef bint was_met(const events_t *e, int j) noexcept nogil:
+    """Whether event j has a row in the stop in hand."""
+    cdef int64_t row
+    for row in range(e.act_from, e.n_found):
+        if e.found_which[row] == j:
+            return True
+    return False
+
+
 cdef int events_act(events_t *e, double t) noexcept nogil:
     """Where an event has stopped the scan: the actions of all that were met there, in the order of their numbers, make e.after of the state
-    found. 0, EVENT_ZENO, EVENT_ACTION, or a callback's negative code."""
+    found; then those of events that this jump has crossed, each once. 0, EVENT_STOP (one of these is terminal and has reached its count),
+    EVENT_ZENO, EVENT_ACTION, or a callback's negative code."""
     cdef event_t *one
-    cdef int64_t row
-    cdef ptrdiff_t i
-    cdef int status, which
+    cdef double value = 0.0
+    cdef int64_t row, rows = e.n_found
+    cdef int j, now, status, ending = 0
     memcpy(e.after, e.found_y + e.stop_row * e.n, e.n * sizeof(double))
-    for row in range(e.act_from, e.n_found):
-        which = <int> e.found_which[row]
-        one = &e.one[which]
-        if one.act == NULL:
-            continue
-        e.bad_which, e.bad_t, e.bad_code = which, t, 0
-        one.quick = one.quick + 1 if one.quick >= 0 and fabs(t - one.acted) <= QUICK * spacing(fabs(t)) else 0
-        one.acted = t
-        if one.quick >= MOST_QUICK:
-            return EVENT_ZENO
-        memcpy(e.moved, e.after, e.n * sizeof(double))
-        status = one.act(t, e.after, e.moved, e.n, one.act_ctx)
+    for row in range(e.act_from, rows):
+        status = act(e, t, row)
         if status != 0:
-            e.bad_code = status
-            return status if status < 0 else EVENT_ACTION
-        for i in range(e.n):
-            if not e.moved[i] - e.moved[i] == 0.0:
-                e.bad_value, e.bad_index = e.moved[i], i
-                return EVENT_ACTION
-        one.acting = memcmp(e.moved, e.after, e.n * sizeof(double)) != 0
-        memcpy(e.after, e.moved, e.n * sizeof(double))
-        memcpy(e.found_after + row * e.n, e.after, e.n * sizeof(double))
-    return 0
+            return status
+    for j in range(e.count):
+        one = &e.one[j]
+        if one.sign == 0 or was_met(e, j):
+            continue
+        status = evaluate(e, j, t, e.after, &value)
+        if status != 0:
+            return status
+        now = sign_of(value)
+        if now != -one.sign or not hit(e, j, now):
+            continue
+        row = e.n_found
+        memcpy(e.found_y + row * e.n, e.after, e.n * sizeof(double))
+        write_found(e, j, t)
+        if reached(one) and ending == 0:
+            ending, e.stop_which, e.stop_row, e.stop_t = EVENT_STOP, j, row, t
+        if not reached(one):
+            status = act(e, t, row)
+            if status != 0:
+                return status
+    return ending
 
 
 cdef int events_behind(events_t *e, double t) noexcept nogil:

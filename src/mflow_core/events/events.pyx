@@ -12,7 +12,7 @@ cimport numpy as cnp
 
 from mflow_core.events.actions cimport Action, call_action, call_pair_action
 from mflow_core.events.crossings cimport (EVENT_ACT, EVENT_ACTION, EVENT_FULL, EVENT_NAN, EVENT_REFUSED, EVENT_STOP, EVENT_ZENO, PROBES,
-                                          event_numbers, event_t, events_act, events_behind, events_finish, events_pack, events_room,
+                                          event_numbers, event_t, events_act, events_behind, events_finish, events_jump, events_pack, events_room,
                                           events_scan, events_start, events_t, events_unpack, found_t)
 from mflow_core.problems.problem cimport Callback
 from mflow_core.types cimport mf_accel_fn, mf_rhs_fn
@@ -133,7 +133,7 @@ cdef class Events:
             self.attach(j, fun, args)
             self.c.one[j].stop_after, self.c.one[j].direction, self.c.one[j].samples = stop_after, direction, samples
             self.c.one[j].quick = -1
-            self.c.per_step += samples
+            self.c.per_step += samples + 1   # one by a jump
             if action is not None:
                 self.attach_action(j, action, args)
                 self.c.per_step += PROBES
@@ -341,6 +341,12 @@ cdef class Events:
         at = self.state(y0)
         return raise_or(events_start(&self.c, t0, <double *> cnp.PyArray_DATA(<cnp.ndarray> at)))
 
+    def jump_at(self, double t, y):
+        """The status of a change of the state at t, to y: STOP or ACT where it has crossed an event that is terminal, or acts."""
+        at = self.state(y)
+        self.collect_rows()
+        return raise_or(events_jump(&self.c, t, <double *> cnp.PyArray_DATA(<cnp.ndarray> at)))
+
     def finish_at(self, double t, y):
         """The status of ending the run at t."""
         at = self.state(y)
@@ -348,12 +354,13 @@ cdef class Events:
         return raise_or(events_finish(&self.c, t, <double *> cnp.PyArray_DATA(<cnp.ndarray> at)))
 
     def act_at(self, double t):
-        """(status, the state behind the actions) after a scan or `finish_at` returned ACT; every event is looked at there."""
-        cdef int status = events_act(&self.c, t)
+        """(status, the state behind the actions) after a scan, `jump_at` or `finish_at` returned ACT; every event is looked at there."""
+        cdef int status = events_act(&self.c, t), behind
         y = np.empty(self.shape)
         memcpy(cnp.PyArray_DATA(<cnp.ndarray> y), self.c.after, self.c.n * sizeof(double))
-        if status == 0:
-            status = events_behind(&self.c, t)
+        if status >= 0:
+            behind = events_behind(&self.c, t)
+            status = behind if behind != 0 else status
         return raise_or(status), y
 
     def scan_function(self, dense, double t0, double t1):

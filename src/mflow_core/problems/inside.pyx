@@ -4,9 +4,13 @@ A step that ends at a break has stages there, and so has the one that begins the
 it answers for is a matter of < or <= in the user's code. `Inside` therefore hands every time on between two numbers, `low` and `high`, those
 next to the breaks at both ends, so that f is asked inside and nowhere else. Derivatives follow it.
 
-Where components must not be below 0, f is not asked at a state where one is: it answers MF_RETRY_NON_FINITE, as a slope that is not finite
-does, and error control tries a shorter step. Nothing is clipped in the state; a Jacobian alone, which decides no accuracy, is taken at the
-nearest state inside.
+Where components must not be below 0, f is not asked at a state where one is. Stages of a step may lie there all the same, in a stiff
+decay for ever: the step's end is then 0 but for an error, of either sign. So f is continued from the nearest state inside, y+: by its value
+there, f(y+), and in implicit and stabilized methods by f(y+) + J (y - y+), for with f(y+) alone what decays at a large rate would not decay
+below 0, and neither Newton's iteration nor a damped polynomial do what it should. J is the one at hand, or without one J (y - y+) is f(y+)
+less f at the mirror image of y in y+ (`mirrored`). A solution that stays inside knows nothing of this; what a step's end may be is
+error control's matter (`run_settle` in mflow_core.stepping.run). Jacobians are taken at y+ (Shampine, Thompson, Kierzenka and Byrne, Appl.
+Math. Comput. 170 (2005) 556-569).
 
 The problem's callbacks are exchanged for those of this file, with the same meaning, before a run is made of it.
 """
@@ -16,7 +20,7 @@ from libc.string cimport memcpy
 cimport numpy as cnp
 
 from mflow_core.problems.problem cimport Problem
-from mflow_core.types cimport MF_RETRY_NON_FINITE, mf_energy_fn, mf_jac_fn, mf_tableau
+from mflow_core.types cimport mf_energy_fn, mf_jac_fn, mf_tableau
 
 import numpy as np
 
@@ -29,18 +33,52 @@ cdef inline double at(const inside_t *s, double t) noexcept nogil:
     return s.high if t > s.high else t
 
 
+cdef inline const double *nearest(const inside_t *s, const double *y, ptrdiff_t n) noexcept nogil:
+    memcpy(s.nearest, y, n * sizeof(double))
+    raise_to_zero(s, s.nearest)
+    return s.nearest
+
+
 cdef int inside_rhs(double t, const double *y, double *dydt, ptrdiff_t n, void *ctx) noexcept nogil:
     cdef inside_t *s = <inside_t *> ctx
-    if s.n_signs > 0 and below_zero(s, y):
-        return MF_RETRY_NON_FINITE
-    return s.of.rhs(at(s, t), y, dydt, n, s.of.ctx)
+    cdef int status
+    if s.n_signs == 0 or not below_zero(s, y):
+        return s.of.rhs(at(s, t), y, dydt, n, s.of.ctx)
+    status = s.of.rhs(at(s, t), nearest(s, y, n), dydt, n, s.of.ctx)
+    return s.bend(s, t, y, dydt, s.bend_ctx) if status == 0 and s.bend != NULL else status
 
 
 cdef int inside_value_grad(const double *y, double *value, double *grad, ptrdiff_t n, void *ctx) noexcept nogil:
     cdef inside_t *s = <inside_t *> ctx
-    if s.n_signs > 0 and below_zero(s, y):
-        return MF_RETRY_NON_FINITE
-    return s.of.value_grad(y, value, grad, n, s.of.ctx)
+    cdef ptrdiff_t i
+    cdef int status
+    if s.n_signs == 0 or not below_zero(s, y):
+        return s.of.value_grad(y, value, grad, n, s.of.ctx)
+    status = s.of.value_grad(nearest(s, y, n), value, grad, n, s.of.ctx)
+    if status == 0 and s.bend != NULL and grad != NULL:
+        for i in range(n):                   # the Jacobian at hand is that of the flow
+            grad[i] = -grad[i]
+        status = s.bend(s, 0.0, y, grad, s.bend_ctx)
+        for i in range(n):
+            grad[i] = -grad[i]
+    return status
+
+
+cdef int mirrored(const void *inside, double t, const double *y, double *dydt, void *ctx) noexcept nogil:
+    """A bend without a Jacobian: an evaluation more, which `ctx`, an int64_t, counts."""
+    cdef const inside_t *s = <const inside_t *> inside
+    cdef ptrdiff_t n = s.of.n, k
+    cdef double *slope = s.nearest + n
+    cdef int status
+    (<int64_t *> ctx)[0] += 1
+    memcpy(s.nearest, y, n * sizeof(double))
+    for k in range(s.n_signs):
+        if y[s.signs[k]] < 0.0:
+            s.nearest[s.signs[k]] = -y[s.signs[k]]
+    status = s.of.rhs(at(s, t), s.nearest, slope, n, s.of.ctx)
+    for k in range(n if status == 0 else 0):
+        dydt[k] = 2.0 * dydt[k] - slope[k]
+    return status
 
 
 cdef int inside_solve(double t, double gh, const double *r, double *z, ptrdiff_t n, void *ctx) noexcept nogil:
@@ -99,14 +137,7 @@ cdef int inside_forms(double t0, const double *const *y0, double t1, const doubl
 
 cdef int inside_jac(double t, const double *y, double *jac, ptrdiff_t n, void *ctx) noexcept nogil:
     cdef inside_t *s = <inside_t *> ctx
-    cdef ptrdiff_t k
-    if s.n_signs > 0:
-        memcpy(s.nearest, y, n * sizeof(double))
-        for k in range(s.n_signs):
-            if s.nearest[s.signs[k]] < 0.0:
-                s.nearest[s.signs[k]] = 0.0
-        y = s.nearest
-    return s.jac(at(s, t), y, jac, n, s.jac_ctx)
+    return s.jac(at(s, t), nearest(s, y, n) if s.n_signs > 0 else y, jac, n, s.jac_ctx)
 
 
 cdef class Inside:
@@ -121,7 +152,7 @@ cdef class Inside:
         self.s.of, self.s.jac, self.s.jac_ctx, self.s.forms = problem.c, problem.jac, problem.jac_ctx, problem.energy_forms
         self.s.low, self.s.high, self.s.left = -np.inf, np.inf, -1
         if signs is not None:
-            self.signs, self.nearest = np.ascontiguousarray(signs, dtype=np.int64), np.empty(max(problem.c.n, 1))
+            self.signs, self.nearest = np.ascontiguousarray(signs, dtype=np.int64), np.empty(2 * max(problem.c.n, 1))
             if self.signs.size and not (0 <= np.min(self.signs) and np.max(self.signs) < problem.c.n):
                 raise ValueError(f"signs: expected components from 0 to {problem.c.n - 1}, got {self.signs.tolist()}")
             self.s.signs, self.s.n_signs = <const int64_t *> cnp.PyArray_DATA(self.signs), self.signs.size
@@ -168,7 +199,7 @@ cdef class Inside:
 
     @property
     def left(self):
-        """The component that was below 0 at the last look that found one; None: there was none."""
+        """The component that the last tries would have led below 0; None: there was none."""
         return None if self.s.left < 0 else self.s.left
 
     def forget(self):

@@ -161,7 +161,8 @@ def copy_any(Callback c, result, size_t out, str function):
         raise TypeError(f"{function}: expected a return value of shape {c.shape}, got None; {fix}")
     array = np.asarray(result)
     if array.dtype.kind not in "biuf":
-        raise TypeError(f"{function}: expected a return value of real numbers (float64), got dtype {array.dtype}")
+        fix = "; for complex slopes pass a complex y0, as in y0 + 0j" if array.dtype.kind == "c" and c.mode == RHS else ""
+        raise TypeError(f"{function}: expected a return value of real numbers (float64), got dtype {array.dtype}{fix}")
     if array.shape != c.shape and not (array.size == 1 and c.n == 1):
         raise ValueError(f"{function}: expected a return value of shape {c.shape}, as the state has, got shape {array.shape}; return one "
                          "number for each component")

@@ -2,6 +2,7 @@
 from libc.stddef cimport ptrdiff_t
 from libc.stdint cimport int32_t, int64_t
 
+from mflow_core.problems.inside cimport inside_t
 from mflow_core.solvers.linalg cimport linalg_t
 from mflow_core.solvers.stages.mass cimport mass_t
 from mflow_core.types cimport mf_jac_fn, mf_rhs_fn
@@ -39,6 +40,7 @@ ctypedef struct matrix_config_t:         # kind and pattern; the pattern is borr
 ctypedef struct matrix_t:
     matrix_config_t c
     ptrdiff_t n
+    const inside_t *inside               # NULL, or where the state must not leave its domain: the point of J does not
     mf_rhs_fn rhs
     mf_jac_fn jac
     void *rhs_ctx

@@ -19,6 +19,7 @@ from libc.string cimport memcpy, memset
 cimport numpy as cnp
 
 from mflow_core.arithmetic.vec cimport MF_SHORT
+from mflow_core.problems.inside cimport raise_to_zero
 from mflow_core.problems.problem cimport failed
 from mflow_core.registry cimport REDUCE, kernels
 from mflow_core.solvers.definite cimport (CROSSED, MOST_EIGENVALUES, POSITIVE_SIGN, REGULAR, clear_of_negative_axis, dominant,
@@ -283,6 +284,8 @@ cdef int matrix_jacobian(matrix_t *m, double t, const double *y, double gh) noex
     cdef int status
     if y != m.y:
         memcpy(m.y, y, m.n * sizeof(double))
+    if m.inside != NULL:
+        raise_to_zero(m.inside, m.y)
     m.t = t
     m.stale = 0
     m.has_point = m.has_jacobian = m.has_factors = False

@@ -214,7 +214,7 @@ cdef bint time_fits(const run_t *r, const saved_t *s) noexcept nogil:
     if r.c.q > 0.0:
         if s.c.h != 0.0 and ((s.t - s.t_base) * s.c.h < 0.0 or s.t + planned_step(&s.c, s.t) == s.t):
             return False
-        return is_finite(s.t) and (r.n == 0 or s.k <= s.n_rhs + s.n_solve)
+        return is_finite(s.t) and (r.n == 0 or s.k - (s.k_base if r.leg.most > 0 else 0) <= s.n_rhs + s.n_solve)
     if s.k == s.k_base or s.dt == 0.0 or r.m.update != NULL:     # an optimizer's iterations have no time
         return s.t == s.t_base
     if not is_finite(s.dt):

@@ -28,15 +28,14 @@ from mflow_core.arithmetic.control cimport error_sum as short_error_sum
 from mflow_core.arithmetic.vec cimport MF_SHORT, mf_fp_enter, mf_fp_leave
 from mflow_core.methods.tableau cimport MAX_STAGES, NO_STEPS
 from mflow_core.methods.tableau cimport slope_at_start as slope_in_work
-from mflow_core.events.crossings cimport events_act, events_behind
-from mflow_core.problems.inside cimport below_zero
+from mflow_core.events.crossings cimport EVENT_STOP, events_act, events_behind
 from mflow_core.registry cimport REDUCE, STEPS
 from mflow_core.solvers.newton cimport newton_weights
 from mflow_core.solvers.stages.mass cimport leave_null_space, slope_sizes
 from mflow_core.stepping.ledger cimport ledger_enter, ledger_leave, ledger_step
 from mflow_core.stepping.motion cimport motion_begin, motion_error, motion_start
 from mflow_core.stepping.output cimport RECORD_ACT, RECORD_EVENT, RECORD_FULL, is_full, write_behind, write_step
-from mflow_core.stepping.run cimport RHO_DUE, accept, end_has_slope, rho_is_due, run_ready, run_restart, try_step
+from mflow_core.stepping.run cimport LEG_OVER, RHO_DUE, accept, end_has_slope, rho_is_due, run_doubt, run_ready, run_restart, run_settle, run_watch, try_step
 from mflow_core.types cimport (MF_AGAIN, MF_E_ARGUMENT, MF_E_MEMORY, MF_E_NON_FINITE, MF_E_STEP, MF_FRESH, MF_FSAL, MF_IMPLICIT,
                                MF_MULTISTEP, MF_RETRY_NON_FINITE, MF_SECOND_ORDER, mf_problem, mf_step_fn, mf_tableau)
 
@@ -245,15 +244,18 @@ cdef int run_jump(run_t *r, double t_end, const double *const *y, record_t *reco
 cdef int run_act(run_t *r, double t_end, record_t *record) noexcept nogil:
     """The actions of the events that have stopped the step, and the new start behind them."""
     cdef const double *y[8]
-    cdef int j, status = events_act(record.events, r.t)
+    cdef int j, behind, status = events_act(record.events, r.t)
     for j in range(8):
         y[j] = NULL
     y[0] = record.events.after
     if r.m.flags & MF_SECOND_ORDER:
         y[1] = record.events.after + r.n
-    if status == 0:
-        status = run_jump(r, t_end, y, record)
-    return status if status != 0 else events_behind(record.events, r.t)
+    if status < 0:
+        return status
+    behind = run_jump(r, t_end, y, record)
+    if behind == 0:
+        behind = events_behind(record.events, r.t)
+    return behind if behind != 0 else RECORD_EVENT if status == EVENT_STOP else 0
 
 
 # ---- error control ----------------------------------------------------------------------------------------------------------------------
@@ -416,7 +418,7 @@ cdef inline bint slope_is_finite(run_t *r) noexcept nogil:
 cdef inline void look(run_t *r, double h) noexcept nogil:
     """Whether the step just taken was held by the stability limit, before its extension uses `work` (layout: embedded.pyx). Four times as
     rare for long vectors, where a look costs more than the rest of error control."""
-    if r.c.n_stiff > 0 or r.k % (MF_LOOKS if r.n <= MF_SHORT else 4 * MF_LOOKS) == 0:
+    if r.c.n_stiff > 0 or r.leg.most > 0 or r.k % (MF_LOOKS if r.n <= MF_SHORT else 4 * MF_LOOKS) == 0:
         if r.m.tab.c[r.m.tab.s - 2] == 1.0:
             look_for_stiffness(&r.c, r.n, h, r.f.work, r.next[0], r.f.work + (r.m.tab.s - 1) * r.ld, r.next[1], INFINITY)
         else:
@@ -478,19 +480,21 @@ cdef int step_once(run_t *r, double t_end, record_t *record) noexcept nogil:
         if r.m.flags & MF_MULTISTEP:
             r.c.q = r.f.order + 1.0
             r.c.per_q = 1.0 / r.c.q
-        if r.inside != NULL and status == 0 and below_zero(r.inside, r.next[0]):
-            status = MF_RETRY_NON_FINITE
         if status == 0:
             err = error_of(r)
-            if err != err or not slope_is_finite(r):
+            if r.inside != NULL and err <= 1.0:
+                status = run_settle(r, h, &err)
+            if status == 0 and (err != err or not slope_is_finite(r)):
                 status = MF_E_NON_FINITE
-            elif err <= 1.0:
+            elif status == 0 and err <= 1.0:
                 if r.c.edge > 0.0:
                     look(r, h)
                 status = leave_step(r, &t_next, h, t_end, record)
                 if status == 0 or stands(status):
                     break
         status = after_bad(&r.c, status, err, r.t, h)
+        if status == 0 and r.leg.most > 0:
+            status = run_doubt(r, planned)
         if status != 0:
             return status
     if r.m.flags & MF_MULTISTEP:
@@ -502,6 +506,8 @@ cdef int step_once(run_t *r, double t_end, record_t *record) noexcept nogil:
     accept(r, t_next)
     if r.inside != NULL:
         r.inside.left = -1                   # tries before this one do not count
+    if r.leg.most > 0 and h == planned:
+        run_watch(r, h, t_end)
     if stands(status):
         leave_grid(r)
     return status
@@ -530,8 +536,8 @@ cdef int run_adaptive(run_t *r, int64_t count, double t_end, record_t *record) n
         if record != NULL and is_full(record):
             status = RECORD_FULL
             break
-        if rho_is_due(r):
-            status = RHO_DUE
+        if rho_is_due(r) or r.leg.over:
+            status = LEG_OVER if r.leg.over else RHO_DUE
             break
         status = step_once(r, t_end, record)
         if status == RECORD_ACT:

@@ -17,6 +17,7 @@ ctypedef struct record_t:
     double *y                            # a row a saved state: its visible vectors, one after the other
     double *t
     double *D                            # or NULL: the continuous extension of the step that ends at the row, n_D vectors of n numbers
+    int n_D                              # of these room for so many a row; those that the method has not are 0
     double *energy                       # or NULL: LEDGER_COLUMNS numbers a row; NaN at times between steps
     const double *at                     # or: these times, in order
     int64_t n_at, i_at

@@ -237,10 +237,11 @@ cdef int write_row(run_t *r, double t_next, double part, record_t *record) noexc
     record.t[record.rows] = t_next
     if record.D != NULL:
         for k in range(r.n_D):
-            out = record.D + (record.rows * r.n_D + k) * r.n
+            out = record.D + (record.rows * record.n_D + k) * r.n
             scale = scale * part if r.sizes.n_vis == 1 or k % 3 else part
             for i in range(r.n):
                 out[i] = scale * r.f.D[k * r.ld + i]
+        memset(record.D + (record.rows * record.n_D + r.n_D) * r.n, 0, (record.n_D - r.n_D) * r.n * sizeof(double))
     record.rows += 1
     return 0
 
@@ -316,7 +317,7 @@ cdef int write_behind(run_t *r, record_t *record) noexcept nogil:
         copy_visible(r, r.now, record.y + record.rows * r.n * r.sizes.n_vis)
         record.t[record.rows] = r.t
         if record.D != NULL:
-            memset(record.D + record.rows * r.n_D * r.n, 0, r.n_D * r.n * sizeof(double))
+            memset(record.D + record.rows * record.n_D * r.n, 0, record.n_D * r.n * sizeof(double))
         if record.energy != NULL:
             e = record.energy + record.rows * LEDGER_COLUMNS
             for j in range(LEDGER_COLUMNS):

@@ -15,6 +15,7 @@ cdef enum:
     RUN_CONTROL = 4                      # room for tolerances of each component
     RUN_SOLVE = 8                        # a solver will be attached: the problem need not have one
     RHO_EVERY = 25                       # steps between estimates of the spectral radius, at most, where the method needs it
+    LEG_OVER = 0x7FFFFFFA                # the leg of this method is over, see `leg_t`: the driver goes on with the other
     RHO_DUE = 0x7FFFFFFC                 # no code that a callback would return: the driver estimates it, and goes on
 
 
@@ -23,6 +24,17 @@ ctypedef struct flow_t:                  # -grad f as a right-hand side; the gra
     const double *at
     const double *known
     int64_t hits
+
+
+ctypedef struct leg_t:                   # whether error control should go on with another method; see `run_watch`
+    int64_t most                         # steps in a row that say so, before the leg is over; 0: nobody looks
+    int64_t tries                        # of the first step, thrown away so far
+    double first                         # and the first of them
+    int64_t mild                         # implicit: steps in a row that an explicit method could have taken
+    int64_t njev                         # and the Jacobian whose spectral radius `radius` is
+    double radius, limit                 # h |lambda| up to which it could
+    double worth                         # explicit: steps at the stability limit ahead that the other method is worth beginning for
+    bint over
 
 
 ctypedef struct run_t:
@@ -34,6 +46,7 @@ ctypedef struct run_t:
     ledger_t books                       # the ledger before the step at hand, where its end may move or states inside it are asked for
     flow_t flow
     inside_t *inside                     # what the problem's callbacks go through, where a step must not leave its domain; or NULL
+    leg_t leg
     mf_sizes sizes
     mf_frame f
     ptrdiff_t n, ld
@@ -90,7 +103,11 @@ cdef void run_tolerances(run_t *r, const double *rtol, const double *atol, ptrdi
 cdef void run_tolerances_of_v(run_t *r, const double *rtol, const double *atol, ptrdiff_t count) noexcept nogil
 cdef void note_rho(run_t *r, double value) noexcept nogil
 cdef int estimate_rho(run_t *r) noexcept nogil
+cdef void run_guard(run_t *r, inside_t *inside) noexcept nogil
 cdef int try_step(run_t *r, double h) noexcept nogil
+cdef int run_settle(run_t *r, double h, double *err) noexcept nogil
+cdef int run_doubt(run_t *r, double planned) noexcept nogil
+cdef void run_watch(run_t *r, double h, double t_end) noexcept nogil
 cdef int end_has_slope(run_t *r, double h) noexcept nogil
 cdef bint run_ready(run_t *r) noexcept nogil
 cdef bint solves(const mf_method *m, const mf_problem *p) noexcept nogil

@@ -14,23 +14,30 @@ from mflow_core.arithmetic.vec cimport MF_SHORT, mf_scalar
 from mflow_core.owner cimport mf_give, mf_take
 from mflow_core.methods.tableau cimport LOOK, LOOKED
 from mflow_core.pool cimport LONG
+from mflow_core.problems.inside cimport inside_t, mirrored
 from mflow_core.registry cimport REDUCE, mf_sizes_of
 from mflow_core.solvers.branch cimport branch_ready, branch_solve
 from mflow_core.solvers.matrix cimport matrix_rhs
 from mflow_core.solvers.newton cimport newton_forget, newton_lsolve, newton_release, newton_rhs, newton_solve
+from mflow_core.solvers.products cimport deepest_below, jacobian_bend, jacobian_radius, lift
 from mflow_core.solvers.stages.coupled cimport newton_couple
 from mflow_core.solvers.stages.pencil cimport pencil_linearize, pencil_mass
 from mflow_core.solvers.stages.settled cimport coupled_solve
 from mflow_core.stepping.ledger cimport ledger_release
 from mflow_core.stepping.pieces cimport step_all
 from mflow_core.types cimport (MF_ELEMENTWISE, MF_E_ARGUMENT, MF_E_BUSY, MF_E_CALLBACK, MF_E_KIND, MF_E_MEMORY, MF_E_NON_FINITE, MF_FRESH,
-                               MF_IMPLICIT, MF_MASS, MF_MULTISTEP, MF_SECOND_ORDER, mf_mass_of, mf_new_frame, mf_new_problem, mf_tableau)
+                               MF_FSAL, MF_IMPLICIT, MF_MASS, MF_MULTISTEP, MF_NEEDS_RHO, MF_RETRY_NON_FINITE, MF_SECOND_ORDER, mf_mass_of,
+                               mf_new_frame, mf_new_problem, mf_tableau)
 
 
 cdef enum:
     RHO_ITERATIONS = 50
     APART = 184                          # numbers between the places of two vectors in their pages
 
+cdef enum:
+    DOUBTS = 3                           # tries of a first step
+
+cdef double ROUNDED = 3.6e-15            # of the largest slope: rounding in another
 cdef double FRACTION_OF_MULTISTEP = 0.05  # of the tolerances to which equations are solved: what is left over stays in the differences
 
 
@@ -289,6 +296,8 @@ cdef bint run_solve_with(run_t *r, newton_t *newton) noexcept nogil:
     r.newton = newton
     r.p.ctx = newton
     newton.m.symmetric = r.flow.inner != NULL
+    if r.inside != NULL and r.inside.n_signs > 0:
+        newton.m.inside, r.inside.bend, r.inside.bend_ctx = r.inside, jacobian_bend, &newton.m
     r.p.rhs, r.p.solve = newton_rhs, branch_solve    # lsolve stays NULL: a filter on esdirk43's estimate would hide real errors
     if r.m.flags & MF_MULTISTEP and newton.own_fraction:
         newton.c.fraction = FRACTION_OF_MULTISTEP
@@ -350,6 +359,8 @@ cdef void run_restart(run_t *r, double t, const double *const *y) noexcept nogil
     r.t = r.t_base = t
     r.k_base = r.k
     r.slope_k = r.dense_k = r.rho_k = -1
+    r.leg.tries = r.leg.mild = 0
+    r.leg.over = False
     r.rho_next = rho_held() if held else r.k
     r.t_before = NAN
     r.f.flags = MF_FRESH
@@ -505,3 +516,75 @@ cdef int try_step(run_t *r, double h) noexcept nogil:
         if r.newton != NULL and r.newton.m.met and fabs(h) < INFINITY:
             return end_has_slope(r, h)
     return status
+
+
+# ---- signs that are kept ----------------------------------------------------------------------------------------------------------------
+
+cdef void run_guard(run_t *r, inside_t *inside) noexcept nogil:
+    """The run's problem goes through this, or through nothing (NULL). `run_solve_with` tells it of a Jacobian."""
+    r.inside = inside
+    if inside != NULL and inside.n_signs > 0 and r.m.flags & MF_NEEDS_RHO and r.p.rhs != flow_rhs:
+        inside.bend, inside.bend_ctx = mirrored, &r.f.n_rhs
+
+
+cdef int run_settle(run_t *r, double h, double *err) noexcept nogil:
+    """The end of a good step, where components must not be below 0; err is the square of its error, in units of the tolerances.
+
+    Below 0 by more than a tolerance is an error of that size. By less it is one that is allowed, and the component becomes 0 (`lift`),
+    unless f drives it down there, more than by rounding: then it is the solution that leaves, MF_RETRY_NON_FINITE. It is that always
+    with a mass matrix, where f tells no slopes. A slope that the method carries is that of the new state.
+    """
+    cdef double *y = r.next[0]
+    cdef double *slope = r.next[1] if r.m.flags & MF_FSAL and r.sizes.n_vec > 1 else r.err      # its error is known
+    cdef double deep, top
+    cdef ptrdiff_t which = -1, i, k
+    cdef int status
+    deep = deepest_below(r.inside, &r.c, r.now[0], y, &which)
+    if deep == 0.0:
+        return 0
+    if deep > 1.0 or r.p.mass != NULL:
+        r.inside.left = which
+        err[0] = max(err[0], deep * deep)
+        return 0 if r.p.mass == NULL else MF_RETRY_NON_FINITE
+    memcpy(r.inside.nearest, y, r.n * sizeof(double))
+    lift(r.inside, &r.c, &r.newton.m if r.newton != NULL else NULL, r.now[0], r.next, r.sizes.n_vec if r.m.flags & MF_MULTISTEP else 1,
+         r.n, r.err)
+    status = r.ode.rhs(r.t + h, y, slope, r.n, r.ode.ctx)
+    r.f.n_rhs += 1
+    if status != 0:
+        return status
+    top = ROUNDED * REDUCE.max_abs(slope, r.n)
+    for k in range(r.inside.n_signs):
+        i = r.inside.signs[k]
+        if r.inside.nearest[i] < 0.0 and (slope[i] if h > 0.0 else -slope[i]) < -top:
+            r.inside.left = i
+            return MF_RETRY_NON_FINITE
+    return 0
+
+
+# ---- legs -------------------------------------------------------------------------------------------------------------------------------
+
+cdef int run_doubt(run_t *r, double planned) noexcept nogil:
+    """After a try that was thrown away. A first step that an explicit pair has to shorten again and again is one that stiffness does not
+    allow, as the estimate of that step knows of none: LEG_OVER, and the other method begins with it. Else 0."""
+    if r.newton != NULL or r.k != r.k_base:
+        return 0
+    r.leg.first = planned if r.leg.tries == 0 else r.leg.first
+    r.leg.tries += 1
+    if r.leg.tries < DOUBTS or r.c.n_bad > 0:
+        return 0
+    r.c.h = r.leg.first
+    return LEG_OVER
+
+
+cdef void run_watch(run_t *r, double h, double t_end) noexcept nogil:
+    """Whether a leg is over, after a step of h of its own choice. Of an explicit pair: enough looks in a row have seen it held at its
+    stability limit (control.pxd), and many such steps are ahead. Of an implicit method: h times the spectral radius of the last Jacobian
+    was within the explicit limit in as many steps in a row."""
+    if r.newton == NULL:
+        r.leg.over = r.c.n_stiff >= r.leg.most and fabs(t_end - r.t) > r.leg.worth * fabs(h)
+        return
+    if r.leg.njev != r.newton.m.njev:
+        r.leg.njev, r.leg.radius = r.newton.m.njev, jacobian_radius(&r.newton.m)
+    r.leg.mild = r.leg.mild + 1 if fabs(h) * r.leg.radius < r.leg.limit else 0
+    r.leg.over = r.leg.mild >= r.leg.most

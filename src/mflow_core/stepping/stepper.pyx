@@ -24,7 +24,7 @@ from mflow_core.events.events cimport Events
 from mflow_core.stepping.loops cimport run_begin, run_jump, run_many
 from mflow_core.stepping.motion cimport motion_start
 from mflow_core.stepping.output cimport RECORD_ACT as _ACTED, RECORD_EVENT as _EVENT, RECORD_FULL as _FULL, record_t
-from mflow_core.stepping.run cimport (RHO_DUE as _RHO_DUE, RUN_CONTROL, RUN_DENSE, RUN_DESCEND, RUN_SOLVE, evaluations, note_rho, rho_held, run_choose_tests, run_enter,
+from mflow_core.stepping.run cimport (RHO_DUE as _RHO_DUE, RUN_CONTROL, RUN_DENSE, RUN_DESCEND, RUN_SOLVE, evaluations, note_rho, rho_held, run_choose_tests, run_enter, run_guard,
                              run_leave, run_make, run_ready, run_release, run_restart, run_solve_with, run_tolerances, run_tolerances_of_v, try_step)
 from mflow_core.types cimport (MF_E_ARGUMENT, MF_EMBEDDED, MF_E_BUSY, MF_E_CALLBACK, MF_E_MEMORY, MF_E_NON_FINITE, MF_E_SOLVE, MF_E_STEP,
                                MF_IMPLICIT, MF_RETRY_NON_FINITE, MF_RETRY_SOLVE, MF_SECOND_ORDER)
@@ -77,7 +77,7 @@ cdef class Rows:
         if y is not None:
             self.c.y, self.c.t, self.c.room = <double *> cnp.PyArray_DATA(y), <double *> cnp.PyArray_DATA(t), cnp.PyArray_SIZE(t)
         if D is not None:
-            self.c.D = <double *> cnp.PyArray_DATA(D)
+            self.c.D, self.c.n_D = <double *> cnp.PyArray_DATA(D), cnp.PyArray_DIM(D, 1)
         if energy is not None:
             self.c.energy = <double *> cnp.PyArray_DATA(energy)
 
@@ -136,7 +136,8 @@ cdef class Run:
             if status == MF_E_CALLBACK:
                 raise TypeError(f"problem: {record.name} needs a callback that this problem does not have")
             raise ValueError(f"problem: {record.name} cannot run on it (code {status})")
-        self.solver, self.compiled, self.r.inside, self.piece = solver, problem.compiled, problem.inside, 1
+        self.solver, self.compiled, self.piece = solver, problem.compiled, 1
+        run_guard(self.r, problem.inside)
         if record.m.flags & MF_SECOND_ORDER and (self.r.sizes.n_work <= 1 or self.r.n == 1):
             self.r.calls = problem.calls     # other kernels copy vectors when they work in place
         self.watched = 2 * self.r.n if record.m.flags & MF_SECOND_ORDER else self.r.n
@@ -173,9 +174,7 @@ cdef class Run:
     @property
     def njev(self):
         """Evaluations of a cost's gradient."""
-        if self.problem.callback is None:
-            return self.r.f.n_rhs + self.r.n_value_grad
-        return self.problem.callback.njev
+        return self.r.f.n_rhs + self.r.n_value_grad if self.problem.callback is None else self.problem.callback.njev
 
     @property
     def njac(self):

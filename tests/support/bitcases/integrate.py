@@ -69,6 +69,32 @@ def with_mass(method: Any, kind: str, **options: Any) -> Any:
     return mflow.solve_ivp(field, (0.0, 1.25), start, method=method.name, mass=M, **band, **options)
 
 
+def kept(method: Any, **options: Any) -> Any:
+    """A chain of decays at rates far apart, whose components must not be below 0."""
+    rates = np.array([1e5, 1.0, 1e3, 10.0])
+    return mflow.solve_ivp(
+        lambda t, y: np.append(-rates, 0.0) * y + np.append(0.0, rates * y[:-1]), (0.0, 2.0), np.eye(5)[0], method=method.name,
+        nonnegative=True, **options,
+    )  # fmt: skip
+
+
+def in_pairs(method: Any, **options: Any) -> Any:
+    """Complex states."""
+    field = Field(6)
+    start = field.y0.view(np.complex128)
+    return mflow.solve_ivp(lambda t, z: field(t, z.view(np.float64)).view(np.complex128), (0.0, 1.25), start, method=method.name, **options)
+
+
+def in_legs(rtol: float, **options: Any) -> Any:
+    """A problem that is stiff for a while, by two methods."""
+    field = Field(7)
+
+    def fun(t: float, y: Any) -> Any:
+        return field(t, y) - (1e4 if 0.5 < t < 1.5 else 0.0) * (y - 0.25)
+
+    return mflow.solve_ivp(fun, (0.0, 2.5), field.y0, method="auto", breaks=[0.5, 1.5], rtol=rtol, atol=rtol, max_step=0.0625, **options)
+
+
 def shaped(method: Any) -> Any:
     start = numbers((3, 4), 9)
     return mflow.solve_ivp(lambda t, y: 0.5 * t - y / (1.0 + y * y), (0.0, 1.0), start, method=method.name, dt=0.125)
@@ -174,6 +200,9 @@ def adaptive_cases(m: Any) -> Iterator[Case]:
     yield Case(f"{name} adaptive steps", partial(ivp, m, 3, first_step=1e-3, max_step=0.0625, **TIGHT), IVP)
     yield Case(f"{name} adaptive resumed", partial(resumed, m, rtol=1e-8, atol=1e-10), ())
     yield Case(f"{name} adaptive stepper", partial(stepped, m, True), ())
+    yield Case(f"{name} adaptive complex", partial(in_pairs, m, **TIGHT), IVP)
+    if m.is_implicit:
+        yield Case(f"{name} adaptive nonnegative", partial(kept, m, **TIGHT), IVP)
     for text, parameters in variants(m):
         yield Case(f"{name} adaptive {text}", partial(ivp, m, 13, **TIGHT, **parameters), IVP)
     yield Case(f"solve_ivp_batch {m.name} adaptive", partial(batch, m, 5, False, t_eval=AT, **TIGHT), BATCH)
@@ -229,6 +258,9 @@ def cases() -> Iterator[Case]:
         yield Case(f"solve_ivp_batch {m.name} fixed", partial(batch, m, 5, False, dt=0.07), BATCH)
         for lanes in (1, 11) if runs_in_lanes(m) else ():
             yield Case(f"solve_ivp_batch {m.name} fixed lanes={lanes}", partial(batch, m, lanes, True, dt=0.07), BATCH)
+    for rtol in (1e-5, 1e-9):
+        yield Case(f"solve_ivp auto rtol={rtol:g}", partial(in_legs, rtol), (*IVP, "switches"))
+    yield Case("solve_ivp auto t_eval", partial(in_legs, 1e-5, t_eval=AT), (*IVP, "switches"))
     start = numbers((4, 3), 14)
     family = partial(mflow.family, Field(3), start, (0.0, 1.0), points=9)
     yield Case("family", family, ("y", "t", "ends", "reason", "nfev"))

@@ -1,0 +1,97 @@
+"""method="auto" against its two methods alone: evaluations and time at the same tolerance, and errors, on stiff problems and on DETEST.
+
+    python bench/auto.py                              # the set of stiff.py, and DETEST A to E
+    python bench/auto.py --problems hires D5 --tols 1e-4 1e-8
+
+Ratios are to the better of the two methods that auto has at the tolerance; the aim is 1.3. Right-hand sides and Jacobians of the stiff set
+are Python functions, calls are counted in the right-hand side; DETEST has no Jacobian, and calls for differences count. Runs of the three
+take turns, of each the fastest counts. A fixed method that ends early, or takes more than a hundred thousand steps, has no work.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import time
+import warnings
+from typing import Any
+
+import numpy as np
+
+import detest
+import stiff
+from mflow import solve_ivp
+from mflow.course.legs import pair_for
+
+TOLS = (1e-3, 1e-4, 1e-6, 1e-8, 1e-10)
+MOST_STEPS = 100_000
+
+
+def problems() -> dict[str, stiff.Stiff]:
+    """The stiff set, then DETEST."""
+    out = dict(stiff._problems())
+    for name, (fun, y0) in detest.PROBLEMS.items():
+        out[name] = stiff.Stiff(fun, None, y0, detest.T_END, detest.end_of(name), 1.0)  # type: ignore[arg-type]
+    return out
+
+
+def measure(problem: stiff.Stiff, method: str, tol: float) -> tuple[float, float, float, str]:
+    """(calls, seconds, error at the end, what the run says); infinities where it did not get there."""
+    calls = 0
+
+    def fun(t: float, y: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        return problem.fun(t, y)
+
+    atol, more = tol * problem.floor, {} if problem.jac is None or method in ("tsit5", "dop853") else {"jac": problem.jac}
+    with np.errstate(all="ignore"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        began = time.perf_counter()
+        r = solve_ivp(fun, (0.0, problem.t_end), problem.y0, method, rtol=tol, atol=atol, save="last", max_steps=MOST_STEPS, **more)
+        seconds = time.perf_counter() - began
+    if not r.success:
+        return math.inf, math.inf, math.nan, r.reason
+    return calls, seconds, problem.error(r.y[:, -1]), r.message
+
+
+def main() -> None:
+    """Run the command."""
+    known = problems()
+    parser = argparse.ArgumentParser(prog="python bench/auto.py", description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--problems", nargs="+", default=list(known), choices=list(known), metavar="NAME")
+    parser.add_argument("--tols", nargs="+", type=float, default=TOLS, metavar="RTOL")
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--words", action="store_true", help="print what each run of auto says")
+    arguments = parser.parse_args()
+    ratios: dict[str, list[tuple[float, float, str]]] = {"stiff": [], "detest": []}
+    print(f"{'':8s}{'rtol':>8s}{'explicit':>10s}{'implicit':>10s}{'auto':>8s}{'calls':>7s}{'time':>7s}   errors over rtol")
+    for name in arguments.problems:
+        for tol in arguments.tols:
+            pair = pair_for(np.size(known[name].y0), tol, tol)
+            names = pair.calm.name, pair.stiff.name, "auto"
+            runs = [[measure(known[name], method, tol) for method in names] for _ in range(arguments.repeats)]
+            calls = [runs[0][k][0] for k in range(3)]
+            seconds = [min(run[k][1] for run in runs) for k in range(3)]
+            errors = [runs[0][k][2] / tol for k in range(3)]
+            ratio = calls[2] / min(calls[:2]), seconds[2] / min(seconds[:2])
+            ratios["detest" if name in detest.PROBLEMS else "stiff"].append((*ratio, f"{name} at {tol:g}"))
+            print(
+                f"{name:8s}{tol:8.0e}{calls[0]:10.0f}{calls[1]:10.0f}{calls[2]:8.0f}{ratio[0]:7.2f}{ratio[1]:7.2f}   "
+                + "".join(f"{error:9.2g}" for error in errors),
+                flush=True,
+            )
+            if arguments.words:
+                print(f"        {runs[0][2][3]}")
+    for of, found in ratios.items():
+        if found:
+            for k, what in enumerate(("evaluations", "time")):
+                worst = max(found, key=lambda one: one[k])
+                mean = math.exp(sum(math.log(one[k]) for one in found) / len(found))
+                over = sum(one[k] > 1.3 for one in found)
+                print(f"{of}: {what} of auto over the better of its two: mean {mean:.2f}, largest {worst[k]:.2f} ({worst[2]}), "
+                      f"{over} of {len(found)} above 1.3")  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()

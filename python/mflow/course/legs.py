@@ -1,0 +1,104 @@
+"""`method="auto"`: an explicit pair where the problem is not stiff, an implicit method where it is.
+
+Which two they are follows from the tolerance and the size. The run is `mflow_core.stepping.legs.Legs`, which says when one of them hands
+over to the other; here are the choice and the words.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from mflow_core.problems.problem import Problem
+from mflow_core.solvers.solver import Solver
+from mflow_core.stepping import legs
+
+from mflow.base.checks import Array, shown
+from mflow.base.methods import Method, as_method
+
+__all__ = ["CALM", "Pair", "TwoMethods", "pair_for", "two_methods"]
+
+# Measured (bench/auto.py): below this rtol the pair of order 8 takes fewer evaluations than that of order 5; beyond so many components the
+# steps of bdf, a real factorization each, cost half of radau5's and less, while below it radau5 begins a leg at its full order.
+FINE = 1e-7
+MANY = 30
+CALM, STIFF = ("tsit5", "dop853"), ("radau5", "bdf")
+
+
+class Pair(NamedTuple):
+    """The two methods of a run."""
+
+    calm: Method
+    stiff: Method
+
+
+def pair_for(
+    n: int, rtol: Any, default: float, *, events: Any = None, dt: Any = None, mass: Any = None, parameters: dict[str, Any] | None = None
+) -> Pair:
+    """The methods for n components and the smallest relative tolerance; where an event acts radau5, which begins anew at its full order.
+
+    rtol and events are checked elsewhere; where they do not fit, any pair will do. Raises TypeError or ValueError where what else is asked
+    for does not go with two methods.
+    """
+    if dt is not None:
+        raise ValueError(f"method, dt: 'auto' changes its method under error control, and dt gives fixed steps, got {shown(dt)}; give rtol")
+    if mass is not None:
+        raise ValueError("method, mass: 'auto' begins with an explicit method, which takes no mass matrix; give method='radau5'")
+    if parameters:
+        name = next(iter(parameters))
+        raise TypeError(f"{name}: 'auto' has no parameters, got {shown(parameters[name])}; name one method to set its own")
+    try:
+        least = float(np.min(np.asarray(default if rtol is None else rtol, dtype=np.float64), initial=np.inf))
+    except (TypeError, ValueError):
+        least = default
+    listed = events if isinstance(events, list | tuple) else [events]
+    acts = getattr(events, "action", None) is not None or any(getattr(one, "action", None) is not None for one in listed)
+    return Pair(as_method(CALM[least < FINE], {}), as_method(STIFF[n > MANY and not acts], {}))
+
+
+class TwoMethods(legs.Legs):
+    """A run of a `pair`."""
+
+    pair: Pair
+
+    @property
+    def in_charge(self) -> Method:
+        """The method that goes on."""
+        return self.pair.stiff if self.active is self.partner_record else self.pair.calm
+
+    @property
+    def counts(self) -> dict[str, Any]:
+        """What the result says of the legs: ``switches``, and ``steps_by_method``."""
+        steps = dict(zip((one.name for one in self.pair), self.steps_taken, strict=True))
+        return {"switches": len(self.turns), "steps_by_method": steps}
+
+    @property
+    def words(self) -> str:
+        """The legs in words."""
+        steps, turns = self.steps_taken, self.turns
+        names = self.pair.calm.name, self.pair.stiff.name
+        text = f"{steps[0]} of {names[0]}, {steps[1]} of {names[1]}, {len(turns)} switch{'' if len(turns) == 1 else 'es'}"
+        if not turns:
+            return text
+        why, t, k, rate = turns[-1]
+        if why == legs.FAILED:
+            reason = f"{names[(len(turns) - 1) % 2]} could not go on"
+        elif why == legs.REFUSED:
+            reason = f"the first step of {names[0]} had to be shortened again and again, as in stiff problems"
+        elif why == legs.STIFF:
+            reason = f"stiff, h |lambda| = {rate:.3g} at the stability limit"
+        else:
+            reason = f"not stiff any more, h |lambda| = {rate:.3g}"
+        return f"{text}; the {'last' if len(turns) > 1 else 'one'} at t = {t:.6g}, step {k}: {reason}"
+
+
+def two_methods(
+    pair: Pair, solver: Solver | None, problem: Problem, start: Array, t0: float, *, dense: bool = True, control: bool = False
+) -> TwoMethods:
+    """The run of a pair from a start. solver : of the implicit method's equations. control : of each component."""
+    run = TwoMethods(pair.calm.record, problem, start, t0, parameters=pair.calm.numbers, dense=dense, control=control)
+    run.pair = pair
+    if solver is None:
+        raise TypeError(f"solver: expected one for the equations of {pair.stiff.name}, got None")
+    run.partner(pair.stiff.record, pair.stiff.numbers, solver)
+    return run

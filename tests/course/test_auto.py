@@ -1,0 +1,204 @@
+"""method="auto": two methods in legs. Oracles: published end values, closed forms, and the two methods alone."""
+
+import math
+
+import numpy as np
+import pytest
+
+import mflow
+from mflow.testproblems import get_problem
+
+TOLS = {"rtol": 1e-6, "atol": 1e-9}
+
+
+def circle(t, y):
+    return np.array([y[1], -y[0]])
+
+
+def chase(t, y):
+    """y = cos t, from anywhere, at the rate 1e4: stiff from the first milliseconds on."""
+    return np.array([-1e4 * (y[0] - math.cos(t)) - math.sin(t)])
+
+
+def turns_stiff_and_back(t, y):
+    """The rate is 1, and 1e5 between t = 1 and 2; y = sin t."""
+    rate = 1.0 + 1e5 * (1.0 < t < 2.0)
+    return np.array([-rate * (y[0] - math.sin(t)) + math.cos(t)])
+
+
+def test_a_problem_that_is_not_stiff_has_the_bits_of_the_explicit_method():
+    for rtol, name in ((1e-4, "tsit5"), (1e-9, "dop853")):
+        r = mflow.solve_ivp(circle, (0, 20), [1.0, 0.0], "auto", rtol=rtol, atol=rtol)
+        alone = mflow.solve_ivp(circle, (0, 20), [1.0, 0.0], name, rtol=rtol, atol=rtol)
+        assert (r.y.tobytes(), r.nfev, r.njev, r.switches) == (alone.y.tobytes(), alone.nfev, 0, 0)
+        assert r.steps_by_method == {name: r.nsteps, "radau5": 0}
+        assert f"{r.nsteps} of {name}, 0 of radau5, 0 switches" in r.message
+
+
+@pytest.mark.parametrize("name", ["robertson", "hires", "vdp_eps"])
+@pytest.mark.parametrize("given", [True, False])
+def test_stiff_problems_end_at_the_published_values(name, given):
+    p = get_problem(name)
+    jac = {"jac": p.jac} if given else {}
+    r = mflow.solve_ivp(p.fun, p.t_span, p.y0, "auto", rtol=1e-7, atol=1e-10, save="last", **jac)
+    assert r.success
+    assert r.switches >= 1
+    assert sum(r.steps_by_method.values()) == r.nsteps
+    assert min(r.steps_by_method.values()) > 0
+    np.testing.assert_allclose(r.y[:, -1], p.y_end, rtol=2e-4, atol=1e-9)
+
+
+def test_legs_end_for_their_reason_and_go_both_ways():
+    r = mflow.solve_ivp(turns_stiff_and_back, (0, 10), [0.0], "auto", breaks=[1.0, 2.0], max_step=0.05, **TOLS)
+    assert r.success
+    assert r.switches == 2
+    assert "not stiff any more" in r.message
+    assert abs(r.y[0, -1] - math.sin(10.0)) < 1e-5
+    r = mflow.solve_ivp(chase, (0, 3), [0.0], "auto", **TOLS)
+    assert r.switches == 1
+    assert "stiff, h |lambda| = " in r.message
+    assert 1e4 * r.t[r.steps_by_method["tsit5"]] < 200.0  # it was left where the transient is over
+
+
+def test_no_warning_of_stiffness_is_needed():
+    with pytest.warns(mflow.StiffnessWarning):
+        mflow.solve_ivp(chase, (0, 3), [0.0], "tsit5", **TOLS)
+    assert mflow.solve_ivp(chase, (0, 3), [0.0], "auto", **TOLS).success  # warnings are errors here
+
+
+def test_where_one_method_cannot_go_on_the_other_does():
+    """Explicit steps are below min_step."""
+    alone = mflow.solve_ivp(chase, (0, 3), [1.0], "tsit5", min_step=1e-3, **TOLS)
+    assert alone.reason == "step_too_small"
+    r = mflow.solve_ivp(chase, (0, 3), [1.0], "auto", min_step=1e-3, **TOLS)
+    assert r.success
+    assert "tsit5 could not go on" in r.message
+    assert abs(r.y[0, -1] - math.cos(3.0)) < 1e-5
+
+
+def test_where_neither_can_the_reason_is_the_problems():
+    r = mflow.solve_ivp(lambda t, y: y * y, (0, 2), [1.0], "auto", **TOLS)
+    assert r.reason == "diverged"
+    assert abs(r.t[-1] - 1.0) < 1e-5
+    r = mflow.solve_ivp(lambda t, y: [math.nan if t > 1 else 1.0], (0, 3), [1.0], "auto", **TOLS)
+    assert r.reason == "non_finite"
+    assert abs(r.t[-1] - 1.0) < 1e-9
+
+
+def counted(r):
+    return r.t.tobytes(), r.y.tobytes(), r.nfev, r.njev, r.nlu, r.nsteps, r.nrejected, r.switches, str(r.steps_by_method), r.message
+
+
+@pytest.mark.parametrize("dense", [False, True])
+def test_a_run_that_goes_on_from_any_of_its_steps_has_the_same_bits(tmp_path, dense):
+    options = {"breaks": [1.0, 2.0], "max_step": 0.2, "rtol": 1e-5, "atol": 1e-7, "dense_output": dense}
+    path = tmp_path / "run"
+    whole = mflow.solve_ivp(turns_stiff_and_back, (0, 4), [0.0], "auto", **options)
+    assert whole.switches == 2
+    for k in range(1, whole.nsteps):
+        part = mflow.solve_ivp(turns_stiff_and_back, (0, 4), [0.0], "auto", checkpoint=path, max_steps=k, **options)
+        assert part.reason == "max_steps"
+        again = mflow.solve_ivp(turns_stiff_and_back, (0, 4), [0.0], "auto", resume=path, **options)
+        assert counted(again) == counted(whole), k
+        if dense:
+            assert again.sol(np.linspace(0, 4, 99)).tobytes() == whole.sol(np.linspace(0, 4, 99)).tobytes()
+
+
+def test_a_damaged_checkpoint_is_refused(tmp_path):
+    path = tmp_path / "run"
+    options = {"rtol": 1e-5, "atol": 1e-7}
+    mflow.solve_ivp(chase, (0, 3), [0.0], "auto", checkpoint=path, max_steps=60, **options)
+    data = path.read_bytes()
+    with pytest.raises(ValueError, match="method"):
+        mflow.solve_ivp(chase, (0, 3), [0.0], "radau5", resume=path, **options)
+    for at in range(len(data) - 250, len(data), 7):
+        path.write_bytes(data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :])
+        with pytest.raises(ValueError, match="damaged"):
+            mflow.solve_ivp(chase, (0, 3), [0.0], "auto", resume=path, **options)
+
+
+def test_output_between_steps_is_that_of_the_method_of_each():
+    times = np.linspace(0, 3, 77)
+    r = mflow.solve_ivp(chase, (0, 3), [0.0], "auto", dense_output=True, **TOLS)
+    at = mflow.solve_ivp(chase, (0, 3), [0.0], "auto", t_eval=times, **TOLS)
+    assert at.y.tobytes() == r.sol(times).tobytes()
+    np.testing.assert_allclose(at.y[0, 1:], np.cos(times[1:]), atol=1e-3)  # radau5's extension is of order 3, its steps are long here
+    sampled = r.sol(r.t)
+    assert sampled.tobytes() == r.y.tobytes()
+    kept = mflow.solve_ivp(chase, (0, 3), [0.0], "auto", save_every=5, **TOLS)
+    assert np.all(np.isin(kept.t, r.t))
+
+
+def test_events_doses_actions_outputs_and_backwards():
+    event = mflow.Event(lambda t, y: t - 1.0, action=lambda t, y: [y[0] + 1.0])
+    r = mflow.solve_ivp(chase, (0, 3), [0.0], "auto", events=event, doses=[(2.0, 0, 3.0)], outputs=lambda t, y: 2.0 * y[0], **TOLS)
+    assert r.success
+    assert r.t_events[0].tolist() == [1.0]
+    assert np.array_equal(r.outputs, 2.0 * r.y[0])
+    assert abs(r.y[0, -1] - math.cos(3.0)) < 1e-5
+    back = mflow.solve_ivp(lambda t, y: -chase(-t, y), (0, -3), [0.0], "auto", **TOLS)
+    there = mflow.solve_ivp(chase, (0, 3), [0.0], "auto", **TOLS)
+    assert back.switches == there.switches == 1
+    assert abs(back.y[0, -1] - math.cos(3.0)) < 1e-5
+
+
+@pytest.mark.parametrize("jac", ["dense", "banded", "sparse", "constant"])
+def test_every_kind_of_jacobian_says_when_to_go_back(jac):
+    """A chain of decays that is fast until t = 1, then slow."""
+    sparse = pytest.importorskip("scipy.sparse")
+    rates = np.array([3.0, 2.0, 1.0])
+
+    def matrix(t):
+        fast = 1e4 if t < 1.0 else 1.0
+        return np.diag(-rates * fast) + np.diag((rates * fast)[:-1], -1)
+
+    given = {
+        "dense": {"jac": lambda t, y: matrix(t)}, "banded": {"lband": 1, "uband": 0, "jac": lambda t, y: matrix(t)},
+        "sparse": {"jac": lambda t, y: sparse.csc_array(matrix(t))}, "constant": {},
+    }[jac]  # fmt: skip
+    r = mflow.solve_ivp(lambda t, y: matrix(t) @ y + 1.0, (0, 8), [1.0, 0.0, 0.0], "auto", breaks=[1.0], max_step=0.05, **given, **TOLS)
+    assert r.success
+    assert r.switches == 2
+    assert "not stiff any more" in r.message
+
+
+def test_the_same_through_a_stepper(tmp_path):
+    st = mflow.Stepper("auto", chase, [0.0], **TOLS)
+    st.advance_to(1.0)
+    st.save(tmp_path / "st")
+    again = mflow.Stepper.load(tmp_path / "st", chase)
+    copied = type(st).__copy__(st)
+    for one in (st, again, copied):
+        one.advance_to(3.0)
+    assert st.y.tobytes() == again.y.tobytes() == copied.y.tobytes()
+    assert st.k == again.k == copied.k
+    assert abs(st.y[0] - math.cos(3.0)) < 1e-5
+    assert "auto" in repr(st)
+    r = mflow.solve_ivp(chase, (0, 3), [0.0], "auto", **TOLS)
+    once = mflow.Stepper("auto", chase, [0.0], **TOLS)
+    once.advance_to(3.0)
+    assert abs(once.y[0] - r.y[0, -1]) < 1e-5
+    assert once.k < 1.2 * r.nsteps
+
+
+def test_the_same_in_a_batch_and_along_a_gradient_flow():
+    r = mflow.solve_ivp(chase, (0, 3), [0.5], "auto", **TOLS)
+    batch = mflow.solve_ivp_batch(chase, (0, 3), [[0.0], [0.5]], "auto", **TOLS)
+    assert batch.success
+    assert batch.y[1].tobytes() == r.y[:, -1].tobytes()
+    scale = np.array([1.0, 1e4])
+    flow = mflow.gradient_flow(lambda c: scale * c, [1.0, 1.0], 5.0, "auto", rtol=1e-6, atol=1e-9)
+    assert flow.switches == 1
+    np.testing.assert_allclose(flow.y[:, -1], [math.exp(-5.0), 0.0], atol=1e-6)
+
+
+def test_what_does_not_go_with_two_methods_is_refused():
+    for words, given in (
+        ("method, dt: 'auto'", {"dt": 0.1}),
+        ("method, mass: 'auto'", {"mass": [1.0, 1.0]}),
+        ("stages: 'auto' has no parameters", {"stages": 5}),
+    ):
+        with pytest.raises((TypeError, ValueError), match=words):
+            mflow.solve_ivp(circle, (0, 1), [1.0, 0.0], "auto", **given)
+    with pytest.raises(ValueError, match="method: expected one method here, got 'auto', which is two"):
+        mflow.max_stable_dt("auto")

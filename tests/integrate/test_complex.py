@@ -1,0 +1,154 @@
+"""Complex states. Oracles: closed forms, and the same equation written out in real and imaginary parts."""
+
+import cmath
+
+import numpy as np
+import pytest
+
+import mflow
+from support.levels import first_order
+
+TOLS = {"rtol": 1e-7, "atol": 1e-9}
+RATES = np.array([-1.0 + 2.0j, -0.3 - 1.0j])
+START = np.array([1.0 + 0.5j, -2.0j])
+
+
+def decay(t, z):
+    return RATES * z
+
+
+def parts_of(z):
+    return np.ascontiguousarray(z).view(float)
+
+
+def written_out(t, y):
+    """decay, of x1, y1, x2, y2."""
+    a, b = RATES.real, RATES.imag
+    x, v = y[0::2], y[1::2]
+    out = np.empty(4)
+    out[0::2], out[1::2] = a * x - b * v, b * x + a * v
+    return out
+
+
+@pytest.mark.parametrize("method", first_order("embedded"))
+def test_the_bits_are_those_of_the_parts(method):
+    jac = {"jac": np.diag(RATES)} if mflow.get_method(method).is_implicit else {}
+    r = mflow.solve_ivp(decay, (0, 3), START, method, **TOLS, **jac)
+    assert (r.y.dtype, r.y.shape) == (np.complex128, (2, len(r.t)))
+    assert r.success
+    exact = START[:, None] * np.exp(RATES[:, None] * r.t)
+    assert np.max(np.abs(r.y - exact)) < 2e-3 if mflow.get_method(method).order < 4 else 2e-5
+    blocks = np.zeros((4, 4))
+    for k, rate in enumerate(RATES):
+        blocks[2 * k : 2 * k + 2, 2 * k : 2 * k + 2] = [[rate.real, -rate.imag], [rate.imag, rate.real]]
+    parts = mflow.solve_ivp(written_out, (0, 3), START.view(float), method, **TOLS, **({"jac": blocks} if jac else {}))
+    assert (r.nsteps, r.nfev, r.njev) == (parts.nsteps, parts.nfev, parts.njev)
+    np.testing.assert_allclose(parts_of(r.y[:, -1]), parts.y[:, -1], rtol=1e-9)  # sums of two products round differently
+
+
+@pytest.mark.parametrize("kind", ["function", "differences", "sparse", "banded", "packed", "pattern", "vectorized", "inplace"])
+def test_jacobians_of_holomorphic_functions(kind):
+    """A chain z_k' = -k 100i z_k + z_(k-1), stiff by its own damping."""
+    sparse = pytest.importorskip("scipy.sparse")
+    n = 4
+    J = np.diag(-50.0 * np.arange(1, n + 1) * (1.0 + 0.5j)) + np.diag(np.full(n - 1, 1.0j), -1)
+    packed = np.zeros((2, n), dtype=complex)
+    packed[0], packed[1, :-1] = np.diag(J), np.diag(J, -1)
+
+    def fun(t, z):
+        return J @ z + 1.0
+
+    def filled(t, z, out):
+        out[:] = fun(t, z)
+
+    how = {
+        "function": {"jac": lambda t, z: J + 0.0 * z[0]}, "differences": {}, "sparse": {"jac": sparse.csc_array(J)},
+        "banded": {"jac": J, "lband": 1, "uband": 0}, "packed": {"jac": packed, "lband": 1, "uband": 0},
+        "pattern": {"jac_sparsity": (J != 0).astype(float)}, "vectorized": {"vectorized": True}, "inplace": {"inplace": True},
+    }[kind]  # fmt: skip
+    if kind == "vectorized":
+        r = mflow.solve_ivp(lambda t, Z: J @ Z + 1.0, (0, 2), np.zeros(n, complex), "radau5", **how, **TOLS)
+    else:
+        r = mflow.solve_ivp(filled if kind == "inplace" else fun, (0, 2), np.zeros(n, complex), "radau5", **how, **TOLS)
+    np.testing.assert_allclose(r.y[:, -1], np.linalg.solve(J, -np.ones(n)), rtol=1e-6)
+    assert 80 < r.nsteps < 95  # a wrong Jacobian takes more
+
+
+def test_what_is_not_holomorphic_goes_by_differences():
+    r = mflow.solve_ivp(lambda t, z: -100.0 * np.conj(z) * abs(z) - 1000.0 * (z - 1.0), (0, 1), [2.0 + 1.0j], "radau5", **TOLS)
+    z = r.y[0, -1]
+    assert abs(-100.0 * z.conjugate() * abs(z) - 1000.0 * (z - 1.0)) < 1e-3
+    assert r.nsteps < 160
+
+
+def test_every_output_is_complex():
+    z0 = np.array([[1.0, 2.0j]])
+    seen = []
+    event = mflow.Event(lambda t, z: z[0, 0].real, direction=-1, action=lambda t, z: -z)
+    r = mflow.solve_ivp(
+        lambda t, z: 1j * z, (0, 2), z0, events=[event, lambda t, z: z[0, 1].real + 1.0], dense_output=True,
+        outputs=lambda t, z: z[0, 0] * 2.0, callback=lambda t, z: seen.append(z),
+        max_step=lambda t, z: 0.1 / abs(z[0, 0]), doses=[(0.5, (0, 1), 1.0j)], rtol=1e-9, atol=1e-11,
+    )  # fmt: skip
+    assert r.y.shape == (1, 2, len(r.t))
+    assert r.y.dtype == r.outputs.dtype == r.sol(0.3).dtype == np.complex128
+    assert seen[0].shape == (1, 2)
+    assert np.array_equal(r.outputs, 2.0 * r.y[0, 0])
+    at = np.array([0.1, 0.3])
+    np.testing.assert_allclose(r.sol(at), z0[..., None] * np.exp(1j * at), atol=1e-8)
+    np.testing.assert_allclose(r.sol.derivative(0.3), 1j * z0 * cmath.exp(0.3j), atol=1e-6)
+    assert abs(r.t_events[0][0] - np.pi / 2) < 1e-8
+    np.testing.assert_allclose(r.y_events[0][0], -r.y_after[0][0], atol=0)
+    assert r.y_events[0].shape == (1, 1, 2)
+    behind = (2.0j * cmath.exp(0.5j) + 1.0j) * cmath.exp(1j * (np.pi / 2 - 0.5))
+    np.testing.assert_allclose(r.y_events[0][0], [[1j, behind]], atol=1e-8)
+
+
+def test_fixed_steps_and_checkpoints(tmp_path):
+    path = tmp_path / "run"
+    whole = mflow.solve_ivp(decay, (0, 1), START, "rk4", dt=0.1)
+    mflow.solve_ivp(decay, (0, 1), START, "rk4", dt=0.1, checkpoint=path, max_steps=4)
+    again = mflow.solve_ivp(decay, (0, 1), START, "rk4", dt=0.1, resume=path)
+    assert again.y.tobytes() == whole.y.tobytes()
+    parts = mflow.solve_ivp(written_out, (0, 1), START.view(float), "rk4", dt=0.1)
+    np.testing.assert_allclose(parts_of(whole.y[:, -1]), parts.y[:, -1], rtol=1e-14)
+    one = mflow.solve_ivp(decay, (0, 1), START, "rk4", dt=lambda q, t, z: 0.1 + 0.0 * z[0].real)
+    np.testing.assert_allclose(one.y[:, -1], whole.y[:, -1], rtol=1e-12)
+
+
+def test_algebraic_equations_of_complex_states():
+    r = mflow.solve_ivp(lambda t, z: [1j * z[0], z[1] - z[0] ** 2], (0, 1), [1.0 + 0j, 0.0], "radau5", mass=[1.0, 0.0], **TOLS)
+    np.testing.assert_allclose(r.y[:, -1], [cmath.exp(1j), cmath.exp(2j)], rtol=1e-6)
+    assert r.y0.dtype == np.complex128
+
+
+def test_auto_takes_complex_states():
+    r = mflow.solve_ivp(lambda t, z: -1e4 * (z - cmath.exp(1j * t)) + 1j * cmath.exp(1j * t), (0, 3), [0j], "auto", rtol=1e-6, atol=1e-9)
+    assert r.switches == 1
+    assert abs(r.y[0, -1] - cmath.exp(3j)) < 1e-5
+
+
+def test_an_exception_brings_complex_results():
+    def fails(t, z):
+        if t > 0.5:
+            raise RuntimeError("no further")
+        return 1j * z
+
+    with pytest.raises(RuntimeError, match="no further") as caught:
+        mflow.solve_ivp(fails, (0, 1), [1.0 + 0j], max_step=0.1)
+    assert caught.value.partial_result.y.dtype == np.complex128
+    assert abs(caught.value.partial_result.y[0, -1]) > 0.9
+
+
+def test_complex_numbers_where_they_do_not_belong():
+    with pytest.raises(TypeError, match=r"^fun: expected a return value of real numbers \(float64\), got dtype complex128; for complex "
+                                        r"slopes pass a complex y0, as in y0 \+ 0j\n"):  # fmt: skip
+        mflow.solve_ivp(lambda t, y: 1j * y, (0, 1), [1.0])
+    with pytest.raises(ValueError, match="nonnegative: expected None with a complex y0"):
+        mflow.solve_ivp(decay, (0, 1), START, nonnegative=True)
+    with pytest.raises(ValueError, match="fun: expected an array of shape"):
+        mflow.solve_ivp(lambda t, z: [1j], (0, 1), START)
+    with pytest.raises(ValueError, match="y0: expected finite numbers, got "):
+        mflow.solve_ivp(decay, (0, 1), [1j, complex("nan")])
+    with pytest.raises(ValueError, match="jac: expected an array of shape"):
+        mflow.solve_ivp(decay, (0, 1), START, "radau5", jac=np.eye(3))
