@@ -63,6 +63,7 @@ def solve_ivp(
     until: str | None = None,
     steady_rtol: Any = None,
     steady_atol: Any = None,
+    rhs_t: Callable[..., Any] | Any = None,
     **parameters: Any,
 ) -> IVPResult:
     """Integrate y' = fun(t, y), or M y' = fun(t, y), under error control or with fixed steps.
@@ -94,8 +95,7 @@ def solve_ivp(
         the y that it is given and returns None; or it is compiled, with fun's signature (``dydt`` holds y when it is called, and the new
         y after). It is a new start, as behind a break. t then has two points of the same time, the states before and after, and so have
         ``y_events`` and ``y_after``; ``sol`` at that time, and ``t_eval``, give the state after. An event that its action leaves at zero
-        is not met again for that root. Where a terminal one ends the run nothing acts. Needs error control, or steps of one size, of
-        a method that carries nothing from step to step: not bdf.
+        is not met again for that root. Where a terminal one ends the run nothing acts. Needs error control, or steps of one size.
     dt : float, array_like (m,), callable or "auto"
         Fixed steps, n = ceil((t_end - t0)/dt (1 - 1e-12)) of them at times t0 + k dt, the last of which lands on t_end. "auto": nine
         tenths of the largest step inside the method's stability region, for the curvature measured along the way; steps whose curvature
@@ -168,6 +168,9 @@ def solve_ivp(
         looked at, is not foreseen; give ``breaks``.
     steady_rtol, steady_atol : float or array_like
         Tolerances of ``until``; default rtol, atol.
+    rhs_t : callable, optional
+        ``rhs_t(t, y, *args)``, the partial derivative of fun by t, for methods that need it ("rodas5p"); where it is missing, a
+        difference in time. With ``inplace=True`` it fills ``out``. Or compiled, with fun's signature.
     **parameters
         The method's own.
 
@@ -226,6 +229,10 @@ def solve_ivp(
     equation = problem.rhs_problem(fun, start.shape, args, inplace, jac if chosen_method.is_implicit else None)
     span = check_span(t_span, dt)
     linear = {"jac": jac, "jac_sparsity": jac_sparsity, "lband": lband, "uband": uband, "columns": columns}
+    if rhs_t is not None:
+        from mflow.problems.time_derivative import time_derivative  # here, so that import mflow loads it only where it is used
+
+        linear["rhs_t"] = time_derivative(rhs_t, start.shape, extra, inplace, chosen_method)
     algebraic = None
     if mass is not None or exclude_algebraic or consistent != "project":
         algebraic = algebraic_of(mass, consistent, exclude_algebraic, chosen_method, start, dt, lband, uband)
