@@ -4,8 +4,8 @@
     python bench/stiff_peers.py --problems hires bruss --ours bdf radau5 --repeats 5 --out picture.png
 
 Needs a C compiler; CVODE the headers of SUNDIALS (Debian: libsundials-dev). The small problems are those of bench/stiff.py with analytic
-Jacobians (liblsoda takes none: differences), the long ones have a band that all make by differences. Tolerances go down by half decades; all
-contenders take turns at each, and medians count. What a call costs beside its steps is measured over a span of one short step and taken
+Jacobians (liblsoda takes none: differences), the long ones have a band that all make by differences. Tolerances go down by half decades;
+all contenders take turns at each, and medians count. What a call costs beside its steps is measured over a span of one short step and taken
 off on all sides. Errors at the end as in bench/stiff.py. References of the long problems are radau5's at 1e-12.
 """
 
@@ -27,8 +27,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import stiff
 
+import stiff
 from mflow import solve_ivp
 
 HERE = Path(__file__).resolve().parent
@@ -88,7 +88,8 @@ def reactions(code: ctypes.CDLL) -> str:
             slopes[place] += f" {'-' if sign < 0.0 else '+'} {abs(sign) * rate!r}*" + "*".join(f"y{u - 1}" for u in used)
     code.set_reactions(table.ctypes.data_as(POINTER), ctypes.c_ssize_t(table.shape[1]))
     start = stiff._problems()["pollu"].y0
-    return f"u_i {{ {', '.join(f'y{i} = {v!r}' for i, v in enumerate(start.tolist()))} }} F_i {{ {', '.join('0.0*y0' + s for s in slopes)} }}"
+    state = ", ".join(f"y{i} = {v!r}" for i, v in enumerate(start.tolist()))
+    return f"u_i {{ {state} }} F_i {{ {', '.join('0.0*y0' + s for s in slopes)} }}"
 
 
 def _cases() -> dict[str, Case]:
