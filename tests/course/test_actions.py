@@ -38,7 +38,7 @@ def floor(e: float, **settings: Any) -> Event:
     return Event(lambda t, y: y[0], action=reflect, **settings)
 
 
-WITH_ERROR = [name for name in first_order("embedded", without=("multistep",)) if "rkc" not in name]
+WITH_ERROR = [name for name in first_order("embedded") if "rkc" not in name]
 FIXED = ["rk4", "tsit5", "crank_nicolson"]
 
 
@@ -305,11 +305,33 @@ def test_actions_that_fail_are_named() -> None:
             mflow.solve_ivp(ball, (0, 3), [1.0, 0.0], events=floor(0.5), **how)
 
 
-def test_a_method_that_begins_at_first_order_is_refused() -> None:
-    """Short flights, below the tolerances, are beyond it: the ball would fall through the floor."""
-    with pytest.raises(ValueError, match=r"^events: expected none that acts with bdf.*take method='radau5'"):
-        mflow.solve_ivp(ball, (0, 4), [1.0, 0.0], "bdf", events=floor(0.9))
-    assert mflow.solve_ivp(ball, (0, 10), [1.0, 0.0], "radau5", events=floor(0.5, direction=-1)).reason == "zeno"
+@pytest.mark.parametrize("direction", [-1, 0])
+@pytest.mark.parametrize("order", [{}, {"max_order": 1}, {"max_order": 2}, {"order": 3}], ids=str)
+def test_flights_shorter_than_a_first_step_are_seen(direction: int, order: dict[str, int]) -> None:
+    """A multistep method begins at first order; its first step behind an action has a cubic inside."""
+    r = mflow.solve_ivp(ball, (0, 3), [1.0, 0.0], "bdf", events=floor(0.5, direction=direction), rtol=1e-4, atol=1e-4, **order)
+    assert r.reason == "zeno"
+    assert r.t[-1] == pytest.approx(math.sqrt(2.0 / G) * 3.0, rel=0.05)
+    assert np.min(r.y[0]) > -1e-3
+    heights = 0.25 ** np.arange(1, 30)
+    speeds = np.sqrt(2.0 * G * heights)
+    np.testing.assert_allclose(r.y_after[0][:3, 1], speeds[:3], rtol=0.05)
+    assert r.t_events[0].size > 12  # flights of 1e-4 of the first, far below the tolerance
+
+
+@pytest.mark.parametrize("order", [{}, {"max_order": 2}], ids=str)
+def test_fixed_steps_of_a_multistep_method_bounce(order: dict[str, int]) -> None:
+    r = mflow.solve_ivp(ball, (0, 2), [1.0, 0.0], "bdf", dt=0.05, events=floor(0.8, direction=-1), **order)
+    np.testing.assert_allclose(r.t_events[0], [t for t in bounces(1.0, 0.8, 9) if t < 2], rtol=1e-9)
+    with pytest.raises(ValueError, match=r"^events: expected none that acts with fixed steps of bdf of order 1"):
+        mflow.solve_ivp(ball, (0, 2), [1.0, 0.0], "bdf", dt=0.05, events=floor(0.8, direction=-1), max_order=1)
+
+
+def test_a_multistep_method_starts_behind_doses_and_breaks() -> None:
+    given = {"doses": [(1.0, 0, 1.0), (1.001, 0, 1.0)], "breaks": [0.5], "rtol": 1e-8, "atol": 1e-10}
+    r = mflow.solve_ivp(lambda t, y: -2.0 * y, (0, 3), [1.0], "bdf", **given)
+    exact = math.exp(-6.0) + math.exp(-4.0) + math.exp(-2.0 * 1.999)
+    assert abs(r.y[0, -1] - exact) < 1e-7
 
 
 @pytest.mark.parametrize("method", ["dopri5", "radau5"])

@@ -261,10 +261,10 @@ class Drive:
         """ValueError where a run cannot be begun anew behind an event, or not well enough to see the next one."""
         if self.mode not in ("fixed", "adaptive"):
             raise ValueError(f"events: an action needs error control or steps of one size (dt=0.01); {self.mode} steps have none")
-        if "multistep" in self.method.flags:
+        if self.mode == "fixed" and "multistep" in self.method.flags and self.method.order < 2:
             raise ValueError(
-                f"events: expected none that acts with {self.method.name}, which begins anew at first order behind each action and could "
-                "miss a short flight; take method='radau5', or 'dopri5' where the problem is not stiff"
+                f"events: expected none that acts with fixed steps of {self.method.name} of order 1, which are lines inside and could miss "
+                "a short flight; take order 2, error control, or method='radau5'"
             )
 
     def _start(self) -> int:

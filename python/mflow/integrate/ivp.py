@@ -70,6 +70,7 @@ def solve_ivp(
     steady_atol: Any = None,
     elementwise: bool = False,
     threads: int | None = None,
+    rhs_t: Callable[..., Any] | Any = None,
     **parameters: Unpack[IVPOptions],
 ) -> IVPResult:
     """Integrate y' = fun(t, y), or M y' = fun(t, y), under error control or with fixed steps.
@@ -108,8 +109,7 @@ def solve_ivp(
         y after). It is a new start, as behind a break. t then has two points of the same time, the states before and after, and so have
         ``y_events`` and ``y_after``; ``sol`` at that time, and ``t_eval``, give the state after. An event that its action leaves at zero
         is not met again for that root. Where a terminal one ends the run nothing acts. An event that a jump of the state alone crosses, a
-        dose or the action of another event, is met at its time, at the state behind it. Needs error control, or steps of one size, of
-        a method that carries nothing from step to step: not bdf.
+        dose or the action of another event, is met at its time, at the state behind it. Needs error control, or steps of one size.
     dt : float, array_like (m,), callable or "auto"
         Fixed steps, n = ceil((t_end - t0)/dt (1 - 1e-12)) of them at times t0 + k dt, the last of which lands on t_end. "auto": nine
         tenths of the largest step inside the method's stability region, for the curvature measured along the way; steps whose curvature
@@ -189,6 +189,9 @@ def solve_ivp(
         cache. The bits are the same.
     threads : int, optional
         How many share these pieces: see `mflow.threads`.
+    rhs_t : callable, optional
+        ``rhs_t(t, y, *args)``, the partial derivative of fun by t, for methods that need it ("rodas5p"); where it is missing, a
+        difference in time. With ``inplace=True`` it fills ``out``. Or compiled, with fun's signature.
     **parameters
         The method's own.
 
@@ -267,6 +270,10 @@ def solve_ivp(
     equation = problem.rhs_problem(fun, start.shape, args, inplace, jac if solved.is_implicit else None, elementwise)
     span = check_span(t_span, dt)
     linear = {"jac": jac, "jac_sparsity": jac_sparsity, "lband": lband, "uband": uband, "columns": columns}
+    if rhs_t is not None:
+        from mflow.problems.time_derivative import time_derivative  # here, so that import mflow loads it only where it is used
+
+        linear["rhs_t"] = time_derivative(rhs_t, start.shape, extra, inplace, chosen_method)
     algebraic = None
     if mass is not None or exclude_algebraic or consistent != "project":
         algebraic = algebraic_of(mass, consistent, exclude_algebraic, chosen_method, start, dt, lband, uband)
@@ -319,6 +326,7 @@ def _of_pairs(given: dict[str, Any]) -> IVPResult:
         "dt": (lambda q, t, y: dt(q, t, pairs.state(y))) if callable(dt) else dt, "callback": pairs.seen(given["callback"]),
         "doses": pairs.doses(given["doses"]), "outputs": pairs.seen(given["outputs"]), "steady_rtol": pairs.twice(given["steady_rtol"]),
         "steady_atol": pairs.twice(given["steady_atol"]), "elementwise": False, "threads": None,
+        "rhs_t": None if given["rhs_t"] is None else pairs.slopes(given["rhs_t"], given["inplace"], False),
     }  # fmt: skip
 
     def seen(found: IVPResult) -> IVPResult:

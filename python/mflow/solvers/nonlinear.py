@@ -107,6 +107,12 @@ class NewtonKrylov:
         Vectors of the Krylov basis before GMRES restarts.
     cycles : int, optional
         How often it restarts, at most. By default as often as each restart takes a hundredth off the residual, up to a thousand times.
+    prec : callable or "ilu", optional
+        A preconditioner, without which GMRES takes the more products the stiffer f is. ``prec(t, y, gamma, *args)`` returns what applies
+        the inverse of I - gamma J, J at (t, y), to a vector, approximately: a function, or an object with ``solve`` or ``matvec`` (SuperLU,
+        a LinearOperator). It is asked again where gamma has changed by a fifth, or iterations converge slowly or not at all. "ilu": an
+        incomplete LU of I - gamma J by SciPy, from a ``jac`` that is or returns a sparse matrix. Not for radau5, whose stages are solved
+        together.
     max_iter, fraction, tol
         As in `Newton`.
 
@@ -117,9 +123,13 @@ class NewtonKrylov:
 
     Examples
     --------
-    >>> import mflow.nonlinear
+    >>> import mflow, mflow.nonlinear
     >>> mflow.nonlinear.NewtonKrylov(dim=50).dim
     50
+    >>> stiff = np.linspace(1.0, 1e5, 50)
+    >>> solver = mflow.nonlinear.NewtonKrylov(prec=lambda t, y, gamma: lambda b: b / (1.0 + gamma * stiff))
+    >>> mflow.solve_ivp(lambda t, y: -stiff * y, (0, 1), np.ones(50), "bdf", solver=solver, save="last").reason
+    'finished'
 
     References
     ----------
@@ -131,8 +141,11 @@ class NewtonKrylov:
     max_iter: int = 15
     fraction: float | None = None
     tol: float = 1e-14
+    prec: Callable[..., Any] | str | None = None
 
     def __post_init__(self) -> None:
+        if not (self.prec is None or callable(self.prec) or self.prec == "ilu"):
+            raise TypeError(f"prec: expected a function of (t, y, gamma) or 'ilu', got {shown(self.prec)}")
         _check(self, "max_iter", "dim", *(() if self.cycles is None else ("cycles",)))
 
 
@@ -175,7 +188,7 @@ SOLVERS: dict[str, type[Newton | NewtonKrylov | FixedPoint]] = {"newton": Newton
 # ---- from arguments to a solver -----------------------------------------------------------------------------------------------------
 
 
-SILENT = frozenset(("args", "hess", "columns", "mass", "exclude_algebraic"))  # no arguments of the user's that are without effect
+SILENT = frozenset(("args", "rhs_t", "hess", "columns", "mass", "exclude_algebraic"))  # no arguments of the user's that are without effect
 
 
 def solver_for(method: Method, equation: problem.Problem, t0: Any, start: Array, *, solver: Any = None, **linear: Any) -> Solver | None:
@@ -190,6 +203,8 @@ def solver_for(method: Method, equation: problem.Problem, t0: Any, start: Array,
                 f"solver: expected 'newton' for {method.name}, whose stages are linear equations with a Jacobian, got {made.kind}; beyond "
                 f"{LARGE} components give jac, jac_sparsity, or lband and uband"
             )
+        if getattr(solver, "prec", None) is not None and "A_inv" in (method.tableau or {}):
+            raise ValueError(f"prec: expected a method whose stages are solved one by one (bdf, esdirk43), got {method.name}; omit it")
         return made
     given = [] if solver is None else ["solver"]
     for name, value in linear.items():
@@ -272,6 +287,7 @@ def make_solver(
     columns: Callable[[float, Array], Array] | None = None,
     mass: Mass | None = None,
     exclude_algebraic: bool = False,
+    rhs_t: problem.Problem | None = None,
 ) -> Solver:
     """The core's solver for a problem, from `solve_ivp`'s arguments.
 
@@ -297,6 +313,8 @@ def make_solver(
         The matrix M of M y' = f(t, y).
     exclude_algebraic : bool
         Whether error norms leave out the part of y in its null space.
+    rhs_t : Problem, optional
+        Its right-hand side is the partial derivative of f by t, for methods that need it.
 
     Returns
     -------
@@ -333,10 +351,23 @@ def make_solver(
         raise ValueError(f"solver: expected 'newton' with mass=, got {type(config).__name__}, which solves y' = f alone")
     if isinstance(config, (NewtonKrylov, FixedPoint)):
         given = {known.name: jac is not None, "jac_sparsity": jac_sparsity is not None, "lband, uband": known.lower is not None}
+        if isinstance(config, NewtonKrylov) and config.prec == "ilu":
+            known.ask = _asker(jac, equation, shape, args, known)
+            if jac is None or known.ask is None or not known.is_sparse(*start):
+                raise ValueError(
+                    f"prec: expected {known.name} with 'ilu', a sparse matrix or a Python function that returns one, got none; give it"
+                )
+            del given[known.name]
         for argument, is_given in given.items():
             if is_given:
                 raise ValueError(f"{argument}: {type(config).__name__} uses no Jacobian; remove it, or choose solver='newton'")
-        return _matrix_free(config)
+        if not isinstance(config, NewtonKrylov) or config.prec is None:
+            return _matrix_free(config)
+        from mflow.solvers.preconditioners import preconditioner  # here, so that import mflow loads it only where it is used
+
+        made = _matrix_free(config, sparse=preconditioner(config.prec, shape, args, known.ask))
+        made.probes = known.probes
+        return made
     if jac is not None and jac_sparsity is not None:
         raise ValueError(f"jac_sparsity: expected none with {known.name}, as it is for differences; remove one of them")
     known.pattern = None if jac_sparsity is None else pattern_of(jac_sparsity, known.n)
@@ -344,16 +375,16 @@ def make_solver(
     known.ask = _asker(jac, equation, shape, args, known)
     known.check_constant(*start)
     known.mass, known.rows = mass, None if mass is None else mass.packed(exclude_algebraic)
-    made = _newton(config, equation, known, start, columns if jac is None else None)
+    made = _newton(config, equation, known, start, columns if jac is None else None, rhs_t)
     made.probes = known.probes
     return made
 
 
-def _matrix_free(config: NewtonKrylov | FixedPoint) -> Solver:
+def _matrix_free(config: NewtonKrylov | FixedPoint, **more: Any) -> Solver:
     common: dict[str, Any] = {"max_iter": config.max_iter, "fraction": config.fraction or 0.0, "tol": config.tol}
     if isinstance(config, FixedPoint):
         return Solver("fixed_point", **common)
-    return Solver("krylov", krylov_dim=config.dim, krylov_cycles=config.cycles or 0, **common)
+    return Solver("krylov", krylov_dim=config.dim, krylov_cycles=config.cycles or 0, **common, **more)
 
 
 def _newton(
@@ -362,6 +393,7 @@ def _newton(
     known: _Jacobian,
     start: tuple[float, Array],
     columns: Callable[[float, Array], Array] | None = None,
+    rhs_t: problem.Problem | None = None,
 ) -> Solver:
     """Newton's iteration with the linear solver that fits what is known of the Jacobian."""
     common: dict[str, Any] = {"max_iter": config.max_iter, "fraction": config.fraction or 0.0, "tol": config.tol}
@@ -373,7 +405,7 @@ def _newton(
         )
     if kind == "krylov":
         return Solver("krylov", **common)
-    common |= {"full": config.full, "columns": columns, "mass": known.rows}
+    common |= {"full": config.full, "columns": columns, "mass": known.rows, "rhs_t": rhs_t}
     has_jac = known.jac is not None
     groups = None if known.pattern is None else (color_columns(*known.pattern), *known.pattern)
     if kind == "banded":
@@ -474,6 +506,10 @@ def force_solver(solver: Any, n: int, tangents: bool, sparse: Any = None) -> Sol
     """The solver for implicit accelerations: dense where that is affordable; by `sparse`, which factors, if it is given."""
     config = as_solver(solver)
     if isinstance(config, (NewtonKrylov, FixedPoint)):
+        if isinstance(config, NewtonKrylov) and config.prec is not None:
+            raise ValueError(
+                "prec: expected none for accelerations, whose matrix is another one; omit it, or give dfdx and dfdv as sparse matrices"
+            )
         return _matrix_free(config)
     common: dict[str, Any] = {"max_iter": config.max_iter, "fraction": config.fraction or 0.0, "tol": config.tol}
     if sparse is not None and config.linear_solver in ("auto", "banded", "sparse"):

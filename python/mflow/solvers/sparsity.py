@@ -101,20 +101,8 @@ def band_of(indptr: Index, indices: Index) -> tuple[int, int]:
     return int(max(below.max(initial=0), 0)), int(max((-below).max(initial=0), 0))
 
 
-def _odd(permutation: Any) -> int:
-    """1 if it takes an odd number of exchanges, else 0."""
-    order, seen, cycles = np.asarray(permutation).tolist(), bytearray(len(permutation)), 0
-    for start in range(len(order)):
-        cycles += not seen[start]
-        at = start
-        while not seen[at]:
-            seen[at] = 1
-            at = order[at]
-    return (len(order) - cycles) % 2
-
-
 class SparseFactors:
-    """J as a SciPy sparse matrix and the LU factors of I - gh J: the sparse solver that `mflow_core.solvers.matrix` calls.
+    """J as a SciPy sparse matrix and the LU factors of I - gh J: the sparse solver that `mflow_core.solvers.objects` calls.
 
     mass: a sparse matrix in place of I; None: I itself.
     """
@@ -129,10 +117,12 @@ class SparseFactors:
     ) -> None:
         purpose = "a sparse Jacobian (lband and uband, or solver='newton_krylov', do without)"
         self._sparse, self._linalg = need("scipy.sparse", purpose), need("scipy.sparse.linalg", purpose)
+        need("scipy.sparse.csgraph", purpose)
         self._n, self._jac, self._indptr, self._indices = n, jac, indptr, indices
         self._one = self._sparse.identity(n, format="csc") if mass is None else mass.tocsc()
         self._matrix: Any = None
         self._factors: Any = None
+        self._assembly: Any = None
         self.size = math.inf  # |gh J| of the last look
         self._pair: Any = None
 
@@ -146,28 +136,29 @@ class SparseFactors:
         return self._take(self._sparse.csc_matrix((values, self._indices, self._indptr), shape=(self._n, self._n)))
 
     def _take(self, matrix: Any) -> bool:
+        if not matrix.has_canonical_format:
+            matrix = matrix.copy()  # its arrays may be the user's
+            matrix.sum_duplicates()
         self._matrix = matrix
         return bool(np.all(np.isfinite(matrix.data)))
 
     def factor(self, gh: float) -> bool:
         """Factors I - gh J, or -J where gh is infinite; False if it is singular."""
-        matrix = -self._matrix if math.isinf(gh) else self._one - gh * self._matrix
-        self._factors = self._lu(matrix)
+        self._factors = self._assembled().factors(float(gh), self._matrix, steady=math.isinf(gh))
         return self._factors is not None
 
     def factor_pair(self, re: float, im: float) -> bool:
         """Factors I - (re + i im) J; False if it is singular."""
-        self._pair = self._lu(self._one - complex(re, im) * self._matrix)
+        self._pair = self._assembled().factors(complex(re, im), self._matrix)
         return self._pair is not None
 
-    def _lu(self, matrix: Any) -> Any:
-        """SciPy's factors; None if the matrix is singular."""
-        try:
-            return self._linalg.splu(matrix.tocsc())
-        except RuntimeError as error:
-            if "singular" in str(error):
-                return None
-            raise
+    def _assembled(self) -> Any:
+        """Where entries stand, found anew where the pattern of J is another one."""
+        from mflow.solvers.assembly import Assembly  # here, so that import mflow loads it only where it is used
+
+        if self._assembly is None or not self._assembly.fits(self._matrix):
+            self._assembly = Assembly(self._one, self._matrix, self._sparse)
+        return self._assembly
 
     def product(self, v: Array) -> Array:
         """J v."""
@@ -195,8 +186,7 @@ class SparseFactors:
 
     def has_positive_sign(self) -> bool:
         """Whether the determinant of what was factored last is above 0."""
-        negative = int(np.count_nonzero(self._factors.U.diagonal() < 0.0))
-        return (negative + _odd(self._factors.perm_r) + _odd(self._factors.perm_c)) % 2 == 0
+        return bool(self._factors.has_positive_sign())
 
     def solve(self, b: Array) -> Array:
         """The solution for one right-hand side."""

@@ -27,23 +27,30 @@ shorten the first ones, whose low order would be that of the run. So each of the
 differences (s[2] = STARTING), is taken by extrapolation of K implicit Euler results (as SEULEX, Hairer and Wanner II, IV.9). Inside the
 first two of them the continuous extension is the cubic Hermite one.
 
+Behind an action, a dose or a break a line would miss what is shorter than the first step (a ball's flight). There, under error control,
+the first step is the mean of two implicit Euler results extrapolated to order 2, its extension is the cubic Hermite one, its error counts
+as that of a step of order 1, as long, and d_1 and d_2 are known: order 2 is next.
+
 Error and order, as in the paper: err = C_k e with C_k = STRICTER (kappa_k gamma_k + 1/(k + 1)); after k + 1 steps of one length those of
 the orders below and above, C_(k-1) d_k and C_(k+1) d_(k+2). The order whose step would be longest is next. Norms are those of error
 control, from rtol and atol of the frame. Without them the order rises to K and the step stays.
 
-`work` holds r, z, p or y, and for the start K results more. x1 may be x0: every element is read before it is written, y last.
+With a mass matrix, M y' = f(t, y), the equation is M z - c f(t + h, z) = M r, r the right side above; M may be singular. Then f tells no
+slope, and d_1 of the first step is h w, (M - c J) w = f + c f_t, which is y' to first order in algebraic components too.
+
+`work` holds r, z, p or y, M r, and for the start K results more. x1 may be x0: every element is read before it is written, y last.
 """
 from cpython.pycapsule cimport PyCapsule_New
 from libc.math cimport INFINITY, fabs
 from libc.stddef cimport ptrdiff_t
 from libc.stdlib cimport calloc, free
-from libc.string cimport memcpy
+from libc.string cimport memcpy, memset
 
 from mflow_core.arithmetic.control cimport clip, control_t, error_sum, exp2_of, log2_of
 from mflow_core.arithmetic.vec cimport mf_cvec, mf_vec
 from mflow_core.methods.tableau cimport new_record, records_t
-from mflow_core.types cimport (MF_EMBEDDED, MF_E_ARGUMENT, MF_FRESH, MF_IMPLICIT, MF_INT, MF_MULTISTEP, mf_frame, mf_method, mf_param,
-                               mf_sizes)
+from mflow_core.types cimport (MF_EMBEDDED, MF_E_ARGUMENT, MF_E_CALLBACK, MF_FRESH, MF_IMPLICIT, MF_INT, MF_MASS, MF_MULTISTEP, mf_frame,
+                               mf_mass_of, mf_method, mf_param, mf_sizes)
 
 cdef extern from *:
     """
@@ -54,6 +61,8 @@ cdef extern from *:
 cdef enum:
     MOST = 5                             # the greatest order
     STARTING = -1                        # s[2] in the first of fixed steps
+    ANEW = -2                            # s[2] of the first step behind a jump
+    CUBIC = 3                            # coefficients of the Hermite extension
 
 cdef double AMPLIFIED = 100.0
 cdef double STRICTER = 8.0               # errors of steps add up: each is held to this part of its tolerance
@@ -123,6 +132,20 @@ cdef inline bint is_tame(int k, double ratio) noexcept nogil:
     return growth <= AMPLIFIED
 
 
+# ---- an equation -------------------------------------------------------------------------------------------------------------------------
+
+cdef int solved(mf_frame *f, double t, double gh, const double *r, double *z, double *R) noexcept nogil:
+    """z - gh f(t, z) = r, or M z - gh f(t, z) = M r; R is room for that."""
+    cdef int status
+    f.n_solve += 1
+    if mf_mass_of(f.p) == NULL:
+        return f.p.solve(t, gh, r, z, f.n, f.p.ctx)
+    if f.p.solve_mass == NULL:
+        return MF_E_CALLBACK
+    status = f.p.mass(r, R, f.n, f.p.ctx)
+    return f.p.solve_mass(t, gh, R, z, f.n, f.p.ctx) if status == 0 else status
+
+
 # ---- the start of fixed steps ----------------------------------------------------------------------------------------------------------
 
 cdef int extrapolated(mf_frame *f, int columns, double *r, double *z, double *y, double *T) noexcept nogil:
@@ -134,8 +157,7 @@ cdef int extrapolated(mf_frame *f, int columns, double *r, double *z, double *y,
         memcpy(z, y, n * sizeof(double))
         for k in range(1, j + 1):
             memcpy(r, z, n * sizeof(double))
-            status = f.p.solve(f.t + (f.h * k) / j if k < j else f.t + f.h, f.h / j, r, z, n, f.p.ctx)
-            f.n_solve += 1
+            status = solved(f, f.t + (f.h * k) / j if k < j else f.t + f.h, f.h / j, r, z, T + columns * f.ld)
             if status != 0:
                 return status
         for i in range(n):
@@ -163,6 +185,30 @@ cdef void differ(mf_frame *f, const double *z, const double **d, int valid) noex
         f.x1[valid + 1][i] = now
 
 
+cdef int start_anew(mf_frame *f, int most) noexcept nogil:
+    """The first step behind a jump under error control."""
+    cdef double *y = f.work + 2 * f.ld
+    cdef const double *coarse = f.work + 3 * f.ld
+    cdef double second
+    cdef ptrdiff_t i
+    cdef int j, status
+    memcpy(y, f.x0[0], f.n * sizeof(double))
+    status = extrapolated(f, 2, f.work, f.work + f.ld, y, f.work + 3 * f.ld)
+    if status != 0:
+        return status
+    for i in range(f.n):
+        second = 4.0 * (coarse[i] - y[i])                # h^2 y''
+        f.err[i] = STRICTER * ERROR[1] * second
+        f.x1[2][i] = second
+        f.x1[1][i] = y[i] - f.x0[0][i]
+    for j in range(3, most + 3):
+        for i in range(f.n):
+            f.x1[j][i] = 0.0
+    memcpy(f.x1[0], y, f.n * sizeof(double))
+    finish(f, 1, min(2, most), ANEW, f.h)
+    return 0
+
+
 cdef int start_of_fixed(mf_frame *f, const double **d, int valid, int most) noexcept nogil:
     """One of the first steps, from `valid` differences."""
     cdef double *y = f.work + 2 * f.ld
@@ -177,7 +223,7 @@ cdef int start_of_fixed(mf_frame *f, const double **d, int valid, int most) noex
         for i in range(f.n):
             f.x1[j][i] = 0.0
     memcpy(f.x1[0], y, f.n * sizeof(double))
-    finish(f, valid + 1, valid + 1, STARTING if valid + 1 < most else 0, f.h)
+    finish(f, valid + 1, valid + 1, (ANEW if most == 2 and f.k > 0 else STARTING) if valid + 1 < most else 0, f.h)
     return 0
 
 
@@ -256,13 +302,35 @@ cdef void suggest(const mf_frame *f, const double *e, const double *z, int k, in
 
 
 cdef int first_difference(mf_frame *f, double *slope) noexcept nogil:
-    """d_1 = h f(t, y), into x1."""
+    """d_1 = h y', into x1; with a mass matrix by a linear equation, which a host may not solve: then 0."""
     cdef ptrdiff_t i
-    cdef int status = f.p.rhs(f.t, f.x0[0], slope, f.n, f.p.ctx)
+    cdef int status
+    if mf_mass_of(f.p) != NULL and (f.p.linearize == NULL or f.p.lsolve == NULL):
+        memset(f.x1[1], 0, f.n * sizeof(double))
+        return 0
+    status = f.p.rhs(f.t, f.x0[0], slope, f.n, f.p.ctx)
     f.n_rhs += 1
+    if status == 0 and mf_mass_of(f.p) != NULL:
+        status = slope_of_pencil(f, slope)
     for i in range(f.n if status == 0 else 0):
         f.x1[1][i] = f.h * slope[i]
     return status
+
+
+cdef int slope_of_pencil(mf_frame *f, double *slope) noexcept nogil:
+    """f becomes w, (M - c J) w = f + c f_t, c that of the equation that follows, whose factors these are."""
+    cdef double *right = f.work
+    cdef double *dfdt = f.work + f.ld
+    cdef double c = f.h / ALPHA[1]
+    cdef ptrdiff_t i
+    cdef int status
+    memcpy(dfdt, slope, f.n * sizeof(double))
+    status = f.p.linearize(f.t, c, f.x0[0], dfdt, f.n, f.p.ctx)
+    if status != 0:
+        return status
+    for i in range(f.n):
+        right[i] = slope[i] + c * dfdt[i]
+    return f.p.lsolve(f.t, c, right, slope, f.n, f.p.ctx)
 
 
 cdef int bdf_step(const mf_method *m, mf_frame *f) noexcept nogil:
@@ -298,14 +366,15 @@ cdef int bdf_step(const mf_method *m, mf_frame *f) noexcept nogil:
     next_order = k
     if mf_frame_has_orders(f):
         f.order = k
+    if f.flags & MF_FRESH and f.k > 0 and f.err != NULL and mf_mass_of(f.p) == NULL:
+        return start_anew(f, most)
     if fresh:
         status = first_difference(f, p)
         if status != 0:
             return status
         d[1] = f.x1[1]
     predict(n, p, r, z, f.x0[0], d, k)
-    status = f.p.solve(f.t + f.h, f.h / ALPHA[k], r, z, n, f.p.ctx)
-    f.n_solve += 1
+    status = solved(f, f.t + f.h, f.h / ALPHA[k], r, z, f.work + 3 * f.ld)
     if status != 0:
         return status
     correct(n, p, z, d, f.x1, k, most, steps > 0)
@@ -343,7 +412,7 @@ cdef int hermite(mf_frame *f, int most) noexcept nogil:
         f.D[i] = f.h * a[i]
         f.D[f.ld + i] = 3.0 * change - f.h * (2.0 * a[i] + b[i])
         f.D[2 * f.ld + i] = f.h * (a[i] + b[i]) - 2.0 * change
-    for c in range(3, most):
+    for c in range(3, most):             # most below 3: there is room for a cubic
         for i in range(n):
             f.D[c * f.ld + i] = 0.0
     return 0
@@ -355,9 +424,9 @@ cdef int bdf_dense(const mf_method *m, mf_frame *f) noexcept nogil:
     cdef int most = greatest(f), k = order_in(f.s1[3], most), c, j
     cdef ptrdiff_t i
     cdef double s
-    if f.s1[2] < 0.0 and k < 3 <= most:
+    if (f.s1[2] == ANEW or (f.s1[2] < 0.0 and k < 3 <= most)) and mf_mass_of(f.p) == NULL:
         return hermite(f, most)
-    for c in range(2, most + 1):
+    for c in range(2, max(most, CUBIC) + 1):
         for i in range(f.n):
             s = 0.0
             for j in range(c, k + 1):
@@ -374,7 +443,7 @@ cdef int bdf_dense(const mf_method *m, mf_frame *f) noexcept nogil:
 cdef int bdf_sizes(const mf_method *m, const double *par, mf_sizes *sizes) noexcept nogil:
     cdef int most = <int> (par[0] if par[0] > 0.0 else par[1])
     sizes[0] = m.sizes
-    sizes.n_vec, sizes.n_work, sizes.n_dense, sizes.order = most + 3, most + 3, most, most
+    sizes.n_vec, sizes.n_work, sizes.n_dense, sizes.order = most + 3, most + 4, max(most, CUBIC), most
     return 0
 
 
@@ -416,8 +485,8 @@ cdef int bdf() except -1:
     m.tab = NULL
     m.par, m.n_par, m.sizes_fn, m.step, m.dense = p, 2, bdf_sizes, bdf_step, bdf_dense
     m.vectors, m.order_hat = b"y|d1|d2|d3|d4|d5|d6|d7", 1
-    m.flags = m.flags | MF_IMPLICIT | MF_EMBEDDED | MF_MULTISTEP
-    m.sizes.n_vec, m.sizes.n_scal, m.sizes.n_work, m.sizes.n_err, m.sizes.n_dense = MOST + 3, 4, MOST + 3, 1, MOST
+    m.flags = m.flags | MF_IMPLICIT | MF_EMBEDDED | MF_MULTISTEP | MF_MASS
+    m.sizes.n_vec, m.sizes.n_scal, m.sizes.n_work, m.sizes.n_err, m.sizes.n_dense = MOST + 3, 4, MOST + 4, 1, MOST
     return 0
 
 

@@ -60,6 +60,16 @@ cdef class BandLU:
             raise_set_error()                # a signal's handler raised it
         return status == 0
 
+    def has_positive_sign(self):
+        """Whether the determinant of what was factored last is above 0. An order that is the same for rows and columns does not change it."""
+        cdef const double *lu = <const double *> cnp.PyArray_DATA(self.lu)
+        cdef const int32_t *pivots = <const int32_t *> cnp.PyArray_DATA(self.pivots)
+        cdef ptrdiff_t width = 2 * self.lower + self.upper + 1, k
+        cdef int changes = 0
+        for k in range(self.n):
+            changes += (lu[k * width + self.lower] < 0.0) + (pivots[k] != k)
+        return changes % 2 == 0
+
     def solve(self, b):
         """The solution for one right-hand side, in the order of the matrix."""
         cdef cnp.ndarray x = np.asarray(b, dtype=np.float64)[self.order]

@@ -127,6 +127,7 @@ cdef newton_t *scout_of(newton_t *s) noexcept nogil:
             s.scout.m.look, s.scout.m.symmetric = True, s.m.symmetric
             if config.matrix.kind == KRYLOV:
                 s.scout.c, s.scout.m.c, s.scout.m.work = s.c, s.m.c, s.m.work
+                s.scout.c.matrix.sparse = s.scout.m.c.sparse = NULL      # the solver's preconditioner is not its own
                 s.scout.m.unit = s.scout.m.krylov_reach = LONG
     return s.scout
 

@@ -32,7 +32,7 @@ ctypedef struct matrix_config_t:         # kind and pattern; the pattern is borr
     const int32_t *group                 # of each column: columns of one group share no row. NULL: one column a group, or the groups of the band
     const int32_t *indptr                # pattern by columns (CSC), with a group
     const int32_t *indices
-    void *sparse                         # the object behind SPARSE
+    void *sparse                         # the object behind SPARSE, or the preconditioner of KRYLOV; NULL
     const mass_t *mass                   # borrowed; NULL: M = I
     void *columns                        # NULL, or a Python function of (t, Y) that returns f at every column of Y, as rows
 
@@ -94,4 +94,3 @@ cdef int matrix_decays(matrix_t *m) noexcept nogil
 cdef int matrix_refresh(matrix_t *m) noexcept nogil
 cdef int matrix_solve(matrix_t *m, double *b) noexcept nogil
 cdef int krylov_apply(const double *v, double *out, ptrdiff_t n, void *ctx) noexcept nogil
-cdef object as_array(const double *x, ptrdiff_t n)

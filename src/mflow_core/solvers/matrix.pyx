@@ -16,19 +16,16 @@ from libc.stdint cimport uintptr_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
 
-cimport numpy as cnp
-
 from mflow_core.arithmetic.vec cimport MF_SHORT
 from mflow_core.problems.inside cimport raise_to_zero
 from mflow_core.problems.problem cimport failed
 from mflow_core.registry cimport REDUCE, kernels
-from mflow_core.solvers.definite cimport (CROSSED, MOST_EIGENVALUES, POSITIVE_SIGN, REGULAR, clear_of_negative_axis, dominant,
+from mflow_core.solvers.definite cimport (CROSSED, MOST_EIGENVALUES, REGULAR, clear_of_negative_axis, dominant,
                                           dominant_band, in_right_half_plane, positive, positive_band, sign_of_lu)
 from mflow_core.solvers.linalg cimport gmres_room
+from mflow_core.solvers.objects cimport columns_of, sparse_factor, sparse_fill, sparse_jacobian, sparse_solve
 from mflow_core.solvers.stages.mass cimport add_mass, add_mass_to_band
 from mflow_core.types cimport MF_E_MEMORY, MF_RETRY_NON_FINITE, MF_RETRY_SOLVE
-
-cnp.import_array()
 
 cdef double ROOT_EPS = 1.4901161193847656e-08
 cdef double EPS = 2.220446049250313e-16
@@ -133,6 +130,11 @@ cdef int matrix_rhs(matrix_t *m, double t, const double *y, double *dydt) noexce
         m.met = True
         return MF_RETRY_NON_FINITE
     return status
+
+
+cdef inline bint is_plain(const matrix_t *m) noexcept nogil:
+    """Whether there is nothing to evaluate and nothing to factor: a preconditioner is a matrix."""
+    return m.c.kind == IDENTITY or (m.c.kind == KRYLOV and m.c.sparse == NULL)
 
 
 # ---- the Jacobian ---------------------------------------------------------------------------------------------------------------------
@@ -289,7 +291,7 @@ cdef int matrix_jacobian(matrix_t *m, double t, const double *y, double gh) noex
     m.t = t
     m.stale = 0
     m.has_point = m.has_jacobian = m.has_factors = False
-    if m.c.kind == KRYLOV or m.c.kind == IDENTITY:
+    if is_plain(m):
         m.has_point = True
         return 0
     if m.c.source == BY_DIFFERENCES:
@@ -348,7 +350,7 @@ cdef int is_regular(matrix_t *m, double gh) noexcept nogil:
 
 cdef int factor(matrix_t *m, double gh) noexcept nogil:
     cdef int status = 0, regular = 0
-    if m.c.kind == SPARSE:
+    if m.c.kind == SPARSE or not is_plain(m) and m.c.kind == KRYLOV:
         m.size_gh = INFINITY
         return sparse_factor(m, gh)
     if m.c.kind != DENSE and m.c.kind != BANDED:
@@ -404,7 +406,7 @@ cdef int matrix_factor(matrix_t *m, double gh) noexcept nogil:
     m.verified, m.agreed = False, 0.0
     if m.look and (status != 0 or m.regular != REGULAR):
         m.crossed += 1
-    if m.c.kind != KRYLOV and m.c.kind != IDENTITY:
+    if not is_plain(m):
         m.nlu += 1
     return status
 
@@ -416,7 +418,7 @@ cdef int matrix_refresh(matrix_t *m) noexcept nogil:
     cdef int status = 0, stale = m.stale, jacobians = 0, factors = 0
     cdef bint recount = m.recount
     m.stale, m.recount = 0, False
-    if stale == 0 or m.c.kind == KRYLOV or m.c.kind == IDENTITY:
+    if stale == 0 or is_plain(m):
         return 0
     if m.c.source == BY_DIFFERENCES:
         status = matrix_rhs(m, m.t, m.y, m.f0)
@@ -453,13 +455,29 @@ cdef int matrix_solve(matrix_t *m, double *b) noexcept nogil:
 
 
 # ---- Krylov: GMRES in the scaled unknowns w_i d_i, J v by a difference along v -----------------------------------------------------
+# A preconditioner P, near to M, stands on the right, M P^-1 u = b and d = P^-1 u, so that the residual is that of the equation. It is kept
+# like J and its factors.
+
+cdef inline bint preconditioned(const matrix_t *m) noexcept nogil:
+    return m.c.sparse != NULL and m.has_factors
+
 
 cdef int krylov_apply(const double *v, double *out, ptrdiff_t n, void *ctx) noexcept nogil:
     cdef matrix_t *m = <matrix_t *> ctx
     cdef double *moved = m.work + (gmres_room(n, m.c.krylov_dim) + 7) // 8 * 8 + 2 * ((n + 7) // 8 * 8)
-    cdef double norm = sqrt(LINALG.dot(v, v, n) / <double> n), step, scale, one = 1.0
+    cdef double norm, step, scale, one = 1.0
     cdef ptrdiff_t i
     cdef int status, k
+    if preconditioned(m):
+        for i in range(n):
+            moved[i] = v[i] * m.size[i]
+        status = sparse_solve(m, moved)
+        if status != 0:
+            return status
+        for i in range(n):
+            out[i] = moved[i] * m.weight[i]
+        v = out
+    norm = sqrt(LINALG.dot(v, v, n) / <double> n)
     if norm == 0.0:
         memset(out, 0, n * sizeof(double))
         return 0
@@ -505,90 +523,4 @@ cdef int krylov_solve(matrix_t *m, double *b) noexcept nogil:
         return MF_RETRY_SOLVE
     for i in range(n):
         b[i] = x[i] * m.size[i]
-    return 0
-
-
-# ---- f at many points: a Python function ------------------------------------------------------------------------------------------
-
-ctypedef int (*quiet_columns)(matrix_t *, ptrdiff_t, double *) noexcept
-
-
-cdef int ask_columns(matrix_t *m, ptrdiff_t count, double *out) except -1:
-    """The function returns (count, n) numbers for an array (n, count), which it may keep."""
-    cdef cnp.npy_intp[2] shape
-    shape[0], shape[1] = count, m.n
-    points = cnp.PyArray_SimpleNew(2, shape, cnp.NPY_DOUBLE)
-    memcpy(cnp.PyArray_DATA(<cnp.ndarray> points), m.wide, count * m.n * sizeof(double))
-    slopes = (<object> m.c.columns)(m.t, points.T)
-    memcpy(out, cnp.PyArray_DATA(<cnp.ndarray> slopes), count * m.n * sizeof(double))
-    return 0
-
-
-cdef int columns_of(matrix_t *m, ptrdiff_t count, double *out) noexcept with gil:
-    cdef int status = (<quiet_columns> ask_columns)(m, count, out)
-    return failed() if status == -1 else status
-
-
-# ---- sparse: a Python object holds J and its factors ------------------------------------------------------------------------------
-
-# The object has nine methods and `size`. jacobian(t, y) calls the user's function and fill(values) stores the entries of the pattern;
-# both return False if an entry is not finite. factor(gh) returns False if M is singular. solve(b) returns M^-1 b; product(v) is J v.
-# factor_pair(re, im) and solve_pair(x, y) do the same for I - (re + i im) J; solve_pair returns both parts in one array. Errors stay set,
-# as in problem.pyx. Where a look is taken at M, is_regular(gh) and has_positive_sign() tell what definite.pxd calls so, and size is |gh J|
-# then.
-ctypedef int (*quiet_matrix)(matrix_t *) noexcept
-ctypedef int (*quiet_factor)(matrix_t *, double) noexcept
-ctypedef int (*quiet_solve)(matrix_t *, double *) noexcept
-
-
-cdef object as_array(const double *x, ptrdiff_t n):
-    cdef cnp.npy_intp[1] shape
-    shape[0] = n
-    array = cnp.PyArray_SimpleNew(1, shape, cnp.NPY_DOUBLE)
-    memcpy(cnp.PyArray_DATA(<cnp.ndarray> array), x, n * sizeof(double))
-    return array
-
-
-cdef int ask_jacobian(matrix_t *m) except -1:
-    return 0 if (<object> m.c.sparse).jacobian(m.t, as_array(m.y, m.n)) else MF_RETRY_NON_FINITE
-
-
-cdef int ask_fill(matrix_t *m) except -1:
-    return 0 if (<object> m.c.sparse).fill(as_array(m.jacobian, m.c.entries)) else MF_RETRY_NON_FINITE
-
-
-cdef int ask_factor(matrix_t *m, double gh) except -1:
-    cdef object sparse = <object> m.c.sparse
-    if not sparse.factor(gh):
-        m.regular = CROSSED
-        return MF_RETRY_SOLVE
-    if m.look:
-        m.regular = REGULAR if sparse.is_regular(gh) else POSITIVE_SIGN if sparse.has_positive_sign() else CROSSED
-        m.size_gh = sparse.size
-    return 0
-
-
-cdef int ask_solve(matrix_t *m, double *b) except -1:
-    cdef object array = cnp.PyArray_FROMANY((<object> m.c.sparse).solve(as_array(b, m.n)), cnp.NPY_DOUBLE, 1, 1, cnp.NPY_ARRAY_CARRAY_RO)
-    memcpy(b, cnp.PyArray_DATA(<cnp.ndarray> array), m.n * sizeof(double))
-    return 0
-
-
-cdef int sparse_jacobian(matrix_t *m) noexcept with gil:
-    cdef int status = (<quiet_matrix> ask_jacobian)(m)
-    return failed() if status == -1 else status
-
-
-cdef int sparse_fill(matrix_t *m) noexcept with gil:
-    cdef int status = (<quiet_matrix> ask_fill)(m)
-    return failed() if status == -1 else status
-
-
-cdef int sparse_factor(matrix_t *m, double gh) noexcept with gil:
-    cdef int status = (<quiet_factor> ask_factor)(m, gh)
-    return failed() if status == -1 else status
-
-
-cdef int sparse_solve(matrix_t *m, double *b) noexcept with gil:
-    cdef int status = (<quiet_solve> ask_solve)(m, b)
-    return failed() if status == -1 else status
+    return sparse_solve(m, b) if preconditioned(m) else 0

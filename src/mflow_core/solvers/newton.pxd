@@ -3,7 +3,7 @@ from libc.stddef cimport ptrdiff_t
 from libc.stdint cimport int32_t, int64_t
 
 from mflow_core.solvers.matrix cimport matrix_config_t, matrix_t
-from mflow_core.types cimport mf_jac_fn, mf_problem, mf_tableau
+from mflow_core.types cimport mf_jac_fn, mf_problem, mf_rhs_fn, mf_tableau
 
 cdef double EPS, LONG, RESIDUAL, ROUNDED
 
@@ -82,6 +82,8 @@ ctypedef struct newton_t:
     const double *state                  # the state that the step starts from, where the slope is finite; or NULL
     int64_t niter, nsolve, nfail
     coupled_t *coupled                   # NULL: stages are solved one by one
+    mf_rhs_fn rhs_t                      # the partial derivative of f by t; NULL: a difference
+    void *rhs_t_ctx
     void *mass                           # a mass matrix that goes with the solver, to be freed; NULL: it is borrowed, or there is none
 
 

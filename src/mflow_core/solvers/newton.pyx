@@ -202,7 +202,7 @@ cdef double first_eta(newton_t *s, double gh) noexcept nogil:
     update above the tolerances ends the iteration.
     """
     cdef double eta = max(sqrt(sqrt(s.eta)) * sqrt(s.eta), s.c.fraction), ratio, theta
-    if gh != s.m.gh and s.m.has_factors:
+    if gh != s.m.gh and s.m.has_factors and s.c.matrix.kind != KRYLOV:
         ratio = gh / s.m.gh
         theta = fabs(ratio - 1.0) / (ratio + 1.0)
         eta = max(eta, theta / (1.0 - theta))
@@ -294,7 +294,7 @@ cdef int prepare(newton_t *s, double t, double gh, const double *z, bint *fresh)
     cdef int status
     cdef double ratio
     fresh[0] = False
-    if s.c.matrix.kind == IDENTITY or s.c.matrix.kind == KRYLOV:
+    if s.c.matrix.kind == IDENTITY or (s.c.matrix.kind == KRYLOV and s.c.matrix.sparse == NULL):
         fresh[0] = True
         return 0
     if not s.m.has_jacobian or s.want_jacobian or (s.controlled and fabs(gh) > GROWN * s.gh_jac):
@@ -493,8 +493,8 @@ cdef int newton_solve(double t, double gh, const double *r, double *z, ptrdiff_t
             status = MF_RETRY_NON_FINITE         # that is why it was not solved
     if status == 0 and not finite(z, n):
         status = MF_RETRY_NON_FINITE
-    if status == 0 and s.c.matrix.kind == KRYLOV:
-        matrix_jacobian(&s.m, t, z, gh)              # keeps the point for lsolve
+    if status == 0 and s.c.matrix.kind == KRYLOV and s.c.matrix.sparse == NULL:
+        matrix_jacobian(&s.m, t, z, gh)              # keeps the point for lsolve, which is that of a preconditioner where there is one
     if status > 0:
         s.nfail += 1
         memcpy(z, s.guess, n * sizeof(double))

@@ -13,6 +13,7 @@ cdef class Solver:
     cdef object group, indptr, indices, sparse, columns, rows
     cdef mass_t mass
     cdef Problem problem                 # of `bind`
+    cdef Problem rhs_t                   # its right-hand side is df/dt; None: differences
     cdef public int probes               # calls of the user's Jacobian before the run
     cdef bint held                       # by a run, for good: no other run may attach it or solve with it
     cdef readonly bint python            # factors or evaluates J in Python

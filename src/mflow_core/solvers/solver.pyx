@@ -9,10 +9,11 @@ from libc.string cimport memcpy
 cimport numpy as cnp
 
 from mflow_core.problems.problem cimport Problem, failed
-from mflow_core.solvers.matrix cimport (BANDED, BY_BAND_CALLBACK, BY_CALLBACK, BY_DIFFERENCES, BY_OBJECT, DENSE, IDENTITY, KRYLOV, SPARSE, as_array,
+from mflow_core.solvers.matrix cimport (BANDED, BY_BAND_CALLBACK, BY_CALLBACK, BY_DIFFERENCES, BY_OBJECT, DENSE, IDENTITY, KRYLOV, SPARSE,
                                 matrix_config_t, matrix_refresh, matrix_t)
 from mflow_core.solvers.newton cimport (newton_config_t, newton_lsolve, newton_make, newton_pack, newton_release, newton_solve,
                                 newton_state_size, newton_t, newton_unpack, newton_weights)
+from mflow_core.solvers.objects cimport as_array
 from mflow_core.solvers.stages.mass cimport mass_t
 from mflow_core.types cimport MF_RETRY_SOLVE, mf_jac_fn, mf_problem
 
@@ -37,11 +38,12 @@ cdef class Solver:
 
     def __cinit__(self, str kind, *, bint jac=False, bint band_jac=False, Py_ssize_t lower=0, Py_ssize_t upper=0, object pattern=None,
                   object sparse=None, object columns=None, int max_iter=10, bint full=False, double fraction=0.0, double tol=1e-14, int krylov_dim=30,
-                  int krylov_cycles=0, tuple mass=None):
+                  int krylov_cycles=0, tuple mass=None, Problem rhs_t=None):
         """jac: the problem has a Jacobian (band_jac: one that fills the band). pattern: int32 arrays (groups, indptr, indices) for
         differences. sparse: the object that factors (see the contract in matrix.pyx). columns: f at every column of Y, as rows of a
         C-contiguous float64 array, for (t, Y). krylov_cycles: restarts of GMRES at most; 0: as long as they help. mass: the rows of M
-        (indptr, indices, values), and three more arrays of the vectors that error norms leave out, or no more."""
+        (indptr, indices, values), and three more arrays of the vectors that error norms leave out, or no more. rhs_t: a problem
+        whose right-hand side is the partial derivative of f by t."""
         cdef matrix_config_t *m = &self.config.matrix
         m.kind = KINDS[kind]
         m.source = BY_BAND_CALLBACK if band_jac else BY_CALLBACK if jac else BY_DIFFERENCES
@@ -57,12 +59,17 @@ cdef class Solver:
             self.sparse, self.python = sparse, True
             m.sparse = <void *> sparse
             m.source = BY_OBJECT if pattern is None else BY_DIFFERENCES
+        if m.kind == KRYLOV and sparse is not None:          # a preconditioner
+            self.sparse, self.python = sparse, True
+            m.sparse, m.source = <void *> sparse, BY_OBJECT
         if columns is not None:
             self.columns, self.python = columns, True
             m.columns = <void *> columns
         if mass is not None:
             take_mass(self, mass)
             m.mass = &self.mass
+        if rhs_t is not None:
+            self.rhs_t, self.python = rhs_t, self.python or not rhs_t.compiled
         m.krylov_dim, m.krylov_cycles = krylov_dim, krylov_cycles
         self.config.max_iter, self.config.full, self.config.fraction, self.config.tol = max_iter, full, fraction, tol
 
@@ -89,6 +96,8 @@ cdef class Solver:
         if self.c == NULL:
             raise MemoryError(f"solver: no memory for a {n} x {n} Jacobian and its factors; use jac_sparsity, lband and uband, or "
                               "newton_krylov, which need less")
+        if self.rhs_t is not None:
+            self.c.rhs_t, self.c.rhs_t_ctx = self.rhs_t.c.rhs, self.rhs_t.c.ctx
         return self.c
 
     def bind(self, Problem problem):

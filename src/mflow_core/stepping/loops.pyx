@@ -47,6 +47,7 @@ cdef enum:
 cdef double SMOOTH = 3.0625              # beyond 1.4 of the limit no step is accepted for long: that is a jump in f
 cdef double KEPT = 1.2                   # implicit motions: a step that could grow by less stays
 cdef double LEFT = 0.95                  # and one that should shrink by less: it was chosen at 0.9 of what the tolerance allows
+cdef double LEAST_RATE = 0.2             # for one iteration of multistep methods with a mass: what it leaves of algebraic equations no step mends
 cdef double BESIDE_WALL = 1e-3           # of what Newton's iteration leaves elsewhere
 
 
@@ -367,6 +368,8 @@ cdef void weigh(run_t *r) noexcept nogil:
     cdef ptrdiff_t i
     newton_weights(r.newton, r.now[0], r.c.rtol_of if vectors else &r.c.rtol, r.c.atol_of if vectors else &r.c.atol, r.n if vectors else 1)
     r.newton.state = r.now[0]
+    if r.m.flags & MF_MULTISTEP and r.newton.c.matrix.mass != NULL:
+        r.newton.eta = max(r.newton.eta, LEAST_RATE)
     if r.c.near:
         for i in range(r.n):
             r.newton.m.size[i] *= BESIDE_WALL

@@ -146,7 +146,7 @@ def exact(t: Array) -> Array:
 def test_fixed_steps_keep_their_order_in_every_component(method):
     order = mflow.get_method(method).order
     errors = []
-    for steps in (16, 32):
+    for steps in (32, 64) if "multistep" in mflow.get_method(method).flags else (16, 32):
         r = mflow.solve_ivp(circle, (0.0, 1.0), exact(0.0), method, dt=1.0 / steps, mass=CIRCLE, save="last")
         errors.append(np.abs(r.y[:, -1] - exact(1.0)))
     rates = np.log2(errors[0] / errors[1])

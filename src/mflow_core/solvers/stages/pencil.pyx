@@ -7,10 +7,10 @@ from libc.stdint cimport int32_t, uintptr_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcmp
 
-from mflow_core.solvers.matrix cimport matrix_factor, matrix_jacobian, matrix_refresh, matrix_rhs
+from mflow_core.solvers.matrix cimport finite, matrix_factor, matrix_jacobian, matrix_refresh, matrix_rhs
 from mflow_core.solvers.newton cimport newton_t, weights_of_size
 from mflow_core.solvers.stages.mass cimport mass_times
-from mflow_core.types cimport MF_E_MEMORY
+from mflow_core.types cimport MF_E_MEMORY, MF_RETRY_NON_FINITE
 
 cdef double ROOT_EPS = 1.4901161193847656e-08
 
@@ -58,10 +58,13 @@ cdef int pencil_of_products(const mf_problem *p, mass_t **made) noexcept nogil:
 # ---- linearly implicit methods --------------------------------------------------------------------------------------------------------
 
 cdef int time_derivative(newton_t *s, double t, double gh, const double *y, double *dfdt) noexcept nogil:
-    """By a difference into the step, no longer than gh: beyond the step f may end. f(t, y) in, the derivative out."""
+    """As given, or by a difference into the step, no longer than gh: beyond the step f may end. f(t, y) in, the derivative out."""
     cdef double step = min(ROOT_EPS * max(fabs(t), fabs(gh)), fabs(gh)), scale
     cdef ptrdiff_t i
     cdef int status
+    if s.rhs_t != NULL:
+        status = s.rhs_t(t, y, dfdt, s.n, s.rhs_t_ctx)
+        return MF_RETRY_NON_FINITE if status == 0 and not finite(dfdt, s.n) else status
     step = (t + (step if gh > 0.0 else -step)) - t
     status = matrix_rhs(&s.m, t + step, y, s.f)
     if status != 0:

@@ -1,0 +1,243 @@
+"""Time at equal error on stiff problems whose right-hand sides are compiled: this library, CVODE, liblsoda (numbalsoda) and pydiffsol.
+
+    python bench/stiff_peers.py                                   # what is installed takes part
+    python bench/stiff_peers.py --problems hires bruss --ours bdf radau5 --repeats 5 --out picture.png
+
+Needs a C compiler; CVODE the headers of SUNDIALS (Debian: libsundials-dev). The small problems are those of bench/stiff.py with analytic
+Jacobians (liblsoda takes none: differences), the long ones have a band that all make by differences. Tolerances go down by half decades;
+all contenders take turns at each, and medians count. What a call costs beside its steps is measured over a span of one short step and taken
+off on all sides. Errors at the end as in bench/stiff.py. References of the long problems are radau5's at 1e-12.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ctypes
+import math
+import statistics
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import stiff
+from mflow import solve_ivp
+
+HERE = Path(__file__).resolve().parent
+LEVELS = (1e-4, 1e-6, 1e-8, 1e-10)
+LADDER = tuple(10.0 ** (-k / 2) for k in range(5, 25))
+OURS = ("radau5", "bdf", "rodas5p", "esdirk43")
+SUNDIALS = ("cvode", "nvecserial", "sunlinsoldense", "sunlinsolband", "sunmatrixdense", "sunmatrixband")
+POINTER = ctypes.POINTER(ctypes.c_double)
+CALLBACK = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_double, POINTER, POINTER, ctypes.c_ssize_t, ctypes.c_void_p)
+DIFFSL = {
+    "hires": (
+        "u_i { a = 1, b = 0, c = 0, d = 0, e = 0, f = 0, g = 0, h = 0.0057 } F_i { -1.71*a + 0.43*b + 8.32*c + 0.0007, 1.71*a - 8.75*b, "
+        "-10.03*c + 0.43*d + 0.035*e, 8.32*b + 1.71*c - 1.12*d, -1.745*e + 0.43*f + 0.43*g, -280*f*h + 0.69*d + 1.71*e - 0.43*f + 0.69*g, "
+        "280*f*h - 1.81*g, -280*f*h + 1.81*g }"
+    ),
+    "rober": "u_i { a = 1, b = 0, c = 0 } F_i { -0.04*a + 1e4*b*c, 0.04*a - 1e4*b*c - 3e7*b*b, 3e7*b*b }",
+    "orego": "u_i { a = 1, b = 2, c = 3 } F_i { 77.27*(b + a*(1 - 8.375e-6*a - b)), (c - (1 + a)*b)/77.27, 0.161*(a - c) }",
+    "vdpol": "u_i { a = 2, b = 0 } F_i { b, ((1 - a*a)*b - a)/1e-6 }",
+}
+
+
+@dataclass(frozen=True)
+class Case:
+    """A problem: its functions in stiff.c by name (jac empty: a band of 2 + 2), what is solved, the times between which f jumps."""
+
+    rhs: tuple[str, ...]
+    jac: str
+    y0: Any
+    times: tuple[float, ...]
+    y_end: Any
+    floor: float
+
+    def error(self, y: Any) -> float:
+        return float(np.max(np.abs(y - self.y_end) / (self.floor + np.abs(self.y_end))))
+
+
+def library() -> tuple[ctypes.CDLL, bool]:
+    """stiff.c, with CVODE where SUNDIALS is installed."""
+    target = Path(tempfile.mkdtemp()) / "stiff.so"
+    command = ["cc", "-O3", "-march=native", "-shared", "-fPIC", str(HERE / "stiff.c"), "-o", str(target)]
+    extra = ["-DCVODE", *(f"-lsundials_{name}" for name in SUNDIALS), "-lm"]
+    has = subprocess.run([*command, *extra], check=False, capture_output=True).returncode == 0
+    if not has:
+        subprocess.run([*command, "-lm"], check=True)
+    return ctypes.CDLL(str(target)), has
+
+
+def reactions(code: ctypes.CDLL) -> str:
+    """Hand POLLU's reactions to stiff.c; the same in DiffSL."""
+    table, slopes = np.zeros((25, 24)), [""] * 20
+    for k, (rate, used, _) in enumerate(stiff._REACTIONS):
+        changed = np.flatnonzero(stiff._BALANCE[:, k])
+        table[k, :4] = rate, used[0] - 1, used[1] - 1 if len(used) > 1 else -1, changed.size
+        for p, place in enumerate(changed.tolist()):
+            sign = float(stiff._BALANCE[place, k])
+            table[k, 4 + 2 * p : 6 + 2 * p] = place, sign
+            slopes[place] += f" {'-' if sign < 0.0 else '+'} {abs(sign) * rate!r}*" + "*".join(f"y{u - 1}" for u in used)
+    code.set_reactions(table.ctypes.data_as(POINTER), ctypes.c_ssize_t(table.shape[1]))
+    start = stiff._problems()["pollu"].y0
+    state = ", ".join(f"y{i} = {v!r}" for i, v in enumerate(start.tolist()))
+    return f"u_i {{ {state} }} F_i {{ {', '.join('0.0*y0' + s for s in slopes)} }}"
+
+
+def _cases() -> dict[str, Case]:
+    names = {"hires": "hires", "rober": "robertson", "orego": "orego", "vdpol": "vdp_eps", "pollu": "pollu"}
+    cases = {}
+    for name, p in stiff._problems().items():
+        cases[name] = Case((f"f_{names[name]}",), f"j_{names[name]}", np.asarray(p.y0, float), (0.0, p.t_end), p.y_end, p.floor)
+    x = np.arange(1, 501) / 501.0
+    bruss = np.column_stack([1.0 + np.sin(2.0 * np.pi * x), np.full(500, 3.0)]).ravel()
+    cases["medical"] = Case(("f_medical", "f_medical_late"), "", np.tile([0.0, 1.0], 200), (0.0, 5.0, 20.0), None, 1.0)
+    cases["bruss"] = Case(("f_bruss",), "", bruss, (0.0, 10.0), None, 1.0)
+    return cases
+
+
+# ---- contenders: each solves to the end and returns y there, or None --------------------------------------------------------------------
+
+
+def _ours(case: Case, code: ctypes.CDLL, method: str, tol: float, times: tuple[float, ...]) -> Any:
+    given: dict[str, Any] = {"jac": CALLBACK((case.jac, code))} if case.jac else {"lband": 2, "uband": 2}
+    if len(times) > 2:
+        given["breaks"] = times[1:-1]
+    rhs = CALLBACK((case.rhs[0], code))
+    r = solve_ivp(rhs, (times[0], times[-1]), case.y0, method, rtol=tol, atol=tol * case.floor, save="last", **given)
+    return r.y[:, -1] if r.success else None
+
+
+def _cvode(case: Case, code: ctypes.CDLL, tol: float, times: tuple[float, ...]) -> Any:
+    y, counts = case.y0.copy(), (ctypes.c_long * 2)()
+    jac = ctypes.cast(getattr(code, case.jac), ctypes.c_void_p) if case.jac else None
+    for rhs, t0, t1 in zip(case.rhs, times, times[1:], strict=False):
+        pointer = ctypes.cast(getattr(code, rhs), ctypes.c_void_p)
+        if code.cvode_solve(
+            pointer, jac, ctypes.c_ssize_t(y.size), ctypes.c_double(t0), ctypes.c_double(t1), y.ctypes.data_as(POINTER),
+            ctypes.c_double(tol), ctypes.c_double(tol * case.floor), -1 if case.jac else 2, counts,
+        ):  # fmt: skip
+            return None
+    return y
+
+
+def _lsoda(case: Case, code: ctypes.CDLL, wrapper: Any, tol: float, times: tuple[float, ...]) -> Any:
+    at, out, data = np.array(times), np.empty((2, case.y0.size)), np.array([float(case.y0.size)])
+    done, start = np.array(999, np.int32), case.y0.copy()
+    wrapper(
+        ctypes.cast(getattr(code, "l" + case.rhs[0][1:]), ctypes.c_void_p), case.y0.size, start.ctypes.data, data.ctypes.data, 2,
+        at.ctypes.data, out.ctypes.data, tol, tol * case.floor, 10_000_000, done.ctypes.data,
+    )  # fmt: skip
+    return out[1] if done == 1 else None
+
+
+def _diffsol(case: Case, ode: Any, tol: float, times: tuple[float, ...]) -> Any:
+    ode.rtol, ode.atol = tol, tol * case.floor
+    try:
+        return ode.solve_dense(np.array([]), np.array([times[-1]])).ys[:, -1]
+    except Exception:  # its own kinds; a run that fails has no error
+        return None
+
+
+def contenders(case: Case, name: str, code: ctypes.CDLL, ours: Sequence[str], has_cvode: bool, sources: dict[str, str]) -> dict[str, Any]:
+    """name -> function of (tol, times)."""
+    found: dict[str, Callable[..., Any]] = {method: partial(_ours, case, code, method) for method in ours}
+    if has_cvode:
+        found["CVODE"] = partial(_cvode, case, code)
+    if hasattr(code, "l" + case.rhs[0][1:]) and find_spec("numbalsoda"):
+        found["liblsoda"] = partial(_lsoda, case, code, import_module("numbalsoda.driver").lsoda_wrapper)
+    if name in sources and find_spec("pydiffsol"):
+        ds = import_module("pydiffsol")
+        found["pydiffsol"] = partial(_diffsol, case, ds.Ode(sources[name], matrix_type=ds.nalgebra_dense))
+    return found
+
+
+def measure(case: Case, found: dict[str, Any], repeats: int) -> dict[str, list[stiff.Point]]:
+    """Each contender at each tolerance, in turns; the time of a call that takes one short step is off."""
+    short = (*case.times[:1], case.times[0] + 1e-9 * (case.times[-1] - case.times[0]))
+    fixed = {name: statistics.median(_timed(run, 1e-3, short)[0] for _ in range(9)) for name, run in found.items()}
+    points: dict[str, list[stiff.Point]] = {name: [] for name in found}
+    for tol in LADDER:
+        seconds: dict[str, list[float]] = {name: [] for name in found}
+        ends: dict[str, Any] = {}
+        for _ in range(repeats):
+            for name, run in found.items():
+                took, ends[name] = _timed(run, tol, case.times)
+                seconds[name].append(took)
+        for name, y in ends.items():
+            error = math.nan if y is None else case.error(y)
+            points[name].append(stiff.Point(tol, error, 0, max(statistics.median(seconds[name]) - fixed[name], 1e-7), 0, 0, 0))
+    return points
+
+
+def _timed(run: Callable[..., Any], tol: float, times: tuple[float, ...]) -> tuple[float, Any]:
+    began = time.perf_counter()
+    y = run(tol, times)
+    return time.perf_counter() - began, y
+
+
+def report(results: dict[str, dict[str, list[stiff.Point]]], ours: Sequence[str]) -> None:
+    """Milliseconds at each error, and the ratio of our best to each peer."""
+    ratios: dict[str, list[float]] = {}
+    print("milliseconds at error " + ", ".join(f"{e:.0e}" for e in LEVELS))
+    for name, points in results.items():
+        work = {who: [1e3 * stiff.at_error(p, e, "seconds") for e in LEVELS] for who, p in points.items()}
+        for who, values in work.items():
+            print(f"  {name:8s} {who:10s}" + "".join(f"{v:10.3f}" for v in values))
+        best = [min((work[m][k] for m in ours if math.isfinite(work[m][k])), default=math.nan) for k in range(len(LEVELS))]
+        for who in [w for w in work if w not in ours]:
+            row = [a / b for a, b in zip(best, work[who], strict=True)]
+            print(f"  {name:8s} best/{who:10s}" + "".join(f"{v:10.2f}" for v in row))
+            ratios.setdefault(who, []).extend(row)
+            for m in ours:
+                ratios.setdefault(f"{m} over {who}", []).extend(a / b for a, b in zip(work[m], work[who], strict=True))
+    for who, values in ratios.items():
+        print(f"geometric mean, {who if ' over ' in who else 'best over ' + who}: {stiff._mean(values):.2f}")
+
+
+def picture(results: dict[str, dict[str, list[stiff.Point]]], path: str) -> None:
+    """Error against time, a panel a problem."""
+    plt = import_module("matplotlib.pyplot")
+    figure, axes = plt.subplots(1, len(results), figsize=(3.6 * len(results), 3.6), squeeze=False)
+    for panel, (name, points) in zip(axes[0], results.items(), strict=True):
+        for who, line in points.items():
+            panel.loglog([1e3 * p.seconds for p in line], [p.error for p in line], label=who, marker=".")
+        panel.set(title=name, xlabel="milliseconds", ylabel="error at the end")
+    axes[0][0].legend()
+    figure.tight_layout()
+    figure.savefig(path)
+
+
+def main() -> None:
+    """Run the command."""
+    cases = _cases()
+    parser = argparse.ArgumentParser(prog="python bench/stiff_peers.py", description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--problems", nargs="+", default=list(cases), choices=list(cases), metavar="NAME")
+    parser.add_argument("--ours", nargs="+", default=list(OURS), metavar="NAME")
+    parser.add_argument("--repeats", type=int, default=5, help="turns, of which the median counts")
+    parser.add_argument("--out", help="a picture")
+    arguments = parser.parse_args()
+    code, has_cvode = library()
+    sources = {**DIFFSL, "pollu": reactions(code)}
+    results = {}
+    for name in arguments.problems:
+        case = cases[name]
+        if case.y_end is None:
+            case = Case(case.rhs, case.jac, case.y0, case.times, _ours(case, code, "radau5", 1e-12, case.times), case.floor)
+        found = contenders(case, name, code, arguments.ours, has_cvode, sources)
+        results[name] = measure(case, found, arguments.repeats)
+    report(results, arguments.ours)
+    if arguments.out:
+        picture(results, arguments.out)
+
+
+if __name__ == "__main__":
+    main()

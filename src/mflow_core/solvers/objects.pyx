@@ -1,0 +1,100 @@
+"""What Python objects do for a matrix: f at many points in one call, the factors of a sparse J, a preconditioner.
+
+Errors stay set, as in problem.pyx; a code tells the caller.
+"""
+from libc.string cimport memcpy
+
+cimport numpy as cnp
+
+from mflow_core.problems.problem cimport failed
+from mflow_core.solvers.definite cimport CROSSED, POSITIVE_SIGN, REGULAR
+from mflow_core.solvers.matrix cimport SPARSE, matrix_t
+from mflow_core.types cimport MF_RETRY_NON_FINITE, MF_RETRY_SOLVE
+
+cnp.import_array()
+
+
+# ---- f at many points: a Python function ------------------------------------------------------------------------------------------
+
+ctypedef int (*quiet_columns)(matrix_t *, ptrdiff_t, double *) noexcept
+
+
+cdef int ask_columns(matrix_t *m, ptrdiff_t count, double *out) except -1:
+    """The function returns (count, n) numbers for an array (n, count), which it may keep."""
+    cdef cnp.npy_intp[2] shape
+    shape[0], shape[1] = count, m.n
+    points = cnp.PyArray_SimpleNew(2, shape, cnp.NPY_DOUBLE)
+    memcpy(cnp.PyArray_DATA(<cnp.ndarray> points), m.wide, count * m.n * sizeof(double))
+    slopes = (<object> m.c.columns)(m.t, points.T)
+    memcpy(out, cnp.PyArray_DATA(<cnp.ndarray> slopes), count * m.n * sizeof(double))
+    return 0
+
+
+cdef int columns_of(matrix_t *m, ptrdiff_t count, double *out) noexcept with gil:
+    cdef int status = (<quiet_columns> ask_columns)(m, count, out)
+    return failed() if status == -1 else status
+
+
+# ---- sparse: a Python object holds J and its factors ------------------------------------------------------------------------------
+
+# The object has nine methods and `size`. jacobian(t, y) calls the user's function and fill(values) stores the entries of the pattern;
+# both return False if an entry is not finite. factor(gh) returns False if M is singular. solve(b) returns M^-1 b; product(v) is J v.
+# factor_pair(re, im) and solve_pair(x, y) do the same for I - (re + i im) J; solve_pair returns both parts in one array. Errors stay set,
+# as in problem.pyx. A preconditioner of KRYLOV has jacobian, factor and solve. Where a look is taken at M, is_regular(gh) and has_positive_sign() tell what definite.pxd calls so, and size is |gh J|
+# then.
+ctypedef int (*quiet_matrix)(matrix_t *) noexcept
+ctypedef int (*quiet_factor)(matrix_t *, double) noexcept
+ctypedef int (*quiet_solve)(matrix_t *, double *) noexcept
+
+
+cdef object as_array(const double *x, ptrdiff_t n):
+    cdef cnp.npy_intp[1] shape
+    shape[0] = n
+    array = cnp.PyArray_SimpleNew(1, shape, cnp.NPY_DOUBLE)
+    memcpy(cnp.PyArray_DATA(<cnp.ndarray> array), x, n * sizeof(double))
+    return array
+
+
+cdef int ask_jacobian(matrix_t *m) except -1:
+    return 0 if (<object> m.c.sparse).jacobian(m.t, as_array(m.y, m.n)) else MF_RETRY_NON_FINITE
+
+
+cdef int ask_fill(matrix_t *m) except -1:
+    return 0 if (<object> m.c.sparse).fill(as_array(m.jacobian, m.c.entries)) else MF_RETRY_NON_FINITE
+
+
+cdef int ask_factor(matrix_t *m, double gh) except -1:
+    cdef object sparse = <object> m.c.sparse
+    if not sparse.factor(gh):
+        m.regular = CROSSED
+        return MF_RETRY_SOLVE
+    if m.look and m.c.kind == SPARSE:
+        m.regular = REGULAR if sparse.is_regular(gh) else POSITIVE_SIGN if sparse.has_positive_sign() else CROSSED
+        m.size_gh = sparse.size
+    return 0
+
+
+cdef int ask_solve(matrix_t *m, double *b) except -1:
+    cdef object array = cnp.PyArray_FROMANY((<object> m.c.sparse).solve(as_array(b, m.n)), cnp.NPY_DOUBLE, 1, 1, cnp.NPY_ARRAY_CARRAY_RO)
+    memcpy(b, cnp.PyArray_DATA(<cnp.ndarray> array), m.n * sizeof(double))
+    return 0
+
+
+cdef int sparse_jacobian(matrix_t *m) noexcept with gil:
+    cdef int status = (<quiet_matrix> ask_jacobian)(m)
+    return failed() if status == -1 else status
+
+
+cdef int sparse_fill(matrix_t *m) noexcept with gil:
+    cdef int status = (<quiet_matrix> ask_fill)(m)
+    return failed() if status == -1 else status
+
+
+cdef int sparse_factor(matrix_t *m, double gh) noexcept with gil:
+    cdef int status = (<quiet_factor> ask_factor)(m, gh)
+    return failed() if status == -1 else status
+
+
+cdef int sparse_solve(matrix_t *m, double *b) noexcept with gil:
+    cdef int status = (<quiet_solve> ask_solve)(m, b)
+    return failed() if status == -1 else status

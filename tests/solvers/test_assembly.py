@@ -1,0 +1,93 @@
+"""M - c J in the order in which it is factored. Oracles: NumPy's dense solver and determinants, SuperLU's own fill."""
+
+import numpy as np
+import pytest
+import scipy.sparse
+import scipy.sparse.csgraph
+import scipy.sparse.linalg
+
+from mflow.solvers.assembly import Assembly
+from mflow.solvers.sparsity import SparseFactors
+
+
+def banded(n, generator):
+    diagonals = [generator.standard_normal(n - abs(k)) for k in (-2, -1, 0, 1)]
+    return scipy.sparse.diags_array(diagonals, offsets=[-2, -1, 0, 1]).tocsc()
+
+
+def shuffled(n, generator):
+    order = generator.permutation(n)
+    return banded(n, generator)[order][:, order].tocsc()
+
+
+def scattered(n, generator):
+    return scipy.sparse.random_array((n, n), density=0.1, rng=generator, data_sampler=generator.standard_normal).tocsc()
+
+
+def empty(n, generator):
+    return scipy.sparse.csc_array((n, n))
+
+
+def masses(n, generator):
+    yield scipy.sparse.identity(n, format="csc")
+    yield scipy.sparse.diags_array([generator.standard_normal(n), generator.standard_normal(n - 1)], offsets=[0, 1]).tocsc()
+
+
+@pytest.mark.parametrize("make", [banded, shuffled, scattered, empty])
+@pytest.mark.parametrize("n", [1, 2, 7, 60])
+def test_solutions_and_signs_are_numpys(make, n):
+    generator = np.random.default_rng(n)
+    J = make(n, generator) if n > 2 or make is empty else scipy.sparse.csc_array(generator.standard_normal((n, n)))
+    assert (Assembly(scipy.sparse.identity(n, format="csc"), J, scipy.sparse).band is not None) == (make is not scattered or n < 25)
+    for one in masses(n, generator) if n > 1 else [scipy.sparse.identity(1, format="csc")]:
+        assembly = Assembly(one, J, scipy.sparse)
+        for c in (0.3, -2.0, 0.2 + 0.7j):
+            dense, b = (one - c * J).toarray(), generator.standard_normal(n)
+            factors = assembly.factors(c, J)
+            np.testing.assert_allclose(factors.solve(b.astype(type(c))), np.linalg.solve(dense, b), rtol=1e-8, atol=1e-8)
+            if isinstance(c, float):
+                assert factors.has_positive_sign() == (np.linalg.slogdet(dense)[0] > 0.0)
+
+
+def test_a_steady_state_has_the_jacobian_alone():
+    J = banded(30, np.random.default_rng(1))
+    b = np.arange(30.0)
+    x = Assembly(scipy.sparse.identity(30, format="csc"), J, scipy.sparse).factors(np.inf, J, steady=True).solve(b)
+    np.testing.assert_allclose(x, np.linalg.solve(-J.toarray(), b), rtol=1e-9)
+
+
+@pytest.mark.parametrize("make", [banded, scattered])
+def test_a_singular_matrix_is_none(make):
+    J = make(50, np.random.default_rng(2)).tolil()
+    J[:, 3] = 0.0
+    J = J.tocsc()
+    none = scipy.sparse.csc_matrix((50, 50))
+    assert Assembly(none, J, scipy.sparse).factors(1.0, J) is None
+
+
+def grid(n):
+    line = scipy.sparse.diags_array([np.ones(n - 1), np.full(n, -2.0), np.ones(n - 1)], offsets=[-1, 0, 1])
+    laplace = scipy.sparse.kronsum(line, line)
+    reaction = scipy.sparse.identity(n * n)
+    return scipy.sparse.block_array([[laplace, reaction], [-reaction, laplace]]).tocsc()
+
+
+def test_the_order_is_the_one_of_less_fill():
+    J = grid(30)
+    one = scipy.sparse.identity(J.shape[0], format="csc")
+    factors = Assembly(one, J, scipy.sparse).factors(0.1, J)
+    default = scipy.sparse.linalg.splu((one - 0.1 * J).tocsc())
+    assert factors._factors.nnz < 0.8 * default.nnz
+
+
+def test_another_pattern_makes_another_assembly_and_the_users_matrix_stays():
+    first, second = grid(5), scattered(50, np.random.default_rng(3))
+    second.data[:] = np.abs(second.data)
+    twice = scipy.sparse.csc_matrix((np.ones(4), np.array([1, 0, 0, 1]), np.array([0, 3, 4, *[4] * 48])), shape=(50, 50))
+    b = np.arange(50.0)
+    factors = SparseFactors(50, lambda t, y: {0.0: first, 1.0: second, 2.0: twice}[t])
+    for t, J in enumerate((first, second, twice, first)):
+        factors.jacobian(float(t % 3), b)
+        assert factors.factor(0.1)
+        np.testing.assert_allclose(factors.solve(b), np.linalg.solve(np.eye(50) - 0.1 * J.toarray(), b), rtol=1e-9, atol=1e-9)
+    assert twice.indices.tolist() == [1, 0, 0, 1]
