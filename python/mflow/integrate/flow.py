@@ -19,7 +19,7 @@ from mflow.base.pace import Pace
 from mflow.base.result import IVPResult, attach
 from mflow.base.saved_run import NOT_CONTROLLED
 from mflow.integrate.control import MANY, Settings, count_steps, kept_every
-from mflow.integrate.drive import Drive, follow
+from mflow.integrate.drive import Drive, follow, preparing
 from mflow.integrate.stepper import Stepper
 from mflow.solvers import nonlinear
 
@@ -113,7 +113,8 @@ def gradient_flow(
     equation = problem.objective_problem(None, grad, start.shape, args, hess if chosen_method.is_implicit else None)
     extra = as_tuple(args)
     linear = {name: options.get(name) for name in SOLVING}
-    solver = nonlinear.solver_for(chosen_method, equation, 0.0, start, jac=hess, hess=True, args=extra, **linear)
+    with preparing(start, 0.0, "gradient_flow"):
+        solver = nonlinear.solver_for(chosen_method, equation, 0.0, start, jac=hess, hess=True, args=extra, **linear)
     settings = Settings(
         dt=dt, t_eval=t_eval, save=save, save_every=save_every, solver=solver, symmetric=True, event_args=extra,
         **{k: v for k, v in options.items() if k in SETTINGS},
