@@ -88,6 +88,11 @@ class Doubts:
         out = self.fun(at.reshape(self.start.shape), *self.args)
         return out[0] if self.jac is True else out
 
+    def longer(self, problem: Problem, x: Array, value: float) -> bool:
+        """Where differences lead nowhere: whether the cost is noisy at x, and longer central ones are taken from now on."""
+        callback = problem.callback
+        return self.look is not None and self.differences and self.diff_step is None and self.look.longer(callback, x, value)
+
     def _check(self, x: Array, value: float, grad: Array) -> None:
         """At the first gradient of a Python function."""
         self._judge(quick(gradient_model(self.value, x, None if np.isnan(value) else value, grad)))
