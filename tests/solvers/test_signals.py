@@ -240,7 +240,7 @@ def test_any_look_makes_a_pending_result(look: str) -> None:
     seen = LOOKS[look](result)
     assert made == [1]
     assert seen == LOOKS[look](IVPResult(t=1.0, y=2.0))
-    assert type(result) is IVPResult
+    assert type(copy.copy(result)) is type(pickle.loads(pickle.dumps(result))) is IVPResult
     assert (result.t, result.y) == (1.0, 2.0)
     assert made == [1]
 
