@@ -13,7 +13,7 @@ from mflow_core.problems import problem
 from mflow_core.problems.signatures import companion
 from mflow_core.stepping import stepper as core
 
-from mflow.base.checks import Array, as_tuple, check_number, check_start, check_whole
+from mflow.base.checks import Array, as_tuple, check_number, check_start, check_whole, shown
 from mflow.base.methods import Method, as_method
 from mflow.base.pace import Pace
 from mflow.base.result import IVPResult, attach
@@ -99,6 +99,8 @@ def gradient_flow(
     A. Cauchy, C. R. Acad. Sci. 25 (1847) 536-538.
     """
     start = check_start(c0, "c0")
+    if isinstance(grad, (np.ndarray, list, str, float, int, type(None))):
+        raise TypeError(f"grad: expected a function of c, or a compiled one, got {shown(grad)}")
     if not (isinstance(t_end, float) and t_end == math.inf):
         check_number(t_end, "t_end")
     chosen_method = as_method(method, {k: v for k, v in options.items() if k not in SETTINGS and k not in SOLVING})

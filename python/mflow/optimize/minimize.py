@@ -24,7 +24,7 @@ from mflow.optimize import rough
 from mflow.optimize.bounds import read_box
 from mflow.optimize.callbacks import teller
 from mflow.optimize.directions import DEFAULT, check_default, minimizers, products_of
-from mflow.optimize.doubts import Doubts
+from mflow.optimize.doubts import Doubts, few_digits
 from mflow.optimize.line_descent import CONVERGED, ENDINGS, STOPPED, LineDescent, ending, overflow_text
 from mflow.optimize.linesearch import LineSearch
 from mflow.optimize.looks import Kept, Looks, Saving, asked_looks
@@ -468,7 +468,7 @@ class _Descent:
                 return self._follow_roughly(gtol)
             text = f"the equation of {self.method.name}'s step was not solved in iteration {run.k}"
             equations = self.run.equations
-            wrong = mismatch(equations, self._slope, ("-hess", "the gradient's negative"))
+            wrong = mismatch(equations, self._slope, ("-hess", "the gradient's negative")) or few_digits(self._slope, run.here()[0])
             return self.result(-1, "solve_failed", f"{text}: {wrong or unsolved(equations, self.dt, 'hess=', run.problem.has_jac)}")
         if status == STALLED and self._runs_off():
             return self.result(-1, "diverged", f"{self._runs_off()} in iteration {run.k}, where rounding ends it: does it have a minimum?")
