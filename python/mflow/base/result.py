@@ -22,6 +22,7 @@ __all__ = [
     "OptimizeResult",
     "Origin",
     "Result",
+    "as_pending",
     "attach",
     "keep_origin",
     "last_axis",
@@ -114,6 +115,11 @@ def _waiting_kind(kind: type[Made]) -> type[Made]:
     waiting: Any = type(kind.__name__, (kind,), {name: filled(name) for name in looks} | own)
     waiting.__module__, waiting.__qualname__ = kind.__module__, kind.__qualname__
     return cast("type[Made]", waiting)
+
+
+def as_pending(error: BaseException, kind: type[Made], make: Callable[[], Made]) -> Callable[[], Made]:
+    """What makes the result so far: after Ctrl-C it is put together when it is looked at."""
+    return functools.partial(pending, kind, make) if isinstance(error, KeyboardInterrupt) else make
 
 
 def _remade(kind: type[Made], entries: dict[str, Any], own: dict[str, Any]) -> Made:

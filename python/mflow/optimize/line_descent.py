@@ -18,7 +18,7 @@ from mflow_core.stepping import stepper
 
 from mflow.base.checks import Array
 from mflow.base.methods import Method
-from mflow.base.pace import Pace
+from mflow.base.pace import Pace, pieces
 from mflow.base.result import OptimizeResult, Result, keep_origin
 from mflow.curvature.landscape import OF_DIFFERENCES, Landscape, gradient_of, products_of
 from mflow.optimize.directions import direction_of, takes_bounds
@@ -235,7 +235,11 @@ class InverseHessian:
 
     def todense(self) -> Array:
         """H as an (n, n) array."""
-        return self @ np.eye(self.shape[0])
+        out, first = np.empty(self.shape), 0
+        for count, _ in pieces(self.shape[0]):
+            out[:, first : first + count] = self @ np.eye(self.shape[0], count, -first)
+            first += count
+        return out
 
     def __repr__(self) -> str:
         return f"InverseHessian(shape={self.shape})"

@@ -14,7 +14,7 @@ from mflow_core.stepping import stepper
 from mflow.base.checks import Array, check_number, check_whole, shown
 from mflow.base.methods import Method, as_method, refuse_unknown
 from mflow.base.pace import Pace
-from mflow.base.result import OptimizeResult, attach
+from mflow.base.result import OptimizeResult, as_pending, attach
 from mflow.curvature.landscape import OF_DIFFERENCES
 from mflow.curvature.safe_steps import STALLED, SafeSteps
 from mflow.curvature.watch import EVERY
@@ -233,7 +233,7 @@ def minimize(
         text = f"{type(error).__name__} in iteration {descent.run.k}: {error}"
         note = f"in mflow.minimize, iteration {descent.run.k}; .partial_result holds the result so far"
         reason = "interrupted" if isinstance(error, KeyboardInterrupt) else "rhs_failed"
-        attach(error, lambda: doubts.said(descent.result(-1, reason, text, ask=False)), note)
+        attach(error, as_pending(error, OptimizeResult, lambda: doubts.said(descent.result(-1, reason, text, ask=False))), note)
         raise
     out = None
     try:
