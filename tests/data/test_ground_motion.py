@@ -241,7 +241,7 @@ def test_surplus_values_and_words_among_them_are_still_wrong(tmp_path: Path) -> 
     [("ACCELERATION TIME SERIES IN UNITS OF M S-2", 1.0), ("ACCELERATION cm s-2", 0.01), ("ACC (mm s-2)", 1e-3), ("UNITS: m s^-2", 1.0)],
 )
 def test_powers_of_the_second_are_read(tmp_path: Path, third: str, factor: float) -> None:
-    """"M S-2" was "a displacement in m"."""
+    """ "M S-2" was "a displacement in m"."""
     assert read(tmp_path, at2(third)).peak == pytest.approx(5.0 * factor)
 
 

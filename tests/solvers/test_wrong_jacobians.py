@@ -238,6 +238,6 @@ def test_what_fun_raises_while_the_start_is_made_consistent_brings_the_start_alo
     with pytest.raises(KeyError) as caught:
         mflow.solve_ivp(fun, (0, 5), [1.0], "radau5", mass=[0.0])
     assert np.array_equal(caught.value.partial_result.y, [[1.0]])
-    with pytest.raises(ValueError, match="jac returned|jac: expected") as plain:
+    with pytest.raises(ValueError, match=r"jac returned|jac: expected") as plain:
         mflow.solve_ivp(lambda t, y: -y, (0, 1), [1.0, 2.0], "radau5", jac=lambda t, y: np.ones(5))
     assert not hasattr(plain.value, "partial_result")

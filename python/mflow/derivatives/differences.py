@@ -319,7 +319,7 @@ class CostLook:
         return True
 
     def longer(self, callback: Any, x: Array, value: float) -> bool:
-        """Once, where no step along differences lowers the cost: whether it has more noise than rounding makes, over which longer ones go."""
+        """Once, where no step along differences lowers the cost: whether it has noise, beyond rounding, that longer ones pass over."""
         if callback.mode < FORWARD or self.step or self.noise or not math.isfinite(value):
             return False
         scans = [scan(self._value, x, move, value) for move in moves_from(x)]

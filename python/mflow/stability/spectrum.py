@@ -96,8 +96,8 @@ class SafeStep(NamedTuple):
 
 
 def safe_step(
-    slope: Slope, t: float, y: Array, method: str | Method, symmetric: bool = False, *, safety: float = SAFETY, iterations: int = ITERATIONS,
-    scale: float = 0.0,
+    slope: Slope, t: float, y: Array, method: str | Method, symmetric: bool = False, *, safety: float = SAFETY,
+    iterations: int = ITERATIONS, scale: float = 0.0,
 ) -> SafeStep:  # fmt: skip
     """The largest step that keeps a method stable around (t, y), times ``safety``, with the spectral radius.
 
