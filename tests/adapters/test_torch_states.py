@@ -190,3 +190,42 @@ def test_all_parameters_step_or_none() -> None:
     b.grad = torch.ones(2)
     opt.step()
     assert not torch.equal(b.detach(), torch.ones(2))
+
+
+CARRIED = {
+    "Adam": "exp_avg", "AdamW": "exp_avg_sq", "Adadelta": "acc_delta", "Adagrad": "sum", "RMSprop": "square_avg", "Adamax": "exp_avg",
+    "NAdam": "exp_avg", "SGD": "momentum_buffer",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", CARRIED)
+def test_what_is_no_state_is_refused(torch: Any, name: str) -> None:
+    """NaN entered the parameters at the next step; after a refusal the optimizer is as it was."""
+    import mflow.torch as ours
+
+    settings = {"momentum": 0.9} if name == "SGD" else {}
+    p = torch.ones(3, requires_grad=True)
+
+    def step(optimizer: Any) -> None:
+        p.grad = torch.ones(3)
+        optimizer.step()
+
+    theirs = getattr(torch.optim, name)([p], lr=0.01, **settings)
+    step(theirs)
+    good = theirs.state_dict()
+    wrong = [("state", CARRIED[name], torch.full((3,), torch.nan)), ("state", CARRIED[name], torch.ones(3, dtype=torch.complex128))]
+    if name == "SGD":
+        wrong += [("group", "momentum", None), ("group", "nesterov", "x"), ("group", "nesterov", -5.0)]
+    else:
+        wrong += [("state", "step", None), ("state", "step", torch.ones(3))]
+    if name == "NAdam":
+        wrong += [("state", "mu_product", 10**400), ("state", "mu_product", 2.5), ("group", "momentum_decay", None)]
+    for where, key, value in wrong:
+        state = copy.deepcopy(good)
+        (state["state"][0] if where == "state" else state["param_groups"][0])[key] = value
+        made = getattr(ours, name)([p], lr=0.01, **settings)
+        with pytest.raises(ValueError, match="state"):
+            made.load_state_dict(state)
+        made.load_state_dict(good)
+        step(made)
+        assert torch.isfinite(p).all()

@@ -234,3 +234,23 @@ def test_surplus_values_and_words_among_them_are_still_wrong(tmp_path: Path) -> 
         path.write_text(f"ACCELERATION IN UNITS OF G\n\nNPTS= 3, DT= .01\n{rows}\n")
         with pytest.raises(ValueError, match=words):
             read_record(path)
+
+
+@pytest.mark.parametrize(
+    ("third", "factor"),
+    [("ACCELERATION TIME SERIES IN UNITS OF M S-2", 1.0), ("ACCELERATION cm s-2", 0.01), ("ACC (mm s-2)", 1e-3), ("UNITS: m s^-2", 1.0)],
+)
+def test_powers_of_the_second_are_read(tmp_path: Path, third: str, factor: float) -> None:
+    """ "M S-2" was "a displacement in m"."""
+    assert read(tmp_path, at2(third)).peak == pytest.approx(5.0 * factor)
+
+
+def test_a_sentence_about_units_states_none(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="unit of the accelerations, found none"):
+        read(tmp_path, at2("ACCELERATION, no unit at all"))
+
+
+@pytest.mark.parametrize("heading", ["a (g) x 10", "a (g) *10", "a (g)/10", "10 x (g)"])
+def test_a_factor_beside_a_unit_is_refused(tmp_path: Path, heading: str) -> None:
+    with pytest.raises(ValueError, match="got a factor"):
+        read(tmp_path, f"t (s),{heading}\n0,0\n0.1,1\n0.2,0\n", "r.csv")

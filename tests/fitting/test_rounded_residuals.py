@@ -110,3 +110,22 @@ def test_a_parameter_that_passes_0() -> None:
     r = mflow.least_squares(lambda x: np.round([10.0 * (x[1] - x[0] ** 2), 1.0 - x[0]], 3), [-1.2, 1.0])
     assert (r.reason, r.cost) == ("converged", 0.0)
     np.testing.assert_allclose(r.x, [1.0, 1.0], atol=2e-3)
+
+
+@pytest.mark.parametrize("test", [{"xtol": 1e-8}, {"ftol": 1e-8}, {"xtol": 1e-8, "ftol": 1e-8}], ids="+".join)
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("noise", [1e-8, 1e-6])
+def test_tests_of_steps_are_not_met_by_noise(noise: float, seed: int, test: dict[str, float]) -> None:
+    """Differences of noise let no step lower the cost, so that each is short at last: that was "converged" at thousands of times the
+    least cost. Against SciPy on residuals without noise."""
+    optimize = pytest.importorskip("scipy.optimize")
+    t, draws = np.linspace(0.0, 4.0, 40), np.random.default_rng(seed)
+    data = 2.5 * np.exp(-1.3 * t) + 0.5 + 0.05 * np.cos(40.0 * t)
+
+    def exact(b: Array) -> Array:
+        return np.asarray(b[0] * np.exp(-b[1] * t) + b[2] - data)
+
+    best = optimize.least_squares(exact, [1.0, 1.0, 0.0], method="lm")
+    r = mflow.least_squares(lambda b: exact(b) + noise * draws.normal(size=40), [1.0, 1.0, 0.0], **test)
+    assert r.success
+    assert 0.5 * float(np.sum(exact(r.x) ** 2)) <= 1.01 * best.cost

@@ -327,3 +327,15 @@ def test_a_damaged_state_is_refused_and_changes_nothing() -> None:
     wrong = state[:at] + struct.pack("<d", 1e6) + state[at + 8 : -4]  # with a checksum that is right
     run.restore(wrong + struct.pack("<I", zlib.crc32(wrong)))
     assert run.advance(1, 0.0) == -1009  # MF_E_DAMAGED: the method looks at what it reads
+
+
+@pytest.mark.parametrize("called", [False, True])
+def test_a_sparse_hessian_is_looked_at_before_it_is_read(called: bool) -> None:
+    """Columns that are not there ended the process."""
+    sparse = pytest.importorskip("scipy.sparse")
+    wrong = sparse.csr_matrix(np.eye(3))
+    wrong.indices = np.array([0, 1, 10**8], np.int32)
+    with pytest.raises(ValueError, match="hess: expected indices from 0 to 2"):
+        mflow.minimize(
+            lambda x: (float(x @ x), 2 * x), np.ones(3), jac=True, method="trust_ncg", hess=(lambda x: wrong) if called else wrong
+        )

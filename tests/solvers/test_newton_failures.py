@@ -8,6 +8,7 @@ import scipy.sparse
 from mflow_core.problems.problem import Recoverable, rhs_problem
 from mflow_core.solvers.solver import Solver
 
+import mflow
 from mflow.nonlinear import make_solver
 from support.battery import RETRY_NON_FINITE, RETRY_SOLVE, bound
 
@@ -137,3 +138,22 @@ def test_solver_must_fit_the_problem():
         Solver("dense").solve(0.0, 0.1, [1.0], [1.0])
     with pytest.raises(ValueError, match="r: expected 2 numbers, got 3"):
         bound(lambda t, y: -y, 2).solve(0.0, 0.1, np.ones(3), np.ones(2))
+
+
+def test_float32_is_named_where_a_fixed_step_is_not_solved():
+    """The advice was a shorter step, or a Jacobian, neither of which helps."""
+    rate = np.float32(10)
+
+    def slope(t, y):
+        return (-rate * (y.astype(np.float32) - np.float32(np.cos(t)))).astype(float)
+
+    for method in ("backward_euler", "trapezoidal", "radau5"):
+        r = mflow.solve_ivp(slope, (0, 1), [1.3], method=method, dt=0.05)
+        assert r.reason == "finished" or "fun's slopes carry about 7 digits (float32)" in r.message
+
+    def cost(c):
+        grad = c.astype(np.float32) * np.float32(1.1e3) / np.float32(1.1e3)
+        return float(0.5 * np.float32(c @ c)), grad.astype(float)
+
+    r = mflow.minimize(cost, [1.0, 2.0], jac=True, method="backward_euler", dt=1e3)
+    assert r.reason == "converged" or "the gradient carries about" in r.message

@@ -240,7 +240,7 @@ def test_any_look_makes_a_pending_result(look: str) -> None:
     seen = LOOKS[look](result)
     assert made == [1]
     assert seen == LOOKS[look](IVPResult(t=1.0, y=2.0))
-    assert type(result) is IVPResult
+    assert type(copy.copy(result)) is type(pickle.loads(pickle.dumps(result))) is IVPResult
     assert (result.t, result.y) == (1.0, 2.0)
     assert made == [1]
 
@@ -285,3 +285,52 @@ def test_an_interrupted_model_keeps_what_it_has_learned(monkeypatch: Any) -> Non
     assert (model.reason, model.n_epochs) == ("interrupted", 3)
     same = mflow.ImplicitSGD("squared", lr=0.1).fit(X, y, epochs=2, seed=np.random.Generator(np.random.PCG64(0)))
     assert model.coef.tobytes() == same.coef.tobytes()
+
+
+def test_results_after_ctrl_c_are_put_together_later(monkeypatch: Any) -> None:
+    """An inverse Hessian of 3000 x 3000, or the rank of a large Jacobian, take seconds."""
+    from mflow.fitting.run import Run
+    from mflow.optimize.line_descent import LineDescent
+
+    made = []
+
+    def counted(kind: Any, name: str) -> None:
+        whole = getattr(kind, name)
+        monkeypatch.setattr(kind, name, lambda *args, **kwargs: (made.append(name), whole(*args, **kwargs))[1])
+
+    counted(Run, "result")
+    counted(LineDescent, "result")
+
+    def stop(*args: Any) -> Any:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt) as caught:
+        mflow.least_squares(lambda b: b - 1.0, [3.0], jac=stop)
+    with pytest.raises(KeyboardInterrupt) as other:
+        mflow.minimize(lambda x: (float(x @ x), 2 * x), [3.0], jac=True, method="bfgs", callback=stop)
+    assert made == []
+    for error in (caught, other):
+        partial: Any = error.value.partial_result  # type: ignore[attr-defined]
+        assert partial.reason == "interrupted"
+    assert made == ["result", "result"]
+
+
+@posix
+def test_ctrl_c_in_a_spectrum_of_a_long_record(monkeypatch: Any) -> None:
+    """Blocks of oscillators go through a long record one by one, each in a call that signals leave."""
+    from mflow.vibration import spectrum
+
+    blocks = []
+
+    def work(count: float, fun: Any, *args: Any) -> Any:
+        blocks.append(count)
+        return fun(*args)
+
+    periods = np.linspace(0.05, 5.0, 3 * spectrum.core.BLOCK)
+    short = mflow.response_spectrum((0.01, np.sin(np.arange(1000.0))), periods)
+    monkeypatch.setattr(spectrum, "interruptible", work)
+    monkeypatch.setattr(spectrum, "LONG", 100)
+    long = mflow.response_spectrum((0.01, np.sin(np.arange(1000.0))), periods)
+    assert len(blocks) == 3
+    assert np.array_equal(short.sd, long.sd)
+    assert np.array_equal(short.sa, long.sa)

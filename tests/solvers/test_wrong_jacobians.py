@@ -181,3 +181,63 @@ def test_jacobians_are_counted(dt, form):
     assert r.nfev == calls["fun"]
     assert calls["jac"] - r.njev in (0, 1)  # one more looks at the stability of a steady state
     assert calls["jac"] == r.njev or dt == np.inf
+
+
+@pytest.mark.parametrize("wrong", [np.array([[-3.0, 2.0], [1.0, -1000.0]]), np.zeros((2, 2))], ids=["permuted", "zero"])
+def test_a_wrong_jacobian_of_a_method_without_iterations_is_named(wrong, step_method):
+    """Nothing fails where no equation is iterated: hundreds of short steps, 9 % off, and not a word."""
+    if "implicit" not in step_method.flags or step_method.family != "rosenbrock":
+        pytest.skip("it iterates")
+    A = np.array([[-1000.0, 1.0], [2.0, -3.0]])
+    with pytest.warns(RuntimeWarning, match="jac is not the derivative of fun"):
+        r = mflow.solve_ivp(lambda t, y: A @ y, (0, 1), [1.0, 2.0], step_method.name, jac=wrong)
+    assert "jac is not the derivative of fun" in r.message
+    right = mflow.solve_ivp(lambda t, y: A @ y, (0, 1), [1.0, 2.0], step_method.name, jac=A)
+    assert "derivative" not in right.message
+
+
+def test_calls_of_a_jacobian_that_is_not_finite_are_counted(step_method):
+    if "implicit" not in step_method.flags:
+        pytest.skip("no Jacobian")
+    calls = []
+
+    def jac(t, y):
+        calls.append(t)
+        return np.full((2, 2), np.nan)
+
+    how = {"dt": 0.1} if "embedded" not in step_method.flags and "multistep" not in step_method.flags else {}
+    r = mflow.solve_ivp(lambda t, y: -y, (0, 1), [1.0, 2.0], step_method.name, jac=jac, **how)
+    assert not r.success
+    assert r.njev == len(calls)
+
+
+@pytest.mark.parametrize("backwards", [False, True])
+def test_what_a_jacobian_raises_at_its_first_call_brings_the_start_along(step_method, backwards):
+    """It is asked for its form before the run begins."""
+    if "implicit" not in step_method.flags:
+        pytest.skip("no Jacobian")
+
+    def jac(t, y):
+        raise KeyError("mine")
+
+    how = {"dt": 0.1} if "embedded" not in step_method.flags and "multistep" not in step_method.flags else {}
+    with pytest.raises(KeyError) as caught:
+        mflow.solve_ivp(lambda t, y: -y, (1, 0) if backwards else (0, 1), [1.0, 2.0], step_method.name, jac=jac, **how)
+    partial = caught.value.partial_result
+    assert partial.reason == "rhs_failed"
+    assert np.array_equal(partial.y, [[1.0], [2.0]])
+    with pytest.raises(KeyError) as caught:
+        mflow.gradient_flow(lambda c: c, [1.0, 2.0], 1.0, method=step_method.name, hess=lambda c: jac(0, c), **how)
+    assert np.array_equal(caught.value.partial_result.y, [[1.0], [2.0]])
+
+
+def test_what_fun_raises_while_the_start_is_made_consistent_brings_the_start_along():
+    def fun(t, y):
+        raise KeyError("mine")
+
+    with pytest.raises(KeyError) as caught:
+        mflow.solve_ivp(fun, (0, 5), [1.0], "radau5", mass=[0.0])
+    assert np.array_equal(caught.value.partial_result.y, [[1.0]])
+    with pytest.raises(ValueError, match=r"jac returned|jac: expected") as plain:
+        mflow.solve_ivp(lambda t, y: -y, (0, 1), [1.0, 2.0], "radau5", jac=lambda t, y: np.ones(5))
+    assert not hasattr(plain.value, "partial_result")

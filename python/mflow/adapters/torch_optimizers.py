@@ -27,7 +27,7 @@ from mflow_core import registry
 from mflow_core.optimize.updater import WILD, StepRefused, Updater
 
 from mflow import optim
-from mflow.adapters.torch_states import converted, is_torchs
+from mflow.adapters.torch_states import check_entry, converted, is_torchs, refuse_complex
 from mflow.base.checks import check_whole
 
 try:
@@ -242,6 +242,7 @@ class Optimizer(torch.optim.Optimizer):
             for tensor in group["params"]:
                 if self.state.get(tensor):
                     carried = self.state[tensor]
+                    check_entry(carried, len(self._seen))
                     alike.setdefault((check_whole(carried["step"], "state: step"), *map(float, carried["scalars"])), []).append(tensor)
                     self._seen.add(id(tensor))
             for (steps, *scalars), tensors in alike.items():
@@ -272,6 +273,7 @@ class Optimizer(torch.optim.Optimizer):
         defaults: dict[str, Any] = self.__dict__["defaults"]
         kept = {name: self.__dict__[name] for name in ("_made_by", "_names", "_cohorts", "_seen", "defaults", "param_groups", "state")}
         try:
+            refuse_complex(state_dict)
             if is_torchs(state_dict):
                 made_by, state_dict = converted(state_dict, self._class, self._made_by, defaults)
                 if made_by is not self._made_by:

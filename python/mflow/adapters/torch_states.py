@@ -7,9 +7,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from mflow import optim
+from mflow.base.checks import check_flags, check_number
 from mflow.optim.classes import NO_SETTING
 
-__all__ = ["Converted", "converted", "is_torchs"]
+__all__ = ["Converted", "check_entry", "converted", "is_torchs", "refuse_complex"]
 
 # torch's names: our vectors. The buffer of SGD's momentum is our velocity with the other sign, that of RMSprop is b.
 VECTORS = {
@@ -50,14 +51,43 @@ def converted(
     for group in groups:
         out.append(_group(group, made_by, known))
         for number in group["params"]:
-            carried = {name: value for name, value in state_dict["state"].get(number, {}).items() if value is not None}
+            carried = _carried(state_dict["state"].get(number, {}), number)
             if carried and (entry := _entry(carried, made_by, out[-1], number)) is not None:
                 state[number] = entry
     return Converted(made_by, {"state": state, "param_groups": out})
 
 
+def _carried(entry: dict[str, Any], number: Any) -> dict[str, Any]:
+    """What torch's optimizer carries of a parameter; its SGD may have None for a velocity that it has not."""
+    lost = [name for name, value in entry.items() if value is None and (name != "momentum_buffer" or len(entry) > 1)]
+    if lost:
+        raise ValueError(f"state: expected numbers in entry {number}, got {lost[0]} = None")
+    return {name: value for name, value in entry.items() if value is not None}
+
+
+def refuse_complex(state_dict: dict[str, Any]) -> None:
+    """ValueError where a state has complex numbers, whose imaginary parts torch would drop."""
+    for number, entry in state_dict["state"].items():
+        for name, value in entry.items():
+            if np.asarray(value).dtype.kind == "c":
+                raise ValueError(f"state: expected real numbers in entry {number}, got complex ones, {name}")
+
+
+def check_entry(entry: dict[str, Any], number: Any) -> None:
+    """ValueError where what a parameter carries, in our form, is not made of finite real numbers."""
+    for name, value in entry.items():
+        numbers = np.asarray(value)
+        if name != "scalars" and not np.all(np.isfinite(numbers)):
+            raise ValueError(f"state: expected finite numbers in entry {number}, got {name} with NaN or an infinity")
+        if name == "step" and numbers.size != 1:
+            raise ValueError(f"state: expected one number of steps in entry {number}, got {numbers.size}")
+
+
 def _sgd(groups: list[dict[str, Any]], chosen: type[optim.Optimizer], made_by: type[optim.Optimizer]) -> type[optim.Optimizer]:
     """Which of our methods torch's SGD is: the momentum of its groups says it."""
+    for group in groups:
+        check_number(group["momentum"], "state: momentum", low=0.0)
+        check_flags(**{"state: nesterov": group["nesterov"]})
     moving = [group for group in groups if group["momentum"]]
     nesterov = [bool(group["nesterov"]) for group in moving]
     if any(nesterov) and not all(nesterov):
@@ -83,13 +113,19 @@ def _group(group: dict[str, Any], made_by: type[optim.Optimizer], known: dict[st
         )
     elsewhere = (*ELSEWHERE, "nesterov", "momentum", "dampening") if "nesterov" in group else ELSEWHERE
     rest = {name: value for name, value in group.items() if name not in elsewhere}
-    return {**rest, **{name: _plain(group.get(name, known[name])) for name in names}}
+    out = {**rest, **{name: _plain(group.get(name, known[name])) for name in names}}
+    lost = [name for name in (*names, "momentum_decay") if out.get(name, 0) is None and known.get(name, 0) is not None]
+    if lost:
+        raise ValueError(f"state: expected a number in a group of {made_by.__name__}, got {lost[0]} = None")
+    return out
 
 
 def _plain(value: Any) -> Any:
     """A number where torch has a tensor of one."""
     if isinstance(value, (tuple, list)):
         return tuple(_plain(v) for v in value)
+    if hasattr(value, "numel") and value.numel() != 1:
+        raise ValueError(f"state: expected one number, got a tensor of shape {tuple(value.shape)}")
     return value.item() if hasattr(value, "item") else value
 
 
@@ -117,5 +153,6 @@ def _entry(carried: dict[str, Any], made_by: type[optim.Optimizer], group: dict[
     if not needed:
         return None
     if scalars:  # powers that are made anew in the next step
+        check_number(_plain(carried.get("mu_product", 0.0)), f"state: mu_product of entry {number}", low=0.0, high=1.0)
         scalars = [_plain(carried.get("mu_product", 0.0)), *[0.0] * (len(scalars) - 3), NO_SETTING, NO_SETTING]
     return {"step": _plain(carried.get("step", 1)), "scalars": scalars, **{name: vectors[name] for name in needed}}

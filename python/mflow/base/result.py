@@ -23,6 +23,7 @@ __all__ = [
     "OptimizeResult",
     "Origin",
     "Result",
+    "as_pending",
     "attach",
     "keep_origin",
     "last_axis",
@@ -90,27 +91,39 @@ def pending(kind: type[Made], make: Callable[[], Made]) -> Made:
 
 @functools.cache
 def _waiting_kind(kind: type[Made]) -> type[Made]:
-    """A class whose every look at an instance makes it the result that it stands for, of that class."""
+    """A subclass whose instances are filled at the first look, whatever it is. Copies, pickled ones too, are of the class itself."""
 
-    def settled(name: str) -> Callable[..., Any]:
+    def filled(name: str) -> Callable[..., Any]:
         def look(self: Any, *args: Any, **kwargs: Any) -> Any:
-            if object.__getattribute__(self, "__class__") is waiting:
-                made = object.__getattribute__(self, "_make")()
-                object.__getattribute__(self, "__dict__").pop("_make")
-                object.__setattr__(self, "__class__", kind)
+            own = object.__getattribute__(self, "__dict__")
+            if "_make" in own:
+                made = own["_make"]()
                 dict.update(self, made)
-                vars(self).update(vars(made))
-            return getattr(self, name)(*args, **kwargs)
+                own.update(vars(made))
+                del own["_make"]
+            return getattr(super(waiting, self), name)(*args, **kwargs)
 
         return look
 
     looks = (
         "__contains__", "__delattr__", "__dir__", "__eq__", "__getattribute__", "__getitem__", "__iter__", "__len__", "__ne__", "__or__",
-        "__reduce_ex__", "__repr__", "__setattr__", "__setitem__", "__delitem__", "__str__", "__reversed__",
+        "__repr__", "__setattr__", "__setitem__", "__delitem__", "__str__", "__reversed__",
     )  # fmt: skip
-    waiting: Any = type(kind.__name__, (kind,), {name: settled(name) for name in looks} | {"__hash__": None, "__doc__": kind.__doc__})
+    own = {"__reduce__": lambda self: (_remade, (kind, dict(self), dict(vars(self)))), "__hash__": None, "__doc__": kind.__doc__}
+    waiting: Any = type(kind.__name__, (kind,), {name: filled(name) for name in looks} | own)
     waiting.__module__, waiting.__qualname__ = kind.__module__, kind.__qualname__
     return cast("type[Made]", waiting)
+
+
+def as_pending(error: BaseException, kind: type[Made], make: Callable[[], Made]) -> Callable[[], Made]:
+    """What makes the result so far: after Ctrl-C it is put together when it is looked at."""
+    return functools.partial(pending, kind, make) if isinstance(error, KeyboardInterrupt) else make
+
+
+def _remade(kind: type[Made], entries: dict[str, Any], own: dict[str, Any]) -> Made:
+    made = kind(entries)
+    vars(made).update(own)
+    return made
 
 
 def attach(error: BaseException, partial: Callable[[], Result], note: str) -> None:

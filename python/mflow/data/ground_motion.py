@@ -281,6 +281,10 @@ def _of_accelerations(file: Path, name: str, unit: str | None) -> list[str]:
     """The unit in the name of the second column."""
     if re.search(r"spectr|pseudo|(?<![a-z])p?s[avd](?![a-z])", name, re.IGNORECASE):
         raise ValueError(f"{file}: expected accelerations in time, got a spectrum: its second column is {name!r}")
+    if re.search(r"[)\]]\s*(?:[x*\u00d7/]\s*)?[\d.]*\d|\d\s*[x*\u00d7]\s*[(\[]", name, re.IGNORECASE):
+        raise ValueError(
+            f"{file}: expected a unit alone in the heading of the accelerations, got a factor, {name!r}: give scale= and remove it"
+        )
     words, bracketed = units_of_column(name)
     kinds = [kind for kind in map(kind_of, words) if kind is not None]
     found = [one for kind, one in kinds if kind == "acceleration"]

@@ -23,7 +23,8 @@ _TIME_WORDS = {
     "us": ("us", "usec", "microsec", "microsecond", "microseconds"), "min": ("min", "mins", "minute", "minutes"),
 }  # fmt: skip
 _PER_SECOND = r"(?:/?s(?:ec(?:onds?)?)?)"
-_UNIT = r"[A-Za-z%][\w/^*.'%²·-]*(?:\s*/\s*\w+)*"
+_PER_SQUARE = r"\s+s(?:ec)?\s*\^?\s*[-\u2212]2\b"  # the end of M S-2
+_UNIT = rf"[A-Za-z%][\w/^*.'%²·-]*(?:{_PER_SQUARE}|(?:\s*/\s*\w+)*)"
 
 FORMATS = (  # what the first lines of other public formats hold
     (re.compile(r"\b(?:un)?corrected\s+accelero", re.I), "a COSMOS, CSMIP, CESMD or SMC volume"),
@@ -74,13 +75,15 @@ def stated_units(text: str) -> tuple[list[tuple[str, str]], str | None]:
     """(kinds of all units that a header states, a word after UNITS that is none)."""
     found: list[tuple[str, str]] = []
     unknown = None
-    said = re.finditer(rf"\bunits?\b\s*(?:of|are|is|in|[:=-])*\s*[(\[]?\s*({_UNIT})", text, re.I)
+    said = re.finditer(rf"(?<!no )\bunits?\b\s*(?:of|are|is|in|[:=-])*\s*[(\[]?\s*({_UNIT})", text, re.I)
     for match in said:
         kind = kind_of(match[1])
         if kind is not None:
             found.append(kind)
         elif match[1].lower() not in ("of", "are", "is", "in", "the", "and", "time"):
             unknown = match[1].strip(".,;")
+    for match in re.finditer(rf"\b(?:m|cm|mm|in|ft){_PER_SQUARE}", text, re.I):
+        found += [kind for kind in [kind_of(match[0])] if kind is not None]
     for match in re.finditer(rf"\bin\s+(?:units\s+of\s+)?[(\[]?\s*({_UNIT})", text, re.I):
         kind = kind_of(match[1])
         if kind is not None and kind[0] != "displacement":  # distances are in km

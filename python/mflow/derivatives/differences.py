@@ -47,6 +47,7 @@ SINGLE = 24  # significant bits of float32
 FULL = 45  # significant bits from which on values count as those of float64
 SOME = 8  # bits below which values are too short to tell anything: small whole numbers, halves
 ENTRIES = 400  # of values, and of the entries of each, that are looked at
+NOISY = 1e-12  # relative: an error of values that rounding does not make
 ASIDE = 0.00137  # a step to a point whose coordinates are no short numbers
 DECIMALS = 10  # significant decimal digits up to which values count as rounded
 EACH = 64  # parameters up to which each is looked at
@@ -276,7 +277,7 @@ class CostLook:
     def __init__(self, fun: Any, args: tuple[Any, ...], shape: tuple[int, ...], given: bool, check: Callable[..., Any] | None) -> None:
         self.fun, self.args, self.shape, self.given, self.check = fun, args, shape, given, check
         self.digits: Digits | None = None
-        self.step = 0.0
+        self.step = self.noise = 0.0  # noise: relative, of the cost, where it was looked for
         self.verdict, self.at, self.first = "", np.zeros(0), math.nan
         self.still: NDArray[np.intp] = np.zeros(0, np.intp)
         self.held: NDArray[np.bool_] | None = None  # entries of x that may not move: their derivatives are 0 by themselves
@@ -317,6 +318,16 @@ class CostLook:
         callback.scales, callback.mode = np.full(n, step), CENTRAL
         return True
 
+    def longer(self, callback: Any, x: Array, value: float) -> bool:
+        """Once, where no step along differences lowers the cost: whether it has noise, beyond rounding, that longer ones pass over."""
+        if callback.mode < FORWARD or self.step or self.noise or not math.isfinite(value):
+            return False
+        scans = [scan(self._value, x, move, value) for move in moves_from(x)]
+        callback.nfev += sum(one.calls for one in scans)
+        sloped = [one for one in scans if one.kind == "slope"]
+        self.noise = max((one.noise for one in sloped), default=0.0)
+        return self.noise > NOISY and self._lengthen(callback, max(one.step for one in sloped), x.size)
+
     def _confirm(self, callback: Any, x: Array, value: float, grad: Array) -> bool:
         """Looks at derivatives of exactly 0 again."""
         free = np.ones(x.size, bool) if self.held is None else ~self.held
@@ -351,7 +362,8 @@ class CostLook:
         if self.digits is not None:
             over = f", so differences are taken over {self.step:.2g} of x" if self.step else ""
             return f"; the cost's values carry {self.digits.text}{over}"
-        return f"; differences are taken over {self.step:.2g} of x, as they vanish over shorter steps" if self.step else ""
+        why = f"the cost's values have noise of about {self.noise:.1g} of them" if self.noise > NOISY else "they vanish over shorter steps"
+        return f"; differences are taken over {self.step:.2g} of x, as {why}" if self.step else ""
 
 
 def cost_problem(

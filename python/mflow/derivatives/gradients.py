@@ -241,6 +241,8 @@ def check_grad(
     check_function(func, "func")
     check_function(grad, "grad")
     x = check_start(x0, "x0").ravel()
+    if not x.size:
+        raise ValueError("x0: expected one parameter at least, got none")
     step = check_number(epsilon, "epsilon")
     if step == 0.0:
         raise ValueError("epsilon: expected a step other than 0, got 0")

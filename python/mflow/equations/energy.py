@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 
 from mflow import optim
-from mflow.base.checks import Array, as_tuple, check_function, check_start, check_whole
+from mflow.base.checks import Array, as_tuple, check_function, check_start, check_whole, shown
 from mflow.base.methods import Method, as_method
 from mflow.base.result import Result
 
@@ -107,6 +107,8 @@ def energy_ledger(
         at = np.array(opt.ask()) if chosen.record.asks else c.copy()
         g, old, v = gradient(at), points[-1], speeds[-1]
         opt.step(g)
+        if not np.all(np.isfinite(c)):
+            raise ValueError(f"energy_ledger: the parameters are not finite after step {len(points)}: lower lr or momentum")
         new = _velocity(opt, c, old, h, unit)
         move, change, mean = c - old, new - v, 0.5 * (new + v)
         bend = math.fsum(w * float(np.vdot(gradient(old + s * move) - g, move)) for s, w in zip(NODES, WEIGHTS, strict=True))
@@ -156,11 +158,17 @@ def _cost(fun: Any, jac: Any, args: tuple[Any, ...], shape: tuple[int, ...]) -> 
     if jac is not True:
         check_function(jac, "jac", "the gradient, a function of c, or True")
 
+    def pair(c: Array) -> Any:
+        both = fun(c, *args)
+        if not isinstance(both, (tuple, list)) or len(both) != 2:
+            raise TypeError(f"fun: expected the pair (cost, gradient) with jac=True, got {shown(both)}")
+        return both
+
     def cost(c: Array) -> float:
-        return float(fun(c, *args)[0] if jac is True else fun(c, *args))
+        return float(pair(c)[0] if jac is True else fun(c, *args))
 
     def gradient(c: Array) -> Array:
-        g = np.asarray(fun(c, *args)[1] if jac is True else jac(c, *args), dtype=np.float64)
+        g = np.asarray(pair(c)[1] if jac is True else jac(c, *args), dtype=np.float64)
         if g.shape != shape:
             raise ValueError(f"jac: expected a gradient of shape {shape}, got shape {g.shape}")
         return g

@@ -132,12 +132,12 @@ def _prepared(
     kwargs: dict[str, Any],
 ) -> tuple[Run, dict[str, Any]]:  # fmt: skip
     """The run, and what the result tells of the data."""
-    if method is not None and method != "lm":
+    if method is not None and not (isinstance(method, str) and method == "lm"):
         raise ValueError(f"method: expected 'lm' (Levenberg-Marquardt, with bounds or without), or None, got {shown(method)}")
     for name in kwargs:
         if name not in MORE:
             raise ValueError(unknown("curve_fit: expected a known argument, got", name, list(MORE)))
-    y = np.asarray(ydata, dtype=np.float64)
+    y = real_array(ydata, "ydata")
     x = np.asarray(xdata, dtype=np.float64) if isinstance(xdata, (list, tuple, np.ndarray)) else xdata
     x, y, sigma = _finite_data(x, y, sigma, check_finite, nan_policy)
     if y.size == 0:
@@ -164,8 +164,8 @@ def _more(kwargs: dict[str, Any], how: dict[str, Any], n: int) -> tuple[Any, Any
             how[name] = 0.0 if kwargs[name] is None else check_number(kwargs[name], name, low=0.0)
     if kwargs.get("max_nfev") is not None:
         how["limit"] = check_whole(kwargs["max_nfev"], "max_nfev", 1)
-    if kwargs.get("maxfev"):
-        how["calls"] = check_whole(kwargs["maxfev"], "maxfev", 1)
+    if kwargs.get("maxfev") is not None and (most := check_whole(kwargs["maxfev"], "maxfev")):  # 0: SciPy's word for its default
+        how["calls"] = most
     if kwargs.get("dt") is not None:
         how["dt"] = check_number(kwargs["dt"], "dt", low=0.0, open_low=True)
     check_flags(acceleration=kwargs.get("acceleration", False))
@@ -198,7 +198,9 @@ def _held(fixed: Any, n: int, names: Callable[[], tuple[str, ...]]) -> Any:
 
 
 def _finite_data(x: Any, y: Array, sigma: Any, check_finite: Any, nan_policy: Any) -> tuple[Any, Array, Any]:
-    if nan_policy not in (None, "raise", "omit"):
+    if check_finite is not None:
+        check_flags(check_finite=check_finite)
+    if nan_policy is not None and not (isinstance(nan_policy, str) and nan_policy in ("raise", "omit")):
         raise ValueError(f"nan_policy: expected None, 'raise' or 'omit', got {shown(nan_policy)}")
     of_numbers = isinstance(x, np.ndarray)
     if check_finite or (check_finite is None and nan_policy is None):
@@ -233,10 +235,7 @@ def _start(f: Any, x: Any, y: Array, p0: Any, bounds: Any) -> tuple[Callable[[],
         if bounds is not EVERYWHERE:
             start = _inside(start, *sides(bounds, count), known is not None)
     else:
-        start = np.array(p0)
-        if start.dtype.kind not in "biuf":
-            real_array(p0, "p0")
-        start = start.astype(np.float64).ravel()
+        start = real_array(p0, "p0").ravel().copy()
         if not all_finite(start):
             finite_array(start, "p0")
     n = start.size

@@ -26,7 +26,7 @@ from mflow.base.checks import (
     real_array,
     shown,
 )
-from mflow.base.result import Examined, attach, keep_origin
+from mflow.base.result import Examined, as_pending, attach, keep_origin
 from mflow.base.telling import tell
 from mflow.fitting.bounds import EVERYWHERE, check_box, check_fixed
 from mflow.fitting.residuals import Residuals
@@ -238,7 +238,7 @@ def least_squares(
         where = f"after {run.nit} steps"
         text = f"{type(error).__name__} {where}: {error}"
         note = f"in mflow.least_squares, {where}; .partial_result holds the best point"
-        attach(error, lambda: LeastSquaresResult(run.result(-1, reason, text)), note)
+        attach(error, as_pending(error, LeastSquaresResult, lambda: LeastSquaresResult(run.result(-1, reason, text))), note)
         raise
     result = LeastSquaresResult(run.finish(ending))
     keep_origin(result, landscape_of(residuals, run.loss, result.x, result.reason == "converged", box, held))

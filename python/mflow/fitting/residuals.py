@@ -332,12 +332,12 @@ class Residuals:
             out.append((scanned, unit))
         return out
 
-    def longer(self, x: Array) -> bool:
-        """Where no step lowers the cost: whether longer differences are tried, once, as noise may hide in shorter ones."""
+    def longer(self, x: Array, noise: float = 0.0) -> bool:
+        """Whether longer differences are tried, once, as noise may hide in shorter ones. noise: that of residuals which is none."""
         if not self.differences or self.given or self.tried:
             return False
         self.tried = True
-        return self._confirm(x, np.arange(self.n))
+        return self._confirm(x, np.arange(self.n), noise)
 
     def unit(self, x: Array) -> Array:
         """Of each parameter: its size, or 1 where it is small."""
@@ -355,11 +355,11 @@ class Residuals:
         if self.given and self.digits is None:
             self._take(digits_of([raw for one, _ in self.scans(x, np.arange(self.n)) for raw in one.seen], 1))
 
-    def _confirm(self, x: Array, zero: Any) -> bool:
+    def _confirm(self, x: Array, zero: Any, noise: float = 0.0) -> bool:
         """Whether columns, of zeros or in doubt, have slopes over longer steps, which are then taken for all."""
         scanned = self.scans(x, zero)
         slopes = [(one, unit) for one, unit in scanned if one.kind == "slope"]
-        if not slopes or self.given:
+        if not slopes or self.given or max(one.noise for one, _ in slopes) < noise:
             return False
         if self.digits is None:
             seen = [raw for one, _ in scanned for raw in one.seen]

@@ -67,6 +67,8 @@ class Robust:
     def both(self, f: Array) -> tuple[Array, Array]:
         """rho and rho' at each residual. Raises ValueError where the user's loss returns something else."""
         rho = self.rho((f / self.f_scale) ** 2)
+        if not isinstance(rho, (np.ndarray, tuple, list)) or len(np.atleast_1d(np.asarray(rho, dtype=object))) < 2:
+            raise TypeError(f"loss: expected a function of z that returns rho(z) and rho'(z) as its first rows, got {shown(rho)}")
         value, slope = np.asarray(rho[0], dtype=np.float64), np.asarray(rho[1], dtype=np.float64)
         if value.shape != f.shape or slope.shape != f.shape:
             raise ValueError(f"loss returned shapes {value.shape} and {slope.shape}: expected rho(z) and rho'(z), each of shape {f.shape}")

@@ -20,6 +20,9 @@ GONE = 1e-6  # of the residuals: what they change by along a column that has van
 CURVED = 1e-4  # of each parameter: the differences of the gradient that tell a minimum,
 MOST_CURVED = 50  # of so many at most
 HIDDEN = 1e-12  # of the cost: what rounding hides of it
+IN_DOUBT = ("step_too_small", "ftol", "xtol", "both")  # endings that differences of noise may bring about
+SLOPED = 1e-3  # a cosine of the residuals with a column above it is no small gradient
+NOISY = 1e-12  # relative: an error of residuals that rounding does not make
 LOST = 0.3  # of a column of differences: what rounding may turn of one that still tells where the cost falls
 
 STATUS = {
@@ -71,7 +74,7 @@ class Run:
                 ending = self._asked(ASKS.get(code, "")) if code in ASKS else ""
                 if ending:
                     return ending
-                if ENDINGS.get(code) == "step_too_small" and self._longer():
+                if ENDINGS.get(code) in IN_DOUBT and self._longer(str(ENDINGS[code])):
                     code = 0
             return self._looked_at(str(ENDINGS[code]))
 
@@ -127,9 +130,12 @@ class Run:
             return "callback"
         return ""
 
-    def _longer(self) -> bool:
-        """Where no step lowers the cost: once more, by longer differences, as noise may hide in shorter ones."""
-        if not self.problem.longer(self.core.x) or self.problem.renew():
+    def _longer(self, ending: str) -> bool:
+        """Where no step lowers the cost, or ftol or xtol ends a run whose gradient is not small: once more, by longer differences, as
+        noise may hide in shorter ones."""
+        if ending != "step_too_small" and self.core.measures[1] <= SLOPED:
+            return False
+        if not self.problem.longer(self.core.x, 0.0 if ending == "step_too_small" else NOISY) or self.problem.renew():
             return False
         self.core.again()
         return True

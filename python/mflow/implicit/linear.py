@@ -205,7 +205,7 @@ class ImplicitSGD:
         for name, owner in KINKS.items():
             if name in parameters and loss != owner:
                 raise TypeError(f"{name}: it belongs to the {owner} loss, got loss = {loss!r}; omit it")
-        if parameters.get("flow") == "exact" and parameters.get("l2", 0.0) != 0.0:
+        if isinstance(parameters.get("flow"), str) and parameters["flow"] == "exact" and parameters.get("l2", 0.0) != 0.0:
             raise ValueError(f"flow: 'exact' and l2 = {parameters['l2']!r} have no closed form together; take flow='backward'")
         self.loss = loss
         self.parameters = dict(parameters)

@@ -366,12 +366,18 @@ def check_first_step(first_step: Any, t0: float, t1: float) -> float | None:
     return step
 
 
-def check_max_step(max_step: Any) -> float | Callable[[float, Array], float]:
-    """A number above 0 (inf: no bound), or a function of (t, y) whose values are checked each time. Raises TypeError or ValueError."""
+def check_max_step(max_step: Any, span: float = 0.0) -> float | Callable[[float, Array], float]:
+    """A number above 0 (inf: no bound), or a function of (t, y) whose values are checked each time. Raises TypeError or ValueError.
+
+    span : the length of the run, which 2^53 steps must be able to cross.
+    """
     if max_step is None:
         return math.inf
     if not callable(max_step):
-        return _bound(max_step, "max_step")
+        bounded = _bound(max_step, "max_step")
+        if bounded < span * 2.0**-53 < math.inf:
+            raise ValueError(f"max_step: expected at least {span * 2.0**-53:.3g}, a 2^53rd of the run, got {max_step!r}")
+        return bounded
 
     def bound(t: float, y: Array) -> float:
         return _bound(max_step(t, y), f"max_step(t, y) at t = {t:g}")

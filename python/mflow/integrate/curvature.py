@@ -26,6 +26,9 @@ GROWTH = 1e6  # a state that has grown by this factor may come from steps that a
 LEAST_STEPS = 10  # dt="auto" takes at least so many steps: stability is not accuracy
 LEAST_STAGED = 40  # of a method whose stages follow from the step: however long a step is, it may keep 0.43 of a mode
 MOST_RETURNS = 60  # to one mark; each halves the step
+SHORTEST = 32 * 2.0**-52  # relative: half of a step is no shorter than 16 units in the last place of t
+STILL = 1e-8  # of the size of the state: over so short a way differences are of rounding
+SAME = 1.25  # by how much the slope's change over a whole step may be larger than that nearby
 
 
 class StiffnessWarning(RuntimeWarning):
@@ -95,7 +98,9 @@ class AutoSteps:
         self.step = math.nan  # with the sign of the span
         self.looks = spectrum.Looks()
         self.reason = ""  # why the curvature cannot be measured
-        self.mark: Any = None  # the state to go back to
+        self.mark: Any = None  # the state to go back to,
+        self.mark_t = math.nan  # and its time
+        self.scale = float(np.linalg.norm(run.y))
         self.returns, self.size = 0, 0.0  # to the mark, and the size of the state there
         self.pending: list[tuple[float, Array]] = []  # steps that the callback does not know of yet
 
@@ -114,7 +119,7 @@ class AutoSteps:
         left = count_steps(run.t, self.t1, self.step)
         count = min(count, self.looks.next - run.k, left)
         status = run.fixed(count, self.t1 if count == left else math.nan, rows, self.step, paced=True)
-        if status == stepper.NON_FINITE and self._has_grown() and self._go_back():
+        if status == stepper.NON_FINITE and self._go_back():
             return 0
         if self.watch is not None and status in (0, stepper.EVENT):
             self.pending.append((run.t, run.y))
@@ -127,7 +132,7 @@ class AutoSteps:
     def _look(self) -> int:
         """Chooses the largest step inside the method's stability region, for the slope's Jacobian where the run stands; the status."""
         run, used = self.run, abs(self.step)
-        safe = spectrum.safe_step(run.slope, run.t, run.y, self.method, symmetric=self.symmetric)
+        safe = spectrum.safe_step(run.slope, run.t, run.y, self.method, symmetric=self.symmetric, scale=self.scale)
         if safe.reason == spectrum.ROUGH and math.isfinite(used):  # the last step goes on: the run itself will say what is wrong
             if self._told_to_stop():
                 return CALLBACK
@@ -147,14 +152,44 @@ class AutoSteps:
         if self._told_to_stop():
             return CALLBACK
         length = min(safe.dt, abs(self.t1 - self.t0) / least_steps(self.method), 2.0 * used if self.returns else math.inf)
+        whole, length = length, self._within_reach(length)
+        if length < whole and used > 2.0 * length / spectrum.SAFETY and self._go_back():
+            return 0
         self.looks.found(run.k, length)
         self.step = math.copysign(length, self.t1 - self.t0)
         return self._set_mark()
 
+    def _within_reach(self, length: float) -> float:
+        """The step, halved until what it was chosen by holds where an Euler step of it leads: the slope is finite there, and its change on
+        the way is resolved, or about as steep as nearby. A step that is stable here may be longer than the part of the flow it belongs to,
+        and come to cycles and points of rest that are the method's alone."""
+        run, sign = self.run, math.copysign(1.0, self.t1 - self.t0)
+        with np.errstate(all="ignore"):
+            slope = np.array(run.slope(run.t, run.y), dtype=np.float64)
+            size = float(np.linalg.norm(slope))
+            nearby = math.nan
+            for _ in range(MOST_RETURNS):
+                change = self._change(slope, sign * length)
+                if size * length <= STILL * max(self.scale, float(np.linalg.norm(run.y))) or change * length <= size:
+                    break
+                if math.isnan(nearby):
+                    nearby = self._change(slope, sign * 1e-6 * length)
+                if change <= SAME * nearby:
+                    break
+                length *= 0.5
+        return length
+
+    def _change(self, slope: Array, length: float) -> float:
+        """How fast the slope changes over an Euler step, in units of time; infinite where it is not finite there."""
+        run = self.run
+        ahead = np.asarray(run.slope(run.t, run.y + length * slope), dtype=np.float64)
+        change = float(np.linalg.norm(ahead - slope)) / abs(length)
+        return change if math.isfinite(change) else math.inf
+
     def _set_mark(self) -> int:
         """The run may have to go back to where it is now. Returns 0, the status."""
         events = None if self.events is None else (self.events.pack(), *self.events.found)
-        self.mark, self.returns = (self.run.pack(), self.history.mark(), events), 0
+        self.mark, self.mark_t, self.returns = (self.run.pack(), self.history.mark(), events), self.run.t, 0
         self.size = float(np.max(np.abs(self.run.y), initial=0.0))
         return 0
 
@@ -164,7 +199,7 @@ class AutoSteps:
 
     def _go_back(self) -> bool:
         """Back to the mark, for steps half as long; False where that has been done too often."""
-        if self.mark is None or self.returns >= MOST_RETURNS:
+        if self.mark is None or self.returns >= MOST_RETURNS or abs(self.step) <= SHORTEST * max(abs(self.mark_t), abs(self.t0)):
             return False
         self._restore()
         self.step *= 0.5

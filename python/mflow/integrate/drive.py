@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import math
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
@@ -22,7 +23,7 @@ from numpy.typing import NDArray
 from mflow.base.checks import Array, check_times
 from mflow.base.methods import Method
 from mflow.base.progress import Progress, Watcher
-from mflow.base.result import IVPResult, Origin, Result, attach, keep_origin, pending
+from mflow.base.result import IVPResult, Origin, Result, attach, keep_origin, pending, place_of
 from mflow.base.telling import tell
 from mflow.course.agenda import Agenda, agenda_of, grid_misfit, steps_left
 from mflow.course.outputs import add_outputs, check_outputs
@@ -38,7 +39,7 @@ from mflow.solvers.jacobian_doubt import Doubt
 from mflow.solvers.rest import at_rest
 from mflow.stability.spectrum import Looks, relaxing
 
-__all__ = ["Drive", "follow"]
+__all__ = ["Drive", "follow", "preparing"]
 
 SEEN, FINE = 10, 8.0  # slopes before their digits are judged; an rtol below so many rounding errors of a slope asks for too much
 MAX_STEPS = 0x7FFFFF01  # the status where max_steps are taken
@@ -68,6 +69,24 @@ def follow(drive: Drive) -> Any:
     except KeyboardInterrupt as error:
         message = f"KeyboardInterrupt at t = {drive.run.t:g} after {drive.run.k} steps, while the result was put together"
         attach(error, lambda: pending(drive.kind, lambda: drive.result(-1, "interrupted", message)), f"in mflow.{name}")
+        raise
+
+
+@contextmanager
+def preparing(start: Array, t0: float, name: str) -> Iterator[None]:
+    """What a function of the user raises before there is a run, as a Jacobian that is asked for its form, takes the start along."""
+    try:
+        yield
+    except BaseException as error:
+        interrupted = isinstance(error, KeyboardInterrupt)
+        if interrupted or place_of(error):
+            reason = "interrupted" if interrupted else "rhs_failed"
+            message = f"{type(error).__name__} at t = {t0:g} after 0 steps" + (f": {error}" if str(error) else "")
+            out = IVPResult(
+                t=np.array([t0]), y=start[..., None].copy(), sol=None, t_events=None, y_events=None, nfev=0, njev=0, nlu=0, nsteps=0,
+                nrejected=0, status=-1, reason=reason, message=message, success=False,
+            )  # fmt: skip
+            attach(error, lambda: out, f"in mflow.{name}, before the first step from t = {t0:g}; .partial_result holds the start")
         raise
 
 
@@ -107,7 +126,7 @@ class Drive:
             self.given = control.GivenSteps(settings.dt, self.t0, self.t1)
         sized = self.mode in ("fixed", "auto")
         self.step = control.check_step(method, settings.dt, self.t0, self.t1) if sized else self.t1 - self.t0
-        self.max_step = control.check_max_step(settings.max_step)
+        self.max_step = control.check_max_step(settings.max_step, abs(self.t1 - self.t0))
         self.max_steps = control.whole_or(settings.max_steps, "max_steps", MANY)
         if self.mode == "fixed":
             self.steps = control.count_steps(self.t0, self.t1, self.step)

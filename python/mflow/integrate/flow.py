@@ -13,13 +13,13 @@ from mflow_core.problems import problem
 from mflow_core.problems.signatures import companion
 from mflow_core.stepping import stepper as core
 
-from mflow.base.checks import Array, as_tuple, check_number, check_start, check_whole
+from mflow.base.checks import Array, as_tuple, check_number, check_start, check_whole, shown
 from mflow.base.methods import Method, as_method, asks_for_auto
 from mflow.base.pace import Pace
 from mflow.base.result import IVPResult, attach
 from mflow.base.saved_run import NOT_CONTROLLED
 from mflow.integrate.control import MANY, RTOL, Settings, count_steps, kept_every
-from mflow.integrate.drive import Drive, follow
+from mflow.integrate.drive import Drive, follow, preparing
 from mflow.integrate.stepper import Stepper
 from mflow.solvers import nonlinear
 
@@ -103,6 +103,8 @@ def gradient_flow(
     A. Cauchy, C. R. Acad. Sci. 25 (1847) 536-538.
     """
     start = check_start(c0, "c0")
+    if isinstance(grad, (np.ndarray, list, str, float, int, type(None))):
+        raise TypeError(f"grad: expected a function of c, or a compiled one, got {shown(grad)}")
     if not (isinstance(t_end, float) and t_end == math.inf):
         check_number(t_end, "t_end")
     given: dict[str, Any] = dict(options)
@@ -123,7 +125,8 @@ def gradient_flow(
     equation = problem.objective_problem(None, grad, start.shape, args, hess if solved.is_implicit else None)
     extra = as_tuple(args)
     linear = {name: given.get(name) for name in SOLVING}
-    solver = nonlinear.solver_for(solved, equation, 0.0, start, jac=hess, hess=True, args=extra, **linear)
+    with preparing(start, 0.0, "gradient_flow"):
+        solver = nonlinear.solver_for(solved, equation, 0.0, start, jac=hess, hess=True, args=extra, **linear)
     settings = Settings(
         dt=dt, t_eval=t_eval, save=save, save_every=save_every, solver=solver, symmetric=True, event_args=extra, partner=partner,
         **{k: v for k, v in given.items() if k in SETTINGS},

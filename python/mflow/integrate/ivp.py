@@ -16,7 +16,7 @@ from mflow.base.methods import Method, as_method, asks_for_auto, refuse_unknown
 from mflow.base.result import IVPResult, pending
 from mflow.base.threads import shared_among
 from mflow.integrate.control import RTOL, Event, Settings, check_span, default_method, sizes_of
-from mflow.integrate.drive import Drive, follow
+from mflow.integrate.drive import Drive, follow, preparing
 from mflow.problems.vectorized import columns_of
 from mflow.solvers import nonlinear
 from mflow.solvers.algebraic import algebraic_of
@@ -279,14 +279,14 @@ def solve_ivp(
         algebraic = algebraic_of(mass, consistent, exclude_algebraic, chosen_method, start, dt, lband, uband)
     if algebraic is not None:
         linear |= algebraic.linear
-    solving = None
+    solving = project = None
     if solved.is_implicit or solver is not None or any(value is not None for value in linear.values()):
-        solving = nonlinear.solver_for(solved, equation, span[0], start, solver=solver, args=extra, **linear)
-    project = None
-    if algebraic is not None:
-        sizes = sizes_of(start, (rtol, atol) if dt is None else None)
-        start = algebraic.start(equation, span[0], start, jac, extra, sizes)
-        project = partial(algebraic.behind, equation, start, jac, extra, sizes)
+        with preparing(start, span[0], "solve_ivp"):
+            solving = nonlinear.solver_for(solved, equation, span[0], start, solver=solver, args=extra, **linear)
+            if algebraic is not None:
+                sizes = sizes_of(start, (rtol, atol) if dt is None else None)
+                start = algebraic.start(equation, span[0], start, jac, extra, sizes)
+                project = partial(algebraic.behind, equation, start, jac, extra, sizes)
     settings = Settings(
         dt=dt, rtol=rtol, atol=atol, first_step=first_step, max_step=max_step, min_step=min_step, max_steps=max_steps,
         t_eval=t_eval, save=save, save_every=save_every, dense_output=dense_output, events=events, event_args=extra,

@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 from mflow_core import registry
+from mflow_core.problems.sparse import check_sparse, is_sparse
 
-from mflow.base.checks import Array, check_number, shown
+from mflow.base.checks import Array, check_number, real_array, shown
 from mflow.base.methods import Method, as_method, get_method, parameters_of
 
 __all__ = ["DEFAULT", "check_default", "direction_of", "minimizers", "products_of", "takes_bounds"]
@@ -60,8 +61,13 @@ def products_of(method: Method, hess: Any, hessp: Any, args: tuple[Any, ...]) ->
         return None
     if callable(hess):
         return _Remembered(hess, args)
-    matrix = hess if hasattr(hess, "tocsr") else np.asarray(hess, dtype=np.float64)
+    matrix = _checked(hess)
     return lambda x, p: matrix @ p.ravel()
+
+
+def _checked(hess: Any) -> Any:
+    """A Hessian that SciPy's routines may read: a sparse one by its structure. Raises TypeError or ValueError."""
+    return check_sparse(hess, "hess") if is_sparse(hess) else real_array(hess, "hess")
 
 
 class _Remembered:
@@ -74,7 +80,7 @@ class _Remembered:
 
     def __call__(self, x: Array, p: Array) -> Any:
         if self.at is None or not np.array_equal(self.at, x):
-            self.matrix, self.at = self.hess(x.copy(), *self.args), x
+            self.matrix, self.at = _checked(self.hess(x.copy(), *self.args)), x
         return self.matrix @ p.ravel()
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import math
 import weakref
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -22,12 +23,12 @@ from mflow.base.checks import Array, as_tuple, check_flags, check_start
 from mflow.base.methods import as_method
 from mflow.base.result import OptimizeResult
 from mflow.base.telling import tell
-from mflow.derivatives.differences import CostLook, cost_problem, moves_from, scan, verdict_of
+from mflow.derivatives.differences import ASIDE, CostLook, cost_problem, digits_of, moves_from, scan, verdict_of
 from mflow.derivatives.elsewhere import with_gradient
 from mflow.derivatives.remainder import GradientWarning, Verdict, gradient_model, quick, said_of
 from mflow.optimize.bounds import Box
 
-__all__ = ["Doubts"]
+__all__ = ["Doubts", "few_digits"]
 
 FLAT = "the cost does not change within 0.015 of x in any parameter, by steps 1e2 ... 1e6 times those of the differences"
 PEAK = "the cost falls on both sides of x, which is no minimum: start elsewhere"
@@ -87,6 +88,11 @@ class Doubts:
         """The cost of a Python function at a flat x, not counted."""
         out = self.fun(at.reshape(self.start.shape), *self.args)
         return out[0] if self.jac is True else out
+
+    def longer(self, problem: Problem, x: Array, value: float) -> bool:
+        """Where differences lead nowhere: whether the cost is noisy at x, and longer central ones are taken from now on."""
+        callback = problem.callback
+        return self.look is not None and self.differences and self.diff_step is None and self.look.longer(callback, x, value)
 
     def _check(self, x: Array, value: float, grad: Array) -> None:
         """At the first gradient of a Python function."""
@@ -179,6 +185,18 @@ class Doubts:
     @staticmethod
     def _refuse(out: OptimizeResult, reason: str) -> None:
         out.success, out.status, out.reason = False, -1, reason
+
+
+def few_digits(slope: Callable[[float, Array], Array], x: Array) -> str:
+    """Words where a gradient beside x, which may hold short numbers, has few digits: no equation can be solved to the rounding of float64
+    with it."""
+    try:
+        digits = digits_of([slope(0.0, x + ASIDE * np.maximum(1.0, np.abs(x)))])
+    except Exception:
+        return ""  # the run has ended already: this is for its message alone
+    if digits is None:
+        return ""
+    return f"the gradient carries {digits.text}, and the equation is solved to the rounding of float64: return float64"
 
 
 def _known(fun: Any) -> Verdict | None:

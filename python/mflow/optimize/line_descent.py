@@ -18,7 +18,7 @@ from mflow_core.stepping import stepper
 
 from mflow.base.checks import Array
 from mflow.base.methods import Method
-from mflow.base.pace import Pace
+from mflow.base.pace import Pace, pieces
 from mflow.base.result import OptimizeResult, Result, keep_origin
 from mflow.curvature.landscape import OF_DIFFERENCES, Landscape, gradient_of, products_of
 from mflow.optimize.directions import direction_of, takes_bounds
@@ -73,13 +73,8 @@ class LineDescent:
         self.problem = doubts.problem()
         if not self.problem.has_value:
             raise TypeError("line_search: it compares values of the cost, and fun=None gives none")
-        rule = {**self.search.rule(), "first_try": first}
-        kind = line_descent.KINDS[self.search.kind]
-        lower, upper = (None, None) if doubts.box is None else doubts.box
-        self.run = line_descent.LineDescent(
-            self.method.record, self.problem, start, kind, rule, self.method.numbers, lower, upper,
-            self._products(products), NOISY_STEP if doubts.differences else 0.0,
-        )  # fmt: skip
+        self._rule, self._source = {**self.search.rule(), "first_try": first}, self._products(products)
+        self.run, self.before = self._run_from(start), 0
         self._pieces: list[tuple[Array, Array, Array, Array]] = []
         self._first: tuple[Array, float] | None = None
 
@@ -90,10 +85,17 @@ class LineDescent:
         source = given if given is not None else self.doubts.fun if isinstance(self.doubts.fun, Objective) else None
         return None if source is None else Products(source, self.start.shape)
 
+    def _run_from(self, x: Array) -> line_descent.LineDescent:
+        lower, upper = (None, None) if self.doubts.box is None else self.doubts.box
+        return line_descent.LineDescent(
+            self.method.record, self.problem, x, line_descent.KINDS[self.search.kind], self._rule, self.method.numbers, lower, upper,
+            self._source, NOISY_STEP if self.doubts.differences else 0.0,
+        )  # fmt: skip
+
     @property
     def nit(self) -> int:
         """Iterations so far."""
-        return self.run.k
+        return self.before + self.run.k
 
     def here(self) -> tuple[Array, float, Array]:
         """The point where it stands, its value and gradient."""
@@ -102,6 +104,15 @@ class LineDescent:
 
     def go(self, limit: int, gtol: float, callback: Any) -> int:
         """0: the iteration limit; CONVERGED; STOPPED by the callback; anything else: why it could not go on."""
+        status = self._go(limit, gtol)
+        if status == line_descent.FAILED and self.saving is None:
+            x, value, _ = self.run.lowest()
+            if self.doubts.longer(self.problem, x.ravel(), value):
+                self.before, self.run = self.nit, self._run_from(x)
+                status = self._go(limit - self.before, gtol)
+        return status
+
+    def _go(self, limit: int, gtol: float) -> int:
         status, pace = self._advance(0, gtol), Pace()
         while status == 0 and self.run.k < limit:
             before = self.run.k
@@ -132,7 +143,7 @@ class LineDescent:
 
     def finish(self, status: int, gtol: float) -> OptimizeResult:
         """The result, with the ending in words."""
-        nit = self.run.k
+        nit = self.nit
         _, last = self.run.largest_slope
         if status in ENDINGS:
             return self.result(*ending(status, nit, last, gtol, self.doubts.box is not None))
@@ -148,7 +159,7 @@ class LineDescent:
         status, _, slope0, _, trials = self.run.last_search
         why = WHY.get(status, "").format(limit=self.search.max_evaluations, most=self.search.max_step)
         what = f"the trust region of {self.method.name}" if "trust_region" in self.method.flags else self.search.kind
-        text = f"{what} failed in iteration {self.run.k}: {why} (slope {slope0:.3g} along it, {trials} trials)"
+        text = f"{what} failed in iteration {self.nit}: {why} (slope {slope0:.3g} along it, {trials} trials)"
         hint = ""
         if status == 2:
             hint = "" if self.doubts.text else self._gradient_in_doubt()
@@ -180,7 +191,7 @@ class LineDescent:
             x, value, low_grad = run.lowest()
             grad = run.gradient(x) if low_grad is None and ask else np.full(x.shape, math.nan) if low_grad is None else low_grad
         out = OptimizeResult(
-            x=x, fun=value, jac=grad, nit=run.k, nfev=run.nfev, njev=run.njev, success=status == 0, status=status, reason=reason,
+            x=x, fun=value, jac=grad, nit=self.nit, nfev=run.nfev, njev=run.njev, success=status == 0, status=status, reason=reason,
             message=message, method=self.method, line_search=self.search, nrestarts=run.restarts,
         )  # fmt: skip
         if self.keep_path:
@@ -224,7 +235,11 @@ class InverseHessian:
 
     def todense(self) -> Array:
         """H as an (n, n) array."""
-        return self @ np.eye(self.shape[0])
+        out, first = np.empty(self.shape), 0
+        for count, _ in pieces(self.shape[0]):
+            out[:, first : first + count] = self @ np.eye(self.shape[0], count, -first)
+            first += count
+        return out
 
     def __repr__(self) -> str:
         return f"InverseHessian(shape={self.shape})"

@@ -14,7 +14,7 @@ from mflow_core.stepping import stepper
 from mflow.base.checks import Array, check_number, check_whole, shown
 from mflow.base.methods import Method, as_method, refuse_unknown
 from mflow.base.pace import Pace
-from mflow.base.result import OptimizeResult, attach
+from mflow.base.result import OptimizeResult, as_pending, attach
 from mflow.base.threads import shared_among
 from mflow.curvature.landscape import OF_DIFFERENCES
 from mflow.curvature.safe_steps import STALLED, SafeSteps
@@ -25,7 +25,7 @@ from mflow.optimize import rough
 from mflow.optimize.bounds import read_box
 from mflow.optimize.callbacks import teller
 from mflow.optimize.directions import DEFAULT, check_default, minimizers, products_of
-from mflow.optimize.doubts import Doubts
+from mflow.optimize.doubts import Doubts, few_digits
 from mflow.optimize.line_descent import CONVERGED, ENDINGS, STOPPED, LineDescent, ending, overflow_text
 from mflow.optimize.linesearch import LineSearch
 from mflow.optimize.looks import Kept, Looks, Saving, asked_looks, asked_path
@@ -240,7 +240,7 @@ def minimize(
         text = f"{type(error).__name__} in iteration {descent.run.k}: {error}"
         note = f"in mflow.minimize, iteration {descent.run.k}; .partial_result holds the result so far"
         reason = "interrupted" if isinstance(error, KeyboardInterrupt) else "rhs_failed"
-        attach(error, lambda: doubts.said(descent.result(-1, reason, text, ask=False)), note)
+        attach(error, as_pending(error, OptimizeResult, lambda: doubts.said(descent.result(-1, reason, text, ask=False))), note)
         raise
     out = None
     try:
@@ -468,7 +468,7 @@ class _Descent:
                 return self._follow_roughly(gtol)
             text = f"the equation of {self.method.name}'s step was not solved in iteration {run.k}"
             equations = self.run.equations
-            wrong = mismatch(equations, self._slope, ("-hess", "the gradient's negative"))
+            wrong = mismatch(equations, self._slope, ("-hess", "the gradient's negative")) or few_digits(self._slope, run.here()[0])
             return self.result(-1, "solve_failed", f"{text}: {wrong or unsolved(equations, self.dt, 'hess=', run.problem.has_jac)}")
         if status == STALLED and self._runs_off():
             return self.result(-1, "diverged", f"{self._runs_off()} in iteration {run.k}, where rounding ends it: does it have a minimum?")

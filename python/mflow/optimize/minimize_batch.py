@@ -17,7 +17,7 @@ from mflow_core.objectives.objective import Objective
 from mflow_core.optimize import line_descent as searches
 from numpy.typing import NDArray
 
-from mflow.base.checks import Array, check_flags, check_number, check_whole, shown
+from mflow.base.checks import Array, check_flags, check_instance, check_number, check_whole, shown
 from mflow.base.methods import Method, as_method
 from mflow.base.pieces import Lost, check_executor, in_pieces
 from mflow.base.progress import Progress
@@ -184,6 +184,9 @@ def _chosen(method: str | Method, line_search: Any, parameters: dict[str, Any]) 
 
 def data_for_batch(fun: Any, given: dict[str, Any] | None, members: int) -> tuple[Array | None, Array | None]:
     """The arrays that replace the objective's X and y, a set for each member."""
+    if given is None:
+        return None, None
+    check_instance(given, "batch_data", dict, "a dict of arrays that replace the objective's, a set for each member")
     if not given:
         return None, None
     if not isinstance(fun, Objective):

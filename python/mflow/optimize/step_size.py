@@ -6,6 +6,8 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from mflow.base.checks import check_number
 from mflow.base.methods import Method, as_method, from_letters
 from mflow.base.telling import tell
@@ -26,6 +28,9 @@ def resolve(method: str | Method, parameters: dict[str, Any]) -> tuple[Method, f
         settings = from_letters(method.record, settings)
     if "dt" in settings and "lr" in settings:
         raise TypeError("lr, dt: they are one thing here, got both; give one of them")
+    for name in ("dt", "lr", "momentum", "friction"):
+        if isinstance(settings.get(name), (np.ndarray, list, tuple)):
+            check_number(settings[name], name)
     step = for_a_run(settings.pop("dt", settings.pop("lr", None)))
     schedule = step if callable(step) else None
     if "friction" in known and "friction" not in {**method.given, **settings}:

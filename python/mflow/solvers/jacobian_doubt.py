@@ -1,4 +1,4 @@
-"""Is it the Jacobian? A comparison with differences along one direction, made where Newton's iteration keeps failing."""
+"""Is it the Jacobian? A comparison with differences along one direction, made where Newton's iteration keeps failing, or there is none."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ __all__ = ["Doubt", "mismatch", "names_of", "stalled", "unsolved"]
 
 MANY = 20  # failed solves before a comparison,
 SHARE = 0.05  # and their share of all
+LONG_RUN = 100  # solves of a linearly implicit method before one
 LONG, SHORT = 1e-4, 1e-5  # of central differences, relative to the state's size
 WRONG = 0.05  # a relative difference that no rounding explains
 FLOWS = (  # how `Solver.flow` may end, after a time
@@ -100,7 +101,8 @@ def _at(slope: Callable[[float, Array], Any], t: float, y: Array) -> Array:
 
 
 class Doubt:
-    """Whether the Jacobian of a run is right, asked at its end, where Newton's iteration has failed many times."""
+    """Whether the Jacobian of a run is right, asked at its end, where Newton's iteration has failed many times, or after many steps of a
+    method without one, which a wrong J leaves at a low order."""
 
     def __init__(self, solver: Solver | None, slope: Callable[[float, Array], Any], name: str, given: bool) -> None:
         self._solver, self._slope, self._name = solver, slope, name
@@ -111,9 +113,11 @@ class Doubt:
         if self._asked or self._solver is None:
             return
         counts = self._solver.counters
-        if counts["nfail"] < MANY or counts["nfail"] < SHARE * counts["nsolve"]:
+        iterates = counts["niter"] > 0
+        if not (counts["nfail"] >= max(MANY, SHARE * counts["nsolve"]) if iterates else counts["nsolve"] >= LONG_RUN):
             return
         self._asked = True
         self.text = mismatch(self._solver, self._slope, names_of(self._given))
         if self.text:
-            tell(f"{self._name}: {self.text}; Newton's iteration kept failing with it")
+            found = "Newton's iteration kept failing" if iterates else "steps are short and many"
+            tell(f"{self._name}: {self.text}; {found} with it")

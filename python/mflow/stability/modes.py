@@ -141,7 +141,10 @@ def structure_modes(n: int, mass: Any, damping: Any, stiffness: Any) -> Modes:
     if K is None and C is None:
         return Modes(np.zeros(0), np.zeros(0))
     if all(a is None or a.ndim == 1 for a in (M, C, K)):
-        k, c = (np.zeros(n) if a is None else a / M for a in (K, C))
+        with np.errstate(over="ignore"):
+            k, c = (np.zeros(n) if a is None else a / M for a in (K, C))
+        if not (np.isfinite(k).all() and np.isfinite(c).all()):
+            raise ValueError(f"mass: expected numbers by which stiffness and damping can be divided, got {float(np.min(M)):g}")
         return _outermost(k, c)
     share = None if C is None else _rayleigh(n, M, C, K)
     if C is not None and share is None:

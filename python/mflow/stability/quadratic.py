@@ -152,6 +152,8 @@ def best_parameters(method: str | Method, condition_number: float, curvature: fl
     method = as_method(method, parameters)
     kappa = check_number(condition_number, "condition_number", low=1.0)
     largest = check_number(curvature, "curvature", low=0.0, open_low=True)
+    if not largest / kappa > 1e-300:
+        raise ValueError(f"curvature: expected more than 1e-300 condition_number, got {largest:g} for {kappa:g}")
     if method.kind != "update":
         raise ValueError(f"method: expected an optimizer, got {method.name}; use mflow.max_stable_dt and mflow.convergence_rate")
     return _best(method, kappa, largest, 1e-9)

@@ -29,11 +29,14 @@ from mflow.stability import limits
 __all__ = ["STAGES", "SafeStep", "Spectrum", "relaxing", "safe_step", "spectrum", "upper_radius"]
 
 ITERATIONS = 16
-EVERY, SELDOM = 25, 200  # steps between measurements, at most
+EVERY, SELDOM = 25, 200  # steps between measurements, at most; the second where dt changed by less than
+STEADY = 0.02
 SAFETY = 0.9  # share of the limit that is used
 # Lengths of differences relative to max(1, |y|): the second where rounding spoils the first (single precision), the third where J changes
 # along them (Robertson at its start).
 SIZES = (1.5e-8, 1e-4, 1.5e-11)
+SIDES = (1.0, -1.0, 1.0 / 32.0, -1.0 / 32.0)  # of a difference, until the slope is finite
+RESOLVED = 1.0  # dt |lambda| of a mode that grows: beyond, a step may lead to states that belong to the method alone
 AGREE = 0.1  # relative difference that the results of two lengths may have
 NOISE = 1e-6  # error of differences: directions this close to an axis are on it, values this small relative to the largest are 0
 PER_OCTAVE = 32  # rays of a method's boundary for each halving of the angle to the imaginary axis
@@ -74,7 +77,7 @@ class Looks:
 
     def found(self, k: int, dt: float) -> None:
         """A step was chosen before step k."""
-        steady = abs(dt - self.dt) <= 0.1 * dt
+        steady = abs(dt - self.dt) <= STEADY * dt
         self.gap = 1 if dt < 0.67 * self.dt else min(2 * self.gap, SELDOM if steady else EVERY)
         self.next, self.dt = k + self.gap, dt
 
@@ -93,8 +96,9 @@ class SafeStep(NamedTuple):
 
 
 def safe_step(
-    slope: Slope, t: float, y: Array, method: str | Method, symmetric: bool = False, *, safety: float = SAFETY, iterations: int = ITERATIONS
-) -> SafeStep:
+    slope: Slope, t: float, y: Array, method: str | Method, symmetric: bool = False, *, safety: float = SAFETY,
+    iterations: int = ITERATIONS, scale: float = 0.0,
+) -> SafeStep:  # fmt: skip
     """The largest step that keeps a method stable around (t, y), times ``safety``, with the spectral radius.
 
     Parameters
@@ -108,7 +112,9 @@ def safe_step(
     safety : float
         Share of the limit that is used.
     iterations : int
-        At most ``iterations`` + 7 evaluations of the slope.
+        At most ``iterations`` + 7 evaluations of the slope, more where differences of the first length tell nothing.
+    scale : float
+        A size that the state has had, by which differences are taken where those in units of y are lost in the slope's rounding.
 
     Returns
     -------
@@ -122,7 +128,7 @@ def safe_step(
     Notes
     -----
     Eigenvalues with a positive real part belong to solutions that grow by themselves and set no limit of stability; they are given the
-    limit of decay at the same rate, so that the growth is resolved.
+    limit of decay at the same rate, and at most one growth by e a step, so that the growth is resolved.
 
     Examples
     --------
@@ -141,7 +147,7 @@ def safe_step(
         raise ValueError(f'method: expected an integrator with the flag "linear" for dt="auto", got {method.name}')
     if "staged" in method.flags and not method.parameters["stages"]:
         method = as_method(method, {"stages": STAGES})  # the region grows with their number; this one is worth its slopes
-    measured = spectrum(slope, t, y, symmetric=symmetric, iterations=iterations)
+    measured = spectrum(slope, t, y, symmetric=symmetric, iterations=iterations, scale=scale)
     if measured.reason:
         return SafeStep(math.nan, math.nan, measured.evaluations, measured.reason)
     sizes = np.abs(measured.values) + measured.residuals
@@ -150,7 +156,8 @@ def safe_step(
     dt, worst = math.inf, 0j
     for value, size in zip(measured.values, sizes, strict=True):
         if abs(value) > NOISE * largest:
-            limit = _limit_towards(method, complex(value)) / float(size)
+            limit = _limit_towards(method, complex(value))
+            limit = (min(limit, RESOLVED) if value.real > NOISE * abs(value) else limit) / float(size)
             if limit < dt:
                 dt, worst = limit, complex(value)
     if dt == 0.0:
@@ -213,7 +220,9 @@ def _axis(method: Method) -> float:
 # ---- eigenvalues --------------------------------------------------------------------------------------------------------------------
 
 
-def spectrum(slope: Slope, t: float, y: Array, *, symmetric: bool = False, iterations: int = ITERATIONS) -> Spectrum:
+def spectrum(
+    slope: Slope, t: float, y: Array, *, symmetric: bool = False, iterations: int = ITERATIONS, scale: float = 0.0
+) -> Spectrum:  # fmt: skip
     """Outer eigenvalues of the Jacobian of ``slope(t, .)`` at y; parameters as in `safe_step`."""
     none = np.empty(0, dtype=np.complex128)
     with np.errstate(all="ignore"):
@@ -223,12 +232,14 @@ def spectrum(slope: Slope, t: float, y: Array, *, symmetric: bool = False, itera
         if not np.all(np.isfinite(base)):
             return Spectrum(none, np.empty(0), 1, f"the slope at t = {t:g} is not finite")
         evaluations, why = 1, ""
-        for size in SIZES:
-            jacobian = _Differences(slope, t, y, base, size)
+        for length in _lengths(y, scale):
+            jacobian = _Differences(slope, t, y, base, length)
             H, next_norm, why = _project(jacobian, iterations)
             evaluations += jacobian.evaluations
-            if why != ROUGH:
+            if not why:
                 break
+        if why == FLAT:
+            H, next_norm, why = np.zeros((1, 1)), 0.0, ""
         if why:
             return Spectrum(none, np.empty(0), evaluations, why)
         if symmetric:
@@ -239,22 +250,33 @@ def spectrum(slope: Slope, t: float, y: Array, *, symmetric: bool = False, itera
         return Spectrum(values, next_norm * np.abs(vectors[-1]), evaluations, "")
 
 
+FLAT = "the slope does not change over differences"  # where f is constant, or they are lost in its rounding
 ROUGH = "differences of two lengths disagree: the right-hand side is too rough, or rounded too coarsely, to be measured"
 
 
-class _Differences:
-    """J v by one-sided differences, for unit vectors v."""
+def _lengths(y: Array, scale: float) -> list[float]:
+    """Of differences, in the order in which they are tried; those of a state smaller than 1 in its own size, and of one that has been much
+    larger in that size, come last."""
+    norm = float(np.linalg.norm(y))
+    norm = norm if norm < math.inf else float(np.max(np.abs(y)))  # squares of large numbers overflow
+    own = [size * norm for size in SIZES[:2]] if 0.0 < norm < 1.0 else []
+    return [*(size * max(1.0, norm) for size in SIZES), *own, *([SIZES[0] * scale] if max(1.0, norm) < scale < math.inf else [])]
 
-    def __init__(self, slope: Slope, t: float, y: Array, base: Array, size: float) -> None:
-        self.slope, self.t, self.y, self.base = slope, t, y, base
-        norm = float(np.linalg.norm(y))
-        self.length = size * max(1.0, norm if norm < math.inf else float(np.max(np.abs(y))))  # squares of large numbers overflow
+
+class _Differences:
+    """J v by one-sided differences, for unit vectors v: to the other side, and nearer, where the slope is not finite."""
+
+    def __init__(self, slope: Slope, t: float, y: Array, base: Array, length: float) -> None:
+        self.slope, self.t, self.y, self.base, self.length = slope, t, y, base, length
         self.evaluations = 0
 
     def __call__(self, v: Array, times: float = 1.0) -> Array:
-        length = times * self.length
-        self.evaluations += 1
-        moved = np.asarray(self.slope(self.t, self.y + length * v.reshape(self.y.shape)), dtype=np.float64)
+        for share in SIDES:
+            length = share * times * self.length
+            self.evaluations += 1
+            moved = np.asarray(self.slope(self.t, self.y + length * v.reshape(self.y.shape)), dtype=np.float64)
+            if np.all(np.isfinite(moved)):
+                break
         return np.asarray((moved - self.base).reshape(-1) / length, dtype=np.float64)
 
 
@@ -266,6 +288,8 @@ def _project(jacobian: _Differences, iterations: int) -> tuple[Array, float, str
     check = jacobian(v, 8.0)
     if not (np.all(np.isfinite(first)) and np.all(np.isfinite(check))):
         return np.empty((0, 0)), 0.0, f"the slope near y at t = {jacobian.t:g} is not finite"
+    if not (first.any() or check.any()):
+        return np.empty((0, 0)), 0.0, FLAT
     if np.linalg.norm(first - check) > AGREE * max(np.linalg.norm(first), np.linalg.norm(check)):
         return np.empty((0, 0)), 0.0, ROUGH
     if n <= iterations:

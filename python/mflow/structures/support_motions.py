@@ -141,4 +141,4 @@ def _through(times: Array, rows: Array) -> Callable[[float], Array]:
 def step_of_differences(dt: Any, span: tuple[float, float]) -> float:
     """What functions of t are differenced with: an eighth of a step, or some thousandth of the run."""
     whole = abs(span[1] - span[0]) or 1.0
-    return abs(dt) / 8.0 if isinstance(dt, int | float) and dt and math.isfinite(dt) else whole / 4096.0
+    return abs(dt) / 8.0 if isinstance(dt, int | float) and 0.0 < abs(dt) < 1e300 else whole / 4096.0

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from mflow_core.objectives.objective import Objective
 
-from mflow.base.checks import as_tuple
+from mflow.base.checks import as_tuple, shown
 from mflow.data.rows import Minibatches, minibatches, row_count
 
 __all__ = ["Args", "Cost", "Feed", "IndexSets", "checked_parts", "feed_of", "index_sets"]
@@ -150,6 +150,8 @@ class Stream(Feed):
 
     def epoch(self, generator: np.random.Generator, epoch: int, first: int) -> Iterator[tuple[Args, float]]:
         batches = self.data(epoch) if callable(self.data) else self.data
+        if not isinstance(batches, Iterable):
+            raise TypeError(f"data: expected a function of the epoch that returns its batches, one after the other, got {shown(batches)}")
         for batch in itertools.islice(batches, first, None):
             args = as_tuple(batch)
             yield args, _weight(args)

@@ -11,6 +11,7 @@ from mflow_core.dynamics import spectrum as core
 
 from mflow.base.checks import Array, check_choice, check_number, real_array
 from mflow.base.methods import as_method
+from mflow.base.pace import interruptible
 from mflow.base.telling import tell
 from mflow.data.ground_motion import GroundMotion
 from mflow.dynamics.solve import solve_dynamics
@@ -20,6 +21,7 @@ __all__ = ["ResponseSpectrum", "response_spectrum"]
 EVEN = 1e-6  # of the sampling interval: how far one may be off the others
 SHORT = 0.5  # to which a step is halved before the exponential's series is summed
 TERMS = 16
+LONG = 20_000  # parts of a record, whose blocks of oscillators go through it one by one from there on
 PART = 0.02  # of a radian: parts of an interval in which extrema are those of cubics, to about 1e-9
 
 
@@ -200,9 +202,21 @@ def _exact(samples: Array, step: float, omega: Array, zeta: float, peaks: str) -
     if between:
         rows[8:10, :count] *= h * h
     coefficients = np.ascontiguousarray(rows.reshape(11, blocks, core.BLOCK).transpose(1, 0, 2))
-    x, u, z = core.peaks(-samples, parts, coefficients, between).transpose(1, 0, 2).reshape(3, -1)[:, :count]
+    found = _peaks(-samples, parts, coefficients, between)
+    x, u, z = found.transpose(1, 0, 2).reshape(3, -1)[:, :count]
     out = np.empty((3, count))
     out[:, order] = x, u / h, z / (h * h) if between else z
+    return out
+
+
+def _peaks(record: Array, parts: Any, coefficients: Array, between: bool) -> Array:
+    """Of all blocks; those of a long record one by one, so that Ctrl-C need not wait for the end of one."""
+    if record.size * int(np.max(parts, initial=1)) < LONG:
+        return np.asarray(core.peaks(record, parts, coefficients, between))
+    out = np.empty((len(parts), 3, core.BLOCK))
+    for b in range(len(parts)):
+        work = 50.0 * record.size * int(parts[b]) * core.BLOCK
+        out[b] = interruptible(work, core.peaks, record, parts[b : b + 1], coefficients[b : b + 1], between)[0]
     return out
 
 

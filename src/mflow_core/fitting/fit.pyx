@@ -162,7 +162,7 @@ cdef class Fit:
 
     def again(self):
         """Once more from here, as at the start."""
-        self.s.delta, self.s.lam, self.s.idle = -1.0, 0.0, 0
+        self.s.delta, self.s.lam, self.s.idle, self.s.ended = -1.0, 0.0, 0, 0
 
     def seen_zeros(self):
         """The parameters whose columns are 0 now and were not before; from now on they count as seen."""

@@ -1,0 +1,70 @@
+"""dt="auto" far from rest: its steps follow the flow to where it rests, whatever the scale, and beside walls that stages overshoot."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import mflow
+
+FLOWS: dict[str, tuple[Callable[[Any], Any], float, float, float]] = {  # f, start, end, rest
+    "logistic": (lambda y: y * (1.0 - y), 0.1, 400.0, 1.0),
+    "two minima": (lambda y: y - y**3, 0.2, 400.0, 1.0),
+    "level": (lambda y: 0.5 - np.sqrt(y), 2.0, 400.0, 0.25),
+    "logarithm": (lambda y: -np.log(y / 0.5), 2.0, 400.0, 0.5),
+}
+
+
+def takes_auto(method: Any) -> bool:
+    return "linear" in method.flags and "implicit" not in method.flags
+
+
+@pytest.mark.parametrize("flow", FLOWS)
+def test_the_rest_of_the_flow_is_reached(step_method: Any, flow: str) -> None:
+    """Each flow of one unknown is monotonic. Steps of the stability limit at the start came to cycles and rests of their own (rk4 on the
+    logistic growth went round .3, .46, .6, .63 for ever), to the other side of 0, or beyond the wall."""
+    if not takes_auto(step_method):
+        pytest.skip("no limit to follow")
+    f, start, end, rest = FLOWS[flow]
+    with np.errstate(all="ignore"):
+        r = mflow.solve_ivp(lambda t, y: f(y), (0, end), [start], step_method.name, dt="auto")
+    assert r.reason == "finished"
+    assert r.y[0, -1] == pytest.approx(rest, rel=1e-6)
+
+
+@pytest.mark.parametrize("scale", [1e-14, 1e-8, 1e12, 1e20])
+def test_the_scale_of_the_state_does_not_matter(step_method: Any, scale: float) -> None:
+    """y' = S (1 - e^(3 y/S)) from S rests at 0: differences of 1.5e-8 lie far beyond the state, or are lost in its rounding."""
+    if not takes_auto(step_method):
+        pytest.skip("no limit to follow")
+    with np.errstate(all="ignore"):
+        r = mflow.solve_ivp(lambda t, y: scale * (1.0 - np.exp(3.0 * (y / scale))), (0, 40), [scale], step_method.name, dt="auto")
+    assert r.reason == "finished"
+    assert abs(r.y[0, -1]) <= 1e-6 * scale
+
+
+def test_a_radius_is_measured_in_units_of_a_small_state() -> None:
+    """y' = -S ln(2 y/S) tends to S/2; the other side of the state is no number."""
+    method = next(m for m in mflow.methods() if "needs_rho" in m.flags and "embedded" in m.flags)
+    for scale in (1e-14, 1e-8):
+        with np.errstate(all="ignore"):
+            r = mflow.solve_ivp(lambda t, y, s=scale: -s * np.log(2.0 * y / s), (0, 40), [2 * scale], method.name, atol=1e-6 * scale)
+        assert r.reason == "finished"
+        assert r.y[0, -1] == pytest.approx(0.5 * scale, rel=1e-3)
+
+
+def test_a_constant_slope_is_followed() -> None:
+    r = mflow.solve_ivp(lambda t, y: 0.0 * y + 1.0, (0, 40), [1.0], "euler", dt="auto")
+    assert r.y[0, -1] == pytest.approx(41.0, rel=1e-14)
+
+
+def test_a_wall_in_time_still_ends_the_run(step_method: Any) -> None:
+    """y' = sqrt(1 - t): no step leads beyond t = 1."""
+    if not takes_auto(step_method) or "needs_rho" in step_method.flags:
+        pytest.skip("no limit to follow")
+    with np.errstate(all="ignore"):
+        r = mflow.solve_ivp(lambda t, y: np.sqrt(1.0 - t) - 0.1 * y, (0, 2), [1.0], step_method.name, dt="auto")
+    assert r.reason == "non_finite"
+    assert r.t[-1] <= 1.2  # Euler steps from where its slope was the last one
+    assert r.nfev < 20_000
