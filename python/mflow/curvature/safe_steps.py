@@ -1,7 +1,8 @@
 """lr="auto" of a descent: steps below the method's limit for the curvature measured on the way, and taken again where the cost has risen.
 
     step        share of the limit for the largest curvature L, from a few products H v (`mflow.curvature.measure`)
-    look        after 1, 2, 4, ... `EVERY` steps (more often for momentum="auto"): is the cost where the run stands below what it was? Then the point is the new mark
+    look        after 1, 2, 4, ... `EVERY` steps (more often for momentum="auto"): is the cost where the run stands below what it was?
+                Then the point is the new mark
     back        where it is not, or a number is not finite, the run goes back to the mark, at rest, with half the step
     L again     where a secant of the last step, or one product along the vector of L, shows another curvature; no more than a tenth of
                 all evaluations after the first ones
