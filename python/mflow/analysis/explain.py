@@ -27,7 +27,7 @@ from mflow.analysis.examined import FEW, MISS, ExaminedCost, checked
 from mflow.analysis.field import Field
 from mflow.analysis.posedness import DENSE, posedness_along
 from mflow.analysis.results import Posedness, PosednessPath
-from mflow.analysis.trials import Both, Trial, best_rate, trials_of, tried, worked
+from mflow.analysis.trials import Both, Trial, best_rate, clearly_lower, searched, trials_of, tried, worked
 from mflow.base.checks import (
     Array,
     as_tuple,
@@ -84,12 +84,13 @@ class Report(Readable):
     on with what was seen. path : `PosednessPath` or None.
     steps : dict of method's name -> its largest stable step, for the upper end of the interval.
     method : str, dt : float, parameters : dict, reason : str: the recommendation. parameters are what a call takes beside the method:
-    lr (it is dt) and others for a cost; of a right-hand side dt where steps are fixed, and rtol and atol where these choose them.
+    lr (it is dt) and others for a cost, none (and dt = nan) where a line search finds the steps; of a right-hand side dt where steps are fixed, and rtol and atol where these choose them.
     complete : whether all eigenvalues are known.
     note : str, what is to be said of the steps where the Jacobian of a right-hand side is far from normal.
     ncheck : evaluations that compared the gradient of a cost with its values. gradient : what is wrong with it, or why that is not known,
     in words; empty where it is right. noisy : whether it is another one at each call; its curvatures are then those of the noise.
-    trials : tuple of `mflow.analysis.trials.Trial`, of a cost: the recommendation and three usual choices, tried from x0; or empty.
+    trials : tuple of `mflow.analysis.trials.Trial`, of a cost: the recommendation, three usual choices, and the best of a step below the
+    limit and of lbfgs, bfgs and cg that is not the recommendation, tried from x0; or empty.
     """
 
     kind: str
@@ -143,6 +144,8 @@ class Report(Readable):
 
     def _call(self) -> str:
         extra = "".join(f", {name} = {value:.4g}" for name, value in self.parameters.items() if name not in ("lr", "dt"))
+        if math.isnan(self.dt):  # a line search finds each step
+            return self.method
         return f"{self.method}, {'lr' if self.kind == 'cost' else 'dt'} = {self.dt:.4g}{extra}"
 
 
@@ -185,7 +188,7 @@ def explain(
         not agree), counted as ``ncheck`` alone.
     tries : int
         Steps in which the recommendation for a cost is tried, beside three usual choices (sgd and momentum with lr = 0.01, adam with
-        0.001); they are not counted in ``nfev``. 0: not at all, as for gradients by differences in more than 20 variables. A step
+        0.001), and lbfgs, bfgs and cg in as many evaluations: the best of them is recommended where it leads clearly lower; they are not counted in ``nfev``. 0: not at all, as for gradients by differences in more than 20 variables. A step
         that leads up is cut until it leads down.
 
     Returns
@@ -253,7 +256,23 @@ def _with_trials(report: Report, fun: Any, jac: Any, args: tuple[Any, ...], star
         trials[0], lr = _safe_at_the_end(cost, both, start, trials[0], steps)
         if lr < before:
             reason += f" lr was cut from {before:.3g} to {lr:.3g}, as the cost is curved more where the trial led."
-    return replace(report, trials=tuple(trials), dt=lr, parameters={"lr": lr, **others}, reason=reason)
+    report = replace(report, trials=tuple(trials), dt=lr, parameters={"lr": lr, **others}, reason=reason)
+    return report if report.noisy else _beside_a_search(report, both, start)
+
+
+def _beside_a_search(report: Report, both: Both, start: Array) -> Report:
+    """The report with the best direction of a line search tried in as many evaluations, and recommended where it leads clearly lower."""
+    first, *others = report.trials
+    search = searched(both, start, int(first.evaluations[-1]) if first.evaluations.size else TRIES)
+    if not clearly_lower(search, first):
+        return replace(report, trials=(*report.trials, search))
+    with_step = f"{first.loss[-1]:.5g} by {first.label}" if first.loss.size else f"nothing by {first.label}"
+    text = f"Because from x0, where the cost is {search.loss[0]:.5g}, it leads to {search.loss[-1]:.5g} in {search.evaluations[-1]:.0f}"
+    text += f" evaluations, which lead to {with_step}: its line search finds each step, and past gradients tell it of curvature."
+    why = report.reason.removesuffix(SEARCHES).strip()
+    text += f" That fixed step was chosen {why[0].lower()}{why[1:]}"
+    tried_ones = (replace(search, recommended=True), replace(first, recommended=False), *others)
+    return replace(report, trials=tried_ones, method=search.method, dt=math.nan, parameters={}, reason=text)
 
 
 def _safe_at_the_end(cost: ExaminedCost, both: Both, start: Array, trial: Trial, steps: int) -> tuple[Trial, float]:

@@ -10,16 +10,19 @@ from typing import Any
 import numpy as np
 
 from mflow.base.checks import Array
+from mflow.base.methods import methods
 from mflow.optimize.minimize import minimize
 
-__all__ = ["USUAL", "Both", "Trial", "best_rate", "trials_of", "tried", "worked"]
+__all__ = ["USUAL", "Both", "Trial", "best_rate", "clearly_lower", "searched", "trials_of", "tried", "worked"]
 
 USUAL: tuple[tuple[str, dict[str, float]], ...] = (
     ("sgd", {"lr": 0.01}), ("momentum", {"lr": 0.01, "momentum": 0.9}), ("adam", {"lr": 1e-3}),
 )  # fmt: skip
 CUT, CUTS = 0.25, 14  # of a recommended step that has led up, and how often
 
+AS_LOW = 1e-3  # of a gain
 LOWER, LONGER, CLEARLY = 4, 4, 0.1  # cuts, and times the steps, of one that a usual choice leads lower than by this share of its gain
+DENSE = 500  # variables up to which a method is tried that may keep a matrix
 RATES = tuple(10.0 ** (0.5 * k) for k in range(-8, 3))
 
 Both = Callable[[Array], tuple[float, Array]]
@@ -66,6 +69,46 @@ def tried(both: Both, start: Array, method: str, parameters: dict[str, float], s
     bad = np.flatnonzero(~np.isfinite(values))
     shown = int(bad[0]) if bad.size else values.size
     return Trial(method, parameters, np.array(evaluations)[:shown], values[:shown], reason, recommended, last)
+
+
+def searched(both: Both, start: Array, evaluations: int) -> Trial:
+    """The directions with a line search that step by themselves, each with so many evaluations: the one that leads lowest, or leads as low
+    in fewer. Losses are those of its iterates."""
+    names = [m.name for m in methods() if m.kind == "direction" and "trust_region" not in m.flags]
+    runs = [_searched(both, start, name, evaluations) for name in names if start.size <= DENSE or name != "bfgs"]
+    gain = max(float(run.loss[0] - run.loss[-1]) for run in runs)
+    level = float(runs[0].loss[0]) - (1.0 - AS_LOW) * gain
+
+    def reached(run: Trial) -> float:
+        below = np.flatnonzero(run.loss <= level)
+        return float(run.evaluations[below[0]]) if below.size else math.inf
+
+    return min(runs, key=reached)
+
+
+def _searched(both: Both, start: Array, method: str, most: int) -> Trial:
+    first = both(start)
+    evaluations, loss = [1.0], [float(first[0])]
+
+    def keep(intermediate_result: Any) -> bool:
+        if intermediate_result.nfev <= most:
+            evaluations.append(float(intermediate_result.nfev))
+            loss.append(float(intermediate_result.fun))
+        return bool(intermediate_result.nfev >= most)
+
+    last = None
+    with np.errstate(all="ignore"):
+        try:
+            end = minimize(both, start, method=method, jac=True, gtol=0.0, maxiter=most, check_gradient=False, callback=keep)
+            reason, last = ("max_iter" if end.reason == "callback" else end.reason), end.x
+        except Exception:  # the cost's own, where a step has led out of its domain
+            reason = "rhs_failed"
+    return Trial(method, {}, np.array(evaluations), np.array(loss), reason, False, last)
+
+
+def clearly_lower(run: Trial, than: Trial) -> bool:
+    """Whether a run has led lower than another by a clear share of its gain."""
+    return bool(run.loss[-1] < run.loss[0] and than.loss[-1] > run.loss[-1] + CLEARLY * (run.loss[0] - run.loss[-1]))
 
 
 def best_rate(both: Both, start: Array, method: str, steps: int) -> float:

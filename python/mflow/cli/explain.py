@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 from importlib import import_module
 from typing import Any
 
@@ -47,7 +48,8 @@ def command(arguments: argparse.Namespace) -> int:
     arguments.write_json(lambda: contents(report))
     if not arguments.no_plot:
         picture(report).figure.savefig(arguments.out, dpi=120)
-        print(f"\nPicture of the eigenvalues, times the recommended step, in a stability region: {arguments.out}")
+        shown = "the trials" if math.isnan(report.dt) else "the eigenvalues, times the recommended step, in a stability region"
+        print(f"\nPicture of {shown}: {arguments.out}")
     return 0
 
 
@@ -76,11 +78,16 @@ def picture(report: Report) -> Any:
     -------
     matplotlib.axes.Axes
         The left one. Of an optimizer with momentum it is the plane of lr L and momentum, with a dot for each curvature L; of descent
-        Euler's region, as learning rate lr is dt.
+        Euler's region, as learning rate lr is dt. A method with a line search has no region: there are the trials alone.
     """
     plot: Any = import_module("mflow.plot")
-    figure = import_module("matplotlib.figure").Figure(figsize=(11.0, 4.4) if report.trials else (6.0, 4.8), layout="constrained")
-    axes = figure.subplots(1, 2 if report.trials else 1, squeeze=False)[0]
+    has_region = not math.isnan(report.dt)
+    both = has_region and bool(report.trials)
+    figure = import_module("matplotlib.figure").Figure(figsize=(11.0, 4.4) if both else (6.0, 4.8), layout="constrained")
+    axes = figure.subplots(1, 1 + both, squeeze=False)[0]
+    if not has_region:
+        _plot_trials(report, axes[0])
+        return axes[0]
     if report.kind == "cost" and {"momentum"} & set(report.parameters):
         _momentum_plane(plot, report, axes[0])
     else:
@@ -88,16 +95,21 @@ def picture(report: Report) -> Any:
         limit = report.steps.get(method, np.inf)
         dt = min(report.dt, 0.9 * limit) if limit < np.inf else report.dt
         plot.eigenvalues(report.path if report.path is not None else report.eigenvalues, method, dt, ax=axes[0])
-    if report.trials:
-        lowest = min(float(np.min(t.loss)) for t in report.trials if t.loss.size)
-        start = report.trials[0].loss[0]
-        for trial in report.trials:
-            keep = (trial.loss > lowest) & (trial.loss <= 10.0 * start - 9.0 * lowest)
-            width = 2.4 if trial.recommended else 1.2
-            axes[1].loglog(trial.evaluations[keep], trial.loss[keep] - lowest, linewidth=width, label=trial.label)
-        axes[1].set(xlabel="evaluations of cost and gradient", ylabel=f"cost - {lowest:.4g}, the lowest seen", title="tried from x0")
-        axes[1].legend(fontsize="small")
+    if both:
+        _plot_trials(report, axes[1])
     return axes[0]
+
+
+def _plot_trials(report: Report, ax: Any) -> None:
+    """The loss of each trial against evaluations."""
+    lowest = min(float(np.min(t.loss)) for t in report.trials if t.loss.size)
+    start = report.trials[0].loss[0]
+    for trial in report.trials:
+        keep = (trial.loss > lowest) & (trial.loss <= 10.0 * start - 9.0 * lowest)
+        width = 2.4 if trial.recommended else 1.2
+        ax.loglog(trial.evaluations[keep], trial.loss[keep] - lowest, linewidth=width, label=trial.label)
+    ax.set(xlabel="evaluations of cost and gradient", ylabel=f"cost - {lowest:.4g}, the lowest seen", title="tried from x0")
+    ax.legend(fontsize="small")
 
 
 def _momentum_plane(plot: Any, report: Report, ax: Any) -> None:

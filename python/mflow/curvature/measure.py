@@ -38,7 +38,7 @@ class Curvature:
     least, largest : (lower, upper), intervals of the two at the ends. probability : that each upper end of `largest` and lower end of
     `least` holds, over random starts; 1 where all eigenvalues are known. estimate : of the largest. directions : (2, n), unit vectors of
     the two. products : number of products H v. noise : error of a product. values : float64 array (k,), Ritz values, or all eigenvalues.
-    residual : of the estimate, within which an eigenvalue lies.
+    residual, low_residual : of the estimate, and of the least value, within which an eigenvalue lies.
     """
 
     least: tuple[float, float]
@@ -50,6 +50,7 @@ class Curvature:
     noise: float
     values: Array
     residual: float = 0.0
+    low_residual: float = 0.0
 
 
 def curvature_of(
@@ -113,7 +114,8 @@ def curvature_of(
     low, high = float(found.values[0]), float(found.values[-1])
     error = noise + ROUNDING * max(abs(low), abs(high))
     least, largest = (found.bounds[0] - error, low + error), (high - error, found.bounds[1] + error)
-    return Curvature(least, largest, 1.0 - miss, high, found.vectors, found.products, noise, found.values, float(found.residuals[-1]))
+    residuals = float(found.residuals[-1]), float(found.residuals[0])
+    return Curvature(least, largest, 1.0 - miss, high, found.vectors, found.products, noise, found.values, *residuals)
 
 
 def _dense(times: Product, n: int, noise: float) -> Curvature:
@@ -138,10 +140,13 @@ class Meter:
         self.vector: Array | None = None
         self.count = 0
 
-    def measure(self, times: Product, n: int) -> Curvature:
-        """Raises FloatingPointError where a product is not finite."""
+    def measure(self, times: Product, n: int, start: Array | None = None) -> Curvature:
+        """start : a vector that is rich in the largest curvature, as a gradient is, for the first measurement.
+
+        Raises FloatingPointError where a product is not finite.
+        """
         warm = self.vector is not None and n > self.products
         most = self.again if warm else self.products
-        found = curvature_of(times, n, most, start=self.vector if warm else None, stream=self.count, accuracy=self.accuracy)
+        found = curvature_of(times, n, most, start=self.vector if warm else start, stream=self.count, accuracy=self.accuracy)
         self.vector, self.count = found.directions[1], self.count + 1
         return found

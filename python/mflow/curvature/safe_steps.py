@@ -1,7 +1,8 @@
 """lr="auto" of a descent: steps below the method's limit for the curvature measured on the way, and taken again where the cost has risen.
 
     step        share of the limit for the largest curvature L, from a few products H v (`mflow.curvature.measure`)
-    look        after 1, 2, 4, ... `EVERY` steps: is the cost where the run stands below what it was? Then the point is the new mark
+    look        after 1, 2, 4, ... `EVERY` steps (more often for momentum="auto"): is the cost where the run stands below what it was?
+                Then the point is the new mark
     back        where it is not, or a number is not finite, the run goes back to the mark, at rest, with half the step
     L again     where a secant of the last step, or one product along the vector of L, shows another curvature; no more than a tenth of
                 all evaluations after the first ones
@@ -9,8 +10,11 @@
 A method with velocity may rise on its way: for the best pair on a quadratic of condition k its stiffest component first grows by
 .37 sqrt(k). So its mark is the lowest point so far, and a rise sends it back only when it outlasts that, or is larger.
 
-momentum="auto" takes (lr, momentum) from the condition L/m: the least curvature m that secants have seen. A descent that is too careful is
-led by its slowest component, whose curvature the secants then show; so m falls to where it has to be.
+momentum="auto" takes (lr, momentum) from the condition L/m. Few products are spent on it: four, from the gradient and a random part, after
+which the way itself tells of both ends. The points of two looks, and the last step before each, give pairs (s, y = H s) for nothing, and
+the Ritz values of H on their span lie between m and L. A Ritz value w of residual r stands for an eigenvalue between w - r and w + r, and m
+is taken for the lower of those, but not below w/BOLD: a momentum for too small an m costs its root on all components, one for too large an
+m leaves the slowest behind. Where differences do not tell of one Hessian (B is not symmetric) the last one alone is believed.
 
 References
 ----------
@@ -42,11 +46,15 @@ STALLED = 0x7FFFFF03  # the status where no step lowers the cost
 SAFETY, GENTLE = 0.9, 0.3  # share of the limit; the second of methods that rescale, whose metric moves
 MARGIN = 1.04  # of L and of the condition where (lr, momentum) are the best pair, which is at the very limit
 EVERY = 50  # steps between looks, at most
-PRODUCTS, AGAIN, ACCURACY = 6, 5, 0.03  # of a measurement: the first, later ones; relative
+PRODUCTS, FEW, AGAIN, ACCURACY = 6, 4, 5, 0.03  # of a measurement: the first, that of a pair, later ones; relative
 SHARE, OFTEN = 0.1, 0.3  # of evaluations that measurements may take after the first; where a secant asks for one
 REGAIN = 1.5  # by which steps that were halved grow at each look
+UNPROBED = 60  # evaluations after a measurement, where the way tells of curvature as well
 OTHER = 0.1  # relative change of curvature along the vector of L that asks for a measurement
 MOST_RETURNS, STILL = 60, 500  # to one mark; iterations after them that change no cost, at most
+WAYS, APART, ONE_HESSIAN = 4, 1e-3, 0.05  # differences kept; their independence; asymmetry of their Hessian, relative to a Ritz value
+BOLD, ANEW = 1.6, 1.1  # by which the least curvature may lie below one that was seen; of the condition, for another pair
+RUNG = 1.12  # between the conditions that pairs are computed for
 ROUNDING = 1e-12  # of costs
 BLOW_UP = 1e3  # a gradient that has grown by this since the mark
 RISE = 30.0  # of the cost, in units of what one step of descent promises, with a fixed momentum
@@ -103,12 +111,15 @@ class SafeSteps:
         self.run, self.method, self.descend, self.set_step, self.friction, self.longer = run, method, descend, set_step, friction, longer
         self.has_value, self.want_value, self.tune = has_value, free, tune
         self.carries = self.second or (method.kind == "update" and method.sizes["n_vec"] > 1)
-        self.meter = Meter(PRODUCTS, AGAIN, ACCURACY)
+        self.meter = Meter(FEW if tune else PRODUCTS, AGAIN, ACCURACY)
         self.mark: Mark | None = None
         self.before: Mark | None = None  # the point before that of the next look
         self.lr, self.caution, self.lowest = math.nan, 1.0, math.nan
         self.gap, self.next_look = 1, 1  # iterations between looks, and where the next one is: no matter how the loop is cut
         self.L, self.least = math.nan, math.inf
+        self.bold = BOLD
+        self.ways: list[tuple[Array, Array]] = []  # differences of points and of gradients, the last ones
+        self.looked: Mark | None = None  # the point of the last look
         self.kappa = 1.0  # the condition that momentum is chosen for
         self.spent = self.next_probe = 0  # evaluations for curvature, and when one is due
         self.returns = self.risen = self.still = 0  # to the mark, iterations since the lowest cost, those that have changed nothing
@@ -181,11 +192,25 @@ class SafeSteps:
                 return self._give_up()
         else:
             self.risen += self.gap
-        self.gap = min(2 * self.gap, EVERY)
+        self.gap = min(self.gap + 1 + self.gap // 3 if self.tune else 2 * self.gap, EVERY)
         self.next_look, self.before = self.run.k + self.gap, None
         secant = math.nan if before is None else _secant(before, at)
+        if self.tune:
+            self._learn(before, at)
         self._look_at(at, secant)
         return 0
+
+    def _learn(self, before: Mark | None, at: Mark) -> None:
+        """Both ends of the spectrum from the way itself: on a quadratic its Ritz values lie between them."""
+        self.ways.extend((b.x - a.x, b.grad - a.grad) for a, b in ((before, at), (self.looked, at)) if a is not None and a is not b)
+        self.looked = at
+        del self.ways[:-WAYS]
+        found = _ritz(self.ways) or _ritz(self.ways[-1:])
+        if found is not None and found.least > 0.0:
+            self.least = min(max(found.least - found.residual, found.least / self.bold), 1.1 * self.least)
+            if found.largest > self.L:
+                self.L = found.largest
+                self._choose()
 
     def _too_high(self, at: Mark, status: int) -> bool:
         """Whether a rise is none that the method's velocity may make."""
@@ -239,8 +264,6 @@ class SafeSteps:
 
     def _look_at(self, at: Mark, secant: float) -> None:
         """Whether the curvature is another one than that measured."""
-        if self.tune and secant > 0.0:
-            self.least = min(secant, 1.1 * self.least)
         if secant > 1.05 * self.L and self.spent <= 4 * PRODUCTS + OFTEN * self.run.nfev:
             self._measure(at)
             return
@@ -252,7 +275,7 @@ class SafeSteps:
                 self._measure(at)
                 return
             self.next_probe = self.run.nfev + min(self.run.nfev, 2 * EVERY)
-        if self.tune and self.L > 0.0 and min(self.L / self.least, CONDITION) > 1.2 * self.kappa:
+        if self.tune and self.L > 0.0 and min(self.L / self.least, CONDITION) > ANEW * self.kappa:
             self._choose()
 
     def _has_changed(self, at: Mark) -> bool:
@@ -281,15 +304,18 @@ class SafeSteps:
                     lr = self.lr if math.isfinite(self.lr) else 1.0
                     found_bearing = run_bearing(self.run, self.method, at.grad.ravel(), lr)
                     self.reach, times = lr * found_bearing.limit, scaled(hessian, found_bearing)
-                found = self.meter.measure(times, n)
-            top, low = found.estimate + 0.5 * found.residual, float(found.values[0])  # a Ritz value lies below what it stands for
+                size = float(np.linalg.norm(at.grad)) if self.tune else 0.0
+                found = self.meter.measure(times, n, at.grad.ravel() / size if size > 1e-280 else None)
+            beyond = found.residual if self.tune else 0.5 * found.residual  # a Ritz value lies below what it stands for
+            top, low = found.estimate + beyond, float(found.values[0])
             self.L = max(abs(top), abs(low))
             if low > 0.0:
-                self.least = min(self.least, low)
+                self.bold = 1.0 if found.values.size == n else BOLD
+                self.least = min(self.least, max(low - found.low_residual, low / self.bold))
         except FloatingPointError:  # beyond the domain, a little way off
             self.L = 2.0 * self.L if self.L > 0.0 else at.size / max(1.0, float(np.max(np.abs(at.x), initial=0.0)))
         self.spent += self.run.nfev - before
-        self.next_probe = self.run.nfev + max(10, self.run.nfev - before)
+        self.next_probe = self.run.nfev + max(UNPROBED if self.tune else 10, self.run.nfev - before)
         self._choose()
 
     def _choose(self) -> None:
@@ -298,7 +324,7 @@ class SafeSteps:
             lr = self.lr if math.isfinite(self.lr) else 1.0
         elif self.tune:
             self.kappa = min(max(self.L / self.least, 1.0), CONDITION)
-            lr, momentum, self.method = _pair(self.method, _rung(MARGIN * self.kappa), MARGIN * self.L)
+            lr, momentum, self.method = _pair(self.method, MARGIN * self.kappa, MARGIN * self.L)
             self.run.set_parameter("momentum" if "momentum" in self.method.parameters else "friction", momentum)
         elif self.linear:
             lr = SAFETY * _limit(self.limited, self.L, self.friction)
@@ -317,6 +343,33 @@ def _secant(a: Mark, b: Mark) -> float:
     return float(s @ y) / size if size > 1e-280 else math.nan
 
 
+class Ritz(NamedTuple):
+    """The ends of a Hessian on the span of differences; residual : of the least, within which an eigenvalue lies."""
+
+    least: float
+    residual: float
+    largest: float
+
+
+def _ritz(ways: list[tuple[Array, Array]]) -> Ritz | None:
+    """Ritz values on the span of differences of points and of gradients; None where they do not tell of one Hessian."""
+    if not ways:
+        return None
+    S, Y = (np.stack([way[j].ravel() for way in ways], axis=1) for j in (0, 1))
+    sizes = np.linalg.norm(S, axis=0)
+    if not np.all(sizes > 1e-280) or not np.all(np.isfinite(Y)):
+        return None
+    left, values, right = np.linalg.svd(S / sizes, full_matrices=False)
+    keep = values > APART * values[0]
+    images = (Y / sizes) @ (right[keep].T / values[keep])  # of an orthonormal basis
+    B = left[:, keep].T @ images
+    ritz, vectors = np.linalg.eigh(0.5 * (B + B.T))
+    if float(np.max(np.abs(B - B.T))) > ONE_HESSIAN * ritz[0]:
+        return None
+    residual = float(np.linalg.norm(images @ vectors[:, 0] - ritz[0] * (left[:, keep] @ vectors[:, 0])))
+    return Ritz(float(ritz[0]), residual, float(ritz[-1]))
+
+
 def _limit(method: Method, curvature: float, friction: float) -> float:
     scales = "friction" not in method.parameters and not method.parameters.get("weight_decay") and "second_order" not in method.flags
     return _unit_limit(method) / curvature if scales else largest_step(method, curvature, friction)
@@ -327,15 +380,20 @@ def _unit_limit(method: Method) -> float:
     return largest_step(method, 1.0)
 
 
-def _rung(kappa: float) -> float:
-    """The next of the conditions that pairs are computed for, 12 % apart."""
-    return float(1.12 ** math.ceil(math.log(max(kappa, 1.0)) / math.log(1.12)))
-
-
 @functools.lru_cache(maxsize=256)
-def _unit_pair(method: Method, kappa: float) -> tuple[float, float]:
-    best = tuned(method, kappa)
+def _rung_pair(method: Method, rung: int) -> tuple[float, float]:
+    """The pair for a curvature of 1 and one of the conditions that pairs are computed for."""
+    best = tuned(method, RUNG**rung)
     return best.lr, best.momentum
+
+
+def _unit_pair(method: Method, kappa: float) -> tuple[float, float]:
+    """The pair for a curvature of 1, between those of two rungs: linear in log kappa are lr and the logarithm of 1 - momentum."""
+    place = math.log(max(kappa, 1.0)) / math.log(RUNG)
+    rung = math.floor(place)
+    (lr, m), (next_lr, next_m) = _rung_pair(method, rung), _rung_pair(method, rung + 1)
+    share = place - rung
+    return lr + share * (next_lr - lr), 1.0 - (1.0 - m) ** (1.0 - share) * (1.0 - next_m) ** share
 
 
 def _pair(method: Method, kappa: float, L: float) -> tuple[float, float, Method]:
