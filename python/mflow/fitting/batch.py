@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from mflow.base.result import Result, attach
 from mflow.fitting.bounds import EVERYWHERE, check_fixed, sides
 from mflow.fitting.compiled import compiled_residuals
 from mflow.fitting.residuals import check_sigma
+from mflow.fitting.robust import Robust, loss_of
 from mflow.fitting.run import STATUS
 from mflow.integrate.ensemble import on_threads
 from mflow.optimize.minimize_batch import data_for_batch, starts_of_batch
@@ -27,6 +29,7 @@ from mflow.optimize.minimize_batch import data_for_batch, starts_of_batch
 __all__ = ["LeastSquaresBatchResult", "least_squares_batch"]
 
 PIECE = 1024  # fits that a thread takes at a time
+AT_ONCE = 2e-3  # seconds: some times what it takes to begin and end a thread
 WORDS = {**fit.ENDINGS, **many.ENDINGS}
 
 
@@ -83,6 +86,8 @@ def least_squares_batch(
     m: int | None = None,
     threads: int | None = None,
     progress: bool = False,
+    loss: str = "linear",
+    f_scale: float = 1.0,
 ) -> LeastSquaresBatchResult:
     """Fit compiled residuals from many starts, or one model to many sets of data.
 
@@ -104,6 +109,8 @@ def least_squares_batch(
         The processor's number of cores if not given. Results do not depend on it.
     progress : bool
         A progress bar on stderr, where tqdm is installed.
+    loss, f_scale
+        As in `least_squares`, a loss by its name.
 
     Returns
     -------
@@ -160,14 +167,18 @@ def least_squares_batch(
         raise ValueError(f"starts: expected starts within bounds, got start {outside[0]} outside of them")
     box = (None, None) if np.isneginf(lower).all() and np.isposinf(upper).all() else (lower, upper)
     tests = (tolerances[0], tolerances[1], tolerances[2], limit)
-    core = many.Fits(compiled.functions[2], points, *tests, X, y, box[0], box[1], check_fixed(fixed, n), errors)
+    robust = loss_of(loss, f_scale)
+    if isinstance(robust, Robust):
+        raise TypeError(f"loss: expected a name, as a batch runs without Python, got {shown(loss)}; use mflow.least_squares for each fit")
+    core = many.Fits(compiled.functions[2], points, *tests, X, y, box[0], box[1], check_fixed(fixed, n), errors, robust)
     workers = os.cpu_count() or 1 if threads is None else check_whole(threads, "threads", 1)
     return _run(core, len(points), workers, progress)
 
 
 def _run(core: many.Fits, count: int, workers: int, progress: bool) -> LeastSquaresBatchResult:
-    """Piece after piece, on threads."""
-    lock, taken, done = threading.Lock(), [0], [0]
+    """Piece after piece: at once while that takes no longer than to begin a thread, then on threads."""
+    lock, done = threading.Lock(), [0]
+    taken = [0]
 
     def work() -> None:
         while True:
@@ -185,15 +196,26 @@ def _run(core: many.Fits, count: int, workers: int, progress: bool) -> LeastSqua
             taken[0] = count
         core.stop()
 
-    pieces = -(-count // PIECE)
     with Progress(0.0, float(count), "least_squares_batch", note=f"{{:.0f}} of {count} fits".format, shown=progress) as bar:
         try:
+            taken[0] = done[0] = _at_once(core, count)
+            pieces = -(-(count - taken[0]) // PIECE)
             if pieces:
                 on_threads(work, stop, lambda: done[0], min(workers, pieces), bar)
         except BaseException as error:
             attach(error, lambda: _result(core), "in mflow.least_squares_batch; .partial_result holds the fits that were done")
             raise
     return _result(core)
+
+
+def _at_once(core: many.Fits, count: int) -> int:
+    """How many fits were done here: 1, 2, 4 ... at a time, so that Ctrl-C is answered between them."""
+    first, some, end = 0, 1, time.perf_counter() + AT_ONCE
+    while first < count and time.perf_counter() < end:
+        last = min(first + some, count)
+        core.work(first, last)
+        first, some = last, 2 * some
+    return first
 
 
 def _result(core: many.Fits) -> LeastSquaresBatchResult:

@@ -24,7 +24,7 @@ from mflow.curvature.landscape import OF_DIFFERENCES, Landscape, gradient_of, pr
 from mflow.optimize.directions import direction_of, takes_bounds
 from mflow.optimize.doubts import Doubts
 from mflow.optimize.linesearch import LineSearch
-from mflow.optimize.looks import Saving
+from mflow.optimize.looks import Counted, Saving
 
 __all__ = ["CONVERGED", "ENDINGS", "STOPPED", "LineDescent", "ending", "overflow_text"]
 
@@ -57,7 +57,7 @@ def overflow_text(method: Method, nit: int, largest: float) -> str:
     return f"{text} from there on: scale the cost, or give clip_value="
 
 
-class LineDescent:
+class LineDescent(Counted):
     """One minimisation: its run, the path, and its ending. `mflow.minimize` drives it."""
 
     saving: Saving | None = None
@@ -180,7 +180,7 @@ class LineDescent:
             x, value, low_grad = run.lowest()
             grad = run.gradient(x) if low_grad is None and ask else np.full(x.shape, math.nan) if low_grad is None else low_grad
         out = OptimizeResult(
-            x=x, fun=value, jac=grad, nit=run.k, nfev=run.nfev, njev=run.njev, success=status == 0, status=status, reason=reason,
+            x=x, fun=value, jac=grad, nit=run.k, nfev=self.nfev, njev=self.njev, success=status == 0, status=status, reason=reason,
             message=message, method=self.method, line_search=self.search, nrestarts=run.restarts,
         )  # fmt: skip
         if self.keep_path:

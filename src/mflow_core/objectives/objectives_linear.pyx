@@ -3,9 +3,10 @@
     f = (1/m) sum_i w_i l(t_i; y_i) + l2 |c|^2/2            the bias, the last unknown where there is one, is free of l2
 
 Rows of the data are processed in blocks of at most 16: predictors first, then the losses of the block, then the gradient, four rows at a
-time so that it is loaded and stored a quarter as often. This fixes the order of every sum at every level. The scalar functions are those
-of losses.pxd. Softmax uses the whole vector of logits, with unknowns (columns, classes). No libm: the same bits everywhere. Arguments of
-exponentials are at most 0 (logistic, softmax), so that a finite result does not overflow on the way.
+time so that it is loaded and stored a quarter as often. This fixes the order of every sum at every level. Sparse rows (`sparse_rows.pxd`)
+go one by one, entry after entry, and cost what their entries cost. The scalar functions are those of losses.pxd. Softmax uses the whole
+vector of logits, with unknowns (columns, classes). No libm: the same bits everywhere. Arguments of exponentials are at most 0 (logistic,
+softmax), so that a finite result does not overflow on the way.
 """
 from cpython.pycapsule cimport PyCapsule_New
 from libc.math cimport fabs, sqrt
@@ -17,6 +18,7 @@ from mflow_core.arithmetic.vec cimport mf_cvec, mf_vec
 from mflow_core.methods.losses cimport a_sign, above_tangent, any_number, exponential_slope, not_negative, where_negative
 from mflow_core.objectives.objectives cimport (MAX_CLASSES, OBJECTIVE_LABELLED, OBJECTIVE_SETS, OBJECTIVE_SQUARES, dual_fn,
                                                objective_record_t, objective_t)
+from mflow_core.objectives.sparse_rows cimport add_row, row_dot
 from mflow_core.types cimport mf_value_grad_fn
 
 cdef enum:
@@ -107,22 +109,30 @@ cdef void poisson_bends(const double *t, const double *y, double shape, ptrdiff_
 
 cdef inline ptrdiff_t rows_a_block(const objective_t *o) noexcept nogil:
     """A multiple of four, 16 or fewer for long rows: few enough that reading from memory and computing overlap."""
+    if o.first != NULL:
+        return BLOCK
     return max(<ptrdiff_t> 4, min(<ptrdiff_t> BLOCK, 4096 // o.columns)) // 4 * 4
 
 
-cdef inline void find_rows(const objective_t *o, ptrdiff_t lo, ptrdiff_t m, const double **x, double *y, double *w) noexcept nogil:
-    """Addresses, labels and weights of the rows lo ... lo + m of the index set."""
+cdef inline void find_rows(const objective_t *o, ptrdiff_t lo, ptrdiff_t m, const double **x, ptrdiff_t *row, double *y,
+                           double *w) noexcept nogil:
+    """Addresses, numbers, labels and weights of the rows lo ... lo + m of the index set."""
     cdef ptrdiff_t i, at
     for i in range(m):
         at = lo + i if o.order == NULL else o.order[lo + i]
-        x[i] = o.X + at * o.ldx
+        x[i], row[i] = o.X + at * o.ldx, at
         y[i] = o.y[at]
         w[i] = 1.0 if o.weight == NULL else o.weight[at]
 
 
-cdef inline void predict(const objective_t *o, const double *c, const double *const *x, ptrdiff_t m, double *t) noexcept nogil:
+cdef inline void predict(const objective_t *o, const double *c, const double *const *x, const ptrdiff_t *row, ptrdiff_t m,
+                         double *t) noexcept nogil:
     cdef double bias = c[o.columns] if o.intercept else 0.0
     cdef ptrdiff_t i
+    if o.first != NULL:
+        for i in range(m):
+            t[i] = row_dot(o, row[i], c) + bias
+        return
     for i in range(m):
         t[i] = dot(x[i], c, o.columns) + bias
 
@@ -140,14 +150,19 @@ cdef inline void add_one(ptrdiff_t n, mf_vec out, mf_cvec a, double u) noexcept 
         out[j] = out[j] + u * a[j]
 
 
-cdef inline void gather(const objective_t *o, const double *const *x, const double *s, ptrdiff_t m, double *out) noexcept nogil:
+cdef inline void gather(const objective_t *o, const double *const *x, const ptrdiff_t *row, const double *s, ptrdiff_t m,
+                        double *out) noexcept nogil:
     """out += sum s_i x_i, and the share of the bias."""
     cdef ptrdiff_t i, whole = m - m % 4
     cdef double total = 0.0
-    for i in range(0, whole, 4):
-        add_four(o.columns, out, x[i], x[i + 1], x[i + 2], x[i + 3], s[i], s[i + 1], s[i + 2], s[i + 3])
-    for i in range(whole, m):
-        add_one(o.columns, out, x[i], s[i])
+    if o.first != NULL:
+        for i in range(m):
+            add_row(o, row[i], s[i], out)
+    else:
+        for i in range(0, whole, 4):
+            add_four(o.columns, out, x[i], x[i + 1], x[i + 2], x[i + 3], s[i], s[i + 1], s[i + 2], s[i + 3])
+        for i in range(whole, m):
+            add_one(o.columns, out, x[i], s[i])
     if o.intercept:
         for i in range(m):
             total += s[i]
@@ -171,6 +186,7 @@ cdef int linear_value_grad(const double *c, double *value, double *grad, ptrdiff
     cdef const objective_t *o = <const objective_t *> ctx
     cdef const linear_t *kind = <const linear_t *> o.record.extra
     cdef const double *x[BLOCK]
+    cdef ptrdiff_t[BLOCK] row
     cdef double[BLOCK] y, w, t, s, l
     cdef double total = 0.0, part, share = 1.0 / <double> o.count
     cdef ptrdiff_t lo = 0, i, m, most = rows_a_block(o)
@@ -179,8 +195,8 @@ cdef int linear_value_grad(const double *c, double *value, double *grad, ptrdiff
             grad[i] = 0.0
     while lo < o.count:
         m = min(o.count - lo, most)
-        find_rows(o, lo, m, x, y, w)
-        predict(o, c, x, m, t)
+        find_rows(o, lo, m, x, row, y, w)
+        predict(o, c, x, row, m, t)
         kind.losses(t, y, o.shape, m, l if value != NULL else NULL, s)
         if value != NULL:
             part = 0.0
@@ -191,7 +207,7 @@ cdef int linear_value_grad(const double *c, double *value, double *grad, ptrdiff
             if o.weight != NULL:
                 for i in range(m):
                     s[i] = w[i] * s[i]
-            gather(o, x, s, m, grad)
+            gather(o, x, row, s, m, grad)
         lo += m
     if value != NULL:
         value[0] = share * total + penalty(o, o.columns, c)
@@ -205,19 +221,20 @@ cdef int linear_hessp(const double *c, const double *p, double *out, ptrdiff_t n
     cdef const objective_t *o = <const objective_t *> ctx
     cdef const linear_t *kind = <const linear_t *> o.record.extra
     cdef const double *x[BLOCK]
+    cdef ptrdiff_t[BLOCK] row
     cdef double[BLOCK] y, w, t, s, along
     cdef ptrdiff_t lo = 0, i, m, most = rows_a_block(o)
     for i in range(n):
         out[i] = 0.0
     while lo < o.count:
         m = min(o.count - lo, most)
-        find_rows(o, lo, m, x, y, w)
-        predict(o, c, x, m, t)
-        predict(o, p, x, m, along)
+        find_rows(o, lo, m, x, row, y, w)
+        predict(o, c, x, row, m, t)
+        predict(o, p, x, row, m, along)
         kind.bends(t, y, o.shape, m, s)
         for i in range(m):
             s[i] = (w[i] * s[i]) * along[i]
-        gather(o, x, s, m, out)
+        gather(o, x, row, s, m, out)
         lo += m
     shrink(o, o.columns, p, 1.0 / <double> o.count, out)
     return 0
@@ -226,22 +243,30 @@ cdef int linear_hessp(const double *c, const double *p, double *out, ptrdiff_t n
 cdef double linear_residual(const objective_t *o, const double *c, ptrdiff_t i, double *d) noexcept nogil:
     """sqrt(w_i) (t_i - y_i): f = sum r_i^2/(2 m), without l2."""
     cdef const double *x = o.X + i * o.ldx
-    cdef double root = 1.0 if o.weight == NULL else sqrt(o.weight[i])
+    cdef double root = 1.0 if o.weight == NULL else sqrt(o.weight[i]), t
     cdef ptrdiff_t j
     if d != NULL:
         for j in range(o.columns):
-            d[j] = root * x[j]
+            d[j] = root * x[j] if o.first == NULL else 0.0
+        if o.first != NULL:
+            add_row(o, i, root, d)
         if o.intercept:
             d[o.columns] = root
-    return root * ((dot(x, c, o.columns) + (c[o.columns] if o.intercept else 0.0)) - o.y[i])
+    t = dot(x, c, o.columns) if o.first == NULL else row_dot(o, i, c)
+    return root * ((t + (c[o.columns] if o.intercept else 0.0)) - o.y[i])
 
 
 # ---- softmax ------------------------------------------------------------------------------------------------------------------------
 
-cdef inline void logits(const objective_t *o, const double *c, const double *x, double *z) noexcept nogil:
+cdef inline void logits(const objective_t *o, const double *c, ptrdiff_t row, double *z) noexcept nogil:
+    cdef const double *x = o.X + row * o.ldx
     cdef ptrdiff_t K = o.classes, j, k
     for k in range(K):
         z[k] = c[o.columns * K + k] if o.intercept else 0.0
+    if o.first != NULL:
+        for j in range(o.first[row], o.first[row + 1]):
+            add_one(K, z, c + o.at[j] * K, o.X[j])
+        return
     for j in range(o.columns):
         add_one(K, z, c + j * K, x[j])
 
@@ -261,11 +286,16 @@ cdef inline double shares_of(double *z, ptrdiff_t K, double *most) noexcept nogi
     return mf_log(total)
 
 
-cdef inline void spread(const objective_t *o, const double *x, const double *z, double *out) noexcept nogil:
+cdef inline void spread(const objective_t *o, ptrdiff_t row, const double *z, double *out) noexcept nogil:
     """out += x z', and the share of the biases."""
+    cdef const double *x = o.X + row * o.ldx
     cdef ptrdiff_t K = o.classes, j
-    for j in range(o.columns):
-        add_one(K, out + j * K, z, x[j])
+    if o.first != NULL:
+        for j in range(o.first[row], o.first[row + 1]):
+            add_one(K, out + o.at[j] * K, z, o.X[j])
+    else:
+        for j in range(o.columns):
+            add_one(K, out + j * K, z, x[j])
     if o.intercept:
         add_one(K, out + o.columns * K, z, 1.0)
 
@@ -274,7 +304,6 @@ cdef int softmax_value_grad(const double *c, double *value, double *grad, ptrdif
     """l = log sum e^z - z_y: y is the number of a class."""
     cdef const objective_t *o = <const objective_t *> ctx
     cdef double[MAX_CLASSES] z
-    cdef const double *x
     cdef double total = 0.0, logit, most, rest, weight, share = 1.0 / <double> o.count
     cdef ptrdiff_t K = o.classes, i, k, at, label
     if grad != NULL:
@@ -282,9 +311,9 @@ cdef int softmax_value_grad(const double *c, double *value, double *grad, ptrdif
             grad[k] = 0.0
     for i in range(o.count):
         at = i if o.order == NULL else o.order[i]
-        x, label = o.X + at * o.ldx, <ptrdiff_t> o.y[at]
+        label = <ptrdiff_t> o.y[at]
         weight = 1.0 if o.weight == NULL else o.weight[at]
-        logits(o, c, x, z)
+        logits(o, c, at, z)
         logit = z[label]
         rest = shares_of(z, K, &most)
         total += weight * ((most - logit) + rest)
@@ -292,7 +321,7 @@ cdef int softmax_value_grad(const double *c, double *value, double *grad, ptrdif
             z[label] = z[label] - 1.0
             for k in range(K):
                 z[k] = weight * z[k]
-            spread(o, x, z, grad)
+            spread(o, at, z, grad)
     if value != NULL:
         value[0] = share * total + penalty(o, o.columns * K, c)
     if grad != NULL:
@@ -304,24 +333,22 @@ cdef int softmax_hessp(const double *c, const double *p, double *out, ptrdiff_t 
     """H p = (1/m) sum w_i x_i (q - s (s.u))', q_k = s_k u_k, u the logits of p and s the shares of c; + l2 p."""
     cdef const objective_t *o = <const objective_t *> ctx
     cdef double[MAX_CLASSES] z, u
-    cdef const double *x
     cdef double mean, most, weight
     cdef ptrdiff_t K = o.classes, i, k, at
     for k in range(n):
         out[k] = 0.0
     for i in range(o.count):
         at = i if o.order == NULL else o.order[i]
-        x = o.X + at * o.ldx
         weight = 1.0 if o.weight == NULL else o.weight[at]
-        logits(o, c, x, z)
-        logits(o, p, x, u)
+        logits(o, c, at, z)
+        logits(o, p, at, u)
         shares_of(z, K, &most)
         mean = 0.0
         for k in range(K):
             mean += z[k] * u[k]
         for k in range(K):
             u[k] = weight * (z[k] * (u[k] - mean))
-        spread(o, x, u, out)
+        spread(o, at, u, out)
     shrink(o, o.columns * K, p, 1.0 / <double> o.count, out)
     return 0
 
