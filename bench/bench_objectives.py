@@ -125,6 +125,24 @@ def test_two_threads(name: str, bench: Bench) -> None:
     bench.compare(f"{name} on two threads, {ROWS:,} rows of {COLUMNS}", functions, {"one thread": OF_TWO}, rounds=11, seconds=2e-2)
 
 
+def test_sparse_rows(bench: Bench) -> None:
+    """A table of words: 20 of 20 000 columns in each row, against SciPy's products with it."""
+    sparse = pytest.importorskip("scipy.sparse")
+    rng, rows, columns, entries = np.random.default_rng(0), 50_000, 20_000, 20
+    at = rng.integers(0, columns, rows * entries)
+    X = sparse.csr_array((rng.random(rows * entries), at, np.arange(0, rows * entries + 1, entries)), shape=(rows, columns))
+    y, c = np.where(rng.random(rows) < 0.5, 1.0, -1.0), rng.standard_normal(columns)
+    f, turned = objectives.Logistic(X, y), X.T.tocsr()
+
+    def by_scipy() -> Any:
+        v = y * (X @ c)
+        return np.mean(np.logaddexp(0.0, -v)), turned @ (-y / (1 + np.exp(v))) / rows
+
+    np.testing.assert_allclose(f.value_and_grad(c)[1], by_scipy()[1], rtol=1e-9, atol=1e-15)
+    functions = {"mflow": repeated(lambda: f.value_and_grad(c)), "SciPy": repeated(by_scipy)}
+    bench.compare(f"Logistic, cost and gradient, {rows:,} sparse rows of {entries}", functions, {"SciPy": 1.0}, rounds=11, seconds=2e-2)
+
+
 def by_numba(name: str) -> Callable[[Array, Array, Array], tuple[float, Array]] | None:
     """The plain loops, compiled by numba without liberties in arithmetic; None where there is none."""
     try:

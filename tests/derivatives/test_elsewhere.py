@@ -104,9 +104,17 @@ def test_what_torch_cannot_differentiate(torch: Any) -> None:
         (lambda x: (x.detach().numpy() ** 2).sum(), "expected fun to return a tensor"),
         (lambda x: (x**2).sum().float(), "expected fun to return float64, got torch.float32"),
         (lambda x: (x.detach() ** 2).sum(), "depends on its argument"),
+        (lambda x: np.sum(x**2), r"written in torch.* functions of NumPy .*; write torch.exp for np.exp"),
+        (lambda x: x @ np.eye(2) @ x, r"written in torch.* functions of NumPy .*; write torch.exp for np.exp"),
+        (lambda x: np.asarray(x) @ np.ones(2), "written in torch"),
     ):
         with pytest.raises(TypeError, match=rf'^jac="torch": .*{words}'):
             mflow.minimize(fun, [0.5, 1.0], jac="torch")
+
+
+def test_what_a_cost_in_torch_raises_is_its_own(torch: Any) -> None:
+    with pytest.raises(RuntimeError, match="^size mismatch|^inconsistent|^The size|^mat"):
+        mflow.minimize(lambda x: (x @ torch.ones(3, dtype=torch.float64)).sum(), [0.5, 1.0], jac="torch")
 
 
 def test_jax_in_float32_is_refused_with_the_line_to_write() -> None:

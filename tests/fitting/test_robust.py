@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mpmath
 import numpy as np
 import pytest
 import scipy.optimize
@@ -137,3 +138,45 @@ def test_the_covariance_of_a_robust_fit_is_scipys(loss, sigma, absolute):
     np.testing.assert_allclose(fit.popt, popt, rtol=1e-4)
     np.testing.assert_allclose(fit.pcov, pcov, rtol=1e-3)
     np.testing.assert_allclose(fit.stderr, np.sqrt(np.diag(fit.pcov)), rtol=1e-9)
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_losses_against_mpmath(name):
+    """rho, rho' and rho' + 2 z rho'' by their definitions, in 40 digits."""
+    rho = {
+        "soft_l1": lambda z: 2 * (mpmath.sqrt(1 + z) - 1),
+        "huber": lambda z: z if z <= 1 else 2 * mpmath.sqrt(z) - 1,
+        "cauchy": lambda z: mpmath.log(1 + z),
+        "arctan": mpmath.atan,
+    }[name]
+    loss = loss_of(name, 1.0)
+    with mpmath.workdps(40):
+        for f in (0.0, 1e-9, 1e-3, 0.4, 0.7, 0.9, 1.1, 1.5, 1.6, 3.0, 40.0, 1e8):
+            z = mpmath.mpf(f) ** 2
+            slope, bend = (mpmath.diff(rho, z, n, h=mpmath.mpf(10) ** -12 * max(z, mpmath.mpf(10) ** -20)) for n in (1, 2))
+            assert float(2 * loss.cost(np.array([f]))) == pytest.approx(float(rho(z)), rel=2e-15)
+            assert loss.weights(np.array([f]))[0] == pytest.approx(float(slope), rel=1e-12)
+            assert loss.curvature(np.array([f]))[0] == pytest.approx(max(float(slope + 2 * z * bend), 2.0**-52), rel=1e-9, abs=1e-14)
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_a_batch_has_the_bits_of_single_fits(name):
+    f = mflow.objectives.curve("exponential", T, Y)
+    data = Y + 0.02 * RNG.normal(size=(4, 60))
+    starts = np.array([[2.0, 1.0, 0.0]] * 4)
+    r = mflow.least_squares_batch(f, starts, batch_data={"y": data}, loss=name, f_scale=0.2, errors=True, threads=1)
+    assert r.success
+    for k in range(4):
+        one = mflow.least_squares(mflow.objectives.curve("exponential", T, data[k]), starts[k], loss=name, f_scale=0.2)
+        assert r.x[k].tobytes() == one.x.tobytes()
+        assert (r.cost[k], r.nit[k]) == (one.cost, one.nit)
+        fit = mflow.curve_fit("exponential", T, data[k], starts[k], loss=name, f_scale=0.2, gtol=1e-11, ftol=None, xtol=None)
+        np.testing.assert_allclose(r.errors[k], fit.stderr, rtol=1e-6)
+
+
+def test_a_batch_takes_losses_by_name_alone():
+    f = mflow.objectives.curve("exponential", T, Y)
+    with pytest.raises(TypeError, match=r"^loss: expected a name, as a batch runs without Python"):
+        mflow.least_squares_batch(f, [[1.0, 1.0, 0.0]], loss=lambda z: (z, np.ones_like(z), np.zeros_like(z)))
+    with pytest.raises(ValueError, match=r"^loss: "):
+        mflow.least_squares_batch(f, [[1.0, 1.0, 0.0]], loss="l1")

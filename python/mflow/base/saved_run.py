@@ -23,7 +23,7 @@ from mflow.base.checks import Array, check_saved, check_whole
 from mflow.base.methods import Method, get_method, public_values
 from mflow.base.savefile import misfit_of, number_of, numbers_of, read_state, write_state
 
-__all__ = ["NOT_CONTROLLED", "SavedRun", "is_training", "read_run", "stepper_fields", "write_run"]
+__all__ = ["NOT_CONTROLLED", "SavedRun", "counts_of", "is_training", "read_run", "stepper_fields", "write_run"]
 
 MANY = 2**53
 HEAD = struct.Struct("<8sIIqIIII")  # of a packed state: magic, format, flags, n, vectors, scalars, parameters, length of the name
@@ -36,7 +36,7 @@ NOT_CONTROLLED = {"rtol": None, "atol": None, "direction": 1.0, "first_step": No
 class SavedRun(NamedTuple):
     """method : with the parameters of the run. shape : of the state. k, t : steps so far, and the time that the core counts. vectors :
     those carried, flat. scalars : numbers carried beside them. packed : the state in the core's bytes. controlled : whether its steps were
-    of its own choice."""
+    of its own choice. counts : evaluations of the cost and of its gradient so far, where its writer says."""
 
     method: Method
     shape: tuple[int, ...]
@@ -46,6 +46,15 @@ class SavedRun(NamedTuple):
     scalars: list[float]
     packed: bytes
     controlled: bool
+    counts: tuple[int, int] = (0, 0)
+
+
+def counts_of(facts: dict[str, Any]) -> tuple[int, int]:
+    """Evaluations of the cost and of its gradient so far; 0 where the file does not say. Raises TypeError or ValueError."""
+    counts = facts.get("counts", [0, 0])
+    if not isinstance(counts, list) or len(counts) != 2:
+        raise ValueError(f"counts: expected two whole numbers, got {counts!r}")
+    return check_whole(counts[0], "counts", 0, MANY), check_whole(counts[1], "counts", 0, MANY)
 
 
 def write_run(path: Any, method: Method, start: Array, packed: bytes, more: dict[str, Any]) -> None:
@@ -72,7 +81,8 @@ def read_run(path: Any, argument: str) -> SavedRun:
         method = _method(facts["method"], facts["parameters"])
         if not isinstance(facts["control"], dict):
             raise ValueError(f"control: expected a table, got {facts['control']!r}")
-        return _unpacked(blocks["run"], method, shape, controlled=facts["control"].get("rtol") is not None)
+        saved = _unpacked(blocks["run"], method, shape, controlled=facts["control"].get("rtol") is not None)
+        return saved._replace(counts=counts_of(facts))
     except (AttributeError, KeyError, TypeError, ValueError, OverflowError, struct.error) as error:
         raise ValueError(f"{argument}: {Path(where)} is damaged, or holds another state ({misfit_of(error)})") from error
 

@@ -121,7 +121,7 @@ def _values(fun: Callable[..., Any], source: str) -> Callable[..., Any]:
 
     def value(x: Array, *args: Any) -> Any:
         with torch.no_grad():
-            out = fun(torch.tensor(x, dtype=torch.float64), *args)
+            out = _of_tensor(fun, torch.tensor(x, dtype=torch.float64), args)
         return out.numpy()[()] if isinstance(out, torch.Tensor) else out
 
     return value
@@ -144,9 +144,29 @@ def _jax() -> Any:
     return jax
 
 
+def _of_tensor(fun: Callable[..., Any], at: Any, args: tuple[Any, ...]) -> Any:
+    """fun of a tensor. Raises TypeError where NumPy's functions in it cannot take one; what fun itself raises is passed on."""
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "__array_wrap__", DeprecationWarning)  # NumPy's of torch: the result tells
+            return fun(at, *args)
+    except (AttributeError, RuntimeError, TypeError) as error:
+        last = error.__traceback__
+        while last is not None and last.tb_next is not None:
+            last = last.tb_next
+        inside = "" if last is None else str(last.tb_frame.f_globals.get("__name__", ""))
+        if "numpy" not in f"{inside} {error}":
+            raise
+        raise TypeError(
+            'jac="torch": expected fun to be written in torch, as it is given a tensor, got one with functions of NumPy '
+            f"({type(error).__name__}: {error}); write torch.exp for np.exp and the like, or omit jac for differences"
+        ) from error
+
+
 def _torch_result(out: Any, torch: Any) -> Any:
     if not isinstance(out, torch.Tensor):
-        raise TypeError(f'jac="torch": expected fun to return a tensor made of its argument, got {type(out).__name__}')
+        fix = "write fun in torch, or omit jac for differences"
+        raise TypeError(f'jac="torch": expected fun to return a tensor made of its argument, got {type(out).__name__}; {fix}')
     if out.dtype != torch.float64:
         raise TypeError(f'jac="torch": expected fun to return float64, got {out.dtype}; make its constants float64, as in c.double()')
     if not out.requires_grad:
@@ -161,7 +181,7 @@ def _torch_gradient(fun: Callable[..., Any]) -> Callable[..., Array]:
 
     def grad(x: Array, *args: Any) -> Array:
         at = torch.tensor(np.asarray(x), dtype=torch.float64, requires_grad=True)
-        (out,) = torch.autograd.grad(_torch_result(fun(at, *args), torch), at)
+        (out,) = torch.autograd.grad(_torch_result(_of_tensor(fun, at, args), torch), at)
         return np.asarray(out.numpy(), dtype=np.float64)
 
     return grad
@@ -172,7 +192,7 @@ def _torch_jacobian(fun: Callable[..., Any]) -> Callable[..., Array]:
 
     def jacobian(x: Array, *args: Any) -> Array:
         at = torch.tensor(np.asarray(x), dtype=torch.float64, requires_grad=True)
-        out = _torch_result(fun(at, *args), torch).reshape(-1)
+        out = _torch_result(_of_tensor(fun, at, args), torch).reshape(-1)
         each = torch.eye(out.numel(), dtype=torch.float64)
         (rows,) = torch.autograd.grad(out, at, each, is_grads_batched=True)
         return np.asarray(rows.numpy().reshape(out.numel(), -1), dtype=np.float64)

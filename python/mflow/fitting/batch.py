@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from concurrent import futures
 from typing import Any
 
@@ -22,6 +23,7 @@ from mflow.base.result import Result, attach
 from mflow.fitting.bounds import EVERYWHERE, check_fixed, sides
 from mflow.fitting.compiled import compiled_residuals
 from mflow.fitting.residuals import check_sigma
+from mflow.fitting.robust import Robust, loss_of
 from mflow.fitting.run import STATUS
 from mflow.integrate.ensemble import on_threads
 from mflow.optimize.minimize_batch import data_for_batch, starts_of_batch
@@ -29,6 +31,7 @@ from mflow.optimize.minimize_batch import data_for_batch, starts_of_batch
 __all__ = ["LeastSquaresBatchResult", "least_squares_batch"]
 
 PIECE = 1024  # fits that a thread takes at a time
+AT_ONCE = 2e-3  # seconds: some times what it takes to begin and end a thread
 WORDS = {**fit.ENDINGS, **many.ENDINGS}
 
 
@@ -87,6 +90,8 @@ def least_squares_batch(
     threads: int | None = None,
     progress: bool = False,
     executor: futures.Executor | None = None,
+    loss: str = "linear",
+    f_scale: float = 1.0,
 ) -> LeastSquaresBatchResult:
     """Fit compiled residuals from many starts, or one model to many sets of data.
 
@@ -110,6 +115,8 @@ def least_squares_batch(
         A progress bar on stderr, where tqdm is installed.
     executor : concurrent.futures.Executor, optional
         Where pieces of the batch are run; what they need is pickled. A piece that is lost ends with ``reason="executor_failed"``.
+    loss, f_scale
+        As in `least_squares`, a loss by its name.
 
     Returns
     -------
@@ -167,7 +174,10 @@ def least_squares_batch(
         raise ValueError(f"starts: expected starts within bounds, got start {outside[0]} outside of them")
     box = (None, None) if np.isneginf(lower).all() and np.isposinf(upper).all() else (lower, upper)
     tests = (tolerances[0], tolerances[1], tolerances[2], limit)
-    core = many.Fits(compiled.functions[2], points, *tests, X, y, box[0], box[1], check_fixed(fixed, n), errors)
+    robust = loss_of(loss, f_scale)
+    if isinstance(robust, Robust):
+        raise TypeError(f"loss: expected a name, as a batch runs without Python, got {shown(loss)}; use mflow.least_squares for each fit")
+    core = many.Fits(compiled.functions[2], points, *tests, X, y, box[0], box[1], check_fixed(fixed, n), errors, robust)
     workers = os.cpu_count() or 1 if threads is None else check_whole(threads, "threads", 1)
     note = f"{{:.0f}} of {len(points)} fits".format
     with Progress(0.0, float(len(points)), "least_squares_batch", note=note, shown=progress) as bar:
@@ -175,14 +185,15 @@ def least_squares_batch(
             return _run(core, len(points), workers, bar)
         alike = {
             "fun": fun, "bounds": bounds, "ftol": ftol, "xtol": xtol, "gtol": gtol, "max_nfev": max_nfev, "sigma": sigma, "fixed": fixed,
-            "errors": errors, "m": m,
+            "errors": errors, "m": m, "loss": loss, "f_scale": f_scale,
         }  # fmt: skip
         return _on_executor(executor, alike, points, batch_data, core, bar)
 
 
 def _run(core: many.Fits, count: int, workers: int, bar: Progress) -> LeastSquaresBatchResult:
-    """Piece after piece, on threads."""
-    lock, taken, done = threading.Lock(), [0], [0]
+    """Piece after piece: at once while that takes no longer than to begin a thread, then on threads."""
+    lock, done = threading.Lock(), [0]
+    taken = [0]
 
     def work() -> None:
         while True:
@@ -200,14 +211,25 @@ def _run(core: many.Fits, count: int, workers: int, bar: Progress) -> LeastSquar
             taken[0] = count
         core.stop()
 
-    pieces = -(-count // PIECE)
     try:
+        taken[0] = done[0] = _at_once(core, count)
+        pieces = -(-(count - taken[0]) // PIECE)
         if pieces:
             on_threads(work, stop, lambda: done[0], min(workers, pieces), bar)
     except BaseException as error:
         attach(error, lambda: _result(core), "in mflow.least_squares_batch; .partial_result holds the fits that were done")
         raise
     return _result(core)
+
+
+def _at_once(core: many.Fits, count: int) -> int:
+    """How many fits were done here: 1, 2, 4 ... at a time, so that Ctrl-C is answered between them."""
+    first, some, end = 0, 1, time.perf_counter() + AT_ONCE
+    while first < count and time.perf_counter() < end:
+        last = min(first + some, count)
+        core.work(first, last)
+        first, some = last, 2 * some
+    return first
 
 
 def _piece(task: dict[str, Any]) -> LeastSquaresBatchResult:

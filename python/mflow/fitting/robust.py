@@ -1,10 +1,8 @@
-"""Losses of residuals that let outliers count less: SciPy's names and formulas for `mflow.least_squares`.
+"""Losses of residuals that let outliers count less, as `mflow.least_squares` takes them: those of the core by name, and functions.
 
     cost = sum f_scale^2 rho(z)/2,  z = (f/f_scale)^2          gradient J' (rho'(z) f)
 
-Every rho here is concave, so that f |-> f^2 rho'(z0)/2 and a constant lies above the loss and touches it at f0: a Gauss-Newton step with
-the residuals and their derivatives weighed by sqrt(rho'(z0)) descends wherever the residuals are linear. It is iteratively reweighted
-least squares, and leaves rho'' out, whose terms would make the matrix singular where Huber's loss is straight.
+`mflow_core.fitting.robust` has the formulas, and says how a step is made of them.
 """
 
 from __future__ import annotations
@@ -13,6 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from mflow_core.fitting.robust import LOSSES, CompiledLoss
 from numpy.typing import NDArray
 
 from mflow.base.checks import Array, check_number, shown
@@ -21,44 +20,16 @@ from mflow.fitting.residuals import Residuals
 
 __all__ = ["LOSSES", "Robust", "landscape_of", "loss_of"]
 
-Loss = tuple[Array, Array, Array]  # rho, its slope and its second derivative
-
-
-def soft_l1(z: Array) -> Loss:
-    """2 (sqrt(1 + z) - 1): a smooth absolute value."""
-    root = np.sqrt(1.0 + z)
-    return 2.0 * z / (root + 1.0), 1.0 / root, -0.5 / (root * (1.0 + z))
-
-
-def huber(z: Array) -> Loss:
-    """z up to 1, then 2 sqrt(z) - 1."""
-    root = np.sqrt(np.maximum(z, 1.0))
-    return np.where(z <= 1.0, z, 2.0 * root - 1.0), 1.0 / root, np.where(z <= 1.0, 0.0, -0.5 / (root * np.maximum(z, 1.0)))
-
-
-def cauchy(z: Array) -> Loss:
-    """log(1 + z)."""
-    return np.log1p(z), 1.0 / (1.0 + z), -1.0 / ((1.0 + z) * (1.0 + z))
-
-
-def arctan(z: Array) -> Loss:
-    """arctan(z): a residual costs no more than so much."""
-    return np.arctan(z), 1.0 / (1.0 + z * z), -2.0 * z / ((1.0 + z * z) * (1.0 + z * z))
-
-
-LOSSES: dict[str, Callable[[Array], Loss]] = {"soft_l1": soft_l1, "huber": huber, "cauchy": cauchy, "arctan": arctan}
-
-
 class Robust:
-    """One loss with its scale.
+    """A loss that the user wrote, with its scale; what a `CompiledLoss` of the core can do.
 
     Examples
     --------
     >>> import numpy as np
     >>> from mflow.fitting.robust import loss_of
-    >>> loss = loss_of("huber", 2.0)
-    >>> loss.cost(np.array([1.0, 10.0])), loss.weights(np.array([1.0, 10.0])).tolist()
-    (18.5, [1.0, 0.2])
+    >>> loss = loss_of(lambda z: (z, np.ones_like(z), np.zeros_like(z)), 2.0)
+    >>> loss.cost(np.array([1.0, 3.0])), loss.weights(np.array([1.0, 3.0])).tolist()
+    (5.0, [1.0, 1.0])
     """
 
     def __init__(self, rho: Callable[[Array], Any], f_scale: float) -> None:
@@ -91,7 +62,7 @@ class Robust:
         return np.maximum(self.both(f)[1], 0.0)
 
 
-def loss_of(loss: Any, f_scale: Any) -> Robust | None:
+def loss_of(loss: Any, f_scale: Any) -> Robust | CompiledLoss | None:
     """The loss of this name, or of the user's function z |-> (rho, rho', ...); None for plain squares. Raises ValueError."""
     scale = check_number(f_scale, "f_scale", low=0.0, open_low=True)
     if callable(loss):
@@ -100,11 +71,11 @@ def loss_of(loss: Any, f_scale: Any) -> Robust | None:
         return None
     if not isinstance(loss, str) or loss not in LOSSES:
         raise ValueError(f'loss: expected "linear", {", ".join(map(repr, LOSSES))} or a function of z, got {shown(loss)}')
-    return Robust(LOSSES[loss], scale)
+    return CompiledLoss(loss, scale)
 
 
 def landscape_of(
-    residuals: Residuals, loss: Robust | None, x: Array, converged: bool, box: tuple[Array, Array] | None, held: NDArray[np.bool_] | None
+    residuals: Residuals, loss: Robust | CompiledLoss | None, x: Array, converged: bool, box: tuple[Array, Array] | None, held: NDArray[np.bool_] | None
 ) -> Landscape:
     """The cost around a point, for its certificate."""
     if held is not None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from mflow_core.fitting.fit import ASKS, ENDINGS
+from mflow_core.fitting.robust import CompiledLoss
 
 from mflow.base.checks import Array
 from mflow.base.result import Result
@@ -41,7 +43,7 @@ class Run:
 
     def __init__(
         self, residuals: Residuals, x: Array, how: dict[str, Any], D: Array | None, box: tuple[Array, Array] | None, fixed: Any,
-        loss: Robust | None, tell: Callable[[Any], bool] | None,
+        loss: Robust | CompiledLoss | None, tell: Callable[[Any], bool] | None,
     ) -> None:  # fmt: skip
         self.problem, self.x, self.how, self.loss, self.tell = residuals, x, how, loss, tell
         self.D, self.box, self.fixed = D, box, fixed
@@ -64,7 +66,8 @@ class Run:
 
     def go(self) -> str:
         """The name of the test that ended it."""
-        with np.errstate(all="ignore"):
+        compiled = self.problem.calls is None and not isinstance(self.loss, Robust)
+        with contextlib.nullcontext() if compiled else np.errstate(all="ignore"):
             self.set_up()
             code = self.problem.begin()
             if code:
@@ -169,33 +172,14 @@ class Run:
     def verdict(self, ending: str) -> tuple[int, str, str]:
         """(status, reason, message)."""
         _, cosine, _, rounding, _, size = self.core.measures
-        gtol, ftol, xtol = (self.how[name] for name in ("gtol", "ftol", "xtol"))
-        angle = f"the cosine of the residuals with the columns of the Jacobian is {cosine:.3g}"
-        if self.core.stale:
-            angle = "the Jacobian is that before this step"
         if size <= rounding:
             small = "0" if size == 0.0 else f"as small as rounding lets them be, {size:.3g} in all"
             angle = f"the residuals are {small}"
-        hint = self.hint() if ending == "step_too_small" else ""
-        told, below = ", and finite differences tell no smaller one from 0", ", and rounding lets it sink no further"
-        if self.problem.digits is not None and self.problem.grain:
-            told = below = f", and residuals that move in steps of {self.problem.digits.quantum:.6g} tell no smaller one from 0"
-        text = {
-            "gtol": f"{angle}{'' if size <= rounding else f', at most gtol = {gtol:g}'}, after {self.nit} steps",
-            "rounding": f"{angle}{'' if size <= rounding else below}, after {self.nit} steps",
-            "differences": f"{angle}{'' if size <= rounding else told}, after {self.nit} steps",
-            "vanished": f"residuals and steps have fallen below the rounding of those at x0, after {self.nit} steps; {angle}",
-            "minimum": f"columns of the Jacobian vanish at x, and the cost rises on both sides in their parameters, after {self.nit} steps",
-            "attained": f"the cost is as low as its rounding tells: at x Newton's step with its Hessian, by differences of the gradient, "
-            f"lowers it by less than {HIDDEN:g} of it, after {self.nit} steps; {angle}",
-            "ftol": f"the last step lowered the cost by less than ftol = {ftol:g} of it; {angle}",
-            "xtol": f"the last step was shorter than xtol = {xtol:g} of x; {angle}",
-            "both": "the last step was shorter than xtol of x, and lowered the cost by less than ftol of it; " + angle,
-            "max_nfev": f"{self.nfev} evaluations, the limit; {angle}, above gtol = {gtol:g}",
-            "callback": f"the callback stopped it after {self.nit} steps",
-            "step_too_small": f"no step that still moves x lowers the cost after {self.nit} steps, and {angle}" + hint,
-            "non_finite": f"{self.bad}: start elsewhere, or look at what the function cannot take",
-        }[ending]
+        elif self.core.stale:
+            angle = "the Jacobian is that before this step"
+        else:
+            angle = f"the cosine of the residuals with the columns of the Jacobian is {cosine:.3g}"
+        text = self._told(ending, angle, size <= rounding)
         if self.fixed is not None and bool(self.fixed.all()):
             text = "all parameters are held: these are the residuals where they are"
         status, reason = self.outcome(ending)
@@ -207,6 +191,46 @@ class Run:
         if self.idle:
             text += f"; {self.idle}"
         return status, reason, text
+
+    def _told(self, ending: str, angle: str, vanished: bool) -> str:
+        """The ending in words. vanished: the residuals are as small as rounding lets them be, which `angle` says."""
+        steps, how = f"after {self.nit} steps", self.how
+        match ending:
+            case "gtol":
+                return f"{angle}, {steps}" if vanished else f"{angle}, at most gtol = {how['gtol']:g}, {steps}"
+            case "ftol":
+                return f"the last step lowered the cost by less than ftol = {how['ftol']:g} of it; {angle}"
+            case "xtol":
+                return f"the last step was shorter than xtol = {how['xtol']:g} of x; {angle}"
+            case "both":
+                return "the last step was shorter than xtol of x, and lowered the cost by less than ftol of it; " + angle
+            case "rounding" | "differences":
+                return f"{angle}{'' if vanished else self._below(ending)}, {steps}"
+            case "vanished":
+                return f"residuals and steps have fallen below the rounding of those at x0, {steps}; {angle}"
+            case "minimum":
+                return f"columns of the Jacobian vanish at x, and the cost rises on both sides in their parameters, {steps}"
+            case "attained":
+                return (
+                    "the cost is as low as its rounding tells: at x Newton's step with its Hessian, by differences of the gradient, "
+                    f"lowers it by less than {HIDDEN:g} of it, {steps}; {angle}"
+                )
+            case "max_nfev":
+                return f"{self.nfev} evaluations, the limit; {angle}, above gtol = {how['gtol']:g}"
+            case "callback":
+                return f"the callback stopped it {steps}"
+            case "step_too_small":
+                return f"no step that still moves x lowers the cost {steps}, and {angle}" + self.hint()
+            case _:
+                return f"{self.bad}: start elsewhere, or look at what the function cannot take"
+
+    def _below(self, ending: str) -> str:
+        """Why a smaller gradient cannot be told from 0."""
+        digits = self.problem.digits
+        if digits is not None and self.problem.grain:
+            return f", and residuals that move in steps of {digits.quantum:.6g} tell no smaller one from 0"
+        told = {"rounding": "rounding lets it sink no further", "differences": "finite differences tell no smaller one from 0"}
+        return f", and {told[ending]}"
 
     def outcome(self, ending: str) -> tuple[int, str]:
         """(status, reason)."""
@@ -260,6 +284,8 @@ class Run:
         if self.core is None or not self.core.any_slope:
             return ""
         norms = self.core.norms
+        if 0.0 not in norms.tolist():
+            return ""
         zero = np.flatnonzero(norms == 0.0) if np.isfinite(norms).all() else np.zeros(0, int)
         if self.fixed is not None:
             zero = zero[~self.fixed[zero]]
@@ -295,6 +321,7 @@ class Run:
         core = self.core
         nit, _, njev, _ = core.counts
         x, f, r, J = core.x, core.f, core.r, core.J
+        n = x.size
         cost = 0.5 * float(f @ f) if self.loss is None else core.cost
         with np.errstate(all="ignore"):  # at a start that is not finite
             g = J.T @ (f if self.loss is None else r)
@@ -302,7 +329,7 @@ class Run:
         return {
             "x": x, "cost": cost, "fun": f, "jac": J, "grad": g, "optimality": float(np.max(np.abs(g[free]), initial=0.0)),
             "cosine": core.measures[1], "active_mask": self.active_mask,
-            "nfev": self.nfev, "njev": njev, "nit": nit, "rank": rank_of(J), "dt": core.dt,
+            "nfev": self.nfev, "njev": njev, "nit": nit, "rank": n if core.surely_full else rank_of(J), "dt": core.dt,
         }  # fmt: skip
 
 

@@ -24,7 +24,7 @@ from mflow.curvature.landscape import OF_DIFFERENCES, Landscape, gradient_of, pr
 from mflow.optimize.directions import direction_of, takes_bounds
 from mflow.optimize.doubts import Doubts
 from mflow.optimize.linesearch import LineSearch
-from mflow.optimize.looks import Saving
+from mflow.optimize.looks import Counted, Saving
 
 __all__ = ["CONVERGED", "ENDINGS", "STOPPED", "LineDescent", "ending", "overflow_text"]
 
@@ -57,7 +57,7 @@ def overflow_text(method: Method, nit: int, largest: float) -> str:
     return f"{text} from there on: scale the cost, or give clip_value="
 
 
-class LineDescent:
+class LineDescent(Counted):
     """One minimisation: its run, the path, and its ending. `mflow.minimize` drives it."""
 
     saving: Saving | None = None
@@ -74,7 +74,7 @@ class LineDescent:
         if not self.problem.has_value:
             raise TypeError("line_search: it compares values of the cost, and fun=None gives none")
         self._rule, self._source = {**self.search.rule(), "first_try": first}, self._products(products)
-        self.run, self.before = self._run_from(start), 0
+        self.run, self.earlier = self._run_from(start), 0
         self._pieces: list[tuple[Array, Array, Array, Array]] = []
         self._first: tuple[Array, float] | None = None
 
@@ -95,7 +95,7 @@ class LineDescent:
     @property
     def nit(self) -> int:
         """Iterations so far."""
-        return self.before + self.run.k
+        return self.earlier + self.run.k
 
     def here(self) -> tuple[Array, float, Array]:
         """The point where it stands, its value and gradient."""
@@ -108,8 +108,8 @@ class LineDescent:
         if status == line_descent.FAILED and self.saving is None:
             x, value, _ = self.run.lowest()
             if self.doubts.longer(self.problem, x.ravel(), value):
-                self.before, self.run = self.nit, self._run_from(x)
-                status = self._go(limit - self.before, gtol)
+                self.earlier, self.run = self.nit, self._run_from(x)
+                status = self._go(limit - self.earlier, gtol)
         return status
 
     def _go(self, limit: int, gtol: float) -> int:
@@ -191,7 +191,7 @@ class LineDescent:
             x, value, low_grad = run.lowest()
             grad = run.gradient(x) if low_grad is None and ask else np.full(x.shape, math.nan) if low_grad is None else low_grad
         out = OptimizeResult(
-            x=x, fun=value, jac=grad, nit=self.nit, nfev=run.nfev, njev=run.njev, success=status == 0, status=status, reason=reason,
+            x=x, fun=value, jac=grad, nit=self.nit, nfev=self.nfev, njev=self.njev, success=status == 0, status=status, reason=reason,
             message=message, method=self.method, line_search=self.search, nrestarts=run.restarts,
         )  # fmt: skip
         if self.keep_path:

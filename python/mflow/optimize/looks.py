@@ -16,7 +16,7 @@ from mflow.base.checks import Array, check_flags, check_path, check_whole
 from mflow.base.methods import Method
 from mflow.base.progress import Progress
 from mflow.base.result import OptimizeResult, Result, keep_origin
-from mflow.base.saved_run import NOT_CONTROLLED, SavedRun, read_run, write_run
+from mflow.base.saved_run import NOT_CONTROLLED, SavedRun, counts_of, read_run, write_run
 from mflow.base.savefile import misfit_of, read_state, write_state
 from mflow.curvature.frozen import Bearing
 from mflow.curvature.landscape import OF_DIFFERENCES, Landscape, gradient_of, largest_step, products_of, run_bearing
@@ -24,7 +24,7 @@ from mflow.curvature.watch import Watch, watch_of
 from mflow.optimize.doubts import Doubts
 from mflow.stability.limits import stability_limit
 
-__all__ = ["Kept", "Looks", "Saving", "asked_looks", "asked_path"]
+__all__ = ["Counted", "Kept", "Looks", "Saving", "asked_looks", "asked_path"]
 
 FILE_EVERY = 1000  # iterations between two files
 
@@ -143,6 +143,23 @@ class Kept:
         return Result(x=x, fun=np.array(self.fun, dtype=np.float64), k=np.array(self.k, dtype=np.int64))
 
 
+class Counted:
+    """Evaluations of a minimisation from its beginning, those before it went on from a file among them."""
+
+    run: Any
+    before = (0, 0)
+
+    @property
+    def nfev(self) -> int:
+        """Evaluations of the cost."""
+        return int(self.run.nfev) + self.before[0]
+
+    @property
+    def njev(self) -> int:
+        """Evaluations of its gradient."""
+        return int(self.run.njev) + self.before[1]
+
+
 class Saving:
     """What a call says of its file. Raises TypeError or ValueError where that does not fit."""
 
@@ -167,12 +184,17 @@ class Saving:
         if self.source is None:
             return
         steps = isinstance(descent.run, stepper.Run)
-        saved: Any = read_run(self.source, "resume") if steps else read_state(self.source, "stepper", "resume")[1]
+        facts, saved = ({}, {}) if steps else read_state(self.source, "stepper", "resume")
+        run: Any = read_run(self.source, "resume") if steps else None
         try:
+            counts = run.counts if steps else counts_of(facts)
+            made = (descent.run.nfev, descent.run.njev)
             if steps:
-                _restore(descent, saved)
+                _restore(descent, run)
             else:
                 descent.run.restore(saved["descent"])
+            after = (descent.run.nfev, descent.run.njev)  # a compiled line search restores its own counts
+            descent.before = tuple(max(0, count - (b - a)) for count, a, b in zip(counts, made, after, strict=True))
         except (KeyError, TypeError, ValueError) as error:
             raise ValueError(f"resume: {self.source} does not fit this call, or is damaged ({misfit_of(error)})") from error
 
@@ -196,11 +218,12 @@ class Saving:
             return
         self.last = k
         method, start, run = descent.method, descent.start, descent.run
+        counts = {"counts": [descent.nfev, descent.njev]}
         if isinstance(run, stepper.Run):
-            more = {"clock": [k * float(method.all_numbers["lr"]), 0.0]} if method.kind == "update" else {}
-            write_run(self.path, method, start, run.pack(), more)
+            more: dict[str, Any] = {"clock": [k * float(method.all_numbers["lr"]), 0.0]} if method.kind == "update" else {}
+            write_run(self.path, method, start, run.pack(), {**more, **counts})
         else:
-            facts = {"method": method.name, "shape": list(start.shape), "control": NOT_CONTROLLED}
+            facts = {"method": method.name, "shape": list(start.shape), "control": NOT_CONTROLLED, **counts}
             write_state(self.path, "stepper", facts, {"descent": run.save()})
 
 

@@ -28,7 +28,7 @@ from mflow.optimize.directions import DEFAULT, check_default, minimizers, produc
 from mflow.optimize.doubts import Doubts, few_digits
 from mflow.optimize.line_descent import CONVERGED, ENDINGS, STOPPED, LineDescent, ending, overflow_text
 from mflow.optimize.linesearch import LineSearch
-from mflow.optimize.looks import Kept, Looks, Saving, asked_looks, asked_path
+from mflow.optimize.looks import Counted, Kept, Looks, Saving, asked_looks, asked_path
 from mflow.optimize.momentum import momentum_run
 from mflow.optimize.step_size import FRICTION, resolve
 from mflow.solvers import nonlinear
@@ -148,7 +148,7 @@ def minimize(
     checkpoint, resume : path, optional
         The file to write, atomically, every ``checkpoint_every`` iterations (1000) and at the end; the file to go on from, with the same
         bits: that of a `mflow.Stepper`, of `mflow.train` or of a C host will do, where the method is the same. x0 then gives the shape
-        alone; maxiter and nit count from the beginning, nfev and njev are of this call.
+        alone; maxiter, nit, nfev and njev count from the beginning, evaluations only where `minimize` wrote the file.
     threads : int, optional
         How many share updates of long vectors, and sums of compiled regressions over many rows, with the same bits: see `mflow.threads`.
     **parameters
@@ -260,7 +260,7 @@ ARGUMENTS = dict.fromkeys((  # in order, and fast to look into
 ))  # fmt: skip
 
 
-class _Descent:
+class _Descent(Counted):
     """One minimisation: its run, and its ending."""
 
     kept: Kept | None = None  # the path, where one is kept
@@ -584,7 +584,7 @@ class _Descent:
             if not math.isfinite(value):
                 status, reason, message = -1, "non_finite", f"the cost is {value} at the point where its gradient led ({message})"
         out = OptimizeResult(
-            x=x, fun=value, jac=grad, nit=self.nit, nfev=run.nfev, njev=run.njev,
+            x=x, fun=value, jac=grad, nit=self.nit, nfev=self.nfev, njev=self.njev,
             success=status == 0, status=status, reason=reason, message=message, method=self.method,
         )  # fmt: skip
         if self.kept is not None:
@@ -595,6 +595,5 @@ class _Descent:
 
 def _intermediate(descent: Any) -> OptimizeResult:
     """What a callback is told."""
-    run = descent.run
     x, value, grad = descent.here()
-    return OptimizeResult(x=x, fun=value, jac=grad, nit=descent.nit, nfev=run.nfev, njev=run.njev)
+    return OptimizeResult(x=x, fun=value, jac=grad, nit=descent.nit, nfev=descent.nfev, njev=descent.njev)

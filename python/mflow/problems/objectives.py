@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from mflow_core.objectives.objective import MOST_CLASSES as MAX_CLASSES
 from mflow_core.objectives.objective import Objective
+from mflow_core.problems.sparse import check_sparse, is_sparse
 
 from mflow.base.checks import Array, check_flags, check_number, check_start, check_vector, check_whole, finite_array
 from mflow.base.tables import from_frame
@@ -110,8 +111,9 @@ class LeastSquares(_Regression):
 
     Parameters
     ----------
-    X : array_like (m, p)
-        A C-contiguous float64 array, a memory map included, is not copied.
+    X : array_like (m, p), or a sparse matrix
+        A C-contiguous float64 array, a memory map included, is not copied. Of a sparse matrix (SciPy's, best in CSR's form) only the
+        entries are visited; it is not turned into an array.
     y : array_like (m,)
     l2 : float
         The bias is not penalized.
@@ -332,12 +334,15 @@ def _start(x0: Any, shape: tuple[int, ...], fill: float) -> Array:
     return start
 
 
-def _table(X: Any) -> Array:
-    """(m, p) numbers, not copied if they are C-contiguous float64; the core checks that all are finite."""
+def _table(X: Any) -> Any:
+    """(m, p) numbers, not copied if they are C-contiguous float64, or a sparse matrix; the core checks the rest."""
+    if is_sparse(X):
+        if 0 in X.shape:
+            raise ValueError(f"X: expected shape (m, p) with at least one row and one column, got shape {X.shape}")
+        return check_sparse(X, "X")
     table = np.asarray(from_frame(X))
     if table.dtype.kind not in "biuf":
-        fix = "; use .toarray() of a sparse matrix" if hasattr(X, "toarray") else ""
-        raise TypeError(f"X: expected real numbers, got dtype {table.dtype}{fix}")
+        raise TypeError(f"X: expected real numbers, got dtype {table.dtype}")
     if table.ndim != 2 or not table.size:
         raise ValueError(f"X: expected shape (m, p) with at least one row and one column, got shape {table.shape}")
     return np.ascontiguousarray(table, dtype=np.float64)
@@ -380,6 +385,6 @@ def _signs(labels: Array) -> Array:
     return labels
 
 
-def _match(X: Array, y: Array) -> None:
-    if len(X) != len(y):
-        raise ValueError(f"y: expected {len(X)} labels, one for each row of X, got {len(y)}")
+def _match(X: Any, y: Array) -> None:
+    if X.shape[0] != len(y):
+        raise ValueError(f"y: expected {X.shape[0]} labels, one for each row of X, got {len(y)}")

@@ -7,6 +7,6 @@ cdef class Fit:
     cdef readonly Calls calls
     cdef object keep, loss
     cdef int busy
-    cdef bint compiled
+    cdef bint compiled, nogil_           # nogil_: neither residuals nor loss need Python
     cdef int finish(self, int status) except? -1
     cdef int take(self) except -1

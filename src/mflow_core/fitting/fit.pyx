@@ -1,5 +1,6 @@
 """One fit as Python sees it: `Fit` holds the run of marquardt.pyx, with functions that are compiled or call Python."""
 from cpython.object cimport PyObject
+from libc.math cimport fabs
 from libc.stddef cimport ptrdiff_t
 from libc.stdlib cimport free
 from libc.string cimport memcpy
@@ -10,7 +11,8 @@ from mflow_core.arithmetic.vec cimport mf_fp_enter, mf_fp_leave
 from mflow_core.fitting.callbacks cimport Calls, loss_of_python, residuals_of_python
 from mflow_core.fitting.marquardt cimport advance
 from mflow_core.fitting.point cimport (BAD_START, BLURRED, BOTH, DIFFERENCES, FTOL, GTOL, MAX_NFEV, PAUSE, ROUNDING, STEPPED, STUCK, VANISHED,
-                                       XTOL, ZEROS, allocate, begin, jacobian, look, loss_fn, renew, residuals_fn)
+                                       XTOL, ZEROS, allocate, begin, jacobian, look, loss_fn, renew, residuals_fn, unit)
+from mflow_core.fitting.robust cimport CompiledLoss, robust_loss
 from mflow_core.fitting.triangle cimport apply_qt, inverse_square, qr
 from mflow_core.owner cimport mf_give, mf_take
 
@@ -44,7 +46,7 @@ cdef class Fit:
     """A fit of m residuals with n parameters from x0.
 
     functions: `Calls`; or (address, context, owner) of a compiled function of residuals and Jacobian. f: the residuals at x0 where they
-    are known. loss: an object with `cost` and `weights`, or None. Settings are attributes.
+    are known. loss: a `CompiledLoss`, an object in Python with `cost` and `weights`, or None. Settings are attributes.
     """
 
     def __cinit__(self, functions, cnp.ndarray x0 not None, ptrdiff_t m, f=None, loss=None):
@@ -59,8 +61,10 @@ cdef class Fit:
         else:
             self.calls = functions
             self.s.fun, self.s.ctx = <residuals_fn> <void *> residuals_of_python, <void *> self.calls
-        self.loss = loss
-        if loss is not None:
+        self.loss, self.nogil_ = loss, self.compiled and (loss is None or isinstance(loss, CompiledLoss))
+        if isinstance(loss, CompiledLoss):
+            self.s.loss, self.s.loss_ctx = robust_loss, &(<CompiledLoss> loss).c
+        elif loss is not None:
             self.s.loss, self.s.loss_ctx = <loss_fn> <void *> loss_of_python, <void *> loss
         if f is not None:
             memcpy(self.s.f, cnp.PyArray_DATA(<cnp.ndarray> f), m * sizeof(double))
@@ -134,7 +138,7 @@ cdef class Fit:
         cdef unsigned int mode
         self.take()
         mode = mf_fp_enter()
-        if self.compiled and self.loss is None:
+        if self.nogil_:
             with nogil:
                 status = begin(&self.s, has_residuals)
         else:
@@ -148,7 +152,7 @@ cdef class Fit:
         cdef int status
         self.take()
         self.s.zeros = False
-        if self.compiled and self.loss is None:
+        if self.nogil_:
             with nogil:
                 status = renew(&self.s)
         else:
@@ -181,7 +185,7 @@ cdef class Fit:
         cdef unsigned int mode
         self.take()
         mode = mf_fp_enter()
-        if self.compiled and self.loss is None:
+        if self.nogil_:
             with nogil:
                 status = advance(&self.s)
         else:
@@ -305,6 +309,27 @@ cdef class Fit:
             if self.s.norms[j] != 0.0:
                 return True
         return False
+
+    @property
+    def surely_full(self):
+        """Whether the factorisation at hand shows beyond doubt that J, its columns scaled to length 1, has full rank to rounding.
+
+        |R^-1| <= (1 + 1/d)^(n-1)/d for a triangle whose columns have length 1 and whose diagonal is d at least.
+        """
+        cdef double least = 1.0, size, bound
+        cdef ptrdiff_t a, j
+        if self.s.dirty or self.s.stale or self.s.k != self.s.n or self.s.rank != self.s.n:
+            return False
+        for a in range(self.s.n):
+            j = self.s.columns[self.s.pivot[a]]
+            size = fabs(self.s.R[a * self.s.n + a]) * unit(&self.s, j) / self.s.norms[j] if self.s.norms[j] > 0.0 else 0.0
+            least = size if size < least else least
+        if not least > 0.0:
+            return False
+        bound = 1.0 / least
+        for a in range(1, self.s.n):
+            bound = bound * (1.0 + 1.0 / least)
+        return bound * <double> self.s.m * <double> self.s.n * 2.220446049250313e-16 < 0.01
 
     @property
     def lost(self):

@@ -2,6 +2,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mflow_core.fitting.compiled import CompiledResiduals
+from mflow_core.fitting.robust import CompiledLoss
 
 Array = NDArray[np.float64]
 
@@ -18,7 +19,7 @@ class Fits:
     def __init__(
         self, residuals: CompiledResiduals, starts: Array, ftol: float, xtol: float, gtol: float, limit: int, X: Array | None = ...,
         y: Array | None = ..., lower: Array | None = ..., upper: Array | None = ..., fixed: NDArray[np.bool_] | None = ...,
-        errors: bool = ...,
+        errors: bool = ..., loss: CompiledLoss | None = ...,
     ) -> None: ...
     def stop(self) -> None: ...
     def work(self, first: int, last: int) -> None: ...

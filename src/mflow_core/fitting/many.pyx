@@ -15,6 +15,7 @@ from mflow_core.arithmetic.vec cimport mf_fp_enter, mf_fp_leave
 from mflow_core.fitting.compiled cimport CompiledResiduals, weighed_residuals, weighed_t
 from mflow_core.fitting.marquardt cimport advance
 from mflow_core.fitting.point cimport BAD_START, PAUSE, WAITING, allocate, begin, marquardt_t, restart
+from mflow_core.fitting.robust cimport CompiledLoss, robust_loss, share_of_hessian
 from mflow_core.fitting.triangle cimport inverse_square
 from mflow_core.types cimport MF_E_MEMORY
 
@@ -46,6 +47,7 @@ cdef class Fits:
     """
     cdef readonly cnp.ndarray x, cost, optimality, nit, nfev, code, errors
     cdef CompiledResiduals residuals
+    cdef CompiledLoss loss
     cdef cnp.ndarray X, y, lower, upper, fixed
     cdef ptrdiff_t n, m, count
     cdef double ftol, xtol, gtol
@@ -54,8 +56,8 @@ cdef class Fits:
     cdef bint own_data, wants_errors
 
     def __init__(self, CompiledResiduals residuals not None, cnp.ndarray starts not None, double ftol, double xtol, double gtol, int64_t limit,
-                 X=None, y=None, lower=None, upper=None, fixed=None, bint errors=False):
-        self.residuals, self.m = residuals, residuals.m
+                 X=None, y=None, lower=None, upper=None, fixed=None, bint errors=False, CompiledLoss loss=None):
+        self.residuals, self.m, self.loss = residuals, residuals.m, loss
         self.x = np.array(starts, dtype=np.float64, order="C")
         self.count, self.n = cnp.PyArray_DIM(self.x, 0), cnp.PyArray_DIM(self.x, 1)
         self.ftol, self.xtol, self.gtol, self.limit = ftol, xtol, gtol, limit
@@ -90,6 +92,8 @@ cdef class Fits:
         if allocate(&s) != 0:
             return MF_E_MEMORY
         s.fun, s.ctx, s.loss, s.loss_ctx = weighed_residuals, &w, NULL, NULL
+        if self.loss is not None:
+            s.loss, s.loss_ctx = robust_loss, &self.loss.c
         s.ftol, s.xtol, s.gtol, s.limit, s.call_limit = self.ftol, self.xtol, self.gtol, self.limit, 0
         s.dt, s.eps, s.blur, s.grain, s.floor = 0.0, 2.220446049250313e-16, 0.0, 0.0, 1e-3
         s.differences = s.central = s.refinable = s.accelerated = s.tell = False
@@ -141,12 +145,30 @@ cdef class Fits:
 
     cdef void standard_errors(self, marquardt_t *s, double *out) noexcept nogil:
         """sqrt of the diagonal of 2 cost/(m - n) inv(J'J); inf where that does not exist."""
-        cdef ptrdiff_t j, n = self.n, free_ = s.m
-        cdef ptrdiff_t rank = inverse_square(s.J, s.m, n, s.A, s.norms, s.pivot, s.z, s.room, s.R, s.S, s.J_new)
+        cdef ptrdiff_t j, n = self.n, free_ = s.m, rank
+        if s.loss != NULL:
+            self.bend(s)
+        rank = inverse_square(s.J, s.m, n, s.A, s.norms, s.pivot, s.z, s.room, s.R, s.S, s.J_new)
         for j in range(n):
             free_ -= 1 - s.fixed[j]
         for j in range(n):
             out[j] = sqrt(s.J_new[j * n + j] * 2.0 * s.cost / free_) if rank == n and free_ > 0 else INFINITY
+
+
+    cdef void bend(self, marquardt_t *s) noexcept nogil:
+        """J'J becomes the Hessian of the cost but for the residuals' curvature: SciPy's, which has rho''."""
+        cdef double share, square
+        cdef ptrdiff_t i, j
+        for j in range(self.n):
+            s.norms[j] = 0.0
+        for i in range(s.m):
+            share = sqrt(share_of_hessian(&self.loss.c, s.f[i])) / s.root[i] if s.root[i] > 0.0 else 0.0
+            for j in range(self.n):
+                s.J[i * self.n + j] = share * s.J[i * self.n + j]
+                square = s.J[i * self.n + j]
+                s.norms[j] = s.norms[j] + square * square
+        for j in range(self.n):
+            s.norms[j] = sqrt(s.norms[j])
 
 
 cdef bint flat(const marquardt_t *s) noexcept nogil:

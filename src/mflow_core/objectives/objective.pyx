@@ -5,7 +5,7 @@ without the GIL. It keeps its arrays alive, and an evaluation writes nothing to 
 """
 from libc.math cimport NAN
 from libc.stddef cimport ptrdiff_t
-from libc.stdint cimport int64_t
+from libc.stdint cimport int32_t, int64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memset, strcmp
 
@@ -20,6 +20,7 @@ from mflow_core.types cimport MF_E_MEMORY
 import numpy as np
 
 from mflow_core.problems.signatures import HESSIAN_SIGNATURE, OBJECTIVE_SIGNATURE, RHS_SIGNATURE
+from mflow_core.problems.sparse import SparseRows, check_indices, check_pointers, is_sparse, sparse_rows
 from mflow_core.registry import LEVEL, unknown
 
 cnp.import_array()
@@ -178,7 +179,8 @@ cdef class Objective:
 
     def fill(self, str name, shape, x0, X=None, y=None, weights=None, double l2=0.0, double delta=0.0, double factor=1.0,
              Py_ssize_t n_classes=0, bint intercept=False, Py_ssize_t rows=0):
-        """Set the data, after all checks but those of shapes that only the caller knows. X: (rows, columns); y: one label for each row."""
+        """Set the data, after all checks but those of shapes that only the caller knows. X: (rows, columns), for regressions a sparse matrix
+        too, or its SparseRows; y: one label for each row."""
         cdef bytes encoded = name.encode()
         cdef const objective_record_t *record = find_objective(encoded)
         cdef ptrdiff_t n = 1
@@ -193,7 +195,9 @@ cdef class Objective:
         if record.flags & OBJECTIVE_SMALL and n > MAX_UNKNOWNS:
             raise ValueError(f"{name}: expected at most {MAX_UNKNOWNS} unknowns, got {n}")
         self.shape, self.x0_ = tuple(shape), x0
-        if X is not None:
+        if is_sparse(X) or isinstance(X, SparseRows):
+            self.take_rows(X)
+        elif X is not None:
             self.X_ = numbers(X, "X")
             self.c.X = <double *> cnp.PyArray_DATA(self.X_)
             self.c.rows = self.X_.shape[0]
@@ -209,6 +213,18 @@ cdef class Objective:
         self.c.n, self.c.l2, self.c.shape, self.c.factor = n, l2, delta, factor
         self.c.classes, self.c.intercept = n_classes, intercept
         self.c.record = record
+
+    cdef int take_rows(self, X) except -1:
+        """Sparse rows: values are shared where they are float64, indices never, so that nobody changes them after the look at them."""
+        values, columns, pointers, count = sparse_rows(X, "X") if is_sparse(X) else X
+        values, columns, pointers = numbers(values, "X"), np.array(columns, dtype=np.int32), np.array(pointers, dtype=np.int64)
+        check_pointers(pointers, "X", pointers.size - 1, min(columns.size, values.size))
+        check_indices(columns, "X", "indices", count)
+        self.X_ = SparseRows(values, columns, pointers, count)
+        self.c.X = <double *> cnp.PyArray_DATA(<cnp.ndarray> values)
+        self.c.at, self.c.first = <int32_t *> cnp.PyArray_DATA(columns), <int64_t *> cnp.PyArray_DATA(pointers)
+        self.c.rows, self.c.columns, self.c.ldx = pointers.size - 1, count, 0
+        return 0
 
     cdef int same_data(self, Objective other) except -1:
         """Copy the struct of the other and share its arrays."""
@@ -246,9 +262,9 @@ cdef class Objective:
                 raise TypeError(unknown("batch_data: expected the name of an array of data, got", name, list(self.data_names)))
             place = self.data_names.index(name)
             data = (self.X_, self.y_)[place]
-            if data is None:
-                raise ValueError(f"batch_data: expected an objective with {name}, got one without; "
-                                 f"omit batch_data[{name!r}]")
+            if data is None or isinstance(data, SparseRows):
+                kind = "one without" if data is None else "one whose rows are sparse"
+                raise ValueError(f"batch_data: expected an objective with {name}, an array, got {kind}; omit batch_data[{name!r}]")
             array = <object> numbers(value, name)
             if array.shape != (count, *data.shape):
                 raise ValueError(f"batch_data: expected {name} of shape {(count, *data.shape)}, a set for each of {count} members, "

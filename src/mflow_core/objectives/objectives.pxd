@@ -15,7 +15,7 @@ number.
 """
 from libc.math cimport atan, cos, fabs, sin, sqrt
 from libc.stddef cimport ptrdiff_t
-from libc.stdint cimport int64_t
+from libc.stdint cimport int32_t, int64_t
 
 from mflow_core.arithmetic.scalars cimport mf_exp, mf_log
 from mflow_core.types cimport mf_value_grad_fn
@@ -68,6 +68,8 @@ ctypedef struct objective_t:
     double l2, shape, factor
     ptrdiff_t classes
     bint intercept
+    const int64_t *first                 # sparse rows: row i are the entries first[i] ... first[i + 1] of X, of the columns `at`; NULL: dense
+    const int32_t *at
 
 
 # ---- dual numbers -------------------------------------------------------------------------------------------------------------------

@@ -2,11 +2,12 @@
 
     f = (1/m) sum_i w_i l(t_i; y_i) + l2 |c|^2/2            the bias, the last unknown where there is one, is free of l2
 
-Data of more than PART numbers are summed in parts of rows that threads share (pool.pyx); the cuts, and the order in which the partial sums
-are added, depend on the data's size alone. Rows of a part are processed in blocks of at most 16: predictors first, then the losses of the block, then the gradient, four rows at a
-time so that it is loaded and stored a quarter as often. This fixes the order of every sum at every level. The scalar functions are those
-of losses.pxd. Softmax uses the whole vector of logits, with unknowns (columns, classes). No libm: the same bits everywhere. Arguments of
-exponentials are at most 0 (logistic, softmax), so that a finite result does not overflow on the way.
+Rows of the data are processed in blocks of at most 16: predictors first, then the losses of the block, then the gradient, four rows at a
+time so that it is loaded and stored a quarter as often. This fixes the order of every sum at every level. Data of more than PART numbers
+are summed in parts of rows that threads share (pool.pyx); the cuts, and the order in which the partial sums are added, depend on the data's
+size alone. Sparse rows (`sparse_rows.pxd`) go one by one, entry after entry, in one part, and cost what their entries cost. The scalar
+functions are those of losses.pxd. Softmax uses the whole vector of logits, with unknowns (columns, classes). No libm: the same bits
+everywhere. Arguments of exponentials are at most 0 (logistic, softmax), so that a finite result does not overflow on the way.
 """
 from cpython.pycapsule cimport PyCapsule_New
 from libc.math cimport fabs, sqrt
@@ -19,6 +20,7 @@ from mflow_core.arithmetic.vec cimport mf_cvec, mf_vec
 from mflow_core.methods.losses cimport a_sign, above_tangent, any_number, exponential_slope, not_negative, where_negative
 from mflow_core.objectives.objectives cimport (MAX_CLASSES, OBJECTIVE_LABELLED, OBJECTIVE_SETS, OBJECTIVE_SQUARES, dual_fn,
                                                objective_record_t, objective_t)
+from mflow_core.objectives.sparse_rows cimport add_row, row_dot
 from mflow_core.pool cimport borrow, give_back, share as share_out
 from mflow_core.types cimport MF_E_MEMORY, mf_value_grad_fn
 
@@ -113,22 +115,30 @@ cdef void poisson_bends(const double *t, const double *y, double shape, ptrdiff_
 
 cdef inline ptrdiff_t rows_a_block(const objective_t *o) noexcept nogil:
     """A multiple of four, 16 or fewer for long rows: few enough that reading from memory and computing overlap."""
+    if o.first != NULL:
+        return BLOCK
     return max(<ptrdiff_t> 4, min(<ptrdiff_t> BLOCK, 4096 // o.columns)) // 4 * 4
 
 
-cdef inline void find_rows(const objective_t *o, ptrdiff_t lo, ptrdiff_t m, const double **x, double *y, double *w) noexcept nogil:
-    """Addresses, labels and weights of the rows lo ... lo + m of the index set."""
+cdef inline void find_rows(const objective_t *o, ptrdiff_t lo, ptrdiff_t m, const double **x, ptrdiff_t *row, double *y,
+                           double *w) noexcept nogil:
+    """Addresses, numbers, labels and weights of the rows lo ... lo + m of the index set."""
     cdef ptrdiff_t i, at
     for i in range(m):
         at = lo + i if o.order == NULL else o.order[lo + i]
-        x[i] = o.X + at * o.ldx
+        x[i], row[i] = o.X + at * o.ldx, at
         y[i] = o.y[at]
         w[i] = 1.0 if o.weight == NULL else o.weight[at]
 
 
-cdef inline void predict(const objective_t *o, const double *c, const double *const *x, ptrdiff_t m, double *t) noexcept nogil:
+cdef inline void predict(const objective_t *o, const double *c, const double *const *x, const ptrdiff_t *row, ptrdiff_t m,
+                         double *t) noexcept nogil:
     cdef double bias = c[o.columns] if o.intercept else 0.0
     cdef ptrdiff_t i
+    if o.first != NULL:
+        for i in range(m):
+            t[i] = row_dot(o, row[i], c) + bias
+        return
     for i in range(m):
         t[i] = dot(x[i], c, o.columns) + bias
 
@@ -146,14 +156,19 @@ cdef inline void add_one(ptrdiff_t n, mf_vec out, mf_cvec a, double u) noexcept 
         out[j] = out[j] + u * a[j]
 
 
-cdef inline void gather(const objective_t *o, const double *const *x, const double *s, ptrdiff_t m, double *out) noexcept nogil:
+cdef inline void gather(const objective_t *o, const double *const *x, const ptrdiff_t *row, const double *s, ptrdiff_t m,
+                        double *out) noexcept nogil:
     """out += sum s_i x_i, and the share of the bias."""
     cdef ptrdiff_t i, whole = m - m % 4
     cdef double total = 0.0
-    for i in range(0, whole, 4):
-        add_four(o.columns, out, x[i], x[i + 1], x[i + 2], x[i + 3], s[i], s[i + 1], s[i + 2], s[i + 3])
-    for i in range(whole, m):
-        add_one(o.columns, out, x[i], s[i])
+    if o.first != NULL:
+        for i in range(m):
+            add_row(o, row[i], s[i], out)
+    else:
+        for i in range(0, whole, 4):
+            add_four(o.columns, out, x[i], x[i + 1], x[i + 2], x[i + 3], s[i], s[i + 1], s[i + 2], s[i + 3])
+        for i in range(whole, m):
+            add_one(o.columns, out, x[i], s[i])
     if o.intercept:
         for i in range(m):
             total += s[i]
@@ -200,8 +215,10 @@ cdef void sums_of_part(void *at, ptrdiff_t part) noexcept nogil:
 cdef int over_rows(rows_fn add, const objective_t *o, const double *c, const double *p, double *value, double *out) noexcept nogil:
     """The sums over all rows; 0, or MF_E_MEMORY."""
     cdef sums_t s
-    cdef ptrdiff_t parts = min(o.count * o.columns // PART, min(o.count // LEAST_ROWS, <ptrdiff_t> MOST_PARTS)), part
+    cdef ptrdiff_t parts = 1, part
     cdef bint lent
+    if o.first == NULL:
+        parts = min(o.count * o.columns // PART, min(o.count // LEAST_ROWS, <ptrdiff_t> MOST_PARTS))
     if parts < 2:
         add(o, c, p, 0, o.count, value, out)
         return 0
@@ -232,6 +249,7 @@ cdef void linear_rows(const objective_t *o, const double *c, const double *p, pt
                       double *grad) noexcept nogil:
     cdef const linear_t *kind = <const linear_t *> o.record.extra
     cdef const double *x[BLOCK]
+    cdef ptrdiff_t[BLOCK] row
     cdef double[BLOCK] y, w, t, s, l
     cdef double total = 0.0, part
     cdef ptrdiff_t i, m, most = rows_a_block(o)
@@ -239,8 +257,8 @@ cdef void linear_rows(const objective_t *o, const double *c, const double *p, pt
         memset(grad, 0, o.n * sizeof(double))
     while lo < hi:
         m = min(hi - lo, most)
-        find_rows(o, lo, m, x, y, w)
-        predict(o, c, x, m, t)
+        find_rows(o, lo, m, x, row, y, w)
+        predict(o, c, x, row, m, t)
         kind.losses(t, y, o.shape, m, l if value != NULL else NULL, s)
         if value != NULL:
             part = 0.0
@@ -251,7 +269,7 @@ cdef void linear_rows(const objective_t *o, const double *c, const double *p, pt
             if o.weight != NULL:
                 for i in range(m):
                     s[i] = w[i] * s[i]
-            gather(o, x, s, m, grad)
+            gather(o, x, row, s, m, grad)
         lo += m
     if value != NULL:
         value[0] = total
@@ -277,18 +295,19 @@ cdef void linear_bends(const objective_t *o, const double *c, const double *p, p
                        double *out) noexcept nogil:
     cdef const linear_t *kind = <const linear_t *> o.record.extra
     cdef const double *x[BLOCK]
+    cdef ptrdiff_t[BLOCK] row
     cdef double[BLOCK] y, w, t, s, along
     cdef ptrdiff_t i, m, most = rows_a_block(o)
     memset(out, 0, o.n * sizeof(double))
     while lo < hi:
         m = min(hi - lo, most)
-        find_rows(o, lo, m, x, y, w)
-        predict(o, c, x, m, t)
-        predict(o, p, x, m, along)
+        find_rows(o, lo, m, x, row, y, w)
+        predict(o, c, x, row, m, t)
+        predict(o, p, x, row, m, along)
         kind.bends(t, y, o.shape, m, s)
         for i in range(m):
             s[i] = (w[i] * s[i]) * along[i]
-        gather(o, x, s, m, out)
+        gather(o, x, row, s, m, out)
         lo += m
 
 
@@ -308,22 +327,30 @@ cdef int linear_hessp(const double *c, const double *p, double *out, ptrdiff_t n
 cdef double linear_residual(const objective_t *o, const double *c, ptrdiff_t i, double *d) noexcept nogil:
     """sqrt(w_i) (t_i - y_i): f = sum r_i^2/(2 m), without l2."""
     cdef const double *x = o.X + i * o.ldx
-    cdef double root = 1.0 if o.weight == NULL else sqrt(o.weight[i])
+    cdef double root = 1.0 if o.weight == NULL else sqrt(o.weight[i]), t
     cdef ptrdiff_t j
     if d != NULL:
         for j in range(o.columns):
-            d[j] = root * x[j]
+            d[j] = root * x[j] if o.first == NULL else 0.0
+        if o.first != NULL:
+            add_row(o, i, root, d)
         if o.intercept:
             d[o.columns] = root
-    return root * ((dot(x, c, o.columns) + (c[o.columns] if o.intercept else 0.0)) - o.y[i])
+    t = dot(x, c, o.columns) if o.first == NULL else row_dot(o, i, c)
+    return root * ((t + (c[o.columns] if o.intercept else 0.0)) - o.y[i])
 
 
 # ---- softmax ------------------------------------------------------------------------------------------------------------------------
 
-cdef inline void logits(const objective_t *o, const double *c, const double *x, double *z) noexcept nogil:
+cdef inline void logits(const objective_t *o, const double *c, ptrdiff_t row, double *z) noexcept nogil:
+    cdef const double *x = o.X + row * o.ldx
     cdef ptrdiff_t K = o.classes, j, k
     for k in range(K):
         z[k] = c[o.columns * K + k] if o.intercept else 0.0
+    if o.first != NULL:
+        for j in range(o.first[row], o.first[row + 1]):
+            add_one(K, z, c + o.at[j] * K, o.X[j])
+        return
     for j in range(o.columns):
         add_one(K, z, c + j * K, x[j])
 
@@ -343,11 +370,16 @@ cdef inline double shares_of(double *z, ptrdiff_t K, double *most) noexcept nogi
     return mf_log(total)
 
 
-cdef inline void spread(const objective_t *o, const double *x, const double *z, double *out) noexcept nogil:
+cdef inline void spread(const objective_t *o, ptrdiff_t row, const double *z, double *out) noexcept nogil:
     """out += x z', and the share of the biases."""
+    cdef const double *x = o.X + row * o.ldx
     cdef ptrdiff_t K = o.classes, j
-    for j in range(o.columns):
-        add_one(K, out + j * K, z, x[j])
+    if o.first != NULL:
+        for j in range(o.first[row], o.first[row + 1]):
+            add_one(K, out + o.at[j] * K, z, o.X[j])
+    else:
+        for j in range(o.columns):
+            add_one(K, out + j * K, z, x[j])
     if o.intercept:
         add_one(K, out + o.columns * K, z, 1.0)
 
@@ -355,16 +387,15 @@ cdef inline void spread(const objective_t *o, const double *x, const double *z, 
 cdef void softmax_rows(const objective_t *o, const double *c, const double *p, ptrdiff_t lo, ptrdiff_t hi, double *value,
                        double *grad) noexcept nogil:
     cdef double[MAX_CLASSES] z
-    cdef const double *x
     cdef double total = 0.0, logit, most, rest, weight
     cdef ptrdiff_t K = o.classes, i, k, at, label
     if grad != NULL:
         memset(grad, 0, o.n * sizeof(double))
     for i in range(lo, hi):
         at = i if o.order == NULL else o.order[i]
-        x, label = o.X + at * o.ldx, <ptrdiff_t> o.y[at]
+        label = <ptrdiff_t> o.y[at]
         weight = 1.0 if o.weight == NULL else o.weight[at]
-        logits(o, c, x, z)
+        logits(o, c, at, z)
         logit = z[label]
         rest = shares_of(z, K, &most)
         total += weight * ((most - logit) + rest)
@@ -372,7 +403,7 @@ cdef void softmax_rows(const objective_t *o, const double *c, const double *p, p
             z[label] = z[label] - 1.0
             for k in range(K):
                 z[k] = weight * z[k]
-            spread(o, x, z, grad)
+            spread(o, at, z, grad)
     if value != NULL:
         value[0] = total
 
@@ -386,23 +417,21 @@ cdef int softmax_value_grad(const double *c, double *value, double *grad, ptrdif
 cdef void softmax_bends(const objective_t *o, const double *c, const double *p, ptrdiff_t lo, ptrdiff_t hi, double *value,
                         double *out) noexcept nogil:
     cdef double[MAX_CLASSES] z, u
-    cdef const double *x
     cdef double mean, most, weight
     cdef ptrdiff_t K = o.classes, i, k, at
     memset(out, 0, o.n * sizeof(double))
     for i in range(lo, hi):
         at = i if o.order == NULL else o.order[i]
-        x = o.X + at * o.ldx
         weight = 1.0 if o.weight == NULL else o.weight[at]
-        logits(o, c, x, z)
-        logits(o, p, x, u)
+        logits(o, c, at, z)
+        logits(o, p, at, u)
         shares_of(z, K, &most)
         mean = 0.0
         for k in range(K):
             mean += z[k] * u[k]
         for k in range(K):
             u[k] = weight * (z[k] * (u[k] - mean))
-        spread(o, x, u, out)
+        spread(o, at, u, out)
 
 
 cdef int softmax_hessp(const double *c, const double *p, double *out, ptrdiff_t n, void *ctx) noexcept nogil:

@@ -6,12 +6,21 @@ its shape is then memory that belongs to something else. Nothing here imports Sc
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["check_indices", "check_pointers", "check_sparse", "is_sparse"]
+__all__ = ["SparseRows", "check_indices", "check_pointers", "check_sparse", "is_sparse", "sparse_rows"]
+
+
+class SparseRows(NamedTuple):
+    """values, the column of each, where each row begins and the last ends, the number of columns."""
+
+    values: NDArray[np.float64]
+    at: NDArray[np.int32]
+    first: NDArray[np.int64]
+    columns: int
 
 
 def is_sparse(value: Any) -> bool:
@@ -74,6 +83,31 @@ def check_sparse(matrix: Any, argument: str, kinds: str = "biuf") -> Any:
     else:
         return check_sparse(matrix.tocsr(), argument, kinds)
     return matrix
+
+
+def sparse_rows(matrix: Any, argument: str) -> SparseRows:
+    """The rows of a sparse matrix, after `check_sparse`.
+
+    Values are those of the matrix itself where it has CSR's form and float64; the indices are copies.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `check_sparse`; more than 2^31 - 1 columns.
+
+    Examples
+    --------
+    >>> import scipy.sparse
+    >>> from mflow_core.problems.sparse import sparse_rows
+    >>> [part.tolist() for part in sparse_rows(scipy.sparse.csr_matrix([[1.0, 0.0], [0.0, 2.0]]), "X")[:3]]
+    [[1.0, 2.0], [0, 1], [0, 1, 2]]
+    """
+    rows = check_sparse(matrix, argument).tocsr()
+    if rows.shape[1] > 2**31 - 1:
+        raise ValueError(f"{argument}: expected at most 2^31 - 1 columns of sparse rows, got {rows.shape[1]}")
+    values = np.ascontiguousarray(rows.data, dtype=np.float64)
+    at, first = np.array(rows.indices, dtype=np.int32), np.array(rows.indptr, dtype=np.int64)
+    return SparseRows(values, at, first, int(rows.shape[1]))
 
 
 def check_indices(indices: Any, argument: str, name: str, below: int) -> NDArray[Any]:

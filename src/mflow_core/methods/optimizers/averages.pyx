@@ -16,7 +16,7 @@ from libc.stddef cimport ptrdiff_t
 from libc.stdint cimport int64_t
 
 from mflow_core.arithmetic.scalars cimport mf_power, one_minus
-from mflow_core.methods.optimizers.elementwise cimport DECAY, KEEP, OWN, apply, apply_seen, ask_ahead, common, next_power
+from mflow_core.methods.optimizers.elementwise cimport DECAY, KEEP, OWN, apply, apply_2_alone, apply_seen, ask_ahead, common, next_power
 from mflow_core.methods.optimizers.records cimport betas, epsilon, optimizer, optimizers_t, learning_rate, real
 from mflow_core.types cimport MF_UPPER_OPEN, mf_method
 
@@ -141,7 +141,7 @@ cdef inline double free_adamw_decayed(double g, double *s, const double *w) noex
 cdef int free_adamw_update(const mf_method *m, const double *coef, double gscale, ptrdiff_t lo, ptrdiff_t hi, double *const *x,
                            const double *g) noexcept nogil:
     if not decays(coef):
-        return apply(free_adamw, 2, coef, gscale, lo, hi, x, g)
+        return apply_2_alone(free_adamw, coef, gscale, lo, hi, x, g)
     return apply_seen(free_adamw_decayed, 2, coef[OWN + 4], coef, gscale, lo, hi, x, g)
 
 

@@ -59,13 +59,17 @@ cdef int rprop_start(const mf_method *m, const double *par, ptrdiff_t lo, ptrdif
 
 
 cdef inline double rprop(double g, double *s, const double *w) noexcept nogil:
-    cdef double down = w[0], up = w[1], shortest = w[2], longest = w[3], turn = g * s[0], step, used
-    step = s[1] * (up if turn > 0.0 else (down if turn < 0.0 else 1.0))
+    cdef double down = w[0], up = w[1], shortest = w[2], longest = w[3], turn = g * s[0], step, used, way
+    step = down if turn < 0.0 else 1.0   # one choice a line: of choices within others the compiler makes more comparisons
+    step = up if turn > 0.0 else step
+    step = s[1] * step
     step = shortest if step < shortest else step
     step = longest if step > longest else step
     used = 0.0 if turn < 0.0 else g      # after a turn a parameter rests for a step, and so does the test of its next sign
     s[0], s[1] = used, step
-    return step if used < 0.0 else (-step if used > 0.0 else -used)
+    way = 1.0 if used < 0.0 else -used
+    way = -1.0 if used > 0.0 else way
+    return step * way
 
 
 cdef int rprop_update(const mf_method *m, const double *coef, double gscale, ptrdiff_t lo, ptrdiff_t hi, double *const *x,
