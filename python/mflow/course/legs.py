@@ -6,6 +6,7 @@ over to the other; here are the choice and the words.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -33,7 +34,7 @@ class Pair(NamedTuple):
 
 
 def pair_for(
-    n: int, rtol: Any, default: float, *, events: Any = None, dt: Any = None, mass: Any = None, parameters: dict[str, Any] | None = None
+    n: int, rtol: Any, default: float, *, events: Any = None, dt: Any = None, mass: Any = None, parameters: Mapping[str, Any] | None = None
 ) -> Pair:
     """The methods for n components and the smallest relative tolerance; where an event acts radau5, which begins anew at its full order.
 

@@ -95,7 +95,7 @@ class LineDescent(Counted):
     @property
     def nit(self) -> int:
         """Iterations so far."""
-        return self.earlier + self.run.k
+        return self.earlier + int(self.run.k)
 
     def here(self) -> tuple[Array, float, Array]:
         """The point where it stands, its value and gradient."""
@@ -128,12 +128,12 @@ class LineDescent(Counted):
 
     def _advance(self, count: int, gtol: float) -> int:
         if not self.keep_path:
-            return self.run.advance(count, gtol)
+            return int(self.run.advance(count, gtol))
         piece = min(count, max(1, 1_000_000 // max(1, self.start.size)))
         n, before = self.start.size, self.run.k
         room = (np.empty((piece, n)), np.empty((piece, n)), np.empty(piece), np.empty(piece))
         try:
-            return self.run.advance(piece, gtol, *room)
+            return int(self.run.advance(piece, gtol, *room))
         finally:
             if self._first is None:
                 self._first = (self.start.copy(), self.run.value if self.run.k == 0 else math.nan)

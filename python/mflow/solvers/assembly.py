@@ -140,4 +140,5 @@ class Assembly:
         every = np.arange(n)
         matrix = self._scipy.csc_matrix((values, (np.append(rows, every), np.append(columns, every))), shape=(n, n))
         found = [self._scipy.linalg.splu(matrix, permc_spec=spec, diag_pivot_thresh=0.0) for spec in ORDERS]
-        return min(found, key=lambda factors: int(factors.nnz)).perm_c.astype(np.int64)
+        order: Index = min(found, key=lambda factors: int(factors.nnz)).perm_c.astype(np.int64)
+        return order
