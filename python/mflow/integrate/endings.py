@@ -19,6 +19,7 @@ from mflow_core.stepping import stepper
 
 from mflow.base.checks import Array
 from mflow.base.methods import Method
+from mflow.derivatives.differences import slope_digits
 from mflow.integrate.control import stiff_method
 from mflow.integrate.curvature import GROWTH
 from mflow.solvers.jacobian_doubt import mismatch, names_of, stalled, unsolved
@@ -163,6 +164,8 @@ class Ending:
             return ""
         try:
             with np.errstate(all="ignore"):
+                if run.equations is not None:
+                    run.equations.probes += 1
                 matrix = run.problem.jacobian(run.t, run.y)
         except Exception:
             return ""  # the run has ended already: this is for its message alone
@@ -193,8 +196,20 @@ class Ending:
         wrong = mismatch(run.equations, self._ask, names_of(run.problem.has_jac))
         if wrong:
             return f"{text}: {wrong}"
+        callback = run.problem.callback
+        digits = slope_digits(callback.bits) if fixed and callback is not None else None
+        if digits is not None:
+            return (
+                f"{text}: fun's slopes carry {digits.text}, and the equations of fixed steps are solved to the rounding of float64; return "
+                "float64, or take error control, whose tolerances such slopes may meet"
+            )
         if fixed:
             return f"{text}: {unsolved(run.equations, self.step, self.jacobian, run.problem.has_jac)}"
+        if run.equations is not None and run.equations.outgrown:
+            return (
+                f"the solution grows faster than steps of {self.method.name} can follow {self.where}, down to {abs(run.h):.3g}: does it "
+                f"end there, at a pole or a wall of the {self.callee}? {self.jacobian} at fault would look the same"
+            )
         stall = stalled(run.equations, self.jacobian)
         if stall:
             return f"{text}: {stall}"

@@ -8,7 +8,6 @@ acceleration; of two or three values by the polynomial through them. A function 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import Any
 

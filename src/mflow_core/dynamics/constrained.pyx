@@ -1,5 +1,5 @@
 """`Constrained`: forces on constraints g(x) = 0 as a problem. The algorithms are in constraints.pyx; here are the user's functions."""
-from libc.math cimport NAN, cbrt, fabs
+from libc.math cimport NAN, cbrt, fabs, sqrt
 from libc.stddef cimport ptrdiff_t
 from libc.stdint cimport int32_t, int64_t, uintptr_t
 from libc.stdlib cimport calloc, free
@@ -14,6 +14,7 @@ from mflow_core.dynamics.force cimport Force
 from mflow_core.dynamics.structure cimport Structure
 from mflow_core.methods.second_order.hooks cimport MF_CONSTRAINED
 from mflow_core.problems.problem cimport Problem, failed
+from mflow_core.registry cimport REDUCE
 from mflow_core.solvers.matrix cimport LINALG
 from mflow_core.types cimport mf_accel_fn, mf_energy_fn, mf_solve_accel_fn
 
@@ -79,22 +80,27 @@ cdef int value_for(Constrained p, const double *x, double *out) except -1:
 
 
 cdef int differences(Constrained p, const double *x, double *out) except -1:
-    """Central ones, to some 1e-11 of their size."""
+    """Central ones, to some 1e-11 of their size; beside a wall of the constraints to one side, where they are numbers there alone."""
     cdef cnp.ndarray shifted = np.empty(p.k.n), low = np.empty(p.k.m), high = np.empty(p.k.m)
     cdef double *at = <double *> cnp.PyArray_DATA(shifted)
     cdef double *f0 = <double *> cnp.PyArray_DATA(low)
     cdef double *f1 = <double *> cnp.PyArray_DATA(high)
-    cdef double step, length = largest(p.k.n, x), up, down
+    cdef double step, length = largest(p.k.n, x), size, up, down
     cdef ptrdiff_t i, j
+    cdef int k
     memcpy(at, x, p.k.n * sizeof(double))
     for i in range(p.k.n):
-        step = cbrt(EPS) * (length if length > 0.0 else 1.0)
-        up, down = x[i] + step, x[i] - step
-        at[i] = up
-        value_for(p, at, f1)
-        at[i] = down
-        value_for(p, at, f0)
-        at[i] = x[i]
+        size = length if length > 0.0 else 1.0
+        for k in range(3):                               # both sides, one, the other
+            step = (cbrt(EPS) if k == 0 else sqrt(EPS)) * size
+            up, down = x[i] + (step if k != 2 else 0.0), x[i] - (step if k != 1 else 0.0)
+            at[i] = up
+            value_for(p, at, f1)
+            at[i] = down
+            value_for(p, at, f0)
+            at[i] = x[i]
+            if REDUCE.all_finite(f0, p.k.m) and REDUCE.all_finite(f1, p.k.m):
+                break
         for j in range(p.k.m):
             out[j * p.k.n + i] = (f1[j] - f0[j]) / (up - down)
     return 0

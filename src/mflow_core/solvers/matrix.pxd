@@ -76,6 +76,14 @@ ctypedef struct matrix_t:
     bint verified                        # M is not seen to be regular, but the root that was found with it continues from gh = 0
     double agreed                        # |z - r| of a root of these factors whose whole way from r agreed with M; 0: none yet
     int64_t crossed                      # factorizations at which M was not seen to be regular
+    bint watch                           # growth.pyx: error control, where a mode that has outgrown the step counts
+    bint outgrown                        # whether one had at the last factorization under watch
+    int side                             # the sign of det M for short steps, of definite.pxd; known where has_side
+    bint has_side
+    int64_t n_outgrown                   # of them in a row with gh of about gh_outgrown
+    double gh_outgrown
+    double gh_clear                      # the longest gh ahead of which the sign was looked at
+    bint close                           # since one had, none was offered that is well below
     int stale                            # a restored point: 1 J, 2 J and the factors are still to be rebuilt
     bint recount                         # the rebuilding of what is stale is counted
     bint has_point, has_jacobian, has_factors

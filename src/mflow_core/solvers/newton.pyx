@@ -24,6 +24,7 @@ from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memmove, memset
 
 from mflow_core.registry cimport REDUCE
+from mflow_core.solvers.growth cimport GROWTH_STATE, factor_watched, growth_forget, growth_pack, growth_unpack
 from mflow_core.solvers.matrix cimport (BY_CALLBACK, BY_DIFFERENCES, DENSE, IDENTITY, KRYLOV, finite, matrix_factor, matrix_jacobian,
                                 matrix_make, matrix_refresh, matrix_release, matrix_rhs, matrix_solve, weighted_norm)
 from mflow_core.solvers.stages.mass cimport mass_times
@@ -43,7 +44,7 @@ cdef enum:
     MAX_NON_FINITE = 16                  # slopes that are not finite, before a solve gives up
     HALVINGS = 12
     VECTORS = 11
-    STATE = 20                           # doubles of state that do not scale with n
+    STATE = 26                           # doubles of state that do not scale with n
 
 
 # ---- making one -----------------------------------------------------------------------------------------------------------------------
@@ -310,7 +311,7 @@ cdef int prepare(newton_t *s, double t, double gh, const double *z, bint *fresh)
     ratio = gh / s.m.gh if s.m.has_factors else INFINITY
     if not fabs(ratio - 1.0) <= (0.2 if s.controlled else 0.0):      # a fixed step changes at most once
         s.eta = 1.0
-        return matrix_factor(&s.m, gh)
+        return factor_watched(&s.m, gh, False)
     return 0
 
 
@@ -339,7 +340,7 @@ cdef int matrix_at(newton_t *s, double t, double gh, const double *z) noexcept n
     if s.c.matrix.kind == KRYLOV:
         return 0
     status = matrix_jacobian(&s.m, t, z, gh)
-    return matrix_factor(&s.m, gh) if status == 0 else status
+    return factor_watched(&s.m, gh, False) if status == 0 else status
 
 
 cdef int shorten(newton_t *s, double t, double gh, const double *r, const double *z, double merit, double *length) noexcept nogil:
@@ -543,6 +544,7 @@ cdef void newton_forget(newton_t *s) noexcept nogil:
     s.m.stale = 0
     s.eta, s.gh_jac, s.gh_checked = 1.0, 0.0, 0.0
     s.m.verified, s.m.agreed = False, 0.0
+    growth_forget(&s.m)
 
 
 cdef void newton_pack(const newton_t *s, double *state) noexcept nogil:
@@ -555,6 +557,7 @@ cdef void newton_pack(const newton_t *s, double *state) noexcept nogil:
     head[11], head[12], head[13], head[14] = <double> s.m.n_krylov, <double> s.niter, <double> s.nsolve, <double> s.nfail
     head[15], head[16] = <double> s.c.matrix.kind, s.gh_jac
     head[17], head[18], head[19] = s.m.verified, s.gh_checked, s.m.agreed
+    growth_pack(&s.m, head + STATE - GROWTH_STATE)
     memcpy(state, head, sizeof(head))
     memcpy(state + STATE, s.m.y, s.n * sizeof(double))
     memcpy(state + STATE + s.n, s.m.least, s.n * sizeof(double))
@@ -573,7 +576,7 @@ cdef int newton_unpack(newton_t *s, const double *state) noexcept nogil:
     if state[17] != 0.0 and state[17] != 1.0:
         return MF_E_DAMAGED
     if state[15] != <double> s.c.matrix.kind or not state[3] > 0.0 or not state[16] >= 0.0 or (
-            state[18] != state[18] or not state[19] >= 0.0):
+            state[18] != state[18] or not state[19] >= 0.0) or not growth_unpack(&s.m, state + STATE - GROWTH_STATE):
         return MF_E_DAMAGED
     if state[0] != 0.0 and not (state[1] - state[1] == 0.0 and REDUCE.all_finite(state + STATE, 2 * s.n)):
         return MF_E_DAMAGED

@@ -177,6 +177,11 @@ cdef class Solver:
         return self.c.reached if self.c != NULL else np.nan
 
     @property
+    def outgrown(self):
+        """Whether the last factors were refused because a mode grows faster than the step could follow."""
+        return self.c != NULL and self.c.m.outgrown
+
+    @property
     def krylov_dim(self):
         return self.config.matrix.krylov_dim
 

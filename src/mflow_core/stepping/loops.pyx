@@ -367,7 +367,7 @@ cdef void weigh(run_t *r) noexcept nogil:
     cdef bint vectors = r.c.rtol_of != NULL
     cdef ptrdiff_t i
     newton_weights(r.newton, r.now[0], r.c.rtol_of if vectors else &r.c.rtol, r.c.atol_of if vectors else &r.c.atol, r.n if vectors else 1)
-    r.newton.state = r.now[0]
+    r.newton.state, r.newton.m.watch = r.now[0], True
     if r.m.flags & MF_MULTISTEP and r.newton.c.matrix.mass != NULL:
         r.newton.eta = max(r.newton.eta, LEAST_RATE)
     if r.c.near:

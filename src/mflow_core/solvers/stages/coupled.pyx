@@ -26,9 +26,10 @@ from libc.string cimport memset
 
 from mflow_core.registry cimport kernels
 from mflow_core.solvers.complex_lu cimport complex_lu_t
+from mflow_core.solvers.growth cimport factor_watched
 from mflow_core.solvers.linalg cimport gmres_room
 from mflow_core.solvers.matrix cimport (BANDED, BY_DIFFERENCES, DENSE, IDENTITY, KRYLOV, LINALG, NEARER, SIDES, SPARSE, finite,
-                                        matrix_factor, matrix_jacobian, matrix_refresh, matrix_rhs, matrix_solve, weighted_norm)
+                                        matrix_jacobian, matrix_refresh, matrix_rhs, matrix_solve, weighted_norm)
 from mflow_core.solvers.newton cimport (EPS, GROWN, LONG, RESIDUAL, ROUNDED, attainable, coupled_t, first_weights, goal, newton_t,
                                         too_slow, weights_of_size)
 from mflow_core.solvers.solver cimport sparse_pair_factor, sparse_pair_solve
@@ -119,7 +120,7 @@ cdef int factor_pair(newton_t *s, const mf_tableau *tab) noexcept nogil:
 
 
 cdef int factor_both(newton_t *s, const mf_tableau *tab, double gh) noexcept nogil:
-    cdef int status = matrix_factor(&s.m, gh)
+    cdef int status = factor_watched(&s.m, gh, False)
     if status == 0:
         s.m.nlu += 1
         status = factor_pair(s, tab)

@@ -7,6 +7,7 @@ from libc.stdint cimport int32_t, uintptr_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcmp
 
+from mflow_core.solvers.growth cimport factor_watched
 from mflow_core.solvers.matrix cimport finite, matrix_factor, matrix_jacobian, matrix_refresh, matrix_rhs
 from mflow_core.solvers.newton cimport newton_t, weights_of_size
 from mflow_core.solvers.stages.mass cimport mass_times
@@ -88,7 +89,7 @@ cdef int pencil_linearize(double t, double gh, const double *y, double *dfdt, pt
             weights_of_size(s, y, y)
         status = matrix_jacobian(&s.m, t, y, gh)
     if status == 0 and not (s.m.has_factors and s.m.gh == gh):
-        status = matrix_factor(&s.m, gh)
+        status = factor_watched(&s.m, gh, True)
     if status == 0:
         status = time_derivative(s, t, gh, y, dfdt)
     if status > 0:
