@@ -20,7 +20,7 @@ import pytest
 from mflow_core import registry
 from mflow_core.dynamics import force, structure
 from mflow_core.stepping import stepper
-from mflow_core.stepping.energies import Energies
+from mflow_core.stepping.energy.energies import Energies
 
 if TYPE_CHECKING:
     from conftest import Bench

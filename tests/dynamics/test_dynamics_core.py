@@ -18,7 +18,7 @@ from mflow_core import registry
 from mflow_core.dynamics import structure
 from mflow_core.events import events
 from mflow_core.stepping import stepper
-from mflow_core.stepping.energies import Energies
+from mflow_core.stepping.energy.energies import Energies
 from mflow_core.stepping.last_step import LastStep
 
 from support.levels import LEVELS

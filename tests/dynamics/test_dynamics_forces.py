@@ -15,7 +15,7 @@ import scipy.integrate
 from mflow_core.dynamics import force, structure
 from mflow_core.solvers.solver import Solver
 from mflow_core.stepping import stepper
-from mflow_core.stepping.energies import Energies
+from mflow_core.stepping.energy.energies import Energies
 from test_dynamics_core import CASES, POTENTIAL, RECORDS, RESIDUAL, plain, run_of
 
 import mflow

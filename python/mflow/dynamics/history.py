@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 from mflow_core.stepping import stepper
-from mflow_core.stepping.energies import Energies
+from mflow_core.stepping.energy.energies import Energies
 
 from mflow.base.checks import Array
 from mflow.base.savefile import numbers_of

@@ -16,7 +16,7 @@ from mflow_core.dynamics.constrained import Constrained
 from mflow_core.events import events as core_events
 from mflow_core.problems.problem import Problem
 from mflow_core.stepping import stepper
-from mflow_core.stepping.energies import Energies
+from mflow_core.stepping.energy.energies import Energies
 
 from mflow.base.checks import Array
 from mflow.base.methods import Method

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from mflow_core.dynamics.force import Force
 from mflow_core.problems.problem import Problem
-from mflow_core.stepping.energies import Energies
+from mflow_core.stepping.energy.energies import Energies
 
 from mflow.base.checks import Array, as_tuple, check_number, check_start
 from mflow.base.methods import Method, as_method

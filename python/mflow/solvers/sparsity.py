@@ -166,7 +166,7 @@ class SparseFactors:
         return out
 
     def is_regular(self, gh: float) -> bool:
-        """Whether I - s J is seen to be regular for every s between 0 and gh: see `mflow_core.solvers.definite`."""
+        """Whether I - s J is seen to be regular for every s between 0 and gh: see `mflow_core.solvers.spectrum.definite`."""
         matrix = (-self._matrix if math.isinf(gh) else self._one - gh * self._matrix).tocsc()
         diagonal = matrix.diagonal()
         rows, columns = (np.asarray(abs(matrix - self._sparse.diags(diagonal)).sum(axis=axis)).ravel() for axis in (1, 0))

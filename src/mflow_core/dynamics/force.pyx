@@ -21,7 +21,7 @@ from mflow_core.problems.problem cimport failed
 from mflow_core.registry cimport REDUCE
 from mflow_core.solvers.matrix cimport matrix_refresh
 from mflow_core.solvers.newton cimport newton_forget, newton_pack, newton_solve, newton_state_size, newton_unpack
-from mflow_core.stepping.ledger cimport NUMERICAL_NONE, NUMERICAL_WORK
+from mflow_core.stepping.energy.ledger cimport NUMERICAL_NONE, NUMERICAL_WORK
 from mflow_core.types cimport (MF_E_CALLBACK, MF_VELOCITY_FREE, mf_accel_fn, mf_energy_fn, mf_jac_fn, mf_new_problem,
                                mf_problem, mf_rhs_fn, mf_solve_accel_fn)
 

@@ -25,7 +25,7 @@ from mflow_core.dynamics.structure cimport Structure, body_forces, body_product,
 from mflow_core.dynamics.factors cimport structure_t
 from mflow_core.solvers.operators cimport OP_NONE
 from mflow_core.solvers.solver cimport Solver
-from mflow_core.stepping.ledger cimport NUMERICAL_LINEAR
+from mflow_core.stepping.energy.ledger cimport NUMERICAL_LINEAR
 from mflow_core.types cimport MF_VELOCITY_FREE, mf_accel_fn, mf_energy_fn, mf_solve_accel_fn
 
 cdef enum:

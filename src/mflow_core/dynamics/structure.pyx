@@ -17,7 +17,7 @@ from mflow_core.dynamics.factors cimport BY_CG, FACTORS, OPERATORS, apply, facto
 from mflow_core.dynamics.loads cimport LOADS, load_at, load_fn, table_load
 from mflow_core.problems.problem cimport failed
 from mflow_core.solvers.operators cimport OP_BANDED, OP_DENSE, OP_DIAGONAL, OP_FUNCTION, OP_NONE, OP_SPARSE, OP_TRIDIAGONAL
-from mflow_core.stepping.ledger cimport NUMERICAL_LINEAR
+from mflow_core.stepping.energy.ledger cimport NUMERICAL_LINEAR
 from mflow_core.types cimport MF_VELOCITY_FREE, mf_accel_fn, mf_energy_fn, mf_solve_accel_fn
 
 import numpy as np

@@ -37,7 +37,7 @@ from libc.string cimport memcmp, memcpy, memset
 
 from mflow_core.arithmetic.control cimport after_bad, after_good, control_begin, control_t, planned_step
 from mflow_core.registry cimport REDUCE, mf_find
-from mflow_core.solvers.definite cimport CROSSED, REGULAR
+from mflow_core.solvers.spectrum.definite cimport CROSSED, REGULAR
 from mflow_core.solvers.matrix cimport (IDENTITY, KRYLOV, LINALG, SPARSE, finite, matrix_decays, matrix_factor, matrix_rhs, matrix_solve,
                                         weighted_norm)
 from mflow_core.solvers.newton cimport (FLOW_ENDS, FLOW_LEAVES, FLOW_STOPS, FLOW_SWINGS, newton_config_t, newton_make, newton_solve,

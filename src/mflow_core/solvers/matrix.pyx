@@ -20,7 +20,7 @@ from mflow_core.arithmetic.vec cimport MF_SHORT
 from mflow_core.problems.inside cimport raise_to_zero
 from mflow_core.problems.problem cimport failed
 from mflow_core.registry cimport REDUCE, kernels
-from mflow_core.solvers.definite cimport (CROSSED, MOST_EIGENVALUES, REGULAR, clear_of_negative_axis, dominant,
+from mflow_core.solvers.spectrum.definite cimport (CROSSED, MOST_EIGENVALUES, REGULAR, clear_of_negative_axis, dominant,
                                           dominant_band, in_right_half_plane, positive, positive_band, sign_of_lu)
 from mflow_core.solvers.linalg cimport gmres_room
 from mflow_core.solvers.objects cimport columns_of, sparse_factor, sparse_fill, sparse_jacobian, sparse_solve

@@ -24,7 +24,7 @@ from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memmove, memset
 
 from mflow_core.registry cimport REDUCE
-from mflow_core.solvers.growth cimport GROWTH_STATE, factor_watched, growth_forget, growth_pack, growth_unpack
+from mflow_core.solvers.spectrum.growth cimport GROWTH_STATE, factor_watched, growth_forget, growth_pack, growth_unpack
 from mflow_core.solvers.matrix cimport (BY_CALLBACK, BY_DIFFERENCES, DENSE, IDENTITY, KRYLOV, finite, matrix_factor, matrix_jacobian,
                                 matrix_make, matrix_refresh, matrix_release, matrix_rhs, matrix_solve, weighted_norm)
 from mflow_core.solvers.stages.mass cimport mass_times

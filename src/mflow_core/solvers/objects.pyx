@@ -7,7 +7,7 @@ from libc.string cimport memcpy
 cimport numpy as cnp
 
 from mflow_core.problems.problem cimport failed
-from mflow_core.solvers.definite cimport CROSSED, POSITIVE_SIGN, REGULAR
+from mflow_core.solvers.spectrum.definite cimport CROSSED, POSITIVE_SIGN, REGULAR
 from mflow_core.solvers.matrix cimport SPARSE, matrix_t
 from mflow_core.types cimport MF_RETRY_NON_FINITE, MF_RETRY_SOLVE
 

@@ -8,7 +8,7 @@ from libc.math cimport INFINITY, copysign, fabs, sqrt
 from libc.string cimport memcmp, memcpy, memset
 
 from mflow_core.registry cimport REDUCE
-from mflow_core.solvers.definite cimport CROSSED, POSITIVE_SIGN, REGULAR, clear_of_negative_axis, positive
+from mflow_core.solvers.spectrum.definite cimport CROSSED, POSITIVE_SIGN, REGULAR, clear_of_negative_axis, positive
 from mflow_core.solvers.matrix cimport (KRYLOV, LINALG, krylov_apply, matrix_factor, matrix_jacobian, matrix_rhs, matrix_solve,
                                         weighted_norm)
 from mflow_core.solvers.newton cimport move, newton_t, residual, update, weights_of_size

@@ -18,7 +18,7 @@ from mflow_core.arithmetic.control cimport MF_FREE, MF_MOST_BAD, MF_PRESS, MF_PR
 from mflow_core.arithmetic.vec cimport mf_bits, mf_from_bits
 from mflow_core.registry cimport mf_sizes_of
 from mflow_core.solvers.newton cimport newton_pack, newton_state_size, newton_t, newton_unpack
-from mflow_core.stepping.ledger cimport LEDGER_STATE, ledger_pack, ledger_unpack
+from mflow_core.stepping.energy.ledger cimport LEDGER_STATE, ledger_pack, ledger_unpack
 from mflow_core.stepping.run cimport RHO_EVERY, rho_held
 from mflow_core.types cimport MF_E_ARGUMENT, MF_E_DAMAGED, MF_E_MEMORY, MF_FRESH, mf_sizes
 

@@ -26,13 +26,12 @@ from mflow_core.arithmetic.control cimport (MF_LOOKS, after_bad, after_good, con
                                             not_finite_at, planned_step, size_of_time, trial_step_of, two_errors)
 from mflow_core.arithmetic.control cimport error_sum as short_error_sum
 from mflow_core.arithmetic.vec cimport MF_SHORT, mf_fp_enter, mf_fp_leave
-from mflow_core.methods.tableau cimport MAX_STAGES, NO_STEPS
-from mflow_core.methods.tableau cimport slope_at_start as slope_in_work
+from mflow_core.methods.tableau cimport MAX_STAGES, NO_STEPS, slope_at_start as slope_in_work
 from mflow_core.events.crossings cimport EVENT_STOP, events_act, events_behind
 from mflow_core.registry cimport REDUCE, STEPS
 from mflow_core.solvers.newton cimport newton_weights
 from mflow_core.solvers.stages.mass cimport leave_null_space, slope_sizes
-from mflow_core.stepping.ledger cimport ledger_enter, ledger_leave, ledger_step
+from mflow_core.stepping.energy.ledger cimport ledger_enter, ledger_leave, ledger_step
 from mflow_core.stepping.motion cimport motion_begin, motion_error, motion_start
 from mflow_core.stepping.output cimport RECORD_ACT, RECORD_EVENT, RECORD_FULL, is_full, write_behind, write_step
 from mflow_core.stepping.run cimport LEG_OVER, RHO_DUE, accept, end_has_slope, rho_is_due, run_doubt, run_ready, run_restart, run_settle, run_watch, try_step

@@ -14,7 +14,7 @@ from libc.string cimport memcpy, memset
 
 from mflow_core.registry cimport REDUCE
 from mflow_core.events.crossings cimport EVENT_ACT, EVENT_STOP, events_room, events_scan
-from mflow_core.stepping.ledger cimport LEDGER_COLUMNS, ledger_part, ledger_row, ledger_t
+from mflow_core.stepping.energy.ledger cimport LEDGER_COLUMNS, ledger_part, ledger_row, ledger_t
 from mflow_core.stepping.motion cimport acceleration
 from mflow_core.types cimport MF_E_ARGUMENT, MF_E_NON_FINITE, MF_FRESH, MF_FSAL, MF_SECOND_ORDER
 

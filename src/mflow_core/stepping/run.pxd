@@ -5,7 +5,7 @@ from libc.stdint cimport int64_t
 from mflow_core.arithmetic.control cimport control_t
 from mflow_core.problems.inside cimport inside_t
 from mflow_core.solvers.newton cimport newton_t
-from mflow_core.stepping.ledger cimport ledger_t
+from mflow_core.stepping.energy.ledger cimport ledger_t
 from mflow_core.types cimport MF_EMBEDDED, MF_FRESH, MF_FSAL, MF_NEEDS_RHO, MF_SECOND_ORDER, MF_STAGED, mf_frame, mf_method, mf_problem, mf_sizes
 
 

@@ -19,11 +19,11 @@ from mflow_core.registry cimport REDUCE, mf_sizes_of
 from mflow_core.solvers.branch cimport branch_ready, branch_solve
 from mflow_core.solvers.matrix cimport matrix_rhs
 from mflow_core.solvers.newton cimport newton_forget, newton_lsolve, newton_release, newton_rhs, newton_solve
-from mflow_core.solvers.products cimport deepest_below, jacobian_bend, jacobian_radius, lift
+from mflow_core.solvers.spectrum.products cimport deepest_below, jacobian_bend, jacobian_radius, lift
 from mflow_core.solvers.stages.coupled cimport newton_couple
 from mflow_core.solvers.stages.pencil cimport pencil_linearize, pencil_mass
 from mflow_core.solvers.stages.settled cimport coupled_solve
-from mflow_core.stepping.ledger cimport ledger_release
+from mflow_core.stepping.energy.ledger cimport ledger_release
 from mflow_core.stepping.pieces cimport step_all
 from mflow_core.types cimport (MF_ELEMENTWISE, MF_E_ARGUMENT, MF_E_BUSY, MF_E_CALLBACK, MF_E_KIND, MF_E_MEMORY, MF_E_NON_FINITE, MF_FRESH,
                                MF_FSAL, MF_IMPLICIT, MF_MASS, MF_MULTISTEP, MF_NEEDS_RHO, MF_RETRY_NON_FINITE, MF_SECOND_ORDER, mf_mass_of,

@@ -26,7 +26,7 @@ from libc.string cimport memset
 
 from mflow_core.registry cimport kernels
 from mflow_core.solvers.complex_lu cimport complex_lu_t
-from mflow_core.solvers.growth cimport factor_watched
+from mflow_core.solvers.spectrum.growth cimport factor_watched
 from mflow_core.solvers.linalg cimport gmres_room
 from mflow_core.solvers.matrix cimport (BANDED, BY_DIFFERENCES, DENSE, IDENTITY, KRYLOV, LINALG, NEARER, SIDES, SPARSE, finite,
                                         matrix_jacobian, matrix_refresh, matrix_rhs, matrix_solve, weighted_norm)

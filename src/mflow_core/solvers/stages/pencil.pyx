@@ -7,7 +7,7 @@ from libc.stdint cimport int32_t, uintptr_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcmp
 
-from mflow_core.solvers.growth cimport factor_watched
+from mflow_core.solvers.spectrum.growth cimport factor_watched
 from mflow_core.solvers.matrix cimport finite, matrix_factor, matrix_jacobian, matrix_refresh, matrix_rhs
 from mflow_core.solvers.newton cimport newton_t, weights_of_size
 from mflow_core.solvers.stages.mass cimport mass_times

@@ -11,7 +11,7 @@ the guess.
 from libc.math cimport NAN
 from libc.string cimport memcpy, memset
 
-from mflow_core.solvers.definite cimport REGULAR
+from mflow_core.solvers.spectrum.definite cimport REGULAR
 from mflow_core.solvers.matrix cimport IDENTITY, KRYLOV, finite, matrix_rhs
 from mflow_core.solvers.newton cimport coupled_t, newton_t, weights_of_size
 from mflow_core.solvers.stages.coupled cimport (FULL, MANY, MAX_NON_FINITE, S, TOGETHER, attempts, copy, direction, direction_of_stages, iterate,

@@ -4,7 +4,7 @@ from libc.stddef cimport ptrdiff_t
 cimport numpy as cnp
 
 from mflow_core.registry cimport mf_sizes_of
-from mflow_core.stepping.ledger cimport LEDGER_COLUMNS, NUMERICAL_NONE, ledger_make, ledger_part, ledger_release, ledger_row, ledger_start, ledger_t
+from mflow_core.stepping.energy.ledger cimport LEDGER_COLUMNS, NUMERICAL_NONE, ledger_make, ledger_part, ledger_release, ledger_row, ledger_start, ledger_t
 from mflow_core.stepping.run cimport run_enter, run_leave
 from mflow_core.stepping.stepper cimport Run, raise_or
 from mflow_core.types cimport MF_IMPLICIT, MF_VELOCITY_FREE, mf_sizes

@@ -17,7 +17,7 @@ before a step in which the mode grew by e^(1/16) or more, what there is of it be
 from libc.math cimport fabs
 from libc.stdint cimport int64_t
 
-from mflow_core.solvers.definite cimport CROSSED, POSITIVE_SIGN, sign_of_lu
+from mflow_core.solvers.spectrum.definite cimport CROSSED, POSITIVE_SIGN, sign_of_lu
 from mflow_core.solvers.matrix cimport BANDED, BY_DIFFERENCES, DENSE, matrix_factor
 from mflow_core.types cimport MF_RETRY_SOLVE
 

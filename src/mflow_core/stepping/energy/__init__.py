@@ -1,0 +1,1 @@
+"""The energy ledger of a motion: kinetic, potential, works, and what the steps themselves put in."""
