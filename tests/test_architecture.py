@@ -34,7 +34,7 @@ FLOORS = (
     ("course", "curvature", "implicit"),
     ("stability",),
     ("data", "optim", "solvers", "spectra"),
-    ("derivatives",),
+    ("derivatives", "saving"),
     ("base",),
 )
 FACES = {"__init__", "__main__", "schedules", "objectives", "scipy", "torch", "nonlinear", "testproblems"}

@@ -12,7 +12,7 @@ import pytest
 from mflow_core import registry
 
 import mflow
-from mflow.base.savefile import read_state, write_state
+from mflow.saving.savefile import read_state, write_state
 
 UPDATES = [r for r in registry.records() if r.kind == "update"]
 H = np.array([1.0, 6.0, 0.3])

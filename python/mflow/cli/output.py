@@ -14,8 +14,8 @@ from typing import Any, TextIO
 
 import numpy as np
 
-from mflow.base.savefile import replace_file
 from mflow.cli.arguments import UsageError
+from mflow.saving.savefile import replace_file
 
 __all__ = ["number", "print_error", "seconds", "table", "width", "write_json"]
 

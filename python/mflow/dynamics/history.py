@@ -10,9 +10,9 @@ from mflow_core.stepping import stepper
 from mflow_core.stepping.energy.energies import Energies
 
 from mflow.base.checks import Array
-from mflow.base.savefile import numbers_of
 from mflow.integrate.dense import DenseOutput
 from mflow.integrate.history import History, kept_rows
+from mflow.saving.savefile import numbers_of
 from mflow.structures.supports import Supports
 
 __all__ = ["MotionHistory"]

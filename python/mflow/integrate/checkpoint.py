@@ -12,9 +12,9 @@ from mflow_core.events import events as core_events
 from mflow_core.stepping import stepper
 
 from mflow.base.checks import check_path, check_whole
-from mflow.base.savefile import misfit_of, number_of, numbers_of, read_state, write_state
 from mflow.integrate.control import MANY, Settings, whole_or
 from mflow.integrate.history import History
+from mflow.saving.savefile import misfit_of, number_of, numbers_of, read_state, write_state
 from mflow.stability import spectrum
 
 __all__ = ["Checkpoints", "StepState"]

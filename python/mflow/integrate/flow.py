@@ -17,10 +17,10 @@ from mflow.base.checks import Array, as_tuple, check_number, check_start, check_
 from mflow.base.methods import Method, as_method, asks_for_auto
 from mflow.base.pace import Pace
 from mflow.base.result import IVPResult, attach
-from mflow.base.saved_run import NOT_CONTROLLED
 from mflow.integrate.control import MANY, RTOL, Settings, count_steps, kept_every
 from mflow.integrate.drive import Drive, follow, preparing
 from mflow.integrate.stepper import Stepper
+from mflow.saving.saved_run import NOT_CONTROLLED
 from mflow.solvers import nonlinear
 
 if TYPE_CHECKING:

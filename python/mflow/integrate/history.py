@@ -12,8 +12,8 @@ from mflow_core.stepping import stepper
 from mflow.base.checks import Array, check_whole
 from mflow.base.pace import joined
 from mflow.base.result import last_axis
-from mflow.base.savefile import numbers_of
 from mflow.integrate.dense import DenseOutput
+from mflow.saving.savefile import numbers_of
 
 __all__ = ["History", "kept_rows"]
 

@@ -15,13 +15,13 @@ from mflow_core.stepping.last_step import LastStep
 from mflow.base.checks import Array, as_tuple, check_number, check_path, check_start, check_whole
 from mflow.base.methods import AUTO, Method, as_method, asks_for_auto, get_method, public_values
 from mflow.base.pace import Pace
-from mflow.base.saved_run import stepper_fields
-from mflow.base.savefile import misfit_of, numbers_of, write_state
 from mflow.base.telling import tell
 from mflow.course.agenda import Breaks
 from mflow.integrate.control import ATOL, MANY, RTOL, check_first_step, check_max_step, check_min_step, check_tolerances, sizes_of
 from mflow.integrate.curvature import StiffnessWarning, give_radius, stable_end
 from mflow.integrate.endings import Ending, held_words
+from mflow.saving.saved_run import stepper_fields
+from mflow.saving.savefile import misfit_of, numbers_of, write_state
 from mflow.solvers import nonlinear
 from mflow.solvers.algebraic import Algebraic, algebraic_of
 

@@ -1,6 +1,6 @@
 """Looks at a minimisation beside it: its curvature along the way, a progress bar, its file, and the landscape where it ends.
 
-The file is that of a `Stepper` (`mflow.base.saved_run`), so either goes on from the other's, as `train` and a C host do, where the
+The file is that of a `Stepper` (`mflow.saving.saved_run`), so either goes on from the other's, as `train` and a C host do, where the
 method is the same. With a line search it holds the descent's own state, which a C host's descent reads too.
 """
 
@@ -16,12 +16,12 @@ from mflow.base.checks import Array, check_flags, check_path, check_whole
 from mflow.base.methods import Method
 from mflow.base.progress import Progress
 from mflow.base.result import OptimizeResult, Result, keep_origin
-from mflow.base.saved_run import NOT_CONTROLLED, SavedRun, counts_of, read_run, write_run
-from mflow.base.savefile import misfit_of, read_state, write_state
 from mflow.curvature.frozen import Bearing
 from mflow.curvature.landscape import OF_DIFFERENCES, Landscape, gradient_of, largest_step, products_of, run_bearing
 from mflow.curvature.watch import Watch, watch_of
 from mflow.optimize.doubts import Doubts
+from mflow.saving.saved_run import NOT_CONTROLLED, SavedRun, counts_of, read_run, write_run
+from mflow.saving.savefile import misfit_of, read_state, write_state
 from mflow.stability.limits import stability_limit
 
 __all__ = ["Counted", "Kept", "Looks", "Saving", "asked_looks", "asked_path"]

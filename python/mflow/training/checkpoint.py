@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mflow.base.saved_run import is_training, read_run
-from mflow.base.savefile import misfit_of, read_state, write_state
+from mflow.saving.saved_run import is_training, read_run
+from mflow.saving.savefile import misfit_of, read_state, write_state
 from mflow.training.binding import Binding
 from mflow.training.saved import Saved, counters_of
 
@@ -79,7 +79,7 @@ def restore(run: Trainer, path: Any, seed: int | None) -> None:
 
 
 def take_over(run: Trainer, path: Any) -> None:
-    """Go on from the state of a run of another kind (`mflow.base.saved_run`): its parameters and its optimizer's state, at epoch 0. Raises
+    """Go on from the state of a run of another kind (`mflow.saving.saved_run`): parameters and the optimizer's state, at epoch 0. Raises
     ValueError where its method or its size is another; nothing is changed then."""
     saved, opt, flat = read_run(path, "resume"), run.binding.opt, run.binding.flat
     try:

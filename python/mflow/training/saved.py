@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mflow.base.checks import Array, check_number, check_whole
-from mflow.base.savefile import number_of, numbers_of
 from mflow.optim.schedules_base import Schedule
+from mflow.saving.savefile import number_of, numbers_of
 
 if TYPE_CHECKING:
     from mflow.training.trainer import Trainer

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import mflow
-from mflow.base.savefile import read_state, write_state
+from mflow.saving.savefile import read_state, write_state
 from support.hostile import altered
 from support.hostile.altered import Stop, fuse
 from support.problems import Array, waves

@@ -21,7 +21,7 @@ from mflow_core.stepping import stepper
 
 from mflow.base.checks import Array, check_saved, check_whole
 from mflow.base.methods import Method, get_method, public_values
-from mflow.base.savefile import misfit_of, number_of, numbers_of, read_state, write_state
+from mflow.saving.savefile import misfit_of, number_of, numbers_of, read_state, write_state
 
 __all__ = ["NOT_CONTROLLED", "SavedRun", "counts_of", "is_training", "read_run", "stepper_fields", "write_run"]
 

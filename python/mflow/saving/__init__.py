@@ -1,0 +1,1 @@
+"""Files that runs go on from: their form, and what is in them."""
