@@ -4,7 +4,8 @@
                 Lanczos' method from a start that is random in part (`mflow.spectra.krylov`): it holds but for a stated probability
     least       the same of the other end
 
-Along a run the vector found last is where the next measurement starts, so that it needs a fifth of the products, in the same confidence.
+Along a run the vector found last is where the next measurement starts, so that it needs a fifth of the products, in the same confidence;
+and a tenth where it is only followed (`Meter.follow`), with a measurement in between.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ AGAIN = 7  # at most, where the vector of the last measurement is
 ACCURACY = 1e-3  # of the largest curvature, relative to it, at which a measurement is done
 ROUGHLY = 0.02  # of the largest: a residual above it is too large for gaps between values to be believed
 FEWEST = 4  # products, before which no Ritz value is believed
+FOLLOW, SEARCH, TOLD = 3, 4, 5e-3  # products along the last vector; how often it is looked for anew; relative accuracy
 SHARE = 0.3  # of a start vector that is random
 NUMBERS = 10**8  # that a basis may hold
 ROUNDING = 1e-14  # of eigenvalues, against the largest
@@ -150,3 +152,26 @@ class Meter:
         found = curvature_of(times, n, most, start=self.vector if warm else start, stream=self.count, accuracy=self.accuracy)
         self.vector, self.count = found.directions[1], self.count + 1
         return found
+
+    def follow(self, times: Product, n: int) -> float:
+        """The estimate alone: in a few products from the last vector where these still tell it, without a random part but in every
+        `SEARCH`-th measurement, so that another direction that has become the largest is found then at the latest.
+
+        Raises FloatingPointError where a product is not finite.
+        """
+        if self.vector is not None and n > self.products and self.count % SEARCH:
+            Q, H, left = krylov.basis(times, self.vector, FOLLOW, lambda H, k: _is_told(H[:k, :k], float(H[k, k - 1])))
+            values, vectors = np.linalg.eigh(0.5 * (H + H.T))
+            self.vector = vectors[:, -1] @ Q
+            self.vector /= float(np.linalg.norm(self.vector))
+            if _is_told(H, left):
+                self.count += 1
+                return float(values[-1])
+        return self.measure(times, n).estimate
+
+
+def _is_told(H: Array, left: float) -> bool:
+    """Whether the largest Ritz value of a projection is an eigenvalue to `TOLD`: by its residual, or the square of it over the gap."""
+    values, vectors = np.linalg.eigh(0.5 * (H + H.T))
+    residual, size = left * abs(float(vectors[-1, -1])), TOLD * abs(float(values[-1]))
+    return residual <= size or (len(values) > 1 and residual**2 <= size * float(values[-1] - values[-2]))

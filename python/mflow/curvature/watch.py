@@ -63,7 +63,7 @@ class Watch:
                     return  # of the size of gradients nothing is stored before the first step
                 limit = found.limit
                 try:
-                    largest = self.meter.measure(scaled(hessian, found), x.size).estimate
+                    largest = self.meter.follow(scaled(hessian, found), x.size)
                 except FloatingPointError:
                     largest = math.nan
                 self.nfev += hessian.evaluations
