@@ -202,3 +202,26 @@ def test_what_does_not_go_with_two_methods_is_refused():
             mflow.solve_ivp(circle, (0, 1), [1.0, 0.0], "auto", **given)
     with pytest.raises(ValueError, match="method: expected one method here, got 'auto', which is two"):
         mflow.max_stable_dt("auto")
+
+
+def test_a_first_step_that_explicit_steps_have_to_shorten_again_and_again_is_left_to_the_other():
+    r = mflow.solve_ivp(chase, (0, 3), [1.0], "auto", first_step=1.0, **TOLS)
+    assert r.success
+    assert r.steps_by_method["tsit5"] == 0
+    assert "the first step of tsit5 had to be shortened again and again" in r.message
+    assert abs(r.y[0, -1] - math.cos(3.0)) < 1e-5
+
+
+def test_many_components_go_on_with_bdf():
+    """Heat in a rod of 40 points, held at both ends: all modes decay."""
+    n = 40
+    J = (n + 1.0) ** 2 * (np.diag(np.full(n, -2.0)) + np.diag(np.ones(n - 1), 1) + np.diag(np.ones(n - 1), -1))
+    x = np.arange(1, n + 1) / (n + 1)
+    r = mflow.solve_ivp(lambda t, y: J @ y, (0, 1), np.sin(math.pi * x), "auto", lband=1, uband=1, **TOLS)
+    rate = 4.0 * (n + 1.0) ** 2 * math.sin(0.5 * math.pi / (n + 1)) ** 2
+    np.testing.assert_allclose(r.y, np.sin(math.pi * x)[:, None] * np.exp(-rate * r.t), atol=1e-5)
+    assert list(r.steps_by_method) == ["tsit5", "bdf"]
+    assert min(r.steps_by_method.values()) > 0
+    ball = mflow.Event(lambda t, y: t - 0.5, action=lambda t, y: y + 1.0)
+    r = mflow.solve_ivp(lambda t, y: J @ y, (0, 1), np.sin(math.pi * x), "auto", lband=1, uband=1, events=ball, **TOLS)
+    assert list(r.steps_by_method) == ["tsit5", "radau5"]

@@ -6,6 +6,7 @@ over to the other; here are the choice and the words.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -48,13 +49,26 @@ def pair_for(
     if parameters:
         name = next(iter(parameters))
         raise TypeError(f"{name}: 'auto' has no parameters, got {shown(parameters[name])}; name one method to set its own")
+    return _pair(_least(rtol, default) < FINE, n > MANY and not _acts(events))
+
+
+@functools.cache
+def _pair(fine: bool, large: bool) -> Pair:
+    return Pair(as_method(CALM[fine], {}), as_method(STIFF[large], {}))
+
+
+def _least(rtol: Any, default: float) -> float:
+    if type(rtol) is float or rtol is None:
+        return default if rtol is None else rtol
     try:
-        least = float(np.min(np.asarray(default if rtol is None else rtol, dtype=np.float64), initial=np.inf))
+        return float(np.min(np.asarray(rtol, dtype=np.float64), initial=np.inf))
     except (TypeError, ValueError):
-        least = default
+        return default
+
+
+def _acts(events: Any) -> bool:
     listed = events if isinstance(events, list | tuple) else [events]
-    acts = getattr(events, "action", None) is not None or any(getattr(one, "action", None) is not None for one in listed)
-    return Pair(as_method(CALM[least < FINE], {}), as_method(STIFF[n > MANY and not acts], {}))
+    return getattr(events, "action", None) is not None or any(getattr(one, "action", None) is not None for one in listed)
 
 
 class TwoMethods(legs.Legs):

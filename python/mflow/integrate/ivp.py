@@ -173,8 +173,9 @@ def solve_ivp(
     nonnegative : True, indices of components, or a mask of y0's shape; optional
         Components that must not be below 0: fun is not asked where one is, and no state that is kept or handed on is there. Steps that
         lead below are tried again, shorter. Where one ends below 0 by less than the tolerance, that is its error, which is taken back:
-        along the component's column of the Jacobian, or along the step, so that sums which fun keeps stay. Where the solution itself goes
-        below 0 the run ends with "left_domain". Needs error control; between steps ``sol`` may be below 0 by its error.
+        along the component's column of the Jacobian, or along the step, so that sums which fun keeps stay, and alone where neither is a
+        way. Where the solution itself goes below 0 the run ends with "left_domain". Needs error control; between steps ``sol`` may be
+        below 0 by its error.
     until : "steady", optional
         Ends the run, with "steady", where it has come to rest: Newton's distance to the state of rest is within the tolerances, the part
         of fun along directions in which the Jacobian is 0 is rounding, all other eigenvalues have a real part below 0, and fun is the

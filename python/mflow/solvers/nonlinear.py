@@ -197,6 +197,8 @@ def solver_for(method: Method, equation: problem.Problem, t0: Any, start: Array,
     Arguments that belong to implicit methods have no effect on an explicit one; a warning says so, as SciPy's does.
     """
     if method.is_implicit:
+        if solver is None and start.size <= LARGE and not any(map(_is_given, linear.items())):
+            return _newton(Newton(), equation, _Jacobian("jac", start.size, None), (t0, start))
         made = make_solver(solver, equation, start.shape, (float(t0), start), **linear)
         if made.kind in ("krylov", "fixed_point") and "G" in (method.tableau or {}):
             raise ValueError(
@@ -213,6 +215,12 @@ def solver_for(method: Method, equation: problem.Problem, t0: Any, start: Array,
     if given:
         tell(f"{', '.join(given)}: without effect, as {method.name} is explicit", UserWarning)
     return None
+
+
+def _is_given(argument: tuple[str, Any]) -> bool:
+    """Whether an argument of `make_solver` says anything of the Jacobian or of M."""
+    name, value = argument
+    return name not in ("args", "hess") and value is not None and value is not False
 
 
 @dataclass

@@ -42,7 +42,7 @@ cdef enum:
 
 cdef double WORTH = 8.0                  # explicit steps that a leg of the other method costs, without the Jacobian
 cdef double STAGES = 6.0                 # of an explicit step
-cdef double MILDER = 0.35                 # of the explicit stability limit: what an implicit step must be within
+cdef double MILDER = 0.35                # of the explicit stability limit: what an implicit step must be within
 cdef double FIRST = 0.9                  # of it: the first explicit step, at most
 
 
