@@ -1,6 +1,6 @@
 """M - c J as a sparse matrix: its pattern, and the order in which it is factored, are found once for many factorizations.
 
-Where rows and columns can stand so that the entries lie in a narrow band, the real matrix is a band, with the LU of the core. Else the
+Where rows and columns can stand so that the entries lie in a narrow band, the matrix is a band, with the LU of the core. Else the
 order of the columns is the one of the two of SuperLU for which a matrix of this pattern with a dominant diagonal has small factors: COLAMD,
 or minimum degree on A' + A, which is far the better one on grids (X. Li, ACM TOMS 31 (2005) 302-325). It follows from the pattern alone, so
 that a run which resumes has the same one. The columns stand in it from then on, and SuperLU is told to keep them so.
@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from mflow_core.solvers.band_lu import BandLU
+from mflow_core.solvers.band_lu import BandLU, ComplexBandLU
 
 from mflow.base.checks import Array
 
@@ -88,8 +88,8 @@ class Assembly:
         self._indptr, self._indices = jacobian.indptr, jacobian.indices
         self._at = [(m.indices.astype(np.int64), np.repeat(np.arange(n), np.diff(m.indptr))) for m in (one, jacobian)]
         self._rows, self._columns = divmod(np.union1d(*(rows * n + columns for rows, columns in self._at)), n)
-        self.band = self._narrow()
-        if self.band is not None:
+        self.bands = self._narrow()
+        if self.bands:
             self._by_rows = self._lay_out([rows * n + columns for rows, columns in self._at], np.int64)
         self._place: Index | None = None
 
@@ -101,9 +101,9 @@ class Assembly:
 
     def factors(self, c: complex, jacobian: Any, *, steady: bool = False) -> BandLU | Super | None:
         """Factors of M - c J, of -J where steady; None where it is singular. Those of a band last until the next call."""
-        if self.band is not None and isinstance(c, float):
-            layout = self._by_rows
-            return self.band if self.band.factor(layout.indptr, layout.indices, layout.values(c, jacobian.data, steady)) else None
+        if self.bands:
+            layout, band = self._by_rows, self.bands[isinstance(c, complex)]
+            return band if band.factor(layout.indptr, layout.indices, layout.values(c, jacobian.data, steady)) else None
         if self._place is None:
             self._place = self._order()
             self._by_columns = self._lay_out([self._place[columns] * self._n + rows for rows, columns in self._at], np.int32)
@@ -120,8 +120,8 @@ class Assembly:
     def _lay_out(self, keys: list[Index], dtype: Any) -> _Layout:
         return _Layout(self._n, keys, self._one.data, dtype)
 
-    def _narrow(self) -> BandLU | None:
-        """A band, as rows and columns stand or in the order of Cuthill and McKee backwards; None where neither is narrow."""
+    def _narrow(self) -> tuple[BandLU, ...]:
+        """Bands of a real and a complex matrix, as it stands or in the order of Cuthill and McKee, backwards; none if both are wide."""
         n, rows, columns = self._n, self._rows, self._columns
         pattern = self._scipy.csr_matrix((np.ones(2 * rows.size), (np.append(rows, columns), np.append(columns, rows))), shape=(n, n))
         for order in (np.arange(n), self._scipy.csgraph.reverse_cuthill_mckee(pattern, symmetric_mode=True).astype(np.int64)):
@@ -130,8 +130,8 @@ class Assembly:
             ahead = place[columns] - place[rows]
             lower, upper = int(max(-ahead.min(initial=0), 0)), int(max(ahead.max(initial=0), 0))
             if lower + upper <= NARROW and (lower + upper + 1) * n <= NARROW * rows.size:
-                return BandLU(order, lower, upper)
-        return None
+                return BandLU(order, lower, upper), ComplexBandLU(order, lower, upper)
+        return ()
 
     def _order(self) -> Index:
         """The place of each column."""
@@ -140,5 +140,5 @@ class Assembly:
         every = np.arange(n)
         matrix = self._scipy.csc_matrix((values, (np.append(rows, every), np.append(columns, every))), shape=(n, n))
         found = [self._scipy.linalg.splu(matrix, permc_spec=spec, diag_pivot_thresh=0.0) for spec in ORDERS]
-        order: Index = min(found, key=lambda factors: int(factors.nnz)).perm_c.astype(np.int64)
-        return order
+        best: Index = min(found, key=lambda factors: int(factors.nnz)).perm_c.astype(np.int64)
+        return best

@@ -4,11 +4,15 @@ from libc.string cimport memset
 
 cimport numpy as cnp
 
+from mflow_core.registry cimport kernels
+from mflow_core.solvers.complex_lu cimport complex_lu_t
 from mflow_core.solvers.matrix cimport LINALG
 
 import numpy as np
 
 cnp.import_array()
+
+cdef complex_lu_t COMPLEX = (<complex_lu_t *> kernels("solvers.complex_lu", "_table", b"mflow_core._complex_lu"))[0]
 
 
 cdef int raise_set_error() except -1:
@@ -31,17 +35,16 @@ cdef class BandLU:
         self.lu = np.zeros(self.n * (2 * lower + upper + 1))
         self.pivots = np.zeros(self.n, dtype=np.int32)
 
-    def factor(self, indptr, indices, values):
-        """Factor a matrix in CSR form. Return False if it is singular. Raises ValueError for an entry outside the band."""
+    cdef int put(self, indptr, indices, values, cnp.ndarray into) except -1:
+        """Write a matrix in CSR form to the band. Raises ValueError for an entry outside of it."""
         cdef cnp.ndarray start = np.ascontiguousarray(indptr, dtype=np.int64), column = np.ascontiguousarray(indices, dtype=np.int64)
         cdef cnp.ndarray value = np.ascontiguousarray(values, dtype=np.float64)
         cdef const int64_t *s = <const int64_t *> cnp.PyArray_DATA(start)
         cdef const int64_t *c = <const int64_t *> cnp.PyArray_DATA(column)
         cdef const double *a = <const double *> cnp.PyArray_DATA(value)
         cdef const int64_t *place = <const int64_t *> cnp.PyArray_DATA(self.place)
-        cdef double *lu = <double *> cnp.PyArray_DATA(self.lu)
+        cdef double *lu = <double *> cnp.PyArray_DATA(into)
         cdef ptrdiff_t width = 2 * self.lower + self.upper + 1, i, k, p, q
-        cdef int status
         if start.size != self.n + 1 or column.size != value.size or start[self.n] != value.size:
             raise ValueError(f"indptr, indices, values: expected a matrix of {self.n} rows in CSR form, got {start.size} row pointers, "
                              f"{column.size} columns and {value.size} values")
@@ -55,7 +58,14 @@ cdef class BandLU:
                 if not -self.lower <= q - p <= self.upper:
                     raise ValueError(f"indices: expected entries inside the band, got one at ({i}, {c[k]})")
                 lu[p * width + q - p + self.lower] += a[k]
-        status = LINALG.band_factor(self.n, self.lower, self.upper, lu, <int32_t *> cnp.PyArray_DATA(self.pivots))
+        return 0
+
+    def factor(self, indptr, indices, values):
+        """Factor a matrix in CSR form. Return False if it is singular. Raises ValueError for an entry outside the band."""
+        cdef int status
+        self.put(indptr, indices, values, self.lu)
+        status = LINALG.band_factor(self.n, self.lower, self.upper, <double *> cnp.PyArray_DATA(self.lu),
+                                    <int32_t *> cnp.PyArray_DATA(self.pivots))
         if status < 0:
             raise_set_error()                # a signal's handler raised it
         return status == 0
@@ -77,4 +87,40 @@ cdef class BandLU:
                           <const int32_t *> cnp.PyArray_DATA(self.pivots), <double *> cnp.PyArray_DATA(x))
         out = np.empty(self.n)
         out[self.order] = x
+        return out
+
+
+cdef class ComplexBandLU(BandLU):
+    """The same of a complex matrix."""
+    cdef cnp.ndarray imaginary
+
+    def __init__(self, order, Py_ssize_t lower, Py_ssize_t upper):
+        BandLU.__init__(self, order, lower, upper)
+        self.imaginary = np.zeros_like(self.lu)
+
+    def factor(self, indptr, indices, values):
+        """Factor a complex matrix in CSR form. Return False if it is singular. Raises ValueError for an entry outside the band."""
+        cdef int status
+        self.put(indptr, indices, np.real(values), self.lu)
+        self.put(indptr, indices, np.imag(values), self.imaginary)
+        status = COMPLEX.band_factor(self.n, self.lower, self.upper, <double *> cnp.PyArray_DATA(self.lu),
+                                     <double *> cnp.PyArray_DATA(self.imaginary), <int32_t *> cnp.PyArray_DATA(self.pivots))
+        if status < 0:
+            raise_set_error()
+        return status == 0
+
+    def has_positive_sign(self):
+        """A complex determinant has none."""
+        raise TypeError("has_positive_sign: expected the factors of a real matrix, got those of a complex one")
+
+    def solve(self, b):
+        """The solution for one right-hand side, in the order of the matrix: complex128."""
+        cdef cnp.ndarray x = np.ascontiguousarray(np.real(b)[self.order], dtype=np.float64)
+        cdef cnp.ndarray y = np.ascontiguousarray(np.imag(b)[self.order], dtype=np.float64)
+        COMPLEX.band_solve(self.n, self.lower, self.upper, <const double *> cnp.PyArray_DATA(self.lu),
+                           <const double *> cnp.PyArray_DATA(self.imaginary), <const int32_t *> cnp.PyArray_DATA(self.pivots),
+                           <double *> cnp.PyArray_DATA(x), <double *> cnp.PyArray_DATA(y))
+        out = np.empty(self.n, dtype=np.complex128)
+        out.real[self.order] = x
+        out.imag[self.order] = y
         return out
