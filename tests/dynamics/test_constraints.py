@@ -285,3 +285,16 @@ def test_estimates_that_do_not_hold_on_constraints_are_refused(method: str) -> N
             atol=1e-6,
             constraints=lambda x: np.array([x @ x - 1.0]),
         )
+
+
+@pytest.mark.parametrize(("G", "told"), [
+    (lambda x: [[2 * x[0], x[1]]], "the values of the constraint show"), (lambda x: [[-2 * x[0], -2 * x[1]]], "it has the wrong sign"),
+    ([[1.2, 0.8]], "gradient of constraint 0 is not that of the constraint at x0"),
+])  # fmt: skip
+def test_a_wrong_gradient_is_told_before_the_run(G: Any, told: str) -> None:
+    """Not as a start that is off: on the unit circle x0 and v0 are on the constraint."""
+    with pytest.raises(ValueError, match=rf"constraints_jac: .*{told}"):
+        mflow.solve_dynamics(
+            mass=1.0, force=lambda t, x, v: [0.0, -9.81], t_span=(0, 1), x0=[0.6, 0.8], v0=[0.8, -0.6], dt=1e-3, method="velocity_verlet",
+            constraints=lambda x: [x[0] ** 2 + x[1] ** 2 - 1], constraints_jac=G,
+        )  # fmt: skip

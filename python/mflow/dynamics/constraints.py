@@ -17,6 +17,7 @@ from mflow_core.stepping import probe
 
 from mflow.base.checks import Array, check_whole, shown
 from mflow.base.methods import Method
+from mflow.derivatives.remainder import jacobian_model, quick, said_of
 from mflow.structures.supports import Supports
 
 __all__ = ["constrained_problem", "what_constraints_did"]
@@ -56,6 +57,11 @@ def constrained_problem(
         problem, supports.shape if not supports.any else (x.size,), count, g, _gradients(jac, supports, count), args=args,
         whole=form == "equations",
     )  # fmt: skip
+    if jac is not None:
+        verdict = quick(jacobian_model(made.values, x.ravel(), made.values(x.ravel()), made.gradients(x.ravel())))
+        if verdict.kind == "wrong":
+            told = said_of(verdict, f"gradient of constraint {verdict.entry}", "constraint")
+            raise ValueError(f"constraints_jac: {told}; omit constraints_jac for differences")
     _check_start(made, x.ravel(), v.ravel())
     return made
 

@@ -8,6 +8,8 @@ acceleration; of two or three values by the polynomial through them. A function 
 
 from __future__ import annotations
 
+import functools
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -15,9 +17,11 @@ import numpy as np
 
 from mflow.base.checks import Array, shown
 from mflow.base.extras import need
+from mflow.derivatives.remainder import jacobian_model, quick
 
 __all__ = ["SupportMotions", "differenced", "is_given", "step_of_differences"]
 
+LOOKS = (0.237, 0.519, 0.871)  # of the run: where a velocity and an acceleration are compared with the place
 INSIDE = 1e-12  # of a table's span: a run that leaves it by less stays in it
 
 
@@ -98,7 +102,31 @@ class SupportMotions:
             return differenced(lambda s: row(motion(s), s), t, self.delta)
 
         at(self.span[0])
+        self._refuse_contradictions(motion, row, name)
         return at
+
+    def _refuse_contradictions(self, motion: Callable[[float], Any], row: Callable[[Any, float], Array], name: str) -> None:
+        """ValueError where a function gives a velocity, or an acceleration, that its place, or its velocity, does not have."""
+
+        def part(j: int, at: Any) -> Any:
+            t = float(np.ravel(at)[0])
+            value = motion(t)
+            return row(value[j], t) if isinstance(value, tuple) and len(value) == 3 else None
+
+        for share in LOOKS:
+            t = self.span[0] + share * (self.span[1] - self.span[0])
+            for j, (word, of) in enumerate((("a velocity", "place"), ("an acceleration", "velocity"))):
+                slope = part(j + 1, t)
+                if slope is None:
+                    return
+                model = jacobian_model(functools.partial(part, j), np.array([t]), part(j, t), slope[:, None])
+                verdict = quick(model, np.array([self.delta]))
+                if verdict.kind == "wrong":
+                    said, seen = verdict.claimed / self.delta, verdict.measured / self.delta
+                    raise ValueError(
+                        f"{name}: expected {word} that is the derivative of its {of}, got {said:g} at t = {t:g}, where the {of} changes by "
+                        f"{seen:g} in a unit of time; give the place alone for differences"
+                    )
 
     def _of_table(self, table: Any, count: int, name: str) -> Callable[[float], Array]:
         try:

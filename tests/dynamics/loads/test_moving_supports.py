@@ -176,3 +176,23 @@ def test_without_mass_and_without_hold(sparse: bool) -> None:
         mflow.solve_dynamics([1.0, 0.0], np.eye(2), np.eye(2), None, (0, 1), [1.0, 0.0], dt=0.1)
     with pytest.raises(ValueError, match="mass: expected a mass for some degree of freedom that moves, got none"):
         mflow.solve_dynamics([0.0, 0.0], None, np.eye(2), None, (0, 1), [1.0, 0.0], dt=0.1)
+
+
+@pytest.mark.parametrize(("motion", "told"), [
+    (lambda t: (np.sin(3 * t), 3 * np.sin(3 * t), -9 * np.sin(3 * t)), "a velocity that is the derivative of its place"),
+    (lambda t: (np.sin(3 * t), 3 * np.cos(3 * t), 9 * np.sin(3 * t)), "an acceleration that is the derivative of its velocity"),
+    (lambda t: (1e-9 * np.sin(50 * t), 5e-8 * np.cos(50 * t), 0.0), "an acceleration"),
+])  # fmt: skip
+def test_a_motion_that_contradicts_itself_is_refused(motion, told):
+    with pytest.raises(ValueError, match=rf"fixed\[0\]: expected {told}"):
+        mflow.solve_dynamics([1.0, 1.0], None, [[2.0, -1.0], [-1.0, 1.0]], None, (0, 2), dt=0.01, fixed={0: motion})
+
+
+@pytest.mark.parametrize("motion", [
+    lambda t: (abs(t - 1), np.sign(t - 1), 0.0), lambda t: (0.0, 0.0, 0.0),
+    lambda t: (max(t - 1.04, 0.0) ** 2, 2 * max(t - 1.04, 0.0), 2.0 * (t > 1.04)),
+    lambda t: (1e-9 * np.sin(50 * t), 5e-8 * np.cos(50 * t), -2.5e-6 * np.sin(50 * t)),
+])  # fmt: skip
+def test_kinks_and_small_motions_contradict_nothing(motion):
+    r = mflow.solve_dynamics([1.0, 1.0], None, [[2.0, -1.0], [-1.0, 1.0]], None, (0, 2), dt=0.01, fixed={0: motion})
+    assert r.success
