@@ -113,7 +113,7 @@ def test_what_torch_cannot_differentiate(torch: Any) -> None:
 
 
 def test_what_a_cost_in_torch_raises_is_its_own(torch: Any) -> None:
-    with pytest.raises(RuntimeError, match="^size mismatch|^inconsistent|^The size|^mat"):
+    with pytest.raises(RuntimeError, match=r"^size mismatch|^inconsistent|^The size|^mat"):
         mflow.minimize(lambda x: (x @ torch.ones(3, dtype=torch.float64)).sum(), [0.5, 1.0], jac="torch")
 
 

@@ -62,5 +62,5 @@ def test_counts_that_are_none_are_named(tmp_path: Path) -> None:
     facts, blocks = read_state(tmp_path / "a", "stepper")
     for wrong in ([1], "7", [1.5, 2], [-1, 2]):
         write_state(tmp_path / "b", "stepper", {**facts, "counts": wrong}, blocks)
-        with pytest.raises(ValueError, match="^resume: .* does not fit this call, or is damaged .*counts"):
+        with pytest.raises(ValueError, match=r"^resume: .* does not fit this call, or is damaged .*counts"):
             mflow.minimize(COMPILED, START, maxiter=9, gtol=0.0, resume=tmp_path / "b")

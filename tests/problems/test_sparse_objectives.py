@@ -51,7 +51,9 @@ def test_value_gradient_and_products_are_those_of_the_array(name, intercept):
         close(one.hessp(c, p), other.hessp(c, p), 1 + np.max(np.abs(other.hessp(c, p))))
 
 
-@pytest.mark.parametrize("matrix", [sparse.csr_matrix, sparse.csc_array, sparse.coo_array, sparse.lil_array, sparse.dok_array, sparse.bsr_array])
+@pytest.mark.parametrize(
+    "matrix", [sparse.csr_matrix, sparse.csc_array, sparse.coo_array, sparse.lil_array, sparse.dok_array, sparse.bsr_array]
+)
 def test_every_form_of_scipy_is_taken(matrix):
     f, twin = both("Logistic", matrix)
     c = RNG.standard_normal(COLUMNS)

@@ -20,6 +20,7 @@ from mflow.fitting.residuals import Residuals
 
 __all__ = ["LOSSES", "Robust", "landscape_of", "loss_of"]
 
+
 class Robust:
     """A loss that the user wrote, with its scale; what a `CompiledLoss` of the core can do.
 
@@ -73,7 +74,12 @@ def loss_of(loss: Any, f_scale: Any) -> Robust | CompiledLoss | None:
 
 
 def landscape_of(
-    residuals: Residuals, loss: Robust | CompiledLoss | None, x: Array, converged: bool, box: tuple[Array, Array] | None, held: NDArray[np.bool_] | None
+    residuals: Residuals,
+    loss: Robust | CompiledLoss | None,
+    x: Array,
+    converged: bool,
+    box: tuple[Array, Array] | None,
+    held: NDArray[np.bool_] | None,
 ) -> Landscape:
     """The cost around a point, for its certificate."""
     if held is not None:
