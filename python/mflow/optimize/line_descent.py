@@ -60,6 +60,7 @@ def overflow_text(method: Method, nit: int, largest: float) -> str:
 class LineDescent(Counted):
     """One minimisation: its run, the path, and its ending. `mflow.minimize` drives it."""
 
+    run: line_descent.LineDescent
     saving: Saving | None = None
 
     def __init__(

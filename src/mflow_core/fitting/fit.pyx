@@ -317,7 +317,7 @@ cdef class Fit:
         |R^-1| <= (1 + 1/d)^(n-1)/d for a triangle whose columns have length 1 and whose diagonal is d at least.
         """
         cdef double least = 1.0, size, bound
-        cdef ptrdiff_t a, j
+        cdef ptrdiff_t a, j, _a
         if self.s.dirty or self.s.stale or self.s.k != self.s.n or self.s.rank != self.s.n:
             return False
         for a in range(self.s.n):
@@ -327,7 +327,7 @@ cdef class Fit:
         if not least > 0.0:
             return False
         bound = 1.0 / least
-        for a in range(1, self.s.n):
+        for _a in range(1, self.s.n):
             bound = bound * (1.0 + 1.0 / least)
         return bound * <double> self.s.m * <double> self.s.n * 2.220446049250313e-16 < 0.01
 

@@ -154,7 +154,6 @@ cdef class Fits:
         for j in range(n):
             out[j] = sqrt(s.J_new[j * n + j] * 2.0 * s.cost / free_) if rank == n and free_ > 0 else INFINITY
 
-
     cdef void bend(self, marquardt_t *s) noexcept nogil:
         """J'J becomes the Hessian of the cost but for the residuals' curvature: SciPy's, which has rho''."""
         cdef double share, square
