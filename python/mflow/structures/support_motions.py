@@ -9,7 +9,6 @@ acceleration; of two or three values by the polynomial through them. A function 
 from __future__ import annotations
 
 import functools
-import math
 from collections.abc import Callable
 from typing import Any
 

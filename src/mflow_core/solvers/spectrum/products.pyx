@@ -12,7 +12,8 @@ cimport numpy as cnp
 from mflow_core.arithmetic.control cimport control_t, exp2_of, log2_of, scaled
 from mflow_core.problems.inside cimport below_zero, inside_t
 from mflow_core.problems.problem cimport failed
-from mflow_core.solvers.matrix cimport BANDED, DENSE, SPARSE, as_array, matrix_t
+from mflow_core.solvers.matrix cimport BANDED, DENSE, SPARSE, matrix_t
+from mflow_core.solvers.objects cimport as_array
 from mflow_core.types cimport MF_RETRY_SOLVE
 
 cnp.import_array()
