@@ -298,3 +298,19 @@ def test_a_wrong_gradient_is_told_before_the_run(G: Any, told: str) -> None:
             mass=1.0, force=lambda t, x, v: [0.0, -9.81], t_span=(0, 1), x0=[0.6, 0.8], v0=[0.8, -0.6], dt=1e-3, method="velocity_verlet",
             constraints=lambda x: [x[0] ** 2 + x[1] ** 2 - 1], constraints_jac=G,
         )  # fmt: skip
+
+
+def test_constraints_are_differenced_on_their_side_of_a_wall() -> None:
+    """y = sqrt(x) under a force of 1 along x, so near x = 0, beside a third coordinate of 1, that central differences step beyond: with
+    x = y^2, y'' = 2 y for small y."""
+
+    def root(x: Any) -> Any:
+        with np.errstate(invalid="ignore"):
+            return [x[1] - np.sqrt(x[0])]
+
+    s = mflow.solve_dynamics(
+        np.ones(3), force=lambda t, x, v: np.array([1.0, 0.0, 0.0]), t_span=(0, 0.1), x0=[1e-6, 1e-3, 1.0], v0=np.zeros(3),
+        method="velocity_verlet", dt=2e-4, constraints=root,
+    )  # fmt: skip
+    assert s.success
+    assert s.x[1, -1] == pytest.approx(1e-3 * np.cosh(0.1 * np.sqrt(2.0)), rel=1e-4)

@@ -242,7 +242,7 @@ class Optimizer(torch.optim.Optimizer):
             for tensor in group["params"]:
                 if self.state.get(tensor):
                     carried = self.state[tensor]
-                    check_entry(carried, len(self._seen))
+                    check_entry(carried, len(self._seen), self._check_finite)
                     alike.setdefault((check_whole(carried["step"], "state: step"), *map(float, carried["scalars"])), []).append(tensor)
                     self._seen.add(id(tensor))
             for (steps, *scalars), tensors in alike.items():

@@ -73,12 +73,13 @@ def refuse_complex(state_dict: dict[str, Any]) -> None:
                 raise ValueError(f"state: expected real numbers in entry {number}, got complex ones, {name}")
 
 
-def check_entry(entry: dict[str, Any], number: Any) -> None:
-    """ValueError where what a parameter carries, in our form, is not made of finite real numbers."""
+def check_entry(entry: dict[str, Any], number: Any, finite: bool) -> None:
+    """ValueError where what a parameter carries, in our form, would make it NaN though steps are to keep it `finite`. Infinities, as of a
+    square that has overflowed, load: the parameter stands still."""
     for name, value in entry.items():
         numbers = np.asarray(value)
-        if name != "scalars" and not np.all(np.isfinite(numbers)):
-            raise ValueError(f"state: expected finite numbers in entry {number}, got {name} with NaN or an infinity")
+        if finite and name != "scalars" and np.any(np.isnan(numbers)):
+            raise ValueError(f"state: expected numbers in entry {number}, got {name} with NaN; check_finite=False loads it")
         if name == "step" and numbers.size != 1:
             raise ValueError(f"state: expected one number of steps in entry {number}, got {numbers.size}")
 

@@ -26,9 +26,9 @@ GROWTH = 1e6  # a state that has grown by this factor may come from steps that a
 LEAST_STEPS = 10  # dt="auto" takes at least so many steps: stability is not accuracy
 LEAST_STAGED = 40  # of a method whose stages follow from the step: however long a step is, it may keep 0.43 of a mode
 MOST_RETURNS = 60  # to one mark; each halves the step
-SHORTEST = 32 * 2.0**-52  # relative: half of a step is no shorter than 16 units in the last place of t
+SHORTEST = 1e-9  # of the run: no step is made shorter
 STILL = 1e-8  # of the size of the state: over so short a way differences are of rounding
-SAME = 1.25  # by how much the slope's change over a whole step may be larger than that nearby
+SAME = 1.1  # by how much the slope's change over a whole step may be larger than that nearby
 
 
 class StiffnessWarning(RuntimeWarning):
@@ -98,8 +98,7 @@ class AutoSteps:
         self.step = math.nan  # with the sign of the span
         self.looks = spectrum.Looks()
         self.reason = ""  # why the curvature cannot be measured
-        self.mark: Any = None  # the state to go back to,
-        self.mark_t = math.nan  # and its time
+        self.mark: Any = None  # the state to go back to
         self.scale = float(np.linalg.norm(run.y))
         self.returns, self.size = 0, 0.0  # to the mark, and the size of the state there
         self.pending: list[tuple[float, Array]] = []  # steps that the callback does not know of yet
@@ -119,7 +118,7 @@ class AutoSteps:
         left = count_steps(run.t, self.t1, self.step)
         count = min(count, self.looks.next - run.k, left)
         status = run.fixed(count, self.t1 if count == left else math.nan, rows, self.step, paced=True)
-        if status == stepper.NON_FINITE and self._go_back():
+        if status == stepper.NON_FINITE and self._go_back(0.5 if self._has_grown() else 0.25):
             return 0
         if self.watch is not None and status in (0, stepper.EVENT):
             self.pending.append((run.t, run.y))
@@ -151,7 +150,7 @@ class AutoSteps:
             )
         if self._told_to_stop():
             return CALLBACK
-        length = min(safe.dt, abs(self.t1 - self.t0) / least_steps(self.method), 2.0 * used if self.returns else math.inf)
+        length = min(safe.dt, abs(self.t1 - self.t0) / least_steps(self.method), 2.0 * used if self.looks.gap == 1 else math.inf)
         whole, length = length, self._within_reach(length)
         if length < whole and used > 2.0 * length / spectrum.SAFETY and self._go_back():
             return 0
@@ -189,7 +188,7 @@ class AutoSteps:
     def _set_mark(self) -> int:
         """The run may have to go back to where it is now. Returns 0, the status."""
         events = None if self.events is None else (self.events.pack(), *self.events.found)
-        self.mark, self.mark_t, self.returns = (self.run.pack(), self.history.mark(), events), self.run.t, 0
+        self.mark, self.returns = (self.run.pack(), self.history.mark(), events), 0
         self.size = float(np.max(np.abs(self.run.y), initial=0.0))
         return 0
 
@@ -197,12 +196,12 @@ class AutoSteps:
         """Whether the numbers that are not finite come from steps that were too long: the state has grown by orders of magnitude."""
         return float(np.max(np.abs(self.run.y), initial=0.0)) > GROWTH * max(1.0, self.size)
 
-    def _go_back(self) -> bool:
-        """Back to the mark, for steps half as long; False where that has been done too often."""
-        if self.mark is None or self.returns >= MOST_RETURNS or abs(self.step) <= SHORTEST * max(abs(self.mark_t), abs(self.t0)):
+    def _go_back(self, share: float = 0.5) -> bool:
+        """Back to the mark, for steps shorter by a share; False where that has been done too often."""
+        if self.mark is None or self.returns >= MOST_RETURNS or abs(self.step) <= SHORTEST * abs(self.t1 - self.t0):
             return False
         self._restore()
-        self.step *= 0.5
+        self.step *= share
         self.looks.gap, self.looks.next, self.looks.dt = 1, self.run.k + 1, abs(self.step)
         self.returns += 1
         return True
