@@ -366,17 +366,18 @@ def check_first_step(first_step: Any, t0: float, t1: float) -> float | None:
     return step
 
 
-def check_max_step(max_step: Any, span: float = 0.0) -> float | Callable[[float, Array], float]:
+def check_max_step(max_step: Any, t0: float = 0.0, t1: float = 0.0) -> float | Callable[[float, Array], float]:
     """A number above 0 (inf: no bound), or a function of (t, y) whose values are checked each time. Raises TypeError or ValueError.
 
-    span : the length of the run, which 2^53 steps must be able to cross.
+    t0, t1 : of the run, which 2^53 steps must be able to cross; one that does not move t0 ends it at once, in words.
     """
     if max_step is None:
         return math.inf
     if not callable(max_step):
         bounded = _bound(max_step, "max_step")
-        if bounded < span * 2.0**-53 < math.inf:
-            raise ValueError(f"max_step: expected at least {span * 2.0**-53:.3g}, a 2^53rd of the run, got {max_step!r}")
+        least = abs(t1 - t0) * 2.0**-53
+        if bounded < least < math.inf and t0 + bounded != t0:
+            raise ValueError(f"max_step: expected at least {least:.3g}, a 2^53rd of the run, got {max_step!r}")
         return bounded
 
     def bound(t: float, y: Array) -> float:

@@ -126,7 +126,7 @@ class Drive:
             self.given = control.GivenSteps(settings.dt, self.t0, self.t1)
         sized = self.mode in ("fixed", "auto")
         self.step = control.check_step(method, settings.dt, self.t0, self.t1) if sized else self.t1 - self.t0
-        self.max_step = control.check_max_step(settings.max_step, abs(self.t1 - self.t0))
+        self.max_step = control.check_max_step(settings.max_step, self.t0, self.t1)
         self.max_steps = control.whole_or(settings.max_steps, "max_steps", MANY)
         if self.mode == "fixed":
             self.steps = control.count_steps(self.t0, self.t1, self.step)
