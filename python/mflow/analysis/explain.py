@@ -83,8 +83,9 @@ class Report(Readable):
     Each begins with one of `mflow.posedness` ("well-posed", "linearly stable", "suspect", "not known", "ill-posed"); those of a cost go
     on with what was seen. path : `PosednessPath` or None.
     steps : dict of method's name -> its largest stable step, for the upper end of the interval.
-    method : str, dt : float, parameters : dict, reason : str: the recommendation. parameters are what a call takes beside the method:
-    lr (it is dt) and others for a cost, none (and dt = nan) where a line search finds the steps; of a right-hand side dt where steps are fixed, and rtol and atol where these choose them.
+    method : str, dt : float, parameters : dict, reason : str: the recommendation. parameters are what a call takes beside the method: lr
+    (it is dt) and others for a cost, none (and dt = nan) where a line search finds the steps; of a right-hand side dt where steps are
+    fixed, and rtol and atol where these choose them.
     complete : whether all eigenvalues are known.
     note : str, what is to be said of the steps where the Jacobian of a right-hand side is far from normal.
     ncheck : evaluations that compared the gradient of a cost with its values. gradient : what is wrong with it, or why that is not known,
@@ -188,8 +189,9 @@ def explain(
         not agree), counted as ``ncheck`` alone.
     tries : int
         Steps in which the recommendation for a cost is tried, beside three usual choices (sgd and momentum with lr = 0.01, adam with
-        0.001), and lbfgs, bfgs and cg in as many evaluations: the best of them is recommended where it leads clearly lower; they are not counted in ``nfev``. 0: not at all, as for gradients by differences in more than 20 variables. A step
-        that leads up is cut until it leads down.
+        0.001), and lbfgs, bfgs and cg in as many evaluations: the best of them is recommended where it leads clearly lower. They are
+        not counted in ``nfev``. 0: not at all, as for gradients by differences in more than 20 variables. A step that leads up is cut
+        until it leads down.
 
     Returns
     -------
