@@ -77,13 +77,8 @@ DOES_NOT_APPLY: dict[tuple[str, str], str] = {
     ("esdirk43", "test_integration"): "it allows less than 3 Jacobians, and a method whose three steps grow tenfold each takes 3",
     ("radau5", "test_integration"): "it allows less than 3 Jacobians, and one is renewed here at lower rates of convergence than in SciPy",
     ("bdf", "test_args_single_value"): IN_PLACE_OF_RK45,
-    ("bdf", "test_duplicate_timestamps"): FAR_OUT,
     ("bdf", "test_args"): OF_RADAU,
     ("bdf", "test_integration"): "it allows less than 3 Jacobians, and one is renewed here at lower rates of convergence than in SciPy",
-    (
-        "bdf",
-        "test_integration_const_jac",
-    ): "below 15 tolerances relative to a number that passes 0: beside it there are 15.5; at steps 1.9, SciPy's BDF has 7",
     ("esdirk43", "test_t_eval"): "errors below 5 tolerances between steps so long (three for the span) are Radau's and RK45's",
     ("esdirk43", "test_event_dense_output_LSODA"): "errors below 5 tolerances are LSODA's; SciPy's RK23 fails here as well, ours has 10",
     ("esdirk43", "test_args"): OF_RADAU,

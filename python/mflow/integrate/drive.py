@@ -280,10 +280,10 @@ class Drive:
         """ValueError where a run cannot be begun anew behind an event, or not well enough to see the next one."""
         if self.mode not in ("fixed", "adaptive"):
             raise ValueError(f"events: an action needs error control or steps of one size (dt=0.01); {self.mode} steps have none")
-        if self.mode == "fixed" and "multistep" in self.method.flags and self.method.order < 2:
+        if self.mode == "fixed" and "multistep" in self.method.flags and self.method.order < 3:
             raise ValueError(
-                f"events: expected none that acts with fixed steps of {self.method.name} of order 1, which are lines inside and could miss "
-                "a short flight; take order 2, error control, or method='radau5'"
+                f"events: expected none that acts with fixed steps of {self.method.name} of order {self.method.order}, the first "
+                "of which is a line inside and could miss a short flight; take a higher order, error control, or method='radau5'"
             )
 
     def _start(self) -> int:

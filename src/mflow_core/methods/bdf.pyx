@@ -22,21 +22,21 @@ A step of another length takes the same polynomial in new points: d'_j = sum_(m>
 much (after a short one that landed on the end of a piece) that this multiplies rounding and the rest of Newton's iteration by more than
 AMPLIFIED, the order is lowered until it does not; in fixed steps the method starts anew.
 
-The start. With an error estimate: order 1, d_1 = h f(t, y), and the order rises as the estimates say. In fixed steps no estimate would
-shorten the first ones, whose low order would be that of the run. So each of the first K steps, before which there are less than K
-differences (s[2] = STARTING), is taken by extrapolation of K implicit Euler results (as SEULEX, Hairer and Wanner II, IV.9). Inside the
-first two of them the continuous extension is the cubic Hermite one.
+The start. With an error estimate: two implicit Euler results, of one step and of two halves, extrapolated to order 2 (s[2] = FIRST). Its
+error counts as that of a step of order 1, which is as long; d_1 and d_2 are known then, and order 2 is next. The continuous extension is
+the cubic Hermite one: behind an event that acts a line would miss what is shorter than the step, as the flight of a ball is. In fixed steps no
+estimate would shorten the first ones, whose low order would be that of the run. So each of the first K steps, before which there are less
+than K differences (s[2] = STARTING), is taken by extrapolation of K implicit Euler results (as SEULEX, Hairer and Wanner II, IV.9). Inside
+the first two of them the continuous extension is the cubic Hermite one.
 
-Behind an action, a dose or a break a line would miss what is shorter than the first step (a ball's flight). There, under error control,
-the first step is the mean of two implicit Euler results extrapolated to order 2, its extension is the cubic Hermite one, its error counts
-as that of a step of order 1, as long, and d_1 and d_2 are known: order 2 is next.
+With a mass matrix f tells no slope, and nothing is extrapolated: d_1 of the first step is h w, (M - c J) w = f + c f_t, which is y' to
+first order in algebraic components too.
 
 Error and order, as in the paper: err = C_k e with C_k = STRICTER (kappa_k gamma_k + 1/(k + 1)); after k + 1 steps of one length those of
 the orders below and above, C_(k-1) d_k and C_(k+1) d_(k+2). The order whose step would be longest is next. Norms are those of error
 control, from rtol and atol of the frame. Without them the order rises to K and the step stays.
 
-With a mass matrix, M y' = f(t, y), the equation is M z - c f(t + h, z) = M r, r the right side above; M may be singular. Then f tells no
-slope, and d_1 of the first step is h w, (M - c J) w = f + c f_t, which is y' to first order in algebraic components too.
+With a mass matrix, M y' = f(t, y), the equation is M z - c f(t + h, z) = M r, r the right side above; M may be singular.
 
 `work` holds r, z, p or y, M r, and for the start K results more. x1 may be x0: every element is read before it is written, y last.
 """
@@ -61,7 +61,7 @@ cdef extern from *:
 cdef enum:
     MOST = 5                             # the greatest order
     STARTING = -1                        # s[2] in the first of fixed steps
-    ANEW = -2                            # s[2] of the first step behind a jump
+    FIRST = -2                           # s[2] of the first step under error control
     CUBIC = 3                            # coefficients of the Hermite extension
 
 cdef double AMPLIFIED = 100.0
@@ -185,8 +185,8 @@ cdef void differ(mf_frame *f, const double *z, const double **d, int valid) noex
         f.x1[valid + 1][i] = now
 
 
-cdef int start_anew(mf_frame *f, int most) noexcept nogil:
-    """The first step behind a jump under error control."""
+cdef int start_of_controlled(mf_frame *f, int most) noexcept nogil:
+    """The first step under error control."""
     cdef double *y = f.work + 2 * f.ld
     cdef const double *coarse = f.work + 3 * f.ld
     cdef double second
@@ -205,7 +205,7 @@ cdef int start_anew(mf_frame *f, int most) noexcept nogil:
         for i in range(f.n):
             f.x1[j][i] = 0.0
     memcpy(f.x1[0], y, f.n * sizeof(double))
-    finish(f, 1, min(2, most), ANEW, f.h)
+    finish(f, 1, min(2, most), FIRST, f.h)
     return 0
 
 
@@ -223,7 +223,7 @@ cdef int start_of_fixed(mf_frame *f, const double **d, int valid, int most) noex
         for i in range(f.n):
             f.x1[j][i] = 0.0
     memcpy(f.x1[0], y, f.n * sizeof(double))
-    finish(f, valid + 1, valid + 1, (ANEW if most == 2 and f.k > 0 else STARTING) if valid + 1 < most else 0, f.h)
+    finish(f, valid + 1, valid + 1, STARTING if valid + 1 < most else 0, f.h)
     return 0
 
 
@@ -302,15 +302,15 @@ cdef void suggest(const mf_frame *f, const double *e, const double *z, int k, in
 
 
 cdef int first_difference(mf_frame *f, double *slope) noexcept nogil:
-    """d_1 = h y', into x1; with a mass matrix by a linear equation, which a host may not solve: then 0."""
+    """d_1 = h y' with a mass matrix, into x1, by a linear equation that a host may not solve: then 0."""
     cdef ptrdiff_t i
     cdef int status
-    if mf_mass_of(f.p) != NULL and (f.p.linearize == NULL or f.p.lsolve == NULL):
+    if f.p.linearize == NULL or f.p.lsolve == NULL:
         memset(f.x1[1], 0, f.n * sizeof(double))
         return 0
     status = f.p.rhs(f.t, f.x0[0], slope, f.n, f.p.ctx)
     f.n_rhs += 1
-    if status == 0 and mf_mass_of(f.p) != NULL:
+    if status == 0:
         status = slope_of_pencil(f, slope)
     for i in range(f.n if status == 0 else 0):
         f.x1[1][i] = f.h * slope[i]
@@ -366,8 +366,8 @@ cdef int bdf_step(const mf_method *m, mf_frame *f) noexcept nogil:
     next_order = k
     if mf_frame_has_orders(f):
         f.order = k
-    if f.flags & MF_FRESH and f.k > 0 and f.err != NULL and mf_mass_of(f.p) == NULL:
-        return start_anew(f, most)
+    if fresh and mf_mass_of(f.p) == NULL:
+        return start_of_controlled(f, most)
     if fresh:
         status = first_difference(f, p)
         if status != 0:
@@ -424,7 +424,7 @@ cdef int bdf_dense(const mf_method *m, mf_frame *f) noexcept nogil:
     cdef int most = greatest(f), k = order_in(f.s1[3], most), c, j
     cdef ptrdiff_t i
     cdef double s
-    if (f.s1[2] == ANEW or (f.s1[2] < 0.0 and k < 3 <= most)) and mf_mass_of(f.p) == NULL:
+    if (f.s1[2] == FIRST or (f.s1[2] < 0.0 and k < 3 <= most)) and mf_mass_of(f.p) == NULL:
         return hermite(f, most)
     for c in range(2, max(most, CUBIC) + 1):
         for i in range(f.n):
