@@ -79,6 +79,15 @@ def test_stick_and_slip():
     assert np.all(np.diff(r.x[0, (r.t > times[1]) & (r.t < times[2])]) == 0.0)
 
 
+def test_the_ledger_closes_where_the_force_jumps():
+    """At a release from static to kinetic friction nothing moves, and the force is another one from there on."""
+    rub = mflow.Friction(0, 0.25, static=0.5)
+    times = 0.25 * np.arange(21.0)
+    r = mflow.solve_dynamics(stiffness=[1.0], load=(4.0 * times, times[None]), t_span=(0, 20), x0=[0.0], dt=0.01, friction=rub)
+    assert [what for *_, what in r.switches].count("slips") == 3
+    assert np.abs(r.energy.residual).max() < 1e-12
+
+
 @pytest.mark.parametrize("run", RUNS, ids=["fixed", "controlled", "explicit", "rkn"])
 def test_a_gap_spring_pushes_and_never_pulls(run):
     """x'' + x = 0 with 8 (x - 1/2) beyond 1/2: harmonics of 1 and 3 joined at the gap."""

@@ -420,9 +420,9 @@ def switched(
 ) -> Switches:  # fmt: skip
     """The obstacles of a run, and in `nonlinear` the force with them; `events` of the switches holds those of the user too. at: t0, t_end,
     x0, v0."""
-    args, user = nonlinear["args"], nonlinear["force"]
+    (t, t_end, x, v), args, user = at, nonlinear["args"], nonlinear["force"]
     made = Switches(*obstacles, supports, body, user, nonlinear["inplace"])
-    made.begin(*at, args)
+    made.begin(t, t_end, x, v, args)
     nonlinear["velocity_free"] = (user is None or nonlinear["velocity_free"]) and not (made.holds and made.damped)
     nonlinear["dfdx"], nonlinear["dfdv"] = made.tangents(nonlinear["dfdx"], nonlinear["dfdv"])
     nonlinear["force"], nonlinear["inplace"] = made.force, False
