@@ -177,6 +177,7 @@ def test_own_events_and_fixed_degrees_of_freedom_stay_what_they_are():
         ({"friction": mflow.Friction(0, 1.0), "contacts": mflow.Contact(0, 1.0)}, "friction: degree of freedom 0 has a rigid stop as well"),
         ({"friction": mflow.Friction(0, 1.0), "fixed": [0]}, "friction.dof: degree of freedom 0 is fixed"),
         ({"friction": mflow.Friction(0, 1.0), "t_span": (1, 0)}, "t_span: expected t_end above t0 = 1 with contacts or friction"),
+        ({"friction": mflow.Friction(0, 1.0), "force": 3}, "force: expected a Python function beside contacts and friction, .* got 3"),
         ({"friction": mflow.Friction(0, 1.0), "resume": "run.npz"}, "resume: resume does not go with contacts and friction"),
     ],
 )  # fmt: skip

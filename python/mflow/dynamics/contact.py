@@ -148,6 +148,8 @@ class Switches:
 
     def __init__(self, contacts: Any, friction: Any, supports: Supports, body: dict[str, Any], force: Any, inplace: bool) -> None:
         n = supports.n
+        if force is not None and not callable(force):
+            raise TypeError(f"force: expected a Python function beside contacts and friction, which are added to it, got {shown(force)}")
         self.n, self.shape, self.supports, self.user, self.inplace = n, supports.shape, supports, force, inplace
         given = [_checked_contact(one, name, supports) for one, name in _each(contacts, "contacts", Contact)]
         rubbing = [_checked_friction(one, name, supports) for one, name in _each(friction, "friction", Friction)]
