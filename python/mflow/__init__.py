@@ -57,6 +57,7 @@ if TYPE_CHECKING:  # what stands in _LATER
     from mflow.data.rows import minibatches
     from mflow.derivatives.gradients import DerivativeReport, check_grad, check_gradient, check_jacobian
     from mflow.dynamics.batch import DynamicsBatchResult, solve_dynamics_batch
+    from mflow.dynamics.contact import Contact, Friction
     from mflow.equations.consistency import consistency
     from mflow.equations.convergence import convergence, explicit_vs_implicit
     from mflow.equations.energy import EnergyLedger, energy_ledger
@@ -102,6 +103,7 @@ _LATER = {
     "data.rows": "minibatches",
     "derivatives.gradients": "DerivativeReport check_grad check_gradient check_jacobian",
     "dynamics.batch": "DynamicsBatchResult solve_dynamics_batch",
+    "dynamics.contact": "Contact Friction",
     "equations.consistency": "consistency",
     "equations.convergence": "convergence explicit_vs_implicit",
     "equations.energy": "EnergyLedger energy_ledger",
@@ -156,6 +158,7 @@ __all__ = [  # noqa: PLE0604
     "Certificate",
     "Compiled",
     "CompiledSolver",
+    "Contact",
     "CurveFit",
     "DenseOutput",
     "DerivativeReport",
@@ -165,6 +168,7 @@ __all__ = [  # noqa: PLE0604
     "EnergyLedger",
     "Event",
     "FixedPoint",
+    "Friction",
     "GradientWarning",
     "IVPBatchResult",
     "IVPResult",

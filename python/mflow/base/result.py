@@ -302,6 +302,7 @@ class DynamicsResult(Result):
     multipliers : (m, n_points), the forces of constraints: M a = F - G(x)' multipliers. drift, drift_v : (n_points,), the largest
     abs(g(x)) and abs(G v). None without constraints; with them a is that of the equations of motion, and numerical is NaN.
     x_after, v_after : where events act, lists of what is behind their actions.
+    switches : with contacts or friction, a list of (t, degree of freedom, what happened there), in order.
     success, status, reason, message : as in `IVPResult`.
     nfev : evaluations of the force, or of the load. nsolve : implicit accelerations. njev, nlu : Jacobians, factorisations.
     ncheck : evaluations after the run, of a load, to see whether dt is short enough for it, or of a force, whether it depends on v.

@@ -24,6 +24,7 @@ from mflow.base.result import COLUMNS, DynamicsResult, Result, last_axis
 from mflow.base.telling import tell
 from mflow.course.outputs import add_outputs
 from mflow.dynamics.constraints import what_constraints_did
+from mflow.dynamics.contact import Switches
 from mflow.dynamics.endings import MotionEnding
 from mflow.dynamics.history import MotionHistory
 from mflow.dynamics.limits import StepLimit
@@ -62,9 +63,12 @@ class Motion(Drive):
         matrices: tuple[Any, ...] | None,
         velocity_free: bool = False,
         facts: dict[str, Any] | None = None,
+        switches: Switches | None = None,
     ) -> None:
         self.v0, self.supports, self.keeps_energy, self.problem_facts = v0, supports, energy, facts or {}
-        self.method = method
+        self.method, self.switches = method, switches
+        if switches is not None:
+            switches.forget = self._forget
         self.notes: list[str] = []  # for the message of a run that is finished
         self.looks_at_load, self.checks = False, 0
         self.limit = StepLimit(problem, method, start, v0, matrices, velocity_free)
@@ -260,6 +264,8 @@ class Motion(Drive):
             out["x_after"] = [self._events_whole(y, 0, at) for y, at in zip(events.y_after, events.t_events, strict=True)]
             out["v_after"] = [self._events_whole(y, 1, at) for y, at in zip(events.y_after, events.t_events, strict=True)]
         add_outputs(out, self.outputs, (out["x"], out["v"]), self.settings.event_args, self.name)
+        if self.switches is not None:
+            self.switches.finish(out)
         return out
 
     def _events_whole(self, y: Array, which: int, t: Array) -> Array:

@@ -21,6 +21,7 @@ from mflow.base.methods import Method, as_method
 from mflow.base.pace import interruptible
 from mflow.base.result import DynamicsResult
 from mflow.dynamics.constraints import constrained_problem
+from mflow.dynamics.contact import Switches, switched
 from mflow.dynamics.forces import force_problem
 from mflow.dynamics.motion import Motion
 from mflow.integrate.control import Event, Settings, check_events, check_span
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
     from mflow.base._records import MotionOptions
 
 __all__ = ["solve_dynamics"]
+
+OBSTACLES = "{name} does not go with contacts and friction, whose states it does not know: omit it"
 
 
 def solve_dynamics(
@@ -82,6 +85,8 @@ def solve_dynamics(
     constraints_jac: Any = None,
     breaks: Any = None,
     outputs: Callable[..., Any] | None = None,
+    contacts: Any = None,
+    friction: Any = None,
     **parameters: Unpack[MotionOptions],
 ) -> DynamicsResult:
     """Integrate Newton's second law, with fixed steps or under error control.
@@ -171,6 +176,12 @@ def solve_dynamics(
         Their gradients as rows, constant or ``constraints_jac(x, *args)``, or compiled, filling rows; differences where none is given.
     outputs : callable, optional
         ``outputs(t, x, v, *args)``, numbers of one shape, at the points that are saved: ``result.outputs`` of shape (*its shape, n_points).
+    contacts : Contact or list of Contact, optional
+        Gaps with springs that push and never pull, and rigid stops; see `mflow.Contact`. Contact is located as an event that acts, and the
+        run begins anew there, so that methods keep their order. A body that comes to rest on a stop stays until it is pulled away.
+    friction : Friction or list of Friction, optional
+        Dry friction; see `mflow.Friction`. Where the forces do not exceed it, the degree of freedom sticks, with v = 0, until they do.
+        What happened and when is in ``switches``; in the ledger springs of gaps have a potential, friction and impacts count as damping.
     **parameters
         The method's own.
 
@@ -179,8 +190,9 @@ def solve_dynamics(
     DynamicsResult
         ``t``, ``x``, ``v``, ``a`` of shape (n, n_points) or (*shape, n_points), ``energy``, ``v_half`` and ``t_half`` (staggered forms),
         ``sol``, ``sol_v``, ``t_events``, ``x_events``, ``v_events``, ``success``, ``status``, ``reason``, ``message``, ``nfev``,
-        ``nsolve``, ``njev``, ``nlu``, ``nsteps``, ``nrejected``; ``multipliers``, ``drift`` and ``drift_v`` with constraints;
-        ``outputs`` where asked for.
+        ``nsolve``, ``njev``, ``nlu``, ``nsteps``, ``nrejected``; ``multipliers``, ``drift`` and ``drift_v`` with constraints; ``outputs``
+        where asked for; ``switches`` with contacts or friction: a list of (t, degree of freedom, what happened), which is "closes",
+        "opens", "impact", "rests", "leaves", "turns", "slips" or "sticks".
 
     Raises
     ------
@@ -221,10 +233,16 @@ def solve_dynamics(
             raise ValueError(f"after: expected a table as load, whose end it describes, got load = {shown(load)}; omit after")
     supports = Supports(start, fixed, check_span(t_span, dt)[:2], dt)
     supports.check_rest(speed)
-    linear = {"damping": damping, "stiffness": stiffness, "load": table_until(load, after), "rayleigh": rayleigh}
-    linear |= {"linear_solver": linear_solver}
+    linear = {
+        "damping": damping, "stiffness": stiffness, "load": table_until(load, after), "rayleigh": rayleigh,
+        "linear_solver": linear_solver,
+    }  # fmt: skip
     nonlinear = {"dfdx": dfdx, "dfdv": dfdv, "potential": potential, "solver": solver}
     nonlinear |= {"args": extra, "inplace": inplace, "velocity_free": velocity_free}
+    switches, nonlinear, force, events, velocity_free = _with_obstacles(
+        (contacts, friction), {"potential": potential, "constraints": constraints, "checkpoint": checkpoint, "resume": resume}, supports,
+        {"mass": mass, **linear}, nonlinear | {"force": force}, events, (*check_span(t_span, dt), start, speed),
+    )  # fmt: skip
     problem: Any
     if force is None:
         _refuse(
@@ -254,7 +272,7 @@ def solve_dynamics(
     drive = Motion(
         problem, t_span, supports.reduced(start), supports.reduced(speed), chosen_method, settings, supports=supports,
         energy=_keeps_energy(energy, problem), matrices=moving, velocity_free=velocity_free and damping is None and rayleigh is None,
-        facts=facts,
+        facts=facts, switches=switches,
     )  # fmt: skip
     if is_table(load):
         drive.heed_table(np.asarray(load[0], dtype=np.float64), np.asarray(load[1], dtype=np.float64), after)
@@ -262,6 +280,19 @@ def solve_dynamics(
         drive.heed_function()
     result: DynamicsResult = follow(drive)
     return result
+
+
+def _with_obstacles(
+    obstacles: tuple[Any, Any], refused: dict[str, Any], supports: Supports, body: dict[str, Any], nonlinear: dict[str, Any], events: Any,
+    at: Any,
+) -> tuple[Switches | None, dict[str, Any], Any, Any, bool]:  # fmt: skip
+    """(switches, nonlinear, force, events, velocity_free), with contacts and friction where there are some."""
+    switches = None
+    if obstacles != (None, None):
+        _refuse(refused, OBSTACLES)
+        switches = switched(obstacles, supports, body, nonlinear, events, at)
+        events = switches.events
+    return switches, nonlinear, nonlinear.pop("force"), events, bool(nonlinear["velocity_free"])
 
 
 def _breaks(breaks: Any, load: Any, span: tuple[float, float]) -> Any:

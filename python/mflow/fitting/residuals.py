@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from mflow_core.fitting.callbacks import Calls
 from mflow_core.fitting.fit import Fit
 
@@ -21,6 +22,7 @@ from mflow.fitting.compiled import compiled_residuals
 __all__ = ["Residuals", "check_sigma"]
 
 EPS = 2.0**-52
+NOISY = 1e-9  # relative: an error of residuals that rounding, of differences of large numbers too, does not make
 COARSE = 0.3  # as FLOOR, where residuals are rounded to multiples, which tiny steps do not change
 SMALL = 1e-3  # a parameter below it may be 0
 FLOOR = 1e-3  # of its largest value so far: a number that has been large is not measured in tiny steps
@@ -76,6 +78,7 @@ class Residuals:
 
     digits: Digits | None
     core: Any
+    from_0: NDArray[np.bool_]  # parameters that say nothing of their size
 
     def _calls(self, fun: Any, jac: Any) -> Calls:
         """The functions as the core calls them."""
@@ -83,6 +86,7 @@ class Residuals:
 
     def start(self, x0: Array, loss: Any) -> Any:
         """The run from x0, where the residuals have been evaluated; the core's `Fit`."""
+        self.from_0 = x0 == 0.0
         if self.compiled is not None:
             self.m = self.compiled.m
             self.core = Fit(self.compiled.functions, x0, self.m, None, loss)
@@ -326,9 +330,10 @@ class Residuals:
         for j in some:
             unit = float(scale[j])
             scanned = scan(self._inside, x, unit * (np.arange(self.n) == j), at, self.eps, squares=True)
-            if scanned.kind == "flat" and unit < 1.0:
-                unit = 1.0
-                scanned = scan(self._inside, x, unit * (np.arange(self.n) == j), at, self.eps, squares=True)
+            if unit < 1.0 and (scanned.kind == "flat" or (self.from_0[j] and scanned.noise > NOISY)):  # near 0 by where it began alone
+                other = scan(self._inside, x, 1.0 * (np.arange(self.n) == j), at, self.eps, squares=True)
+                if scanned.kind == "flat" or other.kind == "slope":
+                    scanned, unit = other, 1.0
             out.append((scanned, unit))
         return out
 
@@ -359,7 +364,7 @@ class Residuals:
         """Whether columns, of zeros or in doubt, have slopes over longer steps, which are then taken for all."""
         scanned = self.scans(x, zero)
         slopes = [(one, unit) for one, unit in scanned if one.kind == "slope"]
-        if not slopes or self.given or max(one.noise for one, _ in slopes) < noise:
+        if not slopes or self.given or min(one.noise for one, _ in slopes) < noise:  # noise is in the residuals whatever moves
             return False
         if self.digits is None:
             seen = [raw for one, _ in scanned for raw in one.seen]

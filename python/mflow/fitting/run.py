@@ -13,7 +13,7 @@ from mflow_core.fitting.robust import CompiledLoss
 
 from mflow.base.checks import Array
 from mflow.base.result import Result
-from mflow.fitting.residuals import Residuals
+from mflow.fitting.residuals import NOISY, Residuals
 from mflow.fitting.robust import Robust
 
 __all__ = ["STATUS", "Run", "intermediate", "lost_share"]
@@ -24,7 +24,6 @@ MOST_CURVED = 50  # of so many at most
 HIDDEN = 1e-12  # of the cost: what rounding hides of it
 IN_DOUBT = ("step_too_small", "ftol", "xtol", "both")  # endings that differences of noise may bring about
 SLOPED = 1e-3  # a cosine of the residuals with a column above it is no small gradient
-NOISY = 1e-12  # relative: an error of residuals that rounding does not make
 LOST = 0.3  # of a column of differences: what rounding may turn of one that still tells where the cost falls
 
 STATUS = {

@@ -226,7 +226,8 @@ def of_events(events: core_events.Events, status: int, where: str) -> tuple[str,
         which, t = events.endless
         return "zeno", (
             f"event {which} is met without end near t = {t:.9g}: its action leaves the solution where it is driven into the event again at "
-            f"once, or the times between its meetings shrink to nothing; the run stands {where}"
+            f"once, or the times between its meetings shrink to nothing, as of a ball that comes to rest; the run stands {where}. In "
+            "solve_dynamics mflow.Contact(dof, gap, restitution=...) bounces and then rests"
         )
     return None
 

@@ -72,7 +72,7 @@ def load_on(load: Any, supports: Supports, pull: Array) -> Any:
     return on_free
 
 
-def _function_of(load: Any, supports: Supports, why: str) -> tuple[Callable[[float], Array], Callable[[float], Array] | None]:
+def load_function(load: Any, supports: Supports, why: str) -> tuple[Callable[[float], Array], Callable[[float], Array] | None]:
     """The load of all n degrees of freedom at a time; and its slope, where that is known."""
     n = supports.n
     if load is None:
@@ -113,7 +113,7 @@ def moving_load(load: Any, supports: Supports, pull: Array, matrices: tuple[Any,
     """The load of all degrees of freedom with what supports that move pull with, by (K, C, M) between them and the others."""
     moves = supports.moves
     assert moves is not None
-    at, _ = _function_of(load, supports, "supports that move")
+    at, _ = load_function(load, supports, "supports that move")
     columns: list[Any] = [None if A is None or A.ndim == 1 else A[:, moves.index] for A in matrices]
     columns = [A.toarray() if hasattr(A, "toarray") else A for A in columns]
     _tell_massless(supports, load)
@@ -137,7 +137,7 @@ def load_with_massless(load: Any, supports: Supports, pull: Array) -> Any:
         return times, np.ascontiguousarray(_passed(supports, rows.T).T + pull[:, None])
     if load is None:
         return pull if np.any(pull) else None
-    at, _ = _function_of(load, supports, "degrees of freedom without mass")
+    at, _ = load_function(load, supports, "degrees of freedom without mass")
     if not callable(load):
         return _passed(supports, at(0.0)) + pull
     return lambda t: _passed(supports, at(t)) + pull
@@ -150,7 +150,7 @@ def _passed(supports: Supports, f: Array) -> Array:
 def _tell_massless(supports: Supports, load: Any) -> None:
     """Degrees of freedom without mass learn the load that they follow."""
     if supports.massless is not None and load is not None:
-        supports.massless.take_load(*_function_of(load, supports, "degrees of freedom without mass"), supports.delta)
+        supports.massless.take_load(*load_function(load, supports, "degrees of freedom without mass"), supports.delta)
 
 
 def table_on(table: tuple[Any, ...], supports: Supports, pull: Array) -> tuple[Any, ...]:

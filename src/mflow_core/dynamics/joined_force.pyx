@@ -231,8 +231,9 @@ cdef class JoinedForce(Force):
         return self.body.symmetric
 
     def forget(self):
-        """As of a force; the load jumps, too."""
+        """As of a force; the load jumps, too, and so may F, which is not known here any more."""
         Force.forget(self)
+        self.j.known = False
         self.body.forget()
 
     @property

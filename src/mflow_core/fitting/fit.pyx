@@ -165,7 +165,11 @@ cdef class Fit:
         look(&self.s)
 
     def again(self):
-        """Once more from here, as at the start."""
+        """Once more from here, as at the start; columns of the Jacobian so far scale nothing, for they were differences of noise."""
+        cdef ptrdiff_t j
+        if not self.s.own_scale:
+            for j in range(self.s.n):
+                self.s.D[j] = self.s.norms[j] if self.s.norms[j] > 0.0 else 1.0
         self.s.delta, self.s.lam, self.s.idle, self.s.ended = -1.0, 0.0, 0, 0
 
     def seen_zeros(self):

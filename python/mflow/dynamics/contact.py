@@ -1,0 +1,493 @@
+"""Stops, gaps and dry friction: forces of M x'' = F that change their law where an event says so.
+
+Each obstacle is in one of a few states (open or closed; free or resting; slipping one way, the other, or stuck), in each of which its force
+is smooth. A step never sees two laws: an event that acts locates where a state ends, the state changes there, and the run begins anew
+behind it, so that methods keep their order. Where a degree of freedom rests or sticks, the force on it is what keeps its acceleration 0:
+
+    R = -(load - C v - K x + force),        sticking until |R| > static,        resting until R pulls.
+
+An event's value is never 0 where its state is known: it has the sign that belongs to the state, so that no crossing is missed at a start.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from mflow_core.dynamics import matrices
+
+from mflow.base.checks import Array, as_tuple, check_choice, check_number, check_whole, shown
+from mflow.base.result import DynamicsResult
+from mflow.integrate.control import Event, check_events
+from mflow.structures.loads import load_function
+from mflow.structures.supports import Supports
+
+__all__ = ["Contact", "Friction", "Switches", "switched"]
+
+SLOW = 1e-6  # of its fastest impact: a slower rebound is none, and the body rests
+TINY = 5e-324
+
+
+class Contact(NamedTuple):
+    """An obstacle in the way of one degree of freedom, for ``contacts=`` of `mflow.solve_dynamics`.
+
+    Parameters
+    ----------
+    dof : int
+        The degree of freedom, an index of the flat x0.
+    gap : float
+        The x where contact begins.
+    side : "above" or "below"
+        "above" (default): there is contact where x > gap. "below": where x < gap, as on a floor.
+    stiffness : float, optional
+        Of a spring that is pushed together in contact, ``-stiffness (x - gap)``, and never pulls. None: a rigid stop.
+    restitution : float
+        Of a rigid stop, from 0 to 1: v behind an impact is ``-restitution v``. A rebound below 1e-6 of the fastest impact on this stop is
+        taken for none: the body rests there until it is pulled away.
+
+    See Also
+    --------
+    mflow.Friction, mflow.Event
+
+    Examples
+    --------
+    >>> import mflow
+    >>> floor = mflow.Contact(0, side="below", restitution=0.5)
+    >>> r = mflow.solve_dynamics(load=[-2.0], t_span=(0, 4), x0=[1.0], dt=0.1, contacts=floor)
+    >>> r.switches[0], r.switches[-1][2], bool(abs(r.switches[-1][0] - 3.0) < 1e-5), float(r.x[0, -1])
+    ((1.0, 0, 'impact'), 'rests', True, 0.0)
+
+    References
+    ----------
+    B. Brogliato, Nonsmooth Mechanics, 3rd ed., Springer 2016, ch. 1 and 2.
+    """
+
+    dof: int
+    gap: float = 0.0
+    side: str = "above"
+    stiffness: float | None = None
+    restitution: float = 1.0
+
+
+class Friction(NamedTuple):
+    """Dry (Coulomb) friction at one degree of freedom, for ``friction=`` of `mflow.solve_dynamics`.
+
+    Parameters
+    ----------
+    dof : int
+        The degree of freedom, an index of the flat x0.
+    force : float
+        Against the motion while it slips: the coefficient of friction times the normal force.
+    static : float, optional
+        What holds it while it sticks, at most; at least ``force``, which it is where not given.
+
+    See Also
+    --------
+    mflow.Contact, mflow.Event
+
+    Examples
+    --------
+    >>> import mflow
+    >>> r = mflow.solve_dynamics(stiffness=[1.0], t_span=(0, 10), x0=[2.5], dt=0.01, friction=mflow.Friction(0, 0.5))
+    >>> [what for _, _, what in r.switches], bool(abs(r.x[0, -1] - 0.5) < 1e-4)
+    (['turns', 'turns', 'sticks'], True)
+
+    References
+    ----------
+    J. P. Den Hartog, Trans. ASME 53 (1931) APM-107-115.
+    """
+
+    dof: int
+    force: float
+    static: float | None = None
+
+
+class _Spring:
+    """The state of a contact with a stiffness."""
+
+    def __init__(self, one: Contact) -> None:
+        self.i, self.gap, self.k, self.sign = one.dof, one.gap, float(one.stiffness or 0.0), 1.0 if one.side == "above" else -1.0
+        self.closed = False
+
+    def value(self, t: float, x: Array, v: Array, *args: Any) -> float:
+        depth = self.sign * (x.ravel()[self.i] - self.gap)
+        return float(depth) or (TINY if self.closed else -TINY)
+
+
+class _Hold:
+    """What a stop and friction have in common: a degree of freedom that may be held."""
+
+    held = False
+
+    def __init__(self, i: int) -> None:
+        self.i = i
+        self.lost = [(-math.inf, 0.0)]  # (t, what it has dissipated by then)
+
+
+class _Stop(_Hold):
+    def __init__(self, one: Contact) -> None:
+        super().__init__(one.dof)
+        self.gap, self.restitution, self.sign = one.gap, one.restitution, 1.0 if one.side == "above" else -1.0
+        self.fastest = 0.0
+
+
+class _Slider(_Hold):
+    """sense: the sign of the velocity that it slips with."""
+
+    def __init__(self, one: Friction) -> None:
+        super().__init__(one.dof)
+        self.force, self.static = one.force, one.force if one.static is None else one.static
+        self.sense = 0.0
+        self.path: list[tuple[float, float, float, float]] = []  # t, x, the force against motion from there on, the work until there
+
+
+class Switches:
+    """The obstacles of one run. body: mass, damping, stiffness, load and rayleigh as `solve_dynamics` has them."""
+
+    def __init__(self, contacts: Any, friction: Any, supports: Supports, body: dict[str, Any], force: Any, inplace: bool) -> None:
+        n = supports.n
+        if force is not None and not callable(force):
+            raise TypeError(f"force: expected a Python function beside contacts and friction, which are added to it, got {shown(force)}")
+        self.n, self.shape, self.supports, self.user, self.inplace = n, supports.shape, supports, force, inplace
+        given = [_checked_contact(one, name, supports) for one, name in _each(contacts, "contacts", Contact)]
+        rubbing = [_checked_friction(one, name, supports) for one, name in _each(friction, "friction", Friction)]
+        self.springs = [_Spring(one) for one in given if one.stiffness is not None]
+        self.stops = [_Stop(one) for one in given if one.stiffness is None]
+        self.sliders = [_Slider(one) for one in rubbing]
+        self.holds: list[_Stop | _Slider] = [*self.stops, *self.sliders]
+        self._refuse_two()
+        self.log: list[tuple[float, int, str]] = []
+        self.own = 0  # how many of the events are the user's
+        self.events: list[Event] = []
+        self.forget: Callable[[], Any] = lambda: None
+        self._take_rows(body)
+
+    def _refuse_two(self) -> None:
+        rubbed = [one.i for one in self.sliders]
+        for i in rubbed:
+            if rubbed.count(i) > 1:
+                raise ValueError(
+                    f"friction: expected one for each degree of freedom, got {rubbed.count(i)} at degree of freedom {i}: add them up"
+                )
+            if any(one.i == i for one in self.stops):
+                raise ValueError(
+                    f"friction: degree of freedom {i} has a rigid stop as well, and what holds it there is not known: give "
+                    "the contact a stiffness"
+                )
+
+    def _take_rows(self, body: dict[str, Any]) -> None:
+        """The rows of the matrices that belong to what may be held."""
+        n, index = self.n, [one.i for one in self.holds]
+        M = matrices.checked_matrix(np.ones(n) if body["mass"] is None else body["mass"], "mass", n)
+        K = None if body["stiffness"] is None else matrices.checked_matrix(body["stiffness"], "stiffness", n)
+        self.damper: Any = body["damping"] if matrices.is_function(body["damping"]) else None
+        C = None if body["damping"] is None or self.damper is not None else matrices.checked_matrix(body["damping"], "damping", n)
+        if self.holds and self.damper is not None and not callable(getattr(self.damper, "matvec", self.damper)):
+            raise TypeError("damping: a compiled function does not go with friction or rigid stops: give a matrix or a Python function")
+        rows = {name: {i: _row(A, i) for i in index} for name, A in (("M", M), ("C", C), ("K", K))}
+        for i, row in rows["M"].items():
+            if np.any(np.delete(row, i)):
+                raise ValueError(
+                    f"mass: expected no inertia between degree of freedom {i} and others where a rigid stop or friction may hold it: "
+                    "give a lumped mass, or a contact with a stiffness"
+                )
+        a, b = (0.0, 0.0) if body["rayleigh"] is None else as_tuple(body["rayleigh"])
+        self.mass = {i: float(row[i]) for i, row in rows["M"].items()}
+        self.K = rows["K"]
+        self.C = {i: rows["C"][i] + a * rows["M"][i] + b * rows["K"][i] for i in index}
+        self.damped = any(np.any(row) for row in self.C.values()) or self.damper is not None
+        load = body["load"]
+        self.load = load_function(load, self.supports, "friction or rigid stops")[0] if self.holds and load is not None else None
+
+    # ---- forces --------------------------------------------------------------------------------------------------------------------------
+
+    def _plain(self, t: float, x: Array, v: Array, args: tuple[Any, ...]) -> Array:
+        """The user's force and the springs in contact."""
+        if self.user is None:
+            out = np.zeros(self.shape)
+        elif self.inplace:
+            out = np.full(self.shape, math.nan)
+            self.user(t, x, v, out, *args)
+        else:
+            out = np.array(self.user(t, x, v, *args), dtype=np.float64)
+            if out.shape != self.shape:
+                raise ValueError(f"force returned shape {out.shape}, but the state has shape {self.shape}")
+        flat, place = out.reshape(-1), x.ravel()
+        for one in self.springs:
+            if one.closed:
+                flat[one.i] -= one.k * (place[one.i] - one.gap)
+        return out
+
+    def _body(self, i: int, t: float, x: Array, v: Array) -> float:
+        """load - C v - K x at one degree of freedom."""
+        pull = -float(self.K[i] @ x.ravel()) - float(self.C[i] @ v.ravel())
+        if self.damper is not None:
+            pull -= float(np.ravel(getattr(self.damper, "matvec", self.damper)(v.ravel()))[i])
+        return pull if self.load is None else pull + float(self.load(t)[i])
+
+    def _driven(self, one: _Hold, t: float, x: Array, v: Array, args: tuple[Any, ...]) -> float:
+        """All forces there but what a stop or friction gives."""
+        return float(self._plain(t, x, v, args).reshape(-1)[one.i]) + self._body(one.i, t, x, v)
+
+    def force(self, t: float, x: Array, v: Array, *args: Any) -> Array:
+        """The user's force with those of all obstacles."""
+        out = self._plain(t, x, v, args)
+        flat = out.reshape(-1)
+        for one in self.holds:
+            if one.held:
+                flat[one.i] = -self._body(one.i, t, x, v)
+            elif isinstance(one, _Slider):
+                flat[one.i] -= one.force * one.sense
+        return out
+
+    def _tangent(self, rows: dict[int, Array], own: Any, stiff: bool, state: tuple[Any, ...]) -> Array:
+        J = np.zeros((self.n, self.n))
+        if own is not None:
+            given = own(*state) if callable(own) else own
+            J += given.toarray() if hasattr(given, "toarray") else np.asarray(given)
+        for spring in self.springs:
+            if stiff and spring.closed:
+                J[spring.i, spring.i] -= spring.k
+        for one in self.holds:
+            if one.held:
+                J[one.i] = rows[one.i]
+        return J
+
+    def tangents(self, dfdx: Any, dfdv: Any) -> tuple[Any, Any]:
+        """Those of `force`, where the user's are known."""
+        if self.damper is not None or (self.user is not None and (dfdx is None or dfdv is None)):
+            return None, None
+        return (
+            lambda *state: self._tangent(self.K, dfdx, True, state),
+            lambda *state: self._tangent(self.C, dfdv, False, state),
+        )
+
+    # ---- events --------------------------------------------------------------------------------------------------------------------------
+
+    def switching(self) -> list[Event]:
+        """Those where a state ends."""
+        out = [Event(one.value, action=self._toggling(one)) for one in self.springs]
+        for stop in self.stops:
+            out.append(Event(lambda t, x, v, *args, one=stop: _depth(one, x), direction=1, action=self._striking(stop)))
+            out.append(Event(self._releasing(stop), direction=-1, action=self._letting_go(stop)))
+        for slider in self.sliders:
+            out.append(Event(lambda t, x, v, *args, one=slider: _slip(one, v), direction=-1, action=self._turning(slider)))
+            out.append(Event(self._releasing(slider), direction=-1, action=self._letting_go(slider)))
+        return out
+
+    def _note(self, t: float, i: int, what: str) -> None:
+        self.log.append((t, i, what))
+        self.forget()
+
+    def _toggling(self, one: _Spring) -> Callable[..., None]:
+        def action(t: float, x: Array, v: Array, *args: Any) -> None:
+            one.closed = not one.closed
+            self._note(t, one.i, "closes" if one.closed else "opens")
+
+        return action
+
+    def _striking(self, one: _Stop) -> Callable[..., None]:
+        def action(t: float, x: Array, v: Array, *args: Any) -> None:
+            place, speed = x.reshape(-1), v.reshape(-1)
+            fast = abs(float(speed[one.i]))
+            one.fastest = max(one.fastest, fast)
+            back = one.restitution * fast
+            rests = back <= SLOW * one.fastest
+            place[one.i], speed[one.i] = one.gap, 0.0 if rests else -one.sign * back
+            left = abs(float(speed[one.i]))
+            one.lost.append((t, one.lost[-1][1] + 0.5 * self.mass[one.i] * (fast - left) * (fast + left)))
+            one.held = rests and one.sign * self._driven(one, t, x, v, args) >= 0.0
+            self._note(t, one.i, "rests" if one.held else "impact")
+            self._settle(t, x, v, args)
+
+        return action
+
+    def _turning(self, one: _Slider) -> Callable[..., None]:
+        def action(t: float, x: Array, v: Array, *args: Any) -> None:
+            v.reshape(-1)[one.i] = 0.0
+            drive = self._driven(one, t, x, v, args)
+            self._slide(one, t, x, 0.0 if abs(drive) <= one.static else math.copysign(1.0, drive))
+            self._note(t, one.i, "sticks" if one.held else "turns")
+            self._settle(t, x, v, args)
+
+        return action
+
+    def _slide(self, one: _Slider, t: float, x: Array, sense: float) -> None:
+        place, work = float(x.ravel()[one.i]), 0.0
+        if one.path:
+            _, before, against, work = one.path[-1]
+            work += against * (place - before)
+        one.sense, one.held = sense, sense == 0.0
+        one.path.append((t, place, one.force * sense, work))
+
+    def _releasing(self, one: _Stop | _Slider) -> Callable[..., float]:
+        """How far a hold is from its end; 1 where nothing is held."""
+
+        def value(t: float, x: Array, v: Array, *args: Any) -> float:
+            return (self._margin(one, self._driven(one, t, x, v, args)) or TINY) if one.held else 1.0
+
+        return value
+
+    @staticmethod
+    def _margin(one: _Stop | _Slider, drive: float) -> float:
+        return one.sign * drive if isinstance(one, _Stop) else one.static - abs(drive)
+
+    def _letting_go(self, one: _Stop | _Slider) -> Callable[..., None]:
+        def action(t: float, x: Array, v: Array, *args: Any) -> None:
+            self._let_go(one, t, x, self._driven(one, t, x, v, args))
+
+        return action
+
+    def _let_go(self, one: _Stop | _Slider, t: float, x: Array, drive: float) -> None:
+        one.held = False
+        if isinstance(one, _Slider):
+            self._slide(one, t, x, math.copysign(1.0, drive))
+        self._note(t, one.i, "leaves" if isinstance(one, _Stop) else "slips")
+
+    def _settle(self, t: float, x: Array, v: Array, args: tuple[Any, ...]) -> None:
+        """What else is held may be let go where velocities have jumped: no crossing shows it."""
+        for one in self.holds:
+            if one.held and self._margin(one, drive := self._driven(one, t, x, v, args)) < 0.0:
+                self._let_go(one, t, x, drive)
+
+    # ---- the start and the end -----------------------------------------------------------------------------------------------------------
+
+    def begin(self, t: float, t_end: float, x: Array, v: Array, args: tuple[Any, ...]) -> None:
+        """The states that a start is in. ValueError where it is beyond a rigid stop, or the run goes backwards."""
+        if t_end < t:
+            raise ValueError(f"t_span: expected t_end above t0 = {t:g} with contacts or friction, which cannot be undone, got {t_end:g}")
+        place, speed = x.ravel(), v.ravel()
+        for stop in self.stops:
+            if stop.sign * (place[stop.i] - stop.gap) > 0.0:
+                where = f"{'below' if stop.sign > 0 else 'above'} {stop.gap:g}"
+                raise ValueError(f"x0: expected a start {where}, its rigid stop, at degree of freedom {stop.i}, got {place[stop.i]:g}")
+        for spring in self.springs:
+            depth = spring.sign * (place[spring.i] - spring.gap)
+            spring.closed = depth > 0.0 or (depth == 0.0 and spring.sign * speed[spring.i] > 0.0)
+        for one in self.holds:
+            drive = self._driven(one, t, x, v, args)
+            if isinstance(one, _Stop):
+                one.held = bool(place[one.i] == one.gap and speed[one.i] == 0.0) and one.sign * drive >= 0.0
+            elif speed[one.i] != 0.0:
+                self._slide(one, t, x, math.copysign(1.0, speed[one.i]))
+            else:
+                self._slide(one, t, x, 0.0 if abs(drive) <= one.static else math.copysign(1.0, drive))
+
+    def words(self) -> str:
+        """What is held where the run ends, for its message."""
+        last = {i: (t, what) for t, i, what in self.log}
+        out = ""
+        for one in self.holds:
+            if one.held:
+                word, since = "rests on its stop" if isinstance(one, _Stop) else "is stuck", last.get(one.i)
+                out += f"; degree of freedom {one.i} {word} " + ("from the start on" if since is None else f"from t = {since[0]:.9g} on")
+        return out
+
+    def finish(self, out: DynamicsResult) -> None:
+        """The result as its user knows it: with their own events, what has switched, and obstacles in the ledger."""
+        for name in ("t_events", "x_events", "v_events", "x_after", "v_after"):
+            if out.get(name) is not None:
+                out[name] = out[name][: self.own] if self.own else None
+        out["switches"] = list(self.log)
+        if out["success"]:
+            out["message"] += self.words()
+        if out["energy"] is not None and len(out["t"]):
+            self._book(out)
+
+    def _book(self, out: DynamicsResult) -> None:
+        """The core counts obstacles as a load: springs have a potential, friction and impacts dissipate."""
+        t, x, e = out["t"], out["x"].reshape(self.n, -1), out["energy"]
+        stored, lost = np.zeros(len(t)), np.zeros(len(t))
+        for spring in self.springs:
+            depth = np.maximum(spring.sign * (x[spring.i] - spring.gap), 0.0)
+            stored += 0.5 * spring.k * depth**2
+        before = np.append(t[:-1] == t[1:], False)  # of two rows at one time the one before what has happened
+        for stop in self.stops:
+            when, work = np.array(stop.lost).T
+            lost += work[np.where(before, np.searchsorted(when, t, side="left"), np.searchsorted(when, t, side="right")) - 1]
+        for slider in self.sliders:
+            path = np.array(slider.path)
+            k = np.maximum(np.searchsorted(path[:, 0], t, side="right") - 1, 0)
+            lost += path[k, 3] + path[k, 2] * (x[slider.i] - path[k, 1])
+        e["potential"] = e["potential"] + stored
+        e["damping"] = e["damping"] + lost
+        e["load"] = e["load"] + (stored - stored[0]) + lost
+
+
+def switched(
+    obstacles: tuple[Any, Any], supports: Supports, body: dict[str, Any], nonlinear: dict[str, Any], events: Any,
+    at: Any,
+) -> Switches:  # fmt: skip
+    """The obstacles of a run, and in `nonlinear` the force with them; `events` of the switches holds those of the user too. at: t0, t_end,
+    x0, v0."""
+    (t, t_end, x, v), args, user = at, nonlinear["args"], nonlinear["force"]
+    made = Switches(*obstacles, supports, body, user, nonlinear["inplace"])
+    made.begin(t, t_end, x, v, args)
+    nonlinear["velocity_free"] = (user is None or nonlinear["velocity_free"]) and not (made.holds and made.damped)
+    nonlinear["dfdx"], nonlinear["dfdv"] = made.tangents(nonlinear["dfdx"], nonlinear["dfdv"])
+    nonlinear["force"], nonlinear["inplace"] = made.force, False
+    own = [Event(*spec) for spec in check_events(events)]
+    made.own, made.events = len(own), [*own, *made.switching()]
+    return made
+
+
+def _depth(one: _Stop, x: Array) -> float:
+    """How far a degree of freedom is in its stop; below 0 while it rests there."""
+    return -1.0 if one.held else float(one.sign * (x.ravel()[one.i] - one.gap)) or -TINY
+
+
+def _slip(one: _Slider, v: Array) -> float:
+    """The velocity in the sense of the slip; 1 while it sticks."""
+    return 1.0 if one.held else float(one.sense * v.ravel()[one.i]) or TINY
+
+
+def _row(A: Any, i: int) -> Array:
+    """Row i of a checked matrix."""
+    if A is None:
+        return np.zeros(1)
+    if A.ndim == 1:
+        row = np.zeros(A.size)
+        row[i] = A[i]
+        return row
+    return A[[i]].toarray().ravel() if hasattr(A, "tocsr") else np.array(A[i])
+
+
+def _each(given: Any, name: str, kind: type) -> Sequence[tuple[Any, str]]:
+    """One of the kind or a sequence of them, with their names in messages."""
+    if given is None:
+        return []
+    one = isinstance(given, kind)
+    if not one and not isinstance(given, list | tuple):
+        raise TypeError(f"{name}: expected a mflow.{kind.__name__}(dof, ...) or a list of them, got {shown(given)}")
+    items = [(given, name)] if one else [(item, f"{name}[{j}]") for j, item in enumerate(given)]
+    for item, label in items:
+        if not isinstance(item, kind):
+            raise TypeError(f"{label}: expected a mflow.{kind.__name__}(dof, ...), got {shown(item)}")
+    return items
+
+
+def _checked_dof(dof: Any, name: str, supports: Supports) -> int:
+    i = check_whole(dof, f"{name}.dof", 0, supports.n - 1)
+    if i in supports.held:
+        raise ValueError(f"{name}.dof: degree of freedom {i} is fixed; expected one that moves")
+    return i
+
+
+def _checked_contact(one: Contact, name: str, supports: Supports) -> Contact:
+    check_choice(one.side, f"{name}.side", ("above", "below"))
+    i, gap = _checked_dof(one.dof, name, supports), check_number(one.gap, f"{name}.gap")
+    if one.stiffness is None:
+        return Contact(i, gap, one.side, None, check_number(one.restitution, f"{name}.restitution", low=0.0, high=1.0))
+    if one.restitution != 1.0:
+        raise ValueError(
+            f"{name}.restitution: it belongs to rigid stops, and stiffness = {shown(one.stiffness)} is given: omit one of them"
+        )
+    return Contact(i, gap, one.side, check_number(one.stiffness, f"{name}.stiffness", low=0.0, open_low=True))
+
+
+def _checked_friction(one: Friction, name: str, supports: Supports) -> Friction:
+    force = check_number(one.force, f"{name}.force", low=0.0)
+    static = force if one.static is None else check_number(one.static, f"{name}.static", low=force)
+    return Friction(_checked_dof(one.dof, name, supports), force, static)

@@ -1,0 +1,191 @@
+"""Stops, gaps and dry friction against closed forms."""
+
+import math
+
+import numpy as np
+import pytest
+from scipy.integrate import solve_ivp
+
+import mflow
+
+RUNS = [
+    {"dt": 0.01},
+    {"rtol": 1e-8, "atol": 1e-10},
+    {"method": "velocity_verlet", "dt": 0.01},
+    {"method": "rkn64", "rtol": 1e-9, "atol": 1e-11},
+]
+
+
+@pytest.mark.parametrize("run", RUNS, ids=["fixed", "controlled", "explicit", "rkn"])
+def test_a_ball_bounces_and_rests(run):
+    """From 1 m at 2 m/s^2: impacts at 1, 2, 2.5, 2.75, ..., the end of them at 3."""
+    r = mflow.solve_dynamics(load=[-2.0], t_span=(0, 4), x0=[1.0], contacts=mflow.Contact(0, side="below", restitution=0.5), **run)
+    impacts = np.array([t for t, _, what in r.switches if what == "impact"])
+    np.testing.assert_allclose(impacts, 3.0 - 2.0 ** (1 - np.arange(impacts.size)), rtol=0, atol=1e-10)
+    last, _, what = r.switches[-1]
+    assert what == "rests"
+    assert abs(last - 3.0) < 4e-6
+    assert len(impacts) == 19
+    assert r.x[0, -1] == 0.0
+    assert r.v[0, -1] == 0.0
+    assert "rests on its stop" in r.message
+    assert abs(r.energy.damping[-1] - 2.0) < 1e-9
+    assert np.abs(r.energy.residual).max() < 1e-13
+
+
+def test_a_body_leaves_its_stop_when_it_is_pulled():
+    r = mflow.solve_dynamics(load=lambda t: [-math.cos(t)], t_span=(0, 4), x0=[0.0], dt=0.01, contacts=mflow.Contact(0, side="below"))
+    ((t, _, what),) = r.switches
+    assert what == "leaves"
+    assert abs(t - math.pi / 2) < 1e-14
+    assert np.all(r.x[0, r.t <= t] == 0.0)
+    tau = 4.0 - math.pi / 2
+    assert abs(r.x[0, -1] - (tau - math.sin(tau))) < 1e-5  # x'' = sin(tau) from rest
+
+
+@pytest.mark.parametrize("run", RUNS, ids=["fixed", "controlled", "explicit", "rkn"])
+def test_friction_takes_four_deltas_a_cycle_and_sticks(run):
+    """x'' + 4 x = -+1: half cycles of pi/2, each 2/4 shorter, until |x| <= 1/4 at a turn."""
+    force, k, x0 = 1.0, 4.0, 2.6
+    r = mflow.solve_dynamics(stiffness=[k], t_span=(0, 12), x0=[x0], friction=mflow.Friction(0, force), **run)
+    assert [what for *_, what in r.switches] == ["turns"] * 4 + ["sticks"]
+    t = np.array([t for t, *_ in r.switches])
+    np.testing.assert_allclose(t, math.pi / 2 * np.arange(1, 6), rtol=5e-5)
+    turns = [r.x[0, np.searchsorted(r.t, one)] for one in t]
+    np.testing.assert_allclose(turns, [-2.1, 1.6, -1.1, 0.6, -0.1], atol=5e-5)
+    assert np.all(r.x[0, r.t >= t[-1]] == r.x[0, -1])
+    assert r.v[0, -1] == 0.0
+    assert "degree of freedom 0 is stuck from t = 7.85" in r.message
+    path = np.abs(np.diff(r.x[0])).sum()
+    assert abs(r.energy.damping[-1] - force * path) < 1e-12 * path
+    assert np.abs(r.energy.load).max() < 1e-4
+
+
+def test_stick_and_slip():
+    """A mass drawn by a spring whose end moves at w: sticks until k w t = static; x = w s - (w - ...) in closed form between."""
+    w, kinetic, static = 0.25, 0.25, 0.5
+    run = {"rtol": 1e-10, "atol": 1e-12, "method": "rkn64"}
+    rub = mflow.Friction(0, kinetic, static=static)
+    r = mflow.solve_dynamics(stiffness=[1.0], load=lambda t: [w * t], t_span=(0, 9), x0=[0.0], friction=rub, **run)
+    times, words = [t for t, *_ in r.switches], [what for *_, what in r.switches]
+    assert words == ["slips", "sticks", "slips"]
+    # s after the slip begins: x = b + w s - b cos s - w sin s, b = static - kinetic; at rest again where v = w + b sin s - w cos s = 0
+    b = static - kinetic
+    rest = 2.0 * math.pi - 2.0 * math.atan(b / w)
+    assert abs(times[0] - static / w) < 1e-12
+    assert abs(times[1] - times[0] - rest) < 1e-8
+    place = b + w * rest - b * math.cos(rest) - w * math.sin(rest)
+    assert abs(times[2] - (place + static) / w) < 1e-8
+    assert np.all(np.diff(r.x[0, (r.t > times[1]) & (r.t < times[2])]) == 0.0)
+
+
+def test_the_ledger_closes_where_the_force_jumps():
+    """At a release from static to kinetic friction nothing moves, and the force is another one from there on."""
+    rub = mflow.Friction(0, 0.25, static=0.5)
+    times = 0.25 * np.arange(21.0)
+    r = mflow.solve_dynamics(stiffness=[1.0], load=(4.0 * times, times[None]), t_span=(0, 20), x0=[0.0], dt=0.01, friction=rub)
+    assert [what for *_, what in r.switches].count("slips") == 3
+    assert np.abs(r.energy.residual).max() < 1e-12
+
+
+@pytest.mark.parametrize("run", RUNS, ids=["fixed", "controlled", "explicit", "rkn"])
+def test_a_gap_spring_pushes_and_never_pulls(run):
+    """x'' + x = 0 with 8 (x - 1/2) beyond 1/2: harmonics of 1 and 3 joined at the gap."""
+    touch = mflow.Contact(0, 0.5, stiffness=8.0)
+    r = mflow.solve_dynamics(stiffness=[1.0], t_span=(0, 20), x0=[0.0], v0=[1.0], contacts=touch, **run)
+    t1 = math.asin(0.5)
+    speed, centre = math.cos(t1), 4.0 / 9.0  # in contact x'' = -9 (x - 4/9)
+    inside = 2.0 / 3.0 * math.atan2(speed / 3.0, 0.5 - centre)
+    # from x = c + a cos(3 s - phi): back at the gap after 2 phi / 3, phi = atan2(v / 3, x - c)
+    period = inside + math.pi + 2.0 * t1
+    opens = [t1 + inside + j * period for j in range(4)]
+    closes = [t1 + j * period for j in range(4)]
+    got = {word: [t for t, _, what in r.switches if what == word] for word in ("closes", "opens")}
+    np.testing.assert_allclose(got["closes"], closes[: len(got["closes"])], atol=2e-3 if "dt" in run else 1e-6 if "method" in run else 4e-4)
+    np.testing.assert_allclose(got["opens"], opens[: len(got["opens"])], atol=2e-3 if "dt" in run else 1e-6 if "method" in run else 4e-4)
+    assert len(got["opens"]) >= 3
+    total = r.energy.kinetic + r.energy.potential
+    assert np.ptp(total) < 2e-4
+    assert abs(r.energy.load[-1]) < 2e-4
+
+
+def test_two_degrees_of_freedom_against_phases_of_scipy():
+    """One sticks at first, and is let go while the other slips."""
+    K, F = np.array([[20.0, -10.0], [-10.0, 10.0]]), np.array([1.5, 0.3])
+    load, x0 = lambda t: np.array([0.0, 0.8 * math.sin(2.0 * t)]), np.array([0.3, 0.5])
+    rubs = [mflow.Friction(i, F[i]) for i in range(2)]
+    r = mflow.solve_dynamics(stiffness=K, load=load, t_span=(0, 3), x0=x0, friction=rubs, dt=1e-3)
+    state = np.concatenate([x0, [0.0, 0.0]])
+
+    def phase(t, y, sense):
+        a = load(t) - K @ y[:2] - F * sense
+        return np.concatenate([y[2:], np.where(sense, a, 0.0)])
+
+    events = [(0.0, 0, ""), *r.switches]
+    drive = load(0.0) - K @ x0
+    sense = {i: 0.0 if abs(drive[i]) <= F[i] else math.copysign(1.0, drive[i]) for i in range(2)}
+    for j, (begin, i, what) in enumerate(events):
+        if what:
+            state[2 + i] = 0.0
+            pull = (load(begin) - K @ state[:2])[i]
+            assert (abs(pull) <= F[i] + 1e-5) == (what == "sticks") or what == "slips"
+            sense[i] = 0.0 if what == "sticks" else math.copysign(1.0, pull)
+        end = events[j + 1][0] if j + 1 < len(events) else 3.0
+
+        state = solve_ivp(phase, (begin, end), state, args=((sense[0], sense[1]),), rtol=1e-8, atol=1e-10, method="DOP853").y[:, -1]
+    np.testing.assert_allclose(r.x[:, -1], state[:2], atol=2e-5)
+    assert {"sticks", "slips"} <= {what for *_, what in r.switches}
+    assert np.abs(r.energy.residual).max() < 1e-12
+
+
+def test_implicit_methods_are_given_the_tangents():
+    K, C = np.array([[20.0, -10.0], [-10.0, 10.0]]), np.array([[0.4, -0.1], [-0.1, 0.3]])
+    obstacles = {"contacts": mflow.Contact(1, 0.2, stiffness=50.0), "friction": mflow.Friction(0, 3.0)}
+    common = {"damping": C, "stiffness": K, "t_span": (0, 2), "x0": [0.1, 0.5], "dt": 0.005, **obstacles}
+    r = mflow.solve_dynamics(**common)
+    by_differences = mflow.solve_dynamics(force=lambda t, x, v: 0.0 * x, **common)
+    np.testing.assert_allclose(r.x, by_differences.x, atol=1e-9)
+    assert r.nfev < by_differences.nfev
+
+
+def test_own_events_and_fixed_degrees_of_freedom_stay_what_they_are():
+    K = np.array([[20.0, -10.0], [-10.0, 10.0]])
+    one = mflow.solve_dynamics(
+        stiffness=K, t_span=(0, 3), x0=[0.0, 0.5], fixed=[0], dt=0.01, friction=mflow.Friction(1, 0.4), events=lambda t, x, v: x[1] - 0.2
+    )
+    assert len(one.t_events) == 1
+    assert len(one.t_events[0]) == 3
+    assert [i for _, i, _ in one.switches] == [1, 1, 1]
+    alone = mflow.solve_dynamics(stiffness=[10.0], t_span=(0, 3), x0=[0.5], dt=0.01, friction=mflow.Friction(0, 0.4))
+    np.testing.assert_allclose([t for t, *_ in one.switches], [t for t, *_ in alone.switches], rtol=1e-12)
+    assert alone.t_events is None
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"contacts": 3}, r"contacts: expected a mflow.Contact\(dof, ...\) or a list of them, got 3"),
+        ({"contacts": [mflow.Contact(5)]}, r"contacts\[0\].dof: expected a whole number from 0 to 0, got 5"),
+        ({"contacts": mflow.Contact(0, side="left")}, r"contacts.side: .*above"),
+        ({"contacts": mflow.Contact(0, -1.0)}, "x0: expected a start below -1, its rigid stop, at degree of freedom 0, got 0"),
+        ({"contacts": mflow.Contact(0, restitution=1.5)}, r"contacts.restitution: expected a finite number from 0 to 1, got 1.5"),
+        ({"contacts": mflow.Contact(0, stiffness=1.0, restitution=0.5)}, "contacts.restitution: it belongs to rigid stops"),
+        ({"contacts": mflow.Contact(0, stiffness=0.0)}, "contacts.stiffness: expected a finite number above 0, got 0"),
+        ({"friction": mflow.Friction(0, -1.0)}, "friction.force: expected a finite number of at least 0, got -1"),
+        ({"friction": mflow.Friction(0, 1.0, 0.5)}, "friction.static: expected a finite number of at least 1, got 0.5"),
+        ({"friction": [mflow.Friction(0, 1.0)] * 2}, "friction: expected one for each degree of freedom, got 2"),
+        ({"friction": mflow.Friction(0, 1.0), "contacts": mflow.Contact(0, 1.0)}, "friction: degree of freedom 0 has a rigid stop as well"),
+        ({"friction": mflow.Friction(0, 1.0), "fixed": [0]}, "friction.dof: degree of freedom 0 is fixed"),
+        ({"friction": mflow.Friction(0, 1.0), "t_span": (1, 0)}, "t_span: expected t_end above t0 = 1 with contacts or friction"),
+        ({"friction": mflow.Friction(0, 1.0), "force": 3}, "force: expected a Python function beside contacts and friction, .* got 3"),
+        ({"friction": mflow.Friction(0, 1.0), "resume": "run.npz"}, "resume: resume does not go with contacts and friction"),
+    ],
+)  # fmt: skip
+def test_what_does_not_fit_is_named(given, words):
+    with pytest.raises((TypeError, ValueError), match=words):
+        mflow.solve_dynamics(**{"stiffness": [1.0], "t_span": (0, 1), "x0": [0.0], "dt": 0.1, **given})
+
+
+def test_inertia_between_what_may_be_held_is_refused():
+    with pytest.raises(ValueError, match="mass: expected no inertia between degree of freedom 1 and others"):
+        mflow.solve_dynamics([[2.0, 0.5], [0.5, 1.0]], stiffness=1.0, t_span=(0, 1), x0=[0.0, 0.0], dt=0.1, friction=mflow.Friction(1, 1.0))
