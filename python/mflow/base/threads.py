@@ -39,7 +39,7 @@ class threads:
     """
 
     def __init__(self, number: int) -> None:
-        self.number = check_whole(number, "threads", 1, MOST)
+        self.number = check_whole(number, "number", 1, MOST)
         self._before: list[int] = []
 
     def __enter__(self) -> threads:
@@ -56,4 +56,4 @@ _AS_IT_IS = nullcontext()
 
 def shared_among(number: int | None) -> AbstractContextManager[Any]:
     """`threads`, for the argument of a driver; None: as the thread has it."""
-    return _AS_IT_IS if number is None else threads(number)
+    return _AS_IT_IS if number is None else threads(check_whole(number, "threads", 1, MOST))

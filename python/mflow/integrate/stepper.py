@@ -533,7 +533,7 @@ def _misfit(path: str | os.PathLike[str], error: Exception) -> ValueError:
 
 def _read_start(facts: dict[str, Any], blocks: dict[str, bytes]) -> tuple[Method | str, Array, float, dict[str, Any]]:
     """(method, start, t0, what belongs to error control) of a saved stepper. Raises where a field is not one that `Stepper.save` writes."""
-    if set(facts) - {"rebuilt", "clock", "mass"} != {"method", "parameters", "shape", "t0", "control"}:
+    if set(facts) - {"rebuilt", "clock", "mass", "counts"} != {"method", "parameters", "shape", "t0", "control"}:
         raise ValueError(f"facts: expected those of a stepper, got {', '.join(sorted(facts))}")
     given = {name: tuple(v) if isinstance(v, list) else v for name, v in facts["parameters"].items()}
     method: Method | str = AUTO

@@ -144,7 +144,7 @@ class NewtonKrylov:
     prec: Callable[..., Any] | str | None = None
 
     def __post_init__(self) -> None:
-        if not (self.prec is None or callable(self.prec) or self.prec == "ilu"):
+        if not (self.prec is None or callable(self.prec) or (isinstance(self.prec, str) and self.prec == "ilu")):
             raise TypeError(f"prec: expected a function of (t, y, gamma) or 'ilu', got {shown(self.prec)}")
         _check(self, "max_iter", "dim", *(() if self.cycles is None else ("cycles",)))
 

@@ -16,7 +16,6 @@ cimport numpy as cnp
 
 from mflow_core.problems.values cimport keep_within, most_bits, vector_of
 from mflow_core.types cimport MF_ELEMENTWISE, mf_jac_fn, mf_new_problem, mf_rhs_fn, mf_value_grad_fn
-
 import numpy as np
 
 from mflow_core.problems.bands import check_matrix, checked_matrix, packed_too, spread_band

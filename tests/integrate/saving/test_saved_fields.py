@@ -161,7 +161,7 @@ def test_a_deep_line_of_json(tmp_path: Path) -> None:
 
 KILLED = """
 import os, signal, sys
-from mflow.base import savefile
+from mflow.saving import savefile
 os.replace = lambda *paths: os.kill(os.getpid(), signal.SIGKILL)       # a kill in the middle of a save
 savefile.write_state(sys.argv[1], "stepper", {}, {"run": bytes(100)})
 """
