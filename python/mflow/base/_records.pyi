@@ -212,6 +212,7 @@ class FlowOptions(TypedDict, total=False):
     delta: float
     dense_output: Any
     doses: Any
+    elementwise: Any
     eps: float
     eta: float
     etas: Sequence[float]
@@ -254,6 +255,7 @@ class FlowOptions(TypedDict, total=False):
     resume: Any
     rho: float
     rho_inf: float
+    rhs_t: Any
     rtol: Any
     solver: Any
     stages: int
@@ -263,6 +265,7 @@ class FlowOptions(TypedDict, total=False):
     t0: float
     t_span: Any
     tau: float
+    threads: Any
     truncated: bool
     uband: Any
     until: Any
@@ -292,6 +295,7 @@ class IVPBatchOptions(TypedDict, total=False):
     delta: float
     dense_output: Any
     doses: Any
+    elementwise: Any
     eps: float
     eta: float
     etas: Sequence[float]
@@ -331,6 +335,7 @@ class IVPBatchOptions(TypedDict, total=False):
     resume: Any
     rho: float
     rho_inf: float
+    rhs_t: Any
     save: Any
     save_every: Any
     solver: Any
@@ -517,6 +522,7 @@ class MotionBatchOptions(TypedDict, total=False):
     clip_value: float | None
     constraints: Any
     constraints_jac: Any
+    contacts: Any
     dampening: float
     decoupled_weight_decay: bool
     delta: float
@@ -555,6 +561,7 @@ class MotionBatchOptions(TypedDict, total=False):
     momentum: Any
     momentum_decay: float | None
     order: int
+    outputs: Any
     potential: Any
     rayleigh: Any
     resume: Any
@@ -591,7 +598,6 @@ class MotionOptions(TypedDict, total=False):
     etas: Sequence[float]
     flow: Literal["backward", "forward", "exact"]
     form: Literal["push", "pull"]
-    friction: Any
     gamma: float
     initial_accumulator_value: float
     initial_trust_radius: float

@@ -8,9 +8,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from mflow_core.fitting.callbacks import Calls
 from mflow_core.fitting.fit import Fit
+from numpy.typing import NDArray
 
 from mflow.base.checks import Array, as_tuple, check_flags, dense_array, real_array, shown
 from mflow.base.telling import tell
