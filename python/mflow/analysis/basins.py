@@ -22,8 +22,8 @@ from mflow.analysis.posedness import posedness
 from mflow.analysis.results import BasinsResult
 from mflow.analysis.walks import CheckedGradient, Found, Task, follow
 from mflow.base.checks import Array, check_flags, check_function, check_list, check_number, check_start, check_vector, check_whole
+from mflow.base.executors import check_executor
 from mflow.base.methods import Method, as_method
-from mflow.base.pieces import check_executor
 from mflow.base.progress import Progress
 from mflow.base.telling import tell
 from mflow.curvature.landscape import gradient_of

@@ -22,8 +22,8 @@ from mflow_core.problems.signatures import companion
 from mflow_core.stepping import stepper
 
 from mflow.base.checks import Array
+from mflow.base.executors import Lost, in_pieces
 from mflow.base.methods import Method, as_method
-from mflow.base.pieces import Lost, in_pieces
 from mflow.base.progress import Progress
 from mflow.integrate.curvature import stable_end
 from mflow.integrate.ensemble import on_threads

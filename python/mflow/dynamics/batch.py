@@ -18,8 +18,8 @@ from mflow_core.stepping import probe, stepper
 from numpy.typing import NDArray
 
 from mflow.base.checks import Array, check_flags, check_start, check_times, check_whole, shown
+from mflow.base.executors import Lost, check_executor, in_pieces, portable
 from mflow.base.methods import Method, as_method, refuse_unknown
-from mflow.base.pieces import Lost, check_executor, in_pieces, portable
 from mflow.base.progress import Progress
 from mflow.base.result import Result, attach
 from mflow.dynamics.solve import solve_dynamics

@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 
 from mflow.base.checks import Array, check_flags, check_list, check_number, check_whole, shown
+from mflow.base.executors import as_they_end, check_executor
 from mflow.base.methods import Method, as_method
-from mflow.base.pieces import as_they_end, check_executor
 from mflow.base.progress import Progress
 from mflow.base.result import Result, attach
 from mflow.base.tables import Readable, Table, frame

@@ -17,7 +17,7 @@ from mflow_core.objectives.objective import Objective
 from numpy.typing import NDArray
 
 from mflow.base.checks import Array, check_flags, check_number, check_whole, shown
-from mflow.base.pieces import Lost, check_executor, in_pieces
+from mflow.base.executors import Lost, check_executor, in_pieces
 from mflow.base.progress import Progress
 from mflow.base.result import Result, attach
 from mflow.fitting.bounds import EVERYWHERE, check_fixed, sides

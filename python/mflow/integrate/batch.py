@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mflow.base.checks import Array, as_tuple, check_flags, check_number, check_start, check_times, check_whole, real_array, shown
+from mflow.base.executors import check_executor
 from mflow.base.methods import Method, refuse_unknown
-from mflow.base.pieces import check_executor
 from mflow.base.progress import Progress
 from mflow.base.result import IVPResult, Result, attach
 from mflow.integrate.ensemble import COUNTS, EXTRAS, BlockFunction, Columns, Task, look_back, run_here, run_on

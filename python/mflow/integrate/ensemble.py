@@ -25,8 +25,8 @@ from mflow_core.stepping import stepper
 from numpy.typing import NDArray
 
 from mflow.base.checks import Array, check_number
+from mflow.base.executors import Lost, in_pieces, portable
 from mflow.base.methods import Method, as_method
-from mflow.base.pieces import Lost, in_pieces, portable
 from mflow.base.progress import Progress
 from mflow.course.agenda import check_breaks
 from mflow.integrate.control import (

@@ -18,8 +18,8 @@ from mflow_core.optimize import line_descent as searches
 from numpy.typing import NDArray
 
 from mflow.base.checks import Array, check_flags, check_instance, check_number, check_whole, shown
+from mflow.base.executors import Lost, check_executor, in_pieces
 from mflow.base.methods import Method, as_method
-from mflow.base.pieces import Lost, check_executor, in_pieces
 from mflow.base.progress import Progress
 from mflow.base.result import OptimizeResult, Result, attach
 from mflow.integrate.ensemble import on_threads

@@ -16,9 +16,9 @@ scan: what lies behind it is dropped, what has the same t is kept, and every eve
 A jump of the state crosses what lies between its sides: an event whose sign is another behind it (`events_jump`, `events_act`) was met at
 its time, and its state is that behind the jump. Of an action this holds for the other events, not for those that were met at its root.
 
-An event that acts ends the scan too. `events_act` then makes the state behind the root, and `events_behind` looks at every event there. An event that its action has left at the root (its value is not above rounding there, beside the largest in the step
-before: x at the floor, when a ball bounces) must not be met again for that root, and yet a flight may be short. So from there on its value
-is counted from what it is now, its sign is not known, and the first piece of the next step is looked at in ever longer parts, from 64 units
+An event that acts ends the scan too. `events_act` then makes the state behind the root, and `events_behind` looks at every event there. An
+event that its action has left at the root (its value is not above rounding there, beside the largest in the step before: x at the floor,
+when a ball bounces) must not be met again for that root, and yet a flight may be short. So from there on its value is counted from what it is now, its sign is not known, and the first piece of the next step is looked at in ever longer parts, from 64 units
 in the last place of t on: the shortest flight that can be told from none. Where the value leaves the root like t^2, onwards through it, the
 action has stopped what was on its way and the flow pushes it through again: that is met without end, at this time (a ball at rest). So it
 is where an event acts `MOST_QUICK` times in a row within `QUICK` units of t.

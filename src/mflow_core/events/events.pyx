@@ -12,8 +12,8 @@ cimport numpy as cnp
 
 from mflow_core.events.actions cimport Action, call_action, call_pair_action
 from mflow_core.events.crossings cimport (EVENT_ACT, EVENT_ACTION, EVENT_FULL, EVENT_NAN, EVENT_REFUSED, EVENT_STOP, EVENT_ZENO, PROBES,
-                                          event_numbers, event_t, events_act, events_behind, events_finish, events_jump, events_pack, events_room,
-                                          events_scan, events_start, events_t, events_unpack, found_t)
+                                          event_numbers, event_t, events_act, events_behind, events_finish, events_jump, events_pack,
+                                          events_room, events_scan, events_start, events_t, events_unpack, found_t)
 from mflow_core.problems.problem cimport Callback
 from mflow_core.types cimport mf_accel_fn, mf_rhs_fn
 

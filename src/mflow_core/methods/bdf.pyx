@@ -24,19 +24,18 @@ AMPLIFIED, the order is lowered until it does not; in fixed steps the method sta
 
 The start. With an error estimate: two implicit Euler results, of one step and of two halves, extrapolated to order 2 (s[2] = FIRST). Its
 error counts as that of a step of order 1, which is as long; d_1 and d_2 are known then, and order 2 is next. The continuous extension is
-the cubic Hermite one: behind an event that acts a line would miss what is shorter than the step, as the flight of a ball is. In fixed steps no
-estimate would shorten the first ones, whose low order would be that of the run. So each of the first K steps, before which there are less
-than K differences (s[2] = STARTING), is taken by extrapolation of K implicit Euler results (as SEULEX, Hairer and Wanner II, IV.9). Inside
-the first two of them the continuous extension is the cubic Hermite one.
+the cubic Hermite one: behind an event that acts a line would miss what is shorter than the step, as the flight of a ball is. In fixed
+steps no estimate would shorten the first ones, whose low order would be that of the run. So each of the first K steps, before which there
+are less than K differences (s[2] = STARTING), is taken by extrapolation of K implicit Euler results (as SEULEX, Hairer and Wanner II,
+IV.9). Inside the first two of them the continuous extension is the cubic Hermite one.
 
-With a mass matrix f tells no slope, and nothing is extrapolated: d_1 of the first step is h w, (M - c J) w = f + c f_t, which is y' to
-first order in algebraic components too.
+With a mass matrix, M y' = f(t, y), M singular or not, the equation is M z - c f(t + h, z) = M r, r the right side above. f tells no slope
+then, and nothing is extrapolated: d_1 of the first step is h w, (M - c J) w = f + c f_t, which is y' to first order in algebraic components
+too.
 
 Error and order, as in the paper: err = C_k e with C_k = STRICTER (kappa_k gamma_k + 1/(k + 1)); after k + 1 steps of one length those of
 the orders below and above, C_(k-1) d_k and C_(k+1) d_(k+2). The order whose step would be longest is next. Norms are those of error
 control, from rtol and atol of the frame. Without them the order rises to K and the step stays.
-
-With a mass matrix, M y' = f(t, y), the equation is M z - c f(t + h, z) = M r, r the right side above; M may be singular.
 
 `work` holds r, z, p or y, M r, and for the start K results more. x1 may be x0: every element is read before it is written, y last.
 """

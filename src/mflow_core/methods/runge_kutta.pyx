@@ -91,7 +91,7 @@ cdef inline const double *slot(const mf_frame *f, int index) noexcept nogil:
     return f.x0[0] if index < 0 else f.work + index * f.ld
 
 
-# Rows of the usual forms: an Euler step alone (average_1 with a = 1), and averages of y, without a slope, with one or two of them. A term
+# Rows of the usual forms: an Euler step alone (combine_1), and averages of y, without a slope, with one or two of them. A term
 # without a slope adds 0 times one in `average_many`, which changes no number; what is not finite in it is in another term of its row, too.
 
 cdef inline void average_with_1(ptrdiff_t n, double *out, const double *y, double a, const double *u, mf_cvec f, double b,

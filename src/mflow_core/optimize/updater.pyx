@@ -4,8 +4,8 @@ A step reads the gradients, tests them, begins each group once, and makes one pa
 numbers in all are scanned before anything changes. Above that each block of BLOCK numbers is scanned just before it is updated, while it
 is in the first cache, so that memory is read once. A gradient that is not finite therefore leaves everything as it was; one that is found
 in a large array leaves its block as it was, takes the step everywhere else, and raises an error that says so: long arrays are cut into
-pieces that threads share (pool.pyx), and this does not depend on who was first. A gradient so large that its square may overflow, and eps = 0, cost copies:
-such a step is taken back where it would leave a number that is not finite (careful.pxd).
+pieces that threads share (pool.pyx), and this does not depend on who was first. A gradient so large that its square may overflow, and
+eps = 0, cost copies: such a step is taken back where it would leave a number that is not finite (careful.pxd).
 """
 from libc.math cimport INFINITY, NAN, fabs
 from libc.stdlib cimport calloc, free, malloc

@@ -20,10 +20,10 @@ from mflow_core.arithmetic.vec cimport MF_SHORT
 from mflow_core.problems.inside cimport raise_to_zero
 from mflow_core.problems.problem cimport failed
 from mflow_core.registry cimport REDUCE, kernels
-from mflow_core.solvers.spectrum.definite cimport (CROSSED, MOST_EIGENVALUES, REGULAR, clear_of_negative_axis, dominant,
-                                          dominant_band, in_right_half_plane, positive, positive_band, sign_of_lu)
 from mflow_core.solvers.linalg cimport gmres_room
 from mflow_core.solvers.objects cimport columns_of, sparse_factor, sparse_fill, sparse_jacobian, sparse_solve
+from mflow_core.solvers.spectrum.definite cimport (CROSSED, MOST_EIGENVALUES, REGULAR, clear_of_negative_axis, dominant, dominant_band,
+                                                   in_right_half_plane, positive, positive_band, sign_of_lu)
 from mflow_core.solvers.stages.mass cimport add_mass, add_mass_to_band
 from mflow_core.types cimport MF_E_MEMORY, MF_RETRY_NON_FINITE, MF_RETRY_SOLVE
 
@@ -351,7 +351,7 @@ cdef int is_regular(matrix_t *m, double gh) noexcept nogil:
 
 cdef int factor(matrix_t *m, double gh) noexcept nogil:
     cdef int status = 0, regular = 0
-    if m.c.kind == SPARSE or not is_plain(m) and m.c.kind == KRYLOV:
+    if m.c.kind == SPARSE or (not is_plain(m) and m.c.kind == KRYLOV):
         m.size_gh = INFINITY
         return sparse_factor(m, gh)
     if m.c.kind != DENSE and m.c.kind != BANDED:

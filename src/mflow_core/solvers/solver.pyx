@@ -40,7 +40,7 @@ cdef class Solver:
                   object sparse=None, object columns=None, int max_iter=10, bint full=False, double fraction=0.0, double tol=1e-14, int krylov_dim=30,
                   int krylov_cycles=0, tuple mass=None, Problem rhs_t=None):
         """jac: the problem has a Jacobian (band_jac: one that fills the band). pattern: int32 arrays (groups, indptr, indices) for
-        differences. sparse: the object that factors (see the contract in matrix.pyx). columns: f at every column of Y, as rows of a
+        differences. sparse: the object that factors (see the contract in objects.pyx). columns: f at every column of Y, as rows of a
         C-contiguous float64 array, for (t, Y). krylov_cycles: restarts of GMRES at most; 0: as long as they help. mass: the rows of M
         (indptr, indices, values), and three more arrays of the vectors that error norms leave out, or no more. rhs_t: a problem
         whose right-hand side is the partial derivative of f by t."""
@@ -268,7 +268,7 @@ cdef int take_mass(Solver solver, tuple mass) except -1:
     return 0
 
 
-# ---- the pair of a sparse Jacobian, for coupled.pyx: see the contract in matrix.pyx -----------------------------------------------------
+# ---- the pair of a sparse Jacobian, for coupled.pyx: see the contract in objects.pyx ----------------------------------------------------
 
 ctypedef int (*quiet_pair_factor)(matrix_t *, double, double) noexcept
 ctypedef int (*quiet_pair_solve)(matrix_t *, double *, double *) noexcept

@@ -4,7 +4,7 @@
     i64 k_base, i64 rho_k, i64 rho_next, i64 evaluations, i64 solves, the controller's state, par, scal, vectors, the slope at the start of the next
     step where it is known already (flag), the energy ledger's accounts where one is kept (flag), the solver's state, CRC-32 of all before
 
-A file that Python has written (python/mflow/base/savefile.py) is read too, if this is its first block.
+A file that Python has written (python/mflow/saving/savefile.py) is read too, if this is its first block.
 
 Little-endian on every machine, no padding, NaNs in one form. Reading checks everything before it changes anything: a checksum only says
 that the bytes are those that someone wrote.

@@ -22,9 +22,8 @@ x+ = x + ... and v+ = v + ...; so where one is not finite, or a step has failed,
 from libc.math cimport INFINITY, NAN, copysign, fabs, sqrt
 from libc.string cimport memcpy
 
-from mflow_core.arithmetic.control cimport (MF_LOOKS, after_bad, after_good, control_t, first_step_of, go_on, look_for_stiffness,
-                                            not_finite_at, planned_step, size_of_time, trial_step_of, two_errors)
-from mflow_core.arithmetic.control cimport error_sum as short_error_sum
+from mflow_core.arithmetic.control cimport (MF_LOOKS, after_bad, after_good, control_t, error_sum as short_error_sum, first_step_of, go_on,
+                                            look_for_stiffness, not_finite_at, planned_step, size_of_time, trial_step_of, two_errors)
 from mflow_core.arithmetic.vec cimport MF_SHORT, mf_fp_enter, mf_fp_leave
 from mflow_core.methods.tableau cimport MAX_STAGES, NO_STEPS, slope_at_start as slope_in_work
 from mflow_core.events.crossings cimport EVENT_STOP, events_act, events_behind
@@ -34,7 +33,8 @@ from mflow_core.solvers.stages.mass cimport leave_null_space, slope_sizes
 from mflow_core.stepping.energy.ledger cimport ledger_enter, ledger_leave, ledger_step
 from mflow_core.stepping.motion cimport motion_begin, motion_error, motion_start
 from mflow_core.stepping.output cimport RECORD_ACT, RECORD_EVENT, RECORD_FULL, is_full, write_behind, write_step
-from mflow_core.stepping.run cimport LEG_OVER, RHO_DUE, accept, end_has_slope, rho_is_due, run_doubt, run_ready, run_restart, run_settle, run_watch, try_step
+from mflow_core.stepping.run cimport (LEG_OVER, RHO_DUE, accept, end_has_slope, rho_is_due, run_doubt, run_ready, run_restart, run_settle,
+                                      run_watch, try_step)
 from mflow_core.types cimport (MF_AGAIN, MF_E_ARGUMENT, MF_E_MEMORY, MF_E_NON_FINITE, MF_E_STEP, MF_FRESH, MF_FSAL, MF_IMPLICIT,
                                MF_MULTISTEP, MF_RETRY_NON_FINITE, MF_SECOND_ORDER, mf_problem, mf_step_fn, mf_tableau)
 

@@ -33,8 +33,6 @@ from mflow_core.types cimport (MF_ELEMENTWISE, MF_E_ARGUMENT, MF_E_BUSY, MF_E_CA
 cdef enum:
     RHO_ITERATIONS = 50
     APART = 184                          # numbers between the places of two vectors in their pages
-
-cdef enum:
     DOUBTS = 3                           # tries of a first step
 
 cdef double ROUNDED = 3.6e-15            # of the largest slope: rounding in another

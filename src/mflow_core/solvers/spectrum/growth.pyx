@@ -5,7 +5,7 @@ instead: it would go on behind a pole of f or a wall that the solution runs into
 Where an odd number of eigenvalues is beyond, det M has not the sign that it has for short steps. The factors tell it, at n operations; then
 M counts as singular, and the step is cut until the growth is resolved, or the run ends where none is short enough. From the first cut on
 the sign is looked at for WIDE gh, as steps just below the limit may turn the growth's sign, until a step that is offered passes that. An
-even number passes, and so does all where no factors are at hand (sparse ones are SciPy's) or where rounding in the entries of J may move an
+even number passes, and so does all where no factors are at hand (those of a sparse J that is no narrow band are SciPy's) or where rounding in the entries of J may move an
 eigenvalue by 1/gh.
 
 A linearly implicit method of many stages has a stability function that is negative and large in the last part before its pole. There the

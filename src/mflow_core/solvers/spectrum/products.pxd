@@ -1,6 +1,5 @@
 """Products with the Jacobian at hand: its spectral radius, and what they undo below 0."""
 from libc.stddef cimport ptrdiff_t
-from libc.stdint cimport int64_t
 
 from mflow_core.arithmetic.control cimport control_t
 from mflow_core.problems.inside cimport inside_t

@@ -8,7 +8,7 @@ from libc.stdlib cimport calloc, free
 from libc.string cimport memcmp
 
 from mflow_core.solvers.spectrum.growth cimport factor_watched
-from mflow_core.solvers.matrix cimport finite, matrix_factor, matrix_jacobian, matrix_refresh, matrix_rhs
+from mflow_core.solvers.matrix cimport finite, matrix_jacobian, matrix_refresh, matrix_rhs
 from mflow_core.solvers.newton cimport newton_t, weights_of_size
 from mflow_core.solvers.stages.mass cimport mass_times
 from mflow_core.types cimport MF_E_MEMORY, MF_RETRY_NON_FINITE

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import mflow
-from mflow.base.pieces import Lost, in_pieces
+from mflow.base.executors import Lost, in_pieces
 from mflow.base.progress import Progress
 
 COUNT = 12

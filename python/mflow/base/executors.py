@@ -83,6 +83,8 @@ def in_pieces(
             try:
                 waiting[executor.submit(_guarded, work, task(part), foreign)] = part
             except futures.BrokenExecutor as error:
+                done += part.stop - part.start
+                bar.update(float(done))
                 yield part, Lost(error)
         for future in as_they_end(waiting):
             part = waiting[future]
