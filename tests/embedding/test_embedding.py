@@ -131,7 +131,7 @@ def test_fortran(fresh, tmp_path):
 def test_code_of_the_docs_is_that_of_the_examples():
     """A block is under the name of its file, and stands there as it is; an ellipsis line divides excerpts."""
     blocks = re.findall(r"^\[`?(examples/[\w./]+)`?\]\([\w./]+\).*?\n\n```\w+\n(.*?)^```", DOCS, re.S | re.M)
-    built = {path.parent.name for path in EXAMPLES.glob("*/*") if path.name in ("pyproject.toml", "Makefile", "CMakeLists.txt")}
+    built = {path.parent.name for path in EXAMPLES.glob("*/*") if path.name in ("meson.build", "Makefile", "CMakeLists.txt")}
     assert {name.split("/")[1] for name, _ in blocks} == built
     for name, block in blocks:
         text = (ROOT / name).read_text(encoding="utf-8")

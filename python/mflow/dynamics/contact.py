@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from mflow_core.dynamics import matrices
 
-from mflow.base.checks import Array, as_tuple, check_choice, check_number, check_whole, shown
+from mflow.base.checks import Array, as_tuple, check_choice, check_number, check_whole, real_array, shown
 from mflow.base.result import DynamicsResult
 from mflow.integrate.control import Event, check_events
 from mflow.structures.loads import load_function
@@ -186,7 +186,7 @@ class Switches:
         C = None if body["damping"] is None or self.damper is not None else matrices.checked_matrix(body["damping"], "damping", n)
         if self.holds and self.damper is not None and not callable(getattr(self.damper, "matvec", self.damper)):
             raise TypeError("damping: a compiled function does not go with friction or rigid stops: give a matrix or a Python function")
-        rows = {name: {i: _row(A, i) for i in index} for name, A in (("M", M), ("C", C), ("K", K))}
+        rows = {name: {i: _row(A, i, n) for i in index} for name, A in (("M", M), ("C", C), ("K", K))}
         for i, row in rows["M"].items():
             if np.any(np.delete(row, i)):
                 raise ValueError(
@@ -246,7 +246,12 @@ class Switches:
         J = np.zeros((self.n, self.n))
         if own is not None:
             given = own(*state) if callable(own) else own
-            J += given.toarray() if hasattr(given, "toarray") else np.asarray(given)
+            dense = real_array(given.toarray() if hasattr(given, "toarray") else given, "dfdx" if stiff else "dfdv")
+            if dense.size not in (1, self.n**2):
+                raise ValueError(
+                    f"{'dfdx' if stiff else 'dfdv'}: expected a matrix of shape {J.shape} beside contacts and friction, got {dense.shape}"
+                )
+            J += dense.reshape(J.shape) if dense.size > 1 else dense
         for spring in self.springs:
             if stiff and spring.closed:
                 J[spring.i, spring.i] -= spring.k
@@ -443,10 +448,10 @@ def _slip(one: _Slider, v: Array) -> float:
     return 1.0 if one.held else float(one.sense * v.ravel()[one.i]) or TINY
 
 
-def _row(A: Any, i: int) -> Array:
-    """Row i of a checked matrix."""
+def _row(A: Any, i: int, n: int) -> Array:
+    """Row i of a checked matrix, of n numbers; of none zeros."""
     if A is None:
-        return np.zeros(1)
+        return np.zeros(n)
     if A.ndim == 1:
         row = np.zeros(A.size)
         row[i] = A[i]
