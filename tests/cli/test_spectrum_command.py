@@ -36,7 +36,11 @@ def test_table_picture_and_json(record: Path, tmp_path: Path, capsys: pytest.Cap
 
 @pytest.mark.parametrize(
     ("more", "words"),
-    [(["--periods", "2", "1"], "--periods: expected FIRST below LAST"), (["--record", "nothing.at2"], "there is no such file")],
+    [
+        (["--periods", "2", "1"], "--periods: expected FIRST below LAST"),
+        (["--record", "nothing.at2"], "there is no such file"),
+        (["--record", "."], "got a folder or a device"),
+    ],
 )
 def test_mistakes(more: list[str], words: str, record: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["spectrum", "--record", str(record), "--no-plot", *more]) == 2

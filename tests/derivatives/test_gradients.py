@@ -314,3 +314,9 @@ def test_kinks_are_not_called_right(name):
 )
 def test_entries_of_0_are_right_where_the_cost_is_flat_or_at_a_minimum(fun, grad):
     assert mflow.check_gradient(fun, [0.0, 0.0], grad).verdict == "right"
+
+
+def test_an_entry_of_a_sparse_jacobian_that_is_not_finite_is_named():
+    sparse = pytest.importorskip("scipy.sparse")
+    with pytest.raises(ValueError, match=r"jac.*finite.*nan"):
+        mflow.check_jacobian(lambda x: x, np.ones(3), sparse.csr_array(np.diag([1.0, np.nan, 1.0])))

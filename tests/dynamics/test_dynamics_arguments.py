@@ -123,3 +123,12 @@ def test_a_mask_and_a_load_may_have_the_shape_of_x0() -> None:
     assert np.array_equal(s.x[1], np.repeat(x0[1][:, None], s.t.size, axis=1))
     table = mflow.solve_dynamics(**more, load=([0.0, 1.0], [1.0, 1.0], weight), fixed=held)
     assert np.array_equal(s.x, table.x)
+
+
+@pytest.mark.parametrize("form", [np.asarray, lambda A: pytest.importorskip("scipy.sparse").csr_array(A)])
+@pytest.mark.parametrize("name", ["dfdx", "dfdv"])
+def test_a_tangent_that_is_not_finite_is_named(form, name):
+    """It was told as a force that has left its domain."""
+    bad = form(np.diag([1.0, np.nan, 1.0]))
+    with pytest.raises(ValueError, match=f"{name}: expected finite numbers, got nan"):
+        mflow.solve_dynamics(t_span=(0, 1), x0=[1.0, 0, 0], dt=0.1, force=lambda t, x, v: -x, **{name: bad})

@@ -47,7 +47,8 @@ def check_arguments(arguments: argparse.Namespace) -> None:
 
 def _record(arguments: argparse.Namespace) -> GroundMotion:
     if not Path(arguments.record).is_file():
-        raise ValueError(f"--record {arguments.record}: there is no such file")
+        found = "expected a file, got a folder or a device" if Path(arguments.record).exists() else "there is no such file"
+        raise ValueError(f"--record {arguments.record}: {found}")
     try:
         return read_record(arguments.record, arguments.unit, arguments.scale)
     except UnicodeError:

@@ -16,7 +16,7 @@ from mflow_core.problems.sparse import check_sparse
 from mflow_core.solvers.solver import Solver
 from mflow_core.stepping import probe
 
-from mflow.base.checks import Array, real_array
+from mflow.base.checks import Array, finite_array, real_array
 from mflow.base.methods import Method
 from mflow.solvers import nonlinear
 from mflow.solvers.tangents import TangentFactors, is_sparse
@@ -53,6 +53,10 @@ def force_problem(
         body = (mass if mass is None else free_part(matrices.checked_matrix(mass, "mass", supports.n), supports),)
     if potential is not None:
         supports.refuse_motion("potential", "a function of x alone")
+    for name, tangent in (("dfdx", dfdx), ("dfdv", dfdv)):
+        numbers = tangent.data if hasattr(tangent, "tocsr") else tangent
+        if isinstance(numbers, (np.ndarray, list, tuple, int, float)):
+            finite_array(real_array(numbers, name), name)
     if supports.any:
         force, dfdx, dfdv, potential = _on_free(supports, force, inplace, dfdx, dfdv, potential)
         shape, inplace = (supports.free.size,), False

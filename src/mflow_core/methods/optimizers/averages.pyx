@@ -158,7 +158,7 @@ optimizer(&RECORDS, _names, b"asgd", b"ASGD", b"",
      real(b"t0", 1e6, 0, INFINITY, b"step from which on c is averaged", MF_UPPER_OPEN)],
     b"c|a", 0, asgd_begin, asgd_update,
     b"eta = lr/(1 + lambd lr t)^alpha at t = 0, 1, ..., c = (1 - lambd eta) c - eta g, a += (c - a)/max(1, t - t0)",
-    b"Steepest descent with a falling rate, and the mean a of its points beside it.",
+    b"Steepest descent with a falling rate, and the mean a of its points beside it. A new lr counts in the next step, torch's in the one after.",
     b"B. Polyak and A. Juditsky, SIAM J. Control Optim. 30 (1992) 838-855; L. Bottou, in Neural Networks: Tricks of the Trade (2012), "
     b"5.3; torch.optim.ASGD")
 
