@@ -22,8 +22,8 @@ from mflow_core.problems.problem cimport failed
 from mflow_core.registry cimport REDUCE, kernels
 from mflow_core.solvers.linalg cimport gmres_room
 from mflow_core.solvers.objects cimport columns_of, sparse_factor, sparse_fill, sparse_jacobian, sparse_solve
-from mflow_core.solvers.spectrum.definite cimport (CROSSED, MOST_EIGENVALUES, REGULAR, clear_of_negative_axis, dominant, dominant_band,
-                                                   in_right_half_plane, positive, positive_band, sign_of_lu)
+from mflow_core.solvers.spectrum.definite cimport (CROSSED, MOST_ALONE, MOST_EIGENVALUES, REGULAR, clear_of_negative_axis, dominant,
+                                                   dominant_band, in_right_half_plane, positive, positive_band, rows_at_0, sign_of_lu)
 from mflow_core.solvers.stages.mass cimport add_mass, add_mass_to_band
 from mflow_core.types cimport MF_E_MEMORY, MF_RETRY_NON_FINITE, MF_RETRY_SOLVE
 
@@ -444,8 +444,13 @@ cdef int matrix_refresh(matrix_t *m) noexcept nogil:
 
 cdef int matrix_solve(matrix_t *m, double *b) noexcept nogil:
     """b becomes M^-1 b."""
+    cdef ptrdiff_t[MOST_ALONE] rows
+    cdef ptrdiff_t count, k
     if m.c.kind == DENSE:
+        count = rows_at_0(m.n, m.jacobian, b, NULL, rows) if m.c.mass == NULL else 0
         LINALG.lu_solve(m.n, m.lu, m.pivots, b)
+        for k in range(count):
+            b[rows[k]] = 0.0
     elif m.c.kind == BANDED:
         LINALG.band_solve(m.n, m.c.lower, m.c.upper, m.lu, m.pivots, b)
     elif m.c.kind == SPARSE:

@@ -311,7 +311,7 @@ cdef int prepare(newton_t *s, double t, double gh, const double *z, bint *fresh)
     ratio = gh / s.m.gh if s.m.has_factors else INFINITY
     if not fabs(ratio - 1.0) <= (0.2 if s.controlled else 0.0):      # a fixed step changes at most once
         s.eta = 1.0
-        return factor_watched(&s.m, gh, False)
+        return factor_watched(&s.m, gh, False, s.state)
     return 0
 
 
@@ -340,7 +340,7 @@ cdef int matrix_at(newton_t *s, double t, double gh, const double *z) noexcept n
     if s.c.matrix.kind == KRYLOV:
         return 0
     status = matrix_jacobian(&s.m, t, z, gh)
-    return factor_watched(&s.m, gh, False) if status == 0 else status
+    return factor_watched(&s.m, gh, False, s.state) if status == 0 else status
 
 
 cdef int shorten(newton_t *s, double t, double gh, const double *r, const double *z, double merit, double *length) noexcept nogil:

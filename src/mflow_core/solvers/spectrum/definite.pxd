@@ -11,6 +11,26 @@ cdef enum:
     REGULAR = 2                          # I - s J is regular for every s from 0 to gh; if J is symmetric, M is positive definite
 
     MOST_EIGENVALUES = 100               # of a matrix with more rows none are computed
+    MOST_ALONE = 64                      # rows alone that a solve keeps at 0
+
+
+cdef inline bint is_alone(ptrdiff_t n, const double *J, ptrdiff_t i) noexcept nogil:
+    """Whether row i of J, n x n, has nothing beside its diagonal: a species that grows from itself alone, and is not there."""
+    cdef ptrdiff_t j
+    for j in range(n):
+        if J[i * n + j] != 0.0 and j != i:
+            return False
+    return True
+
+
+cdef inline ptrdiff_t rows_at_0(ptrdiff_t n, const double *J, const double *b, const double *b2, ptrdiff_t *rows) noexcept nogil:
+    """How many rows of M x = b (and b2, or NULL) have x_i = 0, as b_i = 0 and M_ij = 0 beside the diagonal; pivots turn it into rounding."""
+    cdef ptrdiff_t count = 0, i
+    for i in range(n):
+        if b[i] == 0.0 and (b2 == NULL or b2[i] == 0.0) and count < MOST_ALONE and is_alone(n, J, i):
+            rows[count] = i
+            count += 1
+    return count
 
 
 cdef bint dominant(ptrdiff_t n, const double *a, double *columns, double *size) noexcept nogil

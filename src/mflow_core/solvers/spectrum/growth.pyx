@@ -5,19 +5,20 @@ instead: it would go on behind a pole of f or a wall that the solution runs into
 Where an odd number of eigenvalues is beyond, det M has not the sign that it has for short steps. The factors tell it, at n operations; then
 M counts as singular, and the step is cut until the growth is resolved, or the run ends where none is short enough. From the first cut on
 the sign is looked at for WIDE gh, as steps just below the limit may turn the growth's sign, until a step that is offered passes that. An
-even number passes, and so does all where no factors are at hand (those of a sparse J that is no narrow band are SciPy's) or where rounding in the entries of J may move an
-eigenvalue by 1/gh.
+even number passes, and so does all where no factors are at hand (those of a sparse J that is no narrow band are SciPy's) or where rounding
+in the entries of J may move an eigenvalue by 1/gh.
 
 A linearly implicit method of many stages has a stability function that is negative and large in the last part before its pole. There the
 sign is looked at for TWICE gh whenever gh is longer than it was before, of a matrix that is small enough for this to cost little.
 
-A mode may stay at rest exactly (a species that is absent). After MOST cuts with gh of about one size or longer, every third of them at least
-before a step in which the mode grew by e^(1/16) or more, what there is of it began 1e-27 below the tolerances or less: then steps pass it.
+A component that is 0 and moved by nothing but itself (a species that is absent) stays 0, and its growth counts for nothing. Another mode
+may stay at rest exactly. After MOST cuts with gh of about one size or longer, every third of them at least before a step in which the mode
+grew by e^(1/16) or more, what there is of it began 1e-27 below the tolerances or less: then steps pass it.
 """
 from libc.math cimport fabs
 from libc.stdint cimport int64_t
 
-from mflow_core.solvers.spectrum.definite cimport CROSSED, POSITIVE_SIGN, sign_of_lu
+from mflow_core.solvers.spectrum.definite cimport CROSSED, POSITIVE_SIGN, is_alone, sign_of_lu
 from mflow_core.solvers.matrix cimport BANDED, BY_DIFFERENCES, DENSE, matrix_factor
 from mflow_core.types cimport MF_RETRY_SOLVE
 
@@ -89,8 +90,23 @@ cdef int sign_at(matrix_t *m, double gh, int *sign) noexcept nogil:
     return status if status < 0 else 0
 
 
-cdef int factor_watched(matrix_t *m, double gh, bint linear) noexcept nogil:
-    """matrix_factor; MF_RETRY_SOLVE, too, where a mode has outgrown the step of a run under error control. linear: a linearly implicit one."""
+cdef int side_of(const matrix_t *m, double gh, int side, const double *state) noexcept nogil:
+    """The sign of det M where no mode has outgrown gh: `side`, or the other one for an odd number of components that would outgrow it, were
+    they not 0 and moved by nothing but themselves."""
+    cdef int64_t count = 0
+    cdef ptrdiff_t i
+    if m.c.kind == DENSE and m.c.mass == NULL and state != NULL:
+        for i in range(m.n):
+            if state[i] == 0.0 and gh * m.jacobian[i * (m.n + 1)] > 1.0 and is_alone(m.n, m.jacobian, i):
+                count += 1
+    if count % 2 == 0:
+        return side
+    return CROSSED if side == POSITIVE_SIGN else POSITIVE_SIGN
+
+
+cdef int factor_watched(matrix_t *m, double gh, bint linear, const double *state) noexcept nogil:
+    """matrix_factor; MF_RETRY_SOLVE, too, where a mode has outgrown the step of a run under error control. linear: a linearly implicit one.
+    state: where the step starts, or NULL."""
     cdef int status = 0, side = POSITIVE_SIGN, ahead = POSITIVE_SIGN
     cdef bint watches = m.watch and (m.c.kind == DENSE or m.c.kind == BANDED)
     m.outgrown = False
@@ -101,14 +117,16 @@ cdef int factor_watched(matrix_t *m, double gh, bint linear) noexcept nogil:
         side = ahead = m.side
     if watches and m.close and status == 0:
         status = sign_at(m, WIDE * gh, &ahead)
+        ahead = side if ahead == side_of(m, WIDE * gh, side, state) else 1 - side
         m.close = ahead != side
     elif watches and linear and fabs(gh) > m.gh_clear and m.n <= FEW and status == 0:
         status = sign_at(m, TWICE * gh, &ahead)
+        ahead = side if ahead == side_of(m, TWICE * gh, side, state) else 1 - side
     if status == 0:
         status = matrix_factor(m, gh)
     if status != 0 or not watches:
         return status
-    if sign_of(m) == side and ahead == side or not is_told(m, gh) or goes_on(m, gh):
+    if (sign_of(m) == side_of(m, gh, side, state) and ahead == side) or not is_told(m, gh) or goes_on(m, gh):
         m.close = False
         if fabs(gh) > m.gh_clear:
             m.gh_clear = fabs(gh)

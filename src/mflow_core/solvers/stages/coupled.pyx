@@ -26,6 +26,7 @@ from libc.string cimport memset
 
 from mflow_core.registry cimport kernels
 from mflow_core.solvers.complex_lu cimport complex_lu_t
+from mflow_core.solvers.spectrum.definite cimport MOST_ALONE, rows_at_0
 from mflow_core.solvers.spectrum.growth cimport factor_watched
 from mflow_core.solvers.linalg cimport gmres_room
 from mflow_core.solvers.matrix cimport (BANDED, BY_DIFFERENCES, DENSE, IDENTITY, KRYLOV, LINALG, NEARER, SIDES, SPARSE, finite,
@@ -120,7 +121,7 @@ cdef int factor_pair(newton_t *s, const mf_tableau *tab) noexcept nogil:
 
 
 cdef int factor_both(newton_t *s, const mf_tableau *tab, double gh) noexcept nogil:
-    cdef int status = factor_watched(&s.m, gh, False)
+    cdef int status = factor_watched(&s.m, gh, False, s.state)
     if status == 0:
         s.m.nlu += 1
         status = factor_pair(s, tab)
@@ -193,11 +194,16 @@ cdef int slopes(newton_t *s, const mf_tableau *tab, double t, double h, const do
 cdef int solve_both(newton_t *s, double *a, double *x, double *y) noexcept nogil:
     """a by the real factors, x + i y by the complex ones."""
     cdef coupled_t *c = s.coupled
+    cdef ptrdiff_t[MOST_ALONE] rows
+    cdef ptrdiff_t count, k
     cdef int status = matrix_solve(&s.m, a)
     if status != 0:
         return status
     if s.c.matrix.kind == DENSE:
+        count = rows_at_0(s.n, s.m.jacobian, x, y, rows) if s.m.c.mass == NULL else 0
         COMPLEX.lu_solve(s.n, c.re, c.im, c.pivots, x, y)
+        for k in range(count):
+            x[rows[k]] = y[rows[k]] = 0.0
     elif s.c.matrix.kind == BANDED:
         COMPLEX.band_solve(s.n, s.m.c.lower, s.m.c.upper, c.re, c.im, c.pivots, x, y)
     else:

@@ -89,7 +89,7 @@ cdef int pencil_linearize(double t, double gh, const double *y, double *dfdt, pt
             weights_of_size(s, y, y)
         status = matrix_jacobian(&s.m, t, y, gh)
     if status == 0 and not (s.m.has_factors and s.m.gh == gh):
-        status = factor_watched(&s.m, gh, True)
+        status = factor_watched(&s.m, gh, True, s.state)
     if status == 0:
         status = time_derivative(s, t, gh, y, dfdt)
     if status > 0:
