@@ -36,6 +36,8 @@ cdef enum:
     DOUBTS = 3                           # tries of a first step
 
 cdef double ROUNDED = 3.6e-15            # of the largest slope: rounding in another
+cdef double LIFTED = 1e-3                # of a tolerance: what a component may be moved by alone
+cdef double REFUSED = 4.0                # a squared error that asks for a shorter step
 cdef double FRACTION_OF_MULTISTEP = 0.05  # of the tolerances to which equations are solved: what is left over stays in the differences
 
 
@@ -530,11 +532,12 @@ cdef int run_settle(run_t *r, double h, double *err) noexcept nogil:
 
     Below 0 by more than a tolerance is an error of that size. By less it is one that is allowed, and the component becomes 0 (`lift`),
     unless f drives it down there, more than by rounding: then it is the solution that leaves, MF_RETRY_NON_FINITE. It is that always
-    with a mass matrix, where f tells no slopes. A slope that the method carries is that of the new state.
+    with a mass matrix, where f tells no slopes. An explicit method, which has no Jacobian to keep sums by, takes a shorter step where more
+    than LIFTED would be put into one component. A slope that the method carries is that of the new state.
     """
     cdef double *y = r.next[0]
     cdef double *slope = r.next[1] if r.m.flags & MF_FSAL and r.sizes.n_vec > 1 else r.err      # its error is known
-    cdef double deep, top
+    cdef double deep, top, alone
     cdef ptrdiff_t which = -1, i, k
     cdef int status
     deep = deepest_below(r.inside, &r.c, r.now[0], y, &which)
@@ -545,8 +548,12 @@ cdef int run_settle(run_t *r, double h, double *err) noexcept nogil:
         err[0] = max(err[0], deep * deep)
         return 0 if r.p.mass == NULL else MF_RETRY_NON_FINITE
     memcpy(r.inside.nearest, y, r.n * sizeof(double))
-    lift(r.inside, &r.c, &r.newton.m if r.newton != NULL else NULL, r.now[0], r.next, r.sizes.n_vec if r.m.flags & MF_MULTISTEP else 1,
-         r.n, r.err)
+    alone = lift(r.inside, &r.c, &r.newton.m if r.newton != NULL else NULL, r.now[0], r.next,
+                 r.sizes.n_vec if r.m.flags & MF_MULTISTEP else 1, r.n, r.err)
+    if alone > LIFTED and r.newton == NULL:
+        r.inside.left = which
+        err[0] = max(err[0], REFUSED)
+        return 0
     status = r.ode.rhs(r.t + h, y, slope, r.n, r.ode.ctx)
     r.f.n_rhs += 1
     if status != 0:

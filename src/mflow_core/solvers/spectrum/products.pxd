@@ -8,6 +8,6 @@ from mflow_core.solvers.matrix cimport matrix_t
 
 cdef int jacobian_bend(const void *inside, double t, const double *y, double *dydt, void *ctx) noexcept nogil
 cdef double deepest_below(const inside_t *s, const control_t *c, const double *y0, const double *y, ptrdiff_t *which) noexcept nogil
-cdef void lift(const inside_t *s, const control_t *c, matrix_t *m, const double *y0, double **end, int vectors, ptrdiff_t n,
+cdef double lift(const inside_t *s, const control_t *c, matrix_t *m, const double *y0, double **end, int vectors, ptrdiff_t n,
                double *change) noexcept nogil
 cdef double jacobian_radius(matrix_t *m) noexcept nogil

@@ -163,12 +163,13 @@ cdef bint along_step(const inside_t *s, const double *y0, const double *y, ptrdi
     return share < 1.0
 
 
-cdef void lift(const inside_t *s, const control_t *c, matrix_t *m, const double *y0, double **end, int vectors, ptrdiff_t n,
-               double *change) noexcept nogil:
+cdef double lift(const inside_t *s, const control_t *c, matrix_t *m, const double *y0, double **end, int vectors, ptrdiff_t n,
+                 double *change) noexcept nogil:
     """Brings what a step from y0 has left below 0, by less than a tolerance, to 0. First the way it came: along the columns of J, or along
     the step. Neither moves what no slope changes, such as a sum. Where they are no way, as a change would be more than a tolerance, and
-    for what rounding leaves, alone."""
+    for what rounding leaves, alone. The most that a component was moved alone, in units of the tolerances."""
     cdef double *y = end[0]
+    cdef double most = 0.0
     cdef ptrdiff_t k, i
     cdef int j, _try
     for _try in range(LIFTS):
@@ -180,9 +181,12 @@ cdef void lift(const inside_t *s, const control_t *c, matrix_t *m, const double 
             break
     for k in range(s.n_signs):
         i = s.signs[k]
+        if y[i] < 0.0:
+            most = max(most, in_units(c, i, y[i], y0[i], y[i]))
         for j in range(vectors - 1 if y[i] < 0.0 else 0):
             end[j + 1][i] -= y[i]
         y[i] = y[i] if y[i] > 0.0 else 0.0   # -0 becomes 0 too
+    return most
 
 
 # ---- the spectral radius ----------------------------------------------------------------------------------------------------------------
