@@ -170,6 +170,7 @@ def write_reference(folder: Path) -> None:
         slugs.append(write_group(folder, f"mflow.{name}", names, (module.__doc__ or "").split("\n\n")[0]))
     toctree = "```{toctree}\n:maxdepth: 1\n\n" + "\n".join(slugs) + "\n```\n"
     text = "# Reference\n\nEvery public name. Those of `mflow` itself stand first, by subject; then the public modules.\n\n"
+    text += "Their text is put in when the site is built; on a host of source code the pages are stubs: ask ``help(mflow.curve_fit)``.\n\n"
     (folder / "index.md").write_text(text + toctree, encoding="utf-8")
 
 

@@ -86,3 +86,9 @@ def test_words_are_no_markup() -> None:
 
 def test_a_table_in_plain_text() -> None:
     assert str(Table(["dt", "order"], [["0.1", "2.00"], ["0.05", ""]])) == "dt    order\n0.1    2.00\n0.05"
+
+
+def test_every_report_has_its_table_as_text() -> None:
+    for make in REPORTS.values():
+        report = make()
+        assert report.table() == str(report)

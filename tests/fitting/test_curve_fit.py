@@ -141,6 +141,33 @@ def test_the_table():
     assert lines[0].startswith("decay: 3 parameters, 50 data, converged after ")
     assert [line.split()[0] for line in lines[2:6]] == ["parameter", "a", "k", "c"]
     assert "at its lower bound" in lines[5]
+    assert "reach beyond it" in lines[8]
+    plain = mflow.curve_fit(decay, X, Y)
+    assert "bound" not in str(plain)
+    assert "></th>" not in plain._repr_html_()
+
+
+def test_the_table_of_a_robust_fit():
+    spoiled = Y.copy()
+    spoiled[[7, 30]] += 3.0
+    fit = mflow.curve_fit(decay, X, spoiled, loss="soft_l1", f_scale=0.05)
+    z = (fit.residuals / 0.05) ** 2
+    cost = 0.5 * 0.05**2 * np.sum(2.0 * (np.sqrt(1.0 + z) - 1.0))
+    assert fit.cost == pytest.approx(cost, rel=1e-12)
+    assert f"\nrobust cost {cost:.6g} with 47 degrees of freedom" in str(fit)
+    assert "sum of squares" not in str(fit)
+    assert "R^2" not in str(fit)
+    assert str(pickle.loads(pickle.dumps(fit))).splitlines()[7:] == str(fit).splitlines()[7:]
+    assert "\nsum of squares " in str(mflow.curve_fit(decay, X, spoiled, loss="linear"))
+
+
+def test_bounds_by_name():
+    named = mflow.curve_fit(decay, X, Y, bounds={"c": (0.6, None), "a": (0, 9)})
+    paired = mflow.curve_fit(decay, X, Y, bounds=([0, -np.inf, 0.6], [9, np.inf, np.inf]))
+    assert named.popt.tobytes() == paired.popt.tobytes()
+    assert named.active_mask.tolist() == [0, 0, -1]
+    by_name = mflow.curve_fit("exponential", X, Y, bounds={parameter_names("exponential")[0]: (0, 1)})
+    assert by_name.popt[0] <= 1.0
 
 
 # ---- curves of our own ------------------------------------------------------------------------------------------------------------------
@@ -188,6 +215,12 @@ def test_starting_values_are_numbers_whatever_the_data(name, data):
         (ValueError, "sigma: expected a positive definite", {"sigma": -np.eye(50)}),
         (ValueError, r"p0: expected starting values within bounds, got p0\[0\] = 1", {"p0": [1, 1, 1], "bounds": (2, 3)}),
         (ValueError, "bounds: expected each lower bound below its upper one", {"bounds": (3, 2)}),
+        (ValueError, "bounds: expected names of parameters, got 'C'", {"bounds": {"C": (0, 1)}}),
+        (TypeError, r"bounds\['c'\]: expected a pair \(lower, upper\), got 3", {"bounds": {"c": 3}}),
+        (ValueError, r"bounds\['c'\]: expected a pair \(lower, upper\), got", {"bounds": {"c": (0, 1, 2)}}),
+        (ValueError, r"bounds\['c'\]: expected two numbers or None, the lower", {"bounds": {"c": (1, 0)}}),
+        (ValueError, r"bounds\['c'\]: expected two numbers or None, the lower", {"bounds": {"c": (0, np.nan)}}),
+        (TypeError, r"bounds\['c'\]: expected real numbers", {"bounds": {"c": ("a", 1)}}),
         (ValueError, "method: expected 'lm'", {"method": "trf"}),
         (ValueError, "nan_policy: expected None, 'raise' or 'omit'", {"nan_policy": "keep"}),
         (ValueError, "curve_fit: expected a known argument, got 'fto'", {"fto": 1e-3}),

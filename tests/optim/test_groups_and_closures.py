@@ -327,3 +327,12 @@ def test_a_mean_is_nearer_to_the_minimum_than_what_scatters() -> None:
         mean.update()
     assert np.linalg.norm(mean.params) < 0.15 * np.linalg.norm(c)
     assert mflow.optim.SWA is optim.SWA
+
+
+def test_threads_are_taken_where_there_are_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without POSIX threads the core has one: `mflow.threads(2)` is then no error, and neither is the argument."""
+    monkeypatch.setattr("mflow_core.pool.MOST", 1)
+    with mflow.threads(2):
+        optim.Adam(np.ones(3), threads=2).step(np.ones(3))
+    with pytest.raises(ValueError, match=r"^threads: "):
+        optim.Adam(np.ones(3), threads=65)

@@ -55,9 +55,6 @@ class Posedness(Readable):
     probability: float = math.nan
     numerical_abscissa: float = math.inf
 
-    def _parts(self) -> list[str | Table]:
-        return [self.text]
-
 
 @dataclass(frozen=True, eq=False)
 class PosednessPath(Readable):
@@ -90,9 +87,6 @@ class PosednessPath(Readable):
     text: str
     growth_bounds: Array = field(default_factory=lambda: np.empty((2, 0)))
     growth_probability: float = math.nan
-
-    def _parts(self) -> list[str | Table]:
-        return [self.text]
 
 
 class FamilyResult(Result):

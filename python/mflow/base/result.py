@@ -8,8 +8,6 @@ import os
 from collections.abc import Callable
 from typing import Any, NamedTuple, TypeVar, cast
 
-import numpy as np
-
 from mflow.base.checks import Array
 from mflow.base.tables import fields, short
 from mflow.base.telling import LIBRARIES
@@ -63,8 +61,7 @@ class Result(dict[str, Any]):
         width = max(map(len, self), default=0)
         lines = []
         for name, value in self.items():
-            text = np.array2string(value, threshold=20, edgeitems=3) if isinstance(value, np.ndarray) else short(value)
-            lines.append(f"{name:>{width}}: " + text.replace("\n", "\n" + " " * (width + 2)))
+            lines.append(f"{name:>{width}}: " + short(value).replace("\n", "\n" + " " * (width + 2)))
         return "\n".join(lines)
 
     def _repr_html_(self) -> str:

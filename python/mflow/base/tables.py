@@ -74,13 +74,22 @@ def _cell(tag: str, place: int, text: str) -> str:
 
 
 class Readable:
-    """What reads as lines of text and tables: ``str`` of it in plain text, and in a notebook as HTML. Classes say their `_parts`."""
+    """What reads as lines of text and tables: ``str`` of it in plain text, and in a notebook as HTML.
+
+    Classes say their `_parts`, or have a `text`.
+    """
+
+    text: str
 
     def _parts(self) -> list[str | Table]:
-        raise NotImplementedError
+        return [self.text]
 
     def __str__(self) -> str:
         return "\n".join(map(str, self._parts()))
+
+    def table(self) -> str:
+        """``str()`` of it."""
+        return str(self)
 
     def _repr_html_(self) -> str:
         """For notebooks: paragraphs, between empty lines, and tables."""
@@ -100,17 +109,18 @@ def fields(name: str, entries: Mapping[str, Any]) -> str:
     """The entries of a result as a table in HTML, under its name and how it ended."""
     rows = []
     for key, value in entries.items():
-        text = np.array2string(value, threshold=20, edgeitems=3) if isinstance(value, np.ndarray) else short(value)
         kind = f"{value.dtype} {value.shape}" if isinstance(value, np.ndarray) else ""
-        cell = f'<pre style="margin: 0">{html.escape(text)}</pre>'
+        cell = f'<pre style="margin: 0">{html.escape(short(value))}</pre>'
         rows.append(f'<tr>{_cell("th", 0, key)}<td style="text-align: left">{cell}</td><td>{kind}</td></tr>')
-    ending = str(entries.get("reason", "")) if isinstance(entries.get("reason", ""), str) else ""
-    title = name + (f": {ending.replace('_', ' ')}" if ending else "")
+    reason = entries.get("reason")
+    title = f"{name}: {reason.replace('_', ' ')}" if isinstance(reason, str) and reason else name
     return f'<table><caption style="text-align: left">{html.escape(title)}</caption>' + "".join(rows) + "</table>"
 
 
 def short(value: Any) -> str:
-    """Text of an entry; of a long list, such as the reasons of a batch, the first and last entries, as of an array."""
+    """Text of an entry; of a long array or list, such as the reasons of a batch, the first and last entries."""
+    if isinstance(value, np.ndarray):
+        return np.array2string(value, threshold=20, edgeitems=3)
     if type(value) is list and len(value) > 20:
         return f"[{', '.join(map(repr, value[:3]))}, ..., {', '.join(map(repr, value[-3:]))}]"
     return str(value)

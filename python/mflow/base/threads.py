@@ -9,14 +9,18 @@ from mflow_core import pool
 
 from mflow.base.checks import check_whole
 
-__all__ = ["shared_among", "threads"]
+__all__ = ["MOST", "shared_among", "threads"]
+
+
+MOST = 64  # also where there are no POSIX threads, and the core uses one
 
 
 class threads:
     """Share out steps on long vectors, and sums over many rows of data, to so many threads, within a ``with`` block.
 
-    What is shared out: the updates of optimizers, values, gradients and Hessian products of compiled regressions (`mflow.objectives`), and
-    steps of `solve_ivp` with ``elementwise=True``; from some 50 000 numbers on. Bits do not depend on the number of threads. The setting
+    What is shared out: the updates of optimizers, and steps of `solve_ivp` with ``elementwise=True``, from some 50 000 numbers on; values,
+    gradients and Hessian products of compiled regressions (`mflow.objectives`), from 131 072 numbers of data and 512 rows on, never over
+    sparse rows. Bits do not depend on the number of threads. The setting
     belongs to the thread that makes it; the default is 1, or the environment variable MFLOW_THREADS.
 
     Parameters
@@ -50,7 +54,6 @@ class threads:
         pool.set_threads(self._before.pop())
 
 
-MOST = 64
 _AS_IT_IS = nullcontext()
 
 

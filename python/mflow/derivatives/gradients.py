@@ -12,7 +12,7 @@ from mflow_core.optimize.arrangement import gather
 from mflow_core.problems.sparse import check_sparse, is_sparse
 
 from mflow.base.checks import Array, as_tuple, check_choice, check_function, check_number, check_start, dense_array, shown
-from mflow.base.tables import Readable, Table
+from mflow.base.tables import Readable
 from mflow.derivatives.differences import EACH, along
 from mflow.derivatives.elsewhere import is_source, with_gradient
 from mflow.derivatives.remainder import Model, Verdict, gradient_model, jacobian_model, ladder, quick
@@ -42,9 +42,6 @@ class DerivativeReport(Readable):
 
     def __bool__(self) -> bool:
         return self.verdict == "right"
-
-    def _parts(self) -> list[str | Table]:
-        return [self.text]
 
 
 def check_gradient(fun: Callable[..., Any], x: Any, jac: Any = None, args: tuple[Any, ...] = ()) -> DerivativeReport:

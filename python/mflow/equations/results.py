@@ -29,10 +29,6 @@ class ConvergenceResult(Readable):
     global_order: float
     expected: int
 
-    def table(self) -> str:
-        """Step, errors, and the order between neighbours, as text."""
-        return str(self)
-
     def _parts(self) -> list[str | Table]:
         rows = []
         for k, dt in enumerate(self.dt):
@@ -79,10 +75,6 @@ class ConsistencyResult(Readable):
     modified: str = ""
     exact: Any = None
 
-    def table(self) -> str:
-        """Errors against each ODE, step by step, as text."""
-        return str(self)
-
     def _parts(self) -> list[str | Table]:
         rows = [[f"{dt:.4g}", *(f"{e[k]:.3e}" for e in self.errors.values())] for k, dt in enumerate(self.dt)]
         rows.append(["order", *(f"{p:.2f}" for p in self.orders.values())])
@@ -112,10 +104,6 @@ class StiffnessResult(Readable):
     implicit_work: Array
     crossover: float
     text: str
-
-    def table(self) -> str:
-        """Stiffness, steps and work of both, as text."""
-        return str(self)
 
     def _parts(self) -> list[str | Table]:
         rows = [

@@ -110,10 +110,6 @@ class SweepResult(Readable, Result):
         names = ("method", "lr", "seed", "loss", "start_loss", "reason", "nit", "seconds", "message")
         return frame({name: [getattr(cell, name) for cell in self.cells] for name in names})
 
-    def table(self) -> str:
-        """Median of the final loss over seeds for each method and rate; the best rate of each method; exceptions."""
-        return str(self)
-
     def _parts(self) -> list[str | Table]:
         bad, rows = self.bad(), []
         for j, lr in enumerate(self.lrs):

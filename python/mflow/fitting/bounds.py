@@ -6,11 +6,12 @@ import math
 from typing import Any
 
 import numpy as np
+from mflow_core.registry import unknown
 from numpy.typing import NDArray
 
 from mflow.base.checks import Array, check_list, real_array, shown
 
-__all__ = ["EVERYWHERE", "check_box", "check_fixed", "sides"]
+__all__ = ["EVERYWHERE", "check_box", "check_fixed", "sides", "sides_by_name"]
 
 EVERYWHERE = (-math.inf, math.inf)  # bounds where there are none
 
@@ -36,6 +37,25 @@ def sides(bounds: Any, n: int) -> tuple[Array, Array]:
             f"bounds: expected each lower bound below its upper one, got {lower[j]:g} and {upper[j]:g} for parameter {j}; "
             "fixed= holds a parameter"
         )
+    return lower, upper
+
+
+def sides_by_name(bounds: dict[str, Any], names: tuple[str, ...]) -> tuple[Array, Array]:
+    """(lower, upper) of pairs for some of the parameters with these names. Raises TypeError or ValueError, which name the key."""
+    lower, upper = np.full(len(names), -math.inf), np.full(len(names), math.inf)
+    for name, given in bounds.items():
+        if name not in names:
+            raise ValueError(unknown("bounds: expected names of parameters, got", str(name), list(names)))
+        label = f"bounds[{name!r}]"
+        pair = check_list(given, label, "a pair (lower, upper)")
+        if len(pair) != 2:
+            raise ValueError(f"{label}: expected a pair (lower, upper), got {shown(given)}")
+        low, high = (end if side is None else real_array(side, label) for side, end in zip(pair, EVERYWHERE, strict=True))
+        if np.ndim(low) or np.ndim(high) or not low < high:
+            raise ValueError(
+                f"{label}: expected two numbers or None, the lower bound below the upper one, got {shown(given)}; fixed= holds a parameter"
+            )
+        lower[names.index(name)], upper[names.index(name)] = low, high
     return lower, upper
 
 

@@ -15,7 +15,7 @@ from mflow_core.registry import unknown
 from mflow.base.checks import Array, check_flags, check_function, check_number, check_whole, finite_array, real_array, shown
 from mflow.base.result import attach
 from mflow.derivatives.elsewhere import with_model_jacobian
-from mflow.fitting.bounds import EVERYWHERE, check_box, check_fixed, sides
+from mflow.fitting.bounds import EVERYWHERE, check_box, check_fixed, sides, sides_by_name
 from mflow.fitting.fitted import CurveFit
 from mflow.fitting.least_squares import LeastSquaresResult, scale_of
 from mflow.fitting.residuals import Residuals
@@ -56,8 +56,8 @@ def curve_fit(
         Whether sigma holds the standard deviations themselves; else pcov is scaled so that the weighted residuals have the deviation 1.
     check_finite : bool, optional
         Whether data that are not finite are an error; by default where there is no nan_policy.
-    bounds : pair or `scipy.optimize.Bounds`
-        As in `least_squares`.
+    bounds : pair (lower, upper), `scipy.optimize.Bounds` or dict
+        As in `least_squares`; or a pair for each of some parameters by their names, ``{"k": (0, 10), "c": (None, 1)}``.
     method : "lm", optional
         Levenberg-Marquardt, with bounds and without.
     jac : callable, "2-point", "3-point", "jax", "autograd", "torch" or "cs", optional
@@ -142,6 +142,8 @@ def _prepared(
     x, y, sigma = _finite_data(x, y, sigma, check_finite, nan_policy)
     if y.size == 0:
         raise ValueError("ydata: expected at least one number, got none")
+    if isinstance(bounds, dict):
+        bounds = sides_by_name(bounds, _names_of(f, p0))
     names, start = _start(f, x, y, p0, bounds)
     n = start.size
     if y.size != 1 and n > y.size:
@@ -244,6 +246,14 @@ def _start(f: Any, x: Any, y: Array, p0: Any, bounds: Any) -> tuple[Callable[[],
         return known if known is not None else _names(f, n)
 
     return names, start
+
+
+def _names_of(f: Any, p0: Any) -> tuple[str, ...]:
+    """Of the parameters of a model or of a curve by its name."""
+    if isinstance(f, str):
+        return tuple(parameter_names(check_curve(f)))
+    check_function(f, "f")
+    return _names(f, None if p0 is None else np.size(p0))
 
 
 def _names(f: Any, n: int | None) -> tuple[str, ...]:
@@ -359,7 +369,7 @@ def _fitted(run: Run, ending: str, how: dict[str, Any], absolute: bool, full: bo
         entries += ({"nfev": calls, "fvec": core.f, "fjac": packed, "ipvt": order, "qtf": qtf}, run.verdict(ending)[2], max(status, 1))
     attributes = {
         "popt": x, "pcov": pcov, "cost": cost, "nfev": nfev, "calls": calls, "status": status, "success": status > 0, "reason": reason,
-        "absolute_sigma": absolute, "f": how["f"], "xdata": how["xdata"], "ydata": how["ydata"],
+        "absolute_sigma": absolute, "robust": run.loss is not None, "f": how["f"], "xdata": how["xdata"], "ydata": how["ydata"],
         "sigma": run.problem.sigma, "held": held, "_run": run, "_ending": ending, "_name": how["names"],
     }  # fmt: skip
     return CurveFit(entries, attributes)

@@ -25,9 +25,9 @@ class CurveFit(Readable, tuple[Any, ...]):
     popt, pcov : parameters (n,) and their covariance (n, n) as SciPy gives it: infinite as a whole where the data do not determine all of
         them. covariance : inf for those alone that are not determined.
     names : of the parameters. stderr : standard errors (n,). correlation : (n, n).
-    dof : degrees of freedom, m - n, parameters that are held not counted. cost : half the sum of
-        squares of the residuals, (f - y)/sigma.
-    s : standard deviation of a residual, sqrt(2 cost/dof), and 1 with absolute_sigma.
+    dof : degrees of freedom, m - n, parameters that are held not counted. residuals : (f - y)/sigma. robust : whether a loss was given.
+    cost : half the sum of squares of the residuals; with a loss the robust cost, half the sum of f_scale^2 rho((residual/f_scale)^2).
+    s : standard deviation of a residual, sqrt(2 cost/dof), and 1 with absolute_sigma. With a loss cost is the robust one, as in SciPy.
     rank, dead : of the Jacobian; names of parameters that no residual depends on.
     jac : (m, n), over sigma. active_mask : as in `least_squares`. nfev, calls : evaluations of the model, those for differences left out,
         and all.
@@ -40,6 +40,7 @@ class CurveFit(Readable, tuple[Any, ...]):
     popt: Array
     pcov: Array
     absolute_sigma: bool
+    robust: bool
     f: Callable[..., Any]
     xdata: Any
     ydata: Array
@@ -155,7 +156,7 @@ class CurveFit(Readable, tuple[Any, ...]):
         return student_quantile(level, math.inf if self.absolute_sigma else float(self.dof))
 
     def intervals(self, level: float = 0.95) -> Array:
-        """Confidence intervals of the parameters, (n, 2), from the linear model at popt."""
+        """Confidence intervals of the parameters, (n, 2), from the linear model at popt, which knows nothing of bounds."""
         half = self.quantile(level) * self.stderr
         return np.stack([self.popt - half, self.popt + half], axis=1)
 
@@ -233,8 +234,9 @@ class CurveFit(Readable, tuple[Any, ...]):
             share = f"{abs(100.0 * self.stderr[j] / self.popt[j]):.2g} %" if self.popt[j] and not held else ""
             interval = "" if held else f"{ends[j, 0]:.6g} ... {ends[j, 1]:.6g}"
             rows.append([name, f"{self.popt[j]:.8g}", error, share, interval, bound])
-        table = Table(["parameter", "value", "standard error", "", "95 % interval", ""], rows)
-        return [self._heading(), "", table, "", *self._notes()]
+        heads = ["parameter", "value", "standard error", "relative", "95 % interval", "bound"]
+        shown = len(heads) if any(row[-1] for row in rows) else len(heads) - 1
+        return [self._heading(), "", Table(heads[:shown], [row[:shown] for row in rows]), "", *self._notes()]
 
     def _heading(self) -> str:
         count = self.popt.size
@@ -242,11 +244,14 @@ class CurveFit(Readable, tuple[Any, ...]):
         return f"{name}: {count} parameter{'s' * (count != 1)}, {self.residuals.size} data, {self.reason} after {self.nfev} evaluations"
 
     def _notes(self) -> list[str]:
-        notes = [f"sum of squares {2.0 * self.cost:.6g} with {self.dof} degrees of freedom, standard deviation of a residual {self.s:.4g}"]
+        what = f"robust cost {self.cost:.6g}" if self.robust else f"sum of squares {2.0 * self.cost:.6g}"
+        notes = [f"{what} with {self.dof} degrees of freedom, standard deviation of a residual {self.s:.4g}"]
         miss, spread = self() - self.ydata, self.ydata - np.mean(self.ydata)
-        if self.sigma is None and float(np.sum(spread**2)) > 0.0:
+        if self.sigma is None and not self.robust and float(np.sum(spread**2)) > 0.0:
             notes[0] += f", R^2 = {1.0 - float(np.sum(miss**2) / np.sum(spread**2)):.6f}"
         free = self.popt.size - (0 if self.held is None else int(np.sum(self.held)))
+        if np.any(self.active_mask):
+            notes.append("intervals are those of the linear model without bounds: at a bound they reach beyond it")
         if self.rank < free:
             dead = f": {', '.join(self.dead)} without effect" if self.dead else ""
             notes.append(f"the data do not determine all parameters: the Jacobian has rank {self.rank} for {free}{dead}")

@@ -22,7 +22,9 @@ from mflow.fitting.compiled import compiled_residuals
 __all__ = ["Residuals", "check_sigma"]
 
 EPS = 2.0**-52
-NOISY = 1e-9  # relative: an error of residuals that rounding, of differences of large numbers too, does not make
+# Relative: an error of residuals that rounding does not make. That of a cost (derivatives.differences.NOISY) is a thousand times smaller:
+# a residual is the difference of a model and data, which may be much larger numbers, and their rounding is no noise.
+NOISY = 1e-9
 COARSE = 0.3  # as FLOOR, where residuals are rounded to multiples, which tiny steps do not change
 SMALL = 1e-3  # a parameter below it may be 0
 FLOOR = 1e-3  # of its largest value so far: a number that has been large is not measured in tiny steps

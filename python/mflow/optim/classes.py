@@ -24,7 +24,7 @@ from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
-from mflow_core import pool, registry
+from mflow_core import registry
 from mflow_core.optimize import updater
 from mflow_core.optimize.arrangement import Arrangement
 from mflow_core.optimize.arrays import SparseGradient, checked, shared_array  # noqa: F401 (the first is public here)
@@ -34,6 +34,7 @@ from mflow_core.optimize.updater import Updater
 from mflow.base.checks import as_number, check_flags, check_instance, check_number, check_whole, finite_array
 from mflow.base.methods import describe, from_letters, positional, public_values, record_values, signature_of
 from mflow.base.telling import tell
+from mflow.base.threads import MOST
 from mflow.optim.effective import effective_lr, never_negative
 
 IMPLEMENTATIONS = ("foreach", "fused", "capturable", "differentiable")  # torch's, of one and the same step
@@ -128,7 +129,7 @@ class Optimizer(Updater):
         if clip_norm is not None:
             clip_norm = check_number(clip_norm, "clip_norm", "a number above 0, or None", low=0.0, open_low=True)
         check_flags(check_finite=check_finite)
-        width = 0 if threads is None else check_whole(threads, "threads", 1, pool.MOST)
+        width = 0 if threads is None else check_whole(threads, "threads", 1, MOST)
         groups, forms = [], []
         for i, entry in enumerate(entries):
             options = {k: v for k, v in entry.items() if k != "params"}
