@@ -20,11 +20,17 @@ from mflow_core import registry
 import mflow
 from mflow.base.methods import LETTERS, Parameter, parameters_of, positional, takes_letters
 from mflow.dynamics.batch import ARGUMENTS as OF_MOTION
+from mflow.experiments.lr_find import TAKEN as BY_LR_FIND
+from mflow.integrate.flow import SETTINGS as OF_FLOW
+from mflow.integrate.flow import SOLVING
 from mflow.integrate.ivp import ARGUMENTS as OF_IVP
 from mflow.optimize.minimize import ARGUMENTS as OF_MINIMIZE
+from mflow.training.binding import SHARED
+from mflow.training.train import ARGUMENTS as OF_TRAIN
 
 FOLDER = Path(__file__).resolve().parents[1] / "python" / "mflow"
 AUTOMATIC = ("lr", "dt", "momentum", "friction")  # numbers, "auto", schedules and functions
+REFUSED = {"LRFindOptions": BY_LR_FIND}  # of what it would hand on
 HEAD = '"""Written by tools/make_stubs.py from the method records: do not edit."""\n\n'
 
 
@@ -57,15 +63,15 @@ def drivers() -> dict[str, tuple[Any, Collection[str]]]:
     of_steppers = [name for kind in kinds for name in inspect.signature(kind.__init__).parameters if name not in ("self", "parameters")]
     return {
         "CompileSolverOptions": (mflow.compile_solver, ()),
-        "FlowOptions": (mflow.gradient_flow, OF_IVP),
+        "FlowOptions": (mflow.gradient_flow, OF_FLOW | SOLVING),
         "IVPBatchOptions": (mflow.solve_ivp_batch, OF_IVP),
         "IVPOptions": (mflow.solve_ivp, ()),
-        "LRFindOptions": (mflow.lr_find, ()),
+        "LRFindOptions": (mflow.lr_find, (*OF_TRAIN, *SHARED)),
         "MinimizeOptions": (mflow.minimize, OF_MINIMIZE),
         "MotionBatchOptions": (mflow.solve_dynamics_batch, OF_MOTION),
         "MotionOptions": (mflow.solve_dynamics, ()),
         "StepperOptions": (mflow.Stepper.__init__, of_steppers),
-        "TrainOptions": (mflow.train, ()),
+        "TrainOptions": (mflow.train, SHARED),
     }
 
 
@@ -89,7 +95,9 @@ def keywords() -> str:
         own = inspect.signature(driver).parameters
         taken = dict.fromkeys(others, "Any") | kinds
         text += f"\nclass {name}(TypedDict, total=False):\n"
-        text += "".join(f"    {key}: {kind}\n" for key, kind in sorted(taken.items()) if key not in own)
+        text += "".join(
+            f"    {key}: {kind}\n" for key, kind in sorted(taken.items()) if key not in own and key not in REFUSED.get(name, ())
+        )
     return text
 
 

@@ -150,3 +150,13 @@ def test_what_is_wrong_is_said():
         mflow.certificate(double_well, [0.0, 0.0], jac=True, hessp=3)
     with pytest.raises(ValueError, match="gtol"):
         mflow.certificate(double_well, [0.0, 0.0], jac=True, gtol=-1)
+
+
+def test_where_nothing_is_known_the_words_say_what_to_give():
+    """Above 1000 parameters products decide; more of them tell the sign."""
+    curved = np.linspace(0.01, 1.0, 1500)
+    call = (lambda c: (0.5 * float(c @ (curved * c)), curved * c), np.zeros(1500))
+    few = mflow.certificate(*call, jac=True, products=4)
+    assert few.verdict == "not known"
+    assert "give more products=" in str(few)
+    assert mflow.certificate(*call, jac=True, products=600).verdict == "minimum"

@@ -121,3 +121,10 @@ def test_every_verdict_is_one_that_is_documented(diagonal: tuple[float, float]) 
         begins = [word for word in ("well-posed", "linearly stable", "suspect", "not known", "ill-posed") if verdict.startswith(word)]
         assert len(begins) == 1
         assert f'"{begins[0]}"' in listed
+
+
+def test_an_objective_has_its_own_gradient():
+    """With more than 1000 unknowns it asked for the gradient that it has."""
+    f = mflow.objectives.Rosenbrock(1204)
+    start = np.tile([-0.5, 0.4], 602)
+    assert str(mflow.explain(f, start, tries=0)) == str(mflow.explain(f, start, jac=f.grad, tries=0))

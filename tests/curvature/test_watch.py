@@ -129,7 +129,7 @@ def test_compiled_objectives_are_watched_by_exact_products():
     plain = mflow.train(cost, np.zeros(5), None, "momentum", **settings)
     run = mflow.train(cost, np.zeros(5), None, "momentum", monitor="curvature", monitor_every=10, **settings)
     assert np.array_equal(plain.last_params, run.last_params)
-    assert run.curvature.step.tolist() == [0, 10, 20, 30, 40, 50, 60]
+    assert run.curvature.step.tolist() == [0, 10, 20, 30, 40, 50, 60, 65]  # the last step too
     rows = np.unique(np.linspace(0, 199, 16).astype(int))
     np.testing.assert_allclose(run.curvature.largest, np.linalg.eigvalsh(cost.batch(rows).hess(np.zeros(5)))[-1], rtol=1e-10)
 
@@ -162,10 +162,25 @@ def test_minimize_is_watched(settings):
     for run in (watched, slow):
         assert np.array_equal(plain.x, run.x)
         assert plain.nfev == run.nfev
-        assert run.curvature.step.tolist() == list(range(50, 501, 50))
+        first = 0 if settings.get("lr") is None else 50  # where the step, or the metric, is known at the start
+        assert run.curvature.step.tolist() == list(range(first, 501, 50))
     assert np.array_equal(watched.curvature.largest, slow.curvature.largest)
     if settings["method"] != "adam":
         assert watched.curvature.largest[-1] == pytest.approx(np.linalg.eigvalsh(cost.hess(plain.x))[-1], rel=1e-3)
+
+
+@pytest.mark.parametrize(("method", "first"), [("sgd", [0.0]), ("adam", [])])
+def test_a_run_that_is_shorter_than_the_looks_has_its_start_and_its_end(method, first):
+    """There was nothing, and no word of it."""
+    cost, start = mflow.objectives.Rosenbrock(5), np.linspace(-1.0, 1.0, 5)
+    settings = {"method": method, "lr": 1e-4, "maxiter": 7}
+    run = mflow.minimize(cost, start, monitor="curvature", **settings)
+    assert run.curvature.step.tolist() == [*first, 7.0]
+    assert np.array_equal(run.x, mflow.minimize(cost, start, **settings).x)
+    trained = mflow.train(cost, start, None, method, epochs=7, lr=1e-4, monitor="curvature")
+    assert trained.curvature.step.tolist() == [*first, 7.0]
+    np.testing.assert_allclose(trained.curvature.largest, run.curvature.largest, rtol=1e-6)
+    assert np.array_equal(trained.last_params, mflow.train(cost, start, None, method, epochs=7, lr=1e-4).last_params)
 
 
 def test_one_warning_where_the_limit_is_crossed():

@@ -292,3 +292,36 @@ def test_an_amplification_knows_its_spectral_radius() -> None:
     assert complex(mflow.amplification("euler", -0.5)) == 0.5
     with pytest.raises(ValueError, match="spectral_radius: expected whole matrices"):
         _ = A[..., 0].spectral_radius
+
+
+def test_a_limit_that_is_smaller_where_the_run_broke_off_is_named() -> None:
+    """dt was said to be inside the limit, which was that of the start, and the force to have left its domain."""
+
+    calls = [0]
+
+    def spring(t, x, v):
+        calls[0] += 1
+        return np.where(np.abs(x) > 0.5, np.nan, 2.0 - 1e4 * x**3)
+
+    call: dict[str, Any] = {"mass": 1.0, "t_span": (0, 50), "x0": [0.01], "v0": [5.0], "force": spring, "velocity_free": True}
+    r = mflow.solve_dynamics(**call, method="central_difference", dt=0.08)
+    assert r.reason == "non_finite"
+    assert 0 < r.ncheck == calls[0] - r.nfev  # what the message asked for is none of the run's
+    k = 3e4 * r.x[0, -1] ** 2
+    assert f"exceeds the stability limit {2 / math.sqrt(k):.4g} of central_difference" in r.message
+    assert "where it broke off, not for the one at the start" in r.message
+    edge = mflow.solve_dynamics(**call | {"force": lambda t, x, v: np.where(t > 1.0, np.nan, -x)}, method="central_difference", dt=0.08)
+    assert "inside the stability limit of central_difference at the start, and later it may not be" in edge.message
+
+
+@pytest.mark.parametrize(
+    ("more", "text"),
+    [
+        ({"stiffness": 4.0, "force": lambda t, x, v: -x}, "stiffness: expected none beside force=.*put stiffness and damping into force"),
+        ({"damping": 4.0, "force": lambda t, x, v: -x}, "damping: expected none beside force=.*put stiffness and damping into force"),
+        ({"stiffness": 4.0, "rayleigh": (0.1, 0.2)}, r"rayleigh: .*give damping=a \* mass \+ b \* stiffness"),
+    ],
+)
+def test_what_a_limit_does_not_take_is_said_with_what_to_do(more: dict[str, Any], text: str) -> None:
+    with pytest.raises((TypeError, ValueError), match=text):
+        mflow.max_stable_dt("central_difference", mass=1.0, **{"x0": [0.0]} | more)

@@ -298,3 +298,20 @@ def test_lr_find_and_sweep_take_each_others_problems():
         mflow.lr_find(task, np.zeros(3))
     with pytest.raises(TypeError, match="params: expected where to start, got None"):
         mflow.lr_find(cost)
+
+
+def test_a_search_for_a_rate_takes_the_task_of_a_sweep():
+    """check_gradient of a task was given twice."""
+    X = np.random.default_rng(0).normal(size=(60, 2))
+
+    def cost(w, X):
+        r = X @ w - 1.0
+        return 0.5 * float(np.mean(r**2)), X.T @ r / len(r)
+
+    found = [
+        mflow.lr_find(mflow.Training(cost, np.zeros(2), (X,), options=options), steps=20).suggestion
+        for options in ({}, {"check_gradient": False})
+    ]
+    assert found[0] == found[1]
+    with pytest.raises(TypeError, match="check_gradient: lr_find does not look at the gradient"):
+        mflow.lr_find(cost, np.zeros(2), (X,), check_gradient=True)

@@ -111,8 +111,12 @@ def test_names_and_shapes_from_elsewhere(error, words, more):
 
 def test_sparse_rows_are_refused_by_name():
     sparse = pytest.importorskip("scipy.sparse")
-    with pytest.raises(TypeError, match=r"data\[0\]: expected a dense array, got csr_array.*toarray"):
+    with pytest.raises(TypeError, match=r"data\[0\]: expected a dense array, got csr_array.*toarray.*objectives.Softmax"):
         fit(data=(sparse.csr_array(X), Y))
+    with pytest.raises(TypeError, match=r"array 0: expected a dense array, got csr_array.*toarray.*objectives.Softmax"):
+        mflow.minibatches(sparse.csr_array(X), Y, batch_size=4)
+    objective = mflow.objectives.LeastSquares(sparse.csr_array(X), Y)  # what the words say
+    assert mflow.train(objective, np.zeros(X.shape[1]), None, epochs=1).success
 
 
 # ---- sweeps, and searches for a rate ----------------------------------------------------------------------------------------------------

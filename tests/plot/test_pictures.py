@@ -349,6 +349,12 @@ def test_errors_say_what_to_do(call, text):
         call()
 
 
+def test_a_notebook_shows_a_figure_of_its_own():
+    figure = plot.stability_regions("rk4").figure
+    for one in (figure, pickle.loads(pickle.dumps(figure))):
+        assert imread(io.BytesIO(one._repr_png_())).shape[2] == 4
+
+
 def write_baselines():
     from PIL import Image
 
@@ -360,9 +366,3 @@ def write_baselines():
 
 if __name__ == "__main__":
     write_baselines()
-
-
-def test_a_notebook_shows_a_figure_of_its_own():
-    figure = plot.stability_regions("rk4").figure
-    for one in (figure, pickle.loads(pickle.dumps(figure))):
-        assert imread(io.BytesIO(one._repr_png_())).shape[2] == 4

@@ -555,3 +555,34 @@ def test_the_least_loss_with_validation_data_is_named_as_theirs():
     r = mflow.train(both, np.zeros(1), (X, y), "sgd", 3, 5, jac=True, lr=0.1, validation=(X, y), seed=0)
     assert "; the least validation loss, " in r.message
     assert "; the least loss, " in mflow.train(both, np.zeros(1), (X, y), "sgd", 3, 5, jac=True, lr=0.1, seed=0).message
+
+
+def test_automatic_steps_are_named_where_they_are():
+    """The words were "expected a number", and said nothing of where "auto" is taken."""
+    words = r"lr: expected a number or a schedule for sgd, got 'auto'.*mflow.minimize\(lr=\"auto\"\).*lr_find.*max_stable_dt"
+    with pytest.raises(ValueError, match=words):
+        mflow.train(cost, np.zeros(3), (X, Y), "sgd", jac=True, lr="auto")
+    with pytest.raises(ValueError, match=words):
+        mflow.optim.SGD(np.zeros(3), lr="auto")
+
+
+@pytest.mark.parametrize("size", [None, 100])
+@pytest.mark.parametrize("more", [{}, {"max_steps": 4}])
+def test_a_loss_that_ends_above_its_start_is_said(size, more):
+    """It ended "finished", without a word."""
+    softmax = mflow.objectives.Softmax(X, np.random.default_rng(2).integers(0, 3, len(X)))
+    high = mflow.train(softmax, softmax.x0, None, "sgd", epochs=5, batch_size=size, seed=0, lr=500.0, **more)
+    low = mflow.train(softmax, softmax.x0, None, "sgd", epochs=5, batch_size=size, seed=0, lr=0.1, **more)
+    assert high.history.step_loss[-1] > low.history.step_loss[0]
+    assert "the loss ends above its start: 1.099 in the first step" in high.message
+    assert "above its start" not in low.message
+
+
+def test_threads_that_do_not_fit_are_an_argument_that_does_not_fit():
+    for call in (
+        lambda: mflow.train(cost, np.zeros(3), (X, Y), jac=True, threads=0),
+        lambda: mflow.minimize(cost, np.zeros(3), (X, Y), jac=True, method="adam", threads=0),
+    ):
+        with pytest.raises(ValueError, match="threads") as told:
+            call()
+        assert not hasattr(told.value, "partial_result")

@@ -25,3 +25,11 @@ mflow.solve_dynamics(1.0, None, 1.0, None, (0, 1), [1.0], method="newmark", dt=0
 mflow.solve_dynamics(1.0, None, 1.0, None, (0, 1), [1.0], method="newmark", dt=0.1, gamma=0.5)
 mflow.Stepper("adam", grad=cost, y0=[0.0], epss=1e-8)  # type: ignore[call-arg]
 mflow.Stepper("adam", grad=cost, y0=[0.0], eps=1e-8)
+mflow.train(cost, [0.0], optimizer="sgd", lr=0.1, clip_norm=1.0, maximize=True, check_finite=False)
+mflow.lr_find(cost, [0.0], optimizer="sgd", clip_norm=1.0, shuffle=False, momentum=0.9)
+mflow.lr_find(cost, [0.0], optimizer="sgd", clipnorm=1.0)  # type: ignore[call-arg]
+mflow.lr_find(cost, [0.0], optimizer="sgd", lr=0.1)  # type: ignore[call-arg]
+mflow.gradient_flow(cost, [0.0], 1.0, dt=0.1, mass=2.0)  # type: ignore[call-arg]
+mflow.gradient_flow(cost, [0.0], 1.0, dt=0.1, y0=[0.0])  # type: ignore[call-arg]
+mflow.gradient_flow(cost, [0.0], 1.0, dt=0.1, t_span=(0, 1))  # type: ignore[call-arg]
+mflow.gradient_flow(cost, [0.0], 1.0, dt=0.1, rtol=1e-6, events=cost, lband=1, uband=1)

@@ -105,7 +105,7 @@ MEANING = {
     "maximum": "a maximum: the gradient is small, and the cost falls in every direction, fastest along .escape",
     "flat": "flat: the gradient is small, and along some direction the curvature is 0 as far as products of the Hessian can tell",
     "not converged": "not converged: the gradient is not small",
-    "not known": "not known: the gradient is small, and what is known of the least curvature does not tell its sign",
+    "not known": "not known: the gradient is small, and what is known of the least curvature does not tell its sign: give more products=",
 }
 
 

@@ -229,6 +229,8 @@ def explain(
         kind = "rhs" if _arguments(fun) - len(args) == 2 else "cost"
     if kind == "rhs":
         return _explain_rhs(fun, start, jac, t_span or (0.0, 1.0), args, names)
+    if jac is None and isinstance(fun, Objective):
+        jac = fun.grad  # its own
     report = _explain_cost(ExaminedCost(fun, jac, args, start), start, names, check_gradient)
     tries = check_whole(tries, "tries")
     affordable = jac is not None or is_compiled(fun) or start.size <= FEW  # else a gradient takes many evaluations

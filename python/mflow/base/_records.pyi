@@ -194,6 +194,7 @@ class FlowOptions(TypedDict, total=False):
     alpha: float | None
     amsgrad: bool
     atol: Any
+    atol_v: Any
     average: int
     beta: Literal["polak_ribiere", "hager_zhang"] | float | None
     beta_hat: float
@@ -205,30 +206,24 @@ class FlowOptions(TypedDict, total=False):
     checkpoint: Any
     checkpoint_every: Any
     clip_value: float | None
-    consistent: Any
     dampening: float
     damping: Literal["explicit", "implicit"] | Literal["none", "explicit"] | Literal["none", "implicit"] | Literal["trapezoidal", "backward_euler", "explicit"] | float
     decoupled_weight_decay: bool
     delta: float
     dense_output: Any
     doses: Any
-    elementwise: Any
     eps: float
     eta: float
     etas: Sequence[float]
     events: Any
-    exclude_algebraic: Any
     first_step: Any
     flow: Literal["backward", "forward", "exact"]
     form: Literal["push", "pull"]
     friction: Any
-    fun: Any
     gamma: float
     initial_accumulator_value: float
     initial_trust_radius: float
-    inplace: Any
     intercept: bool
-    jac: Any
     jac_sparsity: Any
     l2: float
     lambd: float
@@ -239,7 +234,6 @@ class FlowOptions(TypedDict, total=False):
     lr: Any
     lr_decay: float
     lr_power: float
-    mass: Any
     max_order: int
     max_step: Any
     max_steps: Any
@@ -255,24 +249,20 @@ class FlowOptions(TypedDict, total=False):
     resume: Any
     rho: float
     rho_inf: float
-    rhs_t: Any
     rtol: Any
+    rtol_v: Any
     solver: Any
     stages: int
     steady_atol: Any
     steady_rtol: Any
     step_sizes: Sequence[float]
     t0: float
-    t_span: Any
     tau: float
-    threads: Any
     truncated: bool
     uband: Any
     until: Any
-    vectorized: Any
     weight_decay: float
     weight_lr_power: float
-    y0: Any
 
 class IVPBatchOptions(TypedDict, total=False):
     alpha: float | None
@@ -401,6 +391,7 @@ class IVPOptions(TypedDict, total=False):
     weight_lr_power: float
 
 class LRFindOptions(TypedDict, total=False):
+    accumulate: Any
     alpha: float | None
     amsgrad: bool
     average: int
@@ -408,19 +399,29 @@ class LRFindOptions(TypedDict, total=False):
     beta_hat: float
     betas: Sequence[float]
     c2: float
+    callback: Any
+    capturable: Any
     centered: bool
+    check_finite: Any
+    checkpoint: Any
+    checkpoint_every: Any
+    clip_norm: Any
     clip_value: float | None
     dampening: float
     damping: Literal["explicit", "implicit"] | Literal["none", "explicit"] | Literal["none", "implicit"] | Literal["trapezoidal", "backward_euler", "explicit"] | float
     decoupled_weight_decay: bool
     delta: float
+    differentiable: Any
+    drop_last: Any
     dt: Any
     eps: float
     eta: float
     etas: Sequence[float]
     flow: Literal["backward", "forward", "exact"]
+    foreach: Any
     form: Literal["push", "pull"]
     friction: Any
+    fused: Any
     gamma: float
     initial_accumulator_value: float
     initial_trust_radius: float
@@ -429,23 +430,37 @@ class LRFindOptions(TypedDict, total=False):
     lambd: float
     lazy: bool
     load: Literal["interpolated", "shifted"]
+    log: Any
+    log_per: Any
     lookahead: bool
-    lr: Any
     lr_decay: float
     lr_power: float
     max_order: int
     max_trust_radius: float
     maxcor: int
+    maximize: Any
+    metric: Any
+    min_delta: Any
     momentum: Any
     momentum_decay: float | None
+    monitor: Any
+    monitor_data: Any
+    monitor_every: Any
     order: int
+    patience: Any
+    resume: Any
     rho: float
     rho_inf: float
+    schedule_per: Any
+    shuffle: Any
     stages: int
     step_sizes: Sequence[float]
     t0: float
     tau: float
+    threads: Any
+    track_lr: Any
     truncated: bool
+    validation: Any
     weight_decay: float
     weight_lr_power: float
 
@@ -694,19 +709,25 @@ class TrainOptions(TypedDict, total=False):
     beta_hat: float
     betas: Sequence[float]
     c2: float
+    capturable: Any
     centered: bool
+    check_finite: Any
+    clip_norm: Any
     clip_value: float | None
     dampening: float
     damping: Literal["explicit", "implicit"] | Literal["none", "explicit"] | Literal["none", "implicit"] | Literal["trapezoidal", "backward_euler", "explicit"] | float
     decoupled_weight_decay: bool
     delta: float
+    differentiable: Any
     dt: Any
     eps: float
     eta: float
     etas: Sequence[float]
     flow: Literal["backward", "forward", "exact"]
+    foreach: Any
     form: Literal["push", "pull"]
     friction: Any
+    fused: Any
     gamma: float
     initial_accumulator_value: float
     initial_trust_radius: float
@@ -722,6 +743,7 @@ class TrainOptions(TypedDict, total=False):
     max_order: int
     max_trust_radius: float
     maxcor: int
+    maximize: Any
     momentum: Any
     momentum_decay: float | None
     order: int

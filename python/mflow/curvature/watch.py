@@ -71,7 +71,7 @@ class Watch:
             self.columns[column].append(value)
         if largest > limit and not self.warned:
             self.warned = True
-            text = f"after {step} steps lr times the largest curvature is {lr * largest:.4g}"
+            text = f"after {step} step{'s' if step != 1 else ''} lr times the largest curvature is {lr * largest:.4g}"
             text += f", above the limit {lr * limit:.4g} of {self.method}"
             advice = f"steps along it grow until the curvature falls; up to lr = {lr * limit / largest:.4g} it is stable there"
             tell(f"{self.name}: {text}: {advice}")

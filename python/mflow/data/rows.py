@@ -177,6 +177,12 @@ def minibatches(
     """
     if not arrays:
         raise TypeError("arrays: expected at least one, as in minibatches(X, y, ...), got none")
+    for position, array in enumerate(arrays):
+        if hasattr(array, "toarray"):
+            raise TypeError(
+                f"array {position}: expected a dense array, got {type(array).__name__}; .toarray() makes one; mflow.objectives.Softmax, "
+                "Logistic and LeastSquares take sparse X, as fun of mflow.train and mflow.minimize"
+            )
     return Minibatches(
         tuple(np.asarray(array) for array in arrays),
         batch_size=batch_size,

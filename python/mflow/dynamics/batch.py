@@ -21,7 +21,7 @@ from mflow.base.checks import Array, check_flags, check_start, check_times, chec
 from mflow.base.executors import Lost, check_executor, in_pieces, portable
 from mflow.base.methods import Method, as_method, refuse_unknown
 from mflow.base.progress import Progress
-from mflow.base.result import Result, attach
+from mflow.base.result import DynamicsResult, Result, attach
 from mflow.dynamics.solve import solve_dynamics
 from mflow.integrate.control import check_span, check_step
 from mflow.structures.supports import check_speed
@@ -35,6 +35,8 @@ NAMED = 5  # motions that a message names
 POLL = 0.02  # seconds between looks at the threads
 COUNTS = ("nfev", "nsteps", "nrejected")
 EVENTS = ("t_events", "x_events", "v_events")
+EXTRAS = (*EVENTS, "x_after", "v_after", "outputs", "switches", "multipliers")  # of a motion, where asked for; and its energy
+MATRICES = ("mass", "damping", "stiffness")
 DONE = "in mflow.solve_dynamics_batch; .partial_result holds the motions that were done"
 ONE = tuple(name for name in inspect.signature(solve_dynamics).parameters if name != "parameters")
 ENDINGS = {stepper.NON_FINITE: ("non_finite", "the next state is not finite"), WAITING: ("interrupted", "it was stopped")}
@@ -42,7 +44,7 @@ KEPT = {"save", "save_every", "dense_output", "checkpoint", "checkpoint_every", 
 
 
 class DynamicsBatchResult(Result):
-    """Result of `mflow.solve_dynamics_batch`, of m motions.
+    """Result of `mflow.solve_dynamics_batch`, of m motions. ``result[k]`` is motion k as a DynamicsResult, without accelerations.
 
     t : float64 array (n_points,), the times of ``t_eval``; without it (m,), where each motion ended.
     x, v : float64 arrays (m, *shape, n_points), NaN from where a motion ended early; without ``t_eval`` (m, *shape), the last good states.
@@ -50,7 +52,9 @@ class DynamicsBatchResult(Result):
     success : whether every motion reached its end or was stopped by an event. status : int array (m,), as in `DynamicsResult`.
     reason : list of str, one for each motion. message : what happened, in words. messages : dict, of each that did not simply finish.
     errors : dict, the exception of each motion whose functions raised one.
-    nfev, nsteps, nrejected : int arrays (m,). t_events, x_events, v_events : lists, an entry for each motion; None where not asked for.
+    nfev, nsteps, nrejected : int arrays (m,).
+    t_events, x_events, v_events : lists, an entry for each motion; None where not asked for. x_after, v_after, outputs,
+    switches, multipliers, and energy with ``energy=True`` : the same, where there are some.
     """
 
     t: Array
@@ -63,6 +67,27 @@ class DynamicsBatchResult(Result):
     message: str
     messages: dict[int, str]
     errors: dict[int, BaseException]
+
+    def __getitem__(self, key: Any) -> Any:
+        if isinstance(key, (int, np.integer)) and not isinstance(key, bool):
+            return self._motion(int(key))
+        return super().__getitem__(key)
+
+    def _motion(self, k: int) -> DynamicsResult:
+        count = len(self.reason)
+        if not -count <= k < count:
+            raise IndexError(f"result[{k}]: the batch has {count} motions, counted from 0")
+        k %= count
+        if self.at_times:
+            points = int(self.reached[k])
+            t, x, v = self.t[:points], self.x[k][..., :points], self.v[k][..., :points]
+        else:
+            t, x, v = self.t[k : k + 1], self.x[k][..., None], self.v[k][..., None]
+        extras = {"energy": None} | {name: self[name] and self[name][k] for name in (*EXTRAS, "energy") if name in self}
+        counts = {name: int(self[name][k]) for name in COUNTS}
+        status, reason = int(self.status[k]), self.reason[k]
+        message = self.messages.get(k, f"reached the end in {counts['nsteps']} steps")
+        return DynamicsResult(t=t, x=x, v=v, **extras, **counts, status=status, reason=reason, message=message, success=status >= 0)
 
 
 def solve_dynamics_batch(
@@ -150,6 +175,7 @@ def solve_dynamics_batch(
     if t_span is None and not (each and "t_span" in each):
         raise TypeError("t_span is missing: expected (t0, t_end)")
     own = _own(each, batch)
+    _refuse_one_matrix(own, x0, v0)
     starts, speeds = _starts(x0, v0, own, batch_args)
     refused = KEPT & (set(options) | set(own))
     if refused:
@@ -186,12 +212,25 @@ def _own(each: Any, batch: bool) -> dict[str, Sequence[Any]]:
             raise ValueError(f"each[{name!r}]: give {name} itself, of shape (m, n)")
         if name not in ONE:
             raise TypeError(f"each[{name!r}]: solve_dynamics has no argument of this name; expected one of {', '.join(ONE)}")
-        if not hasattr(entries, "__len__"):
+        if not hasattr(entries, "__len__") or hasattr(entries, "toarray"):
             raise TypeError(f"each[{name!r}]: expected a sequence with an entry for each motion, got {type(entries).__name__}")
     lengths = {name: len(entries) for name, entries in each.items()}
     if len(set(lengths.values())) > 1:
         raise ValueError("each: expected as many entries for every argument, got " + ", ".join(f"{k}: {n}" for k, n in lengths.items()))
     return dict(each)
+
+
+def _refuse_one_matrix(own: dict[str, Sequence[Any]], x0: Any, v0: Any) -> None:
+    """ValueError where a single matrix stands in each, whose rows would be diagonals, and nothing else says how many motions there are."""
+    if np.ndim(x0) != 1 or np.ndim(v0) > 1 or not own:
+        return
+    n = len(x0)
+    single = [name for name in own if name in MATRICES and isinstance(own[name], np.ndarray) and np.shape(own[name]) == (n, n)]
+    if single and len(single) == len(own):
+        raise ValueError(
+            f"each[{single[0]!r}]: got one array of shape ({n}, {n}): give a list of matrices, [K1, K2, ...], one a motion; or diagonals "
+            f"of shape (m, {n}) with x0 of shape (m, {n})"
+        )
 
 
 def _starts(x0: Any, v0: Any, own: dict[str, Sequence[Any]], batch_args: Any) -> tuple[Array, Array]:
@@ -230,7 +269,8 @@ class _Task:
 
     def lists(self) -> dict[str, list[Any]]:
         """What has an entry of any kind for each motion."""
-        return {name: [None] * len(self.starts) for name in EVENTS}
+        asked = ("energy",) if self.common.get("energy") or "energy" in self.own else ()
+        return {name: [None] * len(self.starts) for name in (*EXTRAS, *asked)}
 
 
 def _one_by_one(task: _Task, bar: Progress) -> DynamicsBatchResult:
@@ -247,7 +287,7 @@ def _one_by_one(task: _Task, bar: Progress) -> DynamicsBatchResult:
                 out.errors[k], r = error, error.partial_result
             _put(out, k, r, times is not None)
             for name, entries in parts.items():
-                entries[k] = r[name]
+                entries[k] = r.get(name)
             bar.update(float(k + 1))
     except BaseException as error:
         attach(error, lambda: _finished(out, parts), DONE)
@@ -278,7 +318,7 @@ def _on_executor(executor: futures.Executor, task: _Task, bar: Progress) -> Dyna
             out.messages |= {part.start + k: text for k, text in piece.messages.items()}
             out.errors |= {part.start + k: error for k, error in piece.errors.items()}
             for name, entries in parts.items():
-                entries[part] = piece[name] or [None] * (part.stop - part.start)
+                entries[part] = piece.get(name) or [None] * (part.stop - part.start)
     except BaseException as error:
         attach(error, lambda: _finished(out, parts), DONE)
         raise
@@ -290,7 +330,8 @@ def _empty(starts: Array, speeds: Array, times: Array | None) -> DynamicsBatchRe
     x, v = (starts.copy(), speeds.copy()) if times is None else np.full((2, count, *shape, times.size), np.nan)
     return DynamicsBatchResult(
         t=np.full(count, np.nan) if times is None else times, x=x, v=v, reached=np.full(count, times is None, dtype=np.int64),
-        success=False, status=np.full(count, -1, dtype=np.int64), reason=["interrupted"] * count, message="", messages={}, errors={},
+        at_times=times is not None, success=False, status=np.full(count, -1, dtype=np.int64), reason=["interrupted"] * count,
+        message="", messages={}, errors={},
         **{name: np.zeros(count, dtype=np.int64) for name in COUNTS},
     )  # fmt: skip
 
@@ -310,7 +351,10 @@ def _put(out: DynamicsBatchResult, k: int, r: Any, at_times: bool) -> None:
 
 def _finished(out: DynamicsBatchResult, parts: dict[str, list[Any]]) -> DynamicsBatchResult:
     for name, entries in parts.items():
-        out[name] = entries if any(entry is not None for entry in entries) else None
+        if any(entry is not None for entry in entries):
+            out[name] = entries
+        elif name in EVENTS:
+            out[name] = None
     return _told(out)
 
 
@@ -358,7 +402,7 @@ class _Blocks:
                     f"with the signature {core.FORCE_LANES_SIGNATURE!r}, got {type(force).__name__}"
                 )
         self.force = force
-        self.diagonals = [self._diagonal(value, name) for value, name in zip(matrices, ("mass", "damping", "stiffness"), strict=True)]
+        self.diagonals = [self._diagonal(value, name) for value, name in zip(matrices, MATRICES, strict=True)]
         if self.diagonals[0] is not None and not np.all(self.diagonals[0] > 0.0):
             raise ValueError(f"mass: expected masses above 0, got {self.diagonals[0].min():g}")
 

@@ -113,13 +113,25 @@ class StepLimit:
         limit = known.limit(self.method)
         if abs(step) > limit:
             return self._exceeded(step, limit, known)
-        return (
-            f"dt = {abs(step):g} is inside the stability limit of {self.method.name}: the force may have left its domain, "
-            "or the motion grows by itself"
-        )
+        inside = f"dt = {abs(step):g} is inside the stability limit of {self.method.name}"
+        if isinstance(self.problem, Structure):
+            return f"{inside}: the load may have left its domain, or the motion grows by itself"
+        last = self._last_modes()
+        if last is not None and abs(step) > last.limit(self.method):
+            return f"{self._exceeded(step, last.limit(self.method), last, 'where it broke off')}, not for the one at the start: lower dt"
+        return f"{inside} at the start, and later it may not be: lower dt, or the force has left its domain, or the motion grows by itself"
 
-    def _exceeded(self, step: float, limit: float, known: modes.Modes) -> str:
-        whose = f"for the largest frequency {known.omega:.4g}" + ("" if self.matrices else " at the start")
+    def _last_modes(self) -> modes.Modes | None:
+        """Of a force where the run stands, from about `modes.CALLS` calls; None: not known."""
+        run, x, v = self.run, self.run.y.ravel().copy(), self.run.vector(1).ravel().copy()
+        try:
+            with np.errstate(all="ignore"):
+                return modes.force_modes(lambda x, v: run.acceleration(run.t, x, v).ravel(), x, v, self.velocity_free)
+        except Exception:
+            return None  # as in `known_modes`
+
+    def _exceeded(self, step: float, limit: float, known: modes.Modes, where: str = "at the start") -> str:
+        whose = f"for the largest frequency {known.omega:.4g}" + ("" if self.matrices else f" {where}")
         name, kind = self.method.name, known.kind(self.method)
         if kind == "bound":
             steps = f"steps up to {limit:.4g} are known to be stable" if limit > 0.0 else "no step is known to be stable"

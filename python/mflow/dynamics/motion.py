@@ -194,17 +194,18 @@ class Motion(Drive):
         """Of loads: after a run with fixed steps it is looked at between a few of them."""
         self.looks_at_load = True
 
-    def _evaluations(self) -> int:
-        """Of the force, or of the load."""
+    @property
+    def evaluations(self) -> int:
+        """So far, of the force, or of the load."""
         counts = self.problem.counters
         return int(counts.get("nfev", counts.get("nload", 0)))
 
     def _growth(self) -> str:
-        before = self._evaluations()
+        before = self.evaluations
         fixed = self.mode == "fixed" and self.t0 != self.t1
         order = self.limit.order_note() if fixed else ""
         more = self._between_steps() if fixed and self.looks_at_load else ""
-        self.checks = self._evaluations() - before  # the run is over: what is asked for here is none of its evaluations
+        self.checks = self.evaluations - before  # the run is over: what is asked for here is none of its evaluations
         notes = [*([order] if order else []), *self.notes, *([f"but {more}"] if more else [])]
         return super()._growth() + "".join(f"; {note}" for note in notes)
 
@@ -237,7 +238,7 @@ class Motion(Drive):
         run, events, counts = self.run, self.events, self.problem.counters
         self.history.close()
         t, rows, e, sol, sol_v = self.history.motion(self.supports)
-        nfev, lam, drift, drift_v = self._evaluations() - self.checks, None, None, None
+        nfev, lam, drift, drift_v = self.evaluations - self.checks, None, None, None
         if isinstance(self.problem, Constrained):
             rows = rows.copy()
             rows[:, 2], lam, drift, drift_v = what_constraints_did(self.problem, self.supports, t, rows[:, 0], rows[:, 1])

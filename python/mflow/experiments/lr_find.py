@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 __all__ = ["LRFindResult", "lr_find"]
 
+TAKEN = ("lr", "epochs", "max_steps", "step_callback", "check_gradient")  # arguments of `mflow.train` that it gives itself
+
 
 class LRFindResult(Result):
     """Result of `mflow.lr_find`.
@@ -120,7 +122,7 @@ def lr_find(
             raise TypeError("params, data, batch_size: the Training holds them; omit them here")
         task = fun
         fun, params, data, jac, batch_size = task.fun, task.params, task.data, task.jac, task.batch_size
-        given = {**task.options, **given}
+        given = {**{k: v for k, v in task.options.items() if k != "check_gradient"}, **given}
     elif params is None:
         raise TypeError("params: expected where to start, got None; or give a mflow.Training as the first argument")
     low = check_number(lr_min, "lr_min", low=0.0, open_low=True)
@@ -130,7 +132,9 @@ def lr_find(
     check_number(stop_at, "stop_at", low=1.0, open_low=True)
     if "lr" in given:
         raise TypeError("lr: lr_find tries rates of its own; give their range with lr_min and lr_max")
-    for taken in ("epochs", "max_steps", "step_callback"):
+    if "check_gradient" in given:
+        raise TypeError("check_gradient: lr_find does not look at the gradient: omit it; mflow.check_gradient does")
+    for taken in TAKEN:
         if taken in given:
             raise TypeError(f"{taken}: each rate takes one step here; give their number with steps=")
     if jac is None:

@@ -154,6 +154,11 @@ class Optimizer(Updater):
         maximize = bool(maximize)
         options = from_letters(record, options)
         lr = options.get("lr")
+        if isinstance(lr, str) and lr == "auto":
+            raise ValueError(
+                f"lr: expected a number or a schedule for {record.name}, got 'auto': steps that are chosen along the way are those of "
+                'mflow.minimize(lr="auto"); mflow.lr_find finds a rate for minibatches, and mflow.max_stable_dt the limit for a curvature'
+            )
         schedule: Callable[[int], float] | None = lr if callable(lr) else None
         if schedule is not None:
             options["lr"] = schedule(0)

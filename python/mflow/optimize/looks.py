@@ -7,6 +7,7 @@ method is the same. With a line search it holds the descent's own state, which a
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,7 @@ from mflow.stability.limits import stability_limit
 
 __all__ = ["Counted", "Kept", "Looks", "Saving", "asked_looks", "asked_path"]
 
+GOOD = (0, stepper.CONVERGED, stepper.CONVERGED - 1)  # endings at a point that is one; the last: by the callback
 FILE_EVERY = 1000  # iterations between two files
 
 
@@ -70,15 +72,29 @@ class Looks:
         """Iterations until the next look, at most `left`."""
         return left if self.watch is None else min(left, self.watch.room(self.run.k))
 
+    def around(self, descent: Any, go: Callable[[], int]) -> int:
+        """A descent, and looks at its start, where its step is known, and at its end, where that is good; the bar has its last line."""
+        try:
+            if self.run.k == 0 and descent.auto is None:
+                self._look(0)
+            status = go()
+            if descent.evaluated and status in GOOD:
+                self._look(self.run.k)
+            return status
+        finally:
+            self.close()
+
     def take(self, evaluated: bool) -> None:
         """After some iterations; evaluated: whether there has been a good point."""
-        run, watch = self.run, self.watch
         if self.bar is not None:
-            self.bar.update(float(run.k))
-        if watch is None or not evaluated or not watch.due(run.k) or watch.last == run.k:
-            return
-        x = np.ravel(run.y)
-        watch.look(run.k, x, self.gradient, products_of(self.doubts.fun, x), self._bearing, self.lr)
+            self.bar.update(float(self.run.k))
+        if self.watch is not None and evaluated and self.watch.due(self.run.k):
+            self._look(self.run.k)
+
+    def _look(self, step: int) -> None:
+        if self.watch is not None and self.watch.last != step:
+            x = np.ravel(self.run.y)
+            self.watch.look(step, x, self.gradient, products_of(self.doubts.fun, x), self._bearing, self.lr)
 
     def close(self) -> None:
         """The bar has its last line."""

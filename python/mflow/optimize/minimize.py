@@ -139,10 +139,10 @@ def minimize(
         evaluations each (more where these do not agree; a compiled cost's is looked at in its first run, by a gradient more). They are
         counted as ``ncheck`` alone.
     monitor : "curvature", optional
-        Measures the largest curvature of the cost along the way (in the metric of its second moments, for a method that rescales), every
-        ``monitor_every`` iterations, and holds it against the largest that the method bears: ``res.curvature``, a Result of arrays step,
-        largest, limit, lr, and nfev, gradients that it took beside those of the run; a warning where the limit is first exceeded. The
-        iterates are those without it. For optimizers and explicit integrators without a line search.
+        Measures the largest curvature of the cost (in the metric of its second moments, for a method that rescales) at the start, every
+        ``monitor_every`` iterations (100) and at the end, and holds it against the largest that the method bears: ``res.curvature``, a
+        Result of arrays step, largest, limit, lr, and nfev, its own gradients; a warning where the limit is first exceeded. The iterates
+        are those without it. For optimizers and explicit integrators without a line search.
     progress : bool
         A bar on stderr, with the gradient and what is monitored. Not with a line search.
     checkpoint, resume : path, optional
@@ -221,7 +221,7 @@ def minimize(
     doubts = Doubts(fun, x0, args, jac, settings.pop("diff_step"), settings.pop("check_gradient"))
     doubts.keep_within(read_box(bounds, fixed, doubts.start), "bounds" if bounds is not None else "fixed")
     every, asked, saving = asked_path(path), asked_looks(settings, searches), Saving.asked(settings)
-    products = products_of(method, hess, hessp, doubts.args)
+    products, sharing = products_of(method, hess, hessp, doubts.args), shared_among(threads)
     if not searches:
         descent: Any = _Descent(doubts, method, hess, settings)
         descent.looks.begin(limit, *asked)
@@ -233,7 +233,7 @@ def minimize(
         descent = LineDescent(doubts, method, search, settings, bool(path), teller(callback, _intermediate), products)
     saving.begin(descent)
     try:
-        with shared_among(threads):
+        with sharing:
             status = descent.go(limit, threshold, callback)
         saving.end(descent, status in (0, CONVERGED, STOPPED))
     except BaseException as error:
@@ -322,10 +322,7 @@ class _Descent(Counted):
 
     def go(self, limit: int, gtol: float, callback: Callable[..., Any] | None) -> int:
         """0: the iteration limit; CONVERGED; STOPPED by the callback; anything else: why it could not go on."""
-        try:
-            return self._go(limit, gtol, callback)
-        finally:
-            self.looks.close()
+        return self.looks.around(self, lambda: self._go(limit, gtol, callback))
 
     def _go(self, limit: int, gtol: float, callback: Callable[..., Any] | None) -> int:
         self.limit, self.watched = limit, callback is not None

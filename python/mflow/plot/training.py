@@ -134,7 +134,7 @@ def curvature(results: Any, *, ax: Axes | None = None) -> Axes:
     >>> run = mflow.minimize(lambda x: (float(x @ x), 2 * x), np.ones(3), jac=True, **settings)
     >>> line = mflow.plot.curvature(run).lines[0]
     >>> line.get_ydata().round(3).tolist()
-    [0.25, 0.25, 0.25]
+    [0.25, 0.25, 0.25, 0.25]
     """
     runs = {"": results} if isinstance(results, Mapping) and "nfev" in results else check_instance(results, "results", Mapping, "a result")
     if not runs:

@@ -283,10 +283,11 @@ def max_stable_dt(
     """
     if symmetric is not None:
         check_flags(symmetric=symmetric)
+    if "rayleigh" in parameters:
+        raise TypeError("rayleigh: it is no argument here; give damping=a * mass + b * stiffness, the matrix that (a, b) stand for")
     method = as_method(method, parameters)
     if force is not None:
-        if stiffness is not None or damping is not None or "second_order" not in method.flags:
-            raise ValueError(f"force: it is for second-order methods, without stiffness= and damping=, got {method.name}")
+        _refuse_beside_force(method, stiffness, damping)
         stiffness, damping = _tangents(force, x0, v0)
     elif x0 is not None or v0 is not None:
         raise ValueError("x0, v0: they are where force= is looked at, and there is none; omit them")
@@ -333,6 +334,18 @@ def max_stable_dt(
     if jac is not None and method.kind == "step" and 0.0 < dt < math.inf:
         _warn_of_growth(method, jac, n, symmetric, dt)
     return dt
+
+
+def _refuse_beside_force(method: Method, stiffness: Any, damping: Any) -> None:
+    """ValueError for what does not go with force=."""
+    if "second_order" not in method.flags:
+        raise ValueError(f"force: expected a second-order method, got {method.name}; for y' = F(y) give jac=")
+    if stiffness is not None or damping is not None:
+        beside = "stiffness" if stiffness is not None else "damping"
+        raise ValueError(
+            f"{beside}: expected none beside force=, which holds all that acts on the masses; put stiffness and damping into force, as "
+            "force=lambda t, x, v: force(t, x, v) - K @ x - C @ v"
+        )
 
 
 def _tangents(force: Any, x0: Any, v0: Any) -> tuple[Array, Array]:

@@ -36,6 +36,11 @@ def _numbers(load: Any, supports: Supports, argument: str) -> Array:
             + ", ".join(str(np.shape(part)) for part in load[:3])
         )
     given = np.asarray(load)
+    if hasattr(load, "a") and hasattr(load, "t"):
+        raise TypeError(
+            f"{argument}: expected numbers, a function of t, or a table, got a {type(load).__name__}: the load of a record rec on masses "
+            "is the table (rec.t, rec.a, -masses)"
+        )
     if given.dtype.kind not in "biuf":
         raise TypeError(f"{argument}: expected real numbers, got {given.dtype}")
     if given.size not in (1, supports.n) or (given.ndim > 1 and given.shape != supports.shape):

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["Ending", "TrainResult", "early_stopped", "finished", "not_finite", "refused", "result", "stopped"]
 
 GROWTH = 1e6  # a gradient that has grown by this on the way to a number that is not finite: the training diverged
+RISE, RISE_OF_BATCHES = 0.01, 9.0  # of a loss that has gone up, as a share of its start
 STATUS = {"finished": 0, "converged": 0, "early_stopped": 0, "max_steps": 1, "callback": 2}
 
 
@@ -66,7 +67,7 @@ class Ending(NamedTuple):
 
 def finished(run: Trainer) -> Ending:
     """All epochs are done."""
-    return Ending("finished", f"{run.epochs} epochs, {run.nit} steps" + _least(run))
+    return Ending("finished", f"{run.epochs} epochs, {run.nit} steps" + _least(run) + _above_start(run))
 
 
 def early_stopped(run: Trainer) -> Ending:
@@ -80,7 +81,7 @@ def stopped(run: Trainer, by_callback: bool) -> Ending:
     where = f"in epoch {run.epoch}, after {run.nit} steps"
     if by_callback:
         return Ending("callback", f"the callback stopped it {where}")
-    return Ending("max_steps", f"max_steps = {run.max_steps} were taken, {where}")
+    return Ending("max_steps", f"max_steps = {run.max_steps} were taken, {where}" + _above_start(run))
 
 
 def not_finite(run: Trainer, problem: str, batches: int | None) -> Ending:
@@ -111,6 +112,17 @@ def _kept(run: Trainer) -> str:
 def _least(run: Trainer) -> str:
     monitor, kind = run.monitor, "validation loss" if run.validation is not None else "loss"
     return "" if not math.isfinite(monitor.best) else f"; the least {kind}, {monitor.best:.6g}, was in epoch {monitor.best_epoch}"
+
+
+def _above_start(run: Trainer) -> str:
+    """Words where the loss ends clearly above its start: of single batches, which differ among themselves, a greater rise is asked for."""
+    losses = run.history.steps["step_loss"]
+    if len(losses) < 2 or run.wrong:
+        return ""
+    first, last = losses[0], losses[-1] if run.feed.batches == 1 else run.history.last_loss
+    if not last > first + (RISE if run.feed.batches == 1 else RISE_OF_BATCHES) * abs(first):
+        return ""
+    return f"; but the loss ends above its start: {first:.4g} in the first step, {last:.4g} at the end: lower lr, or see mflow.lr_find"
 
 
 def result(run: Trainer, ending: Ending) -> TrainResult:

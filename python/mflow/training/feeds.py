@@ -205,7 +205,10 @@ def _whole_arrays(data: Any, argument: str) -> Args:
     for position, array in enumerate(data if isinstance(data, tuple) else (data,)):
         got = f"got {type(array).__name__}"
         if hasattr(array, "toarray"):
-            raise TypeError(f"{argument}[{position}]: expected a dense array, {got}; .toarray() makes one, or give batches of it")
+            raise TypeError(
+                f"{argument}[{position}]: expected a dense array, {got}; .toarray() makes one, or give batches of it; "
+                "mflow.objectives.Softmax, Logistic and LeastSquares take sparse X, as fun of train and minimize"
+            )
         if not hasattr(array, "shape") or not hasattr(array, "__array__"):
             raise TypeError(f"{argument}[{position}]: expected an array, as in (X, y), {got}; give a sequence of batches as a list")
         arrays.append(array if isinstance(array, np.ndarray) else np.asarray(array.detach() if _is_tensor(array) else array))

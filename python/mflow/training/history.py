@@ -83,6 +83,11 @@ class History:
         """Mean of the loss over the rows of this epoch; nan before its first step."""
         return self.sum_loss / self.sum_weight if self.sum_weight else math.nan
 
+    @property
+    def last_loss(self) -> float:
+        """Mean of the loss over the rows of the epoch under way, or of the last one; nan where there is none."""
+        return self.mean_loss if self.sum_weight or not self.epochs["loss"] else self.epochs["loss"][-1]
+
     def clock(self) -> float:
         """Seconds of training so far, those before a checkpoint among them."""
         return self.elapsed + time.perf_counter() - self.since

@@ -123,9 +123,9 @@ def train(
         Whether, where an epoch is one batch, the first gradient is compared with the loss of that batch along a fixed direction, by two
         evaluations (more where these do not agree), counted as ``ncheck`` alone; nothing is drawn for it.
     monitor : "curvature", optional
-        Measures the largest curvature of the loss along the way (in the metric of its second moments, for a method that rescales), every
-        ``monitor_every`` steps, and holds it against the largest that the method bears: ``result.curvature``, the progress bar, a warning
-        where it is first exceeded. It draws nothing, and the trained bits are those without it.
+        Measures the largest curvature of the loss (in the metric of its second moments, for a method that rescales) at the start, every
+        ``monitor_every`` steps (100) and at the end, and holds it against the largest that the method bears: ``result.curvature``, the
+        progress bar, a warning where it is first exceeded. It draws nothing, and the trained bits are those without it.
     monitor_data : tuple of arrays, or a compiled objective, optional
         The arguments of ``fun`` on which it is measured: by default a fixed batch, rows spread over all (the first one of an iterable).
     average : "swa", "ema" or float in (0, 1), optional
@@ -178,6 +178,7 @@ def train(
     """
     check_flags(shuffle=shuffle, drop_last=drop_last)
     check_names(optimizer, parameters, ARGUMENTS)
+    sharing = shared_among(threads)
     batches = {"batch_size": batch_size, "seed": seed, "shuffle": shuffle, "drop_last": drop_last}
     trainer = _trainer_of(fun, params, data, optimizer, jac, dict(parameters), schedule_per, batches)
     feed = trainer.feed
@@ -198,7 +199,7 @@ def train(
         trainer.close()  # a schedule by epochs belongs to the optimizer again
         raise
     try:
-        with shared_among(threads):
+        with sharing:
             ending = trainer.go()
     except BaseException as error:
         where = f"epoch {trainer.epoch}, step {trainer.nit}"

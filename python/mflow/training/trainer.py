@@ -177,7 +177,13 @@ class Trainer:
     # ---- the loop -----------------------------------------------------------------------------------------------------------------------
 
     def go(self) -> Ending:
-        """Train until the run ends."""
+        """Train until the run ends, with looks at the curvature before it and after."""
+        ending = self._go()
+        if self.watch is not None and self.watch.last != self.nit > 0 and endings.STATUS.get(ending.reason, -1) >= 0:
+            self.probe.look(self.watch, self.nit)
+        return ending
+
+    def _go(self) -> Ending:
         self.history.start_clock()
         if not self.binding.finite:
             return Ending("non_finite", "params are not finite at the start")

@@ -225,3 +225,12 @@ def test_how_a_table_ends_is_part_of_what_resumes(tmp_path: Any) -> None:
         assert np.array_equal(call(**more, after=before, resume=tmp_path / "run").x, whole.x)
         with pytest.raises(ValueError, match="other values of after"):
             call(**more, after=other, resume=tmp_path / "run")
+
+
+@pytest.mark.parametrize("more", [{}, {"x0": np.zeros(2)}])
+def test_a_record_as_load_is_answered_by_the_table_that_it_makes(more):
+    record = mflow.data.GroundMotion("a", np.linspace(0, 1, 11), np.sin(np.linspace(0, 1, 11)))
+    masses, common = np.array([2.0, 1.0]), {"stiffness": [3.0, 4.0], "t_span": (0, 1), "dt": 0.05, **more}
+    with pytest.raises(TypeError, match=r"load: .*got a GroundMotion: .*\(rec.t, rec.a, -masses\)"):
+        mflow.solve_dynamics(masses, load=record, **common)
+    assert mflow.solve_dynamics(masses, load=(record.t, record.a, -masses), **common).success

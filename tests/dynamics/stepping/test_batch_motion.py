@@ -7,11 +7,12 @@ import math
 import os
 import shlex
 import subprocess
+from concurrent import futures
 from typing import Any
 
 import numpy as np
 import pytest
-from scipy import LowLevelCallable
+from scipy import LowLevelCallable, sparse
 
 import mflow
 from support.hosts import need_program
@@ -157,6 +158,12 @@ def test_a_motion_of_a_block_that_is_not_finite_ends_alone(library: ctypes.CDLL)
         ({"each": {"spring": [1.0, 2.0]}}, TypeError, r"each\['spring'\]: solve_dynamics has no argument of this name"),
         ({"each": {"dt": [0.1, 0.2, 0.3]}}, ValueError, "each, batch_args: expected 2 entries, one for each motion of x0, got 3"),
         ({"each": {"x0": [1.0, 2.0]}}, ValueError, r"each\['x0'\]: give x0 itself"),
+        (
+            {"each": {"stiffness": np.eye(3)}, "x0": np.ones(3)},
+            ValueError,
+            r"each\['stiffness'\]: got one array of shape \(3, 3\): give a list",
+        ),
+        ({"each": {"mass": sparse.eye_array(3)}, "x0": np.ones(3)}, TypeError, r"each\['mass'\]: expected a sequence .*got dia_array"),
         ({"x0": [1.0]}, ValueError, r"x0: expected starts of shape \(m, n\), got shape \(1,\)"),
         ({"save": "last"}, TypeError, "save: a batch does not take it; t_eval says what to keep"),
         ({"batch": True, "force": lambda t, x, v: x}, TypeError, "force: expected with batch=True a compiled function"),
@@ -170,6 +177,38 @@ def test_a_motion_of_a_block_that_is_not_finite_ends_alone(library: ctypes.CDLL)
 def test_what_does_not_fit_is_said(change: dict[str, Any], kind: type[Exception], text: str) -> None:
     with pytest.raises(kind, match=text):
         mflow.solve_dynamics_batch(**({"stiffness": 1.0, "x0": [[1.0], [2.0]], "t_span": (0, 1), "dt": 0.1} | change))
+
+
+def test_rows_of_a_table_are_diagonals_where_starts_say_how_many() -> None:
+    """A (3, 3) array is ambiguous beside one start alone."""
+    table = np.array([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0], [7.0, 8.0, 9.0]])
+    common: dict[str, Any] = {"t_span": (0, 1), "dt": 0.05}
+    r = mflow.solve_dynamics_batch(x0=np.ones((3, 3)), each={"stiffness": table}, **common)
+    also = mflow.solve_dynamics_batch(x0=np.ones(3), each={"stiffness": table, "load": [None] * 3}, **common)
+    for k in range(3):
+        alone = mflow.solve_dynamics(stiffness=np.diag(table[k]), x0=np.ones(3), **common)
+        np.testing.assert_allclose(r.x[k], alone.x[:, -1], rtol=1e-12)
+        assert np.array_equal(also.x[k], r.x[k])
+
+
+@pytest.mark.parametrize("times", [None, [0.0, 0.5, 1.0]])
+@pytest.mark.parametrize("workers", [0, 2])
+def test_each_motion_is_a_result_with_what_was_asked_for(times: Any, workers: int) -> None:
+    """Outputs were evaluated and thrown away, the ledger too, and a number was no key."""
+    common: dict[str, Any] = {"t_span": (0, 1), "dt": 0.05, "t_eval": times, "energy": True, "outputs": lambda t, x, v: [x[0] * v[0], t]}
+    springs = [1.0, 4.0, 9.0]
+    with futures.ThreadPoolExecutor(2) as pool:
+        r = mflow.solve_dynamics_batch(x0=np.ones((3, 1)), each={"stiffness": springs}, **common, executor=pool if workers else None)
+    for k, spring in enumerate(springs):
+        one, alone = r[k], mflow.solve_dynamics(stiffness=spring, x0=[1.0], **common)
+        assert isinstance(one, type(alone))
+        for name in ("t", "x", "v", "outputs"):
+            np.testing.assert_array_equal(one[name], alone[name][..., -1:] if times is None else alone[name])
+        assert one.energy.potential[-1] == r.energy[k].potential[-1] == alone.energy.potential[-1]
+        assert (one.reason, one.success, one.nsteps) == (alone.reason, alone.success, alone.nsteps)
+    assert r[-1].x.tolist() == r[2].x.tolist()
+    with pytest.raises(IndexError, match=r"result\[7\]: the batch has 3 motions"):
+        r[7]
 
 
 def test_implicit_forces_are_refused(library: ctypes.CDLL) -> None:
