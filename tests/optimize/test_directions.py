@@ -1,8 +1,9 @@
 """Directions of descent (lbfgs, bfgs, cg, trust_ncg) against their textbook formulas in NumPy, which share no code with the kernels."""
 
-from __future__ import annotations
+from __future__ import copy
 
 import math
+import pickle
 import struct
 import zlib
 from collections.abc import Callable
@@ -339,3 +340,13 @@ def test_a_sparse_hessian_is_looked_at_before_it_is_read(called: bool) -> None:
         mflow.minimize(
             lambda x: (float(x @ x), 2 * x), np.ones(3), jac=True, method="trust_ncg", hess=(lambda x: wrong) if called else wrong
         )
+
+
+@pytest.mark.parametrize("method", [None, "bfgs", "cg"])
+def test_results_pickle_with_their_inverse_hessian(method):
+    """They come back from a pool of processes."""
+    r = mflow.minimize(lambda x: (float(np.sum((x - 1) ** 2 + x**4)), 2 * (x - 1) + 4 * x**3), [0.0, 2.0, 3.0], jac=True, method=method)
+    for again in (pickle.loads(pickle.dumps(r)), copy.deepcopy(r)):
+        assert np.array_equal(again.x, r.x)
+        if method != "cg":
+            assert np.array_equal(again.hess_inv @ np.arange(3.0), r.hess_inv @ np.arange(3.0))

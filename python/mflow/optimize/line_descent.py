@@ -11,9 +11,11 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from mflow_core import registry
 from mflow_core.objectives.objective import Objective
 from mflow_core.optimize import line_descent
 from mflow_core.optimize.products import Products
+from mflow_core.problems.problem import objective_problem
 from mflow_core.stepping import stepper
 
 from mflow.base.checks import Array
@@ -204,7 +206,7 @@ class LineDescent(Counted):
             box=None if self.doubts.box is None else self.doubts.box.flat,
         ))  # fmt: skip
         if self.method.family == "quasi_newton" and self.doubts.box is None:
-            inverse = InverseHessian(run, x.size)
+            inverse = InverseHessian(run, x.size, (line_descent.KINDS[self.search.kind], self._rule, self.method.numbers))
             out.hess_inv = inverse if self.method.takes("maxcor") else inverse.todense()
         return out
 
@@ -224,8 +226,11 @@ class LineDescent(Counted):
 class InverseHessian:
     """The approximation H of the inverse Hessian where a quasi-Newton method ended: ``H @ v``, ``H.todense()``."""
 
-    def __init__(self, run: line_descent.LineDescent, n: int) -> None:
-        self._run, self.shape = run, (n, n)
+    def __init__(self, run: line_descent.LineDescent, n: int, how: tuple[Any, ...]) -> None:
+        self._run, self.shape, self._how = run, (n, n), how
+
+    def __reduce__(self) -> Any:
+        return _inverse_from, (self._run.record.name, self.shape[0], self._how, self._run.save())
 
     def __matmul__(self, right: Any) -> Array:
         columns = np.asarray(right, dtype=np.float64)
@@ -244,6 +249,14 @@ class InverseHessian:
 
     def __repr__(self) -> str:
         return f"InverseHessian(shape={self.shape})"
+
+
+def _inverse_from(name: str, n: int, how: tuple[Any, ...], state: bytes) -> InverseHessian:
+    """What was pickled: the method with what it keeps, on a cost that nobody asks."""
+    problem = objective_problem(lambda x: 0.0, np.zeros_like, (n,))
+    run = line_descent.LineDescent(registry.find(name), problem, np.zeros(n), *how)
+    run.restore(state)
+    return InverseHessian(run, n, how)
 
 
 def _check_box(method: Method, doubts: Doubts) -> None:
