@@ -1,7 +1,8 @@
 """Directions of descent (lbfgs, bfgs, cg, trust_ncg) against their textbook formulas in NumPy, which share no code with the kernels."""
 
-from __future__ import copy
+from __future__ import annotations
 
+import copy
 import math
 import pickle
 import struct
