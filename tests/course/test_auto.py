@@ -196,12 +196,19 @@ def test_what_does_not_go_with_two_methods_is_refused():
     for words, given in (
         ("method, dt: 'auto'", {"dt": 0.1}),
         ("method, mass: 'auto'", {"mass": [1.0, 1.0]}),
+        ("rhs_t: 'auto' takes no method", {"rhs_t": circle}),
         ("stages: 'auto' has no parameters", {"stages": 5}),
     ):
         with pytest.raises((TypeError, ValueError), match=words):
             mflow.solve_ivp(circle, (0, 1), [1.0, 0.0], "auto", **given)
     with pytest.raises(ValueError, match="method: expected one method here, got 'auto', which is two"):
         mflow.max_stable_dt("auto")
+    with pytest.raises(
+        ValueError, match=r"which is another library's; .* Stepper take it under error control, SciPy's .* mflow\.scipy\.AUTO$"
+    ):
+        mflow.max_stable_dt("LSODA")
+    with pytest.raises(ValueError, match=r"^rtol: 'auto' needs error control, got neither rtol nor atol; give one of them$"):
+        mflow.Stepper("auto", circle, [1.0, 0.0])
 
 
 def test_a_first_step_that_explicit_steps_have_to_shorten_again_and_again_is_left_to_the_other():

@@ -138,3 +138,31 @@ def test_a_sum_that_slopes_keep_is_kept(method, rates):
     assert r.success
     assert r.y.min() >= 0.0
     np.testing.assert_allclose(r.y.sum(axis=0), 1.5, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("rates", [(1e6, 1e2, 1e4, 0.1), (1e7, 1e2, 1e5, 0.1), (1e6, 1e4, 1e4, 1.0)], ids=str)
+@pytest.mark.parametrize("rtol", [1e-3, 1e-6])
+def test_two_methods_see_that_an_enzyme_is_stiff_where_its_signs_are_kept(rates, rtol):
+    """Steps that are shortened for the sign stay below the stability limit of the explicit method. A + E <-> C -> P + E, P -> D."""
+    bind, free, turn, decay = rates
+
+    def fun(t, y):
+        a, e, c, p, _ = y
+        bound = bind * a * e - free * c
+        return [-bound, turn * c - bound, bound - turn * c, turn * c - decay * p, decay * p]
+
+    given = {"rtol": rtol, "atol": 1e-3 * rtol, "max_steps": 3000}
+    kept = mflow.solve_ivp(fun, (0, 10), [1.0, 1e-3, 0.0, 0.0, 0.0], "auto", nonnegative=True, **given)
+    plain = mflow.solve_ivp(fun, (0, 10), [1.0, 1e-3, 0.0, 0.0, 0.0], "auto", **given)
+    assert kept.reason == "finished"
+    assert np.min(kept.y) >= 0.0
+    assert kept.nfev < 1.5 * plain.nfev
+    assert kept.steps_by_method["tsit5"] < 50
+    np.testing.assert_allclose(kept.y[:, -1], plain.y[:, -1], rtol=30 * rtol, atol=rtol)
+
+
+def test_two_methods_keep_signs_of_what_is_not_stiff_with_the_explicit_one():
+    kept = mflow.solve_ivp(lambda t, y: [y[0] * (1 - y[1]), y[1] * (y[0] - 1)], (0, 50), [2.0, 1.0], "auto", nonnegative=True)
+    assert kept.switches == 0
+    alone = mflow.solve_ivp(lambda t, y: [y[0] * (1 - y[1]), y[1] * (y[0] - 1)], (0, 50), [2.0, 1.0], "tsit5", nonnegative=True)
+    assert kept.y.tobytes() == alone.y.tobytes()

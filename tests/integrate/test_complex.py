@@ -1,11 +1,13 @@
 """Complex states. Oracles: closed forms, and the same equation written out in real and imaginary parts."""
 
 import cmath
+import ctypes
 
 import numpy as np
 import pytest
 
 import mflow
+from mflow.problems.complexes import Pairs
 from support.levels import first_order
 
 TOLS = {"rtol": 1e-7, "atol": 1e-9}
@@ -37,7 +39,7 @@ def test_the_bits_are_those_of_the_parts(method):
     assert (r.y.dtype, r.y.shape) == (np.complex128, (2, len(r.t)))
     assert r.success
     exact = START[:, None] * np.exp(RATES[:, None] * r.t)
-    assert np.max(np.abs(r.y - exact)) < 2e-3 if mflow.get_method(method).order < 4 else 2e-5
+    assert np.max(np.abs(r.y - exact)) < (2e-3 if mflow.get_method(method).order < 4 else 2e-5)
     blocks = np.zeros((4, 4))
     for k, rate in enumerate(RATES):
         blocks[2 * k : 2 * k + 2, 2 * k : 2 * k + 2] = [[rate.real, -rate.imag], [rate.imag, rate.real]]
@@ -72,6 +74,42 @@ def test_jacobians_of_holomorphic_functions(kind):
         r = mflow.solve_ivp(filled if kind == "inplace" else fun, (0, 2), np.zeros(n, complex), "radau5", **how, **TOLS)
     np.testing.assert_allclose(r.y[:, -1], np.linalg.solve(J, -np.ones(n)), rtol=1e-6)
     assert 80 < r.nsteps < 95  # a wrong Jacobian takes more
+
+
+@pytest.mark.parametrize(("lower", "upper"), [(1, 0), (0, 2), (2, 1), (0, 0), (4, 0)])
+def test_packed_bands_stay_packed(lower, upper):
+    n, rng = 6, np.random.default_rng(3)
+    J = rng.normal(size=(n, n)) + 1j * rng.normal(size=(n, n))
+    J *= (np.subtract.outer(range(n), range(n)) <= lower) & (np.subtract.outer(range(n), range(n)) >= -upper)
+    packed = np.full((lower + upper + 1, n), complex("nan+nanj"))  # what lies outside of the matrix is not read
+    for i, j in zip(*np.nonzero(J), strict=True):
+        packed[upper + i - j, j] = J[i, j]
+    pairs = Pairs(np.zeros(n, complex))
+    full, bands = pairs.matrix(J), pairs.matrix(packed, lower, upper)
+    assert bands.shape == (pairs.band(lower) + pairs.band(upper) + 1, 2 * n)
+    back = np.zeros_like(full)
+    for i, j in zip(*np.nonzero(full), strict=True):
+        back[i, j] = bands[pairs.band(upper) + i - j, j]
+    np.testing.assert_array_equal(back, full)
+
+
+def test_packed_bands_solve_as_the_matrix_does():
+    J = np.diag([-50.0, -80.0 + 30j, -900j - 100.0]) + np.diag([1j, 2.0], -1) + np.diag([3.0, 1.0 + 1j], 1)
+    wide = np.zeros((4, 3), complex)  # a band more below
+    for i, j in zip(*np.nonzero(J), strict=True):
+        wide[1 + i - j, j] = J[i, j]
+    packed = wide[:3]  # whose shape is that of the matrix
+    given = {"y0": np.ones(3, complex), "t_span": (0, 0.1), "method": "radau5", **TOLS}
+    dense = mflow.solve_ivp(lambda t, z: J @ z, jac=J, **given)
+    for jac, lower in ((packed, 1), (lambda t, z: packed, 1), (wide, 2), (lambda t, z: wide, 2)):
+        r = mflow.solve_ivp(lambda t, z: J @ z, jac=jac, lband=lower, uband=1, **given)
+        assert (r.nsteps, r.nfev, r.nlu) == (dense.nsteps, dense.nfev, dense.nlu)
+        np.testing.assert_allclose(r.y[:, -1], dense.y[:, -1], rtol=1e-9)
+    mass = np.array([[2.0, 1j, 0.0], [0.5j, 3.0, 0.0], [0.0, 1.0, 4.0]])
+    bands = np.array([[0.0, 1j, 0.0], [2.0, 3.0, 4.0], [0.5j, 1.0, 0.0], [0.0, 0.0, 0.0]])
+    dense = mflow.solve_ivp(lambda t, z: J @ z, mass=mass, **given)
+    r = mflow.solve_ivp(lambda t, z: J @ z, mass=bands, lband=2, uband=1, **given)
+    np.testing.assert_allclose(r.y[:, -1], dense.y[:, -1], rtol=1e-8)
 
 
 def test_what_is_not_holomorphic_goes_by_differences():
@@ -152,3 +190,47 @@ def test_complex_numbers_where_they_do_not_belong():
         mflow.solve_ivp(decay, (0, 1), [1j, complex("nan")])
     with pytest.raises(ValueError, match="jac: expected an array of shape"):
         mflow.solve_ivp(decay, (0, 1), START, "radau5", jac=np.eye(3))
+    with pytest.raises(ValueError, match="elementwise: expected False with a complex y0"):
+        mflow.solve_ivp(decay, (0, 1), START, elementwise=True)
+    for name in ("rtol", "atol", "steady_rtol", "steady_atol"):
+        with pytest.raises(ValueError, match=rf"^{name}: expected one number, .* a state of shape \(2,\), got shape \(3,\)$"):
+            mflow.solve_ivp(decay, (0, 1), START, until="steady", **{name: [1e-3] * 3})
+
+
+@pytest.mark.parametrize("start", [[1.0], [1.0 + 0j]], ids=["real", "complex"])
+def test_threads_alone_are_told_of(start):
+    with pytest.warns(UserWarning, match="^solve_ivp: threads: without effect without elementwise=True$"):
+        mflow.solve_ivp(lambda t, y: -y, (0, 1), start, threads=2)
+
+
+def test_an_empty_list_of_events_and_compiled_ones():
+    r = mflow.solve_ivp(decay, (0, 1), START, events=[])
+    assert r.t_events == []
+    assert mflow.solve_ivp(decay, (0, 1), START).t_events is None
+
+    def half(t, y, out, n, ctx):
+        out[0] = t - 0.5
+        return 0
+
+    signature = ctypes.CFUNCTYPE(
+        ctypes.c_int, ctypes.c_double, ctypes.POINTER(ctypes.c_double), ctypes.POINTER(ctypes.c_double), ctypes.c_ssize_t, ctypes.c_void_p
+    )
+    compiled = signature(half)
+    new = ctypes.pythonapi.PyCapsule_New
+    new.restype, new.argtypes = ctypes.py_object, [ctypes.c_void_p, ctypes.c_char_p, ctypes.c_void_p]
+    name = b"int (double, const double *, double *, ptrdiff_t, void *)"
+    capsule = new(ctypes.cast(compiled, ctypes.c_void_p), name, None)
+    for event in (capsule, [capsule]):
+        r = mflow.solve_ivp(decay, (0, 1), START, events=event)
+        np.testing.assert_allclose(r.t_events[0], [0.5], rtol=1e-12)
+
+
+def test_drivers_of_real_states_name_the_one_that_takes_complex_ones():
+    words = r"expected real numbers, got complex128; stack real and imaginary parts, or take mflow\.solve_ivp, whose y0 may be complex$"
+    for name, call in (
+        ("y0", lambda: mflow.Stepper("rk4", decay, START)),
+        ("y0", lambda: mflow.solve_ivp_batch(decay, (0, 1), START)),
+        ("c0", lambda: mflow.gradient_flow(lambda c: c, START, 1.0)),
+    ):
+        with pytest.raises(TypeError, match=f"^{name}: {words}"):
+            call()

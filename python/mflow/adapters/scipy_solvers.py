@@ -259,8 +259,7 @@ class MethodSolver(OdeSolver):  # type: ignore[misc]
             rtol, _ = validate_tol(rtol, 0.0, self.n)
         relative, absolute = check_tolerances(rtol.item() if rtol.ndim == 0 else rtol, ATOL if atol is None else atol, (self.n,))
         if self._pairs is not None:
-            relative, absolute = np.atleast_1d(self._pairs.twice(relative)), np.atleast_1d(self._pairs.twice(absolute))
-            relative, absolute = (one[:1] if np.all(one == one[0]) else one for one in (relative, absolute))
+            relative, absolute = (one if one.size == 1 else np.repeat(one, 2) for one in (relative, absolute))  # one number is for all
         count = (max(relative.size, absolute.size),)
         return np.ascontiguousarray(np.broadcast_to(relative, count)), np.ascontiguousarray(np.broadcast_to(absolute, count))
 
@@ -425,12 +424,20 @@ class AUTO(MethodSolver):
 
     Attributes
     ----------
-    turns : why, when and at which step it went on with the other method, see `mflow.solve_ivp`.
+    turns : list of tuple
+        Why, when and at which step it went on with the other method.
+    method : Method
+        The explicit one, also while the implicit one goes on.
 
     Raises
     ------
     TypeError, ValueError
         An argument does not fit; the text names it.
+
+    See Also
+    --------
+    mflow.solve_ivp : ``method="auto"``, with which two methods it takes.
+    mflow.scipy.Radau5, mflow.scipy.Tsit5
 
     Examples
     --------

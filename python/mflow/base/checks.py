@@ -43,6 +43,7 @@ __all__ = [
 ]
 
 Array = NDArray[np.float64]
+COMPLEX_STATES = ", or take mflow.solve_ivp, whose y0 may be complex"  # what a driver without them adds to what `real_array` says
 
 WORDS = (bool, np.bool_, str, bytes)  # Python takes them for numbers, users do not mean them as such
 MOST_WHOLE = 2**62  # counts that the core's 64 bits hold with room
@@ -262,11 +263,11 @@ def as_tuple(args: Any) -> tuple[Any, ...]:
     return tuple(args) if isinstance(args, (tuple, list)) else (args,)
 
 
-def real_array(value: Any, argument: str) -> Array:
-    """Numbers as float64. Raises TypeError for complex numbers, whose imaginary parts NumPy would drop."""
+def real_array(value: Any, argument: str, elsewhere: str = "") -> Array:
+    """Numbers as float64. Raises TypeError for complex numbers, whose imaginary parts NumPy would drop; elsewhere: what takes them."""
     array = as_array(value, argument)
     if array.dtype.kind == "c":
-        raise TypeError(f"{argument}: expected real numbers, got {array.dtype}; stack real and imaginary parts")
+        raise TypeError(f"{argument}: expected real numbers, got {array.dtype}; stack real and imaginary parts{elsewhere}")
     if array.dtype.kind == "O":  # Fraction, Decimal, whole numbers of any length
         flat = [as_number(entry, argument, "real numbers") for entry in array.ravel().tolist()]
         array = np.array(flat, dtype=np.float64).reshape(array.shape)
@@ -328,13 +329,13 @@ def check_range(value: Any, argument: str, low: float = -math.inf) -> tuple[floa
     return lower, upper
 
 
-def check_start(value: Any, argument: str) -> Array:
-    """A start state as a new C-contiguous float64 array of its own shape.
+def check_start(value: Any, argument: str, elsewhere: str = "") -> Array:
+    """A start state as a new C-contiguous float64 array of its own shape. elsewhere: as of `real_array`.
 
     Raises TypeError for anything but real numbers, ValueError where one is not finite.
     """
     start = new_start(value)
-    return start if start is not None else finite_array(np.array(real_array(value, argument), order="C"), argument)
+    return start if start is not None else finite_array(np.array(real_array(value, argument, elsewhere), order="C"), argument)
 
 
 def check_vector(value: Any, argument: str, n: int | None = None) -> Array:

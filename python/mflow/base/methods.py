@@ -417,6 +417,7 @@ FOREIGN = {
     "dop853": "ode113 ode78 ode89 vern7 vern8 vern9 adams vcabm odex",
 }
 AUTO = "auto"
+TAKE_AUTO = "mflow.solve_ivp, solve_ivp_batch, gradient_flow and Stepper take it under error control, SciPy's drivers as mflow.scipy.AUTO"
 SWITCHING = ("lsoda", "lsodar", "autotsit5", "autovern7")  # an explicit method where that will do, else an implicit one
 
 
@@ -434,10 +435,9 @@ def class_named(name: str, argument: str = "method", fits: Callable[[Any], int] 
     if registered is not None:
         return _CLASSES[registered]
     if plain_name(name) in SWITCHING and (fits is None or fits(registry.find("bdf"))):
-        raise ValueError(f"{argument}: no method {name!r}, which is another library's; 'auto' is made for the same problems")
+        raise ValueError(f"{argument}: no method {name!r}, which is another library's; 'auto' is made for the same problems: {TAKE_AUTO}")
     if asks_for_auto(name):
-        takes = "mflow.solve_ivp, solve_ivp_batch, gradient_flow and Stepper take it under error control"
-        raise ValueError(f"{argument}: expected one method here, got 'auto', which is two: {takes}")
+        raise ValueError(f"{argument}: expected one method here, got 'auto', which is two: {TAKE_AUTO}")
     for ours, theirs in FOREIGN.items():
         if plain_name(name) in theirs.split() and (fits is None or fits(registry.find(ours))):
             raise ValueError(f"{argument}: no method {name!r}, which is another library's; {ours!r} is made for the same problems")

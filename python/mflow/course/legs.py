@@ -24,6 +24,9 @@ __all__ = ["CALM", "Pair", "TwoMethods", "pair_for", "two_methods"]
 # steps of bdf, a real factorization each, cost half of radau5's and less, while below it radau5 begins a leg at its full order.
 FINE = 1e-7
 MANY = 30
+# Where signs are kept, steps that end below 0 are tried again, shorter, so that a stiff problem holds them at less than the stability limit
+# (in kinetics of enzymes with random rates at 0.3 of it and more). From this part of the limit on they count as held.
+SIGNED = 0.25
 CALM, STIFF = ("tsit5", "dop853"), ("radau5", "bdf")
 
 
@@ -35,8 +38,9 @@ class Pair(NamedTuple):
 
 
 def pair_for(
-    n: int, rtol: Any, default: float, *, events: Any = None, dt: Any = None, mass: Any = None, parameters: Mapping[str, Any] | None = None
-) -> Pair:
+    n: int, rtol: Any, default: float, *, events: Any = None, dt: Any = None, mass: Any = None, rhs_t: Any = None,
+    parameters: Mapping[str, Any] | None = None,
+) -> Pair:  # fmt: skip
     """The methods for n components and the smallest relative tolerance; where an event acts radau5, which begins anew at its full order.
 
     rtol and events are checked elsewhere; where they do not fit, any pair will do. Raises TypeError or ValueError where what else is asked
@@ -46,6 +50,8 @@ def pair_for(
         raise ValueError(f"method, dt: 'auto' changes its method under error control, and dt gives fixed steps, got {shown(dt)}; give rtol")
     if mass is not None:
         raise ValueError("method, mass: 'auto' begins with an explicit method, which takes no mass matrix; give method='radau5'")
+    if rhs_t is not None:
+        raise ValueError("rhs_t: 'auto' takes no method that uses the derivative by time; omit it, or give method='rodas5p'")
     if parameters:
         name = next(iter(parameters))
         raise TypeError(f"{name}: 'auto' has no parameters, got {shown(parameters[name])}; name one method to set its own")
@@ -75,6 +81,11 @@ class TwoMethods(legs.Legs):
     """A run of a `pair`."""
 
     pair: Pair
+    signed = False  # whether signs are kept
+
+    def look_for_stiffness(self, limit: float) -> None:
+        """As of `Legs`, from a part of the limit on where signs are kept."""
+        super().look_for_stiffness(SIGNED * limit if self.signed else limit)
 
     @property
     def in_charge(self) -> Method:
@@ -101,18 +112,20 @@ class TwoMethods(legs.Legs):
         elif why == legs.REFUSED:
             reason = f"the first step of {names[0]} had to be shortened again and again, as in stiff problems"
         elif why == legs.STIFF:
-            reason = f"stiff, h |lambda| = {rate:.3g} at the stability limit"
+            held = "with steps that nonnegative shortens" if self.signed else "at the stability limit"
+            reason = f"stiff, h |lambda| = {rate:.3g} {held}"
         else:
             reason = f"not stiff any more, h |lambda| = {rate:.3g}"
         return f"{text}; the {'last' if len(turns) > 1 else 'one'} at t = {t:.6g}, step {k}: {reason}"
 
 
 def two_methods(
-    pair: Pair, solver: Solver | None, problem: Problem, start: Array, t0: float, *, dense: bool = True, control: bool = False
-) -> TwoMethods:
-    """The run of a pair from a start. solver : of the implicit method's equations. control : of each component."""
+    pair: Pair, solver: Solver | None, problem: Problem, start: Array, t0: float, *, dense: bool = True, control: bool = False,
+    signed: bool = False,
+) -> TwoMethods:  # fmt: skip
+    """The run of a pair from a start. solver : of the implicit method's equations. control : of each component. signed : signs are kept."""
     run = TwoMethods(pair.calm.record, problem, start, t0, parameters=pair.calm.numbers, dense=dense, control=control)
-    run.pair = pair
+    run.pair, run.signed = pair, signed
     if solver is None:
         raise TypeError(f"solver: expected one for the equations of {pair.stiff.name}, got None")
     run.partner(pair.stiff.record, pair.stiff.numbers, solver)

@@ -15,7 +15,18 @@ from typing import TYPE_CHECKING, Any, Unpack
 import numpy as np
 from numpy.typing import NDArray
 
-from mflow.base.checks import Array, as_tuple, check_flags, check_number, check_start, check_times, check_whole, real_array, shown
+from mflow.base.checks import (
+    COMPLEX_STATES,
+    Array,
+    as_tuple,
+    check_flags,
+    check_number,
+    check_start,
+    check_times,
+    check_whole,
+    real_array,
+    shown,
+)
 from mflow.base.executors import check_executor
 from mflow.base.methods import Method, refuse_unknown
 from mflow.base.progress import Progress
@@ -211,7 +222,7 @@ BATCH_ARGUMENTS = (*(name for name in inspect.signature(solve_ivp_batch).paramet
 
 def _starts(y0: Any, batch_args: Any, batch: bool) -> tuple[Array, Any]:
     """Starts (m, *shape), and each trajectory's own arguments: an array (m, p) for a function for blocks, else tuples."""
-    starts = check_start(y0, "y0")
+    starts = check_start(y0, "y0", COMPLEX_STATES)
     extra: Any = None
     if batch_args is not None:
         try:

@@ -11,7 +11,7 @@ import sys
 import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from mflow_core import registry
@@ -21,6 +21,9 @@ from mflow.base.checks import Array, as_array, as_number, check_choice, check_nu
 from mflow.base.methods import Method
 from mflow.base.telling import tell
 from mflow.course.grid import ROUNDING, count_steps
+
+if TYPE_CHECKING:
+    from mflow.course.legs import Pair
 
 __all__ = [
     "ABOVE_0",
@@ -97,7 +100,7 @@ class Settings:
     until: Any = None
     steady_rtol: Any = None
     steady_atol: Any = None
-    partner: Method | None = None  # the implicit method that an explicit one hands over to, and back
+    pair: Pair | None = None  # the two methods of "auto", the first of which is the run's
 
 
 def check_span(t_span: Sequence[float], dt: Any = None) -> tuple[float, float]:
@@ -458,11 +461,17 @@ def check_events(events: Any) -> list[tuple[Any, int, int, int, Any]]:
     TypeError, ValueError
         An event is no callable, or a setting does not fit; the message names it.
     """
+    events = listed_events(events)
+    return [_event(event, f"events[{j}]" if len(events) > 1 else "events") for j, event in enumerate(events)]
+
+
+def listed_events(events: Any) -> list[Any]:
+    """What a driver's ``events`` holds: none, the one, or those of a sequence."""
     if events is None:
         return []
     if isinstance(events, Event) or callable(events) or not isinstance(events, Sequence) or _is_low_level(events):
-        events = [events]
-    return [_event(event, f"events[{j}]" if len(events) > 1 else "events") for j, event in enumerate(events)]
+        return [events]
+    return list(events)
 
 
 def _is_low_level(value: Any) -> bool:

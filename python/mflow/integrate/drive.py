@@ -218,16 +218,15 @@ class Drive:
 
     def _make_run(self, step: float, dense: bool, controlled: bool) -> stepper.Run:
         solver, values = self.settings.solver, self.method.numbers
-        vector, partner = controlled and self.tolerances[0].size > 1, self.settings.partner
-        if partner is None:
+        vector, pair = controlled and self.tolerances[0].size > 1, self.settings.pair
+        if pair is None:
             return stepper.Run(
                 self.method.record, self.problem, self.start, self.t0, step, values, dense=dense, control=vector, solver=solver
             )
-        from mflow.course.legs import Pair, two_methods
+        from mflow.course.legs import two_methods
 
-        self.told_stiff = True  # the other method is the answer
-        run = two_methods(Pair(self.method, partner), solver, self.problem, self.start, self.t0, dense=dense, control=vector)
-        self.legs = run
+        self.told_stiff, signed = True, self.signs is not None  # the other method is the answer
+        self.legs = run = two_methods(pair, solver, self.problem, self.start, self.t0, dense=dense, control=vector, signed=signed)
         return run
 
     def _make_events(self, specs: list[Any]) -> core_events.Events:
@@ -280,11 +279,12 @@ class Drive:
         """ValueError where a run cannot be begun anew behind an event, or not well enough to see the next one."""
         if self.mode not in ("fixed", "adaptive"):
             raise ValueError(f"events: an action needs error control or steps of one size (dt=0.01); {self.mode} steps have none")
-        if self.mode == "fixed" and "multistep" in self.method.flags and self.method.order < 3:
-            raise ValueError(
-                f"events: expected none that acts with fixed steps of {self.method.name} of order {self.method.order}, the first "
-                "of which is a line inside and could miss a short flight; take a higher order, error control, or method='radau5'"
-            )
+        by_mass, low = self.settings.mass is not None, self.mode == "fixed" and self.method.order < 3
+        if "multistep" in self.method.flags and (by_mass or low):
+            what = f"mass= and {self.method.name}" if by_mass else f"fixed steps of {self.method.name} of order {self.method.order}"
+            fix = "" if by_mass else "a higher order, error control, or "
+            why = "whose first step behind an action is a line inside and could miss a short flight"
+            raise ValueError(f"events: expected none that acts with {what}, {why}; take {fix}method='radau5'")
 
     def _start(self) -> int:
         """What comes before the first step, and its size under error control."""
@@ -452,7 +452,7 @@ class Drive:
         """What must be the same in the call that resumes."""
         rtol, atol = (one.tolist() for one in self.tolerances[:2]) if self.tolerances else (None, None)
         return {
-            "method": repr((self.method, self.settings.partner)) if self.settings.partner else repr(self.method),
+            "method": repr(tuple(self.settings.pair) if self.settings.pair else self.method),
             "shape": list(self.start.shape), "t_span": [self.t0, self.t1], "mode": self.mode,
             "y0 (its checksum)": zlib.crc32(self.start.tobytes()), "rtol": rtol, "atol": atol,
             "dt": self.step if self.mode == "fixed" else None, "events": self.events.count if self.events is not None else 0,

@@ -13,7 +13,7 @@ from mflow_core.problems import problem
 from mflow_core.problems.signatures import companion
 from mflow_core.stepping import stepper as core
 
-from mflow.base.checks import Array, as_tuple, check_number, check_start, check_whole, shown
+from mflow.base.checks import COMPLEX_STATES, Array, as_tuple, check_number, check_start, check_whole, shown
 from mflow.base.methods import Method, as_method, asks_for_auto
 from mflow.base.pace import Pace
 from mflow.base.result import IVPResult, attach
@@ -40,7 +40,7 @@ OWN = {
     "own_breaks",
     "mass",
     "project",
-    "partner",
+    "pair",
 }  # arguments of its own, and what it sets
 SETTINGS = {field.name for field in fields(Settings)} - OWN
 
@@ -102,24 +102,25 @@ def gradient_flow(
     ----------
     A. Cauchy, C. R. Acad. Sci. 25 (1847) 536-538.
     """
-    start = check_start(c0, "c0")
+    start = check_start(c0, "c0", COMPLEX_STATES)
     if isinstance(grad, (np.ndarray, list, str, float, int, type(None))):
         raise TypeError(f"grad: expected a function of c, or a compiled one, got {shown(grad)}")
     if not (isinstance(t_end, float) and t_end == math.inf):
         check_number(t_end, "t_end")
     given: dict[str, Any] = dict(options)
-    partner, parameters = None, {k: v for k, v in given.items() if k not in SETTINGS and k not in SOLVING}
+    pair, parameters = None, {k: v for k, v in given.items() if k not in SETTINGS and k not in SOLVING}
     if asks_for_auto(method):
         from mflow.course.legs import pair_for
 
-        method, partner = pair_for(start.size, given.get("rtol"), RTOL, events=given.get("events"), dt=dt, parameters=parameters)
+        pair = pair_for(start.size, given.get("rtol"), RTOL, events=given.get("events"), dt=dt, parameters=parameters)
+        method = pair.calm
     chosen_method = as_method(method, parameters)
     if chosen_method.kind == "update":
         if t_eval is not None or hess is not None:
             raise TypeError(f"t_eval, hess: expected none of them for {chosen_method.name}, which has steps alone; omit them")
         own = {k: v for k, v in given.items() if k in SETTINGS}
         return _by_optimizer(grad, start, t_end, chosen_method, dt, args, save, save_every, own)
-    solved = chosen_method if partner is None else partner
+    solved = chosen_method if pair is None else pair.stiff
     if solved.is_implicit:
         hess = companion(grad, "hess", hess)
     equation = problem.objective_problem(None, grad, start.shape, args, hess if solved.is_implicit else None)
@@ -128,7 +129,7 @@ def gradient_flow(
     with preparing(start, 0.0, "gradient_flow"):
         solver = nonlinear.solver_for(solved, equation, 0.0, start, jac=hess, hess=True, args=extra, **linear)
     settings = Settings(
-        dt=dt, t_eval=t_eval, save=save, save_every=save_every, solver=solver, symmetric=True, event_args=extra, partner=partner,
+        dt=dt, t_eval=t_eval, save=save, save_every=save_every, solver=solver, symmetric=True, event_args=extra, pair=pair,
         **{k: v for k, v in given.items() if k in SETTINGS},
     )  # fmt: skip
     result: IVPResult = follow(Drive(equation, (0.0, t_end), start, chosen_method, settings, "gradient_flow"))

@@ -14,8 +14,9 @@ from mflow_core.problems.signatures import companion
 from mflow.base.checks import as_tuple, check_flags, check_start
 from mflow.base.methods import Method, as_method, asks_for_auto, refuse_unknown
 from mflow.base.result import IVPResult, pending
+from mflow.base.telling import tell
 from mflow.base.threads import shared_among
-from mflow.integrate.control import RTOL, Event, Settings, check_span, default_method, sizes_of
+from mflow.integrate.control import RTOL, Event, Settings, check_span, default_method, listed_events, sizes_of
 from mflow.integrate.drive import Drive, follow, preparing
 from mflow.problems.vectorized import columns_of
 from mflow.solvers import nonlinear
@@ -94,9 +95,12 @@ def solve_ivp(
         an explicit pair whose steps are held at its stability limit says so, once, by `mflow.StiffnessWarning`. "auto", where one does
         not know: it begins with "tsit5" ("dop853" for rtol below 1e-7), goes on with "radau5" ("bdf" for more than 30 components) where the
         steps are held at the stability limit, and back where they could be explicit ones; where one of them cannot go on the other has a
-        try.
+        try. Where an event acts it takes "radau5" of these; with ``nonnegative``, which shortens steps too, it goes on with the implicit
+        method from a quarter of the limit on.
     t_eval : array_like (m,), optional
-        Times to save at, in order, inside the span; between steps by the method's continuous extension, or the cubic Hermite one.
+        Times to save at, in order, inside the span; between steps by the method's continuous extension, or the cubic Hermite one. Where
+        steps are long beside a fast decay, those of "radau5" and "rodas5p" (so of "auto") may be off by more than the tolerances, as
+        ``sol`` and the times of events are then; "bdf" and "esdirk43" keep closer, or give max_step.
     dense_output : bool
         Keep the continuous solution as ``sol``, a function of t.
     events : callable or list of callables
@@ -109,7 +113,8 @@ def solve_ivp(
         y after). It is a new start, as behind a break. t then has two points of the same time, the states before and after, and so have
         ``y_events`` and ``y_after``; ``sol`` at that time, and ``t_eval``, give the state after. An event that its action leaves at zero
         is not met again for that root. Where a terminal one ends the run nothing acts. An event that a jump of the state alone crosses, a
-        dose or the action of another event, is met at its time, at the state behind it. Needs error control, or steps of one size.
+        dose or the action of another event, is met at its time, at the state behind it. Needs error control, or steps of one size;
+        "bdf" takes such events without ``mass``, and in fixed steps of order 3 and more.
     dt : float, array_like (m,), callable or "auto"
         Fixed steps, n = ceil((t_end - t0)/dt (1 - 1e-12)) of them at times t0 + k dt, the last of which lands on t_end. "auto": nine
         tenths of the largest step inside the method's stability region, for the curvature measured along the way; steps whose curvature
@@ -171,11 +176,12 @@ def solve_ivp(
     outputs : callable, optional
         ``outputs(t, y, *args)``, numbers of one shape, at the points that are saved: ``result.outputs`` of shape (*its shape, n_points).
     nonnegative : True, indices of components, or a mask of y0's shape; optional
-        Components that must not be below 0: fun is not asked where one is, and no state that is kept or handed on is there. Steps that
-        lead below are tried again, shorter. Where one ends below 0 by less than the tolerance, that is its error, which is taken back:
-        along the component's column of the Jacobian, or along the step, so that sums which fun keeps stay, and alone where neither is a
-        way. Where the solution itself goes below 0 the run ends with "left_domain". Needs error control; between steps ``sol`` may be
-        below 0 by its error.
+        Components that must not be below 0: fun is not asked where one is, and no state at the end of a step is there; between steps
+        ``sol`` and ``t_eval`` may be below 0 by their error. Steps that lead below are tried again, shorter. Where one ends below 0 by less
+        than the tolerance, that is its error, which is taken back: along the component's column of the Jacobian, or along the step, so that
+        sums which fun keeps stay, and alone where neither is a way; explicit methods move a component alone by a thousandth of the
+        tolerance at most, and else take a shorter step. Where the solution itself goes below 0 the run ends with "left_domain". Needs error
+        control.
     until : "steady", optional
         Ends the run, with "steady", where it has come to rest: Newton's distance to the state of rest is within the tolerances, the part
         of fun along directions in which the Jacobian is 0 is rounding, all other eigenvalues have a real part below 0, and fun is the
@@ -187,9 +193,9 @@ def solve_ivp(
     elementwise : bool
         Whether component i of a compiled fun follows from t and component i of y, by one rule for all: fun is then called with pieces of
         long states (n is that of the piece), and a step of an explicit method goes through its stages piece by piece, which stay in the
-        cache. The bits are the same.
+        cache. The bits are the same. With ``breaks`` or ``nonnegative`` a step is not cut. Real states alone.
     threads : int, optional
-        How many share these pieces: see `mflow.threads`.
+        How many share these pieces: see `mflow.threads`. Without ``elementwise=True`` it has no effect, which a warning says.
     rhs_t : callable, optional
         ``rhs_t(t, y, *args)``, the partial derivative of fun by t, for methods that need it ("rodas5p"); where it is missing, a
         difference in time. With ``inplace=True`` it fills ``out``. Or compiled, with fun's signature.
@@ -245,6 +251,8 @@ def solve_ivp(
     (1996), IV.8 and VI.1.
     """
     check_flags(inplace=inplace, vectorized=vectorized, dense_output=dense_output, progress=progress, elementwise=elementwise)
+    if threads is not None and not elementwise:
+        tell("solve_ivp: threads: without effect without elementwise=True", UserWarning)
     try:
         start = check_start(y0, "y0")
     except TypeError:
@@ -253,16 +261,16 @@ def solve_ivp(
         if not is_complex(y0):
             raise
         return _of_pairs({name: value for name, value in locals().items() if name in (*ARGUMENTS, "parameters")})
-    extra, columns = as_tuple(args), None
-    partner = None
+    extra, columns, pair = as_tuple(args), None, None
     if asks_for_auto(method):
         from mflow.course.legs import pair_for
 
-        method, partner = pair_for(start.size, rtol, RTOL, events=events, dt=dt, mass=mass, parameters=parameters)
+        pair = pair_for(start.size, rtol, RTOL, events=events, dt=dt, mass=mass, rhs_t=rhs_t, parameters=parameters)
+        method = pair.calm
     if parameters:
         _known(method, parameters)
     chosen_method = as_method(method if method is not None else default_method(dt), parameters)
-    solved = chosen_method if partner is None else partner  # whose equations there are, if it is implicit
+    solved = chosen_method if pair is None else pair.stiff  # whose equations there are, if it is implicit
     if solved.is_implicit:
         jac = companion(fun, "jac", jac)
     own = getattr(fun, "breaks", None)
@@ -294,7 +302,7 @@ def solve_ivp(
         solver=solving, mass=None if algebraic is None else algebraic.mass.checksum, project=project,
         callback=callback, progress=progress, checkpoint=checkpoint, checkpoint_every=checkpoint_every, resume=resume,
         breaks=breaks, own_breaks=own, doses=doses, outputs=outputs, nonnegative=nonnegative, until=until, steady_rtol=steady_rtol,
-        steady_atol=steady_atol, partner=partner,
+        steady_atol=steady_atol, pair=pair,
     )  # fmt: skip
     drive = Drive(equation, span, start, chosen_method, settings, "solve_ivp")
     if algebraic is not None:
@@ -312,21 +320,21 @@ def _of_pairs(given: dict[str, Any]) -> IVPResult:
     pairs, parameters = Pairs(given["y0"]), given.pop("parameters")
     if given["nonnegative"] is not None:
         raise ValueError("nonnegative: expected None with a complex y0, whose numbers have no sign, got components; omit it")
+    if given["elementwise"]:
+        raise ValueError("elementwise: expected False with a complex y0, whose parts are components beside each other, got True; omit it")
     dt, events, bands = given["dt"], given["events"], (given["lband"], given["uband"])
-    lone = events is None or callable(events) or isinstance(events, Event) or type(events).__name__ == "LowLevelCallable"
-    listed = [] if events is None else [events] if lone else list(events)
     own: dict[str, Any] = {"mass": given["mass"]}
     if given["mass"] is not None:
         diagonal = not hasattr(given["mass"], "tocsc") and np.ndim(given["mass"]) == 1
         own["mass"] = pairs.matrix(np.diag(given["mass"]) if diagonal else given["mass"], *bands, "mass")
     real = given | own | {
-        "y0": pairs.start, "fun": pairs.slopes(given["fun"], given["inplace"], given["vectorized"]), "rtol": pairs.twice(given["rtol"]),
-        "atol": pairs.twice(given["atol"]), "events": [pairs.event(one, j, Event) for j, one in enumerate(listed)] or None,
+        "y0": pairs.start, "fun": pairs.slopes(given["fun"], given["inplace"], given["vectorized"]),
+        "events": None if events is None else [pairs.event(one, j, Event) for j, one in enumerate(listed_events(events))],
         "jac": pairs.jacobian(companion(given["fun"], "jac", given["jac"]), *bands), "jac_sparsity": pairs.pattern(given["jac_sparsity"]),
         "lband": pairs.band(bands[0]), "uband": pairs.band(bands[1]), "max_step": pairs.seen(given["max_step"]),
         "dt": (lambda q, t, y: dt(q, t, pairs.state(y))) if callable(dt) else dt, "callback": pairs.seen(given["callback"]),
-        "doses": pairs.doses(given["doses"]), "outputs": pairs.seen(given["outputs"]), "steady_rtol": pairs.twice(given["steady_rtol"]),
-        "steady_atol": pairs.twice(given["steady_atol"]), "elementwise": False, "threads": None,
+        "doses": pairs.doses(given["doses"]), "outputs": pairs.seen(given["outputs"]), "threads": None,
+        **{name: pairs.twice(given[name], name) for name in ("rtol", "atol", "steady_rtol", "steady_atol")},
         "rhs_t": None if given["rhs_t"] is None else pairs.slopes(given["rhs_t"], given["inplace"], False),
     }  # fmt: skip
 

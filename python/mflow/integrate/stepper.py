@@ -12,7 +12,7 @@ from mflow_core.problems import problem
 from mflow_core.stepping import stepper as core
 from mflow_core.stepping.last_step import LastStep
 
-from mflow.base.checks import Array, as_tuple, check_number, check_path, check_start, check_whole
+from mflow.base.checks import COMPLEX_STATES, Array, as_tuple, check_number, check_path, check_start, check_whole
 from mflow.base.methods import AUTO, Method, as_method, asks_for_auto, get_method, public_values
 from mflow.base.pace import Pace
 from mflow.base.telling import tell
@@ -114,7 +114,7 @@ class Stepper:
     _start_name = "y0"
     _told_stiff = False
     _algebraic: Algebraic | None = None
-    _partner: Method | None = None  # the implicit method of "auto"
+    _pair: Any = None  # the two methods of "auto"
     _legs: Any = None  # and the run, then
     _rebuilt: tuple[int, ...] = (0, 0, 0)  # by a stepper that this one was loaded or copied from
     _kinds: ClassVar[dict[str, type[Stepper]]] = {}  # by the flag of their methods
@@ -160,14 +160,16 @@ class Stepper:
         if asks_for_auto(method):
             from mflow.course.legs import pair_for
 
-            dt = None if rtol is not None or atol is not None else "steps of the caller"
-            method, self._partner = pair_for(np.size(y0), rtol, RTOL, dt=dt, mass=mass, parameters=parameters)
+            if rtol is None and atol is None:
+                raise ValueError("rtol: 'auto' needs error control, got neither rtol nor atol; give one of them")
+            self._pair = pair_for(np.size(y0), rtol, RTOL, mass=mass, parameters=parameters)
+            method = self._pair.calm
         self.method = as_method(method, parameters)
         if self.method.kind != "step":
             raise ValueError(f"method: expected an integrator or an optimizer, got {self.method.name}, which learns from samples")
         if fun is None or y0 is None:
             raise TypeError(f"{'fun' if fun is None else 'y0'}: expected the slopes fun(t, y) and the start y0, got None")
-        start = check_start(y0, "y0")
+        start = check_start(y0, "y0", COMPLEX_STATES)
         self._t0, self._start = check_number(t0, "t0"), start
         self._call = {
             "fun": fun, "args": args, "inplace": inplace, "rtol": rtol, "atol": atol, "direction": direction, "first_step": first_step,
@@ -175,7 +177,7 @@ class Stepper:
             "solver": solver, "mass": mass, "consistent": consistent, "exclude_algebraic": exclude_algebraic, "breaks": breaks,
         }  # fmt: skip
         self._algebraic = algebraic_of(mass, consistent, exclude_algebraic, self.method, start, None, lband, uband)
-        solved = self._partner or self.method
+        solved = self._pair.stiff if self._pair else self.method
         equation = problem.rhs_problem(fun, start.shape, args, inplace, jac if solved.is_implicit else None)
         linear = {"jac": jac, "jac_sparsity": jac_sparsity, "lband": lband, "uband": uband}
         if self._algebraic is not None:
@@ -206,13 +208,13 @@ class Stepper:
         self._breaks = Breaks.of(self._call["breaks"], getattr(function, "breaks", None), equation, self._project())
         self._controlled = self._call["rtol"] is not None or self._call["atol"] is not None
         record, values = self.method.record, self.method.numbers
-        if self._partner is None:
+        if self._pair is None:
             self._run = core.Run(record, equation, self._start, self._t0, math.nan, values, dense=True, control=self._controlled, **more)
         else:
-            from mflow.course.legs import Pair, two_methods
+            from mflow.course.legs import two_methods
 
-            pair, self._told_stiff = Pair(self.method, self._partner), True  # the other method is the answer
-            self._run = self._legs = two_methods(pair, more["solver"], equation, self._start, self._t0, control=self._controlled)
+            self._told_stiff = True  # the other method is the answer
+            self._run = self._legs = two_methods(self._pair, more["solver"], equation, self._start, self._t0, control=self._controlled)
         bounds = [self._call[name] for name in ("max_step", "min_step", "first_step")]
         if self._controlled:
             self._control(self._call["rtol"], self._call["atol"], *bounds)
@@ -426,7 +428,7 @@ class Stepper:
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the state to a file: at once or not at all, with a checksum, without pickle. `load` goes on with the same bits."""
         facts = {
-            "method": self._name, "parameters": public_values(self.method.record, self.method.all_numbers) if not self._partner else {},
+            "method": self._name, "parameters": public_values(self.method.record, self.method.all_numbers) if not self._pair else {},
             "shape": list(self._run.shape), "t0": self._t0, "control": self._settings(), "rebuilt": self._redone(),
             **self._more_facts(),
         }  # fmt: skip
@@ -490,12 +492,12 @@ class Stepper:
             raise ValueError(f"h: expected a step in the direction {self._call['direction']!r}, got {self._run.h!r}")
 
     def __reduce__(self) -> tuple[Any, ...]:
-        method = AUTO if self._partner else self.method
+        method = AUTO if self._pair else self.method
         return _remake, (type(self), method, self._start, self._t0, self._call, self._run.pack(), self._redone())
 
     @property
     def _name(self) -> str:
-        return AUTO if self._partner else str(self.method.name)
+        return AUTO if self._pair else str(self.method.name)
 
     def __copy__(self) -> Self:
         remake, given = self.__reduce__()
@@ -503,7 +505,7 @@ class Stepper:
         return made
 
     def __repr__(self) -> str:
-        return f"<mflow.Stepper {AUTO if self._partner else repr(self.method)}, t = {self.t:g}, k = {self.k}>"
+        return f"<mflow.Stepper {AUTO if self._pair else repr(self.method)}, t = {self.t:g}, k = {self.k}>"
 
 
 def _remake(

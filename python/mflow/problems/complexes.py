@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+from mflow_core.problems.bands import packed_too
 from mflow_core.problems.signatures import JACOBIAN_SIGNATURE, RHS_SIGNATURE, compiled_address
 from numpy.typing import NDArray
 
@@ -121,24 +122,27 @@ class Pairs:
         if callable(jac) or type(jac).__name__ in ("PyCapsule", "LowLevelCallable"):
             if _is_compiled(jac, name, JACOBIAN_SIGNATURE):
                 return jac
-            return lambda t, y, *args: self.matrix(jac(t, self.state(y), *args), lband, uband, name)
+            return lambda t, y, *args: self.matrix(jac(t, self.state(y), *args), lband, uband, name, asked=True)
         return self.matrix(jac, lband, uband, name)
 
-    def matrix(self, given: Any, lband: Any = None, uband: Any = None, name: str = "jac") -> Any:
-        """The real form of a matrix (n, n), or of its bands (lband + uband + 1, n)."""
+    def matrix(self, given: Any, lband: Any = None, uband: Any = None, name: str = "jac", *, asked: bool = False) -> Any:
+        """The real form of a matrix (n, n), or of its bands (lband + uband + 1, n), as bands. asked : a function returned it."""
         n = self.size
         if hasattr(given, "tocsc"):
             from scipy import sparse
 
             one, turn = sparse.eye_array(2), sparse.csr_array(np.array([[0.0, -1.0], [1.0, 0.0]]))
             return (sparse.kron(given.real, one) + sparse.kron(given.imag, turn)).tocsc()
-        a = np.asarray(given, dtype=np.complex128)
-        if lband is not None and uband is not None and a.shape == (lband + uband + 1, n) and a.shape != (n, n):
-            full = np.zeros((n, n), dtype=np.complex128)
-            for j in range(n):
-                first, last = max(0, j - uband), min(n, j + lband + 1)
-                full[first:last, j] = a[uband + first - j : uband + last - j, j]
-            a = full
+        a: Any = np.asarray(given, dtype=np.complex128)
+        if lband is not None and uband is not None and a.shape == (lband + uband + 1, n) and len(a) < n:
+            bands = np.zeros((2 * len(a) + 1, 2 * n))
+            bands[1::2, 0::2] = bands[1::2, 1::2] = a.real
+            bands[2::2, 0::2], bands[:-1:2, 1::2] = a.imag, -a.imag
+            return bands
+        if lband is not None and uband is not None and a.shape == (lband + uband + 1, n):  # of few components: no smaller than the matrix
+            i, j = np.indices((n, n))
+            if len(a) > n or packed_too(a, lband, uband, asked, name):
+                a = np.where((i - j <= lband) & (j - i <= uband), a[np.clip(uband + i - j, 0, len(a) - 1), j], 0.0)
         if a.shape != (n, n) and not (a.size == 1 and n == 1):
             raise ValueError(f"{name}: expected an array of shape {(n, n)}, got shape {a.shape}")
         out = np.empty((n, 2, n, 2))
@@ -171,10 +175,16 @@ class Pairs:
 
     # ---- numbers --------------------------------------------------------------------------------------------------------------------
 
-    def twice(self, tolerance: Any) -> Any:
-        """A tolerance for each component, for both of its parts."""
+    def twice(self, tolerance: Any, name: str) -> Any:
+        """A tolerance for each component, for both of its parts; one number as it is."""
         array = np.asarray(tolerance)
-        return tolerance if tolerance is None or array.ndim == 0 else np.repeat(array.reshape(-1), 2)
+        if tolerance is None or array.ndim == 0:
+            return tolerance
+        if array.shape not in (self.shape, (self.size,)):
+            raise ValueError(
+                f"{name}: expected one number, or one for each component of a state of shape {self.shape}, got shape {array.shape}"
+            )
+        return np.repeat(array.reshape(-1), 2)
 
     def doses(self, doses: Any) -> Any:
         """(t, index, complex amount) each."""

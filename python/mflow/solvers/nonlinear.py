@@ -362,8 +362,9 @@ def make_solver(
         if isinstance(config, NewtonKrylov) and config.prec == "ilu":
             known.ask = _asker(jac, equation, shape, args, known)
             if jac is None or known.ask is None or not known.is_sparse(*start):
+                got = "none; give it" if jac is None else "one that is not sparse; make it a matrix of scipy.sparse"
                 raise ValueError(
-                    f"prec: expected {known.name} with 'ilu', a sparse matrix or a Python function that returns one, got none; give it"
+                    f"prec: expected {known.name} with 'ilu', a sparse matrix or a Python function that returns one, got {got}"
                 )
             del given[known.name]
         for argument, is_given in given.items():

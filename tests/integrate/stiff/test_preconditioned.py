@@ -102,8 +102,8 @@ def test_a_resumed_run_has_the_same_bits(method: str, tmp_path: Any) -> None:
 BAD: list[tuple[Any, dict[str, Any], type[Exception], str]] = [
     (3, {}, TypeError, "^prec: expected a function"),
     ("lu", {}, TypeError, "^prec: expected a function"),
-    ("ilu", {}, ValueError, "^prec: expected jac with 'ilu'"),
-    ("ilu", {"jac": lambda t, y: np.eye(N)}, ValueError, "^prec: expected jac with 'ilu'"),
+    ("ilu", {}, ValueError, "^prec: expected jac with 'ilu'.* got none; give it$"),
+    ("ilu", {"jac": lambda t, y: np.eye(N)}, ValueError, "^prec: expected jac with 'ilu'.* got one that is not sparse; make it"),
     (lambda t, y, gamma: None, {}, TypeError, "^prec: expected it to return"),
     (lambda t, y, gamma: lambda b: b[1:], {}, ValueError, f"^prec: expected {N} real numbers"),
     (Asked("function"), {"method": "radau5"}, ValueError, "^prec: expected a method whose stages"),
