@@ -461,7 +461,7 @@ class AUTO(MethodSolver):
 
     @property
     def turns(self) -> list[tuple[int, float, int, float]]:
-        """Each end of a leg: why, t, step, h |lambda|."""
+        """Each end of a leg: why, t, step, h times the spectral radius."""
         turns: list[tuple[int, float, int, float]] = self._run.turns
         return turns
 
