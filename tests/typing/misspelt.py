@@ -10,7 +10,7 @@ def cost(x: object) -> float:
     return 0.0
 
 
-mflow.minimize(cost, [0.0], methd="adam")  # type: ignore[call-arg]
+mflow.minimize(cost, [0.0], method_="adam")  # type: ignore[call-arg]
 mflow.minimize(cost, [0.0], method="adam", lr=0.1, betas=0.9)  # type: ignore[arg-type]
 mflow.minimize(cost, [0.0], method="adam", lr="auto", betas=[0.9, 0.99], eps=1e-8)
 mflow.solve_ivp(cost, (0, 1), [1.0], "bdf", max_ordr=2)  # type: ignore[call-arg]
