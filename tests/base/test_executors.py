@@ -137,3 +137,14 @@ def test_a_broken_pool_gives_lost_pieces() -> None:
 def test_no_executor_is_named(run: Any) -> None:
     with pytest.raises(TypeError, match=r"executor: expected a concurrent\.futures\.Executor \(an object with submit\), got 4"):
         run(executor=4)
+
+
+def fails_at_once(part: range) -> None:
+    raise ZeroDivisionError("at once")
+
+
+def test_a_pool_of_processes_ends_after_an_error() -> None:
+    """It waited for ever for pieces that had been called off, in one of some runs."""
+    for _ in range(8):
+        with futures.ProcessPoolExecutor(2) as pool, pytest.raises(ZeroDivisionError):
+            list(in_pieces(pool, fails_at_once, lambda part: range(part.start, part.stop), 64, Progress(0.0, 0.0, shown=False)))

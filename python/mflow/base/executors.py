@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pickle
 from collections.abc import Callable, Iterable, Iterator
@@ -12,7 +13,7 @@ from typing import Any, TypeVar
 from mflow.base.checks import shown
 from mflow.base.progress import Progress
 
-__all__ = ["Lost", "as_they_end", "check_executor", "in_pieces", "portable"]
+__all__ = ["Lost", "as_they_end", "call_off", "check_executor", "in_pieces", "portable"]
 
 PIECES = 4  # for each worker: a slow piece must not keep the others waiting
 POLL = 0.05  # seconds between looks at the pieces: a signal that the system gives to another thread does not wake this one
@@ -95,8 +96,22 @@ def in_pieces(
             bar.update(float(done))
             yield part, answer
     finally:
-        for future in waiting:
-            future.cancel()
+        call_off(executor, waiting)
+
+
+def call_off(executor: futures.Executor, waiting: Iterable[futures.Future[Any]]) -> None:
+    """Cancels what has not begun.
+
+    A process pool takes a cancelled piece off its list when it next has work to hand out, and where it is told to shut down before that,
+    it waits for ever (Python 3.11 to 3.13 at least): so it is handed something.
+    """
+    if any([future.cancel() for future in waiting]) and isinstance(executor, futures.ProcessPoolExecutor):
+        with contextlib.suppress(RuntimeError):  # it is broken, or shut down already
+            executor.submit(_nothing)
+
+
+def _nothing() -> None:
+    """On a worker."""
 
 
 def as_they_end(waiting: Iterable[futures.Future[Answer]]) -> Iterator[futures.Future[Answer]]:

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from mflow.base.checks import Array, check_flags, check_list, check_number, check_whole, shown
-from mflow.base.executors import as_they_end, check_executor
+from mflow.base.executors import as_they_end, call_off, check_executor
 from mflow.base.methods import Method, as_method
 from mflow.base.progress import Progress
 from mflow.base.result import Result, attach
@@ -271,8 +271,7 @@ def _cells(
             pool.shutdown(wait=False, cancel_futures=True)
         raise
     finally:
-        for future in waiting:
-            future.cancel()
+        call_off(pool, waiting)
     if executor is None:
         pool.shutdown(wait=True)
 
