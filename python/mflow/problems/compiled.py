@@ -119,7 +119,7 @@ class Compiled:
 
 @functools.cache
 def _again(recipe: bytes) -> Compiled:
-    """A function that came from another process, compiled once in this one."""
+    """A function of another process, compiled once in this one."""
     return compile(**pickle.loads(recipe))
 
 

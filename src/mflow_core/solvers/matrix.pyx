@@ -305,7 +305,7 @@ cdef int matrix_jacobian(matrix_t *m, double t, const double *y, double gh) noex
         for i in range(m.n):
             m.least[i] = max(floor * m.size[i], m.least_move)
     status = evaluate(m)
-    if status == 0 or m.c.source != BY_DIFFERENCES:      # the user's function has been called, whatever came of it
+    if status == 0 or m.c.source != BY_DIFFERENCES:      # the user's function has been called, and counts if it failed too
         m.njev += 1
     if status == 0:
         m.has_point = m.has_jacobian = True

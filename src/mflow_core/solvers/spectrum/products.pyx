@@ -97,7 +97,7 @@ cdef double diagonal(matrix_t *m, ptrdiff_t i) noexcept nogil:
 
 
 cdef int jacobian_undo(matrix_t *m, const int64_t *signs, ptrdiff_t n_signs, const double *y, double *change) noexcept nogil:
-    """The change of y that brings components below 0 among `signs` back to 0 the way they came: along their columns of J, so that what no
+    """The change of y that sets components below 0 among `signs` to 0 by a change along their columns of J, so that what no
     slope changes, such as a sum, stays. MF_RETRY_SOLVE where there is no such way."""
     cdef ptrdiff_t k
     cdef double own
@@ -165,7 +165,7 @@ cdef bint along_step(const inside_t *s, const double *y0, const double *y, ptrdi
 
 cdef double lift(const inside_t *s, const control_t *c, matrix_t *m, const double *y0, double **end, int vectors, ptrdiff_t n,
                  double *change) noexcept nogil:
-    """Brings what a step from y0 has left below 0, by less than a tolerance, to 0. First the way it came: along the columns of J, or along
+    """Brings what a step from y0 has left below 0, by less than a tolerance, to 0. First along the columns of J, or along
     the step. Neither moves what no slope changes, such as a sum. Where they are no way, as a change would be more than a tolerance, and
     for what rounding leaves, alone. The most that a component was moved alone, in units of the tolerances."""
     cdef double *y = end[0]
