@@ -105,7 +105,8 @@ def call_off(executor: futures.Executor, waiting: Iterable[futures.Future[Any]])
     A process pool takes a cancelled piece off its list when it next has work to hand out, and where it is told to shut down before that,
     it waits for ever (Python 3.11 to 3.13 at least): so it is handed something.
     """
-    if any([future.cancel() for future in waiting]) and isinstance(executor, futures.ProcessPoolExecutor):
+    cancelled = [future for future in waiting if future.cancel()]
+    if cancelled and isinstance(executor, futures.ProcessPoolExecutor):
         with contextlib.suppress(RuntimeError):  # it is broken, or shut down already
             executor.submit(_nothing)
 
