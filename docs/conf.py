@@ -36,10 +36,26 @@ nb_execution_raise_on_error = True
 nb_execution_timeout = 120
 html_math_renderer = "mathml"
 
+default_role = "py:obj"  # `mflow.minimize` in a docstring is a link
 autodoc_typehints = "none"  # numpydoc shows the types that the docstrings name, which say shapes too
 autodoc_member_order = "bysource"
 numpydoc_show_class_members = False
 numpydoc_class_members_toctree = False
+numpydoc_xref_param_type = True
+numpydoc_xref_ignore = "all"  # words of a type that are not below stay words
+numpydoc_xref_aliases = {word: word for word in ("bool", "callable", "dict", "float", "int", "list", "str", "tuple")}
+numpydoc_xref_aliases |= {word: "numpy.ndarray" for word in ("array", "array_like", "ndarray")}
+numpydoc_xref_aliases |= {word: f"collections.abc.{word.capitalize()}" for word in ("generator", "iterable", "sequence")}
+numpydoc_xref_aliases |= {word: word for word in ("concurrent.futures.Executor", "scipy.sparse.linalg.LinearOperator")}
+
+# Where the names of others stand in their documentation: those that ours meet, kept here, as the site is built without a network.
+intersphinx_mapping = {
+    "python": ("https://docs.python.org/3/", "inventories/python.txt"),
+    "numpy": ("https://numpy.org/doc/stable/", "inventories/numpy.txt"),
+    "scipy": ("https://docs.scipy.org/doc/scipy/", "inventories/scipy.txt"),
+    "sklearn": ("https://scikit-learn.org/stable/", "inventories/sklearn.txt"),
+    "torch": ("https://docs.pytorch.org/docs/stable/", "inventories/torch.txt"),
+}
 
 suppress_warnings = ["misc.highlighting_failure"]  # the lexer of Meson knows less than Meson
 

@@ -202,6 +202,19 @@ def test_iterates_are_the_powers_of_the_factor():
     assert np.allclose(coarse.get_ydata(), (-2.0) ** np.arange(4))
 
 
+def test_solution_draws_the_dense_output():
+    r = mflow.solve_ivp(lambda t, y: [y[1], -y[0]], (0, 10), [0.0, 1.0], rtol=1e-9, atol=1e-9, dense_output=True)
+    for log in ("", "x"):
+        sine, cosine = plot.solution(r, labels=["place", "speed"], log=log).lines
+        t = sine.get_xdata()
+        assert sine.get_label() == "place"
+        assert t.size > 400
+        assert np.abs(sine.get_ydata() - np.sin(t)).max() < 1e-6
+        assert np.abs(cosine.get_ydata() - np.cos(t)).max() < 1e-6
+    coarse = mflow.solve_ivp(lambda t, y: [y[1], -y[0]], (0, 10), [0.0, 1.0])
+    assert plot.solution(coarse, index=[1]).lines[0].get_xdata().size == coarse.t.size
+
+
 def test_a_run_far_outside_is_cut_off():
     t = np.arange(30.0)
     _, line = plot.iterates((t, (-3.0) ** t), lambda t: np.exp(-t)).get_lines()
@@ -321,6 +334,9 @@ def test_looks_differ_in_grey():
         (lambda: plot.family([3]), r"solutions\[0\]"),
         (lambda: plot.family([(T, T[:-1])]), "does not fit t"),
         (lambda: plot.iterates((T, np.ones((2, 40))), component=2), "component: expected a whole number from 0 to 1, got 2"),
+        (lambda: plot.solution((T, T * 1j)), "real components"),
+        (lambda: plot.solution((T, T), labels=["a", "b"]), "labels: expected 1 names"),
+        (lambda: plot.solution((T, T), log="z"), "log: "),
         (lambda: plot.direction_field(lambda t, y: [1, 2], (0, 1), (0, 1)), "got 2; plane=True"),
         (lambda: plot.direction_field(lambda t, y: y, (1, 0), (0, 1)), "x_range"),
         (lambda: plot.stability_regions("adam"), "adam has no stability region"),

@@ -5,7 +5,7 @@ figures belong to you and not to pyplot, so ``plt.show()`` does not show them: i
 pass ``ax=plt.gca()``.
 """
 
-from mflow.plot.fields import direction_field, family, iterates
+from mflow.plot.fields import direction_field, family, iterates, solution
 from mflow.plot.fits import fit
 from mflow.plot.losses import comparison, loss_curves
 from mflow.plot.motion import displacements, energy, spectrum
@@ -37,6 +37,7 @@ __all__ = [
     "parameter_region",
     "paths",
     "period_error",
+    "solution",
     "spectral_radius",
     "spectrum",
     "stability_regions",

@@ -1,4 +1,4 @@
-"""Solutions against time: families over their direction field, and the steps of a method with the true curve.
+"""Solutions against time: one with its components, families over their direction field, the steps of a method with the true curve.
 
 All functions take plain arrays, (t, y) with y of shape (n_points,) or (n, n_points), as well as the results of the drivers and of
 `mflow.family`. They return the axes; ``.figure`` is the figure of these.
@@ -11,29 +11,39 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mflow.base.checks import Array, check_flags, check_function, check_list, check_range, check_whole, shown
+from mflow.base.checks import Array, check_choice, check_flags, check_function, check_list, check_range, check_whole, shown
 from mflow.plot.axes import axes_for, dress, legend
-from mflow.plot.palette import COLOURS, MARKERS, SHADE, STROKES
+from mflow.plot.palette import COLOURS, MARKERS, SHADE, STROKES, stroke
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["curves_of", "direction_field", "family", "iterates"]
+__all__ = ["curves_of", "direction_field", "family", "iterates", "rows_against_t", "solution"]
 
+FINE = 400  # points between the ends where a result has a dense output
+CURVES = 8  # of more components this many are drawn, evenly spaced
 MOST = 10_000  # strokes in a row
 FAR = 1e3  # a run is drawn until it is this many times as far out as the true curve
 
 
-def _curve(source: Any, component: int, name: str) -> tuple[Array, Array]:
-    """(t, y) of one solution: a result, or a pair of arrays."""
+def _rows(source: Any, name: str) -> tuple[Array, Array]:
+    """(t, y (n, n_points)) of one solution: a result, or a pair of arrays."""
     try:
         t, y = (source.t, source.y) if hasattr(source, "t") and hasattr(source, "y") else source
-        t, y = np.asarray(t, dtype=np.float64), np.asarray(y, dtype=np.float64)
+        real = not np.iscomplexobj(y)
+        t, y = np.asarray(t, dtype=np.float64), np.asarray(y, dtype=np.float64) if real else np.asarray(y)
     except (TypeError, ValueError):
         raise TypeError(f"{name}: expected a result with t and y, or a pair (t, y), got {type(source).__name__}") from None
+    if not real:
+        raise TypeError(f"{name}: expected real components, got complex ones; draw (t, y.real) and (t, y.imag)")
     if t.ndim != 1 or y.shape[-1:] != t.shape:
         raise ValueError(f"{name}: y of shape {y.shape} does not fit t of shape {t.shape}; the last axis of y belongs to t")
-    rows = y.reshape(-1, t.size)
+    return t, y.reshape(-1, t.size)
+
+
+def _curve(source: Any, component: int, name: str) -> tuple[Array, Array]:
+    """(t, y (n_points,)) of one component."""
+    t, rows = _rows(source, name)
     return t, rows[check_whole(component, "component", 0, len(rows) - 1)]
 
 
@@ -70,6 +80,81 @@ def curves_of(solutions: Any, component: int = 0) -> list[tuple[Array, Array]]:
     if not out:
         raise ValueError("solutions: expected at least one, got none")
     return out
+
+
+def rows_against_t(
+    t: Array, rows: Array, symbol: str, *, ax: Axes | None = None, index: Sequence[int] | None = None, labels: Sequence[str] | None = None
+) -> Axes:
+    """Draw the rows (n, m), or some of them, against t (m,), each with its name: the body of `solution` and of `plot.displacements`."""
+    n = len(rows)
+    labels = None if labels is None else check_list(labels, "labels", f"{n} names")
+    if labels is not None and len(labels) != n:
+        raise ValueError(f"labels: expected {n} names, one for each row of {symbol}, got {len(labels)}")
+    if index is not None:
+        index = [check_whole(k, f"index[{i}]", -n, n - 1) for i, k in enumerate(check_list(index, "index", f"numbers from 0 to {n - 1}"))]
+    selected = index if index is not None else sorted({round(k) for k in np.linspace(0, n - 1, min(n, CURVES))})
+    if not selected:
+        raise ValueError(f"index: expected numbers from 0 to {n - 1}, got none")
+    ax = axes_for(ax)
+    for i, k in enumerate(selected):
+        ax.plot(t, rows[k], label=labels[k] if labels is not None else f"{symbol}[{k % n}]", linewidth=1.3, **stroke(i))
+    if len(selected) > 1 or labels is not None:
+        legend(ax)
+    return ax
+
+
+def solution(
+    result: Any, *, ax: Axes | None = None, index: Sequence[int] | None = None, labels: Sequence[str] | None = None, log: str = ""
+) -> Axes:
+    """Draw the components of a solution against time.
+
+    Parameters
+    ----------
+    result : a result of `mflow.solve_ivp` or `mflow.gradient_flow`, or a pair (t, y)
+        With ``dense_output=True`` the curve between the steps is drawn, else straight lines between the saved points.
+    ax : matplotlib Axes, optional
+    index : sequence of int, optional
+        Which components; all up to eight, else eight of them, if not given.
+    labels : sequence of str, optional
+        Names of all components.
+    log : "", "x", "y" or "xy"
+        Axes with a logarithmic scale; what is not above 0 is not drawn there.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+
+    Raises
+    ------
+    TypeError, ValueError
+        No such result, or an argument does not fit it.
+    ImportError
+        matplotlib is not installed.
+
+    See Also
+    --------
+    family : solutions from many starts.
+    iterates : the steps of several methods.
+    mflow.plot.displacements : of a motion.
+
+    Examples
+    --------
+    >>> import mflow
+    >>> from mflow import plot
+    >>> r = mflow.solve_ivp(lambda t, y: [y[1], -y[0]], (0, 10), [1.0, 0.0], dense_output=True)
+    >>> [line.get_label() for line in plot.solution(r).lines]
+    ['y[0]', 'y[1]']
+    """
+    check_choice(log, "log", ("", "x", "y", "xy"))
+    t, rows = _rows(result, "result")
+    dense = getattr(result, "sol", None)
+    if dense is not None and t.size > 1:
+        between = np.geomspace(t[t > 0].min(), t[t > 0].max(), FINE) if "x" in log and (t > 0).any() else np.linspace(t[0], t[-1], FINE)
+        t = np.unique(np.concatenate([t, np.clip(between, t.min(), t.max())]))
+        rows = np.reshape(dense(t), (-1, t.size))
+    ax = rows_against_t(t, rows, "y", ax=ax, index=index, labels=labels)
+    dress(ax, "t", "y", log=log)
+    return ax
 
 
 def direction_field(

@@ -9,6 +9,7 @@ import numpy as np
 
 from mflow.base.checks import Array, check_choice, check_instance, check_list, check_whole
 from mflow.plot.axes import axes_for, dress, legend
+from mflow.plot.fields import rows_against_t
 from mflow.plot.palette import COLOURS, SHADE, stroke
 
 if TYPE_CHECKING:
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
 
 __all__ = ["displacements", "energy", "spectrum"]
 
-MOST = 8  # curves; of more degrees of freedom this many are drawn, evenly spaced
 ACCOUNTS = ("kinetic", "potential", "damping", "numerical", "load")
 
 
@@ -68,22 +68,9 @@ def displacements(
     check_choice(of, "of", ("x", "v", "a"))
     check_instance(unit, "unit", str, "a text")
     t, rows = _rows(result, of)
-    n = len(rows)
-    labels = None if labels is None else check_list(labels, "labels", f"{n} names")
-    if labels is not None and len(labels) != n:
-        raise ValueError(f"labels: expected {n} names, one for each degree of freedom, got {len(labels)}")
-    if index is not None:
-        index = [check_whole(k, f"index[{i}]", -n, n - 1) for i, k in enumerate(check_list(index, "index", f"numbers from 0 to {n - 1}"))]
-    selected = index if index is not None else sorted({round(k) for k in np.linspace(0, n - 1, min(n, MOST))})
-    if not selected:
-        raise ValueError(f"index: expected numbers from 0 to {n - 1}, got none")
-    ax = axes_for(ax)
-    for i, k in enumerate(selected):
-        ax.plot(t, rows[k], label=labels[k] if labels is not None else f"{of}[{k % n}]", linewidth=1.3, **stroke(i))
     name = {"x": "displacement", "v": "velocity", "a": "acceleration"}[of]
+    ax = rows_against_t(t, rows, of, ax=ax, index=index, labels=labels)
     dress(ax, "t", f"{name} ({unit})" if unit else name)
-    if len(selected) > 1 or labels is not None:
-        legend(ax)
     return ax
 
 
