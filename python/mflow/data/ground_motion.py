@@ -142,7 +142,7 @@ def read_record(path: str | os.PathLike[str], unit: str | None = None, scale: fl
 
 def _number(file: Path, line: int, text: str) -> float:
     try:
-        value = float(text.replace("D", "E").replace("d", "e"))
+        value = float(_plain_number(text))
     except ValueError:
         value = math.nan
     if not math.isfinite(value):
@@ -272,8 +272,8 @@ def _of_times(file: Path, name: str) -> list[str]:
     units = [one for one in map(time_unit, words) if one is not None]
     if not units and any((kind_of(word) or ("",))[0] == "acceleration" for word in words):
         raise ValueError(f"{file}: expected time in the first column and acceleration in the second, got {name!r} first")
-    if not units and bracketed:
-        raise ValueError(f"{file}: expected time in s or ms in the first column, got {name!r}")
+    if not units and (bracketed or not re.match(r"[\W_]*t(im(e|es|ing))?(?![a-z])", name, re.IGNORECASE)):
+        raise ValueError(f"{file}: expected time in s or ms in the first column, under a heading such as t (s), got {name!r}")
     return units[:1]
 
 
@@ -288,7 +288,7 @@ def _of_accelerations(file: Path, name: str, unit: str | None) -> list[str]:
     words, bracketed = units_of_column(name)
     kinds = [kind for kind in map(kind_of, words) if kind is not None]
     found = [one for kind, one in kinds if kind == "acceleration"]
-    other = re.search(r"vel|disp", name, re.IGNORECASE) or (kinds and not found and (bracketed or kinds[-1][0] == "velocity"))
+    other = re.search(r"vel|disp|jerk", name, re.IGNORECASE) or (kinds and not found and (bracketed or kinds[-1][0] == "velocity"))
     if other:
         raise ValueError(f"{file}: expected accelerations in the second column, got {name!r}")
     if bracketed and not found and unit is None:
@@ -298,7 +298,12 @@ def _of_accelerations(file: Path, name: str, unit: str | None) -> list[str]:
 
 def _is_number(text: str) -> bool:
     try:
-        float(text.replace("D", "E").replace("d", "e"))
+        float(_plain_number(text))
     except ValueError:
         return False
     return True
+
+
+def _plain_number(text: str) -> str:
+    """Fortran's 1.5D-3 as Python's 1.5e-3; Python's 1_000 is no number of a record."""
+    return text.replace("D", "E").replace("d", "e").replace("_", "?")

@@ -17,7 +17,7 @@ ACCELERATIONS = {
 TIMES = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "min": 60.0}
 LENGTHS = ("m", "cm", "mm", "in", "ft", "km")
 
-_SAME = {"gal": "cm/s2", "gals": "cm/s2", "gs": "g", "g's": "g", "gn": "g", "gravity": "g", "g/s": "g", "grav": "g"}
+_SAME = {"gal": "cm/s2", "gals": "cm/s2", "gs": "g", "g's": "g", "gn": "g", "gravity": "g", "grav": "g"}
 _TIME_WORDS = {
     "s": ("s", "sec", "secs", "second", "seconds"), "ms": ("ms", "msec", "msecs", "millisec", "millisecond", "milliseconds", "milli"),
     "us": ("us", "usec", "microsec", "microsecond", "microseconds"), "min": ("min", "mins", "minute", "minutes"),
@@ -54,7 +54,7 @@ def _plain(text: str) -> str:
 
 
 def kind_of(text: str) -> tuple[str, str] | None:
-    """("acceleration", its unit), ("velocity", ...), ("displacement", ...) or None for what is no such unit."""
+    """("acceleration", its unit), ("velocity", ...), ("displacement", ...), ("jerk", ...) or None for what is no such unit."""
     plain = _plain(text.replace("_", "/"))
     plain = _SAME.get(plain, plain)
     if plain in ACCELERATIONS:
@@ -62,6 +62,8 @@ def kind_of(text: str) -> tuple[str, str] | None:
     match = re.fullmatch(r"(m|cm|mm|in|ft)/s(/s|2)?", plain)
     if match:
         return ("acceleration", f"{match[1]}/s2") if match[2] else ("velocity", plain)
+    if re.fullmatch(r"(m|cm|mm|in|ft)/s(3|/s/s)|g/s", plain):
+        return "jerk", plain
     return ("displacement", plain) if plain in LENGTHS else None
 
 
