@@ -381,6 +381,16 @@ def test_no_step_is_wrong_silently(loss: str) -> None:
     assert right > 2 * wrong
 
 
+@pytest.mark.parametrize("loss", ["gamma", "poisson"])
+def test_large_labels_with_large_rates(loss: str) -> None:
+    """For a step g that is all but infinite the root is log y."""
+    for y in (1e3, 1e6, 1e12, 1e18):
+        for g in (1e12, 1e20, 1e30, 1e60):
+            model = ImplicitSGD(loss, lr=g, intercept=False)
+            model.learn([1.0], y)
+            assert abs(model.coef[0] - np.log(y)) <= 1e-9 + 50 / g, (y, g)
+
+
 def test_rows_beyond_the_doubles_end_with_a_word() -> None:
     X = np.array([[1.0, 2.0], [1e200, 1e200]])
     for loss in ("squared", "logistic", "poisson"):

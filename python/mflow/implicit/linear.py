@@ -272,7 +272,7 @@ class ImplicitSGD:
                 break
             if watch is None and lost:
                 learner.set_state(state)
-                self._overflowed()
+                self._overflowed(status)
                 break
             if np.max(np.abs(now - before), initial=0.0) <= tol * np.max(np.abs(now), initial=0.0):
                 self.reason = "converged"
@@ -328,11 +328,14 @@ class ImplicitSGD:
             learner.set_state(state)
             raise FloatingPointError(_why(status))
 
-    def _overflowed(self) -> None:
-        """No implicit step diverges: numbers that are not finite are due to rows whose squares are not."""
+    def _overflowed(self, status: int) -> None:
+        """No implicit step diverges: what is lost is lost to rows whose squares, or steps whose products, leave the finite numbers."""
         self.reason = "non_finite"
-        text = f"weights left the finite numbers in epoch {self.n_epochs}, and those from before it are kept"
-        tell(f"ImplicitSGD: {text}. Scale X, or lower lr: squares of its rows overflow, or nearly")
+        kept = f"in epoch {self.n_epochs}, and the weights from before it are kept"
+        if status == sweep.NOT_SOLVED:
+            tell(f"ImplicitSGD: the step of a sample has no certified root {kept}: x.w or lr |x|^2 is too large. Scale X, or lower lr")
+        else:
+            tell(f"ImplicitSGD: weights left the finite numbers {kept}. Scale X, or lower lr: squares of its rows overflow, or nearly")
 
     def _joined(self) -> Array:
         w, b = self.learner.mean

@@ -258,8 +258,8 @@ cdef inline double exponential_root(double s, double g, double a, double b, doub
             d = -(phi * share) / (bend if bend > 0.5 else 0.5)
         size = (fabs(s) + g * fabs(slope)) * share
         size = size if size > fabs(v) else fabs(v)
-        if near_enough(d, size):                             # false where e^v has overflowed: then d is not a number
-            break
+        if near_enough(d, size) and fabs(phi * share) <= 4.0 * fabs(d):   # Newton's step agrees: where e^v is far too small Halley's is 2,
+            break                                            # however far the root is. False where e^v has overflowed: d is not a number
         if phi > 0.0:
             high = v
         else:
