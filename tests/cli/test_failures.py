@@ -41,6 +41,17 @@ def refused(capsys: Any, command: str, file: Path, content: bytes, x0: str) -> s
     return text
 
 
+def test_a_wrong_gradient_is_named_and_no_lower_step_is_advised(tmp_path: Path, capsys: Any) -> None:
+    for sign, wrong in (("-", True), ("", False)):
+        (tmp_path / "costs.py").write_text(f"def f(x):\n    return (x[0] - 1) ** 2, [{sign}2 * (x[0] - 1)]\n")
+        target = ["--objective", f"{tmp_path / 'costs.py'}:f", "--x0", "3", "--method", "sgd", "--method", "adam", "--max-iter", "5"]
+        assert main(["compare", *target, "--no-plot", "--json", str(tmp_path / "out.json")]) == 0
+        text = " ".join(capsys.readouterr().out.split())
+        assert ("wrong sign" in text) == wrong
+        assert "too large" not in text
+        assert bool(json.loads((tmp_path / "out.json").read_text())["problem"]["gradient_fault"]) == wrong
+
+
 @pytest.mark.parametrize("source", BUGS)
 @pytest.mark.parametrize("command", ["compare", "explain"])
 def test_a_bug_in_the_users_function_shows_its_file_and_line(source: str, command: str, tmp_path: Path, capsys: Any) -> None:

@@ -246,6 +246,9 @@ def _notes(problem: Problem, runs: list[Run]) -> list[str]:
     for run in runs:
         if run.bad:
             trouble.setdefault((run.batch, run.message), []).append(run.method)
+    if problem.fault:  # no lower lr would help
+        lines.append(f"! {problem.fault}.")
+        trouble.clear()
     for (batch, message), names in trouble.items():
         lines.append(f"! {', '.join(names)} ({KINDS[batch]}): {message}")
     return [textwrap.fill(line, max(width(), 40), subsequent_indent="  ") for line in lines]
@@ -265,7 +268,7 @@ def _contents(problem: Problem, runs: list[Run], arguments: argparse.Namespace) 
             "name": problem.name, "description": problem.description, "start_loss": problem.start_loss, "start": problem.start,
             "curvature": problem.curvature, "curvature_source": problem.curvature_source,
             "score_name": problem.score_name if problem.score is not None else None,
-            "n_rows": len(problem.rows[0]) if problem.rows else None,
+            "n_rows": len(problem.rows[0]) if problem.rows else None, "gradient_fault": problem.fault or None,
         },
         "runs": [{**vars(run), "history": vars(run.history)} for run in runs],
     }  # fmt: skip

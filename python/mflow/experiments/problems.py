@@ -16,6 +16,7 @@ from mflow_core.registry import unknown
 from mflow.base.checks import Array, check_number, check_start
 from mflow.data.rows import standardize, train_test_split
 from mflow.data.tables import load_engel, load_longley, load_nist, load_penguins, nist_names
+from mflow.derivatives.gradients import check_gradient
 from mflow.problems import objectives
 from mflow.stability.amplification import spectral_radius
 
@@ -49,6 +50,8 @@ class Problem:
         ``batch_cost(x, *batch)`` returns (value, gradient) for some of the rows.
     objective : `mflow.objectives.Objective` or None
         The same cost compiled, where it is: drivers take it as it is.
+    fault : str
+        What is wrong with the gradient at the start, in words; "" where nothing was found.
     """
 
     name: str
@@ -64,6 +67,7 @@ class Problem:
     rows: tuple[Array, ...] = ()
     batch_cost: Callable[..., tuple[float, Array]] | None = None
     objective: objectives.Objective | None = None
+    fault: str = ""
 
     @property
     def batch_size(self) -> int:
@@ -244,7 +248,14 @@ def custom_problem(name: str, function: Callable[[Array], Any], x0: Any) -> Prob
         curvature=_measured(gradient, start),
         curvature_source="measured at the start",
         start_loss=value,
+        fault=_fault(function, start) if has_gradient else "",
     )
+
+
+def _fault(function: Callable[[Array], Any], start: Array) -> str:
+    """What `mflow.check_gradient` says of a wrong gradient."""
+    report = check_gradient(lambda x: function(x)[0], start, lambda x: function(x)[1])
+    return f"The gradient is {report.text}" if report.verdict == "wrong" else ""
 
 
 def _central_differences(function: Callable[[Array], Any], x: Array) -> Array:
