@@ -30,6 +30,11 @@ def train(**more: Any) -> Any:
 
 HUGE = 10**400
 REFUSED: dict[str, tuple[Any, type[Exception], str]] = {
+    "hess huge": (
+        lambda: mflow.minimize(bowl, [0.0, 3.0], jac=True, method="backward_euler", dt=0.1, hess=HUGE), TypeError, "hess: expected a function"
+    ),
+    "bounds of no axis": (lambda: mflow.minimize(bowl, [0.0, 3.0], jac=True, bounds=np.array(3.0)), TypeError, "bounds: expected"),
+    "lrs of no axis": (lambda: mflow.sweep("penguins", ["sgd"], np.array("a")), TypeError, "lrs"),
     "max_steps inf": (lambda: solve(max_steps=math.inf), ValueError, "max_steps: expected a whole number of at least 1, got inf"),
     "max_steps huge": (lambda: solve(max_steps=HUGE), ValueError, "max_steps: .* got a whole number of 401 digits"),
     "t_span too long": (lambda: solve((-1e308, 1e308)), ValueError, "t_span: expected times whose distance is a finite number"),
@@ -68,6 +73,44 @@ REFUSED: dict[str, tuple[Any, type[Exception], str]] = {
     "unknown to minimize": (lambda: mflow.minimize(bowl, [1.0], jac=True, gtoll=1), TypeError, "minimize has no argument 'gtoll'; did you"),
     "a large grid": (lambda: mflow.stability_region("rk4", shape=(10**8, 10**8)), ValueError, "shape: no memory for a grid"),
 }  # fmt: skip
+
+
+RAGGED = [[1, 2], [3]]
+HELD = {"mass": 1.0, "stiffness": 1.0, "x0": [1.0], "t_span": (0, 1), "dt": 0.1}
+RAGGEDLY: dict[str, Any] = {
+    "fixed": lambda: mflow.minimize(bowl, [0.0, 3.0], jac=True, fixed=RAGGED),
+    "fixed ": lambda: mflow.least_squares(lambda b: b - 1, [0.0, 0.0], fixed=RAGGED),
+    "fixed  ": lambda: mflow.solve_dynamics(**HELD, fixed=RAGGED),
+    "xdata": lambda: mflow.curve_fit(lambda t, a: a * t, RAGGED, [1.0, 2.0]),
+    "rtol": lambda: mflow.solve_dynamics(**{**HELD, "dt": None}, rtol=RAGGED),
+    "mass": lambda: mflow.modes(RAGGED, 1.0),
+    "stiffness": lambda: mflow.max_stable_dt("newmark", mass=1.0, stiffness=RAGGED),
+    "mass ": lambda: mflow.Stepper("newmark", mass=RAGGED, stiffness=1.0, x0=[1.0]),
+    "jac": lambda: mflow.max_stable_dt("euler", jac=RAGGED),
+    "starts": lambda: mflow.minimize_batch(bowl, RAGGED, jac=True),
+    "jac_sparsity": lambda: solve(method="radau5", jac_sparsity=RAGGED),
+    "X": lambda: mflow.ImplicitSGD("squared").fit(RAGGED, [1.0, 2.0]),
+    "y": lambda: mflow.ImplicitSGD("squared").fit([[1.0], [2.0]], RAGGED),
+    "jac ": lambda: mflow.check_jacobian(lambda x: x, [1.0, 2.0], RAGGED),
+}
+
+
+@pytest.mark.parametrize("name", RAGGEDLY)
+def test_ragged_lists_name_their_argument(name: str) -> None:
+    with pytest.raises((TypeError, ValueError), match=f"^{name.strip()}.*: expected .*rows of different lengths"):
+        RAGGEDLY[name]()
+
+
+def test_whole_numbers_of_any_kind_count() -> None:
+    right = mflow.least_squares(lambda b: b - 1, [0.0, 0.0], passes=1).x
+    assert np.array_equal(mflow.least_squares(lambda b: b - 1, [0.0, 0.0], passes=np.float32(1)).x, right)
+
+
+def test_empty_arrays_of_obstacles_and_what_is_no_constraint() -> None:
+    for name in ("contacts", "friction"):
+        assert mflow.solve_dynamics(**HELD, **{name: np.array([])}).reason == "finished"
+    with pytest.raises(TypeError, match="constraints: expected a function"):
+        mflow.solve_dynamics(**HELD, constraints=(1, 2))
 
 
 @pytest.mark.parametrize("case", REFUSED)

@@ -37,6 +37,7 @@ __all__ = [
     "dense_array",
     "finite_array",
     "in_range",
+    "length_of",
     "random_generator",
     "real_array",
     "shown",
@@ -298,6 +299,14 @@ def as_array(value: Any, argument: str) -> NDArray[Any]:
         raise ValueError(f"{argument}: expected an array, got rows of different lengths") from None
     except Exception as error:
         raise TypeError(f"{argument}: expected an array, got {shown(value)} ({error})") from None
+
+
+def length_of(value: Any, argument: str) -> int:
+    """How many entries an array or a sparse matrix has along its first axis; 0 for a number and for None."""
+    if hasattr(value, "tocsr"):
+        return int(value.shape[0])
+    array = as_array(value, argument)
+    return len(array) if array.ndim else 0
 
 
 def finite_array(array: Array, argument: str) -> Array:

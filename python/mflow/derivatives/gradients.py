@@ -11,7 +11,7 @@ import numpy as np
 from mflow_core.optimize.arrangement import gather
 from mflow_core.problems.sparse import check_sparse, is_sparse
 
-from mflow.base.checks import Array, as_tuple, check_choice, check_function, check_number, check_start, dense_array, shown
+from mflow.base.checks import Array, as_array, as_tuple, check_choice, check_function, check_number, check_start, dense_array, shown
 from mflow.base.tables import Readable
 from mflow.derivatives.differences import EACH, along
 from mflow.derivatives.elsewhere import is_source, with_gradient
@@ -265,8 +265,8 @@ def check_grad(
 
 def _finite(value: Any, argument: str) -> Array:
     dense = dense_array(value, argument) if hasattr(value, "tocsr") else value
-    if np.ndim(dense) == 2:
-        a = np.asarray(dense)
+    a = as_array(dense, argument)
+    if a.ndim == 2:
         bad = np.argwhere(~np.isfinite(a)) if a.dtype.kind in "biuf" else np.zeros((0, 2), dtype=int)
         if bad.size:
             row, column = (int(k) for k in bad[0])

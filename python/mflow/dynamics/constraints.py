@@ -93,7 +93,7 @@ def _form_of(method: Method) -> str:
 def _function_of(constraints: Any) -> tuple[Any, int | None]:
     """The function, and how many constraints it is said to be."""
     if isinstance(constraints, tuple) and len(constraints) == 2 and not callable(constraints):
-        return constraints[0], check_whole(constraints[1], "constraints[1]", 1)
+        return _function_of(constraints[0])[0], check_whole(constraints[1], "constraints[1]", 1)
     if not callable(constraints) and compiled_address(constraints, "constraints", PRODUCT_SIGNATURE) is None:
         raise TypeError(f"constraints: expected a function g(x) that returns numbers which are to stay 0, got {shown(constraints)}")
     return constraints, None

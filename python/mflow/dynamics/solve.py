@@ -16,7 +16,7 @@ from mflow_core.dynamics import supports as core_supports
 from mflow_core.problems.signatures import FORCE_SIGNATURE, compiled_address
 from mflow_core.problems.sparse import check_sparse
 
-from mflow.base.checks import as_tuple, check_choice, check_flags, shown
+from mflow.base.checks import as_array, as_tuple, check_choice, check_flags, shown
 from mflow.base.methods import Method, as_method
 from mflow.base.pace import interruptible
 from mflow.base.result import DynamicsResult
@@ -251,7 +251,9 @@ def solve_dynamics(
         )
     beside = moving = None
     if force is None or supports.moves is not None or any(value is not None for value in linear.values()):
-        narrow = all(value is None or np.ndim(value) == 0 for value in (rtol, atol))  # arrays of tolerances have the user's order
+        narrow = all(
+            value is None or as_array(value, name).ndim == 0 for name, value in (("rtol", rtol), ("atol", atol))
+        )  # arrays of tolerances have the user's order
         beside = structure_problem(supports, mass, narrow=narrow, alone=force is None, **linear)
         problem, moving = beside
     if force is not None:
@@ -288,7 +290,7 @@ def _with_obstacles(
 ) -> tuple[Switches | None, dict[str, Any], Any, Any, bool]:  # fmt: skip
     """(switches, nonlinear, force, events, velocity_free), with contacts and friction where there are some."""
     switches = None
-    if obstacles != (None, None):
+    if any(one is not None for one in obstacles):
         _refuse(refused, OBSTACLES)
         switches = switched(obstacles, supports, body, nonlinear, events, at)
         events = switches.events

@@ -9,7 +9,7 @@ import numpy as np
 from mflow_core.registry import unknown
 from numpy.typing import NDArray
 
-from mflow.base.checks import Array, check_list, real_array, shown
+from mflow.base.checks import Array, as_array, check_list, real_array, shown
 
 __all__ = ["EVERYWHERE", "check_box", "check_fixed", "sides", "sides_by_name"]
 
@@ -77,7 +77,7 @@ def check_fixed(fixed: Any, n: int) -> NDArray[np.bool_] | None:
     """(n,) truth values of a mask or of numbers of parameters; None where none is held. Raises TypeError or ValueError."""
     if fixed is None:
         return None
-    given = np.asarray(fixed)
+    given = as_array(fixed, "fixed")
     if given.dtype.kind == "b" and given.shape == (n,):
         mask = given.copy()
     elif given.ndim == 1 and (given.dtype.kind in "iu" or not given.size):

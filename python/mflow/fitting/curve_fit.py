@@ -138,7 +138,7 @@ def _prepared(
         if name not in MORE:
             raise ValueError(unknown("curve_fit: expected a known argument, got", name, list(MORE)))
     y = real_array(ydata, "ydata")
-    x = np.asarray(xdata, dtype=np.float64) if isinstance(xdata, (list, tuple, np.ndarray)) else xdata
+    x = real_array(xdata, "xdata") if isinstance(xdata, (list, tuple, np.ndarray)) else xdata
     x, y, sigma = _finite_data(x, y, sigma, check_finite, nan_policy)
     if y.size == 0:
         raise ValueError("ydata: expected at least one number, got none")

@@ -230,7 +230,7 @@ def least_squares(
     D = None if isinstance(x_scale, str) and x_scale == "jac" else scale_of(x_scale, start.size)
     run = Run(residuals, start, {**how, "acceleration": acceleration}, D, box, held, loss_of(loss, f_scale), teller(callback, intermediate))
     try:
-        if check_whole(passes, "passes"):
+        if passes := check_whole(passes, "passes"):
             one_by_one(run, passes, check_number(lr, "lr", low=0.0, open_low=True), residual_at, seed)
         ending = run.go()
     except BaseException as error:

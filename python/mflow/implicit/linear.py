@@ -65,7 +65,7 @@ def check_rows(X: Any, argument: str = "X") -> Any:
             rows.eliminate_zeros()
         values = rows.data
     else:
-        rows = np.asarray(from_frame(X))
+        rows = as_array(from_frame(X), argument)
         if rows.dtype.kind not in "biuf":
             raise TypeError(f"{argument}: expected real numbers, got dtype {rows.dtype}")
         rows = values = np.ascontiguousarray(rows, dtype=np.float64)
@@ -81,7 +81,7 @@ def check_rows(X: Any, argument: str = "X") -> Any:
 
 def check_labels(y: Any, loss: str, rows: int) -> Array:
     """Labels as float64, each in the loss's domain. Raises TypeError or ValueError."""
-    given = np.asarray(from_frame(y))
+    given = as_array(from_frame(y), "y")
     if given.dtype.kind not in "biuf":
         raise TypeError(f"y: expected real numbers, got dtype {given.dtype}")
     labels = np.ascontiguousarray(given, dtype=np.float64)

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from mflow.base.checks import Array, shown
+from mflow.base.checks import Array, as_array, shown
 
 __all__ = ["Box", "read_box"]
 
@@ -57,7 +57,7 @@ def _ends(bounds: Any, x0: Array) -> tuple[Array, Array]:
     """(lower, upper) from an object with lb and ub, as scipy.optimize.Bounds, or from a (min, max) pair for each entry of x."""
     if hasattr(bounds, "lb") and hasattr(bounds, "ub"):
         return _spread(bounds.lb, "bounds.lb", x0), _spread(bounds.ub, "bounds.ub", x0)
-    if isinstance(bounds, (str, bytes)) or not isinstance(bounds, Iterable):
+    if isinstance(bounds, (str, bytes)) or not isinstance(bounds, Iterable) or getattr(bounds, "ndim", 1) == 0:
         raise TypeError(f"bounds: expected a (min, max) pair for each parameter or a scipy.optimize.Bounds, got {shown(bounds)}")
     pairs = list(bounds)
     if len(pairs) != x0.size:
@@ -89,7 +89,7 @@ def _spread(values: Any, name: str, x0: Array) -> Array:
 
 
 def _mask(fixed: Any, x0: Array) -> Array:
-    held = np.asarray(fixed)
+    held = as_array(fixed, "fixed")
     if held.dtype != np.bool_:
         raise TypeError(f"fixed: expected True or False for each parameter, got dtype {held.dtype}")
     if held.shape != x0.shape:

@@ -17,7 +17,7 @@ from mflow_core.objectives.objective import Objective
 from mflow_core.optimize import line_descent as searches
 from numpy.typing import NDArray
 
-from mflow.base.checks import Array, check_flags, check_instance, check_number, check_whole, shown
+from mflow.base.checks import Array, as_array, check_flags, check_instance, check_number, check_whole, shown
 from mflow.base.executors import Lost, check_executor, in_pieces
 from mflow.base.methods import Method, as_method
 from mflow.base.progress import Progress
@@ -161,7 +161,7 @@ def minimize_batch(
 
 def starts_of_batch(value: Any) -> Array:
     """(members, *shape), real; a member whose start is not finite ends at once, as the others may be sound."""
-    points = np.asarray(value)
+    points = as_array(value, "starts")
     if points.dtype.kind not in "biuf":
         raise TypeError(f"starts: expected real numbers, got dtype {points.dtype}")
     if points.ndim < 2:

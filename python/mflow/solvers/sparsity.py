@@ -13,7 +13,7 @@ import numpy as np
 from mflow_core.problems.sparse import check_indices, check_pointers, check_sparse
 from numpy.typing import NDArray
 
-from mflow.base.checks import Array, shown
+from mflow.base.checks import Array, as_array, shown
 from mflow.base.extras import need
 
 __all__ = ["Index", "SparseFactors", "band_of", "color_columns", "pattern_of"]
@@ -33,7 +33,7 @@ def pattern_of(jac_sparsity: Any, n: int) -> tuple[Index, Index]:
         matrix.sort_indices()
         indptr, indices = np.asarray(matrix.indptr), np.asarray(matrix.indices)
     else:
-        array = np.asarray(jac_sparsity)
+        array = as_array(jac_sparsity, "jac_sparsity")
         shape = array.shape
         if array.dtype.kind not in "biuf":
             raise TypeError(f"jac_sparsity: expected an array or sparse matrix of numbers, got dtype {array.dtype}")

@@ -16,7 +16,7 @@ import numpy as np
 from mflow_core.problems.sparse import check_sparse
 from numpy.typing import NDArray
 
-from mflow.base.checks import Array, check_whole
+from mflow.base.checks import Array, as_array, check_whole
 from mflow.base.pace import interruptible
 from mflow.base.telling import tell
 from mflow.spectra import krylov
@@ -156,7 +156,7 @@ def eigenvalues_of(jac: Any, n: int | None, symmetric: bool | None, limiting: Ca
         if size[0] != size[1] or isinstance(size[0], bool) or int(size[0]) != size[0] or size[0] < 0:
             raise ValueError(f"jac: expected a square operator, got shape {size}")
         return _of_products(jac.matvec if hasattr(jac, "matvec") else jac, int(size[0]), bool(symmetric), limiting)
-    matrix = np.asarray(jac)
+    matrix = as_array(jac, "jac")
     if matrix.dtype.kind not in "biufc" or matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1]:
         raise ValueError(f"jac: expected a square matrix of finite numbers, got shape {matrix.shape}")
     _check_finite(matrix)

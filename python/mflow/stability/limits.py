@@ -23,6 +23,7 @@ from mflow.base.checks import (
     check_number,
     check_start,
     complex_array,
+    length_of,
     real_array,
 )
 from mflow.base.methods import Method, as_method
@@ -295,9 +296,10 @@ def max_stable_dt(
     if "second_order" in method.flags:
         if not given or jac is not None or curvature is not None or eigenvalues is not None:
             raise ValueError(
-                f"stiffness: expected matrices (stiffness=, mass=, damping=) and nothing else for the second-order method {method.name}"
+                f"jac, curvature, eigenvalues: expected matrices (stiffness=, mass=, damping=) and none of these for the second-order method "
+                f"{method.name}"
             )
-        n = max(np.shape(a)[0] if np.ndim(a) or hasattr(a, "tocsr") else 1 for a in given)
+        n = max(length_of(a, name) for name, a in (("mass", mass), ("stiffness", stiffness), ("damping", damping))) or 1
         modes = structure_modes(n, mass, damping, stiffness)
         limit, kind = modes.limit(method), modes.kind(method)
         if kind != "limit":

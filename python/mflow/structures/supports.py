@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from mflow_core.dynamics import matrices
 
-from mflow.base.checks import Array, check_start
+from mflow.base.checks import Array, as_array, check_start, length_of
 from mflow.structures.massless import Massless
 from mflow.structures.support_motions import SupportMotions, is_given, step_of_differences
 
@@ -113,7 +113,7 @@ class Supports:
 
 def _index_of(fixed: Any, shape: tuple[int, ...], n: int) -> Array:
     """The numbers of degrees of freedom that indices or a mask name."""
-    index = np.asarray(fixed)
+    index = as_array(fixed, "fixed")
     if index.dtype == bool and index.shape in (shape, (n,)):
         index = np.flatnonzero(index)
     index = np.atleast_1d(index)
@@ -180,4 +180,4 @@ def check_speed(v0: Any, start: Array) -> Array:
 def _sizes(given: tuple[Any, ...]) -> list[int]:
     """How many rows the matrices and diagonals among them have; functions have none."""
     arrays = [a for a in given if not (a is None or isinstance(a, int | float) or matrices.is_function(a))]
-    return [np.shape(a)[0] for a in arrays if hasattr(a, "tocsr") or np.ndim(a) > 0]
+    return [n for n in (length_of(a, "mass, damping, stiffness, load") for a in arrays) if n]

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from mflow_core.dynamics import matrices
 
-from mflow.base.checks import Array, check_whole, real_array
+from mflow.base.checks import Array, check_whole, length_of, real_array
 from mflow.base.extras import need
 from mflow.base.result import Result
 from mflow.vibration.spectrum import recursion
@@ -177,7 +177,7 @@ def modes(mass: Any, stiffness: Any, k: int | None = None, *, direction: Any = N
     >>> (m.omega**2).round(12).tolist(), m.effective_masses.round(12).tolist()
     ([2.0, 5.0], [3.0, 0.0])
     """
-    n = max((np.shape(A)[0] for A in (mass, stiffness) if A is not None and (hasattr(A, "tocsr") or np.ndim(A) > 0)), default=1)
+    n = max(length_of(A, name) for name, A in (("mass", mass), ("stiffness", stiffness))) or 1
     M = matrices.checked_matrix(np.ones(n) if mass is None else mass, "mass", n)
     K = matrices.checked_matrix(stiffness, "stiffness", n)
     for name, A in (("mass", M), ("stiffness", K)):

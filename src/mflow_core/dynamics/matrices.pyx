@@ -45,7 +45,10 @@ def checked_matrix(value, str argument, Py_ssize_t n):
         array.sum_duplicates()
         entries = array.data
     else:
-        array = np.asarray(value)
+        try:
+            array = np.asarray(value)
+        except ValueError:
+            raise ValueError(f"{argument}: expected numbers or a matrix, got rows of different lengths") from None
         if callable(value):
             raise TypeError(f"{argument}: expected numbers or a matrix, got a function; nonlinear forces go into force=(t, x, v)")
         if array.dtype.kind not in "biuf":

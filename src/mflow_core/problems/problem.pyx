@@ -421,7 +421,7 @@ cdef int add_jacobian(Problem problem, jac, str argument, str signature, tuple s
     if not callable(jac) and not hasattr(jac, "tocsc"):
         try:
             jac = np.asarray(jac, dtype=np.float64)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             raise TypeError(f"{argument}: expected a function, a constant array, a sparse matrix or a compiled function, got "
                             f"{type(jac).__name__}") from None
     problem.jac_callback = Callback(jac, None, shape, args, mode, False)
