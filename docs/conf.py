@@ -44,7 +44,7 @@ numpydoc_class_members_toctree = False
 numpydoc_xref_param_type = True
 numpydoc_xref_ignore = "all"  # words of a type that are not below stay words
 numpydoc_xref_aliases = {word: word for word in ("bool", "callable", "dict", "float", "int", "list", "str", "tuple")}
-numpydoc_xref_aliases |= {word: "numpy.ndarray" for word in ("array", "array_like", "ndarray")}
+numpydoc_xref_aliases |= dict.fromkeys(("array", "array_like", "ndarray"), "numpy.ndarray")
 numpydoc_xref_aliases |= {word: f"collections.abc.{word.capitalize()}" for word in ("generator", "iterable", "sequence")}
 numpydoc_xref_aliases |= {word: word for word in ("concurrent.futures.Executor", "scipy.sparse.linalg.LinearOperator")}
 

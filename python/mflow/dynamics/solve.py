@@ -16,7 +16,7 @@ from mflow_core.dynamics import supports as core_supports
 from mflow_core.problems.signatures import FORCE_SIGNATURE, compiled_address
 from mflow_core.problems.sparse import check_sparse
 
-from mflow.base.checks import as_array, as_tuple, check_choice, check_flags, shown
+from mflow.base.checks import as_tuple, check_choice, check_flags, length_of, shown
 from mflow.base.methods import Method, as_method
 from mflow.base.pace import interruptible
 from mflow.base.result import DynamicsResult
@@ -251,9 +251,7 @@ def solve_dynamics(
         )
     beside = moving = None
     if force is None or supports.moves is not None or any(value is not None for value in linear.values()):
-        narrow = all(
-            value is None or as_array(value, name).ndim == 0 for name, value in (("rtol", rtol), ("atol", atol))
-        )  # arrays of tolerances have the user's order
+        narrow = all(length_of(*one) == 0 for one in ((rtol, "rtol"), (atol, "atol")))  # arrays of tolerances have the user's order
         beside = structure_problem(supports, mass, narrow=narrow, alone=force is None, **linear)
         problem, moving = beside
     if force is not None:

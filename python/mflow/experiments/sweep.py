@@ -224,9 +224,8 @@ def sweep(
     """
     check_flags(progress=progress)
     labelled = _labelled(methods)
-    rates = [
-        check_number(lr, "lrs", low=0.0, open_low=True) for lr in (lrs if isinstance(lrs, Iterable) and getattr(lrs, "ndim", 1) else [lrs])
-    ]
+    given = lrs if isinstance(lrs, Iterable) and not (isinstance(lrs, np.ndarray) and lrs.ndim == 0) else [lrs]
+    rates = [check_number(lr, "lrs", low=0.0, open_low=True) for lr in given]
     draws = [check_whole(s, f"seeds[{k}]") for k, s in enumerate(check_list(seeds, "seeds", "whole numbers"))]
     check_executor(executor)
     if not rates:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mflow.base.checks import Array, check_choice, check_instance, check_list, check_whole
+from mflow.base.checks import Array, check_choice, check_instance, check_list
 from mflow.plot.axes import axes_for, dress, legend
 from mflow.plot.fields import rows_against_t
 from mflow.plot.palette import COLOURS, SHADE, stroke

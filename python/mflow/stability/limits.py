@@ -296,8 +296,8 @@ def max_stable_dt(
     if "second_order" in method.flags:
         if not given or jac is not None or curvature is not None or eigenvalues is not None:
             raise ValueError(
-                f"jac, curvature, eigenvalues: expected matrices (stiffness=, mass=, damping=) and none of these for the second-order method "
-                f"{method.name}"
+                f"jac, curvature, eigenvalues: expected matrices (stiffness=, mass=, damping=) and none of these for the second-order "
+                f"method {method.name}"
             )
         n = max(length_of(a, name) for name, a in (("mass", mass), ("stiffness", stiffness), ("damping", damping))) or 1
         modes = structure_modes(n, mass, damping, stiffness)
