@@ -102,3 +102,23 @@ def test_minimize_goes_on_from_a_kink() -> None:
     )  # fmt: skip
     assert r.x[0] == pytest.approx(0.3, abs=1e-8)
     assert r.fun < 1e-8
+
+
+@pytest.mark.parametrize("tol", [1e-10, 0.1])
+def test_exact_search_never_ends_above_its_start(tol: float) -> None:
+    """A bowl with waves: there is a minimum below the start in each direction that leads down, and maxima above it."""
+    rng = np.random.default_rng(3)
+    for _ in range(200):
+        a, k, x0 = rng.uniform(0.2, 3), rng.uniform(1, 8), rng.uniform(-4, 4)
+
+        def cost(x: Any, a: float = a, k: float = k) -> float:
+            return float(x[0] ** 2 / 2 + a * np.sin(k * x[0]))
+
+        def slope(x: Any, a: float = a, k: float = k) -> Any:
+            return np.array([x[0] + a * k * np.cos(k * x[0])])
+
+        x = np.array([x0])
+        r = mflow.line_search(cost, x, -slope(x), "exact", jac=slope, tol=tol)
+        assert r.success
+        assert r.fun <= cost(x)
+        assert abs(slope(r.x)[0]) <= tol * abs(slope(x)[0]) * (1 + 1e-12)

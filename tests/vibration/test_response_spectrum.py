@@ -94,6 +94,19 @@ def test_closed_forms() -> None:
     assert rigid.psa[0] == rigid.sa[0] == rigid.peak == np.max(np.abs(shaking(300)))
 
 
+@pytest.mark.parametrize(
+    ("record", "period", "zeta", "peaks"),
+    [
+        ([0.341, -0.486, -0.641, 0.056, 1.817, -1.012], 7.886, 0.5, [0.0157906810229, 0.0849196206242, 0.0738254122145]),
+        ([-1.988, -0.233, -0.256, 0.962, -1.181, 0.738], 8.163, 0.05, [0.0526385794736, 0.137736855495, 0.0405747871643]),
+    ],
+)
+def test_short_records_of_long_periods(record: list[float], period: float, zeta: float, peaks: list[float]) -> None:
+    """Peaks of the closed form of each piece, in 30 digits."""
+    s = mflow.response_spectrum((0.1, record), [period], zeta, peaks="continuous")
+    np.testing.assert_allclose([s.sd[0], s.sv[0], s.sa[0]], peaks, rtol=2e-9)
+
+
 @pytest.mark.parametrize("method", [mflow.Newmark(1 / 6, 0.5), "newmark", "central_difference"])
 def test_steps_converge_to_it(method: Any) -> None:
     a, errors = shaking(150), []

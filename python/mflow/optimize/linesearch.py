@@ -162,8 +162,8 @@ def line_search(
     kind : {"strong_wolfe", "armijo", "backtracking", "exact", "barzilai_borwein"}
         backtracking: f(x + a d) <= f(x) + c1 a d.grad, a shrunk until it holds. armijo: the same, a by interpolation.
         strong_wolfe: that, and |slope| <= c2 |slope0|; where f has no digits left, |f(x + a d) - f(x)| <= 10 eps |f(x)|,
-        slope <= (2 c1 - 1) slope0 stands for the first rule. exact: |slope| <= tol |slope0|; where the slope changes sign within
-        1e-10 of a step (tol, if that is less) and the rule fails, as at a kink, the reason is "step_too_small".
+        slope <= (2 c1 - 1) slope0 stands for the first rule. exact: |slope| <= tol |slope0| and f(x + a d) <= f(x); where the
+        slope changes sign within 1e-10 of a step (tol, if that is less) and the rule fails, as at a kink, the reason is "step_too_small".
         barzilai_borwein: the first a is Barzilai and Borwein's, then as armijo, compared with the largest of `history` and f(x).
     initial : float
         The first a (of barzilai_borwein: where the curvature is not above 0, or without a point before).

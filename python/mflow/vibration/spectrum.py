@@ -23,6 +23,8 @@ SHORT = 0.5  # to which a step is halved before the exponential's series is summ
 TERMS = 16
 LONG = 20_000  # parts of a record, whose blocks of oscillators go through it one by one from there on
 PART = 0.02  # of a radian: parts of an interval in which extrema are those of cubics, to about 1e-9
+CLOSE = 1e-9  # of the peaks: how far cubics may be from the curve
+FINEST = 100  # parts; where nothing moves no number would do
 
 
 @dataclass(frozen=True, eq=False)
@@ -192,21 +194,41 @@ def recursion(step: float | Array, omega: Array, zeta: float | Array) -> Array:
 def _exact(samples: Array, step: float, omega: Array, zeta: float, peaks: str) -> Array:
     """(3, n): sd, sv, sa, in blocks of oscillators whose intervals are cut alike, the fastest first."""
     order = np.argsort(-omega, kind="stable")
-    count, blocks, between = omega.size, -(-omega.size // core.BLOCK), peaks == "continuous"
-    w, parts = omega[order], np.ones(blocks, dtype=np.int32)
-    if between:
+    w, whole = omega[order], np.ones(-(-omega.size // core.BLOCK), dtype=np.int32)
+    out = np.empty((3, omega.size))
+    if peaks == "samples":
+        out[:, order] = _of_parts(samples, step, w, zeta, whole, False)
+    else:
         parts = np.maximum(np.ceil(w[:: core.BLOCK] * (step / PART)), 1).astype(np.int32)
+        at_ends = _of_parts(samples, step, w, zeta, whole, False)
+        finer = np.ceil(np.maximum.reduceat(_cuts(samples, step, w, zeta, at_ends), np.arange(0, w.size, core.BLOCK)))
+        out[:, order] = _of_parts(samples, step, w, zeta, np.maximum(parts, np.minimum(finer, FINEST).astype(np.int32)), True)
+    return out
+
+
+def _cuts(samples: Array, step: float, w: Array, zeta: float, found: Array) -> Array:
+    """(n,): parts of an interval in which no cubic is further than CLOSE of its peak from the curve: h^4/384 of its fourth derivative."""
+    sd, sv, sa = found
+    c, k = 2.0 * zeta * w, w * w
+    jerk = np.abs(np.diff(samples)).max() / step + k * sv + c * (np.abs(samples).max() + sa)
+    fourth = c * jerk + k * (np.abs(samples).max() + sa)  # of x; that of v is c fourth + k jerk
+    fifth = c * fourth + k * jerk
+    with np.errstate(divide="ignore", invalid="ignore"):
+        errors = [fourth / sd, fifth / sv, (k * fourth + c * fifth) / sa]
+    return np.asarray(np.nanmax([step * (error / (384.0 * CLOSE)) ** 0.25 for error in errors], axis=0, initial=1.0))
+
+
+def _of_parts(samples: Array, step: float, w: Array, zeta: float, parts: Any, between: bool) -> Array:
+    """(3, n): the peaks of sorted oscillators, the intervals of each block cut into so many parts."""
+    count, blocks = w.size, parts.size
     h = np.repeat(step / parts, core.BLOCK)[:count]
     rows = np.zeros((11, blocks * core.BLOCK))
     rows[:, :count] = [*recursion(h, w, zeta).T, w * w, 2.0 * zeta * w / h, h * h]
     if between:
         rows[8:10, :count] *= h * h
     coefficients = np.ascontiguousarray(rows.reshape(11, blocks, core.BLOCK).transpose(1, 0, 2))
-    found = _peaks(-samples, parts, coefficients, between)
-    x, u, z = found.transpose(1, 0, 2).reshape(3, -1)[:, :count]
-    out = np.empty((3, count))
-    out[:, order] = x, u / h, z / (h * h) if between else z
-    return out
+    x, u, z = _peaks(-samples, parts, coefficients, between).transpose(1, 0, 2).reshape(3, -1)[:, :count]
+    return np.stack([x, u / h, z / (h * h) if between else z])
 
 
 def _peaks(record: Array, parts: Any, coefficients: Array, between: bool) -> Array:
