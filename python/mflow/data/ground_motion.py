@@ -35,6 +35,11 @@ __all__ = ["GRAVITY", "UNITS", "GroundMotion", "read_record"]
 UNITS = {name: ACCELERATIONS[name] for name in ("g", "m/s2", "cm/s2")}  # that a caller may give
 HEADER_LINES = 12  # of an AT2 file, in which NPTS and DT must stand
 OTHER_WORDS = ("NPTS", "UNITS", "UNIT", "IN", "ACCELERATION", "ACC")  # that may follow DT in its line, and are no unit
+NO_TIME = re.compile(
+    r"(?<![a-z])(?:samples?|ind(?:ex|ices)|numbers?|no|nr|n|i|k|#|points?|steps?|counts?|rows?|days?|hours?|hrs?|h|dates?|weeks?|months?"
+    r"|years?|ns|nsec|nanoseconds?)(?![a-z])",
+    re.IGNORECASE,
+)  # names of what is counted, or given in other units
 KNOWN = "g, m/s2, cm/s2, mm/s2, in/s2, ft/s2, gal or mg"
 
 _NUMBER = r"([-+]?(?:\d+\.?\d*|\.\d+)(?:[eEdD][-+]?\d+)?)"
@@ -141,10 +146,7 @@ def read_record(path: str | os.PathLike[str], unit: str | None = None, scale: fl
 
 
 def _number(file: Path, line: int, text: str) -> float:
-    try:
-        value = float(text.replace("D", "E").replace("d", "e"))
-    except ValueError:
-        value = math.nan
+    value = float(text.replace("D", "E").replace("d", "e")) if _is_number(text) else math.nan
     if not math.isfinite(value):
         raise ValueError(f"{file}, line {line}: expected a finite number, got {text!r}")
     return value
@@ -272,7 +274,7 @@ def _of_times(file: Path, name: str) -> list[str]:
     units = [one for one in map(time_unit, words) if one is not None]
     if not units and any((kind_of(word) or ("",))[0] == "acceleration" for word in words):
         raise ValueError(f"{file}: expected time in the first column and acceleration in the second, got {name!r} first")
-    if not units and bracketed:
+    if not units and (bracketed or NO_TIME.search(name)):
         raise ValueError(f"{file}: expected time in s or ms in the first column, got {name!r}")
     return units[:1]
 
@@ -288,7 +290,7 @@ def _of_accelerations(file: Path, name: str, unit: str | None) -> list[str]:
     words, bracketed = units_of_column(name)
     kinds = [kind for kind in map(kind_of, words) if kind is not None]
     found = [one for kind, one in kinds if kind == "acceleration"]
-    other = re.search(r"vel|disp", name, re.IGNORECASE) or (kinds and not found and (bracketed or kinds[-1][0] == "velocity"))
+    other = re.search(r"vel|disp|jerk", name, re.IGNORECASE) or (kinds and not found and (bracketed or kinds[-1][0] == "velocity"))
     if other:
         raise ValueError(f"{file}: expected accelerations in the second column, got {name!r}")
     if bracketed and not found and unit is None:
@@ -301,4 +303,4 @@ def _is_number(text: str) -> bool:
         float(text.replace("D", "E").replace("d", "e"))
     except ValueError:
         return False
-    return True
+    return "_" not in text  # Python's own spelling of digits in groups

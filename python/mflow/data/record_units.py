@@ -17,7 +17,7 @@ ACCELERATIONS = {
 TIMES = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "min": 60.0}
 LENGTHS = ("m", "cm", "mm", "in", "ft", "km")
 
-_SAME = {"gal": "cm/s2", "gals": "cm/s2", "gs": "g", "g's": "g", "gn": "g", "gravity": "g", "g/s": "g", "grav": "g"}
+_SAME = {"gal": "cm/s2", "gals": "cm/s2", "gs": "g", "g's": "g", "gn": "g", "gravity": "g", "grav": "g"}
 _TIME_WORDS = {
     "s": ("s", "sec", "secs", "second", "seconds"), "ms": ("ms", "msec", "msecs", "millisec", "millisecond", "milliseconds", "milli"),
     "us": ("us", "usec", "microsec", "microsecond", "microseconds"), "min": ("min", "mins", "minute", "minutes"),
