@@ -259,3 +259,18 @@ def test_a_sentence_about_units_states_none(tmp_path: Path) -> None:
 def test_a_factor_beside_a_unit_is_refused(tmp_path: Path, heading: str) -> None:
     with pytest.raises(ValueError, match="got a factor"):
         read(tmp_path, f"t (s),{heading}\n0,0\n0.1,1\n0.2,0\n", "r.csv")
+
+
+@pytest.mark.parametrize(
+    "heading", ["t (s), jerk (g/s)", "t (s), a (g/s)", "sample, a (g)", "day, a (g)", "index, a (g)", "No., a (g)", "t (h), a (g)", "n, a (g)"]
+)
+def test_what_is_no_acceleration_in_seconds_is_refused(tmp_path, heading):
+    (tmp_path / "r.csv").write_text(f"{heading}\n0,0\n1,.1\n2,0\n")
+    with pytest.raises(ValueError, match=r"expected (time in s or ms|accelerations|a heading|accelerations in the second column)"):
+        read_record(tmp_path / "r.csv")
+
+
+def test_numbers_in_groups_are_no_numbers(tmp_path):
+    (tmp_path / "r.csv").write_text("t (s), a (g)\n0,0\n1,1_0\n2,0\n")
+    with pytest.raises(ValueError, match="line 3: expected a finite number, got '1_0'"):
+        read_record(tmp_path / "r.csv")

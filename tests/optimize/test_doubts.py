@@ -335,3 +335,19 @@ def test_an_interrupted_look_at_the_end_keeps_the_result() -> None:
         mflow.minimize(cost, [1.0, 1.0], jac=lambda x: 2 * x, method="sgd", lr=0.25)
     partial: Any = caught.value.partial_result  # type: ignore[attr-defined]
     assert np.abs(partial.x).max() < 1e-5
+
+
+@pytest.mark.parametrize(("constant", "error"), [(1e6, 1e-3), (1e8, 1e-2), (1e4, 1e-4)])
+def test_a_wrong_gradient_beside_a_large_constant(constant, error):
+    """Rounding hides it in short differences and the curve in long ones on one side, but not in their mean."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", mflow.GradientWarning)
+        r = mflow.minimize(lambda x: constant + 0.5 * (x[0] - 1) ** 2, [3.0], jac=lambda x: np.array([x[0] - 1 + error]))
+        assert (r.reason, r.success) == ("wrong_gradient", False)
+        right = mflow.minimize(lambda x: constant + 0.5 * (x[0] - 1) ** 2, [3.0], jac=lambda x: np.array([x[0] - 1]))
+    assert right.success
+
+
+def test_what_rounding_hides_at_both_ends_is_said():
+    r = mflow.minimize(lambda x: 1e8 + 0.5 * (x[0] - 1) ** 2, [1.5], jac=lambda x: np.array([x[0] - 1 + 1e-3]))
+    assert "is not known" in r.message

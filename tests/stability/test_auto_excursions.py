@@ -68,3 +68,31 @@ def test_a_wall_in_time_still_ends_the_run(step_method: Any) -> None:
     assert r.reason == "non_finite"
     assert r.t[-1] <= 1.2  # Euler steps from where its slope was the last one
     assert r.nfev < 20_000
+
+
+SATURATED: dict[str, tuple[Callable[[float, Any], Any], float, list[float], list[float]]] = {  # f, the end, the start and the only point of rest
+    "pulled back": (lambda t, y: -np.tanh(y) - 0.03 * y, 2000.0, [3.0], [0.0]),
+    "a gene that represses itself": (
+        lambda t, y: np.array([1 / (1 + abs(y[1] / 0.1) ** 4) - y[0], y[0] - y[1]]), 400.0, [5.0, 5.0], [0.15330402, 0.15330402]
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", SATURATED)
+def test_no_cycle_or_rest_is_the_methods_alone(step_method: Any, case: str) -> None:
+    """Where the slope saturates a step may be stable at every look and go round for ever. The gene rests at y = 1/(1 + (y/.1)^4)."""
+    if not takes_auto(step_method):
+        pytest.skip("no limit to follow")
+    f, end, start, rest = SATURATED[case]
+    r = mflow.solve_ivp(f, (0, end), start, step_method.name, dt="auto")
+    assert r.reason == "finished"
+    assert r.y[:, -1] == pytest.approx(rest, abs=2e-3)
+
+
+@pytest.mark.parametrize("turn", [0.3, 1.0, 8.0])
+def test_stages_that_follow_from_the_step_are_stable_where_modes_turn(turn: float) -> None:
+    """The region of ten stages is no help at a step that takes three. Rest: A y + b = 0."""
+    A, b = np.array([[-1.0, turn], [-turn, -1.0]]), np.array([1.0, -2.0])
+    for name in [m.name for m in mflow.methods() if "staged" in m.flags]:
+        r = mflow.solve_ivp(lambda t, y: A @ y + b, (0, 60), [1.0, 0.5], name, dt="auto")
+        assert r.y[:, -1] == pytest.approx(np.linalg.solve(A, -b), abs=1e-2)

@@ -141,10 +141,7 @@ def read_record(path: str | os.PathLike[str], unit: str | None = None, scale: fl
 
 
 def _number(file: Path, line: int, text: str) -> float:
-    try:
-        value = float(_plain_number(text))
-    except ValueError:
-        value = math.nan
+    value = float(_plain_number(text)) if _is_number(text) else math.nan
     if not math.isfinite(value):
         raise ValueError(f"{file}, line {line}: expected a finite number, got {text!r}")
     return value

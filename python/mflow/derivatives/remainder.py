@@ -26,6 +26,7 @@ SHARES = (0.371, 0.829)  # of the rungs, where a ladder says "wrong"
 SPAN = 3  # rungs over which a discrepancy must stay
 SHARE = 1e-4  # of the terms of J d: what an inexact but useful derivative may be off by
 NEAR = 1e-6  # a derivative may be that of a point so near to x
+FAR = 1e-5  # where the mean of both sides alone tells, it is not that of a point so far from x
 CLEAR = 20.0  # times the noise
 SEEN = 0.01  # of the slope: "right" is said only where an error of this share would have shown
 LONGER = (1e-3, 1e-2, 0.1)  # steps of central differences where rounding hides such an error in shorter ones
@@ -260,7 +261,7 @@ def _judged(r: _Rungs, wobble: Array, eps: float, count: int) -> Verdict:
     measured = r.claim + 0.5 * (r.plus + r.minus)
     allowed = max(SHARE, 1000.0 * eps) * np.maximum(r.terms, np.abs(measured)) + NEAR * bend / h
     clear = r.moved & (off > CLEAR * noise) & (off > allowed)
-    worst: tuple[float, int, int] | None = None
+    worst = _central(r, noise, measured, bend)
     for i in range(len(r.h) - SPAN + 1):
         part = off[i : i + SPAN]
         last, low, high = i + SPAN - 1, part.min(axis=0), part.max(axis=0)
@@ -282,6 +283,25 @@ def _judged(r: _Rungs, wobble: Array, eps: float, count: int) -> Verdict:
     if (best > 1.0).any():
         return Verdict("unknown", count, text="its values are too rough, or carry too few digits, to tell")
     return _seen(r, noise, measured, bend, count)
+
+
+def _central(r: _Rungs, noise: Array, measured: Array, bend: Array) -> tuple[float, int, int] | None:
+    """(discrepancy, entry, rung) where the mean of both sides is off by the same amount over long steps, and the sides part no more than
+    those of a smooth function do: rounding may hide short ones, and a curve long ones on either side."""
+    middle = 0.5 * (r.plus + r.minus)
+    size = np.abs(middle)
+    far = r.moved & (size > CLEAR * noise) & (size > SHARE * np.maximum(r.terms, np.abs(measured)) + FAR * bend / r.h[:, None])
+    for i in range(len(r.h) - SPAN + 1):
+        last = i + SPAN - 1
+        part = middle[i : last + 1]
+        steady = far[i : last + 1].all(axis=0) & (np.ptp(part, axis=0) <= 0.05 * size[last])
+        smooth = (bend[i] >= size[last]) & (bend[i + 1 : last + 1] <= 0.25 * bend[i:last] + noise[i + 1 : last + 1]).all(axis=0)
+        contrary = (np.abs(middle[last + 1 :] - middle[last]) > 0.2 * size[last] + noise[last + 1 :]).any(axis=0)
+        wrong = np.flatnonzero(steady & smooth & ~contrary)
+        if wrong.size:
+            entry = int(wrong[np.argmax(size[last][wrong])])
+            return float(size[last][entry]), entry, last
+    return None
 
 
 def _seen(r: _Rungs, noise: Array, measured: Array, bend: Array, count: int) -> Verdict:

@@ -29,6 +29,8 @@ MOST_RETURNS = 60  # to one mark; each halves the step
 SHORTEST = 1e-9  # of the run: no step is made shorter
 STILL = 1e-8  # of the size of the state: over so short a way differences are of rounding
 SAME = 1.1  # by how much the slope's change over a whole step may be larger than that nearby
+FADED = 0.9  # of the slope at the mark: every mode at the end of a stable region has faded to less in one step
+APART = 0.3  # of the way of a step: how far from it two of half the size may lead where nothing fades
 
 
 class StiffnessWarning(RuntimeWarning):
@@ -80,7 +82,9 @@ class AutoSteps:
     """The steps of a run with dt="auto": nine tenths of the largest stable one, for the curvature where the run last looked at it.
 
     Each look sets a mark. Where the next look, or a state that is not finite, shows that the steps since were too long, the run goes back
-    to the mark and takes them again, half as long; the callback learns of steps once they are sure.
+    to the mark and takes them again, half as long; the callback learns of steps once they are sure. Steps may be stable at both looks and
+    still go round a cycle, or rest at a point, that is the method's alone: where the slope has not faded since the mark, the first of
+    them is compared with two of half its size.
     """
 
     def __init__(
@@ -101,6 +105,7 @@ class AutoSteps:
         self.mark: Any = None  # the state to go back to
         self.scale = float(np.linalg.norm(run.y))
         self.returns, self.size = 0, 0.0  # to the mark, and the size of the state there
+        self.slope_size = math.inf  # there, as a norm
         self.pending: list[tuple[float, Array]] = []  # steps that the callback does not know of yet
 
     @property
@@ -139,6 +144,10 @@ class AutoSteps:
             return self._set_mark()
         if (used > safe.dt / spectrum.SAFETY or (math.isnan(safe.dt) and self._has_grown())) and self._go_back():
             return 0
+        slope = self._slope()
+        slope_size = float(np.linalg.norm(slope))
+        if slope_size > FADED * self.slope_size and self._is_rough() and self._go_back():
+            return 0
         if math.isnan(safe.dt):
             check_measurable(safe.reason, self.method, run.t)
             self.reason = safe.reason
@@ -151,20 +160,41 @@ class AutoSteps:
         if self._told_to_stop():
             return CALLBACK
         length = min(safe.dt, abs(self.t1 - self.t0) / least_steps(self.method), 2.0 * used if self.looks.gap == 1 else math.inf)
-        whole, length = length, self._within_reach(length)
+        whole, length = length, self._within_reach(length, slope)
         if length < whole and used > 2.0 * length / spectrum.SAFETY and self._go_back():
             return 0
         self.looks.found(run.k, length)
-        self.step = math.copysign(length, self.t1 - self.t0)
+        self.step, self.slope_size = math.copysign(length, self.t1 - self.t0), slope_size
         return self._set_mark()
 
-    def _within_reach(self, length: float) -> float:
+    def _slope(self) -> Array:
+        with np.errstate(all="ignore"):
+            return np.array(self.run.slope(self.run.t, self.run.y), dtype=np.float64)
+
+    def _is_rough(self) -> bool:
+        """Whether a step from the mark leads elsewhere than two of half its size."""
+        run, here = self.run, self.run.pack()
+        ends = []
+        with np.errstate(all="ignore"):
+            for count in (1, 2):
+                run.unpack(self.mark[0], counts=False)
+                start, goal = run.y, run.k + count
+                status = 0
+                while status == 0 and run.k < goal:
+                    status = run.fixed(goal - run.k, math.nan, None, self.step / count)
+                    if status == stepper.RHO_DUE:
+                        status = 1 if give_radius(run, self.symmetric) else 0
+                ends.append(run.y if status == 0 else np.full_like(start, math.nan))
+            run.unpack(here, counts=False)
+            apart, way = float(np.linalg.norm(ends[1] - ends[0])), float(np.linalg.norm(ends[0] - start))
+        return apart > APART * way and apart > STILL * max(self.scale, float(np.linalg.norm(start)))
+
+    def _within_reach(self, length: float, slope: Array) -> float:
         """The step, halved until what it was chosen by holds where an Euler step of it leads: the slope is finite there, and its change on
         the way is resolved, or about as steep as nearby. A step that is stable here may be longer than the part of the flow it belongs to,
         and come to cycles and points of rest that are the method's alone."""
         run, sign = self.run, math.copysign(1.0, self.t1 - self.t0)
         with np.errstate(all="ignore"):
-            slope = np.array(run.slope(run.t, run.y), dtype=np.float64)
             size = float(np.linalg.norm(slope))
             nearby = math.nan
             for _ in range(MOST_RETURNS):

@@ -133,12 +133,16 @@ class Kept:
         self.x: list[Array] = []
 
     def look(self, descent: Any) -> None:
-        """The iterate where the descent stands; the one before stays if it is one of those to be kept."""
-        if self.k and self.k[-1] % self.every:  # kept as the last one, which it no longer is
+        """The iterate where the descent stands."""
+        x, value, _ = descent.here()
+        self.put(descent.nit, x, value)
+
+    def put(self, k: int, x: Array, value: float) -> None:
+        """Iterate k, in place of one of that number; the one before stays if it is one of those to be kept."""
+        if self.k and (self.k[-1] == k or self.k[-1] % self.every):  # or was kept as the last one, which it no longer is
             for values in (self.k, self.fun, self.x):
                 values.pop()
-        self.k.append(descent.nit)
-        x, value, _ = descent.here()
+        self.k.append(k)
         self.fun.append(value)
         self.x.append(x)
 

@@ -394,7 +394,17 @@ class _Descent(Counted):
 
     def _go_safely(self, auto: SafeSteps, limit: int, gtol: float, tell: Any) -> int:
         """With lr="auto"."""
+        try:
+            return self._steps_safely(auto, limit, gtol, tell)
+        finally:
+            if self.kept is not None and self.evaluated:
+                x, value, _ = self.here()
+                self.kept.put(self.nit, x, self._cost(x) if math.isnan(value) else value)
+
+    def _steps_safely(self, auto: SafeSteps, limit: int, gtol: float, tell: Any) -> int:
         one = tell is not None or self.kept is not None
+        if self.kept is not None and not self.kept.k:
+            self.kept.put(self.run.k, self.run.y, self._cost(self.run.y))
         while self.run.k < limit:
             k = self.run.k
             try:
@@ -404,16 +414,18 @@ class _Descent(Counted):
             self.looks.take(self.evaluated)
             if self.run.k > k and status in (0, CONVERGED):  # a step that could not be taken is no iteration
                 if self.kept is not None:
-                    self.kept.look(self)
+                    self.kept.put(self.run.k, self.run.y, self._cost(self.run.y))
                 if tell is not None and tell(self):
                     return STOPPED
             if status != 0:
                 return status
         last = auto.lower_end(gtol)
         self._look()
-        if self.kept is not None and last in (0, CONVERGED):
-            self.kept.look(self)
         return last
+
+    def _cost(self, x: Array) -> float:
+        """The cost there; NaN where it has no value."""
+        return float(self.run.evaluate(x, False)[0]) if self.problem.has_value else math.nan
 
     def _descend(self, count: int, gtol: float, want_value: bool, alarm: float = math.inf) -> int:
         """Up to `count` iterations; the spectral radius is measured for a method that needs it."""

@@ -33,6 +33,10 @@ class Super:
         x: Array = self._factors.solve(b)[self._place]
         return x
 
+    def is_turned(self) -> bool:
+        """Whether a pivot is below 0, or rows and columns do not stand in one order."""
+        return not np.array_equal(self._factors.perm_r, self._factors.perm_c) or bool(np.any(self._factors.U.diagonal() < 0.0))
+
     def has_positive_sign(self) -> bool:
         """Whether the determinant is above 0."""
         negative = int(np.count_nonzero(self._factors.U.diagonal() < 0.0))

@@ -22,6 +22,8 @@ Index = NDArray[np.int32]
 MOST = 2**31 - 1  # what int32 holds
 
 SMALL = 100  # of so few unknowns eigenvalues are computed
+ROUNDING, DIFFERENCES = 2.0**-52, 2.0**-26  # of the entries of J
+SYMMETRIC = 1e-6  # of the largest entry of J: a difference that rounding may leave
 
 
 def pattern_of(jac_sparsity: Any, n: int) -> tuple[Index, Index]:
@@ -122,6 +124,7 @@ class SparseFactors:
         self._one = self._sparse.identity(n, format="csc") if mass is None else mass.tocsc()
         self._matrix: Any = None
         self._factors: Any = None
+        self._gh = 0.0  # of the factors
         self._assembly: Any = None
         self.size = math.inf  # |gh J| of the last look
         self._pair: Any = None
@@ -144,6 +147,7 @@ class SparseFactors:
 
     def factor(self, gh: float) -> bool:
         """Factors I - gh J, or -J where gh is infinite; False if it is singular."""
+        self._gh = float(gh)
         self._factors = self._assembled().factors(float(gh), self._matrix, steady=math.isinf(gh))
         return self._factors is not None
 
@@ -176,6 +180,10 @@ class SparseFactors:
         if self._n <= SMALL:
             values = np.linalg.eigvals(matrix.toarray())
             return not bool(np.any((values.real <= 0.0) & (np.abs(values.imag) <= 0.01 * np.abs(values.real))))
+        return self._is_positive(matrix)
+
+    def _is_positive(self, matrix: Any) -> bool:
+        """Whether the symmetric part of a matrix is positive definite."""
         try:
             factors = self._linalg.splu(
                 ((matrix + matrix.T) * 0.5).tocsc(), permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options={"SymmetricMode": True}
@@ -183,6 +191,32 @@ class SparseFactors:
         except RuntimeError:
             return False
         return bool(np.array_equal(factors.perm_r, factors.perm_c) and np.all(factors.U.diagonal() > 0.0))
+
+    def outgrown(self, gh: float, y: Array) -> bool:
+        """Whether M = I - gh J is seen to have an eigenvalue with a real part below 0: a mode that outgrows the step
+        (`mflow_core.solvers.spectrum.growth`). Components that are 0 in y and moved by nothing but themselves do not count.
+
+        A small M tells it by its eigenvalues, a symmetric one by its pivots, another by the sign of its determinant, if its factors are at
+        hand; where rounding may decide, none does.
+        """
+        J = self._matrix
+        top = float(np.max(np.abs(J.data), initial=0.0))
+        noise = ROUNDING if self._jac is not None else DIFFERENCES
+        at_hand = gh == self._gh
+        if not abs(gh) * top * self._n * noise < 0.1 or (at_hand and not self._factors.is_turned()):
+            return False
+        diagonal = J.diagonal()
+        rows, columns = (np.asarray(abs(J).sum(axis=axis)).ravel() - np.abs(diagonal) for axis in (1, 0))
+        alone = (np.asarray(y) == 0.0) & (rows == 0.0)
+        keeps = np.where(alone, 1.0, 1.0 - gh * diagonal)
+        if np.all(keeps > abs(gh) * rows) or np.all(keeps > abs(gh) * columns):
+            return False
+        matrix = (self._one - gh * J + self._sparse.diags_array(keeps - (1.0 - gh * diagonal))).tocsc()
+        if self._n <= SMALL:
+            return bool(np.any(np.linalg.eigvals(matrix.toarray()).real < 0.0))
+        if abs(J - J.T).max() <= SYMMETRIC * top:
+            return not self._is_positive(matrix)
+        return at_hand and not np.any(alone) and not self.has_positive_sign()
 
     def has_positive_sign(self) -> bool:
         """Whether the determinant of what was factored last is above 0."""

@@ -40,6 +40,7 @@ RESOLVED = 1.0  # dt |lambda| of a mode that grows: beyond, a step may lead to s
 AGREE = 0.1  # relative difference that the results of two lengths may have
 NOISE = 1e-6  # error of differences: directions this close to an axis are on it, values this small relative to the largest are 0
 PER_OCTAVE = 32  # rays of a method's boundary for each halving of the angle to the imaginary axis
+LEAST_STAGES = 3  # that a method takes which chooses their number
 STAGES = 10  # of a method that chooses its stages at run time, where dt is chosen too
 DAMPING = 4.0  # of a method whose damping can be chosen: stiff modes shrink by more than half in every step
 MARGIN = 1.05  # of the spectral radius
@@ -145,21 +146,16 @@ def safe_step(
     method = as_method(method, {})
     if method.kind != "step" or "linear" not in method.flags:
         raise ValueError(f'method: expected an integrator with the flag "linear" for dt="auto", got {method.name}')
-    if "staged" in method.flags and not method.parameters["stages"]:
-        method = as_method(method, {"stages": STAGES})  # the region grows with their number; this one is worth its slopes
     measured = spectrum(slope, t, y, symmetric=symmetric, iterations=iterations, scale=scale)
     if measured.reason:
         return SafeStep(math.nan, math.nan, measured.evaluations, measured.reason)
     sizes = np.abs(measured.values) + measured.residuals
     largest = float(np.max(sizes, initial=0.0))
     rho = MARGIN * largest
-    dt, worst = math.inf, 0j
-    for value, size in zip(measured.values, sizes, strict=True):
-        if abs(value) > NOISE * largest:
-            limit = _limit_towards(method, complex(value))
-            limit = (min(limit, RESOLVED) if value.real > NOISE * abs(value) else limit) / float(size)
-            if limit < dt:
-                dt, worst = limit, complex(value)
+    if "staged" in method.flags and not method.parameters["stages"]:
+        dt, worst = _longest_staged(method, measured.values, sizes, safety * rho)
+    else:
+        dt, worst = _longest(method, measured.values, sizes)
     if dt == 0.0:
         return SafeStep(0.0, rho, measured.evaluations, f"{method.name} has no stable step for the eigenvalue {worst:.4g}")
     if dt == math.inf:
@@ -184,6 +180,29 @@ def upper_radius(slope: Slope, t: float, y: Array, *, symmetric: bool = False) -
     if measured.reason:
         return math.nan, measured.reason
     return MARGIN * float(np.max(np.abs(measured.values) + measured.residuals, initial=0.0)), ""
+
+
+def _longest(method: Method, values: Array, sizes: Array) -> tuple[float, complex]:
+    """The largest stable step for eigenvalues at `values`, as far from 0 as `sizes`, and the one that sets it."""
+    dt, worst, largest = math.inf, 0j, float(np.max(sizes, initial=0.0))
+    for value, size in zip(values, sizes, strict=True):
+        if abs(value) > NOISE * largest:
+            limit = _limit_towards(method, complex(value))
+            limit = (min(limit, RESOLVED) if value.real > NOISE * abs(value) else limit) / float(size)
+            if limit < dt:
+                dt, worst = limit, complex(value)
+    return dt, worst
+
+
+def _longest_staged(method: Method, values: Array, sizes: Array, rho: float) -> tuple[float, complex]:
+    """The same of a method that takes its stages by the length of the step, times rho. Their region grows with their number, STAGES are
+    worth their slopes; but away from the real axis a step may be inside the region of more stages than it would take."""
+    for stages in range(STAGES, LEAST_STAGES - 1, -1):
+        dt, worst = _longest(as_method(method, {"stages": stages}), values, sizes)
+        fewer = _ray(as_method(method, {"stages": stages - 1}), 0) if stages > LEAST_STAGES else 0.0
+        if rho * dt > fewer:
+            break
+    return dt, worst
 
 
 # ---- limits along rays --------------------------------------------------------------------------------------------------------------

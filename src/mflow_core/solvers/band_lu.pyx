@@ -80,6 +80,16 @@ cdef class BandLU:
             changes += (lu[k * width + self.lower] < 0.0) + (pivots[k] != k)
         return changes % 2 == 0
 
+    def is_turned(self):
+        """Whether a pivot is below 0 or rows were exchanged."""
+        cdef const double *lu = <const double *> cnp.PyArray_DATA(self.lu)
+        cdef const int32_t *pivots = <const int32_t *> cnp.PyArray_DATA(self.pivots)
+        cdef ptrdiff_t width = 2 * self.lower + self.upper + 1, k
+        for k in range(self.n):
+            if lu[k * width + self.lower] < 0.0 or pivots[k] != k:
+                return True
+        return False
+
     def solve(self, b):
         """The solution for one right-hand side, in the order of the matrix."""
         cdef cnp.ndarray x = np.asarray(b, dtype=np.float64)[self.order]

@@ -99,6 +99,8 @@ cdef int matrix_rhs(matrix_t *m, double t, const double *y, double *dydt) noexce
 cdef int matrix_jacobian(matrix_t *m, double t, const double *y, double gh) noexcept nogil
 cdef int matrix_factor(matrix_t *m, double gh) noexcept nogil
 cdef int matrix_decays(matrix_t *m) noexcept nogil
+cdef int matrix_grows(matrix_t *m, double gh, const double *state) noexcept nogil
+cdef bint matrix_alone(const matrix_t *m, ptrdiff_t i) noexcept nogil
 cdef int matrix_refresh(matrix_t *m) noexcept nogil
 cdef int matrix_solve(matrix_t *m, double *b) noexcept nogil
 cdef int krylov_apply(const double *v, double *out, ptrdiff_t n, void *ctx) noexcept nogil

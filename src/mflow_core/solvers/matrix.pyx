@@ -22,13 +22,18 @@ from mflow_core.problems.problem cimport failed
 from mflow_core.registry cimport REDUCE, kernels
 from mflow_core.solvers.linalg cimport gmres_room
 from mflow_core.solvers.objects cimport columns_of, sparse_factor, sparse_fill, sparse_jacobian, sparse_solve
-from mflow_core.solvers.spectrum.definite cimport (CROSSED, MOST_ALONE, MOST_EIGENVALUES, REGULAR, clear_of_negative_axis, dominant,
-                                                   dominant_band, in_right_half_plane, positive, positive_band, rows_at_0, sign_of_lu)
+from mflow_core.solvers.spectrum.definite cimport (CROSSED, MOST_ALONE, MOST_EIGENVALUES, REGULAR, clear_of_left_half_plane,
+                                                   clear_of_negative_axis, dominant, dominant_band, in_right_half_plane, is_alone, positive,
+                                                   positive_band, rows_at_0, sign_of_lu)
 from mflow_core.solvers.stages.mass cimport add_mass, add_mass_to_band
 from mflow_core.types cimport MF_E_MEMORY, MF_RETRY_NON_FINITE, MF_RETRY_SOLVE
 
 cdef double ROOT_EPS = 1.4901161193847656e-08
 cdef double EPS = 2.220446049250313e-16
+cdef double SYMMETRIC = 1e-6             # of the largest entry: a difference that rounding may leave
+
+cdef enum:
+    FEW_EIGENVALUES = 32                 # rows of a matrix whose eigenvalues are computed during a run under error control
 
 ctypedef int (*quiet_poll)() noexcept
 
@@ -397,6 +402,65 @@ cdef int matrix_decays(matrix_t *m) noexcept nogil:
         build(m, INFINITY)
         found = in_right_half_plane(m.n, m.lu)
     return found
+
+
+cdef inline ptrdiff_t reach_of(const matrix_t *m) noexcept nogil:
+    return m.n if m.c.kind == DENSE else max(m.c.lower, m.c.upper)
+
+
+cdef inline ptrdiff_t place_of(const matrix_t *m, ptrdiff_t i, ptrdiff_t j) noexcept nogil:
+    """Of J_ij in m.jacobian."""
+    return i * m.n + j if m.c.kind == DENSE else i * (m.c.lower + m.c.upper) + j + m.c.lower
+
+
+cdef bint matrix_alone(const matrix_t *m, ptrdiff_t i) noexcept nogil:
+    """Whether row i of J has nothing beside its diagonal."""
+    cdef ptrdiff_t j
+    if m.c.kind == DENSE:
+        return is_alone(m.n, m.jacobian, i)
+    for j in range(max(i - m.c.lower, <ptrdiff_t> 0), min(i + m.c.upper + 1, m.n)):
+        if j != i and m.jacobian[place_of(m, i, j)] != 0.0:
+            return False
+    return True
+
+
+cdef bint nearly_symmetric(const matrix_t *m) noexcept nogil:
+    """Whether J is, but for the rounding of differences."""
+    cdef ptrdiff_t count = m.n * (m.n if m.c.kind == DENSE else m.c.lower + m.c.upper + 1), i, j, k
+    cdef double top = 0.0
+    if m.c.kind == BANDED and m.c.lower != m.c.upper:
+        return False
+    for k in range(count):
+        top = max(top, fabs(m.jacobian[k]))
+    for i in range(m.n):
+        for j in range(max(i - reach_of(m), <ptrdiff_t> 0), i):
+            if fabs(m.jacobian[place_of(m, i, j)] - m.jacobian[place_of(m, j, i)]) > SYMMETRIC * top:
+                return False
+    return True
+
+
+cdef int matrix_grows(matrix_t *m, double gh, const double *state) noexcept nogil:
+    """1 if an eigenvalue of M = I - gh J is seen to have a real part below 0, by L D L' of a symmetric M or by the eigenvalues of a small
+    dense one; else 0, or a negative code. Components that are 0 in `state` and moved by nothing but themselves do not count. It leaves no
+    factors."""
+    cdef ptrdiff_t stride = m.n + 1 if m.c.kind == DENSE else 2 * m.c.lower + m.c.upper + 1, i
+    cdef bint symmetric = nearly_symmetric(m)
+    cdef double size
+    cdef int found
+    if not symmetric and not (m.c.kind == DENSE and m.n <= FEW_EIGENVALUES):
+        return 0
+    m.has_factors = False
+    build(m, gh)
+    for i in range(m.n if state != NULL else 0):
+        if state[i] == 0.0 and matrix_alone(m, i):
+            m.lu[i * stride + (0 if m.c.kind == DENSE else m.c.lower)] = 1.0
+    if not symmetric:
+        return not (dominant(m.n, m.lu, m.f1, &size) or clear_of_left_half_plane(m.n, m.lu))
+    if m.c.kind == DENSE:
+        found = positive(m.n, m.lu, m.f1, table.poll)
+    else:
+        found = positive_band(m.n, m.c.lower, m.c.upper, m.lu, table.poll)
+    return found if found < 0 else 1 - found
 
 
 cdef int matrix_factor(matrix_t *m, double gh) noexcept nogil:

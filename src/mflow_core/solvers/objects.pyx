@@ -37,14 +37,16 @@ cdef int columns_of(matrix_t *m, ptrdiff_t count, double *out) noexcept with gil
 
 # ---- sparse: a Python object holds J and its factors ------------------------------------------------------------------------------
 
-# The object has nine methods and `size`. jacobian(t, y) calls the user's function and fill(values) stores the entries of the pattern;
+# The object has ten methods and `size`. jacobian(t, y) calls the user's function and fill(values) stores the entries of the pattern;
 # both return False if an entry is not finite. factor(gh) returns False if M is singular. solve(b) returns M^-1 b; product(v) is J v.
 # factor_pair(re, im) and solve_pair(x, y) do the same for I - (re + i im) J; solve_pair returns both parts in one array. Errors stay set,
 # as in problem.pyx. A preconditioner of KRYLOV has jacobian, factor and solve. Where a look is taken at M, is_regular(gh) and
-# has_positive_sign() tell what definite.pxd calls so, and size is |gh J| then.
+# has_positive_sign() tell what definite.pxd calls so, and size is |gh J| then. outgrown(gh, y) tells what growth.pyx calls so, of the
+# factors at hand.
 ctypedef int (*quiet_matrix)(matrix_t *) noexcept
 ctypedef int (*quiet_factor)(matrix_t *, double) noexcept
 ctypedef int (*quiet_solve)(matrix_t *, double *) noexcept
+ctypedef int (*quiet_look)(matrix_t *, double, const double *) noexcept
 
 
 cdef object as_array(const double *x, ptrdiff_t n):
@@ -74,6 +76,10 @@ cdef int ask_factor(matrix_t *m, double gh) except -1:
     return 0
 
 
+cdef int ask_outgrown(matrix_t *m, double gh, const double *state) except -1:
+    return 1 if (<object> m.c.sparse).outgrown(gh, as_array(state, m.n)) else 0
+
+
 cdef int ask_solve(matrix_t *m, double *b) except -1:
     cdef object array = cnp.PyArray_FROMANY((<object> m.c.sparse).solve(as_array(b, m.n)), cnp.NPY_DOUBLE, 1, 1, cnp.NPY_ARRAY_CARRAY_RO)
     memcpy(b, cnp.PyArray_DATA(<cnp.ndarray> array), m.n * sizeof(double))
@@ -92,6 +98,12 @@ cdef int sparse_fill(matrix_t *m) noexcept with gil:
 
 cdef int sparse_factor(matrix_t *m, double gh) noexcept with gil:
     cdef int status = (<quiet_factor> ask_factor)(m, gh)
+    return failed() if status == -1 else status
+
+
+cdef int sparse_outgrown(matrix_t *m, double gh, const double *state) noexcept with gil:
+    """1 or 0, or a negative code."""
+    cdef int status = (<quiet_look> ask_outgrown)(m, gh, state)
     return failed() if status == -1 else status
 
 

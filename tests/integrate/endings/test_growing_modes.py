@@ -76,3 +76,45 @@ def test_a_pole_of_an_algebraic_equation_ends_the_run(step_method):
         )
         assert not r.success
         assert r.t[-1] < 2.0
+
+
+EVEN = {
+    "two": (lambda t, y: y * (1 - y), [1e-30, 1e-28], {}),
+    "exchanged": (lambda t, y: np.array([y[0] * (1 - y[0]) + 0.1 * (y[1] - y[0]), y[1] * (1 - y[1]) + 0.3 * (y[0] - y[1])]), [1e-30, 2e-30], {}),
+    "with a stiff one": (lambda t, y: np.array([y[0] * (1 - y[0]), y[1] * (1 - y[1]), 10 * (y[0] - y[2])]), [1e-20, 1e-18, 0.0], {}),
+    "diffusing": (
+        lambda t, y: y * (1 - y) + 0.1 * np.convolve(np.pad(y, 1, "edge"), [1, -2, 1], "valid"), [1e-25] * 40, {"lband": 1, "uband": 1}
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", EVEN)
+def test_an_even_number_of_small_starts_grows(step_method, case):
+    """det M has its sign again where two modes have outgrown a step; all of these tend to 1."""
+    if not is_stiff_pair(step_method):
+        pytest.skip("no stiff pair")
+    f, y0, options = EVEN[case]
+    r = mflow.solve_ivp(f, (0, 400), y0, step_method.name, atol=1e-6, **options)
+    assert r.reason == "finished"
+    assert r.y[:, -1] == pytest.approx(np.ones(len(y0)), rel=1e-4)
+
+
+def test_an_even_number_grows_in_sparse_systems(step_method):
+    """A star, whose rows have no narrow band: a centre that 119 others feed."""
+    if not is_stiff_pair(step_method):
+        pytest.skip("no stiff pair")
+    sparse = pytest.importorskip("scipy.sparse")
+    n = 120
+    fed = np.diag(np.full(n, -0.001))
+    fed[0, 1:] = fed[1:, 0] = 0.001
+    fed[0, 0] = -0.001 * (n - 1)
+
+    def f(t, y):
+        return y * (1 - y) + fed @ y
+
+    def jac(t, y):
+        return sparse.csc_array(fed + np.diag(1 - 2 * y))
+
+    r = mflow.solve_ivp(f, (0, 200), np.full(n, 1e-25), step_method.name, atol=1e-6, jac=jac)
+    assert r.reason == "finished"
+    assert r.y[:, -1] == pytest.approx(np.ones(n), rel=1e-4)

@@ -154,8 +154,8 @@ cdef void to_hessenberg(ptrdiff_t n, double *a) noexcept nogil:
 
 cdef inline bint forbidden(double re, double im, double edge) noexcept nogil:
     """edge 0: the negative real axis, 0 and pairs close to it among them (two equal real eigenvalues come out as such a pair); edge above 0:
-    the half plane to the left of it."""
-    return re <= edge and (edge > 0.0 or fabs(im) <= 0.01 * fabs(re))
+    the half plane to the left of it; edge below 0: the half plane to the left of 0."""
+    return re < 0.0 if edge < 0.0 else re <= edge and (edge > 0.0 or fabs(im) <= 0.01 * fabs(re))
 
 
 cdef ptrdiff_t split(ptrdiff_t n, double *a, ptrdiff_t last, double norm) noexcept nogil:
@@ -244,6 +244,11 @@ cdef bint clear_of_negative_axis(ptrdiff_t n, double *a) noexcept nogil:
 cdef bint in_right_half_plane(ptrdiff_t n, double *a) noexcept nogil:
     """Whether every eigenvalue has a real part above 0, by more than rounding. False, too, where that cannot be told."""
     return is_clear(n, a, 1e-9)
+
+
+cdef bint clear_of_left_half_plane(ptrdiff_t n, double *a) noexcept nogil:
+    """Whether no eigenvalue has a real part below 0. False, too, where QR does not converge or an entry is not finite."""
+    return is_clear(n, a, -1.0)
 
 
 cdef bint is_clear(ptrdiff_t n, double *a, double edge) noexcept nogil:

@@ -4,9 +4,12 @@ A real eigenvalue of J beyond 1/gh, of the sign of gh, is a mode that grows by m
 instead: it would go on behind a pole of f or a wall that the solution runs into, or keep for good a start that is small and not at rest.
 Where an odd number of eigenvalues is beyond, det M has not the sign that it has for short steps. The factors tell it, at n operations; then
 M counts as singular, and the step is cut until the growth is resolved, or the run ends where none is short enough. From the first cut on
-the sign is looked at for WIDE gh, as steps just below the limit may turn the growth's sign, until a step that is offered passes that. An
-even number passes, and so does all where no factors are at hand (those of a sparse J that is no narrow band are SciPy's) or where rounding
-in the entries of J may move an eigenvalue by 1/gh.
+the sign is looked at for WIDE gh, as steps just below the limit may turn the growth's sign, until a step that is offered passes that.
+
+An even number leaves the sign. It mostly leaves pivots below 0 or exchanges of rows; where there are some, M is looked at (matrix_grows):
+a symmetric one by L D L', another by its eigenvalues if it is dense and small. What passes still: an even number of modes of a larger J
+that is not symmetric, growing oscillations, which the methods damp where they turn fast, all where no factors are at hand (Krylov), and
+where rounding in the entries of J may move an eigenvalue by 1/gh. For a sparse J the object that factors it tells (objects.pyx).
 
 A linearly implicit method of many stages has a stability function that is negative and large in the last part before its pole. There the
 sign is looked at for TWICE gh whenever gh is longer than it was before, of a matrix that is small enough for this to cost little.
@@ -18,8 +21,9 @@ grew by e^(1/16) or more, what there is of it began 1e-27 below the tolerances o
 from libc.math cimport fabs
 from libc.stdint cimport int64_t
 
-from mflow_core.solvers.spectrum.definite cimport CROSSED, POSITIVE_SIGN, is_alone, sign_of_lu
-from mflow_core.solvers.matrix cimport BANDED, BY_DIFFERENCES, DENSE, matrix_factor
+from mflow_core.solvers.spectrum.definite cimport CROSSED, POSITIVE_SIGN, sign_of_lu
+from mflow_core.solvers.matrix cimport BANDED, BY_DIFFERENCES, DENSE, SPARSE, matrix_alone, matrix_factor, matrix_grows
+from mflow_core.solvers.objects cimport sparse_outgrown
 from mflow_core.types cimport MF_RETRY_SOLVE
 
 cdef double EPS = 2.220446049250313e-16
@@ -41,8 +45,18 @@ cdef int sign_of(const matrix_t *m) noexcept nogil:
     return sign_of_lu(m.n, 2 * m.c.lower + m.c.upper + 1, m.lu + m.c.lower, m.pivots)
 
 
+cdef bint turned(const matrix_t *m) noexcept nogil:
+    """Whether a pivot is below 0 or rows were exchanged."""
+    cdef ptrdiff_t stride = m.n + 1 if m.c.kind == DENSE else 2 * m.c.lower + m.c.upper + 1, k
+    cdef const double *diagonal = m.lu if m.c.kind == DENSE else m.lu + m.c.lower
+    for k in range(m.n):
+        if diagonal[k * stride] < 0.0 or m.pivots[k] != k:
+            return True
+    return False
+
+
 cdef bint is_told(const matrix_t *m, double gh) noexcept nogil:
-    """Whether the sign of det M is that of J and not of the rounding in its entries."""
+    """Whether what M tells is of J and not of the rounding in its entries."""
     cdef ptrdiff_t count = m.n * (m.n if m.c.kind == DENSE else m.c.lower + m.c.upper + 1), k
     cdef double top = 0.0, noise = ROOT_EPS if m.c.source == BY_DIFFERENCES else EPS
     for k in range(count):
@@ -81,52 +95,102 @@ cdef bint growth_unpack(matrix_t *m, const double *state) noexcept nogil:
     return True
 
 
-cdef int sign_at(matrix_t *m, double gh, int *sign) noexcept nogil:
-    """The sign of det M for another gh, which costs factors that nobody asked for."""
-    cdef int64_t nlu = m.nlu
-    cdef int status = matrix_factor(m, gh)
-    sign[0] = sign_of(m) if status == 0 else CROSSED
-    m.nlu = nlu
-    return status if status < 0 else 0
-
-
 cdef int side_of(const matrix_t *m, double gh, int side, const double *state) noexcept nogil:
     """The sign of det M where no mode has outgrown gh: `side`, or the other one for an odd number of components that would outgrow it, were
     they not 0 and moved by nothing but themselves."""
     cdef int64_t count = 0
     cdef ptrdiff_t i
-    if m.c.kind == DENSE and m.c.mass == NULL and state != NULL:
+    if m.c.mass == NULL and state != NULL:
         for i in range(m.n):
-            if state[i] == 0.0 and gh * m.jacobian[i * (m.n + 1)] > 1.0 and is_alone(m.n, m.jacobian, i):
+            if state[i] == 0.0 and gh * m.jacobian[at_diagonal(m, i)] > 1.0 and matrix_alone(m, i):
                 count += 1
     if count % 2 == 0:
         return side
     return CROSSED if side == POSITIVE_SIGN else POSITIVE_SIGN
 
 
+cdef inline ptrdiff_t at_diagonal(const matrix_t *m, ptrdiff_t i) noexcept nogil:
+    return i * (m.n + 1) if m.c.kind == DENSE else i * (m.c.lower + m.c.upper + 1) + m.c.lower
+
+
+cdef int factor_for(matrix_t *m, double gh, int side, const double *state, bint *grown) noexcept nogil:
+    """matrix_factor; grown: whether the factors tell that a mode has outgrown gh."""
+    cdef int64_t nlu
+    cdef int status = matrix_factor(m, gh), grows
+    grown[0] = False
+    if status != 0:
+        return status
+    grown[0] = sign_of(m) != side_of(m, gh, side, state)
+    if grown[0] or m.c.mass != NULL or not turned(m) or not is_told(m, gh):
+        return 0
+    nlu = m.nlu
+    grows = matrix_grows(m, gh, state)
+    if grows < 0:
+        return grows
+    grown[0] = grows == 1
+    status = matrix_factor(m, gh)
+    m.nlu = nlu
+    return status
+
+
+cdef int look_ahead(matrix_t *m, double gh, int side, const double *state, bint *grown) noexcept nogil:
+    """The same for a gh that nobody asked for; a singular M counts as outgrown. Only a negative code is returned."""
+    cdef int64_t nlu = m.nlu
+    cdef int status = factor_for(m, gh, side, state, grown)
+    m.nlu = nlu
+    if status > 0:
+        grown[0] = True
+    return status if status < 0 else 0
+
+
+cdef int factor_sparse(matrix_t *m, double gh, bint linear, const double *state) noexcept nogil:
+    """factor_watched where a Python object factors."""
+    cdef bint watches = m.watch and m.c.mass == NULL and state != NULL
+    cdef int status = 0, grown = 0
+    if watches and linear and fabs(gh) > m.gh_clear:
+        grown = sparse_outgrown(m, TWICE * gh, state)
+    if grown >= 0:
+        status = matrix_factor(m, gh)
+    if status == 0 and watches and grown == 0:
+        grown = sparse_outgrown(m, gh, state)
+    if status != 0 or grown < 0:
+        return status if status != 0 else grown
+    if grown == 0 or goes_on(m, gh):
+        if fabs(gh) > m.gh_clear:
+            m.gh_clear = fabs(gh)
+        return 0
+    m.outgrown, m.has_factors = True, False
+    return MF_RETRY_SOLVE
+
+
 cdef int factor_watched(matrix_t *m, double gh, bint linear, const double *state) noexcept nogil:
     """matrix_factor; MF_RETRY_SOLVE, too, where a mode has outgrown the step of a run under error control. linear: a linearly implicit one.
     state: where the step starts, or NULL."""
-    cdef int status = 0, side = POSITIVE_SIGN, ahead = POSITIVE_SIGN
-    cdef bint watches = m.watch and (m.c.kind == DENSE or m.c.kind == BANDED)
+    cdef int64_t nlu = m.nlu
+    cdef int status = 0, side = POSITIVE_SIGN
+    cdef bint ahead = False, grown = False
     m.outgrown = False
-    if watches and m.c.mass != NULL:
+    if m.c.kind == SPARSE:
+        return factor_sparse(m, gh, linear, state)
+    if not m.watch or not (m.c.kind == DENSE or m.c.kind == BANDED):
+        return matrix_factor(m, gh)
+    if m.c.mass != NULL:
         if not m.has_side:
-            status = sign_at(m, SHORT * gh, &m.side)
-            m.has_side = status == 0
-        side = ahead = m.side
-    if watches and m.close and status == 0:
-        status = sign_at(m, WIDE * gh, &ahead)
-        ahead = side if ahead == side_of(m, WIDE * gh, side, state) else 1 - side
-        m.close = ahead != side
-    elif watches and linear and fabs(gh) > m.gh_clear and m.n <= FEW and status == 0:
-        status = sign_at(m, TWICE * gh, &ahead)
-        ahead = side if ahead == side_of(m, TWICE * gh, side, state) else 1 - side
-    if status == 0:
-        status = matrix_factor(m, gh)
-    if status != 0 or not watches:
+            status = matrix_factor(m, SHORT * gh)
+            m.side = sign_of(m) if status == 0 else CROSSED
+            m.has_side = status >= 0
+            m.nlu = nlu
+        side = m.side
+    if m.close and status >= 0:
+        status = look_ahead(m, WIDE * gh, side, state, &ahead)
+        m.close = ahead
+    elif linear and fabs(gh) > m.gh_clear and m.n <= FEW and status >= 0:
+        status = look_ahead(m, TWICE * gh, side, state, &ahead)
+    if status >= 0:
+        status = factor_for(m, gh, side, state, &grown)
+    if status != 0:
         return status
-    if (sign_of(m) == side_of(m, gh, side, state) and ahead == side) or not is_told(m, gh) or goes_on(m, gh):
+    if not (grown or ahead) or not is_told(m, gh) or goes_on(m, gh):
         m.close = False
         if fabs(gh) > m.gh_clear:
             m.gh_clear = fabs(gh)
