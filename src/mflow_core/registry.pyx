@@ -321,6 +321,17 @@ cdef class MethodRecord:
         return {"n_vis": sizes.n_vis, "n_vec": sizes.n_vec, "n_scal": sizes.n_scal, "n_coef": sizes.n_coef, "n_work": sizes.n_work,
                 "n_err": sizes.n_err, "n_dense": sizes.n_dense, "work_extra": sizes.work_extra, "order": sizes.order or self.m.order}
 
+    def room(self, ptrdiff_t n):
+        """Numbers that a direction of n unknowns remembers from one iteration to the next, with its parameters' defaults."""
+        cdef int64_t kept = 0, work = 0
+        cdef double *par
+        if self.m.room == NULL:
+            raise TypeError(f"method: expected a direction, got {self.name}")
+        par = self.parameters({})
+        self.m.room(self.m, par, n, 0, &kept, &work)
+        free(par)
+        return kept
+
     def clash(self, given):
         """Why no sizes exist for these parameters: one of them alone, or several together."""
         parameters = {entry[0]: entry for entry in self.parameters_}

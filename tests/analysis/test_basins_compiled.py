@@ -37,6 +37,20 @@ def test_a_compiled_cost_has_the_basins_of_its_gradient():
         np.testing.assert_allclose(compiled.minima, python.minima, atol=1e-4)
 
 
+def test_starts_that_diverge_say_why_as_minimize_does():
+    f = mflow.objectives.Rosenbrock(2)
+    for settings in ({"lr": 5e-3}, {"method": "momentum", "lr": 3e-3}, {"method": "rk4", "dt": 0.01}):
+        r = mflow.basins(f, (AXIS, AXIS), maxiter=200, **settings)
+        step = settings.get("lr", settings.get("dt"))
+        alone = [
+            mflow.minimize(None, c, jac=f.grad, method=r.method, lr=step, maxiter=200, check_gradient=False)
+            for c in r.starts.reshape(-1, 2)
+        ]
+        assert r.reasons == [one.reason for one in alone]
+        assert r.reasons.count("diverged") > 12
+        assert np.isfinite(r.ends).all()
+
+
 def test_threads_executors_and_the_bar_change_nothing(capsys):
     one = mflow.basins(QUADRATIC, (AXIS, AXIS), lr=0.3, threads=1)
     same(one, mflow.basins(QUADRATIC, (AXIS, AXIS), lr=0.3, threads=3, progress=True))

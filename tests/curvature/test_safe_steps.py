@@ -94,6 +94,28 @@ def test_quadratics_cost_little_more_than_with_the_best_constants(method, extra,
     assert spent <= 1.3 * best
 
 
+@pytest.mark.parametrize("method", ["momentum", "nesterov"])
+@pytest.mark.parametrize("n", [2, 3])
+def test_few_unknowns_are_rehearsed(method, n):
+    """Where the Hessian is known in full, a grid of constants that fit two or three curvatures is no faster: condition 100 to 1e4."""
+    for kappa in (100.0, 1e4):
+        d, x0 = np.geomspace(1.0 / kappa, 1.0, n), np.random.default_rng(0).standard_normal(n)
+        best = math.inf
+        for s in (1.0, 1.5, 2.0):
+            m = 1.0 - s / math.sqrt(kappa)
+            limit = mflow.stability_limit(method, momentum=m)
+            best = min(best, *(evaluations(method, d, x0, lr=share * limit, momentum=m) for share in (0.5, 0.75, 0.8, 0.9, 0.95)))
+        assert evaluations(method, d, x0, lr="auto", **TUNED) <= 1.3 * best
+
+
+def test_friction_too_weak_for_a_curvature_is_no_step_of_0():
+    """rkn64 is not stable without damping: at L = 1e24 its limit is 0."""
+    f = mflow.data.load_nist("Hahn1")
+    start = f.starts[0]
+    for method in ("rkn64", "rkn86"):
+        ended(mflow.minimize(f.objective, start, method=method, lr="auto", maxiter=30), f.objective(start))
+
+
 @pytest.mark.parametrize("settings", [{"method": "sgd"}, {"method": "momentum", "momentum": "auto"}, {"method": "rk4"}], ids=str)
 def test_iterates_do_not_depend_on_who_looks(settings):
     cost, start = mflow.objectives.Rosenbrock(6), np.full(6, -0.7)

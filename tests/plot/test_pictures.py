@@ -382,3 +382,11 @@ def write_baselines():
 
 if __name__ == "__main__":
     write_baselines()
+
+
+def test_a_run_whose_curvature_was_never_looked_at_is_no_empty_picture():
+    settings = {"method": "adam", "lr": 0.1, "monitor": "curvature"}
+    none, five = (mflow.minimize(lambda x: (float(x @ x), 2 * x), np.ones(3), jac=True, maxiter=k, **settings) for k in (0, 5))
+    assert plot.curvature({"five": five}).lines
+    with pytest.raises(ValueError, match=r"results\['none'\]: expected a run whose curvature was looked at, got none of 0 steps"):
+        plot.curvature({"five": five, "none": none})

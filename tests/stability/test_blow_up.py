@@ -174,18 +174,6 @@ def test_growth_of_the_problem_sets_no_limit() -> None:
     assert mflow.max_stable_dt("sgd", jac=np.diag([2.0, -4.0])) == pytest.approx(0.5)
 
 
-def test_what_is_not_known_well_is_said(monkeypatch: Any) -> None:
-    """Eigenvalues of a shift matrix are all 0, and no Krylov space of a few vectors tells them from a circle."""
-    monkeypatch.setattr(eigenvalues, "ITERATIONS", 60)
-    n = 3000
-
-    def shifted(v: Any) -> Any:
-        return np.concatenate([v[1:], [0.0]]) - 1.5 * v
-
-    with pytest.warns(RuntimeWarning, match="keep a margin"):
-        mflow.max_stable_dt("euler", jac=shifted, n=n)
-
-
 @pytest.mark.parametrize(
     ("call", "error", "words"),
     [

@@ -59,7 +59,10 @@ _PARAMETERS = """lr : float
         Hold out a part of the rows, and end once their loss has not fallen by more than tol for n_iter_no_change epochs; what is learned
         are the weights of the best epoch.
     validation_fraction : float in (0, 1)
-    n_iter_no_change : int"""
+    n_iter_no_change : int
+    l1 : float
+        After each step every weight is moved toward 0 by gamma l1, and no further (the proximal map of l1 |w|_1; with l2 the elastic
+        net); the intercept is free of it. ``average=False`` keeps exact zeros."""
 
 _LEARNED = """coef_, intercept_ : ndarray
         What was learned.
@@ -91,7 +94,7 @@ class _Base(BaseEstimator):  # type: ignore[misc]
     def __init__(
         self, loss: str, *, lr: float, lr_decay: float, lr_power: float, flow: str, l2: float, fit_intercept: bool, average: bool | int,
         truncated: bool, max_iter: int, tol: float, shuffle: bool, random_state: Any, warm_start: bool, early_stopping: bool,
-        validation_fraction: float, n_iter_no_change: int,
+        validation_fraction: float, n_iter_no_change: int, l1: float,
     ) -> None:  # fmt: skip
         self.loss = loss
         self.lr = lr
@@ -110,6 +113,7 @@ class _Base(BaseEstimator):  # type: ignore[misc]
         self.early_stopping = early_stopping
         self.validation_fraction = validation_fraction
         self.n_iter_no_change = n_iter_no_change
+        self.l1 = l1
 
     def _check_loss(self) -> None:
         if self.loss not in self._losses:
@@ -119,7 +123,7 @@ class _Base(BaseEstimator):  # type: ignore[misc]
         """A model with the parameters as they are now; wrong ones raise here, when `fit` is called, as scikit-learn's conventions ask."""
         given: dict[str, Any] = {
             "lr": self.lr, "lr_decay": self.lr_decay, "lr_power": self.lr_power, "flow": self.flow, "l2": self.l2,
-            "intercept": self.fit_intercept, "average": int(self.average), "truncated": self.truncated,
+            "intercept": self.fit_intercept, "average": int(self.average), "truncated": self.truncated, "l1": self.l1,
         }  # fmt: skip
         if self.loss == "softmax":
             if self.flow != "backward" or self.truncated:
@@ -257,12 +261,12 @@ class ImplicitSGDRegressor(RegressorMixin, _Base):  # type: ignore[misc]
         self, loss: str = "squared", *, lr: float = 1.0, lr_decay: float = 0.0, lr_power: float = 1.0, flow: str = "backward",
         l2: float = 0.0, fit_intercept: bool = True, average: bool | int = True, truncated: bool = False, delta: float = 1.0,
         tau: float = 0.5, max_iter: int = 20, tol: float = 0.0, shuffle: bool = True, random_state: Any = None, warm_start: bool = False,
-        early_stopping: bool = False, validation_fraction: float = 0.1, n_iter_no_change: int = 5,
+        early_stopping: bool = False, validation_fraction: float = 0.1, n_iter_no_change: int = 5, l1: float = 0.0,
     ) -> None:  # fmt: skip
         super().__init__(
             loss, lr=lr, lr_decay=lr_decay, lr_power=lr_power, flow=flow, l2=l2, fit_intercept=fit_intercept, average=average,
             truncated=truncated, max_iter=max_iter, tol=tol, shuffle=shuffle, random_state=random_state, warm_start=warm_start,
-            early_stopping=early_stopping, validation_fraction=validation_fraction, n_iter_no_change=n_iter_no_change,
+            early_stopping=early_stopping, validation_fraction=validation_fraction, n_iter_no_change=n_iter_no_change, l1=l1,
         )  # fmt: skip
         self.delta = delta
         self.tau = tau
@@ -305,7 +309,7 @@ class ImplicitSGDClassifier(ClassifierMixin, _Base):  # type: ignore[misc]
     Parameters
     ----------
     loss : {"logistic", "hinge", "squared", "softmax"}
-        Each class against the rest; with "softmax" all classes at once (dense rows, flow="backward").
+        Each class against the rest; with "softmax" all classes at once (flow="backward").
     PARAMETERS
     class_weight : dict, "balanced" or None
         Multiplies the weights of samples by those of their classes; "balanced": by rows/(classes times the rows of the class).
@@ -334,11 +338,12 @@ class ImplicitSGDClassifier(ClassifierMixin, _Base):  # type: ignore[misc]
         l2: float = 0.0, fit_intercept: bool = True, average: bool | int = True, truncated: bool = False, max_iter: int = 20,
         tol: float = 0.0, shuffle: bool = True, random_state: Any = None, warm_start: bool = False,
         early_stopping: bool = False, validation_fraction: float = 0.1, n_iter_no_change: int = 5, class_weight: Any = None,
+        l1: float = 0.0,
     ) -> None:  # fmt: skip
         super().__init__(
             loss, lr=lr, lr_decay=lr_decay, lr_power=lr_power, flow=flow, l2=l2, fit_intercept=fit_intercept, average=average,
             truncated=truncated, max_iter=max_iter, tol=tol, shuffle=shuffle, random_state=random_state, warm_start=warm_start,
-            early_stopping=early_stopping, validation_fraction=validation_fraction, n_iter_no_change=n_iter_no_change,
+            early_stopping=early_stopping, validation_fraction=validation_fraction, n_iter_no_change=n_iter_no_change, l1=l1,
         )  # fmt: skip
         self.class_weight = class_weight
 

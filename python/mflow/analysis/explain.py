@@ -56,6 +56,7 @@ STARTS = 2  # of Lanczos' method at the start
 AT_START, AT_END, STEPS = 16, 14, 12  # products of each, products at the end, gradients of the descent: 59 gradients in all
 FLAT = 1e-6  # curvatures below this share of the largest are taken for 0
 STIFF = 1000.0
+IMPLICIT_STEPS = 5000  # of a trial of theirs
 ROSE = 2.0  # of a gradient in the descent: its step was too long
 TRIES = 100  # steps of each trial
 SAFETY = 0.9
@@ -65,6 +66,7 @@ NOISY: tuple[str, float, dict[str, float], str] = (
     "adam", 1e-3, {}, "As differences of noisy gradients tell no curvature, lr is the best of eleven rates, 1e-4 to 10, tried from x0.",
 )  # fmt: skip
 SEARCHES = "A step is not needed at all by lbfgs, which minimize takes without a method: its line search finds each."
+IMPLICIT = ("radau5", "bdf")  # tried where steps are stiff: the first at its cost for a digit, the second at its cost for a component
 EXPLICIT = "rk4"  # whose limit is compared with what happens where the Jacobian is far from normal
 FAR = 0.05  # of the largest eigenvalue: the numerical range reaches farther than the eigenvalues by this
 
@@ -455,7 +457,8 @@ def _explain_rhs(fun: Any, start: Array, jac: Any, t_span: Sequence[float], args
     share = interval[0] / interval[1] if interval[0] > 0.0 else 1.0
     steps = {m.name: share * max_stable_dt(m, eigenvalues=values) for m in _listed(names, cost=False)}
     verdicts = [(f"t = {path.t[0]:.4g}", path.verdicts[0])] + [(f"from t = {t:.4g}", after) for t, _, after in path.changes[:8]]
-    method, dt, reason = _advice_for_rhs(values, interval[1], abs(t1 - t0), run, all(p.complete for p in path.points))
+    implicit = lambda: _implicit(counted, count, (t0, t1), start, jac, args)  # noqa: E731
+    method, dt, reason = _advice_for_rhs(values, interval[1], abs(t1 - t0), run, all(p.complete for p in path.points), implicit)
     note = _transient_growth(lambda: Field(counted, t0, start, jac if callable(jac) else None, args), t0, path.points[0])
     least = float(np.min(-values.real)) if values.size else 0.0
     return Report(
@@ -502,8 +505,33 @@ def _transient_growth(field_of: Callable[[], Field], t0: float, point: Posedness
     return f"At the start the limit {dt:.4g} of {EXPLICIT} is that of the eigenvalues, but {text}." if text else ""
 
 
-def _advice_for_rhs(values: Any, radius: float, span: float, run: Any, complete: bool) -> tuple[str, float, str]:
-    """(method, dt, why)."""
+def _implicit(
+    fun: Any, count: list[int], t_span: tuple[float, float], start: Array, jac: Any, args: tuple[Any, ...]
+) -> tuple[str, float, str]:  # fmt: skip
+    """Of the implicit methods the one that reaches the end with the fewest evaluations, its mean step, and how they did, in words."""
+    runs, evaluations = {}, {}
+    for name in IMPLICIT:
+        before = count[0]
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", RuntimeWarning)
+                runs[name] = solve_ivp(fun, t_span, start, name, jac=jac, args=args, **CONTROLLED, max_steps=IMPLICIT_STEPS)
+        except Exception:  # the right-hand side's own, where a step has led out of its domain
+            continue
+        evaluations[name] = count[0] - before
+    done = [name for name in runs if runs[name].success]
+    if not done:
+        return IMPLICIT[0], math.nan, "as tried here, neither of " + " and ".join(IMPLICIT) + " reached the end, for which look at fun"
+    best = min(done, key=lambda name: evaluations[name])
+    others = [f"{name} in {evaluations[name]}" if name in done else f"{name} not at all" for name in IMPLICIT if name != best]
+    told = f"as tried here, {best} reaches the end in {evaluations[best]} evaluations, {', '.join(others)}"
+    return best, abs(t_span[1] - t_span[0]) / max(1, runs[best].nsteps), told
+
+
+def _advice_for_rhs(
+    values: Any, radius: float, span: float, run: Any, complete: bool, implicit: Callable[[], tuple[str, float, str]]
+) -> tuple[str, float, str]:
+    """(method, dt, why). implicit : tries implicit methods."""
     mean = span / max(1, run.nsteps)
     limit = max_stable_dt("dopri5", eigenvalues=values)
     decays = values[values.real < 0.0]
@@ -511,15 +539,18 @@ def _advice_for_rhs(values: Any, radius: float, span: float, run: Any, complete:
     known = "" if complete else "about "
     stiff = radius * span > STIFF and mean > 0.5 * limit and not _oscillates(values)
     if run.reason == "max_steps":
-        text = f"{run.nsteps} explicit steps did not reach the end: stability limits them to about {limit:.3g}, an implicit method pays"
-        return "esdirk43", 10.0 * limit, f"Because {text}; rtol and atol choose the steps, dt = is where to begin."
+        name, step, told = implicit()
+        text = f"{run.nsteps} explicit steps did not reach the end: stability limits them to about {limit:.3g}; {told}"
+        return name, step if step > 0.0 else 10.0 * limit, f"Because {text}. rtol and atol choose the steps, dt = is their mean."
     if not run.success:
-        text = f"an explicit run broke off ({run.reason}), which an implicit method with error control may survive"
-        return "esdirk43", mean, f"Because {text}."
+        name, step, told = implicit()
+        text = f"an explicit run broke off ({run.reason}), which an implicit method with error control may survive; {told}"
+        return name, step if step > 0.0 else mean, f"Because {text}."
     if stiff:
+        name, step, told = implicit()
         sizes = f"eigenvalues from {known}{slowest:.3g} to {known}{radius:.3g}"
-        text = f"stability, not accuracy, dictates explicit steps ({sizes}), an implicit method pays"
-        return "esdirk43", 10.0 * mean, f"Because {text}; rtol and atol choose the steps, dt = is where to begin."
+        text = f"stability, not accuracy, dictates explicit steps ({sizes}), an implicit method pays: {told}"
+        return name, step if step > 0.0 else 10.0 * mean, f"Because {text}. rtol and atol choose the steps, dt = is their mean."
     if limit < math.inf and mean > SAFETY * limit:
         return (
             "rk4",
@@ -528,7 +559,7 @@ def _advice_for_rhs(values: Any, radius: float, span: float, run: Any, complete:
         )
     if mean > 0.5 * limit:
         text = f"its steps, {mean:.3g} at rtol = 1e-6, are close to the stability limit {limit:.3g}, yet {run.nsteps} of them reach the end"
-        return "dopri5", mean, f"Because {text}; over a longer span an implicit method, esdirk43, pays. dt = is their mean."
+        return "dopri5", mean, f"Because {text}; over a longer span an implicit method, {IMPLICIT[0]}, pays. dt = is their mean."
     text = f"accuracy asks for shorter steps than stability does ({mean:.3g} at rtol = 1e-6 against {limit:.3g})"
     return "dopri5", mean, f"Because {text}, error control chooses them best; dt = is their mean."
 

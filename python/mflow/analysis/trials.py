@@ -22,7 +22,7 @@ CUT, CUTS = 0.25, 14  # of a recommended step that has led up, and how often
 
 AS_LOW = 1e-3  # of a gain
 LOWER, LONGER, CLEARLY = 4, 4, 0.1  # cuts, and times the steps, of one that a usual choice leads lower than by this share of its gain
-MATRIX_UP_TO = 500  # variables up to which a method is tried that may keep a matrix
+ROOM, VECTORS = 512 * 512, 64  # a method is tried that remembers so many numbers, or vectors: no matrix of many variables
 RATES = tuple(10.0 ** (0.5 * k) for k in range(-8, 3))
 
 Both = Callable[[Array], tuple[float, Array]]
@@ -74,8 +74,9 @@ def tried(both: Both, start: Array, method: str, parameters: dict[str, float], s
 def searched(both: Both, start: Array, evaluations: int) -> Trial:
     """The directions with a line search that step by themselves, each with so many evaluations: the one that leads lowest, or leads as low
     in fewer. Losses are those of its iterates."""
-    names = [m.name for m in methods() if m.kind == "direction" and "trust_region" not in m.flags]
-    runs = [_searched(both, start, name, evaluations) for name in names if start.size <= MATRIX_UP_TO or name != "bfgs"]
+    known = [m for m in methods() if m.kind == "direction" and "trust_region" not in m.flags]
+    small = [m for m in known if m.record.room(start.size) <= max(ROOM, VECTORS * start.size)]
+    runs = [_searched(both, start, m.name, evaluations) for m in small]
     gain = max(float(run.loss[0] - run.loss[-1]) for run in runs)
     level = float(runs[0].loss[0]) - (1.0 - AS_LOW) * gain
 

@@ -27,7 +27,7 @@ from mflow.base.methods import Method, as_method
 from mflow.base.progress import Progress
 from mflow.integrate.curvature import stable_end
 from mflow.integrate.ensemble import on_threads
-from mflow.optimize.minimize import minimize
+from mflow.optimize.minimize import GROWTH, minimize
 from mflow.optimize.step_size import resolve
 from mflow.solvers import nonlinear
 
@@ -134,10 +134,19 @@ class _Work:
         step = self.task.dt if self.method.kind == "step" else math.nan
         run = stepper.Run(self.method.record, self.cost, start, 0.0, step, self.method.numbers, descend=True)
         status, path = self.core.walk(run, self.task.maxiter, KEPT)
+        if self._has_diverged(run, status):
+            end = run.here()[0]
+            return np.concatenate([path, end[None]]), end, "diverged", run.k
         if status not in (0, stepper.CONVERGED):
             _, end, reason, steps = _by_minimize(self.task, start, kept=False)
             return np.concatenate([path, end[None]]), end, reason, steps
         return path, path[-1], "converged" if status else "max_iter", run.k
+
+    @staticmethod
+    def _has_diverged(run: stepper.Run, status: int) -> bool:
+        """Whether a path has left the finite numbers after its gradient has grown, which is all that `minimize` asks."""
+        first, last = run.largest_slope
+        return status in (stepper.NON_FINITE, stepper.RETRY_NON_FINITE) and last > GROWTH * max(first, 1e-300)
 
     def _flow(self, start: Array) -> tuple[Array, bool]:
         """The path of the exact flow to where the gradient is small, and whether it was reached. Narrow valleys are stiff: where dopri5 is

@@ -166,6 +166,7 @@ class CompileSolverOptions(TypedDict, total=False):
     initial_accumulator_value: float
     initial_trust_radius: float
     intercept: bool
+    l1: float
     l2: float
     lambd: float
     lazy: bool
@@ -225,6 +226,7 @@ class FlowOptions(TypedDict, total=False):
     initial_trust_radius: float
     intercept: bool
     jac_sparsity: Any
+    l1: float
     l2: float
     lambd: float
     lazy: bool
@@ -301,6 +303,7 @@ class IVPBatchOptions(TypedDict, total=False):
     intercept: bool
     jac: Any
     jac_sparsity: Any
+    l1: float
     l2: float
     lambd: float
     lazy: bool
@@ -366,6 +369,7 @@ class IVPOptions(TypedDict, total=False):
     initial_accumulator_value: float
     initial_trust_radius: float
     intercept: bool
+    l1: float
     l2: float
     lambd: float
     lazy: bool
@@ -426,6 +430,7 @@ class LRFindOptions(TypedDict, total=False):
     initial_accumulator_value: float
     initial_trust_radius: float
     intercept: bool
+    l1: float
     l2: float
     lambd: float
     lazy: bool
@@ -490,6 +495,7 @@ class MinimizeOptions(TypedDict, total=False):
     initial_trust_radius: float
     intercept: bool
     jac_sparsity: Any
+    l1: float
     l2: float
     lambd: float
     lazy: bool
@@ -559,6 +565,7 @@ class MotionBatchOptions(TypedDict, total=False):
     initial_trust_radius: float
     inplace: Any
     intercept: bool
+    l1: float
     l2: float
     lambd: float
     lazy: bool
@@ -617,6 +624,7 @@ class MotionOptions(TypedDict, total=False):
     initial_accumulator_value: float
     initial_trust_radius: float
     intercept: bool
+    l1: float
     l2: float
     lambd: float
     lazy: bool
@@ -672,6 +680,7 @@ class StepperOptions(TypedDict, total=False):
     initial_accumulator_value: float
     initial_trust_radius: float
     intercept: bool
+    l1: float
     l2: float
     lambd: float
     lazy: bool
@@ -732,6 +741,7 @@ class TrainOptions(TypedDict, total=False):
     initial_accumulator_value: float
     initial_trust_radius: float
     intercept: bool
+    l1: float
     l2: float
     lambd: float
     lazy: bool

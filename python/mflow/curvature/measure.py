@@ -40,7 +40,8 @@ class Curvature:
     least, largest : (lower, upper), intervals of the two at the ends. probability : that each upper end of `largest` and lower end of
     `least` holds, over random starts; 1 where all eigenvalues are known. estimate : of the largest. directions : (2, n), unit vectors of
     the two. products : number of products H v. noise : error of a product. values : float64 array (k,), Ritz values, or all eigenvalues.
-    residual, low_residual : of the estimate, and of the least value, within which an eigenvalue lies.
+    residual, low_residual : of the estimate, and of the least value, within which an eigenvalue lies. matrix : (n, n) where all eigenvalues
+    are known, else None.
     """
 
     least: tuple[float, float]
@@ -53,6 +54,7 @@ class Curvature:
     values: Array
     residual: float = 0.0
     low_residual: float = 0.0
+    matrix: Array | None = None
 
 
 def curvature_of(
@@ -127,11 +129,12 @@ def _dense(times: Product, n: int, noise: float) -> Curvature:
     H = np.stack([times(unit) for unit in np.eye(n)], axis=1)
     if not np.all(np.isfinite(H)):
         raise FloatingPointError("expected finite products of the Hessian with vectors, got NaN or an infinity")
-    values, vectors = np.linalg.eigh(0.5 * (H + H.T))
+    H = 0.5 * (H + H.T)
+    values, vectors = np.linalg.eigh(H)
     low, high = float(values[0]), float(values[-1])
     error = noise + ROUNDING * max(abs(low), abs(high))
     ends = vectors[:, [0, -1]].T.copy()
-    return Curvature((low - error, low + error), (high - error, high + error), 1.0, high, ends, n, noise, values)
+    return Curvature((low - error, low + error), (high - error, high + error), 1.0, high, ends, n, noise, values, matrix=H)
 
 
 class Meter:

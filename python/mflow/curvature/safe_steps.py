@@ -36,7 +36,8 @@ from mflow.base.methods import Method, as_method
 from mflow.curvature.frozen import bears
 from mflow.curvature.hessian import Hessian
 from mflow.curvature.landscape import largest_step, run_bearing, scaled
-from mflow.curvature.measure import Meter
+from mflow.curvature.measure import Curvature, Meter
+from mflow.curvature.rehearsal import rehearsed
 from mflow.stability.quadratic import tuned
 from mflow.stability.spectrum import STAGES
 
@@ -54,6 +55,7 @@ OTHER = 0.1  # relative change of curvature along the vector of L that asks for 
 MOST_RETURNS, STILL = 60, 500  # to one mark; iterations after them that change no cost, at most
 WAYS, APART, ONE_HESSIAN = 4, 1e-3, 0.05  # differences kept; their independence; asymmetry of their Hessian, relative to a Ritz value
 BOLD, ANEW = 1.6, 1.1  # by which the least curvature may lie below one that was seen; of the condition, for another pair
+SAME = 1.001  # of a curvature, to which a rehearsal still applies
 RUNG = 1.12  # between the conditions that pairs are computed for
 ROUNDING = 1e-12  # of costs
 BLOW_UP = 1e3  # a gradient that has grown by this since the mark
@@ -121,6 +123,9 @@ class SafeSteps:
         self.ways: list[tuple[Array, Array]] = []  # differences of points and of gradients, the last ones
         self.looked: Mark | None = None  # the point of the last look
         self.kappa = 1.0  # the condition that momentum is chosen for
+        self.gtol = 0.0
+        self.rehearsed: tuple[float, float, float] | None = None  # lr and momentum, and the curvature that they were found for
+        self.rehearsed_from = math.nan  # the cost there, which a run that was rehearsed may come near to again
         self.spent = self.next_probe = 0  # evaluations for curvature, and when one is due
         self.returns = self.risen = self.still = 0  # to the mark, iterations since the lowest cost, those that have changed nothing
 
@@ -132,6 +137,7 @@ class SafeSteps:
             return self._advance(most, gtol)
 
     def _advance(self, most: int, gtol: float) -> int:
+        self.gtol = gtol
         if self.mark is None:
             status = self.descend(0, gtol, self.want_value, math.inf)
             if status != 0:
@@ -216,6 +222,8 @@ class SafeSteps:
         """Whether a rise is none that the method's velocity may make."""
         if not self.carries or status == stepper.CONVERGED or not self.has_value:
             return True
+        if self.rehearsed is not None and at.value <= self.rehearsed_from:
+            return False
         rise = RISE + 0.2 * self.kappa
         momentum = self._momentum
         patience = 20.0 + 6.0 / max(1.0 - momentum, 1e-3) if momentum < 1.0 else 200.0
@@ -312,11 +320,24 @@ class SafeSteps:
             if low > 0.0:
                 self.bold = 1.0 if found.values.size == n else BOLD
                 self.least = min(self.least, max(low - found.low_residual, low / self.bold))
+            if self.tune:
+                self._rehearse(at, found)
         except FloatingPointError:  # beyond the domain, a little way off
             self.L = 2.0 * self.L if self.L > 0.0 else at.size / max(1.0, float(np.max(np.abs(at.x), initial=0.0)))
         self.spent += self.run.nfev - before
         self.next_probe = self.run.nfev + max(UNPROBED if self.tune else 10, self.run.nfev - before)
         self._choose()
+
+    def _rehearse(self, at: Mark, found: Curvature) -> None:
+        """From rest, where the whole Hessian is known and the method has a momentum."""
+        self.rehearsed, low = None, float(found.values[0])
+        from_rest = at is self._here and (self.run.k == 0 or self.returns > 0)
+        if found.matrix is None or not from_rest or not low > 0.0 or "momentum" not in self.method.parameters:
+            return
+        kappa = min(self.L / low, CONDITION)
+        lr, m, method = _pair(self.method, MARGIN * kappa, MARGIN * self.L)
+        self.rehearsed_from = at.value
+        self.rehearsed = *rehearsed(method, found.matrix, at.grad.ravel(), self.gtol, kappa, (lr, m)), self.L
 
     def _choose(self) -> None:
         """The step, and where it is asked for the momentum, for L."""
@@ -325,9 +346,14 @@ class SafeSteps:
         elif self.tune:
             self.kappa = min(max(self.L / self.least, 1.0), CONDITION)
             lr, momentum, self.method = _pair(self.method, MARGIN * self.kappa, MARGIN * self.L)
+            if self.rehearsed is not None and self.rehearsed[2] * SAME >= self.L:
+                lr, momentum, _ = self.rehearsed
+                self.method = as_method(self.method, {"momentum": momentum})
             self.run.set_parameter("momentum" if "momentum" in self.method.parameters else "friction", momentum)
         elif self.linear:
             lr = SAFETY * _limit(self.limited, self.L, self.friction)
+            if lr == 0.0:  # friction that is too weak for this curvature: the method grows at any step, and what has grown is taken back
+                lr = SAFETY / (math.sqrt(self.L) if self.second else self.L)
         else:
             lr = GENTLE * self.reach / self.L
         self.lr = self.caution * (lr if math.isfinite(lr) else 1.0)

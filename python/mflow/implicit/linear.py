@@ -26,14 +26,15 @@ from mflow.base.checks import (
     random_generator,
     real_array,
 )
-from mflow.base.methods import describe, record_values
+from mflow.base.methods import Method, describe, record_values
 from mflow.base.pace import interruptible
 from mflow.base.tables import from_frame
 from mflow.base.telling import tell
 
-__all__ = ["ImplicitSGD", "check_labels", "check_rows", "check_weights", "losses"]
+__all__ = ["NAME", "ImplicitSGD", "check_labels", "check_rows", "check_weights", "is_implicit", "losses"]
 
 RECORD = registry.find("implicit_sgd")
+NAME = RECORD.name
 FORWARD = 1.0  # the record's number of flow="forward"
 PER_ROW = 50  # multiplications that sorting or shuffling takes the time of, for each row
 KINKS = {"delta": "huber", "tau": "quantile"}
@@ -47,6 +48,13 @@ def losses() -> dict[str, str]:
     'max(0, 1 - y t)'
     """
     return {name: formula for name, (_, formula, _) in sweep.losses().items()}
+
+
+def is_implicit(method: Any) -> bool:
+    """Whether this name or instance is implicit SGD."""
+    if isinstance(method, Method):
+        return bool(method.name == NAME)
+    return isinstance(method, str) and (method == NAME or method in RECORD.aliases)
 
 
 # ---- checks of data --------------------------------------------------------------------------------------------------------------------
@@ -416,12 +424,13 @@ class ImplicitSGD:
         return out
 
     def objective(self, X: Any, y: Any, sample_weight: Any = None) -> float:
-        """Weighted mean of the losses, each above its own least value, plus l2 |w|^2/2."""
+        """Weighted mean of the losses, each above its own least value, plus l1 |w|_1 + l2 |w|^2/2."""
         rows, labels, weights = self._checked(X, y, sample_weight)
         index = sweep.losses()[self.loss][2]  # of the parameter that shapes the loss
         shape = 0.0 if index < 0 else self.numbers.get(RECORD.parameters_[index][0], RECORD.parameters_[index][1])
         each = sweep.loss_map(self.loss, "value", self.predict_linear(rows), labels, shape=shape)
-        return float(np.average(each, weights=weights)) + 0.5 * self.numbers.get("l2", 0.0) * float(self.coef @ self.coef)
+        l1, l2 = self.numbers.get("l1", 0.0), self.numbers.get("l2", 0.0)
+        return float(np.average(each, weights=weights)) + l1 * float(np.abs(self.coef).sum()) + 0.5 * l2 * float(self.coef @ self.coef)
 
     def state_dict(self) -> dict[str, Any]:
         """All that the rest of the learning depends on, for the same bits: a plain dict of texts, numbers and arrays."""

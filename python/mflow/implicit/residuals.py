@@ -34,8 +34,9 @@ from mflow.base.telling import tell
 from mflow.data.rows import row_count
 from mflow.implicit.linear import RECORD, ImplicitSGD, check_weights
 
-__all__ = ["ResidualSGD"]
+__all__ = ["ResidualSGD", "RowsOf"]
 
+RowsOf = Callable[[Array, Any, bool], tuple[Array, Array | None]]
 OWN = ("lr", "lr_decay", "lr_power", "average", "l2")  # parameters of the record that belong to residuals, too
 
 
@@ -116,7 +117,7 @@ class ResidualSGD(ImplicitSGD, kind="residual"):
             check_function(jacobian, "jacobian", "the gradient of the residual, a function of (params, *datum)")
         elif jacobian is not None:
             raise TypeError("jacobian: expected none, as a compiled residual has its own; omit it")
-        self.residual, self.jacobian = residual, jacobian
+        self.residual, self.jacobian, self.rows_of = residual, jacobian, rows_by_datum
         self.l1 = check_number(l1, "l1", low=0.0)
         self.x_scale = None if x_scale is None else real_array(x_scale, "x_scale")
         if self.x_scale is not None and not np.all((self.x_scale > 0.0) & np.isfinite(self.x_scale)):
@@ -156,40 +157,50 @@ class ResidualSGD(ImplicitSGD, kind="residual"):
         if y is not None:
             raise TypeError("y: expected None beside residual=, which gets a row of each array of X; give X=(x, y)")
         rng, tol, epochs = random_generator(seed), check_number(tol, "tol"), check_whole(epochs, "epochs", 1)
-        arrays, rows = self._data(X)
+        arrays, rows = self.bound(X)
         batch = min(check_whole(batch_size, "batch_size", 1), rows)
         weights = check_weights(sample_weight, rows)
-        self._begin(x0, arrays, batch, weights, anew=not warm_start)
+        self.begin(x0, arrays, batch, weights, anew=not warm_start)
+        before = self.last
+
+        def settled() -> bool:
+            nonlocal before
+            now = self.last
+            moved, before = float(np.max(np.abs(now - before), initial=0.0)), now
+            return moved <= tol * float(np.max(np.abs(now), initial=0.0))
+
+        try:
+            self.run_epochs(rows, batch, epochs, rng if shuffle else None, settled)
+        except BaseException as error:
+            self.reason = "interrupted" if isinstance(error, KeyboardInterrupt) else "rhs_failed"
+            error.add_note(f"in ImplicitSGD.fit, in epoch {self.n_epochs}; the model keeps what it has learned")
+            if isinstance(error, KeyboardInterrupt):
+                error.partial_result = self  # type: ignore[attr-defined]
+            raise
+        if self.reason == "non_finite":
+            text = f"no residual was finite in epoch {self.n_epochs}: start elsewhere, or look at what the function cannot take"
+            tell(f"ImplicitSGD: {text}")
+        return self
+
+    def run_epochs(self, rows: int, batch: int, epochs: int, rng: np.random.Generator | None, done: Callable[[], bool]) -> None:
+        """Epochs until ``done()`` after one of them, each in an order drawn from rng, or in sequence; `reason` says how they ended."""
         self.reason = "max_iter"
         for self.n_epochs in range(1, epochs + 1):
-            before = self.last
-            order = rng.permutation(rows).astype(np.int64) if shuffle else np.arange(rows, dtype=np.int64)
-            try:
-                finite = self._epoch(order, batch)
-            except BaseException as error:
-                self.reason = "interrupted" if isinstance(error, KeyboardInterrupt) else "rhs_failed"
-                error.add_note(f"in ImplicitSGD.fit, in epoch {self.n_epochs}; the model keeps what it has learned")
-                if isinstance(error, KeyboardInterrupt):
-                    error.partial_result = self  # type: ignore[attr-defined]
-                raise
-            if not finite:
+            order = np.arange(rows, dtype=np.int64) if rng is None else rng.permutation(rows).astype(np.int64)
+            if not self._epoch(order, batch):
                 self.reason = "non_finite"
-                text = f"no residual was finite in epoch {self.n_epochs}: start elsewhere, or look at what the function cannot take"
-                tell(f"ImplicitSGD: {text}")
                 break
-            now = self.last
-            if np.max(np.abs(now - before), initial=0.0) <= tol * np.max(np.abs(now), initial=0.0):
+            if done():
                 self.reason = "converged"
                 break
-        return self
 
     def partial_fit(self, X: Any = None, y: None = None, sample_weight: Any = None, *, x0: Any = None, batch_size: int = 1) -> Self:
         """Learn from these data once, in sequence, on top of what was learned before; the first call needs x0 as `fit` does."""
         if y is not None:
             raise TypeError("y: expected None beside residual=; give X=(x, y)")
-        arrays, rows = self._data(X)
+        arrays, rows = self.bound(X)
         batch = min(check_whole(batch_size, "batch_size", 1), rows)
-        self._begin(x0, arrays, batch, check_weights(sample_weight, rows), anew=not hasattr(self, "_now"))
+        self.begin(x0, arrays, batch, check_weights(sample_weight, rows), anew=not hasattr(self, "_now"))
         self._epoch(np.arange(rows, dtype=np.int64), batch)
         return self
 
@@ -217,8 +228,8 @@ class ResidualSGD(ImplicitSGD, kind="residual"):
         self.losses: list[float] = []
         self._steps = None
 
-    def _data(self, X: Any) -> tuple[tuple[Any, ...], int]:
-        """(arrays, rows). Raises TypeError or ValueError."""
+    def bound(self, X: Any) -> tuple[tuple[Any, ...], int]:
+        """Data as the core takes them: (arrays, rows). Raises TypeError or ValueError."""
         if self.objective_of is not None:
             if X is not None:
                 raise TypeError(f"X: expected None, as {self.objective_of!r} holds its data; omit it")
@@ -232,7 +243,7 @@ class ResidualSGD(ImplicitSGD, kind="residual"):
             arrays = (np.ascontiguousarray(np.concatenate(table, axis=1), dtype=np.float64),)
         return arrays, rows
 
-    def _begin(self, x0: Any, arrays: tuple[Any, ...], batch: int, weights: Array | None, anew: bool) -> None:
+    def begin(self, x0: Any, arrays: tuple[Any, ...], batch: int, weights: Array | None = None, anew: bool = True) -> None:
         """Steps on these data, from x0 or from where the last ones ended."""
         if anew or not hasattr(self, "_now"):
             if x0 is None and self.objective_of is None:
@@ -243,25 +254,15 @@ class ResidualSGD(ImplicitSGD, kind="residual"):
         unit = None
         if self.x_scale is not None:
             unit = np.ascontiguousarray(np.broadcast_to(check_vector(self.x_scale.ravel(), "x_scale"), self._now.shape))
-        source: Any = self.residual if self.objective_of is not None or self.compiled else self._rows_of(arrays)
         data = arrays[0] if self.compiled else None
-        self._steps = proximal.ProximalSteps(source, self._now, batch, data=data, weight=weights, unit=unit)
+        self._steps = proximal.ProximalSteps(self._source(arrays), self._now, batch, data=data, weight=weights, unit=unit)
         self._steps.l1, self._steps.l2 = self.l1, self.numbers.get("l2", 0.0)
 
-    def _rows_of(self, arrays: tuple[Any, ...]) -> Callable[[Array, Any, bool], tuple[Array, Array | None]]:
-        """(residuals, Jacobian) of some rows, by a call a datum."""
-
-        def rows_of(flat: Array, rows: Any, jacobian: bool) -> tuple[Array, Array | None]:
-            params = flat.reshape(self.shape)
-            r, J = np.empty(len(rows)), np.empty((len(rows), flat.size)) if jacobian else None
-            for k, row in enumerate(rows.tolist()):
-                datum = [part[row] for part in arrays]
-                r[k] = _number(self.residual(params, *datum))
-                if J is not None:
-                    J[k] = _gradient(self.jacobian(params, *datum), flat.size)  # type: ignore[misc]
-            return r, J
-
-        return rows_of
+    def _source(self, arrays: tuple[Any, ...]) -> Any:
+        """What the core takes residuals from."""
+        if self.objective_of is not None or self.compiled:
+            return self.residual
+        return self.rows_of(self.residual, self.jacobian, arrays, self.shape)
 
     def _epoch(self, order: Any, batch: int) -> bool:
         """All batches of an order; whether a residual of them was finite."""
@@ -340,12 +341,24 @@ class ResidualSGD(ImplicitSGD, kind="residual"):
         self._learned()
         return self._worst
 
+    def cost(self, at: Array, order: Any) -> tuple[float, Array]:
+        """The mean of the losses over these rows and the penalties, at flat parameters; with l1 the smallest subgradient."""
+        assert self._steps is not None
+        unit = 1.0 if self.x_scale is None else np.broadcast_to(self.x_scale, self.shape).ravel()
+        z, l2 = np.ascontiguousarray(at / unit), self.numbers.get("l2", 0.0)
+        value, grad = self._steps.gradient(z, order)
+        self._nfev, self._steps.nfev = self._nfev + self._steps.nfev, 0
+        grad = grad + l2 * z
+        if self.l1 > 0.0:
+            grad = np.where(z != 0.0, grad + self.l1 * np.sign(z), np.sign(grad) * np.maximum(np.abs(grad) - self.l1, 0.0))
+        return value + self.l1 * float(np.abs(z).sum()) + 0.5 * l2 * float(z @ z), grad / unit
+
     def objective(self, X: Any = None, y: None = None, sample_weight: Any = None) -> float:
         """Weighted mean of the losses r^2/2 at `params`, and l1 |c|_1 + l2 |c|^2/2 in the units of x_scale."""
-        arrays, rows = self._data(X)
+        arrays, rows = self.bound(X)
         steps = proximal.ProximalSteps(
-            self.residual if self.objective_of is not None or self.compiled else self._rows_of(arrays), self.params.ravel(), rows,
-            data=arrays[0] if self.compiled else None, weight=check_weights(sample_weight, rows),
+            self._source(arrays), self.params.ravel(), rows, data=arrays[0] if self.compiled else None,
+            weight=check_weights(sample_weight, rows),
         )  # fmt: skip
         values, _ = steps.run(np.arange(rows, dtype=np.int64), rows, np.zeros(1))
         scaled = self.params.ravel() / (1.0 if self.x_scale is None else self.x_scale.ravel())
@@ -393,6 +406,22 @@ class ResidualSGD(ImplicitSGD, kind="residual"):
 
     def _no(self, name: str) -> Any:
         raise AttributeError(f"{name}: a model with residuals has params")
+
+
+def rows_by_datum(residual: Any, jacobian: Any, arrays: tuple[Any, ...], shape: tuple[int, ...]) -> RowsOf:
+    """(residuals, Jacobian) of some rows at a flat vector of parameters, by a call of both functions a datum."""
+
+    def rows_of(flat: Array, rows: Any, slopes: bool) -> tuple[Array, Array | None]:
+        params = flat.reshape(shape)
+        r, J = np.empty(len(rows)), np.empty((len(rows), flat.size)) if slopes else None
+        for k, row in enumerate(rows.tolist()):
+            datum = [part[row] for part in arrays]
+            r[k] = _number(residual(params, *datum))
+            if J is not None:
+                J[k] = _gradient(jacobian(params, *datum), flat.size)
+        return r, J
+
+    return rows_of
 
 
 def _number(value: Any) -> float:

@@ -10,11 +10,11 @@ from mflow_core.implicit import softmax
 
 from mflow.base.checks import Array, check_flags, check_number, check_whole, random_generator
 from mflow.base.methods import record_values
-from mflow.implicit.linear import RECORD, check_rows, check_weights
+from mflow.implicit.linear import RECORD, check_rows, check_weights, samples_of
 
 __all__ = ["SoftmaxSGD"]
 
-OWN = ("lr", "lr_decay", "lr_power", "l2", "intercept", "average")  # parameters of the record that belong to it, too
+OWN = ("lr", "lr_decay", "lr_power", "l2", "intercept", "average", "l1")  # parameters of the record that belong to it, too
 
 
 class SoftmaxSGD:
@@ -22,7 +22,7 @@ class SoftmaxSGD:
 
     Parameters
     ----------
-    lr, lr_decay, lr_power, l2, intercept, average
+    lr, lr_decay, lr_power, l1, l2, intercept, average
         As of `mflow.ImplicitSGD`.
 
     Attributes
@@ -67,7 +67,7 @@ class SoftmaxSGD:
 
         Parameters
         ----------
-        X : array_like (rows, columns)
+        X : array_like (rows, columns), or a sparse matrix
         y : array_like (rows,), whole numbers from 0 on
         classes : int
             How many there are; one more than the largest y where it is None.
@@ -83,11 +83,12 @@ class SoftmaxSGD:
         rng, epochs, tol = random_generator(seed), check_whole(epochs, "epochs", 1), check_number(tol, "tol")
         rows, labels, weights = self._checked(X, y, sample_weight)
         self._begin(rows, labels, classes, anew=not warm_start)
+        samples = samples_of(rows, labels, weights)
         self.reason = "max_iter"
         for self.n_epochs in range(1, epochs + 1):
             before = self._joined()
-            order = rng.permutation(len(rows)).astype(np.int64) if shuffle else np.arange(len(rows), dtype=np.int64)
-            if not self._epoch(rows, labels, weights, order):
+            order = rng.permutation(len(samples)).astype(np.int64) if shuffle else np.arange(len(samples), dtype=np.int64)
+            if not self._epoch(samples, order):
                 self.reason = "non_finite"
                 break
             now = self._joined()
@@ -103,7 +104,8 @@ class SoftmaxSGD:
         """
         rows, labels, weights = self._checked(X, y, sample_weight)
         self._begin(rows, labels, classes, anew=self._steps is None)
-        if not self._epoch(rows, labels, weights, np.arange(len(rows), dtype=np.int64)):
+        samples = samples_of(rows, labels, weights)
+        if not self._epoch(samples, np.arange(len(samples), dtype=np.int64)):
             raise FloatingPointError("SoftmaxSGD: W x or lr |x|^2 of a row is so large that its step has no certified root: scale X")
         return self
 
@@ -111,38 +113,40 @@ class SoftmaxSGD:
         """Take over what `other` has learned, under the parameters of this one."""
         self._steps, self.count = other._steps, other.count
         if self._steps is not None:
-            self._steps.l2 = self.numbers.get("l2", 0.0)
+            self._steps.l1, self._steps.l2 = self._penalties()
         return self
 
-    def _checked(self, X: Any, y: Any, sample_weight: Any) -> tuple[Array, Any, Array | None]:
-        rows = check_rows(X)
-        if not isinstance(rows, np.ndarray):
-            raise TypeError(f"X: expected a dense array for the softmax loss, got {type(X).__name__}; .toarray() makes one")
-        given = np.asarray(y)
-        if given.dtype.kind not in "iuf" or given.shape != (len(rows),):
-            raise ValueError(f"y: expected {len(rows)} whole numbers, one a row, got shape {given.shape} and dtype {given.dtype}")
-        labels = given.astype(np.int64)
-        if np.any(labels != given) or np.any(labels < 0):
-            raise ValueError("y: expected whole numbers from 0 on, the classes, got others")
-        return rows, labels, check_weights(sample_weight, len(rows))
+    def _penalties(self) -> tuple[float, float]:
+        return self.numbers.get("l1", 0.0), self.numbers.get("l2", 0.0)
 
-    def _begin(self, rows: Array, labels: Any, classes: int | None, anew: bool) -> None:
+    def _checked(self, X: Any, y: Any, sample_weight: Any) -> tuple[Any, Array, Array | None]:
+        rows = check_rows(X)
+        given, count = np.asarray(y), rows.shape[0]
+        if given.dtype.kind not in "iuf" or given.shape != (count,):
+            raise ValueError(f"y: expected {count} whole numbers, one a row, got shape {given.shape} and dtype {given.dtype}")
+        labels = given.astype(np.float64)
+        if not np.all((labels == np.floor(labels)) & (labels >= 0.0) & (labels < 2.0**53)):
+            raise ValueError("y: expected whole numbers from 0 on, the classes, got others")
+        return rows, labels, check_weights(sample_weight, count)
+
+    def _begin(self, rows: Any, labels: Array, classes: int | None, anew: bool) -> None:
         count = max(2, int(labels.max()) + 1) if classes is None else check_whole(classes, "classes", 2)
         if anew or self._steps is None:
-            self._steps = softmax.SoftmaxSteps(count, rows.shape[1], bool(self.numbers.get("intercept", 1.0)), self.numbers.get("l2", 0.0))
+            l1, l2 = self._penalties()
+            self._steps = softmax.SoftmaxSteps(count, rows.shape[1], bool(self.numbers.get("intercept", 1.0)), l2, l1)
             self.count = 0
         if self._steps.n != rows.shape[1] or labels.max() >= self._steps.classes:
             known = f"{self._steps.n} columns and {self._steps.classes} classes"
-            raise ValueError(f"X, y: expected {known}, as have been learned, got {rows.shape[1]} and class {labels.max()}")
+            raise ValueError(f"X, y: expected {known}, as have been learned, got {rows.shape[1]} and class {labels.max():.0f}")
 
-    def _epoch(self, rows: Array, labels: Any, weights: Array | None, order: Any) -> bool:
+    def _epoch(self, samples: Any, order: Any) -> bool:
         """All samples of an order; whether each had a certified root."""
         assert self._steps is not None
         n = self.count + np.arange(len(order))
         lr, decay, power = (self.numbers.get(name, other) for name, other in (("lr", 1.0), ("lr_decay", 0.0), ("lr_power", 1.0)))
         first = int(self.numbers.get("average", 0.0))
         average = max(0, first - 1 - self.count) if first else -1
-        done = self._steps.run(rows, labels, order, lr * (1.0 + decay * lr * n) ** -power, weights, average)
+        done = self._steps.run(samples, order, lr * (1.0 + decay * lr * n) ** -power, average)
         self.count += done
         return done == len(order)
 
@@ -189,12 +193,13 @@ class SoftmaxSGD:
         return np.asarray(e / e.sum(axis=1, keepdims=True))
 
     def objective(self, X: Any, y: Any, sample_weight: Any = None) -> float:
-        """Weighted mean of the losses, plus l2 |W|^2/2."""
+        """Weighted mean of the losses, plus l1 |W|_1 + l2 |W|^2/2."""
         rows, labels, weights = self._checked(X, y, sample_weight)
         t = self.predict_linear(rows)
         most = t.max(axis=1)
-        each = most + np.log(np.exp(t - most[:, None]).sum(axis=1)) - t[np.arange(len(rows)), labels]
-        return float(np.average(each, weights=weights)) + 0.5 * self.numbers.get("l2", 0.0) * float((self.coef**2).sum())
+        each = most + np.log(np.exp(t - most[:, None]).sum(axis=1)) - t[np.arange(len(t)), labels.astype(np.int64)]
+        W, (l1, l2) = self.coef, self._penalties()
+        return float(np.average(each, weights=weights)) + l1 * float(np.abs(W).sum()) + 0.5 * l2 * float((W**2).sum())
 
     def __repr__(self) -> str:
         return f"SoftmaxSGD({', '.join(f'{k}={v!r}' for k, v in self.parameters.items())})"

@@ -22,6 +22,8 @@ from mflow.base.executors import Lost, check_executor, in_pieces
 from mflow.base.methods import Method, as_method
 from mflow.base.progress import Progress
 from mflow.base.result import OptimizeResult, Result, attach
+from mflow.implicit.batch import ImplicitDescents, data_of
+from mflow.implicit.linear import RECORD, is_implicit
 from mflow.integrate.ensemble import on_threads
 from mflow.optimize.directions import direction_of, minimizers
 from mflow.optimize.line_descent import overflow_text
@@ -90,6 +92,11 @@ def minimize_batch(
     threads: int | None = None,
     executor: futures.Executor | None = None,
     progress: bool = False,
+    jac: Any = None,
+    data: Any = None,
+    batch_size: int = 1,
+    shuffle: bool = True,
+    seed: Any = None,
     **parameters: Any,
 ) -> MinimizeBatchResult:
     """Minimise a compiled cost from many starts, or many costs of one family.
@@ -101,13 +108,15 @@ def minimize_batch(
     starts : array_like (members, *shape)
         The start of each member; ``np.broadcast_to(f.x0, (members, f.n))`` for one in common.
     method : name or instance
-        An optimizer; its parameters by name. lr may be a function of the iteration number. Or "lbfgs", "bfgs", "cg", "trust_ncg".
+        An optimizer; its parameters by name. lr may be a function of the iteration number. Or "lbfgs", "bfgs", "cg", "trust_ncg". Or
+        "implicit_sgd" for nonlinear least squares: a member is ``ImplicitSGD(residual=fun, **parameters)`` from its own start, an
+        iteration one pass over the data, and the cost the mean of r^2/2 and the penalties l1 and l2.
     line_search
         As in `mflow.minimize`.
     batch_data : dict of array_like (members, ...), optional
         Data of an objective, a set for each member, by the names of its arguments: ``{"y": Y}`` fits one table X to many labels, Y
         (members, m);
-        ``{"X": ..., "y": ...}``; for `Quadratic` ``{"A": ..., "b": ...}``.
+        ``{"X": ..., "y": ...}``; for `Quadratic` ``{"A": ..., "b": ...}``; for a function that returns residuals ``{"data": ...}``.
     maxiter, gtol
         As in `mflow.minimize`, for each member. gtol = 0 or below never converges but at a gradient of exactly 0.
     threads : int, optional
@@ -116,6 +125,11 @@ def minimize_batch(
         Where pieces of the batch are run; what they need is pickled. A piece that is lost ends with ``reason="executor_failed"``.
     progress : bool
         A progress bar on stderr, where tqdm is installed.
+    jac, data : callable, and an array or a tuple of arrays whose first axis is samples
+        For "implicit_sgd" alone, where fun is no objective: as in `mflow.train`, fun(params, *batch) returns the residuals (b,) of a batch
+        of rows, and jac their Jacobian (b, n). Of a function from ``mflow.compile(kind="residual")``, which has its Jacobian, data alone.
+    batch_size, shuffle, seed
+        For "implicit_sgd": rows in a step, and the order of each pass, which is drawn alike for every member; as `mflow.ImplicitSGD.fit`.
 
     Returns
     -------
@@ -135,6 +149,11 @@ def minimize_batch(
     >>> r = mflow.minimize_batch(f, np.random.default_rng(0).uniform(-2, 2, (100, 2)), "adam", lr=0.05, gtol=1e-4)
     >>> r.success, bool(np.max(np.abs(r.x - 1)) < 1e-3)
     (True, True)
+    >>> thurber = mflow.data.load_nist("Thurber")
+    >>> starts = thurber.starts[1] * np.random.default_rng(0).uniform(0.9, 1.1, (5, 7))
+    >>> r = mflow.minimize_batch(thurber.objective, starts, "implicit_sgd", lr=1.0, maxiter=20, seed=0)
+    >>> bool(np.all(r.fun < 500.0)), r.reason[0]
+    (True, 'max_iter')
     """
     check_flags(progress=progress)
     if not isinstance(batch_data, dict | None):
@@ -143,12 +162,25 @@ def minimize_batch(
     limit = check_whole(maxiter, "maxiter")
     workers = os.cpu_count() or 1 if threads is None else check_whole(threads, "threads", 1)
     check_executor(executor)
-    method, search, schedule = _chosen(method, line_search, parameters)
-    rates = None if schedule is None else np.array([check_number(schedule(k), f"lr({k})") for k in range(limit)])
-    data = data_for_batch(fun, batch_data, len(points))
-    problem = (method, search, fun, points, limit, check_number(gtol, "gtol"), data, rates)
     if isinstance(fun, (list, tuple)) and len(fun) != len(points):
         raise ValueError(f"fun: expected one cost for each of the {len(points)} starts, got {len(fun)}")
+    settings = {"jac": jac, "common": None, "batch_size": batch_size, "shuffle": shuffle, "seed": seed}
+    tables: Any
+    if is_implicit(method):
+        method, search = _implicit(method, line_search, parameters, settings)
+        holds = isinstance(fun, (list, tuple, Objective))
+        if holds and (data is not None or jac is not None):
+            raise TypeError("data, jac: expected none, as objectives hold their data and have their Jacobian; omit them")
+        settings["common"], tables = (None, None) if holds else data_of(fun, jac, data, batch_data, len(points))
+        rates = None
+    else:
+        _refuse_rows(method, data, settings)
+        method, search, schedule = _chosen(method, line_search, parameters)
+        rates = None if schedule is None else np.array([check_number(schedule(k), f"lr({k})") for k in range(limit)])
+        holds = True
+    if holds:
+        tables = data_for_batch(fun, batch_data, len(points))
+    problem = (method, search, fun, points, limit, check_number(gtol, "gtol"), tables, rates)
     note = f"{{:.0f}} of {len(points)} members".format
     with Progress(0.0, float(len(points)), "minimize_batch", note=note, shown=progress) as bar:
         if executor is not None:
@@ -182,6 +214,25 @@ def _chosen(method: str | Method, line_search: Any, parameters: dict[str, Any]) 
     return method, None, schedule
 
 
+def _implicit(
+    method: str | Method, line_search: Any, parameters: dict[str, Any], settings: dict[str, Any]
+) -> tuple[Method, dict[str, Any]]:  # fmt: skip
+    """(implicit SGD, what `ImplicitDescents` wants to know)."""
+    if line_search is not None:
+        raise TypeError(f"line_search: expected none for {RECORD.name}, whose steps are solved; omit it")
+    given = {**(method.given if isinstance(method, Method) else {}), **parameters}
+    known = {p[0] for p in RECORD.parameters_}
+    return as_method(RECORD.name, {k: v for k, v in given.items() if k in known}), {"parameters": given, "settings": settings}
+
+
+def _refuse_rows(method: str | Method, data: Any, settings: dict[str, Any]) -> None:
+    """TypeError for arguments of implicit SGD beside another method."""
+    usual = {"jac": None, "batch_size": 1, "shuffle": True, "seed": None}
+    given = ["data"] * (data is not None) + [name for name, value in usual.items() if settings[name] is not value]
+    if given:
+        raise TypeError(f'{given[0]}: it belongs to method="{RECORD.name}", got method {method!r}; omit it')
+
+
 def data_for_batch(fun: Any, given: dict[str, Any] | None, members: int) -> tuple[Array | None, Array | None]:
     """The arrays that replace the objective's X and y, a set for each member."""
     if given is None:
@@ -201,16 +252,20 @@ class Work:
     """The members, and the next ones to be taken by a thread."""
 
     def __init__(self, problem: tuple[Any, ...]) -> None:
-        method, search, fun, points, maxiter, gtol, (table, labels), rates = problem
+        method, search, fun, points, maxiter, gtol, tables, rates = problem
         self.method, self.shape = method, points.shape
+        self.lock, self.next, self.done = threading.Lock(), 0, 0
         costs = list(fun) if isinstance(fun, (list, tuple)) else fun
         flat = points.reshape(len(points), math.prod(points.shape[1:]))
-        self.core: lane_descent.Descents | line_lanes.LineDescents
+        self.core: lane_descent.Descents | line_lanes.LineDescents | ImplicitDescents
+        if is_implicit(method):
+            self.core = ImplicitDescents(costs, search["parameters"], points, maxiter, gtol, search["settings"], tables)
+            return
+        table, labels = tables
         if search is None:
             self.core = lane_descent.Descents(method.record, costs, flat, maxiter, gtol, method.numbers, table, labels, rates)
         else:
             self.core = line_lanes.LineDescents(method.record, costs, flat, maxiter, gtol, method.numbers, **search, X=table, y=labels)
-        self.lock, self.next, self.done = threading.Lock(), 0, 0
 
     def work(self) -> None:
         """Piece after piece, until none is left or `stop` is called."""

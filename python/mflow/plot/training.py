@@ -123,7 +123,7 @@ def curvature(results: Any, *, ax: Axes | None = None) -> Axes:
     Raises
     ------
     TypeError, ValueError
-        Something else than such a result, or none.
+        Something else than such a result, or none; or one whose curvature was never looked at.
     ImportError
         matplotlib is not installed.
 
@@ -139,9 +139,15 @@ def curvature(results: Any, *, ax: Axes | None = None) -> Axes:
     runs = {"": results} if isinstance(results, Mapping) and "nfev" in results else check_instance(results, "results", Mapping, "a result")
     if not runs:
         raise ValueError("results: expected at least one, got none")
+    for label, run in runs.items():
+        check_fields(run, "results", ("curvature",), 'a result with monitor="curvature", or a dict of such by label')
+        if not run.curvature.step.size:
+            where = f"results[{label!r}]" if label else "results"
+            raise ValueError(
+                f"{where}: expected a run whose curvature was looked at, got none of {run.nit} steps that was; lower monitor_every"
+            )
     ax = axes_for(ax)
     for k, (label, run) in enumerate(runs.items()):
-        check_fields(run, "results", ("curvature",), 'a result with monitor="curvature", or a dict of such by label')
         seen = run.curvature
         limit = seen.lr * seen.limit
         known = limit[np.isfinite(limit)]

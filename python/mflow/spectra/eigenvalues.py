@@ -20,16 +20,20 @@ from mflow.base.checks import Array, as_array, check_whole
 from mflow.base.pace import interruptible
 from mflow.base.telling import tell
 from mflow.spectra import krylov
-from mflow.spectra.learned import scipy_sparse
+from mflow.spectra.inclusion import Inclusion, inclusion
+from mflow.spectra.learned import learn, offsets_of, scipy_sparse
 from mflow.spectra.similar import blocks, is_symmetric
 
 __all__ = ["CANDIDATES", "FIRST", "bisect", "both_products", "eigenvalues_of", "first_to_fail"]
 
 Unstable = Callable[[NDArray[np.complex128]], NDArray[np.bool_]]
+Product = Callable[[Array], Array]
 Values = NDArray[np.complex128]
 DENSE = 1000  # rows up to which all eigenvalues of a matrix are computed
 ITERATIONS = 400
 MANY = 30  # rows from which a matrix of which more than half is 0 is looked at for blocks
+WELL = 0.01  # of the limit, beyond which it is told as an interval
+LEARNED = 1e-14  # of products with a matrix that was learned from others, relative: smaller entries than that may decide far from normal
 SAME = 1e-13  # entries across the diagonal that are one, relative to the largest
 FEW = 200  # rows up to which a matrix of few entries is multiplied as it is
 NUMBERS = 10**8  # entries that a Krylov basis may have
@@ -37,6 +41,7 @@ CLOSE = 2e-3  # error of the eigenvalue that limits the step, relative to it, wh
 ASYMMETRY = 1e-8  # of a matrix that is said to be symmetric, relative to it: the error of differences and rounding
 NOISE = 1e-14  # of an eigenvalue against the largest
 COARSE = 0.1
+FINER = 8  # halvings of that, for those that may be the first to fail
 BEYOND = 1.5  # of the first step that fails: what a coarse scan may miss
 CANDIDATES = 24
 FIRST = 0.05  # scans along a ray begin here; on an axis a method that is unstable here has limit 0
@@ -116,13 +121,19 @@ def _coarse(directions: Values, sizes: Array, unstable: Unstable, most: float) -
     below = low < FIRST
     out[below] = np.where(failing[below], 0.0, low[below] / sizes[below])
     x = np.concatenate([np.arange(FIRST, 16.0, COARSE), np.geomspace(16.0, most, 200)])
-    left = np.flatnonzero(~below)
+    left, stable = np.flatnonzero(~below), np.zeros(directions.size)
     for part in np.array_split(x, len(x) // 12):
         left = left[part[0] / sizes[left] <= BEYOND * np.min(out)]
         bad = unstable(np.multiply.outer(directions[left], part).ravel()).reshape(left.size, part.size)
         first, hit = np.argmax(bad, axis=1), np.any(bad, axis=1)
         out[left[hit]] = part[first[hit]] / sizes[left[hit]]
+        stable[left[hit]] = part[np.maximum(first[hit] - 1, 0)] / sizes[left[hit]]
         left = left[~hit]
+    near = np.flatnonzero((stable > 0.0) & (stable <= np.min(out)))  # of those, any may be the first
+    for _ in range(FINER):
+        middle = 0.5 * (stable[near] + out[near])
+        bad = unstable(middle * sizes[near] * directions[near])
+        out[near], stable[near] = np.where(bad, middle, out[near]), np.where(bad, stable[near], middle)
     return out
 
 
@@ -155,7 +166,7 @@ def eigenvalues_of(jac: Any, n: int | None, symmetric: bool | None, limiting: Ca
             size = n, n
         if size[0] != size[1] or isinstance(size[0], bool) or int(size[0]) != size[0] or size[0] < 0:
             raise ValueError(f"jac: expected a square operator, got shape {size}")
-        return _of_products(jac.matvec if hasattr(jac, "matvec") else jac, int(size[0]), bool(symmetric), limiting)
+        return _of_products(jac, int(size[0]), bool(symmetric), limiting)
     matrix = as_array(jac, "jac")
     if matrix.dtype.kind not in "biufc" or matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1]:
         raise ValueError(f"jac: expected a square matrix of finite numbers, got shape {matrix.shape}")
@@ -172,7 +183,7 @@ def eigenvalues_of(jac: Any, n: int | None, symmetric: bool | None, limiting: Ca
         work = (1.0 if symmetric else 10.0) * float(len(matrix)) ** 3
         values: Values = interruptible(work, np.linalg.eigvalsh if symmetric else np.linalg.eigvals, matrix).astype(np.complex128)
         return values
-    return _of_products(lambda v: matrix @ v, len(matrix), symmetric, limiting)
+    return _of_krylov(lambda v: matrix @ v, len(matrix), symmetric, limiting, lambda v: matrix.T @ v)
 
 
 def both_products(jac: Any, n: int | None = None) -> tuple[Callable[[Array], Array], Callable[[Array], Array] | None, int, int] | None:
@@ -224,7 +235,8 @@ def _of_sparse(matrix: Any, symmetric: bool | None, limiting: Callable[[Values],
     parts = None if symmetric else _of_blocks(matrix, limiting)
     if parts is not None:
         return parts
-    return _of_products(lambda v: matrix @ v, matrix.shape[0], symmetric, limiting)
+    turned = matrix.T.tocsr()
+    return _of_krylov(lambda v: matrix @ v, matrix.shape[0], symmetric, limiting, lambda v: turned @ v)
 
 
 def _of_blocks(matrix: Any, limiting: Callable[[Values], tuple[float, complex]]) -> Values | None:
@@ -242,11 +254,14 @@ def _of_blocks(matrix: Any, limiting: Callable[[Values], tuple[float, complex]])
             eigenvalues, some = (np.linalg.eigvalsh, 0.5 * (dense + dense.T)) if symmetric else (np.linalg.eigvals, dense)
             out.append(interruptible(work, eigenvalues, some).astype(np.complex128))
         else:
-            out.append(_of_products(lambda v, A=part: A @ v, size, symmetric, limiting))
+            turned = part.T.tocsr()
+            out.append(_of_krylov(lambda v, A=part: A @ v, size, symmetric, limiting, lambda v, A=turned: A @ v))
     return np.concatenate(out)
 
 
-def _of_products(product: Any, n: int, symmetric: bool, limiting: Callable[[Values], tuple[float, complex]]) -> Values:
+def _of_products(operator: Any, n: int, symmetric: bool, limiting: Callable[[Values], tuple[float, complex]]) -> Values:
+    product = operator.matvec if hasattr(operator, "matvec") else operator
+
     def checked(v: Array) -> Array:
         out = np.asarray(product(v))
         if out.dtype.kind == "c":
@@ -254,8 +269,24 @@ def _of_products(product: Any, n: int, symmetric: bool, limiting: Callable[[Valu
         out = np.asarray(out, dtype=np.float64)
         if out.shape != v.shape:
             raise ValueError(f"jac: expected products J v of shape {v.shape}, got shape {out.shape}")
+        if not np.all(np.isfinite(out)):
+            raise ValueError("jac: expected finite products J v, got one that is not finite")
         return out
 
+    if not symmetric:
+        matrix = learn(checked, n, offsets_of(checked, n), LEARNED) if n > MANY else None
+        if matrix is not None:
+            return _of_sparse(matrix, None, limiting)
+        if n <= DENSE:
+            dense = np.stack([checked(unit) for unit in np.eye(n)], axis=1) if n else np.empty((0, 0))
+            return eigenvalues_of(dense, None, None, limiting)
+    return _of_krylov(checked, n, symmetric, limiting, getattr(operator, "rmatvec", None))
+
+
+def _of_krylov(
+    product: Product, n: int, symmetric: bool, limiting: Callable[[Values], tuple[float, complex]], back: Product | None = None
+) -> Values:
+    """Outer Ritz values; back: v -> J^T v. Raises FloatingPointError where a product is not finite."""
     last = [math.nan, math.nan]
 
     def rest(ritz: krylov.Ritz) -> float:
@@ -268,21 +299,46 @@ def _of_products(product: Any, n: int, symmetric: bool, limiting: Callable[[Valu
         return off / max(abs(value), 1e-300) if value else math.inf
 
     def enough(ritz: krylov.Ritz) -> bool:
-        return rest(ritz) <= CLOSE and abs(last[1] - last[0]) <= CLOSE * last[1]
+        if not (rest(ritz) <= CLOSE and abs(last[1] - last[0]) <= CLOSE * last[1]):
+            return False
+        return symmetric or lies(ritz).far >= (1.0 - WELL) * last[1]
 
-    try:
-        if symmetric:
-            ritz = krylov.lanczos(checked, n, ITERATIONS, enough)
-        else:
-            ritz = krylov.arnoldi(checked, n, min(ITERATIONS, max(40, NUMBERS // max(n, 1))), enough)
-    except FloatingPointError:
-        raise ValueError("jac: expected finite products J v, got one that is not finite") from None
-    if not ritz.complete and ritz.values.size and np.any(ritz.residuals > 0.0):
-        off = rest(ritz)
+    def lies(ritz: krylov.Ritz) -> Inclusion:
+        assert ritz.H is not None
+        return inclusion(ritz.H, ritz.values, ritz.residuals, n, limiting, is_normal)
+
+    is_normal = not symmetric and back is not None and _is_normal(product, back, n)
+
+    if symmetric:
+        ritz = krylov.lanczos(product, n, ITERATIONS, enough)
+    else:
+        ritz = krylov.arnoldi(product, n, min(ITERATIONS, max(40, NUMBERS // max(n, 1))), enough)
+    if ritz.complete or not ritz.values.size or not np.any(ritz.residuals > 0.0):
+        return ritz.values
+    off = rest(ritz)
+    if symmetric:
         if 0.01 < off < math.inf:
-            known = "known to" if symmetric else "known, where jac is normal, to"
-            text = (
-                f"max_stable_dt: the eigenvalue that limits the step is {known} {100 * off:.2g} % only, after {ritz.products} products J v"
-            )
-            tell(f"{text}; keep a margin of that size")
-    return ritz.values
+            text = f"the eigenvalue that limits the step is known to {100 * off:.2g} % only, after {ritz.products} products J v"
+            tell(f"max_stable_dt: {text}; keep a margin of that size")
+        return ritz.values
+    found = lies(ritz)
+    dt = limiting(found.values)[0]
+    if found.far < (1.0 - WELL) * dt or (1.0 + WELL) * dt < found.high < math.inf or (not found.kind and off > WELL):
+        _tell_interval(found, dt, ritz.products)
+    return found.values
+
+
+def _is_normal(product: Product, back: Product, n: int) -> bool:
+    try:
+        seen = list(krylov.commutators(product, back, n, (57, 58)))
+    except (NotImplementedError, TypeError, ValueError):  # an operator without its adjoint
+        return False
+    return all(apart <= SAME * (one + other) for apart, one, other in seen)
+
+
+def _tell_interval(found: Inclusion, dt: float, products: int) -> None:
+    at_most = f"at most {found.high:.4g}" if found.high < math.inf else "at most the result of it where jac is normal"
+    tell(
+        f"max_stable_dt: after {products} products J v the limit is known as an interval only: it is at least {found.low:.4g} and "
+        f"{at_most}; {dt:.4g} is the estimate. Give jac as a matrix, or a step below the interval"
+    )

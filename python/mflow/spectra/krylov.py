@@ -44,13 +44,14 @@ MISS = 0.005  # the probability with which a bound of one end may miss it
 class Ritz(NamedTuple):
     """values : complex128 array (k,). residuals : float64 array (k,), the largest distance to an eigenvalue if J is normal.
     products : number of products J v. complete : whether these are all eigenvalues. bounds : of a symmetric J, (below, above) all
-    eigenvalues, each but for the probability `miss` of `lanczos`."""
+    eigenvalues, each but for the probability `miss` of `lanczos`. H : Arnoldi's (k + 1, k), or None."""
 
     values: NDArray[np.complex128]
     residuals: Array
     products: int
     complete: bool
     bounds: tuple[float, float] = (-math.inf, math.inf)
+    H: Array | None = None
 
 
 class Ends(NamedTuple):
@@ -239,7 +240,7 @@ def arnoldi(product: Product, n: int, iterations: int, enough: Callable[[Ritz], 
 
 def _ritz(H: Array, k: int, n: int) -> Ritz:
     values, vectors = np.linalg.eig(H[:k, :k].astype(np.complex128))
-    return Ritz(values, abs(float(H[k, k - 1])) * np.abs(vectors[-1]), k, k == n)
+    return Ritz(values, abs(float(H[k, k - 1])) * np.abs(vectors[-1]), k, k == n, H=H[: k + 1, :k])
 
 
 def _basis(product: Product, v: Array, count: int, stop: Callable[[Array, int], bool] | None = None) -> tuple[Array, Array]:

@@ -38,6 +38,7 @@ __all__ = ["explain_step", "farthest", "first_to_fail", "limit_on_ray", "max_sta
 SPACING = 0.01
 LR_RATIO = 1.02
 MOST = 1000  # degrees of freedom of a force that is differenced
+GROWS = 1e-9  # of the largest eigenvalue: real parts above it are of solutions that grow by themselves
 DIFFERENCE, ASYMMETRY = 6e-6, 1e-6  # of a force, relative to max(1, |x|); of its derivatives, relative to the largest
 
 
@@ -334,7 +335,7 @@ def max_stable_dt(
         tell(f"{text}; if it is the Hessian itself, give jac=-H or curvature=")
     dt = float(first_to_fail(method, values)[0])
     if jac is not None and method.kind == "step" and 0.0 < dt < math.inf:
-        _warn_of_growth(method, jac, n, symmetric, dt)
+        _warn_of_growth(method, jac, n, symmetric, dt, values)
     return dt
 
 
@@ -381,14 +382,17 @@ def _tangents(force: Any, x0: Any, v0: Any) -> tuple[Array, Array]:
     return 0.5 * (K + K.T), 0.5 * (C + C.T)
 
 
-def _warn_of_growth(method: Method, jac: Any, n: int | None, symmetric: bool | None, dt: float) -> None:
+def _warn_of_growth(
+    method: Method, jac: Any, n: int | None, symmetric: bool | None, dt: float, values: NDArray[np.complex128]
+) -> None:  # fmt: skip
     """Warns where errors within the limit may grow by orders of magnitude."""
     both = None if symmetric else scans.both_products(jac, n)
     if both is None:
         return
     times, back, n, entries = both
     if back is None:
-        text = normality.warning_of_products(method, times, n, dt)
+        grows = float(np.max(values.real, initial=0.0)) > GROWS * float(np.max(np.abs(values), initial=0.0))  # by itself
+        text = "" if grows else normality.warning_of_products(method, times, n, dt)
     else:
         text = normality.warning_of(method, times, back, n, dt, entries, lambda some: first_to_fail(method, some, 6))
     if text:

@@ -19,12 +19,13 @@ from mflow.base.methods import Method
 from mflow.base.result import attach
 from mflow.base.threads import shared_among
 from mflow.curvature.watch import EVERY
+from mflow.implicit.linear import is_implicit
 from mflow.training.binding import check_names
 from mflow.training.endings import Ending, TrainResult
 from mflow.training.feeds import Cost, feed_of, index_sets
 from mflow.training.train_compiled import CompiledTrainer
 from mflow.training.train_directions import direction_of, direction_trainer
-from mflow.training.train_implicit import implicit_trainer, is_implicit
+from mflow.training.train_implicit import implicit_trainer
 from mflow.training.trainer import Trainer
 
 if TYPE_CHECKING:

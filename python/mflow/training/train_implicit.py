@@ -16,21 +16,13 @@ from mflow_core.optimize.arrangement import gather
 
 from mflow.base.checks import Array, check_function, real_array
 from mflow.base.methods import Method
+from mflow.implicit.linear import NAME
 from mflow.training import endings
 from mflow.training.endings import Ending
 from mflow.training.feeds import ROWS, Args, Cost, Feed, IndexSets, feed_of
 from mflow.training.trainer import Trainer
 
-__all__ = ["implicit_trainer", "is_implicit"]
-
-NAME = registry.find("implicit_sgd").name
-
-
-def is_implicit(optimizer: Any) -> bool:
-    """Whether `train` is asked for implicit steps."""
-    if isinstance(optimizer, Method):
-        return bool(optimizer.name == NAME)
-    return isinstance(optimizer, str) and (optimizer == NAME or optimizer in registry.find(NAME).aliases)
+__all__ = ["implicit_trainer"]
 
 
 class Residuals(Cost):

@@ -24,6 +24,7 @@ from libc.string cimport memcpy
 cimport numpy as cnp
 
 from mflow_core.arithmetic.vec cimport mf_fp_enter, mf_fp_leave
+from mflow_core.methods.losses cimport toward_zero
 from mflow_core.objectives.objective cimport Objective
 from mflow_core.objectives.objectives cimport objective_t
 from mflow_core.owner cimport mf_give, mf_take
@@ -446,13 +447,50 @@ cdef class ProximalSteps:
 
     cdef void shrink(self, double gamma) noexcept nogil:
         """The proximal map of l1 |c|_1 + l2 |c|^2/2."""
-        cdef double cut = gamma * self.l1, scale = 1.0 / (1.0 + gamma * self.l2), value
+        cdef double cut = gamma * self.l1, scale = 1.0 / (1.0 + gamma * self.l2)
         cdef ptrdiff_t i
         for i in range(self.n):
-            value = self.c[i]
-            self.c[i] = (value - cut if value > cut else value + cut if value < -cut else 0.0 * value) * scale
+            self.c[i] = toward_zero(self.c[i], cut) * scale
 
     # ---- many
+
+    def gradient(self, cnp.ndarray at not None, cnp.ndarray order not None):
+        """(the mean of w r^2/2 over the rows of `order`, its gradient) at a point: in units of `unit`, as c is. Infinite, if it is not
+        finite."""
+        cdef ptrdiff_t count = cnp.PyArray_SIZE(order), first = 0, b
+        cdef cnp.ndarray out = np.zeros(self.n)
+        cdef double *grad = <double *> cnp.PyArray_DATA(out)
+        cdef const double *z
+        cdef double total = 0.0
+        cdef unsigned int mode
+        self.check_order(order)
+        if cnp.PyArray_SIZE(checked(at, "at", False)) != self.n or not count:
+            raise ValueError(f"at, order: expected {self.n} numbers and at least one row, got {cnp.PyArray_SIZE(at)} and {count}")
+        z = <const double *> cnp.PyArray_DATA(at)
+        if not mf_take(&self.owner):
+            raise RuntimeError("these parameters are in use in another thread: give each its own")
+        try:
+            with nogil:
+                mode = mf_fp_enter()
+                try:
+                    while first < count:
+                        b = min(self.most, count - first)
+                        self.evaluate(z, <const int64_t *> cnp.PyArray_DATA(order) + first, b, self.r_trial, self.J_trial)
+                        total += self.value * <double> b
+                        self.add_gradient(1.0 / <double> count, b, self.r_trial, self.J_trial, grad)
+                        first += b
+                finally:
+                    mf_fp_leave(mode)
+        finally:
+            mf_give(&self.owner)
+        return total / <double> count, out
+
+    cdef int check_order(self, cnp.ndarray order) except -1:
+        if order.dtype != np.int64 or not order.flags.c_contiguous or order.ndim != 1:
+            raise TypeError("order: expected a contiguous array of int64 with one dimension")
+        if self.rows >= 0 and cnp.PyArray_SIZE(order) and not 0 <= order.min() <= order.max() < self.rows:
+            raise ValueError(f"order: expected rows from 0 to {self.rows - 1}, got one outside")
+        return 0
 
     def run(self, cnp.ndarray order not None, ptrdiff_t batch, cnp.ndarray gammas not None, bint average=False):
         """Steps on the batches of `order`, one after the other, each with its gamma.
@@ -466,10 +504,7 @@ cdef class ProximalSteps:
         cdef cnp.ndarray values, kinds
         cdef double *out
         cdef int64_t *kind
-        if order.dtype != np.int64 or not order.flags.c_contiguous or order.ndim != 1:
-            raise TypeError("order: expected a contiguous array of int64 with one dimension")
-        if self.rows >= 0 and count and not 0 <= order.min() <= order.max() < self.rows:
-            raise ValueError(f"order: expected rows from 0 to {self.rows - 1}, got one outside")
+        self.check_order(order)
         if not 1 <= batch <= self.most:
             raise ValueError(f"batch: expected a number of residuals from 1 to {self.most}, got {batch}")
         batches = (count + batch - 1) // batch

@@ -7,11 +7,15 @@ of K numbers:
 
 whose left side minus the right, F, is the gradient of the strongly convex |t - s|^2/2 + g l(t). Newton's iteration with a line search finds
 its only root; J = I + g (diag p - p p') is inverted by Sherman and Morrison's formula, whose denominator is sum p_k/(1 + g p_k). As J >= I
-the distance to the root is at most |F|: the certificate. With l2 the penalty's gradient is inside the step, as in implicit_sgd.pyx.
+the distance to the root is at most |F|: the certificate. With l2 the penalty's gradient is inside the step, and with l1 the proximal map
+of gamma l1 |W|_1 follows it, as in implicit_sgd.pyx.
+
+Sparse rows move the columns of W that they have entries in. The rest waits, as there: W = scale V, and what a column's sums, and its moves
+by l1, are behind with is made up when it is used next. With both a mean and l1, rows are made dense, for a weight stops at 0 on the way.
 """
 from libc.math cimport INFINITY, fabs, sqrt
 from libc.stddef cimport ptrdiff_t
-from libc.stdint cimport int64_t
+from libc.stdint cimport int32_t, int64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy
 
@@ -19,6 +23,8 @@ cimport numpy as cnp
 
 from mflow_core.arithmetic.scalars cimport mf_exp, mf_log
 from mflow_core.arithmetic.vec cimport mf_fp_enter, mf_fp_leave
+from mflow_core.methods.losses cimport toward_zero
+from mflow_core.optimize.sweep cimport Samples
 from mflow_core.owner cimport mf_give, mf_take
 
 import numpy as np
@@ -32,6 +38,7 @@ cdef enum:
     MOST_HALVINGS = 40
 
 cdef double EPS = 2.220446049250313e-16
+cdef double SMALL_SCALE = 1.52587890625e-05          # 2^-16: below it, V and W are merged
 
 
 cdef double log_sum(const double *t, double *p, ptrdiff_t K) noexcept nogil:
@@ -62,23 +69,29 @@ cdef class SoftmaxSteps:
     cdef double *p_trial
     cdef double *F
     cdef double *d
+    cdef double *seen                    # of each column: the sum of the scales when it was last used
+    cdef double *behind                  # likewise of the moves by l1, in units of the scale
+    cdef double *row                     # a sparse row made dense
+    cdef double scale, total, cut
     cdef bint intercept
     cdef int owner
-    cdef public double l2, worst
+    cdef public double l1, l2, worst
     cdef public int64_t averaged
 
-    def __cinit__(self, ptrdiff_t classes, ptrdiff_t n, bint intercept, double l2=0.0):
+    def __cinit__(self, ptrdiff_t classes, ptrdiff_t n, bint intercept, double l2=0.0, double l1=0.0):
         cdef ptrdiff_t size = classes * (n + 1)
         if classes < 2 or n < 0:
             raise ValueError(f"classes, n: expected at least 2 classes and a number of columns, got {classes} and {n}")
-        self.classes, self.n, self.intercept, self.l2 = classes, n, intercept, l2
-        self.block = <double *> calloc(2 * size + 7 * classes, sizeof(double))
+        self.classes, self.n, self.intercept, self.l1, self.l2, self.scale = classes, n, intercept, l1, l2, 1.0
+        self.block = <double *> calloc(2 * size + 7 * classes + 3 * n, sizeof(double))
         if self.block == NULL:
             raise MemoryError(f"no memory for {classes} classes of {n} columns")
         self.W, self.b, self.sum = self.block, self.block + classes * n, self.block + size
         self.s = self.block + 2 * size
         self.t, self.trial, self.p = self.s + classes, self.s + 2 * classes, self.s + 3 * classes
         self.p_trial, self.F, self.d = self.s + 4 * classes, self.s + 5 * classes, self.s + 6 * classes
+        self.seen = self.s + 7 * classes
+        self.behind, self.row = self.seen + n, self.seen + 2 * n
 
     def __dealloc__(self):
         free(self.block)
@@ -156,64 +169,147 @@ cdef class SoftmaxSteps:
             w, along = self.W + k * self.n, -h * (self.p[k] - (1.0 if k == y else 0.0))
             for j in range(self.n):
                 w[j] = keep * (w[j] + along * x[j])
+            if self.l1 > 0.0:
+                for j in range(self.n):
+                    w[j] = toward_zero(w[j], gamma * self.l1)
             if self.intercept:
                 self.b[k] += along
         return True
 
-    def run(self, cnp.ndarray X not None, cnp.ndarray y not None, cnp.ndarray order not None, cnp.ndarray gammas not None,
-            cnp.ndarray weight=None, ptrdiff_t average=-1):
-        """Learns samples in this order, each with its gamma; from number `average` of the order on (below 0: never) points are added up.
-        The number of samples learned: fewer than all where a step has no certified root."""
-        cdef ptrdiff_t count = cnp.PyArray_SIZE(order), k, i, size = self.classes * (self.n + 1), done = 0
-        cdef const double *rows
-        cdef const double *gamma
-        cdef const double *w = NULL
-        cdef const int64_t *label
+    cdef void use(self, ptrdiff_t j) noexcept nogil:
+        """Column j of V and of its sums as if each step had visited it."""
+        cdef double waited = self.total - self.seen[j], cut = self.cut - self.behind[j]
+        cdef ptrdiff_t k
+        for k in range(self.classes):
+            self.sum[k * self.n + j] += waited * self.W[k * self.n + j]
+            if cut > 0.0:
+                self.W[k * self.n + j] = toward_zero(self.W[k * self.n + j], cut)
+        self.seen[j], self.behind[j] = self.total, self.cut
+
+    cdef void settle(self) noexcept nogil:
+        """All columns, with a scale of 1."""
+        cdef ptrdiff_t j
+        for j in range(self.n):
+            self.use(j)
+            self.seen[j] = self.behind[j] = 0.0
+        for j in range(self.classes * self.n):
+            self.W[j] = self.scale * self.W[j]
+        self.scale, self.total, self.cut = 1.0, 0.0, 0.0
+
+    cdef bint learn_sparse(self, const int32_t *column, const double *value, ptrdiff_t entries, ptrdiff_t y, double gamma,
+                           double weight) noexcept nogil:
+        cdef double keep = 1.0 / (1.0 + gamma * self.l2), square = 0.0, dot, along, h = gamma * weight
+        cdef double *w
+        cdef ptrdiff_t j, k
+        for j in range(entries):
+            self.use(column[j])
+            square += value[j] * value[j]
+        for k in range(self.classes):
+            w, dot = self.W + k * self.n, 0.0
+            for j in range(entries):
+                dot += w[column[j]] * value[j]
+            self.s[k] = keep * (self.scale * dot) + self.b[k]
+        if not self.root(h * (keep * square + (1.0 if self.intercept else 0.0)), y):
+            return False
+        if keep * self.scale < SMALL_SCALE:
+            self.settle()
+        for k in range(self.classes):
+            w, along = self.W + k * self.n, -h * (self.p[k] - (1.0 if k == y else 0.0))
+            for j in range(entries):
+                w[column[j]] += along / self.scale * value[j]
+            if self.intercept:
+                self.b[k] += along
+        self.scale = keep * self.scale
+        self.cut += gamma * self.l1 / self.scale
+        return True
+
+    cdef bint learn_whole(self, const int32_t *column, const double *value, ptrdiff_t entries, ptrdiff_t y, double gamma,
+                          double weight) noexcept nogil:
+        """A sparse row as a dense one."""
+        cdef ptrdiff_t j
+        cdef bint found
+        for j in range(entries):
+            self.row[column[j]] = value[j]
+        found = self.learn(self.row, y, gamma, weight)
+        for j in range(entries):
+            self.row[column[j]] = 0.0
+        return found
+
+    cdef void add_up(self, bint waits) noexcept nogil:
+        """The point in the sums; waits: W when its columns are used next."""
+        cdef ptrdiff_t i, first = self.classes * self.n if waits else 0
+        if waits:
+            self.total += self.scale
+        for i in range(first, self.classes * (self.n + 1)):
+            self.sum[i] += self.W[i]
+        self.averaged += 1
+
+    def run(self, Samples samples not None, cnp.ndarray order not None, cnp.ndarray gammas not None, ptrdiff_t average=-1):
+        """Learns samples, whose labels are classes, in this order, each with its gamma; from number `average` of the order on (below 0:
+        never) points are added up. The number of samples learned: fewer than all where a step has no certified root."""
+        cdef ptrdiff_t count = cnp.PyArray_SIZE(order), k
         cdef const int64_t *at
-        cdef unsigned int mode
-        checked(X, "X", False)
         checked(gammas, "gammas", False)
-        if cnp.PyArray_NDIM(X) != 2 or X.shape[1] != self.n:
-            raise ValueError(f"X: expected shape (rows, {self.n}), got {(<object> X).shape}")
-        for one, name in ((y, "y"), (order, "order")):
-            if one.dtype != np.int64 or not one.flags.c_contiguous or one.ndim != 1:
-                raise TypeError(f"{name}: expected a contiguous array of int64 with one dimension")
-        if y.shape[0] != X.shape[0] or (y.size and not 0 <= y.min() <= y.max() < self.classes):
-            raise ValueError(f"y: expected {X.shape[0]} classes from 0 to {self.classes - 1}")
-        if count and not 0 <= order.min() <= order.max() < X.shape[0]:
-            raise ValueError(f"order: expected rows from 0 to {X.shape[0] - 1}, got one outside")
+        if samples.n != self.n:
+            raise ValueError(f"X: expected shape (rows, {self.n}), got {samples.n} columns")
+        if order.dtype != np.int64 or not order.flags.c_contiguous or order.ndim != 1:
+            raise TypeError("order: expected a contiguous array of int64 with one dimension")
+        for k in range(samples.rows):
+            if not 0.0 <= samples.label[k] < self.classes:
+                raise ValueError(f"y: expected {samples.rows} classes from 0 to {self.classes - 1}")
+        if count and not 0 <= order.min() <= order.max() < samples.rows:
+            raise ValueError(f"order: expected rows from 0 to {samples.rows - 1}, got one outside")
         if cnp.PyArray_SIZE(gammas) != count:
             raise ValueError(f"gammas: expected {count} numbers, got {cnp.PyArray_SIZE(gammas)}")
-        if weight is not None:
-            if checked(weight, "weight", False).shape != (X.shape[0],):
-                raise ValueError(f"weight: expected shape ({X.shape[0]},), got {(<object> weight).shape}")
-            w = <const double *> cnp.PyArray_DATA(weight)
-        rows, gamma = <const double *> cnp.PyArray_DATA(X), <const double *> cnp.PyArray_DATA(gammas)
-        label, at = <const int64_t *> cnp.PyArray_DATA(y), <const int64_t *> cnp.PyArray_DATA(order)
+        at = <const int64_t *> cnp.PyArray_DATA(order)
         if not mf_take(&self.owner):
             raise RuntimeError("these weights are in use in another thread: give each its own")
         try:
             with nogil:
-                mode = mf_fp_enter()
-                for k in range(count):
-                    i = at[k]
-                    if not self.learn(rows + i * self.n, label[i], gamma[k], 1.0 if w == NULL else w[i]):
-                        break
-                    done += 1
-                    if 0 <= average <= k:
-                        for i in range(size):
-                            self.sum[i] += self.W[i]
-                        self.averaged += 1
-                mf_fp_leave(mode)
+                count = self.all_of(samples, at, <const double *> cnp.PyArray_DATA(gammas), count, average)
         finally:
             mf_give(&self.owner)
-        return done
+        return count
+
+    cdef ptrdiff_t all_of(self, Samples samples, const int64_t *at, const double *gamma, ptrdiff_t count, ptrdiff_t average) noexcept nogil:
+        cdef unsigned int mode = mf_fp_enter()
+        cdef bint sparse = samples.X == NULL, waits = sparse and not (self.l1 > 0.0 and average >= 0), found
+        cdef ptrdiff_t k, i, y, first, entries
+        cdef double weight
+        if not waits and (self.scale != 1.0 or self.total != 0.0 or self.cut != 0.0):
+            self.settle()
+        for k in range(count):
+            i = at[k]
+            y, weight = <ptrdiff_t> samples.label[i], 1.0 if samples.weight == NULL else samples.weight[i]
+            if sparse:
+                first, entries = samples.indptr[i], samples.indptr[i + 1] - samples.indptr[i]
+            if not sparse:
+                found = self.learn(samples.X + i * self.n, y, gamma[k], weight)
+            elif waits:
+                found = self.learn_sparse(samples.indices + first, samples.values + first, entries, y, gamma[k], weight)
+            else:
+                found = self.learn_whole(samples.indices + first, samples.values + first, entries, y, gamma[k], weight)
+            if not found:
+                count = k
+                break
+            if 0 <= average <= k:
+                self.add_up(waits)
+        mf_fp_leave(mode)
+        return count
 
     def weights(self, bint mean=False):
         """(W, b): as they stand, or the mean of the points that were added up."""
-        cdef ptrdiff_t size = self.classes * (self.n + 1)
+        cdef ptrdiff_t size = self.classes * (self.n + 1), i, j
         cdef cnp.ndarray out = np.empty(size)
-        memcpy(cnp.PyArray_DATA(out), self.sum if mean and self.averaged else self.W, size * sizeof(double))
-        if mean and self.averaged:
+        cdef double *to = <double *> cnp.PyArray_DATA(out)
+        mean = mean and self.averaged
+        memcpy(to, self.sum if mean else self.W, size * sizeof(double))
+        for i in range(self.classes * self.n if self.scale != 1.0 or self.total != 0.0 or self.cut != 0.0 else 0):
+            j = i % self.n
+            if mean:
+                to[i] += (self.total - self.seen[j]) * self.W[i]
+            else:
+                to[i] = self.scale * toward_zero(self.W[i], self.cut - self.behind[j])
+        if mean:
             out /= self.averaged
         return out[:self.classes * self.n].reshape(self.classes, self.n).copy(), out[self.classes * self.n:].copy()

@@ -8,13 +8,16 @@ With s = x.w and q = |x|^2 (+1 with an intercept b) a step of size gamma moves w
 
 The implicit step includes the gradient of an L2 penalty, which does not act on b:  k = 1/(1 + gamma l2),
 t = k x.w + b - gamma (k |x|^2 + 1) l'(t),   w = k (w - gamma l'(t) x). The weight of a sample multiplies gamma in front of l' only.
+After it comes the proximal map of gamma l1 |w|_1, which moves each entry of w toward 0 by gamma l1, and no further than there.
 
 Vectors: w; the sum of the iterates (Polyak-Ruppert); for sparse data the part of the sum that is added already. For sparse data the
 weights are kept as w = scale v, and the share of a coordinate is added to the sum when the coordinate is used next:
 
     sum_i += v_i (total - seen_i),  total = the sum of all scales so far,
 
-so that the cost of a sample is proportional to its entries. Scalars: S_... below. Nothing depends on how a sweep is split into calls.
+so that the cost of a sample is proportional to its entries. Likewise for l1: maps that follow each other add up, so that a coordinate is
+moved when it is used next, by what the total of all moves has grown since then. Where there are both a sum and l1 this fails, for a
+coordinate stops at 0 somewhere on the way: then each sample visits all weights. Scalars: S_... below. Nothing depends on how a sweep is split into calls.
 The capsule `_losses` holds the loss records (`mf_loss`), each a table of functions from losses.pxd.
 """
 from cpython.pycapsule cimport PyCapsule_New
@@ -31,7 +34,7 @@ from mflow_core.methods.losses cimport (a_sign, absolute_root, absolute_slopes, 
                                         logistic_exact, logistic_root, logistic_slope, logistic_slopes, logistic_value, loss_t,
                                         no_curvature, not_negative, poisson_backward, poisson_curvature, poisson_exact, poisson_slopes,
                                         poisson_value, positive, quantile_root, quantile_slopes, quantile_value, squared_backward,
-                                        squared_curvature, squared_exact, squared_root, squared_slopes, squared_value)
+                                        squared_curvature, squared_exact, squared_root, squared_slopes, squared_value, toward_zero)
 from mflow_core.types cimport (MF_BOOL, MF_CHOICE, MF_E_ARGUMENT, MF_E_NON_FINITE, MF_E_PARAMETER, MF_E_SOLVE, MF_IMPLICIT, MF_INT,
                                MF_LOWER_OPEN, MF_REAL, MF_UPPER_OPEN, mf_method, mf_new_method, mf_param, mf_sizes, mf_sweep)
 
@@ -46,7 +49,8 @@ cdef enum:                               # parameters of the method
     P_TRUNCATED = 7
     P_DELTA = 8
     P_TAU = 9
-    N_PAR = 10
+    P_L1 = 10
+    N_PAR = 11
 
 cdef enum:
     BACKWARD = 0
@@ -61,6 +65,7 @@ cdef enum:                               # scalars
     S_SCALE = 4                          # w = scale v; 0 means 1, so that a run may start from zeros
     S_TOTAL = 5                          # sum of the scales
     N_SCAL = 6
+    S_CUT = 6                            # with l1 alone: the sum of its moves, in units of the scale
 
 cdef enum:
     AHEAD = 4                            # samples between the prefetch of a row and its use
@@ -83,14 +88,14 @@ cdef extern from *:
 
 ctypedef struct plan_t:                  # the parameters of a sweep, read once
     const loss_t *loss
-    double lr, decay, power, l2, shape, extra            # extra: the share of the intercept in q
+    double lr, decay, power, l2, l1, shape, extra            # extra: the share of the intercept in q
     double start                                         # iterates are averaged from this sample on
     int flow
     bint truncated, averaged
 
 
-ctypedef struct move_t:                  # w = keep w + along x,  b -= step
-    double keep, along, step
+ctypedef struct move_t:                  # w = keep w + along x, then by `cut` toward 0,  b -= step
+    double keep, along, step, cut
 
 
 cdef inline double step_size(const plan_t *p, double count) noexcept nogil:
@@ -127,7 +132,7 @@ cdef inline bint is_root(double phi, double s, double t, double moved, double be
 cdef inline int plan_move(const plan_t *p, double dot, double square, double b, double y, double weight, double count, move_t *move,
                           double *worst) noexcept nogil:
     cdef double gamma = step_size(p, count), h = gamma * weight, s, g, t, slope, other, phi, limit
-    move.keep = 1.0
+    move.keep, move.cut = 1.0, gamma * p.l1
     if p.l2 != 0.0:
         move.keep = 1.0 / (1.0 + gamma * p.l2) if p.flow == BACKWARD else 1.0 - gamma * p.l2
     s = (move.keep * dot if p.flow == BACKWARD else dot) + b
@@ -159,7 +164,7 @@ cdef inline int plan_move(const plan_t *p, double dot, double square, double b, 
 
 cdef inline void plan_sweep(const double *par, const mf_sweep *s, plan_t *p) noexcept nogil:
     p.loss = <const loss_t *> s.loss
-    p.lr, p.decay, p.power, p.l2 = par[P_LR], par[P_DECAY], par[P_POWER], par[P_L2]
+    p.lr, p.decay, p.power, p.l2, p.l1 = par[P_LR], par[P_DECAY], par[P_POWER], par[P_L2], par[P_L1]
     p.shape = par[p.loss.parameter] if p.loss.parameter >= 0 else 0.0
     p.extra = 1.0 if par[P_INTERCEPT] != 0.0 else 0.0
     p.flow = <int> par[P_FLOW]
@@ -179,11 +184,27 @@ cdef inline void move_weights(mf_vec w, mf_cvec x, double keep, double along, pt
             w[j] = keep * w[j] + along * x[j]
 
 
+cdef inline void shrink(mf_vec w, double cut, ptrdiff_t n) noexcept nogil:
+    cdef ptrdiff_t j
+    for j in range(n):
+        w[j] = toward_zero(w[j], cut)
+
+
 cdef inline void move_and_add(mf_vec w, mf_vec total, mf_cvec x, double keep, double along, ptrdiff_t n) noexcept nogil:
     cdef ptrdiff_t j
     for j in range(n):
         w[j] = keep * w[j] + along * x[j]
         total[j] = total[j] + w[j]
+
+
+cdef inline void add_up(const plan_t *p, mf_sweep *s, double b, double count) noexcept nogil:
+    """The iterate in the sums, where it belongs there."""
+    cdef ptrdiff_t j
+    if p.averaged and count > p.start:
+        for j in range(s.n):
+            s.x[1][j] += s.x[0][j]
+        s.scal[S_INTERCEPT_SUM] += b
+        s.scal[S_AVERAGED] += 1.0
 
 
 cdef enum:                               # sweeps with inlined losses: a call would take a third of the time of a sample
@@ -253,7 +274,11 @@ cdef inline int walk_rows(const plan_t *p, mf_sweep *s, int kind) noexcept nogil
             break
         b -= p.extra * move.step
         count += 1.0
-        if p.averaged and count > p.start:
+        if kind == GENERAL and p.l1 != 0.0:
+            move_weights(w, x, move.keep, move.along, n)
+            shrink(w, move.cut, n)
+            add_up(p, s, b, count)
+        elif p.averaged and count > p.start:
             move_and_add(w, s.x[1], x, move.keep, move.along, n)
             scal[S_INTERCEPT_SUM] += b
             scal[S_AVERAGED] += 1.0
@@ -264,7 +289,7 @@ cdef inline int walk_rows(const plan_t *p, mf_sweep *s, int kind) noexcept nogil
 
 
 cdef int dense_sweep(const plan_t *p, mf_sweep *s) noexcept nogil:
-    if p.truncated:
+    if p.truncated or p.l1 != 0.0:
         return walk_rows(p, s, GENERAL)
     if p.loss.root == squared_backward and p.flow == BACKWARD:
         return walk_rows(p, s, SQUARED)
@@ -277,24 +302,65 @@ cdef int dense_sweep(const plan_t *p, mf_sweep *s) noexcept nogil:
 
 # ---- sparse data --------------------------------------------------------------------------------------------------------------------
 
-cdef void settle(mf_sweep *s, bint averaged) noexcept nogil:
-    """Merge v and scale to w, and add all iterates so far to the sums."""
+cdef void settle(const plan_t *p, mf_sweep *s) noexcept nogil:
+    """Merge v and scale to w, and add all iterates so far to the sums, or move all weights by what l1 is behind with."""
     cdef double scale = s.scal[S_SCALE] if s.scal[S_SCALE] != 0.0 else 1.0, total = s.scal[S_TOTAL]
     cdef double *v = s.x[0]
     cdef double *sums = s.x[1]
     cdef double *seen = s.x[2]
     cdef ptrdiff_t j
-    if averaged:
+    if p.averaged:
         for j in range(s.n):
             sums[j] += v[j] * (total - seen[j])
             seen[j] = 0.0
+    elif p.l1 != 0.0:
+        for j in range(s.n):
+            v[j] = toward_zero(v[j], s.scal[S_CUT] - s.x[3][j])
+            s.x[3][j] = 0.0
+        s.scal[S_CUT] = 0.0
     for j in range(s.n):
         v[j] = scale * v[j]
     s.scal[S_SCALE], s.scal[S_TOTAL] = 1.0, 0.0
 
 
+cdef int whole_sparse_sweep(const plan_t *p, mf_sweep *s) noexcept nogil:
+    """With a sum and l1: all weights at every sample."""
+    cdef double *w = s.x[0]
+    cdef double *scal = s.scal
+    cdef const int32_t *column
+    cdef const double *value
+    cdef double dot, square, weight
+    cdef ptrdiff_t k, i, j, entries
+    cdef move_t move
+    cdef int status
+    for k in range(s.count):
+        i = s.order[k] if s.order != NULL else k
+        weight = s.weight[i] if s.weight != NULL else 1.0
+        if weight == 0.0:
+            continue
+        column, value, entries = s.indices + s.indptr[i], s.values + s.indptr[i], s.indptr[i + 1] - s.indptr[i]
+        dot = square = 0.0
+        for j in range(entries):
+            dot = dot + value[j] * w[column[j]]
+            square = square + value[j] * value[j]
+        status = plan_move(p, dot, square, scal[S_INTERCEPT], s.label[i], weight, scal[S_COUNT], &move, &s.worst_phi)
+        if status != 0:
+            return status
+        scal[S_INTERCEPT] -= p.extra * move.step
+        scal[S_COUNT] += 1.0
+        if move.keep != 1.0:
+            for j in range(s.n):
+                w[j] = move.keep * w[j]
+        for j in range(entries):
+            w[column[j]] += move.along * value[j]
+        shrink(w, move.cut, s.n)
+        add_up(p, s, scal[S_INTERCEPT], scal[S_COUNT])
+    return 0
+
+
 cdef int sparse_sweep(const plan_t *p, mf_sweep *s) noexcept nogil:
     cdef double *v = s.x[0]
+    cdef double *behind = s.x[3] if p.l1 != 0.0 else NULL
     cdef double *scal = s.scal
     cdef const int32_t *column
     cdef const double *value
@@ -311,6 +377,10 @@ cdef int sparse_sweep(const plan_t *p, mf_sweep *s) noexcept nogil:
             continue
         column, value, entries = s.indices + s.indptr[i], s.values + s.indptr[i], s.indptr[i + 1] - s.indptr[i]
         scale = scal[S_SCALE]
+        if behind != NULL:
+            for j in range(entries):
+                v[column[j]] = toward_zero(v[column[j]], scal[S_CUT] - behind[column[j]])
+                behind[column[j]] = scal[S_CUT]
         dot = square = 0.0
         for j in range(entries):
             dot = dot + value[j] * v[column[j]]
@@ -321,7 +391,7 @@ cdef int sparse_sweep(const plan_t *p, mf_sweep *s) noexcept nogil:
         scal[S_INTERCEPT] -= p.extra * move.step
         scal[S_COUNT] += 1.0
         if fabs(move.keep * scale) < SMALL_SCALE:        # forward steps may even change the sign
-            settle(s, p.averaged)
+            settle(p, s)
             for j in range(s.n):
                 v[j] = move.keep * v[j]
             scale = 1.0
@@ -335,6 +405,8 @@ cdef int sparse_sweep(const plan_t *p, mf_sweep *s) noexcept nogil:
                 s.x[2][column[j]] = scal[S_TOTAL]
         for j in range(entries):
             v[column[j]] = v[column[j]] + along * value[j]
+        if behind != NULL:
+            scal[S_CUT] += move.cut / fabs(scale)
         if p.averaged and scal[S_COUNT] > p.start:
             scal[S_TOTAL] += scale
             scal[S_INTERCEPT_SUM] += scal[S_INTERCEPT]
@@ -349,19 +421,20 @@ cdef int sweep(const mf_method *m, const double *par, mf_sweep *s) noexcept nogi
         return MF_E_ARGUMENT
     plan_sweep(par, s, &p)
     if s.X != NULL:
-        if s.scal[S_SCALE] != 0.0 and (s.scal[S_SCALE] != 1.0 or s.scal[S_TOTAL] != 0.0):
-            settle(s, p.averaged)
+        if s.scal[S_SCALE] != 0.0 and (s.scal[S_SCALE] != 1.0 or s.scal[S_TOTAL] != 0.0 or (p.l1 != 0.0 and s.scal[S_CUT] != 0.0)):
+            settle(&p, s)
         return dense_sweep(&p, s)
     if s.indptr == NULL or s.indices == NULL or s.values == NULL:
         return MF_E_ARGUMENT
-    return sparse_sweep(&p, s)
+    return whole_sparse_sweep(&p, s) if p.l1 != 0.0 and p.averaged else sparse_sweep(&p, s)
 
 
 cdef int sizes_of(const mf_method *m, const double *par, mf_sizes *sizes) noexcept nogil:
     if par[P_FLOW] == EXACT and par[P_L2] > 0.0:         # both flows together have no closed form
         return MF_E_PARAMETER
     sizes[0] = m.sizes
-    sizes.n_vec = 3 if par[P_AVERAGE] > 0.0 else 1
+    sizes.n_vec = 4 if par[P_L1] > 0.0 else 3 if par[P_AVERAGE] > 0.0 else 1
+    sizes.n_scal = N_SCAL + (1 if par[P_L1] > 0.0 else 0)
     return 0
 
 
@@ -428,9 +501,11 @@ parameter(P_AVERAGE, b"average", 0.0, 0.0, 9007199254740992.0, MF_INT, 0, b"",
 parameter(P_TRUNCATED, b"truncated", 0.0, 0.0, 1.0, MF_BOOL, 0, b"", b"gamma at most (l(s) - inf l)/(q l'(s)^2): the aProx step")
 parameter(P_DELTA, b"delta", 1.0, 0.0, _inf, MF_REAL, MF_LOWER_OPEN | MF_UPPER_OPEN, b"", b"where Huber's loss turns straight")
 parameter(P_TAU, b"tau", 0.5, 0.0, 1.0, MF_REAL, MF_LOWER_OPEN | MF_UPPER_OPEN, b"", b"level of the quantile loss")
+parameter(P_L1, b"l1", 0.0, 0.0, _inf, MF_REAL, MF_UPPER_OPEN, b"",
+          b"after each step the proximal map of gamma l1 |w|_1, entries of w by gamma l1 toward 0; with l2 the elastic net")
 
 RECORD.name, RECORD.class_name, RECORD.aliases, RECORD.family = b"implicit_sgd", b"ImplicitSGD", b"isgd", b"implicit_sgd"
-RECORD.vectors = b"w|sum|seen"
+RECORD.vectors = b"w|sum|seen|behind"
 RECORD.formula = b"t = s - gamma q l'(t) with s = x.w + b, q = |x|^2 + 1; w -= gamma l'(t) x, b -= gamma l'(t)"
 RECORD.doc = (b"Backward Euler on the gradient flow of one sample after the other: the move is the gradient where the step ends, "
            b"so no learning rate makes it diverge.")

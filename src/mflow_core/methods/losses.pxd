@@ -316,6 +316,11 @@ cdef inline double above_tangent(double u) noexcept nogil:
     return mf_expm1(u) - u
 
 
+cdef inline double toward_zero(double w, double cut) noexcept nogil:
+    """The proximal map of cut |w|."""
+    return w - cut if w > cut else (w + cut if w < -cut else 0.0 * w)
+
+
 # ---- the functions of the loss records ----------------------------------------------------------------------------------------------
 
 cdef inline bint finite(double y) noexcept nogil:

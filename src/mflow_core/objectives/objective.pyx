@@ -276,6 +276,18 @@ cdef class Objective:
                 raise ValueError(f"batch_data: expected classes from 0 to {self.c.classes - 1}, got {out[1].max():g}")
         return tuple(out)
 
+    def _on(self, X, y):
+        """The same cost on other arrays of data of the same shapes, which `data_for_batch` has checked; None: its own."""
+        cdef Objective out = type(self).__new__(type(self))
+        out.same_data(self)
+        if X is not None:
+            out.X_ = np.ascontiguousarray(X)
+            out.c.X = <double *> cnp.PyArray_DATA(<cnp.ndarray> out.X_)
+        if y is not None:
+            out.y_ = np.ascontiguousarray(y)
+            out.c.y = <double *> cnp.PyArray_DATA(<cnp.ndarray> out.y_)
+        return out
+
     # ---- evaluation ----
 
     cdef double *point(self, value, str argument, list keep) except NULL:

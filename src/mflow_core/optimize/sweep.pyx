@@ -13,7 +13,7 @@ from libc.string cimport memcpy
 cimport numpy as cnp
 
 from mflow_core.arithmetic.vec cimport mf_bits, mf_fp_enter, mf_fp_leave
-from mflow_core.methods.losses cimport loss_t
+from mflow_core.methods.losses cimport loss_t, toward_zero
 from mflow_core.owner cimport mf_give, mf_take
 from mflow_core.registry cimport MethodRecord, kernels, mf_sizes_of
 from mflow_core.types cimport mf_loss, mf_new_sweep, mf_sizes, mf_sweep
@@ -293,6 +293,10 @@ cdef class Learner:
         cdef double scale = self.scal[4] if self.scal[4] != 0.0 else 1.0, total = self.scal[5], count = self.scal[3]
         out = np.empty(self.n)
         cdef double *w = <double *> cnp.PyArray_DATA(out)
+        if self.n_vec == 4 and self.scal[6] != 0.0:          # what l1 is behind with, on sparse rows
+            for j in range(self.n):
+                w[j] = scale * toward_zero(self.x[0][j], self.scal[6] - self.x[3][j])
+            return out, self.scal[0]
         if not mean or self.n_vec == 1 or count == 0.0:
             for j in range(self.n):
                 w[j] = scale * self.x[0][j]
