@@ -98,9 +98,10 @@ def solve_ivp(
         try. Where an event acts it takes "radau5" of these; with ``nonnegative``, which shortens steps too, it goes on with the implicit
         method from a quarter of the limit on.
     t_eval : array_like (m,), optional
-        Times to save at, in order, inside the span; between steps by the method's continuous extension, or the cubic Hermite one. Where
-        steps are long beside a fast decay, those of "radau5" and "rodas5p" (so of "auto") may be off by more than the tolerances, as
-        ``sol`` and the times of events are then; "bdf" and "esdirk43" keep closer, or give max_step.
+        Times to save at, in order, inside the span; between steps by the method's continuous extension, or the cubic Hermite one. Steps of
+        "radau5" and "rodas5p" (so of "auto") with such a time inside, and all of them where ``sol`` or events are asked for, are held to the
+        tolerances there too, as a fast decay is damped out of their ends alone; that may make some shorter. Between the steps of "esdirk43"
+        the error is 5 to 20 tolerances.
     dense_output : bool
         Keep the continuous solution as ``sol``, a function of t.
     events : callable or list of callables
@@ -154,9 +155,10 @@ def solve_ivp(
     resume : path
         Go on from such a file, with the same arguments: the result is the same, bit for bit, as without the interruption, its counts among
         it (a Jacobian that is made once more for that is left out). What does not fit the call is refused, with its name.
-    mass : array_like (n,) or (n, n), sparse matrix (n, n), or with lband and uband packed (lband + uband + 1, n); optional
-        The constant matrix M of M y' = fun(t, y): its diagonal, or all of it. For implicit methods. It may be singular: then some of the
-        equations are algebraic, and the problem must be of index 1. A start that does not satisfy them is moved first (``consistent``).
+    mass : array_like (n,) or (n, n), sparse matrix (n, n), or with lband and uband packed (lband + uband + 1, n); or callable; optional
+        The matrix M of M y' = fun(t, y): its diagonal, or all of it. For implicit methods. "radau5" (dense Jacobians alone) and "bdf" take
+        a function ``mass(t, *args)`` too, whose entries stay where they are at t0. M may be singular: then some of the equations are
+        algebraic, and the problem must be of index 1. A start that does not satisfy them is moved first (``consistent``).
         Between steps of methods without their own extension, lines are straight. Behind breaks and doses the state is
         projected again; events that act are refused where M is singular.
     consistent : "project" or "check"
@@ -285,7 +287,7 @@ def solve_ivp(
         linear["rhs_t"] = time_derivative(rhs_t, start.shape, extra, inplace, chosen_method)
     algebraic = None
     if mass is not None or exclude_algebraic or consistent != "project":
-        algebraic = algebraic_of(mass, consistent, exclude_algebraic, chosen_method, start, dt, lband, uband)
+        algebraic = algebraic_of(mass, consistent, exclude_algebraic, chosen_method, start, dt, lband, uband, t0=span[0], args=extra)
     if algebraic is not None:
         linear |= algebraic.linear
     solving = project = None

@@ -20,6 +20,7 @@ from libc.stdint cimport int64_t
 
 from mflow_core.solvers.spectrum.definite cimport CROSSED, POSITIVE_SIGN, is_alone, sign_of_lu
 from mflow_core.solvers.matrix cimport BANDED, BY_DIFFERENCES, DENSE, matrix_factor
+from mflow_core.solvers.stages.mass cimport mass_varies
 from mflow_core.types cimport MF_RETRY_SOLVE
 
 cdef double EPS = 2.220446049250313e-16
@@ -108,7 +109,7 @@ cdef int factor_watched(matrix_t *m, double gh, bint linear, const double *state
     """matrix_factor; MF_RETRY_SOLVE, too, where a mode has outgrown the step of a run under error control. linear: a linearly implicit one.
     state: where the step starts, or NULL."""
     cdef int status = 0, side = POSITIVE_SIGN, ahead = POSITIVE_SIGN
-    cdef bint watches = m.watch and (m.c.kind == DENSE or m.c.kind == BANDED)
+    cdef bint watches = m.watch and (m.c.kind == DENSE or m.c.kind == BANDED) and not mass_varies(m.c.mass)
     m.outgrown = False
     if watches and m.c.mass != NULL:
         if not m.has_side:
