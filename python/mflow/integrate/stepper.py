@@ -11,7 +11,7 @@ from mflow_core.problems import problem
 from mflow_core.stepping import stepper as core
 from mflow_core.stepping.last_step import LastStep
 
-from mflow.base.checks import COMPLEX_STATES, Array, as_tuple, check_number, check_start, check_whole
+from mflow.base.checks import Array, as_tuple, check_number, check_start, check_whole
 from mflow.base.methods import AUTO, Method, as_method, asks_for_auto
 from mflow.base.pace import Pace
 from mflow.base.telling import tell
@@ -51,7 +51,7 @@ class Stepper(Kept):
         Or "auto", under error control: see `mflow.solve_ivp`.
     fun : callable
         As in `mflow.solve_ivp`, compiled ones included.
-    y0 : array_like of real numbers, any shape
+    y0 : array_like of real or complex numbers, any shape
     accel : callable
         ``accel(t, x, v, *args)`` returns accelerations, or with ``inplace=True`` fills out in ``accel(t, x, v, out, *args)``. Or compiled:
         ``int (double t, const double *x, const double *v, double *a, ptrdiff_t n, void *ctx)``.
@@ -129,6 +129,8 @@ class Stepper(Kept):
     _pair: Any = None  # the two methods of "auto"
     _legs: Any = None  # and the run, then
     _stops: Stops | None = None
+    _pairs: Any = None  # of a complex state: real and imaginary parts
+    _given: dict[str, Any] | None = None  # all arguments, where `_call` is their real form
     _watches_motion = False  # events see x and v
     _kinds: ClassVar[dict[str, type[Stepper]]] = {}  # by the flag of their methods
 
@@ -184,23 +186,42 @@ class Stepper(Kept):
             raise ValueError(f"method: expected an integrator or an optimizer, got {self.method.name}, which learns from samples")
         if fun is None or y0 is None:
             raise TypeError(f"{'fun' if fun is None else 'y0'}: expected the slopes fun(t, y) and the start y0, got None")
-        start = check_start(y0, "y0", COMPLEX_STATES)
-        self._t0, self._start = check_number(t0, "t0"), start
-        self._call = {
+        self._t0 = check_number(t0, "t0")
+        self._given = self._call = {
             "fun": fun, "args": args, "inplace": inplace, "rtol": rtol, "atol": atol, "direction": direction, "first_step": first_step,
             "max_step": max_step, "min_step": min_step, "jac": jac, "jac_sparsity": jac_sparsity, "lband": lband, "uband": uband,
             "solver": solver, "mass": mass, "consistent": consistent, "exclude_algebraic": exclude_algebraic, "breaks": breaks,
             "events": events, "doses": doses,
         }  # fmt: skip
-        self._algebraic = algebraic_of(
-            mass, consistent, exclude_algebraic, self.method, start, None, lband, uband, t0=self._t0, args=as_tuple(args)
-        )
+        self._start = self._real_start(y0)
+        self._solve_with(self._call)
+
+    def _real_start(self, y0: Any) -> Array:
+        """The start; of a complex one real and imaginary parts, for which all arguments are then."""
+        try:
+            return check_start(y0, "y0")
+        except TypeError:
+            from mflow.problems.complexes import Pairs, is_complex
+
+            if not is_complex(y0):
+                raise
+            from mflow.integrate.ivp import real_form
+
+            self._pairs = Pairs(y0)
+            self._call = real_form(self._given, self._pairs)
+            return self._pairs.start
+
+    def _solve_with(self, call: dict[str, Any]) -> None:
+        """The run, and what solves its equations."""
+        start, args, bands = self._start, as_tuple(call["args"]), {name: call[name] for name in ("lband", "uband")}
+        jac, kept = call["jac"], (call["mass"], call["consistent"], call["exclude_algebraic"])
+        self._algebraic = algebraic_of(*kept, self.method, start, None, *bands.values(), t0=self._t0, args=args)
         solved = self._pair.stiff if self._pair else self.method
-        equation = problem.rhs_problem(fun, start.shape, args, inplace, jac if solved.is_implicit else None)
-        linear = {"jac": jac, "jac_sparsity": jac_sparsity, "lband": lband, "uband": uband}
+        equation = problem.rhs_problem(call["fun"], start.shape, call["args"], call["inplace"], jac if solved.is_implicit else None)
+        linear = {"jac": jac, "jac_sparsity": call["jac_sparsity"], **bands}
         if self._algebraic is not None:
             linear |= self._algebraic.linear
-        solving = nonlinear.solver_for(solved, equation, self._t0, start, solver=solver, args=as_tuple(args), **linear)
+        solving = nonlinear.solver_for(solved, equation, self._t0, start, solver=call["solver"], args=args, **linear)
         self._equation = equation
         self._start = self._consistent(self._t0, start)
         self._make_run(equation, solver=solving)
@@ -289,9 +310,13 @@ class Stepper(Kept):
 
     def _copy(self, vector: int) -> Array:
         """A carried vector: a change to it would be lost, so none can be made."""
-        copy: Array = self._run.vector(vector)
+        copy = self._shown(self._run.vector(vector))
         copy.setflags(write=False)
         return copy
+
+    def _shown(self, y: Array) -> Array:
+        """A state of the run as the user sees it."""
+        return y if self._pairs is None else self._pairs.state(y)
 
     def set_state(self, t: float | None = None, y: Any = None) -> None:
         """Go on from another state, another time, or both: after a dose, an impact, an assimilated measurement. What is not given stays.
@@ -329,7 +354,7 @@ class Stepper(Kept):
 
     def _checked(self, value: Any, argument: str) -> Array:
         """A state of the shape that this one has."""
-        state = check_start(value, argument)
+        state = check_start(value if self._pairs is None else self._pairs.real(value, argument), argument)
         if state.shape != self._start.shape:
             raise ValueError(f"{argument}: expected an array of shape {self._start.shape}, got shape {state.shape}")
         return state
@@ -340,7 +365,10 @@ class Stepper(Kept):
 
         event: its number. y: the state there, of second order x and v. y_after: the one behind its action; None where it does not act.
         """
-        return self._stops.met if self._stops is not None else []
+        met = self._stops.met if self._stops is not None else []
+        if self._pairs is None:
+            return met
+        return [one._replace(y=self._shown(one.y), y_after=None if one.y_after is None else self._shown(one.y_after)) for one in met]
 
     @property
     def reason(self) -> str | None:
@@ -491,8 +519,7 @@ class Stepper(Kept):
 
         Raises ValueError where t is outside it.
         """
-        y: Array = LastStep(self._run).state(check_number(t, "t"))
-        return y
+        return self._shown(LastStep(self._run).state(check_number(t, "t")))
 
     def __repr__(self) -> str:
         return f"<mflow.Stepper {AUTO if self._pair else repr(self.method)}, t = {self.t:g}, k = {self.k}>"

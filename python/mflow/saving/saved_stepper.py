@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable
 from typing import Any, ClassVar, Self
@@ -30,6 +31,8 @@ class Kept:
     _t0: float
     _controlled: bool
     _pair: Any
+    _pairs: Any
+    _given: dict[str, Any] | None
     _stops: Any
     _algebraic: Any
     _rebuilt: tuple[int, ...] = (0, 0, 0)  # by a stepper that this one was loaded or copied from
@@ -48,7 +51,8 @@ class Kept:
         """Write the state to a file: at once or not at all, with a checksum, without pickle. `load` goes on with the same bits."""
         facts = {
             "method": self._name, "parameters": public_values(self.method.record, self.method.all_numbers) if not self._pair else {},
-            "shape": list(self._run.shape), "t0": self._t0, "control": self._settings(), "rebuilt": self._redone(),
+            "shape": list(self._run.shape if self._pairs is None else self._pairs.shape), "t0": self._t0, "control": self._settings(),
+            "rebuilt": self._redone(), **({} if self._pairs is None else {"complex": True}),
             **self._more_facts(),
         }  # fmt: skip
         path = check_path(path, "path")
@@ -85,7 +89,7 @@ class Kept:
 
     def _settings(self) -> dict[str, Any]:
         """What error control was asked for, as JSON has it."""
-        values = {name: self._call[name] for name in CONTROL}
+        values = {name: (self._given or self._call)[name] for name in CONTROL}
         return {name: np.asarray(v).tolist() if v is not None else None for name, v in values.items()}
 
     @classmethod
@@ -129,7 +133,9 @@ class Kept:
 
     def __reduce__(self) -> tuple[Any, ...]:
         method = AUTO if self._pair else self.method
-        return _remake, (type(self), method, self._start, self._t0, self._call, self._run.pack(), self._redone(), self._events_state())
+        start = self._start if self._pairs is None else self._pairs.state(self._start)
+        call = self._given or self._call
+        return _remake, (type(self), method, start, self._t0, call, self._run.pack(), self._redone(), self._events_state())
 
     @property
     def _name(self) -> str:
@@ -170,12 +176,12 @@ def _misfit(path: str | os.PathLike[str], error: Exception) -> ValueError:
 
 def _read_start(
     facts: dict[str, Any], blocks: dict[str, bytes], check_tolerances: Callable[[Any, Any, tuple[int, ...]], None]
-) -> tuple[Method | str, Array, float, dict[str, Any]]:
+) -> tuple[Method | str, Any, float, dict[str, Any]]:
     """(method, start, t0, what belongs to error control) of a saved stepper. Raises where a field is not one that `Stepper.save` writes.
 
     check_tolerances : raises where rtol and atol, one of which may be None, do not fit a state of this shape.
     """
-    if set(facts) - {"rebuilt", "clock", "mass", "counts"} != {"method", "parameters", "shape", "t0", "control"}:
+    if set(facts) - {"rebuilt", "clock", "mass", "counts", "complex"} != {"method", "parameters", "shape", "t0", "control"}:
         raise ValueError(f"facts: expected those of a stepper, got {', '.join(sorted(facts))}")
     given = {name: tuple(v) if isinstance(v, list) else v for name, v in facts["parameters"].items()}
     method: Method | str = AUTO
@@ -199,4 +205,7 @@ def _read_start(
         if any(isinstance(one, bool) for one in np.array(control[name], dtype=object).ravel()):
             raise ValueError(f"{name}: expected numbers, got {control[name]!r}")
     check_tolerances(control["rtol"], control["atol"], shape)
+    if facts.get("complex", False) is not False:
+        parts = numbers_of(blocks, "start", (2 * math.prod(shape),))
+        return method, parts.view(np.complex128).reshape(shape), check_number(facts["t0"], "t0"), control
     return method, numbers_of(blocks, "start", shape), check_number(facts["t0"], "t0"), control
