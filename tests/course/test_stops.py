@@ -220,3 +220,16 @@ def test_what_does_not_go_is_said() -> None:
     with pytest.raises(RuntimeError, match="met without end"):
         st.advance_to(9.0)
     assert abs(st.t - math.sqrt(2.0)) < 1e-6
+
+
+def test_motion_says_what_stands_for_arguments_of_first_order() -> None:
+    call: dict[str, Any] = {"mass": 2.0, "stiffness": 8.0, "t_span": (0.0, 2.0), "x0": [0.0], "dt": 0.01}
+    refused = ("doses", [(1.0, 0, 3.0)], "event that acts"), ("nonnegative", True, "Contact"), ("until", "steady", "event")
+    for name, value, words in refused:
+        with pytest.raises(TypeError, match=f"{name}: .*{words}"):
+            mflow.solve_dynamics(**call, **{name: value})
+    with pytest.raises(TypeError, match=r"doses: .*event that acts"):
+        mflow.Stepper("newmark", lambda t, x, v: -x, [1.0], doses=[(1.0, 0, 3.0)])
+    kick = mflow.Event(lambda t, x, v: t - 1.0, action=lambda t, x, v: (x, v + 3.0 / 2.0))  # as the message says
+    s = mflow.solve_dynamics(**call, events=kick)
+    assert abs(s.x[0, -1] - 0.75 * math.sin(2.0)) < 1e-4

@@ -213,6 +213,7 @@ def solve_dynamics(
     """
     if t_span is None:
         raise TypeError("t_span is missing: expected (t0, t_end)")
+    _refuse_of_first_order(parameters)
     check_flags(inplace=inplace, velocity_free=velocity_free, dense_output=dense_output, progress=progress)
     if energy is not None:
         check_flags(energy=energy)
@@ -280,6 +281,22 @@ def solve_dynamics(
         drive.heed_function()
     result: DynamicsResult = follow(drive)
     return result
+
+
+# Arguments of solve_ivp that have no meaning here, and what does the same.
+OF_FIRST_ORDER = {
+    "doses": "a jump of x alone is no motion; a kick at a time T is an event that acts: events=mflow.Event(lambda t, x, v: t - T, "
+    "action=lambda t, x, v: (x, v + J / m))",
+    "nonnegative": "a position that must stay above a bound meets a wall there: contacts=mflow.Contact(dof, gap)",
+    "until": "an undamped motion has no rest; a terminal event ends the run, as of v @ v - 1e-12, or solve_ivp on the first-order form",
+}
+
+
+def _refuse_of_first_order(parameters: dict[str, Any]) -> None:
+    """TypeError where an argument of `solve_ivp` is given that has no meaning for motion."""
+    for name in parameters:
+        if name in OF_FIRST_ORDER:
+            raise TypeError(f"{name}: solve_dynamics does not take it, {OF_FIRST_ORDER[name]}")
 
 
 def _with_obstacles(

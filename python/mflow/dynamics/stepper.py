@@ -64,6 +64,10 @@ class MotionStepper(Stepper, flag="second_order"):
         events: Any = None,
         **parameters: Any,
     ) -> None:
+        if "doses" in parameters:
+            raise TypeError(
+                "doses: a motion takes none, as a jump of x alone is no motion; a kick is st.v = st.v + J / m, or an event that acts"
+            )
         self.method = as_method(method, parameters)
         if "second_order" not in self.method.flags:
             raise ValueError(f"method: {self.method.name} is no method for x'' = accel(t, x, v): see mflow.methods(family='second_order')")

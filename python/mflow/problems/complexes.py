@@ -92,9 +92,9 @@ class Pairs:
         if _is_compiled(fun, "fun", RHS_SIGNATURE):
             return fun
         how = self._many if vectorized else self._filled if inplace else self._returned
-        real = partial(how, fun)  # which can be pickled where fun can
+        real: Any = partial(how, fun)  # which can be pickled where fun can
         if hasattr(fun, "breaks"):
-            real.breaks = fun.breaks  # type: ignore[attr-defined]
+            real.breaks = fun.breaks
         return real
 
     def _many(self, fun: Callable[..., Any], t: float, columns: Array, *args: Any) -> Array:

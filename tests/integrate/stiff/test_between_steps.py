@@ -1,4 +1,4 @@
-"""Between the long steps of methods for stiff problems: a transient that a step damps out is seen where something is asked for inside it."""
+"""Between the long steps of methods for stiff problems: a transient that a step damps out is seen where it is asked for."""
 
 import math
 from typing import Any
