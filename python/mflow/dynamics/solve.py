@@ -213,11 +213,10 @@ def solve_dynamics(
     """
     if t_span is None:
         raise TypeError("t_span is missing: expected (t0, t_end)")
-    _refuse_of_first_order(parameters)
     check_flags(inplace=inplace, velocity_free=velocity_free, dense_output=dense_output, progress=progress)
     if energy is not None:
         check_flags(energy=energy)
-    given: dict[str, Any] = {**parameters, **({"damping": _own_damping(method, damping)} if isinstance(damping, str) else {})}
+    given: dict[str, Any] = {**_of_motion(parameters), **({"damping": _own_damping(method, damping)} if isinstance(damping, str) else {})}
     damping = None if isinstance(damping, str) else damping
     chosen_method, extra = as_method(method, given), as_tuple(args)
     facts: dict[str, Any] = {}  # of runs that are saved or resumed
@@ -292,11 +291,12 @@ OF_FIRST_ORDER = {
 }
 
 
-def _refuse_of_first_order(parameters: dict[str, Any]) -> None:
-    """TypeError where an argument of `solve_ivp` is given that has no meaning for motion."""
+def _of_motion(parameters: dict[str, Any]) -> dict[str, Any]:
+    """The parameters; TypeError where one is an argument of `solve_ivp` that has no meaning for motion."""
     for name in parameters:
         if name in OF_FIRST_ORDER:
             raise TypeError(f"{name}: solve_dynamics does not take it, {OF_FIRST_ORDER[name]}")
+    return parameters
 
 
 def _with_obstacles(

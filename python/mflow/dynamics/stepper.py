@@ -66,7 +66,7 @@ class MotionStepper(Stepper, flag="second_order"):
     ) -> None:
         if "doses" in parameters:
             raise TypeError(
-                "doses: a motion takes none, as a jump of x alone is no motion; a kick is st.v = st.v + J / m, or an event that acts"
+                "doses: a motion takes none, a jump of x alone is no motion; a kick is st.v = st.v + J / m, or an event that acts"
             )
         self.method = as_method(method, parameters)
         if "second_order" not in self.method.flags:
