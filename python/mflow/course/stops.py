@@ -90,7 +90,7 @@ class Stops:
         """A call begins: nothing was met yet."""
         self.reason = None
         if self.events is not None:
-            self.events.restore_rows([], [], [])
+            self.events.restore_rows(np.empty(0, dtype=np.int64), np.empty(0), np.empty(0))
 
     @property
     def met(self) -> list[Met]:

@@ -7,7 +7,7 @@ Newton's iteration where a method is implicit; or both, joined. The integration 
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
@@ -291,7 +291,7 @@ OF_FIRST_ORDER = {
 }
 
 
-def _of_motion(parameters: dict[str, Any]) -> dict[str, Any]:
+def _of_motion(parameters: Mapping[str, Any]) -> Mapping[str, Any]:
     """The parameters; TypeError where one is an argument of `solve_ivp` that has no meaning for motion."""
     for name in parameters:
         if name in OF_FIRST_ORDER:

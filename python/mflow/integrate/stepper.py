@@ -208,8 +208,9 @@ class Stepper(Kept):
             from mflow.integrate.ivp import real_form
 
             self._pairs = Pairs(y0)
-            self._call = real_form(self._given, self._pairs)
-            return self._pairs.start
+            self._call = real_form(self._call, self._pairs)
+            start: Array = self._pairs.start
+            return start
 
     def _solve_with(self, call: dict[str, Any]) -> None:
         """The run, and what solves its equations."""

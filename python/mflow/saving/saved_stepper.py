@@ -24,7 +24,6 @@ class Kept:
     """What a stepper does to be saved, loaded, pickled and copied."""
 
     method: Method
-    t: float
     _run: Any
     _call: dict[str, Any]
     _start: Array
@@ -73,7 +72,7 @@ class Kept:
             raise ValueError(f"events: expected {'those' if mine is None else 'none, as it was'} that the stepper was saved with")
         if self._stops is not None:
             self._stops.clear()
-            self._stops.taken = self.t
+            self._stops.taken = self._run.t
             if self._stops.events is not None and mine is not None:
                 self._stops.events.unpack(state.reshape(mine.shape) if state.size == mine.size else state)
 
@@ -104,6 +103,7 @@ class Kept:
         Raises ValueError where the file is damaged or something else, or where its fields do not fit together.
         """
         facts, blocks = stepper_fields(path)
+        kind: Any = cls
         try:
             method, start, t0, control = _read_start(facts, blocks, cls._check_tolerances)
             control = {name: value for name, value in control.items() if name not in call}  # of a C host's bytes they are the caller's
@@ -114,9 +114,9 @@ class Kept:
             raise _misfit(path, error) from error
         try:
             if getattr(method, "kind", "") == "update":
-                made = cls(method, grad=fun, y0=start, t0=t0, **call)
+                made = kind(method, grad=fun, y0=start, t0=t0, **call)
             else:
-                made = cls(method, fun, start, t0=t0, **control, **more, **call)
+                made = kind(method, fun, start, t0=t0, **control, **more, **call)
             made._run.unpack(blocks["run"])
             made._take_facts(facts)
             made._restore_events(numbers_of(blocks, "events", (len(blocks["events"]) // 8,)) if "events" in blocks else None)
@@ -124,7 +124,8 @@ class Kept:
         except ValueError as error:
             raise _misfit(path, error) from error
         made._rebuilt = tuple(rebuilt)
-        return made
+        out: Self = made
+        return out
 
     def _check_direction(self) -> None:
         """ValueError where the next step of error control goes the other way."""
