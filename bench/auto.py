@@ -2,6 +2,7 @@
 
     python bench/auto.py                              # the set of stiff.py, and DETEST A to E
     python bench/auto.py --problems hires D5 --tols 1e-4 1e-8
+    python bench/auto.py --random 49 --tols 1e-3 1e-5 1e-8     # systems drawn at random, in place of these
 
 Ratios are to the better of the two methods that auto has at the tolerance; the aim is 1.3. Right-hand sides and Jacobians of the stiff set
 are Python functions, calls are counted in the right-hand side; DETEST has no Jacobian, and calls for differences count. Runs of the three
@@ -35,6 +36,39 @@ def problems() -> dict[str, stiff.Stiff]:
     return out
 
 
+def drawn(count: int) -> dict[str, stiff.Stiff]:
+    """Random stiff systems: reactions of two with rates of many sizes, linear ones that follow a forcing, relaxation oscillators."""
+    rng, out = np.random.default_rng(20261129), {}
+    for k in range(count):
+        kind = ("reactions", "forced", "oscillator")[k % 3]
+        if kind == "reactions":
+            n = int(rng.integers(3, 9))
+            rates, pairs = 10.0 ** rng.uniform(-2.0, 6.0, 2 * n), rng.integers(0, n, (2 * n, 4))
+            y0, t_end = rng.uniform(0.0, 1.0, n), 10.0 ** rng.uniform(-1.0, 3.0)
+
+            def fun(t: float, y: Any, rates: Any = rates, pairs: Any = pairs, n: int = n) -> Any:
+                speed = rates * y[pairs[:, 0]] * y[pairs[:, 1]]
+                return np.bincount(pairs[:, 2:].ravel(), np.repeat(speed, 2), n) - np.bincount(pairs[:, :2].ravel(), np.repeat(speed, 2), n)
+
+        elif kind == "forced":
+            n = int(rng.integers(2, 9))
+            Q = np.linalg.qr(rng.normal(size=(n, n)))[0] + 0.3 * rng.normal(size=(n, n))
+            A, w = Q @ np.diag(-(10.0 ** rng.uniform(-1.0, 5.0, n))) @ np.linalg.inv(Q), rng.uniform(0.1, 3.0, n)
+            y0, t_end = rng.normal(size=n), 10.0 ** rng.uniform(0.0, 2.0)
+
+            def fun(t: float, y: Any, A: Any = A, w: Any = w) -> Any:  # type: ignore[misc]
+                return A @ (y - np.sin(w * t)) + w * np.cos(w * t)
+
+        else:
+            mu, y0, t_end = 10.0 ** rng.uniform(0.0, 4.0), np.array([2.0, 0.0]), 10.0 ** rng.uniform(0.0, 1.0)
+
+            def fun(t: float, y: Any, mu: float = mu) -> Any:  # type: ignore[misc]
+                return np.array([y[1], mu * ((1.0 - y[0] ** 2) * y[1] - y[0])])
+
+        out[f"{kind}{k}"] = stiff.Stiff(fun, None, y0, float(t_end), None, 1.0)  # type: ignore[arg-type]
+    return out
+
+
 def measure(problem: stiff.Stiff, method: str, tol: float) -> tuple[float, float, float, str]:
     """(calls, seconds, error at the end, what the run says); infinities where it did not get there."""
     calls = 0
@@ -52,21 +86,22 @@ def measure(problem: stiff.Stiff, method: str, tol: float) -> tuple[float, float
         seconds = time.perf_counter() - began
     if not r.success:
         return math.inf, math.inf, math.nan, r.reason
-    return calls, seconds, problem.error(r.y[:, -1]), r.message
+    return calls, seconds, math.nan if problem.y_end is None else problem.error(r.y[:, -1]), r.message
 
 
 def main() -> None:
     """Run the command."""
-    known = problems()
     parser = argparse.ArgumentParser(prog="python bench/auto.py", description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--problems", nargs="+", default=list(known), choices=list(known), metavar="NAME")
+    parser.add_argument("--problems", nargs="+", metavar="NAME")
+    parser.add_argument("--random", type=int, default=0, metavar="COUNT", help="so many systems drawn at random")
     parser.add_argument("--tols", nargs="+", type=float, default=TOLS, metavar="RTOL")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--words", action="store_true", help="print what each run of auto says")
     arguments = parser.parse_args()
+    known = drawn(arguments.random) if arguments.random else problems()
     ratios: dict[str, list[tuple[float, float, str]]] = {"stiff": [], "detest": []}
     print(f"{'':8s}{'rtol':>8s}{'explicit':>10s}{'implicit':>10s}{'auto':>8s}{'calls':>7s}{'time':>7s}   errors over rtol")
-    for name in arguments.problems:
+    for name in arguments.problems or known:
         for tol in arguments.tols:
             pair = pair_for(np.size(known[name].y0), tol, tol)
             names = pair.calm.name, pair.stiff.name, "auto"

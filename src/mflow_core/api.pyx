@@ -24,10 +24,11 @@ from mflow_core.solvers.newton cimport newton_config_t, newton_defaults, newton_
 from mflow_core.solvers.stages.mass cimport mass_t
 from mflow_core.solvers.stages.pencil cimport pencil_of_products
 from mflow_core.stepping.checkpoint cimport run_pack, run_unpack
-from mflow_core.stepping.loops cimport run_adaptive, run_begin, run_fixed
+from mflow_core.stepping.loops cimport run_adaptive, run_fixed
 from mflow_core.stepping.output cimport hermite, polynomial
 from mflow_core.stepping.run cimport (RHO_DUE, RUN_SOLVE, estimate_rho, run_enter, run_leave, run_make, run_release, run_restart, run_solve_with, solves,
                                       run_t, run_tolerances)
+from mflow_core.stepping.starts cimport run_begin
 from mflow_core.types cimport (MF_E_ARGUMENT, MF_E_CALLBACK, MF_E_KIND, MF_E_MEMORY, MF_E_NON_FINITE, MF_E_SOLVE, MF_E_STEP, MF_E_STEPS,
                                MF_E_VERSION, MF_IMPLICIT, MF_RETRY_NON_FINITE, MF_RETRY_SOLVE, MF_SECOND_ORDER, mf_new_api, mf_new_frame)
 

@@ -14,8 +14,9 @@ from cpython.exc cimport PyErr_CheckSignals
 from mflow_core.owner cimport mf_give, mf_take
 from mflow_core.problems.problem cimport Problem
 from mflow_core.registry cimport REDUCE, MethodRecord, mf_error_text
-from mflow_core.stepping.loops cimport run_begin, run_many
+from mflow_core.stepping.loops cimport run_many
 from mflow_core.stepping.run cimport RUN_CONTROL, run_make, run_release, run_set, run_t, run_tolerances
+from mflow_core.stepping.starts cimport run_begin
 from mflow_core.types cimport (MF_E_ARGUMENT, MF_E_BUSY, MF_E_MEMORY, MF_E_NON_FINITE, MF_E_STEP, MF_E_STEPS, MF_IMPLICIT, MF_NEEDS_RHO,
                                MF_RETRY_NON_FINITE, MF_SECOND_ORDER)
 

@@ -11,7 +11,7 @@ from libc.string cimport strchr, strcmp, strlen, strncmp
 
 from mflow_core.types cimport (MF_BOOL, MF_CHOICE, MF_DERIVED, MF_EMBEDDED, MF_E_ARGUMENT, MF_E_BUSY, MF_E_CALLBACK, MF_E_DAMAGED,
                                MF_E_KIND, MF_E_MEMORY, MF_E_NON_FINITE, MF_E_PARAMETER, MF_E_SEARCH, MF_E_SOLVE, MF_E_STEP, MF_E_STEPS,
-                               MF_E_VERSION, MF_FSAL, MF_IMPLICIT, MF_INT, MF_LINEAR, MF_LOWER_OPEN, MF_MASS, MF_MULTISTEP, MF_NEEDS_RHO,
+                               MF_E_VERSION, MF_FSAL, MF_IMPLICIT, MF_INT, MF_LINEAR, MF_LOWER_OPEN, MF_MASS, MF_MASS_AT, MF_MULTISTEP, MF_NEEDS_RHO,
                                MF_RETRY_NON_FINITE, MF_RETRY_SOLVE, MF_SECOND_ORDER, MF_SSP, MF_STAGED, MF_STIFFLY_ACCURATE,
                                MF_SYMPLECTIC, MF_TRUST_REGION, MF_UPPER_OPEN)
 
@@ -182,7 +182,7 @@ cdef const char *mf_error_text(int code) noexcept nogil:
 _FLAGS = {"implicit": MF_IMPLICIT, "linear": MF_LINEAR, "ssp": MF_SSP, "symplectic": MF_SYMPLECTIC, "fsal": MF_FSAL,
           "stiffly_accurate": MF_STIFFLY_ACCURATE, "embedded": MF_EMBEDDED, "second_order": MF_SECOND_ORDER,
           "needs_rho": MF_NEEDS_RHO, "staged": MF_STAGED, "derived": MF_DERIVED, "trust_region": MF_TRUST_REGION,
-          "multistep": MF_MULTISTEP, "mass": MF_MASS}
+          "multistep": MF_MULTISTEP, "mass": MF_MASS, "mass_at": MF_MASS_AT}
 
 
 cdef list matrix(const double *values, int rows, int columns):

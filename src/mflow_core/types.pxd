@@ -51,6 +51,7 @@ cdef extern from "mflow/mflow.h" nogil:
         MF_TRUST_REGION
         MF_MULTISTEP
         MF_MASS
+        MF_MASS_AT
         MF_SEARCH_GIVEN
 
     ctypedef int (*mf_rhs_fn)(double t, const double *y, double *dydt, ptrdiff_t n, void *ctx) noexcept nogil
@@ -70,6 +71,7 @@ cdef extern from "mflow/mflow.h" nogil:
     ctypedef int (*mf_solve_system_fn)(const mf_tableau *tab, double t, double h, const double *y, double *Z, ptrdiff_t ld, ptrdiff_t n,
                                        void *ctx) noexcept nogil
     ctypedef int (*mf_mass_fn)(const double *v, double *Mv, ptrdiff_t n, void *ctx) noexcept nogil
+    ctypedef int (*mf_mass_at_fn)(double t, const double *v, double *Mv, ptrdiff_t n, void *ctx) noexcept nogil
     ctypedef int (*mf_linearize_fn)(double t, double gh, const double *y, double *dfdt, ptrdiff_t n, void *ctx) noexcept nogil
 
     ctypedef struct mf_problem:
@@ -89,6 +91,7 @@ cdef extern from "mflow/mflow.h" nogil:
         mf_mass_fn mass
         mf_solve_fn solve_mass
         mf_linearize_fn linearize
+        mf_mass_at_fn mass_at
 
     ctypedef struct mf_param:
         const char *name
@@ -283,6 +286,9 @@ cdef extern from *:
     static inline mf_problem mf_new_problem(void) { mf_problem p = MF_INIT(mf_problem); return p; }
     /* an older host's problem ends before it */
     static inline mf_mass_fn mf_mass_of(const mf_problem *p) { return MF_HAS(p, mf_problem, mass) ? p->mass : (mf_mass_fn)0; }
+    static inline mf_mass_at_fn mf_mass_at_of(const mf_problem *p) { return MF_HAS(p, mf_problem, mass_at) ? p->mass_at : (mf_mass_at_fn)0; }
+    static inline int mf_times_mass(const mf_problem *p, double t, const double *v, double *Mv, ptrdiff_t n) {   /* M(t) v */
+      return mf_mass_at_of(p) ? p->mass_at(t, v, Mv, n, p->ctx) : p->mass(v, Mv, n, p->ctx); }
     static inline mf_frame mf_new_frame(void) { mf_frame f = MF_INIT(mf_frame); return f; }
     static inline mf_sweep mf_new_sweep(void) { mf_sweep s = MF_INIT(mf_sweep); return s; }
     static inline mf_run_options mf_new_run_options(void) { mf_run_options o = MF_INIT(mf_run_options); return o; }
@@ -292,6 +298,8 @@ cdef extern from *:
     """
     mf_problem mf_new_problem() noexcept nogil
     mf_mass_fn mf_mass_of(const mf_problem *p) noexcept nogil
+    mf_mass_at_fn mf_mass_at_of(const mf_problem *p) noexcept nogil
+    int mf_times_mass(const mf_problem *p, double t, const double *v, double *Mv, ptrdiff_t n) noexcept nogil
     mf_frame mf_new_frame() noexcept nogil
     mf_sweep mf_new_sweep() noexcept nogil
     mf_run_options mf_new_run_options() noexcept nogil

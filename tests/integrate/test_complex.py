@@ -2,6 +2,8 @@
 
 import cmath
 import ctypes
+import pickle
+from concurrent import futures
 
 import numpy as np
 import pytest
@@ -227,10 +229,74 @@ def test_an_empty_list_of_events_and_compiled_ones():
 
 def test_drivers_of_real_states_name_the_one_that_takes_complex_ones():
     words = r"expected real numbers, got complex128; stack real and imaginary parts, or take mflow\.solve_ivp, whose y0 may be complex$"
-    for name, call in (
-        ("y0", lambda: mflow.Stepper("rk4", decay, START)),
-        ("y0", lambda: mflow.solve_ivp_batch(decay, (0, 1), START)),
-        ("c0", lambda: mflow.gradient_flow(lambda c: c, START, 1.0)),
-    ):
-        with pytest.raises(TypeError, match=f"^{name}: {words}"):
-            call()
+    with pytest.raises(TypeError, match=f"^c0: {words}"):
+        mflow.gradient_flow(lambda c: c, START, 1.0)
+
+
+# ---- steppers and batches ---------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("method", [*first_order("embedded"), "auto"])
+def test_a_stepper_has_the_bits_of_solve_ivp(method, tmp_path):
+    jac = {"jac": np.diag(RATES)} if method == "auto" or mflow.get_method(method).is_implicit else {}
+    crossing = mflow.Event(lambda t, z: z[0].real)
+    doses = [(1.0, 1, 0.5j)]
+    r = mflow.solve_ivp(decay, (0, 2), START, method, events=crossing, doses=doses, **TOLS, **jac)
+    st = mflow.Stepper(method, decay, START, events=crossing, doses=doses, **TOLS, **jac)
+    st.advance_to(1.0)
+    st.save(tmp_path / "s")
+    on = mflow.Stepper.load(tmp_path / "s", decay, events=crossing, doses=doses, **jac)
+    st.advance_to(2.0)
+    on.advance_to(2.0)
+    exact = (START * np.exp(RATES) + [0.0, 0.5j]) * np.exp(RATES)
+    np.testing.assert_allclose(st.y, exact, atol=2e-5)
+    assert st.y.dtype == np.complex128
+    assert np.array_equal(on.y, st.y)
+    whole = mflow.Stepper(method, decay, START, events=crossing, doses=doses, **TOLS, **jac)
+    whole.advance_to(2.0)
+    assert np.array_equal(whole.y, r.y[:, -1])
+    assert [one.t for one in whole.events] == r.t_events[0].tolist()
+    assert np.array_equal([one.y for one in whole.events], r.y_events[0])
+
+
+def test_a_complex_stepper_is_set_pickled_and_looked_into():
+    st = mflow.Stepper("dopri5", decay, START, rtol=[1e-7, 1e-8], atol=1e-9)
+    st.step()
+    middle = st.interpolate(0.5 * st.t)
+    np.testing.assert_allclose(middle, START * np.exp(RATES * 0.5 * st.t), atol=1e-6)
+    st.y = 2.0 * START
+    at, copied = st.t, pickle.loads(pickle.dumps(st))
+    for one in (st, copied):
+        one.advance_to(at + 1.0)
+        np.testing.assert_allclose(one.y, 2.0 * START * np.exp(RATES), atol=1e-6)
+    assert np.array_equal(st.y, copied.y)
+    with pytest.raises(ValueError, match="shape"):
+        st.y = [1.0j]
+    with pytest.raises(ValueError, match="finite"):
+        mflow.Stepper("rk4", decay, [complex(1.0, np.nan)])
+
+
+@pytest.mark.parametrize("t_eval", [None, [0.5, 1.0]])
+def test_a_batch_is_its_trajectories(t_eval):
+    starts = np.stack([START, 2.0 * START, 1j * START])
+    crossing = mflow.Event(lambda t, z: z[0].real)
+    call = {"events": crossing, "doses": [(0.25, 0, 1j)], **TOLS}
+    batch = mflow.solve_ivp_batch(decay, (0, 1), starts, "dopri5", t_eval, **call)
+    assert batch.success
+    assert batch.y.shape == ((3, 2) if t_eval is None else (3, 2, 2))
+    for k, start in enumerate(starts):
+        one = mflow.solve_ivp(decay, (0, 1), start, "dopri5", t_eval, **call)
+        assert np.array_equal(batch.y[k], one.y[:, -1] if t_eval is None else one.y)
+        assert np.array_equal(batch.y_events[k][0], one.y_events[0])
+        assert batch[k].y.dtype == np.complex128
+
+
+def test_a_batch_of_one_start_with_arguments_and_processes():
+    with futures.ProcessPoolExecutor(1) as pool:
+        for executor in (None, pool):
+            r = mflow.solve_ivp_batch(turning, (0, 1), [1.0 + 0j], batch_args=[1.0, 2.0], executor=executor, **TOLS)
+            np.testing.assert_allclose(r.y[:, 0], np.exp([1j, 2j]), atol=1e-6)
+
+
+def turning(t, z, w):
+    return 1j * w * z

@@ -8,18 +8,14 @@ side of a break f puts the time itself. What is left of a run follows from its t
 from __future__ import annotations
 
 import math
-import sys
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
-from mflow_core.problems.inside import Inside
-from mflow_core.problems.problem import Problem
 
 from mflow.base.checks import Array, check_number, real_array, shown
-from mflow.course.grid import ROUNDING, count_steps
+from mflow.course.grid import count_steps
 
-__all__ = ["Agenda", "Breaks", "agenda_of", "check_breaks", "check_doses", "grid_misfit", "steps_left"]
+__all__ = ["Agenda", "Dose", "agenda_of", "check_breaks", "check_doses", "grid_misfit", "steps_left"]
 
 BY_STEPS = 'it needs error control or steps of one size (dt=0.01), got steps one by one or dt="auto"; omit it, or give rtol or dt'
 
@@ -142,55 +138,3 @@ def grid_misfit(run: Any, goal: float, step: float) -> str:
     if size != step or not 0 <= k_base <= run.k or abs(run.t - grid) > abs(step) or steps_left(run, goal, step) < 0:
         return f"grid: expected steps of {step!r} that lead to t = {run.t!r}, got {run.grid}"
     return ""
-
-
-# ---- steppers ---------------------------------------------------------------------------------------------------------------------------
-
-
-class Breaks:
-    """The breaks of a stepper, which knows no end: it lands on each, and begins anew when it goes on."""
-
-    def __init__(self, times: Array, problem: Problem, project: Callable[[float, Array], Array] | None) -> None:
-        self.times, self.inside, self.project = times, Inside(problem), project  # project: a state that algebraic equations allow
-        self.forget = getattr(problem, "forget", None)  # of motion
-
-    @classmethod
-    def of(cls, breaks: Any, own: Any, problem: Problem, project: Callable[[float, Array], Array] | None) -> Breaks | None:
-        """Those given, and those that the function knows; None where there are none. Raises TypeError or ValueError."""
-        if breaks is None and own is None:
-            return None
-        most = sys.float_info.max
-        parts = [check_breaks(given, name, -most, most) for given, name in ((breaks, "breaks"), (own, "fun.breaks"))]
-        times = np.unique(np.concatenate(parts))
-        return cls(times, problem, project) if times.size else None
-
-    def go(self, run: Any, sign: float) -> tuple[int, float]:
-        """Before a run goes on from where it stands: the status, and the next break that way (or an infinity)."""
-        t = run.t
-        k = int(np.searchsorted(self.times, t, side="right" if sign > 0.0 else "left")) - (sign < 0.0)
-        goal = float(self.times[k]) if 0 <= k < self.times.size else math.copysign(math.inf, sign)
-        ends = [t if np.any(self.times == t) else math.nan, goal if math.isfinite(goal) else math.nan]
-        first, last = ends if sign > 0.0 else ends[::-1]
-        low = -math.inf if math.isnan(first) else float(np.nextafter(first, math.inf))
-        self.inside.between(low, math.inf if math.isnan(last) else float(np.nextafter(last, -math.inf)))
-        arrived = not math.isnan(ends[0]) and run.grid[1] != run.k
-        if arrived and self.forget is not None:
-            self.forget()
-        state = self.project(t, run.y) if arrived and self.project is not None else None
-        return (int(run.jump(t, state)) if arrived else 0), goal
-
-    def fixed(self, run: Any, count: int, h: float) -> int:
-        """Up to `count` steps of h; the status. ValueError where the next one would pass a break."""
-        if h == 0.0:
-            return int(run.fixed(count, dt=h))
-        status, goal = self.go(run, h)
-        if status != 0:
-            return status
-        most = math.ceil((goal - run.t) / h * (1.0 - ROUNDING)) if abs(goal - run.t) < abs(h) * count else count + 1
-        if most > count:
-            return int(run.fixed(count, dt=h))
-        lands = abs(run.t + most * h - goal) <= ROUNDING * abs(goal - run.t)
-        if most == 1 and not lands:
-            fix = f"take the step of {goal - run.t!r} that ends there first"
-            raise ValueError(f"dt: expected steps that pass no break, got {h!r} from t = {run.t!r} with a break at {goal!r}; {fix}")
-        return int(run.fixed(most if lands else most - 1, goal if lands else math.nan, dt=h))

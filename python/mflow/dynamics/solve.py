@@ -7,7 +7,7 @@ Newton's iteration where a method is implicit; or both, joined. The integration 
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
@@ -216,7 +216,7 @@ def solve_dynamics(
     check_flags(inplace=inplace, velocity_free=velocity_free, dense_output=dense_output, progress=progress)
     if energy is not None:
         check_flags(energy=energy)
-    given: dict[str, Any] = {**parameters, **({"damping": _own_damping(method, damping)} if isinstance(damping, str) else {})}
+    given: dict[str, Any] = {**_of_motion(parameters), **({"damping": _own_damping(method, damping)} if isinstance(damping, str) else {})}
     damping = None if isinstance(damping, str) else damping
     chosen_method, extra = as_method(method, given), as_tuple(args)
     facts: dict[str, Any] = {}  # of runs that are saved or resumed
@@ -280,6 +280,23 @@ def solve_dynamics(
         drive.heed_function()
     result: DynamicsResult = follow(drive)
     return result
+
+
+# Arguments of solve_ivp that have no meaning here, and what does the same.
+OF_FIRST_ORDER = {
+    "doses": "a jump of x alone is no motion; a kick at a time T is an event that acts: events=mflow.Event(lambda t, x, v: t - T, "
+    "action=lambda t, x, v: (x, v + J / m))",
+    "nonnegative": "a position that must stay above a bound meets a wall there: contacts=mflow.Contact(dof, gap)",
+    "until": "an undamped motion has no rest; a terminal event ends the run, as of v @ v - 1e-12, or solve_ivp on the first-order form",
+}
+
+
+def _of_motion(parameters: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The parameters; TypeError where one is an argument of `solve_ivp` that has no meaning for motion."""
+    for name in parameters:
+        if name in OF_FIRST_ORDER:
+            raise TypeError(f"{name}: solve_dynamics does not take it, {OF_FIRST_ORDER[name]}")
+    return parameters
 
 
 def _with_obstacles(

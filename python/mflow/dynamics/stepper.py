@@ -28,6 +28,7 @@ class MotionStepper(Stepper, flag="second_order"):
     """What `Stepper` makes of a second-order method: x'' = accel(t, x, v), with `x`, `v` and `a`."""
 
     _start_name = "x0"
+    _watches_motion = True
 
     def __init__(
         self,
@@ -60,8 +61,13 @@ class MotionStepper(Stepper, flag="second_order"):
         rayleigh: tuple[float, float] | None = None,
         force: Any = None,
         fixed: Any = None,
+        events: Any = None,
         **parameters: Any,
     ) -> None:
+        if "doses" in parameters:
+            raise TypeError(
+                "doses: a motion takes none, a jump of x alone is no motion; a kick is st.v = st.v + J / m, or an event that acts"
+            )
         self.method = as_method(method, parameters)
         if "second_order" not in self.method.flags:
             raise ValueError(f"method: {self.method.name} is no method for x'' = accel(t, x, v): see mflow.methods(family='second_order')")
@@ -84,13 +90,15 @@ class MotionStepper(Stepper, flag="second_order"):
         self._t0 = check_number(t0, "t0")
         self._supports = Supports(start, fixed, (self._t0, self._t0))
         self._supports.check_rest(speed)
+        if events is not None and self._supports.any:
+            raise ValueError("events: expected none with fixed=, which a stepper's events do not know of; mflow.solve_dynamics takes both")
         self._body = body
         self._take_start(start, speed)
         self._call = {
             "accel": accel, "v0": speed, "args": args, "inplace": inplace, "rtol": rtol, "atol": atol, "direction": direction,
             "first_step": first_step, "max_step": max_step, "min_step": min_step, "dadx": dadx, "dadv": dadv,
             "velocity_free": velocity_free, "solver": solver, "solve_accel": solve_accel, "energy": bool(energy), "potential": potential,
-            "breaks": breaks,
+            "breaks": breaks, "events": events,
             **body,
         }  # fmt: skip
         self._force: Any = self._make_force()
@@ -217,6 +225,7 @@ class MotionStepper(Stepper, flag="second_order"):
         self._call["v0"] = self._supports.state(self._speed, 1, time)
         if self._call["energy"]:
             self._settle(int(Energies(self._run).keep()), 0.0)
+        self._look_anew()
 
     @property
     def nfev(self) -> int:
@@ -247,7 +256,7 @@ class MotionStepper(Stepper, flag="second_order"):
         return StepperEnding(self._run, self.method, mode, h, start, self._t0, where)
 
     def _more_blocks(self) -> dict[str, bytes]:
-        return {"v0": self._speed.tobytes()}
+        return {**super()._more_blocks(), "v0": self._speed.tobytes()}
 
     def interpolate(self, t: float) -> Array:
         """x, v and a, (3, *shape), at a time inside the last step: cubics for x and v, a straight line for a.

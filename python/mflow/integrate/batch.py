@@ -16,7 +16,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mflow.base.checks import (
-    COMPLEX_STATES,
     Array,
     as_tuple,
     check_flags,
@@ -30,9 +29,10 @@ from mflow.base.checks import (
 from mflow.base.executors import check_executor
 from mflow.base.methods import Method, refuse_unknown
 from mflow.base.progress import Progress
-from mflow.base.result import IVPResult, Result, attach
+from mflow.base.result import IVPResult, Result, attach, pending
 from mflow.integrate.ensemble import COUNTS, EXTRAS, BlockFunction, Columns, Task, look_back, run_here, run_on
-from mflow.integrate.ivp import ARGUMENTS
+from mflow.integrate.ivp import ARGUMENTS, real_form
+from mflow.problems.complexes import ComplexOutput, Pairs, is_complex
 
 if TYPE_CHECKING:
     from mflow.base._records import IVPBatchOptions
@@ -127,7 +127,7 @@ def solve_ivp_batch(
         the block with ``reason="rhs_failed"``.
     t_span : (t0, t_end), or array_like (m, 2)
         One span for all m trajectories, or one for each.
-    y0 : array_like of real numbers (m, *shape)
+    y0 : array_like of real or complex numbers (m, *shape); complex ones as in `mflow.solve_ivp`, compiled functions are of the pairs
         (m, n) where ``batch=True``. One start (n,) serves all trajectories where ``batch_args`` says how many there are.
     method : name or instance
         As in `mflow.solve_ivp`. Default: "dopri5" under error control, "rk4" where dt is given.
@@ -184,6 +184,10 @@ def solve_ivp_batch(
     if not isinstance(method, type):
         refuse_unknown("solve_ivp_batch", options, method, BATCH_ARGUMENTS)
     check_flags(batch=batch, progress=progress)
+    if is_complex(y0):
+        same: dict[str, Any] = {"t_span": t_span, "method": method, "t_eval": t_eval, "args": args, "batch_args": batch_args}
+        same |= {"batch": batch, "threads": threads, "executor": executor, "progress": progress}
+        return _of_pairs(y0, same, {"fun": fun, "dt": dt, "rtol": rtol, "atol": atol, "events": events, **options})
     starts, extra = _starts(y0, batch_args, batch)
     t0, t1, own_spans = _spans(t_span, len(starts))
     times = None if t_eval is None else _times(t_eval, t0, t1)
@@ -214,6 +218,38 @@ def solve_ivp_batch(
     return _result(task, columns)
 
 
+def _of_pairs(y0: Any, same: dict[str, Any], given: dict[str, Any]) -> IVPBatchResult:
+    """Complex starts, solved in real and imaginary parts. same : what is as it is for real ones."""
+    z = np.array(y0, dtype=np.complex128)
+    one = z.ndim < 2 and same["batch_args"] is not None
+    pairs = Pairs(z if one else np.zeros(z.shape[1:], dtype=np.complex128))
+    starts = pairs.start if one else np.ascontiguousarray(z).reshape(len(z) if z.ndim else 1, -1).view(np.float64)
+    if z.ndim < 2 and not one:
+        starts = starts.reshape(-1)  # for its words
+    real = real_form(given, pairs)
+    if same["batch"]:
+        real["fun"] = given["fun"]
+
+    def seen(found: IVPBatchResult) -> IVPBatchResult:
+        out, y = IVPBatchResult(**found), np.empty((len(found.y), pairs.size, *found.y.shape[2:]), dtype=np.complex128)
+        y.real, y.imag = found.y[:, 0::2], found.y[:, 1::2]
+        out["y"] = y.reshape(len(y), *pairs.shape, *y.shape[2:])
+        for name in ("y_events", "y_after"):
+            if found.get(name) is not None:
+                out[name] = [None if each is None else [pairs.rows(states) for states in each] for each in found[name]]
+        if found.get("sol") is not None:
+            out["sol"] = [None if sol is None else ComplexOutput(sol, pairs) for sol in found["sol"]]
+        return out
+
+    try:
+        return seen(solve_ivp_batch(y0=starts, **same, **real))
+    except BaseException as error:
+        partial_result = getattr(error, "partial_result", None)
+        if partial_result is not None:
+            error.partial_result = pending(IVPBatchResult, lambda: seen(partial_result))  # type: ignore[attr-defined]
+        raise
+
+
 # ---- arguments --------------------------------------------------------------------------------------------------------------------------
 
 
@@ -222,7 +258,7 @@ BATCH_ARGUMENTS = (*(name for name in inspect.signature(solve_ivp_batch).paramet
 
 def _starts(y0: Any, batch_args: Any, batch: bool) -> tuple[Array, Any]:
     """Starts (m, *shape), and each trajectory's own arguments: an array (m, p) for a function for blocks, else tuples."""
-    starts = check_start(y0, "y0", COMPLEX_STATES)
+    starts = check_start(y0, "y0")
     extra: Any = None
     if batch_args is not None:
         try:

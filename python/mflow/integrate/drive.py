@@ -29,6 +29,7 @@ from mflow.course.agenda import Agenda, agenda_of, grid_misfit, steps_left
 from mflow.course.outputs import add_outputs, check_outputs
 from mflow.course.signs import check_signs, left_words
 from mflow.course.steady import Rest, check_until
+from mflow.course.stops import check_actions
 from mflow.derivatives.differences import slope_digits
 from mflow.integrate import control, endings
 from mflow.integrate.checkpoint import Checkpoints, StepState
@@ -158,7 +159,7 @@ class Drive:
             self.events = self._make_events(specs)
         dense = times is not None or self.events is not None or s.dense_output
         if self.events is not None and self.events.acts:
-            self._check_actions()
+            check_actions(self.method, self.mode, self.settings.mass is not None)
         if s.nonnegative is not None:
             self.signs = check_signs(s.nonnegative, self.start, self.mode)
         if self.agenda is not None or self.signs is not None:
@@ -274,17 +275,6 @@ class Drive:
             if status != 0:
                 return int(status)
         return self._finish_events() if self.events is not None else 0
-
-    def _check_actions(self) -> None:
-        """ValueError where a run cannot be begun anew behind an event, or not well enough to see the next one."""
-        if self.mode not in ("fixed", "adaptive"):
-            raise ValueError(f"events: an action needs error control or steps of one size (dt=0.01); {self.mode} steps have none")
-        by_mass, low = self.settings.mass is not None, self.mode == "fixed" and self.method.order < 3
-        if "multistep" in self.method.flags and (by_mass or low):
-            what = f"mass= and {self.method.name}" if by_mass else f"fixed steps of {self.method.name} of order {self.method.order}"
-            fix = "" if by_mass else "a higher order, error control, or "
-            why = "whose first step behind an action is a line inside and could miss a short flight"
-            raise ValueError(f"events: expected none that acts with {what}, {why}; take {fix}method='radau5'")
 
     def _start(self) -> int:
         """What comes before the first step, and its size under error control."""

@@ -25,7 +25,7 @@ from mflow.solvers.algebraic import algebraic_of
 if TYPE_CHECKING:
     from mflow.base._records import IVPOptions
 
-__all__ = ["ARGUMENTS", "solve_ivp"]
+__all__ = ["ARGUMENTS", "real_form", "solve_ivp"]
 
 
 def solve_ivp(
@@ -98,9 +98,10 @@ def solve_ivp(
         try. Where an event acts it takes "radau5" of these; with ``nonnegative``, which shortens steps too, it goes on with the implicit
         method from a quarter of the limit on.
     t_eval : array_like (m,), optional
-        Times to save at, in order, inside the span; between steps by the method's continuous extension, or the cubic Hermite one. Where
-        steps are long beside a fast decay, those of "radau5" and "rodas5p" (so of "auto") may be off by more than the tolerances, as
-        ``sol`` and the times of events are then; "bdf" and "esdirk43" keep closer, or give max_step.
+        Times to save at, in order, inside the span; between steps by the method's continuous extension, or the cubic Hermite one. Steps of
+        "radau5" and "rodas5p" (so of "auto") with such a time inside, and all of them where ``sol`` or events are asked for, are held to
+        the tolerances there too, as a fast decay is damped out of their ends alone; that may make some shorter. Between the steps of
+        "esdirk43" the error is 5 to 20 tolerances.
     dense_output : bool
         Keep the continuous solution as ``sol``, a function of t.
     events : callable or list of callables
@@ -154,9 +155,10 @@ def solve_ivp(
     resume : path
         Go on from such a file, with the same arguments: the result is the same, bit for bit, as without the interruption, its counts among
         it (a Jacobian that is made once more for that is left out). What does not fit the call is refused, with its name.
-    mass : array_like (n,) or (n, n), sparse matrix (n, n), or with lband and uband packed (lband + uband + 1, n); optional
-        The constant matrix M of M y' = fun(t, y): its diagonal, or all of it. For implicit methods. It may be singular: then some of the
-        equations are algebraic, and the problem must be of index 1. A start that does not satisfy them is moved first (``consistent``).
+    mass : array_like (n,) or (n, n), sparse matrix (n, n), or with lband and uband packed (lband + uband + 1, n); or callable; optional
+        The matrix M of M y' = fun(t, y): its diagonal, or all of it. For implicit methods. "radau5" (dense Jacobians alone) and "bdf" take
+        a function ``mass(t, *args)`` too, whose entries stay where they are at t0. M may be singular: then some of the equations are
+        algebraic, and the problem must be of index 1. A start that does not satisfy them is moved first (``consistent``).
         Between steps of methods without their own extension, lines are straight. Behind breaks and doses the state is
         projected again; events that act are refused where M is singular.
     consistent : "project" or "check"
@@ -285,7 +287,7 @@ def solve_ivp(
         linear["rhs_t"] = time_derivative(rhs_t, start.shape, extra, inplace, chosen_method)
     algebraic = None
     if mass is not None or exclude_algebraic or consistent != "project":
-        algebraic = algebraic_of(mass, consistent, exclude_algebraic, chosen_method, start, dt, lband, uband)
+        algebraic = algebraic_of(mass, consistent, exclude_algebraic, chosen_method, start, dt, lband, uband, t0=span[0], args=extra)
     if algebraic is not None:
         linear |= algebraic.linear
     solving = project = None
@@ -313,30 +315,37 @@ def solve_ivp(
     return result if algebraic is None else algebraic.tell(result)
 
 
+def real_form(given: dict[str, Any], pairs: Any) -> dict[str, Any]:
+    """What there is of a driver's arguments as it is for real and imaginary parts. pairs: `mflow.problems.complexes.Pairs` of the start."""
+    of, bands = given.get, (given.get("lband"), given.get("uband"))
+    if of("nonnegative") is not None:
+        raise ValueError("nonnegative: expected None with a complex y0, whose numbers have no sign, got components; omit it")
+    if of("elementwise"):
+        raise ValueError("elementwise: expected False with a complex y0, whose parts are components beside each other, got True; omit it")
+    dt, events = of("dt"), of("events")
+    real = {
+        "fun": pairs.slopes(of("fun"), of("inplace", False), of("vectorized", False)), "mass": pairs.mass(of("mass"), *bands),
+        "events": None if events is None else [pairs.event(one, j, Event) for j, one in enumerate(listed_events(events))],
+        "jac": pairs.jacobian(companion(of("fun"), "jac", of("jac")), *bands), "jac_sparsity": pairs.pattern(of("jac_sparsity")),
+        "lband": pairs.band(bands[0]), "uband": pairs.band(bands[1]), "max_step": pairs.seen(of("max_step")),
+        "dt": partial(_own_step, dt, pairs) if callable(dt) else dt, "callback": pairs.seen(of("callback")),
+        "doses": pairs.doses(of("doses")), "outputs": pairs.seen(of("outputs")), "threads": None,
+        **{name: pairs.twice(of(name), name) for name in ("rtol", "atol", "steady_rtol", "steady_atol")},
+        "rhs_t": None if of("rhs_t") is None else pairs.slopes(of("rhs_t"), of("inplace", False), False),
+    }  # fmt: skip
+    return given | {name: value for name, value in real.items() if name in given}
+
+
+def _own_step(dt: Callable[..., float], pairs: Any, q: int, t: float, y: Any) -> float:
+    return dt(q, t, pairs.state(y))
+
+
 def _of_pairs(given: dict[str, Any]) -> IVPResult:
     """The same of a complex start: solved in real and imaginary parts, which the user never meets."""
     from mflow.problems.complexes import ComplexOutput, Pairs
 
     pairs, parameters = Pairs(given["y0"]), given.pop("parameters")
-    if given["nonnegative"] is not None:
-        raise ValueError("nonnegative: expected None with a complex y0, whose numbers have no sign, got components; omit it")
-    if given["elementwise"]:
-        raise ValueError("elementwise: expected False with a complex y0, whose parts are components beside each other, got True; omit it")
-    dt, events, bands = given["dt"], given["events"], (given["lband"], given["uband"])
-    own: dict[str, Any] = {"mass": given["mass"]}
-    if given["mass"] is not None:
-        diagonal = not hasattr(given["mass"], "tocsc") and np.ndim(given["mass"]) == 1
-        own["mass"] = pairs.matrix(np.diag(given["mass"]) if diagonal else given["mass"], *bands, "mass")
-    real = given | own | {
-        "y0": pairs.start, "fun": pairs.slopes(given["fun"], given["inplace"], given["vectorized"]),
-        "events": None if events is None else [pairs.event(one, j, Event) for j, one in enumerate(listed_events(events))],
-        "jac": pairs.jacobian(companion(given["fun"], "jac", given["jac"]), *bands), "jac_sparsity": pairs.pattern(given["jac_sparsity"]),
-        "lband": pairs.band(bands[0]), "uband": pairs.band(bands[1]), "max_step": pairs.seen(given["max_step"]),
-        "dt": (lambda q, t, y: dt(q, t, pairs.state(y))) if callable(dt) else dt, "callback": pairs.seen(given["callback"]),
-        "doses": pairs.doses(given["doses"]), "outputs": pairs.seen(given["outputs"]), "threads": None,
-        **{name: pairs.twice(given[name], name) for name in ("rtol", "atol", "steady_rtol", "steady_atol")},
-        "rhs_t": None if given["rhs_t"] is None else pairs.slopes(given["rhs_t"], given["inplace"], False),
-    }  # fmt: skip
+    real = real_form(given, pairs) | {"y0": pairs.start}
 
     def seen(found: IVPResult) -> IVPResult:
         out = IVPResult(**found)

@@ -3,25 +3,33 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, ClassVar, Self, Unpack
+from typing import TYPE_CHECKING, Any, ClassVar, Unpack
 
 import numpy as np
 from mflow_core.problems import problem
 from mflow_core.stepping import stepper as core
 from mflow_core.stepping.last_step import LastStep
 
-from mflow.base.checks import COMPLEX_STATES, Array, as_tuple, check_number, check_path, check_start, check_whole
-from mflow.base.methods import AUTO, Method, as_method, asks_for_auto, get_method, public_values
+from mflow.base.checks import Array, as_tuple, check_number, check_start, check_whole
+from mflow.base.methods import AUTO, Method, as_method, asks_for_auto
 from mflow.base.pace import Pace
 from mflow.base.telling import tell
-from mflow.course.agenda import Breaks
-from mflow.integrate.control import ATOL, MANY, RTOL, check_first_step, check_max_step, check_min_step, check_tolerances, sizes_of
+from mflow.course.stops import Met, Stops, check_actions
+from mflow.integrate.control import (
+    ATOL,
+    MANY,
+    RTOL,
+    check_events,
+    check_first_step,
+    check_max_step,
+    check_min_step,
+    check_tolerances,
+    sizes_of,
+)  # fmt: skip
 from mflow.integrate.curvature import StiffnessWarning, give_radius, stable_end
-from mflow.integrate.endings import Ending, held_words
-from mflow.saving.saved_run import stepper_fields
-from mflow.saving.savefile import misfit_of, numbers_of, write_state
+from mflow.integrate.endings import Ending, held_words, of_events
+from mflow.saving.saved_stepper import Kept
 from mflow.solvers import nonlinear
 from mflow.solvers.algebraic import Algebraic, algebraic_of
 
@@ -30,10 +38,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Stepper"]
 
-CONTROL = ("rtol", "atol", "direction", "first_step", "max_step", "min_step")  # what is saved of how a stepper was made
 
-
-class Stepper:
+class Stepper(Kept):
     """A method on y' = fun(t, y), or of second order on x'' = accel(t, x, v), stepped by its owner.
 
     ``Stepper(method, fun, y0, t0=0.0, ...)``, with a second-order method ``Stepper(method, accel, x0, v0, t0=0.0, ...)``, with an
@@ -45,7 +51,7 @@ class Stepper:
         Or "auto", under error control: see `mflow.solve_ivp`.
     fun : callable
         As in `mflow.solve_ivp`, compiled ones included.
-    y0 : array_like of real numbers, any shape
+    y0 : array_like of real or complex numbers, any shape
     accel : callable
         ``accel(t, x, v, *args)`` returns accelerations, or with ``inplace=True`` fills out in ``accel(t, x, v, out, *args)``. Or compiled:
         ``int (double t, const double *x, const double *v, double *a, ptrdiff_t n, void *ctx)``.
@@ -74,6 +80,12 @@ class Stepper:
     breaks : array_like (k,), optional
         Times where fun or accel jumps, and ``fun.breaks`` with them: `step` under error control and `advance_to` land on each, and a new
         start is made there when the stepper goes on. A fixed step that would pass one is an error.
+    events : callable or list of callables, optional
+        As in `mflow.solve_ivp`, with actions; of second order ``event(t, x, v, *args)``. A terminal one ends the step and the call:
+        ``st.t`` is where it was met, ``st.reason`` is "event", and the next call goes on from there. ``st.events`` lists what the last
+        call has met.
+    doses : list of (t, index, amount), optional
+        As in `mflow.solve_ivp`: steps land on each, and ``st.y`` there holds the dose; one at t0 is taken at once. Not of second order.
     **parameters
         The method's own.
 
@@ -116,7 +128,10 @@ class Stepper:
     _algebraic: Algebraic | None = None
     _pair: Any = None  # the two methods of "auto"
     _legs: Any = None  # and the run, then
-    _rebuilt: tuple[int, ...] = (0, 0, 0)  # by a stepper that this one was loaded or copied from
+    _stops: Stops | None = None
+    _pairs: Any = None  # of a complex state: real and imaginary parts
+    _given: dict[str, Any] | None = None  # all arguments, where `_call` is their real form
+    _watches_motion = False  # events see x and v
     _kinds: ClassVar[dict[str, type[Stepper]]] = {}  # by the flag of their methods
 
     def __init_subclass__(cls, *, flag: str = "", **more: Any) -> None:
@@ -155,6 +170,8 @@ class Stepper:
         consistent: str = "project",
         exclude_algebraic: bool = False,
         breaks: Any = None,
+        events: Any = None,
+        doses: Any = None,
         **parameters: Unpack[StepperOptions],
     ) -> None:
         if asks_for_auto(method):
@@ -162,27 +179,50 @@ class Stepper:
 
             if rtol is None and atol is None:
                 raise ValueError("rtol: 'auto' needs error control, got neither rtol nor atol; give one of them")
-            self._pair = pair_for(np.size(y0), rtol, RTOL, mass=mass, parameters=parameters)
+            self._pair = pair_for(np.size(y0), rtol, RTOL, events=events, mass=mass, parameters=parameters)
             method = self._pair.calm
         self.method = as_method(method, parameters)
         if self.method.kind != "step":
             raise ValueError(f"method: expected an integrator or an optimizer, got {self.method.name}, which learns from samples")
         if fun is None or y0 is None:
             raise TypeError(f"{'fun' if fun is None else 'y0'}: expected the slopes fun(t, y) and the start y0, got None")
-        start = check_start(y0, "y0", COMPLEX_STATES)
-        self._t0, self._start = check_number(t0, "t0"), start
-        self._call = {
+        self._t0 = check_number(t0, "t0")
+        self._given = self._call = {
             "fun": fun, "args": args, "inplace": inplace, "rtol": rtol, "atol": atol, "direction": direction, "first_step": first_step,
             "max_step": max_step, "min_step": min_step, "jac": jac, "jac_sparsity": jac_sparsity, "lband": lband, "uband": uband,
             "solver": solver, "mass": mass, "consistent": consistent, "exclude_algebraic": exclude_algebraic, "breaks": breaks,
+            "events": events, "doses": doses,
         }  # fmt: skip
-        self._algebraic = algebraic_of(mass, consistent, exclude_algebraic, self.method, start, None, lband, uband)
+        self._start = self._real_start(y0)
+        self._solve_with(self._call)
+
+    def _real_start(self, y0: Any) -> Array:
+        """The start; of a complex one real and imaginary parts, for which all arguments are then."""
+        try:
+            return check_start(y0, "y0")
+        except TypeError:
+            from mflow.problems.complexes import Pairs, is_complex
+
+            if not is_complex(y0):
+                raise
+            from mflow.integrate.ivp import real_form
+
+            self._pairs = Pairs(y0)
+            self._call = real_form(self._call, self._pairs)
+            start: Array = self._pairs.start
+            return start
+
+    def _solve_with(self, call: dict[str, Any]) -> None:
+        """The run, and what solves its equations."""
+        start, args, bands = self._start, as_tuple(call["args"]), {name: call[name] for name in ("lband", "uband")}
+        jac, kept = call["jac"], (call["mass"], call["consistent"], call["exclude_algebraic"])
+        self._algebraic = algebraic_of(*kept, self.method, start, None, *bands.values(), t0=self._t0, args=args)
         solved = self._pair.stiff if self._pair else self.method
-        equation = problem.rhs_problem(fun, start.shape, args, inplace, jac if solved.is_implicit else None)
-        linear = {"jac": jac, "jac_sparsity": jac_sparsity, "lband": lband, "uband": uband}
+        equation = problem.rhs_problem(call["fun"], start.shape, call["args"], call["inplace"], jac if solved.is_implicit else None)
+        linear = {"jac": jac, "jac_sparsity": call["jac_sparsity"], **bands}
         if self._algebraic is not None:
             linear |= self._algebraic.linear
-        solving = nonlinear.solver_for(solved, equation, self._t0, start, solver=solver, args=as_tuple(args), **linear)
+        solving = nonlinear.solver_for(solved, equation, self._t0, start, solver=call["solver"], args=args, **linear)
         self._equation = equation
         self._start = self._consistent(self._t0, start)
         self._make_run(equation, solver=solving)
@@ -205,7 +245,8 @@ class Stepper:
         if not isinstance(direction, (int, float, np.number)) or math.isnan(direction):
             raise ValueError(f"direction: expected a number, whose sign counts, got {direction!r}")
         function = self._call.get("fun", self._call.get("accel"))
-        self._breaks = Breaks.of(self._call["breaks"], getattr(function, "breaks", None), equation, self._project())
+        specs, own = check_events(self._call["events"]), getattr(function, "breaks", None)
+        self._stops = Stops.of(self._call, own, specs, equation, self._start.shape, self._project(), of_motion=self._watches_motion)
         self._controlled = self._call["rtol"] is not None or self._call["atol"] is not None
         record, values = self.method.record, self.method.numbers
         if self._pair is None:
@@ -220,6 +261,17 @@ class Stepper:
             self._control(self._call["rtol"], self._call["atol"], *bounds)
         elif any(bound is not None for bound in bounds):
             raise ValueError("first_step, max_step, min_step: they belong to error control: give rtol or atol as well")
+        if self._stops is not None:
+            self._check_stops(self._stops)
+
+    def _check_stops(self, stops: Stops) -> None:
+        """What may act does so; what is due at the start happens."""
+        if any(stops.acts):
+            check_actions(self.method, "adaptive" if self._controlled else "fixed", self._algebraic is not None)
+        if self._algebraic is not None:
+            self._algebraic.check_jumps([dose.place for dose in stops.doses], self._start.shape, any(stops.acts))
+        self._settle(stops.begin(self._run), 0.0)
+        self._settle(stops.arrive(self._run, math.copysign(1.0, self._call["direction"])), 0.0)
 
     def _control(self, rtol: Any, atol: Any, max_step: Any, min_step: Any, first_step: Any) -> None:
         """Checks what belongs to error control, and tells the run."""
@@ -238,6 +290,7 @@ class Stepper:
         self._run.control(relative, absolute, math.inf if callable(largest) else largest, least)
         self._run.look_for_stiffness(stable_end(self.method.record))
         self._first = check_first_step(first_step, -math.inf, math.inf) or 0.0
+        self._run.set_first_step(self._first)
 
     @property
     def t(self) -> float:
@@ -258,9 +311,13 @@ class Stepper:
 
     def _copy(self, vector: int) -> Array:
         """A carried vector: a change to it would be lost, so none can be made."""
-        copy: Array = self._run.vector(vector)
+        copy = self._shown(self._run.vector(vector))
         copy.setflags(write=False)
         return copy
+
+    def _shown(self, y: Array) -> Array:
+        """A state of the run as the user sees it."""
+        return y if self._pairs is None else self._pairs.state(y)
 
     def set_state(self, t: float | None = None, y: Any = None) -> None:
         """Go on from another state, another time, or both: after a dose, an impact, an assimilated measurement. What is not given stays.
@@ -288,13 +345,36 @@ class Stepper:
             state = self._consistent(time, self._run.vector(0) if state is None else state)
         self._run.restart(time, state)
         self._t0, self._start = time, self._run.vector(0)
+        self._look_anew()
+
+    def _look_anew(self) -> None:
+        """Events begin again at a state that was set; doses there are behind it."""
+        if self._stops is not None:
+            self._stops.taken = self.t
+            self._settle(self._stops.begin(self._run), 0.0)
 
     def _checked(self, value: Any, argument: str) -> Array:
         """A state of the shape that this one has."""
-        state = check_start(value, argument)
+        state = check_start(value if self._pairs is None else self._pairs.real(value, argument), argument)
         if state.shape != self._start.shape:
             raise ValueError(f"{argument}: expected an array of shape {self._start.shape}, got shape {state.shape}")
         return state
+
+    @property
+    def events(self) -> list[Met]:
+        """What the last `step`, `advance` or `advance_to` has met, in order: named tuples (event, t, y, y_after).
+
+        event: its number. y: the state there, of second order x and v. y_after: the one behind its action; None where it does not act.
+        """
+        met = self._stops.met if self._stops is not None else []
+        if self._pairs is None:
+            return met
+        return [one._replace(y=self._shown(one.y), y_after=None if one.y_after is None else self._shown(one.y_after)) for one in met]
+
+    @property
+    def reason(self) -> str | None:
+        """ "event" where a terminal one has ended the last call; else None."""
+        return self._stops.reason if self._stops is not None else None
 
     @property
     def k(self) -> int:
@@ -315,6 +395,10 @@ class Stepper:
     def nlu(self) -> int:
         """Factorisations."""
         return int(self._run.nlu) + self._redone()[2]
+
+    @staticmethod
+    def _check_tolerances(rtol: Any, atol: Any, shape: tuple[int, ...]) -> None:
+        check_tolerances(RTOL if rtol is None else rtol, ATOL if atol is None else atol, shape)
 
     def _redone(self) -> tuple[int, ...]:
         """Evaluations, Jacobians and factorisations that rebuilt, after `load`, what was at hand at `save`."""
@@ -344,26 +428,33 @@ class Stepper:
         was not solved or the step vanishes: the state stays at the last good step. What ``fun`` raises comes through.
         """
         if dt is None:
+            self._clear()
             self._go(math.copysign(math.inf, self._call["direction"]), 1, "step")
         else:
             self.advance(1, dt)
 
+    def _clear(self) -> None:
+        """A call begins."""
+        if self._stops is not None:
+            self._stops.clear()
+
     def advance(self, steps: int, dt: float) -> None:
-        """``steps`` steps of dt, in one loop without Python where fun is compiled. Errors as `step`."""
+        """``steps`` steps of dt, or those up to a terminal event, in one loop without Python where fun is compiled. Errors as `step`."""
         if self._controlled:
             raise TypeError("dt: this stepper is under error control (rtol, atol): call step() or advance_to(t)")
         left = check_whole(steps, "steps", 0, MANY - 1)
         h = check_number(dt, "dt")
         pace = Pace()
-        while left:
+        self._clear()
+        while left and self.reason is None:
             count, before = pace.take(left), self.k
-            status = self._run.fixed(count, dt=h) if self._breaks is None else self._breaks.fixed(self._run, count, h)
+            status = self._run.fixed(count, dt=h) if self._stops is None else self._stops.fixed(self._run, count, h)
             left -= self.k - before
             pace.done()
             self._settle(int(status), h)
 
     def advance_to(self, t: float) -> None:
-        """Steps under error control until exactly t. Errors as `step`."""
+        """Steps under error control until exactly t, or a terminal event. Errors as `step`."""
         end = check_number(t, "t")
         if (end - self.t) * self._call["direction"] < 0:
             raise ValueError(
@@ -371,7 +462,8 @@ class Stepper:
                 f"direction={end - self.t:g}"
             )
         pace = Pace()
-        while self.t != end:
+        self._clear()
+        while self.t != end and self.reason is None:
             self._go(end, pace.take(MANY), "advance_to")
             pace.done()
 
@@ -381,18 +473,22 @@ class Stepper:
                 "give rtol= and atol= to the stepper, or" if "embedded" in self.method.flags else f"{self.method.name} estimates no error:"
             )
             raise TypeError(f"{name}: without dt it is for error control: {fix} take steps of dt by step(dt) and advance(n, dt)")
-        if self._breaks is not None:
-            status, goal = self._breaks.go(self._run, self._call["direction"])
+        rows, sign = None, math.copysign(1.0, self._call["direction"])
+        if self._stops is not None:
+            rows = self._stops.rows
+            status, goal = self._stops.ahead(self._run, sign)
             self._settle(status, self._run.h)
             end = goal if abs(goal - self.t) < abs(end - self.t) else end
         if self._run.h == 0.0:  # a start
-            sign = math.copysign(1.0, self._call["direction"])
-            self._settle(int(self._run.begin(end if math.isfinite(end) else sign * 1e300, sign * self._first)), 0.0)
-        status = int(self._run.adaptive(count, end))
-        while status == core.RHO_DUE:
+            first = min(self._first, abs(end - self.t))
+            self._settle(int(self._run.begin(end if math.isfinite(end) else sign * 1e300, sign * first)), 0.0)
+        status = int(self._run.adaptive(count, end, rows))
+        while status in (core.RHO_DUE, core.FULL):
             self._settle(status, self._run.h)
-            status = int(self._run.adaptive(count, end))
+            status = int(self._run.adaptive(count, end, rows))
         self._settle(status, self._run.h)
+        if self._stops is not None:
+            self._settle(self._stops.arrive(self._run, sign), self._run.h)
         if not self._told_stiff and (text := held_words(self._run, self.method, end)):
             self._told_stiff = True
             tell(f"Stepper: {text}", StiffnessWarning)
@@ -404,10 +500,14 @@ class Stepper:
             if reason:
                 raise FloatingPointError(f"{reason}: {self.method.name} cannot measure the Jacobian; the state stays at t = {self.t:g}")
             return
+        if self._stops is not None:
+            status = self._stops.heed(status)
         if status != 0:
             mode = "adaptive" if self._controlled else "fixed"
             where = f"in the step from t = {self.t:g}" + ("" if self._controlled else f" with dt = {h:g}") + f" (step {self.k})"
-            reason, message = self._ending(mode, h, where).explain(status)
+            events = self._stops.events if self._stops is not None else None
+            of_event = None if events is None else of_events(events, status, f"at t = {self.t:g}")
+            reason, message = of_event or self._ending(mode, h, where).explain(status)
             kind = FloatingPointError if reason == "non_finite" else RuntimeError
             raise kind(f"{message}; the state stays at t = {self.t:g}")
 
@@ -420,144 +520,7 @@ class Stepper:
 
         Raises ValueError where t is outside it.
         """
-        y: Array = LastStep(self._run).state(check_number(t, "t"))
-        return y
-
-    # ---- keeping it --------------------------------------------------------------------------------------------------------------------
-
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the state to a file: at once or not at all, with a checksum, without pickle. `load` goes on with the same bits."""
-        facts = {
-            "method": self._name, "parameters": public_values(self.method.record, self.method.all_numbers) if not self._pair else {},
-            "shape": list(self._run.shape), "t0": self._t0, "control": self._settings(), "rebuilt": self._redone(),
-            **self._more_facts(),
-        }  # fmt: skip
-        path = check_path(path, "path")
-        write_state(path, "stepper", facts, {"run": self._run.pack(), "start": self._start.tobytes(), **self._more_blocks()})
-
-    def _more_blocks(self) -> dict[str, bytes]:
-        return {}
-
-    def _more_facts(self) -> dict[str, Any]:
-        return {} if self._algebraic is None else {"mass": self._algebraic.mass.checksum}
-
-    def _take_facts(self, facts: dict[str, Any]) -> None:
-        """What `_more_facts` wrote. Raises ValueError where it does not fit."""
-        mine, saved = self._more_facts().get("mass"), facts.get("mass")
-        if mine != saved:
-            raise ValueError(f"mass: expected the matrix of the saved stepper{', which has none' if saved is None else ''}, got "
-                             f"{'none' if mine is None else 'another'}")  # fmt: skip
-
-    def _settings(self) -> dict[str, Any]:
-        """What error control was asked for, as JSON has it."""
-        values = {name: self._call[name] for name in CONTROL}
-        return {name: np.asarray(v).tolist() if v is not None else None for name, v in values.items()}
-
-    @classmethod
-    def load(cls, path: str | os.PathLike[str], fun: Callable[..., Any] | Any, **call: Any) -> Self:
-        """The stepper that `save` wrote, on the same ``fun``; args, inplace, jac and the like as it was made with.
-
-        It goes on from the checkpoints of `mflow.minimize` and `mflow.train` too, with ``fun`` the gradient of an optimizer, and from the
-        bytes that a host of the C API saved (rtol and the like are then given as they were).
-
-        A Jacobian that was at hand is made once more, where it was made: `nfev`, `njev` and `nlu` count that too.
-
-        Raises ValueError where the file is damaged or something else, or where its fields do not fit together.
-        """
-        facts, blocks = stepper_fields(path)
-        try:
-            method, start, t0, control = _read_start(facts, blocks)
-            control = {name: value for name, value in control.items() if name not in call}  # of a C host's bytes they are the caller's
-            more: dict[str, Any] = {"v0": numbers_of(blocks, "v0", start.shape)} if "second_order" in getattr(method, "flags", ()) else {}
-            known, rebuilt = {"run", "start", *more}, [check_whole(n, "rebuilt", 0, MANY) for n in facts.get("rebuilt", (0, 0, 0))]
-            _check_fields(method, known, set(blocks), rebuilt, "energy" in facts["control"])
-        except (KeyError, AttributeError, TypeError, ValueError, OverflowError) as error:
-            raise _misfit(path, error) from error
-        try:
-            if getattr(method, "kind", "") == "update":
-                made = cls(method, grad=fun, y0=start, t0=t0, **call)
-            else:
-                made = cls(method, fun, start, t0=t0, **control, **more, **call)
-            made._run.unpack(blocks["run"])
-            made._take_facts(facts)
-            made._check_direction()
-        except ValueError as error:
-            raise _misfit(path, error) from error
-        made._rebuilt = tuple(rebuilt)
-        return made
-
-    def _check_direction(self) -> None:
-        """ValueError where the next step of error control goes the other way."""
-        if self._controlled and self._run.h * self._call["direction"] < 0.0:
-            raise ValueError(f"h: expected a step in the direction {self._call['direction']!r}, got {self._run.h!r}")
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        method = AUTO if self._pair else self.method
-        return _remake, (type(self), method, self._start, self._t0, self._call, self._run.pack(), self._redone())
-
-    @property
-    def _name(self) -> str:
-        return AUTO if self._pair else str(self.method.name)
-
-    def __copy__(self) -> Self:
-        remake, given = self.__reduce__()
-        made: Self = remake(*given)
-        return made
+        return self._shown(LastStep(self._run).state(check_number(t, "t")))
 
     def __repr__(self) -> str:
         return f"<mflow.Stepper {AUTO if self._pair else repr(self.method)}, t = {self.t:g}, k = {self.k}>"
-
-
-def _remake(
-    cls: type[Stepper], method: Method, start: Array, t0: float, call: dict[str, Any], state: bytes, rebuilt: tuple[int, ...] = (0, 0, 0)
-) -> Any:
-    given: dict[str, Any] = {cls._start_name: start, "t0": t0, **call}
-    made = cls(method, **given)
-    made._run.unpack(state)
-    made._rebuilt = rebuilt
-    return made
-
-
-def _check_fields(method: Method | str, known: set[str], blocks: set[str], rebuilt: list[int], energy: bool) -> None:
-    """ValueError where a saved stepper has other fields than one of this method."""
-    name = method if isinstance(method, str) else method.name
-    if blocks != known:
-        raise ValueError(f"blocks: expected {', '.join(sorted(known))} of {name}, got {', '.join(sorted(blocks))}")
-    if len(rebuilt) != 3:
-        raise ValueError(f"rebuilt: expected 3 whole numbers, got {rebuilt}")
-    if energy != ("v0" in known):
-        raise ValueError(f"control: expected {'energy' if 'v0' in known else 'no energy'} for {name}, got {'one' if energy else 'none'}")
-
-
-def _misfit(path: str | os.PathLike[str], error: Exception) -> ValueError:
-    return ValueError(f"{os.fspath(path)}: it is damaged, or holds another state ({misfit_of(error)})")
-
-
-def _read_start(facts: dict[str, Any], blocks: dict[str, bytes]) -> tuple[Method | str, Array, float, dict[str, Any]]:
-    """(method, start, t0, what belongs to error control) of a saved stepper. Raises where a field is not one that `Stepper.save` writes."""
-    if set(facts) - {"rebuilt", "clock", "mass", "counts"} != {"method", "parameters", "shape", "t0", "control"}:
-        raise ValueError(f"facts: expected those of a stepper, got {', '.join(sorted(facts))}")
-    given = {name: tuple(v) if isinstance(v, list) else v for name, v in facts["parameters"].items()}
-    method: Method | str = AUTO
-    if facts["method"] != AUTO or given:
-        method = get_method(facts["method"], **given)
-        if set(given) != set(method.parameters):
-            raise ValueError(f"parameters: expected {', '.join(method.parameters)} of {method.name}, got {', '.join(given)}")
-    if not isinstance(facts["shape"], list):
-        raise ValueError(f"shape: expected a list, got {facts['shape']!r}")
-    shape = tuple(check_whole(n, "shape", 0, MANY) for n in facts["shape"])
-    control = facts["control"]
-    if not isinstance(control, dict) or set(control) - {"energy"} != set(CONTROL):
-        raise ValueError(f"control: expected {', '.join(CONTROL)}, got {control!r}")
-    for name in ("direction", "first_step", "max_step", "min_step"):
-        value = control[name]
-        if isinstance(value, bool) or not (isinstance(value, int | float) or (value is None and name != "direction")):
-            raise ValueError(f"{name}: expected a number, got {value!r}")
-    if not isinstance(control.get("energy", False), bool):
-        raise ValueError(f"energy: expected true or false, got {control['energy']!r}")
-    for name in ("rtol", "atol"):
-        if any(isinstance(one, bool) for one in np.array(control[name], dtype=object).ravel()):
-            raise ValueError(f"{name}: expected numbers, got {control[name]!r}")
-        if control[name] is not None:
-            check_tolerances(RTOL if name == "atol" else control[name], ATOL if name == "rtol" else control[name], shape)
-    return method, numbers_of(blocks, "start", shape), check_number(facts["t0"], "t0"), control

@@ -8,6 +8,7 @@ there is none, and differences of the real form are right.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -90,30 +91,23 @@ class Pairs:
         """The right-hand side; a compiled one is of pairs already."""
         if _is_compiled(fun, "fun", RHS_SIGNATURE):
             return fun
-        if vectorized:
-
-            def many(t: float, columns: Array, *args: Any) -> Array:
-                z = np.asarray(fun(t, self.columns(np.ascontiguousarray(columns)), *args), dtype=np.complex128)
-                out = np.empty(columns.shape)
-                out[0::2], out[1::2] = z.real, z.imag
-                return out
-
-            real: Callable[..., Any] = many
-        elif inplace:
-
-            def filled(t: float, y: Array, out: Array, *args: Any) -> None:
-                fun(t, self.state(y), self.state(out), *args)
-
-            real = filled
-        else:
-
-            def returned(t: float, y: Array, *args: Any) -> Array:
-                return self.real(fun(t, self.state(y), *args), "fun")
-
-            real = returned
+        how = self._many if vectorized else self._filled if inplace else self._returned
+        real: Any = partial(how, fun)  # which can be pickled where fun can
         if hasattr(fun, "breaks"):
-            real.breaks = fun.breaks  # type: ignore[attr-defined]
+            real.breaks = fun.breaks
         return real
+
+    def _many(self, fun: Callable[..., Any], t: float, columns: Array, *args: Any) -> Array:
+        z = np.asarray(fun(t, self.columns(np.ascontiguousarray(columns)), *args), dtype=np.complex128)
+        out = np.empty(columns.shape)
+        out[0::2], out[1::2] = z.real, z.imag
+        return out
+
+    def _filled(self, fun: Callable[..., Any], t: float, y: Array, out: Array, *args: Any) -> None:
+        fun(t, self.state(y), self.state(out), *args)
+
+    def _returned(self, fun: Callable[..., Any], t: float, y: Array, *args: Any) -> Array:
+        return self.real(fun(t, self.state(y), *args), "fun")
 
     def jacobian(self, jac: Any, lband: Any = None, uband: Any = None, name: str = "jac") -> Any:
         """df/dz, a function or constant, dense, sparse or packed by bands."""
@@ -122,8 +116,23 @@ class Pairs:
         if callable(jac) or type(jac).__name__ in ("PyCapsule", "LowLevelCallable"):
             if _is_compiled(jac, name, JACOBIAN_SIGNATURE):
                 return jac
-            return lambda t, y, *args: self.matrix(jac(t, self.state(y), *args), lband, uband, name, asked=True)
+            return partial(self._jacobian_at, jac, lband, uband, name)
         return self.matrix(jac, lband, uband, name)
+
+    def _jacobian_at(self, jac: Callable[..., Any], lband: Any, uband: Any, name: str, t: float, y: Array, *args: Any) -> Any:
+        return self.matrix(jac(t, self.state(y), *args), lband, uband, name, asked=True)
+
+    def mass(self, given: Any, lband: Any = None, uband: Any = None) -> Any:
+        """M, its diagonal, or a function of t that returns one."""
+        if given is None:
+            return None
+        if callable(given):
+            return partial(self._mass_at, given, lband, uband)
+        diagonal = not hasattr(given, "tocsc") and np.ndim(given) == 1
+        return self.matrix(np.diag(given) if diagonal else given, lband, uband, "mass")
+
+    def _mass_at(self, mass: Callable[..., Any], lband: Any, uband: Any, t: float, *args: Any) -> Any:
+        return self.mass(mass(t, *args), lband, uband)
 
     def matrix(self, given: Any, lband: Any = None, uband: Any = None, name: str = "jac", *, asked: bool = False) -> Any:
         """The real form of a matrix (n, n), or of its bands (lband + uband + 1, n), as bands. asked : a function returned it."""
@@ -163,15 +172,18 @@ class Pairs:
         return kind(fun, **settings)
 
     def _action(self, action: Callable[..., Any], name: str) -> Callable[..., Any]:
-        def act(t: float, y: Array, *args: Any) -> Any:
-            behind = action(t, self.state(y), *args)
-            return None if behind is None else self.real(behind, name)
+        return partial(self._acted, action, name)
 
-        return act
+    def _acted(self, action: Callable[..., Any], name: str, t: float, y: Array, *args: Any) -> Any:
+        behind = action(t, self.state(y), *args)
+        return None if behind is None else self.real(behind, name)
 
     def seen(self, fun: Any) -> Any:
         """A function of (t, y, ...) that gets complex states."""
-        return (lambda t, y, *args: fun(t, self.state(y), *args)) if callable(fun) else fun
+        return partial(self._seen, fun) if callable(fun) else fun
+
+    def _seen(self, fun: Callable[..., Any], t: float, y: Array, *args: Any) -> Any:
+        return fun(t, self.state(y), *args)
 
     # ---- numbers --------------------------------------------------------------------------------------------------------------------
 

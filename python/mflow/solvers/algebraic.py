@@ -23,8 +23,9 @@ CONSISTENT = ("project", "check")
 
 
 def algebraic_of(
-    mass: Any, consistent: Any, exclude_algebraic: Any, method: Method, start: Array, dt: Any, lband: Any, uband: Any
-) -> Algebraic | None:
+    mass: Any, consistent: Any, exclude_algebraic: Any, method: Method, start: Array, dt: Any, lband: Any, uband: Any, *, t0: float = 0.0,
+    args: tuple[Any, ...] = (),
+) -> Algebraic | None:  # fmt: skip
     """None without ``mass``. Raises TypeError or ValueError where an argument does not fit, or the method does not take M."""
     check_choice(consistent, "consistent", CONSISTENT)
     check_flags(exclude_algebraic=exclude_algebraic)
@@ -36,9 +37,12 @@ def algebraic_of(
         known = ", ".join(record.name for record in registry.records() if "mass" in record.flags)
         reason = "is explicit: for a regular M, pass a function that solves M y' = f for y'" if not method.is_implicit else "knows no M"
         raise ValueError(f"mass: expected a method that takes M y' = f(t, y) ({known}), got {method.name}, which {reason}")
+    if callable(mass) and "mass_at" not in method.flags:
+        known = ", ".join(record.name for record in registry.records() if "mass_at" in record.flags)
+        raise ValueError(f"mass: expected a constant matrix for {method.name}, got a function; {known} take M(t) y' = f(t, y)")
     if isinstance(dt, float) and math.isinf(dt):
         raise ValueError("dt: expected finite steps with mass=, got inf; the steady state of M y' = f is a root of f")
-    return Algebraic(mass_of(mass, start.size, lband, uband), consistent, exclude_algebraic)
+    return Algebraic(mass_of(mass, start.size, lband, uband, t=t0, args=args), consistent, exclude_algebraic)
 
 
 class Algebraic:
@@ -65,7 +69,7 @@ class Algebraic:
 
         flat = start.ravel()
         self.found = consistent_start(
-            self.mass, t0, flat, slope, self._jacobian(equation, t0, start.shape, jac, args), self.consistent, size
+            self.mass.at(t0), t0, flat, slope, self._jacobian(equation, t0, start.shape, jac, args), self.consistent, size
         )
         return np.ascontiguousarray(self.found.y.reshape(start.shape))
 

@@ -8,6 +8,7 @@ its entries make a block, whose singular values tell its rank.
 from __future__ import annotations
 
 import zlib
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -83,6 +84,12 @@ class Mass:
         self.n, self.rows = rows.n, rows
         self.left, self.right = _null_spaces(rows)
 
+    varies = False  # whether it is a function of t
+
+    def at(self, t: float) -> Mass:
+        """M at this time."""
+        return self
+
     @property
     def n_algebraic(self) -> int:
         """The number of algebraic equations: n less the rank of M."""
@@ -105,21 +112,74 @@ class Mass:
         return (*self.rows[1:], *left_out)
 
 
-def mass_of(value: Any, n: int, lband: int | None = None, uband: int | None = None) -> Mass:
+class MovingMass(Mass):
+    """M(t): entries whose places stay, those of a diagonal, of a band, or of all of a matrix. As a `Mass` it is that of the start, t."""
+
+    varies = True
+
+    def __init__(self, function: Callable[..., Any], t: float, n: int, bands: tuple[int | None, int | None], args: tuple[Any, ...]) -> None:
+        self.function, self.args, self.n, self._bands = function, args, n, bands
+        given = self._read(t)
+        self.diagonal = not is_sparse(given) and given.ndim == 1
+        if self.diagonal:
+            self.i = self.j = np.arange(n)
+        elif is_sparse(given):
+            places = np.unique(given.tocoo().row.astype(np.int64) * n + given.tocoo().col)
+            self.i, self.j = places // n, places % n
+        else:
+            i, j = np.indices((n, n))
+            lower, upper = (n if width is None else width for width in bands)
+            self.i, self.j = (index[(i - j <= lower) & (j - i <= upper)] for index in (i, j))
+        super().__init__(self.at(t).rows)
+
+    def _read(self, t: float) -> Any:
+        """What the function returns: a diagonal, a matrix or a sparse one. Raises TypeError or ValueError."""
+        return _as_matrix(self.function(t, *self.args), self.n, *self._bands)
+
+    def values(self, t: float) -> Array:
+        """The entries at their places."""
+        given = self._read(t)
+        if is_sparse(given) or self.diagonal != (given.ndim == 1):
+            given = given.toarray() if is_sparse(given) else np.diag(given) if given.ndim == 1 else given
+        if self.diagonal and given.ndim == 1:
+            return np.asarray(given)
+        out: Array = given[self.i, self.j]
+        if np.count_nonzero(out) != np.count_nonzero(given):
+            raise ValueError(f"mass: expected entries where those at the start are, got others at t = {t:g}; give zeros there at the start")
+        return out
+
+    def at(self, t: float) -> Mass:
+        return Mass(_rows_of(self.n, self.n, self.i, self.j, self.values(t)))
+
+    @property
+    def bands(self) -> tuple[int, int]:
+        away = self.i - self.j
+        return int(max(away.max(initial=0), 0)), int(max((-away).max(initial=0), 0))
+
+    def packed(self, exclude_algebraic: bool) -> tuple[Any, ...]:
+        if exclude_algebraic:
+            raise ValueError("exclude_algebraic: expected False where mass is a function, whose null space moves, got True; omit it")
+        indptr = np.searchsorted(self.i, np.arange(self.n + 1)).astype(np.int32)
+        return indptr, self.j.astype(np.int32), self.values
+
+
+def mass_of(value: Any, n: int, lband: int | None = None, uband: int | None = None, *, t: float = 0.0, args: tuple[Any, ...] = ()) -> Mass:
     """M from what `solve_ivp` takes as ``mass``.
 
     Parameters
     ----------
-    value : array_like (n,), (n, n) or packed (lband + uband + 1, n), or sparse matrix (n, n)
+    value : array_like (n,), (n, n) or packed (lband + uband + 1, n), or sparse matrix (n, n); or a function of t, *args that returns one
         A diagonal, all entries, or the entries of a band as SciPy packs them: entry (i, j) at [i - j + uband, j].
     n : int
+    t, args
+        The start, where a function is asked first, and what else it gets.
     lband, uband : int, optional
         The band of a packed one.
 
     Raises
     ------
     TypeError, ValueError
-        A function, other numbers than real ones, another shape, or entries that are not finite.
+        Other numbers than real ones, another shape, or entries that are not finite.
 
     Examples
     --------
@@ -131,29 +191,33 @@ def mass_of(value: Any, n: int, lband: int | None = None, uband: int | None = No
     [[0.7071, 0.7071]]
     """
     if callable(value):
-        raise TypeError(
-            "mass: expected a constant matrix, got a function; where a regular M depends on t or y, take y' = v with the algebraic "
-            "equations M(t, y) v = f(t, y)"
-        )
+        return MovingMass(value, t, n, (lband, uband), args)
+    array = _as_matrix(value, n, lband, uband)
+    if is_sparse(array):
+        coordinates = array.tocoo()
+        return Mass(_rows_of(n, n, coordinates.row, coordinates.col, coordinates.data))
+    if array.ndim == 1:
+        return Mass(_rows_of(n, n, np.arange(n), np.arange(n), array))
+    i, j = np.nonzero(array)
+    return Mass(_rows_of(n, n, i, j, array[i, j]))
+
+
+def _as_matrix(value: Any, n: int, lband: int | None, uband: int | None) -> Any:
+    """A diagonal (n,), all entries (n, n), or a sparse matrix. Raises TypeError or ValueError."""
     if is_sparse(value):
         matrix = check_sparse(value, "mass").tocsr()
         if tuple(matrix.shape) != (n, n):
             raise ValueError(
                 f"mass: expected shape ({n}, {n}), as the state has {n} components, got a sparse matrix of shape {matrix.shape}"
             )
-        coordinates = matrix.tocoo()
-        return Mass(_rows_of(n, n, coordinates.row, coordinates.col, coordinates.data))
+        return matrix
     try:
         array = np.asarray(value)
     except ValueError:
         array = np.asarray(value, dtype=object)
     if array.dtype.kind not in "biuf":
         raise TypeError(f"mass: expected an array of real numbers or a sparse matrix, got {shown(value)}")
-    array = _unpacked(array.astype(np.float64), n, lband, uband)
-    if array.ndim == 1:
-        return Mass(_rows_of(n, n, np.arange(n), np.arange(n), array))
-    i, j = np.nonzero(array)
-    return Mass(_rows_of(n, n, i, j, array[i, j]))
+    return _unpacked(array.astype(np.float64), n, lband, uband)
 
 
 def _unpacked(array: Array, n: int, lband: int | None, uband: int | None) -> Array:

@@ -205,6 +205,8 @@ def solver_for(method: Method, equation: problem.Problem, t0: Any, start: Array,
                 f"solver: expected 'newton' for {method.name}, whose stages are linear equations with a Jacobian, got {made.kind}; beyond "
                 f"{LARGE} components give jac, jac_sparsity, or lband and uband"
             )
+        if made.kind != "dense" and getattr(linear.get("mass"), "varies", False) and "A_inv" in (method.tableau or {}):
+            raise ValueError(f"mass: expected a dense Jacobian for {method.name} where M is a function, got a {made.kind} one; take 'bdf'")
         if getattr(solver, "prec", None) is not None and "A_inv" in (method.tableau or {}):
             raise ValueError(f"prec: expected a method whose stages are solved one by one (bdf, esdirk43), got {method.name}; omit it")
         return made
@@ -424,6 +426,8 @@ def _newton(
         equation.set_band(lower, upper)
         compiled = has_jac and equation.jac_is_compiled
         return Solver(kind, lower=lower, upper=upper, jac=compiled, band_jac=has_jac and not compiled, pattern=groups, **common)
+    if kind == "sparse" and known.mass is not None and known.mass.varies:
+        raise ValueError("mass: expected a dense or banded Jacobian where M is a function, got a sparse one; give lband and uband")
     if kind == "sparse":
         indptr, indices = known.pattern if known.pattern is not None else (None, None)
         rows = None if known.mass is None else known.mass.rows.sparse()

@@ -29,7 +29,8 @@ steps no estimate would shorten the first ones, whose low order would be that of
 are less than K differences (s[2] = STARTING), is taken by extrapolation of K implicit Euler results (as SEULEX, Hairer and Wanner II,
 IV.9). Inside the first two of them the continuous extension is the cubic Hermite one.
 
-With a mass matrix, M y' = f(t, y), M singular or not, the equation is M z - c f(t + h, z) = M r, r the right side above. f tells no slope
+With a mass matrix, M y' = f(t, y), M singular or not, the equation is M z - c f(t + h, z) = M r, r the right side above, M that of t + h
+where it depends on time. f tells no slope
 then, and nothing is extrapolated: d_1 of the first step is h w, (M - c J) w = f + c f_t, which is y' to first order in algebraic components
 too.
 
@@ -48,8 +49,8 @@ from libc.string cimport memcpy, memset
 from mflow_core.arithmetic.control cimport clip, control_t, error_sum, exp2_of, log2_of
 from mflow_core.arithmetic.vec cimport mf_cvec, mf_vec
 from mflow_core.methods.tableau cimport new_record, records_t
-from mflow_core.types cimport (MF_EMBEDDED, MF_E_ARGUMENT, MF_E_CALLBACK, MF_FRESH, MF_IMPLICIT, MF_INT, MF_MASS, MF_MULTISTEP, mf_frame,
-                               mf_mass_of, mf_method, mf_param, mf_sizes)
+from mflow_core.types cimport (MF_EMBEDDED, MF_E_ARGUMENT, MF_E_CALLBACK, MF_FRESH, MF_IMPLICIT, MF_INT, MF_MASS, MF_MASS_AT, MF_MULTISTEP,
+                               mf_frame, mf_mass_of, mf_method, mf_param, mf_sizes, mf_times_mass)
 
 cdef extern from *:
     """
@@ -141,7 +142,7 @@ cdef int solved(mf_frame *f, double t, double gh, const double *r, double *z, do
         return f.p.solve(t, gh, r, z, f.n, f.p.ctx)
     if f.p.solve_mass == NULL:
         return MF_E_CALLBACK
-    status = f.p.mass(r, R, f.n, f.p.ctx)
+    status = mf_times_mass(f.p, t, r, R, f.n)
     return f.p.solve_mass(t, gh, R, z, f.n, f.p.ctx) if status == 0 else status
 
 
@@ -484,7 +485,7 @@ cdef int bdf() except -1:
     m.tab = NULL
     m.par, m.n_par, m.sizes_fn, m.step, m.dense = p, 2, bdf_sizes, bdf_step, bdf_dense
     m.vectors, m.order_hat = b"y|d1|d2|d3|d4|d5|d6|d7", 1
-    m.flags = m.flags | MF_IMPLICIT | MF_EMBEDDED | MF_MULTISTEP | MF_MASS
+    m.flags = m.flags | MF_IMPLICIT | MF_EMBEDDED | MF_MULTISTEP | MF_MASS | MF_MASS_AT
     m.sizes.n_vec, m.sizes.n_scal, m.sizes.n_work, m.sizes.n_err, m.sizes.n_dense = MOST + 3, 4, MOST + 4, 1, MOST
     return 0
 

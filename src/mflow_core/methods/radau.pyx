@@ -18,7 +18,8 @@ one solve with the factors of the real system (`lsolve`). At the first step and 
 replaced by f(t, y + err) and the solve repeated, so that components which decay at once do not count.
 
 With a mass matrix, M y' = f(t, y), the stages solve M Z_i = h sum_j A_ij f(...), M stands before the sums of Z_j in the slope and in the
-estimate, and before I: slopes are values of f, and no inverse of M is needed.
+estimate, and before I: slopes are values of f, and no inverse of M is needed. Where M depends on t, that of each stage stands before its
+sum of Z_j in the equations, M(t_i) sum_j (A^-1)_ij Z_j = h f(...), that of the end in the slope, and that of the start in the estimate.
 
 `work` holds Z_1 ... Z_3, a right-hand side, a trial point, and f(t, y). x1 may be x0: the carried vectors are written when all else is done.
 """
@@ -28,8 +29,8 @@ from libc.stddef cimport ptrdiff_t
 
 from mflow_core.arithmetic.vec cimport all_finite, mf_cvec, mf_vec
 from mflow_core.methods.tableau cimport doubles, first_slope, new_record, records_t
-from mflow_core.types cimport (MF_AGAIN, MF_DERIVED, MF_EMBEDDED, MF_E_ARGUMENT, MF_E_CALLBACK, MF_FRESH, MF_FSAL, MF_IMPLICIT, MF_MASS, MF_STIFFLY_ACCURATE,
-                               mf_frame, mf_mass_of, mf_method, mf_tableau)
+from mflow_core.types cimport (MF_AGAIN, MF_DERIVED, MF_EMBEDDED, MF_E_ARGUMENT, MF_E_CALLBACK, MF_FRESH, MF_FSAL, MF_IMPLICIT, MF_MASS, MF_MASS_AT,
+                               MF_STIFFLY_ACCURATE, mf_frame, mf_mass_of, mf_method, mf_tableau, mf_times_mass)
 
 cdef enum:
     S = 3                                # stages
@@ -68,7 +69,7 @@ cdef int mass_part(const mf_tableau *tab, mf_frame *f, const double *Z, double *
     cdef const double *E = <const double *> tab.packed
     cdef double inverse = 1.0 / tab.mu[0]
     weigh_stages(f.n, f.err, Z, Z + f.ld, Z + 2 * f.ld, inverse * E[0], inverse * E[1], inverse * E[2])
-    return f.p.mass(f.err, out, f.n, f.p.ctx)
+    return mf_times_mass(f.p, f.t, f.err, out, f.n)
 
 
 cdef int estimate_with_mass(const mf_tableau *tab, mf_frame *f, const double *Z, const double *f0, double *r, double *at) noexcept nogil:
@@ -160,7 +161,7 @@ cdef int radau_step(const mf_method *m, mf_frame *f) noexcept nogil:
         f.x1[0][i] = f.x0[0][i] + Z3[i]
     weigh_stages(n, f.x1[1] if mf_mass_of(f.p) == NULL else f.work + S * f.ld, Z, Z2, Z3, last[0] * scale, last[1] * scale, last[2] * scale)
     if mf_mass_of(f.p) != NULL:
-        status = f.p.mass(f.work + S * f.ld, f.x1[1], n, f.p.ctx)
+        status = mf_times_mass(f.p, f.t + f.h, f.work + S * f.ld, f.x1[1], n)
     for i in range(n):
         f.x1[2][i] = Z[i]
         f.x1[3][i] = Z2[i]
@@ -205,7 +206,7 @@ cdef int collocation(const char *name, const char *class_name, const char *alias
     tab.mu, tab.packed = doubles(mu), <const void *> doubles(E)
     tab.W, tab.degree = doubles(flat(W)), S
     m.vectors = b"y|f|z1|z2|z3"
-    m.flags = m.flags | MF_IMPLICIT | MF_FSAL | MF_DERIVED | MF_STIFFLY_ACCURATE | MF_EMBEDDED | MF_MASS
+    m.flags = m.flags | MF_IMPLICIT | MF_FSAL | MF_DERIVED | MF_STIFFLY_ACCURATE | MF_EMBEDDED | MF_MASS | MF_MASS_AT
     m.order_hat, m.step, m.dense = order_hat, radau_step, radau_dense
     m.sizes.n_vec, m.sizes.n_scal, m.sizes.n_work, m.sizes.n_err, m.sizes.n_dense = S + 2, 1, S + 3, 1, S
     return 0

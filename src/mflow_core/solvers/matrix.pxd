@@ -61,6 +61,7 @@ ctypedef struct matrix_t:
     const double *at                     # KRYLOV: the point of linearisation, and f at it
     const double *f_at
     double t, gh                         # of J; of the factors
+    double t_mass                        # of the M in the factors, where it depends on time
     double unit                          # a change of this weighted norm is too small to matter
     double least_move                    # a lower bound of increments; 0: none is known
     double krylov_tol                    # of the next solve, weighted norm of the residual

@@ -25,7 +25,7 @@ from mflow_core.solvers.objects cimport columns_of, sparse_factor, sparse_fill, 
 from mflow_core.solvers.spectrum.definite cimport (CROSSED, MOST_ALONE, MOST_EIGENVALUES, REGULAR, clear_of_left_half_plane,
                                                    clear_of_negative_axis, dominant, dominant_band, in_right_half_plane, is_alone, positive,
                                                    positive_band, rows_at_0, sign_of_lu)
-from mflow_core.solvers.stages.mass cimport add_mass, add_mass_to_band
+from mflow_core.solvers.stages.mass cimport add_mass, add_mass_to_band, mass_varies
 from mflow_core.types cimport MF_E_MEMORY, MF_RETRY_NON_FINITE, MF_RETRY_SOLVE
 
 cdef double ROOT_EPS = 1.4901161193847656e-08
@@ -468,6 +468,8 @@ cdef int matrix_factor(matrix_t *m, double gh) noexcept nogil:
     cdef int status = factor(m, gh)
     m.has_factors = status == 0
     m.gh = gh
+    if mass_varies(m.c.mass):
+        m.t_mass = m.c.mass.t
     m.verified, m.agreed = False, 0.0
     if m.look and (status != 0 or m.regular != REGULAR):
         m.crossed += 1

@@ -3,6 +3,7 @@ from libc.stddef cimport ptrdiff_t
 from libc.stdint cimport int32_t, int64_t
 
 from mflow_core.solvers.matrix cimport matrix_config_t, matrix_t
+from mflow_core.solvers.stages.mass cimport mass_move, mass_varies
 from mflow_core.types cimport mf_jac_fn, mf_problem, mf_rhs_fn, mf_tableau
 
 cdef double EPS, LONG, RESIDUAL, ROUNDED
@@ -106,6 +107,18 @@ cdef ptrdiff_t newton_state_size(const newton_t *s) noexcept nogil
 cdef void newton_forget(newton_t *s) noexcept nogil
 cdef void newton_pack(const newton_t *s, double *state) noexcept nogil
 cdef int newton_unpack(newton_t *s, const double *state) noexcept nogil
+
+
+cdef inline int newton_mass_at(newton_t *s, double t) noexcept nogil:
+    """Where M depends on time: that of t, and no factors of another's. 0, or the code of its function."""
+    cdef int status
+    if not mass_varies(s.c.matrix.mass):
+        return 0
+    status = mass_move(s.c.matrix.mass, t)
+    if s.m.t_mass != t:
+        s.m.has_factors = False
+    s.m.stale = min(s.m.stale, 1)
+    return status
 
 
 cdef inline void move(newton_t *s, double *out, const double *z, const double *d, double length) noexcept nogil:

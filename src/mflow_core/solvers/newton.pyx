@@ -14,7 +14,7 @@ Nonlinear Problems (2004), 3.3). Error-controlled runs that meet a slope that is
 the start value, extrapolated from other stages, that lies outside the domain, they start from the state of the step. An infinite gh asks
 for the steady state, f(t, z) = 0, with M = -J: always full Newton.
 
-With a mass matrix the equation is M z - gh f(t, z) = r, and its matrix M - gh J: all else is the same.
+With a mass matrix the equation is M z - gh f(t, z) = r, and its matrix M - gh J, with M(t) where M depends on time: all else is the same.
 
 r and z may not overlap. newton_pack writes the state that decides later bits; factors are rebuilt from it.
 """
@@ -477,6 +477,9 @@ cdef int newton_solve(double t, double gh, const double *r, double *z, ptrdiff_t
     cdef int status
     s.non_finite, s.m.krylov_left = 0, 0.0
     s.nsolve += 1
+    status = newton_mass_at(s, t)
+    if status != 0:
+        return status
     memcpy(s.guess, z, n * sizeof(double))
     if fabs(gh) == INFINITY and s.c.matrix.kind == IDENTITY:
         return MF_RETRY_SOLVE
@@ -523,7 +526,9 @@ cdef int newton_lsolve(double t, double gh, const double *r, double *z, ptrdiff_
         s.m.at, s.m.f_at, s.m.t_at, s.m.gh_at = s.m.y, s.f, s.m.t, gh
         s.m.krylov_tol = 1e-3 * weighted_norm(&s.m, z)
         return matrix_solve(&s.m, z)
-    status = matrix_refresh(&s.m)
+    status = newton_mass_at(s, t)
+    if status == 0:
+        status = matrix_refresh(&s.m)
     if status == 0 and not s.m.has_jacobian:
         status = MF_RETRY_SOLVE
     if status == 0 and not (s.m.has_factors and fabs(gh / s.m.gh - 1.0) <= 0.2):

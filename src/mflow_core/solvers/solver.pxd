@@ -12,6 +12,7 @@ cdef class Solver:
     cdef newton_t *c
     cdef object group, indptr, indices, sparse, columns, rows
     cdef mass_t mass
+    cdef object mass_at                  # a Python function of t, where mass depends on it
     cdef Problem problem                 # of `bind`
     cdef Problem rhs_t                   # its right-hand side is df/dt; None: differences
     cdef public int probes               # calls of the user's Jacobian before the run

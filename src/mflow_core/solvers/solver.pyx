@@ -3,6 +3,7 @@
 A Solver is made from its configuration alone. A run attaches it to its problem and holds it for good; `bind` attaches it to a problem
 without a run, for `solve` and `lsolve` from Python.
 """
+from libc.math cimport NAN
 from libc.stdint cimport int32_t, int64_t
 from libc.string cimport memcpy
 
@@ -14,7 +15,7 @@ from mflow_core.solvers.matrix cimport (BANDED, BY_BAND_CALLBACK, BY_CALLBACK, B
 from mflow_core.solvers.newton cimport (newton_config_t, newton_lsolve, newton_make, newton_pack, newton_release, newton_solve,
                                 newton_state_size, newton_t, newton_unpack, newton_weights)
 from mflow_core.solvers.objects cimport as_array
-from mflow_core.solvers.stages.mass cimport mass_t
+from mflow_core.solvers.stages.mass cimport MASS_TIMES, mass_t
 from mflow_core.types cimport MF_RETRY_SOLVE, mf_jac_fn, mf_problem
 
 import numpy as np
@@ -42,8 +43,8 @@ cdef class Solver:
         """jac: the problem has a Jacobian (band_jac: one that fills the band). pattern: int32 arrays (groups, indptr, indices) for
         differences. sparse: the object that factors (see the contract in objects.pyx). columns: f at every column of Y, as rows of a
         C-contiguous float64 array, for (t, Y). krylov_cycles: restarts of GMRES at most; 0: as long as they help. mass: the rows of M
-        (indptr, indices, values), and three more arrays of the vectors that error norms leave out, or no more. rhs_t: a problem
-        whose right-hand side is the partial derivative of f by t."""
+        (indptr, indices, values), and three more arrays of the vectors that error norms leave out, or no more; or (indptr, indices, at), at a
+        function of t that returns the values. rhs_t: a problem whose right-hand side is the partial derivative of f by t."""
         cdef matrix_config_t *m = &self.config.matrix
         m.kind = KINDS[kind]
         m.source = BY_BAND_CALLBACK if band_jac else BY_CALLBACK if jac else BY_DIFFERENCES
@@ -256,16 +257,40 @@ cdef class Solver:
 cdef int take_mass(Solver solver, tuple mass) except -1:
     """Keeps the arrays of `mass`, and points at them."""
     cdef mass_t *m = &solver.mass
+    cdef int k
+    if callable(mass[2]):
+        m.entries = mass[1].size
+        solver.mass_at, solver.python = mass[2], True
+        mass = (mass[0], mass[1], np.zeros(MASS_TIMES * m.entries))
+        m.at, m.ctx, m.t = call_mass, <void *> solver, NAN
+        for k in range(MASS_TIMES):
+            m.times[k] = NAN
     solver.rows = [np.ascontiguousarray(a, dtype=np.float64 if k % 3 == 2 else np.int32) for k, a in enumerate(mass)]
     m.indptr = <const int32_t *> cnp.PyArray_DATA(<cnp.ndarray> solver.rows[0])
     m.indices = <const int32_t *> cnp.PyArray_DATA(<cnp.ndarray> solver.rows[1])
-    m.values = <const double *> cnp.PyArray_DATA(<cnp.ndarray> solver.rows[2])
+    m.values = m.kept = <double *> cnp.PyArray_DATA(<cnp.ndarray> solver.rows[2])
     if len(solver.rows) > 3:
         m.n_null = solver.rows[3].size - 1
         m.null_indptr = <const int32_t *> cnp.PyArray_DATA(<cnp.ndarray> solver.rows[3])
         m.null_indices = <const int32_t *> cnp.PyArray_DATA(<cnp.ndarray> solver.rows[4])
         m.null_values = <const double *> cnp.PyArray_DATA(<cnp.ndarray> solver.rows[5])
     return 0
+
+
+cdef int ask_mass(Solver solver, double t, double *values) except -1:
+    cdef cnp.ndarray given = np.ascontiguousarray(solver.mass_at(t), dtype=np.float64)
+    if given.size != solver.mass.entries:
+        raise ValueError(f"mass: expected {solver.mass.entries} entries at t = {t:g}, as at the start, got {given.size}")
+    memcpy(values, cnp.PyArray_DATA(given), given.size * sizeof(double))
+    return 0
+
+
+# The exception must stay set when this returns, so it calls through a pointer that promises Cython nothing was raised.
+ctypedef int (*quiet_mass)(Solver, double, double *) noexcept
+
+
+cdef int call_mass(double t, double *values, void *ctx) noexcept with gil:
+    return (<quiet_mass> ask_mass)(<Solver> ctx, t, values)
 
 
 # ---- the pair of a sparse Jacobian, for coupled.pyx: see the contract in objects.pyx ----------------------------------------------------

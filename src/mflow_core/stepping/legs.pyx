@@ -19,9 +19,9 @@ from mflow_core.registry cimport MethodRecord
 from mflow_core.solvers.matrix cimport BANDED, BY_DIFFERENCES, IDENTITY, KRYLOV, matrix_config_t
 from mflow_core.solvers.newton cimport newton_forget, newton_pack, newton_state_size, newton_unpack
 from mflow_core.solvers.solver cimport Solver
-from mflow_core.stepping.loops cimport run_begin
 from mflow_core.stepping.run cimport (LEG_OVER, RUN_CONTROL, RUN_DENSE, RUN_SOLVE, evaluations, run_enter, run_guard, run_leave, run_make,
                                       run_release, run_restart, run_solve_with, run_t, run_tolerances)
+from mflow_core.stepping.starts cimport run_begin
 from mflow_core.stepping.stepper cimport Rows, Run, raise_or
 from mflow_core.types cimport MF_E_NON_FINITE, MF_E_SOLVE, MF_E_STEP, MF_RETRY_NON_FINITE, MF_RETRY_SOLVE
 

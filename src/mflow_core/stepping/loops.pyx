@@ -9,34 +9,36 @@ carried; the controller is in control.pxd. A step that was not good is tried aga
     not solved, or asked for by a callback   h/4
     h too short to move t                    it is over, for the reason of the last try
 
+Of one-step methods for stiff problems the error between both ends counts too, where something is seen there (`between`): a transient that
+decays at once is damped out of a long step and of its error estimate, and the polynomial through it is not.
+
 Every ending leaves the run at its last good state.
 
-Where f jumps (a break) or the state does (an action of an event, a dose) the run begins anew, as if it were made there: slopes, Jacobian,
-carried vectors, controller and first step. Nothing of the other side is used again; only counts go on. Under error control the loop goes on
-behind an action by itself; fixed steps are counted from there, so their loop returns.
+Behind an action of an event a run begins anew (starts.pyx). Under error control the loop goes on there by itself; fixed steps are counted
+from there, so their loop returns.
 
 Where accelerations follow from their arguments alone (r.calls), fixed steps that leave nothing behind work in place, on half the memory: a
 copy of the state is kept every `BLOCK` steps, and only there are numbers looked at. No second-order method makes a number finite again, for
 x+ = x + ... and v+ = v + ...; so where one is not finite, or a step has failed, the block is taken again from the copy, a step at a time.
 """
-from libc.math cimport INFINITY, NAN, copysign, fabs, sqrt
+from libc.math cimport INFINITY, NAN, fabs
 from libc.string cimport memcpy
 
-from mflow_core.arithmetic.control cimport (MF_LOOKS, after_bad, after_good, control_t, error_sum as short_error_sum, first_step_of, go_on,
-                                            look_for_stiffness, not_finite_at, planned_step, size_of_time, trial_step_of, two_errors)
+from mflow_core.arithmetic.control cimport (MF_LOOKS, after_bad, after_good, error_sum as short_error_sum, go_on, look_for_stiffness,
+                                            planned_step, size_of_time, two_errors)
 from mflow_core.arithmetic.vec cimport MF_SHORT, mf_fp_enter, mf_fp_leave
 from mflow_core.methods.tableau cimport MAX_STAGES, NO_STEPS, slope_at_start as slope_in_work
-from mflow_core.events.crossings cimport EVENT_STOP, events_act, events_behind
 from mflow_core.registry cimport REDUCE, STEPS
-from mflow_core.solvers.newton cimport newton_weights
-from mflow_core.solvers.stages.mass cimport leave_null_space, slope_sizes
-from mflow_core.stepping.energy.ledger cimport ledger_enter, ledger_leave, ledger_step
-from mflow_core.stepping.motion cimport motion_begin, motion_error, motion_start
-from mflow_core.stepping.output cimport RECORD_ACT, RECORD_EVENT, RECORD_FULL, is_full, write_behind, write_step
-from mflow_core.stepping.run cimport (LEG_OVER, RHO_DUE, accept, end_has_slope, rho_is_due, run_doubt, run_ready, run_restart, run_settle,
-                                      run_watch, try_step)
-from mflow_core.types cimport (MF_AGAIN, MF_E_ARGUMENT, MF_E_MEMORY, MF_E_NON_FINITE, MF_E_STEP, MF_FRESH, MF_FSAL, MF_IMPLICIT,
-                               MF_MULTISTEP, MF_RETRY_NON_FINITE, MF_SECOND_ORDER, mf_problem, mf_step_fn, mf_tableau)
+from mflow_core.solvers.newton cimport newton_lsolve, newton_weights
+from mflow_core.solvers.stages.mass cimport leave_null_space
+from mflow_core.stepping.energy.ledger cimport ledger_step
+from mflow_core.stepping.motion cimport motion_error, motion_start
+from mflow_core.stepping.output cimport RECORD_ACT, RECORD_EVENT, RECORD_FULL, extend, is_full, polynomial, write_step
+from mflow_core.stepping.run cimport (LEG_OVER, RHO_DUE, accept, couples, end_has_slope, linearizes, rho_is_due, run_doubt, run_ready,
+                                      run_settle, run_watch, try_step)
+from mflow_core.stepping.starts cimport leave_grid, run_act, size_of
+from mflow_core.types cimport (MF_AGAIN, MF_E_MEMORY, MF_E_NON_FINITE, MF_E_STEP, MF_IMPLICIT, MF_MULTISTEP, MF_RETRY_NON_FINITE,
+                               MF_SECOND_ORDER, mf_problem, mf_step_fn, mf_tableau, mf_times_mass)
 
 
 cdef enum:
@@ -47,6 +49,7 @@ cdef double SMOOTH = 3.0625              # beyond 1.4 of the limit no step is ac
 cdef double KEPT = 1.2                   # implicit motions: a step that could grow by less stays
 cdef double LEFT = 0.95                  # and one that should shrink by less: it was chosen at 0.9 of what the tolerance allows
 cdef double LEAST_RATE = 0.2             # for one iteration of multistep methods with a mass: what it leaves of algebraic equations no step mends
+cdef double INSIDE = 0.4                 # of a step: between the nodes of radau5, where its polynomial is farthest off
 cdef double BESIDE_WALL = 1e-3           # of what Newton's iteration leaves elsewhere
 
 
@@ -207,63 +210,7 @@ cdef int book(run_t *r, double t_next, double h) noexcept nogil:
     return ledger_step(r.ledger, r.t, <const double *const *> r.now, t_next, <const double *const *> r.next, h)
 
 
-cdef void leave_grid(run_t *r) noexcept nogil:
-    """The state stands where no step ended: what the method carries besides it is made anew, and fixed steps count from here."""
-    r.f.flags = r.f.flags | MF_FRESH
-    r.t_base, r.k_base = r.t, r.k
-    r.slope_k = r.dense_k = -1
-    r.t_before = NAN
-
-
-# ---- new starts -------------------------------------------------------------------------------------------------------------------------
-
-cdef int run_jump(run_t *r, double t_end, const double *const *y, record_t *record) noexcept nogil:
-    """A new start where the run stands, from the visible vectors of y that are not NULL; the state behind goes into the record, if there is
-    one. Under error control the first step towards t_end is chosen as at a start. What was seen of stiffness stays."""
-    cdef unsigned int mode = mf_fp_enter()
-    cdef control_t seen = r.c
-    cdef double first = r.first_step if r.first_step < fabs(t_end - r.t) else fabs(t_end - r.t)
-    cdef int status = 0
-    if r.ledger != NULL:
-        status = ledger_leave(r.ledger, r.t, <const double *const *> r.now)
-    if status == 0:
-        run_restart(r, r.t, y)
-        r.c.edge, r.c.n_held, r.c.stiff, r.c.stiff_lambda, r.c.stiff_h = seen.edge, seen.n_held, seen.stiff, seen.stiff_lambda, seen.stiff_h
-        if r.m.flags & MF_SECOND_ORDER:
-            status = motion_start(r)
-    if status == 0 and r.ledger != NULL:
-        status = ledger_enter(r.ledger, r.t, <const double *const *> r.now)
-    if status == 0 and record != NULL:
-        status = write_behind(r, record)
-    if status == 0 and r.c.q > 0.0 and r.t != t_end:
-        status = run_begin(r, t_end, copysign(first, t_end - r.t) if first > 0.0 else 0.0)
-    mf_fp_leave(mode)
-    return status
-
-
-cdef int run_act(run_t *r, double t_end, record_t *record) noexcept nogil:
-    """The actions of the events that have stopped the step, and the new start behind them."""
-    cdef const double *y[8]
-    cdef int j, behind, status = events_act(record.events, r.t)
-    for j in range(8):
-        y[j] = NULL
-    y[0] = record.events.after
-    if r.m.flags & MF_SECOND_ORDER:
-        y[1] = record.events.after + r.n
-    if status < 0:
-        return status
-    behind = run_jump(r, t_end, y, record)
-    if behind == 0:
-        behind = events_behind(record.events, r.t)
-    return behind if behind != 0 else RECORD_EVENT if status == EVENT_STOP else 0
-
-
 # ---- error control ----------------------------------------------------------------------------------------------------------------------
-
-cdef double size_of(run_t *r, const double *e, const double *y0, const double *y1) noexcept nogil:
-    """Sum of the squares of e's components in units of their tolerances."""
-    return short_error_sum(&r.c, e, y0, y1, r.n) if r.n <= MF_SHORT else REDUCE.error_sum(&r.c, e, y0, y1, r.n)
-
 
 cdef inline double error_of(run_t *r) noexcept nogil:
     """Square of the step's error in units of the tolerance."""
@@ -278,87 +225,6 @@ cdef inline double error_of(run_t *r) noexcept nogil:
     if r.sizes.n_err == 2:
         return two_errors(first, size_of(r, r.err + r.ld, r.now[0], r.next[0]), r.c.per_n)
     return first * r.c.per_n
-
-
-cdef int slope_at_start(run_t *r, double *slope) noexcept nogil:
-    cdef int status = r.p.rhs(r.t, r.now[0], slope, r.n, r.p.ctx)
-    r.f.n_rhs += 1
-    if status == 0 and not REDUCE.all_finite(slope, r.n):
-        return MF_E_NON_FINITE
-    return status
-
-
-cdef int choose_first_step(run_t *r, double t_end, const double *f0) noexcept nogil:
-    """r.c.h by an explicit Euler trial: how much does the slope change? `next` is scratch."""
-    cdef double *y1 = r.next[0]
-    cdef double *f1 = r.err
-    cdef double span = fabs(t_end - r.t), sign = 1.0 if t_end >= r.t else -1.0, root = sqrt(<double> r.n), d0, d1, d2, h0, h
-    cdef ptrdiff_t i
-    cdef int status
-    cdef int _try
-    d0 = sqrt(size_of(r, r.now[0], r.now[0], r.now[0])) / root
-    d1 = sqrt(size_of(r, f0, r.now[0], r.now[0])) / root
-    h0 = trial_step_of(d0, d1)
-    h0 = h0 if h0 < span else span
-    h0 = h0 if h0 < r.c.max_step else r.c.max_step
-    h = h0
-    for _try in range(8):
-        for i in range(r.n):
-            y1[i] = r.now[0][i] + sign * h0 * f0[i]
-        status = r.p.rhs(r.t + sign * h0, y1, f1, r.n, r.p.ctx)
-        r.f.n_rhs += 1
-        if status < 0:
-            return status
-        if status == 0 and REDUCE.all_finite(f1, r.n):
-            for i in range(r.n):
-                f1[i] = f1[i] - f0[i]
-            d2 = sqrt(size_of(r, f1, r.now[0], r.now[0])) / root / h0
-            h = first_step_of(d0, d1, d2, h0, r.c.q)
-            break
-        if status == 0:
-            not_finite_at(&r.c, h0)
-        h0 = 1e-2 * h0                       # the trial left the domain: nearer
-        h = h0
-    h = h if h < span else span
-    h = h if h < r.c.max_step else r.c.max_step
-    r.c.h = sign * h
-    return 0
-
-
-cdef void first_step_with_mass(run_t *r, double t_end, const double *f0) noexcept nogil:
-    """r.c.h from the sizes of state and slopes: M y' = f tells no slope in algebraic directions, so nothing can be tried."""
-    cdef double span = fabs(t_end - r.t), root = sqrt(<double> r.n), h
-    slope_sizes(r.newton.c.matrix.mass, r.n, f0, r.err)
-    h = trial_step_of(sqrt(size_of(r, r.now[0], r.now[0], r.now[0])) / root, sqrt(size_of(r, r.err, r.now[0], r.now[0])) / root)
-    h = min(min(h, span), r.c.max_step)
-    r.c.h = h if t_end >= r.t else -h
-
-
-cdef int run_begin(run_t *r, double t_end, double first_step) noexcept nogil:
-    """Before the first step under error control: the slope that an FSAL method carries, and the first step (0: estimated here)."""
-    cdef unsigned int mode
-    cdef double *slope
-    cdef bint carries = r.m.flags & MF_FSAL != 0 and r.sizes.n_vec > 1
-    cdef int status = 0
-    if r.m.flags & MF_SECOND_ORDER:
-        return motion_begin(r, t_end, first_step)
-    if r.err == NULL:
-        return MF_E_ARGUMENT
-    mode = mf_fp_enter()
-    slope = r.now[1] if carries else r.f.work
-    if r.n > 0 and (first_step == 0.0 or (carries and r.f.flags & MF_FRESH)):
-        if not carries or r.f.flags & MF_FRESH:
-            status = slope_at_start(r, slope)
-        if status == 0 and first_step == 0.0 and r.p.mass != NULL and r.newton != NULL:
-            first_step_with_mass(r, t_end, slope)
-        elif status == 0 and first_step == 0.0:
-            status = choose_first_step(r, t_end, slope)
-        if status == 0 and carries:
-            r.f.flags = r.f.flags & ~MF_FRESH
-    if first_step != 0.0 or r.n == 0:
-        r.c.h = t_end - r.t if first_step == 0.0 else first_step
-    mf_fp_leave(mode)
-    return status
 
 
 cdef void weigh(run_t *r) noexcept nogil:
@@ -459,6 +325,51 @@ cdef void extrapolate(run_t *r, double h) noexcept nogil:
         r.err[e] = w[0] * K[0][e] + w[1] * K[of[1]][e] + w[2] * K[of[2]][e]
 
 
+cdef bint sees_between(const run_t *r, const record_t *record, double t_next) noexcept nogil:
+    """Whether what is written of the step at hand lies inside it, and its error there may be larger than at the end."""
+    if record == NULL or r.newton == NULL or r.y_between == NULL or not (couples(r.m) or linearizes(r.m)):
+        return False
+    if record.D != NULL or record.events != NULL:
+        return True
+    return record.i_at < record.n_at and (t_next - record.at[record.i_at]) * r.f.h > 0.0
+
+
+cdef int between(run_t *r, double t_next, double *err) noexcept nogil:
+    """err becomes the square of the error inside the step, where that is larger: of the extension P at INSIDE it is about
+
+        (M - gh J)^-1 gh (f(t, P) - M P'),
+
+    which is P's distance to the solution in components that decay within the step, and gh times the slope that it lacks in others."""
+    cdef double gh = r.newton.m.gh, t = r.t + INSIDE * r.f.h, scale = gh / r.f.h, inside
+    cdef double *left = r.slope1
+    cdef ptrdiff_t i
+    cdef int k, status = extend(r, t_next)
+    if status != 0 or not r.newton.m.has_factors:
+        return status
+    polynomial(&r.f, r.n_D, INSIDE, r.y_between)
+    status = r.p.rhs(t, r.y_between, r.slope0, r.n, r.p.ctx)
+    r.f.n_rhs += 1
+    for i in range(r.n):
+        inside = r.n_D * r.f.D[(r.n_D - 1) * r.ld + i]
+        for k in range(r.n_D - 1, 0, -1):
+            inside = k * r.f.D[(k - 1) * r.ld + i] + INSIDE * inside
+        r.y_between[i] = scale * inside
+    memcpy(left, r.y_between, r.n * sizeof(double))
+    if status == 0 and r.p.mass != NULL:
+        status = mf_times_mass(&r.p, t, r.y_between, left, r.n)
+    for i in range(r.n):
+        left[i] = gh * r.slope0[i] - left[i]
+    if status != 0 or not REDUCE.all_finite(left, r.n):
+        return min(status, 0)
+    status = newton_lsolve(r.t, gh, left, r.slope0, r.n, r.newton)
+    if status == 0:
+        if r.newton.c.matrix.mass != NULL:
+            leave_null_space(r.newton.c.matrix.mass, r.slope0)
+        inside = size_of(r, r.slope0, r.now[0], r.next[0]) * r.c.per_n
+        err[0] = inside if inside > err[0] else err[0]
+    return min(status, 0)
+
+
 cdef int step_once(run_t *r, double t_end, record_t *record) noexcept nogil:
     """One accepted step towards t_end, after as many tries as it takes."""
     cdef double h, planned, t_next, err
@@ -486,6 +397,8 @@ cdef int step_once(run_t *r, double t_end, record_t *record) noexcept nogil:
             err = error_of(r)
             if r.inside != NULL and err <= 1.0:
                 status = run_settle(r, h, &err)
+            if status == 0 and err <= 1.0 and sees_between(r, record, t_next):
+                status = between(r, t_next, &err)
             if status == 0 and (err != err or not slope_is_finite(r)):
                 status = MF_E_NON_FINITE
             elif status == 0 and err <= 1.0:

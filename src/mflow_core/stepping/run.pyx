@@ -21,13 +21,14 @@ from mflow_core.solvers.matrix cimport matrix_rhs
 from mflow_core.solvers.newton cimport newton_forget, newton_lsolve, newton_release, newton_rhs, newton_solve
 from mflow_core.solvers.spectrum.products cimport deepest_below, jacobian_bend, jacobian_radius, lift
 from mflow_core.solvers.stages.coupled cimport newton_couple
-from mflow_core.solvers.stages.pencil cimport pencil_linearize, pencil_mass
+from mflow_core.solvers.stages.mass cimport mass_varies
+from mflow_core.solvers.stages.pencil cimport pencil_linearize, pencil_mass, pencil_mass_at
 from mflow_core.solvers.stages.settled cimport coupled_solve
 from mflow_core.stepping.energy.ledger cimport ledger_release
 from mflow_core.stepping.pieces cimport step_all
 from mflow_core.types cimport (MF_ELEMENTWISE, MF_E_ARGUMENT, MF_E_BUSY, MF_E_CALLBACK, MF_E_KIND, MF_E_MEMORY, MF_E_NON_FINITE, MF_FRESH,
-                               MF_FSAL, MF_IMPLICIT, MF_MASS, MF_MULTISTEP, MF_NEEDS_RHO, MF_RETRY_NON_FINITE, MF_SECOND_ORDER, mf_mass_of,
-                               mf_new_frame, mf_new_problem, mf_tableau)
+                               MF_FSAL, MF_IMPLICIT, MF_MASS, MF_MASS_AT, MF_MULTISTEP, MF_NEEDS_RHO, MF_RETRY_NON_FINITE, MF_SECOND_ORDER,
+                               mf_mass_at_of, mf_mass_of, mf_new_frame, mf_new_problem, mf_tableau)
 
 
 cdef enum:
@@ -135,7 +136,7 @@ cdef int check_callbacks(const mf_method *m, const mf_problem *p, int flags) noe
         return MF_E_KIND
     if p.rhs == NULL and p.value_grad == NULL:
         return MF_E_CALLBACK
-    if has_mass(p) and (p.rhs == NULL or not m.flags & MF_MASS):
+    if has_mass(p) and (p.rhs == NULL or not m.flags & (MF_MASS if mf_mass_at_of(p) == NULL else MF_MASS_AT)):
         return MF_E_KIND
     return MF_E_CALLBACK if m.flags & MF_IMPLICIT and not solves(m, p) and not flags & RUN_SOLVE else 0
 
@@ -304,6 +305,8 @@ cdef bint run_solve_with(run_t *r, newton_t *newton) noexcept nogil:
     r.p.linearize = pencil_linearize
     if newton.c.matrix.mass != NULL:                 # there it makes errors of y from errors of M y
         r.p.mass, r.p.solve, r.p.solve_mass, r.p.lsolve = pencil_mass, NULL, newton_solve, newton_lsolve
+        if mass_varies(newton.c.matrix.mass):
+            r.p.mass_at = pencil_mass_at
     if linearizes(r.m):
         r.p.lsolve = newton_lsolve
     if couples(r.m):

@@ -298,7 +298,6 @@ BAD = [
     ({"mass": scipy.sparse.diags_array([1.0, np.inf, 0.0])}, ValueError, "mass: expected finite entries"),
     ({"mass": "diagonal"}, TypeError, "mass: expected an array of real numbers"),
     ({"mass": [1.0, 1j, 0.0]}, TypeError, "mass: expected an array of real numbers"),
-    ({"mass": lambda t: np.eye(3)}, TypeError, "mass: expected a constant matrix"),
     ({"mass": CIRCLE, "consistent": "yes"}, ValueError, "consistent: expected"),
     ({"exclude_algebraic": True}, ValueError, "exclude_algebraic: expected mass="),
     ({"mass": CIRCLE, "solver": "newton_krylov"}, ValueError, "solver: expected 'newton' with mass="),

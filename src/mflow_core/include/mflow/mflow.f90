@@ -51,6 +51,7 @@ module mflow
   integer(c_int), parameter :: MF_TRUST_REGION = 2048
   integer(c_int), parameter :: MF_MULTISTEP = 4096
   integer(c_int), parameter :: MF_MASS = 8192
+  integer(c_int), parameter :: MF_MASS_AT = 16384
   integer(c_int), parameter :: MF_SEARCH_EXACT = 0
   integer(c_int), parameter :: MF_SEARCH_BACKTRACKING = 1
   integer(c_int), parameter :: MF_SEARCH_ARMIJO = 2
@@ -75,6 +76,7 @@ module mflow
     type(c_funptr) :: mass = c_null_funptr
     type(c_funptr) :: solve_mass = c_null_funptr
     type(c_funptr) :: linearize = c_null_funptr
+    type(c_funptr) :: mass_at = c_null_funptr
   end type mf_problem
 
   type, bind(C) :: mf_param
@@ -347,6 +349,16 @@ module mflow
 
     function mf_mass_fn(v, Mv, n, ctx) bind(C) result(out)
       import
+      real(c_double), intent(in) :: v(*)
+      real(c_double), intent(inout) :: Mv(*)
+      integer(c_intptr_t), value :: n
+      type(c_ptr), value :: ctx
+      integer(c_int) :: out
+    end function
+
+    function mf_mass_at_fn(t, v, Mv, n, ctx) bind(C) result(out)
+      import
+      real(c_double), value :: t
       real(c_double), intent(in) :: v(*)
       real(c_double), intent(inout) :: Mv(*)
       integer(c_intptr_t), value :: n

@@ -64,6 +64,7 @@ typedef int (*mf_jac_fn)(double t, const double *y, double *jac, ptrdiff_t n, vo
 struct mf_tableau;
 typedef int (*mf_solve_system_fn)(const struct mf_tableau *tab, double t, double h, const double *y, double *Z, ptrdiff_t ld, ptrdiff_t n, void *ctx);
 typedef int (*mf_mass_fn)(const double *v, double *Mv, ptrdiff_t n, void *ctx);       /* Mv = M v, M constant; it may be singular */
+typedef int (*mf_mass_at_fn)(double t, const double *v, double *Mv, ptrdiff_t n, void *ctx);            /* Mv = M(t) v */
 /* J at (t, y), made anew where either has moved, and what lsolve needs for this gh; dfdt: f(t, y) in, its partial derivative by t out */
 typedef int (*mf_linearize_fn)(double t, double gh, const double *y, double *dfdt, ptrdiff_t n, void *ctx);
 
@@ -87,6 +88,7 @@ typedef struct mf_problem {            /* made by the host; one per run, because
                                           solve_mass and solve_system a run makes M of n calls and solves the equations itself */
   mf_solve_fn solve_mass;              /* version 5. M z - gh f(t, z) = r; z: guess in */
   mf_linearize_fn linearize;           /* version 5: methods whose tableau has G call it at the start of a step, and then lsolve */
+  mf_mass_at_fn mass_at;               /* version 5. M(t) y' = f(t, y), for methods with MF_MASS_AT; mass is there too, and not called */
 } mf_problem;
 
 /* ---- the method record ---- */
@@ -156,7 +158,8 @@ enum { MF_IMPLICIT = 1, MF_LINEAR = 2, MF_SSP = 4, MF_SYMPLECTIC = 8, MF_FSAL = 
        MF_DERIVED = 1024 /* carried vectors follow from the visible ones (FSAL): stability is probed on those alone, with FRESH */,
        MF_TRUST_REGION = 2048 /* a direction is tried as it is, and judged by its ratio: no line search */,
        MF_MULTISTEP = 4096 /* version 5: a step goes on from what several steps before have left in the carried vectors; no Runge-Kutta method */,
-       MF_MASS = 8192 /* takes M y' = f(t, y), M singular too: the kernel knows `mass` */ };
+       MF_MASS = 8192 /* takes M y' = f(t, y), M singular too: the kernel knows `mass` */,
+       MF_MASS_AT = 16384 /* and an M that depends on t, `mass_at` */ };
 typedef int (*mf_hessp_fn)(const double *x, const double *p, double *Hp, ptrdiff_t n, void *ctx);       /* Hp = H(x) p */
 
 /* Version 4: where a descent stands, from which a method makes its direction. d may be neither of the other arrays. */

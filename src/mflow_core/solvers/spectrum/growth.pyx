@@ -24,6 +24,7 @@ from libc.stdint cimport int64_t
 from mflow_core.solvers.spectrum.definite cimport CROSSED, POSITIVE_SIGN, sign_of_lu
 from mflow_core.solvers.matrix cimport BANDED, BY_DIFFERENCES, DENSE, SPARSE, matrix_alone, matrix_factor, matrix_grows
 from mflow_core.solvers.objects cimport sparse_outgrown
+from mflow_core.solvers.stages.mass cimport mass_varies
 from mflow_core.types cimport MF_RETRY_SOLVE
 
 cdef double EPS = 2.220446049250313e-16
@@ -172,7 +173,7 @@ cdef int factor_watched(matrix_t *m, double gh, bint linear, const double *state
     m.outgrown = False
     if m.c.kind == SPARSE:
         return factor_sparse(m, gh, linear, state)
-    if not m.watch or not (m.c.kind == DENSE or m.c.kind == BANDED):
+    if not m.watch or not (m.c.kind == DENSE or m.c.kind == BANDED) or mass_varies(m.c.mass):
         return matrix_factor(m, gh)
     if m.c.mass != NULL:
         if not m.has_side:

@@ -17,7 +17,7 @@ fixed step, and without a matrix (NewtonKrylov), GMRES solves the equations of a
 with J_j v by differences and, where there are factors, these as the preconditioner.
 
 Which root a fixed step takes is told in settled.pyx. With a mass matrix, M Z_i = h sum_j A_ij f(...): then W is M W in these equations, and
-M - g J and M - q J are factored.
+M - g J and M - q J are factored. An M that depends on time does not split: varying.pyx.
 """
 from libc.math cimport INFINITY, fabs, sqrt
 from libc.stdint cimport int32_t, uintptr_t
@@ -31,10 +31,11 @@ from mflow_core.solvers.spectrum.growth cimport factor_watched
 from mflow_core.solvers.linalg cimport gmres_room
 from mflow_core.solvers.matrix cimport (BANDED, BY_DIFFERENCES, DENSE, IDENTITY, KRYLOV, LINALG, NEARER, SIDES, SPARSE, finite,
                                         matrix_jacobian, matrix_refresh, matrix_rhs, matrix_solve, weighted_norm)
-from mflow_core.solvers.newton cimport (EPS, GROWN, LONG, RESIDUAL, ROUNDED, attainable, coupled_t, first_weights, goal, newton_t,
-                                        too_slow, weights_of_size)
+from mflow_core.solvers.newton cimport (EPS, GROWN, LONG, RESIDUAL, ROUNDED, attainable, coupled_t, first_weights, goal, newton_mass_at,
+                                        newton_t, too_slow, weights_of_size)
 from mflow_core.solvers.solver cimport sparse_pair_factor, sparse_pair_solve
-from mflow_core.solvers.stages.mass cimport add_mass, add_mass_to_band, mass_times
+from mflow_core.solvers.stages.mass cimport add_mass, add_mass_to_band, mass_times, mass_varies
+from mflow_core.solvers.stages.varying cimport direction_of_varying, factor_stages
 from mflow_core.types cimport MF_E_MEMORY, MF_RETRY_NON_FINITE, MF_RETRY_SOLVE, mf_tableau
 
 cdef enum:
@@ -60,19 +61,19 @@ cdef inline int dim_of(const newton_t *s) noexcept nogil:
 
 cdef int newton_couple(newton_t *s) noexcept nogil:
     """Room for stages that are solved together. 0 or MF_E_MEMORY; a solver has it once."""
-    cdef ptrdiff_t n = s.n, padded = (n + 7) // 8 * 8, lu = 0, krylov = 0
+    cdef ptrdiff_t n = s.n, padded = (n + 7) // 8 * 8, lu = 0, krylov = 0, rows = S * n if mass_varies(s.c.matrix.mass) else n
     cdef int kind = s.c.matrix.kind
     cdef coupled_t *c
     cdef double *at
     if s.coupled != NULL:
         return 0
     if kind == DENSE:
-        lu = (n * n + 7) // 8 * 8
+        lu = (rows * rows + 7) // 8 * 8
     elif kind == BANDED:
         lu = (n * (2 * s.c.matrix.lower + s.c.matrix.upper + 1) + 7) // 8 * 8
     if kind != IDENTITY:
         krylov = gmres_room(S * n, dim_of(s)) + 3 * S * padded + padded
-    c = <coupled_t *> calloc(1, sizeof(coupled_t) + 64 + (2 * lu + krylov + 8 * S * padded + (padded + 1) // 2) * sizeof(double))
+    c = <coupled_t *> calloc(1, sizeof(coupled_t) + 64 + (2 * lu + krylov + 8 * S * padded + (S * padded + 1) // 2) * sizeof(double))
     if c == NULL:
         return MF_E_MEMORY
     at = <double *> (((<uintptr_t> (c + 1)) + 63) // 64 * 64)
@@ -121,10 +122,12 @@ cdef int factor_pair(newton_t *s, const mf_tableau *tab) noexcept nogil:
 
 
 cdef int factor_both(newton_t *s, const mf_tableau *tab, double gh) noexcept nogil:
-    cdef int status = factor_watched(&s.m, gh, False, s.state)
+    cdef int status = newton_mass_at(s, s.coupled.t)
+    if status == 0:
+        status = factor_watched(&s.m, gh, False, s.state)
     if status == 0:
         s.m.nlu += 1
-        status = factor_pair(s, tab)
+        status = factor_stages(s, tab) if mass_varies(s.c.matrix.mass) else factor_pair(s, tab)
     if status != 0:
         s.m.has_factors = False
     return status
@@ -132,7 +135,9 @@ cdef int factor_both(newton_t *s, const mf_tableau *tab, double gh) noexcept nog
 
 cdef int refresh(newton_t *s, const mf_tableau *tab) noexcept nogil:
     """After a restore: J and both factors as they were, not counted again."""
-    cdef int status = matrix_refresh(&s.m)
+    cdef int status = newton_mass_at(s, s.coupled.t)
+    if status == 0:
+        status = matrix_refresh(&s.m)
     if status == 0 and s.m.has_factors and not (s.coupled.has_factors and s.coupled.gh == s.m.gh):
         status = factor_pair(s, tab)
     return status
@@ -399,7 +404,8 @@ cdef int iterate(newton_t *s, const mf_tableau *tab, double t, double h, const d
     cdef bint by_residual = s.c.matrix.kind == KRYLOV and not s.controlled
     cdef int k, status
     cdef bint slow, full = how == FULL, sure = (fresh or full) and not s.controlled and s.c.matrix.kind != IDENTITY
-    cdef bint plain = how == TOGETHER or s.c.matrix.kind == IDENTITY or s.c.matrix.kind == KRYLOV
+    cdef bint varies = mass_varies(s.c.matrix.mass)
+    cdef bint plain = how == TOGETHER or s.c.matrix.kind == IDENTITY or s.c.matrix.kind == KRYLOV or varies
     eta = max(sqrt(sqrt(s.eta)) * sqrt(s.eta), s.c.fraction)
     s.worst = c.rest = 0.0
     transform(tab.T_inv, s.n, c.ld, Z, ld, c.W)
@@ -411,7 +417,9 @@ cdef int iterate(newton_t *s, const mf_tableau *tab, double t, double h, const d
         if k == 0 or by_residual:
             first_weights(s, y, Z + 2 * ld)
         status = slopes(s, tab, t, h, y, Z, ld)
-        if status == 0 and plain:
+        if status == 0 and varies:
+            status = direction_of_varying(s, tab, Z, ld)
+        elif status == 0 and plain:
             left = residual_of_stages(s, tab, h, Z, ld)
             if by_residual and (left <= RESIDUAL or not left <= 0.5 * last):
                 return 0 if left <= RESIDUAL or before <= ROUNDED else MF_RETRY_SOLVE
@@ -465,6 +473,7 @@ cdef int attempts(newton_t *s, const mf_tableau *tab, double t, double h, const 
     cdef bint matrix = s.c.matrix.kind != IDENTITY and s.c.matrix.kind != KRYLOV
     cdef double gh = h / tab.mu[0]
     cdef int _attempt, status
+    c.t, c.h = t, h
     if s.c.matrix.kind == KRYLOV:
         status = matrix_jacobian(&s.m, t, y, gh)     # keeps the point, for lsolve
     else:

@@ -1,12 +1,20 @@
 # cython: language_level=3
 """The matrix M of M y' = f(t, y), and its null space.
 
-M is constant and may be singular. Its rows are kept as numbers with their columns (CSR), whatever form it was given in, so that one loop
+M may be singular, and may depend on time: then its rows keep their places, and `mass_move` puts the values of another time there; those of
+the last few times are kept, as the stages of a step come back to them. Its rows are kept as numbers with their columns (CSR), whatever form it was given in, so that one loop
 multiplies by it and one adds it to -gh J. The null space is an orthonormal basis, kept the same way, a vector a row; it is there where the
 algebraic part is left out of error norms. Arrays are borrowed.
 """
+from libc.math cimport NAN
 from libc.stddef cimport ptrdiff_t
 from libc.stdint cimport int32_t
+
+ctypedef int (*mass_values_fn)(double t, double *values, void *ctx) noexcept nogil
+
+
+cdef enum:
+    MASS_TIMES = 4                       # the start of a step and three stages
 
 
 ctypedef struct mass_t:
@@ -17,6 +25,36 @@ ctypedef struct mass_t:
     const int32_t *null_indptr
     const int32_t *null_indices
     const double *null_values
+    mass_values_fn at                    # the entries of M(t); NULL: M is constant
+    void *ctx
+    double t                             # of `values`; of the others that are kept, NaN where there are none
+    double[MASS_TIMES] times
+    double *kept                         # (MASS_TIMES, entries)
+    ptrdiff_t entries
+    int last                             # of these, the one that was made last
+
+
+cdef inline bint mass_varies(const mass_t *mass) noexcept nogil:
+    return mass != NULL and mass.at != NULL
+
+
+cdef inline int mass_move(const mass_t *borrowed, double t) noexcept nogil:
+    """M becomes that of t: 0, or the code of its function."""
+    cdef mass_t *mass = <mass_t *> borrowed
+    cdef int k, status
+    if not mass_varies(mass) or mass.t == t:
+        return 0
+    for k in range(MASS_TIMES):
+        if mass.times[k] == t:
+            mass.values, mass.t = mass.kept + k * mass.entries, t
+            return 0
+    k = (mass.last + 1) % MASS_TIMES
+    mass.times[k] = mass.t = NAN
+    status = mass.at(t, mass.kept + k * mass.entries, mass.ctx)
+    if status == 0:
+        mass.last, mass.times[k], mass.t = k, t, t
+        mass.values = mass.kept + k * mass.entries
+    return status
 
 
 cdef inline void mass_times(const mass_t *mass, ptrdiff_t n, const double *v, double *out) noexcept nogil:

@@ -6,5 +6,6 @@ from mflow_core.types cimport mf_problem
 
 
 cdef int pencil_mass(const double *v, double *Mv, ptrdiff_t n, void *ctx) noexcept nogil
+cdef int pencil_mass_at(double t, const double *v, double *Mv, ptrdiff_t n, void *ctx) noexcept nogil
 cdef int pencil_of_products(const mf_problem *p, mass_t **made) noexcept nogil
 cdef int pencil_linearize(double t, double gh, const double *y, double *dfdt, ptrdiff_t n, void *ctx) noexcept nogil

@@ -2,16 +2,20 @@
 
 A host may give M as a product alone. Its rows are then made of n products, for a dense solver.
 """
-from libc.math cimport fabs
+from libc.math cimport NAN, fabs
 from libc.stdint cimport int32_t, uintptr_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcmp
 
 from mflow_core.solvers.spectrum.growth cimport factor_watched
 from mflow_core.solvers.matrix cimport finite, matrix_jacobian, matrix_refresh, matrix_rhs
-from mflow_core.solvers.newton cimport newton_t, weights_of_size
-from mflow_core.solvers.stages.mass cimport mass_times
-from mflow_core.types cimport MF_E_MEMORY, MF_RETRY_NON_FINITE
+from mflow_core.solvers.newton cimport newton_mass_at, newton_t, weights_of_size
+from mflow_core.solvers.stages.mass cimport MASS_TIMES, mass_move, mass_times
+from mflow_core.types cimport MF_E_MEMORY, MF_RETRY_NON_FINITE, mf_mass_at_of, mf_times_mass
+
+ctypedef struct products_t:
+    const mf_problem *p
+    double *unit                         # a unit vector, zeros between calls, and its product
 
 cdef double ROOT_EPS = 1.4901161193847656e-08
 
@@ -22,31 +26,56 @@ cdef int pencil_mass(const double *v, double *Mv, ptrdiff_t n, void *ctx) noexce
     return 0
 
 
-cdef int pencil_of_products(const mf_problem *p, mass_t **made) noexcept nogil:
-    """The rows of a host's M, in one block that `free` releases: 0, MF_E_MEMORY, or the code of its callback."""
-    cdef ptrdiff_t n = p.n, i, j, whole = n + 1 + n * n + 1
-    cdef mass_t *mass
-    cdef double *values
-    cdef double *unit
-    cdef int32_t *indptr
-    cdef int status = 0
-    if n > 30_000:                                   # n^2 entries would leave int32, and no memory holds their factors
-        return MF_E_MEMORY
-    mass = <mass_t *> calloc(1, sizeof(mass_t) + (n * n + 2 * n + 8) * sizeof(double) + whole * sizeof(int32_t))
-    if mass == NULL:
-        return MF_E_MEMORY
-    values = <double *> (((<uintptr_t> (mass + 1)) + 63) // 64 * 64)
-    unit = values + n * n
-    indptr = <int32_t *> (unit + 2 * n)
+cdef int pencil_mass_at(double t, const double *v, double *Mv, ptrdiff_t n, void *ctx) noexcept nogil:
+    """`mass_at` of them, where M depends on time."""
+    cdef int status = mass_move((<newton_t *> ctx).c.matrix.mass, t)
+    if status == 0:
+        mass_times((<newton_t *> ctx).c.matrix.mass, n, v, Mv)
+    return status
+
+
+cdef int values_of_products(double t, double *values, void *ctx) noexcept nogil:
+    """All entries of a host's M(t), of n products."""
+    cdef products_t *of = <products_t *> ctx
+    cdef ptrdiff_t n = of.p.n, i, j
+    cdef int status
     for j in range(n):
-        unit[j] = 1.0
-        status = p.mass(unit, unit + n, n, p.ctx)
-        unit[j] = 0.0
+        of.unit[j] = 1.0
+        status = mf_times_mass(of.p, t, of.unit, of.unit + n, n)
+        of.unit[j] = 0.0
         if status != 0:
-            free(mass)
             return status
         for i in range(n):
-            values[i * n + j] = unit[n + i]
+            values[i * n + j] = of.unit[n + i]
+    return 0
+
+
+cdef int pencil_of_products(const mf_problem *p, mass_t **made) noexcept nogil:
+    """The rows of a host's M, in one block that `free` releases: 0, MF_E_MEMORY, or the code of its callback."""
+    cdef ptrdiff_t n = p.n, i, whole = n + 1 + n * n + 1, times = MASS_TIMES if mf_mass_at_of(p) != NULL else 1
+    cdef mass_t *mass
+    cdef products_t *of
+    cdef double *values
+    cdef int32_t *indptr
+    cdef int k, status = 0
+    if n > 30_000:                                   # n^2 entries would leave int32, and no memory holds their factors
+        return MF_E_MEMORY
+    mass = <mass_t *> calloc(1, sizeof(mass_t) + sizeof(products_t) + (times * n * n + 2 * n + 8) * sizeof(double) + whole * sizeof(int32_t))
+    if mass == NULL:
+        return MF_E_MEMORY
+    of = <products_t *> (mass + 1)
+    values = <double *> (((<uintptr_t> (of + 1)) + 63) // 64 * 64)
+    of.p, of.unit = p, values + times * n * n
+    indptr = <int32_t *> (of.unit + 2 * n)
+    if times > 1:
+        mass.at, mass.ctx, mass.kept, mass.entries, mass.t = values_of_products, of, values, n * n, NAN
+        for k in range(MASS_TIMES):
+            mass.times[k] = NAN
+    else:
+        status = values_of_products(0.0, values, of)
+    if status != 0:
+        free(mass)
+        return status
     for i in range(n + 1):
         indptr[i] = <int32_t> (i * n)
     for i in range(n * n):
@@ -82,7 +111,8 @@ cdef int pencil_linearize(double t, double gh, const double *y, double *dfdt, pt
     cdef bint here = s.m.has_point and s.m.t == t and memcmp(s.m.y, y, n * sizeof(double)) == 0
     cdef int status = 0
     s.nsolve += 1
-    if here:
+    status = newton_mass_at(s, t)
+    if here and status == 0:
         status = matrix_refresh(&s.m)
     if status == 0 and not (here and s.m.has_jacobian):
         if not s.controlled:

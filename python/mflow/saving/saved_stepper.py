@@ -1,0 +1,212 @@
+"""How a `Stepper` is kept: in a file, pickled, copied. Every field of a file is checked when it is read."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable
+from typing import Any, ClassVar, Self
+
+import numpy as np
+
+from mflow.base.checks import Array, check_number, check_path, check_whole
+from mflow.base.methods import AUTO, Method, get_method, public_values
+from mflow.saving.saved_run import stepper_fields
+from mflow.saving.savefile import misfit_of, numbers_of, write_state
+
+__all__ = ["Kept"]
+
+CONTROL = ("rtol", "atol", "direction", "first_step", "max_step", "min_step")  # what is saved of how a stepper was made
+MANY = 2**62
+
+
+class Kept:
+    """What a stepper does to be saved, loaded, pickled and copied."""
+
+    method: Method
+    _run: Any
+    _call: dict[str, Any]
+    _start: Array
+    _t0: float
+    _controlled: bool
+    _pair: Any
+    _pairs: Any
+    _given: dict[str, Any] | None
+    _stops: Any
+    _algebraic: Any
+    _rebuilt: tuple[int, ...] = (0, 0, 0)  # by a stepper that this one was loaded or copied from
+    _start_name: ClassVar[str]
+
+    @staticmethod
+    def _check_tolerances(rtol: Any, atol: Any, shape: tuple[int, ...]) -> None:
+        """Raises TypeError or ValueError where tolerances, one of which may be None, do not fit a state of this shape."""
+        raise NotImplementedError
+
+    def _redone(self) -> tuple[int, ...]:
+        """Evaluations, Jacobians and factorisations that rebuilt, after `load`, what was at hand at `save`."""
+        raise NotImplementedError
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the state to a file: at once or not at all, with a checksum, without pickle. `load` goes on with the same bits."""
+        facts = {
+            "method": self._name, "parameters": public_values(self.method.record, self.method.all_numbers) if not self._pair else {},
+            "shape": list(self._run.shape if self._pairs is None else self._pairs.shape), "t0": self._t0, "control": self._settings(),
+            "rebuilt": self._redone(), **({} if self._pairs is None else {"complex": True}),
+            **self._more_facts(),
+        }  # fmt: skip
+        path = check_path(path, "path")
+        write_state(path, "stepper", facts, {"run": self._run.pack(), "start": self._start.tobytes(), **self._more_blocks()})
+
+    def _more_blocks(self) -> dict[str, bytes]:
+        state = self._events_state()
+        return {} if state is None else {"events": state.tobytes()}
+
+    def _events_state(self) -> Array | None:
+        """Hits, signs and last values of the events."""
+        return self._stops.events.pack() if self._stops is not None and self._stops.events is not None else None
+
+    def _restore_events(self, state: Any) -> None:
+        """What `_events_state` gave. Raises ValueError where it does not fit. Doses where the stepper stands are behind it."""
+        mine = self._events_state()
+        if (mine is None) != (state is None):
+            raise ValueError(f"events: expected {'those' if mine is None else 'none, as it was'} that the stepper was saved with")
+        if self._stops is not None:
+            self._stops.clear()
+            self._stops.taken = self._run.t
+            if self._stops.events is not None and mine is not None:
+                self._stops.events.unpack(state.reshape(mine.shape) if state.size == mine.size else state)
+
+    def _more_facts(self) -> dict[str, Any]:
+        return {} if self._algebraic is None else {"mass": self._algebraic.mass.checksum}
+
+    def _take_facts(self, facts: dict[str, Any]) -> None:
+        """What `_more_facts` wrote. Raises ValueError where it does not fit."""
+        mine, saved = self._more_facts().get("mass"), facts.get("mass")
+        if mine != saved:
+            raise ValueError(f"mass: expected the matrix of the saved stepper{', which has none' if saved is None else ''}, got "
+                             f"{'none' if mine is None else 'another'}")  # fmt: skip
+
+    def _settings(self) -> dict[str, Any]:
+        """What error control was asked for, as JSON has it."""
+        values = {name: (self._given or self._call)[name] for name in CONTROL}
+        return {name: np.asarray(v).tolist() if v is not None else None for name, v in values.items()}
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str], fun: Callable[..., Any] | Any, **call: Any) -> Self:
+        """The stepper that `save` wrote, on the same ``fun``; args, inplace, jac and the like as it was made with.
+
+        It goes on from the checkpoints of `mflow.minimize` and `mflow.train` too, with ``fun`` the gradient of an optimizer, and from the
+        bytes that a host of the C API saved (rtol and the like are then given as they were).
+
+        A Jacobian that was at hand is made once more, where it was made: `nfev`, `njev` and `nlu` count that too.
+
+        Raises ValueError where the file is damaged or something else, or where its fields do not fit together.
+        """
+        facts, blocks = stepper_fields(path)
+        kind: Any = cls
+        try:
+            method, start, t0, control = _read_start(facts, blocks, cls._check_tolerances)
+            control = {name: value for name, value in control.items() if name not in call}  # of a C host's bytes they are the caller's
+            more: dict[str, Any] = {"v0": numbers_of(blocks, "v0", start.shape)} if "second_order" in getattr(method, "flags", ()) else {}
+            known, rebuilt = {"run", "start", *more}, [check_whole(n, "rebuilt", 0, MANY) for n in facts.get("rebuilt", (0, 0, 0))]
+            _check_fields(method, known, set(blocks) - {"events"}, rebuilt, "energy" in facts["control"])
+        except (KeyError, AttributeError, TypeError, ValueError, OverflowError) as error:
+            raise _misfit(path, error) from error
+        try:
+            if getattr(method, "kind", "") == "update":
+                made = kind(method, grad=fun, y0=start, t0=t0, **call)
+            else:
+                made = kind(method, fun, start, t0=t0, **control, **more, **call)
+            made._run.unpack(blocks["run"])
+            made._take_facts(facts)
+            made._restore_events(numbers_of(blocks, "events", (len(blocks["events"]) // 8,)) if "events" in blocks else None)
+            made._check_direction()
+        except ValueError as error:
+            raise _misfit(path, error) from error
+        made._rebuilt = tuple(rebuilt)
+        out: Self = made
+        return out
+
+    def _check_direction(self) -> None:
+        """ValueError where the next step of error control goes the other way."""
+        if self._controlled and self._run.h * self._call["direction"] < 0.0:
+            raise ValueError(f"h: expected a step in the direction {self._call['direction']!r}, got {self._run.h!r}")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        method = AUTO if self._pair else self.method
+        start = self._start if self._pairs is None else self._pairs.state(self._start)
+        call = self._given or self._call
+        return _remake, (type(self), method, start, self._t0, call, self._run.pack(), self._redone(), self._events_state())
+
+    @property
+    def _name(self) -> str:
+        return AUTO if self._pair else str(self.method.name)
+
+    def __copy__(self) -> Self:
+        remake, given = self.__reduce__()
+        made: Self = remake(*given)
+        return made
+
+
+def _remake(
+    cls: type[Kept], method: Method, start: Array, t0: float, call: dict[str, Any], state: bytes, rebuilt: tuple[int, ...] = (0, 0, 0),
+    events: Array | None = None,
+) -> Any:  # fmt: skip
+    given: dict[str, Any] = {cls._start_name: start, "t0": t0, **call}
+    made: Any = cls(method, **given)  # type: ignore[call-arg]
+    made._run.unpack(state)
+    made._rebuilt = rebuilt
+    made._restore_events(events)
+    return made
+
+
+def _check_fields(method: Method | str, known: set[str], blocks: set[str], rebuilt: list[int], energy: bool) -> None:
+    """ValueError where a saved stepper has other fields than one of this method."""
+    name = method if isinstance(method, str) else method.name
+    if blocks != known:
+        raise ValueError(f"blocks: expected {', '.join(sorted(known))} of {name}, got {', '.join(sorted(blocks))}")
+    if len(rebuilt) != 3:
+        raise ValueError(f"rebuilt: expected 3 whole numbers, got {rebuilt}")
+    if energy != ("v0" in known):
+        raise ValueError(f"control: expected {'energy' if 'v0' in known else 'no energy'} for {name}, got {'one' if energy else 'none'}")
+
+
+def _misfit(path: str | os.PathLike[str], error: Exception) -> ValueError:
+    return ValueError(f"{os.fspath(path)}: it is damaged, or holds another state ({misfit_of(error)})")
+
+
+def _read_start(
+    facts: dict[str, Any], blocks: dict[str, bytes], check_tolerances: Callable[[Any, Any, tuple[int, ...]], None]
+) -> tuple[Method | str, Any, float, dict[str, Any]]:
+    """(method, start, t0, what belongs to error control) of a saved stepper. Raises where a field is not one that `Stepper.save` writes.
+
+    check_tolerances : raises where rtol and atol, one of which may be None, do not fit a state of this shape.
+    """
+    if set(facts) - {"rebuilt", "clock", "mass", "counts", "complex"} != {"method", "parameters", "shape", "t0", "control"}:
+        raise ValueError(f"facts: expected those of a stepper, got {', '.join(sorted(facts))}")
+    given = {name: tuple(v) if isinstance(v, list) else v for name, v in facts["parameters"].items()}
+    method: Method | str = AUTO
+    if facts["method"] != AUTO or given:
+        method = get_method(facts["method"], **given)
+        if set(given) != set(method.parameters):
+            raise ValueError(f"parameters: expected {', '.join(method.parameters)} of {method.name}, got {', '.join(given)}")
+    if not isinstance(facts["shape"], list):
+        raise ValueError(f"shape: expected a list, got {facts['shape']!r}")
+    shape = tuple(check_whole(n, "shape", 0, MANY) for n in facts["shape"])
+    control = facts["control"]
+    if not isinstance(control, dict) or set(control) - {"energy"} != set(CONTROL):
+        raise ValueError(f"control: expected {', '.join(CONTROL)}, got {control!r}")
+    for name in ("direction", "first_step", "max_step", "min_step"):
+        value = control[name]
+        if isinstance(value, bool) or not (isinstance(value, int | float) or (value is None and name != "direction")):
+            raise ValueError(f"{name}: expected a number, got {value!r}")
+    if not isinstance(control.get("energy", False), bool):
+        raise ValueError(f"energy: expected true or false, got {control['energy']!r}")
+    for name in ("rtol", "atol"):
+        if any(isinstance(one, bool) for one in np.array(control[name], dtype=object).ravel()):
+            raise ValueError(f"{name}: expected numbers, got {control[name]!r}")
+    check_tolerances(control["rtol"], control["atol"], shape)
+    if facts.get("complex", False) is not False:
+        parts = numbers_of(blocks, "start", (2 * math.prod(shape),))
+        return method, parts.view(np.complex128).reshape(shape), check_number(facts["t0"], "t0"), control
+    return method, numbers_of(blocks, "start", shape), check_number(facts["t0"], "t0"), control
