@@ -66,6 +66,10 @@ def test_fits_by_a_jacobian_from_elsewhere(name: str) -> None:
     np.testing.assert_allclose(out.x, exact.x, rtol=1e-10)
     assert (out.nfev, out.njev) == (exact.nfev, exact.njev)
     np.testing.assert_allclose(out.jac, exact.jac, rtol=1e-10, atol=1e-14)
+    named = mflow.least_squares(
+        lambda b, t, y: b[0] * np_.exp(-b[1] * t) + b[2] - y, [1.0, 1.0, 0.0], jac=name, args=(t,), kwargs={"y": y}
+    )
+    np.testing.assert_array_equal(named.x, out.x)
     fit = mflow.curve_fit(lambda x, a, k, c: a * np_.exp(-k * x) + c, T, Y, jac=name)
     plain = mflow.curve_fit(lambda x, a, k, c: a * np.exp(-k * x) + c, T, Y)
     np.testing.assert_allclose(fit[0], plain[0], rtol=1e-6)
@@ -110,6 +114,37 @@ def test_what_torch_cannot_differentiate(torch: Any) -> None:
     ):
         with pytest.raises(TypeError, match=rf'^jac="torch": .*{words}'):
             mflow.minimize(fun, [0.5, 1.0], jac="torch")
+
+
+def test_what_jax_cannot_differentiate() -> None:
+    np_ = library("jax")
+    for fun, words in (
+        (lambda x: np.sum(np.exp(x)), r"written in jax.* functions of NumPy .*; write jax.numpy.exp for np.exp"),
+        (lambda x: np_.sum(x.astype(np_.float32) ** 2), "expected values in float64, got float32"),
+    ):
+        with pytest.raises(TypeError, match=rf'(?s)^jac="jax": .*{words}'):
+            mflow.minimize(fun, [0.5, 1.0], jac="jax")
+    with pytest.raises(TypeError, match="^JAX arrays are immutable"):  # its own words
+        mflow.minimize(filled_first, [0.5, 1.0], jac="jax")
+
+
+def filled_first(x: Any) -> Any:
+    x[0] = 1.0
+    return x @ x
+
+
+def test_a_cost_is_given_an_array_of_jax() -> None:
+    np_ = library("jax")
+    out = mflow.minimize(lambda x: np_.sum(x.at[0].multiply(2.0) ** 2), [0.5, 1.0], jac="jax", gtol=1e-10)
+    np.testing.assert_allclose(out.x, 0.0, rtol=0, atol=1e-10)
+    fit = mflow.curve_fit(lambda x, a, k: a * np_.exp(-k * x).at[0].multiply(1.0), T, 2.0 * np.exp(-T), jac="jax")
+    np.testing.assert_allclose(fit[0], [2.0, 1.0], rtol=1e-8)
+
+
+def test_autograd_in_float32_is_refused() -> None:
+    np_ = library("autograd")
+    with pytest.raises(TypeError, match=r'^jac="autograd": expected values in float64, got float32'):
+        mflow.minimize(lambda x: np_.sum(x.astype(np.float32) ** 2), [0.5, 1.0], jac="autograd")
 
 
 def test_what_a_cost_in_torch_raises_is_its_own(torch: Any) -> None:
