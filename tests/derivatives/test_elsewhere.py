@@ -66,9 +66,7 @@ def test_fits_by_a_jacobian_from_elsewhere(name: str) -> None:
     np.testing.assert_allclose(out.x, exact.x, rtol=1e-10)
     assert (out.nfev, out.njev) == (exact.nfev, exact.njev)
     np.testing.assert_allclose(out.jac, exact.jac, rtol=1e-10, atol=1e-14)
-    named = mflow.least_squares(
-        lambda b, t, y: b[0] * np_.exp(-b[1] * t) + b[2] - y, [1.0, 1.0, 0.0], jac=name, args=(t,), kwargs={"y": y}
-    )
+    named = mflow.least_squares(lambda b, t, y: b[0] * np_.exp(-b[1] * t) + b[2] - y, [1.0, 1.0, 0.0], jac=name, args=(t,), kwargs={"y": y})
     np.testing.assert_array_equal(named.x, out.x)
     fit = mflow.curve_fit(lambda x, a, k, c: a * np_.exp(-k * x) + c, T, Y, jac=name)
     plain = mflow.curve_fit(lambda x, a, k, c: a * np.exp(-k * x) + c, T, Y)
@@ -124,7 +122,7 @@ def test_what_jax_cannot_differentiate() -> None:
     ):
         with pytest.raises(TypeError, match=rf'(?s)^jac="jax": .*{words}'):
             mflow.minimize(fun, [0.5, 1.0], jac="jax")
-    with pytest.raises(TypeError, match="^JAX arrays are immutable"):  # its own words
+    with pytest.raises(TypeError, match=r"^JAX arrays are immutable"):  # its own words
         mflow.minimize(filled_first, [0.5, 1.0], jac="jax")
 
 
