@@ -54,6 +54,21 @@ def test_check_gradient_of_one_from_elsewhere(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
+def test_check_jacobian_of_one_from_elsewhere(name: str) -> None:
+    np_ = library(name)
+    t = np_.as_tensor(T) if name == "torch" else T
+    assert mflow.check_jacobian(lambda b: b[0] * np_.exp(-b[1] * t), [2.0, 1.3], name)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_parameters_of_any_shape(name: str) -> None:
+    np_ = library(name)
+    out = mflow.minimize(lambda x: np_.sum((x - 1.0) ** 2), np.zeros((2, 3)), jac=name)
+    np.testing.assert_allclose(out.x, np.ones((2, 3)), rtol=1e-6)
+    assert out.jac.shape == (2, 3)
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_fits_by_a_jacobian_from_elsewhere(name: str) -> None:
     np_ = library(name)
     t, y = (np_.as_tensor(T), np_.as_tensor(Y)) if name == "torch" else (T, Y)
@@ -167,5 +182,7 @@ def test_names_that_nobody_has(monkeypatch: pytest.MonkeyPatch) -> None:
         mflow.minimize(lambda x: x @ x, [1.0], jac="autograd")
     with pytest.raises(TypeError, match=r"^jac: expected a cost in Python for 'cs', got Rosenbrock"):
         mflow.minimize(mflow.objectives.Rosenbrock(2), [1.0, 1.0], jac="cs")
+    with pytest.raises(ValueError, match=r'^jac: expected a function, True, "2-point", "3-point", "jax", .* or "cs", got \'numpy\''):
+        mflow.minimize(lambda x: x @ x, [1.0], jac="numpy")
     with pytest.raises(ValueError, match=r'^jac: expected .*"autograd"'):
         mflow.least_squares(lambda x: x, [1.0], jac="tensorflow")

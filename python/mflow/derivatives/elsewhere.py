@@ -19,12 +19,13 @@ from typing import Any
 
 import numpy as np
 
-from mflow.base.checks import Array
+from mflow.base.checks import Array, shown
 from mflow.base.extras import need
 
 __all__ = ["SOURCES", "gradient_of", "is_source", "jacobian_of", "with_gradient", "with_jacobian", "with_model_jacobian"]
 
 SOURCES = ("jax", "autograd", "torch", "cs")
+DIFFERENCES = ("2-point", "3-point")
 STEP = 1e-100
 GIVEN, WRITE = {"torch": "a tensor", "jax": "an array of jax"}, {"torch": "torch.exp", "jax": "jax.numpy.exp"}
 
@@ -36,8 +37,11 @@ def is_source(jac: Any) -> bool:
 
 def with_gradient(fun: Any, jac: Any) -> tuple[Any, Any]:
     """(fun, jac) with the gradient as a function where ``jac`` names one of SOURCES; else as they are."""
-    if not is_source(jac):
+    if not isinstance(jac, str) or jac in DIFFERENCES:
         return fun, jac
+    if jac not in SOURCES:
+        names = ", ".join(f'"{name}"' for name in (*DIFFERENCES, *SOURCES[:-1]))
+        raise ValueError(f'jac: expected a function, True, {names} or "{SOURCES[-1]}", got {shown(jac)}')
     if not callable(fun) or hasattr(fun, "value_and_grad"):
         raise TypeError(f"jac: expected a cost in Python for {jac!r}, got {type(fun).__name__}, which has its own gradient or none")
     return _values(fun, jac), gradient_of(fun, jac)
@@ -87,7 +91,7 @@ def gradient_of(fun: Callable[..., Any], source: str) -> Callable[..., Array]:
     array([2., 0.])
     """
     if source == "cs":
-        return lambda x, *args, **kwargs: _complex_columns(_with(fun, kwargs), x, args, "a number")[:, 0]
+        return lambda x, *args, **kwargs: _complex_columns(_with(fun, kwargs), x, args, "a number")[:, 0].reshape(np.shape(x))
     if source == "torch":
         return _torch_gradient(fun)
     derived = _jax().grad(fun) if source == "jax" else need("autograd", 'jac="autograd"').grad(fun)
