@@ -90,6 +90,35 @@ def test_fits_by_a_jacobian_from_elsewhere(name: str) -> None:
     assert fit.names == ("a", "k", "c")
 
 
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("optimizer", ["adam", "lbfgs", "implicit_sgd"])
+def test_training_by_a_gradient_from_elsewhere(name: str, optimizer: str) -> None:
+    np_, X = library(name), np.stack([T, np.ones_like(T)], axis=1)
+
+    def residuals(c: Any, X: Any, y: Any) -> Any:
+        return X @ c - y
+
+    def loss(c: Any, X: Any, y: Any) -> Any:
+        return 0.5 * np_.sum(residuals(c, X, y) ** 2) / len(y)
+
+    many = optimizer == "implicit_sgd"
+    size = len(T) if optimizer == "lbfgs" else 8
+    how: dict[str, Any] = {"data": (X, Y), "optimizer": optimizer, "epochs": 3, "seed": 0, "batch_size": size}
+    by_hand: Any = (lambda c, X, y: X) if many else (lambda c, X, y: X.T @ (X @ c - y) / len(y))
+    exact = mflow.train(residuals if many else loss_by_hand, np.zeros(2), jac=by_hand, **how)
+    out = mflow.train(residuals if many else loss, np.zeros(2), jac=name, **how)
+    np.testing.assert_allclose(out.params, exact.params, rtol=1e-10)
+
+
+def loss_by_hand(c: Any, X: Any, y: Any) -> float:
+    return 0.5 * float(np.sum((X @ c - y) ** 2)) / len(y)
+
+
+def test_training_of_several_arrays_needs_its_gradient() -> None:
+    with pytest.raises(TypeError, match=r"^jac: expected params to be one array beside 'cs', got a dict; put them into one array"):
+        mflow.train(lambda c: c["a"] @ c["a"], {"a": np.ones(2)}, jac="cs")
+
+
 def test_complex_steps_are_right_to_the_last_digits() -> None:
     from mflow.derivatives.elsewhere import gradient_of
 

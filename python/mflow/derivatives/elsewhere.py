@@ -22,7 +22,16 @@ import numpy as np
 from mflow.base.checks import Array, shown
 from mflow.base.extras import need
 
-__all__ = ["SOURCES", "gradient_of", "is_source", "jacobian_of", "with_gradient", "with_jacobian", "with_model_jacobian"]
+__all__ = [
+    "SOURCES",
+    "gradient_of",
+    "is_source",
+    "jacobian_of",
+    "with_batch_derivative",
+    "with_gradient",
+    "with_jacobian",
+    "with_model_jacobian",
+]
 
 SOURCES = ("jax", "autograd", "torch", "cs")
 DIFFERENCES = ("2-point", "3-point")
@@ -69,6 +78,20 @@ def with_model_jacobian(model: Any, jac: Any) -> tuple[Any, Any]:
 
     values, derived = _values(of_parameters, jac), jacobian_of(of_parameters, jac)
     return (lambda x, *p: values(np.array(p), x)), (lambda x, *p: derived(np.array(p), x))
+
+
+def with_batch_derivative(fun: Any, jac: Any, params: Any, many: bool) -> tuple[Any, Any]:
+    """The same of a cost ``fun(params, *batch)``, or where ``many`` of residuals; torch's are given the batch as tensors, too."""
+    if not is_source(jac):
+        return fun, jac
+    if isinstance(params, (dict, list, tuple)):
+        fix = "put them into one array, or give the gradient as a function"
+        raise TypeError(f"jac: expected params to be one array beside {jac!r}, got a {type(params).__name__}; {fix}")
+    cost = fun
+    if jac == "torch" and callable(fun):
+        torch = need("torch", 'jac="torch"')
+        cost = lambda c, *batch: fun(c, *(torch.tensor(b) if isinstance(b, np.ndarray) else b for b in batch))  # noqa: E731
+    return with_jacobian(cost, jac) if many else with_gradient(cost, jac)
 
 
 def gradient_of(fun: Callable[..., Any], source: str) -> Callable[..., Array]:
