@@ -20,7 +20,18 @@ from mflow_core.arithmetic.starts import both_sides
 from mflow.base.checks import Array
 from mflow.derivatives.differences import EPS, along, digits_of
 
-__all__ = ["GradientWarning", "Model", "Verdict", "gradient_model", "jacobian_model", "ladder", "quick", "said_of"]
+__all__ = [
+    "RIGHT",
+    "GradientWarning",
+    "Model",
+    "Verdict",
+    "gradient_model",
+    "jacobian_model",
+    "ladder",
+    "quick",
+    "quick_gradient",
+    "said_of",
+]
 
 RUNGS = 0.1 * 8.0 ** -np.arange(10.0)
 SHARES = (0.371, 0.829)  # of the rungs, where a ladder says "wrong"
@@ -75,14 +86,13 @@ def said_of(verdict: Verdict, word: str, owner: str, where: str = "x0") -> str:
 class Model:
     """A function and its derivative at x: values(x), the change dx |-> J dx that is claimed, and dx |-> |J| |dx|, the size of its terms.
 
-    grad : of a cost, its gradient. known : values at the points that are asked for next.
+    known : values at the points that are asked for next.
     """
 
     def __init__(
-        self, values: Callable[[Array], Any], x: Array, at: Any, product: Callable[[Array], Any], size: Callable[[Array], Any],
-        grad: Array | None = None,
-    ) -> None:  # fmt: skip
-        self.values, self.x, self.product, self.size, self.grad = values, x, product, size, grad
+        self, values: Callable[[Array], Any], x: Array, at: Any, product: Callable[[Array], Any], size: Callable[[Array], Any]
+    ) -> None:
+        self.values, self.x, self.product, self.size = values, x, product, size
         self.at = None if at is None else np.asarray(at, dtype=np.float64).ravel()
         self.count = 0
         self.seen: list[Any] = []
@@ -113,7 +123,7 @@ class Model:
 def gradient_model(values: Callable[[Array], Any], x: Array, at: Any, grad: Array) -> Model:
     """The model of a cost."""
     g = grad.ravel()
-    return Model(values, x, at, lambda step: g @ step, lambda step: np.abs(g) @ np.abs(step), g)
+    return Model(values, x, at, lambda step: g @ step, lambda step: np.abs(g) @ np.abs(step))
 
 
 def jacobian_model(values: Callable[[Array], Any], x: Array, at: Any, J: Any) -> Model:
@@ -124,8 +134,6 @@ def jacobian_model(values: Callable[[Array], Any], x: Array, at: Any, J: Any) ->
 def quick(model: Model, d: Array | None = None) -> Verdict:
     """Two evaluations where the derivative is right and nothing stands in the way; a ladder of them otherwise."""
     with np.errstate(all="ignore"):
-        if d is None and model.grad is not None and _is_right(model, model.grad):
-            return RIGHT
         out = _quick(model, d)
         if out.kind == "wrong" and abs(out.claimed + out.measured) <= 0.05 * abs(out.measured):
             other = Model(model.values, model.x, model.at, lambda step: -np.asarray(model.product(step)), model.size)
@@ -140,25 +148,26 @@ def quick(model: Model, d: Array | None = None) -> Verdict:
 RIGHT = Verdict("right", 2)
 
 
-def _is_right(model: Model, grad: Array) -> bool:
-    """The first look of `_quick` at a gradient, with little beside its two evaluations; where it does not settle the matter the model keeps
-    them."""
-    x, g = (np.ascontiguousarray(a, dtype=np.float64) for a in (model.x, grad))
-    above, below, claimed, terms, small = both_sides(x, g, along(x.size), ROOT, SMALL)
+def quick_gradient(values: Callable[[Array], Any], x: Array, at: float | None, grad: Array) -> Verdict:
+    """`quick` of the model of a cost, with little beside the two evaluations of a gradient that is right."""
+    g = np.ascontiguousarray(grad, np.float64).ravel()
+    above, below, claimed, terms, small = both_sides(np.ascontiguousarray(x, np.float64), g, along(x.size), ROOT, SMALL)
     sides = []
-    for point in (above, below):
-        try:
-            sides.append(model.values(point))
-        except Exception:  # as in `Model.value`
-            sides.append(math.nan)
-    up, down = sides
-    if isinstance(up, float) and isinstance(down, float) and math.isfinite(up) and math.isfinite(down):
-        change, bend = up - down, 0.0 if model.at is None else abs(up - 2.0 * float(model.at[0]) + down)
-        rounding = 8.0 * EPS * max(abs(up), abs(down))
-        if _judged_sides(abs(change - claimed), abs(change), terms, rounding, bend, EPS, lambda: small) == "right":
-            return True
+    with np.errstate(all="ignore"):
+        for point in (above, below):
+            try:
+                sides.append(values(point))
+            except Exception:  # as in `Model.value`
+                sides.append(math.nan)
+        up, down = sides
+        if isinstance(up, float) and isinstance(down, float) and math.isfinite(up) and math.isfinite(down):
+            change, bend = up - down, 0.0 if at is None else abs(up - 2.0 * at + down)
+            rounding = 8.0 * EPS * max(abs(up), abs(down))
+            if _judged_sides(abs(change - claimed), abs(change), terms, rounding, bend, EPS, lambda: small) == "right":
+                return RIGHT
+    model = gradient_model(values, x, at, grad)
     model.known = sides
-    return False
+    return quick(model)
 
 
 def _quick(model: Model, d: Array | None) -> Verdict:
