@@ -3,8 +3,8 @@
 SciPy's test_ivp.py is loaded from the installed SciPy, once for each method, with methods in the places of the solvers it names. A
 method takes the place of the solver of its name or kind, and that of the default, RK45, wherever a test names none. All tests that reach a
 solver there are run; the two tables below say which do not apply, to which methods and why. A method named there must fail (xfail is
-strict), so the tables cannot outlive their reasons. One that is not named takes the places of its kind, and bounds on errors and work,
-which are those of SciPy's solvers, are no failure of it.
+strict), so the tables cannot outlive their reasons. One that has no place takes those of its kind, in tests without bounds on errors and
+work, which are those of SciPy's solvers.
 """
 
 from __future__ import annotations
@@ -57,7 +57,6 @@ OF_RADAU = "the bound is what Radau reaches; SciPy's RK23, RK45, DOP853 and LSOD
 ORDER_2 = "an error below 5 tolerances at rtol = 1e-3 on a problem that multiplies errors by 10: RKC has second order, and 10.8"
 IN_PLACE_OF_RK45 = "the default is meant, RK45: its error at rtol = 1e-3, which SciPy's RK23 and BDF do not reach either"
 ONE_JACOBIAN = "exactly one Jacobian is what SciPy's BDF takes there; SciPy's Radau is not asked"
-OF_ITS_SOLVER = "bounds on errors and work are those of SciPy's solvers of one order"
 DOES_NOT_APPLY: dict[tuple[str, str], str] = {
     ("bs32", "test_args_single_value"): IN_PLACE_OF_RK45,
     ("rkc2", "test_args_single_value"): IN_PLACE_OF_RK45,
@@ -149,7 +148,7 @@ def cases() -> list[Any]:
         implicit = "implicit" in cls.record.flags
         places = PLACES.get(cls.record.name, ["Radau", "BDF"] if implicit else ["RK45"])
         for name in names:
-            if name in HELPERS or (name in OF_IMPLICIT and not implicit):
+            if name in HELPERS or (name in OF_IMPLICIT and not implicit) or not (cls.record.name in PLACES or name in STRUCTURE):
                 continue
             there = ["LSODA"] if name == "test_event_dense_output_LSODA" else places
             for case in arguments(getattr(module, name)):
@@ -158,9 +157,7 @@ def cases() -> list[Any]:
                 marks = []
                 if (cls.record.name, name) in DOES_NOT_APPLY:
                     raised = RuntimeWarning if "overflow" in DOES_NOT_APPLY[cls.record.name, name] else AssertionError
-                    marks = [pytest.mark.xfail(reason=DOES_NOT_APPLY[cls.record.name, name], raises=raised)]
-                elif cls.record.name not in PLACES and name not in STRUCTURE:
-                    marks = [pytest.mark.xfail(reason=OF_ITS_SOLVER, raises=AssertionError, strict=False)]
+                    marks = [pytest.mark.xfail(reason=DOES_NOT_APPLY[cls.record.name, name], raises=raised, strict=True)]
                 label = "-".join([cls.record.name, name, *(str(v) for k, v in case.items() if k != "num_parallel_threads")])
                 out.append(pytest.param(cls, there, name, case, id=label, marks=marks))
     return out

@@ -54,6 +54,21 @@ def test_check_gradient_of_one_from_elsewhere(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
+def test_check_jacobian_of_one_from_elsewhere(name: str) -> None:
+    np_ = library(name)
+    t = np_.as_tensor(T) if name == "torch" else T
+    assert mflow.check_jacobian(lambda b: b[0] * np_.exp(-b[1] * t), [2.0, 1.3], name)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_parameters_of_any_shape(name: str) -> None:
+    np_ = library(name)
+    out = mflow.minimize(lambda x: np_.sum((x - 1.0) ** 2), np.zeros((2, 3)), jac=name)
+    np.testing.assert_allclose(out.x, np.ones((2, 3)), rtol=1e-6)
+    assert out.jac.shape == (2, 3)
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_fits_by_a_jacobian_from_elsewhere(name: str) -> None:
     np_ = library(name)
     t, y = (np_.as_tensor(T), np_.as_tensor(Y)) if name == "torch" else (T, Y)
@@ -66,11 +81,42 @@ def test_fits_by_a_jacobian_from_elsewhere(name: str) -> None:
     np.testing.assert_allclose(out.x, exact.x, rtol=1e-10)
     assert (out.nfev, out.njev) == (exact.nfev, exact.njev)
     np.testing.assert_allclose(out.jac, exact.jac, rtol=1e-10, atol=1e-14)
+    named = mflow.least_squares(lambda b, t, y: b[0] * np_.exp(-b[1] * t) + b[2] - y, [1.0, 1.0, 0.0], jac=name, args=(t,), kwargs={"y": y})
+    np.testing.assert_array_equal(named.x, out.x)
     fit = mflow.curve_fit(lambda x, a, k, c: a * np_.exp(-k * x) + c, T, Y, jac=name)
     plain = mflow.curve_fit(lambda x, a, k, c: a * np.exp(-k * x) + c, T, Y)
     np.testing.assert_allclose(fit[0], plain[0], rtol=1e-6)
     np.testing.assert_allclose(fit[1], plain[1], rtol=1e-4)
     assert fit.names == ("a", "k", "c")
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("optimizer", ["adam", "lbfgs", "implicit_sgd"])
+def test_training_by_a_gradient_from_elsewhere(name: str, optimizer: str) -> None:
+    np_, X = library(name), np.stack([T, np.ones_like(T)], axis=1)
+
+    def residuals(c: Any, X: Any, y: Any) -> Any:
+        return X @ c - y
+
+    def loss(c: Any, X: Any, y: Any) -> Any:
+        return 0.5 * np_.sum(residuals(c, X, y) ** 2) / len(y)
+
+    many = optimizer == "implicit_sgd"
+    size = len(T) if optimizer == "lbfgs" else 8
+    how: dict[str, Any] = {"data": (X, Y), "optimizer": optimizer, "epochs": 3, "seed": 0, "batch_size": size}
+    by_hand: Any = (lambda c, X, y: X) if many else (lambda c, X, y: X.T @ (X @ c - y) / len(y))
+    exact = mflow.train(residuals if many else loss_by_hand, np.zeros(2), jac=by_hand, **how)
+    out = mflow.train(residuals if many else loss, np.zeros(2), jac=name, **how)
+    np.testing.assert_allclose(out.params, exact.params, rtol=1e-10)
+
+
+def loss_by_hand(c: Any, X: Any, y: Any) -> float:
+    return 0.5 * float(np.sum((X @ c - y) ** 2)) / len(y)
+
+
+def test_training_of_several_arrays_needs_its_gradient() -> None:
+    with pytest.raises(TypeError, match=r"^jac: expected params to be one array beside 'cs', got a dict; put them into one array"):
+        mflow.train(lambda c: c["a"] @ c["a"], {"a": np.ones(2)}, jac="cs")
 
 
 def test_complex_steps_are_right_to_the_last_digits() -> None:
@@ -112,6 +158,37 @@ def test_what_torch_cannot_differentiate(torch: Any) -> None:
             mflow.minimize(fun, [0.5, 1.0], jac="torch")
 
 
+def test_what_jax_cannot_differentiate() -> None:
+    np_ = library("jax")
+    for fun, words in (
+        (lambda x: np.sum(np.exp(x)), r"written in jax.* functions of NumPy .*; write jax.numpy.exp for np.exp"),
+        (lambda x: np_.sum(x.astype(np_.float32) ** 2), "expected values in float64, got float32"),
+    ):
+        with pytest.raises(TypeError, match=rf'(?s)^jac="jax": .*{words}'):
+            mflow.minimize(fun, [0.5, 1.0], jac="jax")
+    with pytest.raises(TypeError, match=r"^JAX arrays are immutable"):  # its own words
+        mflow.minimize(filled_first, [0.5, 1.0], jac="jax")
+
+
+def filled_first(x: Any) -> Any:
+    x[0] = 1.0
+    return x @ x
+
+
+def test_a_cost_is_given_an_array_of_jax() -> None:
+    np_ = library("jax")
+    out = mflow.minimize(lambda x: np_.sum(x.at[0].multiply(2.0) ** 2), [0.5, 1.0], jac="jax", gtol=1e-10)
+    np.testing.assert_allclose(out.x, 0.0, rtol=0, atol=1e-10)
+    fit = mflow.curve_fit(lambda x, a, k: a * np_.exp(-k * x).at[0].multiply(1.0), T, 2.0 * np.exp(-T), jac="jax")
+    np.testing.assert_allclose(fit[0], [2.0, 1.0], rtol=1e-8)
+
+
+def test_autograd_in_float32_is_refused() -> None:
+    np_ = library("autograd")
+    with pytest.raises(TypeError, match=r'^jac="autograd": expected values in float64, got float32'):
+        mflow.minimize(lambda x: np_.sum(x.astype(np.float32) ** 2), [0.5, 1.0], jac="autograd")
+
+
 def test_what_a_cost_in_torch_raises_is_its_own(torch: Any) -> None:
     with pytest.raises(RuntimeError, match=r"^size mismatch|^inconsistent|^The size|^mat"):
         mflow.minimize(lambda x: (x @ torch.ones(3, dtype=torch.float64)).sum(), [0.5, 1.0], jac="torch")
@@ -134,5 +211,7 @@ def test_names_that_nobody_has(monkeypatch: pytest.MonkeyPatch) -> None:
         mflow.minimize(lambda x: x @ x, [1.0], jac="autograd")
     with pytest.raises(TypeError, match=r"^jac: expected a cost in Python for 'cs', got Rosenbrock"):
         mflow.minimize(mflow.objectives.Rosenbrock(2), [1.0, 1.0], jac="cs")
+    with pytest.raises(ValueError, match=r'^jac: expected a function, True, "2-point", "3-point", "jax", .* or "cs", got \'numpy\''):
+        mflow.minimize(lambda x: x @ x, [1.0], jac="numpy")
     with pytest.raises(ValueError, match=r'^jac: expected .*"autograd"'):
         mflow.least_squares(lambda x: x, [1.0], jac="tensorflow")

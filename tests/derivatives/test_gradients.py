@@ -11,7 +11,7 @@ import scipy.optimize
 import scipy.sparse
 
 import mflow
-from mflow.derivatives.remainder import gradient_model, jacobian_model, quick
+from mflow.derivatives.remainder import gradient_model, jacobian_model, quick, quick_gradient
 
 Array = np.ndarray
 Case = tuple[Callable[[Array], Any], Array, Array]  # cost, point, its gradient there
@@ -171,7 +171,9 @@ def test_no_right_gradient_is_called_wrong(kind: Callable[..., Case]) -> None:
     for _ in range(40):
         f, x, g = kind(rng, int(rng.integers(1, 12)))
         with np.errstate(all="ignore"):
-            assert quick(gradient_model(f, x, f(x), g)).kind != "wrong"
+            verdict = quick(gradient_model(f, x, f(x), g))
+            assert verdict.kind != "wrong"
+            assert quick_gradient(f, x, float(f(x)), g) == verdict
 
 
 @pytest.mark.parametrize("kind", [smooth, logistic])
@@ -184,6 +186,7 @@ def test_wrong_gradients_are_called_wrong(kind: Callable[..., Case], error: str)
         wrong = {"scaled": 0.9 * g, "entry": np.where(np.arange(g.size) == j, 0.5 * g, g), "sign": -g, "rolled": np.roll(g, 1)}[error]
         verdict = quick(gradient_model(f, x, f(x), wrong))
         assert verdict.kind == "wrong"
+        assert quick_gradient(f, x, float(f(x)), wrong) == verdict
         assert verdict.sign == (error == "sign")
 
 

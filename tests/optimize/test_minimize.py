@@ -513,3 +513,26 @@ def test_a_comparison_of_numpy_stops_as_true_does(more):
     assert (result.reason, result.nit) == ("callback", 1)
     found = mflow.least_squares(lambda x: np.exp(x) - 2.0, [0.0, 3.0], callback=lambda x: np.linalg.norm(x) < 100.0)
     assert (found.reason, found.nit) == ("callback", 1)
+
+
+@pytest.mark.parametrize(
+    ("options", "fix"),
+    [
+        ({"ftol": 1e-9}, "gtol="),
+        ({"maxfun": 100}, "maxiter="),
+        ({"maxls": 20}, "max_evaluations"),
+        ({"c1": 1e-3}, "line_search="),
+        ({"eps": 1e-8}, "diff_step="),
+        ({"return_all": True}, "path=True"),
+        ({"disp": True}, "message"),
+    ],
+)
+def test_options_of_scipys_name_ours(options: dict[str, Any], fix: str) -> None:
+    with pytest.raises(TypeError, match=f"^{next(iter(options))}: .*{fix}"):
+        mflow.minimize(lambda x: x @ x, [1.0], method="L-BFGS-B", options=options)
+
+
+def test_options_that_ask_for_nothing_are_taken() -> None:
+    res = mflow.minimize(lambda x: x @ x, [1.0], method="BFGS", constraints=(), options={"disp": False, "maxiter": 50})  # type: ignore[call-arg]
+    assert res.success
+    assert mflow.minimize(lambda x: x @ x, [1.0], method="adam", lr=0.1, eps=1e-9, maxiter=3).nit == 3

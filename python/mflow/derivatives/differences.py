@@ -286,9 +286,9 @@ class CostLook:
     def __call__(self, callback: Any, x: Array, value: float, grad: Array) -> bool:
         """Whether it has set other steps."""
         if callback.mode < FORWARD:
-            if self.check is not None and not self.known:
-                self.known = True
-                self.check(x, value, grad)
+            if self.check is not None:
+                check, self.check = self.check, None  # its owner has this look: nothing is left for the collector of cycles
+                check(x, value, grad)
             return False
         seen, callback.seen = callback.seen, None
         if not self.known:

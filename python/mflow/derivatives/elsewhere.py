@@ -12,19 +12,31 @@ W. Squire and G. Trapp, SIAM Review 40 (1998) 110-112. A. Griewank and A. Walthe
 
 from __future__ import annotations
 
+import functools
 import warnings
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from mflow.base.checks import Array
+from mflow.base.checks import Array, shown
 from mflow.base.extras import need
 
-__all__ = ["SOURCES", "gradient_of", "is_source", "jacobian_of", "with_gradient", "with_jacobian", "with_model_jacobian"]
+__all__ = [
+    "SOURCES",
+    "gradient_of",
+    "is_source",
+    "jacobian_of",
+    "with_batch_derivative",
+    "with_gradient",
+    "with_jacobian",
+    "with_model_jacobian",
+]
 
 SOURCES = ("jax", "autograd", "torch", "cs")
+DIFFERENCES = ("2-point", "3-point")
 STEP = 1e-100
+GIVEN, WRITE = {"torch": "a tensor", "jax": "an array of jax"}, {"torch": "torch.exp", "jax": "jax.numpy.exp"}
 
 
 def is_source(jac: Any) -> bool:
@@ -34,8 +46,11 @@ def is_source(jac: Any) -> bool:
 
 def with_gradient(fun: Any, jac: Any) -> tuple[Any, Any]:
     """(fun, jac) with the gradient as a function where ``jac`` names one of SOURCES; else as they are."""
-    if not is_source(jac):
+    if not isinstance(jac, str) or jac in DIFFERENCES:
         return fun, jac
+    if jac not in SOURCES:
+        names = ", ".join(f'"{name}"' for name in (*DIFFERENCES, *SOURCES[:-1]))
+        raise ValueError(f'jac: expected a function, True, {names} or "{SOURCES[-1]}", got {shown(jac)}')
     if not callable(fun) or hasattr(fun, "value_and_grad"):
         raise TypeError(f"jac: expected a cost in Python for {jac!r}, got {type(fun).__name__}, which has its own gradient or none")
     return _values(fun, jac), gradient_of(fun, jac)
@@ -56,13 +71,27 @@ def with_model_jacobian(model: Any, jac: Any) -> tuple[Any, Any]:
         return model, jac
     if not callable(model):
         raise TypeError(f"jac: expected a model in Python for {jac!r}, got {type(model).__name__}")
-    tensor = need("torch", 'jac="torch"').as_tensor if jac == "torch" else np.asarray
+    tensor = {"torch": _torch_array, "jax": _jax_array}.get(jac, np.asarray)
 
     def of_parameters(p: Any, x: Any) -> Any:
         return model(tensor(x) if isinstance(x, np.ndarray) else x, *(p[j] for j in range(len(p))))
 
     values, derived = _values(of_parameters, jac), jacobian_of(of_parameters, jac)
     return (lambda x, *p: values(np.array(p), x)), (lambda x, *p: derived(np.array(p), x))
+
+
+def with_batch_derivative(fun: Any, jac: Any, params: Any, many: bool) -> tuple[Any, Any]:
+    """The same of a cost ``fun(params, *batch)``, or where ``many`` of residuals; torch's are given the batch as tensors, too."""
+    if not is_source(jac):
+        return fun, jac
+    if isinstance(params, (dict, list, tuple)):
+        fix = "put them into one array, or give the gradient as a function"
+        raise TypeError(f"jac: expected params to be one array beside {jac!r}, got a {type(params).__name__}; {fix}")
+    cost = fun
+    if jac == "torch" and callable(fun):
+        torch = need("torch", 'jac="torch"')
+        cost = lambda c, *batch: fun(c, *(torch.tensor(b) if isinstance(b, np.ndarray) else b for b in batch))  # noqa: E731
+    return with_jacobian(cost, jac) if many else with_gradient(cost, jac)
 
 
 def gradient_of(fun: Callable[..., Any], source: str) -> Callable[..., Array]:
@@ -85,11 +114,11 @@ def gradient_of(fun: Callable[..., Any], source: str) -> Callable[..., Array]:
     array([2., 0.])
     """
     if source == "cs":
-        return lambda x, *args: _complex_columns(fun, x, args, "a number")[:, 0]
+        return lambda x, *args, **kwargs: _complex_columns(_with(fun, kwargs), x, args, "a number")[:, 0].reshape(np.shape(x))
     if source == "torch":
         return _torch_gradient(fun)
     derived = _jax().grad(fun) if source == "jax" else need("autograd", 'jac="autograd"').grad(fun)
-    return lambda x, *args: _float64(derived(np.asarray(x), *args), source)
+    return lambda x, *args, **kwargs: _float64(_of_array(_with(derived, kwargs), x, args, source), source)
 
 
 def jacobian_of(fun: Callable[..., Any], source: str) -> Callable[..., Array]:
@@ -104,34 +133,46 @@ def jacobian_of(fun: Callable[..., Any], source: str) -> Callable[..., Array]:
            [ 0., 12.]])
     """
     if source == "cs":
-        return lambda x, *args: _complex_columns(fun, x, args, "numbers").T
+        return lambda x, *args, **kwargs: _complex_columns(_with(fun, kwargs), x, args, "numbers").T
     if source == "torch":
         return _torch_jacobian(fun)
     derived = _jax().jacfwd(fun) if source == "jax" else need("autograd", 'jac="autograd"').jacobian(fun)
-    return lambda x, *args: _float64(derived(np.asarray(x), *args), source)
+    return lambda x, *args, **kwargs: _float64(_of_array(_with(derived, kwargs), x, args, source), source)
 
 
 def _values(fun: Callable[..., Any], source: str) -> Callable[..., Any]:
     """The function as one of NumPy arrays that returns NumPy's numbers."""
-    if source == "jax":
-        return lambda x, *args: np.asarray(fun(x, *args))[()]
-    if source != "torch":
+    if source == "cs":
         return fun
+    if source != "torch":
+        return lambda x, *args, **kwargs: _float64(_of_array(_with(fun, kwargs), x, args, source), source, "values")[()]
     torch = need("torch", 'jac="torch"')
 
-    def value(x: Array, *args: Any) -> Any:
+    def value(x: Array, *args: Any, **kwargs: Any) -> Any:
         with torch.no_grad():
-            out = _of_tensor(fun, torch.tensor(x, dtype=torch.float64), args)
+            out = _of_array(_with(fun, kwargs), x, args, source)
         return out.numpy()[()] if isinstance(out, torch.Tensor) else out
 
     return value
 
 
-def _float64(value: Any, source: str) -> Array:
+def _with(fun: Callable[..., Any], kwargs: dict[str, Any]) -> Callable[..., Any]:
+    return functools.partial(fun, **kwargs) if kwargs else fun
+
+
+def _float64(value: Any, source: str, what: str = "derivatives") -> Array:
     out = np.asarray(value)
-    if out.dtype != np.float64:
-        raise TypeError(f"jac={source!r}: expected derivatives in float64, got {out.dtype}; do not convert to a shorter type in fun")
+    if out.dtype.kind == "f" and out.dtype != np.float64:
+        raise TypeError(f'jac="{source}": expected {what} in float64, got {out.dtype}; do not convert to a shorter type in fun')
     return out
+
+
+def _jax_array(x: Any) -> Any:
+    return need("jax.numpy", 'jac="jax"').asarray(x)
+
+
+def _torch_array(x: Any) -> Any:
+    return need("torch", 'jac="torch"').as_tensor(x)
 
 
 def _jax() -> Any:
@@ -144,23 +185,33 @@ def _jax() -> Any:
     return jax
 
 
-def _of_tensor(fun: Callable[..., Any], at: Any, args: tuple[Any, ...]) -> Any:
-    """fun of a tensor. Raises TypeError where NumPy's functions in it cannot take one; what fun itself raises is passed on."""
+def _of_array(fun: Callable[..., Any], x: Any, args: tuple[Any, ...], source: str, at: Any = None) -> Any:
+    """fun of the library's own array: of `at`, or of x as one. Raises TypeError where NumPy's functions in it cannot take one; what fun
+    itself raises is passed on."""
+    if at is None:
+        at = _torch_array(np.array(x, dtype=np.float64)) if source == "torch" else _jax_array(x) if source == "jax" else np.asarray(x)
     try:
+        if source != "torch":
+            return fun(at, *args)
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "__array_wrap__", DeprecationWarning)  # NumPy's of torch: the result tells
             return fun(at, *args)
     except (AttributeError, RuntimeError, TypeError) as error:
-        last = error.__traceback__
-        while last is not None and last.tb_next is not None:
-            last = last.tb_next
-        inside = "" if last is None else str(last.tb_frame.f_globals.get("__name__", ""))
-        if "numpy" not in f"{inside} {error}":
+        if not (_is_of_numpy(error) if source == "torch" else type(error).__name__ == "TracerArrayConversionError"):
             raise
         raise TypeError(
-            'jac="torch": expected fun to be written in torch, as it is given a tensor, got one with functions of NumPy '
-            f"({type(error).__name__}: {error}); write torch.exp for np.exp and the like, or omit jac for differences"
+            f'jac="{source}": expected fun to be written in {source}, as it is given {GIVEN[source]}, got one with functions of NumPy '
+            f"({type(error).__name__}: {error}); write {WRITE[source]} for np.exp and the like, or omit jac for differences"
         ) from error
+
+
+def _is_of_numpy(error: BaseException) -> bool:
+    """Whether a function of NumPy raised it, or its text is about NumPy."""
+    last = error.__traceback__
+    while last is not None and last.tb_next is not None:
+        last = last.tb_next
+    inside = "" if last is None else str(last.tb_frame.f_globals.get("__name__", ""))
+    return "numpy" in f"{inside} {error}"
 
 
 def _torch_result(out: Any, torch: Any) -> Any:
@@ -181,7 +232,7 @@ def _torch_gradient(fun: Callable[..., Any]) -> Callable[..., Array]:
 
     def grad(x: Array, *args: Any) -> Array:
         at = torch.tensor(np.asarray(x), dtype=torch.float64, requires_grad=True)
-        (out,) = torch.autograd.grad(_torch_result(_of_tensor(fun, at, args), torch), at)
+        (out,) = torch.autograd.grad(_torch_result(_of_array(fun, x, args, "torch", at), torch), at)
         return np.asarray(out.numpy(), dtype=np.float64)
 
     return grad
@@ -190,9 +241,9 @@ def _torch_gradient(fun: Callable[..., Any]) -> Callable[..., Array]:
 def _torch_jacobian(fun: Callable[..., Any]) -> Callable[..., Array]:
     torch = need("torch", 'jac="torch"')
 
-    def jacobian(x: Array, *args: Any) -> Array:
+    def jacobian(x: Array, *args: Any, **kwargs: Any) -> Array:
         at = torch.tensor(np.asarray(x), dtype=torch.float64, requires_grad=True)
-        out = _torch_result(_of_tensor(fun, at, args), torch).reshape(-1)
+        out = _torch_result(_of_array(_with(fun, kwargs), x, args, "torch", at), torch).reshape(-1)
         each = torch.eye(out.numel(), dtype=torch.float64)
         (rows,) = torch.autograd.grad(out, at, each, is_grads_batched=True)
         return np.asarray(rows.numpy().reshape(out.numel(), -1), dtype=np.float64)

@@ -14,7 +14,7 @@ from mflow_core.problems.sparse import check_sparse, is_sparse
 from mflow.base.checks import Array, as_array, as_tuple, check_choice, check_function, check_number, check_start, dense_array, shown
 from mflow.base.tables import Readable
 from mflow.derivatives.differences import EACH, along
-from mflow.derivatives.elsewhere import is_source, with_gradient
+from mflow.derivatives.elsewhere import is_source, with_gradient, with_jacobian
 from mflow.derivatives.remainder import Model, Verdict, gradient_model, jacobian_model, ladder, quick
 
 __all__ = ["DerivativeReport", "check_grad", "check_gradient", "check_jacobian"]
@@ -162,8 +162,9 @@ def check_jacobian(fun: Callable[..., Any], x: Any, jac: Any, args: tuple[Any, .
     fun : callable
         ``fun(x, *args)`` returns m numbers: residuals; with ``t`` a right-hand side ``fun(t, x, *args)``.
     x : array_like (n,)
-    jac : callable, array_like (m, n) or sparse matrix
-        ``jac(x, *args)``, with ``t`` ``jac(t, x, *args)``; or the matrix itself. Row i holds the derivatives of value i.
+    jac : callable, array_like (m, n) or sparse matrix, "jax", "autograd", "torch" or "cs"
+        ``jac(x, *args)``, with ``t`` ``jac(t, x, *args)``; or the matrix itself; the names as in `least_squares`, without ``t``. Row i
+        holds the derivatives of value i.
     args : tuple
     t : float, optional
 
@@ -188,6 +189,8 @@ def check_jacobian(fun: Callable[..., Any], x: Any, jac: Any, args: tuple[Any, .
     check_function(fun, "fun")
     start, args = check_start(x, "x").ravel(), as_tuple(args)
     before = () if t is None else (check_number(t, "t"),)
+    if t is None:
+        fun, jac = with_jacobian(fun, jac)
     J = jac(*before, start.copy(), *args) if callable(jac) and not hasattr(jac, "tocsc") else jac
 
     def values(at: Array) -> Any:

@@ -15,11 +15,23 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
+from mflow_core.arithmetic.starts import both_sides
 
 from mflow.base.checks import Array
 from mflow.derivatives.differences import EPS, along, digits_of
 
-__all__ = ["GradientWarning", "Model", "Verdict", "gradient_model", "jacobian_model", "ladder", "quick", "said_of"]
+__all__ = [
+    "RIGHT",
+    "GradientWarning",
+    "Model",
+    "Verdict",
+    "gradient_model",
+    "jacobian_model",
+    "ladder",
+    "quick",
+    "quick_gradient",
+    "said_of",
+]
 
 RUNGS = 0.1 * 8.0 ** -np.arange(10.0)
 SHARES = (0.371, 0.829)  # of the rungs, where a ladder says "wrong"
@@ -31,6 +43,7 @@ CLEAR = 20.0  # times the noise
 SEEN = 0.01  # of the slope: "right" is said only where an error of this share would have shown
 LONGER = (1e-3, 1e-2, 0.1)  # steps of central differences where rounding hides such an error in shorter ones
 SMALL = 0.1  # parameters below this are looked at in steps of their own size as well
+ROOT = EPS ** (1 / 3)  # the length of central differences
 
 
 class GradientWarning(RuntimeWarning):
@@ -72,7 +85,10 @@ def said_of(verdict: Verdict, word: str, owner: str, where: str = "x0") -> str:
 
 
 class Model:
-    """A function and its derivative at x: values(x), the change dx |-> J dx that is claimed, and dx |-> |J| |dx|, the size of its terms."""
+    """A function and its derivative at x: values(x), the change dx |-> J dx that is claimed, and dx |-> |J| |dx|, the size of its terms.
+
+    known : values at the points that are asked for next.
+    """
 
     def __init__(
         self, values: Callable[[Array], Any], x: Array, at: Any, product: Callable[[Array], Any], size: Callable[[Array], Any]
@@ -81,6 +97,7 @@ class Model:
         self.at = None if at is None else np.asarray(at, dtype=np.float64).ravel()
         self.count = 0
         self.seen: list[Any] = []
+        self.known: list[Any] = []
 
     def value(self, x: Array) -> Array | None:
         """The values there, counted; None where they are not finite, or the function raises, as it may outside of its domain.
@@ -89,7 +106,7 @@ class Model:
         """
         self.count += 1
         try:
-            raw = self.values(x.copy())
+            raw = self.known.pop(0) if self.known else self.values(x.copy())
             out = np.asarray(raw, dtype=np.float64).ravel()
         except Exception:
             return None
@@ -127,6 +144,31 @@ def quick(model: Model, d: Array | None = None) -> Verdict:
             sign = all(_agrees(other, one, eps) == "right" for one in (move, move * np.roll(along(model.x.size), 1)))
             out = out._replace(sign=sign, ncheck=model.count + other.count)
         return out
+
+
+RIGHT = Verdict("right", 2)
+
+
+def quick_gradient(values: Callable[[Array], Any], x: Array, at: float | None, grad: Array) -> Verdict:
+    """`quick` of the model of a cost, with little beside the two evaluations of a gradient that is right."""
+    g = np.ascontiguousarray(grad, np.float64).ravel()
+    above, below, claimed, terms, small = both_sides(np.ascontiguousarray(x, np.float64), g, along(x.size), ROOT, SMALL)
+    sides = []
+    with np.errstate(all="ignore"):
+        for point in (above, below):
+            try:
+                sides.append(values(point))
+            except Exception:  # as in `Model.value`
+                sides.append(math.nan)
+        up, down = sides
+        if isinstance(up, float) and isinstance(down, float) and math.isfinite(up) and math.isfinite(down):
+            change, bend = up - down, 0.0 if at is None else abs(up - 2.0 * at + down)
+            rounding = 8.0 * EPS * max(abs(up), abs(down))
+            if _judged_sides(abs(change - claimed), abs(change), terms, rounding, bend, EPS, lambda: small) == "right":
+                return RIGHT
+    model = gradient_model(values, x, at, grad)
+    model.known = sides
+    return quick(model)
 
 
 def _quick(model: Model, d: Array | None) -> Verdict:
@@ -187,11 +229,19 @@ def _agrees(model: Model, d: Array, eps: float, longer: float = 0.0) -> str:
     spread = 0.0 if isinstance(up, float) else _length(model.size(model.x))
     rounding = 8.0 * eps * (size + spread)
     bend = 0.0 if at is None else _length(up - 2.0 * at + down)
-    slope = max(terms, _length(change), 0.0 if longer else bend)
+    near = lambda: bool(((model.x != 0.0) & (np.abs(model.x) < SMALL)).any())  # noqa: E731
+    return _judged_sides(error, _length(change), terms, rounding, bend, eps, near, longer)
+
+
+def _judged_sides(
+    error: float, change: float, terms: float, rounding: float, bend: float, eps: float, near: Callable[[], bool], longer: float = 0.0
+) -> str:
+    """The verdict of `_agrees`. near: whether x has parameters that are small, but not 0."""
+    slope = max(terms, change, 0.0 if longer else bend)
     seen = rounding <= SEEN * slope or (slope == 0.0 and bend == 0.0)
     most = SEEN * slope if longer else 0.1 * max(SHARE, 10.0 * eps) * terms + rounding
-    if error > most and not longer and not ((model.x != 0.0) & (np.abs(model.x) < SMALL)).any():
-        most += 0.2 * NEAR * bend / h  # what a move of x by NEAR changes
+    if error > most and not longer and not near():
+        most += 0.2 * NEAR * bend / eps ** (1 / 3)  # what a move of x by NEAR changes
     if error > most + (rounding if longer else 0.0):
         return "off"
     return "right" if seen and error <= most else "unseen"

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from mflow_core.arithmetic.starts import new_start
 from mflow_core.fitting.callbacks import Calls, all_finite
 from mflow_core.registry import unknown
 
@@ -237,8 +238,9 @@ def _start(f: Any, x: Any, y: Array, p0: Any, bounds: Any) -> tuple[Callable[[],
         if bounds is not EVERYWHERE:
             start = _inside(start, *sides(bounds, count), known is not None)
     else:
-        start = real_array(p0, "p0").ravel().copy()
-        if not all_finite(start):
+        usual = new_start(p0)
+        start = real_array(p0, "p0").ravel().copy() if usual is None else usual.ravel()
+        if usual is None and not all_finite(start):
             finite_array(start, "p0")
     n = start.size
 
@@ -352,8 +354,10 @@ def _fitted(run: Run, ending: str, how: dict[str, Any], absolute: bool, full: bo
     core = run.core
     x, cost, (_, nfev, _, calls) = core.x, core.cost, core.counts
     held = how["held"]
-    J = run.curved_jacobian
-    C, rank = core.inverse() if held is None and run.loss is None else _inverse_of_free(J, np.zeros(x.size, bool) if held is None else held)
+    if held is None and run.loss is None:
+        C, rank = core.inverse()
+    else:
+        C, rank = _inverse_of_free(run.curved_jacobian, np.zeros(x.size, bool) if held is None else held)
     free = core.m - (x.size if held is None else int(np.sum(~held)))
     if C is None or (free <= 0 and not absolute):
         pcov = np.full((x.size, x.size), math.inf)

@@ -27,6 +27,7 @@ EPS = 2.0**-52
 NOISY = 1e-9
 COARSE = 0.3  # as FLOOR, where residuals are rounded to multiples, which tiny steps do not change
 SMALL = 1e-3  # a parameter below it may be 0
+UNKNOWN = Verdict("unknown", 0)
 FLOOR = 1e-3  # of its largest value so far: a number that has been large is not measured in tiny steps
 
 
@@ -46,7 +47,8 @@ class Residuals:
 
     digits : what the residuals carry, where that is less than float64. eps : the relative error of one. grain : the mean error of one that
     is rounded to multiples of a quantum, over sigma; 0 of others. blur : the share of them in the plane of J's columns that differences
-    cannot tell from 0. verdict : on a Jacobian that was given. least : of each step of differences.
+    cannot tell from 0. verdict : on a Jacobian that was given. least : of each step of differences, where
+    there is such a limit.
     core : the run (`mflow_core.fitting.fit.Fit`), once m is known.
     """
 
@@ -74,11 +76,12 @@ class Residuals:
         if self.steps is not None and not self.differences:
             raise ValueError(f"diff_step: expected None beside a Jacobian, which needs no differences, got {shown(diff_step)}; omit it")
         self.given = self.steps is not None
-        self.floor, self.least = FLOOR, np.zeros(self.n)
-        self.verdict, self.where, self.tried = Verdict("unknown", 0), "x0", False
+        self.floor, self.least = FLOOR, None
+        self.verdict, self.where, self.tried = UNKNOWN, "x0", False
         self.calls = self._calls(fun, jac) if self.compiled is None else None
 
     digits: Digits | None
+    least: Array | None
     core: Any
     from_0: NDArray[np.bool_]  # parameters that say nothing of their size
 
@@ -108,7 +111,7 @@ class Residuals:
             more = self.steps is None and not (self.central and not self.floor)
             steps = usual if self.steps is None else self.steps
             self.core.differences(self.central, steps, self.floor, self.blur, more)
-            if self.least.any():
+            if self.least is not None:
                 self.core.shortest(self.least)
         self.core.carries(self.eps, self.grain)
 
@@ -307,7 +310,7 @@ class Residuals:
     def lengths(self, x: Array) -> Array:
         """Steps of eps^(1/2) or eps^(1/3) times |x_j|, away from 0."""
         relative = self.steps if self.steps is not None else EPS ** (1 / 3) if self.central else EPS**0.5
-        out: Array = np.maximum(relative * self._scale(x), self.least) * np.where(x < 0, -1.0, 1.0)
+        out: Array = np.maximum(relative * self._scale(x), 0.0 if self.least is None else self.least) * np.where(x < 0, -1.0, 1.0)
         return out
 
     def _digits(self, x: Array, seen: list[Any]) -> Digits | None:
@@ -380,6 +383,7 @@ class Residuals:
         self._lengthen(step)
         if len(scanned) == len(zero):
             lengths = [one.step * unit if one.kind == "slope" else 0.0 for one, unit in scanned]
+            self.least = np.zeros(self.n) if self.least is None else self.least
             self.least[zero] = np.maximum(self.least[zero], lengths)
         return True
 

@@ -13,11 +13,30 @@ from mflow_core.problems.sparse import check_sparse, is_sparse
 from mflow.base.checks import Array, check_number, real_array, shown
 from mflow.base.methods import Method, as_method, get_method, parameters_of
 
-__all__ = ["DEFAULT", "check_default", "direction_of", "minimizers", "products_of", "takes_bounds"]
+__all__ = ["DEFAULT", "check_default", "direction_of", "minimizers", "products_of", "refuse_scipys", "takes_bounds"]
 
 DEFAULT = "lbfgs"
 FIRST_ORDER = "adam"  # what an error about lr names
 FRICTION = 0.1  # at dt = 1 a method with friction forgets as much in an iteration as momentum does with mu = 0.9
+
+ELSEWHERE = {  # SciPy's arguments and options that have another name here, or none
+    "constraints": "no method here has any; add a penalty to fun, or take SciPy's SLSQP",
+    "disp": "print the result, or its message",
+    "iprint": "print the result, or its message",
+    "ftol": "a run ends by its gradient alone; give gtol=",
+    "xrtol": "a run ends by its gradient alone; give gtol=",
+    "norm": "gtol bounds the largest entry of the gradient; omit it",
+    "maxfun": "iterations are limited; give maxiter=",
+    "maxfev": "iterations are limited; give maxiter=",
+    "maxls": "give line_search={'kind': 'strong_wolfe', 'max_evaluations': ...}",
+    "c1": "give line_search={'kind': 'strong_wolfe', 'c1': ...}",
+    "c2": "give line_search={'kind': 'strong_wolfe', 'c2': ...}",
+    "eps": "give diff_step=, the lengths of the differences over max(1, |x|)",
+    "finite_diff_rel_step": "give diff_step=, the lengths of the differences over max(1, |x|)",
+    "return_all": "give path=True",
+    "hess_inv0": "the first one is scaled by the first step; omit it",
+    "workers": "differences are taken one after the other; omit it",
+}
 
 
 def minimizers(record: Any) -> int:
@@ -36,6 +55,15 @@ def check_default(fun: Any, settings: dict[str, Any], arguments: Iterable[str]) 
         raise TypeError(
             f"method: the default, {DEFAULT}, compares values of the cost, and fun=None gives none; give method={FIRST_ORDER!r}"
         )
+
+
+def refuse_scipys(settings: dict[str, Any], method: Method) -> None:
+    """Raises TypeError for arguments of SciPy's that the method does not have; those that ask for nothing are taken out."""
+    for name in settings.keys() & ELSEWHERE.keys():
+        if name in ("constraints", "disp") and not settings[name]:
+            del settings[name]
+        elif not method.takes(name):
+            raise TypeError(f"{name}: {ELSEWHERE[name]}")
 
 
 @functools.cache

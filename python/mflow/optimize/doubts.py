@@ -25,7 +25,7 @@ from mflow.base.result import OptimizeResult
 from mflow.base.telling import tell
 from mflow.derivatives.differences import ASIDE, CostLook, cost_problem, digits_of, moves_from, scan, verdict_of
 from mflow.derivatives.elsewhere import with_gradient
-from mflow.derivatives.remainder import GradientWarning, Verdict, gradient_model, quick, said_of
+from mflow.derivatives.remainder import RIGHT, GradientWarning, Verdict, quick_gradient, said_of
 from mflow.optimize.bounds import Box
 
 __all__ = ["Doubts", "few_digits"]
@@ -33,6 +33,7 @@ __all__ = ["Doubts", "few_digits"]
 FLAT = "the cost does not change within 0.015 of x in any parameter, by steps 1e2 ... 1e6 times those of the differences"
 PEAK = "the cost falls on both sides of x, which is no minimum: start elsewhere"
 
+TWICE = RIGHT._replace(ncheck=2 * RIGHT.ncheck)
 LOOKED_AGAIN = ("converged", "line_search_failed", "max_iter")  # endings after which the gradient is compared at x, too
 ATTRIBUTE = "_mflow_verdict"  # of a function of ctypes, which takes no weak reference
 
@@ -96,23 +97,25 @@ class Doubts:
 
     def _check(self, x: Array, value: float, grad: Array) -> None:
         """At the first gradient of a Python function."""
-        self._judge(quick(gradient_model(self.value, x, None if np.isnan(value) else value, grad)))
+        self._judge(quick_gradient(self.value, x, None if math.isnan(value) else value, grad))
 
     def _check_again(self, out: OptimizeResult) -> None:
         """Where the run ended, if the gradient was compared at x0 in this run, and was right."""
-        if self.verdict.kind != "right" or not self.verdict.ncheck or out.reason not in LOOKED_AGAIN or not out.nit:
+        known = self.verdict
+        if known.kind != "right" or not known.ncheck or out["reason"] not in LOOKED_AGAIN or not out["nit"]:
             return
-        if not (math.isfinite(out.fun) and math.isfinite(largest(out.jac))):
+        x, value, grad = out["x"], float(out["fun"]), out["jac"]
+        if not (math.isfinite(value) and math.isfinite(largest(grad))):
             return
         values = self.value
         if self.look is None:  # compiled
             probe, shape = self._probe(), self.start.shape
             values = lambda at: probe.evaluate(at.reshape(shape), False)[0]  # noqa: E731
-        later = quick(gradient_model(values, out.x.ravel(), float(out.fun), out.jac.ravel()))
-        count = self.verdict.ncheck + later.ncheck
+        later = quick_gradient(values, x.ravel(), value, grad)
+        count = known.ncheck + later.ncheck
         if later.kind != "wrong":
-            unseen = later.kind == "unknown" and self.verdict.share > 0.0  # at neither end more than an error of that share shows
-            self.verdict = (later if unseen else self.verdict)._replace(ncheck=count)
+            unseen = later.kind == "unknown" and known.share > 0.0  # at neither end more than an error of that share shows
+            self.verdict = TWICE if known is later else (later if unseen else known)._replace(ncheck=count)
             return
         self.where = "x"
         self._judge(later._replace(ncheck=count))
@@ -133,7 +136,7 @@ class Doubts:
             if not np.isfinite(grad).all():
                 return
             shape = self.start.shape
-            known = quick(gradient_model(lambda at: probe.evaluate(at.reshape(shape), False)[0], self.start.ravel(), value, grad))
+            known = quick_gradient(lambda at: probe.evaluate(at.reshape(shape), False)[0], self.start.ravel(), float(value), grad)
             _remember(self.fun, known._replace(ncheck=0))  # of runs that need not look
             known = known._replace(ncheck=known.ncheck + 1)
         self._judge(known)

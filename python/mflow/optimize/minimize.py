@@ -24,7 +24,7 @@ from mflow.integrate.endings import most_stages
 from mflow.optimize import rough
 from mflow.optimize.bounds import read_box
 from mflow.optimize.callbacks import teller
-from mflow.optimize.directions import DEFAULT, check_default, minimizers, products_of
+from mflow.optimize.directions import DEFAULT, check_default, minimizers, products_of, refuse_scipys
 from mflow.optimize.doubts import Doubts, few_digits
 from mflow.optimize.line_descent import CONVERGED, ENDINGS, STOPPED, LineDescent, ending, overflow_text
 from mflow.optimize.linesearch import LineSearch
@@ -43,10 +43,6 @@ __all__ = ["minimize"]
 
 FAR_OFF = 1e10  # times its start: x has run off where the cost falls all the way
 GROWTH = 1e6  # a gradient that has grown by this on the way to a number that is not finite: the iteration diverged
-ELSEWHERE = {  # of SciPy's arguments, those that no method here can honour
-    "constraints": "no method here has any; add a penalty to fun, or take SciPy's SLSQP",
-    "disp": "print the result, or its message",
-}
 
 
 def minimize(
@@ -204,14 +200,12 @@ def minimize(
         "check_gradient": check_gradient, "monitor": monitor, "monitor_every": monitor_every, "progress": progress,
         "checkpoint": checkpoint, "checkpoint_every": checkpoint_every, "resume": resume, **(options or {}),
     }  # fmt: skip
-    for name, instead in ELSEWHERE.items():
-        if name in settings:
-            raise TypeError(f"{name}: {instead}")
     for name in (options or {}).keys() & {"bounds", "fixed", "hess", "hessp", "jac", "method", "callback"}:
         raise TypeError(f"{name}: it is an argument of minimize, got it in options; give {name}=")
     if method is None:
         check_default(fun, settings, ARGUMENTS)
     method = as_method(DEFAULT if method is None else method, {}, fits=minimizers)
+    refuse_scipys(settings, method)
     searches = line_search is not None or method.kind == "direction"
     if line_search is None:
         refuse_unknown("minimize", settings, method, ARGUMENTS)

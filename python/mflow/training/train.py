@@ -19,6 +19,7 @@ from mflow.base.methods import Method
 from mflow.base.result import attach
 from mflow.base.threads import shared_among
 from mflow.curvature.watch import EVERY
+from mflow.derivatives.elsewhere import with_batch_derivative
 from mflow.implicit.linear import is_implicit
 from mflow.training.binding import check_names
 from mflow.training.endings import Ending, TrainResult
@@ -42,7 +43,7 @@ def train(
     epochs: int = 10,
     batch_size: int | None = None,
     *,
-    jac: Callable[..., Any] | bool | None = None,
+    jac: Callable[..., Any] | bool | str | None = None,
     seed: int | None = None,
     shuffle: bool = True,
     drop_last: bool = False,
@@ -94,8 +95,9 @@ def train(
     epochs : int
     batch_size : int, optional
         Rows in a batch of arrays: 32, or all where there are fewer.
-    jac : None, True or callable
-        None: fun is the gradient. True: fun returns (loss, gradient). A function: ``jac(params, *batch)`` is the gradient.
+    jac : None, True, callable, "jax", "autograd", "torch" or "cs"
+        None: fun is the gradient. True: fun returns (loss, gradient). A function: ``jac(params, *batch)`` is the gradient. A name: fun is
+        the loss of one array of parameters, and its gradient comes from that library, in float64, as in `mflow.minimize`.
     seed, shuffle, drop_last
         As in `mflow.minibatches`, whose batches these are.
     accumulate : int, default 1
@@ -218,6 +220,7 @@ def _trainer_of(
 ) -> Trainer:
     """The trainer that the method and the cost ask for; batches: batch_size, seed, shuffle, drop_last."""
     direction = direction_of(optimizer)
+    fun, jac = with_batch_derivative(fun, jac, params, direction is None and is_implicit(optimizer))
     if direction is not None:
         return direction_trainer(fun, params, data, direction, jac, parameters, batches)
     if is_implicit(optimizer):

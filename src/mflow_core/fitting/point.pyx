@@ -11,7 +11,9 @@ from libc.stdlib cimport calloc
 from libc.string cimport memcpy, memset
 
 from mflow_core.arithmetic.dot cimport dot
-from mflow_core.fitting.triangle cimport apply_qt, length, qr, rank_of, triangle_of
+from mflow_core.fitting.columns cimport columns_t
+from mflow_core.fitting.triangle cimport length, rank_of, triangle_of
+from mflow_core.registry cimport kernels
 from mflow_core.types cimport MF_E_MEMORY
 
 cdef enum:
@@ -19,6 +21,7 @@ cdef enum:
     M_VECTORS = 6
 
 cdef double EPS = 2.220446049250313e-16
+cdef columns_t COLUMNS = (<columns_t *> kernels("fitting.columns", "_table", b"mflow_core._columns"))[0]
 
 
 cdef int allocate(marquardt_t *s) noexcept nogil:
@@ -174,24 +177,14 @@ cdef int jacobian(marquardt_t *s, const double *x, const double *f, double *J) n
 
 cdef void transposed(const marquardt_t *s) noexcept nogil:
     """A: the columns of J."""
-    cdef ptrdiff_t i, j
-    for j in range(s.n):
-        for i in range(s.m):
-            s.A[j * s.m + i] = s.J[i * s.n + j]
+    COLUMNS.spread(s.J, NULL, s.m, s.n, s.A, NULL, NULL)
 
 
 cdef void factor(marquardt_t *s, const double *r) noexcept nogil:
     """R and w = -Q'r of the columns J_j/D_j in s.columns. A holds all columns of J, and is overwritten."""
-    cdef ptrdiff_t m = s.m, k = s.k, a, j, i
-    cdef double inverse
-    for a in range(k):
-        j = s.columns[a]
-        inverse = 1.0 / unit(s, j)
-        for i in range(m):
-            s.A[a * m + i] = s.A[j * m + i] * inverse
+    cdef ptrdiff_t m = s.m, k = s.k, a, j
     memcpy(s.b, r, m * sizeof(double))
-    qr(s.A, m, k, s.pivot, s.z, s.room)
-    apply_qt(s.A, m, k, s.b)
+    COLUMNS.factor(s.A, s.b, s.D, s.columns, m, k, s.pivot, s.z, s.room)
     triangle_of(s.A, s.z, m, k, s.R)
     for a in range(k):
         s.w[a] = -s.b[a]
@@ -238,12 +231,10 @@ cdef void look(marquardt_t *s) noexcept nogil:
     """Scale, gradient and factors of the point x, where f and J are known; r and J have the weights of the loss."""
     cdef ptrdiff_t m = s.m, j, a
     cdef double spread = 0.0, share, blur = 0.0
-    transposed(s)
+    COLUMNS.spread(s.J, s.r, m, s.n, s.A, s.norms, s.g)
     s.steepest = 0.0
     s.length = length(s.r, m)
     for j in range(s.n):
-        s.norms[j] = length(s.A + j * m, m)
-        s.g[j] = dot(s.A + j * m, s.r, m)
         if not s.own_scale and s.norms[j] > s.D[j]:
             s.D[j] = s.norms[j]
         spread += s.norms[j] * fabs(s.x[j])

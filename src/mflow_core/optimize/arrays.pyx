@@ -31,6 +31,8 @@ def checked(array, str argument, bint writeable=True):
     """The array, if it can be used where it lies; otherwise an error that names the argument, what was given and the fix."""
     if not isinstance(array, np.ndarray):
         fix = "pass the gradient itself, not its function" if callable(array) else "np.asarray(..., dtype=float) makes one of numbers"
+        if isinstance(array, tuple) and len(array) == 2 and not writeable:
+            fix = "mflow.optim.SparseGradient(indices, values) is that of some rows"
         raise TypeError(f"{argument}: expected a NumPy array, got {type(array).__name__}; {fix}")
     keep = ". Keep that copy: it is the array that changes" if writeable else ""
     if array.dtype != np.float64:

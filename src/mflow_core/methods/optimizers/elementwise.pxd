@@ -156,8 +156,8 @@ cdef inline int apply(element each, int own, const double *coef, double gscale, 
     return 0
 
 
-cdef inline void over_2_alone(element each, ptrdiff_t lo, ptrdiff_t hi, double gscale, const double *w, mf_cvec g, mf_vec c, mf_vec x1,
-                              mf_vec x2) noexcept nogil:
+cdef inline void over_2_alone(element each, ptrdiff_t lo, ptrdiff_t hi, double gscale, double keep, const double *w, mf_cvec g, mf_vec c,
+                              mf_vec x1, mf_vec x2) noexcept nogil:
     cdef double[2] s
     cdef double add
     cdef ptrdiff_t i
@@ -165,19 +165,19 @@ cdef inline void over_2_alone(element each, ptrdiff_t lo, ptrdiff_t hi, double g
         s[0], s[1] = x1[i], x2[i]
         add = each(gscale * g[i], s, w)
         x1[i], x2[i] = s[0], s[1]
-        c[i] = c[i] + add
+        c[i] = keep * c[i] + add
 
 
 cdef inline int apply_2_alone(element each, const double *coef, double gscale, ptrdiff_t lo, ptrdiff_t hi, double *const *x,
                               const double *g) noexcept nogil:
-    """As `apply` for 2 own vectors where no decay adds to the gradient, so that it needs not wait for c."""
+    """As `apply` for 2 own vectors; where no decay adds to the gradient a step needs not wait for c, that is for the end of the last one."""
     cdef double[WIDTH] w
     cdef int j
-    if coef[KEEP] != 1.0 or coef[CLIP] != INFINITY:
+    if coef[DECAY] != 0.0 or coef[CLIP] != INFINITY:
         return apply(each, 2, coef, gscale, lo, hi, x, g)
     for j in range(WIDTH):
         w[j] = coef[OWN + j]
-    over_2_alone(each, lo, hi, gscale, w, g, x[0], x[1], x[2])
+    over_2_alone(each, lo, hi, gscale, coef[KEEP], w, g, x[0], x[1], x[2])
     return 0
 
 
