@@ -36,9 +36,13 @@ LEVEL = cpu.choose_level()
 
 
 cdef void *kernels(str module, str attribute, const char *capsule, str level=LEVEL) except NULL:
-    """The capsule of a module that is compiled once per level, by "folder.module": the one place that knows the names of these modules."""
+    """The capsule of a module of kernels, by "folder.module": the one place that knows the names of these modules.
+
+    They are compiled once per level, save those of scalar code, which have the level "".
+    """
     folder, _, name = module.rpartition(".")
-    return PyCapsule_GetPointer(getattr(importlib.import_module(f"mflow_core.{folder}._{name}_{level}"), attribute), capsule)
+    file = f"mflow_core.{folder}._{name}_{level}" if level else f"mflow_core.{folder}._{name}"
+    return PyCapsule_GetPointer(getattr(importlib.import_module(file), attribute), capsule)
 
 
 cdef enum:

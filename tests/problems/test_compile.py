@@ -218,6 +218,41 @@ def test_forces_time_and_kinks_from_symbols():
     assert [g.jac(1.0, np.array([z]))[0, 0] for z in (0.0, 1.0, 2.0)] == [0.0, 0.5, 1.0]
 
 
+def test_blocks_of_trajectories_from_symbols():
+    """The bits of the same formula alone; with arguments of their own, closed forms."""
+    sympy = pytest.importorskip("sympy")
+    x, y, t, k, w = sympy.symbols("x y t k w")
+    formula = [y / (1 + x**2), t - x * y**2]
+    block, alone = mflow.compiled_from_sympy(formula, [x, y], t=t, batch=True), mflow.compiled_from_sympy(formula, [x, y], t=t)
+    starts = np.random.default_rng(3).uniform(0.5, 1.5, (9, 2))
+    found = mflow.solve_ivp_batch(block, (0, 2), starts, "rk4", dt=0.125, batch=True)
+    for start, end in zip(starts, found.y, strict=True):
+        assert np.array_equal(end, mflow.solve_ivp(alone, (0, 2), start, method="rk4", dt=0.125).y[:, -1])
+    own = np.array([[0.5, 1.0], [1.0, 2.0], [2.0, 3.0]])
+    turning = mflow.compiled_from_sympy([-k * x, w * y], [x, y], batch=True, batch_args=[k, w])
+    found = mflow.solve_ivp_batch(turning, (0, 1), [1.0, 2.0], "dop853", rtol=1e-10, atol=1e-12, batch=True, batch_args=own)
+    assert np.allclose(found.y, np.exp(own * [-1.0, 1.0]) * [1.0, 2.0], rtol=1e-9)
+    for starts, given, words in (
+        ([[1.0]], own[:1], "fun: expected a function of 1 numbers, .* which is of 2"),
+        ([[1.0, 2.0]], None, "batch_args: expected 2 for each trajectory, as the function has them, got 0"),
+        ([[1.0, 2.0]], own[:1, :1], "batch_args: expected 2 for each trajectory, as the function has them, got 1"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            mflow.solve_ivp_batch(turning, (0, 1), starts, batch=True, batch_args=given)
+
+
+def test_a_block_of_trajectories_is_compiled_as_it_is_written():
+    def decay(t, y, out, n, lanes):
+        for i in range(n * lanes):
+            out[i] = -y[i]
+
+    block = mflow.compile(decay, kind="block", inplace=True)
+    found = mflow.solve_ivp_batch(block, (0, 1), [[1.0, 2.0], [3.0, 4.0]], rtol=1e-10, atol=1e-12, batch=True)
+    assert np.allclose(found.y, np.array([[1.0, 2.0], [3.0, 4.0]]) / math.e, rtol=1e-9)
+    with pytest.raises(ValueError, match="inplace: expected True with kind='block'"):
+        mflow.compile(lambda t, y, n, lanes: y, kind="block")
+
+
 def test_symbols_that_do_not_fit():
     sympy = pytest.importorskip("sympy")
     x, y, q = sympy.symbols("x y q")
@@ -228,6 +263,8 @@ def test_symbols_that_do_not_fit():
         (lambda: mflow.compiled_from_sympy([sympy.Function("f")(x)], [x]), "expressions: expected functions that can be written as code"),
         (lambda: mflow.compiled_from_sympy([x, x], [x, x]), "symbols: expected each once .*, got x twice"),
         (lambda: mflow.compiled_from_sympy([x], [x + 1]), r"symbols: expected sympy symbols, got x \+ 1"),
+        (lambda: mflow.compiled_from_sympy([x * q], [x], batch_args=[q]), "batch_args: expected none without batch=True"),
+        (lambda: mflow.compiled_from_sympy(x, [x], batch=True), "batch: expected a list of expressions with it"),
     ):
         with pytest.raises(ValueError, match=words):
             call()

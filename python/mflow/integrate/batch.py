@@ -13,6 +13,7 @@ from concurrent import futures
 from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
+from mflow_core.problems.signatures import check_size
 from numpy.typing import NDArray
 
 from mflow.base.checks import (
@@ -120,11 +121,11 @@ def solve_ivp_batch(
     fun : callable
         As in `mflow.solve_ivp`, for the state of one trajectory: a Python function (trajectories run one after the other), or a compiled
         one (they run on threads). With ``batch=True``, a compiled function for a whole block of trajectories, called without the GIL:
-        ``int (const double *t, const double *y, double *dydt, ptrdiff_t n, ptrdiff_t lanes, void *ctx)``. `lanes` is the number of
-        trajectories in the block, a multiple of 8, of which some may be copies of others; component i of trajectory l is
-        ``y[i*lanes + l]``, its time ``t[l]``. This is the fast way: the inner loop over l vectorises. The function must be safe to call
-        from several threads. It marks a trajectory that is where no slope exists by NaN; a code other than 0 ends every trajectory of
-        the block with ``reason="rhs_failed"``.
+        ``int (const double *t, const double *y, double *dydt, ptrdiff_t n, ptrdiff_t lanes, void *ctx)``; `mflow.compiled_from_sympy`
+        writes one, ``mflow.compile(kind="block")`` compiles one. `lanes` is the number of trajectories in the block, a multiple of 8, of
+        which some may be copies of others; component i of trajectory l is ``y[i*lanes + l]``, its time ``t[l]``. This is the fast way:
+        the inner loop over l vectorises. The function must be safe to call from several threads. It marks a trajectory that is where no
+        slope exists by NaN; a code other than 0 ends every trajectory of the block with ``reason="rhs_failed"``.
     t_span : (t0, t_end), or array_like (m, 2)
         One span for all m trajectories, or one for each.
     y0 : array_like of real or complex numbers (m, *shape); complex ones as in `mflow.solve_ivp`, compiled functions are of the pairs
@@ -195,6 +196,8 @@ def solve_ivp_batch(
         if args:
             raise TypeError("args: a function for blocks is compiled: put what is common into its user data, what differs into batch_args")
         raise ValueError(f"y0: expected an array of shape (m, n) with batch=True, got shape {starts.shape}")
+    if batch:
+        _check_block(fun, starts, extra)
     if threads is not None:
         threads = check_whole(threads, "threads", 1)
     check_executor(executor)
@@ -280,6 +283,15 @@ def _starts(y0: Any, batch_args: Any, batch: bool) -> tuple[Array, Any]:
         fix = "for one number a trajectory give y0[:, None]" if starts.ndim else "one start for all trajectories needs batch_args"
         raise ValueError(f"y0: expected an array of shape (m, n), got shape {starts.shape}; {fix}")
     return starts, extra
+
+
+def _check_block(fun: Any, starts: Array, extra: Any) -> None:
+    """A function for blocks that knows its sizes reads past the block where they are others."""
+    check_size(fun, "fun", starts.shape[1])
+    n_args = getattr(fun, "n_args", None)
+    given = 0 if extra is None else extra.shape[1]
+    if n_args is not None and given != n_args:
+        raise ValueError(f"batch_args: expected {n_args} for each trajectory, as the function has them, got {given}")
 
 
 def _spans(t_span: Any, count: int) -> tuple[Array, Array, bool]:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from mflow_core.problems import signatures
 
-__all__ = ["c_cost", "c_function", "c_residual", "c_slope_with"]
+__all__ = ["c_block", "c_cost", "c_function", "c_residual", "c_slope_with"]
 
 RAISED, WRONG_LENGTH = signatures.RAISED, signatures.WRONG_LENGTH
 
@@ -239,6 +239,22 @@ def c_slope_with(numba: Any, fun: Callable[..., Any], n_args: int, inplace: bool
         return status
 
     return _made(numba, _name(fun), numba.types.int32(number, pointer, pointer, *last), slope)
+
+
+def c_block(numba: Any, fun: Callable[..., Any], args: tuple[Any, ...]) -> Any:
+    """The C function of a right-hand side for blocks, fun(t, y, out, n, lanes)."""
+    pointer, size = numba.types.CPointer(numba.types.float64), numba.types.intp
+    jitted = _jitted(numba, fun, (pointer, pointer, pointer, size, size), args)
+
+    def block(t: Any, y: Any, out: Any, n: int, lanes: int, context: Any) -> Any:
+        try:
+            jitted(*((t, y, out, n, lanes) + args))  # noqa: RUF005
+            status = 0
+        except Exception:
+            status = RAISED
+        return status
+
+    return _made(numba, _name(fun), numba.types.int32(pointer, pointer, pointer, size, size, numba.types.voidptr), block)
 
 
 # ---- costs ----------------------------------------------------------------------------------------------------------------------------

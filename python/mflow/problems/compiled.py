@@ -8,6 +8,7 @@ no GIL. The kind of the function follows from its arguments and is never guessed
     fun(t, x, v)       a force
     fun(t)             a load (kind="load")
     fun(c, datum)      a residual with its gradient (kind="residual", jac=)
+    fun(t, y, out, n, lanes)   a right-hand side for blocks of trajectories (kind="block", inplace=True)
 
 State arrays are read-only inside, as they are for Python functions. An exception inside, or a result of the wrong length, ends the run
 with "rhs_failed" and its own code; division by zero gives inf or NaN, as in NumPy.
@@ -28,7 +29,7 @@ from mflow_core.problems import signatures
 
 from mflow.base.checks import as_tuple, check_choice, check_flags, check_function
 from mflow.base.extras import need
-from mflow.problems.callbacks import c_cost, c_function, c_residual, c_slope_with
+from mflow.problems.callbacks import c_block, c_cost, c_function, c_residual, c_slope_with
 
 __all__ = ["Compiled", "compile", "compile_with_args", "need_numba"]
 
@@ -42,6 +43,7 @@ KINDS = {
     "load": (1, signatures.LOAD_SIGNATURE),
     "potential": (2, signatures.POTENTIAL_SIGNATURE),
     "residual": (2, signatures.DATUM_SIGNATURE),
+    "block": (4, signatures.RHS_LANES_SIGNATURE),
 }
 BY_ARGUMENTS = {1: "objective", 2: "rhs", 3: "force"}
 
@@ -58,7 +60,7 @@ class Compiled:
     Attributes
     ----------
     kind : str
-        One of "rhs", "jac", "event", "objective", "hess", "force", "load", "potential", "residual".
+        One of "rhs", "jac", "event", "objective", "hess", "force", "load", "potential", "residual", "block".
     signature : str
         Its C signature.
     address : int
@@ -67,6 +69,8 @@ class Compiled:
         The Jacobian of a right-hand side, the Hessian of a cost, if they were compiled with it; drivers use them without being told.
     n : int or None
         The size of its state, if it is known (functions from symbols).
+    n_args : int or None
+        How many arguments of its own each trajectory of a block has, if it is known.
     differences : bool
         Of a cost: whether its gradient is one of differences.
     source : str
@@ -80,6 +84,7 @@ class Compiled:
         self.kind, self.source, self.jac, self.hess = kind, source, jac, hess
         self.signature: str = KINDS[kind][1]
         self.n: int | None = None
+        self.n_args: int | None = None
         self.differences = False
         self._function, self._made, self._inplace = function, made, inplace  # `made` owns the machine code
         self.address: int = made.address
@@ -111,7 +116,7 @@ class Compiled:
         whole = sys.modules.get("cloudpickle")
         if named and not (self.__module__ == "__main__" and whole):
             return self.__qualname__
-        return _again, ((whole or pickle).dumps(self._recipe),), {"n": self.n}
+        return _again, ((whole or pickle).dumps(self._recipe),), {"n": self.n, "n_args": self.n_args}
 
     def __repr__(self) -> str:
         return f"<mflow Compiled {self.kind} {self.__name__}: {self.signature}>"
@@ -167,8 +172,10 @@ def compile(
         number. It may use what numba can compile: numbers, NumPy arrays, `math`, functions that are compiled themselves. An
         `@njit` function is accepted as well.
     kind : str, optional
-        "rhs", "jac", "event", "objective", "hess", "force", "load", "potential" or "residual", if the number of arguments does not
-        determine it. A residual is a number, ``fun(c, datum)``, with a row of the data.
+        "rhs", "jac", "event", "objective", "hess", "force", "load", "potential", "residual" or "block", if the number of arguments
+        does not determine it. A residual is a number, ``fun(c, datum)``, with a row of the data. A block is a right-hand side for
+        `solve_ivp_batch` with ``batch=True``, ``fun(t, y, out, n, lanes)`` with inplace=True, which fills ``out[i*lanes + l]`` from
+        ``y[i*lanes + l]`` and ``t[l]``; these three are pointers.
     jac : callable, True, "2-point" or "3-point"
         For a cost: its gradient; True: ``fun`` returns (value, gradient); otherwise differences, forward ones by default, with the
         steps of `minimize`. For a right-hand side: its Jacobian ``jac(t, y)``, (n, n). For a residual: its gradient ``jac(c, datum)``,
@@ -230,6 +237,10 @@ def _compiled(numba: Any, fun: Callable[..., Any], kind: str, jac: Any, hess: An
         if hess is not None or inplace or not callable(jac):
             raise ValueError("jac: expected the gradient of the residual, jac(c, datum), and neither hess nor inplace=True")
         return Compiled(kind, _bound(fun, args), c_residual(numba, fun, jac, args, options["boundscheck"]), _source(fun))
+    if kind == "block":
+        if hess is not None or jac is not None or not inplace:
+            raise ValueError("inplace: expected True with kind='block', fun(t, y, out, n, lanes), and neither jac nor hess")
+        return Compiled(kind, _bound(fun, args), c_block(numba, fun, args), _source(fun), inplace=True)
     if hess is not None:
         raise ValueError(f"hess: expected none with kind={kind!r}, as it belongs to a cost; remove it")
     if jac is not None and kind != "rhs":

@@ -39,8 +39,9 @@ from mflow_core.methods.tableau cimport (MAX_STAGES, combine_at, doubles, first_
 from mflow_core.types cimport (MF_DERIVED, MF_EMBEDDED, MF_E_ARGUMENT, MF_E_CALLBACK, MF_FRESH, MF_FSAL, MF_IMPLICIT, MF_MASS,
                                MF_STIFFLY_ACCURATE, mf_frame, mf_mass_of, mf_method, mf_tableau)
 
-from fractions import Fraction
 from math import fsum
+
+from mflow_core.methods.coefficients import guess_of, values_of
 
 
 ctypedef struct dirk_t:                  # the nonzeros of a tableau
@@ -232,41 +233,6 @@ cdef int dirk_dense(const mf_method *m, mf_frame *f) noexcept nogil:
 cdef records_t RECORDS
 
 
-def through(nodes, at):
-    """Weights of values at the nodes in their interpolating polynomial at a point."""
-    weights = []
-    for i, x in enumerate(nodes):
-        w = Fraction(1)
-        for k, other in enumerate(nodes):
-            if k != i:
-                w *= (Fraction(at) - Fraction(other)) / (Fraction(x) - Fraction(other))
-        weights.append(float(w))
-    return weights
-
-
-cdef list guess_of(list c, list known, int stage, bint fresh):
-    """Weights over K_1 ... K_s and the carried slope, whose node is 0, of the slope expected at a stage."""
-    cdef int s = len(c)
-    out = [0.0] * (s + 1)
-    used = [k for k in known if not (fresh and k == s)]
-    if used:
-        for k, w in zip(used, through([0.0 if k == s else c[k] for k in used], c[stage])):
-            out[k] = w
-    return out
-
-
-cdef list values_of(list c, list A, list known, int stage, int first):
-    """Weights over k_1 ... k_s of the value expected at a stage: the polynomial through the start and the values of known stages."""
-    cdef int s = len(c)
-    used = [k for k in known if first <= k < s]
-    weights = through([0.0, *(c[k] for k in used)], c[stage])
-    out = [0.0] * s
-    for k, weight in zip(used, weights[1:]):
-        for m in range(first, k + 1):
-            out[m] += weight * A[k][m]
-    return out
-
-
 cdef int pack_mass(dirk_t *packed, list A, list c, list known, list d, list dense) except -1:
     """What a step with a mass matrix needs."""
     cdef int s = len(A), first = packed.gamma[0] == 0.0, j
@@ -274,12 +240,12 @@ cdef int pack_mass(dirk_t *packed, list A, list c, list known, list d, list dens
     packed.mass_stage, packed.mass_guess = plans(s), plans(s)
     packed.mass_err, packed.mass_dense = plans(1), plans(len(dense))
     for j in range(first, s):
-        w[j] = fsum([A[j][0], *(-A[j][k] * w[k] for k in range(1, j))]) / A[j][j] if first else 0.0
+        w[j] = fsum([A[j][0], *[-A[j][k] * w[k] for k in range(1, j)]]) / A[j][j] if first else 0.0
         packed.w[j] = w[j]
         pack(packed.mass_stage + j, [0.0] * first + A[j][first:j])
         pack(packed.mass_guess + j, values_of(c, A, known[j], j, first))
     for row in d:
-        packed.mass_d = fsum([row[0], *(-row[k] * w[k] for k in range(1, s))]) if first else 0.0
+        packed.mass_d = fsum([row[0], *[-row[k] * w[k] for k in range(1, s)]]) if first else 0.0
         pack(packed.mass_err, [0.0] * first + row[first:])
     for j, row in enumerate(dense):
         pack(packed.mass_dense + j, [0.0] * first + row[first:])

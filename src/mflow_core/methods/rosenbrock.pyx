@@ -24,7 +24,7 @@ from mflow_core.methods.tableau cimport MAX_STAGES, combine_at, doubles, new_rec
 from mflow_core.types cimport (MF_EMBEDDED, MF_E_ARGUMENT, MF_IMPLICIT, MF_MASS, MF_STIFFLY_ACCURATE, mf_frame, mf_mass_of, mf_method,
                                mf_tableau)
 
-from fractions import Fraction
+from mflow_core.methods.coefficients import of_gamma
 
 
 ctypedef struct rosenbrock_t:
@@ -120,21 +120,6 @@ cdef int rosenbrock_dense(const mf_method *m, mf_frame *f) noexcept nogil:
 # ---- method records ------------------------------------------------------------------------------------------------------------------
 
 cdef records_t RECORDS
-
-
-def of_gamma(gamma, C, a, m):
-    """(alpha, Gamma, b) from gamma, C, a and m, in exact fractions: Gamma is the inverse of I/gamma - C, alpha = a Gamma, b = m Gamma."""
-    s, gamma = len(m), Fraction(gamma)
-    G = [[Fraction(0)] * s for _ in range(s)]
-    for j in range(s):                       # column j of the inverse, by forward substitution
-        for i in range(j, s):
-            known = sum((Fraction(C[i][k]) * G[k][j] for k in range(j, i)), Fraction(i == j))
-            G[i][j] = gamma * known
-
-    def times(line):
-        return [float(sum((Fraction(x) * G[k][j] for k, x in enumerate(line)), Fraction(0))) for j in range(s)]
-
-    return [times(line) for line in a], [[float(x) for x in line] for line in G], times(m)
 
 
 cdef int rosenbrock(const char *name, const char *class_name, const char *aliases, int order, int order_hat, double gamma, list a, list C,

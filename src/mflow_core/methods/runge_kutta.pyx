@@ -23,6 +23,8 @@ from mflow_core.types cimport MF_E_NON_FINITE, MF_SSP, mf_frame, mf_method, mf_r
 
 from math import fsum
 
+from mflow_core.methods.coefficients import convex, share_slots
+
 
 # ---- kernels -------------------------------------------------------------------------------------------------------------------------
 
@@ -224,9 +226,9 @@ cdef int shu_osher(const char *name, const char *class_name, const char *aliases
     tab.beta = doubles([0.0] * s + [a for row in full_beta for a in row])
     nodes = [0.0]
     for i in range(s - 1):
-        nodes.append(node(fsum(full_alpha[i][j] * nodes[j] + full_beta[i][j] for j in range(i + 1))))
+        nodes.append(node(fsum([full_alpha[i][j] * nodes[j] + full_beta[i][j] for j in range(i + 1)])))
     tab.c = doubles(nodes)
-    if any(b != 0 and full_alpha[i][j] == 0 for i, row in enumerate(full_beta) for j, b in enumerate(row)):
+    if any([b != 0 and full_alpha[i][j] == 0 for i, row in enumerate(full_beta) for j, b in enumerate(row)]):
         raise ValueError(f"{name.decode()}: expected beta = 0 where alpha = 0, got another beta")
     terms = [[(j, a, full_beta[i][j] / a) for j, a in enumerate(row) if a != 0] for i, row in enumerate(full_alpha)]
     u_slot, f_slot, n_slots = share_slots(terms)
@@ -244,48 +246,6 @@ cdef int shu_osher(const char *name, const char *class_name, const char *aliases
     m.flags = m.flags | MF_SSP
     m.sizes.n_work = n_slots
     return 0
-
-
-def convex(list row, str name):
-    """Weights that add up to 1. Published digits may be off by some roundings, which would scale a constant solution in each step."""
-    total = fsum(row)
-    if abs(total - 1.0) > 1e-12:
-        raise ValueError(f"{name}: expected rows of alpha that add up to 1, got {total}")
-    if total != 1.0:
-        last = max(j for j, a in enumerate(row) if a != 0)
-        row[last] = 1.0 - sum(row[:last])
-    return row
-
-
-def share_slots(list terms):
-    """Slots of `work` for the vectors u_j and f(u_j), each free again after its last use; u_0 is y (-1).
-
-    A row of one term overwrites its u if that is not used again; all others write to a slot that they do not read.
-    """
-    s = len(terms)
-    last = {}
-    for i, row in enumerate(terms):
-        last["u", i] = last["f", i] = i                     # u_i is read, and its slope made, when row i begins
-        for j, _, ratio in row:
-            last["u", j] = i
-            if ratio != 0:
-                last["f", j] = i
-    free, taken, slot_of, n_slots = [], {}, {("u", 0): -1}, 0
-    for i, row in enumerate(terms):
-        for vector in (("f", i), ("u", i + 1)):
-            source = ("u", row[0][0])
-            if vector == ("u", s):
-                slot_of[vector] = -1                            # the result goes to x1
-            elif vector[0] == "u" and len(row) == 1 and source in taken and last[source] == i:
-                slot_of[vector] = taken[vector] = taken.pop(source)
-            else:
-                if not free:
-                    free.append(n_slots)
-                    n_slots += 1
-                slot_of[vector] = taken[vector] = free.pop()
-        for vector in [w for w in taken if last.get(w, s) <= i]:
-            free.append(taken.pop(vector))
-    return [slot_of["u", i] for i in range(s + 1)], [slot_of["f", i] for i in range(s)], n_slots
 
 
 butcher(b"euler", b"Euler", b"forward_euler|rk1|tvd_rk1", 1,

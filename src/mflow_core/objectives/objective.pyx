@@ -26,6 +26,7 @@ from mflow_core.registry import LEVEL, unknown
 cnp.import_array()
 
 MODULES = ("objectives_plain", "objectives_linear", "objectives_nist", "objectives_mgh", "objectives_curves")      # a new one: here and in meson.build
+ONCE = ("objectives_nist", "objectives_mgh")                                                                        # not by level
 MOST_CLASSES = MAX_CLASSES
 
 cdef enum:
@@ -39,7 +40,8 @@ cdef int join(const objective_record_t **joined, str level) except -1:
     cdef const objective_record_t **part
     cdef int count = 0
     for name in MODULES:
-        part = <const objective_record_t **> kernels(f"objectives.{name}", "_records", b"mflow_core._objectives", level)
+        part = <const objective_record_t **> kernels(f"objectives.{name}", "_records", b"mflow_core._objectives",
+                                                      "" if name in ONCE else level)
         while part[0] != NULL:
             if count == MAX_RECORDS:
                 raise ImportError(f"mflow_core: expected at most {MAX_RECORDS} objectives, got more; raise MAX_RECORDS")

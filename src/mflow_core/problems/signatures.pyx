@@ -7,6 +7,7 @@ import sys
 from types import FunctionType
 
 RHS_SIGNATURE = "int (double, double const *, double *, ptrdiff_t, void *)"
+RHS_LANES_SIGNATURE = "int (double const *, double const *, double *, ptrdiff_t, ptrdiff_t, void *)"
 JACOBIAN_SIGNATURE = "int (double, double const *, double *, ptrdiff_t, void *)"
 OBJECTIVE_SIGNATURE = "int (double const *, double *, double *, ptrdiff_t, void *)"
 LOAD_SIGNATURE = "int (double, double *, ptrdiff_t, void *)"
