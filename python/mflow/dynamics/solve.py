@@ -227,6 +227,7 @@ def solve_dynamics(
         facts = _checksums((mass, damping, stiffness, load, rayleigh, fixed, dfdx, dfdv, args))
         facts |= {"force": force is not None, "velocity_free": velocity_free}
         facts |= {"potential": potential is not None, "linear_solver": linear_solver, "after": after if after == "zero" else None}
+        facts |= {name: repr(one) for name, one in (("contacts", contacts), ("friction", friction)) if one is not None}
     if any(state is not None and np.ndim(state) > 1 for state in (x0, v0)):
         mass, damping, stiffness = (as_diagonal(value, np.shape(v0 if x0 is None else x0)) for value in (mass, damping, stiffness))
     start, speed = check_starts(x0, v0, (mass, damping, stiffness), load)
@@ -243,7 +244,7 @@ def solve_dynamics(
     nonlinear = {"dfdx": dfdx, "dfdv": dfdv, "potential": potential, "solver": solver}
     nonlinear |= {"args": extra, "inplace": inplace, "velocity_free": velocity_free}
     switches, nonlinear, force, events, velocity_free = _with_obstacles(
-        (contacts, friction), {"potential": potential, "constraints": constraints, "checkpoint": checkpoint, "resume": resume}, supports,
+        (contacts, friction), {"potential": potential, "constraints": constraints}, supports,
         {"mass": mass, **linear}, nonlinear | {"force": force}, events, (*check_span(t_span, dt), start, speed),
     )  # fmt: skip
     problem: Any

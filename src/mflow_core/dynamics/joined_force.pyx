@@ -21,7 +21,8 @@ from libc.stdlib cimport calloc, free
 from libc.string cimport memcmp, memcpy, memset
 
 from mflow_core.dynamics.force cimport Force, force_equation, force_t
-from mflow_core.dynamics.structure cimport Structure, body_forces, body_product, body_solve, body_sum_solve, body_work, structure_energy
+from mflow_core.dynamics.structure cimport (Structure, body_forces, body_product, body_solve, body_sum_solve, body_work, structure_energy,
+                                              structure_inertia)
 from mflow_core.dynamics.factors cimport structure_t
 from mflow_core.solvers.operators cimport OP_NONE
 from mflow_core.solvers.solver cimport Solver
@@ -125,9 +126,8 @@ cdef int parts_at_start(joined_t *j, double t, const double *x, const double *v)
     return status
 
 
-cdef int joined_forms(double t0, const double *const *y0, double t1, const double *const *y1, double *e, ptrdiff_t n, void *ctx) noexcept nogil:
-    """v'Mv/2 and x'Kx/2."""
-    return structure_energy(t0, NULL, t1, y1, e, n, (<joined_t *> ctx).f.body)
+cdef int joined_inertia(double t0, const double *const *y0, double t1, const double *const *y1, double *e, ptrdiff_t n, void *ctx) noexcept nogil:
+    return structure_inertia(t0, y0, t1, y1, e, n, (<joined_t *> ctx).f.body)
 
 
 cdef int joined_energy(double t0, const double *const *y0, double t1, const double *const *y1, double *e, ptrdiff_t n, void *ctx) noexcept nogil:
@@ -192,7 +192,7 @@ cdef class JoinedForce(Force):
         self.c.accel, self.c.ctx = <mf_accel_fn> joined_accel, &self.j
         self.c.solve_accel = <mf_solve_accel_fn> joined_solve
         self.c.energy = <mf_energy_fn> joined_energy if structure.symmetric else NULL
-        self.energy_forms, self.energy_whole = <mf_energy_fn> joined_forms, True
+        self.energy_inertia, self.energy_whole = <mf_energy_fn> joined_inertia, True
         self.energy_each_step = structure.energy_each_step or not velocity_free or potential is None
         if structure.calls == NULL:
             self.calls = NULL                # its load may know only the times that it is asked for in order

@@ -235,6 +235,13 @@ cdef double quadratic(structure_t *s, const operator_t *A, const double *x) noex
     return 0.5 * OPERATORS.dot(x, s.room, s.n)
 
 
+cdef int structure_inertia(double t0, const double *const *y0, double t1, const double *const *y1, double *e, ptrdiff_t n,
+                           void *ctx) noexcept nogil:
+    """v'Mv/2 alone."""
+    e[0] = quadratic(<structure_t *> ctx, &(<structure_t *> ctx).M, y1[1])
+    return 0
+
+
 cdef int structure_energy(double t0, const double *const *y0, double t1, const double *const *y1, double *e, ptrdiff_t n,
                           void *ctx) noexcept nogil:
     cdef structure_t *s = <structure_t *> ctx
@@ -350,7 +357,7 @@ cdef class Structure(Problem):
             self.c.flags = self.c.flags | MF_VELOCITY_FREE
         if self.symmetric:
             self.c.energy = <mf_energy_fn> structure_energy
-            self.energy_whole = True
+            self.energy_inertia, self.energy_whole = <mf_energy_fn> structure_inertia, True
             self.energy_each_step = self.s.load.fun != NULL or self.s.load.constant or self.s.C.kind != OP_NONE
         if self.compiled and not cg and self.s.load.fun == NULL:
             self.calls = &self.s.n_factor

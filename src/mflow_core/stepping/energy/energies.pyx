@@ -68,7 +68,7 @@ cdef class Energies:
             formula = NUMERICAL_ENDS
         raise_or(run_enter(r))
         ledger_release(r.ledger)
-        r.ledger = ledger_make(r.inner.energy, problem.energy_forms, r.inner.ctx, r.n, formula, c[0], problem.energy_each_step, apart)
+        r.ledger = ledger_make(r.inner.energy, problem.energy_inertia, r.inner.ctx, r.n, formula, c[0], problem.energy_each_step, apart)
         run_leave(r)
         if r.ledger == NULL:
             raise MemoryError(f"no memory for a ledger of {r.n} components")

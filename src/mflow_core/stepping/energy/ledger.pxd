@@ -15,7 +15,7 @@ cdef enum:
 
 ctypedef struct ledger_t:
     mf_energy_fn energy
-    mf_energy_fn forms                   # the part of it that is quadratic: v'Mv/2 and x'Kx/2
+    mf_energy_fn inertia                 # v'Mv/2 alone
     void *ctx
     ptrdiff_t n
     void *block
@@ -32,8 +32,9 @@ ctypedef struct ledger_t:
     double h, base                       # the step in use, and a'Ma/2 where its use began; or v'Mv/2 at the start (NUMERICAL_ENDS)
 
 
-cdef ledger_t *ledger_make(mf_energy_fn energy, mf_energy_fn forms, void *ctx, ptrdiff_t n, int formula, double beta, bint each_step,
+cdef ledger_t *ledger_make(mf_energy_fn energy, mf_energy_fn inertia, void *ctx, ptrdiff_t n, int formula, double beta, bint each_step,
                            bint apart) noexcept nogil
+cdef bint ledger_idle(const ledger_t *book, double h) noexcept nogil
 cdef void ledger_release(ledger_t *book) noexcept nogil
 cdef int ledger_start(ledger_t *book, double t, const double *const *y) noexcept nogil
 cdef int ledger_step(ledger_t *book, double t0, const double *const *y0, double t1, const double *const *y1, double h) noexcept nogil

@@ -28,9 +28,9 @@ from libc.stdint cimport uintptr_t
 from libc.stdlib cimport calloc, free
 
 
-cdef ledger_t *ledger_make(mf_energy_fn energy, mf_energy_fn forms, void *ctx, ptrdiff_t n, int formula, double beta, bint each_step,
+cdef ledger_t *ledger_make(mf_energy_fn energy, mf_energy_fn inertia, void *ctx, ptrdiff_t n, int formula, double beta, bint each_step,
                            bint apart) noexcept nogil:
-    """NULL where there is no memory. forms NULL: energy is quadratic."""
+    """NULL where there is no memory. inertia NULL: energy tells v'Mv/2 of any v at no cost beyond it."""
     cdef ledger_t *book = <ledger_t *> calloc(1, sizeof(ledger_t))
     cdef ptrdiff_t padded = (n + 7) // 8 * 8
     if book == NULL:
@@ -42,7 +42,7 @@ cdef ledger_t *ledger_make(mf_energy_fn energy, mf_energy_fn forms, void *ctx, p
     book.dx = <double *> ((<uintptr_t> book.block + 63) // 64 * 64)
     book.mean, book.zero, book.sum = book.dx + padded, book.dx + 2 * padded, book.dx + 3 * padded
     book.energy, book.ctx, book.n, book.formula, book.each_step = energy, ctx, n, formula, each_step
-    book.forms = energy if forms == NULL else forms
+    book.inertia = energy if inertia == NULL else inertia
     book.beta, book.apart = beta, apart
     return book
 
@@ -51,6 +51,11 @@ cdef void ledger_release(ledger_t *book) noexcept nogil:
     if book != NULL:
         free(book.block)
         free(book)
+
+
+cdef bint ledger_idle(const ledger_t *book, double h) noexcept nogil:
+    """Whether steps of h leave nothing to book."""
+    return not book.each_step and (book.formula == NUMERICAL_NONE or (book.formula == NUMERICAL_NEWMARK and book.h == h))
 
 
 cdef inline void put(double *sum, double term) noexcept nogil:
@@ -75,7 +80,7 @@ cdef int state_energies(ledger_t *book, double t, const double *x, const double 
 cdef int kinetic(ledger_t *book, double t, const double *v, double *of) noexcept nogil:
     """of = v'Mv/2, of any vector."""
     cdef double[4] e
-    cdef int status = energies_by(book, book.forms, t, book.zero, v, e)
+    cdef int status = energies_by(book, book.inertia, t, book.zero, v, e)
     of[0] = e[0]
     return status
 
