@@ -208,7 +208,9 @@ def test_headings_that_contradict(tmp_path: Path, heading: str, unit: str | None
     ],
 )
 def test_other_formats_are_named(tmp_path: Path, name: str, text: str, words: str) -> None:
-    with pytest.raises(ValueError, match=f"expected an AT2 file, a table of time and acceleration or a format that ObsPy reads, got {words}"):
+    with pytest.raises(
+        ValueError, match=f"expected an AT2 file, a table of time and acceleration or a format that ObsPy reads, got {words}"
+    ):
         read(tmp_path, text + "0 1\n1 2\n", name, "g")
 
 

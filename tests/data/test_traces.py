@@ -91,6 +91,10 @@ def test_what_obspy_reads(tmp_path: Path) -> None:
     path = tmp_path / "a.mseed"
     obspy.Stream(traces).write(str(path), "MSEED")
     np.testing.assert_allclose(read_record(path, "cm/s2", channel="HNN").a, [0.0, 0.01, -0.02])
-    for given, words in (({}, "got 2: HNE, HNN; give channel="), ({"channel": "HNE"}, "expected unit="), ({"channel": "Z"}, "got 0 for 'Z'")):
+    for given, words in (
+        ({}, "got 2: HNE, HNN; give channel="),
+        ({"channel": "HNE"}, "expected unit="),
+        ({"channel": "Z"}, "got 0 for 'Z'"),
+    ):
         with pytest.raises(ValueError, match=words):
             read_record(path, **given)

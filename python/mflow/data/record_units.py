@@ -8,7 +8,18 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["ACCELERATIONS", "GRAVITY", "OBSPY_READS", "TIMES", "foreign_format", "history_of", "kind_of", "stated_units", "time_unit", "units_of_column"]
+__all__ = [
+    "ACCELERATIONS",
+    "GRAVITY",
+    "OBSPY_READS",
+    "TIMES",
+    "foreign_format",
+    "history_of",
+    "kind_of",
+    "stated_units",
+    "time_unit",
+    "units_of_column",
+]
 
 GRAVITY = 9.80665  # m/s^2, the standard acceleration of gravity
 ACCELERATIONS = {

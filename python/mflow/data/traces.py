@@ -1,7 +1,7 @@
 """Records in the formats of seismologists, read by ObsPy: K-NET, KiK-net, MiniSEED, SAC and many more.
 
-ObsPy gives traces of counts or of physical numbers with a sampling rate. K-NET's come with a factor to m/s^2 in `calib`; the others do not say
-what their numbers are, so that the caller has to.
+ObsPy gives traces of counts or of physical numbers with a sampling rate. K-NET's come with a factor to m/s^2 in `calib`; the others do
+not say what their numbers are, so that the caller has to.
 """
 
 from __future__ import annotations
@@ -29,13 +29,15 @@ def read_traces(file: Path, content: bytes, foreign: str | None, unit: str | Non
         return None
     if foreign is not None and foreign not in OBSPY_READS:
         raise ValueError(
-            f"{file}: expected an AT2 file, a table of time and acceleration or a format that ObsPy reads, got {foreign}, which is not read: "
-            "convert it"
+            f"{file}: expected an AT2 file, a table of time and acceleration or a format that ObsPy reads, got {foreign}, which is not "
+            "read: convert it"
         )
     try:
         import obspy
     except ImportError as error:
-        raise ImportError(f"{file}: {foreign or 'a file with channels'} is read by ObsPy: pip install 'mflow[records]', or convert it") from error
+        raise ImportError(
+            f"{file}: {foreign or 'a file with channels'} is read by ObsPy: pip install 'mflow[records]', or convert it"
+        ) from error
     try:
         traces = obspy.read(io.BytesIO(content))
     except Exception as error:  # what readers raise has no common class
@@ -58,7 +60,7 @@ def _one(file: Path, traces: Any, unit: str | None, channel: str | None) -> tupl
         raise ValueError(f"unit: expected {stated!r}, as {file} states, got {unit!r}; omit unit")
     data = np.asarray(np.ma.filled(np.ma.asarray(trace.data, dtype=np.float64), np.nan))
     if data.size < 2 or not np.all(np.isfinite(data)):
-        raise ValueError(f"{file}: expected two or more finite accelerations without gaps, got {data.size} numbers, {np.sum(~np.isfinite(data))} "
-                         "of them missing")  # fmt: skip
+        missing = np.count_nonzero(~np.isfinite(data))
+        raise ValueError(f"{file}: expected two or more accelerations without gaps, got {data.size} numbers, {missing} of them missing")
     factor = ACCELERATIONS[stated or str(unit)] * (trace.stats.calib if stated else 1.0)
     return trace.stats.delta * np.arange(data.size, dtype=np.float64), factor * data

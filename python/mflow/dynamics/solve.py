@@ -225,8 +225,10 @@ def solve_dynamics(
     facts: dict[str, Any] = {}  # of runs that are saved or resumed
     if not (checkpoint is None and resume is None):
         facts = _checksums((mass, damping, stiffness, load, rayleigh, fixed, dfdx, dfdv, args))
-        facts |= {"force": force is not None, "velocity_free": velocity_free}
-        facts |= {"potential": potential is not None, "linear_solver": linear_solver, "after": after if after == "zero" else None}
+        facts |= {
+            "force": force is not None, "velocity_free": velocity_free, "potential": potential is not None, "linear_solver": linear_solver,
+            "after": after if after == "zero" else None,
+        }  # fmt: skip
         facts |= {name: repr(one) for name, one in (("contacts", contacts), ("friction", friction)) if one is not None}
     if any(state is not None and np.ndim(state) > 1 for state in (x0, v0)):
         mass, damping, stiffness = (as_diagonal(value, np.shape(v0 if x0 is None else x0)) for value in (mass, damping, stiffness))

@@ -1,19 +1,18 @@
 """Steps that follow the state and can be run backwards: what keeps symplectic and symmetric methods from drifting when their steps vary.
 
-Steps of sizes h(x, v) make the energy of a symmetric method drift, for from the end of a step the same rule does not lead back to its start.
-With the density of steps z = 1/h between the points at which the size is asked for,
+Steps of sizes h(x, v) make the energy of a symmetric method drift, for from the end of a step the same rule does not lead back to its
+start. With the density of steps z = 1/h between the points at which the size is asked for,
 
     z_(q+1/2) + z_(q-1/2) = 2/h(x_q, v_q),
 
-it does: read backwards, the rule is itself (W. Huang and B. Leimkuhler, SIAM J. Sci. Comput. 18 (1997) 239-256, with their step function at the
-ends of steps). One size a step is all it costs. z_(1/2) is 1/h in the middle of the first step, so that z does not swing about 1/h.
+it does: read backwards, the rule is itself (W. Huang and B. Leimkuhler, SIAM J. Sci. Comput. 18 (1997) 239-256, with their step function
+at the ends of steps). One size a step is all it costs. z_(1/2) is 1/h in the middle of the first step, so that z does not swing about 1/h.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 from mflow_core.stepping import probe
@@ -80,8 +79,8 @@ class SymmetricSteps:
         not symmetric."""
         if not is_symmetric(method):
             raise ValueError(
-                f"dt: SymmetricSteps keep symmetric methods from drifting, and {method.name} is not one as it is given: use velocity_verlet, a "
-                "composition, newmark with gamma = 1/2, or another dt"
+                f"dt: SymmetricSteps keep symmetric methods from drifting, and {method.name} is not one as it is given: use "
+                "velocity_verlet, a composition, newmark with gamma = 1/2, or another dt"
             )
         told = False
 
@@ -96,8 +95,10 @@ class SymmetricSteps:
                 return 1.0 / z
             if not told:
                 told = True
-                tell(f"solve_dynamics: dt: the size changes more than twofold within a step at t = {t:g}, and the rule of SymmetricSteps begins anew "
-                     "there, which costs its symmetry: let size return smaller steps")  # fmt: skip
+                tell(
+                    f"solve_dynamics: dt: the size changes more than twofold within a step at t = {t:g}, and the rule of SymmetricSteps "
+                    "begins anew there, which costs its symmetry: let size return smaller steps"
+                )
             return 1.0 / usual
 
         return dt

@@ -34,8 +34,8 @@ def test_which_have_one() -> None:
 
 @pytest.mark.parametrize("m", OWN, ids=lambda m: m.name)
 def test_orders_inside_a_step(m: Any) -> None:
-    """Of the first step: dt^8, dt^7 and dt^6 of x, v and a from order 6 on, else dt^6, dt^5 and dt^4; but the method's own error of x at the end
-    of the step, dt^(p+1), counts, with a dt less for each derivative: so x and v are of its order p at least."""
+    """Of the first step: dt^8, dt^7 and dt^6 of x, v and a from order 6 on, else dt^6, dt^5 and dt^4; but the method's own error of x at
+    the end of the step, dt^(p+1), counts, with a dt less for each derivative: so x and v are of its order p at least."""
     errors = []
     for h in {4: (0.1, 0.05), 6: (0.2, 0.1), 8: (0.4, 0.2)}[m.order]:
         s = mflow.solve_dynamics(**CALL, t_span=(0, h), dt=h, method=m, t_eval=h * THETA)
@@ -54,7 +54,9 @@ def test_cubics_would_be_far_worse() -> None:
     ends = mflow.solve_dynamics(**CALL, t_span=(0, h), dt=h, method="rkn86")
     (x0, x1), (v0, v1) = ends.x.T, ends.v.T
     d = x1 - x0
-    cubic = x0[:, None] + np.outer(h * v0, THETA) + np.outer(3 * d - h * (2 * v0 + v1), THETA**2) + np.outer(h * (v0 + v1) - 2 * d, THETA**3)
+    cubic = (
+        x0[:, None] + np.outer(h * v0, THETA) + np.outer(3 * d - h * (2 * v0 + v1), THETA**2) + np.outer(h * (v0 + v1) - 2 * d, THETA**3)
+    )
     assert np.max(np.abs(s.x - want[0])) < 1e-5 * np.max(np.abs(cubic - want[0]))
 
 
@@ -70,7 +72,14 @@ def test_with_damping_and_at_events() -> None:
 
     t = np.linspace(0.1, 4.9, 31)
     s = mflow.solve_dynamics(
-        stiffness=1.0, rayleigh=(2 * z, 0.0), x0=[1.0], t_span=(0, 5), dt=0.25, method=mflow.Yoshida6(damping="implicit"), t_eval=t, events=down
+        stiffness=1.0,
+        rayleigh=(2 * z, 0.0),
+        x0=[1.0],
+        t_span=(0, 5),
+        dt=0.25,
+        method=mflow.Yoshida6(damping="implicit"),
+        t_eval=t,
+        events=down,
     )
     assert np.max(np.abs(s.x[0] - x(t))) < 2e-5
     root = (math.pi - math.atan2(w, z)) / w

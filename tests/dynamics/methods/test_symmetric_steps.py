@@ -37,7 +37,8 @@ def apocentres(s: Any) -> Array:
 @pytest.mark.filterwarnings("ignore:solve_dynamics. dt = .* exceeds the stability limit:RuntimeWarning")
 @pytest.mark.parametrize("method", ["leapfrog", "yoshida4"])
 def test_an_eccentric_orbit_does_not_drift(method: str) -> None:
-    """Energies of 20 turns at some 310 steps each; by the same sizes without the rule they drift, fixed steps of that number lose the orbit."""
+    """Energies of 20 turns at some 310 steps each; by the same sizes without the rule they drift, and fixed steps of that number lose the
+    orbit."""
     span = (0.0, 40 * np.pi)
     s = mflow.solve_dynamics(force=pull, t_span=span, method=method, dt=mflow.SymmetricSteps(size), **ORBIT)
     assert s.success
