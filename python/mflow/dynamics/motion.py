@@ -28,7 +28,6 @@ from mflow.dynamics.contact import Switches
 from mflow.dynamics.endings import MotionEnding
 from mflow.dynamics.history import MotionHistory
 from mflow.dynamics.limits import StepLimit
-from mflow.dynamics.symmetric import SymmetricSteps
 from mflow.integrate.checkpoint import Checkpoints
 from mflow.integrate.control import ATOL, RTOL, Settings, check_min_step, check_span, check_tolerances, warn_of_small
 from mflow.integrate.drive import Drive
@@ -76,7 +75,7 @@ class Motion(Drive):
         if isinstance(settings.dt, str) and settings.dt == "auto":
             self._check_method()
             settings.dt = self.limit.auto_dt(*check_span(t_span))
-        elif isinstance(settings.dt, SymmetricSteps):
+        elif hasattr(settings.dt, "bound"):  # SymmetricSteps, which few programs load
             self._check_method()
             settings.dt = settings.dt.bound(method, lambda: self.run.grid[0])
         super().__init__(problem, t_span, start, method, settings, "solve_dynamics")
