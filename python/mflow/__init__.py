@@ -58,6 +58,7 @@ if TYPE_CHECKING:  # what stands in _LATER
     from mflow.derivatives.gradients import DerivativeReport, check_grad, check_gradient, check_jacobian
     from mflow.dynamics.batch import DynamicsBatchResult, solve_dynamics_batch
     from mflow.dynamics.contact import Contact, Friction
+    from mflow.dynamics.symmetric import SymmetricSteps
     from mflow.equations.consistency import consistency
     from mflow.equations.convergence import convergence, explicit_vs_implicit
     from mflow.equations.energy import EnergyLedger, energy_ledger
@@ -104,6 +105,7 @@ _LATER = {
     "derivatives.gradients": "DerivativeReport check_grad check_gradient check_jacobian",
     "dynamics.batch": "DynamicsBatchResult solve_dynamics_batch",
     "dynamics.contact": "Contact Friction",
+    "dynamics.symmetric": "SymmetricSteps",
     "equations.consistency": "consistency",
     "equations.convergence": "convergence explicit_vs_implicit",
     "equations.energy": "EnergyLedger energy_ledger",
@@ -190,6 +192,7 @@ __all__ = [  # noqa: PLE0604
     "SoftmaxSGD",
     "StiffnessWarning",
     "SweepResult",
+    "SymmetricSteps",
     "TrainResult",
     "Training",
     "amplification",

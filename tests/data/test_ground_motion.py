@@ -208,14 +208,14 @@ def test_headings_that_contradict(tmp_path: Path, heading: str, unit: str | None
         ("a.v2", "Corrected accelerogram (Format v01.20 with 13 text lines) Src: 064c4051.eoj\nRcrd of Tue Apr 25\n", "a COSMOS"),
         ("a.v1", "Uncorrected Accelerogram Data    Processed: 10/20/89\n", "a COSMOS, CSMIP"),
         ("a.smc", "2 CORRECTED ACCELEROGRAM\n*\n", "a COSMOS, CSMIP, CESMD or SMC"),
-        ("a.EW", "Origin Time       2011/03/11 14:46:00\nLat.              38.103\nStation Code      MYG004\n", "a K-NET or KiK-net file"),
         ("a.csv", "SITE CODE= 47401WAKKANAI\nLAT.=   45.4150\n SAMPLING RATE= 100Hz\nUNIT  = gal(cm/s/s)\nNS,UD,EW\n", "a JMA file"),
         ("a.asc", "EVENT_NAME: NORTHERN_ITALY\nEVENT_ID: IT-1976-0002\nUNITS: cm/s^2\n", "an ESM"),
-        ("a.sac", "\0\0\0\1", "a binary file"),
     ],
 )
 def test_other_formats_are_named(tmp_path: Path, name: str, text: str, words: str) -> None:
-    with pytest.raises(ValueError, match=f"expected an AT2 file or a table of time and acceleration, got {words}"):
+    with pytest.raises(
+        ValueError, match=f"expected an AT2 file, a table of time and acceleration or a format that ObsPy reads, got {words}"
+    ):
         read(tmp_path, text + "0 1\n1 2\n", name, "g")
 
 

@@ -1,6 +1,9 @@
 """Stops, gaps and dry friction against closed forms."""
 
+import ctypes
 import math
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -177,8 +180,8 @@ def test_own_events_and_fixed_degrees_of_freedom_stay_what_they_are():
         ({"friction": mflow.Friction(0, 1.0), "contacts": mflow.Contact(0, 1.0)}, "friction: degree of freedom 0 has a rigid stop as well"),
         ({"friction": mflow.Friction(0, 1.0), "fixed": [0]}, "friction.dof: degree of freedom 0 is fixed"),
         ({"friction": mflow.Friction(0, 1.0), "t_span": (1, 0)}, "t_span: expected t_end above t0 = 1 with contacts or friction"),
-        ({"friction": mflow.Friction(0, 1.0), "force": 3}, "force: expected a Python function beside contacts and friction, .* got 3"),
-        ({"friction": mflow.Friction(0, 1.0), "resume": "run.npz"}, "resume: resume does not go with contacts and friction"),
+        ({"friction": mflow.Friction(0, 1.0), "force": 3}, "force: expected a function of .t, x, v. or a compiled one, got 3"),
+        ({"friction": mflow.Friction(0, 1.0), "potential": np.sum}, "potential: potential does not go with contacts and friction"),
     ],
 )  # fmt: skip
 def test_what_does_not_fit_is_named(given, words):
@@ -206,3 +209,56 @@ def test_a_tangent_that_is_none_is_named():
                 stiffness=np.eye(2), force=lambda t, x, v: -v, dfdx=np.zeros((2, 2)), dfdv=bad, t_span=(0, 1), x0=[1.0, 1.0], dt=0.1,
                 friction=mflow.Friction(0, 0.1),
             )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        {"load": [-2.0], "x0": [1.0], "contacts": mflow.Contact(0, side="below", restitution=0.5), "t_span": (0, 4)},
+        {"stiffness": 1.0, "x0": [3.3], "friction": mflow.Friction(0, 0.5), "t_span": (0, 12)},
+        {"stiffness": 1.0, "x0": [1.0], "contacts": mflow.Contact(0, gap=0.3, stiffness=20.0), "t_span": (0, 12)},
+    ],
+    ids=["stop", "friction", "gap"],
+)
+@pytest.mark.parametrize("method", ["newmark", "staggered"])
+def test_a_resumed_run_has_the_same_bits(tmp_path: Path, call: dict[str, Any], method: str) -> None:
+    """From every checkpoint on, before and behind what happens; its switches and its books too."""
+    call = {**call, "dt": 0.05, "method": method}
+    whole = mflow.solve_dynamics(**call)
+    for until in (0.3, 1.6, 3.2):
+
+        def stop(t: float, x: Any, v: Any, until: float = until) -> bool:
+            return bool(t >= until)
+
+        mflow.solve_dynamics(**call, callback=stop, checkpoint=tmp_path / "a", checkpoint_every=4)
+        again = mflow.solve_dynamics(**call, resume=tmp_path / "a")
+        for name in ("t", "x", "v", "a"):
+            np.testing.assert_array_equal(again[name], whole[name])
+        for name in whole.energy:
+            np.testing.assert_array_equal(again.energy[name], whole.energy[name])
+        assert again.switches == whole.switches
+    changed: dict[str, Any] = {}
+    for name in {"contacts", "friction"} & set(call):
+        changed[name] = call[name]._replace(**({"force": 0.4} if name == "friction" else {"gap": -0.1}))
+    with pytest.raises(ValueError, match=r"other values of (contacts|friction)"):
+        mflow.solve_dynamics(**{**call, **changed}, resume=tmp_path / "a")
+
+
+def test_a_compiled_force_goes_with_contacts() -> None:
+    kinds = ctypes.c_double, *[ctypes.POINTER(ctypes.c_double)] * 3, ctypes.c_ssize_t, ctypes.c_void_p
+    compiled = ctypes.CFUNCTYPE(ctypes.c_int, *kinds)(
+        lambda t, x, v, f, n, user: [f.__setitem__(i, -(x[i] ** 3) - 0.1 * v[i]) for i in range(n)] and 0
+    )
+    call: dict[str, Any] = {
+        "x0": [1.0, 0.5],
+        "t_span": (0, 5),
+        "dt": 0.02,
+        "contacts": mflow.Contact(0, gap=-0.2, side="below", stiffness=30.0),
+    }
+    ours = mflow.solve_dynamics(force=compiled, **call)
+    plain = mflow.solve_dynamics(force=lambda t, x, v: -(x**3) - 0.1 * v, **call)
+    np.testing.assert_allclose(ours.x, plain.x, atol=1e-12)
+    assert [what for _, _, what in ours.switches] == [what for _, _, what in plain.switches]
+    assert len(ours.switches) > 1
+    with pytest.raises(TypeError, match="force: expected a function"):
+        mflow.solve_dynamics(force=3.0, **call)

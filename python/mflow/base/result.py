@@ -289,10 +289,11 @@ class DynamicsResult(Result):
     t : float64 array (n_points,). x, v, a : float64 arrays (n, n_points), or (*shape, n_points): position, velocity, acceleration.
     energy : a Result with the arrays kinetic, potential, load, damping, numerical, residual, (n_points,) each; or None. Works are summed
     from the start: kinetic + potential = at the start + load - damping + numerical + residual. So damping above 0 was lost to it, and
-    numerical is what the steps themselves put in: above 0 they gained energy, below 0 they dissipated it.
+    numerical is what the steps themselves put in: above 0 they gained energy, below 0 they dissipated it. Works are those of the forces at
+    the ends of steps along the path, by the trapezoidal rule, for every method.
     At a point inside a step (t_eval, events) the part of the step up to that point counts: kinetic and potential are those
     of the interpolated state, the works follow the formula of whole steps, and numerical also holds the work of the interpolant, so that
-    the residual is at rounding. numerical is NaN for a method without a formula for it.
+    the residual is at rounding. numerical is NaN where no force belongs to the ends of steps.
     v_half, t_half : (n, n_steps) or (*shape, n_steps), and their times (n_steps,): velocities in the middle of every step, for staggered
     forms (velocity_verlet, staggered) where every step is kept; else None. Of a step that ends at an event, the part up to it counts.
     sol, sol_v : `mflow.DenseOutput` of x and of v, or None. t_events, x_events, v_events : lists of arrays, or None.

@@ -8,14 +8,16 @@ and --quiet: `mflow.cli.commands` sends the text where they say, and hands over 
 from __future__ import annotations
 
 import argparse
+import csv
 import importlib.util
 import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from mflow.base.checks import check_number, check_whole, in_range
+from mflow.data.ground_motion import UNITS, GroundMotion, read_record
 
-__all__ = ["PICTURES", "UsageError", "check_file", "check_picture", "finite", "positive", "whole"]
+__all__ = ["PICTURES", "UsageError", "add_record_options", "check_file", "check_picture", "finite", "positive", "record_of", "whole"]
 
 PICTURES = (".png", ".svg", ".pdf")
 
@@ -64,6 +66,22 @@ def whole(low: int) -> Callable[[str], int]:
             raise argparse.ArgumentTypeError(f"expected {in_range('a whole number', low)}, got {text!r}") from None
 
     return convert
+
+
+def add_record_options(add: Callable[..., object]) -> None:
+    """Declare what a record of the ground does not say itself."""
+    add("--unit", choices=list(UNITS), help="of a record that does not say")
+    add("--scale", type=positive, default=1.0, metavar="FACTOR", help="for the record's acceleration (default: %(default)s)")
+    add("--record-dt", type=positive, metavar="SECONDS", help="between accelerations, of a record that is a text of these alone")
+    add("--channel", metavar="NAME", help="of a record with several traces that ObsPy reads")
+
+
+def record_of(arguments: argparse.Namespace, path: str | Path) -> GroundMotion:
+    """The record in a file. Raises ValueError, with the option and the file, where it cannot be read, or holds something else."""
+    try:
+        return read_record(path, arguments.unit, arguments.scale, arguments.record_dt, channel=arguments.channel)
+    except (OSError, csv.Error, ArithmeticError, MemoryError, ImportError) as error:
+        raise ValueError(f"--record {path}: {str(error).removeprefix(f'{path}: ')}") from None
 
 
 def check_file(option: str, name: str | None, endings: Sequence[str] = ()) -> None:

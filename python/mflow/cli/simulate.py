@@ -18,9 +18,9 @@ import numpy as np
 
 from mflow.base.methods import as_method, methods
 from mflow.base.result import COLUMNS
-from mflow.cli.arguments import check_picture, finite, positive
+from mflow.cli.arguments import add_record_options, check_picture, finite, positive, record_of
 from mflow.cli.building import PULSE, Building, Response, half_sine, load_building, read_building, respond
-from mflow.data.ground_motion import GRAVITY, UNITS, GroundMotion, read_record
+from mflow.data.ground_motion import GRAVITY, GroundMotion
 from mflow.plot.axes import new_figure
 from mflow.plot.motion import displacements, energy
 
@@ -153,8 +153,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--record", metavar="FILE",
         help="ground acceleration: PEER's AT2, or lines of time and acceleration; a folder: all of them, a row each")  # fmt: skip
-    add("--unit", choices=list(UNITS), help="of a record that does not say")
-    add("--scale", type=positive, default=1.0, metavar="FACTOR", help="for the record's acceleration (default: %(default)s)")
+    add_record_options(add)
     add("--pulse", nargs=2, type=positive, default=PULSE, metavar=("PEAK", "SECONDS"),
         help="without a record: peak in g, and how long half a wave lasts (default: 0.3 0.5)")  # fmt: skip
     add("--model", metavar="FILE", help="a building of your own: CSV with the columns mass (kg), stiffness (N/m) and height (m)")
@@ -169,8 +168,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def check_arguments(arguments: argparse.Namespace) -> None:
     """Raise ValueError, with a text for the user, for a mistake in the arguments."""
-    if arguments.unit is not None and arguments.record is None:
-        raise ValueError("--unit belongs to --record FILE")
+    for option in ("unit", "record_dt", "channel"):
+        if getattr(arguments, option) is not None and arguments.record is None:
+            raise ValueError(f"--{option.replace('_', '-')} belongs to --record FILE")
     known = [name for m in methods(family="second_order") for name in (m.name, *m.aliases)]
     if arguments.method not in known:
         raise ValueError(f"--method {arguments.method}: there are {', '.join(m.name for m in methods(family='second_order'))}")
@@ -200,7 +200,7 @@ def _inputs(arguments: argparse.Namespace) -> tuple[Building, GroundMotion]:
     building = load_building() if arguments.model is None else _read("--model", arguments.model, read_building, arguments.model)
     if arguments.record is None:
         return building, half_sine(*arguments.pulse)
-    return building, _read("--record", arguments.record, read_record, arguments.record, arguments.unit, arguments.scale)
+    return building, record_of(arguments, arguments.record)
 
 
 def _read(option: str, path: str, reader: Any, *given: Any) -> Any:
@@ -239,9 +239,9 @@ def _all_of(arguments: argparse.Namespace) -> int:
     method, responses, all_read = as_method(arguments.method, dict(arguments.set)), list[tuple[str, Response | str]](), True
     for path in _files(arguments.record):
         try:
-            motion = _read("--record", str(path), read_record, path, arguments.unit, arguments.scale)
+            motion = record_of(arguments, path)
         except ValueError as error:
-            responses.append((path.name, str(error).removeprefix(f"{path}: ")))
+            responses.append((path.name, str(error).removeprefix("--record ").removeprefix(f"{path}: ")))
             all_read = False
             continue
         responses.append((path.name, respond(building, motion, method, dt=arguments.dt, zeta=arguments.damping, time=arguments.time)))

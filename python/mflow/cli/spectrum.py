@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import csv
 import warnings
 from pathlib import Path
 
 import numpy as np
 
-from mflow.cli.arguments import check_picture, finite, positive, whole
-from mflow.data.ground_motion import GRAVITY, UNITS, GroundMotion, read_record
+from mflow.cli.arguments import add_record_options, check_picture, finite, positive, record_of, whole
+from mflow.data.ground_motion import GRAVITY, GroundMotion
 from mflow.plot.axes import new_figure
 from mflow.plot.motion import spectrum as draw
 from mflow.vibration.spectrum import ResponseSpectrum, response_spectrum
@@ -25,8 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of `mflow spectrum`."""
     add = parser.add_argument
     add("--record", metavar="FILE", required=True, help="ground acceleration: PEER's AT2, or lines of time and acceleration")
-    add("--unit", choices=list(UNITS), help="of a record that does not say")
-    add("--scale", type=positive, default=1.0, metavar="FACTOR", help="for the record's acceleration (default: %(default)s)")
+    add_record_options(add)
     add("--periods", nargs=2, type=positive, default=(0.05, 5.0), metavar=("FIRST", "LAST"), help="in s (default: 0.05 5)")
     add(
         "--count", type=whole(2), default=200, metavar="N", help="how many periods, evenly spaced in their logarithm (default: %(default)s)"
@@ -49,12 +47,7 @@ def _record(arguments: argparse.Namespace) -> GroundMotion:
     if not Path(arguments.record).is_file():
         found = "expected a file, got a folder or a device" if Path(arguments.record).exists() else "there is no such file"
         raise ValueError(f"--record {arguments.record}: {found}")
-    try:
-        return read_record(arguments.record, arguments.unit, arguments.scale)
-    except UnicodeError:
-        raise ValueError(f"--record {arguments.record}: expected a text file in UTF-8, got other bytes") from None
-    except (OSError, csv.Error, ArithmeticError, MemoryError) as error:
-        raise ValueError(f"--record {arguments.record}: {error}") from None
+    return record_of(arguments, arguments.record)
 
 
 def table(spectrum: ResponseSpectrum) -> str:

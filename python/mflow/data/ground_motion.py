@@ -1,4 +1,4 @@
-"""Records of ground acceleration: PEER's AT2 files, and tables of time and acceleration.
+"""Records of ground acceleration: PEER's AT2 files, tables of time and acceleration, and what ObsPy reads (traces.py).
 
     motion = read_record("RSN6_IMPVALL.I_I-ELC180.AT2")
     motion.t, motion.a                                      # s from 0 on, m/s^2
@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mflow.base.checks import Array, check_choice, check_number
+from mflow.base.checks import Array, check_choice, check_number, check_whole
 from mflow.data.record_units import (
     ACCELERATIONS,
     GRAVITY,
@@ -29,6 +29,7 @@ from mflow.data.record_units import (
     time_unit,
     units_of_column,
 )  # fmt: skip
+from mflow.data.traces import read_traces
 
 __all__ = ["GRAVITY", "UNITS", "GroundMotion", "read_record"]
 
@@ -79,7 +80,14 @@ class GroundMotion:
         return float(np.max(np.abs(self.a)))
 
 
-def read_record(path: str | os.PathLike[str], unit: str | None = None, scale: float = 1.0) -> GroundMotion:
+def read_record(
+    path: str | os.PathLike[str],
+    unit: str | None = None,
+    scale: float = 1.0,
+    dt: float | None = None,
+    column: int | None = None,
+    channel: str | None = None,
+) -> GroundMotion:
     """Read a record of ground acceleration.
 
     Parameters
@@ -88,11 +96,19 @@ def read_record(path: str | os.PathLike[str], unit: str | None = None, scale: fl
         ``.at2``, or any file with NPTS = ..., DT = ... in its first lines: the format of PEER's strong-motion database, whose header
         states the units (UNITS OF G, IN CM/S/S, ...) and may give DT in msec. Anything else: lines of time and acceleration, separated by
         commas, semicolons or blanks, below a heading such as ``t (ms), a (m/s2)``; time without a unit is in seconds. Empty lines are
-        skipped, and so are lines that begin with #, but units in them count.
+        skipped, and so are lines that begin with #, but units in them count. K-NET and KiK-net files, MiniSEED, SAC and what else ObsPy
+        knows are read by it, where it is installed (``pip install 'mflow[records]'``); those that state no unit need ``unit``.
     unit : "g", "m/s2" or "cm/s2"
         The unit where the file states none; where it does, it must be the same.
     scale : float
         A factor for all accelerations.
+    dt : float
+        The time between two accelerations, s, of a text of accelerations alone, below a heading of any length: all of its numbers, line by
+        line from left to right.
+    column : int
+        With ``dt``: the accelerations are those of one column, counted from 0.
+    channel : str
+        Of files that ObsPy reads and that hold several traces, which one: its channel, such as "EW" or "HNE", or its id.
 
     Returns
     -------
@@ -104,7 +120,9 @@ def read_record(path: str | os.PathLike[str], unit: str | None = None, scale: fl
         The file cannot be read.
     ValueError
         It is no such record (the text names the line), its unit is not known, or what it states contradicts itself or ``unit``; it holds
-        a velocity, a displacement or a spectrum; it has another format (COSMOS, CSMIP, SMC, ESM, K-NET, JMA).
+        a velocity, a displacement or a spectrum; it has a format that is not read (COSMOS, CSMIP, SMC, ESM, JMA), which the text names.
+    ImportError
+        It has a format that ObsPy reads, and that is not installed.
 
     Examples
     --------
@@ -125,11 +143,17 @@ def read_record(path: str | os.PathLike[str], unit: str | None = None, scale: fl
         check_choice(unit, "unit", UNITS)
     check_number(scale, "scale")
     file = Path(path)
-    lines = file.read_text(encoding="utf-8-sig", errors="replace").splitlines()
-    foreign = foreign_format("\n".join(lines[:20]))
-    if foreign is not None:
-        raise ValueError(f"{file}: expected an AT2 file or a table of time and acceleration, got {foreign}, which is not read: convert it")
+    _check_columns(dt, column)
+    content = file.read_bytes()
+    lines = content.decode("utf-8-sig", errors="replace").splitlines()
+    if dt is None and (column is None or channel is not None):
+        traced = read_traces(file, content, foreign_format("\n".join(lines[:20])), unit, channel)
+        if traced is not None:
+            return GroundMotion(file.name, traced[0], scale * traced[1])
     _check_suffix(file)
+    if dt is not None:
+        a = _values(file, lines, unit, column)
+        return GroundMotion(file.name, dt * np.arange(a.size, dtype=np.float64), scale * a)
     is_at2 = file.suffix.lower() == ".at2" or any(pattern.search(line) for line in lines[:HEADER_LINES] for pattern in _HEADS)
     t, a = _at2(file, lines, unit) if is_at2 else _table(file, lines, unit)
     if t.size < 2:
@@ -138,6 +162,35 @@ def read_record(path: str | os.PathLike[str], unit: str | None = None, scale: fl
     if bad.size:
         raise ValueError(f"{file}: expected increasing times, got {t[bad[0] + 1]:g} s after {t[bad[0]]:g} s")
     return GroundMotion(file.name, t - t[0], scale * a)
+
+
+def _check_columns(dt: float | None, column: int | None) -> None:
+    if dt is not None:
+        check_number(dt, "dt", low=0.0, open_low=True)
+    if column is not None:
+        check_whole(column, "column", 0)
+        if dt is None:
+            raise ValueError("column: it belongs to dt=, of a text without times; give dt as well, or omit column")
+
+
+def _values(file: Path, lines: list[str], unit: str | None, column: int | None) -> Array:
+    """The accelerations of a text without times. Raises ValueError where it has times, or its unit is not known."""
+    heading: list[str] = []
+    values: list[float] = []
+    for number, line in enumerate(lines, 1):
+        words = [word for word in re.split(r"[,;\s]+", _STUCK.sub(" ", line).strip()) if word]
+        if not values and (not words or not all(map(_is_number, words))):
+            heading.append(line)
+        elif words and not (words[0].startswith("#") or _END.match(line) or _MARK.match(line)):
+            if column is not None and column >= len(words):
+                raise ValueError(f"{file}, line {number}: expected a column {column}, counted from 0, got {len(words)} columns")
+            values += [_number(file, number, word) for word in (words if column is None else words[column : column + 1])]
+    text = "\n".join(heading)
+    if any(pattern.search(text) for pattern in _HEADS) or re.match(r"^\W*t(ime)?\b", heading[-1] if heading else "", re.IGNORECASE):
+        raise ValueError(f"{file}: dt: expected None for a record that states its times, got dt=; omit it")
+    if len(values) < 2:
+        raise ValueError(f"{file}: expected two or more accelerations, got {len(values)}")
+    return ACCELERATIONS[_acceleration_unit(file, text, unit)] * np.array(values)
 
 
 def _number(file: Path, line: int, text: str) -> float:

@@ -8,7 +8,18 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["ACCELERATIONS", "GRAVITY", "TIMES", "foreign_format", "history_of", "kind_of", "stated_units", "time_unit", "units_of_column"]
+__all__ = [
+    "ACCELERATIONS",
+    "GRAVITY",
+    "OBSPY_READS",
+    "TIMES",
+    "foreign_format",
+    "history_of",
+    "kind_of",
+    "stated_units",
+    "time_unit",
+    "units_of_column",
+]
 
 GRAVITY = 9.80665  # m/s^2, the standard acceleration of gravity
 ACCELERATIONS = {
@@ -34,6 +45,7 @@ FORMATS = (  # what the first lines of other public formats hold
     (re.compile(r"^\s*site\s+code\s*=.*?^\s*sampling\s+rate\s*=", re.I | re.M | re.S), "a JMA file"),
     (re.compile(r"^event_name\s*:.*?^(?:event_id|station_code|sampling_interval)", re.I | re.M | re.S), "an ESM (DYNA ASC) file"),
 )
+OBSPY_READS = ("a K-NET or KiK-net file", "a binary file")  # of these, and of what is not text
 
 
 def foreign_format(text: str) -> str | None:

@@ -11,12 +11,15 @@ An event's value is never 0 where its state is known: it has the sign that belon
 
 from __future__ import annotations
 
+import ctypes
+import json
 import math
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 from mflow_core.dynamics import matrices
+from mflow_core.problems.signatures import FORCE_SIGNATURE, check_size, compiled_address
 
 from mflow.base.checks import Array, as_tuple, check_choice, check_number, check_whole, real_array, shown
 from mflow.base.result import DynamicsResult
@@ -148,8 +151,8 @@ class Switches:
 
     def __init__(self, contacts: Any, friction: Any, supports: Supports, body: dict[str, Any], force: Any, inplace: bool) -> None:
         n = supports.n
-        if force is not None and not callable(force):
-            raise TypeError(f"force: expected a Python function beside contacts and friction, which are added to it, got {shown(force)}")
+        if force is not None:
+            force = _python_force(force, n)
         self.n, self.shape, self.supports, self.user, self.inplace = n, supports.shape, supports, force, inplace
         given = [_checked_contact(one, name, supports) for one, name in _each(contacts, "contacts", Contact)]
         rubbing = [_checked_friction(one, name, supports) for one, name in _each(friction, "friction", Friction)]
@@ -357,6 +360,33 @@ class Switches:
             if one.held and self._margin(one, drive := self._driven(one, t, x, v, args)) < 0.0:
                 self._let_go(one, t, x, drive)
 
+    # ---- checkpoints ---------------------------------------------------------------------------------------------------------------------
+
+    def pack(self) -> bytes:
+        """The states, and what the books need of what has happened."""
+        state = {
+            "closed": [bool(one.closed) for one in self.springs], "held": [bool(one.held) for one in self.holds],
+            "lost": [one.lost for one in self.stops], "fastest": [one.fastest for one in self.stops],
+            "sense": [one.sense for one in self.sliders], "path": [one.path for one in self.sliders], "log": self.log,
+        }  # fmt: skip
+        return json.dumps(state).encode()
+
+    def unpack(self, data: bytes) -> None:
+        """What `pack` wrote. Raises ValueError, TypeError or KeyError where it does not fit."""
+        state = json.loads(data)
+        for name, of in (("closed", self.springs), ("held", self.holds), ("lost", self.stops), ("sense", self.sliders)):
+            if len(state[name]) != len(of):
+                raise ValueError(f"{name}: expected {len(of)} states of contacts and friction, got {len(state[name])}")
+        for spring, closed in zip(self.springs, state["closed"], strict=True):
+            spring.closed = bool(closed)
+        for hold, held in zip(self.holds, state["held"], strict=True):
+            hold.held = bool(held)
+        for stop, lost, fastest in zip(self.stops, state["lost"], state["fastest"], strict=True):
+            stop.lost, stop.fastest = [(float(t), float(w)) for t, w in lost], float(fastest)
+        for slider, sense, path in zip(self.sliders, state["sense"], state["path"], strict=True):
+            slider.sense, slider.path = float(sense), [(float(t), float(x), float(f), float(w)) for t, x, f, w in path]
+        self.log[:] = [(float(t), int(i), str(what)) for t, i, what in state["log"]]
+
     # ---- the start and the end -----------------------------------------------------------------------------------------------------------
 
     def begin(self, t: float, t_end: float, x: Array, v: Array, args: tuple[Any, ...]) -> None:
@@ -419,6 +449,31 @@ class Switches:
         e["potential"] = e["potential"] + stored
         e["damping"] = e["damping"] + lost
         e["load"] = e["load"] + (stored - stored[0]) + lost
+
+
+def _python_force(force: Any, n: int) -> Callable[..., Any]:
+    """A force as a Python function, a compiled one too: obstacles are added to it in Python."""
+    address = compiled_address(force, "force", FORCE_SIGNATURE)
+    if address is None:
+        if not callable(force):
+            raise TypeError(f"force: expected a function of (t, x, v) or a compiled one, got {shown(force)}")
+        return force  # type: ignore[no-any-return]
+    check_size(force, "force", n)
+    pointer = ctypes.POINTER(ctypes.c_double)
+    kinds = ctypes.c_double, pointer, pointer, pointer, ctypes.c_ssize_t, ctypes.c_void_p
+    call = ctypes.CFUNCTYPE(ctypes.c_int, *kinds)(address[0])
+
+    def compiled(t: float, x: Array, v: Array, *args: Any) -> Array:
+        if args:
+            raise TypeError("args: expected none with a compiled force; put its data into its user data")
+        out = np.zeros(x.shape)
+        status = call(t, *(np.ascontiguousarray(one).ctypes.data_as(pointer) for one in (x, v)), out.ctypes.data_as(pointer), n, address[1])
+        if status != 0:
+            raise ArithmeticError(f"force: the compiled function returned code {status} at t = {t:g}")
+        return out
+
+    compiled.owner = force  # type: ignore[attr-defined]  # it must live as long
+    return compiled
 
 
 def switched(

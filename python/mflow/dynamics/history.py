@@ -33,6 +33,12 @@ class MotionHistory(History):
         """Numbers in a saved state: x, v and a."""
         return 3 * self.start.size
 
+    @property
+    def powers(self) -> int:
+        """Vectors of a step's continuous extension for x; as many for v, and for a where the method has its own."""
+        own = self.run.record.sizes()["n_dense"]
+        return int(own) // 3 if own else 3
+
     def _rows(self, every: int) -> stepper.Rows:
         self.e = np.full((len(self.t), 6), math.nan)
         return stepper.Rows(self.y, self.t, self.D, every, self.times, self.events, self.e if self.keeps_energy else None)
@@ -90,7 +96,8 @@ class MotionHistory(History):
         if D is not None:
             for j in range(2):
                 state = supports.whole(rows[:, j], j, t)
-                sols[j] = DenseOutput(t, state[:-1], supports.polynomials(D[1:, 3 * j : 3 * j + 3], j, t), state[-1], shape=supports.shape)
+                D_j = D[1:, self.powers * j : self.powers * (j + 1)]
+                sols[j] = DenseOutput(t, state[:-1], supports.polynomials(D_j, j, t), state[-1], shape=supports.shape)
             t, rows, e = self._select_states(t, rows, D, e)
         if supports.any:
             rows = np.stack([supports.whole(rows[:, j], j, t) for j in range(3)], axis=1)
@@ -110,9 +117,13 @@ class MotionHistory(History):
         for i in np.flatnonzero(t[step] != times):
             k = step[i]
             theta = (times[i] - t[k - 1]) / (t[k] - t[k - 1])
-            for j in range(2):
-                out[i, j] = rows[k - 1, j] + theta * (D[k, 3 * j] + theta * (D[k, 3 * j + 1] + theta * D[k, 3 * j + 2]))
-            out[i, 2] = rows[k - 1, 2] + theta * (rows[k, 2] - rows[k - 1, 2])
+            for j in range(D.shape[1] // self.powers):
+                value = D[k, self.powers * (j + 1) - 1]
+                for power in range(self.powers * (j + 1) - 2, self.powers * j - 1, -1):
+                    value = D[k, power] + theta * value
+                out[i, j] = rows[k - 1, j] + theta * value
+            if D.shape[1] == 2 * self.powers:
+                out[i, 2] = rows[k - 1, 2] + theta * (rows[k, 2] - rows[k - 1, 2])
             if self.keeps_energy:
                 x0, v0, a0, x, v = (a.reshape(self.start.shape) for a in (*rows[k - 1], *out[i, :2]))
                 energies[i] = Energies(self.run).inside(t[k - 1], x0, v0, a0, times[i], x, v, e[k - 1])

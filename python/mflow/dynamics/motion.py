@@ -75,6 +75,9 @@ class Motion(Drive):
         if isinstance(settings.dt, str) and settings.dt == "auto":
             self._check_method()
             settings.dt = self.limit.auto_dt(*check_span(t_span))
+        elif hasattr(settings.dt, "bound"):  # SymmetricSteps, which few programs load
+            self._check_method()
+            settings.dt = settings.dt.bound(method, lambda: self.run.grid[0])
         super().__init__(problem, t_span, start, method, settings, "solve_dynamics")
 
     def _check_method(self) -> None:

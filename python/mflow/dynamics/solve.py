@@ -50,7 +50,7 @@ def solve_dynamics(
     method: str | Method = "newmark",
     t_eval: Any = None,
     *,
-    dt: float | str | None = None,
+    dt: Any = None,
     rtol: Any = None,
     atol: Any = None,
     rtol_v: Any = None,
@@ -113,10 +113,13 @@ def solve_dynamics(
     method : name or instance
         See ``mflow.methods(family="second_order")``.
     t_eval : array_like, optional
-        Times to save at; x and v between steps by cubics, a by straight lines.
-    dt : float or "auto", optional
+        Times to save at. Between steps x and v are cubics, and a a straight line; for compositions, splittings and Runge-Kutta-Nystroem
+        pairs x is the quintic that also has the accelerations at both ends, v and a its derivatives, and from order 6 on a polynomial of
+        degree 7, for two accelerations more in each step that is looked into: x and v there are of the method's order.
+    dt : float, "auto", a sequence, a function or a SymmetricSteps, optional
         Fixed steps, the last one shortened; "auto": nine tenths of the structure's stability limit, where there is one. A step past that
-        limit is taken, after a RuntimeWarning. Without dt: error control of x and v, where the method has an estimate.
+        limit is taken, after a RuntimeWarning. A sequence of steps, or ``dt(q, t, x, v)`` for step number q. `mflow.SymmetricSteps`: steps
+        that follow the state without a drift of the energy. Without dt: error control of x and v, where the method has an estimate.
     rtol, atol : float or array_like
         Tolerances of x, one number or one for each degree of freedom; 1e-3 and 1e-6.
     rtol_v, atol_v : float or array_like
@@ -222,8 +225,11 @@ def solve_dynamics(
     facts: dict[str, Any] = {}  # of runs that are saved or resumed
     if not (checkpoint is None and resume is None):
         facts = _checksums((mass, damping, stiffness, load, rayleigh, fixed, dfdx, dfdv, args))
-        facts |= {"force": force is not None, "velocity_free": velocity_free}
-        facts |= {"potential": potential is not None, "linear_solver": linear_solver, "after": after if after == "zero" else None}
+        facts |= {
+            "force": force is not None, "velocity_free": velocity_free, "potential": potential is not None, "linear_solver": linear_solver,
+            "after": after if after == "zero" else None,
+        }  # fmt: skip
+        facts |= {name: repr(one) for name, one in (("contacts", contacts), ("friction", friction)) if one is not None}
     if any(state is not None and np.ndim(state) > 1 for state in (x0, v0)):
         mass, damping, stiffness = (as_diagonal(value, np.shape(v0 if x0 is None else x0)) for value in (mass, damping, stiffness))
     start, speed = check_starts(x0, v0, (mass, damping, stiffness), load)
@@ -240,7 +246,7 @@ def solve_dynamics(
     nonlinear = {"dfdx": dfdx, "dfdv": dfdv, "potential": potential, "solver": solver}
     nonlinear |= {"args": extra, "inplace": inplace, "velocity_free": velocity_free}
     switches, nonlinear, force, events, velocity_free = _with_obstacles(
-        (contacts, friction), {"potential": potential, "constraints": constraints, "checkpoint": checkpoint, "resume": resume}, supports,
+        (contacts, friction), {"potential": potential, "constraints": constraints}, supports,
         {"mass": mass, **linear}, nonlinear | {"force": force}, events, (*check_span(t_span, dt), start, speed),
     )  # fmt: skip
     problem: Any

@@ -46,8 +46,12 @@ class Checkpoints:
         history: History,
         events: core_events.Events | None,
         facts: Callable[[], dict[str, Any]],
+        states: Any = None,
     ) -> None:
         self.path, self.run, self.history, self.events, self.facts = settings.checkpoint, run, history, events, facts
+        self.states = (
+            states  # what the problem keeps in Python, with pack() and unpack(bytes); the problem may ask for it when it is unpacked
+        )
         self.every = whole_or(settings.checkpoint_every, "checkpoint_every", EVERY)
         self.saved_k = 0  # the step of the last one
         self.held = False  # whether steps were held at the stability limit before the checkpoint that the run went on from
@@ -79,6 +83,8 @@ class Checkpoints:
             which, t, y = self.events.found
             blocks |= {"events": self.events.pack().tobytes(), "found": which.tobytes(), "found t": t.tobytes(), "found y": y.tobytes()}
             blocks |= {"found after": self.events.behind.tobytes()} if self.events.acts else {}
+        if self.states is not None:
+            blocks["states"] = self.states.pack()
         write_state(self.path, "checkpoint", facts, blocks)
 
     def resume(self, path: Any) -> StepState:
@@ -95,6 +101,8 @@ class Checkpoints:
         try:
             self._check_blocks(blocks)
             self.history.extra = check_whole(facts.get("beyond", 0), "beyond", 0, MANY)
+            if self.states is not None:
+                self.states.unpack(blocks["states"])
             self.run.unpack(blocks["run"])
             self.history.unpack({k.removeprefix("rows "): v for k, v in blocks.items() if k.startswith("rows ")}, facts["done"])
             self._check_step()
@@ -120,6 +128,8 @@ class Checkpoints:
         known = {"run", *(f"rows {name}" for name in self.history.pack())}
         if self.events is not None:
             known |= {"events", "found", "found t", "found y", *(["found after"] if self.events.acts else [])}
+        if self.states is not None:
+            known.add("states")
         if set(blocks) != known:
             raise ValueError(f"blocks: expected {', '.join(sorted(known))}, got {', '.join(sorted(blocks))}")
 

@@ -44,9 +44,8 @@ __all__ = ["Drive", "follow", "preparing"]
 
 SEEN, FINE = 10, 8.0  # slopes before their digits are judged; an rtol below so many rounding errors of a slope asks for too much
 MAX_STEPS = 0x7FFFFF01  # the status where max_steps are taken
-CANNOT = {
-    stepper.NON_FINITE, stepper.RETRY_NON_FINITE, stepper.STEP_TOO_SMALL, stepper.SOLVE_FAILED, stepper.RETRY_SOLVE
-}  # statuses of error control that no step was short enough for  # fmt: skip
+# statuses of error control that no step was short enough for
+CANNOT = {stepper.NON_FINITE, stepper.RETRY_NON_FINITE, stepper.STEP_TOO_SMALL, stepper.SOLVE_FAILED, stepper.RETRY_SOLVE}
 STEADY = 0x7FFFFF03  # and where the run has come to rest
 
 
@@ -109,6 +108,7 @@ class Drive:
     signs: NDArray[np.int64] | None = None
     inside: Inside | None = None
     rest: Rest | None = None
+    switches: Any = None  # of contacts and friction
     legs: Any = None  # the run, where it is of two methods
     steps = 0  # how many fixed ones there will be
     bounded_k = -1  # the step that max_step(t, y) was last asked at
@@ -144,7 +144,7 @@ class Drive:
         if self.run.equations is not None:
             self.doubt = Doubt(self.run.equations, self.run.slope, name, problem.has_jac)
         if not (settings.checkpoint is None and settings.checkpoint_every is None and settings.resume is None):
-            self.checkpoints = Checkpoints(settings, self.run, self.history, self.events, self._facts)
+            self.checkpoints = Checkpoints(settings, self.run, self.history, self.events, self._facts, self.switches)
             if settings.resume is not None:
                 self._resume(self.checkpoints)
 

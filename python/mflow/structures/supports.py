@@ -93,17 +93,17 @@ class Supports:
         return np.stack(rows, axis=1) if rows else np.empty((3, 0, self.massless.index.size))
 
     def polynomials(self, D: Array, which: int, t: Array) -> Array:
-        """Coefficients (m, 3, free) of theta, theta^2, theta^3 in the steps between m + 1 times, as (m, 3, n): what is given between steps
-        is followed by cubics as well."""
+        """Coefficients (m, q, free) of theta, theta^2, ... in the steps between m + 1 times, as (m, q, n): what is given between steps is
+        followed by cubics."""
         if not self.any:
             return D
         out = np.zeros((*D.shape[:-1], self.n))
         out[..., self.free] = D
         if self.moves is not None:
-            out[..., self.moves.index] = _cubics(self.moves.at(t)[which : which + 2], t)
+            out[:, :3, self.moves.index] = _cubics(self.moves.at(t)[which : which + 2], t)
         if self.massless is not None:
-            forced = _cubics(self._forced(t)[which : which + 2], t)
-            out[..., self.massless.index] = out[..., self.massless.reach] @ self.massless.follow.T + forced
+            out[..., self.massless.index] = out[..., self.massless.reach] @ self.massless.follow.T
+            out[:, :3, self.massless.index] += _cubics(self._forced(t)[which : which + 2], t)
         return out
 
     def state(self, vector: Array, which: int = 1, t: Any = None) -> Array:

@@ -240,9 +240,6 @@ cdef class Constrained(Problem):
             raise ArithmeticError(f"constraints_jac: the compiled function returned code {status}")
         return out
 
-    cdef int set_lean(self, double lean) except -1:
-        return self.forces.set_lean(lean)
-
     cdef ptrdiff_t state_size(self):
         return HEAD + self.k.m + self.k.m * self.k.m + self.forces.state_size()
 

@@ -33,7 +33,6 @@ ctypedef struct structure_t:
     load_t load
     factor_t factors[FACTORS]
     int64_t solves, n_factor
-    double lean                          # gamma - 1/2: how the works of a step are weighted
     double *room                         # three vectors of scratch
     bint cg                              # sums that are not diagonal are solved by conjugate gradients
     int cg_failed                        # how the last of them failed (conjugate.pxd)

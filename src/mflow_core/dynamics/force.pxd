@@ -29,7 +29,6 @@ ctypedef struct force_t:
     double *r
     double *jx                           # xp and vp where the Jacobian at hand was taken
     double *jv
-    double lean
     mf_solve_accel_fn user_solve         # the user's own, in place of Newton's iteration; NULL: none
     void *user_ctx
     int64_t n_force

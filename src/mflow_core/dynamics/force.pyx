@@ -21,7 +21,6 @@ from mflow_core.problems.problem cimport failed
 from mflow_core.registry cimport REDUCE
 from mflow_core.solvers.matrix cimport matrix_refresh
 from mflow_core.solvers.newton cimport newton_forget, newton_pack, newton_solve, newton_state_size, newton_unpack
-from mflow_core.stepping.energy.ledger cimport NUMERICAL_NONE, NUMERICAL_WORK
 from mflow_core.types cimport (MF_E_CALLBACK, MF_VELOCITY_FREE, mf_accel_fn, mf_energy_fn, mf_jac_fn, mf_new_problem,
                                mf_problem, mf_rhs_fn, mf_solve_accel_fn)
 
@@ -148,7 +147,6 @@ cdef int rebuild(force_t *p) noexcept nogil:
 cdef int force_energy(double t0, const double *const *y0, double t1, const double *const *y1, double *e, ptrdiff_t n, void *ctx) noexcept nogil:
     """Kinetic and potential energy; or the work of the whole force, M a, over a step."""
     cdef force_t *p = <force_t *> ctx
-    cdef double a = 0.5 - p.lean, b = 0.5 + p.lean
     cdef ptrdiff_t i
     if y0 == NULL:
         body_product(p.body, y1[1], p.v)
@@ -156,7 +154,7 @@ cdef int force_energy(double t0, const double *const *y0, double t1, const doubl
         return p.potential(t1, y1[0], e + 1, n, p.potential_ctx) if p.potential != NULL else 0
     if p.potential == NULL:
         for i in range(n):
-            p.x[i] = a * y0[2][i] + b * y1[2][i]
+            p.x[i] = 0.5 * y0[2][i] + 0.5 * y1[2][i]
         body_product(p.body, p.x, p.v)
         for i in range(n):
             p.x[i] = y1[0][i] - y0[0][i]
@@ -368,10 +366,9 @@ cdef class Force(Problem):
         self.compiled = address is not None and self.body.compiled
 
     def take_potential(self, potential):
-        self.energy_formula, self.energy_each_step = NUMERICAL_WORK, True
+        self.energy_whole = self.energy_each_step = potential is None
         if potential is None:
             return
-        self.energy_formula, self.energy_each_step = NUMERICAL_NONE, False
         address = compiled_address(potential, "potential", POTENTIAL_SIGNATURE)
         self.potential = potential
         if address is not None:
@@ -463,10 +460,6 @@ cdef class Force(Problem):
 
     def __dealloc__(self):
         free(self.block)
-
-    cdef int set_lean(self, double lean) except -1:
-        self.f.lean = lean
-        return 0
 
     cdef ptrdiff_t state_size(self):
         return 4 + 2 * self.f.n + (newton_state_size(self.f.newton) if self.f.newton != NULL else 0)

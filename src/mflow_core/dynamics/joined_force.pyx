@@ -7,10 +7,10 @@ The matrices stay on the left, so that methods which are implicit in them alone 
 bx is 0 and either bv is 0 or F does not use v. Otherwise Newton's iteration solves a - w S^-1 F(t, xp + bx a, vp + bv a) = r with
 r = S^-1 (w (load - C vp - K xp) + M q), as in force.pyx, whose mass is S here.
 
-Energies over a step from 0 to 1, weights a = 1/2 - lean and b = 1/2 + lean (lean = gamma - 1/2), as the ledger has them for the load:
+Energies over a step, with bars for the mean of both ends and D for the difference, as the ledger has them for the load:
 
-    damping     Dx'C(a v0 + b v1) - Dx'(a F_v0 + b F_v1),      F_v = F(t, x, v) - F(t, x, 0)
-    load        Dx'(a f0 + b f1); without a potential of F also Dx'(a F_x0 + b F_x1),      F_x = F(t, x, 0)
+    damping     Dx'C vbar - Dx'F_vbar,      F_v = F(t, x, v) - F(t, x, 0)
+    load        Dx'fbar; without a potential of F also Dx'F_xbar,      F_x = F(t, x, 0)
 
 With a potential the work of F_x is the change of the potential, and the residual shows by how much the step's quadrature is off. F at the end
 of a step is kept for the next one.
@@ -21,11 +21,11 @@ from libc.stdlib cimport calloc, free
 from libc.string cimport memcmp, memcpy, memset
 
 from mflow_core.dynamics.force cimport Force, force_equation, force_t
-from mflow_core.dynamics.structure cimport Structure, body_forces, body_product, body_solve, body_sum_solve, body_work, structure_energy
+from mflow_core.dynamics.structure cimport (Structure, body_forces, body_product, body_solve, body_sum_solve, body_work, structure_energy,
+                                              structure_inertia)
 from mflow_core.dynamics.factors cimport structure_t
 from mflow_core.solvers.operators cimport OP_NONE
 from mflow_core.solvers.solver cimport Solver
-from mflow_core.stepping.energy.ledger cimport NUMERICAL_LINEAR
 from mflow_core.types cimport MF_VELOCITY_FREE, mf_accel_fn, mf_energy_fn, mf_solve_accel_fn
 
 cdef enum:
@@ -126,15 +126,14 @@ cdef int parts_at_start(joined_t *j, double t, const double *x, const double *v)
     return status
 
 
-cdef int joined_forms(double t0, const double *const *y0, double t1, const double *const *y1, double *e, ptrdiff_t n, void *ctx) noexcept nogil:
-    """v'Mv/2 and x'Kx/2."""
-    return structure_energy(t0, NULL, t1, y1, e, n, (<joined_t *> ctx).f.body)
+cdef int joined_inertia(double t0, const double *const *y0, double t1, const double *const *y1, double *e, ptrdiff_t n, void *ctx) noexcept nogil:
+    return structure_inertia(t0, y0, t1, y1, e, n, (<joined_t *> ctx).f.body)
 
 
 cdef int joined_energy(double t0, const double *const *y0, double t1, const double *const *y1, double *e, ptrdiff_t n, void *ctx) noexcept nogil:
     cdef joined_t *j = <joined_t *> ctx
     cdef force_t *p = j.f
-    cdef double a = 0.5 - p.body.lean, b = 0.5 + p.body.lean, of_potential = 0.0
+    cdef double of_potential = 0.0
     cdef double *dx = p.x
     cdef ptrdiff_t i
     cdef int status = structure_energy(t0, y0, t1, y1, e, n, p.body)
@@ -155,12 +154,12 @@ cdef int joined_energy(double t0, const double *const *y0, double t1, const doub
         return status
     for i in range(n):
         dx[i] = y1[0][i] - y0[0][i]
-        p.v[i] = a * j.of_x[i] + b * j.next_of_x[i]
+        p.v[i] = 0.5 * j.of_x[i] + 0.5 * j.next_of_x[i]
     if p.potential == NULL:
         e[2] += body_work(p.body, dx, p.v)
     if not j.free_of_v:
         for i in range(n):
-            p.v[i] = a * j.of_v[i] + b * j.next_of_v[i]
+            p.v[i] = 0.5 * j.of_v[i] + 0.5 * j.next_of_v[i]
         e[3] -= body_work(p.body, dx, p.v)
     j.of_v, j.next_of_v = j.next_of_v, j.of_v
     j.of_x, j.next_of_x = j.next_of_x, j.of_x
@@ -193,7 +192,7 @@ cdef class JoinedForce(Force):
         self.c.accel, self.c.ctx = <mf_accel_fn> joined_accel, &self.j
         self.c.solve_accel = <mf_solve_accel_fn> joined_solve
         self.c.energy = <mf_energy_fn> joined_energy if structure.symmetric else NULL
-        self.energy_forms, self.energy_formula = <mf_energy_fn> joined_forms, NUMERICAL_LINEAR
+        self.energy_inertia, self.energy_whole = <mf_energy_fn> joined_inertia, True
         self.energy_each_step = structure.energy_each_step or not velocity_free or potential is None
         if structure.calls == NULL:
             self.calls = NULL                # its load may know only the times that it is asked for in order
@@ -205,9 +204,6 @@ cdef class JoinedForce(Force):
 
     def __dealloc__(self):
         free(self.kept)
-
-    cdef int set_lean(self, double lean) except -1:
-        return self.body.set_lean(lean)
 
     cdef ptrdiff_t state_size(self):
         return HEAD + self.body.state_size() + Force.state_size(self)

@@ -11,6 +11,8 @@ cdef void body_product(structure_t *s, const double *x, double *out) noexcept no
 cdef double body_work(structure_t *s, const double *x, const double *f) noexcept nogil
 cdef int body_forces(structure_t *s, double t, const double *x, const double *v, double *f) noexcept nogil
 cdef int body_sum_solve(structure_t *s, double c, double k, double *b) noexcept nogil
+cdef int structure_inertia(double t0, const double *const *y0, double t1, const double *const *y1, double *e, ptrdiff_t n,
+                           void *ctx) noexcept nogil
 cdef int structure_energy(double t0, const double *const *y0, double t1, const double *const *y1, double *e, ptrdiff_t n,
                           void *ctx) noexcept nogil
 

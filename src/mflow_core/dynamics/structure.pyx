@@ -17,7 +17,6 @@ from mflow_core.dynamics.factors cimport BY_CG, FACTORS, OPERATORS, apply, facto
 from mflow_core.dynamics.loads cimport LOADS, load_at, load_fn, table_load
 from mflow_core.problems.problem cimport failed
 from mflow_core.solvers.operators cimport OP_BANDED, OP_DENSE, OP_DIAGONAL, OP_FUNCTION, OP_NONE, OP_SPARSE, OP_TRIDIAGONAL
-from mflow_core.stepping.energy.ledger cimport NUMERICAL_LINEAR
 from mflow_core.types cimport MF_VELOCITY_FREE, mf_accel_fn, mf_energy_fn, mf_solve_accel_fn
 
 import numpy as np
@@ -236,6 +235,13 @@ cdef double quadratic(structure_t *s, const operator_t *A, const double *x) noex
     return 0.5 * OPERATORS.dot(x, s.room, s.n)
 
 
+cdef int structure_inertia(double t0, const double *const *y0, double t1, const double *const *y1, double *e, ptrdiff_t n,
+                           void *ctx) noexcept nogil:
+    """v'Mv/2 alone."""
+    e[0] = quadratic(<structure_t *> ctx, &(<structure_t *> ctx).M, y1[1])
+    return 0
+
+
 cdef int structure_energy(double t0, const double *const *y0, double t1, const double *const *y1, double *e, ptrdiff_t n,
                           void *ctx) noexcept nogil:
     cdef structure_t *s = <structure_t *> ctx
@@ -243,7 +249,6 @@ cdef int structure_energy(double t0, const double *const *y0, double t1, const d
     cdef double *force = s.room + n
     cdef const double *f0
     cdef const double *f1
-    cdef double a = 0.5 - s.lean, b = 0.5 + s.lean
     cdef ptrdiff_t i
     cdef int status
     if y0 == NULL:
@@ -253,13 +258,13 @@ cdef int structure_energy(double t0, const double *const *y0, double t1, const d
     if status == 0:
         status = load_at(&s.load, t1, &f1)
     if status == 0 and f1 != NULL:
-        e[2] += OPERATORS.work(n, y0[0], y1[0], a, f0, b, f1)
+        e[2] += OPERATORS.work(n, y0[0], y1[0], 0.5, f0, 0.5, f1)
     if status == 0 and s.C.kind == OP_TRIDIAGONAL and n > 1:
-        e[3] += OPERATORS.damping_work(&s.C, y0[0], y1[0], a, y0[1], b, y1[1])
+        e[3] += OPERATORS.damping_work(&s.C, y0[0], y1[0], 0.5, y0[1], 0.5, y1[1])
     elif status == 0 and s.C.kind != OP_NONE:
         memset(force, 0, n * sizeof(double))
         for i in range(n):
-            mean[i] = a * y0[1][i] + b * y1[1][i]
+            mean[i] = 0.5 * y0[1][i] + 0.5 * y1[1][i]
         status = product(s, &s.C, 1.0, mean, force)
         if status != 0:
             return status
@@ -352,7 +357,7 @@ cdef class Structure(Problem):
             self.c.flags = self.c.flags | MF_VELOCITY_FREE
         if self.symmetric:
             self.c.energy = <mf_energy_fn> structure_energy
-            self.energy_formula = NUMERICAL_LINEAR
+            self.energy_inertia, self.energy_whole = <mf_energy_fn> structure_inertia, True
             self.energy_each_step = self.s.load.fun != NULL or self.s.load.constant or self.s.C.kind != OP_NONE
         if self.compiled and not cg and self.s.load.fun == NULL:
             self.calls = &self.s.n_factor
@@ -525,10 +530,6 @@ cdef class Structure(Problem):
 
     def __dealloc__(self):
         free(self.block)
-
-    cdef int set_lean(self, double lean) except -1:
-        self.s.lean = lean
-        return 0
 
     cdef ptrdiff_t state_size(self):
         return STATE + (LOADS * self.s.n if self.s.load.fun != NULL else 0)

@@ -140,7 +140,7 @@ cdef int make(columns_t *b, const motions_t *job) noexcept nogil:
     cdef double *at
     cdef int j
     memset(b, 0, sizeof(columns_t))
-    b.count = 2 * s.n_vec + s.n_work
+    b.count = 2 * s.n_vec + s.n_work + (s.n_dense if job.n_at > 0 else 0)
     b.memory = calloc((b.count * job.ld + s.work_extra + extra) * sizeof(double) + 64, 1)
     if b.memory == NULL:
         return MF_E_MEMORY
@@ -155,7 +155,7 @@ cdef int make(columns_t *b, const motions_t *job) noexcept nogil:
     for j in range(s.n_vec):
         b.now[j], b.next[j] = at, at + job.ld
         at += 2 * job.ld
-    b.f.work = at
+    b.f.work, b.f.D = at, at + s.n_work * job.ld
     b.p = mf_new_problem()
     b.p.n, b.p.ctx, b.p.accel, b.p.solve_accel = job.n * WIDTH, b, lanes_accel, lanes_solve
     b.p.flags = MF_VELOCITY_FREE if job.free_of_v and job.damping == NULL else 0
@@ -199,21 +199,39 @@ cdef void retire(columns_t *b, int col, int64_t k, double t, int status) noexcep
     b.of_lane[col] = -1
 
 
-cdef void save(columns_t *b, double t, double t_next, int64_t *next_at) noexcept nogil:
-    """The times to save at in (t, t_next]: cubics for x and v."""
+cdef inline double inside(const columns_t *b, int j, ptrdiff_t at, double s) noexcept nogil:
+    """x (j = 0) or v (1) by the method's own extension, as output.pyx has it."""
+    cdef ptrdiff_t ld = b.job.ld
+    cdef int powers = b.job.sizes.n_dense // 3, k
+    cdef const double *D = b.f.D + j * powers * ld
+    cdef double value = D[(powers - 1) * ld + at]
+    for k in range(powers - 2, -1, -1):
+        value = D[k * ld + at] + s * value
+    return b.now[j][at] + s * value
+
+
+cdef int save(columns_t *b, double t, double t_next, int64_t *next_at) noexcept nogil:
+    """The times to save at in (t, t_next]: the method's own extension, or cubics for x and v."""
     cdef const motions_t *job = b.job
     cdef double h = t_next - t, s, d, x, v
     cdef ptrdiff_t i, at
     cdef int64_t lane
-    cdef int col
+    cdef bint made = False
+    cdef int col, status
     while next_at[0] < job.n_at and (t_next - job.at[next_at[0]]) * h >= 0.0:
         s = (job.at[next_at[0]] - t) / h if job.at[next_at[0]] != t_next else 1.0
+        if s != 1.0 and job.m.dense != NULL and not made:
+            status, made = job.m.dense(job.m, &b.f), True
+            if status != 0:
+                return status
         for col in range(WIDTH):
             lane = b.of_lane[col]
             for i in range(job.n if lane >= 0 else 0):
                 at = i * WIDTH + col
                 x, v = b.next[0][at], b.next[1][at]
-                if s != 1.0:
+                if s != 1.0 and made:
+                    x, v = inside(b, 0, at, s), inside(b, 1, at, s)
+                elif s != 1.0:
                     d = x - b.now[0][at]
                     x = b.now[0][at] + s * (h * b.now[1][at] + s * ((3.0 * d - h * (2.0 * b.now[1][at] + v)) + s * (h * (b.now[1][at] + v) - 2.0 * d)))
                     d = v - b.now[1][at]
@@ -223,6 +241,7 @@ cdef void save(columns_t *b, double t, double t_next, int64_t *next_at) noexcept
             if lane >= 0:
                 job.saved[lane] = next_at[0] + 1
         next_at[0] += 1
+    return 0
 
 
 cdef void drop(columns_t *b, int64_t k, double t) noexcept nogil:
@@ -286,7 +305,9 @@ cdef void run(columns_t *b, int64_t first, int64_t last) noexcept nogil:
         if not REDUCE.all_finite(b.next[1], b.p.n):    # an x or an a that is not finite makes such a v, here or in the next step
             drop(b, k, t)
         if next_at < job.n_at:
-            save(b, t, t_next, &next_at)
+            status = save(b, t, t_next, &next_at)
+            if status != 0:
+                break
         for j in range(job.sizes.n_vec):
             swap = b.now[j]
             b.now[j], b.next[j] = b.next[j], swap

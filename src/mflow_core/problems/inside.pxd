@@ -12,7 +12,7 @@ ctypedef struct inside_t:
     mf_problem of                        # the problem as it was
     mf_jac_fn jac
     void *jac_ctx
-    mf_energy_fn forms
+    mf_energy_fn inertia
     double low, high                     # times are handed on between these
     const int64_t *signs                 # components that are kept at 0 or above
     ptrdiff_t n_signs, left              # left: the one that was below 0 last; -1: none

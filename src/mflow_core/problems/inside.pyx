@@ -129,10 +129,10 @@ cdef int inside_energy(double t0, const double *const *y0, double t1, const doub
     return s.of.energy(at(s, t0), y0, at(s, t1), y1, e, n, s.of.ctx)
 
 
-cdef int inside_forms(double t0, const double *const *y0, double t1, const double *const *y1, double *e, ptrdiff_t n,
+cdef int inside_inertia(double t0, const double *const *y0, double t1, const double *const *y1, double *e, ptrdiff_t n,
                       void *ctx) noexcept nogil:
     cdef inside_t *s = <inside_t *> ctx
-    return s.forms(at(s, t0), y0, at(s, t1), y1, e, n, s.of.ctx)
+    return s.inertia(at(s, t0), y0, at(s, t1), y1, e, n, s.of.ctx)
 
 
 cdef int inside_jac(double t, const double *y, double *jac, ptrdiff_t n, void *ctx) noexcept nogil:
@@ -149,7 +149,7 @@ cdef class Inside:
     cdef cnp.ndarray signs, nearest
 
     def __cinit__(self, Problem problem, cnp.ndarray signs=None):
-        self.s.of, self.s.jac, self.s.jac_ctx, self.s.forms = problem.c, problem.jac, problem.jac_ctx, problem.energy_forms
+        self.s.of, self.s.jac, self.s.jac_ctx, self.s.inertia = problem.c, problem.jac, problem.jac_ctx, problem.energy_inertia
         self.s.low, self.s.high, self.s.left = -np.inf, np.inf, -1
         if signs is not None:
             self.signs, self.nearest = np.ascontiguousarray(signs, dtype=np.int64), np.empty(2 * max(problem.c.n, 1))
@@ -184,8 +184,8 @@ cdef class Inside:
             problem.c.solve_accel = inside_solve_accel
         if problem.c.energy != NULL:
             problem.c.energy = inside_energy
-        if problem.energy_forms != NULL:
-            problem.energy_forms = <mf_energy_fn> inside_forms
+        if problem.energy_inertia != NULL:
+            problem.energy_inertia = <mf_energy_fn> inside_inertia
         if problem.jac != NULL:
             problem.jac, problem.jac_ctx = <mf_jac_fn> inside_jac, &self.s
         if problem.c.jac != NULL:

@@ -51,12 +51,11 @@ cdef class Problem:
     cdef void *jac_ctx
     cdef hessian_t hessian
     cdef object owner
-    cdef int energy_formula              # which numerical term of ledger.pxd suits c.energy
+    cdef bint energy_whole               # c.energy accounts for every force: by a potential, as a load, or as damping
     cdef bint energy_each_step           # c.energy adds work of a load or damping
-    cdef mf_energy_fn energy_forms       # the part of c.energy that is quadratic in x and v; NULL: all of it
+    cdef mf_energy_fn energy_inertia     # of c.energy v'Mv/2 alone, where the rest costs something; or NULL
     cdef inside_t *inside                # what its callbacks go through (inside.pyx); NULL: they are its own
     cdef int64_t *calls                  # not NULL: accelerations follow from their arguments alone (a run may repeat steps); their count
-    cdef int set_lean(self, double lean) except -1
     cdef ptrdiff_t state_size(self)
     cdef int state_pack(self, double *state) except -1
     cdef int state_unpack(self, const double *state) except -1

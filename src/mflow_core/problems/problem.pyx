@@ -445,10 +445,6 @@ cdef class Problem:
     def __cinit__(self):
         self.c = mf_new_problem()
 
-    cdef int set_lean(self, double lean) except -1:
-        """Weights of works in the ledger of Newmark's family: the mean of both ends plus `lean` = gamma - 1/2 of their difference."""
-        return 0
-
     cdef ptrdiff_t state_size(self):
         """The count of numbers in the problem that decide later bits: what it has cached, factored and counted."""
         return 0

@@ -31,7 +31,7 @@ from mflow_core.methods.tableau cimport MAX_STAGES, NO_STEPS, slope_at_start as 
 from mflow_core.registry cimport REDUCE, STEPS
 from mflow_core.solvers.newton cimport newton_lsolve, newton_weights
 from mflow_core.solvers.stages.mass cimport leave_null_space
-from mflow_core.stepping.energy.ledger cimport ledger_step
+from mflow_core.stepping.energy.ledger cimport ledger_idle, ledger_step
 from mflow_core.stepping.motion cimport motion_error, motion_start
 from mflow_core.stepping.output cimport RECORD_ACT, RECORD_EVENT, RECORD_FULL, extend, is_full, polynomial, write_step
 from mflow_core.stepping.run cimport (LEG_OVER, RHO_DUE, accept, couples, end_has_slope, linearizes, rho_is_due, run_doubt, run_ready,
@@ -154,7 +154,7 @@ cdef int run_given(run_t *r, int64_t count, const double *h, const double *ends,
 cdef int64_t quiet_steps(const run_t *r, const record_t *record, int64_t most) noexcept nogil:
     """How many of the next steps, `BLOCK` at most, leave nothing behind but the state."""
     cdef int64_t count = most if most < BLOCK else BLOCK, before
-    if r.ledger != NULL or (record != NULL and (record.events != NULL or record.n_at > 0)):
+    if (r.ledger != NULL and not ledger_idle(r.ledger, r.dt)) or (record != NULL and (record.events != NULL or record.n_at > 0)):
         return 0
     if record != NULL and record.every > 0:
         before = record.every - 1 - r.k % record.every

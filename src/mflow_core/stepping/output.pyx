@@ -6,7 +6,8 @@ step the state is a polynomial in theta = (t - t0)/h,
     y(t0 + theta h) = y0 + sum_k theta^(k+1) D_k,
 
 that of the method (`dense`), or the cubic that has both ends' states and slopes (error h^4; with a mass matrix a straight line). It is made when first asked for, once a step.
-In second order x and v have a cubic each, D of x first, and a is linear: slopes are there without a call.
+In second order x and v have a cubic each, D of x first, and a is linear: slopes are there without a call. Where the method has an extension of
+its own, D has three groups, of x, v and a.
 """
 from libc.stdint cimport int64_t
 from libc.math cimport NAN
@@ -70,12 +71,12 @@ cdef int extend(run_t *r, double t_next) noexcept nogil:
         return 0
     if r.y_between == NULL:
         return MF_E_ARGUMENT
-    if r.m.flags & MF_SECOND_ORDER:
+    if r.m.dense != NULL:
+        status = r.m.dense(r.m, &r.f)
+    elif r.m.flags & MF_SECOND_ORDER:
         hermite_of(&r.f, r.now[0], r.next[0], r.now[1], r.next[1], r.f.D)
         hermite_of(&r.f, r.now[1], r.next[1], r.now[2], r.next[2], r.f.D + 3 * r.ld)
         status = 0
-    elif r.m.dense != NULL:
-        status = r.m.dense(r.m, &r.f)
     elif r.p.mass != NULL:
         straight(r)
         status = 0
@@ -140,6 +141,11 @@ cdef void horner(const mf_frame *f, const double *a, const double *D, int degree
         y[i] = a[i] + theta * s
 
 
+cdef inline int width(const run_t *r) noexcept nogil:
+    """In second order: vectors of D for x, and as many for v."""
+    return r.sizes.n_dense // 3 if r.sizes.n_dense else 3
+
+
 cdef void copy_visible(const run_t *r, double **vectors, double *y) noexcept nogil:
     cdef int j
     for j in range(r.sizes.n_vis):
@@ -154,8 +160,11 @@ cdef void visible_at(run_t *r, double theta, double *y) noexcept nogil:
     elif r.sizes.n_vis == 1:
         polynomial(&r.f, r.n_D, theta, y)
     else:
-        horner(&r.f, r.now[0], r.f.D, 3, theta, y)
-        horner(&r.f, r.now[1], r.f.D + 3 * r.ld, 3, theta, y + r.n)
+        horner(&r.f, r.now[0], r.f.D, width(r), theta, y)
+        horner(&r.f, r.now[1], r.f.D + width(r) * r.ld, width(r), theta, y + r.n)
+        if r.sizes.n_dense:
+            horner(&r.f, r.now[2], r.f.D + 2 * width(r) * r.ld, width(r), theta, y + 2 * r.n)
+            return
         for i in range(r.n):
             y[2 * r.n + i] = r.now[2][i] + theta * (r.next[2][i] - r.now[2][i])
 
@@ -170,8 +179,8 @@ cdef int state_at(double theta, double *y, void *ctx) noexcept nogil:
         if motion:
             memcpy(y + r.n, end[1], r.n * sizeof(double))
     elif motion:
-        horner(&r.f, r.now[0], r.f.D, 3, theta, y)
-        horner(&r.f, r.now[1], r.f.D + 3 * r.ld, 3, theta, y + r.n)
+        horner(&r.f, r.now[0], r.f.D, width(r), theta, y)
+        horner(&r.f, r.now[1], r.f.D + width(r) * r.ld, width(r), theta, y + r.n)
     else:
         polynomial(&r.f, r.n_D, theta, y)
     return 0
@@ -238,7 +247,7 @@ cdef int write_row(run_t *r, double t_next, double part, record_t *record) noexc
     if record.D != NULL:
         for k in range(r.n_D):
             out = record.D + (record.rows * record.n_D + k) * r.n
-            scale = scale * part if r.sizes.n_vis == 1 or k % 3 else part
+            scale = scale * part if r.sizes.n_vis == 1 or k % width(r) else part
             for i in range(r.n):
                 out[i] = scale * r.f.D[k * r.ld + i]
         memset(record.D + (record.rows * record.n_D + r.n_D) * r.n, 0, (record.n_D - r.n_D) * r.n * sizeof(double))

@@ -28,6 +28,8 @@ from mflow_core.registry cimport MethodRecord, mf_sizes_of
 from mflow_core.types cimport (MF_FRESH, MF_MULTISTEP, MF_SECOND_ORDER, mf_frame, mf_method, mf_new_frame, mf_new_problem, mf_problem, mf_sizes,
                                mf_tableau)
 
+import functools
+
 import numpy as np
 
 cnp.import_array()
@@ -242,6 +244,15 @@ def oscillator_matrices(MethodRecord record, dict parameters, cnp.ndarray k, cnp
 def implicit_shares(MethodRecord record, dict parameters):
     """(p, q): the equation that a step of h = 1 solves divides by 1 + p k + q c; zeros where it solves none."""
     return oscillators(record, parameters, np.ones(1), np.ones(1))[1:]
+
+
+@functools.lru_cache(maxsize=256)
+def ends_in_balance(MethodRecord record, tuple parameters, bint free_of_v):
+    """Whether a at the end of a step is M^-1 F there: for forces of x alone (free_of_v), or of v as well. parameters: (name, value) pairs."""
+    k, c = np.ones(1), np.full(1, 0.0 if free_of_v else 0.25)
+    images = oscillator_matrices(record, dict(parameters), k, c)[0]
+    off = np.abs(images[2] + k * images[0] + c * images[1])
+    return bool(np.all(off <= 1e-12 * np.abs(images).max()))
 
 
 ctypedef struct watched_t:

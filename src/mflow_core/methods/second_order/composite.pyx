@@ -8,6 +8,11 @@ To t + g dt by the trapezoidal rule (average acceleration), with a_g there; then
 g = 2 / (2 + sqrt(2 + 2 rho)) is the one for which q2 = g/2: both substeps then solve with the same matrix, which linear problems factor
 once. (The paper has it as (2 - sqrt(2 + 2 rho)) / (1 - rho), which loses digits near rho = 1.)
 
+The local error of y = (x, v) is K dt^3 y''' with K = (q1 g^2 + q2)/2 - 1/6, since both substeps are exact for parabolas; y''' is the second
+divided difference of the slopes at the three points:
+
+    e = 2 K dt (y'/g - y_g'/(g (1 - g)) + y+'/(1 - g))
+
 work: a of the start where it is not carried; x, v and a at t + g dt. x1 may be x0: the start is read for the last time when the predictors of
 the second substep are written, entry by entry.
 """
@@ -20,11 +25,13 @@ from mflow_core.methods.second_order.hooks cimport ended
 from mflow_core.methods.second_order.passes cimport correct, guess, taylor
 from mflow_core.methods.second_order.records cimport new_record, real, solve, start
 from mflow_core.methods.tableau cimport records_t
-from mflow_core.types cimport MF_IMPLICIT, mf_frame, mf_method
+from mflow_core.types cimport MF_EMBEDDED, MF_IMPLICIT, mf_frame, mf_method
 
 
 cdef int bathe_step(const mf_method *m, mf_frame *f) noexcept nogil:
-    cdef double rho = f.par[0], h = f.h, g, q0, q1, q2, s, vi, ai
+    cdef double rho = f.par[0], h = f.h, g, q0, q1, q2, s, vi, ai, of_start, of_middle, of_end, size
+    cdef double *e_x = f.err
+    cdef double *e_v = f.err + f.ld if f.err != NULL else NULL
     cdef const double *a
     cdef const double *x = f.x0[0]
     cdef const double *v = f.x0[1]
@@ -46,6 +53,10 @@ cdef int bathe_step(const mf_method *m, mf_frame *f) noexcept nogil:
     if status != 0:
         return status
     correct(n, xg, vg, ag, s * s, s)
+    of_start, of_middle, of_end = 1.0 / g, 1.0 / (g * (1.0 - g)), 1.0 / (1.0 - g)
+    for i in range(n if f.err != NULL else 0):
+        e_x[i] = of_start * v[i] - of_middle * vg[i]
+        e_v[i] = of_start * a[i] - of_middle * ag[i]
     for i in range(n):
         vi, ai = v[i], a[i]
         f.x1[1][i] = vi + h * (q0 * ai + q1 * ag[i])
@@ -55,6 +66,10 @@ cdef int bathe_step(const mf_method *m, mf_frame *f) noexcept nogil:
     if status != 0:
         return status
     correct(n, f.x1[0], f.x1[1], a1, s * s, s)
+    size = (q1 * (g * g) + q2 - 1./3) * h
+    for i in range(n if f.err != NULL else 0):
+        e_x[i] = size * (e_x[i] + of_end * f.x1[1][i])
+        e_v[i] = size * (e_v[i] + of_end * a1[i])
     return ended(f, a1)
 
 
@@ -63,7 +78,8 @@ cdef records_t RECORDS
 cdef mf_method *made = <mf_method *> new_record(&RECORDS, sizeof(mf_method), b"bathe", b"Bathe", b"rho_inf_bathe|tr_bdf2_motion", 2, 2,
     [real(b"rho_inf", 0.0, 0.0, 1.0, b"spectral radius at infinite frequency: 0 kills it in a step (TR-BDF2), 1 keeps everything")], b"x|v|a", 4,
     bathe_step)
-made.flags = made.flags | MF_IMPLICIT
+made.flags = made.flags | MF_IMPLICIT | MF_EMBEDDED
+made.order_hat, made.sizes.n_err = 2, 2
 made.formula = (b"average acceleration to t + g dt, then v+ = v + dt (q0 a + q1 a_g + q2 a+), x+ = x + dt (q0 v + q1 v_g + q2 v+), "
                 b"a+ = M^-1 F(t+, x+, v+), q2 = g/2 = 1/2 - g q1")
 made.doc = (b"The rho_inf-Bathe method, TR-BDF2 for second order at rho_inf = 0: two implicit substeps with one matrix, stable for every step; "

@@ -11,6 +11,7 @@ after the other stages and combines entry by entry, and v is written at last.
 from cpython.pycapsule cimport PyCapsule_New
 from libc.string cimport memcpy
 
+from mflow_core.methods.second_order.between cimport QUINTIC, SEPTIC, between
 from mflow_core.methods.second_order.records cimport acceleration, in_place, new_record, start
 from mflow_core.methods.tableau cimport MAX_STAGES, combine_at, plan_row, records_t, weigh
 from mflow_core.types cimport MF_EMBEDDED, mf_frame, mf_method
@@ -98,6 +99,7 @@ cdef int pair(const char *name, const char *class_name, const char *aliases, int
     s.m.doc, s.m.reference = doc, reference
     s.m.flags = s.m.flags | MF_EMBEDDED
     s.m.order_hat, s.m.sizes.n_err = order_hat, 2
+    s.m.dense, s.m.sizes.n_dense = between, SEPTIC if order > 5 else QUINTIC
     s.s = len(A)
     for i in range(s.s):
         s.c[i] = c[i]

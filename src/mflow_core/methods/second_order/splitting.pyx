@@ -14,6 +14,7 @@ nothing of the start is read once the first pass has been made. Some weights are
 """
 from cpython.pycapsule cimport PyCapsule_New
 
+from mflow_core.methods.second_order.between cimport QUINTIC, SEPTIC, between
 from mflow_core.methods.second_order.hooks cimport ended, moved
 from mflow_core.methods.second_order.passes cimport add, drift, guess, kick_drift
 from mflow_core.methods.second_order.records cimport acceleration, choice, new_record, solve, start
@@ -112,6 +113,7 @@ cdef splitting_t *new(const char *name, const char *class_name, const char *alia
                                                      composed_step if par else splitting_step)
     s.m.formula, s.m.doc, s.m.reference = formula, doc, reference
     s.m.flags = s.m.flags | MF_SYMPLECTIC
+    s.m.dense, s.m.sizes.n_dense = between, SEPTIC if order > 5 else QUINTIC
     return s
 
 

@@ -4,12 +4,15 @@ from libc.stddef cimport ptrdiff_t
 cimport numpy as cnp
 
 from mflow_core.registry cimport mf_sizes_of
-from mflow_core.stepping.energy.ledger cimport LEDGER_COLUMNS, NUMERICAL_NONE, ledger_make, ledger_part, ledger_release, ledger_row, ledger_start, ledger_t
+from mflow_core.stepping.energy.ledger cimport (LEDGER_COLUMNS, NUMERICAL_ENDS, NUMERICAL_NEWMARK, NUMERICAL_NONE, ledger_make, ledger_part,
+                                                ledger_release, ledger_row, ledger_start, ledger_t)
 from mflow_core.stepping.run cimport run_enter, run_leave
 from mflow_core.stepping.stepper cimport Run, raise_or
-from mflow_core.types cimport MF_IMPLICIT, MF_VELOCITY_FREE, mf_sizes
+from mflow_core.types cimport MF_IMPLICIT, MF_VELOCITY_FREE, mf_method, mf_sizes
 
 import numpy as np
+
+from mflow_core.stepping.probe import ends_in_balance
 
 cnp.import_array()
 
@@ -48,28 +51,31 @@ cdef class Energies:
         cdef mf_sizes sizes
         cdef double[4] c
         cdef int formula = NUMERICAL_NONE
-        cdef bint apart = False
+        cdef bint apart = False, free_of_v
         self.need_energies()
         r, problem = self.run.r, self.run.problem
         mf_sizes_of(r.m, r.par, &sizes)
-        c[0] = c[1] = 0.0
+        free_of_v = r.inner.flags & MF_VELOCITY_FREE
+        c[0] = c[1] = c[2] = c[3] = 0.0
         if sizes.n_coef == 4:
             r.m.begin(r.m, r.par, 0, NULL, c)
-            # A method that never solves for a keeps M a = F at the end of its steps only where F does not depend on v, or gamma is 0.
-            if c[2] == 0.0 and c[3] == 0.0 and (r.m.flags & MF_IMPLICIT or c[1] == 0.0 or r.inner.flags & MF_VELOCITY_FREE):
-                formula = problem.energy_formula
-            elif sizes.n_vec > 3 and r.m.flags & MF_IMPLICIT:    # alpha methods, which carry M^-1 F beside a
-                formula, apart = problem.energy_formula, True
-        if formula == NUMERICAL_NONE:
-            c[0], c[1], apart = 0.0, 0.5, False
-        problem.set_lean(c[1] - 0.5)
+        if problem.energy_whole and (c[2] != 0.0 or c[3] != 0.0):
+            apart = sizes.n_vec > 3          # alpha methods, which carry M^-1 F beside a
+            formula = NUMERICAL_ENDS if apart else NUMERICAL_NONE
+        elif problem.energy_whole and c[1] == 0.5 and (r.m.flags & MF_IMPLICIT or free_of_v):
+            formula = NUMERICAL_NEWMARK
+        elif problem.energy_whole and ends_in_balance(self.run.record, self.parameters(), free_of_v):
+            formula = NUMERICAL_ENDS
         raise_or(run_enter(r))
         ledger_release(r.ledger)
-        r.ledger = ledger_make(r.inner.energy, problem.energy_forms, r.inner.ctx, r.n, formula, c[0], c[1], problem.energy_each_step,
-                               apart)
+        r.ledger = ledger_make(r.inner.energy, problem.energy_inertia, r.inner.ctx, r.n, formula, c[0], problem.energy_each_step, apart)
         run_leave(r)
         if r.ledger == NULL:
             raise MemoryError(f"no memory for a ledger of {r.n} components")
+
+    cdef tuple parameters(self):
+        cdef const mf_method *m = self.run.r.m
+        return tuple([((<bytes> m.par[j].name).decode(), self.run.r.par[j]) for j in range(m.n_par)])
 
     cdef ledger_t *ledger(self) except NULL:
         if self.run.r.ledger == NULL:

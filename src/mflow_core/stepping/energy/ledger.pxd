@@ -8,32 +8,33 @@ cdef enum:
     LEDGER_COLUMNS = 6                   # kinetic, potential, load, damping, numerical, residual
     LEDGER_STATE = 9                     # numbers that decide later rows
 
-    NUMERICAL_NONE = 0                   # the method has no formula: the residual shows what it did
-    NUMERICAL_LINEAR = 1                 # Newmark's, where the potential is a quadratic form
-    NUMERICAL_WORK = 2                   # Newmark's, where the load column holds the work of every force
+    NUMERICAL_NONE = 0                   # no formula: the residual shows what the steps did
+    NUMERICAL_NEWMARK = 1                # x and v by Newmark's relations, gamma = 1/2
+    NUMERICAL_ENDS = 2                   # M a = F at the ends of steps
 
 
 ctypedef struct ledger_t:
     mf_energy_fn energy
-    mf_energy_fn forms                   # the part of it that is quadratic: v'Mv/2 and x'Kx/2
+    mf_energy_fn inertia                 # v'Mv/2 alone
     void *ctx
     ptrdiff_t n
     void *block
-    double *dx                           # differences over a step; zero stands for vectors that are not asked for
-    double *da
+    double *dx                           # over a step; zero stands for vectors that are not asked for
+    double *mean
     double *zero
     double *sum
     int formula
     bint apart                           # a is not M^-1 F at the ends of steps; that is the vector after it
     bint each_step                       # there is a load or damping: their work is asked for at every step
-    double beta, gamma
+    double beta
     double[2] load, damping, numerical   # compensated sums since the start
     double start                         # kinetic + potential there
-    double h, inertia                    # the step in use; a'Ma/2 where its use began
+    double h, base                       # the step in use, and a'Ma/2 where its use began; or v'Mv/2 at the start (NUMERICAL_ENDS)
 
 
-cdef ledger_t *ledger_make(mf_energy_fn energy, mf_energy_fn forms, void *ctx, ptrdiff_t n, int formula, double beta, double gamma,
-                           bint each_step, bint apart) noexcept nogil
+cdef ledger_t *ledger_make(mf_energy_fn energy, mf_energy_fn inertia, void *ctx, ptrdiff_t n, int formula, double beta, bint each_step,
+                           bint apart) noexcept nogil
+cdef bint ledger_idle(const ledger_t *book, double h) noexcept nogil
 cdef void ledger_release(ledger_t *book) noexcept nogil
 cdef int ledger_start(ledger_t *book, double t, const double *const *y) noexcept nogil
 cdef int ledger_step(ledger_t *book, double t0, const double *const *y0, double t1, const double *const *y1, double h) noexcept nogil

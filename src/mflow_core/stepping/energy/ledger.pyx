@@ -1,41 +1,36 @@
 """Where the energy of a second-order run went: kinetic, potential, work of the load, damping, numerical, and what does not add up.
 
-For Newmark's family the change of energy over a step is, bars for the mean of both ends, D for the difference,
+Works are those of the forces at the ends of steps, by the trapezoidal rule along the path: with bars for the mean of both ends and D for the
+difference, Dx'fbar and Dx'C vbar. Where M a = F holds at both ends, the change of energy over a step is
 
-    D[v'Mv/2 + x'Kx/2] = Dx'(fbar + (gamma - 1/2) Df) - Dx'C(vbar + (gamma - 1/2) Dv)
-                         - (gamma - 1/2) [Dx'K Dx + s Da'M Da] - D[s a'Ma/2],       s = (beta - gamma/2) dt^2
+    D[v'Mv/2 + x'Kx/2] = Dx'fbar - Dx'C vbar + N,        N = D[v'Mv/2] - Dx'M abar
 
-(T. Belytschko and D. Schoeberle, J. Appl. Mech. 42 (1975) 865-869; S. Krenk, Comput. Methods Appl. Mech. Eng. 195 (2006) 6110-6124). The first
-two terms are the load's work and the damping's, the rest is numerical: it is computed from this formula, never as a remainder, and
-the residual shows that all of it adds up to the energy at hand. Kinetic energy and potential are asked for at saved steps only; load and
-damping at each step, where they exist; the numerical term needs products at each step only where gamma is not 1/2. Its quadratic forms
-are energies as well: Da'M Da/2 is the kinetic energy of a motion with v = Da.
+whatever the method: N, the kinetic energy that appeared beyond the work of all forces, is what the step itself put in. It is computed from
+this formula, never as a remainder, and the residual shows that all of it adds up to the energy at hand. Methods whose relations are Newmark's
+with gamma = 1/2, x+ = x + dt vbar + s Da and v+ = v + dt abar with s = (beta - 1/4) dt^2, make it
 
-In hht and generalized alpha Newmark's relations hold for the a of the recurrence, and F is that of phi = M^-1 F at the ends, which the method
-carries beside it: works and the potential are those above, with phi in place of a, and what a is apart from phi, r = a - phi, adds
+    N = -D[s a'Ma/2]
 
-    Dx'M (rbar + (gamma - 1/2) Dr)
+(T. Belytschko and D. Schoeberle, J. Appl. Mech. 42 (1975) 865-869; S. Krenk, Comput. Methods Appl. Mech. Eng. 195 (2006) 6110-6124), which is
+asked for where energies are saved, and costs nothing between. For the others Dx'M abar is asked for at each step, by the kinetic energies of
+motions with v = abar + Dx and v = abar - Dx. Kinetic energy and potential are asked for at saved steps only; load and damping at each step,
+where they exist.
 
-to the numerical term, since D[v'Mv/2] = Dx'M (abar + (gamma - 1/2) Da) - D[s a'Ma/2] - (gamma - 1/2) s Da'M Da whatever a is. It vanishes at
-alpha = 0, where the method is Newmark's. With its load shifted the method has no force at the ends of a step, and no formula.
+In hht and generalized alpha the a of the recurrence is not M^-1 F; that is phi, which the method carries beside it and which stands in the
+place of a here. With its load shifted the method has no force at the ends of a step, and no formula; nor have methods that leave an a behind
+which is not that of the new velocity. They have NaN in the numerical column; their gain or loss stands in the residual. Where a force with a
+potential stands beside the matrices, the residual is what the trapezoidal rule of that force is off by.
 
-A method without such a formula has NaN in the numerical column; its gain or loss stands in the residual. Where a force with a potential
-stands beside the matrices, the terms above are those of the matrices, and the residual is what the step's quadrature of the force is off by.
-
-Inside a step the state is an interpolant, which obeys M a = F (a is asked for there) but not Newmark's relations. With its defects
-
-    e_x = Dx - (dt vbar + s Da),    e_v = Dv - dt (abar + (gamma - 1/2) Da)
-
-the same derivation gives one more numerical term, e_v'M vbar - (abar + (gamma - 1/2) Da)'M e_x: with it the books close at any time.
+Inside a step the state is an interpolant with M a = F (a is asked for there), and the first formula holds from the start of the step to it.
 """
 from libc.math cimport NAN, fabs
 from libc.stdint cimport uintptr_t
 from libc.stdlib cimport calloc, free
 
 
-cdef ledger_t *ledger_make(mf_energy_fn energy, mf_energy_fn forms, void *ctx, ptrdiff_t n, int formula, double beta, double gamma,
-                           bint each_step, bint apart) noexcept nogil:
-    """NULL where there is no memory. forms NULL: energy is quadratic."""
+cdef ledger_t *ledger_make(mf_energy_fn energy, mf_energy_fn inertia, void *ctx, ptrdiff_t n, int formula, double beta, bint each_step,
+                           bint apart) noexcept nogil:
+    """NULL where there is no memory. inertia NULL: energy tells v'Mv/2 of any v at no cost beyond it."""
     cdef ledger_t *book = <ledger_t *> calloc(1, sizeof(ledger_t))
     cdef ptrdiff_t padded = (n + 7) // 8 * 8
     if book == NULL:
@@ -45,10 +40,10 @@ cdef ledger_t *ledger_make(mf_energy_fn energy, mf_energy_fn forms, void *ctx, p
         free(book)
         return NULL
     book.dx = <double *> ((<uintptr_t> book.block + 63) // 64 * 64)
-    book.da, book.zero, book.sum = book.dx + padded, book.dx + 2 * padded, book.dx + 3 * padded
+    book.mean, book.zero, book.sum = book.dx + padded, book.dx + 2 * padded, book.dx + 3 * padded
     book.energy, book.ctx, book.n, book.formula, book.each_step = energy, ctx, n, formula, each_step
-    book.forms = energy if forms == NULL else forms
-    book.beta, book.gamma, book.apart = beta, gamma, apart
+    book.inertia = energy if inertia == NULL else inertia
+    book.beta, book.apart = beta, apart
     return book
 
 
@@ -56,6 +51,11 @@ cdef void ledger_release(ledger_t *book) noexcept nogil:
     if book != NULL:
         free(book.block)
         free(book)
+
+
+cdef bint ledger_idle(const ledger_t *book, double h) noexcept nogil:
+    """Whether steps of h leave nothing to book."""
+    return not book.each_step and (book.formula == NUMERICAL_NONE or (book.formula == NUMERICAL_NEWMARK and book.h == h))
 
 
 cdef inline void put(double *sum, double term) noexcept nogil:
@@ -77,63 +77,50 @@ cdef int state_energies(ledger_t *book, double t, const double *x, const double 
     return energies_by(book, book.energy, t, x, v, e)
 
 
-cdef int state_forms(ledger_t *book, double t, const double *x, const double *v, double *e) noexcept nogil:
-    """e[0] = v'Mv/2, e[1] = x'Kx/2, of any vectors."""
-    return energies_by(book, book.forms, t, x, v, e)
+cdef int kinetic(ledger_t *book, double t, const double *v, double *of) noexcept nogil:
+    """of = v'Mv/2, of any vector."""
+    cdef double[4] e
+    cdef int status = energies_by(book, book.inertia, t, book.zero, v, e)
+    of[0] = e[0]
+    return status
 
 
 cdef inline double factor(const ledger_t *book) noexcept nogil:
-    """s = (beta - gamma/2) dt^2."""
-    return (book.beta - 0.5 * book.gamma) * (book.h * book.h)
+    """s = (beta - 1/4) dt^2."""
+    return (book.beta - 0.25) * (book.h * book.h)
 
 
 cdef int ledger_start(ledger_t *book, double t, const double *const *y) noexcept nogil:
     """The accounts are empty, and the energy is that of this state."""
     cdef double[4] e
     cdef int status = state_energies(book, t, y[0], y[1], e)
-    book.start = e[0] + e[1]
-    book.load[0] = book.load[1] = book.damping[0] = book.damping[1] = book.numerical[0] = book.numerical[1] = book.h = book.inertia = 0.0
+    book.start, book.base = e[0] + e[1], e[0] if book.formula == NUMERICAL_ENDS else 0.0
+    book.load[0] = book.load[1] = book.damping[0] = book.damping[1] = book.numerical[0] = book.numerical[1] = book.h = 0.0
     return status
 
 
 cdef int change_step(ledger_t *book, double t, const double *a, double h) noexcept nogil:
     """From here on the steps are of h: what s a'Ma/2 has changed by so far is booked."""
-    cdef double[4] e
-    cdef int status = state_forms(book, t, book.zero, a, e)
-    put(book.numerical, -factor(book) * (e[0] - book.inertia))
-    book.h, book.inertia = h, e[0]
+    cdef double now
+    cdef int status = kinetic(book, t, a, &now)
+    put(book.numerical, -factor(book) * (now - book.base))
+    book.h, book.base = h, now
     return status
 
 
 cdef int ledger_step(ledger_t *book, double t0, const double *const *y0, double t1, const double *const *y1, double h) noexcept nogil:
     """Books a step that was accepted."""
-    return book_step(book, t0, y0, t1, y1, y1[3] if book.apart else NULL, h)
-
-
-cdef int book_step(ledger_t *book, double t0, const double *const *y0, double t1, const double *const *y1, const double *phi1,
-                   double h) noexcept nogil:
-    """Works and the numerical term of a step. phi1: M^-1 F at its end, where a is not that; it is y0[3] at the start then."""
     cdef const double *start[3]
     cdef const double *end[3]
-    cdef double lean = book.gamma - 0.5, term
-    cdef ptrdiff_t i
     cdef int status
-    if not book.apart:
-        status = book_works(book, t0, y0, t1, y1)
-        return status if status != 0 else book_numerical(book, t0, y0, t1, y1, h)
-    start[0], start[1], start[2] = y0[0], y0[1], y0[3]
-    end[0], end[1], end[2] = y1[0], y1[1], phi1
-    status = book_works(book, t0, start, t1, end)
-    if status == 0:
-        status = book_numerical(book, t0, y0, t1, y1, h)
-    if status != 0:
-        return status
-    for i in range(book.n):
-        book.dx[i] = y1[0][i] - y0[0][i]
-        book.da[i] = (0.5 - lean) * (y0[2][i] - y0[3][i]) + (0.5 + lean) * (y1[2][i] - phi1[i])
-    term = product(book, t1, book.dx, book.da, &status)
-    put(book.numerical, term)
-    return status
+    if book.apart:
+        start[0], start[1], start[2] = y0[0], y0[1], y0[3]
+        end[0], end[1], end[2] = y1[0], y1[1], y1[3]
+        y0, y1 = start, end
+    status = book_works(book, t0, y0, t1, y1)
+    if status == 0 and book.formula == NUMERICAL_NEWMARK and h != book.h:
+        status = change_step(book, t0, y0[2], h)
+    return book_inner_work(book, y0, t1, y1) if status == 0 and book.formula == NUMERICAL_ENDS else status
 
 
 cdef int book_works(ledger_t *book, double t0, const double *const *y0, double t1, const double *const *y1) noexcept nogil:
@@ -150,120 +137,104 @@ cdef int book_works(ledger_t *book, double t0, const double *const *y0, double t
     return status
 
 
-cdef int book_numerical(ledger_t *book, double t0, const double *const *y0, double t1, const double *const *y1, double h) noexcept nogil:
-    """Newmark's terms of the numerical column."""
-    cdef double[4] e
-    cdef double lean = book.gamma - 0.5
+cdef int book_inner_work(ledger_t *book, const double *const *y0, double t1, const double *const *y1) noexcept nogil:
+    """Takes Dx'M abar off, by the kinetic energies of abar + Dx and abar - Dx, which are made equally large first."""
+    cdef double *dx = book.dx
+    cdef double *mean = book.mean
+    cdef double *sum = book.sum
+    cdef double of_x = 0.0, of_a = 0.0, plus, minus, scale
     cdef ptrdiff_t i
     cdef int status
-    if book.formula == NUMERICAL_NONE:
-        return 0
-    if h != book.h:
-        status = change_step(book, t0, y0[2], h)
-        if status != 0:
-            return status
-    if lean == 0.0:
-        return 0
     for i in range(book.n):
-        book.dx[i] = y1[0][i] - y0[0][i]
-        book.da[i] = y1[2][i] - y0[2][i]
-    status = state_forms(book, t1, book.dx if book.formula == NUMERICAL_LINEAR else book.zero, book.da, e)
-    put(book.numerical, -2.0 * lean * (e[1] + factor(book) * e[0]))
+        dx[i] = y1[0][i] - y0[0][i]
+        mean[i] = 0.5 * y0[2][i] + 0.5 * y1[2][i]
+    for i in range(book.n):
+        of_x, of_a = max(of_x, fabs(dx[i])), max(of_a, fabs(mean[i]))
+    if of_x == 0.0 or of_a == 0.0:
+        return 0
+    scale = of_x / of_a
+    for i in range(book.n):
+        sum[i] = scale * mean[i] + dx[i]
+    status = kinetic(book, t1, sum, &plus)
+    if status != 0:
+        return status
+    for i in range(book.n):
+        sum[i] = scale * mean[i] - dx[i]
+    status = kinetic(book, t1, sum, &minus)
+    put(book.numerical, -0.5 * (plus - minus) / scale)
     return status
-
-
-cdef double product(ledger_t *book, double t, const double *u, const double *w, int *status) noexcept nogil:
-    """u'Mw, by the kinetic energies of w + u and w - u; of a method whose a is not phi, of vectors that are made equally large first."""
-    cdef double[4] plus, minus
-    cdef double *sum = book.sum
-    cdef double of_u = 0.0, of_w = 0.0, scale = 1.0
-    cdef ptrdiff_t i
-    status[0] = 0
-    if book.apart:
-        for i in range(book.n):
-            of_u, of_w = max(of_u, fabs(u[i])), max(of_w, fabs(w[i]))
-        if of_u == 0.0 or of_w == 0.0:
-            return 0.0
-        scale = of_u / of_w
-    for i in range(book.n):
-        sum[i] = scale * w[i] + u[i]
-    status[0] = state_forms(book, t, book.zero, sum, plus)
-    if status[0] != 0:
-        return NAN
-    for i in range(book.n):
-        sum[i] = scale * w[i] - u[i]
-    status[0] = state_forms(book, t, book.zero, sum, minus)
-    if status[0] != 0:
-        return NAN
-    return 0.5 * (plus[0] - minus[0]) / scale
 
 
 cdef int ledger_part(ledger_t *book, double t0, const double *const *y0, double t1, const double *const *y1, double h) noexcept nogil:
-    """Books the part of a step that leads to a state inside it: x and v of an interpolant, a = M^-1 F there."""
-    cdef double lean = book.gamma - 0.5, s, term
-    cdef ptrdiff_t i
-    cdef int status = book_step(book, t0, y0, t1, y1, y1[2], h)
+    """Books the part of a step that leads to a state inside it: x and v of an interpolant, a = M^-1 F there. The last entry, or a jump
+    follows: Newmark's term has ended at the start of the step."""
+    cdef const double *start[3]
+    cdef double before = 0.0, now = 0.0
+    cdef int status
+    start[0], start[1], start[2] = y0[0], y0[1], y0[3] if book.apart else y0[2]
+    status = book_works(book, t0, start, t1, y1)
     if status != 0 or book.formula == NUMERICAL_NONE:
         return status
-    for i in range(book.n):
-        book.dx[i] = (y1[1][i] - y0[1][i]) - h * ((0.5 - lean) * y0[2][i] + (0.5 + lean) * y1[2][i])
-        book.da[i] = 0.5 * (y0[1][i] + y1[1][i])
-    term = product(book, t1, book.dx, book.da, &status)
-    if status != 0:
-        return status
-    put(book.numerical, term)
-    s = factor(book)
-    for i in range(book.n):
-        book.dx[i] = (y1[0][i] - y0[0][i]) - (0.5 * h * (y0[1][i] + y1[1][i]) + s * (y1[2][i] - y0[2][i]))
-        book.da[i] = (0.5 - lean) * y0[2][i] + (0.5 + lean) * y1[2][i]
-    term = product(book, t1, book.dx, book.da, &status)
-    put(book.numerical, -term)
-    return status
+    if book.formula == NUMERICAL_NEWMARK:
+        status = change_step(book, t0, start[2], 0.0)
+        if status == 0:
+            status = kinetic(book, t0, start[1], &before)
+        if status == 0:
+            status = kinetic(book, t1, y1[1], &now)
+        put(book.numerical, -before)
+        put(book.numerical, now)
+    return book_inner_work(book, start, t1, y1) if status == 0 else status
 
 
 cdef int ledger_leave(ledger_t *book, double t, const double *const *y) noexcept nogil:
-    """The state is about to jump: what s a'Ma/2 has changed by is booked. With `ledger_enter` the jump's energy counts as the load's work."""
-    cdef double[4] e, of_a
+    """The state is about to jump: what the numerical term has changed by is booked. With `ledger_enter` the jump's energy counts as the load's
+    work."""
+    cdef double[4] e
+    cdef double inertia = 0.0
     cdef int status = state_energies(book, t, y[0], y[1], e)
-    if status == 0:
-        status = state_forms(book, t, book.zero, y[2], of_a)
+    if status == 0 and book.formula == NUMERICAL_NEWMARK:
+        status = kinetic(book, t, y[2], &inertia)
     if status == 0:
         put(book.load, -(e[0] + e[1]))
-        if book.formula != NUMERICAL_NONE:
-            put(book.numerical, -factor(book) * (of_a[0] - book.inertia))
+        if book.formula == NUMERICAL_NEWMARK:
+            put(book.numerical, -factor(book) * (inertia - book.base))
+        elif book.formula == NUMERICAL_ENDS:
+            put(book.numerical, e[0] - book.base)
     return status
 
 
 cdef int ledger_enter(ledger_t *book, double t, const double *const *y) noexcept nogil:
     """The state has jumped to this one."""
-    cdef double[4] e, of_a
+    cdef double[4] e
     cdef int status = state_energies(book, t, y[0], y[1], e)
     if status == 0:
-        status = state_forms(book, t, book.zero, y[2], of_a)
-    if status == 0:
         put(book.load, e[0] + e[1])
-        book.inertia = of_a[0]
+        book.base = e[0]
+    if status == 0 and book.formula == NUMERICAL_NEWMARK:
+        status = kinetic(book, t, y[2], &book.base)
     return status
 
 
 cdef void ledger_pack(const ledger_t *book, double *state) noexcept nogil:
     state[0], state[1], state[2], state[3] = book.load[0], book.load[1], book.damping[0], book.damping[1]
-    state[4], state[5], state[6], state[7], state[8] = book.numerical[0], book.numerical[1], book.start, book.h, book.inertia
+    state[4], state[5], state[6], state[7], state[8] = book.numerical[0], book.numerical[1], book.start, book.h, book.base
 
 
 cdef void ledger_unpack(ledger_t *book, const double *state) noexcept nogil:
     book.load[0], book.load[1], book.damping[0], book.damping[1] = state[0], state[1], state[2], state[3]
-    book.numerical[0], book.numerical[1], book.start, book.h, book.inertia = state[4], state[5], state[6], state[7], state[8]
+    book.numerical[0], book.numerical[1], book.start, book.h, book.base = state[4], state[5], state[6], state[7], state[8]
 
 
 cdef int ledger_row(ledger_t *book, double t, const double *const *y, double *row) noexcept nogil:
     """The six columns at a state that the last booked step has led to."""
-    cdef double[4] e, of_a
-    cdef double numerical = book.numerical[0] + book.numerical[1], change
+    cdef double[4] e
+    cdef double numerical = book.numerical[0] + book.numerical[1], inertia = 0.0, change
     cdef int status = state_energies(book, t, y[0], y[1], e)
-    if status == 0 and book.formula != NUMERICAL_NONE:
-        status = state_forms(book, t, book.zero, y[2], of_a)
-        numerical += -factor(book) * (of_a[0] - book.inertia)
+    if status == 0 and book.formula == NUMERICAL_NEWMARK:
+        status = kinetic(book, t, y[2], &inertia)
+        numerical += -factor(book) * (inertia - book.base)
+    elif book.formula == NUMERICAL_ENDS:
+        numerical += e[0] - book.base
     change = (e[0] + e[1]) - book.start
     row[0], row[1] = e[0], e[1]
     row[2], row[3] = book.load[0] + book.load[1], book.damping[0] + book.damping[1]

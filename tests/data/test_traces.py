@@ -1,0 +1,100 @@
+"""Records without times in their text, and those that ObsPy reads."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from mflow.__main__ import main
+from mflow.data.ground_motion import GRAVITY, read_record
+
+KNET = """Origin Time       1996/08/11 03:12:00
+Lat.              38.920
+Long.             140.630
+Depth. (km)       7
+Mag.              5.9
+Station Code      AKT013
+Station Lat.      39.6069
+Station Long.     140.3213
+Station Height(m) 34
+Record Time       1996/08/11 03:12:39
+Sampling Freq(Hz) 100Hz
+Duration Time(s)  59
+Dir.              E-W
+Scale Factor      2000(gal)/8388608
+Max. Acc. (gal)   4.383
+Last Correction   1996/08/11 03:00:00
+Memo.             .
+  -18205   -17995   -17836   -17940   -18086   -18136   -18047   -17988
+  -17900   -17911   -18044   -18076   -18075   -17963   -17929   -17958
+"""
+
+
+def written(folder: Path, text: str, name: str = "a.txt") -> Path:
+    path = folder / name
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_texts_of_accelerations_alone(tmp_path: Path) -> None:
+    path = written(tmp_path, "a record in units of g\nand more\n.1 .2 .3\n-.1E-03-.2E-03 .5\n\nend of data\n")
+    motion = read_record(path, dt=0.02, scale=2.0)
+    np.testing.assert_allclose(motion.a, 2 * GRAVITY * np.array([0.1, 0.2, 0.3, -1e-4, -2e-4, 0.5]), rtol=1e-15)
+    np.testing.assert_allclose(motion.t, 0.02 * np.arange(6), rtol=1e-15)
+    np.testing.assert_allclose(read_record(path, dt=0.02, column=1).a, GRAVITY * np.array([0.2, -2e-4]), rtol=1e-15)
+    single = written(tmp_path, "1\n-2\n3e0\n", "b.txt")
+    np.testing.assert_allclose(read_record(single, "cm/s2", dt=0.1).a, [0.01, -0.02, 0.03], rtol=1e-15)
+
+
+@pytest.mark.parametrize(
+    ("text", "given", "words"),
+    [
+        ("1\n2\n", {"dt": 0.1}, "found none; give it by unit= or --unit"),
+        ("1\n2\n", {"dt": -1.0, "unit": "g"}, "dt: expected a finite number above 0"),
+        ("1\n2\n", {"column": 0, "unit": "g"}, "column: it belongs to dt="),
+        ("1 2\n3\n", {"dt": 0.1, "column": 1, "unit": "g"}, "line 2: expected a column 1, counted from 0, got 1 columns"),
+        ("t, a_g\n0, 1\n1, 2\n", {"dt": 0.1}, "expected None for a record that states its times"),
+        ("NPTS= 2, DT= .1 SEC, units of G\n1 2\n", {"dt": 0.1}, "expected None for a record that states its times"),
+        ("1\nx\n", {"dt": 0.1, "unit": "g"}, "line 2: expected a finite number, got 'x'"),
+    ],
+)
+def test_what_a_text_without_times_must_be(tmp_path: Path, text: str, given: dict[str, Any], words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        read_record(written(tmp_path, text), **given)
+
+
+def test_without_obspy_it_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setitem(sys.modules, "obspy", None)
+    for text, words in ((KNET, "a K-NET or KiK-net file"), ("\0\0\0\1", "a binary file")):
+        with pytest.raises(ImportError, match=rf"{words} is read by ObsPy: pip install 'mflow\[records\]'"):
+            read_record(written(tmp_path, text))
+    assert main(["simulate", "--record", str(written(tmp_path, KNET)), "--no-plot"]) == 2
+    assert "is read by ObsPy" in capsys.readouterr().err
+
+
+def test_what_obspy_reads(tmp_path: Path) -> None:
+    obspy = pytest.importorskip("obspy")
+    motion = read_record(written(tmp_path, KNET, "a.EW"))
+    np.testing.assert_allclose(motion.a[:2], np.array([-18205, -17995]) * 2000 / 8388608 / 100, rtol=1e-14)
+    assert motion.t[1] == 0.01
+    with pytest.raises(ValueError, match="unit: expected 'm/s2'"):
+        read_record(written(tmp_path, KNET), "g")
+    traces = []
+    for channel in ("HNE", "HNN"):
+        trace = obspy.Trace(np.array([0.0, 1.0, -2.0]))
+        trace.stats.delta, trace.stats.channel = 0.005, channel
+        traces.append(trace)
+    path = tmp_path / "a.mseed"
+    obspy.Stream(traces).write(str(path), "MSEED")
+    np.testing.assert_allclose(read_record(path, "cm/s2", channel="HNN").a, [0.0, 0.01, -0.02])
+    for given, words in (
+        ({}, "got 2: HNE, HNN; give channel="),
+        ({"channel": "HNE"}, "expected unit="),
+        ({"channel": "Z"}, "got 0 for 'Z'"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            read_record(path, **given)
