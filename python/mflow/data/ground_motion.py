@@ -97,7 +97,7 @@ def read_record(
         states the units (UNITS OF G, IN CM/S/S, ...) and may give DT in msec. Anything else: lines of time and acceleration, separated by
         commas, semicolons or blanks, below a heading such as ``t (ms), a (m/s2)``; time without a unit is in seconds. Empty lines are
         skipped, and so are lines that begin with #, but units in them count. K-NET and KiK-net files, MiniSEED, SAC and what else ObsPy
-        knows are read by it, where it is installed (``pip install 'mflow[records]'``); those that state no unit need ``unit``.
+        knows are read by it, where it is installed (``pip install 'momentum-flow[records]'``); those that state no unit need ``unit``.
     unit : "g", "m/s2" or "cm/s2"
         The unit where the file states none; where it does, it must be the same.
     scale : float

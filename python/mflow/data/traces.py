@@ -36,7 +36,7 @@ def read_traces(file: Path, content: bytes, foreign: str | None, unit: str | Non
         import obspy
     except ImportError as error:
         raise ImportError(
-            f"{file}: {foreign or 'a file with channels'} is read by ObsPy: pip install 'mflow[records]', or convert it"
+            f"{file}: {foreign or 'a file with channels'} is read by ObsPy: pip install 'momentum-flow[records]', or convert it"
         ) from error
     try:
         traces = obspy.read(io.BytesIO(content))
