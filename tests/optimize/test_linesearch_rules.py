@@ -102,3 +102,19 @@ def test_minimize_goes_on_from_a_kink() -> None:
     )  # fmt: skip
     assert r.x[0] == pytest.approx(0.3, abs=1e-8)
     assert r.fun < 1e-8
+
+
+@pytest.mark.parametrize("tol", [1e-10, 0.1])
+def test_an_exact_step_ends_no_higher_than_it_began(tol):
+    """Behind a hill there are level points above the start; d leads down, so one below is nearer."""
+    rng = np.random.default_rng(5)
+    for _ in range(150):
+        a, b, w, x0 = rng.uniform([-1, 0, 1, -3], [1, 2, 8, 3])
+        f = lambda x, a=a, b=b, w=w: float((x[0] - a) ** 2 / 2 + b * np.sin(w * x[0]))  # noqa: E731
+        g = lambda x, a=a, b=b, w=w: np.array([x[0] - a + b * w * np.cos(w * x[0])])  # noqa: E731
+        x = np.array([x0])
+        d = -g(x)
+        r = mflow.line_search(f, x, d, "exact", jac=g, tol=tol)
+        if r.success:
+            assert f(x + r.alpha * d) <= f(x)
+            assert abs(g(x + r.alpha * d) @ d) <= 1.01 * tol * (d @ d) + 1e-9
