@@ -230,3 +230,14 @@ def test_no_imaginary_part_is_dropped() -> None:
         mflow.max_stable_dt("rk4", jac=lambda v: J @ v, n=1200)
     want = mflow.stability_limit("rk4", direction=-1 + 2j) / abs(-1 + 2j)
     assert mflow.max_stable_dt("rk4", jac=J[:4, :4]) == pytest.approx(want, rel=1e-12)
+
+
+def test_stages_of_a_trial_follow_from_its_step() -> None:
+    """Eigenvectors of condition 2: nothing grows, which a run with 0.95 of the limit confirms."""
+    A = np.random.default_rng(0).normal(size=(5, 5)) - 2 * np.sqrt(5) * np.eye(5)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        h = mflow.max_stable_dt("rkc2", jac=A)
+    r = mflow.solve_ivp(lambda t, y: A @ y, (0, 500 * h), np.ones(5), "rkc2", dt=0.95 * h)
+    assert np.max(np.abs(r.y)) < 10.0
+    assert np.max(np.abs(r.y[:, -1])) < 1e-6

@@ -70,7 +70,7 @@ class Motion(Drive):
         if switches is not None:
             switches.forget = self._forget
         self.notes: list[str] = []  # for the message of a run that is finished
-        self.looks_at_load, self.checks = False, 0
+        self.looks_at, self.checks = "", 0
         self.limit = StepLimit(problem, method, start, v0, matrices, velocity_free)
         if isinstance(settings.dt, str) and settings.dt == "auto":
             self._check_method()
@@ -193,9 +193,9 @@ class Motion(Drive):
                 text = f'load: the run goes {self.notes[-1]}: give after="zero" for a load that is over, or after="hold"'
                 tell(f"{self.name}: {text}")
 
-    def heed_function(self) -> None:
-        """Of loads: after a run with fixed steps it is looked at between a few of them."""
-        self.looks_at_load = True
+    def heed_function(self, argument: str) -> None:
+        """Of what drives the motion: after a run with fixed steps it is looked at between a few of them."""
+        self.looks_at = argument
 
     @property
     def evaluations(self) -> int:
@@ -207,7 +207,7 @@ class Motion(Drive):
         before = self.evaluations
         fixed = self.mode == "fixed" and self.t0 != self.t1
         order = self.limit.order_note() if fixed else ""
-        more = self._between_steps() if fixed and self.looks_at_load else ""
+        more = self._between_steps() if fixed and self.looks_at else ""
         self.checks = self.evaluations - before  # the run is over: what is asked for here is none of its evaluations
         notes = [*([order] if order else []), *self.notes, *([f"but {more}"] if more else [])]
         return super()._growth() + "".join(f"; {note}" for note in notes)
@@ -225,8 +225,8 @@ class Motion(Drive):
         if not share > LEFT_OUT:
             return ""
         text = (
-            f"load: at steps that were looked at it is about {100 * share:.3g} % of its size off the line between its values at their "
-            f"ends: dt = {abs(self.step):g} is too long to see it: lower dt"
+            f"{self.looks_at}: at steps that were looked at it is about {100 * share:.3g} % of its size off the line between its values "
+            f"at their ends: dt = {abs(self.step):g} is too long to see it: lower dt"
         )
         tell(f"{self.name}: {text}")
         return text

@@ -282,8 +282,10 @@ def solve_dynamics(
     )  # fmt: skip
     if is_table(load):
         drive.heed_table(np.asarray(load[0], dtype=np.float64), np.asarray(load[1], dtype=np.float64), after)
-    elif matrices.is_function(load):
-        drive.heed_function()
+    elif matrices.is_function(load) or supports.moves is not None:
+        drive.heed_function("load" if matrices.is_function(load) else "fixed")
+    elif velocity_free and force is not None:
+        drive.heed_function("force")
     result: DynamicsResult = follow(drive)
     return result
 

@@ -72,6 +72,8 @@ def _direction(y: Array) -> Array:
 def unsolved(solver: Solver | None, step: float, jacobian: str, given: bool) -> str:
     """Why a step of fixed length was not solved, and what helps. jacobian: the argument for one; given: whether it was."""
     reached = math.nan if solver is None else solver.reached
+    if solver is not None and solver.outgrown:
+        return f"a mode grows faster than steps of this length can follow, as on the way from a maximum: lower dt (or check {jacobian})"
     if not math.isnan(reached) and not stalled(solver, jacobian):
         way = f"the root that continues from the state was followed to {reached:.4g} dt, where it turns back or bends too sharply"
         return (

@@ -40,6 +40,12 @@ STEPS, FEW_STEPS = 4000, 1000  # of the run that measures growth, the second fro
 WORK = 10**9  # products of numbers in the run that measures growth
 
 
+def _radius(times: Product, n: int) -> float:
+    """About the spectral radius, from above."""
+    _, H, _ = krylov.basis(times, krylov.random_vector(n, 73), min(VECTORS, n))
+    return 1.05 * float(np.max(np.abs(np.linalg.eigvals(H)), initial=0.0))
+
+
 def warning_of(method: Method, times: Product, back: Product, n: int, dt: float, entries: int, limiting: Any) -> str:
     """What is to be said of a stable step, or "": times, back: v -> J v, J^T v; entries: of J; limiting(values) -> (dt, value)."""
     if _departure(times, back, n) <= NORMAL:
@@ -126,11 +132,17 @@ def transient_growth(method: Method, times: Product, n: int, dt: float, entries:
     """The factor by which a random vector grows at most in a run of an explicit method; inf where it leaves the finite numbers."""
     v = krylov.random_vector(n, 71)
     run = stepper.Run(method.record, rhs_problem(lambda t, y: times(y), (n,)), v, 0.0, dt, method.numbers)
+    radius = _radius(times, n) if "needs_rho" in method.flags else math.nan
     count = min(STEPS, 200 + 4 * n, max(200, WORK // max(entries, 1)))
     grown, gap = 1.0, max(1, count // 100)
     with np.errstate(all="ignore"):
         for _ in range(0, count, gap):
-            if run.fixed(gap) != 0:
-                return math.inf
+            goal = run.k + gap
+            while run.k < goal:
+                status = run.fixed(goal - run.k)
+                if status == stepper.RHO_DUE:  # of a method that takes its stages by the step
+                    run.rho = radius
+                elif status != 0:
+                    return math.inf
             grown = max(grown, float(np.linalg.norm(run.y)))
     return grown

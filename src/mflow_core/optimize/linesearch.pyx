@@ -3,8 +3,9 @@
     backtracking   phi(a) <= f_ref + c1 a phi'(0), a shrunk by a factor until it holds
     armijo         the same, a from the parabola or the cubic through what is known, kept between a/10 and a/2
     strong_wolfe   that, and |phi'(a)| <= c2 |phi'(0)|: a bracket, then zoom by cubics with safeguards
-    exact          |phi'(a)| <= tol |phi'(0)|, phi(a) <= phi(0): a bracketed root; on a quadratic its first secant is the answer. Where the slope changes
-                   sign within 1e-10 a and the rule still fails (a kink, or slopes that are rounding), it ends as CLOSED
+    exact          |phi'(a)| <= tol |phi'(0)|, phi(a) no higher than phi(0): a bracketed root; on a quadratic its first secant is the
+                   answer. Where the slope changes sign within 1e-10 a and the rule still fails (a kink, or slopes that are rounding), it
+                   ends as CLOSED
 
 Where values have no digits left, |phi(a) - phi(0)| <= 10 eps |phi(0)|, strong_wolfe takes a point by its slope:
 phi'(a) <= (2 c1 - 1) phi'(0) stands for Armijo's rule there. A trial whose value or slope is no number counts as too far, and so does
@@ -226,27 +227,27 @@ cdef inline int closed(const line_t *l, double low, double slope_high) noexcept 
 
 
 cdef int exact(line_t *l, double a) noexcept nogil:
-    """A root of phi' that is no higher than the start: outwards until the slope is not negative or the value has risen, then Illinois'
-    secants, with bisection where they are slow. phi leads down at low, so that a minimum lies between it and high."""
-    cdef double low = 0.0, f_low = l.f0, slope_low = l.slope0, high = INFINITY, slope_high = NAN, guess, width = INFINITY
+    """A root of phi': outwards until the slope is not negative, then Illinois' secants, with bisection where they are slow."""
+    cdef double low = 0.0, slope_low = l.slope0, high = INFINITY, slope_high = NAN, guess, width = INFINITY
     cdef double narrow = between(l.tol, 2.0 * EPS, 1e-10)
     cdef int status, side = 0
-    cdef bint beyond
+    cdef bint level, above
     while True:
         status = line_trial(l, a, True)
         if status != 0 and status != GO_ON:
             return status
-        beyond = status == 0 and (l.f > l.f0 + noise(l) or (l.slope < 0.0 and l.f > f_low + noise(l)))     # past a maximum
-        if status == 0 and not beyond and fabs(l.slope) <= -l.tol * l.slope0:
+        level = status == 0 and fabs(l.slope) <= -l.tol * l.slope0
+        above = status == 0 and l.f > l.f0 + 4.0 * EPS * fabs(l.f0)
+        if level and not above:
             return FOUND
-        if status == GO_ON or (beyond and l.slope < 0.0):    # as far as a bracket goes, without a slope to draw a secant through
-            high, slope_high, side = a, NAN, 0
+        if status == GO_ON or (above and (level or l.slope < 0.0)):
+            high, slope_high, side = a, NAN, 0       # no number there, or behind a hill: without a slope to draw a secant through
         elif l.slope < 0.0:
             if a >= l.max_step:
                 return UNBOUNDED
             guess = a + (a - low) * (l.slope / (slope_low - l.slope))    # the secant's root, beyond a where the slope rises
             slope_high = 0.5 * slope_high if side < 0 else slope_high
-            low, f_low, slope_low, side = a, l.f, l.slope, -1
+            low, slope_low, side = a, l.slope, -1
             if high == INFINITY:
                 a = between(guess, 1.01 * low, 10.0 * low) if guess == guess and guess > low else 10.0 * low
                 a = a if a < l.max_step else l.max_step

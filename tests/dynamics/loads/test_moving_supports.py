@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from typing import Any
 
 import numpy as np
@@ -196,3 +197,19 @@ def test_a_motion_that_contradicts_itself_is_refused(motion, told):
 def test_kinks_and_small_motions_contradict_nothing(motion):
     r = mflow.solve_dynamics([1.0, 1.0], None, [[2.0, -1.0], [-1.0, 1.0]], None, (0, 2), dt=0.01, fixed={0: motion})
     assert r.success
+
+
+def test_a_motion_between_the_steps_is_told() -> None:
+    """50 Hz in steps of one period: the support seems to rest, and the mass hardly moves; a slow motion is no matter for a word."""
+    w, chain = 100 * np.pi, {"mass": [1.0, 1.0], "stiffness": [[100.0, -100.0], [-100.0, 100.0]], "x0": [0.0, 0.0]}
+    t = np.arange(0, 2.0005, 0.001)
+    for fast in (lambda a: 0.01 * np.sin(w * a), (t, 0.01 * np.sin(w * t))):
+        with pytest.warns(RuntimeWarning, match="fixed: at steps that were looked at"):
+            mflow.solve_dynamics(**chain, fixed={0: fast}, t_span=(0, 2), dt=0.02)
+    with pytest.warns(RuntimeWarning, match="force: at steps that were looked at"):
+        mflow.solve_dynamics(
+            stiffness=[100.0], force=lambda a, x, v: np.sin(w * a) + 0 * x, velocity_free=True, t_span=(0, 2), x0=[0.0], dt=0.02
+        )
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        mflow.solve_dynamics(**chain, fixed={0: lambda a: 0.01 * np.sin(3 * a)}, t_span=(0, 2), dt=0.02)

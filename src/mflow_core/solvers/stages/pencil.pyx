@@ -118,6 +118,7 @@ cdef int pencil_linearize(double t, double gh, const double *y, double *dfdt, pt
         if not s.controlled:
             weights_of_size(s, y, y)
         status = matrix_jacobian(&s.m, t, y, gh)
+    s.m.watch = True                     # in steps of fixed length, too
     if status == 0 and not (s.m.has_factors and s.m.gh == gh):
         status = factor_watched(&s.m, gh, True, s.state)
     if status == 0:

@@ -4,15 +4,16 @@ A step of fixed length takes the root that continues from Z = 0 as h grows from 
 I - g J was seen to be regular all the way, every update was at most a third of the one before, and the first update from Z = 0 leads to
 within half of the way to the root. Elsewhere `follow` goes along the branch by steps of h, each from the line through the last two points,
 by Newton's iteration with J at every stage: it contracts by a quarter, and what is left after its first update is at most a quarter of the
-way. Where the branch turns back no step is short enough. Newton's root is kept to the bit where both agree. Error control needs none of it.
+way, with I - g J not behind a pole at the end of the step. Where the branch turns back no step is short enough. Newton's root is kept to
+the bit where both agree. Error control needs none of it.
 With a mass matrix there is no branch that begins at h = 0, where M may be singular: the root is the one that Newton's iteration finds from
 the guess.
 """
 from libc.math cimport NAN
 from libc.string cimport memcpy, memset
 
-from mflow_core.solvers.spectrum.definite cimport REGULAR
-from mflow_core.solvers.matrix cimport IDENTITY, KRYLOV, finite, matrix_rhs
+from mflow_core.solvers.spectrum.definite cimport CROSSED, MOST_EIGENVALUES, REGULAR
+from mflow_core.solvers.matrix cimport DENSE, IDENTITY, KRYLOV, finite, matrix_rhs, matrix_t
 from mflow_core.solvers.newton cimport coupled_t, newton_t, weights_of_size
 from mflow_core.solvers.stages.coupled cimport (FULL, MANY, MAX_NON_FINITE, S, TOGETHER, attempts, copy, direction, direction_of_stages, iterate,
                                                 matrix_at_end, residual_of_stages, stage_norm, transform)
@@ -72,6 +73,13 @@ cdef int trusted(newton_t *s, const mf_tableau *tab, double t, double h, const d
     return size_of_stages(s, c.stand, Z, ld) <= HALF * size_of_stages(s, c.root, NULL, 0)
 
 
+cdef bint is_behind(const matrix_t *m) noexcept nogil:
+    """Whether I - g J is seen to have an eigenvalue below 0: behind a pole of the method the root of a linear f continues from nowhere."""
+    if m.c.kind == IDENTITY or m.c.kind == KRYLOV or not m.look or m.regular == REGULAR:
+        return False
+    return m.regular == CROSSED or m.symmetric or (m.c.kind == DENSE and m.n <= MOST_EIGENVALUES)
+
+
 cdef int follow(newton_t *s, const mf_tableau *tab, double t, double h, const double *y, double *Z, ptrdiff_t ld) noexcept nogil:
     """The branch from Z = 0 to h; its end into Z. MF_RETRY_SOLVE: not reached, s.reached of h is. c.root keeps what Z held."""
     cdef coupled_t *c = s.coupled
@@ -86,6 +94,8 @@ cdef int follow(newton_t *s, const mf_tableau *tab, double t, double h, const do
         step = min(step, 1.0 - at)
         status = matrix_at_end(s, tab, t + at * h, (at + step) * h / tab.mu[0], y, c.stand + 2 * c.ld)
         singular = status > 0
+        if status == 0 and is_behind(&s.m):
+            status = MF_RETRY_SOLVE
         share = step / (at - last) if at > 0.0 else 0.0
         for k in range(S):
             for i in range(s.n):
