@@ -166,6 +166,7 @@ def minimize_batch(
         raise ValueError(f"fun: expected one cost for each of the {len(points)} starts, got {len(fun)}")
     settings = {"jac": jac, "common": None, "batch_size": batch_size, "shuffle": shuffle, "seed": seed}
     tables: Any
+    search: Any
     if is_implicit(method):
         method, search = _implicit(method, line_search, parameters, settings)
         holds = isinstance(fun, (list, tuple, Objective))
