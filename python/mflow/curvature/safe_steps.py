@@ -37,7 +37,6 @@ from mflow.curvature.frozen import bears
 from mflow.curvature.hessian import Hessian
 from mflow.curvature.landscape import largest_step, run_bearing, scaled
 from mflow.curvature.measure import Curvature, Meter
-from mflow.curvature.rehearsal import rehearsed
 from mflow.stability.quadratic import tuned
 from mflow.stability.spectrum import STAGES
 
@@ -334,6 +333,8 @@ class SafeSteps:
         from_rest = at is self._here and (self.run.k == 0 or self.returns > 0)
         if found.matrix is None or not from_rest or not low > 0.0 or "momentum" not in self.method.parameters:
             return
+        from mflow.curvature.rehearsal import rehearsed  # seldom needed
+
         kappa = min(self.L / low, CONDITION)
         lr, m, method = _pair(self.method, MARGIN * kappa, MARGIN * self.L)
         self.rehearsed_from = at.value

@@ -136,6 +136,7 @@ def curvature(results: Any, *, ax: Axes | None = None) -> Axes:
     >>> line.get_ydata().round(3).tolist()
     [0.25, 0.25, 0.25, 0.25]
     """
+    runs: dict[str, Any]
     runs = {"": results} if isinstance(results, Mapping) and "nfev" in results else check_instance(results, "results", Mapping, "a result")
     if not runs:
         raise ValueError("results: expected at least one, got none")

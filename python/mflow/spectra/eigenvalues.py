@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from mflow_core.problems.sparse import check_sparse
@@ -20,9 +20,11 @@ from mflow.base.checks import Array, as_array, check_whole
 from mflow.base.pace import interruptible
 from mflow.base.telling import tell
 from mflow.spectra import krylov
-from mflow.spectra.inclusion import Inclusion, inclusion
 from mflow.spectra.learned import learn, offsets_of, scipy_sparse
 from mflow.spectra.similar import blocks, is_symmetric
+
+if TYPE_CHECKING:
+    from mflow.spectra.inclusion import Inclusion
 
 __all__ = ["CANDIDATES", "FIRST", "bisect", "both_products", "eigenvalues_of", "first_to_fail"]
 
@@ -254,8 +256,7 @@ def _of_blocks(matrix: Any, limiting: Callable[[Values], tuple[float, complex]])
             eigenvalues, some = (np.linalg.eigvalsh, 0.5 * (dense + dense.T)) if symmetric else (np.linalg.eigvals, dense)
             out.append(interruptible(work, eigenvalues, some).astype(np.complex128))
         else:
-            turned = part.T.tocsr()
-            out.append(_of_krylov(lambda v, A=part: A @ v, size, symmetric, limiting, lambda v, A=turned: A @ v))
+            out.append(_of_krylov(part.__matmul__, size, symmetric, limiting, part.T.tocsr().__matmul__))
     return np.concatenate(out)
 
 
@@ -304,6 +305,8 @@ def _of_krylov(
         return symmetric or lies(ritz).far >= (1.0 - WELL) * last[1]
 
     def lies(ritz: krylov.Ritz) -> Inclusion:
+        from mflow.spectra.inclusion import inclusion  # seldom needed
+
         assert ritz.H is not None
         return inclusion(ritz.H, ritz.values, ritz.residuals, n, limiting, is_normal)
 

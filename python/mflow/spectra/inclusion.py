@@ -85,13 +85,14 @@ def inclusion(
     level = float(np.sum(np.log(below))) - math.log(miss / (2.0 * math.sqrt(max(n - 1, 1) / math.pi)))
     circle = circle_of(H)
     symmetric = bool(np.max(np.abs(H[:k] - H[:k].T)) <= EXACT * np.max(np.abs(H)))
-    ritz = values
+    ritz, given = values, values
+    roots = np.linalg.eigvals(H[:k].astype(np.complex128)).astype(np.complex128)
     if circle is None:
         points = np.concatenate([_outermost(values, level, symmetric), values])
     else:
         ritz, values = _on_circle(values, *circle), _of_circle(*circle)
-        values = points = values[_logs(values, np.linalg.eigvals(H[:k].astype(np.complex128))) <= level]
-        residuals = residuals + np.abs(ritz - np.linalg.eigvals(H[:k].astype(np.complex128)))
+        values = points = values[_logs(values, roots) <= level]
+        residuals = residuals + np.abs(ritz - given)
     points = points[points.real <= 0.0]
     far = points[np.abs(points) >= FAR * np.max(np.abs(points), initial=0.0)]
     low, part = (limiting(some)[0] if some.size else math.inf for some in (points, far))
