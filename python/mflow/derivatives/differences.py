@@ -302,8 +302,8 @@ def _falls_aside(
 def _is_kink(values: Callable[[Array], Any], x: Array, move: Array) -> tuple[bool, int]:
     """(whether slopes over short steps from x along `move` differ because of a kink, and not of noise, evaluations).
 
-    Values beside a kink turn once at most, and their curvature changes its sign there alone, whatever the distance of the points. Noise that
-    makes slopes differ changes both again and again at some short distance; rounded values stand still.
+    Values beside a kink turn once at most, and their curvature changes its sign there alone, whatever the distance of the points. Noise
+    that makes slopes differ changes both again and again at some short distance; rounded values stand still.
     """
     parts = np.arange(-POINTS, POINTS + 1)
     for k, h in enumerate(SCALES, start=1):

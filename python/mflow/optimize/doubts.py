@@ -33,9 +33,7 @@ __all__ = ["Doubts", "few_digits"]
 FLAT = "the cost does not change within 0.015 of x in any parameter, by steps 1e2 ... 1e6 times those of the differences"
 PEAK = "the cost falls on both sides of x, which is no minimum: start elsewhere"
 
-OWN_ERROR = 4.0 * EPS**0.5  # of a difference, in units of the cost, or 1, and of max(1, |x|): its length times curvature, and rounding
-    4.0 * EPS**0.5
-)  # of a difference, in units of the cost, or of 1, and of max(1, |x|): its length times the curvature, and rounding
+OWN_ERROR = 4.0 * EPS**0.5  # of a difference, in units of the cost, or 1, and of max(1, |x|): by curvature, and rounding
 LOOKED_AGAIN = ("converged", "line_search_failed", "max_iter")  # endings after which the gradient is compared at x, too
 ATTRIBUTE = "_mflow_verdict"  # of a function of ctypes, which takes no weak reference
 
