@@ -75,7 +75,7 @@ def test_a_parameter_that_is_held_says_nothing_of_differences(held: dict[str, An
     np.testing.assert_allclose(r.x, [1.0, 0.0, 0.0], atol=1e-5)
     assert "differences" not in r.message
     assert "nothing depends" not in r.message
-    assert calls[0] == r.nfev < 20
+    assert calls[0] == r.nfev + r.ncheck < 20
 
 
 @pytest.mark.parametrize("method", ["cg", "bfgs", "trust_ncg"])
@@ -113,3 +113,71 @@ def test_slopes_that_overflow_are_named(method: str) -> None:
     assert not r.success
     assert "overflow, scale the cost, as by 5e-156" in r.message
     assert math.isfinite(r.fun)
+
+
+PEAKS = {  # a start where the gradient is 0, which is no minimum
+    "maximum": (lambda x: math.cos(x[0]), [0.0]),
+    "quartic": (lambda x: x[0] ** 4 - x[0] ** 2, [0.0]),
+    "steep": (lambda x: 100.0 * math.cos(x[0]), [0.0]),
+    "saddle": (lambda x: x[0] ** 2 - x[1] ** 2 + x[1] ** 4, [1.0, 0.0]),
+    "many": (lambda x: -float(x @ x) + float(np.sum(x**4)), [0.0] * 70),
+}
+
+
+@pytest.mark.parametrize("jac", [None, "3-point"])
+@pytest.mark.parametrize("how", [{}, {"method": "bfgs"}, {"method": "trust_ncg"}, {"method": "sgd", "lr": "auto"}])
+@pytest.mark.parametrize("name", PEAKS)
+def test_a_maximum_is_no_minimum_by_any_difference(name: str, how: dict[str, Any], jac: Any) -> None:
+    cost, start = PEAKS[name]
+    seen = [0]
+
+    def counted(x: Array) -> float:
+        seen[0] += 1
+        return float(cost(x))
+
+    r = mflow.minimize(counted, start, jac=jac, **how)
+    assert r.nfev + r.ncheck == seen[0]
+    nearby = np.random.default_rng(0).normal(size=(200, len(start)))
+    below = min(float(cost(r.x + 0.01 * move / np.linalg.norm(move))) for move in nearby) < r.fun - 1e-5
+    assert r.success is not below
+    assert (r.reason == "not_a_minimum") is below
+
+
+def test_minima_are_called_minima() -> None:
+    """Also with ripples of rounding, beside bounds, and where the cost is flat; nothing is asked outside of the bounds."""
+    rng = np.random.default_rng(1)
+    for _ in range(60):
+        n, high = int(rng.integers(1, 6)), 10.0 ** rng.integers(-3, 9)
+        at, sizes = rng.normal(size=n), 10.0 ** rng.uniform(-2, 2, size=n)
+        r = mflow.minimize(lambda x: high + float(np.sum(sizes * (x - at) ** 2)), at)  # noqa: B023
+        assert r.reason != "not_a_minimum"
+    seen: list[float] = []
+
+    def cost(x: Array) -> float:
+        seen.append(float(x[0]))
+        return math.cos(float(x[0]))
+
+    assert mflow.minimize(cost, [1e-9], bounds=[(0.0, 1.0)]).reason in ("converged", "not_a_minimum")
+    assert min(seen) >= 0.0
+
+
+@pytest.mark.parametrize(
+    "cost",
+    [
+        lambda x: abs(x[0] - 1),
+        lambda x: 3.0 * abs(x[0] - 0.77) + 0.1 * (x[0] - 1) ** 2,
+        lambda x: abs(x[0] - 0.77) ** 0.5,
+        lambda x: max(-0.2 * (x[0] - 1), x[0] - 1),
+    ],
+)
+def test_a_kink_is_no_noise(cost: Any) -> None:
+    """The values are those of float64, to rounding."""
+    r = mflow.minimize(cost, [0.3])
+    assert "noise of" not in r.message
+
+
+@pytest.mark.parametrize("size", [1e-3, 1e-6])
+@pytest.mark.parametrize("wave", [1e-6, 1e-4, 1e-3])
+def test_noise_is_no_kink(wave: float, size: float) -> None:
+    r = mflow.minimize(lambda x: (x[0] - 1) ** 2 + size * math.sin(x[0] / wave) * math.cos(1.7 * x[0] / wave), [0.3])
+    assert "kink near" not in r.message

@@ -34,6 +34,7 @@ __all__ = [
     "check_diff_step",
     "cost_problem",
     "digits_of",
+    "falls_anywhere",
     "moves_from",
     "scan",
     "slope_digits",
@@ -52,6 +53,10 @@ ASIDE = 0.00137  # a step to a point whose coordinates are no short numbers
 DECIMALS = 10  # significant decimal digits up to which values count as rounded
 EACH = 64  # parameters up to which each is looked at
 FEW = 8  # of those whose differences are 0 at x0, where others' are not
+ASIDES = LONGER[2:]  # relative lengths over which a point is looked at from both sides,
+GROWS = 4.0  # and what a fall grows by at least from one to the next, ten times as long
+SCALES = (1e-7, 1e-6, 1e-5, 1e-4)  # relative distances of points, on which a kink looks alike, and noise does not
+POINTS = 6  # of them on each side
 NAMES = {24: "float32", 11: "float16", 8: "bfloat16"}
 
 
@@ -252,6 +257,74 @@ def moves_from(x: Array) -> list[Array]:
     return [scale * along(x.size)] if x.size > EACH else [scale * (np.arange(x.size) == j) for j in range(x.size)]
 
 
+def falls_anywhere(
+    values: Callable[[Array], Any], x: Array, at: float, small: NDArray[np.bool_], eps: float, fits: Callable[[Array], bool]
+) -> tuple[bool, int]:
+    """(whether a cost falls from x, where it is `at`, on both sides in some direction, evaluations).
+
+    small : the entries that are looked at. eps : the relative rounding of the cost. fits : whether a point may be asked.
+    """
+    count = 0
+    for move in moves_from(x):
+        if not np.all(small[move != 0.0]):
+            continue
+        falls, calls = _falls_aside(values, x, move, at, 8.0 * eps * abs(at), fits)
+        count += calls
+        if falls:
+            return True, count
+    return False, count
+
+
+def _falls_aside(
+    values: Callable[[Array], Any], x: Array, move: Array, at: float, noise: float, fits: Callable[[Array], bool]
+) -> tuple[bool, int]:
+    """The same along `move`: over two lengths, by more than `noise`, and farther over the longer one. One evaluation is enough where it
+    rises, as beside a minimum."""
+    count, least = 0, 0.0
+    for h in ASIDES:
+        ends = x + h * move, x - h * move
+        if not all(map(fits, ends)):
+            break
+        falls = []
+        for end in ends:
+            value = _tried(values, end)
+            count += 1
+            falls.append(math.nan if value is None else at - float(np.asarray(value, dtype=np.float64).reshape(())))
+            if not falls[-1] >= -noise:
+                return False, count
+        fall = min(falls)
+        if least > 0.0:
+            return fall > GROWS * least, count
+        least = fall if fall > noise else 0.0
+    return False, count
+
+
+def _is_kink(values: Callable[[Array], Any], x: Array, move: Array) -> tuple[bool, int]:
+    """(whether slopes over short steps from x along `move` differ because of a kink, and not of noise, evaluations).
+
+    Values beside a kink turn once at most, and their curvature changes its sign there alone, whatever the distance of the points. Noise
+    that makes slopes differ changes both again and again at some short distance; rounded values stand still.
+    """
+    parts = np.arange(-POINTS, POINTS + 1)
+    for k, h in enumerate(SCALES, start=1):
+        seen = [_tried(values, x + part * h * move) for part in parts.tolist()]
+        if any(one is None for one in seen):
+            return False, k * parts.size
+        line = np.array([float(np.asarray(one, dtype=np.float64).reshape(())) for one in seen])
+        change = np.diff(line)
+        rounding = 16.0 * EPS * (float(np.max(np.abs(line))) + float(np.max(np.abs(change))) / h)
+        turns = _changes(change, rounding), _changes(np.diff(change), rounding)
+        if not np.isfinite(line).all() or np.sum(change == 0.0) > POINTS or turns[0] > 1 or turns[1] > 2:
+            return False, k * parts.size
+    return True, len(SCALES) * parts.size
+
+
+def _changes(values: Array, rounding: float) -> int:
+    """How often the sign changes, of those that are more than rounding."""
+    signs = np.sign(values[np.abs(values) > rounding])
+    return int(np.sum(signs[1:] != signs[:-1]))
+
+
 def check_diff_step(value: Any, n: int) -> Array | None:
     """The argument ``diff_step``: n relative lengths, or None. Raises TypeError or ValueError."""
     if value is None:
@@ -271,7 +344,7 @@ class CostLook:
 
     digits : what the cost's values carry, where that is less than float64. verdict : of the point `at` where all differences are 0, "flat",
     "minimum", "maximum" or "level". check : called once with (x, value, gradient) where the gradient is the user's. refuses : whether few
-    digits raise FewDigitsError.
+    digits raise FewDigitsError. kink : whether what looked like noise is a kink.
     """
 
     def __init__(self, fun: Any, args: tuple[Any, ...], shape: tuple[int, ...], given: bool, check: Callable[..., Any] | None) -> None:
@@ -281,7 +354,8 @@ class CostLook:
         self.verdict, self.at, self.first = "", np.zeros(0), math.nan
         self.still: NDArray[np.intp] = np.zeros(0, np.intp)
         self.held: NDArray[np.bool_] | None = None  # entries of x that may not move: their derivatives are 0 by themselves
-        self.known = self.refuses = False
+        self.noisy: tuple[Array, Array] | None = None  # where noise was seen, and in which direction
+        self.known = self.refuses = self.kink = False
 
     def __call__(self, callback: Any, x: Array, value: float, grad: Array) -> bool:
         """Whether it has set other steps."""
@@ -326,7 +400,22 @@ class CostLook:
         callback.nfev += sum(one.calls for one in scans)
         sloped = [one for one in scans if one.kind == "slope"]
         self.noise = max((one.noise for one in sloped), default=0.0)
-        return self.noise > NOISY and self._lengthen(callback, max(one.step for one in sloped), x.size)
+        if not self.noise > NOISY:
+            return False
+        self.noisy = x.copy(), moves_from(x)[[one.noise for one in scans].index(self.noise)]
+        return self._lengthen(callback, max(one.step for one in sloped), x.size)
+
+    def ask_for_kink(self) -> int:
+        """After the run, where its cost seemed to have noise; the evaluations."""
+        if self.noisy is None:
+            return 0
+        self.kink, count = _is_kink(self._value, *self.noisy)
+        return count
+
+    def peaked(self, x: Array, value: float, small: NDArray[np.bool_], fits: Callable[[Array], bool]) -> tuple[bool, int]:
+        """`falls_anywhere`, of this cost."""
+        eps = EPS if self.digits is None else self.digits.eps
+        return falls_anywhere(self._value, x, value, small, max(eps, self.noise), fits)
 
     def _confirm(self, callback: Any, x: Array, value: float, grad: Array) -> bool:
         """Looks at derivatives of exactly 0 again."""
@@ -363,6 +452,7 @@ class CostLook:
             over = f", so differences are taken over {self.step:.2g} of x" if self.step else ""
             return f"; the cost's values carry {self.digits.text}{over}"
         why = f"the cost's values have noise of about {self.noise:.1g} of them" if self.noise > NOISY else "they vanish over shorter steps"
+        why = "the cost has a kink near x" if self.kink else why
         return f"; differences are taken over {self.step:.2g} of x, as {why}" if self.step else ""
 
 

@@ -23,7 +23,7 @@ from mflow.base.checks import Array, as_tuple, check_flags, check_start
 from mflow.base.methods import as_method
 from mflow.base.result import OptimizeResult
 from mflow.base.telling import tell
-from mflow.derivatives.differences import ASIDE, CostLook, cost_problem, digits_of, moves_from, scan, verdict_of
+from mflow.derivatives.differences import ASIDE, EPS, CostLook, cost_problem, digits_of, falls_anywhere, moves_from, scan, verdict_of
 from mflow.derivatives.elsewhere import with_gradient
 from mflow.derivatives.remainder import RIGHT, GradientWarning, Verdict, quick_gradient, said_of
 from mflow.optimize.bounds import Box
@@ -34,6 +34,7 @@ FLAT = "the cost does not change within 0.015 of x in any parameter, by steps 1e
 PEAK = "the cost falls on both sides of x, which is no minimum: start elsewhere"
 
 TWICE = RIGHT._replace(ncheck=2 * RIGHT.ncheck)
+OWN_ERROR = 4.0 * EPS**0.5  # of a difference, in units of the cost, or 1, and of max(1, |x|): by curvature, and rounding
 LOOKED_AGAIN = ("converged", "line_search_failed", "max_iter")  # endings after which the gradient is compared at x, too
 ATTRIBUTE = "_mflow_verdict"  # of a function of ctypes, which takes no weak reference
 
@@ -161,21 +162,43 @@ class Doubts:
             out.message += f"; whether the gradient is the cost's is not known, as {self.verdict.text}"
         if self.look is not None and self.differences:
             self._said_of_differences(out, self.look)
-        elif getattr(self.fun, "differences", False) and out.reason == "converged" and not np.any(out.jac):
-            probe, shape = self._probe(), self.start.shape
-            x, at = out.x.ravel(), float(out.fun)
-            scans = [scan(lambda y: probe.evaluate(y.reshape(shape), False)[0], x, move, at) for move in moves_from(x)]
-            self._said_of_zero(out, verdict_of(scans))
+        elif getattr(self.fun, "differences", False) and out.reason == "converged":
+            self._said_of_compiled(out)
         if self.box is not None and self.differences:  # where bounds leave no room there is no difference
             out.jac = np.where(self.box.lower < self.box.upper, out.jac, np.nan)
         return out
 
     def _said_of_differences(self, out: OptimizeResult, look: CostLook) -> None:
+        out.ncheck += look.ask_for_kink()
         still = ", ".join(f"x[{j}]" for j in look.still)
         out.message += look.note() + (f"; nothing depends on {still} at x0" if still and out.status >= 0 else "")
-        if out.reason != "converged" or np.any(out.jac) or not np.array_equal(look.at, out.x.ravel()):
+        if out.reason != "converged":
             return
-        self._said_of_zero(out, "" if look.verdict == "flat" and out.fun < look.first else look.verdict)
+        if np.any(out.jac):
+            self._look_aside(out, look.peaked)
+        elif np.array_equal(look.at, out.x.ravel()):
+            self._said_of_zero(out, "" if look.verdict == "flat" and out.fun < look.first else look.verdict)
+
+    def _said_of_compiled(self, out: OptimizeResult) -> None:
+        """Of a cost that was compiled with its differences."""
+        probe, shape = self._probe(), self.start.shape
+        values = lambda y: probe.evaluate(y.reshape(shape), False)[0]  # noqa: E731
+        if np.any(out.jac):
+            self._look_aside(out, lambda x, at, small, fits: falls_anywhere(values, x, at, small, EPS, fits))
+        else:
+            x, at = out.x.ravel(), float(out.fun)
+            self._said_of_zero(out, verdict_of([scan(values, x, move, at) for move in moves_from(x)]))
+
+    def _look_aside(self, out: OptimizeResult, peaked: Callable[..., tuple[bool, int]]) -> None:
+        """Differences are off by their own length times the curvature, so at a maximum they are small and not 0. Larger ones that have led
+        down are no reason to look."""
+        x, at = out.x.ravel(), float(out.fun)
+        small = np.abs(out.jac.ravel()) * np.maximum(1.0, np.abs(x)) <= (OWN_ERROR * max(1.0, abs(at)) if out.nit else math.inf)
+        box = None if self.box is None else self.box.flat
+        falls, count = peaked(x, at, small, lambda y: box is None or bool(np.all((box[0] <= y) & (y <= box[1]))))
+        out.ncheck += count
+        if falls:
+            self._said_of_zero(out, "maximum")
 
     def _said_of_zero(self, out: OptimizeResult, verdict: str) -> None:
         """Where the gradient is 0 by differences."""
