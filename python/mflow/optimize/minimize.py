@@ -356,11 +356,7 @@ class _Descent(Counted):
 
     def _wants_value(self) -> bool:
         """Whether the cost is evaluated with each gradient: where it is free, and where a proximal step must not end above its start."""
-        return bool(self.problem.value_is_free) or (self._is_proximal and self.doubts.fun is not None)
-
-    @property
-    def _is_proximal(self) -> bool:
-        return self.method.is_one_equation
+        return bool(self.problem.value_is_free) or (self.method.is_one_equation and self.doubts.fun is not None)
 
     def _go_fast(self, limit: int, gtol: float) -> int:
         want_value, pace = self._wants_value(), Pace()
@@ -500,7 +496,7 @@ class _Descent(Counted):
 
     def _is_rough(self) -> bool:
         """Whether the cost alone tells what a step of backward Euler on it is: nobody follows the run, and differences are our own."""
-        backward = self._is_proximal and self.method.record.order == 1 and self.doubts.look is not None and self.doubts.differences
+        backward = self.method.is_one_equation and self.method.record.order == 1 and self.doubts.look is not None and self.doubts.differences
         watched = self.watched or self.schedule is not None or self.kept is not None or self.doubts.diff_step is not None
         return backward and not watched and self.start.size <= rough.MOST
 
