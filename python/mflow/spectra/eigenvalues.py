@@ -345,8 +345,6 @@ def _is_normal(product: Product, back: Product, n: int) -> bool:
 def _tell_interval(found: Inclusion, dt: float, products: int) -> None:
     ends = f"it is at least {found.low:.4g} and at most {found.high:.4g}; {dt:.4g} is the estimate"
     if found.high == math.inf:
-        ends = (
-            f"it is at least {found.low:.4g}, without an upper end; {dt:.4g} is the estimate, the limit where jac is normal"
-        )
+        ends = f"it is at least {found.low:.4g}, without an upper end; {dt:.4g} is the estimate, the limit where jac is normal"
     text = f"max_stable_dt: after {products} products J v the limit is known as an interval only: {ends}"
     tell(f"{text}. Give jac as a matrix, or take a step below the interval")
