@@ -134,7 +134,7 @@ def minimize_batch(
     Returns
     -------
     MinimizeBatchResult
-        A member has the bits that `mflow.minimize` gives it alone.
+        A member has the bits that `mflow.minimize` gives it alone, or for "implicit_sgd" `mflow.ImplicitSGD`.
 
     Raises
     ------

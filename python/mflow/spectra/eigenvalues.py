@@ -287,7 +287,7 @@ def _of_products(operator: Any, n: int, symmetric: bool, limiting: Callable[[Val
 def _of_krylov(
     product: Product, n: int, symmetric: bool, limiting: Callable[[Values], tuple[float, complex]], back: Product | None = None
 ) -> Values:
-    """Outer Ritz values; back: v -> J^T v. Raises FloatingPointError where a product is not finite."""
+    """Outer Ritz values; back: v -> J^T v."""
     last = [math.nan, math.nan]
 
     def rest(ritz: krylov.Ritz) -> float:
@@ -312,10 +312,13 @@ def _of_krylov(
 
     is_normal = not symmetric and back is not None and _is_normal(product, back, n)
 
-    if symmetric:
-        ritz = krylov.lanczos(product, n, ITERATIONS, enough)
-    else:
-        ritz = krylov.arnoldi(product, n, min(ITERATIONS, max(40, NUMBERS // max(n, 1))), enough)
+    try:
+        if symmetric:
+            ritz = krylov.lanczos(product, n, ITERATIONS, enough)
+        else:
+            ritz = krylov.arnoldi(product, n, min(ITERATIONS, max(40, NUMBERS // max(n, 1))), enough)
+    except FloatingPointError:
+        raise ValueError("jac: expected finite products J v, got one that is not finite") from None
     if ritz.complete or not ritz.values.size or not np.any(ritz.residuals > 0.0):
         return ritz.values
     off = rest(ritz)
@@ -340,8 +343,8 @@ def _is_normal(product: Product, back: Product, n: int) -> bool:
 
 
 def _tell_interval(found: Inclusion, dt: float, products: int) -> None:
-    at_most = f"at most {found.high:.4g}" if found.high < math.inf else "at most the result of it where jac is normal"
-    tell(
-        f"max_stable_dt: after {products} products J v the limit is known as an interval only: it is at least {found.low:.4g} and "
-        f"{at_most}; {dt:.4g} is the estimate. Give jac as a matrix, or a step below the interval"
-    )
+    ends = f"it is at least {found.low:.4g} and at most {found.high:.4g}; {dt:.4g} is the estimate"
+    if found.high == math.inf:
+        ends = f"it is at least {found.low:.4g}, without an upper end; {dt:.4g} is the estimate, the limit where jac is normal"
+    text = f"max_stable_dt: after {products} products J v the limit is known as an interval only: {ends}"
+    tell(f"{text}. Give jac as a matrix, or take a step below the interval")
