@@ -240,7 +240,7 @@ def mass_cases(m: Any) -> Iterator[Case]:
         yield Case(f"{name} moving", partial(with_mass, m, "moving", t_eval=AT, dt=0.09), IVP)
         yield Case(f"{name} moving adaptive", partial(with_mass, m, "moving", **TIGHT), IVP)
     if m.order_hat is not None:
-        yield Case(f"{name} nonnegative", partial(kept, m, mass=np.array([2.0, 1.0, 4.0, 0.5])), IVP)
+        yield Case(f"{name} nonnegative", partial(kept, m, mass=np.array([2.0, 1.0, 4.0, 0.5, 1.0])), IVP)
         yield Case(f"{name} excluded", partial(with_mass, m, "algebraic", exclude_algebraic=True, **TIGHT), IVP)
 
 
