@@ -45,9 +45,9 @@ def check_signs(nonnegative: Any, start: Array, mode: str) -> NDArray[np.int64] 
     return index.astype(np.int64) if index.size else None
 
 
-def left_words(run: Any, inside: Inside | None, signs: NDArray[np.int64] | None = None) -> str:
+def left_words(run: Any, inside: Inside | None, signs: NDArray[np.int64] | None = None, *, by_mass: bool = False) -> str:
     """Words, where the last tries of a run that could not go on left the domain, and the solution itself does, or where the state has been
-    moved out of it; "" otherwise."""
+    moved out of it; "" otherwise. by_mass: fun's values are no slopes, so that only the tries tell."""
     below = np.empty(0) if signs is None else signs[np.ravel(run.y)[signs] < 0.0]
     if below.size:
         value = np.ravel(run.y)[below[0]]
@@ -59,9 +59,10 @@ def left_words(run: Any, inside: Inside | None, signs: NDArray[np.int64] | None 
     slope = np.ravel(run.slope(run.t, run.y))
     falls = float(slope[j]) * run.tried
     inside.forget()
+    where = f"component {j}, which must not be below 0, is {y[j]:.3g} at t = {run.t:.9g} after {run.k} steps, and "
+    tries = f"every step tried from there, down to {abs(run.tried):.3g}, leads below 0"
+    if by_mass:
+        return where + tries
     if not y[j] <= NEXT_TO * abs(falls) or not (falls < 0.0 or y[j] == 0.0):
         return ""
-    return (
-        f"component {j}, which must not be below 0, is {y[j]:.3g} at t = {run.t:.9g} after {run.k} steps, and its slope is "
-        f"{slope[j]:.3g}: every step tried from there, down to {abs(run.tried):.3g}, leads below 0"
-    )
+    return f"{where}its slope is {slope[j]:.3g}: {tries}"

@@ -4,7 +4,7 @@ A step maps `now` to `next`; accepting it swaps the two, rejecting it does nothi
 is entered twice (from its own callback, or by a second thread) meets an owner flag and says MF_E_BUSY. Nothing here allocates while it
 steps. What the kernel sees as its problem, `p`, may be made from the user's, `inner`: a cost becomes the flow of its gradient.
 """
-from libc.math cimport INFINITY, NAN, fabs, sqrt
+from libc.math cimport INFINITY, NAN, copysign, fabs, sqrt
 from libc.stdint cimport uintptr_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
@@ -21,7 +21,7 @@ from mflow_core.solvers.matrix cimport matrix_rhs
 from mflow_core.solvers.newton cimport newton_forget, newton_lsolve, newton_release, newton_rhs, newton_solve
 from mflow_core.solvers.spectrum.products cimport deepest_below, jacobian_bend, jacobian_radius, lift
 from mflow_core.solvers.stages.coupled cimport newton_couple
-from mflow_core.solvers.stages.mass cimport mass_varies
+from mflow_core.solvers.stages.mass cimport mass_alone, mass_is_diagonal, mass_t, mass_varies
 from mflow_core.solvers.stages.pencil cimport pencil_linearize, pencil_mass, pencil_mass_at
 from mflow_core.solvers.stages.settled cimport coupled_solve
 from mflow_core.stepping.energy.ledger cimport ledger_release
@@ -534,26 +534,28 @@ cdef int run_settle(run_t *r, double h, double *err) noexcept nogil:
     """The end of a good step, where components must not be below 0; err is the square of its error, in units of the tolerances.
 
     Below 0 by more than a tolerance is an error of that size. By less it is one that is allowed, and the component becomes 0 (`lift`),
-    unless f drives it down there, more than by rounding: then it is the solution that leaves, MF_RETRY_NON_FINITE. It is that always
-    with a mass matrix, where f tells no slopes. An explicit method, which has no Jacobian to keep sums by, takes a shorter step where more
-    than LIFTED would be put into one component. A slope that the method carries is that of the new state.
+    unless f drives it down there, more than by rounding: then it is the solution that leaves, MF_RETRY_NON_FINITE. An explicit method, which
+    has no Jacobian to keep sums by, takes a shorter step where more than LIFTED would be put into one component; so does one with a mass
+    matrix that is not diagonal, where f tells no slopes. A slope that the method carries is that of the new state.
     """
     cdef double *y = r.next[0]
     cdef double *slope = r.next[1] if r.m.flags & MF_FSAL and r.sizes.n_vec > 1 else r.err      # its error is known
+    cdef const mass_t *mass = r.newton.c.matrix.mass if r.newton != NULL else NULL
+    cdef bint told = r.p.mass == NULL or (mass != NULL and mass_is_diagonal(mass, r.n))
     cdef double deep, top, alone
     cdef ptrdiff_t which = -1, i, k
     cdef int status
     deep = deepest_below(r.inside, &r.c, r.now[0], y, &which)
     if deep == 0.0:
         return 0
-    if deep > 1.0 or r.p.mass != NULL:
+    if deep > 1.0:
         r.inside.left = which
         err[0] = max(err[0], deep * deep)
-        return 0 if r.p.mass == NULL else MF_RETRY_NON_FINITE
+        return 0
     memcpy(r.inside.nearest, y, r.n * sizeof(double))
     alone = lift(r.inside, &r.c, &r.newton.m if r.newton != NULL else NULL, r.now[0], r.next,
                  r.sizes.n_vec if r.m.flags & MF_MULTISTEP else 1, r.n, r.err)
-    if alone > LIFTED and r.newton == NULL:
+    if alone > LIFTED and (r.newton == NULL or not told):
         r.inside.left = which
         err[0] = max(err[0], REFUSED)
         return 0
@@ -562,9 +564,9 @@ cdef int run_settle(run_t *r, double h, double *err) noexcept nogil:
     if status != 0:
         return status
     top = ROUNDED * REDUCE.max_abs(slope, r.n)
-    for k in range(r.inside.n_signs):
+    for k in range(r.inside.n_signs if told else 0):
         i = r.inside.signs[k]
-        if r.inside.nearest[i] < 0.0 and (slope[i] if h > 0.0 else -slope[i]) < -top:
+        if r.inside.nearest[i] < 0.0 and slope[i] * copysign(1.0, h * mass_alone(mass, i)) < -top and mass_alone(mass, i) != 0.0:
             r.inside.left = i
             return MF_RETRY_NON_FINITE
     return 0

@@ -66,7 +66,10 @@ def with_mass(method: Any, kind: str, **options: Any) -> Any:
         start[2:7] = 0.0
         M = np.where((np.arange(9) > 2) & (np.arange(9) < 6), 0.0, 1.0 + np.arange(9))
     band = {"lband": 1, "uband": 1} if kind == "band" else {}
-    return mflow.solve_ivp(field, (0.0, 1.25), start, method=method.name, mass=M, **band, **options)
+    mass: Any = M
+    if kind == "moving":
+        mass = lambda t: M * (1.0 + 0.25 * t) + t * np.eye(9)  # noqa: E731
+    return mflow.solve_ivp(field, (0.0, 1.25), start, method=method.name, mass=mass, **band, **options)
 
 
 def kept(method: Any, **options: Any) -> Any:
@@ -233,7 +236,11 @@ def mass_cases(m: Any) -> Iterator[Case]:
         yield Case(f"{name} {kind}", partial(with_mass, m, kind, t_eval=AT, dt=0.09), IVP)
         if m.order_hat is not None:
             yield Case(f"{name} {kind} adaptive", partial(with_mass, m, kind, t_eval=AT, **TIGHT), IVP)
+    if "mass_at" in m.flags:
+        yield Case(f"{name} moving", partial(with_mass, m, "moving", t_eval=AT, dt=0.09), IVP)
+        yield Case(f"{name} moving adaptive", partial(with_mass, m, "moving", **TIGHT), IVP)
     if m.order_hat is not None:
+        yield Case(f"{name} nonnegative", partial(kept, m, mass=np.array([2.0, 1.0, 4.0, 0.5, 1.0])), IVP)
         yield Case(f"{name} excluded", partial(with_mass, m, "algebraic", exclude_algebraic=True, **TIGHT), IVP)
 
 

@@ -15,6 +15,7 @@ from mflow_core.problems.inside cimport below_zero, inside_t
 from mflow_core.problems.problem cimport failed
 from mflow_core.solvers.matrix cimport BANDED, DENSE, SPARSE, matrix_t
 from mflow_core.solvers.objects cimport as_array
+from mflow_core.solvers.stages.mass cimport mass_alone, mass_is_diagonal
 from mflow_core.types cimport MF_RETRY_SOLVE
 
 cnp.import_array()
@@ -97,21 +98,27 @@ cdef double diagonal(matrix_t *m, ptrdiff_t i) noexcept nogil:
 
 
 cdef int jacobian_undo(matrix_t *m, const int64_t *signs, ptrdiff_t n_signs, const double *y, double *change) noexcept nogil:
-    """The change of y that sets components below 0 among `signs` to 0 by a change along their columns of J, so that what no
-    slope changes, such as a sum, stays. MF_RETRY_SOLVE where there is no such way."""
-    cdef ptrdiff_t k
-    cdef double own
-    if not m.has_jacobian:
+    """The change of y that sets components below 0 among `signs` to 0 by a change along their columns of J (M^-1 J with a mass matrix that
+    is diagonal; algebraic components stay), so that what no slope changes, such as a sum, stays. MF_RETRY_SOLVE where there is no such way."""
+    cdef ptrdiff_t k, i
+    cdef double own, mass
+    cdef int status
+    if not m.has_jacobian or (m.c.mass != NULL and not mass_is_diagonal(m.c.mass, m.n)):
         return MF_RETRY_SOLVE
     memset(change, 0, m.n * sizeof(double))
     for k in range(n_signs):
-        if y[signs[k]] < 0.0:
-            own = diagonal(m, signs[k])
-            if not own < 0.0:
+        i = signs[k]
+        if y[i] < 0.0:
+            own, mass = diagonal(m, i), mass_alone(m.c.mass, i)
+            if not own * mass < 0.0:
                 return MF_RETRY_SOLVE
-            change[signs[k]] = -y[signs[k]] / own
+            change[i] = -y[i] * mass / own
     memcpy(m.kept, change, m.n * sizeof(double))
-    return jacobian_times(m, m.kept, change)
+    status = jacobian_times(m, m.kept, change)
+    for i in range(m.n if status == 0 and m.c.mass != NULL else 0):
+        mass = mass_alone(m.c.mass, i)
+        change[i] = change[i] / mass if mass != 0.0 else 0.0
+    return status
 
 
 # ---- components that must not be below 0 ------------------------------------------------------------------------------------------------

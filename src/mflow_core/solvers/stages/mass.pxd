@@ -92,6 +92,22 @@ cdef inline void add_mass_to_band(const mass_t *mass, ptrdiff_t n, ptrdiff_t low
                 a[i * room + mass.indices[e] - i + lower] += mass.values[e]
 
 
+cdef inline bint mass_is_diagonal(const mass_t *mass, ptrdiff_t n) noexcept nogil:
+    cdef ptrdiff_t i, e
+    for i in range(n):
+        for e in range(mass.indptr[i], mass.indptr[i + 1]):
+            if mass.indices[e] != i:
+                return False
+    return True
+
+
+cdef inline double mass_alone(const mass_t *mass, ptrdiff_t i) noexcept nogil:
+    """M_ii of a diagonal M; 1 where there is none."""
+    if mass == NULL:
+        return 1.0
+    return mass.values[mass.indptr[i]] if mass.indptr[i] < mass.indptr[i + 1] else 0.0
+
+
 cdef inline void leave_null_space(const mass_t *mass, double *v) noexcept nogil:
     """v without its part in the null space of M."""
     cdef double along
