@@ -64,6 +64,8 @@ def test_what_cannot_be_shared_says_so():
     opt = mflow.optim.SGD(np.ones(2))
     with pytest.raises(TypeError, match="g: expected a NumPy array, got list"):
         opt.step([1.0, 2.0])
+    with pytest.raises(TypeError, match=r"g: expected a NumPy array, got tuple; mflow\.optim\.SparseGradient\(indices, values\)"):
+        opt.step((np.array([1]), np.array([2.0])))
     with pytest.raises(ValueError, match=r"got \(3,\)"):
         opt.step(Foreign([1.0, 2.0, 3.0]))
 

@@ -47,8 +47,7 @@ class Residuals:
 
     digits : what the residuals carry, where that is less than float64. eps : the relative error of one. grain : the mean error of one that
     is rounded to multiples of a quantum, over sigma; 0 of others. blur : the share of them in the plane of J's columns that differences
-    cannot tell from 0. verdict : on a Jacobian that was given. least : of each step of differences, where
-    there is such a limit.
+    cannot tell from 0. verdict : on a Jacobian that was given. least : of each step of differences, or None.
     core : the run (`mflow_core.fitting.fit.Fit`), once m is known.
     """
 

@@ -97,7 +97,8 @@ def minimize(
         is a minimum.
     jac : callable, True, None, "2-point", "3-point", "jax", "autograd", "torch" or "cs"
         The gradient ``jac(x, *args)``; None and "2-point": forward differences, "3-point": central ones; "jax", "autograd", "torch":
-        automatic differentiation of ``fun`` by that library, in float64 (fun is given an array of theirs); "cs": complex steps. Where the
+        automatic differentiation of ``fun`` by that library, in float64 (fun is given an array of theirs; one for jax is faster as
+        ``jax.jit(fun)``); "cs": complex steps. Where the
         cost's values carry few digits (float32 inside, rounded results) differences are central and longer, and the message says so.
     hess : callable, array_like (n, n) or sparse matrix
         For "trust_ncg" and implicit methods: the Hessian ``hess(x, *args)``; where it is missing, differences of gradients. ``solver``,
