@@ -12,6 +12,7 @@ from libc.stdlib cimport calloc, free
 from libc.string cimport memset
 
 from mflow_core.arithmetic.control cimport size_of_time
+from mflow_core.arithmetic.vec cimport mf_bits
 from mflow_core.lanes.lane_loops cimport lane_loops_t
 from mflow_core.registry cimport kernels
 from mflow_core.stepping.output cimport hermite
@@ -24,17 +25,15 @@ LOOPS = (<lane_loops_t *> kernels("lanes.lane_loops", "_table", b"mflow_core._la
 
 cdef int common_rhs(double t, const double *y, double *dydt, ptrdiff_t n, void *ctx) noexcept nogil:
     cdef block_t *b = <block_t *> ctx
-    cdef int col
-    for col in range(WIDTH):
-        b.t_call[col] = t
+    if mf_bits(t) != mf_bits(b.t_call[0]):   # stages often share a time, and an end with the next start
+        LOOPS.fill(t, b.t_call)
     return b.job.rhs(b.t_call, y, dydt, b.job.n, WIDTH, b.job.ctx)
 
 
 cdef int own_rhs(double c, const double *y, double *dydt, ptrdiff_t n, void *ctx) noexcept nogil:
     cdef block_t *b = <block_t *> ctx
-    cdef int col, status
-    for col in range(WIDTH):
-        b.t_call[col] = b.t[col] + c * b.h[col]
+    cdef int status
+    LOOPS.times(c, b.t, b.h, b.t_call)
     status = b.job.rhs(b.t_call, y, dydt, b.job.n, WIDTH, b.job.ctx)
     LOOPS.scale(b.job.n, b.h, dydt)
     return status

@@ -7,6 +7,10 @@ cdef enum:
 
 
 ctypedef struct lane_loops_t:
+    # out[l] = value
+    void (*fill)(double value, double *out) noexcept nogil
+    # out[l] = t[l] + c h[l]
+    void (*times)(double c, const double *t, const double *h, double *out) noexcept nogil
     # x[i][l] *= factor[l]
     void (*scale)(ptrdiff_t n, const double *factor, double *x) noexcept nogil
     # now[i][l] = (next[i][l] if take[l] != 0 else now[i][l]) * factor[l]; factor NULL: 1

@@ -13,6 +13,21 @@ from mflow_core.arithmetic.vec cimport mf_cvec, mf_vec
 from mflow_core.lanes.lane_loops cimport WIDTH, lane_loops_t
 
 
+cdef void fill(double value, double *out) noexcept nogil:
+    cdef int col
+    for col in range(WIDTH):
+        out[col] = value
+
+
+cdef void times(double c, const double *t, const double *h, double *out) noexcept nogil:
+    cdef int col
+    cdef mf_cvec at = t
+    cdef mf_cvec step = h
+    cdef mf_vec a = out
+    for col in range(WIDTH):
+        a[col] = at[col] + c * step[col]
+
+
 cdef void scale(ptrdiff_t n, const double *factor, double *x) noexcept nogil:
     cdef ptrdiff_t i
     cdef int col
@@ -104,6 +119,7 @@ cdef void polynomial(ptrdiff_t n, ptrdiff_t ld, int degree, const double *theta,
 
 
 cdef lane_loops_t TABLE
+TABLE.fill, TABLE.times = fill, times
 TABLE.scale, TABLE.accept, TABLE.finite, TABLE.error_sums, TABLE.polynomial = scale, accept, finite, error_sums, polynomial
 
 _table = PyCapsule_New(&TABLE, b"mflow_core._lane_loops", NULL)
