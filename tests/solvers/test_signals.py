@@ -18,7 +18,7 @@ from mflow_core.solvers.band_lu import BandLU
 import mflow
 from mflow.base import pace
 from mflow.base.pace import by_rows, interruptible, joined
-from mflow.base.result import IVPResult, pending
+from mflow.base.result import IVPResult, pending, put_later
 from mflow.nonlinear import Newton
 from solvers.test_linalg import INT, at, table
 
@@ -128,6 +128,66 @@ def test_a_call_of_lapack_is_left_when_ctrl_c_comes() -> None:
     with pytest.raises(KeyboardInterrupt):
         interruptible(1e12, work)
     release.set()
+
+
+@posix
+def test_a_signal_that_another_thread_is_given_ends_the_wait() -> None:
+    """As the system gives that of a timer to the thread that works."""
+    release, ended = threading.Event(), threading.Event()
+
+    def work() -> None:
+        signal.pthread_kill(threading.get_ident(), signal.SIGINT)
+        release.wait(5.0)
+        ended.set()
+
+    with pytest.raises(KeyboardInterrupt):
+        interruptible(1e12, work)
+    assert not ended.is_set()
+    release.set()
+    assert ended.wait(20.0)
+
+
+def _line(x: Any) -> Any:
+    return np.vander(np.linspace(0.0, 1.0, 9), 4) @ x - np.linspace(0.0, 1.0, 9) ** 5
+
+
+TABLE = np.linspace(0.0, 10.0, 1001), np.sin(np.linspace(0.0, 10.0, 1001))
+ASIDE: dict[str, Any] = {  # what is called in another thread, and by what
+    "covariance": ("numpy.linalg.svd", lambda: mflow.least_squares(_line, np.zeros(4)).covariance().tobytes()),
+    "product": ("numpy.matmul", lambda: mflow.least_squares(_line, np.zeros(4)).covariance().tobytes()),
+    "rank": ("numpy.linalg.matrix_rank", lambda: mflow.curve_fit(lambda t, a, b: a * t + b, [0.0, 1.0, 2.0], [0.0, 1.0, 3.0]).rank),
+    "rest": (
+        "numpy.linalg.eigvalsh",
+        lambda: mflow.minimize(lambda x: x @ x, [1.0, 2.0], jac=lambda x: 2 * x, method="backward_euler", dt=np.inf).message,
+    ),
+    "table": (
+        "mflow.structures.load_tables.left_out",
+        lambda: mflow.solve_dynamics(mass=1.0, stiffness=1.0, x0=[0.0], t_span=(0, 10), load=TABLE, dt=0.01).nfev,
+    ),
+    "bends": (
+        "mflow.structures.load_tables.bends",
+        lambda: mflow.solve_dynamics(stiffness=1.0, x0=[0.0], t_span=(0, 10), load=TABLE, method="rkn64", rtol=1e-6).nfev,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", ASIDE)
+def test_long_calls_are_made_where_they_can_be_left(name: str, monkeypatch: Any) -> None:
+    import importlib
+
+    (module, _, function), run = ASIDE[name][0].rpartition("."), ASIDE[name][1]
+    home, plain, main = importlib.import_module(module), run(), []
+    true = getattr(home, function)
+
+    def seen(*args: Any, **kwargs: Any) -> Any:
+        main.append(threading.current_thread() is threading.main_thread())
+        return true(*args, **kwargs)
+
+    monkeypatch.setattr(pace, "LONG_WORK", 0.0)
+    monkeypatch.setattr(home, function, seen)
+    assert run() == plain
+    assert main
+    assert not any(main)
 
 
 def test_a_call_in_a_thread_is_as_one_without() -> None:
@@ -243,6 +303,65 @@ def test_any_look_makes_a_pending_result(look: str) -> None:
     assert type(copy.copy(result)) is type(pickle.loads(pickle.dumps(result))) is IVPResult
     assert (result.t, result.y) == (1.0, 2.0)
     assert made == [1]
+
+
+@pytest.mark.parametrize("look", LOOKS)
+def test_an_entry_that_is_made_later(look: str) -> None:
+    """Whatever is looked at is as if it had always been there; it is made where it is asked for, once, and after Ctrl-C again."""
+    made, whole = [], IVPResult(y=2.0, t=1.0)
+
+    def make() -> float:
+        made.append(1)
+        if len(made) == 1:
+            raise KeyboardInterrupt
+        return 1.0
+
+    result = IVPResult(y=2.0)
+    put_later(result, "t", make)
+    assert isinstance(result, IVPResult)
+    assert (result.y, result["y"], hasattr(result, "z"), "t" in result, made) == (2.0, 2.0, False, True, [])
+    with pytest.raises(KeyboardInterrupt):
+        result["t"]
+    seen = LOOKS[look](result)
+    assert seen == LOOKS[look](whole)
+    assert type(copy.copy(result)) is type(pickle.loads(pickle.dumps(result))) is IVPResult
+    assert (result.t, result.y, type(result)) == (1.0, 2.0, IVPResult)
+    assert made == [1, 1]
+    with pytest.raises(KeyError):
+        result["nothing"]
+
+
+def test_the_inverse_hessian_is_made_where_it_is_asked_for(monkeypatch: Any) -> None:
+    from mflow.optimize.line_descent import InverseHessian
+
+    made, true = [], InverseHessian.todense
+
+    def todense(self: InverseHessian) -> Any:
+        made.append(1)
+        return true(self)
+
+    monkeypatch.setattr(InverseHessian, "todense", todense)
+    A = np.diag([1.0, 4.0, 9.0]) + 0.5
+    calls = [0]
+
+    def cost(x: Any, stop: int = 10**9) -> Any:
+        calls[0] += 1
+        if calls[0] == stop:
+            raise KeyboardInterrupt
+        return 0.5 * x @ A @ x, A @ x
+
+    r = mflow.minimize(cost, np.ones(3), jac=True, method="bfgs", gtol=1e-12)
+    assert made == []
+    np.testing.assert_allclose(r.hess_inv, np.linalg.inv(A), rtol=0.1)
+    assert r["hess_inv"] is r.hess_inv
+    assert made == [1]
+    calls[0] = 0
+    with pytest.raises(KeyboardInterrupt) as caught:
+        mflow.minimize(lambda x: cost(x, 4), np.ones(3), jac=True, method="bfgs", gtol=1e-12)
+    partial: Any = caught.value.partial_result  # type: ignore[attr-defined]
+    assert (partial.reason, made) == ("interrupted", [1])
+    assert partial.hess_inv.shape == (3, 3)
+    assert made == [1, 1]
 
 
 @posix

@@ -28,6 +28,7 @@ __all__ = [
     "origin_of",
     "pending",
     "place_of",
+    "put_later",
     "words_of",
 ]
 
@@ -46,7 +47,7 @@ class Result(dict[str, Any]):
         try:
             return self[name]
         except KeyError:
-            raise AttributeError(f"{type(self).__name__} has no field {name!r}; it has {', '.join(self)}") from None
+            raise AttributeError(f"{type(self).__name__} has no field {name!r}; it has {', '.join(dict.keys(self))}") from None
 
     def __setattr__(self, name: str, value: Any) -> None:
         self[name] = value
@@ -95,9 +96,12 @@ def _waiting_kind(kind: type[Made]) -> type[Made]:
             own = object.__getattribute__(self, "__dict__")
             if "_make" in own:
                 made = own["_make"]()
-                dict.update(self, made)
+                dict.update(self, zip(dict.keys(made), dict.values(made), strict=True))
                 own.update(vars(made))
                 del own["_make"]
+                if "_later" in own:
+                    object.__setattr__(self, "__class__", type(made))
+                    return getattr(self, name)(*args, **kwargs)
             return getattr(super(waiting, self), name)(*args, **kwargs)
 
         return look
@@ -110,6 +114,60 @@ def _waiting_kind(kind: type[Made]) -> type[Made]:
     waiting: Any = type(kind.__name__, (kind,), {name: filled(name) for name in looks} | own)
     waiting.__module__, waiting.__qualname__ = kind.__module__, kind.__qualname__
     return cast("type[Made]", waiting)
+
+
+def put_later(result: Result, name: str, make: Callable[[], Any]) -> None:
+    """An entry that is made when it is first looked at, by its name or with all the others.
+
+    Examples
+    --------
+    >>> from mflow.base.result import Result, put_later
+    >>> r = Result(x=1.0)
+    >>> put_later(r, "H", lambda: 2.0)
+    >>> "H" in r, r.H, sorted(r)
+    (True, 2.0, ['H', 'x'])
+    """
+    vars(result)["_later"] = name, make
+    object.__setattr__(result, "__class__", _later_kind(type(result)))
+
+
+@functools.cache
+def _later_kind(kind: type[Made]) -> type[Made]:
+    """A subclass one of whose entries is not made yet. Once it is, its instances are of the class itself, as copies and pickles are."""
+
+    def fill(self: Any) -> None:
+        own = vars(self)
+        if "_later" in own:  # another thread may have been here
+            name, make = own["_later"]
+            dict.setdefault(self, name, None if dict.__contains__(self, name) else make())
+            own.pop("_later", None)
+        object.__setattr__(self, "__class__", kind)
+
+    def missing(self: Any, name: Any) -> Any:
+        if name == vars(self).get("_later", (None,))[0]:
+            fill(self)
+        if not dict.__contains__(self, name):
+            raise KeyError(name)
+        return dict.__getitem__(self, name)
+
+    def contains(self: Any, name: Any) -> bool:
+        return dict.__contains__(self, name) or name == vars(self).get("_later", (None,))[0]
+
+    def filled(look: str) -> Callable[..., Any]:
+        def of_all(self: Any, *args: Any) -> Any:
+            fill(self)
+            return getattr(self, look)(*args)
+
+        return of_all
+
+    looks = (
+        "__delattr__", "__delitem__", "__dir__", "__eq__", "__ior__", "__iter__", "__len__", "__ne__", "__or__", "__reduce_ex__",
+        "__repr__", "__reversed__", "__ror__", "clear", "copy", "get", "items", "keys", "pop", "popitem", "setdefault", "values",
+    )  # fmt: skip
+    own = {"__missing__": missing, "__contains__": contains, "__hash__": None, "__doc__": kind.__doc__}
+    later: Any = type(kind.__name__, (kind,), {look: filled(look) for look in looks} | own)
+    later.__module__, later.__qualname__ = kind.__module__, kind.__qualname__
+    return cast("type[Made]", later)
 
 
 def as_pending(error: BaseException, kind: type[Made], make: Callable[[], Made]) -> Callable[[], Made]:

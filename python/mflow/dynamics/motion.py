@@ -20,6 +20,7 @@ from mflow_core.stepping.energy.energies import Energies
 
 from mflow.base.checks import Array
 from mflow.base.methods import Method
+from mflow.base.pace import interruptible
 from mflow.base.result import COLUMNS, DynamicsResult, Result, last_axis
 from mflow.base.telling import tell
 from mflow.course.outputs import add_outputs
@@ -36,6 +37,7 @@ from mflow.structures.supports import Supports
 
 __all__ = ["Motion"]
 
+PER_TIME = 20.0  # multiplications, about, that a look at a number of a table takes
 LEFT_OUT = 0.1  # of a load's size: where it is off the lines between steps by more, fixed steps are too long for it
 OVER = 0.5  # of its peak: a table that ends below is taken for one that is over, not for a load that stays
 REST = 1e-6  # of the peak, below which a held value is that of a load at rest
@@ -163,9 +165,10 @@ class Motion(Drive):
         the run passes its end, it says so."""
         self._say_ends(times, values, after)
         if after == "zero":
-            times, values = load_tables.ended(times, values)
+            times, values = interruptible(PER_TIME * values.size, load_tables.ended, times, values)
         if self.mode == "adaptive":
-            bend, user, sign = load_tables.bends(times, values), self.max_step, math.copysign(1.0, self.t1 - self.t0)
+            bend = interruptible(PER_TIME * values.size, load_tables.bends, times, values)
+            user, sign = self.max_step, math.copysign(1.0, self.t1 - self.t0)
             least = check_min_step(self.settings.min_step)
 
             def bound(t: float, x: Array) -> float:
@@ -175,12 +178,13 @@ class Motion(Drive):
             self.max_step = bound
         elif self.mode == "fixed" and self.t0 != self.t1:
             legs = [self.t0, *(self.agenda.times.tolist() if self.agenda is not None else []), self.t1]
-            share = max(load_tables.left_out(times, values, a, b, abs(self.step)) for a, b in pairwise(legs))
+            work, dt = PER_TIME * values.size, abs(self.step)
+            share = max(interruptible(work, load_tables.left_out, times, values, a, b, dt) for a, b in pairwise(legs))
             if share > LEFT_OUT:
                 text = (
                     f"load: {100 * share:.3g} % of the table's impulse falls between steps of dt = {abs(self.step):g}, which do not see "
                     "it (the integral of |load - line between the ends of steps| against that of |load|); its times are about "
-                    f"{np.median(np.diff(times)):.3g} apart: lower dt"
+                    f"{interruptible(work, np.median, np.diff(times)):.3g} apart: lower dt"
                 )
                 tell(f"{self.name}: {text}")
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from mflow.base.checks import Array, check_number, real_array
+from mflow.base.pace import interruptible
 from mflow.base.tables import Readable, Table
 from mflow.fitting.least_squares import covariance
 from mflow.fitting.quantiles import student_quantile
@@ -140,7 +141,8 @@ class CurveFit(Readable, tuple[Any, ...]):
     def rank(self) -> int:
         """Rank of the Jacobian, to rounding."""
         norms = np.sqrt((self.jac**2).sum(axis=0))
-        return int(np.linalg.matrix_rank(self.jac / np.where(norms > 0.0, norms, 1.0)))
+        scaled = self.jac / np.where(norms > 0.0, norms, 1.0)
+        return int(interruptible(float(scaled.size) * scaled.shape[1], np.linalg.matrix_rank, scaled))
 
     @property
     def dead(self) -> tuple[str, ...]:

@@ -26,6 +26,7 @@ from mflow.base.checks import (
     real_array,
     shown,
 )
+from mflow.base.pace import interruptible
 from mflow.base.result import Examined, as_pending, attach, keep_origin
 from mflow.base.telling import tell
 from mflow.fitting.bounds import EVERYWHERE, check_box, check_fixed
@@ -104,10 +105,11 @@ def covariance(J: Array, variance: float) -> Array:
     """variance inv(J'J) of the parameters that J determines; of the others inf."""
     norms = np.sqrt((J * J).sum(axis=0))
     size = np.where(norms > 0.0, norms, 1.0)
-    _, s, Vt = np.linalg.svd(J / size, full_matrices=False)
+    n, work = J.shape[1], float(J.size) * J.shape[1]
+    _, s, Vt = interruptible(work, np.linalg.svd, J / size, full_matrices=False)
     kept = s > lost_share(J) * s[:1].max(initial=0.0)
     root = Vt[kept] / s[kept, None]
-    out: Array = variance * (root.T @ root) / np.outer(size, size)
+    out: Array = variance * interruptible(float(n) ** 3, np.matmul, root.T, root) / np.outer(size, size)
     free = np.sqrt((Vt[~kept] ** 2).sum(axis=0)) > 1e-8
     out[free], out[:, free] = 0.0, 0.0
     out[free, free] = math.inf

@@ -12,6 +12,7 @@ from mflow_core.fitting.fit import ASKS, ENDINGS
 from mflow_core.fitting.robust import CompiledLoss
 
 from mflow.base.checks import Array
+from mflow.base.pace import interruptible
 from mflow.base.result import Result
 from mflow.fitting.residuals import NOISY, Residuals
 from mflow.fitting.robust import Robust
@@ -339,7 +340,7 @@ def rank_of(J: Array) -> int:
     if not J.size or not np.isfinite(J).all():
         return 0
     norms = np.sqrt((J * J).sum(axis=0))
-    s = np.linalg.svd(J / np.where(norms > 0.0, norms, 1.0), compute_uv=False)
+    s = interruptible(float(J.size) * J.shape[1], np.linalg.svd, J / np.where(norms > 0.0, norms, 1.0), compute_uv=False)
     return int(np.sum(s > lost_share(J) * s[:1].max(initial=0.0)))
 
 

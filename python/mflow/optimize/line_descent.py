@@ -21,7 +21,7 @@ from mflow_core.stepping import stepper
 from mflow.base.checks import Array
 from mflow.base.methods import Method
 from mflow.base.pace import Pace, pieces
-from mflow.base.result import OptimizeResult, Result, keep_origin
+from mflow.base.result import OptimizeResult, Result, keep_origin, put_later
 from mflow.curvature.landscape import OF_DIFFERENCES, Landscape, gradient_of, products_of
 from mflow.optimize.directions import direction_of, takes_bounds
 from mflow.optimize.doubts import Doubts
@@ -207,7 +207,10 @@ class LineDescent(Counted):
         ))  # fmt: skip
         if self.method.family == "quasi_newton" and self.doubts.box is None:
             inverse = InverseHessian(run, x.size, (line_descent.KINDS[self.search.kind], self._rule, self.method.numbers))
-            out.hess_inv = inverse if self.method.takes("maxcor") else inverse.todense()
+            if self.method.takes("maxcor"):
+                out.hess_inv = inverse
+            else:  # n columns of it take O(n^3), which few ask for
+                put_later(out, "hess_inv", inverse.todense)
         return out
 
     def _path(self) -> Result:

@@ -156,9 +156,9 @@ def minimize(
     OptimizeResult
         ``x`` is the last point whose gradient was evaluated and finite, ``fun`` and ``jac`` belong to it. A method that takes its gradient
         ahead of x (``nesterov`` in pull form, ``consistent_momentum`` with lookahead) converges where it is small there and at x; what is
-        reported belongs to x, at one evaluation more a report. With a line search that did
-        not converge it is the lowest point seen, trials among them. ``hess_inv`` is the approximation of the inverse Hessian at the end of
-        "bfgs", an array, and of "lbfgs" without bounds, of which ``hess_inv @ v`` and ``hess_inv.todense()`` make arrays.
+        reported belongs to x, at one evaluation more a report. With a line search that did not converge it is the lowest point seen, trials
+        among them. ``hess_inv`` is the approximation of the inverse Hessian at the end of "bfgs", an array made when it is first looked at,
+        and of "lbfgs" without bounds, of which ``hess_inv @ v`` and ``hess_inv.todense()`` make arrays.
 
     Raises
     ------

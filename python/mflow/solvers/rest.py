@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from mflow.base.checks import Array
+from mflow.base.pace import interruptible
 from mflow.derivatives.differences import central_jacobian
 
 __all__ = ["MOST", "at_rest", "jacobian_at"]
@@ -26,7 +27,8 @@ def at_rest(run: Any, symmetric: bool) -> str:
     matrix = jacobian_at(run, y)
     if not np.all(np.isfinite(matrix)):
         return "; whether the steady state is stable is not known: the Jacobian there is not finite"
-    values = np.linalg.eigvalsh(0.5 * (matrix + matrix.T)) if symmetric else np.linalg.eigvals(matrix)
+    half = 0.5 * (matrix + matrix.T)
+    values = interruptible(float(y.size) ** 3, np.linalg.eigvalsh if symmetric else np.linalg.eigvals, half if symmetric else matrix)
     top, scale = float(np.max(values.real)), float(np.max(np.abs(values)))
     if symmetric:
         least = f"the least curvature there is about {-top:.4g}"
