@@ -20,6 +20,7 @@ import numpy as np
 import pytest
 from mflow_core import registry
 from mflow_core.lanes import lanes as core
+from mflow_core.problems import signatures
 
 import mflow
 from support.oracles.tableaus import rough_between
@@ -456,7 +457,7 @@ def test_functions_for_blocks_of_every_kind() -> None:
 
     address = ctypes.cast(fun, ctypes.c_void_p).value
     assert address
-    signature = core.RHS_LANES_SIGNATURE.encode()
+    signature = signatures.RHS_LANES_SIGNATURE.encode()
     y0 = [[1.0, 2.0]]
     r = mflow.solve_ivp_batch(fun, (0, 1), y0, "rk4", dt=0.1, batch=True)
     np.testing.assert_allclose(r.y[0], np.array(y0[0]) * math.exp(-1), rtol=1e-5)

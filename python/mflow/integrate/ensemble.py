@@ -20,7 +20,7 @@ from typing import Any, Self
 
 import numpy as np
 from mflow_core.lanes import lanes as core
-from mflow_core.problems import problem
+from mflow_core.problems import problem, signatures
 from mflow_core.stepping import stepper
 from numpy.typing import NDArray
 
@@ -64,11 +64,11 @@ class BlockFunction:
     """A compiled right-hand side for blocks of trajectories, with its address. It pickles where the function does."""
 
     def __init__(self, fun: Any) -> None:
-        address = problem.compiled_address(fun, "fun", core.RHS_LANES_SIGNATURE)
+        address = problem.compiled_address(fun, "fun", signatures.RHS_LANES_SIGNATURE)
         if address is None:
             raise TypeError(
                 "fun: expected with batch=True a compiled function (LowLevelCallable, numba cfunc, ctypes function or PyCapsule) with the "
-                f"signature {core.RHS_LANES_SIGNATURE!r}, got {type(fun).__name__}"
+                f"signature {signatures.RHS_LANES_SIGNATURE!r}, got {type(fun).__name__}"
             )
         self.fun, self.address = fun, address
 

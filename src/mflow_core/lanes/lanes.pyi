@@ -5,7 +5,6 @@ from numpy.typing import NDArray
 
 from mflow_core.registry import MethodRecord
 
-RHS_LANES_SIGNATURE: str
 BLOCK: int
 WAITING: int
 TOO_SMALL: int

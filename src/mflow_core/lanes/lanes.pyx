@@ -20,8 +20,6 @@ from mflow_core.types cimport (MF_EMBEDDED, MF_E_STEP, MF_E_STEPS, MF_FSAL, MF_I
 
 import numpy as np
 
-from mflow_core.problems.signatures import RHS_LANES_SIGNATURE
-
 cnp.import_array()
 
 BLOCK, WAITING, TOO_SMALL, TOO_MANY = WIDTH, LANE_WAITING, MF_E_STEP, MF_E_STEPS
