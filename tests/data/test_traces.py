@@ -70,7 +70,7 @@ def test_what_a_text_without_times_must_be(tmp_path: Path, text: str, given: dic
 def test_without_obspy_it_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setitem(sys.modules, "obspy", None)
     for text, words in ((KNET, "a K-NET or KiK-net file"), ("\0\0\0\1", "a binary file")):
-        with pytest.raises(ImportError, match=rf"{words} is read by ObsPy: pip install 'mflow\[records\]'"):
+        with pytest.raises(ImportError, match=rf"{words} is read by ObsPy: pip install 'momentum-flow\[records\]'"):
             read_record(written(tmp_path, text))
     assert main(["simulate", "--record", str(written(tmp_path, KNET)), "--no-plot"]) == 2
     assert "is read by ObsPy" in capsys.readouterr().err

@@ -197,7 +197,7 @@ def test_growth_of_the_problem_sets_no_limit() -> None:
         (
             lambda: mflow.max_stable_dt("newmark", eigenvalues=[-1.0]),
             ValueError,
-            "stiffness: expected matrices .* for .* newmark",
+            "eigenvalues: expected matrices .* for .* newmark",
         ),
     ],
 )
