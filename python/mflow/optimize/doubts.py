@@ -48,7 +48,7 @@ class Doubts:
         fun, jac = with_gradient(fun, jac)
         self.fun, self.start, self.args, self.jac, self.diff_step = fun, check_start(x0, "x0"), as_tuple(args), jac, diff_step
         check_flags(check_gradient=check)
-        self.checks = bool(check)
+        self.checks = self.asks = bool(check)  # asks: whether the cost may be evaluated when the run is over
         self.differences = jac is None or jac is False or isinstance(jac, str)
         self.box: Box | None = None
         self.bounded_by = ""  # the argument that bounds x
@@ -169,7 +169,7 @@ class Doubts:
         return out
 
     def _said_of_differences(self, out: OptimizeResult, look: CostLook) -> None:
-        out.ncheck += look.ask_for_kink()
+        out.ncheck += look.ask_for_kink() if self.asks else 0
         still = ", ".join(f"x[{j}]" for j in look.still)
         out.message += look.note() + (f"; nothing depends on {still} at x0" if still and out.status >= 0 else "")
         if out.reason != "converged":
@@ -192,6 +192,8 @@ class Doubts:
     def _look_aside(self, out: OptimizeResult, peaked: Callable[..., tuple[bool, int]]) -> None:
         """Differences are off by their own length times the curvature, so at a maximum they are small and not 0. Larger ones that have led
         down are no reason to look."""
+        if not self.asks:
+            return
         x, at = out.x.ravel(), float(out.fun)
         small = np.abs(out.jac.ravel()) * np.maximum(1.0, np.abs(x)) <= (OWN_ERROR * max(1.0, abs(at)) if out.nit else math.inf)
         box = None if self.box is None else self.box.flat
