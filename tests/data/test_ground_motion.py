@@ -262,7 +262,8 @@ def test_a_factor_beside_a_unit_is_refused(tmp_path: Path, heading: str) -> None
 
 
 @pytest.mark.parametrize(
-    "heading", ["t (s), jerk (g/s)", "t (s), a (g/s)", "sample, a (g)", "day, a (g)", "index, a (g)", "No., a (g)", "t (h), a (g)", "n, a (g)"]
+    "heading",
+    ["t (s), jerk (g/s)", "t (s), a (g/s)", "sample, a (g)", "day, a (g)", "index, a (g)", "No., a (g)", "t (h), a (g)", "n, a (g)"],
 )
 def test_what_is_no_acceleration_in_seconds_is_refused(tmp_path, heading):
     (tmp_path / "r.csv").write_text(f"{heading}\n0,0\n1,.1\n2,0\n")

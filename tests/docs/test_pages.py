@@ -17,7 +17,10 @@ PAGES = sorted(
     for path in DOCS.rglob("*.md")
     if path.relative_to(DOCS).parts[0] not in WRITTEN and path.name not in ("gallery.md", "embedding.md")
 )
-BLOCK = re.compile(r"^(?:```|:::)(?:\{code-cell\} )?(python|ipython3)[^\n]*\n(?:---\n.*?^---\n)?(.*?)^(?:```|:::)\n(?:\s*^```text\n(.*?)^```)?", re.S | re.M)
+BLOCK = re.compile(
+    r"^(?:```|:::)(?:\{code-cell\} )?(python|ipython3)[^\n]*\n(?:---\n.*?^---\n)?(.*?)^(?:```|:::)\n(?:\s*^```text\n(.*?)^```)?",
+    re.S | re.M,
+)
 NEEDS = re.compile(r"<!-- needs (\w+) -->")
 
 

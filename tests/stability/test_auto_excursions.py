@@ -70,7 +70,8 @@ def test_a_wall_in_time_still_ends_the_run(step_method: Any) -> None:
     assert r.nfev < 20_000
 
 
-SATURATED: dict[str, tuple[Callable[[float, Any], Any], float, list[float], list[float]]] = {  # f, the end, the start and the only point of rest
+# f, the end, the start and the only point of rest
+SATURATED: dict[str, tuple[Callable[[float, Any], Any], float, list[float], list[float]]] = {
     "pulled back": (lambda t, y: -np.tanh(y) - 0.03 * y, 2000.0, [3.0], [0.0]),
     "a gene that represses itself": (
         lambda t, y: np.array([1 / (1 + abs(y[1] / 0.1) ** 4) - y[0], y[0] - y[1]]), 400.0, [5.0, 5.0], [0.15330402, 0.15330402]

@@ -280,12 +280,7 @@ def solve_dynamics(
         energy=_keeps_energy(energy, problem), matrices=moving, velocity_free=velocity_free and damping is None and rayleigh is None,
         facts=facts, switches=switches,
     )  # fmt: skip
-    if is_table(load):
-        drive.heed_table(np.asarray(load[0], dtype=np.float64), np.asarray(load[1], dtype=np.float64), after)
-    elif matrices.is_function(load) or supports.moves is not None:
-        drive.heed_function("load" if matrices.is_function(load) else "fixed")
-    elif velocity_free and force is not None:
-        drive.heed_function("force")
+    _heed(drive, load, after, "fixed" if supports.moves is not None else "force" if velocity_free and force is not None else "")
     result: DynamicsResult = follow(drive)
     return result
 
@@ -305,6 +300,14 @@ def _of_motion(parameters: Mapping[str, Any]) -> Mapping[str, Any]:
         if name in OF_FIRST_ORDER:
             raise TypeError(f"{name}: solve_dynamics does not take it, {OF_FIRST_ORDER[name]}")
     return parameters
+
+
+def _heed(drive: Motion, load: Any, after: str | None, other: str) -> None:
+    """What drives a motion is looked at between its steps. other: the argument beside load that does, or empty."""
+    if is_table(load):
+        drive.heed_table(np.asarray(load[0], dtype=np.float64), np.asarray(load[1], dtype=np.float64), after)
+    else:
+        drive.heed_function("load" if matrices.is_function(load) else other)
 
 
 def _with_obstacles(

@@ -137,6 +137,11 @@ class Kept:
         x, value, _ = descent.here()
         self.put(descent.nit, x, value)
 
+    def follow(self, descent: Any, x: Array) -> None:
+        """The iterate of a run that follows the curvature, x, where its cost has not been evaluated."""
+        value = descent.run.evaluate(x, False)[0] if descent.problem.has_value else math.nan
+        self.put(descent.run.k, x, float(value))
+
     def put(self, k: int, x: Array, value: float) -> None:
         """Iterate k, in place of one of that number; the one before stays if it is one of those to be kept."""
         if self.k and (self.k[-1] == k or self.k[-1] % self.every):  # or was kept as the last one, which it no longer is

@@ -385,17 +385,9 @@ class _Descent(Counted):
 
     def _go_safely(self, auto: SafeSteps, limit: int, gtol: float, tell: Any) -> int:
         """With lr="auto"."""
-        try:
-            return self._steps_safely(auto, limit, gtol, tell)
-        finally:
-            if self.kept is not None and self.evaluated:
-                x, value, _ = self.here()
-                self.kept.put(self.nit, x, self._cost(x) if math.isnan(value) else value)
-
-    def _steps_safely(self, auto: SafeSteps, limit: int, gtol: float, tell: Any) -> int:
         one = tell is not None or self.kept is not None
-        if self.kept is not None and not self.kept.k:
-            self.kept.put(self.run.k, self.run.y, self._cost(self.run.y))
+        if self.kept is not None:
+            self.kept.follow(self, self.run.y)
         while self.run.k < limit:
             k = self.run.k
             try:
@@ -405,7 +397,7 @@ class _Descent(Counted):
             self.looks.take(self.evaluated)
             if self.run.k > k and status in (0, CONVERGED):  # a step that could not be taken is no iteration
                 if self.kept is not None:
-                    self.kept.put(self.run.k, self.run.y, self._cost(self.run.y))
+                    self.kept.follow(self, self.run.y)
                 if tell is not None and tell(self):
                     return STOPPED
             if status != 0:
@@ -413,10 +405,6 @@ class _Descent(Counted):
         last = auto.lower_end(gtol)
         self._look()
         return last
-
-    def _cost(self, x: Array) -> float:
-        """The cost there; NaN where it has no value."""
-        return float(self.run.evaluate(x, False)[0]) if self.problem.has_value else math.nan
 
     def _descend(self, count: int, gtol: float, want_value: bool, alarm: float = math.inf) -> int:
         """Up to `count` iterations; the spectral radius is measured for a method that needs it."""
@@ -497,7 +485,9 @@ class _Descent(Counted):
 
     def _is_rough(self) -> bool:
         """Whether the cost alone tells what a step of backward Euler on it is: nobody follows the run, and differences are our own."""
-        backward = self.method.is_one_equation and self.method.record.order == 1 and self.doubts.look is not None and self.doubts.differences
+        backward = (
+            self.method.is_one_equation and self.method.record.order == 1 and self.doubts.look is not None and self.doubts.differences
+        )
         watched = self.watched or self.schedule is not None or self.kept is not None or self.doubts.diff_step is not None
         return backward and not watched and self.start.size <= rough.MOST
 
@@ -588,6 +578,8 @@ class _Descent(Counted):
             success=status == 0, status=status, reason=reason, message=message, method=self.method,
         )  # fmt: skip
         if self.kept is not None:
+            if self.auto is not None and self.evaluated:  # it may have gone back to a lower point
+                self.kept.put(self.nit, out.x, out.fun)
             out.path = self.kept.path(self.start.shape)
         self.looks.keep(out)
         return out

@@ -182,7 +182,7 @@ def upper_radius(slope: Slope, t: float, y: Array, *, symmetric: bool = False) -
     return MARGIN * float(np.max(np.abs(measured.values) + measured.residuals, initial=0.0)), ""
 
 
-def _longest(method: Method, values: Array, sizes: Array) -> tuple[float, complex]:
+def _longest(method: Method, values: Any, sizes: Array) -> tuple[float, complex]:
     """The largest stable step for eigenvalues at `values`, as far from 0 as `sizes`, and the one that sets it."""
     dt, worst, largest = math.inf, 0j, float(np.max(sizes, initial=0.0))
     for value, size in zip(values, sizes, strict=True):
@@ -194,7 +194,7 @@ def _longest(method: Method, values: Array, sizes: Array) -> tuple[float, comple
     return dt, worst
 
 
-def _longest_staged(method: Method, values: Array, sizes: Array, rho: float) -> tuple[float, complex]:
+def _longest_staged(method: Method, values: Any, sizes: Array, rho: float) -> tuple[float, complex]:
     """The same of a method that takes its stages by the length of the step, times rho. Their region grows with their number, STAGES are
     worth their slopes; but away from the real axis a step may be inside the region of more stages than it would take."""
     for stages in range(STAGES, LEAST_STAGES - 1, -1):

@@ -80,7 +80,7 @@ def test_a_pole_of_an_algebraic_equation_ends_the_run(step_method):
 
 EVEN = {
     "two": (lambda t, y: y * (1 - y), [1e-30, 1e-28], {}),
-    "exchanged": (lambda t, y: np.array([y[0] * (1 - y[0]) + 0.1 * (y[1] - y[0]), y[1] * (1 - y[1]) + 0.3 * (y[0] - y[1])]), [1e-30, 2e-30], {}),
+    "exchanged": (lambda t, y: y * (1 - y) + np.array([0.1, -0.3]) * (y[1] - y[0]), [1e-30, 2e-30], {}),
     "with a stiff one": (lambda t, y: np.array([y[0] * (1 - y[0]), y[1] * (1 - y[1]), 10 * (y[0] - y[2])]), [1e-20, 1e-18, 0.0], {}),
     "diffusing": (
         lambda t, y: y * (1 - y) + 0.1 * np.convolve(np.pad(y, 1, "edge"), [1, -2, 1], "valid"), [1e-25] * 40, {"lband": 1, "uband": 1}
