@@ -1,8 +1,9 @@
 from typing import Any
 
 import numpy as np
-from mflow_core.optimize.sweep import Samples
 from numpy.typing import NDArray
+
+from mflow_core.optimize.sweep import Samples
 
 class SoftmaxSteps:
     classes: int
