@@ -163,12 +163,14 @@ def _same(saved: Any, value: Any) -> bool:
 
 def _looks(saved: Any) -> spectrum.Looks:
     """When the curvature was looked at. Raises TypeError or ValueError."""
-    if not isinstance(saved, dict) or set(saved) != {"next", "gap", "dt"}:
-        raise ValueError(f"looks: expected next, gap and dt, got {saved!r}")
+    if not isinstance(saved, dict) or set(saved) != {"next", "gap", "dt", "slope"}:
+        raise ValueError(f"looks: expected next, gap, dt and slope, got {saved!r}")
     looks = spectrum.Looks(
         check_whole(saved["next"], "looks: next", 0, MANY), check_whole(saved["gap"], "looks: gap", 1, spectrum.SELDOM),
-        number_of(saved["dt"], "looks: dt"),
+        number_of(saved["dt"], "looks: dt"), number_of(saved["slope"], "looks: slope"),
     )  # fmt: skip
+    if not looks.slope >= 0.0:
+        raise ValueError(f"looks: slope: expected a number of at least 0, got {looks.slope!r}")
     if not looks.dt > 0.0:
         raise ValueError(f"looks: dt: expected a number above 0, got {looks.dt!r}")
     return looks

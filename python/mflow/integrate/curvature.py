@@ -105,7 +105,6 @@ class AutoSteps:
         self.mark: Any = None  # the state to go back to
         self.scale = float(np.linalg.norm(run.y))
         self.returns, self.size = 0, 0.0  # to the mark, and the size of the state there
-        self.slope_size = math.inf  # there, as a norm
         self.pending: list[tuple[float, Array]] = []  # steps that the callback does not know of yet
 
     @property
@@ -146,7 +145,7 @@ class AutoSteps:
             return 0
         slope = self._slope()
         slope_size = float(np.linalg.norm(slope))
-        if slope_size > FADED * self.slope_size and self._is_rough() and self._go_back():
+        if slope_size > FADED * self.looks.slope and self._is_rough() and self._go_back():
             return 0
         if math.isnan(safe.dt):
             check_measurable(safe.reason, self.method, run.t)
@@ -164,7 +163,7 @@ class AutoSteps:
         if length < whole and used > 2.0 * length / spectrum.SAFETY and self._go_back():
             return 0
         self.looks.found(run.k, length)
-        self.step, self.slope_size = math.copysign(length, self.t1 - self.t0), slope_size
+        self.step, self.looks.slope = math.copysign(length, self.t1 - self.t0), slope_size
         return self._set_mark()
 
     def _slope(self) -> Array:

@@ -66,11 +66,13 @@ class Looks:
     """When to measure again, in steps.
 
     After twice as many steps as the last time, up to `EVERY`, or `SELDOM` where little changes; after one step where dt was reduced.
+    slope : the norm of the slope at the last look; inf where nobody asked for it.
     """
 
     next: int = 0
     gap: int = 1
     dt: float = math.inf
+    slope: float = math.inf
 
     def due(self, k: int) -> bool:
         """Whether it is time before step k."""
