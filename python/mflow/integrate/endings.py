@@ -193,7 +193,7 @@ class Ending:
         run = self.run
         text = f"the equation of {self.method.name}'s implicit step was not solved {self.where}"
         text += f" with dt = {abs(self.step):g}" if fixed else f", down to steps of {abs(run.h):.3g}"
-        wrong = mismatch(run.equations, self._ask, names_of(run.problem.has_jac))
+        wrong = mismatch(run.equations, self._ask, names_of(run.problem.has_jac), run if math.isinf(self.step) else None)
         if wrong:
             return f"{text}: {wrong}"
         callback = run.problem.callback

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import types
 import weakref
 from collections.abc import Callable
 from typing import Any
@@ -27,6 +28,7 @@ from mflow.derivatives.differences import ASIDE, EPS, CostLook, cost_problem, di
 from mflow.derivatives.elsewhere import with_gradient
 from mflow.derivatives.remainder import GradientWarning, Verdict, gradient_model, quick, said_of
 from mflow.optimize.bounds import Box
+from mflow.solvers.jacobian_doubt import watched
 
 __all__ = ["Doubts", "few_digits"]
 
@@ -36,6 +38,8 @@ PEAK = "the cost falls on both sides of x, which is no minimum: start elsewhere"
 OWN_ERROR = 4.0 * EPS**0.5  # of a difference, in units of the cost, or 1, and of max(1, |x|): by curvature, and rounding
 LOOKED_AGAIN = ("converged", "line_search_failed", "max_iter")  # endings after which the gradient is compared at x, too
 ATTRIBUTE = "_mflow_verdict"  # of a function of ctypes, which takes no weak reference
+
+PYTHON = (types.FunctionType, types.MethodType)
 
 _checked: weakref.WeakKeyDictionary[Any, Verdict] = weakref.WeakKeyDictionary()  # compiled costs, each looked at once
 
@@ -60,6 +64,13 @@ class Doubts:
         if box is not None:
             self.box, self.start, self.bounded_by = box, box.clipped(self.start), said
             self.checks = self.checks and box.inside(self.start, 0.01)
+
+    def watch(self, hess: Any) -> None:
+        """A Python gradient is held against this Hessian once it has been asked very often: the problem made next raises then."""
+        if self.jac is True and isinstance(self.fun, PYTHON):
+            self.fun = watched(self.fun, hess, self.start, self.args, True)
+        elif isinstance(self.jac, PYTHON):
+            self.jac = watched(self.jac, hess, self.start, self.args, False)
 
     def problem(self, hess: Any = None) -> Problem:
         """For the core."""

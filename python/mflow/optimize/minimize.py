@@ -276,6 +276,8 @@ class _Descent(Counted):
         second = "second_order" in self.method.flags
         if self.method.is_implicit and not second:
             hess = companion(doubts.fun, "hess", hess)
+            if hess is not None and math.isinf(self.dt):
+                doubts.watch(hess)
         self.problem = doubts.problem(hess if self.method.is_implicit else None)
         self.run: Any
         if second:
@@ -465,7 +467,7 @@ class _Descent(Counted):
                 return self._follow_roughly(gtol)
             text = f"the equation of {self.method.name}'s step was not solved in iteration {run.k}"
             equations = self.run.equations
-            wrong = mismatch(equations, self._slope, ("-hess", "the gradient's negative")) or few_digits(self._slope, run.here()[0])
+            wrong = mismatch(equations, self._slope, ("-hess", "the gradient's negative"), run) or few_digits(self._slope, run.here()[0])
             return self.result(-1, "solve_failed", f"{text}: {wrong or unsolved(equations, self.dt, 'hess=', run.problem.has_jac)}")
         if status == STALLED and self._runs_off():
             return self.result(-1, "diverged", f"{self._runs_off()} in iteration {run.k}, where rounding ends it: does it have a minimum?")
