@@ -19,7 +19,7 @@ from mflow.base.pace import Pace
 from mflow.base.result import IVPResult, attach
 from mflow.integrate.control import MANY, RTOL, Settings, count_steps, kept_every
 from mflow.integrate.drive import Drive, follow
-from mflow.integrate.preparing import preparing
+from mflow.integrate.endings import preparing
 from mflow.integrate.stepper import Stepper
 from mflow.saving.saved_run import NOT_CONTROLLED
 from mflow.solvers import nonlinear

@@ -129,8 +129,8 @@ class WrongJacobianError(Exception):
 
 
 def watched(grad: Callable[..., Any], hess: Any, start: Array, args: tuple[Any, ...], part: bool) -> Callable[..., Any]:
-    """A gradient that raises WrongJacobianError once it has been asked more often than flows with their own Hessian ask, where `hess` is not
-    its derivative at the start: the flow to a state of rest is followed for a long time then. part : it is one of a pair."""
+    """A gradient that raises WrongJacobianError once it has been asked more often than flows with their own Hessian ask, where `hess` is
+    not its derivative at the start: the flow to a state of rest is followed for a long time then. part : it is one of a pair."""
     asked = [0]
 
     def slope(t: float, y: Array) -> Any:
