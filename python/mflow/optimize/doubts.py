@@ -176,7 +176,7 @@ class Doubts:
         return out
 
     def _said_of_differences(self, out: OptimizeResult, look: CostLook) -> None:
-        out.ncheck += look.ask_for_kink()
+        out.nfev += look.ask_for_kink()
         still = ", ".join(f"x[{j}]" for j in look.still)
         out.message += look.note() + (f"; nothing depends on {still} at x0" if still and out.status >= 0 else "")
         if out.reason != "converged":
@@ -203,7 +203,7 @@ class Doubts:
         small = np.abs(out.jac.ravel()) * np.maximum(1.0, np.abs(x)) <= (OWN_ERROR * max(1.0, abs(at)) if out.nit else math.inf)
         box = None if self.box is None else self.box.flat
         falls, count = peaked(x, at, small, lambda y: box is None or bool(np.all((box[0] <= y) & (y <= box[1]))))
-        out.ncheck += count
+        out.nfev += count
         if falls:
             self._said_of_zero(out, "maximum")
 
