@@ -46,7 +46,7 @@ def test_the_end_is_as_good_as_the_digits_allow(name: str, dt: float) -> None:
     assert (r.reason, r.success) == ("converged", True)
     assert exact(r.x) <= 6 * off
     assert words in r.message
-    assert r.nfev + r.ncheck == calls[0]
+    assert r.nfev == calls[0]
     if "lowers the cost by more than its rounding hides" not in r.message:
         assert np.abs(r.jac).max() <= 1e-5
 

@@ -75,7 +75,7 @@ def test_a_parameter_that_is_held_says_nothing_of_differences(held: dict[str, An
     np.testing.assert_allclose(r.x, [1.0, 0.0, 0.0], atol=1e-5)
     assert "differences" not in r.message
     assert "nothing depends" not in r.message
-    assert calls[0] == r.nfev + r.ncheck < 20
+    assert calls[0] == r.nfev < 20
 
 
 @pytest.mark.parametrize("method", ["cg", "bfgs", "trust_ncg"])
@@ -136,7 +136,7 @@ def test_a_maximum_is_no_minimum_by_any_difference(name: str, how: dict[str, Any
         return float(cost(x))
 
     r = mflow.minimize(counted, start, jac=jac, **how)
-    assert r.nfev + r.ncheck == seen[0]
+    assert r.nfev == seen[0]
     nearby = np.random.default_rng(0).normal(size=(200, len(start)))
     below = min(float(cost(r.x + 0.01 * move / np.linalg.norm(move))) for move in nearby) < r.fun - 1e-5
     assert r.success is not below

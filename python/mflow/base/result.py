@@ -273,7 +273,7 @@ class IVPResult(Examined):
     y_after : where events act, a list of the states behind their actions, as y_events has those before.
     reason : "finished", "event", "callback", "max_steps", "non_finite", "diverged", "step_too_small", "solve_failed",
     "event_failed", "zeno", "left_domain", "steady", "rhs_failed", "interrupted". message : what happened, in words.
-    nfev, njev, nlu : evaluations of the right-hand side and of its Jacobian, factorisations.
+    nfev, njev, nlu : evaluations of the right-hand side, those for the words of warnings left out, and of its Jacobian, factorisations.
     nsteps, nrejected : accepted and rejected steps.
     y0 : with ``mass=`` alone: the start that was taken, y0 of the call or its projection onto the algebraic equations.
     """
@@ -397,8 +397,7 @@ class OptimizeResult(Examined):
     "interrupted"; "step_too_small", where with lr="auto" no step lowers the cost; "wrong_gradient", where the gradient that is small is
     not the cost's; "insensitive", where differences are 0 and the cost moves at no longer step; "not_a_minimum", where they are small
     and it falls on both sides. message : what happened, in words.
-    nit, nfev, njev : iterations, evaluations of the cost and of its gradient. ncheck : evaluations that checked the gradient, or, where
-    it is one of differences, the end.
+    nit, nfev, njev : iterations, evaluations of the cost and of its gradient. ncheck : evaluations that checked the gradient.
     nrestarts : with a line search: how often the method's memory was cleared because no step along its direction lowered the cost.
     path : with ``path=True``: a Result with x and fun; with a line search also directions and steps, else k.
     """

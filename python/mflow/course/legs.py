@@ -82,6 +82,7 @@ class TwoMethods(legs.Legs):
 
     pair: Pair
     signed = False  # whether signs are kept
+    doubted = False  # whether the Jacobian is known to be wrong, and says nothing of stiffness
 
     def look_for_stiffness(self, limit: float) -> None:
         """As of `Legs`, from a part of the limit on where signs are kept."""
@@ -114,6 +115,8 @@ class TwoMethods(legs.Legs):
         elif why == legs.STIFF:
             held = "with steps that nonnegative shortens" if self.signed else "at the stability limit"
             reason = f"stiff, h |lambda| = {rate:.3g} {held}"
+        elif self.doubted:
+            reason = f"h |lambda| = {rate:.3g} by a Jacobian that is wrong"
         else:
             reason = f"not stiff any more, h |lambda| = {rate:.3g}"
         return f"{text}; the {'last' if len(turns) > 1 else 'one'} at t = {t:.6g}, step {k}: {reason}"

@@ -24,13 +24,14 @@ EVERY = 1000  # steps between two checkpoints, where the user does not say
 
 
 class StepState(NamedTuple):
-    """What a run keeps beside its state: its step, its looks at the curvature, the evaluations so far, and what t cannot hold of the sum of
-    steps that were given one by one."""
+    """What a run keeps beside its state: its step, its looks at the curvature, the evaluations so far, what t cannot hold of the sum of
+    steps that were given one by one, and the evaluations that only words of warnings took."""
 
     dt: float
     looks: spectrum.Looks
     nfev: int
     lost: float
+    looked: int
 
 
 class Checkpoints:
@@ -72,11 +73,11 @@ class Checkpoints:
     def write(self, state: StepState) -> None:
         """The state of the run, its history and its events, at once or not at all."""
         self.saved_k = self.run.k
-        dt, looks, nfev, lost = state
+        dt, looks, nfev, lost, looked = state
         facts = {
             "call": self.facts(), "done": self.history.rows.done, "dt": dt, "looks": asdict(looks), "nfev": nfev,
             "held": self.held or bool(self.run.stiffness[3]), **({"lost": lost} if "steps" in self.facts() else {}),
-            **({"beyond": self.history.beyond} if self.history.beyond else {}),
+            **({"looked": looked} if looked else {}), **({"beyond": self.history.beyond} if self.history.beyond else {}),
         }  # fmt: skip
         blocks = {"run": self.run.pack(), **{f"rows {k}": v for k, v in self.history.pack().items()}}
         if self.events is not None:
@@ -113,7 +114,8 @@ class Checkpoints:
                 raise ValueError(f"held: expected true or false, got {self.held!r}")
             nfev = check_whole(facts["nfev"], "nfev", 0, MANY)
             lost = number_of(facts["lost"] if "steps" in call else 0.0, "lost")
-            return StepState(number_of(facts["dt"], "dt"), _looks(facts["looks"]), nfev, lost)
+            looked = check_whole(facts.get("looked", 0), "looked", 0, nfev)
+            return StepState(number_of(facts["dt"], "dt"), _looks(facts["looks"]), nfev, lost, looked)
         except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise ValueError(f"resume: {path} does not fit this call, or is damaged ({misfit_of(error)})") from error
 

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import math
 import zlib
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -23,7 +22,7 @@ from numpy.typing import NDArray
 from mflow.base.checks import Array, check_times
 from mflow.base.methods import Method
 from mflow.base.progress import Progress, Watcher
-from mflow.base.result import IVPResult, Origin, Result, attach, keep_origin, pending, place_of
+from mflow.base.result import IVPResult, Origin, Result, attach, keep_origin, pending
 from mflow.base.telling import tell
 from mflow.course.agenda import Agenda, agenda_of, grid_misfit, steps_left
 from mflow.course.outputs import add_outputs, check_outputs
@@ -40,7 +39,7 @@ from mflow.solvers.jacobian_doubt import Doubt
 from mflow.solvers.rest import at_rest
 from mflow.stability.spectrum import Looks, relaxing
 
-__all__ = ["Drive", "follow", "preparing"]
+__all__ = ["Drive", "follow"]
 
 SEEN, FINE = 10, 8.0  # slopes before their digits are judged; an rtol below so many rounding errors of a slope asks for too much
 MAX_STEPS = 0x7FFFFF01  # the status where max_steps are taken
@@ -72,24 +71,6 @@ def follow(drive: Drive) -> Any:
         raise
 
 
-@contextmanager
-def preparing(start: Array, t0: float, name: str) -> Iterator[None]:
-    """What a function of the user raises before there is a run, as a Jacobian that is asked for its form, takes the start along."""
-    try:
-        yield
-    except BaseException as error:
-        interrupted = isinstance(error, KeyboardInterrupt)
-        if interrupted or place_of(error):
-            reason = "interrupted" if interrupted else "rhs_failed"
-            message = f"{type(error).__name__} at t = {t0:g} after 0 steps" + (f": {error}" if str(error) else "")
-            out = IVPResult(
-                t=np.array([t0]), y=start[..., None].copy(), sol=None, t_events=None, y_events=None, nfev=0, njev=0, nlu=0, nsteps=0,
-                nrejected=0, status=-1, reason=reason, message=message, success=False,
-            )  # fmt: skip
-            attach(error, lambda: out, f"in mflow.{name}, before the first step from t = {t0:g}; .partial_result holds the start")
-        raise
-
-
 class Drive:
     """One integration: its run, what it writes down, and the loop over its pieces. name: the function that its user called."""
 
@@ -113,6 +94,7 @@ class Drive:
     steps = 0  # how many fixed ones there will be
     bounded_k = -1  # the step that max_step(t, y) was last asked at
     told_stiff = False
+    looked = 0  # evaluations for the words of warnings, which are none of the run's: what asks for them depends on how it was cut
     unmeasured = warned = ""  # why the Jacobian cannot be measured; the warning of a step that is too long
     tolerances: tuple[Array, ...] = ()
 
@@ -142,7 +124,7 @@ class Drive:
         if settings.progress:
             self.progress = Progress(self.t0, self.t1, name)
         if self.run.equations is not None:
-            self.doubt = Doubt(self.run.equations, self.run.slope, name, problem.has_jac)
+            self.doubt = Doubt(self.run, name, self._aside)
         if not (settings.checkpoint is None and settings.checkpoint_every is None and settings.resume is None):
             self.checkpoints = Checkpoints(settings, self.run, self.history, self.events, self._facts, self.switches)
             if settings.resume is not None:
@@ -370,6 +352,8 @@ class Drive:
             return status
         if self.mode == "adaptive" and not self.told_stiff:
             self._tell_stiff()
+        if self.doubt is not None:
+            self.doubt.look_ahead()
         if self.progress is not None:
             self.progress.update(run.t)
         if status == stepper.EVENT:  # a run that goes on from a file must not go on beyond the event
@@ -386,7 +370,7 @@ class Drive:
         if self.checkpoints is not None and (self.auto is None or self.auto.sure) and self.checkpoints.due(at_end):
             lost = self.given.lost if self.given is not None else 0.0
             looks = self.auto.looks if self.auto is not None else Looks()
-            self.checkpoints.write(StepState(self.step, looks, int(self.run.nfev), lost))
+            self.checkpoints.write(StepState(self.step, looks, int(self.run.nfev), lost, self.looked))
 
     def _rests(self, rest: Rest) -> bool:
         """Whether the run is at rest, with nothing ahead that it knows of."""
@@ -432,9 +416,17 @@ class Drive:
 
     def _tell_stiff(self) -> None:
         """Warns, once, where so many steps are held at the stability limit that an implicit method would be the better one."""
-        if text := endings.held_words(self.run, self.method, self.t1):
+        if text := self._aside(endings.held_words, self.run, self.method, self.t1):
             self.told_stiff = True
             tell(f"{self.name}: {text}", StiffnessWarning)
+
+    def _aside(self, words: Callable[..., str], *args: Any) -> str:
+        """Words, whose evaluations are not counted."""
+        before = self.run.nfev
+        try:
+            return words(*args)
+        finally:
+            self.looked += self.run.nfev - before
 
     # ---- saving and resuming ----------------------------------------------------------------------------------------------------------
 
@@ -459,7 +451,7 @@ class Drive:
     def _resume(self, checkpoints: Checkpoints) -> None:
         """Goes back to where a checkpoint was written. Raises ValueError where no run of this call can have come to that place."""
         path = self.settings.resume
-        step, looks, nfev, lost = checkpoints.resume(path)
+        step, looks, nfev, lost, self.looked = checkpoints.resume(path)
         wrong = self._grid_misfit(step, lost) or self._looks_misfit(step, looks)
         if not wrong and nfev != self.run.nfev:
             wrong = f"nfev: expected the {self.run.nfev} evaluations of the run, got {nfev}"
@@ -520,6 +512,8 @@ class Drive:
         """The result of a run that ended with this status."""
         if self.doubt is not None:
             self.doubt.look()
+            if self.legs is not None:
+                self.legs.doubted = bool(self.doubt.text)
         run, method = self.run, self.method
         if few := self._few_digits():
             tell(f"{self.name}: {few}")
@@ -535,7 +529,7 @@ class Drive:
             return self.result(1, "steady", f"at rest {where}: {self.rest.words}")
         if status == MAX_STEPS:
             text = f"max_steps = {self.max_steps} steps were taken, and t = {run.t:g} is not yet {self.t1:g}"
-            return self.result(-1, "max_steps", text + endings.stiff_words(run, method))
+            return self.result(-1, "max_steps", text + self._aside(endings.stiff_words, run, method))
         if status == stepper.EVENT and self.events is not None:
             return self.result(1, "event", f"event {self.events.stopped[0]} stopped it {where}")
         if self.events is not None and (of_events := endings.of_events(self.events, status, where)):
@@ -578,7 +572,7 @@ class Drive:
         t, y, sol = self.history.arrays()
         out = IVPResult(
             t=t, y=y, sol=sol, t_events=events.t_events if events else none, y_events=events.y_events if events else none,
-            nfev=int(self.run.nfev), njev=run.njac, nlu=run.nlu, nsteps=run.k, nrejected=run.rejected[0],
+            nfev=int(run.nfev) - self.looked, njev=run.njac, nlu=run.nlu, nsteps=run.k, nrejected=run.rejected[0],
             status=status, reason=reason, message=message + (f"; {few}" if (few := self._few_digits()) else ""), success=status >= 0,
         )  # fmt: skip
         if self.legs is not None:

@@ -9,7 +9,8 @@ at all.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import numpy as np
 from mflow_core.arithmetic.starts import largest
@@ -19,6 +20,7 @@ from mflow_core.stepping import stepper
 
 from mflow.base.checks import Array
 from mflow.base.methods import Method
+from mflow.base.result import IVPResult, attach, place_of
 from mflow.derivatives.differences import slope_digits
 from mflow.integrate.control import stiff_method
 from mflow.integrate.curvature import GROWTH
@@ -26,7 +28,7 @@ from mflow.solvers.jacobian_doubt import mismatch, names_of, stalled, unsolved
 from mflow.spectra.krylov import random_vector
 from mflow.stability.limits import explain_step
 
-__all__ = ["Ending", "blow_up_time", "held_words", "most_stages", "of_events", "stiff_words"]
+__all__ = ["Ending", "blow_up_time", "held_words", "most_stages", "of_events", "preparing", "stiff_words"]
 
 GROWN = 1e3  # the state or its slope has grown by this, and the state by TWICE, before anybody asks whether the solution runs off
 TWICE = 2.0
@@ -37,6 +39,24 @@ NEAR_OVERFLOW = 1e290
 LEAST_POWER, MOST_POWER = 0.95, 200.0  # of the growth of the slope
 SWINGS = 8  # products with the Jacobian, before its fastest mode is asked whether it swings
 HELD, MANY_HELD = 24, 128  # steps at the stability limit so far, and with those to come, that are worth a warning
+
+
+@contextmanager
+def preparing(start: Array, t0: float, name: str) -> Iterator[None]:
+    """What a function of the user raises before there is a run, as a Jacobian that is asked for its form, takes the start along."""
+    try:
+        yield
+    except BaseException as error:
+        interrupted = isinstance(error, KeyboardInterrupt)
+        if interrupted or place_of(error):
+            reason = "interrupted" if interrupted else "rhs_failed"
+            message = f"{type(error).__name__} at t = {t0:g} after 0 steps" + (f": {error}" if str(error) else "")
+            out = IVPResult(
+                t=np.array([t0]), y=start[..., None].copy(), sol=None, t_events=None, y_events=None, nfev=0, njev=0, nlu=0, nsteps=0,
+                nrejected=0, status=-1, reason=reason, message=message, success=False,
+            )  # fmt: skip
+            attach(error, lambda: out, f"in mflow.{name}, before the first step from t = {t0:g}; .partial_result holds the start")
+        raise
 
 
 class Ending:
@@ -193,7 +213,7 @@ class Ending:
         run = self.run
         text = f"the equation of {self.method.name}'s implicit step was not solved {self.where}"
         text += f" with dt = {abs(self.step):g}" if fixed else f", down to steps of {abs(run.h):.3g}"
-        wrong = mismatch(run.equations, self._ask, names_of(run.problem.has_jac))
+        wrong = mismatch(run.equations, self._ask, names_of(run.problem.has_jac), run if math.isinf(self.step) else None)
         if wrong:
             return f"{text}: {wrong}"
         callback = run.problem.callback

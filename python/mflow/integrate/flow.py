@@ -18,7 +18,8 @@ from mflow.base.methods import Method, as_method, asks_for_auto
 from mflow.base.pace import Pace
 from mflow.base.result import IVPResult, attach
 from mflow.integrate.control import MANY, RTOL, Settings, count_steps, kept_every
-from mflow.integrate.drive import Drive, follow, preparing
+from mflow.integrate.drive import Drive, follow
+from mflow.integrate.endings import preparing
 from mflow.integrate.stepper import Stepper
 from mflow.saving.saved_run import NOT_CONTROLLED
 from mflow.solvers import nonlinear

@@ -17,7 +17,8 @@ from mflow.base.result import IVPResult, pending
 from mflow.base.telling import tell
 from mflow.base.threads import shared_among
 from mflow.integrate.control import RTOL, Event, Settings, check_span, default_method, listed_events, sizes_of
-from mflow.integrate.drive import Drive, follow, preparing
+from mflow.integrate.drive import Drive, follow
+from mflow.integrate.endings import preparing
 from mflow.problems.vectorized import columns_of
 from mflow.solvers import nonlinear
 from mflow.solvers.algebraic import algebraic_of

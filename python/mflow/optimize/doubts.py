@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import types
 import weakref
 from collections.abc import Callable
 from typing import Any
@@ -27,6 +28,7 @@ from mflow.derivatives.differences import ASIDE, EPS, CostLook, cost_problem, di
 from mflow.derivatives.elsewhere import with_gradient
 from mflow.derivatives.remainder import RIGHT, GradientWarning, Verdict, quick_gradient, said_of
 from mflow.optimize.bounds import Box
+from mflow.solvers.jacobian_doubt import watched
 
 __all__ = ["Doubts", "few_digits"]
 
@@ -38,6 +40,8 @@ OWN_ERROR = 4.0 * EPS**0.5  # of a difference, in units of the cost, or 1, and o
 LOOKED_AGAIN = ("converged", "line_search_failed", "max_iter")  # endings after which the gradient is compared at x, too
 ATTRIBUTE = "_mflow_verdict"  # of a function of ctypes, which takes no weak reference
 
+PYTHON = (types.FunctionType, types.MethodType)
+
 _checked: weakref.WeakKeyDictionary[Any, Verdict] = weakref.WeakKeyDictionary()  # compiled costs, each looked at once
 
 
@@ -48,7 +52,7 @@ class Doubts:
         fun, jac = with_gradient(fun, jac)
         self.fun, self.start, self.args, self.jac, self.diff_step = fun, check_start(x0, "x0"), as_tuple(args), jac, diff_step
         check_flags(check_gradient=check)
-        self.checks = self.asks = bool(check)  # asks: whether the cost may be evaluated when the run is over
+        self.checks = bool(check)
         self.differences = jac is None or jac is False or isinstance(jac, str)
         self.box: Box | None = None
         self.bounded_by = ""  # the argument that bounds x
@@ -61,6 +65,13 @@ class Doubts:
         if box is not None:
             self.box, self.start, self.bounded_by = box, box.clipped(self.start), said
             self.checks = self.checks and box.inside(self.start, 0.01)
+
+    def watch(self, hess: Any) -> None:
+        """A Python gradient is held against this Hessian once it has been asked very often: the problem made next raises then."""
+        if self.jac is True and isinstance(self.fun, PYTHON):
+            self.fun = watched(self.fun, hess, self.start, self.args, True)
+        elif isinstance(self.jac, PYTHON):
+            self.jac = watched(self.jac, hess, self.start, self.args, False)
 
     def problem(self, hess: Any = None) -> Problem:
         """For the core."""
@@ -169,7 +180,7 @@ class Doubts:
         return out
 
     def _said_of_differences(self, out: OptimizeResult, look: CostLook) -> None:
-        out.ncheck += look.ask_for_kink() if self.asks else 0
+        out.nfev += look.ask_for_kink()
         still = ", ".join(f"x[{j}]" for j in look.still)
         out.message += look.note() + (f"; nothing depends on {still} at x0" if still and out.status >= 0 else "")
         if out.reason != "converged":
@@ -192,13 +203,11 @@ class Doubts:
     def _look_aside(self, out: OptimizeResult, peaked: Callable[..., tuple[bool, int]]) -> None:
         """Differences are off by their own length times the curvature, so at a maximum they are small and not 0. Larger ones that have led
         down are no reason to look."""
-        if not self.asks:
-            return
         x, at = out.x.ravel(), float(out.fun)
         small = np.abs(out.jac.ravel()) * np.maximum(1.0, np.abs(x)) <= (OWN_ERROR * max(1.0, abs(at)) if out.nit else math.inf)
         box = None if self.box is None else self.box.flat
         falls, count = peaked(x, at, small, lambda y: box is None or bool(np.all((box[0] <= y) & (y <= box[1]))))
-        out.ncheck += count
+        out.nfev += count
         if falls:
             self._said_of_zero(out, "maximum")
 

@@ -23,6 +23,7 @@ from mflow.curvature.watch import Watch, watch_of
 from mflow.optimize.doubts import Doubts
 from mflow.saving.saved_run import NOT_CONTROLLED, SavedRun, counts_of, read_run, write_run
 from mflow.saving.savefile import misfit_of, read_state, write_state
+from mflow.solvers.jacobian_doubt import WrongJacobianError
 from mflow.stability.limits import stability_limit
 
 __all__ = ["Counted", "Kept", "Looks", "Saving", "asked_looks", "asked_path"]
@@ -77,7 +78,11 @@ class Looks:
         try:
             if self.run.k == 0 and descent.auto is None:
                 self._look(0)
-            status = go()
+            try:
+                status = go()
+            except WrongJacobianError:
+                status = int(stepper.SOLVE_FAILED)
+                descent.evaluated, descent.nit = not math.isnan(self.run.largest_slope[1]), self.run.k
             if descent.evaluated and status in GOOD:
                 self._look(self.run.k)
             return status

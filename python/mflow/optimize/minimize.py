@@ -134,7 +134,7 @@ def minimize(
     check_gradient : bool
         Whether the gradient given is compared with the cost at x0, and once more where the run ends, along a fixed direction, by two
         evaluations each (more where these do not agree; a compiled cost's is looked at in its first run, by a gradient more). They are
-        counted as ``ncheck`` alone, as are those around x where differences are small. False: none of these.
+        counted as ``ncheck`` alone.
     monitor : "curvature", optional
         Measures the largest curvature of the cost (in the metric of its second moments, for a method that rescales) at the start, every
         ``monitor_every`` iterations (100) and at the end, and holds it against the largest that the method bears: ``res.curvature``, a
@@ -271,6 +271,8 @@ class _Descent(Counted):
         second = "second_order" in self.method.flags
         if self.method.is_implicit and not second:
             hess = companion(doubts.fun, "hess", hess)
+            if hess is not None and math.isinf(self.dt):
+                doubts.watch(hess)
         self.problem = doubts.problem(hess if self.method.is_implicit else None)
         self.run: Any
         if second:
@@ -456,7 +458,7 @@ class _Descent(Counted):
                 return self._follow_roughly(gtol)
             text = f"the equation of {self.method.name}'s step was not solved in iteration {run.k}"
             equations = self.run.equations
-            wrong = mismatch(equations, self._slope, ("-hess", "the gradient's negative")) or few_digits(self._slope, run.here()[0])
+            wrong = mismatch(equations, self._slope, ("-hess", "the gradient's negative"), run) or few_digits(self._slope, run.here()[0])
             return self.result(-1, "solve_failed", f"{text}: {wrong or unsolved(equations, self.dt, 'hess=', run.problem.has_jac)}")
         if status == STALLED and self._runs_off():
             return self.result(-1, "diverged", f"{self._runs_off()} in iteration {run.k}, where rounding ends it: does it have a minimum?")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable
 from typing import Any
@@ -12,10 +13,11 @@ from mflow_core.solvers.solver import Solver
 from mflow.base.checks import Array
 from mflow.base.telling import tell
 
-__all__ = ["Doubt", "mismatch", "names_of", "stalled", "unsolved"]
+__all__ = ["Doubt", "WrongJacobianError", "mismatch", "names_of", "stalled", "unsolved", "watched"]
 
 MANY = 20  # failed solves before a comparison,
 SHARE = 0.05  # and their share of all
+LONG_FLOW = 5000  # gradients on the way to a state of rest before one; with inexact Hessians that lead there it took 1600
 LONG_RUN = 100  # solves of a linearly implicit method before one
 LONG, SHORT = 1e-4, 1e-5  # of central differences, relative to the state's size
 WRONG = 0.05  # a relative difference that no rounding explains
@@ -27,18 +29,25 @@ FLOWS = (  # how `Solver.flow` may end, after a time
 )
 
 
-def mismatch(solver: Solver | None, slope: Callable[[float, Array], Any], names: tuple[str, str] = ("jac", "fun")) -> str:
+def mismatch(solver: Solver | None, slope: Callable[[float, Array], Any], names: tuple[str, str] = ("jac", "fun"), run: Any = None) -> str:
     """Words where the Jacobian in use is not that of the slope; "" where they agree, or nothing can be said.
 
     J v is compared with two central differences of the slope along v, at the point where J was evaluated: what they leave open, four
-    evaluations in all, is no fault of J. names: of the Jacobian and of the function, for the words.
+    evaluations in all, is no fault of J. names: of the Jacobian and of the function, for the words. run: where there is no J in use, the
+    user's is evaluated where it stands.
     """
     if solver is None or solver.differenced or solver.kind in ("krylov", "fixed_point"):
         return ""
-    derivatives = solver.directional(_direction)
+    derivatives = solver.directional(_direction) or (None if run is None else _given(solver, run))
     if derivatives is None:
         return ""
-    t, at, v, product = derivatives
+    return _compared(*derivatives, slope, names)
+
+
+def _compared(
+    t: float, at: Array, v: Array, product: Array, slope: Callable[[float, Array], Any], names: tuple[str, str] = ("jac", "fun")
+) -> str:
+    """Words where a product J v is not that of differences of the slope."""
     try:
         with np.errstate(all="ignore"):
             long, short = ((_at(slope, t, at + e * v) - _at(slope, t, at - e * v)) / (2 * e) for e in (LONG, SHORT))
@@ -55,6 +64,21 @@ def mismatch(solver: Solver | None, slope: Callable[[float, Array], Any], names:
         f"{names[0]} is not the derivative of {names[1]}: at t = {t:g}, along one direction, its row {worst} gives {product[worst]:.4g} "
         f"where differences of {names[1]} give {long[worst]:.4g}"
     )
+
+
+def _given(solver: Solver, run: Any) -> tuple[float, Array, Array, Array] | None:
+    """(t, y, v, J v) of the user's Jacobian where a run stands; None where there is none, or not as a square matrix."""
+    if not run.problem.has_jac:
+        return None
+    y = np.array(run.y, dtype=np.float64).ravel()
+    try:
+        with np.errstate(all="ignore"):
+            solver.probes += 1
+            matrix = run.problem.jacobian(run.t, y)
+    except Exception:
+        return None  # this is for words alone
+    v = _direction(y)
+    return (run.t, y, v, np.asarray(matrix @ v)) if matrix.shape == (y.size, y.size) else None
 
 
 def names_of(given: bool) -> tuple[str, str]:
@@ -102,24 +126,70 @@ def _at(slope: Callable[[float, Array], Any], t: float, y: Array) -> Array:
     return np.array(slope(t, y), dtype=np.float64).ravel()
 
 
-class Doubt:
-    """Whether the Jacobian of a run is right, asked at its end, where Newton's iteration has failed many times, or after many steps of a
-    method without one, which a wrong J leaves at a low order."""
+class WrongJacobianError(Exception):
+    """A Jacobian that is not that of its function has been found on the way of a long solve."""
 
-    def __init__(self, solver: Solver | None, slope: Callable[[float, Array], Any], name: str, given: bool) -> None:
-        self._solver, self._slope, self._name = solver, slope, name
-        self._given, self._asked, self.text = given, solver is None, ""
+
+def watched(grad: Callable[..., Any], hess: Any, start: Array, args: tuple[Any, ...], part: bool) -> Callable[..., Any]:
+    """A gradient that raises WrongJacobianError once it has been asked more often than flows with their own Hessian ask, where `hess` is
+    not its derivative at the start: the flow to a state of rest is followed for a long time then. part : it is one of a pair."""
+    asked = [0]
+
+    def slope(t: float, y: Array) -> Any:
+        out = grad(y.reshape(start.shape), *args)
+        return out[1] if part else out
+
+    @functools.wraps(grad)
+    def counted(x: Array, *more: Any) -> Any:
+        asked[0] += 1
+        if asked[0] == LONG_FLOW:
+            at = start.ravel().copy()
+            H = hess(at.reshape(start.shape), *args) if callable(hess) and not hasattr(hess, "tocsc") else hess
+            H = H if hasattr(H, "tocsc") else np.asarray(H, dtype=np.float64)
+            v = _direction(at)
+            if H.shape == (at.size, at.size) and _compared(0.0, at, v, np.asarray(H @ v), slope):
+                raise WrongJacobianError
+        return grad(x, *more)
+
+    return counted
+
+
+class Doubt:
+    """Whether the Jacobian of a run is right, asked where Newton's iteration has failed many times, or after many steps of a method without
+    one, which a wrong J leaves at a low order. Warns where J is wrong.
+
+    aside : calls a function, and counts none of its evaluations: a run is cut into pieces by the clock, and what it counts must not depend
+    on that. text : what is wrong.
+    """
+
+    def __init__(self, run: Any, name: str, aside: Callable[..., str]) -> None:
+        self._run, self._name, self._aside = run, name, aside
+        self._names, self._next, self.text = names_of(run.problem.has_jac), 0, ""
+
+    def look_ahead(self) -> None:
+        """Along the way, to tell of it before all is spent. The words name no time, as the times of looks are the clock's."""
+        solver = self._run.equations
+        if self.text or solver.njev < self._next or not self._due(solver):
+            return
+        self._next = 2 * max(solver.njev, MANY)
+        if text := self._aside(mismatch, solver, self._run.slope, self._names):
+            self.text = f"{self._names[0]} is not the derivative of {self._names[1]}"
+            self._tell(text)
 
     def look(self) -> None:
-        """At the end, once: a run is cut into pieces by the clock, and what it counts must not depend on that. Warns where J is wrong."""
-        if self._asked or self._solver is None:
-            return
-        counts = self._solver.counters
-        iterates = counts["niter"] > 0
-        if not (counts["nfail"] >= max(MANY, SHARE * counts["nsolve"]) if iterates else counts["nsolve"] >= LONG_RUN):
-            return
-        self._asked = True
-        self.text = mismatch(self._solver, self._slope, names_of(self._given))
-        if self.text:
-            found = "Newton's iteration kept failing" if iterates else "steps are short and many"
-            tell(f"{self._name}: {self.text}; {found} with it")
+        """At the end, once."""
+        solver, told = self._run.equations, bool(self.text)
+        if self._due(solver):
+            self.text = self._aside(mismatch, solver, self._run.slope, self._names, self._run) or self.text
+        if self.text and not told:
+            self._tell(self.text)
+
+    def _due(self, solver: Solver) -> bool:
+        counts = solver.counters
+        if counts["niter"] > 0:
+            return bool(counts["nfail"] >= max(MANY, SHARE * counts["nsolve"]))
+        return counts["nsolve"] >= LONG_RUN
+
+    def _tell(self, text: str) -> None:
+        found = "Newton's iteration kept failing" if self._run.equations.counters["niter"] > 0 else "steps are short and many"
+        tell(f"{self._name}: {text}; {found} with it")
