@@ -126,7 +126,13 @@ class SafeSteps:
         self.rehearsed: tuple[float, float, float] | None = None  # lr and momentum, and the curvature that they were found for
         self.rehearsed_from = math.nan  # the cost there, which a run that was rehearsed may come near to again
         self.spent = self.next_probe = 0  # evaluations for curvature, and when one is due
+        self.beside = 0  # evaluations for who looks on, which change no step
         self.returns = self.risen = self.still = 0  # to the mark, iterations since the lowest cost, those that have changed nothing
+
+    @property
+    def used(self) -> int:
+        """Evaluations of the run itself."""
+        return int(self.run.nfev) - self.beside
 
     # ---- the loop ----------------------------------------------------------------------------------------------------------------------
 
@@ -271,17 +277,17 @@ class SafeSteps:
 
     def _look_at(self, at: Mark, secant: float) -> None:
         """Whether the curvature is another one than that measured."""
-        if secant > 1.05 * self.L and self.spent <= 4 * PRODUCTS + OFTEN * self.run.nfev:
+        if secant > 1.05 * self.L and self.spent <= 4 * PRODUCTS + OFTEN * self.used:
             self._measure(at)
             return
         if self.caution < 1.0 and self.risen == self.returns == 0:
             self.caution = min(1.0, REGAIN * self.caution)
             self._choose()
-        if self.run.nfev >= self.next_probe and self.spent <= 2 * PRODUCTS + SHARE * self.run.nfev:
+        if self.used >= self.next_probe and self.spent <= 2 * PRODUCTS + SHARE * self.used:
             if self._has_changed(at):
                 self._measure(at)
                 return
-            self.next_probe = self.run.nfev + min(self.run.nfev, 2 * EVERY)
+            self.next_probe = self.used + min(self.used, 2 * EVERY)
         if self.tune and self.L > 0.0 and min(self.L / self.least, CONDITION) > ANEW * self.kappa:
             self._choose()
 
@@ -303,7 +309,7 @@ class SafeSteps:
     def _measure(self, at: Mark | None = None) -> None:
         """L at a point, the mark by default, and the step for it."""
         at = self._here if at is None else at
-        hessian, n, before = self._hessian(at), at.x.size, self.run.nfev
+        hessian, n, before = self._hessian(at), at.x.size, self.used
         try:
             with np.errstate(all="ignore"):
                 times: Callable[[Array], Array] = hessian
@@ -323,8 +329,8 @@ class SafeSteps:
                 self._rehearse(at, found)
         except FloatingPointError:  # beyond the domain, a little way off
             self.L = 2.0 * self.L if self.L > 0.0 else at.size / max(1.0, float(np.max(np.abs(at.x), initial=0.0)))
-        self.spent += self.run.nfev - before
-        self.next_probe = self.run.nfev + max(UNPROBED if self.tune else 10, self.run.nfev - before)
+        self.spent += self.used - before
+        self.next_probe = self.used + max(UNPROBED if self.tune else 10, self.used - before)
         self._choose()
 
     def _rehearse(self, at: Mark, found: Curvature) -> None:

@@ -144,8 +144,11 @@ class Kept:
 
     def follow(self, descent: Any, x: Array) -> None:
         """The iterate of a run that follows the curvature, x, where its cost has not been evaluated."""
-        value = descent.run.evaluate(x, False)[0] if descent.problem.has_value else math.nan
-        self.put(descent.run.k, x, float(value))
+        value, before = math.nan, descent.run.nfev
+        if descent.problem.has_value:
+            value = float(descent.run.evaluate(x, False)[0])
+            descent.auto.beside += descent.run.nfev - before
+        self.put(descent.run.k, x, value)
 
     def put(self, k: int, x: Array, value: float) -> None:
         """Iterate k, in place of one of that number; the one before stays if it is one of those to be kept."""
