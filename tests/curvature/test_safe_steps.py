@@ -123,7 +123,8 @@ def test_iterates_do_not_depend_on_who_looks(settings):
     told = []
     seen = mflow.minimize(cost, start, lr="auto", maxiter=300, callback=lambda xk: told.append(xk.copy()), path=True, **settings)
     assert np.array_equal(plain.x, seen.x)
-    assert (plain.nit, plain.nfev, plain.fun) == (seen.nit, seen.nfev, seen.fun)
+    assert (plain.nit, plain.fun) == (seen.nit, seen.fun)
+    assert plain.nfev < seen.nfev <= plain.nfev + plain.nit + 2  # the path has the cost of each point
     assert len(told) == seen.nit
 
 

@@ -31,6 +31,7 @@ STILL = 1e-8  # of the size of the state: over so short a way differences are of
 SAME = 1.1  # by how much the slope's change over a whole step may be larger than that nearby
 FADED = 0.9  # of the slope at the mark: every mode at the end of a stable region has faded to less in one step
 APART = 0.3  # of the way of a step: how far from it two of half the size may lead where nothing fades
+SHORT = 0.05  # of the safe step: shorter ones have no cycles of their own
 
 
 class StiffnessWarning(RuntimeWarning):
@@ -145,7 +146,8 @@ class AutoSteps:
             return 0
         slope = self._slope()
         slope_size = float(np.linalg.norm(slope))
-        if slope_size > FADED * self.looks.slope and self._is_rough() and self._go_back():
+        long = not used < SHORT * safe.dt
+        if long and slope_size > FADED * self.looks.slope and self._is_rough() and self._go_back():
             return 0
         if math.isnan(safe.dt):
             check_measurable(safe.reason, self.method, run.t)
