@@ -273,7 +273,8 @@ class IVPResult(Examined):
     y_after : where events act, a list of the states behind their actions, as y_events has those before.
     reason : "finished", "event", "callback", "max_steps", "non_finite", "diverged", "step_too_small", "solve_failed",
     "event_failed", "zeno", "left_domain", "steady", "rhs_failed", "interrupted". message : what happened, in words.
-    nfev, njev, nlu : evaluations of the right-hand side, those for the words of warnings left out, and of its Jacobian, factorisations.
+    nfev, njev, nlu : evaluations of the right-hand side, and of its Jacobian, factorisations. ncheck : evaluations of the right-hand side
+    for the words of a warning alone, which nfev leaves out.
     nsteps, nrejected : accepted and rejected steps.
     y0 : with ``mass=`` alone: the start that was taken, y0 of the call or its projection onto the algebraic equations.
     """
@@ -285,6 +286,7 @@ class IVPResult(Examined):
     reason: str
     message: str
     nfev: int
+    ncheck: int
     njev: int
     nlu: int
     nsteps: int

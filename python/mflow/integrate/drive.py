@@ -572,7 +572,7 @@ class Drive:
         t, y, sol = self.history.arrays()
         out = IVPResult(
             t=t, y=y, sol=sol, t_events=events.t_events if events else none, y_events=events.y_events if events else none,
-            nfev=int(run.nfev) - self.looked, njev=run.njac, nlu=run.nlu, nsteps=run.k, nrejected=run.rejected[0],
+            nfev=int(run.nfev) - self.looked, ncheck=self.looked, njev=run.njac, nlu=run.nlu, nsteps=run.k, nrejected=run.rejected[0],
             status=status, reason=reason, message=message + (f"; {few}" if (few := self._few_digits()) else ""), success=status >= 0,
         )  # fmt: skip
         if self.legs is not None:

@@ -209,8 +209,8 @@ def solve_ivp(
     -------
     IVPResult
         ``t``, ``y`` of shape (n, n_points) or (*shape, n_points), ``sol``, ``t_events``, ``y_events``, ``success``, ``status``,
-        ``reason``, ``message``, ``nfev``, ``njev``, ``nlu``, ``nsteps``, ``nrejected``; where asked for ``y_after``, ``outputs``; of "auto"
-        ``switches``, their number, and ``steps_by_method``. Every run
+        ``reason``, ``message``, ``nfev``, ``ncheck`` (evaluations for the words of warnings), ``njev``, ``nlu``, ``nsteps``,
+        ``nrejected``; where asked for ``y_after``, ``outputs``; of "auto" ``switches``, their number, and ``steps_by_method``. Every run
         ends for one reason: "finished", "event", "callback", "max_steps", "non_finite", "diverged" (the solution runs off in finite time:
         estimates of when agree), "step_too_small", "solve_failed", "event_failed", "zeno" (an event that acts is met without end),
         "left_domain" (nonnegative), "steady" (until) or "rhs_failed"; the trajectory up to the last good step is always there. Where a
