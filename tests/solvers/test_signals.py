@@ -434,6 +434,20 @@ def test_results_after_ctrl_c_are_put_together_later(monkeypatch: Any) -> None:
     assert made == ["result", "result"]
 
 
+def test_results_that_owe_an_entry_compare_as_others_do() -> None:
+    def owing() -> IVPResult:
+        result = IVPResult(t=1.0)
+        put_later(result, "y", lambda: 2.0)
+        return result
+
+    whole = IVPResult(t=1.0, y=2.0)
+    assert owing() == owing()
+    assert whole == owing()
+    assert owing() == whole
+    assert not owing() != owing()
+    assert owing() != IVPResult(t=1.0)
+
+
 @posix
 def test_ctrl_c_in_a_spectrum_of_a_long_record(monkeypatch: Any) -> None:
     """Blocks of oscillators go through a long record one by one, each in a call that signals leave."""

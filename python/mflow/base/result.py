@@ -156,6 +156,9 @@ def _later_kind(kind: type[Made]) -> type[Made]:
     def filled(look: str) -> Callable[..., Any]:
         def of_all(self: Any, *args: Any) -> Any:
             fill(self)
+            for other in args:  # the right one of two that are compared may owe an entry, too
+                if isinstance(other, Result):
+                    len(other)
             return getattr(self, look)(*args)
 
         return of_all
