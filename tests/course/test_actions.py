@@ -430,3 +430,31 @@ def test_the_reset_of_an_event_is_no_crossing_of_its_own():
     spike = above(1.0, action=lambda t, y: [-1.0])
     r = mflow.solve_ivp(lambda t, y: [1.0], (0, 5), [0.0], events=spike)
     np.testing.assert_allclose(r.t_events[0], [1.0, 3.0, 5.0], atol=1e-9)
+
+
+@pytest.mark.parametrize("method", ["dopri5", "radau5", "bdf", "auto"])
+@pytest.mark.parametrize("dose", [0.9, 1.6, 3.0, 50.0])
+def test_an_event_that_a_jump_has_crossed_acts_once(method: str, dose: float) -> None:
+    """y grows by .1 t; a dose lifts it over 1, where it is set back to 0."""
+
+    def full(t: float, y: Any) -> Any:
+        return y[0] - 1.0
+
+    full.action = lambda t, y: [0.0]  # type: ignore[attr-defined]
+    r = mflow.solve_ivp(lambda t, y: [0.1], (0, 8), [0.0], method, events=full, doses=[(4.0, 0, dose)])
+    assert r.t_events[0].tolist() == [4.0]
+    assert abs(r.y[0, -1] - 0.4) < 1e-12
+
+
+def test_an_event_that_an_action_has_crossed_acts_once() -> None:
+    def kick(t: float, y: Any) -> Any:
+        return t - 3.0
+
+    def full(t: float, y: Any) -> Any:
+        return y[0] - 1.0
+
+    kick.action = lambda t, y: [y[0] + 5.0]  # type: ignore[attr-defined]
+    full.action = lambda t, y: [0.9]  # type: ignore[attr-defined]
+    r = mflow.solve_ivp(lambda t, y: [-0.01 * y[0]], (0, 8), [0.5], "dopri5", events=[kick, full], rtol=1e-10, atol=1e-12)
+    assert [len(times) for times in r.t_events] == [1, 1]
+    assert abs(r.y[0, -1] - 0.9 * np.exp(-0.05)) < 1e-9

@@ -43,6 +43,7 @@ cdef enum:
 cdef double NEXT_TO_ZERO = 7.888609052210118e-31
 cdef double AT_ROOT = 1.4e-14            # of the largest value in a step: rounding
 cdef double NEAREST = 64.0               # units in the last place of t: the first look behind an action
+cdef double CROSSED = -1.0               # for the reach of an event that a jump has crossed: its value was nowhere near 0
 cdef double LIKE_SQUARE = 8.0            # the value grows by more than that where t grows by 4
 
 
@@ -367,6 +368,7 @@ cdef int events_jump(events_t *e, double t, const double *y) noexcept nogil:
                 ending = EVENT_STOP if reached(one) else EVENT_ACT
                 e.stop_which, e.stop_row, e.stop_t, e.stop_theta = j, e.n_found, t, 1.0
             write_found(e, j, t)
+            one.reach = CROSSED
         one.last, one.sign = value, now if now != 0 else one.sign
     return ending
 
@@ -433,6 +435,7 @@ cdef int events_act(events_t *e, double t) noexcept nogil:
         row = e.n_found
         memcpy(e.found_y + row * e.n, e.after, e.n * sizeof(double))
         write_found(e, j, t)
+        one.reach = CROSSED
         if reached(one) and ending == 0:
             ending, e.stop_which, e.stop_row, e.stop_t = EVENT_STOP, j, row, t
         if not reached(one):
@@ -445,14 +448,15 @@ cdef int events_act(events_t *e, double t) noexcept nogil:
 cdef int events_behind(events_t *e, double t) noexcept nogil:
     """Every event's value and sign behind the actions of a stop."""
     cdef event_t *one
-    cdef double value = 0.0
+    cdef double value = 0.0, root
     cdef int j, status
     for j in range(e.count):
         one = &e.one[j]
         status = evaluate(e, j, t, e.after, &value)
         if status != 0:
             return status
-        if one.acting and fabs(value) <= max(fabs(one.last), AT_ROOT * one.reach):
+        root = 0.0 if one.reach == CROSSED else max(fabs(one.last), AT_ROOT * one.reach)
+        if one.acting and fabs(value) <= root:
             one.at_root, one.shift, one.last, one.sign = True, value, 0.0, 0
         elif value != one.last:
             one.last, one.sign = value, sign_of(value)
