@@ -20,6 +20,7 @@ from mflow.base.result import IVPResult, attach
 from mflow.integrate.control import MANY, RTOL, Settings, count_steps, kept_every
 from mflow.integrate.drive import Drive, follow, preparing
 from mflow.integrate.stepper import Stepper
+from mflow.optim.effective import never_negative
 from mflow.saving.saved_run import NOT_CONTROLLED
 from mflow.solvers import nonlinear
 from mflow.solvers.finite_jacobian import asked_by, finite_jacobian
@@ -154,6 +155,10 @@ class OptimizerStepper(Stepper, flag="update"):
     >>> round(st.t, 12), bool(abs(st.y[0]) < 1e-4)
     (4.0, True)
     """
+
+    def _even(self) -> list[str]:
+        """Names of an optimizer's vectors of squares, which may overflow."""
+        return never_negative(self.method.record, self.method.all_numbers)
 
     def __init__(
         self, method: str | Method, fun: Any = None, y0: Any = None, t0: float = 0.0, *, grad: Any = None, args: tuple[Any, ...] = (),
