@@ -264,6 +264,41 @@ def test_a_start_that_was_blind() -> None:
     assert "probability" not in str(small)
 
 
+def test_the_stated_probability_holds_over_costs_turned_at_random() -> None:
+    """The eigenvalues are known by construction: H = P diag(L) P with reflections P, of which the starts know nothing."""
+    missed, widths = 0, []
+    for seed in range(150):
+        rng = np.random.default_rng(seed)
+        L, u = rng.uniform(1.0, 100.0, 100), rng.standard_normal(100)
+        L[10] = 102.0
+        u /= np.linalg.norm(u)
+
+        def both(x: Any, L: Any = L, u: Any = u) -> tuple[float, Any]:
+            z = L * (x - 2.0 * float(u @ x) * u)
+            g = z - 2.0 * float(u @ z) * u
+            return 0.5 * float(x @ g), g
+
+        report = mflow.explain(both, np.ones(100), jac=True, tries=0, names=["sgd"], check_gradient=False)
+        assert report.probability == 0.99
+        assert report.nfev <= 60
+        low, high = report.curvature
+        missed += not low * (1 - 1e-9) <= 102.0 <= high
+        widths.append((high - low) / 102.0)
+    assert missed <= 5  # of 150, of which 1.5 may be: more than 5 come once in 300 times
+    assert max(widths) < 0.05
+
+
+def test_the_probability_is_said_of_an_interval_of_one_number() -> None:
+    L = np.ones(100)
+    L[10] = 1e3
+    report = mflow.explain(lambda c: (0.5 * float(c @ (L * c)), L * c), np.ones(100), jac=True, tries=0)
+    low, high = report.curvature
+    assert high - low <= 1e-4 * high
+    assert not report.complete
+    line = next(line for line in str(report).splitlines() if line.startswith("largest curvature"))
+    assert line.endswith(", with a probability of at least 0.99")
+
+
 def test_explain_says_that_a_radius_is_an_estimate() -> None:
     n = 450
     h = (n + 1.0) ** 2

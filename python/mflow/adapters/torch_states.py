@@ -74,8 +74,8 @@ def refuse_complex(state_dict: dict[str, Any]) -> None:
 
 
 def check_entry(entry: dict[str, Any], number: Any, finite: bool) -> None:
-    """ValueError where what a parameter carries, in our form, would make it NaN though steps are to keep it `finite`. Infinities, as of a
-    square that has overflowed, load: the parameter stands still."""
+    """ValueError where what a parameter carries, in our form, would make it NaN though steps are to keep it `finite`. What is infinite is
+    looked at where the optimizer takes it: a square that has overflowed loads, with a warning, and its parameter stands still."""
     for name, value in entry.items():
         numbers = np.asarray(value)
         if finite and name != "scalars" and np.any(np.isnan(numbers)):

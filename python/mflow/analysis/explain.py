@@ -126,7 +126,7 @@ class Report(Readable):
         size = f"{low:.6g}" + ("" if high - low <= 1e-4 * high else f" to {high:.6g}")
         if not self.complete:
             odds = f", with a probability of at least {self.probability:.2g}"
-            size = f"about {size}, an estimate" if self.kind != "cost" else size if high - low <= 1e-4 * high else size + odds
+            size = f"about {size}, an estimate" if self.kind != "cost" else size + odds
         lines.append(f"{quantity}: {size}")
         if self.kind == "cost":
             lines.append(f"least curvature seen: {self.least_curvature:.4g}")

@@ -43,6 +43,9 @@ class StepperEnding(SecondOrderEnding):
         return "lower the step, or look for the cause in accel"
 
 
+FAR_OFF = 1e100  # a state so large has run off, and tangents that overflow there are not the reason
+
+
 class MotionEnding(SecondOrderEnding):
     """Endings of `mflow.solve_dynamics`."""
 
@@ -52,6 +55,13 @@ class MotionEnding(SecondOrderEnding):
         start = np.concatenate([drive.start.ravel(), drive.v0.ravel()])
         super().__init__(drive.run, drive.method, drive.mode, drive.step, start, drive.t0, where)
         self.drive = drive
+
+    def explain(self, status: int) -> tuple[str, str]:
+        """(reason, message), the latter of a tangent where the user's last one was not finite."""
+        for tangent in self.drive.tangents:
+            if tangent.words and float(np.max(np.abs(self._state()), initial=0.0)) < FAR_OFF:
+                return "non_finite", tangent.said()
+        return super().explain(status)
 
     def hint(self) -> str:
         """Why fixed steps may have led there. What is asked for here is none of the run's evaluations."""

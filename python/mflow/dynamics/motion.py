@@ -32,6 +32,7 @@ from mflow.dynamics.limits import StepLimit
 from mflow.integrate.checkpoint import Checkpoints
 from mflow.integrate.control import ATOL, RTOL, Settings, check_min_step, check_span, check_tolerances, warn_of_small
 from mflow.integrate.drive import Drive
+from mflow.solvers.finite_jacobian import FiniteJacobian
 from mflow.structures import load_tables
 from mflow.structures.supports import Supports
 
@@ -50,6 +51,7 @@ class Motion(Drive):
     estimated = "newmark"
     both_sides = True  # accelerations jump where the load does
     problem: Any
+    tangents: tuple[FiniteJacobian, ...] = ()  # of a nonlinear force, the user's own
 
     def __init__(
         self,

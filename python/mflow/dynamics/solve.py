@@ -26,6 +26,7 @@ from mflow.dynamics.forces import force_problem
 from mflow.dynamics.motion import Motion
 from mflow.integrate.control import Event, Settings, check_events, check_span
 from mflow.integrate.drive import follow
+from mflow.solvers.finite_jacobian import FiniteJacobian, asked_by, finite_jacobian
 from mflow.structures.load_tables import bends
 from mflow.structures.loads import is_table, table_until
 from mflow.structures.matrices import structure_problem
@@ -243,7 +244,8 @@ def solve_dynamics(
         "damping": damping, "stiffness": stiffness, "load": table_until(load, after), "rayleigh": rayleigh,
         "linear_solver": linear_solver,
     }  # fmt: skip
-    nonlinear = {"dfdx": dfdx, "dfdv": dfdv, "potential": potential, "solver": solver}
+    tangents = finite_jacobian(dfdx, "dfdx", 3), finite_jacobian(dfdv, "dfdv", 3)
+    nonlinear = {"dfdx": tangents[0], "dfdv": tangents[1], "potential": potential, "solver": solver}
     nonlinear |= {"args": extra, "inplace": inplace, "velocity_free": velocity_free}
     switches, nonlinear, force, events, velocity_free = _with_obstacles(
         (contacts, friction), {"potential": potential, "constraints": constraints}, supports,
@@ -281,6 +283,9 @@ def solve_dynamics(
         facts=facts, switches=switches,
     )  # fmt: skip
     _heed(drive, load, after, "fixed" if supports.moves is not None else "force" if velocity_free and force is not None else "")
+    drive.tangents = tuple(one for one in tangents if isinstance(one, FiniteJacobian))
+    for one in drive.tangents:
+        asked_by(one, drive)
     result: DynamicsResult = follow(drive)
     return result
 

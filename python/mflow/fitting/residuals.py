@@ -13,6 +13,7 @@ from mflow_core.fitting.fit import Fit
 from numpy.typing import NDArray
 
 from mflow.base.checks import Array, as_tuple, check_flags, dense_array, real_array, shown
+from mflow.base.not_finite import entry_words
 from mflow.base.telling import tell
 from mflow.derivatives.differences import ASIDE, EACH, Digits, Scan, along, check_diff_step, digits_of, scan
 from mflow.derivatives.elsewhere import with_jacobian
@@ -79,6 +80,7 @@ class Residuals:
         self.verdict, self.where, self.tried = UNKNOWN, "x0", False
         self.calls = self._calls(fun, jac) if self.compiled is None else None
 
+    lost = ""  # what is not finite in the last value of jac, in words
     digits: Digits | None
     least: Array | None
     core: Any
@@ -138,6 +140,7 @@ class Residuals:
 
     def _checked_jacobian(self, raw: Any) -> Array:
         J = np.array(dense_array(raw, "jac"))
+        self.lost = entry_words(J)
         if J.shape != (self.m, self.n) and not (J.ndim < 3 and J.size == self.m * self.n and 1 in (self.m, self.n)):
             raise ValueError(f"jac returned shape {J.shape}: expected ({self.m}, {self.n}), row i the derivatives of residual i")
         return np.ascontiguousarray(J.reshape(self.m, self.n), dtype=np.float64)

@@ -245,6 +245,8 @@ class Run:
         verdict = self.problem.verdict
         if np.linalg.norm(self.core.edge - self.core.x) <= 1e-6 * np.linalg.norm(self.core.x):
             return "; the residuals are not finite beyond x"
+        if self.problem.lost:
+            return f"; jac is not finite at the last point tried beyond x: {self.problem.lost}"
         if self.problem.differences or verdict.kind != "unknown":
             return ""
         return f": whether jac is right is not known, as {verdict.text}" if verdict.text else ": is jac right?"

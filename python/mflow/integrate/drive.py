@@ -35,6 +35,7 @@ from mflow.integrate.checkpoint import Checkpoints, StepState
 from mflow.integrate.control import ATOL, MANY, RTOL, Settings
 from mflow.integrate.curvature import CALLBACK, AutoSteps, StiffnessWarning, check_measurable, give_radius, least_steps, stable_end
 from mflow.integrate.history import History
+from mflow.solvers.finite_jacobian import NotFiniteError
 from mflow.solvers.jacobian_doubt import Doubt
 from mflow.solvers.rest import at_rest
 from mflow.stability.spectrum import Looks, relaxing
@@ -53,6 +54,8 @@ def follow(drive: Drive) -> Any:
     name = drive.name
     try:
         status = drive.go()
+    except NotFiniteError as error:
+        return drive.result(-1, "non_finite", str(error))
     except BaseException as error:
         run = drive.run
         message = f"{type(error).__name__} at t = {run.t:g} after {run.k} steps" + (f": {error}" if str(error) else "")

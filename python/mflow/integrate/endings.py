@@ -20,6 +20,7 @@ from mflow_core.stepping import stepper
 
 from mflow.base.checks import Array
 from mflow.base.methods import Method
+from mflow.base.not_finite import entry_words
 from mflow.base.result import IVPResult, attach, place_of
 from mflow.derivatives.differences import slope_digits
 from mflow.integrate.control import stiff_method
@@ -189,8 +190,8 @@ class Ending:
                 matrix = run.problem.jacobian(run.t, run.y)
         except Exception:
             return ""  # the run has ended already: this is for its message alone
-        entries = matrix.data if hasattr(matrix, "tocsc") else matrix
-        return "" if np.all(np.isfinite(entries)) else f"jac is not finite at t = {run.t:g} (after {run.k} steps), the state is"
+        words = entry_words(matrix)
+        return f"jac is not finite at t = {run.t:g} (after {run.k} steps), the state is: {words}" if words else ""
 
     def _too_small(self) -> tuple[str, str]:
         run = self.run

@@ -21,8 +21,10 @@ from mflow.integrate.control import MANY, RTOL, Settings, count_steps, kept_ever
 from mflow.integrate.drive import Drive, follow
 from mflow.integrate.endings import preparing
 from mflow.integrate.stepper import Stepper
+from mflow.optim.effective import never_negative
 from mflow.saving.saved_run import NOT_CONTROLLED
 from mflow.solvers import nonlinear
+from mflow.solvers.finite_jacobian import asked_by, finite_jacobian
 
 if TYPE_CHECKING:
     from mflow.base._records import FlowOptions
@@ -123,7 +125,7 @@ def gradient_flow(
         return _by_optimizer(grad, start, t_end, chosen_method, dt, args, save, save_every, own)
     solved = chosen_method if pair is None else pair.stiff
     if solved.is_implicit:
-        hess = companion(grad, "hess", hess)
+        hess = finite_jacobian(companion(grad, "hess", hess), "hess", 1)
     equation = problem.objective_problem(None, grad, start.shape, args, hess if solved.is_implicit else None)
     extra = as_tuple(args)
     linear = {name: given.get(name) for name in SOLVING}
@@ -133,7 +135,8 @@ def gradient_flow(
         dt=dt, t_eval=t_eval, save=save, save_every=save_every, solver=solver, symmetric=True, event_args=extra, pair=pair,
         **{k: v for k, v in given.items() if k in SETTINGS},
     )  # fmt: skip
-    result: IVPResult = follow(Drive(equation, (0.0, t_end), start, chosen_method, settings, "gradient_flow"))
+    drive = asked_by(hess, Drive(equation, (0.0, t_end), start, chosen_method, settings, "gradient_flow"))
+    result: IVPResult = follow(drive)
     return result
 
 
@@ -153,6 +156,10 @@ class OptimizerStepper(Stepper, flag="update"):
     >>> round(st.t, 12), bool(abs(st.y[0]) < 1e-4)
     (4.0, True)
     """
+
+    def _even(self) -> list[str]:
+        """Names of an optimizer's vectors of squares, which may overflow."""
+        return never_negative(self.method.record, self.method.all_numbers)
 
     def __init__(
         self, method: str | Method, fun: Any = None, y0: Any = None, t0: float = 0.0, *, grad: Any = None, args: tuple[Any, ...] = (),

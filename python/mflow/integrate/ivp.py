@@ -22,6 +22,7 @@ from mflow.integrate.endings import preparing
 from mflow.problems.vectorized import columns_of
 from mflow.solvers import nonlinear
 from mflow.solvers.algebraic import algebraic_of
+from mflow.solvers.finite_jacobian import asked_by, finite_jacobian
 
 if TYPE_CHECKING:
     from mflow.base._records import IVPOptions
@@ -275,7 +276,7 @@ def solve_ivp(
     chosen_method = as_method(method if method is not None else default_method(dt), parameters)
     solved = chosen_method if pair is None else pair.stiff  # whose equations there are, if it is implicit
     if solved.is_implicit:
-        jac = companion(fun, "jac", jac)
+        jac = finite_jacobian(companion(fun, "jac", jac), "jac", 2)
     own = getattr(fun, "breaks", None)
     if vectorized:
         fun, columns = columns_of(fun, start.shape, extra, inplace)
@@ -307,7 +308,7 @@ def solve_ivp(
         breaks=breaks, own_breaks=own, doses=doses, outputs=outputs, nonnegative=nonnegative, until=until, steady_rtol=steady_rtol,
         steady_atol=steady_atol, pair=pair,
     )  # fmt: skip
-    drive = Drive(equation, span, start, chosen_method, settings, "solve_ivp")
+    drive = asked_by(jac, Drive(equation, span, start, chosen_method, settings, "solve_ivp"))
     if algebraic is not None:
         places = [] if drive.agenda is None else [dose.place for dose in drive.agenda.doses]
         algebraic.check_jumps(places, start.shape, drive.events is not None and drive.events.acts)

@@ -291,7 +291,8 @@ class Optimizer(Updater):
                 shapes = {k: np.shape(v) for k, v in by_name.items()}
                 raise ValueError(f"state: expected {names} of shape {array.shape} for array {i}, got {shapes}")
             fresh.append({name: np.array(by_name[name], dtype=np.float64, order="C") for name in names})
-            for name in never_negative(self.record, self._parameters_at(i)):
+            squares = never_negative(self.record, self._parameters_at(i))
+            for name in squares:
                 bad = np.flatnonzero(fresh[i][name] < 0.0)
                 if bad.size:
                     raise ValueError(
@@ -299,6 +300,11 @@ class Optimizer(Updater):
                     )
             for name in names:
                 bad = np.flatnonzero(~np.isfinite(fresh[i][name]))
+                if bad.size and self.check_finite and (name not in squares or np.isnan(fresh[i][name].flat[bad[0]])):
+                    raise ValueError(
+                        f"state: expected finite numbers as {name} of array {i}, got {fresh[i][name].flat[bad[0]]} in entry {bad[0]}; "
+                        "check_finite=False loads it"
+                    )
                 if bad.size:
                     text = (
                         f"state: {name} of array {i} is {fresh[i][name].flat[bad[0]]} in entry {bad[0]}, as it was saved: a number that is"

@@ -32,6 +32,7 @@ from mflow.optimize.looks import Counted, Kept, Looks, Saving, asked_looks, aske
 from mflow.optimize.momentum import momentum_run
 from mflow.optimize.step_size import FRICTION, resolve
 from mflow.solvers import nonlinear
+from mflow.solvers.finite_jacobian import NotFiniteError, blamed, finite_jacobian
 from mflow.solvers.jacobian_doubt import mismatch, unsolved
 from mflow.solvers.rest import at_rest
 from mflow.stability import amplification, limits, spectrum
@@ -216,6 +217,7 @@ def minimize(
     doubts = Doubts(fun, x0, args, jac, settings.pop("diff_step"), settings.pop("check_gradient"))
     doubts.keep_within(read_box(bounds, fixed, doubts.start), "bounds" if bounds is not None else "fixed")
     every, asked, saving = asked_path(path), asked_looks(settings, searches), Saving.asked(settings)
+    hess, hessp = finite_jacobian(hess, "hess", int(method.is_implicit)), finite_jacobian(hessp, "hessp")
     products, sharing = products_of(method, hess, hessp, doubts.args), shared_among(threads)
     if not searches:
         descent: Any = _Descent(doubts, method, hess, settings)
@@ -239,7 +241,7 @@ def minimize(
         raise
     out = None
     try:
-        out = descent.finish(status, threshold)
+        out = blamed(descent.finish(status, threshold), hess, hessp)
         return doubts.said(out)
     except BaseException as error:
         text = f"{type(error).__name__} after iteration {descent.run.k}: {error}"
@@ -319,7 +321,11 @@ class _Descent(Counted):
 
     def go(self, limit: int, gtol: float, callback: Callable[..., Any] | None) -> int:
         """0: the iteration limit; CONVERGED; STOPPED by the callback; anything else: why it could not go on."""
-        return self.looks.around(self, lambda: self._go(limit, gtol, callback))
+        try:
+            return self.looks.around(self, lambda: self._go(limit, gtol, callback))
+        except NotFiniteError:
+            self._look()
+            return int(stepper.NON_FINITE)
 
     def _go(self, limit: int, gtol: float, callback: Callable[..., Any] | None) -> int:
         self.limit, self.watched = limit, callback is not None

@@ -11,6 +11,7 @@ import numpy as np
 
 from mflow.base.checks import Array, check_number, check_path, check_whole
 from mflow.base.methods import AUTO, Method, get_method, public_values
+from mflow.base.telling import tell
 from mflow.saving.saved_run import stepper_fields
 from mflow.saving.savefile import misfit_of, numbers_of, write_state
 
@@ -41,6 +42,10 @@ class Kept:
     def _check_tolerances(rtol: Any, atol: Any, shape: tuple[int, ...]) -> None:
         """Raises TypeError or ValueError where tolerances, one of which may be None, do not fit a state of this shape."""
         raise NotImplementedError
+
+    def _even(self) -> list[str]:
+        """Names of an optimizer's vectors of squares, which may overflow."""
+        return []
 
     def _redone(self) -> tuple[int, ...]:
         """Evaluations, Jacobians and factorisations that rebuilt, after `load`, what was at hand at `save`."""
@@ -118,6 +123,7 @@ class Kept:
             else:
                 made = kind(method, fun, start, t0=t0, **control, **more, **call)
             made._run.unpack(blocks["run"])
+            _look_at_vectors(made, path)
             made._take_facts(facts)
             made._restore_events(numbers_of(blocks, "events", (len(blocks["events"]) // 8,)) if "events" in blocks else None)
             made._check_direction()
@@ -169,6 +175,23 @@ def _check_fields(method: Method | str, known: set[str], blocks: set[str], rebui
         raise ValueError(f"rebuilt: expected 3 whole numbers, got {rebuilt}")
     if energy != ("v0" in known):
         raise ValueError(f"control: expected {'energy' if 'v0' in known else 'no energy'} for {name}, got {'one' if energy else 'none'}")
+
+
+def _look_at_vectors(made: Any, path: str | os.PathLike[str]) -> None:
+    """What the method carries beside the state. Raises ValueError where a vector holds a number that no step leaves in it; warns of one
+    that is not finite in another, as a slope of a run that has failed, or a square that has overflowed."""
+    record = made.method.record
+    updates, count = record.kind == "update", made.method.sizes["n_vec"]
+    squares = made._even()
+    for j, name in enumerate(record.vectors):
+        vector = made._run.vector(j).ravel() if j < count else np.empty(0)
+        bad = np.flatnonzero(~np.isfinite(vector))
+        if not bad.size:
+            continue
+        k = int(bad[0])
+        if j == 0 or (updates and (name not in squares or not vector[k] > 0.0)):
+            raise ValueError(f"{name}: expected finite numbers, got {vector[k]} in entry {k}")
+        tell(f"{os.fspath(path)}: {name} is {vector[k]} in entry {k}, as it was saved: the next step may not be finite, or not move it")
 
 
 def _misfit(path: str | os.PathLike[str], error: Exception) -> ValueError:
