@@ -114,6 +114,46 @@ def loss_by_hand(c: Any, X: Any, y: Any) -> float:
     return 0.5 * float(np.sum((X @ c - y) ** 2)) / len(y)
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_a_line_search_and_a_rate_by_a_gradient_from_elsewhere(name: str) -> None:
+    np_ = library(name)
+    x = np.array([0.5, -1.0, 2.0])
+    by_hand = mflow.line_search(cost_in(np, "cs"), x, -gradient(x), "strong_wolfe", gradient)
+    out = mflow.line_search(cost_in(np_, name), x, -gradient(x), "strong_wolfe", name)
+    assert out.success
+    assert out.alpha == pytest.approx(by_hand.alpha, rel=1e-12)
+    assert (out.nfev, out.njev) == (by_hand.nfev, by_hand.njev)
+    assert mflow.optimize.linesearch.exact(cost_in(np_, name), x, -gradient(x), name).success
+    rows = (np.stack([T, np.ones_like(T)], axis=1), Y)
+
+    def loss(c: Any, X: Any, y: Any) -> Any:
+        return 0.5 * np_.sum((X @ c - y) ** 2) / len(y)
+
+    found = mflow.lr_find(loss, np.zeros(2), rows, jac=name, steps=30)
+    exact = mflow.lr_find(loss_by_hand, np.zeros(2), rows, jac=lambda c, X, y: X.T @ (X @ c - y) / len(y), steps=30)
+    np.testing.assert_allclose(found.loss, exact.loss, rtol=1e-9)
+    swept = mflow.sweep(mflow.Training(loss, np.zeros(2), rows, jac=name, epochs=2), ["sgd"], [0.01])
+    assert np.all(np.isfinite(swept.loss))
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda: mflow.check_jacobian(lambda x: x**2, [1.0], "numpy"), '^jac: expected the Jacobian to check, .* or "cs", got .numpy.'),
+        (lambda: mflow.check_jacobian(lambda x: x**2, [1.0], "2-point"), '^jac: expected the Jacobian to check, .* or "cs", got .2-point.'),
+        (lambda: mflow.check_jacobian(lambda t, x: x**2, [1.0], "cs", t=0.0), "^jac: expected the Jacobian beside t, .*without t"),
+        (lambda: mflow.check_gradient(lambda x: x @ x, [1.0], "numpy"), '^jac: expected the gradient to check, .* or "cs", got .numpy.'),
+        (lambda: mflow.line_search(lambda x: x @ x, [1.0], [-1.0], jac="numpy"), '^jac: expected .* or "cs", got .numpy.'),
+        (lambda: mflow.least_squares(lambda x: x**2, [1.0], jac="numpy"), '^jac: expected a function, "2-point", .* or "cs", got .numpy.'),
+        (lambda: mflow.train(lambda c: c @ c, np.ones(2), jac="numpy"), '^jac: expected True .* or "cs" .*, got .numpy.'),
+        (lambda: mflow.train(lambda c: c, np.ones(2), optimizer="implicit_sgd", jac="numpy"), '^jac: expected .* or "cs", got .numpy.'),
+    ],
+)
+def test_unknown_names_are_answered_with_the_known(call: Any, words: str) -> None:
+    with pytest.raises((TypeError, ValueError), match=words):
+        call()
+
+
 def test_training_of_several_arrays_needs_its_gradient() -> None:
     with pytest.raises(TypeError, match=r"^jac: expected params to be one array beside 'cs', got a dict; put them into one array"):
         mflow.train(lambda c: c["a"] @ c["a"], {"a": np.ones(2)}, jac="cs")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from concurrent import futures
 from typing import Any
 
@@ -106,6 +107,60 @@ def test_threads_executors_and_data_of_each_member() -> None:
     np.testing.assert_allclose(own.x[:, 0], 2.0 * np.linspace(0.5, 1.5, 7), rtol=1e-5)
 
 
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("seed", [None, 3, np.random.default_rng(3), np.random.PCG64(3), np.random.SeedSequence(3)])
+def test_the_order_of_rows_is_the_same_for_every_member(seed: Any, threads: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mflow.optimize.minimize_batch.PIECE", 2)
+    call: dict[str, Any] = {"jac": jacobian, "data": (T, Y), "lr": 0.7, "maxiter": 2, "seed": seed}
+    r = mflow.minimize_batch(residual, np.tile(STARTS[0], (8, 1)), "implicit_sgd", threads=threads, **call)
+    assert len({tuple(x) for x in r.x.tolist()}) == 1
+    if threads == 2:
+        with futures.ThreadPoolExecutor(2) as pool:
+            r = mflow.minimize_batch(residual, np.tile(STARTS[0], (64, 1)), "implicit_sgd", executor=pool, **call)
+        assert len({tuple(x) for x in r.x.tolist()}) == 1
+    if isinstance(seed, np.random.Generator):  # which moves on from call to call
+        again = mflow.minimize_batch(residual, STARTS[:1], "implicit_sgd", **call)
+        assert tuple(again.x[0]) != tuple(r.x[0])
+
+
+@pytest.mark.parametrize("name", ["Implicit_SGD", "implicit-sgd", "ISGD", "Implicit SGD"])
+def test_its_name_is_looked_up_as_others_are(name: str) -> None:
+    call: dict[str, Any] = {"jac": jacobian, "lr": 0.7, "seed": 1}
+    r = mflow.minimize_batch(residual, STARTS, name, data=(T, Y), maxiter=2, **call)
+    np.testing.assert_array_equal(r.x, mflow.minimize_batch(residual, STARTS, "implicit_sgd", data=(T, Y), maxiter=2, **call).x)
+    one = mflow.train(residual, STARTS[0], (T, Y), name, 2, 3, **call)
+    np.testing.assert_array_equal(one.params, mflow.train(residual, STARTS[0], (T, Y), "implicit_sgd", 2, 3, **call).params)
+
+
+@pytest.mark.parametrize("source", ["cs", "torch", "jax", "autograd"])
+def test_a_jacobian_by_name(source: str) -> None:
+    library: Any = {"torch": "torch", "jax": "jax.numpy", "autograd": "autograd.numpy"}.get(source)
+    exp = np.exp if library is None else pytest.importorskip(library).exp
+    if source == "jax":
+        pytest.importorskip("jax").config.update("jax_enable_x64", True)
+    call: dict[str, Any] = {"data": (T, Y), "lr": 0.7, "maxiter": 2, "seed": 1, "batch_size": 3}
+    by_hand = mflow.minimize_batch(residual, STARTS, "implicit_sgd", jac=jacobian, **call)
+    r = mflow.minimize_batch(lambda b, t, y: b[0] * exp(-b[1] * t) - y, STARTS, "implicit_sgd", jac=source, **call)
+    np.testing.assert_allclose(r.x, by_hand.x, rtol=1e-12)
+    np.testing.assert_array_equal(r.nfev, by_hand.nfev)
+
+
+class Pickling(futures.ThreadPoolExecutor):
+    """Work goes the way that it goes to other processes."""
+
+    def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> Any:
+        """From its pickle."""
+        return super().submit(*pickle.loads(pickle.dumps((fn, *args))), **kwargs)
+
+
+def test_what_goes_to_other_processes_holds_one_seed_and_a_jacobian_by_name() -> None:
+    call: dict[str, Any] = {"jac": "cs", "data": (T, Y), "lr": 0.7, "maxiter": 2}
+    with Pickling(2) as pool:
+        r = mflow.minimize_batch(residual, np.tile(STARTS[0], (3, 1)), "implicit_sgd", executor=pool, **call)
+    assert r.reason == ["max_iter"] * 3
+    assert len({tuple(x) for x in r.x.tolist()}) == 1
+
+
 def test_functions_from_compile() -> None:
     pytest.importorskip("numba")
     fun = mflow.compile(
@@ -135,7 +190,23 @@ def test_functions_from_compile() -> None:
         ),
         (
             lambda: mflow.minimize_batch(mflow.objectives.Logistic(np.eye(2), [1.0, -1.0]), STARTS, "implicit_sgd"),
-            "expected a sum of squares",
+            "^fun: expected a sum of squares",
+        ),
+        (
+            lambda: mflow.minimize_batch(mgh(mgh_names()[0]), np.ones((2, 3)), "implicit_sgd"),
+            "^fun: expected a cost of 3 numbers, as the starts have",
+        ),
+        (
+            lambda: mflow.minimize_batch(lambda b, t, y: b[0], STARTS, "implicit_sgd", jac=jacobian, data=(T, Y), batch_size=2),
+            "^fun: expected 2 residuals returned, one for each row of the batch, got 1",
+        ),
+        (
+            lambda: mflow.minimize_batch(residual, STARTS, "implicit_sgd", jac=lambda b, t, y: t, data=(T, Y)),
+            r"^jac: expected shape \(1, 2\), row i the gradient of residual i, got shape \(1,\)",
+        ),
+        (
+            lambda: mflow.minimize_batch(residual, STARTS, "implicit_sgd", jac="numpy", data=(T, Y)),
+            '^jac: expected .* "jax", "autograd", "torch" or "cs", got .numpy.',
         ),
     ],
 )

@@ -143,6 +143,13 @@ def test_a_maximum_is_no_minimum_by_any_difference(name: str, how: dict[str, Any
     assert (r.reason == "not_a_minimum") is below
 
 
+@pytest.mark.parametrize("cost", [lambda x: 5e-6 * (x[0] - 1) ** 2, lambda x: 1e6 + 1e-3 * (x[0] - 1e-9) ** 2, lambda x: 4.0 - 9e-6 * x[0]])
+@pytest.mark.parametrize("start", [0.0, 1e-9, 0.5])
+def test_a_slope_within_gtol_beside_a_bound_is_no_maximum(cost: Any, start: float) -> None:
+    r = mflow.minimize(cost, [start], bounds=[(0.0, 1.0)])
+    assert r.reason == "converged"
+
+
 def test_minima_are_called_minima() -> None:
     """Also with ripples of rounding, beside bounds, and where the cost is flat; nothing is asked outside of the bounds."""
     rng = np.random.default_rng(1)
@@ -157,8 +164,12 @@ def test_minima_are_called_minima() -> None:
         seen.append(float(x[0]))
         return math.cos(float(x[0]))
 
-    assert mflow.minimize(cost, [1e-9], bounds=[(0.0, 1.0)]).reason in ("converged", "not_a_minimum")
-    assert min(seen) >= 0.0
+    for low, high, start in ((0.0, 1.0, 1e-9), (-1.0, 0.0, -1e-9), (0.0, 1.0, 0.0)):  # one side of the maximum alone can be entered
+        seen.clear()
+        r = mflow.minimize(cost, [start], bounds=[(low, high)])
+        assert r.reason == "not_a_minimum"
+        assert "on each side within the bounds" in r.message
+        assert low <= min(seen) <= max(seen) <= high
 
 
 @pytest.mark.parametrize(
@@ -173,11 +184,28 @@ def test_minima_are_called_minima() -> None:
 def test_a_kink_is_no_noise(cost: Any) -> None:
     """The values are those of float64, to rounding."""
     r = mflow.minimize(cost, [0.3])
+    assert "has a kink near x" in r.message
     assert "noise of" not in r.message
 
 
 @pytest.mark.parametrize("size", [1e-3, 1e-6])
-@pytest.mark.parametrize("wave", [1e-6, 1e-4, 1e-3])
-def test_noise_is_no_kink(wave: float, size: float) -> None:
-    r = mflow.minimize(lambda x: (x[0] - 1) ** 2 + size * math.sin(x[0] / wave) * math.cos(1.7 * x[0] / wave), [0.3])
+def test_noise_is_no_kink(size: float) -> None:
+    """Ripples far shorter than the differences, which are taken over longer distances then."""
+    r = mflow.minimize(lambda x: (x[0] - 1) ** 2 + size * math.sin(x[0] / 1e-6) * math.cos(1.7 * x[0] / 1e-6), [0.3])
+    assert "noise of about" in r.message
     assert "kink near" not in r.message
+
+
+@pytest.mark.parametrize("check", [True, False])
+def test_what_is_asked_around_the_end_is_counted_whatever_check_gradient_is(check: bool) -> None:
+    seen = [0]
+
+    def cost(x: Array) -> float:
+        seen[0] += 1
+        return abs(float(x[0]) - 0.77) + (float(x[0]) - 1.0) ** 2
+
+    before = [0]
+    r = mflow.minimize(cost, [0.3], check_gradient=check, callback=lambda xk: before.__setitem__(0, seen[0]))
+    assert "has a kink near x" in r.message
+    assert before[0] < r.nfev == seen[0]
+    assert r.ncheck == 0

@@ -444,7 +444,7 @@ def test_results_that_owe_an_entry_compare_as_others_do() -> None:
     assert owing() == owing()
     assert whole == owing()
     assert owing() == whole
-    assert not owing() != owing()
+    assert not owing() != owing()  # noqa: SIM202  # it is != that is asked
     assert owing() != IVPResult(t=1.0)
 
 

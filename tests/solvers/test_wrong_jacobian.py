@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import warnings
 from pathlib import Path
 from typing import Any
@@ -48,9 +49,23 @@ def test_a_run_that_is_ended_on_the_way_has_named_the_jacobian(method: str) -> N
 FLOWS = {"sign": -2.0, "zero": 0.0, "ten times": 20.0}
 
 
+class Called:
+    """An object that is called as the function is."""
+
+    def __init__(self, fun: Any) -> None:
+        self.fun = fun
+
+    def __call__(self, x: Array) -> Any:
+        return self.fun(x)
+
+
+KINDS = {"def": lambda fun: fun, "partial": functools.partial, "object": Called, "method": lambda fun: Called(fun).__call__}
+
+
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("pair", [True, False])
 @pytest.mark.parametrize("name", FLOWS)
-def test_a_wrong_hessian_is_named_and_not_the_flow(name: str, pair: bool) -> None:
+def test_a_wrong_hessian_is_named_and_not_the_flow(name: str, pair: bool, kind: str) -> None:
     """The flow of x'x is x' = -2 x, which rests at 0."""
     calls = [0]
 
@@ -59,7 +74,8 @@ def test_a_wrong_hessian_is_named_and_not_the_flow(name: str, pair: bool) -> Non
         return 2.0 * x
 
     fun: Any = (lambda x: (float(x @ x), slope(x))) if pair else (lambda x: float(x @ x))
-    jac: Any = True if pair else slope
+    jac: Any = True if pair else KINDS[kind](slope)
+    fun = KINDS[kind](fun)
     r = mflow.minimize(fun, np.ones(8), jac=jac, hess=FLOWS[name] * np.eye(8), method="backward_euler", dt=np.inf)
     assert (r.reason, r.nit) == ("solve_failed", 0)
     assert "-hess is not the derivative of the gradient's negative" in r.message

@@ -54,7 +54,8 @@ DECIMALS = 10  # significant decimal digits up to which values count as rounded
 EACH = 64  # parameters up to which each is looked at
 FEW = 8  # of those whose differences are 0 at x0, where others' are not
 ASIDES = LONGER[2:]  # relative lengths over which a point is looked at from both sides,
-GROWS = 4.0  # and what a fall grows by at least from one to the next, ten times as long
+GROWS = 4.0  # and what a fall grows by at least from one to the next, ten times as long;
+GROWS_ALONE = 30.0  # on the one side that bounds leave: faster than along a slope, so that no convex cost does
 SCALES = (1e-7, 1e-6, 1e-5, 1e-4)  # relative distances of points, on which a kink looks alike, and noise does not
 POINTS = 6  # of them on each side
 NAMES = {24: "float32", 11: "float16", 8: "bfloat16"}
@@ -262,7 +263,8 @@ def falls_anywhere(
 ) -> tuple[bool, int]:
     """(whether a cost falls from x, where it is `at`, on both sides in some direction, evaluations).
 
-    small : the entries that are looked at. eps : the relative rounding of the cost. fits : whether a point may be asked.
+    small : the entries that are looked at. eps : the relative rounding of the cost. fits : whether a point may be asked; where one side
+    alone may be, a fall on it that is steeper the farther it goes says that x is no minimum.
     """
     count = 0
     for move in moves_from(x):
@@ -282,8 +284,8 @@ def _falls_aside(
     rises, as beside a minimum."""
     count, least = 0, 0.0
     for h in ASIDES:
-        ends = x + h * move, x - h * move
-        if not all(map(fits, ends)):
+        ends = [end for end in (x + h * move, x - h * move) if fits(end)]
+        if not ends:
             break
         falls = []
         for end in ends:
@@ -294,7 +296,7 @@ def _falls_aside(
                 return False, count
         fall = min(falls)
         if least > 0.0:
-            return fall > GROWS * least, count
+            return fall > (GROWS if len(ends) == 2 else GROWS_ALONE) * least, count
         least = fall if fall > noise else 0.0
     return False, count
 

@@ -27,6 +27,7 @@ __all__ = [
     "gradient_of",
     "is_source",
     "jacobian_of",
+    "names_of",
     "with_batch_derivative",
     "with_gradient",
     "with_jacobian",
@@ -44,22 +45,29 @@ def is_source(jac: Any) -> bool:
     return isinstance(jac, str) and jac in SOURCES
 
 
+def names_of(*others: str) -> str:
+    """The others and SOURCES, for a message."""
+    *most, last = (f'"{name}"' for name in (*others, *SOURCES))
+    return f"{', '.join(most)} or {last}"
+
+
 def with_gradient(fun: Any, jac: Any) -> tuple[Any, Any]:
     """(fun, jac) with the gradient as a function where ``jac`` names one of SOURCES; else as they are."""
     if not isinstance(jac, str) or jac in DIFFERENCES:
         return fun, jac
     if jac not in SOURCES:
-        names = ", ".join(f'"{name}"' for name in (*DIFFERENCES, *SOURCES[:-1]))
-        raise ValueError(f'jac: expected a function, True, {names} or "{SOURCES[-1]}", got {shown(jac)}')
+        raise ValueError(f"jac: expected a function, True, {names_of(*DIFFERENCES)}, got {shown(jac)}")
     if not callable(fun) or hasattr(fun, "value_and_grad"):
         raise TypeError(f"jac: expected a cost in Python for {jac!r}, got {type(fun).__name__}, which has its own gradient or none")
     return _values(fun, jac), gradient_of(fun, jac)
 
 
-def with_jacobian(fun: Any, jac: Any) -> tuple[Any, Any]:
-    """(fun, jac) with the Jacobian as a function where ``jac`` names one of SOURCES; else as they are."""
-    if not is_source(jac):
+def with_jacobian(fun: Any, jac: Any, expected: str = f"a function, {names_of(*DIFFERENCES)}", differences: bool = True) -> tuple[Any, Any]:
+    """(fun, jac) with the Jacobian as a function where ``jac`` names one of SOURCES; else as they are. ValueError for another name."""
+    if not isinstance(jac, str) or (differences and jac in DIFFERENCES):
         return fun, jac
+    if jac not in SOURCES:
+        raise ValueError(f"jac: expected {expected}, got {shown(jac)}")
     if not callable(fun):
         raise TypeError(f"jac: expected residuals in Python for {jac!r}, got {type(fun).__name__}")
     return _values(fun, jac), jacobian_of(fun, jac)

@@ -14,7 +14,7 @@ from mflow_core.problems.sparse import check_sparse, is_sparse
 from mflow.base.checks import Array, as_array, as_tuple, check_choice, check_function, check_number, check_start, dense_array, shown
 from mflow.base.tables import Readable
 from mflow.derivatives.differences import EACH, along
-from mflow.derivatives.elsewhere import is_source, with_gradient, with_jacobian
+from mflow.derivatives.elsewhere import is_source, names_of, with_gradient, with_jacobian
 from mflow.derivatives.remainder import Model, Verdict, gradient_model, jacobian_model, ladder, quick
 
 __all__ = ["DerivativeReport", "check_grad", "check_gradient", "check_jacobian"]
@@ -100,7 +100,7 @@ def check_gradient(fun: Callable[..., Any], x: Any, jac: Any = None, args: tuple
         fun, jac = with_gradient(fun, jac)
         grad = jac(parts.arranged(flat), *args)
     else:
-        raise TypeError(f"jac: expected the gradient to check, a function or True, got {shown(jac)}")
+        raise TypeError(f"jac: expected the gradient to check, a function, True, {names_of()}, got {shown(jac)}")
     g = parts.flat(grad, "the gradient")
 
     def value(at: Array) -> Any:
@@ -189,8 +189,11 @@ def check_jacobian(fun: Callable[..., Any], x: Any, jac: Any, args: tuple[Any, .
     check_function(fun, "fun")
     start, args = check_start(x, "x").ravel(), as_tuple(args)
     before = () if t is None else (check_number(t, "t"),)
-    if t is None:
-        fun, jac = with_jacobian(fun, jac)
+    if isinstance(jac, str) and t is not None:
+        raise TypeError(
+            f"jac: expected the Jacobian beside t, a function or a matrix, got {shown(jac)}; names are for residuals, without t"
+        )
+    fun, jac = with_jacobian(fun, jac, f"the Jacobian to check, a function, a matrix, {names_of()}", differences=False)
     J = jac(*before, start.copy(), *args) if callable(jac) and not hasattr(jac, "tocsc") else jac
 
     def values(at: Array) -> Any:

@@ -12,6 +12,7 @@ from mflow_core.objectives.objective import Objective
 from mflow.base.checks import check_instance
 from mflow.base.methods import Method, as_method
 from mflow.base.result import Result
+from mflow.derivatives.elsewhere import with_batch_derivative
 from mflow.experiments.problems import Problem
 from mflow.experiments.problems import problem as named_problem
 from mflow.optimize.minimize import minimize
@@ -82,7 +83,9 @@ class Training:
         return Result(loss=end, start_loss=start, reason=run.reason, message=run.message, nit=run.nit, curve=run.history.loss)
 
     def _loss(self, params: Any) -> float:
-        return self.fun(params) if isinstance(self.fun, Objective) else mean_loss(Cost(self.fun, self.jac), params, self.data, "data")
+        if isinstance(self.fun, Objective):
+            return self.fun(params)
+        return mean_loss(Cost(*with_batch_derivative(self.fun, self.jac, params, False)), params, self.data, "data")
 
 
 @dataclass

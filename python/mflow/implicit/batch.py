@@ -6,31 +6,72 @@ member is the mean of r^2/2 over its data and the penalties, and its gradient wh
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from mflow_core.lanes.lane_descent import ENDINGS
 from mflow_core.objectives.objective import Objective
-from mflow_core.problems.signatures import is_compiled
+from mflow_core.problems.signatures import DATUM_SIGNATURE, compiled_address, is_compiled
 
-from mflow.base.checks import Array, as_array, check_flags, check_function, check_whole, random_generator, real_array
+from mflow.base.checks import Array, as_array, check_flags, check_function, check_whole, random_generator, real_array, shown
 from mflow.data.rows import row_count
+from mflow.derivatives.elsewhere import is_source, names_of, with_batch_derivative
+from mflow.implicit.linear import NAME
 from mflow.implicit.residuals import ResidualSGD, RowsOf
 
-__all__ = ["ImplicitDescents", "data_of"]
+__all__ = ["Implicit", "ImplicitDescents", "check_squares", "data_of"]
 
 RAISED = 1  # the code of a member whose compiled residual gave up
 
 Arrays = tuple[Array, ...]
 
 
+class Implicit(NamedTuple):
+    """What the members of a batch have in common.
+
+    parameters : of `ResidualSGD`. common : the data of all members, or None. seed : of the order of rows; every member draws from it anew.
+    """
+
+    parameters: dict[str, Any]
+    jac: Any
+    common: Arrays | None
+    batch_size: int
+    shuffle: bool
+    seed: Any
+
+    @classmethod
+    def checked(cls, parameters: dict[str, Any], jac: Any, common: Arrays | None, batch_size: Any, shuffle: Any, seed: Any) -> Self:
+        """A generator, or a fresh one, gives one number here, so that members, threads and processes draw alike. Raises TypeError or
+        ValueError."""
+        check_flags(shuffle=shuffle)
+        generator = random_generator(seed)
+        if shuffle and isinstance(seed, np.random.Generator | np.random.BitGenerator | None):
+            seed = int(generator.integers(2**63))
+        return cls(parameters, jac, common, check_whole(batch_size, "batch_size", 1), shuffle, seed)
+
+
+def check_squares(costs: Any, points: Array) -> None:
+    """Raises TypeError where an objective is no sum of squares, or of another number of unknowns."""
+    n = points[0].size if len(points) else 0
+    for cost in costs if isinstance(costs, (list, tuple)) else [costs]:
+        if not isinstance(cost, Objective):
+            raise TypeError(f"fun: expected objectives of mflow.objectives in a list for {NAME}, got {shown(cost)}")
+        if "squares" not in cost.flags:
+            raise TypeError(f"fun: expected a sum of squares for {NAME}, got {cost!r}, which has no residuals")
+        if len(points) and cost.n != n:
+            raise ValueError(f"fun: expected a cost of {n} numbers, as the starts have, got {cost!r}, which is of {cost.n}")
+
+
 def data_of(fun: Any, jac: Any, data: Any, batch_data: dict[str, Any] | None, members: int) -> tuple[Arrays | None, Arrays]:
     """The data of a function: (those of all members, or None, those whose first axis is the members'). Raises TypeError or ValueError."""
     if not is_compiled(fun):
         check_function(fun, "fun", "a function of (params, *batch) that returns residuals")
-        check_function(jac, "jac", "a function of (params, *batch) that returns the Jacobian of the residuals")
+        if not is_source(jac):
+            check_function(jac, "jac", f"a function of (params, *batch) that returns the Jacobian of the residuals, {names_of()}")
     elif jac is not None:
         raise TypeError("jac: expected none, as a compiled residual has its own; omit it")
+    else:
+        compiled_address(fun, "fun", DATUM_SIGNATURE)
     if (data is None) == (not batch_data):
         given = "neither" if data is None else "both"
         raise TypeError(f'data, batch_data: expected data=, or batch_data={{"data": ...}} with a set for each member, got {given}')
@@ -58,7 +99,14 @@ def rows_by_batch(residual: Any, jacobian: Any, arrays: tuple[Any, ...], shape: 
     def rows_of(flat: Array, rows: Any, slopes: bool) -> tuple[Array, Array | None]:
         params, some = flat.reshape(shape), [part[rows] for part in arrays]
         r = np.asarray(real_array(residual(params, *some), "fun"), dtype=np.float64).ravel()
-        return r, np.asarray(real_array(jacobian(params, *some), "jac"), dtype=np.float64).reshape(r.size, -1) if slopes else None
+        if r.size != len(rows):
+            raise ValueError(f"fun: expected {len(rows)} residuals returned, one for each row of the batch, got {r.size}")
+        if not slopes:
+            return r, None
+        J = np.asarray(real_array(jacobian(params, *some), "jac"), dtype=np.float64)
+        if J.size != r.size * flat.size:
+            raise ValueError(f"jac: expected shape ({r.size}, {flat.size}), row i the gradient of residual i, got shape {J.shape}")
+        return r, J.reshape(r.size, flat.size)
 
     return rows_of
 
@@ -66,19 +114,13 @@ def rows_by_batch(residual: Any, jacobian: Any, arrays: tuple[Any, ...], shape: 
 class ImplicitDescents:
     """What `minimize_batch` wants of a batch: members by index, each in some thread; results in arrays.
 
-    costs : an objective, a list of them, or a function of rows. parameters : of `ResidualSGD`. settings : jac, common (the data of all
-    members, or None), batch_size, shuffle, seed. tables : arrays whose first axis is the members': X and y of an objective, each or None,
-    or the data of a function.
+    costs : an objective, a list of them, or a function of rows. tables : arrays whose first axis is the members': X and y of an objective,
+    each or None, or the data of a function.
     """
 
-    def __init__(
-        self, costs: Any, parameters: dict[str, Any], points: Array, passes: int, gtol: float, settings: dict[str, Any], tables: Any
-    ) -> None:
-        self.costs, self.parameters, self.passes, self.gtol, self.tables = costs, parameters, passes, gtol, tables
-        self.jac, self.common, self.seed, self.shuffle = (settings[name] for name in ("jac", "common", "seed", "shuffle"))
-        check_flags(shuffle=self.shuffle)
-        self.batch = check_whole(settings["batch_size"], "batch_size", 1)
-        random_generator(self.seed)
+    def __init__(self, costs: Any, settings: Implicit, points: Array, passes: int, gtol: float, tables: Any) -> None:
+        self.settings, self.passes, self.gtol, self.tables = settings, passes, gtol, tables
+        self.costs, self.jac = with_batch_derivative(costs, settings.jac, None, True)
         members = len(points)
         self.x, self.shape = points.reshape(members, -1).copy(), points.shape[1:]
         self.fun, self.gmax = np.full(members, np.nan), np.full(members, np.nan)
@@ -106,25 +148,26 @@ class ImplicitDescents:
         if isinstance(cost, Objective) or is_compiled(cost):
             if isinstance(cost, Objective) and any(part is not None for part in own):
                 cost = cost._on(*own)
-            model = ResidualSGD(residual=cost, **self.parameters)
+            model = ResidualSGD(residual=cost, **self.settings.parameters)
         else:
-            model = ResidualSGD(residual=cost, jacobian=self.jac, **self.parameters)
+            model = ResidualSGD(residual=cost, jacobian=self.jac, **self.settings.parameters)
             model.rows_of = rows_by_batch
-        return model, *model.bound(None if isinstance(cost, Objective) else own if self.common is None else self.common)
+        common = self.settings.common
+        return model, *model.bound(None if isinstance(cost, Objective) else own if common is None else common)
 
     def _member(self, k: int) -> None:
         if not np.all(np.isfinite(self.x[k])):
             self.code[k] = ENDINGS["non_finite"]
             return
         model, arrays, rows = self._model(k)
-        batch = min(self.batch, rows)
+        batch = min(self.settings.batch_size, rows)
         model.begin(self.x[k].reshape(self.shape), arrays, batch)
         look = _Look(model, rows, self.gtol)
         try:
             if look() or not look.finite:
                 model.reason = "converged" if look.finite else "non_finite"
             else:
-                rng = random_generator(self.seed) if self.shuffle else None
+                rng = random_generator(self.settings.seed) if self.settings.shuffle else None
                 model.run_epochs(rows, batch, self.passes, rng, lambda: look() or self.stopped)
                 if not look.finite:
                     model.reason = "non_finite"

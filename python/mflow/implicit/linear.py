@@ -26,12 +26,12 @@ from mflow.base.checks import (
     random_generator,
     real_array,
 )
-from mflow.base.methods import Method, describe, record_values
+from mflow.base.methods import Method, describe, plain_name, record_values
 from mflow.base.pace import interruptible
 from mflow.base.tables import from_frame
 from mflow.base.telling import tell
 
-__all__ = ["NAME", "ImplicitSGD", "check_labels", "check_rows", "check_weights", "is_implicit", "losses"]
+__all__ = ["NAME", "ImplicitSGD", "check_labels", "check_rows", "check_weights", "is_implicit_sgd", "losses"]
 
 RECORD = registry.find("implicit_sgd")
 NAME = RECORD.name
@@ -50,11 +50,11 @@ def losses() -> dict[str, str]:
     return {name: formula for name, (_, formula, _) in sweep.losses().items()}
 
 
-def is_implicit(method: Any) -> bool:
-    """Whether this name or instance is implicit SGD."""
+def is_implicit_sgd(method: Any) -> bool:
+    """Whether this name, in any spelling that is looked up, or instance is implicit SGD."""
     if isinstance(method, Method):
         return bool(method.name == NAME)
-    return isinstance(method, str) and (method == NAME or method in RECORD.aliases)
+    return isinstance(method, str) and plain_name(method) in {plain_name(name) for name in (NAME, *RECORD.aliases)}
 
 
 # ---- checks of data --------------------------------------------------------------------------------------------------------------------

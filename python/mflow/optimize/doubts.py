@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import math
-import types
 import weakref
 from collections.abc import Callable
 from typing import Any
@@ -18,6 +17,7 @@ import numpy as np
 from mflow_core.arithmetic.starts import largest
 from mflow_core.objectives.objective import Objective
 from mflow_core.problems.problem import Problem, objective_problem
+from mflow_core.problems.signatures import OBJECTIVE_SIGNATURE, compiled_address
 from mflow_core.stepping import stepper
 
 from mflow.base.checks import Array, as_tuple, check_flags, check_start
@@ -33,14 +33,12 @@ from mflow.solvers.jacobian_doubt import watched
 __all__ = ["Doubts", "few_digits"]
 
 FLAT = "the cost does not change within 0.015 of x in any parameter, by steps 1e2 ... 1e6 times those of the differences"
-PEAK = "the cost falls on both sides of x, which is no minimum: start elsewhere"
+PEAK = "the cost falls on {} of x, which is no minimum: start elsewhere"
 
 TWICE = RIGHT._replace(ncheck=2 * RIGHT.ncheck)
 OWN_ERROR = 4.0 * EPS**0.5  # of a difference, in units of the cost, or 1, and of max(1, |x|): by curvature, and rounding
 LOOKED_AGAIN = ("converged", "line_search_failed", "max_iter")  # endings after which the gradient is compared at x, too
 ATTRIBUTE = "_mflow_verdict"  # of a function of ctypes, which takes no weak reference
-
-PYTHON = (types.FunctionType, types.MethodType)
 
 _checked: weakref.WeakKeyDictionary[Any, Verdict] = weakref.WeakKeyDictionary()  # compiled costs, each looked at once
 
@@ -68,9 +66,9 @@ class Doubts:
 
     def watch(self, hess: Any) -> None:
         """A Python gradient is held against this Hessian once it has been asked very often: the problem made next raises then."""
-        if self.jac is True and isinstance(self.fun, PYTHON):
+        if self.jac is True and _is_python(self.fun):
             self.fun = watched(self.fun, hess, self.start, self.args, True)
-        elif isinstance(self.jac, PYTHON):
+        elif _is_python(self.jac):
             self.jac = watched(self.jac, hess, self.start, self.args, False)
 
     def problem(self, hess: Any = None) -> Problem:
@@ -217,7 +215,8 @@ class Doubts:
             out.message = f"{FLAT}; {out.message}"
             self._refuse(out, "insensitive")
         elif verdict == "maximum":
-            out.message = f"{PEAK}; {out.message}"
+            sides = "both sides" if self.box is None else "each side within the bounds"
+            out.message = f"{PEAK.format(sides)}; {out.message}"
             self._refuse(out, "not_a_minimum")
 
     @staticmethod
@@ -235,6 +234,11 @@ def few_digits(slope: Callable[[float, Array], Array], x: Array) -> str:
     if digits is None:
         return ""
     return f"the gradient carries {digits.text}, and the equation is solved to the rounding of float64: return float64"
+
+
+def _is_python(fun: Any) -> bool:
+    """Whether Python calls it (a function, a partial, an object with __call__, a jitted one), and not the core by its address."""
+    return callable(fun) and compiled_address(fun, "jac", OBJECTIVE_SIGNATURE) is None
 
 
 def _known(fun: Any) -> Verdict | None:

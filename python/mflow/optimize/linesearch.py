@@ -20,6 +20,7 @@ from mflow_core.problems.signatures import code_text
 from mflow.base.checks import Array, as_number, check_number, check_start, check_whole, shown
 from mflow.base.result import Result
 from mflow.derivatives.differences import cost_problem
+from mflow.derivatives.elsewhere import with_gradient
 
 __all__ = ["LineSearch", "LineSearchResult", "armijo", "backtracking", "barzilai_borwein", "exact", "line_search", "strong_wolfe"]
 
@@ -209,6 +210,7 @@ def line_search(
     start = check_start(x, "x")
     direction = _like(d, start, "d")
     settings = _checked(initial, c1, c2, shrink, tol, max_step, max_evaluations)
+    fun, jac = with_gradient(fun, jac)
     problem, _ = cost_problem(fun, jac, start.shape, args)
     f0 = math.nan if fun0 is None else check_number(fun0, "fun0")
     g0 = None if jac0 is None else _like(jac0, start, "jac0")

@@ -135,7 +135,8 @@ def minimize(
     check_gradient : bool
         Whether the gradient given is compared with the cost at x0, and once more where the run ends, along a fixed direction, by two
         evaluations each (more where these do not agree; a compiled cost's is looked at in its first run, by a gradient more). They are
-        counted as ``ncheck`` alone.
+        counted as ``ncheck`` alone. Where differences are taken the cost is looked at around x where the run ends, whatever this is, and
+        that is counted in ``nfev``.
     monitor : "curvature", optional
         Measures the largest curvature of the cost (in the metric of its second moments, for a method that rescales) at the start, every
         ``monitor_every`` iterations (100) and at the end, and holds it against the largest that the method bears: ``res.curvature``, a

@@ -22,8 +22,8 @@ from mflow.base.executors import Lost, check_executor, in_pieces
 from mflow.base.methods import Method, as_method
 from mflow.base.progress import Progress
 from mflow.base.result import OptimizeResult, Result, attach
-from mflow.implicit.batch import ImplicitDescents, data_of
-from mflow.implicit.linear import RECORD, is_implicit
+from mflow.implicit.batch import Implicit, ImplicitDescents, check_squares, data_of
+from mflow.implicit.linear import RECORD, is_implicit_sgd
 from mflow.integrate.ensemble import on_threads
 from mflow.optimize.directions import direction_of, minimizers
 from mflow.optimize.line_descent import overflow_text
@@ -125,11 +125,13 @@ def minimize_batch(
         Where pieces of the batch are run; what they need is pickled. A piece that is lost ends with ``reason="executor_failed"``.
     progress : bool
         A progress bar on stderr, where tqdm is installed.
-    jac, data : callable, and an array or a tuple of arrays whose first axis is samples
+    jac, data : callable or name, and an array or a tuple of arrays whose first axis is samples
         For "implicit_sgd" alone, where fun is no objective: as in `mflow.train`, fun(params, *batch) returns the residuals (b,) of a batch
-        of rows, and jac their Jacobian (b, n). Of a function from ``mflow.compile(kind="residual")``, which has its Jacobian, data alone.
+        of rows, and jac their Jacobian (b, n), or is "jax", "autograd", "torch" or "cs". Of a function from
+        ``mflow.compile(kind="residual")``, which has its Jacobian, data alone.
     batch_size, shuffle, seed
-        For "implicit_sgd": rows in a step, and the order of each pass, which is drawn alike for every member; as `mflow.ImplicitSGD.fit`.
+        For "implicit_sgd": rows in a step, and the order of each pass, which is the same for every member, whatever seed is; as
+        `mflow.ImplicitSGD.fit`.
 
     Returns
     -------
@@ -164,22 +166,17 @@ def minimize_batch(
     check_executor(executor)
     if isinstance(fun, (list, tuple)) and len(fun) != len(points):
         raise ValueError(f"fun: expected one cost for each of the {len(points)} starts, got {len(fun)}")
-    settings = {"jac": jac, "common": None, "batch_size": batch_size, "shuffle": shuffle, "seed": seed}
-    tables: Any
+    rows = {"jac": jac, "data": data, "batch_size": batch_size, "shuffle": shuffle, "seed": seed}
+    tables: Any = None
     search: Any
-    if is_implicit(method):
-        method, search = _implicit(method, line_search, parameters, settings)
-        holds = isinstance(fun, (list, tuple, Objective))
-        if holds and (data is not None or jac is not None):
-            raise TypeError("data, jac: expected none, as objectives hold their data and have their Jacobian; omit them")
-        settings["common"], tables = (None, None) if holds else data_of(fun, jac, data, batch_data, len(points))
-        rates = None
+    rates = None
+    if is_implicit_sgd(method):
+        method, search, tables = _implicit(method, line_search, parameters, fun, batch_data, points, **rows)
     else:
-        _refuse_rows(method, data, settings)
+        _refuse_rows(method, rows)
         method, search, schedule = _chosen(method, line_search, parameters)
         rates = None if schedule is None else np.array([check_number(schedule(k), f"lr({k})") for k in range(limit)])
-        holds = True
-    if holds:
+    if tables is None:
         tables = data_for_batch(fun, batch_data, len(points))
     problem = (method, search, fun, points, limit, check_number(gtol, "gtol"), tables, rates)
     note = f"{{:.0f}} of {len(points)} members".format
@@ -216,20 +213,29 @@ def _chosen(method: str | Method, line_search: Any, parameters: dict[str, Any]) 
 
 
 def _implicit(
-    method: str | Method, line_search: Any, parameters: dict[str, Any], settings: dict[str, Any]
-) -> tuple[Method, dict[str, Any]]:  # fmt: skip
-    """(implicit SGD, what `ImplicitDescents` wants to know)."""
+    method: str | Method, line_search: Any, parameters: dict[str, Any], fun: Any, batch_data: dict[str, Any] | None, points: Array, *,
+    jac: Any, data: Any, batch_size: int, shuffle: bool, seed: Any,
+) -> tuple[Method, Implicit, Any]:  # fmt: skip
+    """(implicit SGD, what `ImplicitDescents` wants to know, the data of a function, a set for each member; None of objectives)."""
     if line_search is not None:
         raise TypeError(f"line_search: expected none for {RECORD.name}, whose steps are solved; omit it")
     given = {**(method.given if isinstance(method, Method) else {}), **parameters}
     known = {p[0] for p in RECORD.parameters_}
-    return as_method(RECORD.name, {k: v for k, v in given.items() if k in known}), {"parameters": given, "settings": settings}
+    common, tables = None, None
+    if isinstance(fun, (list, tuple, Objective)):
+        if data is not None or jac is not None:
+            raise TypeError("data, jac: expected none, as objectives hold their data and have their Jacobian; omit them")
+        check_squares(fun, points)
+    else:
+        common, tables = data_of(fun, jac, data, batch_data, len(points))
+    chosen = as_method(RECORD.name, {k: v for k, v in given.items() if k in known})
+    return chosen, Implicit.checked(given, jac, common, batch_size, shuffle, seed), tables
 
 
-def _refuse_rows(method: str | Method, data: Any, settings: dict[str, Any]) -> None:
+def _refuse_rows(method: str | Method, rows: dict[str, Any]) -> None:
     """TypeError for arguments of implicit SGD beside another method."""
-    usual = {"jac": None, "batch_size": 1, "shuffle": True, "seed": None}
-    given = ["data"] * (data is not None) + [name for name, value in usual.items() if settings[name] is not value]
+    usual = {"data": None, "jac": None, "batch_size": 1, "shuffle": True, "seed": None}
+    given = [name for name, value in usual.items() if rows[name] is not value]
     if given:
         raise TypeError(f'{given[0]}: it belongs to method="{RECORD.name}", got method {method!r}; omit it')
 
@@ -259,8 +265,8 @@ class Work:
         costs = list(fun) if isinstance(fun, (list, tuple)) else fun
         flat = points.reshape(len(points), math.prod(points.shape[1:]))
         self.core: lane_descent.Descents | line_lanes.LineDescents | ImplicitDescents
-        if is_implicit(method):
-            self.core = ImplicitDescents(costs, search["parameters"], points, maxiter, gtol, search["settings"], tables)
+        if isinstance(search, Implicit):
+            self.core = ImplicitDescents(costs, search, points, maxiter, gtol, tables)
             return
         table, labels = tables
         if search is None:

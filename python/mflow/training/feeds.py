@@ -17,6 +17,7 @@ from mflow_core.objectives.objective import Objective
 
 from mflow.base.checks import as_tuple, shown
 from mflow.data.rows import Minibatches, minibatches, row_count
+from mflow.derivatives.elsewhere import names_of
 
 __all__ = ["Args", "Cost", "Feed", "IndexSets", "checked_parts", "feed_of", "index_sets"]
 
@@ -279,8 +280,8 @@ class Cost:
     def __init__(self, fun: Any, jac: Any) -> None:
         if jac is not None and jac is not True and not callable(jac):
             raise TypeError(
-                "jac: expected True (fun returns the loss and the gradient), a function (the gradient; fun is the loss) or None (fun is "
-                f"the gradient), got {jac!r}"
+                "jac: expected True (fun returns the loss and the gradient), a function (the gradient; fun is the loss), None (fun is the "
+                f"gradient) or where it comes from, {names_of()} (fun is the loss), got {shown(jac)}"
             )
         if not callable(fun):
             raise TypeError(f"fun: expected a function fun(params, *batch), got {type(fun).__name__}")

@@ -20,7 +20,7 @@ from mflow.base.result import attach
 from mflow.base.threads import shared_among
 from mflow.curvature.watch import EVERY
 from mflow.derivatives.elsewhere import with_batch_derivative
-from mflow.implicit.linear import is_implicit
+from mflow.implicit.linear import is_implicit_sgd
 from mflow.training.binding import check_names
 from mflow.training.endings import Ending, TrainResult
 from mflow.training.feeds import Cost, feed_of, index_sets
@@ -220,10 +220,10 @@ def _trainer_of(
 ) -> Trainer:
     """The trainer that the method and the cost ask for; batches: batch_size, seed, shuffle, drop_last."""
     direction = direction_of(optimizer)
-    fun, jac = with_batch_derivative(fun, jac, params, direction is None and is_implicit(optimizer))
+    fun, jac = with_batch_derivative(fun, jac, params, direction is None and is_implicit_sgd(optimizer))
     if direction is not None:
         return direction_trainer(fun, params, data, direction, jac, parameters, batches)
-    if is_implicit(optimizer):
+    if is_implicit_sgd(optimizer):
         return implicit_trainer(fun, params, data, optimizer, jac, parameters, schedule_per, batches)
     if isinstance(fun, Objective):
         return CompiledTrainer(fun, index_sets(fun, data, jac, **batches), params, optimizer, parameters, schedule_per)

@@ -16,6 +16,7 @@ from mflow_core.optimize.arrangement import gather
 
 from mflow.base.checks import Array, check_function, real_array
 from mflow.base.methods import Method
+from mflow.derivatives.elsewhere import names_of
 from mflow.implicit.linear import NAME
 from mflow.training import endings
 from mflow.training.endings import Ending
@@ -34,7 +35,7 @@ class Residuals(Cost):
                 raise TypeError(f"fun: expected a sum of squares for {NAME}, got {fun!r}, which has no residuals")
         else:
             check_function(fun, "fun", f"a function of (params, *batch) that returns residuals for {NAME}")
-            check_function(jac, "jac", "a function of (params, *batch) that returns the Jacobian of the residuals")
+            check_function(jac, "jac", f"a function of (params, *batch) that returns the Jacobian of the residuals, {names_of()}")
         self.fun, self.jac, self.has_loss = fun, jac, True
 
     def loss(self, params: Any, args: Args) -> float:
