@@ -60,11 +60,39 @@ def test_texts_of_accelerations_alone(tmp_path: Path) -> None:
         ("t, a_g\n0, 1\n1, 2\n", {"dt": 0.1}, "expected None for a record that states its times"),
         ("NPTS= 2, DT= .1 SEC, units of G\n1 2\n", {"dt": 0.1}, "expected None for a record that states its times"),
         ("1\nx\n", {"dt": 0.1, "unit": "g"}, "line 2: expected a finite number, got 'x'"),
+        ("disp (cm)\n1\n2\n", {"dt": 0.1, "unit": "g"}, r"got a displacement by its heading, 'disp \(cm\)'"),
+        ("d (m)\n1\n2\n", {"dt": 0.1, "unit": "g"}, "got a displacement by its heading"),
+        ("PGV cm/s\n1\n2\n", {"dt": 0.1, "unit": "g"}, "got a velocity by its heading"),
+        ("a (g), v (m/s)\n1,2\n3,4\n", {"dt": 0.1, "column": 1}, r"got a velocity by its heading, 'v \(m/s\)'"),
+        ("a (g), v (m/s)\n1,2\n3,4\n", {"dt": 0.1}, "got a velocity by its heading.*give column="),
+        ("DT=0.02\n1\n2\n", {"dt": 0.01, "unit": "g"}, "dt: expected 0.02 s, as the heading of .* states, got 0.01"),
+        ("dt (ms): 20\n1\n2\n", {"dt": 20.0, "unit": "g"}, "dt: expected 0.02 s"),
+        ("sampling rate 50 Hz\n1\n2\n", {"dt": 0.01, "unit": "g"}, "dt: expected 0.02 s"),
+        ("200 samples/sec\n1\n2\n", {"dt": 0.01, "unit": "g"}, "dt: expected 0.005 s"),
+        ("a (g)\n1,,3\n4,5,6\n", {"dt": 0.1}, "line 2: expected a number between all commas, got none as number 2"),
+        ("1,,2\n3,4,5\n", {"dt": 0.1, "unit": "g", "column": 1}, "line 1: expected a number between all commas"),
+        ("a (g)\n1 2 x\n4 5 6\n", {"dt": 0.1}, "line 2: expected numbers, or words of a heading, got 'x' among 2 numbers"),
+        ("a (g)\n-0,015\n0,020\n", {"dt": 0.1}, "line 2: expected points as decimal marks, got -0,015"),
+        ("a (g)\n1,5 2,5\n3,5 4,5\n", {"dt": 0.1}, "line 2: expected points as decimal marks, got 1,5"),
     ],
 )
 def test_what_a_text_without_times_must_be(tmp_path: Path, text: str, given: dict[str, Any], words: str) -> None:
     with pytest.raises(ValueError, match=words):
         read_record(written(tmp_path, text), **given)
+
+
+@pytest.mark.parametrize(
+    ("text", "given", "a"),
+    [
+        ("DT = 20 msec, units of g\n1, 2,\n3, 4,\n", {"dt": 0.02}, [1, 2, 3, 4]),
+        ("a (g), v (m/s)\n1,2\n3,4\n", {"dt": 0.1, "column": 0}, [1, 3]),
+        ("El Centro 1940, PGV 30 cm/s, units of g\n1 2 3\n", {"dt": 0.1}, [1, 2, 3]),
+        ("sampling rate 60 Hz\nLoma Prieta (M 6.9), 15 km\n1\n2\n", {"dt": 0.0167, "unit": "g"}, [1, 2]),
+        ("# 1 2 x\n1,5\n0.1,0.2\n", {"dt": 0.1, "unit": "g"}, [1, 5, 0.1, 0.2]),
+    ],
+)
+def test_headings_that_agree(tmp_path: Path, text: str, given: dict[str, Any], a: list[float]) -> None:
+    np.testing.assert_allclose(read_record(written(tmp_path, text), **given).a, GRAVITY * np.array(a), rtol=1e-15)
 
 
 def test_without_obspy_it_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
