@@ -161,6 +161,9 @@ class Switches:
         self.sliders = [_Slider(one) for one in rubbing]
         self.holds: list[_Stop | _Slider] = [*self.stops, *self.sliders]
         self._refuse_two()
+        self.facts = {  # what a resumed run must have in common, in numbers, however they were written
+            name: [list(one) for one in some] for name, some in (("contacts", given), ("friction", rubbing)) if some
+        }
         self.log: list[tuple[float, int, str]] = []
         self.own = 0  # how many of the events are the user's
         self.events: list[Event] = []

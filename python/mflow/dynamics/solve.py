@@ -229,7 +229,6 @@ def solve_dynamics(
             "force": force is not None, "velocity_free": velocity_free, "potential": potential is not None, "linear_solver": linear_solver,
             "after": after if after == "zero" else None,
         }  # fmt: skip
-        facts |= {name: repr(one) for name, one in (("contacts", contacts), ("friction", friction)) if one is not None}
     if any(state is not None and np.ndim(state) > 1 for state in (x0, v0)):
         mass, damping, stiffness = (as_diagonal(value, np.shape(v0 if x0 is None else x0)) for value in (mass, damping, stiffness))
     start, speed = check_starts(x0, v0, (mass, damping, stiffness), load)
@@ -278,7 +277,7 @@ def solve_dynamics(
     drive = Motion(
         problem, t_span, supports.reduced(start), supports.reduced(speed), chosen_method, settings, supports=supports,
         energy=_keeps_energy(energy, problem), matrices=moving, velocity_free=velocity_free and damping is None and rayleigh is None,
-        facts=facts, switches=switches,
+        facts=facts | ({} if switches is None else switches.facts), switches=switches,
     )  # fmt: skip
     _heed(drive, load, after, "fixed" if supports.moves is not None else "force" if velocity_free and force is not None else "")
     result: DynamicsResult = follow(drive)
