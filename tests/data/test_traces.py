@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -126,3 +127,72 @@ def test_what_obspy_reads(tmp_path: Path) -> None:
     ):
         with pytest.raises(ValueError, match=words):
             read_record(path, **given)
+
+
+class Trace(SimpleNamespace):
+    """What the reader uses of a trace of ObsPy's."""
+
+    @property
+    def id(self) -> str:
+        return f".A..{self.stats.channel}"
+
+
+def trace(data: Any, channel: str, file_format: str, calib: float = 1.0, delta: float = 0.01) -> Trace:
+    return Trace(data=data, stats=SimpleNamespace(channel=channel, calib=calib, delta=delta, _format=file_format))
+
+
+def stand_in(monkeypatch: pytest.MonkeyPatch, traces: list[Trace] | Exception) -> list[bytes]:
+    """A module in ObsPy's place whose read gives these traces; the bytes that it has been given."""
+    seen: list[bytes] = []
+
+    def read(file: Any) -> list[Trace]:
+        seen.append(file.read())
+        if isinstance(traces, Exception):
+            raise traces
+        return traces
+
+    module = ModuleType("obspy")
+    module.read = read  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "obspy", module)
+    return seen
+
+
+def test_units_and_steps_of_traces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = stand_in(monkeypatch, [trace(np.array([-18205, -17995], dtype=np.int32), "EW", "KNET", calib=2000 / 8388608 / 100)])
+    path = written(tmp_path, KNET)
+    motion = read_record(path, scale=2.0)
+    np.testing.assert_allclose(motion.a, 2 * np.array([-18205, -17995]) * 2000 / 8388608 / 100, rtol=1e-14)
+    assert motion.t.tolist() == [0.0, 0.01]
+    assert seen == [path.read_bytes()]
+    np.testing.assert_array_equal(read_record(path, "m/s2", scale=2.0).a, motion.a)
+    with pytest.raises(ValueError, match="unit: expected 'm/s2'"):
+        read_record(path, "g")
+
+
+def test_one_trace_of_several(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    gap = np.ma.masked_array([1.0, 2.0, 3.0], [False, True, False])
+    stand_in(
+        monkeypatch, [trace(np.array([0.0, 1.0, -2.0]), "HNE", "MSEED", 7.0, 0.005), trace(gap, "HNN", "MSEED"), trace([1], "HNZ", "MSEED")]
+    )
+    path = tmp_path / "a.mseed"
+    path.write_bytes(b"\0\0\1")
+    for channel in ("HNE", ".A..HNE"):
+        motion = read_record(path, "cm/s2", channel=channel)
+        np.testing.assert_allclose(motion.a, [0.0, 0.01, -0.02])  # calib is no unit here
+        np.testing.assert_allclose(motion.t, [0.0, 0.005, 0.01])
+    wrong: list[tuple[dict[str, Any], str]] = [
+        ({"unit": "g"}, "expected one trace, got 3: HNE, HNN, HNZ; give channel="),
+        ({"channel": "HNE"}, "expected unit=, since MSEED does not say"),
+        ({"channel": "Z"}, "channel: expected one trace of HNE, HNN, HNZ .*got 0 for 'Z'"),
+        ({"channel": "HNN", "unit": "g"}, "without gaps, got 3 numbers, 1 of them missing"),
+        ({"channel": "HNZ", "unit": "g"}, "expected two or more accelerations without gaps, got 1 numbers"),
+    ]
+    for given, words in wrong:
+        with pytest.raises(ValueError, match=words):
+            read_record(path, **given)
+
+
+def test_what_obspy_cannot_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stand_in(monkeypatch, TypeError("Unknown format"))
+    with pytest.raises(ValueError, match=r"expected a record that ObsPy reads, got a K-NET or KiK-net file: Unknown format"):
+        read_record(written(tmp_path, KNET))

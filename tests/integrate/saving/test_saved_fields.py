@@ -247,7 +247,7 @@ def test_steps_taken_back_are_counted() -> None:
 
 @pytest.mark.parametrize("wrong", ["x", 3, None, 1.0, []])
 def test_whether_a_saved_state_is_complex_is_true_or_false(tmp_path: Path, wrong: Any) -> None:
-    stepper = mflow.Stepper("rk4", lambda t, y: 1j * y, [1.0 + 0j], dt=0.1)
+    stepper = mflow.Stepper("rk4", lambda t, y: 1j * y, [1.0 + 0j])
     stepper.save(tmp_path / "good")
     magic, facts, blocks = altered.read(tmp_path / "good")
     altered.write(tmp_path / "bad", magic, {**facts, "complex": wrong}, blocks)
