@@ -115,7 +115,7 @@ def solve_dynamics(
     t_eval : array_like, optional
         Times to save at. Between steps x and v are cubics, and a a straight line; for compositions, splittings and Runge-Kutta-Nystroem
         pairs x is the quintic that also has the accelerations at both ends, v and a its derivatives, and from order 6 on a polynomial of
-        degree 7, for two accelerations more in each step that is looked into: x and v there are of the method's order.
+        degree 7, for two accelerations more in each step that is looked into: x there is of the method's order, v of order 7 at most.
     dt : float, "auto", a sequence, a function or a SymmetricSteps, optional
         Fixed steps, the last one shortened; "auto": nine tenths of the structure's stability limit, where there is one. A step past that
         limit is taken, after a RuntimeWarning. A sequence of steps, or ``dt(q, t, x, v)`` for step number q. `mflow.SymmetricSteps`: steps
