@@ -117,6 +117,10 @@ def test_handlers_run_while_a_matrix_is_factored() -> None:
     assert inside >= 4
 
 
+def test_looks_at_signals_are_as_close_as_pieces() -> None:
+    assert pace.LOOK <= pace.SECONDS
+
+
 @posix
 def test_a_call_of_lapack_is_left_when_ctrl_c_comes() -> None:
     release = threading.Event()
@@ -444,7 +448,7 @@ def test_results_that_owe_an_entry_compare_as_others_do() -> None:
     assert owing() == owing()
     assert whole == owing()
     assert owing() == whole
-    assert not owing() != owing()
+    assert not owing() != owing()  # noqa: SIM202 - the other operator
     assert owing() != IVPResult(t=1.0)
 
 
