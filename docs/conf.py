@@ -45,7 +45,11 @@ numpydoc_xref_param_type = True
 numpydoc_xref_ignore = "all"  # words of a type that are not below stay words
 numpydoc_xref_aliases = {word: word for word in ("bool", "callable", "dict", "float", "int", "list", "str", "tuple")}
 numpydoc_xref_aliases |= dict.fromkeys(("array", "array_like", "ndarray"), "numpy.ndarray")
-numpydoc_xref_aliases |= {word: f"collections.abc.{word.capitalize()}" for word in ("generator", "iterable", "sequence")}
+numpydoc_xref_aliases |= {
+    "generator": "collections.abc.Generator",
+    "iterable": "collections.abc.Iterable",
+    "sequence": "collections.abc.Sequence",
+}
 numpydoc_xref_aliases |= {word: word for word in ("concurrent.futures.Executor", "scipy.sparse.linalg.LinearOperator")}
 
 # Where the names of others stand in their documentation: those that ours meet, kept here, as the site is built without a network.
@@ -53,7 +57,6 @@ intersphinx_mapping = {
     "python": ("https://docs.python.org/3/", "inventories/python.txt"),
     "numpy": ("https://numpy.org/doc/stable/", "inventories/numpy.txt"),
     "scipy": ("https://docs.scipy.org/doc/scipy/", "inventories/scipy.txt"),
-    "sklearn": ("https://scikit-learn.org/stable/", "inventories/sklearn.txt"),
     "torch": ("https://docs.pytorch.org/docs/stable/", "inventories/torch.txt"),
 }
 

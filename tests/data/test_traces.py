@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -60,11 +61,39 @@ def test_texts_of_accelerations_alone(tmp_path: Path) -> None:
         ("t, a_g\n0, 1\n1, 2\n", {"dt": 0.1}, "expected None for a record that states its times"),
         ("NPTS= 2, DT= .1 SEC, units of G\n1 2\n", {"dt": 0.1}, "expected None for a record that states its times"),
         ("1\nx\n", {"dt": 0.1, "unit": "g"}, "line 2: expected a finite number, got 'x'"),
+        ("disp (cm)\n1\n2\n", {"dt": 0.1, "unit": "g"}, r"got a displacement by its heading, 'disp \(cm\)'"),
+        ("d (m)\n1\n2\n", {"dt": 0.1, "unit": "g"}, "got a displacement by its heading"),
+        ("PGV cm/s\n1\n2\n", {"dt": 0.1, "unit": "g"}, "got a velocity by its heading"),
+        ("a (g), v (m/s)\n1,2\n3,4\n", {"dt": 0.1, "column": 1}, r"got a velocity by its heading, 'v \(m/s\)'"),
+        ("a (g), v (m/s)\n1,2\n3,4\n", {"dt": 0.1}, "got a velocity by its heading.*give column="),
+        ("DT=0.02\n1\n2\n", {"dt": 0.01, "unit": "g"}, "dt: expected 0.02 s, as the heading of .* states, got 0.01"),
+        ("dt (ms): 20\n1\n2\n", {"dt": 20.0, "unit": "g"}, "dt: expected 0.02 s"),
+        ("sampling rate 50 Hz\n1\n2\n", {"dt": 0.01, "unit": "g"}, "dt: expected 0.02 s"),
+        ("200 samples/sec\n1\n2\n", {"dt": 0.01, "unit": "g"}, "dt: expected 0.005 s"),
+        ("a (g)\n1,,3\n4,5,6\n", {"dt": 0.1}, "line 2: expected a number between all commas, got none as number 2"),
+        ("1,,2\n3,4,5\n", {"dt": 0.1, "unit": "g", "column": 1}, "line 1: expected a number between all commas"),
+        ("a (g)\n1 2 x\n4 5 6\n", {"dt": 0.1}, "line 2: expected numbers, or words of a heading, got 'x' among 2 numbers"),
+        ("a (g)\n-0,015\n0,020\n", {"dt": 0.1}, "line 2: expected points as decimal marks, got -0,015"),
+        ("a (g)\n1,5 2,5\n3,5 4,5\n", {"dt": 0.1}, "line 2: expected points as decimal marks, got 1,5"),
     ],
 )
 def test_what_a_text_without_times_must_be(tmp_path: Path, text: str, given: dict[str, Any], words: str) -> None:
     with pytest.raises(ValueError, match=words):
         read_record(written(tmp_path, text), **given)
+
+
+@pytest.mark.parametrize(
+    ("text", "given", "a"),
+    [
+        ("DT = 20 msec, units of g\n1, 2,\n3, 4,\n", {"dt": 0.02}, [1, 2, 3, 4]),
+        ("a (g), v (m/s)\n1,2\n3,4\n", {"dt": 0.1, "column": 0}, [1, 3]),
+        ("El Centro 1940, PGV 30 cm/s, units of g\n1 2 3\n", {"dt": 0.1}, [1, 2, 3]),
+        ("sampling rate 60 Hz\nLoma Prieta (M 6.9), 15 km\n1\n2\n", {"dt": 0.0167, "unit": "g"}, [1, 2]),
+        ("# 1 2 x\n1,5\n0.1,0.2\n", {"dt": 0.1, "unit": "g"}, [1, 5, 0.1, 0.2]),
+    ],
+)
+def test_headings_that_agree(tmp_path: Path, text: str, given: dict[str, Any], a: list[float]) -> None:
+    np.testing.assert_allclose(read_record(written(tmp_path, text), **given).a, GRAVITY * np.array(a), rtol=1e-15)
 
 
 def test_without_obspy_it_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
@@ -98,3 +127,72 @@ def test_what_obspy_reads(tmp_path: Path) -> None:
     ):
         with pytest.raises(ValueError, match=words):
             read_record(path, **given)
+
+
+class Trace(SimpleNamespace):
+    """What the reader uses of a trace of ObsPy's."""
+
+    @property
+    def id(self) -> str:
+        return f".A..{self.stats.channel}"
+
+
+def trace(data: Any, channel: str, file_format: str, calib: float = 1.0, delta: float = 0.01) -> Trace:
+    return Trace(data=data, stats=SimpleNamespace(channel=channel, calib=calib, delta=delta, _format=file_format))
+
+
+def stand_in(monkeypatch: pytest.MonkeyPatch, traces: list[Trace] | Exception) -> list[bytes]:
+    """A module in ObsPy's place whose read gives these traces; the bytes that it has been given."""
+    seen: list[bytes] = []
+
+    def read(file: Any) -> list[Trace]:
+        seen.append(file.read())
+        if isinstance(traces, Exception):
+            raise traces
+        return traces
+
+    module = ModuleType("obspy")
+    module.read = read  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "obspy", module)
+    return seen
+
+
+def test_units_and_steps_of_traces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = stand_in(monkeypatch, [trace(np.array([-18205, -17995], dtype=np.int32), "EW", "KNET", calib=2000 / 8388608 / 100)])
+    path = written(tmp_path, KNET)
+    motion = read_record(path, scale=2.0)
+    np.testing.assert_allclose(motion.a, 2 * np.array([-18205, -17995]) * 2000 / 8388608 / 100, rtol=1e-14)
+    assert motion.t.tolist() == [0.0, 0.01]
+    assert seen == [path.read_bytes()]
+    np.testing.assert_array_equal(read_record(path, "m/s2", scale=2.0).a, motion.a)
+    with pytest.raises(ValueError, match="unit: expected 'm/s2'"):
+        read_record(path, "g")
+
+
+def test_one_trace_of_several(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    gap = np.ma.masked_array([1.0, 2.0, 3.0], [False, True, False])
+    stand_in(
+        monkeypatch, [trace(np.array([0.0, 1.0, -2.0]), "HNE", "MSEED", 7.0, 0.005), trace(gap, "HNN", "MSEED"), trace([1], "HNZ", "MSEED")]
+    )
+    path = tmp_path / "a.mseed"
+    path.write_bytes(b"\0\0\1")
+    for channel in ("HNE", ".A..HNE"):
+        motion = read_record(path, "cm/s2", channel=channel)
+        np.testing.assert_allclose(motion.a, [0.0, 0.01, -0.02])  # calib is no unit here
+        np.testing.assert_allclose(motion.t, [0.0, 0.005, 0.01])
+    wrong: list[tuple[dict[str, Any], str]] = [
+        ({"unit": "g"}, "expected one trace, got 3: HNE, HNN, HNZ; give channel="),
+        ({"channel": "HNE"}, "expected unit=, since MSEED does not say"),
+        ({"channel": "Z"}, "channel: expected one trace of HNE, HNN, HNZ .*got 0 for 'Z'"),
+        ({"channel": "HNN", "unit": "g"}, "without gaps, got 3 numbers, 1 of them missing"),
+        ({"channel": "HNZ", "unit": "g"}, "expected two or more accelerations without gaps, got 1 numbers"),
+    ]
+    for given, words in wrong:
+        with pytest.raises(ValueError, match=words):
+            read_record(path, **given)
+
+
+def test_what_obspy_cannot_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stand_in(monkeypatch, TypeError("Unknown format"))
+    with pytest.raises(ValueError, match=r"expected a record that ObsPy reads, got a K-NET or KiK-net file: Unknown format"):
+        read_record(written(tmp_path, KNET))

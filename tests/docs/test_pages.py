@@ -24,6 +24,21 @@ BLOCK = re.compile(
 NEEDS = re.compile(r"<!-- needs (\w+) -->")
 
 
+INVENTORIES = sorted((DOCS / "inventories").glob("*.txt"))
+
+
+@pytest.mark.parametrize("inventory", INVENTORIES, ids=lambda path: path.stem)
+def test_each_name_of_an_inventory_is_one_that_the_site_meets(inventory):
+    """On a page, in a docstring, or in conf.py, which has what the words of types stand for; and a version that nobody keeps up is none."""
+    paths = [path for path in DOCS.rglob("*") if path.suffix in (".md", ".py") and path.relative_to(DOCS).parts[0] not in WRITTEN]
+    paths += [path for top in ("python", "src") for path in (ROOT / top).rglob("*") if path.suffix in (".py", ".pyi", ".pyx")]
+    text = "\n".join(path.read_text(encoding="utf-8") for path in paths)
+    head, lines = inventory.read_text(encoding="utf-8").splitlines()[:3], inventory.read_text(encoding="utf-8").splitlines()[3:]
+    assert head == ["# Sphinx inventory version 1", f"# Project: {inventory.stem}", "# Version:"]
+    names = [line.split()[0] for line in lines]
+    assert [name for name in names if not re.search(rf"(?<![\w.]){re.escape(name)}(?!\w)", text)] == []
+
+
 def test_pages_are_found():
     assert {"start.md", "index.md"} <= {path.name for path in PAGES}
 

@@ -244,6 +244,21 @@ def test_a_resumed_run_has_the_same_bits(tmp_path: Path, call: dict[str, Any], m
         mflow.solve_dynamics(**{**call, **changed}, resume=tmp_path / "a")
 
 
+@pytest.mark.parametrize(
+    ("name", "spellings"),
+    [
+        ("friction", [mflow.Friction(0, 0.5), mflow.Friction(0, np.float64(0.5)), [mflow.Friction(0, 0.5)], mflow.Friction(0, 0.5, 0.5)]),
+        ("contacts", [mflow.Contact(0, 1), (mflow.Contact(np.int64(0), 1.0),)]),
+    ],
+)
+def test_a_run_is_resumed_in_any_spelling_of_its_obstacles(tmp_path: Path, name: str, spellings: list[Any]) -> None:
+    call: dict[str, Any] = {"stiffness": 1.0, "x0": [0.9], "t_span": (0, 2), "dt": 0.05}
+    whole = mflow.solve_dynamics(**call, **{name: spellings[0]})
+    mflow.solve_dynamics(**call, **{name: spellings[0]}, callback=lambda t, x, v: t >= 1.0, checkpoint=tmp_path / "a", checkpoint_every=4)
+    for one in spellings[1:]:
+        np.testing.assert_array_equal(mflow.solve_dynamics(**call, **{name: one}, resume=tmp_path / "a").x, whole.x)
+
+
 def test_a_compiled_force_goes_with_contacts() -> None:
     kinds = ctypes.c_double, *[ctypes.POINTER(ctypes.c_double)] * 3, ctypes.c_ssize_t, ctypes.c_void_p
     compiled = ctypes.CFUNCTYPE(ctypes.c_int, *kinds)(

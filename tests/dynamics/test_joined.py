@@ -97,12 +97,12 @@ def test_without_a_potential_the_books_close_to_rounding(name: str, par: dict[st
     if np.isnan(e.numerical[-1]):
         return
     assert np.max(np.abs(e.residual)) < 2e-13
-    a, b, dx = 0.5, 0.5, np.diff(x)
+    dx = np.diff(x)
     drag = np.array([0.2, 0.0])[:, None] * v * np.abs(v)
-    took = np.sum(dx * (C @ (a * v[:, :-1] + b * v[:, 1:]) + a * drag[:, :-1] + b * drag[:, 1:]), axis=0)
+    took = np.sum(0.5 * dx * (C @ (v[:, :-1] + v[:, 1:]) + drag[:, :-1] + drag[:, 1:]), axis=0)
     np.testing.assert_allclose(e.damping[1:], np.cumsum(took), atol=1e-13)
     rest = np.array([force(t, x[:, k], np.zeros(2)) for k, t in enumerate(s.t)]).T
-    np.testing.assert_allclose(e.load[1:], np.cumsum(np.sum(dx * (a * rest[:, :-1] + b * rest[:, 1:]), axis=0)), atol=1e-13)
+    np.testing.assert_allclose(e.load[1:], np.cumsum(np.sum(0.5 * dx * (rest[:, :-1] + rest[:, 1:]), axis=0)), atol=1e-13)
 
 
 # ---- the motion -------------------------------------------------------------------------------------------------------------------------

@@ -117,6 +117,10 @@ def test_handlers_run_while_a_matrix_is_factored() -> None:
     assert inside >= 4
 
 
+def test_looks_at_signals_are_as_close_as_pieces() -> None:
+    assert pace.LOOK <= pace.SECONDS
+
+
 @posix
 def test_a_call_of_lapack_is_left_when_ctrl_c_comes() -> None:
     release = threading.Event()

@@ -101,6 +101,7 @@ def test_rings_within_one_percent(name: str, shift: float) -> None:
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             assert mflow.max_stable_dt(name, jac=jac, n=n) == pytest.approx(want, rel=0.01)
+        assert len(caught) == (name == "dopri5")  # beside its ring the limit of rk4 is plain
         for one in caught:  # an interval, where no product tells how near to the imaginary axis an eigenvalue is
             low, high = re.search(r"at least ([\d.]+) and at most ([\d.]+);", str(one.message)).groups()  # type: ignore[union-attr]
             assert float(low) * 0.9995 <= want <= float(high)
@@ -140,3 +141,17 @@ def test_what_cannot_be_had_is_an_interval(monkeypatch: Any) -> None:
     low = float(re.search(r"at least ([\d.]+)", words)[1])  # type: ignore[index]
     assert low < 2.0 / 1.5
     assert "where jac is normal" in words
+    assert words.endswith(f"Give jac as a matrix, or take a step of at most {low:.4g}")
+
+
+def test_who_gave_a_matrix_is_not_told_to_give_one(monkeypatch: Any) -> None:
+    monkeypatch.setattr(eigenvalues, "ITERATIONS", 60)
+    n = eigenvalues.DENSE + 1
+    u = np.random.default_rng(9).normal(size=n)
+    turn = np.eye(n) - 2.0 * np.outer(u, u) / (u @ u)
+    with pytest.warns(RuntimeWarning, match="interval only") as caught:
+        mflow.max_stable_dt("euler", jac=turn @ (np.eye(n, k=1) - 1.5 * np.eye(n)) @ turn)
+    words = str(caught[0].message)
+    low = re.search(r"at least ([\d.]+)", words)[1]  # type: ignore[index]
+    assert "as a matrix" not in words
+    assert words.endswith(f"Take a step of at most {low}")

@@ -457,7 +457,7 @@ def _explain_rhs(fun: Any, start: Array, jac: Any, t_span: Sequence[float], args
     share = interval[0] / interval[1] if interval[0] > 0.0 else 1.0
     steps = {m.name: share * max_stable_dt(m, eigenvalues=values) for m in _listed(names, cost=False)}
     verdicts = [(f"t = {path.t[0]:.4g}", path.verdicts[0])] + [(f"from t = {t:.4g}", after) for t, _, after in path.changes[:8]]
-    implicit = lambda: _implicit(counted, count, (t0, t1), start, jac, args)  # noqa: E731
+    implicit = lambda otherwise: _implicit(counted, count, (t0, t1), start, jac, args, otherwise)  # noqa: E731
     method, dt, reason = _advice_for_rhs(values, interval[1], abs(t1 - t0), run, all(p.complete for p in path.points), implicit)
     note = _transient_growth(lambda: Field(counted, t0, start, jac if callable(jac) else None, args), t0, path.points[0])
     least = float(np.min(-values.real)) if values.size else 0.0
@@ -506,9 +506,10 @@ def _transient_growth(field_of: Callable[[], Field], t0: float, point: Posedness
 
 
 def _implicit(
-    fun: Any, count: list[int], t_span: tuple[float, float], start: Array, jac: Any, args: tuple[Any, ...]
+    fun: Any, count: list[int], t_span: tuple[float, float], start: Array, jac: Any, args: tuple[Any, ...], otherwise: float
 ) -> tuple[str, float, str]:  # fmt: skip
-    """Of the implicit methods the one that reaches the end with the fewest evaluations, its mean step, and how they did, in words."""
+    """Of the implicit methods the one that reaches the end with the fewest evaluations, its mean step, or `otherwise`, and how they did, in
+    words."""
     runs, evaluations = {}, {}
     for name in IMPLICIT:
         before = count[0]
@@ -521,7 +522,7 @@ def _implicit(
         evaluations[name] = count[0] - before
     done = [name for name in runs if runs[name].success]
     if not done:
-        return IMPLICIT[0], math.nan, "as tried here, neither of " + " and ".join(IMPLICIT) + " reached the end, for which look at fun"
+        return IMPLICIT[0], otherwise, "as tried here, neither of " + " and ".join(IMPLICIT) + " reached the end, for which look at fun"
     best = min(done, key=lambda name: evaluations[name])
     others = [f"{name} in {evaluations[name]}" if name in done else f"{name} not at all" for name in IMPLICIT if name != best]
     told = f"as tried here, {best} reaches the end in {evaluations[best]} evaluations, {', '.join(others)}"
@@ -529,9 +530,9 @@ def _implicit(
 
 
 def _advice_for_rhs(
-    values: Any, radius: float, span: float, run: Any, complete: bool, implicit: Callable[[], tuple[str, float, str]]
+    values: Any, radius: float, span: float, run: Any, complete: bool, implicit: Callable[[float], tuple[str, float, str]]
 ) -> tuple[str, float, str]:
-    """(method, dt, why). implicit : tries implicit methods."""
+    """(method, dt, why). implicit : tries implicit methods; takes the step where none of them gets to the end."""
     mean = span / max(1, run.nsteps)
     limit = max_stable_dt("dopri5", eigenvalues=values)
     decays = values[values.real < 0.0]
@@ -539,18 +540,18 @@ def _advice_for_rhs(
     known = "" if complete else "about "
     stiff = radius * span > STIFF and mean > 0.5 * limit and not _oscillates(values)
     if run.reason == "max_steps":
-        name, step, told = implicit()
+        name, step, told = implicit(10.0 * limit)
         text = f"{run.nsteps} explicit steps did not reach the end: stability limits them to about {limit:.3g}; {told}"
-        return name, step if step > 0.0 else 10.0 * limit, f"Because {text}. rtol and atol choose the steps, dt = is their mean."
+        return name, step, f"Because {text}. rtol and atol choose the steps, dt = is their mean."
     if not run.success:
-        name, step, told = implicit()
+        name, step, told = implicit(mean)
         text = f"an explicit run broke off ({run.reason}), which an implicit method with error control may survive; {told}"
-        return name, step if step > 0.0 else mean, f"Because {text}."
+        return name, step, f"Because {text}."
     if stiff:
-        name, step, told = implicit()
+        name, step, told = implicit(10.0 * mean)
         sizes = f"eigenvalues from {known}{slowest:.3g} to {known}{radius:.3g}"
         text = f"stability, not accuracy, dictates explicit steps ({sizes}), an implicit method pays: {told}"
-        return name, step if step > 0.0 else 10.0 * mean, f"Because {text}. rtol and atol choose the steps, dt = is their mean."
+        return name, step, f"Because {text}. rtol and atol choose the steps, dt = is their mean."
     if limit < math.inf and mean > SAFETY * limit:
         return (
             "rk4",

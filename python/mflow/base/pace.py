@@ -13,7 +13,7 @@ __all__ = ["Pace", "by_rows", "interruptible", "joined", "pieces"]
 
 SECONDS = 0.02  # a piece should take about this long
 LONG_WORK = 2e7  # multiplications that one call may make before it is waited for
-LOOK = 0.05  # seconds from one look at signals to the next while it is waited for
+LOOK = 0.02  # seconds from one look at signals to the next while it is waited for
 PIECE_BYTES = 1 << 23
 FIRST_ROWS = 1000  # of a piece whose speed is not known yet
 

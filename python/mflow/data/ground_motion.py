@@ -25,6 +25,8 @@ from mflow.data.record_units import (
     foreign_format,
     history_of,
     kind_of,
+    other_quantity,
+    stated_step,
     stated_units,
     time_unit,
     units_of_column,
@@ -36,6 +38,7 @@ __all__ = ["GRAVITY", "UNITS", "GroundMotion", "read_record"]
 UNITS = {name: ACCELERATIONS[name] for name in ("g", "m/s2", "cm/s2")}  # that a caller may give
 HEADER_LINES = 12  # of an AT2 file, in which NPTS and DT must stand
 OTHER_WORDS = ("NPTS", "UNITS", "UNIT", "IN", "ACCELERATION", "ACC")  # that may follow DT in its line, and are no unit
+SAME_STEP = 3e-3  # a dt that differs by less from what a heading states differs by its rounding
 KNOWN = "g, m/s2, cm/s2, mm/s2, in/s2, ft/s2, gal or mg"
 
 _NUMBER = r"([-+]?(?:\d+\.?\d*|\.\d+)(?:[eEdD][-+]?\d+)?)"
@@ -49,6 +52,7 @@ _HEADS = (
 )
 _MARK = re.compile(r"^\s*\*{2,}.*$")
 _STUCK = re.compile(r"(?<=[\d.])(?=[-+])")  # -.1E-03-.2E-03: Fortran's columns leave no blank before a sign
+_DECIMAL = re.compile(r"([-+]?\d+),(\d+)")  # 0,015: a decimal comma, or two numbers
 _END = re.compile(r"^\W*end(?:\s+of)?(?:\s+(?:data|file|record))?\W*$", re.IGNORECASE)
 
 
@@ -104,7 +108,7 @@ def read_record(
         A factor for all accelerations.
     dt : float
         The time between two accelerations, s, of a text of accelerations alone, below a heading of any length: all of its numbers, line by
-        line from left to right.
+        line from left to right. A DT or a sampling rate in the heading must agree with it.
     column : int
         With ``dt``: the accelerations are those of one column, counted from 0.
     channel : str
@@ -152,7 +156,7 @@ def read_record(
             return GroundMotion(file.name, traced[0], scale * traced[1])
     _check_suffix(file)
     if dt is not None:
-        a = _values(file, lines, unit, column)
+        a = _values(file, lines, dt, unit, column)
         return GroundMotion(file.name, dt * np.arange(a.size, dtype=np.float64), scale * a)
     is_at2 = file.suffix.lower() == ".at2" or any(pattern.search(line) for line in lines[:HEADER_LINES] for pattern in _HEADS)
     t, a = _at2(file, lines, unit) if is_at2 else _table(file, lines, unit)
@@ -173,15 +177,19 @@ def _check_columns(dt: float | None, column: int | None) -> None:
             raise ValueError("column: it belongs to dt=, of a text without times; give dt as well, or omit column")
 
 
-def _values(file: Path, lines: list[str], unit: str | None, column: int | None) -> Array:
+def _values(file: Path, lines: list[str], dt: float, unit: str | None, column: int | None) -> Array:
     """The accelerations of a text without times. Raises ValueError where it has times, or its unit is not known."""
     heading: list[str] = []
     values: list[float] = []
+    width = 0  # columns of the first line of values
     for number, line in enumerate(lines, 1):
         words = [word for word in re.split(r"[,;\s]+", _STUCK.sub(" ", line).strip()) if word]
         if not values and (not words or not all(map(_is_number, words))):
+            _check_heading_line(file, number, line, words)
             heading.append(line)
         elif words and not (words[0].startswith("#") or _END.match(line) or _MARK.match(line)):
+            _check_commas(file, number, line)
+            width = width or len(words)
             if column is not None and column >= len(words):
                 raise ValueError(f"{file}, line {number}: expected a column {column}, counted from 0, got {len(words)} columns")
             values += [_number(file, number, word) for word in (words if column is None else words[column : column + 1])]
@@ -190,7 +198,59 @@ def _values(file: Path, lines: list[str], unit: str | None, column: int | None) 
         raise ValueError(f"{file}: dt: expected None for a record that states its times, got dt=; omit it")
     if len(values) < 2:
         raise ValueError(f"{file}: expected two or more accelerations, got {len(values)}")
+    stated = stated_step(text)
+    if stated is not None and not abs(dt - stated) <= SAME_STEP * stated:
+        raise ValueError(f"dt: expected {stated:g} s, as the heading of {file} states, got {dt:g}; give that, or correct the heading")
+    _check_quantity(file, [line for line in heading if line.strip()], column, width)
     return ACCELERATIONS[_acceleration_unit(file, text, unit)] * np.array(values)
+
+
+def _check_heading_line(file: Path, number: int, line: str, words: list[str]) -> None:
+    """ValueError where a line above the first values is one of numbers with one entry that is none."""
+    bad = [word for word in words if not _is_number(word)]
+    if len(bad) != 1 or len(words) < 3 or bad[0].startswith("#") or _MARK.match(line):
+        return
+    if _is_number(words[0]) or len(bad[0]) == 1:
+        raise ValueError(
+            f"{file}, line {number}: expected numbers, or words of a heading, got {bad[0]!r} among {len(words) - 1} numbers; "
+            "correct it, or begin a line of the heading with #"
+        )
+
+
+def _check_commas(file: Path, number: int, line: str) -> None:
+    """ValueError where a value is missing between two commas, or commas may be decimal ones."""
+    parts = [part.strip() for part in re.split(r"[,;]", line.strip())]
+    if "" in parts[:-1]:  # a comma at the end shifts nothing
+        raise ValueError(f"{file}, line {number}: expected a number between all commas, got none as number {parts.index('') + 1}")
+    fields = re.split(r"[;\s]+", line.strip(" \t;"))
+    pairs = [match for match in map(_DECIMAL.fullmatch, fields) if match]
+    for whole, part in (match.groups() for match in pairs):
+        if len(pairs) > 1 or ";" in line or whole == "-0" or (len(part) > 1 and (part[0] == "0" or whole in ("0", "+0"))):
+            raise ValueError(
+                f"{file}, line {number}: expected points as decimal marks, got {whole},{part}; where a comma separates two numbers, "
+                "write a blank behind it"
+            )
+
+
+def _check_quantity(file: Path, heading: list[str], column: int | None, width: int) -> None:
+    """ValueError where a heading says that the values, or those of the column, are velocities or displacements."""
+    if not heading:
+        return
+    text = "\n".join(heading)
+    accelerations = re.search(r"(?<![a-z])acc", text, re.IGNORECASE) or any(kind == "acceleration" for kind, _ in stated_units(text)[0])
+    names = [part.strip() for part in re.split(r"[,;\t]|(?<=[)\]])\s+", heading[-1]) if part.strip()]
+    if len(names) != width and len(names) == 1:
+        names = heading[-1].split() if len(heading[-1].split()) == width else names
+    if column is not None and len(names) == width:
+        names = [names[column]]
+    elif accelerations and (column is not None or len(names) not in (1, width)):  # words about the record
+        return
+    for name in names if accelerations else [*heading, *names]:
+        other = other_quantity(name)
+        told = accelerations and re.search(r"(?<![\w^/])\d", name)  # PGV 30 cm/s: words about the record
+        if other is not None and not told:
+            fix = "; give column=, of the accelerations" if accelerations and width > 1 else ""
+            raise ValueError(f"{file}: expected accelerations, got a {other} by its heading, {name!r}{fix}")
 
 
 def _number(file: Path, line: int, text: str) -> float:

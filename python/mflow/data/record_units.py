@@ -16,6 +16,8 @@ __all__ = [
     "foreign_format",
     "history_of",
     "kind_of",
+    "other_quantity",
+    "stated_step",
     "stated_units",
     "time_unit",
     "units_of_column",
@@ -36,6 +38,18 @@ _TIME_WORDS = {
 _PER_SECOND = r"(?:/?s(?:ec(?:onds?)?)?)"
 _PER_SQUARE = r"\s+s(?:ec)?\s*\^?\s*[-\u2212]2\b"  # the end of M S-2
 _UNIT = rf"[A-Za-z%][\w/^*.'%²·-]*(?:{_PER_SQUARE}|(?:\s*/\s*\w+)*)"
+
+_NUMBER = r"(?P<number>(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)"
+_STEP = re.compile(
+    rf"\b(?:dt|delta[\s_]*t|time[\s_-]*step|(?:sampl\w*|time)[\s_-]*(?:interval|step|period))\b\s*(?:[(\[]\s*(?P<before>[A-Za-z]+)\s*[)\]])?"
+    rf"\s*(?:=|:|is|of)?\s*{_NUMBER}\s*[(\[]?(?P<after>[A-Za-z]*)",
+    re.I,
+)
+_RATES = (
+    re.compile(rf"\b(?:sampl\w*[\s_-]*(?:rate|freq\w*)|fs)\b\s*(?:[(\[][^)\]]*[)\]])?\s*(?:=|:|is|of)?\s*{_NUMBER}\s*(?P<kilo>k?)", re.I),
+    re.compile(rf"{_NUMBER}\s*(?P<kilo>)(?:sps\b|(?:samples?|points?)\s*(?:/|per)\s*s)", re.I),
+)
+_OTHERS = {"vel": "velocity", "pgv": "velocity", "dis": "displacement", "pgd": "displacement", "jer": "jerk"}
 
 FORMATS = (  # what the first lines of other public formats hold
     (re.compile(r"\b(?:un)?corrected\s+accelero", re.I), "a COSMOS, CSMIP, CESMD or SMC volume"),
@@ -118,6 +132,35 @@ def history_of(text: str) -> str | None:
         return None
     other = re.search(r"\b(velocity|displacement)\b", text, re.I)
     return f"a {other[1].lower()}" if other else None
+
+
+def stated_step(text: str) -> float | None:
+    """The time between two values, s, that a header states, as DT = 0.01 or as a sampling rate; None where it states none."""
+    step = _STEP.search(text)
+    if step is not None:
+        units = [time_unit(word) for word in (step["before"], step["after"]) if word]
+        return float(step["number"]) * TIMES[next((unit for unit in units if unit is not None), "s")]
+    rate = next((match for match in (pattern.search(text) for pattern in _RATES) if match), None)
+    if rate is None or not float(rate["number"]) > 0.0:
+        return None
+    return 1.0 / (float(rate["number"]) * (1000.0 if rate["kilo"] else 1.0))
+
+
+def other_quantity(name: str) -> str | None:
+    """ "velocity", "displacement" or "jerk" where the name of a column, as v (cm/s), says that; None of all others."""
+    if re.search(r"(?<![a-z])acc", name, re.I):
+        return None
+    word = re.search(r"(?<![a-z])(?:vel|disp|jerk|pgv|pgd)", name, re.I)
+    if word:
+        return _OTHERS[word[0][:3].lower()]
+    words, bracketed = units_of_column(name)
+    kinds = [kind for kind in map(kind_of, words) if kind is not None]
+    if not kinds or any(kind == "acceleration" for kind, _ in kinds):
+        return None
+    kind, unit = kinds[-1]
+    if kind == "displacement":  # d (m): behind longer names m is a magnitude, and km are distances
+        return kind if bracketed and unit != "km" and re.match(r"\W*\w{1,4}\s*[(\[]", name) else None
+    return kind
 
 
 def units_of_column(name: str) -> tuple[list[str], bool]:

@@ -12,7 +12,6 @@ An event's value is never 0 where its state is known: it has the sign that belon
 from __future__ import annotations
 
 import ctypes
-import json
 import math
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
@@ -161,6 +160,9 @@ class Switches:
         self.sliders = [_Slider(one) for one in rubbing]
         self.holds: list[_Stop | _Slider] = [*self.stops, *self.sliders]
         self._refuse_two()
+        self.facts = {  # what a resumed run must have in common, in numbers, however they were written
+            name: [list(one) for one in some] for name, some in (("contacts", given), ("friction", rubbing)) if some
+        }
         self.log: list[tuple[float, int, str]] = []
         self.own = 0  # how many of the events are the user's
         self.events: list[Event] = []
@@ -364,6 +366,8 @@ class Switches:
 
     def pack(self) -> bytes:
         """The states, and what the books need of what has happened."""
+        import json
+
         state = {
             "closed": [bool(one.closed) for one in self.springs], "held": [bool(one.held) for one in self.holds],
             "lost": [one.lost for one in self.stops], "fastest": [one.fastest for one in self.stops],
@@ -373,6 +377,8 @@ class Switches:
 
     def unpack(self, data: bytes) -> None:
         """What `pack` wrote. Raises ValueError, TypeError or KeyError where it does not fit."""
+        import json
+
         state = json.loads(data)
         for name, of in (("closed", self.springs), ("held", self.holds), ("lost", self.stops), ("sense", self.sliders)):
             if len(state[name]) != len(of):

@@ -38,7 +38,6 @@ from mflow.structures.supports import Supports
 
 __all__ = ["Motion"]
 
-PER_TIME = 20.0  # multiplications, about, that a look at a number of a table takes
 LEFT_OUT = 0.1  # of a load's size: where it is off the lines between steps by more, fixed steps are too long for it
 OVER = 0.5  # of its peak: a table that ends below is taken for one that is over, not for a load that stays
 REST = 1e-6  # of the peak, below which a held value is that of a load at rest
@@ -167,9 +166,9 @@ class Motion(Drive):
         the run passes its end, it says so."""
         self._say_ends(times, values, after)
         if after == "zero":
-            times, values = interruptible(PER_TIME * values.size, load_tables.ended, times, values)
+            times, values = interruptible(load_tables.PER_NUMBER * values.size, load_tables.ended, times, values)
         if self.mode == "adaptive":
-            bend = interruptible(PER_TIME * values.size, load_tables.bends, times, values)
+            bend = interruptible(load_tables.PER_NUMBER * values.size, load_tables.bends, times, values)
             user, sign = self.max_step, math.copysign(1.0, self.t1 - self.t0)
             least = check_min_step(self.settings.min_step)
 
@@ -180,7 +179,7 @@ class Motion(Drive):
             self.max_step = bound
         elif self.mode == "fixed" and self.t0 != self.t1:
             legs = [self.t0, *(self.agenda.times.tolist() if self.agenda is not None else []), self.t1]
-            work, dt = PER_TIME * values.size, abs(self.step)
+            work, dt = load_tables.PER_NUMBER * values.size, abs(self.step)
             share = max(interruptible(work, load_tables.left_out, times, values, a, b, dt) for a, b in pairwise(legs))
             if share > LEFT_OUT:
                 text = (

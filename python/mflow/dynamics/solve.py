@@ -116,7 +116,7 @@ def solve_dynamics(
     t_eval : array_like, optional
         Times to save at. Between steps x and v are cubics, and a a straight line; for compositions, splittings and Runge-Kutta-Nystroem
         pairs x is the quintic that also has the accelerations at both ends, v and a its derivatives, and from order 6 on a polynomial of
-        degree 7, for two accelerations more in each step that is looked into: x and v there are of the method's order.
+        degree 7, for two accelerations more in each step that is looked into: x there is of the method's order, v of order 7 at most.
     dt : float, "auto", a sequence, a function or a SymmetricSteps, optional
         Fixed steps, the last one shortened; "auto": nine tenths of the structure's stability limit, where there is one. A step past that
         limit is taken, after a RuntimeWarning. A sequence of steps, or ``dt(q, t, x, v)`` for step number q. `mflow.SymmetricSteps`: steps
@@ -230,7 +230,6 @@ def solve_dynamics(
             "force": force is not None, "velocity_free": velocity_free, "potential": potential is not None, "linear_solver": linear_solver,
             "after": after if after == "zero" else None,
         }  # fmt: skip
-        facts |= {name: repr(one) for name, one in (("contacts", contacts), ("friction", friction)) if one is not None}
     if any(state is not None and np.ndim(state) > 1 for state in (x0, v0)):
         mass, damping, stiffness = (as_diagonal(value, np.shape(v0 if x0 is None else x0)) for value in (mass, damping, stiffness))
     start, speed = check_starts(x0, v0, (mass, damping, stiffness), load)
@@ -280,7 +279,7 @@ def solve_dynamics(
     drive = Motion(
         problem, t_span, supports.reduced(start), supports.reduced(speed), chosen_method, settings, supports=supports,
         energy=_keeps_energy(energy, problem), matrices=moving, velocity_free=velocity_free and damping is None and rayleigh is None,
-        facts=facts, switches=switches,
+        facts=facts | ({} if switches is None else switches.facts), switches=switches,
     )  # fmt: skip
     _heed(drive, load, after, "fixed" if supports.moves is not None else "force" if velocity_free and force is not None else "")
     drive.tangents = tuple(one for one in tangents if isinstance(one, FiniteJacobian))

@@ -38,6 +38,13 @@ class SymmetricSteps:
         ``size(x, v)`` returns the step that suits a state, a number above 0; on a Kepler orbit ``lambda x, v: 0.03 * np.hypot(*x) ** 1.5``.
         Where it changes by more than twofold within a step, the rule begins anew, and a RuntimeWarning says so.
 
+    Raises
+    ------
+    TypeError
+        ``size`` is no function, or what it returns no number.
+    ValueError
+        It returns no finite number above 0, or, once the run begins, the method is not symmetric.
+
     Notes
     -----
     With 1/h between two points where ``size`` is asked for, 1/h_(q+1/2) = 2/size(x_q, v_q) - 1/h_(q-1/2).
@@ -77,7 +84,7 @@ class SymmetricSteps:
     def bound(self, method: Method, last_step: Callable[[], float]) -> Callable[[int, float, Array, Array], float]:
         """dt(q, t, x, v) of a run; last_step tells the size of the step that led to where it stands. Raises ValueError for a method that is
         not symmetric."""
-        if not is_symmetric(method):
+        if not _is_symmetric(method):
             raise ValueError(
                 f"dt: SymmetricSteps keep symmetric methods from drifting, and {method.name} is not one as it is given: use "
                 "velocity_verlet, a composition, newmark with gamma = 1/2, or another dt"
@@ -104,7 +111,7 @@ class SymmetricSteps:
         return dt
 
 
-def is_symmetric(method: Method) -> bool:
+def _is_symmetric(method: Method) -> bool:
     """Whether a step of the method, run back from where it ended, leads to its start: of x'' = -k x, in the plane of x and v."""
     k = 0.37
     images = probe.oscillator_matrices(method.record, method.numbers, np.array([k]), np.zeros(1))[0]

@@ -50,9 +50,8 @@ class Checkpoints:
         states: Any = None,
     ) -> None:
         self.path, self.run, self.history, self.events, self.facts = settings.checkpoint, run, history, events, facts
-        self.states = (
-            states  # what the problem keeps in Python, with pack() and unpack(bytes); the problem may ask for it when it is unpacked
-        )
+        # What the problem keeps in Python, with pack() and unpack(bytes); the problem may ask for it when it is unpacked.
+        self.states = states
         self.every = whole_or(settings.checkpoint_every, "checkpoint_every", EVERY)
         self.saved_k = 0  # the step of the last one
         self.held = False  # whether steps were held at the stability limit before the checkpoint that the run went on from

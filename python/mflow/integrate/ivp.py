@@ -159,8 +159,9 @@ def solve_ivp(
         it (a Jacobian that is made once more for that is left out). What does not fit the call is refused, with its name.
     mass : array_like (n,) or (n, n), sparse matrix (n, n), or with lband and uband packed (lband + uband + 1, n); or callable; optional
         The matrix M of M y' = fun(t, y): its diagonal, or all of it. For implicit methods. "radau5" (dense Jacobians alone) and "bdf" take
-        a function ``mass(t, *args)`` too, whose entries stay where they are at t0. M may be singular: then some of the equations are
-        algebraic, and the problem must be of index 1. A start that does not satisfy them is moved first (``consistent``).
+        a function ``mass(t, *args)`` too, whose entries stay where they are at t0; where a regular M depends on y, take y' = v with the
+        algebraic equations M(t, y) v = f(t, y). M may be singular: then some of the equations are algebraic, and the problem must be of
+        index 1. A start that does not satisfy them is moved first (``consistent``).
         Between steps of methods without their own extension, lines are straight. Behind breaks and doses the state is
         projected again; events that act are refused where M is singular.
     consistent : "project" or "check"

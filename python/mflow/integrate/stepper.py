@@ -81,9 +81,9 @@ class Stepper(Kept):
         Times where fun or accel jumps, and ``fun.breaks`` with them: `step` under error control and `advance_to` land on each, and a new
         start is made there when the stepper goes on. A fixed step that would pass one is an error.
     events : callable or list of callables, optional
-        As in `mflow.solve_ivp`, with actions; of second order ``event(t, x, v, *args)``. A terminal one ends the step and the call:
-        ``st.t`` is where it was met, ``st.reason`` is "event", and the next call goes on from there. ``st.events`` lists what the last
-        call has met.
+        As in `mflow.solve_ivp`, with actions; of second order ``event(t, x, v, *args)``, and none with ``fixed``. A terminal one ends the
+        step and the call: ``st.t`` is where it was met, ``st.reason`` is "event", and the next call goes on from there. ``st.events``
+        lists what the last call has met.
     doses : list of (t, index, amount), optional
         As in `mflow.solve_ivp`: steps land on each, and ``st.y`` there holds the dose; one at t0 is taken at once. Not of second order.
     **parameters

@@ -229,7 +229,9 @@ def _read_start(
         if any(isinstance(one, bool) for one in np.array(control[name], dtype=object).ravel()):
             raise ValueError(f"{name}: expected numbers, got {control[name]!r}")
     check_tolerances(control["rtol"], control["atol"], shape)
-    if facts.get("complex", False) is not False:
+    if not isinstance(facts.get("complex", False), bool):
+        raise ValueError(f"complex: expected true or false, got {facts['complex']!r}")
+    if facts.get("complex", False):
         parts = numbers_of(blocks, "start", (2 * math.prod(shape),))
         return method, parts.view(np.complex128).reshape(shape), check_number(facts["t0"], "t0"), control
     return method, numbers_of(blocks, "start", shape), check_number(facts["t0"], "t0"), control

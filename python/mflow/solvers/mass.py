@@ -80,11 +80,11 @@ class Rows(NamedTuple):
 class Mass:
     """M as sparse rows, with its left and right null spaces, orthonormal vectors as rows."""
 
+    varies = False  # whether it is a function of t
+
     def __init__(self, rows: Rows) -> None:
         self.n, self.rows = rows.n, rows
         self.left, self.right = _null_spaces(rows)
-
-    varies = False  # whether it is a function of t
 
     def at(self, t: float) -> Mass:
         """M at this time."""
@@ -134,19 +134,42 @@ class MovingMass(Mass):
 
     def _read(self, t: float) -> Any:
         """What the function returns: a diagonal, a matrix or a sparse one. Raises TypeError or ValueError."""
-        return _as_matrix(self.function(t, *self.args), self.n, *self._bands)
+        try:
+            given = self.function(t, *self.args)
+        except TypeError as error:
+            if _takes_one_more(self.function, (t, *self.args)):
+                raise TypeError(
+                    "mass: expected a function of t and args, got one that takes one more argument; where a regular M depends on y, take "
+                    "y' = v with the algebraic equations M(t, y) v = f(t, y)"
+                ) from error
+            raise
+        return _as_matrix(given, self.n, *self._bands)
 
     def values(self, t: float) -> Array:
         """The entries at their places."""
         given = self._read(t)
-        if is_sparse(given) or self.diagonal != (given.ndim == 1):
-            given = given.toarray() if is_sparse(given) else np.diag(given) if given.ndim == 1 else given
-        if self.diagonal and given.ndim == 1:
-            return np.asarray(given)
+        if is_sparse(given):
+            entries = given.tocoo()
+            return self._placed(entries.row, entries.col, entries.data, t)
+        if given.ndim == 1:
+            return np.asarray(given) if self.diagonal else self._placed(np.arange(self.n), np.arange(self.n), given, t)
         out: Array = given[self.i, self.j]
         if np.count_nonzero(out) != np.count_nonzero(given):
-            raise ValueError(f"mass: expected entries where those at the start are, got others at t = {t:g}; give zeros there at the start")
+            raise self._misplaced(t)
         return out
+
+    def _placed(self, i: Any, j: Any, values: Array, t: float) -> Array:
+        """Entries at (i, j), those at one place summed, at the places of the start."""
+        places, some = self.i * self.n + self.j, np.flatnonzero(values)
+        wanted = i[some].astype(np.int64) * self.n + j[some]
+        at = np.searchsorted(places, wanted)
+        if not np.array_equal(places[np.minimum(at, places.size - 1)] if places.size else places, wanted):
+            raise self._misplaced(t)
+        return np.bincount(at, values[some], minlength=places.size).astype(np.float64)
+
+    @staticmethod
+    def _misplaced(t: float) -> ValueError:
+        return ValueError(f"mass: expected entries where those at the start are, got others at t = {t:g}; give zeros there at the start")
 
     def at(self, t: float) -> Mass:
         return Mass(_rows_of(self.n, self.n, self.i, self.j, self.values(t)))
@@ -200,6 +223,25 @@ def mass_of(value: Any, n: int, lband: int | None = None, uband: int | None = No
         return Mass(_rows_of(n, n, np.arange(n), np.arange(n), array))
     i, j = np.nonzero(array)
     return Mass(_rows_of(n, n, i, j, array[i, j]))
+
+
+def _takes_one_more(function: Callable[..., Any], given: tuple[Any, ...]) -> bool:
+    """Whether a function that does not take these arguments takes them with one more."""
+    import inspect  # seldom needed
+
+    try:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError):  # a built-in one
+        return False
+
+    def takes(arguments: tuple[Any, ...]) -> bool:
+        try:
+            signature.bind(*arguments)
+        except TypeError:
+            return False
+        return True
+
+    return not takes(given) and takes((*given, None))
 
 
 def _as_matrix(value: Any, n: int, lband: int | None, uband: int | None) -> Any:

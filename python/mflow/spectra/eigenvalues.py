@@ -281,13 +281,14 @@ def _of_products(operator: Any, n: int, symmetric: bool, limiting: Callable[[Val
         if n <= DENSE:
             dense = np.stack([checked(unit) for unit in np.eye(n)], axis=1) if n else np.empty((0, 0))
             return eigenvalues_of(dense, None, None, limiting)
-    return _of_krylov(checked, n, symmetric, limiting, getattr(operator, "rmatvec", None))
+    return _of_krylov(checked, n, symmetric, limiting, getattr(operator, "rmatvec", None), "Give jac as a matrix, or take")
 
 
 def _of_krylov(
-    product: Product, n: int, symmetric: bool, limiting: Callable[[Values], tuple[float, complex]], back: Product | None = None
-) -> Values:
-    """Outer Ritz values; back: v -> J^T v."""
+    product: Product, n: int, symmetric: bool, limiting: Callable[[Values], tuple[float, complex]], back: Product | None = None,
+    fix: str = "Take",
+) -> Values:  # fmt: skip
+    """Outer Ritz values; back: v -> J^T v; fix: the words before the step to take, where the limit is an interval."""
     last = [math.nan, math.nan]
 
     def rest(ritz: krylov.Ritz) -> float:
@@ -330,7 +331,7 @@ def _of_krylov(
     found = lies(ritz)
     dt = limiting(found.values)[0]
     if found.far < (1.0 - WELL) * dt or (1.0 + WELL) * dt < found.high < math.inf or (not found.kind and off > WELL):
-        _tell_interval(found, dt, ritz.products)
+        _tell_interval(found, dt, ritz.products, fix)
     return found.values
 
 
@@ -342,9 +343,9 @@ def _is_normal(product: Product, back: Product, n: int) -> bool:
     return all(apart <= SAME * (one + other) for apart, one, other in seen)
 
 
-def _tell_interval(found: Inclusion, dt: float, products: int) -> None:
+def _tell_interval(found: Inclusion, dt: float, products: int, fix: str) -> None:
     ends = f"it is at least {found.low:.4g} and at most {found.high:.4g}; {dt:.4g} is the estimate"
     if found.high == math.inf:
         ends = f"it is at least {found.low:.4g}, without an upper end; {dt:.4g} is the estimate, the limit where jac is normal"
     text = f"max_stable_dt: after {products} products J v the limit is known as an interval only: {ends}"
-    tell(f"{text}. Give jac as a matrix, or take a step below the interval")
+    tell(f"{text}. {fix} a step of at most {found.low:.4g}")

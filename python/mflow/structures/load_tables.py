@@ -16,8 +16,9 @@ import numpy as np
 
 from mflow.base.checks import Array
 
-__all__ = ["bends", "ended", "held", "left_out", "sampled", "up_to"]
+__all__ = ["PER_NUMBER", "bends", "ended", "held", "left_out", "sampled", "up_to"]
 
+PER_NUMBER = 20.0  # multiplications, about, that a look at a number of a table takes
 STRAIGHT = 1e-12  # of the largest value: what a point may be off the line between its neighbours
 NEAR = 1e-6  # of the way between two bends: at one of them
 SUDDEN = 1e-6  # of the last interval: in which a table that ends goes to zero

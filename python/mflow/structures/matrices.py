@@ -12,13 +12,13 @@ from mflow_core.problems.signatures import PRODUCT_SIGNATURE, compiled_address
 from mflow.base.checks import check_choice, check_number
 from mflow.base.extras import need
 from mflow.base.pace import interruptible
+from mflow.structures import load_tables
 from mflow.structures.loads import is_table, load_on, load_with_massless, moving_load, table_on
 from mflow.structures.massless import condensed, rows_without
 from mflow.structures.supports import Supports, free_part
 
 __all__ = ["narrower_order", "structure_problem"]
 
-PER_NUMBER = 20.0  # multiplications, about, that a number of a table takes
 SPARSE = 5  # what `matrices.shape_of` calls a matrix that is no band
 
 
@@ -81,7 +81,7 @@ def structure_problem(
         load = load_on(load, supports, pull)
     problem = Structure(size, M, _damping(damping, supports) if function else C, K, load, cg=cg, checked=True)
     if table is not None:
-        problem.set_table(*interruptible(PER_NUMBER * getattr(table[1], "size", 0), table_on, table, supports, pull))
+        problem.set_table(*interruptible(load_tables.PER_NUMBER * getattr(table[1], "size", 0), table_on, table, supports, pull))
     return problem, None if function else (size, M, C, K)
 
 

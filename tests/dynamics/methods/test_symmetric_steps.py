@@ -57,7 +57,6 @@ def test_an_eccentric_orbit_does_not_drift(method: str) -> None:
 
 
 def test_the_rule_is_its_own_reverse() -> None:
-    steps: list[float] = []
     dt = mflow.SymmetricSteps(size)
     s = mflow.solve_dynamics(force=pull, t_span=(0, 3.0), method="leapfrog", dt=dt, **ORBIT)
     steps = np.diff(s.t)[:-1].tolist()  # the last one is cut

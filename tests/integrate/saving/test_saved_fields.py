@@ -243,3 +243,13 @@ def test_steps_taken_back_are_counted() -> None:
     r = mflow.solve_ivp(fun, (0, 3), [1.0], "rk4", dt="auto")
     assert any(later < sooner - 0.01 for sooner, later in itertools.pairwise(times))  # it did go back
     assert r.nfev == len(times)
+
+
+@pytest.mark.parametrize("wrong", ["x", 3, None, 1.0, []])
+def test_whether_a_saved_state_is_complex_is_true_or_false(tmp_path: Path, wrong: Any) -> None:
+    stepper = mflow.Stepper("rk4", lambda t, y: 1j * y, [1.0 + 0j])
+    stepper.save(tmp_path / "good")
+    magic, facts, blocks = altered.read(tmp_path / "good")
+    altered.write(tmp_path / "bad", magic, {**facts, "complex": wrong}, blocks)
+    with pytest.raises(ValueError, match="bad"):
+        mflow.Stepper.load(tmp_path / "bad", lambda t, y: 1j * y)

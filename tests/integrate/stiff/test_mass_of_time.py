@@ -1,14 +1,17 @@
 """M(t) y' = f(t, y): closed forms, the transformed explicit problem, singular M(t), and what refuses it."""
 
 import math
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import scipy.sparse
 from mflow_core import registry
 
 import mflow
+from mflow.solvers.mass import mass_of
 from support.problems import Array
 
 TOL = {"rtol": 1e-8, "atol": 1e-10}
@@ -160,3 +163,46 @@ def test_what_does_not_go_is_said() -> None:
         mflow.solve_ivp(
             lambda t, y: -y, (0.0, 1.0), [1.0, 1.0], "bdf", mass=lambda t: [1.0, 1.0] if t == 0.0 else [[1.0, t], [0.0, 1.0]], **TOL
         )
+
+
+def test_a_sparse_mass_is_never_made_dense() -> None:
+    n = 20_000
+    moving = mass_of(lambda t: scipy.sparse.diags_array(np.full(n, 1.0 + t)).tocsr(), n, 1, 1)
+    tracemalloc.start()
+    try:
+        values = moving.values(0.5)  # type: ignore[attr-defined]
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    np.testing.assert_array_equal(values, np.full(n, 1.5))
+    assert peak < 200 * n  # all entries are 3.2 GB
+
+
+def test_sparse_entries_go_to_their_places() -> None:
+    """Duplicates are summed, zeros may be anywhere, a diagonal may follow a sparse matrix, and entries elsewhere are refused."""
+
+    def mass(t: float) -> Any:
+        if t == 1.0:
+            return scipy.sparse.coo_array(([1.0, 2.0, 5.0, 0.0], ([0, 0, 1, 1], [1, 1, 1, 0])), shape=(2, 2))
+        if t == 2.0:
+            return [3.0, 4.0]
+        if t == 3.0:
+            return scipy.sparse.coo_array(([1.0], ([1], [0])), shape=(2, 2))
+        return scipy.sparse.csr_array([[1.0, 1.0], [0.0, 1.0]])
+
+    moving: Any = mass_of(mass, 2)
+    assert moving.values(1.0).tolist() == [0.0, 3.0, 5.0]
+    assert moving.values(2.0).tolist() == [3.0, 0.0, 4.0]
+    with pytest.raises(ValueError, match="others at t = 3"):
+        moving.values(3.0)
+
+
+@pytest.mark.parametrize(("mass", "args"), [(lambda t, y: [1.0], ()), (lambda t, y, k: [k], (2.0,))])
+def test_a_mass_that_depends_on_y_is_told_the_way(mass: Any, args: tuple[float, ...]) -> None:
+    with pytest.raises(TypeError, match=r"mass: expected a function of t and args, got one that takes one more.*M\(t, y\) v = f"):
+        mflow.solve_ivp(lambda t, y, *more: -y, (0.0, 1.0), [1.0], "bdf", mass=mass, args=args, **TOL)
+
+
+def test_a_type_error_inside_of_a_mass_stays_what_it_is() -> None:
+    with pytest.raises(TypeError, match="unsupported operand"):
+        mflow.solve_ivp(lambda t, y: -y, (0.0, 1.0), [1.0], "bdf", mass=lambda t: [t + "1"], **TOL)  # type: ignore[operator]
