@@ -106,6 +106,19 @@ def test_adams_step_is_that_of_its_second_moments():
     assert found.preconditioned != found.largest
 
 
+@pytest.mark.parametrize("method", ["adam", "adamw", "nadam", "rmsprop", "adagrad", "schedule_free_adamw"])
+def test_without_a_run_no_step_is_named_of_methods_that_rescale(method):
+    """An Adam that has seen gradients of 1e-3 bears a step 1000 times smaller than one that has seen 1: a point alone tells neither."""
+    cost = lambda c: (50 * c @ c, 100 * c)  # noqa: E731
+    found = mflow.certificate(cost, [0.0, 0.0], jac=True, method=method)
+    assert found.verdict == "minimum"
+    assert np.isnan(found.largest_step)
+    assert f"largest stable step of {method}: not known: {method} divides by the size of past gradients" in str(found)
+    plain = mflow.certificate(cost, [0.0, 0.0], jac=True, method="momentum")
+    assert plain.largest_step == pytest.approx(mflow.max_stable_dt("momentum", curvature=100.0), rel=1e-9)
+    assert np.isfinite(mflow.minimize(cost, [1.0, 1.0], jac=True, method=method, lr=1e-3, maxiter=9).certificate().largest_step)
+
+
 def test_results_of_the_other_drivers():
     fit = mflow.least_squares(lambda b: np.array([b[0] - 1.0, b[0] * b[1] - 2.0, b[1] - 2.0]), [3.0, 3.0])
     found = fit.certificate()

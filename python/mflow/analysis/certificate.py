@@ -34,6 +34,7 @@ from mflow.base.checks import Array, as_tuple, check_function, check_number, che
 from mflow.base.methods import Method, as_method
 from mflow.base.result import ANALYSES, IVPResult, Origin, Result, origin_of
 from mflow.base.tables import Readable, Table
+from mflow.curvature.frozen import rescales
 from mflow.curvature.hessian import Hessian
 from mflow.curvature.landscape import GTOL, OF_DIFFERENCES, Landscape, gradient_of, largest_step, products_of, scaled
 from mflow.curvature.measure import Curvature, curvature_of
@@ -59,6 +60,7 @@ class Certificate(Readable):
     limits it, nan where that is not known. method : its name, or "".
     escape : a unit vector arranged as x, along which the cost falls from a saddle or a maximum; else None.
     products, evaluations : of the Hessian with vectors, and of gradients.
+    why : where largest_step is nan, the reason if it is known.
     multipliers : arranged as x, the gradient where a bound presses (above 0 at a lower one, below 0 at an upper one), else 0; None without
     bounds. moves : int, parameters that may move: neither held nor pressed. All curvatures are theirs; nan where there are none.
     """
@@ -79,6 +81,7 @@ class Certificate(Readable):
     evaluations: int
     multipliers: Any = None
     moves: int = 0
+    why: str = ""
 
     def _parts(self) -> list[str | Table]:
         odds = "" if self.probability == 1.0 else f", each end with a probability of at least {self.probability:.3g}"
@@ -94,7 +97,8 @@ class Certificate(Readable):
             lines.append(f"largest curvature in the metric of {self.method}: {_interval(self.preconditioned)}")
         if self.method:
             known = {math.inf: "no step is too long"}.get(self.largest_step, f"{self.largest_step:.5g}")
-            lines.append(f"largest stable step of {self.method}: " + ("not known" if math.isnan(self.largest_step) else known))
+            unknown = "not known" + (f": {self.why}" if self.why else "")
+            lines.append(f"largest stable step of {self.method}: " + (unknown if math.isnan(self.largest_step) else known))
         return lines
 
 
@@ -131,7 +135,8 @@ def certificate(
     hessp : callable, optional
         ``hessp(x, v, *args)``: exact products of the Hessian; by default differences of gradients, or those of `mflow.objectives`.
     method : name or instance, optional
-        Whose largest stable step is asked for. Of one that rescales (Adam) it needs the run's state: see the results' own method.
+        Whose largest stable step is asked for. Of one that rescales (Adam) it is nan here, as it needs the run's state: see the results'
+        own method.
     gtol : float
         The point counts as stationary where the largest entry of the gradient is at most this.
     products : int, optional
@@ -176,10 +181,10 @@ def certificate(
     if hessp is not None:
         check_function(hessp, "hessp", "a function of (x, v)")
         exact = lambda v: real_array(hessp(start.copy(), v.reshape(start.shape).copy(), *extra), "hessp").ravel()  # noqa: E731
-    name, step = ("", None) if method is None else _step_of(as_method(method, parameters))
+    name, step, why = ("", None, "") if method is None else _step_of(as_method(method, parameters))
     longer = OF_DIFFERENCES if (jac is None or isinstance(jac, str)) and not isinstance(fun, Objective) else 1.0
     arrange = lambda v: v.reshape(start.shape)  # noqa: E731
-    land = Landscape(flat, gradient_of(problem, start), exact, arrange, name, step, longer=longer)
+    land = Landscape(flat, gradient_of(problem, start), exact, arrange, name, step, longer=longer, why=why)
     box = read_box(bounds, fixed, start)
     if box is not None:
         if not (np.all(box.lower <= start) and np.all(start <= box.upper)):
@@ -205,9 +210,12 @@ def of_result(
     return _examine(land, land.gtol if gtol is None else gtol, products)
 
 
-def _step_of(method: Method) -> tuple[str, Callable[[float], float]]:
-    """(name, curvature -> largest stable step)."""
-    return method.name, lambda curvature: largest_step(method, curvature)
+def _step_of(method: Method) -> tuple[str, Callable[[float], float], str]:
+    """(name, curvature -> largest stable step without a run's state, why that is nan)."""
+    if method.kind == "update" and rescales(method.record, method.all_numbers):
+        why = f"{method.name} divides by the size of past gradients, which a run remembers; ask its result, result.certificate()"
+        return method.name, lambda curvature: math.nan, why
+    return method.name, lambda curvature: largest_step(method, curvature), ""
 
 
 def _flow_end(result: Result, origin: Origin) -> Landscape:
@@ -216,7 +224,8 @@ def _flow_end(result: Result, origin: Origin) -> Landscape:
         raise ValueError("certificate: expected the end of a gradient flow, got that of another equation; see posedness()")
     end = np.ascontiguousarray(result.y[..., -1])
     gradient = gradient_of(origin.problem, end)
-    return Landscape(end.ravel(), gradient, None, lambda v: v.reshape(end.shape), *_step_of(origin.method))
+    name, step, why = _step_of(origin.method)
+    return Landscape(end.ravel(), gradient, None, lambda v: v.reshape(end.shape), name, step, why=why)
 
 
 def _examine(land: Landscape, gtol: Any, products: int | None) -> Certificate:
@@ -247,7 +256,7 @@ def _examine(land: Landscape, gtol: Any, products: int | None) -> Certificate:
         verdict, land.arrange(land.x), float(np.linalg.norm(slope)), entry, found.least, found.largest, found.probability, noise, metric,
         math.nan if land.step is None else math.inf if not moves.size else land.step(metric[1]), land.method, escape,
         found.products + count, 1 + hessian.evaluations,
-        None if face is None else land.arrange(np.where(face.pressed, grad, 0.0)), moves.size,
+        None if face is None else land.arrange(np.where(face.pressed, grad, 0.0)), moves.size, land.why,
     )  # fmt: skip
 
 
