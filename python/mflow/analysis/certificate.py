@@ -4,7 +4,8 @@
     minimum         the least curvature is above 0, by more than the error of products
     saddle          it is below 0; the eigenvector is the direction of escape
     maximum         the largest one is below 0
-    flat            the least curvature is as near to 0 as the error of products: the cost is level along a direction, to second order
+    flat            the least curvature is as near to 0 as the error of products, or below 0 by no more than the gradient that is left
+                    makes it (`leftover`): the cost is level along a direction, to second order
     not known       0 lies in the interval of the least curvature, which more products may narrow
 
 Within bounds the gradient is x - clip(x - g), and the curvatures are those of the entries that may move (`constrained`); a minimum at which
@@ -30,6 +31,7 @@ from mflow_core.objectives.objective import Objective
 from numpy.typing import NDArray
 
 from mflow.analysis.constrained import Face, face_of, open_way
+from mflow.analysis.leftover import made_by_gradient
 from mflow.base.checks import Array, as_tuple, check_function, check_number, check_start, check_whole, real_array
 from mflow.base.methods import Method, as_method
 from mflow.base.result import ANALYSES, IVPResult, Origin, Result, origin_of
@@ -107,7 +109,7 @@ MEANING = {
     "minimum": "a minimum: the gradient is small, and the cost curves up in every direction",
     "saddle": "a saddle: the gradient is small, and the cost falls along .escape",
     "maximum": "a maximum: the gradient is small, and the cost falls in every direction, fastest along .escape",
-    "flat": "flat: the gradient is small, and along some direction the curvature is 0 as far as products of the Hessian can tell",
+    "flat": "flat: the gradient is small, and along some direction the curvature is not told from 0, by products or at this gradient",
     "not converged": "not converged: the gradient is not small",
     "not known": "not known: the gradient is small, and what is known of the least curvature does not tell its sign: give more products=",
 }
@@ -245,6 +247,9 @@ def _examine(land: Landscape, gtol: Any, products: int | None) -> Certificate:
             slope = grad if face is None else face.slope
             entry = float(np.max(np.abs(slope), initial=0.0))
             verdict, escape = _verdict(found, entry <= gtol or land.converged, hessian, face, moves)
+            if verdict == "saddle" and not (face is not None and face.loose.any()):
+                if made_by_gradient(land, hessian, grad[moves], found, moves, moves.size if moves.size <= DENSE else most):
+                    verdict, escape = "flat", None
         except FloatingPointError:
             raise ValueError("certificate: expected finite gradients near x, got NaN or an infinity") from None
     if escape is not None:
