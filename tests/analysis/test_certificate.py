@@ -59,6 +59,59 @@ def test_a_hundred_points_of_a_known_kind(size):
             assert found.largest_step == pytest.approx(2.0 / d.max(), rel=1e-9)
 
 
+def factors(c):
+    """(c0 c1 - 1)^2/2, least along a hyperbola; beside it, at c0 = c1 = 1 + e, the curvature along (1, -1) is -2 e - e^2."""
+    r = c[0] * c[1] - 1
+    return r * r / 2, r * c[::-1]
+
+
+@pytest.mark.parametrize("off", [1e-8, 1e-7, 1e-6, 4e-6])
+def test_beside_a_curved_valley_is_no_saddle(off):
+    found = mflow.certificate(factors, np.full(2, 1 + off), jac=True)
+    assert found.least[0] < -off
+    assert found.verdict == "flat"
+    assert found.escape is None
+    assert "not told from 0" in str(found)
+    assert mflow.certificate(factors, np.full(2, 1e-7), jac=True).verdict == "saddle"  # the one at 0, its curvatures are 1 and -1
+
+
+def test_beside_exact_matrix_factorisations_is_no_saddle():
+    """|U V' - M|^2/4 with M of rank 2 is 0 on a manifold; a descent ends beside it."""
+    rng = np.random.default_rng(0)
+    M = rng.standard_normal((5, 2)) @ rng.standard_normal((2, 4))
+
+    def cost(c):
+        U, V = c[:10].reshape(5, 2), c[10:].reshape(4, 2)
+        R = U @ V.T - M
+        return 0.25 * float(np.sum(R * R)), 0.5 * np.concatenate([(R @ V).ravel(), (R.T @ U).ravel()])
+
+    for seed in range(6):
+        run = mflow.minimize(cost, np.random.default_rng(seed).standard_normal(18), jac=True)
+        assert run.fun < 1e-9
+        assert run.certificate().verdict == "flat", seed
+    assert mflow.certificate(cost, 1e-9 * rng.standard_normal(18), jac=True).verdict == "saddle"
+
+
+@pytest.mark.parametrize(("curved", "kind"), [(-1e-6, "saddle"), (-1e-7, "saddle"), (0.0, "flat"), (1e-7, "flat")])
+@pytest.mark.parametrize("n", [2, 5, 1500])
+def test_a_saddle_stays_one_at_a_gradient_that_is_left(curved, kind, n):
+    """|y|^2/2 but curved y_n^2/2 + y_1 y_n^2: at y_1 = -1e-6 the curvature along y_n is curved - 2e-6, at the stationary point curved."""
+    d = np.append(np.ones(n - 1), curved)
+
+    def cost(y):
+        grad = d * y
+        grad[0] += y[-1] ** 2
+        grad[-1] += 2 * y[0] * y[-1]
+        return 0.5 * float(y @ (d * y)) + y[0] * y[-1] ** 2, grad
+
+    at = np.zeros(n)
+    at[0] = -1e-6
+    found = mflow.certificate(cost, at, jac=True)
+    assert found.least[1] < 0
+    assert found.verdict == kind
+    assert mflow.certificate(cost, at + 1e-6 * np.eye(n)[-1], jac=True).verdict == kind
+
+
 def test_many_parameters_are_told_by_bounds():
     d = np.linspace(1.0, 5.0, 3000)
     for least, kind in ((1.0, "minimum"), (-0.5, "saddle"), (0.0, "not known")):
@@ -104,6 +157,19 @@ def test_adams_step_is_that_of_its_second_moments():
     assert found.largest_step * preconditioned == pytest.approx(38.0, rel=1e-9)
     assert preconditioned > 0.0
     assert found.preconditioned != found.largest
+
+
+@pytest.mark.parametrize("method", ["adam", "adamw", "nadam", "rmsprop", "adagrad", "schedule_free_adamw"])
+def test_without_a_run_no_step_is_named_of_methods_that_rescale(method):
+    """An Adam that has seen gradients of 1e-3 bears a step 1000 times smaller than one that has seen 1: a point alone tells neither."""
+    cost = lambda c: (50 * c @ c, 100 * c)  # noqa: E731
+    found = mflow.certificate(cost, [0.0, 0.0], jac=True, method=method)
+    assert found.verdict == "minimum"
+    assert np.isnan(found.largest_step)
+    assert f"largest stable step of {method}: not known: {method} divides by the size of past gradients" in str(found)
+    plain = mflow.certificate(cost, [0.0, 0.0], jac=True, method="momentum")
+    assert plain.largest_step == pytest.approx(mflow.max_stable_dt("momentum", curvature=100.0), rel=1e-9)
+    assert np.isfinite(mflow.minimize(cost, [1.0, 1.0], jac=True, method=method, lr=1e-3, maxiter=9).certificate().largest_step)
 
 
 def test_results_of_the_other_drivers():

@@ -1,5 +1,7 @@
 """mflow.explain on what newcomers try: promised gradients that are missing, steps at the limit of stability."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -128,3 +130,24 @@ def test_an_objective_has_its_own_gradient():
     f = mflow.objectives.Rosenbrock(1204)
     start = np.tile([-0.5, 0.4], 602)
     assert str(mflow.explain(f, start, tries=0)) == str(mflow.explain(f, start, jac=f.grad, tries=0))
+
+
+@pytest.mark.parametrize("condition", [2.0, 30.0, 1e4, 1e6, 1e8])
+def test_the_steps_a_digit_are_those_of_what_is_recommended(condition):
+    """The oracle runs the recursion: the powers of its 2 x 2 matrix for the least curvature, the slow one."""
+    d = np.array([1.0, 1.0 / condition])
+    report = mflow.explain(lambda c: (0.5 * float(c @ (d * c)), d * c), np.ones(2), jac=True, tries=0)
+    lr, m = report.parameters["lr"], report.parameters.get("momentum", 0.0)
+    powers = [np.array([[1 - lr * a, -lr * m], [a, m]]) for a in d]
+    if condition < 4:
+        told = float(re.search(r"by a factor of ([\d.e+-]+) a step", report.reason)[1])
+        assert told == pytest.approx(max(abs(1 - lr * a) for a in d), rel=0.02)
+        return
+    found = re.search(r"about ([\d.e+]+) steps a digit, and sgd with its best lr ([\d.e+]+)", report.reason)
+    told, sgd = (float(x.rstrip(".")) for x in found.groups())
+    doublings = 0
+    while max(np.linalg.norm(power, 2) for power in powers) > 1e-20:
+        powers, doublings = [power @ power for power in powers], doublings + 1
+    digits = -np.log10(max(np.linalg.norm(power, 2) for power in powers))
+    assert told == pytest.approx(2**doublings / digits, rel=0.2)
+    assert sgd == pytest.approx(condition * np.log(10) / 2, rel=0.02)

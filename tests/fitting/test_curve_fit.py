@@ -268,6 +268,60 @@ def test_warnings_stay_away_where_all_is_well():
         mflow.curve_fit(decay, X, Y, bounds=(0, 10), loss="soft_l1", callback=lambda x: None)
 
 
+def line(x, a, b):
+    return a + b * x
+
+
+SPREADS = {
+    "one": lambda x: 0.01,
+    "equal": lambda x: np.full(x.size, 0.01),
+    "growing": lambda x: 0.01 * (1 + x),
+    "a covariance": lambda x: np.diag((0.01 * (1 + x)) ** 2),
+}
+
+
+@pytest.mark.parametrize("absolute", [True, False])
+@pytest.mark.parametrize("kind", list(SPREADS))
+def test_predictions_between_the_data_have_the_sigma_of_the_data(kind, absolute):
+    """The textbook's weighted line: half width t s sqrt(sigma(x)^2 + (1, x) (A' W A)^-1 (1, x)'), and the picture draws it."""
+    pytest.importorskip("matplotlib")
+    x = np.linspace(0.0, 1.0, 21)[::-1]
+    of = lambda x: np.full(x.shape, 0.01) if kind in ("one", "equal") else 0.01 * (1 + x)  # noqa: E731
+    y = 1 + 2 * x + of(x) * np.random.default_rng(3).standard_normal(21)
+    fit = mflow.curve_fit(line, x, y, sigma=SPREADS[kind](x), absolute_sigma=absolute)
+    A, w = np.column_stack([np.ones(21), x]), 1 / of(x) ** 2
+    C = np.linalg.inv(A.T @ (w[:, None] * A))
+    s = 1.0 if absolute else math.sqrt(np.sum(w * (y - A @ (C @ (A.T @ (w * y)))) ** 2) / 19)
+    t = scipy.stats.norm.ppf(0.975) if absolute else scipy.stats.t.ppf(0.975, 19)
+    for at in (np.array([0.5]), np.array([0.13, 0.87]), None):
+        points = x if at is None else at
+        row = np.column_stack([np.ones(points.size), points])
+        want = t * s * np.sqrt(of(points) ** 2 + np.einsum("ij,jk,ik->i", row, C, row))
+        low, high = fit.prediction_band(at)
+        np.testing.assert_allclose(0.5 * (high - low), want, rtol=1e-6)
+    drawn = mflow.plot.fit(fit).axes[0].collections[0].get_paths()[0].vertices[:, 1]
+    assert 2.0 < np.ptp(drawn) < 2.2  # 4 sigma at most beside the line's rise of 2, not 4
+
+
+def test_predictions_whose_sigma_is_not_known_are_left_out():
+    pytest.importorskip("matplotlib")
+    x = np.repeat(np.linspace(0.0, 1.0, 10), 2)
+    y = 1 + 2 * x + 0.01 * np.cos(40 * np.arange(20))
+    fit = mflow.curve_fit(line, x, y, sigma=0.01 * (1 + np.arange(20) % 2), absolute_sigma=True)
+    with pytest.raises(ValueError, match=r"different ones at the same x; give sigma="):
+        fit.prediction_band([0.5])
+    low, high = fit.prediction_band([0.5], sigma=0.02)
+    assert 0.039 < 0.5 * (high - low)[0] < 0.041
+    words = [text.get_text() for text in mflow.plot.fit(fit).axes[0].get_legend().get_texts()]
+    assert "no prediction band: sigma differs at one x" in words
+    assert not [w for w in words if w.endswith("% prediction")]
+    plane = mflow.curve_fit(lambda x, a, b: a * x[0] + b * x[1], np.stack([x, x**2]), y, sigma=0.01 * (1 + x))
+    with pytest.raises(ValueError, match="xdata are no vector"):
+        plane.prediction_band(np.ones((2, 1)))
+    grown = mflow.curve_fit(line, x, y, sigma=0.01 * (1 + x))
+    assert np.isnan(grown.prediction_band([1.5])[0]).all()
+
+
 def test_the_picture():
     pytest.importorskip("matplotlib")
     fit = mflow.curve_fit(decay, X, Y)

@@ -4,7 +4,8 @@
     minimum         the least curvature is above 0, by more than the error of products
     saddle          it is below 0; the eigenvector is the direction of escape
     maximum         the largest one is below 0
-    flat            the least curvature is as near to 0 as the error of products: the cost is level along a direction, to second order
+    flat            the least curvature is as near to 0 as the error of products, or below 0 by no more than the gradient that is left
+                    makes it (`leftover`): the cost is level along a direction, to second order
     not known       0 lies in the interval of the least curvature, which more products may narrow
 
 Within bounds the gradient is x - clip(x - g), and the curvatures are those of the entries that may move (`constrained`); a minimum at which
@@ -30,10 +31,12 @@ from mflow_core.objectives.objective import Objective
 from numpy.typing import NDArray
 
 from mflow.analysis.constrained import Face, face_of, open_way
+from mflow.analysis.leftover import made_by_gradient
 from mflow.base.checks import Array, as_tuple, check_function, check_number, check_start, check_whole, real_array
 from mflow.base.methods import Method, as_method
 from mflow.base.result import ANALYSES, IVPResult, Origin, Result, origin_of
 from mflow.base.tables import Readable, Table
+from mflow.curvature.frozen import rescales
 from mflow.curvature.hessian import Hessian
 from mflow.curvature.landscape import GTOL, OF_DIFFERENCES, Landscape, gradient_of, largest_step, products_of, scaled
 from mflow.curvature.measure import Curvature, curvature_of
@@ -59,6 +62,7 @@ class Certificate(Readable):
     limits it, nan where that is not known. method : its name, or "".
     escape : a unit vector arranged as x, along which the cost falls from a saddle or a maximum; else None.
     products, evaluations : of the Hessian with vectors, and of gradients.
+    why : where largest_step is nan, the reason if it is known.
     multipliers : arranged as x, the gradient where a bound presses (above 0 at a lower one, below 0 at an upper one), else 0; None without
     bounds. moves : int, parameters that may move: neither held nor pressed. All curvatures are theirs; nan where there are none.
     """
@@ -79,6 +83,7 @@ class Certificate(Readable):
     evaluations: int
     multipliers: Any = None
     moves: int = 0
+    why: str = ""
 
     def _parts(self) -> list[str | Table]:
         odds = "" if self.probability == 1.0 else f", each end with a probability of at least {self.probability:.3g}"
@@ -94,7 +99,8 @@ class Certificate(Readable):
             lines.append(f"largest curvature in the metric of {self.method}: {_interval(self.preconditioned)}")
         if self.method:
             known = {math.inf: "no step is too long"}.get(self.largest_step, f"{self.largest_step:.5g}")
-            lines.append(f"largest stable step of {self.method}: " + ("not known" if math.isnan(self.largest_step) else known))
+            unknown = "not known" + (f": {self.why}" if self.why else "")
+            lines.append(f"largest stable step of {self.method}: " + (unknown if math.isnan(self.largest_step) else known))
         return lines
 
 
@@ -103,7 +109,7 @@ MEANING = {
     "minimum": "a minimum: the gradient is small, and the cost curves up in every direction",
     "saddle": "a saddle: the gradient is small, and the cost falls along .escape",
     "maximum": "a maximum: the gradient is small, and the cost falls in every direction, fastest along .escape",
-    "flat": "flat: the gradient is small, and along some direction the curvature is 0 as far as products of the Hessian can tell",
+    "flat": "flat: the gradient is small, and along some direction the curvature is not told from 0, by products or at this gradient",
     "not converged": "not converged: the gradient is not small",
     "not known": "not known: the gradient is small, and what is known of the least curvature does not tell its sign: give more products=",
 }
@@ -131,7 +137,8 @@ def certificate(
     hessp : callable, optional
         ``hessp(x, v, *args)``: exact products of the Hessian; by default differences of gradients, or those of `mflow.objectives`.
     method : name or instance, optional
-        Whose largest stable step is asked for. Of one that rescales (Adam) it needs the run's state: see the results' own method.
+        Whose largest stable step is asked for. Of one that rescales (Adam) it is nan here, as it needs the run's state: see the results'
+        own method.
     gtol : float
         The point counts as stationary where the largest entry of the gradient is at most this.
     products : int, optional
@@ -176,10 +183,10 @@ def certificate(
     if hessp is not None:
         check_function(hessp, "hessp", "a function of (x, v)")
         exact = lambda v: real_array(hessp(start.copy(), v.reshape(start.shape).copy(), *extra), "hessp").ravel()  # noqa: E731
-    name, step = ("", None) if method is None else _step_of(as_method(method, parameters))
+    name, step, why = ("", None, "") if method is None else _step_of(as_method(method, parameters))
     longer = OF_DIFFERENCES if (jac is None or isinstance(jac, str)) and not isinstance(fun, Objective) else 1.0
     arrange = lambda v: v.reshape(start.shape)  # noqa: E731
-    land = Landscape(flat, gradient_of(problem, start), exact, arrange, name, step, longer=longer)
+    land = Landscape(flat, gradient_of(problem, start), exact, arrange, name, step, longer=longer, why=why)
     box = read_box(bounds, fixed, start)
     if box is not None:
         if not (np.all(box.lower <= start) and np.all(start <= box.upper)):
@@ -205,9 +212,12 @@ def of_result(
     return _examine(land, land.gtol if gtol is None else gtol, products)
 
 
-def _step_of(method: Method) -> tuple[str, Callable[[float], float]]:
-    """(name, curvature -> largest stable step)."""
-    return method.name, lambda curvature: largest_step(method, curvature)
+def _step_of(method: Method) -> tuple[str, Callable[[float], float], str]:
+    """(name, curvature -> largest stable step without a run's state, why that is nan)."""
+    if method.kind == "update" and rescales(method.record, method.all_numbers):
+        why = f"{method.name} divides by the size of past gradients, which a run remembers; ask its result, result.certificate()"
+        return method.name, lambda curvature: math.nan, why
+    return method.name, lambda curvature: largest_step(method, curvature), ""
 
 
 def _flow_end(result: Result, origin: Origin) -> Landscape:
@@ -216,7 +226,8 @@ def _flow_end(result: Result, origin: Origin) -> Landscape:
         raise ValueError("certificate: expected the end of a gradient flow, got that of another equation; see posedness()")
     end = np.ascontiguousarray(result.y[..., -1])
     gradient = gradient_of(origin.problem, end)
-    return Landscape(end.ravel(), gradient, None, lambda v: v.reshape(end.shape), *_step_of(origin.method))
+    name, step, why = _step_of(origin.method)
+    return Landscape(end.ravel(), gradient, None, lambda v: v.reshape(end.shape), name, step, why=why)
 
 
 def _examine(land: Landscape, gtol: Any, products: int | None) -> Certificate:
@@ -236,6 +247,9 @@ def _examine(land: Landscape, gtol: Any, products: int | None) -> Certificate:
             slope = grad if face is None else face.slope
             entry = float(np.max(np.abs(slope), initial=0.0))
             verdict, escape = _verdict(found, entry <= gtol or land.converged, hessian, face, moves)
+            if verdict == "saddle" and not (face is not None and face.loose.any()):
+                if made_by_gradient(land, hessian, grad[moves], found, moves, moves.size if moves.size <= DENSE else most):
+                    verdict, escape = "flat", None
         except FloatingPointError:
             raise ValueError("certificate: expected finite gradients near x, got NaN or an infinity") from None
     if escape is not None:
@@ -247,7 +261,7 @@ def _examine(land: Landscape, gtol: Any, products: int | None) -> Certificate:
         verdict, land.arrange(land.x), float(np.linalg.norm(slope)), entry, found.least, found.largest, found.probability, noise, metric,
         math.nan if land.step is None else math.inf if not moves.size else land.step(metric[1]), land.method, escape,
         found.products + count, 1 + hessian.evaluations,
-        None if face is None else land.arrange(np.where(face.pressed, grad, 0.0)), moves.size,
+        None if face is None else land.arrange(np.where(face.pressed, grad, 0.0)), moves.size, land.why,
     )  # fmt: skip
 
 

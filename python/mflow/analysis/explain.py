@@ -48,7 +48,7 @@ from mflow.integrate.ivp import solve_ivp
 from mflow.spectra import krylov, normality
 from mflow.stability import limits
 from mflow.stability.limits import max_stable_dt
-from mflow.stability.quadratic import best_parameters
+from mflow.stability.quadratic import best_parameters, convergence_rate
 
 __all__ = ["Report", "explain"]
 
@@ -68,6 +68,7 @@ NOISY: tuple[str, float, dict[str, float], str] = (
 SEARCHES = "A step is not needed at all by lbfgs, which minimize takes without a method: its line search finds each."
 IMPLICIT = ("radau5", "bdf")  # tried where steps are stiff: the first at its cost for a digit, the second at its cost for a component
 EXPLICIT = "rk4"  # whose limit is compared with what happens where the Jacobian is far from normal
+FAR_APART = 1e8  # condition number beyond which momentum is at its most
 FAR = 0.05  # of the largest eigenvalue: the numerical range reaches farther than the eigenvalues by this
 
 
@@ -414,21 +415,24 @@ def _advice_for_cost(L: float, condition: float, not_convex: bool, complete: boo
         return "momentum", lr, {"momentum": 0.9}, f"Because {text}."
     seen, known = ("", "about") if complete else (" seen", "at least")
     if condition < 4.0:
-        lr = 2.0 / (L + L / condition)
-        rate = (condition - 1.0) / (condition + 1.0)
-        return (
-            "sgd",
-            SAFETY * lr,
-            {},
-            f"Because curvatures{seen} differ by {condition:.3g} only, plain descent already shrinks errors by {rate:.2g} a step.",
-        )
-    best = best_parameters("momentum", min(condition, 1e8), L)
-    root = math.sqrt(condition)
-    gain = f"the condition number is {known} {condition:.3g}"
-    gain += f", for which momentum needs about {root:.3g} steps a digit and sgd {condition:.3g}"
+        lr = SAFETY * 2.0 / (L + L / condition)
+        rate = convergence_rate("sgd", [L / condition, L], lr=lr)
+        text = f"curvatures{seen} differ by {condition:.3g} only, plain descent already shrinks errors by a factor of {rate:.2g} a step"
+        return "sgd", lr, {}, f"Because {text}."
+    best = best_parameters("momentum", min(condition, FAR_APART), L)
     mu = min(best.momentum, 0.99)
     lr = min(best.lr, SAFETY * 2.0 * (1.0 + mu) / L)
+    fast = _steps_a_digit("momentum", L, condition, {"lr": lr, "momentum": mu})
+    slow = _steps_a_digit("sgd", L, condition, {"lr": 2.0 / (L + L / condition)})
+    gain = f"the condition number is {known} {condition:.3g}, for which momentum with lr = {lr:.3g} and momentum = {mu:.3g}"
+    gain += f" needs about {fast:.3g} steps a digit, and sgd with its best lr {slow:.3g}"
     return "momentum", lr, {"momentum": mu}, f"Because {gain}."
+
+
+def _steps_a_digit(method: str, L: float, condition: float, parameters: dict[str, float]) -> float:
+    """Steps in which errors shrink to a tenth; beyond `FAR_APART` they go with the condition number, and rates are rounded to 1."""
+    least = L / min(condition, FAR_APART)
+    return -max(1.0, condition / FAR_APART) / math.log10(convergence_rate(method, [least, L], **parameters))
 
 
 # ---- right-hand sides -------------------------------------------------------------------------------------------------------------------

@@ -32,7 +32,7 @@ from numpy.typing import NDArray
 from mflow.base.checks import Array
 from mflow.optim.effective import SMALL, held, kinds_of
 
-__all__ = ["Bearing", "bearing", "bears", "largest_lr", "optimizer_bearing"]
+__all__ = ["Bearing", "bearing", "bears", "largest_lr", "optimizer_bearing", "rescales"]
 
 LATE = 2**40  # a step so late that no bias is left
 PLAIN = {"eps": 1e-300, "lr_decay": 0.0, "clip_value": math.inf}  # parameters of the step with P = 1
@@ -121,6 +121,11 @@ def bears(record: MethodRecord, parameters: Mapping[str, float]) -> float:
     """The limit alone, late in a run; nan where the step is not linear in small gradients."""
     count = record.sizes(parameters)["n_vec"] - 1
     return bearing(record, parameters, LATE, None, [np.ones(1)] * count, np.zeros(1)).limit
+
+
+def rescales(record: MethodRecord, parameters: Mapping[str, float]) -> bool:
+    """Whether a step is divided by the sizes of past gradients, so that only a run's state tells what it bears."""
+    return "even" in kinds_of(record, updater.begin(record, parameters, LATE), record.sizes(parameters)["n_vec"] - 1)
 
 
 def largest_lr(record: MethodRecord, parameters: Mapping[str, float], curvature: float) -> float:

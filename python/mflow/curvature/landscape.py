@@ -37,7 +37,7 @@ class Landscape:
     the largest curvature in its metric, or None.
     bearing : the gradient at x -> what the next step bears, of an optimizer; None of others. converged : whether the run says that the
     gradient is small, by its own test. gtol : of that test, where it is one of the largest entry. longer : times the usual length of
-    differences. box : (lower, upper), bounds of the flat point, or None.
+    differences. box : (lower, upper), bounds of the flat point, or None. why : where no step can be known, the reason.
     """
 
     x: Array
@@ -51,6 +51,7 @@ class Landscape:
     gtol: float = GTOL
     longer: float = 1.0
     box: tuple[Array, Array] | None = None
+    why: str = ""
 
     def hessian(self, moves: NDArray[np.intp]) -> Hessian:
         """Products at x, as good as they can be had, of the entries `moves` of vectors; differences stay within the bounds."""

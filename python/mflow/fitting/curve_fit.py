@@ -289,6 +289,7 @@ class ModelResiduals(Residuals):
         root, deviations, self.y_size = None, sigma, y.size
         if sigma is not None:
             root, deviations = _deviations(sigma, y.size)
+        self.deviations = deviations if root is None else np.sqrt((root**2).sum(axis=1))
         self.curve = f
         if isinstance(f, str):
             self.curve = _Named(f)
@@ -374,7 +375,7 @@ def _fitted(run: Run, ending: str, how: dict[str, Any], absolute: bool, full: bo
     attributes = {
         "popt": x, "pcov": pcov, "cost": cost, "nfev": nfev, "calls": calls, "status": status, "success": status > 0, "reason": reason,
         "absolute_sigma": absolute, "robust": run.loss is not None, "f": how["f"], "xdata": how["xdata"], "ydata": how["ydata"],
-        "sigma": run.problem.sigma, "held": held, "_run": run, "_ending": ending, "_name": how["names"],
+        "sigma": run.problem.sigma, "deviations": run.problem.deviations, "held": held, "_run": run, "_ending": ending, "_name": how["names"],
     }  # fmt: skip
     return CurveFit(entries, attributes)
 

@@ -33,7 +33,8 @@ class CurveFit(Readable, tuple[Any, ...]):
     jac : (m, n), over sigma. active_mask : as in `least_squares`. nfev, calls : evaluations of the model, those for differences left out,
         and all.
     success, status, reason, message : as in `least_squares`.
-    f, xdata, ydata, sigma, absolute_sigma : what was fitted.
+    f, xdata, ydata, sigma, absolute_sigma : what was fitted; sigma is None for a covariance matrix. deviations : sigma, or the roots of that
+        matrix's diagonal.
 
     ``print(fit)`` is a table; `mflow.plot.fit` a picture.
     """
@@ -46,6 +47,7 @@ class CurveFit(Readable, tuple[Any, ...]):
     xdata: Any
     ydata: Array
     sigma: Array | None
+    deviations: Array | None
     cost: float
     nfev: int
     calls: int
@@ -196,11 +198,39 @@ class CurveFit(Readable, tuple[Any, ...]):
         x, level
             As in `confidence_band`.
         sigma : float or array_like, optional
-            What `curve_fit` was given as sigma for the data, of the new measurement: 1 if not given, or the data's at the data's x.
+            What `curve_fit` was given as sigma for the data, of the new measurement. If not given, that of the data: where they have
+            different ones, and x is given, it is interpolated between theirs.
+
+        Returns
+        -------
+        tuple of ndarray
+            nan as in `confidence_band`, and where sigma would have to be told from beyond the data.
+
+        Raises
+        ------
+        ValueError
+            sigma is not given, and the data's cannot be interpolated: xdata are no vector, or hold one x with two different sigma.
         """
-        if sigma is None:
-            sigma = 1.0 if self.sigma is None or x is not None or self.sigma.ndim > 1 else self.sigma
-        return self._band(x, level, real_array(sigma, "sigma"))
+        values = self._deviation_at(x) if sigma is None else real_array(sigma, "sigma")
+        return self._band(x, level, values)
+
+    def _deviation_at(self, x: Any) -> Array:
+        """The data's sigma at x, 1 where there is none. Raises ValueError where it is not known."""
+        known = np.ones(1) if self.deviations is None else np.asarray(self.deviations, dtype=np.float64).ravel()
+        if known.min() == known.max():
+            return known[:1]
+        if x is None:
+            return known
+        at = np.asarray(self.xdata)
+        if at.shape not in ((known.size,), (known.size, 1), (1, known.size)) or at.dtype.kind not in "iuf":
+            raise ValueError("sigma: expected that of the new measurement, as xdata are no vector along which the data's goes; give sigma=")
+        at = at.ravel()
+        order = np.lexsort((known, at))
+        at, known = at[order], known[order]
+        if np.any((np.diff(at) == 0.0) & (np.diff(known) != 0.0)):
+            raise ValueError("sigma: expected that of the new measurement, as the data have different ones at the same x; give sigma=")
+        out = np.interp(np.asarray(self._points(x), dtype=np.float64).ravel(), at, known, left=math.nan, right=math.nan)
+        return np.asarray(out)
 
     def _band(self, x: Any, level: float, sigma: Array | None) -> tuple[Array, Array]:
         t, middle = self.quantile(level), self(x)
