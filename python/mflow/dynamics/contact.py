@@ -11,10 +11,12 @@ An event's value is never 0 where its state is known: it has the sign that belon
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
+import itertools
 import json
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -25,7 +27,8 @@ from mflow.base.checks import Array, as_tuple, check_choice, check_number, check
 from mflow.base.result import DynamicsResult
 from mflow.integrate.control import Event, check_events
 from mflow.structures.loads import load_function
-from mflow.structures.supports import Supports
+from mflow.structures.matrices import sum_of
+from mflow.structures.supports import Supports, free_part
 
 __all__ = ["Contact", "Friction", "Switches", "switched"]
 
@@ -185,6 +188,7 @@ class Switches:
         n, index = self.n, [one.i for one in self.holds]
         M = matrices.checked_matrix(np.ones(n) if body["mass"] is None else body["mass"], "mass", n)
         K = None if body["stiffness"] is None else matrices.checked_matrix(body["stiffness"], "stiffness", n)
+        self.M = M
         self.damper: Any = body["damping"] if matrices.is_function(body["damping"]) else None
         C = None if body["damping"] is None or self.damper is not None else matrices.checked_matrix(body["damping"], "damping", n)
         if self.holds and self.damper is not None and not callable(getattr(self.damper, "matvec", self.damper)):
@@ -262,6 +266,35 @@ class Switches:
             if one.held:
                 J[one.i] = rows[one.i]
         return J
+
+    def closed(self, moving: tuple[Any, ...] | None, alone: bool) -> tuple[Any, ...] | None:
+        """(n, M, C, K) of what moves with all springs in contact and nothing held, which no other state exceeds in stiffness; None where
+        it is not known: beside a force, or a damping function. moving: without springs. alone: there are no matrices but the mass."""
+        if self.user is not None or (moving is None and not alone):
+            return None
+        free = self.supports.free
+        n, M, C, K = moving or (free.size, free_part(self.M, self.supports), None, None)
+        springs = np.zeros(self.n)
+        for one in self.springs:
+            springs[one.i] += one.k
+        return n, M, C, sum_of(K, springs[free]) if self.springs else K
+
+    @contextlib.contextmanager
+    def all_closed(self) -> Iterator[None]:
+        """Here all springs are in contact and nothing is held."""
+        closed, held = [one.closed for one in self.springs], [one.held for one in self.holds]
+        self._set(itertools.repeat(True), itertools.repeat(False))
+        try:
+            yield
+        finally:
+            self._set(closed, held)
+
+    def _set(self, closed: Iterable[bool], held: Iterable[bool]) -> None:
+        for spring, now in zip(self.springs, closed, strict=False):
+            spring.closed = now
+        for hold, now in zip(self.holds, held, strict=False):
+            hold.held = now
+        self.forget()
 
     def tangents(self, dfdx: Any, dfdv: Any) -> tuple[Any, Any]:
         """Those of `force`, where the user's are known."""
