@@ -377,13 +377,14 @@ class Switches:
 
     def _letting_go(self, one: _Stop | _Slider) -> Callable[..., None]:
         def action(t: float, x: Array, v: Array, *args: Any) -> None:
-            self._let_go(one, t, x, self._driven(one, t, x, v, args))
+            self._let_go(one, t, x, v, self._driven(one, t, x, v, args))
 
         return action
 
-    def _let_go(self, one: _Stop | _Slider, t: float, x: Array, drive: float) -> None:
+    def _let_go(self, one: _Stop | _Slider, t: float, x: Array, v: Array, drive: float) -> None:
         one.held = False
         if isinstance(one, _Slider):
+            v.reshape(-1)[one.i] = 0.0  # rounding has left some, which may point the other way
             self._slide(one, t, x, math.copysign(1.0, drive))
         self._note(t, one.i, "leaves" if isinstance(one, _Stop) else "slips")
 
@@ -391,7 +392,7 @@ class Switches:
         """What else is held may be let go where velocities have jumped: no crossing shows it."""
         for one in self.holds:
             if one.held and self._margin(one, drive := self._driven(one, t, x, v, args)) < 0.0:
-                self._let_go(one, t, x, drive)
+                self._let_go(one, t, x, v, drive)
 
     # ---- checkpoints ---------------------------------------------------------------------------------------------------------------------
 
