@@ -101,16 +101,58 @@ def test_actions_have_the_bits_of_solve_ivp() -> None:
 
 def test_fixed_steps_stop_at_events_and_act() -> None:
     st = mflow.Stepper("rk4", fall, [1.0, 0.0], events=event(direction=-1, action=bounce))
-    r = mflow.solve_ivp(fall, (0.0, 2.0), [1.0, 0.0], "rk4", dt=0.1, events=event(direction=-1, action=bounce))
-    st.advance(r.nsteps - 1, 0.1)  # its last step is shorter
-    assert st.t == r.t[-2]
-    assert np.array_equal(st.y, r.y[:, -2])
+    r = mflow.solve_ivp(fall, (0.0, 1.5), [1.0, 0.0], "rk4", dt=0.1, events=event(direction=-1, action=bounce))
+    st.advance(15, 0.1)  # the rest of a step behind an impact is a step of its own, as its last one is
+    assert st.t == 1.5
+    assert np.array_equal(st.y, r.y[:, -1])
     assert [one.t for one in st.events] == r.t_events[0].tolist()
     st = mflow.Stepper("rk4", fall, [1.0, 0.0], events=event(terminal=True))
     st.advance(100, 0.1)
     assert st.reason == "event"
     assert st.k == 15
     assert abs(st.t - math.sqrt(2.0)) < 1e-12
+
+
+def back_to_zero(t: float, y: Any) -> Any:
+    return np.zeros(1)
+
+
+@pytest.mark.parametrize("h", [0.1, 0.7, 1.9])
+@pytest.mark.parametrize("method", ["euler", "rk4", "radau5"])
+def test_a_step_of_dt_is_one_of_dt_where_events_act(method: str, h: float) -> None:
+    """y' = sqrt(3), set back to 0 at 1: after t it is sqrt(3) t less whole numbers. In a step of 1.9 events act three times or four."""
+    slope = math.sqrt(3.0)
+    one, many = (mflow.Stepper(method, lambda t, y: [slope], [0.0], events=event_at_one()) for _ in range(2))
+    met = 0
+    for k in range(1, 101):
+        one.step(h)
+        met += len(one.events)
+        assert abs(one.t - k * h) < 1e-12
+        assert abs(one.y[0] - slope * k * h % 1.0) < 1e-9
+    many.advance(100, h)
+    assert abs(many.t - 100 * h) < 1e-12
+    assert met == len(many.events) == int(slope * 100 * h)
+    assert one.k == many.k == 100 + met
+
+
+def event_at_one() -> mflow.Event:
+    return mflow.Event(lambda t, y: y[0] - 1.0, direction=1, action=back_to_zero)
+
+
+def test_a_motion_stays_on_its_grid_where_events_act() -> None:
+    """A ball at 2 m/s^2 from 1 m that loses nothing is back at the top after 2 s."""
+    st = mflow.Stepper(
+        "velocity_verlet", lambda t, x, v: [-2.0], [1.0], events=mflow.Event(lambda t, x, v: x[0], direction=-1, action=flip)
+    )
+    for _ in range(25):
+        st.step(0.08)
+    assert st.t == 2.0
+    assert abs(st.x[0] - 1.0) < 1e-12
+    assert abs(st.v[0]) < 1e-12
+
+
+def flip(t: float, x: Any, v: Any) -> Any:
+    return x, -v
 
 
 def test_doses_have_the_bits_of_solve_ivp() -> None:
@@ -192,10 +234,10 @@ EVENTS = [mflow.Event(lambda t, y: y[0], direction=-1, action=bounce), mflow.Eve
 def test_motion_has_events_too() -> None:
     floor = mflow.Event(lambda t, x, v: x[0], direction=-1, action=lambda t, x, v: (0.0 * x, -0.5 * v))
     st = mflow.Stepper("velocity_verlet", lambda t, x, v: [-1.0], [1.0], events=floor)
-    r = mflow.solve_dynamics(force=lambda t, x, v: [-1.0], t_span=(0.0, 2.0), x0=[1.0], method="velocity_verlet", dt=0.1, events=floor)
-    st.advance(r.nsteps - 1, 0.1)
-    assert st.x[0] == r.x[0, -2]
-    assert st.t == r.t[-2]
+    r = mflow.solve_dynamics(force=lambda t, x, v: [-1.0], t_span=(0.0, 1.5), x0=[1.0], method="velocity_verlet", dt=0.1, events=floor)
+    st.advance(15, 0.1)
+    assert st.x[0] == r.x[0, -1]
+    assert st.t == r.t[-1] == 1.5
     assert abs(st.events[0].t - math.sqrt(2.0)) < 1e-12
     assert st.events[0].y.shape == (2, 1)
     assert st.events[0].y_after[1] > 0.0

@@ -275,3 +275,15 @@ def test_numbers_in_groups_are_no_numbers(tmp_path):
     (tmp_path / "r.csv").write_text("t (s), a (g)\n0,0\n1,1_0\n2,0\n")
     with pytest.raises(ValueError, match="line 3: expected a finite number, got '1_0'"):
         read_record(tmp_path / "r.csv")
+
+
+def test_one_column_of_accelerations_is_read_with_dt(tmp_path: Path) -> None:
+    """The error names what reads it; a row of a table that lacks its value has no such way out."""
+    file = tmp_path / "column.txt"
+    file.write_text("0.5\n1.0\n0.25\n")
+    with pytest.raises(ValueError, match=r"line 1: expected two columns, .*, got 1; .* the time between them, dt="):
+        read_record(file, unit="g")
+    assert read_record(file, unit="g", dt=0.02).a.tolist() == [0.5 * GRAVITY, GRAVITY, 0.25 * GRAVITY]
+    file.write_text("0,0.5\n0.1,\n")
+    with pytest.raises(ValueError, match=r"line 2: expected two columns, .*, got 1$"):
+        read_record(file, unit="g")

@@ -277,3 +277,18 @@ def test_a_compiled_force_goes_with_contacts() -> None:
     assert len(ours.switches) > 1
     with pytest.raises(TypeError, match="force: expected a function"):
         mflow.solve_dynamics(force=3.0, **call)
+
+
+def test_a_body_that_begins_to_slip_does_not_turn_at_once():
+    """The neighbour of a body that is pushed: what rounding has left of its velocity while it stuck is no motion."""
+    r = mflow.solve_dynamics(
+        [1.0, 1.0],
+        stiffness=[[2.0, -1.0], [-1.0, 1.0]],
+        t_span=(0, 8),
+        x0=[0.0, 0.0],
+        v0=[1.0, 0.0],
+        friction=mflow.Friction(1, 0.2),
+        dt=0.01,
+    )
+    assert [what for _, _, what in r.switches] == ["slips", "turns", "turns", "turns"]
+    assert abs(r.switches[0][0] - math.asin(0.2 * math.sqrt(2.0)) / math.sqrt(2.0)) < 2e-5  # x0 = sin(sqrt(2) t)/sqrt(2) is 0.2 there

@@ -50,6 +50,7 @@ class Stops:
     """Breaks, doses and events of one stepper. times: the breaks, ascending, and the doses. acts: which of the events have an action."""
 
     reason: str | None = None  # why the last call ended before its end
+    acted = False  # whether an event that acts has ended the last step of a size before its end
     project: Callable[[float, Array], Array] | None = None
     of_motion = False
     taken = math.nan  # the time that all doses have been taken at
@@ -88,7 +89,7 @@ class Stops:
 
     def clear(self) -> None:
         """A call begins: nothing was met yet."""
-        self.reason = None
+        self.reason, self.acted = None, False
         if self.events is not None:
             self.events.restore_rows(np.empty(0, dtype=np.int64), np.empty(0), np.empty(0))
 
@@ -115,6 +116,7 @@ class Stops:
         if self.events is not None and status == stepper.FULL:
             self.events.collect_rows()
             return 0
+        self.acted = self.acted or status == stepper.ACTED
         if status == stepper.EVENT:
             self.reason = "event"
         return 0 if status in (stepper.EVENT, stepper.ACTED) else status
@@ -182,9 +184,17 @@ class Stops:
         return self._act_on(run, int(events.jump_at(t, self._watched(run))))
 
     def fixed(self, run: Any, count: int, h: float) -> int:
-        """Up to `count` steps of h; the status. ValueError where the next one would pass a break or a dose."""
+        """Up to `count` steps of h; the status, and in `acted` whether an event has ended the last one. ValueError where the next one would
+        pass a break or a dose."""
+        self.acted = False
         status = self.heed(int(self._fixed(run, count, h)))
         return status if status != 0 or h == 0.0 else self.arrive(run, math.copysign(1.0, h))
+
+    def last(self, run: Any, end: float, h: float) -> int:
+        """The one step of h to exactly `end`; the status."""
+        self.acted = False
+        status = self.heed(int(run.fixed(1, end, dt=h, rows=self.rows)))
+        return status if status != 0 else self.arrive(run, math.copysign(1.0, h))
 
     def _fixed(self, run: Any, count: int, h: float) -> int:
         if h == 0.0 or not self.times.size:

@@ -338,7 +338,8 @@ def _table(file: Path, lines: list[str], unit: str | None) -> tuple[Array, Array
         if pairs and (_END.match(line) or _MARK.match(line)):
             continue
         if len(words) != 2:
-            raise ValueError(f"{file}, line {number}: expected two columns, time (s) and acceleration, got {len(words)}")
+            fix = "; of accelerations alone give the time between them, dt=" if len(words) == 1 and not pairs else ""
+            raise ValueError(f"{file}, line {number}: expected two columns, time (s) and acceleration, got {len(words)}{fix}")
         pairs.append((_number(file, number, words[0]), _number(file, number, words[1])))
     of_time, unit = _heading(file, heading, comments, unit)
     table = np.array(pairs, dtype=np.float64).reshape(-1, 2)

@@ -11,9 +11,11 @@ An event's value is never 0 where its state is known: it has the sign that belon
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
+import itertools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -24,7 +26,8 @@ from mflow.base.checks import Array, as_tuple, check_choice, check_number, check
 from mflow.base.result import DynamicsResult
 from mflow.integrate.control import Event, check_events
 from mflow.structures.loads import load_function
-from mflow.structures.supports import Supports
+from mflow.structures.matrices import sum_of
+from mflow.structures.supports import Supports, free_part
 
 __all__ = ["Contact", "Friction", "Switches", "switched"]
 
@@ -187,6 +190,7 @@ class Switches:
         n, index = self.n, [one.i for one in self.holds]
         M = matrices.checked_matrix(np.ones(n) if body["mass"] is None else body["mass"], "mass", n)
         K = None if body["stiffness"] is None else matrices.checked_matrix(body["stiffness"], "stiffness", n)
+        self.M = M
         self.damper: Any = body["damping"] if matrices.is_function(body["damping"]) else None
         C = None if body["damping"] is None or self.damper is not None else matrices.checked_matrix(body["damping"], "damping", n)
         if self.holds and self.damper is not None and not callable(getattr(self.damper, "matvec", self.damper)):
@@ -264,6 +268,35 @@ class Switches:
             if one.held:
                 J[one.i] = rows[one.i]
         return J
+
+    def closed(self, moving: tuple[Any, ...] | None, alone: bool) -> tuple[Any, ...] | None:
+        """(n, M, C, K) of what moves with all springs in contact and nothing held, which no other state exceeds in stiffness; None where
+        it is not known: beside a force, or a damping function. moving: without springs. alone: there are no matrices but the mass."""
+        if self.user is not None or (moving is None and not alone):
+            return None
+        free = self.supports.free
+        n, M, C, K = moving or (free.size, free_part(self.M, self.supports), None, None)
+        springs = np.zeros(self.n)
+        for one in self.springs:
+            springs[one.i] += one.k
+        return n, M, C, sum_of(K, springs[free]) if self.springs else K
+
+    @contextlib.contextmanager
+    def all_closed(self) -> Iterator[None]:
+        """Here all springs are in contact and nothing is held."""
+        closed, held = [one.closed for one in self.springs], [one.held for one in self.holds]
+        self._set(itertools.repeat(True), itertools.repeat(False))
+        try:
+            yield
+        finally:
+            self._set(closed, held)
+
+    def _set(self, closed: Iterable[bool], held: Iterable[bool]) -> None:
+        for spring, now in zip(self.springs, closed, strict=False):
+            spring.closed = now
+        for hold, now in zip(self.holds, held, strict=False):
+            hold.held = now
+        self.forget()
 
     def tangents(self, dfdx: Any, dfdv: Any) -> tuple[Any, Any]:
         """Those of `force`, where the user's are known."""
@@ -346,13 +379,14 @@ class Switches:
 
     def _letting_go(self, one: _Stop | _Slider) -> Callable[..., None]:
         def action(t: float, x: Array, v: Array, *args: Any) -> None:
-            self._let_go(one, t, x, self._driven(one, t, x, v, args))
+            self._let_go(one, t, x, v, self._driven(one, t, x, v, args))
 
         return action
 
-    def _let_go(self, one: _Stop | _Slider, t: float, x: Array, drive: float) -> None:
+    def _let_go(self, one: _Stop | _Slider, t: float, x: Array, v: Array, drive: float) -> None:
         one.held = False
         if isinstance(one, _Slider):
+            v.reshape(-1)[one.i] = 0.0  # rounding has left some, which may point the other way
             self._slide(one, t, x, math.copysign(1.0, drive))
         self._note(t, one.i, "leaves" if isinstance(one, _Stop) else "slips")
 
@@ -360,7 +394,7 @@ class Switches:
         """What else is held may be let go where velocities have jumped: no crossing shows it."""
         for one in self.holds:
             if one.held and self._margin(one, drive := self._driven(one, t, x, v, args)) < 0.0:
-                self._let_go(one, t, x, drive)
+                self._let_go(one, t, x, v, drive)
 
     # ---- checkpoints ---------------------------------------------------------------------------------------------------------------------
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import math
 from typing import Any
@@ -14,6 +15,7 @@ from mflow_core.stepping import stepper
 
 from mflow.base.checks import Array
 from mflow.base.methods import Method
+from mflow.dynamics.contact import Switches
 from mflow.integrate.curvature import LEAST_STEPS
 from mflow.stability import modes
 from mflow.stability.criterion import criterion_of, order_on_oscillators
@@ -21,6 +23,7 @@ from mflow.stability.criterion import criterion_of, order_on_oscillators
 __all__ = ["StepLimit"]
 
 NOTICED = 1e-3  # of the motion: what steps may add to it unsaid, where a method of high order has no stable step
+SHARE, SHARE_OF_CONTACTS = 0.9, 0.4  # of the limit, for dt="auto": steps near it hit contacts too seldom to see when they open
 MANY_MASSES = 64  # beyond, a bound of the frequencies is tried before they are computed
 
 
@@ -28,14 +31,16 @@ class StepLimit:
     """What the modes of a problem allow a method.
 
     matrices : (n, M, C, K) of a structure, or None for a force or a damping function.
+    switches : contacts and friction, or None; limits are those with all contacts closed and nothing held, and the matrices hold it so.
     The accelerations of a force come from the run that `watch` names.
     """
 
     def __init__(
-        self, problem: Problem, method: Method, start: Array, v0: Array, matrices: tuple[Any, ...] | None, velocity_free: bool
-    ) -> None:
+        self, problem: Problem, method: Method, start: Array, v0: Array, matrices: tuple[Any, ...] | None, velocity_free: bool,
+        switches: Switches | None = None,
+    ) -> None:  # fmt: skip
         self.problem, self.method, self.start, self.v0 = problem, method, start, v0
-        self.matrices, self.velocity_free = matrices, velocity_free
+        self.matrices, self.velocity_free, self.switches = matrices, velocity_free, switches
 
     def watch(self, run: stepper.Run, t0: float) -> None:
         """From now on there is a run, from t0."""
@@ -48,7 +53,7 @@ class StepLimit:
             return modes.structure_modes(*self.matrices)
         x, v = self.start.ravel(), self.v0.ravel()
         try:
-            with np.errstate(all="ignore"):
+            with np.errstate(all="ignore"), contextlib.nullcontext() if self.switches is None else self.switches.all_closed():
                 return modes.force_modes(lambda x, v: self.run.acceleration(self.t0, x, v).ravel(), x, v, self.velocity_free)
         except Exception:
             return None  # the force has failed there, or is not finite: this is for a message alone
@@ -131,7 +136,10 @@ class StepLimit:
             return None  # as in `known_modes`
 
     def _exceeded(self, step: float, limit: float, known: modes.Modes, where: str = "at the start") -> str:
-        whose = f"for the largest frequency {known.omega:.4g}" + ("" if self.matrices else f" {where}")
+        closed = (
+            " with all contacts closed" if known is self.__dict__.get("known_modes") and self.switches and self.switches.springs else ""
+        )
+        whose = f"for the largest frequency {known.omega:.4g}{closed}" + ("" if self.matrices else f" {where}")
         name, kind = self.method.name, known.kind(self.method)
         if kind == "bound":
             steps = f"steps up to {limit:.4g} are known to be stable" if limit > 0.0 else "no step is known to be stable"
@@ -142,7 +150,7 @@ class StepLimit:
         return f"dt = {abs(step):g} exceeds the stability limit {about}{limit:.4g} of {name} {whose}"
 
     def auto_dt(self, t0: float, t1: float) -> float:
-        """dt="auto": nine tenths of the structure's limit, or of a bound of it, and ten steps at least.
+        """dt="auto": nine tenths (two fifths with springs of contacts) of the structure's limit, or of a bound of it; ten steps at least.
 
         Raises ValueError where there is no limit.
         """
@@ -158,7 +166,8 @@ class StepLimit:
                 f'dt = "auto" follows the stability limit, and {self.method.name} has none: give dt, a twentieth of the shortest period '
                 f"that matters, say{other}"
             )
-        return min(0.9 * limit, abs(t1 - t0) / LEAST_STEPS) or 1.0
+        share = SHARE_OF_CONTACTS if self.switches is not None and self.switches.springs else SHARE
+        return min(share * limit, abs(t1 - t0) / LEAST_STEPS) or 1.0
 
     def _first_modes(self, t0: float) -> modes.Modes:
         """Before there is a run: of the matrices, or with a damping function from accelerations, which are linear in x and v."""

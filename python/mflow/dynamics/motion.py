@@ -74,7 +74,7 @@ class Motion(Drive):
             switches.forget = self._forget
         self.notes: list[str] = []  # for the message of a run that is finished
         self.looks_at, self.checks = "", 0
-        self.limit = StepLimit(problem, method, start, v0, matrices, velocity_free)
+        self.limit = StepLimit(problem, method, start, v0, matrices, velocity_free, switches)
         if isinstance(settings.dt, str) and settings.dt == "auto":
             self._check_method()
             settings.dt = self.limit.auto_dt(*check_span(t_span))

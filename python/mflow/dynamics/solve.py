@@ -263,7 +263,8 @@ def solve_dynamics(
         problem, moving = beside
     if force is not None:
         at = (check_span(t_span, dt)[0], start, speed)
-        problem, moving = force_problem(chosen_method, supports, mass, force, at=at, beside=beside, **nonlinear), None
+        problem = force_problem(chosen_method, supports, mass, force, at=at, beside=beside, **nonlinear)
+        moving = None if switches is None else switches.closed(None if beside is None else beside[1], beside is None)
     if constraints is not None:
         problem = constrained_problem(problem, chosen_method, supports, constraints, constraints_jac, extra, start, speed, dt is None)
         facts |= {"constraints": problem.count}

@@ -422,6 +422,8 @@ class Stepper(Kept):
     def step(self, dt: float | None = None) -> None:
         """One step: of dt, which may be negative; or, under error control, of the method's own choice.
 
+        Where an event acts inside a step of dt, the rest of it is a step of its own behind the action, and t is ahead by dt as always; a
+        terminal event ends the step where it is met.
         Steps of one size are counted: t = t0 + k dt, without accumulated error.
 
         Raises FloatingPointError where the new state is not finite, RuntimeError where a compiled callback gave up, an implicit step
@@ -439,7 +441,8 @@ class Stepper(Kept):
             self._stops.clear()
 
     def advance(self, steps: int, dt: float) -> None:
-        """``steps`` steps of dt, or those up to a terminal event, in one loop without Python where fun is compiled. Errors as `step`."""
+        """``steps`` steps of dt as `step` takes them, or those up to a terminal event, in one loop without
+        Python where fun is compiled. Errors as `step`."""
         if self._controlled:
             raise TypeError("dt: this stepper is under error control (rtol, atol): call step() or advance_to(t)")
         left = check_whole(steps, "steps", 0, MANY - 1)
@@ -447,11 +450,25 @@ class Stepper(Kept):
         pace = Pace()
         self._clear()
         while left and self.reason is None:
-            count, before = pace.take(left), self.k
+            count, before, start = pace.take(left), self.k, self._counted_from(h)
             status = self._run.fixed(count, dt=h) if self._stops is None else self._stops.fixed(self._run, count, h)
             left -= self.k - before
             pace.done()
             self._settle(int(status), h)
+            if self._stops is not None and self._stops.acted:
+                self._finish_step(start[0] + (self.k - start[1]) * h)
+
+    def _counted_from(self, h: float) -> tuple[float, int]:
+        """The time and the step that steps of h from here on are counted from."""
+        dt, k, t = self._run.grid
+        return (t, k) if dt == h else (self.t, self.k)
+
+    def _finish_step(self, end: float) -> None:
+        """The rest of a step in which an event has acted; others may act in it."""
+        assert self._stops is not None
+        while self._stops.acted and self.reason is None and self.t != end:
+            h = end - self.t
+            self._settle(self._stops.last(self._run, end, h), h)
 
     def advance_to(self, t: float) -> None:
         """Steps under error control until exactly t, or a terminal event. Errors as `step`."""

@@ -17,7 +17,7 @@ from mflow.structures.loads import is_table, load_on, load_with_massless, moving
 from mflow.structures.massless import condensed, rows_without
 from mflow.structures.supports import Supports, free_part
 
-__all__ = ["narrower_order", "structure_problem"]
+__all__ = ["narrower_order", "structure_problem", "sum_of"]
 
 SPARSE = 5  # what `matrices.shape_of` calls a matrix that is no band
 
@@ -46,7 +46,7 @@ def structure_problem(
     K: Any = None if stiffness is None else matrices.checked_matrix(stiffness, "stiffness", n)
     K = _without_massless(supports, M, C, K, alone and not function)
     if rayleigh is not None:
-        C = _sum(C, _rayleigh(rayleigh, M, K))
+        C = sum_of(C, _rayleigh(rayleigh, M, K))
     pull = np.zeros(n)
     if supports.any and K is not None:
         resting = np.where(np.isin(np.arange(n), supports.held), supports.place, 0.0)
@@ -140,17 +140,17 @@ def _rayleigh(rayleigh: Any, M: Any, K: Any) -> Any:
     a, b = check_number(a, "rayleigh[0]"), check_number(b, "rayleigh[1]")
     if b and K is None:
         raise ValueError(f"rayleigh: expected b = 0 without a stiffness, which b multiplies, got {rayleigh!r}")
-    return _sum(a * M, None if K is None else b * K)
+    return sum_of(a * M, None if K is None else b * K)
 
 
-def _sum(A: Any, B: Any) -> Any:
+def sum_of(A: Any, B: Any) -> Any:
     """Of two checked matrices."""
     if A is None or B is None:
         return B if A is None else A
     if A.ndim == B.ndim:
         total = A + B
     elif A.ndim == 1:
-        return _sum(B, A)
+        return sum_of(B, A)
     elif hasattr(A, "tocsr"):
         total = A + need("scipy.sparse", "a sparse matrix").diags_array(B)
     else:
