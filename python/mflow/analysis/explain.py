@@ -198,8 +198,8 @@ def explain(
     tries : int
         Steps in which the recommendation for a cost is tried, beside three usual choices (sgd and momentum with lr = 0.01, adam with
         0.001), and lbfgs, bfgs and cg in as many evaluations: the best of these three is recommended where it leads lower by a tenth
-        of its gain, or by a millionth and is as low in half the evaluations. They are not counted in ``nfev``. 0: not at all, as for gradients by differences in more than 20 variables. A step that leads up is cut
-        until it leads down.
+        of its gain, or by a millionth and is as low in half the evaluations. They are not counted in ``nfev``. 0: not at all, as for
+        gradients by differences in more than 20 variables. A step that leads up is cut until it leads down.
 
     Returns
     -------
