@@ -209,6 +209,28 @@ def test_results_of_train(optimizer):
     assert "largest stable step" in str(found)
 
 
+@pytest.mark.parametrize("named", [False, True])
+def test_results_of_implicit_training(named):
+    """The cost is the mean of r^2/2 over all rows, whose Hessian is X'X/m, with residuals of one's own as with a compiled objective."""
+    rng = np.random.default_rng(4)
+    X = rng.normal(size=(40, 3))
+    y = X @ [1.0, -2.0, 0.5] + 0.3 * rng.normal(size=40)
+    fun, jac, start = lambda w, X, y: X @ w - y, lambda w, X, y: X, np.zeros(3)
+    if named:
+        fun, start = (lambda p, X, y: X[:, :2] @ p["w"] + X[:, 2] * p["b"] - y), {"w": np.zeros(2), "b": np.zeros(())}
+        jac = lambda p, X, y: {"w": X[:, :2], "b": X[:, 2]}  # noqa: E731
+    run = mflow.train(fun, start, (X, y), "implicit_sgd", jac=jac, seed=0, monitor="curvature", batch_size=40, lr=1e4)
+    found, ends = run.certificate(), np.linalg.eigvalsh(X.T @ X / 40)
+    assert found.verdict == "minimum"
+    assert found.least == pytest.approx((ends[0],) * 2, rel=1e-6)
+    assert found.largest == pytest.approx((ends[-1],) * 2, rel=1e-6)
+    early = mflow.train(fun, start, (X, y), "implicit_sgd", jac=jac, seed=0, epochs=1, lr=0.1).certificate()
+    other = mflow.train(mflow.objectives.LeastSquares(X, y), np.zeros(3), None, "implicit_sgd", seed=0, epochs=1, lr=0.1).certificate()
+    assert early.gradient_norm == pytest.approx(other.gradient_norm, rel=1e-9)
+    assert run.curvature.largest == pytest.approx(ends[-1], rel=1e-2)
+    assert (found.method, found.largest_step) == ("implicit_sgd", np.inf)  # lr = 1e4 has led to the minimum, without a warning
+
+
 def test_what_is_wrong_is_said():
     with pytest.raises(ValueError, match="finite"):
         mflow.certificate(lambda c: (0.0, c * np.nan), [1.0], jac=True)

@@ -91,7 +91,7 @@ def test_the_region_is_that_of_the_recommended_method():
     pytest.importorskip("matplotlib")
     from mflow.cli.explain import picture
 
-    report = mflow.explain(*PROBLEMS["long valley"], jac=True)
+    report = mflow.explain(*PROBLEMS["long valley"], jac=True, tries=10)
     assert report.method == "momentum"
     axes = picture(report)
     dots = next(line for line in axes.lines if line.get_label() == "curvatures seen")
@@ -151,3 +151,40 @@ def test_the_steps_a_digit_are_those_of_what_is_recommended(condition):
     digits = -np.log10(max(np.linalg.norm(power, 2) for power in powers))
     assert told == pytest.approx(2**doublings / digits, rel=0.2)
     assert sgd == pytest.approx(condition * np.log(10) / 2, rel=0.02)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_a_search_that_ends_far_below_is_recommended(seed):
+    """Exact matrix factorisations, whose least cost is 0: what leads lower by decades is not passed over."""
+    M = np.random.default_rng(99).standard_normal((5, 2)) @ np.random.default_rng(98).standard_normal((2, 4))
+
+    def cost(c):
+        U, V = c[:10].reshape(5, 2), c[10:].reshape(4, 2)
+        R = U @ V.T - M
+        return 0.25 * float(np.sum(R * R)), 0.5 * np.concatenate([(R @ V).ravel(), (R.T @ U).ravel()])
+
+    report = mflow.explain(cost, np.random.default_rng(seed).standard_normal(18), jac=True)
+    best = min(report.trials, key=lambda trial: trial.loss[-1])
+    assert best.method in ("lbfgs", "bfgs", "cg")
+    assert best.loss[-1] < 1e-3 * sorted(trial.loss[-1] for trial in report.trials)[1]
+    assert report.method == best.method == report.trials[0].method
+
+
+def test_the_curvature_of_the_steps_is_told():
+    """From the flank of a narrow well, which is curved most in its middle."""
+    cost = lambda c: (float(np.sum(c**2 / 2 - 9 * np.exp(-(c**2) / 0.5))), c + 36 * c * np.exp(-(c**2) / 0.5))  # noqa: E731
+    report = mflow.explain(cost, np.full(2, 0.6), jac=True, tries=0)
+    assert report.steps["sgd"] == pytest.approx(2.0 / report.steepest, rel=1e-9)
+    assert report.steepest == pytest.approx(37.0, rel=0.05)  # 1 + 36 in the well's middle
+    assert report.curvature[1] < 20
+    assert f"for which the steps below are: {report.steepest:.6g}" in str(report)
+    assert "for which the steps below are" not in str(mflow.explain(lambda c: (c @ c, 2 * c), np.ones(2), jac=True))
+
+
+def test_a_curvature_that_is_seen_is_not_called_none():
+    d = np.array([1.0, 0.5, 2e-7])
+    report = mflow.explain(lambda c: (0.5 * float(c @ (d * c)), d * c), np.ones(3), jac=True, tries=0)
+    share = float(re.search(r"directions with less than ([\d.e-]+) of the largest curvature", report.verdicts[0][1])[1])
+    assert 2e-7 < share < 2.3e-7
+    d[2] = 0.0
+    assert "directions without curvature" in str(mflow.explain(lambda c: (0.5 * float(c @ (d * c)), d * c), np.ones(3), jac=True, tries=0))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 import scipy.optimize
@@ -164,3 +166,34 @@ def test_a_mask_of_numbers_is_refused() -> None:
     for fixed in ([0, 0, 1], [1, 0, 0]):
         with pytest.raises(ValueError, match="fixed: expected truth values, or each number of a parameter once"):
             mflow.least_squares(lambda b: b - 1.0, [3.0, 4.0, 5.0], fixed=fixed)
+
+
+@pytest.mark.parametrize(
+    ("pairs", "form"),
+    [
+        ([(0, 5), (0, 10)], "([0, 0], [5, 10])"),
+        ([(0, None), (0, None)], "([0, 0], [inf, inf])"),
+        ([[-1, 5.5], [0, 10], [2, 3]], "([-1, 0, 2], [5.5, 10, 3])"),
+        (((0, None),), "([0], [inf])"),
+    ],
+)
+def test_pairs_for_each_parameter_are_told_scipys_form(pairs, form):
+    """And the form that is told is one that SciPy and mflow take."""
+    n = len(pairs)
+    fun = lambda b: b - 2.5  # noqa: E731
+    with pytest.raises(ValueError, match=re.escape(f"a pair for each parameter is {form} in SciPy's form")):
+        mflow.least_squares(fun, np.full(n, 2.2), bounds=pairs)
+    told = eval(form, {"inf": np.inf})
+    ours, theirs = mflow.least_squares(fun, np.full(n, 2.2), bounds=told), scipy.optimize.least_squares(fun, np.full(n, 2.2), bounds=told)
+    np.testing.assert_allclose(ours.x, theirs.x, atol=1e-6)
+    t = np.linspace(0.0, 1.0, 9)
+    model = lambda t, *b: np.polyval(b, t)  # noqa: E731
+    with pytest.raises(ValueError, match=re.escape(form)):
+        mflow.curve_fit(model, t, t, p0=np.full(n, 2.2), bounds=pairs)
+
+
+def test_bounds_that_are_no_pairs_are_told_no_form():
+    for bounds in (([0, 1], [0, 2]), (1, 0), ([5, 0], [1, 2])):
+        with pytest.raises(ValueError, match="bounds: ") as raised:
+            mflow.least_squares(lambda b: b, [0.5, 2.5], bounds=bounds)
+        assert ("SciPy's form" in str(raised.value)) == (bounds == ([0, 1], [0, 2]))

@@ -5,7 +5,7 @@
     saddle          it is below 0; the eigenvector is the direction of escape
     maximum         the largest one is below 0
     flat            the least curvature is as near to 0 as the error of products, or below 0 by no more than the gradient that is left
-                    makes it (`leftover`): the cost is level along a direction, to second order
+                    makes it (`curvature.leftover`): the cost is level along a direction, to second order
     not known       0 lies in the interval of the least curvature, which more products may narrow
 
 Within bounds the gradient is x - clip(x - g), and the curvatures are those of the entries that may move (`constrained`); a minimum at which
@@ -31,7 +31,6 @@ from mflow_core.objectives.objective import Objective
 from numpy.typing import NDArray
 
 from mflow.analysis.constrained import Face, face_of, open_way
-from mflow.analysis.leftover import made_by_gradient
 from mflow.base.checks import Array, as_tuple, check_function, check_number, check_start, check_whole, real_array
 from mflow.base.methods import Method, as_method
 from mflow.base.result import ANALYSES, IVPResult, Origin, Result, origin_of
@@ -39,6 +38,7 @@ from mflow.base.tables import Readable, Table
 from mflow.curvature.frozen import rescales
 from mflow.curvature.hessian import Hessian
 from mflow.curvature.landscape import GTOL, OF_DIFFERENCES, Landscape, gradient_of, largest_step, products_of, scaled
+from mflow.curvature.leftover import made_by_gradient
 from mflow.curvature.measure import Curvature, curvature_of
 from mflow.derivatives.differences import cost_problem
 from mflow.optimize.bounds import read_box
@@ -247,16 +247,16 @@ def _examine(land: Landscape, gtol: Any, products: int | None) -> Certificate:
             slope = grad if face is None else face.slope
             entry = float(np.max(np.abs(slope), initial=0.0))
             verdict, escape = _verdict(found, entry <= gtol or land.converged, hessian, face, moves)
-            if verdict == "saddle" and not (face is not None and face.loose.any()):
-                if made_by_gradient(land, hessian, grad[moves], found, moves, moves.size if moves.size <= DENSE else most):
-                    verdict, escape = "flat", None
+            one_way = face is not None and bool(face.loose.any())
+            room = moves.size if moves.size <= DENSE else most
+            if verdict == "saddle" and not one_way and made_by_gradient(land, hessian, grad[moves], found, moves, room):
+                verdict, escape = "flat", None
         except FloatingPointError:
             raise ValueError("certificate: expected finite gradients near x, got NaN or an infinity") from None
     if escape is not None:
         whole = np.zeros(land.x.size)
         whole[moves] = escape
-        turns = face is None or not face.loose.any()  # else it has one way alone
-        escape = land.arrange(-whole if turns and float(whole @ grad) > 0.0 else whole)
+        escape = land.arrange(-whole if not one_way and float(whole @ grad) > 0.0 else whole)
     return Certificate(
         verdict, land.arrange(land.x), float(np.linalg.norm(slope)), entry, found.least, found.largest, found.probability, noise, metric,
         math.nan if land.step is None else math.inf if not moves.size else land.step(metric[1]), land.method, escape,

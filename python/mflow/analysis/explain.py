@@ -55,6 +55,7 @@ __all__ = ["Report", "explain"]
 STARTS = 2  # of Lanczos' method at the start
 AT_START, AT_END, STEPS = 16, 14, 12  # products of each, products at the end, gradients of the descent: 59 gradients in all
 FLAT = 1e-6  # curvatures below this share of the largest are taken for 0
+NOTHING = 1e-12  # below this share of the largest none is seen
 STIFF = 1000.0
 IMPLICIT_STEPS = 5000  # of a trial of theirs
 ROSE = 2.0  # of a gradient in the descent: its step was too long
@@ -95,6 +96,7 @@ class Report(Readable):
     in words; empty where it is right. noisy : whether it is another one at each call; its curvatures are then those of the noise.
     trials : tuple of `mflow.analysis.trials.Trial`, of a cost: the recommendation, three usual choices, and the best of a step below the
     limit and of lbfgs, bfgs and cg that is not the recommendation, tried from x0; or empty.
+    steepest : float, of a cost the largest curvature at the start and after some steps of descent, for which `steps` are.
     """
 
     kind: str
@@ -117,6 +119,7 @@ class Report(Readable):
     ncheck: int = 0
     gradient: str = ""
     trials: tuple[Trial, ...] = ()
+    steepest: float = math.nan
     noisy: bool = False
 
     def _parts(self) -> list[str | Table]:
@@ -130,6 +133,8 @@ class Report(Readable):
             size = f"about {size}, an estimate" if self.kind != "cost" else size + odds
         lines.append(f"{quantity}: {size}")
         if self.kind == "cost":
+            if self.steepest > (1.0 + 1e-4) * high:
+                lines.append(f"largest curvature after the first steps, for which the steps below are: {self.steepest:.6g}")
             lines.append(f"least curvature seen: {self.least_curvature:.4g}")
             known = "" if self.complete else "at least "
             none = "none, it is not convex here" if self.least_curvature < 0.0 else "none, no curvature was seen"
@@ -192,9 +197,9 @@ def explain(
         not agree), counted as ``ncheck`` alone.
     tries : int
         Steps in which the recommendation for a cost is tried, beside three usual choices (sgd and momentum with lr = 0.01, adam with
-        0.001), and lbfgs, bfgs and cg in as many evaluations: the best of them is recommended where it leads clearly lower. They are
-        not counted in ``nfev``. 0: not at all, as for gradients by differences in more than 20 variables. A step that leads up is cut
-        until it leads down.
+        0.001), and lbfgs, bfgs and cg in as many evaluations: the best of these three is recommended where it leads lower by a tenth
+        of its gain, or by a millionth and is as low in half the evaluations. They are not counted in ``nfev``. 0: not at all, as for
+        gradients by differences in more than 20 variables. A step that leads up is cut until it leads down.
 
     Returns
     -------
@@ -268,7 +273,7 @@ def _with_trials(report: Report, fun: Any, jac: Any, args: tuple[Any, ...], star
 
 
 def _beside_a_search(report: Report, both: Both, start: Array) -> Report:
-    """The report with the best direction of a line search tried in as many evaluations, and recommended where it leads clearly lower."""
+    """The report with the best direction of a line search tried in as many evaluations, and recommended where it is `clearly_lower`."""
     first, *others = report.trials
     search = searched(both, start, int(first.evaluations[-1]) if first.evaluations.size else TRIES)
     if not clearly_lower(search, first):
@@ -355,6 +360,7 @@ def _explain_cost(cost: ExaminedCost, start: Array, names: Sequence[str] | None,
         ncheck=ncheck,
         gradient=gradient,
         noisy=noisy,
+        steepest=worst,
     )
 
 
@@ -381,7 +387,9 @@ def _verdict_of_cost(ritz: krylov.Ritz, size: float) -> str:
         falling = max(1, int(np.sum((curvatures < -FLAT * size) & krylov.sure(ritz))))
         return f"ill-posed, the cost curves down in {falling}{'' if complete else ' or more'} of its directions: paths part here"
     if np.any(np.abs(curvatures) <= FLAT * size):
-        return "suspect or linearly stable, there are directions without curvature: errors add up along them"
+        flat = float(np.max(np.abs(curvatures), where=np.abs(curvatures) <= FLAT * size, initial=0.0))
+        below = f"with less than {1.05 * flat / size:.2g} of the largest curvature" if flat > NOTHING * size else "without curvature"
+        return f"suspect or linearly stable, there are directions {below}: errors add up along them"
     if not complete and ritz.bounds[0] <= 0.0:
         text = "not known, the cost curves up in all directions seen"
     else:

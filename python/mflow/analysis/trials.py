@@ -22,6 +22,7 @@ CUT, CUTS = 0.25, 14  # of a recommended step that has led up, and how often
 
 AS_LOW = 1e-3  # of a gain
 LOWER, LONGER, CLEARLY = 4, 4, 0.1  # cuts, and times the steps, of one that a usual choice leads lower than by this share of its gain
+SLIGHTLY = 1e-6  # of its gain: nearer to the lowest cost than this, both are there
 ROOM, VECTORS = 512 * 512, 64  # a method is tried that remembers so many numbers, or vectors: no matrix of many variables
 RATES = tuple(10.0 ** (0.5 * k) for k in range(-8, 3))
 
@@ -108,8 +109,14 @@ def _searched(both: Both, start: Array, method: str, most: int) -> Trial:
 
 
 def clearly_lower(run: Trial, than: Trial) -> bool:
-    """Whether a run has led lower than another by a clear share of its gain."""
-    return bool(run.loss[-1] < run.loss[0] and than.loss[-1] > run.loss[-1] + CLEARLY * (run.loss[0] - run.loss[-1]))
+    """Whether a run has led lower than another by a clear share of its gain; or by a small one, and was as low in half the evaluations."""
+    gain = float(run.loss[0] - run.loss[-1])
+    if not gain > 0.0 or not than.loss.size:
+        return gain > 0.0
+    ahead = float(than.loss[-1] - run.loss[-1])
+    as_low = run.evaluations[np.flatnonzero(run.loss <= than.loss[-1])]
+    soon = bool(as_low.size) and float(as_low[0]) <= 0.5 * float(than.evaluations[-1])
+    return ahead > CLEARLY * gain or (soon and ahead > SLIGHTLY * gain)
 
 
 def best_rate(both: Both, start: Array, method: str, steps: int) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -36,6 +37,7 @@ class Probe:
         self.cost, self.binding, self.feed = cost, binding, feed
         self.args: Args | None = None  # of the fixed batch
         self.part: Any = None  # of a compiled objective, likewise
+        self.implicit = ""  # the name of a method that holds the optimizer for its lr alone, and that no step is too long for
 
     def hold(self, args: Args) -> None:
         """The first batch is the one that is looked at, where the feed has none to be had."""
@@ -60,7 +62,10 @@ class Probe:
             return  # no batch has come by
         gradient = self._gradient([(self.args or (), 1.0)]) if part is None else lambda z: self.sign * np.ravel(part.grad(z))
         product = None if part is None else self._signed(products_of(part, x))
-        watch.look(step, x, gradient, product, lambda g: optimizer_bearing(self.binding.opt, g), self.binding.opt.lr_of(0))
+        watch.look(step, x, gradient, product, self._bearing, self.binding.opt.lr_of(0))
+
+    def _bearing(self, grad: Array) -> Bearing:
+        return Bearing(math.inf, None, 0.0) if self.implicit else optimizer_bearing(self.binding.opt, grad)
 
     def flat(self, arrays: list[Array] | None = None) -> Array:
         """The parameters as one vector."""
@@ -103,10 +108,7 @@ class Probe:
         product = products_of(fun, x) if isinstance(fun, Objective) else None
         gradient = self._gradient(self.feed.whole) if product is None else lambda z: self.sign * np.ravel(fun.grad(z))
 
-        def bearing(grad: Array) -> Bearing:
-            return optimizer_bearing(opt, grad)
-
         def step(curvature: float) -> float:
-            return largest_lr(opt.record, opt.parameters_of(0), curvature)
+            return math.inf if self.implicit else largest_lr(opt.record, opt.parameters_of(0), curvature)
 
-        return Landscape(x, gradient, self._signed(product), self.arranged, opt.record.name, step, bearing)
+        return Landscape(x, gradient, self._signed(product), self.arranged, self.implicit or opt.record.name, step, self._bearing)

@@ -19,8 +19,9 @@ EVERYWHERE = (-math.inf, math.inf)  # bounds where there are none
 def sides(bounds: Any, n: int) -> tuple[Array, Array]:
     """(lower, upper), (n,) each, of a pair of numbers or vectors, or of SciPy's `Bounds`. Raises TypeError or ValueError."""
     pair = [bounds.lb, bounds.ub] if hasattr(bounds, "lb") else check_list(bounds, "bounds", "a pair (lower, upper)")
-    if len(pair) != 2:
-        raise ValueError(f"bounds: expected a pair (lower, upper), got {shown(bounds)}")
+    form = _of_pairs(pair, n)
+    if len(pair) != 2 or (form and any(side is None for ends in pair for side in ends)):
+        raise ValueError(f"bounds: expected a pair (lower, upper), got {shown(bounds)}{form}")
     out = []
     for side, name in zip(pair, ("lower", "upper"), strict=True):
         values = np.asarray(real_array(side, "bounds"), dtype=np.float64)
@@ -35,9 +36,24 @@ def sides(bounds: Any, n: int) -> tuple[Array, Array]:
         j = int(crossed[0])
         raise ValueError(
             f"bounds: expected each lower bound below its upper one, got {lower[j]:g} and {upper[j]:g} for parameter {j}; "
-            "fixed= holds a parameter"
+            f"fixed= holds a parameter{form}"
         )
     return lower, upper
+
+
+def _of_pairs(bounds: Any, n: int) -> str:
+    """The fix where it is one pair of numbers or None, in order, for each parameter, as `minimize` takes them; else no words."""
+    if len(bounds) != n or not all(isinstance(ends, tuple | list | np.ndarray) and len(ends) == 2 for ends in bounds):
+        return ""
+    if not all(end is None or np.isscalar(end) for ends in bounds for end in ends):
+        return ""
+    lower, upper = ([far if ends[k] is None else ends[k] for ends in bounds] for k, far in enumerate(EVERYWHERE))
+    try:
+        ordered = all(low < high for low, high in zip(lower, upper, strict=True))
+    except TypeError:  # no numbers
+        return ""
+    words = ("[" + ", ".join(f"{end:g}" for end in ends) + "]" for ends in (lower, upper))
+    return f"; a pair for each parameter is ({', '.join(words)}) in SciPy's form" if ordered else ""
 
 
 def sides_by_name(bounds: dict[str, Any], names: tuple[str, ...]) -> tuple[Array, Array]:

@@ -156,7 +156,7 @@ def _prepared(
         D, loss, tell = _more(kwargs, how, n)
     box = None if bounds is EVERYWHERE else _box(bounds, start)
     held = None if fixed is None else _held(fixed, n, names)
-    told = {"f": residuals.curve, "xdata": x, "ydata": y, "names": names, "held": held}
+    told = {"f": residuals.curve, "xdata": x, "ydata": y, "names": names, "held": held, "deviations": residuals.deviations}
     return Run(residuals, start, how, D, box, held, loss, tell), told
 
 
@@ -375,7 +375,7 @@ def _fitted(run: Run, ending: str, how: dict[str, Any], absolute: bool, full: bo
     attributes = {
         "popt": x, "pcov": pcov, "cost": cost, "nfev": nfev, "calls": calls, "status": status, "success": status > 0, "reason": reason,
         "absolute_sigma": absolute, "robust": run.loss is not None, "f": how["f"], "xdata": how["xdata"], "ydata": how["ydata"],
-        "sigma": run.problem.sigma, "deviations": run.problem.deviations, "held": held, "_run": run, "_ending": ending, "_name": how["names"],
+        "sigma": run.problem.sigma, "deviations": how["deviations"], "held": held, "_run": run, "_ending": ending, "_name": how["names"],
     }  # fmt: skip
     return CurveFit(entries, attributes)
 

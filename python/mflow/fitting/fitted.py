@@ -33,8 +33,8 @@ class CurveFit(Readable, tuple[Any, ...]):
     jac : (m, n), over sigma. active_mask : as in `least_squares`. nfev, calls : evaluations of the model, those for differences left out,
         and all.
     success, status, reason, message : as in `least_squares`.
-    f, xdata, ydata, sigma, absolute_sigma : what was fitted; sigma is None for a covariance matrix. deviations : sigma, or the roots of that
-        matrix's diagonal.
+    f, xdata, ydata, sigma, absolute_sigma : what was fitted; sigma is None for a covariance matrix. deviations : sigma, or the roots of
+        that matrix's diagonal.
 
     ``print(fit)`` is a table; `mflow.plot.fit` a picture.
     """

@@ -152,7 +152,7 @@ def curvature(results: Any, *, ax: Axes | None = None) -> Axes:
         seen = run.curvature
         limit = seen.lr * seen.limit
         known = limit[np.isfinite(limit)]
-        text = f"{label} (limit {known[-1]:.4g}/lr)".strip() if known.size else label
+        text = f"{label} (limit {known[-1]:.4g}/lr)".strip() if known.size else label or "no limit"
         ax.plot(seen.step, seen.largest / seen.limit, color=COLOURS[k % len(COLOURS)], linewidth=1.2, label=text)
     ax.axhline(1.0, color="0.3", linewidth=1.0, linestyle=(0, (4, 2)))
     dress(ax, "step", "largest curvature / limit of the method")

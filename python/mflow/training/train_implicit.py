@@ -37,11 +37,28 @@ class Residuals(Cost):
             check_function(fun, "fun", f"a function of (params, *batch) that returns residuals for {NAME}")
             check_function(jac, "jac", f"a function of (params, *batch) that returns the Jacobian of the residuals, {names_of()}")
         self.fun, self.jac, self.has_loss = fun, jac, True
+        self.binding: Any = None  # of the trainer, which knows how parameters are arranged
 
     def loss(self, params: Any, args: Args) -> float:
         """The mean of r^2/2."""
         r = self.residuals(params, args)
         return 0.5 * float(np.mean(r * r))
+
+    def both(self, params: Any, args: Args) -> tuple[float, Any]:
+        """(the mean of r^2/2, its gradient J' r/m), for looks at the cost."""
+        r = self.residuals(params, args)
+        slope, place, parts = self.jacobian(params, args, r.size).T @ r / r.size, 0, []
+        for a in self.binding.flat:
+            parts.append(slope[place : place + a.size].reshape(a.shape))
+            place += a.size
+        return 0.5 * float(np.mean(r * r)), self.binding.like(parts)
+
+    def jacobian(self, params: Any, args: Args, count: int) -> Array:
+        """J of a function's residuals, (b, n)."""
+        J = self.jac(params, *args)
+        arranged = self.binding.arranged
+        parts = [J] if arranged is None else gather(J, arranged, "the Jacobian")
+        return np.concatenate([real_array(part, "jac").reshape(count, -1) for part in parts], axis=1)
 
     def residuals(self, params: Any, args: Args) -> Array:
         """r (b,)."""
@@ -66,7 +83,9 @@ class ImplicitTrainer(Trainer):
         self.penalties = {name: float(real_array(value, name)) for name, value in penalties.items()}
         if any(not 0.0 <= value < np.inf for value in self.penalties.values()):
             raise ValueError(f"l1, l2: expected finite numbers of at least 0, got {penalties}")
-        super().__init__(Residuals(fun, jac), feed, params, "sgd", {"lr": 1.0, **parameters}, schedule_per)
+        model = Residuals(fun, jac)
+        super().__init__(model, feed, params, "sgd", {"lr": 1.0, **parameters}, schedule_per)
+        model.binding, self.probe.implicit = self.binding, NAME
         self.facts["steps"] = [NAME, self.penalties]
         self.steps: proximal.ProximalSteps | None = None
         self.args: Args = ()
@@ -145,10 +164,7 @@ class ImplicitTrainer(Trainer):
         r = self.model.residuals(params, self.args)  # type: ignore[attr-defined]
         if not jacobian:
             return r, None
-        J = self.model.jac(params, *self.args)
-        arranged = self.binding.arranged
-        parts = [J] if arranged is None else gather(J, arranged, "the Jacobian")
-        return r, np.concatenate([real_array(part, "jac").reshape(r.size, -1) for part in parts], axis=1)
+        return r, self.model.jacobian(params, self.args, r.size)  # type: ignore[attr-defined]
 
 
 def implicit_trainer(

@@ -32,8 +32,10 @@ ROOM = 10.0  # times what the rest of the way can still change
 
 
 def made_by_gradient(land: Landscape, hessian: Hessian, grad: Array, found: Curvature, moves: NDArray[np.intp], most: int) -> bool:
-    """Whether the least curvature, which is below 0, is not told from 0 where the gradient has gone. `grad`, `found`: of the entries `moves`
-    at land.x. Products are counted by `hessian`."""
+    """Whether the least curvature, which is below 0, is not told from 0 where the gradient has gone.
+
+    `grad`, `found`: of the entries `moves` at land.x. Evaluations are counted by `hessian`.
+    """
     way, low = found.directions[0], 0.5 * (found.least[0] + found.least[1])
     step = first = _newton(hessian, grad, CLEAR * abs(low))
     if not np.any(first):
