@@ -15,6 +15,7 @@ import numpy as np
 from mflow_core.lanes import lane_descent, line_lanes
 from mflow_core.objectives.objective import Objective
 from mflow_core.optimize import line_descent as searches
+from mflow_core.problems.signatures import is_compiled
 from numpy.typing import NDArray
 
 from mflow.base.checks import Array, as_array, check_flags, check_instance, check_number, check_whole, shown
@@ -175,7 +176,7 @@ def minimize_batch(
         settings["common"], tables = (None, None) if holds else data_of(fun, jac, data, batch_data, len(points))
         rates = None
     else:
-        _refuse_rows(method, data, settings)
+        _refuse_rows(fun, method, data, settings)
         method, search, schedule = _chosen(method, line_search, parameters)
         rates = None if schedule is None else np.array([check_number(schedule(k), f"lr({k})") for k in range(limit)])
         holds = True
@@ -226,10 +227,15 @@ def _implicit(
     return as_method(RECORD.name, {k: v for k, v in given.items() if k in known}), {"parameters": given, "settings": settings}
 
 
-def _refuse_rows(method: str | Method, data: Any, settings: dict[str, Any]) -> None:
+def _refuse_rows(fun: Any, method: str | Method, data: Any, settings: dict[str, Any]) -> None:
     """TypeError for arguments of implicit SGD beside another method."""
     usual = {"jac": None, "batch_size": 1, "shuffle": True, "seed": None}
     given = ["data"] * (data is not None) + [name for name, value in usual.items() if settings[name] is not value]
+    if given and not isinstance(fun, (list, tuple, Objective)) and callable(fun) and not is_compiled(fun):
+        raise TypeError(
+            f"fun: expected a compiled cost (mflow.objectives, numba cfunc, LowLevelCallable), got {type(fun).__name__}; minimise a Python "
+            "function from one start after the other with mflow.minimize, which takes jac"
+        )
     if given:
         raise TypeError(f'{given[0]}: it belongs to method="{RECORD.name}", got method {method!r}; omit it')
 
