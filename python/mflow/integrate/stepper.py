@@ -469,7 +469,7 @@ class Stepper(Kept):
             pace.done()
             self._settle(int(status), h)
             if self._stops is not None and self._stops.acted:
-                self._finish_step(start[0] + (self.k - start[1]) * h)
+                self._finish_step(self._stops.end_of_step(self._run, start[0] + (self.k - start[1]) * h, h))
 
     def _counted_from(self, h: float) -> tuple[float, int]:
         """The time and the step that steps of h from here on are counted from."""
