@@ -135,6 +135,15 @@ def test_a_step_of_dt_is_one_of_dt_where_events_act(method: str, h: float) -> No
     assert one.k == many.k == 100 + met
 
 
+def test_the_rest_of_a_step_lands_on_a_dose() -> None:
+    """3 * 0.1 is not 0.3: y' = 3.5 is back to 0 at 2/7, inside the third step, and the dose of 0.5 at 0.3 is taken once."""
+    st = mflow.Stepper("rk4", lambda t, y: [3.5], [0.0], events=event_at_one(), doses=[(0.3, 0, 0.5)])
+    st.advance(4, 0.1)
+    assert abs(st.t - 0.4) < 1e-15
+    assert len(st.events) == 1
+    assert abs(st.y[0] - (0.4 * 3.5 - 1.0 + 0.5)) < 1e-12
+
+
 def event_at_one() -> mflow.Event:
     return mflow.Event(lambda t, y: y[0] - 1.0, direction=1, action=back_to_zero)
 

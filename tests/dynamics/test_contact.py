@@ -292,3 +292,18 @@ def test_a_body_that_begins_to_slip_does_not_turn_at_once():
     )
     assert [what for _, _, what in r.switches] == ["slips", "turns", "turns", "turns"]
     assert abs(r.switches[0][0] - math.asin(0.2 * math.sqrt(2.0)) / math.sqrt(2.0)) < 2e-5  # x0 = sin(sqrt(2) t)/sqrt(2) is 0.2 there
+
+
+def test_a_gap_between_two_bodies_in_their_distance():
+    """What the notes of Contact name: the first body flies at the second, at 1/2 of its speed; masses 1 and 3, a stiff elastic impact."""
+    T, M = np.array([[1.0, 0.0], [1.0, 1.0]]), np.diag([1.0, 3.0])
+    r = mflow.solve_dynamics(
+        T.T @ M @ T, stiffness=np.zeros((2, 2)), t_span=(0, 4), x0=[0.0, 1.0], v0=[1.0, -0.5], dt=1e-3,
+        contacts=mflow.Contact(1, 0.0, side="below", stiffness=1e4),
+    )  # fmt: skip
+    v1, v2 = T @ r.v[:, -1]
+    assert [what for _, _, what in r.switches] == ["closes", "opens"]
+    assert abs(r.switches[0][0] - 2.0) < 1e-9
+    assert abs(v1 - 0.25) < 1e-3  # (m1 - m2) / (m1 + m2) in the frame of both
+    assert abs(v2 - 0.75) < 1e-3
+    assert abs(v1 + 3.0 * v2 - 2.5) < 1e-9

@@ -1,5 +1,6 @@
 """`Stepper`: one step at a time, saved, loaded, and after errors."""
 
+import inspect
 import math
 import zlib
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 from mflow_core.stepping import stepper as core
 
 import mflow
+from mflow.integrate.stepper import OF_RUNS
 from support.oracles.tableaus import evaluations
 from support.problems import RHS_C, Array, decay_cfunc, start_of, waves
 
@@ -138,3 +140,14 @@ def test_stepper_entered_from_its_own_callback() -> None:
         st.step(0.1)
     assert (st.k, st.y.tolist()) == (0, [1.0])
     assert core.NON_FINITE < -1000
+
+
+@pytest.mark.parametrize("name", sorted(OF_RUNS))
+def test_arguments_of_whole_runs_name_their_driver(name: str) -> None:
+    """They are arguments of the driver that is named, and none of the stepper."""
+    with pytest.raises(TypeError, match=rf"^{name}: a stepper does not take it, .*; mflow.solve_ivp has it"):
+        mflow.Stepper("dopri5", lambda t, y: -y, [1.0], **{name: 1})  # type: ignore[call-overload]
+    assert name in inspect.signature(mflow.solve_ivp).parameters
+    if name in inspect.signature(mflow.solve_dynamics).parameters:
+        with pytest.raises(TypeError, match=rf"^{name}: a stepper does not take it, .*; mflow.solve_dynamics has it"):
+            mflow.Stepper("newmark", lambda t, x, v: -x, [1.0], **{name: 1})  # type: ignore[call-overload]

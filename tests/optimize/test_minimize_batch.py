@@ -169,3 +169,13 @@ def test_interruption_keeps_what_is_done(monkeypatch):
 def test_bad_input(call, error, words):
     with pytest.raises(error, match=words):
         call(objectives.Poisson([[1.0, 2.0]], [1.0]))
+
+
+def test_a_python_function_with_jac_is_told_the_one_thing_that_is_wrong():
+    with pytest.raises(TypeError, match=r"^fun: expected a compiled cost .*, got function; .* with mflow.minimize, which takes jac"):
+        mflow.minimize_batch(lambda x: (float(x @ x), 2 * x), np.zeros((3, 2)), jac=True)
+    logistic = mflow.objectives.Logistic(np.eye(4)[:, :2], np.array([0, 1, 0, 1]))
+    with pytest.raises(TypeError, match=r'no residuals; mflow.ImplicitSGD."logistic"'):
+        mflow.minimize_batch(logistic, np.zeros((3, 2)), "implicit_sgd")
+    with pytest.raises(TypeError, match=r'^jac: it belongs to method="implicit_sgd"'):
+        mflow.minimize_batch(logistic, np.zeros((3, 2)), jac=True)

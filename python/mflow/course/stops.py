@@ -190,6 +190,11 @@ class Stops:
         status = self.heed(int(self._fixed(run, count, h)))
         return status if status != 0 or h == 0.0 else self.arrive(run, math.copysign(1.0, h))
 
+    def end_of_step(self, run: Any, end: float, h: float) -> float:
+        """Where a step of h ends whose rest is left: at a break or a dose, exactly, where that is `end` but for rounding."""
+        goal = self._turn(run.t, h)
+        return goal if abs(goal - end) <= ROUNDING * max(abs(h), abs(end)) else end
+
     def last(self, run: Any, end: float, h: float) -> int:
         """The one step of h to exactly `end`; the status."""
         self.acted = False

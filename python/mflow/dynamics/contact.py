@@ -52,6 +52,15 @@ class Contact(NamedTuple):
         Of a rigid stop, from 0 to 1: v behind an impact is ``-restitution v``. A rebound below 1e-6 of the fastest impact on this stop is
         taken for none: the body rests there until it is pulled away.
 
+    Notes
+    -----
+    A gap between two degrees of freedom is none of these: a contact knows one. With their distance d = x2 - x1 as a degree of freedom in
+    place of x2 it is: x = T q with T = [[1, 0], [1, 1]] and q = (x1, d), masses T' M T, stiffness T' K T, loads T' f, and
+    ``Contact(1, gap, stiffness=k)``; a rigid stop would need a mass that does not couple them.
+
+    ``potential=`` does not go with contacts: without it the ledger counts the work of ``force`` as load. Explicit methods bear steps up to
+    a limit that is the one with all springs in contact; several steps in half a period of the spring see its contact.
+
     See Also
     --------
     mflow.Friction, mflow.Event
@@ -548,9 +557,7 @@ def _row(A: Any, i: int, n: int) -> Array:
     if A is None:
         return np.zeros(n)
     if A.ndim == 1:
-        row = np.zeros(A.size)
-        row[i] = A[i]
-        return row
+        return np.where(np.arange(A.size) == i, A, 0.0)
     return A[[i]].toarray().ravel() if hasattr(A, "tocsr") else np.array(A[i])
 
 

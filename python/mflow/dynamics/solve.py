@@ -118,9 +118,10 @@ def solve_dynamics(
         pairs x is the quintic that also has the accelerations at both ends, v and a its derivatives, and from order 6 on a polynomial of
         degree 7, for two accelerations more in each step that is looked into: x there is of the method's order, v of order 7 at most.
     dt : float, "auto", a sequence, a function or a SymmetricSteps, optional
-        Fixed steps, the last one shortened; "auto": nine tenths of the structure's stability limit, where there is one. A step past that
-        limit is taken, after a RuntimeWarning. A sequence of steps, or ``dt(q, t, x, v)`` for step number q. `mflow.SymmetricSteps`: steps
-        that follow the state without a drift of the energy. Without dt: error control of x and v, where the method has an estimate.
+        Fixed steps, the last one shortened; "auto": nine tenths of the structure's stability limit, where there is one, two fifths of the
+        one with springs of contacts. A step past the limit is taken, after a RuntimeWarning. A sequence of steps, or ``dt(q, t, x, v)`` for
+        step number q. `mflow.SymmetricSteps`: steps that follow the state without a drift of the energy. Without dt: error control of x
+        and v, where the method has an estimate.
     rtol, atol : float or array_like
         Tolerances of x, one number or one for each degree of freedom; 1e-3 and 1e-6.
     rtol_v, atol_v : float or array_like

@@ -17,7 +17,7 @@ from mflow.base.result import COLUMNS, Result
 from mflow.dynamics.endings import StepperEnding
 from mflow.dynamics.forces import force_problem, solves_for_acceleration, tangent_solver
 from mflow.integrate.endings import Ending
-from mflow.integrate.stepper import Stepper
+from mflow.integrate.stepper import OF_RUNS, Stepper, refuse_of_runs
 from mflow.structures.matrices import structure_problem
 from mflow.structures.supports import Supports, as_diagonal, check_speed
 
@@ -68,6 +68,7 @@ class MotionStepper(Stepper, flag="second_order"):
             raise TypeError(
                 "doses: a motion takes none, a jump of x alone is no motion; a kick is st.v = st.v + J / m, or an event that acts"
             )
+        refuse_of_runs(parameters, "solve_dynamics", OF_RUNS - {"nonnegative", "until"})
         self.method = as_method(method, parameters)
         if "second_order" not in self.method.flags:
             raise ValueError(f"method: {self.method.name} is no method for x'' = accel(t, x, v): see mflow.methods(family='second_order')")

@@ -31,7 +31,7 @@ from mflow.base.pace import interruptible
 from mflow.base.tables import from_frame
 from mflow.base.telling import tell
 
-__all__ = ["NAME", "ImplicitSGD", "check_labels", "check_rows", "check_weights", "is_implicit_sgd", "losses"]
+__all__ = ["NAME", "ImplicitSGD", "check_labels", "check_rows", "check_weights", "is_implicit_sgd", "losses", "no_squares"]
 
 RECORD = registry.find("implicit_sgd")
 NAME = RECORD.name
@@ -55,6 +55,12 @@ def is_implicit_sgd(method: Any) -> bool:
     if isinstance(method, Method):
         return bool(method.name == NAME)
     return isinstance(method, str) and plain_name(method) in {plain_name(name) for name in (NAME, *RECORD.aliases)}
+
+
+def no_squares(fun: Any) -> str:
+    """Words about an objective that is no sum of squares, and what steps on its loss where there is one."""
+    fix = f'; mflow.ImplicitSGD("{fun.name}").fit(X, y) takes implicit steps on this loss' if fun.name in losses() else ""
+    return f"got {fun!r}, which has no residuals{fix}"
 
 
 # ---- checks of data --------------------------------------------------------------------------------------------------------------------

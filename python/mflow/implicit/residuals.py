@@ -32,7 +32,7 @@ from mflow.base.checks import (
 from mflow.base.methods import record_values
 from mflow.base.telling import tell
 from mflow.data.rows import row_count
-from mflow.implicit.linear import RECORD, ImplicitSGD, check_weights
+from mflow.implicit.linear import RECORD, ImplicitSGD, check_weights, no_squares
 
 __all__ = ["ResidualSGD", "RowsOf"]
 
@@ -111,7 +111,7 @@ class ResidualSGD(ImplicitSGD, kind="residual"):
         self.objective_of = residual if isinstance(residual, Objective) else None
         self.compiled = self.objective_of is None and is_compiled(residual)
         if self.objective_of is not None and "squares" not in residual.flags:
-            raise TypeError(f"residual: expected a sum of squares, got {residual!r}, which has no residuals")
+            raise TypeError(f"residual: expected a sum of squares, {no_squares(residual)}")
         if self.objective_of is None and not self.compiled:
             check_function(residual, "residual", "a function of (params, *datum)")
             check_function(jacobian, "jacobian", "the gradient of the residual, a function of (params, *datum)")

@@ -36,7 +36,19 @@ from mflow.solvers.algebraic import Algebraic, algebraic_of
 if TYPE_CHECKING:
     from mflow.base._records import StepperOptions
 
-__all__ = ["Stepper"]
+__all__ = ["OF_RUNS", "Stepper", "refuse_of_runs"]
+
+OF_RUNS = frozenset({
+    "t_span", "t_eval", "save", "save_every", "dense_output", "max_steps", "callback", "progress", "checkpoint", "checkpoint_every",
+    "resume", "outputs", "nonnegative", "until",
+})  # fmt: skip
+
+
+def refuse_of_runs(parameters: Any, driver: str, names: frozenset[str] = OF_RUNS) -> None:
+    """TypeError for an argument that belongs to a whole run, with the function that makes one."""
+    for name in parameters:
+        if name in names:
+            raise TypeError(f"{name}: a stepper does not take it, its owner goes step by step; mflow.{driver} has it")
 
 
 class Stepper(Kept):
@@ -181,6 +193,7 @@ class Stepper(Kept):
                 raise ValueError("rtol: 'auto' needs error control, got neither rtol nor atol; give one of them")
             self._pair = pair_for(np.size(y0), rtol, RTOL, events=events, mass=mass, parameters=parameters)
             method = self._pair.calm
+        refuse_of_runs(parameters, "solve_ivp")
         self.method = as_method(method, parameters)
         if self.method.kind != "step":
             raise ValueError(f"method: expected an integrator or an optimizer, got {self.method.name}, which learns from samples")
@@ -456,7 +469,7 @@ class Stepper(Kept):
             pace.done()
             self._settle(int(status), h)
             if self._stops is not None and self._stops.acted:
-                self._finish_step(start[0] + (self.k - start[1]) * h)
+                self._finish_step(self._stops.end_of_step(self._run, start[0] + (self.k - start[1]) * h, h))
 
     def _counted_from(self, h: float) -> tuple[float, int]:
         """The time and the step that steps of h from here on are counted from."""

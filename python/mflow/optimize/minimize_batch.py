@@ -15,6 +15,7 @@ import numpy as np
 from mflow_core.lanes import lane_descent, line_lanes
 from mflow_core.objectives.objective import Objective
 from mflow_core.optimize import line_descent as searches
+from mflow_core.problems.signatures import is_compiled
 from numpy.typing import NDArray
 
 from mflow.base.checks import Array, as_array, check_flags, check_instance, check_number, check_whole, shown
@@ -173,7 +174,7 @@ def minimize_batch(
     if is_implicit_sgd(method):
         method, search, tables = _implicit(method, line_search, parameters, fun, batch_data, points, **rows)
     else:
-        _refuse_rows(method, rows)
+        _refuse_rows(fun, method, rows)
         method, search, schedule = _chosen(method, line_search, parameters)
         rates = None if schedule is None else np.array([check_number(schedule(k), f"lr({k})") for k in range(limit)])
     if tables is None:
@@ -232,10 +233,15 @@ def _implicit(
     return chosen, Implicit.checked(given, jac, common, batch_size, shuffle, seed), tables
 
 
-def _refuse_rows(method: str | Method, rows: dict[str, Any]) -> None:
+def _refuse_rows(fun: Any, method: str | Method, rows: dict[str, Any]) -> None:
     """TypeError for arguments of implicit SGD beside another method."""
     usual = {"data": None, "jac": None, "batch_size": 1, "shuffle": True, "seed": None}
     given = [name for name, value in usual.items() if rows[name] is not value]
+    if given and not isinstance(fun, (list, tuple, Objective)) and callable(fun) and not is_compiled(fun):
+        raise TypeError(
+            f"fun: expected a compiled cost (mflow.objectives, numba cfunc, LowLevelCallable), got {type(fun).__name__}; minimise a Python "
+            "function from one start after the other with mflow.minimize, which takes jac"
+        )
     if given:
         raise TypeError(f'{given[0]}: it belongs to method="{RECORD.name}", got method {method!r}; omit it')
 

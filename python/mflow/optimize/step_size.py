@@ -49,7 +49,8 @@ def resolve(method: str | Method, parameters: dict[str, Any]) -> tuple[Method, f
             settings["lr"] = step(0) if schedule else step
         return as_method(method, settings), math.nan, schedule
     if method.kind != "step":
-        raise ValueError(f"method: expected an optimizer or an integrator, got {method.name}, which does not minimise by itself")
+        fix = "; mflow.train and mflow.minimize_batch take it" if method.name == "implicit_sgd" else ""
+        raise ValueError(f"method: expected an optimizer or an integrator, got {method.name}, which does not minimise by itself{fix}")
     if step is None:
         along = "" if second else " along gradient flow"
         raise ValueError(f"dt: expected the size of the fixed steps of {method.name}{along}, got None; see mflow.max_stable_dt")

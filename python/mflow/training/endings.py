@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["Ending", "TrainResult", "early_stopped", "finished", "not_finite", "refused", "result", "stopped"]
 
 GROWTH = 1e6  # a gradient that has grown by this on the way to a number that is not finite: the training diverged
+FAR_OFF = 1e10  # times its start, and more than 1: a loss that ends there, higher than ever, has run off
 RISE, RISE_OF_BATCHES = 0.01, 9.0  # of a loss that has gone up, as a share of its start
 STATUS = {"finished": 0, "converged": 0, "early_stopped": 0, "max_steps": 1, "callback": 2}
 
@@ -30,7 +31,8 @@ class TrainResult(Examined):
     fun : the monitored loss of ``params``; best_epoch : its epoch, from 0 on; -1: params are those of the start.
     success, status : 0 all epochs done or stopped early, 1 max_steps, 2 stopped by a callback, -1 the rest.
     reason : "finished", "converged" and "line_search_failed" (of a line search), "early_stopped", "max_steps", "callback",
-        "non_finite", "diverged", "rhs_failed" (an exception), "interrupted".
+        "non_finite", "diverged" (also where the loss is at the end larger than ever and beyond 1e10 times its start), "rhs_failed" (an
+        exception), "interrupted".
     message : what happened, in words.
     epochs, nit, nfev : epochs begun, steps, evaluations of the gradient. ncheck : evaluations that checked the gradient.
     history : a Result of float64 arrays. An entry an epoch: loss (mean over its rows), val_loss, lr, grad_norm (before clipping, mean),
@@ -67,7 +69,7 @@ class Ending(NamedTuple):
 
 def finished(run: Trainer) -> Ending:
     """All epochs are done."""
-    return Ending("finished", f"{run.epochs} epochs, {run.nit} steps" + _least(run) + _above_start(run))
+    return _unless_far_off(run, Ending("finished", f"{run.epochs} epochs, {run.nit} steps" + _least(run) + _above_start(run)))
 
 
 def early_stopped(run: Trainer) -> Ending:
@@ -81,7 +83,7 @@ def stopped(run: Trainer, by_callback: bool) -> Ending:
     where = f"in epoch {run.epoch}, after {run.nit} steps"
     if by_callback:
         return Ending("callback", f"the callback stopped it {where}")
-    return Ending("max_steps", f"max_steps = {run.max_steps} were taken, {where}" + _above_start(run))
+    return _unless_far_off(run, Ending("max_steps", f"max_steps = {run.max_steps} were taken, {where}" + _above_start(run)))
 
 
 def not_finite(run: Trainer, problem: str, batches: int | None) -> Ending:
@@ -123,6 +125,15 @@ def _above_start(run: Trainer) -> str:
     if not last > first + (RISE if run.feed.batches == 1 else RISE_OF_BATCHES) * abs(first):
         return ""
     return f"; but the loss ends above its start: {first:.4g} in the first step, {last:.4g} at the end: lower lr, or see mflow.lr_find"
+
+
+def _unless_far_off(run: Trainer, ending: Ending) -> Ending:
+    """The ending; of a loss that has grown without bound, and only for want of time not beyond the finite numbers, that."""
+    losses, one = run.history.steps["step_loss"], run.feed.batches == 1
+    last, all_of_them = (losses[-1], losses) if one and len(losses) else (run.history.last_loss, run.history.epochs["loss"])
+    if not len(losses) or not last > FAR_OFF * max(1.0, abs(losses[0])) or last < max(all_of_them, default=last):
+        return ending
+    return Ending("diverged", f"the loss has grown beyond bounds; {ending.message}; {_kept(run)}")
 
 
 def result(run: Trainer, ending: Ending) -> TrainResult:

@@ -17,7 +17,7 @@ from mflow_core.optimize.arrangement import gather
 from mflow.base.checks import Array, check_function, real_array
 from mflow.base.methods import Method
 from mflow.derivatives.elsewhere import names_of
-from mflow.implicit.linear import NAME
+from mflow.implicit.linear import NAME, no_squares
 from mflow.training import endings
 from mflow.training.endings import Ending
 from mflow.training.feeds import ROWS, Args, Cost, Feed, IndexSets, feed_of
@@ -32,7 +32,7 @@ class Residuals(Cost):
     def __init__(self, fun: Any, jac: Any) -> None:
         if isinstance(fun, Objective):
             if "squares" not in fun.flags:
-                raise TypeError(f"fun: expected a sum of squares for {NAME}, got {fun!r}, which has no residuals")
+                raise TypeError(f"fun: expected a sum of squares for {NAME}, {no_squares(fun)}")
         else:
             check_function(fun, "fun", f"a function of (params, *batch) that returns residuals for {NAME}")
             check_function(jac, "jac", f"a function of (params, *batch) that returns the Jacobian of the residuals, {names_of()}")
