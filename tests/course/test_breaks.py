@@ -334,3 +334,24 @@ def test_what_is_sorted_and_merged() -> None:
     near = mflow.solve_ivp(circuit, (0, 2), [0.0], breaks=[1.0, np.nextafter(1.0, 2.0), 2.0])
     assert near.reason == "finished"
     assert abs(near.y[0, -1] - charged(2)) < 1e-3
+
+
+@pytest.mark.parametrize("method", ["radau5", "bdf"])
+def test_a_resumed_run_asks_for_the_jacobian_on_the_side_it_was_made_on(method: str, tmp_path: Any) -> None:
+    """J is made where the run begins anew, at the break itself; a run that is resumed makes it again."""
+    A = np.array([[-1.0, 2.0, 0.0], [-2.0, -1.0, 0.5], [0.0, 0.3, -40.0]])
+
+    def fun(t: float, y: Any) -> Any:
+        asked.append(t)
+        return A @ y + (1.0 if t > 0.9 else 0.0)
+
+    asked: list[float] = []
+    call: dict[str, Any] = {"method": method, "mass": np.ones(3), "breaks": [0.9], "rtol": 1e-8, "atol": 1e-10}
+    whole = mflow.solve_ivp(fun, (0, 2), [1.0, 1.0, 0.0], **call)
+    at = int(np.flatnonzero(whole.t == 0.9)[0])
+    for more in (2, 5):
+        mflow.solve_ivp(fun, (0, 2), [1.0, 1.0, 0.0], max_steps=at + more, checkpoint=tmp_path / "run", checkpoint_every=1, **call)
+        asked.clear()
+        resumed = mflow.solve_ivp(fun, (0, 2), [1.0, 1.0, 0.0], resume=tmp_path / "run", **call)
+        assert min(t for t in asked if t > 0.0) > 0.9
+        assert resumed.y.tobytes() == whole.y.tobytes()

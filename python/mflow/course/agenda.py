@@ -32,15 +32,16 @@ class Agenda:
     """The times of one run from t0 to t1. breaks: ascending. doses: in any order; a run backwards takes them away again."""
 
     def __init__(self, breaks: Array, doses: list[Dose], t0: float, t1: float) -> None:
-        self.breaks, self.doses, self.t1 = breaks, doses, t1
+        self.breaks, self.doses, self.t0, self.t1 = breaks, doses, t0, t1
         self.sign = math.copysign(1.0, t1 - t0)
         every = np.unique(np.concatenate([breaks, [dose.t for dose in doses]]))
         self.times: Array = every if self.sign > 0.0 else every[::-1].copy()
-        self.goal = t1
+        self.start, self.goal = t0, t1
 
     def move(self, t: float) -> None:
-        """The run stands at t, with all behind it that happens there: `goal` is where it goes next."""
+        """The run stands at t, with all behind it that happens there: `start` is where it began anew, `goal` where it goes next."""
         k = int(np.searchsorted(self.sign * self.times, self.sign * t, side="right"))
+        self.start = float(self.times[k - 1]) if k else self.t0
         self.goal = float(self.times[k]) if k < self.times.size else self.t1
 
     def doses_at(self, t: float) -> list[Dose]:
@@ -54,9 +55,10 @@ class Agenda:
             out[dose.place] += self.sign * dose.amount
         return out
 
-    def side(self, t: float) -> tuple[float, float]:
-        """Between which times f is asked on the way from t to `goal`."""
-        low, high = min(t, self.goal), max(t, self.goal)
+    @property
+    def side(self) -> tuple[float, float]:
+        """Between which times f is asked on the way from `start` to `goal`; J may be made again where a run that is resumed has made it."""
+        low, high = min(self.start, self.goal), max(self.start, self.goal)
         return (
             float(np.nextafter(low, math.inf)) if np.any(self.breaks == low) else -math.inf,
             float(np.nextafter(high, -math.inf)) if np.any(self.breaks == high) else math.inf,

@@ -279,7 +279,7 @@ class Drive:
         """The run stands at t, and goes on to the next time of its agenda."""
         if self.agenda is not None and self.inside is not None:
             self.agenda.move(t)
-            self.inside.between(*self.agenda.side(t))
+            self.inside.between(*self.agenda.side)
 
     def _cross(self) -> int:
         """A new start at a time of the agenda, behind the doses there; the status."""
