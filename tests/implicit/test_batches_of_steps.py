@@ -108,7 +108,9 @@ def test_threads_executors_and_data_of_each_member() -> None:
 
 
 @pytest.mark.parametrize("threads", [1, 2])
-@pytest.mark.parametrize("seed", [None, 3, np.random.default_rng(3), np.random.PCG64(3), np.random.SeedSequence(3)])
+@pytest.mark.parametrize(
+    "seed", [None, 3, np.random.default_rng(3), np.random.PCG64(3), np.random.SeedSequence(3)], ids=lambda seed: type(seed).__name__
+)
 def test_the_order_of_rows_is_the_same_for_every_member(seed: Any, threads: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("mflow.optimize.minimize_batch.PIECE", 2)
     call: dict[str, Any] = {"jac": jacobian, "data": (T, Y), "lr": 0.7, "maxiter": 2, "seed": seed}

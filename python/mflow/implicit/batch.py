@@ -16,7 +16,7 @@ from mflow_core.problems.signatures import DATUM_SIGNATURE, compiled_address, is
 from mflow.base.checks import Array, as_array, check_flags, check_function, check_whole, random_generator, real_array, shown
 from mflow.data.rows import row_count
 from mflow.derivatives.elsewhere import is_source, names_of, with_batch_derivative
-from mflow.implicit.linear import NAME
+from mflow.implicit.linear import NAME, no_squares
 from mflow.implicit.residuals import ResidualSGD, RowsOf
 
 __all__ = ["Implicit", "ImplicitDescents", "check_squares", "data_of"]
@@ -57,7 +57,7 @@ def check_squares(costs: Any, points: Array) -> None:
         if not isinstance(cost, Objective):
             raise TypeError(f"fun: expected objectives of mflow.objectives in a list for {NAME}, got {shown(cost)}")
         if "squares" not in cost.flags:
-            raise TypeError(f"fun: expected a sum of squares for {NAME}, got {cost!r}, which has no residuals")
+            raise TypeError(f"fun: expected a sum of squares for {NAME}, {no_squares(cost)}")
         if len(points) and cost.n != n:
             raise ValueError(f"fun: expected a cost of {n} numbers, as the starts have, got {cost!r}, which is of {cost.n}")
 
