@@ -43,6 +43,7 @@ from mflow.base.checks import (
 )
 from mflow.base.methods import Method, as_method, methods
 from mflow.base.tables import Readable, Table
+from mflow.course.legs import STIFF as IMPLICIT  # tried where steps are stiff
 from mflow.integrate.curvature import StiffnessWarning
 from mflow.integrate.ivp import solve_ivp
 from mflow.spectra import krylov, normality
@@ -67,7 +68,6 @@ NOISY: tuple[str, float, dict[str, float], str] = (
     "adam", 1e-3, {}, "As differences of noisy gradients tell no curvature, lr is the best of eleven rates, 1e-4 to 10, tried from x0.",
 )  # fmt: skip
 SEARCHES = "A step is not needed at all by lbfgs, which minimize takes without a method: its line search finds each."
-IMPLICIT = ("radau5", "bdf")  # tried where steps are stiff: the first at its cost for a digit, the second at its cost for a component
 EXPLICIT = "rk4"  # whose limit is compared with what happens where the Jacobian is far from normal
 FAR_APART = 1e8  # condition number beyond which momentum is at its most
 FAR = 0.05  # of the largest eigenvalue: the numerical range reaches farther than the eigenvalues by this

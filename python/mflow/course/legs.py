@@ -18,7 +18,7 @@ from mflow_core.stepping import legs
 from mflow.base.checks import Array, shown
 from mflow.base.methods import Method, as_method
 
-__all__ = ["CALM", "Pair", "TwoMethods", "pair_for", "two_methods"]
+__all__ = ["CALM", "STIFF", "Pair", "TwoMethods", "pair_for", "two_methods"]
 
 # Measured (bench/auto.py): below this rtol the pair of order 8 takes fewer evaluations than that of order 5; beyond so many components the
 # steps of bdf, a real factorization each, cost half of radau5's and less, while below it radau5 begins a leg at its full order.
