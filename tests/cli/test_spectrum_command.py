@@ -40,11 +40,23 @@ def test_table_picture_and_json(record: Path, tmp_path: Path, capsys: pytest.Cap
         (["--periods", "2", "1"], "--periods: expected FIRST below LAST"),
         (["--record", "nothing.at2"], "there is no such file"),
         (["--record", "."], "got a folder or a device"),
+        (["--column", "1"], "--column belongs to --record-dt SECONDS"),
     ],
 )
 def test_mistakes(more: list[str], words: str, record: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["spectrum", "--record", str(record), "--no-plot", *more]) == 2
     assert words in capsys.readouterr().err
+
+
+def test_a_column_of_a_text_without_times(tmp_path: Path) -> None:
+    a = np.sin(0.06 * np.arange(300))
+    path, out = tmp_path / "both.txt", tmp_path / "s.json"
+    path.write_text("a0 (g) a1 (g)\n" + "".join(f"{2 * one:.8e} {one:.8e}\n" for one in a))
+    given = ["--record", str(path), "--record-dt", "0.01", "--column", "1", "--no-plot"]
+    assert main(["spectrum", *given, "--count", "5", "--json", str(out)]) == 0
+    want = mflow.response_spectrum(mflow.data.read_record(path, dt=0.01, column=1), np.geomspace(0.05, 5, 5))
+    np.testing.assert_allclose(json.loads(out.read_text())["spectra"][0]["psa"], want.psa)
+    assert main(["simulate", *given]) == 0
 
 
 def test_periods_below_what_the_record_holds(record: Path, capsys: pytest.CaptureFixture[str]) -> None:

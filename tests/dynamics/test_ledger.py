@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import scipy.sparse
 
 import mflow
 from mflow.cli.building import half_sine, load_building, respond
@@ -80,3 +81,63 @@ def test_alpha_methods_inside_steps_of_forces_and_resumed(tmp_path: Any) -> None
     np.testing.assert_array_equal(mflow.solve_dynamics(**call, resume=tmp_path / "a").energy.numerical, whole.energy.numerical)
     shifted = mflow.solve_dynamics(dt=0.15, method=mflow.HHT(-0.1, load="shifted"), **PAIR)
     assert np.isnan(shifted.energy.numerical).all()
+
+
+NEWMARKS: list[Any] = ["staggered", "central_difference", mflow.Newmark(0.25, 0.5), mflow.Newmark(1 / 6, 0.5), mflow.Newmark(1 / 12, 0.5)]
+
+
+def chain(n: int, skew: bool) -> dict[str, Any]:
+    """Masses in a row with dashpots between them, whose matrix is skewed or not."""
+    row = np.linspace(0.1, 0.2, n - 1)
+    C = np.diag(np.linspace(0.3, 0.5, n)) - np.diag(row, 1) - np.diag((0.5 if skew else 1.0) * row, -1)
+    K = 2.0 * np.eye(n) - np.eye(n, k=1) - np.eye(n, k=-1)
+    return {"damping": scipy.sparse.csr_array(C), "stiffness": scipy.sparse.csr_array(K), "x0": np.sin(np.arange(n)), "v0": np.cos(np.arange(n))}
+
+
+@pytest.mark.parametrize("skew", [False, True])
+@pytest.mark.parametrize("n", [13, 600])
+@pytest.mark.parametrize("method", NEWMARKS, ids=repr)
+def test_damping_that_steps_tell_of_chains(method: Any, n: int, skew: bool) -> None:
+    """Of chains the last pass of a step adds up what damping takes, in blocks; what takes no other look than at its end works in place."""
+    given = chain(n, skew) | {"method": method, "dt": 0.1, "t_span": (0, 4.0)}
+    s = mflow.solve_dynamics(**given)
+    dx, mean = np.diff(s.x), 0.5 * (s.v[:, :-1] + s.v[:, 1:])
+    took = np.append(0.0, np.cumsum(np.einsum("it,it->t", dx, given["damping"] @ mean)))
+    np.testing.assert_allclose(s.energy.damping, took, rtol=1e-12)
+    held = s.energy.kinetic[0] + s.energy.potential[0]
+    assert np.abs(s.energy.residual).max() < 1e-14 * held
+    for other in ({"save": "last"}, {"save_every": 7}, {"events": lambda t, x, v: 1.0}):
+        alike = mflow.solve_dynamics(**given, **other)
+        for name in ("damping", "numerical", "residual"):
+            assert alike.energy[name][-1] == s.energy[name][-1], (other, name)
+
+
+@pytest.mark.parametrize("method", ["staggered", "newmark"])
+def test_chains_with_a_load_inside_steps_and_resumed(method: str, tmp_path: Any) -> None:
+    n = 40
+    load = np.linspace(-1, 1, n)
+    given = chain(n, False) | {"method": method, "dt": 0.1, "t_span": (0, 4.0)}
+    s = mflow.solve_dynamics(**given, load=load)
+    assert np.abs(s.energy.residual).max() < 1e-14 * np.abs(s.energy.kinetic).max()
+    np.testing.assert_allclose(s.energy.load, load @ (s.x - s.x[:, :1]), atol=1e-12)
+    inside = mflow.solve_dynamics(**given, load=load, t_eval=np.linspace(0, 4, 33))
+    assert inside.energy.damping[-1] == s.energy.damping[-1]
+    assert np.abs(inside.energy.residual).max() < 1e-3  # of the interpolant
+    path = tmp_path / "run.mf"
+    mflow.solve_dynamics(**given, load=load, max_steps=17, checkpoint=path)
+    resumed = mflow.solve_dynamics(**given, load=load, resume=path)
+    np.testing.assert_array_equal(resumed.energy.damping[-1], s.energy.damping[-1])
+
+
+@pytest.mark.parametrize("method", ["staggered", mflow.Newmark(0.25, 0.5)])
+def test_a_chain_that_blows_up_keeps_its_books(method: Any) -> None:
+    """Where a block of steps in place is thrown away, what it had booked goes with it."""
+    n = 40
+    given = chain(n, False) | {"method": method, "dt": 0.5, "t_span": (0, 1000.0)}
+    given["stiffness"] = given["stiffness"] - 10.0 * scipy.sparse.eye_array(n, format="csr")
+    each, some = mflow.solve_dynamics(**given), mflow.solve_dynamics(**given, save_every=37)
+    assert each.reason == some.reason == "non_finite"
+    assert each.t[-1] == some.t[-1]
+    rows = np.searchsorted(each.t, some.t)
+    np.testing.assert_array_equal(some.energy.damping, each.energy.damping[rows])
+    assert np.isfinite(some.energy.damping[1])

@@ -14,7 +14,7 @@ __all__ = ["DISTRIBUTION", "Extra", "extras", "need", "numbers"]
 
 DISTRIBUTION = "momentum-flow"
 DEVELOPERS = ("bench", "dev", "docs", "test")  # extras that no user needs
-MODULES = {"sklearn": "scikit-learn"}  # modules that are not named as their distribution
+MODULES = {"sklearn": "scikit-learn", "sksparse": "scikit-sparse"}  # modules that are not named as their distribution
 
 
 class Extra(NamedTuple):

@@ -168,7 +168,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def check_arguments(arguments: argparse.Namespace) -> None:
     """Raise ValueError, with a text for the user, for a mistake in the arguments."""
-    for option in ("unit", "record_dt", "channel"):
+    for option in ("unit", "record_dt", "column", "channel"):
         if getattr(arguments, option) is not None and arguments.record is None:
             raise ValueError(f"--{option.replace('_', '-')} belongs to --record FILE")
     known = [name for m in methods(family="second_order") for name in (m.name, *m.aliases)]

@@ -1,4 +1,5 @@
-"""Records of ground acceleration: PEER's AT2 files, tables of time and acceleration, and what ObsPy reads (traces.py).
+"""Records of ground acceleration: PEER's AT2 files, tables of time and acceleration, volumes of networks (volumes.py), and what ObsPy reads
+(traces.py).
 
     motion = read_record("RSN6_IMPVALL.I_I-ELC180.AT2")
     motion.t, motion.a                                      # s from 0 on, m/s^2
@@ -32,6 +33,7 @@ from mflow.data.record_units import (
     units_of_column,
 )  # fmt: skip
 from mflow.data.traces import read_traces
+from mflow.data.volumes import READERS, read_volume
 
 __all__ = ["GRAVITY", "UNITS", "GroundMotion", "read_record"]
 
@@ -100,7 +102,8 @@ def read_record(
         ``.at2``, or any file with NPTS = ..., DT = ... in its first lines: the format of PEER's strong-motion database, whose header
         states the units (UNITS OF G, IN CM/S/S, ...) and may give DT in msec. Anything else: lines of time and acceleration, separated by
         commas, semicolons or blanks, below a heading such as ``t (ms), a (m/s2)``; time without a unit is in seconds. Empty lines are
-        skipped, and so are lines that begin with #, but units in them count. K-NET and KiK-net files, MiniSEED, SAC and what else ObsPy
+        skipped, and so are lines that begin with #, but units in them count. COSMOS (V1, V2, V1C, V2C), CSMIP's volume 2, SMC and ESM's
+        ASCII files are known by their first lines; they state their units. K-NET and KiK-net files, MiniSEED, SAC and what else ObsPy
         knows are read by it, where it is installed (``pip install 'momentum-flow[records]'``); those that state no unit need ``unit``.
     unit : "g", "m/s2" or "cm/s2"
         The unit where the file states none; where it does, it must be the same.
@@ -112,7 +115,8 @@ def read_record(
     column : int
         With ``dt``: the accelerations are those of one column, counted from 0.
     channel : str
-        Of files that ObsPy reads and that hold several traces, which one: its channel, such as "EW" or "HNE", or its id.
+        Of files that hold several, which one: of those that ObsPy reads its channel, such as "EW" or "HNE", or its id; of COSMOS and CSMIP
+        the number of the channel, as "1", or its SEED name.
 
     Returns
     -------
@@ -124,7 +128,7 @@ def read_record(
         The file cannot be read.
     ValueError
         It is no such record (the text names the line), its unit is not known, or what it states contradicts itself or ``unit``; it holds
-        a velocity, a displacement or a spectrum; it has a format that is not read (COSMOS, CSMIP, SMC, ESM, JMA), which the text names.
+        a velocity, a displacement or a spectrum; it has a format that is not read (CSMIP's volume 1, JMA), which the text names.
     ImportError
         It has a format that ObsPy reads, and that is not installed.
 
@@ -141,7 +145,9 @@ def read_record(
 
     References
     ----------
-    Pacific Earthquake Engineering Research Center, PEER Ground Motion Database: https://ngawest2.berkeley.edu
+    Pacific Earthquake Engineering Research Center, PEER Ground Motion Database: https://ngawest2.berkeley.edu; COSMOS Strong Motion Data
+    Format (2001); A. Converse and A. G. Brady, USGS Open-File Report 92-296A (1992); L. Luzi and others, Engineering Strong-Motion database
+    (ESM), doi:10.13127/ESM.2.
     """
     if unit is not None:
         check_choice(unit, "unit", UNITS)
@@ -150,8 +156,14 @@ def read_record(
     _check_columns(dt, column)
     content = file.read_bytes()
     lines = content.decode("utf-8-sig", errors="replace").splitlines()
+    kind = foreign_format("\n".join(lines[:20]))
+    if kind in READERS:
+        if dt is not None or column is not None:
+            raise ValueError(f"{'column' if dt is None else 'dt'}: expected None for {kind}, which says of itself how it is laid out; omit it")
+        t, a = read_volume(file, kind, lines, unit, channel)
+        return GroundMotion(file.name, t, scale * a)
     if dt is None and (column is None or channel is not None):
-        traced = read_traces(file, content, foreign_format("\n".join(lines[:20])), unit, channel)
+        traced = read_traces(file, content, kind, unit, channel)
         if traced is not None:
             return GroundMotion(file.name, traced[0], scale * traced[1])
     _check_suffix(file)

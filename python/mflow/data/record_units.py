@@ -52,9 +52,10 @@ _RATES = (
 _OTHERS = {"vel": "velocity", "pgv": "velocity", "dis": "displacement", "pgd": "displacement", "jer": "jerk"}
 
 FORMATS = (  # what the first lines of other public formats hold
-    (re.compile(r"\b(?:un)?corrected\s+accelero", re.I), "a COSMOS, CSMIP, CESMD or SMC volume"),
-    (re.compile(r"\(format\s+v\d", re.I), "a COSMOS file"),
-    (re.compile(r"^(?:un)?corrected\s+acceleration\s+data", re.I | re.M), "a CSMIP volume"),
+    (re.compile(r"\(format\s+v\d|integer-header\s+values\s+follow", re.I), "a COSMOS file"),
+    (re.compile(r"\A\s*[1-9]\s+(?:(?:un)?corrected\s+accelero|velocity|displacement|response\s+spectr|fourier)", re.I), "an SMC file"),
+    (re.compile(r"\buncorrected\s+accelero|^uncorrected\s+acceleration\s+data", re.I | re.M), "a CSMIP volume 1"),
+    (re.compile(r"\bcorrected\s+accelero|^corrected\s+acceleration\s+data", re.I | re.M), "a CSMIP volume 2"),
     (re.compile(r"^origin\s+time\s+\d.*?^(?:lat|station)", re.I | re.M | re.S), "a K-NET or KiK-net file"),
     (re.compile(r"^\s*site\s+code\s*=.*?^\s*sampling\s+rate\s*=", re.I | re.M | re.S), "a JMA file"),
     (re.compile(r"^event_name\s*:.*?^(?:event_id|station_code|sampling_interval)", re.I | re.M | re.S), "an ESM (DYNA ASC) file"),
@@ -63,7 +64,7 @@ OBSPY_READS = ("a K-NET or KiK-net file", "a binary file")  # of these, and of w
 
 
 def foreign_format(text: str) -> str | None:
-    """The name of a format that is not read, by the first lines of a file; None where it is none of those that are known."""
+    """The name of a format that is neither AT2 nor a table, by the first lines of a file; None where it is none of those that are known."""
     if "\0" in text:
         return "a binary file"
     return next((name for pattern, name in FORMATS if pattern.search(text)), None)

@@ -156,9 +156,12 @@ def solve_dynamics(
         that move is not used.
     solver : "newton", "newton_krylov", "fixed_point" or an instance
         For a force and an implicit method.
-    linear_solver : "direct" or "cg", optional
+    linear_solver : "direct", "cholesky" or "cg", optional
         How sums of the matrices that are not diagonal are solved with. "direct" (default): factored once, sparse ones after a reverse
-        Cuthill-McKee reordering where that makes a narrow band of them. "cg": by conjugate gradients, to a residual of 1e-12, without
+        Cuthill-McKee reordering where that makes a narrow band of them, else by SuperLU. "cholesky": sparse ones by CHOLMOD, which needs
+        scikit-sparse (``pip install 'momentum-flow[cholesky]'`` and SuiteSparse's headers); solids of many thousand degrees of freedom are
+        factored several times faster. C and K must be symmetric then; a sum that is not positive definite is left to SuperLU, with a
+        RuntimeWarning. Results of both agree to rounding. "cg": by conjugate gradients, to a residual of 1e-12, without
         factors; C and K must be symmetric then, and the sum positive definite, else the run ends with "solve_failed".
     energy : bool, optional
         Whether to keep the ledger; default: where energies exist (stiffness symmetric).

@@ -13,6 +13,7 @@ from mflow.base.checks import check_choice, check_number
 from mflow.base.extras import need
 from mflow.base.pace import interruptible
 from mflow.structures import load_tables
+from mflow.structures.cholesky import Cholesky
 from mflow.structures.loads import is_table, load_on, load_with_massless, moving_load, table_on
 from mflow.structures.massless import condensed, rows_without
 from mflow.structures.supports import Supports, free_part
@@ -29,13 +30,14 @@ def structure_problem(
     """The problem, and (n, M, C, K) of what moves; None where C is a function. narrow: it may be reordered. alone: there is no force."""
     n = supports.n
     if linear_solver is not None:
-        check_choice(linear_solver, "linear_solver", ("direct", "cg"))
+        check_choice(linear_solver, "linear_solver", ("direct", "cholesky", "cg"))
     function = matrices.is_function(damping)
     cg = linear_solver == "cg" or function
     if function:
-        if linear_solver == "direct":
+        if linear_solver in ("direct", "cholesky"):
             raise ValueError(
-                'linear_solver: expected "cg" where damping is a function, which conjugate gradients alone can solve, got "direct"'
+                'linear_solver: expected "cg" where damping is a function, which conjugate gradients alone can solve, got '
+                f"{linear_solver!r}"
             )
         if rayleigh is not None:
             raise ValueError("rayleigh: damping is a function: add a M + b K there")
@@ -61,7 +63,8 @@ def structure_problem(
         load = load_with_massless(load, supports, pull)
         pull = np.zeros(n)
     M, C, K = (free_part(a, supports) for a in (M, C, K))
-    order = narrower_order([a for a in (M, C, K) if a is not None]) if narrow and not cg else None
+    factorize = _cholesky(C, K) if linear_solver == "cholesky" else None
+    order = narrower_order([a for a in (M, C, K) if a is not None]) if narrow and not cg and factorize is None else None
     if order is not None:
         supports.reorder(order)
         M, C, K = (a if a is None else a[order] if a.ndim == 1 else a[order][:, order] for a in (M, C, K))
@@ -79,10 +82,20 @@ def structure_problem(
         table, load = load, None
     elif load is not None or (supports.any and np.any(pull)):
         load = load_on(load, supports, pull)
-    problem = Structure(size, M, _damping(damping, supports) if function else C, K, load, cg=cg, checked=True)
+    problem = Structure(size, M, _damping(damping, supports) if function else C, K, load, cg=cg, checked=True, factorize=factorize)
     if table is not None:
         problem.set_table(*interruptible(load_tables.PER_NUMBER * getattr(table[1], "size", 0), table_on, table, supports, pull))
     return problem, None if function else (size, M, C, K)
+
+
+def _cholesky(C: Any, K: Any) -> Cholesky:
+    for name, matrix in (("damping", C), ("stiffness", K)):
+        if not matrices.is_symmetric(matrix):
+            raise ValueError(
+                f'{name}: expected a symmetric matrix for linear_solver="cholesky", got one that differs from its transpose; '
+                'take "direct", which exchanges rows'
+            )
+    return Cholesky()
 
 
 def _without_massless(supports: Supports, M: Any, C: Any, K: Any, may: bool) -> Any:

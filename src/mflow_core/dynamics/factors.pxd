@@ -3,6 +3,7 @@ from libc.stddef cimport ptrdiff_t
 from libc.stdint cimport int32_t, int64_t
 
 from mflow_core.dynamics.loads cimport load_t
+from mflow_core.methods.second_order.hooks cimport hooks_t
 from mflow_core.solvers.operators cimport operator_t, operators_t
 
 cdef operators_t OPERATORS               # products and narrow solves of the active level
@@ -27,9 +28,11 @@ ctypedef struct factor_t:
 ctypedef struct structure_t
 
 ctypedef struct structure_t:
+    hooks_t hooks                        # first: kernels find them at the problem's ctx
     ptrdiff_t n, lower, upper
     int kind                             # of the widest sum
     operator_t M, C, K
+    const double *below                  # of a tridiagonal C, for damping_block of operators.pxd
     load_t load
     factor_t factors[FACTORS]
     int64_t solves, n_factor
@@ -49,4 +52,5 @@ ctypedef struct structure_t:
 
 cdef int factor(structure_t *s, int slot, double c, double k) noexcept nogil
 cdef int apply(structure_t *s, int slot, double *b) noexcept nogil
+cdef int first_bad_pivot(const operator_t *A) except -1
 cdef int product(structure_t *s, const operator_t *A, double scale, const double *x, double *out) noexcept nogil

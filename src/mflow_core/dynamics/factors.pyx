@@ -3,7 +3,8 @@
 Two sums are kept, M alone and the last one else. Each is stored as narrow as the widest of its parts; a tridiagonal one that is positive
 definite is solved without exchanges (operators.pyx), others with partial pivoting, sparse ones outside, by a Python object.
 """
-from libc.math cimport INFINITY, fabs
+from libc.math cimport INFINITY, fabs, sqrt
+from libc.stdlib cimport calloc, free
 from libc.string cimport memset
 
 from mflow_core.registry cimport kernels
@@ -216,3 +217,36 @@ cdef int apply(structure_t *s, int slot, double *b) noexcept nogil:
     else:
         return s.solve_outside(s, slot, b)
     return 0
+
+
+cdef int first_bad_pivot(const operator_t *A) except -1:
+    """0, or the row (from 1) at which Cholesky's factorisation finds that a symmetric matrix is not positive definite."""
+    cdef ptrdiff_t n = A.n, b = A.lower, width = b + 1, i, j, k
+    cdef double *L = <double *> calloc(n * width + 1, sizeof(double))
+    cdef double sum, least
+    cdef int bad = 0
+    if L == NULL:
+        raise MemoryError("mass: no memory to check it")
+    with nogil:
+        for i in range(n):
+            for j in range(max(i - b, <ptrdiff_t> 0), i + 1):
+                if A.kind == OP_DENSE:
+                    sum = A.values[i * n + j]
+                elif A.kind == OP_BANDED:
+                    sum = A.values[i * (A.lower + A.upper + 1) + j - i + A.lower]
+                else:
+                    sum = A.values[(j - i + 1) * n + i] if A.kind == OP_TRIDIAGONAL else A.values[i]
+                least = ROUNDING * fabs(sum)
+                for k in range(max(i - b, <ptrdiff_t> 0), j):
+                    sum -= L[i * width + k - i + b] * L[j * width + k - j + b]
+                if i == j:
+                    if not sum > least:
+                        bad = <int> i + 1
+                        break
+                    L[i * width + b] = sqrt(sum)
+                else:
+                    L[i * width + j - i + b] = sum / L[j * width + b]
+            if bad:
+                break
+    free(L)
+    return bad

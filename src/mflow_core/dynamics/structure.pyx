@@ -5,16 +5,17 @@
 Sums of matrices stay factored while they are the same (factors.pyx), so that fixed steps factor once; the load is asked for once a time
 (loads.pyx). Damping may be a function, where conjugate gradients solve.
 """
-from libc.math cimport NAN, fabs, sqrt
+from libc.math cimport NAN
 from libc.stdint cimport int32_t, int64_t, uintptr_t
 from libc.stdlib cimport calloc, free
-from libc.string cimport memcpy, memset
+from libc.string cimport memcmp, memcpy, memset
 
 cimport numpy as cnp
 
 from mflow_core.arithmetic.vec cimport MF_SHORT, mf_scalar
-from mflow_core.dynamics.factors cimport BY_CG, FACTORS, OPERATORS, apply, factor, factor_t, product, product_fn, structure_t
+from mflow_core.dynamics.factors cimport BY_CG, FACTORS, OPERATORS, apply, factor, factor_t, first_bad_pivot, product, product_fn, structure_t
 from mflow_core.dynamics.loads cimport LOADS, load_at, load_fn, table_load
+from mflow_core.methods.second_order.hooks cimport MF_LISTENS
 from mflow_core.problems.problem cimport failed
 from mflow_core.solvers.operators cimport OP_BANDED, OP_DENSE, OP_DIAGONAL, OP_FUNCTION, OP_NONE, OP_SPARSE, OP_TRIDIAGONAL
 from mflow_core.types cimport MF_VELOCITY_FREE, mf_accel_fn, mf_energy_fn, mf_solve_accel_fn
@@ -143,6 +144,7 @@ cdef int structure_solve(double t, double w, const double *xp, const double *vp,
     cdef bint scaled = False
     cdef ptrdiff_t i
     f, status = NULL, 0
+    s.hooks.told = NAN
     if (n == 1 and s.kind == OP_DIAGONAL and w == 1.0 and q == NULL and s.load.fun == NULL and not s.load.constant and sum.ready
             and sum.c == c and sum.k == k):
         a[0] = one_acceleration(s, xp[0], vp[0], sum.lu[0])
@@ -242,6 +244,12 @@ cdef int structure_inertia(double t0, const double *const *y0, double t1, const 
     return 0
 
 
+cdef void structure_worked(ptrdiff_t lo, ptrdiff_t m, double scale, const double *d, const double *mean, void *ctx) noexcept nogil:
+    """Damping's work on a block of a step, where C is tridiagonal. The step began with a solve, which has put `told` to NaN."""
+    cdef structure_t *s = <structure_t *> ctx
+    s.hooks.told = (s.hooks.told if lo > 0 else 0.0) + scale * OPERATORS.damping_block(&s.C, s.below, lo, m, d, mean)
+
+
 cdef int structure_energy(double t0, const double *const *y0, double t1, const double *const *y1, double *e, ptrdiff_t n,
                           void *ctx) noexcept nogil:
     cdef structure_t *s = <structure_t *> ctx
@@ -259,7 +267,10 @@ cdef int structure_energy(double t0, const double *const *y0, double t1, const d
         status = load_at(&s.load, t1, &f1)
     if status == 0 and f1 != NULL:
         e[2] += OPERATORS.work(n, y0[0], y1[0], 0.5, f0, 0.5, f1)
-    if status == 0 and s.C.kind == OP_TRIDIAGONAL and n > 1:
+    if status == 0 and s.hooks.told == s.hooks.told:
+        e[3] += s.hooks.told
+        s.hooks.told = NAN
+    elif status == 0 and s.C.kind == OP_TRIDIAGONAL and n > 1:
         e[3] += OPERATORS.damping_work(&s.C, y0[0], y1[0], 0.5, y0[1], 0.5, y1[1])
     elif status == 0 and s.C.kind != OP_NONE:
         memset(force, 0, n * sizeof(double))
@@ -281,48 +292,15 @@ cdef int raise_or(int status) except? -1:
     return status
 
 
-cdef int first_bad_pivot(const operator_t *A) except -1:
-    """0, or the row (from 1) at which Cholesky's factorisation finds that a symmetric matrix is not positive definite."""
-    cdef ptrdiff_t n = A.n, b = A.lower, width = b + 1, i, j, k
-    cdef double *L = <double *> calloc(n * width + 1, sizeof(double))
-    cdef double sum, least
-    cdef int bad = 0
-    if L == NULL:
-        raise MemoryError("mass: no memory to check it")
-    with nogil:
-        for i in range(n):
-            for j in range(max(i - b, <ptrdiff_t> 0), i + 1):
-                if A.kind == OP_DENSE:
-                    sum = A.values[i * n + j]
-                elif A.kind == OP_BANDED:
-                    sum = A.values[i * (A.lower + A.upper + 1) + j - i + A.lower]
-                else:
-                    sum = A.values[(j - i + 1) * n + i] if A.kind == OP_TRIDIAGONAL else A.values[i]
-                least = 4.0 * 2.220446049250313e-16 * fabs(sum)
-                for k in range(max(i - b, <ptrdiff_t> 0), j):
-                    sum -= L[i * width + k - i + b] * L[j * width + k - j + b]
-                if i == j:
-                    if not sum > least:
-                        bad = <int> i + 1
-                        break
-                    L[i * width + b] = sqrt(sum)
-                else:
-                    L[i * width + j - i + b] = sum / L[j * width + b]
-            if bad:
-                break
-    free(L)
-    return bad
-
-
 cdef class Structure(Problem):
     """M x'' + C v + K x = load(t). mass None: 1 for each of the n degrees of freedom.
 
     load: None, n numbers, a function of t, or a compiled one (LOAD_SIGNATURE); `set_table` takes tables. cg: sums of matrices that are not
     diagonal are solved by conjugate gradients; then damping may be a function of v as well, or a compiled one (PRODUCT_SIGNATURE). checked:
-    the matrices come from `matrices.checked_matrix`.
+    the matrices come from `matrices.checked_matrix`. factorize: of a sparse sum, what has `solve`; SciPy's splu where it is None.
     """
 
-    def __init__(self, Py_ssize_t n, mass=None, damping=None, stiffness=None, load=None, bint cg=False, bint checked=False):
+    def __init__(self, Py_ssize_t n, mass=None, damping=None, stiffness=None, load=None, bint cg=False, bint checked=False, factorize=None):
         self.s.cg = cg
         self.s.n = self.s.load.n = n
         if is_function(damping):
@@ -339,7 +317,7 @@ cdef class Structure(Problem):
         for name in ("damping", "stiffness") if cg else ():
             if not is_symmetric(matrices[name]):
                 raise ValueError(f"{name}: expected a symmetric matrix for conjugate gradients, got one that differs from its transpose")
-        self.arrays = []
+        self.arrays, self.factorize = [], factorize
         self.c.n = n
         self.compiled = self.damp_callback is None
         self.sparse_factors = [None, None]
@@ -353,6 +331,12 @@ cdef class Structure(Problem):
         self.c.solve_accel = <mf_solve_accel_fn> structure_solve
         self.c.ctx = &self.s
         self.s.owner, self.s.factor_outside, self.s.solve_outside = <void *> self, sparse_factor, sparse_solve
+        self.s.hooks.worked, self.s.hooks.told = structure_worked, NAN
+        self.s.hooks.alone = self.s.load.fun == NULL and not self.s.load.constant
+        if self.s.C.kind == OP_TRIDIAGONAL and n > MF_SHORT:
+            self.c.flags = self.c.flags | MF_LISTENS
+            same = memcmp(self.s.C.values + 1, self.s.C.values + 2 * n, (n - 1) * sizeof(double)) == 0
+            self.s.below = self.s.C.values + 2 * n - 1 if same else self.s.C.values
         if self.s.C.kind == OP_NONE:
             self.c.flags = self.c.flags | MF_VELOCITY_FREE
         if self.symmetric:
@@ -415,7 +399,7 @@ cdef class Structure(Problem):
         import scipy.sparse.linalg
 
         self.sparse = [None if a is None else scipy.sparse.csc_array(scipy.sparse.diags_array(a) if a.ndim == 1 else a) for a in matrices.values()]
-        self.factorize = scipy.sparse.linalg.splu
+        self.factorize = self.factorize or scipy.sparse.linalg.splu
         self.compiled = False
 
     cdef int factor_sparse(self, int slot) except -1:
@@ -525,7 +509,7 @@ cdef class Structure(Problem):
         self.table.times, self.table.values = <const double *> cnp.PyArray_DATA(<cnp.ndarray> times), <const double *> cnp.PyArray_DATA(<cnp.ndarray> values)
         self.table.count, self.table.at = times.size, 0
         self.s.load.fun, self.s.load.ctx, self.s.load.constant = table_load, &self.table, False
-        self.calls = NULL
+        self.calls, self.s.hooks.alone = NULL, False
         self.energy_each_step = self.symmetric
 
     def __dealloc__(self):

@@ -41,3 +41,7 @@ ctypedef struct operators_t:
     # (x1 - x0)' C (a v0 + b v1)
     double (*damping_work)(const operator_t *C, const double *x0, const double *x1, double a, const double *v0, double b,
                            const double *v1) noexcept nogil
+    # its part of rows lo to lo + m, from dx = x1 - x0 and the mean velocities, with a neighbour on each side. below: C's, or that of a
+    # symmetric C by way of the diagonal above, above - 1, which is in the cache then; the number before it meets the neighbour 0
+    double (*damping_block)(const operator_t *C, const double *below, ptrdiff_t lo, ptrdiff_t m, const double *dx,
+                            const double *mean) noexcept nogil

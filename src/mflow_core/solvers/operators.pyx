@@ -195,6 +195,7 @@ cdef void tridiagonal_force(ptrdiff_t n, double w, const double *f, const operat
 cdef double damping_work(const operator_t *C, const double *x0, const double *x1, double a, const double *v0, double b,
                          const double *v1) noexcept nogil:
     """The work of C, tridiagonal, of at least two rows. A block of mean velocities with a neighbour on each side fits the first cache."""
+    cdef double[512] dx
     cdef double[514] mean
     cdef ptrdiff_t n = C.n, lo, m
     cdef double total = 0.0
@@ -203,8 +204,21 @@ cdef double damping_work(const operator_t *C, const double *x0, const double *x1
         mean[0] = a * v0[lo - 1] + b * v1[lo - 1] if lo > 0 else 0.0
         weighted_mean(m, a, v0 + lo, b, v1 + lo, mean + 1)
         mean[m + 1] = a * v0[lo + m] + b * v1[lo + m] if lo + m < n else 0.0
-        total += powers(m, C.values + lo, C.values + n + lo, C.values + 2 * n + lo, x0 + lo, x1 + lo, mean)
+        change(m, x0 + lo, x1 + lo, dx)
+        total += damping_block(C, C.values, lo, m, dx, mean)
     return total
+
+
+cdef double damping_block(const operator_t *C, const double *below, ptrdiff_t lo, ptrdiff_t m, const double *dx,
+                          const double *mean) noexcept nogil:
+    """The work on rows lo to lo + m. mean begins with the neighbour before the block."""
+    return powers(m, below + lo, C.values + C.n + lo, C.values + 2 * C.n + lo, dx, mean)
+
+
+cdef inline void change(ptrdiff_t m, const double *x0, const double *x1, mf_vec dx) noexcept nogil:
+    cdef ptrdiff_t i
+    for i in range(m):
+        dx[i] = x1[i] - x0[i]
 
 
 cdef inline void weighted_mean(ptrdiff_t m, double a, mf_cvec v0, double b, mf_cvec v1, mf_vec mean) noexcept nogil:
@@ -213,14 +227,14 @@ cdef inline void weighted_mean(ptrdiff_t m, double a, mf_cvec v0, double b, mf_c
         mean[i] = a * v0[i] + b * v1[i]
 
 
-cdef inline double power(ptrdiff_t i, const double *below, const double *diagonal, const double *above, const double *x0, const double *x1,
+cdef inline double power(ptrdiff_t i, const double *below, const double *diagonal, const double *above, const double *dx,
                          const double *mean) noexcept nogil:
-    return (x1[i] - x0[i]) * ((below[i] * mean[i] + diagonal[i] * mean[i + 1]) + above[i] * mean[i + 2])
+    return dx[i] * ((below[i] * mean[i] + diagonal[i] * mean[i + 1]) + above[i] * mean[i + 2])
 
 
-cdef inline double powers(ptrdiff_t m, const double *below, const double *diagonal, const double *above, const double *x0, const double *x1,
+cdef inline double powers(ptrdiff_t m, const double *below, const double *diagonal, const double *above, const double *dx,
                           const double *mean) noexcept nogil:
-    """The sum of `power` over a block, in 16 lanes. mean begins with the neighbour before the block."""
+    """The sum of `power` over a block, in 16 lanes."""
     cdef double[16] lane
     cdef ptrdiff_t i, whole = m - m % 16
     cdef int j
@@ -228,9 +242,9 @@ cdef inline double powers(ptrdiff_t m, const double *below, const double *diagon
         lane[j] = 0.0
     for i in range(0, whole, 16):
         for j in range(16):
-            lane[j] += power(i + j, below, diagonal, above, x0, x1, mean)
+            lane[j] += power(i + j, below, diagonal, above, dx, mean)
     for j in range(<int> (m - whole)):
-        lane[j] += power(whole + j, below, diagonal, above, x0, x1, mean)
+        lane[j] += power(whole + j, below, diagonal, above, dx, mean)
     return fold_lanes(lane)
 
 
@@ -296,6 +310,6 @@ cdef void tridiagonal_solve(ptrdiff_t n, const double *lu, double *b) noexcept n
 cdef operators_t TABLE
 TABLE.add_product, TABLE.diagonal_solve, TABLE.scale, TABLE.tridiagonal_force = add_product, diagonal_solve, scale, tridiagonal_force
 TABLE.tridiagonal_factor, TABLE.tridiagonal_solve, TABLE.dot, TABLE.work = tridiagonal_factor, tridiagonal_solve, dot, work
-TABLE.damping_work = damping_work
+TABLE.damping_work, TABLE.damping_block = damping_work, damping_block
 
 _table = PyCapsule_New(&TABLE, b"mflow_core._operators", NULL)

@@ -31,7 +31,7 @@ from mflow_core.methods.tableau cimport MAX_STAGES, NO_STEPS, slope_at_start as 
 from mflow_core.registry cimport REDUCE, STEPS
 from mflow_core.solvers.newton cimport newton_lsolve, newton_weights
 from mflow_core.solvers.stages.mass cimport leave_null_space
-from mflow_core.stepping.energy.ledger cimport ledger_idle, ledger_step
+from mflow_core.stepping.energy.ledger cimport ledger_idle, ledger_step, ledger_told
 from mflow_core.stepping.motion cimport motion_error, motion_start
 from mflow_core.stepping.output cimport RECORD_ACT, RECORD_EVENT, RECORD_FULL, extend, is_full, polynomial, write_step
 from mflow_core.stepping.run cimport (LEG_OVER, RHO_DUE, accept, couples, end_has_slope, linearizes, rho_is_due, run_doubt, run_ready,
@@ -169,6 +169,8 @@ cdef int steps_in_place(run_t *r, int64_t count) noexcept nogil:
     for i in range(count):
         r.f.k = r.k + i
         status = step(r.m, &r.f)
+        if status == 0 and r.ledger != NULL and r.ledger.each_step and not ledger_told(r.ledger):
+            status = NO_STEPS                # a method that does not tell: it books steps that are not in place
         if status != 0:
             return status
         r.f.t = r.t_base + <double> (r.k + i + 1 - r.k_base) * r.dt
@@ -182,6 +184,8 @@ cdef bint block_in_place(run_t *r, int64_t count) noexcept nogil:
     for j in range(r.sizes.n_vec):
         memcpy(r.next[j], r.now[j], r.n * sizeof(double))
     memcpy(r.s_next, r.s_now, r.sizes.n_scal * sizeof(double))
+    if r.ledger != NULL:
+        r.books = r.ledger[0]
     r.f.x0, r.f.x1, r.f.s0, r.f.s1 = <const double *const *> r.now, <double *const *> r.now, r.s_now, r.s_now
     r.f.t, r.f.h = r.t, r.dt
     if r.n == 1 and r.m.step == STEPS.step:
@@ -201,6 +205,8 @@ cdef bint block_in_place(run_t *r, int64_t count) noexcept nogil:
         return True
     r.now, r.next = r.next, r.now
     r.s_now, r.s_next = r.s_next, r.s_now
+    if r.ledger != NULL:
+        r.ledger[0] = r.books
     r.f.n_rhs, r.f.n_solve, r.calls[0] = n_rhs, n_solve, calls
     return False
 

@@ -18,7 +18,7 @@ from libc.stddef cimport ptrdiff_t
 from libc.stdint cimport int64_t
 from libc.string cimport memcpy, memset
 
-from mflow_core.methods.second_order.hooks cimport constrained, ended, moved
+from mflow_core.methods.second_order.hooks cimport advance_and_tell, constrained, ended, moved, tells
 from mflow_core.methods.second_order.passes cimport add, advance, advance_v, correct, guess, kick_drift, taylor
 from mflow_core.methods.second_order.records cimport acceleration, choice, in_place, new_record, real, solve, start
 from mflow_core.methods.tableau cimport NO_STEPS, records_t, steps_t
@@ -142,7 +142,9 @@ cdef int newmark_many(const mf_method *m, mf_frame *f) noexcept nogil:
         status = estimate(f, c, a, a1, h_before)
     if status != 0:
         return status
-    if bx == 0.0:
+    if tells(f):
+        advance_and_tell(f, a, a1, cx, cv, bx, bv, NULL)
+    elif bx == 0.0:
         if place:
             memcpy(f.x1[0], xp, f.n * sizeof(double))
         advance_v(f.n, f.x0[1], a, a1, f.x1[1], cv, bv)
@@ -248,7 +250,7 @@ cdef int verlet_step(const mf_method *m, mf_frame *f) noexcept nogil:
 cdef int staggered_step(const mf_method *m, mf_frame *f) noexcept nogil:
     cdef const double *a
     cdef bint place = in_place(f), backward = f.par[0] == STAGGERED_BACKWARD
-    cdef double *vp = f.work + f.ld if place else f.x1[1]
+    cdef double *vp = f.work + f.ld if place or tells(f) else f.x1[1]
     cdef double *a1 = f.work + 2 * f.ld if place else f.x1[2]
     cdef double half = 0.5 * f.h, bv = f.h if backward else half
     cdef int status = start(f, f.work, &a)
@@ -268,6 +270,8 @@ cdef int staggered_step(const mf_method *m, mf_frame *f) noexcept nogil:
     if constrained(f):                       # vp has been moved
         guess(f.n, vp, f.x1[1])
         add(f.n, f.x1[1], a1, bv)
+    elif tells(f) and not backward:
+        advance_and_tell(f, a, a1, 0.0, half, 0.0, bv, vp)
     else:
         advance_v(f.n, f.x0[1], a, a1, f.x1[1], 0.0 if backward else half, bv)
     if place:

@@ -3,6 +3,7 @@ from libc.stddef cimport ptrdiff_t
 
 cimport numpy as cnp
 
+from mflow_core.methods.second_order.hooks cimport MF_LISTENS, MF_TELLS
 from mflow_core.registry cimport mf_sizes_of
 from mflow_core.stepping.energy.ledger cimport (LEDGER_COLUMNS, NUMERICAL_ENDS, NUMERICAL_NEWMARK, NUMERICAL_NONE, ledger_make, ledger_part,
                                                 ledger_release, ledger_row, ledger_start, ledger_t)
@@ -51,7 +52,7 @@ cdef class Energies:
         cdef mf_sizes sizes
         cdef double[4] c
         cdef int formula = NUMERICAL_NONE
-        cdef bint apart = False, free_of_v
+        cdef bint apart = False, free_of_v, tells
         self.need_energies()
         r, problem = self.run.r, self.run.problem
         mf_sizes_of(r.m, r.par, &sizes)
@@ -66,9 +67,12 @@ cdef class Energies:
             formula = NUMERICAL_NEWMARK
         elif problem.energy_whole and ends_in_balance(self.run.record, self.parameters(), free_of_v):
             formula = NUMERICAL_ENDS
+        tells = formula == NUMERICAL_NEWMARK and r.inner.flags & MF_LISTENS
         raise_or(run_enter(r))
         ledger_release(r.ledger)
-        r.ledger = ledger_make(r.inner.energy, problem.energy_inertia, r.inner.ctx, r.n, formula, c[0], problem.energy_each_step, apart)
+        r.ledger = ledger_make(r.inner.energy, problem.energy_inertia, r.inner.ctx, r.n, formula, c[0], problem.energy_each_step, apart, tells)
+        if tells:
+            r.p.flags = r.p.flags | MF_TELLS
         run_leave(r)
         if r.ledger == NULL:
             raise MemoryError(f"no memory for a ledger of {r.n} components")

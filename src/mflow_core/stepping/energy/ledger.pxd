@@ -1,6 +1,7 @@
 """The energy ledger of a second-order run: what the loops call, and where it is kept."""
 from libc.stddef cimport ptrdiff_t
 
+from mflow_core.methods.second_order.hooks cimport hooks_t
 from mflow_core.types cimport mf_energy_fn
 
 
@@ -26,6 +27,7 @@ ctypedef struct ledger_t:
     int formula
     bint apart                           # a is not M^-1 F at the ends of steps; that is the vector after it
     bint each_step                       # there is a load or damping: their work is asked for at every step
+    hooks_t *hooks                       # of the problem, where steps tell it the work of damping; NULL: they do not
     double beta
     double[2] load, damping, numerical   # compensated sums since the start
     double start                         # kinetic + potential there
@@ -33,8 +35,9 @@ ctypedef struct ledger_t:
 
 
 cdef ledger_t *ledger_make(mf_energy_fn energy, mf_energy_fn inertia, void *ctx, ptrdiff_t n, int formula, double beta, bint each_step,
-                           bint apart) noexcept nogil
+                           bint apart, bint tells) noexcept nogil
 cdef bint ledger_idle(const ledger_t *book, double h) noexcept nogil
+cdef bint ledger_told(ledger_t *book) noexcept nogil
 cdef void ledger_release(ledger_t *book) noexcept nogil
 cdef int ledger_start(ledger_t *book, double t, const double *const *y) noexcept nogil
 cdef int ledger_step(ledger_t *book, double t0, const double *const *y0, double t1, const double *const *y1, double h) noexcept nogil

@@ -29,8 +29,8 @@ from libc.stdlib cimport calloc, free
 
 
 cdef ledger_t *ledger_make(mf_energy_fn energy, mf_energy_fn inertia, void *ctx, ptrdiff_t n, int formula, double beta, bint each_step,
-                           bint apart) noexcept nogil:
-    """NULL where there is no memory. inertia NULL: energy tells v'Mv/2 of any v at no cost beyond it."""
+                           bint apart, bint tells) noexcept nogil:
+    """NULL where there is no memory. inertia NULL: energy tells v'Mv/2 of any v at no cost beyond it. tells: MF_TELLS of hooks.pxd."""
     cdef ledger_t *book = <ledger_t *> calloc(1, sizeof(ledger_t))
     cdef ptrdiff_t padded = (n + 7) // 8 * 8
     if book == NULL:
@@ -43,7 +43,7 @@ cdef ledger_t *ledger_make(mf_energy_fn energy, mf_energy_fn inertia, void *ctx,
     book.mean, book.zero, book.sum = book.dx + padded, book.dx + 2 * padded, book.dx + 3 * padded
     book.energy, book.ctx, book.n, book.formula, book.each_step = energy, ctx, n, formula, each_step
     book.inertia = energy if inertia == NULL else inertia
-    book.beta, book.apart = beta, apart
+    book.beta, book.apart, book.hooks = beta, apart, <hooks_t *> ctx if tells else NULL
     return book
 
 
@@ -54,8 +54,9 @@ cdef void ledger_release(ledger_t *book) noexcept nogil:
 
 
 cdef bint ledger_idle(const ledger_t *book, double h) noexcept nogil:
-    """Whether steps of h leave nothing to book."""
-    return not book.each_step and (book.formula == NUMERICAL_NONE or (book.formula == NUMERICAL_NEWMARK and book.h == h))
+    """Whether steps of h leave nothing to book, save what `ledger_told` does."""
+    return ((not book.each_step or (book.hooks != NULL and book.hooks.alone))
+            and (book.formula == NUMERICAL_NONE or (book.formula == NUMERICAL_NEWMARK and book.h == h)))
 
 
 cdef inline void put(double *sum, double term) noexcept nogil:
@@ -63,6 +64,16 @@ cdef inline void put(double *sum, double term) noexcept nogil:
     cdef double total = sum[0] + term, part = total - sum[0]
     sum[1] += (sum[0] - (total - part)) + (term - part)
     sum[0] = total
+
+
+cdef bint ledger_told(ledger_t *book) noexcept nogil:
+    """Books the work of damping that a step has told, and which is all that it has to book. False: there is none."""
+    cdef double took = book.hooks.told
+    if took != took:
+        return False
+    put(book.damping, took)
+    book.hooks.told = NAN
+    return True
 
 
 cdef int energies_by(ledger_t *book, mf_energy_fn energy, double t, const double *x, const double *v, double *e) noexcept nogil:
