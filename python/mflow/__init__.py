@@ -57,7 +57,7 @@ if TYPE_CHECKING:  # what stands in _LATER
     from mflow.data.rows import minibatches
     from mflow.derivatives.gradients import DerivativeReport, check_grad, check_gradient, check_jacobian
     from mflow.dynamics.batch import DynamicsBatchResult, solve_dynamics_batch
-    from mflow.dynamics.contact import Contact, Friction
+    from mflow.dynamics.obstacles import Contact, Friction
     from mflow.dynamics.symmetric import SymmetricSteps
     from mflow.equations.consistency import consistency
     from mflow.equations.convergence import convergence, explicit_vs_implicit
@@ -104,7 +104,7 @@ _LATER = {
     "data.rows": "minibatches",
     "derivatives.gradients": "DerivativeReport check_grad check_gradient check_jacobian",
     "dynamics.batch": "DynamicsBatchResult solve_dynamics_batch",
-    "dynamics.contact": "Contact Friction",
+    "dynamics.obstacles": "Contact Friction",
     "dynamics.symmetric": "SymmetricSteps",
     "equations.consistency": "consistency",
     "equations.convergence": "convergence explicit_vs_implicit",

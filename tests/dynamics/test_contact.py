@@ -181,7 +181,10 @@ def test_own_events_and_fixed_degrees_of_freedom_stay_what_they_are():
         ({"friction": mflow.Friction(0, 1.0), "fixed": [0]}, "friction.dof: degree of freedom 0 is fixed"),
         ({"friction": mflow.Friction(0, 1.0), "t_span": (1, 0)}, "t_span: expected t_end above t0 = 1 with contacts or friction"),
         ({"friction": mflow.Friction(0, 1.0), "force": 3}, "force: expected a function of .t, x, v. or a compiled one, got 3"),
-        ({"friction": mflow.Friction(0, 1.0), "potential": np.sum}, "potential: potential does not go with contacts and friction"),
+        ({"friction": mflow.Friction(0, 1.0), "potential": np.sum}, "potential: it belongs to a nonlinear force=, which is not given"),
+        ({"friction": mflow.Friction(0, 1.0), "constraints": np.sum}, "constraints: constraints does not go with contacts and friction"),
+        ({"contacts": [mflow.Contact(0, 1.0)] * 2}, "contacts: expected one rigid stop at a place, got two at 1 of degree of freedom 0"),
+        ({"contacts": [mflow.Contact(0), mflow.Contact(0, side="below")]}, "contacts: expected room between the rigid stops of degree"),
     ],
 )  # fmt: skip
 def test_what_does_not_fit_is_named(given, words):
@@ -307,3 +310,29 @@ def test_a_gap_between_two_bodies_in_their_distance():
     assert abs(v1 - 0.25) < 1e-3  # (m1 - m2) / (m1 + m2) in the frame of both
     assert abs(v2 - 0.75) < 1e-3
     assert abs(v1 + 3.0 * v2 - 2.5) < 1e-9
+
+
+@pytest.mark.parametrize("method", ["velocity_verlet", "central_difference", "staggered", "newmark", "yoshida4"])
+@pytest.mark.parametrize("dt", [0.1, 0.013])
+def test_a_body_is_pulled_off_its_stop(method, dt):
+    """Pressed until the load sin t turns at pi; from there x = -(t - pi) - sin t. The cubic through the first step bulges into the stop."""
+    r = mflow.solve_dynamics(load=lambda t: [np.sin(t)], t_span=(0, 5.0), x0=[0.0], dt=dt, method=method, contacts=mflow.Contact(0))
+    assert r.reason == "finished"
+    assert [what for _, _, what in r.switches] == ["leaves"]
+    assert abs(r.switches[0][0] - np.pi) < 1e-12
+    assert abs(r.x[0, -1] + (5 - np.pi) + np.sin(5.0)) < 0.3 * dt**2
+
+
+def test_a_force_with_a_potential_beside_contacts():
+    """A ball on a spring that stiffens meets a soft wall: what it holds is 1/2 x^2 + 1/4 x^4 and the wall's."""
+    V = lambda x: float(x[0] ** 2 / 2 + x[0] ** 4 / 4)  # noqa: E731
+    given = {"force": lambda t, x, v: -x - x**3, "velocity_free": True, "t_span": (0, 6), "x0": [1.0], "dt": 1e-3}
+    wall = {"contacts": mflow.Contact(0, -0.5, side="below", stiffness=50.0)}
+    r = mflow.solve_dynamics(**given, **wall, potential=V, method="newmark")
+    e = r.energy
+    depth = np.maximum(-0.5 - r.x[0], 0.0)
+    np.testing.assert_allclose(e.potential, r.x[0] ** 2 / 2 + r.x[0] ** 4 / 4 + 25.0 * depth**2, atol=1e-14)
+    np.testing.assert_allclose(e.kinetic + e.potential, 0.75, atol=1e-5)
+    assert np.abs(e.load).max() < 1e-5
+    with pytest.raises(TypeError, match="potential: expected a Python function of x beside contacts or friction, got 3"):
+        mflow.solve_dynamics(**given, **wall, potential=3)

@@ -20,102 +20,21 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from mflow_core.dynamics import matrices
-from mflow_core.problems.signatures import FORCE_SIGNATURE, check_size, compiled_address
+from mflow_core.problems.signatures import FORCE_SIGNATURE, POTENTIAL_SIGNATURE, check_size, compiled_address
 
 from mflow.base.checks import Array, as_tuple, check_choice, check_number, check_whole, real_array, shown
 from mflow.base.result import DynamicsResult
+from mflow.dynamics.obstacles import Contact, Friction, contacts_of, friction_of
 from mflow.integrate.control import Event, check_events
 from mflow.structures.loads import load_function
 from mflow.structures.matrices import sum_of
 from mflow.structures.supports import Supports, free_part
 
-__all__ = ["Contact", "Friction", "Switches", "switched"]
+__all__ = ["Switches", "switched"]
 
+ROUNDINGS = 16 * 2.0**-52  # of the forces at a degree of freedom that is let go, where they are as good as in balance
 SLOW = 1e-6  # of its fastest impact: a slower rebound is none, and the body rests
 TINY = 5e-324
-
-
-class Contact(NamedTuple):
-    """An obstacle in the way of one degree of freedom, for ``contacts=`` of `mflow.solve_dynamics`.
-
-    Parameters
-    ----------
-    dof : int
-        The degree of freedom, an index of the flat x0.
-    gap : float
-        The x where contact begins.
-    side : "above" or "below"
-        "above" (default): there is contact where x > gap. "below": where x < gap, as on a floor.
-    stiffness : float, optional
-        Of a spring that is pushed together in contact, ``-stiffness (x - gap)``, and never pulls. None: a rigid stop.
-    restitution : float
-        Of a rigid stop, from 0 to 1: v behind an impact is ``-restitution v``. A rebound below 1e-6 of the fastest impact on this stop is
-        taken for none: the body rests there until it is pulled away.
-
-    Notes
-    -----
-    A gap between two degrees of freedom is none of these: a contact knows one. With their distance d = x2 - x1 as a degree of freedom in
-    place of x2 it is: x = T q with T = [[1, 0], [1, 1]] and q = (x1, d), masses T' M T, stiffness T' K T, loads T' f, and
-    ``Contact(1, gap, stiffness=k)``; a rigid stop would need a mass that does not couple them.
-
-    ``potential=`` does not go with contacts: without it the ledger counts the work of ``force`` as load. Explicit methods bear steps up to
-    a limit that is the one with all springs in contact; several steps in half a period of the spring see its contact.
-
-    See Also
-    --------
-    mflow.Friction, mflow.Event
-
-    Examples
-    --------
-    >>> import mflow
-    >>> floor = mflow.Contact(0, side="below", restitution=0.5)
-    >>> r = mflow.solve_dynamics(load=[-2.0], t_span=(0, 4), x0=[1.0], dt=0.1, contacts=floor)
-    >>> r.switches[0], r.switches[-1][2], bool(abs(r.switches[-1][0] - 3.0) < 1e-5), float(r.x[0, -1])
-    ((1.0, 0, 'impact'), 'rests', True, 0.0)
-
-    References
-    ----------
-    B. Brogliato, Nonsmooth Mechanics, 3rd ed., Springer 2016, ch. 1 and 2.
-    """
-
-    dof: int
-    gap: float = 0.0
-    side: str = "above"
-    stiffness: float | None = None
-    restitution: float = 1.0
-
-
-class Friction(NamedTuple):
-    """Dry (Coulomb) friction at one degree of freedom, for ``friction=`` of `mflow.solve_dynamics`.
-
-    Parameters
-    ----------
-    dof : int
-        The degree of freedom, an index of the flat x0.
-    force : float
-        Against the motion while it slips: the coefficient of friction times the normal force.
-    static : float, optional
-        What holds it while it sticks, at most; at least ``force``, which it is where not given.
-
-    See Also
-    --------
-    mflow.Contact, mflow.Event
-
-    Examples
-    --------
-    >>> import mflow
-    >>> r = mflow.solve_dynamics(stiffness=[1.0], t_span=(0, 10), x0=[2.5], dt=0.01, friction=mflow.Friction(0, 0.5))
-    >>> [what for _, _, what in r.switches], bool(abs(r.x[0, -1] - 0.5) < 1e-4)
-    (['turns', 'turns', 'sticks'], True)
-
-    References
-    ----------
-    J. P. Den Hartog, Trans. ASME 53 (1931) APM-107-115.
-    """
-
-    dof: int
-    force: float
-    static: float | None = None
 
 
 class _Spring:
@@ -134,6 +53,7 @@ class _Hold:
     """What a stop and friction have in common: a degree of freedom that may be held."""
 
     held = False
+    off = 0.0  # a force that takes it off at once where it was let go, of the size of rounding in the forces there
 
     def __init__(self, i: int) -> None:
         self.i = i
@@ -145,6 +65,7 @@ class _Stop(_Hold):
         super().__init__(one.dof)
         self.gap, self.restitution, self.sign = one.gap, one.restitution, 1.0 if one.side == "above" else -1.0
         self.fastest = 0.0
+        self.leaving = False  # it has left from rest, and not struck since
 
 
 class _Slider(_Hold):
@@ -165,8 +86,7 @@ class Switches:
         if force is not None:
             force = _python_force(force, n)
         self.n, self.shape, self.supports, self.user, self.inplace = n, supports.shape, supports, force, inplace
-        given = [_checked_contact(one, name, supports) for one, name in _each(contacts, "contacts", Contact)]
-        rubbing = [_checked_friction(one, name, supports) for one, name in _each(friction, "friction", Friction)]
+        given, rubbing = contacts_of(contacts, supports), friction_of(friction, supports)
         self.springs = [_Spring(one) for one in given if one.stiffness is not None]
         self.stops = [_Stop(one) for one in given if one.stiffness is None]
         self.sliders = [_Slider(one) for one in rubbing]
@@ -179,6 +99,7 @@ class Switches:
         self.own = 0  # how many of the events are the user's
         self.events: list[Event] = []
         self.forget: Callable[[], Any] = lambda: None
+        self.potential: Callable[[Array], float] | None = None  # of the user's force, for the ledger
         self._take_rows(body)
 
     def _refuse_two(self) -> None:
@@ -192,6 +113,16 @@ class Switches:
                 raise ValueError(
                     f"friction: degree of freedom {i} has a rigid stop as well, and what holds it there is not known: give "
                     "the contact a stiffness"
+                )
+        for one, other in itertools.combinations(self.stops, 2):
+            if one.i == other.i and one.sign == other.sign and one.gap == other.gap:
+                raise ValueError(
+                    f"contacts: expected one rigid stop at a place, got two at {one.gap:g} of degree of freedom {one.i}: remove one of them"
+                )
+            if one.i == other.i and one.sign != other.sign and one.sign * (one.gap - other.gap) <= 0.0:
+                raise ValueError(
+                    f"contacts: expected room between the rigid stops of degree of freedom {one.i}, got gaps of {one.gap:g} and "
+                    f"{other.gap:g}: give it by fixed=, or one of the stops a stiffness"
                 )
 
     def _take_rows(self, body: dict[str, Any]) -> None:
@@ -245,6 +176,13 @@ class Switches:
             pull -= float(np.ravel(getattr(self.damper, "matvec", self.damper)(v.ravel()))[i])
         return pull if self.load is None else pull + float(self.load(t)[i])
 
+    def _size(self, i: int, t: float, x: Array, v: Array) -> float:
+        """Of what the force at one degree of freedom is the sum of."""
+        size = float(np.abs(self.K[i]) @ np.abs(x.ravel()) + np.abs(self.C[i]) @ np.abs(v.ravel()))
+        size += sum(one.k * abs(float(x.ravel()[i]) - one.gap) for one in self.springs if one.i == i and one.closed)
+        size += sum(one.force for one in self.sliders if one.i == i)
+        return size + (0.0 if self.load is None else abs(float(self.load(t)[i])))
+
     def _driven(self, one: _Hold, t: float, x: Array, v: Array, args: tuple[Any, ...]) -> float:
         """All forces there but what a stop or friction gives."""
         return float(self._plain(t, x, v, args).reshape(-1)[one.i]) + self._body(one.i, t, x, v)
@@ -257,7 +195,9 @@ class Switches:
             if one.held:
                 flat[one.i] = -self._body(one.i, t, x, v)
             elif isinstance(one, _Slider):
-                flat[one.i] -= one.force * one.sense
+                flat[one.i] += one.off - one.force * one.sense
+            else:
+                flat[one.i] += one.off
         return out
 
     def _tangent(self, rows: dict[int, Array], own: Any, stiff: bool, state: tuple[Any, ...]) -> Array:
@@ -322,7 +262,9 @@ class Switches:
         """Those where a state ends."""
         out = [Event(one.value, action=self._toggling(one)) for one in self.springs]
         for stop in self.stops:
-            out.append(Event(lambda t, x, v, *args, one=stop: _depth(one, x), direction=1, action=self._striking(stop)))
+            out.append(Event(lambda t, x, v, *args, one=stop: _depth(one, x, False), direction=1, action=self._striking(stop)))
+            # Off its stop a body is looked at where steps end: the cubic through a step from rest may bulge to the wrong side of it.
+            out.append(Event(lambda t, x, v, *args, one=stop: _depth(one, x, True), direction=1, samples=1, action=self._striking(stop)))
             out.append(Event(self._releasing(stop), direction=-1, action=self._letting_go(stop)))
         for slider in self.sliders:
             out.append(Event(lambda t, x, v, *args, one=slider: _slip(one, v), direction=-1, action=self._turning(slider)))
@@ -351,6 +293,7 @@ class Switches:
             left = abs(float(speed[one.i]))
             one.lost.append((t, one.lost[-1][1] + 0.5 * self.mass[one.i] * (fast - left) * (fast + left)))
             one.held = rests and one.sign * self._driven(one, t, x, v, args) >= 0.0
+            one.leaving = rests and not one.held
             self._note(t, one.i, "rests" if one.held else "impact")
             self._settle(t, x, v, args)
 
@@ -394,9 +337,13 @@ class Switches:
 
     def _let_go(self, one: _Stop | _Slider, t: float, x: Array, v: Array, drive: float) -> None:
         one.held = False
-        if isinstance(one, _Slider):
+        way, net = (-one.sign, -one.sign * drive) if isinstance(one, _Stop) else (math.copysign(1.0, drive), abs(drive) - one.force)
+        one.off = way * max(0.0, ROUNDINGS * self._size(one.i, t, x, v) - net)
+        if isinstance(one, _Stop):
+            one.leaving = True
+        else:
             v.reshape(-1)[one.i] = 0.0  # rounding has left some, which may point the other way
-            self._slide(one, t, x, math.copysign(1.0, drive))
+            self._slide(one, t, x, way)
         self._note(t, one.i, "leaves" if isinstance(one, _Stop) else "slips")
 
     def _settle(self, t: float, x: Array, v: Array, args: tuple[Any, ...]) -> None:
@@ -413,6 +360,7 @@ class Switches:
 
         state = {
             "closed": [bool(one.closed) for one in self.springs], "held": [bool(one.held) for one in self.holds],
+            "off": [one.off for one in self.holds], "leaving": [bool(one.leaving) for one in self.stops],
             "lost": [one.lost for one in self.stops], "fastest": [one.fastest for one in self.stops],
             "sense": [one.sense for one in self.sliders], "path": [one.path for one in self.sliders], "log": self.log,
         }  # fmt: skip
@@ -423,15 +371,15 @@ class Switches:
         import json
 
         state = json.loads(data)
-        for name, of in (("closed", self.springs), ("held", self.holds), ("lost", self.stops), ("sense", self.sliders)):
+        for name, of in (("closed", self.springs), ("held", self.holds), ("off", self.holds), ("lost", self.stops), ("leaving", self.stops), ("sense", self.sliders)):
             if len(state[name]) != len(of):
                 raise ValueError(f"{name}: expected {len(of)} states of contacts and friction, got {len(state[name])}")
         for spring, closed in zip(self.springs, state["closed"], strict=True):
             spring.closed = bool(closed)
-        for hold, held in zip(self.holds, state["held"], strict=True):
-            hold.held = bool(held)
-        for stop, lost, fastest in zip(self.stops, state["lost"], state["fastest"], strict=True):
-            stop.lost, stop.fastest = [(float(t), float(w)) for t, w in lost], float(fastest)
+        for hold, held, off in zip(self.holds, state["held"], state["off"], strict=True):
+            hold.held, hold.off = bool(held), float(off)
+        for stop, lost, fastest, leaving in zip(self.stops, state["lost"], state["fastest"], state["leaving"], strict=True):
+            stop.leaving, stop.lost, stop.fastest = bool(leaving), [(float(t), float(w)) for t, w in lost], float(fastest)
         for slider, sense, path in zip(self.sliders, state["sense"], state["path"], strict=True):
             slider.sense, slider.path = float(sense), [(float(t), float(x), float(f), float(w)) for t, x, f, w in path]
         self.log[:] = [(float(t), int(i), str(what)) for t, i, what in state["log"]]
@@ -453,7 +401,8 @@ class Switches:
         for one in self.holds:
             drive = self._driven(one, t, x, v, args)
             if isinstance(one, _Stop):
-                one.held = bool(place[one.i] == one.gap and speed[one.i] == 0.0) and one.sign * drive >= 0.0
+                rests = bool(place[one.i] == one.gap and speed[one.i] == 0.0)
+                one.held, one.leaving = rests and one.sign * drive >= 0.0, rests and one.sign * drive < 0.0
             elif speed[one.i] != 0.0:
                 self._slide(one, t, x, math.copysign(1.0, speed[one.i]))
             else:
@@ -481,7 +430,7 @@ class Switches:
             self._book(out)
 
     def _book(self, out: DynamicsResult) -> None:
-        """The core counts obstacles as a load: springs have a potential, friction and impacts dissipate."""
+        """The core counts obstacles, and a force beside them, as a load: springs have a potential, friction and impacts dissipate."""
         t, x, e = out["t"], out["x"].reshape(self.n, -1), out["energy"]
         stored, lost = np.zeros(len(t)), np.zeros(len(t))
         for spring in self.springs:
@@ -495,6 +444,8 @@ class Switches:
             path = np.array(slider.path)
             k = np.maximum(np.searchsorted(path[:, 0], t, side="right") - 1, 0)
             lost += path[k, 3] + path[k, 2] * (x[slider.i] - path[k, 1])
+        if self.potential is not None:
+            stored += [self.potential(one) for one in np.moveaxis(out["x"], -1, 0)]
         e["potential"] = e["potential"] + stored
         e["damping"] = e["damping"] + lost
         e["load"] = e["load"] + (stored - stored[0]) + lost
@@ -536,15 +487,31 @@ def switched(
     made.begin(t, t_end, x, v, args)
     nonlinear["velocity_free"] = (user is None or nonlinear["velocity_free"]) and not (made.holds and made.damped)
     nonlinear["dfdx"], nonlinear["dfdv"] = made.tangents(nonlinear["dfdx"], nonlinear["dfdv"])
+    if nonlinear["potential"] is not None:
+        made.potential = _potential(nonlinear["potential"], user, args)
+        nonlinear["potential"] = None
     nonlinear["force"], nonlinear["inplace"] = made.force, False
     own = [Event(*spec) for spec in check_events(events)]
     made.own, made.events = len(own), [*own, *made.switching()]
     return made
 
 
-def _depth(one: _Stop, x: Array) -> float:
-    """How far a degree of freedom is in its stop; below 0 while it rests there."""
-    return -1.0 if one.held else float(one.sign * (x.ravel()[one.i] - one.gap)) or -TINY
+def _potential(potential: Any, user: Any, args: tuple[Any, ...]) -> Callable[[Array], float]:
+    """That of the force, as a function of x."""
+    if user is None:
+        raise ValueError("potential: it belongs to a nonlinear force=, which is not given")
+    if not callable(potential) or compiled_address(potential, "potential", POTENTIAL_SIGNATURE) is not None:
+        raise TypeError(f"potential: expected a Python function of x beside contacts or friction, got {shown(potential)}")
+
+    def at(x: Array) -> float:
+        return check_number(np.asarray(potential(x, *args)).item(), "potential")
+
+    return at
+
+
+def _depth(one: _Stop, x: Array, leaving: bool) -> float:
+    """How far a degree of freedom is in its stop; below 0 while it rests there, or has left it from rest and that is not asked for."""
+    return -1.0 if one.held or one.leaving != leaving else float(one.sign * (x.ravel()[one.i] - one.gap)) or -TINY
 
 
 def _slip(one: _Slider, v: Array) -> float:
@@ -559,42 +526,3 @@ def _row(A: Any, i: int, n: int) -> Array:
     if A.ndim == 1:
         return np.where(np.arange(A.size) == i, A, 0.0)
     return A[[i]].toarray().ravel() if hasattr(A, "tocsr") else np.array(A[i])
-
-
-def _each(given: Any, name: str, kind: type) -> Sequence[tuple[Any, str]]:
-    """One of the kind or a sequence of them, with their names in messages."""
-    if given is None:
-        return []
-    one = isinstance(given, kind)
-    if not one and not isinstance(given, list | tuple):
-        raise TypeError(f"{name}: expected a mflow.{kind.__name__}(dof, ...) or a list of them, got {shown(given)}")
-    items = [(given, name)] if one else [(item, f"{name}[{j}]") for j, item in enumerate(given)]
-    for item, label in items:
-        if not isinstance(item, kind):
-            raise TypeError(f"{label}: expected a mflow.{kind.__name__}(dof, ...), got {shown(item)}")
-    return items
-
-
-def _checked_dof(dof: Any, name: str, supports: Supports) -> int:
-    i = check_whole(dof, f"{name}.dof", 0, supports.n - 1)
-    if i in supports.held:
-        raise ValueError(f"{name}.dof: degree of freedom {i} is fixed; expected one that moves")
-    return i
-
-
-def _checked_contact(one: Contact, name: str, supports: Supports) -> Contact:
-    check_choice(one.side, f"{name}.side", ("above", "below"))
-    i, gap = _checked_dof(one.dof, name, supports), check_number(one.gap, f"{name}.gap")
-    if one.stiffness is None:
-        return Contact(i, gap, one.side, None, check_number(one.restitution, f"{name}.restitution", low=0.0, high=1.0))
-    if one.restitution != 1.0:
-        raise ValueError(
-            f"{name}.restitution: it belongs to rigid stops, and stiffness = {shown(one.stiffness)} is given: omit one of them"
-        )
-    return Contact(i, gap, one.side, check_number(one.stiffness, f"{name}.stiffness", low=0.0, open_low=True))
-
-
-def _checked_friction(one: Friction, name: str, supports: Supports) -> Friction:
-    force = check_number(one.force, f"{name}.force", low=0.0)
-    static = force if one.static is None else check_number(one.static, f"{name}.static", low=force)
-    return Friction(_checked_dof(one.dof, name, supports), force, static)

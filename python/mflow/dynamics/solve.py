@@ -251,7 +251,7 @@ def solve_dynamics(
     nonlinear = {"dfdx": tangents[0], "dfdv": tangents[1], "potential": potential, "solver": solver}
     nonlinear |= {"args": extra, "inplace": inplace, "velocity_free": velocity_free}
     switches, nonlinear, force, events, velocity_free = _with_obstacles(
-        (contacts, friction), {"potential": potential, "constraints": constraints}, supports,
+        (contacts, friction), {"constraints": constraints}, supports,
         {"mass": mass, **linear}, nonlinear | {"force": force}, events, (*check_span(t_span, dt), start, speed),
     )  # fmt: skip
     problem: Any

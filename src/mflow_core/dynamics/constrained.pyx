@@ -172,6 +172,11 @@ cdef class Constrained(Problem):
         self.compiled = forces.compiled
         self.take_functions(g, jac)
 
+    def look(self, t, x, v, h):
+        """As of the forces."""
+        self.forces.look(t, x, v, h)
+        self.energy_each_step = self.forces.energy_each_step
+
     def take_functions(self, g, jac):
         address = compiled_address(g, "constraints", PRODUCT_SIGNATURE)
         if address is not None:

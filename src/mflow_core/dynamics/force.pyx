@@ -12,7 +12,7 @@ from cpython.object cimport PyObject
 from libc.math cimport NAN, fabs
 from libc.stdint cimport int64_t, uintptr_t
 from libc.stdlib cimport calloc, free
-from libc.string cimport memcpy, memset
+from libc.string cimport memcmp, memcpy, memset
 
 cimport numpy as cnp
 
@@ -21,6 +21,7 @@ from mflow_core.problems.problem cimport failed
 from mflow_core.registry cimport REDUCE
 from mflow_core.solvers.matrix cimport matrix_refresh
 from mflow_core.solvers.newton cimport newton_forget, newton_pack, newton_solve, newton_state_size, newton_unpack
+from mflow_core.stepping.stepper cimport raise_or
 from mflow_core.types cimport (MF_E_CALLBACK, MF_VELOCITY_FREE, mf_accel_fn, mf_energy_fn, mf_jac_fn, mf_new_problem,
                                mf_problem, mf_rhs_fn, mf_solve_accel_fn)
 
@@ -145,7 +146,7 @@ cdef int rebuild(force_t *p) noexcept nogil:
 
 
 cdef int force_energy(double t0, const double *const *y0, double t1, const double *const *y1, double *e, ptrdiff_t n, void *ctx) noexcept nogil:
-    """Kinetic and potential energy; or the work of the whole force, M a, over a step."""
+    """Kinetic and potential energy; or, over a step, the work of the whole force, M a, or what it did beside its potential."""
     cdef force_t *p = <force_t *> ctx
     cdef ptrdiff_t i
     if y0 == NULL:
@@ -159,6 +160,82 @@ cdef int force_energy(double t0, const double *const *y0, double t1, const doubl
         for i in range(n):
             p.x[i] = y1[0][i] - y0[0][i]
         e[2] += body_work(p.body, p.x, p.v)
+        return 0
+    return book_parts(p, t0, y0, t1, y1, e, n)
+
+
+# ---- parts of F, for the ledger ------------------------------------------------------------------------------------------------------
+
+# Over a step, with bars for the mean of both ends and D for the difference, F is booked as
+#
+#     damping     - Dx'F_vbar,      F_v = F(t, x, v) - F(t, x, 0)
+#     load        Dx'F_xbar,        F_x = F(t, x, 0);      with a potential Dx'F_xbar + D potential, and that only where F depends on t
+#
+# With a potential and no t the work of F_x is the change of the potential, and the residual shows by how much the step's quadrature is off.
+# F at the end of a step is kept for the next one.
+
+cdef int parts_at(force_t *p, double t, const double *x, const double *v, double *of_v, double *of_x) noexcept nogil:
+    """F_v and F_x at a state; of_x alone where F does not use v."""
+    cdef ptrdiff_t i, n = p.n
+    cdef int status = p.force(t, x, p.parts.nil, of_x, n, p.ctx)
+    p.n_force += 1
+    if status != 0 or not p.parts.uses_v:
+        return status
+    p.n_force += 1
+    status = p.force(t, x, v, of_v, n, p.ctx)
+    for i in range(n):
+        of_v[i] = of_v[i] - of_x[i]
+    return status
+
+
+cdef int parts_at_start(force_t *p, double t, const double *x, const double *v) noexcept nogil:
+    """They are those of the last end, where that is this state."""
+    cdef parts_t *at = &p.parts
+    cdef ptrdiff_t size = p.n * sizeof(double)
+    cdef int64_t before = p.n_force
+    cdef int status
+    if at.known and at.t == t and memcmp(at.x, x, size) == 0 and memcmp(at.v, v, size) == 0:
+        return 0
+    status = parts_at(p, t, x, v, at.of_v, at.of_x)
+    if at.uncounted:
+        p.n_force = before
+    at.uncounted = False
+    return status
+
+
+cdef int book_parts(force_t *p, double t0, const double *const *y0, double t1, const double *const *y1, double *e, ptrdiff_t n) noexcept nogil:
+    """Adds what F has done over a step, where something of it is booked."""
+    cdef parts_t *at = &p.parts
+    cdef double before = 0.0, after = 0.0
+    cdef double *dx = p.x
+    cdef ptrdiff_t i
+    cdef int status
+    if not at.uses_v and not at.uses_t and p.potential != NULL:
+        return 0
+    status = parts_at_start(p, t0, y0[0], y0[1])
+    if status == 0:
+        at.known = False
+        status = parts_at(p, t1, y1[0], y1[1], at.next_of_v, at.next_of_x)
+    if status == 0 and at.uses_t:
+        status = p.potential(t0, y0[0], &before, n, p.potential_ctx)
+        if status == 0:
+            status = p.potential(t1, y1[0], &after, n, p.potential_ctx)
+    if status != 0:
+        return status
+    for i in range(n):
+        dx[i] = y1[0][i] - y0[0][i]
+        p.v[i] = 0.5 * at.of_x[i] + 0.5 * at.next_of_x[i]
+    if p.potential == NULL or at.uses_t:
+        e[2] += body_work(p.body, dx, p.v) + (after - before)
+    if at.uses_v:
+        for i in range(n):
+            p.v[i] = 0.5 * at.of_v[i] + 0.5 * at.next_of_v[i]
+        e[3] -= body_work(p.body, dx, p.v)
+    at.of_v, at.next_of_v = at.next_of_v, at.of_v
+    at.of_x, at.next_of_x = at.next_of_x, at.of_x
+    memcpy(at.x, y1[0], n * sizeof(double))
+    memcpy(at.v, y1[1], n * sizeof(double))
+    at.t, at.known = t1, True
     return 0
 
 
@@ -321,6 +398,7 @@ cdef class Force(Problem):
 
     def __init__(self, force, tuple shape, mass=None, tuple args=(), bint inplace=False, dfdx=None, dfdv=None, potential=None,
                  bint velocity_free=False, Solver solver=None, solve_accel=None, Structure body=None):
+        cdef parts_t *parts = &self.f.parts
         cdef ptrdiff_t n = 1, padded
         cdef double *at
         for length in shape:
@@ -328,12 +406,14 @@ cdef class Force(Problem):
         padded = (n + 7) // 8 * 8
         self.shape, self.args, self.inplace, self.fun, self.dfdx, self.dfdv = shape, args, inplace, force, dfdx, dfdv
         self.body = Structure(n, mass) if body is None else body
-        self.block = calloc(5 * padded * sizeof(double) + 64, 1)
+        self.block = calloc(12 * padded * sizeof(double) + 64, 1)
         if self.block == NULL:
             raise MemoryError(f"force: no memory for {n} components")
         at = <double *> ((<uintptr_t> self.block + 63) // 64 * 64)
         self.f.n, self.f.body, self.f.x, self.f.v, self.f.r = n, &self.body.s, at, at + padded, at + 2 * padded
         self.f.jx, self.f.jv = at + 3 * padded, at + 4 * padded
+        parts.x, parts.v, parts.of_v, parts.of_x = at + 5 * padded, at + 6 * padded, at + 7 * padded, at + 8 * padded
+        parts.next_of_v, parts.next_of_x, parts.nil, parts.t = at + 9 * padded, at + 10 * padded, at + 11 * padded, NAN
         self.f.w = self.f.bx = self.f.bv = NAN
         self.f.c = self.f.k = 0.0
         self.c.n = n
@@ -349,6 +429,27 @@ cdef class Force(Problem):
             self.take_solver(solver)
         elif self.compiled:
             self.calls = &self.f.n_force
+
+    cdef object value(self, double t, const double *x, const double *v):
+        """F there; None where it is not finite."""
+        cdef cnp.ndarray out = np.empty(self.f.n)
+        cdef int status = self.f.force(t, x, v, <double *> cnp.PyArray_DATA(out), self.f.n, self.f.ctx)
+        self.f.n_force += 1
+        return out if raise_or(status) == 0 and np.isfinite(out).all() else None
+
+    def look(self, double t, cnp.ndarray x not None, cnp.ndarray v not None, double h):
+        """For the ledger, at the start: whether F has more than its potential, by way of the velocity or, over the first step, of the time."""
+        cdef const double *at = <const double *> cnp.PyArray_DATA(x)
+        cdef bint alone = self.c.energy == <mf_energy_fn> force_energy
+        if self.f.potential == NULL:
+            return
+        still, later = self.value(t, at, self.f.parts.nil), self.value(t + h, at, self.f.parts.nil)
+        self.f.parts.uses_t = still is not None and later is not None and not np.array_equal(still, later)
+        if alone and not self.c.flags & MF_VELOCITY_FREE:
+            speed = np.ascontiguousarray(v if np.any(v) else np.ones(self.f.n))
+            moving = self.value(t, at, <const double *> cnp.PyArray_DATA(<cnp.ndarray> speed))
+            self.f.parts.uses_v = still is not None and moving is not None and not np.array_equal(still, moving)
+        self.energy_each_step = self.f.parts.uses_t or (self.f.parts.uses_v if alone else self.energy_each_step)
 
     def take_force(self, force):
         address = compiled_address(force, "force", FORCE_SIGNATURE)
@@ -462,16 +563,17 @@ cdef class Force(Problem):
         free(self.block)
 
     cdef ptrdiff_t state_size(self):
-        return 4 + 2 * self.f.n + (newton_state_size(self.f.newton) if self.f.newton != NULL else 0)
+        return 5 + 2 * self.f.n + (newton_state_size(self.f.newton) if self.f.newton != NULL else 0)
 
     cdef int state_pack(self, double *state) except -1:
-        """The equation whose Jacobian is at hand, where that was taken, and the solver's state."""
+        """The equation whose Jacobian is at hand, where that was taken, whether the parts of F are at hand, and the solver's state."""
         cdef ptrdiff_t n = self.f.n
         state[0], state[1], state[2], state[3] = <double> self.f.n_force, self.f.w, self.f.bx, self.f.bv
         memcpy(state + 4, self.f.jx, n * sizeof(double))
         memcpy(state + 4 + n, self.f.jv, n * sizeof(double))
+        state[4 + 2 * n] = 1.0 if self.f.parts.known or self.f.parts.uncounted else 0.0
         if self.f.newton != NULL:
-            newton_pack(self.f.newton, state + 4 + 2 * n)
+            newton_pack(self.f.newton, state + 5 + 2 * n)
         return 0
 
     def forget(self):
@@ -479,14 +581,16 @@ cdef class Force(Problem):
         if self.f.newton != NULL:
             newton_forget(self.f.newton)
         self.f.w = self.f.bx = self.f.bv = 0.0
+        self.f.parts.known = False           # F may jump, too
 
     cdef int state_unpack(self, const double *state) except -1:
         cdef ptrdiff_t n = self.f.n
-        if not 0.0 <= state[0] < 9007199254740992.0 or (self.f.newton != NULL and newton_unpack(self.f.newton, state + 4 + 2 * n) != 0):
+        if not 0.0 <= state[0] < 9007199254740992.0 or (self.f.newton != NULL and newton_unpack(self.f.newton, state + 5 + 2 * n) != 0):
             raise ValueError("data: expected the saved state of a force, got one that is damaged")
         self.f.n_force, self.f.w, self.f.bx, self.f.bv = <int64_t> state[0], state[1], state[2], state[3]
         memcpy(self.f.jx, state + 4, n * sizeof(double))
         memcpy(self.f.jv, state + 4 + n, n * sizeof(double))
+        self.f.parts.known, self.f.parts.uncounted = False, state[4 + 2 * n] == 1.0
         return 0
 
     @property

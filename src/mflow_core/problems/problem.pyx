@@ -442,6 +442,9 @@ cdef Problem python_problem(fun, jac, tuple shape, tuple args, int mode, bint in
 
 cdef class Problem:
 
+    def look(self, t, x, v, h):
+        """What its energies depend on is looked for at the start of a motion, whose first step may be h."""
+
     def __cinit__(self):
         self.c = mf_new_problem()
 

@@ -55,6 +55,7 @@ cdef class Energies:
         cdef bint apart = False, free_of_v, tells
         self.need_energies()
         r, problem = self.run.r, self.run.problem
+        problem.look(r.t, self.run.vector(0), self.run.vector(1), r.dt)
         mf_sizes_of(r.m, r.par, &sizes)
         free_of_v = r.inner.flags & MF_VELOCITY_FREE
         c[0] = c[1] = c[2] = c[3] = 0.0
