@@ -30,14 +30,14 @@ def cosmos(
     reals[61], reals[33], reals[63] = step_ms, recorder, float(np.max(np.abs(data)))
     count = len(data) if announced is None else announced
     return (
-        f"Corrected {words.split()[0]}   (Format v01.20 with 13 text lines)\n"
+        f"Corrected {words.split(maxsplit=1)[0]}   (Format v01.20 with 13 text lines)\n"
         + "".join(f"line {k}: A PLACE, 12 KM, MAGNITUDE 6.1\n" for k in range(2, 13))
         + "Values used when parameter or data value is unknown/unspecified:  -999, -999.0\n"
         + " 100 Integer-header values follow on  10 lines, Format= (10I8)\n"
         + fortran(integers, 10, lambda v: f"{v:8d}")
         + " 100 Real-header values follow on  20 lines, Format= (5F15.6)\n"
         + fortran(reals, 5, lambda v: f"{v:15.6f}")
-        + (f"{len(comments):4d} Comment line(s) follow, each starting with a \"|\":\n" if comments else "")
+        + (f'{len(comments):4d} Comment line(s) follow, each starting with a "|":\n' if comments else "")
         + "".join(f"{line}\n" for line in comments)
         + f"{count:8d} {words}, units={unit},Format=({per_line}F10.3)\n"
         + fortran(data, per_line, lambda v: f"{v:10.3f}")
@@ -107,7 +107,7 @@ def test_one_channel_of_a_cosmos_file(tmp_path: Path) -> None:
         np.testing.assert_allclose(read_record(path, channel=channel).a, 0.01 * np.round(2 * A, 3), rtol=1e-14)
     with pytest.raises(ValueError, match=r"expected one channel, got 2: 1/BK.OAKV.HNE.--/HNE, 2/.*; give channel="):
         read_record(path)
-    with pytest.raises(ValueError, match="channel: expected one of 1/.* got 'HNZ'"):
+    with pytest.raises(ValueError, match=r"channel: expected one of 1/.* got 'HNZ'"):
         read_record(path, channel="HNZ")
     only_velocity = written(tmp_path, parts[1])
     with pytest.raises(ValueError, match="expected accelerations in a COSMOS file, got none of them"):
@@ -182,7 +182,7 @@ WRONG: list[tuple[str, dict[str, Any], str]] = [
     (smc(A, count=3), {}, "line 30: expected values 1 to 3 of 3 in an SMC file"),
     (smc(A, title="3 VELOCITY"), {}, "line 1: expected an accelerogram in an SMC file, got '3 VELOCITY'"),
     (smc(A, rate=1.7e38), {}, r"expected samples a second \(real 2\) in an SMC file, got none"),
-    (smc(A, cell=lambda v: f"{1.7e38 if v == 0.0 else v:10.3G}"), {}, "expected values without gaps in an SMC file, got 1 that are missing"),
+    (smc(A, cell=lambda v: f"{1.7e38 if v == 0.0 else v:10.3G}"), {}, "values without gaps in an SMC file, got 1 that are missing"),
     (smc(A).replace("| comment 1", "comment 1"), {}, "expected 2 comments that begin with | in an SMC file, got 'comment 1'"),
     (esm(A, NDATA=12), {}, "expected NDATA: 12 values in an ESM"),
     (esm(A, DATA_TYPE="VELOCITY"), {}, "expected DATA_TYPE: ACCELERATION in an ESM .* got VELOCITY"),

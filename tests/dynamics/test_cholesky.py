@@ -1,4 +1,4 @@
-"""Sparse sums by CHOLMOD: against SuperLU, with scikit-sparse where it is installed and with a stand-in of dense algebra where it is not."""
+"""Sparse sums by CHOLMOD, against SuperLU: with scikit-sparse where it is installed, and with a stand-in of dense algebra."""
 
 from __future__ import annotations
 
@@ -101,10 +101,10 @@ def test_words(monkeypatch: pytest.MonkeyPatch) -> None:
     K = scipy.sparse.csr_array(brick(8) + scipy.sparse.eye_array(512, k=1))
     with pytest.raises(ValueError, match='stiffness: expected a symmetric matrix for linear_solver="cholesky"'):
         mflow.solve_dynamics(**call(stiffness=K, rayleigh=None), linear_solver="cholesky")
-    with pytest.raises(ValueError, match="linear_solver: expected \"cg\" where damping is a function.*got 'cholesky'"):
+    with pytest.raises(ValueError, match=r"linear_solver: expected \"cg\" where damping is a function.*got 'cholesky'"):
         mflow.solve_dynamics(**call(rayleigh=None), damping=lambda v: v, linear_solver="cholesky")
     del sys.modules["sksparse.cholmod"].analyze  # type: ignore[attr-defined]
-    with pytest.raises(ImportError, match="needs scikit-sparse below 0.5"):
+    with pytest.raises(ImportError, match=r"needs scikit-sparse below 0\.5"):
         mflow.solve_dynamics(**call(), linear_solver="cholesky")
     monkeypatch.setitem(sys.modules, "sksparse", None)
     monkeypatch.delitem(sys.modules, "sksparse.cholmod")

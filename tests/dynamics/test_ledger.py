@@ -91,7 +91,12 @@ def chain(n: int, skew: bool) -> dict[str, Any]:
     row = np.linspace(0.1, 0.2, n - 1)
     C = np.diag(np.linspace(0.3, 0.5, n)) - np.diag(row, 1) - np.diag((0.5 if skew else 1.0) * row, -1)
     K = 2.0 * np.eye(n) - np.eye(n, k=1) - np.eye(n, k=-1)
-    return {"damping": scipy.sparse.csr_array(C), "stiffness": scipy.sparse.csr_array(K), "x0": np.sin(np.arange(n)), "v0": np.cos(np.arange(n))}
+    return {
+        "damping": scipy.sparse.csr_array(C),
+        "stiffness": scipy.sparse.csr_array(K),
+        "x0": np.sin(np.arange(n)),
+        "v0": np.cos(np.arange(n)),
+    }
 
 
 @pytest.mark.parametrize("skew", [False, True])
@@ -141,3 +146,58 @@ def test_a_chain_that_blows_up_keeps_its_books(method: Any) -> None:
     rows = np.searchsorted(each.t, some.t)
     np.testing.assert_array_equal(some.energy.damping, each.energy.damping[rows])
     assert np.isfinite(some.energy.damping[1])
+
+
+def drive(t: float) -> float:
+    return float(0.5 * np.cos(1.2 * t))
+
+
+def held(x: Any) -> float:
+    return float(x[0] ** 2 / 2 + x[0] ** 4 / 4)
+
+
+DUFFING: dict[str, dict[str, Any]] = {
+    "all in the force": {"force": lambda t, x, v: -0.3 * v - x - x**3 + drive(t), "potential": held},
+    "load apart": {"force": lambda t, x, v: -0.3 * v - x - x**3, "potential": held, "load": lambda t: [drive(t)]},
+    "damping apart": {"force": lambda t, x, v: -x - x**3 + drive(t), "potential": held, "velocity_free": True, "damping": 0.3},
+    "matrices": {"force": lambda t, x, v: -(x**3), "potential": lambda x: float(x[0] ** 4 / 4), "velocity_free": True, "damping": 0.3,
+                 "stiffness": 1.0, "load": lambda t: [drive(t)]},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("method", ["newmark", "central_difference", "hht", "generalized_alpha", "bathe", "rkn86", "velocity_verlet"])
+@pytest.mark.parametrize("how", list(DUFFING))
+def test_duffing_however_it_is_written(how: str, method: str) -> None:
+    """What damping took and what the load gave: 3.828 and 3.737, SciPy's DOP853 with the powers as two more unknowns, rtol = 1e-12."""
+    s = mflow.solve_dynamics(**DUFFING[how], x0=[1.0], v0=[0.0], t_span=(0, 20), dt=0.01, method=method)
+    e = s.energy
+    explicit = method in ("rkn86", "velocity_verlet")  # of order 1 in v: made for forces that do not use it
+    assert abs(e.damping[-1] - 3.828300) < (2e-2 if explicit else 3e-4)
+    assert abs(e.load[-1] - 3.736935) < (2e-2 if explicit else 3e-4)
+    assert np.abs(e.residual).max() < (5e-3 if explicit else 1e-4)
+    gained = np.nan_to_num(e.numerical) + e.residual
+    np.testing.assert_allclose(e.kinetic + e.potential, 0.75 + e.load - e.damping + gained, atol=1e-12)
+
+
+def test_a_force_with_a_potential_alone_has_no_works(tmp_path: Any) -> None:
+    given: dict[str, Any] = {"x0": [1.0], "v0": [0.0], "t_span": (0, 20), "dt": 0.01, "potential": held, "method": "velocity_verlet"}
+    s = mflow.solve_dynamics(force=lambda t, x, v: -x - x**3, **given)
+    assert not s.energy.load.any()
+    assert not s.energy.damping.any()
+    free = mflow.solve_dynamics(force=lambda t, x, v: -x - x**3, velocity_free=True, **given)
+    assert max(s.nfev, free.nfev) <= 2010  # looks at the start, and none in 2000 steps
+    calls = 0
+
+    def driven(t: float, x: Any, v: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        return -x - x**3 - 0.3 * v + drive(t)
+
+    whole = mflow.solve_dynamics(force=driven, **given)
+    assert whole.nfev + whole.ncheck == calls
+    path = tmp_path / "run.mf"
+    mflow.solve_dynamics(force=driven, **given, max_steps=77, checkpoint=path)
+    resumed = mflow.solve_dynamics(force=driven, **given, resume=path)
+    assert resumed.nfev == whole.nfev
+    for name in ("load", "damping", "residual"):
+        assert resumed.energy[name][-1] == whole.energy[name][-1]

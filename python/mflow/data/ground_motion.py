@@ -159,7 +159,7 @@ def read_record(
     kind = foreign_format("\n".join(lines[:20]))
     if kind in READERS:
         if dt is not None or column is not None:
-            raise ValueError(f"{'column' if dt is None else 'dt'}: expected None for {kind}, which says of itself how it is laid out; omit it")
+            raise ValueError(f"{'column' if dt is None else 'dt'}: expected None for {kind}, whose header has its layout; omit it")
         t, a = read_volume(file, kind, lines, unit, channel)
         return GroundMotion(file.name, t, scale * a)
     if dt is None and (column is None or channel is not None):

@@ -1,11 +1,11 @@
 """Records in the volumes of strong-motion networks: COSMOS, CSMIP (volume 2), SMC of the USGS, and ESM's ASCII files.
 
 What each holds is announced in its header: how many numbers, in which of Fortran's formats, in which unit and how far apart. All of it is
-checked against the numbers that follow. Numbers of a line are taken at its blanks where as many stand there as should, else by the columns of
-the format, in which they may touch; an empty column is a missing value, and an error.
+checked against the numbers that follow. Numbers of a line are taken at its blanks where as many stand there as should, else by the columns
+of the format, in which they may touch; an empty column is a missing value, and an error.
 
-- COSMOS Strong Motion Data Format, versions 1.00 and 1.20 (COSMOS, Richmond, California, 2001): for each channel and each quantity text lines,
-  integers (2: quantity, 3: unit, 50: channel), reals (34: recorder's step in s, 62: step in ms), comments, a line that announces the data.
+- COSMOS Strong Motion Data Format, versions 1.00 and 1.20 (COSMOS, Richmond, California, 2001): for each channel and each quantity lines of
+  text, integers (2: quantity, 3: unit, 50: channel), reals (34: recorder's step in s, 62: step in ms), comments, what announces the data.
 - CSMIP volume 2 (California Strong Motion Instrumentation Program, 1985): "N points of accel data equally spaced at DT sec".
 - A. Converse and A. G. Brady, BAP, USGS Open-File Report 92-296A (1992): 11 lines of text, 48 integers (1: what is missing, 16: comments,
   17: values), 50 reals (1: what is missing, 2: samples a second), comments, cm/s^2 in 8F10.
@@ -250,7 +250,9 @@ def _smc(volume: Volume) -> list[Section]:
         raise volume.error("samples a second (real 2)", "none", SMC_TEXT + SMC_INTEGERS)
     for _ in range(int(max(comments, 0.0))):
         if at >= len(volume.lines) or not volume.lines[at].lstrip().startswith("|"):
-            raise volume.error(f"{comments:g} comments that begin with |", shown(volume.lines[at].strip() if at < len(volume.lines) else ""), at)
+            raise volume.error(
+                f"{comments:g} comments that begin with |", shown(volume.lines[at].strip() if at < len(volume.lines) else ""), at
+            )
         at += 1
     values, at = volume.numbers(at, int(count), "(8F10.4)", "values")
     missing = np.count_nonzero(np.abs(values) >= abs(_at(reals, 1)))

@@ -15,14 +15,14 @@ import contextlib
 import ctypes
 import itertools
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
 
 import numpy as np
 from mflow_core.dynamics import matrices
 from mflow_core.problems.signatures import FORCE_SIGNATURE, POTENTIAL_SIGNATURE, check_size, compiled_address
 
-from mflow.base.checks import Array, as_tuple, check_choice, check_number, check_whole, real_array, shown
+from mflow.base.checks import Array, as_tuple, check_number, real_array, shown
 from mflow.base.result import DynamicsResult
 from mflow.dynamics.obstacles import Contact, Friction, contacts_of, friction_of
 from mflow.integrate.control import Event, check_events
@@ -371,7 +371,14 @@ class Switches:
         import json
 
         state = json.loads(data)
-        for name, of in (("closed", self.springs), ("held", self.holds), ("off", self.holds), ("lost", self.stops), ("leaving", self.stops), ("sense", self.sliders)):
+        for name, of in (
+            ("closed", self.springs),
+            ("held", self.holds),
+            ("off", self.holds),
+            ("lost", self.stops),
+            ("leaving", self.stops),
+            ("sense", self.sliders),
+        ):
             if len(state[name]) != len(of):
                 raise ValueError(f"{name}: expected {len(of)} states of contacts and friction, got {len(state[name])}")
         for spring, closed in zip(self.springs, state["closed"], strict=True):

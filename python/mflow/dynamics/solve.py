@@ -294,20 +294,22 @@ def solve_dynamics(
     return result
 
 
-# Arguments of solve_ivp that have no meaning here, and what does the same.
-OF_FIRST_ORDER = {
+# Arguments of solve_ivp, and of other programs, that have no meaning here, and what does the same.
+ELSEWHERE = {
     "doses": "a jump of x alone is no motion; a kick at a time T is an event that acts: events=mflow.Event(lambda t, x, v: t - T, "
     "action=lambda t, x, v: (x, v + J / m))",
     "nonnegative": "a position that must stay above a bound meets a wall there: contacts=mflow.Contact(dof, gap)",
     "until": "an undamped motion has no rest; a terminal event ends the run, as of v @ v - 1e-12, or solve_ivp on the first-order form",
+    "zeta": "damping is a matrix: rayleigh=(a, b) makes it, and mflow.modes(mass, stiffness).damping_matrix(zeta) has that ratio in each "
+    "mode",
 }
 
 
 def _of_motion(parameters: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The parameters; TypeError where one is an argument of `solve_ivp` that has no meaning for motion."""
+    """The parameters; TypeError where one is an argument of `solve_ivp`, or a habit, that has no meaning here."""
     for name in parameters:
-        if name in OF_FIRST_ORDER:
-            raise TypeError(f"{name}: solve_dynamics does not take it, {OF_FIRST_ORDER[name]}")
+        if name in ELSEWHERE:
+            raise TypeError(f"{name}: solve_dynamics does not take it, {ELSEWHERE[name]}")
     return parameters
 
 

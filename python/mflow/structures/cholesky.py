@@ -1,8 +1,8 @@
 """Sparse Cholesky factors of sums M + c C + k K: CHOLMOD's, by way of scikit-sparse (an extra), beside SciPy's SuperLU.
 
-A symmetric factor has half the numbers of an LU, and an order that is chosen for it fewer still. The order and the pattern of the factor are
-found once for a pattern (the analysis) and serve all later sums of it, so that a change of dt costs the numbers alone. `mode="supernodal"`:
-the other one would factor an indefinite matrix as L D L', without exchanges and without a word.
+A symmetric factor has half the numbers of an LU, and an order that is chosen for it fewer still. The order and the pattern of the factor
+are found once for a pattern (the analysis) and serve all later sums of it, so that a change of dt costs the numbers alone.
+`mode="supernodal"`: the other one would factor an indefinite matrix as L D L', without exchanges and without a word.
 """
 
 from __future__ import annotations

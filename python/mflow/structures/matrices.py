@@ -29,18 +29,8 @@ def structure_problem(
 ) -> tuple[Structure, tuple[Any, ...] | None]:  # fmt: skip
     """The problem, and (n, M, C, K) of what moves; None where C is a function. narrow: it may be reordered. alone: there is no force."""
     n = supports.n
-    if linear_solver is not None:
-        check_choice(linear_solver, "linear_solver", ("direct", "cholesky", "cg"))
     function = matrices.is_function(damping)
-    cg = linear_solver == "cg" or function
-    if function:
-        if linear_solver in ("direct", "cholesky"):
-            raise ValueError(
-                'linear_solver: expected "cg" where damping is a function, which conjugate gradients alone can solve, got '
-                f"{linear_solver!r}"
-            )
-        if rayleigh is not None:
-            raise ValueError("rayleigh: damping is a function: add a M + b K there")
+    cg = _is_by_cg(linear_solver, function, rayleigh)
     if alone and stiffness is None and load is None and damping is None and rayleigh is None:
         raise ValueError("stiffness, load, force: nothing acts on the masses: give one of them (stiffness=0 for free flight)")
     M: Any = matrices.checked_matrix(np.ones(n) if mass is None else mass, "mass", n)
@@ -86,6 +76,19 @@ def structure_problem(
     if table is not None:
         problem.set_table(*interruptible(load_tables.PER_NUMBER * getattr(table[1], "size", 0), table_on, table, supports, pull))
     return problem, None if function else (size, M, C, K)
+
+
+def _is_by_cg(linear_solver: str | None, function: bool, rayleigh: Any) -> bool:
+    """Whether conjugate gradients solve. function: damping is one."""
+    if linear_solver is not None:
+        check_choice(linear_solver, "linear_solver", ("direct", "cholesky", "cg"))
+    if function and linear_solver not in (None, "cg"):
+        raise ValueError(
+            f'linear_solver: expected "cg" where damping is a function, which conjugate gradients alone can solve, got {linear_solver!r}'
+        )
+    if function and rayleigh is not None:
+        raise ValueError("rayleigh: damping is a function: add a M + b K there")
+    return function or linear_solver == "cg"
 
 
 def _cholesky(C: Any, K: Any) -> Cholesky:

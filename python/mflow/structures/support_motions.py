@@ -131,7 +131,10 @@ class SupportMotions:
         try:
             times, values = (np.asarray(part, dtype=np.float64) for part in table)
         except (TypeError, ValueError):
-            raise TypeError(f"{name}: expected a function of t, a table (times, values) or None, got {shown(table)}") from None
+            raise TypeError(
+                f"{name}: expected a function of t that returns the place, a table (times, places) or None, got {shown(table)}; where the "
+                "ground's acceleration is known, solve relative to it: load=(times, accelerations, -masses)"
+            ) from None
         if times.ndim != 1 or times.size < 2 or not np.all(np.diff(times) > 0) or not np.all(np.isfinite(times)):
             raise ValueError(f"{name}: expected a table of two or more finite times that increase, got times of shape {times.shape}")
         if values.shape not in ((times.size,), (count, times.size)) or not np.all(np.isfinite(values)):
