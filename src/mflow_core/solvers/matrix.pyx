@@ -25,7 +25,7 @@ from mflow_core.solvers.objects cimport columns_of, sparse_factor, sparse_fill, 
 from mflow_core.solvers.spectrum.definite cimport (CROSSED, MOST_ALONE, MOST_EIGENVALUES, REGULAR, clear_of_left_half_plane,
                                                    clear_of_negative_axis, dominant, dominant_band, in_right_half_plane, is_alone, positive,
                                                    positive_band, rows_at_0, sign_of_lu)
-from mflow_core.solvers.stages.mass cimport add_mass, add_mass_to_band, mass_varies
+from mflow_core.solvers.stages.mass cimport add_mass, add_mass_to_band, mass_times, mass_varies, scale_rows
 from mflow_core.types cimport MF_E_MEMORY, MF_RETRY_NON_FINITE, MF_RETRY_SOLVE
 
 cdef double ROOT_EPS = 1.4901161193847656e-08
@@ -79,7 +79,7 @@ cdef int matrix_make(matrix_t *m, const matrix_config_t *c, ptrdiff_t n) noexcep
     elif c.kind == SPARSE:
         jacobian = c.entries
     elif c.kind == KRYLOV:
-        work = (gmres_room(n, c.krylov_dim) + 7) // 8 * 8 + 3 * ((n + 7) // 8 * 8)
+        work = (gmres_room(n, c.krylov_dim) + 7) // 8 * 8 + 6 * ((n + 7) // 8 * 8)
     if c.columns != NULL and c.source == BY_DIFFERENCES and c.kind != KRYLOV and c.kind != IDENTITY:
         wide = 2 * groups_of(m) * n
     m.block = calloc((7 * ((n + 7) // 8 * 8) + jacobian + lu + work + wide + 40 + (n + 1) // 2) * sizeof(double) + 64, 1)
@@ -92,7 +92,7 @@ cdef int matrix_make(matrix_t *m, const matrix_config_t *c, ptrdiff_t n) noexcep
     m.pivots = <int32_t *> at
     m.unit, m.krylov_reach, m.least_move = ROOT_EPS, ROOT_EPS, 0.0
     if c.kind == KRYLOV:
-        m.size_gh = INFINITY
+        m.size_gh, m.row = INFINITY, NULL if c.mass == NULL else m.work + work - 3 * ((n + 7) // 8 * 8)
     return 0
 
 
@@ -211,8 +211,7 @@ cdef int differences_at_once(matrix_t *m) noexcept nogil:
 
 
 cdef int differences(matrix_t *m) noexcept nogil:
-    """Compute J from f0 = f(t, y) and one more call for each group of columns; more where f is not finite: beside a wall columns move the
-    other way, and less far."""
+    """J from f0 = f(t, y) and a call for each group of columns; more where f is not finite: beside a wall they move the other way, less far."""
     cdef ptrdiff_t groups = groups_of(m), stride = 1 if m.c.group != NULL else groups, g
     cdef double work = 0.0, reach
     cdef int status, k
@@ -236,8 +235,7 @@ cdef int differences(matrix_t *m) noexcept nogil:
 
 
 cdef int difference(matrix_t *m, ptrdiff_t g, ptrdiff_t stride, double reach) noexcept nogil:
-    """The columns of a group, by moves of `reach` times what is best. y itself moves and is restored: the size of a move is then the
-    rounded one."""
+    """The columns of a group, by moves of `reach` times what is best. y itself moves and is restored: that gives the rounded size."""
     cdef double *y = m.y
     cdef double h
     cdef ptrdiff_t j = 0 if m.c.group != NULL else g
@@ -293,8 +291,7 @@ cdef int matrix_jacobian(matrix_t *m, double t, const double *y, double gh) noex
         memcpy(m.y, y, m.n * sizeof(double))
     if m.inside != NULL:
         raise_to_zero(m.inside, m.y)
-    m.t = t
-    m.stale = 0
+    m.t, m.stale = t, 0
     m.has_point = m.has_jacobian = m.has_factors = False
     if is_plain(m):
         m.has_point = True
@@ -466,8 +463,7 @@ cdef int matrix_grows(matrix_t *m, double gh, const double *state) noexcept nogi
 cdef int matrix_factor(matrix_t *m, double gh) noexcept nogil:
     """Factor M for this gh. MF_RETRY_SOLVE if M is singular."""
     cdef int status = factor(m, gh)
-    m.has_factors = status == 0
-    m.gh = gh
+    m.has_factors, m.gh = status == 0, gh
     if mass_varies(m.c.mass):
         m.t_mass = m.c.mass.t
     m.verified, m.agreed = False, 0.0
@@ -479,8 +475,7 @@ cdef int matrix_factor(matrix_t *m, double gh) noexcept nogil:
 
 
 cdef int matrix_refresh(matrix_t *m) noexcept nogil:
-    """After a restore, rebuild J and the factors: the same bits from the same point. The run's counts are as without the restore; what
-    was called once more is counted apart."""
+    """After a restore, rebuild J and the factors: the same bits from the same point. Counts are as without it; what was called counts apart."""
     cdef int64_t n_rhs = m.n_rhs, n_rhs_jac = m.n_rhs_jac
     cdef int status = 0, stale = m.stale, jacobians = 0, factors = 0
     cdef bint recount = m.recount
@@ -537,7 +532,7 @@ cdef inline bint preconditioned(const matrix_t *m) noexcept nogil:
 cdef int krylov_apply(const double *v, double *out, ptrdiff_t n, void *ctx) noexcept nogil:
     cdef matrix_t *m = <matrix_t *> ctx
     cdef double *moved = m.work + (gmres_room(n, m.c.krylov_dim) + 7) // 8 * 8 + 2 * ((n + 7) // 8 * 8)
-    cdef double norm, step, scale, one = 1.0
+    cdef double norm, step, scale, one
     cdef ptrdiff_t i
     cdef int status, k
     if preconditioned(m):
@@ -564,11 +559,18 @@ cdef int krylov_apply(const double *v, double *out, ptrdiff_t n, void *ctx) noex
         step = -step if k % 2 == 0 else -NEARER * step
     if status != 0:
         return status
-    scale = 1.0 / step
-    if fabs(m.gh_at) == INFINITY:
-        one = 0.0
-    else:
-        scale = m.gh_at * scale
+    one = 0.0 if fabs(m.gh_at) == INFINITY else 1.0
+    scale = 1.0 / step if one == 0.0 else m.gh_at * (1.0 / step)
+    if m.c.mass != NULL:
+        for i in range(n):
+            moved[i] = v[i] * m.size[i]
+        mass_times(m.c.mass, n, moved, m.kept)
+        for i in range(n):
+            out[i] = one * m.kept[i] - scale * (m.f1[i] - m.f_at[i])
+        scale_rows(m.c.mass, n, m.row, out)
+        for i in range(n):
+            out[i] = out[i] * m.weight[i]
+        return 0
     for i in range(n):
         out[i] = one * v[i] - scale * (m.weight[i] * (m.f1[i] - m.f_at[i]))
     return 0

@@ -27,7 +27,7 @@ from mflow_core.registry cimport REDUCE
 from mflow_core.solvers.spectrum.growth cimport GROWTH_STATE, factor_watched, growth_forget, growth_pack, growth_unpack
 from mflow_core.solvers.matrix cimport (BY_CALLBACK, BY_DIFFERENCES, DENSE, IDENTITY, KRYLOV, finite, matrix_factor, matrix_jacobian,
                                 matrix_make, matrix_refresh, matrix_release, matrix_rhs, matrix_solve, weighted_norm)
-from mflow_core.solvers.stages.mass cimport mass_times
+from mflow_core.solvers.stages.mass cimport mass_forget, mass_times, scale_rows
 from mflow_core.types cimport MF_E_DAMAGED, MF_RETRY_NON_FINITE, MF_RETRY_SOLVE
 
 EPS = 2.220446049250313e-16
@@ -155,7 +155,7 @@ cdef bint at_rounding(newton_t *s, const double *z, double norm, bint fresh) noe
 # ---- one evaluation -------------------------------------------------------------------------------------------------------------------
 
 cdef int residual(newton_t *s, double t, double gh, const double *r, const double *z, double *out) noexcept nogil:
-    """out = r + gh f(t, z) - z (M z with a mass matrix), or f(t, z) if gh is infinite; f stays in s.f."""
+    """out = r + gh f(t, z) - z (M z with a mass matrix, by scaled rows for GMRES), or f(t, z) if gh is infinite; f stays in s.f."""
     cdef int status = matrix_rhs(&s.m, t, z, s.f)
     cdef ptrdiff_t i
     if status == MF_RETRY_NON_FINITE:
@@ -169,6 +169,7 @@ cdef int residual(newton_t *s, double t, double gh, const double *r, const doubl
         mass_times(s.c.matrix.mass, s.n, z, out)
         for i in range(s.n):
             out[i] = (r[i] - out[i]) + gh * s.f[i]
+        scale_rows(s.c.matrix.mass, s.n, s.m.row, out)
         return 0
     for i in range(s.n):
         out[i] = (r[i] - z[i]) + gh * s.f[i]
@@ -477,7 +478,7 @@ cdef int newton_solve(double t, double gh, const double *r, double *z, ptrdiff_t
     cdef int status
     s.non_finite, s.m.krylov_left = 0, 0.0
     s.nsolve += 1
-    status = newton_mass_at(s, t)
+    status = newton_mass_for(s, t, gh, z)
     if status != 0:
         return status
     memcpy(s.guess, z, n * sizeof(double))
@@ -506,10 +507,7 @@ cdef int newton_solve(double t, double gh, const double *r, double *z, ptrdiff_t
 
 
 cdef int newton_lsolve(double t, double gh, const double *r, double *z, ptrdiff_t n, void *ctx) noexcept nogil:
-    """Solve (I - gh J) z = r with the J of the last solve, and its factors if gh is within a fifth of theirs.
-
-    J is 0 in fixed-point iteration.
-    """
+    """Solve (I - gh J) z = r with the J of the last solve (0 in fixed-point iteration), and its factors if gh is within a fifth of theirs."""
     cdef newton_t *s = <newton_t *> ctx
     cdef int status = 0
     memmove(z, r, n * sizeof(double))
@@ -518,11 +516,12 @@ cdef int newton_lsolve(double t, double gh, const double *r, double *z, ptrdiff_
     if s.c.matrix.kind == KRYLOV:
         if not s.m.has_point:
             return MF_RETRY_SOLVE
-        status = matrix_rhs(&s.m, s.m.t, s.m.y, s.f)
+        status = newton_mass_for(s, t, gh, s.m.y)
+        if status == 0:
+            status = matrix_rhs(&s.m, s.m.t, s.m.y, s.f)
         if status != 0:
             return status
-        if not s.controlled:
-            weights_of_size(s, s.m.y, s.m.y)
+        scale_rows(s.c.matrix.mass, n, s.m.row, z)
         s.m.at, s.m.f_at, s.m.t_at, s.m.gh_at = s.m.y, s.f, s.m.t, gh
         s.m.krylov_tol = 1e-3 * weighted_norm(&s.m, z)
         return matrix_solve(&s.m, z)
@@ -549,6 +548,7 @@ cdef void newton_forget(newton_t *s) noexcept nogil:
     s.m.stale = 0
     s.eta, s.gh_jac, s.gh_checked = 1.0, 0.0, 0.0
     s.m.verified, s.m.agreed = False, 0.0
+    mass_forget(s.c.matrix.mass)
     growth_forget(&s.m)
 
 
