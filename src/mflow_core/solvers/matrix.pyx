@@ -25,7 +25,8 @@ from mflow_core.solvers.objects cimport columns_of, sparse_factor, sparse_fill, 
 from mflow_core.solvers.spectrum.definite cimport (CROSSED, MOST_ALONE, MOST_EIGENVALUES, REGULAR, clear_of_left_half_plane,
                                                    clear_of_negative_axis, dominant, dominant_band, in_right_half_plane, is_alone, positive,
                                                    positive_band, rows_at_0, sign_of_lu)
-from mflow_core.solvers.stages.mass cimport add_mass, add_mass_to_band, mass_times, mass_varies, scale_rows
+from mflow_core.solvers.stages.mass cimport add_mass, add_mass_to_band, mass_varies
+from mflow_core.solvers.stages.scaled cimport apply_with_mass
 from mflow_core.types cimport MF_E_MEMORY, MF_RETRY_NON_FINITE, MF_RETRY_SOLVE
 
 cdef double ROOT_EPS = 1.4901161193847656e-08
@@ -55,6 +56,7 @@ cdef enum:
     LOOK = 4_000_000                     # n^2 of the evaluations of f between looks at signals
 
 NEARER = 1.0 / 32.0
+cdef double LEAVES = 1e-3                # of a preconditioned residual
 
 
 # ---- making one -----------------------------------------------------------------------------------------------------------------------
@@ -92,7 +94,7 @@ cdef int matrix_make(matrix_t *m, const matrix_config_t *c, ptrdiff_t n) noexcep
     m.pivots = <int32_t *> at
     m.unit, m.krylov_reach, m.least_move = ROOT_EPS, ROOT_EPS, 0.0
     if c.kind == KRYLOV:
-        m.size_gh, m.row = INFINITY, NULL if c.mass == NULL else m.work + work - 3 * ((n + 7) // 8 * 8)
+        m.size_gh, m.row = INFINITY, NULL if c.mass == NULL or c.sparse != NULL else m.work + work - 3 * ((n + 7) // 8 * 8)
     return 0
 
 
@@ -523,7 +525,7 @@ cdef int matrix_solve(matrix_t *m, double *b) noexcept nogil:
 
 # ---- Krylov: GMRES in the scaled unknowns w_i d_i, J v by a difference along v -----------------------------------------------------
 # A preconditioner P, near to M, stands on the right, M P^-1 u = b and d = P^-1 u, so that the residual is that of the equation. It is kept
-# like J and its factors.
+# like J and its factors. With a mass matrix, whose rows are of any size, it stands on the left, and the residual is of the size of d.
 
 cdef inline bint preconditioned(const matrix_t *m) noexcept nogil:
     return m.c.sparse != NULL and m.has_factors
@@ -535,7 +537,7 @@ cdef int krylov_apply(const double *v, double *out, ptrdiff_t n, void *ctx) noex
     cdef double norm, step, scale, one
     cdef ptrdiff_t i
     cdef int status, k
-    if preconditioned(m):
+    if preconditioned(m) and m.c.mass == NULL:
         for i in range(n):
             moved[i] = v[i] * m.size[i]
         status = sparse_solve(m, moved)
@@ -562,15 +564,7 @@ cdef int krylov_apply(const double *v, double *out, ptrdiff_t n, void *ctx) noex
     one = 0.0 if fabs(m.gh_at) == INFINITY else 1.0
     scale = 1.0 / step if one == 0.0 else m.gh_at * (1.0 / step)
     if m.c.mass != NULL:
-        for i in range(n):
-            moved[i] = v[i] * m.size[i]
-        mass_times(m.c.mass, n, moved, m.kept)
-        for i in range(n):
-            out[i] = one * m.kept[i] - scale * (m.f1[i] - m.f_at[i])
-        scale_rows(m.c.mass, n, m.row, out)
-        for i in range(n):
-            out[i] = out[i] * m.weight[i]
-        return 0
+        return apply_with_mass(m, v, one, scale, moved, out)
     for i in range(n):
         out[i] = one * v[i] - scale * (m.weight[i] * (m.f1[i] - m.f_at[i]))
     return 0
@@ -584,6 +578,12 @@ cdef int krylov_solve(matrix_t *m, double *b) noexcept nogil:
     cdef double residual = 0.0, norm = weighted_norm(m, m.at), before = weighted_norm(m, b)
     cdef int status
     m.krylov_move = max(m.unit, m.krylov_reach * norm)
+    if preconditioned(m) and m.c.mass != NULL:
+        status = sparse_solve(m, b)
+        if status != 0:
+            return status
+        before = weighted_norm(m, b)
+        m.krylov_tol = LEAVES * before
     for i in range(n):
         scaled[i] = b[i] * m.weight[i]
     status = LINALG.gmres(krylov_apply, m, n, scaled, x, m.c.krylov_dim, m.c.krylov_cycles, m.krylov_tol * sqrt(<double> n), m.work,
@@ -597,4 +597,4 @@ cdef int krylov_solve(matrix_t *m, double *b) noexcept nogil:
         return MF_RETRY_SOLVE
     for i in range(n):
         b[i] = x[i] * m.size[i]
-    return sparse_solve(m, b) if preconditioned(m) else 0
+    return sparse_solve(m, b) if preconditioned(m) and m.c.mass == NULL else 0

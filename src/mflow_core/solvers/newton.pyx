@@ -28,6 +28,7 @@ from mflow_core.solvers.spectrum.growth cimport GROWTH_STATE, factor_watched, gr
 from mflow_core.solvers.matrix cimport (BY_CALLBACK, BY_DIFFERENCES, DENSE, IDENTITY, KRYLOV, finite, matrix_factor, matrix_jacobian,
                                 matrix_make, matrix_refresh, matrix_release, matrix_rhs, matrix_solve, weighted_norm)
 from mflow_core.solvers.stages.mass cimport mass_forget, mass_times, scale_rows
+from mflow_core.solvers.stages.scaled cimport size_of_residual
 from mflow_core.types cimport MF_E_DAMAGED, MF_RETRY_NON_FINITE, MF_RETRY_SOLVE
 
 EPS = 2.220446049250313e-16
@@ -110,10 +111,8 @@ cdef void newton_weights(newton_t *s, const double *y, const double *rtol, const
 
 
 cdef void weights_of_size(newton_t *s, const double *a, const double *b) noexcept nogil:
-    """Weights without tolerances: the size of each entry at the larger of two points, at least a thousandth of the largest entry.
-
-    A state that has decayed to almost nothing is measured by LEAST_SIZE: weights of its own size would overflow and end the steps.
-    """
+    """Weights without tolerances: the size of each entry at the larger of two points, at least a thousandth of the largest entry. A state
+    that has decayed to almost nothing is measured by LEAST_SIZE: weights of its own size would overflow and end the steps."""
     cdef double top = max(REDUCE.max_abs(a, s.n), REDUCE.max_abs(b, s.n)), size
     cdef ptrdiff_t i
     if not 0.0 < top < INFINITY:
@@ -345,10 +344,8 @@ cdef int matrix_at(newton_t *s, double t, double gh, const double *z) noexcept n
 
 
 cdef int shorten(newton_t *s, double t, double gh, const double *r, const double *z, double merit, double *length) noexcept nogil:
-    """Halve the step along s.d until the merit shrinks: |M^-1 G|, or |G| if M is no matrix.
-
-    On return s.trial holds the new point, s.next_d its residual and s.f its slope.
-    """
+    """Halve the step along s.d until the merit shrinks: |M^-1 G|, or |G| if M is no matrix. On return s.trial holds the new point, s.next_d
+    its residual and s.f its slope."""
     cdef double next_merit
     cdef int status = MF_RETRY_SOLVE, reason = MF_RETRY_SOLVE, _j
     length[0] = 1.0
@@ -430,7 +427,7 @@ cdef int refine(newton_t *s, double t, double gh, const double *r, double *z) no
         status = residual(s, t, gh, r, z, s.d)
         if status != 0:
             break
-        norm = weighted_norm(&s.m, s.d)
+        norm = size_of_residual(&s.m, s.d, s.bar)
         if norm <= RESIDUAL or (norm > 0.5 * before and length <= ROUNDED):
             break
         if not norm <= 0.5 * before:
@@ -517,6 +514,8 @@ cdef int newton_lsolve(double t, double gh, const double *r, double *z, ptrdiff_
         if not s.m.has_point:
             return MF_RETRY_SOLVE
         status = newton_mass_for(s, t, gh, s.m.y)
+        if status == 0 and s.c.matrix.mass != NULL and s.c.matrix.sparse != NULL and not s.m.has_factors and s.m.has_jacobian:
+            status = matrix_factor(&s.m, gh)
         if status == 0:
             status = matrix_rhs(&s.m, s.m.t, s.m.y, s.f)
         if status != 0:

@@ -6,12 +6,15 @@ null vectors u of M (a unit vector for an empty row), is taken out before and pu
 that the weights belong to. A difference along one vector tells that: its entries are of either sign and of sizes between 1/2 and 3/2, so that they
 do not cancel. Of an M that depends on time only the empty rows are known.
 
+A preconditioner does away with this: it stands on the left, and what it makes of the residual is of the size of z.
+
 m.row holds the scales of the rows, then those of the null vectors, then room for as many (`scale_rows`).
 """
 from libc.math cimport fabs, sqrt
 from libc.stdint cimport uint32_t
+from libc.string cimport memcpy
 
-from mflow_core.solvers.matrix cimport matrix_rhs
+from mflow_core.solvers.matrix cimport matrix_rhs, weighted_norm
 from mflow_core.solvers.stages.mass cimport mass_t
 from mflow_core.types cimport MF_RETRY_NON_FINITE
 
@@ -35,6 +38,8 @@ cdef int scales_of_rows(matrix_t *m, double t, double gh, const double *y) noexc
     cdef ptrdiff_t i, e, k
     cdef bint algebraic = mass.n_left > 0
     cdef int status = 0
+    if m.row == NULL:
+        return 0
     for i in range(m.n):
         largest = 0.0
         for e in range(mass.indptr[i], mass.indptr[i + 1]):
@@ -69,3 +74,11 @@ cdef int scales_of_rows(matrix_t *m, double t, double gh, const double *y) noexc
 cdef inline double inverse(double gh, double change, double size) noexcept nogil:
     """What makes gh * change as large as size; 1 / gh where nothing is known."""
     return size / (fabs(gh) * fabs(change)) if fabs(change) > TINY else 1.0 / fabs(gh)
+
+
+cdef double size_of_residual(matrix_t *m, const double *d, double *room) noexcept nogil:
+    """Its weighted norm; of what a preconditioner makes of it where there is a mass matrix as well."""
+    if m.c.mass == NULL or m.c.sparse == NULL or not m.has_factors:
+        return weighted_norm(m, d)
+    memcpy(room, d, m.n * sizeof(double))
+    return weighted_norm(m, room) if sparse_solve(m, room) == 0 else weighted_norm(m, d)
