@@ -544,7 +544,8 @@ class Drive:
             return self.result(1, "event", f"event {self.events.stopped[0]} stopped it {where}")
         if self.events is not None and (of_events := endings.of_events(self.events, status, where)):
             return self.result(-1, *of_events)
-        if status in CANNOT and (words := left_words(run, self.inside, self.signs, by_mass=self.settings.mass is not None)):
+        mass = None if self.settings.algebraic is None else self.settings.algebraic.mass
+        if status in CANNOT and (words := left_words(run, self.inside, self.signs, mass=mass)):
             return self.result(-1, "left_domain", words)
         ending = self._ending(where)
         ending.held = self.checkpoints is not None and self.checkpoints.held

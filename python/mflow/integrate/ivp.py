@@ -267,8 +267,9 @@ def solve_ivp(
         if not is_complex(y0):
             raise
         return _of_pairs({name: value for name, value in locals().items() if name in (*ARGUMENTS, "parameters")})
-    extra, columns, pair = as_tuple(args), None, None
+    extra, columns, pair, asked = as_tuple(args), None, None, {}
     if asks_for_auto(method):
+        asked = {name: value for name, value in locals().items() if name in ARGUMENTS}
         from mflow.course.legs import pair_for
 
         pair = pair_for(start.size, rtol, RTOL, events=events, dt=dt, mass=mass, rhs_t=rhs_t, parameters=parameters)
@@ -316,6 +317,8 @@ def solve_ivp(
         algebraic.check_jumps(places, start.shape, drive.events is not None and drive.events.acts)
     with shared_among(threads):
         result: IVPResult = follow(drive)
+    if drive.legs is not None and not result.success:
+        result = drive.legs.by_one(result, asked, solve_ivp)
     return result if algebraic is None else algebraic.tell(result)
 
 

@@ -8,7 +8,7 @@ from mflow_core.solvers.stages.mass cimport mass_t
 from mflow_core.types cimport mf_jac_fn, mf_rhs_fn
 
 cdef linalg_t LINALG                     # linear algebra of the active level
-cdef double NEARER
+cdef double NEARER, NOTHING
 
 
 cdef enum:

@@ -56,15 +56,15 @@ cdef enum:
     LOOK = 4_000_000                     # n^2 of the evaluations of f between looks at signals
 
 NEARER = 1.0 / 32.0
+NOTHING = 1e-120                         # a size of a component this far below the largest one says nothing
 cdef double LEAVES = 1e-3                # of a preconditioned residual
 
 
 # ---- making one -----------------------------------------------------------------------------------------------------------------------
 
 cdef inline double *take(double **at, ptrdiff_t count) noexcept nogil:
-    cdef double *here = at[0]
     at[0] += (count + 7) // 8 * 8
-    return here
+    return at[0] - (count + 7) // 8 * 8
 
 
 cdef int matrix_make(matrix_t *m, const matrix_config_t *c, ptrdiff_t n) noexcept nogil:
@@ -287,7 +287,7 @@ cdef int evaluate(matrix_t *m) noexcept nogil:
 cdef int matrix_jacobian(matrix_t *m, double t, const double *y, double gh) noexcept nogil:
     """Evaluate J at (t, y), for use from the next factoring on. Weights must be set."""
     cdef ptrdiff_t i
-    cdef double floor = m.unit, noise
+    cdef double floor = m.unit, noise, least
     cdef int status
     if y != m.y:
         memcpy(m.y, y, m.n * sizeof(double))
@@ -304,10 +304,10 @@ cdef int matrix_jacobian(matrix_t *m, double t, const double *y, double gh) noex
         if status != 0:
             return status
         noise = 1000.0 * EPS * <double> m.n * fabs(gh) * weighted_norm(m, m.f0) if fabs(gh) < INFINITY else 0.0
-        if noise > floor:
-            floor = noise
+        floor = max(floor, noise) if noise < 1e100 else floor       # else no tolerance says how small a component may be
+        least = ROOT_EPS * (REDUCE.max_abs(m.y, m.n) or 1.0)
         for i in range(m.n):
-            m.least[i] = max(floor * m.size[i], m.least_move)
+            m.least[i] = max(floor * m.size[i] if m.size[i] > NOTHING * least else least, m.least_move)
     status = evaluate(m)
     if status == 0 or m.c.source != BY_DIFFERENCES:      # the user's function has been called, and counts if it failed too
         m.njev += 1

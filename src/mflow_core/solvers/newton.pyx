@@ -25,7 +25,7 @@ from libc.string cimport memcpy, memmove, memset
 
 from mflow_core.registry cimport REDUCE
 from mflow_core.solvers.spectrum.growth cimport GROWTH_STATE, factor_watched, growth_forget, growth_pack, growth_unpack
-from mflow_core.solvers.matrix cimport (BY_CALLBACK, BY_DIFFERENCES, DENSE, IDENTITY, KRYLOV, finite, matrix_factor, matrix_jacobian,
+from mflow_core.solvers.matrix cimport (BY_CALLBACK, BY_DIFFERENCES, DENSE, IDENTITY, KRYLOV, NOTHING, finite, matrix_factor, matrix_jacobian,
                                 matrix_make, matrix_refresh, matrix_release, matrix_rhs, matrix_solve, weighted_norm)
 from mflow_core.solvers.stages.mass cimport mass_forget, mass_times, scale_rows
 from mflow_core.solvers.stages.scaled cimport size_of_residual
@@ -107,6 +107,7 @@ cdef void newton_weights(newton_t *s, const double *y, const double *rtol, const
     for i in range(s.n):
         j = i if n_tol > 1 else 0
         size = max(max(atol[j] + rtol[j] * fabs(y[i]), least * fabs(y[i])), TINY)
+        size = max(size, NOTHING * REDUCE.max_abs(y, s.n)) if size < NOTHING else size      # squares of weights stay finite
         s.m.size[i], s.m.weight[i] = size, 1.0 / size
 
 
