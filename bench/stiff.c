@@ -1,4 +1,4 @@
-/* Stiff problems in C beside those of problems.c, for bench/stiff_peers.py, and one call that solves them by CVODE (with -DCVODE).
+/* Stiff problems in C beside those of problems.c, for bench/stiff_peers.py, and calls that solve them by CVODE and IDA (with -DCVODE).
  *
  * Signatures as in problems.c. l_NAME is liblsoda's form of a right-hand side. Sources: Hairer and Wanner II (1996), IV.10; F. Mazzia and
  * C. Magherini, Test Set for IVP Solvers, release 2.4 (2008); POLLU as a table of reactions that the caller sets.
@@ -96,6 +96,48 @@ F(bruss) {
   return 0;
 }
 
+/* ---- differential-algebraic problems of the Test Set -------------------------------------------------------------------------------------- */
+
+F(chemical) {
+  UNUSED;
+  if (y[1] < 0.0) return 1;
+  const double root = sqrt(y[1]), r1 = 18.7 * y[0] * y[0] * y[0] * y[0] * root, r2 = 0.58 * y[2] * y[3], r3 = 0.58 / 34.4 * y[0] * y[4];
+  const double r4 = 0.09 * y[0] * y[3] * y[3], r5 = 0.42 * y[5] * y[5] * root, inflow = 3.3 * (0.9 / 737.0 - y[1]);
+  d[0] = -2.0 * r1 + r2 - r3 - r4, d[1] = -0.5 * r1 - r4 - 0.5 * r5 + inflow, d[2] = r1 - r2 + r3;
+  d[3] = -r2 + r3 - 2.0 * r4, d[4] = r2 - r3 + r5, d[5] = 115.83 * y[0] * y[3] - y[5];
+  return 0;
+}
+
+static double current(double v) { return 1e-6 * (exp(v / 0.026) - 1.0); }
+
+F(transistor) {
+  UNUSED;
+  const double first = current(y[1] - y[2]), second = current(y[4] - y[5]), R = 9000.0;
+  if (!(first < 1e100 && second < 1e100)) return 1;
+  d[0] = (y[0] - 0.1 * sin(200.0 * 3.14159265358979323846 * t)) / 1000.0, d[1] = y[1] / R + (y[1] - 6.0) / R + 0.01 * first;
+  d[2] = y[2] / R - first, d[3] = (y[3] - 6.0) / R + 0.99 * first, d[4] = y[4] / R + (y[4] - 6.0) / R + 0.01 * second;
+  d[5] = y[5] / R - second, d[6] = (y[6] - 6.0) / R + 0.99 * second, d[7] = y[7] / R;
+  return 0;
+}
+
+/* ---- Allen-Cahn on a square of side 1, no flow across its edges: u' = 1e-4 laplace(u) + u - u^3 ------------------------------------------- */
+
+static ptrdiff_t side_of(ptrdiff_t n) { return (ptrdiff_t)(sqrt((double)n) + 0.5); }
+
+F(allen) {
+  UNUSED;
+  const ptrdiff_t side = side_of(n);
+  const double by = 1e-4 * (double)side * (double)side;
+  for (ptrdiff_t i = 0; i < side; i++)
+    for (ptrdiff_t j = 0; j < side; j++) {
+      const double *u = y + i * side + j, here = *u;
+      const double west = j > 0 ? u[-1] : here, east = j < side - 1 ? u[1] : here;
+      const double north = i > 0 ? u[-side] : here, south = i < side - 1 ? u[side] : here;
+      d[i * side + j] = by * (((west + east) + (north + south)) - 4.0 * here) + here * (1.0 - here * here);
+    }
+  return 0;
+}
+
 #define LSODA_FORM(name) \
   void l_##name(double t, double *y, double *d, double *data) { f_##name(t, y, d, (ptrdiff_t)data[0], 0); }
 LSODA_FORM(hires)
@@ -108,16 +150,19 @@ LSODA_FORM(pollu)
 
 #ifdef CVODE
 #include <cvode/cvode.h>
+#include <ida/ida.h>
 #include <nvector/nvector_serial.h>
 #include <stdlib.h>
 #include <sunlinsol/sunlinsol_band.h>
 #include <sunlinsol/sunlinsol_dense.h>
+#include <sunlinsol/sunlinsol_klu.h>
+#include <sunmatrix/sunmatrix_sparse.h>
 
 typedef int (*rhs_fn)(double, const double *, double *, ptrdiff_t, void *);
 typedef struct {
   rhs_fn rhs, jac;
   ptrdiff_t n;
-  double *rows;
+  double *rows; /* of a Jacobian, or of M */
 } host;
 
 static int host_rhs(realtype t, N_Vector y, N_Vector d, void *user) {
@@ -164,6 +209,95 @@ int cvode_solve(rhs_fn rhs, rhs_fn jac, ptrdiff_t n, double t0, double t1, doubl
   N_VDestroy(v);
   SUNContext_Free(&context);
   free(p.rows);
+  return status < 0 ? status : 0;
+}
+
+static int allen_jac(realtype t, N_Vector v, N_Vector f, SUNMatrix A, void *user, N_Vector a, N_Vector b, N_Vector c) {
+  const ptrdiff_t n = ((host *)user)->n, side = side_of(n);
+  const double by = 1e-4 * (double)side * (double)side, *y = N_VGetArrayPointer(v);
+  sunindextype *start = SUNSparseMatrix_IndexPointers(A), *row = SUNSparseMatrix_IndexValues(A), k = 0;
+  double *value = SUNSparseMatrix_Data(A);
+  (void)t, (void)f, (void)a, (void)b, (void)c;
+  for (ptrdiff_t p = 0; p < n; p++) {
+    const ptrdiff_t i = p / side, j = p % side;
+    const int ways = (i > 0) + (i < side - 1) + (j > 0) + (j < side - 1);
+    start[p] = k;
+    if (i > 0) row[k] = p - side, value[k++] = by;
+    if (j > 0) row[k] = p - 1, value[k++] = by;
+    row[k] = p, value[k++] = -by * ways + 1.0 - 3.0 * y[p] * y[p];
+    if (j < side - 1) row[k] = p + 1, value[k++] = by;
+    if (i < side - 1) row[k] = p + side, value[k++] = by;
+  }
+  start[n] = k;
+  return 0;
+}
+
+/* f_allen by BDF with KLU. */
+int cvode_allen(ptrdiff_t n, double t0, double t1, double *y, double rtol, double atol) {
+  SUNContext context;
+  SUNContext_Create(NULL, &context);
+  host p = {f_allen, NULL, n, NULL};
+  N_Vector v = N_VMake_Serial(n, y, context);
+  void *mem = CVodeCreate(CV_BDF, context);
+  SUNMatrix A = SUNSparseMatrix(n, n, 5 * n, CSC_MAT, context);
+  SUNLinearSolver ls = SUNLinSol_KLU(v, A, context);
+  double t = t0;
+  CVodeInit(mem, host_rhs, t0, v);
+  CVodeSStolerances(mem, rtol, atol);
+  CVodeSetUserData(mem, &p);
+  CVodeSetLinearSolver(mem, ls, A);
+  CVodeSetJacFn(mem, allen_jac);
+  CVodeSetMaxNumSteps(mem, 10000000);
+  CVodeSetErrFile(mem, NULL);
+  CVodeSetStopTime(mem, t1);
+  const int status = CVode(mem, t1, v, &t, CV_NORMAL);
+  CVodeFree(&mem);
+  SUNLinSolFree(ls);
+  SUNMatDestroy(A);
+  N_VDestroy(v);
+  SUNContext_Free(&context);
+  return status < 0 ? status : 0;
+}
+
+/* ---- IDA: M y' - f = 0 ----------------------------------------------------------------------------------------------------------------- */
+
+static int host_residual(realtype t, N_Vector y, N_Vector slope, N_Vector out, void *user) {
+  host *p = user;
+  const double *dy = N_VGetArrayPointer(slope);
+  double *r = N_VGetArrayPointer(out);
+  const int status = p->rhs(t, N_VGetArrayPointer(y), r, p->n, 0);
+  for (ptrdiff_t i = 0; i < p->n; i++) {
+    double sum = 0.0;
+    for (ptrdiff_t j = 0; j < p->n; j++) sum += p->rows[i * p->n + j] * dy[j];
+    r[i] = sum - r[i];
+  }
+  return status;
+}
+
+/* y, with slopes dy at the start, from t0 to t1; J by differences. */
+int ida_solve(rhs_fn rhs, double *mass, ptrdiff_t n, double t0, double t1, double *y, double *dy, double rtol, double atol) {
+  SUNContext context;
+  SUNContext_Create(NULL, &context);
+  host p = {rhs, NULL, n, mass};
+  N_Vector v = N_VMake_Serial(n, y, context), w = N_VMake_Serial(n, dy, context);
+  void *mem = IDACreate(context);
+  SUNMatrix A = SUNDenseMatrix(n, n, context);
+  SUNLinearSolver ls = SUNLinSol_Dense(v, A, context);
+  double t = t0;
+  IDAInit(mem, host_residual, t0, v, w);
+  IDASStolerances(mem, rtol, atol);
+  IDASetUserData(mem, &p);
+  IDASetLinearSolver(mem, ls, A);
+  IDASetMaxNumSteps(mem, 10000000);
+  IDASetErrFile(mem, NULL);
+  IDASetStopTime(mem, t1);
+  const int status = IDASolve(mem, t1, &t, v, w, IDA_NORMAL);
+  IDAFree(&mem);
+  SUNLinSolFree(ls);
+  SUNMatDestroy(A);
+  N_VDestroy(v);
+  N_VDestroy(w);
+  SUNContext_Free(&context);
   return status < 0 ? status : 0;
 }
 #endif

@@ -232,3 +232,40 @@ def test_many_components_go_on_with_bdf():
     ball = mflow.Event(lambda t, y: t - 0.5, action=lambda t, y: y + 1.0)
     r = mflow.solve_ivp(lambda t, y: J @ y, (0, 1), np.sin(math.pi * x), "auto", lband=1, uband=1, events=ball, **TOLS)
     assert list(r.steps_by_method) == ["tsit5", "radau5"]
+
+
+def test_a_run_that_neither_finishes_in_turn_is_one_by_one_of_them():
+    """The first of the two that gets there from the start on; what was tried counts."""
+    alone = mflow.solve_ivp(chase, (0, 3), [0.0], "radau5", **TOLS)
+    seen = []
+
+    def wall(t, y):
+        seen.append(t)
+        # beyond t = 1 both methods fail the first time that they come there
+        return np.full(1, np.nan) if t > 1.0 and len(seen) < 400 else chase(t, y)
+
+    r = mflow.solve_ivp(wall, (0, 3), [0.0], "auto", **TOLS)
+    assert r.success, r.message
+    assert r.nfev == len(seen)
+    assert r.nsteps == r.steps_by_method["radau5"] == alone.nsteps
+    np.testing.assert_array_equal(r.y, alone.y)
+    assert "from the start on, as auto (" in r.message
+    gone = mflow.solve_ivp(lambda t, y: y * y, (0, 2), [1.0], "auto", **TOLS)  # nobody gets there
+    assert (gone.reason, gone.success) == ("diverged", False)
+    watched = mflow.solve_ivp(lambda t, y: y * y, (0, 2), [1.0], "auto", callback=lambda k, t, y: None, **TOLS)
+    assert watched.reason == "diverged"
+    assert watched.nfev < gone.nfev
+
+
+@pytest.mark.parametrize("rate", [1e3, 1e4, 1e5])
+@pytest.mark.parametrize("rtol", [1e-8, 1e-10])
+def test_steps_beyond_the_stability_limit_are_not_written_as_they_are(rate, rtol):
+    """The end of such a step is right, and the extension inside of it is not."""
+
+    def fast(t, y):
+        return -rate * (y - np.cos(t)) - np.sin(t)
+
+    r = mflow.solve_ivp(fast, (0, 1), [1.0], "auto", rtol=rtol, atol=rtol, dense_output=True)
+    for a, b in zip(r.t[:-1], r.t[1:], strict=True):
+        t = np.linspace(a, b, 12)
+        assert np.max(np.abs(r.sol(t)[0] - np.cos(t))) < 10.0 * rtol

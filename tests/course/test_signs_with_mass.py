@@ -36,11 +36,24 @@ def test_at_the_plain_runs_cost(method: str) -> None:
 
 
 @pytest.mark.parametrize("method", TAKES)
-@pytest.mark.parametrize("mass", [[2.0], [1e-3]])
+@pytest.mark.parametrize("mass", [[2.0], [1e-3], [-2.0]])
 def test_a_solution_that_leaves_is_told(method: str, mass: list[float]) -> None:
     r = mflow.solve_ivp(lambda t, y: [-mass[0]], (0.0, 2.0), [1.0], method, mass=mass, nonnegative=True, **TOL)
     assert r.reason == "left_domain"
     assert abs(r.t[-1] - 1.0) < 1e-3
+    assert "its slope is -1:" in r.message
+
+
+@pytest.mark.parametrize("method", TAKES)
+def test_rows_that_mix_slopes_tell_them_too(method: str) -> None:
+    """f of the component that leaves is above 0, and so it is of the one that stays at 0, where y' = 0."""
+    M = np.array([[1.0, 2.0], [2.0, 1.0]])
+    r = mflow.solve_ivp(lambda t, y: M @ [-1.0, 2.0], (0.0, 2.0), [1.0, 0.0], method, mass=M, nonnegative=True, **TOL)
+    assert r.reason == "left_domain"
+    assert abs(r.t[-1] - 1.0) < 1e-3
+    assert "its slope is -1:" in r.message
+    r = mflow.solve_ivp(lambda t, y: M @ [-y[0], 0.0], (0.0, 60.0), [1.0, 0.0], method, mass=M, nonnegative=True, **TOL)
+    assert r.success, r.message
 
 
 @pytest.mark.parametrize("method", TAKES)

@@ -153,6 +153,38 @@ def test_a_host_gives_a_mass_as_a_product(name: str) -> None:
     np.testing.assert_allclose(host.state, exact, rtol=0, atol=2e-6 if embedded or name != "backward_euler" else 2e-3)
 
 
+MASS_AT = ctypes.CFUNCTYPE(ctypes.c_int, REAL, DOUBLES, DOUBLES, ctypes.c_ssize_t, P)
+
+
+@MASS
+def never_asked(v: Any, out: Any, n: int, ctx: Any) -> int:
+    return -1
+
+
+@MASS_AT
+def growing(t: float, v: Any, out: Any, n: int, ctx: Any) -> int:
+    """Of cos t, sin t and cos(t)^2 + t, the last one algebraic."""
+    out[0], out[1], out[2] = (2.0 + t) * v[0], v[1] + t * v[0], 0.0
+    return 0 if ctx == 777 else -5
+
+
+@RHS
+def turning(t: float, y: Any, out: Any, n: int, ctx: Any) -> int:
+    out[0], out[1], out[2] = -(2.0 + t) * y[1], y[0] - t * y[1], y[0] * y[0] + t - y[2]
+    return 0
+
+
+@pytest.mark.parametrize("name", first_order("mass_at"))
+def test_a_host_gives_a_mass_of_time_as_a_product(name: str) -> None:
+    host = Host(name, [1.0, 0.0, 1.0], 0.0, 1e-8, rhs=turning, mass=never_asked, mass_at=growing)
+    assert host.advance(1.0, 5000) == 0
+    np.testing.assert_allclose(host.state, [np.cos(1.0), np.sin(1.0), np.cos(1.0) ** 2 + 1.0], rtol=0, atol=2e-6)
+    host.free()
+    other = next(one for one in first_order("mass") if one not in first_order("mass_at"))
+    with pytest.raises(AssertionError, match="-1008"):
+        Host(other, [1.0, 0.0, 1.0], 0.1, rhs=turning, mass=never_asked, mass_at=growing)
+
+
 def test_a_method_without_mass_refuses_one() -> None:
     with pytest.raises(AssertionError, match="-1008"):
         Host("rk4", [1.0, 0.0, 1.0], 0.1, rhs=circle, mass=doubled)

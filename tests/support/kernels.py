@@ -26,7 +26,7 @@ class CProblem(ctypes.Structure):
     _fields_ = [
         ("size", ctypes.c_uint32), ("flags", ctypes.c_uint32), ("n", ctypes.c_ssize_t), ("ctx", _P), ("rhs", RHS), ("solve", SOLVE),
         ("lsolve", SOLVE), ("value_grad", _P), ("accel", _P), ("solve_accel", _P), ("rhs_lanes", _P), ("energy", _P), ("jac", _P),
-        ("solve_system", SYSTEM), ("mass", MASS), ("solve_mass", SOLVE), ("linearize", SOLVE),
+        ("solve_system", SYSTEM), ("mass", MASS), ("solve_mass", SOLVE), ("linearize", SOLVE), ("mass_at", _P),
     ]  # fmt: skip
 
 

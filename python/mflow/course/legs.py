@@ -7,7 +7,7 @@ over to the other; here are the choice and the words.
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -27,6 +27,8 @@ MANY = 30
 # Where signs are kept, steps that end below 0 are tried again, shorter, so that a stiff problem holds them at less than the stability limit
 # (in kinetics of enzymes with random rates at 0.3 of it and more). From this part of the limit on they count as held.
 SIGNED = 0.25
+UNABLE = frozenset(("diverged", "step_too_small", "solve_failed", "non_finite"))  # reasons of runs that one method alone may finish
+MOST_ALONE = 100_000  # steps of it, where the user gives no limit
 CALM, STIFF = ("tsit5", "dop853"), ("radau5", "bdf")
 
 
@@ -98,6 +100,29 @@ class TwoMethods(legs.Legs):
         """What the result says of the legs: ``switches``, and ``steps_by_method``."""
         steps = dict(zip((one.name for one in self.pair), self.steps_taken, strict=True))
         return {"switches": len(self.turns), "steps_by_method": steps}
+
+    def by_one(self, result: Any, asked: dict[str, Any], solve: Callable[..., Any]) -> Any:
+        """Of a run that neither could finish in turn, the result by one of them from the start on, the first that gets to the end; else the
+        run's own. Its counts are those of all tries.
+
+        asked : the arguments of `solve`. What sees the run on its way (a callback, a checkpoint, an event that acts) has seen one, and no other
+        is made then.
+        """
+        seen = any(asked[name] is not None for name in ("callback", "checkpoint", "resume")) or _acts(asked["events"])
+        if result.reason not in UNABLE or seen:
+            return result
+        ended = f"auto ({self.words}) ended at t = {self.t:g} ({result.reason})"
+        calm, stiff = self.pair
+        for method in (stiff, calm) if self.steps_taken[1] else (stiff,):
+            most = asked["max_steps"] or MOST_ALONE
+            other = solve(**asked | {"method": method.name, "max_steps": most})
+            for name in ("nfev", "ncheck", "njev", "nlu", "nrejected"):
+                result[name] = other[name] = other[name] + result[name]
+            if other.success:
+                other |= {"switches": len(self.turns), "steps_by_method": {one.name: other.nsteps * (one is method) for one in self.pair}}
+                other.message += f"; from the start on, as {ended}"
+                return other
+        return result
 
     @property
     def words(self) -> str:

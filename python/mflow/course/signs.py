@@ -14,9 +14,11 @@ from mflow_core.problems.inside import Inside
 from numpy.typing import NDArray
 
 from mflow.base.checks import Array, as_array, shown
+from mflow.solvers.mass import Mass
 
 __all__ = ["check_signs", "left_words"]
 
+MOST = 500  # rows of a mass matrix that is solved with for words
 NEXT_TO = 64.0  # of what it falls by in the shortest step that was tried
 
 
@@ -45,9 +47,10 @@ def check_signs(nonnegative: Any, start: Array, mode: str) -> NDArray[np.int64] 
     return index.astype(np.int64) if index.size else None
 
 
-def left_words(run: Any, inside: Inside | None, signs: NDArray[np.int64] | None = None, *, by_mass: bool = False) -> str:
+def left_words(run: Any, inside: Inside | None, signs: NDArray[np.int64] | None = None, *, mass: Mass | None = None) -> str:
     """Words, where the last tries of a run that could not go on left the domain, and the solution itself does, or where the state has been
-    moved out of it; "" otherwise. by_mass: fun's values are no slopes, so that only the tries tell."""
+    moved out of it; "" otherwise. mass: fun's values are no slopes then, which M tells where it is diagonal or regular, and else only the
+    tries."""
     below = np.empty(0) if signs is None else signs[np.ravel(run.y)[signs] < 0.0]
     if below.size:
         value = np.ravel(run.y)[below[0]]
@@ -57,12 +60,24 @@ def left_words(run: Any, inside: Inside | None, signs: NDArray[np.int64] | None 
         return ""
     y = np.ravel(run.y)
     slope = np.ravel(run.slope(run.t, run.y))
+    if mass is not None:
+        slope = _slopes(mass.at(run.t), slope)
     falls = float(slope[j]) * run.tried
     inside.forget()
     where = f"component {j}, which must not be below 0, is {y[j]:.3g} at t = {run.t:.9g} after {run.k} steps, and "
     tries = f"every step tried from there, down to {abs(run.tried):.3g}, leads below 0"
-    if by_mass:
+    if not np.isfinite(falls):
         return where + tries
     if not y[j] <= NEXT_TO * abs(falls) or not (falls < 0.0 or y[j] == 0.0):
         return ""
     return f"{where}its slope is {slope[j]:.3g}: {tries}"
+
+
+def _slopes(mass: Mass, f: Array) -> Array:
+    """y' where M y' = f, NaN where M tells none."""
+    rows = mass.rows
+    if np.array_equal(rows.row_of, rows.indices):
+        out = np.full(f.shape, np.nan)
+        out[rows.indices] = f[rows.indices] / rows.values
+        return out
+    return np.linalg.solve(rows.full(), f) if not mass.n_algebraic and mass.n <= MOST else np.full(f.shape, np.nan)

@@ -38,12 +38,11 @@ def check_actions(method: Method, mode: str, by_mass: bool) -> None:
     """ValueError where a run cannot be begun anew behind an event, or not well enough to see the next one."""
     if mode not in ("fixed", "adaptive"):
         raise ValueError(f"events: an action needs error control or steps of one size (dt=0.01); {mode} steps have none")
-    low = mode == "fixed" and method.order < 3
-    if "multistep" in method.flags and (by_mass or low):
-        what = f"mass= and {method.name}" if by_mass else f"fixed steps of {method.name} of order {method.order}"
-        fix = "" if by_mass else "a higher order, error control, or "
+    if "multistep" in method.flags and mode == "fixed" and (by_mass or method.order < 3):
+        what = f"fixed steps of {method.name} " + ("with mass=" if by_mass else f"of order {method.order}")
+        fix = "error control" if by_mass else "a higher order, error control,"
         why = "whose first step behind an action is a line inside and could miss a short flight"
-        raise ValueError(f"events: expected none that acts with {what}, {why}; take {fix}method='radau5'")
+        raise ValueError(f"events: expected none that acts with {what}, {why}; take {fix} or method='radau5'")
 
 
 class Stops:
@@ -52,6 +51,7 @@ class Stops:
     reason: str | None = None  # why the last call ended before its end
     acted = False  # whether an event that acts has ended the last step of a size before its end
     project: Callable[[float, Array], Array] | None = None
+    also: Callable[[float, float], None] | None = None  # told between which times f is asked
     of_motion = False
     taken = math.nan  # the time that all doses have been taken at
 
@@ -149,7 +149,10 @@ class Stops:
             ends = [one if np.any(self.breaks == one) else math.nan for one in (t, goal)]
             first, last = ends if sign > 0.0 else ends[::-1]
             low = -math.inf if math.isnan(first) else float(np.nextafter(first, math.inf))
-            self.inside.between(low, math.inf if math.isnan(last) else float(np.nextafter(last, -math.inf)))
+            high = math.inf if math.isnan(last) else float(np.nextafter(last, -math.inf))
+            self.inside.between(low, high)
+            if self.also is not None:
+                self.also(low, high)
         return goal
 
     def _begin_anew(self, run: Any, dosed: Array | None) -> int:

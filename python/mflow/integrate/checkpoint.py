@@ -50,6 +50,7 @@ class Checkpoints:
         states: Any = None,
     ) -> None:
         self.path, self.run, self.history, self.events, self.facts = settings.checkpoint, run, history, events, facts
+        self.algebraic = settings.algebraic
         # What the problem keeps in Python, with pack() and unpack(bytes); the problem may ask for it when it is unpacked.
         self.states = states
         self.every = whole_or(settings.checkpoint_every, "checkpoint_every", EVERY)
@@ -76,6 +77,7 @@ class Checkpoints:
         facts = {
             "call": self.facts(), "done": self.history.rows.done, "dt": dt, "looks": asdict(looks), "nfev": nfev,
             "held": self.held or bool(self.run.stiffness[3]), **({"lost": lost} if "steps" in self.facts() else {}),
+            **({"behind": list(self.algebraic.spent)} if self.algebraic is not None and any(self.algebraic.spent) else {}),
             **({"looked": looked} if looked else {}), **({"beyond": self.history.beyond} if self.history.beyond else {}),
         }  # fmt: skip
         blocks = {"run": self.run.pack(), **{f"rows {k}": v for k, v in self.history.pack().items()}}
@@ -114,6 +116,8 @@ class Checkpoints:
             nfev = check_whole(facts["nfev"], "nfev", 0, MANY)
             lost = number_of(facts["lost"] if "steps" in call else 0.0, "lost")
             looked = check_whole(facts.get("looked", 0), "looked", 0, nfev)
+            if self.algebraic is not None:
+                self.algebraic.go_on(facts.get("behind", (0, 0)))
             return StepState(number_of(facts["dt"], "dt"), _looks(facts["looks"]), nfev, lost, looked)
         except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise ValueError(f"resume: {path} does not fit this call, or is damaged ({misfit_of(error)})") from error

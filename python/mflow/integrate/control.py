@@ -91,6 +91,7 @@ class Settings:
     resume: Any = None
     symmetric: bool = False  # whether the Jacobian is: along gradient flow
     mass: Any = None  # the checksum of the matrix of M y' = f
+    algebraic: Any = None  # M with what is asked of its null space
     project: Callable[[float, Array], Array] | None = None  # a state that algebraic equations allow
     breaks: Any = None
     own_breaks: Any = None  # those that the function knows itself

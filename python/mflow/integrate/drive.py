@@ -279,7 +279,14 @@ class Drive:
         """The run stands at t, and goes on to the next time of its agenda."""
         if self.agenda is not None and self.inside is not None:
             self.agenda.move(t)
-            self.inside.between(*self.agenda.side)
+            self._between(*self.agenda.side)
+
+    def _between(self, low: float, high: float) -> None:
+        """f and M(t) are asked between these times."""
+        if self.inside is not None:
+            self.inside.between(low, high)
+        if self.settings.algebraic is not None:
+            self.settings.algebraic.between(low, high)
 
     def _cross(self) -> int:
         """A new start at a time of the agenda, behind the doses there; the status."""
@@ -507,7 +514,7 @@ class Drive:
     def close(self) -> None:
         """The progress bar's last word; from here on the equation may be asked for at any time."""
         if self.inside is not None:
-            self.inside.between(-math.inf, math.inf)
+            self._between(-math.inf, math.inf)
         if self.progress is not None:
             self.progress.close(self.run.t)
 
@@ -537,7 +544,8 @@ class Drive:
             return self.result(1, "event", f"event {self.events.stopped[0]} stopped it {where}")
         if self.events is not None and (of_events := endings.of_events(self.events, status, where)):
             return self.result(-1, *of_events)
-        if status in CANNOT and (words := left_words(run, self.inside, self.signs, by_mass=self.settings.mass is not None)):
+        mass = None if self.settings.algebraic is None else self.settings.algebraic.mass
+        if status in CANNOT and (words := left_words(run, self.inside, self.signs, mass=mass)):
             return self.result(-1, "left_domain", words)
         ending = self._ending(where)
         ending.held = self.checkpoints is not None and self.checkpoints.held

@@ -25,6 +25,7 @@ from mflow.base.result import IVPResult, attach, place_of
 from mflow.derivatives.differences import slope_digits
 from mflow.integrate.control import stiff_method
 from mflow.integrate.curvature import GROWTH
+from mflow.solvers.algebraic import rank_words
 from mflow.solvers.jacobian_doubt import mismatch, names_of, stalled, unsolved
 from mflow.spectra.krylov import random_vector
 from mflow.stability.limits import explain_step
@@ -72,6 +73,9 @@ class Ending:
     def explain(self, status: int) -> tuple[str, str]:
         """(reason, message)."""
         fixed = self.mode != "adaptive"
+        cannot = status in (stepper.STEP_TOO_SMALL, stepper.SOLVE_FAILED, stepper.RETRY_SOLVE)
+        if cannot and (words := rank_words(self.run.solver)):
+            return "solve_failed", f"no step goes on {self.where}: {words}"
         if status in (stepper.NON_FINITE, stepper.RETRY_NON_FINITE):
             if fixed:
                 return "non_finite", self._slope_here() or self._fixed_non_finite()

@@ -117,7 +117,7 @@ def solve_ivp(
         ``y_events`` and ``y_after``; ``sol`` at that time, and ``t_eval``, give the state after. An event that its action leaves at zero
         is not met again for that root. Where a terminal one ends the run nothing acts. An event that a jump of the state alone crosses, a
         dose or the action of another event, is met at its time, at the state behind it. Needs error control, or steps of one size;
-        "bdf" takes such events without ``mass``, and in fixed steps of order 3 and more.
+        fixed ones of "bdf" are of order 3 and more, and without ``mass``.
     dt : float, array_like (m,), callable or "auto"
         Fixed steps, n = ceil((t_end - t0)/dt (1 - 1e-12)) of them at times t0 + k dt, the last of which lands on t_end. "auto": nine
         tenths of the largest step inside the method's stability region, for the curvature measured along the way; steps whose curvature
@@ -158,9 +158,10 @@ def solve_ivp(
         Go on from such a file, with the same arguments: the result is the same, bit for bit, as without the interruption, its counts among
         it (a Jacobian that is made once more for that is left out). What does not fit the call is refused, with its name.
     mass : array_like (n,) or (n, n), sparse matrix (n, n), or with lband and uband packed (lband + uband + 1, n); or callable; optional
-        The matrix M of M y' = fun(t, y): its diagonal, or all of it. For implicit methods. "radau5" (dense Jacobians alone) and "bdf" take
-        a function ``mass(t, *args)`` too, whose entries stay where they are at t0; where a regular M depends on y, take y' = v with the
-        algebraic equations M(t, y) v = f(t, y). M may be singular: then some of the equations are algebraic, and the problem must be of
+        The matrix M of M y' = fun(t, y): its diagonal, or all of it. For implicit methods. "radau5" and "bdf" take a function
+        ``mass(t, *args)`` too, whose entries stay where they are at t0, and whose rank stays what it is (from one break to the next; a run
+        whose M changes its rank ends there, and says so); where a regular M depends on y, take y' = v with the algebraic equations
+        M(t, y) v = f(t, y). M may be singular: then some of the equations are algebraic, and the problem must be of
         index 1. A start that does not satisfy them is moved first (``consistent``).
         Between steps of methods without their own extension, lines are straight. Behind breaks and doses the state is
         projected again; events that act are refused where M is singular.
@@ -266,8 +267,9 @@ def solve_ivp(
         if not is_complex(y0):
             raise
         return _of_pairs({name: value for name, value in locals().items() if name in (*ARGUMENTS, "parameters")})
-    extra, columns, pair = as_tuple(args), None, None
+    extra, columns, pair, asked = as_tuple(args), None, None, {}
     if asks_for_auto(method):
+        asked = {name: value for name, value in locals().items() if name in ARGUMENTS}
         from mflow.course.legs import pair_for
 
         pair = pair_for(start.size, rtol, RTOL, events=events, dt=dt, mass=mass, rhs_t=rhs_t, parameters=parameters)
@@ -304,7 +306,7 @@ def solve_ivp(
     settings = Settings(
         dt=dt, rtol=rtol, atol=atol, first_step=first_step, max_step=max_step, min_step=min_step, max_steps=max_steps,
         t_eval=t_eval, save=save, save_every=save_every, dense_output=dense_output, events=events, event_args=extra,
-        solver=solving, mass=None if algebraic is None else algebraic.mass.checksum, project=project,
+        solver=solving, mass=None if algebraic is None else algebraic.mass.checksum, algebraic=algebraic, project=project,
         callback=callback, progress=progress, checkpoint=checkpoint, checkpoint_every=checkpoint_every, resume=resume,
         breaks=breaks, own_breaks=own, doses=doses, outputs=outputs, nonnegative=nonnegative, until=until, steady_rtol=steady_rtol,
         steady_atol=steady_atol, pair=pair,
@@ -315,6 +317,8 @@ def solve_ivp(
         algebraic.check_jumps(places, start.shape, drive.events is not None and drive.events.acts)
     with shared_among(threads):
         result: IVPResult = follow(drive)
+    if drive.legs is not None and not result.success:
+        result = drive.legs.by_one(result, asked, solve_ivp)
     return result if algebraic is None else algebraic.tell(result)
 
 

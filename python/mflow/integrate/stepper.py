@@ -15,6 +15,7 @@ from mflow.base.checks import Array, as_tuple, check_number, check_start, check_
 from mflow.base.methods import AUTO, Method, as_method, asks_for_auto
 from mflow.base.pace import Pace
 from mflow.base.telling import tell
+from mflow.course.grid import count_steps
 from mflow.course.stops import Met, Stops, check_actions
 from mflow.integrate.control import (
     ATOL,
@@ -260,6 +261,8 @@ class Stepper(Kept):
         function = self._call.get("fun", self._call.get("accel"))
         specs, own = check_events(self._call["events"]), getattr(function, "breaks", None)
         self._stops = Stops.of(self._call, own, specs, equation, self._start.shape, self._project(), of_motion=self._watches_motion)
+        if self._stops is not None and self._algebraic is not None:
+            self._stops.also = self._algebraic.between
         self._controlled = self._call["rtol"] is not None or self._call["atol"] is not None
         record, values = self.method.record, self.method.numbers
         if self._pair is None:
@@ -483,9 +486,23 @@ class Stepper(Kept):
             h = end - self.t
             self._settle(self._stops.last(self._run, end, h), h)
 
-    def advance_to(self, t: float) -> None:
-        """Steps under error control until exactly t, or a terminal event. Errors as `step`."""
+    def advance_to(self, t: float, dt: float | None = None) -> None:
+        """Steps until exactly t, or a terminal event: under error control, or of ``dt``, the last one shorter where it takes that.
+
+        Steps of dt land on breaks and doses on the way, and are counted from there, and from where an event acts. Errors as `step`.
+
+        Examples
+        --------
+        >>> import mflow
+        >>> st = mflow.Stepper("rk4", lambda t, y: -y, [1.0], doses=[(0.35, 0, 1.0)])
+        >>> st.advance_to(1.0, dt=0.1)
+        >>> st.t, st.k
+        (1.0, 11)
+        """
         end = check_number(t, "t")
+        if dt is not None:
+            self._steps_to(end, dt)
+            return
         if (end - self.t) * self._call["direction"] < 0:
             raise ValueError(
                 f"t: expected a time ahead of t = {self.t:g}, got {t!r}; a stepper goes one way: make another with "
@@ -497,12 +514,35 @@ class Stepper(Kept):
             self._go(end, pace.take(MANY), "advance_to")
             pace.done()
 
+    def _steps_to(self, end: float, dt: float) -> None:
+        """`advance_to` in steps of dt."""
+        if self._controlled:
+            raise TypeError("dt: this stepper is under error control (rtol, atol): call step() or advance_to(t)")
+        h = check_number(dt, "dt")
+        if h == 0.0 or (end - self.t) * h < 0.0:
+            raise ValueError(f"dt: expected steps that lead from t = {self.t:g} to {end:g}, got {h!r}")
+        pace = Pace()
+        self._clear()
+        while self.t != end and self.reason is None:
+            goal, rows = end, None
+            if self._stops is not None:
+                status, ahead = self._stops.ahead(self._run, h)
+                self._settle(status, h)
+                goal, rows = min(end, ahead, key=lambda one: abs(one - self.t)), self._stops.rows
+            left = count_steps(self.t, goal, h)
+            count = pace.take(left)
+            status = int(self._run.fixed(count, goal if count == left else math.nan, dt=h, rows=rows))
+            pace.done()
+            self._settle(status, h)
+            if self._stops is not None:
+                self._settle(self._stops.arrive(self._run, h), h)
+
     def _go(self, end: float, count: int, name: str) -> None:
         if not self._controlled:
             fix = (
                 "give rtol= and atol= to the stepper, or" if "embedded" in self.method.flags else f"{self.method.name} estimates no error:"
             )
-            raise TypeError(f"{name}: without dt it is for error control: {fix} take steps of dt by step(dt) and advance(n, dt)")
+            raise TypeError(f"{name}: without dt it is for error control: {fix} take steps of dt by step(dt), advance(n, dt) and advance_to(t, dt)")
         rows, sign = None, math.copysign(1.0, self._call["direction"])
         if self._stops is not None:
             rows = self._stops.rows

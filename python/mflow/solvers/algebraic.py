@@ -12,12 +12,12 @@ from mflow_core.problems.problem import Problem
 from mflow_core.problems.sparse import check_sparse
 from mflow_core.stepping import stepper
 
-from mflow.base.checks import Array, check_choice, check_flags, shown
+from mflow.base.checks import Array, check_choice, check_flags, check_whole, shown
 from mflow.base.methods import Method
 from mflow.solvers.consistent import Found, consistent_start
-from mflow.solvers.mass import Mass, mass_of
+from mflow.solvers.mass import Mass, MovingMass, mass_of
 
-__all__ = ["Algebraic", "algebraic_of"]
+__all__ = ["Algebraic", "algebraic_of", "rank_words"]
 
 CONSISTENT = ("project", "check")
 
@@ -45,6 +45,11 @@ def algebraic_of(
     return Algebraic(mass_of(mass, start.size, lband, uband, t=t0, args=args), consistent, exclude_algebraic)
 
 
+def rank_words(solver: Any) -> str:
+    """Where the rank of the M(t) of a run's solver changes; "" where it does not, or there is none."""
+    return getattr(getattr(solver, "mass_at", None), "words", "")
+
+
 class Algebraic:
     """M with what is asked of its null space."""
 
@@ -52,6 +57,7 @@ class Algebraic:
         self.mass, self.consistent, self.exclude = mass, consistent, exclude
         self.found = Found(np.zeros(0), "")
         self.nfev = self.njev = 0
+        self.spent = 0, 0  # of these, behind jumps
 
     @property
     def linear(self) -> dict[str, Any]:
@@ -94,12 +100,23 @@ class Algebraic:
                     "decide its value; give the dose to what they are made of"
                 )
 
+    def between(self, low: float, high: float) -> None:
+        """An M that depends on time is asked between these times."""
+        if isinstance(self.mass, MovingMass):
+            self.mass.side = low, high
+
     def behind(self, equation: Problem, start: Array, jac: Any, args: tuple[Any, ...], size: Array, t: float, y: Array) -> Array:
         """The state that is taken where the equation or the state has jumped; what was found at the start stays."""
-        found = self.found
+        found, before = self.found, (self.nfev, self.njev)
         state = self.start(equation, t, y.reshape(start.shape), jac, args, size)
         self.found = found
+        self.spent = self.spent[0] + self.nfev - before[0], self.spent[1] + self.njev - before[1]
         return state
+
+    def go_on(self, spent: Any) -> None:
+        """What starts behind jumps took before a run was saved. Raises TypeError or ValueError."""
+        self.spent = check_whole(spent[0], "behind: nfev", 0), check_whole(spent[1], "behind: njev", 0)
+        self.nfev, self.njev = self.nfev + self.spent[0], self.njev + self.spent[1]
 
     def _jacobian(
         self, equation: Problem, t0: float, shape: tuple[int, ...], jac: Any, args: tuple[Any, ...]

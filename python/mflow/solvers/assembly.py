@@ -66,7 +66,12 @@ class _Layout:
         self.indices = (entries % n).astype(dtype)
         self._of_jacobian = np.searchsorted(entries, of_jacobian)
         self._one: Array = np.zeros(entries.size)
-        self._one[np.searchsorted(entries, of_one)] = one
+        self._of_one = np.searchsorted(entries, of_one)
+        self.take(one)
+
+    def take(self, one: Array) -> None:
+        """Other values of M."""
+        self._one[self._of_one] = one
 
     def values(self, c: complex, jacobian: Array, steady: bool) -> Any:
         """Of M - c J; of -J where steady."""
@@ -88,7 +93,8 @@ class Assembly:
 
     def __init__(self, one: Any, jacobian: Any, scipy_sparse: Any) -> None:
         n = self._n = jacobian.shape[0]
-        self._scipy, self._one = scipy_sparse, one
+        self._scipy, self._values = scipy_sparse, one.data
+        self._layouts: list[_Layout] = []
         self._indptr, self._indices = jacobian.indptr, jacobian.indices
         self._at = [(m.indices.astype(np.int64), np.repeat(np.arange(n), np.diff(m.indptr))) for m in (one, jacobian)]
         self._rows, self._columns = divmod(np.union1d(*(rows * n + columns for rows, columns in self._at)), n)
@@ -121,8 +127,15 @@ class Assembly:
                 return None
             raise
 
+    def take(self, one: Array) -> None:
+        """Other values of M, whose entries stay where they are."""
+        self._values = one
+        for layout in self._layouts:
+            layout.take(one)
+
     def _lay_out(self, keys: list[Index], dtype: Any) -> _Layout:
-        return _Layout(self._n, keys, self._one.data, dtype)
+        self._layouts.append(_Layout(self._n, keys, self._values, dtype))
+        return self._layouts[-1]
 
     def _narrow(self) -> tuple[BandLU, ...]:
         """Bands of a real and a complex matrix, as it stands or in the order of Cuthill and McKee, backwards; none if both are wide."""

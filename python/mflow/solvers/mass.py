@@ -7,6 +7,7 @@ its entries make a block, whose singular values tell its rank.
 
 from __future__ import annotations
 
+import math
 import zlib
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -24,6 +25,7 @@ __all__ = ["Mass", "Rows", "mass_of"]
 Index = NDArray[np.int32]
 EPS = float(np.finfo(np.float64).eps)
 MOST = 1500  # rows of a block whose singular values are computed
+WATCHED = 64  # rows of a block of M(t) whose rank is looked at at every time
 PIVOT = 1e-13  # of the largest pivot: a smaller one of a larger block says that it is singular
 
 
@@ -106,6 +108,10 @@ class Mass:
         """Of all entries, for saved runs."""
         return zlib.crc32(self.rows.values.tobytes(), zlib.crc32(self.rows.indices.tobytes() + self.rows.indptr.tobytes()))
 
+    def sparse(self) -> Any:
+        """M as SciPy's CSR, with all of its places where it is a function."""
+        return self.rows.sparse()
+
     def packed(self, exclude_algebraic: bool) -> tuple[Any, ...]:
         """The arrays that `mflow_core.solvers.solver.Solver` takes."""
         left_out = self.right[1:] if exclude_algebraic and self.right.height else ()
@@ -113,13 +119,22 @@ class Mass:
 
 
 class MovingMass(Mass):
-    """M(t): entries whose places stay, those of a diagonal, of a band, or of all of a matrix. As a `Mass` it is that of the start, t."""
+    """M(t): entries whose places stay, those of a diagonal, of a band, or of all of a matrix. As a `Mass` it is that of the start, t.
+
+    Its rank stays too: where it changes, algebraic equations come or go, and y' is not bounded. Called at t it returns the entries, or None
+    where the rank is another one than at the last start; `changed` tells where. The sign of an entry that stands alone in its row and column
+    tells it, and that of the determinant, and the rank, of blocks of up to WATCHED rows. Between `side` a function may jump.
+    """
 
     varies = True
+    changed: tuple[float, int, int] | None = None  # where, the algebraic equations before, and there
+    side = (-math.inf, math.inf)  # t is asked for between these
 
     def __init__(self, function: Callable[..., Any], t: float, n: int, bands: tuple[int | None, int | None], args: tuple[Any, ...]) -> None:
-        self.function, self.args, self.n, self._bands = function, args, n, bands
+        self.function, self.args, self.n, self._bands, self.t0 = function, args, n, bands, t
         given = self._read(t)
+        self._told, self._since, self._stands = np.zeros(0), t, True
+        self._blocks: list[tuple[Any, Any, Any, tuple[int, int]]]
         self.diagonal = not is_sparse(given) and given.ndim == 1
         if self.diagonal:
             self.i = self.j = np.arange(n)
@@ -130,6 +145,7 @@ class MovingMass(Mass):
             i, j = np.indices((n, n))
             lower, upper = (n if width is None else width for width in bands)
             self.i, self.j = (index[(i - j <= lower) & (j - i <= upper)] for index in (i, j))
+        self._watch()
         super().__init__(self.at(t).rows)
 
     def _read(self, t: float) -> Any:
@@ -145,9 +161,49 @@ class MovingMass(Mass):
             raise
         return _as_matrix(given, self.n, *self._bands)
 
+    def __call__(self, t: float) -> Array | None:
+        values = self.values(t)
+        told = self._ranks(values)
+        if self._stands and t != self._since:  # where it begins alone M may be of lower rank
+            self._stands = False
+            if np.count_nonzero(told) > np.count_nonzero(self._told):
+                self._told = told
+        if np.array_equal(told, self._told):
+            return values
+        if self.changed is None or abs(t - self._since) < abs(self.changed[0] - self._since):
+            self.changed = t, *(int(np.count_nonzero(one == 0.0)) for one in (self._told, told))
+        return None
+
+    def _ranks(self, values: Array) -> Array:
+        """What tells a change of rank: the signs of entries and determinants; for a singular block its rank, and zeros, one for each that it
+        lacks."""
+        told = [np.sign(values[self._alone])]
+        for entries, i, j, shape in self._blocks:
+            block = np.zeros(shape)
+            block[i, j] = values[entries]
+            s = np.linalg.svd(block, compute_uv=False)
+            rank = int(np.count_nonzero(s > 4.0 * max(shape) * EPS * s[0]))
+            full = rank == shape[0] == shape[1]
+            told.append(np.array([np.linalg.slogdet(block)[0]] if full else [rank + 0.5, *[0.0] * (max(shape) - rank)]))
+        return np.concatenate(told)
+
+    def _watch(self) -> None:
+        """Finds the blocks, from the places of all entries."""
+        rows = Rows(self.n, np.searchsorted(self.i, np.arange(self.n + 1)).astype(np.int32), self.j.astype(np.int32), np.ones(self.i.size))
+        of_row, of_column = _labels(rows)
+        sizes, widths = (np.bincount(labels, minlength=2 * self.n) for labels in (of_row, of_column))
+        label = of_row[self.i]
+        alone = (sizes[label] == 1) & (widths[label] == 1)
+        self._alone, self._blocks = np.flatnonzero(alone), []
+        for one in np.unique(label[~alone]):
+            if max(sizes[one], widths[one]) <= WATCHED:
+                entries = np.flatnonzero(label == one)
+                i, j = (np.searchsorted(np.flatnonzero(labels == one), at[entries]) for labels, at in ((of_row, self.i), (of_column, self.j)))
+                self._blocks.append((entries, i, j, (int(sizes[one]), int(widths[one]))))
+
     def values(self, t: float) -> Array:
         """The entries at their places."""
-        given = self._read(t)
+        given = self._read(min(max(t, self.side[0]), self.side[1]))
         if is_sparse(given):
             entries = given.tocoo()
             return self._placed(entries.row, entries.col, entries.data, t)
@@ -172,18 +228,37 @@ class MovingMass(Mass):
         return ValueError(f"mass: expected entries where those at the start are, got others at t = {t:g}; give zeros there at the start")
 
     def at(self, t: float) -> Mass:
-        return Mass(_rows_of(self.n, self.n, self.i, self.j, self.values(t)))
+        """M at this time, where a run begins."""
+        values = self.values(t)
+        self._told, self._since, self._stands, self.changed = self._ranks(values), t, True, None
+        return Mass(_rows_of(self.n, self.n, self.i, self.j, values))
+
+    @property
+    def words(self) -> str:
+        """Where the rank changes, for a run that could not go on; "" where it does not."""
+        if self.changed is None:
+            return ""
+        t, before, there = self.changed
+        counts = f"{before} algebraic equation{'' if before == 1 else 's'} before, {there} there" if before != there else "M is singular between"
+        return (
+            f"the rank of mass changes before t = {t:.9g} ({counts}), and the equations with it: end the run before, or name the time in "
+            "breaks= where M jumps"
+        )
 
     @property
     def bands(self) -> tuple[int, int]:
         away = self.i - self.j
         return int(max(away.max(initial=0), 0)), int(max((-away).max(initial=0), 0))
 
+    def sparse(self) -> Any:
+        indptr = np.searchsorted(self.i, np.arange(self.n + 1)).astype(np.int32)
+        return need("scipy.sparse", "a sparse mass matrix").csr_matrix((self.values(self.t0), self.j, indptr), shape=(self.n, self.n))
+
     def packed(self, exclude_algebraic: bool) -> tuple[Any, ...]:
         if exclude_algebraic:
             raise ValueError("exclude_algebraic: expected False where mass is a function, whose null space moves, got True; omit it")
         indptr = np.searchsorted(self.i, np.arange(self.n + 1)).astype(np.int32)
-        return indptr, self.j.astype(np.int32), self.values
+        return indptr, self.j.astype(np.int32), self
 
 
 def mass_of(value: Any, n: int, lband: int | None = None, uband: int | None = None, *, t: float = 0.0, args: tuple[Any, ...] = ()) -> Mass:

@@ -111,8 +111,8 @@ class NewtonKrylov:
         A preconditioner, without which GMRES takes the more products the stiffer f is. ``prec(t, y, gamma, *args)`` returns what applies
         the inverse of I - gamma J, J at (t, y), to a vector, approximately: a function, or an object with ``solve`` or ``matvec`` (SuperLU,
         a LinearOperator). It is asked again where gamma has changed by a fifth, or iterations converge slowly or not at all. "ilu": an
-        incomplete LU of I - gamma J by SciPy, from a ``jac`` that is or returns a sparse matrix. Not for radau5, whose stages are solved
-        together.
+        incomplete LU of I - gamma J by SciPy, from a ``jac`` that is or returns a sparse matrix. With ``mass`` M stands in the place of I.
+        Not for radau5, whose stages are solved together.
     max_iter, fraction, tol
         As in `Newton`.
 
@@ -205,8 +205,6 @@ def solver_for(method: Method, equation: problem.Problem, t0: Any, start: Array,
                 f"solver: expected 'newton' for {method.name}, whose stages are linear equations with a Jacobian, got {made.kind}; beyond "
                 f"{LARGE} components give jac, jac_sparsity, or lband and uband"
             )
-        if made.kind != "dense" and getattr(linear.get("mass"), "varies", False) and "A_inv" in (method.tableau or {}):
-            raise ValueError(f"mass: expected a dense Jacobian for {method.name} where M is a function, got a {made.kind} one; take 'bdf'")
         if getattr(solver, "prec", None) is not None and "A_inv" in (method.tableau or {}):
             raise ValueError(f"prec: expected a method whose stages are solved one by one (bdf, esdirk43), got {method.name}; omit it")
         return made
@@ -248,6 +246,12 @@ class _Jacobian:
         if self.lower is not None and (below > lower or above > upper):
             raise ValueError(f"lband, uband: expected at least {below} and {above}, as mass has entries there, got {lower} and {upper}")
         return max(below, lower), max(above, upper)
+
+    def for_gmres(self) -> dict[str, Any]:
+        """What a solver without a matrix is told of M: a constant one has its left null space, of another only empty rows are known."""
+        if self.mass is None or self.rows is None:
+            return {}
+        return {"mass": self.rows, "left": None if self.mass.varies else self.mass.left[1:]}
 
     def check_band(self) -> None:
         """Whether the band holds all entries of the pattern; ValueError otherwise."""
@@ -357,8 +361,9 @@ def make_solver(
     known = _Jacobian("hess" if hess else "jac", math.prod(shape), jac)
     config = as_solver(solver)
     known.lower, known.upper = _bands(lband, uband, known.n)
-    if mass is not None and isinstance(config, (NewtonKrylov, FixedPoint)):
-        raise ValueError(f"solver: expected 'newton' with mass=, got {type(config).__name__}, which solves y' = f alone")
+    if mass is not None and isinstance(config, FixedPoint):
+        raise ValueError("solver: expected 'newton' or 'newton_krylov' with mass=, got FixedPoint, which solves y' = f alone")
+    known.mass, known.rows = mass, None if mass is None else mass.packed(exclude_algebraic)
     if isinstance(config, (NewtonKrylov, FixedPoint)):
         given = {known.name: jac is not None, "jac_sparsity": jac_sparsity is not None, "lband, uband": known.lower is not None}
         if isinstance(config, NewtonKrylov) and config.prec == "ilu":
@@ -373,10 +378,10 @@ def make_solver(
             if is_given:
                 raise ValueError(f"{argument}: {type(config).__name__} uses no Jacobian; remove it, or choose solver='newton'")
         if not isinstance(config, NewtonKrylov) or config.prec is None:
-            return _matrix_free(config)
+            return _matrix_free(config, **known.for_gmres())
         from mflow.solvers.preconditioners import preconditioner  # here, so that import mflow loads it only where it is used
 
-        made = _matrix_free(config, sparse=preconditioner(config.prec, shape, args, known.ask))
+        made = _matrix_free(config, sparse=preconditioner(config.prec, shape, args, known.ask, mass), **known.for_gmres())
         made.probes = known.probes
         return made
     if jac is not None and jac_sparsity is not None:
@@ -385,7 +390,6 @@ def make_solver(
     known.check_band()
     known.ask = _asker(jac, equation, shape, args, known)
     known.check_constant(*start)
-    known.mass, known.rows = mass, None if mass is None else mass.packed(exclude_algebraic)
     made = _newton(config, equation, known, start, columns if jac is None else None, rhs_t)
     made.probes = known.probes
     return made
@@ -409,13 +413,8 @@ def _newton(
     """Newton's iteration with the linear solver that fits what is known of the Jacobian."""
     common: dict[str, Any] = {"max_iter": config.max_iter, "fraction": config.fraction or 0.0, "tol": config.tol}
     kind, lower, upper = _linear_solver(config.linear_solver, known, start)
-    if kind == "krylov" and known.mass is not None:
-        raise ValueError(
-            f"mass: expected a Jacobian whose entries are known to be few, as the state has {known.n} components, got none; give "
-            f"jac_sparsity, lband and uband, or jac, or Newton(linear_solver='dense')"
-        )
     if kind == "krylov":
-        return Solver("krylov", **common)
+        return Solver("krylov", **common, **known.for_gmres())
     common |= {"full": config.full, "columns": columns, "mass": known.rows, "rhs_t": rhs_t}
     has_jac = known.jac is not None
     groups = None if known.pattern is None else (color_columns(*known.pattern), *known.pattern)
@@ -426,11 +425,9 @@ def _newton(
         equation.set_band(lower, upper)
         compiled = has_jac and equation.jac_is_compiled
         return Solver(kind, lower=lower, upper=upper, jac=compiled, band_jac=has_jac and not compiled, pattern=groups, **common)
-    if kind == "sparse" and known.mass is not None and known.mass.varies:
-        raise ValueError("mass: expected a dense or banded Jacobian where M is a function, got a sparse one; give lband and uband")
     if kind == "sparse":
         indptr, indices = known.pattern if known.pattern is not None else (None, None)
-        rows = None if known.mass is None else known.mass.rows.sparse()
+        rows = None if known.mass is None else known.mass.sparse()
         return Solver(kind, sparse=SparseFactors(known.n, known.ask, indptr, indices, rows), pattern=groups, **common)
     return Solver(kind, jac=has_jac, pattern=groups, **common)
 

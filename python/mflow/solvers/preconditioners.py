@@ -9,18 +9,25 @@ from typing import Any
 import numpy as np
 
 from mflow.base.checks import Array, shown
+from mflow.solvers.mass import Mass
 from mflow.solvers.sparsity import SparseFactors
 
 __all__ = ["IncompleteLU", "UserPreconditioner", "preconditioner"]
 
-EXPECTED = "a function of one vector, or an object with solve(b) or matvec(b), that applies the inverse of I - gamma J approximately"
+EXPECTED = "a function of one vector, or an object with solve(b) or matvec(b), that applies the inverse of I - gamma J (M - gamma J with mass=) approximately"
 
 
 def preconditioner(
-    prec: Callable[..., Any] | str, shape: tuple[int, ...], args: tuple[Any, ...], jac: Callable[[float, Array], Any] | None
+    prec: Callable[..., Any] | str,
+    shape: tuple[int, ...],
+    args: tuple[Any, ...],
+    jac: Callable[[float, Array], Any] | None,
+    mass: Mass | None = None,
 ) -> UserPreconditioner | IncompleteLU:
     """What ``prec=`` asks for; jac: the user's sparse Jacobian, for "ilu"."""
-    return UserPreconditioner(prec, shape, args) if callable(prec) else IncompleteLU(math.prod(shape), jac)
+    return UserPreconditioner(prec, shape, args) if callable(prec) else IncompleteLU(
+        math.prod(shape), jac, mass=None if mass is None else mass.sparse()
+    )
 
 
 class UserPreconditioner:
@@ -40,6 +47,9 @@ class UserPreconditioner:
         y.flags.writeable = False
         self._at = t, y
         return True
+
+    def take_mass(self, values: Array) -> None:
+        """The user's function knows M."""
 
     def factor(self, gh: float) -> bool:
         """Asks for the inverse at this gamma."""
@@ -62,7 +72,7 @@ class UserPreconditioner:
 
 
 class IncompleteLU(SparseFactors):
-    """SuperLU's incomplete factors of I - gh J, J the user's sparse matrix."""
+    """SuperLU's incomplete factors of M - gh J, J the user's sparse matrix."""
 
     def factor(self, gh: float) -> bool:
         """False if they are singular."""

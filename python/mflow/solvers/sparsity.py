@@ -106,7 +106,7 @@ def band_of(indptr: Index, indices: Index) -> tuple[int, int]:
 class SparseFactors:
     """J as a SciPy sparse matrix and the LU factors of I - gh J: the sparse solver that `mflow_core.solvers.objects` calls.
 
-    mass: a sparse matrix in place of I; None: I itself.
+    mass: a sparse matrix by rows in place of I; None: I itself.
     """
 
     def __init__(
@@ -122,12 +122,17 @@ class SparseFactors:
         need("scipy.sparse.csgraph", purpose)
         self._n, self._jac, self._indptr, self._indices = n, jac, indptr, indices
         self._one = self._sparse.identity(n, format="csc") if mass is None else mass.tocsc()
+        self._rows = mass  # its entries, whose order those of `take_mass` have
+        self._order: Any = None
+        self._stages: list[Any] = [None, None, None]
         self._matrix: Any = None
         self._factors: Any = None
         self._gh = 0.0  # of the factors
         self._assembly: Any = None
         self.size = math.inf  # |gh J| of the last look
         self._pair: Any = None
+        self._of_stages: Any = None
+        self._beside = np.arange(3 * n).reshape(3, n).T.ravel()  # the stages of a component, beside each other
 
     def jacobian(self, t: float, y: Array) -> bool:
         """Calls the user's function; False if an entry is not finite."""
@@ -150,6 +155,40 @@ class SparseFactors:
         self._gh = float(gh)
         self._factors = self._assembled().factors(float(gh), self._matrix, steady=math.isinf(gh))
         return self._factors is not None
+
+    def take_mass(self, values: Array) -> None:
+        """The entries of M, in the order of its rows, where they change with time."""
+        self._one = self._by_columns(values)
+        if self._assembly is not None:
+            self._assembly.take(self._one.data)
+
+    def _by_columns(self, values: Array) -> Any:
+        if self._order is None:
+            numbered = self._sparse.csr_matrix((np.arange(values.size), self._rows.indices, self._rows.indptr), shape=(self._n, self._n))
+            self._order = numbered.tocsc()
+        return self._sparse.csc_matrix((values[self._order.data], self._order.indices, self._order.indptr), shape=(self._n, self._n))
+
+    def take_stage(self, k: int, values: Array) -> None:
+        """The same of a stage of three."""
+        self._stages[k] = self._by_columns(values)
+
+    def factor_stages(self, h: float, A_inv: Array) -> bool:
+        """Factors the matrix of all stages, blocks (A^-1)_ij M_i - delta_ij h J; False if it is singular."""
+        blocks = [[A_inv[i, j] * M - h * self._matrix if i == j else A_inv[i, j] * M for j in range(3)] for i, M in enumerate(self._stages)]
+        matrix = self._sparse.bmat(blocks, format="csr")[self._beside][:, self._beside]
+        try:
+            self._of_stages = self._linalg.splu(matrix.tocsc())
+        except RuntimeError as error:
+            if "singular" in str(error):
+                return False
+            raise
+        return True
+
+    def solve_stages(self, b: Array) -> Array:
+        """The solution for one right-hand side of all stages, one after the other."""
+        x = np.empty_like(b)
+        x[self._beside] = self._of_stages.solve(b[self._beside])
+        return x
 
     def factor_pair(self, re: float, im: float) -> bool:
         """Factors I - (re + i im) J; False if it is singular."""

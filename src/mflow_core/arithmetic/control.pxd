@@ -80,6 +80,8 @@ ctypedef struct control_t:
     bint predicts                        # the controller is the predictive one
     # what has been seen of stiffness; not saved, for no step depends on it
     double stiff_lambda, stiff_h         # |lambda| at the last hit, and the step there
+    double seen                          # in the last look, h |lambda| of what decays, near the limit or beyond; else 0
+    bint believed                        # and whether it is no jump in f
     int64_t n_stiff, n_calm              # hits, and misses in a row since
     int64_t n_held                       # hits since the start
     int64_t stiff                        # whether hits were ever MF_STIFF
@@ -101,7 +103,7 @@ cdef inline void control_begin(control_t *c, ptrdiff_t n, int order, int order_h
     c.h = c.h_pressed = c.cap = 0.0
     c.log_before = -13.287712379549449   # log2 1e-4
     c.n_bad = c.near = c.n_good = c.rejected = c.failed = c.after_reject = c.pressed = c.steady = 0
-    c.t_size = c.edge = c.stiff_lambda = c.stiff_h = 0.0
+    c.t_size = c.edge = c.stiff_lambda = c.stiff_h = c.seen = 0.0
     c.n_stiff = c.n_calm = c.n_held = c.stiff = 0
     c.predicts = False
 
@@ -291,8 +293,9 @@ cdef inline void look_for_stiffness(control_t *c, ptrdiff_t n, double h, const d
     """One look: g and y are the arguments of the last two stages, `before` and `last` their slopes. most: the largest (h |lambda| / edge)^2
     that is believed."""
     cdef double moved = 0.0, changed = 0.0, along = 0.0, u, v, size, part, against
-    cdef bint fast
+    cdef bint near
     cdef ptrdiff_t i
+    c.seen = 0.0
     for i in range(n):
         size = (c.atol if c.atol_of == NULL else c.atol_of[i]) + (c.rtol if c.rtol_of == NULL else c.rtol_of[i]) * fabs(y[i])
         if size > 0.0:
@@ -305,8 +308,12 @@ cdef inline void look_for_stiffness(control_t *c, ptrdiff_t n, double h, const d
         return
     # h |lambda| > edge, and at least half of it against the motion: growth and oscillation are no stiffness.
     part = h * h * changed / (c.edge * c.edge * moved)
-    fast = 1.0 < part < most and h * h * changed * c.per_n > 0.01
-    against = (-along if h > 0.0 else along) / (sqrt(moved) * sqrt(changed)) if fast else 0.0
+    near = 0.4 < part and h * h * changed * c.per_n > 0.01
+    against = (-along if h > 0.0 else along) / (sqrt(moved) * sqrt(changed)) if near else 0.0
+    if against > 0.5:
+        c.seen, c.believed = fabs(h) * sqrt(changed / moved), part < most
+    if not 1.0 < part < most:
+        against = 0.0
     if against < -0.5:
         c.n_stiff = c.n_calm = 0
     elif against > 0.5:

@@ -30,9 +30,7 @@ are less than K differences (s[2] = STARTING), is taken by extrapolation of K im
 IV.9). Inside the first two of them the continuous extension is the cubic Hermite one.
 
 With a mass matrix, M y' = f(t, y), M singular or not, the equation is M z - c f(t + h, z) = M r, r the right side above, M that of t + h
-where it depends on time. f tells no slope
-then, and nothing is extrapolated: d_1 of the first step is h w, (M - c J) w = f + c f_t, which is y' to first order in algebraic components
-too.
+where it depends on time. f tells no slope then: the continuous extension of the first step is the parabola of d_1 and d_2.
 
 Error and order, as in the paper: err = C_k e with C_k = STRICTER (kappa_k gamma_k + 1/(k + 1)); after k + 1 steps of one length those of
 the orders below and above, C_(k-1) d_k and C_(k+1) d_(k+2). The order whose step would be longest is next. Norms are those of error
@@ -301,38 +299,6 @@ cdef void suggest(const mf_frame *f, const double *e, const double *z, int k, in
         h_next[0] = f.h * same
 
 
-cdef int first_difference(mf_frame *f, double *slope) noexcept nogil:
-    """d_1 = h y' with a mass matrix, into x1, by a linear equation that a host may not solve: then 0."""
-    cdef ptrdiff_t i
-    cdef int status
-    if f.p.linearize == NULL or f.p.lsolve == NULL:
-        memset(f.x1[1], 0, f.n * sizeof(double))
-        return 0
-    status = f.p.rhs(f.t, f.x0[0], slope, f.n, f.p.ctx)
-    f.n_rhs += 1
-    if status == 0:
-        status = slope_of_pencil(f, slope)
-    for i in range(f.n if status == 0 else 0):
-        f.x1[1][i] = f.h * slope[i]
-    return status
-
-
-cdef int slope_of_pencil(mf_frame *f, double *slope) noexcept nogil:
-    """f becomes w, (M - c J) w = f + c f_t, c that of the equation that follows, whose factors these are."""
-    cdef double *right = f.work
-    cdef double *dfdt = f.work + f.ld
-    cdef double c = f.h / ALPHA[1]
-    cdef ptrdiff_t i
-    cdef int status
-    memcpy(dfdt, slope, f.n * sizeof(double))
-    status = f.p.linearize(f.t, c, f.x0[0], dfdt, f.n, f.p.ctx)
-    if status != 0:
-        return status
-    for i in range(f.n):
-        right[i] = slope[i] + c * dfdt[i]
-    return f.p.lsolve(f.t, c, right, slope, f.n, f.p.ctx)
-
-
 cdef int bdf_step(const mf_method *m, mf_frame *f) noexcept nogil:
     cdef int most = greatest(f), k, next_order, steps = 0, j, status
     cdef bint fresh = f.flags & MF_FRESH != 0
@@ -366,13 +332,8 @@ cdef int bdf_step(const mf_method *m, mf_frame *f) noexcept nogil:
     next_order = k
     if mf_frame_has_orders(f):
         f.order = k
-    if fresh and mf_mass_of(f.p) == NULL:
-        return start_of_controlled(f, most)
     if fresh:
-        status = first_difference(f, p)
-        if status != 0:
-            return status
-        d[1] = f.x1[1]
+        return start_of_controlled(f, most)
     predict(n, p, r, z, f.x0[0], d, k)
     status = solved(f, f.t + f.h, f.h / ALPHA[k], r, z, f.work + 3 * f.ld)
     if status != 0:
@@ -426,6 +387,8 @@ cdef int bdf_dense(const mf_method *m, mf_frame *f) noexcept nogil:
     cdef double s
     if (f.s1[2] == FIRST or (f.s1[2] < 0.0 and k < 3 <= most)) and mf_mass_of(f.p) == NULL:
         return hermite(f, most)
+    if f.s1[2] == FIRST:
+        k = min(2, most)
     for c in range(2, max(most, CUBIC) + 1):
         for i in range(f.n):
             s = 0.0

@@ -8,7 +8,7 @@ from mflow_core.solvers.stages.mass cimport mass_t
 from mflow_core.types cimport mf_jac_fn, mf_rhs_fn
 
 cdef linalg_t LINALG                     # linear algebra of the active level
-cdef double NEARER
+cdef double NEARER, NOTHING
 
 
 cdef enum:
@@ -69,6 +69,7 @@ ctypedef struct matrix_t:
     double krylov_left                   # of the last solve by GMRES that failed, what it left of the residual; 0: none did in this solve
     double krylov_reach                  # the relative length of those differences
     double krylov_move                   # how far the differences along a vector go, weighted norm
+    double *row                          # KRYLOV with a mass matrix: scales of the rows of the equation (scaled.pyx)
     double size_gh                       # |gh J| where a look was taken; infinite: not known
     int regular                          # what a look at M told, of definite.pxd
     bint look                            # look at M whenever it is factored

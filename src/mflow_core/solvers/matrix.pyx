@@ -26,6 +26,7 @@ from mflow_core.solvers.spectrum.definite cimport (CROSSED, MOST_ALONE, MOST_EIG
                                                    clear_of_negative_axis, dominant, dominant_band, in_right_half_plane, is_alone, positive,
                                                    positive_band, rows_at_0, sign_of_lu)
 from mflow_core.solvers.stages.mass cimport add_mass, add_mass_to_band, mass_varies
+from mflow_core.solvers.stages.scaled cimport apply_with_mass
 from mflow_core.types cimport MF_E_MEMORY, MF_RETRY_NON_FINITE, MF_RETRY_SOLVE
 
 cdef double ROOT_EPS = 1.4901161193847656e-08
@@ -55,14 +56,15 @@ cdef enum:
     LOOK = 4_000_000                     # n^2 of the evaluations of f between looks at signals
 
 NEARER = 1.0 / 32.0
+NOTHING = 1e-120                         # a size of a component this far below the largest one says nothing
+cdef double LEAVES = 1e-3                # of a preconditioned residual
 
 
 # ---- making one -----------------------------------------------------------------------------------------------------------------------
 
 cdef inline double *take(double **at, ptrdiff_t count) noexcept nogil:
-    cdef double *here = at[0]
     at[0] += (count + 7) // 8 * 8
-    return here
+    return at[0] - (count + 7) // 8 * 8
 
 
 cdef int matrix_make(matrix_t *m, const matrix_config_t *c, ptrdiff_t n) noexcept nogil:
@@ -79,7 +81,7 @@ cdef int matrix_make(matrix_t *m, const matrix_config_t *c, ptrdiff_t n) noexcep
     elif c.kind == SPARSE:
         jacobian = c.entries
     elif c.kind == KRYLOV:
-        work = (gmres_room(n, c.krylov_dim) + 7) // 8 * 8 + 3 * ((n + 7) // 8 * 8)
+        work = (gmres_room(n, c.krylov_dim) + 7) // 8 * 8 + 6 * ((n + 7) // 8 * 8)
     if c.columns != NULL and c.source == BY_DIFFERENCES and c.kind != KRYLOV and c.kind != IDENTITY:
         wide = 2 * groups_of(m) * n
     m.block = calloc((7 * ((n + 7) // 8 * 8) + jacobian + lu + work + wide + 40 + (n + 1) // 2) * sizeof(double) + 64, 1)
@@ -92,7 +94,7 @@ cdef int matrix_make(matrix_t *m, const matrix_config_t *c, ptrdiff_t n) noexcep
     m.pivots = <int32_t *> at
     m.unit, m.krylov_reach, m.least_move = ROOT_EPS, ROOT_EPS, 0.0
     if c.kind == KRYLOV:
-        m.size_gh = INFINITY
+        m.size_gh, m.row = INFINITY, NULL if c.mass == NULL or c.sparse != NULL else m.work + work - 3 * ((n + 7) // 8 * 8)
     return 0
 
 
@@ -211,8 +213,7 @@ cdef int differences_at_once(matrix_t *m) noexcept nogil:
 
 
 cdef int differences(matrix_t *m) noexcept nogil:
-    """Compute J from f0 = f(t, y) and one more call for each group of columns; more where f is not finite: beside a wall columns move the
-    other way, and less far."""
+    """J from f0 = f(t, y) and a call for each group of columns; more where f is not finite: beside a wall they move the other way, less far."""
     cdef ptrdiff_t groups = groups_of(m), stride = 1 if m.c.group != NULL else groups, g
     cdef double work = 0.0, reach
     cdef int status, k
@@ -236,8 +237,7 @@ cdef int differences(matrix_t *m) noexcept nogil:
 
 
 cdef int difference(matrix_t *m, ptrdiff_t g, ptrdiff_t stride, double reach) noexcept nogil:
-    """The columns of a group, by moves of `reach` times what is best. y itself moves and is restored: the size of a move is then the
-    rounded one."""
+    """The columns of a group, by moves of `reach` times what is best. y itself moves and is restored: that gives the rounded size."""
     cdef double *y = m.y
     cdef double h
     cdef ptrdiff_t j = 0 if m.c.group != NULL else g
@@ -287,14 +287,13 @@ cdef int evaluate(matrix_t *m) noexcept nogil:
 cdef int matrix_jacobian(matrix_t *m, double t, const double *y, double gh) noexcept nogil:
     """Evaluate J at (t, y), for use from the next factoring on. Weights must be set."""
     cdef ptrdiff_t i
-    cdef double floor = m.unit, noise
+    cdef double floor = m.unit, noise, least
     cdef int status
     if y != m.y:
         memcpy(m.y, y, m.n * sizeof(double))
     if m.inside != NULL:
         raise_to_zero(m.inside, m.y)
-    m.t = t
-    m.stale = 0
+    m.t, m.stale = t, 0
     m.has_point = m.has_jacobian = m.has_factors = False
     if is_plain(m):
         m.has_point = True
@@ -305,10 +304,10 @@ cdef int matrix_jacobian(matrix_t *m, double t, const double *y, double gh) noex
         if status != 0:
             return status
         noise = 1000.0 * EPS * <double> m.n * fabs(gh) * weighted_norm(m, m.f0) if fabs(gh) < INFINITY else 0.0
-        if noise > floor:
-            floor = noise
+        floor = max(floor, noise) if noise < 1e100 else floor       # else no tolerance says how small a component may be
+        least = ROOT_EPS * (REDUCE.max_abs(m.y, m.n) or 1.0)
         for i in range(m.n):
-            m.least[i] = max(floor * m.size[i], m.least_move)
+            m.least[i] = max(floor * m.size[i] if m.size[i] > NOTHING * least else least, m.least_move)
     status = evaluate(m)
     if status == 0 or m.c.source != BY_DIFFERENCES:      # the user's function has been called, and counts if it failed too
         m.njev += 1
@@ -466,8 +465,7 @@ cdef int matrix_grows(matrix_t *m, double gh, const double *state) noexcept nogi
 cdef int matrix_factor(matrix_t *m, double gh) noexcept nogil:
     """Factor M for this gh. MF_RETRY_SOLVE if M is singular."""
     cdef int status = factor(m, gh)
-    m.has_factors = status == 0
-    m.gh = gh
+    m.has_factors, m.gh = status == 0, gh
     if mass_varies(m.c.mass):
         m.t_mass = m.c.mass.t
     m.verified, m.agreed = False, 0.0
@@ -479,8 +477,7 @@ cdef int matrix_factor(matrix_t *m, double gh) noexcept nogil:
 
 
 cdef int matrix_refresh(matrix_t *m) noexcept nogil:
-    """After a restore, rebuild J and the factors: the same bits from the same point. The run's counts are as without the restore; what
-    was called once more is counted apart."""
+    """After a restore, rebuild J and the factors: the same bits from the same point. Counts are as without it; what was called counts apart."""
     cdef int64_t n_rhs = m.n_rhs, n_rhs_jac = m.n_rhs_jac
     cdef int status = 0, stale = m.stale, jacobians = 0, factors = 0
     cdef bint recount = m.recount
@@ -528,7 +525,7 @@ cdef int matrix_solve(matrix_t *m, double *b) noexcept nogil:
 
 # ---- Krylov: GMRES in the scaled unknowns w_i d_i, J v by a difference along v -----------------------------------------------------
 # A preconditioner P, near to M, stands on the right, M P^-1 u = b and d = P^-1 u, so that the residual is that of the equation. It is kept
-# like J and its factors.
+# like J and its factors. With a mass matrix, whose rows are of any size, it stands on the left, and the residual is of the size of d.
 
 cdef inline bint preconditioned(const matrix_t *m) noexcept nogil:
     return m.c.sparse != NULL and m.has_factors
@@ -537,10 +534,10 @@ cdef inline bint preconditioned(const matrix_t *m) noexcept nogil:
 cdef int krylov_apply(const double *v, double *out, ptrdiff_t n, void *ctx) noexcept nogil:
     cdef matrix_t *m = <matrix_t *> ctx
     cdef double *moved = m.work + (gmres_room(n, m.c.krylov_dim) + 7) // 8 * 8 + 2 * ((n + 7) // 8 * 8)
-    cdef double norm, step, scale, one = 1.0
+    cdef double norm, step, scale, one
     cdef ptrdiff_t i
     cdef int status, k
-    if preconditioned(m):
+    if preconditioned(m) and m.c.mass == NULL:
         for i in range(n):
             moved[i] = v[i] * m.size[i]
         status = sparse_solve(m, moved)
@@ -564,11 +561,10 @@ cdef int krylov_apply(const double *v, double *out, ptrdiff_t n, void *ctx) noex
         step = -step if k % 2 == 0 else -NEARER * step
     if status != 0:
         return status
-    scale = 1.0 / step
-    if fabs(m.gh_at) == INFINITY:
-        one = 0.0
-    else:
-        scale = m.gh_at * scale
+    one = 0.0 if fabs(m.gh_at) == INFINITY else 1.0
+    scale = 1.0 / step if one == 0.0 else m.gh_at * (1.0 / step)
+    if m.c.mass != NULL:
+        return apply_with_mass(m, v, one, scale, moved, out)
     for i in range(n):
         out[i] = one * v[i] - scale * (m.weight[i] * (m.f1[i] - m.f_at[i]))
     return 0
@@ -582,6 +578,12 @@ cdef int krylov_solve(matrix_t *m, double *b) noexcept nogil:
     cdef double residual = 0.0, norm = weighted_norm(m, m.at), before = weighted_norm(m, b)
     cdef int status
     m.krylov_move = max(m.unit, m.krylov_reach * norm)
+    if preconditioned(m) and m.c.mass != NULL:
+        status = sparse_solve(m, b)
+        if status != 0:
+            return status
+        before = weighted_norm(m, b)
+        m.krylov_tol = LEAVES * before
     for i in range(n):
         scaled[i] = b[i] * m.weight[i]
     status = LINALG.gmres(krylov_apply, m, n, scaled, x, m.c.krylov_dim, m.c.krylov_cycles, m.krylov_tol * sqrt(<double> n), m.work,
@@ -595,4 +597,4 @@ cdef int krylov_solve(matrix_t *m, double *b) noexcept nogil:
         return MF_RETRY_SOLVE
     for i in range(n):
         b[i] = x[i] * m.size[i]
-    return sparse_solve(m, b) if preconditioned(m) else 0
+    return sparse_solve(m, b) if preconditioned(m) and m.c.mass == NULL else 0

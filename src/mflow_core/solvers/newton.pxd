@@ -2,8 +2,9 @@
 from libc.stddef cimport ptrdiff_t
 from libc.stdint cimport int32_t, int64_t
 
-from mflow_core.solvers.matrix cimport matrix_config_t, matrix_t
+from mflow_core.solvers.matrix cimport KRYLOV, matrix_config_t, matrix_t
 from mflow_core.solvers.stages.mass cimport mass_move, mass_varies
+from mflow_core.solvers.stages.scaled cimport scales_of_rows
 from mflow_core.types cimport mf_jac_fn, mf_problem, mf_rhs_fn, mf_tableau
 
 cdef double EPS, LONG, RESIDUAL, ROUNDED
@@ -119,6 +120,16 @@ cdef inline int newton_mass_at(newton_t *s, double t) noexcept nogil:
         s.m.has_factors = False
     s.m.stale = min(s.m.stale, 1)
     return status
+
+
+cdef inline int newton_mass_for(newton_t *s, double t, double gh, const double *y) noexcept nogil:
+    """The same, and for GMRES the scales of the rows at y."""
+    cdef int status = newton_mass_at(s, t)
+    if status != 0 or s.c.matrix.kind != KRYLOV:
+        return status
+    if not s.controlled:
+        weights_of_size(s, y, y)
+    return scales_of_rows(&s.m, t, gh, y) if s.c.matrix.mass != NULL else 0
 
 
 cdef inline void move(newton_t *s, double *out, const double *z, const double *d, double length) noexcept nogil:

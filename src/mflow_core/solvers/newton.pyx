@@ -25,9 +25,10 @@ from libc.string cimport memcpy, memmove, memset
 
 from mflow_core.registry cimport REDUCE
 from mflow_core.solvers.spectrum.growth cimport GROWTH_STATE, factor_watched, growth_forget, growth_pack, growth_unpack
-from mflow_core.solvers.matrix cimport (BY_CALLBACK, BY_DIFFERENCES, DENSE, IDENTITY, KRYLOV, finite, matrix_factor, matrix_jacobian,
+from mflow_core.solvers.matrix cimport (BY_CALLBACK, BY_DIFFERENCES, DENSE, IDENTITY, KRYLOV, NOTHING, finite, matrix_factor, matrix_jacobian,
                                 matrix_make, matrix_refresh, matrix_release, matrix_rhs, matrix_solve, weighted_norm)
-from mflow_core.solvers.stages.mass cimport mass_times
+from mflow_core.solvers.stages.mass cimport mass_forget, mass_times, scale_rows
+from mflow_core.solvers.stages.scaled cimport size_of_residual
 from mflow_core.types cimport MF_E_DAMAGED, MF_RETRY_NON_FINITE, MF_RETRY_SOLVE
 
 EPS = 2.220446049250313e-16
@@ -106,14 +107,13 @@ cdef void newton_weights(newton_t *s, const double *y, const double *rtol, const
     for i in range(s.n):
         j = i if n_tol > 1 else 0
         size = max(max(atol[j] + rtol[j] * fabs(y[i]), least * fabs(y[i])), TINY)
+        size = max(size, NOTHING * REDUCE.max_abs(y, s.n)) if size < NOTHING else size      # squares of weights stay finite
         s.m.size[i], s.m.weight[i] = size, 1.0 / size
 
 
 cdef void weights_of_size(newton_t *s, const double *a, const double *b) noexcept nogil:
-    """Weights without tolerances: the size of each entry at the larger of two points, at least a thousandth of the largest entry.
-
-    A state that has decayed to almost nothing is measured by LEAST_SIZE: weights of its own size would overflow and end the steps.
-    """
+    """Weights without tolerances: the size of each entry at the larger of two points, at least a thousandth of the largest entry. A state
+    that has decayed to almost nothing is measured by LEAST_SIZE: weights of its own size would overflow and end the steps."""
     cdef double top = max(REDUCE.max_abs(a, s.n), REDUCE.max_abs(b, s.n)), size
     cdef ptrdiff_t i
     if not 0.0 < top < INFINITY:
@@ -155,7 +155,7 @@ cdef bint at_rounding(newton_t *s, const double *z, double norm, bint fresh) noe
 # ---- one evaluation -------------------------------------------------------------------------------------------------------------------
 
 cdef int residual(newton_t *s, double t, double gh, const double *r, const double *z, double *out) noexcept nogil:
-    """out = r + gh f(t, z) - z (M z with a mass matrix), or f(t, z) if gh is infinite; f stays in s.f."""
+    """out = r + gh f(t, z) - z (M z with a mass matrix, by scaled rows for GMRES), or f(t, z) if gh is infinite; f stays in s.f."""
     cdef int status = matrix_rhs(&s.m, t, z, s.f)
     cdef ptrdiff_t i
     if status == MF_RETRY_NON_FINITE:
@@ -169,6 +169,7 @@ cdef int residual(newton_t *s, double t, double gh, const double *r, const doubl
         mass_times(s.c.matrix.mass, s.n, z, out)
         for i in range(s.n):
             out[i] = (r[i] - out[i]) + gh * s.f[i]
+        scale_rows(s.c.matrix.mass, s.n, s.m.row, out)
         return 0
     for i in range(s.n):
         out[i] = (r[i] - z[i]) + gh * s.f[i]
@@ -344,10 +345,8 @@ cdef int matrix_at(newton_t *s, double t, double gh, const double *z) noexcept n
 
 
 cdef int shorten(newton_t *s, double t, double gh, const double *r, const double *z, double merit, double *length) noexcept nogil:
-    """Halve the step along s.d until the merit shrinks: |M^-1 G|, or |G| if M is no matrix.
-
-    On return s.trial holds the new point, s.next_d its residual and s.f its slope.
-    """
+    """Halve the step along s.d until the merit shrinks: |M^-1 G|, or |G| if M is no matrix. On return s.trial holds the new point, s.next_d
+    its residual and s.f its slope."""
     cdef double next_merit
     cdef int status = MF_RETRY_SOLVE, reason = MF_RETRY_SOLVE, _j
     length[0] = 1.0
@@ -429,7 +428,7 @@ cdef int refine(newton_t *s, double t, double gh, const double *r, double *z) no
         status = residual(s, t, gh, r, z, s.d)
         if status != 0:
             break
-        norm = weighted_norm(&s.m, s.d)
+        norm = size_of_residual(&s.m, s.d, s.bar)
         if norm <= RESIDUAL or (norm > 0.5 * before and length <= ROUNDED):
             break
         if not norm <= 0.5 * before:
@@ -477,7 +476,7 @@ cdef int newton_solve(double t, double gh, const double *r, double *z, ptrdiff_t
     cdef int status
     s.non_finite, s.m.krylov_left = 0, 0.0
     s.nsolve += 1
-    status = newton_mass_at(s, t)
+    status = newton_mass_for(s, t, gh, z)
     if status != 0:
         return status
     memcpy(s.guess, z, n * sizeof(double))
@@ -506,10 +505,7 @@ cdef int newton_solve(double t, double gh, const double *r, double *z, ptrdiff_t
 
 
 cdef int newton_lsolve(double t, double gh, const double *r, double *z, ptrdiff_t n, void *ctx) noexcept nogil:
-    """Solve (I - gh J) z = r with the J of the last solve, and its factors if gh is within a fifth of theirs.
-
-    J is 0 in fixed-point iteration.
-    """
+    """Solve (I - gh J) z = r with the J of the last solve (0 in fixed-point iteration), and its factors if gh is within a fifth of theirs."""
     cdef newton_t *s = <newton_t *> ctx
     cdef int status = 0
     memmove(z, r, n * sizeof(double))
@@ -518,11 +514,14 @@ cdef int newton_lsolve(double t, double gh, const double *r, double *z, ptrdiff_
     if s.c.matrix.kind == KRYLOV:
         if not s.m.has_point:
             return MF_RETRY_SOLVE
-        status = matrix_rhs(&s.m, s.m.t, s.m.y, s.f)
+        status = newton_mass_for(s, t, gh, s.m.y)
+        if status == 0 and s.c.matrix.mass != NULL and s.c.matrix.sparse != NULL and not s.m.has_factors and s.m.has_jacobian:
+            status = matrix_factor(&s.m, gh)
+        if status == 0:
+            status = matrix_rhs(&s.m, s.m.t, s.m.y, s.f)
         if status != 0:
             return status
-        if not s.controlled:
-            weights_of_size(s, s.m.y, s.m.y)
+        scale_rows(s.c.matrix.mass, n, s.m.row, z)
         s.m.at, s.m.f_at, s.m.t_at, s.m.gh_at = s.m.y, s.f, s.m.t, gh
         s.m.krylov_tol = 1e-3 * weighted_norm(&s.m, z)
         return matrix_solve(&s.m, z)
@@ -549,6 +548,7 @@ cdef void newton_forget(newton_t *s) noexcept nogil:
     s.m.stale = 0
     s.eta, s.gh_jac, s.gh_checked = 1.0, 0.0, 0.0
     s.m.verified, s.m.agreed = False, 0.0
+    mass_forget(s.c.matrix.mass)
     growth_forget(&s.m)
 
 

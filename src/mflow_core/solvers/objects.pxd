@@ -10,4 +10,7 @@ cdef int sparse_jacobian(matrix_t *m) noexcept nogil
 cdef int sparse_fill(matrix_t *m) noexcept nogil
 cdef int sparse_factor(matrix_t *m, double gh) noexcept nogil
 cdef int sparse_solve(matrix_t *m, double *b) noexcept nogil
+cdef int sparse_take_stage(matrix_t *m, int k) noexcept nogil
+cdef int sparse_factor_stages(matrix_t *m, double h, const double *A_inv) noexcept nogil
+cdef int sparse_solve_stages(matrix_t *m, double *b) noexcept nogil
 cdef int sparse_outgrown(matrix_t *m, double gh, const double *state) noexcept nogil

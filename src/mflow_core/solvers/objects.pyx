@@ -9,6 +9,7 @@ cimport numpy as cnp
 from mflow_core.problems.problem cimport failed
 from mflow_core.solvers.spectrum.definite cimport CROSSED, POSITIVE_SIGN, REGULAR
 from mflow_core.solvers.matrix cimport SPARSE, matrix_t
+from mflow_core.solvers.stages.mass cimport mass_varies
 from mflow_core.types cimport MF_RETRY_NON_FINITE, MF_RETRY_SOLVE
 
 cnp.import_array()
@@ -37,6 +38,9 @@ cdef int columns_of(matrix_t *m, ptrdiff_t count, double *out) noexcept with gil
 
 # ---- sparse: a Python object holds J and its factors ------------------------------------------------------------------------------
 
+# Where M depends on time, take_mass(values) gets its entries before the factors are asked for. Stages with an M of their own each
+# (varying.pyx) hand theirs to take_stage(k, values), then factor_stages(h, A_inv) and solve_stages(b) do the same for all of them.
+#
 # The object has ten methods and `size`. jacobian(t, y) calls the user's function and fill(values) stores the entries of the pattern;
 # both return False if an entry is not finite. factor(gh) returns False if M is singular. solve(b) returns M^-1 b; product(v) is J v.
 # factor_pair(re, im) and solve_pair(x, y) do the same for I - (re + i im) J; solve_pair returns both parts in one array. Errors stay set,
@@ -47,6 +51,7 @@ ctypedef int (*quiet_matrix)(matrix_t *) noexcept
 ctypedef int (*quiet_factor)(matrix_t *, double) noexcept
 ctypedef int (*quiet_solve)(matrix_t *, double *) noexcept
 ctypedef int (*quiet_look)(matrix_t *, double, const double *) noexcept
+ctypedef int (*quiet_stage)(matrix_t *, int) noexcept
 
 
 cdef object as_array(const double *x, ptrdiff_t n):
@@ -67,6 +72,8 @@ cdef int ask_fill(matrix_t *m) except -1:
 
 cdef int ask_factor(matrix_t *m, double gh) except -1:
     cdef object sparse = <object> m.c.sparse
+    if mass_varies(m.c.mass):
+        sparse.take_mass(as_array(m.c.mass.values, m.c.mass.entries))
     if not sparse.factor(gh):
         m.regular = CROSSED
         return MF_RETRY_SOLVE
@@ -84,6 +91,37 @@ cdef int ask_solve(matrix_t *m, double *b) except -1:
     cdef object array = cnp.PyArray_FROMANY((<object> m.c.sparse).solve(as_array(b, m.n)), cnp.NPY_DOUBLE, 1, 1, cnp.NPY_ARRAY_CARRAY_RO)
     memcpy(b, cnp.PyArray_DATA(<cnp.ndarray> array), m.n * sizeof(double))
     return 0
+
+
+cdef int ask_stage(matrix_t *m, int k) except -1:
+    (<object> m.c.sparse).take_stage(k, as_array(m.c.mass.values, m.c.mass.entries))
+    return 0
+
+
+cdef int ask_factor_stages(matrix_t *m, double h, const double *A_inv) except -1:
+    return 0 if (<object> m.c.sparse).factor_stages(h, as_array(A_inv, 9).reshape(3, 3)) else MF_RETRY_SOLVE
+
+
+cdef int ask_solve_stages(matrix_t *m, double *b) except -1:
+    cdef object array = cnp.PyArray_FROMANY((<object> m.c.sparse).solve_stages(as_array(b, 3 * m.n)), cnp.NPY_DOUBLE, 1, 1,
+                                            cnp.NPY_ARRAY_CARRAY_RO)
+    memcpy(b, cnp.PyArray_DATA(<cnp.ndarray> array), 3 * m.n * sizeof(double))
+    return 0
+
+
+cdef int sparse_take_stage(matrix_t *m, int k) noexcept with gil:
+    cdef int status = (<quiet_stage> ask_stage)(m, k)
+    return failed() if status == -1 else status
+
+
+cdef int sparse_factor_stages(matrix_t *m, double h, const double *A_inv) noexcept with gil:
+    cdef int status = (<quiet_look> ask_factor_stages)(m, h, A_inv)
+    return failed() if status == -1 else status
+
+
+cdef int sparse_solve_stages(matrix_t *m, double *b) noexcept with gil:
+    cdef int status = (<quiet_solve> ask_solve_stages)(m, b)
+    return failed() if status == -1 else status
 
 
 cdef int sparse_jacobian(matrix_t *m) noexcept with gil:

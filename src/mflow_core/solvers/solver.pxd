@@ -10,9 +10,9 @@ cdef class Solver:
     """A configuration of mflow.nonlinear, and the newton_t of the run that holds it."""
     cdef newton_config_t config
     cdef newton_t *c
-    cdef object group, indptr, indices, sparse, columns, rows
+    cdef object group, indptr, indices, sparse, columns, rows, left
     cdef mass_t mass
-    cdef object mass_at                  # a Python function of t, where mass depends on it
+    cdef readonly object mass_at         # a Python function of t, where mass depends on it
     cdef Problem problem                 # of `bind`
     cdef Problem rhs_t                   # its right-hand side is df/dt; None: differences
     cdef public int probes               # calls of the user's Jacobian before the run

@@ -39,12 +39,13 @@ cdef class Solver:
 
     def __cinit__(self, str kind, *, bint jac=False, bint band_jac=False, Py_ssize_t lower=0, Py_ssize_t upper=0, object pattern=None,
                   object sparse=None, object columns=None, int max_iter=10, bint full=False, double fraction=0.0, double tol=1e-14, int krylov_dim=30,
-                  int krylov_cycles=0, tuple mass=None, Problem rhs_t=None):
+                  int krylov_cycles=0, tuple mass=None, Problem rhs_t=None, tuple left=None):
         """jac: the problem has a Jacobian (band_jac: one that fills the band). pattern: int32 arrays (groups, indptr, indices) for
         differences. sparse: the object that factors (see the contract in objects.pyx). columns: f at every column of Y, as rows of a
         C-contiguous float64 array, for (t, Y). krylov_cycles: restarts of GMRES at most; 0: as long as they help. mass: the rows of M
         (indptr, indices, values), and three more arrays of the vectors that error norms leave out, or no more; or (indptr, indices, at), at a
-        function of t that returns the values. rhs_t: a problem whose right-hand side is the partial derivative of f by t."""
+        function of t that returns the values, or None where no step may go. rhs_t: a problem whose right-hand side is the partial derivative of f by t. left: for krylov, the
+        left null vectors of M as rows (indptr, indices, values)."""
         cdef matrix_config_t *m = &self.config.matrix
         m.kind = KINDS[kind]
         m.source = BY_BAND_CALLBACK if band_jac else BY_CALLBACK if jac else BY_DIFFERENCES
@@ -69,6 +70,12 @@ cdef class Solver:
         if mass is not None:
             take_mass(self, mass)
             m.mass = &self.mass
+        if left is not None:
+            self.left = tuple(np.ascontiguousarray(a, dtype=np.float64 if k == 2 else np.int32) for k, a in enumerate(left))
+            self.mass.n_left = self.left[0].size - 1
+            self.mass.left_indptr = <const int32_t *> cnp.PyArray_DATA(<cnp.ndarray> self.left[0])
+            self.mass.left_indices = <const int32_t *> cnp.PyArray_DATA(<cnp.ndarray> self.left[1])
+            self.mass.left_values = <const double *> cnp.PyArray_DATA(<cnp.ndarray> self.left[2])
         if rhs_t is not None:
             self.rhs_t, self.python = rhs_t, self.python or not rhs_t.compiled
         m.krylov_dim, m.krylov_cycles = krylov_dim, krylov_cycles
@@ -278,7 +285,11 @@ cdef int take_mass(Solver solver, tuple mass) except -1:
 
 
 cdef int ask_mass(Solver solver, double t, double *values) except -1:
-    cdef cnp.ndarray given = np.ascontiguousarray(solver.mass_at(t), dtype=np.float64)
+    cdef object found = solver.mass_at(t)
+    cdef cnp.ndarray given
+    if found is None:                    # of another rank than before: no step goes there
+        return MF_RETRY_SOLVE
+    given = np.ascontiguousarray(found, dtype=np.float64)
     if given.size != solver.mass.entries:
         raise ValueError(f"mass: expected {solver.mass.entries} entries at t = {t:g}, as at the start, got {given.size}")
     memcpy(values, cnp.PyArray_DATA(given), given.size * sizeof(double))

@@ -333,11 +333,20 @@ cdef void extrapolate(run_t *r, double h) noexcept nogil:
 
 cdef bint sees_between(const run_t *r, const record_t *record, double t_next) noexcept nogil:
     """Whether what is written of the step at hand lies inside it, and its error there may be larger than at the end."""
-    if record == NULL or r.newton == NULL or r.y_between == NULL or not (couples(r.m) or linearizes(r.m)):
+    if record == NULL or r.y_between == NULL or (r.newton != NULL and not (couples(r.m) or linearizes(r.m))):
         return False
     if record.D != NULL or record.events != NULL:
         return True
     return record.i_at < record.n_at and (t_next - record.at[record.i_at]) * r.f.h > 0.0
+
+
+cdef inline double rate_inside(const run_t *r, ptrdiff_t i) noexcept nogil:
+    """h P', P the extension of the step at hand, at INSIDE."""
+    cdef double rate = r.n_D * r.f.D[(r.n_D - 1) * r.ld + i]
+    cdef int k
+    for k in range(r.n_D - 1, 0, -1):
+        rate = k * r.f.D[(k - 1) * r.ld + i] + INSIDE * rate
+    return rate
 
 
 cdef int between(run_t *r, double t_next, double *err) noexcept nogil:
@@ -349,17 +358,14 @@ cdef int between(run_t *r, double t_next, double *err) noexcept nogil:
     cdef double gh = r.newton.m.gh, t = r.t + INSIDE * r.f.h, scale = gh / r.f.h, inside
     cdef double *left = r.slope1
     cdef ptrdiff_t i
-    cdef int k, status = extend(r, t_next)
+    cdef int status = extend(r, t_next)
     if status != 0 or not r.newton.m.has_factors:
         return status
     polynomial(&r.f, r.n_D, INSIDE, r.y_between)
     status = r.p.rhs(t, r.y_between, r.slope0, r.n, r.p.ctx)
     r.f.n_rhs += 1
     for i in range(r.n):
-        inside = r.n_D * r.f.D[(r.n_D - 1) * r.ld + i]
-        for k in range(r.n_D - 1, 0, -1):
-            inside = k * r.f.D[(k - 1) * r.ld + i] + INSIDE * inside
-        r.y_between[i] = scale * inside
+        r.y_between[i] = scale * rate_inside(r, i)
     memcpy(left, r.y_between, r.n * sizeof(double))
     if status == 0 and r.p.mass != NULL:
         status = mf_times_mass(&r.p, t, r.y_between, left, r.n)
@@ -374,6 +380,32 @@ cdef int between(run_t *r, double t_next, double *err) noexcept nogil:
         inside = size_of(r, r.slope0, r.now[0], r.next[0]) * r.c.per_n
         err[0] = inside if inside > err[0] else err[0]
     return min(status, 0)
+
+
+cdef int beyond(run_t *r, double t_next, double *err) noexcept nogil:
+    """The same of an explicit pair near its stability limit, where another method can go on: what decays at the rate seen takes the defect of
+    the extension, h (f(t, P) - P'), as 1/(1 + h |lambda|) of it. Where that is too large LEG_OVER, or a shorter step where the rate is not
+    believed."""
+    cdef double scale = 1.0 / (1.0 + r.c.seen), inside
+    cdef ptrdiff_t i
+    cdef int status = extend(r, t_next)
+    if status != 0:
+        return status
+    polynomial(&r.f, r.n_D, INSIDE, r.y_between)
+    status = r.p.rhs(r.t + INSIDE * r.f.h, r.y_between, r.slope0, r.n, r.p.ctx)
+    r.f.n_rhs += 1
+    for i in range(r.n):
+        r.slope0[i] = scale * (r.f.h * r.slope0[i] - rate_inside(r, i))
+    if status != 0 or not REDUCE.all_finite(r.slope0, r.n):
+        return min(status, 0)
+    inside = size_of(r, r.slope0, r.now[0], r.next[0]) * r.c.per_n
+    if inside <= 1.0:
+        return 0
+    err[0] = inside
+    r.leg.over = r.c.believed
+    if r.leg.over:
+        r.c.stiff_lambda, r.c.stiff_h = r.c.seen / fabs(r.f.h), r.f.h
+    return LEG_OVER if r.leg.over else 0
 
 
 cdef int step_once(run_t *r, double t_end, record_t *record) noexcept nogil:
@@ -403,16 +435,21 @@ cdef int step_once(run_t *r, double t_end, record_t *record) noexcept nogil:
             err = error_of(r)
             if r.inside != NULL and err <= 1.0:
                 status = run_settle(r, h, &err)
-            if status == 0 and err <= 1.0 and sees_between(r, record, t_next):
+            if status == 0 and err <= 1.0 and r.newton != NULL and sees_between(r, record, t_next):
                 status = between(r, t_next, &err)
             if status == 0 and (err != err or not slope_is_finite(r)):
                 status = MF_E_NON_FINITE
             elif status == 0 and err <= 1.0:
                 if r.c.edge > 0.0:
                     look(r, h)
-                status = leave_step(r, &t_next, h, t_end, record)
-                if status == 0 or stands(status):
-                    break
+                    if r.leg.most > 0 and r.c.seen > 0.0 and sees_between(r, record, t_next):
+                        status = beyond(r, t_next, &err)
+                if status == 0 and err <= 1.0:
+                    status = leave_step(r, &t_next, h, t_end, record)
+                    if status == 0 or stands(status):
+                        break
+        if status == LEG_OVER:
+            return status
         status = after_bad(&r.c, status, err, r.t, h)
         if status == 0 and r.leg.most > 0:
             status = run_doubt(r, planned)

@@ -21,8 +21,8 @@ from mflow_core.solvers.matrix cimport matrix_rhs
 from mflow_core.solvers.newton cimport newton_forget, newton_lsolve, newton_release, newton_rhs, newton_solve
 from mflow_core.solvers.spectrum.products cimport deepest_below, jacobian_bend, jacobian_radius, lift
 from mflow_core.solvers.stages.coupled cimport newton_couple
-from mflow_core.solvers.stages.mass cimport mass_alone, mass_is_diagonal, mass_t, mass_varies
-from mflow_core.solvers.stages.pencil cimport pencil_linearize, pencil_mass, pencil_mass_at
+from mflow_core.solvers.stages.mass cimport mass_is_diagonal, mass_varies
+from mflow_core.solvers.stages.pencil cimport pencil_linearize, pencil_mass, pencil_mass_at, pencil_slopes
 from mflow_core.solvers.stages.settled cimport coupled_solve
 from mflow_core.stepping.energy.ledger cimport ledger_release
 from mflow_core.stepping.pieces cimport step_all
@@ -533,19 +533,17 @@ cdef void run_guard(run_t *r, inside_t *inside) noexcept nogil:
 cdef int run_settle(run_t *r, double h, double *err) noexcept nogil:
     """The end of a good step, where components must not be below 0; err is the square of its error, in units of the tolerances.
 
-    Below 0 by more than a tolerance is an error of that size. By less it is one that is allowed, and the component becomes 0 (`lift`),
-    unless f drives it down there, more than by rounding: then it is the solution that leaves, MF_RETRY_NON_FINITE. An explicit method, which
-    has no Jacobian to keep sums by, takes a shorter step where more than LIFTED would be put into one component; so does one with a mass
-    matrix that is not diagonal, where f tells no slopes. A slope that the method carries is that of the new state.
+    Below 0 by more than a tolerance is an error of that size. By less it is one that is allowed, and the component becomes 0 (`lift`), unless
+    f drives it down there, more than by rounding: then it is the solution that leaves, MF_RETRY_NON_FINITE. Where more than LIFTED would be
+    put into one component, a method without a Jacobian to keep sums by takes a shorter step, and so does one with a mass matrix that is not
+    diagonal. A slope that the method carries is that of the new state.
     """
     cdef double *y = r.next[0]
     cdef double *slope = r.next[1] if r.m.flags & MF_FSAL and r.sizes.n_vec > 1 else r.err      # its error is known
-    cdef const mass_t *mass = r.newton.c.matrix.mass if r.newton != NULL else NULL
-    cdef bint told = r.p.mass == NULL or (mass != NULL and mass_is_diagonal(mass, r.n))
-    cdef double deep, top, alone
+    cdef const double *rate = slope
     cdef ptrdiff_t which = -1, i, k
-    cdef int status
-    deep = deepest_below(r.inside, &r.c, r.now[0], y, &which)
+    cdef double deep = deepest_below(r.inside, &r.c, r.now[0], y, &which), alone
+    cdef int status = 0
     if deep == 0.0:
         return 0
     if deep > 1.0:
@@ -555,18 +553,19 @@ cdef int run_settle(run_t *r, double h, double *err) noexcept nogil:
     memcpy(r.inside.nearest, y, r.n * sizeof(double))
     alone = lift(r.inside, &r.c, &r.newton.m if r.newton != NULL else NULL, r.now[0], r.next,
                  r.sizes.n_vec if r.m.flags & MF_MULTISTEP else 1, r.n, r.err)
-    if alone > LIFTED and (r.newton == NULL or not told):
+    if alone > LIFTED and (r.newton == NULL or (r.p.mass != NULL and not mass_is_diagonal(r.newton.c.matrix.mass, r.n))):
         r.inside.left = which
         err[0] = max(err[0], REFUSED)
         return 0
     status = r.ode.rhs(r.t + h, y, slope, r.n, r.ode.ctx)
     r.f.n_rhs += 1
+    if status == 0 and r.p.mass != NULL:
+        status = pencil_slopes(r.newton, r.t + h, slope, r.err, &rate)
     if status != 0:
         return status
-    top = ROUNDED * REDUCE.max_abs(slope, r.n)
-    for k in range(r.inside.n_signs if told else 0):
+    for k in range(r.inside.n_signs if rate != NULL else 0):
         i = r.inside.signs[k]
-        if r.inside.nearest[i] < 0.0 and slope[i] * copysign(1.0, h * mass_alone(mass, i)) < -top and mass_alone(mass, i) != 0.0:
+        if r.inside.nearest[i] < 0.0 and rate[i] * copysign(1.0, h) < -ROUNDED * REDUCE.max_abs(rate, r.n):
             r.inside.left = i
             return MF_RETRY_NON_FINITE
     return 0

@@ -118,11 +118,13 @@ def test_forms_resume_and_stepper(method: str, tmp_path: Path) -> None:
         assert np.array_equal(mflow.solve_ivp(fun, (0.0, 1.0), wanted(0.0), method, mass=form, **TOL).y, whole.y)
 
 
-def test_bdf_takes_a_band_and_radau5_says_so() -> None:
+@pytest.mark.parametrize("method", TAKES)
+@pytest.mark.parametrize("how", ["band", "sparse", "newton_krylov", "ilu"])
+def test_a_band_a_sparse_matrix_and_none(method: str, how: str) -> None:
     n = 40
 
     def mass(t: float) -> Array:
-        return np.vstack([np.full(n, 0.1 * math.sin(t)), np.full(n, 2.0 + t), np.full(n, 0.1 * math.cos(t))])
+        return np.vstack([np.full(n, 0.1 * math.sin(t + 0.5)), np.full(n, 2.0 + t), np.full(n, 0.1 * math.cos(t))])
 
     def full(t: float) -> Array:
         band = mass(t)
@@ -131,12 +133,62 @@ def test_bdf_takes_a_band_and_radau5_says_so() -> None:
     def fun(t: float, y: Array) -> Array:
         return np.diff(np.concatenate([[0.0], y, [0.0]]), 2) * 50.0
 
+    if how == "ilu" and method == "radau5":
+        return  # takes no preconditioner
+    laplace = scipy.sparse.diags_array([50.0, -100.0, 50.0], offsets=[-1, 0, 1], shape=(n, n))
+    given: dict[str, Any] = {
+        "band": {"mass": mass, "lband": 1, "uband": 1},
+        "sparse": {"mass": lambda t: scipy.sparse.csr_array(full(t)), "jac": laplace, "solver": mflow.Newton(linear_solver="sparse")},
+        "newton_krylov": {"mass": full, "solver": "newton_krylov"},
+        "ilu": {"mass": lambda t: scipy.sparse.csr_array(full(t)), "jac": laplace, "solver": mflow.NewtonKrylov(prec="ilu")},
+    }
     y0 = np.sin(np.arange(1, n + 1) * math.pi / (n + 1))
-    r = mflow.solve_ivp(fun, (0.0, 1.0), y0, "bdf", mass=mass, lband=1, uband=1, **TOL)
+    r = mflow.solve_ivp(fun, (0.0, 1.0), y0, method, **given[how], **TOL)
     exact = mflow.solve_ivp(lambda t, y: np.linalg.solve(full(t), fun(t, y)), (0.0, 1.0), y0, "radau5", rtol=1e-11, atol=1e-13)
     assert np.allclose(r.y[:, -1], exact.y[:, -1], rtol=1e-6, atol=1e-9)
-    with pytest.raises(ValueError, match=r"radau5 .* 'bdf'"):
-        mflow.solve_ivp(fun, (0.0, 1.0), y0, "radau5", mass=mass, lband=1, uband=1, **TOL)
+
+
+RANKS = {
+    "through zero": (lambda t: [1.0, 1.0 - t], 1.0),
+    "falls": (lambda t: [1.0, max(0.0, 1.0 - t)], 1.0),
+    "rises": (lambda t: [1.0, max(0.0, t - 1.0)], 1.0),
+    "of a block": (lambda t: [[1.0, 1.0], [1.0, 2.0 - t]], 1.0),
+}
+
+
+@pytest.mark.parametrize("method", TAKES)
+@pytest.mark.parametrize("name", RANKS)
+def test_a_rank_that_changes_ends_the_run(method: str, name: str) -> None:
+    mass, at = RANKS[name]
+    given: dict[str, Any] = {"mass": mass, **TOL}
+    r = mflow.solve_ivp(lambda t, y: [-y[0], math.cos(t) - y[1]], (0.0, 3.0), [1.0, 1.0], method, **given)
+    assert (r.reason, r.success) == ("solve_failed", False)
+    assert "the rank of mass changes before t = 1" in r.message
+    assert 0.9 < r.t[-1] <= at
+    assert r.t.size > 3
+    st = mflow.Stepper(method, lambda t, y: [-y[0], math.cos(t) - y[1]], [1.0, 1.0], **given)
+    with pytest.raises(RuntimeError, match="the rank of mass changes"):
+        st.advance_to(3.0)
+
+
+@pytest.mark.parametrize("method", TAKES)
+def test_a_mass_that_jumps_at_a_break(method: str) -> None:
+    """Its rank may change there: the second component is algebraic until 1."""
+
+    def mass(t: float) -> list[float]:
+        return [2.0, 0.0] if t < 1.0 else [1.0, 1.0]
+
+    def fun(t: float, y: Array) -> list[float]:
+        return [-2.0 * y[0], y[0] - y[1]]
+
+    tight = {"rtol": 1e-9, "atol": 1e-11}
+    r = mflow.solve_ivp(fun, (0.0, 2.0), [1.0, 1.0], method, mass=mass, breaks=[1.0], **tight)
+    assert r.success, r.message
+    half = math.exp(-1.0)  # y0' = -y0 before, -2 y0 after; y1 = y0 before, y1' = y0 - y1 after
+    assert np.allclose(r.y[:, -1], [half * math.exp(-2.0), half * (2.0 * math.exp(-1.0) - math.exp(-2.0))], rtol=1e-7, atol=0)
+    st = mflow.Stepper(method, fun, [1.0, 1.0], mass=mass, breaks=[1.0], **tight)
+    st.advance_to(2.0)
+    assert np.allclose(st.y, r.y[:, -1], rtol=1e-8, atol=0)
 
 
 def test_what_does_not_go_is_said() -> None:

@@ -32,10 +32,10 @@ from mflow_core.solvers.linalg cimport gmres_room
 from mflow_core.solvers.matrix cimport (BANDED, BY_DIFFERENCES, DENSE, IDENTITY, KRYLOV, LINALG, NEARER, SIDES, SPARSE, finite,
                                         matrix_jacobian, matrix_refresh, matrix_rhs, matrix_solve, weighted_norm)
 from mflow_core.solvers.newton cimport (EPS, GROWN, LONG, RESIDUAL, ROUNDED, attainable, coupled_t, first_weights, goal, newton_mass_at,
-                                        newton_t, too_slow, weights_of_size)
+                                        newton_mass_for, newton_t, too_slow, weights_of_size)
 from mflow_core.solvers.solver cimport sparse_pair_factor, sparse_pair_solve
 from mflow_core.solvers.stages.mass cimport add_mass, add_mass_to_band, mass_times, mass_varies
-from mflow_core.solvers.stages.varying cimport direction_of_varying, factor_stages
+from mflow_core.solvers.stages.varying cimport direction_of_varying, factor_stages, stages_above, stages_below, varying_residual
 from mflow_core.types cimport MF_E_MEMORY, MF_RETRY_NON_FINITE, MF_RETRY_SOLVE, mf_tableau
 
 cdef enum:
@@ -71,6 +71,8 @@ cdef int newton_couple(newton_t *s) noexcept nogil:
         lu = (rows * rows + 7) // 8 * 8
     elif kind == BANDED:
         lu = (n * (2 * s.c.matrix.lower + s.c.matrix.upper + 1) + 7) // 8 * 8
+        if mass_varies(s.c.matrix.mass):
+            lu = (rows * (2 * stages_below(s) + stages_above(s) + 1) + 7) // 8 * 8
     if kind != IDENTITY:
         krylov = gmres_room(S * n, dim_of(s)) + 3 * S * padded + padded
     c = <coupled_t *> calloc(1, sizeof(coupled_t) + 64 + (2 * lu + krylov + 8 * S * padded + (S * padded + 1) // 2) * sizeof(double))
@@ -280,16 +282,21 @@ cdef int precondition(newton_t *s, const mf_tableau *tab, double *d) noexcept no
     return status
 
 
-cdef double residual_of_stages(newton_t *s, const mf_tableau *tab, double h, const double *Z, ptrdiff_t ld) noexcept nogil:
-    """coupled.d = h A f(y + Z) - Z, from coupled.f; its norm."""
+cdef int residual_of_stages(newton_t *s, const mf_tableau *tab, double h, const double *Z, ptrdiff_t ld, double *norm) noexcept nogil:
+    """coupled.d = h A f(y + Z) - Z, from coupled.f; with a mass matrix h f(y + Z) - M A^-1 Z, by scaled rows; and its norm."""
     cdef coupled_t *c = s.coupled
     cdef ptrdiff_t i
-    cdef int k
+    cdef int k, status
+    if s.c.matrix.mass != NULL:
+        status = varying_residual(s, tab, c.t, h, c.f, Z, ld, c.d)
+        norm[0] = stage_norm(s, c.d)
+        return status
     transform(tab.A, s.n, c.ld, c.f, c.ld, c.d)
     for k in range(S):
         for i in range(s.n):
             c.d[k * c.ld + i] = h * c.d[k * c.ld + i] - Z[k * ld + i]
-    return stage_norm(s, c.d)
+    norm[0] = stage_norm(s, c.d)
+    return 0
 
 
 cdef int direction_of_stages(newton_t *s, const mf_tableau *tab, double t, double h, const double *y, const double *Z,
@@ -361,6 +368,15 @@ cdef int apply_stages(const double *v, double *out, ptrdiff_t total, void *ctx) 
         scale = 1.0 / step
         for i in range(n):
             Jv[j * c.ld + i] = scale * (Jv[j * c.ld + i] - c.f[j * c.ld + i])
+    if s.c.matrix.mass != NULL:
+        for k in range(S):
+            for i in range(n):
+                c.F[k * c.ld + i] = -v[k * n + i] * s.m.size[i]
+        status = varying_residual(s, c.tab, c.t, -c.h, Jv, c.F, c.ld, c.d)
+        for k in range(S):
+            for i in range(n):
+                out[k * n + i] = c.d[k * c.ld + i] * s.m.weight[i]
+        return status
     for k in range(S):
         for i in range(n):
             c.d[k * c.ld + i] = v[k * n + i] * s.m.size[i] - c.h * (
@@ -417,14 +433,15 @@ cdef int iterate(newton_t *s, const mf_tableau *tab, double t, double h, const d
         if k == 0 or by_residual:
             first_weights(s, y, Z + 2 * ld)
         status = slopes(s, tab, t, h, y, Z, ld)
-        if status == 0 and varies:
+        if status == 0 and varies and s.c.matrix.kind != KRYLOV:
             status = direction_of_varying(s, tab, Z, ld)
         elif status == 0 and plain:
-            left = residual_of_stages(s, tab, h, Z, ld)
-            if by_residual and (left <= RESIDUAL or not left <= 0.5 * last):
+            status = residual_of_stages(s, tab, h, Z, ld, &left)
+            if status == 0 and by_residual and (left <= RESIDUAL or not left <= 0.5 * last):
                 return 0 if left <= RESIDUAL or before <= ROUNDED else MF_RETRY_SOLVE
             last = left
-            status = direction_of_stages(s, tab, t, h, y, Z, ld)
+            if status == 0:
+                status = direction_of_stages(s, tab, t, h, y, Z, ld)
         elif status == 0:
             status = direction(s, tab, h)
         if status != 0:
@@ -476,6 +493,8 @@ cdef int attempts(newton_t *s, const mf_tableau *tab, double t, double h, const 
     c.t, c.h = t, h
     if s.c.matrix.kind == KRYLOV:
         status = matrix_jacobian(&s.m, t, y, gh)     # keeps the point, for lsolve
+        if status == 0:
+            status = newton_mass_for(s, t, gh, y)
     else:
         status = refresh(s, tab) if not s.want_jacobian else 0
     for _attempt in range(2):

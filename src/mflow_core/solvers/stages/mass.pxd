@@ -25,6 +25,10 @@ ctypedef struct mass_t:
     const int32_t *null_indptr
     const int32_t *null_indices
     const double *null_values
+    ptrdiff_t n_left                     # vectors of the left null space, orthonormal: where GMRES solves with a constant M
+    const int32_t *left_indptr
+    const int32_t *left_indices
+    const double *left_values
     mass_values_fn at                    # the entries of M(t); NULL: M is constant
     void *ctx
     double t                             # of `values`; of the others that are kept, NaN where there are none
@@ -55,6 +59,16 @@ cdef inline int mass_move(const mass_t *borrowed, double t) noexcept nogil:
         mass.last, mass.times[k], mass.t = k, t, t
         mass.values = mass.kept + k * mass.entries
     return status
+
+
+cdef inline void mass_forget(const mass_t *borrowed) noexcept nogil:
+    """M(t) may jump where the state does: it is asked again."""
+    cdef mass_t *mass = <mass_t *> borrowed
+    cdef int k
+    if mass_varies(mass):
+        mass.t = NAN
+        for k in range(MASS_TIMES):
+            mass.times[k] = NAN
 
 
 cdef inline void mass_times(const mass_t *mass, ptrdiff_t n, const double *v, double *out) noexcept nogil:
@@ -118,6 +132,26 @@ cdef inline void leave_null_space(const mass_t *mass, double *v) noexcept nogil:
             along += mass.null_values[e] * v[mass.null_indices[e]]
         for e in range(mass.null_indptr[k], mass.null_indptr[k + 1]):
             v[mass.null_indices[e]] -= along * mass.null_values[e]
+
+
+cdef inline void scale_rows(const mass_t *mass, ptrdiff_t n, const double *row, double *v) noexcept nogil:
+    """v by the scales of scaled.pyx, in `row`; nothing where that is NULL."""
+    cdef ptrdiff_t padded = (n + 7) // 8 * 8, i, k, e
+    cdef const double *part = row + padded
+    cdef double *along = <double *> row + 2 * padded
+    if row == NULL:
+        return
+    for k in range(mass.n_left):
+        along[k] = 0.0
+        for e in range(mass.left_indptr[k], mass.left_indptr[k + 1]):
+            along[k] += mass.left_values[e] * v[mass.left_indices[e]]
+        for e in range(mass.left_indptr[k], mass.left_indptr[k + 1]):
+            v[mass.left_indices[e]] -= along[k] * mass.left_values[e]
+    for i in range(n):
+        v[i] = v[i] * row[i]
+    for k in range(mass.n_left):
+        for e in range(mass.left_indptr[k], mass.left_indptr[k + 1]):
+            v[mass.left_indices[e]] += part[k] * along[k] * mass.left_values[e]
 
 
 cdef inline void slope_sizes(const mass_t *mass, ptrdiff_t n, const double *f, double *out) noexcept nogil:

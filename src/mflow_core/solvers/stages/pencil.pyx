@@ -9,8 +9,8 @@ from libc.string cimport memcmp
 
 from mflow_core.solvers.spectrum.growth cimport factor_watched
 from mflow_core.solvers.matrix cimport finite, matrix_jacobian, matrix_refresh, matrix_rhs
-from mflow_core.solvers.newton cimport newton_mass_at, newton_t, weights_of_size
-from mflow_core.solvers.stages.mass cimport MASS_TIMES, mass_move, mass_times
+from mflow_core.solvers.newton cimport newton_lsolve, newton_mass_at, newton_t, weights_of_size
+from mflow_core.solvers.stages.mass cimport MASS_TIMES, mass_alone, mass_is_diagonal, mass_move, mass_times
 from mflow_core.types cimport MF_E_MEMORY, MF_RETRY_NON_FINITE, mf_mass_at_of, mf_times_mass
 
 ctypedef struct products_t:
@@ -32,6 +32,26 @@ cdef int pencil_mass_at(double t, const double *v, double *Mv, ptrdiff_t n, void
     if status == 0:
         mass_times((<newton_t *> ctx).c.matrix.mass, n, v, Mv)
     return status
+
+
+cdef int pencil_slopes(newton_t *s, double t, const double *f, double *out, const double **told) noexcept nogil:
+    """out = y' where M y' = f; told points there, or is NULL where M tells none. A diagonal M tells them, 0 for what is algebraic, and a
+    regular one, whose factors take the place of those at hand. 0, or a negative code. f may be out."""
+    cdef const mass_t *mass = s.c.matrix.mass if s != NULL else NULL
+    cdef ptrdiff_t i
+    cdef int status
+    told[0] = NULL
+    if mass == NULL:
+        return 0
+    status = newton_mass_at(s, t)
+    if status == 0 and mass_is_diagonal(mass, s.n):
+        for i in range(s.n):
+            out[i] = f[i] / mass_alone(mass, i) if mass_alone(mass, i) != 0.0 else 0.0
+    elif status == 0:
+        status = newton_lsolve(t, 0.0, f, out, s.n, s)
+    if status == 0 and finite(out, s.n):
+        told[0] = out
+    return min(status, 0)
 
 
 cdef int values_of_products(double t, double *values, void *ctx) noexcept nogil:

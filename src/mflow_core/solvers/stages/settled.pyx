@@ -43,6 +43,7 @@ cdef double size_of_stages(newton_t *s, const double *a, const double *b, ptrdif
 cdef int first_update(newton_t *s, const mf_tableau *tab, double t, double h, const double *y, double *out) noexcept nogil:
     """Newton's first update from Z = 0, with the factors at hand and f(t, y) as the slope of all stages."""
     cdef coupled_t *c = s.coupled
+    cdef double norm
     cdef int status = matrix_rhs(&s.m, t, y, c.f)
     memcpy(c.f + c.ld, c.f, s.n * sizeof(double))
     memcpy(c.f + 2 * c.ld, c.f, s.n * sizeof(double))
@@ -51,8 +52,9 @@ cdef int first_update(newton_t *s, const mf_tableau *tab, double t, double h, co
     if status != 0:
         return status
     if s.c.matrix.kind == KRYLOV:
-        residual_of_stages(s, tab, h, out, c.ld)
-        status = direction_of_stages(s, tab, t, h, y, out, c.ld)
+        status = residual_of_stages(s, tab, h, out, c.ld, &norm)
+        if status == 0:
+            status = direction_of_stages(s, tab, t, h, y, out, c.ld)
         copy(s, out, c.ld, c.d, c.ld)
         return status
     status = direction(s, tab, h)
