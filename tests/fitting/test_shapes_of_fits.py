@@ -119,3 +119,42 @@ def test_patterns_that_do_not_fit(S: Any, error: Any, words: str) -> None:
 def test_a_pattern_beside_a_jacobian_is_refused() -> None:
     with pytest.raises(ValueError, match="jac_sparsity: expected None beside a Jacobian"):
         mflow.least_squares(lambda x: x, [1.0], lambda x: np.eye(1), jac_sparsity=np.eye(1))
+
+
+# ---- units ------------------------------------------------------------------------------------------------------------------------------
+
+T = np.linspace(0.0, 3.0, 20)
+Y = 2.0 * np.exp(-1.3 * T) + 0.1 * np.cos(7.0 * T)
+
+
+@pytest.mark.parametrize("loss", ["linear", "soft_l1"])
+@pytest.mark.parametrize("unit", [1e-300, 1e-160, 1e-20, 1e150, 1e180, 1e300])
+def test_a_parameter_in_any_units(unit: float, loss: str) -> None:
+    """Columns whose squares under- or overflow: the same fit, but for rounding."""
+    plain = mflow.least_squares(lambda p: p[0] * np.exp(-p[1] * T) - Y, [1.0, 1.0], loss=loss)
+    for jac in ("2-point", lambda p: np.c_[np.exp(-p[1] * T) / unit, -T * p[0] / unit * np.exp(-p[1] * T)]):
+        r = mflow.least_squares(lambda p: p[0] / unit * np.exp(-p[1] * T) - Y, [unit, 1.0], jac, loss=loss)
+        assert r.success
+        np.testing.assert_allclose(r.x / [unit, 1.0], plain.x, rtol=1e-6)
+        assert r.rank == 2
+
+
+@pytest.mark.parametrize("unit", [1e-160, 1e-200, 1e-300])
+def test_residuals_whose_squares_underflow_are_told(unit: float) -> None:
+    r = mflow.least_squares(lambda p: (p[0] * np.exp(-p[1] * T) - Y) * unit, [1.0, 1.0])
+    assert (r.success, r.reason) == (False, "non_finite")
+    assert "underflow" in r.message
+    assert "other units" in r.message
+    with pytest.raises(RuntimeError, match="underflow"):
+        mflow.curve_fit(lambda t, a, k: a * np.exp(-k * t) * unit, T, Y * unit, [1.0, 1.0])
+    at_the_end = mflow.least_squares(lambda p: (p[0] * np.exp(-p[1] * T) - np.exp(-T)) * unit, [1.0, 1.0])
+    assert (at_the_end.success, at_the_end.cost) == (True, 0.0)
+
+
+def test_a_jacobian_that_is_not_finite_beyond_x_is_named() -> None:
+    def jac(x: Any) -> Any:
+        return np.array([[np.exp(x[0])]]) * (1.0 if x[0] < 1.0 else np.inf)
+
+    r = mflow.least_squares(lambda x: np.exp(x) - 20.0, [0.0], jac)
+    assert not r.success
+    assert "jac is not finite at points tried beyond x: its entry (0, 0) is inf" in r.message

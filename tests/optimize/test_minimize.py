@@ -576,6 +576,17 @@ def test_scipys_numbers_of_the_search() -> None:
         mflow.minimize(cost, start, line_search="strong_wolfe", options={"c1": 0.1})
 
 
+@pytest.mark.parametrize("n", [1, 2, 8, 13])
+def test_the_inverse_hessian_of_bfgs_is_that_of_its_products(n: int) -> None:
+    Q = np.random.default_rng(n).normal(size=(n, n))
+    A = Q @ Q.T + np.eye(n)
+    for limit in (0, 1, 4, 50):
+        r = mflow.minimize(lambda x: (0.5 * x @ A @ x - x.sum(), A @ x - 1.0), np.zeros(n), jac=True, method="bfgs", maxiter=limit)
+        inverse = vars(r)["_later"][1].__self__
+        assert np.array_equal(r.hess_inv, inverse.todense())
+        assert np.array_equal(r.hess_inv, r.hess_inv.T)
+
+
 def test_options_that_ask_for_nothing_are_taken() -> None:
     nothing = {"disp": False, "maxiter": 50, "norm": np.inf, "return_all": False, "workers": None, "xrtol": 0, "eps": None}
     res = mflow.minimize(lambda x: x @ x, [1.0], method="BFGS", constraints=(), options=nothing)  # type: ignore[call-arg]

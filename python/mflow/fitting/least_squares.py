@@ -32,7 +32,7 @@ from mflow.base.telling import tell
 from mflow.fitting.bounds import EVERYWHERE, check_box, check_fixed
 from mflow.fitting.residuals import Residuals
 from mflow.fitting.robust import landscape_of, loss_of
-from mflow.fitting.run import Run, intermediate, lost_share
+from mflow.fitting.run import Run, intermediate, lengths_of, lost_share
 from mflow.fitting.scipys import check_how, check_method
 from mflow.fitting.single import one_by_one
 from mflow.optimize.callbacks import teller
@@ -104,7 +104,7 @@ class LeastSquaresResult(Examined):
 
 def covariance(J: Array, variance: float) -> Array:
     """variance inv(J'J) of the parameters that J determines; of the others inf."""
-    norms = np.sqrt((J * J).sum(axis=0))
+    norms = lengths_of(J)
     size = np.where(norms > 0.0, norms, 1.0)
     n, work = J.shape[1], float(J.size) * J.shape[1]
     _, s, Vt = interruptible(work, np.linalg.svd, J / size, full_matrices=len(J) < n)
@@ -229,7 +229,8 @@ def least_squares(
     """
     check_flags(acceleration=acceleration)
     named = check_method(method)
-    check_how("least_squares", {"tr_solver": tr_solver, "tr_options": tr_options, "verbose": verbose, "workers": workers})
+    if verbose != 0 or not (tr_solver is tr_options is workers is None):
+        check_how("least_squares", {"tr_solver": tr_solver, "tr_options": tr_options, "verbose": verbose, "workers": workers})
     start = check_start(x0, "x0")
     if start.ndim > 1:
         raise ValueError(f"x0: expected an array of shape (n,), got shape {start.shape}")
@@ -256,7 +257,8 @@ def least_squares(
         attach(error, as_pending(error, LeastSquaresResult, lambda: LeastSquaresResult(run.result(-1, reason, text))), note)
         raise
     result = LeastSquaresResult(run.finish(ending))
-    keep_origin(result, landscape_of(residuals, run.loss, result.x, result.reason == "converged", box, held))
+    at, converged = result["x"].copy(), result["reason"] == "converged"
+    keep_origin(result, lambda: landscape_of(residuals, run.loss, at, converged, box, held))
     if run.idle:
         tell(f"least_squares: {run.idle}")
     return result

@@ -156,7 +156,7 @@ class Residuals:
 
     def _checked_jacobian(self, raw: Any) -> Array:
         J = np.array(dense_array(raw, "jac"))
-        self.lost = entry_words(J)
+        self.lost = entry_words(J) or self.lost
         if J.shape != (self.m, self.n) and not (J.ndim < 3 and J.size == self.m * self.n and 1 in (self.m, self.n)):
             raise ValueError(f"jac returned shape {J.shape}: expected ({self.m}, {self.n}), row i the derivatives of residual i")
         return np.ascontiguousarray(J.reshape(self.m, self.n), dtype=np.float64)
@@ -214,8 +214,8 @@ class Residuals:
 
     def _first_differences(self) -> int:
         """What the residuals carry, and longer differences where that is little."""
-        seen, whole = self._seen()
-        if not seen or whole:
+        seen = self._seen()
+        if not seen:
             return 0
         self._take(self._digits(self.core.x, seen))
         if self.digits is None:
@@ -224,16 +224,18 @@ class Residuals:
             self._lengthen(self.digits.step)
         return self.renew()
 
-    def _seen(self) -> tuple[list[Any], bool]:
-        """What fun returned at the points of the first Jacobian, and whether it is known to carry all digits."""
+    def _seen(self) -> list[Any]:
+        """What fun returned at the points of the first Jacobian; nothing where it is known to carry all digits."""
+        if self.calls is not None and self.calls.carries_all_digits():
+            self.calls.seen = None
+            return []
         first = [self.core.f] if self.sigma is None else []
         if self.calls is None:
             x = self.core.x
             lengths = self.lengths(x)
-            return [*first, *(self._raw(x + lengths * (np.arange(self.n) == j)) for j in range(min(self.n, EACH)))], False
-        whole, seen = self.calls.carries_all_digits(), self.calls.seen or []
-        self.calls.seen = None
-        return ([*first, *seen] if seen and not self.calls.model else seen), whole
+            return [*first, *(self._raw(x + lengths * (np.arange(self.n) == j)) for j in range(min(self.n, EACH)))]
+        seen, self.calls.seen = self.calls.seen or [], None
+        return [*first, *seen] if seen and not self.calls.model else seen
 
     def _take(self, digits: Digits | None) -> None:
         """What the residuals carry is known."""

@@ -228,8 +228,8 @@ class LineDescent(Counted):
             inverse = InverseHessian(run, x.size, (line_descent.KINDS[self.search.kind], self._rule, self.method.numbers))
             if self.method.takes("maxcor"):
                 out.hess_inv = inverse
-            else:  # n columns of it take O(n^3), which few ask for
-                put_later(out, "hess_inv", inverse.todense)
+            else:
+                put_later(out, "hess_inv", inverse.whole)
         return out
 
     def _landscape(self, flat: Array, converged: bool) -> Landscape:
@@ -281,6 +281,11 @@ class InverseHessian:
             raise ValueError(f"H @ v: expected {self.shape[0]} numbers, or as many rows, got shape {columns.shape}")
         out = self._run.inverse_hessian(np.ascontiguousarray(np.atleast_2d(columns.T)))
         return out[0] if columns.ndim == 1 else np.ascontiguousarray(out.T)
+
+    def whole(self) -> Array:
+        """The same of a method that keeps H itself."""
+        found = self._run.inverse_hessian_whole()
+        return self.todense() if found is None else found
 
     def todense(self) -> Array:
         """H as an (n, n) array."""

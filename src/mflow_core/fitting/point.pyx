@@ -22,6 +22,7 @@ cdef enum:
     M_VECTORS = 6
 
 cdef double EPS = 2.220446049250313e-16
+cdef double LEAST = 1e-290               # a sum of squares below it has lost digits
 cdef columns_t COLUMNS = (<columns_t *> kernels("fitting.columns", "_table", b"mflow_core._columns"))[0]
 
 
@@ -343,6 +344,16 @@ cdef int weigh_residuals(marquardt_t *s) noexcept nogil:
     return status
 
 
+cdef bint underflows(const marquardt_t *s) noexcept nogil:
+    """Whether squares of residuals that are not 0 have lost digits: no step could be judged by them."""
+    cdef ptrdiff_t i
+    if s.cost < LEAST:
+        for i in range(s.m):
+            if s.f[i] != 0.0:
+                return True
+    return False
+
+
 cdef int begin(marquardt_t *s, bint has_residuals) noexcept nogil:
     """The first evaluation, unless f is known. BAD_START where a number is not finite: f, cost and J tell which."""
     cdef int status
@@ -354,7 +365,7 @@ cdef int begin(marquardt_t *s, bint has_residuals) noexcept nogil:
             return status
     memset(s.J, 0, s.m * s.n * sizeof(double))
     status = cost_of(s, s.f, &s.cost)
-    if status != 0 or not s.cost - s.cost == 0.0:
+    if status != 0 or not s.cost - s.cost == 0.0 or underflows(s):
         return status if status != 0 else BAD_START
     memcpy(s.top, s.x, s.n * sizeof(double))
     status = renew(s)
