@@ -30,10 +30,13 @@ def least_squares(fun, x0, jac="2-point", bounds=EVERYWHERE, method="trf", ftol=
     """`scipy.optimize.least_squares` by ours."""
     if method not in ("trf", "dogbox", "lm"):
         raise ValueError("`method` must be 'trf', 'dogbox' or 'lm'.")
-    for name in ("tr_solver", "tr_options", "jac_sparsity", "workers"):  # how SciPy solves and differences: ours is dense, and one by one
+    for name in ("tr_solver", "tr_options", "workers"):  # how SciPy solves and differences: ours is dense, and one by one
         more.pop(name, None)
+    if jac not in ("2-point", "3-point"):
+        more.pop("jac_sparsity", None)
+    named = "lm" if method == "lm" else None
     try:
-        return mflow.least_squares(fun, x0, jac, bounds, "lm", ftol, xtol, gtol, check_gradient=False, **more)
+        return mflow.least_squares(fun, x0, jac, bounds, named, ftol, xtol, gtol, check_gradient=False, **more)
     except TypeError as error:
         raise (ValueError(str(error)) if "expected real numbers" in str(error) else error) from None
 
@@ -48,7 +51,8 @@ def curve_fit(f, xdata, ydata, p0=None, sigma=None, absolute_sigma=False, check_
     with warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("always")
         try:
-            out = mflow.curve_fit(f, xdata, ydata, p0, sigma, absolute_sigma, check_finite, bounds, "lm", jac, **more)
+            named = "lm" if method == "lm" else None
+            out = mflow.curve_fit(f, xdata, ydata, p0, sigma, absolute_sigma, check_finite, bounds, named, jac, **more)
         except (TypeError, ValueError) as error:
             raise type(error)(in_their_words(str(error))) from error
     bounded = bounds is not EVERYWHERE
@@ -77,23 +81,19 @@ def in_their_words(text):
     return text
 
 
-DENSE = "our Jacobians are dense: sparsity, linear operators and their solvers are accepted by the adapter and have no effect"
+DENSE = "our Jacobians are dense: solvers for sparse ones and linear operators are accepted by the adapter and have no effect"
 LEFT_OUT = {
     "TestLM.test_bounds_not_supported": "our lm has bounds",
     "TestLM.test_loss": "our lm has losses",
     "TestLM.test_full_result": "our njev counts Jacobians of lm, which SciPy leaves None",
-    "TestLM.test_jac_sparsity_not_supported": DENSE,
     "TestLM.test_sparse_not_supported": "our lm takes sparse Jacobians, and makes them dense",
     "test_exact_tr_solver": DENSE,
     "test_linear_operator": DENSE,
     "test_solver_selection": DENSE,
-    "test_wrong_jac_sparsity": DENSE,
     "test_wrong_parameters": DENSE,
     "test_error_raised_when_all_tolerances_below_eps": "without tolerances our run goes on to rounding, which is an end",
     "test_small_tolerances_for_lm": "MINPACK cannot test below rounding; ours goes on to it, which is an end",
     "test_gh_18793_and_19351": "the end is the root itself, where the step is short; SciPy's scaled gradient ends its run beside it",
-    "TestTRF.test_rosenbrock_cropped": "fewer residuals than parameters are refused, as by SciPy's lm",
-    "TestDogbox.test_rosenbrock_cropped": "fewer residuals than parameters are refused, as by SciPy's lm",
     "test_jac": "the Jacobian is weighed by sqrt(rho') alone: SciPy's has terms of rho'' too",
 }
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
+import types
 from collections.abc import Callable
 from typing import Any, NamedTuple, TypeVar, cast
 
@@ -336,14 +337,17 @@ class Origin(NamedTuple):
 def keep_origin(result: Result, origin: Any) -> None:
     """Keeps it beside the fields of a result, in this process: copies and pickles leave it out.
 
-    An `Origin` of a path, or a `mflow.curvature.landscape.Landscape` of a descent.
+    An `Origin` of a path, or a `mflow.curvature.landscape.Landscape` of a descent; or a function that makes it when it is first asked for.
     """
     vars(result)["_origin"] = origin
 
 
 def origin_of(result: Result) -> Any:
     """What `keep_origin` has kept, or None."""
-    return vars(result).get("_origin")
+    own = vars(result)
+    if isinstance(own.get("_origin"), types.FunctionType):
+        own["_origin"] = own["_origin"]()
+    return own.get("_origin")
 
 
 class DynamicsResult(Result):

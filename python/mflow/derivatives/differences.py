@@ -351,13 +351,14 @@ class CostLook:
 
     def __init__(self, fun: Any, args: tuple[Any, ...], shape: tuple[int, ...], given: bool, check: Callable[..., Any] | None) -> None:
         self.fun, self.args, self.shape, self.given, self.check = fun, args, shape, given, check
-        self.digits: Digits | None = None
-        self.step = self.noise = 0.0  # noise: relative, of the cost, where it was looked for
-        self.verdict, self.at, self.first = "", np.zeros(0), math.nan
-        self.still: NDArray[np.intp] = np.zeros(0, np.intp)
-        self.held: NDArray[np.bool_] | None = None  # entries of x that may not move: their derivatives are 0 by themselves
-        self.noisy: tuple[Array, Array] | None = None  # where noise was seen, and in which direction
-        self.known = self.refuses = self.kink = False
+
+    digits: Digits | None = None
+    step, noise = 0.0, 0.0  # noise: relative, of the cost, where it was looked for
+    verdict, at, first = "", np.zeros(0), math.nan
+    still: NDArray[np.intp] = np.zeros(0, np.intp)
+    held: NDArray[np.bool_] | None = None  # entries of x that may not move: their derivatives are 0 by themselves
+    noisy: tuple[Array, Array] | None = None  # where noise was seen, and in which direction
+    known = refuses = kink = False
 
     def __call__(self, callback: Any, x: Array, value: float, grad: Array) -> bool:
         """Whether it has set other steps."""
@@ -466,12 +467,12 @@ def cost_problem(
     problem = objective_problem(fun, jac, shape, args, hess)
     callback = problem.callback
     n = math.prod(shape)
-    steps = check_diff_step(diff_step, n)
+    steps = None if diff_step is None else check_diff_step(diff_step, n)
     if steps is not None and (callback is None or callback.mode < FORWARD):
         raise ValueError(f"diff_step: expected None beside a gradient, which needs no differences, got {shown(diff_step)}; omit it")
     if callback is None or fun is None or not n:
         return problem, None
-    look = CostLook(fun, as_tuple(args), shape, steps is not None, check)
+    look = CostLook(fun, args if type(args) is tuple else as_tuple(args), shape, steps is not None, check)
     callback.look = look
     if callback.mode >= FORWARD:
         callback.seen, callback.scales = [], steps

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
-from mflow_core.arithmetic.starts import both_sides
+from mflow_core.arithmetic.starts import NEAR, SEEN, SHARE, agrees, judged_sides
 
 from mflow.base.checks import Array
 from mflow.derivatives.differences import EPS, along, digits_of
@@ -36,14 +36,10 @@ __all__ = [
 RUNGS = 0.1 * 8.0 ** -np.arange(10.0)
 SHARES = (0.371, 0.829)  # of the rungs, where a ladder says "wrong"
 SPAN = 3  # rungs over which a discrepancy must stay
-SHARE = 1e-4  # of the terms of J d: what an inexact but useful derivative may be off by
-NEAR = 1e-6  # a derivative may be that of a point so near to x
 FAR = 1e-5  # where the mean of both sides alone tells, it is not that of a point so far from x
 CLEAR = 20.0  # times the noise
-SEEN = 0.01  # of the slope: "right" is said only where an error of this share would have shown
 LONGER = (1e-3, 1e-2, 0.1)  # steps of central differences where rounding hides such an error in shorter ones
 SMALL = 0.1  # parameters below this are looked at in steps of their own size as well
-ROOT = EPS ** (1 / 3)  # the length of central differences
 
 
 class GradientWarning(RuntimeWarning):
@@ -152,20 +148,10 @@ RIGHT = Verdict("right", 2)
 def quick_gradient(values: Callable[[Array], Any], x: Array, at: float | None, grad: Array) -> Verdict:
     """`quick` of the model of a cost, with little beside the two evaluations of a gradient that is right."""
     g = np.ascontiguousarray(grad, np.float64).ravel()
-    above, below, claimed, terms, small = both_sides(np.ascontiguousarray(x, np.float64), g, along(x.size), ROOT, SMALL)
-    sides = []
     with np.errstate(all="ignore"):
-        for point in (above, below):
-            try:
-                sides.append(values(point))
-            except Exception:  # as in `Model.value`
-                sides.append(math.nan)
-        up, down = sides
-        if isinstance(up, float) and isinstance(down, float) and math.isfinite(up) and math.isfinite(down):
-            change, bend = up - down, 0.0 if at is None else abs(up - 2.0 * at + down)
-            rounding = 8.0 * EPS * max(abs(up), abs(down))
-            if _judged_sides(abs(change - claimed), abs(change), terms, rounding, bend, EPS, lambda: small) == "right":
-                return RIGHT
+        right, sides = agrees(values, np.ascontiguousarray(x, np.float64), at, g, along(x.size), SMALL)
+    if right:
+        return RIGHT
     model = gradient_model(values, x, at, grad)
     model.known = sides
     return quick(model)
@@ -230,21 +216,7 @@ def _agrees(model: Model, d: Array, eps: float, longer: float = 0.0) -> str:
     rounding = 8.0 * eps * (size + spread)
     bend = 0.0 if at is None else _length(up - 2.0 * at + down)
     near = lambda: bool(((model.x != 0.0) & (np.abs(model.x) < SMALL)).any())  # noqa: E731
-    return _judged_sides(error, _length(change), terms, rounding, bend, eps, near, longer)
-
-
-def _judged_sides(
-    error: float, change: float, terms: float, rounding: float, bend: float, eps: float, near: Callable[[], bool], longer: float = 0.0
-) -> str:
-    """The verdict of `_agrees`. near: whether x has parameters that are small, but not 0."""
-    slope = max(terms, change, 0.0 if longer else bend)
-    seen = rounding <= SEEN * slope or (slope == 0.0 and bend == 0.0)
-    most = SEEN * slope if longer else 0.1 * max(SHARE, 10.0 * eps) * terms + rounding
-    if error > most and not longer and not near():
-        most += 0.2 * NEAR * bend / eps ** (1 / 3)  # what a move of x by NEAR changes
-    if error > most + (rounding if longer else 0.0):
-        return "off"
-    return "right" if seen and error <= most else "unseen"
+    return judged_sides(error, _length(change), terms, rounding, bend, eps, near, longer)
 
 
 def _length(values: Any) -> float:

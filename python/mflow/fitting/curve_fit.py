@@ -22,6 +22,7 @@ from mflow.fitting.least_squares import LeastSquaresResult, scale_of
 from mflow.fitting.residuals import Residuals
 from mflow.fitting.robust import loss_of
 from mflow.fitting.run import Run, intermediate
+from mflow.fitting.scipys import check_how, check_method, of_minpack
 from mflow.optimize.callbacks import teller
 from mflow.problems.curves import check_curve, curve, parameter_names, starting_values
 
@@ -30,7 +31,7 @@ __all__ = ["curve_fit"]
 TOLERANCE = 1.49012e-8  # SciPy's ftol and xtol
 MORE = (
     "ftol", "xtol", "gtol", "maxfev", "max_nfev", "x_scale", "loss", "f_scale", "diff_step", "callback", "dt", "acceleration",
-    "check_gradient",
+    "check_gradient", "jac_sparsity", "epsfcn", "diag",
 )  # fmt: skip
 
 
@@ -71,7 +72,8 @@ def curve_fit(
         Parameters that are held at p0: truth values, numbers, or names.
     **kwargs
         ftol and xtol (1.49e-8 both), gtol (0), max_nfev (as in `least_squares`) or maxfev (200 (n + 1) calls, those for differences
-        counted), x_scale, loss, f_scale, diff_step, callback, dt, acceleration, check_gradient: as in `least_squares`.
+        counted), x_scale, loss, f_scale, diff_step, callback, dt, acceleration, check_gradient, jac_sparsity: as in `least_squares`;
+        MINPACK's epsfcn, the square of diff_step, and diag, 1/x_scale.
 
     Returns
     -------
@@ -83,7 +85,7 @@ def curve_fit(
     RuntimeError
         The fit did not converge; its ``partial_result`` holds the best point, a LeastSquaresResult.
     TypeError, ValueError
-        An argument does not fit, fewer data than parameters, bounds that cross or exclude p0 among them; the text names it.
+        An argument does not fit, fewer data than parameters without bounds, bounds that cross or exclude p0 among them; the text names it.
 
     Warns
     -----
@@ -133,11 +135,9 @@ def _prepared(
     kwargs: dict[str, Any],
 ) -> tuple[Run, dict[str, Any]]:  # fmt: skip
     """The run, and what the result tells of the data."""
-    if method is not None and not (isinstance(method, str) and method == "lm"):
-        raise ValueError(f"method: expected 'lm' (Levenberg-Marquardt, with bounds or without), or None, got {shown(method)}")
-    for name in kwargs:
-        if name not in MORE:
-            raise ValueError(unknown("curve_fit: expected a known argument, got", name, list(MORE)))
+    named = check_method(method)
+    if kwargs:
+        check_how("curve_fit", kwargs, MORE)
     y = real_array(ydata, "ydata")
     x = real_array(xdata, "xdata") if isinstance(xdata, (list, tuple, np.ndarray)) else xdata
     x, y, sigma = _finite_data(x, y, sigma, check_finite, nan_policy)
@@ -147,14 +147,20 @@ def _prepared(
         bounds = sides_by_name(bounds, _names_of(f, p0))
     names, start = _start(f, x, y, p0, bounds)
     n = start.size
-    if y.size != 1 and n > y.size:
+    box = None if bounds is EVERYWHERE else _box(bounds, start)
+    fewer = box is not None and not named
+    if y.size != 1 and n > y.size and not fewer:
         raise TypeError(f"p0: expected at most {y.size} parameters, as there are data, got {n}")
+    if kwargs:
+        kwargs = of_minpack(kwargs, n)
     residuals = ModelResiduals(f, jac, start, x, y, sigma, kwargs.get("diff_step"), kwargs.get("check_gradient", True))
+    residuals.fewer = fewer
+    if kwargs.get("jac_sparsity") is not None:
+        residuals.take_pattern(kwargs["jac_sparsity"])
     how = {"limit": 500 * (n + 1), "calls": 0, "ftol": TOLERANCE, "xtol": TOLERANCE, "gtol": 0.0, "dt": 0.0, "acceleration": False}
     D = loss = tell = None
     if kwargs:
         D, loss, tell = _more(kwargs, how, n)
-    box = None if bounds is EVERYWHERE else _box(bounds, start)
     held = None if fixed is None else _held(fixed, n, names)
     told = {"f": residuals.curve, "xdata": x, "ydata": y, "names": names, "held": held, "deviations": residuals.deviations}
     return Run(residuals, start, how, D, box, held, loss, tell), told
@@ -174,7 +180,7 @@ def _more(kwargs: dict[str, Any], how: dict[str, Any], n: int) -> tuple[Any, Any
     check_flags(acceleration=kwargs.get("acceleration", False))
     how["acceleration"] = bool(kwargs.get("acceleration", False))
     x_scale = kwargs.get("x_scale", "jac")
-    D = None if isinstance(x_scale, str) and x_scale == "jac" else scale_of(x_scale, n)
+    D = None if x_scale is None or (isinstance(x_scale, str) and x_scale == "jac") else scale_of(x_scale, n)
     tell = teller(kwargs["callback"], intermediate) if kwargs.get("callback") is not None else None
     return D, loss_of(kwargs.get("loss", "linear"), kwargs.get("f_scale", 1.0)), tell
 

@@ -32,7 +32,8 @@ from mflow.base.telling import tell
 from mflow.fitting.bounds import EVERYWHERE, check_box, check_fixed
 from mflow.fitting.residuals import Residuals
 from mflow.fitting.robust import landscape_of, loss_of
-from mflow.fitting.run import Run, intermediate, lost_share
+from mflow.fitting.run import Run, intermediate, lengths_of, lost_share
+from mflow.fitting.scipys import check_how, check_method
 from mflow.fitting.single import one_by_one
 from mflow.optimize.callbacks import teller
 
@@ -103,10 +104,11 @@ class LeastSquaresResult(Examined):
 
 def covariance(J: Array, variance: float) -> Array:
     """variance inv(J'J) of the parameters that J determines; of the others inf."""
-    norms = np.sqrt((J * J).sum(axis=0))
+    norms = lengths_of(J)
     size = np.where(norms > 0.0, norms, 1.0)
     n, work = J.shape[1], float(J.size) * J.shape[1]
-    _, s, Vt = interruptible(work, np.linalg.svd, J / size, full_matrices=False)
+    _, s, Vt = interruptible(work, np.linalg.svd, J / size, full_matrices=len(J) < n)
+    s = np.append(s, np.zeros(n - s.size))  # of directions that fewer residuals than parameters say nothing of
     kept = s > lost_share(J) * s[:1].max(initial=0.0)
     root = Vt[kept] / s[kept, None]
     out: Array = variance * interruptible(float(n) ** 3, np.matmul, root.T, root) / np.outer(size, size)
@@ -117,19 +119,21 @@ def covariance(J: Array, variance: float) -> Array:
 
 
 def least_squares(
-    fun: Any, x0: Any, jac: Callable[..., Any] | str | bool = "2-point", bounds: Any = EVERYWHERE, method: str = "lm",
+    fun: Any, x0: Any, jac: Callable[..., Any] | str | bool = "2-point", bounds: Any = EVERYWHERE, method: str | None = None,
     ftol: float | None = None, xtol: float | None = None, gtol: float | None = 1e-11, x_scale: Any = "jac", loss: Any = "linear",
     f_scale: float = 1.0, max_nfev: int | None = None, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None, *,
     sigma: Any = None, callback: Callable[..., Any] | None = None, dt: float | None = None, acceleration: bool = False, passes: int = 0,
     lr: float = 1.0, residual_at: Callable[..., Any] | None = None, seed: int = 0, diff_step: Any = None, check_gradient: bool = True,
-    fixed: Any = None, m: int | None = None,
+    fixed: Any = None, m: int | None = None, jac_sparsity: Any = None, tr_solver: str | None = None, tr_options: Any = None,
+    verbose: int = 0, workers: Any = None,
 ) -> LeastSquaresResult:  # fmt: skip
     """Minimise half the sum of squared residuals by implicit steps along its gradient flow.
 
     Parameters
     ----------
     fun : callable, `mflow.objectives.Objective` or compiled function
-        ``fun(x, *args, **kwargs)`` returns the m residuals, m >= n. An objective that is a sum of squares (`objectives.nist`, `mgh`, ...)
+        ``fun(x, *args, **kwargs)`` returns the m residuals. Where m < n steps are the shortest ones, in units of ``x_scale``, and so x
+        is one of many solutions, near x0. An objective that is a sum of squares (`objectives.nist`, `mgh`, ...)
         brings its Jacobian; a compiled function ``int fun(const double *x, double *r, double *jac, ptrdiff_t m, ptrdiff_t n, void *)``
         (numba cfunc, ctypes, LowLevelCallable, PyCapsule) fills r (m,) and jac (m, n), row-major, either of which may be NULL. With
         these the run needs no GIL.
@@ -143,8 +147,9 @@ def least_squares(
         Numbers or vectors (n,), infinite where there is no bound. Parameters are kept on or within them, also in differences, by
         projection and active sets: one at a bound that the cost would push through it rests, and a step that would leave ends on the
         bounds, the other parameters' step being solved for anew.
-    method : "lm"
-        Levenberg-Marquardt, with bounds or without.
+    method : "lm", optional
+        Levenberg-Marquardt, with bounds or without, is what there is; by its name it wants m >= n, as in SciPy. SciPy's "trf" and
+        "dogbox" are other algorithms.
     loss : "linear", "soft_l1", "huber", "cauchy", "arctan" or callable
         SciPy's: the cost is the sum of f_scale^2 rho(z)/2, z = (residual/f_scale)^2, so that outliers count less; a function of z returns
         rho and rho' as its first two rows, rho concave. Each step is that of residuals weighed by sqrt(rho').
@@ -159,8 +164,8 @@ def least_squares(
         The tests of SciPy's "lm" (MINPACK): a step that lowers the cost by at most ftol of it, and by the linear model as well; a radius
         of at most xtol |D x| after a step. None, the default: the gradient alone decides. Where one of these ends a run with differences,
         jac is that of the start of the last step, as in SciPy.
-    x_scale : "jac" or array_like
-        Units of the parameters; "jac": from the largest columns of the Jacobian so far.
+    x_scale : "jac", None or array_like
+        Units of the parameters; "jac" and None: from the largest columns of the Jacobian so far.
     max_nfev : int
         500 (n + 1) by default; calls for finite differences are not counted.
     sigma : array_like (m,)
@@ -185,6 +190,11 @@ def least_squares(
         Parameters that are held: n truth values, or their numbers. Their columns of jac are 0.
     m : int, optional
         How many residuals a compiled function has.
+    jac_sparsity : array_like or sparse matrix (m, n), optional
+        Not 0 where the Jacobian may have an entry: one difference then serves all columns that share no row. The Jacobian itself is dense.
+        It is compared with the residuals as one that is given, unless ``check_gradient=False``.
+    tr_solver, tr_options, verbose, workers
+        SciPy's. Steps are those of its ``tr_solver="exact"``; values that ask for something else are an error with the fix.
 
     Returns
     -------
@@ -193,8 +203,8 @@ def least_squares(
     Raises
     ------
     TypeError, ValueError
-        An argument does not fit, m < n, bounds that cross or exclude x0 among them; the text names it. What the functions raise is passed
-        on, with the result so far as its ``partial_result``.
+        An argument does not fit, m < n with method="lm", bounds that cross or exclude x0 among them; the text names it. What the
+        functions raise is passed on, with the result so far as its ``partial_result``.
 
     Warns
     -----
@@ -218,18 +228,22 @@ def least_squares(
     105-116; for bounds D. Bertsekas, SIAM J. Control Optim. 20 (1982) 221-246; M. Transtrum and J. Sethna, arXiv:1201.5885 (2012).
     """
     check_flags(acceleration=acceleration)
-    if not isinstance(method, str) or method != "lm":
-        raise ValueError(f"method: expected 'lm' (Levenberg-Marquardt, with bounds or without), got {shown(method)}")
+    named = check_method(method)
+    if verbose != 0 or not (tr_solver is tr_options is workers is None):
+        check_how("least_squares", {"tr_solver": tr_solver, "tr_options": tr_options, "verbose": verbose, "workers": workers})
     start = check_start(x0, "x0")
     if start.ndim > 1:
         raise ValueError(f"x0: expected an array of shape (n,), got shape {start.shape}")
     start = start.ravel()
     box, held = check_box(bounds, start), check_fixed(fixed, start.size)
     residuals = Residuals(fun, jac, start, args, _keywords(kwargs), sigma, diff_step, check_gradient, m)
+    residuals.fewer = not named
+    if jac_sparsity is not None:
+        residuals.take_pattern(jac_sparsity)
     how = {name: _tolerance(value, name) for name, value in (("ftol", ftol), ("xtol", xtol), ("gtol", gtol))}
     how["limit"] = 500 * (start.size + 1) if max_nfev is None else check_whole(max_nfev, "max_nfev", 1)
     how["dt"] = 0.0 if dt is None else check_number(dt, "dt", low=0.0, open_low=True)
-    D = None if isinstance(x_scale, str) and x_scale == "jac" else scale_of(x_scale, start.size)
+    D = None if x_scale is None or (isinstance(x_scale, str) and x_scale == "jac") else scale_of(x_scale, start.size)
     run = Run(residuals, start, {**how, "acceleration": acceleration}, D, box, held, loss_of(loss, f_scale), teller(callback, intermediate))
     try:
         if passes := check_whole(passes, "passes"):
@@ -243,7 +257,8 @@ def least_squares(
         attach(error, as_pending(error, LeastSquaresResult, lambda: LeastSquaresResult(run.result(-1, reason, text))), note)
         raise
     result = LeastSquaresResult(run.finish(ending))
-    keep_origin(result, landscape_of(residuals, run.loss, result.x, result.reason == "converged", box, held))
+    at, converged = result["x"].copy(), result["reason"] == "converged"
+    keep_origin(result, lambda: landscape_of(residuals, run.loss, at, converged, box, held))
     if run.idle:
         tell(f"least_squares: {run.idle}")
     return result

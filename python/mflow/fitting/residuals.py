@@ -19,6 +19,7 @@ from mflow.derivatives.differences import ASIDE, EACH, Digits, Scan, along, chec
 from mflow.derivatives.elsewhere import with_jacobian
 from mflow.derivatives.remainder import GradientWarning, Verdict, jacobian_model, quick, said_of
 from mflow.fitting.compiled import compiled_residuals
+from mflow.fitting.scipys import coloured
 
 __all__ = ["Residuals", "check_sigma"]
 
@@ -78,6 +79,7 @@ class Residuals:
         self.given = self.steps is not None
         self.floor, self.least = FLOOR, None
         self.verdict, self.where, self.tried = UNKNOWN, "x0", False
+        self.fewer, self.sparsity = False, None  # whether m may be below n, and where J may have entries
         self.calls = self._calls(fun, jac) if self.compiled is None else None
 
     lost = ""  # what is not finite in the last value of jac, in words
@@ -100,8 +102,9 @@ class Residuals:
             f = self.calls.first(x0)
             self.m = f.size
             self.core = Fit(self.calls, x0, self.m, f, loss)
-        if self.m < self.n:
-            raise ValueError(f"fun returned {self.m} residuals: expected at least as many as parameters, {self.n}")
+        self._check_count()
+        if self.sparsity is not None:
+            self.core.pattern(*coloured(self.sparsity, self.m, self.n))
         self.tell_core()
         return self.core
 
@@ -130,17 +133,30 @@ class Residuals:
             raise ValueError(f"fun returned shape {r.shape}: expected a vector of residuals")
         if self.m < 0:
             self.m = r.size
-            if self.m < self.n:
-                raise ValueError(f"fun returned {self.m} residuals: expected at least as many as parameters, {self.n}")
+            self._check_count()
             if self.sigma is not None and self.sigma.size not in (1, self.m):
                 raise ValueError(f"sigma: expected {self.m} numbers, one for each residual, got {self.sigma.size}")
         if r.size != self.m:
             raise ValueError(f"fun returned {r.size} residuals: expected {self.m}, as in its first call")
         return np.array(r, dtype=np.float64).ravel()
 
+    def take_pattern(self, jac_sparsity: Any) -> None:
+        """Differences by groups of columns. Raises ValueError beside a Jacobian, which needs none."""
+        if not self.differences:
+            text = f"expected None beside a Jacobian, which needs no differences, got {type(jac_sparsity).__name__}"
+            raise ValueError(f"jac_sparsity: {text}; omit it")
+        self.sparsity = jac_sparsity
+
+    def _check_count(self) -> None:
+        if self.m < 1:
+            raise ValueError("fun returned no residuals: expected at least one")
+        if self.m < self.n and not self.fewer:
+            text = f"fun returned {self.m} residuals: expected at least as many as parameters, {self.n}"
+            raise ValueError(f"{text}. Method 'lm' doesn't work when the number of residuals is less than the number of variables; omit it")
+
     def _checked_jacobian(self, raw: Any) -> Array:
         J = np.array(dense_array(raw, "jac"))
-        self.lost = entry_words(J)
+        self.lost = entry_words(J) or self.lost
         if J.shape != (self.m, self.n) and not (J.ndim < 3 and J.size == self.m * self.n and 1 in (self.m, self.n)):
             raise ValueError(f"jac returned shape {J.shape}: expected ({self.m}, {self.n}), row i the derivatives of residual i")
         return np.ascontiguousarray(J.reshape(self.m, self.n), dtype=np.float64)
@@ -192,12 +208,14 @@ class Residuals:
             code = self._first_differences()
         elif code == 0 and self.checks:
             self._check_jacobian()
+        if code == 0 and self.sparsity is not None and self.checks:
+            self._judge(self._compared([]))
         return code
 
     def _first_differences(self) -> int:
         """What the residuals carry, and longer differences where that is little."""
-        seen, whole = self._seen()
-        if not seen or whole:
+        seen = self._seen()
+        if not seen:
             return 0
         self._take(self._digits(self.core.x, seen))
         if self.digits is None:
@@ -206,16 +224,18 @@ class Residuals:
             self._lengthen(self.digits.step)
         return self.renew()
 
-    def _seen(self) -> tuple[list[Any], bool]:
-        """What fun returned at the points of the first Jacobian, and whether it is known to carry all digits."""
+    def _seen(self) -> list[Any]:
+        """What fun returned at the points of the first Jacobian; nothing where it is known to carry all digits."""
+        if self.calls is not None and self.calls.carries_all_digits():
+            self.calls.seen = None
+            return []
         first = [self.core.f] if self.sigma is None else []
         if self.calls is None:
             x = self.core.x
             lengths = self.lengths(x)
-            return [*first, *(self._raw(x + lengths * (np.arange(self.n) == j)) for j in range(min(self.n, EACH)))], False
-        whole, seen = self.calls.carries_all_digits(), self.calls.seen or []
-        self.calls.seen = None
-        return ([*first, *seen] if seen and not self.calls.model else seen), whole
+            return [*first, *(self._raw(x + lengths * (np.arange(self.n) == j)) for j in range(min(self.n, EACH)))]
+        seen, self.calls.seen = self.calls.seen or [], None
+        return [*first, *seen] if seen and not self.calls.model else seen
 
     def _take(self, digits: Digits | None) -> None:
         """What the residuals carry is known."""
@@ -249,6 +269,10 @@ class Residuals:
         self._take(digits_of(seen))
         if self.digits is not None:
             self.core.look()
+        self._judge(self.verdict)
+
+    def _judge(self, verdict: Verdict) -> None:
+        self.verdict = verdict
         if self.wrong:
             tell(f"least_squares: {self.wrong}", GradientWarning)
 
@@ -287,7 +311,7 @@ class Residuals:
         if self.verdict.kind != "wrong":
             return ""
         text = f"{said_of(self.verdict, 'Jacobian', 'residuals', self.where)} (residual {self.verdict.entry})"
-        return f"{text}; mflow.check_jacobian names the entry"
+        return f"{text}; " + ("does jac_sparsity miss an entry?" if self.sparsity is not None else "mflow.check_jacobian names the entry")
 
     # ---- differences ----------------------------------------------------------------------------------------------------------------
 

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from mflow_core.arithmetic.starts import largest
 from mflow_core.fitting.fit import ASKS, ENDINGS
 from mflow_core.fitting.robust import CompiledLoss
 
@@ -17,7 +18,7 @@ from mflow.base.result import Result
 from mflow.fitting.residuals import NOISY, Residuals
 from mflow.fitting.robust import Robust
 
-__all__ = ["STATUS", "Run", "intermediate", "lost_share"]
+__all__ = ["STATUS", "Run", "intermediate", "lengths_of", "lost_share"]
 
 GONE = 1e-6  # of the residuals: what they change by along a column that has vanished
 CURVED = 1e-4  # of each parameter: the differences of the gradient that tell a minimum,
@@ -150,6 +151,8 @@ class Run:
             return f"residual {lost[0]} at x0 is {f[lost[0]]}"
         if not math.isfinite(self.core.cost):
             return "the squares of the residuals at x0 overflow"
+        if np.isfinite(J).all():
+            return f"the squares of the residuals at x0 underflow, as the largest is {np.max(np.abs(f)):.3g}: give them in other units"
         row, column = (int(k) for k in np.argwhere(~np.isfinite(J))[0])
         return f"entry ({row}, {column}) of the Jacobian at x0 is {J[row, column]}"
 
@@ -222,7 +225,7 @@ class Run:
             case "step_too_small":
                 return f"no step that still moves x lowers the cost {steps}, and {angle}" + self.hint()
             case _:
-                return f"{self.bad}: start elsewhere, or look at what the function cannot take"
+                return self.bad if "units" in self.bad else f"{self.bad}: start elsewhere, or look at what the function cannot take"
 
     def _below(self, ending: str) -> str:
         """Why a smaller gradient cannot be told from 0."""
@@ -246,7 +249,7 @@ class Run:
         if np.linalg.norm(self.core.edge - self.core.x) <= 1e-6 * np.linalg.norm(self.core.x):
             return "; the residuals are not finite beyond x"
         if self.problem.lost:
-            return f"; jac is not finite at the last point tried beyond x: {self.problem.lost}"
+            return f"; jac is not finite at points tried beyond x: {self.problem.lost}"
         if self.problem.differences or verdict.kind != "unknown":
             return ""
         return f": whether jac is right is not known, as {verdict.text}" if verdict.text else ": is jac right?"
@@ -327,21 +330,37 @@ class Run:
         x, f, r, J = core.x, core.f, core.r, core.J
         n = x.size
         cost = 0.5 * float(f @ f) if self.loss is None else core.cost
-        with np.errstate(all="ignore"):  # at a start that is not finite
+        if math.isfinite(cost):
             g = J.T @ (f if self.loss is None else r)
-        free = core.free
+        else:  # at a start that is not finite
+            with np.errstate(all="ignore"):
+                g = J.T @ (f if self.loss is None else r)
+        bounded = self.box is not None or self.fixed is not None
+        steepest = float(np.max(np.abs(g[core.free]), initial=0.0)) if bounded else largest(g)
         return {
-            "x": x, "cost": cost, "fun": f, "jac": J, "grad": g, "optimality": float(np.max(np.abs(g[free]), initial=0.0)),
+            "x": x, "cost": cost, "fun": f, "jac": J, "grad": g, "optimality": steepest,
             "cosine": core.measures[1], "active_mask": self.active_mask,
             "nfev": self.nfev, "njev": njev, "nit": nit, "rank": n if core.surely_full else rank_of(J), "dt": core.dt,
         }  # fmt: skip
+
+
+def lengths_of(J: Array) -> Array:
+    """Of the columns, also of those whose squares under- or overflow."""
+    with np.errstate(all="ignore"):
+        squares = (J * J).sum(axis=0)
+        if np.all((squares > 1e-290) & (squares < 1e300)):
+            out: Array = np.sqrt(squares)
+            return out
+        top = np.max(np.abs(J), axis=0, initial=0.0)
+        scaled = np.where(top > 0.0, top, 1.0)
+        return np.asarray(top * np.sqrt(((J / scaled) ** 2).sum(axis=0)))
 
 
 def rank_of(J: Array) -> int:
     """Of a Jacobian, to rounding, its columns scaled to length 1."""
     if not J.size or not np.isfinite(J).all():
         return 0
-    norms = np.sqrt((J * J).sum(axis=0))
+    norms = lengths_of(J)
     s = interruptible(float(J.size) * J.shape[1], np.linalg.svd, J / np.where(norms > 0.0, norms, 1.0), compute_uv=False)
     return int(np.sum(s > lost_share(J) * s[:1].max(initial=0.0)))
 

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable
-from typing import Any
+import math
+from collections.abc import Callable, Collection, Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 from mflow_core import registry
 from mflow_core.problems.sparse import check_sparse, is_sparse
 
 from mflow.base.checks import Array, check_number, real_array, shown
-from mflow.base.methods import Method, as_method, get_method, parameters_of
+from mflow.base.methods import Method, as_method, get_method, parameters_of, refuse_unknown
 
-__all__ = ["DEFAULT", "check_default", "direction_of", "minimizers", "products_of", "refuse_scipys", "takes_bounds"]
+__all__ = ["Tests", "asks_nothing", "check_options", "chosen", "direction_of", "minimizers", "products_of", "takes_bounds"]
 
 DEFAULT = "lbfgs"
 FIRST_ORDER = "adam"  # what an error about lr names
@@ -23,11 +24,11 @@ ELSEWHERE = {  # SciPy's arguments and options that have another name here, or n
     "constraints": "no method here has any; add a penalty to fun, or take SciPy's SLSQP",
     "disp": "print the result, or its message",
     "iprint": "print the result, or its message",
-    "ftol": "a run ends by its gradient alone; give gtol=",
-    "xrtol": "a run ends by its gradient alone; give gtol=",
+    "ftol": "without a line search a run ends by its gradient alone; give gtol=",
+    "xrtol": "without a line search a run ends by its gradient alone; give gtol=",
     "norm": "gtol bounds the largest entry of the gradient; omit it",
-    "maxfun": "iterations are limited; give maxiter=",
-    "maxfev": "iterations are limited; give maxiter=",
+    "maxfun": "without a line search iterations are limited; give maxiter=",
+    "maxfev": "give maxiter=, or maxfun= where there is a line search",
     "maxls": "give line_search={'kind': 'strong_wolfe', 'max_evaluations': ...}",
     "c1": "give line_search={'kind': 'strong_wolfe', 'c1': ...}",
     "c2": "give line_search={'kind': 'strong_wolfe', 'c2': ...}",
@@ -36,7 +37,24 @@ ELSEWHERE = {  # SciPy's arguments and options that have another name here, or n
     "return_all": "give path=True",
     "hess_inv0": "the first one is scaled by the first step; omit it",
     "workers": "differences are taken one after the other; omit it",
+    "inexact": "trust_ncg solves its subproblem by Steihaug's conjugate gradients; omit it",
+    "subproblem": "trust_ncg solves its subproblem by Steihaug's conjugate gradients; omit it",
+    "subproblem_maxiter": "trust_ncg ends its conjugate gradients by their residual; omit it",
 }
+NOTHING: dict[str, tuple[Any, ...]] = {  # values that ask for what happens anyway
+    "disp": (False, 0), "iprint": (-1,), "ftol": (0,), "xrtol": (0,), "norm": (math.inf,), "return_all": (False,), "workers": (1,),
+    "inexact": (True,),
+}  # fmt: skip
+SEARCH = {"c1": "c1", "c2": "c2", "maxls": "max_evaluations"}  # of strong_wolfe, by our names
+
+
+class Tests(NamedTuple):
+    """SciPy's further tests of the end, of runs that search: a change of the cost of at most ftol of it (L-BFGS-B's), a step of at most
+    xrtol of x (BFGS's), and evaluations of the cost, looked at after each iteration."""
+
+    ftol: float = 0.0
+    xrtol: float = 0.0
+    maxfun: float = math.inf
 
 
 def minimizers(record: Any) -> int:
@@ -44,7 +62,29 @@ def minimizers(record: Any) -> int:
     return {"direction": 2, "update": 1}.get(record.kind, 0)
 
 
-def check_default(fun: Any, settings: dict[str, Any], arguments: Iterable[str]) -> None:
+def chosen(fun: Any, method: Any, settings: dict[str, Any], more: bool, arguments: Collection[str]) -> tuple[Method, Tests | None]:
+    """(the method, SciPy's further tests of the end) of a call; more: whether there are options, or parameters of the method.
+
+    Raises TypeError or ValueError for what does not fit; SciPy's options in `settings` get our names.
+    """
+    made = as_method(DEFAULT if method is None else method, {}, fits=minimizers)
+    tests = take_scipys(settings, made) if more else None
+    if method is None and (more or fun is None):
+        check_default(fun, settings, arguments)
+    if more and settings["line_search"] is None:
+        refuse_unknown("minimize", settings, made, arguments)
+    return made, tests
+
+
+def check_options(options: Any) -> None:
+    """Raises TypeError for options that are no dict, or hold what is an argument of its own."""
+    if not isinstance(options, Mapping):
+        raise TypeError(f"options: expected a dict of arguments, got {shown(options)}")
+    for name in options.keys() & {"bounds", "fixed", "hess", "hessp", "jac", "method", "callback"}:
+        raise TypeError(f"{name}: it is an argument of minimize, got it in options; give {name}=")
+
+
+def check_default(fun: Any, settings: dict[str, Any], arguments: Collection[str]) -> None:
     """Raises TypeError for what the default method cannot take: a step, parameters of optimizers, a gradient without its cost."""
     doubtful = settings.keys() & _not_of_the_default()
     for name, value in settings.items() if doubtful else ():
@@ -57,13 +97,31 @@ def check_default(fun: Any, settings: dict[str, Any], arguments: Iterable[str]) 
         )
 
 
-def refuse_scipys(settings: dict[str, Any], method: Method) -> None:
-    """Raises TypeError for arguments of SciPy's that the method does not have; those that ask for nothing are taken out."""
-    for name in settings.keys() & ELSEWHERE.keys():
-        if name in ("constraints", "disp") and not settings[name]:
-            del settings[name]
-        elif not method.takes(name):
+def asks_nothing(value: Any, nothing: tuple[Any, ...]) -> bool:
+    """Whether an argument of SciPy's asks for what happens anyway: None, an empty list, or one of these values."""
+    if value is None or (isinstance(value, (list, tuple, dict)) and not value):
+        return True
+    return bool(np.ndim(value) == 0 and value in nothing)
+
+
+def take_scipys(settings: dict[str, Any], method: Method) -> Tests | None:
+    """The tests of the end that SciPy's options ask for, where there are any; those of its line search become ``line_search``.
+
+    Options that ask for nothing are taken out. Raises TypeError for those that the method does not have.
+    """
+    asked = [name for name in settings.keys() & ELSEWHERE.keys() if not method.takes(name)]
+    for name in [one for one in asked if asks_nothing(settings[one], NOTHING.get(one, ()))]:
+        del settings[name]
+        asked.remove(name)
+    given, direction = settings["line_search"], method.kind == "direction" and "trust_region" not in method.flags
+    tests = {name: settings.pop(name) for name in Tests._fields if name in asked and (direction or given is not None)}
+    rule = {name: settings.pop(name) for name in SEARCH if name in settings and direction and given is None}
+    for name in asked:
+        if name in settings:
             raise TypeError(f"{name}: {ELSEWHERE[name]}")
+    if rule:
+        settings["line_search"] = {"kind": "strong_wolfe", **{SEARCH[name]: value for name, value in rule.items()}}
+    return Tests(**{name: check_number(value, name, low=0.0) for name, value in tests.items()}) if tests else None
 
 
 @functools.cache
@@ -85,8 +143,10 @@ def products_of(method: Method, hess: Any, hessp: Any, args: tuple[Any, ...]) ->
         if not callable(hessp):
             raise TypeError(f"hessp: expected a function hessp(x, p), got {shown(hessp)}")
         return lambda x, p: hessp(x, p, *args)
-    if hess is None:
+    if hess is None or (isinstance(hess, str) and hess == "2-point"):  # differences of gradients
         return None
+    if isinstance(hess, str):
+        raise ValueError(f"hess: expected a function, a matrix, '2-point' or None (differences of gradients), got {shown(hess)}")
     if callable(hess):
         return _Remembered(hess, args)
     matrix = _checked(hess)

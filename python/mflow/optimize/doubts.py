@@ -47,16 +47,19 @@ class Doubts:
     """The cost of one minimisation with its gradient, and what is to be said of them. Raises TypeError or ValueError."""
 
     def __init__(self, fun: Any, x0: Any, args: Any, jac: Any, diff_step: Any, check: Any) -> None:
-        fun, jac = with_gradient(fun, jac)
+        if isinstance(jac, str):
+            fun, jac = with_gradient(fun, jac)
         self.fun, self.start, self.args, self.jac, self.diff_step = fun, check_start(x0, "x0"), as_tuple(args), jac, diff_step
-        check_flags(check_gradient=check)
+        if check is not True:
+            check_flags(check_gradient=check)
         self.checks = bool(check)
         self.differences = jac is None or jac is False or isinstance(jac, str)
-        self.box: Box | None = None
-        self.bounded_by = ""  # the argument that bounds x
-        self.look: CostLook | None = None
-        self.verdict = Verdict("unknown", 0)
-        self.where = "x0"  # of what the verdict is
+
+    box: Box | None = None
+    bounded_by = ""  # the argument that bounds x
+    look: CostLook | None = None
+    verdict = Verdict("unknown", 0)
+    where = "x0"  # of what the verdict is
 
     def keep_within(self, box: Box | None, said: str = "bounds") -> None:
         """Start within the bounds, and evaluate nothing outside. The gradient is not looked at where x0 is at a bound."""
@@ -97,7 +100,8 @@ class Doubts:
 
     def value(self, at: Array) -> Any:
         """The cost of a Python function at a flat x, not counted."""
-        out = self.fun(at.reshape(self.start.shape), *self.args)
+        shape = self.start.shape
+        out = self.fun(at if len(shape) == 1 else at.reshape(shape), *self.args)
         return out[0] if self.jac is True else out
 
     def longer(self, problem: Problem, x: Array, value: float) -> bool:
@@ -122,10 +126,13 @@ class Doubts:
             probe, shape = self._probe(), self.start.shape
             values = lambda at: probe.evaluate(at.reshape(shape), False)[0]  # noqa: E731
         later = quick_gradient(values, x.ravel(), value, grad)
+        if later is known:
+            self.verdict = TWICE
+            return
         count = known.ncheck + later.ncheck
         if later.kind != "wrong":
             unseen = later.kind == "unknown" and known.share > 0.0  # at neither end more than an error of that share shows
-            self.verdict = TWICE if known is later else (later if unseen else known)._replace(ncheck=count)
+            self.verdict = (later if unseen else known)._replace(ncheck=count)
             return
         self.where = "x"
         self._judge(later._replace(ncheck=count))
@@ -161,8 +168,8 @@ class Doubts:
         if self.box is not None and out.reason == "converged" and np.array_equal(self.box.lower, self.box.upper):
             out.message = "all parameters are held: this is the cost where they are"
         self._check_again(out)
-        out.ncheck = self.verdict.ncheck
-        wrong = self.text
+        out["ncheck"] = self.verdict.ncheck
+        wrong = self.text if self.verdict.kind == "wrong" else ""
         if wrong:
             out.message = f"{wrong}; {out.message}"
             if out.reason == "converged":

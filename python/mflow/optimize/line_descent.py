@@ -6,6 +6,7 @@ The loop is `mflow_core.optimize.line_descent`; here are its arguments, its endi
 from __future__ import annotations
 
 import contextlib
+import functools
 import math
 from collections.abc import Callable
 from typing import Any
@@ -23,7 +24,7 @@ from mflow.base.methods import Method
 from mflow.base.pace import Pace, pieces
 from mflow.base.result import OptimizeResult, Result, keep_origin, put_later
 from mflow.curvature.landscape import OF_DIFFERENCES, Landscape, gradient_of, products_of
-from mflow.optimize.directions import direction_of, takes_bounds
+from mflow.optimize.directions import Tests, direction_of, takes_bounds
 from mflow.optimize.doubts import Doubts
 from mflow.optimize.linesearch import LineSearch
 from mflow.optimize.looks import Counted, Saving
@@ -32,11 +33,16 @@ __all__ = ["CONVERGED", "ENDINGS", "STOPPED", "LineDescent", "ending", "overflow
 
 CONVERGED = stepper.CONVERGED
 STOPPED = CONVERGED - 1  # by the callback
-ENDINGS = {
-    CONVERGED: (0, "converged", "the largest entry of the {kind} is {largest:.3g}, at most gtol = {gtol:g}, after {nit} iterations"),
-    STOPPED: (2, "callback", "the callback stopped it after {nit} iterations"),
-    0: (1, "max_iter", "{nit} iterations: the largest entry of the {kind} is {largest:.3g}, above gtol = {gtol:g}"),
+BY_FTOL, BY_XRTOL, BY_MAXFUN = STOPPED - 1, STOPPED - 2, STOPPED - 3  # SciPy's further tests
+ENDINGS: dict[int, tuple[int, str, Callable[[int, str, float], str]]] = {  # words of (nit, the largest entry of the gradient, gtol)
+    CONVERGED: (0, "converged", lambda nit, largest, gtol: f"{largest}, at most gtol = {gtol:g}, after {nit} iterations"),
+    STOPPED: (2, "callback", lambda nit, largest, gtol: f"the callback stopped it after {nit} iterations"),
+    0: (1, "max_iter", lambda nit, largest, gtol: f"{nit} iterations: {largest}, above gtol = {gtol:g}"),
+    BY_FTOL: (0, "converged", lambda nit, largest, gtol: f"the last step lowered the cost by at most ftol of it; {largest}"),
+    BY_XRTOL: (0, "converged", lambda nit, largest, gtol: f"the last step was at most xrtol of x; {largest}"),
+    BY_MAXFUN: (1, "max_nfev", lambda nit, largest, gtol: f"maxfun evaluations after {nit} iterations: {largest}"),
 }
+Ruled = tuple[Method, LineSearch, dict[str, Any], bool]  # the direction, the search, its numbers in the core, whether it is a trust region
 NOISY_STEP = 1e-4  # of differences of gradients that are differences themselves, relative
 JUMP = 1e-3  # of the first gradient: where one so large leads nowhere, rounding is not the reason
 WHY = {
@@ -49,8 +55,8 @@ WHY = {
 
 def ending(status: int, nit: int, largest: float, gtol: float, bounded: bool = False) -> tuple[int, str, str]:
     """(status, reason, message) of a result, for the endings that every descent has. largest: the largest entry of the gradient."""
-    code, reason, text = ENDINGS[status]
-    return code, reason, text.format(nit=nit, largest=largest, gtol=gtol, kind="projected gradient" if bounded else "gradient")
+    code, reason, words = ENDINGS[status]
+    return code, reason, words(nit, f"the largest entry of the {'projected gradient' if bounded else 'gradient'} is {largest:.3g}", gtol)
 
 
 def overflow_text(method: Method, nit: int, largest: float) -> str:
@@ -66,24 +72,27 @@ class LineDescent(Counted):
     saving: Saving | None = None
 
     def __init__(
-        self, doubts: Doubts, method: str | Method, search: Any, settings: dict[str, Any], keep_path: bool,
-        tell: Callable[[LineDescent], bool] | None, products: Any = None,
+        self, doubts: Doubts, method: Method, search: Any, settings: dict[str, Any], keep_path: bool,
+        tell: Callable[[LineDescent], bool] | None, products: Any = None, tests: Tests | None = None,
     ) -> None:  # fmt: skip
-        self.doubts, start = doubts, doubts.start
-        self.search, self.keep_path, self.start, self.tell = LineSearch.of(search), keep_path, start, tell
-        self.method, first = direction_of(method, settings, self.search.kind)
+        self.doubts, start, self.tests = doubts, doubts.start, tests
+        self.keep_path, self.start, self.tell = keep_path, start, tell
+        if settings or method.numbers or not isinstance(search, str):
+            self.method, self.search, self._rule, self._trusts = _ruled(method, LineSearch.of(search), settings)
+        else:
+            self.method, self.search, self._rule, self._trusts = _usual(type(method), search)
         _check_box(self.method, doubts)
         self.problem = doubts.problem()
         if not self.problem.has_value:
             raise TypeError("line_search: it compares values of the cost, and fun=None gives none")
-        self._rule, self._source = {**self.search.rule(), "first_try": first}, self._products(products)
-        self.run, self.earlier = self._run_from(start), 0
+        self._source = self._products(products)
+        self.run, self.earlier, self._python = self._run_from(start), 0, not self.problem.compiled
         self._pieces: list[tuple[Array, Array, Array, Array]] = []
         self._first: tuple[Array, float] | None = None
 
     def _products(self, given: Any) -> Products | None:
         """Where products H p come from; None: differences of gradients."""
-        if "trust_region" not in self.method.flags:
+        if not self._trusts:
             return None
         source = given if given is not None else self.doubts.fun if isinstance(self.doubts.fun, Objective) else None
         return None if source is None else Products(source, self.start.shape)
@@ -116,18 +125,32 @@ class LineDescent(Counted):
         return status
 
     def _go(self, limit: int, gtol: float) -> int:
+        if self._python and self.saving is None and self.tell is None and self.tests is None and not self.keep_path:
+            return self._advance(limit, gtol)  # in one piece, as Python answers signals in each evaluation
         status, pace = self._advance(0, gtol), Pace()
         while status == 0 and self.run.k < limit:
             before = self.run.k
             room = limit - before if self.saving is None else self.saving.room(before, limit - before)
-            count = pace.take(room) if self.tell is None else 1
+            count = pace.take(room) if self.tell is None and self.tests is None else 1
+            last = None if self.tests is None else (*self.run.here(), self.run.value)
             status = self._advance(count, gtol)
             pace.done()
             if status == 0 and self.saving is not None:
                 self.saving.look(self)
             if self.tell is not None and self.run.k > before and self.tell(self):
                 return status if status == CONVERGED else STOPPED
+            if status == 0 and self.tests is not None and last is not None:
+                status = self._tested(self.tests, last[0], last[2])
         return status
+
+    def _tested(self, tests: Tests, x: Array, value: float) -> int:
+        """The code of the test that ends the run after a step from x; 0: none."""
+        at, now = self.run.here()[0], self.run.value
+        if value - now <= tests.ftol * max(abs(value), abs(now), 1.0) and tests.ftol > 0.0:
+            return BY_FTOL
+        if np.linalg.norm(at - x) <= tests.xrtol * (tests.xrtol + np.linalg.norm(at)) and tests.xrtol > 0.0:
+            return BY_XRTOL
+        return BY_MAXFUN if self.nfev >= tests.maxfun else 0
 
     def _advance(self, count: int, gtol: float) -> int:
         if not self.keep_path:
@@ -151,7 +174,7 @@ class LineDescent(Counted):
         if status in ENDINGS:
             return self.result(*ending(status, nit, last, gtol, self.doubts.box is not None))
         if status == line_descent.FAILED:
-            reason = "trust_region_failed" if "trust_region" in self.method.flags else "line_search_failed"
+            reason = "trust_region_failed" if self._trusts else "line_search_failed"
             return self.result(-1, reason, self._failure(last, gtol))
         if status == -1005:
             return self.result(-1, "non_finite", f"the cost or its gradient is not finite in iteration {nit}: x is the lowest point seen")
@@ -161,7 +184,7 @@ class LineDescent(Counted):
     def _failure(self, last: float, gtol: float) -> str:
         status, _, slope0, _, trials = self.run.last_search
         why = WHY.get(status, "").format(limit=self.search.max_evaluations, most=self.search.max_step)
-        what = f"the trust region of {self.method.name}" if "trust_region" in self.method.flags else self.search.kind
+        what = f"the trust region of {self.method.name}" if self._trusts else self.search.kind
         text = f"{what} failed in iteration {self.nit}: {why} (slope {slope0:.3g} along it, {trials} trials)"
         hint = ""
         if status == 2:
@@ -199,19 +222,24 @@ class LineDescent(Counted):
         )  # fmt: skip
         if self.keep_path:
             out.path = self._path()
-        flat, shape, differences = x.ravel().copy(), self.start.shape, self.doubts.differences and not self.problem.compiled
-        keep_origin(out, Landscape(
-            flat, gradient_of(self.problem, self.start), products_of(self.doubts.fun, flat), lambda v: v.reshape(shape),
-            converged=reason == "converged", longer=OF_DIFFERENCES if differences else 1.0,
-            box=None if self.doubts.box is None else self.doubts.box.flat,
-        ))  # fmt: skip
-        if self.method.family == "quasi_newton" and self.doubts.box is None:
+        flat = x.ravel().copy()
+        keep_origin(out, lambda: self._landscape(flat, reason == "converged"))
+        if self.method.record.family == "quasi_newton" and self.doubts.box is None:
             inverse = InverseHessian(run, x.size, (line_descent.KINDS[self.search.kind], self._rule, self.method.numbers))
             if self.method.takes("maxcor"):
                 out.hess_inv = inverse
-            else:  # n columns of it take O(n^3), which few ask for
-                put_later(out, "hess_inv", inverse.todense)
+            else:
+                put_later(out, "hess_inv", inverse.whole)
         return out
+
+    def _landscape(self, flat: Array, converged: bool) -> Landscape:
+        """The cost around the end."""
+        shape, differences = self.start.shape, self.doubts.differences and not self.problem.compiled
+        return Landscape(
+            flat, gradient_of(self.problem, self.start), products_of(self.doubts.fun, flat), lambda v: v.reshape(shape),
+            converged=converged, longer=OF_DIFFERENCES if differences else 1.0,
+            box=None if self.doubts.box is None else self.doubts.box.flat,
+        )  # fmt: skip
 
     def _path(self) -> Result:
         first, value = self._first if self._first is not None else (self.start.copy(), math.nan)
@@ -224,6 +252,18 @@ class LineDescent(Counted):
             steps=a,
             fun=np.concatenate([[value], f]),
         )
+
+
+def _ruled(method: Method, search: LineSearch, settings: dict[str, Any]) -> Ruled:
+    """What a descent follows. Raises TypeError or ValueError."""
+    made, first = direction_of(method, settings, search.kind)
+    return made, search, {**search.rule(), "first_try": first}, "trust_region" in made.flags
+
+
+@functools.lru_cache(maxsize=64)
+def _usual(kind: type[Method], search: str) -> Ruled:
+    """The same of a method as it is and a search by its name."""
+    return _ruled(kind(), LineSearch.of(search), {})
 
 
 class InverseHessian:
@@ -241,6 +281,11 @@ class InverseHessian:
             raise ValueError(f"H @ v: expected {self.shape[0]} numbers, or as many rows, got shape {columns.shape}")
         out = self._run.inverse_hessian(np.ascontiguousarray(np.atleast_2d(columns.T)))
         return out[0] if columns.ndim == 1 else np.ascontiguousarray(out.T)
+
+    def whole(self) -> Array:
+        """The same of a method that keeps H itself."""
+        found = self._run.inverse_hessian_whole()
+        return self.todense() if found is None else found
 
     def todense(self) -> Array:
         """H as an (n, n) array."""

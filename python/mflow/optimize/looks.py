@@ -35,7 +35,8 @@ FILE_EVERY = 1000  # iterations between two files
 def asked_looks(settings: dict[str, Any], searches: bool) -> tuple[Any, Any, bool]:
     """(monitor, monitor_every, progress), taken from the arguments of a call. Raises TypeError or ValueError."""
     monitor, every, shows = settings.pop("monitor"), settings.pop("monitor_every"), settings.pop("progress")
-    check_flags(progress=shows)
+    if shows is not False:
+        check_flags(progress=shows)
     if searches and (monitor is not None or shows):
         raise ValueError("monitor, progress: a line search chooses its own steps and shows no bar; omit them")
     return monitor, every, bool(shows)
@@ -205,7 +206,8 @@ class Saving:
     @classmethod
     def asked(cls, settings: dict[str, Any]) -> Saving:
         """What the arguments of a call ask for, which are taken from them."""
-        return cls(*(settings.pop(name) for name in ("checkpoint", "checkpoint_every", "resume")))
+        path, every, resume = settings.pop("checkpoint"), settings.pop("checkpoint_every"), settings.pop("resume")
+        return NO_FILE if path is None and every is None and resume is None else cls(path, every, resume)
 
     def begin(self, descent: Any) -> None:
         """Goes back to where the file was written. Raises ValueError where it belongs to another run."""
@@ -258,6 +260,9 @@ class Saving:
         else:
             facts = {"method": method.name, "shape": list(start.shape), "control": NOT_CONTROLLED, **counts}
             write_state(self.path, "stepper", facts, {"descent": run.save()})
+
+
+NO_FILE = Saving(None, None, None)
 
 
 def _restore(descent: Any, saved: SavedRun) -> None:

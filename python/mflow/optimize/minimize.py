@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 from mflow_core.problems.signatures import code_text, companion
 from mflow_core.stepping import stepper
 
-from mflow.base.checks import Array, check_number, check_whole, shown
-from mflow.base.methods import Method, as_method, refuse_unknown
+from mflow.base.checks import Array, check_number, check_whole
+from mflow.base.methods import Method
 from mflow.base.pace import Pace
 from mflow.base.result import OptimizeResult, as_pending, attach
 from mflow.base.threads import shared_among
@@ -24,7 +24,7 @@ from mflow.integrate.endings import most_stages
 from mflow.optimize import rough
 from mflow.optimize.bounds import read_box
 from mflow.optimize.callbacks import teller
-from mflow.optimize.directions import DEFAULT, check_default, minimizers, products_of, refuse_scipys
+from mflow.optimize.directions import check_options, chosen, products_of
 from mflow.optimize.doubts import Doubts, few_digits
 from mflow.optimize.line_descent import CONVERGED, ENDINGS, STOPPED, LineDescent, ending, overflow_text
 from mflow.optimize.linesearch import LineSearch
@@ -120,7 +120,8 @@ def minimize(
         ``callback(intermediate_result)`` (x, fun, jac, nit, nfev, njev) or ``callback(xk)``, after each iteration; True, or
         StopIteration raised, stops.
     options : dict
-        maxiter, gtol and parameters, as SciPy takes them.
+        maxiter, gtol and parameters, as SciPy takes them; with a line search also its ftol, xrtol and maxfun (further ends, looked at after
+        each iteration; there are none by default), c1, c2 and maxls.
     line_search : name, `mflow.LineSearch` or dict of its arguments
         The method ("lbfgs", or an optimizer: "steepest_descent", "momentum", "adam" ...) gives the direction, a search along it the step:
         "exact", "backtracking", "armijo", "strong_wolfe" (what "lbfgs", "bfgs" and "cg" take by themselves), or "barzilai_borwein" for
@@ -196,30 +197,26 @@ def minimize(
     """
     if fun is None and not callable(jac):
         raise TypeError("fun, jac: expected a cost, or fun=None with its gradient as jac, got None for the cost and no function for jac")
-    if not isinstance(options, Mapping | None):
-        raise TypeError(f"options: expected a dict of arguments, got {shown(options)}")
+    if options is not None:
+        check_options(options)
     settings: dict[str, Any] = {
         "maxiter": maxiter, "gtol": gtol, "line_search": line_search, "path": path, **parameters, "diff_step": diff_step,
         "check_gradient": check_gradient, "monitor": monitor, "monitor_every": monitor_every, "progress": progress,
         "checkpoint": checkpoint, "checkpoint_every": checkpoint_every, "resume": resume, **(options or {}),
     }  # fmt: skip
-    for name in (options or {}).keys() & {"bounds", "fixed", "hess", "hessp", "jac", "method", "callback"}:
-        raise TypeError(f"{name}: it is an argument of minimize, got it in options; give {name}=")
-    if method is None:
-        check_default(fun, settings, ARGUMENTS)
-    method = as_method(DEFAULT if method is None else method, {}, fits=minimizers)
-    refuse_scipys(settings, method)
-    searches = line_search is not None or method.kind == "direction"
-    if line_search is None:
-        refuse_unknown("minimize", settings, method, ARGUMENTS)
-    maxiter, gtol, line_search, path = (settings.pop(name) for name in ("maxiter", "gtol", "line_search", "path"))
+    method, tests = chosen(fun, method, settings, bool(options or parameters), ARGUMENTS)
+    searches = settings["line_search"] is not None or method.record.kind == "direction"
+    maxiter, gtol, line_search, path = settings.pop("maxiter"), settings.pop("gtol"), settings.pop("line_search"), settings.pop("path")
     limit = check_whole(maxiter, "maxiter")
     threshold = check_number(1e-5 if gtol is None and tol is None else gtol if gtol is not None else tol, "gtol")
     doubts = Doubts(fun, x0, args, jac, settings.pop("diff_step"), settings.pop("check_gradient"))
     doubts.keep_within(read_box(bounds, fixed, doubts.start), "bounds" if bounds is not None else "fixed")
     every, asked, saving = asked_path(path), asked_looks(settings, searches), Saving.asked(settings)
-    hess, hessp = finite_jacobian(hess, "hess", int(method.is_implicit)), finite_jacobian(hessp, "hessp")
-    products, sharing = products_of(method, hess, hessp, doubts.args), shared_among(threads)
+    products = None
+    if hess is not None or hessp is not None:
+        hess, hessp = finite_jacobian(hess, "hess", int(method.is_implicit)), finite_jacobian(hessp, "hessp")
+        products = products_of(method, hess, hessp, doubts.args)
+    sharing = shared_among(threads)
     if not searches:
         descent: Any = _Descent(doubts, method, hess, settings)
         descent.looks.begin(limit, *asked)
@@ -228,12 +225,12 @@ def minimize(
         raise ValueError(f"path: with line_search every iterate is kept, expected True or False, got {path!r}; give path=True")
     else:
         search = "strong_wolfe" if line_search is None else line_search
-        descent = LineDescent(doubts, method, search, settings, bool(path), teller(callback, _intermediate), products)
+        descent = LineDescent(doubts, method, search, settings, bool(path), teller(callback, _intermediate), products, tests)
     saving.begin(descent)
     try:
         with sharing:
             status = descent.go(limit, threshold, callback)
-        saving.end(descent, status in (0, CONVERGED, STOPPED))
+        saving.end(descent, status in ENDINGS)
     except BaseException as error:
         text = f"{type(error).__name__} in iteration {descent.run.k}: {error}"
         note = f"in mflow.minimize, iteration {descent.run.k}; .partial_result holds the result so far"

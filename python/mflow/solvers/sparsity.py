@@ -26,8 +26,9 @@ ROUNDING, DIFFERENCES = 2.0**-52, 2.0**-26  # of the entries of J
 SYMMETRIC = 1e-6  # of the largest entry of J: a difference that rounding may leave
 
 
-def pattern_of(jac_sparsity: Any, n: int) -> tuple[Index, Index]:
-    """(indptr, indices) by columns, of an array or sparse matrix (n, n) that is not 0 where the Jacobian may have an entry."""
+def pattern_of(jac_sparsity: Any, n: int, m: int | None = None) -> tuple[Index, Index]:
+    """(indptr, indices) by columns, of an array or sparse matrix that is not 0 where the Jacobian may have an entry: of n components of a
+    state, or of m residuals with n parameters."""
     if hasattr(jac_sparsity, "tocsc"):
         matrix = check_sparse(jac_sparsity, "jac_sparsity").tocsc(copy=True)
         shape = matrix.shape
@@ -42,8 +43,9 @@ def pattern_of(jac_sparsity: Any, n: int) -> tuple[Index, Index]:
         if array.ndim == 2:
             columns, indices = np.nonzero(array.T)
             indptr = np.searchsorted(columns, np.arange(array.shape[1] + 1))
-    if tuple(shape) != (n, n):
-        raise ValueError(f"jac_sparsity: expected shape ({n}, {n}), as the state has {n} components, got shape {tuple(shape)}")
+    if tuple(shape) != (n if m is None else m, n):
+        why = f"({n}, {n}), as the state has {n} components" if m is None else f"({m}, {n}), as there are {m} residuals of {n} parameters"
+        raise ValueError(f"jac_sparsity: expected shape {why}, got shape {tuple(shape)}")
     if len(indices) > MOST:
         raise ValueError(f"jac_sparsity: expected at most {MOST} entries, got {len(indices)}")
     return np.ascontiguousarray(indptr, dtype=np.int32), np.ascontiguousarray(indices, dtype=np.int32)

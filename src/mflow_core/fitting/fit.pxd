@@ -5,7 +5,7 @@ from mflow_core.fitting.point cimport marquardt_t
 cdef class Fit:
     cdef marquardt_t s
     cdef readonly Calls calls
-    cdef object keep, loss
+    cdef object keep, loss, columns
     cdef int busy
     cdef bint compiled, nogil_           # nogil_: neither residuals nor loss need Python
     cdef int finish(self, int status) except? -1

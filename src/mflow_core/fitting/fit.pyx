@@ -2,6 +2,7 @@
 from cpython.object cimport PyObject
 from libc.math cimport fabs
 from libc.stddef cimport ptrdiff_t
+from libc.stdint cimport int32_t
 from libc.stdlib cimport free
 from libc.string cimport memcpy
 
@@ -96,6 +97,19 @@ cdef class Fit:
     def shortest(self, cnp.ndarray least not None):
         """The least lengths of differences, (n,)."""
         memcpy(self.s.least, cnp.PyArray_DATA(least), self.s.n * sizeof(double))
+
+    def pattern(self, cnp.ndarray indptr not None, cnp.ndarray indices not None, cnp.ndarray group not None):
+        """Where J may have entries, by columns, and the group of each column, of which none shares a row with another of its group."""
+        for one, size in ((indptr, self.s.n + 1), (indices, indices.size), (group, self.s.n)):
+            if one.dtype != np.int32 or not one.flags.c_contiguous or one.size != size:
+                raise TypeError(f"pattern: expected C-contiguous int32 arrays, one of {size} numbers, got {one.size} of dtype {one.dtype}")
+        if indptr[0] != 0 or indptr[self.s.n] != indices.size or np.any(np.diff(indptr) < 0):
+            raise ValueError(f"pattern: expected pointers from 0 to {indices.size}")
+        if indices.size and not 0 <= indices.min() <= indices.max() < self.s.m:
+            raise ValueError(f"pattern: expected rows from 0 to {self.s.m - 1}")
+        self.columns = (indptr, indices, group)
+        self.s.indptr, self.s.indices = <int32_t *> cnp.PyArray_DATA(indptr), <int32_t *> cnp.PyArray_DATA(indices)
+        self.s.group, self.s.groups = <int32_t *> cnp.PyArray_DATA(group), 1 + max(group.tolist(), default=-1)
 
     def carries(self, double eps, double grain):
         """The relative error of a residual, and the mean error of one that is rounded to multiples, 0 of others."""
@@ -356,7 +370,7 @@ cdef class Fit:
         qr(A, m, n, self.s.pivot, self.s.z, self.s.room)
         right = self.r
         apply_qt(A, m, n, <double *> cnp.PyArray_DATA(<cnp.ndarray> right))
-        for j in range(n):
+        for j in range(min(m, n)):
             A[j * m + j] = self.s.z[j]
         order = np.array([self.s.pivot[j] + 1 for j in range(n)], dtype=np.int32)
         self.s.dirty = True

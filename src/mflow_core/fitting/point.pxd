@@ -58,6 +58,10 @@ ctypedef struct marquardt_t:
     int32_t *seen_zero
     int32_t *columns                     # those in the factorisation, and which one is column j of R
     int32_t *pivot
+    const int32_t *group                 # with a pattern of J, columns (indptr, indices): the group of each, of `groups`
+    const int32_t *indptr
+    const int32_t *indices
+    ptrdiff_t groups
     double *f                            # ---- m numbers each: residuals, those of a trial, as they are weighed, Q'r, the loss's roots, room ----
     double *trial
     double *r

@@ -2,7 +2,8 @@
 
 Everything lies in one block; J is row-major as functions give it, A holds its columns one after the other. Differences are forward ones or
 central ones, or of three points on one side where a bound is near. Residuals with a loss are weighed by the roots of its slope, and the
-rows of J likewise, so that what follows sees plain squares.
+rows of J likewise, so that what follows sees plain squares. With a pattern of J one difference serves all columns of a group, which share no
+row (Curtis, Powell and Reid, J. Inst. Math. Appl. 13 (1974) 117).
 """
 from libc.math cimport INFINITY, NAN, fabs, sqrt
 from libc.stddef cimport ptrdiff_t
@@ -21,12 +22,13 @@ cdef enum:
     M_VECTORS = 6
 
 cdef double EPS = 2.220446049250313e-16
+cdef double LEAST = 1e-290               # a sum of squares below it has lost digits
 cdef columns_t COLUMNS = (<columns_t *> kernels("fitting.columns", "_table", b"mflow_core._columns"))[0]
 
 
 cdef int allocate(marquardt_t *s) noexcept nogil:
     """Room for m residuals of n parameters, in one block that the caller frees; lower and upper are infinite."""
-    cdef ptrdiff_t m = (s.m + 7) // 8 * 8, n = s.n, j
+    cdef ptrdiff_t m = ((s.m if s.m > s.n else s.n) + 7) // 8 * 8, n = s.n, j
     cdef double *at = <double *> calloc(M_VECTORS * m + 3 * s.m * n + 2 * n * n + N_VECTORS * n + 2 * n + 8, sizeof(double))
     if at == NULL:
         return MF_E_MEMORY
@@ -119,6 +121,8 @@ cdef int differenced(marquardt_t *s, const double *x, const double *f, double *J
     cdef double *up = s.b                # needed no longer: `factor` makes it anew
     cdef double *other = s.other
     cdef int status
+    if s.groups > 0:
+        return by_groups(s, x, f, J)
     memcpy(s.at, x, n * sizeof(double))
     for j in range(n):
         s.size[j] = fabs(x[j]) if fabs(x[j]) > s.size[j] else s.size[j]
@@ -150,6 +154,54 @@ cdef int differenced(marquardt_t *s, const double *x, const double *f, double *J
             down = h * second * (second - h)
             for i in range(m):
                 J[i * n + j] = ((up[i] - f[i]) * second * second - (other[i] - f[i]) * h * h) / down
+    return 0
+
+
+cdef inline double quotient(double up, double other, double f, double h, double second) noexcept nogil:
+    """As in `differenced`."""
+    if second == 0.0:
+        return (up - f) / h
+    if (second < 0.0) != (h < 0.0):
+        return (up - other) / (h - second)
+    return ((up - f) * second * second - (other - f) * h * h) / (h * second * (second - h))
+
+
+cdef int by_groups(marquardt_t *s, const double *x, const double *f, double *J) noexcept nogil:
+    """J likewise, by one point, or two, for all columns of a group; entries outside of the pattern are 0."""
+    cdef ptrdiff_t m = s.m, n = s.n, g, i, j, e
+    cdef double *h = s.room              # of each column, and the second one: as above
+    cdef double *second = s.room + n
+    cdef bint some, two
+    cdef int status
+    memset(J, 0, m * n * sizeof(double))
+    for g in range(s.groups):
+        memcpy(s.at, x, n * sizeof(double))
+        some = two = False
+        for j in range(n):
+            if s.group[j] != g or s.fixed[j]:
+                continue
+            s.size[j] = fabs(x[j]) if fabs(x[j]) > s.size[j] else s.size[j]
+            s.at[j] = x[j] + step_of(s, x, j, second + j)
+            h[j] = s.at[j] - x[j]
+            some, two = True, two or second[j] != 0.0
+        if not some:
+            continue
+        s.calls += 1
+        status = s.fun(s.at, s.b, NULL, m, n, s.ctx)
+        if status == 0 and two:
+            for j in range(n):
+                if s.group[j] == g and not s.fixed[j]:
+                    s.at[j] = x[j] + second[j]
+                    second[j] = s.at[j] - x[j]
+            s.calls += 1
+            status = s.fun(s.at, s.other, NULL, m, n, s.ctx)
+        if status != 0:
+            return status
+        for j in range(n):
+            if s.group[j] == g and not s.fixed[j]:
+                for e in range(s.indptr[j], s.indptr[j + 1]):
+                    i = s.indices[e]
+                    J[i * n + j] = quotient(s.b[i], s.other[i], f[i], h[j], second[j])
     return 0
 
 
@@ -292,6 +344,16 @@ cdef int weigh_residuals(marquardt_t *s) noexcept nogil:
     return status
 
 
+cdef bint underflows(const marquardt_t *s) noexcept nogil:
+    """Whether squares of residuals that are not 0 have lost digits: no step could be judged by them."""
+    cdef ptrdiff_t i
+    if s.cost < LEAST:
+        for i in range(s.m):
+            if s.f[i] != 0.0:
+                return True
+    return False
+
+
 cdef int begin(marquardt_t *s, bint has_residuals) noexcept nogil:
     """The first evaluation, unless f is known. BAD_START where a number is not finite: f, cost and J tell which."""
     cdef int status
@@ -303,7 +365,7 @@ cdef int begin(marquardt_t *s, bint has_residuals) noexcept nogil:
             return status
     memset(s.J, 0, s.m * s.n * sizeof(double))
     status = cost_of(s, s.f, &s.cost)
-    if status != 0 or not s.cost - s.cost == 0.0:
+    if status != 0 or not s.cost - s.cost == 0.0 or underflows(s):
         return status if status != 0 else BAD_START
     memcpy(s.top, s.x, s.n * sizeof(double))
     status = renew(s)

@@ -2,7 +2,7 @@
 """Householder's QR factorisation with column pivoting, and the damped solutions that come from its triangle.
 
 A is m x k, column-major with leading dimension m; after `qr` the Householder vectors stand on and below its diagonal and R above it, with
-R's diagonal in `diag`. One factorisation serves every damping lambda of
+R's diagonal in `diag`. Where k > m there are m reflections, and the last k - m diagonal entries are 0. One factorisation serves every damping lambda of
 
     min |R z - w|^2 + lambda |z|^2          w = the first k entries of Q'b
 
@@ -50,12 +50,14 @@ cdef inline void qr(double *A, ptrdiff_t m, ptrdiff_t k, int32_t *pivot, double 
     cdef double *full = norms + k
     cdef double *v
     cdef double size, share
-    cdef ptrdiff_t j, i, e, best
+    cdef ptrdiff_t j, i, e, best, rows = m if m < k else k
     cdef int32_t held
     for j in range(k):
         pivot[j] = <int32_t> j
         norms[j] = full[j] = length(A + j * m, m)
-    for j in range(k):
+    for j in range(rows, k):
+        diag[j] = 0.0
+    for j in range(rows):
         best = j
         for e in range(j + 1, k):
             if norms[e] > norms[best]:
@@ -90,15 +92,15 @@ cdef inline void qr(double *A, ptrdiff_t m, ptrdiff_t k, int32_t *pivot, double 
 cdef inline void apply_qt(const double *A, ptrdiff_t m, ptrdiff_t k, double *b) noexcept nogil:
     """b becomes Q'b."""
     cdef ptrdiff_t j
-    for j in range(k):
+    for j in range(m if m < k else k):
         reflect(A + j * m + j, b + j, m - j)
 
 
 cdef inline void triangle_of(const double *A, const double *diag, ptrdiff_t m, ptrdiff_t k, double *R) noexcept nogil:
-    """R, k x k, row-major; below its diagonal it is not written."""
+    """R, k x k, row-major; below its diagonal, and beside it below row m, it is not written."""
     cdef ptrdiff_t i, j
     for j in range(k):
-        for i in range(j):
+        for i in range(j if j < m else m):
             R[i * k + j] = A[j * m + i]
         R[j * k + j] = diag[j]
 

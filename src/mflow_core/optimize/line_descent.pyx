@@ -184,6 +184,31 @@ cdef class LineDescent:
             raise MemoryError(f"no memory for the inverse Hessian of {self.record.name}" if kept == NULL else f"code {status}")
         return np.negative(out, out=out)
 
+    def inverse_hessian_whole(self):
+        """That approximation as a new (n, n) array, of a method that keeps it as its rows, each padded to 8; None where there is none yet."""
+        cdef mf_direction way = self.s.way
+        cdef ptrdiff_t i, n = self.s.n, ld = (n + 7) // 8 * 8
+        cdef cnp.ndarray out = np.empty((n, n))
+        cdef double *kept
+        cdef int status = 0
+        if self.record.m.direct == NULL or self.s.n_kept != n * ld or self.s.row_k == 0:
+            return None
+        if not mf_take(&self.busy):
+            raise RuntimeError("this descent is going: ask it from outside its callbacks")
+        kept = <double *> malloc((self.s.n_kept + 1) * sizeof(double))
+        if kept != NULL:
+            memcpy(kept, self.s.way.kept, self.s.n_kept * sizeof(double))
+            way.kept, way.x, way.x_old = kept, self.s.x, self.s.x_old
+            way.g, way.g_old, way.d, way.k = self.s.g, self.s.g_old, self.s.aside, self.s.row_k
+            status = way_of(self.record, &way)                   # with the pair of the last step
+            for i in range(n):
+                memcpy(<double *> cnp.PyArray_DATA(out) + i * n, kept + i * ld, n * sizeof(double))
+            free(kept)
+        mf_give(&self.busy)
+        if kept == NULL or status != 0:
+            raise MemoryError(f"no memory for the inverse Hessian of {self.record.name}" if kept == NULL else f"code {status}")
+        return out if out[0, 0] != 0.0 else None
+
     def save(self):
         """The state as bytes, from which a descent made with the same arguments goes on with the same bits."""
         cdef int64_t size = 0
