@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
+import sys
 from collections.abc import Callable
 from typing import Any, NamedTuple, TypeVar, cast
 
@@ -32,9 +33,17 @@ __all__ = [
     "words_of",
 ]
 
-# Analyses of results, by the name of the method that calls them. Their modules import this one, so each registers itself here when it is
-# imported, which the face sees to when it is first asked for.
-ANALYSES: dict[str, Callable[..., Any]] = {}
+
+class _Analyses(dict[str, Callable[..., Any]]):
+    """Analyses of results, by the name of the method that calls them. Their modules import this one, so each registers itself here when
+    it is imported, which the face does when it is asked for the function of that name."""
+
+    def __missing__(self, name: str) -> Callable[..., Any]:
+        getattr(sys.modules["mflow"], name)
+        return self[name]
+
+
+ANALYSES = _Analyses()
 
 READ_ONLY = "mflow's arrays must not be changed in place: work on a copy, as in x = x.copy()"
 COLUMNS = ("kinetic", "potential", "load", "damping", "numerical", "residual")  # of an energy ledger
