@@ -20,7 +20,6 @@ import pytest
 from mflow_core import registry
 from mflow_core.optimize import sweep
 
-import mflow
 from mflow.implicit import linear
 
 if TYPE_CHECKING:

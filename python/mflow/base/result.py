@@ -345,14 +345,15 @@ class Origin(NamedTuple):
 def keep_origin(result: Result, origin: Any) -> None:
     """Keeps it beside the fields of a result, in this process: copies and pickles leave it out.
 
-    An `Origin` of a path, or a `mflow.curvature.landscape.Landscape` of a descent.
+    What an `Origin` of a path holds, or a `mflow.curvature.landscape.Landscape` of a descent.
     """
     vars(result)["_origin"] = origin
 
 
 def origin_of(result: Result) -> Any:
-    """What `keep_origin` has kept, or None."""
-    return vars(result).get("_origin")
+    """The `Origin` or landscape that `keep_origin` has kept, or None."""
+    kept = vars(result).get("_origin")
+    return Origin._make(kept) if type(kept) is tuple else kept
 
 
 class DynamicsResult(Result):
