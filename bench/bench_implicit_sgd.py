@@ -20,7 +20,7 @@ import pytest
 from mflow_core import registry
 from mflow_core.optimize import sweep
 
-import mflow
+from mflow.implicit import linear
 
 if TYPE_CHECKING:
     from conftest import Bench, Runner
@@ -142,7 +142,7 @@ def test_options(what: dict[str, float], bench: Bench, data: dict[str, Any]) -> 
     bench.compare(f"implicit squared with {', '.join(what)}", functions, seconds=10e-3)
 
 
-@pytest.mark.parametrize("loss", [name for name in mflow.implicit.linear.losses() if name not in LOSSES])
+@pytest.mark.parametrize("loss", [name for name in linear.losses() if name not in LOSSES])
 def test_other_losses(loss: str, bench: Bench, data: dict[str, Any]) -> None:
     labels = {"hinge": data["logistic"], "poisson": np.round(np.exp(0.3 * data["squared"])), "gamma": np.exp(0.3 * data["squared"])}
     more = {**data, loss: labels.get(loss, data["squared"])}

@@ -21,258 +21,214 @@ Every integrator has a class here (`mflow.RK4`), every optimizer in `mflow.optim
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from mflow_core._levels import VERSION
-from mflow_core.problems.problem import Recoverable
 
-from mflow import optim
-from mflow.base.methods import Method, classes, get_method, methods
-from mflow.base.result import ANALYSES, DynamicsResult, IVPResult, OptimizeResult
-from mflow.base.threads import threads
-from mflow.derivatives.remainder import GradientWarning
-from mflow.dynamics.solve import solve_dynamics
-from mflow.integrate.control import Event
-from mflow.integrate.curvature import StiffnessWarning
-from mflow.integrate.dense import DenseOutput
-from mflow.integrate.flow import gradient_flow
-from mflow.integrate.ivp import solve_ivp
-from mflow.integrate.stepper import Stepper
-from mflow.optimize.minimize import minimize
-from mflow.problems.compiled import Compiled, compile
-from mflow.solvers.nonlinear import FixedPoint, Newton, NewtonKrylov
+if TYPE_CHECKING:  # what stands in _LATER, and what comes from the records
+    from mflow_core.problems.problem import Recoverable as Recoverable
 
-if TYPE_CHECKING:  # what stands in _LATER
-    from mflow import objectives, schedules
+    from mflow import objectives as objectives
+    from mflow import optim as optim
+    from mflow import schedules as schedules
     from mflow.adapters.sklearn_estimators import ImplicitSGDClassifier as ImplicitSGDClassifier
     from mflow.adapters.sklearn_estimators import ImplicitSGDRegressor as ImplicitSGDRegressor
-    from mflow.analysis.basins import basins
-    from mflow.analysis.certificate import Certificate, certificate
-    from mflow.analysis.explain import explain
-    from mflow.analysis.families import family
-    from mflow.analysis.posedness import posedness, posedness_along
+    from mflow.analysis.basins import basins as basins
+    from mflow.analysis.certificate import Certificate as Certificate
+    from mflow.analysis.certificate import certificate as certificate
+    from mflow.analysis.explain import explain as explain
+    from mflow.analysis.families import family as family
+    from mflow.analysis.posedness import posedness as posedness
+    from mflow.analysis.posedness import posedness_along as posedness_along
     from mflow.base._records import *  # noqa: F403
-    from mflow.data.rows import minibatches
-    from mflow.derivatives.gradients import DerivativeReport, check_grad, check_gradient, check_jacobian
-    from mflow.dynamics.batch import DynamicsBatchResult, solve_dynamics_batch
-    from mflow.dynamics.obstacles import Contact, Friction
-    from mflow.dynamics.symmetric import SymmetricSteps
-    from mflow.equations.consistency import consistency
-    from mflow.equations.convergence import convergence, explicit_vs_implicit
-    from mflow.equations.energy import EnergyLedger, energy_ledger
-    from mflow.experiments.lr_find import LRFindResult, lr_find
-    from mflow.experiments.sweep import SweepResult, sweep
-    from mflow.experiments.tasks import Descent, Training
-    from mflow.fitting.batch import LeastSquaresBatchResult, least_squares_batch
-    from mflow.fitting.curve_fit import curve_fit
-    from mflow.fitting.fitted import CurveFit
-    from mflow.fitting.least_squares import LeastSquaresResult, least_squares
-    from mflow.implicit.linear import ImplicitSGD
-    from mflow.implicit.softmax import SoftmaxSGD
-    from mflow.integrate.batch import IVPBatchResult, solve_ivp_batch
-    from mflow.optimize.linesearch import LineSearch, LineSearchResult, line_search
-    from mflow.optimize.minimize_batch import MinimizeBatchResult, minimize_batch
-    from mflow.prepared.solver import CompiledSolver, compile_solver
-    from mflow.problems.curves import starting_values
-    from mflow.problems.first_order import first_order_system
-    from mflow.problems.symbolic import compiled_from_sympy
-    from mflow.stability.amplification import amplification
-    from mflow.stability.conditions import order_from_conditions, principal_error_norm
-    from mflow.stability.facts import is_a_stable, is_l_stable, limit_at_infinity, ssp_coefficient, stability_function
-    from mflow.stability.limits import max_stable_dt, stability_limit
-    from mflow.stability.oscillation import dispersion, dissipation, oscillation
-    from mflow.stability.quadratic import best_parameters, convergence_rate, parameter_region
-    from mflow.stability.region import stability_region
-    from mflow.training.train import TrainResult, train
-    from mflow.vibration.modal import Modes, modes
-    from mflow.vibration.spectrum import ResponseSpectrum, response_spectrum
+    from mflow.base.methods import Method as Method
+    from mflow.base.methods import get_method as get_method
+    from mflow.base.methods import methods as methods
+    from mflow.base.result import DynamicsResult as DynamicsResult
+    from mflow.base.result import IVPResult as IVPResult
+    from mflow.base.result import OptimizeResult as OptimizeResult
+    from mflow.base.threads import threads as threads
+    from mflow.data.rows import minibatches as minibatches
+    from mflow.derivatives.gradients import DerivativeReport as DerivativeReport
+    from mflow.derivatives.gradients import check_grad as check_grad
+    from mflow.derivatives.gradients import check_gradient as check_gradient
+    from mflow.derivatives.gradients import check_jacobian as check_jacobian
+    from mflow.derivatives.remainder import GradientWarning as GradientWarning
+    from mflow.dynamics.batch import DynamicsBatchResult as DynamicsBatchResult
+    from mflow.dynamics.batch import solve_dynamics_batch as solve_dynamics_batch
+    from mflow.dynamics.obstacles import Contact as Contact
+    from mflow.dynamics.obstacles import Friction as Friction
+    from mflow.dynamics.solve import solve_dynamics as solve_dynamics
+    from mflow.dynamics.symmetric import SymmetricSteps as SymmetricSteps
+    from mflow.equations.consistency import consistency as consistency
+    from mflow.equations.convergence import convergence as convergence
+    from mflow.equations.convergence import explicit_vs_implicit as explicit_vs_implicit
+    from mflow.equations.energy import EnergyLedger as EnergyLedger
+    from mflow.equations.energy import energy_ledger as energy_ledger
+    from mflow.experiments.lr_find import LRFindResult as LRFindResult
+    from mflow.experiments.lr_find import lr_find as lr_find
+    from mflow.experiments.sweep import SweepResult as SweepResult
+    from mflow.experiments.sweep import sweep as sweep
+    from mflow.experiments.tasks import Descent as Descent
+    from mflow.experiments.tasks import Training as Training
+    from mflow.fitting.batch import LeastSquaresBatchResult as LeastSquaresBatchResult
+    from mflow.fitting.batch import least_squares_batch as least_squares_batch
+    from mflow.fitting.curve_fit import curve_fit as curve_fit
+    from mflow.fitting.fitted import CurveFit as CurveFit
+    from mflow.fitting.least_squares import LeastSquaresResult as LeastSquaresResult
+    from mflow.fitting.least_squares import least_squares as least_squares
+    from mflow.implicit.linear import ImplicitSGD as ImplicitSGD
+    from mflow.implicit.softmax import SoftmaxSGD as SoftmaxSGD
+    from mflow.integrate.batch import IVPBatchResult as IVPBatchResult
+    from mflow.integrate.batch import solve_ivp_batch as solve_ivp_batch
+    from mflow.integrate.control import Event as Event
+    from mflow.integrate.curvature import StiffnessWarning as StiffnessWarning
+    from mflow.integrate.dense import DenseOutput as DenseOutput
+    from mflow.integrate.flow import gradient_flow as gradient_flow
+    from mflow.integrate.ivp import solve_ivp as solve_ivp
+    from mflow.integrate.stepper import Stepper as Stepper
+    from mflow.optimize.linesearch import LineSearch as LineSearch
+    from mflow.optimize.linesearch import LineSearchResult as LineSearchResult
+    from mflow.optimize.linesearch import line_search as line_search
+    from mflow.optimize.minimize import minimize as minimize
+    from mflow.optimize.minimize_batch import MinimizeBatchResult as MinimizeBatchResult
+    from mflow.optimize.minimize_batch import minimize_batch as minimize_batch
+    from mflow.prepared.solver import CompiledSolver as CompiledSolver
+    from mflow.prepared.solver import compile_solver as compile_solver
+    from mflow.problems.compiled import Compiled as Compiled
+    from mflow.problems.compiled import compile as compile
+    from mflow.problems.curves import starting_values as starting_values
+    from mflow.problems.first_order import first_order_system as first_order_system
+    from mflow.problems.symbolic import compiled_from_sympy as compiled_from_sympy
+    from mflow.solvers.nonlinear import FixedPoint as FixedPoint
+    from mflow.solvers.nonlinear import Newton as Newton
+    from mflow.solvers.nonlinear import NewtonKrylov as NewtonKrylov
+    from mflow.stability.amplification import amplification as amplification
+    from mflow.stability.conditions import order_from_conditions as order_from_conditions
+    from mflow.stability.conditions import principal_error_norm as principal_error_norm
+    from mflow.stability.facts import is_a_stable as is_a_stable
+    from mflow.stability.facts import is_l_stable as is_l_stable
+    from mflow.stability.facts import limit_at_infinity as limit_at_infinity
+    from mflow.stability.facts import ssp_coefficient as ssp_coefficient
+    from mflow.stability.facts import stability_function as stability_function
+    from mflow.stability.limits import max_stable_dt as max_stable_dt
+    from mflow.stability.limits import stability_limit as stability_limit
+    from mflow.stability.oscillation import dispersion as dispersion
+    from mflow.stability.oscillation import dissipation as dissipation
+    from mflow.stability.oscillation import oscillation as oscillation
+    from mflow.stability.quadratic import best_parameters as best_parameters
+    from mflow.stability.quadratic import convergence_rate as convergence_rate
+    from mflow.stability.quadratic import parameter_region as parameter_region
+    from mflow.stability.region import stability_region as stability_region
+    from mflow.training.train import TrainResult as TrainResult
+    from mflow.training.train import train as train
+    from mflow.vibration.modal import Modes as Modes
+    from mflow.vibration.modal import modes as modes
+    from mflow.vibration.spectrum import ResponseSpectrum as ResponseSpectrum
+    from mflow.vibration.spectrum import response_spectrum as response_spectrum
 
 __version__ = VERSION
 
-_INTEGRATORS = {cls.__name__: cls for cls in classes().values() if cls.record.kind in ("step", "direction")}
-globals().update(_INTEGRATORS)
-
-# What is imported when it is first asked for, by its module: most programs use little of it, and start twice as fast without.
+# Every name is imported when it is first asked for, by its module: a program waits for what it uses alone.
 _LATER = {
-    "analysis.basins": "basins",
-    "analysis.certificate": "Certificate certificate",
-    "analysis.explain": "explain",
-    "analysis.families": "family",
-    "analysis.posedness": "posedness posedness_along",
-    "data.rows": "minibatches",
-    "derivatives.gradients": "DerivativeReport check_grad check_gradient check_jacobian",
-    "dynamics.batch": "DynamicsBatchResult solve_dynamics_batch",
-    "dynamics.obstacles": "Contact Friction",
-    "dynamics.symmetric": "SymmetricSteps",
-    "equations.consistency": "consistency",
-    "equations.convergence": "convergence explicit_vs_implicit",
-    "equations.energy": "EnergyLedger energy_ledger",
-    "experiments.lr_find": "LRFindResult lr_find",
-    "experiments.sweep": "SweepResult sweep",
-    "experiments.tasks": "Descent Training",
-    "fitting.batch": "LeastSquaresBatchResult least_squares_batch",
-    "fitting.curve_fit": "curve_fit",
-    "fitting.fitted": "CurveFit",
-    "fitting.least_squares": "LeastSquaresResult least_squares",
-    "implicit.linear": "ImplicitSGD",
-    "implicit.softmax": "SoftmaxSGD",
-    "integrate.batch": "IVPBatchResult solve_ivp_batch",
-    "optimize.linesearch": "LineSearch LineSearchResult line_search",
-    "optimize.minimize_batch": "MinimizeBatchResult minimize_batch",
-    "prepared.solver": "CompiledSolver compile_solver",
-    "problems.curves": "starting_values",
-    "problems.first_order": "first_order_system",
-    "problems.symbolic": "compiled_from_sympy",
-    "stability.amplification": "amplification",
-    "stability.conditions": "order_from_conditions principal_error_norm",
-    "stability.facts": "is_a_stable is_l_stable limit_at_infinity ssp_coefficient stability_function",
-    "stability.limits": "max_stable_dt stability_limit",
-    "stability.oscillation": "dispersion dissipation oscillation",
-    "stability.quadratic": "best_parameters convergence_rate parameter_region",
-    "stability.region": "stability_region",
-    "training.train": "TrainResult train",
-    "vibration.modal": "Modes modes",
-    "vibration.spectrum": "ResponseSpectrum response_spectrum",
+    "mflow_core.problems.problem": "Recoverable",
+    "mflow.analysis.basins": "basins",
+    "mflow.analysis.certificate": "Certificate certificate",
+    "mflow.analysis.explain": "explain",
+    "mflow.analysis.families": "family",
+    "mflow.analysis.posedness": "posedness posedness_along",
+    "mflow.base.methods": "Method get_method methods",
+    "mflow.base.result": "DynamicsResult IVPResult OptimizeResult",
+    "mflow.base.threads": "threads",
+    "mflow.data.rows": "minibatches",
+    "mflow.derivatives.gradients": "DerivativeReport check_grad check_gradient check_jacobian",
+    "mflow.derivatives.remainder": "GradientWarning",
+    "mflow.dynamics.batch": "DynamicsBatchResult solve_dynamics_batch",
+    "mflow.dynamics.obstacles": "Contact Friction",
+    "mflow.dynamics.solve": "solve_dynamics",
+    "mflow.dynamics.symmetric": "SymmetricSteps",
+    "mflow.equations.consistency": "consistency",
+    "mflow.equations.convergence": "convergence explicit_vs_implicit",
+    "mflow.equations.energy": "EnergyLedger energy_ledger",
+    "mflow.experiments.lr_find": "LRFindResult lr_find",
+    "mflow.experiments.sweep": "SweepResult sweep",
+    "mflow.experiments.tasks": "Descent Training",
+    "mflow.fitting.batch": "LeastSquaresBatchResult least_squares_batch",
+    "mflow.fitting.curve_fit": "curve_fit",
+    "mflow.fitting.fitted": "CurveFit",
+    "mflow.fitting.least_squares": "LeastSquaresResult least_squares",
+    "mflow.implicit.linear": "ImplicitSGD",
+    "mflow.implicit.softmax": "SoftmaxSGD",
+    "mflow.integrate.batch": "IVPBatchResult solve_ivp_batch",
+    "mflow.integrate.control": "Event",
+    "mflow.integrate.curvature": "StiffnessWarning",
+    "mflow.integrate.dense": "DenseOutput",
+    "mflow.integrate.flow": "gradient_flow",
+    "mflow.integrate.ivp": "solve_ivp",
+    "mflow.integrate.stepper": "Stepper",
+    "mflow.optimize.linesearch": "LineSearch LineSearchResult line_search",
+    "mflow.optimize.minimize": "minimize",
+    "mflow.optimize.minimize_batch": "MinimizeBatchResult minimize_batch",
+    "mflow.prepared.solver": "CompiledSolver compile_solver",
+    "mflow.problems.compiled": "Compiled compile",
+    "mflow.problems.curves": "starting_values",
+    "mflow.problems.first_order": "first_order_system",
+    "mflow.problems.symbolic": "compiled_from_sympy",
+    "mflow.solvers.nonlinear": "FixedPoint Newton NewtonKrylov",
+    "mflow.stability.amplification": "amplification",
+    "mflow.stability.conditions": "order_from_conditions principal_error_norm",
+    "mflow.stability.facts": "is_a_stable is_l_stable limit_at_infinity ssp_coefficient stability_function",
+    "mflow.stability.limits": "max_stable_dt stability_limit",
+    "mflow.stability.oscillation": "dispersion dissipation oscillation",
+    "mflow.stability.quadratic": "best_parameters convergence_rate parameter_region",
+    "mflow.stability.region": "stability_region",
+    "mflow.training.train": "TrainResult train",
+    "mflow.vibration.modal": "Modes modes",
+    "mflow.vibration.spectrum": "ResponseSpectrum response_spectrum",
 }
 _PLACES = {name: module for module, names in _LATER.items() for name in names.split()}
 
-
-def _analysis(name: str, module: str) -> Callable[..., Any]:
-    """The method of a result that imports its analysis, which then stands in its place."""
-
-    def analysed(result: Any, **options: Any) -> Any:
-        import_module(f"mflow.{module}")
-        return ANALYSES[name](result, **options)
-
-    return analysed
-
-
-for _name in ("certificate", "posedness"):
-    ANALYSES.setdefault(_name, _analysis(_name, f"analysis.{_name}"))
-
-# Modules that users know by name. `__getattr__` imports one when it is first asked for: some need more than NumPy.
+# Modules that users know by name; some need more than NumPy.
 _MODULES = ("data", "nonlinear", "objectives", "optim", "plot", "schedules", "scipy", "testproblems", "torch")
 _ESTIMATORS = ("ImplicitSGDClassifier", "ImplicitSGDRegressor")  # these need scikit-learn
 
-__all__ = [  # noqa: PLE0604
-    "Certificate",
-    "Compiled",
-    "CompiledSolver",
-    "Contact",
-    "CurveFit",
-    "DenseOutput",
-    "DerivativeReport",
-    "Descent",
-    "DynamicsBatchResult",
-    "DynamicsResult",
-    "EnergyLedger",
-    "Event",
-    "FixedPoint",
-    "Friction",
-    "GradientWarning",
-    "IVPBatchResult",
-    "IVPResult",
-    "ImplicitSGD",
-    "LeastSquaresBatchResult",
-    "LeastSquaresResult",
-    "LineSearch",
-    "LineSearchResult",
-    "LRFindResult",
-    "Method",
-    "MinimizeBatchResult",
-    "Modes",
-    "Newton",
-    "NewtonKrylov",
-    "OptimizeResult",
-    "Recoverable",
-    "ResponseSpectrum",
-    "Stepper",
-    "SoftmaxSGD",
-    "StiffnessWarning",
-    "SweepResult",
-    "SymmetricSteps",
-    "TrainResult",
-    "Training",
-    "amplification",
-    "basins",
-    "best_parameters",
-    "certificate",
-    "check_grad",
-    "check_gradient",
-    "check_jacobian",
-    "consistency",
-    "convergence",
-    "convergence_rate",
-    "curve_fit",
-    "dispersion",
-    "dissipation",
-    "energy_ledger",
-    "explain",
-    "explicit_vs_implicit",
-    "family",
-    "compile",
-    "compile_solver",
-    "compiled_from_sympy",
-    "first_order_system",
-    "get_method",
-    "gradient_flow",
-    "is_a_stable",
-    "is_l_stable",
-    "limit_at_infinity",
-    "least_squares",
-    "least_squares_batch",
-    "line_search",
-    "lr_find",
-    "max_stable_dt",
-    "methods",
-    "minibatches",
-    "minimize",
-    "minimize_batch",
-    "modes",
-    "objectives",
-    "optim",
-    "schedules",
-    "order_from_conditions",
-    "oscillation",
-    "parameter_region",
-    "posedness",
-    "posedness_along",
-    "principal_error_norm",
-    "response_spectrum",
-    "solve_dynamics",
-    "solve_dynamics_batch",
-    "solve_ivp",
-    "solve_ivp_batch",
-    "ssp_coefficient",
-    "stability_function",
-    "starting_values",
-    "stability_limit",
-    "sweep",
-    "threads",
-    "train",
-    "stability_region",
-    *sorted(_INTEGRATORS),
-]
+
+def _integrators() -> dict[str, Any]:
+    """The classes of methods that drivers take, by name."""
+    from mflow.base.methods import classes
+
+    return {cls.__name__: cls for cls in classes().values() if cls.record.kind in ("step", "direction")}
+
+
+def _all() -> list[str]:
+    return sorted([*_PLACES, *_integrators(), "objectives", "optim", "schedules"])
 
 
 def __dir__() -> list[str]:
-    return sorted({*__all__, *_MODULES})
+    return sorted({*_all(), *_MODULES})
 
 
 def __getattr__(name: str) -> Any:
-    """Imports what few programs need when it is asked for; for a name that does not exist, the error gives those near to it."""
+    """Imports what is asked for; for a name that does not exist, the error gives those near to it."""
     if name in _PLACES:
-        value = globals()[name] = getattr(import_module(f"mflow.{_PLACES[name]}"), name)
+        value = globals()[name] = getattr(import_module(_PLACES[name]), name)
         return value
     if name in _MODULES or name in _ESTIMATORS:
         return import_module(f"mflow.{name}") if name in _MODULES else getattr(import_module("mflow.adapters.sklearn_estimators"), name)
+    if name == "__all__":
+        return _all()
+    if name.startswith("__"):  # what Python asks any module for needs no records
+        raise AttributeError(f"module 'mflow' has no attribute {name!r}")
+    if found := _integrators():
+        globals().update(found)
+    if name in found:
+        return found[name]
     from mflow_core.registry import unknown
 
-    record = getattr(getattr(optim, name, None), "method_record", None)
+    record = getattr(getattr(import_module("mflow.optim"), name, None), "method_record", None)
     if record is not None:
         raise AttributeError(
             f"mflow has no {name!r}: the class is mflow.optim.{name}; drivers take the name {record.name!r}, or get_method of it"
         )
-    raise AttributeError(unknown("mflow has no", name, __all__))
+    raise AttributeError(unknown("mflow has no", name, _all()))

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import mflow
+from mflow.problems import objectives
 
 
 def test_a_cost_without_the_gradient_that_was_promised_is_named() -> None:
@@ -47,7 +48,7 @@ PROBLEMS = {
     "exponential": (lambda c: (float(np.sum(np.cosh(3 * c))), 3 * np.sinh(3 * c)), np.array([2.0, -1.0])),
     "rounded": (lambda c: (float(np.sum(np.log(np.cosh(c)))), np.tanh(c)), np.array([8.0, -5.0])),
     "wells": (lambda c: (float(np.sum(c**2 - np.cos(5 * c))), 2 * c + 5 * np.sin(5 * c)), np.array([2.0, 0.3])),
-    "beale": (mflow.problems.objectives.mgh("beale").value_and_grad, np.array([1.0, 1.0])),
+    "beale": (objectives.mgh("beale").value_and_grad, np.array([1.0, 1.0])),
 }
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import mflow
+from mflow.optimize import linesearch
 
 A = np.array([[2.0, 0.5, 0.0], [0.5, 1.0, 0.25], [0.0, 0.25, 3.0]])
 T = np.linspace(0.0, 4.0, 25)
@@ -123,7 +124,7 @@ def test_a_line_search_and_a_rate_by_a_gradient_from_elsewhere(name: str) -> Non
     assert out.success
     assert out.alpha == pytest.approx(by_hand.alpha, rel=1e-12)
     assert (out.nfev, out.njev) == (by_hand.nfev, by_hand.njev)
-    assert mflow.optimize.linesearch.exact(cost_in(np_, name), x, -gradient(x), name).success
+    assert linesearch.exact(cost_in(np_, name), x, -gradient(x), name).success
     rows = (np.stack([T, np.ones_like(T)], axis=1), Y)
 
     def loss(c: Any, X: Any, y: Any) -> Any:

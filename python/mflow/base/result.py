@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
+import sys
 import types
 from collections.abc import Callable
 from typing import Any, NamedTuple, TypeVar, cast
@@ -33,9 +34,17 @@ __all__ = [
     "words_of",
 ]
 
-# Analyses of results, by the name of the method that calls them. Their modules import this one, so each registers itself here when it is
-# imported, which the face sees to when it is first asked for.
-ANALYSES: dict[str, Callable[..., Any]] = {}
+
+class _Analyses(dict[str, Callable[..., Any]]):
+    """Analyses of results, by the name of the method that calls them. Their modules import this one, so each registers itself here when
+    it is imported, which the face does when it is asked for the function of that name."""
+
+    def __missing__(self, name: str) -> Callable[..., Any]:
+        getattr(sys.modules["mflow"], name)
+        return self[name]
+
+
+ANALYSES = _Analyses()
 
 READ_ONLY = "mflow's arrays must not be changed in place: work on a copy, as in x = x.copy()"
 COLUMNS = ("kinetic", "potential", "load", "damping", "numerical", "residual")  # of an energy ledger
@@ -337,17 +346,19 @@ class Origin(NamedTuple):
 def keep_origin(result: Result, origin: Any) -> None:
     """Keeps it beside the fields of a result, in this process: copies and pickles leave it out.
 
-    An `Origin` of a path, or a `mflow.curvature.landscape.Landscape` of a descent; or a function that makes it when it is first asked for.
+    What an `Origin` of a path holds, or a `mflow.curvature.landscape.Landscape` of a descent; or a function that makes it when it is first
+    asked for.
     """
     vars(result)["_origin"] = origin
 
 
 def origin_of(result: Result) -> Any:
-    """What `keep_origin` has kept, or None."""
+    """The `Origin` or landscape that `keep_origin` has kept, or None."""
     own = vars(result)
     if isinstance(own.get("_origin"), types.FunctionType):
         own["_origin"] = own["_origin"]()
-    return own.get("_origin")
+    kept = own.get("_origin")
+    return Origin._make(kept) if type(kept) is tuple else kept
 
 
 class DynamicsResult(Result):

@@ -21,6 +21,8 @@ __all__ = ["MotionHistory"]
 class MotionHistory(History):
     """The saved states of one motion: a row holds x, v and a, and beside it stand the six columns of the energy ledger."""
 
+    vectors = 3  # x, v and a
+
     def __init__(self, run: stepper.Run, start: Array, t0: float, *, energy: bool, **more: Any) -> None:
         self.keeps_energy = energy
         self.energies: list[Array] = []
@@ -29,22 +31,15 @@ class MotionHistory(History):
         self.begun = True
 
     @property
-    def width(self) -> int:
-        """Numbers in a saved state: x, v and a."""
-        return 3 * self.start.size
-
-    @property
     def powers(self) -> int:
         """Vectors of a step's continuous extension for x; as many for v, and for a where the method has its own."""
         own = self.run.record.sizes()["n_dense"]
         return int(own) // 3 if own else 3
 
     def _rows(self, every: int) -> stepper.Rows:
-        self.e = np.full((len(self.t), 6), math.nan)
+        self.e = np.empty((len(self.t), 6))
+        self.e.fill(math.nan)
         return stepper.Rows(self.y, self.t, self.D, every, self.times, self.events, self.e if self.keeps_energy else None)
-
-    def _state(self) -> Array:
-        return np.concatenate([self.run.vector(j).ravel() for j in range(3)])
 
     def _energy(self) -> Array | float:
         if not self.keeps_energy:
@@ -54,15 +49,16 @@ class MotionHistory(History):
         except Exception:  # the potential has failed already, or there is no first acceleration: what is known is kept
             return math.nan
 
-    def _put(self, t: float, y: Array) -> None:
+    def _put(self) -> None:
         if self.begun:
             self.e[self.rows.count] = self._energy()
-        super()._put(t, self._state())
+        super()._put()
 
     def begin(self) -> None:
         """The first row, now that the acceleration is there."""
         if self.rows.count and self.t[0] == self.t0:
-            self.y[0], self.e[0] = self._state(), self._energy()
+            self.rows.count = 0
+            self._put()
 
     def flush(self) -> None:
         """The chunk is full: the next one, with its energies."""

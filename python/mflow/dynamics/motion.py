@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 import zlib
-from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -30,7 +29,7 @@ from mflow.dynamics.endings import MotionEnding
 from mflow.dynamics.history import MotionHistory
 from mflow.dynamics.limits import StepLimit
 from mflow.integrate.checkpoint import Checkpoints
-from mflow.integrate.control import ATOL, RTOL, Settings, check_min_step, check_span, check_tolerances, warn_of_small
+from mflow.integrate.control import ATOL, RTOL, Settings, check_min_step, check_tolerances, warn_of_small
 from mflow.integrate.drive import Drive
 from mflow.solvers.finite_jacobian import FiniteJacobian
 from mflow.structures import load_tables
@@ -55,7 +54,7 @@ class Motion(Drive):
     def __init__(
         self,
         problem: Problem,
-        t_span: Sequence[float],
+        t_span: tuple[float, float],
         start: Array,
         v0: Array,
         method: Method,
@@ -77,7 +76,7 @@ class Motion(Drive):
         self.limit = StepLimit(problem, method, start, v0, matrices, velocity_free, switches)
         if isinstance(settings.dt, str) and settings.dt == "auto":
             self._check_method()
-            settings.dt = self.limit.auto_dt(*check_span(t_span))
+            settings.dt = self.limit.auto_dt(*t_span)
         elif hasattr(settings.dt, "bound"):  # SymmetricSteps, which few programs load
             self._check_method()
             settings.dt = settings.dt.bound(method, lambda: self.run.grid[0])

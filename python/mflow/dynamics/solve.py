@@ -221,39 +221,40 @@ def solve_dynamics(
     """
     if t_span is None:
         raise TypeError("t_span is missing: expected (t0, t_end)")
-    check_flags(inplace=inplace, velocity_free=velocity_free, dense_output=dense_output, progress=progress)
-    if energy is not None:
-        check_flags(energy=energy)
-    given: dict[str, Any] = {**_of_motion(parameters), **({"damping": _own_damping(method, damping)} if isinstance(damping, str) else {})}
-    damping = None if isinstance(damping, str) else damping
+    if not inplace is velocity_free is dense_output is progress is False:
+        check_flags(inplace=inplace, velocity_free=velocity_free, dense_output=dense_output, progress=progress)
+    span = check_span(t_span, dt)
+    given = _of_motion(parameters)
+    if isinstance(damping, str):
+        given, damping = {**given, "damping": _own_damping(method, damping)}, None
     chosen_method, extra = as_method(method, given), as_tuple(args)
     facts: dict[str, Any] = {}  # of runs that are saved or resumed
-    if not (checkpoint is None and resume is None):
-        facts = _checksums((mass, damping, stiffness, load, rayleigh, fixed, dfdx, dfdv, args))
-        facts |= {
+    if not checkpoint is resume is None:
+        facts = _checksums((mass, damping, stiffness, load, rayleigh, fixed, dfdx, dfdv, args)) | {
             "force": force is not None, "velocity_free": velocity_free, "potential": potential is not None, "linear_solver": linear_solver,
             "after": after if after == "zero" else None,
         }  # fmt: skip
-    if any(state is not None and np.ndim(state) > 1 for state in (x0, v0)):
+    if (x0 is not None and np.ndim(x0) > 1) or (v0 is not None and np.ndim(v0) > 1):
         mass, damping, stiffness = (as_diagonal(value, np.shape(v0 if x0 is None else x0)) for value in (mass, damping, stiffness))
     start, speed = check_starts(x0, v0, (mass, damping, stiffness), load)
-    if after is not None:
-        check_choice(after, "after", ("hold", "zero"))
-        if not is_table(load):
-            raise ValueError(f"after: expected a table as load, whose end it describes, got load = {shown(load)}; omit after")
-    supports = Supports(start, fixed, check_span(t_span, dt)[:2], dt)
+    _check_after(after, load)
+    supports = Supports(start, fixed, span, dt)
     supports.check_rest(speed)
     linear = {
         "damping": damping, "stiffness": stiffness, "load": table_until(load, after), "rayleigh": rayleigh,
         "linear_solver": linear_solver,
     }  # fmt: skip
     tangents = finite_jacobian(dfdx, "dfdx", 3), finite_jacobian(dfdv, "dfdv", 3)
-    nonlinear = {"dfdx": tangents[0], "dfdv": tangents[1], "potential": potential, "solver": solver}
-    nonlinear |= {"args": extra, "inplace": inplace, "velocity_free": velocity_free}
-    switches, nonlinear, force, events, velocity_free = _with_obstacles(
-        (contacts, friction), {"constraints": constraints}, supports,
-        {"mass": mass, **linear}, nonlinear | {"force": force}, events, (*check_span(t_span, dt), start, speed),
-    )  # fmt: skip
+    nonlinear = {
+        "dfdx": tangents[0], "dfdv": tangents[1], "potential": potential, "solver": solver, "args": extra, "inplace": inplace,
+        "velocity_free": velocity_free,
+    }  # fmt: skip
+    switches = None
+    if not contacts is friction is None:
+        switches, nonlinear, force, events, velocity_free = _with_obstacles(
+            (contacts, friction), {"constraints": constraints}, supports,
+            {"mass": mass, **linear}, nonlinear | {"force": force}, events, (*span, start, speed),
+        )  # fmt: skip
     problem: Any
     if force is None:
         _refuse(
@@ -266,7 +267,7 @@ def solve_dynamics(
         beside = structure_problem(supports, mass, narrow=narrow, alone=force is None, **linear)
         problem, moving = beside
     if force is not None:
-        at = (check_span(t_span, dt)[0], start, speed)
+        at = (span[0], start, speed)
         problem = force_problem(chosen_method, supports, mass, force, at=at, beside=beside, **nonlinear)
         moving = None if switches is None else switches.closed(None if beside is None else beside[1], beside is None)
     if constraints is not None:
@@ -275,21 +276,25 @@ def solve_dynamics(
     elif constraints_jac is not None:
         raise ValueError("constraints_jac: it belongs to constraints=, which is not given")
     settings = Settings(
-        dt=dt, rtol=rtol, atol=atol, rtol_v=rtol_v, atol_v=atol_v, first_step=first_step, max_step=max_step, min_step=min_step,
-        max_steps=max_steps, t_eval=t_eval, save=save, save_every=save_every, dense_output=dense_output,
-        events=_events(events, supports), event_args=extra,
-        callback=callback, progress=progress, checkpoint=checkpoint, checkpoint_every=checkpoint_every, resume=resume,
-        breaks=_breaks(breaks, load, check_span(t_span, dt)), outputs=outputs,
+        dt=dt, rtol=rtol, atol=atol, t_eval=t_eval, save=save, save_every=save_every, dense_output=dense_output,
+        events=_events(events, supports), event_args=extra, progress=progress, breaks=_breaks(breaks, load, span),
     )  # fmt: skip
+    if not rtol_v is first_step is atol_v is max_step is min_step is resume is max_steps is checkpoint is checkpoint_every is None or not (
+        outputs is callback is None
+    ):
+        settings.take(
+            rtol_v=rtol_v, atol_v=atol_v, first_step=first_step, max_step=max_step, min_step=min_step, max_steps=max_steps,
+            outputs=outputs, callback=callback, checkpoint=checkpoint, checkpoint_every=checkpoint_every, resume=resume,
+        )  # fmt: skip
     drive = Motion(
-        problem, t_span, supports.reduced(start), supports.reduced(speed), chosen_method, settings, supports=supports,
+        problem, span, supports.reduced(start), supports.reduced(speed), chosen_method, settings, supports=supports,
         energy=_keeps_energy(energy, problem), matrices=moving, velocity_free=velocity_free and damping is None and rayleigh is None,
         facts=facts | ({} if switches is None else switches.facts), switches=switches,
     )  # fmt: skip
     _heed(drive, load, after, "fixed" if supports.moves is not None else "force" if velocity_free and force is not None else "")
-    drive.tangents = tuple(one for one in tangents if isinstance(one, FiniteJacobian))
-    for one in drive.tangents:
+    for one in tangents:
         asked_by(one, drive)
+    drive.tangents = tuple(one for one in tangents if isinstance(one, FiniteJacobian))
     result: DynamicsResult = follow(drive)
     return result
 
@@ -313,6 +318,15 @@ def _of_motion(parameters: Mapping[str, Any]) -> Mapping[str, Any]:
     return parameters
 
 
+def _check_after(after: Any, load: Any) -> None:
+    """ValueError where there is no such ending, or nothing that ends."""
+    if after is None:
+        return
+    check_choice(after, "after", ("hold", "zero"))
+    if not is_table(load):
+        raise ValueError(f"after: expected a table as load, whose end it describes, got load = {shown(load)}; omit after")
+
+
 def _heed(drive: Motion, load: Any, after: str | None, other: str) -> None:
     """What drives a motion is looked at between its steps. other: the argument beside load that does, or empty."""
     if is_table(load):
@@ -324,14 +338,11 @@ def _heed(drive: Motion, load: Any, after: str | None, other: str) -> None:
 def _with_obstacles(
     obstacles: tuple[Any, Any], refused: dict[str, Any], supports: Supports, body: dict[str, Any], nonlinear: dict[str, Any], events: Any,
     at: Any,
-) -> tuple[Switches | None, dict[str, Any], Any, Any, bool]:  # fmt: skip
-    """(switches, nonlinear, force, events, velocity_free), with contacts and friction where there are some."""
-    switches = None
-    if any(one is not None for one in obstacles):
-        _refuse(refused, OBSTACLES)
-        switches = switched(obstacles, supports, body, nonlinear, events, at)
-        events = switches.events
-    return switches, nonlinear, nonlinear.pop("force"), events, bool(nonlinear["velocity_free"])
+) -> tuple[Switches, dict[str, Any], Any, Any, bool]:  # fmt: skip
+    """(switches, nonlinear, force, events, velocity_free), with contacts and friction."""
+    _refuse(refused, OBSTACLES)
+    switches = switched(obstacles, supports, body, nonlinear, events, at)
+    return switches, nonlinear, nonlinear.pop("force"), switches.events, bool(nonlinear["velocity_free"])
 
 
 def _breaks(breaks: Any, load: Any, span: tuple[float, float]) -> Any:
@@ -353,6 +364,8 @@ def _refuse(arguments: dict[str, Any], why: str) -> None:
 
 def _keeps_energy(energy: bool | None, problem: Any) -> bool:
     """Whether the ledger is kept: where energies exist, if the user does not say."""
+    if energy is not None:
+        check_flags(energy=energy)
     exists = bool(getattr(problem, "symmetric", True))
     if energy and not exists:
         raise ValueError("energy: the stiffness is not symmetric, so it has no potential and no ledger can be kept: omit energy")

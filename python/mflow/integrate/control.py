@@ -64,9 +64,12 @@ MISSING_DT = "dt: expected the size of the fixed steps of {}, got None; give dt=
 # ---- settings -------------------------------------------------------------------------------------------------------------------
 
 
-@dataclass(slots=True)
+@dataclass(init=False)
 class Settings:
-    """What the user of a driver may set besides the problem and the method; the names are those of `mflow.solve_ivp`."""
+    """What the user of a driver may set besides the problem and the method; the names are those of `mflow.solve_ivp`.
+
+    What is not given stays with the class: a call pays for what it sets.
+    """
 
     dt: Any = None
     rtol: Any = None
@@ -102,6 +105,13 @@ class Settings:
     steady_rtol: Any = None
     steady_atol: Any = None
     pair: Pair | None = None  # the two methods of "auto", the first of which is the run's
+
+    def __init__(self, **given: Any) -> None:
+        vars(self).update(given)
+
+    def take(self, **given: Any) -> None:
+        """More of them."""
+        vars(self).update(given)
 
 
 def check_span(t_span: Sequence[float], dt: Any = None) -> tuple[float, float]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from mflow.base.checks import Array, check_times
 from mflow.base.methods import Method
 from mflow.base.progress import Progress, Watcher
-from mflow.base.result import IVPResult, Origin, Result, attach, keep_origin, pending
+from mflow.base.result import IVPResult, Result, attach, keep_origin, pending
 from mflow.base.telling import tell
 from mflow.course.agenda import Agenda, agenda_of, grid_misfit, steps_left
 from mflow.course.outputs import add_outputs, check_outputs
@@ -75,7 +75,10 @@ def follow(drive: Drive) -> Any:
 
 
 class Drive:
-    """One integration: its run, what it writes down, and the loop over its pieces. name: the function that its user called."""
+    """One integration: its run, what it writes down, and the loop over its pieces.
+
+    t_span : as `control.check_span` returns it. name : the function that its user called.
+    """
 
     kind: type[Result] = IVPResult
     both_sides = False  # whether a break alone leaves two rows: what a row holds may jump there
@@ -101,9 +104,9 @@ class Drive:
     unmeasured = warned = ""  # why the Jacobian cannot be measured; the warning of a step that is too long
     tolerances: tuple[Array, ...] = ()
 
-    def __init__(self, problem: Problem, t_span: Sequence[float], start: Array, method: Method, settings: Settings, name: str) -> None:
+    def __init__(self, problem: Problem, t_span: tuple[float, float], start: Array, method: Method, settings: Settings, name: str) -> None:
         self.problem, self.start, self.method, self.settings, self.name = problem, start, method, settings, name
-        self.t0, self.t1 = control.check_span(t_span, settings.dt)
+        self.t0, self.t1 = t_span
         self._check_method()
         self.mode = control.check_mode(method, settings, self.estimated)
         if self.mode == "auto":
@@ -360,7 +363,7 @@ class Drive:
         status = self._steps(limit)
         if run.k == k:
             return status
-        if self.mode == "adaptive" and not self.told_stiff:
+        if run.k >= endings.HELD and self.mode == "adaptive" and not self.told_stiff:
             self._tell_stiff()
         if self.doubt is not None:
             self.doubt.look_ahead()
@@ -591,5 +594,5 @@ class Drive:
         if events is not None and events.acts:
             out["y_after"] = events.y_after
         add_outputs(out, self.outputs, (y,), self.settings.event_args, self.name)
-        keep_origin(out, Origin(self.problem, self.method, self.step if self.mode == "fixed" else None, self.settings.symmetric))
+        keep_origin(out, (self.problem, self.method, self.step if self.mode == "fixed" else None, self.settings.symmetric))
         return out

@@ -17,7 +17,7 @@ from mflow.base.checks import COMPLEX_STATES, Array, as_tuple, check_number, che
 from mflow.base.methods import Method, as_method, asks_for_auto
 from mflow.base.pace import Pace
 from mflow.base.result import IVPResult, attach
-from mflow.integrate.control import MANY, RTOL, Settings, count_steps, kept_every
+from mflow.integrate.control import MANY, RTOL, Settings, check_span, count_steps, kept_every
 from mflow.integrate.drive import Drive, follow
 from mflow.integrate.endings import preparing
 from mflow.integrate.stepper import Stepper
@@ -135,7 +135,7 @@ def gradient_flow(
         dt=dt, t_eval=t_eval, save=save, save_every=save_every, solver=solver, symmetric=True, event_args=extra, pair=pair,
         **{k: v for k, v in given.items() if k in SETTINGS},
     )  # fmt: skip
-    drive = asked_by(hess, Drive(equation, (0.0, t_end), start, chosen_method, settings, "gradient_flow"))
+    drive = asked_by(hess, Drive(equation, check_span((0.0, t_end), dt), start, chosen_method, settings, "gradient_flow"))
     result: IVPResult = follow(drive)
     return result
 

@@ -42,6 +42,8 @@ class History:
     t_end : where the run will end.
     """
 
+    vectors = 1  # in a saved state
+
     def __init__(
         self,
         run: stepper.Run,
@@ -56,6 +58,7 @@ class History:
         t_end: float = math.nan,
     ) -> None:
         self.run, self.start, self.t0, self.events, self.t_end = run, start, t0, events, t_end
+        self.width = self.vectors * start.size  # numbers in a saved state
         self.every, self.dense = (1 if dense else every), dense
         self.times = None if dense else times
         self.asked_times, self.kept_every = times, every
@@ -64,9 +67,9 @@ class History:
         self._open(len(self.times) if self.times is not None else FIRST_ROWS if rows is None else rows)
         if self.times is None:
             if self.every:
-                self._put(t0, start)
+                self._put()
         elif len(self.times) and self.times[0] == t0:
-            self._put(t0, start)
+            self._put()
             self.rows.done = 1
 
     def _open(self, rows: int) -> None:
@@ -86,21 +89,15 @@ class History:
         """Whether the run has reached its end: the state there is kept, whatever `every` is."""
         return bool(self.run.t == self.t_end)
 
-    @property
-    def width(self) -> int:
-        """Numbers in a saved state."""
-        return self.start.size
-
     def _rows(self, every: int) -> stepper.Rows:
         """What the core writes into."""
         return stepper.Rows(self.y, self.t, self.D, every, self.times, self.events)
 
-    def _put(self, t: float, y: Array) -> None:
-        k = self.rows.count
-        self.y[k], self.t[k] = y if y.ndim == 1 else y.ravel(), t
+    def _put(self) -> None:
+        """A row of where the run stands."""
         if self.D is not None:
-            self.D[k] = 0.0
-        self.rows.count = k + 1
+            self.D[self.rows.count] = 0.0
+        self.rows.put(self.run)
 
     def flush(self) -> None:
         """The chunk is full: the next one, twice as long up to a limit."""
@@ -139,7 +136,7 @@ class History:
             return
         if k == len(self.t):
             self.flush()
-        self._put(self.run.t, self.run.y)
+        self._put()
 
     @property
     def writes(self) -> bool:

@@ -19,6 +19,7 @@ from mflow.base.threads import shared_among
 from mflow.integrate.control import RTOL, Event, Settings, check_span, default_method, listed_events, sizes_of
 from mflow.integrate.drive import Drive, follow
 from mflow.integrate.endings import preparing
+from mflow.problems.time_derivative import time_derivative
 from mflow.problems.vectorized import columns_of
 from mflow.solvers import nonlinear
 from mflow.solvers.algebraic import algebraic_of
@@ -256,7 +257,8 @@ def solve_ivp(
     E. Hairer, S. Norsett and G. Wanner, Solving Ordinary Differential Equations I (1993), II.1-II.6; E. Hairer and G. Wanner, II
     (1996), IV.8 and VI.1.
     """
-    check_flags(inplace=inplace, vectorized=vectorized, dense_output=dense_output, progress=progress, elementwise=elementwise)
+    if not inplace is vectorized is dense_output is progress is elementwise is False:
+        check_flags(inplace=inplace, vectorized=vectorized, dense_output=dense_output, progress=progress, elementwise=elementwise)
     if threads is not None and not elementwise:
         tell("solve_ivp: threads: without effect without elementwise=True", UserWarning)
     try:
@@ -285,18 +287,15 @@ def solve_ivp(
         fun, columns = columns_of(fun, start.shape, extra, inplace)
     equation = problem.rhs_problem(fun, start.shape, args, inplace, jac if solved.is_implicit else None, elementwise)
     span = check_span(t_span, dt)
-    linear = {"jac": jac, "jac_sparsity": jac_sparsity, "lband": lband, "uband": uband, "columns": columns}
-    if rhs_t is not None:
-        from mflow.problems.time_derivative import time_derivative  # here, so that import mflow loads it only where it is used
-
-        linear["rhs_t"] = time_derivative(rhs_t, start.shape, extra, inplace, chosen_method)
-    algebraic = None
-    if mass is not None or exclude_algebraic or consistent != "project":
-        algebraic = algebraic_of(mass, consistent, exclude_algebraic, chosen_method, start, dt, lband, uband, t0=span[0], args=extra)
+    linear = {
+        "jac": jac, "jac_sparsity": jac_sparsity, "lband": lband, "uband": uband, "columns": columns,
+        "rhs_t": None if rhs_t is None else time_derivative(rhs_t, start.shape, extra, inplace, chosen_method),
+    }  # fmt: skip
+    algebraic = algebraic_of(mass, consistent, exclude_algebraic, chosen_method, start, dt, lband, uband, t0=span[0], args=extra)
     if algebraic is not None:
         linear |= algebraic.linear
     solving = project = None
-    if solved.is_implicit or solver is not None or any(value is not None for value in linear.values()):
+    if solved.is_implicit or algebraic is not None or not jac is lband is jac_sparsity is uband is solver is columns is rhs_t is None:
         with preparing(start, span[0], "solve_ivp"):
             solving = nonlinear.solver_for(solved, equation, span[0], start, solver=solver, args=extra, **linear)
             if algebraic is not None:
@@ -304,17 +303,24 @@ def solve_ivp(
                 start = algebraic.start(equation, span[0], start, jac, extra, sizes)
                 project = partial(algebraic.behind, equation, start, jac, extra, sizes)
     settings = Settings(
-        dt=dt, rtol=rtol, atol=atol, first_step=first_step, max_step=max_step, min_step=min_step, max_steps=max_steps,
-        t_eval=t_eval, save=save, save_every=save_every, dense_output=dense_output, events=events, event_args=extra,
-        solver=solving, mass=None if algebraic is None else algebraic.mass.checksum, algebraic=algebraic, project=project,
-        callback=callback, progress=progress, checkpoint=checkpoint, checkpoint_every=checkpoint_every, resume=resume,
-        breaks=breaks, own_breaks=own, doses=doses, outputs=outputs, nonnegative=nonnegative, until=until, steady_rtol=steady_rtol,
-        steady_atol=steady_atol, pair=pair,
+        dt=dt, rtol=rtol, atol=atol, t_eval=t_eval, save=save, save_every=save_every, dense_output=dense_output, events=events,
+        event_args=extra, solver=solving, progress=progress, pair=pair, mass=None if algebraic is None else algebraic.mass.checksum,
+        project=project, algebraic=algebraic,
     )  # fmt: skip
+    if not first_step is max_step is min_step is checkpoint is max_steps is resume is None is callback is None is checkpoint_every:
+        settings.take(
+            first_step=first_step, max_step=max_step, min_step=min_step, max_steps=max_steps, callback=callback, checkpoint=checkpoint,
+            checkpoint_every=checkpoint_every, resume=resume,
+        )  # fmt: skip
+    if not breaks is own is doses is outputs is nonnegative is until is steady_rtol is steady_atol is None:
+        settings.take(
+            breaks=breaks, own_breaks=own, doses=doses, outputs=outputs, nonnegative=nonnegative, until=until, steady_rtol=steady_rtol,
+            steady_atol=steady_atol,
+        )  # fmt: skip
     drive = asked_by(jac, Drive(equation, span, start, chosen_method, settings, "solve_ivp"))
     if algebraic is not None:
-        places = [] if drive.agenda is None else [dose.place for dose in drive.agenda.doses]
-        algebraic.check_jumps(places, start.shape, drive.events is not None and drive.events.acts)
+        doses = [] if drive.agenda is None else drive.agenda.doses
+        algebraic.check_jumps([dose.place for dose in doses], start.shape, drive.events is not None and drive.events.acts)
     with shared_among(threads):
         result: IVPResult = follow(drive)
     if drive.legs is not None and not result.success:

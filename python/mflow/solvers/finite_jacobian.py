@@ -76,6 +76,8 @@ class FiniteJacobian:
 
 def finite_jacobian(jac: Any, name: str, count: int = 0) -> Any:
     """The same function with its calls in vain counted; what is no Python function as it is."""
+    if jac is None:
+        return None
     own = isinstance(jac, PYTHON) or isinstance(getattr(type(jac), "__call__", None), types.FunctionType)  # noqa: B004
     python = own or (callable(jac) and hasattr(jac, "__wrapped__") and not hasattr(jac, "address"))
     if not python or hasattr(jac, "tocsc") or hasattr(type(jac), "compiled_address") or hasattr(jac, "native_name"):  # of numba.cfunc

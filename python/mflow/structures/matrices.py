@@ -52,14 +52,14 @@ def structure_problem(
     elif supports.massless is not None:
         load = load_with_massless(load, supports, pull)
         pull = np.zeros(n)
-    M, C, K = (free_part(a, supports) for a in (M, C, K))
+    M, C, K = (free_part(a, supports) for a in (M, C, K)) if supports.any else (M, C, K)
     factorize = _cholesky(C, K) if linear_solver == "cholesky" else None
-    order = narrower_order([a for a in (M, C, K) if a is not None]) if narrow and not cg and factorize is None else None
+    order = narrower_order([a for a in (M, C, K) if hasattr(a, "ndim")]) if narrow and not cg and factorize is None else None
     if order is not None:
         supports.reorder(order)
         M, C, K = (a if a is None else a[order] if a.ndim == 1 else a[order][:, order] for a in (M, C, K))
     diagonal = M if M.ndim == 1 else M.diagonal()
-    if not (diagonal > 0).all():
+    if np.count_nonzero(diagonal > 0) < diagonal.size:
         bad = np.flatnonzero(~(diagonal > 0))
         raise ValueError(
             f"mass: expected a mass above 0 for every degree of freedom that moves, got {diagonal[bad[0]]:g} at degree of freedom "

@@ -13,6 +13,8 @@ from mflow.structures.support_motions import SupportMotions, is_given, step_of_d
 
 __all__ = ["Supports", "as_diagonal", "check_speed", "check_starts", "free_part"]
 
+NONE_HELD = np.arange(0)
+
 
 class Supports:
     """Which of n degrees of freedom move by the equations; the others keep the places that x0 gives them, go where `fixed` says (a dict of
@@ -27,7 +29,7 @@ class Supports:
         self.moves: SupportMotions | None = None
         self.massless: Massless | None = None
         self.any = False
-        self.free, self.held = np.arange(self.n), np.arange(0)
+        self.free, self.held = np.arange(self.n), NONE_HELD
         if fixed is None:
             return
         held = np.zeros(self.n, dtype=bool)
@@ -166,12 +168,14 @@ def check_starts(x0: Any, v0: Any, given: tuple[Any, ...], load: Any) -> tuple[A
     sizes = _sizes(given)
     if len(sizes) > 1 and len(set(sizes)) == 1 and sizes[0] not in (1, start.size) and start.ndim == 1:
         raise ValueError(f"{name}: expected {sizes[0]} numbers, one for each degree of freedom of the matrices, got shape {start.shape}")
-    return (np.zeros_like(start), start) if x0 is None else (start, check_speed(v0 if v0 is None else np.atleast_1d(v0), start))
+    return (np.zeros(start.shape), start) if x0 is None else (start, check_speed(v0 if v0 is None else np.atleast_1d(v0), start))
 
 
 def check_speed(v0: Any, start: Array) -> Array:
     """One velocity for each position of a start; zeros where v0 is None. Raises TypeError or ValueError."""
-    speed = np.zeros_like(start) if v0 is None else check_start(v0, "v0")
+    if v0 is None:
+        return np.zeros(start.shape)
+    speed = check_start(v0, "v0")
     if speed.shape != start.shape:
         raise ValueError(f"v0: expected one velocity for each position, of x0's shape {start.shape}, got shape {speed.shape}")
     return speed
@@ -180,4 +184,6 @@ def check_speed(v0: Any, start: Array) -> Array:
 def _sizes(given: tuple[Any, ...]) -> list[int]:
     """How many rows the matrices and diagonals among them have; functions have none."""
     arrays = [a for a in given if not (a is None or isinstance(a, int | float) or matrices.is_function(a))]
+    if not arrays:
+        return []
     return [n for n in (length_of(a, "mass, damping, stiffness, load") for a in arrays) if n]

@@ -38,6 +38,7 @@ class Rows:
         events: Events | None = ...,
         energy: NDArray[np.float64] | None = ...,
     ) -> None: ...
+    def put(self, run: Run) -> None: ...
 
 class Run:
     record: MethodRecord

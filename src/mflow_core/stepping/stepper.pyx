@@ -4,6 +4,7 @@ A run is one struct, `run_t`, that C functions work on: run.pyx makes it and tak
 saves it. `LastStep` (last_step.pyx) looks into the step just taken, `Energies` (energies.pyx) at the ledger of a second-order run.
 """
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
+from cpython.exc cimport PyErr_Occurred
 from libc.math cimport INFINITY, NAN
 from libc.stddef cimport ptrdiff_t
 from libc.stdint cimport int64_t
@@ -34,9 +35,6 @@ import zlib
 import numpy as np
 
 cnp.import_array()
-
-cdef extern from "Python.h":
-    void *PyErr_Occurred()
 
 NON_FINITE, CONVERGED, ALARM, OVERFLOWED = MF_E_NON_FINITE, _CONVERGED, _ALARM, _OVERFLOWED
 ACTED, FULL, EVENT, RHO_DUE = _ACTED, _FULL, _EVENT, _RHO_DUE
@@ -100,6 +98,18 @@ cdef class Rows:
     def done(self, int64_t times):
         self.c.i_at = times
 
+    def put(self, Run run not None):
+        """A row of where a run stands: its time and state, in second order x, v and a."""
+        cdef int j, wide = 3 if run.r.m.flags & MF_SECOND_ORDER else 1
+        if self.y is None or self.c.rows >= self.c.room or cnp.PyArray_SIZE(self.y) != self.c.room * wide * run.r.n:
+            raise ValueError(f"rows: expected room for {wide} x {run.r.n} numbers in row {self.c.rows}")
+        raise_or(run_enter(run.r))
+        for j in range(wide):
+            memcpy(self.c.y + (self.c.rows * wide + j) * run.r.n, run.r.now[j], run.r.n * sizeof(double))
+        self.c.t[self.c.rows] = run.r.t
+        self.c.rows += 1
+        run_leave(run.r)
+
 
 cdef class Run:
     """A method on a problem from a start, stepped in place. The drivers and `mflow.Stepper` are made of it.
@@ -113,15 +123,13 @@ cdef class Run:
         cdef double *par
         cdef int status = 0
         cdef const double *start[8]
-        cdef int j
         if cnp.PyArray_TYPE(y0) != cnp.NPY_DOUBLE or not cnp.PyArray_ISCARRAY_RO(y0):
             raise TypeError(f"y0: expected a C-contiguous float64 array, got dtype {(<object> y0).dtype} and strides {(<object> y0).strides}")
         if cnp.PyArray_SIZE(y0) != problem.c.n:
             raise ValueError(f"y0: expected {problem.c.n} components, as the problem has, got {cnp.PyArray_SIZE(y0)}")
         self.record, self.problem, self.shape = record, problem, (<object> y0).shape
         par = record.parameters(parameters or {})
-        for j in range(8):
-            start[j] = NULL
+        memset(start, 0, sizeof(start))
         start[0] = <double *> cnp.PyArray_DATA(y0)
         if record.m.flags & MF_SECOND_ORDER:
             if v0 is None or cnp.PyArray_TYPE(v0) != cnp.NPY_DOUBLE or not cnp.PyArray_ISCARRAY_RO(v0) or cnp.PyArray_SIZE(v0) != problem.c.n:
@@ -204,12 +212,10 @@ cdef class Run:
 
     def vector(self, int j):
         """A copy of the j-th carried vector, whole: not while another thread steps."""
-        cdef cnp.ndarray out
         if not 0 <= j < self.r.sizes.n_vec:
             raise IndexError(j)
-        out = np.empty(self.shape)
         raise_or(run_enter(self.r))
-        memcpy(cnp.PyArray_DATA(out), self.r.now[j], self.r.n * sizeof(double))
+        out = copy_of(self.r.now[j], self.r.n, self.shape)
         run_leave(self.r)
         return out
 
@@ -240,15 +246,12 @@ cdef class Run:
 
     def here(self):
         """(point, gradient) of the last good evaluation of a descent; `looked_ahead` says whether the gradient belongs to another point."""
-        cdef cnp.ndarray point, grad
         if self.r.good == NULL:
             raise TypeError(f"{self.record.name}: expected a run made for descent; pass descend=True")
-        point, grad = np.empty(self.shape), np.empty(self.shape)
         raise_or(run_enter(self.r))
-        memcpy(cnp.PyArray_DATA(point), self.r.good, self.r.n * sizeof(double))
-        memcpy(cnp.PyArray_DATA(grad), self.r.good_grad, self.r.n * sizeof(double))
+        both = copy_of(self.r.good, self.r.n, self.shape), copy_of(self.r.good_grad, self.r.n, self.shape)
         run_leave(self.r)
-        return point, grad
+        return both
 
     def restart(self, double t, cnp.ndarray y=None, cnp.ndarray v=None):
         """Another state at another time, as at a start: float64 C-contiguous arrays of the state's shape, None for what stays. Only counts
@@ -274,8 +277,7 @@ cdef class Run:
     cdef int pointers(self, cnp.ndarray y, cnp.ndarray v, const double **state) except -1:
         """The visible vectors of another state, NULL for what stays."""
         cdef int j
-        for j in range(8):
-            state[j] = NULL
+        memset(state, 0, 8 * sizeof(state[0]))
         for j, one in enumerate((y, v)):
             if one is None:
                 continue
@@ -347,8 +349,7 @@ cdef class Run:
         cdef cnp.ndarray at = np.ascontiguousarray(x, dtype=np.float64), moving = np.ascontiguousarray(v, dtype=np.float64)
         cdef cnp.ndarray out = np.full(self.shape, np.nan)
         if self.r.p.accel == NULL or cnp.PyArray_SIZE(at) != self.r.n or cnp.PyArray_SIZE(moving) != self.r.n:
-            raise TypeError(f"x, v: expected a second-order run and {self.r.n} numbers each, got {cnp.PyArray_SIZE(at)} and "
-                            f"{cnp.PyArray_SIZE(moving)}")
+            raise TypeError(f"x, v: expected a second-order run and {self.r.n} numbers each, got {at.size} and {moving.size}")
         self.r.f.n_rhs += 1
         raise_or(self.r.p.accel(t, <double *> cnp.PyArray_DATA(at), <double *> cnp.PyArray_DATA(moving), <double *> cnp.PyArray_DATA(out),
                                 self.r.n, self.r.p.ctx))
@@ -530,8 +531,7 @@ cdef class Run:
                 raise TypeError(f"bounds: expected C-contiguous float64 arrays of {self.r.n} numbers")
         if self.record.m.update == NULL or self.bounds is not None or self.r.k != 0:
             raise ValueError(f"bounds: expected an optimizer that has not begun, got {self.record.name}")
-        self.bounds = (lower, upper)
-        self.r.lower, self.r.upper = <const double *> cnp.PyArray_DATA(lower), <const double *> cnp.PyArray_DATA(upper)
+        self.bounds, self.r.lower, self.r.upper = (lower, upper), <const double *> cnp.PyArray_DATA(lower), <const double *> cnp.PyArray_DATA(upper)
 
     def descend(self, int64_t count, double gtol, bint want_value, double alarm=INFINITY, bint brake=False):
         """The status of up to `count` iterations: CONVERGED, 0 not yet, or why it could not go on."""

@@ -413,6 +413,7 @@ SCRIPT = """
 import os, signal, threading, time
 import numpy as np
 import mflow
+mflow.solve_ivp  # imported now
 {make}
 started = time.perf_counter()
 def interrupt():
