@@ -46,6 +46,7 @@ cdef double MOVED = 0.1                  # of the size of the state; where a loo
 cdef double FAR = 0.5
 cdef double STRAIGHT = 1e-6              # of an update: the next one, where f is affine between both;
 cdef double SHARE = 5e-3                 # where GMRES leaves a thousandth of each
+cdef double TAME = 0.05                  # the same where it bends a little
 cdef double SAME = 1e-6                  # two computations of one root
 cdef double NEAR = 0.05                  # where the branch ends within CLOSE of gh, Newton's root that is no farther off than this part
 cdef double CLOSE = 1e-4                 # of the way belongs to it
@@ -154,15 +155,18 @@ cdef bint is_checked(newton_t *s, double gh, const double *z) noexcept nogil:
 
 cdef int agrees_with_start(newton_t *s, double t, double gh, const double *r, const double *z) noexcept nogil:
     """1 if the mean of M from r to z is that of the factors to one half (Newton's step from r is z - r to that), and if f does not bend on
-    the way. Factors that have agreed once are asked again where a way is more than twice as long, or long, or there is no matrix. Where f
-    looks affine, as second updates vanish beside first ones, a few points are enough, and none are asked beside a good guess from r."""
+    the way. Factors that have agreed once are asked again where a way is more than twice as long, or long, or there is no matrix: at a few
+    points where f looks tame, as second updates were small beside first ones, and these not longer than the way; at none beside a good guess
+    from r, where it looks affine."""
     cdef bint matrix = s.c.matrix.kind != KRYLOV, known, seen
     cdef double way = distance(s, z, r)
     cdef ptrdiff_t i
     cdef int status
     known = way <= 2.0 * s.m.agreed and (matrix or is_checked(s, gh, z))
-    seen = known and s.rate <= (STRAIGHT if matrix else SHARE)
-    if (seen and s.first <= QUARTER * way and s.m.rhs != lifted_rhs) or (matrix and way <= LONG_WAY and (known or s.m.size_gh <= 0.5)):
+    seen = known and s.rate <= TAME and s.first <= way
+    if seen and s.first <= QUARTER * way and s.rate <= (STRAIGHT if matrix else SHARE) and s.m.rhs != lifted_rhs:
+        return 1
+    if matrix and way <= LONG_WAY and (known or s.m.size_gh <= 0.5):
         return 1
     status = matrix_rhs(&s.m, t, r, s.f)
     if status == 0:

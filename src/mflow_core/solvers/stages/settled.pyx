@@ -28,7 +28,8 @@ cdef double QUARTER = 0.25               # of those along a branch
 cdef double CURVED = 0.15                # of a step along it: how far its end may be beside the tangents
 cdef double HALF = 0.5
 cdef double STRAIGHT = 1e-6              # of the first update: those after it, where f is affine;
-cdef double SHARE = 0.02                 # where GMRES leaves a hundredth of each
+cdef double SHARE = 0.02                 # where GMRES leaves a hundredth of each;
+cdef double TAME = 0.05                  # where it bends a little
 cdef double SAME = 1e-6                  # relative: two computations of one root
 cdef double SHORT = 1e-7                 # of h: a shorter step along a branch is none
 
@@ -141,13 +142,15 @@ cdef int trusted(newton_t *s, const mf_tableau *tab, double t, double h, const d
         status = crosses(s, t + h, h / tab.mu[0], y, Z + 2 * ld)
         if status != 0:
             return min(status, 0)
-        seen = c.rest <= SHARE * s.first
-    else:
-        seen = c.rest <= STRAIGHT * s.first
-    if (seen and s.first <= QUARTER * way) or (s.c.matrix.kind != KRYLOV and way <= LONG_WAY):
+    elif way <= LONG_WAY:
+        return 1
+    seen = way <= 2.0 * s.m.agreed and c.rest <= TAME * s.first and s.first <= way
+    if seen and s.first <= QUARTER * way and c.rest <= (STRAIGHT if s.c.matrix.kind != KRYLOV else SHARE) * s.first:
         return 1
     memset(c.stand, 0, S * c.ld * sizeof(double))
     status = bends(s, tab, t, h, y, c.stand, Z, ld, way, seen, False)
+    if status == 0:
+        s.m.agreed = way
     return status if status < 0 else status == 0
 
 
