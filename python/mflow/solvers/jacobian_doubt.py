@@ -26,6 +26,7 @@ FLOWS = (  # how `Solver.flow` may end, after a time
     ", which swings or moves on for a time of {}, and its slopes do not fall",
     ", which grows without bound or meets slopes that are not finite after a time of {}",
     ", whose steps vanish after a time of {}",
+    ", which was given up after a time of {}, as differences of the slope contradict the Jacobian there",
 )
 
 

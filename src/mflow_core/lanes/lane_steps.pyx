@@ -139,7 +139,7 @@ cdef void plan(block_t *b, int col) noexcept nogil:
     else:
         slot.planned = h = planned_step(&slot.c, t)
         t_next = t + h
-        slot.ends = (t_next - slot.t_end) * h >= 0.0
+        slot.ends = t_next >= slot.t_end if h > 0.0 else t_next <= slot.t_end
         if slot.ends:
             h = slot.t_end - t
             t_next = slot.t_end

@@ -218,7 +218,7 @@ cdef int save(columns_t *b, double t, double t_next, int64_t *next_at) noexcept 
     cdef int64_t lane
     cdef bint made = False
     cdef int col, status
-    while next_at[0] < job.n_at and (t_next - job.at[next_at[0]]) * h >= 0.0:
+    while next_at[0] < job.n_at and (t_next - job.at[next_at[0]]) * (1.0 if h > 0.0 else -1.0) >= 0.0:
         s = (job.at[next_at[0]] - t) / h if job.at[next_at[0]] != t_next else 1.0
         if s != 1.0 and job.m.dense != NULL and not made:
             status, made = job.m.dense(job.m, &b.f), True

@@ -106,8 +106,8 @@ cdef void matrix_release(matrix_t *m) noexcept nogil:
 # ---- norms and right-hand sides -------------------------------------------------------------------------------------------------------
 
 cdef double weighted_norm(matrix_t *m, const double *d) noexcept nogil:
-    """sqrt(mean((w_i d_i)^2)); 0 for an empty state."""
-    cdef double total = 0.0
+    """sqrt(mean((w_i d_i)^2)); 0 for an empty state. Where the squares overflow, as those of slopes by a tiny time, in units of the largest."""
+    cdef double total = 0.0, top = 0.0
     cdef ptrdiff_t i, n = m.n
     if n <= MF_SHORT:
         for i in range(n):
@@ -116,6 +116,13 @@ cdef double weighted_norm(matrix_t *m, const double *d) noexcept nogil:
         for i in range(n):
             m.f1[i] = d[i] * m.weight[i]
         total = REDUCE.sum_of_squares(m.f1, n)
+    if total == INFINITY:
+        for i in range(n):
+            top = max(top, fabs(d[i] * m.weight[i]))
+        total = 0.0
+        for i in range(n):
+            total += (d[i] * m.weight[i] / top) * (d[i] * m.weight[i] / top)
+        return top * sqrt(total / <double> n)
     return sqrt(total / <double> n) if n > 0 else 0.0
 
 

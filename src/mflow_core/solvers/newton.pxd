@@ -18,6 +18,7 @@ cdef enum:
     FLOW_SWINGS = 1                      # its slopes do not fall
     FLOW_LEAVES = 2                      # it grows without bound, or meets slopes that are not finite
     FLOW_STOPS = 3                       # its steps vanish
+    FLOW_WRONG = 4                       # J is not the derivative of f
 
 
 ctypedef struct newton_config_t:
@@ -35,9 +36,10 @@ ctypedef struct coupled_t:               # stages that are solved together (coup
     double *d
     double *guess
     double *f                            # slopes of the stages
-    double *stand                        # fixed steps: where the branch of roots has been followed to, and before; Newton's root
+    double *stand                        # fixed steps: where the branch of roots has been followed to, the tangent there, that of the next point
+    double *tangent
     double *before
-    double *root
+    double *root                         # Newton's root
     double *re                           # factors of I - q J, q = re_q + i im_q
     double *im
     double *krylov

@@ -375,7 +375,8 @@ cdef int solve_full(newton_t *s, double t, double gh, const double *r, double *z
     s.want_jacobian = False
     s.m.stale = 0
     s.eta = 1.0
-    s.worst = s.first = s.rate = 0.0
+    s.worst = s.first = 0.0
+    s.rate = INFINITY
     if not s.controlled:
         weights_of_size(s, z, z)
     status = residual(s, t, gh, r, z, s.d)
@@ -396,8 +397,6 @@ cdef int solve_full(newton_t *s, double t, double gh, const double *r, double *z
         norm = weighted_norm(&s.m, s.d)
         if not norm < INFINITY:
             return MF_RETRY_SOLVE
-        if k == 1:
-            s.rate = norm / before
         # With a new matrix each time, the error after a whole step is about norm^2 / before.
         if norm <= tol or (k > 0 and length == 1.0 and norm < 0.5 * before and norm * (norm / before) <= 0.5 * tol) or (
                 k > 0 and norm > 0.5 * before and at_rounding(s, z, norm, True)):
@@ -410,6 +409,7 @@ cdef int solve_full(newton_t *s, double t, double gh, const double *r, double *z
                 return 0
             return status
         note_rate(s, k, norm, INFINITY if length < 1.0 else norm / before if k > 0 else 0.0)
+        s.rate = INFINITY                # that of one matrix is not known
         before = norm
         memcpy(z, s.trial, s.n * sizeof(double))
         s.d, s.next_d = s.next_d, s.d

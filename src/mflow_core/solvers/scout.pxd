@@ -3,7 +3,11 @@ from libc.stddef cimport ptrdiff_t
 
 from mflow_core.solvers.newton cimport newton_t
 
+cdef enum:
+    MOST_PARTS = 64                      # of a way, at whose ends f is looked at
+
 cdef double LONG_WAY                     # of the size of the state: f is looked at more often on the way
+cdef double FALLS                        # of a way: the least by which the residual falls along it
 cdef double LONG                         # relative length of a difference that must be right to three digits
 
 
@@ -12,9 +16,11 @@ cdef bint is_nothing(const newton_t *s, const double *z, const double *r) noexce
 cdef int look_at(newton_t *scout, double t, double gh, const double *z, int *regular) noexcept nogil
 cdef int stand(newton_t *s, double t, double gh, const double *r) noexcept nogil
 cdef bint fits(const newton_t *s, int regular, bint lenient) noexcept nogil
+cdef int parts_of(ptrdiff_t n, const double *weight, const double *a, const double *b, bint wide, double *parts) noexcept nogil
 cdef int bends(newton_t *s, double t, double gh, const double *r, const double *a, const double *f_a, const double *b, double way,
-               bint strict) noexcept nogil
+               bint wide, bint strict) noexcept nogil
 cdef double first_update(newton_t *s, double t, double gh, const double *r, int *status) noexcept nogil
+cdef int depart(newton_t *scout, double t, double gh, const double *r) noexcept nogil
 cdef int follow(newton_t *s, double t, double gh, const double *r) noexcept nogil
 cdef int relax(newton_t *s, double t, double gh, const double *r) noexcept nogil
 

@@ -4,8 +4,8 @@ A step along the branch goes from a root for s to one for a larger s by Newton's
 and f vary little between both ends, and where updates contract well; else it is made shorter. Where M turns singular the branch turns back.
 The flow z' = f(t, z) - (z - r) / gh, t at rest, is followed in the same way, by implicit steps that grow: each is a short branch of its own.
 """
-from libc.math cimport INFINITY, copysign, fabs, sqrt
-from libc.string cimport memcmp, memcpy, memset
+from libc.math cimport INFINITY, copysign, fabs, ldexp, sqrt
+from libc.string cimport memcmp, memcpy, memmove, memset
 
 from mflow_core.registry cimport REDUCE
 from mflow_core.solvers.spectrum.definite cimport CROSSED, POSITIVE_SIGN, REGULAR, clear_of_negative_axis, positive
@@ -20,14 +20,16 @@ cdef enum:
     RITZ = 20                            # vectors that look at a matrix which is not there
     POINTS = 15                          # between both ends of a way, at which f is looked at
     FEW = 3                              # of a short one
+    FINER = 5                            # halvings of their distance, around a place where a component passes 0
 
 LONG_WAY = 0.25
 LONG = 6e-6
 cdef double QUARTER = 0.25               # of updates of a scout
 cdef double HALF = 0.5
 cdef double EASY = 0.05
-cdef double FALLS = 0.1                  # of the way: the least by which the residual falls along it
+FALLS = 0.1
 cdef double SHORT = 1e-7                 # relative: a shorter step along the branch is none
+cdef double LEAST_PART = 1e-4            # of a way
 cdef double STEEP = 10.0                 # |s dz/ds| over |z - r|: the branch turns
 
 
@@ -187,10 +189,8 @@ cdef int changed(newton_t *s, double t, double gh, double first) noexcept nogil:
     """1 if M at s.root is not that at s.start to a half, in the direction of the update; else 0, or a negative code."""
     cdef ptrdiff_t i
     cdef int status
-    if s.c.matrix.kind == KRYLOV:
-        return 0
     memcpy(s.bar, s.guess, s.n * sizeof(double))
-    status = matrix_solve(&s.m, s.bar)
+    status = divide(s, t, gh, s.root, s.f, s.bar)
     if status != 0:
         return open_or(status)
     for i in range(s.n):
@@ -198,46 +198,91 @@ cdef int changed(newton_t *s, double t, double gh, double first) noexcept nogil:
     return not weighted_norm(&s.m, s.bar) <= HALF * first
 
 
+cdef inline int put(double *parts, int count, double part) noexcept nogil:
+    """Into its place among parts in order, if it is between 0 and 1 and not there yet; their new number."""
+    cdef int k = count
+    if not (0.0 < part < 1.0) or count == MOST_PARTS - 1:
+        return count
+    while k > 0 and parts[k - 1] > part:
+        k -= 1
+    if (k > 0 and part - parts[k - 1] < LEAST_PART) or (k < count and parts[k] - part < LEAST_PART):
+        return count
+    memmove(parts + k + 1, parts + k, (count - k) * sizeof(double))
+    parts[k] = part
+    return count + 1
+
+
+cdef int parts_of(ptrdiff_t n, const double *weight, const double *a, const double *b, bint wide, double *parts) noexcept nogil:
+    """Where f is looked at on the straight way from a to b, as parts of it in order, of which the last is 1; their number.
+
+    At even distances and where a component passes 0: each of few components, of many the one that moves most. There f may bend on the scale
+    of what is small: on a wide way also around that place, and near a, from a quarter of its size on.
+    """
+    cdef int points = POINTS if wide else FEW, halvings = FINER if wide else 0, count = 0, k
+    cdef double each = 1.0 / (points + 1.0), least = 1e-3 * REDUCE.max_abs(a, n), far = 0.0, part, most = 0.0
+    cdef ptrdiff_t i, mover = -1
+    for k in range(points):
+        count = put(parts, count, (k + 1) * each)
+    for i in range(n):
+        far = max(far, fabs(b[i] - a[i]) / max(max(fabs(a[i]), least), 1e-150))
+        if a[i] * b[i] < 0.0 and fabs(b[i] - a[i]) * weight[i] > most:
+            most, mover = fabs(b[i] - a[i]) * weight[i], i
+    part = max(QUARTER / far, LEAST_PART) if wide and far > 0.0 else 1.0
+    while part < each:
+        count = put(parts, count, part)
+        part *= 2.0
+    for i in range(n if mover >= 0 else 0):
+        if a[i] * b[i] < 0.0 and (i == mover or n <= FEW):
+            part = a[i] / (a[i] - b[i])
+            count = put(parts, count, part)
+            for k in range(1, halvings + 1):
+                count = put(parts, put(parts, count, part - ldexp(each, -k)), part + ldexp(each, -k))
+    parts[count] = 1.0
+    return count + 1
+
+
 cdef int bends(newton_t *s, double t, double gh, const double *r, const double *a, const double *f_a, const double *b, double way,
-               bint strict) noexcept nogil:
+               bint wide, bint strict) noexcept nogil:
     """1 if M varies too much between a and b, where the residual r + gh f(t, z) - z is 0; else 0, or a negative code.
 
     The residual is looked at on the straight line between them, M^-1 times it where there is a matrix. It must fall in every part of the way,
     and be proportional to what is left of it, to a half; strict: so must it fall in every part. Narrower bumps are not seen.
     """
     cdef bint steady = fabs(gh) == INFINITY, matrix = s.c.matrix.kind != KRYLOV
-    cdef int points = POINTS if way > LONG_WAY else FEW, k, status
-    cdef double each = 1.0 / (points + 1.0), part, along, square, off, u, v, bound = 0.0
+    cdef double[MOST_PARTS] parts
+    cdef int count = parts_of(s.n, s.m.weight, a, b, wide, parts), k, status
+    cdef double part, before = 0.0, along, square, off, u, v, bound = 0.0
     cdef ptrdiff_t i
-    for k in range(points + 2):
-        part = k * each
+    for k in range(-1, count):
+        part = parts[k] if k >= 0 else 0.0
         status = 0
         for i in range(s.n):
             s.trial[i] = (1.0 - part) * a[i] + part * b[i]
-        if k == 0:
+        if k < 0:
             memcpy(s.next_d, f_a, s.n * sizeof(double))
-        elif k <= points:
+        elif k < count - 1:
             status = matrix_rhs(&s.m, t, s.trial, s.next_d)
         for i in range(s.n):
-            s.next_d[i] = 0.0 if k > points else s.next_d[i] if steady else gh * s.next_d[i] - (s.trial[i] - r[i])
-        if status == 0 and matrix and k <= points:
+            s.next_d[i] = 0.0 if k == count - 1 else s.next_d[i] if steady else gh * s.next_d[i] - (s.trial[i] - r[i])
+        if status == 0 and matrix and k < count - 1:
             status = matrix_solve(&s.m, s.next_d)
         if status != 0:
             return open_or(status)
-        if k == 0:
+        if k < 0:
             memcpy(s.d, s.next_d, s.n * sizeof(double))
             memcpy(s.bar, s.next_d, s.n * sizeof(double))
             bound = HALF * (way if matrix else weighted_norm(&s.m, s.d))
             continue
         along = square = off = 0.0
         for i in range(s.n):
-            u = each * s.d[i] * s.m.weight[i]
+            u = (part - before) * s.d[i] * s.m.weight[i]
             v = (s.bar[i] - s.next_d[i]) * s.m.weight[i]
             along += u * v
             square += u * u
             off += (v - u) * (v - u)
             s.bar[i] = s.next_d[i]
             s.next_d[i] -= (1.0 - part) * s.d[i]
+        before = part
         if not (off <= HALF * HALF * square if strict else along >= FALLS * square) or not weighted_norm(&s.m, s.next_d) <= bound:
             return 1
     return 0
@@ -246,15 +291,15 @@ cdef int bends(newton_t *s, double t, double gh, const double *r, const double *
 cdef int straight(newton_t *s, double t, double gh, const double *r) noexcept nogil:
     """0 if M varies little on the way from s.start to s.root; else MF_RETRY_SOLVE, or a negative code."""
     cdef double way = distance(s, s.root, s.start)
-    cdef int answer = bends(s, t, gh, r, s.start, s.slope, s.root, way, True) if way > 0.0 else 0
+    cdef int answer = bends(s, t, gh, r, s.start, s.slope, s.root, way, way > LONG_WAY, True) if way > 0.0 else 0
     return MF_RETRY_SOLVE if answer > 0 else answer
 
 
 cdef int attempt(newton_t *s, double t, double gh, const double *r, double gh_before, bint rough) noexcept nogil:
     """From s.start to the root for gh and r, into s.root: M must be regular on the way, and vary little, and updates must contract.
 
-    gh_before, if gh is at most twice that: a positive determinant is enough, if M changes little from there. rough: one update is enough;
-    s.f and J are those at s.root then. J must be that at s.start, and is not any more afterwards.
+    gh_before, if gh is at most twice that: a positive determinant is enough, if M changes little from there. rough: what is left may be EASY
+    of the way; s.f and J are those at s.root then. J must be that at s.start, and is not any more afterwards.
     """
     cdef double first, before, norm
     cdef bint lenient = fabs(gh) <= 2.0 * fabs(gh_before)
@@ -287,8 +332,9 @@ cdef int attempt(newton_t *s, double t, double gh, const double *r, double gh_be
         norm = weighted_norm(&s.m, s.d)
         if not norm <= QUARTER * before and not norm <= 1e-10:
             return MF_RETRY_SOLVE
-        if rough:
+        if k == 0:
             s.rate = norm / first if first > 0.0 else 0.0
+        if rough and norm <= EASY * first:
             return straight(s, t, gh, r)
         move(s, s.root, s.root, s.d, 1.0)
         if norm <= 1e-4 * first or norm <= 1e-10:
@@ -304,6 +350,15 @@ cdef void step_on(newton_t *s) noexcept nogil:
 
 
 # ---- along the branch, and along the flow -------------------------------------------------------------------------------------------------
+
+cdef int depart(newton_t *scout, double t, double gh, const double *r) noexcept nogil:
+    """The scout stands at r."""
+    cdef int status
+    memcpy(scout.start, r, scout.n * sizeof(double))
+    weights_of_size(scout, r, r)
+    status = matrix_rhs(&scout.m, t, r, scout.slope)
+    return stand(scout, t, gh, r) if status == 0 else status
+
 
 cdef int turns(newton_t *s, double t, double at, const double *r) noexcept nogil:
     """1 if the branch turns back at s = at, where the scout stands; 0: it could not be followed for another reason; or a negative code."""

@@ -337,7 +337,7 @@ cdef bint sees_between(const run_t *r, const record_t *record, double t_next) no
         return False
     if record.D != NULL or record.events != NULL:
         return True
-    return record.i_at < record.n_at and (t_next - record.at[record.i_at]) * r.f.h > 0.0
+    return record.i_at < record.n_at and (t_next - record.at[record.i_at]) * (1.0 if r.f.h > 0.0 else -1.0) > 0.0
 
 
 cdef inline double rate_inside(const run_t *r, ptrdiff_t i) noexcept nogil:
@@ -418,7 +418,7 @@ cdef int step_once(run_t *r, double t_end, record_t *record) noexcept nogil:
         if t_next == r.t and r.n > 0:
             r.c.h = h                        # max_step is lost in rounding
             return MF_E_STEP
-        if (t_next - t_end) * h >= 0.0:
+        if t_next >= t_end if h > 0.0 else t_next <= t_end:
             h = t_end - r.t
             t_next = t_end
         err = INFINITY

@@ -4,7 +4,7 @@ Where f jumps (a break) or the state does (an action of an event, a dose) the ru
 carried vectors, controller and first step. Nothing of the other side is used again; only counts go on.
 
 """
-from libc.math cimport NAN, copysign, fabs, sqrt
+from libc.math cimport INFINITY, NAN, copysign, fabs, sqrt
 
 from mflow_core.arithmetic.control cimport control_t, first_step_of, not_finite_at, trial_step_of
 from mflow_core.arithmetic.vec cimport mf_fp_enter, mf_fp_leave
@@ -29,16 +29,23 @@ cdef int slope_at_start(run_t *r, double *slope) noexcept nogil:
 
 
 cdef int choose_first_step(run_t *r, double t_end, const double *f0) noexcept nogil:
-    """r.c.h by an explicit Euler trial: how much does the slope change? `next` is scratch."""
+    """r.c.h by an explicit Euler trial: how much does the slope change? `next` is scratch. Time is in units of the span where slopes are so
+    large that their squares overflow."""
     cdef double *y1 = r.next[0]
     cdef double *f1 = r.err
     cdef double span = fabs(t_end - r.t), sign = 1.0 if t_end >= r.t else -1.0, root = sqrt(<double> r.n), d0, d1, d2, h0, h
+    cdef double unit = 1.0
     cdef ptrdiff_t i
     cdef int status
     cdef int _try
     d0 = sqrt(size_of(r, r.now[0], r.now[0], r.now[0])) / root
     d1 = sqrt(size_of(r, f0, r.now[0], r.now[0])) / root
-    h0 = trial_step_of(d0, d1)
+    if d1 == INFINITY and span < 1.0:
+        unit = span
+        for i in range(r.n):
+            y1[i] = unit * f0[i]
+        d1 = sqrt(size_of(r, y1, r.now[0], r.now[0])) / root
+    h0 = unit * trial_step_of(d0, d1)
     h0 = h0 if h0 < span else span
     h0 = h0 if h0 < r.c.max_step else r.c.max_step
     h = h0
@@ -51,14 +58,15 @@ cdef int choose_first_step(run_t *r, double t_end, const double *f0) noexcept no
             return status
         if status == 0 and REDUCE.all_finite(f1, r.n):
             for i in range(r.n):
-                f1[i] = f1[i] - f0[i]
-            d2 = sqrt(size_of(r, f1, r.now[0], r.now[0])) / root / h0
-            h = first_step_of(d0, d1, d2, h0, r.c.q)
+                f1[i] = unit * (f1[i] - f0[i])
+            d2 = sqrt(size_of(r, f1, r.now[0], r.now[0])) / root / (h0 / unit)
+            h = unit * first_step_of(d0, d1, d2, h0 / unit, r.c.q)
             break
         if status == 0:
             not_finite_at(&r.c, h0)
         h0 = 1e-2 * h0                       # the trial left the domain: nearer
         h = h0
+    h = h if h > 0.0 else 1e-12 * min(span, 1.0)     # slopes are larger than can be measured
     h = h if h < span else span
     h = h if h < r.c.max_step else r.c.max_step
     r.c.h = sign * h

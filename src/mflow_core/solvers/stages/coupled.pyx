@@ -75,14 +75,14 @@ cdef int newton_couple(newton_t *s) noexcept nogil:
             lu = (rows * (2 * stages_below(s) + stages_above(s) + 1) + 7) // 8 * 8
     if kind != IDENTITY:
         krylov = gmres_room(S * n, dim_of(s)) + 3 * S * padded + padded
-    c = <coupled_t *> calloc(1, sizeof(coupled_t) + 64 + (2 * lu + krylov + 8 * S * padded + (S * padded + 1) // 2) * sizeof(double))
+    c = <coupled_t *> calloc(1, sizeof(coupled_t) + 64 + (2 * lu + krylov + 9 * S * padded + (S * padded + 1) // 2) * sizeof(double))
     if c == NULL:
         return MF_E_MEMORY
     at = <double *> (((<uintptr_t> (c + 1)) + 63) // 64 * 64)
     c.ld = padded
     c.W, c.F, c.d, c.guess, c.f = at, at + S * padded, at + 2 * S * padded, at + 3 * S * padded, at + 4 * S * padded
-    c.stand, c.before, c.root = at + 5 * S * padded, at + 6 * S * padded, at + 7 * S * padded
-    at += 8 * S * padded
+    c.stand, c.before, c.root, c.tangent = at + 5 * S * padded, at + 6 * S * padded, at + 7 * S * padded, at + 8 * S * padded
+    at += 9 * S * padded
     c.re, c.im, c.krylov = at, at + lu, at + 2 * lu
     c.pivots = <int32_t *> (at + 2 * lu + krylov)
     s.coupled = c
@@ -461,6 +461,8 @@ cdef int iterate(newton_t *s, const mf_tableau *tab, double t, double h, const d
             c.rest += norm
             if slow and not by_residual and (not full or theta >= 2.0 or k + 1 == most):
                 return MF_RETRY_SOLVE
+        else:
+            s.first = norm
         advance(s, tab, Z, ld, plain)
         if norm == 0.0 or not by_residual and (norm <= tol if k == 0 and not s.controlled else eta * norm <= tol):
             s.want_jacobian = how != SIMPLIFIED or theta > slow_rate(s)

@@ -1,11 +1,11 @@
 """Which root the equations of stages have in a step: `solve_system` of runs.
 
 A step of fixed length takes the root that continues from Z = 0 as h grows from 0 (branch.pyx says why). Newton's root is trusted where
-I - g J was seen to be regular all the way, every update was at most a third of the one before, and the first update from Z = 0 leads to
-within half of the way to the root. Elsewhere `follow` goes along the branch by steps of h, each from the line through the last two points,
-by Newton's iteration with J at every stage: it contracts by a quarter, and what is left after its first update is at most a quarter of the
-way, with I - g J not behind a pole at the end of the step. Where the branch turns back no step is short enough. Newton's root is kept to
-the bit where both agree. Error control needs none of it.
+I - g J was seen to be regular all the way, every update was at most a third of the one before, the first update from Z = 0 leads to within
+half of the way to the root, and f does not bend on a long way, as `bends` of scout.pyx tells it for one stage. Elsewhere `follow` goes along
+the branch by steps of h, each from the tangent by Newton's iteration with J at every stage: it contracts by a quarter, the tangents at both
+ends agree with the step, and f hardly bends on it, with I - g J not behind a pole at the end of the step. Where the branch turns
+back no step is short enough. Newton's root is kept to the bit where both agree. Error control needs none of it.
 With a mass matrix there is no branch that begins at h = 0, where M may be singular: the root is the one that Newton's iteration finds from
 the guess.
 """
@@ -15,16 +15,21 @@ from libc.string cimport memcpy, memset
 from mflow_core.solvers.spectrum.definite cimport CROSSED, MOST_EIGENVALUES, REGULAR
 from mflow_core.solvers.matrix cimport DENSE, IDENTITY, KRYLOV, finite, matrix_rhs, matrix_t
 from mflow_core.solvers.newton cimport coupled_t, newton_t, weights_of_size
+from mflow_core.solvers.scout cimport FALLS, LONG_WAY, MOST_PARTS, distance, look_at, open_or, parts_of
 from mflow_core.solvers.stages.coupled cimport (FULL, MANY, MAX_NON_FINITE, S, TOGETHER, attempts, copy, direction, direction_of_stages, iterate,
-                                                matrix_at_end, residual_of_stages, stage_norm, transform)
+                                                matrix_at_end, precondition, residual_of_stages, slopes, stage_norm, transform)
 from mflow_core.types cimport MF_RETRY_NON_FINITE, MF_RETRY_SOLVE, mf_tableau
 
 cdef enum:
     TRIES = 200                          # of steps along a branch
 
 cdef double CONTRACTION = 1.0 / 3.0      # of updates that are trusted
-cdef double QUARTER = 0.25               # of those along a branch, and of what is left of the way after the first
+cdef double QUARTER = 0.25               # of those along a branch
+cdef double CURVED = 0.15                # of a step along it: how far its end may be beside the tangents
 cdef double HALF = 0.5
+cdef double STRAIGHT = 1e-6              # of the first update: those after it, where f is affine;
+cdef double SHARE = 0.02                 # where GMRES leaves a hundredth of each;
+cdef double TAME = 0.05                  # where it bends a little
 cdef double SAME = 1e-6                  # relative: two computations of one root
 cdef double SHORT = 1e-7                 # of h: a shorter step along a branch is none
 
@@ -62,9 +67,69 @@ cdef int first_update(newton_t *s, const mf_tableau *tab, double t, double h, co
     return status
 
 
+cdef int bends(newton_t *s, const mf_tableau *tab, double t, double h, const double *y, const double *A, const double *Z, ptrdiff_t ld,
+               double way, bint seen, bint strict) noexcept nogil:
+    """1 if f bends on the straight way from A to the root Z of a step of h; else 0, or a negative code. The residual, divided by I - g J, is
+    looked at as in `bends` of scout.pyx; seen: at few points, as f looks affine."""
+    cdef coupled_t *c = s.coupled
+    cdef double[MOST_PARTS] parts
+    cdef double *point = c.krylov
+    cdef double *first = c.krylov + S * c.ld
+    cdef double part, before = 0.0, along, square, off, u, v
+    cdef int count, j, k, status
+    cdef ptrdiff_t i
+    for i in range(s.n):
+        s.trial[i], s.bar[i] = y[i] + A[2 * c.ld + i], y[i] + Z[2 * ld + i]
+    count = parts_of(s.n, s.m.weight, s.trial, s.bar, way > LONG_WAY and not seen, parts)
+    for j in range(-1, count):
+        part = parts[j] if j >= 0 else 0.0
+        for k in range(S):
+            for i in range(s.n):
+                point[k * c.ld + i] = (1.0 - part) * A[k * c.ld + i] + part * Z[k * ld + i]
+        status = slopes(s, tab, t, h, y, point, c.ld)
+        if status == 0:
+            residual_of_stages(s, tab, h, point, c.ld)
+            status = precondition(s, tab, c.d)
+        if status != 0:
+            return open_or(status)
+        if j < 0:
+            copy(s, first, c.ld, c.d, c.ld)
+        along = square = off = 0.0
+        for k in range(S):
+            for i in range(s.n):
+                u = (part - before) * first[k * c.ld + i] * s.m.weight[i]
+                v = (c.W[k * c.ld + i] - c.d[k * c.ld + i]) * s.m.weight[i] if j >= 0 else 0.0
+                along += u * v
+                square += u * u
+                off += (v - u) * (v - u)
+        if not (off <= HALF * HALF * square if strict else along >= FALLS * square):
+            return 1
+        copy(s, c.W, c.ld, c.d, c.ld)
+        before = part
+    return 0
+
+
+cdef int crosses(newton_t *s, double t, double gh, const double *y, const double *Z3) noexcept nogil:
+    """Without a matrix: 1 if I - g J at y + Z3 is not seen to be regular all the way from g = 0, by a look that serves until the state has
+    moved by half; else 0, or a negative code."""
+    cdef int regular = CROSSED, status
+    cdef ptrdiff_t i
+    for i in range(s.n):
+        s.root[i] = y[i] + Z3[i]
+    if s.gh_checked == gh and distance(s, s.root, s.checked) <= HALF:
+        return 0
+    status = look_at(s, t, gh, s.root, &regular)
+    if status == 0 and regular == REGULAR:
+        memcpy(s.checked, s.root, s.n * sizeof(double))
+        s.gh_checked = gh
+    return status if status < 0 else regular != REGULAR
+
+
 cdef int trusted(newton_t *s, const mf_tableau *tab, double t, double h, const double *y, const double *Z, ptrdiff_t ld) noexcept nogil:
     """1 if Newton's root is on the branch by what is known; 0 if that is open; a negative code of a callback."""
     cdef coupled_t *c = s.coupled
+    cdef double way
+    cdef bint seen
     cdef int status
     if s.worst > CONTRACTION or not (s.c.matrix.kind == KRYLOV or s.m.regular == REGULAR):
         return 0
@@ -72,7 +137,23 @@ cdef int trusted(newton_t *s, const mf_tableau *tab, double t, double h, const d
     if status != 0:
         return status if status < 0 else 0
     copy(s, c.root, c.ld, Z, ld)
-    return size_of_stages(s, c.stand, Z, ld) <= HALF * size_of_stages(s, c.root, NULL, 0)
+    way = size_of_stages(s, c.root, NULL, 0)
+    if not size_of_stages(s, c.stand, Z, ld) <= HALF * way:
+        return 0
+    if s.c.matrix.kind == KRYLOV:
+        status = crosses(s, t + h, h / tab.mu[0], y, Z + 2 * ld)
+        if status != 0:
+            return min(status, 0)
+    elif way <= LONG_WAY:
+        return 1
+    seen = way <= 2.0 * s.m.agreed and c.rest <= TAME * s.first and s.first <= way
+    if seen and s.first <= QUARTER * way and c.rest <= (STRAIGHT if s.c.matrix.kind != KRYLOV else SHARE) * s.first:
+        return 1
+    memset(c.stand, 0, S * c.ld * sizeof(double))
+    status = bends(s, tab, t, h, y, c.stand, Z, ld, way, seen, False)
+    if status == 0:
+        s.m.agreed = way
+    return status if status < 0 else status == 0
 
 
 cdef bint is_behind(const matrix_t *m) noexcept nogil:
@@ -82,39 +163,86 @@ cdef bint is_behind(const matrix_t *m) noexcept nogil:
     return m.regular == CROSSED or m.symmetric or (m.c.kind == DENSE and m.n <= MOST_EIGENVALUES)
 
 
+cdef int tangent(newton_t *s, const mf_tableau *tab, double t, double h, double at, const double *y, const double *Z, ptrdiff_t ld,
+                 double *out) noexcept nogil:
+    """dZ/ds at the point Z of the branch, s the part of h that `at` is; 0, or why there is none."""
+    cdef coupled_t *c = s.coupled
+    cdef ptrdiff_t i
+    cdef int k, status = slopes(s, tab, t, at * h, y, Z, ld)
+    transform(tab.A, s.n, c.ld, c.f, c.ld, c.d)
+    for k in range(S):
+        for i in range(s.n):
+            c.d[k * c.ld + i] *= h
+    if status == 0 and at > 0.0:
+        status = direction_of_stages(s, tab, t, at * h, y, Z, ld)
+    copy(s, out, c.ld, c.d, c.ld)
+    return status
+
+
+cdef double beside(newton_t *s, const double *Z, ptrdiff_t ld, double step, const double *slope) noexcept nogil:
+    """How far Z is from the line through c.stand with this slope, after a step; weighted."""
+    cdef coupled_t *c = s.coupled
+    cdef ptrdiff_t i
+    cdef int k
+    for k in range(S):
+        for i in range(s.n):
+            c.d[k * c.ld + i] = Z[k * ld + i] - (c.stand[k * c.ld + i] + step * slope[k * c.ld + i])
+    return stage_norm(s, c.d)
+
+
+cdef int attempt(newton_t *s, const mf_tableau *tab, double t, double h, double at, double step, const double *y, double *Z,
+                 ptrdiff_t ld) noexcept nogil:
+    """The point of the branch at + step from c.stand, the one at `at`, into Z, and its tangent into c.before; or why it is none."""
+    cdef coupled_t *c = s.coupled
+    cdef ptrdiff_t i
+    cdef double way
+    cdef int k, status
+    for k in range(S):
+        for i in range(s.n):
+            Z[k * ld + i] = c.stand[k * c.ld + i] + step * c.tangent[k * c.ld + i]
+    status = iterate(s, tab, t, (at + step) * h, y, Z, ld, TOGETHER, MANY, True)
+    way = size_of_stages(s, c.stand, Z, ld)
+    if status == 0 and not (s.worst <= QUARTER and beside(s, Z, ld, step, c.tangent) <= CURVED * way):
+        status = MF_RETRY_SOLVE
+    if status == 0:
+        status = bends(s, tab, t, (at + step) * h, y, c.stand, Z, ld, way, False, True)
+    if status == 0:
+        status = tangent(s, tab, t, h, at + step, y, Z, ld, c.before)
+    if status == 0 and not beside(s, Z, ld, step, c.before) <= CURVED * way:
+        status = MF_RETRY_SOLVE
+    return MF_RETRY_SOLVE if status == 1 else status
+
+
 cdef int follow(newton_t *s, const mf_tableau *tab, double t, double h, const double *y, double *Z, ptrdiff_t ld) noexcept nogil:
     """The branch from Z = 0 to h; its end into Z. MF_RETRY_SOLVE: not reached, s.reached of h is. c.root keeps what Z held."""
     cdef coupled_t *c = s.coupled
-    cdef double at = 0.0, last = 0.0, step = 1.0, share
-    cdef ptrdiff_t i
-    cdef int k, _try, status = 0
+    cdef double at = 0.0, step = 1.0
+    cdef int _try, status
     cdef bint singular = False
     copy(s, c.root, c.ld, Z, ld)
     memset(c.stand, 0, S * c.ld * sizeof(double))
-    memset(c.before, 0, S * c.ld * sizeof(double))
+    status = tangent(s, tab, t, h, 0.0, y, c.stand, c.ld, c.tangent)
+    if status != 0:
+        return status
     for _try in range(TRIES):
         step = min(step, 1.0 - at)
         status = matrix_at_end(s, tab, t + at * h, (at + step) * h / tab.mu[0], y, c.stand + 2 * c.ld)
         singular = status > 0
-        if status == 0 and is_behind(&s.m):
+        if status == 0 and s.c.matrix.kind == KRYLOV:
+            status = crosses(s, t + at * h, (at + step) * h / tab.mu[0], y, c.stand + 2 * c.ld)
+            status = MF_RETRY_SOLVE if status > 0 else status
+        elif status == 0 and is_behind(&s.m):
             status = MF_RETRY_SOLVE
-        share = step / (at - last) if at > 0.0 else 0.0
-        for k in range(S):
-            for i in range(s.n):
-                Z[k * ld + i] = c.stand[k * c.ld + i] + share * (c.stand[k * c.ld + i] - c.before[k * c.ld + i])
         if status == 0:
-            status = iterate(s, tab, t, (at + step) * h, y, Z, ld, TOGETHER, MANY, True)
-        if status == 0 and (s.worst > QUARTER or c.rest > QUARTER * size_of_stages(s, c.stand, Z, ld)):
-            status = MF_RETRY_SOLVE
+            status = attempt(s, tab, t, h, at, step, y, Z, ld)
         if status < 0:
             return status
         if status == 0:
-            last = at
             at += step
             if at >= 1.0:
                 return 0
-            copy(s, c.before, c.ld, c.stand, c.ld)
             copy(s, c.stand, c.ld, Z, ld)
+            c.tangent, c.before = c.before, c.tangent
             step *= 2.0
         else:
             step *= 0.5
