@@ -24,7 +24,6 @@ GONE = 1e-6  # of the residuals: what they change by along a column that has van
 CURVED = 1e-4  # of each parameter: the differences of the gradient that tell a minimum,
 MOST_CURVED = 50  # of so many at most
 HIDDEN = 1e-12  # of the cost: what rounding hides of it
-TINY = 1e-150  # of residuals and derivatives: squares of smaller ones, and of those larger than its inverse, are no numbers
 IN_DOUBT = ("step_too_small", "ftol", "xtol", "both")  # endings that differences of noise may bring about
 SLOPED = 1e-3  # a cosine of the residuals with a column above it is no small gradient
 LOST = 0.3  # of a column of differences: what rounding may turn of one that still tells where the cost falls
@@ -74,8 +73,6 @@ class Run:
             code = self.problem.begin()
             if code:
                 self.bad = self._what_is_not_finite()
-            else:
-                self._refuse_sizes()
             while not code or code in ASKS:
                 code = self.core.advance()
                 ending = self._asked(ASKS.get(code, "")) if code in ASKS else ""
@@ -146,24 +143,6 @@ class Run:
             return False
         self.core.again()
         return True
-
-    def _refuse_sizes(self) -> None:
-        """ValueError where squares of residuals underflow, or those of a column of the Jacobian do or overflow: a fit would see zeros."""
-        core = self.core
-        sizes = core.norms.tolist()
-        if core.cost > TINY * TINY and all(TINY < size < 1.0 / TINY for size in sizes):
-            return
-        top = float(np.max(np.abs(core.f), initial=0.0))
-        if 0.0 < top <= TINY:
-            raise ValueError(
-                f"fun: expected residuals whose squares are numbers, got {top:.3g} at most at x0, whose squares vanish; give them in other units"
-            )
-        for j, column in enumerate(np.abs(core.J).max(axis=0, initial=0.0).tolist()):
-            if 0.0 < column <= TINY or column >= 1.0 / TINY:
-                raise ValueError(
-                    f"x0: expected parameters in units in which residuals change by numbers whose squares are numbers, got {column:.3g} for a "
-                    f"unit of parameter {j} (a derivative, at x0); fit that parameter in other units"
-                )
 
     def _what_is_not_finite(self) -> str:
         f, J = self.core.f, self.core.J
