@@ -350,9 +350,24 @@ def other_orders(record: Any) -> dict[str, int]:
     return out
 
 
+def formula_of(record: Any) -> str:
+    """The formula, with the decay of the parameters where it is there by default: Adam's kernel with one is AdamW.
+
+    Examples
+    --------
+    >>> from mflow_core import registry
+    >>> from mflow.base.methods import formula_of
+    >>> formula_of(registry.find("adamw"))[:40]
+    'c -= lr weight_decay c, m = beta1 m + (1'
+    """
+    defaults = {p.name: p.default for p in parameters_of(record)} if record.kind == "update" else {}
+    decays = defaults.get("weight_decay") and defaults.get("decoupled_weight_decay")
+    return f"{'c -= lr weight_decay c, ' if decays else ''}{record.formula}"
+
+
 def describe(record: Any) -> str:
     """The docstring of a method: formula, parameters, facts and source."""
-    lines = [record.doc, "", f"    {record.formula}", ""]
+    lines = [record.doc, "", f"    {formula_of(record)}", ""]
     if record.parameters_:
         lines += ["Parameters", "----------"]
         for p in parameters_of(record):

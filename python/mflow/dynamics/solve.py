@@ -20,6 +20,7 @@ from mflow.base.checks import as_tuple, check_choice, check_flags, length_of, sh
 from mflow.base.methods import Method, as_method
 from mflow.base.pace import interruptible
 from mflow.base.result import DynamicsResult
+from mflow.base.telling import tell_of_order
 from mflow.dynamics.constraints import constrained_problem
 from mflow.dynamics.contact import Switches, switched
 from mflow.dynamics.forces import force_problem
@@ -221,6 +222,7 @@ def solve_dynamics(
     check_flags(inplace=inplace, velocity_free=velocity_free, dense_output=dense_output, progress=progress)
     if energy is not None:
         check_flags(energy=energy)
+    tell_of_order(force, "force", "t, x, v")
     given: dict[str, Any] = {**_of_motion(parameters), **({"damping": _own_damping(method, damping)} if isinstance(damping, str) else {})}
     damping = None if isinstance(damping, str) else damping
     chosen_method, extra = as_method(method, given), as_tuple(args)

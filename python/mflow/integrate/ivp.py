@@ -14,7 +14,7 @@ from mflow_core.problems.signatures import companion
 from mflow.base.checks import as_tuple, check_flags, check_start
 from mflow.base.methods import Method, as_method, asks_for_auto, refuse_unknown
 from mflow.base.result import IVPResult, pending
-from mflow.base.telling import tell
+from mflow.base.telling import tell, tell_of_order
 from mflow.base.threads import shared_among
 from mflow.integrate.control import RTOL, Event, Settings, check_span, default_method, listed_events, sizes_of
 from mflow.integrate.drive import Drive, follow
@@ -258,6 +258,7 @@ def solve_ivp(
     check_flags(inplace=inplace, vectorized=vectorized, dense_output=dense_output, progress=progress, elementwise=elementwise)
     if threads is not None and not elementwise:
         tell("solve_ivp: threads: without effect without elementwise=True", UserWarning)
+    tell_of_order(fun, "fun", "t, y")
     try:
         start = check_start(y0, "y0")
     except TypeError:

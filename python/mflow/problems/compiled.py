@@ -149,13 +149,14 @@ def _kind(fun: Callable[..., Any], kind: str | None, args: tuple[Any, ...], inpl
         raise TypeError(f"fun: expected a function, got {type(fun).__name__}")
     taken = _positional(fun) - len(args) - inplace
     besides = f"{taken} arguments besides args{' and out' * inplace}"
+    further = "what else it takes, numbers and arrays, is given here as args=(...), and becomes constants of the compiled code"
     if kind is None:
         if taken not in BY_ARGUMENTS:
-            raise ValueError(f"fun: expected (x) of a cost, (t, y) of a right-hand side, (t, x, v) of a force, got {besides}; pass kind=")
+            raise ValueError(f"fun: expected (x) of a cost, (t, y) of a right-hand side, (t, x, v) of a force, got {besides}; {further}")
         return BY_ARGUMENTS[taken]
     check_choice(kind, "kind", KINDS)
     if taken != KINDS[kind][0]:
-        raise ValueError(f"fun: expected {KINDS[kind][0]} for kind={kind!r}, got {besides}")
+        raise ValueError(f"fun: expected {KINDS[kind][0]} for kind={kind!r}, got {besides}{f'; {further}' * (taken > KINDS[kind][0])}")
     return kind
 
 
