@@ -18,9 +18,9 @@ DOCS = Path(__file__).resolve().parents[1] / "docs"
 PAGE = DOCS / "gallery.md"
 HEAD = """# Gallery
 
-Each picture is written by the short script under it, which runs from the shell or in a notebook and writes
-it where it runs (`pip install 'momentum-flow[plot]'`). `nox -s gallery` draws them all again. [`mflow.plot`](../python/mflow/plot/__init__.py) lists
-what can be drawn; every function takes `ax=`.
+Each picture is written by the short script under it, which runs from the shell or in a notebook and puts it into the
+folder where it runs (`pip install 'momentum-flow[plot]'`). `nox -s gallery` draws them all again.
+[`mflow.plot`](../python/mflow/plot/__init__.py) lists what can be drawn; every function takes `ax=`.
 
 <!-- Written by tools/make_gallery.py from the scripts: do not edit. -->
 """

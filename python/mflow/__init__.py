@@ -45,7 +45,11 @@ from mflow.problems.compiled import Compiled, compile
 from mflow.solvers.nonlinear import FixedPoint, Newton, NewtonKrylov
 
 if TYPE_CHECKING:  # what stands in _LATER
+    from mflow import data as data
+    from mflow import nonlinear as nonlinear
     from mflow import objectives, schedules
+    from mflow import plot as plot
+    from mflow import testproblems as testproblems
     from mflow.adapters.sklearn_estimators import ImplicitSGDClassifier as ImplicitSGDClassifier
     from mflow.adapters.sklearn_estimators import ImplicitSGDRegressor as ImplicitSGDRegressor
     from mflow.analysis.basins import basins
@@ -261,18 +265,20 @@ def __dir__() -> list[str]:
     return sorted({*__all__, *_MODULES})
 
 
-def __getattr__(name: str) -> Any:
-    """Imports what few programs need when it is asked for; for a name that does not exist, the error gives those near to it."""
-    if name in _PLACES:
-        value = globals()[name] = getattr(import_module(f"mflow.{_PLACES[name]}"), name)
-        return value
-    if name in _MODULES or name in _ESTIMATORS:
-        return import_module(f"mflow.{name}") if name in _MODULES else getattr(import_module("mflow.adapters.sklearn_estimators"), name)
-    from mflow_core.registry import unknown
+if not TYPE_CHECKING:  # a type checker reads the names above, and finds those that are not there
 
-    record = getattr(getattr(optim, name, None), "method_record", None)
-    if record is not None:
-        raise AttributeError(
-            f"mflow has no {name!r}: the class is mflow.optim.{name}; drivers take the name {record.name!r}, or get_method of it"
-        )
-    raise AttributeError(unknown("mflow has no", name, __all__))
+    def __getattr__(name: str) -> Any:
+        """Imports what few programs need when it is asked for; for a name that does not exist, the error gives those near to it."""
+        if name in _PLACES:
+            value = globals()[name] = getattr(import_module(f"mflow.{_PLACES[name]}"), name)
+            return value
+        if name in _MODULES or name in _ESTIMATORS:
+            return import_module(f"mflow.{name}") if name in _MODULES else getattr(import_module("mflow.adapters.sklearn_estimators"), name)
+        from mflow_core.registry import unknown
+
+        record = getattr(getattr(optim, name, None), "method_record", None)
+        if record is not None:
+            raise AttributeError(
+                f"mflow has no {name!r}: the class is mflow.optim.{name}; drivers take the name {record.name!r}, or get_method of it"
+            )
+        raise AttributeError(unknown("mflow has no", name, __all__))

@@ -23,7 +23,6 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from mflow_core import registry
 from mflow_core.optimize.updater import WILD, StepRefused, Updater
 
 from mflow import optim

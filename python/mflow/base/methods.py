@@ -14,12 +14,15 @@ import itertools
 import math
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Unpack
 
 import numpy as np
 from mflow_core import registry
 
 from mflow.base.checks import as_number, check_instance, check_number, check_whole, shown
+
+if TYPE_CHECKING:
+    from mflow.base._records import MethodOptions
 
 __all__ = ["Method", "Parameter", "get_method", "methods"]
 
@@ -476,7 +479,7 @@ def _as_it_is(name: str, argument: str, fits: Callable[[Any], int] | None) -> Me
     return _AS_THEY_ARE[name]
 
 
-def get_method(name: str, **parameters: Any) -> Method:
+def get_method(name: str, **parameters: Unpack[MethodOptions]) -> Method:
     """The method of this name or alias, with parameters. Case, hyphens and underscores of the name do not matter.
 
     Raises ValueError, with the nearest names, if there is none; TypeError or ValueError for a parameter that does not fit.

@@ -219,9 +219,13 @@ def solve_dynamics(
     """
     if t_span is None:
         raise TypeError("t_span is missing: expected (t0, t_end)")
-    check_flags(inplace=inplace, velocity_free=velocity_free, dense_output=dense_output, progress=progress)
-    if energy is not None:
-        check_flags(energy=energy)
+    check_flags(
+        inplace=inplace,
+        velocity_free=velocity_free,
+        dense_output=dense_output,
+        progress=progress,
+        energy=False if energy is None else energy,
+    )
     tell_of_order(force, "force", "t, x, v")
     given: dict[str, Any] = {**_of_motion(parameters), **({"damping": _own_damping(method, damping)} if isinstance(damping, str) else {})}
     damping = None if isinstance(damping, str) else damping

@@ -256,9 +256,7 @@ def solve_ivp(
     (1996), IV.8 and VI.1.
     """
     check_flags(inplace=inplace, vectorized=vectorized, dense_output=dense_output, progress=progress, elementwise=elementwise)
-    if threads is not None and not elementwise:
-        tell("solve_ivp: threads: without effect without elementwise=True", UserWarning)
-    tell_of_order(fun, "fun", "t, y")
+    _tell_at_the_start(fun, threads, elementwise)
     try:
         start = check_start(y0, "y0")
     except TypeError:
@@ -317,6 +315,13 @@ def solve_ivp(
     with shared_among(threads):
         result: IVPResult = follow(drive)
     return result if algebraic is None else algebraic.tell(result)
+
+
+def _tell_at_the_start(fun: Any, threads: int | None, elementwise: bool) -> None:
+    """What can be seen of the arguments alone."""
+    if threads is not None and not elementwise:
+        tell("solve_ivp: threads: without effect without elementwise=True", UserWarning)
+    tell_of_order(fun, "fun", "t, y")
 
 
 def real_form(given: dict[str, Any], pairs: Any) -> dict[str, Any]:
