@@ -9,6 +9,7 @@ The page is derived from the scripts: the first line of a docstring is the title
 from __future__ import annotations
 
 import ast
+import os
 import runpy
 import sys
 from pathlib import Path
@@ -17,9 +18,9 @@ DOCS = Path(__file__).resolve().parents[1] / "docs"
 PAGE = DOCS / "gallery.md"
 HEAD = """# Gallery
 
-Each picture is written by the short script under it, which runs from the shell and puts it beside itself
-(`pip install 'momentum-flow[plot]'`). `nox -s gallery` draws them all again. [`mflow.plot`](../python/mflow/plot/__init__.py) lists
-what can be drawn; every function takes `ax=`.
+Each picture is written by the short script under it, which runs from the shell or in a notebook and puts it into the
+folder where it runs (`pip install 'momentum-flow[plot]'`). `nox -s gallery` draws them all again.
+[`mflow.plot`](../python/mflow/plot/__init__.py) lists what can be drawn; every function takes `ax=`.
 
 <!-- Written by tools/make_gallery.py from the scripts: do not edit. -->
 """
@@ -68,6 +69,7 @@ def main() -> int:
             print(f"out of date or missing: {', '.join(wrong)}; run nox -s gallery")
         return int(bool(wrong))
     for script in scripts():
+        os.chdir(script.parent)
         runpy.run_path(str(script), run_name="__main__")
         shrink(picture(script))
         print(f"{picture(script).name}: {picture(script).stat().st_size / 1000:.0f} kB")

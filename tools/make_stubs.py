@@ -9,6 +9,7 @@ They are derived from the method records; nobody edits them.
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
 import sys
 from collections.abc import Collection
@@ -61,8 +62,19 @@ def drivers() -> dict[str, tuple[Any, Collection[str]]]:
     """What takes parameters of methods by keyword, by the name of the type of its keywords; and which others it hands on."""
     kinds = set(mflow.Stepper._kinds.values())
     of_steppers = [name for kind in kinds for name in inspect.signature(kind.__init__).parameters if name not in ("self", "parameters")]
+    of_models = set[str]().union(*(inspect.signature(kind.__init__).parameters for kind in mflow.ImplicitSGD._kinds.values()))
+    of_tasks = {field.name for task in (mflow.Training, mflow.Descent) for field in dataclasses.fields(task)}
     return {
+        "BasinsOptions": (mflow.basins, ()),
         "CompileSolverOptions": (mflow.compile_solver, ()),
+        "ConsistencyOptions": (mflow.consistency, ()),
+        "ConvergenceOptions": (mflow.convergence, ()),
+        "MethodOptions": (mflow.get_method, ()),
+        "MinimizeBatchOptions": (mflow.minimize_batch, ("l1",)),
+        "ModelOptions": (mflow.ImplicitSGD, of_models - {"self", "loss", "parameters"}),
+        "ParameterRegionOptions": (mflow.parameter_region, ()),
+        "RateOptions": (mflow.convergence_rate, ()),
+        "StepLimitOptions": (mflow.max_stable_dt, ()),
         "FlowOptions": (mflow.gradient_flow, OF_FLOW | SOLVING),
         "IVPBatchOptions": (mflow.solve_ivp_batch, OF_IVP),
         "IVPOptions": (mflow.solve_ivp, ()),
@@ -70,6 +82,7 @@ def drivers() -> dict[str, tuple[Any, Collection[str]]]:
         "MinimizeOptions": (mflow.minimize, OF_MINIMIZE),
         "MotionBatchOptions": (mflow.solve_dynamics_batch, OF_MOTION),
         "MotionOptions": (mflow.solve_dynamics, ()),
+        "SweepOptions": (mflow.sweep, of_tasks),
         "StepperOptions": (mflow.Stepper.__init__, of_steppers),
         "TrainOptions": (mflow.train, SHARED),
     }

@@ -9,6 +9,7 @@ from sphinx.application import Sphinx
 
 LITERAL = re.compile(r"(``.*?``|`[^`]*`)")
 FIELD = re.compile(r"^[a-z]\w*(, \w+)* : ")
+INITIAL = re.compile(r"^(\s*[A-Z])(?=\. )")  # "D. Knoll" at the head of a line is an author, and no entry of a list
 NAME = re.compile(r"^\*{1,2}\w+$")  # the head of a parameter, which numpydoc escapes itself
 
 
@@ -16,7 +17,7 @@ def plain(line: str) -> str:
     """The line with the signs of reStructuredText's emphasis and substitutions escaped, outside of literals."""
     if line.lstrip().startswith((">>>", "...")) or NAME.match(line):
         return line
-    parts = LITERAL.split(line)
+    parts = LITERAL.split(INITIAL.sub(r"\1\\", line))
     parts[::2] = [re.sub(r"(?<!\\)[|*]", r"\\\g<0>", part) for part in parts[::2]]
     return "".join(parts)
 

@@ -20,7 +20,7 @@ import matplotlib as mpl
 from sphinx.application import Sphinx
 
 import mflow
-from mflow.base.methods import Method
+from mflow.base.methods import Method, formula_of
 from mflow.cli.commands import main
 from mflow.cli.methods import summary
 
@@ -85,7 +85,7 @@ def method_page(method: Method, folder: Path) -> str:
         f"# {method.name}\n",
         record.doc + "\n",
         others,
-        code(record.formula),
+        code(formula_of(record)),
         "## Call\n\n" + call(method),
         "## Parameters\n\n" + parameters(method),
         "## Facts\n\n" + code(said.getvalue()),
@@ -94,6 +94,20 @@ def method_page(method: Method, folder: Path) -> str:
         f"## Reference\n\n{record.reference}\n",
     ]
     return "\n".join(part for part in parts if part)
+
+
+def flags() -> str:
+    """A table of the flags that some methods have, and which do."""
+    found: dict[str, list[str]] = {}
+    for method in mflow.methods():
+        for flag in method.flags:
+            found.setdefault(flag, []).append(f"[{method.name}]({method.name}.md)")
+    rows = [f"| `{flag}` | {', '.join(names)} |" for flag, names in sorted(found.items()) if len(names) < len(mflow.methods()) // 2]
+    return (
+        '`[m.name for m in mflow.methods() if "symplectic" in m.flags]` gives a row of them.\n\n| flag | methods |\n|---|---|\n'
+        + "\n".join(rows)
+        + "\n"
+    )
 
 
 def write_methods(folder: Path) -> None:
@@ -111,6 +125,7 @@ def write_methods(folder: Path) -> None:
         )
         for method in members:
             (folder / f"{method.name}.md").write_text(method_page(method, folder), encoding="utf-8")
+    parts.append("## By what they are\n\n" + flags())
     parts.append("## In one table\n\n" + code(table.getvalue()))
     (folder / "index.md").write_text("\n".join(parts), encoding="utf-8")
 
@@ -184,7 +199,17 @@ def write_pages(app: Sphinx) -> None:
         write(folder)
 
 
+def copy_scripts(app: Sphinx, error: Exception | None) -> None:
+    """The scripts of the gallery beside their pictures, for the links of its page."""
+    if error is None and app.builder.format == "html":
+        folder = Path(app.outdir) / "gallery"
+        folder.mkdir(exist_ok=True)
+        for script in (Path(app.srcdir) / "gallery").glob("*.py"):
+            shutil.copy(script, folder)
+
+
 def setup(app: Sphinx) -> dict[str, Any]:
     """Write the pages before the sources are read."""
     app.connect("builder-inited", write_pages)
+    app.connect("build-finished", copy_scripts)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

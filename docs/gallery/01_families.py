@@ -3,8 +3,6 @@
 c' = c has one solution through every start: c(t) = c0 exp(t). The strokes show the slope that each must follow.
 """
 
-from pathlib import Path
-
 import mflow
 from mflow import plot
 
@@ -12,4 +10,4 @@ family = mflow.family(lambda t, c: c, [-1.0, -0.6, -0.25, 0.0, 0.25, 0.6, 1.0], 
 ax = plot.family(family)
 ax.set_ylabel("c")
 ax.set_title("c' = c")
-ax.figure.savefig(Path(__file__).with_suffix(".png"), dpi=90)
+ax.figure.savefig("01_families.png", dpi=90)

@@ -4,8 +4,6 @@ Gradient flow is a curve. Steepest descent with a line search jumps along it, ea
 steps of forward Euler stay close to the curve.
 """
 
-from pathlib import Path
-
 import numpy as np
 
 import mflow
@@ -32,4 +30,4 @@ ax = plot.paths(paths, cost, minimum=[0.0, 0.0])
 ax.set_aspect("equal")
 ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=3, fontsize="small", frameon=False)
 ax.figure.set_size_inches(7.2, 3.2)
-ax.figure.savefig(Path(__file__).with_suffix(".png"), dpi=90)
+ax.figure.savefig("02_gradient_flow.png", dpi=90)

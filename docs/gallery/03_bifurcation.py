@@ -4,8 +4,6 @@ Two minima and a saddle between them. Starts a little apart on either side of th
 small error on the way.
 """
 
-from pathlib import Path
-
 import numpy as np
 
 import mflow
@@ -30,4 +28,4 @@ plot.paths(
     {name: mflow.gradient_flow(grad, c, 12.0, "rk4", dt=0.25) for name, c in starts.items()}, ax=ax, limits=((-1.8, 1.8), (-1.5, 1.5))
 )
 ax.figure.set_size_inches(7.2, 4.2)
-ax.figure.savefig(Path(__file__).with_suffix(".png"), dpi=90)
+ax.figure.savefig("03_bifurcation.png", dpi=90)

@@ -4,8 +4,6 @@ With lambda > 0 nearby solutions part, and every small error grows: ill-posed. W
 With lambda = 0 they keep their distance, and errors neither grow nor fade but add up: linearly stable.
 """
 
-from pathlib import Path
-
 import numpy as np
 from matplotlib.figure import Figure
 
@@ -19,4 +17,4 @@ for ax, rate in zip(figure.subplots(1, 3, sharey=True), (1.0, -1.0, 0.0), strict
     plot.family(family, ax=ax, y_range=(-1.5, 1.5))
     ax.set_title(f"$\\lambda$ = {rate:g}: {mflow.posedness(family.fun, 0.0, [0.0]).verdict}", fontsize="medium")
     ax.set_ylabel("c" if rate == 1.0 else "")
-figure.savefig(Path(__file__).with_suffix(".png"), dpi=90)
+figure.savefig("04_posedness.png", dpi=90)

@@ -4,8 +4,6 @@ Forward Euler on c' = -c, whose limit is dt = 2. With dt = 0.5 the iterates trac
 what is left, and they grow while the solution decays.
 """
 
-from pathlib import Path
-
 import numpy as np
 from matplotlib.figure import Figure
 
@@ -18,4 +16,4 @@ for ax, dt, t_end in zip(figure.subplots(1, 2), (0.5, 3.0), (6.0, 9.0), strict=T
     plot.iterates({"forward Euler": run}, lambda t: np.exp(-t), ax=ax)
     ax.set_title(f"dt = {dt:g}: {'stable' if dt < mflow.stability_limit('euler') else 'unstable'}", fontsize="medium")
     ax.set_ylabel("c")
-figure.savefig(Path(__file__).with_suffix(".png"), dpi=90)
+figure.savefig("05_stable_and_unstable.png", dpi=90)

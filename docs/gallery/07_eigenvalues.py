@@ -4,8 +4,6 @@ Gradient flow down Rosenbrock's valley: minus the Hessian's eigenvalues, times d
 where the cost bends most, and stable further down: one fixed dt has to serve the whole path.
 """
 
-from pathlib import Path
-
 import numpy as np
 
 import mflow
@@ -23,4 +21,4 @@ def hessian(c):
 run = mflow.gradient_flow(grad, [-1.2, 1.0], 2.5, "rk4", dt=2e-3)
 path = run.posedness(jac=lambda t, c: -hessian(c), points=30)
 ax = plot.eigenvalues(path, dt=2.6e-3)
-ax.figure.savefig(Path(__file__).with_suffix(".png"), dpi=90)
+ax.figure.savefig("07_eigenvalues.png", dpi=90)

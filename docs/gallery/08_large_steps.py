@@ -4,8 +4,6 @@ c' = -c with steps beyond forward Euler's limit, 2. Backward Euler stays stable 
 trapezoidal rule stays stable too, but tends to c(q+1) = -c(q) and oscillates.
 """
 
-from pathlib import Path
-
 import numpy as np
 from matplotlib.figure import Figure
 
@@ -21,4 +19,4 @@ for ax, dt in zip(figure.subplots(1, 2, sharey=True), (3.0, 10.0), strict=True):
     plot.iterates(runs, lambda t: np.exp(-t), ax=ax)
     ax.set_title(f"dt = {dt:g}", fontsize="medium")
     ax.set_ylabel("c" if dt == 3.0 else "")
-figure.savefig(Path(__file__).with_suffix(".png"), dpi=90)
+figure.savefig("08_large_steps.png", dpi=90)

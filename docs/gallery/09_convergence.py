@@ -4,8 +4,6 @@ Errors at the end of a pendulum's swing as dt shrinks. Halving the step halves f
 rounding takes over.
 """
 
-from pathlib import Path
-
 import numpy as np
 
 import mflow
@@ -20,4 +18,4 @@ steps = 0.4 / 2.0 ** np.arange(7)
 methods = {"forward Euler": "euler", "RK2": "rk2", "TVD RK3": "tvd_rk3", "RK4": "rk4"}
 problem = (pendulum, (0, 2), [1.0, 0.0])
 ax = plot.convergence({name: mflow.convergence(method, problem, dt=steps) for name, method in methods.items()})
-ax.figure.savefig(Path(__file__).with_suffix(".png"), dpi=90)
+ax.figure.savefig("09_convergence.png", dpi=90)

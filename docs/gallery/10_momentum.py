@@ -4,8 +4,6 @@ Sixty steps in a long valley with one learning rate. Gradient descent creeps; mo
 before it comes back; Nesterov's look ahead damps that.
 """
 
-from pathlib import Path
-
 import numpy as np
 
 from mflow import plot
@@ -22,4 +20,4 @@ rates = {name: {"momentum": 0.85} if method != "sgd" else {} for name, method in
 paths = {name: plot.trace(cost, [-4.0, 1.0], method, jac=True, lr=0.018, maxiter=60, **rates[name]) for name, method in methods.items()}
 ax = plot.paths(paths, cost, minimum=[0.0, 0.0])
 ax.figure.set_size_inches(8.6, 4.0)
-ax.figure.savefig(Path(__file__).with_suffix(".png"), dpi=90)
+ax.figure.savefig("10_momentum.png", dpi=90)

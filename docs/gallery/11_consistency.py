@@ -4,8 +4,6 @@ As its step shrinks, consistent momentum (left) settles on one curve, that of Ne
 factor (right) does not: with smaller steps it slides towards gradient flow, whose path it follows 1/(1 - momentum) times as fast.
 """
 
-from pathlib import Path
-
 import numpy as np
 from matplotlib.figure import Figure
 
@@ -37,4 +35,4 @@ for ax, method, steps, more in (
     ax.plot(*limit, color="black", linewidth=2.4, alpha=0.55, label="Newton's law" if ax is left else "gradient flow", zorder=2)
     ax.legend(fontsize="small", loc="lower right", framealpha=0.9)
     ax.set_title(method.replace("_", " "), fontsize="medium")
-figure.savefig(Path(__file__).with_suffix(".png"), dpi=90)
+figure.savefig("11_consistency.png", dpi=90)

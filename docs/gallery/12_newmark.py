@@ -5,7 +5,6 @@ central differencing (beta = 0) too fast, and constant acceleration (beta = gamm
 """
 
 import warnings
-from pathlib import Path
 
 import numpy as np
 
@@ -28,4 +27,4 @@ ax.set_ylim(-2.5, 2.5)
 ax.set_ylabel("x")
 ax.figure.set_size_inches(9, 3.8)
 ax.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), fontsize="small", frameon=False)
-ax.figure.savefig(Path(__file__).with_suffix(".png"), dpi=90)
+ax.figure.savefig("12_newmark.png", dpi=90)

@@ -3,8 +3,6 @@
 The first 150 steps of five methods down Rosenbrock's valley, side by side.
 """
 
-from pathlib import Path
-
 import numpy as np
 
 from mflow import plot
@@ -17,4 +15,4 @@ def cost(c):
 
 rates = {"sgd": 1.5e-3, "momentum": 1e-3, "nesterov": 1e-3, "adam": 0.05, "nadam": 0.05}
 paths = {name: plot.trace(cost, [-1.2, 1.0], name, jac=True, lr=lr, maxiter=150) for name, lr in rates.items()}
-plot.animate(paths, cost, Path(__file__).with_suffix(".gif"), frames=50, fps=12, minimum=[1.0, 1.0])
+plot.animate(paths, cost, "15_race.gif", frames=50, fps=12, minimum=[1.0, 1.0])

@@ -6,7 +6,6 @@ of the other. With alpha = 0.9 dt a tenth of the velocity is lost in each step, 
 """
 
 import warnings
-from pathlib import Path
 
 import numpy as np
 
@@ -39,4 +38,4 @@ paths = {
 ax = plot.paths(paths, cost, minimum=[0.0, 0.0], limits=((-3.6, 3.6), (-2.1, 2.1)))
 ax.set_aspect("equal")
 ax.figure.set_size_inches(7.6, 4.4)
-ax.figure.savefig(Path(__file__).with_suffix(".png"), dpi=90)
+ax.figure.savefig("17_momentum_forms.png", dpi=90)

@@ -5,8 +5,6 @@ not finite beyond a learning rate of about 2; implicit ones (backward Euler on o
 average over the second pass nearer still.
 """
 
-from pathlib import Path
-
 import numpy as np
 from matplotlib.figure import Figure
 
@@ -57,4 +55,4 @@ ax.axhline(least, color="black", linewidth=0.8, label="least squares")
 ax.set_xlabel("learning rate")
 ax.set_ylabel("loss after two passes")
 ax.legend(fontsize="small")
-figure.savefig(Path(__file__).with_suffix(".png"), dpi=90)
+figure.savefig("18_implicit_sgd.png", dpi=90)

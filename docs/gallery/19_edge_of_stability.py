@@ -6,7 +6,6 @@ that in the metric of its second moments (Cohen et al., 2021 and 2022). Right: t
 """
 
 import warnings
-from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -57,4 +56,4 @@ for (name, run), line in zip(runs.items(), left.lines, strict=False):
     right.semilogy(run.history.loss, label=name, color=line.get_color(), linewidth=1.0)
 right.set(xlabel="step", ylabel="loss")
 right.legend()
-figure.savefig(Path(__file__).with_suffix(".png"), dpi=80)
+figure.savefig("19_edge_of_stability.png", dpi=80)

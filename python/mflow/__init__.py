@@ -29,9 +29,13 @@ from mflow_core._levels import VERSION
 if TYPE_CHECKING:  # what stands in _LATER, and what comes from the records
     from mflow_core.problems.problem import Recoverable as Recoverable
 
+    from mflow import data as data
+    from mflow import nonlinear as nonlinear
     from mflow import objectives as objectives
     from mflow import optim as optim
+    from mflow import plot as plot
     from mflow import schedules as schedules
+    from mflow import testproblems as testproblems
     from mflow.adapters.sklearn_estimators import ImplicitSGDClassifier as ImplicitSGDClassifier
     from mflow.adapters.sklearn_estimators import ImplicitSGDRegressor as ImplicitSGDRegressor
     from mflow.analysis.basins import basins as basins
@@ -209,26 +213,28 @@ def __dir__() -> list[str]:
     return sorted({*_all(), *_MODULES})
 
 
-def __getattr__(name: str) -> Any:
-    """Imports what is asked for; for a name that does not exist, the error gives those near to it."""
-    if name in _PLACES:
-        value = globals()[name] = getattr(import_module(_PLACES[name]), name)
-        return value
-    if name in _MODULES or name in _ESTIMATORS:
-        return import_module(f"mflow.{name}") if name in _MODULES else getattr(import_module("mflow.adapters.sklearn_estimators"), name)
-    if name == "__all__":
-        return _all()
-    if name.startswith("__"):  # what Python asks any module for needs no records
-        raise AttributeError(f"module 'mflow' has no attribute {name!r}")
-    if found := _integrators():
-        globals().update(found)
-    if name in found:
-        return found[name]
-    from mflow_core.registry import unknown
+if not TYPE_CHECKING:  # a type checker reads the names above, and finds those that are not there
 
-    record = getattr(getattr(import_module("mflow.optim"), name, None), "method_record", None)
-    if record is not None:
-        raise AttributeError(
-            f"mflow has no {name!r}: the class is mflow.optim.{name}; drivers take the name {record.name!r}, or get_method of it"
-        )
-    raise AttributeError(unknown("mflow has no", name, _all()))
+    def __getattr__(name: str) -> Any:
+        """Imports what is asked for; for a name that does not exist, the error gives those near to it."""
+        if name in _PLACES:
+            value = globals()[name] = getattr(import_module(_PLACES[name]), name)
+            return value
+        if name in _MODULES or name in _ESTIMATORS:
+            return import_module(f"mflow.{name}") if name in _MODULES else getattr(import_module("mflow.adapters.sklearn_estimators"), name)
+        if name == "__all__":
+            return _all()
+        if name.startswith("__"):  # what Python asks any module for needs no records
+            raise AttributeError(f"module 'mflow' has no attribute {name!r}")
+        if found := _integrators():
+            globals().update(found)
+        if name in found:
+            return found[name]
+        from mflow_core.registry import unknown
+
+        record = getattr(getattr(import_module("mflow.optim"), name, None), "method_record", None)
+        if record is not None:
+            raise AttributeError(
+                f"mflow has no {name!r}: the class is mflow.optim.{name}; drivers take the name {record.name!r}, or get_method of it"
+            )
+        raise AttributeError(unknown("mflow has no", name, _all()))

@@ -1,4 +1,4 @@
-"""mflow's optimizers as torch's, by their public name: see `mflow.adapters.torch_optimizers`. The only module that needs torch."""
+"""mflow's optimizers as torch's: classes for the float64 tensors of a model on the CPU. The only module that needs torch."""
 
 from typing import Any
 

@@ -47,3 +47,36 @@ def test_at_the_first_line_outside_of_the_library() -> None:
     with pytest.warns(UserWarning, match="words") as told:
         tell("words", UserWarning)
     assert told[0].filename == __file__
+
+
+class Pendulum:
+    def late(self, y: Any, t: float) -> Any:
+        return -y
+
+    def early(self, t: float, y: Any) -> Any:
+        return -y
+
+
+LATE: dict[str, Callable[[], Any]] = {
+    "solve_ivp": lambda: mflow.solve_ivp(lambda y, t: -y, (0, 1), [1.0]),
+    "method of a class": lambda: mflow.solve_ivp(Pendulum().late, (0, 1), [1.0]),
+    "batch": lambda: mflow.solve_ivp_batch(lambda y, t, k: -y, (0, 1), [[1.0]], args=(1.0,)),
+    "Stepper": lambda: mflow.Stepper("rk4", lambda y, t: -y, [1.0]),
+    "force": lambda: mflow.solve_dynamics(force=lambda x, v, t: -x, mass=1.0, t_span=(0, 1), x0=[1.0], method="leapfrog", dt=0.1),
+    "compiled": lambda: [pytest.importorskip("numba"), mflow.compile(lambda y, t: -y)],
+    "complex": lambda: mflow.solve_ivp(lambda y, t: 1j * y, (0, 1), [1.0 + 0j]),
+}
+
+
+@pytest.mark.parametrize("call", LATE)
+def test_the_order_of_odeint_is_seen(call: str) -> None:
+    with pytest.warns(UserWarning, match="the time last as odeint has it; write") as told:
+        LATE[call]()
+    assert [one.filename for one in told] == [__file__]
+
+
+def test_the_order_of_others_is_none_of_ours() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for fun in (lambda t, y: -y, Pendulum().early, lambda s, u: -u, lambda *both: -both[1], lambda t, y, k=1.0: -k * y, np.add):
+            mflow.solve_ivp(fun, (0, 1), [1.0])

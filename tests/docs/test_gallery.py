@@ -27,9 +27,10 @@ def tool():
 
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)
-def test_script_writes_its_picture(script, tmp_path, tool):
+def test_script_writes_its_picture(script, tmp_path, tool, monkeypatch):
     from PIL import Image
 
+    monkeypatch.chdir(tmp_path)
     copy = shutil.copy(script, tmp_path / script.name)
     runpy.run_path(str(copy), run_name="__main__")
     drawn = tool.picture(copy)

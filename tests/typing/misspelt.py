@@ -33,3 +33,29 @@ mflow.gradient_flow(cost, [0.0], 1.0, dt=0.1, mass=2.0)  # type: ignore[call-arg
 mflow.gradient_flow(cost, [0.0], 1.0, dt=0.1, y0=[0.0])  # type: ignore[call-arg]
 mflow.gradient_flow(cost, [0.0], 1.0, dt=0.1, t_span=(0, 1))  # type: ignore[call-arg]
 mflow.gradient_flow(cost, [0.0], 1.0, dt=0.1, rtol=1e-6, events=cost, lband=1, uband=1)
+
+mflow.optim.Adam([0.0], beta=(0.9, 0.99))  # type: ignore[call-arg]
+mflow.optim.Adam([0.0], betas=(0.9, 0.99))
+mflow.stability_limit("momentum", momentun=0.9)  # type: ignore[call-arg]
+mflow.stability_limit("momentum", momentum=0.9)
+mflow.max_stable_dt("euler", jacobian=[[1.0]])  # type: ignore[call-arg]
+mflow.max_stable_dt("euler", jac=[[-1.0]])
+mflow.get_method("momentum", momentm=0.9)  # type: ignore[call-arg]
+mflow.ImplicitSGD("squared", l=1.0)  # type: ignore[call-arg]
+mflow.ImplicitSGD("squared", l2=1.0)
+mflow.minimize_batch(cost, [[0.0]], methd="adam")  # type: ignore[call-arg]
+mflow.minimize_batch(cost, [[0.0]], "adam", lr=0.1)
+mflow.sweep("penguins", ["sgd"], [1e-3], epoch=3)  # type: ignore[call-arg]
+mflow.sweep("penguins", ["sgd"], [1e-3], epochs=3)
+mflow.curve_fit(cost, [0.0], [0.0], x_scal=1.0)  # type: ignore[call-arg]
+mflow.curve_fit(cost, [0.0], [0.0], x_scale=1.0)
+mflow.convergence_rate("momentum", [1.0], momentm=0.9)  # type: ignore[call-arg]
+mflow.schedules.CosineAnnealingLR(0.1, Tmax=3)  # type: ignore[call-arg]
+mflow.solve_ivpp  # type: ignore[attr-defined]
+mflow.plot.solutions  # type: ignore[attr-defined]
+mflow.minimize(cost, [0.0]).xx  # type: ignore[attr-defined]
+mflow.solve_ivp(cost, (0, 1), [1.0]).reson  # type: ignore[attr-defined]
+mflow.train(cost, [0.0]).history.los  # type: ignore[attr-defined]
+energy = mflow.solve_dynamics(1.0, None, 1.0, None, (0, 1), [1.0], dt=0.1).energy
+if energy is not None:
+    print(energy.kinetic, energy.damped)  # type: ignore[attr-defined]

@@ -23,12 +23,12 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from mflow_core import registry
 from mflow_core.optimize.updater import WILD, StepRefused, Updater
 
 from mflow import optim
 from mflow.adapters.torch_states import check_entry, converted, is_torchs, refuse_complex
 from mflow.base.checks import check_whole
+from mflow.base.methods import formula_of
 
 try:
     import torch
@@ -257,7 +257,11 @@ class Optimizer(torch.optim.Optimizer):
         self.state.clear()
 
     def state_dict(self) -> dict[str, Any]:
-        """In torch's form: the state of every parameter by its number, and the groups. Copies."""
+        """As torch arranges it, the state of every parameter by its number, and the groups; copies.
+
+        The entries of a parameter have mflow's names ("m", "v") and not torch's ("exp_avg"): `load_state_dict` here takes either, torch's
+        own optimizers take theirs alone.
+        """
         self._store()
         out: dict[str, Any] = super().state_dict()
         self.state.clear()
@@ -309,7 +313,7 @@ def _class_of(cls: type[optim.Optimizer]) -> type[Optimizer]:
         )
     text = (
         f"`mflow.optim.{cls.__name__}` as a torch optimizer, for float64 tensors on the CPU.\n\n"
-        f"    {registry.find(cls.method_record.name).formula}\n\n"
+        f"    {formula_of(cls.method_record)}\n\n"
         f"Parameters are those of `mflow.optim.{cls.__name__}{inspect.signature(cls)}`, without clip_norm; params as torch takes them.\n\n"
         "Examples\n--------\n>>> import torch, mflow.torch\n>>> w = torch.ones(3, dtype=torch.float64, requires_grad=True)\n"
         f">>> opt = mflow.torch.{cls.__name__}([w], lr=0.1)\n{loop}>>> bool((w < 1).all())\nTrue\n"

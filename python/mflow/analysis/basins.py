@@ -11,7 +11,7 @@ import math
 import warnings
 from collections.abc import Callable, Sequence
 from concurrent import futures
-from typing import Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 from mflow_core.paths.paths import Chain
@@ -27,6 +27,9 @@ from mflow.base.methods import Method, as_method
 from mflow.base.progress import Progress
 from mflow.base.telling import tell
 from mflow.curvature.landscape import gradient_of
+
+if TYPE_CHECKING:
+    from mflow.base._records import BasinsOptions
 
 __all__ = ["basins"]
 
@@ -47,7 +50,7 @@ def basins(
     threads: int | None = None,
     executor: futures.Executor | None = None,
     progress: bool = False,
-    **parameters: Any,
+    **parameters: Unpack[BasinsOptions],
 ) -> BasinsResult:
     """Which minimum each start reaches under a method and its step, and under the exact flow.
 
@@ -130,7 +133,7 @@ def basins(
 
     compiled = bool(objective_problem(None, grad, points[0].shape).compiled)
     slope = gradient_of(objective_problem(None, grad, points[0].shape), points[0]) if compiled else CheckedGradient(grad)
-    task = Task(grad if compiled else slope, compiled, points, method, dt, parameters, check_whole(maxiter, "maxiter"), gtol, extent)
+    task = Task(grad if compiled else slope, compiled, points, method, dt, {**parameters}, check_whole(maxiter, "maxiter"), gtol, extent)
     note = f"{{:.0f}} of {len(points)} starts".format
     with Progress(0.0, float(len(points)), "basins", note=note, shown=progress) as bar, warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)

@@ -24,7 +24,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 from mflow_core.objectives.objective import Objective
@@ -42,6 +42,9 @@ from mflow.curvature.leftover import made_by_gradient
 from mflow.curvature.measure import Curvature, curvature_of
 from mflow.derivatives.differences import cost_problem
 from mflow.optimize.bounds import read_box
+
+if TYPE_CHECKING:
+    from mflow.base._records import MethodOptions
 
 __all__ = ["Certificate", "certificate", "of_result"]
 
@@ -123,7 +126,7 @@ def _interval(ends: tuple[float, float]) -> str:
 def certificate(
     fun: Callable[..., Any] | None, x: Any, args: tuple[Any, ...] = (), jac: Any = None, *, hessp: Callable[..., Any] | None = None,
     method: str | Method | None = None, gtol: float = GTOL, products: int | None = None, bounds: Any = None, fixed: Any = None,
-    **parameters: Any,
+    **parameters: Unpack[MethodOptions],
 ) -> Certificate:  # fmt: skip
     """Whether a point is a minimum, a saddle or none, and which steps are stable there.
 

@@ -437,7 +437,7 @@ def _advice_for_cost(L: float, condition: float, not_convex: bool, complete: boo
     return "momentum", lr, {"momentum": mu}, f"Because {gain}."
 
 
-def _steps_a_digit(method: str, L: float, condition: float, parameters: dict[str, float]) -> float:
+def _steps_a_digit(method: str, L: float, condition: float, parameters: dict[str, Any]) -> float:
     """Steps in which errors shrink to a tenth; beyond `FAR_APART` they go with the condition number, and rates are rounded to 1."""
     least = L / min(condition, FAR_APART)
     return -max(1.0, condition / FAR_APART) / math.log10(convergence_rate(method, [least, L], **parameters))

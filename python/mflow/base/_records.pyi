@@ -142,6 +142,55 @@ class CG(Method):
 class TrustNCG(Method):
     def __init__(self, initial_trust_radius: float = ..., max_trust_radius: float = ..., eta: float = ...) -> None: ...
 
+class BasinsOptions(TypedDict, total=False):
+    alpha: float | None
+    amsgrad: bool
+    average: int
+    beta: Literal["polak_ribiere", "hager_zhang"] | float | None
+    beta_hat: float
+    betas: Sequence[float]
+    c2: float
+    centered: bool
+    clip_value: float | None
+    dampening: float
+    damping: Literal["explicit", "implicit"] | Literal["none", "explicit"] | Literal["none", "implicit"] | Literal["trapezoidal", "backward_euler", "explicit"] | float
+    decoupled_weight_decay: bool
+    delta: float
+    eps: float
+    eta: float
+    etas: Sequence[float]
+    flow: Literal["backward", "forward", "exact"]
+    form: Literal["push", "pull"]
+    friction: Any
+    gamma: float
+    initial_accumulator_value: float
+    initial_trust_radius: float
+    intercept: bool
+    l1: float
+    l2: float
+    lambd: float
+    lazy: bool
+    load: Literal["interpolated", "shifted"]
+    lookahead: bool
+    lr: Any
+    lr_decay: float
+    lr_power: float
+    max_order: int
+    max_trust_radius: float
+    maxcor: int
+    momentum: Any
+    momentum_decay: float | None
+    order: int
+    rho: float
+    rho_inf: float
+    stages: int
+    step_sizes: Sequence[float]
+    t0: float
+    tau: float
+    truncated: bool
+    weight_decay: float
+    weight_lr_power: float
+
 class CompileSolverOptions(TypedDict, total=False):
     alpha: float | None
     amsgrad: bool
@@ -156,6 +205,399 @@ class CompileSolverOptions(TypedDict, total=False):
     damping: Literal["explicit", "implicit"] | Literal["none", "explicit"] | Literal["none", "implicit"] | Literal["trapezoidal", "backward_euler", "explicit"] | float
     decoupled_weight_decay: bool
     delta: float
+    eps: float
+    eta: float
+    etas: Sequence[float]
+    flow: Literal["backward", "forward", "exact"]
+    form: Literal["push", "pull"]
+    friction: Any
+    gamma: float
+    initial_accumulator_value: float
+    initial_trust_radius: float
+    intercept: bool
+    l1: float
+    l2: float
+    lambd: float
+    lazy: bool
+    load: Literal["interpolated", "shifted"]
+    lookahead: bool
+    lr: Any
+    lr_decay: float
+    lr_power: float
+    max_order: int
+    max_trust_radius: float
+    maxcor: int
+    momentum: Any
+    momentum_decay: float | None
+    order: int
+    rho: float
+    rho_inf: float
+    stages: int
+    step_sizes: Sequence[float]
+    t0: float
+    tau: float
+    truncated: bool
+    weight_decay: float
+    weight_lr_power: float
+
+class ConsistencyOptions(TypedDict, total=False):
+    alpha: float | None
+    amsgrad: bool
+    average: int
+    beta: Literal["polak_ribiere", "hager_zhang"] | float | None
+    beta_hat: float
+    betas: Sequence[float]
+    c2: float
+    centered: bool
+    clip_value: float | None
+    dampening: float
+    damping: Literal["explicit", "implicit"] | Literal["none", "explicit"] | Literal["none", "implicit"] | Literal["trapezoidal", "backward_euler", "explicit"] | float
+    decoupled_weight_decay: bool
+    delta: float
+    eps: float
+    eta: float
+    etas: Sequence[float]
+    flow: Literal["backward", "forward", "exact"]
+    form: Literal["push", "pull"]
+    gamma: float
+    initial_accumulator_value: float
+    initial_trust_radius: float
+    intercept: bool
+    l1: float
+    l2: float
+    lambd: float
+    lazy: bool
+    load: Literal["interpolated", "shifted"]
+    lookahead: bool
+    lr: Any
+    lr_decay: float
+    lr_power: float
+    max_order: int
+    max_trust_radius: float
+    maxcor: int
+    momentum: Any
+    momentum_decay: float | None
+    order: int
+    rho: float
+    rho_inf: float
+    stages: int
+    step_sizes: Sequence[float]
+    t0: float
+    tau: float
+    truncated: bool
+    weight_decay: float
+    weight_lr_power: float
+
+class ConvergenceOptions(TypedDict, total=False):
+    alpha: float | None
+    amsgrad: bool
+    average: int
+    beta: Literal["polak_ribiere", "hager_zhang"] | float | None
+    beta_hat: float
+    betas: Sequence[float]
+    c2: float
+    centered: bool
+    clip_value: float | None
+    dampening: float
+    damping: Literal["explicit", "implicit"] | Literal["none", "explicit"] | Literal["none", "implicit"] | Literal["trapezoidal", "backward_euler", "explicit"] | float
+    decoupled_weight_decay: bool
+    delta: float
+    eps: float
+    eta: float
+    etas: Sequence[float]
+    flow: Literal["backward", "forward", "exact"]
+    form: Literal["push", "pull"]
+    friction: Any
+    gamma: float
+    initial_accumulator_value: float
+    initial_trust_radius: float
+    intercept: bool
+    l1: float
+    l2: float
+    lambd: float
+    lazy: bool
+    load: Literal["interpolated", "shifted"]
+    lookahead: bool
+    lr: Any
+    lr_decay: float
+    lr_power: float
+    max_order: int
+    max_trust_radius: float
+    maxcor: int
+    momentum: Any
+    momentum_decay: float | None
+    order: int
+    rho: float
+    rho_inf: float
+    stages: int
+    step_sizes: Sequence[float]
+    t0: float
+    tau: float
+    truncated: bool
+    weight_decay: float
+    weight_lr_power: float
+
+class MethodOptions(TypedDict, total=False):
+    alpha: float | None
+    amsgrad: bool
+    average: int
+    beta: Literal["polak_ribiere", "hager_zhang"] | float | None
+    beta_hat: float
+    betas: Sequence[float]
+    c2: float
+    centered: bool
+    clip_value: float | None
+    dampening: float
+    damping: Literal["explicit", "implicit"] | Literal["none", "explicit"] | Literal["none", "implicit"] | Literal["trapezoidal", "backward_euler", "explicit"] | float
+    decoupled_weight_decay: bool
+    delta: float
+    dt: Any
+    eps: float
+    eta: float
+    etas: Sequence[float]
+    flow: Literal["backward", "forward", "exact"]
+    form: Literal["push", "pull"]
+    friction: Any
+    gamma: float
+    initial_accumulator_value: float
+    initial_trust_radius: float
+    intercept: bool
+    l1: float
+    l2: float
+    lambd: float
+    lazy: bool
+    load: Literal["interpolated", "shifted"]
+    lookahead: bool
+    lr: Any
+    lr_decay: float
+    lr_power: float
+    max_order: int
+    max_trust_radius: float
+    maxcor: int
+    momentum: Any
+    momentum_decay: float | None
+    order: int
+    rho: float
+    rho_inf: float
+    stages: int
+    step_sizes: Sequence[float]
+    t0: float
+    tau: float
+    truncated: bool
+    weight_decay: float
+    weight_lr_power: float
+
+class MinimizeBatchOptions(TypedDict, total=False):
+    alpha: float | None
+    amsgrad: bool
+    average: int
+    beta: Literal["polak_ribiere", "hager_zhang"] | float | None
+    beta_hat: float
+    betas: Sequence[float]
+    c2: float
+    centered: bool
+    clip_value: float | None
+    dampening: float
+    damping: Literal["explicit", "implicit"] | Literal["none", "explicit"] | Literal["none", "implicit"] | Literal["trapezoidal", "backward_euler", "explicit"] | float
+    decoupled_weight_decay: bool
+    delta: float
+    dt: Any
+    eps: float
+    eta: float
+    etas: Sequence[float]
+    flow: Literal["backward", "forward", "exact"]
+    form: Literal["push", "pull"]
+    friction: Any
+    gamma: float
+    initial_accumulator_value: float
+    initial_trust_radius: float
+    intercept: bool
+    l1: float
+    l2: float
+    lambd: float
+    lazy: bool
+    load: Literal["interpolated", "shifted"]
+    lookahead: bool
+    lr: Any
+    lr_decay: float
+    lr_power: float
+    max_order: int
+    max_trust_radius: float
+    maxcor: int
+    momentum: Any
+    momentum_decay: float | None
+    order: int
+    rho: float
+    rho_inf: float
+    stages: int
+    step_sizes: Sequence[float]
+    t0: float
+    tau: float
+    truncated: bool
+    weight_decay: float
+    weight_lr_power: float
+
+class ModelOptions(TypedDict, total=False):
+    alpha: float | None
+    amsgrad: bool
+    average: int
+    beta: Literal["polak_ribiere", "hager_zhang"] | float | None
+    beta_hat: float
+    betas: Sequence[float]
+    c2: float
+    centered: bool
+    clip_value: float | None
+    dampening: float
+    damping: Literal["explicit", "implicit"] | Literal["none", "explicit"] | Literal["none", "implicit"] | Literal["trapezoidal", "backward_euler", "explicit"] | float
+    decoupled_weight_decay: bool
+    delta: float
+    dt: Any
+    eps: float
+    eta: float
+    etas: Sequence[float]
+    flow: Literal["backward", "forward", "exact"]
+    form: Literal["push", "pull"]
+    friction: Any
+    gamma: float
+    initial_accumulator_value: float
+    initial_trust_radius: float
+    intercept: bool
+    jacobian: Any
+    l1: float
+    l2: float
+    lambd: float
+    lazy: bool
+    load: Literal["interpolated", "shifted"]
+    lookahead: bool
+    lr: Any
+    lr_decay: float
+    lr_power: float
+    max_order: int
+    max_trust_radius: float
+    maxcor: int
+    momentum: Any
+    momentum_decay: float | None
+    order: int
+    residual: Any
+    rho: float
+    rho_inf: float
+    stages: int
+    step_sizes: Sequence[float]
+    t0: float
+    tau: float
+    truncated: bool
+    weight_decay: float
+    weight_lr_power: float
+    x_scale: Any
+
+class ParameterRegionOptions(TypedDict, total=False):
+    amsgrad: bool
+    average: int
+    beta_hat: float
+    betas: Sequence[float]
+    c2: float
+    centered: bool
+    clip_value: float | None
+    dampening: float
+    damping: Literal["explicit", "implicit"] | Literal["none", "explicit"] | Literal["none", "implicit"] | Literal["trapezoidal", "backward_euler", "explicit"] | float
+    decoupled_weight_decay: bool
+    delta: float
+    eps: float
+    eta: float
+    etas: Sequence[float]
+    flow: Literal["backward", "forward", "exact"]
+    form: Literal["push", "pull"]
+    friction: Any
+    gamma: float
+    initial_accumulator_value: float
+    initial_trust_radius: float
+    intercept: bool
+    l1: float
+    l2: float
+    lambd: float
+    lazy: bool
+    load: Literal["interpolated", "shifted"]
+    lookahead: bool
+    lr_decay: float
+    lr_power: float
+    max_order: int
+    max_trust_radius: float
+    maxcor: int
+    momentum_decay: float | None
+    order: int
+    rho: float
+    rho_inf: float
+    stages: int
+    step_sizes: Sequence[float]
+    t0: float
+    tau: float
+    truncated: bool
+    weight_decay: float
+    weight_lr_power: float
+
+class RateOptions(TypedDict, total=False):
+    alpha: float | None
+    amsgrad: bool
+    average: int
+    beta: Literal["polak_ribiere", "hager_zhang"] | float | None
+    beta_hat: float
+    betas: Sequence[float]
+    c2: float
+    centered: bool
+    clip_value: float | None
+    dampening: float
+    damping: Literal["explicit", "implicit"] | Literal["none", "explicit"] | Literal["none", "implicit"] | Literal["trapezoidal", "backward_euler", "explicit"] | float
+    decoupled_weight_decay: bool
+    delta: float
+    dt: Any
+    eps: float
+    eta: float
+    etas: Sequence[float]
+    flow: Literal["backward", "forward", "exact"]
+    form: Literal["push", "pull"]
+    friction: Any
+    gamma: float
+    initial_accumulator_value: float
+    initial_trust_radius: float
+    intercept: bool
+    l1: float
+    l2: float
+    lambd: float
+    lazy: bool
+    load: Literal["interpolated", "shifted"]
+    lookahead: bool
+    lr_decay: float
+    lr_power: float
+    max_order: int
+    max_trust_radius: float
+    maxcor: int
+    momentum: Any
+    momentum_decay: float | None
+    order: int
+    rho: float
+    rho_inf: float
+    stages: int
+    step_sizes: Sequence[float]
+    t0: float
+    tau: float
+    truncated: bool
+    weight_decay: float
+    weight_lr_power: float
+
+class StepLimitOptions(TypedDict, total=False):
+    alpha: float | None
+    amsgrad: bool
+    average: int
+    beta: Literal["polak_ribiere", "hager_zhang"] | float | None
+    beta_hat: float
+    betas: Sequence[float]
+    c2: float
+    centered: bool
+    clip_value: float | None
+    dampening: float
+    decoupled_weight_decay: bool
+    delta: float
+    dt: Any
     eps: float
     eta: float
     etas: Sequence[float]
@@ -647,6 +1089,65 @@ class MotionOptions(TypedDict, total=False):
     truncated: bool
     weight_decay: float
     weight_lr_power: float
+
+class SweepOptions(TypedDict, total=False):
+    alpha: float | None
+    amsgrad: bool
+    average: int
+    batch_size: Any
+    beta: Literal["polak_ribiere", "hager_zhang"] | float | None
+    beta_hat: float
+    betas: Sequence[float]
+    c2: float
+    centered: bool
+    clip_value: float | None
+    dampening: float
+    damping: Literal["explicit", "implicit"] | Literal["none", "explicit"] | Literal["none", "implicit"] | Literal["trapezoidal", "backward_euler", "explicit"] | float
+    data: Any
+    decoupled_weight_decay: bool
+    delta: float
+    dt: Any
+    epochs: Any
+    eps: float
+    eta: float
+    etas: Sequence[float]
+    flow: Literal["backward", "forward", "exact"]
+    form: Literal["push", "pull"]
+    friction: Any
+    fun: Any
+    gamma: float
+    initial_accumulator_value: float
+    initial_trust_radius: float
+    intercept: bool
+    jac: Any
+    l1: float
+    l2: float
+    lambd: float
+    lazy: bool
+    load: Literal["interpolated", "shifted"]
+    lookahead: bool
+    lr: Any
+    lr_decay: float
+    lr_power: float
+    max_order: int
+    max_trust_radius: float
+    maxcor: int
+    maxiter: Any
+    momentum: Any
+    momentum_decay: float | None
+    order: int
+    params: Any
+    rho: float
+    rho_inf: float
+    schedule: Any
+    stages: int
+    step_sizes: Sequence[float]
+    t0: float
+    tau: float
+    truncated: bool
+    weight_decay: float
+    weight_lr_power: float
+    x0: Any
 
 class StepperOptions(TypedDict, total=False):
     accel: Any

@@ -14,12 +14,15 @@ import itertools
 import math
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Unpack
 
 import numpy as np
 from mflow_core import registry
 
 from mflow.base.checks import as_number, check_instance, check_number, check_whole, shown
+
+if TYPE_CHECKING:
+    from mflow.base._records import MethodOptions
 
 __all__ = ["Method", "Parameter", "get_method", "methods"]
 
@@ -350,9 +353,24 @@ def other_orders(record: Any) -> dict[str, int]:
     return out
 
 
+def formula_of(record: Any) -> str:
+    """The formula, with the decay of the parameters where it is there by default: Adam's kernel with one is AdamW.
+
+    Examples
+    --------
+    >>> from mflow_core import registry
+    >>> from mflow.base.methods import formula_of
+    >>> formula_of(registry.find("adamw"))[:40]
+    'c -= lr weight_decay c, m = beta1 m + (1'
+    """
+    defaults = {p.name: p.default for p in parameters_of(record)} if record.kind == "update" else {}
+    decays = defaults.get("weight_decay") and defaults.get("decoupled_weight_decay")
+    return f"{'c -= lr weight_decay c, ' if decays else ''}{record.formula}"
+
+
 def describe(record: Any) -> str:
     """The docstring of a method: formula, parameters, facts and source."""
-    lines = [record.doc, "", f"    {record.formula}", ""]
+    lines = [record.doc, "", f"    {formula_of(record)}", ""]
     if record.parameters_:
         lines += ["Parameters", "----------"]
         for p in parameters_of(record):
@@ -461,7 +479,7 @@ def _as_it_is(name: str, argument: str, fits: Callable[[Any], int] | None) -> Me
     return _AS_THEY_ARE[name]
 
 
-def get_method(name: str, **parameters: Any) -> Method:
+def get_method(name: str, **parameters: Unpack[MethodOptions]) -> Method:
     """The method of this name or alias, with parameters. Case, hyphens and underscores of the name do not matter.
 
     Raises ValueError, with the nearest names, if there is none; TypeError or ValueError for a parameter that does not fit.

@@ -8,7 +8,7 @@ import os
 import sys
 import types
 from collections.abc import Callable
-from typing import Any, NamedTuple, TypeVar, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 
 from mflow.base.checks import Array
 from mflow.base.tables import fields, short
@@ -18,6 +18,7 @@ __all__ = [
     "ANALYSES",
     "COLUMNS",
     "DynamicsResult",
+    "EnergyResult",
     "Examined",
     "IVPResult",
     "OptimizeResult",
@@ -53,11 +54,13 @@ COLUMNS = ("kinetic", "potential", "load", "damping", "numerical", "residual")  
 class Result(dict[str, Any]):
     """A dict whose entries are also attributes, as SciPy's results are."""
 
-    def __getattr__(self, name: str) -> Any:
-        try:
-            return self[name]
-        except KeyError:
-            raise AttributeError(f"{type(self).__name__} has no field {name!r}; it has {', '.join(dict.keys(self))}") from None
+    if not TYPE_CHECKING:  # a type checker reads the fields of each kind of result, and finds those that are not there
+
+        def __getattr__(self, name: str) -> Any:
+            try:
+                return self[name]
+            except KeyError:
+                raise AttributeError(f"{type(self).__name__} has no field {name!r}; it has {', '.join(dict.keys(self))}") from None
 
     def __setattr__(self, name: str, value: Any) -> None:
         self[name] = value
@@ -294,6 +297,12 @@ class IVPResult(Examined):
 
     t: Array
     y: Array
+    sol: Any
+    t_events: list[Array] | None
+    y_events: list[Array] | None
+    y_after: list[Array]
+    outputs: Any
+    y0: Array
     success: bool
     status: int
     reason: str
@@ -361,14 +370,25 @@ def origin_of(result: Result) -> Any:
     return Origin._make(kept) if type(kept) is tuple else kept
 
 
+class EnergyResult(Result):
+    """The ledger of a motion, a number a point: see `DynamicsResult`."""
+
+    kinetic: Array
+    potential: Array
+    load: Array
+    damping: Array
+    numerical: Array
+    residual: Array
+
+
 class DynamicsResult(Result):
     """Result of `mflow.solve_dynamics`.
 
     t : float64 array (n_points,). x, v, a : float64 arrays (n, n_points), or (*shape, n_points): position, velocity, acceleration.
-    energy : a Result with the arrays kinetic, potential, load, damping, numerical, residual, (n_points,) each; or None. Works are summed
-    from the start: kinetic + potential = at the start + load - damping + numerical + residual. So damping above 0 was lost to it, and
-    numerical is what the steps themselves put in: above 0 they gained energy, below 0 they dissipated it. Works are those of the forces at
-    the ends of steps along the path, by the trapezoidal rule, for every method.
+    energy : an EnergyResult with the arrays kinetic, potential, load, damping, numerical, residual, (n_points,) each; or None. Works are
+    summed from the start: kinetic + potential = at the start + load - damping + numerical + residual. So damping above 0 was lost to it,
+    and numerical is what the steps themselves put in: above 0 they gained energy, below 0 they dissipated it. Works are those of the
+    forces at the ends of steps along the path, by the trapezoidal rule, for every method.
     At a point inside a step (t_eval, events) the part of the step up to that point counts: kinetic and potential are those
     of the interpolated state, the works follow the formula of whole steps, and numerical also holds the work of the interpolant, so that
     the residual is at rounding. numerical is NaN where no force belongs to the ends of steps.
@@ -389,9 +409,17 @@ class DynamicsResult(Result):
     x: Array
     v: Array
     a: Array
-    energy: Result | None
+    energy: EnergyResult | None
     v_half: Array | None
     t_half: Array | None
+    sol: Any
+    sol_v: Any
+    t_events: list[Array] | None
+    x_events: list[Array] | None
+    v_events: list[Array] | None
+    x_after: list[Array]
+    v_after: list[Array]
+    switches: list[tuple[Any, ...]]
     multipliers: Array | None
     drift: Array | None
     drift_v: Array | None
@@ -425,7 +453,9 @@ class OptimizeResult(Examined):
     x: Array
     fun: float
     jac: Array
+    path: Any
     nit: int
+    nrestarts: int
     nfev: int
     njev: int
     ncheck: int

@@ -18,7 +18,7 @@ import numpy as np
 
 from mflow.base.checks import Array, check_number
 from mflow.base.methods import Method, as_method
-from mflow.base.result import DynamicsResult, Result
+from mflow.base.result import DynamicsResult, EnergyResult
 from mflow.data.ground_motion import GRAVITY, GroundMotion
 from mflow.dynamics.solve import solve_dynamics
 
@@ -217,7 +217,7 @@ class Response:
         return out
 
     @property
-    def ledger(self) -> Result:
+    def ledger(self) -> EnergyResult:
         """The energies of the result: a building's stiffness is symmetric, so they exist."""
         assert self.result.energy is not None
         return self.result.energy

@@ -35,7 +35,8 @@ def command(arguments: argparse.Namespace) -> int:
         return 0
     rows = [[m.name, ", ".join(m.aliases) or "-", m.family, _order_cell(m), str(m.stages), _limit_cell(m)] for m in methods()]
     print(table(["method", "also called", "family", "order", "stages", "stable up to"], rows, ("also called",), (0, 1, 2, 5)))
-    print("\nz = lambda dt on the negative real axis; L: largest curvature; at default parameters; -: no such limit (nonlinear).")
+    print("\nz = lambda dt on the negative real axis; omega: angular frequency of an undamped oscillation, which grows at any dt where the")
+    print("limit is 0; L: largest curvature; at default parameters; -: no such limit (nonlinear).")
     print("order 2/1: the parameters decide, the first is that of the defaults.")
     print(f"mflow methods NAME tells more. {version()}")
     arguments.write_json(lambda: [contents(method) for method in methods()])
@@ -43,7 +44,10 @@ def command(arguments: argparse.Namespace) -> int:
 
 
 def contents(method: Method) -> dict[str, Any]:
-    """What `--json` writes of a method, at its default parameters; the limit is that of the table, None where it has none.
+    """What `--json` writes of a method, at its default parameters; the limit is that of the table.
+
+    ``limit_of`` says what it bounds, None where there is no such limit ("adam"); a limit of None beside it is none at all: any step is
+    stable ("backward_euler").
 
     Examples
     --------
@@ -55,6 +59,7 @@ def contents(method: Method) -> dict[str, Any]:
     return {
         "name": method.name, "aliases": list(method.aliases), "family": method.family, "kind": method.kind, "order": method.order,
         "stages": method.stages, "flags": sorted(method.flags), "parameters": method.parameters, "limit": _limit(method),
+        "limit_of": _bounded(method),
     }  # fmt: skip
 
 
@@ -87,10 +92,22 @@ def _order_cell(method: Method) -> str:
     return "/".join(map(str, dict.fromkeys([method.order, *other_orders(method.record).values()])))
 
 
+def _bounded(method: Method) -> str | None:
+    """What the limit of the table bounds."""
+    limit = _limit(method)
+    if limit is None:
+        return None
+    if method.kind == "step":
+        return "omega dt" if "second_order" in method.flags else "|lambda| dt"
+    return "lr L" if _scales(method, limit) else "lr at L = 1"
+
+
 def _limit_cell(method: Method) -> str:
     limit = _limit(method)
     if limit is None:
         return "-"
+    if "second_order" in method.flags:
+        return f"omega dt <= {limit:.4g}"
     if method.kind == "step":
         return f"|z| <= {limit:.4g}"
     return f"lr L <= {limit:.4g}" if _scales(method, limit) else f"lr <= {limit:.4g} at L=1"
@@ -122,12 +139,15 @@ def _stability(method: Method) -> list[str]:
     limit = _limit(method)
     if limit is None:
         return ["no limit in closed form: the step depends on more than the curvature" if method.kind == "update" else "not known"]
+    grows = ", so that it grows at any dt"
+    if "second_order" in method.flags:
+        return [f"omega dt <= {limit:.6g} for an undamped oscillation of angular frequency omega{'' if limit else grows}"]
     if method.kind == "step":
+        lines = [f"|lambda| dt <= {limit:.6g} on the negative real axis (gradient flow)"]
         imaginary = _limit(method, "imaginary")
-        return [
-            f"|lambda| dt <= {limit:.6g} on the negative real axis (gradient flow)",
-            *([f"|lambda| dt <= {imaginary:.6g} on the imaginary axis (oscillations)"] if imaginary is not None else []),
-        ]
+        if imaginary is not None:
+            lines.append(f"|lambda| dt <= {imaginary:.6g} on the imaginary axis (an undamped oscillation{'' if imaginary else grows})")
+        return lines
     if _scales(method, limit):
         return [f"lr L <= {limit:.6g}, L the largest curvature of the cost"]
     return [f"lr <= {limit:.6g} for the curvature L = 1; the limit does not depend on lr L alone, mflow.max_stable_dt gives it for other L"]

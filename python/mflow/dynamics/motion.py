@@ -20,7 +20,7 @@ from mflow_core.stepping.energy.energies import Energies
 from mflow.base.checks import Array
 from mflow.base.methods import Method
 from mflow.base.pace import interruptible
-from mflow.base.result import COLUMNS, DynamicsResult, Result, last_axis
+from mflow.base.result import COLUMNS, DynamicsResult, EnergyResult, last_axis
 from mflow.base.telling import tell
 from mflow.course.outputs import add_outputs
 from mflow.dynamics.constraints import what_constraints_did
@@ -250,7 +250,7 @@ class Motion(Drive):
             rows = rows.copy()
             rows[:, 2], lam, drift, drift_v = what_constraints_did(self.problem, self.supports, t, rows[:, 0], rows[:, 1])
         x, v, a = rows.transpose(1, 0, 2).copy().reshape(3, len(t), *self.supports.shape)
-        energy = Result(zip(COLUMNS, e.T, strict=True)) if self.keeps_energy else None
+        energy = EnergyResult(zip(COLUMNS, e.T, strict=True)) if self.keeps_energy else None
         t_half = v_half = None
         one_grid = self.agenda is None and not (events and events.acts)
         if "v(1/2)" in self.method.record.formula and self.mode == "fixed" and one_grid:  # the method's own formula has half steps

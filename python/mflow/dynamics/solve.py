@@ -20,6 +20,7 @@ from mflow.base.checks import as_tuple, check_choice, check_flags, length_of, sh
 from mflow.base.methods import Method, as_method
 from mflow.base.pace import interruptible
 from mflow.base.result import DynamicsResult
+from mflow.base.telling import tell_of_order
 from mflow.dynamics.constraints import constrained_problem
 from mflow.dynamics.contact import Switches, switched
 from mflow.dynamics.forces import force_problem
@@ -223,6 +224,7 @@ def solve_dynamics(
         raise TypeError("t_span is missing: expected (t0, t_end)")
     if not inplace is velocity_free is dense_output is progress is False:
         check_flags(inplace=inplace, velocity_free=velocity_free, dense_output=dense_output, progress=progress)
+    tell_of_order(force, "force", "t, x, v")
     span = check_span(t_span, dt)
     given = _of_motion(parameters)
     if isinstance(damping, str):

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -29,6 +29,9 @@ from mflow.equations.results import ConsistencyResult
 from mflow.equations.rules import Modified, Rule, exact_of, kind_of_rule, modified_of, walk_rule
 from mflow.integrate.flow import gradient_flow
 from mflow.integrate.ivp import solve_ivp
+
+if TYPE_CHECKING:
+    from mflow.base._records import ConsistencyOptions
 
 __all__ = ["consistency"]
 
@@ -56,7 +59,7 @@ def consistency(
     dt: ArrayLike | None = None,
     friction: float = 1.0,
     symbols: bool = False,
-    **parameters: Any,
+    **parameters: Unpack[ConsistencyOptions],
 ) -> ConsistencyResult:
     """The ODE that a method converges to as dt -> 0, with the observed order.
 
@@ -110,10 +113,10 @@ def consistency(
     W. Su, S. Boyd and E. Candes, J. Mach. Learn. Res. 17 (2016) 1-43; N. Kovachki and A. Stuart, J. Mach. Learn. Res. 22 (2021) 1-40.
     """
     if not isinstance(method, str | Method | type) and callable(method):
-        return _of_rule(method, problem, t_end, dt, parameters, symbols)
+        return _of_rule(method, problem, t_end, dt, {**parameters}, symbols)
     if symbols:
         raise ValueError("symbols: expected False for a built-in method; write it as a rule, update(c, state, g, lr)")
-    method = _with_friction(as_method(method, {}), check_number(friction, "friction", low=0.0), parameters)
+    method = _with_friction(as_method(method, {}), check_number(friction, "friction", low=0.0), {**parameters})
     if method.kind not in ("step", "update"):
         raise ValueError(f"method: expected an integrator or an optimizer, got {method.name}, which follows single samples")
     grad, start = _problem(problem)

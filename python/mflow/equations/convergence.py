@@ -10,7 +10,7 @@ import contextlib
 import math
 import warnings
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -22,6 +22,9 @@ from mflow.equations.results import ConvergenceResult, StiffnessResult
 from mflow.integrate.ivp import solve_ivp
 from mflow.problems.testproblems import InitialValueProblem, get_problem
 from mflow.stability.criterion import order_on_oscillators
+
+if TYPE_CHECKING:
+    from mflow.base._records import ConvergenceOptions
 
 __all__ = ["convergence", "explicit_vs_implicit", "slope_of"]
 
@@ -65,7 +68,7 @@ def convergence(
     *,
     dt: ArrayLike | None = None,
     jac: Any = None,
-    **parameters: Any,
+    **parameters: Unpack[ConvergenceOptions],
 ) -> ConvergenceResult:
     """Observed local and global order of an integrator.
 

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 
@@ -26,6 +26,9 @@ from mflow import optim
 from mflow.base.checks import Array, as_tuple, check_function, check_start, check_whole, shown
 from mflow.base.methods import Method, as_method
 from mflow.base.result import Result
+
+if TYPE_CHECKING:
+    from mflow.base._records import MethodOptions
 
 __all__ = ["EnergyLedger", "energy_ledger"]
 
@@ -57,7 +60,7 @@ class EnergyLedger(Result):
 
 def energy_ledger(
     fun: Callable[..., Any], x0: Any, method: str | Method = "momentum", *, jac: Callable[..., Any] | bool, steps: int = 100,
-    args: tuple[Any, ...] = (), **parameters: Any,
+    args: tuple[Any, ...] = (), **parameters: Unpack[MethodOptions],
 ) -> EnergyLedger:  # fmt: skip
     """Run a momentum method and keep books of its energy.
 

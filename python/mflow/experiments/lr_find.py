@@ -159,7 +159,7 @@ class _Watch:
         self.average: list[float] = []
         self.sum = 0.0
 
-    def __call__(self, state: Result) -> bool:
+    def __call__(self, state: Any) -> bool:
         self.loss.append(float(state.loss))
         self.sum = self.smooth * self.sum + (1.0 - self.smooth) * self.loss[-1]
         self.average.append(self.sum / (1.0 - self.smooth ** len(self.loss)))

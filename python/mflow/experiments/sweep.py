@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 
@@ -24,6 +24,9 @@ from mflow.base.result import Result, attach
 from mflow.base.tables import Readable, Table, frame
 from mflow.experiments.compare import BAD, MARGIN
 from mflow.experiments.tasks import task_of
+
+if TYPE_CHECKING:
+    from mflow.base._records import SweepOptions
 
 __all__ = ["Cell", "SweepResult", "sweep"]
 
@@ -180,7 +183,7 @@ def sweep(
     workers: int | None = None,
     executor: Executor | None = None,
     progress: bool = False,
-    **options: Any,
+    **options: Unpack[SweepOptions],
 ) -> SweepResult:
     """Run every method with every learning rate and seed on one problem.
 
@@ -233,7 +236,7 @@ def sweep(
     if not draws or len(set(draws)) != len(draws):
         raise ValueError(f"seeds: expected at least one, and each once, got {draws}")
     count = os.cpu_count() or 1 if workers is None else check_whole(workers, "workers", 1)
-    task = task_of(problem, options)
+    task = task_of(problem, {**options})
     grid = [(label, method, lr, seed) for label, method in labelled.items() for lr in rates for seed in draws]
     bar = Progress(0.0, float(len(grid)), "sweep", note=lambda done: f"{done:.0f} of {len(grid)} runs") if progress else None
     cells: list[Cell | None] = [None] * len(grid)

@@ -6,7 +6,7 @@ import inspect
 import math
 import warnings
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 import numpy as np
 from mflow_core.arithmetic.starts import new_start
@@ -29,16 +29,36 @@ from mflow.problems.curves import check_curve, curve, parameter_names, starting_
 __all__ = ["curve_fit"]
 
 TOLERANCE = 1.49012e-8  # SciPy's ftol and xtol
-MORE = (
-    "ftol", "xtol", "gtol", "maxfev", "max_nfev", "x_scale", "loss", "f_scale", "diff_step", "callback", "dt", "acceleration",
-    "check_gradient", "jac_sparsity", "epsfcn", "diag",
-)  # fmt: skip
+
+
+class CurveFitOptions(TypedDict, total=False):
+    """What else `curve_fit` takes by name."""
+
+    ftol: float | None
+    xtol: float | None
+    gtol: float | None
+    maxfev: int | None
+    max_nfev: int | None
+    x_scale: Any
+    loss: Any
+    f_scale: float
+    diff_step: Any
+    callback: Callable[..., Any] | None
+    dt: float | None
+    acceleration: bool
+    check_gradient: bool
+    jac_sparsity: Any
+    epsfcn: float | None
+    diag: Any
+
+
+MORE = tuple(CurveFitOptions.__annotations__)
 
 
 def curve_fit(
     f: Any, xdata: Any, ydata: Any, p0: Any = None, sigma: Any = None, absolute_sigma: bool = False, check_finite: bool | None = None,
     bounds: Any = EVERYWHERE, method: str | None = None, jac: Any = None, *, full_output: bool = False, nan_policy: str | None = None,
-    fixed: Any = None, **kwargs: Any,
+    fixed: Any = None, **kwargs: Unpack[CurveFitOptions],
 ) -> CurveFit:  # fmt: skip
     """Fit a curve to data by nonlinear least squares.
 
@@ -114,7 +134,7 @@ def curve_fit(
     Names and results are those of SciPy's ``scipy.optimize.curve_fit``; the method is that of `mflow.least_squares`: K. Levenberg, Quart.
     Appl. Math. 2 (1944) 164-168; D. Marquardt, SIAM J. 11 (1963) 431-441; J. More, Lecture Notes in Math. 630 (1978) 105-116.
     """
-    run, how = _prepared(f, xdata, ydata, p0, sigma, check_finite, bounds, method, jac, nan_policy, fixed, kwargs)
+    run, how = _prepared(f, xdata, ydata, p0, sigma, check_finite, bounds, method, jac, nan_policy, fixed, {**kwargs})
     check_flags(absolute_sigma=absolute_sigma, full_output=full_output)
     try:
         ending = run.go()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import textwrap
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Unpack
 
 import numpy as np
 from mflow_core import registry
@@ -30,6 +30,9 @@ from mflow.base.methods import Method, describe, plain_name, record_values
 from mflow.base.pace import interruptible
 from mflow.base.tables import from_frame
 from mflow.base.telling import tell
+
+if TYPE_CHECKING:
+    from mflow.base._records import ModelOptions
 
 __all__ = ["NAME", "ImplicitSGD", "check_labels", "check_rows", "check_weights", "is_implicit_sgd", "losses", "no_squares"]
 
@@ -211,7 +214,7 @@ class ImplicitSGD:
         """The model of the kind that the arguments ask for."""
         return object.__new__(next((kind for name, kind in ImplicitSGD._kinds.items() if name in parameters), cls))
 
-    def __init__(self, loss: str = "squared", **parameters: Any) -> None:
+    def __init__(self, loss: str = "squared", **parameters: Unpack[ModelOptions]) -> None:
         known = sweep.losses()
         check_instance(loss, "loss", str, f"one of {', '.join(map(repr, known))}")
         if loss not in known:

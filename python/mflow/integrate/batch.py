@@ -61,6 +61,7 @@ class IVPBatchResult(Result):
     t: Array
     y: Array
     reached: NDArray[np.int64]
+    at_times: bool
     success: bool
     status: NDArray[np.int64]
     reason: list[str]

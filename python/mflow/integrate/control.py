@@ -129,7 +129,7 @@ def check_span(t_span: Sequence[float], dt: Any = None) -> tuple[float, float]:
         raise ValueError(f"t_span: expected times whose distance is a finite number, got ({t0!r}, {shown(last)})")
     if isinstance(dt, float) and dt == math.inf and last == math.inf:
         return t0, math.inf
-    expected = "a finite number (inf goes with dt = inf and an implicit method of one stage: one step to the steady state)"
+    expected = "a finite number (of a run until a steady state too: give one that is surely late enough; inf goes with dt = inf alone)"
     return t0, check_number(last, "t_span[1]", expected)
 
 
@@ -438,7 +438,7 @@ class Event(NamedTuple):
 
     Examples
     --------
-    >>> import mflow.integrate.control
+    >>> import mflow
     >>> mflow.Event(lambda t, y: y[0] - 1.0, terminal=True).direction
     0.0
     >>> bounce = mflow.Event(lambda t, y: y[0], direction=-1, action=lambda t, y: [y[0], -0.5 * y[1]])

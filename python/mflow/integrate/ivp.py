@@ -14,7 +14,7 @@ from mflow_core.problems.signatures import companion
 from mflow.base.checks import as_tuple, check_flags, check_start
 from mflow.base.methods import Method, as_method, asks_for_auto, refuse_unknown
 from mflow.base.result import IVPResult, pending
-from mflow.base.telling import tell
+from mflow.base.telling import tell, tell_of_order
 from mflow.base.threads import shared_among
 from mflow.integrate.control import RTOL, Event, Settings, check_span, default_method, listed_events, sizes_of
 from mflow.integrate.drive import Drive, follow
@@ -259,8 +259,7 @@ def solve_ivp(
     """
     if not inplace is vectorized is dense_output is progress is elementwise is False:
         check_flags(inplace=inplace, vectorized=vectorized, dense_output=dense_output, progress=progress, elementwise=elementwise)
-    if threads is not None and not elementwise:
-        tell("solve_ivp: threads: without effect without elementwise=True", UserWarning)
+    _tell_at_the_start(fun, threads, elementwise)
     try:
         start = check_start(y0, "y0")
     except TypeError:
@@ -326,6 +325,13 @@ def solve_ivp(
     if drive.legs is not None and not result.success:
         result = drive.legs.by_one(result, asked, solve_ivp)
     return result if algebraic is None else algebraic.tell(result)
+
+
+def _tell_at_the_start(fun: Any, threads: int | None, elementwise: bool) -> None:
+    """What can be seen of the arguments alone."""
+    if threads is not None and not elementwise:
+        tell("solve_ivp: threads: without effect without elementwise=True", UserWarning)
+    tell_of_order(fun, "fun", "t, y")
 
 
 def real_form(given: dict[str, Any], pairs: Any) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from mflow_core.stepping.last_step import LastStep
 from mflow.base.checks import Array, as_tuple, check_number, check_start, check_whole
 from mflow.base.methods import AUTO, Method, as_method, asks_for_auto
 from mflow.base.pace import Pace
-from mflow.base.telling import tell
+from mflow.base.telling import tell, tell_of_order
 from mflow.course.grid import count_steps
 from mflow.course.stops import Met, Stops, check_actions
 from mflow.integrate.control import (
@@ -231,6 +231,7 @@ class Stepper(Kept):
         start, args, bands = self._start, as_tuple(call["args"]), {name: call[name] for name in ("lband", "uband")}
         jac, kept = call["jac"], (call["mass"], call["consistent"], call["exclude_algebraic"])
         self._algebraic = algebraic_of(*kept, self.method, start, None, *bands.values(), t0=self._t0, args=args)
+        tell_of_order(call["fun"], "fun", "t, y")
         solved = self._pair.stiff if self._pair else self.method
         equation = problem.rhs_problem(call["fun"], start.shape, call["args"], call["inplace"], jac if solved.is_implicit else None)
         linear = {"jac": jac, "jac_sparsity": call["jac_sparsity"], **bands}
@@ -542,7 +543,9 @@ class Stepper(Kept):
             fix = (
                 "give rtol= and atol= to the stepper, or" if "embedded" in self.method.flags else f"{self.method.name} estimates no error:"
             )
-            raise TypeError(f"{name}: without dt it is for error control: {fix} take steps of dt by step(dt), advance(n, dt) and advance_to(t, dt)")
+            raise TypeError(
+                f"{name}: without dt it is for error control: {fix} take steps of dt by step(dt), advance(n, dt) and advance_to(t, dt)"
+            )
         rows, sign = None, math.copysign(1.0, self._call["direction"])
         if self._stops is not None:
             rows = self._stops.rows

@@ -2,7 +2,7 @@
 that change: `mflow.schedules`.
 """
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mflow_core.registry import unknown
 
@@ -11,11 +11,22 @@ from mflow.optim.averages import SWA as SWA
 from mflow.optim.classes import *  # noqa: F403
 from mflow.optim.classes import __all__ as _classes
 
+if TYPE_CHECKING:  # by name, as what is made at import is not seen
+    from mflow_core.optimize.arrays import SparseGradient as SparseGradient
+
+    from mflow.optim._optimizers import *  # noqa: F403
+    from mflow.optim._optimizers import NAdam as Nadam  # noqa: F401
+    from mflow.optim.classes import SGD as SGD
+    from mflow.optim.classes import Group as Group
+    from mflow.optim.classes import Optimizer as Optimizer
+
 __all__ = sorted(["EMA", "SWA", *_classes])  # noqa: PLE0605
 
 
-def __getattr__(name: str) -> Any:
-    raise AttributeError(unknown("mflow.optim has no", name, __all__))
+if not TYPE_CHECKING:  # a type checker reads the names above, and finds those that are not there
+
+    def __getattr__(name: str) -> Any:
+        raise AttributeError(unknown("mflow.optim has no", name, __all__))
 
 
 def __dir__() -> list[str]:

@@ -415,10 +415,12 @@ _LAST = tuple(
 _FIRST = (inspect.Parameter("params", inspect.Parameter.POSITIONAL_OR_KEYWORD),)
 
 
-_COMMON = """\
+_PARAMS = """\
 params : float64 array, list, tuple or dict of them, or list of groups {"params": ..., "lr": ...}
     C-contiguous, NumPy's or any that shares its memory (DLPack, buffer protocol); changed in place by `step`, which takes the
     gradients in the same arrangement. A group's entries come before the arguments.
+"""
+_SHARED = """\
 maximize : bool, default False
     climb; per group
 clip_norm : (0, inf), default None
@@ -440,7 +442,9 @@ def _class_of(record: Any) -> type[Optimizer]:
          f">>> opt = mflow.optim.{record.class_name}(c, lr=0.1)", ">>> for _ in range(10):", "...     opt.step(2 * c)",
          ">>> bool(np.all(c < 1))", "True"]
     )  # fmt: skip
-    text = describe(record).replace("Parameters\n----------\n", "Parameters\n----------\n" + _COMMON, 1) + "\n" + example
+    before, _, after = describe(record).partition("Parameters\n----------\n")
+    own, _, facts = after.partition("\n\n")
+    text = f"{before}Parameters\n----------\n{_PARAMS}{own}\n{_SHARED}\n{facts}\n{example}"
     cls = type(record.class_name, (Optimizer,), {"method_record": record, "__doc__": text, "__module__": "mflow.optim"})
     cls.__signature__ = signature_of(record, _FIRST, _LAST)  # type: ignore[attr-defined]
     return cls

@@ -27,7 +27,7 @@ def teller(callback: Callable[..., Any] | None, intermediate: Callable[[Any], Re
         whole = False
 
     def tell(run: Any) -> bool:
-        result = intermediate(run)
+        result: Any = intermediate(run)
         try:
             return says_stop(callback(intermediate_result=result) if whole else callback(result.x))
         except StopIteration:

@@ -9,7 +9,7 @@ import math
 import os
 import threading
 from concurrent import futures
-from typing import Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 from mflow_core.lanes import lane_descent, line_lanes
@@ -30,6 +30,9 @@ from mflow.optimize.directions import direction_of, minimizers
 from mflow.optimize.line_descent import overflow_text
 from mflow.optimize.linesearch import LineSearch
 from mflow.optimize.step_size import resolve
+
+if TYPE_CHECKING:
+    from mflow.base._records import MinimizeBatchOptions
 
 __all__ = ["MinimizeBatchResult", "minimize_batch"]
 
@@ -98,7 +101,7 @@ def minimize_batch(
     batch_size: int = 1,
     shuffle: bool = True,
     seed: Any = None,
-    **parameters: Any,
+    **parameters: Unpack[MinimizeBatchOptions],
 ) -> MinimizeBatchResult:
     """Minimise a compiled cost from many starts, or many costs of one family.
 
@@ -172,10 +175,10 @@ def minimize_batch(
     search: Any
     rates = None
     if is_implicit_sgd(method):
-        method, search, tables = _implicit(method, line_search, parameters, fun, batch_data, points, **rows)
+        method, search, tables = _implicit(method, line_search, {**parameters}, fun, batch_data, points, **rows)
     else:
         _refuse_rows(fun, method, rows)
-        method, search, schedule = _chosen(method, line_search, parameters)
+        method, search, schedule = _chosen(method, line_search, {**parameters})
         rates = None if schedule is None else np.array([check_number(schedule(k), f"lr({k})") for k in range(limit)])
     if tables is None:
         tables = data_for_batch(fun, batch_data, len(points))

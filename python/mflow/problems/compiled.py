@@ -29,6 +29,7 @@ from mflow_core.problems import signatures
 
 from mflow.base.checks import as_tuple, check_choice, check_flags, check_function
 from mflow.base.extras import need
+from mflow.base.telling import tell_of_order
 from mflow.problems.callbacks import c_block, c_cost, c_function, c_residual, c_slope_with
 
 __all__ = ["Compiled", "compile", "compile_with_args", "need_numba"]
@@ -45,6 +46,7 @@ KINDS = {
     "residual": (2, signatures.DATUM_SIGNATURE),
     "block": (4, signatures.RHS_LANES_SIGNATURE),
 }
+ORDERS = {"rhs": "t, y", "force": "t, x, v"}  # of the arguments, where the time might stand last
 BY_ARGUMENTS = {1: "objective", 2: "rhs", 3: "force"}
 
 
@@ -149,13 +151,14 @@ def _kind(fun: Callable[..., Any], kind: str | None, args: tuple[Any, ...], inpl
         raise TypeError(f"fun: expected a function, got {type(fun).__name__}")
     taken = _positional(fun) - len(args) - inplace
     besides = f"{taken} arguments besides args{' and out' * inplace}"
+    further = "what else it takes, numbers and arrays, is given here as args=(...), and becomes constants of the compiled code"
     if kind is None:
         if taken not in BY_ARGUMENTS:
-            raise ValueError(f"fun: expected (x) of a cost, (t, y) of a right-hand side, (t, x, v) of a force, got {besides}; pass kind=")
+            raise ValueError(f"fun: expected (x) of a cost, (t, y) of a right-hand side, (t, x, v) of a force, got {besides}; {further}")
         return BY_ARGUMENTS[taken]
     check_choice(kind, "kind", KINDS)
     if taken != KINDS[kind][0]:
-        raise ValueError(f"fun: expected {KINDS[kind][0]} for kind={kind!r}, got {besides}")
+        raise ValueError(f"fun: expected {KINDS[kind][0]} for kind={kind!r}, got {besides}{f'; {further}' * (taken > KINDS[kind][0])}")
     return kind
 
 
@@ -218,6 +221,8 @@ def compile(
     args = as_tuple(args)
     check_flags(inplace=inplace, boundscheck=boundscheck)
     kind = _kind(fun, kind, args, inplace)
+    if kind in ORDERS:
+        tell_of_order(getattr(fun, "py_func", fun), "fun", ORDERS[kind])
     options: dict[str, Any] = {"args": args, "inplace": inplace, "boundscheck": boundscheck}
     out = _compiled(numba, fun, kind, jac, hess, options)
     out._recipe = {"fun": fun, "kind": kind, "jac": jac, "hess": hess, **options}

@@ -118,7 +118,7 @@ def stepper_fields(path: Any) -> tuple[dict[str, Any], dict[str, bytes]]:
 
 
 def _method(name: Any, parameters: Any) -> Method:
-    given = {key: tuple(value) if isinstance(value, list) else value for key, value in parameters.items()}
+    given: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in parameters.items()}
     method = get_method(name, **given)
     if set(given) != set(method.parameters):
         raise ValueError(f"parameters: expected {', '.join(method.parameters)} of {method.name}, got {', '.join(given)}")

@@ -207,7 +207,7 @@ def _read_start(
     """
     if set(facts) - {"rebuilt", "clock", "mass", "counts", "complex"} != {"method", "parameters", "shape", "t0", "control"}:
         raise ValueError(f"facts: expected those of a stepper, got {', '.join(sorted(facts))}")
-    given = {name: tuple(v) if isinstance(v, list) else v for name, v in facts["parameters"].items()}
+    given: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in facts["parameters"].items()}
     method: Method | str = AUTO
     if facts["method"] != AUTO or given:
         method = get_method(facts["method"], **given)

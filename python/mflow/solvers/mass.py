@@ -198,7 +198,9 @@ class MovingMass(Mass):
         for one in np.unique(label[~alone]):
             if max(sizes[one], widths[one]) <= WATCHED:
                 entries = np.flatnonzero(label == one)
-                i, j = (np.searchsorted(np.flatnonzero(labels == one), at[entries]) for labels, at in ((of_row, self.i), (of_column, self.j)))
+                i, j = (
+                    np.searchsorted(np.flatnonzero(labels == one), at[entries]) for labels, at in ((of_row, self.i), (of_column, self.j))
+                )
                 self._blocks.append((entries, i, j, (int(sizes[one]), int(widths[one]))))
 
     def values(self, t: float) -> Array:
@@ -239,7 +241,9 @@ class MovingMass(Mass):
         if self.changed is None:
             return ""
         t, before, there = self.changed
-        counts = f"{before} algebraic equation{'' if before == 1 else 's'} before, {there} there" if before != there else "M is singular between"
+        counts = (
+            f"{before} algebraic equation{'' if before == 1 else 's'} before, {there} there" if before != there else "M is singular between"
+        )
         return (
             f"the rank of mass changes before t = {t:.9g} ({counts}), and the equations with it: end the run before, or name the time in "
             "breaks= where M jumps"

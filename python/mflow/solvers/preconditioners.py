@@ -25,8 +25,10 @@ def preconditioner(
     mass: Mass | None = None,
 ) -> UserPreconditioner | IncompleteLU:
     """What ``prec=`` asks for; jac: the user's sparse Jacobian, for "ilu"."""
-    return UserPreconditioner(prec, shape, args) if callable(prec) else IncompleteLU(
-        math.prod(shape), jac, mass=None if mass is None else mass.sparse()
+    return (
+        UserPreconditioner(prec, shape, args)
+        if callable(prec)
+        else IncompleteLU(math.prod(shape), jac, mass=None if mass is None else mass.sparse())
     )
 
 

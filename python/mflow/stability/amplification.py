@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 from mflow_core.optimize import updater
@@ -20,6 +20,9 @@ from mflow.base.pace import by_rows
 from mflow.spectra.krylov import random_vector
 from mflow.stability.criterion import oscillator_matrix
 from mflow.stability.modes import radii
+
+if TYPE_CHECKING:
+    from mflow.base._records import MethodOptions
 
 __all__ = [
     "STEP_TOLERANCE",
@@ -82,7 +85,7 @@ def amplification(
     curvature: ArrayLike | None = None,
     omega_dt: ArrayLike | None = None,
     zeta: ArrayLike = 0.0,
-    **parameters: Any,
+    **parameters: Unpack[MethodOptions],
 ) -> Any:
     """The factor, or matrix, by which a step multiplies the solution of a linear problem.
 

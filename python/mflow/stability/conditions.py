@@ -15,12 +15,15 @@ from __future__ import annotations
 import functools
 import math
 from itertools import combinations_with_replacement
-from typing import Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 
 from mflow.base.checks import Array, check_whole
 from mflow.base.methods import Method, as_method
+
+if TYPE_CHECKING:
+    from mflow.base._records import MethodOptions
 
 __all__ = ["coefficients", "order_from_conditions", "principal_error_norm", "rooted_trees"]
 
@@ -130,7 +133,7 @@ class Weights:
         return math.fsum(self.b * u) - 1.0 / density(tree), float(np.abs(self.b) @ size) + 1.0 / density(tree)
 
 
-def order_from_conditions(method: str | Method, **parameters: Any) -> int:
+def order_from_conditions(method: str | Method, **parameters: Unpack[MethodOptions]) -> int:
     """Order of a Runge-Kutta method, from its coefficients alone.
 
     Parameters
@@ -172,7 +175,7 @@ def order_from_conditions(method: str | Method, **parameters: Any) -> int:
     return HIGHEST
 
 
-def principal_error_norm(method: str | Method, **parameters: Any) -> float:
+def principal_error_norm(method: str | Method, **parameters: Unpack[MethodOptions]) -> float:
     """Size of the leading error term of a Runge-Kutta method.
 
     Parameters

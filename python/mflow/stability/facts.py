@@ -11,7 +11,8 @@ For second-order methods the matrix of a step on an oscillator, probed from the 
 from __future__ import annotations
 
 import math
-from typing import Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -22,6 +23,9 @@ from mflow.spectra.eigenvalues import bisect
 from mflow.stability.amplification import amplification, step_matrices
 from mflow.stability.conditions import coefficients, on_linear
 from mflow.stability.limits import stability_limit
+
+if TYPE_CHECKING:
+    from mflow.base._records import MethodOptions
 
 __all__ = ["StabilityFunction", "is_a_stable", "is_l_stable", "limit_at_infinity", "ssp_coefficient", "stability_function"]
 
@@ -60,7 +64,7 @@ def _polynomial(values: Array) -> str:
     return text[3:] if text.startswith(" + ") else "-" + text[3:]
 
 
-def _integrator(method: str | Method, parameters: dict[str, Any], fact: str) -> Method:
+def _integrator(method: str | Method, parameters: Mapping[str, Any], fact: str) -> Method:
     method = as_method(method, parameters)
     if method.kind != "step" or "second_order" in method.flags:
         use = "omega_dt=" if "second_order" in method.flags else "curvature="
@@ -70,7 +74,7 @@ def _integrator(method: str | Method, parameters: dict[str, Any], fact: str) -> 
     return method
 
 
-def stability_function(method: str | Method, **parameters: Any) -> StabilityFunction:
+def stability_function(method: str | Method, **parameters: Unpack[MethodOptions]) -> StabilityFunction:
     """The stability function R(z): a step multiplies the solution of y' = lambda y by it, z = lambda dt.
 
     Parameters
@@ -146,7 +150,7 @@ def _read_off(method: Method) -> Array:
     return out
 
 
-def limit_at_infinity(method: str | Method, **parameters: Any) -> float:
+def limit_at_infinity(method: str | Method, **parameters: Unpack[MethodOptions]) -> float:
     """R(z) for z to minus infinity: the factor of a step that is far too long.
 
     Parameters
@@ -202,7 +206,7 @@ def _root_at_infinity(method: Method) -> float:
     return 0.0 if power < ZERO else float(np.max(np.abs(np.linalg.eigvals(matrix))))
 
 
-def is_a_stable(method: str | Method, **parameters: Any) -> bool:
+def is_a_stable(method: str | Method, **parameters: Unpack[MethodOptions]) -> bool:
     """Whether a method is A-stable: |R(z)| <= 1 for all z with a real part of at most 0, so that no step is too long.
 
     Parameters
@@ -260,7 +264,7 @@ def is_a_stable(method: str | Method, **parameters: Any) -> bool:
     return bool(E[-1] > 0.0 and np.all(lowest >= -10.0 * ZERO))
 
 
-def is_l_stable(method: str | Method, **parameters: Any) -> bool:
+def is_l_stable(method: str | Method, **parameters: Unpack[MethodOptions]) -> bool:
     """Whether a method is L-stable: A-stable with R(infinity) = 0, so that one step damps infinitely stiff components.
 
     Parameters
@@ -294,7 +298,7 @@ def is_l_stable(method: str | Method, **parameters: Any) -> bool:
     return is_a_stable(method) and abs(limit_at_infinity(method)) <= small
 
 
-def ssp_coefficient(method: str | Method, **parameters: Any) -> float:
+def ssp_coefficient(method: str | Method, **parameters: Unpack[MethodOptions]) -> float:
     """The SSP (TVD) coefficient: steps of this many dt stay monotone where Euler steps of dt are monotone.
 
     Parameters

@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -33,6 +33,9 @@ from mflow.spectra import normality
 from mflow.stability.amplification import STEP_TOLERANCE, UPDATE_TOLERANCE, amplification, measured_radius
 from mflow.stability.modes import limit_of_frequency, structure_modes
 
+if TYPE_CHECKING:
+    from mflow.base._records import MethodOptions, StepLimitOptions
+
 __all__ = ["explain_step", "farthest", "first_to_fail", "limit_on_ray", "max_stable_dt", "stability_limit"]
 
 SPACING = 0.01
@@ -48,7 +51,7 @@ def stability_limit(
     *,
     direction: complex | None = None,
     zeta: float = 0.0,
-    **parameters: Any,
+    **parameters: Unpack[MethodOptions],
 ) -> float:
     """The stability limit: the largest x with |R| <= 1 on all of (0, x].
 
@@ -226,7 +229,7 @@ def max_stable_dt(
     force: Callable[..., Any] | None = None,
     x0: ArrayLike | None = None,
     v0: ArrayLike | None = None,
-    **parameters: Any,
+    **parameters: Unpack[StepLimitOptions],
 ) -> float:
     """The largest stable step (learning rate) for a linear problem.
 

@@ -12,7 +12,7 @@ For integrators of y' = f(t, y), R(z) at the first of those eigenvalues takes th
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Unpack
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -23,12 +23,15 @@ from mflow.base.pace import by_rows
 from mflow.stability.amplification import amplification
 from mflow.stability.results import Oscillation
 
+if TYPE_CHECKING:
+    from mflow.base._records import MethodOptions
+
 __all__ = ["dispersion", "dissipation", "oscillation"]
 
 REAL = 1e-9  # a phase below this is zero: both eigenvalues are real
 
 
-def oscillation(method: str | Method, omega_dt: ArrayLike, zeta: float = 0.0, **parameters: Any) -> Oscillation:
+def oscillation(method: str | Method, omega_dt: ArrayLike, zeta: float = 0.0, **parameters: Unpack[MethodOptions]) -> Oscillation:
     """Dissipation and dispersion of a method, at steps of omega dt.
 
     Parameters
@@ -102,7 +105,7 @@ def _pair(values: NDArray[np.complex128], exact: NDArray[np.complex128]) -> NDAr
     return np.take_along_axis(values.astype(np.complex128), np.argmin(distance, axis=1)[:, None], axis=1)[:, 0]
 
 
-def dissipation(method: str | Method, omega_dt: ArrayLike, zeta: float = 0.0, **parameters: Any) -> Array:
+def dissipation(method: str | Method, omega_dt: ArrayLike, zeta: float = 0.0, **parameters: Unpack[MethodOptions]) -> Array:
     """Damping ratio that a method adds to an oscillation (algorithmic damping); below 0 the oscillation grows.
 
     Parameters
@@ -132,7 +135,7 @@ def dissipation(method: str | Method, omega_dt: ArrayLike, zeta: float = 0.0, **
     return oscillation(method, omega_dt, zeta, **parameters).algorithmic_damping
 
 
-def dispersion(method: str | Method, omega_dt: ArrayLike, zeta: float = 0.0, **parameters: Any) -> Array:
+def dispersion(method: str | Method, omega_dt: ArrayLike, zeta: float = 0.0, **parameters: Unpack[MethodOptions]) -> Array:
     """Relative error of the period, T'/T - 1; nan where the numerical solution does not oscillate.
 
     Parameters

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Unpack
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -21,6 +21,9 @@ from mflow.stability.amplification import UPDATE_TOLERANCE, amplification
 from mflow.stability.limits import stability_limit
 from mflow.stability.region import grid_shape
 from mflow.stability.results import ParameterRegion
+
+if TYPE_CHECKING:
+    from mflow.base._records import MethodOptions, ParameterRegionOptions, RateOptions
 
 __all__ = ["BestParameters", "best_parameters", "convergence_rate", "parameter_region", "tuned"]
 
@@ -52,7 +55,7 @@ def _names(method: Method) -> list[str]:
     return [p.name for p in method.parameters_]
 
 
-def convergence_rate(method: str | Method, curvatures: ArrayLike, lr: float | None = None, **parameters: Any) -> float:
+def convergence_rate(method: str | Method, curvatures: ArrayLike, lr: float | None = None, **parameters: Unpack[RateOptions]) -> float:
     """The factor by which an error shrinks in a step, in the long run, on a quadratic with these curvatures.
 
     Parameters
@@ -88,7 +91,7 @@ def convergence_rate(method: str | Method, curvatures: ArrayLike, lr: float | No
     ----------
     B. Polyak, USSR Comput. Math. Math. Phys. 4(5) (1964) 1-17.
     """
-    settings = dict(parameters)
+    settings: dict[str, Any] = {**parameters}
     if "dt" in settings and not {"alpha", "beta"} & set(settings):  # of which dt is a part
         if lr is not None:
             raise TypeError("lr, dt: expected one of them, got both; they are the same parameter")
@@ -115,7 +118,9 @@ def _with(method: Method, lr: float, m: float) -> Method:
     return type(method)(**{**method.given, "lr": lr, **extra})
 
 
-def best_parameters(method: str | Method, condition_number: float, curvature: float = 1.0, **parameters: Any) -> BestParameters:
+def best_parameters(
+    method: str | Method, condition_number: float, curvature: float = 1.0, **parameters: Unpack[MethodOptions]
+) -> BestParameters:
     """The step and momentum with which an optimizer converges fastest on all quadratics of a condition number.
 
     Parameters
@@ -220,7 +225,7 @@ def parameter_region(
     alpha: Sequence[float] | None = None,
     beta: Sequence[float] | None = None,
     dt: float = 1.0,
-    **parameters: Any,
+    **parameters: Unpack[ParameterRegionOptions],
 ) -> ParameterRegion:
     """The stability region of an optimizer on f = curvature c^2/2, in the plane of its step and its momentum.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 
@@ -11,6 +11,9 @@ from mflow.base.checks import Array, check_range, check_whole, shown
 from mflow.base.methods import Method, as_method
 from mflow.stability.amplification import STEP_TOLERANCE, farthest_radius, stability_values
 from mflow.stability.results import StabilityRegion
+
+if TYPE_CHECKING:
+    from mflow.base._records import MethodOptions
 
 __all__ = ["grid_shape", "stability_region"]
 
@@ -22,7 +25,7 @@ def stability_region(
     re: Sequence[float] = (-6.0, 2.0),
     im: Sequence[float] = (-4.0, 4.0),
     shape: Sequence[int] = (400, 400),
-    **parameters: Any,
+    **parameters: Unpack[MethodOptions],
 ) -> StabilityRegion:
     """The stability region of an integrator: |R(z)| on a grid of z = lambda dt.
 

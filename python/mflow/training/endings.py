@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from mflow import optim
-from mflow.base.result import Examined, Result, keep_origin
+from mflow.base.result import Examined, keep_origin
 
 if TYPE_CHECKING:
+    from mflow.training.history import TrainHistory
     from mflow.training.trainer import Trainer
 
 __all__ = ["Ending", "TrainResult", "early_stopped", "finished", "not_finite", "refused", "result", "stopped"]
@@ -35,9 +36,9 @@ class TrainResult(Examined):
         exception), "interrupted".
     message : what happened, in words.
     epochs, nit, nfev : epochs begun, steps, evaluations of the gradient. ncheck : evaluations that checked the gradient.
-    history : a Result of float64 arrays. An entry an epoch: loss (mean over its rows), val_loss, lr, grad_norm (before clipping, mean),
-        time (s), step (their number so far), effective_lr (with track_lr; smallest, median, largest). An entry a step: step_loss,
-        step_lr, step_grad_norm.
+    history : a TrainHistory of float64 arrays, with `to_frame(per="epoch")` for pandas. An entry an epoch: loss (mean over its rows),
+        val_loss, lr, grad_norm (before clipping, mean), time (s), step (their number so far), effective_lr (with track_lr; smallest,
+        median, largest). An entry a step: step_loss, step_lr, step_grad_norm.
     optimizer : the optimizer, bound to the arrays of last_params. seed : of the shuffling.
     curvature : with ``monitor="curvature"``: a Result of float64 arrays, an entry a look: step, largest (curvature, in the metric of the
         method's second moments where it has them), limit (the largest that the method bears), lr; and nfev, gradients that the looks took.
@@ -55,8 +56,10 @@ class TrainResult(Examined):
     nit: int
     nfev: int
     ncheck: int
-    history: Result
+    history: TrainHistory
     optimizer: optim.Optimizer
+    averaged_params: Any
+    curvature: Any
     seed: int | None
 
 

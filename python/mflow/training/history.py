@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from mflow import optim
-from mflow.base.checks import check_choice
+from mflow.base.checks import Array, check_choice
 from mflow.base.result import Result
 from mflow.base.tables import frame
 
@@ -23,6 +23,17 @@ PER_STEP = ("step_loss", "step_lr", "step_grad_norm")
 
 class TrainHistory(Result):
     """What a training run remembers, as float64 arrays: see `TrainResult`."""
+
+    loss: Array
+    val_loss: Array
+    lr: Array
+    grad_norm: Array
+    time: Array
+    step: Array
+    effective_lr: Array
+    step_loss: Array
+    step_lr: Array
+    step_grad_norm: Array
 
     def to_frame(self, per: str = "epoch") -> Any:
         """A pandas DataFrame with a row an epoch, or a row a step (step_loss, step_lr, step_grad_norm).
