@@ -235,7 +235,8 @@ def _result(rates: Array, watch: _Watch, run: TrainResult) -> LRFindResult:
     failed = (
         "; these are too few rates to say where it fell fastest: lower lr_min"
         if few
-        else "; it never fell by more than single batches differ: give a larger batch_size or more steps, lower lr_min, or look at the gradient"
+        else "; it never fell by more than single batches differ: give a larger batch_size or more steps, lower lr_min, or look at the "
+        "gradient"
     )
     text += f"; it fell fastest at {suggestion:.3g}" if good else failed
     return LRFindResult(
