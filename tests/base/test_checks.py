@@ -9,6 +9,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
+import mflow
 from mflow.base import checks
 
 NAN, INF = math.nan, math.inf
