@@ -36,7 +36,7 @@ ALL_EXPONENTS = 60  # components up to which all Lyapunov exponents are computed
 FOLLOWED = 150  # components up to which the propagator is a matrix
 LEADING, SPARE = 6, 6  # exponents of more components, and vectors that help them
 SUBSTEPS = 400  # at least, where a halved one tells how well they follow
-HALVINGS = 20_000  # of substeps, of up to 10 components
+HALVINGS = 20_000  # of substeps, of up to 10 components, or two for each point of the path
 SMOOTH, SAME = 1e-3, 1e-4  # the change of J over a substep that needs no halving; the difference that halves may make
 APART = 8.0  # sum of the sizes of exponents up to which propagators are multiplied
 DIFFERENCED = 400  # components up to which all columns of a Jacobian that is not symmetric are differenced on the way
@@ -62,22 +62,21 @@ class Growth(NamedTuple):
     probability: float
 
 
-def growth_along(field: Field, path: Path, marks: Array, symmetric: bool | None) -> Growth:
-    """The growth of the fastest growing perturbation up to each mark."""
+def growth_along(field: Field, path: Path, marks: Array, symmetric: bool | None, points: int) -> Growth:
+    """The growth of the fastest growing perturbation up to each mark, along a path of so many points."""
     share = SUBSTEPS if field.n <= 10 else max(SUBSTEPS * 10 // field.n, 40)
     per_mark = max(1, share // max(1, len(marks) - 1))
     span = abs(float(marks[-1] - marks[0]))
     if field.n <= FOLLOWED:
-        return _of_matrices(field, path, marks, per_mark, span)
+        return _of_matrices(_Halved(field, path, points), marks, per_mark, span)
     return _of_products(_Pieces(field, path, marks, per_mark, symmetric), span)
 
 
 # ---- few components ---------------------------------------------------------------------------------------------------------------------
 
 
-def _of_matrices(field: Field, path: Path, marks: Array, per_mark: int, span: float) -> Growth:
-    steps = _Halved(field, path)
-    state = np.eye(field.n)
+def _of_matrices(steps: _Halved, marks: Array, per_mark: int, span: float) -> Growth:
+    state = np.eye(steps.field.n)
     logs, growth, factors = 0.0, [0.0], []
     for a, b in pairwise(marks):
         h = float(b - a) / per_mark
@@ -96,7 +95,7 @@ def _of_matrices(field: Field, path: Path, marks: Array, per_mark: int, span: fl
         break
     exponents = np.array([growth[-1] / span])
     if math.isfinite(growth[-1]):
-        exponents = _singular_logs(factors, field.n) / span
+        exponents = _singular_logs(factors, steps.field.n) / span
     with np.errstate(over="ignore"):
         out = np.exp(np.array(growth))
     resolved = steps.left > 0
@@ -117,9 +116,9 @@ class _Step(NamedTuple):
 class _Halved:
     """Substeps of the variational equation, each halved until its halves give the same. left : of the halvings that are allowed."""
 
-    def __init__(self, field: Field, path: Path) -> None:
+    def __init__(self, field: Field, path: Path, points: int) -> None:
         self.field, self.path = field, path
-        self.left = HALVINGS * 10 // max(10, field.n)
+        self.left = max(HALVINGS, 2 * points) * 10 // max(10, field.n)
 
     def __call__(self, t: float, h: float) -> list[_Step]:
         return self._halved(self._step(t, h), t, h)

@@ -400,7 +400,7 @@ def posedness_along(
     for a, b in pairwise(at_points):
         if a.verdict != b.verdict:
             changes.append((_change(field, path, a, b.t, symmetric, near, budget), a.verdict, b.verdict))
-    growth = growth_along(field, path, times[pick], symmetric)
+    growth = growth_along(field, path, times[pick], symmetric, times.size)
     _warn_of_gaps(path, pick)
     width = max(len(p.eigenvalues) for p in at_points)
     values = np.full((len(at_points), width), complex(math.nan, math.nan))
