@@ -158,7 +158,7 @@ def record_values(record: Any, given: Mapping[str, Any]) -> dict[str, float]:
         if name not in known:
             if not known:
                 raise TypeError(f"{name}: the method {record.name} has no parameters, and no argument has this name; remove it")
-            raise TypeError(registry.unknown(f"{record.name}: no parameter", name, list(known)))
+            raise TypeError(_own_method(name, record) or registry.unknown(f"{record.name}: no parameter", name, list(known)))
         p = known[name]
         values = (value,)
         if len(p.record_names) > 1:
@@ -486,7 +486,7 @@ def as_method(method: Any, parameters: Mapping[str, Any], argument: str = "metho
         return type(method)(**{**method.given, **from_letters(method.record, parameters)}) if parameters else method
     if isinstance(method, str):
         return class_named(method, argument, fits)(**parameters) if parameters else _as_it_is(method, argument, fits)
-    record = getattr(method, "method_record", None)
+    record = getattr(method, "method_record" if isinstance(method, type) else "record", None)
     if isinstance(record, registry.MethodRecord):
         raise TypeError(f"{argument}: expected a name or an instance, got mflow.optim.{record.class_name}; give its name, {record.name!r}")
     raise TypeError(f"{argument}: expected a name or an instance such as mflow.RK4(), got {type(method).__name__}")
@@ -501,4 +501,13 @@ def refuse_unknown(driver: str, given: Iterable[str], method: str | Method | Non
     known = [*dict.fromkeys([*arguments, *own])]
     for name in given:
         if name not in known:
-            raise TypeError(registry.unknown(f"{driver} has no argument", name, known))
+            text = registry.unknown(f"{driver} has no argument", name, known)
+            raise TypeError((_own_method(name, chosen.record) if chosen is not None else "") or text)
+
+
+def _own_method(name: str, record: registry.MethodRecord) -> str:
+    """An error text for a parameter of which a method is named, as torch's SGD has momentum= and nesterov=; "" for all others."""
+    cls = classes().get(name)
+    if cls is None or cls.record.kind != record.kind or not set(_by_name(record)) <= set(_by_name(cls.record)):
+        return ""
+    return f"{name}: {record.name} has none, as {name} is a method of its own: give {cls.record.name!r} in place of {record.name!r}"
