@@ -148,7 +148,7 @@ def test_a_parameter_that_is_a_method_of_its_own():
             TypeError, match="momentum: sgd has none, as momentum is a method of its own: give 'momentum' in place of 'sgd'"
         ):
             call()
-    with pytest.raises(TypeError, match="got mflow.optim.Momentum; give its name, 'momentum'"):
+    with pytest.raises(TypeError, match=r"got mflow\.optim\.Momentum; give its name, 'momentum'"):
         mflow.stability_limit(mflow.optim.SGD(np.ones(2), lr=0.1, momentum=0.9))
     with pytest.raises(TypeError, match="adam: no parameter 'momentum'; there are: lr, betas"):
         mflow.get_method("adam", momentum=0.9)

@@ -416,6 +416,16 @@ FOREIGN = {
     "esdirk43": "ode23t ode23tb kvaerno3 kvaerno4 kencarp4 trbdf2",
     "dop853": "ode113 ode78 ode89 vern7 vern8 vern9 adams vcabm odex",
 }
+# Arguments of other libraries (SciPy, scikit-learn, torch, Keras, MATLAB, Julia), by ours that mean the same.
+ELSEWHERE = {
+    "workers": "executor threads", "n_jobs": "threads executor", "num_workers": "executor threads", "hmax": "max_step", "hmin": "min_step",
+    "h0": "first_step", "mxstep": "max_steps", "dt_max": "max_step", "Dfun": "jac", "ml": "lband", "mu": "uband",
+    "tcrit": "breaks", "tstops": "breaks", "saveat": "t_eval", "abstol": "atol", "reltol": "rtol", "learning_rate": "lr", "step_size": "dt lr",
+    "max_iter": "maxiter max_steps epochs", "random_state": "seed", "rng": "seed", "verbose": "progress", "disp": "progress",
+    "schedule": "lr", "scheduler": "lr", "lr_scheduler": "lr", "n_epochs": "epochs", "callbacks": "callback", "early_stopping": "patience",
+    "val_data": "validation", "validation_data": "validation", "validation_split": "validation", "max_norm": "clip_norm",
+    "max_grad_norm": "clip_norm", "clipnorm": "clip_norm", "clipvalue": "clip_value", "grad": "jac",
+}  # fmt: skip
 AUTO = "auto"
 TAKE_AUTO = "mflow.solve_ivp, solve_ivp_batch, gradient_flow and Stepper take it under error control, SciPy's drivers as mflow.scipy.AUTO"
 SWITCHING = ("lsoda", "lsodar", "autotsit5", "autovern7")  # an explicit method where that will do, else an implicit one
@@ -501,6 +511,9 @@ def refuse_unknown(driver: str, given: Iterable[str], method: str | Method | Non
     known = [*dict.fromkeys([*arguments, *own])]
     for name in given:
         if name not in known:
+            ours = [n for n in ELSEWHERE.get(name, "").split() if n in known]
+            if ours:
+                raise TypeError(f"{name}: here it is {' or '.join(f'{n}=' for n in ours)}; see help(mflow.{driver})")
             text = registry.unknown(f"{driver} has no argument", name, known)
             raise TypeError((_own_method(name, chosen.record) if chosen is not None else "") or text)
 
