@@ -36,6 +36,7 @@ from mflow.base.checks import (
 from mflow.base.result import ANALYSES, IVPResult, Origin, origin_of
 from mflow.base.telling import tell
 from mflow.spectra.outer import dense_values, known, outer_values
+from mflow.spectra.similar import balancing
 
 __all__ = ["of_result", "point_verdict", "posedness", "posedness_along"]
 
@@ -127,7 +128,7 @@ def point_verdict(field: Field, t: float, y: Array, symmetric: bool | None, near
     if field.n == 0:
         raise ValueError("y: expected at least one component, got none")
     if field.n <= DENSE:
-        view = _of_all(*field.matrix(t, y), field.sign, symmetric, near)
+        view = _of_all(*field.entries(t, y), field.sign, symmetric, near)
     else:
         view = _of_outer(field, t, y, symmetric, near, budget)
     verdict, low, high = view.verdict, view.low, view.high
@@ -179,10 +180,16 @@ class _View(NamedTuple):
         return self.high - self.low <= NARROW * max(abs(self.rate), NEAR * float(np.max(np.abs(self.values), initial=0.0)))
 
 
-def _of_all(J: Array, error: float, sign: float, symmetric: bool | None, near: float) -> _View:
-    """From all eigenvalues of a matrix; where their errors leave the verdict open, from those of a similar matrix nearer to normal."""
+def _of_all(J: Array, errors_of_J: Array, sign: float, symmetric: bool | None, near: float) -> _View:
+    """From all eigenvalues of a matrix, balanced; where their errors leave the verdict open, from those of a similar matrix nearer to
+    normal."""
+    error = float(np.linalg.norm(errors_of_J))
+    outmost = float(np.linalg.eigvalsh(0.5 * sign * (J + J.T))[-1]) + error
     if symmetric is None:
         symmetric = float(np.linalg.norm(J - J.T)) <= 10.0 * error
+    if not symmetric:  # components in other units: their errors differ as they do
+        d = balancing(J)
+        J, error = J * d / d[:, None], float(np.linalg.norm(errors_of_J * d / d[:, None]))
     values, errors = dense_values(J, error, symmetric)
     values = sign * values
     size = max(float(np.max(np.abs(values))), float(np.linalg.norm(J)))
@@ -194,8 +201,8 @@ def _of_all(J: Array, error: float, sign: float, symmetric: bool | None, near: f
     values, errors = values[order], errors[order]
     kinds = _kinds(values, errors, near, size)
     rate = float(values[0].real) + 0.0  # never -0
-    abscissa = rate if symmetric else float(np.linalg.eigvalsh(0.5 * sign * (J + J.T))[-1])
-    low, high = float(np.max(values.real - errors)), min(float(np.max(values.real + errors)), abscissa + error)
+    abscissa = rate if symmetric else outmost - float(np.linalg.norm(errors_of_J))
+    low, high = float(np.max(values.real - errors)), min(float(np.max(values.real + errors)), outmost)
     return _View(values, errors, kinds, symmetric, _verdict_of(kinds), rate, low, high, 1.0, abscissa)
 
 
