@@ -422,9 +422,10 @@ ELSEWHERE = {
     "hmin": "min_step", "h0": "first_step", "mxstep": "max_steps", "dt_max": "max_step", "Dfun": "jac", "ml": "lband", "mu": "uband",
     "tcrit": "breaks", "tstops": "breaks", "saveat": "t_eval", "abstol": "atol", "reltol": "rtol", "step_size": "dt lr",
     "learning_rate": "lr", "max_iter": "maxiter max_steps epochs", "random_state": "seed", "rng": "seed", "verbose": "progress",
-    "disp": "progress", "schedule": "lr", "scheduler": "lr", "lr_scheduler": "lr", "n_epochs": "epochs", "epochs": "maxiter", "callbacks": "callback",
-    "early_stopping": "patience", "val_data": "validation", "validation_data": "validation", "validation_split": "validation",
-    "max_norm": "clip_norm", "max_grad_norm": "clip_norm", "clipnorm": "clip_norm", "clipvalue": "clip_value", "grad": "jac",
+    "disp": "progress", "schedule": "lr", "scheduler": "lr", "lr_scheduler": "lr", "n_epochs": "epochs", "epochs": "maxiter",
+    "callbacks": "callback", "early_stopping": "patience", "val_data": "validation", "validation_data": "validation",
+    "validation_split": "validation", "max_norm": "clip_norm", "max_grad_norm": "clip_norm", "clipnorm": "clip_norm",
+    "clipvalue": "clip_value", "grad": "jac",
 }  # fmt: skip
 AUTO = "auto"
 TAKE_AUTO = "mflow.solve_ivp, solve_ivp_batch, gradient_flow and Stepper take it under error control, SciPy's drivers as mflow.scipy.AUTO"
