@@ -328,3 +328,33 @@ def test_growth_that_is_out_of_reach_is_not_known() -> None:
     assert np.all(np.isnan(path.growth))
     assert path.growth_bounds[:, -1].tolist() == [0.0, math.inf]
     assert "a factor that is not known" in str(path)
+
+
+@pytest.mark.parametrize("y", [0.0, 1e-12, 1e-9, 1e-6, 1e-3])
+def test_a_state_of_small_units(y):
+    """Michaelis and Menten in mol/l, K = 1e-9: differences of 6e-6 reached across the pole, ill-posed with an interval of 8 digits."""
+    found = mflow.posedness(lambda t, y: -1e-3 * y / (1e-9 + y), 0.0, [y])
+    low, high = found.growth_interval
+    assert found.verdict == "well-posed"
+    assert low <= -1e-12 / (1e-9 + y) ** 2 <= high < 0.0
+
+
+def test_components_of_other_units_each():
+    rng = np.random.default_rng(5)
+    for _ in range(60):
+        A, units, x = rng.normal(size=(3, 3)), 10.0 ** rng.uniform(-9, 3, 3), rng.normal(size=3)
+
+        def slope(t, y, A=A, units=units):
+            return units * (A @ (y / units) + 0.1 * np.sin(y / units))
+
+        low, high = mflow.posedness(slope, 0.0, x * units).growth_interval
+        true = float(np.linalg.eigvals(A + 0.1 * np.diag(np.cos(x))).real.max())
+        assert low <= true <= high <= low + 1e-3
+
+
+def test_slopes_of_float32_tell_seven_digits():
+    rng = np.random.default_rng(6)
+    for _ in range(60):
+        A, y = rng.normal(size=(3, 3)).astype(np.float32), rng.normal(size=3)
+        low, high = mflow.posedness(lambda t, y, A=A: A @ y.astype(np.float32), 0.0, y).growth_interval
+        assert low <= float(np.linalg.eigvals(A.astype(np.float64)).real.max()) <= high

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import scipy.integrate
 
 import mflow
 
@@ -128,7 +129,7 @@ def test_the_way_back() -> None:
     assert wide.verdict == "ill-posed"
 
 
-def test_lyapunov_exponents_of_lorenz() -> None:
+def test_lyapunov_exponents_oflorenz() -> None:
     """Against the variational equation, integrated beside the path by another method; their sum is the trace, -41/3."""
     r = mflow.solve_ivp(lorenz, (0, 2), [1.0, 1.0, 1.0], rtol=1e-10, atol=1e-10)
     path = r.posedness()
@@ -164,7 +165,8 @@ def test_a_result_knows_its_equation_until_it_is_pickled() -> None:
     for other in (pickle.loads(pickle.dumps(r)), copy.copy(r)):
         with pytest.raises(ValueError, match="give fun="):
             other.posedness()
-        assert other.posedness(fun=lambda t, y: -y).verdict == "well-posed"
+        with pytest.warns(RuntimeWarning, match="is fun not the equation of the path"):
+            assert other.posedness(fun=lambda t, y: -y).verdict == "well-posed"
 
 
 @pytest.mark.parametrize(
@@ -312,3 +314,39 @@ def test_words_for_what_neither_grows_nor_fades() -> None:
     text = str(mflow.posedness([[0.0, 1.0], [-1.0, 0.0]], 0.0, [0.0, 0.0]))
     assert text.startswith("linearly stable at t = 0: small errors neither grow nor fade exponentially")
     assert "ill-posed" not in text
+
+
+def test_exponents_of_a_long_chaotic_path():
+    """7.07, -inf, -inf: 6 substeps between 60 points, whose products lost the small directions."""
+    result = mflow.solve_ivp(lorenz, (0.0, 60.0), [1.0, 1.0, 20.0], rtol=1e-8, atol=1e-8)
+    path = result.posedness()
+    assert path.exact_growth
+    assert math.isclose(sum(path.lyapunov), -41.0 / 3.0, rel_tol=1e-9)  # the trace of J, everywhere
+    assert np.allclose(path.lyapunov, [0.906, 0.0, -14.572], atol=0.08)  # Sprott (2003), of a path without end
+
+
+def test_growth_of_a_path_is_that_of_the_variational_equation():
+    T = 12.0
+
+    def both(t, z):
+        x, y, w = z[:3]
+        J = np.array([[-10.0, 10.0, 0.0], [28.0 - w, -1.0, -x], [y, x, -8.0 / 3.0]])
+        return np.concatenate([lorenz(t, z), (J @ z[3:].reshape(3, 3)).ravel()])
+
+    start = np.array([1.0, 1.0, 20.0])
+    oracle = scipy.integrate.solve_ivp(both, (0.0, T), np.concatenate([start, np.eye(3).ravel()]), "DOP853", rtol=1e-11, atol=1e-12)
+    singular = np.linalg.svd(oracle.y[3:, -1].reshape(3, 3), compute_uv=False)
+    path = mflow.solve_ivp(lorenz, (0.0, T), start, rtol=1e-10, atol=1e-10).posedness()
+    assert np.allclose(path.lyapunov[:2] * T, np.log(singular[:2]), atol=2e-3)
+
+
+def test_a_path_whose_points_are_too_far_apart_says_so():
+    result = mflow.solve_ivp(lorenz, (0.0, 60.0), [1.0, 1.0, 20.0], rtol=1e-8, atol=1e-8, t_eval=np.linspace(0.0, 60.0, 61))
+    with pytest.warns(RuntimeWarning, match="between its points the path is not known.*more of it"):
+        result.posedness()
+
+
+def test_a_growth_beyond_the_numbers_is_said():
+    t = np.linspace(0.0, 1.0, 21)
+    path = mflow.posedness_along(lambda t, y: 800.0 * (y - t) + 1.0, t, t[None])
+    assert "multiplied by up to 1e+347 at the end" in path.text  # 800/log(10)

@@ -9,6 +9,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
+import mflow
 from mflow.base import checks
 
 NAN, INF = math.nan, math.inf
@@ -197,3 +198,10 @@ def test_times_that_do_not_fit(times, t0, t1, text):
 def test_every_check_is_named():
     functions = {name for name, item in vars(checks).items() if callable(item) and getattr(item, "__module__", "") == checks.__name__}
     assert functions == set(checks.__all__)
+
+
+def test_a_dict_of_arrays_is_told_how_to_become_one():
+    params = {"W": np.ones((2, 2)), "b": np.ones(2)}
+    for call in (lambda: mflow.minimize(lambda p: 0.0, params), lambda: mflow.explain(lambda p: 0.0, params)):
+        with pytest.raises(TypeError, match=r"x0: expected one array of numbers, got a dict of 'W', 'b'; np.concatenate"):
+            call()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 
+import numpy as np
 import pytest
 
 import mflow
@@ -134,3 +135,28 @@ def test_an_unknown_name_is_answered_with_the_nearest_of_the_kind_that_fits():
         ValueError, match=r"^method: no method 'simplex'; there are ('\w+', ){7}'\w+' and others, which `mflow methods` prints$"
     ):
         as_method("simplex", {})
+
+
+def test_a_parameter_that_is_a_method_of_its_own():
+    """The messages led to sgd's limit, 2, for torch's SGD(momentum=0.9), where 3.8 is right."""
+    for call in (
+        lambda: mflow.minimize(lambda c: float(c @ c), [1.0], method="sgd", momentum=0.9, lr=0.1),
+        lambda: mflow.stability_limit("sgd", momentum=0.9),
+        lambda: mflow.get_method("sgd", momentum=0.9),
+    ):
+        with pytest.raises(
+            TypeError, match="momentum: sgd has none, as momentum is a method of its own: give 'momentum' in place of 'sgd'"
+        ):
+            call()
+    with pytest.raises(TypeError, match=r"got mflow\.optim\.Momentum; give its name, 'momentum'"):
+        mflow.stability_limit(mflow.optim.SGD(np.ones(2), lr=0.1, momentum=0.9))
+    with pytest.raises(TypeError, match="adam: no parameter 'momentum'; there are: lr, betas"):
+        mflow.get_method("adam", momentum=0.9)
+
+
+@pytest.mark.parametrize(("method", "name"), [("sgd", "lr"), ("momentum", "momentum"), ("rprop", "lr"), ("lbfgs", "lr")])
+def test_a_batch_measures_no_steps(method, name):
+    """They were taken for the default."""
+    cost, starts = mflow.objectives.Quadratic([1.0, 20.0]), [[1.0, 1.0]]
+    with pytest.raises(ValueError, match=f"{name}: expected a number.* in a batch, got 'auto'; mflow.minimize measures"):
+        mflow.minimize_batch(cost, starts, method, **{name: "auto"})

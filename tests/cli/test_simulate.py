@@ -277,6 +277,11 @@ def test_energies_add_up_in_the_picture() -> None:
     ax = plot.energy(s, unit="J")
     top, total = ax.lines[3], ax.lines[4]  # kinetic, potential, damping and numerical lie on each other
     np.testing.assert_allclose(top.get_ydata(), total.get_ydata(), rtol=1e-12)
+    kepler = {"force": lambda t, x, v: -x / np.linalg.norm(x) ** 3, "potential": lambda x: -1 / np.linalg.norm(x), "velocity_free": True}
+    s = mflow.solve_dynamics(**kepler, t_span=(0, 5), x0=[1.0, 0.0], v0=[0.0, 1.0], dt=0.05, method="leapfrog")
+    lines = {line.get_label(): np.asarray(line.get_ydata()) for line in plot.energy(s).lines}
+    np.testing.assert_allclose(lines["sum"], s.energy["kinetic"] + s.energy["potential"], rtol=1e-12)  # not on each other: one is below 0
+    np.testing.assert_allclose(lines["potential"], s.energy["potential"], rtol=1e-12)
     s = mflow.solve_dynamics(stiffness=[[2.0, 0.5], [0.0, 1.0]], t_span=(0, 1), x0=[1, 1], dt=0.1)
     with pytest.raises(ValueError, match="expected an energy ledger, got none"):
         plot.energy(s)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from concurrent import futures
 
 import numpy as np
 import pytest
@@ -272,3 +273,32 @@ def test_a_pair_compiled_without_jac_is_told_of():
     pytest.importorskip("numba")
     with pytest.raises(TypeError, match="pass jac=True"):
         mflow.compile(lambda x: (x[0] ** 2, np.array([2 * x[0]])))
+
+
+@pytest.mark.parametrize(
+    ("words", "call"),
+    [
+        (r"workers: here it is executor= or threads=", lambda: mflow.solve_ivp_batch(lambda t, y: -y, (0, 1), np.ones((2, 1)), workers=2)),
+        (r"hmax: here it is max_step=", lambda: mflow.solve_ivp(lambda t, y: -y, (0, 1), [1.0], hmax=0.1)),
+        (r"Dfun: here it is jac=", lambda: mflow.solve_ivp(lambda t, y: -y, (0, 1), [1.0], Dfun=None)),
+        (r"got the class ThreadPoolExecutor; write ThreadPoolExecutor\(\)", lambda: mflow.solve_ivp_batch(
+            lambda t, y: -y, (0, 1), np.ones((2, 1)), executor=futures.ThreadPoolExecutor)),
+    ],
+)  # fmt: skip
+def test_words_of_other_libraries_in_drivers(words, call):
+    with pytest.raises(TypeError, match=words):
+        call()
+
+
+def test_a_file_of_another_kind_is_named(tmp_path):
+    file = tmp_path / "one.mflow"
+    stepper = mflow.Stepper("rk4", lambda t, y: -y, [1.0])
+    stepper.save(file)
+    with pytest.raises(ValueError, match=r"expected a checkpoint, got a stepper, which mflow\.Stepper\.load"):
+        mflow.solve_ivp(lambda t, y: -y, (0, 1), [1.0], resume=file)
+    mflow.solve_ivp(lambda t, y: -y, (0, 1), [1.0], checkpoint=file, max_steps=2)
+    with pytest.raises(ValueError, match=r"expected a stepper, got a checkpoint, which resume= of the driver that wrote it reads"):
+        mflow.Stepper.load(file, lambda t, y: -y)
+    stepper.save(file)
+    with pytest.raises(TypeError, match=r"fun: expected the slopes"):
+        mflow.Stepper.load(file)

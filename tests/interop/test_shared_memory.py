@@ -44,6 +44,39 @@ def test_parameters_and_gradients_of_other_libraries(make):
     assert np.array_equal(np.asarray(getattr(theirs, "values", theirs)), ours)
 
 
+class Watched(Foreign):
+    """As a parameter of torch: it keeps its gradient."""
+
+    requires_grad = True
+
+    def __init__(self, values):
+        super().__init__(values)
+        self.grad = None
+
+    def detach(self):
+        return self
+
+    def backward(self, g):
+        self.grad = Foreign(g if self.grad is None else self.grad.values + g)
+
+
+@OLD
+def test_gradients_that_a_parameter_keeps_are_let_go():
+    """They added up, as zero_grad did nothing."""
+    params = [Watched([1.0, 1.0]), Watched([2.0])]
+    opt = mflow.optim.SGD(iter(params), lr=0.5)
+    for _ in range(3):
+        opt.zero_grad()
+        params[0].backward(np.ones(2))
+        params[1].backward(np.ones(1))
+        opt.step([p.grad for p in params])
+    assert [p.values.tolist() for p in params] == [[-0.5, -0.5], [0.5]]
+    again = mflow.optim.Adam({"a": params[0]}, lr=0.5)
+    again.zero_grad()
+    assert params[0].grad is None
+    assert params[1].grad is not None  # not one of its own
+
+
 def test_lists_bind_and_memmap(tmp_path):
     mapped = np.memmap(tmp_path / "c", dtype=np.float64, shape=(3,), mode="w+")
     other, g = array.array("d", [1.0, 1.0]), [array.array("d", [1.0, 2.0, 3.0]), Foreign([1.0, -1.0])]

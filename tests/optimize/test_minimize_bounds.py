@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import warnings
 from types import SimpleNamespace
 from typing import Any
 
@@ -187,3 +188,14 @@ def test_forms_of_bounds() -> None:
 def test_what_does_not_fit_is_named(error: type[Exception], text: str, given: dict[str, Any]) -> None:
     with pytest.raises(error, match=text):
         mflow.minimize(mflow.objectives.Rosenbrock(2), [0.0, 0.0], **given)
+
+
+def test_lower_and_upper_ends_in_place_of_pairs_are_doubted():
+    """SciPy's least_squares has them so; with two parameters they were pairs, in silence."""
+    with pytest.warns(RuntimeWarning, match=r"read as pairs .* x\[1\] in \[5, 5\], which x0 is outside of; .*zip\(lower, upper\)"):
+        mflow.minimize(lambda x: (x @ x, 2 * x), [1.0, 2.0], jac=True, bounds=([0, 0], [5, 5]))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        r = mflow.minimize(lambda x: (x @ x, 2 * x), [1.0, 2.0], jac=True, bounds=[(0, 5), (0, 5)])
+        mflow.minimize(lambda x: (x @ x, 2 * x), [-1.0, 6.0], jac=True, bounds=[(0, 5), (0, 5)])  # outside either way
+    assert r.x.tolist() == [0.0, 0.0]

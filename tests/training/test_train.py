@@ -307,6 +307,15 @@ def test_resume_after_an_exception_and_with_more_epochs(tmp_path):
     same(mflow.train(cost, np.zeros(3), (X, Y), epochs=6, resume=path, **how), whole)
 
 
+def test_another_lr_at_a_resume_is_told_the_way(tmp_path):
+    file, how = tmp_path / "run.mflow", {"batch_size": 13, "jac": True}
+    mflow.train(cost, np.zeros(3), (X, Y), "adam", 2, lr=0.1, checkpoint=file, **how)
+    with pytest.raises(ValueError, match=r"other parameters: lr was 0.1, and is 0.01 here; resume with the same. For another lr"):
+        mflow.train(cost, np.zeros(3), (X, Y), "adam", 4, lr=0.01, resume=file, **how)
+    with pytest.raises(ValueError, match=r"other parameters: eps was 1e-08, and is 0.5 here$"):
+        mflow.train(cost, np.zeros(3), (X, Y), "adam", 4, lr=0.1, eps=0.5, resume=file, **how)
+
+
 def test_streams_resume_too(tmp_path):
     batches, path = list(mflow.minibatches(X, Y, batch_size=16, seed=4)), tmp_path / "state"
     whole = mflow.train(cost, np.zeros(3), batches, epochs=3, jac=True)

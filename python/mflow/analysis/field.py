@@ -9,7 +9,7 @@ import numpy as np
 from mflow_core.problems.sparse import check_sparse, is_sparse
 
 from mflow.base.checks import Array, as_tuple, dense_array, real_array, shown
-from mflow.derivatives.differences import central_jacobian
+from mflow.derivatives.differences import Digits, along, central_jacobian, digits_of
 from mflow.spectra import krylov
 from mflow.spectra.learned import Offsets, learn, offsets_of
 from mflow.spectra.outer import MOST_PRODUCTS, ROUNDING, Linear, Outer, is_narrow, known, outer_values, range_bound
@@ -18,6 +18,7 @@ __all__ = ["Field", "NotFiniteError"]
 
 DIFFERENCE = 6e-6  # root of rounding for central differences
 TRUNCATED = 1e-8  # of differences, against the Jacobian
+UNITS = (1e-3, 1e-6, 1e-9, 1e-12, 1e-15)  # in which a state of zeros may be meant
 FULL = 1000  # components up to which those of one that is symmetric are, where its products do not tell enough
 COLUMNS = 2000  # components up to which all columns of a Jacobian that is not symmetric are differenced
 
@@ -48,6 +49,7 @@ class Field:
         self.shape = y.shape
         self.full = False  # too many entries to be looked for again
         self.offsets: Offsets | None = None  # where the entries of the Jacobian were, seen at an earlier point
+        self.digits: Digits | None = None  # what slopes carry, at the first look at them
 
     def slope(self, t: float, y: Array) -> Array:
         """F, flat, from a flat y."""
@@ -66,21 +68,57 @@ class Field:
 
     def matrix(self, t: float, y: Array) -> tuple[Array, float]:
         """(J, its error in norm)."""
+        J, error = self.entries(t, y)
+        return J, float(np.linalg.norm(error))
+
+    def entries(self, t: float, y: Array) -> tuple[Array, Array]:
+        """(J, the error of each entry)."""
         if self.jac is not None:
             J = self._given(t, y)
             J = dense_array(J.matmat(np.eye(self.n)) if hasattr(J, "matmat") else J, "jac")
             if J.shape != (self.n, self.n):
                 raise ValueError(f"jac: expected shape ({self.n}, {self.n}), got shape {J.shape}")
-            error = 4.0 * self.n * 2.0**-52 * float(np.linalg.norm(J))
+            error = 4.0 * self.n * 2.0**-52 * np.abs(J)
         else:
-            h = DIFFERENCE * np.maximum(1.0, np.abs(y))
-            with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is said below
-                J = central_jacobian(lambda x: self.slope(t, x), y, h)
-            size = float(np.max(np.abs(self.slope(t, y)), initial=0.0))
-            error = 1e-8 * float(np.linalg.norm(J)) + 4.0 * 2.0**-52 * size / float(np.min(h))
+            J, error = self._differenced(t, y)
         if not np.all(np.isfinite(J)):
             raise NotFiniteError(t)
         return J, error
+
+    def _look(self, t: float, y: Array) -> Digits:
+        """What the slopes carry: all of float64, or the digits of float32 or of rounded values."""
+        if self.digits is None:
+            aside = DIFFERENCE * np.maximum(1.0, np.abs(y)) * along(self.n)  # no short numbers, whose slopes may be short, too
+            with np.errstate(over="ignore", invalid="ignore"):
+                values = [self.slope(t, y + sign * aside) for sign in (1.0, -1.0)]
+            self.digits = digits_of(values) or Digits(2.0**-52, "float64")
+        return self.digits
+
+    def _differenced(self, t: float, y: Array) -> tuple[Array, Array]:
+        """(J, the error of each entry) by central differences. Where a component is below 1 its own size tells a shorter length: an
+        entry that differs by more than rounding explains is that of the shorter one, as the function bends in between."""
+        digits = self._look(t, y)
+        truncated = max(TRUNCATED, digits.step**2)
+        h = digits.step * np.maximum(1.0, np.abs(y))
+        with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is said by the caller
+            J = central_jacobian(lambda x: self.slope(t, x), y, h)
+            rounding = 4.0 * digits.eps * (np.abs(self.slope(t, y)) + np.nan_to_num(np.abs(J) @ np.abs(y), posinf=0.0))
+            largest, error = float(np.max(np.abs(y), initial=0.0)), truncated * np.abs(J) + rounding[:, None] / h
+            for j in range(self.n):
+                for own in (abs(y[j]) or largest,) if largest > 0.0 else UNITS:
+                    length = digits.step * own
+                    if length >= h[j]:
+                        break
+                    ahead, behind = y.copy(), y.copy()
+                    ahead[j], behind[j] = y[j] + length, y[j] - length
+                    shorter = (self.slope(t, ahead) - self.slope(t, behind)) / (ahead[j] - behind[j])
+                    apart, lost = np.abs(shorter - J[:, j]), truncated * np.abs(shorter) + rounding / length
+                    bends = ~(apart <= 2.0 * lost) & np.isfinite(shorter)
+                    J[bends, j], error[bends, j] = shorter[bends], lost[bends]
+                    error[~bends, j] = np.maximum(error[~bends, j], np.minimum(2.0 * apart, lost)[~bends])
+                    if not bends.any():
+                        break
+        return J, np.asarray(error)
 
     def product(self, t: float, y: Array) -> Callable[[Array], Array]:
         """v -> J v."""
@@ -88,16 +126,33 @@ class Field:
             J = self._given(t, y)
             J = np.asarray(J) if isinstance(J, (list, tuple)) else J
             return lambda v: np.asarray(J @ v, dtype=np.float64).reshape(-1)
-        h = DIFFERENCE * max(1.0, float(np.linalg.norm(y)))
+        h = self._length(t, y)
 
         def times(v: Array) -> Array:
-            size = float(np.linalg.norm(v))
-            if size == 0.0:
-                return np.zeros(self.n)
-            step = h / size * v
-            return np.asarray((self.slope(t, y + step) - self.slope(t, y - step)) * (size / (2.0 * h)), dtype=np.float64)
+            return self._along(t, y, v, h)
 
         return times
+
+    def _along(self, t: float, y: Array, v: Array, h: float) -> Array:
+        """J v by differences over this length."""
+        size = float(np.linalg.norm(v))
+        if size == 0.0:
+            return np.zeros(self.n)
+        step = h / size * v
+        return np.asarray((self.slope(t, y + step) - self.slope(t, y - step)) * (size / (2.0 * h)), dtype=np.float64)
+
+    def _length(self, t: float, y: Array) -> float:
+        """The length of differences along any direction, as of those of a component."""
+        digits, unit = self._look(t, y), float(np.linalg.norm(y))
+        if not 0.0 < unit < 1.0:
+            return digits.step * max(1.0, unit)
+        v = krylov.random_vector(self.n, 13)
+        with np.errstate(over="ignore", invalid="ignore"):
+            long, short = (self._along(t, y, v, digits.step * scale) for scale in (1.0, unit))
+            rounding = 4.0 * digits.eps * float(np.linalg.norm(self.slope(t, y))) / (digits.step * unit)
+            apart, size = float(np.linalg.norm(long - short)), float(np.linalg.norm(short))
+        bends = np.isfinite(size) and not apart <= 2.0 * rounding + max(TRUNCATED, digits.step**2) * size
+        return digits.step * (unit if bends else 1.0)
 
     def linear(self, t: float, y: Array, symmetric: bool | None, budget: float = 1.0, columns: bool = True) -> tuple[Linear, bool]:
         """(the Jacobian of many components, whether it is symmetric): its entries where they are given, or few, or with `columns`
@@ -113,15 +168,15 @@ class Field:
             symmetric = abs(float(probes[0] @ images[1] - probes[1] @ images[0])) <= 1e-7 * size
         if given is not None:
             return self._given_linear(given, times, t, budget), symmetric
-        lost, unit = 4.0 * 2.0**-52 * float(np.max(np.abs(self.slope(t, y)))) / DIFFERENCE, float(np.linalg.norm(y))
+        digits = self._look(t, y)
+        truncated = max(TRUNCATED, digits.step**2)
+        rest = 4.0 * digits.eps * float(np.max(np.abs(self.slope(t, y)))) / self._length(t, y)
         matrix = self._learned(times)
         if matrix is None and columns and not symmetric and self.n <= COLUMNS:
-            matrix, unit = self.matrix(t, y)[0], float(np.min(np.abs(y)))
-        rest = lost / max(1.0, unit)
+            matrix, rest = self.matrix(t, y)
         if matrix is None:
-            noise = 3.0 * TRUNCATED * size + rest
-            return Linear(self.n, times, times if symmetric else None, None, noise, budget), symmetric
-        return known(matrix, TRUNCATED * float(np.max(abs(matrix).sum(axis=1))) + rest, budget), symmetric
+            return Linear(self.n, times, times if symmetric else None, None, 3.0 * truncated * size + rest, budget), symmetric
+        return known(matrix, truncated * float(np.max(abs(matrix).sum(axis=1))) + rest, budget), symmetric
 
     def _given_linear(self, given: Any, times: Callable[[Array], Array], t: float, budget: float) -> Linear:
         """Of a Jacobian that the user gives, as a matrix or an operator."""

@@ -1,6 +1,7 @@
 """How much small perturbations of the start have grown along a path: the largest singular value of the propagator of d' = J d.
 
-    up to `FOLLOWED` components   the propagator itself, from exp of Magnus' series of fourth order
+    up to `FOLLOWED` components   the propagator itself, from exp of Magnus' series of fourth order, in substeps that are halved until
+                                  their halves give the same
     more, with products J^T v     Lanczos' method on (propagator)^T (propagator), forward along the path and back: an interval, whose
                                   upper end holds but for a small probability (`mflow.spectra.krylov`); for the points before the end
                                   as below
@@ -17,7 +18,7 @@ is not known, nan.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -34,7 +35,10 @@ __all__ = ["Growth", "growth_along"]
 ALL_EXPONENTS = 60  # components up to which all Lyapunov exponents are computed
 FOLLOWED = 150  # components up to which the propagator is a matrix
 LEADING, SPARE = 6, 6  # exponents of more components, and vectors that help them
-SUBSTEPS = 400
+SUBSTEPS = 400  # at least, where a halved one tells how well they follow
+HALVINGS = 20_000  # of substeps, of up to 10 components, or two for each point of the path
+SMOOTH, SAME = 1e-3, 1e-4  # the change of J over a substep that needs no halving; the difference that halves may make
+APART = 8.0  # sum of the sizes of exponents up to which propagators are multiplied
 DIFFERENCED = 400  # components up to which all columns of a Jacobian that is not symmetric are differenced on the way
 BLOCK = 12  # random vectors
 PRODUCTS = 30  # with the propagator and its transpose
@@ -58,48 +62,101 @@ class Growth(NamedTuple):
     probability: float
 
 
-def growth_along(field: Field, path: Path, marks: Array, symmetric: bool | None) -> Growth:
-    """The growth of the fastest growing perturbation up to each mark."""
+def growth_along(field: Field, path: Path, marks: Array, symmetric: bool | None, points: int) -> Growth:
+    """The growth of the fastest growing perturbation up to each mark, along a path of so many points."""
     share = SUBSTEPS if field.n <= 10 else max(SUBSTEPS * 10 // field.n, 40)
     per_mark = max(1, share // max(1, len(marks) - 1))
     span = abs(float(marks[-1] - marks[0]))
     if field.n <= FOLLOWED:
-        return _of_matrices(field, path, marks, per_mark, span)
+        return _of_matrices(_Halved(field, path, points), marks, per_mark, span)
     return _of_products(_Pieces(field, path, marks, per_mark, symmetric), span)
 
 
 # ---- few components ---------------------------------------------------------------------------------------------------------------------
 
 
-def _of_matrices(field: Field, path: Path, marks: Array, per_mark: int, span: float) -> Growth:
-    state = np.eye(field.n)
+def _of_matrices(steps: _Halved, marks: Array, per_mark: int, span: float) -> Growth:
+    state = np.eye(steps.field.n)
     logs, growth, factors = 0.0, [0.0], []
     for a, b in pairwise(marks):
-        piece = np.eye(field.n)
         h = float(b - a) / per_mark
-        for k in range(per_mark):
-            piece = _propagator(field, path, float(a) + k * h, h) @ piece
-        factors.append(piece)
-        state = piece @ state
-        size = float(np.linalg.norm(state, 2)) if np.all(np.isfinite(state)) else math.inf
-        if not 0.0 < size < math.inf:
-            growth += [math.copysign(math.inf, size - 1.0)] * (len(marks) - len(growth))
-            break
-        state, logs = state / size, logs + math.log(size)
-        growth.append(logs)
+        pieces = _joined(step for k in range(per_mark) for step in steps(float(a) + k * h, h))
+        factors += pieces
+        for piece in pieces:
+            state = piece @ state
+            size = float(np.linalg.norm(state, 2)) if np.all(np.isfinite(state)) else math.inf
+            if not 0.0 < size < math.inf:
+                break
+            state, logs = state / size, logs + math.log(size)
+        else:
+            growth.append(logs)
+            continue
+        growth += [math.copysign(math.inf, size - 1.0)] * (len(marks) - len(growth))
+        break
     exponents = np.array([growth[-1] / span])
     if math.isfinite(growth[-1]):
-        exponents = _singular_logs(factors, field.n) / span
+        exponents = _singular_logs(factors, steps.field.n) / span
     with np.errstate(over="ignore"):
         out = np.exp(np.array(growth))
-    return Growth(out, out.copy(), out.copy(), exponents, True, 1.0)
+    resolved = steps.left > 0
+    high = out.copy() if resolved else np.full(out.size, math.inf)
+    return Growth(out, out.copy() if resolved else np.zeros(out.size), high, exponents, resolved, 1.0)
 
 
-def _propagator(field: Field, path: Path, t: float, h: float) -> Array:
-    """Over a step of the variational equation: exp of Magnus' series, Gauss' points, fourth order."""
-    first, second = (t + (0.5 + s * GAUSS) * h for s in (-1.0, 1.0))
-    A, B = (field.matrix(at, path(at))[0] for at in (first, second))
-    return krylov.exponential(0.5 * h * (A + B) + math.sqrt(3.0) / 12.0 * h * h * (B @ A - A @ B))
+class _Step(NamedTuple):
+    """A substep of the variational equation. propagator : its matrix. size : of its exponent, the distance of directions to each other at
+    most. trace : of the exponent. rough : how much the Jacobian changes over it."""
+
+    propagator: Array
+    size: float
+    trace: float
+    rough: float
+
+
+class _Halved:
+    """Substeps of the variational equation, each halved until its halves give the same. left : of the halvings that are allowed."""
+
+    def __init__(self, field: Field, path: Path, points: int) -> None:
+        self.field, self.path = field, path
+        self.left = max(HALVINGS, 2 * points) * 10 // max(10, field.n)
+
+    def __call__(self, t: float, h: float) -> list[_Step]:
+        return self._halved(self._step(t, h), t, h)
+
+    def _halved(self, whole: _Step, t: float, h: float) -> list[_Step]:
+        if whole.rough <= SMOOTH or self.left <= 0:
+            return [whole]
+        self.left -= 1
+        first, second = self._step(t, 0.5 * h), self._step(t + 0.5 * h, 0.5 * h)
+        with np.errstate(over="ignore", invalid="ignore"):
+            both = second.propagator @ first.propagator
+            off = float(np.linalg.norm(both - whole.propagator)) / max(float(np.linalg.norm(both)), math.ulp(0.0))
+        if off <= SAME and abs(first.trace + second.trace - whole.trace) <= SAME * max(1.0, whole.size):
+            return [first, second]
+        return self._halved(first, t, 0.5 * h) + self._halved(second, t + 0.5 * h, 0.5 * h)
+
+    def _step(self, t: float, h: float) -> _Step:
+        """exp of Magnus' series, Gauss' points, fourth order."""
+        first, second = (t + (0.5 + s * GAUSS) * h for s in (-1.0, 1.0))
+        A, B = (self.field.matrix(at, self.path(at))[0] for at in (first, second))
+        turn = math.sqrt(3.0) / 12.0 * h * h * (B @ A - A @ B)
+        exponent = 0.5 * h * (A + B) + turn
+        rough = abs(h) * float(np.linalg.norm(B - A)) + float(np.linalg.norm(turn))
+        return _Step(krylov.exponential(exponent), float(np.linalg.norm(exponent)), float(np.trace(exponent)), rough)
+
+
+def _joined(steps: Iterable[_Step]) -> list[Array]:
+    """Products of neighbours, of so few that none loses its least singular value to rounding."""
+    out: list[Array] = []
+    size = math.inf
+    for step in steps:
+        if size + step.size > APART:
+            out.append(step.propagator)
+            size = step.size
+        else:
+            out[-1] = step.propagator @ out[-1]
+            size += step.size
+    return out
 
 
 def _singular_logs(factors: list[Array], n: int) -> Array:
@@ -108,14 +165,16 @@ def _singular_logs(factors: list[Array], n: int) -> Array:
     Q = np.linalg.qr(krylov.random_vector(n * n, 22).reshape(n, n))[0]
     if n > ALL_EXPONENTS:
         Q = Q[:, : LEADING + SPARE]
-    logs = np.zeros(n)
+    logs = np.zeros(Q.shape[1])
     for _ in range(12):
-        logs = np.zeros(Q.shape[1])
+        before, logs = logs, np.zeros(Q.shape[1])
         for chain in (factors, [f.T for f in reversed(factors)]):
             for factor in chain:
                 Q, R = np.linalg.qr(factor @ Q)
                 with np.errstate(divide="ignore"):
                     logs += np.log(np.abs(np.diag(R)))
+        if np.all(np.abs(logs - before) <= 1e-9 * np.max(np.abs(logs))):
+            break
     return np.sort(0.5 * logs)[::-1][: n if n <= ALL_EXPONENTS else LEADING]
 
 

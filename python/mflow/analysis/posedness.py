@@ -34,7 +34,9 @@ from mflow.base.checks import (
     check_whole,
 )
 from mflow.base.result import ANALYSES, IVPResult, Origin, origin_of
+from mflow.base.telling import tell
 from mflow.spectra.outer import dense_values, known, outer_values
+from mflow.spectra.similar import balancing
 
 __all__ = ["of_result", "point_verdict", "posedness", "posedness_along"]
 
@@ -44,6 +46,7 @@ MARGIN = 100.0  # or below this many errors of the eigenvalue
 VAGUE = 1e-4  # errors of an eigenvalue above this share of the Jacobian leave open what it is
 NARROW = 1e-3  # relative width of an interval that is said as one number
 FAR = 0.05  # of the largest eigenvalue: the numerical range reaches farther than the eigenvalues by this
+GAP = 0.2  # part of a slope: a path whose middles are off by more does not tell what happens between its points
 ALONG = 0.05  # share of the products that each point of a path may use
 ORDER = ("well-posed", "linearly stable", "suspect", "not known", "ill-posed")  # from the best to the worst
 MEANING = {
@@ -125,7 +128,7 @@ def point_verdict(field: Field, t: float, y: Array, symmetric: bool | None, near
     if field.n == 0:
         raise ValueError("y: expected at least one component, got none")
     if field.n <= DENSE:
-        view = _of_all(*field.matrix(t, y), field.sign, symmetric, near)
+        view = _of_all(*field.entries(t, y), field.sign, symmetric, near)
     else:
         view = _of_outer(field, t, y, symmetric, near, budget)
     verdict, low, high = view.verdict, view.low, view.high
@@ -177,10 +180,16 @@ class _View(NamedTuple):
         return self.high - self.low <= NARROW * max(abs(self.rate), NEAR * float(np.max(np.abs(self.values), initial=0.0)))
 
 
-def _of_all(J: Array, error: float, sign: float, symmetric: bool | None, near: float) -> _View:
-    """From all eigenvalues of a matrix; where their errors leave the verdict open, from those of a similar matrix nearer to normal."""
+def _of_all(J: Array, errors_of_J: Array, sign: float, symmetric: bool | None, near: float) -> _View:
+    """From all eigenvalues of a matrix, balanced; where their errors leave the verdict open, from those of a similar matrix nearer to
+    normal."""
+    error = float(np.linalg.norm(errors_of_J))
+    outmost = float(np.linalg.eigvalsh(0.5 * sign * (J + J.T))[-1]) + error
     if symmetric is None:
         symmetric = float(np.linalg.norm(J - J.T)) <= 10.0 * error
+    if not symmetric:  # components in other units: their errors differ as they do
+        d = balancing(J)
+        J, error = J * d / d[:, None], float(np.linalg.norm(errors_of_J * d / d[:, None]))
     values, errors = dense_values(J, error, symmetric)
     values = sign * values
     size = max(float(np.max(np.abs(values))), float(np.linalg.norm(J)))
@@ -192,8 +201,8 @@ def _of_all(J: Array, error: float, sign: float, symmetric: bool | None, near: f
     values, errors = values[order], errors[order]
     kinds = _kinds(values, errors, near, size)
     rate = float(values[0].real) + 0.0  # never -0
-    abscissa = rate if symmetric else float(np.linalg.eigvalsh(0.5 * sign * (J + J.T))[-1])
-    low, high = float(np.max(values.real - errors)), min(float(np.max(values.real + errors)), abscissa + error)
+    abscissa = rate if symmetric else outmost - float(np.linalg.norm(errors_of_J))
+    low, high = float(np.max(values.real - errors)), min(float(np.max(values.real + errors)), outmost)
     return _View(values, errors, kinds, symmetric, _verdict_of(kinds), rate, low, high, 1.0, abscissa)
 
 
@@ -306,6 +315,14 @@ class _Path:
             self.slopes[i] = self.field.slope(float(self.t[i]), self.y[i])
         return self.slopes[i]
 
+    def gap(self, i: int) -> float:
+        """By how much the slope in the middle of a piece differs from that of the equation, over the larger of the two."""
+        h = float(self.t[i + 1] - self.t[i])
+        middle = float(self.t[i]) + 0.5 * h
+        there = 1.5 * (self.y[i + 1] - self.y[i]) / h - 0.25 * (self._slope(i) + self._slope(i + 1))
+        wanted = self.field.slope(middle, self(middle))
+        return float(np.linalg.norm(there - wanted)) / max(float(np.linalg.norm(there)), float(np.linalg.norm(wanted)), math.ulp(0.0))
+
     def __call__(self, time: float) -> Array:
         rising = self.t if self.t[-1] >= self.t[0] else -self.t
         i = int(np.clip(np.searchsorted(rising, time if self.t[-1] >= self.t[0] else -time) - 1, 0, len(self.t) - 2))
@@ -390,7 +407,8 @@ def posedness_along(
     for a, b in pairwise(at_points):
         if a.verdict != b.verdict:
             changes.append((_change(field, path, a, b.t, symmetric, near, budget), a.verdict, b.verdict))
-    growth = growth_along(field, path, times[pick], symmetric)
+    growth = growth_along(field, path, times[pick], symmetric, times.size)
+    _warn_of_gaps(path, pick)
     width = max(len(p.eigenvalues) for p in at_points)
     values = np.full((len(at_points), width), complex(math.nan, math.nan))
     for row, p in zip(values, at_points, strict=True):
@@ -413,6 +431,22 @@ def posedness_along(
         growth_bounds=np.stack([growth.low, growth.high]),
         growth_probability=growth.probability,
     )
+
+
+def _warn_of_gaps(path: _Path, pick: NDArray[np.intp]) -> None:
+    """Says so where the points of a path do not tell what happens between them."""
+    if path.field.fun is None:
+        return
+    pieces = np.minimum(pick, len(path.t) - 2)
+    with np.errstate(all="ignore"):
+        gaps = [path.gap(int(i)) for i in pieces]
+    if float(np.median(gaps)) > GAP:  # a few at jumps, or in a start's layer, tell nothing about the rest
+        tell(
+            f"t, y: between its points the path is not known: its slope there is off by {float(np.median(gaps)):.0%} (the middle of "
+            f"{len(gaps)} looks), so growth and lyapunov are not those of the equation: run without t_eval or with more of it; or is fun "
+            "not the equation of the path?",
+            RuntimeWarning,
+        )
 
 
 def _looks_symmetric(field: Field, times: Array, flat: Array) -> bool | None:
@@ -442,6 +476,10 @@ def _words(at_points: list[Posedness], verdicts: list[str], changes: list[tuple[
     low, high = float(growth.low[-1]), float(growth.high[-1])
     if math.isnan(growth.factors[-1]):
         text += "a factor that is not known (the Jacobian is stiff, and known by its products alone)"
+    elif not growth.exact and growth.probability == 1.0:
+        text += f"about {growth.factors[-1]:.3g} at the end, which is a guess: the Jacobian changes faster than it could be followed"
+    elif growth.factors[-1] == math.inf:
+        text += f"up to 1e+{growth.exponents[0] * abs(last.t - first.t) / math.log(10.0):.0f} at the end"
     elif high <= (1.0 + NARROW) * low or low == high:
         text += f"up to {growth.factors[-1]:.3g} at the end"
     else:

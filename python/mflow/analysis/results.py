@@ -65,7 +65,7 @@ class PosednessPath(Readable):
     changes : list of (t, before, after): where the verdict changes, t to the precision asked.
     growth : float64 array (m,), the factor by which the fastest growing small perturbation of the start has grown: the largest singular
     value of the propagator, or where exact_growth is False (more than 150 components) the bound from below, nan where it is
-    not known. growth_bounds : float64 array
+    not known, or a guess between 0 and inf where J changes faster than it could be followed. growth_bounds : float64 array
     (2, m), from below and above. growth_probability : float, of each upper bound, which rests on random vectors; 1 where exact.
     lyapunov : float64 array (p,), finite-time exponents log(singular value)/(t_end - t0), falling: all up to 60 components, the
     leading 6 up to 150, of more that of growth; -inf where a perturbation fades below the least number within a step.

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -266,6 +266,11 @@ def as_tuple(args: Any) -> tuple[Any, ...]:
 
 def real_array(value: Any, argument: str, elsewhere: str = "") -> Array:
     """Numbers as float64. Raises TypeError for complex numbers, whose imaginary parts NumPy would drop; elsewhere: what takes them."""
+    if isinstance(value, Mapping):
+        raise TypeError(
+            f"{argument}: expected one array of numbers, got a dict of {', '.join(map(repr, list(value)[:5])) or 'nothing'}; "
+            "np.concatenate([np.ravel(a) for a in d.values()]) makes one of it, which the function takes apart"
+        )
     array = as_array(value, argument)
     if array.dtype.kind == "c":
         raise TypeError(f"{argument}: expected real numbers, got {array.dtype}; stack real and imaginary parts{elsewhere}")

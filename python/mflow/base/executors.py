@@ -43,6 +43,8 @@ class _Raised:
 
 def check_executor(executor: Any) -> None:
     """An object with submit, or None. Raises TypeError, which names the argument."""
+    if isinstance(executor, type):
+        raise TypeError(f"executor: expected a concurrent.futures.Executor, got the class {executor.__name__}; write {executor.__name__}()")
     if executor is not None and not callable(getattr(executor, "submit", None)):
         raise TypeError(f"executor: expected a concurrent.futures.Executor (an object with submit), got {shown(executor)}")
 

@@ -161,7 +161,7 @@ def record_values(record: Any, given: Mapping[str, Any]) -> dict[str, float]:
         if name not in known:
             if not known:
                 raise TypeError(f"{name}: the method {record.name} has no parameters, and no argument has this name; remove it")
-            raise TypeError(registry.unknown(f"{record.name}: no parameter", name, list(known)))
+            raise TypeError(_own_method(name, record) or registry.unknown(f"{record.name}: no parameter", name, list(known)))
         p = known[name]
         values = (value,)
         if len(p.record_names) > 1:
@@ -434,6 +434,17 @@ FOREIGN = {
     "esdirk43": "ode23t ode23tb kvaerno3 kvaerno4 kencarp4 trbdf2",
     "dop853": "ode113 ode78 ode89 vern7 vern8 vern9 adams vcabm odex",
 }
+# Arguments of other libraries (SciPy, scikit-learn, torch, Keras, MATLAB, Julia), by ours that mean the same.
+ELSEWHERE = {
+    "workers": "executor threads", "n_jobs": "threads executor", "num_workers": "executor threads", "hmax": "max_step",
+    "hmin": "min_step", "h0": "first_step", "mxstep": "max_steps", "dt_max": "max_step", "Dfun": "jac", "ml": "lband", "mu": "uband",
+    "tcrit": "breaks", "tstops": "breaks", "saveat": "t_eval", "abstol": "atol", "reltol": "rtol", "step_size": "dt lr",
+    "learning_rate": "lr", "max_iter": "maxiter max_steps epochs", "random_state": "seed", "rng": "seed", "verbose": "progress",
+    "disp": "progress", "schedule": "lr", "scheduler": "lr", "lr_scheduler": "lr", "n_epochs": "epochs", "epochs": "maxiter",
+    "callbacks": "callback", "early_stopping": "patience", "val_data": "validation", "validation_data": "validation",
+    "validation_split": "validation", "max_norm": "clip_norm", "max_grad_norm": "clip_norm", "clipnorm": "clip_norm",
+    "clipvalue": "clip_value", "grad": "jac",
+}  # fmt: skip
 AUTO = "auto"
 TAKE_AUTO = "mflow.solve_ivp, solve_ivp_batch, gradient_flow and Stepper take it under error control, SciPy's drivers as mflow.scipy.AUTO"
 SWITCHING = ("lsoda", "lsodar", "autotsit5", "autovern7")  # an explicit method where that will do, else an implicit one
@@ -504,7 +515,7 @@ def as_method(method: Any, parameters: Mapping[str, Any], argument: str = "metho
         return type(method)(**{**method.given, **from_letters(method.record, parameters)}) if parameters else method
     if isinstance(method, str):
         return class_named(method, argument, fits)(**parameters) if parameters else _as_it_is(method, argument, fits)
-    record = getattr(method, "method_record", None)
+    record = getattr(method, "method_record" if isinstance(method, type) else "record", None)
     if isinstance(record, registry.MethodRecord):
         raise TypeError(f"{argument}: expected a name or an instance, got mflow.optim.{record.class_name}; give its name, {record.name!r}")
     raise TypeError(f"{argument}: expected a name or an instance such as mflow.RK4(), got {type(method).__name__}")
@@ -519,4 +530,16 @@ def refuse_unknown(driver: str, given: Iterable[str], method: str | Method | Non
     known = [*dict.fromkeys([*arguments, *own])]
     for name in given:
         if name not in known:
-            raise TypeError(registry.unknown(f"{driver} has no argument", name, known))
+            ours = [n for n in ELSEWHERE.get(name, "").split() if n in known]
+            if ours:
+                raise TypeError(f"{name}: here it is {' or '.join(f'{n}=' for n in ours)}; see help(mflow.{driver})")
+            text = registry.unknown(f"{driver} has no argument", name, known)
+            raise TypeError((_own_method(name, chosen.record) if chosen is not None else "") or text)
+
+
+def _own_method(name: str, record: registry.MethodRecord) -> str:
+    """An error text for a parameter of which a method is named, as torch's SGD has momentum= and nesterov=; "" for all others."""
+    cls = classes().get(name)
+    if cls is None or cls.record.kind != record.kind or not set(_by_name(record)) <= set(_by_name(cls.record)):
+        return ""
+    return f"{name}: {record.name} has none, as {name} is a method of its own: give {cls.record.name!r} in place of {record.name!r}"

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 __all__ = ["LRFindResult", "lr_find"]
 
+SURE = 4.0  # by how many standard errors a line must fall (as a normal quantile; Student's is computed for the points of the line)
+ORDERED = 7  # points that noise alone puts in falling order once in 5040 times
+WINDOWS = (0.1, 0.2, 0.3)  # half their widths, as parts of the rates
 TAKEN = ("lr", "epochs", "max_steps", "step_callback", "check_gradient")  # arguments of `mflow.train` that it gives itself
 
 
@@ -29,7 +32,8 @@ class LRFindResult(Result):
 
     lr, loss, smooth : float64 arrays, an entry a step: the rates tried, the loss of their batches, and its moving average.
     suggestion : the rate at which the loss fell fastest against log(lr), before the minimum of the average: the steepest line through a
-        fifth of the rates, so that the noise of single batches does not decide; nan where it never fell.
+        fifth of the rates (two or three fifths where single batches differ more) that falls by more than their noise explains; nan where
+        there is none.
     minimum : the rate with the least average, the last one tried where the loss only fell; nan where no rate was tried.
     success, status : whether there is a suggestion; 0, or -1.
     reason : "finished" (all rates tried), "diverged" (the loss left its range), "data_ended", "non_finite". message : in words.
@@ -168,27 +172,56 @@ class _Watch:
         return max(self.average[-1], self.loss[-1] / self.stop_at) > least + (self.stop_at - 1.0) * scale
 
 
-def _slopes(x: Array, y: Array, end: int, reach: int) -> Array:
-    """Slopes of the lines through the points up to `reach` away on both sides (least squares), for all points before `end`."""
-    out = []
+def _student(z: float, free: int) -> float:
+    """Student's quantile with `free` degrees of freedom where the normal one is z (Abramowitz and Stegun 1964, 26.7.5, to 1/free^3)."""
+    terms = (
+        z**3 + z,
+        (5.0 * z**5 + 16.0 * z**3 + 3.0 * z) / 6.0,
+        (3.0 * z**7 + 19.0 * z**5 + 17.0 * z**3 - 15.0 * z) / 24.0,
+    )
+    return z + sum(term / (4.0 * free) / (4.0 * free) ** k for k, term in enumerate(terms))
+
+
+def _fastest(x: Array, y: Array, end: int, reach: int) -> int | None:
+    """Where the least-squares line through the points up to `reach` away on both sides falls most steeply, of the lines before `end` whose
+    fall noise does not explain: it is sure, or each point lies below the one before. None where there is none."""
+    best, steepest = None, 0.0
     for i in range(end):
         part = slice(max(0, i - reach), min(end, i + reach) + 1)
-        shifted = x[part] - x[part].mean()
-        out.append(float(shifted @ y[part] / (shifted @ shifted)) if shifted.size > 2 else math.nan)
-    return np.array([s if math.isfinite(s) else math.inf for s in out])
+        shifted, values = x[part] - x[part].mean(), y[part] - y[part].mean()
+        scale = float(np.max(np.abs(values)))
+        if shifted.size < 3 or not 0.0 < scale < math.inf:
+            continue
+        spread = float(shifted @ shifted)
+        slope = float(shifted @ values) / spread
+        off = (values - slope * shifted) / scale
+        free = shifted.size - 2
+        error = scale * math.sqrt(float(off @ off) / free / spread)
+        sure = slope < -_student(SURE, free) * error or (shifted.size >= min(ORDERED, len(y)) and bool(np.all(np.diff(y[part]) < 0.0)))
+        if sure and slope < steepest:
+            best, steepest = i, slope
+    return best
+
+
+def _least(smooth: Array, weight: float) -> int:
+    """Where the average is least; its first entries, which are of few batches, only count where there are no others."""
+    first = min(int(1.0 / (1.0 - weight)), len(smooth) - 1)
+    return first + int(np.argmin(smooth[first:])) if first < len(smooth) // 2 else int(np.argmin(smooth))
 
 
 def _result(rates: Array, watch: _Watch, run: TrainResult) -> LRFindResult:
     tried = rates[: len(watch.loss)]
-    smooth = np.array(watch.average)
+    smooth, loss = np.array(watch.average), np.array(watch.loss)
     suggestion = minimum = math.nan
     if len(smooth):
-        least = int(np.argmin(smooth))
-        minimum = float(tried[least])
+        minimum = float(tried[int(np.argmin(smooth))])
     if len(smooth) >= 3:
-        slopes = _slopes(np.log(tried), np.array(watch.loss), least, max(2, len(rates) // 10))
-        if slopes.size and slopes.min() < 0.0:
-            suggestion = float(tried[int(np.argmin(slopes))])
+        end = _least(smooth, watch.smooth)
+        for part in WINDOWS:  # a short window finds the place best, a long one tells a slow fall from noise
+            best = _fastest(np.log(tried), loss, end, max(2, round(part * len(rates))))
+            if best is not None:
+                suggestion = float(tried[best])
+                break
     reason = {"callback": "diverged", "max_steps": "finished"}.get(run.reason, run.reason)
     ended = run.reason == "finished" and len(tried) < len(rates)
     reason = "data_ended" if ended else reason
@@ -202,7 +235,8 @@ def _result(rates: Array, watch: _Watch, run: TrainResult) -> LRFindResult:
     failed = (
         "; these are too few rates to say where it fell fastest: lower lr_min"
         if few
-        else "; it never fell: lower lr_min, or look at the gradient"
+        else "; it never fell by more than single batches differ: give a larger batch_size or more steps, lower lr_min, or look at the "
+        "gradient"
     )
     text += f"; it fell fastest at {suggestion:.3g}" if good else failed
     return LRFindResult(

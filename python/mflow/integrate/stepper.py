@@ -153,7 +153,7 @@ class Stepper(Kept):
         if flag:
             Stepper._kinds[flag] = cls
 
-    def __new__(cls, method: str | Method, *_: Any, **__: Any) -> Any:
+    def __new__(cls, method: str | Method, fun: Any = None, y0: Any = None, *more: Any, **options: Any) -> Any:
         """The stepper of the method's kind."""
         chosen = as_method(method, {}) if cls is Stepper and isinstance(method, str | Method) and not asks_for_auto(method) else None
         flags = () if chosen is None else (*chosen.flags, chosen.kind)

@@ -107,6 +107,7 @@ class Optimizer(Updater):
         **parameters: Any,
     ) -> None:  # fmt: skip
         record = self._choose(parameters)
+        params = list(params) if isinstance(params, Iterator) else params
         names = positional(record) if args else []
         if len(args) > len(names):
             raise TypeError(
@@ -131,10 +132,14 @@ class Optimizer(Updater):
         check_flags(check_finite=check_finite)
         width = 0 if threads is None else check_whole(threads, "threads", 1, MOST)
         groups, forms = [], []
+        self._watched = watched = list[Any]()  # torch's own, whose gradients `zero_grad` lets go
         for i, entry in enumerate(entries):
             options = {k: v for k, v in entry.items() if k != "params"}
-            arrays, form = spread(entry["params"], f"params[{i}]" if grouped else "params")
+            params = entry["params"]
+            arrays, form = spread(params, f"params[{i}]" if grouped else "params")
             forms.append(form)
+            tensors = params.values() if isinstance(params, dict) else params if isinstance(params, (list, tuple)) else [params]
+            watched += [tensor for tensor in tensors if getattr(tensor, "requires_grad", False)]
             groups.append(self._group(record, arrays, options))
         self._bind(record, Arrangement(forms, grouped), groups, clip_norm, check_finite, width)
 
@@ -387,7 +392,15 @@ class Optimizer(Updater):
         return _remake, (type(self), self._recipe())
 
     def zero_grad(self, set_to_none: bool = True) -> None:
-        """Does nothing, as gradients are arguments of `step`. It is here for loops written for torch."""
+        """Let go of the gradients that torch keeps with its parameters: ``.grad`` becomes None, or 0 where set_to_none is False.
+
+        For arrays it does nothing, as their gradients are arguments of `step`.
+        """
+        for tensor in self._watched:
+            if set_to_none or tensor.grad is None:
+                tensor.grad = None
+            else:
+                tensor.grad.zero_()
 
     def __repr__(self) -> str:
         return f"<mflow.optim.{type(self).__name__} {self.param_groups!r}, {self.steps} steps>"

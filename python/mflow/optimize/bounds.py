@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from mflow.base.checks import Array, as_array, shown
+from mflow.base.telling import tell
 
 __all__ = ["Box", "read_box"]
 
@@ -69,7 +70,20 @@ def _ends(bounds: Any, x0: Array) -> tuple[Array, Array]:
         except (TypeError, ValueError):
             raise ValueError(f"bounds: expected a pair (min, max) for x[{j}], got {shown(pair)}") from None
         lower[j], upper[j] = _end(low, -np.inf, j), _end(high, np.inf, j)
+    _doubt(lower, upper, x0.ravel())
     return lower.reshape(x0.shape), upper.reshape(x0.shape)
+
+
+def _doubt(lower: Array, upper: Array, x: Array) -> None:
+    """Warns where two pairs leave x0 outside, and read as all the lower and all the upper ends, SciPy's least_squares', do not."""
+    if x.size != 2 or np.all((lower <= x) & (x <= upper)):
+        return
+    lows, highs = (np.array([lower[0], upper[0]]), np.array([lower[1], upper[1]]))
+    if np.all((lows <= x) & (x <= highs)):
+        tell(
+            f"bounds: read as pairs (min, max), x[0] in [{lower[0]:g}, {upper[0]:g}] and x[1] in [{lower[1]:g}, {upper[1]:g}], which x0 is "
+            "outside of; lower and upper ends of all are list(zip(lower, upper)) here, or scipy.optimize.Bounds(lower, upper)"
+        )
 
 
 def _end(value: Any, none: float, j: int) -> float:

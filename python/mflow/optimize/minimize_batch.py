@@ -206,6 +206,12 @@ def starts_of_batch(value: Any) -> Array:
 def _chosen(method: str | Method, line_search: Any, parameters: dict[str, Any]) -> tuple[Method, dict[str, Any] | None, Any]:
     """(method, the search's kind and rule as the core takes them or None, schedule of lr or None)."""
     method = as_method(method, {}, fits=minimizers)
+    for name in ("lr", "dt", "momentum", "friction"):
+        if isinstance(parameters.get(name), str):
+            raise ValueError(
+                f"{name}: expected a number{' or a function of the iteration' if name in ('lr', 'dt') else ''} in a batch, got "
+                f'{parameters[name]!r}; mflow.minimize measures along the way with lr="auto", one start at a time'
+            )
     if method.kind == "direction" or line_search is not None:
         chosen = LineSearch.of("strong_wolfe" if line_search is None else line_search)
         method, first = direction_of(method, parameters, chosen.kind)

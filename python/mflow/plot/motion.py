@@ -74,11 +74,27 @@ def displacements(
     return ax
 
 
+def _stacked(ax: Axes, t: Array, parts: dict[str, Array]) -> None:
+    base = np.zeros_like(t)
+    for k, (name, values) in enumerate(parts.items()):
+        top = base + values
+        ax.fill_between(t, base, top, color=COLOURS[k], alpha=0.45, linewidth=0, label=name)
+        ax.plot(t, top, linewidth=0.7, **{**stroke(k), "linestyle": "-"})
+        base = top
+
+
+def _beside(ax: Axes, t: Array, parts: dict[str, Array]) -> None:
+    for k, (name, values) in enumerate(parts.items()):
+        ax.plot(t, values, linewidth=1.1, label=name, **stroke(k))
+    ax.plot(t, np.sum(list(parts.values()), axis=0), color="#000000", linewidth=1.1, label="sum")
+
+
 def energy(result: Any, *, ax: Axes | None = None, unit: str = "") -> Axes:
     """Draw the energy ledger: the work of the load, and where the energy is.
 
     Kinetic and potential energy, damping and numerical dissipation stand on each other; together they are the work of the load and the
-    energy at the start, drawn as a line. What lies between the line and the areas is the residual.
+    energy at the start, drawn as a line. What lies between the line and the areas is the residual. Where one of them is below 0, as the
+    potential of gravity is, they are lines of their own, and their sum is another.
 
     Parameters
     ----------
@@ -118,12 +134,9 @@ def energy(result: Any, *, ax: Axes | None = None, unit: str = "") -> Axes:
         parts["numerical"] = -known["numerical"]  # the ledger has what was gained
     shown = {name: values for name, values in parts.items() if name in ("kinetic", "potential") or np.any(values != 0.0)}
     ax = axes_for(ax)
-    base = np.zeros_like(t)
-    for k, (name, values) in enumerate(shown.items()):
-        top = base + values
-        ax.fill_between(t, base, top, color=COLOURS[k], alpha=0.45, linewidth=0, label=name)
-        ax.plot(t, top, linewidth=0.7, **{**stroke(k), "linestyle": "-"})
-        base = top
+    largest = max(float(np.max(np.abs(values))) for values in shown.values())
+    below = min(float(np.min(values)) for values in shown.values()) < -1e-3 * largest
+    (_beside if below else _stacked)(ax, t, shown)
     total = known["kinetic"][0] + known["potential"][0] + known["load"]
     ax.plot(t, total, color="#000000", linewidth=1.1, linestyle=(0, (5, 1.5)), label="energy at the start + load")
     ax.axhline(0.0, color=SHADE, linewidth=0.7, zorder=0)

@@ -97,7 +97,7 @@ class Kept:
         return {name: np.asarray(v).tolist() if v is not None else None for name, v in values.items()}
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str], fun: Callable[..., Any] | Any, **call: Any) -> Self:
+    def load(cls, path: str | os.PathLike[str], fun: Callable[..., Any] | Any = None, **call: Any) -> Self:
         """The stepper that `save` wrote, on the same ``fun``; args, inplace, jac and the like as it was made with.
 
         It goes on from the checkpoints of `mflow.minimize` and `mflow.train` too, with ``fun`` the gradient of an optimizer, and from the

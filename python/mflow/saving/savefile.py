@@ -134,6 +134,13 @@ def _remove_stale_parts(target: Path) -> None:
                         part.unlink()
 
 
+READERS = {  # who goes on from a file of each kind
+    "stepper": "mflow.Stepper.load, and resume= of mflow.minimize, read",
+    "checkpoint": "resume= of the driver that wrote it reads",
+    "training": "resume= of mflow.train reads",
+}
+
+
 def read_state(path: Any, kind: str, argument: str = "path") -> tuple[dict[str, Any], dict[str, bytes]]:
     """(facts, blocks) of a file that `write_state` wrote, whose first line and length are looked at before the rest of it is read.
 
@@ -147,6 +154,10 @@ def read_state(path: Any, kind: str, argument: str = "path") -> tuple[dict[str, 
     foreign = ValueError(f"{where}: damaged, or not a {kind} saved by this version of mflow")
     with open(where, "rb") as file:
         first = file.read(len(magic) + 5)
+        if other := re.match(rb"mflow (stepper|checkpoint|training) \d", first):
+            what = other[1].decode()
+            if what != kind:
+                raise ValueError(f"{where}: expected a {kind}, got a {what}, which {READERS[what]}")
         if not first.startswith(magic) or not first.endswith(b"{"):
             raise foreign
         head = b"{" + file.readline(LONGEST_HEAD)

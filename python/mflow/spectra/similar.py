@@ -7,7 +7,8 @@ differences of an advection of a thousand points differ by 10^500 in size.
 
 References
 ----------
-E. E. Osborne, J. ACM 7 (1960) 338-345; L. N. Trefethen and M. Embree, Spectra and Pseudospectra (2005), 3 and 12.
+E. E. Osborne, J. ACM 7 (1960) 338-345; B. N. Parlett and C. Reinsch, Numer. Math. 13 (1969) 293-304; L. N. Trefethen and M. Embree, Spectra
+and Pseudospectra (2005), 3 and 12.
 """
 
 from __future__ import annotations
@@ -19,8 +20,9 @@ import numpy as np
 from mflow.base.checks import Array
 from mflow.spectra.learned import scipy_sparse
 
-__all__ = ["blocks", "is_symmetric"]
+__all__ = ["balancing", "blocks", "is_symmetric"]
 
+SWEEPS = 30  # of balancing, which needs a few
 SAME = 1e-8  # sizes of entries across the diagonal that are one, relative
 
 
@@ -28,6 +30,24 @@ def is_symmetric(A: Any, tolerance: float) -> bool:
     """Whether no entry of a dense or sparse matrix differs from that across the diagonal by more than the tolerance."""
     off = abs(A - A.T)
     return bool((off.max() if min(A.shape) else 0.0) <= tolerance)
+
+
+def balancing(A: Array) -> Array:
+    """Powers of two D, shape (n,): in A D_j/D_i the rows and columns of one index have about one size, as far as zeros allow."""
+    off, d = np.abs(A), np.ones(len(A))
+    np.fill_diagonal(off, 0.0)
+    for _ in range(SWEEPS):
+        still = True
+        for i in range(len(A)):
+            row, column = float(np.sum(off[i] * d)) / d[i], float(off[:, i] @ (1.0 / d)) * d[i]
+            if not (0.0 < row < np.inf and 0.0 < column < np.inf):
+                continue
+            factor = 2.0 ** np.round(0.5 * np.log2(row / column))
+            if (row / factor + column * factor) < 0.95 * (row + column):
+                d[i], still = d[i] * factor, False
+        if still:
+            break
+    return d
 
 
 def blocks(A: Any, noise: float) -> tuple[Array, list[Any]]:

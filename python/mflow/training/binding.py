@@ -16,14 +16,6 @@ from mflow.optim.schedules import for_a_run
 
 __all__ = ["Binding", "PerEpoch", "check_names"]
 
-ELSEWHERE = {  # names of torch, Keras and scikit-learn: the names here
-    "learning_rate": "lr", "schedule": "lr", "scheduler": "lr", "lr_scheduler": "lr", "n_epochs": "epochs", "max_iter": "epochs",
-    "random_state": "seed", "rng": "seed", "verbose": "progress", "callbacks": "callback", "early_stopping": "patience",
-    "val_data": "validation", "validation_data": "validation", "validation_split": "validation", "max_norm": "clip_norm",
-    "max_grad_norm": "clip_norm", "clipnorm": "clip_norm", "clipvalue": "clip_value", "grad": "jac",
-}  # fmt: skip
-
-
 SHARED = ("maximize", "clip_norm", "check_finite", "threads", *IMPLEMENTATIONS)  # what every optimizer takes beside its method's parameters
 
 
@@ -107,7 +99,7 @@ def check_names(optimizer: Any, given: Iterable[str], arguments: Iterable[str]) 
         return  # `_optimizer` has words for it
     of_class = [name for name in inspect.signature(kind).parameters if name not in ("params", "options")]
     known = [*arguments, *of_class, *SHARED, *(p.name for p in parameters_of(kind.method_record))]
-    refuse_unknown("train", [name for name in given if name not in ELSEWHERE], None, known)
+    refuse_unknown("train", given, None, known)
 
 
 def _copies(params: Any) -> Any:
@@ -127,9 +119,6 @@ def _optimizer(optimizer: Any, params: Any, parameters: dict[str, Any]) -> optim
         if parameters:
             raise TypeError(f"{', '.join(parameters)}: the optimizer is made already; give it this when you make it")
         return optimizer
-    for name in parameters:
-        if name in ELSEWHERE:
-            raise TypeError(f"{name}: here it is {ELSEWHERE[name]}=; see help(mflow.train)")
     if isinstance(optimizer, type) and issubclass(optimizer, optim.Optimizer):
         return optimizer(params, **parameters)
     if not isinstance(optimizer, (str, Method)):

@@ -114,5 +114,20 @@ def _check_call(saved: dict[str, Any], call: dict[str, Any], path: Any) -> None:
     wrong = [name for name in {**now, **before} if before.get(name) != now.get(name)]
     if wrong:
         name = wrong[0]
-        text = f"{name} was {before.get(name)!r}, and is {now.get(name)!r} here"
+        changed = _changed(before.get(name), now.get(name)) if name == "parameters" else []
+        text = ", ".join(changed) or f"{name} was {before.get(name)!r}, and is {now.get(name)!r} here"
+        if changed and all(one.startswith("lr ") for one in changed):
+            text += (
+                "; resume with the same. For another lr from here on give what the run reached as params, without resume (moments start "
+                "anew); an lr that is a function of the step from the first call on may change"
+            )
         raise ValueError(f"resume: {path} was written by a call with other {', '.join(wrong)}: {text}")
+
+
+def _changed(before: Any, now: Any) -> list[str]:
+    """The parameters of groups that differ, in words."""
+    if not (isinstance(before, list) and len(before) == len(now) and all(isinstance(group, dict) for group in before)):
+        return []
+    pairs = [(name, was.get(name, "a schedule"), here.get(name, "a schedule")) for was, here in zip(before, now, strict=True) for name in
+             {**here, **was}]  # fmt: skip
+    return [f"{name} was {was}, and is {here} here" for name, was, here in pairs if was != here]
