@@ -137,3 +137,33 @@ def test_ledger(bench: Bench, n: int, damped: bool) -> None:
         functions = {"mflow": fixed(runs[0]), "without": fixed(runs[1])}
         what = f"ledger, {name}, {'damped' if damped else 'free'} chain of {n:,}, a step"
         bench.compare(what, functions, {"without": LEDGER}, rounds=15 if n > 50_000 else 31)
+
+
+def test_cholesky_of_a_brick(bench: Bench) -> None:
+    """A solid of 19 x 19 x 19 nodes with three displacements each, 20 577 in all: factors by CHOLMOD and by SuperLU, and steps with them."""
+    sparse = pytest.importorskip("scipy.sparse")
+    cholmod = pytest.importorskip("sksparse.cholmod")
+    linalg = pytest.importorskip("scipy.sparse.linalg")
+    line, one = sparse.diags_array([-1.0, 2.0, -1.0], offsets=[-1, 0, 1], shape=(19, 19)), sparse.eye_array(19)
+    nodes = sum(sparse.kron(sparse.kron(*two), last) for *two, last in ((line, one, one), (one, line, one), (one, one, line)))
+    K = sparse.csc_array(sparse.kron(nodes, 2.5 * np.eye(3) + 0.5))
+    n = K.shape[0]
+    total = sparse.csc_array(sparse.eye_array(n) + 0.25 * K)
+    ours = cholmod.analyze(total, mode="supernodal").cholesky(total)
+    theirs, b = linalg.splu(total), np.sin(np.arange(n))
+    np.testing.assert_allclose(ours.solve_A(b), theirs.solve(b), rtol=0, atol=1e-12)
+
+    def repeated(call: Callable[[], Any]) -> Callable[[int], None]:
+        def go(count: int) -> None:
+            for _ in range(count):
+                call()
+
+        return go
+
+    factors = {
+        "CHOLMOD": repeated(lambda: cholmod.analyze(total, mode="supernodal").cholesky(total)),
+        "SuperLU": repeated(lambda: linalg.splu(total)),
+    }
+    bench.compare(f"factors of a brick of {n:,}", factors, {"SuperLU": 0.5}, rounds=3)
+    solves = {"CHOLMOD": repeated(lambda: ours.solve_A(b)), "SuperLU": repeated(lambda: theirs.solve(b))}
+    bench.compare(f"a solve of a brick of {n:,}", solves, {"SuperLU": 0.8}, rounds=5)

@@ -139,10 +139,11 @@ def solve_dynamics(
         Tangents of the force, constant or ``dfdx(t, x, v, *args)``, for implicit methods; differences where none is given. SciPy sparse
         ones are factored sparsely: in reverse Cuthill-McKee order as a band where that is narrow, else by SciPy.
     potential : callable, optional
-        ``potential(x, *args)`` of the force, for the ledger. Without it the ledger's load holds the work of the whole force. Beside
-        matrices or a load, what the force does by way of v, force(t, x, v) - force(t, x, 0), counts as damping; this asks for the force
-        twice a step more, unless it is ``velocity_free``. The residual then is what the step's quadrature of the force is off by: what
-        depends on t belongs into ``load``.
+        ``potential(x, *args)`` of the force, for the ledger. Without it the ledger's load holds the work of the whole force. With it, and
+        beside matrices or a load, what the force does by way of v, force(t, x, v) - force(t, x, 0), counts as damping; this asks for the
+        force twice a step more, unless it is ``velocity_free``. With a potential the residual is what the step's quadrature of the force is
+        off by; of a force that changes with t over the first step what its potential does not know is load, at the same price. Both are
+        looked for at the start, by up to three calls: what begins later belongs into ``load`` and ``damping``.
     velocity_free : bool
         The force does not use v: methods that are implicit in v alone are explicit then.
     rayleigh : (a, b), optional
