@@ -52,6 +52,7 @@ __all__ = [
 
 RTOL, ATOL = 1e-3, 1e-6  # SciPy's
 SMALL = 0.1  # of atol: a start below it is lost in the errors that are allowed
+LEAST_ATOL = 1e-300  # in place of 0: a component that begins at 0 is not held to digits of numbers that have none
 LEAST_RTOL = 100 * float(np.finfo(np.float64).eps)  # below it rounding, not the method, decides the measured error
 SAMPLES = 16
 MOST_TIMES = 2**31 - 1
@@ -307,7 +308,7 @@ def check_tolerances(rtol: Any, atol: Any, shape: tuple[int, ...], of: str = "")
         left that is controlled.
     """
     if type(rtol) is float and type(atol) is float and LEAST_RTOL <= rtol < math.inf and 0.0 <= atol < math.inf:
-        return _pair(rtol, atol)
+        return _pair(rtol, max(atol, LEAST_ATOL))
     relative, absolute = _tolerance(rtol, "rtol" + of, shape), _tolerance(atol, "atol" + of, shape)
     bad = np.flatnonzero(~(relative >= LEAST_RTOL) | ~np.isfinite(relative))
     if bad.size:
@@ -321,7 +322,7 @@ def check_tolerances(rtol: Any, atol: Any, shape: tuple[int, ...], of: str = "")
         raise ValueError(f"{text}; with 0 the error is measured against |y| alone")
     if not of and absolute.size and np.all(np.isinf(absolute)):
         raise ValueError("atol: expected a finite number for a component at least, got infinities alone; give dt=... for fixed steps")
-    return relative, absolute
+    return relative, np.maximum(absolute, LEAST_ATOL)
 
 
 def sizes_of(y: Array, tolerances: tuple[Any, Any] | None) -> Array:

@@ -9,6 +9,8 @@ in this order of association, which is the core's, so that both give the same bi
 
 from __future__ import annotations
 
+import bisect
+import functools
 import math
 from typing import Any
 
@@ -109,6 +111,8 @@ class DenseOutput:
 
     def __call__(self, t: ArrayLike) -> Array:
         """The state at t, of shape (*shape, *t.shape); t in any order."""
+        if isinstance(t, float) and math.isfinite(t) and self.ts[0] != self.ts[-1]:
+            return self._alone(float(t))
         return self._evaluate(t, derivative=False)
 
     def derivative(self, t: ArrayLike) -> Array:
@@ -135,6 +139,30 @@ class DenseOutput:
                 out[piece] = (self._slopes if derivative else self._states)(at[piece], index[piece])
         return np.moveaxis(out.reshape(at.size, *self._shape), 0, -1).reshape((*self._shape, *given.shape))
 
+    @functools.cached_property
+    def _begins(self) -> tuple[Array, list[float], Any]:
+        """When the steps of some length begin, rising, as an array and a list, and which they are."""
+        steps = np.flatnonzero(self._h)
+        times = (1.0 if self._ascending else -1.0) * self.ts[steps]
+        return times, times.tolist(), steps
+
+    def _alone(self, t: float) -> Array:
+        """The same at one time, by the same operations."""
+        _, times, steps = self._begins
+        i = steps[max(bisect.bisect_right(times, t if self._ascending else -t) - 1, 0)]
+        if t == self.ts[-1]:
+            return self._y_end.reshape(self._shape).copy()
+        with np.errstate(all="ignore"):
+            theta = (t - self.ts[i]) / self._h[i]
+            if theta == 0.0:
+                return self._y0[i].reshape(self._shape).copy()
+            powers = self._D[i]
+            value: Array = powers[-1]
+            for k in range(len(powers) - 2, -1, -1):
+                value = powers[k] + theta * value
+            value = self._y0[i] + theta * value
+        return value.reshape(self._shape)
+
     def _no_span(self, at: Array, out: Array, derivative: bool) -> None:
         if derivative:
             raise ValueError(f"derivative: the span has no length (t = {self.ts[0]:g} alone)")
@@ -145,9 +173,8 @@ class DenseOutput:
 
     def _step_of(self, at: Array) -> NDArray[np.intp]:
         """The step of some length that begins at or before each time; the first or last one outside."""
-        sign = 1.0 if self._ascending else -1.0
-        steps = np.flatnonzero(self._h)
-        index = np.searchsorted(sign * self.ts[steps], sign * at, side="right") - 1
+        times, _, steps = self._begins
+        index = np.searchsorted(times, at if self._ascending else -at, side="right") - 1
         nearest: NDArray[np.intp] = steps[np.clip(index, 0, len(steps) - 1)]
         return nearest
 

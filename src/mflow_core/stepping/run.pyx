@@ -26,9 +26,9 @@ from mflow_core.solvers.stages.pencil cimport pencil_linearize, pencil_mass, pen
 from mflow_core.solvers.stages.settled cimport coupled_solve
 from mflow_core.stepping.energy.ledger cimport ledger_release
 from mflow_core.stepping.pieces cimport step_all
-from mflow_core.types cimport (MF_ELEMENTWISE, MF_E_ARGUMENT, MF_E_BUSY, MF_E_CALLBACK, MF_E_KIND, MF_E_MEMORY, MF_E_NON_FINITE, MF_FRESH,
-                               MF_FSAL, MF_IMPLICIT, MF_MASS, MF_MASS_AT, MF_MULTISTEP, MF_NEEDS_RHO, MF_RETRY_NON_FINITE, MF_SECOND_ORDER,
-                               mf_mass_at_of, mf_mass_of, mf_new_frame, mf_new_problem, mf_tableau)
+from mflow_core.types cimport (MF_ELEMENTWISE, MF_EMBEDDED, MF_E_ARGUMENT, MF_E_BUSY, MF_E_CALLBACK, MF_E_KIND, MF_E_MEMORY,
+                               MF_E_NON_FINITE, MF_FRESH, MF_FSAL, MF_IMPLICIT, MF_MASS, MF_MASS_AT, MF_MULTISTEP, MF_NEEDS_RHO,
+                               MF_RETRY_NON_FINITE, MF_SECOND_ORDER, mf_mass_at_of, mf_mass_of, mf_new_frame, mf_new_problem, mf_tableau)
 
 
 cdef enum:
@@ -39,6 +39,7 @@ cdef enum:
 cdef double ROUNDED = 3.6e-15            # of the largest slope: rounding in another
 cdef double LIFTED = 1e-3                # of a tolerance: what a component may be moved by alone
 cdef double REFUSED = 4.0                # a squared error that asks for a shorter step
+cdef double FRACTION_OF_STAGES = 0.3     # of the tolerances: .74 of the evaluations of .01 for the same error (bench/stiff.py)
 cdef double FRACTION_OF_MULTISTEP = 0.05  # of the tolerances to which equations are solved: what is left over stays in the differences
 
 
@@ -300,8 +301,8 @@ cdef bint run_solve_with(run_t *r, newton_t *newton) noexcept nogil:
     if r.inside != NULL and r.inside.n_signs > 0:
         newton.m.inside, r.inside.bend, r.inside.bend_ctx = r.inside, jacobian_bend, &newton.m
     r.p.rhs, r.p.solve = newton_rhs, branch_solve    # lsolve stays NULL: a filter on esdirk43's estimate would hide real errors
-    if r.m.flags & MF_MULTISTEP and newton.own_fraction:
-        newton.c.fraction = FRACTION_OF_MULTISTEP
+    if newton.own_fraction and r.m.flags & MF_EMBEDDED and not couples(r.m):
+        newton.c.fraction = FRACTION_OF_MULTISTEP if r.m.flags & MF_MULTISTEP else FRACTION_OF_STAGES
     r.p.linearize = pencil_linearize
     if newton.c.matrix.mass != NULL:                 # there it makes errors of y from errors of M y
         r.p.mass, r.p.solve, r.p.solve_mass, r.p.lsolve = pencil_mass, NULL, newton_solve, newton_lsolve

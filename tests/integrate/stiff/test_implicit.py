@@ -16,7 +16,7 @@ from scipy.linalg import expm
 import mflow
 from mflow.nonlinear import FixedPoint, Newton, NewtonKrylov
 from mflow.testproblems import get_problem
-from support.levels import ITERATED
+from support.levels import ITERATED, first_order
 from support.problems import RHS_C, Array
 
 IMPLICIT = [
@@ -354,3 +354,16 @@ def test_a_solver_belongs_to_one_run() -> None:
         solver.solve(0.0, 0.1, np.ones(3), np.ones(3))
     assert run.step(0.1) == 0
     np.testing.assert_allclose(run.y, np.full(3, 1.0 / 1.1), rtol=1e-14)
+
+
+@pytest.mark.parametrize("method", first_order("implicit", "embedded"))
+@pytest.mark.parametrize("atol", [0.0, [1e-6, 0.0, 0.0]])
+@pytest.mark.parametrize("given", [True, False])
+def test_components_that_fill_from_zero_without_an_absolute_tolerance(method, atol, given):
+    """Increments of differences and norms do not follow from a tolerance that is 0."""
+    chain = np.array([[-1.0, 0.0, 0.0], [1.0, -1.0, 0.0], [0.0, 1.0, -1.0]])
+    jac = {"jac": chain} if given else {}
+    r = mflow.solve_ivp(lambda t, y: chain @ y, (0.0, 10.0), [1.0, 0.0, 0.0], method, rtol=1e-5, atol=atol, max_steps=2000, **jac)
+    assert r.success, r.message
+    exact = math.exp(-10.0) * np.array([1.0, 10.0, 50.0])
+    np.testing.assert_allclose(r.y[:, -1], exact, rtol=2e-3)
