@@ -46,6 +46,7 @@ ctypedef struct coupled_t:               # stages that are solved together (coup
     int32_t *pivots
     double re_q, im_q, gh                # gh of the real factors that they belong to
     double rest                          # how far the last iteration went after its first update, at most
+    double stretch                       # stages stand at t + c h stretch; not 1 along a branch, where time rests at the end of the step
     bint has_factors
     const mf_tableau *tab                # KRYLOV: of the step at hand
     const double *y

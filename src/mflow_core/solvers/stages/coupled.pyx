@@ -79,7 +79,7 @@ cdef int newton_couple(newton_t *s) noexcept nogil:
     if c == NULL:
         return MF_E_MEMORY
     at = <double *> (((<uintptr_t> (c + 1)) + 63) // 64 * 64)
-    c.ld = padded
+    c.ld, c.stretch = padded, 1.0
     c.W, c.F, c.d, c.guess, c.f = at, at + S * padded, at + 2 * S * padded, at + 3 * S * padded, at + 4 * S * padded
     c.stand, c.before, c.root, c.tangent = at + 5 * S * padded, at + 6 * S * padded, at + 7 * S * padded, at + 8 * S * padded
     at += 9 * S * padded
@@ -190,7 +190,7 @@ cdef int slopes(newton_t *s, const mf_tableau *tab, double t, double h, const do
     for k in range(S):
         for i in range(s.n):
             s.trial[i] = y[i] + Z[k * ld + i]
-        status = matrix_rhs(&s.m, t + tab.c[k] * h, s.trial, c.f + k * c.ld)
+        status = matrix_rhs(&s.m, t + tab.c[k] * h * c.stretch, s.trial, c.f + k * c.ld)
         if status == MF_RETRY_NON_FINITE:
             s.non_finite += 1
         if status != 0:
@@ -358,7 +358,7 @@ cdef int apply_stages(const double *v, double *out, ptrdiff_t total, void *ctx) 
         for k in range(SIDES):                       # beside a wall the other way, and less far
             for i in range(n):
                 moved[i] = (c.y[i] + at[i]) + step * (v[j * n + i] * s.m.size[i])
-            status = matrix_rhs(&s.m, c.t + c.tab.c[j] * c.h, moved, Jv + j * c.ld)
+            status = matrix_rhs(&s.m, c.t + c.tab.c[j] * c.h * c.stretch, moved, Jv + j * c.ld)
             s.m.n_rhs_jac += 1
             if status != MF_RETRY_NON_FINITE:
                 break

@@ -21,11 +21,11 @@ from mflow_core.solvers.stages.coupled cimport (FULL, MANY, MAX_NON_FINITE, S, T
 from mflow_core.types cimport MF_RETRY_NON_FINITE, MF_RETRY_SOLVE, mf_tableau
 
 cdef enum:
-    TRIES = 200                          # of steps along a branch
+    TRIES = 400                          # of steps along a branch
 
 cdef double CONTRACTION = 1.0 / 3.0      # of updates that are trusted
 cdef double QUARTER = 0.25               # of those along a branch
-cdef double CURVED = 0.15                # of a step along it: how far its end may be beside the tangents
+cdef double CURVED = 0.2                 # of a step along it: how far its end may be beside the tangents
 cdef double HALF = 0.5
 cdef double STRAIGHT = 1e-6              # of the first update: those after it, where f is affine;
 cdef double SHARE = 0.02                 # where GMRES leaves a hundredth of each;
@@ -46,14 +46,13 @@ cdef double size_of_stages(newton_t *s, const double *a, const double *b, ptrdif
 
 
 cdef int first_update(newton_t *s, const mf_tableau *tab, double t, double h, const double *y, double *out) noexcept nogil:
-    """Newton's first update from Z = 0, with the factors at hand and f(t, y) as the slope of all stages."""
+    """Newton's first update from Z = 0, with the factors at hand."""
     cdef coupled_t *c = s.coupled
     cdef double norm
-    cdef int status = matrix_rhs(&s.m, t, y, c.f)
-    memcpy(c.f + c.ld, c.f, s.n * sizeof(double))
-    memcpy(c.f + 2 * c.ld, c.f, s.n * sizeof(double))
+    cdef int status
     memset(c.W, 0, S * c.ld * sizeof(double))
     memset(out, 0, S * c.ld * sizeof(double))
+    status = slopes(s, tab, t, h, y, out, c.ld)
     if status != 0:
         return status
     if s.c.matrix.kind == KRYLOV:
@@ -75,7 +74,7 @@ cdef int bends(newton_t *s, const mf_tableau *tab, double t, double h, const dou
     cdef double[MOST_PARTS] parts
     cdef double *point = c.krylov
     cdef double *first = c.krylov + S * c.ld
-    cdef double part, before = 0.0, along, square, off, u, v
+    cdef double part, before = 0.0, along, square, off, u, v, norm
     cdef int count, j, k, status
     cdef ptrdiff_t i
     for i in range(s.n):
@@ -88,7 +87,8 @@ cdef int bends(newton_t *s, const mf_tableau *tab, double t, double h, const dou
                 point[k * c.ld + i] = (1.0 - part) * A[k * c.ld + i] + part * Z[k * ld + i]
         status = slopes(s, tab, t, h, y, point, c.ld)
         if status == 0:
-            residual_of_stages(s, tab, h, point, c.ld)
+            status = residual_of_stages(s, tab, h, point, c.ld, &norm)
+        if status == 0:
             status = precondition(s, tab, c.d)
         if status != 0:
             return open_or(status)
@@ -168,14 +168,18 @@ cdef int tangent(newton_t *s, const mf_tableau *tab, double t, double h, double 
     """dZ/ds at the point Z of the branch, s the part of h that `at` is; 0, or why there is none."""
     cdef coupled_t *c = s.coupled
     cdef ptrdiff_t i
-    cdef int k, status = slopes(s, tab, t, at * h, y, Z, ld)
+    cdef int k, status
+    c.stretch = 1.0
+    status = slopes(s, tab, t, h, y, Z, ld)
     transform(tab.A, s.n, c.ld, c.f, c.ld, c.d)
     for k in range(S):
         for i in range(s.n):
             c.d[k * c.ld + i] *= h
     if status == 0 and at > 0.0:
+        c.stretch = 1.0 / at
         status = direction_of_stages(s, tab, t, at * h, y, Z, ld)
     copy(s, out, c.ld, c.d, c.ld)
+    c.stretch = 1.0
     return status
 
 
@@ -192,24 +196,30 @@ cdef double beside(newton_t *s, const double *Z, ptrdiff_t ld, double step, cons
 
 cdef int attempt(newton_t *s, const mf_tableau *tab, double t, double h, double at, double step, const double *y, double *Z,
                  ptrdiff_t ld) noexcept nogil:
-    """The point of the branch at + step from c.stand, the one at `at`, into Z, and its tangent into c.before; or why it is none."""
+    """The point of the branch at + step from c.stand, the one at `at`, into Z, and its tangent into c.before; or why it is none. c.rest: how
+    far, relative to the step, the farther of both ends is beside the other's tangent."""
     cdef coupled_t *c = s.coupled
     cdef ptrdiff_t i
-    cdef double way
+    cdef double way, off = 0.0
     cdef int k, status
     for k in range(S):
         for i in range(s.n):
             Z[k * ld + i] = c.stand[k * c.ld + i] + step * c.tangent[k * c.ld + i]
+    c.stretch = 1.0 / (at + step)
     status = iterate(s, tab, t, (at + step) * h, y, Z, ld, TOGETHER, MANY, True)
     way = size_of_stages(s, c.stand, Z, ld)
-    if status == 0 and not (s.worst <= QUARTER and beside(s, Z, ld, step, c.tangent) <= CURVED * way):
-        status = MF_RETRY_SOLVE
+    if status == 0:
+        off = beside(s, Z, ld, step, c.tangent)
+        status = 0 if s.worst <= QUARTER and off <= CURVED * way else MF_RETRY_SOLVE
     if status == 0:
         status = bends(s, tab, t, (at + step) * h, y, c.stand, Z, ld, way, False, True)
+    c.stretch = 1.0
     if status == 0:
         status = tangent(s, tab, t, h, at + step, y, Z, ld, c.before)
-    if status == 0 and not beside(s, Z, ld, step, c.before) <= CURVED * way:
-        status = MF_RETRY_SOLVE
+    if status == 0:
+        off = max(off, beside(s, Z, ld, step, c.before))
+        status = 0 if off <= CURVED * way else MF_RETRY_SOLVE
+    c.rest = off / way if way > 0.0 else 0.0
     return MF_RETRY_SOLVE if status == 1 else status
 
 
@@ -226,12 +236,9 @@ cdef int follow(newton_t *s, const mf_tableau *tab, double t, double h, const do
         return status
     for _try in range(TRIES):
         step = min(step, 1.0 - at)
-        status = matrix_at_end(s, tab, t + at * h, (at + step) * h / tab.mu[0], y, c.stand + 2 * c.ld)
+        status = matrix_at_end(s, tab, t + h, (at + step) * h / tab.mu[0], y, c.stand + 2 * c.ld)
         singular = status > 0
-        if status == 0 and s.c.matrix.kind == KRYLOV:
-            status = crosses(s, t + at * h, (at + step) * h / tab.mu[0], y, c.stand + 2 * c.ld)
-            status = MF_RETRY_SOLVE if status > 0 else status
-        elif status == 0 and is_behind(&s.m):
+        if status == 0 and is_behind(&s.m):
             status = MF_RETRY_SOLVE
         if status == 0:
             status = attempt(s, tab, t, h, at, step, y, Z, ld)
@@ -243,7 +250,7 @@ cdef int follow(newton_t *s, const mf_tableau *tab, double t, double h, const do
                 return 0
             copy(s, c.stand, c.ld, Z, ld)
             c.tangent, c.before = c.before, c.tangent
-            step *= 2.0
+            step *= min(2.0, 0.8 * CURVED / max(c.rest, 1e-3))
         else:
             step *= 0.5
             if step < SHORT or s.non_finite >= MAX_NON_FINITE:
