@@ -18,9 +18,9 @@ import numpy as np
 cnp.import_array()
 
 cdef extern from "numpy/arrayobject.h":
-    object PyArray_Scalar(void *, object, object)
+    object PyArray_Scalar(void *, cnp.dtype, object)
 
-cdef object FLOAT64 = np.dtype(np.float64)
+cdef cnp.dtype FLOAT64 = np.dtype(np.float64)
 
 cdef enum:
     ENTRIES = 400                        # of the values of a function, that are looked at for their digits
