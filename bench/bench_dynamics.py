@@ -140,7 +140,7 @@ def test_ledger(bench: Bench, n: int, damped: bool) -> None:
 
 
 def test_cholesky_of_a_brick(bench: Bench) -> None:
-    """A solid of 19 x 19 x 19 nodes with three displacements each, 20 577 in all: factors by CHOLMOD and by SuperLU, and steps with them."""
+    """A solid of 19 x 19 x 19 nodes with three displacements each, 20 577 in all: factors and solves by CHOLMOD and by SuperLU."""
     sparse = pytest.importorskip("scipy.sparse")
     cholmod = pytest.importorskip("sksparse.cholmod")
     linalg = pytest.importorskip("scipy.sparse.linalg")

@@ -13,7 +13,6 @@ from mflow.base.checks import check_choice, check_number
 from mflow.base.extras import need
 from mflow.base.pace import interruptible
 from mflow.structures import load_tables
-from mflow.structures.cholesky import Cholesky
 from mflow.structures.loads import is_table, load_on, load_with_massless, moving_load, table_on
 from mflow.structures.massless import condensed, rows_without
 from mflow.structures.supports import Supports, free_part
@@ -91,7 +90,9 @@ def _is_by_cg(linear_solver: str | None, function: bool, rayleigh: Any) -> bool:
     return function or linear_solver == "cg"
 
 
-def _cholesky(C: Any, K: Any) -> Cholesky:
+def _cholesky(C: Any, K: Any) -> Any:
+    from mflow.structures.cholesky import Cholesky  # few programs need it
+
     for name, matrix in (("damping", C), ("stiffness", K)):
         if not matrices.is_symmetric(matrix):
             raise ValueError(

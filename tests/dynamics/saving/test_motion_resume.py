@@ -243,7 +243,7 @@ def test_steppers_keep_the_ledger(tmp_path: Path) -> None:
             np.testing.assert_array_equal(one.energy.numerical, s.energy.numerical[-1])
     assert mflow.Stepper("newmark", pendulum, [1.0, -0.5]).energy is None
     st = mflow.Stepper("leapfrog", lambda t, x, v: -x, [1.0], energy=True, potential=lambda x: 0.5 * float(x @ x))
-    assert (st.energy.potential, st.energy.kinetic, st.nfev) == (0.5, 0.0, 1)
+    assert (st.energy.potential, st.energy.kinetic, st.nfev) == (0.5, 0.0, 4)  # three calls look for what is no potential in it
     st.advance(100, dt=0.1)
     assert abs(st.energy.kinetic + st.energy.potential - 0.5) < 0.1**2 / 4
     with pytest.raises(ValueError, match="potential: it belongs to the energy ledger"):
