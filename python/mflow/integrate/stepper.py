@@ -542,7 +542,7 @@ class Stepper(Kept):
             fix = (
                 "give rtol= and atol= to the stepper, or" if "embedded" in self.method.flags else f"{self.method.name} estimates no error:"
             )
-            raise TypeError(f"{name}: without dt it is for error control: {fix} take steps of dt by step(dt), advance(n, dt) and advance_to(t, dt)")
+            raise TypeError(f"{name}: without dt it is for error control: {fix} take steps of dt, as advance_to(t, dt)")
         rows, sign = None, math.copysign(1.0, self._call["direction"])
         if self._stops is not None:
             rows = self._stops.rows

@@ -14,7 +14,10 @@ from mflow.solvers.sparsity import SparseFactors
 
 __all__ = ["IncompleteLU", "UserPreconditioner", "preconditioner"]
 
-EXPECTED = "a function of one vector, or an object with solve(b) or matvec(b), that applies the inverse of I - gamma J (M - gamma J with mass=) approximately"
+EXPECTED = (
+    "a function of one vector, or an object with solve(b) or matvec(b), that applies the inverse of I - gamma J (M - gamma J with mass=) "
+    "approximately"
+)
 
 
 def preconditioner(
@@ -25,8 +28,10 @@ def preconditioner(
     mass: Mass | None = None,
 ) -> UserPreconditioner | IncompleteLU:
     """What ``prec=`` asks for; jac: the user's sparse Jacobian, for "ilu"."""
-    return UserPreconditioner(prec, shape, args) if callable(prec) else IncompleteLU(
-        math.prod(shape), jac, mass=None if mass is None else mass.sparse()
+    return (
+        UserPreconditioner(prec, shape, args)
+        if callable(prec)
+        else IncompleteLU(math.prod(shape), jac, mass=None if mass is None else mass.sparse())
     )
 
 
