@@ -82,5 +82,5 @@ def _slopes(mass: Mass, f: Array) -> Array:
         return out
     if mass.n_algebraic or mass.n > MOST:
         return np.full(f.shape, np.nan)
-    solved: Array = np.linalg.solve(rows.full(), f)
+    solved: Array = np.asarray(np.linalg.solve(rows.full(), f), dtype=np.float64)
     return solved

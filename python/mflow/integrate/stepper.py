@@ -535,7 +535,7 @@ class Stepper(Kept):
             pace.done()
             self._settle(status, h)
             if self._stops is not None:
-                self._settle(self._stops.arrive(self._run, h), h)
+                self._settle(self._stops.arrive(self._run, math.copysign(1.0, h)), h)
 
     def _go(self, end: float, count: int, name: str) -> None:
         if not self._controlled:
