@@ -170,4 +170,4 @@ def test_steps_of_a_size_go_to_a_time():
     with pytest.raises(TypeError, match="under error control"):
         mflow.Stepper("tsit5", lambda t, y: -y, [1.0], rtol=1e-6).advance_to(1.0, dt=0.1)
     with pytest.raises(TypeError, match="steps of its lr"):
-        mflow.Stepper("sgd", lambda x: x, [1.0], lr=0.1).advance_to(1.0, dt=0.1)
+        mflow.Stepper("sgd", grad=lambda x: x, y0=[1.0], lr=0.1).advance_to(1.0, dt=0.1)
