@@ -192,6 +192,7 @@ class CompileSolverOptions(TypedDict, total=False):
     weight_lr_power: float
 
 class FlowOptions(TypedDict, total=False):
+    algebraic: Any
     alpha: float | None
     amsgrad: bool
     atol: Any
