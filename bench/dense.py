@@ -34,7 +34,10 @@ def _circle(t: float, y: Any) -> Any:
 def problems() -> dict[str, tuple[Any, Any, Any, float, float]]:
     """name -> (fun, jac, y0, t_end, atol/rtol); what is not stiff has no jac."""
     known = stiff._problems()
-    out = {name: (known[name].fun, known[name].jac, known[name].y0, known[name].t_end, known[name].floor) for name in ("hires", "orego", "vdpol")}
+    out: dict[str, Any] = {}
+    for name in ("hires", "orego", "vdpol"):
+        p = known[name]
+        out[name] = p.fun, p.jac, p.y0, p.t_end, p.floor
     return {**out, "circle": (_circle, None, np.array([1.0, 0.0]), 20.0, 1.0)}
 
 

@@ -151,3 +151,23 @@ def test_arguments_of_whole_runs_name_their_driver(name: str) -> None:
     if name in inspect.signature(mflow.solve_dynamics).parameters:
         with pytest.raises(TypeError, match=rf"^{name}: a stepper does not take it, .*; mflow.solve_dynamics has it"):
             mflow.Stepper("newmark", lambda t, x, v: -x, [1.0], **{name: 1})  # type: ignore[call-overload]
+
+
+def test_steps_of_a_size_go_to_a_time():
+    """They land on breaks and doses on the way, and the last one is shorter."""
+    st = mflow.Stepper("rk4", lambda t, y: -y, [1.0], doses=[(0.35, 0, 1.0)])
+    st.advance_to(1.0, dt=0.1)
+    assert (st.t, st.k) == (1.0, 11)
+    assert abs(st.y[0] - (math.exp(-1.0) + math.exp(-0.65))) < 1e-5
+    plain = mflow.Stepper("rk4", lambda t, y: -y, [1.0])
+    plain.advance_to(-0.25, dt=-0.1)
+    whole = mflow.solve_ivp(lambda t, y: -y, (0.0, -0.25), [1.0], "rk4", dt=0.1)
+    assert plain.k == whole.nsteps == 3
+    np.testing.assert_array_equal(plain.y, whole.y[:, -1])
+    for dt, words in ((0.1, "lead from"), (0.0, "lead from")):
+        with pytest.raises(ValueError, match=words):
+            plain.advance_to(-1.0, dt=dt)
+    with pytest.raises(TypeError, match="under error control"):
+        mflow.Stepper("tsit5", lambda t, y: -y, [1.0], rtol=1e-6).advance_to(1.0, dt=0.1)
+    with pytest.raises(TypeError, match="steps of its lr"):
+        mflow.Stepper("sgd", grad=lambda x: x, y0=[1.0], lr=0.1).advance_to(1.0, dt=0.1)

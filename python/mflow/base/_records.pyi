@@ -634,6 +634,7 @@ class StepLimitOptions(TypedDict, total=False):
     weight_lr_power: float
 
 class FlowOptions(TypedDict, total=False):
+    algebraic: Any
     alpha: float | None
     amsgrad: bool
     atol: Any

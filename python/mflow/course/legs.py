@@ -105,11 +105,11 @@ class TwoMethods(legs.Legs):
         """Of a run that neither could finish in turn, the result by one of them from the start on, the first that gets to the end; else the
         run's own. Its counts are those of all tries.
 
-        asked : the arguments of `solve`. What sees the run on its way (a callback, a checkpoint, an event that acts) has seen one, and no other
-        is made then.
+        asked : the arguments of `solve`. What sees the run on its way (a callback, a checkpoint, an event that acts) has seen one, and no
+        other is made then.
         """
         seen = any(asked[name] is not None for name in ("callback", "checkpoint", "resume")) or _acts(asked["events"])
-        if result.reason not in UNABLE or seen:
+        if result.success or result.reason not in UNABLE or seen:
             return result
         ended = f"auto ({self.words}) ended at t = {self.t:g} ({result.reason})"
         calm, stiff = self.pair

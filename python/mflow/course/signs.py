@@ -80,4 +80,7 @@ def _slopes(mass: Mass, f: Array) -> Array:
         out = np.full(f.shape, np.nan)
         out[rows.indices] = f[rows.indices] / rows.values
         return out
-    return np.linalg.solve(rows.full(), f) if not mass.n_algebraic and mass.n <= MOST else np.full(f.shape, np.nan)
+    if mass.n_algebraic or mass.n > MOST:
+        return np.full(f.shape, np.nan)
+    solved: Array = np.asarray(np.linalg.solve(rows.full(), f), dtype=np.float64)
+    return solved

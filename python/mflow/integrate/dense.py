@@ -155,7 +155,7 @@ class DenseOutput:
         with np.errstate(all="ignore"):
             theta = (t - self.ts[i]) / self._h[i]
             if theta == 0.0:
-                return self._y0[i].reshape(self._shape).copy()
+                return np.array(self._y0[i].reshape(self._shape))
             powers = self._D[i]
             value: Array = powers[-1]
             for k in range(len(powers) - 2, -1, -1):

@@ -232,8 +232,10 @@ class OptimizerStepper(Stepper, flag="update"):
                 kind = FloatingPointError if status in (core.NON_FINITE, core.OVERFLOWED) else RuntimeError
                 raise kind(f"{reason} in step {self.k} of {self.method.name} with lr = {lr:g}; the state stays at t = {self.t:g}")
 
-    def advance_to(self, t: float) -> None:
-        """Steps of the method's lr until exactly t; the last one is shorter."""
+    def advance_to(self, t: float, dt: float | None = None) -> None:
+        """Steps of the method's lr until exactly t; the last one is shorter. Raises TypeError with ``dt``, which the lr is."""
+        if dt is not None:
+            raise TypeError(f"dt: {self.method.name} takes steps of its lr; omit it, or make the stepper with another lr")
         end = check_number(t, "t")
         if end < self.t:
             raise ValueError(f"t: expected a time ahead of t = {self.t:g}, got {t!r}")

@@ -270,14 +270,13 @@ def solve_ivp(
         return _of_pairs({name: value for name, value in locals().items() if name in (*ARGUMENTS, "parameters")})
     extra, columns, pair, asked = as_tuple(args), None, None, {}
     if asks_for_auto(method):
-        asked = {name: value for name, value in locals().items() if name in ARGUMENTS}
         from mflow.course.legs import pair_for
 
+        asked = {name: value for name, value in locals().items() if name in ARGUMENTS}
         pair = pair_for(start.size, rtol, RTOL, events=events, dt=dt, mass=mass, rhs_t=rhs_t, parameters=parameters)
-        method = pair.calm
     if parameters:
         _known(method, parameters)
-    chosen_method = as_method(method if method is not None else default_method(dt), parameters)
+    chosen_method = as_method(method if method is not None else default_method(dt), parameters) if pair is None else pair.calm
     solved = chosen_method if pair is None else pair.stiff  # whose equations there are, if it is implicit
     if solved.is_implicit:
         jac = finite_jacobian(companion(fun, "jac", jac), "jac", 2)
@@ -321,9 +320,7 @@ def solve_ivp(
         doses = [] if drive.agenda is None else drive.agenda.doses
         algebraic.check_jumps([dose.place for dose in doses], start.shape, drive.events is not None and drive.events.acts)
     with shared_among(threads):
-        result: IVPResult = follow(drive)
-    if drive.legs is not None and not result.success:
-        result = drive.legs.by_one(result, asked, solve_ivp)
+        result: IVPResult = follow(drive) if drive.legs is None else drive.legs.by_one(follow(drive), asked, solve_ivp)
     return result if algebraic is None else algebraic.tell(result)
 
 

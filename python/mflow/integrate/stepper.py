@@ -536,16 +536,14 @@ class Stepper(Kept):
             pace.done()
             self._settle(status, h)
             if self._stops is not None:
-                self._settle(self._stops.arrive(self._run, h), h)
+                self._settle(self._stops.arrive(self._run, math.copysign(1.0, h)), h)
 
     def _go(self, end: float, count: int, name: str) -> None:
         if not self._controlled:
             fix = (
                 "give rtol= and atol= to the stepper, or" if "embedded" in self.method.flags else f"{self.method.name} estimates no error:"
             )
-            raise TypeError(
-                f"{name}: without dt it is for error control: {fix} take steps of dt by step(dt), advance(n, dt) and advance_to(t, dt)"
-            )
+            raise TypeError(f"{name}: without dt it is for error control: {fix} take steps of dt, as advance_to(t, dt)")
         rows, sign = None, math.copysign(1.0, self._call["direction"])
         if self._stops is not None:
             rows = self._stops.rows

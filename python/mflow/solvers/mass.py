@@ -122,7 +122,7 @@ class MovingMass(Mass):
     """M(t): entries whose places stay, those of a diagonal, of a band, or of all of a matrix. As a `Mass` it is that of the start, t.
 
     Its rank stays too: where it changes, algebraic equations come or go, and y' is not bounded. Called at t it returns the entries, or None
-    where the rank is another one than at the last start; `changed` tells where. The sign of an entry that stands alone in its row and column
+    where the rank is another one than at the last start; `changed` tells where. The sign of an entry that is alone in its row and column
     tells it, and that of the determinant, and the rank, of blocks of up to WATCHED rows. Between `side` a function may jump.
     """
 
@@ -171,11 +171,12 @@ class MovingMass(Mass):
         if np.array_equal(told, self._told):
             return values
         if self.changed is None or abs(t - self._since) < abs(self.changed[0] - self._since):
-            self.changed = t, *(int(np.count_nonzero(one == 0.0)) for one in (self._told, told))
+            before, there = (int(np.count_nonzero(one == 0.0)) for one in (self._told, told))
+            self.changed = t, before, there
         return None
 
     def _ranks(self, values: Array) -> Array:
-        """What tells a change of rank: the signs of entries and determinants; for a singular block its rank, and zeros, one for each that it
+        """What tells a change of rank: the signs of entries and determinants; for a singular block its rank, and a zero for each that it
         lacks."""
         told = [np.sign(values[self._alone])]
         for entries, i, j, shape in self._blocks:
@@ -198,9 +199,8 @@ class MovingMass(Mass):
         for one in np.unique(label[~alone]):
             if max(sizes[one], widths[one]) <= WATCHED:
                 entries = np.flatnonzero(label == one)
-                i, j = (
-                    np.searchsorted(np.flatnonzero(labels == one), at[entries]) for labels, at in ((of_row, self.i), (of_column, self.j))
-                )
+                i = np.searchsorted(np.flatnonzero(of_row == one), self.i[entries])
+                j = np.searchsorted(np.flatnonzero(of_column == one), self.j[entries])
                 self._blocks.append((entries, i, j, (int(sizes[one]), int(widths[one]))))
 
     def values(self, t: float) -> Array:
@@ -241,9 +241,9 @@ class MovingMass(Mass):
         if self.changed is None:
             return ""
         t, before, there = self.changed
-        counts = (
-            f"{before} algebraic equation{'' if before == 1 else 's'} before, {there} there" if before != there else "M is singular between"
-        )
+        counts = f"{before} algebraic equation{'' if before == 1 else 's'} before, {there} there"
+        if before == there:
+            counts = "M is singular between"
         return (
             f"the rank of mass changes before t = {t:.9g} ({counts}), and the equations with it: end the run before, or name the time in "
             "breaks= where M jumps"

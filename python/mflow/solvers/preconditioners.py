@@ -14,7 +14,10 @@ from mflow.solvers.sparsity import SparseFactors
 
 __all__ = ["IncompleteLU", "UserPreconditioner", "preconditioner"]
 
-EXPECTED = "a function of one vector, or an object with solve(b) or matvec(b), that applies the inverse of I - gamma J (M - gamma J with mass=) approximately"
+EXPECTED = (
+    "a function of one vector, or an object with solve(b) or matvec(b), that applies the inverse of I - gamma J (M - gamma J with mass=) "
+    "approximately"
+)
 
 
 def preconditioner(

@@ -42,7 +42,7 @@ from cpython.pycapsule cimport PyCapsule_New
 from libc.math cimport INFINITY, fabs
 from libc.stddef cimport ptrdiff_t
 from libc.stdlib cimport calloc, free
-from libc.string cimport memcpy, memset
+from libc.string cimport memcpy
 
 from mflow_core.arithmetic.control cimport clip, control_t, error_sum, exp2_of, log2_of
 from mflow_core.arithmetic.vec cimport mf_cvec, mf_vec

@@ -16,7 +16,6 @@ from libc.string cimport memcpy
 
 from mflow_core.solvers.matrix cimport matrix_rhs, weighted_norm
 from mflow_core.solvers.stages.mass cimport mass_t
-from mflow_core.types cimport MF_RETRY_NON_FINITE
 
 cdef double FAR = 1e-3                   # of the sizes: how far the difference goes
 cdef double TINY = 1e-290
