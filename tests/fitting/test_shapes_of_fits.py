@@ -158,3 +158,20 @@ def test_a_jacobian_that_is_not_finite_beyond_x_is_named() -> None:
     r = mflow.least_squares(lambda x: np.exp(x) - 20.0, [0.0], jac)
     assert not r.success
     assert "jac is not finite at points tried beyond x: its entry (0, 0) is inf" in r.message
+
+
+@pytest.mark.parametrize(
+    ("entry", "value", "words"),
+    [
+        ((0, 1), 0.5, r"symmetric .* got 0.5 in entry \(0, 1\) and 0 in entry \(1, 0\)"),
+        ((2, 2), np.nan, r"symmetric .* got nan in entry"),
+        ((1, 1), np.inf, r"symmetric .* in entry"),
+        ((1, 1), -1.0, "positive definite"),
+        ((1, 1), 0.0, "positive definite"),
+    ],
+)
+def test_covariances_of_the_data_that_are_none(entry: tuple[int, int], value: float, words: str) -> None:
+    sigma = np.eye(T.size)
+    sigma[entry] = value
+    with pytest.raises(ValueError, match=f"sigma: expected a .*{words}"):
+        mflow.curve_fit(lambda t, a, k: a * np.exp(-k * t), T, Y, [1.0, 1.0], sigma=sigma)

@@ -359,6 +359,12 @@ def _deviations(sigma: Any, m: int) -> tuple[Array | None, Any]:
     """(L of a covariance matrix L L', standard deviations): one of them."""
     values = real_array(sigma, "sigma")
     if values.ndim == 2 and values.shape == (m, m) and m > 1:
+        with np.errstate(invalid="ignore"):  # NaN, and inf - inf, are not symmetric either
+            far = np.argwhere(~(np.abs(values - values.T) <= 1e-8 * np.max(np.abs(values), where=np.isfinite(values), initial=0.0)))
+        if len(far):
+            i, j = (int(k) for k in far[0])
+            text = f"got {values[i, j]:g} in entry ({i}, {j}) and {values[j, i]:g} in entry ({j}, {i})"
+            raise ValueError(f"sigma: expected a symmetric covariance matrix of finite numbers, {text}")
         try:
             return np.ascontiguousarray(np.linalg.cholesky(np.asarray(values, dtype=np.float64))), None
         except np.linalg.LinAlgError:

@@ -80,7 +80,8 @@ class LineDescent(Counted):
         if settings or method.numbers or not isinstance(search, str):
             self.method, self.search, self._rule, self._trusts = _ruled(method, LineSearch.of(search), settings)
         else:
-            self.method, self.search, self._rule, self._trusts = _usual(type(method), search)
+            kind: Any = type(method)
+            self.method, self.search, self._rule, self._trusts = _usual(kind, search)
         _check_box(self.method, doubts)
         self.problem = doubts.problem()
         if not self.problem.has_value:

@@ -13,7 +13,7 @@ cdef extern from "Python.h":
     bint PyFloat_CheckExact(object)
 
 cdef double EPS = 2.220446049250313e-16
-cdef double ROOT = 6.055454452393343e-06 # EPS^(1/3), the length of central differences
+cdef double ROOT = 6.055454452393343e-06  # EPS^(1/3), the length of central differences
 # What `mflow.derivatives.remainder` says of a derivative: of its terms, what an inexact but useful one may be off by; it may be that of a
 # point so near to x; "right" is said only where an error of this share of the slope would have shown.
 SHARE, NEAR, SEEN = 1e-4, 1e-6, 0.01

@@ -3,32 +3,13 @@
 Sums run in the fixed lanes of dot.pxd, so every level gives the same bits.
 """
 from cpython.pycapsule cimport PyCapsule_New
-from libc.math cimport INFINITY, fabs, sqrt
+from libc.math cimport sqrt
 from libc.stddef cimport ptrdiff_t
 from libc.stdint cimport int32_t
 
 from mflow_core.arithmetic.dot cimport dot_and_square
 from mflow_core.fitting.columns cimport columns_t
 from mflow_core.fitting.triangle cimport apply_qt, qr
-
-
-cdef double LEAST = 1e-290               # squares outside of these have lost digits, or overflowed
-cdef double MOST = 1e300
-
-
-cdef double length_by_parts(const double *v, ptrdiff_t n) noexcept nogil:
-    """|v| without squares that under- or overflow."""
-    cdef double top = 0.0, total = 0.0, part
-    cdef ptrdiff_t i
-    for i in range(n):
-        part = fabs(v[i])
-        top = part if part > top or part != part else top
-    if not 0.0 < top < INFINITY:
-        return top
-    for i in range(n):
-        part = v[i] / top
-        total = total + part * part
-    return top * sqrt(total)
 
 
 cdef void spread(const double *J, const double *r, ptrdiff_t m, ptrdiff_t n, double *A, double *norms, double *g) noexcept nogil:
@@ -39,7 +20,7 @@ cdef void spread(const double *J, const double *r, ptrdiff_t m, ptrdiff_t n, dou
             A[j * m + i] = J[i * n + j]
         if r != NULL:
             g[j] = dot_and_square(A + j * m, r, m, &square)
-            norms[j] = sqrt(square) if LEAST < square < MOST else length_by_parts(A + j * m, m)
+            norms[j] = sqrt(square)
 
 
 cdef void factor(double *A, double *b, const double *D, const int32_t *columns, ptrdiff_t m, ptrdiff_t k, int32_t *pivot, double *diag,

@@ -23,6 +23,9 @@ cdef enum:
 
 cdef double EPS = 2.220446049250313e-16
 cdef double LEAST = 1e-290               # a sum of squares below it has lost digits
+cdef double SMALLEST = 1e-145            # likewise the length of a column, or above the largest
+cdef double LARGEST = 1e150
+cdef double LEAST_PART = 1e-140          # of the residuals, that a parameter makes
 cdef columns_t COLUMNS = (<columns_t *> kernels("fitting.columns", "_table", b"mflow_core._columns"))[0]
 
 
@@ -279,6 +282,28 @@ cdef double turned_by_grain(const marquardt_t *s) noexcept nogil:
     return most if most < 1.0 else 1.0
 
 
+cdef double length_by_parts(const double *v, ptrdiff_t n) noexcept nogil:
+    """|v| without squares that under- or overflow."""
+    cdef double top = 0.0, total = 0.0, part
+    cdef ptrdiff_t i
+    for i in range(n):
+        part = fabs(v[i])
+        top = part if part > top or part != part else top
+    if not 0.0 < top < INFINITY:
+        return top
+    for i in range(n):
+        part = v[i] / top
+        total = total + part * part
+    return top * sqrt(total)
+
+
+cdef void in_other_units(marquardt_t *s, ptrdiff_t j) noexcept nogil:
+    """The length of a column whose squares under- or overflow, where the parameter is so large, or small, that it counts."""
+    cdef double size = length_by_parts(s.A + j * s.m, s.m)
+    if size > 1.0 or size * fabs(s.x[j]) > LEAST_PART:
+        s.norms[j] = size
+
+
 cdef void look(marquardt_t *s) noexcept nogil:
     """Scale, gradient and factors of the point x, where f and J are known; r and J have the weights of the loss."""
     cdef ptrdiff_t m = s.m, j, a
@@ -287,6 +312,8 @@ cdef void look(marquardt_t *s) noexcept nogil:
     s.steepest = 0.0
     s.length = length(s.r, m)
     for j in range(s.n):
+        if not SMALLEST < s.norms[j] < LARGEST:
+            in_other_units(s, j)
         if not s.own_scale and s.norms[j] > s.D[j]:
             s.D[j] = s.norms[j]
         spread += s.norms[j] * fabs(s.x[j])

@@ -61,7 +61,6 @@ cdef class Updater:
         """
         cdef Py_ssize_t g, i
         cdef int j
-        cdef tensor_t *tensor
         if self.tensors is not None:
             raise RuntimeError("this optimizer is bound already; make another one")
         self.record, self.m, self.arrangement = record, record.m, arrangement
@@ -84,12 +83,19 @@ cdef class Updater:
         for i in range(tensors.count):
             tensors.c[i].n_vec = self.groups[tensors.c[i].group].sizes.n_vec
         tensors.carry(record.name)
-        if self.m.start != NULL:
-            for i in range(tensors.count):
-                tensor = &tensors.c[i]
-                self.m.start(self.m, self.groups[tensor.group].par, 0, tensor.n, tensor.x)
         self.bound = [None] * tensors.count
         self.tensors = tensors               # from here on the optimizer can step
+        for g in range(self.n_groups):
+            self.fill(g)
+
+    cdef void fill(self, Py_ssize_t g) noexcept:
+        """The carried vectors of a group as they are before the first step, by its parameters as they stand."""
+        cdef tensor_t *tensor
+        cdef Py_ssize_t i
+        for i in range(self.tensors.count if self.m.start != NULL else 0):
+            tensor = &self.tensors.c[i]
+            if tensor.group == g:
+                self.m.start(self.m, self.groups[g].par, 0, tensor.n, tensor.x)
 
     cdef int idle(self) except -1:
         """For whatever would change what a step under way is reading."""
@@ -363,6 +369,8 @@ cdef class Updater:
             self.known = -1
             self.groups[g].sign = -1.0 if maximize else 1.0
             self.groups[g].divides = has_no_eps(self.m, par)
+            if self.tensors is not None and self.k == 0:
+                self.fill(g)
         free(par)
         if status != 0:
             raise ValueError(f"{self.record.name}: these parameters clash: {parameters}")
@@ -403,6 +411,8 @@ cdef class Updater:
                 if not 0.0 <= lr < INFINITY:
                     raise ValueError(f"lr: expected a finite number of at least 0 from its schedule for step {self.k}, got {lr!r}")
                 self.groups[g].par[self.lr_index] = lr
+                if self.k == 0:
+                    self.fill(g)
 
     @property
     def clip_norm(self):

@@ -22,11 +22,16 @@ from mflow_core.types cimport MF_UPPER_OPEN, mf_method
 
 
 # ---- asgd ----------------------------------------------------------------------------------------------------------------------------
+# scal: eta of the next step, from the lr of this one, as torch has it; and 1, as eta may be 0. Where it is not known it follows from lr.
+
+cdef inline double falling(const double *par, int64_t t) noexcept nogil:
+    return par[0] / mf_power(1.0 + par[1] * par[0] * <double> t, par[2])
+
 
 cdef int asgd_begin(const mf_method *m, const double *par, int64_t k, double *scal, double *coef) noexcept nogil:
-    cdef double lambd = par[1], alpha = par[2], passed = <double> k - par[3], eta = par[0]
+    cdef double lambd = par[1], passed = <double> k - par[3], eta = scal[0] if k > 0 and scal[1] == 1.0 else falling(par, k)
     cdef double *w
-    eta = eta / mf_power(1.0 + lambd * eta * <double> k, alpha)
+    scal[0], scal[1] = falling(par, k + 1), 1.0
     w = common(m, par, eta, coef)
     w[0] = -eta
     w[1] = lambd * eta
@@ -156,9 +161,10 @@ optimizer(&RECORDS, _names, b"asgd", b"ASGD", b"",
     [learning_rate(1e-2), real(b"lambd", 1e-4, 0, INFINITY, b"decay of c, and of the rate eta", MF_UPPER_OPEN),
      real(b"alpha", 0.75, 0, INFINITY, b"power by which eta falls", MF_UPPER_OPEN),
      real(b"t0", 1e6, 0, INFINITY, b"step from which on c is averaged", MF_UPPER_OPEN)],
-    b"c|a", 0, asgd_begin, asgd_update,
+    b"c|a", 2, asgd_begin, asgd_update,
     b"eta = lr/(1 + lambd lr t)^alpha at t = 0, 1, ..., c = (1 - lambd eta) c - eta g, a += (c - a)/max(1, t - t0)",
-    b"Steepest descent with a falling rate, and the mean a of its points beside it. A new lr counts in the next step, torch's in the one after.",
+    b"Steepest descent with a falling rate, and the mean a of its points beside it. As in torch a new lr counts in the step after the next: eta "
+    b"is made at the end of the step before it is used.",
     b"B. Polyak and A. Juditsky, SIAM J. Control Optim. 30 (1992) 838-855; L. Bottou, in Neural Networks: Tricks of the Trade (2012), "
     b"5.3; torch.optim.ASGD")
 

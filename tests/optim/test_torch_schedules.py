@@ -1,0 +1,97 @@
+"""Every optimizer that torch has by the same name, under torch's schedules: the same steps, from the first lr on."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+import numpy as np
+import pytest
+
+from mflow import optim, schedules
+
+torch = pytest.importorskip("torch")
+EPS = 2.0**-52
+UNITS = {"RAdam": 64}  # torch's rho loses digits, of which test_optim says whose steps are nearer to the exact ones
+NAMES = ("SGD", "Adam", "AdamW", "NAdam", "RAdam", "Adamax", "Adagrad", "Adadelta", "RMSprop", "Rprop", "ASGD")
+SCHEDULES: tuple[tuple[str, dict[str, Any]], ...] = (
+    ("StepLR", {"step_size": 7, "gamma": 0.5}),
+    ("ExponentialLR", {"gamma": 0.97}),
+    ("LinearLR", {"start_factor": 0.25, "total_iters": 10}),
+    ("ConstantLR", {"factor": 0.5, "total_iters": 8}),
+    ("LambdaLR", {"lr_lambda": lambda k: 0.2 + 0.1 * (k % 5)}),
+    ("CyclicLR", {"base_lr": 1e-3, "max_lr": 1e-2, "step_size_up": 6}),
+)
+
+
+@pytest.fixture(autouse=True)
+def _float64() -> Any:
+    old = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)  # torch keeps ASGD's eta and NAdam's product of mu in this type
+    yield
+    torch.set_default_dtype(old)
+
+
+def both(name: str, c: Any, **options: Any) -> tuple[Any, Any, Any]:
+    """(ours, torch's, its parameter) from one start."""
+    theirs = torch.nn.Parameter(torch.tensor(c))
+    return getattr(optim, name)(c, **options), getattr(torch.optim, name)([theirs], **options), theirs
+
+
+@pytest.mark.parametrize(("schedule", "how"), SCHEDULES, ids=[name for name, _ in SCHEDULES])
+@pytest.mark.parametrize("name", NAMES)
+def test_torchs_steps_under_its_schedules(name: str, schedule: str, how: dict[str, Any]) -> None:
+    rng = np.random.default_rng(4)
+    c = rng.standard_normal(6)
+    mine, other, theirs = both(name, c, lr=0.01)
+    torchs = getattr(torch.optim.lr_scheduler, schedule)(other, **how, **({"cycle_momentum": False} if schedule == "CyclicLR" else {}))
+    ours = schedules.CyclicLR(**how) if schedule == "CyclicLR" else getattr(schedules, schedule)(0.01, **how)
+    mine.lr = ours
+    moved = np.zeros(6)
+    for _ in range(25):
+        g, before = rng.standard_normal(6), c.copy()
+        theirs.grad = torch.tensor(g)
+        mine.step(g)
+        other.step()
+        torchs.step()
+        moved += abs(c - before)
+        assert np.all(abs(c - theirs.detach().numpy()) <= UNITS.get(name, 16) * EPS * (abs(c) + moved))  # lr of both is rounded, too
+
+
+def test_a_run_of_asgd_moves_over_in_the_middle() -> None:
+    """With its schedule: eta of the next step is in the state."""
+    importlib.import_module("mflow.torch")
+    rng = np.random.default_rng(5)
+    c = torch.nn.Parameter(torch.tensor(rng.standard_normal(4)))
+    other = torch.optim.ASGD([c], lr=0.05, lambd=0.01, t0=5)
+    falls = torch.optim.lr_scheduler.ExponentialLR(other, gamma=0.8)
+    gradients = rng.standard_normal((12, 4))
+
+    def walk(opt: Any, p: Any, some: Any) -> None:
+        for g in some:
+            p.grad = torch.tensor(g)
+            opt.step()
+
+    for g in gradients[:6]:
+        walk(other, c, [g])
+        falls.step()
+    import mflow.torch
+
+    moved = torch.nn.Parameter(c.detach().clone())
+    mine = mflow.torch.ASGD([moved])
+    mine.load_state_dict(other.state_dict())
+    walk(other, c, gradients[6:])
+    walk(mine, moved, gradients[6:])
+    np.testing.assert_allclose(moved.detach().numpy(), c.detach().numpy(), rtol=1e-14, atol=1e-15)
+
+
+def test_the_first_step_of_rprop_is_as_long_as_lr_then() -> None:
+    """Not as lr was when it was made."""
+    c = np.zeros(2)
+    opt = optim.Rprop(c, lr=0.5)
+    opt.lr = 0.01
+    opt.step(np.array([1.0, -2.0]))
+    assert c.tolist() == [-0.01, 0.01]
+    opt.lr = 0.5
+    opt.step(np.array([1.0, -2.0]))
+    np.testing.assert_allclose(c, [-0.022, 0.022], rtol=1e-12)
