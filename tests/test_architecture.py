@@ -190,7 +190,7 @@ LOADED = {
     "from mflow import RK4": 38,
     "from mflow import optim": 72,
     "from mflow import Stepper": 135,
-    "from mflow import solve_ivp": 142,
+    "from mflow import solve_ivp": 143,
     "from mflow import solve_dynamics": 168,
     "from mflow import minimize": 181,
 }
