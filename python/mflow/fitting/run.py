@@ -155,13 +155,14 @@ class Run:
         top = float(np.max(np.abs(core.f), initial=0.0))
         if 0.0 < top <= TINY:
             raise ValueError(
-                f"fun: expected residuals whose squares are numbers, got {top:.3g} at most at x0, whose squares vanish; give them in other units"
+                f"fun: expected residuals whose squares are numbers, got {top:.3g} at most at x0, whose squares vanish; give them in "
+                "other units"
             )
         for j, column in enumerate(np.abs(core.J).max(axis=0, initial=0.0).tolist()):
             if 0.0 < column <= TINY or column >= 1.0 / TINY:
                 raise ValueError(
-                    f"x0: expected parameters in units in which residuals change by numbers whose squares are numbers, got {column:.3g} for a "
-                    f"unit of parameter {j} (a derivative, at x0); fit that parameter in other units"
+                    "x0: expected parameters in units in which residuals change by numbers whose squares are numbers, got "
+                    f"{column:.3g} for a unit of parameter {j} (a derivative, at x0); fit that parameter in other units"
                 )
 
     def _what_is_not_finite(self) -> str:
