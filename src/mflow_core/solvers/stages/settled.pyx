@@ -2,8 +2,8 @@
 
 A step of fixed length takes the root that continues from Z = 0 as h grows from 0 (branch.pyx says why). Newton's root is trusted where
 I - g J was seen to be regular all the way, every update was at most a third of the one before, the first update from Z = 0 leads to within
-half of the way to the root, and f does not bend on a long way, as `bends` of scout.pyx tells it for one stage. Elsewhere `follow` goes along
-the branch by steps of h, with the stages' times at rest, each from the tangent by Newton's iteration with J at every stage: it contracts by
+half of the way to the root, and f does not bend on a long way, as `bends` of scout.pyx tells it for one stage. Elsewhere `follow` goes on
+along the branch by steps of h, the stages' times at rest, each from the tangent by Newton's iteration with J at every stage: it contracts by
 a quarter, the tangents at both ends agree with the step, and f hardly bends on it, with I - g J not behind a pole at the end of the step.
 Where the branch turns back no step is short enough. Newton's root is kept to the bit where both agree. Error control needs none of it.
 With a mass matrix there is no branch that begins at h = 0, where M may be singular: the root is the one that Newton's iteration finds from
