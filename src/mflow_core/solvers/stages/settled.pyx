@@ -13,7 +13,7 @@ from libc.math cimport NAN
 from libc.string cimport memcpy, memset
 
 from mflow_core.solvers.spectrum.definite cimport CROSSED, MOST_EIGENVALUES, REGULAR
-from mflow_core.solvers.matrix cimport DENSE, IDENTITY, KRYLOV, finite, matrix_rhs, matrix_t
+from mflow_core.solvers.matrix cimport DENSE, IDENTITY, KRYLOV, finite, matrix_t
 from mflow_core.solvers.newton cimport coupled_t, newton_t, weights_of_size
 from mflow_core.solvers.scout cimport FALLS, LONG_WAY, MOST_PARTS, distance, look_at, open_or, parts_of
 from mflow_core.solvers.stages.coupled cimport (FULL, MANY, MAX_NON_FINITE, S, TOGETHER, attempts, copy, direction, direction_of_stages, iterate,
