@@ -13,8 +13,9 @@ is that of z - s (f(t, z) + c) = y, and f stands for f + c, r for y, in all that
 Newton's iteration is trusted, at no cost, where it cannot have left the branch: M = I - gh J was seen to be regular all the way from gh = 0
 (definite.pyx), every update was at most a third of the one before, and the whole way from r to the root agrees with M to one half. The last
 holds where the iteration began at r, where |gh J| is small, or where the observed change of M along the last updates says so; else f(t, r)
-is asked. Where |gh J| is not small, or the way is as long as a quarter of the state's size, f is looked at between both ends, too, once for
-each factorization. Symmetric problems with long steps are looked at anew where the root has moved by a tenth. Elsewhere a second solver, the
+is asked. Where |gh J| is not small, or the way is as long as a quarter of the state's size, f is looked at between both ends, too: once for
+each factorization on short ways, on each long one, at few points where f looks tame.
+Symmetric problems with long steps are looked at anew where the root has moved by a tenth. Elsewhere a second solver, the
 scout (scout.pyx), follows the branch from s = 0 in steps that Newton's iteration contracts well. Where it arrives at Newton's root, that is
 kept to the bit.
 

@@ -12,6 +12,9 @@ from libc.string cimport memset
 
 from mflow_core.arithmetic.vec cimport MF_SHORT, fold_lanes, mf_cvec, mf_scalar, mf_vec
 from mflow_core.solvers.complex_lu cimport complex_lu_t
+from mflow_core.solvers.linalg cimport listen
+
+cdef complex_lu_t TABLE
 
 
 # ---- sums and rows --------------------------------------------------------------------------------------------------------------------
@@ -103,6 +106,8 @@ cdef int lu_factor(ptrdiff_t n, double *re, double *im, int32_t *pivots) noexcep
     cdef ptrdiff_t k, i, p, right
     cdef double *a
     cdef double *b
+    cdef double work = 0.0
+    cdef int status
     for k in range(n):
         a, b, right = re + k * n, im + k * n, n - k - 1
         p = largest(re + k, im + k, n, k, n)
@@ -115,6 +120,9 @@ cdef int lu_factor(ptrdiff_t n, double *re, double *im, int32_t *pivots) noexcep
         for i in range(k + 1, n):
             multiply(re + i * n + k, im + i * n + k, a[k], b[k])
             subtract(right, re + i * n + k + 1, im + i * n + k + 1, a + k + 1, b + k + 1, re[i * n + k], im[i * n + k])
+        status = listen(&work, 4.0 * <double> right * <double> right, TABLE.poll)
+        if status != 0:
+            return status
     return 0
 
 
@@ -192,7 +200,7 @@ cdef void band_solve(ptrdiff_t n, ptrdiff_t lower, ptrdiff_t upper, const double
         multiply(x + k, y + k, a[0], b[0])
 
 
-cdef complex_lu_t TABLE
+TABLE.poll = NULL
 TABLE.lu_factor, TABLE.lu_solve, TABLE.band_factor, TABLE.band_solve = lu_factor, lu_solve, band_factor, band_solve
 
 _table = PyCapsule_New(&TABLE, b"mflow_core._complex_lu", NULL)

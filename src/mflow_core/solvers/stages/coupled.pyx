@@ -48,7 +48,9 @@ cdef double SLOW_DIFFERENCES = 0.03      # where it takes evaluations
 cdef double SLOW_FIXED = 0.1             # in fixed steps, whose factors serve as long as J does
 cdef double SHARE = 0.01                 # of an update without a matrix: the residual that GMRES leaves of it in a fixed step
 
-cdef complex_lu_t COMPLEX = (<complex_lu_t *> kernels("solvers.complex_lu", "_table", b"mflow_core._complex_lu"))[0]
+cdef complex_lu_t *complex_table = <complex_lu_t *> kernels("solvers.complex_lu", "_table", b"mflow_core._complex_lu")
+cdef complex_lu_t COMPLEX = complex_table[0]
+complex_table.poll = LINALG.poll
 
 
 # ---- making one -----------------------------------------------------------------------------------------------------------------------
@@ -120,7 +122,7 @@ cdef int factor_pair(newton_t *s, const mf_tableau *tab) noexcept nogil:
         if status != 0:
             return status
     c.has_factors = status == 0
-    return MF_RETRY_SOLVE if status > 0 else 0
+    return MF_RETRY_SOLVE if status > 0 else status
 
 
 cdef int factor_both(newton_t *s, const mf_tableau *tab, double gh) noexcept nogil:

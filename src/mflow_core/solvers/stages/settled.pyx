@@ -2,10 +2,10 @@
 
 A step of fixed length takes the root that continues from Z = 0 as h grows from 0 (branch.pyx says why). Newton's root is trusted where
 I - g J was seen to be regular all the way, every update was at most a third of the one before, the first update from Z = 0 leads to within
-half of the way to the root, and f does not bend on a long way, as `bends` of scout.pyx tells it for one stage. Elsewhere `follow` goes along
-the branch by steps of h, each from the tangent by Newton's iteration with J at every stage: it contracts by a quarter, the tangents at both
-ends agree with the step, and f hardly bends on it, with I - g J not behind a pole at the end of the step. Where the branch turns
-back no step is short enough. Newton's root is kept to the bit where both agree. Error control needs none of it.
+half of the way to the root, and f does not bend on a long way, as `bends` of scout.pyx tells it for one stage. Elsewhere `follow` goes on
+along the branch by steps of h, the stages' times at rest, each from the tangent by Newton's iteration with J at every stage: it contracts by
+a quarter, the tangents at both ends agree with the step, and f hardly bends on it, with I - g J not behind a pole at the end of the step.
+Where the branch turns back no step is short enough. Newton's root is kept to the bit where both agree. Error control needs none of it.
 With a mass matrix there is no branch that begins at h = 0, where M may be singular: the root is the one that Newton's iteration finds from
 the guess.
 """
@@ -13,7 +13,7 @@ from libc.math cimport NAN
 from libc.string cimport memcpy, memset
 
 from mflow_core.solvers.spectrum.definite cimport CROSSED, MOST_EIGENVALUES, REGULAR
-from mflow_core.solvers.matrix cimport DENSE, IDENTITY, KRYLOV, finite, matrix_rhs, matrix_t
+from mflow_core.solvers.matrix cimport DENSE, IDENTITY, KRYLOV, finite, matrix_t
 from mflow_core.solvers.newton cimport coupled_t, newton_t, weights_of_size
 from mflow_core.solvers.scout cimport FALLS, LONG_WAY, MOST_PARTS, distance, look_at, open_or, parts_of
 from mflow_core.solvers.stages.coupled cimport (FULL, MANY, MAX_NON_FINITE, S, TOGETHER, attempts, copy, direction, direction_of_stages, iterate,
