@@ -63,6 +63,7 @@ LATE: dict[str, Callable[[], Any]] = {
     "batch": lambda: mflow.solve_ivp_batch(lambda y, t, k: -y, (0, 1), [[1.0]], args=(1.0,)),
     "Stepper": lambda: mflow.Stepper("rk4", lambda y, t: -y, [1.0]),
     "force": lambda: mflow.solve_dynamics(force=lambda x, v, t: -x, mass=1.0, t_span=(0, 1), x0=[1.0], method="leapfrog", dt=0.1),
+    "compiled": lambda: [pytest.importorskip("numba"), mflow.compile(lambda y, t: -y)],
     "complex": lambda: mflow.solve_ivp(lambda y, t: 1j * y, (0, 1), [1.0 + 0j]),
 }
 

@@ -44,7 +44,10 @@ def command(arguments: argparse.Namespace) -> int:
 
 
 def contents(method: Method) -> dict[str, Any]:
-    """What `--json` writes of a method, at its default parameters; the limit is that of the table, None where it has none.
+    """What `--json` writes of a method, at its default parameters; the limit is that of the table.
+
+    ``limit_of`` says what it bounds, None where there is no such limit ("adam"); a limit of None beside it is none at all: any step is
+    stable ("backward_euler").
 
     Examples
     --------
@@ -56,6 +59,7 @@ def contents(method: Method) -> dict[str, Any]:
     return {
         "name": method.name, "aliases": list(method.aliases), "family": method.family, "kind": method.kind, "order": method.order,
         "stages": method.stages, "flags": sorted(method.flags), "parameters": method.parameters, "limit": _limit(method),
+        "limit_of": _bounded(method),
     }  # fmt: skip
 
 
@@ -86,6 +90,16 @@ def _scales(method: Method, limit: float) -> bool:
 def _order_cell(method: Method) -> str:
     """The order, and others that parameters give."""
     return "/".join(map(str, dict.fromkeys([method.order, *other_orders(method.record).values()])))
+
+
+def _bounded(method: Method) -> str | None:
+    """What the limit of the table bounds."""
+    limit = _limit(method)
+    if limit is None:
+        return None
+    if method.kind == "step":
+        return "omega dt" if "second_order" in method.flags else "|lambda| dt"
+    return "lr L" if _scales(method, limit) else "lr at L = 1"
 
 
 def _limit_cell(method: Method) -> str:

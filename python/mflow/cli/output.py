@@ -17,7 +17,7 @@ import numpy as np
 from mflow.cli.arguments import UsageError
 from mflow.saving.savefile import replace_file
 
-__all__ = ["number", "print_error", "seconds", "table", "width", "write_json"]
+__all__ = ["number", "print_error", "print_warning", "seconds", "table", "width", "write_json"]
 
 WIDTH = 100
 
@@ -25,6 +25,11 @@ WIDTH = 100
 def print_error(text: str) -> None:
     """One line on standard error, as the command says every mistake."""
     print(f"mflow: error: {' '.join(text.split())}", file=sys.stderr)
+
+
+def print_warning(text: str) -> None:
+    """One line on standard error for what was computed and may mislead."""
+    print(f"mflow: warning: {' '.join(text.split())}", file=sys.stderr)
 
 
 def number(value: float | None, digits: int = 4) -> str:

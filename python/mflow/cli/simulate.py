@@ -19,6 +19,7 @@ import numpy as np
 from mflow.base.methods import as_method, methods
 from mflow.base.result import COLUMNS
 from mflow.cli.arguments import add_record_options, check_picture, finite, positive, record_of
+from mflow.cli.output import print_warning
 from mflow.cli.building import PULSE, Building, Response, half_sine, load_building, read_building, respond
 from mflow.data.ground_motion import GRAVITY, GroundMotion
 from mflow.plot.axes import new_figure
@@ -66,9 +67,9 @@ def table(response: Response) -> str:
         "                       mm          mm             %                  g",
     ]
     for row in reversed(_peaks(response)):
-        ratio = f"{100 * row['drift_ratio']:.3f}" if math.isfinite(row["drift_ratio"]) else "-"
-        lengths = f"{1e3 * row['displacement']:17.2f}  {1e3 * row['drift']:10.2f}"
-        lines.append(f"{row['storey']:>6}  {lengths}  {ratio:>12}  {row['acceleration'] / GRAVITY:17.4f}")
+        ratio = _fixed(100 * row["drift_ratio"], 3) if math.isfinite(row["drift_ratio"]) else "-"
+        lengths = f"{_fixed(1e3 * row['displacement'], 2):>17}  {_fixed(1e3 * row['drift'], 2):>10}"
+        lines.append(f"{row['storey']:>6}  {lengths}  {ratio:>12}  {_fixed(row['acceleration'] / GRAVITY, 4):>17}")
     lines += [f"base shear: {response.base_shear / 1e3:.4g} kN", ""]
     ledger = response.ledger
     lines.append("energy (kJ), against the ground:  " + "  ".join(f"{name:>10}" for name in COLUMNS))
@@ -82,6 +83,11 @@ def table(response: Response) -> str:
     if not result.success:
         lines.append(f"! {result.reason}: {result.message}")
     return "\n".join(lines)
+
+
+def _fixed(value: float, digits: int) -> str:
+    """With so many digits behind the point; what has grown beyond a column, by its power of ten."""
+    return f"{value:.{digits}f}" if abs(value) < 1e7 else f"{value:.4g}"
 
 
 def contents(response: Response) -> dict[str, Any]:
@@ -259,6 +265,9 @@ def command(arguments: argparse.Namespace) -> int:
     method = as_method(arguments.method, dict(arguments.set))
     response = respond(building, motion, method, dt=arguments.dt, zeta=arguments.damping, time=arguments.time)
     print(table(response))
+    if arguments.quiet:  # which holds the table back
+        for note in response.warnings:
+            print_warning(note)
     arguments.write_json(lambda: contents(response))
     if not arguments.no_plot:
         picture(response).savefig(arguments.out, dpi=110)

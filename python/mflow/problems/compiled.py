@@ -29,6 +29,7 @@ from mflow_core.problems import signatures
 
 from mflow.base.checks import as_tuple, check_choice, check_flags, check_function
 from mflow.base.extras import need
+from mflow.base.telling import tell_of_order
 from mflow.problems.callbacks import c_block, c_cost, c_function, c_residual, c_slope_with
 
 __all__ = ["Compiled", "compile", "compile_with_args", "need_numba"]
@@ -45,6 +46,7 @@ KINDS = {
     "residual": (2, signatures.DATUM_SIGNATURE),
     "block": (4, signatures.RHS_LANES_SIGNATURE),
 }
+ORDERS = {"rhs": "t, y", "force": "t, x, v"}  # of the arguments, where the time might stand last
 BY_ARGUMENTS = {1: "objective", 2: "rhs", 3: "force"}
 
 
@@ -219,6 +221,8 @@ def compile(
     args = as_tuple(args)
     check_flags(inplace=inplace, boundscheck=boundscheck)
     kind = _kind(fun, kind, args, inplace)
+    if kind in ORDERS:
+        tell_of_order(getattr(fun, "py_func", fun), "fun", ORDERS[kind])
     options: dict[str, Any] = {"args": args, "inplace": inplace, "boundscheck": boundscheck}
     out = _compiled(numba, fun, kind, jac, hess, options)
     out._recipe = {"fun": fun, "kind": kind, "jac": jac, "hess": hess, **options}
