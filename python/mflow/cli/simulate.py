@@ -19,8 +19,8 @@ import numpy as np
 from mflow.base.methods import as_method, methods
 from mflow.base.result import COLUMNS
 from mflow.cli.arguments import add_record_options, check_picture, finite, positive, record_of
-from mflow.cli.output import print_warning
 from mflow.cli.building import PULSE, Building, Response, half_sine, load_building, read_building, respond
+from mflow.cli.output import print_warning
 from mflow.data.ground_motion import GRAVITY, GroundMotion
 from mflow.plot.axes import new_figure
 from mflow.plot.motion import displacements, energy
