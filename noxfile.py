@@ -33,7 +33,7 @@ def hooks(session: nox.Session, *arguments: str, **variables: str) -> None:
     session.run("pre-commit", "run", "--all-files", "--show-diff-on-failure", *arguments, env=variables)
 
 
-@nox.session(python=["3.11", "3.12", "3.13"])
+@nox.session(python=["3.11", "3.12", "3.13", "3.14"])
 def tests(session: nox.Session) -> None:
     """The test suite against a real install, on each Python that is here; arguments go to pytest."""
     session.install(".[test]")

@@ -43,7 +43,7 @@ mflow.max_stable_dt("euler", jac=[[-1.0]])
 mflow.get_method("momentum", momentm=0.9)  # type: ignore[call-arg]
 mflow.ImplicitSGD("squared", l=1.0)  # type: ignore[call-arg]
 mflow.ImplicitSGD("squared", l2=1.0)
-mflow.minimize_batch(cost, [[0.0]], methd="adam")  # type: ignore[call-arg]
+mflow.minimize_batch(cost, [[0.0]], meth="adam")  # type: ignore[call-arg]
 mflow.minimize_batch(cost, [[0.0]], "adam", lr=0.1)
 mflow.sweep("penguins", ["sgd"], [1e-3], epoch=3)  # type: ignore[call-arg]
 mflow.sweep("penguins", ["sgd"], [1e-3], epochs=3)
@@ -54,7 +54,7 @@ mflow.schedules.CosineAnnealingLR(0.1, Tmax=3)  # type: ignore[call-arg]
 mflow.solve_ivpp  # type: ignore[attr-defined]
 mflow.plot.solutions  # type: ignore[attr-defined]
 mflow.minimize(cost, [0.0]).xx  # type: ignore[attr-defined]
-mflow.solve_ivp(cost, (0, 1), [1.0]).reson  # type: ignore[attr-defined]
+mflow.solve_ivp(cost, (0, 1), [1.0]).reasons  # type: ignore[attr-defined]
 mflow.train(cost, [0.0]).history.los  # type: ignore[attr-defined]
 energy = mflow.solve_dynamics(1.0, None, 1.0, None, (0, 1), [1.0], dt=0.1).energy
 if energy is not None:
