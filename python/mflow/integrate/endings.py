@@ -159,8 +159,8 @@ class Ending:
             size, first = _size(self._state()), _size(np.ravel(self.start))
             if size < SWELLS * first:
                 return (
-                    f"non-finite state {self.where}, before which it had not grown (the largest component is {size:.3g}): the {self.callee} "
-                    "has left its domain there, or its values overflow"
+                    f"non-finite state {self.where}, before which it had not grown (the largest component is {size:.3g}): the "
+                    f"{self.callee} has left its domain there, or its values overflow"
                 )
             return f"non-finite state {self.where}: {self.hint()}"
         return self._jacobian_at_fault() or (
