@@ -126,10 +126,10 @@ def minimize(
         "exact", "backtracking", "armijo", "strong_wolfe" (what "lbfgs", "bfgs" and "cg" take by themselves), or "barzilai_borwein" for
         steepest descent. lr is then the first step tried.
     path : bool or int
-        Keep the way through parameter space as ``res.path``: the iterates ``x`` (nit + 1, *shape), their values ``fun`` and numbers ``k``;
-        with a line search also ``directions`` (nit, *shape) and ``steps`` (nit,); ``fun`` is nan where the descent
-        broke off. That is 8 bytes a number and iterate: a whole number
-        k keeps every k-th and the last, where there is no line search. Python then looks at each iteration, as for a callback.
+        Keep the way through parameter space as ``res.path``: the iterates ``x`` (nit + 1, *shape; with ``resume`` those from the
+        file's on), their values ``fun`` and numbers ``k``; with a line search also ``directions`` (nit, *shape) and ``steps`` (nit,);
+        ``fun`` is nan where the descent broke off. That is 8 bytes a number and iterate: a whole number k keeps every k-th and the last,
+        where there is no line search. Python then looks at each iteration, as for a callback.
     diff_step : float or array_like (n,)
         Lengths of the differences, times max(1, |x_j|), in place of the usual ones.
     check_gradient : bool
