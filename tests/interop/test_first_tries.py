@@ -302,3 +302,9 @@ def test_a_file_of_another_kind_is_named(tmp_path):
     stepper.save(file)
     with pytest.raises(TypeError, match=r"fun: expected the slopes"):
         mflow.Stepper.load(file)
+
+
+def test_two_times_next_to_the_end_are_in_order():
+    near = [float(np.nextafter(1, 0)), 1.0]
+    assert mflow.solve_ivp(lambda t, y: -y, (0, 1), [1.0], t_eval=near).t.tolist() == near
+    assert mflow.solve_ivp(lambda t, y: -y, (0, 0.3), [1.0], t_eval=[0.1, 0.1 + 0.2]).t.tolist() == [0.1, 0.3]

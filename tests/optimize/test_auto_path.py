@@ -27,3 +27,28 @@ def test_the_path_goes_from_the_start_to_the_end(how: dict[str, Any], start: lis
 def test_every_third_iterate() -> None:
     r = mflow.minimize(lambda x: x @ x, [1.0, 2.0], jac=lambda x: 2 * x, method="sgd", lr="auto", path=3, maxiter=10)
     assert r.path.k.tolist() == [0, 3, 6, 9, 10]
+
+
+@pytest.mark.parametrize("only", ["both", "cost", "gradient"])
+def test_steps_that_meet_nan_are_told_as_such(only):
+    """ "Its last digits are spent", it said, "or the gradient is not that of the cost, or it has a kink here"."""
+    calls = []
+
+    def fun(x):
+        calls.append(1)
+        value, grad = 0.5 * float(x @ x), 1.0 * x
+        lost = len(calls) > 12
+        return np.nan if lost and only != "gradient" else value, grad * np.nan if lost and only != "cost" else grad
+
+    r = mflow.minimize(fun, [1.0, 2.0], jac=True, method="sgd", lr="auto", check_gradient=False)
+    assert (r.reason, r.success) == ("non_finite", False)
+    assert "not finite" in r.message
+
+
+def test_a_wall_of_nan_is_named():
+    def fun(x):
+        return (0.5 * float(x @ x), 1.0 * x) if x[0] > 1.0 else (np.nan, x * np.nan)
+
+    r = mflow.minimize(fun, [3.0, 2.0], jac=True, method="sgd", lr="auto", maxiter=100, check_gradient=False)
+    assert r.reason == "max_iter"
+    assert "longer steps met a cost or gradient that is not finite" in r.message

@@ -367,7 +367,8 @@ def check_times(value: Any, t0: float, t1: float) -> Array:
         raise ValueError(f"t_eval: expected an array of shape (m,), got shape {times.shape}")
     if not np.all(np.isfinite(times)):
         raise ValueError("t_eval: expected finite times, got NaN or an infinity")
-    times[np.abs(times - t1) <= 4.5e-16 * abs(t1)] = t1  # 0.1 + 0.2 against a span that ends at 0.3
+    if times.size and abs(times[-1] - t1) <= 4.5e-16 * abs(t1):
+        times[-1] = t1  # 0.1 + 0.2 against a span that ends at 0.3
     lower, upper = min(t0, t1), max(t0, t1)
     outside = np.flatnonzero((times < lower) | (times > upper))
     if outside.size:

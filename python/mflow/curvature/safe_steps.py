@@ -116,6 +116,7 @@ class SafeSteps:
         self.mark: Mark | None = None
         self.before: Mark | None = None  # the point before that of the next look
         self.lr, self.caution, self.lowest = math.nan, 1.0, math.nan
+        self.lost = self.lost_before = 0  # steps that met numbers which are not finite; those before the last good one
         self.gap, self.next_look = 1, 1  # iterations between looks, and where the next one is: no matter how the loop is cut
         self.L, self.least = math.nan, math.inf
         self.bold = BOLD
@@ -162,6 +163,19 @@ class SafeSteps:
             return status
         return self._judge(status)
 
+    def stalled(self, k: int, step: float) -> tuple[str, str]:
+        """(reason, words) where no step lowers the cost."""
+        if self.lost - self.lost_before >= self.returns > 0:
+            return "non_finite", f"the cost or its gradient is not finite after each step from x, down to lr = {step:.3g}, in iteration {k}"
+        return "step_too_small", (
+            f"no step of {self.method.name}, down to lr = {step:.3g}, lowers the cost from x in iteration {k}: its last digits are spent, "
+            "or the gradient is not that of the cost, or it has a kink here"
+        )
+
+    def walls(self) -> str:
+        """Words where steps met numbers that are not finite; "" where none did."""
+        return f"; {self.lost} longer steps met a cost or gradient that is not finite" if self.lost else ""
+
     def lower_end(self, gtol: float) -> int:
         """The end of the iterations: the gradient where the run stands, or at the mark where the cost is lower there; the status."""
         status = self.descend(0, gtol, self.want_value, math.inf)
@@ -190,6 +204,7 @@ class SafeSteps:
 
     def _judge(self, status: int) -> int:
         at, before = self._point(), self._here if self.gap == 1 and not self.risen else self.before
+        self.lost += status in FAILED
         if status in FAILED or (self._is_higher(at) and self._too_high(at, status)):
             return self._go_back()
         if status == stepper.CONVERGED:
@@ -249,6 +264,7 @@ class SafeSteps:
         """Back to the mark, at rest, for steps half as long."""
         if self.returns >= MOST_RETURNS:
             return self._give_up()
+        self.lost_before = self.lost - 1 if self.returns == 0 else self.lost_before
         self.returns += 1
         self.risen, self.gap = 0, 1
         self.next_look, self.before = self.run.k + 1, None

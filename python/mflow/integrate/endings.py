@@ -38,6 +38,7 @@ POINTS = 64  # steps backwards, in each of which the slope changes by about a qu
 PARTS = 3  # of the way back, which are to agree about T
 AGREE = 0.1  # of the distance to T
 NEAR_OVERFLOW = 1e290
+SWELLS = 10.0  # times its start: a state that is not as large has not grown by steps that are too long
 LEAST_POWER, MOST_POWER = 0.95, 200.0  # of the growth of the slope
 SWINGS = 8  # products with the Jacobian, before its fastest mode is asked whether it swings
 HELD, MANY_HELD = 24, 128  # steps at the stability limit so far, and with those to come, that are worth a warning
@@ -159,6 +160,12 @@ class Ending:
     def _fixed_non_finite(self) -> str:
         """Words, where the state and its slope are finite and a step of fixed length is not."""
         if not self.run.equations:
+            size, first = _size(self._state()), _size(np.ravel(self.start))
+            if size < SWELLS * first:
+                return (
+                    f"non-finite state {self.where}, before which it had not grown (the largest component is {size:.3g}): the "
+                    f"{self.callee} has left its domain there, or its values overflow"
+                )
             return f"non-finite state {self.where}: {self.hint()}"
         return self._jacobian_at_fault() or (
             f"the equation of {self.method.name}'s implicit step {self.where} with dt = {abs(self.step):g} met slopes that are not finite: "

@@ -159,6 +159,8 @@ class LineDescent(Counted):
         piece = min(count, max(1, 1_000_000 // max(1, self.start.size)))
         n, before = self.start.size, self.run.k
         room = (np.empty((piece, n)), np.empty((piece, n)), np.empty(piece), np.empty(piece))
+        if self._first is None and before > 0:  # it goes on from a file
+            self._first = (np.array(self.run.here()[0]), self.run.value)
         try:
             return int(self.run.advance(piece, gtol, *room))
         finally:

@@ -127,10 +127,10 @@ def minimize(
         "exact", "backtracking", "armijo", "strong_wolfe" (what "lbfgs", "bfgs" and "cg" take by themselves), or "barzilai_borwein" for
         steepest descent. lr is then the first step tried.
     path : bool or int
-        Keep the way through parameter space as ``res.path``: the iterates ``x`` (nit + 1, *shape), their values ``fun`` and numbers ``k``;
-        with a line search also ``directions`` (nit, *shape) and ``steps`` (nit,); ``fun`` is nan where the descent
-        broke off. That is 8 bytes a number and iterate: a whole number
-        k keeps every k-th and the last, where there is no line search. Python then looks at each iteration, as for a callback.
+        Keep the way through parameter space as ``res.path``: the iterates ``x`` (nit + 1, *shape; with ``resume`` those from the
+        file's on), their values ``fun`` and numbers ``k``; with a line search also ``directions`` (nit, *shape) and ``steps`` (nit,);
+        ``fun`` is nan where the descent broke off. That is 8 bytes a number and iterate: a whole number k keeps every k-th and the last,
+        where there is no line search. Python then looks at each iteration, as for a callback.
     diff_step : float or array_like (n,)
         Lengths of the differences, times max(1, |x_j|), in place of the usual ones.
     check_gradient : bool
@@ -456,6 +456,7 @@ class _Descent(Counted):
                 text += at_rest(run, True)
             if reason == "max_iter" and last > 10 * first:
                 text += f"; it was {first:.3g} at the start" + self._advice(", so the step is probably too large")
+            text += self.auto.walls() if self.auto is not None and reason == "max_iter" else ""
             return self.result(code, reason, text)
         if status in (stepper.RETRY_SOLVE, stepper.SOLVE_FAILED):
             if self._is_rough():
@@ -466,11 +467,8 @@ class _Descent(Counted):
             return self.result(-1, "solve_failed", f"{text}: {wrong or unsolved(equations, self.dt, 'hess=', run.problem.has_jac)}")
         if status == STALLED and self._runs_off():
             return self.result(-1, "diverged", f"{self._runs_off()} in iteration {run.k}, where rounding ends it: does it have a minimum?")
-        if status == STALLED:
-            text = f"no step of {self.method.name}, down to lr = {self.dt:.3g}, lowers the cost from x in iteration {run.k}"
-            return self.result(
-                -1, "step_too_small", f"{text}: its last digits are spent, or the gradient is not that of the cost, or it has a kink here"
-            )
+        if status == STALLED and self.auto is not None:
+            return self.result(-1, *self.auto.stalled(run.k, self.dt))
         if status in (stepper.NON_FINITE, stepper.RETRY_NON_FINITE):
             return self.result(-1, *self._divergence(self.evaluated and last > GROWTH * max(first, 1e-300)))
         if status == stepper.MANY_STAGES:

@@ -99,8 +99,20 @@ class Saved:
         if g == 0 and len(rates) and binding.made and binding.by_group[0] is not None and group["parameters"]["lr"] != rates[-1]:
             raise ValueError(f"optimizer: lr: expected {float(rates[-1])!r}, that of the last step, got {group['parameters']['lr']!r}")
         expected = opt._scalars_of(g, steps) if binding.made else scalars  # of one that was made before, its parameters may have changed
+        if binding.made and binding.by_group[g] is not None:
+            expected = [got if free else one for one, got, free in zip(expected, scalars, self._follow_lr(g, steps), strict=True)]
         if scalars != expected or not np.all(np.isfinite(scalars)):
             raise ValueError(f"optimizer: scalars: expected {expected}, as {steps} steps of {opt.record.name} leave them, got {scalars}")
+
+    def _follow_lr(self, g: int, steps: int) -> list[bool]:
+        """Which of the scalars depend on the rates of the steps before, which only the run has had (the sums of schedule-free methods)."""
+        opt = self.run.binding.opt
+        parameters, maximize = opt.parameters_of(g), opt.maximizes(g)
+        once = opt._scalars_of(g, steps)
+        opt.set_group(g, {**parameters, "lr": 2.0 * parameters["lr"] + 1.0}, maximize)
+        twice = opt._scalars_of(g, steps)
+        opt.set_group(g, parameters, maximize)
+        return [a != b for a, b in zip(once, twice, strict=True)]
 
     def _mean(self) -> dict[str, Any]:
         """The state of the mean of the parameters, to which each step adds one."""

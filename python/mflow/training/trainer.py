@@ -191,7 +191,8 @@ class Trainer:
             self.probe.look(self.watch, 0)
         while self.epoch < self.epochs:
             if self.nit >= self.max_steps:
-                return Ending("max_steps", f"max_steps = {self.max_steps} were taken before")
+                before = Ending("max_steps", f"max_steps = {self.max_steps} were taken before")
+                return (self._close_epoch() if self.batch else None) or before  # its part of an epoch counts, as it did in that run
             if self.monitor.out_of_patience:
                 return endings.early_stopped(self)
             ending = self._one_epoch() or self._end_epoch()

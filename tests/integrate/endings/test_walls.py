@@ -301,3 +301,12 @@ def test_what_fixed_implicit_steps_meet_is_told_as_it_is() -> None:
     assert r.reason == "non_finite"
     assert "met slopes that are not finite" in r.message
     assert "non-finite state" not in r.message
+
+
+@pytest.mark.parametrize("method", ["euler", "rk2", "rk4"])
+def test_a_state_that_had_not_grown_is_not_put_down_to_dt(method):
+    """A right-hand side that turns NaN was told as oscillations that the method has no stable step for."""
+    r = mflow.solve_ivp(lambda t, y: np.array([y[1], -y[0]]) if t < 0.5 else y * np.nan, (0, 1), [1.0, 0.0], method, dt=0.01)
+    assert r.reason == "non_finite"
+    assert "had not grown" in r.message
+    assert "dt" not in r.message

@@ -1,0 +1,57 @@
+"""A minimisation that goes on from its file: with every method that minimises, and with a path."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from mflow_core import registry
+
+import mflow
+
+
+def bowl(x: Any) -> Any:
+    return float(0.5 * x @ ([1.0, 20.0] * x)), [1.0, 20.0] * x
+
+
+def valley(x: Any) -> Any:
+    a, b = x[1] - x[0] ** 2, 1.0 - x[0]
+    return float(100.0 * a**2 + b**2), np.array([-400.0 * x[0] * a - 2.0 * b, 200.0 * a])
+
+
+def settings_of(record: Any) -> dict[str, Any]:
+    more = {"update": {"lr": 0.01}, "step": {"dt": 0.05}}.get(record.kind, {})
+    return {**more, "friction": 1.0} if "second_order" in mflow.get_method(record.name).flags else more
+
+
+@pytest.mark.parametrize("record", [r for r in registry.records() if r.kind in ("step", "update", "direction")], ids=lambda r: r.name)
+def test_every_method_resumes(tmp_path: Any, record: Any) -> None:
+    """Second-order methods and implicit ones whose first stage is the slope at hand wrote files that nothing could read."""
+    file, how = tmp_path / "run", {"jac": True, "method": record.name, **settings_of(record)}
+    whole = mflow.minimize(bowl, [3.0, 1.0], maxiter=30, **how)
+    mflow.minimize(bowl, [3.0, 1.0], maxiter=20, checkpoint=file, checkpoint_every=7, **how)
+    again = mflow.minimize(bowl, [3.0, 1.0], maxiter=30, resume=file, **how)
+    assert np.array_equal(whole.x, again.x)
+    assert (whole.nit, whole.reason) == (again.nit, again.reason)
+
+
+@pytest.mark.parametrize(("method", "more"), [("lbfgs", {}), ("bfgs", {}), ("cg", {}), ("trust_ncg", {}), ("sgd", {"lr": 1e-3})])
+def test_a_path_begins_where_the_file_stood(tmp_path: Any, method: str, more: dict[str, Any]) -> None:
+    """It began at x0, where the run never was."""
+    file, start = tmp_path / "run", [-1.2, 1.0]
+    whole = mflow.minimize(valley, start, jac=True, method=method, maxiter=25, path=True, **more)
+    mflow.minimize(valley, start, jac=True, method=method, maxiter=11, checkpoint=file, **more)
+    again = mflow.minimize(valley, [0.0, 0.0], jac=True, method=method, maxiter=25, path=True, resume=file, **more)
+    assert np.array_equal(again.path.x, whole.path.x[11:])
+    assert np.array_equal(again.path.fun, whole.path.fun[11:])
+
+
+def test_a_file_of_second_order_that_is_damaged_is_refused(tmp_path: Any) -> None:
+    file, how = tmp_path / "run", {"jac": True, "method": "newmark", "dt": 0.05, "friction": 1.0}
+    mflow.minimize(bowl, [3.0, 1.0], maxiter=20, checkpoint=file, **how)
+    data = file.read_bytes()
+    for at in (len(data) - 3, len(data) - 40, len(data) // 2):
+        file.write_bytes(data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :])
+        with pytest.raises(ValueError, match="damaged"):
+            mflow.minimize(bowl, [3.0, 1.0], maxiter=30, resume=file, **how)

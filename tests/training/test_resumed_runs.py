@@ -1,0 +1,49 @@
+"""Runs that were interrupted: every optimizer under every kind of schedule goes on from its checkpoint, and what had ended ends alike."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from mflow_core import registry
+
+import mflow
+
+RNG = np.random.default_rng(0)
+X = RNG.normal(size=(23, 3))
+Y = X @ [1.0, -2.0, 0.5]
+RATES = {
+    "rising": lambda: mflow.schedules.LinearLR(0.02),
+    "cycle": lambda: mflow.schedules.OneCycleLR(0.05, 200),
+    "warm-up": lambda: mflow.schedules.CosineAnnealingLR(0.02, 50, warmup=5),
+    "function": lambda: lambda step: 0.01 + 0.001 * step,
+}
+
+
+def cost(w: Any, X: Any, y: Any) -> Any:
+    r = X @ w - y
+    return 0.5 * float(np.mean(r**2)), X.T @ r / len(y)
+
+
+@pytest.mark.parametrize("rates", RATES)
+@pytest.mark.parametrize("name", [record.name for record in registry.records() if record.kind == "update"])
+def test_a_rising_lr_resumes(tmp_path: Any, name: str, rates: str) -> None:
+    """Scalars of schedule-free methods were expected as a constant lr would leave them, and the file of a good run could not be read."""
+    how = {"batch_size": 4, "seed": 1, "jac": True}
+    whole = mflow.train(cost, np.zeros(3), (X, Y), name, epochs=5, lr=RATES[rates](), **how)
+    mflow.train(cost, np.zeros(3), (X, Y), name, epochs=3, lr=RATES[rates](), checkpoint=tmp_path / "run", **how)
+    again = mflow.train(cost, np.zeros(3), (X, Y), name, epochs=5, lr=RATES[rates](), resume=tmp_path / "run", **how)
+    assert np.array_equal(whole.params, again.params)
+
+
+@pytest.mark.parametrize("steps", [1, 5, 6, 17, 18, 24])
+@pytest.mark.parametrize("validation", [None, (X[:5], Y[:5])])
+def test_what_ended_by_max_steps_ends_alike(tmp_path: Any, steps: int, validation: Any) -> None:
+    """The parameters of an epoch before were returned."""
+    how = {"batch_size": 4, "seed": 1, "jac": True, "lr": 0.02, "epochs": 8, "max_steps": steps, "validation": validation}
+    first = mflow.train(cost, np.zeros(3), (X, Y), "sgd", checkpoint=tmp_path / "run", **how)
+    again = mflow.train(cost, np.zeros(3), (X, Y), "sgd", resume=tmp_path / "run", **how)
+    assert np.array_equal(first.params, again.params)
+    assert np.array_equal(first.history.loss, again.history.loss)
+    assert (first.nit, first.epochs, first.reason) == (again.nit, again.epochs, again.reason)
