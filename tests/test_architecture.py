@@ -188,11 +188,11 @@ def test_no_public_name_is_both_a_module_and_something_else():
 LOADED = {
     "import mflow": 3,
     "from mflow import RK4": 38,
-    "from mflow import optim": 72,
-    "from mflow import Stepper": 135,
-    "from mflow import solve_ivp": 143,
-    "from mflow import solve_dynamics": 168,
-    "from mflow import minimize": 181,
+    "from mflow import optim": 74,
+    "from mflow import Stepper": 137,
+    "from mflow import solve_ivp": 145,
+    "from mflow import solve_dynamics": 171,
+    "from mflow import minimize": 185,
 }
 NOT_AT_IMPORT = ("numpy.random", "numpy.polynomial", "concurrent.futures", "json", "pathlib", "scipy", "numba")
 LATER_FOLDERS = (

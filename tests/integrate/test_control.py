@@ -18,9 +18,9 @@ def test_tolerances_become_one_number_or_one_for_each() -> None:
     rtol, atol = check_tolerances(1e-3, 1e-6, (3,))
     assert (rtol.tolist(), atol.tolist()) == ([1e-3], [1e-6])
     rtol, atol = check_tolerances(100 * EPS, [[0, 1, math.inf], [4, 5, 6]], (2, 3))
-    assert (rtol.tolist(), atol.tolist()) == ([100 * EPS], [0, 1, math.inf, 4, 5, 6])
+    assert (rtol.tolist(), atol.tolist()) == ([100 * EPS], [1e-300, 1, math.inf, 4, 5, 6])
     rtol, atol = check_tolerances(np.full(6, 1e-5), 0, (2, 3))
-    assert (rtol.shape, atol.tolist(), rtol.dtype) == ((6,), [0.0], np.float64)
+    assert (rtol.shape, atol.tolist(), rtol.dtype) == ((6,), [1e-300], np.float64)  # of 0 no difference has a length
     given = np.array([1e-3, 1e-4])
     rtol, _ = check_tolerances(given, 0.0, (2,))
     given[:] = 1.0  # a copy is kept

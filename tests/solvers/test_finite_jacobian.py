@@ -129,7 +129,7 @@ def test_a_jacobian_of_residuals_is_named_behind_the_start_too() -> None:
 
     r = mflow.least_squares(lambda p: p[0] * np.exp(-p[1] * t) - y, [2.0, 0.5], jac=jac, check_gradient=False)
     assert not r.success
-    assert "jac is not finite at the last point tried beyond x: its entry (3, 1) is nan" in r.message
+    assert "jac is not finite at points tried beyond x: its entry (3, 1) is nan" in r.message
 
 
 @pytest.mark.parametrize("entry", [math.nan, -math.inf])

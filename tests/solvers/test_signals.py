@@ -338,13 +338,13 @@ def test_an_entry_that_is_made_later(look: str) -> None:
 def test_the_inverse_hessian_is_made_where_it_is_asked_for(monkeypatch: Any) -> None:
     from mflow.optimize.line_descent import InverseHessian
 
-    made, true = [], InverseHessian.todense
+    made, true = [], InverseHessian.whole
 
-    def todense(self: InverseHessian) -> Any:
+    def whole(self: InverseHessian) -> Any:
         made.append(1)
         return true(self)
 
-    monkeypatch.setattr(InverseHessian, "todense", todense)
+    monkeypatch.setattr(InverseHessian, "whole", whole)
     A = np.diag([1.0, 4.0, 9.0]) + 0.5
     calls = [0]
 

@@ -227,9 +227,8 @@ def solve_dynamics(
         check_flags(inplace=inplace, velocity_free=velocity_free, dense_output=dense_output, progress=progress)
     tell_of_order(force, "force", "t, x, v")
     span = check_span(t_span, dt)
-    given = _of_motion(parameters)
-    if isinstance(damping, str):
-        given, damping = {**given, "damping": _own_damping(method, damping)}, None
+    given: dict[str, Any] = {**_of_motion(parameters), **({"damping": _own_damping(method, damping)} if isinstance(damping, str) else {})}
+    damping = None if isinstance(damping, str) else damping
     chosen_method, extra = as_method(method, given), as_tuple(args)
     facts: dict[str, Any] = {}  # of runs that are saved or resumed
     if not checkpoint is resume is None:

@@ -158,14 +158,14 @@ cdef int agrees_with_start(newton_t *s, double t, double gh, const double *r, co
     """1 if the mean of M from r to z is that of the factors to one half (Newton's step from r is z - r to that), and if f does not bend on
     the way. Factors that have agreed once are asked again where a way is more than twice as long, or long, or there is no matrix: at a few
     points where f looks tame, as second updates were small beside first ones, and these not longer than the way; at none beside a good guess
-    from r, where it looks affine."""
+    from r, or one from farther off than the way is long, where it looks affine."""
     cdef bint matrix = s.c.matrix.kind != KRYLOV, known, seen
     cdef double way = distance(s, z, r)
     cdef ptrdiff_t i
     cdef int status
     known = way <= 2.0 * s.m.agreed and (matrix or is_checked(s, gh, z))
-    seen = known and s.rate <= TAME and s.first <= way
-    if seen and s.first <= QUARTER * way and s.rate <= (STRAIGHT if matrix else SHARE) and s.m.rhs != lifted_rhs:
+    seen = known and s.rate <= TAME and (s.first <= way or s.rate * s.first <= STRAIGHT * way)
+    if seen and not QUARTER * way < s.first <= way and s.rate <= (STRAIGHT if matrix else SHARE) and s.m.rhs != lifted_rhs:
         return 1
     if matrix and way <= LONG_WAY and (known or s.m.size_gh <= 0.5):
         return 1

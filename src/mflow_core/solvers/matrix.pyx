@@ -20,7 +20,7 @@ from mflow_core.arithmetic.vec cimport MF_SHORT
 from mflow_core.problems.inside cimport raise_to_zero
 from mflow_core.problems.problem cimport failed
 from mflow_core.registry cimport REDUCE, kernels
-from mflow_core.solvers.linalg cimport gmres_room
+from mflow_core.solvers.linalg cimport gmres_room, overflown_norm
 from mflow_core.solvers.objects cimport columns_of, sparse_factor, sparse_fill, sparse_jacobian, sparse_solve
 from mflow_core.solvers.spectrum.definite cimport (CROSSED, MOST_ALONE, MOST_EIGENVALUES, REGULAR, clear_of_left_half_plane,
                                                    clear_of_negative_axis, dominant, dominant_band, in_right_half_plane, is_alone, positive,
@@ -51,10 +51,8 @@ cdef int poll() noexcept with gil:
 cdef linalg_t *table = <linalg_t *> kernels("solvers.linalg", "_table", b"mflow_core._linalg")
 table.poll = poll
 LINALG = table[0]
-
 cdef enum:
     LOOK = 4_000_000                     # n^2 of the evaluations of f between looks at signals
-
 NEARER = 1.0 / 32.0
 NOTHING = 1e-120                         # a size of a component this far below the largest one says nothing
 cdef double LEAVES = 1e-3                # of a preconditioned residual
@@ -107,7 +105,7 @@ cdef void matrix_release(matrix_t *m) noexcept nogil:
 
 cdef double weighted_norm(matrix_t *m, const double *d) noexcept nogil:
     """sqrt(mean((w_i d_i)^2)); 0 for an empty state. Where the squares overflow, as those of slopes by a tiny time, in units of the largest."""
-    cdef double total = 0.0, top = 0.0
+    cdef double total = 0.0
     cdef ptrdiff_t i, n = m.n
     if n <= MF_SHORT:
         for i in range(n):
@@ -117,12 +115,7 @@ cdef double weighted_norm(matrix_t *m, const double *d) noexcept nogil:
             m.f1[i] = d[i] * m.weight[i]
         total = REDUCE.sum_of_squares(m.f1, n)
     if total == INFINITY:
-        for i in range(n):
-            top = max(top, fabs(d[i] * m.weight[i]))
-        total = 0.0
-        for i in range(n):
-            total += (d[i] * m.weight[i] / top) * (d[i] * m.weight[i] / top)
-        return top * sqrt(total / <double> n)
+        return overflown_norm(n, d, m.weight)
     return sqrt(total / <double> n) if n > 0 else 0.0
 
 

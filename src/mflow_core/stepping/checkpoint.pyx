@@ -223,8 +223,8 @@ cdef bint time_fits(const run_t *r, const saved_t *s) noexcept nogil:
 
 
 cdef bint numbers_fit(const run_t *r, const saved_t *s) noexcept nogil:
-    # A slope that was given is taken off the evaluations, which are -1 where a step needs no other.
-    if not is_finite(s.t_base) or not (is_count(s.k) and is_count(s.n_rhs + 1) and is_count(s.n_solve)):
+    # What a solve has evaluated anyway is taken off the evaluations, which are below 0 where steps need no others.
+    if not is_finite(s.t_base) or not (is_count(s.k) and is_count(s.n_solve) and is_count(s.n_rhs + s.n_solve)):
         return False
     if not (0 <= s.k_base <= s.k and -1 <= s.rho_k <= s.k and 0.0 <= s.rho < INFINITY):
         return False

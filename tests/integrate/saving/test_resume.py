@@ -236,9 +236,9 @@ def test_damaged_checkpoints_are_refused(checkpoint: Path) -> None:
         mflow.solve_ivp(waves, (0, 1), [1.0, 2.0], resume=checkpoint.with_name("none"), **call)
     st = mflow.Stepper("rk4", waves, [1.0, 2.0])
     st.save(bad)
-    with pytest.raises(ValueError, match="not a checkpoint"):
+    with pytest.raises(ValueError, match="expected a checkpoint, got a stepper"):
         mflow.solve_ivp(waves, (0, 1), [1.0, 2.0], resume=bad, **call)
-    with pytest.raises(ValueError, match="not a stepper"):
+    with pytest.raises(ValueError, match="expected a stepper, got a checkpoint"):
         mflow.Stepper.load(checkpoint, waves)
 
 

@@ -146,8 +146,8 @@ cdef int trusted(newton_t *s, const mf_tableau *tab, double t, double h, const d
             return min(status, 0)
     elif way <= LONG_WAY:
         return 1
-    seen = way <= 2.0 * s.m.agreed and c.rest <= TAME * s.first and s.first <= way
-    if seen and s.first <= QUARTER * way and c.rest <= (STRAIGHT if s.c.matrix.kind != KRYLOV else SHARE) * s.first:
+    seen = way <= 2.0 * s.m.agreed and c.rest <= TAME * s.first and (s.first <= way or c.rest <= STRAIGHT * way)
+    if seen and not QUARTER * way < s.first <= way and c.rest <= (STRAIGHT if s.c.matrix.kind != KRYLOV else SHARE) * s.first:
         return 1
     memset(c.stand, 0, S * c.ld * sizeof(double))
     status = bends(s, tab, t, h, y, c.stand, Z, ld, way, seen, False)
