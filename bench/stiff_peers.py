@@ -134,7 +134,7 @@ def _cases() -> dict[str, Case]:
         cases[name] = Case(("f_bruss",), "", start, (0.0, 10.0), None, 1.0, 2, ours=("radau5", "bdf", "rodas5p"), ladder=ladder)
     for name in DAES:
         p = getattr(daes, name)()
-        cases[name] = Case((f"f_{name}",), "", p.y0, (0.0, p.t_end), p.y_end, p.floor, mass=p.mass, slopes=p.slopes)
+        cases[name] = Case((f"f_{name}",), "", p.y0, (0.0, p.t_end), p.y_end, p.floor, mass=p.mass, slopes=p.slopes, ladder=LADDER[:14])
     x = (np.arange(100) + 0.5) / 100.0
     bumps = 0.5 * np.outer(np.sin(2.0 * np.pi * x), np.cos(3.0 * np.pi * x)) + 0.3 * np.cos(7.0 * np.pi * np.add.outer(x, x * x))
     cases["allen"] = Case(("f_allen",), "", bumps.ravel(), (0.0, 10.0), None, 1.0, 100, ours=("rkc2", "sparse bdf"), ladder=DECADES)
