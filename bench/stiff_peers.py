@@ -65,13 +65,6 @@ DIFFSL = {
         "w { 0.42*f*f*sqrt(b) } F_i { -2*p + q - r - s, -0.5*p - s - 0.5*w + 3.3*(0.9/737 - b), p - q + r, -q + r - 2*s, q - r + w, "
         "115.83*a*d - f }"
     ),
-    "transistor": (
-        "u_i { a = 0, b = 3, c = 3, d = 6, e = 3, f = 3, g = 6, h = 0 } "
-        "dudt_i { da = 0, db = 0, dc = 0, dd = 0, de = 0, df = 0, dg = 0, dh = 0 } p { 1e-6*(exp((b - c)/0.026) - 1) } "
-        "q { 1e-6*(exp((e - f)/0.026) - 1) } M_i { 1e-6*(db - da), 1e-6*(da - db), -2e-6*dc, 3e-6*(de - dd), 3e-6*(dd - de), -4e-6*df, "
-        "5e-6*(dh - dg), 5e-6*(dg - dh) } F_i { (a - 0.1*sin(628.3185307179587*t))/1000, b/9000 + (b - 6)/9000 + 0.01*p, c/9000 - p, "
-        "(d - 6)/9000 + 0.99*p, e/9000 + (e - 6)/9000 + 0.01*q, f/9000 - q, (g - 6)/9000 + 0.99*q, h/9000 }"
-    ),
 }
 
 
@@ -141,7 +134,7 @@ def _cases() -> dict[str, Case]:
         cases[name] = Case(("f_bruss",), "", start, (0.0, 10.0), None, 1.0, 2, ours=("radau5", "bdf", "rodas5p"), ladder=ladder)
     for name in DAES:
         p = getattr(daes, name)()
-        cases[name] = Case((f"f_{name}",), "", p.y0, (0.0, p.t_end), p.y_end, p.floor, mass=p.mass, slopes=p.slopes)
+        cases[name] = Case((f"f_{name}",), "", p.y0, (0.0, p.t_end), p.y_end, p.floor, mass=p.mass, slopes=p.slopes, ladder=LADDER[:14])
     x = (np.arange(100) + 0.5) / 100.0
     bumps = 0.5 * np.outer(np.sin(2.0 * np.pi * x), np.cos(3.0 * np.pi * x)) + 0.3 * np.cos(7.0 * np.pi * np.add.outer(x, x * x))
     cases["allen"] = Case(("f_allen",), "", bumps.ravel(), (0.0, 10.0), None, 1.0, 100, ours=("rkc2", "sparse bdf"), ladder=DECADES)
