@@ -188,6 +188,8 @@ _LATER = {
     "mflow.vibration.spectrum": "ResponseSpectrum response_spectrum",
 }
 _PLACES = {name: module for module, names in _LATER.items() for name in names.split()}
+# Modules that make the kinds of a class which it chooses among.
+_KINDS = {"Stepper": ("mflow.integrate.flow", "mflow.dynamics.stepper")}
 
 # Modules that users know by name; some need more than NumPy.
 _MODULES = ("data", "nonlinear", "objectives", "optim", "plot", "schedules", "scipy", "testproblems", "torch")
@@ -212,6 +214,8 @@ def __dir__() -> list[str]:
 def __getattr__(name: str) -> Any:
     """Imports what is asked for; for a name that does not exist, the error gives those near to it."""
     if name in _PLACES:
+        for kinds in _KINDS.get(name, ()):
+            import_module(kinds)
         value = globals()[name] = getattr(import_module(_PLACES[name]), name)
         return value
     if name in _MODULES or name in _ESTIMATORS:
