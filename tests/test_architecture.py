@@ -189,7 +189,7 @@ LOADED = {
     "import mflow": 3,
     "from mflow import RK4": 38,
     "from mflow import optim": 74,
-    "from mflow import Stepper": 137,
+    "from mflow import Stepper": 176,
     "from mflow import solve_ivp": 145,
     "from mflow import solve_dynamics": 171,
     "from mflow import minimize": 185,
@@ -220,6 +220,15 @@ def test_a_program_loads_what_it_uses(statement):
     assert len(ours) <= LOADED[statement]
     assert not set(loaded) & set(NOT_AT_IMPORT)
     assert not [name for name in ours if name.startswith("mflow.") and name.split(".")[1] in LATER_FOLDERS]
+
+
+def test_a_stepper_that_is_the_first_thing_asked_for_knows_all_its_kinds():
+    code = (
+        "import mflow; a = mflow.Stepper('adam', grad=lambda c: 2 * c, y0=[1.0]);"
+        "b = mflow.Stepper('newmark', stiffness=1.0, x0=[1.0]); print(type(a).__name__, type(b).__name__)"
+    )
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert out == ["OptimizerStepper", "MotionStepper"]
 
 
 def test_names_stand_once_for_the_run_and_once_for_type_checkers():

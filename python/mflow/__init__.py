@@ -192,6 +192,14 @@ _LATER = {
     "mflow.vibration.spectrum": "ResponseSpectrum response_spectrum",
 }
 _PLACES = {name: module for module, names in _LATER.items() for name in names.split()}
+# Modules that make the kinds of a class which it chooses among.
+_KINDS = {"Stepper": ("mflow.integrate.flow", "mflow.dynamics.stepper")}
+
+# What other libraries (SciPy, torch, JAX) call what is here.
+_ELSEWHERE = {
+    "odeint": "solve_ivp", "ode": "Stepper", "diffeqsolve": "solve_ivp", "RK45": "DOPRI5", "LSODA": 'solve_ivp with method="auto"',
+    "leastsq": "least_squares", "fmin": "minimize", "root": 'solve_ivp with until="steady", or least_squares', "fsolve": "least_squares",
+}  # fmt: skip
 
 # Modules that users know by name; some need more than NumPy.
 _MODULES = ("data", "nonlinear", "objectives", "optim", "plot", "schedules", "scipy", "testproblems", "torch")
@@ -218,6 +226,8 @@ if not TYPE_CHECKING:  # a type checker reads the names above, and finds those t
     def __getattr__(name: str) -> Any:
         """Imports what is asked for; for a name that does not exist, the error gives those near to it."""
         if name in _PLACES:
+            for kinds in _KINDS.get(name, ()):
+                import_module(kinds)
             value = globals()[name] = getattr(import_module(_PLACES[name]), name)
             return value
         if name in _MODULES or name in _ESTIMATORS:
@@ -237,4 +247,5 @@ if not TYPE_CHECKING:  # a type checker reads the names above, and finds those t
             raise AttributeError(
                 f"mflow has no {name!r}: the class is mflow.optim.{name}; drivers take the name {record.name!r}, or get_method of it"
             )
-        raise AttributeError(unknown("mflow has no", name, _all()))
+        ours = _ELSEWHERE.get(name)
+        raise AttributeError(f"mflow has no {name!r}: here it is mflow.{ours}" if ours else unknown("mflow has no", name, _all()))

@@ -308,3 +308,17 @@ def test_two_times_next_to_the_end_are_in_order():
     near = [float(np.nextafter(1, 0)), 1.0]
     assert mflow.solve_ivp(lambda t, y: -y, (0, 1), [1.0], t_eval=near).t.tolist() == near
     assert mflow.solve_ivp(lambda t, y: -y, (0, 0.3), [1.0], t_eval=[0.1, 0.1 + 0.2]).t.tolist() == [0.1, 0.3]
+
+
+@pytest.mark.parametrize(
+    ("where", "name", "words"),
+    [
+        ("", "odeint", r"mflow has no 'odeint': here it is mflow\.solve_ivp"),
+        ("", "LSODA", r"here it is mflow\.solve_ivp with method=\"auto\""),
+        ("", "leastsq", r"here it is mflow\.least_squares"),
+        ("optim", "LBFGS", r'mflow\.train and mflow\.minimize take "lbfgs"'),
+    ],
+)
+def test_names_of_other_libraries_lead_to_ours(where, name, words):
+    with pytest.raises(AttributeError, match=words):
+        getattr(getattr(mflow, where) if where else mflow, name)

@@ -54,7 +54,7 @@ cdef class Updater:
     cdef double max_norm
     cdef int idle(self) except -1
     cdef int complete(self) except -1
-    cdef void fill(self, Py_ssize_t g) noexcept
+    cdef void fill(self) noexcept
     cdef int enter(self) except -1
     cdef int group_index(self, Py_ssize_t g) except -1
     cdef double clip_factor(self, double norm) except? -1.0

@@ -31,9 +31,7 @@ cnp.import_array()
 
 cdef enum:
     ATOMIC = 16384
-
 WILD = MF_WILD                           # from here on a square, or a sum of squares, may overflow
-
 cdef object np_ndarray = np.ndarray
 
 
@@ -59,13 +57,11 @@ cdef class Updater:
         groups: a list of (arrays, parameters of the method by name, maximize, schedule of lr or None). arrangement: how the user
         passed these arrays, and will pass gradients. threads: of a step on long arrays; 0: as the thread that steps has set.
         """
-        cdef Py_ssize_t g, i
-        cdef int j
+        cdef Py_ssize_t g, i, j
         if self.tensors is not None:
             raise RuntimeError("this optimizer is bound already; make another one")
         self.record, self.m, self.arrangement = record, record.m, arrangement
-        self.check_finite, self.width = check_finite, threads
-        self.clip_norm = max_norm
+        self.check_finite, self.width, self.clip_norm = check_finite, threads, max_norm
         self.schedules = [schedule for _, _, _, schedule in groups]
         self.scheduled = any(schedule is not None for schedule in self.schedules)
         free(self.groups)                    # an earlier try that raised may have left some
@@ -85,17 +81,13 @@ cdef class Updater:
         tensors.carry(record.name)
         self.bound = [None] * tensors.count
         self.tensors = tensors               # from here on the optimizer can step
-        for g in range(self.n_groups):
-            self.fill(g)
+        self.fill()
 
-    cdef void fill(self, Py_ssize_t g) noexcept:
-        """The carried vectors of a group as they are before the first step, by its parameters as they stand."""
-        cdef tensor_t *tensor
+    cdef void fill(self) noexcept:
+        """Before the first step: the carried vectors as they are then, by the parameters as they stand."""
         cdef Py_ssize_t i
-        for i in range(self.tensors.count if self.m.start != NULL else 0):
-            tensor = &self.tensors.c[i]
-            if tensor.group == g:
-                self.m.start(self.m, self.groups[g].par, 0, tensor.n, tensor.x)
+        for i in range(self.tensors.count if self.m.start != NULL and self.k == 0 and self.tensors is not None else 0):
+            self.m.start(self.m, self.groups[self.tensors.c[i].group].par, 0, self.tensors.c[i].n, self.tensors.c[i].x)
 
     cdef int idle(self) except -1:
         """For whatever would change what a step under way is reading."""
@@ -369,8 +361,7 @@ cdef class Updater:
             self.known = -1
             self.groups[g].sign = -1.0 if maximize else 1.0
             self.groups[g].divides = has_no_eps(self.m, par)
-            if self.tensors is not None and self.k == 0:
-                self.fill(g)
+            self.fill()
         free(par)
         if status != 0:
             raise ValueError(f"{self.record.name}: these parameters clash: {parameters}")
@@ -411,8 +402,7 @@ cdef class Updater:
                 if not 0.0 <= lr < INFINITY:
                     raise ValueError(f"lr: expected a finite number of at least 0 from its schedule for step {self.k}, got {lr!r}")
                 self.groups[g].par[self.lr_index] = lr
-                if self.k == 0:
-                    self.fill(g)
+                self.fill()
 
     @property
     def clip_norm(self):
