@@ -37,7 +37,7 @@ from mflow_core.solvers.spectrum.definite cimport CROSSED, REGULAR
 from mflow_core.solvers.matrix cimport IDENTITY, KRYLOV, SPARSE, finite, matrix_rhs, weighted_norm
 from mflow_core.solvers.newton cimport (FLOW_ENDS, newton_config_t, newton_make, newton_solve, newton_t, refine, solve_full, update)
 from mflow_core.solvers.rest cimport find_rest
-from mflow_core.solvers.scout cimport LONG, LONG_WAY, bends, depart, distance, fits, follow, is_nothing, look_at, relax
+from mflow_core.solvers.scout cimport LONG, LONG_WAY, bends, depart, distance, fits, follow, is_nothing, is_still, look_at, relax
 from mflow_core.types cimport MF_E_MEMORY, MF_RETRY_SOLVE, mf_new_problem, mf_problem, mf_rhs_fn
 
 cdef double CONTRACTION = 1.0 / 3.0      # of updates that are trusted
@@ -237,7 +237,7 @@ cdef int is_beside(newton_t *s, double t, double gh, const double *begin, const 
     cdef int regular = CROSSED, status = look_at(scout, t, gh, z, &regular)
     if status == 0 and not fits(s, regular, not scout.turned):
         return MF_RETRY_SOLVE
-    if status != 0 or scout.turned:
+    if status != 0 or scout.turned or s.c.matrix.kind == KRYLOV:      # without a matrix residuals of stiff systems are far from proportional
         return status
     status = matrix_rhs(&scout.m, t, begin, scout.slope)
     if status == 0:
@@ -328,6 +328,8 @@ cdef int branch_solve(double t, double gh, const double *r, double *z, ptrdiff_t
         return status
     begin = begin_of(s, gh, r)
     if status == 0:
+        if is_still(n, z, begin, z):
+            return 0
         if begin != r:
             lift(s, &w, s.mix)
         sure = trusted(s, t, gh, begin, z, crossed)

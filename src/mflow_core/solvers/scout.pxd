@@ -1,4 +1,5 @@
 """The scout: steps along a branch of roots and along the flow, and looks at M. For branch.pyx."""
+from libc.math cimport fabs
 from libc.stddef cimport ptrdiff_t
 
 from mflow_core.solvers.newton cimport newton_t
@@ -28,3 +29,12 @@ cdef int relax(newton_t *s, double t, double gh, const double *r) noexcept nogil
 cdef inline int open_or(int status) noexcept nogil:
     """The answer of a question where a callback has returned `status`: 1 where it could not say, and a negative code is passed on."""
     return status if status < 0 else status != 0
+
+
+cdef inline bint is_still(ptrdiff_t n, const double *z, const double *base, const double *y) noexcept nogil:
+    """Whether the way from base (NULL: from 0) to z is within the rounding of y: f is rounding there, and there is no branch to follow."""
+    cdef ptrdiff_t i
+    for i in range(n):
+        if not fabs(z[i] - (base[i] if base != NULL else 0.0)) <= 16.0 * 2.220446049250313e-16 * fabs(y[i]):
+            return False
+    return True

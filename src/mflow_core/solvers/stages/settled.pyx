@@ -15,7 +15,7 @@ from libc.string cimport memcpy, memset
 from mflow_core.solvers.spectrum.definite cimport CROSSED, MOST_EIGENVALUES, REGULAR
 from mflow_core.solvers.matrix cimport DENSE, IDENTITY, KRYLOV, finite, matrix_t
 from mflow_core.solvers.newton cimport coupled_t, newton_t, weights_of_size
-from mflow_core.solvers.scout cimport FALLS, LONG_WAY, MOST_PARTS, distance, look_at, open_or, parts_of
+from mflow_core.solvers.scout cimport FALLS, LONG_WAY, MOST_PARTS, distance, is_still, look_at, open_or, parts_of
 from mflow_core.solvers.stages.coupled cimport (FULL, MANY, MAX_NON_FINITE, S, TOGETHER, attempts, copy, direction, direction_of_stages, iterate,
                                                 matrix_at_end, precondition, residual_of_stages, slopes, stage_norm, transform)
 from mflow_core.types cimport MF_RETRY_NON_FINITE, MF_RETRY_SOLVE, mf_tableau
@@ -294,6 +294,8 @@ cdef int coupled_solve(const mf_tableau *tab, double t, double h, const double *
             s.want_jacobian = True
     elif fixed and not plain and (status == 0 or status == MF_RETRY_SOLVE):
         sure = trusted(s, tab, t, h, y, Z, ld) if status == 0 else 0
+        if status == 0 and sure == 0 and is_still(n, Z, NULL, y) and is_still(n, Z + ld, NULL, y) and is_still(n, Z + 2 * ld, NULL, y):
+            sure = 1
         if sure != 1:
             status = settle(s, tab, t, h, y, Z, ld, status) if sure == 0 else sure
     if status == MF_RETRY_SOLVE and s.non_finite > 0 and not fixed:
