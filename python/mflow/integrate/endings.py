@@ -160,13 +160,14 @@ class Ending:
     def _fixed_non_finite(self) -> str:
         """Words, where the state and its slope are finite and a step of fixed length is not."""
         if not self.run.equations:
-            size, first = _size(self._state()), _size(np.ravel(self.start))
-            if size < SWELLS * first:
+            size, why = _size(self._state()), self.hint()
+            blamed = ("exceeds" in why or "below the limit" in why) and "where it broke off" not in why
+            if blamed and size < SWELLS * _size(np.ravel(self.start)):
                 return (
                     f"non-finite state {self.where}, before which it had not grown (the largest component is {size:.3g}): the "
                     f"{self.callee} has left its domain there, or its values overflow"
                 )
-            return f"non-finite state {self.where}: {self.hint()}"
+            return f"non-finite state {self.where}: {why}"
         return self._jacobian_at_fault() or (
             f"the equation of {self.method.name}'s implicit step {self.where} with dt = {abs(self.step):g} met slopes that are not finite: "
             f"lower dt; or has the solution left the domain of the {self.callee}?"
