@@ -129,7 +129,7 @@ def test_the_way_back() -> None:
     assert wide.verdict == "ill-posed"
 
 
-def test_lyapunov_exponents_oflorenz() -> None:
+def test_lyapunov_exponents_of_lorenz() -> None:
     """Against the variational equation, integrated beside the path by another method; their sum is the trace, -41/3."""
     r = mflow.solve_ivp(lorenz, (0, 2), [1.0, 1.0, 1.0], rtol=1e-10, atol=1e-10)
     path = r.posedness()

@@ -75,6 +75,11 @@ def test_gradients_that_a_parameter_keeps_are_let_go():
     again.zero_grad()
     assert params[0].grad is None
     assert params[1].grad is not None  # not one of its own
+    again.add_param_group({"params": iter(params[1:])})
+    params[0].backward(np.ones(2))
+    again.zero_grad()
+    assert [p.grad for p in params] == [None, None]
+    mflow.optim.SGD([{"params": iter(params)}], lr=0.1).step([[np.ones(2), np.ones(1)]])
 
 
 def test_lists_bind_and_memmap(tmp_path):

@@ -44,7 +44,7 @@ _KEY = re.compile(r"^([A-Za-z][\w/^ .()-]*?)\s*:\s*(.*)$")
 
 
 class Section(NamedTuple):
-    """One quantity of one channel. names: what the channel may be called; first is the number of the first line of values."""
+    """One quantity of one channel. names: what the channel may be called."""
 
     names: tuple[str, ...]
     quantity: str

@@ -135,7 +135,7 @@ class Optimizer(Updater):
         self._watched = watched = list[Any]()  # torch's own, whose gradients `zero_grad` lets go
         for i, entry in enumerate(entries):
             options = {k: v for k, v in entry.items() if k != "params"}
-            params = entry["params"]
+            params = list(entry["params"]) if isinstance(entry["params"], Iterator) else entry["params"]
             arrays, form = spread(params, f"params[{i}]" if grouped else "params")
             forms.append(form)
             tensors = params.values() if isinstance(params, dict) else params if isinstance(params, (list, tuple)) else [params]
@@ -197,14 +197,18 @@ class Optimizer(Updater):
             raise ValueError(f"param_group: expected the entry 'params', got {sorted(map(str, param_group))}")
         recipe, record, steps = self._recipe(), self.record, self.steps
         chosen = {name: value for name, value in self._given.items() if name in recipe["groups"][0]} if recipe["groups"] else self._given
-        entries = [*recipe["groups"], {**chosen, **param_group}]
+        params = param_group["params"]
+        group = {**chosen, **param_group, "params": list(params) if isinstance(params, Iterator) else params}
+        entries = [*recipe["groups"], group]
         how = (record, entries, True, recipe["clip_norm"], recipe["check_finite"], recipe["threads"])
         fresh = type(self).__new__(type(self))
         fresh._take(*how)  # says what does not fit, while nothing has changed
         state, place = recipe["state"], len(self.arrays)
         last = fresh.state_dict()
+        before = self._watched  # the recipe holds arrays alone
         self._part()
         self._take(*how)
+        self._watched = before + fresh._watched
         state["groups"].append({**last["groups"][-1], "since": steps})
         state["vectors"] += last["vectors"][place:]
         self.load_state_dict(state)

@@ -38,15 +38,15 @@ cdef int columns_of(matrix_t *m, ptrdiff_t count, double *out) noexcept with gil
 
 # ---- sparse: a Python object holds J and its factors ------------------------------------------------------------------------------
 
-# Where M depends on time, take_mass(values) gets its entries before the factors are asked for. Stages with an M of their own each
-# (varying.pyx) hand theirs to take_stage(k, values), then factor_stages(h, A_inv) and solve_stages(b) do the same for all of them.
-#
-# The object has ten methods and `size`. jacobian(t, y) calls the user's function and fill(values) stores the entries of the pattern;
+# The object has these methods, and `size`. jacobian(t, y) calls the user's function and fill(values) stores the entries of the pattern;
 # both return False if an entry is not finite. factor(gh) returns False if M is singular. solve(b) returns M^-1 b; product(v) is J v.
 # factor_pair(re, im) and solve_pair(x, y) do the same for I - (re + i im) J; solve_pair returns both parts in one array. Errors stay set,
 # as in problem.pyx. A preconditioner of KRYLOV has jacobian, factor and solve. Where a look is taken at M, is_regular(gh) and
 # has_positive_sign() tell what definite.pxd calls so, and size is |gh J| then. outgrown(gh, y) tells what growth.pyx calls so, of the
 # factors at hand.
+#
+# Where M depends on time, take_mass(values) gets its entries before the factors are asked for. Stages with an M of their own each
+# (varying.pyx) hand theirs to take_stage(k, values), then factor_stages(h, A_inv) and solve_stages(b) do the same for all of them.
 ctypedef int (*quiet_matrix)(matrix_t *) noexcept
 ctypedef int (*quiet_factor)(matrix_t *, double) noexcept
 ctypedef int (*quiet_solve)(matrix_t *, double *) noexcept
