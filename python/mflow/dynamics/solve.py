@@ -223,7 +223,7 @@ def solve_dynamics(
     """
     if t_span is None:
         raise TypeError("t_span is missing: expected (t0, t_end)")
-    if not inplace is velocity_free is dense_output is progress is False:
+    if not (inplace is velocity_free is dense_output is progress is False):
         check_flags(inplace=inplace, velocity_free=velocity_free, dense_output=dense_output, progress=progress)
     tell_of_order(force, "force", "t, x, v")
     span = check_span(t_span, dt)
@@ -231,7 +231,7 @@ def solve_dynamics(
     damping = None if isinstance(damping, str) else damping
     chosen_method, extra = as_method(method, given), as_tuple(args)
     facts: dict[str, Any] = {}  # of runs that are saved or resumed
-    if not checkpoint is resume is None:
+    if not (checkpoint is resume is None):
         facts = _checksums((mass, damping, stiffness, load, rayleigh, fixed, dfdx, dfdv, args)) | {
             "force": force is not None, "velocity_free": velocity_free, "potential": potential is not None, "linear_solver": linear_solver,
             "after": after if after == "zero" else None,
@@ -252,7 +252,7 @@ def solve_dynamics(
         "velocity_free": velocity_free,
     }  # fmt: skip
     switches = None
-    if not contacts is friction is None:
+    if not (contacts is friction is None):
         switches, nonlinear, force, events, velocity_free = _with_obstacles(
             (contacts, friction), {"constraints": constraints}, supports,
             {"mass": mass, **linear}, nonlinear | {"force": force}, events, (*span, start, speed),
@@ -281,8 +281,9 @@ def solve_dynamics(
         dt=dt, rtol=rtol, atol=atol, t_eval=t_eval, save=save, save_every=save_every, dense_output=dense_output,
         events=_events(events, supports), event_args=extra, progress=progress, breaks=_breaks(breaks, load, span),
     )  # fmt: skip
-    if not rtol_v is first_step is atol_v is max_step is min_step is resume is max_steps is checkpoint is checkpoint_every is None or not (
-        outputs is callback is None
+    if not (
+        first_step is max_step is min_step is max_steps is None
+        and rtol_v is atol_v is outputs is callback is checkpoint is checkpoint_every is resume is None
     ):
         settings.take(
             rtol_v=rtol_v, atol_v=atol_v, first_step=first_step, max_step=max_step, min_step=min_step, max_steps=max_steps,

@@ -257,7 +257,7 @@ def solve_ivp(
     E. Hairer, S. Norsett and G. Wanner, Solving Ordinary Differential Equations I (1993), II.1-II.6; E. Hairer and G. Wanner, II
     (1996), IV.8 and VI.1.
     """
-    if not inplace is vectorized is dense_output is progress is elementwise is False:
+    if not (inplace is vectorized is dense_output is progress is elementwise is False):
         check_flags(inplace=inplace, vectorized=vectorized, dense_output=dense_output, progress=progress, elementwise=elementwise)
     _tell_at_the_start(fun, threads, elementwise)
     try:
@@ -293,7 +293,7 @@ def solve_ivp(
     if algebraic is not None:
         linear |= algebraic.linear
     solving = project = None
-    if solved.is_implicit or algebraic is not None or not jac is lband is jac_sparsity is uband is solver is columns is rhs_t is None:
+    if solved.is_implicit or algebraic is not None or not (jac is jac_sparsity is lband is uband is solver is columns is rhs_t is None):
         with preparing(start, span[0], "solve_ivp"):
             solving = nonlinear.solver_for(solved, equation, span[0], start, solver=solver, args=extra, **linear)
             if algebraic is not None:
@@ -305,12 +305,14 @@ def solve_ivp(
         event_args=extra, solver=solving, progress=progress, pair=pair, mass=None if algebraic is None else algebraic.mass.checksum,
         project=project, algebraic=algebraic,
     )  # fmt: skip
-    if not first_step is max_step is min_step is checkpoint is max_steps is resume is None is callback is None is checkpoint_every:
+    if not (
+        first_step is max_step is min_step is max_steps is None is callback is None is checkpoint is checkpoint_every is resume is None
+    ):
         settings.take(
             first_step=first_step, max_step=max_step, min_step=min_step, max_steps=max_steps, callback=callback, checkpoint=checkpoint,
             checkpoint_every=checkpoint_every, resume=resume,
         )  # fmt: skip
-    if not breaks is own is doses is outputs is nonnegative is until is steady_rtol is steady_atol is None:
+    if not (breaks is own is doses is outputs is nonnegative is until is steady_rtol is steady_atol is None):
         settings.take(
             breaks=breaks, own_breaks=own, doses=doses, outputs=outputs, nonnegative=nonnegative, until=until, steady_rtol=steady_rtol,
             steady_atol=steady_atol,
