@@ -105,7 +105,8 @@ def consistent_start(
     >>> consistent_start(M, 0.0, np.array([2.0, 0.0]), f, None, "project", np.full(2, 1e-6)).y.round(12).tolist()
     [2.0, 4.0]
     """
-    equations = _Equations(mass, t0, slope, jacobian, np.maximum(1e-3 * size, ROOT_EPS * EPS))
+    beside = ROOT_EPS * max(EPS, 1e-5 * float(np.max(np.abs(y0), initial=0.0)))  # less is lost where components are added up
+    equations = _Equations(mass, t0, slope, jacobian, np.maximum(1e-3 * size, beside))
     f = slope(y0)
     if not np.all(np.isfinite(f)):
         where = int(np.flatnonzero(~np.isfinite(f))[0])
