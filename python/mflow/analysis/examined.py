@@ -10,7 +10,7 @@ from mflow_core.problems.signatures import check_size, is_compiled
 
 from mflow.base.checks import Array, real_array
 from mflow.base.telling import tell
-from mflow.derivatives.differences import ASIDE, Digits, digits_of
+from mflow.derivatives.differences import ASIDE, Digits, digits_of, fitting_length
 from mflow.derivatives.remainder import GradientWarning, Verdict, gradient_model, quick, said_of
 from mflow.spectra import krylov
 
@@ -19,7 +19,7 @@ __all__ = ["FEW", "MISS", "ExaminedCost", "checked"]
 FEW = 20  # parameters up to which the whole Hessian is differenced
 MISS = 0.1  # of a bound from one start
 MOST = 1000  # parameters up to which gradients may be made by differences of the cost
-LENGTH = 1e-5  # of a difference of gradients, relative to max(1, |x|)
+LENGTH = 1e-5  # of a difference of gradients, relative to max(1, |x|), or to |x| where that tells more
 
 
 class ExaminedCost:
@@ -92,10 +92,15 @@ class ExaminedCost:
     def curvatures(self, x: Array, base: Array, products: int, starts: int = 1) -> krylov.Ritz:
         """Ritz values of the Hessian at x."""
         relative = (100.0 if self.jac is None else 1.0) * LENGTH if self.digits is None else min(0.3, 25.0 * self.digits.step)
-        length = relative * max(1.0, float(np.linalg.norm(x)))
+
+        def along(v: Array, length: float) -> Array:
+            return (self.gradient(x + length * v) - base) / length
+
+        some = krylov.random_vector(x.size, 13)
+        length = fitting_length(lambda h: along(some, h), relative, float(np.linalg.norm(x)))
 
         def times(v: Array) -> Array:
-            return (self.gradient(x + length * v) - base) / length
+            return along(v, length)
 
         if x.size <= FEW:
             H = np.stack([times(unit) for unit in np.eye(x.size)], axis=1)

@@ -9,7 +9,7 @@ import numpy as np
 from mflow_core.problems.sparse import check_sparse, is_sparse
 
 from mflow.base.checks import Array, as_tuple, dense_array, real_array, shown
-from mflow.derivatives.differences import Digits, along, central_jacobian, digits_of
+from mflow.derivatives.differences import Digits, along, central_jacobian, digits_of, fitting_length
 from mflow.spectra import krylov
 from mflow.spectra.learned import Offsets, learn, offsets_of
 from mflow.spectra.outer import MOST_PRODUCTS, ROUNDING, Linear, Outer, is_narrow, known, outer_values, range_bound
@@ -147,12 +147,9 @@ class Field:
         if not 0.0 < unit < 1.0:
             return digits.step * max(1.0, unit)
         v = krylov.random_vector(self.n, 13)
-        with np.errstate(over="ignore", invalid="ignore"):
-            long, short = (self._along(t, y, v, digits.step * scale) for scale in (1.0, unit))
-            rounding = 4.0 * digits.eps * float(np.linalg.norm(self.slope(t, y))) / (digits.step * unit)
-            apart, size = float(np.linalg.norm(long - short)), float(np.linalg.norm(short))
-        bends = np.isfinite(size) and not apart <= 2.0 * rounding + max(TRUNCATED, digits.step**2) * size
-        return digits.step * (unit if bends else 1.0)
+        rounding = 4.0 * digits.eps * float(np.linalg.norm(self.slope(t, y))) / (digits.step * unit)
+        bent = max(TRUNCATED, digits.step**2)
+        return fitting_length(lambda h: self._along(t, y, v, h), digits.step, unit, near=digits.step, rounding=rounding, bent=bent)
 
     def linear(self, t: float, y: Array, symmetric: bool | None, budget: float = 1.0, columns: bool = True) -> tuple[Linear, bool]:
         """(the Jacobian of many components, whether it is symmetric): its entries where they are given, or few, or with `columns`

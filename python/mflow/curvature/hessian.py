@@ -8,24 +8,26 @@ No difference says how far it is to be trusted, so one product is taken over two
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable
 
 import numpy as np
 
 from mflow.base.checks import Array
+from mflow.derivatives.differences import fitting_length
 from mflow.spectra.krylov import random_vector
 
 __all__ = ["Hessian"]
 
 Map = Callable[[Array], Array]
-FORWARD, CENTRAL = 3e-6, 2e-5  # lengths of differences, relative to max(1, |x|)
+FORWARD, CENTRAL = 3e-6, 2e-5  # lengths of differences, relative to max(1, |x|), or to |x| where that tells more
 TRUST = 4.0  # errors of a product in the worst direction, in those that a random one shows
 STREAM = 5  # of that direction
 
 
 class Hessian:
-    """v -> H v at a flat x. `evaluations` counts gradients; exact products are one each.
+    """v -> H v at a flat x. `evaluations` counts gradients; exact products are one each. `looked`: those of them that found the length.
 
     Parameters
     ----------
@@ -45,8 +47,16 @@ class Hessian:
         self, x: Array, gradient: Map, product: Map | None = None, base: Array | None = None, central: bool = False, longer: float = 1.0
     ) -> None:
         self.x, self.gradient, self.product, self.base, self.central = x, gradient, product, base, central
-        self.length = longer * (CENTRAL if central else FORWARD) * max(1.0, float(np.linalg.norm(x)))
-        self.evaluations = 0
+        self.step = longer * (CENTRAL if central else FORWARD)
+        self.evaluations = self.looked = 0
+
+    @functools.cached_property
+    def length(self) -> float:
+        """Of differences, found at the first of them."""
+        v, before = random_vector(self.n, STREAM), self.evaluations
+        length = fitting_length(lambda h: self._difference(v, h), self.step, float(np.linalg.norm(self.x)))
+        self.looked = self.evaluations - before
+        return length
 
     @property
     def n(self) -> int:

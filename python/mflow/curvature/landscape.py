@@ -17,6 +17,7 @@ from mflow.base.checks import Array
 from mflow.base.methods import Method, as_method
 from mflow.curvature.frozen import Bearing, bearing, largest_lr
 from mflow.curvature.hessian import STREAM, TRUST, Hessian
+from mflow.derivatives.differences import fitting_length
 from mflow.spectra.krylov import random_vector
 from mflow.stability.limits import max_stable_dt
 
@@ -78,11 +79,19 @@ class InBox(Hessian):
         super().__init__(x, gradient, product, central=True, longer=longer)
         self.at_x, self.lower, self.upper = x, lower, upper
         if product is None and x.size:
-            self.length = min(self.length, 0.1 * float(np.min(upper - lower)))  # room for twice the length, twice over
-            self.x = self._within(1)
+            self.room = 0.1 * float(np.min(upper - lower))  # for twice the length, twice over
+            v = random_vector(x.size, STREAM)
+            self.length = min(fitting_length(lambda h: self._moved(v, h), self.step, float(np.linalg.norm(x))), self.room)
+            self.x = self._within(self.length)
 
-    def _within(self, times: int) -> Array:
-        room = 2.0 * times * self.length
+    def _moved(self, v: Array, length: float) -> Array:
+        """The product over this length, at the point that has room for it."""
+        length = min(length, self.room)
+        self.x = self._within(length)
+        return self._difference(v, length)
+
+    def _within(self, length: float) -> Array:
+        room = 2.0 * length
         return np.asarray(np.clip(self.at_x, self.lower + room, self.upper - room))
 
     def noise(self) -> float:
@@ -90,7 +99,7 @@ class InBox(Hessian):
         out, here = super().noise(), self.x
         if self.exact or not self.n or np.array_equal(here, self.at_x):
             return out
-        v, further = random_vector(self.n, STREAM), self._within(2)
+        v, further = random_vector(self.n, STREAM), self._within(2.0 * self.length)
         near = self(v)
         self.x = further
         apart = float(np.linalg.norm(near - self(v)))

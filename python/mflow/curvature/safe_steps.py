@@ -127,7 +127,7 @@ class SafeSteps:
         self.rehearsed: tuple[float, float, float] | None = None  # lr and momentum, and the curvature that they were found for
         self.rehearsed_from = math.nan  # the cost there, which a run that was rehearsed may come near to again
         self.spent = self.next_probe = 0  # evaluations for curvature, and when one is due
-        self.beside = 0  # evaluations for who looks on, which change no step
+        self.beside = 0  # evaluations for who looks on, and for lengths of differences, which change no step
         self.returns = self.risen = self.still = 0  # to the mark, iterations since the lowest cost, those that have changed nothing
 
     @property
@@ -316,6 +316,7 @@ class SafeSteps:
         hessian = self._hessian(at)
         with np.errstate(all="ignore"):
             now = float(v @ hessian(v))
+        self.beside += hessian.looked
         return not abs(now - self.L) <= OTHER * self.L
 
     def _hessian(self, at: Mark) -> Hessian:
@@ -345,6 +346,7 @@ class SafeSteps:
                 self._rehearse(at, found)
         except FloatingPointError:  # beyond the domain, a little way off
             self.L = 2.0 * self.L if self.L > 0.0 else at.size / max(1.0, float(np.max(np.abs(at.x), initial=0.0)))
+        self.beside += hessian.looked
         self.spent += self.used - before
         self.next_probe = self.used + max(UNPROBED if self.tune else 10, self.used - before)
         self._choose()

@@ -35,6 +35,7 @@ __all__ = [
     "cost_problem",
     "digits_of",
     "falls_anywhere",
+    "fitting_length",
     "moves_from",
     "scan",
     "slope_digits",
@@ -58,6 +59,10 @@ GROWS = 4.0  # and what a fall grows by at least from one to the next, ten times
 GROWS_ALONE = 30.0  # on the one side that bounds leave: faster than along a slope, so that no convex cost does
 SCALES = (1e-7, 1e-6, 1e-5, 1e-4)  # relative distances of points, on which a kink looks alike, and noise does not
 POINTS = 6  # of them on each side
+NEAR = 1e-2  # of the size of a state: over lengths up to it no function of that size bends
+BENT = 0.1  # relative: what differences over two lengths are apart by where a function bends in between
+FARTHER = 10.0  # times the shorter length, over which it is confirmed
+SLIGHT = 1e-6  # relative to the usual difference: a shorter one below it counts unless the usual one is the same over a tenth of its length
 NAMES = {24: "float32", 11: "float16", 8: "bfloat16"}
 
 
@@ -222,6 +227,45 @@ def scan(values: Callable[[Array], Any], x: Array, move: Array, at: Any, eps: fl
     return Scan("slope", max(step, min(noise ** (1 / 3), 0.1)), noise, False, False, seen, count)
 
 
+def fitting_length(
+    product: Callable[[float], Array], step: float, size: float, *, near: float = NEAR, rounding: float | None = None, bent: float = BENT
+) -> float:  # fmt: skip
+    """The length of a difference at a state of this size: ``step * max(1, size)``, or ``step * size`` where the function bends in between.
+
+    Parameters
+    ----------
+    product : callable
+        ``product(length)`` -> the derivative along one direction by differences over this length. It is not called where the usual length
+        is at most `near` of the size, or the size is 0, which tells nothing.
+    rounding : float, optional
+        In the norm of the product over the shorter length. Where it is not known the shorter difference counts if one over ten times its
+        length is the same: rounding is not.
+    bent : float
+        Relative to the shorter difference: what the two differ by at least.
+    """
+    usual, own = step * max(1.0, size), step * size
+    if not 0.0 < size < math.inf or usual <= near * size or own >= usual:
+        return usual
+    long, short = (_tried(product, length) for length in (usual, own))
+    if short is None or not np.all(np.isfinite(short)):
+        return usual
+    with np.errstate(all="ignore"):  # what is not finite over a length tells that it is too long
+        apart = math.nan if long is None else float(np.linalg.norm(long - short))
+        across = float(np.linalg.norm(short))
+        if rounding is not None:
+            return usual if apart <= 2.0 * rounding + bent * across else own
+        if not across > 0.0 or apart <= bent * across:
+            return usual
+        confirmed = _tried(product, FARTHER * own)
+        far = math.inf if confirmed is None else float(np.linalg.norm(confirmed - short))
+    if not far <= BENT * (apart if apart < math.inf else across):
+        return usual
+    if long is None or not across < SLIGHT * apart < math.inf:
+        return own
+    settled = _tried(product, usual / FARTHER)  # what is left over short lengths may be what rounding has not lost
+    return usual if settled is not None and float(np.linalg.norm(settled - long)) <= BENT * apart else own
+
+
 def _steady(steps: list[float], slopes: list[Array]) -> float:
     """The step whose slope is nearest to the one before; 0 where they grow as those of a power above 1 do, for the slope is 0 then."""
     sizes = [float(np.linalg.norm(slope)) for slope in slopes]
@@ -233,7 +277,7 @@ def _steady(steps: list[float], slopes: list[Array]) -> float:
     return steps[1 + int(np.argmin(errors))]
 
 
-def _tried(values: Callable[[Array], Any], x: Array) -> Any:
+def _tried(values: Callable[[Any], Any], x: Any) -> Any:
     """The values there; None where the user's function raises, as it may outside of its domain."""
     try:
         with np.errstate(all="ignore"):

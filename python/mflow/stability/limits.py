@@ -28,6 +28,7 @@ from mflow.base.checks import (
 )
 from mflow.base.methods import Method, as_method
 from mflow.base.telling import tell
+from mflow.derivatives.differences import fitting_length
 from mflow.spectra import eigenvalues as scans
 from mflow.spectra import normality
 from mflow.stability.amplification import STEP_TOLERANCE, UPDATE_TOLERANCE, amplification, measured_radius
@@ -366,19 +367,22 @@ def _tangents(force: Any, x0: Any, v0: Any) -> tuple[Array, Array]:
     if x.ndim != 1 or v.shape != x.shape or not 0 < x.size <= MOST:
         raise ValueError(f"x0, v0: expected arrays of shape (n,), n from 1 to {MOST}, got shapes {x.shape} and {v.shape}")
 
+    def along(of: int, j: int, length: float) -> Array:
+        ends = []
+        for sign in (1.0, -1.0):
+            state = [x.copy(), v.copy()]
+            state[of][j] += sign * length
+            ends.append((state[of][j], real_array(force(0.0, *state), "force")))
+        (up, above), (down, below) = ends
+        if above.shape != x.shape or not (np.all(np.isfinite(above)) and np.all(np.isfinite(below))):
+            raise ValueError(f"force: expected finite numbers of shape {x.shape} near x0 and v0, got others, of shape {above.shape}")
+        return np.asarray((below - above) / (up - down))
+
     def slopes(of: int) -> Array:
-        columns = []
-        for j in range(x.size):
-            ends = []
-            for sign in (1.0, -1.0):
-                state = [x.copy(), v.copy()]
-                state[of][j] += sign * DIFFERENCE * max(1.0, abs(float(state[of][j])))
-                ends.append((state[of][j], real_array(force(0.0, *state), "force")))
-            (up, above), (down, below) = ends
-            if above.shape != x.shape or not (np.all(np.isfinite(above)) and np.all(np.isfinite(below))):
-                raise ValueError(f"force: expected finite numbers of shape {x.shape} near x0 and v0, got others, of shape {above.shape}")
-            columns.append((below - above) / (up - down))
-        return np.stack(columns, axis=1)
+        sizes = np.abs((x, v)[of])
+        sizes[sizes == 0.0] = min(1.0, float(np.max(sizes)))  # the size of the others, where it is below 1
+        lengths = [fitting_length(functools.partial(along, of, j), DIFFERENCE, float(size)) for j, size in enumerate(sizes)]
+        return np.stack([along(of, j, length) for j, length in enumerate(lengths)], axis=1)
 
     K, C = slopes(0), slopes(1)
     for matrix, of in ((K, "x"), (C, "v")):

@@ -25,6 +25,7 @@ from mflow.base.checks import Array
 from mflow.base.extras import need
 from mflow.base.methods import Method
 from mflow.base.pace import by_rows, interruptible, pieces
+from mflow.derivatives.differences import fitting_length
 from mflow.spectra import krylov
 from mflow.stability.criterion import criterion_of, oscillator_matrix
 
@@ -181,29 +182,39 @@ def outer_bound(n: int, mass: Any, damping: Any, stiffness: Any) -> Modes | None
 def force_modes(accel: Callable[[Array, Array], Array], x: Array, v: Array, velocity_free: bool, calls: int = CALLS) -> Modes:
     """The outermost modes of a force at one state, from differences of the force.
 
-    accel takes x and v, each (n,), and is called ``calls`` times at most: directions are all unit vectors, or those of Arnoldi's method,
-    whose largest value is a lower bound. Each of the two modes has the k and c that belong to one direction. Exceptions of accel are
-    passed on; ValueError where it is not finite.
+    accel takes x and v, each (n,), and is called ``calls`` times at most, and some times more where x or v is so small that its size may
+    tell a shorter length of differences: directions are all unit vectors, or those of Arnoldi's method, whose largest value is a lower
+    bound. Each of the two modes has the k and c that belong to one direction. Exceptions of accel are passed on; ValueError where it is
+    not finite.
     """
     base = accel(x, v)
-    length = DIFFERENCE * max(1.0, float(np.max(np.abs(x), initial=0.0)), float(np.max(np.abs(v), initial=0.0)))
+    sizes = [float(np.max(np.abs(part), initial=0.0)) for part in (x, v)]
 
     def tangent(on_x: float, on_v: float) -> Callable[[Array], Array]:
-        def times(unit: Array) -> Array:
+        def along(unit: Array, length: float) -> Array:
             step = length / max(float(np.max(np.abs(unit))), 1e-300) * unit
             out = (base - accel(x + on_x * step, v + on_v * step)) * (float(np.max(np.abs(unit))) / length)
+            return np.asarray(out, dtype=np.float64)
+
+        length = DIFFERENCE * max(1.0, *sizes)
+        if length == DIFFERENCE:  # below 1, the size of what moves may tell a shorter one
+            any_way = krylov.random_vector(x.size, START)
+            length = fitting_length(lambda h: along(any_way, h), DIFFERENCE, sizes[0] if on_x else sizes[1])
+
+        def times(unit: Array) -> Array:
+            out = along(unit, length)
             if not np.all(np.isfinite(out)):
                 raise ValueError("force: expected finite values near the start, got NaN or an infinity")
             return out
 
         return times
 
-    springs, dashpots = tangent(1.0, 0.0), tangent(0.0, 1.0)
+    springs, dashpots = tangent(1.0, 0.0), None if velocity_free else tangent(0.0, 1.0)
     pairs = []
     slow = calls // 3
     k, direction = _top(springs, x.size, calls - slow - 3)
-    pairs.append((k, 0.0 if velocity_free else float(direction @ dashpots(direction))))
-    if not velocity_free:
+    pairs.append((k, 0.0 if dashpots is None else float(direction @ dashpots(direction))))
+    if dashpots is not None:
         c, direction = _top(dashpots, x.size, slow - 1)
         pairs.append((float(direction @ springs(direction)), c))
     return Modes(np.array([max(k, 0.0) for k, _ in pairs]), np.array([max(c, 0.0) for _, c in pairs]))
