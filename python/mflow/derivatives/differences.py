@@ -35,6 +35,7 @@ __all__ = [
     "cost_problem",
     "digits_of",
     "falls_anywhere",
+    "falls_aside",
     "moves_from",
     "scan",
     "slope_digits",
@@ -270,14 +271,14 @@ def falls_anywhere(
     for move in moves_from(x):
         if not np.all(small[move != 0.0]):
             continue
-        falls, calls = _falls_aside(values, x, move, at, 8.0 * eps * abs(at), fits)
+        falls, calls = falls_aside(values, x, move, at, 8.0 * eps * abs(at), fits)
         count += calls
         if falls:
             return True, count
     return False, count
 
 
-def _falls_aside(
+def falls_aside(
     values: Callable[[Array], Any], x: Array, move: Array, at: float, noise: float, fits: Callable[[Array], bool]
 ) -> tuple[bool, int]:
     """The same along `move`: over two lengths, by more than `noise`, and farther over the longer one. One evaluation is enough where it
