@@ -35,6 +35,7 @@ __all__ = [
     "cost_problem",
     "digits_of",
     "falls_anywhere",
+    "falls_aside",
     "fitting_length",
     "moves_from",
     "scan",
@@ -63,6 +64,9 @@ NEAR = 1e-2  # of the size of a state: over lengths up to it no function of that
 BENT = 0.1  # relative: what differences over two lengths are apart by where a function bends in between
 FARTHER = 10.0  # times the shorter length, over which it is confirmed
 SLIGHT = 1e-6  # relative to the usual difference: a shorter one below it counts unless the usual one is the same over a tenth of its length
+TINY = 1e-4  # a number below it may bend a cost within the usual lengths of differences
+OWN = EPS ** (1 / 3)  # of the number itself: the length of a difference that does not leave its size
+APART = 0.1  # of a slope: what another one is off by that does not point the same way
 NAMES = {24: "float32", 11: "float16", 8: "bfloat16"}
 
 
@@ -314,14 +318,14 @@ def falls_anywhere(
     for move in moves_from(x):
         if not np.all(small[move != 0.0]):
             continue
-        falls, calls = _falls_aside(values, x, move, at, 8.0 * eps * abs(at), fits)
+        falls, calls = falls_aside(values, x, move, at, 8.0 * eps * abs(at), fits)
         count += calls
         if falls:
             return True, count
     return False, count
 
 
-def _falls_aside(
+def falls_aside(
     values: Callable[[Array], Any], x: Array, move: Array, at: float, noise: float, fits: Callable[[Array], bool]
 ) -> tuple[bool, int]:
     """The same along `move`: over two lengths, by more than `noise`, and farther over the longer one. One evaluation is enough where it
@@ -403,6 +407,7 @@ class CostLook:
     held: NDArray[np.bool_] | None = None  # entries of x that may not move: their derivatives are 0 by themselves
     noisy: tuple[Array, Array] | None = None  # where noise was seen, and in which direction
     known = refuses = kink = False
+    own, settled = False, np.zeros(0)  # differences are taken over shares of small numbers themselves; an end that was looked at
 
     def __call__(self, callback: Any, x: Array, value: float, grad: Array) -> bool:
         """Whether it has set other steps."""
@@ -419,6 +424,8 @@ class CostLook:
                 raise FewDigitsError
             if self.digits is not None and not self.given:
                 return self._lengthen(callback, self.digits.step, x.size)
+            if not self.given and self._bends(callback, x, value, grad):
+                return True
             if grad.all():
                 return False
             return self._confirm(callback, x, value, grad)
@@ -439,9 +446,67 @@ class CostLook:
         callback.scales, callback.mode = np.full(n, step), CENTRAL
         return True
 
+    def _bends(self, callback: Any, x: Array, value: float, grad: Array) -> bool:
+        """At the start: whether small numbers show other slopes over shares of themselves, which are then taken."""
+        u = self._small(callback, x)
+        if not (u.any() and np.isfinite(grad).all()):
+            return False
+        slope, noise = self._slope(callback, x, u * along(x.size))
+        if not abs(slope - float(grad @ (u * along(x.size)))) > APART * abs(slope) + 2.0 * noise:
+            return False
+        return self._shorten(callback, x, grad, 0.0)
+
+    def steeper(self, callback: Any, x: Array, grad: Array, gtol: float) -> bool:
+        """At an end: whether a small number shows a slope above gtol over shares of itself, which are then taken."""
+        if callback.mode < FORWARD or self.given or self.step or np.array_equal(self.settled, x):
+            return False
+        u, self.settled = self._small(callback, x), x.copy()
+        if not (u.any() and np.isfinite(grad).all()):
+            return False
+        slope, noise = self._slope(callback, x, u * along(x.size))
+        return abs(slope) > gtol * float(np.sum(u)) + 2.0 * noise and self._shorten(callback, x, grad, gtol)
+
+    def _small(self, callback: Any, x: Array) -> Array:
+        """|x_j| of small numbers whose differences are longer than a share of them and that may move to both sides; else 0."""
+        size = np.abs(x)
+        usual = EPS**0.5 if callback.mode == FORWARD else OWN
+        lengths = usual * np.maximum(1.0, size) if callback.scales is None else callback.scales * np.maximum(1.0, size)
+        small = (size < TINY) & (lengths > 2.0 * OWN * size) & (size > 0.0)
+        if callback.within is not None:
+            lower, upper = callback.within
+            small &= (x - 10.0 * OWN * size >= lower) & (x + 10.0 * OWN * size <= upper)
+        return np.where(small, size, 0.0)
+
+    def _slope(self, callback: Any, x: Array, move: Array, share: float = OWN) -> tuple[float, float]:
+        """The slope along `move` over a share of it, and its rounding."""
+        up, down = (_tried(self._value, x + sign * share * move) for sign in (1.0, -1.0))
+        callback.nfev += 2
+        if up is None or down is None:
+            return math.nan, math.inf
+        ends = [float(np.asarray(end, dtype=np.float64).reshape(())) for end in (up, down)]
+        return (ends[0] - ends[1]) / (2.0 * share), 2.0 * EPS * max(abs(end) for end in ends) / share
+
+    def _shorten(self, callback: Any, x: Array, grad: Array, gtol: float) -> bool:
+        """Takes shares of those numbers that show another slope, and the same over a share ten times as long, as noise does not."""
+        sizes = self._small(callback, x)
+        scales = np.full(x.size, OWN) if callback.scales is None else callback.scales.copy()
+        found = False
+        for j in np.flatnonzero(sizes)[:EACH]:
+            move = sizes[j] * (np.arange(x.size) == j)
+            slope, noise = self._slope(callback, x, move)
+            longer, _ = self._slope(callback, x, move, 10.0 * OWN)
+            was = float(grad[j]) * float(sizes[j])
+            agree, bent = abs(slope - longer) <= APART * abs(slope), abs(slope - was) > APART * abs(slope) + 2.0 * noise
+            if agree and bent and abs(slope) > gtol * float(sizes[j]) + 2.0 * noise:
+                scales[j], found = OWN * float(sizes[j]), True
+        if found:
+            self.own = True
+            callback.scales, callback.mode = scales, CENTRAL
+        return found
+
     def longer(self, callback: Any, x: Array, value: float) -> bool:
         """Once, where no step along differences lowers the cost: whether it has noise, beyond rounding, that longer ones pass over."""
-        if callback.mode < FORWARD or self.step or self.noise or not math.isfinite(value):
+        if callback.mode < FORWARD or self.own or self.step or self.noise or not math.isfinite(value):
             return False
         scans = [scan(self._value, x, move, value) for move in moves_from(x)]
         callback.nfev += sum(one.calls for one in scans)
@@ -481,7 +546,7 @@ class CostLook:
         callback.nfev += sum(one.calls for one in scans) + math.isnan(value)
         self.at = x
         steps = [one.step for one in scans if one.kind == "slope"]
-        if steps and max(steps) > self.step:
+        if steps and max(steps) > self.step and not self.own:
             self.digits = self.digits or self._digits(callback, x, [raw for one in scans for raw in one.seen])
             return self._lengthen(callback, max([*steps, self.digits.step if self.digits else 0.0]), n)
         if whole:
@@ -495,6 +560,8 @@ class CostLook:
 
     def note(self) -> str:
         """What is to be said of the differences in a result's message."""
+        if self.own:
+            return f"; differences are taken over {OWN:.2g} of small numbers x themselves, as the cost bends within longer ones"
         if self.digits is not None:
             over = f", so differences are taken over {self.step:.2g} of x" if self.step else ""
             return f"; the cost's values carry {self.digits.text}{over}"

@@ -395,7 +395,7 @@ def _fitted(run: Run, ending: str, how: dict[str, Any], absolute: bool, full: bo
     if C is None or (free <= 0 and not absolute):
         pcov = np.full((x.size, x.size), math.inf)
         why = "there are as many parameters as data" if C is not None else f"the Jacobian has rank {rank} for {x.size} parameters"
-        dead = [name for name, size in zip(how["names"](), core.norms, strict=True) if size == 0.0]
+        dead = [name for j, name in enumerate(how["names"]()) if j in run.zeros.dead]
         words = f", and no residual depends on {', '.join(dead)}" if dead and C is None else ""
         warnings.warn(f"curve_fit: the covariance of the parameters could not be estimated, as {why}{words}", RuntimeWarning, stacklevel=3)
     else:

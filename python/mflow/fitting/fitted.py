@@ -29,7 +29,7 @@ class CurveFit(Readable, tuple[Any, ...]):
     dof : degrees of freedom, m - n, parameters that are held not counted. residuals : (f - y)/sigma. robust : whether a loss was given.
     cost : half the sum of squares of the residuals; with a loss the robust cost, half the sum of f_scale^2 rho((residual/f_scale)^2).
     s : standard deviation of a residual, sqrt(2 cost/dof), and 1 with absolute_sigma. With a loss cost is the robust one, as in SciPy.
-    rank, dead : of the Jacobian; names of parameters that no residual depends on.
+    rank, dead : of the Jacobian; names of parameters whose columns of it are 0.
     jac : (m, n), over sigma. active_mask : as in `least_squares`. nfev, calls : evaluations of the model, those for differences left out,
         and all.
     success, status, reason, message : as in `least_squares`.
@@ -148,7 +148,7 @@ class CurveFit(Readable, tuple[Any, ...]):
 
     @property
     def dead(self) -> tuple[str, ...]:
-        """Names of parameters that no residual depends on."""
+        """Names of parameters whose columns of the Jacobian are 0."""
         held = np.zeros(self.popt.size, dtype=bool) if self.held is None else self.held
         return tuple(name for j, name in enumerate(self.names) if not held[j] and not self.jac[:, j].any())
 

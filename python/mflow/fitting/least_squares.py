@@ -53,7 +53,7 @@ class LeastSquaresResult(Examined):
     status : 1 the gradient is small enough, 2 ftol, 3 xtol, 4 both, 0 max_nfev, -2 stopped by the callback, -1 it could not go on.
     success : status > 0. reason : "converged", "max_nfev", "callback", "step_too_small", "non_finite", "rhs_failed", "interrupted";
         "wrong_gradient", where the Jacobian given is not that of the residuals; "insensitive", where no residual depends on any
-        parameter, or changes over diff_step; "not_a_minimum", where the Jacobian is 0 and the cost falls on both sides.
+        parameter, or changes over diff_step; "not_a_minimum", where the Jacobian, or a column of it, is 0 and the cost falls on both sides.
     message : what happened, in words.
     """
 

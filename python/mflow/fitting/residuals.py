@@ -5,6 +5,7 @@ The core evaluates them and takes the differences (`mflow_core.fitting`); here i
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 from mflow.base.checks import Array, as_tuple, check_flags, dense_array, real_array, shown
 from mflow.base.not_finite import entry_words
 from mflow.base.telling import tell
-from mflow.derivatives.differences import ASIDE, EACH, Digits, Scan, along, check_diff_step, digits_of, scan
+from mflow.derivatives.differences import ASIDE, EACH, Digits, Scan, along, check_diff_step, digits_of, falls_aside, scan
 from mflow.derivatives.elsewhere import with_jacobian
 from mflow.derivatives.remainder import GradientWarning, Verdict, jacobian_model, quick, said_of
 from mflow.fitting.compiled import compiled_residuals
@@ -385,6 +386,30 @@ class Residuals:
         moves = [h * self.unit(x)[j] * (np.arange(self.n) == j) for j in some for h in (1e-3, -1e-3, 1e-4, -1e-4)]
         inside = [move for move in moves if np.all((x + move >= lower) & (x + move <= upper))]
         return all(0.5 * float(r @ r) > cost for r in (self.at(x + move) for move in inside))
+
+    def aside(self, x: Array, move: Array, cost_of: Callable[[Array], float], cost: float) -> tuple[bool, bool]:
+        """(whether residuals are seen to change along `move`, or may do so where nothing could be asked; whether the cost falls along it on
+        both sides of x, or on the one that bounds leave)."""
+        lower, upper, _ = self.core.region
+        here, seen = self.at(x), []
+
+        def value(y: Array) -> float:
+            r = self.at(y)
+            seen.append(not np.array_equal(r, here))
+            return cost_of(r)
+
+        fits = lambda y: bool(np.all((y >= lower) & (y <= upper)))  # noqa: E731
+        falls, count = falls_aside(value, x, move, cost, 8.0 * self.eps * cost, fits)
+        return any(seen) or count != len(seen) or not count, falls
+
+    def along_one(self, x: Array, j: int, cost_of: Callable[[Array], float], cost: float) -> tuple[bool, bool]:
+        """The same in one parameter, by shares of itself; where that changes nothing, by shares of 1."""
+        own, changes, falls = float(self._scale(x)[j]), False, False
+        for unit in (own, 1.0) if own < 1.0 else (own,):
+            changes, falls = self.aside(x, unit * (np.arange(self.n) == j), cost_of, cost)
+            if changes:
+                break
+        return changes, falls
 
     def look_closer(self, x: Array) -> None:
         """What the residuals carry, where differences over the steps that were given lead nowhere."""

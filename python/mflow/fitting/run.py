@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import math
 from collections.abc import Callable
-from typing import Any
+from functools import cached_property
+from typing import Any, NamedTuple
 
 import numpy as np
 from mflow_core.arithmetic.starts import largest
@@ -15,6 +16,7 @@ from mflow_core.fitting.robust import CompiledLoss
 from mflow.base.checks import Array
 from mflow.base.pace import interruptible
 from mflow.base.result import Result
+from mflow.derivatives.differences import EACH
 from mflow.fitting.residuals import NOISY, Residuals
 from mflow.fitting.robust import Robust
 
@@ -26,6 +28,7 @@ MOST_CURVED = 50  # of so many at most
 HIDDEN = 1e-12  # of the cost: what rounding hides of it
 IN_DOUBT = ("step_too_small", "ftol", "xtol", "both")  # endings that differences of noise may bring about
 SLOPED = 1e-3  # a cosine of the residuals with a column above it is no small gradient
+FEW = 4  # directions, and parameters, that are looked at together
 LOST = 0.3  # of a column of differences: what rounding may turn of one that still tells where the cost falls
 
 STATUS = {
@@ -37,6 +40,15 @@ STATUS = {
 def lost_share(J: Array) -> float:
     """The share of the largest singular value below which one is rounding."""
     return float(max(J.shape)) * 2.0**-52
+
+
+class Zeros(NamedTuple):
+    """Parameters whose columns of the Jacobian are 0, beside others that are not: all of them, those that no residual is seen to depend
+    on, those along which the cost falls on both sides."""
+
+    columns: list[int]
+    dead: list[int]
+    peaks: list[int]
 
 
 class Run:
@@ -261,6 +273,10 @@ class Run:
         _, _, _, rounding, _, size = self.core.measures
         if self.core.any_slope and self.core.lost > LOST and size > rounding:
             return "step_too_small", "differences of residuals that are rounded so much do not tell where the cost falls"
+        if self.core.any_slope and self.zeros.peaks:
+            names, side = _names(self.zeros.peaks), "both sides" if self.box is None else "each side within the bounds"
+            where = "where others move with it" if self.zeros.peaks[0] in self.zeros.dead else "there"
+            return "not_a_minimum", f"the Jacobian is 0 along {names}, and the cost falls {where} on {side} of x: start elsewhere"
         if self.core.any_slope or not self.core.cost > 0.0:
             return "", ""
         scans = [one for one, _ in self.problem.scans(self.core.x, np.arange(self.x.size))]
@@ -285,22 +301,43 @@ class Run:
             share = np.sqrt(self.loss.curvature(core.f)) / core.loss_weights
         return np.where(np.isfinite(share), share, 0.0)[:, None] * J
 
+    @cached_property
+    def zeros(self) -> Zeros:
+        """What is seen beside x, where the run ended, of columns that are 0."""
+        core = self.core
+        if core is None or not core.any_slope or not np.isfinite(core.norms).all():
+            return Zeros([], [], [])
+        columns = [int(j) for j in np.flatnonzero(core.norms == 0.0) if self.fixed is None or not self.fixed[j]]
+        x, cost = np.array(core.x), float(core.cost)
+        cost_of = (lambda r: 0.5 * float(r @ r)) if self.loss is None else self.loss.cost
+        seen = {j: self.problem.along_one(x, j, cost_of, cost) for j in columns[:EACH]}
+        dead, peaks = [j for j, (changes, _) in seen.items() if not changes], [j for j, (_, falls) in seen.items() if falls]
+        return Zeros(columns, dead, peaks or self._saddles(x, dead, cost_of, cost))
+
+    def _saddles(self, x: Array, dead: list[int], cost_of: Callable[[Array], float], cost: float) -> list[int]:
+        """Of parameters that change nothing alone, the first along which the cost falls where others move as the Jacobian does not
+        tell: the rate of an exponential whose factor is 0, beside a constant."""
+        unit = self.problem.unit(x)
+        free = np.ones(x.size, bool) if self.fixed is None else ~self.fixed
+        for v in _still(self.core.J * unit * free) if dead and x.size <= EACH else ():
+            for j, sign in ((j, sign) for j in dead[:FEW] for sign in (1.0, -1.0)):
+                move = unit * (v + sign * (np.arange(x.size) == j))
+                if self.problem.aside(x, move, cost_of, cost)[1]:
+                    return [j]
+        return []
+
     @property
     def idle(self) -> str:
-        """Of parameters that no residual depends on, where others are determined."""
+        """Of columns that are 0, where others are not."""
         if self.core is None or not self.core.any_slope:
             return ""
-        norms = self.core.norms
-        if 0.0 not in norms.tolist():
+        zeros = self.zeros
+        if not zeros.columns:
             return ""
-        zero = np.flatnonzero(norms == 0.0) if np.isfinite(norms).all() else np.zeros(0, int)
-        if self.fixed is not None:
-            zero = zero[~self.fixed[zero]]
-        if not zero.size:
-            return ""
-        J = self.core.J
-        names = ", ".join(f"x[{j}]" for j in zero[:10]) + (", ..." if zero.size > 10 else "")
-        return f"no residual depends on {names} at x, where the Jacobian has rank {rank_of(J)} for {self.x.size} parameters"
+        others = [j for j in zeros.columns if j not in zeros.dead]
+        told = [f"no residual depends on {_names(zeros.dead)} at x"] if zeros.dead else []
+        told += [f"the Jacobian is 0 along {_names(others)} at x"] if others else []
+        return f"{', and '.join(told)}, where the Jacobian has rank {rank_of(self.core.J)} for {self.x.size} parameters"
 
     def result(self, status: int, reason: str, message: str) -> dict[str, Any]:
         """The best point, which is where the run stands."""
@@ -342,6 +379,21 @@ class Run:
             "cosine": core.measures[1], "active_mask": self.active_mask,
             "nfev": self.nfev, "njev": njev, "nit": nit, "rank": n if core.surely_full else rank_of(J), "dt": core.dt,
         }  # fmt: skip
+
+
+def _still(J: Array) -> Array:
+    """A few directions, in rows, that a Jacobian takes to 0 though none of the columns that they combine is 0."""
+    some = np.flatnonzero(J.any(axis=0))
+    norms = lengths_of(J[:, some])
+    _, s, V = np.linalg.svd(np.linalg.qr(J[:, some] / norms, mode="r"))
+    rows = V[int(np.sum(s > lost_share(J) * s[0])) :][:FEW] / norms
+    out = np.zeros((len(rows), J.shape[1]))
+    out[:, some] = rows / np.max(np.abs(rows), axis=1, initial=0.0, keepdims=True)
+    return out
+
+
+def _names(some: list[int]) -> str:
+    return ", ".join(f"x[{j}]" for j in some[:10]) + (", ..." if len(some) > 10 else "")
 
 
 def lengths_of(J: Array) -> Array:

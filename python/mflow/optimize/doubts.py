@@ -33,6 +33,10 @@ from mflow.solvers.jacobian_doubt import watched
 __all__ = ["Doubts", "few_digits"]
 
 FLAT = "the cost does not change within 0.015 of x in any parameter, by steps 1e2 ... 1e6 times those of the differences"
+BENT = (
+    "differences are longer than small numbers x, over shares of which the cost has slopes above gtol: give jac=, or diff_step=, or "
+    "parameters in other units"
+)
 PEAK = "the cost falls on {} of x, which is no minimum: start elsewhere"
 
 TWICE = RIGHT._replace(ncheck=2 * RIGHT.ncheck)
@@ -60,6 +64,8 @@ class Doubts:
     look: CostLook | None = None
     verdict = Verdict("unknown", 0)
     where = "x0"  # of what the verdict is
+    gtol = math.inf  # of this run
+    callback: Any = None  # the core's, where differences are taken
 
     def keep_within(self, box: Box | None, said: str = "bounds") -> None:
         """Start within the bounds, and evaluate nothing outside. The gradient is not looked at where x0 is at a bound."""
@@ -78,6 +84,7 @@ class Doubts:
         """For the core."""
         check = self._check if self.checks and not self.differences else None
         made, self.look = cost_problem(self.fun, self.jac, self.start.shape, self.args, hess, self.diff_step, check)
+        self.callback = made.callback if self.differences else None
         if self.box is not None and self.look is not None:
             self.look.held = (self.box.lower == self.box.upper).ravel()
         if self.box is not None and made.callback is not None:
@@ -108,6 +115,13 @@ class Doubts:
         """Where differences lead nowhere: whether the cost is noisy at x, and longer central ones are taken from now on."""
         callback = problem.callback
         return self.look is not None and self.differences and self.diff_step is None and self.look.longer(callback, x, value)
+
+    def steeper(self, x: Array, grad: Array) -> bool:
+        """Where a run by differences ended: whether small numbers show slopes above gtol over shares of themselves, which are then
+        taken."""
+        if self.look is None or self.callback is None:
+            return False
+        return self.look.steeper(self.callback, x.ravel(), grad.ravel(), self.gtol)
 
     def _check(self, x: Array, value: float, grad: Array) -> None:
         """At the first gradient of a Python function."""
@@ -190,9 +204,14 @@ class Doubts:
         out.message += look.note() + (f"; nothing depends on {still} at x0" if still and out.status >= 0 else "")
         if out.reason != "converged":
             return
-        if np.any(out.jac):
+        before = 0 if self.callback is None else self.callback.nfev
+        if self.steeper(out.x, out.jac):
+            out.message = f"{BENT}; {out.message}"
+            self._refuse(out, "wrong_gradient")
+        out.nfev += 0 if self.callback is None else self.callback.nfev - before
+        if out.reason == "converged" and np.any(out.jac):
             self._look_aside(out, look.peaked)
-        elif np.array_equal(look.at, out.x.ravel()):
+        elif out.reason == "converged" and np.array_equal(look.at, out.x.ravel()):
             self._said_of_zero(out, "" if look.verdict == "flat" and out.fun < look.first else look.verdict)
 
     def _said_of_compiled(self, out: OptimizeResult) -> None:

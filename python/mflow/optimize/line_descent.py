@@ -44,6 +44,7 @@ ENDINGS: dict[int, tuple[int, str, Callable[[int, str, float], str]]] = {  # wor
 }
 Ruled = tuple[Method, LineSearch, dict[str, Any], bool]  # the direction, the search, its numbers in the core, whether it is a trust region
 NOISY_STEP = 1e-4  # of differences of gradients that are differences themselves, relative
+AGAIN = 4  # times that a run goes on with differences over shorter lengths
 JUMP = 1e-3  # of the first gradient: where one so large leads nowhere, rounding is not the reason
 WHY = {
     1: "its direction does not lead down",
@@ -118,6 +119,14 @@ class LineDescent(Counted):
     def go(self, limit: int, gtol: float, callback: Any) -> int:
         """0: the iteration limit; CONVERGED; STOPPED by the callback; anything else: why it could not go on."""
         status = self._go(limit, gtol)
+        for _ in range(AGAIN):
+            if self.saving is not None or status not in (CONVERGED, line_descent.FAILED):
+                return status
+            x, grad = self.run.here()
+            if not self.doubts.steeper(x, grad):
+                break
+            self.earlier, self.run = self.nit, self._run_from(x)
+            status = self._go(limit - self.earlier, gtol)
         if status == line_descent.FAILED and self.saving is None:
             x, value, _ = self.run.lowest()
             if self.doubts.longer(self.problem, x.ravel(), value):

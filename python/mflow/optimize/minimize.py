@@ -100,7 +100,8 @@ def minimize(
         The gradient ``jac(x, *args)``; None and "2-point": forward differences, "3-point": central ones; "jax", "autograd", "torch":
         automatic differentiation of ``fun`` by that library, in float64 (fun is given an array of theirs; one for jax is faster as
         ``jax.jit(fun)``); "cs": complex steps. Where the
-        cost's values carry few digits (float32 inside, rounded results) differences are central and longer, and the message says so.
+        cost's values carry few digits (float32 inside, rounded results) differences are central and longer, where it bends within the usual
+        lengths at numbers below 1e-4 they are shares of those, and the message says so.
     hess : callable, array_like (n, n) or sparse matrix
         For "trust_ncg" and implicit methods: the Hessian ``hess(x, *args)``; where it is missing, differences of gradients. ``solver``,
         ``jac_sparsity``, ``lband`` and ``uband`` as in `mflow.solve_ivp`.
@@ -210,6 +211,7 @@ def minimize(
     limit = check_whole(maxiter, "maxiter")
     threshold = check_number(1e-5 if gtol is None and tol is None else gtol if gtol is not None else tol, "gtol")
     doubts = Doubts(fun, x0, args, jac, settings.pop("diff_step"), settings.pop("check_gradient"))
+    doubts.gtol = threshold
     doubts.keep_within(read_box(bounds, fixed, doubts.start), "bounds" if bounds is not None else "fixed")
     every, asked, saving = asked_path(path), asked_looks(settings, searches), Saving.asked(settings)
     products = None

@@ -1,0 +1,65 @@
+"""Columns of the Jacobian that are 0 where a fit ends, beside others that are not: a minimum, a maximum, or no effect."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from mflow import curve_fit, least_squares
+
+Array = NDArray[np.float64]
+GIVEN: dict[str, Any] = {"jac": lambda p: [[2.0 * p[0], 0.0], [0.0, 1.0]]}
+
+
+def hill(p: Array) -> list[float]:
+    """Least at (-1, 2) and (1, 2), with a ridge between them."""
+    return [p[0] ** 2 - 1.0, p[1] - 2.0]
+
+
+@pytest.mark.filterwarnings("ignore:least_squares. the Jacobian is 0 along")
+@pytest.mark.parametrize("how", [GIVEN, {"jac": "3-point"}, {"jac": "3-point", "loss": "soft_l1"}, {**GIVEN, "bounds": ([0, -9], [9, 9])}])
+def test_a_maximum_along_one_parameter(how: dict[str, Any]) -> None:
+    r = least_squares(hill, [0.0, 1.0], **how)
+    assert (r.reason, r.success, r.status, r.x[0]) == ("not_a_minimum", False, -1, 0.0)
+    assert "the Jacobian is 0 along x[0], and the cost falls there on " in r.message
+    assert "depends" not in r.message
+
+
+def test_a_minimum_along_one_parameter() -> None:
+    with pytest.warns(RuntimeWarning, match=r"the Jacobian is 0 along x\[0\] at x, where the Jacobian has rank 1 for 2 parameters"):
+        r = least_squares(lambda p: [p[0] ** 2 + 1.0, p[1] - 2.0], [0.0, 1.0], "3-point")
+    assert (r.reason, r.success) == ("converged", True)
+    assert "depends" not in r.message
+
+
+def test_held_parameters_are_not_looked_at() -> None:
+    r = least_squares(hill, [0.0, 1.0], fixed=[True, False], **GIVEN)
+    assert (r.reason, r.success, r.x.tolist()) == ("converged", True, [0.0, 2.0])
+
+
+@pytest.mark.filterwarnings("ignore:least_squares. ")
+def test_parameters_without_effect_and_with_one() -> None:
+    r = least_squares(lambda p: [p[0] ** 2 + 1.0, p[1] - 2.0, 0.5], [0.0, 1.0, 3.0], "3-point")
+    assert r.success
+    assert "no residual depends on x[2] at x, and the Jacobian is 0 along x[0] at x, where" in r.message
+
+
+@pytest.mark.filterwarnings("ignore:least_squares. ")
+def test_a_saddle_at_the_start_of_an_exponential() -> None:
+    """Its rate changes nothing where its factor is 0, beside a constant that is the mean of the data."""
+    x = np.arange(4.0)
+    r = least_squares(lambda p: p[2] + p[0] * np.exp(-p[1] * x) - [2.0, 1.0, 0.5, 0.2], [0.0, 0.0, 0.925])
+    assert (r.reason, r.success) == ("not_a_minimum", False)
+    assert "along x[1], and the cost falls where others move with it on both sides of x" in r.message
+    assert r.cost > 0.9
+
+
+def test_a_curve_at_a_maximum() -> None:
+    t = np.linspace(0.0, 1.0, 5)
+    with pytest.raises(RuntimeError, match=r"the Jacobian is 0 along x\[0\], and the cost falls there on both sides of x"):
+        curve_fit(
+            lambda t, a, b: a**2 + b * t, t, 1.0 + 0.0 * t + t - t.mean(), [0.0, 1.0], jac=lambda t, a, b: np.stack([2 * a + 0 * t, t], 1)
+        )
