@@ -443,7 +443,7 @@ ELSEWHERE = {
     "disp": "progress", "schedule": "lr", "scheduler": "lr", "lr_scheduler": "lr", "n_epochs": "epochs", "epochs": "maxiter",
     "callbacks": "callback", "early_stopping": "patience", "val_data": "validation", "validation_data": "validation",
     "validation_split": "validation", "max_norm": "clip_norm", "max_grad_norm": "clip_norm", "clipnorm": "clip_norm",
-    "clipvalue": "clip_value", "grad": "jac",
+    "clipvalue": "clip_value", "grad": "jac", "test_size": "test_fraction",
 }  # fmt: skip
 AUTO = "auto"
 TAKE_AUTO = "mflow.solve_ivp, solve_ivp_batch, gradient_flow and Stepper take it under error control, SciPy's drivers as mflow.scipy.AUTO"

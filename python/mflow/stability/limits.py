@@ -292,6 +292,11 @@ def max_stable_dt(
         check_flags(symmetric=symmetric)
     if "rayleigh" in parameters:
         raise TypeError("rayleigh: it is no argument here; give damping=a * mass + b * stiffness, the matrix that (a, b) stand for")
+    if "contacts" in parameters:
+        raise TypeError(
+            "contacts: it is no argument here; a spring of a contact counts where it is closed: add its stiffness to that of its degree of "
+            'freedom, or let solve_dynamics(dt="auto") do it'
+        )
     method = as_method(method, parameters)
     if force is not None:
         _refuse_beside_force(method, stiffness, damping)
