@@ -149,5 +149,5 @@ def test_a_damping_ratio_in_place_of_a_damping_is_told_of(mass: list[float]) -> 
 def test_messages_about_the_largest_step_name_the_way_to_it() -> None:
     with pytest.raises(ValueError, match=r'changes with its state.*mflow.max_stable_dt\("velocity_verlet", mass=..., force=..., x0=...\)'):
         mflow.solve_dynamics(force=lambda t, x, v: -x, x0=[1.0], t_span=(0, 1), method="velocity_verlet", dt="auto")
-    with pytest.raises(TypeError, match="contacts: it is no argument here.*add its stiffness"):
+    with pytest.raises(TypeError, match=r"contacts: it is no argument here.*add its stiffness"):
         mflow.max_stable_dt("central_difference", mass=1.0, stiffness=4.0, contacts=mflow.Contact(0, 0.1, stiffness=5.0))

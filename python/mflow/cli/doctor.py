@@ -105,7 +105,9 @@ def packages() -> list[dict[str, str]]:
     for name, purpose in OTHERS.items():
         if name not in by_name:
             here = installed(name)
-            out.append({"extra": "", "name": name, "needs": "", "version": here, "advice": "" if here else f"pip install {name}: {purpose}"})
+            out.append(
+                {"extra": "", "name": name, "needs": "", "version": here, "advice": "" if here else f"pip install {name}: {purpose}"}
+            )
     return out
 
 

@@ -167,6 +167,10 @@ def minibatches(
         The arrays are empty, scalar or of unequal length, `batch_size` is no
         whole number from 1 to ``n_rows``, or `epochs` or `seed` none from 0 on.
 
+    See Also
+    --------
+    mflow.train, mflow.data.train_test_split
+
     Examples
     --------
     >>> import numpy as np
@@ -243,6 +247,10 @@ def train_test_split(
         Lengths differ, fewer than two rows (with `stratify`, in a class),
         `test_fraction` outside (0, 1), or `seed` no whole number from 0 on.
 
+    See Also
+    --------
+    mflow.data.standardize, mflow.data.minibatches
+
     Examples
     --------
     >>> from mflow.data import load_penguins, train_test_split
@@ -304,6 +312,10 @@ def standardize(X_train: npt.ArrayLike, /, *others: npt.ArrayLike) -> npt.NDArra
     ValueError
         `X_train` is empty, holds a value that is not finite or a constant
         column, or another array has different columns.
+
+    See Also
+    --------
+    mflow.data.train_test_split
 
     Examples
     --------

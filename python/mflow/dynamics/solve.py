@@ -210,6 +210,10 @@ def solve_dynamics(
     TypeError, ValueError
         An argument does not fit; the message names it. What callbacks raise comes through, with ``partial_result``.
 
+    See Also
+    --------
+    mflow.solve_dynamics_batch, mflow.modes, mflow.max_stable_dt, mflow.Stepper, mflow.plot.energy
+
     Examples
     --------
     >>> import mflow

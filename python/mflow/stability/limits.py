@@ -81,6 +81,10 @@ def stability_limit(
     ValueError
         The method has no linear amplification, or no such axis.
 
+    See Also
+    --------
+    mflow.max_stable_dt, mflow.stability_region
+
     Examples
     --------
     >>> import mflow
@@ -273,6 +277,10 @@ def max_stable_dt(
         eigenvalue below 0, as if the Hessian had been given without its minus; or, for integrators, jac is far from normal, so that a run
         within the limit grows by a factor of more than 10 before it decays (transient growth): the warning names the step up to which the
         numerical range of jac is stable, where products with the transpose are known: not for a function v -> J v.
+
+    See Also
+    --------
+    mflow.stability_limit, mflow.explain, mflow.solve_dynamics
 
     Examples
     --------

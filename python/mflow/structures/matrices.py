@@ -84,7 +84,7 @@ def structure_problem(
 
 
 def _tell_of_ratio(damping: float, M: Any, K: Any) -> None:
-    """Warns of one number for several degrees of freedom that looks like a damping ratio and, as a damping, does nothing to their masses."""
+    """Warns of one number for several degrees of freedom that looks like a damping ratio and, as a damping, does nothing."""
     if M.shape[0] < 2 or not RATIO[0] <= damping <= RATIO[1]:
         return
     m, k = (np.asarray(A if A.ndim == 1 else A.diagonal()) for A in (M, K))

@@ -68,7 +68,7 @@ class Modes(Readable):
         """A pandas DataFrame with a row a mode, without the shapes. ImportError without pandas."""
         return frame(self._columns())
 
-    def _columns(self) -> dict[str, Array]:
+    def _columns(self) -> dict[str, Any]:
         part = self.effective_masses / self.total_mass if self.total_mass > 0.0 else np.full(self.omega.size, np.nan)
         return {
             "mode": np.arange(1, self.omega.size + 1), "period": self.periods, "frequency": self.frequencies, "omega": self.omega,
@@ -84,7 +84,11 @@ class Modes(Readable):
             for j in range(self.omega.size)
         ]
         found = f"{self.omega.size} of {len(self.shapes)} modes"
-        return [Table(heads, shortened(rows)), "", f"{found}; total mass {self.total_mass:.6g}, in them {np.sum(self.effective_masses):.6g}"]
+        return [
+            Table(heads, shortened(rows)),
+            "",
+            f"{found}; total mass {self.total_mass:.6g}, in them {np.sum(self.effective_masses):.6g}",
+        ]
 
     def damping_matrix(self, zeta: Any) -> Array:
         """The damping matrix (n, n) with which each of these modes has the damping ratio zeta, a number or one a mode; others have none.

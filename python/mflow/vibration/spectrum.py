@@ -72,12 +72,13 @@ class ResponseSpectrum(Readable):
         """A pandas DataFrame with a row a period. ImportError without pandas."""
         return frame(self._columns())
 
-    def _columns(self) -> dict[str, Array]:
+    def _columns(self) -> dict[str, Any]:
         return {"period": self.periods, "sd": self.sd, "sv": self.sv, "sa": self.sa, "psv": self.psv, "psa": self.psa}
 
     def _parts(self) -> list[str | Table]:
         rows = [[f"{number:.5g}" for number in row] for row in zip(*self._columns().values(), strict=True)]
-        said = f"{self.name}: damping {100.0 * self.damping:.4g} %, peak of the record {self.peak:.5g}; method: {self.method}, peaks: {self.peaks}"
+        said = f"{self.name}: damping {100.0 * self.damping:.4g} %, peak of the record {self.peak:.5g}"
+        said += f"; method: {self.method}, peaks: {self.peaks}"
         return [said, Table(["period s", "sd", "sv", "sa", "psv", "psa"], shortened(rows))]
 
     def _omega(self) -> Array:
