@@ -39,9 +39,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not options:
         parser.print_usage(sys.stderr)
         return 2
+    code = 0
     for option in options:
-        print(ANSWERS[option][0]())
-    return 0
+        answer = ANSWERS[option][0]()
+        if option == "--pkgconfigdir" and not os.path.isfile(os.path.join(answer, "mflow.pc")):
+            print(
+                f"mflow-config: --pkgconfigdir: there is no mflow.pc in {answer}: an editable install has none; install mflow without "
+                "--editable, or use --cflags",
+                file=sys.stderr,
+            )
+            code = 1
+        else:
+            print(answer)
+    return code
 
 
 if __name__ == "__main__":

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
+import time
 
+import mflow_core
 import numpy as np
 from mflow_core import registry
 
@@ -30,11 +32,16 @@ def test_doctor_runs_whole(tmp_path, capsys):
     assert found["bits"]["count"] == len(registry.records())
     assert registry.LEVEL in found["bits"]["levels"]
     assert "the same bits" in said
+    assert f"C header: in {mflow_core.get_include()}" in said
+    assert f"C compiler here: {found['compiler']}" in said
+    names = [one["name"] for one in found["packages"]]
+    assert len(names) == len(set(names))
+    assert {"torch", "jax", "dask", "joblib", "matplotlib", "numba", "scipy"} <= set(names)
 
 
 def test_different_bits_are_named(monkeypatch):
     bits = {"levels": ["v4", "v3"], "count": 2, "same": False, "different": ["rk4"], "failed": {}}
-    monkeypatch.setattr(doctor, "compare_levels", lambda: bits)
+    monkeypatch.setattr(doctor, "compare_levels", lambda quiet: bits)
     assert "the bits of rk4 differ between the levels v4, v3" in doctor.said_of(bits)
     assert main(["doctor"]) == 1
 
@@ -58,6 +65,30 @@ def test_missing_and_old_packages_are_said(monkeypatch):
         return versions[name]
 
     monkeypatch.setattr(importlib.metadata, "version", version)
-    plot, progress = doctor.packages()
+    plot, progress, *others = doctor.packages()
     assert (plot["name"], plot["version"], plot["advice"]) == ("matplotlib", "3.6.9", "pip install 'momentum-flow[plot]'")
+    assert [(one["name"], one["extra"]) for one in others] == [(name, "") for name in doctor.OTHERS]
+    assert others[0]["advice"] == "pip install torch: mflow.torch, derivatives"
     assert (progress["version"], progress["advice"]) == ("", "pip install 'momentum-flow[progress]'")
+
+
+def test_package_of_two_extras_is_one_row_with_the_smaller_advice(monkeypatch):
+    lines = ["numba; extra == 'sympy'", "sympy; extra == 'sympy'", "numba; extra == 'compile'"]
+    monkeypatch.setattr(importlib.metadata, "requires", lambda name: lines)
+    monkeypatch.setattr(doctor, "installed", lambda name: "")
+    numba, sympy, *_ = doctor.packages()
+    assert (numba["extra"], numba["advice"]) == ("sympy, compile", "pip install 'momentum-flow[compile]'")
+    assert (sympy["extra"], sympy["advice"]) == ("sympy", "pip install 'momentum-flow[sympy]'")
+
+
+def test_long_self_test_says_how_far_it_is(monkeypatch, capsys):
+    def slow(level):
+        time.sleep(0.2)
+        return level, {"rk4": "0"}, ""
+
+    monkeypatch.setattr(doctor, "PATIENCE", 0.02)
+    monkeypatch.setattr(doctor, "_prints_at", slow)
+    assert doctor.compare_levels()["same"]
+    assert capsys.readouterr().err == ""
+    assert doctor.compare_levels(quiet=False)["same"]
+    assert "levels done after 0 s" in capsys.readouterr().err

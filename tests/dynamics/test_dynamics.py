@@ -182,7 +182,9 @@ def test_energy_ledger(beta: float, gamma: float) -> None:
 
 def test_no_ledger_where_there_is_none() -> None:
     K = [[2.0, 0.5], [0.0, 1.0]]
-    assert mflow.solve_dynamics(stiffness=K, t_span=(0, 1), x0=[1, 1], dt=0.1).energy is None
+    with pytest.warns(UserWarning, match="stiffness: it differs from its transpose.*energy=False"):
+        assert mflow.solve_dynamics(stiffness=K, t_span=(0, 1), x0=[1, 1], dt=0.1).energy is None
+    assert mflow.solve_dynamics(stiffness=K, t_span=(0, 1), x0=[1, 1], dt=0.1, energy=False).energy is None
     with pytest.raises(ValueError, match="energy: the stiffness is not symmetric"):
         mflow.solve_dynamics(stiffness=K, t_span=(0, 1), x0=[1, 1], dt=0.1, energy=True)
     s = mflow.solve_dynamics(stiffness=1.0, t_span=(0, 1), x0=[1.0], method=mflow.HHT(load="shifted"), dt=0.1)

@@ -132,3 +132,22 @@ def test_a_tangent_that_is_not_finite_is_named(form, name):
     bad = form(np.diag([1.0, np.nan, 1.0]))
     with pytest.raises(ValueError, match=f"{name}: expected finite numbers, got nan"):
         mflow.solve_dynamics(t_span=(0, 1), x0=[1.0, 0, 0], dt=0.1, force=lambda t, x, v: -x, **{name: bad})
+
+
+# ---- habits -----------------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("mass", [[5e4, 5e4], [50.0, 50.0]])
+def test_a_damping_ratio_in_place_of_a_damping_is_told_of(mass: list[float]) -> None:
+    stiff = 16.0 * mass[0] * K
+    with pytest.warns(UserWarning, match=r"damping: 0.05 is taken as force over velocity.*damping_matrix\(0.05\)"):
+        mflow.solve_dynamics(mass, 0.05, stiff * 1e2, t_span=(0, 1), x0=[1.0, 0.0], dt=0.01)
+    mflow.solve_dynamics([1.0, 1.0], 0.05, K, t_span=(0, 1), x0=[1.0, 0.0], dt=0.01)  # it damps: no warning
+    mflow.solve_dynamics(mass, [0.05, 0.05], stiff, t_span=(0, 1), x0=[1.0, 0.0], dt=0.01)  # one number a degree of freedom is no ratio
+
+
+def test_messages_about_the_largest_step_name_the_way_to_it() -> None:
+    with pytest.raises(ValueError, match=r'changes with its state.*mflow.max_stable_dt\("velocity_verlet", mass=..., force=..., x0=...\)'):
+        mflow.solve_dynamics(force=lambda t, x, v: -x, x0=[1.0], t_span=(0, 1), method="velocity_verlet", dt="auto")
+    with pytest.raises(TypeError, match=r"contacts: it is no argument here.*add its stiffness"):
+        mflow.max_stable_dt("central_difference", mass=1.0, stiffness=4.0, contacts=mflow.Contact(0, 0.1, stiffness=5.0))

@@ -167,6 +167,7 @@ DUFFING: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize("method", ["newmark", "central_difference", "hht", "generalized_alpha", "bathe", "rkn86", "velocity_verlet"])
 @pytest.mark.parametrize("how", list(DUFFING))
+@pytest.mark.filterwarnings("ignore:solve_dynamics. rkn86 is of first order")
 def test_duffing_however_it_is_written(how: str, method: str) -> None:
     """What damping took and what the load gave: 3.828 and 3.737, SciPy's DOP853 with the powers as two more unknowns, rtol = 1e-12."""
     s = mflow.solve_dynamics(**DUFFING[how], x0=[1.0], v0=[0.0], t_span=(0, 20), dt=0.01, method=method)

@@ -98,6 +98,10 @@ def basins(
     RuntimeWarning
         The exact flow reached no minimum from some starts (there is none, or it is too far); their ``flow_labels`` are -1.
 
+    See Also
+    --------
+    mflow.plot.basins, mflow.posedness, mflow.explain
+
     Examples
     --------
     >>> import mflow, numpy as np

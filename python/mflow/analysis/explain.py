@@ -211,6 +211,10 @@ def explain(
     TypeError, ValueError
         fun does not return a number (or slopes of y's shape), a gradient is not finite, or has another shape than x0.
 
+    See Also
+    --------
+    mflow.max_stable_dt, mflow.posedness, mflow.minimize, mflow.train
+
     Examples
     --------
     >>> import mflow

@@ -57,6 +57,10 @@ def family(
     TypeError, ValueError
         As `mflow.solve_ivp_batch`.
 
+    See Also
+    --------
+    mflow.posedness, mflow.plot.family
+
     Examples
     --------
     >>> import mflow

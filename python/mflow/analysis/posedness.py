@@ -95,6 +95,10 @@ def posedness(
     TypeError, ValueError
         A value of fun or jac does not fit y, or is not finite.
 
+    See Also
+    --------
+    mflow.posedness_along, mflow.basins, mflow.family
+
     Notes
     -----
     Of more than 400 components the verdict is that of bounds of the largest real part, "not known" where 0 lies between them. Of a
@@ -371,6 +375,10 @@ def posedness_along(
     ------
     TypeError, ValueError
         As `posedness`; or t and y do not fit together.
+
+    See Also
+    --------
+    mflow.posedness, mflow.solve_ivp
 
     Examples
     --------

@@ -410,6 +410,10 @@ def methods(family: str | None = None) -> list[Method]:
     >>> import mflow
     >>> [m.name for m in mflow.methods(family="runge_kutta")][:3]
     ['euler', 'rk2', 'midpoint']
+
+    See Also
+    --------
+    mflow.get_method
     """
     families = list(dict.fromkeys(record.family for record in registry.records()))
     if family is not None:
@@ -443,7 +447,7 @@ ELSEWHERE = {
     "disp": "progress", "schedule": "lr", "scheduler": "lr", "lr_scheduler": "lr", "n_epochs": "epochs", "epochs": "maxiter",
     "callbacks": "callback", "early_stopping": "patience", "val_data": "validation", "validation_data": "validation",
     "validation_split": "validation", "max_norm": "clip_norm", "max_grad_norm": "clip_norm", "clipnorm": "clip_norm",
-    "clipvalue": "clip_value", "grad": "jac",
+    "clipvalue": "clip_value", "grad": "jac", "test_size": "test_fraction",
 }  # fmt: skip
 AUTO = "auto"
 TAKE_AUTO = "mflow.solve_ivp, solve_ivp_batch, gradient_flow and Stepper take it under error control, SciPy's drivers as mflow.scipy.AUTO"
@@ -500,6 +504,10 @@ def get_method(name: str, **parameters: Unpack[MethodOptions]) -> Method:
     2
     >>> mflow.get_method("adam", betas=(0.8, 0.99)).parameters["betas"]
     (0.8, 0.99)
+
+    See Also
+    --------
+    mflow.methods, mflow.Method
     """
     return as_method(check_instance(name, "name", str, "the name of a method"), parameters)
 

@@ -11,7 +11,9 @@ import numpy as np
 
 from mflow.base.extras import need
 
-__all__ = ["Readable", "Table", "fields", "frame", "from_frame", "short"]
+__all__ = ["Readable", "Table", "fields", "frame", "from_frame", "short", "shortened"]
+
+MOST = 24  # rows of a table that is printed whole
 
 
 def frame(table: Mapping[str, Any]) -> Any:
@@ -71,6 +73,18 @@ class Table:
 
 def _cell(tag: str, place: int, text: str) -> str:
     return f'<{tag} style="text-align: {"right" if place else "left"}">{html.escape(text)}</{tag}>'
+
+
+def shortened(rows: list[list[str]]) -> list[list[str]]:
+    """The rows of a table, of a long one the first and last ten around a row of dots.
+
+    Examples
+    --------
+    >>> from mflow.base.tables import shortened
+    >>> len(shortened([["1"]] * 24)), len(shortened([["1"]] * 1000))
+    (24, 21)
+    """
+    return rows if len(rows) <= MOST else [*rows[:10], ["..."] * len(rows[0]), *rows[-10:]]
 
 
 class Readable:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import concurrent.futures
 import hashlib
 import importlib.metadata
 import json
@@ -17,8 +18,9 @@ import warnings
 from typing import Any
 
 import numpy as np
+from mflow_core import get_include
 
-from mflow.base.extras import extras, numbers
+from mflow.base.extras import Extra, extras, numbers
 from mflow.base.methods import Method, methods
 from mflow.cli.methods import version
 from mflow.cli.output import table
@@ -30,6 +32,12 @@ from mflow.optimize.minimize import minimize
 __all__: list[str] = []
 
 DESCRIPTION = "Look at this installation: instruction-set levels, optional packages, a compiler; test that the bits of all methods agree."
+PATIENCE = 2.0  # seconds after which the self-test says how far it is
+# What mflow works with and no extra brings, and what for.
+OTHERS = {
+    "torch": "mflow.torch, derivatives", "jax": "derivatives", "autograd": "derivatives", "obspy": "records of ground motion",
+    "dask": "clusters", "joblib": "clusters", "mpi4py": "clusters",
+}  # fmt: skip
 TIMEOUT = 120.0  # seconds for the self-test at one level
 
 
@@ -44,14 +52,14 @@ def check_arguments(arguments: argparse.Namespace) -> None:
 def command(arguments: argparse.Namespace) -> int:
     """Run `mflow doctor`; the exit code, 1 where something is broken."""
     begun = time.perf_counter()
-    bits = compare_levels()
+    bits = compare_levels(bool(getattr(arguments, "quiet", False)))
     found: dict[str, Any] = {
         "version": version(), "python": platform.python_version(), "numpy": np.__version__, "system": platform.platform(),
-        "compiler": compiler(), "packages": packages(), "bits": bits,
+        "compiler": compiler(), "include": get_include(), "packages": packages(), "bits": bits,
     }  # fmt: skip
     print(found["version"], f"Python {found['python']}, NumPy {found['numpy']}, {found['system']}", sep="\n")
-    print(f"compiler: {found['compiler']}\n")
-    rows = [[p["extra"], p["name"], p["needs"] or "-", p["version"] or "missing", p["advice"]] for p in found["packages"]]
+    print(f"C compiler here: {found['compiler']}", f"C header: in {found['include']} (mflow-config)\n", sep="\n")
+    rows = [[p["extra"] or "-", p["name"], p["needs"] or "-", p["version"] or "missing", p["advice"]] for p in found["packages"]]
     print(table(["extra", "package", "needs", "here", ""], rows, ("needs",), (0, 1, 2, 3, 4)))
     print(f"\n{said_of(bits)} ({time.perf_counter() - begun:.1f} s)")
     arguments.write_json(lambda: found)
@@ -83,48 +91,81 @@ def compiler() -> str:
 
 
 def packages() -> list[dict[str, str]]:
-    """The optional packages that the installed distribution names, with their versions here and what to do about them."""
-    out = []
+    """The optional packages, each once: those of the installed distribution's extras, and those without one; what is here, what to do."""
+    by_name: dict[str, list[Extra]] = {}
     for extra in extras():
-        try:
-            here = importlib.metadata.version(extra.package)
-        except importlib.metadata.PackageNotFoundError:
-            here = ""
-        old = bool(here and extra.lowest) and numbers(here) < numbers(extra.lowest)
-        advice = "" if here and not old else extra.advice
-        out.append({"extra": extra.extra, "name": extra.package, "needs": extra.lowest, "version": here, "advice": advice})
+        by_name.setdefault(extra.package, []).append(extra)
+    out = []
+    for name, its in by_name.items():
+        here, lowest = installed(name), next((extra.lowest for extra in its if extra.lowest), "")
+        old = bool(here and lowest) and numbers(here) < numbers(lowest)
+        own = min(its, key=lambda extra: sum(other.extra == extra.extra for other in extras()))  # that brings the fewest others
+        advice = "" if here and not old else own.advice
+        out.append({"extra": ", ".join(extra.extra for extra in its), "name": name, "needs": lowest, "version": here, "advice": advice})
+    for name, purpose in OTHERS.items():
+        if name not in by_name:
+            here = installed(name)
+            out.append(
+                {"extra": "", "name": name, "needs": "", "version": here, "advice": "" if here else f"pip install {name}: {purpose}"}
+            )
     return out
 
 
-def compare_levels() -> dict[str, Any]:
-    """Run the self-test at every level that this build and this processor have, each in a process of its own."""
+def installed(package: str) -> str:
+    """The version that is here, or ""."""
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return ""
+
+
+def compare_levels(quiet: bool = True) -> dict[str, Any]:
+    """Run the self-test at every level that this build and this processor have, each in a process of its own, side by side.
+
+    Where it takes long, it says on standard error how far it is.
+    """
     from mflow_core._levels import LEVELS
     from mflow_core.registry import LEVEL
 
     usable = LEVELS[LEVELS.index(LEVEL) :] if "MFLOW_ISA" not in os.environ else (LEVEL,)
     seen: dict[str, dict[str, str]] = {}
     failed: dict[str, str] = {}
-    for level in usable:
-        code = "import json; from mflow.cli.doctor import fingerprints; print(json.dumps(fingerprints()))"
-        try:
-            run = subprocess.run(
-                [sys.executable, "-c", code],
-                env={**os.environ, "MFLOW_ISA": level},
-                capture_output=True,
-                text=True,
-                timeout=TIMEOUT,
-                check=False,
-            )
-        except (OSError, subprocess.TimeoutExpired) as error:
-            failed[level] = str(error)
-            continue
-        if run.returncode != 0:
-            failed[level] = (run.stderr.strip().splitlines() or ["no words"])[-1]
-        else:
-            seen[level] = json.loads(run.stdout)
+    begun = time.perf_counter()
+    with concurrent.futures.ThreadPoolExecutor(len(usable)) as pool:
+        waiting = {pool.submit(_prints_at, level) for level in usable}
+        while waiting:
+            done, waiting = concurrent.futures.wait(waiting, PATIENCE, concurrent.futures.FIRST_COMPLETED)
+            for level, prints, words in (future.result() for future in done):
+                if prints is None:
+                    failed[level] = words
+                else:
+                    seen[level] = prints
+            spent = time.perf_counter() - begun
+            if waiting and spent >= PATIENCE and not quiet:
+                print(f"self-test: {len(usable) - len(waiting)} of {len(usable)} levels done after {spent:.0f} s", file=sys.stderr)
+    seen = {level: seen[level] for level in usable if level in seen}
     first = next(iter(seen.values()), {})
     different = sorted(name for name in first if any(other.get(name) != first[name] for other in seen.values()))
     return {"levels": list(seen), "count": len(first), "same": bool(seen) and not different, "different": different, "failed": failed}
+
+
+def _prints_at(level: str) -> tuple[str, dict[str, str] | None, str]:
+    """(level, its fingerprints, "") or (level, None, what went wrong)."""
+    code = "import json; from mflow.cli.doctor import fingerprints; print(json.dumps(fingerprints()))"
+    try:
+        run = subprocess.run(
+            [sys.executable, "-c", code],
+            env={**os.environ, "MFLOW_ISA": level},
+            capture_output=True,
+            text=True,
+            timeout=TIMEOUT,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return level, None, str(error)
+    if run.returncode != 0:
+        return level, None, (run.stderr.strip().splitlines() or ["no words"])[-1]
+    return level, json.loads(run.stdout), ""
 
 
 def fingerprints() -> dict[str, str]:

@@ -132,6 +132,10 @@ def read_record(
     ImportError
         It has a format that ObsPy reads, and that is not installed.
 
+    See Also
+    --------
+    mflow.response_spectrum, mflow.solve_dynamics
+
     Examples
     --------
     >>> import pathlib, tempfile

@@ -1,7 +1,7 @@
 """Rows of arrays: minibatches, random splits and scaling."""
 
 from collections.abc import Iterator
-from typing import Any, Generic, TypeVar, cast, overload
+from typing import Any, Generic, Never, TypeVar, cast, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -167,6 +167,10 @@ def minibatches(
         The arrays are empty, scalar or of unequal length, `batch_size` is no
         whole number from 1 to ``n_rows``, or `epochs` or `seed` none from 0 on.
 
+    See Also
+    --------
+    mflow.train, mflow.data.train_test_split
+
     Examples
     --------
     >>> import numpy as np
@@ -178,6 +182,11 @@ def minibatches(
     if not arrays:
         raise TypeError("arrays: expected at least one, as in minibatches(X, y, ...), got none")
     for position, array in enumerate(arrays):
+        if isinstance(array, tuple) and array and all(isinstance(part, np.ndarray) for part in array):
+            raise TypeError(
+                f"array {position}: expected arrays one by one, as in minibatches(X, y, ...), got a tuple of {len(array)} arrays; write a "
+                "star before it"
+            )
         if hasattr(array, "toarray"):
             raise TypeError(
                 f"array {position}: expected a dense array, got {type(array).__name__}; .toarray() makes one; mflow.objectives.Softmax, "
@@ -210,6 +219,7 @@ def train_test_split(
     test_fraction: float = 0.25,
     seed: int | None = 0,
     stratify: bool = False,
+    **others: Never,
 ) -> tuple[npt.NDArray[Feature], npt.NDArray[Feature], npt.NDArray[Target], npt.NDArray[Target]]:
     """Split rows at random into a training and a test part.
 
@@ -232,10 +242,14 @@ def train_test_split(
     Raises
     ------
     TypeError
-        `seed` or `test_fraction` is no number.
+        `seed` or `test_fraction` is no number; an argument has another name, as scikit-learn's `test_size`.
     ValueError
         Lengths differ, fewer than two rows (with `stratify`, in a class),
         `test_fraction` outside (0, 1), or `seed` no whole number from 0 on.
+
+    See Also
+    --------
+    mflow.data.standardize, mflow.data.minibatches
 
     Examples
     --------
@@ -245,6 +259,10 @@ def train_test_split(
     >>> X_train.shape, X_test.shape
     ((256, 4), (86, 4))
     """
+    if others:
+        from mflow.base.methods import refuse_unknown  # not for those who load data alone
+
+        refuse_unknown("data.train_test_split", others, None, ("X", "y", "test_fraction", "seed", "stratify"))
     check_flags(stratify=stratify)
     X, y = np.asarray(X), np.asarray(y)
     n_rows = row_count((X, y), ("X", "y"))
@@ -294,6 +312,10 @@ def standardize(X_train: npt.ArrayLike, /, *others: npt.ArrayLike) -> npt.NDArra
     ValueError
         `X_train` is empty, holds a value that is not finite or a constant
         column, or another array has different columns.
+
+    See Also
+    --------
+    mflow.data.train_test_split
 
     Examples
     --------

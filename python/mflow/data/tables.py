@@ -103,6 +103,10 @@ def load_penguins() -> Dataset[np.int64]:
         in millimetres, body mass in grams. `y` int64, shape (342,): 0 Adelie
         (151 birds), 1 Chinstrap (68), 2 Gentoo (123).
 
+    See Also
+    --------
+    mflow.data.train_test_split, mflow.train
+
     References
     ----------
     Gorman, K. B., Williams, T. D. and Fraser, W. R. (2014). Ecological sexual
@@ -141,6 +145,10 @@ def load_longley() -> Dataset[np.float64]:
         `X` float64, shape (16, 6): GNP deflator, GNP, unemployed, armed
         forces, population, year. `y` float64, shape (16,): total employment.
 
+    See Also
+    --------
+    mflow.data.load_engel, mflow.least_squares
+
     References
     ----------
     Longley, J. W. (1967). An appraisal of least squares programs for the
@@ -176,6 +184,10 @@ def load_engel() -> Dataset[np.float64]:
         `X` float64, shape (235, 1): yearly household income. `y` float64,
         shape (235,): yearly expenditure on food. Both in Belgian francs.
 
+    See Also
+    --------
+    mflow.data.load_longley
+
     References
     ----------
     Koenker, R. and Bassett, G. (1982). Robust tests of heteroscedasticity
@@ -202,6 +214,10 @@ def load_engel() -> Dataset[np.float64]:
 
 def nist_names() -> tuple[str, ...]:
     """Names that `load_nist` takes, from lower to higher difficulty.
+
+    See Also
+    --------
+    mflow.data.load_nist
 
     Examples
     --------
@@ -231,6 +247,10 @@ def load_nist(name: str) -> NistProblem:
     ------
     ValueError
         The name is not one of the 27; the message lists the nearest ones.
+
+    See Also
+    --------
+    mflow.data.nist_names, mflow.curve_fit
 
     References
     ----------

@@ -72,6 +72,10 @@ def check_gradient(fun: Callable[..., Any], x: Any, jac: Any = None, args: tuple
     TypeError, ValueError
         The cost or the gradient is not finite at x, or has another shape.
 
+    See Also
+    --------
+    mflow.check_jacobian, mflow.minimize
+
     Examples
     --------
     >>> import mflow
@@ -177,6 +181,10 @@ def check_jacobian(fun: Callable[..., Any], x: Any, jac: Any, args: tuple[Any, .
     TypeError, ValueError
         As in `check_gradient`.
 
+    See Also
+    --------
+    mflow.check_gradient, mflow.solve_ivp
+
     Examples
     --------
     >>> import numpy as np, mflow
@@ -236,6 +244,10 @@ def check_grad(
     ------
     ValueError
         An argument does not fit.
+
+    See Also
+    --------
+    mflow.check_gradient
 
     Examples
     --------

@@ -15,6 +15,7 @@ from mflow_core.stepping import stepper
 
 from mflow.base.checks import Array
 from mflow.base.methods import Method
+from mflow.base.telling import tell
 from mflow.dynamics.contact import Switches
 from mflow.integrate.curvature import LEAST_STEPS
 from mflow.stability import modes
@@ -23,6 +24,7 @@ from mflow.stability.criterion import criterion_of, order_on_oscillators
 __all__ = ["StepLimit"]
 
 NOTICED = 1e-3  # of the motion: what steps may add to it unsaid, where a method of high order has no stable step
+LOST = 2  # orders that damping takes, of which a warning tells
 SHARE, SHARE_OF_CONTACTS = 0.9, 0.4  # of the limit, for dt="auto": steps near it hit contacts too seldom to see when they open
 MANY_MASSES = 64  # beyond, a bound of the frequencies is tried before they are computed
 
@@ -75,7 +77,10 @@ class StepLimit:
             return False  # the force has failed there: this is for a message alone
 
     def order_note(self) -> str:
-        """The words about a run whose order is below the method's by its parameters, or by damping; or ""."""
+        """The words about a run whose order is below the method's by its parameters, or by damping; or "".
+
+        A RuntimeWarning too where damping takes most of a high order: its users pay for what they do not get.
+        """
         method = self.method
         order, usual = order_on_oscillators(method, False), int(method.record.order)
         where = ""
@@ -84,7 +89,13 @@ class StepLimit:
         if order >= usual:
             return ""
         name = repr(method) if method.given else method.name
-        return f"{name} is of {({1: 'first', 2: 'second'}).get(order, order)} order{where}"
+        text = f"{name} is of {({1: 'first', 2: 'second'}).get(order, order)} order{where}"
+        if not where or usual - order < LOST:
+            return text
+        implicit = method.parameters.get("damping") == "none"
+        text += ': give damping="implicit", or take newmark' if implicit else ": take newmark, which is of second order there"
+        tell(f"solve_dynamics: {text}")
+        return text
 
     def refuse_blind_estimate(self) -> None:
         """ValueError where the estimate of the error is one for forces that do not depend on velocities, and these do."""
@@ -174,7 +185,10 @@ class StepLimit:
         if self.matrices is not None:
             return modes.structure_modes(*self.matrices)
         if not isinstance(self.problem, Structure):
-            raise ValueError('dt = "auto": the limit of a structure is known, that of a force changes with its state: give dt')
+            raise ValueError(
+                'dt = "auto": the limit of a structure is known, that of a force changes with its state: give dt, below what '
+                f'mflow.max_stable_dt("{self.method.name}", mass=..., force=..., x0=...) says of the states that are stiffest'
+            )
         zero = np.zeros(self.start.size)
         run = stepper.Run(self.method.record, self.problem, self.start, t0, 1.0, self.method.numbers, v0=self.v0)
         return modes.force_modes(lambda x, v: run.acceleration(t0, x, v).ravel(), zero, zero, False, modes.MANY_CALLS)

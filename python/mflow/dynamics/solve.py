@@ -20,7 +20,7 @@ from mflow.base.checks import as_tuple, check_choice, check_flags, length_of, sh
 from mflow.base.methods import Method, as_method
 from mflow.base.pace import interruptible
 from mflow.base.result import DynamicsResult
-from mflow.base.telling import tell_of_order
+from mflow.base.telling import tell, tell_of_order
 from mflow.dynamics.constraints import constrained_problem
 from mflow.dynamics.contact import Switches, switched
 from mflow.dynamics.forces import force_problem
@@ -98,7 +98,8 @@ def solve_dynamics(
     mass, damping, stiffness : None, a number, n numbers (a diagonal), or a dense or SciPy sparse matrix (n, n)
         No mass: 1 for each degree of freedom. For a state of shape (N, 3), (N,) or (N, 3) numbers are diagonals too. The mass must be
         symmetric and positive definite, but for zero rows: without a force or dashpots of their own, these degrees of freedom are
-        condensed where the stiffness holds them, and follow the others statically.
+        condensed where the stiffness holds them, and follow the others statically. Damping is in force over velocity and no ratio;
+        ``mflow.modes(mass, stiffness).damping_matrix(0.05)`` has that ratio in each mode.
         Damping may be a function too, ``damping(v)`` returning C v for a symmetric C (a SciPy LinearOperator, or compiled:
         ``int (const double *v, double *out, ptrdiff_t n, void *ctx)``); its equations are solved by conjugate gradients.
         A word is the method's own choice: ``method="staggered", damping="explicit"``.
@@ -166,7 +167,7 @@ def solve_dynamics(
         RuntimeWarning. Results of both agree to rounding. "cg": by conjugate gradients, to a residual of 1e-12, without
         factors; C and K must be symmetric then, and the sum positive definite, else the run ends with "solve_failed".
     energy : bool, optional
-        Whether to keep the ledger; default: where energies exist (stiffness symmetric).
+        Whether to keep the ledger; default: where energies exist (stiffness symmetric), with a UserWarning where they do not.
     save, save_every, dense_output, events, callback, progress, checkpoint, checkpoint_every, resume
     first_step, max_step, min_step, max_steps
         As in `mflow.solve_ivp`: ``event(t, x, v, *args)``, or compiled with a force's signature, its value in ``f[0]``;
@@ -208,6 +209,10 @@ def solve_dynamics(
     ------
     TypeError, ValueError
         An argument does not fit; the message names it. What callbacks raise comes through, with ``partial_result``.
+
+    See Also
+    --------
+    mflow.solve_dynamics_batch, mflow.modes, mflow.max_stable_dt, mflow.Stepper, mflow.plot.energy
 
     Examples
     --------
@@ -372,6 +377,12 @@ def _keeps_energy(energy: bool | None, problem: Any) -> bool:
     exists = bool(getattr(problem, "symmetric", True))
     if energy and not exists:
         raise ValueError("energy: the stiffness is not symmetric, so it has no potential and no ledger can be kept: omit energy")
+    if energy is None and not exists:
+        tell(
+            "stiffness: it differs from its transpose, so that it has no potential and no energy ledger is kept; the stiffness of a "
+            "structure is symmetric: look for a wrong entry, or say by energy=False that it is meant",
+            UserWarning,
+        )
     return exists if energy is None else bool(energy)
 
 

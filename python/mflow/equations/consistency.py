@@ -93,6 +93,10 @@ def consistency(
     TypeError, ValueError
         The method neither integrates nor follows a gradient, or the problem does not fit.
 
+    See Also
+    --------
+    mflow.convergence, mflow.order_from_conditions
+
     Examples
     --------
     >>> import mflow

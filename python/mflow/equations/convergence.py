@@ -98,6 +98,10 @@ def convergence(
     TypeError, ValueError
         The method is no integrator (for optimizers: `mflow.consistency`), or the problem is not in one of the forms above.
 
+    See Also
+    --------
+    mflow.consistency, mflow.plot.convergence
+
     Examples
     --------
     >>> import mflow
@@ -256,6 +260,10 @@ def explicit_vs_implicit(
     ------
     ValueError
         explicit is implicit, or the reverse; or stiffness does not rise.
+
+    See Also
+    --------
+    mflow.solve_ivp, mflow.convergence
 
     Examples
     --------

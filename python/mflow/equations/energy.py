@@ -86,6 +86,10 @@ def energy_ledger(
     TypeError, ValueError
         The method has no velocity that is Newton's (Adam), decays or cuts gradients, or an argument does not fit.
 
+    See Also
+    --------
+    mflow.solve_dynamics, mflow.plot.energy
+
     Examples
     --------
     >>> import numpy as np, mflow

@@ -103,6 +103,10 @@ def lr_find(
     TypeError, ValueError
         An argument does not fit.
 
+    See Also
+    --------
+    mflow.train, mflow.sweep, mflow.plot.lr_find
+
     References
     ----------
     L. N. Smith, Cyclical Learning Rates for Training Neural Networks (2017), section 3.3.

@@ -218,6 +218,10 @@ def sweep(
         An argument does not fit. An exception in a run is that cell's ending; KeyboardInterrupt is passed on at once, with the runs that
         were done as its ``partial_result``, and those under way in threads end by themselves.
 
+    See Also
+    --------
+    mflow.lr_find, mflow.train, mflow.minimize, mflow.plot.sweep
+
     Examples
     --------
     >>> import mflow

@@ -396,7 +396,7 @@ def _fitted(run: Run, ending: str, how: dict[str, Any], absolute: bool, full: bo
         pcov = np.full((x.size, x.size), math.inf)
         why = "there are as many parameters as data" if C is not None else f"the Jacobian has rank {rank} for {x.size} parameters"
         dead = [name for j, name in enumerate(how["names"]()) if j in run.zeros.dead]
-        words = f", and no residual depends on {', '.join(dead)}" if dead and C is None else ""
+        words = f", and no residual depends on {', '.join(dead)}; f is called as f(xdata, *parameters)" if dead and C is None else ""
         warnings.warn(f"curve_fit: the covariance of the parameters could not be estimated, as {why}{words}", RuntimeWarning, stacklevel=3)
     else:
         pcov = C if absolute else C * (2.0 * cost / free)

@@ -213,6 +213,10 @@ def least_squares(
     RuntimeWarning
         No residual depends on some parameters; the text names them, with the rank of the Jacobian.
 
+    See Also
+    --------
+    mflow.curve_fit, mflow.least_squares_batch, mflow.minimize
+
     Examples
     --------
     >>> import numpy as np, mflow

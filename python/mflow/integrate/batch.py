@@ -167,6 +167,10 @@ def solve_ivp_batch(
     TypeError, ValueError
         An argument does not fit; the message names it. KeyboardInterrupt comes through, with what was computed as its ``partial_result``.
 
+    See Also
+    --------
+    mflow.solve_ivp, mflow.sweep
+
     Notes
     -----
     The bits of a trajectory do not depend on the number of trajectories, their order, or threads. With fixed steps on a common span a

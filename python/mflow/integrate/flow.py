@@ -91,6 +91,10 @@ def gradient_flow(
     TypeError, ValueError
         As `mflow.solve_ivp`.
 
+    See Also
+    --------
+    mflow.minimize, mflow.solve_ivp
+
     Examples
     --------
     >>> import numpy as np, mflow

@@ -191,6 +191,10 @@ def line_search(
     TypeError, ValueError
         An argument does not fit; the text names it. What ``fun`` raises is passed on.
 
+    See Also
+    --------
+    mflow.minimize, mflow.LineSearch
+
     Examples
     --------
     >>> import numpy as np, mflow

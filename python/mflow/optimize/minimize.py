@@ -177,6 +177,10 @@ def minimize(
     RuntimeWarning
         With ``monitor``: the largest curvature has exceeded what the method bears.
 
+    See Also
+    --------
+    mflow.minimize_batch, mflow.least_squares, mflow.train, mflow.explain
+
     Examples
     --------
     >>> import numpy as np, mflow

@@ -148,6 +148,10 @@ def minimize_batch(
         An argument does not fit; the text names it. KeyboardInterrupt is passed on, with the members that were done as its
         ``partial_result``.
 
+    See Also
+    --------
+    mflow.minimize, mflow.sweep
+
     Examples
     --------
     >>> import mflow, numpy as np

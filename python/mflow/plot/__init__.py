@@ -5,6 +5,8 @@ figures belong to you and not to pyplot, so ``plt.show()`` does not show them: i
 pass ``ax=plt.gca()``.
 """
 
+from typing import TYPE_CHECKING, Any
+
 from mflow.plot.fields import direction_field, family, iterates, solution
 from mflow.plot.fits import fit
 from mflow.plot.losses import comparison, loss_curves
@@ -44,3 +46,12 @@ __all__ = [
     "sweep",
     "trace",
 ]
+
+if not TYPE_CHECKING:  # a type checker finds a misspelt name by itself
+
+    def __getattr__(name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(f"module 'mflow.plot' has no attribute {name!r}")
+        from mflow_core.registry import unknown
+
+        raise AttributeError(unknown("mflow.plot has no", name, __all__))

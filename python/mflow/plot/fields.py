@@ -133,8 +133,8 @@ def solution(
 
     See Also
     --------
-    family : solutions from many starts.
-    iterates : the steps of several methods.
+    mflow.family : solutions from many starts.
+    mflow.plot.iterates : the steps of several methods.
     mflow.plot.displacements : of a motion.
 
     Examples
@@ -191,6 +191,10 @@ def direction_field(
         fun does not return one number (two with ``plane``), or a range is empty.
     ImportError
         matplotlib is not installed.
+
+    See Also
+    --------
+    mflow.family, mflow.plot.family
 
     Examples
     --------
@@ -271,6 +275,10 @@ def family(
     ImportError
         matplotlib is not installed.
 
+    See Also
+    --------
+    mflow.family, mflow.plot.direction_field
+
     Examples
     --------
     >>> import numpy as np
@@ -344,6 +352,10 @@ def iterates(
         There is no run, or one is no solution.
     ImportError
         matplotlib is not installed.
+
+    See Also
+    --------
+    mflow.solve_ivp, mflow.plot.solution
 
     Examples
     --------

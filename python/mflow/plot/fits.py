@@ -42,6 +42,10 @@ def fit(result: CurveFit, axes: Any = None, *, level: float = 0.95) -> Figure:
     TypeError, ValueError
         No fit, not two axes, or data over something else than a vector.
 
+    See Also
+    --------
+    mflow.curve_fit
+
     Examples
     --------
     >>> import numpy as np, mflow

@@ -81,6 +81,10 @@ def loss_curves(
     ImportError
         matplotlib is not installed.
 
+    See Also
+    --------
+    mflow.plot.comparison
+
     Examples
     --------
     >>> from mflow.experiments.compare import compare, problem
@@ -148,6 +152,10 @@ def comparison(runs: Sequence[Run], title: str = "") -> Figure:
     -------
     matplotlib.figure.Figure
         Raises ValueError without runs, ImportError without matplotlib.
+
+    See Also
+    --------
+    mflow.minimize, mflow.plot.loss_curves
 
     Examples
     --------

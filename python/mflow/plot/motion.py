@@ -57,6 +57,10 @@ def displacements(
     ImportError
         matplotlib is not installed.
 
+    See Also
+    --------
+    mflow.solve_dynamics
+
     Examples
     --------
     >>> import mflow
@@ -115,6 +119,10 @@ def energy(result: Any, *, ax: Axes | None = None, unit: str = "") -> Axes:
     ImportError
         matplotlib is not installed.
 
+    See Also
+    --------
+    mflow.solve_dynamics, mflow.energy_ledger
+
     Examples
     --------
     >>> import mflow
@@ -169,6 +177,10 @@ def spectrum(spectra: Any, *, ax: Axes | None = None, of: str = "psa", labels: S
         No such results, or an argument does not fit them.
     ImportError
         matplotlib is not installed.
+
+    See Also
+    --------
+    mflow.response_spectrum
 
     Examples
     --------

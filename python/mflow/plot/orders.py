@@ -79,6 +79,10 @@ def convergence(table: Any, *, ax: Axes | None = None, local: bool = False, orde
     ImportError
         matplotlib is not installed.
 
+    See Also
+    --------
+    mflow.convergence
+
     Examples
     --------
     >>> import numpy as np

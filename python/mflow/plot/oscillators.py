@@ -75,6 +75,10 @@ def spectral_radius(
     ImportError
         matplotlib is not installed.
 
+    See Also
+    --------
+    mflow.oscillation, mflow.plot.period_error
+
     Examples
     --------
     >>> import mflow
@@ -126,6 +130,10 @@ def period_error(
         As `spectral_radius`.
     ImportError
         matplotlib is not installed.
+
+    See Also
+    --------
+    mflow.oscillation, mflow.plot.spectral_radius
 
     Examples
     --------

@@ -48,6 +48,10 @@ def trace(fun: Any, x0: ArrayLike, method: Any = "adam", jac: Any = None, *, max
     TypeError, ValueError
         As `mflow.minimize`.
 
+    See Also
+    --------
+    mflow.plot.paths, mflow.minimize
+
     Examples
     --------
     >>> import numpy as np
@@ -151,6 +155,10 @@ def contours(cost: Callable[[Array], Any], limits: Any, *, ax: Axes | None = Non
     -------
     matplotlib.axes.Axes
 
+    See Also
+    --------
+    mflow.plot.paths
+
     Examples
     --------
     >>> from mflow import plot
@@ -215,6 +223,10 @@ def paths(
         A path has another shape, or there is none.
     ImportError
         matplotlib is not installed.
+
+    See Also
+    --------
+    mflow.minimize, mflow.plot.contours
 
     Examples
     --------
@@ -295,6 +307,10 @@ def basins(
         The shapes do not fit, or the starts are no grid of the plane.
     ImportError
         matplotlib is not installed.
+
+    See Also
+    --------
+    mflow.basins
 
     Examples
     --------
@@ -377,6 +393,10 @@ def animate(
         As `paths`; another ending than .gif, or fewer than two frames.
     ImportError
         matplotlib is not installed.
+
+    See Also
+    --------
+    mflow.minimize, mflow.plot.paths
 
     Examples
     --------

@@ -109,6 +109,10 @@ def stability_regions(
     ImportError
         matplotlib is not installed.
 
+    See Also
+    --------
+    mflow.stability_region, mflow.stability_limit
+
     Examples
     --------
     >>> from mflow import plot
@@ -189,6 +193,10 @@ def eigenvalues(path: Any, method: str | Method | None = None, dt: ArrayLike | N
         No method or no dt, or they do not fit.
     ImportError
         matplotlib is not installed.
+
+    See Also
+    --------
+    mflow.max_stable_dt, mflow.plot.stability_regions
 
     Examples
     --------
@@ -282,6 +290,10 @@ def parameter_region(region: Any, *, curvature: float = 1.0, ax: Axes | None = N
         The method has no momentum or no linear amplification, or the shapes do not fit.
     ImportError
         matplotlib is not installed.
+
+    See Also
+    --------
+    mflow.parameter_region
 
     Examples
     --------

@@ -61,6 +61,10 @@ def history(result: TrainResult | Mapping[str, TrainResult], axes: Any = None) -
     ImportError
         matplotlib is not installed.
 
+    See Also
+    --------
+    mflow.train, mflow.plot.curves
+
     Examples
     --------
     >>> import numpy as np, mflow
@@ -127,6 +131,10 @@ def curvature(results: Any, *, ax: Axes | None = None) -> Axes:
     ImportError
         matplotlib is not installed.
 
+    See Also
+    --------
+    mflow.train
+
     Examples
     --------
     >>> import numpy as np, mflow
@@ -178,6 +186,10 @@ def effective_lr(results: TrainResult | Mapping[str, TrainResult], *, ax: Axes |
     ValueError
         No results, or one without effective rates.
 
+    See Also
+    --------
+    mflow.optim.Adam, mflow.train
+
     Examples
     --------
     >>> import numpy as np, mflow
@@ -223,6 +235,10 @@ def lr_find(result: LRFindResult, *, ax: Axes | None = None) -> Axes:
     ValueError
         No rate was tried.
 
+    See Also
+    --------
+    mflow.lr_find
+
     Examples
     --------
     >>> import numpy as np, mflow
@@ -259,6 +275,10 @@ def sweep(result: SweepResult, *, ax: Axes | None = None) -> Axes:
     Returns
     -------
     matplotlib.axes.Axes
+
+    See Also
+    --------
+    mflow.sweep
 
     Examples
     --------
@@ -311,6 +331,10 @@ def curves(result: SweepResult, *, ax: Axes | None = None) -> Axes:
     Returns
     -------
     matplotlib.axes.Axes
+
+    See Also
+    --------
+    mflow.train, mflow.plot.history
 
     Examples
     --------

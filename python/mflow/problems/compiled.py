@@ -209,6 +209,10 @@ def compile(
     ValueError
         The number of arguments fits no kind.
 
+    See Also
+    --------
+    mflow.compiled_from_sympy, mflow.solve_ivp, mflow.solve_dynamics, mflow.minimize
+
     Examples
     --------
     >>> import mflow

@@ -128,6 +128,10 @@ def starting_values(name: str, x: Any, y: Any) -> Array:
     TypeError, ValueError
         An unknown name, or data that are no vectors of finite numbers of one length.
 
+    See Also
+    --------
+    mflow.curve_fit
+
     Examples
     --------
     >>> import numpy as np, mflow

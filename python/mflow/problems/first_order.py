@@ -33,6 +33,10 @@ def first_order_system(fun: Callable[..., Any], order: int) -> Callable[..., Arr
     TypeError, ValueError
         order is no whole number from 1 on. In a call: y cannot be split, or fun returns another shape.
 
+    See Also
+    --------
+    mflow.solve_ivp, mflow.solve_dynamics
+
     Examples
     --------
     >>> import mflow

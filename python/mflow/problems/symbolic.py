@@ -54,6 +54,10 @@ def compiled_from_sympy(
         Symbols that are neither state, time nor parameter; functions that cannot be written as code; a number of expressions that
         differs from that of the symbols.
 
+    See Also
+    --------
+    mflow.compile
+
     Examples
     --------
     >>> import mflow, sympy

@@ -113,6 +113,10 @@ def amplification(
         The method has no linear amplification (Adam: the step depends on the size of the gradient), or z, curvature and omega_dt
         do not suit it.
 
+    See Also
+    --------
+    mflow.stability_function, mflow.stability_limit, mflow.stability_region
+
     Examples
     --------
     >>> import mflow

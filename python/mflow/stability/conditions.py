@@ -152,6 +152,10 @@ def order_from_conditions(method: str | Method, **parameters: Unpack[MethodOptio
     ValueError
         The method stores no coefficients; the text says what measures its order.
 
+    See Also
+    --------
+    mflow.principal_error_norm, mflow.convergence
+
     Examples
     --------
     >>> import mflow
@@ -193,6 +197,10 @@ def principal_error_norm(method: str | Method, **parameters: Unpack[MethodOption
     ------
     ValueError
         As `order_from_conditions`.
+
+    See Also
+    --------
+    mflow.order_from_conditions
 
     Examples
     --------

@@ -93,6 +93,10 @@ def stability_function(method: str | Method, **parameters: Unpack[MethodOptions]
     ValueError
         Another kind of method, or one that chooses its stages at run time and is given no ``stages=``.
 
+    See Also
+    --------
+    mflow.amplification, mflow.stability_limit
+
     Examples
     --------
     >>> import mflow
@@ -171,6 +175,10 @@ def limit_at_infinity(method: str | Method, **parameters: Unpack[MethodOptions])
     ValueError
         Another kind of method, or one that chooses its stages at run time.
 
+    See Also
+    --------
+    mflow.is_l_stable, mflow.stability_function
+
     Examples
     --------
     >>> import mflow
@@ -224,6 +232,10 @@ def is_a_stable(method: str | Method, **parameters: Unpack[MethodOptions]) -> bo
     ------
     ValueError
         Another kind of method.
+
+    See Also
+    --------
+    mflow.is_l_stable, mflow.stability_function, mflow.stability_limit
 
     Examples
     --------
@@ -283,6 +295,10 @@ def is_l_stable(method: str | Method, **parameters: Unpack[MethodOptions]) -> bo
     ValueError
         Another kind of method.
 
+    See Also
+    --------
+    mflow.is_a_stable, mflow.limit_at_infinity
+
     Examples
     --------
     >>> import mflow
@@ -316,6 +332,10 @@ def ssp_coefficient(method: str | Method, **parameters: Unpack[MethodOptions]) -
     ------
     ValueError
         The method stores no coefficients.
+
+    See Also
+    --------
+    mflow.stability_limit, mflow.methods
 
     Notes
     -----

@@ -82,6 +82,10 @@ def stability_limit(
     ValueError
         The method has no linear amplification, or no such axis.
 
+    See Also
+    --------
+    mflow.max_stable_dt, mflow.stability_region
+
     Examples
     --------
     >>> import mflow
@@ -275,6 +279,10 @@ def max_stable_dt(
         within the limit grows by a factor of more than 10 before it decays (transient growth): the warning names the step up to which the
         numerical range of jac is stable, where products with the transpose are known: not for a function v -> J v.
 
+    See Also
+    --------
+    mflow.stability_limit, mflow.explain, mflow.solve_dynamics
+
     Examples
     --------
     >>> import mflow, numpy as np
@@ -293,6 +301,11 @@ def max_stable_dt(
         check_flags(symmetric=symmetric)
     if "rayleigh" in parameters:
         raise TypeError("rayleigh: it is no argument here; give damping=a * mass + b * stiffness, the matrix that (a, b) stand for")
+    if "contacts" in parameters:
+        raise TypeError(
+            "contacts: it is no argument here; a spring of a contact counts where it is closed: add its stiffness to that of its degree of "
+            'freedom, or let solve_dynamics(dt="auto") do it'
+        )
     method = as_method(method, parameters)
     if force is not None:
         _refuse_beside_force(method, stiffness, damping)

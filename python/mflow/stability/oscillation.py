@@ -55,6 +55,10 @@ def oscillation(method: str | Method, omega_dt: ArrayLike, zeta: float = 0.0, **
     ValueError
         An optimizer, or a step or zeta outside its bounds.
 
+    See Also
+    --------
+    mflow.dispersion, mflow.dissipation
+
     Examples
     --------
     >>> import mflow, numpy as np
@@ -122,6 +126,10 @@ def dissipation(method: str | Method, omega_dt: ArrayLike, zeta: float = 0.0, **
     ValueError
         As `oscillation`.
 
+    See Also
+    --------
+    mflow.dispersion, mflow.oscillation, mflow.plot.spectral_radius
+
     Examples
     --------
     >>> import mflow
@@ -151,6 +159,10 @@ def dispersion(method: str | Method, omega_dt: ArrayLike, zeta: float = 0.0, **p
     ------
     ValueError
         As `oscillation`.
+
+    See Also
+    --------
+    mflow.dissipation, mflow.oscillation, mflow.plot.period_error
 
     Examples
     --------

@@ -79,6 +79,10 @@ def convergence_rate(method: str | Method, curvatures: ArrayLike, lr: float | No
     ValueError
         The method has no linear amplification (Adam), the step is missing, or a curvature is not finite.
 
+    See Also
+    --------
+    mflow.best_parameters, mflow.parameter_region
+
     Examples
     --------
     >>> import mflow
@@ -143,6 +147,10 @@ def best_parameters(
     ------
     ValueError
         The method has no linear amplification, or is not an optimizer.
+
+    See Also
+    --------
+    mflow.convergence_rate, mflow.parameter_region
 
     Examples
     --------
@@ -253,6 +261,10 @@ def parameter_region(
     ------
     ValueError
         The method has no momentum, or no linear amplification.
+
+    See Also
+    --------
+    mflow.best_parameters, mflow.plot.parameter_region
 
     Examples
     --------

@@ -49,6 +49,10 @@ def stability_region(
     ValueError
         A range is empty, or the method is no integrator of y' = f(t, y); the message says what to use instead.
 
+    See Also
+    --------
+    mflow.stability_limit, mflow.plot.stability_regions
+
     Examples
     --------
     >>> import mflow

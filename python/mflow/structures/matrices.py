@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from mflow_core.problems.signatures import PRODUCT_SIGNATURE, compiled_address
 from mflow.base.checks import check_choice, check_number
 from mflow.base.extras import need
 from mflow.base.pace import interruptible
+from mflow.base.telling import tell
 from mflow.structures import load_tables
 from mflow.structures.loads import is_table, load_on, load_with_massless, moving_load, table_on
 from mflow.structures.massless import condensed, rows_without
@@ -19,6 +21,8 @@ from mflow.structures.supports import Supports, free_part
 
 __all__ = ["narrower_order", "structure_problem", "sum_of"]
 
+RATIO = 0.005, 0.5  # damping ratios of structures
+NOTHING = 1e-4  # the ratio that a number makes on each degree of freedom by itself, below which it damps nothing
 SPARSE = 5  # what `matrices.shape_of` calls a matrix that is no band
 
 
@@ -35,6 +39,8 @@ def structure_problem(
     M: Any = matrices.checked_matrix(np.ones(n) if mass is None else mass, "mass", n)
     C: Any = None if damping is None or function else matrices.checked_matrix(damping, "damping", n)
     K: Any = None if stiffness is None else matrices.checked_matrix(stiffness, "stiffness", n)
+    if C is not None and K is not None and np.ndim(damping) == 0:
+        _tell_of_ratio(float(damping), M, K)
     K = _without_massless(supports, M, C, K, alone and not function)
     if rayleigh is not None:
         C = sum_of(C, _rayleigh(rayleigh, M, K))
@@ -75,6 +81,19 @@ def structure_problem(
     if table is not None:
         problem.set_table(*interruptible(load_tables.PER_NUMBER * getattr(table[1], "size", 0), table_on, table, supports, pull))
     return problem, None if function else (size, M, C, K)
+
+
+def _tell_of_ratio(damping: float, M: Any, K: Any) -> None:
+    """Warns of one number for several degrees of freedom that looks like a damping ratio and, as a damping, does nothing."""
+    if M.shape[0] < 2 or not RATIO[0] <= damping <= RATIO[1]:
+        return
+    m, k = (np.asarray(A if A.ndim == 1 else A.diagonal()) for A in (M, K))
+    if np.all(m > 1.0) and np.all(k > 0.0) and damping < NOTHING * 2.0 * math.sqrt(float(np.min(m * k))):
+        tell(
+            f"damping: {damping:g} is taken as force over velocity at each degree of freedom, which damps next to nothing here; for a "
+            f"damping ratio give damping=mflow.modes(mass, stiffness).damping_matrix({damping:g}), or rayleigh=(a, b)",
+            UserWarning,
+        )
 
 
 def _is_by_cg(linear_solver: str | None, function: bool, rayleigh: Any) -> bool:

@@ -161,6 +161,10 @@ def train(
     RuntimeWarning
         With ``monitor``: the largest curvature has exceeded what the method bears.
 
+    See Also
+    --------
+    mflow.minimize, mflow.lr_find, mflow.sweep, mflow.optim.Adam
+
     Examples
     --------
     >>> import numpy as np, mflow

@@ -12,18 +12,20 @@ from mflow_core.dynamics import matrices
 from mflow.base.checks import Array, check_whole, length_of, real_array
 from mflow.base.extras import need
 from mflow.base.result import Result
+from mflow.base.tables import Readable, Table, frame, shortened
 from mflow.vibration.spectrum import recursion
 
 __all__ = ["Modes", "modes"]
 
 DENSE = 500  # degrees of freedom up to which sparse matrices are made full, for most of the modes, or where the matrices are small
 SHIFT = 1e-4  # of the mean of K's diagonal over M's: by how much eigenvalues are shifted, so that rigid motions can be factored
+ROUNDING = 1e-24  # of the total mass: an effective mass that is rounding, and printed as 0
 EVEN = 1e-9  # of an interval: intervals that differ by less are one
 
 
 @dataclass(frozen=True, eq=False)
-class Modes:
-    """Natural modes of M x'' + K x = 0, the slowest first.
+class Modes(Readable):
+    """Natural modes of M x'' + K x = 0, the slowest first. ``print`` shows them as a table, a notebook too.
 
     Attributes
     ----------
@@ -61,6 +63,32 @@ class Modes:
     def effective_masses(self) -> Array:
         """Squares of the participation factors; over all modes they add up to the total mass."""
         return self.participation**2
+
+    def to_frame(self) -> Any:
+        """A pandas DataFrame with a row a mode, without the shapes. ImportError without pandas."""
+        return frame(self._columns())
+
+    def _columns(self) -> dict[str, Any]:
+        part = self.effective_masses / self.total_mass if self.total_mass > 0.0 else np.full(self.omega.size, np.nan)
+        return {
+            "mode": np.arange(1, self.omega.size + 1), "period": self.periods, "frequency": self.frequencies, "omega": self.omega,
+            "participation": self.participation, "effective_mass": self.effective_masses, "share": part, "sum": np.cumsum(part),
+        }  # fmt: skip
+
+    def _parts(self) -> list[str | Table]:
+        heads = ["mode", "period s", "frequency Hz", "omega rad/s", "participation", "effective mass", "share %", "sum %"]
+        *numbers, share, total = list(self._columns().values())[1:]
+        numbers[3:] = (np.where(share < ROUNDING, 0.0, column) for column in numbers[3:])
+        rows = [
+            [str(j + 1), *(f"{column[j]:.5g}" for column in numbers), f"{100.0 * share[j]:.2f}", f"{100.0 * total[j]:.2f}"]
+            for j in range(self.omega.size)
+        ]
+        found = f"{self.omega.size} of {len(self.shapes)} modes"
+        return [
+            Table(heads, shortened(rows)),
+            "",
+            f"{found}; total mass {self.total_mass:.6g}, in them {np.sum(self.effective_masses):.6g}",
+        ]
 
     def damping_matrix(self, zeta: Any) -> Array:
         """The damping matrix (n, n) with which each of these modes has the damping ratio zeta, a number or one a mode; others have none.
@@ -165,6 +193,7 @@ def modes(mass: Any, stiffness: Any, k: int | None = None, *, direction: Any = N
     See Also
     --------
     mflow.solve_dynamics : the motion by steps.
+    mflow.response_spectrum : the peaks of oscillators of these periods.
 
     References
     ----------

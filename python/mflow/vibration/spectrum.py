@@ -12,6 +12,7 @@ from mflow_core.dynamics import spectrum as core
 from mflow.base.checks import Array, check_choice, check_number, real_array
 from mflow.base.methods import as_method
 from mflow.base.pace import interruptible
+from mflow.base.tables import Readable, Table, frame, shortened
 from mflow.base.telling import tell
 from mflow.data.ground_motion import GroundMotion
 from mflow.dynamics.solve import solve_dynamics
@@ -28,8 +29,8 @@ FINEST = 100  # parts; where nothing moves no number would do
 
 
 @dataclass(frozen=True, eq=False)
-class ResponseSpectrum:
-    """Peaks of oscillators under a record, one for each period.
+class ResponseSpectrum(Readable):
+    """Peaks of oscillators under a record, one for each period. ``print`` shows them as a table, a notebook too.
 
     Attributes
     ----------
@@ -66,6 +67,19 @@ class ResponseSpectrum:
         """omega^2 sd; the record's peak for a rigid oscillator (period 0)."""
         out: Array = np.where(self.periods == 0.0, self.peak, self._omega() ** 2 * self.sd)
         return out
+
+    def to_frame(self) -> Any:
+        """A pandas DataFrame with a row a period. ImportError without pandas."""
+        return frame(self._columns())
+
+    def _columns(self) -> dict[str, Any]:
+        return {"period": self.periods, "sd": self.sd, "sv": self.sv, "sa": self.sa, "psv": self.psv, "psa": self.psa}
+
+    def _parts(self) -> list[str | Table]:
+        rows = [[f"{number:.5g}" for number in row] for row in zip(*self._columns().values(), strict=True)]
+        said = f"{self.name}: damping {100.0 * self.damping:.4g} %, peak of the record {self.peak:.5g}"
+        said += f"; method: {self.method}, peaks: {self.peaks}"
+        return [said, Table(["period s", "sd", "sv", "sa", "psv", "psa"], shortened(rows))]
 
     def _omega(self) -> Array:
         out: Array = np.where(self.periods == 0.0, 0.0, 2.0 * math.pi / np.where(self.periods == 0.0, 1.0, self.periods))
