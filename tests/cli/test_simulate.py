@@ -74,7 +74,7 @@ def test_every_method(method: object) -> None:
     response = respond(load_building(), half_sine(0.3, 0.5), method, dt=0.002, time=1.0)  # type: ignore[arg-type]
     reference = respond(load_building(), half_sine(0.3, 0.5), dt=0.002, time=1.0)
     np.testing.assert_allclose(response.result.x[:, -1], reference.result.x[:, -1], rtol=0.05)
-    assert response.warnings == []
+    assert [text for text in response.warnings if "is of first order where forces depend on velocities" not in text] == []
     assert "storey" in table(response)
 
 
@@ -282,7 +282,8 @@ def test_energies_add_up_in_the_picture() -> None:
     lines = {line.get_label(): np.asarray(line.get_ydata()) for line in plot.energy(s).lines}
     np.testing.assert_allclose(lines["sum"], s.energy["kinetic"] + s.energy["potential"], rtol=1e-12)  # not on each other: one is below 0
     np.testing.assert_allclose(lines["potential"], s.energy["potential"], rtol=1e-12)
-    s = mflow.solve_dynamics(stiffness=[[2.0, 0.5], [0.0, 1.0]], t_span=(0, 1), x0=[1, 1], dt=0.1)
+    with pytest.warns(UserWarning, match="stiffness: it differs from its transpose"):
+        s = mflow.solve_dynamics(stiffness=[[2.0, 0.5], [0.0, 1.0]], t_span=(0, 1), x0=[1, 1], dt=0.1)
     with pytest.raises(ValueError, match="expected an energy ledger, got none"):
         plot.energy(s)
 

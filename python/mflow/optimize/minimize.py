@@ -266,8 +266,7 @@ class _Descent(Counted):
 
     kept: Kept | None = None  # the path, where one is kept
     saving: Saving | None = None  # the file, where one is written or read
-    friction = 0.0  # of a second-order method
-    limit, watched = 0, False  # of `go`
+    friction, limit, watched = 0.0, 0, False  # of a second-order method; of `go`
 
     def __init__(self, doubts: Doubts, method: str | Method, hess: Any, settings: dict[str, Any]) -> None:
         self.doubts, self.start = doubts, doubts.start
