@@ -74,7 +74,9 @@ def test_every_method(method: object) -> None:
     response = respond(load_building(), half_sine(0.3, 0.5), method, dt=0.002, time=1.0)  # type: ignore[arg-type]
     reference = respond(load_building(), half_sine(0.3, 0.5), dt=0.002, time=1.0)
     np.testing.assert_allclose(response.result.x[:, -1], reference.result.x[:, -1], rtol=0.05)
-    assert response.warnings == []
+    lost = "is of first order where forces depend on velocities"  # what damping costs methods of high order
+    high = mflow.get_method(method).record.order >= 3  # type: ignore[arg-type, union-attr]
+    assert [lost in said for said in response.warnings] == [True] * (high and lost in response.result.message)
     assert "storey" in table(response)
 
 
