@@ -73,6 +73,7 @@ OUTPUTS: list[dict[str, Any]] = [
 ]  # fmt: skip
 
 
+@pytest.mark.filterwarnings("ignore:solve_dynamics. .* is of first order where forces:RuntimeWarning")
 @pytest.mark.filterwarnings("ignore:solve_dynamics. dt = 0.037 exceeds:RuntimeWarning")  # two methods have no stable step for the force
 @pytest.mark.parametrize("method", METHODS, ids=lambda m: m.name)
 @pytest.mark.parametrize("output", OUTPUTS, ids=["all", "last", "dense", "times", "everything"])
