@@ -162,6 +162,7 @@ def test_steppers_go_on_with_the_same_bits(method: Any, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("method", METHODS, ids=lambda m: m.name)
+@pytest.mark.filterwarnings("ignore:solve_dynamics. .* is of first order where forces:RuntimeWarning")
 def test_stepper_and_driver_are_one_path(method: Any) -> None:
     s = mflow.solve_dynamics(force=pendulum, t_span=(0, 1), x0=[1.0, 0.5], v0=[0.0, -1.0], method=method.name, dt=0.05)
     st: Any = mflow.Stepper(method.name, pendulum, [1.0, 0.5], [0.0, -1.0])
