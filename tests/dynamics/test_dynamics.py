@@ -432,6 +432,7 @@ def test_first_order_system_refuses() -> None:
 
 
 @pytest.mark.parametrize("name", [m.name for m in mflow.methods() if "second_order" in m.flags])
+@pytest.mark.filterwarnings("ignore:solve_dynamics. .* is of first order where forces:RuntimeWarning")
 def test_minimize_by_motion(name: str) -> None:
     H, b = np.array([[3.0, 1.0], [1.0, 2.0]]), np.array([1.0, -1.0])
     res = mflow.minimize(

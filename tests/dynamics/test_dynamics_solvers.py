@@ -38,6 +38,7 @@ def shuffled(n: int, seed: int = 0) -> Any:
 
 @pytest.mark.parametrize("name", [m.name for m in mflow.methods() if "second_order" in m.flags])
 @pytest.mark.parametrize("how", ["matrix", "sparse", "function", "operator", "compiled"])
+@pytest.mark.filterwarnings("ignore:solve_dynamics. .* is of first order where forces:RuntimeWarning")
 def test_conjugate_gradients_give_the_direct_answer(name: str, how: str) -> None:
     n = 30
     C = 0.3 * springs(n) + np.diag(np.linspace(0.1, 5.0, n))
