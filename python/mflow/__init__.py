@@ -197,7 +197,7 @@ _KINDS = {"Stepper": ("mflow.integrate.flow", "mflow.dynamics.stepper")}
 
 # What other libraries (SciPy, torch, JAX) call what is here.
 _ELSEWHERE = {
-    "odeint": "solve_ivp", "ode": "Stepper", "diffeqsolve": "solve_ivp", "RK45": "DOPRI5", "LSODA": 'solve_ivp with method="auto"',
+    "odeint": "solve_ivp", "ode": "Stepper", "diffeqsolve": "solve_ivp",
     "leastsq": "least_squares", "fmin": "minimize", "root": 'solve_ivp with until="steady", or least_squares', "fsolve": "least_squares",
 }  # fmt: skip
 
@@ -242,10 +242,17 @@ if not TYPE_CHECKING:  # a type checker reads the names above, and finds those t
             return found[name]
         from mflow_core.registry import unknown
 
-        record = getattr(getattr(import_module("mflow.optim"), name, None), "method_record", None)
-        if record is not None:
-            raise AttributeError(
-                f"mflow has no {name!r}: the class is mflow.optim.{name}; drivers take the name {record.name!r}, or get_method of it"
-            )
+        from mflow.base.methods import SWITCHING, classes, plain_name
+
+        plain = plain_name(name)
+        for cls in classes().values():
+            if plain in map(plain_name, (cls.record.class_name, cls.record.name, *cls.record.aliases)):
+                room = "mflow.optim." if cls.record.kind == "update" else "mflow."
+                raise AttributeError(
+                    f"mflow has no {name!r}: the class is {room}{cls.record.class_name}; drivers take the name {cls.record.name!r}, or "
+                    "get_method of it"
+                )
+        if plain in SWITCHING:
+            raise AttributeError(f'mflow has no {name!r}: here it is mflow.solve_ivp with method="auto"')
         ours = _ELSEWHERE.get(name)
         raise AttributeError(f"mflow has no {name!r}: here it is mflow.{ours}" if ours else unknown("mflow has no", name, _all()))

@@ -315,6 +315,8 @@ def test_two_times_next_to_the_end_are_in_order():
     [
         ("", "odeint", r"mflow has no 'odeint': here it is mflow\.solve_ivp"),
         ("", "LSODA", r"here it is mflow\.solve_ivp with method=\"auto\""),
+        ("", "RK45", r"the class is mflow\.DOPRI5; drivers take the name 'dopri5'"),
+        ("", "AdamW", r"the class is mflow\.optim\.AdamW"),
         ("", "leastsq", r"here it is mflow\.least_squares"),
         ("optim", "LBFGS", r'mflow\.train and mflow\.minimize take "lbfgs"'),
     ],
