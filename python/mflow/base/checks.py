@@ -35,6 +35,7 @@ __all__ = [
     "check_whole",
     "complex_array",
     "dense_array",
+    "entry_words",
     "finite_array",
     "in_range",
     "length_of",
@@ -322,6 +323,23 @@ def finite_array(array: Array, argument: str) -> Array:
     if bad.size:
         raise ValueError(f"{argument}: expected finite numbers, got {array.flat[bad[0]]} in entry {bad[0]}")
     return array
+
+
+def entry_words(value: Any) -> str:
+    """ "its entry (i, j) is nan" of a matrix, dense or of scipy.sparse; "" where all entries are finite, or no numbers."""
+    entries = np.asarray(value.data if hasattr(value, "tocsc") else value)
+    if entries.dtype.kind not in "fc" or np.isfinite(entries).all():
+        return ""
+    place: tuple[int, ...]
+    if hasattr(value, "tocoo"):
+        coo = value.tocoo()
+        k = int(np.flatnonzero(~np.isfinite(coo.data))[0])
+        place, number = (int(coo.row[k]), int(coo.col[k])), coo.data[k]
+    else:
+        place = tuple(int(k) for k in np.argwhere(~np.isfinite(entries))[0])
+        number = entries[place]
+    where = f"({', '.join(map(str, place))})" if len(place) > 1 else f"{place[0] if place else 0}"
+    return f"its entry {where} is {complex(number) if np.iscomplexobj(number) else float(number):g}"
 
 
 def check_range(value: Any, argument: str, low: float = -math.inf) -> tuple[float, float]:

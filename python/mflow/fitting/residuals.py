@@ -13,8 +13,7 @@ from mflow_core.fitting.callbacks import Calls
 from mflow_core.fitting.fit import Fit
 from numpy.typing import NDArray
 
-from mflow.base.checks import Array, as_tuple, check_flags, dense_array, real_array, shown
-from mflow.base.not_finite import entry_words
+from mflow.base.checks import Array, as_tuple, check_flags, dense_array, entry_words, real_array, shown
 from mflow.base.telling import tell
 from mflow.derivatives.differences import ASIDE, EACH, Digits, Scan, along, check_diff_step, digits_of, falls_aside, scan
 from mflow.derivatives.elsewhere import with_jacobian

@@ -18,9 +18,8 @@ from mflow_core.events import events as core_events
 from mflow_core.problems.signatures import code_text
 from mflow_core.stepping import stepper
 
-from mflow.base.checks import Array
+from mflow.base.checks import Array, entry_words
 from mflow.base.methods import Method
-from mflow.base.not_finite import entry_words
 from mflow.base.result import IVPResult, attach, place_of
 from mflow.derivatives.differences import slope_digits
 from mflow.integrate.control import stiff_method

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from mflow.base.not_finite import entry_words
+from mflow.base.checks import entry_words
 
 Drive = TypeVar("Drive")
 
