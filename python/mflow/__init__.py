@@ -134,7 +134,7 @@ if TYPE_CHECKING:  # what stands in _LATER, and what comes from the records
 
 __version__ = VERSION
 
-# Every name is imported when it is first asked for, by its module: a program waits for what it uses alone.
+# Every name is imported when it is first asked for, by its module: a program loads only what it uses.
 _LATER = {
     "mflow_core.problems.problem": "Recoverable",
     "mflow.analysis.basins": "basins",
@@ -195,12 +195,6 @@ _PLACES = {name: module for module, names in _LATER.items() for name in names.sp
 # Modules that make the kinds of a class which it chooses among.
 _KINDS = {"Stepper": ("mflow.integrate.flow", "mflow.dynamics.stepper")}
 
-# What other libraries (SciPy, torch, JAX) call what is here.
-_ELSEWHERE = {
-    "odeint": "solve_ivp", "ode": "Stepper", "diffeqsolve": "solve_ivp",
-    "leastsq": "least_squares", "fmin": "minimize", "root": 'solve_ivp with until="steady", or least_squares', "fsolve": "least_squares",
-}  # fmt: skip
-
 # Modules that users know by name; some need more than NumPy.
 _MODULES = ("data", "nonlinear", "objectives", "optim", "plot", "schedules", "scipy", "testproblems", "torch")
 _ESTIMATORS = ("ImplicitSGDClassifier", "ImplicitSGDRegressor")  # these need scikit-learn
@@ -236,13 +230,14 @@ if not TYPE_CHECKING:  # a type checker reads the names above, and finds those t
             return _all()
         if name.startswith("__"):  # what Python asks any module for needs no records
             raise AttributeError(f"module 'mflow' has no attribute {name!r}")
-        if found := _integrators():
-            globals().update(found)
+        found = _integrators()
+        globals().update(found)
         if name in found:
             return found[name]
         from mflow_core.registry import unknown
 
-        from mflow.base.methods import SWITCHING, classes, plain_name
+        from mflow.base.foreign import NAMES, SWITCHING
+        from mflow.base.methods import classes, plain_name
 
         plain = plain_name(name)
         for cls in classes().values():
@@ -254,5 +249,6 @@ if not TYPE_CHECKING:  # a type checker reads the names above, and finds those t
                 )
         if plain in SWITCHING:
             raise AttributeError(f'mflow has no {name!r}: here it is mflow.solve_ivp with method="auto"')
-        ours = _ELSEWHERE.get(name)
-        raise AttributeError(f"mflow has no {name!r}: here it is mflow.{ours}" if ours else unknown("mflow has no", name, _all()))
+        if name in NAMES:
+            raise AttributeError(f"mflow has no {name!r}: here it is {NAMES[name]}")
+        raise AttributeError(unknown("mflow has no", name, _all()))

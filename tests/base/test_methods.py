@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 import mflow
-from mflow.base.methods import FOREIGN, Method, as_method, get_method, methods, parameters_of, plain_name, public_values, record_values
+from mflow.base.foreign import METHODS
+from mflow.base.methods import Method, as_method, get_method, methods, parameters_of, plain_name, public_values, record_values
 
 
 @pytest.mark.parametrize("method", methods(), ids=lambda method: method.name)
@@ -120,7 +121,7 @@ def test_names_of_other_libraries_are_answered_with_the_nearest_of_ours(name, ou
 
 def test_names_of_other_libraries_are_none_of_ours():
     known = {plain_name(name) for method in methods() for name in (method.name, *method.aliases)}
-    for ours, theirs in FOREIGN.items():
+    for ours, theirs in METHODS.items():
         assert get_method(ours).name == ours
         assert not known & set(theirs.split())
         assert all(plain_name(name) == name for name in theirs.split())

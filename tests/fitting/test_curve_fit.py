@@ -223,7 +223,7 @@ def test_starting_values_are_numbers_whatever_the_data(name, data):
         (TypeError, r"bounds\['c'\]: expected real numbers", {"bounds": {"c": ("a", 1)}}),
         (ValueError, "method: expected 'lm'", {"method": "trf"}),
         (ValueError, "nan_policy: expected None, 'raise' or 'omit'", {"nan_policy": "keep"}),
-        (ValueError, "curve_fit: expected a known argument, got 'fto'", {"fto": 1e-3}),
+        (TypeError, "curve_fit has no argument 'fto'; did you mean 'ftol'", {"fto": 1e-3}),
         (TypeError, "p0: expected real numbers", {"p0": ["a", "b", "c"]}),
         (TypeError, "p0: expected at most 50 parameters", {"p0": np.ones(51)}),
         (TypeError, "absolute_sigma: expected True or False", {"absolute_sigma": "yes"}),

@@ -54,7 +54,8 @@ def curve_fit(f, xdata, ydata, p0=None, sigma=None, absolute_sigma=False, check_
             named = "lm" if method == "lm" else None
             out = mflow.curve_fit(f, xdata, ydata, p0, sigma, absolute_sigma, check_finite, bounds, named, jac, **more)
         except (TypeError, ValueError) as error:
-            raise type(error)(in_their_words(str(error))) from error
+            kind = ValueError if str(error).startswith("args: ") else type(error)  # ours is that of every name which a driver does not take
+            raise kind(in_their_words(str(error))) from error
     bounded = bounds is not EVERYWHERE
     for one in told:
         if bounded and "covariance of the parameters could not" in str(one.message):

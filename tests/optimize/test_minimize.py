@@ -523,8 +523,8 @@ def test_a_comparison_of_numpy_stops_as_true_does(more):
         ({"hess_inv0": np.eye(1)}, "omit it"),
         ({"workers": 2}, "one after the other"),
         ({"eps": 1e-8}, "diff_step="),
-        ({"return_all": True}, "path=True"),
-        ({"disp": True}, "message"),
+        ({"return_all": True}, "path="),
+        ({"disp": True}, "progress="),
     ],
 )
 def test_options_of_scipys_name_ours(options: dict[str, Any], fix: str) -> None:

@@ -18,7 +18,7 @@ VECTORS = {
     "grad_avg": "a", "momentum_buffer": "b", "prev": "p", "step_size": "h", "ax": "a",
 }  # fmt: skip
 NUMBERS = ("step", "mu_product", "eta", "mu")
-ELSEWHERE = ("foreach", "fused", "capturable", "differentiable")  # how torch computes, not what
+COMPUTING = ("foreach", "fused", "capturable", "differentiable")  # how torch computes, not what
 OURS = ("clip_value", "decoupled_weight_decay", "maximize", "form", "weight_decay", "lazy")  # which torch's groups, or older ones, may lack
 
 
@@ -112,8 +112,8 @@ def _group(group: dict[str, Any], made_by: type[optim.Optimizer], known: dict[st
         raise ValueError(
             f"state: expected a group of {made_by.__name__}, got one without {', '.join(lacking)}; is it of another optimizer?"
         )
-    elsewhere = (*ELSEWHERE, "nesterov", "momentum", "dampening") if "nesterov" in group else ELSEWHERE
-    rest = {name: value for name, value in group.items() if name not in elsewhere}
+    left = (*COMPUTING, "nesterov", "momentum", "dampening") if "nesterov" in group else COMPUTING
+    rest = {name: value for name, value in group.items() if name not in left}
     out = {**rest, **{name: _plain(group.get(name, known[name])) for name in names}}
     lost = [name for name in (*names, "momentum_decay") if out.get(name, 0) is None and known.get(name, 0) is not None]
     if lost:

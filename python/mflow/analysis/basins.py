@@ -7,6 +7,7 @@ the least distance of the exact path from a start that the flow leads elsewhere,
 
 from __future__ import annotations
 
+import inspect
 import math
 import warnings
 from collections.abc import Callable, Sequence
@@ -23,7 +24,7 @@ from mflow.analysis.results import BasinsResult
 from mflow.analysis.walks import CheckedGradient, Found, Task, follow
 from mflow.base.checks import Array, check_flags, check_function, check_list, check_number, check_start, check_vector, check_whole
 from mflow.base.executors import check_executor
-from mflow.base.methods import Method, as_method
+from mflow.base.methods import Method, as_method, refuse_unknown
 from mflow.base.progress import Progress
 from mflow.base.telling import tell
 from mflow.curvature.landscape import gradient_of
@@ -118,6 +119,7 @@ def basins(
     ----------
     H. Nusse and J. Yorke, Dynamics: Numerical Explorations (1998), 7.
     """
+    refuse_unknown("basins", parameters, method, ARGUMENTS)
     if "lr" in parameters:
         if dt is not None:
             raise TypeError("lr, dt: expected one of them, got both; they are the same parameter")
@@ -170,6 +172,9 @@ def basins(
         allowed_drift=allowed.reshape(shape),
         reasons=[f.reason for f in found],
     )
+
+
+ARGUMENTS = (*(name for name in inspect.signature(basins).parameters if name != "parameters"), "lr", "friction")
 
 
 def _drifts(points: Array, found: Sequence[Found], labels: Labels, paths: bool) -> tuple[Array, Array, Array]:

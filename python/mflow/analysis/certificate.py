@@ -21,6 +21,7 @@ B. Pearlmutter, Neural Computation 6 (1994) 147-160; J. Kuczynski and H. Wozniak
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -32,7 +33,7 @@ from numpy.typing import NDArray
 
 from mflow.analysis.constrained import Face, face_of, open_way
 from mflow.base.checks import Array, as_tuple, check_function, check_number, check_start, check_whole, real_array
-from mflow.base.methods import Method, as_method
+from mflow.base.methods import Method, as_method, refuse_unknown
 from mflow.base.result import ANALYSES, IVPResult, Origin, Result, origin_of
 from mflow.base.tables import Readable, Table
 from mflow.curvature.frozen import rescales
@@ -179,6 +180,7 @@ def certificate(
     C. Lanczos, J. Res. Nat. Bur. Standards 45 (1950) 255-282; J. Kuczynski and H. Wozniakowski, SIAM J. Matrix Anal. Appl. 13 (1992)
     1094-1122 (random starts).
     """
+    refuse_unknown("certificate", parameters, method, ARGUMENTS)
     start = check_start(x, "x")
     problem, _ = cost_problem(fun, jac, start.shape, args)
     flat, extra = start.ravel(), as_tuple(args)
@@ -198,6 +200,9 @@ def certificate(
         if problem.callback is not None:
             problem.callback.within = land.box
     return _examine(land, gtol, products)
+
+
+ARGUMENTS = tuple(name for name in inspect.signature(certificate).parameters if name != "parameters")
 
 
 def of_result(

@@ -634,11 +634,9 @@ class StepLimitOptions(TypedDict, total=False):
     weight_lr_power: float
 
 class FlowOptions(TypedDict, total=False):
-    algebraic: Any
     alpha: float | None
     amsgrad: bool
     atol: Any
-    atol_v: Any
     average: int
     beta: Literal["polak_ribiere", "hager_zhang"] | float | None
     beta_hat: float
@@ -695,7 +693,6 @@ class FlowOptions(TypedDict, total=False):
     rho: float
     rho_inf: float
     rtol: Any
-    rtol_v: Any
     solver: Any
     stages: int
     steady_atol: Any

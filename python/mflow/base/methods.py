@@ -12,7 +12,7 @@ import functools
 import inspect
 import itertools
 import math
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Unpack
 
@@ -430,28 +430,8 @@ def plain_name(name: str) -> str:
 
 _NAMES = {plain_name(name): record.name for record in registry.records() for name in (record.name, *record.aliases)}
 OFFERED = 8  # names that an error lists where none is near
-# Algorithms of other libraries that are not here, in plain names, by the method that is made for the same problems.
-FOREIGN = {
-    "bdf": "lsode vode zvode dvode cvode cvodes ida qndf fbdf ode15s ode15i",
-    "radau5": "arkode kvaerno5 seulex",
-    "rodas5p": "rodas4 rodas5 rosenbrock23 ode23s",
-    "esdirk43": "ode23t ode23tb kvaerno3 kvaerno4 kencarp4 trbdf2",
-    "dop853": "ode113 ode78 ode89 vern7 vern8 vern9 adams vcabm odex",
-}
-# Arguments of other libraries (SciPy, scikit-learn, torch, Keras, MATLAB, Julia), by ours that mean the same.
-ELSEWHERE = {
-    "workers": "executor threads", "n_jobs": "threads executor", "num_workers": "executor threads", "hmax": "max_step",
-    "hmin": "min_step", "h0": "first_step", "mxstep": "max_steps", "dt_max": "max_step", "Dfun": "jac", "ml": "lband", "mu": "uband",
-    "tcrit": "breaks", "tstops": "breaks", "saveat": "t_eval", "abstol": "atol", "reltol": "rtol", "step_size": "dt lr",
-    "learning_rate": "lr", "max_iter": "maxiter max_steps epochs", "random_state": "seed", "rng": "seed", "verbose": "progress",
-    "disp": "progress", "schedule": "lr", "scheduler": "lr", "lr_scheduler": "lr", "n_epochs": "epochs", "epochs": "maxiter",
-    "callbacks": "callback", "early_stopping": "patience", "val_data": "validation", "validation_data": "validation",
-    "validation_split": "validation", "max_norm": "clip_norm", "max_grad_norm": "clip_norm", "clipnorm": "clip_norm",
-    "clipvalue": "clip_value", "grad": "jac", "test_size": "test_fraction",
-}  # fmt: skip
 AUTO = "auto"
 TAKE_AUTO = "mflow.solve_ivp, solve_ivp_batch, gradient_flow and Stepper take it under error control, SciPy's drivers as mflow.scipy.AUTO"
-SWITCHING = ("lsoda", "lsodar", "autotsit5", "autovern7")  # an explicit method where that will do, else an implicit one
 
 
 def asks_for_auto(method: Any) -> bool:
@@ -467,11 +447,13 @@ def class_named(name: str, argument: str = "method", fits: Callable[[Any], int] 
     registered = _NAMES.get(plain_name(name))
     if registered is not None:
         return _CLASSES[registered]
-    if plain_name(name) in SWITCHING and (fits is None or fits(registry.find("bdf"))):
+    from mflow.base import foreign  # few calls need it
+
+    if plain_name(name) in foreign.SWITCHING and (fits is None or fits(registry.find("bdf"))):
         raise ValueError(f"{argument}: no method {name!r}, which is another library's; 'auto' is made for the same problems: {TAKE_AUTO}")
     if asks_for_auto(name):
         raise ValueError(f"{argument}: expected one method here, got 'auto', which is two: {TAKE_AUTO}")
-    for ours, theirs in FOREIGN.items():
+    for ours, theirs in foreign.METHODS.items():
         if plain_name(name) in theirs.split() and (fits is None or fits(registry.find(ours))):
             raise ValueError(f"{argument}: no method {name!r}, which is another library's; {ours!r} is made for the same problems")
     kind = [record for record in registry.records() if fits is None or fits(record)]
@@ -529,18 +511,23 @@ def as_method(method: Any, parameters: Mapping[str, Any], argument: str = "metho
     raise TypeError(f"{argument}: expected a name or an instance such as mflow.RK4(), got {type(method).__name__}")
 
 
-def refuse_unknown(driver: str, given: Iterable[str], method: str | Method | None, arguments: Collection[str]) -> None:
-    """TypeError, with the nearest names, for a name that is neither an argument of the driver nor a parameter of the method."""
-    if not (given := [name for name in given if name not in arguments]):
+def refuse_unknown(
+    driver: str, given: Any, method: str | Method | None, arguments: Collection[str], own: Mapping[str, str] | None = None
+) -> None:
+    """TypeError for a name in the dict `given` that is neither an argument of the driver nor a parameter of the method.
+
+    Other libraries' words are answered, or taken out of it where they ask for nothing: see `mflow.base.foreign`, which says what `own` is.
+    """
+    if not given or not any(name not in arguments for name in given):
         return
     chosen = None if method is None else as_method(method, {})
-    own = () if chosen is None else (*chosen.parameters, *(LETTERS if takes_letters(chosen.record) else ()))
-    known = [*dict.fromkeys([*arguments, *own])]
+    parameters = () if chosen is None else (*chosen.parameters, *(LETTERS if takes_letters(chosen.record) else ()))
+    known = [*dict.fromkeys([*arguments, *parameters])]
+    from mflow.base import foreign  # few calls need it
+
+    foreign.refuse(driver, given, known, own or {})
     for name in given:
         if name not in known:
-            ours = [n for n in ELSEWHERE.get(name, "").split() if n in known]
-            if ours:
-                raise TypeError(f"{name}: here it is {' or '.join(f'{n}=' for n in ours)}; see help(mflow.{driver})")
             text = registry.unknown(f"{driver} has no argument", name, known)
             raise TypeError((_own_method(name, chosen.record) if chosen is not None else "") or text)
 

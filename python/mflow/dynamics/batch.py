@@ -22,7 +22,8 @@ from mflow.base.executors import Lost, check_executor, in_pieces, portable
 from mflow.base.methods import Method, as_method, refuse_unknown
 from mflow.base.progress import Progress
 from mflow.base.result import DynamicsResult, Result, attach
-from mflow.dynamics.solve import solve_dynamics
+from mflow.dynamics.solve import ARGUMENTS as ONE
+from mflow.dynamics.solve import OWN, solve_dynamics
 from mflow.integrate.control import check_span, check_step
 from mflow.structures.supports import check_speed
 
@@ -38,7 +39,6 @@ EVENTS = ("t_events", "x_events", "v_events")
 EXTRAS = (*EVENTS, "x_after", "v_after", "outputs", "switches", "multipliers")  # of a motion, where asked for; and its energy
 MATRICES = ("mass", "damping", "stiffness")
 DONE = "in mflow.solve_dynamics_batch; .partial_result holds the motions that were done"
-ONE = tuple(name for name in inspect.signature(solve_dynamics).parameters if name != "parameters")
 ENDINGS = {stepper.NON_FINITE: ("non_finite", "the next state is not finite"), WAITING: ("interrupted", "it was stopped")}
 KEPT = {"save", "save_every", "dense_output", "checkpoint", "checkpoint_every", "resume", "progress", "t_eval", "callback"}
 
@@ -170,7 +170,7 @@ def solve_dynamics_batch(
     >>> r.success, r.x[:, 0].round(4).tolist()
     (True, [0.5403, -0.4161])
     """
-    refuse_unknown("solve_dynamics_batch", options, method, ARGUMENTS)
+    refuse_unknown("solve_dynamics_batch", options, method, ARGUMENTS, OWN)
     check_flags(batch=batch, progress=progress, velocity_free=velocity_free)
     check_executor(executor)
     if t_span is None and not (each and "t_span" in each):

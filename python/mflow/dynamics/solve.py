@@ -6,8 +6,9 @@ Newton's iteration where a method is implicit; or both, joined. The integration 
 
 from __future__ import annotations
 
+import inspect
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
@@ -17,7 +18,7 @@ from mflow_core.problems.signatures import FORCE_SIGNATURE, compiled_address
 from mflow_core.problems.sparse import check_sparse
 
 from mflow.base.checks import as_tuple, check_choice, check_flags, length_of, shown
-from mflow.base.methods import Method, as_method
+from mflow.base.methods import Method, as_method, refuse_unknown
 from mflow.base.pace import interruptible
 from mflow.base.result import DynamicsResult
 from mflow.base.telling import tell, tell_of_order
@@ -232,7 +233,7 @@ def solve_dynamics(
         check_flags(inplace=inplace, velocity_free=velocity_free, dense_output=dense_output, progress=progress)
     tell_of_order(force, "force", "t, x, v")
     span = check_span(t_span, dt)
-    given: dict[str, Any] = {**_of_motion(parameters), **({"damping": _own_damping(method, damping)} if isinstance(damping, str) else {})}
+    given = _known(parameters, method, damping)
     damping = None if isinstance(damping, str) else damping
     chosen_method, extra = as_method(method, given), as_tuple(args)
     facts: dict[str, Any] = {}  # of runs that are saved or resumed
@@ -307,8 +308,9 @@ def solve_dynamics(
     return result
 
 
-# Arguments of solve_ivp, and of other programs, that have no meaning here, and what does the same.
-ELSEWHERE = {
+ARGUMENTS = tuple(name for name in inspect.signature(solve_dynamics).parameters if name != "parameters")
+# What arguments of solve_ivp, and of other programs, that have no meaning for a motion are told.
+OWN = {
     "doses": "a jump of x alone is no motion; a kick at a time T is an event that acts: events=mflow.Event(lambda t, x, v: t - T, "
     "action=lambda t, x, v: (x, v + J / m))",
     "nonnegative": "a position that must stay above a bound meets a wall there: contacts=mflow.Contact(dof, gap)",
@@ -318,12 +320,11 @@ ELSEWHERE = {
 }
 
 
-def _of_motion(parameters: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The parameters; TypeError where one is an argument of `solve_ivp`, or a habit, that has no meaning here."""
-    for name in parameters:
-        if name in ELSEWHERE:
-            raise TypeError(f"{name}: solve_dynamics does not take it, {ELSEWHERE[name]}")
-    return parameters
+def _known(parameters: Any, method: Any, damping: Any) -> dict[str, Any]:
+    """The parameters of the method, its own choice of ``damping`` among them. Raises TypeError for a name that nobody has."""
+    if parameters:
+        refuse_unknown("solve_dynamics", parameters, method, ARGUMENTS, OWN)
+    return {**parameters, "damping": _own_damping(method, damping)} if isinstance(damping, str) else dict(parameters)
 
 
 def _check_after(after: Any, load: Any) -> None:

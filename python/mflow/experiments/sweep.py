@@ -6,6 +6,7 @@ on all the data, not by the method's own reason alone. Compiled costs run withou
 
 from __future__ import annotations
 
+import inspect
 import math
 import os
 import time
@@ -18,6 +19,7 @@ import numpy as np
 
 from mflow.base.checks import Array, check_flags, check_list, check_number, check_whole, shown
 from mflow.base.executors import as_they_end, call_off, check_executor
+from mflow.base.foreign import refuse
 from mflow.base.methods import Method, as_method
 from mflow.base.progress import Progress
 from mflow.base.result import Result, attach
@@ -230,6 +232,7 @@ def sweep(
     ['finished', 'finished', 'diverged']
     """
     check_flags(progress=progress)
+    refuse("sweep", options, ARGUMENTS, {})  # other names are those of the task
     labelled = _labelled(methods)
     given = lrs if isinstance(lrs, Iterable) and not (isinstance(lrs, np.ndarray) and lrs.ndim == 0) else [lrs]
     rates = [check_number(lr, "lrs", low=0.0, open_low=True) for lr in given]
@@ -257,6 +260,9 @@ def sweep(
         if bar is not None:
             bar.close()
     return _collected(list(labelled), rates, draws, cells, "")
+
+
+ARGUMENTS = tuple(name for name in inspect.signature(sweep).parameters if name != "options")
 
 
 def _cells(

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 import numpy as np
 from mflow_core.objectives.objective import Objective
 
 from mflow.base.checks import check_instance
-from mflow.base.methods import Method, as_method
+from mflow.base.methods import Method, as_method, refuse_unknown
 from mflow.base.result import Result
 from mflow.derivatives.elsewhere import with_batch_derivative
 from mflow.experiments.problems import Problem
@@ -138,12 +138,18 @@ class _Named:
 def _task_of_problem(problem: Problem, options: dict[str, Any]) -> Training | Descent:
     """Minibatches where the problem has rows, else the whole cost."""
     if problem.objective is not None and problem.rows:
-        return Training(problem.objective, problem.start, **{"batch_size": problem.batch_size, **options})
+        return _made(Training, {"batch_size": problem.batch_size, **options}, problem.objective, problem.start)
     if problem.objective is not None:
-        return Descent(problem.objective, problem.start, None, **options)
+        return _made(Descent, options, problem.objective, problem.start, None)
     if problem.rows:
-        return Training(problem.batch_cost, problem.start, problem.rows, **{"batch_size": problem.batch_size, **options})  # type: ignore[arg-type]
-    return Descent(problem.cost, problem.start, problem.has_gradient or None, **options)
+        return _made(Training, {"batch_size": problem.batch_size, **options}, problem.batch_cost, problem.start, problem.rows)
+    return _made(Descent, options, problem.cost, problem.start, problem.has_gradient or None)
+
+
+def _made(kind: type[Training] | type[Descent], options: dict[str, Any], *given: Any) -> Training | Descent:
+    """A task of a sweep from its options. Raises TypeError for a name that no field has."""
+    refuse_unknown("sweep", options, None, [one.name for one in fields(kind)])
+    return kind(*given, **options)
 
 
 def task_of(problem: Any, options: dict[str, Any]) -> Callable[..., Any]:
@@ -160,7 +166,7 @@ def task_of(problem: Any, options: dict[str, Any]) -> Callable[..., Any]:
     if not callable(problem):
         raise TypeError(f"problem: expected an mflow.Training, an mflow.Descent, a name or a callable, got {type(problem).__name__}")
     if "params" in options or "x0" in options:
-        return (Training if "params" in options else Descent)(problem, **options)
+        return _made(Training if "params" in options else Descent, options, problem)
     if options:
         raise TypeError(f"{', '.join(options)}: options are for problems given by name; put them into the problem")
     return problem  # type: ignore[no-any-return]

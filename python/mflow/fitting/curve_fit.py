@@ -14,6 +14,7 @@ from mflow_core.fitting.callbacks import Calls, all_finite
 from mflow_core.registry import unknown
 
 from mflow.base.checks import Array, check_flags, check_function, check_number, check_whole, finite_array, real_array, shown
+from mflow.base.methods import refuse_unknown
 from mflow.base.result import attach
 from mflow.derivatives.elsewhere import with_model_jacobian
 from mflow.fitting.bounds import EVERYWHERE, check_box, check_fixed, sides, sides_by_name
@@ -22,7 +23,7 @@ from mflow.fitting.least_squares import LeastSquaresResult, scale_of
 from mflow.fitting.residuals import Residuals
 from mflow.fitting.robust import loss_of
 from mflow.fitting.run import Run, intermediate
-from mflow.fitting.scipys import check_how, check_method, of_minpack
+from mflow.fitting.scipys import OWN, check_method, of_minpack
 from mflow.optimize.callbacks import teller
 from mflow.problems.curves import check_curve, curve, parameter_names, starting_values
 
@@ -50,9 +51,6 @@ class CurveFitOptions(TypedDict, total=False):
     jac_sparsity: Any
     epsfcn: float | None
     diag: Any
-
-
-MORE = tuple(CurveFitOptions.__annotations__)
 
 
 def curve_fit(
@@ -147,6 +145,9 @@ def curve_fit(
     return _fitted(run, ending, how, bool(absolute_sigma), bool(full_output))
 
 
+ARGUMENTS = (*(name for name in inspect.signature(curve_fit).parameters if name != "kwargs"), *CurveFitOptions.__annotations__)
+
+
 # ---- arguments --------------------------------------------------------------------------------------------------------------------------
 
 
@@ -157,7 +158,7 @@ def _prepared(
     """The run, and what the result tells of the data."""
     named = check_method(method)
     if kwargs:
-        check_how("curve_fit", kwargs, MORE)
+        refuse_unknown("curve_fit", kwargs, None, ARGUMENTS, OWN)
     y = real_array(ydata, "ydata")
     x = real_array(xdata, "xdata") if isinstance(xdata, (list, tuple, np.ndarray)) else xdata
     x, y, sigma = _finite_data(x, y, sigma, check_finite, nan_policy)

@@ -33,7 +33,7 @@ from mflow.fitting.bounds import EVERYWHERE, check_box, check_fixed
 from mflow.fitting.residuals import Residuals
 from mflow.fitting.robust import landscape_of, loss_of
 from mflow.fitting.run import Run, intermediate, lengths_of, lost_share
-from mflow.fitting.scipys import check_how, check_method
+from mflow.fitting.scipys import check_method, check_scipys
 from mflow.fitting.single import one_by_one
 from mflow.optimize.callbacks import teller
 
@@ -234,7 +234,7 @@ def least_squares(
     check_flags(acceleration=acceleration)
     named = check_method(method)
     if verbose != 0 or not (tr_solver is tr_options is workers is None):
-        check_how("least_squares", {"tr_solver": tr_solver, "tr_options": tr_options, "verbose": verbose, "workers": workers})
+        check_scipys(tr_solver=tr_solver, tr_options=tr_options, verbose=verbose, workers=workers)
     start = check_start(x0, "x0")
     if start.ndim > 1:
         raise ValueError(f"x0: expected an array of shape (n,), got shape {start.shape}")

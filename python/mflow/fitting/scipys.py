@@ -5,29 +5,24 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from mflow_core.registry import unknown
 
 from mflow.base.checks import Array, check_number, shown
-from mflow.optimize.directions import asks_nothing
+from mflow.base.foreign import NOTHING, ONE_BY_ONE, asks_nothing
 from mflow.solvers.sparsity import Index, color_columns, pattern_of
 
-__all__ = ["ELSEWHERE", "check_how", "check_method", "coloured", "of_minpack"]
+__all__ = ["OWN", "check_method", "check_scipys", "coloured", "of_minpack"]
 
 OTHERS = ("trf", "dogbox")  # SciPy's further methods, which are other algorithms
-ELSEWHERE = {
+OWN = {  # what SciPy's further arguments are told here
     "verbose": "print the result, or its message; callback= sees each step",
+    "workers": ONE_BY_ONE,
     "tr_solver": "steps come from a QR factorisation of the whole Jacobian, SciPy's 'exact'; omit it",
     "tr_options": "a QR factorisation has none; omit it",
-    "workers": "differences are taken one after the other; omit it (least_squares_batch makes many fits at once)",
     "factor": "give dt=, the first step; by default it is as long as p0 at most",
     "col_deriv": "return jac as (m, n), row i the derivatives of datum i; omit it",
-    "Dfun": "give jac=",
     "args": "f takes (xdata, *parameters) alone; bind the rest, as by functools.partial",
     "kwargs": "f takes (xdata, *parameters) alone; bind the rest, as by functools.partial",
 }
-NOTHING: dict[str, tuple[Any, ...]] = {  # values that ask for what happens anyway
-    "verbose": (0,), "tr_solver": ("exact",), "tr_options": (), "workers": (1,), "col_deriv": (0,), "Dfun": (),
-}  # fmt: skip
 
 
 def check_method(method: Any) -> bool:
@@ -42,14 +37,12 @@ def check_method(method: Any) -> bool:
     raise ValueError(f"{expected}, got {shown(method)}")
 
 
-def check_how(owner: str, given: dict[str, Any], known: tuple[str, ...] = ()) -> None:
-    """Raises ValueError for arguments that ask for what is not done here, with the fix, and for names that nobody has."""
+def check_scipys(**given: Any) -> None:
+    """Raises ValueError for arguments of `least_squares` that ask for what is not done here."""
     for name, value in given.items():
-        if name in known or (name in NOTHING and asks_nothing(value, NOTHING[name])):
-            continue
-        if name not in ELSEWHERE:
-            raise ValueError(unknown(f"{owner}: expected a known argument, got", name, list(known)))
-        raise ValueError(f"{name}: {ELSEWHERE[name]}, got {shown(value)}")
+        if not asks_nothing(name, value):
+            usual = NOTHING.get(name, (None,))[0]
+            raise ValueError(f"{name}: expected {usual!r}, got {shown(value)}; {OWN[name]}")
 
 
 def of_minpack(given: dict[str, Any], n: int) -> dict[str, Any]:

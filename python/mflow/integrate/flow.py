@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import fields
@@ -14,7 +15,7 @@ from mflow_core.problems.signatures import companion
 from mflow_core.stepping import stepper as core
 
 from mflow.base.checks import COMPLEX_STATES, Array, as_tuple, check_number, check_start, check_whole, shown
-from mflow.base.methods import Method, as_method, asks_for_auto
+from mflow.base.methods import Method, as_method, asks_for_auto, refuse_unknown
 from mflow.base.pace import Pace
 from mflow.base.result import IVPResult, attach
 from mflow.integrate.control import MANY, RTOL, Settings, check_span, count_steps, kept_every
@@ -32,19 +33,10 @@ if TYPE_CHECKING:
 __all__ = ["OptimizerStepper", "gradient_flow"]
 
 SOLVING = {"solver", "jac_sparsity", "lband", "uband"}  # what goes to mflow.nonlinear
-OWN = {
-    "dt",
-    "save",
-    "save_every",
-    "t_eval",
-    "solver",
-    "symmetric",
-    "event_args",
-    "own_breaks",
-    "mass",
-    "project",
-    "pair",
-}  # arguments of its own, and what it sets
+OWN = {  # arguments of its own, what it sets, and what belongs to masses and to motions
+    "dt", "save", "save_every", "t_eval", "solver", "symmetric", "event_args", "own_breaks", "pair",
+    "mass", "project", "algebraic", "rtol_v", "atol_v",
+}  # fmt: skip
 SETTINGS = {field.name for field in fields(Settings)} - OWN
 
 
@@ -121,6 +113,8 @@ def gradient_flow(
 
         pair = pair_for(start.size, given.get("rtol"), RTOL, events=given.get("events"), dt=dt, parameters=parameters)
         method = pair.calm
+    if parameters:
+        refuse_unknown("gradient_flow", parameters, method, ARGUMENTS)
     chosen_method = as_method(method, parameters)
     if chosen_method.kind == "update":
         if t_eval is not None or hess is not None:
@@ -142,6 +136,9 @@ def gradient_flow(
     drive = asked_by(hess, Drive(equation, check_span((0.0, t_end), dt), start, chosen_method, settings, "gradient_flow"))
     result: IVPResult = follow(drive)
     return result
+
+
+ARGUMENTS = (*(name for name in inspect.signature(gradient_flow).parameters if name != "options"), *sorted(SETTINGS | SOLVING), "lr")
 
 
 # ---- optimizers -------------------------------------------------------------------------------------------------------------------------

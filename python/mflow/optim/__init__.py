@@ -26,10 +26,10 @@ __all__ = sorted(["EMA", "SWA", *_classes])  # noqa: PLE0605
 if not TYPE_CHECKING:  # a type checker reads the names above, and finds those that are not there
 
     def __getattr__(name: str) -> Any:
-        if name == "LBFGS":  # torch's
-            raise AttributeError(
-                'mflow.optim has no LBFGS: a line search asks for more gradients; mflow.train and mflow.minimize take "lbfgs"'
-            )
+        from mflow.base.foreign import NAMES
+
+        if name in NAMES:
+            raise AttributeError(f"mflow.optim has no {name!r}: here it is {NAMES[name]}")
         raise AttributeError(unknown("mflow.optim has no", name, __all__))
 
 

@@ -12,39 +12,32 @@ from mflow_core import registry
 from mflow_core.problems.sparse import check_sparse, is_sparse
 
 from mflow.base.checks import Array, check_number, real_array, shown
+from mflow.base.foreign import ARGUMENTS, ONE_BY_ONE, asks_nothing
 from mflow.base.methods import Method, as_method, get_method, parameters_of, refuse_unknown
 
-__all__ = ["Tests", "asks_nothing", "check_options", "chosen", "direction_of", "minimizers", "products_of", "takes_bounds"]
+__all__ = ["OWN", "Tests", "check_options", "chosen", "direction_of", "minimizers", "products_of", "takes_bounds"]
 
 DEFAULT = "lbfgs"
 FIRST_ORDER = "adam"  # what an error about lr names
 FRICTION = 0.1  # at dt = 1 a method with friction forgets as much in an iteration as momentum does with mu = 0.9
 
-ELSEWHERE = {  # SciPy's arguments and options that have another name here, or none
+# What SciPy's arguments and options are told here, of one descent and of a batch.
+OWN = {
     "constraints": "no method here has any; add a penalty to fun, or take SciPy's SLSQP",
-    "disp": "print the result, or its message",
-    "iprint": "print the result, or its message",
-    "ftol": "without a line search a run ends by its gradient alone; give gtol=",
-    "xrtol": "without a line search a run ends by its gradient alone; give gtol=",
+    "ftol": "without a line search, and in a batch, a run ends by its gradient alone; give gtol=",
+    "xrtol": "without a line search, and in a batch, a run ends by its gradient alone; give gtol=",
     "norm": "gtol bounds the largest entry of the gradient; omit it",
-    "maxfun": "without a line search iterations are limited; give maxiter=",
-    "maxfev": "give maxiter=, or maxfun= where there is a line search",
+    "maxfun": "without a line search, and in a batch, iterations are limited; give maxiter=",
+    "maxfev": "give maxiter=, or of one run with a line search maxfun=",
     "maxls": "give line_search={'kind': 'strong_wolfe', 'max_evaluations': ...}",
     "c1": "give line_search={'kind': 'strong_wolfe', 'c1': ...}",
     "c2": "give line_search={'kind': 'strong_wolfe', 'c2': ...}",
-    "eps": "give diff_step=, the lengths of the differences over max(1, |x|)",
-    "finite_diff_rel_step": "give diff_step=, the lengths of the differences over max(1, |x|)",
-    "return_all": "give path=True",
     "hess_inv0": "the first one is scaled by the first step; omit it",
-    "workers": "differences are taken one after the other; omit it",
     "inexact": "trust_ncg solves its subproblem by Steihaug's conjugate gradients; omit it",
     "subproblem": "trust_ncg solves its subproblem by Steihaug's conjugate gradients; omit it",
     "subproblem_maxiter": "trust_ncg ends its conjugate gradients by their residual; omit it",
 }
-NOTHING: dict[str, tuple[Any, ...]] = {  # values that ask for what happens anyway
-    "disp": (False, 0), "iprint": (-1,), "ftol": (0,), "xrtol": (0,), "norm": (math.inf,), "return_all": (False,), "workers": (1,),
-    "inexact": (True,),
-}  # fmt: skip
+OF_ONE = {**OWN, "workers": ONE_BY_ONE}  # threads= shares out no differences
 SEARCH = {"c1": "c1", "c2": "c2", "maxls": "max_evaluations"}  # of strong_wolfe, by our names
 
 
@@ -71,8 +64,8 @@ def chosen(fun: Any, method: Any, settings: dict[str, Any], more: bool, argument
     tests = take_scipys(settings, made) if more else None
     if method is None and (more or fun is None):
         check_default(fun, settings, arguments)
-    if more and settings["line_search"] is None:
-        refuse_unknown("minimize", settings, made, arguments)
+    if more:
+        refuse_unknown("minimize", settings, made, arguments, OF_ONE)
     return made, tests
 
 
@@ -88,7 +81,7 @@ def check_default(fun: Any, settings: dict[str, Any], arguments: Collection[str]
     """Raises TypeError for what the default method cannot take: a step, parameters of optimizers, a gradient without its cost."""
     doubtful = settings.keys() & _not_of_the_default()
     for name, value in settings.items() if doubtful else ():
-        if name in ("lr", "dt") or (name in doubtful and name not in arguments):
+        if name in ("lr", "dt") or (name in doubtful and name not in arguments and name not in ARGUMENTS):
             text = f"{name}: the default method is {DEFAULT}, whose line search finds the step; name the method that takes {name}"
             raise TypeError(f"{text}, as in method={FIRST_ORDER!r}, {name}={value if callable(value) else shown(value)}")
     if fun is None:
@@ -97,28 +90,13 @@ def check_default(fun: Any, settings: dict[str, Any], arguments: Collection[str]
         )
 
 
-def asks_nothing(value: Any, nothing: tuple[Any, ...]) -> bool:
-    """Whether an argument of SciPy's asks for what happens anyway: None, an empty list, or one of these values."""
-    if value is None or (isinstance(value, (list, tuple, dict)) and not value):
-        return True
-    return bool(np.ndim(value) == 0 and value in nothing)
-
-
 def take_scipys(settings: dict[str, Any], method: Method) -> Tests | None:
-    """The tests of the end that SciPy's options ask for, where there are any; those of its line search become ``line_search``.
-
-    Options that ask for nothing are taken out. Raises TypeError for those that the method does not have.
-    """
-    asked = [name for name in settings.keys() & ELSEWHERE.keys() if not method.takes(name)]
-    for name in [one for one in asked if asks_nothing(settings[one], NOTHING.get(one, ()))]:
-        del settings[name]
-        asked.remove(name)
+    """The tests of the end that SciPy's options ask for, where there are any; those of its line search become ``line_search``."""
     given, direction = settings["line_search"], method.kind == "direction" and "trust_region" not in method.flags
-    tests = {name: settings.pop(name) for name in Tests._fields if name in asked and (direction or given is not None)}
+    names = Tests._fields if direction or given is not None else ()
+    tests = {name: settings.pop(name) for name in names if name in settings and not method.takes(name)}
     rule = {name: settings.pop(name) for name in SEARCH if name in settings and direction and given is None}
-    for name in asked:
-        if name in settings:
-            raise TypeError(f"{name}: {ELSEWHERE[name]}")
+    tests, rule = ({name: value for name, value in some.items() if not asks_nothing(name, value)} for some in (tests, rule))
     if rule:
         settings["line_search"] = {"kind": "strong_wolfe", **{SEARCH[name]: value for name, value in rule.items()}}
     return Tests(**{name: check_number(value, name, low=0.0) for name, value in tests.items()}) if tests else None

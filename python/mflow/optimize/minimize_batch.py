@@ -5,6 +5,7 @@ All of it runs in the core (`mflow_core.lanes.lane_descent`), without Python and
 
 from __future__ import annotations
 
+import inspect
 import math
 import os
 import threading
@@ -20,13 +21,13 @@ from numpy.typing import NDArray
 
 from mflow.base.checks import Array, as_array, check_flags, check_instance, check_number, check_whole, shown
 from mflow.base.executors import Lost, check_executor, in_pieces
-from mflow.base.methods import Method, as_method
+from mflow.base.methods import Method, as_method, refuse_unknown
 from mflow.base.progress import Progress
 from mflow.base.result import OptimizeResult, Result, attach
 from mflow.implicit.batch import Implicit, ImplicitDescents, check_squares, data_of
 from mflow.implicit.linear import RECORD, is_implicit_sgd
 from mflow.integrate.ensemble import on_threads
-from mflow.optimize.directions import direction_of, minimizers
+from mflow.optimize.directions import OWN, direction_of, minimizers
 from mflow.optimize.line_descent import overflow_text
 from mflow.optimize.linesearch import LineSearch
 from mflow.optimize.step_size import resolve
@@ -194,6 +195,9 @@ def minimize_batch(
         return _here(problem, workers, bar)
 
 
+ARGUMENTS = (*(name for name in inspect.signature(minimize_batch).parameters if name != "parameters"), "lr", "dt", "friction")
+
+
 # ---- arguments --------------------------------------------------------------------------------------------------------------------------
 
 
@@ -210,6 +214,7 @@ def starts_of_batch(value: Any) -> Array:
 def _chosen(method: str | Method, line_search: Any, parameters: dict[str, Any]) -> tuple[Method, dict[str, Any] | None, Any]:
     """(method, the search's kind and rule as the core takes them or None, schedule of lr or None)."""
     method = as_method(method, {}, fits=minimizers)
+    refuse_unknown("minimize_batch", parameters, method, ARGUMENTS, OWN)
     for name in ("lr", "dt", "momentum", "friction"):
         if isinstance(parameters.get(name), str):
             raise ValueError(

@@ -1,0 +1,77 @@
+"""Words of other libraries (SciPy, scikit-learn, torch, Keras, JAX, MATLAB, Julia), and what there is here in their place.
+
+A word has one answer in every driver that has what it asks for. A driver adds only the sentences that are true of it alone, as its `own`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Mapping
+from typing import Any
+
+import numpy as np
+
+__all__ = ["ARGUMENTS", "METHODS", "NAMES", "ONE_BY_ONE", "SWITCHING", "asks_nothing", "refuse"]
+
+# Functions and classes, by what they are here.
+NAMES = {
+    "odeint": "mflow.solve_ivp", "ode": "mflow.Stepper", "diffeqsolve": "mflow.solve_ivp", "leastsq": "mflow.least_squares",
+    "fmin": "mflow.minimize", "root": 'mflow.solve_ivp with until="steady", or mflow.least_squares', "fsolve": "mflow.least_squares",
+    "LBFGS": 'method="lbfgs" of mflow.train and mflow.minimize, as its line search asks for more gradients',
+}  # fmt: skip
+# Algorithms that are not here, in plain names, by the method that is made for the same problems.
+METHODS = {
+    "bdf": "lsode vode zvode dvode cvode cvodes ida qndf fbdf ode15s ode15i",
+    "radau5": "arkode kvaerno5 seulex",
+    "rodas5p": "rodas4 rodas5 rosenbrock23 ode23s",
+    "esdirk43": "ode23t ode23tb kvaerno3 kvaerno4 kencarp4 trbdf2",
+    "dop853": "ode113 ode78 ode89 vern7 vern8 vern9 adams vcabm odex",
+}
+SWITCHING = ("lsoda", "lsodar", "autotsit5", "autovern7")  # an explicit method where that will do, else an implicit one
+# Arguments, by ours that mean the same.
+ARGUMENTS = {
+    "workers": "executor threads", "n_jobs": "threads executor", "num_workers": "executor threads", "hmax": "max_step",
+    "hmin": "min_step", "h0": "first_step", "mxstep": "max_steps", "dt_max": "max_step", "Dfun": "jac", "ml": "lband", "mu": "uband",
+    "tcrit": "breaks", "tstops": "breaks", "saveat": "t_eval", "abstol": "atol", "reltol": "rtol", "step_size": "dt lr",
+    "learning_rate": "lr", "max_iter": "maxiter max_steps epochs", "random_state": "seed", "rng": "seed", "verbose": "progress",
+    "disp": "progress", "iprint": "progress", "schedule": "lr", "scheduler": "lr", "lr_scheduler": "lr", "n_epochs": "epochs",
+    "epochs": "maxiter", "callbacks": "callback", "early_stopping": "patience", "val_data": "validation", "validation_data": "validation",
+    "validation_split": "validation", "max_norm": "clip_norm", "max_grad_norm": "clip_norm", "clipnorm": "clip_norm",
+    "clipvalue": "clip_value", "grad": "jac", "test_size": "test_fraction", "eps": "diff_step", "finite_diff_rel_step": "diff_step",
+    "return_all": "path",
+}  # fmt: skip
+# Values that ask for what happens anyway, beside None and what is empty.
+NOTHING: dict[str, tuple[Any, ...]] = {
+    "workers": (1,), "n_jobs": (1,), "verbose": (0,), "disp": (False, 0), "iprint": (-1,), "ftol": (0,), "xrtol": (0,), "norm": (math.inf,),
+    "return_all": (False,), "inexact": (True,), "tr_solver": ("exact",), "col_deriv": (0,),
+}  # fmt: skip
+ONE_BY_ONE = "differences are taken one after the other; omit it"  # what `workers` is told where functions are differenced
+
+
+def asks_nothing(name: str, value: Any) -> bool:
+    """Whether an argument of another library's asks for what happens anyway.
+
+    Examples
+    --------
+    >>> from mflow.base.foreign import asks_nothing
+    >>> asks_nothing("disp", False), asks_nothing("workers", 2)
+    (True, False)
+    """
+    if value is None or (isinstance(value, (list, tuple, dict)) and not value):
+        return True
+    return bool(np.ndim(value) == 0 and value in NOTHING.get(name, ()))
+
+
+def refuse(driver: str, given: Any, known: Collection[str], own: Mapping[str, str]) -> None:
+    """TypeError, with what there is here, for the first word in the dict `given` that asks for something; those that do not are taken out.
+
+    known : what the driver takes. own : its own sentences, which come before the general answer.
+    """
+    for name in [one for one in given if one not in known]:
+        ours = [one for one in ARGUMENTS.get(name, "").split() if one in known]
+        if name not in own and not ours:
+            continue
+        if not asks_nothing(name, given[name]):
+            here = f"here it is {' or '.join(f'{one}=' for one in ours)}; see help(mflow.{driver})"
+            raise TypeError(f"{name}: {own.get(name, here)}")
+        del given[name]

@@ -1,0 +1,112 @@
+"""Words of other libraries, each in every driver that takes arguments by name: what is here in their place, or that nobody knows them."""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from dataclasses import fields
+from typing import Any
+
+import numpy as np
+import pytest
+
+import mflow
+from mflow.base import foreign
+from mflow.base.methods import Method
+from mflow.dynamics.solve import OWN as OF_MOTIONS
+from mflow.fitting.scipys import OWN as OF_FITS
+from mflow.optimize.directions import OF_ONE as OF_DESCENTS
+
+BOWL = mflow.objectives.Quadratic([[1.0, 0.0], [0.0, 3.0]])
+SPRING: dict[str, Any] = {"stiffness": 1.0, "t_span": (0, 1), "dt": 0.1}
+TABLE = (np.ones((4, 1)), np.arange(4.0))
+DRIVERS: dict[str, Any] = {  # what is called, and with what
+    "basins": lambda **more: mflow.basins(BOWL, starts=[[0.1, 0.2]], dt=0.1, **more),
+    "certificate": lambda **more: mflow.certificate(BOWL, [0.0, 0.0], **more),
+    "compile_solver": lambda **more: mflow.compile_solver(lambda t, y, out, p: 0, 1, "rk4", **{"dt": 0.1, **more}),
+    "curve_fit": lambda **more: mflow.curve_fit(lambda x, a: a * x, [1.0, 2.0], [1.0, 2.1], [1.0], **more),
+    "gradient_flow": lambda **more: mflow.gradient_flow(BOWL, [1.0, 1.0], 0.1, **{"dt": 0.1, **more}),
+    "lr_find": lambda **more: mflow.lr_find(lambda w, x: (float(w @ w), 2 * w), np.ones(2), np.ones((4, 1)), **more),
+    "minimize": lambda **more: mflow.minimize(BOWL, [1.0, 1.0], method="sgd", **{"lr": 0.1, **more}),
+    "minimize_batch": lambda **more: mflow.minimize_batch(BOWL, [[1.0, 1.0]], "sgd", **{"lr": 0.1, **more}),
+    "solve_dynamics": lambda **more: mflow.solve_dynamics(x0=[1.0], **{**SPRING, **more}),
+    "solve_dynamics_batch": lambda **more: mflow.solve_dynamics_batch(x0=[[1.0]], **{**SPRING, **more}),
+    "solve_ivp": lambda **more: mflow.solve_ivp(lambda t, y: -y, (0, 1), [1.0], **more),
+    "solve_ivp_batch": lambda **more: mflow.solve_ivp_batch(lambda t, y: -y, (0, 1), [[1.0]], **more),
+    "sweep": lambda **more: mflow.sweep("penguins", ["sgd"], [1e-3], **more),
+    "train": lambda **more: mflow.train(
+        lambda w, x: (float(w @ w), 2 * w), np.ones(2), np.ones((4, 1)), "sgd", **{"jac": True, "epochs": 1, **more}
+    ),
+    "data.train_test_split": lambda **more: mflow.data.train_test_split(*TABLE, **more),
+}
+SPELLED = {"lr_find": "train"}  # whose arguments these are
+WORDS = sorted({*foreign.ARGUMENTS, *OF_MOTIONS, *OF_FITS, *OF_DESCENTS})
+ASKS = 7.25  # no word's value that asks for nothing
+
+
+def taken(driver: str) -> set[str]:
+    """The arguments of a driver, those that it hands on included."""
+    function = mflow.data.train_test_split if "." in driver else getattr(mflow, driver)
+    own = {*inspect.signature(function).parameters, *getattr(sys.modules[function.__module__], "ARGUMENTS", ())}
+    return own | {"sweep": {one.name for one in fields(mflow.Training)}, "lr_find": {"epochs", "max_steps"}}.get(driver, set())
+
+
+def answer(driver: str, word: str) -> str:
+    """What it says to the word; "" where it takes it."""
+    try:
+        DRIVERS[driver](**{word: ASKS})
+    except (TypeError, ValueError) as error:
+        return f"{type(error).__name__}: {error}"
+    return ""
+
+
+def test_every_function_that_takes_arguments_by_name_is_looked_at() -> None:
+    taking = {name for name in mflow.__all__ if inspect.isfunction(f := getattr(mflow, name)) and inspect.getfullargspec(f).varkw}
+    of_methods = {name for name in taking if next(iter(inspect.signature(getattr(mflow, name)).parameters)) in ("method", "name")}
+    assert taking - of_methods - {"energy_ledger", "family"} == set(DRIVERS) - {"data.train_test_split"}
+
+
+@pytest.mark.parametrize("driver", DRIVERS)
+def test_a_name_that_nobody_has_is_a_type_error(driver: str) -> None:
+    spelled = SPELLED.get(driver, driver)
+    assert answer(driver, "qqqq").startswith(f"TypeError: {spelled} has no argument 'qqqq'; there are: ")
+
+
+@pytest.mark.parametrize("word", WORDS)
+def test_a_word_has_one_answer(word: str) -> None:
+    """A sentence of the driver's own, the same in all that have one; or the names there that mean the same; or nobody knows the word."""
+    sentences, looked = set(), 0
+    for driver in DRIVERS:
+        if word in taken(driver):
+            continue
+        said, spelled, looked = answer(driver, word), SPELLED.get(driver, driver), looked + 1
+        ours = [name for name in foreign.ARGUMENTS.get(word, "").split() if f"{name}=" in said]
+        if f"{spelled} has no argument" in said:
+            assert not taken(driver) & set(foreign.ARGUMENTS.get(word, "").split()), said
+        elif "here it is" in said:
+            assert said == f"TypeError: {word}: here it is {' or '.join(f'{name}=' for name in ours)}; see help(mflow.{spelled})"
+            assert ours
+        else:
+            assert said.startswith(f"TypeError: {word}: ")
+            sentences.add(said)
+    assert looked
+    assert len(sentences) <= 1, sentences
+
+
+@pytest.mark.parametrize("word", sorted(foreign.NOTHING))
+def test_what_asks_for_nothing_is_left_out(word: str) -> None:
+    answered = [driver for driver in DRIVERS if word not in taken(driver) and "has no argument" not in answer(driver, word)]
+    quick = [driver for driver in answered if driver not in ("sweep", "basins")]
+    assert quick
+    for driver in quick:
+        for value in (None, *foreign.NOTHING[word]):
+            DRIVERS[driver](**{word: value})
+
+
+def test_the_tables_name_what_is_here() -> None:
+    known = set.union(*map(taken, DRIVERS)) | {"clip_norm", "clip_value"}
+    assert {name for names in foreign.ARGUMENTS.values() for name in names.split()} <= known
+    for text in foreign.NAMES.values():
+        for part in text.split("mflow.")[1:]:
+            assert hasattr(mflow, part.split()[0].strip(","))
+    assert all(isinstance(mflow.get_method(name), Method) for name in foreign.METHODS)
