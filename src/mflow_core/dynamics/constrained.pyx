@@ -13,7 +13,7 @@ from mflow_core.dynamics.constraints cimport (constrained_accel, constrained_ene
 from mflow_core.dynamics.force cimport Force
 from mflow_core.dynamics.structure cimport Structure
 from mflow_core.methods.second_order.hooks cimport MF_CONSTRAINED
-from mflow_core.problems.problem cimport Problem, failed
+from mflow_core.problems.problem cimport Problem, failed, raise_or
 from mflow_core.registry cimport REDUCE
 from mflow_core.solvers.matrix cimport LINALG
 from mflow_core.types cimport mf_accel_fn, mf_energy_fn, mf_solve_accel_fn
@@ -118,17 +118,6 @@ cdef int python_gradients(const double *x, double *out, ptrdiff_t n, void *ctx) 
 
 # ---- the problem ------------------------------------------------------------------------------------------------------------------------
 
-cdef extern from "Python.h":
-    void *PyErr_Occurred()
-
-
-cdef int check(int status) except? -1:
-    """Raises the exception that a callback has left."""
-    if status < 0 and PyErr_Occurred() != NULL:
-        return -1
-    return 0
-
-
 cdef class Constrained(Problem):
     """The motion of `forces` (a Structure, a Force or a JoinedForce) on g(x) = 0, m equations for a state of the given shape.
 
@@ -223,7 +212,7 @@ cdef class Constrained(Problem):
         if status == 0:
             off = largest(self.k.m, self.k.value)
         mf_fp_leave(mode)
-        check(status)
+        raise_or(status)
         if status != 0:
             a[:] = NAN
             lam[:] = NAN
@@ -240,7 +229,7 @@ cdef class Constrained(Problem):
         """G(x), (m, n)."""
         cdef cnp.ndarray at = np.ascontiguousarray(x, dtype=np.float64), out = np.empty((self.k.m, self.k.n))
         cdef int status = gradients_at(&self.k, <const double *> cnp.PyArray_DATA(at), <double *> cnp.PyArray_DATA(out))
-        check(status)
+        raise_or(status)
         if status != 0:
             raise ArithmeticError(f"constraints_jac: the compiled function returned code {status}")
         return out

@@ -16,7 +16,7 @@ from mflow_core.arithmetic.vec cimport MF_SHORT, mf_scalar
 from mflow_core.dynamics.factors cimport BY_CG, FACTORS, OPERATORS, apply, factor, factor_t, first_bad_pivot, product, product_fn, structure_t
 from mflow_core.dynamics.loads cimport LOADS, load_at, load_fn, table_load
 from mflow_core.methods.second_order.hooks cimport MF_LISTENS
-from mflow_core.problems.problem cimport failed
+from mflow_core.problems.problem cimport failed, raise_or
 from mflow_core.solvers.operators cimport OP_BANDED, OP_DENSE, OP_DIAGONAL, OP_FUNCTION, OP_NONE, OP_SPARSE, OP_TRIDIAGONAL
 from mflow_core.types cimport MF_VELOCITY_FREE, mf_accel_fn, mf_energy_fn, mf_solve_accel_fn
 
@@ -26,9 +26,6 @@ from mflow_core.dynamics.matrices import checked_matrix, first_bad_sparse, is_fu
 from mflow_core.problems.signatures import LOAD_SIGNATURE, PRODUCT_SIGNATURE, compiled_address
 
 cnp.import_array()
-
-cdef extern from "Python.h":
-    void *PyErr_Occurred()
 
 cdef enum:
     STATE = 4 + LOADS + 3 * FACTORS      # numbers of state that do not scale with n
@@ -284,13 +281,6 @@ cdef int structure_energy(double t0, const double *const *y0, double t1, const d
 
 
 # ---- the problem -----------------------------------------------------------------------------------------------------------------------
-
-cdef int raise_or(int status) except? -1:
-    """The status, unless a callback's exception is waiting."""
-    if status < 0 and PyErr_Occurred() != NULL:
-        return -1
-    return status
-
 
 cdef class Structure(Problem):
     """M x'' + C v + K x = load(t). mass None: 1 for each of the n degrees of freedom.

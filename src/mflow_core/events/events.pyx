@@ -14,7 +14,7 @@ from mflow_core.events.actions cimport Action, call_action, call_pair_action
 from mflow_core.events.crossings cimport (EVENT_ACT, EVENT_ACTION, EVENT_FULL, EVENT_NAN, EVENT_REFUSED, EVENT_STOP, EVENT_ZENO, PROBES,
                                           event_numbers, event_t, events_act, events_behind, events_finish, events_jump, events_pack,
                                           events_room, events_scan, events_start, events_t, events_unpack, found_t)
-from mflow_core.problems.problem cimport Callback
+from mflow_core.problems.problem cimport Callback, raise_or
 from mflow_core.types cimport mf_accel_fn, mf_rhs_fn
 
 import numpy as np
@@ -24,7 +24,6 @@ from mflow_core.problems.signatures import FORCE_SIGNATURE, RHS_SIGNATURE, compi
 cnp.import_array()
 
 cdef extern from "Python.h":
-    void *PyErr_Occurred()
     void Py_DECREF "Py_DecRef"(PyObject *)
 
 cdef enum:
@@ -95,12 +94,6 @@ def of_motion(fun):
 
 STOP, FULL, NOT_FINITE, REFUSED = EVENT_STOP, EVENT_FULL, EVENT_NAN, EVENT_REFUSED
 ACT, ZENO, BAD_ACTION = EVENT_ACT, EVENT_ZENO, EVENT_ACTION
-
-
-cdef int raise_or(int status) except? -1:
-    if status < 0 and PyErr_Occurred() != NULL:
-        return -1
-    return status
 
 
 cdef class Events:

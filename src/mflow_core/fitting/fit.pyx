@@ -1,5 +1,4 @@
 """One fit as Python sees it: `Fit` holds the run of marquardt.pyx, with functions that are compiled or call Python."""
-from cpython.object cimport PyObject
 from libc.math cimport fabs
 from libc.stddef cimport ptrdiff_t
 from libc.stdint cimport int32_t
@@ -16,6 +15,7 @@ from mflow_core.fitting.point cimport (BAD_START, BLURRED, BOTH, DIFFERENCES, FT
 from mflow_core.fitting.robust cimport CompiledLoss, robust_loss
 from mflow_core.fitting.triangle cimport apply_qt, inverse_square, qr
 from mflow_core.owner cimport mf_give, mf_take
+from mflow_core.problems.problem cimport raise_or
 
 import numpy as np
 
@@ -23,18 +23,10 @@ from mflow_core.problems.signatures import code_text
 
 cnp.import_array()
 
-cdef extern from "Python.h":
-    PyObject *PyErr_Occurred()
-
 # Endings by the code that `Fit.advance` returns; the other codes ask for something.
 ENDINGS = {GTOL: "gtol", DIFFERENCES: "differences", FTOL: "ftol", XTOL: "xtol", BOTH: "both", VANISHED: "vanished", ROUNDING: "rounding",
            STUCK: "step_too_small", MAX_NFEV: "max_nfev", BAD_START: "non_finite"}
 ASKS = {STEPPED: "stepped", BLURRED: "blurred", ZEROS: "zeros", PAUSE: "pause"}
-
-
-cdef int raise_set() except -1:
-    """Hands on the exception that a callback left set."""
-    return -1
 
 
 cdef object copied(const double *values, ptrdiff_t n):
@@ -135,9 +127,7 @@ cdef class Fit:
     # ---- the run ----
 
     cdef int finish(self, int status) except? -1:
-        if status < 0:
-            if PyErr_Occurred() != NULL:
-                raise_set()
+        if raise_or(status) < 0:
             raise RuntimeError(f"fun: expected 0 from the compiled residuals, got {code_text(status)}")
         return status
 

@@ -1,5 +1,4 @@
 """A descent by line searches or trust regions as Python sees it: descents.pyx with its arrays, its products and its saved state."""
-from cpython.exc cimport PyErr_Occurred
 from libc.math cimport NAN
 from libc.stddef cimport ptrdiff_t
 from libc.stdint cimport int64_t
@@ -14,7 +13,7 @@ from mflow_core.optimize.descents cimport (BARZILAI_BORWEIN, LINE_FAILED, MAX_HI
 from mflow_core.optimize.products cimport Products
 from mflow_core.optimize.saved_descents cimport descent_pack, descent_unpack
 from mflow_core.owner cimport mf_give, mf_take
-from mflow_core.problems.problem cimport Problem
+from mflow_core.problems.problem cimport Problem, raise_or
 from mflow_core.registry cimport MethodRecord
 from mflow_core.stepping.descent cimport asks_ahead
 from mflow_core.types cimport MF_E_MEMORY, mf_direction
@@ -124,9 +123,7 @@ cdef class LineDescent:
             status = line_descend(&self.s, count, gtol, &path)
         mf_fp_leave(mode)
         mf_give(&self.busy)
-        if status < 0 and PyErr_Occurred() != NULL:
-            raise_set()
-        return status
+        return raise_or(status)
 
     cdef object copied(self, const double *values):
         out = np.empty(self.shape)
@@ -155,7 +152,7 @@ cdef class LineDescent:
 
         The method is asked for its direction at a gradient of v, on a copy of what it keeps: no pair follows from a point to itself.
         """
-        cdef mf_direction way = self.s.way
+        cdef mf_direction way
         cdef cnp.ndarray right = np.ascontiguousarray(vectors, dtype=np.float64)
         cdef cnp.ndarray out = np.empty((<object> right).shape)
         cdef double *kept
@@ -163,50 +160,28 @@ cdef class LineDescent:
         cdef int status = 0
         if self.record.m.direct == NULL or self.s.lower != NULL or cnp.PyArray_SIZE(right) != count * self.s.n:
             raise ValueError(f"vectors: expected rows of {self.s.n} numbers, and a method without bounds that has directions")
-        if not mf_take(&self.busy):
-            raise RuntimeError("this descent is going: ask it from outside its callbacks")
-        kept = <double *> malloc((self.s.n_kept + 1) * sizeof(double))
-        if kept != NULL:
-            memcpy(kept, self.s.way.kept, self.s.n_kept * sizeof(double))
-            way.kept, way.x, way.x_old = kept, self.s.x, self.s.x_old
-            way.g, way.g_old, way.d = self.s.g, self.s.g_old, self.s.aside
-            way.k = self.s.row_k
-            if way.k > 0:
-                status = way_of(self.record, &way)               # with the pair of the last step
-            way.x_old, way.k = way.x, 1
-            for k in range(count):
-                way.g = way.g_old = <double *> cnp.PyArray_DATA(right) + k * self.s.n
-                way.d = <double *> cnp.PyArray_DATA(out) + k * self.s.n
-                status = way_of(self.record, &way) if status == 0 else status
-            free(kept)
-        mf_give(&self.busy)
-        if kept == NULL or status != 0:
-            raise MemoryError(f"no memory for the inverse Hessian of {self.record.name}" if kept == NULL else f"code {status}")
+        kept = take_aside(self, &way, &status)
+        way.x_old, way.k = way.x, 1
+        for k in range(count):
+            way.g = way.g_old = <double *> cnp.PyArray_DATA(right) + k * self.s.n
+            way.d = <double *> cnp.PyArray_DATA(out) + k * self.s.n
+            status = way_of(self.record, &way) if status == 0 else status
+        give_aside(self, kept, status)
         return np.negative(out, out=out)
 
     def inverse_hessian_whole(self):
         """That approximation as a new (n, n) array, of a method that keeps it as its rows, each padded to 8; None where there is none yet."""
-        cdef mf_direction way = self.s.way
+        cdef mf_direction way
         cdef ptrdiff_t i, n = self.s.n, ld = (n + 7) // 8 * 8
         cdef cnp.ndarray out = np.empty((n, n))
         cdef double *kept
         cdef int status = 0
         if self.record.m.direct == NULL or self.s.n_kept != n * ld or self.s.row_k == 0:
             return None
-        if not mf_take(&self.busy):
-            raise RuntimeError("this descent is going: ask it from outside its callbacks")
-        kept = <double *> malloc((self.s.n_kept + 1) * sizeof(double))
-        if kept != NULL:
-            memcpy(kept, self.s.way.kept, self.s.n_kept * sizeof(double))
-            way.kept, way.x, way.x_old = kept, self.s.x, self.s.x_old
-            way.g, way.g_old, way.d, way.k = self.s.g, self.s.g_old, self.s.aside, self.s.row_k
-            status = way_of(self.record, &way)                   # with the pair of the last step
-            for i in range(n):
-                memcpy(<double *> cnp.PyArray_DATA(out) + i * n, kept + i * ld, n * sizeof(double))
-            free(kept)
-        mf_give(&self.busy)
-        if kept == NULL or status != 0:
-            raise MemoryError(f"no memory for the inverse Hessian of {self.record.name}" if kept == NULL else f"code {status}")
+        kept = take_aside(self, &way, &status)
+        for i in range(n):
+            memcpy(<double *> cnp.PyArray_DATA(out) + i * n, kept + i * ld, n * sizeof(double))
+        give_aside(self, kept, status)
         return out if out[0, 0] != 0.0 else None
 
     def save(self):
@@ -244,8 +219,7 @@ cdef class LineDescent:
         self.s.njev += 1
         status = self.s.p.value_grad(<double *> cnp.PyArray_DATA(<cnp.ndarray> at), NULL, <double *> cnp.PyArray_DATA(<cnp.ndarray> out),
                                      self.s.n, self.s.p.ctx)
-        if status < 0 and PyErr_Occurred() != NULL:
-            raise_set()
+        raise_or(status)
         return out
 
     @property
@@ -279,6 +253,30 @@ cdef class LineDescent:
         return self.s.line_status, self.s.line.a, self.s.line.slope0, self.s.line.best_a, self.s.line.nfev
 
 
-cdef int raise_set() except -1:
-    """Hands on the exception that a callback left set."""
-    return -1
+cdef double *take_aside(LineDescent descent, mf_direction *way, int *status) except NULL:
+    """A copy of what the method keeps, with the pair of the last step, and `way` on it, to ask aside from the run until `give_aside`.
+
+    status: the method's code. Raises where the descent is going.
+    """
+    cdef descent_t *s = &descent.s
+    cdef double *kept
+    if not mf_take(&descent.busy):
+        raise RuntimeError("this descent is going: ask it from outside its callbacks")
+    kept = <double *> malloc((s.n_kept + 1) * sizeof(double))
+    if kept == NULL:
+        mf_give(&descent.busy)
+        raise MemoryError(f"no memory for the inverse Hessian of {descent.record.name}")
+    memcpy(kept, s.way.kept, s.n_kept * sizeof(double))
+    way[0] = s.way
+    way.kept, way.x, way.x_old = kept, s.x, s.x_old
+    way.g, way.g_old, way.d, way.k = s.g, s.g_old, s.aside, s.row_k
+    status[0] = way_of(descent.record, way) if way.k > 0 else 0
+    return kept
+
+
+cdef int give_aside(LineDescent descent, double *kept, int status) except -1:
+    free(kept)
+    mf_give(&descent.busy)
+    if status != 0:
+        raise RuntimeError(f"{descent.record.name}: expected the code 0 of success, got {status}")
+    return 0

@@ -12,7 +12,6 @@ phi'(a) <= (2 c1 - 1) phi'(0) stands for Armijo's rule there. A trial whose valu
 a callback's recoverable code. The lowest value seen is kept with its step and gradient, however a search ends.
 A compiled callback never meets Python here: `line_search` runs without the GIL.
 """
-from cpython.exc cimport PyErr_Occurred
 from libc.math cimport INFINITY, NAN, fabs, sqrt
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy
@@ -21,7 +20,7 @@ cimport numpy as cnp
 
 from mflow_core.arithmetic.dot cimport dot_and_square
 from mflow_core.arithmetic.vec cimport mf_fp_enter, mf_fp_leave
-from mflow_core.problems.problem cimport Problem
+from mflow_core.problems.problem cimport Problem, raise_or
 
 import numpy as np
 
@@ -362,22 +361,10 @@ def search(Problem problem not None, cnp.ndarray x not None, cnp.ndarray d not N
                 mode = mf_fp_enter()
                 status = line_search(&l, kind, initial)
                 mf_fp_leave(mode)
-        if status == -1:
-            raise_if_set()
+        raise_or(status)
         return answer(&l, status, block + 3 * n)
     finally:
         free(block)
-
-
-cdef int raise_set() except -1:
-    """Hands on the exception that a callback left set."""
-    return -1
-
-
-cdef int raise_if_set() except -1:
-    if PyErr_Occurred() != NULL:
-        raise_set()
-    return 0
 
 
 cdef dict answer(line_t *l, int status, const double *start_grad):

@@ -1,4 +1,5 @@
 """Any callable as an mf_problem."""
+from cpython.exc cimport PyErr_Occurred
 from cpython.ref cimport PyObject
 from libc.stddef cimport ptrdiff_t
 from libc.stdint cimport int64_t
@@ -62,3 +63,10 @@ cdef class Problem:
 
 
 cdef int failed() noexcept
+
+
+cdef inline int raise_or(int status) except? -1:
+    """The status, unless a callback's exception is waiting, which goes on then."""
+    if status < 0 and PyErr_Occurred() != NULL:
+        return -1
+    return status

@@ -31,7 +31,6 @@ cdef extern from "Python.h":
     void Py_DECREF "Py_DecRef"(PyObject *)
     void PyErr_Clear()
     void PyErr_SetObject(PyObject *, PyObject *)
-    PyObject *PyErr_Occurred()
     const size_t PY_VECTORCALL_ARGUMENTS_OFFSET
 
 cdef extern from *:
@@ -329,11 +328,6 @@ cdef int failed() noexcept:
     return -1
 
 
-cdef int raise_set_error() except -1:
-    """Raise the exception that a callback left set."""
-    return -1
-
-
 cdef int call_rhs(double t, const double *y, double *dydt, ptrdiff_t n, void *ctx) noexcept with gil:
     if (<quiet_rhs> evaluate_rhs)(<Callback> ctx, t, y, dydt) == 0:
         return 0
@@ -483,9 +477,7 @@ cdef class Problem:
         if self.jac_callback is not None and self.jac_callback.lower >= 0:
             return self.whole_band(t, at)
         status = self.jac(t, <double *> cnp.PyArray_DATA(at), <double *> cnp.PyArray_DATA(out), self.c.n, self.jac_ctx)
-        if status == -1 and PyErr_Occurred() != NULL:
-            raise_set_error()
-        if status != 0:
+        if raise_or(status) != 0:
             raise ValueError(f"jac: expected the code 0 of success, got {status}")
         return out
 

@@ -4,6 +4,7 @@ from libc.string cimport memset
 
 cimport numpy as cnp
 
+from mflow_core.problems.problem cimport raise_or
 from mflow_core.registry cimport kernels
 from mflow_core.solvers.complex_lu cimport complex_lu_t
 from mflow_core.solvers.matrix cimport LINALG
@@ -13,10 +14,6 @@ import numpy as np
 cnp.import_array()
 
 cdef complex_lu_t COMPLEX = (<complex_lu_t *> kernels("solvers.complex_lu", "_table", b"mflow_core._complex_lu"))[0]
-
-
-cdef int raise_set_error() except -1:
-    return -1
 
 
 cdef class BandLU:
@@ -66,8 +63,7 @@ cdef class BandLU:
         self.put(indptr, indices, values, self.lu)
         status = LINALG.band_factor(self.n, self.lower, self.upper, <double *> cnp.PyArray_DATA(self.lu),
                                     <int32_t *> cnp.PyArray_DATA(self.pivots))
-        if status < 0:
-            raise_set_error()                # a signal's handler raised it
+        raise_or(status)                     # of a signal's handler
         return status == 0
 
     def has_positive_sign(self):
@@ -115,8 +111,7 @@ cdef class ComplexBandLU(BandLU):
         self.put(indptr, indices, np.imag(values), self.imaginary)
         status = COMPLEX.band_factor(self.n, self.lower, self.upper, <double *> cnp.PyArray_DATA(self.lu),
                                      <double *> cnp.PyArray_DATA(self.imaginary), <int32_t *> cnp.PyArray_DATA(self.pivots))
-        if status < 0:
-            raise_set_error()
+        raise_or(status)
         return status == 0
 
     def has_positive_sign(self):

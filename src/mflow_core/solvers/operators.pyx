@@ -16,6 +16,7 @@ from libc.math cimport INFINITY
 from libc.stddef cimport ptrdiff_t
 
 from mflow_core.arithmetic.vec cimport fold_lanes, mf_cvec, mf_vec
+from mflow_core.methods.second_order.hooks cimport MF_BLOCK
 from mflow_core.solvers.operators cimport OP_BANDED, OP_DENSE, OP_DIAGONAL, OP_NONE, OP_TRIDIAGONAL, operator_t, operators_t
 
 
@@ -195,17 +196,18 @@ cdef void tridiagonal_force(ptrdiff_t n, double w, const double *f, const operat
 cdef double damping_work(const operator_t *C, const double *x0, const double *x1, double a, const double *v0, double b,
                          const double *v1) noexcept nogil:
     """The work of C, tridiagonal, of at least two rows. A block of mean velocities with a neighbour on each side fits the first cache."""
-    cdef double[512] dx
-    cdef double[514] mean
-    cdef ptrdiff_t n = C.n, lo, m
+    cdef double[MF_BLOCK] dx
+    cdef double[MF_BLOCK + 2] mean
+    cdef ptrdiff_t n = C.n, lo = 0, m
     cdef double total = 0.0
-    for lo in range(0, n, 512):
-        m = min(n - lo, <ptrdiff_t> 512)
+    while lo < n:
+        m = min(n - lo, <ptrdiff_t> MF_BLOCK)
         mean[0] = a * v0[lo - 1] + b * v1[lo - 1] if lo > 0 else 0.0
         weighted_mean(m, a, v0 + lo, b, v1 + lo, mean + 1)
         mean[m + 1] = a * v0[lo + m] + b * v1[lo + m] if lo + m < n else 0.0
         change(m, x0 + lo, x1 + lo, dx)
         total += damping_block(C, C.values, lo, m, dx, mean)
+        lo += m
     return total
 
 

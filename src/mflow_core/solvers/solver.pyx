@@ -9,7 +9,7 @@ from libc.string cimport memcpy
 
 cimport numpy as cnp
 
-from mflow_core.problems.problem cimport Problem, failed
+from mflow_core.problems.problem cimport Problem, failed, raise_or
 from mflow_core.solvers.matrix cimport (BANDED, BY_BAND_CALLBACK, BY_CALLBACK, BY_DIFFERENCES, BY_OBJECT, DENSE, IDENTITY, KRYLOV, SPARSE,
                                 matrix_config_t, matrix_refresh, matrix_t)
 from mflow_core.solvers.newton cimport (newton_config_t, newton_lsolve, newton_make, newton_pack, newton_release, newton_solve,
@@ -22,17 +22,7 @@ import numpy as np
 
 cnp.import_array()
 
-cdef extern from "Python.h":
-    void *PyErr_Occurred()
-
 KINDS = {"dense": DENSE, "banded": BANDED, "sparse": SPARSE, "krylov": KRYLOV, "fixed_point": IDENTITY}
-
-
-cdef int raise_or(int status) except? -1:
-    """Raise the exception that a callback left set; else return the code."""
-    if status < 0 and PyErr_Occurred() != NULL:
-        return -1
-    return status
 
 
 cdef class Solver:

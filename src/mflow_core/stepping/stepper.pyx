@@ -4,7 +4,6 @@ A run is one struct, `run_t`, that C functions work on: run.pyx makes it and tak
 saves it. `LastStep` (last_step.pyx) looks into the step just taken, `Energies` (energies.pyx) at the ledger of a second-order run.
 """
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
-from cpython.exc cimport PyErr_Occurred
 from libc.math cimport INFINITY, NAN
 from libc.stddef cimport ptrdiff_t
 from libc.stdint cimport int64_t
@@ -15,7 +14,7 @@ cimport numpy as cnp
 
 from mflow_core.arithmetic.vec cimport mf_fp_enter, mf_fp_leave
 from mflow_core.methods.tableau cimport MOST_STAGES as _MOST_STAGES, TOO_MANY_STAGES
-from mflow_core.problems.problem cimport Problem
+from mflow_core.problems.problem cimport Problem, raise_or as raise_error_or
 from mflow_core.pool cimport set_width, width
 from mflow_core.registry cimport MethodRecord
 from mflow_core.solvers.solver cimport Solver
@@ -45,10 +44,8 @@ STEP_TOO_SMALL, SOLVE_FAILED, RETRY_SOLVE, RETRY_NON_FINITE = MF_E_STEP, MF_E_SO
 # ---- the run as Python sees it ----------------------------------------------------------------------------------------------------
 
 cdef int raise_or(int status) except? -1:
-    """The status, unless a callback's exception is waiting."""
-    if status < 0 and PyErr_Occurred() != NULL:
-        return -1
-    if status == MF_E_BUSY:
+    """As that of problems, and an error of its own for a run that is entered twice."""
+    if raise_error_or(status) == MF_E_BUSY:
         raise RuntimeError("this run is already stepping, in another thread or from its own callback (or was in another thread when this "
                            "process was forked): give each its own, and read its state between two steps")
     return status

@@ -21,7 +21,7 @@ cdef enum:
     MF_CONSTRAINED = 1 << 30             # of a problem's flags, and of none that a host makes
     MF_LISTENS = 1 << 29                 # the same
     MF_TELLS = 1 << 28
-    MF_BLOCK = 512                       # entries of a block
+    MF_BLOCK = 512                       # rows of a block of work: `damping_work` and what a step tells must add the same parts
 
 
 ctypedef struct hooks_t:
@@ -63,7 +63,7 @@ cdef inline void advance_and_tell(mf_frame *f, const double *a, const double *a1
     cdef double[MF_BLOCK] dx
     cdef double[MF_BLOCK + 16] room          # the vectors that are written to it begin at a line of the cache
     cdef double *mean = room + 7
-    cdef bint even = 4.0 * bx == f.h * f.h
+    cdef bint even = 4.0 * bx == f.h * f.h   # beta = 1/4 to the bit
     cdef ptrdiff_t lo = 0, m, i
     mean[0] = 0.0
     while lo < f.n:
