@@ -192,7 +192,7 @@ LOADED = {
     "from mflow import Stepper": 176,
     "from mflow import solve_ivp": 145,
     "from mflow import solve_dynamics": 171,
-    "from mflow import minimize": 185,
+    "from mflow import minimize": 186,
 }
 NOT_AT_IMPORT = ("numpy.random", "numpy.polynomial", "concurrent.futures", "json", "pathlib", "scipy", "numba")
 LATER_FOLDERS = (

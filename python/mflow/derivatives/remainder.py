@@ -15,7 +15,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
-from mflow_core.arithmetic.starts import NEAR, SEEN, SHARE, agrees, judged_sides
+from mflow_core.problems.gradients import NEAR, SEEN, SHARE, agrees, judged_sides
 
 from mflow.base.checks import Array
 from mflow.derivatives.differences import EPS, along, digits_of
