@@ -32,7 +32,7 @@ from mflow.base.telling import tell
 from mflow.fitting.bounds import EVERYWHERE, check_box, check_fixed
 from mflow.fitting.residuals import Residuals
 from mflow.fitting.robust import landscape_of, loss_of
-from mflow.fitting.run import Run, intermediate, lengths_of, lost_share
+from mflow.fitting.run import Run, column_norms, intermediate, lost_share
 from mflow.fitting.scipys import check_method, check_scipys
 from mflow.fitting.single import one_by_one
 from mflow.optimize.callbacks import teller
@@ -104,7 +104,7 @@ class LeastSquaresResult(Examined):
 
 def covariance(J: Array, variance: float) -> Array:
     """variance inv(J'J) of the parameters that J determines; of the others inf."""
-    norms = lengths_of(J)
+    norms = column_norms(J)
     size = np.where(norms > 0.0, norms, 1.0)
     n, work = J.shape[1], float(J.size) * J.shape[1]
     _, s, Vt = interruptible(work, np.linalg.svd, J / size, full_matrices=len(J) < n)

@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
+from mflow_core.arithmetic.scalars import scaled_norm
 from mflow_core.arithmetic.starts import largest
 from mflow_core.fitting.fit import ASKS, ENDINGS
 from mflow_core.fitting.robust import CompiledLoss
@@ -20,7 +21,7 @@ from mflow.derivatives.differences import EACH
 from mflow.fitting.residuals import NOISY, Residuals
 from mflow.fitting.robust import Robust
 
-__all__ = ["STATUS", "Run", "intermediate", "lengths_of", "lost_share"]
+__all__ = ["STATUS", "Run", "column_norms", "intermediate", "lost_share"]
 
 GONE = 1e-6  # of the residuals: what they change by along a column that has vanished
 CURVED = 1e-4  # of each parameter: the differences of the gradient that tell a minimum,
@@ -384,7 +385,7 @@ class Run:
 def _still(J: Array) -> Array:
     """A few directions, in rows, that a Jacobian takes to 0 though none of the columns that they combine is 0."""
     some = np.flatnonzero(J.any(axis=0))
-    norms = lengths_of(J[:, some])
+    norms = column_norms(J[:, some])
     _, s, V = np.linalg.svd(np.linalg.qr(J[:, some] / norms, mode="r"))
     rows = V[int(np.sum(s > lost_share(J) * s[0])) :][:FEW] / norms
     out = np.zeros((len(rows), J.shape[1]))
@@ -396,23 +397,21 @@ def _names(some: list[int]) -> str:
     return ", ".join(f"x[{j}]" for j in some[:10]) + (", ..." if len(some) > 10 else "")
 
 
-def lengths_of(J: Array) -> Array:
-    """Of the columns, also of those whose squares under- or overflow."""
+def column_norms(J: Array) -> Array:
+    """The lengths of the columns, also of those whose squares under- or overflow."""
     with np.errstate(all="ignore"):
         squares = (J * J).sum(axis=0)
-        if np.all((squares > 1e-290) & (squares < 1e300)):
-            out: Array = np.sqrt(squares)
-            return out
-        top = np.max(np.abs(J), axis=0, initial=0.0)
-        scaled = np.where(top > 0.0, top, 1.0)
-        return np.asarray(top * np.sqrt(((J / scaled) ** 2).sum(axis=0)))
+    out: Array = np.sqrt(squares)
+    for j in np.flatnonzero(~((squares > 1e-290) & (squares < 1e300))):
+        out[j] = scaled_norm(J[:, j])
+    return out
 
 
 def rank_of(J: Array) -> int:
     """Of a Jacobian, to rounding, its columns scaled to length 1."""
     if not J.size or not np.isfinite(J).all():
         return 0
-    norms = lengths_of(J)
+    norms = column_norms(J)
     s = interruptible(float(J.size) * J.shape[1], np.linalg.svd, J / np.where(norms > 0.0, norms, 1.0), compute_uv=False)
     return int(np.sum(s > lost_share(J) * s[:1].max(initial=0.0)))
 

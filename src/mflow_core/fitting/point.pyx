@@ -12,6 +12,7 @@ from libc.stdlib cimport calloc
 from libc.string cimport memcpy, memset
 
 from mflow_core.arithmetic.dot cimport dot
+from mflow_core.arithmetic.norms cimport scaled_norm
 from mflow_core.fitting.columns cimport columns_t
 from mflow_core.fitting.triangle cimport length, rank_of, triangle_of
 from mflow_core.registry cimport kernels
@@ -282,24 +283,9 @@ cdef double turned_by_grain(const marquardt_t *s) noexcept nogil:
     return most if most < 1.0 else 1.0
 
 
-cdef double length_by_parts(const double *v, ptrdiff_t n) noexcept nogil:
-    """|v| without squares that under- or overflow."""
-    cdef double top = 0.0, total = 0.0, part
-    cdef ptrdiff_t i
-    for i in range(n):
-        part = fabs(v[i])
-        top = part if part > top or part != part else top
-    if not 0.0 < top < INFINITY:
-        return top
-    for i in range(n):
-        part = v[i] / top
-        total = total + part * part
-    return top * sqrt(total)
-
-
 cdef void in_other_units(marquardt_t *s, ptrdiff_t j) noexcept nogil:
     """The length of a column whose squares under- or overflow, where the parameter is so large, or small, that it counts."""
-    cdef double size = length_by_parts(s.A + j * s.m, s.m)
+    cdef double size = scaled_norm(s.m, s.A + j * s.m, NULL, 1.0)
     if size > 1.0 or size * fabs(s.x[j]) > LEAST_PART:
         s.norms[j] = size
 

@@ -3,7 +3,6 @@
 Every matrix is row-major. Factoring works in place and returns 0, or the number (from 1) of the column whose pivot has no finite
 reciprocal: the matrix is singular, or holds a NaN. A large one asks `poll` on the way, and returns its code where that is not 0.
 """
-from libc.math cimport fabs, sqrt
 from libc.stddef cimport ptrdiff_t
 from libc.stdint cimport int32_t
 
@@ -43,14 +42,3 @@ cdef inline int listen(double *work, double more, poll_fn poll) noexcept nogil:
 cdef inline ptrdiff_t gmres_room(ptrdiff_t n, int m) noexcept nogil:
     """m + 1 basis vectors, the triangle after the rotations, the rotations and the right-hand side."""
     return (m + 1) * n + m * (m + 1) + 3 * (m + 1)
-
-
-cdef inline double overflown_norm(ptrdiff_t n, const double *d, const double *w) noexcept nogil:
-    """sqrt(mean((w_i d_i)^2)) of numbers whose squares overflow, in units of the largest."""
-    cdef double top = 0.0, total = 0.0
-    cdef ptrdiff_t i
-    for i in range(n):
-        top = max(top, fabs(d[i] * w[i]))
-    for i in range(n):
-        total += (d[i] * w[i] / top) * (d[i] * w[i] / top)
-    return top * sqrt(total / <double> n)

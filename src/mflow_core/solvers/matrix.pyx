@@ -10,17 +10,17 @@ in the weighted norm of the step's tolerances: rounding in f then costs a thousa
 (lower + upper + 1)-th column of a band, or a colouring of the pattern (Curtis, Powell and Reid, J. Inst. Math. Appl. 13 (1974) 117).
 If gh is infinite, M = -J. A mass matrix, where there is one, stands in the place of I. Nothing allocates after matrix_make, except the Python object behind SPARSE.
 """
-from cpython.exc cimport PyErr_CheckSignals
 from libc.math cimport INFINITY, fabs, sqrt
 from libc.stdint cimport uintptr_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
 
+from mflow_core.arithmetic.norms cimport scaled_norm
 from mflow_core.arithmetic.vec cimport MF_SHORT
 from mflow_core.problems.inside cimport raise_to_zero
 from mflow_core.problems.problem cimport failed
 from mflow_core.registry cimport REDUCE, kernels
-from mflow_core.solvers.linalg cimport gmres_room, overflown_norm
+from mflow_core.solvers.linalg cimport gmres_room
 from mflow_core.solvers.objects cimport columns_of, sparse_factor, sparse_fill, sparse_jacobian, sparse_solve
 from mflow_core.solvers.spectrum.definite cimport (CROSSED, MOST_ALONE, MOST_EIGENVALUES, REGULAR, clear_of_left_half_plane,
                                                    clear_of_negative_axis, dominant, dominant_band, in_right_half_plane, is_alone, positive,
@@ -36,16 +36,13 @@ cdef double SYMMETRIC = 1e-6             # of the largest entry: a difference th
 cdef enum:
     FEW_EIGENVALUES = 32                 # rows of a matrix whose eigenvalues are computed during a run under error control
 
-ctypedef int (*quiet_poll)() noexcept
-
-
-cdef int check_signals() except -1:
-    return PyErr_CheckSignals()
+cdef extern from "Python.h":
+    int PyErr_CheckSignals() noexcept    # `failed` sees to the exception
 
 
 cdef int poll() noexcept with gil:
     """Run the handlers of signals; -1, with the exception set, where one raised, as for Ctrl-C."""
-    return failed() if (<quiet_poll> check_signals)() == -1 else 0
+    return failed() if PyErr_CheckSignals() == -1 else 0
 
 
 cdef linalg_t *table = <linalg_t *> kernels("solvers.linalg", "_table", b"mflow_core._linalg")
@@ -115,7 +112,7 @@ cdef double weighted_norm(matrix_t *m, const double *d) noexcept nogil:
             m.f1[i] = d[i] * m.weight[i]
         total = REDUCE.sum_of_squares(m.f1, n)
     if total == INFINITY:
-        return overflown_norm(n, d, m.weight)
+        return scaled_norm(n, d, m.weight, <double> n)
     return sqrt(total / <double> n) if n > 0 else 0.0
 
 
