@@ -6,19 +6,21 @@ Newton's iteration where a method is implicit; or both, joined. The integration 
 
 from __future__ import annotations
 
+import functools
 import inspect
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
+from mflow_core import registry
 from mflow_core.dynamics import matrices
 from mflow_core.dynamics import supports as core_supports
 from mflow_core.problems.signatures import FORCE_SIGNATURE, compiled_address
 from mflow_core.problems.sparse import check_sparse
 
 from mflow.base.checks import as_tuple, check_choice, check_flags, length_of, shown
-from mflow.base.methods import Method, as_method, refuse_unknown
+from mflow.base.methods import Method, as_method, parameters_of, refuse_unknown
 from mflow.base.pace import interruptible
 from mflow.base.result import DynamicsResult
 from mflow.base.telling import tell, tell_of_order
@@ -233,7 +235,7 @@ def solve_dynamics(
         check_flags(inplace=inplace, velocity_free=velocity_free, dense_output=dense_output, progress=progress)
     tell_of_order(force, "force", "t, x, v")
     span = check_span(t_span, dt)
-    given = _known(parameters, method, damping)
+    given: dict[str, Any] = {**_of_motion(parameters), **({"damping": _own_damping(method, damping)} if isinstance(damping, str) else {})}
     damping = None if isinstance(damping, str) else damping
     chosen_method, extra = as_method(method, given), as_tuple(args)
     facts: dict[str, Any] = {}  # of runs that are saved or resumed
@@ -320,11 +322,17 @@ OWN = {
 }
 
 
-def _known(parameters: Any, method: Any, damping: Any) -> dict[str, Any]:
-    """The parameters of the method, its own choice of ``damping`` among them. Raises TypeError for a name that nobody has."""
+def _of_motion(parameters: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The parameters; TypeError where one is no argument here, and no parameter of a method of second order."""
     if parameters:
-        refuse_unknown("solve_dynamics", parameters, method, ARGUMENTS, OWN)
-    return {**parameters, "damping": _own_damping(method, damping)} if isinstance(damping, str) else dict(parameters)
+        refuse_unknown("solve_dynamics", parameters, None, _known(), OWN)
+    return parameters
+
+
+@functools.cache
+def _known() -> tuple[str, ...]:
+    of_methods = (p.name for record in registry.records() if "second_order" in record.flags for p in parameters_of(record))
+    return (*ARGUMENTS, *dict.fromkeys(of_methods))
 
 
 def _check_after(after: Any, load: Any) -> None:
