@@ -102,6 +102,9 @@ def test_the_folders_are_the_layers():
     assert core - {"__init__", "_levels"} == {name for floor in CORE_FLOORS for name in floor} - {"_levels"}
 
 
+UPWARD = {"base/result.py imports analysis"}  # results have their analyses as methods, which load them when they are called
+
+
 def test_python_imports_point_downward():
     floor_of = {name: k for k, floor in enumerate(FLOORS) for name in floor}
     wrong = []
@@ -113,7 +116,7 @@ def test_python_imports_point_downward():
                 wrong.append(f"{path} imports {other} from the face")
         elif floor_of[other] <= floor_of[here]:
             wrong.append(f"{path} imports {other}")
-    assert not wrong
+    assert set(wrong) == UPWARD
 
 
 def cython_imports():

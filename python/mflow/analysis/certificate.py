@@ -34,7 +34,7 @@ from numpy.typing import NDArray
 from mflow.analysis.constrained import Face, face_of, open_way
 from mflow.base.checks import Array, as_tuple, check_function, check_number, check_start, check_whole, real_array
 from mflow.base.methods import Method, as_method, refuse_unknown
-from mflow.base.result import ANALYSES, IVPResult, Origin, Result, origin_of
+from mflow.base.result import IVPResult, Origin, Result, origin_of
 from mflow.base.tables import Readable, Table
 from mflow.curvature.frozen import rescales
 from mflow.curvature.hessian import Hessian
@@ -313,6 +313,3 @@ def _verdict(found: Curvature, stationary: bool, hessian: Hessian, face: Face | 
     if found.least[1] < 0.0:
         return ("maximum" if found.largest[1] < 0.0 and not pressed else "saddle"), found.directions[0].copy()
     return ("flat" if found.probability == 1.0 or found.least[1] - found.least[0] <= 4.0 * found.noise else "not known"), None
-
-
-ANALYSES["certificate"] = of_result

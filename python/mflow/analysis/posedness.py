@@ -33,7 +33,7 @@ from mflow.base.checks import (
     check_vector,
     check_whole,
 )
-from mflow.base.result import ANALYSES, IVPResult, Origin, origin_of
+from mflow.base.result import IVPResult, Origin, origin_of
 from mflow.base.telling import tell
 from mflow.spectra.outer import dense_values, known, outer_values
 from mflow.spectra.similar import balancing
@@ -551,6 +551,3 @@ def _known_part(fun: Any, t: Array, y: Array, options: dict[str, Any]) -> Posedn
             if count < 2 or count == t.size:
                 return path
         t, y = t[:count], y[..., :count]
-
-
-ANALYSES["posedness"] = of_result

@@ -5,9 +5,8 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
-import sys
-import types
 from collections.abc import Callable
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 
 from mflow.base.checks import Array
@@ -15,7 +14,6 @@ from mflow.base.tables import fields, short
 from mflow.base.telling import LIBRARIES
 
 __all__ = [
-    "ANALYSES",
     "COLUMNS",
     "DynamicsResult",
     "EnergyResult",
@@ -35,17 +33,6 @@ __all__ = [
     "words_of",
 ]
 
-
-class _Analyses(dict[str, Callable[..., Any]]):
-    """Analyses of results, by the name of the method that calls them. Their modules import this one, so each registers itself here when
-    it is imported, which the face does when it is asked for the function of that name."""
-
-    def __missing__(self, name: str) -> Callable[..., Any]:
-        getattr(sys.modules["mflow"], name)
-        return self[name]
-
-
-ANALYSES = _Analyses()
 
 READ_ONLY = "mflow's arrays must not be changed in place: work on a copy, as in x = x.copy()"
 COLUMNS = ("kinetic", "potential", "load", "damping", "numerical", "residual")  # of an energy ledger
@@ -261,7 +248,7 @@ class Examined(Result):
         >>> found.verdict, abs(found.escape).round(6).tolist()
         ('saddle', [0.0, 1.0])
         """
-        return ANALYSES["certificate"](self, **options)
+        return import_module("mflow.analysis.certificate").of_result(self, **options)
 
     def __getstate__(self) -> None:
         """Pickles leave out the equation or the cost, which analyses need."""
@@ -335,7 +322,7 @@ class IVPResult(Examined):
         >>> path.verdict, round(float(path.growth[-1]), 4)
         ('ill-posed', 2.7183)
         """
-        return ANALYSES["posedness"](self, **options)
+        return import_module("mflow.analysis.posedness").of_result(self, **options)
 
 
 def last_axis(states: Array) -> Array:
@@ -352,22 +339,16 @@ class Origin(NamedTuple):
     symmetric: bool
 
 
-def keep_origin(result: Result, origin: Any) -> None:
-    """Keeps it beside the fields of a result, in this process: copies and pickles leave it out.
-
-    What an `Origin` of a path holds, or a `mflow.curvature.landscape.Landscape` of a descent; or a function that makes it when it is first
-    asked for.
-    """
-    vars(result)["_origin"] = origin
+def keep_origin(result: Result, make: Callable[[], Any]) -> None:
+    """Keeps beside the fields of a result, in this process, what makes its `Origin`, or the `mflow.curvature.landscape.Landscape` of a
+    descent, whenever an analysis asks for it. Copies and pickles leave it out."""
+    vars(result)["_origin"] = make
 
 
 def origin_of(result: Result) -> Any:
-    """The `Origin` or landscape that `keep_origin` has kept, or None."""
-    own = vars(result)
-    if isinstance(own.get("_origin"), types.FunctionType):
-        own["_origin"] = own["_origin"]()
-    kept = own.get("_origin")
-    return Origin._make(kept) if type(kept) is tuple else kept
+    """The `Origin` or landscape of a result, made anew; None where `keep_origin` has kept none."""
+    make = vars(result).get("_origin")
+    return None if make is None else make()
 
 
 class EnergyResult(Result):

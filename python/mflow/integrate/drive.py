@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from mflow.base.checks import Array, check_times
 from mflow.base.methods import Method
 from mflow.base.progress import Progress, Watcher
-from mflow.base.result import IVPResult, Result, attach, keep_origin, pending
+from mflow.base.result import IVPResult, Origin, Result, attach, keep_origin, pending
 from mflow.base.telling import tell
 from mflow.course.agenda import Agenda, agenda_of, grid_misfit, steps_left
 from mflow.course.outputs import add_outputs, check_outputs
@@ -594,5 +594,5 @@ class Drive:
         if events is not None and events.acts:
             out["y_after"] = events.y_after
         add_outputs(out, self.outputs, (y,), self.settings.event_args, self.name)
-        keep_origin(out, (self.problem, self.method, self.step if self.mode == "fixed" else None, self.settings.symmetric))
+        keep_origin(out, partial(Origin, self.problem, self.method, self.step if self.mode == "fixed" else None, self.settings.symmetric))
         return out

@@ -112,10 +112,11 @@ class Looks:
         if self.watch is not None:
             out.curvature = self.watch.result()
         shape, flat, differences = self.doubts.start.shape, np.ravel(out.x).copy(), self.doubts.differences and not self.problem.compiled
-        keep_origin(out, Landscape(
+        converged = out.reason == "converged"
+        keep_origin(out, lambda: Landscape(
             flat, gradient_of(self.problem, self.doubts.start), products_of(self.doubts.fun, flat), lambda v: v.reshape(shape),
             self.method.name, lambda L: largest_step(self.method, L, self.friction),
-            self._bearing if self.method.kind == "update" else None, out.reason == "converged",
+            self._bearing if self.method.kind == "update" else None, converged,
             longer=OF_DIFFERENCES if differences else 1.0, box=None if self.doubts.box is None else self.doubts.box.flat,
         ))  # fmt: skip
 

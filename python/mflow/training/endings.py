@@ -162,5 +162,6 @@ def result(run: Trainer, ending: Ending) -> TrainResult:
         out.averaged_params = binding.like([np.array(a) for a in run.mean.params])
     if run.watch is not None:
         out.curvature = run.watch.result()
-    keep_origin(out, run.probe.landscape(best))
+    landscape = run.probe.landscape(best)
+    keep_origin(out, lambda: landscape)
     return out
