@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import math
-import warnings
 from collections.abc import Callable
 from typing import Any, TypedDict, Unpack
 
@@ -16,6 +15,7 @@ from mflow_core.registry import unknown
 from mflow.base.checks import Array, check_flags, check_function, check_number, check_whole, finite_array, real_array, shown
 from mflow.base.methods import refuse_unknown
 from mflow.base.result import attach
+from mflow.base.telling import tell
 from mflow.derivatives.elsewhere import with_model_jacobian
 from mflow.fitting.bounds import EVERYWHERE, check_box, check_fixed, sides, sides_by_name
 from mflow.fitting.fitted import CurveFit
@@ -398,7 +398,7 @@ def _fitted(run: Run, ending: str, how: dict[str, Any], absolute: bool, full: bo
         why = "there are as many parameters as data" if C is not None else f"the Jacobian has rank {rank} for {x.size} parameters"
         dead = [name for j, name in enumerate(how["names"]()) if j in run.zeros.dead]
         words = f", and no residual depends on {', '.join(dead)}; f is called as f(xdata, *parameters)" if dead and C is None else ""
-        warnings.warn(f"curve_fit: the covariance of the parameters could not be estimated, as {why}{words}", RuntimeWarning, stacklevel=3)
+        tell(f"curve_fit: the covariance of the parameters could not be estimated, as {why}{words}")
     else:
         pcov = C if absolute else C * (2.0 * cost / free)
     entries: tuple[Any, ...] = (x, pcov)

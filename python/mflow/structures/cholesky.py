@@ -7,13 +7,13 @@ are found once for a pattern (the analysis) and serve all later sums of it, so t
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 import numpy as np
 
 from mflow.base.checks import Array
 from mflow.base.extras import need
+from mflow.base.telling import tell
 
 __all__ = ["Cholesky"]
 
@@ -41,20 +41,23 @@ class Cholesky:
     def __call__(self, total: Any) -> Any:
         """Factors of a symmetric matrix (CSC); SuperLU's where it is not positive definite. RuntimeError where it is singular."""
         total.sort_indices()
-        if (total.diagonal() > 0.0).all():
-            try:
-                return _Factor(self._analysis(total).cholesky(total))
-            except self.cholmod.CholmodNotPositiveDefiniteError:
-                pass  # the sentence below says so
-        if not self.told:
+        factors = self._factors(total)
+        if factors is None and not self.told:
             self.told = True
-            warnings.warn(
+            tell(
                 'linear_solver: "cholesky" does not factor M + c C + k K, which is not positive definite: SuperLU does. '
-                "See whether the signs of stiffness and damping are meant",
-                RuntimeWarning,
-                stacklevel=2,
+                "See whether the signs of stiffness and damping are meant"
             )
-        return need("scipy.sparse.linalg", "a sparse matrix").splu(total)
+        return need("scipy.sparse.linalg", "a sparse matrix").splu(total) if factors is None else factors
+
+    def _factors(self, total: Any) -> _Factor | None:
+        """CHOLMOD's; None of a matrix that is not positive definite."""
+        if not (total.diagonal() > 0.0).all():
+            return None
+        try:
+            return _Factor(self._analysis(total).cholesky(total))
+        except self.cholmod.CholmodNotPositiveDefiniteError:
+            return None
 
     def _analysis(self, total: Any) -> Any:
         for indptr, indices, analysis in self.analysed:

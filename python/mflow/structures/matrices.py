@@ -9,6 +9,7 @@ import numpy as np
 from mflow_core.dynamics import matrices
 from mflow_core.dynamics.structure import Structure
 from mflow_core.problems.signatures import PRODUCT_SIGNATURE, compiled_address
+from mflow_core.problems.sparse import is_sparse
 
 from mflow.base.checks import check_choice, check_number
 from mflow.base.extras import need
@@ -58,7 +59,7 @@ def structure_problem(
         load = load_with_massless(load, supports, pull)
         pull = np.zeros(n)
     M, C, K = (free_part(a, supports) for a in (M, C, K)) if supports.any else (M, C, K)
-    factorize = _cholesky(C, K) if linear_solver == "cholesky" else None
+    factorize = _cholesky(M, C, K) if linear_solver == "cholesky" else None
     order = narrower_order([a for a in (M, C, K) if hasattr(a, "ndim")]) if narrow and not cg and factorize is None else None
     if order is not None:
         supports.reorder(order)
@@ -109,15 +110,18 @@ def _is_by_cg(linear_solver: str | None, function: bool, rayleigh: Any) -> bool:
     return function or linear_solver == "cg"
 
 
-def _cholesky(C: Any, K: Any) -> Any:
-    from mflow.structures.cholesky import Cholesky  # few programs need it
-
+def _cholesky(M: Any, C: Any, K: Any) -> Any:
+    """What factors sparse sums; None where no matrix is sparse, and no sum is."""
     for name, matrix in (("damping", C), ("stiffness", K)):
         if not matrices.is_symmetric(matrix):
             raise ValueError(
                 f'{name}: expected a symmetric matrix for linear_solver="cholesky", got one that differs from its transpose; '
                 'take "direct", which exchanges rows'
             )
+    if not any(is_sparse(matrix) for matrix in (M, C, K)):
+        return None
+    from mflow.structures.cholesky import Cholesky  # few programs need it
+
     return Cholesky()
 
 
