@@ -55,6 +55,17 @@ class DynamicsBatchResult(Result):
     nfev, nsteps, nrejected : int arrays (m,).
     t_events, x_events, v_events : lists, an entry for each motion; None where not asked for. x_after, v_after, outputs,
     switches, multipliers, and energy with ``energy=True`` : the same, where there are some.
+
+    See Also
+    --------
+    mflow.solve_dynamics_batch, mflow.DynamicsResult
+
+    Examples
+    --------
+    >>> import mflow
+    >>> r = mflow.solve_dynamics_batch(mass=1.0, stiffness=4.0, t_span=(0, 1), x0=[[1.0], [2.0]], method="newmark", dt=0.1)
+    >>> r.x.shape, r.reason
+    ((2, 1), ['finished', 'finished'])
     """
 
     t: Array

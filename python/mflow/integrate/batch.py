@@ -56,6 +56,17 @@ class IVPBatchResult(Result):
     nfev, njev, nlu, nsteps, nrejected : int arrays (m,).
     t_events, y_events, sol : lists, an entry for each trajectory, as in `IVPResult`; None where not asked for. y_after, outputs : the same,
     where asked for.
+
+    See Also
+    --------
+    mflow.solve_ivp_batch, mflow.IVPResult
+
+    Examples
+    --------
+    >>> import mflow
+    >>> r = mflow.solve_ivp_batch(lambda t, y: -y, (0, 1), [[1.0], [2.0]], t_eval=[0.0, 0.5, 1.0])
+    >>> r.y.shape, r.reason, bool(abs(r[1].y[0, -1] - 0.7358) < 1e-3)
+    ((2, 1, 3), ['finished', 'finished'], True)
     """
 
     t: Array

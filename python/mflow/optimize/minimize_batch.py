@@ -54,6 +54,18 @@ class MinimizeBatchResult(Result):
     status : int array (members,): 0 converged, 1 iteration limit, -1 the rest.
     success : whether every member converged. message : what happened to the batch, in words.
     method : the Method.
+
+    See Also
+    --------
+    mflow.minimize_batch, mflow.OptimizeResult
+
+    Examples
+    --------
+    >>> import mflow
+    >>> f = mflow.objectives.Rosenbrock(2)
+    >>> r = mflow.minimize_batch(f, [[-1.2, 1.0], [0.0, 0.0]], "lbfgs")
+    >>> r.x.shape, r.reason, r[0].reason
+    ((2, 2), ['converged', 'converged'], 'converged')
     """
 
     x: Array
@@ -136,6 +148,8 @@ def minimize_batch(
     batch_size, shuffle, seed
         For "implicit_sgd": rows in a step, and the order of each pass, which is the same for every member, whatever seed is; as
         `mflow.ImplicitSGD.fit`.
+    **parameters
+        The method's own.
 
     Returns
     -------
