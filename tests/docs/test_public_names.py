@@ -14,6 +14,7 @@ import pytest
 
 import mflow
 from mflow.base.methods import Method
+from mflow.base.result import Result
 from support.places import ROOT
 
 NEEDS = {"mflow.scipy": "scipy", "mflow.torch": "torch"}
@@ -97,3 +98,15 @@ def test_examples_of_what_stands_in_no_file_of_the_package(name: str) -> None:
     """Classes that are made from records, and what the core defines; test_docs runs those of files."""
     found = doctest.DocTestFinder(recurse=False).find(NAMES[name], name, module=False, globs={})
     assert sum(doctest.DocTestRunner().run(test).failed for test in found) == 0
+
+
+@pytest.mark.parametrize("name", sorted(name for name, value in NAMES.items() if inspect.isclass(value) and issubclass(value, Result)))
+def test_the_fields_of_a_result_are_typed(name: str) -> None:
+    """Those of the result in its own example: a type checker finds a misspelt one, and no other."""
+    cls, names = NAMES[name], {}
+    for test in doctest.DocTestFinder(recurse=False).find(cls, name, module=False, globs=names):
+        for example in test.examples:
+            exec(compile(example.source, name, "exec"), names)
+    made = next(value for value in names.values() if isinstance(value, cls))
+    typed = {field for base in cls.__mro__ for field in vars(base).get("__annotations__", {})}
+    assert set(made) - typed == set()

@@ -17,6 +17,7 @@ from mflow.base.telling import LIBRARIES
 __all__ = [
     "ANALYSES",
     "COLUMNS",
+    "CurvatureResult",
     "DynamicsResult",
     "EnergyResult",
     "Examined",
@@ -326,6 +327,8 @@ class IVPResult(Examined):
     nlu: int
     nsteps: int
     nrejected: int
+    switches: int
+    steps_by_method: Any
 
     def posedness(self, **options: Any) -> Any:
         """Whether the problem is well-posed along this path, where that changes, and how much small errors grow on the way.
@@ -449,6 +452,7 @@ class DynamicsResult(Result):
     multipliers: Array | None
     drift: Array | None
     drift_v: Array | None
+    outputs: Any
     success: bool
     status: int
     reason: str
@@ -460,6 +464,16 @@ class DynamicsResult(Result):
     nlu: int
     nsteps: int
     nrejected: int
+
+
+class CurvatureResult(Result):
+    """The looks of ``monitor="curvature"``, an entry each, and ``nfev``, the gradients that they took: see `mflow.minimize`."""
+
+    step: Array
+    largest: Array
+    limit: Array
+    lr: Array
+    nfev: int
 
 
 class OptimizeResult(Examined):
@@ -493,6 +507,10 @@ class OptimizeResult(Examined):
     path: Any
     nit: int
     nrestarts: int
+    hess_inv: Any
+    line_search: Any
+    method: Any
+    curvature: CurvatureResult
     nfev: int
     njev: int
     ncheck: int

@@ -8,7 +8,7 @@ import os
 from collections.abc import Callable, Sequence
 from concurrent import futures
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import TYPE_CHECKING, Any, Unpack, overload
 
 import numpy as np
 from mflow_core.lanes import motion_lanes as core
@@ -79,7 +79,23 @@ class DynamicsBatchResult(Result):
     message: str
     messages: dict[int, str]
     errors: dict[int, BaseException]
+    nfev: NDArray[np.int64]
+    nsteps: NDArray[np.int64]
+    nrejected: NDArray[np.int64]
+    t_events: list[Any] | None
+    x_events: list[Any] | None
+    v_events: list[Any] | None
+    x_after: list[Any]
+    v_after: list[Any]
+    outputs: Any
+    switches: list[Any]
+    multipliers: Any
+    energy: Any
 
+    @overload
+    def __getitem__(self, key: int) -> DynamicsResult: ...
+    @overload
+    def __getitem__(self, key: str) -> Any: ...
     def __getitem__(self, key: Any) -> Any:
         if isinstance(key, (int, np.integer)) and not isinstance(key, bool):
             return self._motion(int(key))

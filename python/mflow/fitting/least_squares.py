@@ -80,6 +80,8 @@ class LeastSquaresResult(Examined):
     ncheck: int
     nit: int
     rank: int
+    active_mask: Array
+    dt: float
     status: int
     success: bool
     reason: str

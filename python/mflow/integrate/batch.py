@@ -10,7 +10,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from concurrent import futures
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import TYPE_CHECKING, Any, Unpack, overload
 
 import numpy as np
 from mflow_core.problems.signatures import check_size
@@ -84,7 +84,16 @@ class IVPBatchResult(Result):
     nlu: NDArray[np.int64]
     nsteps: NDArray[np.int64]
     nrejected: NDArray[np.int64]
+    t_events: list[Any] | None
+    y_events: list[Any] | None
+    y_after: list[Any]
+    sol: list[Any] | None
+    outputs: Any
 
+    @overload
+    def __getitem__(self, key: int) -> IVPResult: ...
+    @overload
+    def __getitem__(self, key: str) -> Any: ...
     def __getitem__(self, key: Any) -> Any:
         if isinstance(key, (int, np.integer)) and not isinstance(key, bool):
             return self._trajectory(int(key))

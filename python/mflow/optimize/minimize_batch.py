@@ -9,7 +9,7 @@ import math
 import os
 import threading
 from concurrent import futures
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import TYPE_CHECKING, Any, Unpack, overload
 
 import numpy as np
 from mflow_core.lanes import lane_descent, line_lanes
@@ -80,6 +80,10 @@ class MinimizeBatchResult(Result):
     message: str
     method: Method
 
+    @overload
+    def __getitem__(self, key: int) -> OptimizeResult: ...
+    @overload
+    def __getitem__(self, key: str) -> Any: ...
     def __getitem__(self, key: Any) -> Any:
         if isinstance(key, (int, np.integer)) and not isinstance(key, bool):
             return self._member(range(len(self.reason))[int(key)])

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from mflow import optim
-from mflow.base.result import Examined, keep_origin
+from mflow.base.result import CurvatureResult, Examined, keep_origin
 
 if TYPE_CHECKING:
     from mflow.training.history import TrainHistory
@@ -70,7 +70,7 @@ class TrainResult(Examined):
     history: TrainHistory
     optimizer: optim.Optimizer
     averaged_params: Any
-    curvature: Any
+    curvature: CurvatureResult
     seed: int | None
 
 
