@@ -13,8 +13,11 @@ at the end, and in pytest-benchmark's extra_info. A bench fails only where its c
     python -m pytest bench --bench-table FILE    writes the table as Markdown, with the peers that are installed
 
 The C twins are compiled with the flags of the installed kernels, for the instruction set in use: this folder needs an installed mflow and
-a C compiler, not the rest of the checkout. pytest-benchmark's own --benchmark-json and --benchmark-compare work as everywhere; its file
-holds the table in extra_info, and the instruction set in machine_info.
+a C compiler, not the rest of the checkout. pytest-benchmark's own options work as everywhere; its file holds the table in extra_info, and
+the instruction set in machine_info:
+
+    python -m pytest bench --benchmark-autosave  keeps a run in .benchmarks
+    python -m pytest bench --benchmark-compare   shows the times of this run beside those of the last one kept, or of the one named
 """
 
 from __future__ import annotations
@@ -85,7 +88,8 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[TABLE], config.stash[WORSENED] = [], []
     if alone(config) and hasattr(config.option, "benchmark_disable"):
         config.option.benchmark_disable = False  # addopts switches it off for the tests
-        config.option.benchmark_quiet = config.option.verbose <= 0  # our table says what its table would
+        compares = config.option.benchmark_compare not in (None, False, [])
+        config.option.benchmark_quiet = config.option.verbose <= 0 and not compares  # our table says what its table would, but for that
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:

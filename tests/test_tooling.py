@@ -152,8 +152,8 @@ def test_the_conda_recipe_asks_for_what_pyproject_asks_for() -> None:
     assert f'version: "{built[1]}"' in recipe
 
 
-def test_a_gate_that_worsens_is_told() -> None:
-    """Of the benches: a ratio that is worse by more than a tenth than the one that was kept, where it is a gate."""
+def bench_conftest() -> Any:
+    """The module that the benches share, which no package holds."""
     spec = importlib.util.spec_from_file_location("bench_conftest", ROOT / "bench" / "conftest.py")
     assert spec is not None
     assert spec.loader is not None
@@ -163,6 +163,12 @@ def test_a_gate_that_worsens_is_told() -> None:
         spec.loader.exec_module(bench)
     finally:
         del sys.modules[spec.name]
+    return bench
+
+
+def test_a_gate_that_worsens_is_told() -> None:
+    """Of the benches: a ratio that is worse by more than a tenth than the one that was kept, where it is a gate."""
+    bench = bench_conftest()
     times = [bench.Quartiles(ns, ns, ns) for ns in (100.0, 109.0, 112.0, 200.0)]
     kept = bench.figures([
         bench.Line("step", times[0], "C", times[3], 1.0), bench.Line("call", times[0], "", None, limit_ns=1e3),
@@ -180,3 +186,10 @@ def test_a_gate_that_worsens_is_told() -> None:
     assert bench.machine().endswith(f"{mflow_core.isa()}, Python {platform.python_version()}")
     assert bench.markdown(lines).count("\n| step | 112.0 | C | 200.0 | 0.560 | <= 1.000 | met |\n") == 1
     assert "-ffp-contract=off" in bench.kernel_flags()
+
+
+@pytest.mark.parametrize(("compare", "quiet"), [(None, True), ([], True), (True, False), ("0001", False)])
+def test_a_bench_that_compares_shows_what_pytest_benchmark_says(compare: Any, quiet: bool) -> None:
+    option = SimpleNamespace(benchmark_disable=True, benchmark_quiet=None, benchmark_compare=compare, verbose=0)
+    bench_conftest().pytest_configure(SimpleNamespace(args=[str(ROOT / "bench")], option=option, stash={}))
+    assert (option.benchmark_disable, option.benchmark_quiet) == (False, quiet)

@@ -9,6 +9,7 @@ from sphinx.application import Sphinx
 
 LITERAL = re.compile(r"(``.*?``|`[^`]*`)")
 FIELD = re.compile(r"^[a-z]\w*(, \w+)* : ")
+NEXT = re.compile(r"(?<=[.;:]) (?=[a-z]\w*(?:, \w+)* : )")
 INITIAL = re.compile(r"^(\s*[A-Z])(?=\. )")  # "D. Knoll" at the head of a line is an author, and no entry of a list
 NAME = re.compile(r"^\*{1,2}\w+$")  # the head of a parameter, which numpydoc escapes itself
 
@@ -23,18 +24,21 @@ def plain(line: str) -> str:
 
 
 def fields_as_lines(lines: list[str]) -> list[str]:
-    """The fields of a result, "name, name : what it is" with indented lines below, as lines that stay as they are."""
+    """The fields of a result, "name, name : what it is. name : ...", each as a line of its own; up to the sections."""
     out, inside = [], False
-    for line in lines:
+    for place, line in enumerate(lines):
+        if line.startswith("---"):
+            return [*out[:-1], *lines[place - 1 :]]
         inside = bool(line.strip()) and (inside or FIELD.match(line) is not None)
-        out.append(f"| {line}" if inside else line)
+        parts = NEXT.split(line.strip()) if inside else [line]
+        out += [f"{'|' if FIELD.match(part) else ' '} {part}" if inside else part for part in parts]
     return out
 
 
 def process(app: Sphinx, kind: str, name: str, item: Any, options: Any, lines: list[str]) -> None:
-    """Escape, in place; and keep the lines of what has fields but no sections."""
+    """Escape, in place; and keep the lines of fields that stand before the sections."""
     lines[:] = [plain(line) for line in lines]
-    if kind == "class" and not any(line.startswith("---") for line in lines):
+    if kind == "class":
         lines[:] = fields_as_lines(lines)
 
 

@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any
 from mflow_core._levels import VERSION
 
 if TYPE_CHECKING:  # what stands in _LATER, and what comes from the records
-    from mflow_core.problems.problem import Recoverable as Recoverable
+    from mflow_core.problems.signatures import Recoverable as Recoverable
 
     from mflow import data as data
     from mflow import nonlinear as nonlinear
@@ -136,7 +136,7 @@ __version__ = VERSION
 
 # Every name is imported when it is first asked for, by its module: a program loads only what it uses.
 _LATER = {
-    "mflow_core.problems.problem": "Recoverable",
+    "mflow_core.problems.signatures": "Recoverable",
     "mflow.analysis.basins": "basins",
     "mflow.analysis.certificate": "Certificate certificate",
     "mflow.analysis.explain": "explain",

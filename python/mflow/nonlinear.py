@@ -1,4 +1,5 @@
 """Solvers of implicit equations, by their public name: see `mflow.solvers.nonlinear`."""
 
-from mflow.solvers.nonlinear import *  # noqa: F403
-from mflow.solvers.nonlinear import __all__ as __all__  # noqa: PLC0414
+from mflow.solvers.nonlinear import FixedPoint, Newton, NewtonKrylov, color_columns
+
+__all__ = ["FixedPoint", "Newton", "NewtonKrylov", "color_columns"]  # what a user hands to a driver; what drivers make of it is theirs

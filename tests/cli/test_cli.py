@@ -3,6 +3,7 @@
 import builtins
 import json
 import math
+import platform
 import re
 import struct
 import sys
@@ -508,6 +509,7 @@ def test_version_and_help(capsys: pytest.CaptureFixture[str]) -> None:
     out = capsys.readouterr().out
     assert mflow.__version__ in out
     assert mflow_core.isa() in out
+    assert f"Python {platform.python_version()}, NumPy {np.__version__}" in out
     assert entry_point([]) == 0
     assert "compare" in capsys.readouterr().out
 

@@ -73,15 +73,19 @@ def test_values_are_numbers(folder, capsys):
     assert json.loads(capsys.readouterr().out)["parameters"]["betas"] == [0.9, 0.999]
 
 
-def test_shell_completion_knows_the_subcommands(tmp_path):
+@pytest.mark.parametrize(
+    ("line", "word"),
+    [("mflow st", "stability"), ("mflow methods dopr", "dopri5"), ("mflow compare --method radau", "radau5")],
+)
+def test_shell_completion_knows_the_subcommands_and_methods(line, word, tmp_path):
     pytest.importorskip("argcomplete")
     done = tmp_path / "completions"
     run = subprocess.run(
         [sys.executable, "-m", "mflow"],
         env={
-            **os.environ, "_ARGCOMPLETE": "1", "COMP_LINE": "mflow st", "COMP_POINT": "8", "_ARGCOMPLETE_IFS": " ",
+            **os.environ, "_ARGCOMPLETE": "1", "COMP_LINE": line, "COMP_POINT": str(len(line)), "_ARGCOMPLETE_IFS": " ",
             "_ARGCOMPLETE_STDOUT_FILENAME": str(done),
         },
         capture_output=True, text=True, check=False,
     )  # fmt: skip
-    assert "stability" in done.read_text(), run.stderr
+    assert word in done.read_text(), run.stderr

@@ -7,9 +7,7 @@ import importlib
 import re
 
 import pytest
-from mflow_core import registry
 
-import mflow
 from support.places import ROOT
 
 README = (ROOT / "README.md").read_text()
@@ -38,20 +36,3 @@ def test_docstrings_run(name):
         pytest.importorskip(NEEDED[name.rpartition(".")[2]])
     module = importlib.import_module(f"mflow.{name}")
     assert doctest.testmod(module).failed == 0
-
-
-@pytest.mark.parametrize("row", [r for r in registry.records() if r.kind == "update"], ids=lambda r: r.name)
-def test_class_docstrings_run(row):
-    cls = getattr(mflow.optim, row.class_name)
-    tests = doctest.DocTestFinder().find(cls, row.class_name, globs={})
-    assert any(test.examples for test in tests)
-    runner = doctest.DocTestRunner()
-    assert sum(runner.run(test).failed for test in tests) == 0
-
-
-def test_public_functions_say_enough():
-    for name in mflow.__all__:
-        item = getattr(mflow, name)
-        if callable(item) and not isinstance(item, type):
-            for part in ("Returns", "Examples"):
-                assert part in item.__doc__ or name in ("methods", "get_method", "minibatches"), f"{name}: no {part}"

@@ -14,7 +14,7 @@ import scipy.sparse
 from mflow_core.problems.problem import objective_problem, rhs_problem
 from mflow_core.solvers.solver import Solver
 
-from mflow.nonlinear import FixedPoint, Newton, NewtonKrylov, color_columns, make_solver
+from mflow.solvers.nonlinear import FixedPoint, Newton, NewtonKrylov, color_columns, make_solver
 from support.battery import RETRY_SOLVE, bound
 
 

@@ -9,7 +9,7 @@ from mflow_core.problems.problem import Recoverable, rhs_problem
 from mflow_core.solvers.solver import Solver
 
 import mflow
-from mflow.nonlinear import make_solver
+from mflow.solvers.nonlinear import make_solver
 from support.battery import RETRY_NON_FINITE, RETRY_SOLVE, bound
 
 

@@ -9,7 +9,7 @@ import pytest
 import scipy.sparse
 from mflow_core.problems.problem import rhs_problem
 
-from mflow.nonlinear import FixedPoint, Newton, NewtonKrylov, color_columns, make_solver
+from mflow.solvers.nonlinear import FixedPoint, Newton, NewtonKrylov, color_columns, make_solver
 
 
 @pytest.mark.parametrize("seed", range(4))

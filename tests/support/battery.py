@@ -8,7 +8,7 @@ from mflow_core.problems import problem
 from mflow_core.solvers.solver import Solver
 from mflow_core.stepping import stepper
 
-from mflow.nonlinear import make_solver
+from mflow.solvers.nonlinear import make_solver
 from support.kernels import go
 from support.problems import RHO, Array
 

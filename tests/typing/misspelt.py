@@ -56,6 +56,10 @@ mflow.plot.solutions  # type: ignore[attr-defined]
 mflow.minimize(cost, [0.0]).xx  # type: ignore[attr-defined]
 mflow.solve_ivp(cost, (0, 1), [1.0]).reasons  # type: ignore[attr-defined]
 mflow.train(cost, [0.0]).history.los  # type: ignore[attr-defined]
+mflow.minimize(cost, [0.0]).curvature.larges  # type: ignore[attr-defined]
+mflow.solve_ivp_batch(cost, (0, 1), [[1.0]])[0].reasn  # type: ignore[attr-defined]
+mflow.minimize_batch(cost, [[0.0]])[0].xx  # type: ignore[attr-defined]
+mflow.solve_dynamics_batch(1.0, None, 1.0, None, (0, 1), [[1.0]], dt=0.1)[0].vv  # type: ignore[attr-defined]
 energy = mflow.solve_dynamics(1.0, None, 1.0, None, (0, 1), [1.0], dt=0.1).energy
 if energy is not None:
     print(energy.kinetic, energy.damped)  # type: ignore[attr-defined]

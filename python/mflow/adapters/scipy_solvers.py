@@ -27,7 +27,7 @@ from mflow_core.stepping.last_step import LastStep
 from scipy.integrate import DenseOutput, OdeSolver
 from scipy.integrate._ivp.common import validate_tol, warn_extraneous  # the documentation of OdeSolver tells subclasses to use them
 
-from mflow.base.checks import Array, check_number, check_vector, real_array
+from mflow.base.checks import Array, as_number, check_flags, check_number, check_vector, real_array
 from mflow.base.methods import Method, get_method
 from mflow.course.legs import CALM, Pair, pair_for, two_methods
 from mflow.integrate.control import ATOL, ROUNDING, RTOL, check_first_step, check_max_step, check_min_step, check_tolerances
@@ -59,6 +59,10 @@ Raises
 TypeError, ValueError
     An argument does not fit; the text names it.
 
+See Also
+--------
+mflow.{name}, mflow.solve_ivp
+
 Examples
 --------
 >>> import mflow.scipy
@@ -77,6 +81,9 @@ CONTROL = """rtol, atol : float or array_like (n,)
 first_step, max_step, min_step : float
     Bounds of the step; by default there are none, and the first step is chosen.
 """
+FIXED = """rtol, atol, first_step, max_step, min_step
+    Of methods with an estimate; given here, they have no effect, which a warning says.
+"""
 
 IMPLICIT = """jac : callable, array_like (n, n) or sparse matrix
     ``jac(t, y)`` or a constant; where it is missing, finite differences.
@@ -84,6 +91,9 @@ jac_sparsity : array_like or sparse matrix (n, n); lband, uband : int
     Where the Jacobian may be other than 0. With a band, jac may return SciPy's packed form.
 solver : name or instance
     How implicit steps are solved: see `mflow.nonlinear`.
+"""
+EXPLICIT = """jac, jac_sparsity, lband, uband, solver
+    Of implicit methods; given here, they have no effect, which a warning says.
 """
 
 
@@ -98,6 +108,10 @@ class MethodDenseOutput(DenseOutput):  # type: ignore[misc]
         The states there, which come back bit for bit.
     D : array_like (degree, n)
         The extension in powers of theta = (t - t_old)/step, without the constant.
+
+    See Also
+    --------
+    mflow.scipy.MethodSolver, mflow.DenseOutput
 
     Examples
     --------
@@ -147,6 +161,17 @@ class MethodSolver(OdeSolver):  # type: ignore[misc]
     record : the record of the class's method. order, n_stages, error_estimator_order : its facts, the last where it has an estimate.
     method : the method with the values of its parameters.
     n, status, t_bound, direction, t, y, t_old, step_size, nfev, njev, nlu : as in `scipy.integrate.OdeSolver`.
+
+    See Also
+    --------
+    mflow.scipy.DOPRI5, mflow.scipy.Radau5, mflow.solve_ivp
+
+    Examples
+    --------
+    >>> import mflow.scipy
+    >>> solver = mflow.scipy.RK4(lambda t, y: -y, 0.0, [1.0], 1.0, dt=0.5)
+    >>> isinstance(solver, mflow.scipy.MethodSolver), solver.step(), solver.t
+    (True, None, 0.5)
     """
 
     record: ClassVar[Any] = None
@@ -193,6 +218,7 @@ class MethodSolver(OdeSolver):  # type: ignore[misc]
             given = {**bounds, "rtol": rtol, "atol": atol}
             idle += [name for name, value in given.items() if value is not None and not (name in free and value == free[name])]
         warn_extraneous(idle)
+        check_flags(vectorized=vectorized)
         super().__init__(fun, check_number(t0, "t0"), y0, _bound(t_bound), vectorized, support_complex=True)
         self._pairs = Pairs(self.y) if is_complex(self.y) else None
         self.dt = _check_dt(self.method, dt, self.t, self.t_bound)
@@ -355,7 +381,7 @@ class MethodSolver(OdeSolver):  # type: ignore[misc]
 
 def _bound(t_bound: Any) -> float:
     """t_bound may be infinite."""
-    number = float(t_bound)
+    number = as_number(t_bound, "t_bound", "a number, which may be infinite")
     if math.isnan(number):
         raise ValueError(f"t_bound: expected a number, which may be infinite, got {t_bound!r}")
     return number
@@ -395,8 +421,8 @@ def _document(record: Any) -> str:
         dt="Fixed steps of this size, the last of which lands on t_bound, in place of error control."
         if embedded
         else "The size of the steps, the last of which lands on t_bound. It must be given: there is no error estimate.",
-        control=CONTROL if embedded else "",
-        implicit=IMPLICIT if implicit else "",
+        control=CONTROL if embedded else FIXED,
+        implicit=IMPLICIT if implicit else EXPLICIT,
         parameters=parameters,
         call="rtol=1e-6, atol=1e-9" if embedded else "dt=0.01",
         error="1e-2" if record.order == 1 else "1e-4" if record.order == 2 else "1e-5",
@@ -419,8 +445,8 @@ class AUTO(MethodSolver):
         As in every `scipy.integrate.OdeSolver`; `solve_ivp` hands them over. fun may be compiled, as in `mflow.solve_ivp`.
     rtol, atol : float or array_like (n,)
         Error control (default 1e-3, 1e-6).
-    first_step, max_step, min_step, jac, jac_sparsity, lband, uband, solver
-        As in `mflow.scipy.Radau5`.
+    first_step, max_step, min_step, dt, jac, jac_sparsity, lband, uband, solver
+        As in `mflow.scipy.Radau5`; dt must be None, as the steps are chosen.
 
     Attributes
     ----------

@@ -85,7 +85,28 @@ class _Cohort:
 
 
 class Optimizer(torch.optim.Optimizer):
-    """What all of them share. Take one of the classes of `mflow.torch`, such as `mflow.torch.Adam`."""
+    """What all of them share. Take one of the classes of `mflow.torch`, such as `mflow.torch.Adam`.
+
+    Parameters
+    ----------
+    params : iterable of float64 tensors, or of groups
+        As torch takes them.
+    *args, **parameters
+        Those of the class of `mflow.optim` with the same name, without clip_norm.
+    check_finite : bool
+        As there.
+
+    See Also
+    --------
+    mflow.torch.Adam, mflow.optim.Optimizer
+
+    Examples
+    --------
+    >>> import torch, mflow.torch
+    >>> w = torch.ones(3, dtype=torch.float64, requires_grad=True)
+    >>> isinstance(mflow.torch.Adam([w]), (mflow.torch.Optimizer, torch.optim.Optimizer))
+    True
+    """
 
     _class: type[optim.Optimizer]
 
@@ -314,7 +335,10 @@ def _class_of(cls: type[optim.Optimizer]) -> type[Optimizer]:
     text = (
         f"`mflow.optim.{cls.__name__}` as a torch optimizer, for float64 tensors on the CPU.\n\n"
         f"    {formula_of(cls.method_record)}\n\n"
-        f"Parameters are those of `mflow.optim.{cls.__name__}{inspect.signature(cls)}`, without clip_norm; params as torch takes them.\n\n"
+        "Parameters\n----------\nparams : iterable of float64 tensors, or of groups\n    As torch takes them.\n"
+        f"*args, **parameters\n    Those of `mflow.optim.{cls.__name__}{inspect.signature(cls)}`, without clip_norm.\n"
+        "check_finite : bool, default True\n    Refuse gradients that are not finite, and steps that would leave a number that is not.\n\n"
+        f"See Also\n--------\nmflow.optim.{cls.__name__}, mflow.train\n\nReferences\n----------\n{cls.method_record.reference}\n\n"
         "Examples\n--------\n>>> import torch, mflow.torch\n>>> w = torch.ones(3, dtype=torch.float64, requires_grad=True)\n"
         f">>> opt = mflow.torch.{cls.__name__}([w], lr=0.1)\n{loop}>>> bool((w < 1).all())\nTrue\n"
     )

@@ -57,18 +57,48 @@ MANY = 400  # products beyond that
 class Certificate(Readable):
     """What is known of the end of a descent.
 
-    verdict : "minimum", "minimum on the bounds", "saddle", "maximum", "flat", "not converged" or "not known". x : where.
-    gradient_norm : float, Euclidean. gradient : float, its largest entry. With bounds both are of x - clip(x - gradient).
-    least, largest : (lower, upper), the ends of the Hessian's spectrum. probability : with which each outer bound holds, over random
-    starts: 1 where all curvatures are known. noise : error of a product of the Hessian, in the intervals already.
-    preconditioned : (lower, upper), the largest curvature in the metric of a method that rescales, else that of the Hessian.
-    largest_step : float, the largest step with which the method is stable here, for the upper end of `preconditioned`: inf where nothing
-    limits it, nan where that is not known. method : its name, or "".
-    escape : a unit vector arranged as x, along which the cost falls from a saddle or a maximum; else None.
-    products, evaluations : of the Hessian with vectors, and of gradients.
-    why : where largest_step is nan, the reason if it is known.
-    multipliers : arranged as x, the gradient where a bound presses (above 0 at a lower one, below 0 at an upper one), else 0; None without
-    bounds. moves : int, parameters that may move: neither held nor pressed. All curvatures are theirs; nan where there are none.
+    Attributes
+    ----------
+    verdict : str
+        "minimum", "minimum on the bounds", "saddle", "maximum", "flat", "not converged" or "not known".
+    x : array
+        Where.
+    gradient_norm, gradient : float
+        The Euclidean length of the gradient, and its largest entry. With bounds both are of x - clip(x - gradient).
+    least, largest : (lower, upper)
+        The ends of the Hessian's spectrum.
+    probability : float
+        With which each outer bound holds, over random starts: 1 where all curvatures are known.
+    noise : float
+        Error of a product of the Hessian, in the intervals already.
+    preconditioned : (lower, upper)
+        The largest curvature in the metric of a method that rescales, else that of the Hessian.
+    largest_step : float
+        The largest step with which the method is stable here, for the upper end of `preconditioned`: inf where nothing limits it, nan
+        where that is not known.
+    method : str
+        The method's name, or "".
+    escape : array or None
+        A unit vector arranged as x, along which the cost falls from a saddle or a maximum.
+    products, evaluations : int
+        Of the Hessian with vectors, and of gradients.
+    why : str
+        Where largest_step is nan, the reason if it is known.
+    multipliers : array or None
+        Arranged as x, the gradient where a bound presses (above 0 at a lower one, below 0 at an upper one), else 0; None without bounds.
+    moves : int
+        Parameters that may move: neither held nor pressed. All curvatures are theirs; nan where there are none.
+
+    See Also
+    --------
+    mflow.certificate, mflow.explain, mflow.minimize
+
+    Examples
+    --------
+    >>> import mflow
+    >>> found = mflow.certificate(lambda x: (x @ x, 2 * x), [0.0, 0.0], jac=True)
+    >>> found.verdict, [round(float(c), 6) for c in found.largest]
+    ('minimum', [2.0, 2.0])
     """
 
     verdict: str

@@ -41,7 +41,7 @@ def family(
     t_span : (t0, t_end)
     method : name or instance
         By default "dopri5" under error control, or with ``dt=`` "rk4".
-    t_eval : array_like (m,)
+    t_eval, points : array_like (m,) and int
         Times to save at; by default ``points`` of equal spacing.
     args, **options
         As in `mflow.solve_ivp_batch` (``dt``, ``rtol``, ``atol``, ``jac``, ``threads``, the method's parameters, ...). Without dt:

@@ -358,7 +358,7 @@ def posedness_along(
     ----------
     fun, jac, symmetric, args, near
         As in `posedness`.
-    t : array_like (m,), y : array_like (*shape, m)
+    t, y : array_like (m,) and (*shape, m)
         The path, as `mflow.solve_ivp` returns it. Where t falls, eigenvalues and verdicts are those of the way back, of -F.
     points : int
         The largest number of points with a verdict.

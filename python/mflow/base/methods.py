@@ -190,6 +190,16 @@ class Method:
 
     Attributes are read-only. Instances are made by the classes of the records (``mflow.RK4()``) or by `get_method`, compare equal when
     record and parameters are equal, and pickle.
+
+    See Also
+    --------
+    mflow.get_method, mflow.methods
+
+    Examples
+    --------
+    >>> import mflow
+    >>> (method := mflow.get_method("newmark", beta=0.3)), method.order, method.is_implicit
+    (Newmark(beta=0.3), 2, True)
     """
 
     record: ClassVar[Any] = None
@@ -387,9 +397,26 @@ def describe(record: Any) -> str:
     return "\n".join(lines)
 
 
+def in_use(record: Any) -> str:
+    """The end of the docstring of a class that drivers take: what goes with the method, and a call."""
+    name = record.class_name
+    if record.kind == "direction":
+        near = "mflow.minimize, mflow.line_search"
+        call = f"mflow.minimize(lambda x: (x @ x, 2 * x), [1.0, -2.0], jac=True, method=mflow.{name}())"
+    elif "second_order" in record.flags:
+        near = "mflow.solve_dynamics, mflow.stability_limit, mflow.energy_ledger"
+        call = f"mflow.solve_dynamics(mass=2.0, load=[-19.62], t_span=(0, 1), x0=[5.0], method=mflow.{name}(), dt=0.01)"
+    else:
+        near = f"mflow.solve_ivp, mflow.gradient_flow, mflow.stability_limit, mflow.scipy.{name}"
+        steps = "rtol=1e-6, atol=1e-9" if "embedded" in record.flags else "dt=0.01"
+        call = f"mflow.solve_ivp(lambda t, y: -y, (0, 1), [1.0], mflow.{name}(), {steps})"
+    return f"\n\nSee Also\n--------\n{near}\n\nExamples\n--------\n>>> import mflow\n>>> {call}.success\nTrue"
+
+
 def _class_of(record: Any) -> type[Method]:
     facts = {name: getattr(record, name) for name in ("name", "flags", "kind", "stages")}  # what every call of a driver asks for
-    cls = type(record.class_name, (Method,), {"record": record, "__doc__": describe(record), "__module__": "mflow", **facts})
+    text = describe(record) + in_use(record)
+    cls = type(record.class_name, (Method,), {"record": record, "__doc__": text, "__module__": "mflow", **facts})
     cls.__signature__ = signature_of(record)  # type: ignore[attr-defined]
     return cls
 
@@ -405,15 +432,24 @@ def classes() -> dict[str, type[Method]]:
 def methods(family: str | None = None) -> list[Method]:
     """All methods with their default parameters, or those of one family.
 
-    Raises ValueError for an unknown family.
+    Parameters
+    ----------
+    family : str, optional
 
-    >>> import mflow
-    >>> [m.name for m in mflow.methods(family="runge_kutta")][:3]
-    ['euler', 'rk2', 'midpoint']
+    Returns
+    -------
+    list of Method
+        ValueError where there is no such family; the text lists them.
 
     See Also
     --------
-    mflow.get_method
+    mflow.get_method, mflow.Method
+
+    Examples
+    --------
+    >>> import mflow
+    >>> [m.name for m in mflow.methods(family="runge_kutta")][:3]
+    ['euler', 'rk2', 'midpoint']
     """
     families = list(dict.fromkeys(record.family for record in registry.records()))
     if family is not None:
@@ -479,17 +515,28 @@ def _as_it_is(name: str, argument: str, fits: Callable[[Any], int] | None) -> Me
 def get_method(name: str, **parameters: Unpack[MethodOptions]) -> Method:
     """The method of this name or alias, with parameters. Case, hyphens and underscores of the name do not matter.
 
-    Raises ValueError, with the nearest names, if there is none; TypeError or ValueError for a parameter that does not fit.
+    Parameters
+    ----------
+    name : str
+    **parameters
+        The method's own.
 
+    Returns
+    -------
+    Method
+        ValueError, with the nearest names, where there is none; TypeError or ValueError for a parameter that does not fit.
+
+    See Also
+    --------
+    mflow.methods, mflow.Method
+
+    Examples
+    --------
     >>> import mflow
     >>> mflow.get_method("heun").order
     2
     >>> mflow.get_method("adam", betas=(0.8, 0.99)).parameters["betas"]
     (0.8, 0.99)
-
-    See Also
-    --------
-    mflow.methods, mflow.Method
     """
     return as_method(check_instance(name, "name", str, "the name of a method"), parameters)
 

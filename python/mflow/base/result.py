@@ -15,6 +15,7 @@ from mflow.base.telling import LIBRARIES
 
 __all__ = [
     "COLUMNS",
+    "CurvatureResult",
     "DynamicsResult",
     "EnergyResult",
     "Examined",
@@ -280,6 +281,19 @@ class IVPResult(Examined):
     for the words of a warning alone, which nfev leaves out.
     nsteps, nrejected : accepted and rejected steps.
     y0 : with ``mass=`` alone: the start that was taken, y0 of the call or its projection onto the algebraic equations.
+
+    See Also
+    --------
+    mflow.solve_ivp, mflow.gradient_flow, mflow.DenseOutput, mflow.plot.solution
+
+    Examples
+    --------
+    >>> import mflow
+    >>> r = mflow.solve_ivp(lambda t, y: -y, (0, 1), [1.0], rtol=1e-6)
+    >>> r.success, r.reason, r.y.shape[1] == r.t.size
+    (True, 'finished', True)
+    >>> r["nfev"] == r.nfev
+    True
     """
 
     t: Array
@@ -300,6 +314,8 @@ class IVPResult(Examined):
     nlu: int
     nsteps: int
     nrejected: int
+    switches: int
+    steps_by_method: Any
 
     def posedness(self, **options: Any) -> Any:
         """Whether the problem is well-posed along this path, where that changes, and how much small errors grow on the way.
@@ -384,6 +400,19 @@ class DynamicsResult(Result):
     nfev : evaluations of the force, or of the load. nsolve : implicit accelerations. njev, nlu : Jacobians, factorisations.
     ncheck : evaluations after the run, of a load, to see whether dt is short enough for it, or of a force, whether it depends on v.
     nsteps, nrejected : accepted and rejected steps.
+
+    See Also
+    --------
+    mflow.solve_dynamics, mflow.DenseOutput, mflow.plot.energy
+
+    Examples
+    --------
+    >>> import mflow
+    >>> r = mflow.solve_dynamics(mass=1.0, stiffness=4.0, t_span=(0, 10), x0=[1.0], method="newmark", dt=0.01)
+    >>> r.x.shape == r.v.shape == r.a.shape == (1, r.t.size)
+    True
+    >>> bool(abs(r.energy.kinetic + r.energy.potential - 2.0).max() < 1e-9)
+    True
     """
 
     t: Array
@@ -404,6 +433,7 @@ class DynamicsResult(Result):
     multipliers: Array | None
     drift: Array | None
     drift_v: Array | None
+    outputs: Any
     success: bool
     status: int
     reason: str
@@ -415,6 +445,16 @@ class DynamicsResult(Result):
     nlu: int
     nsteps: int
     nrejected: int
+
+
+class CurvatureResult(Result):
+    """The looks of ``monitor="curvature"``, an entry each, and ``nfev``, the gradients that they took: see `mflow.minimize`."""
+
+    step: Array
+    largest: Array
+    limit: Array
+    lr: Array
+    nfev: int
 
 
 class OptimizeResult(Examined):
@@ -429,6 +469,17 @@ class OptimizeResult(Examined):
     nit, nfev, njev : iterations, evaluations of the cost and of its gradient. ncheck : evaluations that checked the gradient.
     nrestarts : with a line search: how often the method's memory was cleared because no step along its direction lowered the cost.
     path : with ``path=True``: a Result with x and fun; with a line search also directions and steps, else k.
+
+    See Also
+    --------
+    mflow.minimize, mflow.certificate, mflow.explain
+
+    Examples
+    --------
+    >>> import mflow
+    >>> r = mflow.minimize(lambda x: (x @ x, 2 * x), [1.0, -2.0], jac=True)
+    >>> r.success, r.reason, r.fun < 1e-12
+    (True, 'converged', True)
     """
 
     x: Array
@@ -437,6 +488,10 @@ class OptimizeResult(Examined):
     path: Any
     nit: int
     nrestarts: int
+    hess_inv: Any
+    line_search: Any
+    method: Any
+    curvature: CurvatureResult
     nfev: int
     njev: int
     ncheck: int

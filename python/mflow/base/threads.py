@@ -33,6 +33,10 @@ class threads:
     TypeError, ValueError
         It is no such number.
 
+    See Also
+    --------
+    mflow.solve_ivp_batch, mflow.minimize_batch
+
     Examples
     --------
     >>> import numpy as np, mflow

@@ -13,17 +13,36 @@ import importlib.util
 import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from mflow.base.checks import check_number, check_whole, in_range
+from mflow.base.methods import methods
 from mflow.data.ground_motion import UNITS, GroundMotion, read_record
 
-__all__ = ["PICTURES", "UsageError", "add_record_options", "check_file", "check_picture", "finite", "positive", "record_of", "whole"]
+__all__ = [
+    "PICTURES",
+    "UsageError",
+    "add_names",
+    "add_record_options",
+    "check_file",
+    "check_picture",
+    "finite",
+    "positive",
+    "record_of",
+    "whole",
+]
 
 PICTURES = (".png", ".svg", ".pdf")
 
 
 class UsageError(ValueError):
     """A mistake in what was asked for: its text is shown without a traceback, and the exit code is 2."""
+
+
+def add_names(parser: argparse.ArgumentParser, *names: str, **options: Any) -> None:
+    """Declare an argument that takes names of methods, which argcomplete, where it is there, completes."""
+    action: Any = parser.add_argument(*names, metavar="NAME", **options)
+    action.completer = lambda **_: [method.name for method in methods()]
 
 
 def finite(low: float = -math.inf, *, open_low: bool = False) -> Callable[[str], float]:

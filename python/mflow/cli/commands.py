@@ -103,7 +103,7 @@ _MODULES = (
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="mflow", description="Optimization as motion: integrators and optimizers as one family.")
-    parser.add_argument("--version", action="version", version=version())
+    parser.add_argument("--version", action="version", version=f"{version()}; {doctor.around()}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
     for module, text in _MODULES:
         command = commands.add_parser(module.__name__.rpartition(".")[2], help=text, description=module.DESCRIPTION)

@@ -18,7 +18,7 @@ import numpy as np
 from mflow.base.methods import Method
 from mflow.base.progress import Progress
 from mflow.base.result import place_of, words_of
-from mflow.cli.arguments import PICTURES, check_file, positive, whole
+from mflow.cli.arguments import PICTURES, add_names, check_file, positive, whole
 from mflow.cli.output import number, print_error, seconds, table, width
 from mflow.cli.userfile import load_function, parse_numbers
 from mflow.experiments import compare as job
@@ -53,7 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     cost.add_argument("--objective", metavar="FILE.py:FUNCTION", help="your own cost: function(x) returns it, or (cost, gradient)")
     add("--x0", metavar="NUMBERS", help='where your own cost starts, as in "1,2,3"')
-    add("--method", action="append", metavar="NAME", help="only this method; may be repeated (default: all that apply)")
+    add_names(parser, "--method", action="append", help="only this method; may be repeated (default: all that apply)")
     add("--lr", "--dt", type=positive, metavar="STEP", help="step for all (default: half of the largest stable one where known)")
     add("--max-iter", type=whole(1), default=MAX_ITER, metavar="N", help="steps, or passes by minibatches (default: %(default)s)")
     add("--batch-size", type=whole(1), metavar="N", help="rows in a minibatch (default: 32, fewer for small sets)")

@@ -57,13 +57,19 @@ def command(arguments: argparse.Namespace) -> int:
         "version": version(), "python": platform.python_version(), "numpy": np.__version__, "system": platform.platform(),
         "compiler": compiler(), "include": get_include(), "packages": packages(), "bits": bits,
     }  # fmt: skip
-    print(found["version"], f"Python {found['python']}, NumPy {found['numpy']}, {found['system']}", sep="\n")
+    print(found["version"], around(), sep="\n")
     print(f"C compiler here: {found['compiler']}", f"C header: in {found['include']} (mflow-config)\n", sep="\n")
     rows = [[p["extra"] or "-", p["name"], p["needs"] or "-", p["version"] or "missing", p["advice"]] for p in found["packages"]]
     print(table(["extra", "package", "needs", "here", ""], rows, ("needs",), (0, 1, 2, 3, 4)))
     print(f"\n{said_of(bits)} ({time.perf_counter() - begun:.1f} s)")
     arguments.write_json(lambda: found)
     return 0 if bits["same"] and not bits["failed"] else 1
+
+
+def around() -> str:
+    """What else a report of a fault has to name: Python, NumPy, SciPy where it is installed, and the system."""
+    scipy = f"SciPy {here}, " if (here := installed("scipy")) else ""
+    return f"Python {platform.python_version()}, NumPy {np.__version__}, {scipy}{platform.platform()}"
 
 
 def said_of(bits: dict[str, Any]) -> str:

@@ -7,6 +7,7 @@ import math
 from typing import Any
 
 from mflow.base.methods import Method, describe, get_method, methods, other_orders
+from mflow.cli.arguments import add_names
 from mflow.cli.output import number, table
 from mflow.stability.limits import max_stable_dt, stability_limit
 
@@ -17,7 +18,7 @@ DESCRIPTION = "List the methods, or describe one."
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of `mflow methods`."""
-    parser.add_argument("name", nargs="?", metavar="NAME", help="name or alias of a method")
+    add_names(parser, "name", nargs="?", help="name or alias of a method")
 
 
 def check_arguments(arguments: argparse.Namespace) -> None:

@@ -11,7 +11,7 @@ from mflow_core import registry
 
 from mflow.base.methods import Method, get_method
 from mflow.base.tables import Table
-from mflow.cli.arguments import check_picture
+from mflow.cli.arguments import add_names, check_picture
 from mflow.stability.conditions import order_from_conditions, principal_error_norm
 from mflow.stability.facts import is_a_stable, is_l_stable, limit_at_infinity, ssp_coefficient
 from mflow.stability.limits import stability_limit
@@ -24,7 +24,7 @@ DESCRIPTION = "Stability of methods: limits, order, A- and L-stability, SSP coef
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of `mflow stability`."""
-    parser.add_argument("names", nargs="+", metavar="NAME", help="names or aliases of methods")
+    add_names(parser, "names", nargs="+", help="names or aliases of methods")
     parser.add_argument("--out", default="stability.png", metavar="FILE", help="the picture: .png, .svg or .pdf (default: %(default)s)")
     parser.add_argument("--no-plot", action="store_true", help="the table alone")
 

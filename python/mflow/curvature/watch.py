@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from mflow.base.checks import Array, check_choice, check_whole
-from mflow.base.result import Result
+from mflow.base.result import CurvatureResult
 from mflow.base.telling import tell
 from mflow.curvature.frozen import Bearing
 from mflow.curvature.hessian import Hessian
@@ -84,9 +84,9 @@ class Watch:
         lr = self.columns["lr"][-1]
         return f", lr times curvature {lr * self.columns['largest'][-1]:.3g} of {lr * self.columns['limit'][-1]:.3g}"
 
-    def result(self) -> Result:
+    def result(self) -> CurvatureResult:
         """The looks, as float64 arrays, and what they took."""
-        return Result({name: np.array(values, dtype=np.float64) for name, values in self.columns.items()}, nfev=self.nfev)
+        return CurvatureResult({name: np.array(values, dtype=np.float64) for name, values in self.columns.items()}, nfev=self.nfev)
 
 
 def watch_of(monitor: Any, every: Any, name: str, method: str) -> Watch | None:

@@ -69,6 +69,18 @@ class GroundMotion:
         Seconds, from 0 on.
     a : ndarray (m,)
         m/s^2.
+
+    See Also
+    --------
+    mflow.data.read_record, mflow.response_spectrum, mflow.solve_dynamics
+
+    Examples
+    --------
+    >>> from mflow.data import GroundMotion
+    >>> import numpy as np
+    >>> pulse = GroundMotion("pulse", np.array([0.0, 0.1, 0.2]), np.array([0.0, 3.0, 0.0]))
+    >>> pulse.peak, pulse.spacing
+    (3.0, 0.1)
     """
 
     name: str

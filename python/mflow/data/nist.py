@@ -52,6 +52,17 @@ class NistProblem:
         ``n_observations - n_parameters``.
     description, reference : str
         What was measured and where it was published, in NIST's words.
+
+    See Also
+    --------
+    mflow.data.load_nist, mflow.data.nist_names, mflow.objectives.nist
+
+    Examples
+    --------
+    >>> from mflow.data import load_nist
+    >>> p = load_nist("Misra1a")
+    >>> p.level, p.starts.shape, p.y.size - p.certified_parameters.size == p.degrees_of_freedom
+    ('lower', (2, 2), True)
     """
 
     name: str

@@ -41,6 +41,17 @@ class Minibatches(Generic[Batch]):
     seed : int
         Seed in use; when none was given, the one drawn, so a run can be
         repeated.
+
+    See Also
+    --------
+    mflow.minibatches, mflow.train
+
+    Examples
+    --------
+    >>> import numpy as np, mflow
+    >>> batches = mflow.minibatches(np.arange(10.0), batch_size=4, epochs=2, seed=0)
+    >>> len(batches), batches.batches_per_epoch, [len(b) for b in batches]
+    (6, 3, [4, 4, 2, 4, 4, 2])
     """
 
     def __init__(

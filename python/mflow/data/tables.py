@@ -48,6 +48,17 @@ class Dataset(Generic[Target]):
         the response.
     description, source, licence : str
         What the data are, where they come from, and on what terms.
+
+    See Also
+    --------
+    mflow.data.load_penguins, mflow.data.load_longley, mflow.data.train_test_split
+
+    Examples
+    --------
+    >>> from mflow.data import load_penguins
+    >>> d = load_penguins()
+    >>> d.X.shape, d.y.shape, d.target_names[0]
+    ((342, 4), (342,), 'Adelie')
     """
 
     X: npt.NDArray[np.float64]
@@ -214,6 +225,10 @@ def load_engel() -> Dataset[np.float64]:
 
 def nist_names() -> tuple[str, ...]:
     """Names that `load_nist` takes, from lower to higher difficulty.
+
+    Returns
+    -------
+    tuple of str
 
     See Also
     --------

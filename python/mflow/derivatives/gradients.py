@@ -26,9 +26,31 @@ SHIFTS = (0, 7, 19)  # of the directions along which many parameters are looked 
 class DerivativeReport(Readable):
     """The result of `check_gradient` and `check_jacobian`; ``str()`` of it is the text, ``bool()`` whether the derivative is right.
 
-    verdict : "right", "wrong" or "unknown". worst : the index of the parameter whose entry is furthest off (of a Jacobian (row, column); of
-    parameters in a dict or a list of arrays the key comes first), or None. given, measured : that entry, and what the function's values
-    show in its place. error : their difference. n : parameters. nfev : evaluations of the function. text : the verdict in words.
+    Attributes
+    ----------
+    verdict : "right", "wrong" or "unknown"
+    worst : tuple or None
+        The index of the parameter whose entry is furthest off; of a Jacobian (row, column); of parameters in a dict or a list of arrays
+        the key comes first.
+    given, measured : float
+        That entry, and what the function's values show in its place.
+    error : float
+        Their difference.
+    n, nfev : int
+        Parameters; evaluations of the function.
+    text : str
+        The verdict in words.
+
+    See Also
+    --------
+    mflow.check_gradient, mflow.check_jacobian, mflow.GradientWarning
+
+    Examples
+    --------
+    >>> import mflow
+    >>> report = mflow.check_gradient(lambda x: x[0] ** 2 + x[1], [1.5, 0.0], lambda x: [2 * x[0], 3.0])
+    >>> report.verdict, report.worst, round(report.given, 6), round(report.measured, 6)
+    ('wrong', (1,), 3.0, 1.0)
     """
 
     verdict: str
@@ -233,7 +255,7 @@ def check_grad(
         ``func(x, *args)``, a number or m of them, and ``grad(x, *args)``, (n,) or (m, n).
     epsilon : float
         The step of the differences.
-    direction : "all" or "random"
+    direction, seed : "all" or "random", and int
         All parameters, or one random direction, drawn from ``seed``.
 
     Returns
@@ -326,7 +348,7 @@ def _report(model: Model, matrix: Any, word: str, index_of: Callable[[int], tupl
 
 
 def _made(model: Model, kind: str, worst: tuple[Any, ...] | None, given: float, measured: float, text: str) -> DerivativeReport:
-    return DerivativeReport(kind, worst, given, measured, measured - given, model.x.size, model.count, text)
+    return DerivativeReport(kind, worst, float(given), float(measured), float(measured - given), model.x.size, model.count, text)
 
 
 def _narrowed(model: Model, scale: Array, verdict: Verdict, some: list[int]) -> tuple[Verdict, list[int]]:

@@ -45,6 +45,10 @@ SMALL = 0.1  # parameters below this are looked at in steps of their own size as
 class GradientWarning(RuntimeWarning):
     """The gradient, or the Jacobian, given with a function is not the function's.
 
+    See Also
+    --------
+    mflow.check_gradient, mflow.minimize
+
     Examples
     --------
     >>> import warnings, mflow

@@ -8,7 +8,7 @@ import os
 from collections.abc import Callable, Sequence
 from concurrent import futures
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import TYPE_CHECKING, Any, Unpack, overload
 
 import numpy as np
 from mflow_core.lanes import motion_lanes as core
@@ -55,6 +55,17 @@ class DynamicsBatchResult(Result):
     nfev, nsteps, nrejected : int arrays (m,).
     t_events, x_events, v_events : lists, an entry for each motion; None where not asked for. x_after, v_after, outputs,
     switches, multipliers, and energy with ``energy=True`` : the same, where there are some.
+
+    See Also
+    --------
+    mflow.solve_dynamics_batch, mflow.DynamicsResult
+
+    Examples
+    --------
+    >>> import mflow
+    >>> r = mflow.solve_dynamics_batch(mass=1.0, stiffness=4.0, t_span=(0, 1), x0=[[1.0], [2.0]], method="newmark", dt=0.1)
+    >>> r.x.shape, r.reason
+    ((2, 1), ['finished', 'finished'])
     """
 
     t: Array
@@ -68,7 +79,23 @@ class DynamicsBatchResult(Result):
     message: str
     messages: dict[int, str]
     errors: dict[int, BaseException]
+    nfev: NDArray[np.int64]
+    nsteps: NDArray[np.int64]
+    nrejected: NDArray[np.int64]
+    t_events: list[Any] | None
+    x_events: list[Any] | None
+    v_events: list[Any] | None
+    x_after: list[Any]
+    v_after: list[Any]
+    outputs: Any
+    switches: list[Any]
+    multipliers: Any
+    energy: Any
 
+    @overload
+    def __getitem__(self, key: int) -> DynamicsResult: ...
+    @overload
+    def __getitem__(self, key: str) -> Any: ...
     def __getitem__(self, key: Any) -> Any:
         if isinstance(key, (int, np.integer)) and not isinstance(key, bool):
             return self._motion(int(key))

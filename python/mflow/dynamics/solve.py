@@ -139,6 +139,10 @@ def solve_dynamics(
         explicit in the springs and implicit in the damping. Or compiled:
         ``int (double t, const double *x, const double *v, double *f, ptrdiff_t n, void *ctx)``; it must follow from its arguments
         alone, for explicit methods may repeat a few steps with it.
+    args : tuple
+        Further arguments of the force, its tangents and potential, events and outputs.
+    inplace : bool
+        Whether the force fills ``out``.
     dfdx, dfdv : array_like (n, n) or callable, optional
         Tangents of the force, constant or ``dfdx(t, x, v, *args)``, for implicit methods; differences where none is given. SciPy sparse
         ones are factored sparsely: in reverse Cuthill-McKee order as a band where that is narrow, else by SciPy.

@@ -45,6 +45,10 @@ class SymmetricSteps:
     ValueError
         It returns no finite number above 0, or, once the run begins, the method is not symmetric.
 
+    See Also
+    --------
+    mflow.solve_dynamics, mflow.solve_ivp
+
     Notes
     -----
     With 1/h between two points where ``size`` is asked for, 1/h_(q+1/2) = 2/size(x_q, v_q) - 1/h_(q-1/2).

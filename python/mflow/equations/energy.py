@@ -42,6 +42,17 @@ class EnergyLedger(Result):
     friction : taken by it so far. numerical : added by the steps so far; below 0 they dissipated. residual : what does not add up, so that
     kinetic + potential = at the start - friction + numerical + residual.
     h, rate : the step, and the friction of the ODE. method : the Method. message : what it is, in words.
+
+    See Also
+    --------
+    mflow.energy_ledger, mflow.DynamicsResult
+
+    Examples
+    --------
+    >>> import mflow
+    >>> books = mflow.energy_ledger(lambda c: (0.5 * c @ c, c), [1.0], "momentum", jac=True, lr=0.01, momentum=0.9, steps=50)
+    >>> books.c.shape, books.friction.shape
+    ((51, 1), (51,))
     """
 
     t: Array
@@ -76,6 +87,8 @@ def energy_ledger(
     steps : int
     **parameters
         Parameters of the method, lr among them.
+    args : tuple
+        Further arguments of fun and jac.
 
     Returns
     -------

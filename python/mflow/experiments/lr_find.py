@@ -37,6 +37,17 @@ class LRFindResult(Result):
     minimum : the rate with the least average, the last one tried where the loss only fell; nan where no rate was tried.
     success, status : whether there is a suggestion; 0, or -1.
     reason : "finished" (all rates tried), "diverged" (the loss left its range), "data_ended", "non_finite". message : in words.
+
+    See Also
+    --------
+    mflow.lr_find, mflow.sweep, mflow.plot.lr_find
+
+    Examples
+    --------
+    >>> import numpy as np, mflow
+    >>> r = mflow.lr_find(lambda c: (c @ c, 2 * c), np.array([1.0, 2.0]))
+    >>> r.success, r.lr.shape == r.loss.shape, r.lr.min() < r.suggestion < 1.0
+    (True, True, True)
     """
 
     lr: Array

@@ -92,6 +92,17 @@ class SweepResult(Readable, Result):
     loss, reason : arrays (methods, lrs, seeds): loss at the end, and how each run ended.
     best_lr, best_loss : arrays (methods,): the rate with the least median over seeds, among those at which no run ended badly; nan if none.
     success : whether every method has a rate at which no run ended badly. status, message.
+
+    See Also
+    --------
+    mflow.sweep, mflow.plot.sweep
+
+    Examples
+    --------
+    >>> import mflow
+    >>> r = mflow.sweep("penguins", ["sgd"], [1e-2, 1e-1], seeds=[0], epochs=3)
+    >>> r.methods, r.loss.shape, r.success
+    (['sgd'], (1, 2, 1), True)
     """
 
     methods: list[str]

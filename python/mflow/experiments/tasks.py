@@ -38,6 +38,10 @@ class Training:
     schedule : callable, optional
         ``schedule(lr)`` returns the lr of `mflow.train`, such as `mflow.schedules.InverseSqrtLR`; the number itself if not given.
 
+    See Also
+    --------
+    mflow.Descent, mflow.sweep, mflow.lr_find
+
     Examples
     --------
     >>> import numpy as np, mflow
@@ -98,6 +102,10 @@ class Descent:
         As in `mflow.minimize`.
     options : dict
         More arguments of `mflow.minimize`.
+
+    See Also
+    --------
+    mflow.Training, mflow.sweep, mflow.lr_find
 
     Examples
     --------

@@ -46,6 +46,19 @@ class LeastSquaresBatchResult(Result):
     reason : list of str: "converged", "max_nfev", "step_too_small", "non_finite", "insensitive", "rhs_failed",
         "executor_failed", "interrupted".
     status : int array (fits,): as in `least_squares`. success : whether every fit converged. message : what happened to the batch.
+
+    See Also
+    --------
+    mflow.least_squares_batch, mflow.LeastSquaresResult
+
+    Examples
+    --------
+    >>> import numpy as np, mflow
+    >>> t = np.linspace(0.0, 1.0, 9)
+    >>> Y = 2.0 * np.exp(-np.outer([1.0, 3.0], t)) + 0.5
+    >>> r = mflow.least_squares_batch(mflow.objectives.curve("exponential", t, Y[0]), np.ones((2, 3)), batch_data={"y": Y})
+    >>> r.x.shape, r.reason, r[1].x.round(6).tolist()
+    ((2, 3), ['converged', 'converged'], [2.0, 3.0, 0.5])
     """
 
     x: Array

@@ -21,22 +21,59 @@ NEAR_ONE = 0.95  # correlations that are told
 
 
 class CurveFit(Readable, tuple[Any, ...]):
-    """A fitted curve: ``popt, pcov = fit``, or SciPy's five entries with full_output; and as attributes
+    """A fitted curve: ``popt, pcov = fit``, or SciPy's five entries with full_output; and more as attributes.
 
-    popt, pcov : parameters (n,) and their covariance (n, n) as SciPy gives it: infinite as a whole where the data do not determine all of
-        them. covariance : inf for those alone that are not determined.
-    names : of the parameters. stderr : standard errors (n,). correlation : (n, n).
-    dof : degrees of freedom, m - n, parameters that are held not counted. residuals : (f - y)/sigma. robust : whether a loss was given.
-    cost : half the sum of squares of the residuals; with a loss the robust cost, half the sum of f_scale^2 rho((residual/f_scale)^2).
-    s : standard deviation of a residual, sqrt(2 cost/dof), and 1 with absolute_sigma. With a loss cost is the robust one, as in SciPy.
-    rank, dead : of the Jacobian; names of parameters whose columns of it are 0.
-    jac : (m, n), over sigma. active_mask : as in `least_squares`. nfev, calls : evaluations of the model, those for differences left out,
-        and all.
-    success, status, reason, message : as in `least_squares`.
-    f, xdata, ydata, sigma, absolute_sigma : what was fitted; sigma is None for a covariance matrix. deviations : sigma, or the roots of
-        that matrix's diagonal.
+    Attributes
+    ----------
+    popt, pcov : float64 arrays (n,) and (n, n)
+        Parameters and their covariance as SciPy gives it: infinite as a whole where the data do not determine all of them.
+    covariance : float64 array (n, n)
+        inf for those alone that are not determined.
+    names : tuple of str
+        Of the parameters.
+    stderr, correlation : float64 arrays (n,) and (n, n)
+        Standard errors, and their correlation.
+    dof : int
+        Degrees of freedom, m - n, parameters that are held not counted.
+    residuals : float64 array (m,)
+        (f - y)/sigma.
+    robust : bool
+        Whether a loss was given.
+    cost : float
+        Half the sum of squares of the residuals; with a loss the robust cost, half the sum of f_scale^2 rho((residual/f_scale)^2).
+    s : float
+        Standard deviation of a residual, sqrt(2 cost/dof), and 1 with absolute_sigma. With a loss cost is the robust one, as in SciPy.
+    rank, dead : int and tuple of str
+        Of the Jacobian; names of parameters whose columns of it are 0.
+    jac : float64 array (m, n)
+        Over sigma.
+    active_mask
+        As in `least_squares`.
+    nfev, calls : int
+        Evaluations of the model, those for differences left out, and all.
+    success, status, reason, message
+        As in `least_squares`.
+    f, xdata, ydata, sigma, absolute_sigma
+        What was fitted; sigma is None for a covariance matrix.
+    deviations : array or None
+        sigma, or the roots of that matrix's diagonal.
 
+    See Also
+    --------
+    mflow.curve_fit, mflow.plot.fit, mflow.LeastSquaresResult
+
+    Notes
+    -----
     ``print(fit)`` is a table; `mflow.plot.fit` a picture.
+
+    Examples
+    --------
+    >>> import numpy as np, mflow
+    >>> x = np.linspace(0.0, 2.0, 9)
+    >>> fit = mflow.curve_fit(lambda x, rate: np.exp(-rate * x), x, np.exp(-1.5 * x), p0=[1.0])
+    >>> popt, pcov = fit
+    >>> popt.round(6).tolist(), fit.names, fit.dof
+    ([1.5], ('rate',), 8)
     """
 
     popt: Array

@@ -55,6 +55,17 @@ class LeastSquaresResult(Examined):
         "wrong_gradient", where the Jacobian given is not that of the residuals; "insensitive", where no residual depends on any
         parameter, or changes over diff_step; "not_a_minimum", where the Jacobian, or a column of it, is 0 and the cost falls on both sides.
     message : what happened, in words.
+
+    See Also
+    --------
+    mflow.least_squares, mflow.curve_fit, mflow.certificate
+
+    Examples
+    --------
+    >>> import mflow
+    >>> r = mflow.least_squares(lambda x: [10 * (x[1] - x[0] ** 2), 1 - x[0]], [-1.2, 1.0])
+    >>> r.reason, r.x.round(6).tolist(), r.jac.shape
+    ('converged', [1.0, 1.0], (2, 2))
     """
 
     x: Array
@@ -69,6 +80,8 @@ class LeastSquaresResult(Examined):
     ncheck: int
     nit: int
     rank: int
+    active_mask: Array
+    dt: float
     status: int
     success: bool
     reason: str
@@ -168,6 +181,8 @@ def least_squares(
         Units of the parameters; "jac" and None: from the largest columns of the Jacobian so far.
     max_nfev : int
         500 (n + 1) by default; calls for finite differences are not counted.
+    args, kwargs : tuple and dict
+        Further arguments of ``fun`` and ``jac``.
     sigma : array_like (m,)
         Standard deviations: residuals are divided by them.
     callback : callable

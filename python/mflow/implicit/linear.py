@@ -192,6 +192,10 @@ class ImplicitSGD:
         it has learned until then), "diverged" (only "forward" can), "non_finite" (numbers in X whose squares overflow; the
         weights are those from before that epoch).
 
+    See Also
+    --------
+    mflow.SoftmaxSGD, mflow.train, mflow.minimize_batch
+
     Examples
     --------
     >>> import numpy as np, mflow

@@ -36,6 +36,10 @@ class SoftmaxSGD:
     reason : str
         "converged", "max_iter" or "non_finite" (a row so large that no root is certified; what was learned before it is kept).
 
+    See Also
+    --------
+    mflow.ImplicitSGD, mflow.objectives.Softmax
+
     Examples
     --------
     >>> import numpy as np, mflow

@@ -10,7 +10,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from concurrent import futures
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import TYPE_CHECKING, Any, Unpack, overload
 
 import numpy as np
 from mflow_core.problems.signatures import check_size
@@ -56,6 +56,17 @@ class IVPBatchResult(Result):
     nfev, njev, nlu, nsteps, nrejected : int arrays (m,).
     t_events, y_events, sol : lists, an entry for each trajectory, as in `IVPResult`; None where not asked for. y_after, outputs : the same,
     where asked for.
+
+    See Also
+    --------
+    mflow.solve_ivp_batch, mflow.IVPResult
+
+    Examples
+    --------
+    >>> import mflow
+    >>> r = mflow.solve_ivp_batch(lambda t, y: -y, (0, 1), [[1.0], [2.0]], t_eval=[0.0, 0.5, 1.0])
+    >>> r.y.shape, r.reason, bool(abs(r[1].y[0, -1] - 0.7358) < 1e-3)
+    ((2, 1, 3), ['finished', 'finished'], True)
     """
 
     t: Array
@@ -73,7 +84,16 @@ class IVPBatchResult(Result):
     nlu: NDArray[np.int64]
     nsteps: NDArray[np.int64]
     nrejected: NDArray[np.int64]
+    t_events: list[Any] | None
+    y_events: list[Any] | None
+    y_after: list[Any]
+    sol: list[Any] | None
+    outputs: Any
 
+    @overload
+    def __getitem__(self, key: int) -> IVPResult: ...
+    @overload
+    def __getitem__(self, key: str) -> Any: ...
     def __getitem__(self, key: Any) -> Any:
         if isinstance(key, (int, np.integer)) and not isinstance(key, bool):
             return self._trajectory(int(key))

@@ -438,6 +438,10 @@ class Event(NamedTuple):
     action : callable, optional
         The state behind the root: see ``events`` of `mflow.solve_ivp`.
 
+    See Also
+    --------
+    mflow.solve_ivp, mflow.solve_dynamics, mflow.Stepper
+
     Examples
     --------
     >>> import mflow

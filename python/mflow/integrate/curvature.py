@@ -37,6 +37,10 @@ SHORT = 0.05  # of the safe step: shorter ones have no cycles of their own
 class StiffnessWarning(RuntimeWarning):
     """Error control holds the steps of an explicit method at its stability limit, for most of a run: an implicit one would take far fewer.
 
+    See Also
+    --------
+    mflow.solve_ivp, mflow.max_stable_dt
+
     Examples
     --------
     >>> import warnings

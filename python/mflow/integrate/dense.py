@@ -52,6 +52,10 @@ class DenseOutput:
     ValueError
         Arrays that do not fit together; a t that is not finite; a t outside a span of no length.
 
+    See Also
+    --------
+    mflow.solve_ivp, mflow.IVPResult, mflow.Stepper
+
     Notes
     -----
     At the steps' ends the stored states come back bit for bit; at a jump, the state behind it. Outside the span the first or the last

@@ -65,6 +65,8 @@ def gradient_flow(
         ``grad(c, *args)`` returns the gradient, an array of c's shape; or compiled, with the signature
         ``int (const double *c, double *value, double *grad, ptrdiff_t n, void *ctx)``, where value may be NULL.
     c0 : array_like of real numbers, any shape
+    args : tuple
+        Further arguments of ``grad`` and ``hess``.
     t_end : float
         How long to flow; below 0 it climbs. inf with dt = inf and an implicit method of one stage (backward_euler): the steady state.
     hess : callable or array_like (n, n)

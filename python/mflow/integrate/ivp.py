@@ -89,6 +89,8 @@ def solve_ivp(
         says so by raising `mflow.Recoverable`.
     t_span : (t0, t_end)
         t_end may lie before t0: integration runs backwards. t_end = t0 returns the start.
+    args : tuple
+        Further arguments of every function of the call.
     y0 : array_like of real or complex numbers, any shape
         Complex ones are carried as pairs of real numbers, and tolerances hold for each part; what is returned, and what functions get, is
         complex again. A complex ``jac`` is df/dy of a function that has one (it does not use the conjugate); compiled functions are of
@@ -142,6 +144,8 @@ def solve_ivp(
         Where the Jacobian may be other than 0: fewer differences, sparse or banded factors.
     solver : name or instance
         How implicit steps are solved: see `mflow.nonlinear`.
+    inplace : bool
+        Whether fun fills ``out``.
     vectorized : bool
         Whether fun takes many states at once, Y of shape (n, k) for any k, and returns as many slopes: the differences of a Jacobian are
         then one call. y0 has the shape (n,).

@@ -99,16 +99,18 @@ class Stepper(Kept):
         lists what the last call has met.
     doses : list of (t, index, amount), optional
         As in `mflow.solve_ivp`: steps land on each, and ``st.y`` there holds the dose; one at t0 is taken at once. Not of second order.
-    **parameters
-        The method's own.
+    *more, **options
+        What stands above, by position or by name, and the method's own parameters.
 
-    Raises TypeError or ValueError where an argument does not fit.
+    See Also
+    --------
+    mflow.solve_ivp, mflow.solve_dynamics, mflow.minimize, mflow.optim.Adam
 
     Notes
     -----
     ``save`` and `load` keep the state in a file; ``pickle`` and ``copy`` work where ``fun`` can be pickled or copied. All of them go on
     with the same bits. `save` does not write ``fun``, nor how implicit steps are solved: `load` takes them again. Steps that are held at a
-    stability limit are told of once, by `mflow.StiffnessWarning`.
+    stability limit are told of once, by `mflow.StiffnessWarning`. Arguments that do not fit raise TypeError or ValueError.
 
     Examples
     --------

@@ -91,6 +91,11 @@ class EMA(Average):
     start : int, default 0
         Updates before which the mean is the last point.
 
+    See Also
+    --------
+    mflow.optim.SWA
+    mflow.train : ``average=`` takes one.
+
     References
     ----------
     B. Polyak and A. Juditsky, SIAM J. Control Optim. 30 (1992) 838-855, of means; torch.optim.swa_utils.get_ema_avg_fn.
@@ -122,6 +127,11 @@ class SWA(Average):
     ----------
     params, start
         As in `EMA`.
+
+    See Also
+    --------
+    mflow.optim.EMA
+    mflow.train : ``average=`` takes one.
 
     References
     ----------

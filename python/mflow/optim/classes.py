@@ -42,7 +42,26 @@ NO_SETTING = -1.0  # in a state's last scalars, the settings that powers were ma
 
 
 class Group(MutableMapping[str, Any]):
-    """Parameters of one group of arrays, as torch's ``param_groups`` has them: ``opt.param_groups[0]["lr"] = 1e-4``."""
+    """Parameters of one group of arrays, as torch's ``param_groups`` has them: ``opt.param_groups[0]["lr"] = 1e-4``.
+
+    Attributes
+    ----------
+    lr, maximize, ...
+        The entries: every parameter of the method by its name, and maximize. They can be set, not removed.
+
+    See Also
+    --------
+    mflow.optim.Adam, mflow.schedules.Schedule
+
+    Examples
+    --------
+    >>> import numpy as np, mflow
+    >>> opt = mflow.optim.Adam([np.zeros(2)], lr=1e-3)
+    >>> group = opt.param_groups[0]
+    >>> group["lr"] = 1e-4
+    >>> group["lr"], group["betas"]
+    (0.0001, (0.9, 0.999))
+    """
 
     def __init__(self, owner: Optimizer, index: int) -> None:
         self._owner, self._index = owner, index
@@ -98,7 +117,29 @@ def _parameter(array: Any, argument: str) -> Any:
 
 
 class Optimizer(Updater):
-    """The base class of all optimizers. Use one of the classes of `mflow.optim`."""
+    """The base class of all optimizers. Use one of the classes of `mflow.optim`.
+
+    Parameters
+    ----------
+    params : float64 array, list, tuple or dict of them, or list of groups
+        As in `mflow.optim.Adam`.
+    *args, **parameters
+        Of the class's method: lr, betas and eps by position too, the others by name.
+    clip_norm : float, optional
+    check_finite : bool
+    threads : int, optional
+        As in `mflow.optim.Adam`.
+
+    See Also
+    --------
+    mflow.optim.Adam, mflow.Stepper, mflow.train
+
+    Examples
+    --------
+    >>> import numpy as np, mflow
+    >>> isinstance(mflow.optim.Adam(np.zeros(2)), mflow.optim.Optimizer)
+    True
+    """
 
     method_record: ClassVar[Any] = None
 
@@ -455,7 +496,8 @@ threads : int, optional
 
 def _class_of(record: Any) -> type[Optimizer]:
     example = "\n".join(
-        ["", "Examples", "--------", ">>> import numpy as np, mflow", ">>> c = np.ones(3)",
+        ["", "See Also", "--------", "mflow.train, mflow.minimize, mflow.lr_find, mflow.schedules.Schedule", "",
+         "Examples", "--------", ">>> import numpy as np, mflow", ">>> c = np.ones(3)",
          f">>> opt = mflow.optim.{record.class_name}(c, lr=0.1)", ">>> for _ in range(10):", "...     opt.step(2 * c)",
          ">>> bool(np.all(c < 1))", "True"]
     )  # fmt: skip
@@ -474,6 +516,12 @@ class SGD(Optimizer):
     ----------
     params, lr, momentum, dampening, weight_decay, nesterov, maximize
         As torch.optim.SGD. ``nesterov`` needs a momentum above 0 and no dampening.
+    **options
+        clip_norm, check_finite and threads, as in `mflow.optim.Adam`.
+
+    See Also
+    --------
+    mflow.optim.Momentum, mflow.optim.Nesterov, mflow.train, mflow.minimize
 
     Examples
     --------

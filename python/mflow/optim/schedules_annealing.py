@@ -67,6 +67,11 @@ class CosineAnnealingLR(Schedule):
     start_factor : float, default 1/3
         torch's, of LinearLR.
 
+    See Also
+    --------
+    mflow.schedules.CosineAnnealingWarmRestarts, mflow.schedules.OneCycleLR
+    mflow.train, mflow.minimize : take a schedule as lr.
+
     References
     ----------
     I. Loshchilov and F. Hutter, SGDR: Stochastic Gradient Descent with Warm Restarts (2017). P. Goyal et al., Accurate, Large
@@ -113,6 +118,11 @@ class CosineAnnealingWarmRestarts(Schedule):
     T_0 : int, from 1 on
     T_mult : int, default 1
     eta_min : float, default 0
+
+    See Also
+    --------
+    mflow.schedules.CosineAnnealingLR, mflow.schedules.CyclicLR
+    mflow.train, mflow.minimize : take a schedule as lr.
 
     References
     ----------
@@ -161,6 +171,11 @@ class OneCycleLR(Schedule):
     anneal_strategy : "cos" (default) or "linear"
     div_factor, final_div_factor : float, default 25 and 1e4
     three_phase : bool, default False
+
+    See Also
+    --------
+    mflow.schedules.CosineAnnealingLR, mflow.schedules.CyclicLR
+    mflow.train, mflow.minimize : take a schedule as lr.
 
     References
     ----------

@@ -14,6 +14,20 @@ class Schedule:
     """The base class of all schedules: ``schedule(step)`` is the lr of the next step after ``step`` ones.
 
     A class of your own needs `__call__` alone; with `state_dict` and `load_state_dict` as here its state goes into checkpoints.
+
+    See Also
+    --------
+    mflow.schedules.LambdaLR
+    mflow.train, mflow.minimize : take a schedule as lr.
+
+    Examples
+    --------
+    >>> import mflow
+    >>> class Halving(mflow.schedules.Schedule):
+    ...     def __call__(self, step):
+    ...         return 0.5**step
+    >>> Halving()(3)
+    0.125
     """
 
     _state: ClassVar[tuple[str, ...]] = ()

@@ -30,6 +30,11 @@ class LambdaLR(Schedule):
     lr_lambda : callable
         ``lr_lambda(step)``: the factor.
 
+    See Also
+    --------
+    mflow.schedules.MultiplicativeLR, mflow.schedules.Schedule
+    mflow.train, mflow.minimize : take a schedule as lr.
+
     Examples
     --------
     >>> import mflow
@@ -58,6 +63,11 @@ class MultiplicativeLR(Schedule):
     lr_lambda : callable
         ``lr_lambda(step)``: the factor by which the rate of this step differs from that of the step before. It must depend on its argument
         alone: a schedule is a function of the step, and a run that resumes multiplies anew.
+
+    See Also
+    --------
+    mflow.schedules.LambdaLR, mflow.schedules.ChainedScheduler
+    mflow.train, mflow.minimize : take a schedule as lr.
 
     Examples
     --------
@@ -97,6 +107,11 @@ class SequentialLR(Schedule):
     schedules : sequence of schedules
     milestones : sequence of int, rising; one fewer
 
+    See Also
+    --------
+    mflow.schedules.ChainedScheduler, mflow.schedules.LinearLR
+    mflow.train, mflow.minimize : take a schedule as lr.
+
     Examples
     --------
     >>> import mflow
@@ -133,6 +148,11 @@ class ChainedScheduler(Schedule):
     schedules : sequence of schedules that multiply
         ConstantLR, LinearLR, StepLR, MultiStepLR, ExponentialLR, PolynomialLR, MultiplicativeLR, and CosineAnnealingLR with eta_min = 0
         and no warmup.
+
+    See Also
+    --------
+    mflow.schedules.SequentialLR, mflow.schedules.MultiplicativeLR
+    mflow.train, mflow.minimize : take a schedule as lr.
 
     Examples
     --------

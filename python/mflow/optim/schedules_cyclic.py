@@ -32,6 +32,11 @@ class CyclicLR(Schedule):
     scale_mode : "cycle" (default) or "iterations"
         What scale_fn is a function of.
 
+    See Also
+    --------
+    mflow.schedules.OneCycleLR, mflow.schedules.CosineAnnealingWarmRestarts
+    mflow.train, mflow.minimize : take a schedule as lr.
+
     References
     ----------
     L. N. Smith, Cyclical Learning Rates for Training Neural Networks (2017).

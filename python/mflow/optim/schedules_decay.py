@@ -45,6 +45,11 @@ class Constant(Schedule):
     ----------
     lr : float, from 0 on
 
+    See Also
+    --------
+    mflow.schedules.ConstantLR
+    mflow.train, mflow.minimize : take a schedule as lr.
+
     Examples
     --------
     >>> import mflow
@@ -71,6 +76,11 @@ class ConstantLR(Schedule):
     lr : float, from 0 on
     factor : float in [0, 1], default 1/3
     total_iters : int, default 5
+
+    See Also
+    --------
+    mflow.schedules.LinearLR, mflow.schedules.Constant
+    mflow.train, mflow.minimize : take a schedule as lr.
 
     Examples
     --------
@@ -107,6 +117,11 @@ class PolynomialLR(Schedule):
     lr : float, from 0 on
     total_iters : int, default 5
     power : float, default 1
+
+    See Also
+    --------
+    mflow.schedules.LinearLR, mflow.schedules.CosineAnnealingLR
+    mflow.train, mflow.minimize : take a schedule as lr.
 
     Examples
     --------
@@ -145,6 +160,11 @@ class StepLR(Schedule):
     step_size : int, from 1 on
     gamma : float, default 0.1
 
+    See Also
+    --------
+    mflow.schedules.MultiStepLR, mflow.schedules.ExponentialLR
+    mflow.train, mflow.minimize : take a schedule as lr.
+
     Examples
     --------
     >>> import mflow
@@ -181,6 +201,11 @@ class MultiStepLR(Schedule):
     milestones : sequence of int, rising
     gamma : float, default 0.1
 
+    See Also
+    --------
+    mflow.schedules.StepLR, mflow.schedules.SequentialLR
+    mflow.train, mflow.minimize : take a schedule as lr.
+
     Examples
     --------
     >>> import mflow
@@ -216,6 +241,11 @@ class ExponentialLR(Schedule):
     lr : float, from 0 on
     gamma : float, above 0
 
+    See Also
+    --------
+    mflow.schedules.StepLR, mflow.schedules.PolynomialLR
+    mflow.train, mflow.minimize : take a schedule as lr.
+
     Examples
     --------
     >>> import mflow
@@ -248,6 +278,11 @@ class LinearLR(Schedule):
     lr : float, from 0 on
     start_factor, end_factor : float, default 1/3 and 1
     total_iters : int, default 5
+
+    See Also
+    --------
+    mflow.schedules.ConstantLR, mflow.schedules.SequentialLR
+    mflow.train, mflow.minimize : take a schedule as lr.
 
     Examples
     --------
@@ -293,6 +328,11 @@ class InverseTimeLR(Schedule):
     decay_steps : int, default 1
     staircase : bool, default False
 
+    See Also
+    --------
+    mflow.schedules.InverseSqrtLR, mflow.schedules.ExponentialLR
+    mflow.train, mflow.minimize : take a schedule as lr.
+
     References
     ----------
     H. Robbins and S. Monro (1951), Annals of Mathematical Statistics 22, 400-407: rates that sum to infinity, their squares do not.
@@ -326,6 +366,11 @@ class InverseSqrtLR(Schedule):
     Parameters
     ----------
     lr : float, from 0 on
+
+    See Also
+    --------
+    mflow.schedules.InverseTimeLR
+    mflow.train, mflow.minimize : take a schedule as lr.
 
     References
     ----------

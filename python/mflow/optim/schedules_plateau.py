@@ -35,6 +35,11 @@ class ReduceLROnPlateau(Schedule):
     eps : float, default 1e-8
         A smaller reduction is not made.
 
+    See Also
+    --------
+    mflow.schedules.StepLR, mflow.schedules.CosineAnnealingLR
+    mflow.train, mflow.minimize : take a schedule as lr.
+
     Examples
     --------
     >>> import mflow

@@ -55,6 +55,10 @@ class LineSearch:
     TypeError, ValueError
         An argument does not fit; the text names it.
 
+    See Also
+    --------
+    mflow.line_search, mflow.minimize
+
     Examples
     --------
     >>> import mflow
@@ -122,6 +126,17 @@ class LineSearchResult(Result):
     success : whether the rule is met. reason : "converged", "no_descent", "step_too_small", "max_evaluations", "unbounded",
         "non_finite", "rhs_failed". message : what happened, in words.
     nfev, njev : evaluations of the cost and of its gradient, that of the start among them if it was made here.
+
+    See Also
+    --------
+    mflow.line_search, mflow.LineSearch
+
+    Examples
+    --------
+    >>> import mflow
+    >>> r = mflow.line_search(lambda x: x @ x, [1.0], [-1.0], jac=lambda x: 2 * x)
+    >>> r.success, r.fun < 1.0, bool(r.x[0] == 1.0 - r.alpha)
+    (True, True, True)
     """
 
     alpha: float

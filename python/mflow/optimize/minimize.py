@@ -79,7 +79,7 @@ def minimize(
 
     Parameters
     ----------
-    fun : callable
+    fun, args : callable and tuple
         ``fun(x, *args)`` returns the cost, with ``jac=True`` the pair (cost, gradient). Or compiled, with the signature
         ``int (const double *c, double *value, double *grad, ptrdiff_t n, void *ctx)``, either output may be NULL; the costs of
         `mflow.objectives` are.
@@ -139,14 +139,14 @@ def minimize(
         evaluations each (more where these do not agree; a compiled cost's is looked at in its first run, by a gradient more). They are
         counted as ``ncheck`` alone. Where differences are taken the cost is looked at around x where the run ends, whatever this is, and
         that is counted in ``nfev``.
-    monitor : "curvature", optional
+    monitor, monitor_every : "curvature" and int, optional
         Measures the largest curvature of the cost (in the metric of its second moments, for a method that rescales) at the start, every
         ``monitor_every`` iterations (100) and at the end, and holds it against the largest that the method bears: ``res.curvature``, a
         Result of arrays step, largest, limit, lr, and nfev, its own gradients; a warning where the limit is first exceeded. The iterates
         are those without it. For optimizers and explicit integrators without a line search.
     progress : bool
         A bar on stderr, with the gradient and what is monitored. Not with a line search.
-    checkpoint, resume : path, optional
+    checkpoint, checkpoint_every, resume : path, int and path, optional
         The file to write, atomically, every ``checkpoint_every`` iterations (1000) and at the end; the file to go on from, with the same
         bits: that of a `mflow.Stepper`, of `mflow.train` or of a C host will do, where the method is the same. x0 then gives the shape
         alone; maxiter, nit, nfev and njev count from the beginning, evaluations only where `minimize` wrote the file.

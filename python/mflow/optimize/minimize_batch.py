@@ -10,7 +10,7 @@ import math
 import os
 import threading
 from concurrent import futures
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import TYPE_CHECKING, Any, Unpack, overload
 
 import numpy as np
 from mflow_core.lanes import lane_descent, line_lanes
@@ -55,6 +55,18 @@ class MinimizeBatchResult(Result):
     status : int array (members,): 0 converged, 1 iteration limit, -1 the rest.
     success : whether every member converged. message : what happened to the batch, in words.
     method : the Method.
+
+    See Also
+    --------
+    mflow.minimize_batch, mflow.OptimizeResult
+
+    Examples
+    --------
+    >>> import mflow
+    >>> f = mflow.objectives.Rosenbrock(2)
+    >>> r = mflow.minimize_batch(f, [[-1.2, 1.0], [0.0, 0.0]], "lbfgs")
+    >>> r.x.shape, r.reason, r[0].reason
+    ((2, 2), ['converged', 'converged'], 'converged')
     """
 
     x: Array
@@ -69,6 +81,10 @@ class MinimizeBatchResult(Result):
     message: str
     method: Method
 
+    @overload
+    def __getitem__(self, key: int) -> OptimizeResult: ...
+    @overload
+    def __getitem__(self, key: str) -> Any: ...
     def __getitem__(self, key: Any) -> Any:
         if isinstance(key, (int, np.integer)) and not isinstance(key, bool):
             return self._member(range(len(self.reason))[int(key)])
@@ -137,6 +153,8 @@ def minimize_batch(
     batch_size, shuffle, seed
         For "implicit_sgd": rows in a step, and the order of each pass, which is the same for every member, whatever seed is; as
         `mflow.ImplicitSGD.fit`.
+    **parameters
+        The method's own.
 
     Returns
     -------

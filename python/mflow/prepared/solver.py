@@ -61,6 +61,10 @@ class CompiledSolver(Prepared):
         The struct of ``mflow/ivp.h``, and its function ``int (mf_ivp *, double t0, double t_end, const double *y0, const double *args,
         double *y)``, for compiled code; both are good while the solver lives. `function` is the latter for numba and ctypes.
 
+    See Also
+    --------
+    mflow.compile_solver, mflow.Compiled, mflow.solve_ivp
+
     Examples
     --------
     >>> import mflow

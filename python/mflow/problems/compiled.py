@@ -77,6 +77,17 @@ class Compiled:
         Of a cost: whether its gradient is one of differences.
     source : str
         The code that was compiled.
+
+    See Also
+    --------
+    mflow.compile, mflow.compiled_from_sympy, mflow.compile_solver
+
+    Examples
+    --------
+    >>> import mflow
+    >>> decay = mflow.compile(lambda t, y: -y)
+    >>> decay.kind, decay.signature
+    ('rhs', 'int (double, double const *, double *, ptrdiff_t, void *)')
     """
 
     def __init__(

@@ -219,6 +219,10 @@ def mgh(name: str, n: int | None = None, m: int | None = None) -> Objective:
     ValueError
         No problem of this name, or a size that it does not have.
 
+    See Also
+    --------
+    mflow.objectives.nist, mflow.objectives.Rosenbrock, mflow.least_squares
+
     Examples
     --------
     >>> import mflow

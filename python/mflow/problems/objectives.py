@@ -44,6 +44,11 @@ class Quadratic(Objective):
     TypeError, ValueError
         Wrong shapes, entries that are not finite, a matrix that is not symmetric.
 
+    See Also
+    --------
+    mflow.objectives.Rosenbrock, mflow.objectives.LeastSquares
+    mflow.minimize, mflow.gradient_flow
+
     Examples
     --------
     >>> import mflow
@@ -74,6 +79,11 @@ class Rosenbrock(Objective):
         Unknowns, from 2 on.
     x0 : array_like (n,), optional
         The start; -1.2, 1, -1.2, ... if not given.
+
+    See Also
+    --------
+    mflow.objectives.mgh, mflow.objectives.Quadratic
+    mflow.minimize, mflow.gradient_flow
 
     Examples
     --------
@@ -129,6 +139,11 @@ class LeastSquares(_Regression):
     TypeError, ValueError
         Shapes that do not fit, empty data, entries that are not finite, labels that the loss does not accept.
 
+    See Also
+    --------
+    mflow.objectives.Huber, mflow.objectives.Quadratic
+    mflow.minimize, mflow.gradient_flow
+
     Examples
     --------
     >>> import mflow
@@ -159,6 +174,11 @@ class Logistic(_Regression):
     ------
     TypeError, ValueError
         As in `LeastSquares`.
+
+    See Also
+    --------
+    mflow.objectives.Softmax, mflow.objectives.Poisson
+    mflow.minimize, mflow.gradient_flow
 
     Examples
     --------
@@ -198,6 +218,11 @@ class Poisson(_Regression):
     TypeError, ValueError
         As in `LeastSquares`.
 
+    See Also
+    --------
+    mflow.objectives.Logistic, mflow.objectives.LeastSquares
+    mflow.minimize, mflow.gradient_flow
+
     Examples
     --------
     >>> import mflow
@@ -226,6 +251,11 @@ class Huber(_Regression):
     ------
     TypeError, ValueError
         As in `LeastSquares`.
+
+    See Also
+    --------
+    mflow.objectives.LeastSquares
+    mflow.minimize, mflow.gradient_flow
 
     Examples
     --------
@@ -266,6 +296,11 @@ class Softmax(Objective):
     TypeError, ValueError
         As in `LeastSquares`.
 
+    See Also
+    --------
+    mflow.objectives.Logistic
+    mflow.minimize, mflow.gradient_flow
+
     Examples
     --------
     >>> import mflow
@@ -303,10 +338,19 @@ def nist(name: str) -> Objective:
     name : str
         One of `mflow.data.nist_names`.
 
+    Returns
+    -------
+    mflow.objectives.Objective
+        With its start as ``x0`` and its residuals' Jacobian.
+
     Raises
     ------
     ValueError
         There is none of this name; the text lists the nearest.
+
+    See Also
+    --------
+    mflow.data.load_nist, mflow.data.nist_names, mflow.objectives.mgh, mflow.least_squares
 
     Examples
     --------

@@ -42,6 +42,18 @@ class InitialValueProblem:
     t_span : (t0, t_end)
     stiff : bool
         Whether the steps of explicit methods are limited by stability and not by accuracy.
+
+    See Also
+    --------
+    mflow.testproblems.get_problem, mflow.testproblems.problem_names, mflow.solve_ivp
+
+    Examples
+    --------
+    >>> import mflow
+    >>> p = mflow.testproblems.get_problem("E2")
+    >>> r = mflow.solve_ivp(p.fun, p.t_span, p.y0, rtol=1e-8, atol=1e-8)
+    >>> p.error(r.y[:, -1]) < 1e-5
+    True
     """
 
     name: str
@@ -92,6 +104,10 @@ def get_problem(name: str) -> InitialValueProblem:
     ValueError
         There is no such problem; the text lists all names.
 
+    See Also
+    --------
+    mflow.testproblems.problem_names, mflow.testproblems.InitialValueProblem
+
     Examples
     --------
     >>> from mflow.testproblems import get_problem
@@ -106,6 +122,19 @@ def get_problem(name: str) -> InitialValueProblem:
 
 def problem_names(prefix: str = "") -> list[str]:
     """Names of all problems, or of those that begin with `prefix`, as "A" of DETEST's class A.
+
+    Parameters
+    ----------
+    prefix : str
+        The beginning of the names; "" gives all.
+
+    Returns
+    -------
+    list of str
+
+    See Also
+    --------
+    mflow.testproblems.get_problem
 
     Examples
     --------

@@ -64,6 +64,11 @@ class Newton:
     TypeError, ValueError
         A parameter is no number or out of range; the text names it.
 
+    See Also
+    --------
+    mflow.nonlinear.NewtonKrylov, mflow.nonlinear.FixedPoint
+    mflow.solve_ivp : ``solver=`` takes one.
+
     Notes
     -----
     The equation z - gh f(t, z) = r of a fixed step may have several roots. The one that continues from the state as the step grows from 0
@@ -122,6 +127,11 @@ class NewtonKrylov:
     TypeError, ValueError
         A parameter is no number or out of range; the text names it.
 
+    See Also
+    --------
+    mflow.nonlinear.Newton, mflow.nonlinear.FixedPoint
+    mflow.solve_ivp : ``solver=`` takes one.
+
     Examples
     --------
     >>> import mflow, mflow.nonlinear
@@ -163,6 +173,11 @@ class FixedPoint:
     ------
     TypeError, ValueError
         A parameter is no number or out of range; the text names it.
+
+    See Also
+    --------
+    mflow.nonlinear.Newton, mflow.nonlinear.NewtonKrylov
+    mflow.solve_ivp : ``solver=`` takes one.
 
     Examples
     --------
@@ -346,7 +361,7 @@ def make_solver(
     --------
     >>> import numpy as np
     >>> from mflow_core.problems.problem import rhs_problem
-    >>> from mflow.nonlinear import make_solver
+    >>> from mflow.solvers.nonlinear import make_solver
     >>> p = rhs_problem(lambda t, y: -(y**3), (1,))
     >>> s = make_solver("newton", p, (1,), (0.0, np.ones(1)))
     >>> s.bind(p)

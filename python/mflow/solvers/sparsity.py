@@ -70,6 +70,11 @@ def color_columns(indptr: Any, indices: Any) -> Index:
     ValueError
         indptr does not fit indices, or one of them holds others than whole numbers of at least 0.
 
+    See Also
+    --------
+    mflow.nonlinear.Newton
+    mflow.solve_ivp : ``jac_sparsity=`` takes a pattern.
+
     Examples
     --------
     >>> from mflow.nonlinear import color_columns

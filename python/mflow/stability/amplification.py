@@ -99,6 +99,8 @@ def amplification(
         Optimizers: L on f = L c^2/2; lr and the other parameters by name.
     omega_dt, zeta : array_like of float
         Second-order methods: omega dt and the damping ratio of x'' = -omega^2 x - 2 zeta omega x'.
+    **parameters
+        Parameters of the method.
 
     Returns
     -------

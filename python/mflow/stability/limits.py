@@ -70,6 +70,8 @@ def stability_limit(
         itself grows.
     zeta : float
         The oscillator's damping ratio.
+    **parameters
+        Parameters of the method.
 
     Returns
     -------
@@ -260,6 +262,10 @@ def max_stable_dt(
     force, x0, v0 : callable and array_like (n,), n up to 1000
         ``force(t, x, v)`` in place of stiffness and damping: these are its central differences at t = 0, x0 and v0 (at rest if not given),
         by 4 n calls. What damps is in it.
+    n : int
+        The length of v, where jac is a function of it.
+    **parameters
+        Parameters of the method.
 
     Returns
     -------

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from mflow import optim
-from mflow.base.result import Examined, keep_origin
+from mflow.base.result import CurvatureResult, Examined, keep_origin
 
 if TYPE_CHECKING:
     from mflow.training.history import TrainHistory
@@ -42,6 +42,17 @@ class TrainResult(Examined):
     optimizer : the optimizer, bound to the arrays of last_params. seed : of the shuffling.
     curvature : with ``monitor="curvature"``: a Result of float64 arrays, an entry a look: step, largest (curvature, in the metric of the
         method's second moments where it has them), limit (the largest that the method bears), lr; and nfev, gradients that the looks took.
+
+    See Also
+    --------
+    mflow.train, mflow.plot.loss_curves
+
+    Examples
+    --------
+    >>> import numpy as np, mflow
+    >>> r = mflow.train(lambda c: (c @ c, 2 * c), np.array([1.0, 2.0]), jac=True, optimizer="sgd", lr=0.1, epochs=30)
+    >>> r.epochs, r.history.loss.shape, r.fun < 1e-3
+    (30, (30,), True)
     """
 
     params: Any
@@ -59,7 +70,7 @@ class TrainResult(Examined):
     history: TrainHistory
     optimizer: optim.Optimizer
     averaged_params: Any
-    curvature: Any
+    curvature: CurvatureResult
     seed: int | None
 
 

@@ -116,7 +116,7 @@ def train(
         loss, val_loss, lr, grad_norm, epoch, nit. True, or StopIteration raised, stops.
     progress : bool
         A bar with the loss on stderr: by tqdm where that is installed, else one plain line.
-    checkpoint, resume : path, optional
+    checkpoint, checkpoint_every, resume : path, int and path, optional
         The file to write, atomically, after each epoch or each ``checkpoint_every`` steps; the file to go on from, with the same bits.
         ``epochs`` may be raised. Batches from an iterable must be the same ones again. From the file of a `mflow.Stepper`, of
         `mflow.minimize` or of a C host, of the same optimizer, the parameters and its state are taken, and the epochs begin.
@@ -125,7 +125,7 @@ def train(
     check_gradient : bool
         Whether, where an epoch is one batch, the first gradient is compared with the loss of that batch along a fixed direction, by two
         evaluations (more where these do not agree), counted as ``ncheck`` alone; nothing is drawn for it.
-    monitor : "curvature", optional
+    monitor, monitor_every : "curvature" and int, optional
         Measures the largest curvature of the loss (in the metric of its second moments, for a method that rescales) at the start, every
         ``monitor_every`` steps (100) and at the end, and holds it against the largest that the method bears: ``result.curvature``, the
         progress bar, a warning where it is first exceeded. It draws nothing, and the trained bits are those without it.
@@ -134,7 +134,7 @@ def train(
     average : "swa", "ema" or float in (0, 1), optional
         A mean of the parameters after each step, returned as ``averaged_params``: the plain one (`mflow.optim.SWA`), or an exponential one
         (`mflow.optim.EMA`) with a decay of 0.999 or this number.
-    log : callable, optional
+    log, log_per : callable, and "epoch" (default) or "step"; optional
         ``log(numbers)`` with a plain dict: epoch, step, loss, val_loss (with ``validation``), lr, grad_norm and time after each epoch;
         without val_loss and time after each step where ``log_per="step"``. ``print``, and the log functions of experiment trackers, fit as
         they are.

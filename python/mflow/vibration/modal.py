@@ -39,6 +39,17 @@ class Modes(Readable):
         M as it was given, checked.
     total_mass : float
         r' M r.
+
+    See Also
+    --------
+    mflow.modes, mflow.response_spectrum, mflow.solve_dynamics
+
+    Examples
+    --------
+    >>> import mflow
+    >>> m = mflow.modes(2.0, 8.0)
+    >>> m.omega.round(12).tolist(), m.shapes.shape
+    ([2.0], (1, 1))
     """
 
     omega: Array

@@ -45,6 +45,18 @@ class ResponseSpectrum(Readable):
     peak : float
         The record's own largest acceleration.
     name, method, peaks : str
+
+    See Also
+    --------
+    mflow.response_spectrum, mflow.modes, mflow.plot.spectrum
+
+    Examples
+    --------
+    >>> import numpy as np, mflow
+    >>> t = np.linspace(0.0, 2.0, 201)
+    >>> s = mflow.response_spectrum((0.01, np.sin(6 * t)), periods=[0.5, 1.0], damping=0.05)
+    >>> s.periods.tolist(), s.sd.shape
+    ([0.5, 1.0], (2,))
     """
 
     periods: Array
@@ -175,7 +187,9 @@ def _samples(record: Any) -> tuple[float, Array, str]:
     elif isinstance(record, tuple) and len(record) == 2 and np.ndim(record[0]) == 0:
         step, given, name = check_number(record[0], "record[0], its sampling interval", low=0.0), record[1], "the record"
     else:
-        raise TypeError(f"record: expected what read_record returns, or a tuple (dt, acceleration), got {type(record).__name__}")
+        pair = isinstance(record, tuple) and len(record) == 2
+        words = "a pair of arrays; of (t, a) give (t[1] - t[0], a)" if pair else type(record).__name__
+        raise TypeError(f"record: expected what read_record returns, or a tuple (dt, acceleration), got {words}")
     samples = np.ascontiguousarray(real_array(given, "record"), dtype=np.float64)
     if not step > 0.0 or samples.ndim != 1 or samples.size < 2 or not np.all(np.isfinite(samples)):
         raise ValueError(

@@ -174,6 +174,17 @@ cdef class Objective:
 
     Pass it to `mflow.minimize`, `gradient_flow`, `line_search` or `Stepper` in place of a function; they run it without the GIL. The
     classes and functions of `mflow.objectives` make it.
+
+    See Also
+    --------
+    mflow.objectives.Quadratic, mflow.objectives.Logistic, mflow.objectives.mgh
+
+    Examples
+    --------
+    >>> import mflow
+    >>> f = mflow.objectives.Rosenbrock(2)
+    >>> isinstance(f, mflow.objectives.Objective), f([1.0, 1.0]), f.grad([1.0, 1.0])
+    (True, 0.0, array([0., 0.]))
     """
 
     def __cinit__(self, *args, **kwargs):

@@ -67,6 +67,10 @@ class SparseGradient:
     TypeError, ValueError
         They are no whole numbers, no real numbers, or not as many of one as of the other.
 
+    See Also
+    --------
+    mflow.optim.SparseAdam, mflow.optim.Adagrad, mflow.optim.SGD
+
     Examples
     --------
     >>> import numpy as np, mflow

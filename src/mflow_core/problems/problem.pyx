@@ -19,8 +19,8 @@ from mflow_core.types cimport MF_ELEMENTWISE, mf_jac_fn, mf_new_problem, mf_rhs_
 import numpy as np
 
 from mflow_core.problems.bands import check_matrix, checked_matrix, packed_too, spread_band
-from mflow_core.problems.signatures import (HESSIAN_SIGNATURE, JACOBIAN_SIGNATURE, OBJECTIVE_SIGNATURE, RHS_SIGNATURE, check_size,
-                                            compiled_address, is_compiled)
+from mflow_core.problems.signatures import (HESSIAN_SIGNATURE, JACOBIAN_SIGNATURE, OBJECTIVE_SIGNATURE, RHS_SIGNATURE, Recoverable,
+                                            check_size, compiled_address, is_compiled)
 
 cnp.import_array()
 
@@ -52,10 +52,6 @@ cdef enum:
     CENTRAL = 5                          # fun(c) without a gradient: central differences
     JACOBIAN = 6                         # jac(t, y) -> n x n
     HESSIAN = 7                          # hess(c) -> n x n, whose negative is the Jacobian of the gradient flow
-
-
-class Recoverable(Exception):
-    """Raise this in a callback if the point cannot be evaluated but a smaller step may help."""
 
 
 # ---- Python functions ---------------------------------------------------------------------------------------------------------------

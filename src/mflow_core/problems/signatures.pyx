@@ -30,6 +30,28 @@ _TYPES = {"float64": "double", "int32": "int", "int32_t": "int", "ptrdiff_t": "s
           "c_double": "double", "c_int": "int", "c_long": "size", "c_longlong": "size", "c_ssize_t": "size"}
 
 
+class Recoverable(Exception):
+    """Raise this in a callback if the point cannot be evaluated but a smaller step may help.
+
+    Methods under error control then try the step again, shorter. A compiled function returns a positive code instead.
+
+    See Also
+    --------
+    mflow.solve_ivp, mflow.solve_dynamics, mflow.Stepper
+
+    Examples
+    --------
+    >>> import math, mflow
+    >>> def emptying(t, h):
+    ...     if h[0] < 0:
+    ...         raise mflow.Recoverable("the level is below the outlet")
+    ...     return [-math.sqrt(h[0])]
+    >>> r = mflow.solve_ivp(emptying, (0, 1.9), [1.0], rtol=1e-8)
+    >>> r.success, round(float(r.y[0, -1]), 6)
+    (True, 0.0025)
+    """
+
+
 def code_text(status):
     """The code of a callback, with its meaning if `mflow.compile` made the callback."""
     return f"code {status}: {CODES[status]}" if status in CODES else f"code {status}"
