@@ -13,7 +13,7 @@ from mflow_core.arithmetic.starts import new_start
 from mflow_core.fitting.callbacks import Calls, all_finite
 from mflow_core.registry import unknown
 
-from mflow.base.checks import Array, check_flags, check_function, check_number, check_whole, finite_array, real_array, shown
+from mflow.base.checks import Array, check_flags, check_function, check_number, check_unmasked, check_whole, finite_array, real_array, shown
 from mflow.base.result import attach
 from mflow.derivatives.elsewhere import with_model_jacobian
 from mflow.fitting.bounds import EVERYWHERE, check_box, check_fixed, sides, sides_by_name
@@ -335,6 +335,7 @@ class ModelResiduals(Residuals):
 
     def _checked(self, raw: Any) -> Array:
         """What the model returned as float64, (m,). Raises TypeError or ValueError."""
+        check_unmasked(raw, "f")
         values = np.asarray(raw)
         if values.dtype.kind not in "biuf":
             raise TypeError(f"f returned dtype {values.dtype}: expected real numbers, one for each of {self.y_size} data")
