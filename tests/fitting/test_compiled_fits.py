@@ -116,10 +116,23 @@ def test_endings_of_a_batch():
     assert mflow.least_squares_batch(f, np.ones((0, 2))).message == "no fits"
     with pytest.raises(TypeError, match="fit a Python function to one set"):
         mflow.least_squares_batch(lambda x: x, np.ones((2, 2)))
-    with pytest.raises(ValueError, match="at least as many residuals as parameters, 3, got 1"):
-        mflow.least_squares_batch(mflow.objectives.curve("exponential", [1.0], [1.0]), np.ones((2, 3)))
     with pytest.raises(ValueError, match="starts: expected starts within bounds, got start 1"):
         mflow.least_squares_batch(f, [[1.0, 1.0], [1.0, 5.0]], bounds=(0, 2))
+
+
+@pytest.mark.parametrize("bounds", [(-np.inf, np.inf), ([0.5, 0.0, -9.0], [9.0, 9.0, 0.4])])
+def test_a_batch_with_fewer_residuals_than_parameters(bounds):
+    """Each fit has the bits that it has alone, and no standard errors."""
+    f = mflow.objectives.curve("exponential", [0.5, 2.0], [2.0, 1.0])
+    starts = np.array([[1.0, 1.0, 0.2], [2.0, 0.1, 0.3], [3.0, 2.0, -1.0]])
+    r = mflow.least_squares_batch(f, starts, bounds=bounds, errors=True)
+    assert r.success
+    assert np.isinf(r.errors).any(axis=1).all()
+    for k, start in enumerate(starts):
+        alone = mflow.least_squares(f, start, bounds=bounds)
+        assert (r.x[k].tobytes(), r.nfev[k], r.reason[k]) == (alone.x.tobytes(), alone.nfev, alone.reason)
+        a, rate, c = r.x[k]
+        np.testing.assert_allclose(a * np.exp(-rate * np.array([0.5, 2.0])) + c, [2.0, 1.0], atol=1e-9)
 
 
 def test_scipys_tests_of_the_end():

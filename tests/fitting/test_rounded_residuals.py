@@ -143,3 +143,16 @@ def test_a_change_by_rounding_alone_is_no_minimum():
     for options in ({}, {"ftol": 1e-8}, {"jac": "3-point"}):
         r = mflow.least_squares(residuals, [0.89, -1.406, -0.409], **options)
         assert (r.reason, r.success) == ("insensitive", False)
+
+
+@pytest.mark.parametrize("step", [0.1, 0.01, 2.0**-7])
+def test_whole_numbers_and_a_round_step_are_no_rounding(step: float) -> None:
+    """The point to the side, at which short numbers are told from rounded ones, was 1.00137 times x: a short decimal number itself."""
+    x = np.array([2.0, 13.0, -1.0, 15.0, -1.0])
+    y = np.array([-17.0, -92.0, 8.0, -105.0, 9.0])
+    for start in ([1.0], [2.0]):
+        r = mflow.least_squares(lambda a: a[0] * x - y, start, diff_step=step)
+        assert (r.reason, "carry" in r.message) == ("converged", False)
+        np.testing.assert_allclose(r.x, x @ y / (x @ x), rtol=1e-12)
+        fit = mflow.curve_fit(lambda x, a: a * x, x, y, start, epsfcn=step**2, full_output=True)
+        assert "carry" not in fit[3]

@@ -53,6 +53,24 @@ def test_curve_fit_with_bounds_takes_fewer_data_than_parameters() -> None:
             mflow.curve_fit(lambda x, a, b, c: a + b * x + c * x * x, [0.0, 1.0], [1.0, 2.0], **how)
 
 
+@pytest.mark.parametrize("name", ["xdata", "ydata", "sigma", "p0", "x0", "fun", "f"])
+def test_masks_are_not_dropped(name: str) -> None:
+    """NumPy hands on what stands below a mask, as SciPy does."""
+    x, y = np.linspace(0.0, 1.0, 5), np.arange(5.0)
+    cover = lambda a: np.ma.array(a, mask=np.arange(a.size) == 1)  # noqa: E731
+    line = lambda x, a, b: a + b * x  # noqa: E731
+    given = {"f": line, "xdata": x, "ydata": y, "p0": np.ones(2), "sigma": np.ones(5)}
+    with pytest.raises(ValueError, match=rf"^{name}: expected numbers that all count, got a masked array with 1 of \d entries masked"):
+        if name == "x0":
+            mflow.least_squares(lambda p: line(x, *p) - y, cover(np.ones(2)))
+        elif name == "fun":
+            mflow.least_squares(lambda p: cover(line(x, *p) - y), [1.0, 1.0])
+        else:
+            mflow.curve_fit(**{**given, name: (lambda *p: cover(line(*p))) if name == "f" else cover(given[name])})
+    bare = np.ma.array(y, mask=False)
+    np.testing.assert_array_equal(mflow.curve_fit(line, x, bare)[0], mflow.curve_fit(line, x, y)[0])
+
+
 # ---- a pattern of the Jacobian ----------------------------------------------------------------------------------------------------------
 
 N = 30

@@ -63,3 +63,23 @@ def test_a_curve_at_a_maximum() -> None:
         curve_fit(
             lambda t, a, b: a**2 + b * t, t, 1.0 + 0.0 * t + t - t.mean(), [0.0, 1.0], jac=lambda t, a, b: np.stack([2 * a + 0 * t, t], 1)
         )
+
+
+def test_a_step_that_is_cut_at_a_bound_where_the_cost_is_largest_goes_on_inside() -> None:
+    """A hyperbola whose width enters as a square: the first step asks for one below 0, where the slope along it is 0."""
+    optimize = pytest.importorskip("scipy.optimize")
+
+    def hyperbola(x: Array, s: float, t: float, a: float, b: float, c: float) -> Any:
+        return b + 0.5 * (t - s) * (x - a) + 0.5 * (s + t) * np.sqrt((x - a) ** 2 + c**2 / 4)
+
+    x = np.array([-32.0, -16, -8, 4, 4, 8, 16, 32])
+    y = hyperbola(x, -2, 0.4, -1, -5, 9.5)
+    box = ([-3.0, 0, -2, -10, 0], [0.0, 3, 3, 0, 10])
+    start = [-2.5 / 3, 4 / 3, 1.0, -4.0, 0.5]
+    peer = optimize.curve_fit(hyperbola, x, y, start, bounds=box)[0]
+    fit = curve_fit(hyperbola, x, y, start, bounds=box)
+    np.testing.assert_allclose(fit[0], peer, rtol=1e-4)
+    assert np.sum((hyperbola(x, *fit[0]) - y) ** 2) <= np.sum((hyperbola(x, *peer) - y) ** 2) * (1 + 1e-9)
+    r = least_squares(lambda p: hyperbola(x, *p) - y, start, bounds=box)
+    assert (r.reason, r.active_mask[4]) == ("converged", 0)
+    np.testing.assert_allclose(r.x[4], peer[4], rtol=1e-4)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
+import mpmath
 import numpy as np
 import pytest
 
@@ -95,3 +96,61 @@ def test_the_first_step_of_rprop_is_as_long_as_lr_then() -> None:
     opt.lr = 0.5
     opt.step(np.array([1.0, -2.0]))
     np.testing.assert_allclose(c, [-0.022, 0.022], rtol=1e-12)
+
+
+def spread_of(c: Any, lr: float, alpha: float, momentum: float) -> Any:
+    """Centred RMSprop as torch writes it, to fifty digits: steps from here on."""
+    number = np.vectorize(mpmath.mpf, otypes=[object])
+    v = a = b = number(np.zeros(c.size))
+    p, keep = number(c), mpmath.mpf(alpha)
+
+    def step(g: Any) -> Any:
+        nonlocal v, a, b, p
+        with mpmath.workdps(50):
+            g = number(g)
+            v, a = keep * v + (1 - keep) * g**2, keep * a + (1 - keep) * g
+            b = momentum * b + g / (np.array([mpmath.sqrt(one) for one in v - a**2]) + mpmath.mpf(1e-8))
+            p = p - mpmath.mpf(lr) * b
+            return p
+
+    return step
+
+
+@pytest.mark.parametrize("momentum", [0.0, 0.9])
+def test_the_spread_of_gradients_that_hardly_differ(momentum: float) -> None:
+    """Their mean square and the square of their mean have all but four digits in common: torch's difference of them loses those, ours,
+    which carries the spread, but the two that a gradient has in common with the mean."""
+    rng = np.random.default_rng(3)
+    c = rng.standard_normal(5)
+    mine, other, theirs = both("RMSprop", c, lr=0.01, alpha=0.6, momentum=momentum, centered=True)
+    exact, before, moved = spread_of(c, 0.01, 0.6, momentum), c.copy(), np.zeros(5)
+    worst = {"mine": 0.0, "torch": 0.0}
+    for _ in range(60):
+        g = 1.0 + 1e-2 * rng.standard_normal(5)
+        theirs.grad = torch.tensor(g)
+        mine.step(g)
+        other.step()
+        want = exact(g)
+        moved, before = moved + np.abs(want - before).astype(float), want
+        for name, now in (("mine", c), ("torch", theirs.detach().numpy())):
+            worst[name] = max(worst[name], float(np.max(np.abs(now - want) / (EPS * (np.abs(want) + moved)))))
+    assert worst["mine"] <= 16.0
+    assert worst["torch"] > 1000.0
+
+
+def test_a_centred_run_moves_over_in_the_middle() -> None:
+    """torch's mean of squares becomes the spread that is carried here."""
+    import mflow.torch
+
+    rng = np.random.default_rng(6)
+    c = torch.nn.Parameter(torch.tensor(rng.standard_normal(4)))
+    other = torch.optim.RMSprop([c], lr=0.05, alpha=0.8, centered=True, momentum=0.5)
+    for k, g in enumerate(rng.standard_normal((12, 4))):
+        if k == 6:
+            moved = torch.nn.Parameter(c.detach().clone())
+            mine = mflow.torch.RMSprop([moved], centered=True)
+            mine.load_state_dict(other.state_dict())
+        for opt, p in ((other, c), *(((mine, moved),) if k >= 6 else ())):
+            p.grad = torch.tensor(g)
+            opt.step()
+    np.testing.assert_allclose(moved.detach().numpy(), c.detach().numpy(), rtol=1e-13, atol=1e-14)

@@ -493,7 +493,7 @@ GRADIENTS = list(np.random.default_rng(0).normal(size=(40, 2)) * [1.0, 30.0])
         ("Adadelta", {}, lambda v, k: 0.1 * np.sqrt(v["u"] + 1e-6) / np.sqrt(v["v"] + 1e-6)),
         ("RMSprop", {"eps": 1e-3}, lambda v, k: 0.1 / (np.sqrt(v["v"]) + 1e-3)),
         ("RMSprop", {"momentum": 0.5}, lambda v, k: 0.1 / (np.sqrt(v["v"]) + 1e-8) * (1 - 0.5**k) / 0.5),
-        ("RMSprop", {"centered": True}, lambda v, k: 0.1 / (np.sqrt(v["v"] - v["a"] ** 2) + 1e-8)),
+        ("RMSprop", {"centered": True}, lambda v, k: 0.1 / (np.sqrt(v["v"]) + 1e-8)),
         ("Adam", {}, lambda v, k: 0.1 / (np.sqrt(v["v"] / (1 - 0.999**k)) + 1e-8)),
         ("Adam", {"amsgrad": True}, lambda v, k: 0.1 / (np.sqrt(v["u"] / (1 - 0.999**k)) + 1e-8)),
         ("AdamW", {"weight_decay": 0.5}, lambda v, k: 0.1 / (np.sqrt(v["v"] / (1 - 0.999**k)) + 1e-8)),

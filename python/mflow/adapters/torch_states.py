@@ -153,6 +153,8 @@ def _entry(carried: dict[str, Any], made_by: type[optim.Optimizer], group: dict[
         )
     if not needed:
         return None
+    if made_by is optim.RMSprop and "a" in needed:  # torch's v is the mean of squares, ours the spread about the mean
+        vectors["v"] = (vectors["v"] - vectors["a"] ** 2).clip(0.0)
     if made_by is optim.ASGD:
         eta = carried.get("eta")
         scalars = [NO_SETTING, NO_SETTING] if eta is None else [check_number(_plain(eta), f"state: eta of entry {number}", low=0.0), 1.0]

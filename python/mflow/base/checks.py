@@ -31,6 +31,7 @@ __all__ = [
     "check_saved",
     "check_start",
     "check_times",
+    "check_unmasked",
     "check_vector",
     "check_whole",
     "complex_array",
@@ -298,13 +299,27 @@ def dense_array(value: Any, argument: str) -> Array:
 
 
 def as_array(value: Any, argument: str) -> NDArray[Any]:
-    """What NumPy makes of a value. Raises ValueError where it is a ragged list, TypeError where NumPy cannot take it at all."""
+    """What NumPy makes of a value. Raises ValueError where it is a ragged list, or has a mask, which NumPy would drop; TypeError where NumPy
+    cannot take it at all."""
+    check_unmasked(value, argument)
     try:
         return np.asarray(value)
     except ValueError:
         raise ValueError(f"{argument}: expected an array, got rows of different lengths") from None
     except Exception as error:
         raise TypeError(f"{argument}: expected an array, got {shown(value)} ({error})") from None
+
+
+def check_unmasked(value: Any, argument: str) -> None:
+    """Raises ValueError for an array of `numpy.ma` with entries that are masked."""
+    if type(value) is np.ndarray or not isinstance(value, np.ndarray):
+        return
+    count = int(np.sum(getattr(value, "mask", False)))
+    if count:
+        raise ValueError(
+            f"{argument}: expected numbers that all count, got a masked array with {count} of {value.size} entries masked; omit those, as by "
+            "~np.ma.getmaskarray(a) as an index of each array"
+        )
 
 
 def length_of(value: Any, argument: str) -> int:

@@ -30,7 +30,7 @@ from mflow_core.registry import MethodRecord
 from numpy.typing import NDArray
 
 from mflow.base.checks import Array
-from mflow.optim.effective import SMALL, held, kinds_of
+from mflow.optim.effective import SMALL, hold, kinds_of
 
 __all__ = ["Bearing", "bearing", "bears", "largest_lr", "optimizer_bearing", "rescales"]
 
@@ -167,16 +167,13 @@ def _after(record: MethodRecord, coef: Array, vectors: list[Array], grad: Array)
 def _start(record: MethodRecord, coef: Array, after: list[Array], kinds: list[str]) -> list[Array]:
     """Vectors from which a small gradient leads to those given, velocities at rest."""
     out = [np.zeros_like(v) if kind == "velocity" else v for v, kind in zip(after, kinds, strict=True)]
-    first_even = kinds.index("even") if "even" in kinds else -1
 
     def run(state: list[Array], g: float) -> tuple[Array, list[Array]]:
         moved = [np.zeros(state[0].size), *(v.copy() for v in state)]
         updater.update(record, coef, 1.0, moved, np.full(state[0].size, g))
         return -moved[0], moved[1:]
 
-    for j, kind in enumerate(kinds):
-        if kind == "shape" or j == first_even:
-            out[j] = held(run, out, j)
+    hold(run, out, kinds)
     return out
 
 

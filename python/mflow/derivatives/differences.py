@@ -51,7 +51,7 @@ FULL = 45  # significant bits from which on values count as those of float64
 SOME = 8  # bits below which values are too short to tell anything: small whole numbers, halves
 ENTRIES = 400  # of values, and of the entries of each, that are looked at
 NOISY = 1e-12  # relative: an error of values that rounding does not make
-ASIDE = 0.00137  # a step to a point whose coordinates are no short numbers
+ASIDE = 0.00137 * 2.0**0.5  # a step to a point whose coordinates are no short numbers, binary or decimal
 DECIMALS = 10  # significant decimal digits up to which values count as rounded
 EACH = 64  # parameters up to which each is looked at
 FEW = 8  # of those whose differences are 0 at x0, where others' are not
@@ -138,7 +138,8 @@ def _bits(numbers: Array) -> int:
 def _decimals(numbers: Array) -> Digits | None:
     """Of values with few decimal digits: half a unit of the last one, relative to the largest value."""
     places = -math.inf
-    for number in numbers[:: max(1, numbers.size // 100)]:
+    spread = (np.modf(0.6180339887498949 * np.arange(100))[0] * numbers.size).astype(int)  # in step with nothing
+    for number in numbers[spread] if numbers.size > 100 else numbers:
         mantissa, _, exponent = f"{abs(number):.16e}".partition("e")
         plain = repr(float(abs(number)))
         digits = (plain.partition("e")[0]).replace(".", "").strip("0")

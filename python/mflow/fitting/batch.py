@@ -111,7 +111,8 @@ def least_squares_batch(
     Parameters
     ----------
     fun : `mflow.objectives.Objective` that is a sum of squares, or a compiled function
-        As in `least_squares`; a compiled function fills its Jacobian, and must be safe to call from several threads.
+        As in `least_squares`, with fewer residuals than parameters, too; a compiled function fills its Jacobian, and must be safe to
+        call from several threads.
     starts : array_like (fits, n)
         ``np.broadcast_to(x0, (fits, n))`` for one in common.
     batch_data : dict of array_like (fits, ...), optional
@@ -175,8 +176,6 @@ def least_squares_batch(
             f"fun: expected a compiled sum of squares (mflow.objectives, numba cfunc, LowLevelCallable), got {type(fun).__name__}; fit a "
             "Python function to one set of data after the other with mflow.least_squares"
         )
-    if compiled.m < n:
-        raise ValueError(f"fun: expected at least as many residuals as parameters, {n}, got {compiled.m}")
     given = {"ftol": ftol, "xtol": xtol, "gtol": gtol}
     tolerances = [0.0 if one is None else check_number(one, name, low=0.0) for name, one in given.items()]
     limit = 500 * (n + 1) if max_nfev is None else check_whole(max_nfev, "max_nfev", 1)

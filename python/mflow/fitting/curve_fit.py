@@ -12,7 +12,7 @@ from mflow_core.arithmetic.starts import new_start
 from mflow_core.fitting.callbacks import Calls, all_finite
 from mflow_core.registry import unknown
 
-from mflow.base.checks import Array, check_flags, check_function, check_number, check_whole, finite_array, real_array, shown
+from mflow.base.checks import Array, check_flags, check_function, check_number, check_unmasked, check_whole, finite_array, real_array, shown
 from mflow.base.methods import refuse_unknown
 from mflow.base.result import attach
 from mflow.base.telling import tell
@@ -336,6 +336,7 @@ class ModelResiduals(Residuals):
 
     def _checked(self, raw: Any) -> Array:
         """What the model returned as float64, (m,). Raises TypeError or ValueError."""
+        check_unmasked(raw, "f")
         values = np.asarray(raw)
         if values.dtype.kind not in "biuf":
             raise TypeError(f"f returned dtype {values.dtype}: expected real numbers, one for each of {self.y_size} data")

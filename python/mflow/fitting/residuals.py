@@ -13,9 +13,9 @@ from mflow_core.fitting.callbacks import Calls
 from mflow_core.fitting.fit import Fit
 from numpy.typing import NDArray
 
-from mflow.base.checks import Array, as_tuple, check_flags, dense_array, entry_words, real_array, shown
+from mflow.base.checks import Array, as_tuple, check_flags, check_unmasked, dense_array, entry_words, real_array, shown
 from mflow.base.telling import tell
-from mflow.derivatives.differences import ASIDE, EACH, Digits, Scan, along, check_diff_step, digits_of, falls_aside, scan
+from mflow.derivatives.differences import ASIDE, EACH, SOME, Digits, Scan, along, check_diff_step, digits_of, falls_aside, scan
 from mflow.derivatives.elsewhere import with_jacobian
 from mflow.derivatives.remainder import GradientWarning, Verdict, jacobian_model, quick, said_of
 from mflow.fitting.compiled import compiled_residuals
@@ -126,6 +126,7 @@ class Residuals:
 
     def _checked(self, raw: Any) -> Array:
         """The residuals that fun returned, as float64. Raises TypeError or ValueError."""
+        check_unmasked(raw, "fun")
         r = np.asarray(raw)
         if r.dtype.kind not in "biuf":
             raise TypeError(f"fun returned shape {r.shape} and dtype {r.dtype}: expected a vector of real residuals")
@@ -339,15 +340,15 @@ class Residuals:
         out: Array = np.maximum(relative * self._scale(x), 0.0 if self.least is None else self.least) * np.where(x < 0, -1.0, 1.0)
         return out
 
-    def _digits(self, x: Array, seen: list[Any]) -> Digits | None:
-        """Where residuals have few digits, one evaluation more, as short numbers x may be the reason."""
-        if digits_of(seen) is None:
+    def _digits(self, x: Array, seen: list[Any], some: int = SOME) -> Digits | None:
+        """Where residuals have few digits, one evaluation more, as short numbers x may be the reason. some: as in `digits_of`."""
+        if digits_of(seen, some) is None:
             return None
         try:
             aside = self._inside(x + ASIDE * self._scale(x) * along(self.n))
         except ArithmeticError:
             return None
-        return digits_of([*seen, aside])
+        return digits_of([*seen, aside], some)
 
     def scans(self, x: Array, some: Any) -> list[tuple[Scan, float]]:
         """Longer differences from x, and the unit of their steps: of each of some parameters, or of all at once where there are many.
@@ -413,7 +414,7 @@ class Residuals:
     def look_closer(self, x: Array) -> None:
         """What the residuals carry, where differences over the steps that were given lead nowhere."""
         if self.given and self.digits is None:
-            self._take(digits_of([raw for one, _ in self.scans(x, np.arange(self.n)) for raw in one.seen], 1))
+            self._take(self._digits(x, [raw for one, _ in self.scans(x, np.arange(self.n)) for raw in one.seen], 1))
 
     def _confirm(self, x: Array, zero: Any, noise: float = 0.0) -> bool:
         """Whether columns, of zeros or in doubt, have slopes over longer steps, which are then taken for all."""
@@ -423,7 +424,7 @@ class Residuals:
             return False
         if self.digits is None:
             seen = [raw for one, _ in scanned for raw in one.seen]
-            self._take(self._digits(x, seen) or digits_of(seen, 1))  # differences that vanish tell of short numbers, too
+            self._take(self._digits(x, seen, 1))  # differences that vanish tell of short numbers, too
         step = max(one.step for one, _ in slopes)
         if self.digits is not None:
             step, self.eps = max(step, self.digits.step), max(self.eps, self.digits.eps)

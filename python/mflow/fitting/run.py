@@ -17,7 +17,7 @@ from mflow_core.fitting.robust import CompiledLoss
 from mflow.base.checks import Array
 from mflow.base.pace import interruptible
 from mflow.base.result import Result
-from mflow.derivatives.differences import EACH
+from mflow.derivatives.differences import ASIDES, EACH
 from mflow.fitting.residuals import NOISY, Residuals
 from mflow.fitting.robust import Robust
 
@@ -63,6 +63,7 @@ class Run:
         self.D, self.box, self.fixed = D, box, fixed
         self.core: Any = None
         self.bad, self.spent = "", 0  # evaluations before this run, by single residuals
+        self.left: set[int] = set()  # parameters that were taken off a bound at which the cost is largest
 
     def set_up(self) -> None:
         """Evaluate the residuals at x: the core then knows how many there are."""
@@ -86,14 +87,18 @@ class Run:
             code = self.problem.begin()
             if code:
                 self.bad = self._what_is_not_finite()
-            while not code or code in ASKS:
-                code = self.core.advance()
-                ending = self._asked(ASKS.get(code, "")) if code in ASKS else ""
-                if ending:
+            while True:
+                while not code or code in ASKS:
+                    code = self.core.advance()
+                    ending = self._asked(ASKS.get(code, "")) if code in ASKS else ""
+                    if ending:
+                        return ending
+                    if ENDINGS.get(code) in IN_DOUBT and self._longer(str(ENDINGS[code])):
+                        code = 0
+                ending = self._looked_at(str(ENDINGS[code]))
+                if self.box is None or STATUS.get(ending, -1) <= 0 or not self._leaves_a_peak():
                     return ending
-                if ENDINGS.get(code) in IN_DOUBT and self._longer(str(ENDINGS[code])):
-                    code = 0
-            return self._looked_at(str(ENDINGS[code]))
+                code = 0
 
     def _looked_at(self, ending: str) -> str:
         """The ending after a look at the Jacobian where the run stands, and at columns that vanish there."""
@@ -103,6 +108,21 @@ class Run:
             ending = "minimum" if self.vanishes() else "attained" if self.attained() else ending
             self.problem.look_closer(self.core.x)
         return ending
+
+    def _leaves_a_peak(self) -> bool:
+        """Where steps were cut at a bound at which the cost is largest, so that its slope is 0 there: on to the lowest point seen inside."""
+        lower, upper, _ = self.core.region
+        x, cost = np.array(self.core.x), float(self.core.cost)
+        for j in self.zeros.peaks:
+            cut = x[j] in (lower[j], upper[j]) and self.x[j] != x[j]
+            inside = [x + h * self.problem.unit(x) * (np.arange(x.size) == j) for h in (*ASIDES, *(-h for h in ASIDES))] if cut else []
+            seen = [(self._cost_of(self.problem.at(at)), at) for at in inside if lower[j] <= at[j] <= upper[j]]
+            least, best = min(seen, key=lambda one: one[0], default=(cost, x))
+            if j not in self.left and least < cost:
+                self.left.add(j)
+                self.__dict__.pop("zeros", None)
+                return not self.core.move(best) or bool(self.core.move(x))  # back, where the Jacobian is not finite
+        return False
 
     def vanishes(self) -> bool:
         """Whether x is a minimum at which columns of J vanish, so that no cosine with them tells it."""
@@ -306,16 +326,18 @@ class Run:
     def zeros(self) -> Zeros:
         """What is seen beside x, where the run ended, of columns that are 0."""
         core = self.core
-        if core is None or not core.any_slope or not np.isfinite(core.norms).all():
+        if core is None or core.all_slopes or not core.any_slope or not np.isfinite(core.norms).all():
             return Zeros([], [], [])
         columns = [int(j) for j in np.flatnonzero(core.norms == 0.0) if self.fixed is None or not self.fixed[j]]
         x, cost = np.array(core.x), float(core.cost)
-        cost_of = (lambda r: 0.5 * float(r @ r)) if self.loss is None else self.loss.cost
-        seen = {j: self.problem.along_one(x, j, cost_of, cost) for j in columns[:EACH]}
+        seen = {j: self.problem.along_one(x, j, self._cost_of, cost) for j in columns[:EACH]}
         dead, peaks = [j for j, (changes, _) in seen.items() if not changes], [j for j, (_, falls) in seen.items() if falls]
-        return Zeros(columns, dead, peaks or self._saddles(x, dead, cost_of, cost))
+        return Zeros(columns, dead, peaks or self._saddles(x, dead, cost))
 
-    def _saddles(self, x: Array, dead: list[int], cost_of: Callable[[Array], float], cost: float) -> list[int]:
+    def _cost_of(self, r: Array) -> float:
+        return 0.5 * float(r @ r) if self.loss is None else float(self.loss.cost(r))
+
+    def _saddles(self, x: Array, dead: list[int], cost: float) -> list[int]:
         """Of parameters that change nothing alone, the first along which the cost falls where others move as the Jacobian does not
         tell: the rate of an exponential whose factor is 0, beside a constant."""
         unit = self.problem.unit(x)
@@ -323,7 +345,7 @@ class Run:
         for v in _still(self.core.J * unit * free) if dead and x.size <= EACH else ():
             for j, sign in ((j, sign) for j in dead[:FEW] for sign in (1.0, -1.0)):
                 move = unit * (v + sign * (np.arange(x.size) == j))
-                if self.problem.aside(x, move, cost_of, cost)[1]:
+                if self.problem.aside(x, move, self._cost_of, cost)[1]:
                     return [j]
         return []
 

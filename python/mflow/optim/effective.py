@@ -11,6 +11,7 @@ start at zero, with gradients 1 and -1, show the kind of each vector:
 
     even in g        a mean square. The first one is set so that its value after the step is today's (v/b2 before, v after);
                      later ones, which are used before they are updated, stay as they are.
+                     Centred RMSprop's, the spread of g, takes in g less its mean as well.
     odd in g         if it moves c by itself, a velocity m+ = a m + b g: set to its value after k - 1 steps of the same gradient.
                      If not (the mean of centred RMSprop), it shapes the size of the step: treated as the first kind.
 """
@@ -24,7 +25,7 @@ from mflow_core.optimize import updater
 
 from mflow.base.checks import Array
 
-__all__ = ["SMALL", "effective_lr", "held", "kinds_of", "never_negative"]
+__all__ = ["SMALL", "effective_lr", "hold", "kinds_of", "never_negative"]
 
 SMALL = 1e-100
 OPEN = (0.0, 1.0, np.inf)  # the first three coefficients of every method: no weight decay, c kept as it is, no clipping
@@ -61,7 +62,6 @@ def effective_lr(record: Any, coef: Array, vectors: list[Array], steps: int) -> 
     size = vectors[0].size if vectors else 1
     now = [np.array(v, dtype=np.float64).ravel() for v in vectors]
     kinds = kinds_of(record, coef, len(now))
-    first_even = kinds.index("even") if "even" in kinds else -1
 
     def run(state: list[Array], g: float) -> tuple[Array, list[Array]]:
         """(the step downhill, the vectors after it)."""
@@ -71,9 +71,7 @@ def effective_lr(record: Any, coef: Array, vectors: list[Array], steps: int) -> 
 
     with np.errstate(all="ignore"):
         start = [np.zeros(size) if kind == "velocity" else v for v, kind in zip(now, kinds, strict=True)]
-        for j, kind in enumerate(kinds):
-            if kind == "shape" or j == first_even:
-                start[j] = held(run, start, j)
+        hold(run, start, kinds)
         _, first = run(start, SMALL)
         for j, kind in enumerate(kinds):
             if kind == "velocity":
@@ -109,11 +107,26 @@ def kinds_of(record: Any, coef: Array, count: int) -> list[str]:
     return out
 
 
-def held(run: Any, state: list[Array], j: int) -> Array:
-    """The value of vector j before a step that ends at its present value; it shrinks by a factor that one run shows."""
-    after = run(state, SMALL)[1][j]
-    shrunk = after / state[j]
-    return np.where((state[j] != 0.0) & np.isfinite(shrunk) & (shrunk != 0.0), state[j] / shrunk, state[j])
+def hold(run: Any, state: list[Array], kinds: list[str]) -> None:
+    """Set what shapes the step, and the first mean square, to the values before a step that ends at their present ones."""
+    shapes = [j for j, kind in enumerate(kinds) if kind == "shape"]
+    for j in shapes:
+        state[j] = _held(run, state, j, np.zeros_like(state[j]))
+    if "even" in kinds:
+        j = kinds.index("even")
+        state[j] = _held(run, state, j, _added(run, state, j, shapes))
+
+
+def _added(run: Any, state: list[Array], j: int, shapes: list[int]) -> Array:
+    """What a step adds to vector j by those that shape it."""
+    alone, beside = ([np.zeros_like(v) if i == j or i in clear else v for i, v in enumerate(state)] for clear in (shapes, ()))
+    return np.asarray(run(beside, SMALL)[1][j] - run(alone, SMALL)[1][j] if shapes else np.zeros_like(state[j]))
+
+
+def _held(run: Any, state: list[Array], j: int, added: Array) -> Array:
+    """Vector j before a step that ends at its present value, `added` included; it shrinks by a factor that one run shows."""
+    shrunk = (run(state, SMALL)[1][j] - added) / state[j]
+    return np.where((state[j] != 0.0) & np.isfinite(shrunk) & (shrunk != 0.0), (state[j] - added) / shrunk, state[j])
 
 
 def _settled(run: Any, state: list[Array], first: list[Array], j: int, steps: int) -> Array:

@@ -1,5 +1,5 @@
 """One fit as Python sees it: `Fit` holds the run of marquardt.pyx, with functions that are compiled or call Python."""
-from libc.math cimport fabs
+from libc.math cimport INFINITY, fabs
 from libc.stddef cimport ptrdiff_t
 from libc.stdint cimport int32_t
 from libc.stdlib cimport free
@@ -176,6 +176,13 @@ cdef class Fit:
                 self.s.D[j] = self.s.norms[j] if self.s.norms[j] > 0.0 else 1.0
         self.s.delta, self.s.lam, self.s.idle, self.s.ended = -1.0, 0.0, 0, 0
 
+    def move(self, cnp.ndarray x not None):
+        """Go on from x as from a start; counts go on, and D has the columns so far. 0, or the code of "non_finite"."""
+        memcpy(self.s.x, cnp.PyArray_DATA(x), self.s.n * sizeof(double))
+        status = self.begin(False)
+        self.again()
+        return status
+
     def seen_zeros(self):
         """The parameters whose columns are 0 now and were not before; from now on they count as seen."""
         cdef ptrdiff_t j
@@ -317,6 +324,15 @@ cdef class Fit:
             if self.s.norms[j] != 0.0:
                 return True
         return False
+
+    @property
+    def all_slopes(self):
+        """Whether all columns of the Jacobian have a length above 0 that is finite."""
+        cdef ptrdiff_t j
+        for j in range(self.s.n):
+            if not 0.0 < self.s.norms[j] < INFINITY:
+                return False
+        return True
 
     @property
     def surely_full(self):

@@ -91,12 +91,14 @@ cdef inline double rmsprop_momentum(double g, double *s, const double *w) noexce
 
 
 cdef inline double rmsprop_centered(double g, double *s, const double *w) noexcept nogil:
-    cdef double spread
-    s[0] = w[1] * s[0] + w[2] * (g * g)
-    s[2] = w[1] * s[2] + w[2] * g
-    spread = s[0] - s[2] * s[2]
-    spread = 0.0 if spread < 0.0 else spread              # rounding may give less than zero, for which torch's form is NaN
-    s[1] = w[4] * s[1] + g / (sqrt(spread) + w[3])
+    """v is the spread itself, m - a^2 of the mean m of g^2, by m+ - a+^2 = alpha (m - a^2 + (1 - alpha) (g - a)^2).
+
+    The difference would lose all that m and a have in common, and rounding could take it below 0.
+    """
+    cdef double off = g - s[2]
+    s[2] = s[2] + w[2] * off
+    s[0] = w[1] * (s[0] + w[2] * (off * off))
+    s[1] = w[4] * s[1] + g / (sqrt(s[0]) + w[3])
     return w[0] * s[1]
 
 
@@ -347,7 +349,7 @@ made = optimizer(&RECORDS, _names, b"rmsprop", b"RMSprop", b"",
      boolean(b"centered", 0, b"divide by the spread of g about its mean")],
     b"c|v|b|a", 0, rmsprop_begin, rmsprop_update,
     b"v = alpha v + (1 - alpha) g^2, c -= lr g/(sqrt(v) + eps). momentum: b = mu b + g/(sqrt(v) + eps), c -= lr b. "
-    b"centered: a = alpha a + (1 - alpha) g, and v - a^2 in place of v under the root",
+    b"centered: v = alpha (v + (1 - alpha) (g - a)^2), then a = alpha a + (1 - alpha) g: the mean of g^2 less a^2",
     b"Steps divided by a fading root mean square of the gradient.",
     b"T. Tieleman and G. Hinton, Neural Networks for Machine Learning, lecture 6.5 (2012); centred: A. Graves, arXiv:1308.0850 (2013)")
 made.sizes_fn = rmsprop_sizes
