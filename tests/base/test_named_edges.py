@@ -39,6 +39,7 @@ REFUSED: dict[str, tuple[Any, type[Exception], str]] = {
     "max_steps inf": (lambda: solve(max_steps=math.inf), ValueError, "max_steps: expected a whole number of at least 1, got inf"),
     "max_steps huge": (lambda: solve(max_steps=HUGE), ValueError, "max_steps: .* got a whole number of 401 digits"),
     "t_span too long": (lambda: solve((-1e308, 1e308)), ValueError, "t_span: expected times whose distance is a finite number"),
+    "t_span huge": (lambda: solve((0, HUGE)), ValueError, r"t_span\[1\]: expected a finite number .*, got a whole number of 401 digits"),
     "dt True": (lambda: solve(dt=True), TypeError, "dt: expected a finite step above 0 .*, got True"),
     "dt huge": (lambda: solve(dt=HUGE), ValueError, "dt: .* got a whole number of 401 digits"),
     "max_step huge": (lambda: solve(max_step=[1]), TypeError, "max_step: expected a step above 0"),
