@@ -99,8 +99,8 @@ def check_default(fun: Any, settings: dict[str, Any], arguments: Collection[str]
 
 def asks_nothing(value: Any, nothing: tuple[Any, ...]) -> bool:
     """Whether an argument of SciPy's asks for what happens anyway: None, an empty list, or one of these values."""
-    if value is None or (isinstance(value, (list, tuple, dict)) and not value):
-        return True
+    if value is None or isinstance(value, (list, tuple, dict)):
+        return not value
     return bool(np.ndim(value) == 0 and value in nothing)
 
 
