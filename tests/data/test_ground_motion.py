@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from mflow.data import ground_motion
 from mflow.data.ground_motion import GRAVITY, read_record
 
 VALUES = np.array([1.0, -2.0, 3.0, 0.0, -4.0, 5.0])
@@ -284,3 +285,14 @@ def test_one_column_of_accelerations_is_read_with_dt(tmp_path: Path) -> None:
     file.write_text("0,0.5\n0.1,\n")
     with pytest.raises(ValueError, match=r"line 2: expected two columns, .*, got 1$"):
         read_record(file, unit="g")
+
+
+def test_what_never_ends_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    if Path("/dev/zero").exists():  # read without end where nothing looks at it
+        with pytest.raises(ValueError, match="expected a file with a record, got a device"):
+            read_record("/dev/zero")
+    monkeypatch.setattr(ground_motion, "LONGEST", 1 << 20)
+    with open(tmp_path / "long.csv", "wb") as file:
+        file.truncate((1 << 20) + 1)
+    with pytest.raises(ValueError, match=r"long\.csv: expected a record of at most 1 MB, got more"):
+        read_record(tmp_path / "long.csv")

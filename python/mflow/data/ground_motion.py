@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 import os
 import re
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,6 +38,7 @@ from mflow.data.volumes import READERS, read_volume
 
 __all__ = ["GRAVITY", "UNITS", "GroundMotion", "read_record"]
 
+LONGEST = 1 << 29  # bytes: some days of 200 samples a second
 UNITS = {name: ACCELERATIONS[name] for name in ("g", "m/s2", "cm/s2")}  # that a caller may give
 HEADER_LINES = 12  # of an AT2 file, in which NPTS and DT must stand
 OTHER_WORDS = ("NPTS", "UNITS", "UNIT", "IN", "ACCELERATION", "ACC")  # that may follow DT in its line, and are no unit
@@ -170,7 +172,7 @@ def read_record(
     check_number(scale, "scale")
     file = Path(path)
     _check_columns(dt, column)
-    content = file.read_bytes()
+    content = _content(file)
     lines = content.decode("utf-8-sig", errors="replace").splitlines()
     kind = foreign_format("\n".join(lines[:20]))
     if kind in READERS:
@@ -194,6 +196,17 @@ def read_record(
     if bad.size:
         raise ValueError(f"{file}: expected increasing times, got {t[bad[0] + 1]:g} s after {t[bad[0]]:g} s")
     return GroundMotion(file.name, t - t[0], scale * a)
+
+
+def _content(file: Path) -> bytes:
+    """The bytes of a file or of a pipe. Raises ValueError for a device, which may never end, and for more than any record has."""
+    if stat.S_ISCHR(file.stat().st_mode) or stat.S_ISBLK(file.stat().st_mode):
+        raise ValueError(f"{file}: expected a file with a record, got a device")
+    with open(file, "rb") as opened:
+        content = opened.read(LONGEST + 1)
+    if len(content) > LONGEST:
+        raise ValueError(f"{file}: expected a record of at most {LONGEST >> 20} MB, got more")
+    return content
 
 
 def _check_columns(dt: float | None, column: int | None) -> None:

@@ -127,7 +127,8 @@ def check_span(t_span: Sequence[float], dt: Any = None) -> tuple[float, float]:
     except (TypeError, ValueError):
         raise ValueError(f"t_span: expected two numbers (t0, t_end), got {shown(t_span)}") from None
     t0 = check_number(first, "t_span[0]")
-    if isinstance(last, int | float) and not isinstance(last, bool) and abs(last) < math.inf and abs(last - t0) > sys.float_info.max:
+    top = sys.float_info.max
+    if isinstance(last, int | float) and not isinstance(last, bool) and abs(last) <= top and abs(last - t0) > top:
         raise ValueError(f"t_span: expected times whose distance is a finite number, got ({t0!r}, {shown(last)})")
     if isinstance(dt, float) and dt == math.inf and last == math.inf:
         return t0, math.inf

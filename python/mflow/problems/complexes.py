@@ -16,7 +16,7 @@ from mflow_core.problems.bands import packed_too
 from mflow_core.problems.signatures import JACOBIAN_SIGNATURE, RHS_SIGNATURE, compiled_address
 from numpy.typing import NDArray
 
-from mflow.base.checks import Array, shown
+from mflow.base.checks import Array, as_array, shown
 
 __all__ = ["ComplexOutput", "Pairs", "is_complex"]
 
@@ -29,7 +29,7 @@ def is_complex(y0: Any) -> bool:
         return bool(y0.dtype.kind == "c")
     if isinstance(y0, complex | np.complexfloating):
         return True
-    return isinstance(y0, list | tuple) and np.asarray(y0).dtype.kind == "c"
+    return isinstance(y0, list | tuple) and as_array(y0, "y0").dtype.kind == "c"
 
 
 def _is_compiled(fun: Any, argument: str, signature: str) -> bool:

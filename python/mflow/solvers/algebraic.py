@@ -27,7 +27,7 @@ def algebraic_of(
     args: tuple[Any, ...] = (),
 ) -> Algebraic | None:  # fmt: skip
     """None without ``mass``. Raises TypeError or ValueError where an argument does not fit, or the method does not take M."""
-    if mass is None and exclude_algebraic is False and consistent == "project":
+    if mass is None and exclude_algebraic is False and isinstance(consistent, str) and consistent == "project":
         return None
     check_choice(consistent, "consistent", CONSISTENT)
     check_flags(exclude_algebraic=exclude_algebraic)
