@@ -32,7 +32,8 @@ from mflow.derivatives.differences import fitting_length
 from mflow.spectra import eigenvalues as scans
 from mflow.spectra import normality
 from mflow.stability.amplification import STEP_TOLERANCE, UPDATE_TOLERANCE, amplification, measured_radius
-from mflow.stability.modes import limit_of_frequency, structure_modes
+from mflow.stability.modes import limit_of_frequency
+from mflow.stability.structural import structure_modes
 
 if TYPE_CHECKING:
     from mflow.base._records import MethodOptions, StepLimitOptions
