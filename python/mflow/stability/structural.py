@@ -1,4 +1,6 @@
-"""Modes of a structure M x'' + C v + K x = 0, for the stability limits of second-order methods:
+"""Modes of a structure, for the stability limits of second-order methods.
+
+M x'' + C v + K x = 0 has
 
     diagonal matrices            each degree of freedom by itself
     no damping, or a M + b K     eigenvalues of M^-1 K (all of them up to `SMALL`, the largest by Lanczos' method beyond)
@@ -21,7 +23,7 @@ from mflow.base.checks import Array
 from mflow.base.extras import need
 from mflow.base.methods import Method
 from mflow.base.pace import interruptible, pieces
-from mflow.spectra import krylov
+from mflow.spectra import definite, krylov
 from mflow.stability.criterion import criterion_of
 from mflow.stability.modes import START, Modes, top_eigenvalue
 
@@ -29,6 +31,7 @@ __all__ = ["outer_bound", "structure_modes"]
 
 SMALL = 400
 DENSE = 200  # all eigenvalues of steps are computed, where the damping couples the modes
+MANY = 600  # all eigenvalues of the structure are
 CUTS = 20  # of the region of k and c
 REACH = 1e-6  # of an eigenvalue: to which the reach of the region is looked for
 SHARP = 1e-5  # of the largest k and c: to which the region is cut
@@ -213,12 +216,12 @@ class Coupled(Modes):
     polygon around it is cut where the limit of a corner is the smallest, along the condition that ends it, as far as the region reaches.
     Where the criterion is linear, the smallest limit of the corners is a bound of the structure's limit, and the limit itself where the
     condition is that of the factor -1, whose eigenvector has the corner's k and c. Up to `DENSE` degrees of freedom the eigenvalues of
-    steps are computed where the bound is not the limit, and for matrices that are not symmetric.
+    steps are computed where the bound is not the limit, and for matrices that are not symmetric; beyond, see `_exact`.
     """
 
     def __init__(self, n: int, M: Any, C: Any, K: Any, symmetric: bool) -> None:
         self.n, self.matrices = n, (M, C, K)
-        self.dense = _reduced(M, C, K, n) if n <= DENSE else None
+        self.dense = _reduced(M, C, K, n) if n <= SMALL else None
         self.solve = None if self.dense is not None else _mass_solver(M)
         self.size = np.ones(2)
         k_top, c_top = (max(sum(self._reach(np.array(d))), 0.0) for d in ((1.0, 0.0), (0.0, 1.0)))
@@ -232,12 +235,24 @@ class Coupled(Modes):
         for d in ((1.0, 1.0), (1.0, -1.0), (-1.0, 1.0)):
             self._cut(np.array(d) / math.sqrt(2.0))
         self.limits: dict[Method, tuple[float, str]] = {}
+        self.bounds: dict[Method, tuple[float, bool]] = {}
+        self.ends: dict[Method, float] = {}  # steps at which something grows
+
+    @functools.cached_property
+    def reduced(self) -> tuple[Array, Array]:
+        """Dense C and K, in coordinates in which the mass is 1."""
+        return self.dense or _reduced(*self.matrices, self.n)
+
+    @functools.cached_property
+    def eigenvalues(self) -> NDArray[np.complex128]:
+        """Of the structure, all of them."""
+        C, K = self.reduced
+        return _roots([K, C, np.eye(self.n)])
 
     @functools.cached_property
     def growth(self) -> float:
         """Of the structure itself: the largest real part of its eigenvalues; 0 where that is rounding alone."""
-        assert self.dense is not None
-        values = _roots([self.dense[1], self.dense[0], np.eye(self.n)])
+        values = self.eigenvalues
         growth = float(values.real.max())
         return growth if growth > 1e-7 * float(np.abs(values).max()) else 0.0
 
@@ -247,30 +262,36 @@ class Coupled(Modes):
         return self.limits[method][1] if method in self.limits else "limit"
 
     def stable(self, method: Method, dt: float) -> bool:
-        """Whether steps of dt make nothing grow but what grows by itself; beyond `DENSE`, whether the bound says so."""
+        """Whether steps of dt make nothing grow but what grows by itself; beyond `DENSE`, whether limit or bound says so."""
         if criterion_of(method).always and not self.grows:
             return True
-        return self._margin(method, dt) <= 0.0 if self._computes(method) else dt <= self.limit(method)
+        if self.n <= DENSE and self._computes(method):
+            return self._margin(method, dt) <= 0.0
+        sure = criterion_of(method).linear and not self.grows and dt <= self._bound(method)[0]  # the limit may take long to find
+        return sure or dt <= self.limit(method)
 
     def grows_at(self, method: Method) -> float:
         """A step at which a run of the structure was seen to grow, near the shortest one; inf where none was. Slow growth is not seen."""
-        limit = self.limit(method)
+        limit, end = self.limit(method), self.ends.get(method, math.inf)
         problem = structure.Structure(self.n, *self.matrices)
         lower = limit if 0.0 < limit < math.inf else 1e-3 / max(self.omega, float(np.max(self.c, initial=0.0)))
         upper, far = 2.0 * lower, 1e6 * lower
         while _stays(problem, method, upper):
             lower, upper = upper, 2.0 * upper
-            if upper > far:
-                return math.inf
+            if upper > min(far, end):
+                return end
         while upper > (1.0 + NEAR) * lower:
             middle = math.sqrt(lower * upper)
             lower, upper = (middle, upper) if _stays(problem, method, middle) else (lower, middle)
-        return upper
+        return min(upper, end)
 
     def limit(self, method: Method) -> float:
-        """The largest dt up to which every step is stable, or a bound of it, or an estimate: see `what`."""
+        """The largest dt up to which every step is stable, or a bound of it, or an estimate: see `kind`."""
         if criterion_of(method).always:
             return math.inf
+        exact = None if method in self.limits or self.grows else self._exact(method)
+        if exact is not None:
+            self.limits[method] = exact, "limit"
         if method not in self.limits:
             linear = criterion_of(method).linear
             bound, sharp = self._bound(method)
@@ -281,6 +302,44 @@ class Coupled(Modes):
                 bound, kind = self._search(method, bound), "limit"
             self.limits[method] = bound, kind
         return self.limits[method][0]
+
+    # ---- many degrees of freedom ---------------------------------------------------------------------------------------------------------
+
+    def _exact(self, method: Method) -> float | None:
+        """The limit of a symmetric structure that does not grow by itself, or None where its matrices do not tell it.
+
+        Where each factor of a step belongs to an eigenvalue z of the structure, these are the modes: |z|^2 and -2 Re z. Else the matrices
+        B_i of the criterion are looked at. A step is stable while all are definite, and something grows as soon as the last one, which
+        falls with h, is not: then det(sum B_i s^i) has a zero for real s > 0, as the sum is definite at s = 0 and not for large s.
+        """
+        criterion = criterion_of(method)
+        if not criterion.linear or criterion.order != 2:
+            return None
+        if criterion.of_eigenvalues:
+            return self._own_modes.limit(method) if self.n <= MANY else None
+        *others, (r, p, q) = criterion.matrices(1.0)
+        if not (r > 0.0 and p <= 0.0 and q <= 0.0):
+            return None
+        M, C, K = self.matrices
+        low, high = definite.last_definite(M, C, K, (r, -p, -q), min(criterion.limit(k, c)[0] for k, c in zip(self.k, self.c, strict=True)))
+        if high < math.inf:
+            self.ends[method] = high
+        sharp = low == high or high - low <= FINE * high
+        for r, p, q in others if sharp else ():
+            sharp = sharp and (
+                min(r, p, q) >= 0.0 or (high < math.inf and definite.is_definite([(r, M), (q * low, C), (p * low * low, K)], self.n))
+            )
+        return low if sharp else None
+
+    @functools.cached_property
+    def _own_modes(self) -> Modes:
+        """Of the eigenvalues, without what is rigid and what damps by rounding alone."""
+        z = self.eigenvalues
+        size = float(np.max(np.abs(z)))
+        z = z[np.abs(z) > STILL * size]
+        c = np.where(-z.real > EXACT * size, -z.real, 0.0)
+        swings = z.imag != 0.0
+        return Modes(np.where(swings, np.abs(z) ** 2, 0.0), np.where(swings, 2.0 * c, c))
 
     # ---- the region of k and c -----------------------------------------------------------------------------------------------------------
 
@@ -313,6 +372,11 @@ class Coupled(Modes):
 
     def _bound(self, method: Method) -> tuple[float, bool]:
         """The smallest limit of the polygon's corners, and whether it is the limit of the structure."""
+        if method not in self.bounds:
+            self.bounds[method] = self._corner(method)
+        return self.bounds[method]
+
+    def _corner(self, method: Method) -> tuple[float, bool]:
         criterion = criterion_of(method)
         for _ in range(CUTS):
             limits = [criterion.limit(*(self.size * corner).tolist()) for corner in self.polygon]
@@ -349,13 +413,12 @@ class Coupled(Modes):
     # ---- all eigenvalues of a step -------------------------------------------------------------------------------------------------------
 
     def _computes(self, method: Method) -> bool:
-        return self.dense is not None and (criterion_of(method).order == 2)
+        return criterion_of(method).order == 2 and self.n <= (SMALL if method.record.stages <= 1 else DENSE)
 
     def _margin(self, method: Method, dt: float) -> float:
         """By how much something grows faster than the structure itself may: above 0 where the step is unstable."""
-        assert self.dense is not None
         criterion = criterion_of(method)
-        C, K = self.dense
+        C, K = self.reduced
         if criterion.linear:  # s = dt z/2 for the factor (1 + s)/(1 - s): for dt to 0, z are the structure's own
             b = [r * np.eye(self.n) + p * K + q * C for r, p, q in criterion.matrices(dt)]
             z = _roots([b[0] / dt**2, b[1] / (2.0 * dt), 0.25 * b[2]])
@@ -367,7 +430,7 @@ class Coupled(Modes):
                 factors = interruptible(80.0 * n**3, np.linalg.eigvals, A).astype(np.complex128)
             else:
                 solve = _mass_solver(M)
-                a = -np.column_stack([solve(column) for column in np.hstack([_full(K, n), _full(C, n)]).T])
+                a = -np.column_stack([solve(column) for column in np.hstack([definite.full(K, n), definite.full(C, n)]).T])
                 step = A[: 2 * n, : 2 * n] + A[: 2 * n, 2 * n : 3 * n] @ a
                 factors = interruptible(80.0 * n**3, np.linalg.eigvals, step).astype(np.complex128)
             z = (2.0 / dt) * (factors - 1.0) / (factors + 1.0)
@@ -393,8 +456,7 @@ class Coupled(Modes):
 
     def _of_modes(self, method: Method) -> float:
         """The limit of the modes without damping, each with its own share of the damping: right where the damping is light."""
-        assert self.dense is not None
-        C, K = self.dense
+        C, K = self.reduced
         k, u = np.linalg.eigh(0.5 * (K + K.T))
         return Modes(k, np.einsum("ij,ij->j", u, C @ u)).limit(method)
 
@@ -408,18 +470,13 @@ def _coupled(n: int, M: Any, C: Any, K: Any) -> Modes:
     return Modes(np.array([k, k, 0.0]), np.array([c, 0.0, c]), exact=False)
 
 
-def _full(A: Any, n: int) -> Array:
-    full: Array = np.diag(A) if A.ndim == 1 else A.toarray() if hasattr(A, "toarray") else A
-    return full
-
-
 def _reduced(M: Any, C: Any, K: Any, n: int) -> tuple[Array, Array]:
     """C and K, dense, in coordinates in which the mass is 1."""
     try:
-        L = np.linalg.cholesky(_full(M, n))
+        L = np.linalg.cholesky(definite.full(M, n))
     except np.linalg.LinAlgError:
         raise ValueError("mass: expected a positive definite matrix, got one that is not") from None
-    out = [np.linalg.solve(L, np.linalg.solve(L, _full(A, n)).T).T for A in (C, K)]
+    out = [np.linalg.solve(L, np.linalg.solve(L, definite.full(A, n)).T).T for A in (C, K)]
     return out[0], out[1]
 
 
