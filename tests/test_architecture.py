@@ -192,10 +192,10 @@ LOADED = {
     "import mflow": 3,
     "from mflow import RK4": 38,
     "from mflow import optim": 74,
-    "from mflow import Stepper": 176,
-    "from mflow import solve_ivp": 145,
-    "from mflow import solve_dynamics": 171,
-    "from mflow import minimize": 186,
+    "from mflow import Stepper": 178,
+    "from mflow import solve_ivp": 147,
+    "from mflow import solve_dynamics": 173,
+    "from mflow import minimize": 187,
 }
 NOT_AT_IMPORT = ("numpy.random", "numpy.polynomial", "concurrent.futures", "json", "pathlib", "scipy", "numba")
 LATER_FOLDERS = (

@@ -193,22 +193,9 @@ def test_many_masses_have_a_bound_or_the_limit(name: str) -> None:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         limit = mflow.max_stable_dt(name, damping=scipy.sparse.diags_array(C), stiffness=K)
-    assert 0.995 * few < limit <= few
+    assert 0.995 * few < limit <= few * (1.0 + 1e-9)
     assert bool(caught) == (name == "forward_euler_system")
     assert all("a bound: every step up to it is stable" in str(w.message) for w in caught)
-
-
-@pytest.mark.parametrize(("name", "par"), [("forward_euler_system", {}), ("newmark", {"beta": 0.3, "gamma": 0.45})])
-def test_a_bound_tells_how_far_the_limit_may_lie(name: str, par: dict[str, float]) -> None:
-    """The bound alone was a hundredth of the step at which something grows."""
-    n = 210
-    C, K = np.diag(np.random.default_rng(0).uniform(0.0, 1.0, n)), chain(n)[0]
-    with pytest.warns(RuntimeWarning, match="a bound: every step up to it is stable, and longer ones may be; at .* a run grows") as told:
-        limit = mflow.max_stable_dt(name, damping=C, stiffness=K, **par)
-    upper = float(str(told[0].message).split("; at ")[1].split()[0])
-    assert 0.0 < limit < upper
-    assert growth(name, par, np.eye(n), C, K, upper) > 1.001
-    assert growth(name, par, np.eye(n), C, K, limit) <= 1.0 + 1e-9
 
 
 def test_auto_steps_of_many_masses() -> None:

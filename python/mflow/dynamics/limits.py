@@ -18,7 +18,7 @@ from mflow.base.methods import Method
 from mflow.base.telling import tell
 from mflow.dynamics.contact import Switches
 from mflow.integrate.curvature import LEAST_STEPS
-from mflow.stability import modes
+from mflow.stability import modes, structural
 from mflow.stability.criterion import criterion_of, order_on_oscillators
 
 __all__ = ["StepLimit"]
@@ -52,7 +52,7 @@ class StepLimit:
     def known_modes(self) -> modes.Modes | None:
         """Of the structure; of a force, from differences at the start, about `modes.CALLS` calls. None: not known."""
         if self.matrices is not None:
-            return modes.structure_modes(*self.matrices)
+            return structural.structure_modes(*self.matrices)
         x, v = self.start.ravel(), self.v0.ravel()
         try:
             with np.errstate(all="ignore"), contextlib.nullcontext() if self.switches is None else self.switches.all_closed():
@@ -110,7 +110,7 @@ class StepLimit:
         """The words about steps past the limit, or ""."""
         if criterion_of(self.method).always:
             return ""
-        bound = modes.outer_bound(*self.matrices) if self.matrices is not None and self.start.size > MANY_MASSES else None
+        bound = structural.outer_bound(*self.matrices) if self.matrices is not None and self.start.size > MANY_MASSES else None
         if bound is not None and bound.stable(self.method, abs(step)):
             return ""
         known = self.known_modes
@@ -183,7 +183,7 @@ class StepLimit:
     def _first_modes(self, t0: float) -> modes.Modes:
         """Before there is a run: of the matrices, or with a damping function from accelerations, which are linear in x and v."""
         if self.matrices is not None:
-            return modes.structure_modes(*self.matrices)
+            return structural.structure_modes(*self.matrices)
         if not isinstance(self.problem, Structure):
             raise ValueError(
                 'dt = "auto": the limit of a structure is known, that of a force changes with its state: give dt, below what '

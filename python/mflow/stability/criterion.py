@@ -129,6 +129,15 @@ class Criterion:
         zero = int(np.flatnonzero(self.powers.sum(axis=1) == 0)[0])
         return [(float(self.b[i, zero]), *self.slope(i, h)) for i in range(self.order + 1)]
 
+    @functools.cached_property
+    def of_eigenvalues(self) -> bool:
+        """Whether each factor of a step belongs to one of the structure's own eigenvalues: the sum of b_i s^i is M a^2 + h C a b +
+        h^2 K b^2 with two polynomials a and b of s, one of which is h times the eigenvalue times the other."""
+        if not self.linear:
+            return False
+        r, p, q = np.array(self.matrices(1.0)).T
+        return bool(np.max(np.abs(np.convolve(r, p) - np.convolve(q, q))) <= ROUNDING * float(np.max(np.abs(self.b))) ** 2)
+
     def _conditions(self, k: float, c: float) -> Iterator[Array]:
         """Polynomials in h, the constant first, that must not be negative."""
         degree = self.powers[:, 0] * 2 + self.powers[:, 1]

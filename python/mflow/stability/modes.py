@@ -1,53 +1,26 @@
-"""Stability limits of second-order methods: their criterion on oscillators, and the modes of a structure.
+"""Stability limits of second-order methods: their criterion on oscillators, and the modes of a force.
 
-A mode is a pair (k, c) of x'' = -k x - c v: k = omega^2, c = 2 zeta omega. The modes of a structure:
-
-    diagonal matrices            each degree of freedom by itself
-    no damping, or a M + b K     eigenvalues of M^-1 K (all of them up to `SMALL`, the largest by Lanczos' method beyond)
-    any other damping            see `Coupled`
-
-Growth of the structure itself, from negative stiffness or damping, sets no limit.
+A mode is a pair (k, c) of x'' = -k x - c v: k = omega^2, c = 2 zeta omega. Those of a structure: structural.py. Growth of the structure
+itself, from negative stiffness or damping, sets no limit.
 """
 
 from __future__ import annotations
 
-import functools
 import math
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
-from mflow_core.dynamics import matrices, structure
-from mflow_core.stepping import probe, stepper
 from numpy.typing import NDArray
 
 from mflow.base.checks import Array
-from mflow.base.extras import need
 from mflow.base.methods import Method
-from mflow.base.pace import by_rows, interruptible, pieces
+from mflow.base.pace import by_rows
 from mflow.derivatives.differences import fitting_length
 from mflow.spectra import krylov
 from mflow.stability.criterion import criterion_of, oscillator_matrix
 
-__all__ = ["Modes", "force_modes", "limit_of_frequency", "outer_bound", "radii", "structure_modes"]
+__all__ = ["START", "Modes", "force_modes", "limit_of_frequency", "radii", "top_eigenvalue"]
 
-SMALL = 400
-DENSE = 200  # all eigenvalues of steps are computed, where the damping couples the modes
-CUTS = 20  # of the region of k and c
-REACH = 1e-6  # of an eigenvalue: to which the reach of the region is looked for
-SHARP = 1e-5  # of the largest k and c: to which the region is cut
-KNOWN = 2e-3  # of a limit: to which it must be known, to be called that
-FINE = 1e-10  # the same where it is computed from dense matrices
-CLOSE = 1e-8  # of a limit: to which it is looked for among all eigenvalues
-STRIDE = 1.1  # of the steps that a search tries
-OWN = 1.25  # a structure that grows by itself may grow by this much faster
-EXACT = 1e-11  # of the fastest mode: what growth may be rounding
-STILL = 1e-7  # of the fastest mode: what is slower may be a rigid motion, whose growth is the root of rounding
-STEPS = 400  # twice, the second time for the growth: GROWTH there is a spectral radius of 1.006
-GROWTH = 10.0
-NEAR = 0.02  # relative distance of a step that grows from one at which growth is not seen
-RATIOS = 1000  # damping ratios that are told apart where there are many modes
-LANCZOS = 300
 START = 81  # stream of the random start vectors
 CALLS = 25  # of a force, for its largest frequency
 MANY_CALLS = 90  # where a step is chosen by it
@@ -115,68 +88,7 @@ def limit_of_frequency(method: Method, zeta: float) -> float:
     return criterion_of(method).limit(1.0, 2.0 * zeta)[0]
 
 
-# ---- modes of matrices ------------------------------------------------------------------------------------------------------------------
-
-
-def structure_modes(n: int, mass: Any, damping: Any, stiffness: Any) -> Modes:
-    """Modes of M x'' + C v + K x = 0.
-
-    Parameters
-    ----------
-    n : degrees of freedom
-    mass, damping, stiffness : None, a number, n numbers (a diagonal), or a dense or SciPy sparse matrix (n, n)
-
-    Raises
-    ------
-    ValueError
-        A matrix does not fit, or the mass is not positive definite; the text names it.
-    """
-    if isinstance(damping, str):
-        raise TypeError(
-            f"damping: expected a matrix, got {damping!r}; give the method's own damping to an instance, as in mflow.Staggered(...)"
-        )
-    M = np.ones(n) if mass is None else matrices.checked_matrix(mass, "mass", n)
-    _check_mass(M)
-    C, K = (None if a is None else matrices.checked_matrix(a, name, n) for a, name in ((damping, "damping"), (stiffness, "stiffness")))
-    C, K = (None if matrices.is_zero(a) else a for a in (C, K))
-    if K is None and C is None:
-        return Modes(np.zeros(0), np.zeros(0))
-    if all(a is None or a.ndim == 1 for a in (M, C, K)):
-        with np.errstate(over="ignore"):
-            k, c = (np.zeros(n) if a is None else a / M for a in (K, C))
-        if not (np.isfinite(k).all() and np.isfinite(c).all()):
-            raise ValueError(f"mass: expected numbers by which stiffness and damping can be divided, got {float(np.min(M)):g}")
-        return _outermost(k, c)
-    share = None if C is None else _rayleigh(n, M, C, K)
-    if C is not None and share is None:
-        return _coupled(n, M, C, K)
-    k = _eigenvalues(M, K, n)
-    a, b = share or (0.0, 0.0)
-    if n > SMALL:
-        k = k[-1] * np.append(np.geomspace(1e-8, 1.0, 65), 0.0)
-    return _outermost(k, np.maximum(a + b * k, 0.0))
-
-
-def _check_mass(M: Any) -> None:
-    """ValueError where a checked mass cannot be one; whether a matrix is positive definite is seen later."""
-    diagonal = np.asarray(M if M.ndim == 1 else M.diagonal())
-    bad = np.flatnonzero(~(diagonal > 0.0))
-    if bad.size:
-        raise ValueError(f"mass: expected a mass above 0 at every degree of freedom, got {diagonal[bad[0]]:g} at {bad[0]}")
-    if M.ndim == 2 and not matrices.is_symmetric(M):
-        raise ValueError("mass: expected a symmetric matrix, got one that differs from its transpose")
-
-
-def outer_bound(n: int, mass: Any, damping: Any, stiffness: Any) -> Modes | None:
-    """Modes outside all others, from row sums of checked matrices; None where the mass is no diagonal."""
-    if mass is not None and mass.ndim != 1:
-        return None
-    M = np.ones(n) if mass is None else mass
-    k, c = (
-        0.0 if A is None else float(np.max((np.abs(A) if A.ndim == 1 else np.asarray(abs(A).sum(axis=1)).ravel()) / M, initial=0.0))
-        for A in (stiffness, damping)
-    )
-    return Modes(np.array([k, k, 0.0]), np.array([c, 0.0, c]), exact=False)
+# ---- of a force ------------------------------------------------------------------------------------------------------------------------
 
 
 def force_modes(accel: Callable[[Array, Array], Array], x: Array, v: Array, velocity_free: bool, calls: int = CALLS) -> Modes:
@@ -212,15 +124,15 @@ def force_modes(accel: Callable[[Array, Array], Array], x: Array, v: Array, velo
     springs, dashpots = tangent(1.0, 0.0), None if velocity_free else tangent(0.0, 1.0)
     pairs = []
     slow = calls // 3
-    k, direction = _top(springs, x.size, calls - slow - 3)
+    k, direction = top_eigenvalue(springs, x.size, calls - slow - 3)
     pairs.append((k, 0.0 if dashpots is None else float(direction @ dashpots(direction))))
     if dashpots is not None:
-        c, direction = _top(dashpots, x.size, slow - 1)
+        c, direction = top_eigenvalue(dashpots, x.size, slow - 1)
         pairs.append((float(direction @ springs(direction)), c))
     return Modes(np.array([max(k, 0.0) for k, _ in pairs]), np.array([max(c, 0.0) for _, c in pairs]))
 
 
-def _top(times: Callable[[Array], Array], n: int, count: int) -> tuple[float, Array]:
+def top_eigenvalue(times: Callable[[Array], Array], n: int, count: int) -> tuple[float, Array]:
     """The largest real eigenvalue of a matrix that is given by its products, at most `count` of them, and its vector of length 1."""
     if n <= count:
         basis = np.eye(n)
@@ -237,362 +149,3 @@ def _top(times: Callable[[Array], Array], n: int, count: int) -> tuple[float, Ar
 def _exhausted(H: Array, k: int) -> bool:
     """Whether what is new of the last product is no more than the error of a difference."""
     return bool(H[k, k - 1] <= 1e-6 * np.linalg.norm(H[: k + 1, k - 1]))
-
-
-def _outermost(k: Array, c: Array) -> Modes:
-    """The modes that can set the limit: of each damping ratio the fastest, as limits are inversely proportional to the frequency."""
-    if k.size <= 2 * RATIOS:
-        return Modes(k, c)
-    swings, slides = np.flatnonzero(k > 0.0), np.flatnonzero((k <= 0.0) & (c > 0.0))
-    kept = [slides[np.argmax(c[slides])]] if slides.size else []
-    if swings.size:
-        zeta = np.maximum(0.5 * np.abs(c[swings]) / np.sqrt(k[swings]), 1e-4)  # smaller ones change a limit by less than that
-        place = np.log(zeta)
-        bins = ((RATIOS - 1) * (place - place.min()) / max(float(np.ptp(place)), 1e-300)).astype(np.intp)
-        bins = 2 * bins + (c[swings] < 0.0)
-        order = np.lexsort((k[swings], bins))
-        last = np.append(np.diff(bins[order]) > 0, True)
-        kept += swings[order[last]].tolist()
-    return Modes(k[kept], c[kept])
-
-
-def _times(A: Any, x: Array) -> Array:
-    y: Array = A * x if A.ndim == 1 else A @ x
-    return y
-
-
-def _rayleigh(n: int, M: Any, C: Any, K: Any) -> tuple[float, float] | None:
-    """(a, b) with C = a M + b K, tested with two random vectors, from fixed seeds; None where there are none."""
-    vectors = [krylov.random_vector(n, START + k) for k in (1, 2)]
-    columns = [np.concatenate([_times(A, v) for v in vectors]) for A in ((M,) if K is None else (M, K))]
-    target = np.concatenate([_times(C, v) for v in vectors])
-    basis = np.stack(columns, axis=1)
-    weights = np.linalg.lstsq(basis, target, rcond=None)[0]
-    if np.linalg.norm(basis @ weights - target) > 1e-9 * np.linalg.norm(target):
-        return None
-    return float(weights[0]), float(weights[1]) if len(weights) > 1 else 0.0
-
-
-def _eigenvalues(M: Any, A: Any, n: int) -> Array:
-    """Eigenvalues of M^-1 A: all, or the largest. Where A is not symmetric, real parts, the largest from below by Arnoldi's method."""
-    if A is None:
-        return np.zeros(1)
-    if n > SMALL and matrices.is_symmetric(A):
-        return np.array([sum(largest(M, lambda x: _times(A, x), n))])
-    if n > SMALL:
-        solve = _mass_solver(M)
-        return np.array([_top(lambda x: solve(_times(A, x)), n, LANCZOS)[0]])
-    dense = [np.diag(B) if B.ndim == 1 else B.toarray() if hasattr(B, "toarray") else B for B in (M, A)]
-    try:
-        L = np.linalg.cholesky(dense[0])
-    except np.linalg.LinAlgError:
-        raise ValueError("mass: expected a positive definite matrix, got one that is not") from None
-    reduced: Array = np.asarray(np.linalg.solve(L, np.linalg.solve(L, dense[1]).T).T, dtype=np.float64)
-    if matrices.is_symmetric(dense[1]):
-        values = np.asarray(interruptible(float(n) ** 3, np.linalg.eigvalsh, 0.5 * (reduced + reduced.T)), dtype=np.float64)
-    else:
-        values = np.asarray(interruptible(10.0 * n**3, np.linalg.eigvals, reduced).real, dtype=np.float64)
-    values[np.abs(values) <= 1e-13 * np.abs(values).max(initial=0.0)] = 0.0
-    return values
-
-
-def largest(
-    M: Any, times: Callable[[Array], Array], n: int, accuracy: float = 1e-3, solve: Callable[[Array], Array] | None = None
-) -> tuple[float, float]:
-    """The largest eigenvalue of M^-1 A, A symmetric and given by its products, and how much larger it may be, by Lanczos' method in M's
-    inner product, without keeping the basis. solve: with M, where that is at hand."""
-    solve = solve or _mass_solver(M)
-    v = krylov.random_vector(n, START)
-    v /= math.sqrt(v @ _times(M, v))
-    before, beta = np.zeros(n), 0.0
-    alphas: list[float] = []
-    betas: list[float] = []
-    top = rest = 0.0
-    for k in range(min(LANCZOS, n)):
-        w = solve(times(v)) - beta * before
-        Mv = _times(M, v)
-        alphas.append(float(w @ Mv))
-        w = w - alphas[-1] * v
-        beta = math.sqrt(max(float(w @ _times(M, w)), 0.0))
-        if k % 10 == 9 or beta <= 1e-14 * abs(alphas[0]) or k == min(LANCZOS, n) - 1:
-            T = np.diag(alphas) + np.diag(betas, 1) + np.diag(betas, -1)
-            values, vectors = np.linalg.eigh(T)
-            top, rest = float(values[-1]), beta * abs(float(vectors[-1, -1]))
-            if rest <= accuracy * abs(top):
-                break
-        betas.append(beta)
-        before, v = v, w / beta
-    return top, rest
-
-
-def _mass_solver(M: Any) -> Callable[[Array], Array]:
-    if M.ndim == 1:
-        return lambda b: b / M
-    if hasattr(M, "tocsc"):
-        factors = need("scipy.sparse.linalg", "a sparse mass").splu(M.tocsc())
-        return lambda b: np.asarray(factors.solve(b))
-    inverse = np.linalg.inv(M)
-    return lambda b: inverse @ b
-
-
-# ---- damping that couples the modes ----------------------------------------------------------------------------------------------------
-
-
-class Coupled(Modes):
-    """A structure whose damping is no a M + b K.
-
-    An eigenvector u of a step has Rayleigh quotients k = u'K u, c = u'C u (u'M u = 1). All pairs that vectors have fill a convex region; a
-    polygon around it is cut where the limit of a corner is the smallest, along the condition that ends it, as far as the region reaches.
-    Where the criterion is linear, the smallest limit of the corners is a bound of the structure's limit, and the limit itself where the
-    condition is that of the factor -1, whose eigenvector has the corner's k and c. Up to `DENSE` degrees of freedom the eigenvalues of
-    steps are computed where the bound is not the limit, and for matrices that are not symmetric.
-    """
-
-    def __init__(self, n: int, M: Any, C: Any, K: Any, symmetric: bool) -> None:
-        self.n, self.matrices = n, (M, C, K)
-        self.dense = _reduced(M, C, K, n) if n <= DENSE else None
-        self.solve = None if self.dense is not None else _mass_solver(M)
-        self.size = np.ones(2)
-        k_top, c_top = (max(sum(self._reach(np.array(d))), 0.0) for d in ((1.0, 0.0), (0.0, 1.0)))
-        super().__init__(np.array([k_top, k_top, 0.0]), np.array([c_top, 0.0, c_top]), exact=False)
-        self.size = np.array([k_top or 1.0, c_top or 1.0])
-        low = [-sum(self._reach(np.array(d))) for d in ((-1.0, 0.0), (0.0, -1.0))]
-        self.grows = not symmetric or min(low) < -1e-3  # by itself, perhaps: the bound is an estimate
-        k, c = np.clip(low, 0.0, 1.0)
-        k_top, c_top = float(k_top > 0.0), float(c_top > 0.0)
-        self.polygon = np.array([[k, c], [k_top, c], [k_top, c_top], [k, c_top]])
-        for d in ((1.0, 1.0), (1.0, -1.0), (-1.0, 1.0)):
-            self._cut(np.array(d) / math.sqrt(2.0))
-        self.limits: dict[Method, tuple[float, str]] = {}
-
-    @functools.cached_property
-    def growth(self) -> float:
-        """Of the structure itself: the largest real part of its eigenvalues; 0 where that is rounding alone."""
-        assert self.dense is not None
-        values = _roots([self.dense[1], self.dense[0], np.eye(self.n)])
-        growth = float(values.real.max())
-        return growth if growth > 1e-7 * float(np.abs(values).max()) else 0.0
-
-    def kind(self, method: Method) -> str:
-        """What `limit` is."""
-        self.limit(method)
-        return self.limits[method][1] if method in self.limits else "limit"
-
-    def stable(self, method: Method, dt: float) -> bool:
-        """Whether steps of dt make nothing grow but what grows by itself; beyond `DENSE`, whether the bound says so."""
-        if criterion_of(method).always and not self.grows:
-            return True
-        return self._margin(method, dt) <= 0.0 if self._computes(method) else dt <= self.limit(method)
-
-    def grows_at(self, method: Method) -> float:
-        """A step at which a run of the structure was seen to grow, near the shortest one; inf where none was. Slow growth is not seen."""
-        limit = self.limit(method)
-        problem = structure.Structure(self.n, *self.matrices)
-        lower = limit if 0.0 < limit < math.inf else 1e-3 / max(self.omega, float(np.max(self.c, initial=0.0)))
-        upper, far = 2.0 * lower, 1e6 * lower
-        while _stays(problem, method, upper):
-            lower, upper = upper, 2.0 * upper
-            if upper > far:
-                return math.inf
-        while upper > (1.0 + NEAR) * lower:
-            middle = math.sqrt(lower * upper)
-            lower, upper = (middle, upper) if _stays(problem, method, middle) else (lower, middle)
-        return upper
-
-    def limit(self, method: Method) -> float:
-        """The largest dt up to which every step is stable, or a bound of it, or an estimate: see `what`."""
-        if criterion_of(method).always:
-            return math.inf
-        if method not in self.limits:
-            linear = criterion_of(method).linear
-            bound, sharp = self._bound(method)
-            kind = "limit" if sharp or bound == math.inf else "bound"
-            if not linear or self.grows:
-                bound, kind = self._estimate(method, bound), "estimate"
-            if kind != "limit" and self._computes(method):
-                bound, kind = self._search(method, bound), "limit"
-            self.limits[method] = bound, kind
-        return self.limits[method][0]
-
-    # ---- the region of k and c -----------------------------------------------------------------------------------------------------------
-
-    def _reach(self, d: Array) -> tuple[float, float]:
-        """How far the region reaches in a direction, and how much farther it may: the largest eigenvalue of d_0 K + d_1 C, in units of the
-        largest k and c."""
-        d = d / self.size
-        if self.dense is not None:
-            C, K = self.dense
-            S = d[0] * K + d[1] * C
-            return float(np.linalg.eigvalsh(0.5 * (S + S.T))[-1]), 0.0
-        M, C, K = self.matrices
-        return largest(M, lambda x: d[0] * _times(K, x) + d[1] * _times(C, x), self.n, REACH, self.solve)
-
-    def _cut(self, d: Array) -> tuple[float, float]:
-        """Cut the polygon along the line where the region ends in the direction d; how much farther the polygon reached, and by how much
-        the line may lie outside."""
-        reach, rest = self._reach(d)
-        reach, along = reach + rest, self.polygon @ d
-        over = float(np.max(along)) - reach
-        if over > 0.0 and np.any(along < reach):
-            points = []
-            for p, q, at_p, at_q in zip(self.polygon, np.roll(self.polygon, -1, axis=0), along, np.roll(along, -1), strict=True):
-                if at_p <= reach:
-                    points.append(p)
-                if (at_p - reach) * (at_q - reach) < 0.0:
-                    points.append(p + (reach - at_p) / (at_q - at_p) * (q - p))
-            self.polygon = np.array(points)
-        return over, rest
-
-    def _bound(self, method: Method) -> tuple[float, bool]:
-        """The smallest limit of the polygon's corners, and whether it is the limit of the structure."""
-        criterion = criterion_of(method)
-        for _ in range(CUTS):
-            limits = [criterion.limit(*(self.size * corner).tolist()) for corner in self.polygon]
-            worst = min(range(len(limits)), key=lambda i: limits[i][0])
-            limit, which = limits[worst]
-            if limit == math.inf or not criterion.linear or which > criterion.order:
-                return limit, False
-            corner, count = self.polygon[worst], len(self.polygon)
-            if limit > 0.0:
-                d = -np.array(criterion.slope(which, limit)) * self.size
-            else:  # between the sides that meet there
-                sides = [corner - self.polygon[worst - 1], self.polygon[(worst + 1) % count] - corner]
-                d = np.sum([np.array([e[1], -e[0]]) / max(float(np.linalg.norm(e)), 1e-300) for e in sides], axis=0)
-            length = float(np.linalg.norm(d))
-            if not length > 0.0:
-                return limit, False
-            over, rest = self._cut(d / length)
-            if over <= (SHARP if self.dense is None else FINE):
-                inner = self.size * np.maximum(corner - (max(over, 0.0) + rest) * d / length, 0.0)
-                sharp = which == criterion.order and limit > 0.0 and criterion.limit(*inner.tolist())[0] <= (1.0 + KNOWN) * limit
-                return limit, sharp
-        return limit, False
-
-    def _estimate(self, method: Method, limit: float) -> float:
-        """A limit that runs of the structure keep, where the region tells none."""
-        if self._computes(method) or not 0.0 < limit < math.inf:
-            return limit
-        M, C, K = self.matrices
-        problem = structure.Structure(self.n, M, C, K)
-        while not _stays(problem, method, limit):
-            limit *= 0.8
-        return limit
-
-    # ---- all eigenvalues of a step -------------------------------------------------------------------------------------------------------
-
-    def _computes(self, method: Method) -> bool:
-        return self.dense is not None and (criterion_of(method).order == 2)
-
-    def _margin(self, method: Method, dt: float) -> float:
-        """By how much something grows faster than the structure itself may: above 0 where the step is unstable."""
-        assert self.dense is not None
-        criterion = criterion_of(method)
-        C, K = self.dense
-        if criterion.linear:  # s = dt z/2 for the factor (1 + s)/(1 - s): for dt to 0, z are the structure's own
-            b = [r * np.eye(self.n) + p * K + q * C for r, p, q in criterion.matrices(dt)]
-            z = _roots([b[0] / dt**2, b[1] / (2.0 * dt), 0.25 * b[2]])
-        else:
-            M, C, K = self.matrices
-            A = probe.system_matrix(method.record, method.numbers, structure.Structure(self.n, M, C, K), dt)
-            n = self.n
-            if method.record.stages > 1:  # their a need not be M^-1 F at the end
-                factors = interruptible(80.0 * n**3, np.linalg.eigvals, A).astype(np.complex128)
-            else:
-                solve = _mass_solver(M)
-                a = -np.column_stack([solve(column) for column in np.hstack([_full(K, n), _full(C, n)]).T])
-                step = A[: 2 * n, : 2 * n] + A[: 2 * n, 2 * n : 3 * n] @ a
-                factors = interruptible(80.0 * n**3, np.linalg.eigvals, step).astype(np.complex128)
-            z = (2.0 / dt) * (factors - 1.0) / (factors + 1.0)
-        z = z[np.abs(z) > STILL * min(float(np.abs(z).max()), 1.0 / dt)]
-        return float(np.max(z.real, initial=-math.inf)) - OWN * self.growth - EXACT * min(float(np.abs(z).max(initial=0.0)), 1.0 / dt)
-
-    def _search(self, method: Method, bound: float) -> float:
-        """The limit, from a step that is stable up to one that is not, and between them."""
-        fastest = max(self.omega, float(np.max(self.c)))
-        known = [h for h in (bound, self._of_modes(method)) if 0.0 < h < math.inf]
-        step = max(known, default=1.0 / fastest)
-        least, far = 1e-9 * step, 1e9 * max(step, 1.0 / fastest)
-        while self._margin(method, step) > 0.0:
-            step *= 0.5
-            if step < least:
-                return 0.0
-        lower, upper = step, STRIDE * step
-        while self._margin(method, upper) <= 0.0:
-            lower, upper = upper, STRIDE * upper
-            if upper > far:
-                return math.inf
-        return _root(lambda dt: self._margin(method, dt), lower, upper)
-
-    def _of_modes(self, method: Method) -> float:
-        """The limit of the modes without damping, each with its own share of the damping: right where the damping is light."""
-        assert self.dense is not None
-        C, K = self.dense
-        k, u = np.linalg.eigh(0.5 * (K + K.T))
-        return Modes(k, np.einsum("ij,ij->j", u, C @ u)).limit(method)
-
-
-def _coupled(n: int, M: Any, C: Any, K: Any) -> Modes:
-    """Modes of a structure whose damping C is no a M + b K."""
-    symmetric = all(A is None or matrices.is_symmetric(A) for A in (C, K))
-    if symmetric or n <= DENSE:
-        return Coupled(n, M, C, np.zeros(n) if K is None else K, symmetric)
-    k, c = (float(_eigenvalues(M, A, n).max(initial=0.0)) for A in (K, C))
-    return Modes(np.array([k, k, 0.0]), np.array([c, 0.0, c]), exact=False)
-
-
-def _full(A: Any, n: int) -> Array:
-    full: Array = np.diag(A) if A.ndim == 1 else A.toarray() if hasattr(A, "toarray") else A
-    return full
-
-
-def _reduced(M: Any, C: Any, K: Any, n: int) -> tuple[Array, Array]:
-    """C and K, dense, in coordinates in which the mass is 1."""
-    try:
-        L = np.linalg.cholesky(_full(M, n))
-    except np.linalg.LinAlgError:
-        raise ValueError("mass: expected a positive definite matrix, got one that is not") from None
-    out = [np.linalg.solve(L, np.linalg.solve(L, _full(A, n)).T).T for A in (C, K)]
-    return out[0], out[1]
-
-
-def _roots(b: list[Array]) -> NDArray[np.complex128]:
-    """The z for which b_0 + b_1 z + b_2 z^2 is singular; infinite ones where b_2 is."""
-    n = len(b[0])
-    try:
-        lower = -np.linalg.solve(b[2], np.hstack([b[0], b[1]]))
-    except np.linalg.LinAlgError:
-        return np.array([math.inf + 0j])
-    companion = np.vstack([np.eye(n, 2 * n, n), lower])
-    values: NDArray[np.complex128] = interruptible(80.0 * n**3, np.linalg.eigvals, companion).astype(np.complex128)
-    return values
-
-
-def _root(margin: Callable[[float], float], lower: float, upper: float) -> float:
-    """Where margin rises through 0 between two steps: by straight lines, of which none keeps an end for long (the Illinois method)."""
-    f, g = (max(min(margin(h) * h, 1.0), -1.0) for h in (lower, upper))
-    kept = 0
-    for k in range(100):
-        if upper - lower <= CLOSE * upper:
-            break
-        halve = k % 4 == 3 or g == 1.0  # a factor has passed -1: margin jumps
-        step = 0.5 * (lower + upper) if halve else lower + min(max(f / (f - g), 1e-10), 1.0 - 1e-10) * (upper - lower)
-        value = max(min(margin(step) * step, 1.0), -1.0)
-        if value <= 0.0:
-            lower, f, g, kept = step, value, g * (0.5 if kept == 1 and g < 1.0 else 1.0), 1
-        else:
-            upper, g, f, kept = step, value, f * (0.5 if kept == -1 else 1.0), -1
-    return lower
-
-
-def _stays(problem: structure.Structure, method: Method, dt: float) -> bool:
-    """Whether steps of dt keep a random vector, from a fixed seed, within bounds."""
-    x, v = krylov.random_vector(problem.n, START + 3), krylov.random_vector(problem.n, START + 4) / dt
-    run = stepper.Run(method.record, problem, x, 0.0, dt, method.numbers, v0=v)
-    with np.errstate(all="ignore"):
-        sizes = []
-        for _ in range(2):
-            for count, _ in pieces(STEPS):
-                if run.fixed(count) != 0:
-                    return False
-            sizes.append(float(np.linalg.norm(run.y)) + dt * float(np.linalg.norm(run.vector(1))))
-    return sizes[1] <= GROWTH * sizes[0]

@@ -1,0 +1,127 @@
+"""Up to which step h a symmetric matrix r M - p h^2 K - q h C is positive definite.
+
+With r > 0, p and q >= 0, M positive definite, K and C positive semidefinite it falls as h grows, and is singular first at
+
+    h* = min over u of h(u),        r u'M u = p h(u)^2 u'K u + q h(u) u'C u
+
+(R. J. Duffin, J. Rational Mech. Anal. 4 (1955) 221-233, for the largest of these values). So each vector gives an upper end, of second
+order in its error, and each factorization with pivots above 0 a lower one (J. J. Sylvester's law of inertia): inverse iteration from the
+lower end finds the vector.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from mflow.base.checks import Array
+from mflow.base.extras import need
+from mflow.base.pace import interruptible
+from mflow.spectra import krylov
+
+__all__ = ["full", "is_definite", "last_definite"]
+
+SHARP = 1e-10  # of a step: to which it is looked for
+FEW = 40  # factorizations
+ITERATIONS = 30  # of one factorization
+WIDER = 30.0  # by which a distance below the upper end grows, where that was too near
+START = 85  # stream of the random start vector
+
+Solver = Callable[[Array], Array]
+
+
+def full(A: Any, n: int) -> Array:
+    """A dense matrix of a diagonal, a SciPy sparse or a dense one."""
+    dense: Array = np.diag(A) if A.ndim == 1 else A.toarray() if hasattr(A, "toarray") else A
+    return dense
+
+
+def combined(parts: list[tuple[float, Any]], n: int) -> Any:
+    """The sum of weight A: a dense matrix where one of them is dense, else a sparse one."""
+    kept = [(weight, A) for weight, A in parts if weight != 0.0]
+    if any(A.ndim == 2 and not hasattr(A, "tocsc") for _, A in kept):
+        return sum(weight * full(A, n) for weight, A in kept)
+    sparse = need("scipy.sparse", "a sparse matrix")
+    return sum(weight * (sparse.diags_array(A) if A.ndim == 1 else A) for weight, A in kept).tocsc()
+
+
+def factored(B: Any) -> Solver | None:
+    """What solves with a symmetric matrix; None where it is not positive definite."""
+    n = int(B.shape[0])
+    if not hasattr(B, "tocsc"):
+        try:
+            interruptible(float(n) ** 3 / 3.0, np.linalg.cholesky, B)
+        except np.linalg.LinAlgError:
+            return None
+        inverse = interruptible(2.0 * float(n) ** 3, np.linalg.inv, B)
+        return lambda b: np.asarray(inverse @ b, dtype=np.float64)
+    try:
+        factors = need("scipy.sparse.linalg", "a sparse matrix").splu(
+            B, permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options={"SymmetricMode": True}
+        )
+    except RuntimeError:  # exactly singular
+        return None
+    if not (np.array_equal(factors.perm_r, factors.perm_c) and np.all(factors.U.diagonal() > 0.0)):
+        return None
+    return lambda b: np.asarray(factors.solve(b), dtype=np.float64)
+
+
+def is_definite(parts: list[tuple[float, Any]], n: int) -> bool:
+    """Whether the sum of weight A is positive definite."""
+    return factored(combined(parts, n)) is not None
+
+
+def last_definite(M: Any, C: Any, K: Any, weights: tuple[float, float, float], lower: float) -> tuple[float, float]:
+    """(low, high) around h* of the matrix with weights (r, p, q): inf where it is definite for all h; lower: where to begin.
+
+    They differ by `SHARP` of themselves, or by what rounding of the factorizations hides.
+    """
+    r, p, q = weights
+    n = len(M) if M.ndim == 1 else int(M.shape[0])
+
+    def quotient(A: Any, u: Array) -> float:
+        return max(float(u @ (A * u if A.ndim == 1 else A @ u)), 0.0)
+
+    def at(h: float) -> Solver | None:
+        return factored(combined([(r, M), (-q * h, C), (-p * h * h, K)], n))
+
+    def of(u: Array) -> float:
+        m, c, k = (quotient(A, u) for A in (M, C, K))
+        with np.errstate(over="ignore"):
+            root = q * c + math.sqrt(q * c * q * c + 4.0 * r * m * p * k)
+        return 2.0 * r * m / root if root > 0.0 else math.inf
+
+    u = krylov.random_vector(n, START)
+    low, high, away = 0.0, of(u), SHARP
+    step = min(lower, high)
+    for _ in range(FEW):
+        if high == math.inf:
+            return high, high
+        solve = at(step)
+        if solve is None:
+            high, away = min(high, step), WIDER * away
+        else:
+            low = max(low, step)
+            u, found = _iterated(solve, M, of, u)
+            high, away = min(high, max(found, low)), SHARP
+        if high - low <= 2.0 * SHARP * high:
+            break
+        near = high * (1.0 - away)
+        step = near if near > low else 0.5 * (low + high)
+    return low, high
+
+
+def _iterated(solve: Solver, M: Any, of: Callable[[Array], float], u: Array) -> tuple[Array, float]:
+    """Inverse iteration, until h(u) falls no more."""
+    best = of(u)
+    for _ in range(ITERATIONS):
+        v = solve(M * u if M.ndim == 1 else M @ u)
+        u = v / float(np.linalg.norm(v))
+        now = of(u)
+        if not now < best * (1.0 - 1e-3 * SHARP):
+            break
+        best = now
+    return u, best

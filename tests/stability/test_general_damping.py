@@ -1,0 +1,111 @@
+"""Limits of structures whose damping is no a M + b K, beyond the sizes at which all eigenvalues of steps are computed.
+
+The oracles are the spectral radius of a step written in NumPy, and quadratic eigenvalues by SciPy. Most cases lower the sizes, so that
+small structures go the way of large ones.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from typing import Any
+
+import numpy as np
+import pytest
+import scipy.linalg
+import scipy.sparse
+
+import mflow
+from mflow.spectra import definite
+from mflow.stability import structural
+from stability.test_second_order_limits import CHOICES, chain, growth
+
+Array = np.ndarray
+N = 14
+ONE_FORCE = [(name, par) for name, par in CHOICES if mflow.get_method(name).record.stages <= 1]
+
+
+def structure_of(kind: str, n: int, seed: int) -> tuple[Array, Array, Array]:
+    """M, C and K of a chain."""
+    rng = np.random.default_rng(seed)
+    k, M = rng.uniform(0.5, 2.0, n + 1), np.diag(rng.uniform(0.5, 2.0, n))
+    if kind == "one":  # of an even chain, where each mode moves the dashpot
+        k, M = np.ones(n + 1), np.eye(n)
+    K = np.diag(k[:-1] + k[1:]) - np.diag(k[1:-1], 1) - np.diag(k[1:-1], -1)
+    B = rng.standard_normal((n, n))
+    C = {
+        "dashpots": lambda: 0.02 * K + 0.01 * M + np.diag((rng.random(n) < 0.1) * 1.0),
+        "one": lambda: np.diag((np.arange(n) == 3) * 2.0),
+        "heavy": lambda: 10.0 * B @ B.T / n + np.eye(n),
+        "light": lambda: 1e-2 * B @ B.T / n,
+    }[kind]()
+    return M, C, K
+
+
+@pytest.fixture
+def small_sizes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(structural, "DENSE", 4)
+
+
+@pytest.mark.usefixtures("small_sizes")
+@pytest.mark.parametrize("kind", ["dashpots", "one", "heavy", "light"])
+@pytest.mark.parametrize(("name", "par"), ONE_FORCE)
+def test_the_limit_is_where_a_step_begins_to_grow(name: str, par: dict[str, Any], kind: str) -> None:
+    method = mflow.get_method(name, **par)
+    M, C, K = structure_of(kind, N, len(name))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        limit = mflow.max_stable_dt(method, mass=M, damping=C, stiffness=K)
+    if limit == math.inf:
+        assert all(growth(name, par, M, C, K, h) <= 1.0 + 1e-8 for h in np.geomspace(1e-2, 1e3, 11))
+        return
+    assert growth(name, par, M, C, K, (1.0 - 1e-6) * limit) <= 1.0 + 1e-10
+    assert growth(name, par, M, C, K, 1.01 * limit) > 1.0 + 1e-9
+    assert all(growth(name, par, M, C, K, share * limit) <= 1.0 + 1e-10 for share in (0.02, 0.3, 0.7, 0.9, 0.99))
+
+
+@pytest.mark.parametrize("form", [np.asarray, scipy.sparse.csr_array])
+def test_steps_of_210_masses_against_quadratic_eigenvalues(form: Any) -> None:
+    """The factor -1 of symplectic Euler: 4 M - 2 h C - h^2 K is singular; forward Euler: |1 + h z| = 1, z of the structure itself."""
+    n = 210
+    M, C, K = structure_of("dashpots", n, 7)
+    inverse, zero, one = 1.0 / np.diag(M)[:, None], np.zeros((n, n)), np.eye(n)
+    given = {"mass": form(M), "damping": form(C), "stiffness": form(K)}
+    z = scipy.linalg.eigvals(np.block([[zero, one], [0.25 * inverse * K, 0.5 * inverse * C]]))
+    largest = np.max(z.real[np.abs(z.imag) <= 1e-9 * np.abs(z).max()])
+    assert mflow.max_stable_dt("symplectic_euler", **given) == pytest.approx(1.0 / largest, rel=1e-9)
+    if form is np.asarray:
+        z = scipy.linalg.eigvals(np.block([[zero, one], [-inverse * K, -inverse * C]]))
+        assert mflow.max_stable_dt("forward_euler_system", **given) == pytest.approx(np.min(-2.0 * z.real / np.abs(z) ** 2), rel=1e-7)
+
+
+@pytest.mark.parametrize("weights", [(4.0, 1.0, 2.0), (4.0, 1.0, 0.0), (4.0, 0.0, 2.0), (1e-12, 3.0, 1e3)])
+@pytest.mark.parametrize("lower", [1e-6, 0.9, 50.0])
+def test_the_first_singular_step_from_any_start(weights: tuple[float, float, float], lower: float) -> None:
+    M, C, K = structure_of("heavy", N, 2)
+    r, p, q = weights
+    z = np.linalg.eigvals(np.block([[np.zeros((N, N)), np.eye(N)], [np.linalg.solve(r * M, p * K), np.linalg.solve(r * M, q * C)]]))
+    expected = 1.0 / np.max(z.real[np.abs(z.imag) <= 1e-9 * np.abs(z).max()])
+    for form in (np.asarray, scipy.sparse.csr_array):
+        low, high = definite.last_definite(form(M), form(C), form(K), weights, lower * expected)
+        assert expected * (1.0 - 1e-8) < low <= high < expected * (1.0 + 1e-8)
+
+
+def test_a_matrix_that_stays_definite() -> None:
+    M, C, _ = structure_of("one", N, 3)
+    assert definite.last_definite(M, C, np.zeros((N, N)), (1.0, 1.0, 0.0), 1.0) == (math.inf, math.inf)
+
+
+@pytest.mark.parametrize(("name", "par"), [("forward_euler_system", {}), ("newmark", {"beta": 0.3, "gamma": 0.45})])
+def test_a_bound_tells_how_far_the_limit_may_lie(name: str, par: dict[str, float], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beyond all sizes: the bound alone is a hundredth of the step at which something grows."""
+    for size in ("DENSE", "SMALL", "MANY"):
+        monkeypatch.setattr(structural, size, 4)
+    n = 100
+    C, K = np.diag(np.random.default_rng(0).uniform(0.0, 1.0, n)), chain(n)[0]
+    with pytest.warns(RuntimeWarning, match="a bound: every step up to it is stable, and longer ones may be; at .* a run grows") as told:
+        limit = mflow.max_stable_dt(name, damping=C, stiffness=K, **par)
+    upper = float(str(told[0].message).split("; at ")[1].split()[0])
+    assert 0.0 < limit < upper
+    assert growth(name, par, np.eye(n), C, K, upper) > 1.001
+    assert growth(name, par, np.eye(n), C, K, limit) <= 1.0 + 1e-9
