@@ -41,16 +41,11 @@ def test_solve_ivp(bench: Bench) -> None:
     bench.compare("solve_ivp, one step, Python function", {"mflow": ours, "SciPy": theirs}, limit_ns=PYTHON)
 
 
-def alone(bench: Bench, what: str, run: Any, limit_ns: float) -> None:
-    """A line without a peer."""
-    found = bench.interleaved({what: run})
-    bench.show(run)
-    bench.line(bench.Line(what, found[what], "", None, limit_ns=limit_ns))
-
-
 def test_gradient_flow(bench: Bench) -> None:
-    run = bench.loop("flow(grad, y0, 0.1, dt=0.1)", flow=mflow.gradient_flow, grad=lambda c: 2.0 * c, y0=START)
-    alone(bench, "gradient_flow, one step, Python function", run, PYTHON)
+    scipy = pytest.importorskip("scipy.integrate")
+    ours = bench.loop("flow(grad, y0, 0.1, dt=0.1)", flow=mflow.gradient_flow, grad=lambda c: 2.0 * c, y0=START)
+    theirs = bench.loop("solve(f, span, y0)", solve=scipy.solve_ivp, f=lambda t, c: -2.0 * c, span=SHORT, y0=START)
+    bench.compare("gradient_flow, one step, Python function", {"mflow": ours, "SciPy's solve_ivp": theirs}, limit_ns=PYTHON)
 
 
 def test_minimize(bench: Bench) -> None:
@@ -74,9 +69,12 @@ def test_minimize(bench: Bench) -> None:
 
 
 def test_solve_dynamics(bench: Bench) -> None:
+    scipy = pytest.importorskip("scipy.integrate")
     solve = mflow.solve_dynamics
-    run = bench.loop("solve(mass=1.0, stiffness=4.0, t_span=(0.0, 0.1), x0=x0, dt=0.1)", solve=solve, x0=np.ones(1))
-    alone(bench, "solve_dynamics, one step of an oscillator", run, MOTION)
+    ours = bench.loop("solve(mass=1.0, stiffness=4.0, t_span=(0.0, 0.1), x0=x0, dt=0.1)", solve=solve, x0=np.ones(1))
+    oscillator = {"solve": scipy.solve_ivp, "f": lambda t, y: [y[1], -4.0 * y[0]], "span": SHORT, "y0": np.array([1.0, 0.0])}
+    theirs = bench.loop("solve(f, span, y0)", **oscillator)
+    bench.compare("solve_dynamics, one step of an oscillator", {"mflow": ours, "SciPy's solve_ivp": theirs}, limit_ns=MOTION)
 
 
 def test_objects(bench: Bench) -> None:

@@ -7,7 +7,8 @@ for it moves least when a machine is busy. Nothing is asserted on time: a target
 at the end, and in pytest-benchmark's extra_info. A bench fails only where its contenders compute different numbers.
 
     python -m pytest bench --bench-store         keeps the table in .benchmarks/gates.json, by machine and instruction set
-    python -m pytest bench --bench-gate          fails where a gate is worse by more than a tenth than the run kept there of this machine
+    python -m pytest bench --bench-gate          fails where a gate is worse by more than a tenth than the run kept there of this machine;
+                                                 with --bench-store too the better figure stays
 
     python -m pytest bench --strict-targets      fails where a target is missed
     python -m pytest bench --bench-table FILE    writes the table as Markdown, with the peers that are installed
@@ -49,7 +50,7 @@ KEPT = HERE.parent / ".benchmarks" / "gates.json"
 WORSE = 1.10  # of the figure that was kept
 HEADS = ("what", "mflow ns", "peer", "peer ns", "mflow/peer", "target", "")
 TABLE = pytest.StashKey[list["Line"]]()
-WORSENED = pytest.StashKey[list[str]]()
+WORSENED = pytest.StashKey[dict[str, str]]()
 
 Runner = Callable[[int], Any]  # does its work so many times
 
@@ -85,7 +86,7 @@ def pytest_cmdline_main(config: pytest.Config) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
-    config.stash[TABLE], config.stash[WORSENED] = [], []
+    config.stash[TABLE], config.stash[WORSENED] = [], {}
     if alone(config) and hasattr(config.option, "benchmark_disable"):
         config.option.benchmark_disable = False  # addopts switches it off for the tests
         compares = config.option.benchmark_compare not in (None, False, [])
@@ -105,7 +106,7 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
         terminalreporter.write_line("  ".join(cells).rstrip())
     missed = sum(line.met() is False for line in lines)
     terminalreporter.write_line(f"{sum(line.met() is True for line in lines)} targets met, {missed} missed")
-    for text in config.stash[WORSENED]:
+    for text in config.stash[WORSENED].values():
         terminalreporter.write_line(f"worse than the run that was kept: {text}", red=True)
 
 
@@ -137,13 +138,13 @@ def figures(lines: Sequence[Line]) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def worse_than(kept: dict[str, Any], now: dict[str, Any]) -> list[str]:
-    """Gates whose figure has worsened by more than WORSE, in words."""
-    return [
-        f"{name}: {now[name]['figure']:.4g}, was {old['figure']:.4g}"
+def worse_than(kept: dict[str, Any], now: dict[str, Any]) -> dict[str, str]:
+    """Gates whose figure has worsened by more than WORSE, with the words for it."""
+    return {
+        name: f"{name}: {now[name]['figure']:.4g}, was {old['figure']:.4g}"
         for name, old in kept.items()
         if old["gate"] and name in now and now[name]["figure"] > WORSE * old["figure"]
-    ]
+    }
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
@@ -152,13 +153,13 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     if not now:
         return
     all_kept = read_kept(KEPT)
-    config.stash[WORSENED] = worse_than(all_kept.get(machine(), {}), now) if config.getoption("--bench-gate") else []
+    config.stash[WORSENED] = worse = worse_than(all_kept.get(machine(), {}), now) if config.getoption("--bench-gate") else {}
     missed = config.getoption("--strict-targets") and any(line.met() is False for line in config.stash[TABLE])
-    if (config.stash[WORSENED] or missed) and session.exitstatus == pytest.ExitCode.OK:
+    if (worse or missed) and session.exitstatus == pytest.ExitCode.OK:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
     if config.getoption("--bench-store"):
         KEPT.parent.mkdir(exist_ok=True)
-        all_kept[machine()] = all_kept.get(machine(), {}) | now
+        all_kept[machine()] = all_kept.get(machine(), {}) | {name: line for name, line in now.items() if name not in worse}
         KEPT.write_text(json.dumps(all_kept, indent=1, sort_keys=True) + "\n", encoding="utf-8")
     if config.getoption("--bench-table"):
         config.getoption("--bench-table").write_text(markdown(config.stash[TABLE]), encoding="utf-8")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib
+import importlib.util
 import os
 import re
 import subprocess
@@ -12,6 +13,7 @@ import types
 
 import pytest
 from mflow_core import registry
+from mflow_core._levels import LEVELS, LIBRARIES
 
 import mflow
 from support.places import ROOT
@@ -272,6 +274,19 @@ def test_nothing_unmeant_lies_at_the_root():
         pytest.skip("no git here, or no checkout")
     found = {name.partition("/")[0] for name in out.stdout.split("\0") if name}
     assert found == AT_THE_ROOT
+
+
+def test_compiled_modules_are_found_in_their_libraries():
+    files = {".".join(path.relative_to(CORE).with_suffix("").parts) for path in CORE.glob("*/**/*.pyx")}
+    level = re.compile("_(" + "|".join(LEVELS) + ")$")
+    assert files == {level.sub("", name).removeprefix("mflow_core.").replace("._", ".") for name in LIBRARIES}
+    for name, library in LIBRARIES.items():
+        spec = importlib.util.find_spec(name)
+        assert (spec.name, spec.origin) == (name, importlib.util.find_spec(library).origin)
+    module = importlib.import_module("mflow_core.dynamics.structure")
+    assert module.__name__ == "mflow_core.dynamics.structure"
+    with pytest.raises(ModuleNotFoundError, match="nothing"):
+        importlib.import_module("mflow_core.dynamics.nothing")
 
 
 def test_import_needs_numpy_alone():

@@ -9,9 +9,41 @@ cffi; `mflow-config` says where the header and the CMake and pkg-config files li
 
 from __future__ import annotations
 
+import functools
 import os
+import sys
+from importlib.machinery import ExtensionFileLoader, ModuleSpec
+from importlib.util import find_spec, spec_from_file_location
+from typing import Any
+
+from mflow_core._levels import LIBRARIES
 
 __all__ = ["get_include", "isa"]
+
+
+class _Finder:
+    """Finds the compiled modules of this package: those of a folder share one library, in which each has its own entry point.
+
+    A library is itself an extension module by its place and name, so that an editable install knows where it was built; only its parts are
+    ever imported.
+    """
+
+    @staticmethod
+    def find_spec(name: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
+        """Of one of these modules; None for all others."""
+        place = _place(LIBRARIES[name]) if name in LIBRARIES else None
+        return spec_from_file_location(name, place, loader=ExtensionFileLoader(name, place)) if place else None
+
+
+@functools.cache
+def _place(library: str) -> str | None:
+    """The file of a library."""
+    spec = find_spec(library)
+    return spec.origin if spec else None
+
+
+if _Finder not in sys.meta_path:
+    sys.meta_path.insert(0, _Finder)
 
 
 def get_include() -> str:

@@ -1,6 +1,9 @@
 """What steers a run from outside: each argument accepted, turned, or refused with its name; the callback; the progress line."""
 
 import builtins
+import dataclasses
+import importlib
+import inspect
 import math
 import sys
 from typing import Any
@@ -9,7 +12,7 @@ import numpy as np
 import pytest
 
 from mflow.base.progress import Progress, Watcher
-from mflow.integrate.control import check_first_step, check_max_step, check_min_step, check_tolerances
+from mflow.integrate.control import Settings, check_first_step, check_max_step, check_min_step, check_tolerances
 
 EPS = float(np.finfo(float).eps)
 
@@ -169,3 +172,45 @@ def test_without_tqdm_the_plain_line_is_written(monkeypatch: pytest.MonkeyPatch,
     with Progress(0.0, 1.0, "run") as bar:
         bar.update(0.25)
     assert capsys.readouterr().err == "\rrun:  25%, t = 0.25\n"
+
+
+# ---- what drivers hand over ------------------------------------------------------------------------------------------------------------
+
+MADE_OVER = {"mass", "solver"}  # what a run is told of these is another object
+FIELDS = {field.name for field in dataclasses.fields(Settings)} - MADE_OVER
+DRIVERS = {
+    "solve_ivp": ("mflow.integrate.ivp", "Drive", {"fun": lambda t, y: -y, "t_span": (0.0, 1.0), "y0": [1.0]}),
+    "solve_dynamics": ("mflow.dynamics.solve", "Motion", {"stiffness": 1.0, "t_span": (0.0, 1.0)}),
+}
+ARGUMENTS = [
+    (driver, name)
+    for driver, (module, _, _) in DRIVERS.items()
+    for name in inspect.signature(getattr(importlib.import_module(module), driver)).parameters
+    if name in FIELDS
+]
+
+
+class SeenError(Exception):
+    """In place of a run."""
+
+
+@pytest.mark.parametrize(("driver", "name"), ARGUMENTS)
+def test_every_argument_of_a_driver_reaches_its_run(monkeypatch: pytest.MonkeyPatch, driver: str, name: str) -> None:
+    module, drive, call = DRIVERS[driver]
+    seen: list[Settings] = []
+
+    def stop(*given: Any, **more: Any) -> None:
+        seen.extend(one for one in given if isinstance(one, Settings))
+        raise SeenError
+
+    monkeypatch.setattr(f"{module}.{drive}", stop)
+    default = inspect.signature(getattr(importlib.import_module(module), driver)).parameters[name].default
+    value: Any = True if default is False else object()
+    with pytest.raises(SeenError):
+        getattr(importlib.import_module(module), driver)(**call, **{name: value})
+    assert getattr(seen[0], name) is value
+
+
+def test_settings_have_no_other_names() -> None:
+    with pytest.raises(TypeError, match="ouputs"):
+        Settings(ouputs=3)  # type: ignore[call-arg]

@@ -16,6 +16,7 @@ from mflow_core.problems.sparse import check_sparse, is_sparse
 from numpy.typing import NDArray
 
 __all__ = [
+    "any_given",
     "as_array",
     "as_number",
     "as_tuple",
@@ -109,6 +110,14 @@ def check_flags(**flags: Any) -> None:
             and not (isinstance(value, (bool, np.bool_)) or (isinstance(value, (int, np.integer)) and value in (0, 1)))
         ):
             raise TypeError(f"{name}: expected True or False, got {shown(value)}")
+
+
+def any_given(arguments: Mapping[str, Any]) -> bool:
+    """Whether one of these is not None."""
+    for value in arguments.values():  # noqa: SIM110  (calls pay for this, and a generator takes twice as long)
+        if value is not None:
+            return True
+    return False
 
 
 def check_function(value: Any, argument: str, expected: str = "a function") -> Any:
@@ -324,6 +333,8 @@ def check_unmasked(value: Any, argument: str) -> None:
 
 def length_of(value: Any, argument: str) -> int:
     """How many entries an array or a sparse matrix has along its first axis; 0 for a number and for None."""
+    if value is None or type(value) is float:
+        return 0
     if hasattr(value, "tocsr"):
         return int(value.shape[0])
     array = as_array(value, argument)

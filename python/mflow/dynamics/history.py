@@ -23,12 +23,15 @@ class MotionHistory(History):
 
     vectors = 3  # x, v and a
 
-    def __init__(self, run: stepper.Run, start: Array, t0: float, *, energy: bool, **more: Any) -> None:
+    waits = True  # before there is an acceleration there is no energy either: `begin` has both
+
+    def __init__(
+        self, run: stepper.Run, start: Array, t0: float, *, energy: bool, every: int, times: Array | None, dense: bool, rows: int | None,
+        events: Any, t_end: float,
+    ) -> None:  # fmt: skip
         self.keeps_energy = energy
         self.energies: list[Array] = []
-        self.begun = False  # before there is an acceleration there is no energy either: `begin` has both
-        super().__init__(run, start, t0, **more)
-        self.begun = True
+        super().__init__(run, start, t0, every=every, times=times, dense=dense, rows=rows, events=events, t_end=t_end)
 
     @property
     def powers(self) -> int:
@@ -50,15 +53,20 @@ class MotionHistory(History):
             return math.nan
 
     def _put(self) -> None:
-        if self.begun:
+        if not self.waits:
             self.e[self.rows.count] = self._energy()
         super()._put()
 
     def begin(self) -> None:
         """The first row, now that the acceleration is there."""
-        if self.rows.count and self.t[0] == self.t0:
-            self.rows.count = 0
-            self._put()
+        self.waits = False
+        super().begin()
+
+    def close(self) -> None:
+        """The last good state, as of all runs; of one that could not begin, the start without energies."""
+        if self.waits:
+            super().begin()
+        super().close()
 
     def flush(self) -> None:
         """The chunk is full: the next one, with its energies."""
@@ -75,6 +83,7 @@ class MotionHistory(History):
     def unpack(self, blocks: dict[str, bytes], done: Any) -> None:
         """The rows that `pack` wrote. Raises TypeError or ValueError where they do not fit."""
         super().unpack(blocks, done)
+        self.waits = False
         e = numbers_of(blocks, "e", (len(blocks["t"]) // 8, 6), finite=False)
         if self.times is None:
             self.energies = [e] if self.chunks else []

@@ -11,6 +11,7 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
+from mflow_core.arithmetic.starts import parts_of
 from mflow_core.dynamics.constrained import Constrained
 from mflow_core.events import events as core_events
 from mflow_core.problems.problem import Problem
@@ -20,7 +21,7 @@ from mflow_core.stepping.energy.energies import Energies
 from mflow.base.checks import Array
 from mflow.base.methods import Method
 from mflow.base.pace import interruptible
-from mflow.base.result import COLUMNS, DynamicsResult, EnergyResult, last_axis
+from mflow.base.result import COLUMNS, DynamicsResult, EnergyResult, last_axis, pending
 from mflow.base.telling import tell
 from mflow.course.outputs import add_outputs
 from mflow.dynamics.constraints import what_constraints_did
@@ -32,6 +33,7 @@ from mflow.integrate.checkpoint import Checkpoints
 from mflow.integrate.control import ATOL, RTOL, Settings, check_min_step, check_tolerances, warn_of_small
 from mflow.integrate.drive import Drive
 from mflow.solvers.finite_jacobian import FiniteJacobian
+from mflow.stability.criterion import keeps_order
 from mflow.structures import load_tables
 from mflow.structures.supports import Supports
 
@@ -40,6 +42,11 @@ __all__ = ["Motion"]
 LEFT_OUT = 0.1  # of a load's size: where it is off the lines between steps by more, fixed steps are too long for it
 OVER = 0.5  # of its peak: a table that ends below is taken for one that is over, not for a load that stays
 REST = 1e-6  # of the peak, below which a held value is that of a load at rest
+
+
+def _evaluations(counts: dict[str, Any]) -> int:
+    """Of the force, or of the load."""
+    return int(counts["nfev"] if "nfev" in counts else counts.get("nload", 0))
 
 
 class Motion(Drive):
@@ -81,6 +88,13 @@ class Motion(Drive):
             self._check_method()
             settings.dt = settings.dt.bound(method, lambda: self.run.grid[0])
         super().__init__(problem, t_span, start, method, settings, "solve_dynamics")
+
+    def take_tangents(self, tangents: tuple[Any, ...]) -> None:
+        """Of a nonlinear force; the user's own know of the run from here on."""
+        for one in tangents:
+            if isinstance(one, FiniteJacobian):
+                one.drive = self
+                self.tangents += (one,)
 
     def _check_method(self) -> None:
         if "second_order" not in self.method.flags:
@@ -204,17 +218,17 @@ class Motion(Drive):
     @property
     def evaluations(self) -> int:
         """So far, of the force, or of the load."""
-        counts = self.problem.counters
-        return int(counts.get("nfev", counts.get("nload", 0)))
+        return _evaluations(self.problem.counters)
 
     def _growth(self) -> str:
-        before = self.evaluations
-        fixed = self.mode == "fixed" and self.t0 != self.t1
-        order = self.limit.order_note() if fixed else ""
-        more = self._between_steps() if fixed and self.looks_at else ""
-        self.checks = self.evaluations - before  # the run is over: what is asked for here is none of its evaluations
-        notes = [*([order] if order else []), *self.notes, *([f"but {more}"] if more else [])]
-        return super()._growth() + "".join(f"; {note}" for note in notes)
+        notes = self.notes
+        if self.mode == "fixed" and self.t0 != self.t1 and (self.looks_at or not keeps_order(self.method)):
+            before = self.evaluations
+            order, more = self.limit.order_note(), self._between_steps() if self.looks_at else ""
+            self.checks += self.evaluations - before  # the run is over: what is asked for here is none of its evaluations
+            notes = [*([order] if order else []), *notes, *([f"but {more}"] if more else [])]
+        text = super()._growth()
+        return "; ".join([text, *notes]) if notes else text
 
     def _between_steps(self) -> str:
         """What a function of t does between steps, where that is much, after a warning. The run is over: nothing changes it."""
@@ -245,12 +259,12 @@ class Motion(Drive):
         run, events, counts = self.run, self.events, self.problem.counters
         self.history.close()
         t, rows, e, sol, sol_v = self.history.motion(self.supports)
-        nfev, lam, drift, drift_v = self.evaluations - self.checks, None, None, None
+        nfev, lam, drift, drift_v = _evaluations(counts) - self.checks, None, None, None
         if isinstance(self.problem, Constrained):
             rows = rows.copy()
             rows[:, 2], lam, drift, drift_v = what_constraints_did(self.problem, self.supports, t, rows[:, 0], rows[:, 1])
-        x, v, a = rows.transpose(1, 0, 2).copy().reshape(3, len(t), *self.supports.shape)
-        energy = EnergyResult(zip(COLUMNS, e.T, strict=True)) if self.keeps_energy else None
+        x, v, a = parts_of(np.ascontiguousarray(rows), self.supports.shape)
+        energy = pending(EnergyResult, lambda: EnergyResult(zip(COLUMNS, e.T, strict=True))) if self.keeps_energy else None
         t_half = v_half = None
         one_grid = self.agenda is None and not (events and events.acts)
         if "v(1/2)" in self.method.record.formula and self.mode == "fixed" and one_grid:  # the method's own formula has half steps
@@ -258,7 +272,7 @@ class Motion(Drive):
             if v_half is not None:
                 v_half = last_axis(v_half.reshape(len(v_half), *self.supports.shape))
         out = DynamicsResult(
-            t=t, x=last_axis(x), v=last_axis(v), a=last_axis(a), energy=energy, sol=sol, sol_v=sol_v,
+            t=t, x=x, v=v, a=a, energy=energy, sol=sol, sol_v=sol_v,
             t_events=events.t_events if events else None,
             x_events=[self._events_whole(y, 0, at) for y, at in zip(events.y_events, events.t_events, strict=True)] if events else None,
             v_events=[self._events_whole(y, 1, at) for y, at in zip(events.y_events, events.t_events, strict=True)] if events else None,
@@ -271,7 +285,8 @@ class Motion(Drive):
         if events is not None and events.acts:
             out["x_after"] = [self._events_whole(y, 0, at) for y, at in zip(events.y_after, events.t_events, strict=True)]
             out["v_after"] = [self._events_whole(y, 1, at) for y, at in zip(events.y_after, events.t_events, strict=True)]
-        add_outputs(out, self.outputs, (out["x"], out["v"]), self.settings.event_args, self.name)
+        if self.outputs is not None:
+            add_outputs(out, self.outputs, (x, v), self.settings.event_args, self.name)
         if self.switches is not None:
             self.switches.finish(out)
         return out

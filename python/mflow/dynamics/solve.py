@@ -19,7 +19,7 @@ from mflow_core.dynamics import supports as core_supports
 from mflow_core.problems.signatures import FORCE_SIGNATURE, compiled_address
 from mflow_core.problems.sparse import check_sparse
 
-from mflow.base.checks import as_tuple, check_choice, check_flags, length_of, shown
+from mflow.base.checks import Array, as_tuple, check_choice, check_flags, length_of, shown
 from mflow.base.methods import Method, as_method, parameters_of, refuse_unknown
 from mflow.base.pace import interruptible
 from mflow.base.result import DynamicsResult
@@ -30,7 +30,7 @@ from mflow.dynamics.forces import force_problem
 from mflow.dynamics.motion import Motion
 from mflow.integrate.control import Event, Settings, check_events, check_span
 from mflow.integrate.drive import follow
-from mflow.solvers.finite_jacobian import FiniteJacobian, asked_by, finite_jacobian
+from mflow.solvers.finite_jacobian import finite_jacobian
 from mflow.structures.load_tables import bends
 from mflow.structures.loads import is_table, table_until
 from mflow.structures.matrices import structure_problem
@@ -235,27 +235,26 @@ def solve_dynamics(
     """
     if t_span is None:
         raise TypeError("t_span is missing: expected (t0, t_end)")
-    if not (inplace is velocity_free is dense_output is progress is False):
-        check_flags(inplace=inplace, velocity_free=velocity_free, dense_output=dense_output, progress=progress)
+    check_flags(inplace=inplace, velocity_free=velocity_free, dense_output=dense_output, progress=progress)
     tell_of_order(force, "force", "t, x, v")
     span = check_span(t_span, dt)
-    given: dict[str, Any] = {**_of_motion(parameters), **({"damping": _own_damping(method, damping)} if isinstance(damping, str) else {})}
-    damping = None if isinstance(damping, str) else damping
+    given = _of_motion(parameters)
+    if isinstance(damping, str):
+        given, damping = {**given, "damping": _own_damping(method, damping)}, None
     chosen_method, extra = as_method(method, given), as_tuple(args)
     facts: dict[str, Any] = {}  # of runs that are saved or resumed
-    if not (checkpoint is resume is None):
+    if checkpoint is not None or resume is not None:
         facts = _checksums((mass, damping, stiffness, load, rayleigh, fixed, dfdx, dfdv, args)) | {
             "force": force is not None, "velocity_free": velocity_free, "potential": potential is not None, "linear_solver": linear_solver,
             "after": after if after == "zero" else None,
         }  # fmt: skip
-    if (x0 is not None and np.ndim(x0) > 1) or (v0 is not None and np.ndim(v0) > 1):
-        mass, damping, stiffness = (as_diagonal(value, np.shape(v0 if x0 is None else x0)) for value in (mass, damping, stiffness))
     start, speed = check_starts(x0, v0, (mass, damping, stiffness), load)
-    _check_after(after, load)
+    if start.ndim > 1:
+        mass, damping, stiffness = (as_diagonal(value, start.shape) for value in (mass, damping, stiffness))
     supports = Supports(start, fixed, span, dt)
     supports.check_rest(speed)
     linear = {
-        "damping": damping, "stiffness": stiffness, "load": table_until(load, after), "rayleigh": rayleigh,
+        "damping": damping, "stiffness": stiffness, "load": load if after is None else _until(load, after), "rayleigh": rayleigh,
         "linear_solver": linear_solver,
     }  # fmt: skip
     tangents = finite_jacobian(dfdx, "dfdx", 3), finite_jacobian(dfdv, "dfdv", 3)
@@ -264,20 +263,18 @@ def solve_dynamics(
         "velocity_free": velocity_free,
     }  # fmt: skip
     switches = None
-    if not (contacts is friction is None):
+    if contacts is not None or friction is not None:
         switches, nonlinear, force, events, velocity_free = _with_obstacles(
             (contacts, friction), {"constraints": constraints}, supports,
             {"mass": mass, **linear}, nonlinear | {"force": force}, events, (*span, start, speed),
         )  # fmt: skip
     problem: Any
     if force is None:
-        _refuse(
-            nonlinear | ({"args": None} if events is not None or constraints is not None else {}),
-            "it belongs to a nonlinear force=, which is not given",
-        )
+        others = nonlinear if events is None and constraints is None else nonlinear | {"args": None}
+        _refuse(others, "it belongs to a nonlinear force=, which is not given")
     beside = moving = None
     if force is None or supports.moves is not None or any(value is not None for value in linear.values()):
-        narrow = all(length_of(*one) == 0 for one in ((rtol, "rtol"), (atol, "atol")))  # arrays of tolerances have the user's order
+        narrow = not (length_of(rtol, "rtol") or length_of(atol, "atol"))  # arrays of tolerances have the user's order
         beside = structure_problem(supports, mass, narrow=narrow, alone=force is None, **linear)
         problem, moving = beside
     if force is not None:
@@ -291,25 +288,18 @@ def solve_dynamics(
         raise ValueError("constraints_jac: it belongs to constraints=, which is not given")
     settings = Settings(
         dt=dt, rtol=rtol, atol=atol, t_eval=t_eval, save=save, save_every=save_every, dense_output=dense_output,
-        events=_events(events, supports), event_args=extra, progress=progress, breaks=_breaks(breaks, load, span),
+        events=None if events is None else _events(events, supports), event_args=extra, progress=progress,
+        breaks=_breaks(breaks, load, span) if isinstance(breaks, str) else breaks, rtol_v=rtol_v, atol_v=atol_v,
+        first_step=first_step, max_step=max_step, min_step=min_step, max_steps=max_steps, outputs=outputs, callback=callback,
+        checkpoint=checkpoint, checkpoint_every=checkpoint_every, resume=resume,
     )  # fmt: skip
-    if not (
-        first_step is max_step is min_step is max_steps is None
-        and rtol_v is atol_v is outputs is callback is checkpoint is checkpoint_every is resume is None
-    ):
-        settings.take(
-            rtol_v=rtol_v, atol_v=atol_v, first_step=first_step, max_step=max_step, min_step=min_step, max_steps=max_steps,
-            outputs=outputs, callback=callback, checkpoint=checkpoint, checkpoint_every=checkpoint_every, resume=resume,
-        )  # fmt: skip
     drive = Motion(
         problem, span, supports.reduced(start), supports.reduced(speed), chosen_method, settings, supports=supports,
         energy=_keeps_energy(energy, problem), matrices=moving, velocity_free=velocity_free and damping is None and rayleigh is None,
         facts=facts | ({} if switches is None else switches.facts), switches=switches,
     )  # fmt: skip
     _heed(drive, load, after, "fixed" if supports.moves is not None else "force" if velocity_free and force is not None else "")
-    for one in tangents:
-        asked_by(one, drive)
-    drive.tangents = tuple(one for one in tangents if isinstance(one, FiniteJacobian))
+    drive.take_tangents(tangents)
     result: DynamicsResult = follow(drive)
     return result
 
@@ -339,17 +329,18 @@ def _known() -> tuple[str, ...]:
     return (*ARGUMENTS, *dict.fromkeys(of_methods))
 
 
-def _check_after(after: Any, load: Any) -> None:
-    """ValueError where there is no such ending, or nothing that ends."""
-    if after is None:
-        return
+def _until(load: Any, after: Any) -> Any:
+    """The load with its ending. Raises ValueError where there is no such ending, or nothing that ends."""
     check_choice(after, "after", ("hold", "zero"))
     if not is_table(load):
         raise ValueError(f"after: expected a table as load, whose end it describes, got load = {shown(load)}; omit after")
+    return table_until(load, after)
 
 
 def _heed(drive: Motion, load: Any, after: str | None, other: str) -> None:
     """What drives a motion is looked at between its steps. other: the argument beside load that does, or empty."""
+    if load is None and not other:
+        return
     if is_table(load):
         drive.heed_table(np.asarray(load[0], dtype=np.float64), np.asarray(load[1], dtype=np.float64), after)
     else:
@@ -366,13 +357,11 @@ def _with_obstacles(
     return switches, nonlinear, nonlinear.pop("force"), switches.events, bool(nonlinear["velocity_free"])
 
 
-def _breaks(breaks: Any, load: Any, span: tuple[float, float]) -> Any:
-    """Times; those of the load's table, inside the span, where its name stands."""
-    if not isinstance(breaks, str):
-        return breaks
+def _breaks(breaks: str, load: Any, span: tuple[float, float]) -> Array:
+    """The times of the load's table inside the span, where its name stands."""
     if breaks != "load" or not is_table(load):
         raise ValueError(f'breaks: expected times, or "load" with a table (times, values) as load, got {breaks!r}')
-    times = bends(np.asarray(load[0], dtype=np.float64), np.asarray(load[1], dtype=np.float64))
+    times: Array = bends(np.asarray(load[0], dtype=np.float64), np.asarray(load[1], dtype=np.float64))
     return times[(times > min(span)) & (times < max(span))]
 
 
@@ -436,7 +425,7 @@ def _checksum(value: Any, name: str) -> Any:
 
 def _events(events: Any, supports: Supports) -> Any:
     """Events of the whole x, where some of it is fixed."""
-    if events is None or not supports.any:
+    if not supports.any:
         return events
     out = []
     for fun, terminal, direction, samples, action in check_events(events):

@@ -65,13 +65,9 @@ MISSING_DT = "dt: expected the size of the fixed steps of {}, got None; give dt=
 # ---- settings -------------------------------------------------------------------------------------------------------------------
 
 
-@dataclass(init=False)
+@dataclass(slots=True)
 class Settings:
-    """What the user of a driver may set besides the problem and the method; the names are those of `mflow.solve_ivp`.
-
-    What is not given stays with the class: a call pays for what it sets. So drivers look in one comparison, ``not (a is b is None)``,
-    whether any of the rarer ones is given, which takes a fiftieth of what handing them over does.
-    """
+    """What the user of a driver may set besides the problem and the method; the names are those of `mflow.solve_ivp`."""
 
     dt: Any = None
     rtol: Any = None
@@ -107,13 +103,6 @@ class Settings:
     steady_rtol: Any = None
     steady_atol: Any = None
     pair: Pair | None = None  # the two methods of "auto", the first of which is the run's
-
-    def __init__(self, **given: Any) -> None:
-        vars(self).update(given)
-
-    def take(self, **given: Any) -> None:
-        """More of them."""
-        vars(self).update(given)
 
 
 def check_span(t_span: Sequence[float], dt: Any = None) -> tuple[float, float]:
@@ -184,14 +173,17 @@ def check_mode(method: Method, settings: Settings, estimated: str) -> str:
 
 def check_step(method: Method, dt: Any, t0: float, t1: float) -> float:
     """A fixed dt with the sign of the span; NaN for "auto", which is chosen along the way. Raises TypeError or ValueError."""
-    if isinstance(dt, str) and dt == "auto":
+    if type(dt) is float and 0.0 < dt < math.inf:
+        step = dt
+    elif isinstance(dt, str) and dt == "auto":
         return math.nan
-    if isinstance(dt, float) and dt == math.inf and t1 == math.inf:
+    elif isinstance(dt, float) and dt == math.inf and t1 == math.inf:
         if not method.is_one_equation:
             only = "an implicit method of one stage alone goes to the steady state in one step"
             raise ValueError(f"dt: expected a finite step, got inf; {only}, and {method.name} is none")
         return dt
-    step = check_number(dt, "dt", ABOVE_0, low=0.0, open_low=True)
+    else:
+        step = check_number(dt, "dt", ABOVE_0, low=0.0, open_low=True)
     if t1 != t0 and t0 + math.copysign(step, t1 - t0) == t0:
         raise ValueError(f"dt: expected a step that moves t = {t0:g}, got {dt!r}, which is lost in rounding: t + dt == t")
     if abs(t1 - t0) / step > 2.0**53:

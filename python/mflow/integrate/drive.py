@@ -13,6 +13,7 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+from mflow_core.arithmetic.starts import largest
 from mflow_core.events import events as core_events
 from mflow_core.problems.inside import Inside
 from mflow_core.problems.problem import Problem
@@ -33,7 +34,7 @@ from mflow.derivatives.differences import slope_digits
 from mflow.integrate import control, endings
 from mflow.integrate.checkpoint import Checkpoints, StepState
 from mflow.integrate.control import ATOL, MANY, RTOL, Settings
-from mflow.integrate.curvature import CALLBACK, AutoSteps, StiffnessWarning, check_measurable, give_radius, least_steps, stable_end
+from mflow.integrate.curvature import CALLBACK, GROWTH, AutoSteps, StiffnessWarning, check_measurable, give_radius, least_steps, stable_end
 from mflow.integrate.history import History
 from mflow.solvers.finite_jacobian import NotFiniteError
 from mflow.solvers.jacobian_doubt import Doubt
@@ -569,7 +570,7 @@ class Drive:
     def _growth(self) -> str:
         """Warns of a state that fixed steps past a stability limit let grow; the words for the result's message."""
         fixed = self.mode == "fixed" and self.run.k > 1 and math.isfinite(self.step)
-        text = self._ending("").growth(self.warned) if fixed else ""
+        text = self._ending("").growth(self.warned) if fixed and largest(self.run.y) > GROWTH else ""
         if text and not self.warned:
             tell(f"{self.name}: {text}")
         return text and f"; but {text}"

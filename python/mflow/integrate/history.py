@@ -43,6 +43,7 @@ class History:
     """
 
     vectors = 1  # in a saved state
+    waits = False  # whether `begin` is called later
 
     def __init__(
         self,
@@ -65,10 +66,15 @@ class History:
         self.extra = 0  # rows of a run that is resumed, as `beyond` says
         self.chunks: list[tuple[Array, Array, Array | None]] = []
         self._open(len(self.times) if self.times is not None else FIRST_ROWS if rows is None else rows)
+        if not self.waits:
+            self.begin()
+
+    def begin(self) -> None:
+        """The first row."""
         if self.times is None:
             if self.every:
                 self._put()
-        elif len(self.times) and self.times[0] == t0:
+        elif len(self.times) and self.times[0] == self.t0:
             self._put()
             self.rows.done = 1
 

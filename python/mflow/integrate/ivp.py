@@ -11,7 +11,7 @@ import numpy as np
 from mflow_core.problems import problem
 from mflow_core.problems.signatures import companion
 
-from mflow.base.checks import as_tuple, check_flags, check_start
+from mflow.base.checks import any_given, as_tuple, check_flags, check_start
 from mflow.base.methods import Method, as_method, asks_for_auto, refuse_unknown
 from mflow.base.result import IVPResult, pending
 from mflow.base.telling import tell, tell_of_order
@@ -261,8 +261,7 @@ def solve_ivp(
     E. Hairer, S. Norsett and G. Wanner, Solving Ordinary Differential Equations I (1993), II.1-II.6; E. Hairer and G. Wanner, II
     (1996), IV.8 and VI.1.
     """
-    if not (inplace is vectorized is dense_output is progress is elementwise is False):
-        check_flags(inplace=inplace, vectorized=vectorized, dense_output=dense_output, progress=progress, elementwise=elementwise)
+    check_flags(inplace=inplace, vectorized=vectorized, dense_output=dense_output, progress=progress, elementwise=elementwise)
     _tell_at_the_start(fun, threads, elementwise)
     try:
         start = check_start(y0, "y0")
@@ -297,7 +296,7 @@ def solve_ivp(
     if algebraic is not None:
         linear |= algebraic.linear
     solving = project = None
-    if solved.is_implicit or algebraic is not None or not (jac is jac_sparsity is lband is uband is solver is columns is rhs_t is None):
+    if solved.is_implicit or algebraic is not None or solver is not None or any_given(linear):
         with preparing(start, span[0], "solve_ivp"):
             solving = nonlinear.solver_for(solved, equation, span[0], start, solver=solver, args=extra, **linear)
             if algebraic is not None:
@@ -307,20 +306,10 @@ def solve_ivp(
     settings = Settings(
         dt=dt, rtol=rtol, atol=atol, t_eval=t_eval, save=save, save_every=save_every, dense_output=dense_output, events=events,
         event_args=extra, solver=solving, progress=progress, pair=pair, mass=None if algebraic is None else algebraic.mass.checksum,
-        project=project, algebraic=algebraic,
+        project=project, algebraic=algebraic, first_step=first_step, max_step=max_step, min_step=min_step, max_steps=max_steps,
+        callback=callback, checkpoint=checkpoint, checkpoint_every=checkpoint_every, resume=resume, breaks=breaks, own_breaks=own,
+        doses=doses, outputs=outputs, nonnegative=nonnegative, until=until, steady_rtol=steady_rtol, steady_atol=steady_atol,
     )  # fmt: skip
-    if not (
-        first_step is max_step is min_step is max_steps is None is callback is None is checkpoint is checkpoint_every is resume is None
-    ):
-        settings.take(
-            first_step=first_step, max_step=max_step, min_step=min_step, max_steps=max_steps, callback=callback, checkpoint=checkpoint,
-            checkpoint_every=checkpoint_every, resume=resume,
-        )  # fmt: skip
-    if not (breaks is own is doses is outputs is nonnegative is until is steady_rtol is steady_atol is None):
-        settings.take(
-            breaks=breaks, own_breaks=own, doses=doses, outputs=outputs, nonnegative=nonnegative, until=until, steady_rtol=steady_rtol,
-            steady_atol=steady_atol,
-        )  # fmt: skip
     drive = asked_by(jac, Drive(equation, span, start, chosen_method, settings, "solve_ivp"))
     if algebraic is not None:
         doses = [] if drive.agenda is None else drive.agenda.doses

@@ -11,7 +11,7 @@ from mflow_core.problems import problem
 from mflow_core.stepping import stepper as core
 from mflow_core.stepping.last_step import LastStep
 
-from mflow.base.checks import Array, as_tuple, check_number, check_start, check_whole
+from mflow.base.checks import Array, any_given, as_tuple, check_number, check_start, check_whole
 from mflow.base.methods import AUTO, Method, as_method, asks_for_auto
 from mflow.base.pace import Pace
 from mflow.base.telling import tell, tell_of_order
@@ -157,9 +157,11 @@ class Stepper(Kept):
 
     def __new__(cls, method: str | Method, fun: Any = None, y0: Any = None, *more: Any, **options: Any) -> Any:
         """The stepper of the method's kind."""
-        chosen = as_method(method, {}) if cls is Stepper and isinstance(method, str | Method) and not asks_for_auto(method) else None
-        flags = () if chosen is None else (*chosen.flags, chosen.kind)
-        return object.__new__(next((kind for flag, kind in Stepper._kinds.items() if flag in flags), cls))
+        if cls is not Stepper or not isinstance(method, (str, Method)) or asks_for_auto(method):
+            return object.__new__(cls)
+        chosen = as_method(method, {})
+        fits = [kind for flag, kind in Stepper._kinds.items() if flag in chosen.flags or flag == chosen.kind]
+        return object.__new__(fits[0] if fits else cls)
 
     def __init__(
         self,
@@ -230,16 +232,17 @@ class Stepper(Kept):
 
     def _solve_with(self, call: dict[str, Any]) -> None:
         """The run, and what solves its equations."""
-        start, args, bands = self._start, as_tuple(call["args"]), {name: call[name] for name in ("lband", "uband")}
-        jac, kept = call["jac"], (call["mass"], call["consistent"], call["exclude_algebraic"])
-        self._algebraic = algebraic_of(*kept, self.method, start, None, *bands.values(), t0=self._t0, args=args)
+        start, args, jac, bands = self._start, as_tuple(call["args"]), call["jac"], (call["lband"], call["uband"])
+        kept = call["mass"], call["consistent"], call["exclude_algebraic"]
+        self._algebraic = algebraic_of(*kept, self.method, start, None, *bands, t0=self._t0, args=args)
         tell_of_order(call["fun"], "fun", "t, y")
         solved = self._pair.stiff if self._pair else self.method
         equation = problem.rhs_problem(call["fun"], start.shape, call["args"], call["inplace"], jac if solved.is_implicit else None)
-        linear = {"jac": jac, "jac_sparsity": call["jac_sparsity"], **bands}
+        linear = {"jac": jac, "jac_sparsity": call["jac_sparsity"], "lband": bands[0], "uband": bands[1]}
         if self._algebraic is not None:
             linear |= self._algebraic.linear
-        solving = nonlinear.solver_for(solved, equation, self._t0, start, solver=call["solver"], args=args, **linear)
+        asked = solved.is_implicit or call["solver"] is not None or any_given(linear)
+        solving = nonlinear.solver_for(solved, equation, self._t0, start, solver=call["solver"], args=args, **linear) if asked else None
         self._equation = equation
         self._start = self._consistent(self._t0, start)
         self._make_run(equation, solver=solving)
@@ -275,10 +278,10 @@ class Stepper(Kept):
 
             self._told_stiff = True  # the other method is the answer
             self._run = self._legs = two_methods(self._pair, more["solver"], equation, self._start, self._t0, control=self._controlled)
-        bounds = [self._call[name] for name in ("max_step", "min_step", "first_step")]
+        bounds = {name: self._call[name] for name in ("max_step", "min_step", "first_step")}
         if self._controlled:
-            self._control(self._call["rtol"], self._call["atol"], *bounds)
-        elif any(bound is not None for bound in bounds):
+            self._control(self._call["rtol"], self._call["atol"], **bounds)
+        elif any_given(bounds):
             raise ValueError("first_step, max_step, min_step: they belong to error control: give rtol or atol as well")
         if self._stops is not None:
             self._check_stops(self._stops)

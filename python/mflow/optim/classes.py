@@ -148,7 +148,7 @@ class Optimizer(Updater):
         **parameters: Any,
     ) -> None:  # fmt: skip
         record = self._choose(parameters)
-        params = list(params) if isinstance(params, Iterator) else params
+        params = list(params) if hasattr(params, "__next__") else params
         names = positional(record) if args else []
         if len(args) > len(names):
             raise TypeError(
@@ -173,10 +173,11 @@ class Optimizer(Updater):
         check_flags(check_finite=check_finite)
         width = 0 if threads is None else check_whole(threads, "threads", 1, MOST)
         groups, forms = [], []
-        self._watched = watched = list[Any]()  # torch's own, whose gradients `zero_grad` lets go
+        watched: list[Any] = []  # torch's own, whose gradients `zero_grad` lets go
+        self._watched = watched
         for i, entry in enumerate(entries):
             options = {k: v for k, v in entry.items() if k != "params"}
-            params = list(entry["params"]) if isinstance(entry["params"], Iterator) else entry["params"]
+            params = list(entry["params"]) if hasattr(entry["params"], "__next__") else entry["params"]
             arrays, form = spread(params, f"params[{i}]" if grouped else "params")
             forms.append(form)
             tensors = params.values() if isinstance(params, dict) else params if isinstance(params, (list, tuple)) else [params]
@@ -194,7 +195,7 @@ class Optimizer(Updater):
     def _group(record: Any, arrays: list[Any], options: dict[str, Any]) -> tuple[Any, ...]:
         maximize = options.pop("maximize", False)
         check_flags(maximize=maximize)
-        asked = [name for name in IMPLEMENTATIONS if options.pop(name, None)]
+        asked = [name for name in IMPLEMENTATIONS if options.pop(name, None)] if options else []
         if asked:
             tell(f"{', '.join(asked)}: ignored, as every step is one compiled pass here; omit it")
         maximize = bool(maximize)
@@ -239,7 +240,7 @@ class Optimizer(Updater):
         recipe, record, steps = self._recipe(), self.record, self.steps
         chosen = {name: value for name, value in self._given.items() if name in recipe["groups"][0]} if recipe["groups"] else self._given
         params = param_group["params"]
-        group = {**chosen, **param_group, "params": list(params) if isinstance(params, Iterator) else params}
+        group = {**chosen, **param_group, "params": list(params) if hasattr(params, "__next__") else params}
         entries = [*recipe["groups"], group]
         how = (record, entries, True, recipe["clip_norm"], recipe["check_finite"], recipe["threads"])
         fresh = type(self).__new__(type(self))

@@ -20,6 +20,7 @@ C. C. Paige, J. Inst. Math. Appl. 18 (1976) 341-349.
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
@@ -38,6 +39,7 @@ CHECKS = frozenset(int(10 * 1.3**k) for k in range(40))  # iterations after whic
 FEW = 100  # components beyond which Lanczos' method may take more iterations than there are components
 ALL = 500  # iterations up to which all Ritz values are computed, beyond that the two at the ends
 SEED = 1729
+SHORT = 64  # numbers of a random vector that is kept: making a generator takes longer than a run of a few steps
 MISS = 0.005  # the probability with which a bound of one end may miss it
 
 
@@ -72,8 +74,15 @@ class Ends(NamedTuple):
 
 def random_vector(n: int, stream: int = 0) -> Array:
     """A unit vector in a random direction, from a fixed seed: the same in every call with this stream."""
+    return _short_vector(n, stream).copy() if n <= SHORT else _random_vector(n, stream)
+
+
+def _random_vector(n: int, stream: int) -> Array:
     v: Array = np.random.default_rng((SEED, stream)).standard_normal(n)
     return v / float(np.linalg.norm(v)) if n else v
+
+
+_short_vector = functools.lru_cache(maxsize=64)(_random_vector)
 
 
 def commutators(times: Product, back: Product, n: int, streams: tuple[int, ...]) -> Iterator[tuple[float, float, float]]:

@@ -32,7 +32,7 @@ from numpy.typing import NDArray
 from mflow.base.checks import Array
 from mflow.base.methods import Method
 
-__all__ = ["Criterion", "criterion_of", "order_on_oscillators", "oscillator_matrix"]
+__all__ = ["Criterion", "criterion_of", "keeps_order", "order_on_oscillators", "oscillator_matrix"]
 
 POINTS = np.arange(7.0) / 2.0  # of K and of C, at which the polynomial is read off
 DEGREE = 3  # to which it is looked for
@@ -75,6 +75,12 @@ def order_on_oscillators(method: Method, damped: bool) -> int:
     while method.record.stages > 1 and error(0.5 * h) < SEEN and h < 1.0:  # errors of high order are below rounding there
         h *= 2.0
     return min(round(math.log2(error(h) / error(0.5 * h))) - 1, int(method.record.order))
+
+
+@functools.lru_cache(maxsize=256)
+def keeps_order(method: Method) -> bool:
+    """Whether the method is of its own order on oscillators, damped ones too."""
+    return min(order_on_oscillators(method, damped) for damped in (False, True)) >= int(method.record.order)
 
 
 class Criterion:

@@ -60,19 +60,21 @@ def structure_problem(
         pull = np.zeros(n)
     M, C, K = (free_part(a, supports) for a in (M, C, K)) if supports.any else (M, C, K)
     factorize = _cholesky(M, C, K) if linear_solver == "cholesky" else None
-    order = narrower_order([a for a in (M, C, K) if hasattr(a, "ndim")]) if narrow and not cg and factorize is None else None
+    order = None
+    if narrow and not cg and factorize is None and (M.ndim == 2 or (K is not None and K.ndim == 2) or (C is not None and C.ndim == 2)):
+        order = narrower_order([a for a in (M, C, K) if a is not None])
     if order is not None:
         supports.reorder(order)
         M, C, K = (a if a is None else a[order] if a.ndim == 1 else a[order][:, order] for a in (M, C, K))
-    diagonal = M if M.ndim == 1 else M.diagonal()
-    if np.count_nonzero(diagonal > 0) < diagonal.size:
+    diagonal = M if M.ndim == 1 else np.ascontiguousarray(M.diagonal())
+    if not matrices.smallest(diagonal) > 0.0:
         bad = np.flatnonzero(~(diagonal > 0))
         raise ValueError(
             f"mass: expected a mass above 0 for every degree of freedom that moves, got {diagonal[bad[0]]:g} at degree of freedom "
             f"{supports.free[bad[0]]} (row {supports.free[bad[0]]}); take those without one out by static condensation, which is done "
             "here where neither a force nor dashpots act on them, or name them in fixed="
         )
-    size = supports.free.size
+    size = supports.free.size if supports.any else n
     table = None
     if is_table(load):
         table, load = load, None
@@ -127,7 +129,7 @@ def _cholesky(M: Any, C: Any, K: Any) -> Any:
 
 def _without_massless(supports: Supports, M: Any, C: Any, K: Any, may: bool) -> Any:
     """K with the free degrees of freedom condensed that have no mass; the supports know them then."""
-    if M.ndim == 1 and np.count_nonzero(M) == M.size:
+    if M.ndim == 1 and matrices.smallest(M) > 0.0:
         return K
     index = supports.free[rows_without(M)[supports.free]]
     if not index.size or not may or K is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import numpy as np
@@ -13,8 +14,6 @@ from mflow.structures.support_motions import SupportMotions, is_given, step_of_d
 
 __all__ = ["Supports", "as_diagonal", "check_speed", "check_starts", "free_part"]
 
-NONE_HELD = np.arange(0)
-
 
 class Supports:
     """Which of n degrees of freedom move by the equations; the others keep the places that x0 gives them, go where `fixed` says (a dict of
@@ -23,22 +22,36 @@ class Supports:
     States of a run hold the free ones, in the run's order. which : 0 of places, 1 of velocities, 2 of accelerations.
     """
 
+    any = False  # whether some are not free
+    moves: SupportMotions | None = None
+    massless: Massless | None = None
+    held = np.arange(0)
+
     def __init__(self, x0: Array, fixed: Any, span: tuple[float, float] = (0.0, 1.0), dt: Any = None) -> None:
-        self.shape, self.n = x0.shape, x0.size
-        self.place, self.delta = x0.ravel().copy(), step_of_differences(dt, span)
-        self.moves: SupportMotions | None = None
-        self.massless: Massless | None = None
-        self.any = False
-        self.free, self.held = np.arange(self.n), NONE_HELD
-        if fixed is None:
-            return
+        self.shape, self.n, self.place = x0.shape, x0.size, x0.reshape(-1)
+        self.dt, self.span = dt, span
+        if fixed is not None:
+            self._hold(fixed)
+
+    @functools.cached_property
+    def free(self) -> Any:
+        """The numbers of those that are, in the run's order."""
+        return np.arange(self.n)
+
+    @property
+    def delta(self) -> float:
+        """What functions of t are differenced with."""
+        return step_of_differences(self.dt, self.span)
+
+    def _hold(self, fixed: Any) -> None:
+        """These are not free."""
         held = np.zeros(self.n, dtype=bool)
         if is_given(fixed):
-            motions = SupportMotions(fixed, self.n, span, self.delta)
+            motions = SupportMotions(fixed, self.n, self.span, self.delta)
             held[motions.all_held] = True
             if motions.any:
-                self.moves = motions
-                self.place[motions.index] = motions.at(span[0])[0]
+                self.moves, self.place = motions, self.place.copy()
+                self.place[motions.index] = motions.at(self.span[0])[0]
         else:
             held[_index_of(fixed, self.shape, self.n)] = True
         self.free, self.held = np.flatnonzero(~held), np.flatnonzero(held)
@@ -46,7 +59,7 @@ class Supports:
 
     def check_rest(self, speed: Array) -> None:
         """ValueError where a fixed degree of freedom that does not move has a velocity."""
-        if not self.held.size:
+        if not self.any:
             return
         still = self.held if self.moves is None else np.setdiff1d(self.held, self.moves.index)
         moving = still[speed.ravel()[still] != 0]
@@ -165,8 +178,8 @@ def check_starts(x0: Any, v0: Any, given: tuple[Any, ...], load: Any) -> tuple[A
     name = "v0" if x0 is None else "x0"
     start = check_start(v0 if x0 is None else x0, name)
     start = start if start.ndim else start.reshape(1)
-    sizes = _sizes(given)
-    if len(sizes) > 1 and len(set(sizes)) == 1 and sizes[0] not in (1, start.size) and start.ndim == 1:
+    sizes = _sizes(given) if start.ndim == 1 else []
+    if len(sizes) > 1 and len(set(sizes)) == 1 and sizes[0] not in (1, start.size):
         raise ValueError(f"{name}: expected {sizes[0]} numbers, one for each degree of freedom of the matrices, got shape {start.shape}")
     return (np.zeros(start.shape), start) if x0 is None else (start, check_speed(v0 if v0 is None else np.atleast_1d(v0), start))
 
@@ -183,7 +196,8 @@ def check_speed(v0: Any, start: Array) -> Array:
 
 def _sizes(given: tuple[Any, ...]) -> list[int]:
     """How many rows the matrices and diagonals among them have; functions have none."""
-    arrays = [a for a in given if not (a is None or isinstance(a, int | float) or matrices.is_function(a))]
-    if not arrays:
-        return []
-    return [n for n in (length_of(a, "mass, damping, stiffness, load") for a in arrays) if n]
+    sizes = []
+    for one in given:
+        if one is not None and type(one) is not float and not matrices.is_function(one):
+            sizes.append(length_of(one, "mass, damping, stiffness, load"))
+    return [n for n in sizes if n] if sizes else sizes

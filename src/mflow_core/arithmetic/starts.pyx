@@ -1,5 +1,6 @@
 """States in one look: a copy of the numbers of a start, if they are what most calls give; the largest of them."""
 from cpython.float cimport PyFloat_AS_DOUBLE
+from libc.string cimport memcpy
 
 cimport numpy as cnp
 
@@ -41,3 +42,24 @@ def largest(cnp.ndarray array not None):
     if cnp.PyArray_TYPE(array) != cnp.NPY_DOUBLE or not cnp.PyArray_ISCARRAY_RO(array):
         raise TypeError(f"array: expected a C-contiguous float64 array, got dtype {(<object> array).dtype}")
     return max_abs(<double *> cnp.PyArray_DATA(array), cnp.PyArray_SIZE(array))
+
+
+def parts_of(cnp.ndarray rows not None, tuple shape):
+    """The parts of rows (m, parts, n), a C-contiguous float64 array, as new arrays (*shape, m): rows lie one after the other, and their axis is the last."""
+    cdef cnp.npy_intp m, parts, n, i, j
+    cdef cnp.npy_intp[2] dims
+    cdef double *numbers
+    cdef const double *at = <const double *> cnp.PyArray_DATA(rows)
+    if cnp.PyArray_NDIM(rows) != 3 or cnp.PyArray_TYPE(rows) != cnp.NPY_DOUBLE or not cnp.PyArray_ISCARRAY_RO(rows):
+        raise TypeError(f"rows: expected a C-contiguous float64 array (m, parts, n), got shape {(<object> rows).shape}")
+    m, parts, n = cnp.PyArray_DIM(rows, 0), cnp.PyArray_DIM(rows, 1), cnp.PyArray_DIM(rows, 2)
+    dims[0], dims[1] = m, n
+    out = []
+    for j in range(parts):
+        one = cnp.PyArray_SimpleNew(2, dims, cnp.NPY_DOUBLE)
+        numbers = <double *> cnp.PyArray_DATA(<cnp.ndarray> one)
+        for i in range(m):
+            memcpy(numbers + i * n, at + (i * parts + j) * n, n * sizeof(double))
+        one = one.T if len(shape) == 1 else one.reshape(m, *shape).transpose((*range(1, len(shape) + 1), 0))
+        out.append(one)
+    return out

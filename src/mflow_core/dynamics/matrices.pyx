@@ -1,7 +1,9 @@
 """Matrices of dynamics as users give them: checked, and put into the narrowest form that fits (operators.pxd)."""
 from cpython.exc cimport PyErr_CheckSignals
 
-from libc.math cimport isfinite
+from libc.math cimport INFINITY, isfinite
+
+cimport numpy as cnp
 
 from mflow_core.solvers.operators cimport OP_BANDED, OP_DENSE, OP_DIAGONAL, OP_SPARSE, OP_TRIDIAGONAL
 
@@ -9,6 +11,7 @@ import numpy as np
 
 from mflow_core.problems.sparse import check_sparse
 
+cnp.import_array()
 
 cdef enum:
     PORTION = 1_000_000                  # numbers between looks at signals
@@ -34,12 +37,33 @@ def reach_of(array):
     return lower, upper, count
 
 
+cdef cnp.ndarray repeated(double value, cnp.npy_intp n):
+    """n times the same number."""
+    cdef cnp.ndarray out = cnp.PyArray_SimpleNew(1, &n, cnp.NPY_DOUBLE)
+    cdef double *numbers = <double *> cnp.PyArray_DATA(out)
+    cdef cnp.npy_intp i
+    for i in range(n):
+        numbers[i] = value
+    return out
+
+
+def smallest(cnp.ndarray array not None):
+    """The smallest number of a C-contiguous float64 array: inf of an empty one, NaN where one is among them."""
+    cdef const double *numbers = <const double *> cnp.PyArray_DATA(array)
+    cdef double least = INFINITY
+    cdef cnp.npy_intp i
+    if cnp.PyArray_TYPE(array) != cnp.NPY_DOUBLE or not cnp.PyArray_ISCARRAY_RO(array):
+        raise TypeError(f"array: expected a C-contiguous float64 array, got dtype {(<object> array).dtype}")
+    for i in range(cnp.PyArray_SIZE(array)):
+        if numbers[i] < least or numbers[i] != numbers[i]:
+            least = numbers[i]
+    return least
+
+
 def checked_matrix(value, str argument, Py_ssize_t n):
     """A number, n numbers, n x n or a SciPy sparse matrix: float64, finite; vectors stand for diagonals."""
     if type(value) is float and isfinite(value):
-        array = np.empty(n)
-        array.fill(value)
-        return array
+        return repeated(value, n)
     if hasattr(value, "tocsr"):
         array = check_sparse(value, argument).tocsr().astype(np.float64)
         array.sum_duplicates()
@@ -110,6 +134,15 @@ def values_of(array, int kind, Py_ssize_t lower, Py_ssize_t upper, Py_ssize_t n)
 
 
 def is_zero(array):
+    """Whether it is None or has no entry but zeros."""
+    cdef const double *numbers
+    cdef cnp.npy_intp i
+    if type(array) is cnp.ndarray and cnp.PyArray_TYPE(array) == cnp.NPY_DOUBLE and cnp.PyArray_ISCARRAY_RO(array):
+        numbers = <const double *> cnp.PyArray_DATA(array)
+        for i in range(cnp.PyArray_SIZE(array)):
+            if numbers[i] != 0.0:
+                return False
+        return True
     return array is None or np.count_nonzero(array.data if hasattr(array, "tocsr") else array) == 0
 
 

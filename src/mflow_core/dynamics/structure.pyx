@@ -282,6 +282,28 @@ cdef int structure_energy(double t0, const double *const *y0, double t1, const d
 
 # ---- the problem -----------------------------------------------------------------------------------------------------------------------
 
+cdef bint take_diagonals(Structure structure, mass, damping, stiffness) except -1:
+    """Whether all three are diagonals, float64 arrays (n,), or None; then they are stored, as `take_matrices` stores them."""
+    cdef operator_t *A
+    cdef cnp.ndarray one
+    cdef int j
+    for array in (mass, damping, stiffness):
+        if array is not None and not (type(array) is cnp.ndarray and cnp.PyArray_NDIM(array) == 1 and cnp.PyArray_ISCARRAY_RO(array)):
+            return False
+    for j, array in enumerate((mass, damping, stiffness)):
+        A = &structure.s.M if j == 0 else &structure.s.C if j == 1 else &structure.s.K
+        A.n = structure.s.n
+        if array is None or (j > 0 and is_zero(array)):
+            A.kind = OP_NONE
+            continue
+        one = array
+        A.kind, A.lower, A.upper, A.values = OP_DIAGONAL, 0, 0, <const double *> cnp.PyArray_DATA(one)
+        structure.arrays.append(one)
+    structure.s.kind, structure.s.lower, structure.s.upper, structure.symmetric = OP_DIAGONAL, 0, 0, True
+    structure.check_mass(mass)
+    return True
+
+
 cdef class Structure(Problem):
     """M x'' + C v + K x = load(t). mass None: 1 for each of the n degrees of freedom.
 
@@ -296,23 +318,14 @@ cdef class Structure(Problem):
         if is_function(damping):
             self.take_damping(damping)
             damping = None
-        given = {"mass": np.ones(n) if mass is None else mass, "damping": damping, "stiffness": stiffness}
-        matrices = given if checked else {name: None if value is None else checked_matrix(value, name, n) for name, value in given.items()}
-        for name in ("damping", "stiffness"):
-            if is_zero(matrices[name]):
-                matrices[name] = None
-        if not is_symmetric(matrices["mass"]):
-            raise ValueError("mass: expected a symmetric matrix, got one that differs from its transpose")
-        self.symmetric = is_symmetric(matrices["stiffness"])
-        for name in ("damping", "stiffness") if cg else ():
-            if not is_symmetric(matrices[name]):
-                raise ValueError(f"{name}: expected a symmetric matrix for conjugate gradients, got one that differs from its transpose")
         self.arrays, self.factorize = [], factorize
         self.c.n = n
         self.compiled = self.damp_callback is None
         self.sparse_factors = [None, None]
-        self.take_matrices(matrices)
-        self.check_mass(matrices["mass"])
+        if mass is None:
+            mass = np.ones(n)
+        if not (checked and take_diagonals(self, mass, damping, stiffness)):
+            self.take_matrices({"mass": mass, "damping": damping, "stiffness": stiffness}, checked)
         if self.s.damp != NULL:
             self.s.C.kind = self.s.kind = OP_FUNCTION
         self.make_room()
@@ -349,9 +362,19 @@ cdef class Structure(Problem):
             self.damp_callback = damping
             self.s.damp, self.s.damp_ctx = python_damping, <void *> self
 
-    def take_matrices(self, dict matrices):
+    def take_matrices(self, dict given, bint checked):
         """Stores all three; damping and stiffness as wide as each other where that is tridiagonal, for the sake of one pass over both."""
         cdef operator_t *A
+        matrices = given if checked else {name: None if value is None else checked_matrix(value, name, self.s.n) for name, value in given.items()}
+        for name in ("damping", "stiffness"):
+            if is_zero(matrices[name]):
+                matrices[name] = None
+        if not is_symmetric(matrices["mass"]):
+            raise ValueError("mass: expected a symmetric matrix, got one that differs from its transpose")
+        self.symmetric = is_symmetric(matrices["stiffness"])
+        for name in ("damping", "stiffness") if self.s.cg else ():
+            if not is_symmetric(matrices[name]):
+                raise ValueError(f"{name}: expected a symmetric matrix for conjugate gradients, got one that differs from its transpose")
         shapes = {name: shape_of(array, self.s.n) if array is not None else (OP_NONE, 0, 0) for name, array in matrices.items()}
         if any(shape[0] == OP_SPARSE for shape in shapes.values()):
             if not self.s.cg:
@@ -372,6 +395,7 @@ cdef class Structure(Problem):
                 values = values_of(array, A.kind, A.lower, A.upper, self.s.n)
                 self.arrays.append(values)
                 A.values = <const double *> cnp.PyArray_DATA(<cnp.ndarray> values)
+        self.check_mass(matrices["mass"])
 
     cdef void take_rows(self, operator_t *A, array):
         """A sparse matrix by rows."""
