@@ -8,9 +8,9 @@ from typing import Any
 
 from mflow.base.checks import check_function
 from mflow.base.progress import says_stop
-from mflow.base.result import Result
+from mflow.base.result import OptimizeResult, Result
 
-__all__ = ["teller"]
+__all__ = ["teller", "where_it_is"]
 
 
 def teller(callback: Callable[..., Any] | None, intermediate: Callable[[Any], Result]) -> Callable[[Any], bool] | None:
@@ -34,3 +34,9 @@ def teller(callback: Callable[..., Any] | None, intermediate: Callable[[Any], Re
             return True
 
     return tell
+
+
+def where_it_is(descent: Any) -> OptimizeResult:
+    """What a callback of `minimize` is told."""
+    x, value, grad = descent.here()
+    return OptimizeResult(x=x, fun=value, jac=grad, nit=descent.nit, nfev=descent.nfev, njev=descent.njev)

@@ -23,7 +23,7 @@ from mflow.derivatives.differences import FewDigitsError
 from mflow.integrate.endings import most_stages
 from mflow.optimize import rough
 from mflow.optimize.bounds import read_box
-from mflow.optimize.callbacks import teller
+from mflow.optimize.callbacks import teller, where_it_is
 from mflow.optimize.directions import check_options, chosen, products_of
 from mflow.optimize.doubts import Doubts, few_digits
 from mflow.optimize.line_descent import CONVERGED, ENDINGS, STOPPED, LineDescent, ending, overflow_text
@@ -231,7 +231,7 @@ def minimize(
         raise ValueError(f"path: with line_search every iterate is kept, expected True or False, got {path!r}; give path=True")
     else:
         search = "strong_wolfe" if line_search is None else line_search
-        descent = LineDescent(doubts, method, search, settings, bool(path), teller(callback, _intermediate), products, tests)
+        descent = LineDescent(doubts, method, search, settings, bool(path), teller(callback, where_it_is), products, tests)
     saving.begin(descent)
     try:
         with sharing:
@@ -334,7 +334,7 @@ class _Descent(Counted):
         self.limit, self.watched = limit, callback is not None
         if callback is None and self.schedule is None and self.kept is None and self.auto is None:
             return self._go_fast(limit, gtol)
-        tell = teller(callback, _intermediate)
+        tell = teller(callback, where_it_is)
         if self.auto is not None:
             return self._go_safely(self.auto, limit, gtol, tell)
         observe = getattr(self.schedule, "observe", None)  # a schedule that follows the cost
@@ -474,6 +474,9 @@ class _Descent(Counted):
             return self.result(-1, "diverged", f"{self._runs_off()} in iteration {run.k}, where rounding ends it: does it have a minimum?")
         if status == STALLED and self.auto is not None:
             return self.result(-1, *self.auto.stalled(run.k, self.dt))
+        if status in (stepper.NON_FINITE, stepper.RETRY_NON_FINITE) and not self.evaluated and run.k > 0:
+            text = f"the cost or its gradient is not finite at the point that was saved, of iteration {run.k}, which is x: the run had left the"
+            return self.result(-1, "non_finite", f"{text} finite numbers when it was saved; lower lr, or resume from an earlier point")
         if status in (stepper.NON_FINITE, stepper.RETRY_NON_FINITE):
             return self.result(-1, *self._divergence(self.evaluated and last > GROWTH * max(first, 1e-300)))
         if status == stepper.MANY_STAGES:
@@ -574,8 +577,10 @@ class _Descent(Counted):
     def result(self, status: int, reason: str, message: str, ask: bool = True) -> OptimizeResult:
         """ask: the cost may be called once more for its value."""
         run = self.run
-        x, grad = run.here() if self.evaluated else (self.start.copy(), np.full(self.start.shape, math.nan))
+        x, grad = run.here() if self.evaluated else (run.y if run.k > 0 else self.start.copy(), np.full(self.start.shape, math.nan))
         value = run.value if self.evaluated else math.nan
+        if ask and not self.evaluated and run.k > 0 and self.problem.has_value:  # a run that was resumed
+            value = run.evaluate(x, False)[0]
         if self.evaluated and run.looked_ahead:
             value, grad = run.evaluate(x) if ask else (math.nan, np.full(self.start.shape, math.nan))
         if ask and math.isnan(value) and self.problem.has_value and self.evaluated:
@@ -592,9 +597,3 @@ class _Descent(Counted):
             out.path = self.kept.path(self.start.shape)
         self.looks.keep(out)
         return out
-
-
-def _intermediate(descent: Any) -> OptimizeResult:
-    """What a callback is told."""
-    x, value, grad = descent.here()
-    return OptimizeResult(x=x, fun=value, jac=grad, nit=descent.nit, nfev=descent.nfev, njev=descent.njev)

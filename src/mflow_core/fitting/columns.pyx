@@ -9,7 +9,7 @@ from libc.stdint cimport int32_t
 
 from mflow_core.arithmetic.dot cimport dot_and_square
 from mflow_core.fitting.columns cimport columns_t
-from mflow_core.fitting.triangle cimport apply_qt, qr
+from mflow_core.fitting.triangle cimport apply_qt, ear_t, qr
 
 
 cdef void spread(const double *J, const double *r, ptrdiff_t m, ptrdiff_t n, double *A, double *norms, double *g) noexcept nogil:
@@ -24,7 +24,7 @@ cdef void spread(const double *J, const double *r, ptrdiff_t m, ptrdiff_t n, dou
 
 
 cdef void factor(double *A, double *b, const double *D, const int32_t *columns, ptrdiff_t m, ptrdiff_t k, int32_t *pivot, double *diag,
-                 double *room) noexcept nogil:
+                 double *room, ear_t *ear) noexcept nogil:
     cdef double inverse
     cdef ptrdiff_t a, i, j
     for a in range(k):                   # in place: columns rise
@@ -32,8 +32,9 @@ cdef void factor(double *A, double *b, const double *D, const int32_t *columns, 
         inverse = 1.0 / (D[j] if D[j] > 0.0 else 1.0)
         for i in range(m):
             A[a * m + i] = A[j * m + i] * inverse
-    qr(A, m, k, pivot, diag, room)
-    apply_qt(A, m, k, b)
+    qr(A, m, k, pivot, diag, room, ear)
+    if ear.heard == 0:
+        apply_qt(A, m, k, b)
 
 
 cdef columns_t TABLE

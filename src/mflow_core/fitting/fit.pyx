@@ -16,6 +16,7 @@ from mflow_core.fitting.robust cimport CompiledLoss, robust_loss
 from mflow_core.fitting.triangle cimport apply_qt, inverse_square, qr
 from mflow_core.owner cimport mf_give, mf_take
 from mflow_core.problems.problem cimport raise_or
+from mflow_core.solvers.matrix cimport LINALG
 
 import numpy as np
 
@@ -47,6 +48,7 @@ cdef class Fit:
         if allocate(&self.s) != 0:
             raise MemoryError(f"no memory for a fit of {m} residuals with {self.s.n} parameters")
         memcpy(self.s.x, cnp.PyArray_DATA(x0), self.s.n * sizeof(double))
+        self.s.ear.poll = LINALG.poll
         self.compiled = not isinstance(functions, Calls)
         if self.compiled:
             address, context, self.keep = functions
@@ -127,6 +129,8 @@ cdef class Fit:
     # ---- the run ----
 
     cdef int finish(self, int status) except? -1:
+        if status < 0:
+            self.s.ear.heard = 0
         if raise_or(status) < 0:
             raise RuntimeError(f"fun: expected 0 from the compiled residuals, got {code_text(status)}")
         return status
@@ -167,6 +171,7 @@ cdef class Fit:
     def look(self):
         """What follows from f and J, after `carries`."""
         look(&self.s)
+        self.finish(self.s.ear.heard)
 
     def again(self):
         """Once more from here, as at the start; columns of the Jacobian so far scale nothing, for they were differences of noise."""
@@ -373,7 +378,8 @@ cdef class Fit:
         for j in range(n):
             for i in range(m):
                 A[j * m + i] = self.s.J[i * n + j]
-        qr(A, m, n, self.s.pivot, self.s.z, self.s.room)
+        qr(A, m, n, self.s.pivot, self.s.z, self.s.room, &self.s.ear)
+        self.finish(self.s.ear.heard)
         right = self.r
         apply_qt(A, m, n, <double *> cnp.PyArray_DATA(<cnp.ndarray> right))
         for j in range(min(m, n)):
@@ -386,6 +392,7 @@ cdef class Fit:
         """(inv(J'J), rank of J) by the factorisation of all columns at x; None where the rank is not full."""
         cdef cnp.ndarray out = np.empty((self.s.n, self.s.n))
         cdef ptrdiff_t rank = inverse_square(self.s.J, self.s.m, self.s.n, self.s.A, self.s.norms, self.s.pivot, self.s.z, self.s.room,
-                                             self.s.R, self.s.S, <double *> cnp.PyArray_DATA(out))
+                                             self.s.R, self.s.S, <double *> cnp.PyArray_DATA(out), &self.s.ear)
         self.s.dirty = True
+        self.finish(self.s.ear.heard)
         return (out if rank == self.s.n else None), rank

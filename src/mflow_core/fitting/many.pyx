@@ -148,7 +148,7 @@ cdef class Fits:
         cdef ptrdiff_t j, n = self.n, free_ = s.m, rank
         if s.loss != NULL:
             self.bend(s)
-        rank = inverse_square(s.J, s.m, n, s.A, s.norms, s.pivot, s.z, s.room, s.R, s.S, s.J_new)
+        rank = inverse_square(s.J, s.m, n, s.A, s.norms, s.pivot, s.z, s.room, s.R, s.S, s.J_new, &s.ear)
         for j in range(n):
             free_ -= 1 - s.fixed[j]
         for j in range(n):

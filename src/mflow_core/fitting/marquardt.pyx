@@ -61,7 +61,7 @@ cdef double solved(marquardt_t *s, double radius) noexcept nogil:
         return s.lam
     if s.rank < s.k:
         lowest = SINGULAR * s.R[0] * s.R[0]
-    return marquardt(s.R, s.w, radius, s.lam, lowest, s.S, s.z, s.room, s.k, s.rank)
+    return marquardt(s.R, s.w, radius, s.lam, lowest, s.S, s.z, s.room, s.k, s.rank, &s.ear)
 
 
 cdef double first_radius(marquardt_t *s) noexcept nogil:
@@ -71,7 +71,7 @@ cdef double first_radius(marquardt_t *s) noexcept nogil:
     cdef ptrdiff_t a, j
     if s.dt > 0.0:
         s.lam = 1.0 / s.dt
-        damped(s.R, s.w, sqrt(s.lam), s.S, s.z, s.room, s.k)
+        damped(s.R, s.w, sqrt(s.lam), s.S, s.z, s.room, s.k, &s.ear)
         return length(s.z, s.k)
     for a in range(s.k):
         j = s.columns[a]
@@ -116,6 +116,8 @@ cdef void onto_the_box(marquardt_t *s) noexcept nogil:
             s.trial[i] = s.trial[i] + part
         transposed(s)
         factor(s, s.trial)
+        if s.ear.heard != 0:
+            break
         radius = s.delta * s.delta - used
         radius = sqrt(radius) if radius > 0.01 * s.delta * s.delta else 0.1 * s.delta
         if s.k:
@@ -161,7 +163,7 @@ cdef int accelerate(marquardt_t *s, bint *straight) noexcept nogil:
     for a in range(s.k):
         s.trial[a] = -s.trial[a]
     if s.lam > 0.0:
-        damped(s.R, s.trial, sqrt(s.lam), s.S, s.z, s.room, s.k)
+        damped(s.R, s.trial, sqrt(s.lam), s.S, s.z, s.room, s.k, &s.ear)
     else:
         back(s.R, s.trial, s.z, s.k, s.rank)
     if not 2.0 * length(s.z, s.k) <= BEND * sqrt(square):
@@ -182,7 +184,9 @@ cdef int find_step(marquardt_t *s, double *foreseen, double *slope, double *size
         transposed(s)
         free_columns(s)
         factor(s, s.r)
-        s.dirty = False
+        s.dirty = s.ear.heard != 0
+        if s.dirty:
+            return s.ear.heard
     memset(s.move, 0, s.n * sizeof(double))
     good[0] = True
     if s.delta < 0.0:
@@ -193,6 +197,8 @@ cdef int find_step(marquardt_t *s, double *foreseen, double *slope, double *size
         s.delta = part if part < s.delta else s.delta
     else:
         s.lam = solved(s, s.delta)
+    if s.ear.heard != 0:
+        return s.ear.heard
     scatter(s)
     size[0] = length(s.z, s.k)
     if s.bounded and leaves(s):
@@ -216,7 +222,7 @@ cdef int find_step(marquardt_t *s, double *foreseen, double *slope, double *size
     for j in range(s.n):
         s.new[j] = s.x[j] + s.move[j]
         s.new[j] = s.lower[j] if s.new[j] < s.lower[j] else (s.upper[j] if s.new[j] > s.upper[j] else s.new[j])
-    return status
+    return status if status != 0 else s.ear.heard
 
 
 cdef inline double rows_square(const marquardt_t *s, ptrdiff_t a) noexcept nogil:
@@ -299,12 +305,15 @@ cdef int go_there(marquardt_t *s, double cost, bint judged, bint *taken) noexcep
     if status != 0:
         return status
     look(s)
+    if s.ear.heard != 0:
+        return s.ear.heard
     if judged and not s.plane < 0.9 * before:
         exchange(s)
         s.cost = cost_before
         status = weigh_residuals(s)
         if status == 0:
             look(s)
+            status = s.ear.heard
         return status
     taken[0] = True
     return 0

@@ -3,6 +3,8 @@
 from libc.stddef cimport ptrdiff_t
 from libc.stdint cimport int32_t, int64_t
 
+from mflow_core.fitting.triangle cimport ear_t
+
 # r (m,) and jac (m, n), row-major, at x; either may be NULL. 0, or a code below 0 that ends the run.
 ctypedef int (*residuals_fn)(const double *x, double *r, double *jac, ptrdiff_t m, ptrdiff_t n, void *ctx) noexcept nogil
 # The cost of residuals f, and the square roots of the loss's slope at each, unless `root` is NULL.
@@ -78,6 +80,7 @@ ctypedef struct marquardt_t:
     int64_t nit, nfev, njev, calls
     int idle, still, ended
     bint dirty, stale, zeros
+    ear_t ear
 
 
 cdef inline double unit(const marquardt_t *s, ptrdiff_t j) noexcept nogil:

@@ -36,7 +36,7 @@ cdef int allocate(marquardt_t *s) noexcept nogil:
     cdef double *at = <double *> calloc(M_VECTORS * m + 3 * s.m * n + 2 * n * n + N_VECTORS * n + 2 * n + 8, sizeof(double))
     if at == NULL:
         return MF_E_MEMORY
-    s.block = at
+    s.block, s.ear.poll = at, NULL
     s.f, s.trial, s.r, s.b, s.root, s.other = at, at + m, at + 2 * m, at + 3 * m, at + 4 * m, at + 5 * m
     at += M_VECTORS * m
     s.J, s.J_new, s.A = at, at + s.m * n, at + 2 * s.m * n
@@ -62,6 +62,7 @@ cdef void restart(marquardt_t *s) noexcept nogil:
     s.nit = s.nfev = s.njev = s.calls = 0
     s.idle = s.still = s.ended = 0
     s.dirty = s.stale = s.zeros = False
+    s.ear.work, s.ear.heard = 0.0, 0
     s.cost = s.steepest = s.cosine = s.noise = s.plane = s.length = s.first = NAN
     if not s.own_scale:
         memset(s.D, 0, s.n * sizeof(double))
@@ -240,7 +241,9 @@ cdef void factor(marquardt_t *s, const double *r) noexcept nogil:
     """R and w = -Q'r of the columns J_j/D_j in s.columns. A holds all columns of J, and is overwritten."""
     cdef ptrdiff_t m = s.m, k = s.k, a, j
     memcpy(s.b, r, m * sizeof(double))
-    COLUMNS.factor(s.A, s.b, s.D, s.columns, m, k, s.pivot, s.z, s.room)
+    COLUMNS.factor(s.A, s.b, s.D, s.columns, m, k, s.pivot, s.z, s.room, &s.ear)
+    if s.ear.heard != 0:
+        return
     triangle_of(s.A, s.z, m, k, s.R)
     for a in range(k):
         s.w[a] = -s.b[a]
@@ -323,8 +326,11 @@ cdef void look(marquardt_t *s) noexcept nogil:
         if s.differences:
             s.blur = s.lost
     factor(s, s.r)
+    s.dirty = s.ear.heard != 0
+    if s.dirty:
+        return
     s.plane = length(s.w, s.rank)
-    s.dirty = s.stale = False
+    s.stale = False
 
 
 cdef int weigh(marquardt_t *s) noexcept nogil:
@@ -395,4 +401,5 @@ cdef int renew(marquardt_t *s) noexcept nogil:
         status = weigh(s)
     if status == 0:
         look(s)
+        status = s.ear.heard
     return status

@@ -17,9 +17,23 @@ from libc.stdint cimport int32_t
 from libc.string cimport memcpy
 
 from mflow_core.arithmetic.dot cimport dot
+from mflow_core.solvers.linalg cimport listen, poll_fn
 
 cdef enum:
     ROUNDS = 10                          # of Newton's method for lambda
+
+
+ctypedef struct ear_t:                   # looks at signals on the way of long loops, which end early once one was heard
+    poll_fn poll                         # NULL: nobody looks
+    double work
+    int heard                            # what poll returned that is not 0; all results are then void
+
+
+cdef inline bint interrupted(ear_t *ear, double more) noexcept nogil:
+    """Count `more` multiplications; whether the loop is to end."""
+    if ear.heard == 0:
+        ear.heard = listen(&ear.work, more, ear.poll)
+    return ear.heard != 0
 
 
 cdef inline double length(const double *v, ptrdiff_t n) noexcept nogil:
@@ -45,7 +59,7 @@ cdef inline void reflect(const double *v, double *b, ptrdiff_t n) noexcept nogil
             b[i] = b[i] - share * v[i]
 
 
-cdef inline void qr(double *A, ptrdiff_t m, ptrdiff_t k, int32_t *pivot, double *diag, double *norms) noexcept nogil:
+cdef inline void qr(double *A, ptrdiff_t m, ptrdiff_t k, int32_t *pivot, double *diag, double *norms, ear_t *ear) noexcept nogil:
     """A becomes Q and R, the column that is longest next; pivot[j]: which column of A is column j of R. norms: room for 2 k."""
     cdef double *full = norms + k
     cdef double *v
@@ -58,6 +72,8 @@ cdef inline void qr(double *A, ptrdiff_t m, ptrdiff_t k, int32_t *pivot, double 
     for j in range(rows, k):
         diag[j] = 0.0
     for j in range(rows):
+        if interrupted(ear, 2.0 * <double> (m - j) * <double> (k - j)):
+            return
         best = j
         for e in range(j + 1, k):
             if norms[e] > norms[best]:
@@ -130,7 +146,8 @@ cdef inline double forward(const double *S, const double *w, double *q, ptrdiff_
     return length(q, k)
 
 
-cdef inline void damped(const double *R, const double *w, double root, double *S, double *z, double *room, ptrdiff_t k) noexcept nogil:
+cdef inline void damped(const double *R, const double *w, double root, double *S, double *z, double *room, ptrdiff_t k,
+                        ear_t *ear) noexcept nogil:
     """min |R z - w|^2 + root^2 |z|^2; S'S = R'R + root^2 I, upper triangular. room: 2 k."""
     cdef double *row = room
     cdef double *right = room + k
@@ -140,6 +157,8 @@ cdef inline void damped(const double *R, const double *w, double root, double *S
         memcpy(S + i * k + i, R + i * k + i, (k - i) * sizeof(double))
         right[i] = w[i]
     for j in range(k):
+        if interrupted(ear, 2.0 * <double> (k - j) * <double> (k - j)):
+            return
         for e in range(j, k):
             row[e] = 0.0
         row[j] = root
@@ -176,7 +195,7 @@ cdef inline ptrdiff_t rank_of(const double *R, const double *norms, ptrdiff_t k,
 
 
 cdef inline double marquardt(const double *R, const double *w, double delta, double before, double least, double *S, double *z, double *room,
-                             ptrdiff_t k, ptrdiff_t rank) noexcept nogil:
+                             ptrdiff_t k, ptrdiff_t rank, ear_t *ear) noexcept nogil:
     """The lambda for which |z| is delta to a tenth, or `least` where the step is then no longer; z: that step, the solution of `damped`.
 
     More's secular equation 1/|z(lambda)| = 1/delta by Newton's method within bounds that close. before: the lambda of the last step.
@@ -189,7 +208,7 @@ cdef inline double marquardt(const double *R, const double *w, double delta, dou
     if least == 0.0:
         back(R, w, z, k, rank)
     else:
-        damped(R, w, sqrt(least), S, z, room, k)
+        damped(R, w, sqrt(least), S, z, room, k, ear)
     size = length(z, k)
     away = size - delta
     if not away > 0.1 * delta:
@@ -214,7 +233,9 @@ cdef inline double marquardt(const double *R, const double *w, double delta, dou
     for it in range(ROUNDS):
         if not lam > 0.0:
             lam = 0.001 * high if 0.001 * high > 2.2250738585072014e-308 else 2.2250738585072014e-308
-        damped(R, w, sqrt(lam), S, z, room, k)
+        damped(R, w, sqrt(lam), S, z, room, k, ear)
+        if ear.heard != 0:
+            return lam
         size, last = length(z, k), away
         away = size - delta
         if fabs(away) <= 0.1 * delta or (low == 0.0 and away <= last and last < 0.0) or it == ROUNDS - 1:
@@ -232,7 +253,7 @@ cdef inline double marquardt(const double *R, const double *w, double delta, dou
 
 
 cdef inline ptrdiff_t inverse_square(const double *J, ptrdiff_t m, ptrdiff_t n, double *A, const double *norms, int32_t *pivot, double *diag,
-                                     double *room, double *R, double *S, double *out) noexcept nogil:
+                                     double *room, double *R, double *S, double *out, ear_t *ear) noexcept nogil:
     """The rank of J (m, n), row-major; where it is n, out = inv(J'J). norms: of J's columns. A: room for m n; room: 2 n."""
     cdef double total, inverse
     cdef ptrdiff_t i, j, e, rank
@@ -240,7 +261,7 @@ cdef inline ptrdiff_t inverse_square(const double *J, ptrdiff_t m, ptrdiff_t n, 
         inverse = 1.0 / norms[j] if norms[j] > 0.0 else 1.0
         for i in range(m):
             A[j * m + i] = J[i * n + j] * inverse
-    qr(A, m, n, pivot, diag, room)
+    qr(A, m, n, pivot, diag, room, ear)
     triangle_of(A, diag, m, n, R)
     for j in range(n):
         room[j] = 1.0 if norms[pivot[j]] > 0.0 else 0.0
@@ -251,6 +272,8 @@ cdef inline ptrdiff_t inverse_square(const double *J, ptrdiff_t m, ptrdiff_t n, 
     if rank < n:
         return rank
     for j in range(n):                   # S = inv(R), upper triangular
+        if interrupted(ear, <double> j * <double> j):
+            return 0
         for i in range(n):
             S[i * n + j] = 0.0
         S[j * n + j] = 1.0 / R[j * n + j]
@@ -260,6 +283,8 @@ cdef inline ptrdiff_t inverse_square(const double *J, ptrdiff_t m, ptrdiff_t n, 
                 total = total + R[i * n + e] * S[e * n + j]
             S[i * n + j] = -total / R[i * n + i]
     for i in range(n):
+        if interrupted(ear, 2.0 * <double> i * <double> (n - i)):
+            return 0
         for j in range(i + 1):
             total = 0.0
             for e in range(i, n):        # j <= i: both rows have entries from i on

@@ -30,7 +30,7 @@ from mflow_core.solvers.stages.scaled cimport apply_with_mass
 from mflow_core.types cimport MF_E_MEMORY, MF_RETRY_NON_FINITE, MF_RETRY_SOLVE
 
 cdef double ROOT_EPS = 1.4901161193847656e-08
-cdef double EPS = 2.220446049250313e-16
+cdef double EPS = 2.220446049250313e-16, BESIDE = 1e-5      # of the largest component's move: what an algebraic sum of components resolves
 cdef double SYMMETRIC = 1e-6             # of the largest entry: a difference that rounding may leave
 
 cdef enum:
@@ -304,7 +304,7 @@ cdef int matrix_jacobian(matrix_t *m, double t, const double *y, double gh) noex
         floor = max(floor, noise) if noise < 1e100 else floor       # else no tolerance says how small a component may be
         least = ROOT_EPS * (REDUCE.max_abs(m.y, m.n) or 1.0)
         for i in range(m.n):
-            m.least[i] = max(floor * m.size[i] if m.size[i] > NOTHING * least else least, m.least_move)
+            m.least[i] = max(floor * m.size[i] if m.size[i] > NOTHING * least else least, BESIDE * least if m.c.mass != NULL else m.least_move)
     status = evaluate(m)
     if status == 0 or m.c.source != BY_DIFFERENCES:      # the user's function has been called, and counts if it failed too
         m.njev += 1

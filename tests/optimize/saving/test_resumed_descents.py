@@ -55,3 +55,25 @@ def test_a_file_of_second_order_that_is_damaged_is_refused(tmp_path: Any) -> Non
         file.write_bytes(data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :])
         with pytest.raises(ValueError, match="damaged"):
             mflow.minimize(bowl, [3.0, 1.0], maxiter=30, resume=file, **how)
+
+
+@pytest.mark.parametrize("method", ["sgd", "nesterov", "heavy_ball", "schedule_free_sgd"])
+def test_a_run_that_had_left_the_finite_numbers_says_so(method: str, tmp_path: Any) -> None:
+    """Its last point was saved, and x0, which gives the shape alone, was said to be the last one that was finite."""
+
+    def steep(x: Any) -> tuple[float, Any]:
+        return (
+            float((1 - x[0]) ** 2 + 10 * (x[1] - x[0] ** 2) ** 2),
+            np.array([-2 * (1 - x[0]) - 40 * x[0] * (x[1] - x[0] ** 2), 20 * (x[1] - x[0] ** 2)]),
+        )
+
+    how: dict[str, Any] = {"jac": True, "method": method, "lr": 1.0, "maxiter": 60}
+    with np.errstate(all="ignore"):
+        whole = mflow.minimize(steep, [-0.5, 0.8], checkpoint=tmp_path / "a", checkpoint_every=1, **how)
+        again = mflow.minimize(steep, [0.0, 0.0], resume=tmp_path / "a", **how)
+    assert (whole.reason, again.reason, again.nit) == ("diverged", "non_finite", whole.nit)
+    assert "not finite at the point that was saved, of iteration" in again.message
+    assert not again.success
+    assert np.abs(again.x).max() > np.abs(whole.x).max() > 1e30
+    with np.errstate(all="ignore"):
+        assert again.fun == pytest.approx(steep(again.x)[0], nan_ok=True)

@@ -2,7 +2,7 @@
 
 A host may give M as a product alone. Its rows are then made of n products, for a dense solver.
 """
-from libc.math cimport NAN, fabs
+from libc.math cimport NAN, fabs, sqrt
 from libc.stdint cimport int32_t, uintptr_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcmp
@@ -108,8 +108,11 @@ cdef int pencil_of_products(const mf_problem *p, mass_t **made) noexcept nogil:
 # ---- linearly implicit methods --------------------------------------------------------------------------------------------------------
 
 cdef int time_derivative(newton_t *s, double t, double gh, const double *y, double *dfdt) noexcept nogil:
-    """As given, or by a difference into the step, no longer than gh: beyond the step f may end. f(t, y) in, the derivative out."""
-    cdef double step = min(ROOT_EPS * max(fabs(t), fabs(gh)), fabs(gh)), scale
+    """As given, or by a difference into the step, no longer than gh: beyond the step f may end. f(t, y) in, the derivative out.
+
+    Its length is the mean of gh, as f changes over the length of a step, and of what rounding of t is worth, eps |t|.
+    """
+    cdef double step = min(ROOT_EPS * sqrt(max(fabs(t), fabs(gh))) * sqrt(fabs(gh)), fabs(gh)), scale
     cdef ptrdiff_t i
     cdef int status
     if s.rhs_t != NULL:
