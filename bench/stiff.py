@@ -109,8 +109,9 @@ def _mean(values: Sequence[float]) -> float:
 
 
 def said(what: str, value: float, most: float) -> None:
-    """A target."""
-    print(f"{what}: {value:.3f} ({most:g} asked: {'met' if value <= most else 'missed'})")
+    """A target, where there is something to compare."""
+    if math.isfinite(value):
+        print(f"{what}: {value:.3f} ({most:g} asked: {'met' if value <= most else 'missed'})")
 
 
 def report(results: dict[str, dict[str, list[Point]]], ours: Sequence[str]) -> None:
