@@ -7,8 +7,9 @@ Needs a C compiler; CVODE and IDA the headers of SUNDIALS (Debian: libsundials-d
 analytic Jacobians (liblsoda takes none: differences), the long ones have a band that all make by differences, and so do the two
 differential-algebraic ones of the Test Set. Allen-Cahn on a square of 100 x 100 is for CVODE with KLU (an analytic Jacobian) and with a
 band, and for our rkc2 and sparse bdf. Tolerances go down by half decades; all contenders take turns at each, and medians count, of the
-processor's time. What a call costs beside its steps is measured over a span of one short step and taken off on all sides. Errors at the end as in bench/stiff.py.
-References that stiff_set.py does not have are radau5's at 1e-12 (sparse bdf's at 1e-10 for the square). The last lines are the targets.
+processor's time. What a call costs beside its steps is measured over a span of one short step and taken off on all sides. Errors at the
+end as in bench/stiff.py. References that stiff_set.py does not have are radau5's at 1e-12 (sparse bdf's at 1e-10 for the square). The last
+lines are the targets.
 """
 
 from __future__ import annotations
