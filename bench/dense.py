@@ -20,6 +20,7 @@ import numpy as np
 from scipy import integrate
 
 import stiff
+import stiff_set
 from mflow import solve_ivp
 
 PAIRS = {"radau5": "Radau", "bdf": "BDF", "rodas5p": "Radau", "dop853": "DOP853", "tsit5": "RK45"}
@@ -33,7 +34,7 @@ def _circle(t: float, y: Any) -> Any:
 
 def problems() -> dict[str, tuple[Any, Any, Any, float, float]]:
     """name -> (fun, jac, y0, t_end, atol/rtol); what is not stiff has no jac."""
-    known = stiff._problems()
+    known = stiff_set.problems()
     out: dict[str, Any] = {}
     for name in ("hires", "orego", "vdpol"):
         p = known[name]

@@ -3,12 +3,13 @@
     python bench/stiff_peers.py                                   # what is installed takes part
     python bench/stiff_peers.py --problems hires bruss --ours bdf radau5 --repeats 5 --out picture.png
 
-Needs a C compiler; CVODE and IDA the headers of SUNDIALS (Debian: libsundials-dev). The small problems are those of bench/stiff.py with
+Needs a C compiler; CVODE and IDA the headers of SUNDIALS (Debian: libsundials-dev). The small problems are those of bench/stiff_set.py with
 analytic Jacobians (liblsoda takes none: differences), the long ones have a band that all make by differences, and so do the two
 differential-algebraic ones of the Test Set. Allen-Cahn on a square of 100 x 100 is for CVODE with KLU (an analytic Jacobian) and with a
-band, and for our rkc2 and sparse bdf. Tolerances go down by half decades; all contenders take turns at each, and medians count. What a call
-costs beside its steps is measured over a span of one short step and taken off on all sides. Errors at the end as in bench/stiff.py.
-References of the long problems are radau5's at 1e-12 (sparse bdf's at 1e-10 for the square). The last lines are the targets.
+band, and for our rkc2 and sparse bdf. Tolerances go down by half decades; all contenders take turns at each, and medians count, of the
+processor's time. What a call costs beside its steps is measured over a span of one short step and taken off on all sides. Errors at the
+end as in bench/stiff.py. References that stiff_set.py does not have are radau5's at 1e-12 (sparse bdf's at 1e-10 for the square). The last
+lines are the targets.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ from scipy import sparse
 
 import daes
 import stiff
+import stiff_set
 from mflow import solve_ivp
 
 HERE = Path(__file__).resolve().parent
@@ -42,6 +44,11 @@ OURS = ("radau5", "bdf", "rodas5p", "esdirk43")
 DECADES = LADDER[1:13:2]
 SUNDIALS = ("cvode", "ida", "nvecserial", *(f"sun{part}" for part in ("linsoldense", "linsolband", "linsolklu", "matrixdense", "matrixband",
                                                                    "matrixsparse")))  # fmt: skip
+# Functions in stiff.c of the problems of stiff_set.py, one for each piece between breaks.
+CODE = {
+    "hires": ("hires",), "rober": ("robertson",), "orego": ("orego",), "vdpol": ("vdp_eps",), "pollu": ("pollu",),
+    "medical": ("medical", "medical_late"), "bruss": ("bruss",),
+}  # fmt: skip
 SMALL, LONG, DAES = ("hires", "rober", "orego", "vdpol", "pollu"), ("bruss", "bruss10k"), ("chemical", "transistor")
 # peer, problems, and what the time of our best over the peer's is to be at most, as a geometric mean
 TARGETS = (
@@ -77,7 +84,7 @@ class Case:
     jac: str
     y0: Any
     times: tuple[float, ...]
-    y_end: Any
+    end: Callable[[], Any] | None
     floor: float
     band: int = 0
     mass: Any = None
@@ -86,7 +93,8 @@ class Case:
     ladder: tuple[float, ...] = LADDER
 
     def error(self, y: Any) -> float:
-        return float(np.max(np.abs(y - self.y_end) / (self.floor + np.abs(self.y_end))))
+        end = self.end()  # type: ignore[misc]
+        return float(np.max(np.abs(y - end) / (self.floor + np.abs(end))))
 
 
 def library() -> tuple[ctypes.CDLL, bool]:
@@ -109,32 +117,33 @@ def square(side: int) -> Any:
 def reactions(code: ctypes.CDLL) -> str:
     """Hand POLLU's reactions to stiff.c; the same in DiffSL."""
     table, slopes = np.zeros((25, 24)), [""] * 20
-    for k, (rate, used, _) in enumerate(stiff._REACTIONS):
-        changed = np.flatnonzero(stiff._BALANCE[:, k])
+    for k, (rate, used, _) in enumerate(stiff_set.REACTIONS):
+        changed = np.flatnonzero(stiff_set.BALANCE[:, k])
         table[k, :4] = rate, used[0] - 1, used[1] - 1 if len(used) > 1 else -1, changed.size
         for p, place in enumerate(changed.tolist()):
-            sign = float(stiff._BALANCE[place, k])
+            sign = float(stiff_set.BALANCE[place, k])
             table[k, 4 + 2 * p : 6 + 2 * p] = place, sign
             slopes[place] += f" {'-' if sign < 0.0 else '+'} {abs(sign) * rate!r}*" + "*".join(f"y{u - 1}" for u in used)
     code.set_reactions(table.ctypes.data_as(POINTER), ctypes.c_ssize_t(table.shape[1]))
-    start = stiff._problems()["pollu"].y0
+    start = stiff_set.problems()["pollu"].y0
     state = ", ".join(f"y{i} = {v!r}" for i, v in enumerate(start.tolist()))
     return f"u_i {{ {state} }} F_i {{ {', '.join('0.0*y0' + s for s in slopes)} }}"
 
 
 def _cases() -> dict[str, Case]:
-    names = {"hires": "hires", "rober": "robertson", "orego": "orego", "vdpol": "vdp_eps", "pollu": "pollu"}
-    cases = {}
-    for name, p in stiff._problems().items():
-        cases[name] = Case((f"f_{names[name]}",), f"j_{names[name]}", np.asarray(p.y0, float), (0.0, p.t_end), p.y_end, p.floor)
-    cases["medical"] = Case(("f_medical", "f_medical_late"), "", np.tile([0.0, 1.0], 200), (0.0, 5.0, 20.0), None, 1.0, 2)
-    for name, points, ladder in (("bruss", 500, LADDER), ("bruss10k", 5000, DECADES)):
-        x = np.arange(1, points + 1) / (points + 1.0)
-        start = np.column_stack([1.0 + np.sin(2.0 * np.pi * x), np.full(points, 3.0)]).ravel()
-        cases[name] = Case(("f_bruss",), "", start, (0.0, 10.0), None, 1.0, 2, ours=("radau5", "bdf", "rodas5p"), ladder=ladder)
+    known, cases = stiff_set.problems(), {}
+    for name, rhs in CODE.items():
+        p, jac = known[name], f"j_{rhs[0]}" if name in SMALL else ""
+        cases[name] = Case(tuple(f"f_{r}" for r in rhs), jac, p.y0, (0.0, *p.breaks, p.t_end), p.end, p.floor, p.band, ladder=p.ladder)
+    many = stiff_set.bruss(5000)
+    cases["bruss10k"] = Case(("f_bruss",), "", many.y0, (0.0, many.t_end), None, 1.0, many.band, ladder=DECADES)
+    for name in LONG:
+        cases[name] = replace(cases[name], ours=("radau5", "bdf", "rodas5p"))
     for name in DAES:
         p = getattr(daes, name)()
-        cases[name] = Case((f"f_{name}",), "", p.y0, (0.0, p.t_end), p.y_end, p.floor, mass=p.mass, slopes=p.slopes, ladder=LADDER[:14])
+        cases[name] = Case(
+            (f"f_{name}",), "", p.y0, (0.0, p.t_end), known[name].end, p.floor, mass=p.mass, slopes=p.slopes, ladder=LADDER[:14]
+        )
     x = (np.arange(100) + 0.5) / 100.0
     bumps = 0.5 * np.outer(np.sin(2.0 * np.pi * x), np.cos(3.0 * np.pi * x)) + 0.3 * np.cos(7.0 * np.pi * np.add.outer(x, x * x))
     cases["allen"] = Case(("f_allen",), "", bumps.ravel(), (0.0, 10.0), None, 1.0, 100, ours=("rkc2", "sparse bdf"), ladder=DECADES)
@@ -237,14 +246,14 @@ def measure(case: Case, found: dict[str, Any], repeats: int) -> dict[str, list[s
                 seconds[name].append(took)
         for name, y in ends.items():
             error = math.nan if y is None else case.error(y)
-            points[name].append(stiff.Point(tol, error, 0, max(statistics.median(seconds[name]) - fixed[name], 1e-7), 0, 0, 0))
+            points[name].append(stiff.Point(tol, error, 0, max(statistics.median(seconds[name]) - fixed[name], 1e-7)))
     return points
 
 
 def _timed(run: Callable[..., Any], tol: float, times: tuple[float, ...]) -> tuple[float, Any]:
-    began = time.perf_counter()
+    began = time.process_time()
     y = run(tol, times)
-    return time.perf_counter() - began, y
+    return time.process_time() - began, y
 
 
 def report(results: dict[str, dict[str, list[stiff.Point]]], ours: Sequence[str]) -> None:
@@ -299,9 +308,9 @@ def main() -> None:
     results = {}
     for name in arguments.problems:
         case = cases[name]
-        if case.y_end is None:
+        if case.end is None:
             by = ("sparse bdf", 1e-10) if name == "allen" else ("radau5", 1e-12)
-            case = replace(case, y_end=_ours(case, code, *by, case.times))
+            case = replace(case, end=partial(np.asarray, _ours(case, code, *by, case.times)))
         found = contenders(case, name, code, case.ours or arguments.ours, has_cvode, sources)
         results[name] = measure(case, found, arguments.repeats)
     report(results, arguments.ours)
