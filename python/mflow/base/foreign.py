@@ -57,8 +57,8 @@ def asks_nothing(name: str, value: Any) -> bool:
     >>> asks_nothing("disp", False), asks_nothing("workers", 2)
     (True, False)
     """
-    if value is None or (isinstance(value, (list, tuple, dict)) and not value):
-        return True
+    if value is None or isinstance(value, (list, tuple, dict)):
+        return not value
     return bool(np.ndim(value) == 0 and value in NOTHING.get(name, ()))
 
 
