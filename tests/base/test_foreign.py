@@ -103,6 +103,13 @@ def test_what_asks_for_nothing_is_left_out(word: str) -> None:
             DRIVERS[driver](**{word: value})
 
 
+def test_what_is_no_number_asks_for_something() -> None:
+    for value in ([[1, 2], [3]], {"maxiter": 3}, np.ones(2), "x"):
+        assert not foreign.asks_nothing("verbose", value)
+        with pytest.raises(ValueError, match=r"^verbose: expected 0, got .*; print the result"):
+            mflow.least_squares(lambda b: b, [1.0], verbose=value)  # type: ignore[arg-type]
+
+
 def test_the_tables_name_what_is_here() -> None:
     known = set.union(*map(taken, DRIVERS)) | {"clip_norm", "clip_value"}
     assert {name for names in foreign.ARGUMENTS.values() for name in names.split()} <= known

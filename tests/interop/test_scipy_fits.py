@@ -39,6 +39,8 @@ def least_squares(fun, x0, jac="2-point", bounds=EVERYWHERE, method="trf", ftol=
         return mflow.least_squares(fun, x0, jac, bounds, named, ftol, xtol, gtol, check_gradient=False, **more)
     except TypeError as error:
         raise (ValueError(str(error)) if "expected real numbers" in str(error) else error) from None
+    except ValueError as error:
+        raise ValueError(in_their_words(str(error))) from error
 
 
 def curve_fit(f, xdata, ydata, p0=None, sigma=None, absolute_sigma=False, check_finite=None, bounds=EVERYWHERE, method=None, jac=None,
@@ -67,6 +69,9 @@ def curve_fit(f, xdata, ydata, p0=None, sigma=None, absolute_sigma=False, check_
 
 
 WORDS = {
+    "method: 'lm' takes at least as many residuals": (
+        "Method 'lm' doesn't work when the number of residuals is less than the number of variables"
+    ),
     "nan_policy: expected None, 'raise' or 'omit', got 'propagate'": "`nan_policy='propagate'` is not supported by this function.",
     "nan_policy: expected None, 'raise' or 'omit', got": "nan_policy must be one of {None, 'raise', 'omit'}, not",
     "nan_policy: the data have": "The input contains nan values:",

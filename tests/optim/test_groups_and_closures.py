@@ -150,10 +150,10 @@ def test_a_closure_that_fails_leaves_the_parameters() -> None:
 
 def test_options_of_an_implementation_are_ignored_with_a_word() -> None:
     c = np.ones(2)
-    with pytest.warns(RuntimeWarning, match=r"foreach, fused: ignored"):
+    with pytest.warns(UserWarning, match=r"foreach, fused: ignored"):
         opt = optim.Adam(c, lr=0.5, foreach=True, fused=True, capturable=False)
     opt.step(np.ones(2))
-    with pytest.warns(RuntimeWarning, match="differentiable: ignored"):
+    with pytest.warns(UserWarning, match="differentiable: ignored"):
         optim.SGD(c, differentiable=True)
     optim.SGD(c, foreach=None, fused=False)  # nothing is asked for: no word, as the suite turns warnings into errors
 

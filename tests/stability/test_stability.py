@@ -267,7 +267,7 @@ def test_arguments_that_do_not_fit(call: Any, words: str) -> None:
 
 def test_a_hessian_without_its_minus_is_warned_of() -> None:
     hessian = np.diag([4.0, 1.0])
-    with pytest.warns(RuntimeWarning, match=r"sgd jac is minus the Hessian.*give jac=-H"):
+    with pytest.warns(UserWarning, match=r"sgd jac is minus the Hessian.*give jac=-H"):
         assert mflow.max_stable_dt("sgd", jac=hessian) == math.inf
     assert mflow.max_stable_dt("sgd", jac=-hessian) == pytest.approx(0.5)  # warnings are errors here
     assert mflow.max_stable_dt("euler", jac=hessian) == math.inf  # a right-hand side may grow

@@ -13,7 +13,10 @@ LIBRARIES = ("mflow", "mflow_core", "numpy", "scipy", "matplotlib", "sklearn", "
 
 
 def tell(text: str, category: type[Warning] = RuntimeWarning) -> None:
-    """Warns at the nearest line outside of the libraries; the core calls back from any depth, so that nobody counts frames by hand."""
+    """Warns at the nearest line outside of the libraries; the core calls back from any depth, so that nobody counts frames by hand.
+
+    category : RuntimeWarning for what a run has met; UserWarning for a doubt whether an argument is meant as it is given.
+    """
     level, frame = 1, sys._getframe(0)
     while frame.f_back is not None and str(frame.f_globals.get("__name__", "")).partition(".")[0] in LIBRARIES:
         level, frame = level + 1, frame.f_back

@@ -28,6 +28,7 @@ from mflow.data.record_units import (
     history_of,
     kind_of,
     other_quantity,
+    plain_number,
     stated_step,
     stated_units,
     time_unit,
@@ -295,7 +296,7 @@ def _check_quantity(file: Path, heading: list[str], column: int | None, width: i
 
 
 def _number(file: Path, line: int, text: str) -> float:
-    value = float(_plain_number(text)) if _is_number(text) else math.nan
+    value = float(plain_number(text)) if _is_number(text) else math.nan
     if not math.isfinite(value):
         raise ValueError(f"{file}, line {line}: expected a finite number, got {text!r}")
     return value
@@ -450,12 +451,7 @@ def _of_accelerations(file: Path, name: str, unit: str | None) -> list[str]:
 
 def _is_number(text: str) -> bool:
     try:
-        float(_plain_number(text))
+        float(plain_number(text))
     except ValueError:
         return False
     return True
-
-
-def _plain_number(text: str) -> str:
-    """Fortran's 1.5D-3 as Python's 1.5e-3; Python's 1_000 is no number of a record."""
-    return text.replace("D", "E").replace("d", "e").replace("_", "?")

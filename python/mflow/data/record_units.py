@@ -17,6 +17,7 @@ __all__ = [
     "history_of",
     "kind_of",
     "other_quantity",
+    "plain_number",
     "stated_step",
     "stated_units",
     "time_unit",
@@ -173,3 +174,8 @@ def units_of_column(name: str) -> tuple[list[str], bool]:
     tail = [words[1]] if len(words) == 2 else []
     last = re.split(r"[\s_]+", name.strip())[-1]
     return [*tail, *([last] if last != name.strip() and last not in tail else [])], False
+
+
+def plain_number(text: str) -> str:
+    """Fortran's 1.5D-3 as Python's 1.5e-3; Python's 1_000 is no number of a record."""
+    return text.replace("D", "E").replace("d", "e").replace("_", "?")

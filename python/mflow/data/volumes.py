@@ -23,13 +23,13 @@ from typing import NamedTuple
 import numpy as np
 
 from mflow.base.checks import Array, shown
-from mflow.data.record_units import ACCELERATIONS, kind_of
+from mflow.data.record_units import ACCELERATIONS, kind_of, plain_number
 
 __all__ = ["READERS", "read_volume"]
 
 UNKNOWN = -999.0  # in COSMOS headers
 QUANTITIES = {1: "acceleration", 2: "velocity", 3: "displacement"}  # the codes of COSMOS, table 1
-UNITS = {2: "g", 4: "cm/s2", 7: "in/s2", 10: "cm/s2", 11: "mg"}  # table 2 of version 1.20
+UNIT_CODES = {2: "g", 4: "cm/s2", 7: "in/s2", 10: "cm/s2", 11: "mg"}  # table 2 of version 1.20
 SAME_STEP = 3e-3  # two statements of a step that differ by less differ by their rounding
 SMC_TEXT, SMC_INTEGERS, SMC_REALS = 11, 6, 10  # lines
 
@@ -123,7 +123,7 @@ def read_volume(file: Path, kind: str, lines: list[str], unit: str | None, chann
 def _number(text: str) -> float | None:
     """A finite number, Fortran's 1.5D-3 too."""
     try:
-        value = float(text.replace("D", "E").replace("d", "e").replace("_", "?"))
+        value = float(plain_number(text))
     except ValueError:
         return None
     return value if math.isfinite(value) else None
@@ -191,7 +191,7 @@ def _at(values: Array, place: int) -> float:
 
 def _cosmos_unit(volume: Volume, at: int, match: re.Match[str], integers: Array) -> str:
     """By its name; by its code where it has none. From version 1.20 on both must be the same."""
-    name, code = match[3].strip(), UNITS.get(int(match[4] or _at(integers, 3)))
+    name, code = match[3].strip(), UNIT_CODES.get(int(match[4] or _at(integers, 3)))
     said = kind_of(name)
     if said is not None and code is not None and _at(integers, 4) >= 120.0 and said != kind_of(code):
         raise volume.error("one unit", f"{name} and the code of {code}", at)

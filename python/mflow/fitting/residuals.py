@@ -152,8 +152,7 @@ class Residuals:
         if self.m < 1:
             raise ValueError("fun returned no residuals: expected at least one")
         if self.m < self.n and not self.fewer:
-            text = f"fun returned {self.m} residuals: expected at least as many as parameters, {self.n}"
-            raise ValueError(f"{text}. Method 'lm' doesn't work when the number of residuals is less than the number of variables; omit it")
+            raise ValueError(f"method: 'lm' takes at least as many residuals as parameters, {self.n}, got {self.m}; omit method")
 
     def _checked_jacobian(self, raw: Any) -> Array:
         J = np.array(dense_array(raw, "jac"))

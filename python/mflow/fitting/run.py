@@ -178,16 +178,19 @@ class Run:
         return True
 
     def _what_is_not_finite(self) -> str:
+        """That, with the fix."""
         f, J = self.core.f, self.core.J
         lost = np.flatnonzero(~np.isfinite(f))
-        if lost.size:
-            return f"residual {lost[0]} at x0 is {f[lost[0]]}"
-        if not math.isfinite(self.core.cost):
-            return "the squares of the residuals at x0 overflow"
-        if np.isfinite(J).all():
+        if not lost.size and math.isfinite(self.core.cost) and np.isfinite(J).all():
             return f"the squares of the residuals at x0 underflow, as the largest is {np.max(np.abs(f)):.3g}: give them in other units"
-        row, column = (int(k) for k in np.argwhere(~np.isfinite(J))[0])
-        return f"entry ({row}, {column}) of the Jacobian at x0 is {J[row, column]}"
+        if lost.size:
+            what = f"residual {lost[0]} at x0 is {f[lost[0]]}"
+        elif not math.isfinite(self.core.cost):
+            what = "the squares of the residuals at x0 overflow"
+        else:
+            row, column = (int(k) for k in np.argwhere(~np.isfinite(J))[0])
+            what = f"entry ({row}, {column}) of the Jacobian at x0 is {J[row, column]}"
+        return f"{what}: start elsewhere, or look at what the function cannot take"
 
     # ---- the end --------------------------------------------------------------------------------------------------------------------
 
@@ -258,7 +261,7 @@ class Run:
             case "step_too_small":
                 return f"no step that still moves x lowers the cost {steps}, and {angle}" + self.hint()
             case _:
-                return self.bad if "units" in self.bad else f"{self.bad}: start elsewhere, or look at what the function cannot take"
+                return self.bad
 
     def _below(self, ending: str) -> str:
         """Why a smaller gradient cannot be told from 0."""

@@ -197,7 +197,7 @@ class Optimizer(Updater):
         check_flags(maximize=maximize)
         asked = [name for name in IMPLEMENTATIONS if options.pop(name, None)] if options else []
         if asked:
-            tell(f"{', '.join(asked)}: ignored, as every step is one compiled pass here; omit it")
+            tell(f"{', '.join(asked)}: ignored, as every step is one compiled pass here; omit it", UserWarning)
         maximize = bool(maximize)
         options = from_letters(record, options)
         lr = options.get("lr")

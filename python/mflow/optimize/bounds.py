@@ -82,7 +82,8 @@ def _doubt(lower: Array, upper: Array, x: Array) -> None:
     if np.all((lows <= x) & (x <= highs)):
         tell(
             f"bounds: read as pairs (min, max), x[0] in [{lower[0]:g}, {upper[0]:g}] and x[1] in [{lower[1]:g}, {upper[1]:g}], which x0 is "
-            "outside of; lower and upper ends of all are list(zip(lower, upper)) here, or scipy.optimize.Bounds(lower, upper)"
+            "outside of; lower and upper ends of all are list(zip(lower, upper)) here, or scipy.optimize.Bounds(lower, upper)",
+            UserWarning,
         )
 
 

@@ -257,7 +257,7 @@ class Saving:
         counts = {"counts": [descent.nfev, descent.njev]}
         if isinstance(run, stepper.Run):
             more: dict[str, Any] = {"clock": [k * float(method.all_numbers["lr"]), 0.0]} if method.kind == "update" else {}
-            write_run(self.path, method, start, run.pack(), {**more, **counts})
+            write_run(self.path, method, start, run, {**more, **counts})
         else:
             facts = {"method": method.name, "shape": list(start.shape), "control": NOT_CONTROLLED, **counts}
             write_state(self.path, "stepper", facts, {"descent": run.save()})

@@ -57,11 +57,11 @@ def counts_of(facts: dict[str, Any]) -> tuple[int, int]:
     return check_whole(counts[0], "counts", 0, MANY), check_whole(counts[1], "counts", 0, MANY)
 
 
-def write_run(path: Any, method: Method, start: Array, packed: bytes, more: dict[str, Any]) -> None:
+def write_run(path: Any, method: Method, start: Array, run: stepper.Run, more: dict[str, Any]) -> None:
     """Write a file as `Stepper.save` does, of steps without error control."""
     facts = {"method": method.name, "parameters": public_values(method.record, method.all_numbers), "shape": list(start.shape),
-             "t0": 0.0, "control": NOT_CONTROLLED, "rebuilt": [0, 0, 0], **more}  # fmt: skip
-    write_state(path, "stepper", facts, {"run": packed, "start": start.tobytes()})
+             "t0": 0.0, "control": NOT_CONTROLLED, "rebuilt": [0, 0, 0], "problem_bytes": run.problem.saved_bytes, **more}  # fmt: skip
+    write_state(path, "stepper", facts, {"run": run.pack(), "start": start.tobytes()})
 
 
 def read_run(path: Any, argument: str) -> SavedRun:
@@ -81,7 +81,8 @@ def read_run(path: Any, argument: str) -> SavedRun:
         method = _method(facts["method"], facts["parameters"])
         if not isinstance(facts["control"], dict):
             raise ValueError(f"control: expected a table, got {facts['control']!r}")
-        saved = _unpacked(blocks["run"], method, shape, controlled=facts["control"].get("rtol") is not None)
+        after = check_whole(facts.get("problem_bytes", 0), "problem_bytes", 0, len(blocks["run"]))
+        saved = _unpacked(blocks["run"], method, shape, facts["control"].get("rtol") is not None, after)
         return saved._replace(counts=counts_of(facts))
     except (AttributeError, KeyError, TypeError, ValueError, OverflowError, struct.error) as error:
         raise ValueError(f"{argument}: {Path(where)} is damaged, or holds another state ({misfit_of(error)})") from error
@@ -125,27 +126,20 @@ def _method(name: Any, parameters: Any) -> Method:
     return method
 
 
-def _is_whole(data: bytes, least: int) -> bool:
-    """Whether checksums hold: one at the end of the state, which has `least` bytes before it at least, and where something follows that the
-    problem keeps (the last acceleration of a second-order method) another at the end of that."""
-    if zlib.crc32(data[:-4]) == int.from_bytes(data[-4:], "little"):
-        return True
-    crc = zlib.crc32(data[:least])
-    for end in range(least, len(data) - 3, 4):
-        if crc == int.from_bytes(data[end : end + 4], "little"):
-            rest = data[end + 4 :]
-            if not rest or (len(rest) > 4 and zlib.crc32(rest[:-4]) == int.from_bytes(rest[-4:], "little")):
-                return True
-        crc = zlib.crc32(data[end : end + 4], crc)
-    return False
+def _is_whole(data: bytes) -> bool:
+    """Whether the checksum at the end of some bytes is theirs."""
+    return zlib.crc32(data[:-4]) == int.from_bytes(data[-4:], "little")
 
 
-def _unpacked(data: bytes, method: Method | None, shape: tuple[int, ...] | None, controlled: bool = False) -> SavedRun:
-    """The fields of a packed state. method and shape: what the file says beside it, or None."""
+def _unpacked(data: bytes, method: Method | None, shape: tuple[int, ...] | None, controlled: bool = False, after: int = 0) -> SavedRun:
+    """The fields of a packed state. method and shape: what the file says beside it, or None; after: bytes behind it that the problem keeps
+    (the last acceleration of a second-order method), with a checksum of their own."""
     magic, _, _, n, n_vec, n_scal, n_par, length = HEAD.unpack_from(data)
     name = data[HEAD.size : HEAD.size + length].decode()
     at = HEAD.size + length
-    if magic != b"MFLOWRUN" or not 0 <= n <= MOST or not _is_whole(data, at + 8 * (NUMBERS + n_par + n_scal + n_vec * n)):
+    end, least = len(data) - after, at + 8 * (NUMBERS + n_par + n_scal + n_vec * n) + 4
+    whole = 0 <= n <= MOST and end >= least and _is_whole(data[:end]) and (not after or _is_whole(data[end:]))
+    if magic != b"MFLOWRUN" or not whole:
         raise ValueError("run: expected the state of a run, got other bytes")
     t, _, _, _, k, *_, h = struct.unpack_from("<4d6qd", data, at)
     numbers = np.frombuffer(data, "<f8", n_par + n_scal + n_vec * n, at + 8 * NUMBERS).astype(np.float64)

@@ -56,7 +56,7 @@ class Kept:
         facts = {
             "method": self._name, "parameters": public_values(self.method.record, self.method.all_numbers) if not self._pair else {},
             "shape": list(self._run.shape if self._pairs is None else self._pairs.shape), "t0": self._t0, "control": self._settings(),
-            "rebuilt": self._redone(), **({} if self._pairs is None else {"complex": True}),
+            "rebuilt": self._redone(), "problem_bytes": self._run.problem.saved_bytes, **({} if self._pairs is None else {"complex": True}),
             **self._more_facts(),
         }  # fmt: skip
         path = check_path(path, "path")
@@ -122,6 +122,8 @@ class Kept:
                 made = kind(method, grad=fun, y0=start, t0=t0, **call)
             else:
                 made = kind(method, fun, start, t0=t0, **control, **more, **call)
+            if (after := made._run.problem.saved_bytes) != facts.get("problem_bytes", after):
+                raise ValueError(f"problem_bytes: expected {after}, got {facts['problem_bytes']!r}")
             made._run.unpack(blocks["run"])
             _look_at_vectors(made, path)
             made._take_facts(facts)
@@ -205,7 +207,8 @@ def _read_start(
 
     check_tolerances : raises where rtol and atol, one of which may be None, do not fit a state of this shape.
     """
-    if set(facts) - {"rebuilt", "clock", "mass", "counts", "complex"} != {"method", "parameters", "shape", "t0", "control"}:
+    optional = {"rebuilt", "problem_bytes", "clock", "mass", "counts", "complex"}
+    if set(facts) - optional != {"method", "parameters", "shape", "t0", "control"}:
         raise ValueError(f"facts: expected those of a stepper, got {', '.join(sorted(facts))}")
     given: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in facts["parameters"].items()}
     method: Method | str = AUTO

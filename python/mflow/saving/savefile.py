@@ -33,6 +33,12 @@ __all__ = ["misfit_of", "number_of", "numbers_of", "read_state", "replace_file",
 LONGEST_HEAD = 1 << 30  # of the line of JSON: the times of t_eval are in it
 OLD = 3600.0  # seconds after which a file that is still being written is a stale one, where there are no locks
 PART = ".mflow.part"  # what a file is called while it is written; a leading dot and some letters come before it
+READERS = {  # who goes on from a file of each kind
+    "stepper": "mflow.Stepper.load, and resume= of mflow.minimize, read",
+    "checkpoint": "resume= of the driver that wrote it reads",
+    "training": "resume= of mflow.train reads",
+}
+KIND = re.compile(rf"mflow ({'|'.join(READERS)}) \d".encode())  # how a file begins
 
 
 def write_state(path: str | os.PathLike[str], kind: str, facts: dict[str, Any], blocks: dict[str, bytes]) -> None:
@@ -116,7 +122,7 @@ def _parts_of(target: Path) -> Iterator[Path]:
 def _is_ours(path: str) -> bool:
     """Whether a file begins as a saved state."""
     with contextlib.suppress(OSError), open(path, "rb") as file:
-        return re.match(rb"mflow (stepper|checkpoint|training) \d", file.read(24)) is not None
+        return KIND.match(file.read(24)) is not None
     return False
 
 
@@ -134,13 +140,6 @@ def _remove_stale_parts(target: Path) -> None:
                         part.unlink()
 
 
-READERS = {  # who goes on from a file of each kind
-    "stepper": "mflow.Stepper.load, and resume= of mflow.minimize, read",
-    "checkpoint": "resume= of the driver that wrote it reads",
-    "training": "resume= of mflow.train reads",
-}
-
-
 def read_state(path: Any, kind: str, argument: str = "path") -> tuple[dict[str, Any], dict[str, bytes]]:
     """(facts, blocks) of a file that `write_state` wrote, whose first line and length are looked at before the rest of it is read.
 
@@ -154,7 +153,7 @@ def read_state(path: Any, kind: str, argument: str = "path") -> tuple[dict[str, 
     foreign = ValueError(f"{where}: damaged, or not a {kind} saved by this version of mflow")
     with open(where, "rb") as file:
         first = file.read(len(magic) + 5)
-        if other := re.match(rb"mflow (stepper|checkpoint|training) \d", first):
+        if other := KIND.match(first):
             what = other[1].decode()
             if what != kind:
                 raise ValueError(f"{where}: expected a {kind}, got a {what}, which {READERS[what]}")

@@ -395,7 +395,7 @@ def make_solver(
                 raise ValueError(f"{argument}: {type(config).__name__} uses no Jacobian; remove it, or choose solver='newton'")
         if not isinstance(config, NewtonKrylov) or config.prec is None:
             return _matrix_free(config, **known.for_gmres())
-        from mflow.solvers.preconditioners import preconditioner  # here, so that import mflow loads it only where it is used
+        from mflow.solvers.preconditioners import preconditioner  # few runs need it
 
         made = _matrix_free(config, sparse=preconditioner(config.prec, shape, args, known.ask, mass), **known.for_gmres())
         made.probes = known.probes

@@ -204,7 +204,7 @@ class SparseFactors:
 
     def _assembled(self) -> Any:
         """Where entries stand, found anew where the pattern of J is another one."""
-        from mflow.solvers.assembly import Assembly  # here, so that import mflow loads it only where it is used
+        from mflow.solvers.assembly import Assembly  # few runs need it
 
         if self._assembly is None or not self._assembly.fits(self._matrix):
             self._assembly = Assembly(self._one, self._matrix, self._sparse)

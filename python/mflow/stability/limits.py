@@ -283,10 +283,11 @@ def max_stable_dt(
     Warns
     -----
     RuntimeWarning
-        The result is a bound or an estimate; the eigenvalue that limits the step is not known to 1 %; or the jac of an optimizer has no
-        eigenvalue below 0, as if the Hessian had been given without its minus; or, for integrators, jac is far from normal, so that a run
-        within the limit grows by a factor of more than 10 before it decays (transient growth): the warning names the step up to which the
-        numerical range of jac is stable, where products with the transpose are known: not for a function v -> J v.
+        The result is a bound or an estimate; the eigenvalue that limits the step is not known to 1 %; or, for integrators, jac is far from
+        normal, so that a run within the limit grows by a factor of more than 10 before it decays (transient growth): the warning names the
+        step up to which the numerical range of jac is stable, where products with the transpose are known: not for a function v -> J v.
+    UserWarning
+        The jac of an optimizer has no eigenvalue below 0, as if the Hessian had been given without its minus.
 
     See Also
     --------
@@ -360,7 +361,7 @@ def max_stable_dt(
         values = scans.eigenvalues_of(jac, n, symmetric, lambda some: first_to_fail(method, some, 3))
     if jac is not None and method.kind != "step" and values.size and np.min(values.real) >= 0.0 < np.max(values.real):
         text = f"max_stable_dt: for {method.name} jac is minus the Hessian; this jac has no eigenvalue below 0, so nothing limits lr"
-        tell(f"{text}; if it is the Hessian itself, give jac=-H or curvature=")
+        tell(f"{text}; if it is the Hessian itself, give jac=-H or curvature=", UserWarning)
     dt = float(first_to_fail(method, values)[0])
     if jac is not None and method.kind == "step" and 0.0 < dt < math.inf:
         _warn_of_growth(method, jac, n, symmetric, dt, values)

@@ -442,6 +442,12 @@ cdef class Problem:
         """The count of numbers in the problem that decide later bits: what it has cached, factored and counted."""
         return 0
 
+    @property
+    def saved_bytes(self):
+        """The length of its part of a saved run, at the end of `Run.pack`, with the checksum; 0: it has none."""
+        cdef ptrdiff_t size = 8 * self.state_size()
+        return size + 4 if size > 0 else 0
+
     cdef int state_pack(self, double *state) except -1:
         return 0
 
