@@ -227,5 +227,5 @@ def test_every_flag_is_true_or_false(driver: str, name: str) -> None:
 
 
 def test_settings_have_no_other_names() -> None:
-    with pytest.raises(TypeError, match="ouputs"):
-        Settings(ouputs=3)  # type: ignore[call-arg]
+    with pytest.raises(TypeError, match="steps_between"):
+        Settings(steps_between=3)  # type: ignore[call-arg]
