@@ -233,7 +233,7 @@ def least_squares(
     """
     check_flags(acceleration=acceleration)
     named = check_method(method)
-    if verbose != 0 or tr_solver is not None or tr_options is not None or workers is not None:
+    if verbose != 0 or not (tr_solver is tr_options is workers is None):
         check_how("least_squares", {"tr_solver": tr_solver, "tr_options": tr_options, "verbose": verbose, "workers": workers})
     start = check_start(x0, "x0")
     if start.ndim > 1:
