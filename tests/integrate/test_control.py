@@ -211,6 +211,21 @@ def test_every_argument_of_a_driver_reaches_its_run(monkeypatch: pytest.MonkeyPa
     assert getattr(seen[0], name) is value
 
 
+FLAGS = [
+    (driver, name)
+    for driver, (module, _, _) in DRIVERS.items()
+    for name, one in inspect.signature(getattr(importlib.import_module(module), driver)).parameters.items()
+    if one.default is False
+]
+
+
+@pytest.mark.parametrize(("driver", "name"), FLAGS)
+def test_every_flag_is_true_or_false(driver: str, name: str) -> None:
+    module, _, call = DRIVERS[driver]
+    with pytest.raises(TypeError, match=f"{name}: expected True or False, got None"):
+        getattr(importlib.import_module(module), driver)(**call, **{name: None})
+
+
 def test_settings_have_no_other_names() -> None:
-    with pytest.raises(TypeError, match="ouputs"):
-        Settings(ouputs=3)  # type: ignore[call-arg]
+    with pytest.raises(TypeError, match="steps_between"):
+        Settings(steps_between=3)  # type: ignore[call-arg]

@@ -7,6 +7,9 @@ import os
 import pytest
 
 MOST = 8  # workers: each collects the whole suite before its first test
+# A worker has a processor to itself: the linear algebra of NumPy, SciPy and torch would start as many threads in each of them, which wait
+# for each other in busy loops.
+ALONE = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS")
 
 
 def workers(config: pytest.Config) -> int:
@@ -32,3 +35,5 @@ def start_workers(config: pytest.Config) -> None:
     option.numprocesses = workers(config)
     if option.numprocesses:
         option.dist = "loadfile"
+        for name in ALONE:
+            os.environ.setdefault(name, "1")

@@ -235,7 +235,8 @@ def solve_dynamics(
     """
     if t_span is None:
         raise TypeError("t_span is missing: expected (t0, t_end)")
-    check_flags(inplace=inplace, velocity_free=velocity_free, dense_output=dense_output, progress=progress)
+    if not (inplace is False and velocity_free is False and dense_output is False and progress is False):
+        check_flags(inplace=inplace, velocity_free=velocity_free, dense_output=dense_output, progress=progress)
     tell_of_order(force, "force", "t, x, v")
     span = check_span(t_span, dt)
     given = _of_motion(parameters)
@@ -287,11 +288,9 @@ def solve_dynamics(
     elif constraints_jac is not None:
         raise ValueError("constraints_jac: it belongs to constraints=, which is not given")
     settings = Settings(
-        dt=dt, rtol=rtol, atol=atol, t_eval=t_eval, save=save, save_every=save_every, dense_output=dense_output,
-        events=None if events is None else _events(events, supports), event_args=extra, progress=progress,
-        breaks=_breaks(breaks, load, span) if isinstance(breaks, str) else breaks, rtol_v=rtol_v, atol_v=atol_v,
-        first_step=first_step, max_step=max_step, min_step=min_step, max_steps=max_steps, outputs=outputs, callback=callback,
-        checkpoint=checkpoint, checkpoint_every=checkpoint_every, resume=resume,
+        dt, rtol, atol, t_eval, save, save_every, dense_output, None if events is None else _events(events, supports), extra, progress,
+        callback, first_step, max_step, min_step, max_steps, checkpoint, checkpoint_every, resume,
+        _breaks(breaks, load, span) if isinstance(breaks, str) else breaks, outputs, rtol_v=rtol_v, atol_v=atol_v,
     )  # fmt: skip
     drive = Motion(
         problem, span, supports.reduced(start), supports.reduced(speed), chosen_method, settings, supports=supports,

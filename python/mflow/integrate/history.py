@@ -19,6 +19,7 @@ __all__ = ["History", "kept_rows"]
 
 CHUNK_BYTES = 1 << 23
 FIRST_ROWS = 64
+SMALL = 1 << 13  # bytes that are not worth a copy
 
 
 def kept_rows(t: Array, every: int) -> Array:
@@ -164,7 +165,8 @@ class History:
         k = self.rows.count
         t, y, D = self.t[:k], self.y[:k], None if self.D is None else self.D[:k]
         if not self.chunks:
-            return (t.copy(), y.copy(), D) if k < len(self.t) // 2 else (t, y, D)  # let go of what was never used
+            wide = k < len(self.t) // 2 and self.y.nbytes > SMALL
+            return (t.copy(), y.copy(), D) if wide else (t, y, D)  # let go of what was never used
         parts = [*self.chunks, (t, y, D)]
         D = joined([d for _, _, d in parts if d is not None]) if self.dense else None
         return joined([t for t, _, _ in parts]), joined([y for _, y, _ in parts]), D

@@ -261,7 +261,8 @@ def solve_ivp(
     E. Hairer, S. Norsett and G. Wanner, Solving Ordinary Differential Equations I (1993), II.1-II.6; E. Hairer and G. Wanner, II
     (1996), IV.8 and VI.1.
     """
-    check_flags(inplace=inplace, vectorized=vectorized, dense_output=dense_output, progress=progress, elementwise=elementwise)
+    if not (inplace is False and vectorized is False and dense_output is False and progress is False and elementwise is False):
+        check_flags(inplace=inplace, vectorized=vectorized, dense_output=dense_output, progress=progress, elementwise=elementwise)
     _tell_at_the_start(fun, threads, elementwise)
     try:
         start = check_start(y0, "y0")
@@ -288,10 +289,9 @@ def solve_ivp(
         fun, columns = columns_of(fun, start.shape, extra, inplace)
     equation = problem.rhs_problem(fun, start.shape, args, inplace, jac if solved.is_implicit else None, elementwise)
     span = check_span(t_span, dt)
-    linear = {
-        "jac": jac, "jac_sparsity": jac_sparsity, "lband": lband, "uband": uband, "columns": columns,
-        "rhs_t": None if rhs_t is None else time_derivative(rhs_t, start.shape, extra, inplace, chosen_method),
-    }  # fmt: skip
+    linear = {"jac": jac, "jac_sparsity": jac_sparsity, "lband": lband, "uband": uband, "columns": columns, "rhs_t": rhs_t}
+    if rhs_t is not None:
+        linear["rhs_t"] = time_derivative(rhs_t, start.shape, extra, inplace, chosen_method)
     algebraic = algebraic_of(mass, consistent, exclude_algebraic, chosen_method, start, dt, lband, uband, t0=span[0], args=extra)
     if algebraic is not None:
         linear |= algebraic.linear
@@ -304,12 +304,12 @@ def solve_ivp(
                 start = algebraic.start(equation, span[0], start, jac, extra, sizes)
                 project = partial(algebraic.behind, equation, start, jac, extra, sizes)
     settings = Settings(
-        dt=dt, rtol=rtol, atol=atol, t_eval=t_eval, save=save, save_every=save_every, dense_output=dense_output, events=events,
-        event_args=extra, solver=solving, progress=progress, pair=pair, mass=None if algebraic is None else algebraic.mass.checksum,
-        project=project, algebraic=algebraic, first_step=first_step, max_step=max_step, min_step=min_step, max_steps=max_steps,
-        callback=callback, checkpoint=checkpoint, checkpoint_every=checkpoint_every, resume=resume, breaks=breaks, own_breaks=own,
-        doses=doses, outputs=outputs, nonnegative=nonnegative, until=until, steady_rtol=steady_rtol, steady_atol=steady_atol,
+        dt, rtol, atol, t_eval, save, save_every, dense_output, events, extra, progress, callback, first_step, max_step, min_step,
+        max_steps, checkpoint, checkpoint_every, resume, breaks, outputs, solver=solving, own_breaks=own, doses=doses,
+        nonnegative=nonnegative, until=until, steady_rtol=steady_rtol, steady_atol=steady_atol, pair=pair,
     )  # fmt: skip
+    if algebraic is not None:
+        settings.mass, settings.algebraic, settings.project = algebraic.mass.checksum, algebraic, project
     drive = asked_by(jac, Drive(equation, span, start, chosen_method, settings, "solve_ivp"))
     if algebraic is not None:
         doses = [] if drive.agenda is None else drive.agenda.doses
