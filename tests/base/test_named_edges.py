@@ -40,6 +40,7 @@ REFUSED: dict[str, tuple[Any, type[Exception], str]] = {
     "max_steps huge": (lambda: solve(max_steps=HUGE), ValueError, "max_steps: .* got a whole number of 401 digits"),
     "t_span too long": (lambda: solve((-1e308, 1e308)), ValueError, "t_span: expected times whose distance is a finite number"),
     "t_span huge": (lambda: solve((0, HUGE)), ValueError, r"t_span\[1\]: expected a finite number .*, got a whole number of 401 digits"),
+    "tr_solver ragged": (lambda: mflow.least_squares(bowl, [1.0], tr_solver=[[1, 2], [3]]), ValueError, "tr_solver: steps come from"),
     "consistent array": (lambda: solve(consistent=np.ones(2)), ValueError, "consistent: expected 'project' or 'check', got array"),
     "verbose array": (lambda: mflow.least_squares(bowl, [1.0], verbose=np.ones(2)), ValueError, "verbose: print the result"),
     "dt True": (lambda: solve(dt=True), TypeError, "dt: expected a finite step above 0 .*, got True"),
@@ -83,7 +84,6 @@ RAGGED = [[1, 2], [3]]
 HELD = {"mass": 1.0, "stiffness": 1.0, "x0": [1.0], "t_span": (0, 1), "dt": 0.1}
 RAGGEDLY: dict[str, Any] = {
     "y0": lambda: mflow.solve_ivp_batch(decay, (0, 1), RAGGED, "dopri5"),
-    "tr_solver": lambda: mflow.least_squares(lambda b: b - 1, [0.0, 0.0], tr_solver=RAGGED),
     "fixed": lambda: mflow.minimize(bowl, [0.0, 3.0], jac=True, fixed=RAGGED),
     "fixed ": lambda: mflow.least_squares(lambda b: b - 1, [0.0, 0.0], fixed=RAGGED),
     "fixed  ": lambda: mflow.solve_dynamics(**HELD, fixed=RAGGED),
