@@ -109,7 +109,7 @@ class Run:
         return ending
 
     def _leaves_a_peak(self) -> bool:
-        """Where steps were cut at a bound at which the cost is largest, so that its slope is 0 there: on to the lowest point seen inside."""
+        """Where steps were cut at a bound at which the cost is largest, and its slope 0: on to the lowest point seen inside."""
         lower, upper, _ = self.core.region
         x, cost = np.array(self.core.x), float(self.core.cost)
         for j in self.zeros.peaks:
