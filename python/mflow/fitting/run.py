@@ -397,7 +397,7 @@ class Run:
         bounded = self.box is not None or self.fixed is not None
         steepest = float(np.max(np.abs(g[core.free]), initial=0.0)) if bounded else largest(g)
         return {
-            "x": x, "cost": cost, "fun": f, "jac": J, "grad": g, "optimality": steepest,
+            "x": x, "cost": cost, "fun": f, "jac": J if self.loss is None else self.curved_jacobian, "grad": g, "optimality": steepest,
             "cosine": core.measures[1], "active_mask": self.active_mask,
             "nfev": self.nfev, "njev": njev, "nit": nit, "rank": n if core.surely_full else rank_of(J), "dt": core.dt,
         }  # fmt: skip
