@@ -1,5 +1,6 @@
 """Curvatures by differences where the state is of small units: 1e-12 ... 1e-3."""
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -143,3 +144,21 @@ def test_length_of_a_difference() -> None:
 
     assert fitting_length(domain, 1e-6, 1e-6) == pytest.approx(1e-12)
     assert fitting_length(lambda h: np.ones(1) * (h > 1e-9), 1e-6, 1e-6) == 1e-6  # the shorter difference is lost in rounding
+
+
+@pytest.mark.parametrize("x0", [[1e-8, 2e-8], [-2e-8, 5e-8]])
+def test_explain_differences_a_cost_in_small_units_over_shares_of_its_numbers(x0: list[float]) -> None:
+    """Over 6e-6, the usual length, its curvature looked a hundred thousand times as large, and steps that much too short."""
+
+    def cost(x: Any) -> float:
+        u = (x - np.array([3e-8, 1e-8])) / 1e-8
+        return float(0.5 * u @ u + 0.1 * np.sum(u**4))
+
+    u = (np.array(x0) - [3e-8, 1e-8]) / 1e-8
+    largest = 1e16 * float(np.max(1.0 + 1.2 * u**2))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        report = mflow.explain(cost, x0)
+    assert report.curvature[1] == pytest.approx(largest, rel=0.02)
+    assert report.steps["sgd"] == pytest.approx(2.0 / largest, rel=0.02)
+    assert any(run.method == "lbfgs" and run.loss[-1] < 1e-20 for run in report.trials) or report.method == "lbfgs"

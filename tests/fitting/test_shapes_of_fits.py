@@ -60,13 +60,15 @@ def test_masks_are_not_dropped(name: str) -> None:
     cover = lambda a: np.ma.array(a, mask=np.arange(a.size) == 1)  # noqa: E731
     line = lambda x, a, b: a + b * x  # noqa: E731
     given = {"f": line, "xdata": x, "ydata": y, "p0": np.ones(2), "sigma": np.ones(5)}
+    if name == "x0":
+        call = lambda: mflow.least_squares(lambda p: line(x, *p) - y, cover(np.ones(2)))  # noqa: E731
+    elif name == "fun":
+        call = lambda: mflow.least_squares(lambda p: cover(line(x, *p) - y), [1.0, 1.0])  # noqa: E731
+    else:
+        masked = {name: (lambda *p: cover(line(*p))) if name == "f" else cover(given[name])}
+        call = lambda: mflow.curve_fit(**{**given, **masked})  # noqa: E731
     with pytest.raises(ValueError, match=rf"^{name}: expected numbers that all count, got a masked array with 1 of \d entries masked"):
-        if name == "x0":
-            mflow.least_squares(lambda p: line(x, *p) - y, cover(np.ones(2)))
-        elif name == "fun":
-            mflow.least_squares(lambda p: cover(line(x, *p) - y), [1.0, 1.0])
-        else:
-            mflow.curve_fit(**{**given, name: (lambda *p: cover(line(*p))) if name == "f" else cover(given[name])})
+        call()
     bare = np.ma.array(y, mask=False)
     np.testing.assert_array_equal(mflow.curve_fit(line, x, bare)[0], mflow.curve_fit(line, x, y)[0])
 

@@ -10,7 +10,7 @@ from mflow_core.problems.signatures import check_size, is_compiled
 
 from mflow.base.checks import Array, real_array
 from mflow.base.telling import tell
-from mflow.derivatives.differences import ASIDE, Digits, digits_of, fitting_length
+from mflow.derivatives.differences import APART, ASIDE, OWN, TINY, Digits, digits_of, fitting_length
 from mflow.derivatives.remainder import GradientWarning, Verdict, gradient_model, quick, said_of
 from mflow.spectra import krylov
 
@@ -32,6 +32,7 @@ class ExaminedCost:
         self.fun, self.jac, self.args, self.shape, self.count = fun, jac, args, start.shape, 0
         self.digits: Digits | None = None
         self.seen: list[Any] | None = []
+        self.own = np.zeros(start.size, bool)  # small numbers whose differences are taken over shares of themselves
         if jac is None and start.size > MOST:
             raise ValueError(f"jac: expected the gradient, as {start.size} variables are too many for differences of the cost, got None")
 
@@ -57,6 +58,8 @@ class ExaminedCost:
                 self.digits, self.seen = digits_of(self.seen), None
                 if self.digits is not None and math.isfinite(aside):
                     out = self.differences(x, self.digits.step)
+                elif self._bends(x, out):
+                    out = self.differences(x, OWN)
         else:
             at = x.reshape(self.shape)
             out = self._gradient(at)
@@ -69,13 +72,30 @@ class ExaminedCost:
 
     def differences(self, x: Array, step: float) -> Array:
         """Central ones."""
-        h, out = step * np.maximum(1.0, np.abs(x)), np.empty(x.size)
+        return self._over(x, step * np.where(self.own & (x != 0.0), np.abs(x), np.maximum(1.0, np.abs(x))))
+
+    def _over(self, x: Array, h: Array) -> Array:
+        """Those of these lengths."""
+        out = np.empty(x.size)
         for j in range(x.size):
             up, down = x.copy(), x.copy()
             up[j] += h[j]
             down[j] -= h[j]
             out[j] = (self.value(up) - self.value(down)) / (up[j] - down[j])
         return out
+
+    def _bends(self, x: Array, usual: Array) -> bool:
+        """Whether small numbers show other slopes over shares of themselves, and the same over ten times those: noise does not."""
+        size = np.abs(x)
+        small = (size < TINY) & (size > 0.0)
+        if not small.any():
+            return False
+        lengths = [np.where(small, share * size, OWN * np.maximum(1.0, size)) for share in (OWN, 10.0 * OWN)]
+        short, longer = (self._over(x, h) for h in lengths)
+        noise = 2.0 * 2.0**-52 * abs(self.value(x)) / lengths[0]
+        apart = np.abs(short - usual) > APART * np.abs(short) + 2.0 * noise
+        self.own = small & apart & (np.abs(short - longer) <= APART * np.abs(short))
+        return bool(self.own.any())
 
     def _gradient(self, at: Array) -> Array:
         return (

@@ -152,7 +152,7 @@ def trials_of(both: Both, start: Array, method: str, lr: float, parameters: dict
         why = "as longer steps led up from x0, where the curvature is not what it is farther on"
     others = [tried(both, start, name, settings, steps) for name, settings in USUAL]
     lowest = min((float(trial.loss[-1]) for trial in others if worked(trial)), default=math.inf)
-    if worked(first) and first.loss[-1] > lowest + CLEARLY * (first.loss[0] - lowest):
+    if worked(first) and lowest < math.inf and first.loss[-1] > lowest + CLEARLY * (first.loss[0] - lowest):
         rates = [lr * CUT**k for k in range(LOWER + 1)]
         longer = [tried(both, start, method, {"lr": rate, **parameters}, LONGER * steps) for rate in rates]
         ends = [float(trial.loss[-1]) if worked(trial) else math.inf for trial in longer]

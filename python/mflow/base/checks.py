@@ -308,8 +308,8 @@ def dense_array(value: Any, argument: str) -> Array:
 
 
 def as_array(value: Any, argument: str) -> NDArray[Any]:
-    """What NumPy makes of a value. Raises ValueError where it is a ragged list, or has a mask, which NumPy would drop; TypeError where NumPy
-    cannot take it at all."""
+    """What NumPy makes of a value. Raises ValueError where it is a ragged list, or has a mask, which NumPy would drop; TypeError where
+    NumPy cannot take it at all."""
     check_unmasked(value, argument)
     try:
         return np.asarray(value)
@@ -326,8 +326,8 @@ def check_unmasked(value: Any, argument: str) -> None:
     count = int(np.sum(getattr(value, "mask", False)))
     if count:
         raise ValueError(
-            f"{argument}: expected numbers that all count, got a masked array with {count} of {value.size} entries masked; omit those, as by "
-            "~np.ma.getmaskarray(a) as an index of each array"
+            f"{argument}: expected numbers that all count, got a masked array with {count} of {value.size} entries masked; omit those, "
+            "as by ~np.ma.getmaskarray(a) as an index of each array"
         )
 
 

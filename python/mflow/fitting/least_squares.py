@@ -44,7 +44,8 @@ class LeastSquaresResult(Examined):
     """Result of `mflow.least_squares`: SciPy's fields, and why it ended.
 
     x, cost, fun, jac, grad : the best point seen, half the sum of squares (or of the loss), residuals over sigma, Jacobian (m, n) and the
-        cost's gradient there; jac is weighed by sqrt(rho') where there is a loss, so that jac'jac stands for the Hessian.
+        cost's gradient there; under a loss jac is weighed by the root of rho' + 2 z rho'', as SciPy's, so that jac'jac stands for the
+        Hessian.
     rank : of jac, to rounding.
     optimality : the largest entry of grad, and cosine : the largest cosine of the residuals with a column of J, parameters that rest at
         bounds or are held left out. active_mask : -1 at a lower bound, 1 at an upper one, else 0. dt : the last step size of the flow.

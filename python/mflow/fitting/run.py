@@ -110,7 +110,7 @@ class Run:
         return ending
 
     def _leaves_a_peak(self) -> bool:
-        """Where steps were cut at a bound at which the cost is largest, so that its slope is 0 there: on to the lowest point seen inside."""
+        """Where steps were cut at a bound at which the cost is largest, and its slope 0: on to the lowest point seen inside."""
         lower, upper, _ = self.core.region
         x, cost = np.array(self.core.x), float(self.core.cost)
         for j in self.zeros.peaks:
@@ -401,7 +401,7 @@ class Run:
         bounded = self.box is not None or self.fixed is not None
         steepest = float(np.max(np.abs(g[core.free]), initial=0.0)) if bounded else largest(g)
         return {
-            "x": x, "cost": cost, "fun": f, "jac": J, "grad": g, "optimality": steepest,
+            "x": x, "cost": cost, "fun": f, "jac": J if self.loss is None else self.curved_jacobian, "grad": g, "optimality": steepest,
             "cosine": core.measures[1], "active_mask": self.active_mask,
             "nfev": self.nfev, "njev": njev, "nit": nit, "rank": n if core.surely_full else rank_of(J), "dt": core.dt,
         }  # fmt: skip

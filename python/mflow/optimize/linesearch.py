@@ -94,6 +94,8 @@ class LineSearch:
         if isinstance(given, cls):
             return given
         if isinstance(given, str):
+            if given not in KINDS:
+                raise ValueError(registry.unknown("line_search: no line search", given, list(KINDS)))
             return _named(given)
         if isinstance(given, dict):
             unknown = set(given) - set(cls.__dataclass_fields__)

@@ -572,9 +572,9 @@ def objective_problem(fun, jac, tuple shape, args=(), hess=None):
             mode = GRADIENT
         elif jac is True:
             mode = PAIR
-        elif jac is None or jac is False or jac == "2-point":
+        elif jac is None or jac is False or (isinstance(jac, str) and jac == "2-point"):
             mode = FORWARD
-        elif jac == "3-point":
+        elif isinstance(jac, str) and jac == "3-point":
             mode = CENTRAL
         elif isinstance(jac, str):
             raise ValueError(f'jac: expected a function, True, "2-point" or "3-point", got {jac!r}')
