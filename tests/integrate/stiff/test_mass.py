@@ -54,7 +54,7 @@ def test_robertson_with_its_mass_kept_as_an_equation(method):
 @pytest.mark.parametrize("atol", [1e-13, 1e-14, [1e-8, 1e-14, 1e-6], [1e-6, 0.0, 1e-6]])
 @pytest.mark.parametrize("method", PAIRS)
 def test_robertson_with_tolerances_far_below_its_largest_component(method, atol):
-    """Differences of a component that is 0 were so short that 1 + h was 1 in the algebraic equation; the oracle is SciPy's, without mass."""
+    """Differences of a component that is 0 were so short that 1 + h was 1 in the algebraic equation. The oracle is SciPy, without mass."""
 
     def fun(t, y):
         return np.array([-0.04 * y[0] + 1e4 * y[1] * y[2], 0.04 * y[0] - 1e4 * y[1] * y[2] - 3e7 * y[1] ** 2, y.sum() - 1.0])
