@@ -171,3 +171,29 @@ def test_steps_of_a_size_go_to_a_time():
         mflow.Stepper("tsit5", lambda t, y: -y, [1.0], rtol=1e-6).advance_to(1.0, dt=0.1)
     with pytest.raises(TypeError, match="steps of its lr"):
         mflow.Stepper("sgd", grad=lambda x: x, y0=[1.0], lr=0.1).advance_to(1.0, dt=0.1)
+
+
+@pytest.mark.parametrize("method", ["euler", "rk4", "leapfrog", "esdirk43", "radau5", "bdf"])
+def test_steps_behind_a_short_one_count_from_there(method):
+    """`advance_to` ends with a short step; the next ones moved t by the rest of it, too, and the state by dt alone."""
+    slope = lambda t, *y: np.array([1.0, 1.0])  # noqa: E731
+    start = {"leapfrog": ([0.0, 0.0], [1.0, 1.0])}.get(method, ([0.0, 0.0],))
+    if method == "leapfrog":
+        slope = lambda t, x, v: np.zeros(2)  # noqa: E731
+    st = mflow.Stepper(method, slope, *start)
+    for dt, end, more in ((0.003, 0.3332, 5), (0.01, 0.5, 3), (0.01, 0.7001, 1)):
+        st.advance_to(end, dt)
+        assert st.t == end
+        st.advance(more, dt)
+        assert st.t == pytest.approx(end + more * dt, rel=1e-14)
+        assert st._copy(0) == pytest.approx([st.t, st.t], rel=1e-12)
+
+
+@pytest.mark.parametrize("method", ["euler", "esdirk43", "trapezoidal", "bdf"])
+def test_the_last_step_is_never_as_short_as_rounding_of_the_time(method):
+    """From t = 1000.074 to 1000.083 there were ten steps of .001, the last one of 0, and implicit equations of it have no solution."""
+    st = mflow.Stepper(method, lambda t, y: np.array([-200.0 * (y[0] - np.cos(t)), y[0] - y[1]]), [0.0, 1.0], t0=1000.0)
+    for k in range(1, 40):
+        end = st.t + 0.009
+        st.advance_to(end, 0.001)
+        assert (st.t, st.k) == (end, 9 * k)

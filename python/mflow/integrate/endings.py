@@ -26,6 +26,7 @@ from mflow.integrate.control import stiff_method
 from mflow.integrate.curvature import GROWTH
 from mflow.solvers.algebraic import rank_words
 from mflow.solvers.jacobian_doubt import mismatch, names_of, stalled, unsolved
+from mflow.solvers.sliding import sliding_words
 from mflow.spectra.krylov import random_vector
 from mflow.stability.limits import explain_step
 
@@ -209,11 +210,27 @@ class Ending:
         if run.t + math.copysign(run.max_step, run.h) == run.t:
             return "step_too_small", f"max_step = {run.max_step:.3g} is lost in rounding {self.where}: t + max_step == t; raise it"
         text = f"the tolerances want a step of {abs(run.h):.3g} {self.where}"
+        if slides := self._slides(abs(run.h)):
+            return "step_too_small", f"{text}: {slides}"
         hint = "look for a jump or a singularity there, or loosen rtol and atol"
         stiff = stiff_words(run, self.method)
         if not self.method.is_implicit:
             hint += stiff or f"; if the problem is stiff, take {stiff_method()}"
         return "step_too_small", f"{text}, shorter than t or min_step allows: {hint}"
+
+    def chatters(self) -> str:
+        """Words, where steps under error control cross a jump again and again; "" otherwise."""
+        slides = self._slides(abs(self.run.h)) if self.mode == "adaptive" else ""
+        return f": {slides}" if slides else ""
+
+    def _slides(self, h: float) -> str:
+        """Words, where the solution slides along a jump; shorter steps than those of rounding cross none."""
+        run, y = self.run, self._state()
+        speed = _size(self._slope(run.t, y))
+        if not 0.0 < speed < math.inf or not h < math.inf:
+            return ""
+        h = max(h, 1e-9 * max(_size(y), 1e-300) / speed)
+        return sliding_words(self._slope, run.t, y, math.copysign(h, run.h if self.mode == "adaptive" else self.step))
 
     def _many_stages(self, fixed: bool) -> str:
         radius, name = self.run.rho[0], self.method.name
@@ -235,6 +252,8 @@ class Ending:
                 f"{text}: fun's slopes carry {digits.text}, and the equations of fixed steps are solved to the rounding of float64; return "
                 "float64, or take error control, whose tolerances such slopes may meet"
             )
+        if slides := self._slides(abs(self.step if fixed else run.h)):
+            return f"{text}: {slides}"
         if fixed:
             return f"{text}: {unsolved(run.equations, self.step, self.jacobian, run.problem.has_jac)}"
         if run.equations is not None and run.equations.outgrown:

@@ -475,8 +475,8 @@ class _Descent(Counted):
         if status == STALLED and self.auto is not None:
             return self.result(-1, *self.auto.stalled(run.k, self.dt))
         if status in (stepper.NON_FINITE, stepper.RETRY_NON_FINITE) and not self.evaluated and run.k > 0:
-            text = f"the cost or its gradient is not finite at the point that was saved, of iteration {run.k}, which is x: the run had left the"
-            return self.result(-1, "non_finite", f"{text} finite numbers when it was saved; lower lr, or resume from an earlier point")
+            text = f"the cost or its gradient is not finite at the point that was saved, of iteration {run.k}, which is x: the run had left"
+            return self.result(-1, "non_finite", f"{text} the finite numbers when it was saved; lower lr, or resume from an earlier point")
         if status in (stepper.NON_FINITE, stepper.RETRY_NON_FINITE):
             return self.result(-1, *self._divergence(self.evaluated and last > GROWTH * max(first, 1e-300)))
         if status == stepper.MANY_STAGES:

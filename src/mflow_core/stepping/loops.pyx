@@ -90,6 +90,8 @@ cdef int run_fixed(run_t *r, int64_t count, double t_last, record_t *record) noe
                 h = t_last - r.t             # else the grid ends there, and only rounding has moved it: the step is a whole one
             t_next = t_last
         status = fixed_step(r, h, t_next, lands and i == count - 1, keeps_books, record)
+        if status == 0 and h != r.dt:
+            r.t_base, r.k_base = r.t, r.k    # steps that follow count from here
         if status == RECORD_ACT:
             status = run_act(r, r.t, record)
             status = RECORD_ACT if status == 0 else status

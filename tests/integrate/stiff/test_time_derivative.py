@@ -89,3 +89,21 @@ def test_an_error_in_it_comes_through_and_nan_ends_the_run() -> None:
     r = mflow.solve_ivp(fun, (0, 1), [1.0], rhs_t=lambda t, y: [math.nan if t > 0.5 else fun_t(t, y)[0]], **SETTINGS)
     assert r.reason == "non_finite"
     assert r.t[-1] <= 0.51
+
+
+@pytest.mark.parametrize("start", [0.0, 1e3, 1e6])
+def test_far_from_0_the_difference_in_time_has_the_length_of_the_problem(start: float) -> None:
+    """It was a share of |t|, as long as the period of the forcing: 48 times the steps at t = 1e6."""
+
+    def far(t: float, y: Any) -> Any:
+        return -1e3 * (y - math.cos(t - start)) - math.sin(t - start)
+
+    def far_t(t: float, y: Any) -> Any:
+        return np.array([-1e3 * math.sin(t - start) - math.cos(t - start)])
+
+    given, found = (
+        mflow.solve_ivp(far, (start, start + 3.0), [1.0], "rodas5p", rtol=1e-8, atol=1e-10, **more) for more in ({"rhs_t": far_t}, {})
+    )
+    assert found.success
+    assert found.nsteps <= 1.25 * given.nsteps
+    assert found.y[0, -1] == pytest.approx(math.cos(3.0), abs=1e-8)

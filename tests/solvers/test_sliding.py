@@ -1,0 +1,50 @@
+"""Jumps that attract from both sides: a run that cannot go on there, or is stopped there, says so; others are not taken for one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import mflow
+from mflow.solvers.sliding import sliding_words
+
+WALLS: dict[str, Any] = {
+    "sign": (lambda t, y: -np.sign(y), [1.0]),
+    "driven": (lambda t, y: np.cos(t) - 2.0 * np.sign(y), [0.7]),
+    "friction": (lambda t, y: np.array([y[1], np.sin(0.7 * t) - 0.5 * np.sign(y[1]) - y[0]]), [0.3, 0.0]),
+    "thermostat": (lambda t, y: np.where(y > 1.0, -1.0, 3.0), [0.0]),
+}
+
+
+@pytest.mark.parametrize("wall", WALLS)
+@pytest.mark.parametrize("method", ["backward_euler", "trapezoidal", "sdirk2"])
+def test_an_implicit_step_without_a_root_names_the_jump(method: str, wall: str) -> None:
+    fun, start = WALLS[wall]
+    r = mflow.solve_ivp(fun, (0, 5), start, method, dt=0.01)
+    assert r.reason == "solve_failed"
+    assert "both sides of the jump lead back to it: the solution slides along it" in r.message
+
+
+@pytest.mark.parametrize("wall", WALLS)
+@pytest.mark.parametrize("method", ["dopri5", "bs32", "esdirk43", "bdf"])
+def test_steps_that_chatter_until_they_are_too_many_name_the_jump(method: str, wall: str) -> None:
+    fun, start = WALLS[wall]
+    r = mflow.solve_ivp(fun, (0, 5), start, method, rtol=1e-8, atol=1e-10, max_steps=1000)
+    assert r.reason == "max_steps"
+    assert "the solution slides along it" in r.message
+
+
+def test_what_is_smooth_or_crossed_or_left_is_no_such_jump() -> None:
+    rng = np.random.default_rng(0)
+    for k in range(400):
+        n = int(rng.integers(1, 4))
+        A, d, y = rng.standard_normal((n, n)) * 10.0 ** rng.uniform(0, 4), rng.standard_normal(n), rng.standard_normal(n)
+        fun = [
+            lambda t, y, A=A: A @ y + np.sin(10.0 * y),
+            lambda t, y: np.tanh(50.0 * y) - 1e3 * y**3,
+            lambda t, y, d=d: (4.0 + 0.5 * np.sign(y @ d)) * d,
+            lambda t, y: np.sign(y),
+        ][k % 4]
+        assert sliding_words(fun, 0.0, y, 10.0 ** rng.uniform(-8, 0)) == ""
