@@ -26,7 +26,7 @@ DIP = 0.03  # of the longest steps nearby: a step so short stands at a jump
 NEARBY = 12  # steps on each side
 LOOKS = 4  # places that are looked at
 HALVINGS = 40
-STAYS = 0.5  # of the change over the first interval is left over the last one: a jump
+STAYS, GROWS = 0.5, 2.0  # of the change over the first interval, over the last one: a jump leaves about all of it, a pole makes more
 NAMED = 3  # times in the words
 CURE = {
     True: "a pulse between two such times may be leapt over; give all of them as breaks=, which steps land on, or a max_step",
@@ -68,7 +68,7 @@ def _place(slope: Callable[[float], Array], low: float, high: float) -> float:
             high, at_high, change = middle, between, left
         else:
             low, at_low, change = middle, between, right
-    return high if change > STAYS * first else math.nan
+    return high if STAYS * first < change < GROWS * first else math.nan
 
 
 def jumps_along(slope: Callable[[float, Array], Any], t: Array, y: Array) -> tuple[list[float], list[float]]:
@@ -85,7 +85,8 @@ def jumps_along(slope: Callable[[float, Array], Any], t: Array, y: Array) -> tup
     >>> jumps_along(lambda t, y: np.array([1.0 if t < 1.00005 else -1.0]), t, np.zeros((1, t.size)))
     ([1.00005], [])
     """
-    by_time, by_state = [], []
+    by_time: list[float] = []
+    by_state: list[float] = []
     for k in _dips(t):
         first, last = max(k - 2, 0), min(k + 3, t.size - 1)
         start, end = y[:, first].copy(), y[:, last].copy()
@@ -103,12 +104,14 @@ def jumps_along(slope: Callable[[float, Array], Any], t: Array, y: Array) -> tup
 
 
 def tell_of_jumps(result: IVPResult, run: Any, name: str) -> None:
-    """Warns of the jumps of the right-hand side along a run that kept all of its steps and rejected many. run: of the core.
+    """Warns of the jumps of the right-hand side along a run that came to its end, kept all of its steps and rejected many.
+
+    run : of the core.
 
     What a function raises at these points is none of the run's: nothing is said then.
     """
     steps, rejected = result.nsteps, result.nrejected
-    if rejected < SHARE * (steps + rejected) or result.t.size <= steps:
+    if not result.success or rejected < SHARE * (steps + rejected) or result.t.size <= steps:
         return
     before = run.nfev
     try:
