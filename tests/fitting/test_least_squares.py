@@ -569,7 +569,7 @@ def test_a_minimum_of_large_residuals_is_one():
             right = right - np.linalg.lstsq(hessian(right), jac(right).T @ fun(right), rcond=None)[0]
         H, cost = hessian(right), 0.5 * fun(right) @ fun(right)
         size = np.sqrt(np.abs(np.diag(H)))
-        if not np.linalg.eigvalsh(H / np.outer(size, size))[0] > 1e-3 or abs(right[1]) > 10:  # none, or far away
+        if not size.all() or not np.linalg.eigvalsh(H / np.outer(size, size))[0] > 1e-3 or abs(right[1]) > 10:  # none, or far away
             continue
         result = mflow.least_squares(fun, start, jac=jac)
         if abs(result.cost - cost) > 1e-9 * cost:  # another minimum

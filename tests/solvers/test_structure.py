@@ -25,7 +25,9 @@ def tridiagonal(kind: str = "csr", n: int = N) -> Any:
 def wide(kind: str) -> Any:
     """No narrow band, whatever the order of its rows."""
     rng = np.random.default_rng(0)
-    return (scipy.sparse.random_array((N, N), density=0.05, random_state=rng, format="csr") + 10.0 * scipy.sparse.identity(N)).asformat(kind)
+    return (scipy.sparse.random_array((N, N), density=0.05, random_state=rng, format="csr") + 10.0 * scipy.sparse.identity(N)).asformat(
+        kind
+    )
 
 
 def outside(A: Any) -> None:
