@@ -114,7 +114,7 @@ def minimize(
     return scipy.optimize.OptimizeResult(result)
 
 
-IN_WORDS = re.search(r"STOP: TOTAL NO\. of ITERATIONS REACHED LIMIT", inspect.getsource(scipy.optimize._lbfgsb_py))  # before 1.15
+IN_WORDS = re.search(r"STOP: TOTAL NO\. of ITERATIONS REACHED LIMIT", inspect.getsource(scipy.optimize._lbfgsb_py))  # of older versions
 LIMIT = IN_WORDS[0] if IN_WORDS else "STOP: TOTAL NO. OF ITERATIONS REACHED LIMIT"
 TESTS = scipys_tests()
 CLASSES = ("TestOptimizeWrapperNoDisp", "TestOptimizeSimple", "TestLBFGSBBounds")

@@ -25,9 +25,8 @@ def tridiagonal(kind: str = "csr", n: int = N) -> Any:
 def wide(kind: str) -> Any:
     """No narrow band, whatever the order of its rows."""
     rng = np.random.default_rng(0)
-    return (scipy.sparse.random_array((N, N), density=0.05, random_state=rng, format="csr") + 10.0 * scipy.sparse.identity(N)).asformat(
-        kind
-    )
+    A = scipy.sparse.random_array((N, N), density=0.05, random_state=rng, format="csr")
+    return (A + 10.0 * scipy.sparse.identity(N)).asformat(kind)
 
 
 def outside(A: Any) -> None:
