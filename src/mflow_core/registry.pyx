@@ -142,7 +142,8 @@ cdef const char *mf_error_text(int code) noexcept nogil:
     if code == 0:
         return b"no error"
     if code == MF_E_ARGUMENT:
-        return b"an argument is NULL (as find gives it for a name that it does not know), out of range or of the wrong size"
+        return (b"an argument is NULL (the method, where find knows no such name; a vector), a struct has no size (declare it with "
+                b"MF_INIT), or a number is out of range (n or a tolerance below 0, dt away from t_end, neither dt nor rtol and atol given)")
     if code == MF_E_CALLBACK:
         return b"the method needs a callback that the problem does not give"
     if code == MF_E_MEMORY:
@@ -156,8 +157,8 @@ cdef const char *mf_error_text(int code) noexcept nogil:
     if code == MF_E_VERSION:
         return b"the host was built against a newer mflow.h than this library"
     if code == MF_E_KIND:
-        return (b"this method cannot be used in this way: tolerances where it estimates no error, a step where it updates, or "
-                b"the reverse")
+        return (b"this method cannot be used in this way: it is an optimizer (begin and update) where a step or a run was asked for, or "
+                b"the reverse; or tolerances were given, and it estimates no error")
     if code == MF_E_DAMAGED:
         return b"the saved state is damaged, or belongs to another method or size"
     if code == MF_E_SOLVE:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib.util
 import inspect
 import itertools
+import re
 import warnings
 from collections.abc import Iterator
 from types import SimpleNamespace
@@ -107,12 +108,14 @@ def minimize(
     except (TypeError, ValueError) as error:
         raise ValueError(next((theirs for words, theirs in WORDS.items() if str(error).startswith(words)), str(error))) from error
     if result.reason == "max_iter":
-        result.message = "STOP: TOTAL NO. OF ITERATIONS REACHED LIMIT"
+        result.message = LIMIT
     if result.reason == "callback":
         result.status, result.message = 99, "`callback` raised `StopIteration`."
     return scipy.optimize.OptimizeResult(result)
 
 
+IN_WORDS = re.search(r"STOP: TOTAL NO\. of ITERATIONS REACHED LIMIT", inspect.getsource(scipy.optimize._lbfgsb_py))  # of older versions
+LIMIT = IN_WORDS[0] if IN_WORDS else "STOP: TOTAL NO. OF ITERATIONS REACHED LIMIT"
 TESTS = scipys_tests()
 CLASSES = ("TestOptimizeWrapperNoDisp", "TestOptimizeSimple", "TestLBFGSBBounds")
 ELSEWHERE = ("fmin", "brent", "golden", "bracket")  # SciPy's older functions, which are not minimize

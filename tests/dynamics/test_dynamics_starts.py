@@ -96,7 +96,7 @@ def test_an_indefinite_sparse_mass_is_found() -> None:
     """Positive diagonal, numbered at random with long links, beyond any band: the signs of pivots tell."""
     n = 260
     rng = np.random.default_rng(0)
-    links = scipy.sparse.random_array((n, n), density=0.03, rng=rng, data_sampler=lambda size: 0.1 * rng.standard_normal(size))
+    links = scipy.sparse.random_array((n, n), density=0.03, random_state=rng, data_sampler=lambda size: 0.1 * rng.standard_normal(size))
     good = (scipy.sparse.eye_array(n) + links @ links.T).tocsr()
     for shift, fits in ((0.0, True), (1.2, False)):
         M = (good - shift * scipy.sparse.eye_array(n)).tocsr()

@@ -240,7 +240,10 @@ def test_words_where_a_code_has_several_causes():
     host.options["rtol"] = 1e-6
     assert host.refused() == KIND
     assert "estimates no error" in text(KIND)
-    assert "find gives" in text(ARGUMENT)
+    for words in ("find knows no such name", "MF_INIT", "dt away from t_end", "neither dt nor rtol"):
+        assert words in text(ARGUMENT)
+    assert Host(registry.find("adam")).refused() == KIND
+    assert "it is an optimizer" in text(KIND)
     run, _ = Host(registry.find("rk4")).run()
     status = call("run_advance", run, 1.0, 3)
     assert status == 1

@@ -21,7 +21,7 @@ def shuffled(n, generator):
 
 
 def scattered(n, generator):
-    return scipy.sparse.random_array((n, n), density=0.1, rng=generator, data_sampler=generator.standard_normal).tocsc()
+    return scipy.sparse.random_array((n, n), density=0.1, random_state=generator, data_sampler=generator.standard_normal).tocsc()
 
 
 def empty(n, generator):

@@ -25,7 +25,8 @@ def tridiagonal(kind: str = "csr", n: int = N) -> Any:
 def wide(kind: str) -> Any:
     """No narrow band, whatever the order of its rows."""
     rng = np.random.default_rng(0)
-    return (scipy.sparse.random_array((N, N), density=0.05, rng=rng, format="csr") + 10.0 * scipy.sparse.identity(N)).asformat(kind)
+    A = scipy.sparse.random_array((N, N), density=0.05, random_state=rng, format="csr")
+    return (A + 10.0 * scipy.sparse.identity(N)).asformat(kind)
 
 
 def outside(A: Any) -> None:
@@ -142,8 +143,8 @@ def test_every_format_of_scipy_is_looked_at() -> None:
         A._dict[(7, 0)] = 1.0
 
     for kind, change, words in (
-        ("coo", lambda A: A.coords[0].__setitem__(0, 77), "in row, got 77 in entry 0"),
-        ("coo", lambda A: A.coords[1].__setitem__(1, -1), "in col, got -1 in entry 1"),
+        ("coo", lambda A: A.row.__setitem__(0, 77), "in row, got 77 in entry 0"),
+        ("coo", lambda A: A.col.__setitem__(1, -1), "in col, got -1 in entry 1"),
         ("bsr", lambda A: A.indices.__setitem__(0, 55), "in indices, got 55 in entry 0"),
         ("dia", lambda A: setattr(A, "offsets", A.offsets[:1]), "a diagonal in data for each of 1 offsets"),
         ("lil", lists, "as many columns as entries in row 2, got 2 for 3"),

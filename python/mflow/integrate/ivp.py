@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 __all__ = ["ARGUMENTS", "real_form", "solve_ivp"]
 
+MANY_REJECTED = 50  # steps, before a look for jumps of fun
+
 
 def solve_ivp(
     fun: Callable[..., Any] | Any,
@@ -316,7 +318,16 @@ def solve_ivp(
         algebraic.check_jumps([dose.place for dose in doses], start.shape, drive.events is not None and drive.events.acts)
     with shared_among(threads):
         result: IVPResult = follow(drive) if drive.legs is None else drive.legs.by_one(follow(drive), asked, solve_ivp)
-    return result if algebraic is None else algebraic.tell(result)
+    return _told(result if algebraic is None else algebraic.tell(result), drive)
+
+
+def _told(result: IVPResult, drive: Drive) -> IVPResult:
+    """The result, after a look for jumps where many steps were rejected."""
+    if result["nrejected"] >= MANY_REJECTED:
+        from mflow.course.jumps import tell_of_jumps
+
+        tell_of_jumps(result, drive.run, "solve_ivp")
+    return result
 
 
 def _tell_at_the_start(fun: Any, threads: int | None, elementwise: bool) -> None:
