@@ -158,7 +158,7 @@ def test_t_eval_is_sol_at_those_times(step_method: Any, mode: dict[str, Any]) ->
         alone = mflow.solve_ivp(waves, span, start_of(3), step_method.name, t_eval=times, **mode)
         assert r.y.tobytes() == r.sol(times).tobytes()
         assert r.t.tobytes() == times.tobytes()
-        if r.sol.ts.tobytes() != plain.t.tobytes():  # an implicit method whose steps are held to the tolerances inside too, where that is asked for
+        if r.sol.ts.tobytes() != plain.t.tobytes():  # implicit, its steps held inside too where that is asked for
             assert "rtol" in mode
             assert "implicit" in step_method.flags
             np.testing.assert_allclose(alone.y, r.y, atol=1e-4)
