@@ -1,6 +1,6 @@
 """method="auto" against its two methods alone: evaluations and time at the same tolerance, and errors, on stiff problems and on DETEST.
 
-    python bench/auto.py                              # the set of stiff.py, and DETEST A to E
+    python bench/auto.py                              # the set of stiff_set.py, and DETEST A to E
     python bench/auto.py --problems hires D5 --tols 1e-4 1e-8
     python bench/auto.py --random 49 --tols 1e-3 1e-5 1e-8     # systems drawn at random, in place of these
 
@@ -15,6 +15,7 @@ import argparse
 import math
 import time
 import warnings
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -32,7 +33,7 @@ def problems() -> dict[str, stiff_set.Stiff]:
     """The stiff set, but for problems with a mass matrix, which auto does not take, then DETEST."""
     out = {name: p for name, p in stiff_set.problems().items() if p.mass is None}
     for name, (fun, y0) in detest.PROBLEMS.items():
-        out[name] = stiff_set.Stiff(fun, None, y0, detest.T_END, detest.end_of(name), 1.0)  # type: ignore[arg-type]
+        out[name] = stiff_set.Stiff(fun, None, y0, detest.T_END, partial(detest.end_of, name), 1.0)
     return out
 
 

@@ -303,7 +303,7 @@ def test_dense_output_outlives_the_next_steps(cls: type[Any]) -> None:
 def test_complex_states_are_carried_in_pairs(cls: type[Any]) -> None:
     how = {"rtol": 1e-6, "atol": 1e-8} if cls in CONTROLLED else {"dt": 0.01}
     ask = {"t_eval": [0.3, 1.0], "dense_output": True, **how}
-    there = mflow.solve_ivp(lambda t, z: (1j - 1) * z, (0, 1), [1j, 2.0], cls.record.name, t_eval=[0.3, 1.0], **how)
+    there = mflow.solve_ivp(lambda t, z: (1j - 1) * z, (0, 1), [1j, 2.0], cls.record.name, **ask)
     r = scipy.integrate.solve_ivp(lambda t, z: (1j - 1) * z, (0, 1), [1j, 2.0], method=cls, **ask)
     assert r.y.dtype == r.sol(0.3).dtype == np.complex128
     assert r.y[:, 1].tobytes() == there.y[:, 1].tobytes()
@@ -533,7 +533,7 @@ def test_two_methods_in_turn() -> None:
         return -1e4 * (y - math.cos(t))
 
     options: dict[str, Any] = {"rtol": 1e-6, "atol": 1e-9}
-    there = mflow.solve_ivp(chase, (0, 3), [0.0], "auto", **options)
+    there = mflow.solve_ivp(chase, (0, 3), [0.0], "auto", dense_output=True, **options)
     r = scipy.integrate.solve_ivp(chase, (0, 3), [0.0], method=mflow.scipy.AUTO, dense_output=True, **options)
     assert r.success
     assert r.t.tobytes() == there.t.tobytes()

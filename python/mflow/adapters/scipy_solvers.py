@@ -2,9 +2,9 @@
 
 One class for each method, made here at import and named as in `mflow` itself; each is a `scipy.integrate.OdeSolver`, so that
 `solve_ivp`, and whatever else drives those, drives a method as well. The solver owns a run of the core and takes one step of it at a time
-towards t_bound; the steps are those of `mflow.solve_ivp`, bit for bit. SciPy's conventions hold, where they differ: rtol below 100 eps is
-raised and arguments without effect are named, both with a warning; nfev leaves out the differences behind a Jacobian; a constant Jacobian
-counts as none; fun gets an array of its own each time.
+towards t_bound; the steps are those of `mflow.solve_ivp` with dense_output=True, bit for bit. SciPy's conventions hold, where they differ:
+rtol below 100 eps is raised and arguments without effect are named, both with a warning; nfev leaves out the differences behind a
+Jacobian; a constant Jacobian counts as none; fun gets an array of its own each time.
 
 The methods as custom methods of `scipy.optimize.minimize`, ``mflow.scipy.minimize_adam`` and so on, are in
 `mflow.adapters.scipy_minimizers`.
@@ -22,6 +22,7 @@ import numpy as np
 from mflow_core import registry
 from mflow_core.problems.problem import rhs_problem
 from mflow_core.problems.signatures import JACOBIAN_SIGNATURE, RHS_SIGNATURE, compiled_address
+from mflow_core.stepping import legs
 from mflow_core.stepping import stepper as core
 from mflow_core.stepping.last_step import LastStep
 from scipy.integrate import DenseOutput, OdeSolver
@@ -248,6 +249,7 @@ class MethodSolver(OdeSolver):  # type: ignore[misc]
             self._run = core.Run(
                 self.record, rhs, self._start, self.t, step, self.method.numbers, dense=True, control=control, solver=self._solver
             )
+        legs.read_inside(self._run)  # SciPy may ask for dense_output() of each step
         self._hand_out(self._run.y)
         if self.dt is None:
             self._begin(*tolerances)

@@ -592,7 +592,8 @@ class Stepper(Kept):
         return Ending(self._run, method, mode, h, self._start, self._t0, where)
 
     def interpolate(self, t: float) -> Array:
-        """The state at a time inside the last step, by the method's continuous extension (which may call fun).
+        """The state at a time inside the last step, by the method's continuous extension (which may call fun). Steps are held to the
+        tolerances at their ends, and inside where an event asks for it; radau5's extension is of lower order than its ends.
 
         Raises ValueError where t is outside it.
         """

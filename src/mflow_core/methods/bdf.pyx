@@ -30,7 +30,9 @@ are less than K differences (s[2] = STARTING), is taken by extrapolation of K im
 IV.9). Inside the first two of them the continuous extension is the cubic Hermite one.
 
 With a mass matrix, M y' = f(t, y), M singular or not, the equation is M z - c f(t + h, z) = M r, r the right side above, M that of t + h
-where it depends on time. f tells no slope then: the continuous extension of the first step is the parabola of d_1 and d_2.
+where it depends on time. f tells no slope then: the continuous extension of the first step is the parabola of d_1 and d_2. What the
+iteration left of algebraic equations at the start of a step is in e however short the step is; where that alone is above the tolerances no
+step would do. So under error control a step that rejections have made STUCK times as long as the one before begins anew, from M y.
 
 Error and order, as in the paper: err = C_k e with C_k = STRICTER (kappa_k gamma_k + 1/(k + 1)); after k + 1 steps of one length those of
 the orders below and above, C_(k-1) d_k and C_(k+1) d_(k+2). The order whose step would be longest is next. Norms are those of error
@@ -47,7 +49,7 @@ from libc.string cimport memcpy
 from mflow_core.arithmetic.control cimport clip, control_t, error_sum, exp2_of, log2_of
 from mflow_core.arithmetic.vec cimport mf_cvec, mf_vec
 from mflow_core.methods.tableau cimport new_record, records_t
-from mflow_core.types cimport (MF_EMBEDDED, MF_E_ARGUMENT, MF_E_CALLBACK, MF_FRESH, MF_IMPLICIT, MF_INT, MF_MASS, MF_MASS_AT, MF_MULTISTEP,
+from mflow_core.types cimport (MF_AGAIN, MF_EMBEDDED, MF_E_ARGUMENT, MF_E_CALLBACK, MF_FRESH, MF_IMPLICIT, MF_INT, MF_MASS, MF_MASS_AT, MF_MULTISTEP,
                                mf_frame, mf_mass_of, mf_method, mf_param, mf_sizes, mf_times_mass)
 
 cdef extern from *:
@@ -67,6 +69,7 @@ cdef double STRICTER = 8.0               # errors of steps add up: each is held 
 cdef double SAFETY = 0.75                # the step is this part of what the error estimate allows
 cdef double GROWS = 1.2                  # a step that would grow by less stays: its factors serve again
 cdef double LARGEST = 10.0               # growth of a step
+cdef double STUCK = 1e-3
 
 cdef double[MOST + 1] KAPPA, GAMMA, ALPHA, ERROR
 cdef double[(MOST + 1) * (MOST + 1)] BASIS       # row j: coefficients of theta^0 ... of the j-th polynomial in theta - 1
@@ -316,6 +319,8 @@ cdef int bdf_step(const mf_method *m, mf_frame *f) noexcept nogil:
     if not fresh and f.s0[1] != 0.0:
         ratio = f.h / f.s0[1]
         fresh = not 0.0 < ratio < INFINITY or (f.err == NULL and not is_tame(k, ratio))
+        if f.err != NULL and f.flags & MF_AGAIN and mf_mass_of(f.p) != NULL:
+            fresh = fresh or ratio < STUCK
     if f.err == NULL and (fresh or f.s0[2] < 0.0):
         k = 0 if fresh else k
         if k > 0 and ratio != 1.0:

@@ -9,6 +9,8 @@ MILD: int
 FAILED: int
 REFUSED: int
 
+def read_inside(run: Run) -> None: ...
+
 class Legs(Run):
     partner_record: MethodRecord
     def partner(self, record: MethodRecord, parameters: Mapping[str, float], solver: Solver) -> None: ...

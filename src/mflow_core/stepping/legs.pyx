@@ -19,7 +19,7 @@ from mflow_core.registry cimport MethodRecord
 from mflow_core.solvers.matrix cimport BANDED, BY_DIFFERENCES, IDENTITY, KRYLOV, matrix_config_t
 from mflow_core.solvers.newton cimport newton_forget, newton_pack, newton_state_size, newton_unpack
 from mflow_core.solvers.solver cimport Solver
-from mflow_core.stepping.run cimport (LEG_OVER, RUN_CONTROL, RUN_DENSE, RUN_SOLVE, evaluations, run_enter, run_guard, run_leave, run_make,
+from mflow_core.stepping.run cimport (LEG_OVER, RUN_CONTROL, RUN_DENSE, RUN_INSIDE, RUN_SOLVE, evaluations, run_enter, run_guard, run_leave, run_make,
                                       run_release, run_restart, run_solve_with, run_t, run_tolerances)
 from mflow_core.stepping.starts cimport run_begin
 from mflow_core.stepping.stepper cimport Rows, Run, raise_or
@@ -285,3 +285,10 @@ cdef class Legs(Run):
 cdef bint no_step_works(int status) noexcept:
     """Whether a method ended because its tries failed down to the shortest: another one may not."""
     return status in (MF_E_NON_FINITE, MF_RETRY_NON_FINITE, MF_E_STEP, MF_E_SOLVE, MF_RETRY_SOLVE)
+
+
+def read_inside(Run run):
+    """The extension of any step of a run may be asked for when it is over: steps are held to the tolerances inside too, as where it is kept."""
+    run.r.flags |= RUN_INSIDE
+    if isinstance(run, Legs):
+        (<Legs> run).stiff.flags |= RUN_INSIDE

@@ -34,7 +34,7 @@ from mflow_core.solvers.stages.mass cimport leave_null_space
 from mflow_core.stepping.energy.ledger cimport ledger_idle, ledger_step, ledger_told
 from mflow_core.stepping.motion cimport motion_error, motion_start
 from mflow_core.stepping.output cimport RECORD_ACT, RECORD_EVENT, RECORD_FULL, extend, is_full, polynomial, write_step
-from mflow_core.stepping.run cimport (LEG_OVER, RHO_DUE, accept, couples, end_has_slope, linearizes, rho_is_due, run_doubt, run_ready,
+from mflow_core.stepping.run cimport (LEG_OVER, RHO_DUE, RUN_INSIDE, accept, couples, end_has_slope, linearizes, rho_is_due, run_doubt, run_ready,
                                       run_settle, run_watch, try_step)
 from mflow_core.stepping.starts cimport leave_grid, run_act, size_of
 from mflow_core.types cimport (MF_AGAIN, MF_E_MEMORY, MF_E_NON_FINITE, MF_E_STEP, MF_IMPLICIT, MF_MULTISTEP, MF_RETRY_NON_FINITE,
@@ -334,9 +334,11 @@ cdef void extrapolate(run_t *r, double h) noexcept nogil:
 
 
 cdef bint sees_between(const run_t *r, const record_t *record, double t_next) noexcept nogil:
-    """Whether what is written of the step at hand lies inside it, and its error there may be larger than at the end."""
-    if record == NULL or r.y_between == NULL or (r.newton != NULL and not (couples(r.m) or linearizes(r.m))):
+    """Whether what is written of the step at hand, or may be asked for, lies inside it, and its error there may be larger than at the end."""
+    if r.y_between == NULL or (r.newton != NULL and not (couples(r.m) or linearizes(r.m))):
         return False
+    if record == NULL or r.flags & RUN_INSIDE:
+        return r.flags & RUN_INSIDE != 0
     if record.D != NULL or record.events != NULL:
         return True
     return record.i_at < record.n_at and (t_next - record.at[record.i_at]) * (1.0 if r.f.h > 0.0 else -1.0) > 0.0

@@ -14,6 +14,7 @@ cdef enum:
     RUN_DESCEND = 2                      # room for a gradient, the point where it is evaluated, and the last good pair
     RUN_CONTROL = 4                      # room for tolerances of each component
     RUN_SOLVE = 8                        # a solver will be attached: the problem need not have one
+    RUN_INSIDE = 16                      # the extension of every step is asked for after it: see `sees_between`
     RHO_EVERY = 25                       # steps between estimates of the spectral radius, at most, where the method needs it
     LEG_OVER = 0x7FFFFFF8                # the leg of this method is over, see `leg_t`: the driver goes on with the other
     RHO_DUE = 0x7FFFFFFC                 # no code that a callback would return: the driver estimates it, and goes on

@@ -40,7 +40,7 @@ cdef double ROUNDED = 3.6e-15            # of the largest slope: rounding in ano
 cdef double LIFTED = 1e-3                # of a tolerance: what a component may be moved by alone
 cdef double REFUSED = 4.0                # a squared error that asks for a shorter step
 cdef double FRACTION_OF_STAGES = 0.3     # of the tolerances: .74 of the evaluations of .01 for the same error (bench/stiff.py)
-cdef double MULTISTEP = 0.05, WITH_MASS = 0.01     # what is left over stays in the differences, and algebraic equations amplify it
+cdef double MULTISTEP = 0.05             # what is left over stays in the differences
 
 
 cdef extern from *:
@@ -302,7 +302,7 @@ cdef bint run_solve_with(run_t *r, newton_t *newton) noexcept nogil:
         newton.m.inside, r.inside.bend, r.inside.bend_ctx = r.inside, jacobian_bend, &newton.m
     r.p.rhs, r.p.solve = newton_rhs, branch_solve    # lsolve stays NULL: a filter on esdirk43's estimate would hide real errors
     if newton.own_fraction and r.m.flags & MF_EMBEDDED and not couples(r.m):
-        newton.c.fraction = FRACTION_OF_STAGES if not r.m.flags & MF_MULTISTEP else MULTISTEP if newton.c.matrix.mass == NULL else WITH_MASS
+        newton.c.fraction = MULTISTEP if r.m.flags & MF_MULTISTEP else FRACTION_OF_STAGES
     r.p.linearize = pencil_linearize
     if newton.c.matrix.mass != NULL:                 # there it makes errors of y from errors of M y
         r.p.mass, r.p.solve, r.p.solve_mass, r.p.lsolve = pencil_mass, NULL, newton_solve, newton_lsolve

@@ -40,6 +40,15 @@ def test_published_end_values_at_1e_7(problem, method):
     assert digits(r.y[:, -1], problem.y_end) >= 5.0
 
 
+@pytest.mark.parametrize("method", first_order("mass", "multistep"))
+@pytest.mark.parametrize("tol", [1e-2, 1e-6])
+def test_what_is_left_of_algebraic_equations_ends_no_run(method, tol):
+    """Differences keep it however short the step is: a step that shrinks for that alone has to begin anew."""
+    r = mflow.solve_ivp(TRANSISTOR.fun, (0.0, 0.2), TRANSISTOR.y0, method, mass=TRANSISTOR.mass, rtol=tol, atol=tol, save="last")
+    assert r.reason == "finished"
+    np.testing.assert_allclose(r.y[:, -1], TRANSISTOR.y_end, rtol=tol, atol=tol)
+
+
 @pytest.mark.parametrize("method", PAIRS)
 def test_robertson_with_its_mass_kept_as_an_equation(method):
     problem, tol = ROBERTSON, 1e-7
