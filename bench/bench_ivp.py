@@ -1,8 +1,7 @@
-"""Integrators and drivers: Runge-Kutta steps against hand-written C that calls the same pointer, and what Python right-hand sides cost.
+"""Integrators and drivers: runs and `solve_ivp` against hand-written C that calls the same pointer, and what Python right-hand sides cost.
 
-The methods come from `mflow.methods(family="runge_kutta")`; those without a twin in twins.c are reported. Kernels are compared as a host
-runs them, in place in a C loop; `Run.fixed` on top tests every new state for finite numbers and keeps the last good one, which the
-twins do not, and stands there for orientation.
+A run tests every new state for finite numbers and keeps the last good one, which the twins of twins.c do not. Kernels alone are in
+bench_kernels.py.
 """
 
 from __future__ import annotations
@@ -28,7 +27,6 @@ BEYOND_CALL = 150.0  # ns an evaluation of a Python right-hand side
 START = (1.0, 1.0, 20.0)
 DT = 1e-3
 CHECKED_STEPS = 100
-METHODS = [method.name for method in mflow.methods(family="runge_kutta")]
 
 POINTER = ctypes.POINTER(ctypes.c_double)
 RHS = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_double, POINTER, POINTER, ctypes.c_ssize_t, ctypes.c_void_p)
@@ -56,28 +54,11 @@ class Twin:
         self.function(self.rhs, self.n, count, 0.0, DT, self.y.ctypes.data, self.work.ctypes.data, self.ld)
 
 
-class Kernel:
-    """mflow's kernel alone, in place in a C loop of the host's."""
-
-    def __init__(self, library: ctypes.CDLL, name: str, rhs: Any, room: Callable[..., Array], start: Array) -> None:
-        record, n = mflow.get_method(name).record, start.size
-        self.function = library.kernel_steps
-        self.function.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_ssize_t, ctypes.c_ssize_t, ctypes.c_double,
-                                  ctypes.c_double, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_ssize_t]  # fmt: skip
-        self.function.restype = None
-        self.ld = (n + 7) // 8 * 8 + 8
-        self.y, self.work = room(n, start), room(record.sizes()["n_work"] * self.ld)
-        self.record, self.n, self.rhs = record.address, n, ctypes.cast(rhs, ctypes.c_void_p).value
-
-    def __call__(self, count: int) -> None:
-        self.function(self.record, self.rhs, self.n, count, 0.0, DT, self.y.ctypes.data, self.work.ctypes.data, self.ld)
-
-
 def run_of(name: str, rhs: Any, start: Array) -> stepper.Run:
     return stepper.Run(mflow.get_method(name).record, problem.rhs_problem(rhs, start.shape), start, 0.0, DT)
 
 
-# ---- methods against their twins ---------------------------------------------------------------------------------------------------------
+# ---- runs against twins ------------------------------------------------------------------------------------------------------------------
 
 
 def test_lorenz_rk4(bench: Bench, twins: ctypes.CDLL, room: Callable[..., Array]) -> None:
@@ -98,26 +79,6 @@ def test_lorenz_rk4(bench: Bench, twins: ctypes.CDLL, room: Callable[..., Array]
     bench.compare("Lorenz, rk4, a step of Run.fixed", {"mflow": run.fixed, "C twin": twin}, {"C twin": AGAINST_C})
     functions = {"mflow": public, "C twin": lambda count: twin(steps * count)}
     bench.compare("Lorenz, rk4, solve_ivp of 1e5 steps, save='last'", functions, {"C twin": AGAINST_C})
-
-
-@pytest.mark.parametrize("name", METHODS)
-def test_row(name: str, bench: Bench, twins: ctypes.CDLL, room: Callable[..., Array]) -> None:
-    if not hasattr(twins, f"twin_{name}"):
-        pytest.skip(f"{name} has no C twin in bench/twins.c")
-    for n in (3, 100, 100_000):
-        rhs = compiled(twins, "lorenz" if n == 3 else "linear")
-        start = np.array(START) if n == 3 else np.cos(np.arange(n))
-        run, twin = run_of(name, rhs, start), Twin(twins, name, rhs, room, start)
-        run.fixed(CHECKED_STEPS)
-        twin(CHECKED_STEPS)
-        np.testing.assert_allclose(run.y, twin.y, rtol=1e-12, atol=1e-15)
-        problem_name = "Lorenz" if n == 3 else "y' = -y/2"
-        kernel = Kernel(twins, name, rhs, room, start)
-        kernel(CHECKED_STEPS)
-        np.testing.assert_array_equal(kernel.y, run.y)
-        what = f"{name}, n = {n:,}, {problem_name}, a step"
-        bench.compare(f"{what}: kernel", {"mflow": kernel, "C twin": twin}, {"C twin": AGAINST_C})
-        bench.compare(f"{what}: Run.fixed", {"mflow": run.fixed, "C twin": twin}, {})
 
 
 @pytest.mark.parametrize("n", [1_000_000, 10_000_000])

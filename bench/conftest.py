@@ -48,11 +48,12 @@ from mflow_core._levels import FLAGS, VERSION
 HERE = Path(__file__).resolve().parent
 KEPT = HERE.parent / ".benchmarks" / "gates.json"
 WORSE = 1.10  # of the figure that was kept
-HEADS = ("what", "mflow ns", "peer", "peer ns", "mflow/peer", "target", "")
+HEADS = ("what", "mflow ns", "peer", "peer ns", "mflow/peer", "medians", "upper", "target", "")
 TABLE = pytest.StashKey[list["Line"]]()
 WORSENED = pytest.StashKey[dict[str, str]]()
 
 Runner = Callable[[int], Any]  # does its work so many times
+Clock = Callable[[], int]  # nanoseconds
 
 
 # ---- pytest: collect bench_*.py, switch pytest-benchmark on, print the table -----------------------------------------------------------
@@ -101,7 +102,7 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
     widths = [max(len(row[j]) for row in rows) for j in range(len(rows[0]))]
     terminalreporter.section(f"mflow against its peers, level {mflow_core.isa()}: lower quartiles, interleaved")
     for row in rows:
-        left = (0, 2, 6)
+        left = (0, 2, 8)
         cells = [cell.ljust(width) if j in left else cell.rjust(width) for j, (cell, width) in enumerate(zip(row, widths, strict=True))]
         terminalreporter.write_line("  ".join(cells).rstrip())
     missed = sum(line.met() is False for line in lines)
@@ -217,8 +218,8 @@ class Line:
         wanted += [] if self.limit_ns is None else [f"<= {self.limit_ns:,.0f} ns"]
         verdict = {True: "met", False: "missed", None: ""}[self.met()]
         other = f"{self.other.lower:,.1f}" if self.other else ""
-        ratio = f"{self.ratio:.3f}" if self.other else ""
-        return self.what, f"{self.mflow.lower:,.1f}", self.peer, other, ratio, ", ".join(wanted), verdict
+        ratios = [f"{getattr(self.mflow, q) / getattr(self.other, q):.3f}" if self.other else "" for q in ("lower", "median", "upper")]
+        return self.what, f"{self.mflow.lower:,.1f}", self.peer, other, *ratios, ", ".join(wanted), verdict
 
 
 def loop(statement: str, **names: Any) -> Runner:
@@ -226,15 +227,15 @@ def loop(statement: str, **names: Any) -> Runner:
     return timeit.Timer(statement, globals=names).timeit
 
 
-def calibrate(run: Runner, seconds: float) -> int:
+def calibrate(run: Runner, seconds: float, clock: Clock = time.perf_counter_ns) -> int:
     """How often to repeat so that one measurement lasts about `seconds`."""
     count = 1
     while True:
         took = seconds
         for _ in range(3):  # an interruption must not pass for work
-            began = time.perf_counter_ns()
+            began = clock()
             run(count)
-            took = min(took, (time.perf_counter_ns() - began) * 1e-9)
+            took = min(took, (clock() - began) * 1e-9)
             if took < seconds / 2:
                 break
         else:
@@ -242,9 +243,11 @@ def calibrate(run: Runner, seconds: float) -> int:
         count = max(2 * count, min(100 * count, int(count * seconds / max(took, 1e-7))))
 
 
-def interleaved(functions: dict[str, Runner], rounds: int = 31, seconds: float = 2e-3) -> dict[str, Quartiles]:
-    """Times all contenders alternately, starting each round with another one."""
-    counts = {name: calibrate(run, seconds) for name, run in functions.items()}
+def interleaved(
+    functions: dict[str, Runner], rounds: int = 31, seconds: float = 2e-3, clock: Clock = time.perf_counter_ns
+) -> dict[str, Quartiles]:
+    """Times all contenders alternately, starting each round with another one. time.thread_time_ns: what this thread alone has worked."""
+    counts = {name: calibrate(run, seconds, clock) for name, run in functions.items()}
     samples: dict[str, list[float]] = {name: [] for name in functions}
     names = list(functions)
     collecting = gc.isenabled()
@@ -252,9 +255,9 @@ def interleaved(functions: dict[str, Runner], rounds: int = 31, seconds: float =
     try:
         for k in range(rounds):
             for name in names[k % len(names) :] + names[: k % len(names)]:
-                began = time.perf_counter_ns()
+                began = clock()
                 functions[name](counts[name])
-                samples[name].append((time.perf_counter_ns() - began) / counts[name])
+                samples[name].append((clock() - began) / counts[name])
     finally:
         if collecting:
             gc.enable()

@@ -2,14 +2,15 @@
  *
  * Optimizers: one fused pass, plain (no clipping, no options), coefficients k ready: k[0] scales g, k[1] is weight decay, the rest is
  * the method's own. `stride` moves to the coefficients of the next step; 0 keeps them, for timing.
- * Integrators: stages spelled out, slopes in w (vectors of ld numbers). With n = 3 the loops are unrolled and kept scalar: a vector load
- * of what the right-hand side has just stored number by number stalls, so this is the faster code.
+ * Integrators: stages spelled out, slopes in w (vectors of ld numbers). Loops over a FEW numbers are kept scalar, over 2 and 3 unrolled
+ * too: a vector load of what the right-hand side has just stored number by number stalls, so this is the faster code.
  * Compiled by conftest.py with the flags of meson.build.
  */
 #include <math.h>
 #include <stddef.h>
 
 #include "mflow/mflow.h"
+#include "scalar.h"
 
 /* ---- optimizers ----------------------------------------------------------------------------------------------------------------- */
 
@@ -185,45 +186,38 @@ double call_cost(cost_fn f, ptrdiff_t n, ptrdiff_t count, const double *c, doubl
 
 /* ---- integrators --------------------------------------------------------------------------------------------------------------------- */
 
-#define INLINE static inline __attribute__((always_inline))
-#if defined(__x86_64__)
-INLINE double scalar(double x) { __asm__("" : "+x"(x)); return x; }
-#elif defined(__aarch64__)
-INLINE double scalar(double x) { __asm__("" : "+w"(x)); return x; }
-#else
-INLINE double scalar(double x) { return x; }
-#endif
+#define FEW 12
 #define EACH(lhs, rhs)                                                                                                                \
   for (ptrdiff_t i = 0; i < n; i++) {                                                                                                 \
     const double value_ = (rhs);                                                                                                      \
-    lhs = n_is_3 ? scalar(value_) : value_;                                                                                           \
+    lhs = few ? scalar(value_) : value_;                                                                                           \
   }
 
 typedef double *restrict vec;
 typedef const double *restrict cvec;
 
 /* out = y + p a, and so on; `add` and `mix` write y itself */
-INLINE void move1(ptrdiff_t n, int n_is_3, vec out, cvec y, cvec a, double p) { EACH(out[i], y[i] + p * a[i]) }
-INLINE void move2(ptrdiff_t n, int n_is_3, vec out, cvec y, cvec a, cvec b, double p, double q) {
+INLINE void move1(ptrdiff_t n, int few, vec out, cvec y, cvec a, double p) { EACH(out[i], y[i] + p * a[i]) }
+INLINE void move2(ptrdiff_t n, int few, vec out, cvec y, cvec a, cvec b, double p, double q) {
   EACH(out[i], y[i] + (p * a[i] + q * b[i]))
 }
-INLINE void add1(ptrdiff_t n, int n_is_3, vec y, cvec a, double p) { EACH(y[i], y[i] + p * a[i]) }
-INLINE void add2(ptrdiff_t n, int n_is_3, vec y, cvec a, cvec b, double p) { EACH(y[i], y[i] + p * (a[i] + b[i])) }
-INLINE void add3(ptrdiff_t n, int n_is_3, vec y, cvec a, cvec b, cvec c, double p) {
+INLINE void add1(ptrdiff_t n, int few, vec y, cvec a, double p) { EACH(y[i], y[i] + p * a[i]) }
+INLINE void add2(ptrdiff_t n, int few, vec y, cvec a, cvec b, double p) { EACH(y[i], y[i] + p * (a[i] + b[i])) }
+INLINE void add3(ptrdiff_t n, int few, vec y, cvec a, cvec b, cvec c, double p) {
   EACH(y[i], y[i] + p * (a[i] + 4.0 * b[i] + c[i]))
 }
-INLINE void add4(ptrdiff_t n, int n_is_3, vec y, cvec a, cvec b, cvec c, cvec d, double p) {
+INLINE void add4(ptrdiff_t n, int few, vec y, cvec a, cvec b, cvec c, cvec d, double p) {
   EACH(y[i], y[i] + p * ((a[i] + d[i]) + 2.0 * (b[i] + c[i])))
 }
-INLINE void mix(ptrdiff_t n, int n_is_3, vec y, cvec u, cvec f, double a, double b, double h) {
+INLINE void mix(ptrdiff_t n, int few, vec y, cvec u, cvec f, double a, double b, double h) {
   EACH(y[i], a * y[i] + b * (u[i] + h * f[i]))
 }
-INLINE void mix_out(ptrdiff_t n, int n_is_3, vec out, cvec y, cvec u, cvec f, double a, double b, double h) {
+INLINE void mix_out(ptrdiff_t n, int few, vec out, cvec y, cvec u, cvec f, double a, double b, double h) {
   EACH(out[i], a * y[i] + b * (u[i] + h * f[i]))
 }
 
 #define STEP(name, ...)                                                                                                               \
-  INLINE void name##_loop(rhs_fn f, ptrdiff_t n, int n_is_3, ptrdiff_t steps, double t0, double h, double *y, double *w,              \
+  INLINE void name##_loop(rhs_fn f, ptrdiff_t n, int few, ptrdiff_t steps, double t0, double h, double *y, double *w,              \
                           ptrdiff_t ld) {                                                                                             \
     double *z = w, *k1 = w + ld, *k2 = k1 + ld, *k3 = k2 + ld, *k4 = k3 + ld;                                                         \
     (void)z, (void)k2, (void)k3, (void)k4;                                                                                            \
@@ -233,76 +227,80 @@ INLINE void mix_out(ptrdiff_t n, int n_is_3, vec out, cvec y, cvec u, cvec f, do
     }                                                                                                                                 \
   }                                                                                                                                   \
   void twin_##name(rhs_fn f, ptrdiff_t n, ptrdiff_t steps, double t0, double h, double *y, double *w, ptrdiff_t ld) {                 \
-    if (n == 3)                                                                                                                       \
+    if (n == 2)                                                                                                                       \
+      name##_loop(f, 2, 1, steps, t0, h, y, w, ld);                                                                                   \
+    else if (n == 3)                                                                                                                  \
       name##_loop(f, 3, 1, steps, t0, h, y, w, ld);                                                                                   \
+    else if (n <= FEW)                                                                                                                \
+      name##_loop(f, n, 1, steps, t0, h, y, w, ld);                                                                                   \
     else                                                                                                                              \
       name##_loop(f, n, 0, steps, t0, h, y, w, ld);                                                                                   \
   }
 
 STEP(euler, f(t, y, k1, n, NULL);
-     add1(n, n_is_3, y, k1, h);)
+     add1(n, few, y, k1, h);)
 
 STEP(rk2, f(t, y, k1, n, NULL);
-     move1(n, n_is_3, z, y, k1, h);
+     move1(n, few, z, y, k1, h);
      f(t + h, z, k2, n, NULL);
-     add2(n, n_is_3, y, k1, k2, 0.5 * h);)
+     add2(n, few, y, k1, k2, 0.5 * h);)
 
 STEP(midpoint, f(t, y, k1, n, NULL);
-     move1(n, n_is_3, z, y, k1, 0.5 * h);
+     move1(n, few, z, y, k1, 0.5 * h);
      f(t + 0.5 * h, z, k2, n, NULL);
-     add1(n, n_is_3, y, k2, h);)
+     add1(n, few, y, k2, h);)
 
 STEP(rk3, f(t, y, k1, n, NULL);
-     move1(n, n_is_3, z, y, k1, 0.5 * h);
+     move1(n, few, z, y, k1, 0.5 * h);
      f(t + 0.5 * h, z, k2, n, NULL);
-     move2(n, n_is_3, z, y, k1, k2, -h, 2.0 * h);
+     move2(n, few, z, y, k1, k2, -h, 2.0 * h);
      f(t + h, z, k3, n, NULL);
-     add3(n, n_is_3, y, k1, k2, k3, h / 6.0);)
+     add3(n, few, y, k1, k2, k3, h / 6.0);)
 
 STEP(rk4, f(t, y, k1, n, NULL);
-     move1(n, n_is_3, z, y, k1, 0.5 * h);
+     move1(n, few, z, y, k1, 0.5 * h);
      f(t + 0.5 * h, z, k2, n, NULL);
-     move1(n, n_is_3, z, y, k2, 0.5 * h);
+     move1(n, few, z, y, k2, 0.5 * h);
      f(t + 0.5 * h, z, k3, n, NULL);
-     move1(n, n_is_3, z, y, k3, h);
+     move1(n, few, z, y, k3, h);
      f(t + h, z, k4, n, NULL);
-     add4(n, n_is_3, y, k1, k2, k3, k4, h / 6.0);)
+     add4(n, few, y, k1, k2, k3, k4, h / 6.0);)
 
 STEP(tvd_rk2, f(t, y, k1, n, NULL);
-     move1(n, n_is_3, z, y, k1, h);
+     move1(n, few, z, y, k1, h);
      f(t + h, z, k1, n, NULL);
-     mix(n, n_is_3, y, z, k1, 0.5, 0.5, h);)
+     mix(n, few, y, z, k1, 0.5, 0.5, h);)
 
 STEP(tvd_rk3, f(t, y, k1, n, NULL);
-     move1(n, n_is_3, z, y, k1, h);
+     move1(n, few, z, y, k1, h);
      f(t + h, z, k1, n, NULL);
-     mix_out(n, n_is_3, k2, y, z, k1, 0.75, 0.25, h);
+     mix_out(n, few, k2, y, z, k1, 0.75, 0.25, h);
      f(t + 0.5 * h, k2, k1, n, NULL);
-     mix(n, n_is_3, y, k2, k1, 1.0 / 3.0, 2.0 / 3.0, h);)
+     mix(n, few, y, k2, k1, 1.0 / 3.0, 2.0 / 3.0, h);)
 
 /* Ketcheson's form of ssprk104 in two vectors */
-INLINE void halfway(ptrdiff_t n, int n_is_3, vec y, vec z) {
+INLINE void halfway(ptrdiff_t n, int few, vec y, vec z) {
   for (ptrdiff_t i = 0; i < n; i++) {
     const double q = 1.0 / 25.0 * y[i] + 9.0 / 25.0 * z[i];
-    z[i] = n_is_3 ? scalar(15.0 * q - 5.0 * z[i]) : 15.0 * q - 5.0 * z[i];
+    z[i] = few ? scalar(15.0 * q - 5.0 * z[i]) : 15.0 * q - 5.0 * z[i];
     y[i] = q;
   }
 }
-INLINE void finish(ptrdiff_t n, int n_is_3, vec y, cvec z, cvec f, double h) { EACH(y[i], y[i] + 0.6 * z[i] + h * f[i]) }
+INLINE void finish(ptrdiff_t n, int few, vec y, cvec z, cvec f, double h) { EACH(y[i], y[i] + 0.6 * z[i] + h * f[i]) }
 
 STEP(ssprk104, f(t, y, k1, n, NULL);
-     move1(n, n_is_3, z, y, k1, h / 6.0);
+     move1(n, few, z, y, k1, h / 6.0);
      for (int j = 1; j < 5; j++) {
        f(t + j * (h / 6.0), z, k1, n, NULL);
-       add1(n, n_is_3, z, k1, h / 6.0);
+       add1(n, few, z, k1, h / 6.0);
      }
-     halfway(n, n_is_3, y, z);
+     halfway(n, few, y, z);
      for (int j = 0; j < 4; j++) {
        f(t + (2.0 + j) * (h / 6.0), z, k1, n, NULL);
-       add1(n, n_is_3, z, k1, h / 6.0);
+       add1(n, few, z, k1, h / 6.0);
      }
      f(t + h, z, k1, n, NULL);
-     finish(n, n_is_3, y, z, k1, 0.1 * h);)
+     finish(n, few, y, z, k1, 0.1 * h);)
 
 /* ---- mflow's own kernels in the same loops, reached by the address of their row: what a host pays that owns its loop ------------------- */
 
@@ -311,19 +309,4 @@ void kernel_update(const void *row, ptrdiff_t n, ptrdiff_t steps, const double *
   double *const x[3] = {c, v, u};
   for (ptrdiff_t step = 0; step < steps; step++)
     m->update(m, coef, 1.0, 0, n, x, g);
-}
-
-void kernel_steps(const void *row, rhs_fn rhs, ptrdiff_t n, ptrdiff_t steps, double t, double h, double *y, double *work, ptrdiff_t ld) {
-  const mf_method *m = (const mf_method *)row;
-  mf_problem p = MF_INIT(mf_problem);
-  mf_frame f = MF_INIT(mf_frame);
-  const double *const x0[1] = {y};
-  double *const x1[1] = {y};
-  p.n = n, p.rhs = rhs;
-  f.n = n, f.ld = ld, f.h = h, f.x0 = x0, f.x1 = x1, f.work = work, f.p = &p;
-  for (ptrdiff_t step = 0; step < steps; step++) {
-    f.t = t + (double)step * h, f.k = step;
-    if (m->step(m, &f) != 0)
-      return;
-  }
 }

@@ -22,6 +22,7 @@ from cpython.pycapsule cimport PyCapsule_New
 from libc.stddef cimport ptrdiff_t
 from libc.stdlib cimport calloc
 
+from mflow_core.arithmetic.sums cimport mf_add, mf_add_and_sums, mf_sum
 from mflow_core.arithmetic.vec cimport MF_SHORT
 from mflow_core.methods.tableau cimport (MAX_STAGES, combine_at, doubles, first_slope, new_record, pack, plan_row, plans, records_t,
                                          slope_at_start, square, weigh)
@@ -34,6 +35,7 @@ ctypedef struct pair_t:                  # the nonzeros of a pair
     plan_row *extra                      # slopes that `dense` adds
     plan_row *q                          # Q_1 ...
     int n_extra, n_q
+    bint together                        # y+ and two estimates are sums of the same eight slopes, and made in one pass
     double[3] c_extra
 
 
@@ -47,6 +49,7 @@ cdef inline double *slope_slot(const mf_frame *f, int s, int j) noexcept nogil:
 cdef inline int pair_of(ptrdiff_t n, const mf_method *m, mf_frame *f) noexcept nogil:
     cdef const mf_tableau *tab = m.tab
     cdef const pair_t *packed = <const pair_t *> tab.packed
+    cdef const plan_row *row = packed.stage + 1
     cdef const double *c = tab.c
     cdef const double *y = f.x0[0]
     cdef double *z = f.work
@@ -64,15 +67,21 @@ cdef inline int pair_of(ptrdiff_t n, const mf_method *m, mf_frame *f) noexcept n
         out = f.work + (j + 1) * ld
         if j == s - 1:
             z, out = f.x1[0], f.x1[1]
-        combine_at(n, z, y, h, K, packed.stage + j)
+        if j == s - 1 and f.err != NULL and packed.together:
+            mf_add_and_sums(n, z, y, f.err, f.err + ld, h, K, row.col, row.w, packed.err[0].w, packed.err[1].w)
+        elif not mf_add(n, z, y, h, K, row.q, row.col, row.w):
+            combine_at(n, z, y, h, K, row)
         K[j] = out
+        row += 1
         status = rhs(t + c[j] * h, z, out, n, ctx)
         f.n_rhs += 1
         if status != 0:
             return status
-    if f.err != NULL:
+    if f.err != NULL and not packed.together:
         for j in range(tab.n_hat):
-            weigh(n, f.err + j * ld, h, K, packed.err + j)
+            row = packed.err + j
+            if not mf_sum(n, f.err + j * ld, h, K, row.q, row.col, row.w):
+                weigh(n, f.err + j * ld, h, K, row)
     return 0
 
 
@@ -160,6 +169,11 @@ cdef void seventh(const mf_frame *f) noexcept nogil:
 cdef records_t RECORDS
 
 
+cdef list columns(list row):
+    """Of the nonzeros."""
+    return [j for j, value in enumerate(row) if value != 0]
+
+
 cdef int pair(const char *name, const char *class_name, const char *aliases, int order, int order_hat, list c, list A, list d,
               list q, const char *formula, const char *doc, const char *reference, list c_extra=None, list extra=None) except -1:
     """Add a pair. A: row j has its first j entries, the last row is b. d: b - bhat, a row for each estimate. q: rows of the extension."""
@@ -183,6 +197,7 @@ cdef int pair(const char *name, const char *class_name, const char *aliases, int
         pack(packed.stage + j, A[j])
     for j in range(len(d)):
         pack(packed.err + j, d[j])
+    packed.together = len(d) == 2 and packed.err.q == 8 and columns(A[s - 1]) == columns(d[0]) == columns(d[1])
     for j in range(n_extra):
         pack(packed.extra + j, extra[j])
         packed.c_extra[j] = c_extra[j]

@@ -16,9 +16,10 @@ compiled with C's division, in which 1/3 is 0.
 from cpython.pycapsule cimport PyCapsule_New
 from libc.stddef cimport ptrdiff_t
 
-from mflow_core.arithmetic.vec cimport all_finite, average_many, combine_1, combine_2, mf_cvec, MF_SHORT, mf_scalar
-from mflow_core.methods.tableau cimport (LOOK, LOOK_BLOCK, LOOKED, MAX_STAGES, combine, doubles, new_record, node, pack, plan_row, plans,
-                                         records_t, square)
+from mflow_core.arithmetic.sums cimport mf_add
+from mflow_core.arithmetic.vec cimport all_finite, average_many, combine_1, mf_cvec, MF_SHORT, mf_scalar
+from mflow_core.methods.tableau cimport (LOOK, LOOK_BLOCK, LOOKED, MAX_STAGES, combine, combine_at, doubles, new_record, node, pack,
+                                         plan_row, plans, records_t, square)
 from mflow_core.types cimport MF_E_NON_FINITE, MF_SSP, mf_frame, mf_method, mf_rhs_fn, mf_tableau
 
 from math import fsum
@@ -27,17 +28,6 @@ from mflow_core.methods.coefficients import convex, share_slots
 
 
 # ---- kernels -------------------------------------------------------------------------------------------------------------------------
-
-cdef inline void add_row(ptrdiff_t n, double *out, const double *y, double h, const double *K, ptrdiff_t ld,
-                         const plan_row *row) noexcept nogil:
-    """`combine`, whose rows of one and two terms are made here: at a hundred components its call costs as much as they do."""
-    if row.q == 1:
-        combine_1(n, out, y, K + row.col[0] * ld, h * row.w[0])
-    elif row.q == 2:
-        combine_2(n, out, y, K + row.col[0] * ld, K + row.col[1] * ld, h * row.w[0], h * row.w[1])
-    else:
-        combine(n, out, y, h, K, ld, row)
-
 
 cdef int end_looked_at(mf_frame *f, const plan_row *row) noexcept nogil:
     """The last row of a step, tested block by block while it is in the first cache."""
@@ -53,29 +43,36 @@ cdef int end_looked_at(mf_frame *f, const plan_row *row) noexcept nogil:
 
 cdef inline int butcher_of(ptrdiff_t n, const mf_method *m, mf_frame *f) noexcept nogil:
     cdef const mf_tableau *tab = m.tab
-    cdef const plan_row *plan = <const plan_row *> tab.packed
     cdef const double *c = tab.c
     cdef const double *y = f.x0[0]
     cdef double *z = f.work
-    cdef double *K = f.work + f.ld
+    cdef const plan_row *row = <const plan_row *> tab.packed + 1
+    cdef double *k = f.work + f.ld
+    cdef const double *K[MAX_STAGES]
     cdef double t = f.t, h = f.h
     cdef ptrdiff_t ld = f.ld
     cdef mf_rhs_fn rhs = f.p.rhs
     cdef void *ctx = f.p.ctx
     cdef int s = tab.s, j, status
-    status = rhs(t + c[0] * h, y, K, n, ctx)
+    K[0] = k
+    status = rhs(t + c[0] * h, y, k, n, ctx)
     f.n_rhs += 1
     if status != 0:
         return status
     for j in range(1, s):
-        add_row(n, z, y, h, K, ld, plan + j)
-        status = rhs(t + c[j] * h, z, K + j * ld, n, ctx)
+        if not mf_add(n, z, y, h, K, row.q, row.col, row.w):
+            combine_at(n, z, y, h, K, row)
+        row += 1
+        k = k + ld
+        K[j] = k
+        status = rhs(t + c[j] * h, z, k, n, ctx)
         f.n_rhs += 1
         if status != 0:
             return status
     if f.flags & LOOK:
-        return end_looked_at(f, plan + s)
-    add_row(n, f.x1[0], y, h, K, ld, plan + s)
+        return end_looked_at(f, row)
+    if not mf_add(n, f.x1[0], y, h, K, row.q, row.col, row.w):
+        combine_at(n, f.x1[0], y, h, K, row)
     return 0
 
 

@@ -15,7 +15,8 @@ from libc.stdint cimport int32_t, int64_t
 from libc.stdlib cimport calloc
 from libc.string cimport memcpy
 
-from mflow_core.arithmetic.vec cimport combine_1, combine_2, combine_3, combine_4, combine_many, MF_SHORT, mf_cvec, mf_scalar
+from mflow_core.arithmetic.sums cimport mf_add_apart, mf_sum_apart
+from mflow_core.arithmetic.vec cimport combine_1, combine_2, combine_3, combine_4, combine_many, mf_cvec
 from mflow_core.types cimport MF_FRESH, MF_LINEAR, mf_frame, mf_method, mf_new_method, mf_tableau
 
 
@@ -86,155 +87,52 @@ cdef inline void combine(ptrdiff_t n, double *out, const double *y, double h, co
         combine_many(n, out, y, row.q, k, w)
 
 
-cdef inline void combine_5(ptrdiff_t n, double *out, const double *y, mf_cvec a, mf_cvec b, mf_cvec c, mf_cvec d, mf_cvec e,
-                           double r, double s, double t, double u, double v) noexcept nogil:
-    cdef ptrdiff_t i
-    if n <= MF_SHORT:
-        for i in range(n):
-            out[i] = mf_scalar(y[i] + (((r * a[i] + s * b[i]) + (t * c[i] + u * d[i])) + v * e[i]))
-    else:
-        for i in range(n):
-            out[i] = y[i] + (((r * a[i] + s * b[i]) + (t * c[i] + u * d[i])) + v * e[i])
-
-
-cdef inline void combine_6(ptrdiff_t n, double *out, const double *y, mf_cvec a, mf_cvec b, mf_cvec c, mf_cvec d, mf_cvec e, mf_cvec g,
-                           double r, double s, double t, double u, double v, double w) noexcept nogil:
-    cdef ptrdiff_t i
-    if n <= MF_SHORT:
-        for i in range(n):
-            out[i] = mf_scalar(y[i] + ((((r * a[i] + s * b[i]) + (t * c[i] + u * d[i])) + v * e[i]) + w * g[i]))
-    else:
-        for i in range(n):
-            out[i] = y[i] + ((((r * a[i] + s * b[i]) + (t * c[i] + u * d[i])) + v * e[i]) + w * g[i])
-
-
 cdef inline void combine_at(ptrdiff_t n, double *out, const double *y, double h, const double *const *K,
                             const plan_row *row) noexcept nogil:
     """out = y + h sum_e w_e K[col_e], with a table of slopes in place of one block. `out` may be `y`."""
-    cdef const int32_t *c = row.col
-    cdef const double *w = row.w
     cdef const double *k[MAX_STAGES]
     cdef double[MAX_STAGES] hw
     cdef ptrdiff_t i
-    cdef double s
-    cdef int q = row.q, e
-    if q == 1:
-        combine_1(n, out, y, K[c[0]], h * w[0])
-    elif q == 2:
-        combine_2(n, out, y, K[c[0]], K[c[1]], h * w[0], h * w[1])
-    elif q == 3:
-        combine_3(n, out, y, K[c[0]], K[c[1]], K[c[2]], h * w[0], h * w[1], h * w[2])
-    elif q == 4:
-        combine_4(n, out, y, K[c[0]], K[c[1]], K[c[2]], K[c[3]], h * w[0], h * w[1], h * w[2], h * w[3])
-    elif q == 5:
-        combine_5(n, out, y, K[c[0]], K[c[1]], K[c[2]], K[c[3]], K[c[4]], h * w[0], h * w[1], h * w[2], h * w[3], h * w[4])
-    elif q == 6:
-        combine_6(n, out, y, K[c[0]], K[c[1]], K[c[2]], K[c[3]], K[c[4]], K[c[5]],
-                  h * w[0], h * w[1], h * w[2], h * w[3], h * w[4], h * w[5])
-    elif q == 0:
+    cdef int e
+    if mf_add_apart(n, out, y, h, K, row.q, row.col, row.w):
+        return
+    if row.q == 0:
         for i in range(n):
             out[i] = y[i]
-    else:
-        for e in range(q):
-            k[e] = K[c[e]]
-            hw[e] = h * w[e]
-        if n <= MF_SHORT:
-            for i in range(n):
-                s = (hw[0] * k[0][i] + hw[1] * k[1][i]) + (hw[2] * k[2][i] + hw[3] * k[3][i])
-                for e in range(4, q):
-                    s = s + hw[e] * k[e][i]
-                out[i] = mf_scalar(y[i] + s)
-        else:
-            combine_many(n, out, y, q, k, hw)
+        return
+    for e in range(row.q):
+        k[e] = K[row.col[e]]
+        hw[e] = h * row.w[e]
+    combine_many(n, out, y, row.q, k, hw)
+
+
+cdef inline void weigh(ptrdiff_t n, double *out, double h, const double *const *K, const plan_row *row) noexcept nogil:
+    """out = h sum_e w_e K[col_e], without y. Many terms are added in blocks that stay in the first cache."""
+    cdef const int32_t *c = row.col
+    cdef const double *k[4]
+    cdef double[4] hw
+    cdef ptrdiff_t lo, i
+    cdef int e
+    if mf_sum_apart(n, out, h, K, row.q, c, row.w):
+        return
+    if row.q == 0:
+        for i in range(n):
+            out[i] = 0.0
+        return
+    for e in range(4):
+        k[e] = K[c[e]]
+        hw[e] = h * row.w[e]
+    for lo in range(0, n, 512):
+        for i in range(lo, min(n, lo + 512)):
+            out[i] = (hw[0] * k[0][i] + hw[1] * k[1][i]) + (hw[2] * k[2][i] + hw[3] * k[3][i])
+        for e in range(4, row.q):
+            add_to(min(n - lo, <ptrdiff_t> 512), out + lo, K[c[e]] + lo, h * row.w[e])
 
 
 cdef inline void add_to(ptrdiff_t n, double *out, mf_cvec a, double w) noexcept nogil:
     cdef ptrdiff_t i
     for i in range(n):
         out[i] = out[i] + w * a[i]
-
-
-cdef inline void weigh_6(ptrdiff_t n, double *out, mf_cvec a, mf_cvec b, mf_cvec c, mf_cvec d, mf_cvec e, mf_cvec g,
-                         double r, double s, double t, double u, double v, double w) noexcept nogil:
-    cdef ptrdiff_t i
-    if n <= MF_SHORT:
-        for i in range(n):
-            out[i] = mf_scalar((((r * a[i] + s * b[i]) + (t * c[i] + u * d[i])) + v * e[i]) + w * g[i])
-    else:
-        for i in range(n):
-            out[i] = (((r * a[i] + s * b[i]) + (t * c[i] + u * d[i])) + v * e[i]) + w * g[i]
-
-
-cdef inline void weigh_7(ptrdiff_t n, double *out, mf_cvec a, mf_cvec b, mf_cvec c, mf_cvec d, mf_cvec e, mf_cvec g, mf_cvec k,
-                         double r, double s, double t, double u, double v, double w, double x) noexcept nogil:
-    cdef ptrdiff_t i
-    if n <= MF_SHORT:
-        for i in range(n):
-            out[i] = mf_scalar(((((r * a[i] + s * b[i]) + (t * c[i] + u * d[i])) + v * e[i]) + w * g[i]) + x * k[i])
-    else:
-        for i in range(n):
-            out[i] = ((((r * a[i] + s * b[i]) + (t * c[i] + u * d[i])) + v * e[i]) + w * g[i]) + x * k[i]
-
-
-cdef inline void weigh_few(ptrdiff_t n, double *out, double h, const double *const *K, const plan_row *row) noexcept nogil:
-    """The first three terms of the written order: (w0 k0 + w1 k1) + w2 k2."""
-    cdef double[3] w
-    cdef const double *k[3]
-    cdef ptrdiff_t i
-    cdef int e
-    for e in range(3):
-        w[e] = h * row.w[e]
-        k[e] = K[row.col[e]]
-    if row.q == 3:
-        for i in range(n):
-            out[i] = (w[0] * k[0][i] + w[1] * k[1][i]) + w[2] * k[2][i]
-    elif row.q == 2:
-        for i in range(n):
-            out[i] = w[0] * k[0][i] + w[1] * k[1][i]
-    elif row.q == 1:
-        for i in range(n):
-            out[i] = w[0] * k[0][i]
-    else:
-        for i in range(n):
-            out[i] = 0.0
-
-
-cdef inline void weigh(ptrdiff_t n, double *out, double h, const double *const *K, const plan_row *row) noexcept nogil:
-    """out = h sum_e w_e K[col_e], without y. Many terms are added in blocks that stay in the first cache."""
-    cdef const int32_t *c = row.col
-    cdef const double *w = row.w
-    cdef const double *k[MAX_STAGES]
-    cdef double[MAX_STAGES] hw
-    cdef ptrdiff_t lo, i, m
-    cdef double s
-    cdef int q = row.q, e
-    if q < 4:
-        weigh_few(n, out, h, K, row)
-        return
-    if q == 6:
-        weigh_6(n, out, K[c[0]], K[c[1]], K[c[2]], K[c[3]], K[c[4]], K[c[5]],
-                h * w[0], h * w[1], h * w[2], h * w[3], h * w[4], h * w[5])
-        return
-    if q == 7:
-        weigh_7(n, out, K[c[0]], K[c[1]], K[c[2]], K[c[3]], K[c[4]], K[c[5]], K[c[6]],
-                h * w[0], h * w[1], h * w[2], h * w[3], h * w[4], h * w[5], h * w[6])
-        return
-    for e in range(q):
-        k[e] = K[c[e]]
-        hw[e] = h * w[e]
-    if n <= MF_SHORT:
-        for i in range(n):
-            s = (hw[0] * k[0][i] + hw[1] * k[1][i]) + (hw[2] * k[2][i] + hw[3] * k[3][i])
-            for e in range(4, q):
-                s = s + hw[e] * k[e][i]
-            out[i] = mf_scalar(s)
-        return
-    for lo in range(0, n, 512):
-        m = min(n - lo, <ptrdiff_t> 512)
-        for i in range(m):
-            out[lo + i] = (hw[0] * k[0][lo + i] + hw[1] * k[1][lo + i]) + (hw[2] * k[2][lo + i] + hw[3] * k[3][lo + i])
-        for e in range(4, q):
-            add_to(m, out + lo, k[e] + lo, hw[e])
 
 
 # ---- the carried slope -------------------------------------------------------------------------------------------------------------
