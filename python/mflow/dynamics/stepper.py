@@ -16,8 +16,9 @@ from mflow.base.methods import Method, as_method
 from mflow.base.result import COLUMNS, Result
 from mflow.dynamics.endings import StepperEnding
 from mflow.dynamics.forces import force_problem, solves_for_acceleration, tangent_solver
+from mflow.integrate.control import OF_RUNS, refuse_of_runs
 from mflow.integrate.endings import Ending
-from mflow.integrate.stepper import OF_RUNS, Stepper, refuse_of_runs
+from mflow.integrate.stepper import Stepper
 from mflow.structures.matrices import structure_problem
 from mflow.structures.supports import Supports, as_diagonal, check_speed
 

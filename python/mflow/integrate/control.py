@@ -30,6 +30,7 @@ __all__ = [
     "ATOL",
     "MANY",
     "MISSING_DT",
+    "OF_RUNS",
     "ROUNDING",
     "RTOL",
     "Event",
@@ -45,6 +46,7 @@ __all__ = [
     "check_tolerances",
     "count_steps",
     "kept_every",
+    "refuse_of_runs",
     "sizes_of",
     "warn_of_small",
     "whole_or",
@@ -60,6 +62,11 @@ PLAIN, LARGE = (float, int), 0.5 * sys.float_info.max  # two times below it have
 MANY = 2**62  # no limit on a number of steps
 ABOVE_0 = "a finite step above 0 (it takes the sign of t_end - t0)"
 MISSING_DT = "dt: expected the size of the fixed steps of {}, got None; give dt=... (mflow.max_stable_dt says how large it may be)"
+# What belongs to a whole run, which a stepper is not.
+OF_RUNS = frozenset({
+    "t_span", "t_eval", "save", "save_every", "dense_output", "max_steps", "callback", "progress", "checkpoint", "checkpoint_every",
+    "resume", "outputs", "nonnegative", "until",
+})  # fmt: skip
 
 
 # ---- settings -------------------------------------------------------------------------------------------------------------------
@@ -490,6 +497,13 @@ def listed_events(events: Any) -> list[Any]:
 def _is_low_level(value: Any) -> bool:
     """SciPy's LowLevelCallable is a tuple."""
     return type(value).__name__ == "LowLevelCallable"
+
+
+def refuse_of_runs(parameters: Any, driver: str, names: frozenset[str] = OF_RUNS) -> None:
+    """TypeError for an argument that belongs to a whole run, with the function that makes one."""
+    for name in parameters:
+        if name in names:
+            raise TypeError(f"{name}: a stepper does not take it, its owner goes step by step; mflow.{driver} has it")
 
 
 def _is_function(value: Any) -> bool:

@@ -543,9 +543,8 @@ class Drive:
             return self.result(1, "steady", f"at rest {where}: {self.rest.words}")
         if status == MAX_STEPS:
             text = f"max_steps = {self.max_steps} steps were taken, and t = {run.t:g} is not yet {self.t1:g}"
-            return self.result(
-                -1, "max_steps", text + (self._aside(self._ending("").chatters) or self._aside(endings.stiff_words, run, method))
-            )
+            why = self._aside(self._ending("").chatters) or self._aside(endings.stiff_words, run, method)
+            return self.result(-1, "max_steps", text + why)
         if status == stepper.EVENT and self.events is not None:
             return self.result(1, "event", f"event {self.events.stopped[0]} stopped it {where}")
         if self.events is not None and (of_events := endings.of_events(self.events, status, where)):

@@ -26,6 +26,7 @@ from mflow.integrate.control import (
     check_max_step,
     check_min_step,
     check_tolerances,
+    refuse_of_runs,
     sizes_of,
 )  # fmt: skip
 from mflow.integrate.curvature import StiffnessWarning, give_radius, stable_end
@@ -37,19 +38,7 @@ from mflow.solvers.algebraic import Algebraic, algebraic_of
 if TYPE_CHECKING:
     from mflow.base._records import StepperOptions
 
-__all__ = ["OF_RUNS", "Stepper", "refuse_of_runs"]
-
-OF_RUNS = frozenset({
-    "t_span", "t_eval", "save", "save_every", "dense_output", "max_steps", "callback", "progress", "checkpoint", "checkpoint_every",
-    "resume", "outputs", "nonnegative", "until",
-})  # fmt: skip
-
-
-def refuse_of_runs(parameters: Any, driver: str, names: frozenset[str] = OF_RUNS) -> None:
-    """TypeError for an argument that belongs to a whole run, with the function that makes one."""
-    for name in parameters:
-        if name in names:
-            raise TypeError(f"{name}: a stepper does not take it, its owner goes step by step; mflow.{driver} has it")
+__all__ = ["Stepper"]
 
 
 class Stepper(Kept):
