@@ -459,7 +459,7 @@ class Compared:
 
 
 def test_minimize_names_what_does_not_fit_by_its_own_arguments() -> None:
-    with pytest.raises(ValueError, match="^line_search: no line search 'wolfe'"):
+    with pytest.raises(ValueError, match=r"^line_search: no line search 'wolfe'"):
         mflow.minimize(lambda x: float(x @ x), [1.0, 2.0], line_search="wolfe")
-    with pytest.raises(TypeError, match="jac: expected a callable .*, got Compared"):
+    with pytest.raises(TypeError, match=r"jac: expected a callable .*, got Compared"):
         mflow.minimize(lambda x: float(x @ x), [1.0, 2.0], jac=Compared())
