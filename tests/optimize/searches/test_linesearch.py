@@ -447,3 +447,19 @@ def test_barzilai_borwein_needs_the_gradient_at_the_start() -> None:
 def test_gradients_by_differences() -> None:
     r = line_search(lambda x: float((x[0] - 2.0) ** 2), [0.0], [1.0], "exact", tol=1e-6)
     assert r.alpha == pytest.approx(2.0, abs=1e-5)
+
+
+class Compared:
+    """As a sparse matrix, which is equal to nothing as a whole."""
+
+    __hash__ = None
+
+    def __eq__(self, other: object) -> Any:
+        return np.array([False, True])
+
+
+def test_minimize_names_what_does_not_fit_by_its_own_arguments() -> None:
+    with pytest.raises(ValueError, match=r"^line_search: no line search 'wolfe'"):
+        mflow.minimize(lambda x: float(x @ x), [1.0, 2.0], line_search="wolfe")
+    with pytest.raises(TypeError, match=r"jac: expected a callable .*, got Compared"):
+        mflow.minimize(lambda x: float(x @ x), [1.0, 2.0], jac=Compared())
