@@ -11,7 +11,7 @@ import pytest
 from mflow_core.stepping import stepper as core
 
 import mflow
-from mflow.integrate.stepper import OF_RUNS
+from mflow.integrate.control import OF_RUNS
 from support.oracles.tableaus import evaluations
 from support.problems import RHS_C, Array, decay_cfunc, start_of, waves
 

@@ -19,7 +19,17 @@ from mflow.integrate.history import History
 from mflow.stability import spectrum
 from mflow.stability.limits import stability_limit
 
-__all__ = ["CALLBACK", "GROWTH", "AutoSteps", "StiffnessWarning", "check_measurable", "give_radius", "least_steps", "stable_end"]
+__all__ = [
+    "CALLBACK",
+    "GROWTH",
+    "AutoSteps",
+    "StiffnessWarning",
+    "check_measurable",
+    "give_radius",
+    "least_steps",
+    "looks_misfit",
+    "stable_end",
+]
 
 CALLBACK = 0x7FFFFF02  # the status of a run that the callback stopped
 GROWTH = 1e6  # a state that has grown by this factor may come from steps that are too long
@@ -81,6 +91,16 @@ def check_measurable(reason: str, method: Method, t: float) -> None:
     """Raises ValueError where a right-hand side is too rough for its Jacobian to be measured."""
     if reason == spectrum.ROUGH:
         raise ValueError(f"{method.name} measures the Jacobian along the way, and at t = {t:g} {reason}: take a method that does not")
+
+
+def looks_misfit(looks: spectrum.Looks, step: float, run: Any, t0: float, t1: float, method: Method) -> str:
+    """Why a saved step and the last look at the curvature do not belong together; "" where they do."""
+    longest = abs(t1 - t0) / least_steps(method)
+    if not (0.0 < abs(step) <= longest and step * (t1 - t0) > 0.0 and abs(step) == looks.dt):
+        return f"dt: expected the step of the last look, {looks.dt:g}, towards {t1:g} and at most {longest:g} long, got {step!r}"
+    if run.t != t1 and looks.next != run.k + looks.gap:
+        return f"looks: expected the next one at step {run.k + looks.gap}, got {looks.next}"
+    return ""
 
 
 class AutoSteps:

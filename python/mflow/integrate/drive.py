@@ -34,7 +34,7 @@ from mflow.derivatives.differences import slope_digits
 from mflow.integrate import control, endings
 from mflow.integrate.checkpoint import Checkpoints, StepState
 from mflow.integrate.control import ATOL, MANY, RTOL, Settings
-from mflow.integrate.curvature import CALLBACK, GROWTH, AutoSteps, StiffnessWarning, check_measurable, give_radius, least_steps, stable_end
+from mflow.integrate.curvature import CALLBACK, GROWTH, AutoSteps, StiffnessWarning, check_measurable, give_radius, looks_misfit, stable_end
 from mflow.integrate.history import History
 from mflow.solvers.finite_jacobian import NotFiniteError
 from mflow.solvers.jacobian_doubt import Doubt
@@ -466,7 +466,11 @@ class Drive:
         """Goes back to where a checkpoint was written. Raises ValueError where no run of this call can have come to that place."""
         path = self.settings.resume
         step, looks, nfev, lost, self.looked = checkpoints.resume(path)
-        wrong = self._grid_misfit(step, lost) or self._looks_misfit(step, looks)
+        wrong = self._grid_misfit(step, lost)
+        if self.mode == "auto":
+            wrong = wrong or looks_misfit(looks, step, self.run, self.t0, self.t1, self.method)
+        elif looks != Looks():
+            wrong = wrong or f"looks: expected none, got {looks}"
         if not wrong and nfev != self.run.nfev:
             wrong = f"nfev: expected the {self.run.nfev} evaluations of the run, got {nfev}"
         if wrong:
@@ -498,19 +502,9 @@ class Drive:
             self._turn_to(run.t)
             return grid_misfit(run, self._goal(), step)
         grid = self.t1 if run.k == self.steps else self.t0 + run.k * step
-        if run.k > self.steps or run.t != grid or run.grid != (step, 0, self.t0):
+        begun = (step, self.steps, self.t1) if run.t == self.t1 and run.grid[1] else (step, 0, self.t0)  # behind a shorter last step: there
+        if run.k > self.steps or run.t != grid or run.grid != begun:
             return f"t: expected {grid!r} after {run.k} of {self.steps} steps, got {run.t!r}"
-        return ""
-
-    def _looks_misfit(self, step: float, looks: Any) -> str:
-        """Why a saved step and the last look at the curvature do not belong together; "" where they do."""
-        longest = abs(self.t1 - self.t0) / least_steps(self.method)
-        if self.mode != "auto":
-            return "" if looks == Looks() else f"looks: expected none, got {looks}"
-        if not (0.0 < abs(step) <= longest and step * (self.t1 - self.t0) > 0.0 and abs(step) == looks.dt):
-            return f"dt: expected the step of the last look, {looks.dt:g}, towards {self.t1:g} and at most {longest:g} long, got {step!r}"
-        if self.run.t != self.t1 and looks.next != self.run.k + looks.gap:
-            return f"looks: expected the next one at step {self.run.k + looks.gap}, got {looks.next}"
         return ""
 
     # ---- endings ------------------------------------------------------------------------------------------------------------------------
