@@ -51,14 +51,16 @@ def _jump(slope: Callable[[float, Array], Array], t: float, y: Array, way: Array
     for _ in range(HALVINGS):
         c = 0.5 * (a + b)
         if np.array_equal(c, a) or np.array_equal(c, b):
-            break
+            return (a, fa), (b, fb)
         fc = slope(t, c)
         if not _nearer(fc, fb, fa):
             a, fa = c, fc
         else:
             b, fb = c, fc
-    left = float(np.max(np.abs(fb - fa)))
-    return ((a, fa), (b, fb)) if left > JUMPS * apart and np.isfinite(left) else None
+        left = float(np.max(np.abs(fb - fa)))
+        if not JUMPS * apart < left < np.inf:
+            return None
+    return (a, fa), (b, fb)
 
 
 def _nearer(f: Array, to: Array, than: Array) -> bool:
