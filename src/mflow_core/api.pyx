@@ -369,8 +369,6 @@ cdef int advance_fixed(run_t *r, double t_end, int64_t max_steps) noexcept nogil
     last = r.k + (<int64_t> steps if enough else max_steps)
     while status == 0 and r.k < last:
         status = go_on(r, run_fixed(r, last - r.k, t_end if enough else NAN, NULL))
-    if enough and status == 0 and r.f.h != r.dt:
-        r.t_base, r.k_base = r.t, r.k            # the last step was shorter: a new grid begins here
     return status
 
 
