@@ -2,6 +2,7 @@
 
 import ctypes
 import math
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -339,6 +340,21 @@ def test_non_finite_state_names_the_stability_limit() -> None:
     assert f"t = {r.t[-1]:g} after {r.nsteps} steps" in r.message
     with np.errstate(over="ignore", invalid="ignore"):
         assert not np.all(np.isfinite(r.y[:, -1] + 0.5 * (-100.0 * r.y[:, -1])))
+
+
+@pytest.mark.parametrize("share", [0.98, 1.01, 1.03])
+def test_a_step_near_the_limit_is_not_acquitted(share: float) -> None:
+    """The curvature of a message comes from a few products, and may lie some hundredths below the true one."""
+    n = 50
+    A = (n + 1) ** 2 * (np.diag(np.full(n - 1, 1.0), 1) + np.diag(np.full(n - 1, 1.0), -1) - 2.0 * np.eye(n))
+    start = np.sin(np.pi * np.arange(1, n + 1) / (n + 1)) + 0.01 * np.random.default_rng(0).normal(size=n)
+    dt = share * mflow.stability_limit("rk4") / (4.0 * (n + 1) ** 2 * np.cos(0.5 * np.pi / (n + 1)) ** 2)
+    with warnings.catch_warnings(record=True) as told, np.errstate(all="ignore"):
+        warnings.simplefilter("always")
+        r = mflow.solve_ivp(lambda t, y: A @ y, (0, 5), start, "rk4", dt=dt)
+    grew = share > 1.0
+    assert ("exceeds the" in r.message) == grew
+    assert any("the state grew from" in str(one.message) for one in told) == (grew and r.success)
 
 
 def test_non_finite_solution_inside_the_limit() -> None:

@@ -109,3 +109,11 @@ def test_a_bound_tells_how_far_the_limit_may_lie(name: str, par: dict[str, float
     assert 0.0 < limit < upper
     assert growth(name, par, np.eye(n), C, K, upper) > 1.001
     assert growth(name, par, np.eye(n), C, K, limit) <= 1.0 + 1e-9
+
+
+def test_a_matrix_within_rounding_of_singular_is_not_definite() -> None:
+    """Cholesky passes where rounding lifts the last pivot above 0; the inverse does not."""
+    half = np.array([[0.5, 0.8], [0.1, 0.4], [0.7, 0.7]])
+    B = half @ half.T
+    assert np.linalg.cholesky(B)[2, 2] > 0.0
+    assert definite.factored(B) is None

@@ -54,9 +54,9 @@ def factored(B: Any) -> Solver | None:
     if not hasattr(B, "tocsc"):
         try:
             interruptible(float(n) ** 3 / 3.0, np.linalg.cholesky, B)
-        except np.linalg.LinAlgError:
+            inverse = interruptible(2.0 * float(n) ** 3, np.linalg.inv, B)
+        except np.linalg.LinAlgError:  # the second within rounding of the first
             return None
-        inverse = interruptible(2.0 * float(n) ** 3, np.linalg.inv, B)
         return lambda b: np.asarray(inverse @ b, dtype=np.float64)
     try:
         factors = need("scipy.sparse.linalg", "a sparse matrix").splu(

@@ -42,6 +42,7 @@ __all__ = ["explain_step", "farthest", "first_to_fail", "limit_on_ray", "max_sta
 
 SPACING = 0.01
 LR_RATIO = 1.02
+SLACK = 0.1  # a radius from a few products may lie so far below the true one
 MOST = 1000  # degrees of freedom of a force that is differenced
 GROWS = 1e-9  # of the largest eigenvalue: real parts above it are of solutions that grow by themselves
 DIFFERENCE, ASYMMETRY = 6e-6, 1e-6  # of a force, relative to max(1, |x|); of its derivatives, relative to the largest
@@ -462,6 +463,11 @@ def explain_step(run: Any, method: Method, dt: float, start: Array, t0: float) -
     measured = f"for the measured curvature {radius:.4g} at the start"
     if dt * radius > real:
         return f"dt = {dt:g} exceeds the stability limit {real / radius:.4g} of {method.name} {measured}"
+    if dt * radius > (1.0 - SLACK) * real:
+        return (
+            f"dt = {dt:g} is about the stability limit {real / radius:.4g} of {method.name} {measured}, which is known to a tenth: it exceeds "
+            "the limit, or comes near it; lower dt"
+        )
     if dt * radius > imaginary:
         limit = (
             f"its limit for oscillations is {imaginary / radius:.4g}" if imaginary > 0 else f"{method.name} has no stable step for those"
