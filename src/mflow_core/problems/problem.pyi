@@ -6,7 +6,6 @@ from mflow_core.problems.signatures import OBJECTIVE_SIGNATURE as OBJECTIVE_SIGN
 from mflow_core.problems.signatures import RHS_SIGNATURE as RHS_SIGNATURE
 from mflow_core.problems.signatures import compiled_address as compiled_address
 
-
 class Callback:
     nfev: int
     njev: int
