@@ -121,12 +121,12 @@ def test_output_between_steps_is_that_of_the_method_of_each():
     times = np.linspace(0, 3, 77)
     r = mflow.solve_ivp(chase, (0, 3), [0.0], "auto", dense_output=True, **TOLS)
     at = mflow.solve_ivp(chase, (0, 3), [0.0], "auto", t_eval=times, **TOLS)
-    np.testing.assert_allclose(at.y, r.sol(times), atol=1e-5)  # radau5 holds the inside of those of its steps alone that it is asked for
+    assert at.y.tobytes() == r.sol(times).tobytes()
     np.testing.assert_allclose(at.y[0, 1:], np.cos(times[1:]), atol=1e-3)  # radau5's extension is of order 3, its steps are long here
     sampled = r.sol(r.t)
     assert sampled.tobytes() == r.y.tobytes()
-    kept, every = (mflow.solve_ivp(chase, (0, 3), [0.0], "auto", save_every=k, **TOLS) for k in (5, 1))
-    assert np.all(np.isin(kept.t, every.t))
+    kept = mflow.solve_ivp(chase, (0, 3), [0.0], "auto", save_every=5, **TOLS)
+    assert np.all(np.isin(kept.t, r.t))
 
 
 def test_events_doses_actions_outputs_and_backwards():

@@ -75,7 +75,7 @@ def test_jacobians_of_holomorphic_functions(kind):
     else:
         r = mflow.solve_ivp(filled if kind == "inplace" else fun, (0, 2), np.zeros(n, complex), "radau5", **how, **TOLS)
     np.testing.assert_allclose(r.y[:, -1], np.linalg.solve(J, -np.ones(n)), rtol=1e-6)
-    assert 40 < r.nsteps < 55  # a wrong Jacobian takes more
+    assert 80 < r.nsteps < 95  # a wrong Jacobian takes more
 
 
 @pytest.mark.parametrize(("lower", "upper"), [(1, 0), (0, 2), (2, 1), (0, 0), (4, 0)])

@@ -107,9 +107,8 @@ def solve_ivp(
     t_eval : array_like (m,), optional
         Times to save at, in order, inside the span; between steps by the method's continuous extension, or the cubic Hermite one. Steps of
         "radau5" and "rodas5p" (also of "auto", once it is at radau5) with such a time inside, and all of them where ``sol`` or events are
-        asked for, are held to the tolerances there too, as a fast decay is damped out of their ends alone. That makes many of radau5's
-        shorter at small tolerances: its extension is of order 3, its ends of order 5. Between the steps of "esdirk43" the error is 5 to 20
-        tolerances.
+        asked for, are held to the tolerances there too, as a fast decay is damped out of their ends alone; that may make some shorter.
+        Between the steps of "esdirk43" the error is 5 to 20 tolerances.
     dense_output : bool
         Keep the continuous solution as ``sol``, a function of t.
     events : callable or list of callables

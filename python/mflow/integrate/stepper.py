@@ -582,7 +582,7 @@ class Stepper(Kept):
 
     def interpolate(self, t: float) -> Array:
         """The state at a time inside the last step, by the method's continuous extension (which may call fun). Steps are held to the
-        tolerances at their ends, and inside where an event asks for it; radau5's extension is of lower order than its ends.
+        tolerances at their ends, and inside where an event asks for it.
 
         Raises ValueError where t is outside it.
         """

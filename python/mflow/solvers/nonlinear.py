@@ -54,7 +54,7 @@ class Newton:
     max_iter : int
         Iterations with one matrix. If these fail in a fixed step, up to five times as many of full, damped Newton follow.
     fraction : float, optional
-        Error-controlled steps are solved to this fraction of their tolerances: 0.3 (esdirk43), 0.05 (radau5, bdf).
+        Error-controlled steps are solved to this fraction of their tolerances: 0.3 (esdirk43), 0.05 (bdf), 0.01 (radau5).
     tol : float
         Fixed steps are solved to this relative change, or to rounding.
 

@@ -465,8 +465,8 @@ def explain_step(run: Any, method: Method, dt: float, start: Array, t0: float) -
         return f"dt = {dt:g} exceeds the stability limit {real / radius:.4g} of {method.name} {measured}"
     if dt * radius > (1.0 - SLACK) * real:
         return (
-            f"dt = {dt:g} is about the stability limit {real / radius:.4g} of {method.name} {measured}, which is known to a tenth: it exceeds "
-            "the limit, or comes near it; lower dt"
+            f"dt = {dt:g} is about the stability limit {real / radius:.4g} of {method.name} {measured}, which is known to a tenth: it "
+            "exceeds the limit, or comes near it; lower dt"
         )
     if dt * radius > imaginary:
         limit = (

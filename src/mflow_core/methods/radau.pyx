@@ -17,10 +17,6 @@ The error estimate (Hairer and Wanner II, IV.8, with mu the real eigenvalue of A
 one solve with the factors of the real system (`lsolve`). At the first step and after a rejection (MF_AGAIN), f(t, y) is
 replaced by f(t, y + err) and the solve repeated, so that components which decay at once do not count.
 
-Held to the tolerances, an estimate of order 3 leaves errors far below them, the more the smaller they are. So it is multiplied by
-12 S^(-1/3), S the size of the state in tolerances (about 1/rtol). RADAU5 of Hairer and Wanner does as much by solving to 0.1 rtol^(2/3); here
-the inside of steps, where it is asked for, and Newton's iteration are held to the tolerances themselves.
-
 With a mass matrix, M y' = f(t, y), the stages solve M Z_i = h sum_j A_ij f(...), M stands before the sums of Z_j in the slope and in the
 estimate, and before I: slopes are values of f, and no inverse of M is needed. Where M depends on t, that of each stage stands before its
 sum of Z_j in the equations, M(t_i) sum_j (A^-1)_ij Z_j = h f(...), that of the end in the slope, and that of the start in the estimate.
@@ -31,23 +27,13 @@ from cpython.pycapsule cimport PyCapsule_New
 from libc.math cimport INFINITY, fabs
 from libc.stddef cimport ptrdiff_t
 
-from mflow_core.arithmetic.control cimport clip, control_t, error_sum, exp2_of, log2_of
 from mflow_core.arithmetic.vec cimport all_finite, mf_cvec, mf_vec
 from mflow_core.methods.tableau cimport doubles, first_slope, new_record, records_t
 from mflow_core.types cimport (MF_AGAIN, MF_DERIVED, MF_EMBEDDED, MF_E_ARGUMENT, MF_E_CALLBACK, MF_FRESH, MF_FSAL, MF_IMPLICIT, MF_MASS, MF_MASS_AT,
                                MF_STIFFLY_ACCURATE, mf_frame, mf_mass_of, mf_method, mf_tableau, mf_times_mass)
 
-cdef extern from *:
-    """
-    #define MF_HAS_TOLERANCES(f) MF_HAS(f, mf_frame, n_tol)     /* an older host's frame ends before */
-    """
-    bint MF_HAS_TOLERANCES(const mf_frame *f) noexcept nogil
-
 cdef enum:
     S = 3                                # stages
-
-cdef double EASED = 3.584962500721156     # log2 12
-cdef double EASIEST = 0.012              # the least that the estimate is multiplied by
 
 
 # ---- kernels -------------------------------------------------------------------------------------------------------------------------
@@ -141,24 +127,6 @@ cdef int estimate(const mf_tableau *tab, mf_frame *f, const double *Z, const dou
     return f.p.lsolve(f.t, gh, r, f.err, n, f.p.ctx)
 
 
-cdef void ease(mf_frame *f) noexcept nogil:
-    """The estimate as error control takes it, by the state in x1."""
-    cdef control_t c
-    cdef double square, factor
-    cdef ptrdiff_t i
-    if not MF_HAS_TOLERANCES(f) or f.rtol == NULL:
-        return
-    c.rtol, c.atol = f.rtol[0], f.atol[0]
-    c.rtol_of = c.atol_of = NULL
-    if f.n_tol > 1:
-        c.rtol_of, c.atol_of = f.rtol, f.atol
-    square = error_sum(&c, f.x1[0], f.x1[0], f.x1[0], f.n) / max(f.n, <ptrdiff_t> 1)
-    if 0.0 < square < INFINITY:
-        factor = clip(exp2_of(EASED - log2_of(square) / 6.0), EASIEST, 1.0)
-        for i in range(f.n):
-            f.err[i] = factor * f.err[i]
-
-
 cdef int radau_step(const mf_method *m, mf_frame *f) noexcept nogil:
     cdef const mf_tableau *tab = m.tab
     cdef const double *last = tab.A_inv + S * (S - 1)
@@ -199,8 +167,6 @@ cdef int radau_step(const mf_method *m, mf_frame *f) noexcept nogil:
         f.x1[3][i] = Z2[i]
         f.x1[4][i] = Z3[i]
     f.s1[0] = f.h
-    if f.err != NULL:
-        ease(f)
     return status
 
 

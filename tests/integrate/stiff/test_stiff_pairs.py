@@ -16,7 +16,7 @@ THEIRS = {"radau5": "Radau", "bdf": "BDF"}
 STIFF = ("hires", "robertson", "vdp_eps", "vdp")
 
 
-@pytest.mark.parametrize(("method", "least", "most"), [("radau5", 1e-2, 10.0), ("bdf", 1e-2, 20.0)])
+@pytest.mark.parametrize(("method", "least", "most"), [("radau5", 1e-3, 10.0), ("bdf", 1e-2, 20.0)])
 @pytest.mark.parametrize("name", STIFF)
 def test_stiff_problems_end_within_their_tolerance(name, method, least, most):
     problem = get_problem(name)
@@ -33,7 +33,7 @@ def test_stiff_problems_end_within_their_tolerance(name, method, least, most):
 @pytest.mark.parametrize(("method", "factors"), [("radau5", 2.0), ("bdf", 0.5)])
 @pytest.mark.parametrize("name", STIFF)
 def test_they_cost_no_more_than_scipys(name, method, factors):
-    """At equal tolerance, both with the same analytic Jacobian; both names are SciPy's. factors: of a matrix, at most so many a try."""
+    """At equal tolerance, both with the same analytic Jacobian; both names are SciPy's. factors: of a matrix, at most so many a step."""
     problem, calls = get_problem(name), [0, 0]
 
     def counted(k):
@@ -49,7 +49,7 @@ def test_they_cost_no_more_than_scipys(name, method, factors):
     assert mine.success
     assert theirs.success
     assert mine.nfev == calls[0] < calls[1]
-    assert mine.nlu <= factors * (mine.nsteps + mine.nrejected)
+    assert mine.nlu < factors * mine.nsteps
 
 
 def chain(n):

@@ -139,7 +139,7 @@ typedef struct mf_frame {              /* one step as a kernel sees it. A step i
   int64_t n_rhs, n_solve;              /* the kernel adds to these */
   /* version 5, for methods with MF_MULTISTEP, whose order varies. A step of another length than the one before rescales what it carries from x0
      into x1, element by element. */
-  const double *rtol, *atol;  ptrdiff_t n_tol;       /* tolerances, 1 or n of each, by which order and step are chosen (radau5: err weighed); NULL: not */
+  const double *rtol, *atol;  ptrdiff_t n_tol;       /* tolerances, 1 or n of each, by which order and step are chosen; NULL: neither is */
   double h_next;                       /* out: the step suggested for the next one, h if none is */
   int32_t order, order_next;           /* out: the order of this step, and of the next, which s1 holds */
 } mf_frame;

@@ -42,7 +42,7 @@ cdef enum:
     DIM = 30                             # of the Krylov space where factors precondition
     CYCLES = 4
 
-cdef double FRACTION = 0.05              # of the tolerances to which error-controlled steps are solved
+cdef double FRACTION = 0.01              # of the tolerances to which error-controlled steps are solved
 cdef double SLOW = 1e-3                  # a rate above it lets J be evaluated again: that costs less than more iterations of all stages
 cdef double SLOW_DIFFERENCES = 0.03      # where it takes evaluations
 cdef double SLOW_FIXED = 0.1             # in fixed steps, whose factors serve as long as J does
