@@ -36,6 +36,25 @@ def test_steps_that_chatter_until_they_are_too_many_name_the_jump(method: str, w
     assert "the solution slides along it" in r.message
 
 
+@pytest.mark.parametrize("method", ["dopri5", "bs32", "bdf"])
+def test_a_run_in_portions_of_few_steps_is_not_asked_for_jumps(method: str) -> None:
+    calls = []
+    r = mflow.solve_ivp(lambda t, y: calls.append(t) or -y, (0, 3), [1.0], method, rtol=1e-8, atol=1e-9, max_steps=3)
+    assert r.reason == "max_steps"
+    assert r.ncheck == 0
+    assert len(calls) == r.nfev < 60
+
+
+@pytest.mark.parametrize("how", [{"method": "dopri5", "rtol": 1e-8, "min_step": 0.5}, {"method": "backward_euler", "dt": 0.01}])
+def test_what_words_ask_for_is_counted_apart(how: dict[str, Any]) -> None:
+    fun = WALLS["sign"][0] if "dt" in how else lambda t, y: -y
+    calls: list[float] = []
+    r = mflow.solve_ivp(lambda t, y: calls.append(t) or fun(t, y), (0, 3), [1.0], **how)
+    assert r.reason in ("step_too_small", "solve_failed")
+    assert 0 < r.ncheck < 200
+    assert len(calls) == r.nfev + r.ncheck
+
+
 def test_what_is_smooth_or_crossed_or_left_is_no_such_jump() -> None:
     rng = np.random.default_rng(0)
     for k in range(400):

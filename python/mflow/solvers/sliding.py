@@ -52,6 +52,8 @@ def _jump(slope: Callable[[float, Array], Array], t: float, y: Array, way: Array
         c = 0.5 * (a + b)
         if np.array_equal(c, a) or np.array_equal(c, b):
             break
+        if not float(np.max(np.abs(fb - fa))) > JUMPS * apart:  # a slope that changes evenly is known for it after two halvings
+            return None
         fc = slope(t, c)
         if not _nearer(fc, fb, fa):
             a, fa = c, fc
