@@ -558,9 +558,9 @@ class Drive:
             return self.result(-1, "left_domain", words)
         ending = self._ending(where)
         ending.held = self.checkpoints is not None and self.checkpoints.held
-        why = ending.unmeasured(self.unmeasured) if self.unmeasured else ending.explain(status)
+        end = ending.unmeasured(self.unmeasured) if self.unmeasured else ending.explain(status)
         self.looked += ending.looked
-        return self.result(-1, *why)
+        return self.result(-1, *end)
 
     def _ending(self, where: str) -> endings.Ending:
         method = self.method if self.legs is None else self.legs.in_charge

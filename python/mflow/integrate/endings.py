@@ -41,7 +41,7 @@ AGREE = 0.1  # of the distance to T
 NEAR_OVERFLOW = 1e290
 SWELLS = 10.0  # times its start: a state that is not as large has not grown by steps that are too long
 LEAST_POWER, MOST_POWER = 0.95, 200.0  # of the growth of the slope
-CHATTERS = 8  # rejected tries, before anybody asks whether steps cross a jump again and again
+CHATTERS, CROSSED = 8, 4.0  # rejected tries, before anybody asks whether steps cross a jump again and again; it is so many steps away
 SWINGS = 8  # products with the Jacobian, before its fastest mode is asked whether it swings
 SEEN, FINE = 10, 8.0  # slopes before their digits are judged; an rtol below so many rounding errors of a slope asks for too much
 HELD, MANY_HELD = 24, 128  # steps at the stability limit so far, and with those to come, that are worth a warning
@@ -228,17 +228,20 @@ class Ending:
 
     def chatters(self) -> str:
         """Words, where steps under error control cross a jump again and again; "" otherwise."""
-        slides = self._slides(abs(self.run.h)) if self.mode == "adaptive" and self.run.rejected[0] >= CHATTERS else ""
+        looks = self.mode == "adaptive" and self.run.rejected[0] >= CHATTERS
+        slides = self._slides(abs(self.run.h), CROSSED) if looks else ""
         return f": {slides}" if slides else ""
 
-    def _slides(self, h: float) -> str:
+    def _slides(self, h: float, most: float = math.inf) -> str:
         """Words, where the solution slides along a jump; shorter steps than those of rounding cross none."""
-        run, y, before = self.run, self._state(), self.run.nfev
+        run, y, before, callback = self.run, self._state(), self.run.nfev, self.run.problem.callback
+        if callback is not None and slope_digits(callback.bits) is not None:  # every slope of few digits jumps, by its rounding
+            return ""
         speed = _size(self._slope(run.t, y))
         if not 0.0 < speed < math.inf or not h < math.inf:
             return ""
         h = max(h, 1e-9 * max(_size(y), 1e-300) / speed)
-        words = sliding_words(self._slope, run.t, y, math.copysign(h, run.h if self.mode == "adaptive" else self.step))
+        words = sliding_words(self._slope, run.t, y, math.copysign(h, run.h if self.mode == "adaptive" else self.step), most)
         self.looked += run.nfev - before
         return words
 
