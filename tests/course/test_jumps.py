@@ -40,6 +40,16 @@ def test_the_check_is_counted_apart():
     assert calls == r.nfev + r.ncheck
 
 
+@pytest.mark.parametrize("method", ["bdf", "radau5", "dopri5"])
+def test_every_method_names_a_jump_in_time(method):
+    """bdf begins anew behind one with many steps as short as the shortest."""
+    levels = np.tile([0.0, 1.0, 0.3, 2.0], 11)
+    with pytest.warns(RuntimeWarning, match=r"fun jumps, at t = [0-9., ]*: [0-9]+ of [0-9]+ steps were rejected; a pulse") as told:
+        mflow.solve_ivp(lambda t, y: [levels[int(t / 0.5)] - y[0]], (0, 20), [1.0], method, **TIGHT)
+    times = [float(word) for word in str(told[0].message).split("at t = ")[1].split(":")[0].split(", ")]
+    assert np.allclose(np.mod(times, 0.5), 0.0, atol=1e-5)
+
+
 def test_dry_friction_jumps_with_the_state():
     with pytest.warns(RuntimeWarning, match="it jumps with the state: let an event"):
         mflow.solve_ivp(lambda t, y: [y[1], -y[0] - 0.1 * np.sign(y[1])], (0, 12), [3.0, 0.0], **TIGHT)

@@ -36,6 +36,55 @@ def test_steps_that_chatter_until_they_are_too_many_name_the_jump(method: str, w
     assert "the solution slides along it" in r.message
 
 
+@pytest.mark.parametrize("method", ["dopri5", "bs32", "bdf"])
+def test_a_run_in_portions_of_few_steps_is_not_asked_for_jumps(method: str) -> None:
+    calls = []
+    r = mflow.solve_ivp(lambda t, y: calls.append(t) or -y, (0, 3), [1.0], method, rtol=1e-8, atol=1e-9, max_steps=3)
+    assert r.reason == "max_steps"
+    assert r.ncheck == 0
+    assert len(calls) == r.nfev < 60
+
+
+def test_a_jump_far_ahead_is_none_that_a_run_stands_at() -> None:
+    assert sliding_words(WALLS["sign"][0], 0.0, np.array([0.98]), 1e-2, 4.0) == ""
+    assert "both sides" in sliding_words(WALLS["sign"][0], 0.0, np.array([0.98]), 1e-2)
+    fun = lambda t, y: [-np.sign(y[0]), np.sign(np.sin(1e3 * t))]  # noqa: E731  # what is rejected is the other jump's
+    r = mflow.solve_ivp(fun, (0, 3), [1.0, 0.0], "dopri5", rtol=1e-6, atol=1e-9, max_steps=100)
+    assert r.nrejected > 8
+    assert "y = " not in r.message or abs(float(r.message.split("y = [")[1].split(",")[0])) > 0.5
+
+
+@pytest.mark.parametrize("how", [{"method": "dopri5", "rtol": 1e-8, "min_step": 0.5}, {"method": "backward_euler", "dt": 0.01}])
+def test_what_words_ask_for_is_counted_apart(how: dict[str, Any]) -> None:
+    fun = WALLS["sign"][0] if "dt" in how else lambda t, y: -y
+    calls: list[float] = []
+    r = mflow.solve_ivp(lambda t, y: calls.append(t) or fun(t, y), (0, 3), [1.0], **how)
+    assert r.reason in ("step_too_small", "solve_failed")
+    assert 0 < r.ncheck < 200
+    assert len(calls) == r.nfev + r.ncheck
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+@pytest.mark.parametrize("method", ["dopri5", "radau5", "bdf", "bs32"])
+def test_noise_and_slopes_of_few_digits_are_no_jump(method: str) -> None:
+    rng = np.random.default_rng(0)
+    noisy = mflow.solve_ivp(
+        lambda t, y: np.array([y[1], -y[0]]) + 1e-2 * rng.normal(size=2), (0, 20), [1.0, 0.0], method, rtol=1e-6, atol=1e-9, max_steps=2000
+    )
+    few = mflow.solve_ivp(
+        lambda t, y: -1e5 * (np.float32(y) - np.float32(1)) + np.float32(np.cos(t)),
+        (0, 20),
+        [0.5],
+        method,
+        rtol=1e-8,
+        atol=1e-10,
+        max_steps=2000,
+    )
+    assert not noisy.success
+    for r in (noisy, few):
+        assert "slides along" not in r.message
+
+
 def test_what_is_smooth_or_crossed_or_left_is_no_such_jump() -> None:
     rng = np.random.default_rng(0)
     for k in range(400):

@@ -27,6 +27,7 @@ NEARBY = 12  # steps on each side
 LOOKS = 4  # places that are looked at
 HALVINGS = 40
 STAYS, GROWS = 0.5, 2.0  # of the change over the first interval, over the last one: a jump leaves about all of it, a pole makes more
+ALIKE = 4.0  # times the shortest step: those before it that a method begins anew with, behind the jump
 NAMED = 3  # times in the words
 CURE = {
     True: "a pulse between two such times may be leapt over; give all of them as breaks=, which steps land on, or a max_step",
@@ -48,6 +49,14 @@ def _dips(t: Array) -> list[int]:
         if len(found) == LOOKS:
             break
     return found
+
+
+def _before(t: Array, k: int) -> int:
+    """A step before the jump that step k stands at, or behind, as one of many that are as short."""
+    lengths, first = np.abs(np.diff(t[max(k - 2 * NEARBY, 0) : k + 1])), k
+    while k - first < lengths.size and lengths[first - k - 1] < ALIKE * abs(t[k + 1] - t[k]):
+        first -= 1
+    return max(first - 2, 0)
 
 
 def _place(slope: Callable[[float], Array], low: float, high: float) -> float:
@@ -74,7 +83,7 @@ def _place(slope: Callable[[float], Array], low: float, high: float) -> float:
 def jumps_along(slope: Callable[[float, Array], Any], t: Array, y: Array) -> tuple[list[float], list[float]]:
     """Times at which the slope jumps along a path of steps under error control: those where it jumps with t, and those with the state.
 
-    slope : of (t, state), as often as some two hundred times.
+    slope : of (t, state), as often as some three hundred times.
     t, y : (k,) and (n, k), all steps.
 
     Examples
@@ -87,8 +96,12 @@ def jumps_along(slope: Callable[[float, Array], Any], t: Array, y: Array) -> tup
     """
     by_time: list[float] = []
     by_state: list[float] = []
+    seen: list[tuple[int, int]] = []
     for k in _dips(t):
-        first, last = max(k - 2, 0), min(k + 3, t.size - 1)
+        first, last = _before(t, k), min(k + 3, t.size - 1)
+        if any(first < other[1] and other[0] < last for other in seen):
+            continue
+        seen.append((first, last))
         start, end = y[:, first].copy(), y[:, last].copy()
 
         def along(s: float, first: int = first, last: int = last, start: Array = start, end: Array = end) -> Array:
@@ -122,4 +135,4 @@ def tell_of_jumps(result: IVPResult, run: Any, name: str) -> None:
         result["ncheck"] += int(run.nfev - before)
     if by_time or by_state:
         places = ", ".join(f"{time:g}" for time in (by_time or by_state)[:NAMED])
-        tell(f"{name}: fun jumps, at t = {places}: {rejected} of {steps + rejected} steps were rejected, most there; {CURE[bool(by_time)]}")
+        tell(f"{name}: fun jumps, at t = {places}: {rejected} of {steps + rejected} steps were rejected; {CURE[bool(by_time)]}")

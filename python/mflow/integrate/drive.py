@@ -30,7 +30,6 @@ from mflow.course.outputs import add_outputs, check_outputs
 from mflow.course.signs import check_signs, left_words
 from mflow.course.steady import Rest, check_until
 from mflow.course.stops import check_actions
-from mflow.derivatives.differences import slope_digits
 from mflow.integrate import control, endings
 from mflow.integrate.checkpoint import Checkpoints, StepState
 from mflow.integrate.control import ATOL, MANY, RTOL, Settings
@@ -43,7 +42,6 @@ from mflow.stability.spectrum import Looks, relaxing
 
 __all__ = ["Drive", "follow"]
 
-SEEN, FINE = 10, 8.0  # slopes before their digits are judged; an rtol below so many rounding errors of a slope asks for too much
 MAX_STEPS = 0x7FFFFF01  # the status where max_steps are taken
 # statuses of error control that no step was short enough for
 CANNOT = {stepper.NON_FINITE, stepper.RETRY_NON_FINITE, stepper.STEP_TOO_SMALL, stepper.SOLVE_FAILED, stepper.RETRY_SOLVE}
@@ -90,6 +88,7 @@ class Drive:
     auto: AutoSteps | None = None
     progress: Progress | None = None
     doubt: Doubt | None = None
+    crawl: endings.Crawl | None = None
     checkpoints: Checkpoints | None = None
     events: core_events.Events | None = None
     agenda: Agenda | None = None
@@ -132,6 +131,8 @@ class Drive:
             self.progress = Progress(self.t0, self.t1, name)
         if self.run.equations is not None:
             self.doubt = Doubt(self.run, name, self._aside)
+        if self.mode == "adaptive":
+            self.crawl = endings.Crawl(self.run, self.t1, self.tolerances[1], name)
         if not (settings.checkpoint is None and settings.checkpoint_every is None and settings.resume is None):
             self.checkpoints = Checkpoints(settings, self.run, self.history, self.events, self._facts, self.switches)
             if settings.resume is not None:
@@ -368,6 +369,8 @@ class Drive:
             self._tell_stiff()
         if self.doubt is not None:
             self.doubt.look_ahead()
+        if self.crawl is not None:
+            self.crawl.look()
         if self.progress is not None:
             self.progress.update(run.t)
         if status == stepper.EVENT:  # a run that goes on from a file must not go on beyond the event
@@ -523,7 +526,7 @@ class Drive:
             if self.legs is not None:
                 self.legs.doubted = bool(self.doubt.text)
         run, method = self.run, self.method
-        if few := self._few_digits():
+        if few := endings.few_digits(self.run, self.tolerances):
             tell(f"{self.name}: {few}")
         if status == 0:
             name = method.name if self.legs is None else f"auto: {self.legs.words}"
@@ -538,7 +541,8 @@ class Drive:
         if status == MAX_STEPS:
             text = f"max_steps = {self.max_steps} steps were taken, and t = {run.t:g} is not yet {self.t1:g}"
             why = self._aside(self._ending("").chatters) or self._aside(endings.stiff_words, run, method)
-            return self.result(-1, "max_steps", text + why)
+            crawls = self.crawl.words() if self.crawl is not None else ""
+            return self.result(-1, "max_steps", f"{text}{why}" + (crawls and f"; {crawls}"))
         if status == stepper.EVENT and self.events is not None:
             return self.result(1, "event", f"event {self.events.stopped[0]} stopped it {where}")
         if self.events is not None and (of_events := endings.of_events(self.events, status, where)):
@@ -548,15 +552,9 @@ class Drive:
             return self.result(-1, "left_domain", words)
         ending = self._ending(where)
         ending.held = self.checkpoints is not None and self.checkpoints.held
-        return self.result(-1, *(ending.unmeasured(self.unmeasured) if self.unmeasured else ending.explain(status)))
-
-    def _few_digits(self) -> str:
-        """Where slopes carry fewer digits than rtol asks for."""
-        callback = self.problem.callback
-        digits = slope_digits(callback.bits) if callback is not None and self.tolerances and self.run.nfev > SEEN else None
-        if digits is None or not (least := float(np.min(self.tolerances[0]))) < FINE * digits.eps:
-            return ""
-        return f"fun's slopes carry {digits.text}, and rtol = {least:g} asks for more: return float64, or raise rtol"
+        end = ending.unmeasured(self.unmeasured) if self.unmeasured else ending.explain(status)
+        self.looked += ending.looked
+        return self.result(-1, *end)
 
     def _ending(self, where: str) -> endings.Ending:
         method = self.method if self.legs is None else self.legs.in_charge
@@ -579,11 +577,12 @@ class Drive:
             message += f"; auto: {self.legs.words}"
         none: list[Array] | None = None if self.settings.events is None else []
         self.history.close()
+        few = endings.few_digits(run, self.tolerances)
         t, y, sol = self.history.arrays()
         out = IVPResult(
             t=t, y=y, sol=sol, t_events=events.t_events if events else none, y_events=events.y_events if events else none,
             nfev=int(run.nfev) - self.looked, ncheck=self.looked, njev=run.njac, nlu=run.nlu, nsteps=run.k, nrejected=run.rejected[0],
-            status=status, reason=reason, message=message + (f"; {few}" if (few := self._few_digits()) else ""), success=status >= 0,
+            status=status, reason=reason, message=message + (few and f"; {few}"), success=status >= 0,
         )  # fmt: skip
         if self.legs is not None:
             out |= self.legs.counts

@@ -21,6 +21,7 @@ from mflow_core.stepping import stepper
 from mflow.base.checks import Array, entry_words
 from mflow.base.methods import Method
 from mflow.base.result import IVPResult, attach, place_of
+from mflow.base.telling import tell
 from mflow.derivatives.differences import slope_digits
 from mflow.integrate.control import stiff_method
 from mflow.integrate.curvature import GROWTH
@@ -30,7 +31,7 @@ from mflow.solvers.sliding import sliding_words
 from mflow.spectra.krylov import random_vector
 from mflow.stability.limits import explain_step
 
-__all__ = ["Ending", "blow_up_time", "held_words", "most_stages", "of_events", "preparing", "stiff_words"]
+__all__ = ["Crawl", "Ending", "blow_up_time", "few_digits", "held_words", "most_stages", "of_events", "preparing", "stiff_words"]
 
 GROWN = 1e3  # the state or its slope has grown by this, and the state by TWICE, before anybody asks whether the solution runs off
 TWICE = 2.0
@@ -40,8 +41,14 @@ AGREE = 0.1  # of the distance to T
 NEAR_OVERFLOW = 1e290
 SWELLS = 10.0  # times its start: a state that is not as large has not grown by steps that are too long
 LEAST_POWER, MOST_POWER = 0.95, 200.0  # of the growth of the slope
+CHATTERS, CROSSED = 8, 4.0  # rejected tries, before anybody asks whether steps cross a jump again and again; it is so many steps away
 SWINGS = 8  # products with the Jacobian, before its fastest mode is asked whether it swings
+SEEN, FINE = 10, 8.0  # slopes before their digits are judged; an rtol below so many rounding errors of a slope asks for too much
 HELD, MANY_HELD = 24, 128  # steps at the stability limit so far, and with those to come, that are worth a warning
+LOOK = 4000  # steps between looks at whether a run crawls
+SHARE = 1 / 16  # of tries that fail
+FAR = 1e7  # steps of that size to the end
+LOW = 1e-3  # of atol: what no tolerance asks for
 
 
 @contextmanager
@@ -66,6 +73,7 @@ class Ending:
     """The ending of a run that could not go on. where: "at t = ... after ... steps"; mode: "fixed", "auto" or "adaptive"."""
 
     callee, jacobian = "right-hand side", "jac="
+    looked = 0  # evaluations for words that may go unsaid: none of the run's
     held = False  # whether steps were held at the stability limit before a checkpoint that the run went on from
 
     def __init__(self, run: stepper.Run, method: Method, mode: str, step: float, start: Array, t0: float, where: str) -> None:
@@ -220,17 +228,22 @@ class Ending:
 
     def chatters(self) -> str:
         """Words, where steps under error control cross a jump again and again; "" otherwise."""
-        slides = self._slides(abs(self.run.h)) if self.mode == "adaptive" else ""
+        looks = self.mode == "adaptive" and self.run.rejected[0] >= CHATTERS
+        slides = self._slides(abs(self.run.h), CROSSED) if looks else ""
         return f": {slides}" if slides else ""
 
-    def _slides(self, h: float) -> str:
+    def _slides(self, h: float, most: float = math.inf) -> str:
         """Words, where the solution slides along a jump; shorter steps than those of rounding cross none."""
-        run, y = self.run, self._state()
+        run, y, before, callback = self.run, self._state(), self.run.nfev, self.run.problem.callback
+        if callback is not None and slope_digits(callback.bits) is not None:  # every slope of few digits jumps, by its rounding
+            return ""
         speed = _size(self._slope(run.t, y))
         if not 0.0 < speed < math.inf or not h < math.inf:
             return ""
         h = max(h, 1e-9 * max(_size(y), 1e-300) / speed)
-        return sliding_words(self._slope, run.t, y, math.copysign(h, run.h if self.mode == "adaptive" else self.step))
+        words = sliding_words(self._slope, run.t, y, math.copysign(h, run.h if self.mode == "adaptive" else self.step), most)
+        self.looked += run.nfev - before
+        return words
 
     def _many_stages(self, fixed: bool) -> str:
         radius, name = self.run.rho[0], self.method.name
@@ -283,6 +296,15 @@ def of_events(events: core_events.Events, status: int, where: str) -> tuple[str,
     return None
 
 
+def few_digits(run: stepper.Run, tolerances: tuple[Array, ...]) -> str:
+    """Words, where slopes carry fewer digits than rtol, the first of the tolerances of error control, asks for; "" otherwise."""
+    callback = run.problem.callback
+    digits = slope_digits(callback.bits) if callback is not None and tolerances and run.nfev > SEEN else None
+    if digits is None or not (least := float(np.min(tolerances[0]))) < FINE * digits.eps:
+        return ""
+    return f"fun's slopes carry {digits.text}, and rtol = {least:g} asks for more: return float64, or raise rtol"
+
+
 def most_stages() -> str:
     """Of a method whose stages are set at run time, in words."""
     return f"{stepper.MOST_STAGES:_}".replace("_", " ")
@@ -332,6 +354,62 @@ def held_words(run: stepper.Run, method: Method, end: float) -> str:
     if most < MANY_HELD or most < run.k - held:
         return ""
     return f"near t = {run.t:g} {stiff_words(run, method).removeprefix('; ')}"
+
+
+# ---- does the run crawl? ---------------------------------------------------------------------------------------------------------------
+
+
+class Crawl:
+    """A run under error control that hardly gets on, as one try in a few fails: looked at every LOOK steps, and said once.
+
+    A tank whose inflow stops for a moment, h' = q(t) - sqrt(h), runs as low as h = 1e-20, where atol is 1e-9: steps of any sensible length
+    leave the domain of the root, or begin an iteration that does, and those that do not are 1e-6 of what is left. atol : (n,) or (1,).
+    """
+
+    def __init__(self, run: stepper.Run, end: float, atol: Array, name: str) -> None:
+        self.run, self.end, self.atol, self.name = run, end, atol, name
+        self.told, self.last, self.before = False, "", math.inf  # the words and the mean step of the last look
+        self._mark()
+
+    def _mark(self) -> None:
+        self.k, self.t, self.failed = self.run.k, self.run.t, self.run.rejected[1]
+
+    def look(self) -> None:
+        """Warns, once, where the steps since the last look were held by tries that failed."""
+        if self.run.k < self.k + LOOK:
+            return
+        self.last, self.before = self.words(), self._mean()
+        if self.last and not self.told:
+            self.told = True
+            tell(f"{self.name}: near t = {self.run.t:g} {self.last}")
+        self._mark()
+
+    def _mean(self) -> float:
+        return abs(self.run.t - self.t) / (self.run.k - self.k)
+
+    def words(self) -> str:
+        """What holds the run, of the steps since the last look, or of those before it where they are few; "" where it gets on."""
+        steps, failed = self.run.k - self.k, self.run.rejected[1] - self.failed
+        if steps < LOOK // 2:
+            return self.last
+        step, way = self._mean(), abs(self.end - self.run.t)
+        if failed < SHARE * (steps + failed) or not step < 2.0 * self.before or not FAR * step <= way < math.inf:
+            return ""
+        return (
+            f"{failed / (steps + failed):.0%} of the tries fail, as the right-hand side is not finite there or the step's equation is not "
+            f"solved, and {way / max(step, 1e-300):.1g} more steps of {step:.3g} lead to the end: {self._where()}"
+        )
+
+    def _where(self) -> str:
+        size = np.abs(np.ravel(self.run.y))
+        low = np.flatnonzero(size < LOW * np.broadcast_to(np.ravel(self.atol), size.shape))
+        if not low.size:
+            return "does the solution go along the edge of the domain of the right-hand side?"
+        j = low[np.argmin(size[low])]
+        return (
+            f"component {j} is {np.ravel(self.run.y)[j]:.3g}, far below atol; if the right-hand side has no values on the other side of 0, "
+            f"give it some, as np.sqrt(np.maximum(y[{j}], 0)), or let an event end the run before"
+        )
 
 
 # ---- does the solution run off? ---------------------------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ Equations with Discontinuous Righthand Sides (1988)): explicit steps chatter the
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -21,14 +22,16 @@ BEYOND = (1e-3, 1e-6)  # of that way: how far the slope leads from the jump to t
 SHOWN = 4  # components
 
 
-def sliding_words(slope: Callable[[float, Array], Array], t: float, y: Array, h: float) -> str:
+def sliding_words(slope: Callable[[float, Array], Array], t: float, y: Array, h: float, most: float = math.inf) -> str:
     """Words, where a step of h from y at t leads over a jump that attracts from both sides; "" otherwise.
 
-    slope : returns NaNs where it has no value.
+    slope : returns NaNs where it has no value. most : steps of h, in which the jump is looked for.
     """
     first = slope(t, y)
+    if not np.array_equal(first, slope(t, y)):  # noise, which jumps everywhere
+        return ""
     for reach in REACHES:
-        ends = _jump(slope, t, y, reach * h * first)
+        ends = _jump(slope, t, y, reach * h * first) if reach <= most else None
         if ends is not None:
             (a, fa), (b, fb) = ends
             if any(_attracts(slope, t, a, fa, b, fb, part * reach * h) for part in BEYOND):
@@ -51,16 +54,16 @@ def _jump(slope: Callable[[float, Array], Array], t: float, y: Array, way: Array
     for _ in range(HALVINGS):
         c = 0.5 * (a + b)
         if np.array_equal(c, a) or np.array_equal(c, b):
-            return (a, fa), (b, fb)
+            break
+        if not float(np.max(np.abs(fb - fa))) > JUMPS * apart:  # a slope that changes evenly is known for it after two halvings
+            return None
         fc = slope(t, c)
         if not _nearer(fc, fb, fa):
             a, fa = c, fc
         else:
             b, fb = c, fc
-        left = float(np.max(np.abs(fb - fa)))
-        if not JUMPS * apart < left < np.inf:
-            return None
-    return (a, fa), (b, fb)
+    left = float(np.max(np.abs(fb - fa)))
+    return ((a, fa), (b, fb)) if left > JUMPS * apart and np.isfinite(left) else None
 
 
 def _nearer(f: Array, to: Array, than: Array) -> bool:
