@@ -97,8 +97,11 @@ def test_jacobians_of_holomorphic_functions(kind):
     assert r.njev <= parts.njev + 1
 
 
-@pytest.mark.parametrize("wrong", [np.transpose, np.real, lambda J: np.diag(np.diag(J)), lambda J: np.tril(J, -1).conj() + np.diag(np.diag(J))],
-                         ids=["transposed", "real part", "diagonal", "conjugate coupling"])  # fmt: skip
+@pytest.mark.parametrize(
+    "wrong",
+    [np.transpose, np.real, lambda J: np.diag(np.diag(J)), lambda J: np.tril(J, -1).conj() + np.diag(np.diag(J))],
+    ids=["transposed", "real part", "diagonal", "conjugate coupling"],
+)
 def test_wrong_complex_jacobians_cost_evaluations(wrong):
     """The counts that the test above compares tell right Jacobians from wrong ones, even where the steps are the same."""
     J, parts = chain(), written_out_chain()

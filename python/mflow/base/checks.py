@@ -299,7 +299,8 @@ def real_array(value: Any, argument: str, elsewhere: str = "") -> Array:
 
 def operator_words(argument: str) -> str:
     """The message of a SciPy LinearOperator where the entries of a matrix are needed."""
-    return f"{argument}: expected a dense or sparse array, got a LinearOperator, whose entries are not known; op @ np.eye(op.shape[1]) gives them"
+    given = "got a LinearOperator, whose entries are not known; op @ np.eye(op.shape[1]) gives them"
+    return f"{argument}: expected a dense or sparse array, {given}"
 
 
 def complex_array(value: Any, argument: str) -> NDArray[np.complex128]:
