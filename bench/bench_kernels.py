@@ -35,7 +35,6 @@ Array = np.ndarray[Any, np.dtype[np.float64]]
 SHORT, LONG, RUN = 1.10, 1.05, 1.15  # kernels up to 1000 numbers, longer ones, and runs
 LENGTHS = (2, 3, 4, 10, 30, 100, 200, 1000, 10_000, 100_000, 1_000_000, 10_000_000)
 CHECKED_STEPS, CHECKED_DT, DT = 25, 1e-3, 1e-9
-FRESH = 1
 
 POINTER = ctypes.POINTER(ctypes.c_double)
 RHS = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_double, POINTER, POINTER, ctypes.c_ssize_t, ctypes.c_void_p)
@@ -178,12 +177,12 @@ class Twin:
         return next(q for q in (*self.now, *self.next) if q.ctypes.data == self.at[0])
 
 
-def run_of(subject: Subject, dt: float = DT, **more: Any) -> stepper.Run:
+def run_of(subject: Subject, dt: float = DT) -> stepper.Run:
     s = subject
     if not s.motion:
-        return stepper.Run(s.record, problem.rhs_problem(RHS(address(s.rhs)), s.start.shape, **more), s.start, 0.0, dt)
-    what = structure.Structure(s.n, 1.0, None, 1.0) if s.implicit else force.Force(ACCEL(address(s.accel)), (s.n,), velocity_free=True)
-    return stepper.Run(s.record, what, s.start, 0.0, dt, {}, v0=np.zeros_like(s.start))
+        return stepper.Run(s.record, problem.rhs_problem(RHS(address(s.rhs)), s.start.shape), s.start, 0.0, dt)
+    equation = structure.Structure(s.n, 1.0, None, 1.0) if s.implicit else force.Force(ACCEL(address(s.accel)), (s.n,), velocity_free=True)
+    return stepper.Run(s.record, equation, s.start, 0.0, dt, {}, v0=np.zeros_like(s.start))
 
 
 # ---- benches -----------------------------------------------------------------------------------------------------------------------------

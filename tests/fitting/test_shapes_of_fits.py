@@ -195,3 +195,19 @@ def test_covariances_of_the_data_that_are_none(entry: tuple[int, int], value: fl
     sigma[entry] = value
     with pytest.raises(ValueError, match=f"sigma: expected a .*{words}"):
         mflow.curve_fit(lambda t, a, k: a * np.exp(-k * t), T, Y, [1.0, 1.0], sigma=sigma)
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_operators_and_constant_matrices_as_jac_name_the_fix(whole: bool) -> None:
+    linalg = pytest.importorskip("scipy.sparse.linalg")
+    A = rng.normal(size=(6, 3))
+    op = linalg.aslinearoperator(A)
+    words = r"^jac: expected a dense or sparse array, got a LinearOperator, .*; op @ np\.eye\(op\.shape\[1\]\) gives them"
+    with pytest.raises(TypeError, match=words):
+        mflow.least_squares(lambda x: A @ x - 1.0, np.zeros(3), op if whole else lambda x: op)
+    with pytest.raises(TypeError, match=words):
+        mflow.curve_fit(lambda x, *p: A @ p, np.arange(6.0), np.ones(6), np.zeros(3), jac=op if whole else lambda x, *p: op)
+    with pytest.raises(ValueError, match=r"; a constant J is given as jac=lambda \*args: J$"):
+        mflow.least_squares(lambda x: A @ x - 1.0, np.zeros(3), A)
+    r = mflow.least_squares(lambda x: A @ x - 1.0, np.zeros(3), lambda *args: op @ np.eye(op.shape[1]))
+    np.testing.assert_allclose(r.x, np.linalg.lstsq(A, np.ones(6))[0], rtol=1e-9)

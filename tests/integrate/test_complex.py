@@ -50,12 +50,29 @@ def test_the_bits_are_those_of_the_parts(method):
     np.testing.assert_allclose(parts_of(r.y[:, -1]), parts.y[:, -1], rtol=1e-9)  # sums of two products round differently
 
 
+def chain(n=4):
+    """The matrix of a chain z_k' = -(50 + 25i) k z_k + i z_(k-1), stiff by its own damping."""
+    return np.diag(-50.0 * np.arange(1, n + 1) * (1.0 + 0.5j)) + np.diag(np.full(n - 1, 1.0j), -1)
+
+
+def written_out_chain():
+    """The run of the chain in real and imaginary parts, whose Jacobian needs no reading of a complex one."""
+    J = chain()
+    n = len(J)
+    blocks = np.empty((2 * n, 2 * n))
+    blocks[0::2, 0::2] = blocks[1::2, 1::2] = J.real
+    blocks[1::2, 0::2], blocks[0::2, 1::2] = J.imag, -J.imag
+    r = mflow.solve_ivp(lambda t, y: parts_of(J @ y.view(complex) + 1.0), (0, 2), np.zeros(2 * n), "radau5", jac=blocks, **TOLS)
+    assert r.success
+    return r
+
+
 @pytest.mark.parametrize("kind", ["function", "differences", "sparse", "banded", "packed", "pattern", "vectorized", "inplace"])
 def test_jacobians_of_holomorphic_functions(kind):
-    """A chain z_k' = -k 100i z_k + z_(k-1), stiff by its own damping."""
+    """Newton's iteration asks for no more Jacobians and factorizations than in real and imaginary parts."""
     sparse = pytest.importorskip("scipy.sparse")
-    n = 4
-    J = np.diag(-50.0 * np.arange(1, n + 1) * (1.0 + 0.5j)) + np.diag(np.full(n - 1, 1.0j), -1)
+    J = chain()
+    n = len(J)
     packed = np.zeros((2, n), dtype=complex)
     packed[0], packed[1, :-1] = np.diag(J), np.diag(J, -1)
 
@@ -75,7 +92,22 @@ def test_jacobians_of_holomorphic_functions(kind):
     else:
         r = mflow.solve_ivp(filled if kind == "inplace" else fun, (0, 2), np.zeros(n, complex), "radau5", **how, **TOLS)
     np.testing.assert_allclose(r.y[:, -1], np.linalg.solve(J, -np.ones(n)), rtol=1e-6)
-    assert 80 < r.nsteps < 95  # a wrong Jacobian takes more
+    parts = written_out_chain()
+    assert (r.nsteps, r.nrejected, r.nlu) == (parts.nsteps, parts.nrejected, parts.nlu)
+    assert r.njev <= parts.njev + 1
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [np.transpose, np.real, lambda J: np.diag(np.diag(J)), lambda J: np.tril(J, -1).conj() + np.diag(np.diag(J))],
+    ids=["transposed", "real part", "diagonal", "conjugate coupling"],
+)
+def test_wrong_complex_jacobians_cost_evaluations(wrong):
+    """The counts that the test above compares tell right Jacobians from wrong ones, even where the steps are the same."""
+    J, parts = chain(), written_out_chain()
+    r = mflow.solve_ivp(lambda t, z: J @ z + 1.0, (0, 2), np.zeros(len(J), complex), "radau5", jac=wrong(J), **TOLS)
+    assert r.njev > 3 * parts.njev
+    assert r.nlu > 1.2 * parts.nlu
 
 
 @pytest.mark.parametrize(("lower", "upper"), [(1, 0), (0, 2), (2, 1), (0, 0), (4, 0)])

@@ -1,5 +1,6 @@
 """Options of SciPy's in minimize: those that are here, by their numbers; those that name ours; those that ask for nothing."""
 
+import re
 from typing import Any
 
 import numpy as np
@@ -17,12 +18,30 @@ import mflow
         ({"workers": 2}, "one after the other"),
         ({"eps": 1e-8}, "diff_step="),
         ({"return_all": True}, "path="),
-        ({"disp": True}, "progress="),
+        ({"disp": True}, "message; callback="),
+        ({"iprint": 1}, "message; callback="),
     ],
 )
 def test_options_of_scipys_name_ours(options: dict[str, Any], fix: str) -> None:
     with pytest.raises(TypeError, match=f"^{next(iter(options))}: .*{fix}"):
         mflow.minimize(lambda x: x @ x, [1.0], method="L-BFGS-B", options=options)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *[(name, True) for name in ("disp", "iprint", "verbose")],
+        *[("max_iter", 3), ("eps", 1e-8), ("finite_diff_rel_step", 1e-8), ("callbacks", print), ("return_all", True)],
+    ],
+)
+def test_what_is_offered_in_place_of_an_argument_is_taken(name: str, value: Any) -> None:
+    """By the default, which has a line search, without further arguments."""
+    with pytest.raises(TypeError, match=f"^{name}: ") as told:
+        mflow.minimize(lambda x: x @ x, [1.0], **{name: value})
+    offered = re.findall(r"\b(\w+)=", str(told.value))
+    assert offered
+    for ours in offered:
+        assert mflow.minimize(lambda x: x @ x, [1.0], **{ours: (lambda *_: None) if ours == "callback" else value}).nfev > 0, ours
 
 
 def test_scipys_further_ends() -> None:

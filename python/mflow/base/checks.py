@@ -41,6 +41,7 @@ __all__ = [
     "finite_array",
     "in_range",
     "length_of",
+    "operator_words",
     "random_generator",
     "real_array",
     "shown",
@@ -285,6 +286,8 @@ def real_array(value: Any, argument: str, elsewhere: str = "") -> Array:
     array = as_array(value, argument)
     if array.dtype.kind == "c":
         raise TypeError(f"{argument}: expected real numbers, got {array.dtype}; stack real and imaginary parts{elsewhere}")
+    if array.dtype.kind == "O" and hasattr(value, "matvec"):
+        raise TypeError(operator_words(argument))
     if array.dtype.kind == "O":  # Fraction, Decimal, whole numbers of any length
         flat = [as_number(entry, argument, "real numbers") for entry in array.ravel().tolist()]
         array = np.array(flat, dtype=np.float64).reshape(array.shape)
@@ -292,6 +295,12 @@ def real_array(value: Any, argument: str, elsewhere: str = "") -> Array:
         given = f" ({shown(value)})" if array.ndim == 0 else ""
         raise TypeError(f"{argument}: expected real numbers, got {array.dtype}{given}")
     return np.asarray(array, dtype=np.float64)
+
+
+def operator_words(argument: str) -> str:
+    """The message of a SciPy LinearOperator where the entries of a matrix are needed."""
+    given = "got a LinearOperator, whose entries are not known; op @ np.eye(op.shape[1]) gives them"
+    return f"{argument}: expected a dense or sparse array, {given}"
 
 
 def complex_array(value: Any, argument: str) -> NDArray[np.complex128]:

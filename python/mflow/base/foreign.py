@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["ARGUMENTS", "METHODS", "NAMES", "ONE_BY_ONE", "SWITCHING", "asks_nothing", "refuse"]
+__all__ = ["ARGUMENTS", "METHODS", "NAMES", "ONE_BY_ONE", "SEEN", "SWITCHING", "asks_nothing", "refuse"]
 
 # Functions and classes, by what they are here.
 NAMES = {
@@ -45,6 +45,7 @@ NOTHING: dict[str, tuple[Any, ...]] = {
     "workers": (1,), "n_jobs": (1,), "verbose": (0,), "disp": (False, 0), "iprint": (-1,), "ftol": (0,), "xrtol": (0,), "norm": (math.inf,),
     "return_all": (False,), "inexact": (True,), "tr_solver": ("exact",), "col_deriv": (0,),
 }  # fmt: skip
+SEEN = "print the result, or its message; callback= sees each step"  # what `verbose` is told where there is no bar
 ONE_BY_ONE = "differences are taken one after the other; omit it"  # what `workers` is told where functions are differenced
 
 

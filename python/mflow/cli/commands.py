@@ -101,9 +101,17 @@ _MODULES = (
 )
 
 
+class _Version(argparse.Action):
+    """Prints the version; made only where it is asked for, as the names of the system cost some milliseconds."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
+        print(f"{version()}; {doctor.around()}")
+        parser.exit()
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="mflow", description="Optimization as motion: integrators and optimizers as one family.")
-    parser.add_argument("--version", action="version", version=f"{version()}; {doctor.around()}")
+    parser.add_argument("--version", action=_Version, nargs=0, help="print the version, and what a report of a fault has to name")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
     for module, text in _MODULES:
         command = commands.add_parser(module.__name__.rpartition(".")[2], help=text, description=module.DESCRIPTION)

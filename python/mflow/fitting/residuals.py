@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 from mflow_core.fitting.callbacks import Calls
 from mflow_core.fitting.fit import Fit
+from mflow_core.problems.sparse import is_sparse
 from numpy.typing import NDArray
 
-from mflow.base.checks import Array, as_tuple, check_flags, check_unmasked, dense_array, entry_words, real_array, shown
+from mflow.base.checks import Array, as_tuple, check_flags, check_unmasked, dense_array, entry_words, operator_words, real_array, shown
 from mflow.base.telling import tell
 from mflow.derivatives.differences import ASIDE, EACH, SOME, Digits, Scan, along, check_diff_step, digits_of, falls_aside, scan
 from mflow.derivatives.elsewhere import with_jacobian
@@ -62,10 +63,13 @@ class Residuals:
         self.compiled = compiled_residuals(fun, jac, x0.size, m, self.sigma)
         if self.compiled is None and not callable(fun):
             raise TypeError(f"fun: expected a function of x that returns residuals, got {type(fun).__name__}")
+        if hasattr(jac, "matvec"):
+            raise TypeError(f"{operator_words('jac')}; pass a function that returns them")
         given = callable(jac) or (self.compiled is not None and self.compiled.has_jacobian)
         if not given and not (isinstance(jac, str) and jac in ("2-point", "3-point")):
             names = '"2-point", "3-point", "jax", "autograd", "torch" or "cs"'
-            raise ValueError(f"jac: expected a function, {names}, got {shown(jac)}")
+            constant = "; a constant J is given as jac=lambda *args: J" if isinstance(jac, np.ndarray) or is_sparse(jac) else ""
+            raise ValueError(f"jac: expected a function, {names}, got {shown(jac)}{constant}")
         if check is not True:
             check_flags(check_gradient=check)
         self.checks = bool(check) and not (self.compiled is not None and self.compiled.trusted)

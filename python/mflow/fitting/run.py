@@ -121,7 +121,10 @@ class Run:
             if j not in self.left and least < cost:
                 self.left.add(j)
                 self.__dict__.pop("zeros", None)
-                return not self.core.move(best) or bool(self.core.move(x))  # back, where the Jacobian is not finite
+                if self.core.move(best) == 0:
+                    return True
+                self.core.move(x)  # back, as the Jacobian is not finite there
+                return False
         return False
 
     def vanishes(self) -> bool:

@@ -12,7 +12,7 @@ from mflow_core import registry
 from mflow_core.problems.sparse import check_sparse, is_sparse
 
 from mflow.base.checks import Array, check_number, real_array, shown
-from mflow.base.foreign import ARGUMENTS, ONE_BY_ONE, asks_nothing
+from mflow.base.foreign import ARGUMENTS, ONE_BY_ONE, SEEN, asks_nothing
 from mflow.base.methods import Method, as_method, get_method, parameters_of, refuse_unknown
 
 __all__ = ["OWN", "Tests", "check_options", "chosen", "direction_of", "minimizers", "products_of", "takes_bounds"]
@@ -37,7 +37,7 @@ OWN = {
     "subproblem": "trust_ncg solves its subproblem by Steihaug's conjugate gradients; omit it",
     "subproblem_maxiter": "trust_ncg ends its conjugate gradients by their residual; omit it",
 }
-OF_ONE = {**OWN, "workers": ONE_BY_ONE}  # threads= shares out no differences
+OF_ONE = {**OWN, "workers": ONE_BY_ONE, "disp": SEEN, "iprint": SEEN, "verbose": SEEN}  # no bar of searches; threads= is for batches
 SEARCH = {"c1": "c1", "c2": "c2", "maxls": "max_evaluations"}  # of strong_wolfe, by our names
 
 

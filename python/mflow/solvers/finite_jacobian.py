@@ -80,7 +80,9 @@ def finite_jacobian(jac: Any, name: str, count: int = 0) -> Any:
         return None
     own = isinstance(jac, PYTHON) or isinstance(getattr(type(jac), "__call__", None), types.FunctionType)  # noqa: B004
     python = own or (callable(jac) and hasattr(jac, "__wrapped__") and not hasattr(jac, "address"))
-    if not python or hasattr(jac, "tocsc") or hasattr(type(jac), "compiled_address") or hasattr(jac, "native_name"):  # of numba.cfunc
+    if not python or hasattr(type(jac), "compiled_address") or hasattr(jac, "native_name"):  # of numba.cfunc
+        return jac
+    if hasattr(jac, "tocsc") or hasattr(jac, "matvec"):
         return jac
     return FiniteJacobian(jac, name, count)
 

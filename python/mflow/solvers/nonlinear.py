@@ -17,7 +17,7 @@ from mflow_core.problems import problem
 from mflow_core.problems.sparse import check_sparse
 from mflow_core.solvers.solver import Solver
 
-from mflow.base.checks import Array, check_choice, check_flags, check_list, check_number, check_whole, real_array, shown
+from mflow.base.checks import Array, check_choice, check_flags, check_list, check_number, check_whole, operator_words, real_array, shown
 from mflow.base.methods import Method
 from mflow.base.telling import tell
 from mflow.solvers.mass import Mass
@@ -374,6 +374,8 @@ def make_solver(
         raise TypeError(f"start: expected a pair (t0, y0), got {shown(start)}")
     start = check_number(start[0], "start[0]"), real_array(start[1], "start[1]")
     known = _Jacobian("hess" if hess else "jac", math.prod(shape), jac)
+    if hasattr(jac, "matvec"):
+        raise TypeError(_without_entries(known.name))
     config = as_solver(solver)
     known.lower, known.upper = _bands(lband, uband, known.n)
     if mass is not None and isinstance(config, FixedPoint):
@@ -470,6 +472,10 @@ def _bands(lband: Any, uband: Any, n: int) -> tuple[int | None, int | None]:
     return min(lower, max(n - 1, 0)), min(upper, max(n - 1, 0))
 
 
+def _without_entries(name: str) -> str:
+    return f'{operator_words(name)}; solver="newton_krylov" without {name} needs none'
+
+
 def _asker(
     jac: Any, equation: problem.Problem, shape: tuple[int, ...], args: tuple[Any, ...], known: _Jacobian
 ) -> Callable[[float, Array], Any] | None:
@@ -486,6 +492,8 @@ def _asker(
             y.flags.writeable = False
             result = jac(y, *args) if name == "hess" else jac(t, y, *args)
         matrix = check_sparse(result, name) if hasattr(result, "tocsc") else np.asarray(result)
+        if hasattr(result, "matvec"):
+            raise TypeError(_without_entries(name))
         if matrix.dtype.kind not in "biuf":
             given = "None" if result is None else f"dtype {matrix.dtype}"
             raise TypeError(f"{name}: expected real numbers (float64), got {given}")

@@ -33,22 +33,22 @@ START = 85  # stream of the random start vector
 Solver = Callable[[Array], Array]
 
 
-def full(A: Any, n: int) -> Array:
+def full(A: Any) -> Array:
     """A dense matrix of a diagonal, a SciPy sparse or a dense one."""
     dense: Array = np.diag(A) if A.ndim == 1 else A.toarray() if hasattr(A, "toarray") else A
     return dense
 
 
-def combined(parts: list[tuple[float, Any]], n: int) -> Any:
+def _combined(parts: list[tuple[float, Any]]) -> Any:
     """The sum of weight A: a dense matrix where one of them is dense, else a sparse one."""
     kept = [(weight, A) for weight, A in parts if weight != 0.0]
     if any(A.ndim == 2 and not hasattr(A, "tocsc") for _, A in kept):
-        return sum(weight * full(A, n) for weight, A in kept)
+        return sum(weight * full(A) for weight, A in kept)
     sparse = need("scipy.sparse", "a sparse matrix")
     return sum(weight * (sparse.diags_array(A) if A.ndim == 1 else A) for weight, A in kept).tocsc()
 
 
-def factored(B: Any) -> Solver | None:
+def _factored(B: Any) -> Solver | None:
     """What solves with a symmetric matrix; None where it is not positive definite."""
     n = int(B.shape[0])
     if not hasattr(B, "tocsc"):
@@ -69,9 +69,9 @@ def factored(B: Any) -> Solver | None:
     return lambda b: np.asarray(factors.solve(b), dtype=np.float64)
 
 
-def is_definite(parts: list[tuple[float, Any]], n: int) -> bool:
+def is_definite(parts: list[tuple[float, Any]]) -> bool:
     """Whether the sum of weight A is positive definite."""
-    return factored(combined(parts, n)) is not None
+    return _factored(_combined(parts)) is not None
 
 
 def last_definite(M: Any, C: Any, K: Any, weights: tuple[float, float, float], lower: float) -> tuple[float, float]:
@@ -86,7 +86,7 @@ def last_definite(M: Any, C: Any, K: Any, weights: tuple[float, float, float], l
         return max(float(u @ (A * u if A.ndim == 1 else A @ u)), 0.0)
 
     def at(h: float) -> Solver | None:
-        return factored(combined([(r, M), (-q * h, C), (-p * h * h, K)], n))
+        return _factored(_combined([(r, M), (-q * h, C), (-p * h * h, K)]))
 
     def of(u: Array) -> float:
         m, c, k = (quotient(A, u) for A in (M, C, K))

@@ -30,7 +30,7 @@ from mflow.stability.modes import START, Modes, top_eigenvalue
 __all__ = ["outer_bound", "structure_modes"]
 
 SMALL = 400
-DENSE = 200  # all eigenvalues of steps are computed, where the damping couples the modes
+DENSE = 200  # all eigenvalues of steps with several forces are computed, where the damping couples the modes; of others, up to `SMALL`
 MANY = 600  # all eigenvalues of the structure are
 CUTS = 20  # of the region of k and c
 REACH = 1e-6  # of an eigenvalue: to which the reach of the region is looked for
@@ -153,7 +153,7 @@ def _eigenvalues(M: Any, A: Any, n: int) -> Array:
     if n > SMALL:
         solve = _mass_solver(M)
         return np.array([top_eigenvalue(lambda x: solve(_times(A, x)), n, LANCZOS)[0]])
-    dense = [np.diag(B) if B.ndim == 1 else B.toarray() if hasattr(B, "toarray") else B for B in (M, A)]
+    dense = [definite.full(B) for B in (M, A)]
     try:
         L = np.linalg.cholesky(dense[0])
     except np.linalg.LinAlgError:
@@ -215,8 +215,9 @@ class Coupled(Modes):
     An eigenvector u of a step has Rayleigh quotients k = u'K u, c = u'C u (u'M u = 1). All pairs that vectors have fill a convex region; a
     polygon around it is cut where the limit of a corner is the smallest, along the condition that ends it, as far as the region reaches.
     Where the criterion is linear, the smallest limit of the corners is a bound of the structure's limit, and the limit itself where the
-    condition is that of the factor -1, whose eigenvector has the corner's k and c. Up to `DENSE` degrees of freedom the eigenvalues of
-    steps are computed where the bound is not the limit, and for matrices that are not symmetric; beyond, see `_exact`.
+    condition is that of the factor -1, whose eigenvector has the corner's k and c. The matrices of a symmetric structure are asked first
+    (`_exact`). Where they do not tell the limit, and the bound is not the limit, the eigenvalues of steps are computed: up to `SMALL`
+    degrees of freedom, or `DENSE` where a step evaluates several forces.
     """
 
     def __init__(self, n: int, M: Any, C: Any, K: Any, symmetric: bool) -> None:
@@ -327,7 +328,7 @@ class Coupled(Modes):
         sharp = low == high or high - low <= FINE * high
         for r, p, q in others if sharp else ():
             sharp = sharp and (
-                min(r, p, q) >= 0.0 or (high < math.inf and definite.is_definite([(r, M), (q * low, C), (p * low * low, K)], self.n))
+                min(r, p, q) >= 0.0 or (high < math.inf and definite.is_definite([(r, M), (q * low, C), (p * low * low, K)]))
             )
         return low if sharp else None
 
@@ -430,7 +431,7 @@ class Coupled(Modes):
                 factors = interruptible(80.0 * n**3, np.linalg.eigvals, A).astype(np.complex128)
             else:
                 solve = _mass_solver(M)
-                a = -np.column_stack([solve(column) for column in np.hstack([definite.full(K, n), definite.full(C, n)]).T])
+                a = -np.column_stack([solve(column) for column in np.hstack([definite.full(K), definite.full(C)]).T])
                 step = A[: 2 * n, : 2 * n] + A[: 2 * n, 2 * n : 3 * n] @ a
                 factors = interruptible(80.0 * n**3, np.linalg.eigvals, step).astype(np.complex128)
             z = (2.0 / dt) * (factors - 1.0) / (factors + 1.0)
@@ -473,10 +474,10 @@ def _coupled(n: int, M: Any, C: Any, K: Any) -> Modes:
 def _reduced(M: Any, C: Any, K: Any, n: int) -> tuple[Array, Array]:
     """C and K, dense, in coordinates in which the mass is 1."""
     try:
-        L = np.linalg.cholesky(definite.full(M, n))
+        L = np.linalg.cholesky(definite.full(M))
     except np.linalg.LinAlgError:
         raise ValueError("mass: expected a positive definite matrix, got one that is not") from None
-    out = [np.linalg.solve(L, np.linalg.solve(L, definite.full(A, n)).T).T for A in (C, K)]
+    out = [np.linalg.solve(L, np.linalg.solve(L, definite.full(A)).T).T for A in (C, K)]
     return out[0], out[1]
 
 

@@ -13,6 +13,7 @@ from mflow.base.checks import Array, check_whole, length_of, real_array
 from mflow.base.extras import need
 from mflow.base.result import Result
 from mflow.base.tables import Readable, Table, frame, shortened
+from mflow.spectra.definite import full
 from mflow.vibration.spectrum import recursion
 
 __all__ = ["Modes", "modes"]
@@ -250,9 +251,8 @@ def _times(A: Any, x: Array) -> Array:
 
 def _dense(M: Any, K: Any, n: int, count: int) -> tuple[Array, Array]:
     linalg = need("scipy.linalg", "modes")
-    full = [np.diag(A) if A.ndim == 1 else A.toarray() if hasattr(A, "toarray") else A for A in (K, M)]
     try:
-        values, shapes = linalg.eigh(*full, subset_by_index=[0, count - 1])
+        values, shapes = linalg.eigh(full(K), full(M), subset_by_index=[0, count - 1])
     except np.linalg.LinAlgError:
         raise ValueError("mass: expected a positive definite matrix, got one that is not") from None
     return np.asarray(values), np.asarray(shapes)
