@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import mflow
-from mflow.base.foreign import METHODS
+from mflow.base.foreign import METHODS, MINIMIZERS
 from mflow.base.methods import Method, as_method, get_method, methods, parameters_of, plain_name, public_values, record_values
 
 
@@ -119,9 +119,25 @@ def test_names_of_other_libraries_are_answered_with_the_nearest_of_ours(name, ou
         as_method(name, {}, fits=lambda record: record.kind == "update")
 
 
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("Nelder-Mead", "is another library's and takes no derivatives; for a smooth cost 'lbfgs'"),
+        ("trust-constr", "is another library's and is for constraints; there are bounds here, which 'lbfgs' takes"),
+        ("TNC", "is another library's; 'lbfgs' is made for the same problems"),
+        ("Newton-CG", "is another library's; 'trust_ncg' is made for the same problems"),
+    ],
+)
+def test_scipys_minimizers_are_answered_with_what_there_is(name, words):
+    with pytest.raises(ValueError, match=rf"^method: no method '{name}', which {words}"):
+        mflow.minimize(lambda x: x @ x, [1.0], method=name)
+    with pytest.raises(ValueError, match=r"there are|did you mean"):
+        as_method(name, {}, fits=lambda record: record.kind == "step")
+
+
 def test_names_of_other_libraries_are_none_of_ours():
     known = {plain_name(name) for method in methods() for name in (method.name, *method.aliases)}
-    for ours, theirs in METHODS.items():
+    for ours, theirs in [*METHODS.items(), *(("lbfgs", names) for names in MINIMIZERS.values())]:
         assert get_method(ours).name == ours
         assert not known & set(theirs.split())
         assert all(plain_name(name) == name for name in theirs.split())

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["ARGUMENTS", "METHODS", "NAMES", "ONE_BY_ONE", "SEEN", "SWITCHING", "asks_nothing", "refuse"]
+__all__ = ["ARGUMENTS", "METHODS", "MINIMIZERS", "NAMES", "ONE_BY_ONE", "SEEN", "SWITCHING", "asks_nothing", "refuse"]
 
 # Functions and classes, by what they are here.
 NAMES = {
@@ -26,6 +26,13 @@ METHODS = {
     "rodas5p": "rodas4 rodas5 rosenbrock23 ode23s",
     "esdirk43": "ode23t ode23tb kvaerno3 kvaerno4 kencarp4 trbdf2",
     "dop853": "ode113 ode78 ode89 vern7 vern8 vern9 adams vcabm odex",
+    "lbfgs": "tnc",
+    "trust_ncg": "newtoncg trustkrylov trustexact dogleg",
+}
+# Minimizers of problems that none of ours is made for, by what "lbfgs" does with those that it can take.
+MINIMIZERS = {
+    "takes no derivatives; for a smooth cost 'lbfgs' makes them by differences where no jac is given": "neldermead powell",
+    "is for constraints; there are bounds here, which 'lbfgs' takes": "slsqp trustconstr cobyla cobyqa",
 }
 SWITCHING = ("lsoda", "lsodar", "autotsit5", "autovern7")  # an explicit method where that will do, else an implicit one
 # Arguments, by ours that mean the same.

@@ -492,6 +492,9 @@ def class_named(name: str, argument: str = "method", fits: Callable[[Any], int] 
     for ours, theirs in foreign.METHODS.items():
         if plain_name(name) in theirs.split() and (fits is None or fits(registry.find(ours))):
             raise ValueError(f"{argument}: no method {name!r}, which is another library's; {ours!r} is made for the same problems")
+    for words, theirs in foreign.MINIMIZERS.items():
+        if plain_name(name) in theirs.split() and (fits is None or fits(registry.find("lbfgs"))):
+            raise ValueError(f"{argument}: no method {name!r}, which is another library's and {words}")
     kind = [record for record in registry.records() if fits is None or fits(record)]
     kind.sort(key=lambda record: 0 if fits is None else -int(fits(record)))
     names = {plain_name(n): n for record in kind for n in (*record.aliases, record.name)}

@@ -133,9 +133,13 @@ def amplification(
     """
     method = as_method(method, parameters)
     if "linear" not in method.flags:
+        in_a_run = (
+            'monitor="curvature" of mflow.minimize and mflow.train finds in a run by which factor lr may grow, curvature.limit / '
+            "curvature.largest (nan where it steps by signs)"
+        )
         raise ValueError(
             f"method: {method.name} has no linear amplification: its step depends on the size of the gradient, not on the curvature alone; "
-            "try learning rates with mflow compare"
+            + (in_a_run if method.kind == "update" else "try learning rates with mflow compare")
         )
     if "second_order" in method.flags:
         if omega_dt is None or z is not None or curvature is not None:
