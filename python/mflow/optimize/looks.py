@@ -61,7 +61,7 @@ class Looks:
         self.run, self.problem, self.method, self.doubts, self.friction = run, problem, method, doubts, friction
         self.watch: Watch | None = None
         self.bar: Progress | None = None
-        self.resumes = False
+        self.resumes = self.lowers = False  # whether it went on from a file; whether each step lowers the cost
         self.lr = float(method.all_numbers.get("lr", math.nan))  # as it stands; of an integrator its dt
 
     def begin(self, limit: int, monitor: Any, every: Any, shows: bool) -> None:
@@ -82,7 +82,7 @@ class Looks:
 
     def around(self, descent: Any, go: Callable[[], int]) -> int:
         """A descent, and looks at its start, where its step is known, and at its end, where that is good; the bar has its last line."""
-        self.resumes = self.run.k > 0
+        self.resumes, self.lowers = self.run.k > 0, descent.auto is not None
         try:
             if self.run.k == 0 and descent.auto is None:
                 self._look(0)
@@ -121,7 +121,8 @@ class Looks:
         """
         method, last = self.method, float(out.fun)
         follows = method.kind == "step" and (method.is_implicit or method.order > 1) and "second_order" not in method.flags
-        if not follows or method.is_one_equation or self.resumes or out.reason != "converged" or out.nit == 0 or not math.isfinite(last):
+        looked_at = method.is_one_equation or self.lowers or self.resumes or out.nit == 0
+        if not follows or looked_at or out.reason != "converged" or not math.isfinite(last):
             return out
         first = float(self.run.evaluate(self.doubts.start, False)[0])
         out.nfev += 1
