@@ -1,4 +1,4 @@
-"""Centred RMSprop carried the mean of squares in older versions, and the spread about the mean now: no state of one goes on as the other."""
+"""Centred RMSprop carried the mean of squares in older versions, and carries the spread now: no state of one goes on as the other."""
 
 from __future__ import annotations
 
