@@ -83,3 +83,15 @@ def test_a_step_that_is_cut_at_a_bound_where_the_cost_is_largest_goes_on_inside(
     r = least_squares(lambda p: hyperbola(x, *p) - y, start, bounds=box)
     assert (r.reason, r.active_mask[4]) == ("converged", 0)
     np.testing.assert_allclose(r.x[4], peer[4], rtol=1e-4)
+
+
+def test_a_bound_that_is_a_maximum_is_left_from_a_small_start_too() -> None:
+    """Over shares of x0 the cost changes in its last digits alone, so shares of 1 are looked at."""
+
+    def residuals(p: Array) -> list[float]:
+        return [1 / (1 + p[0] ** 2) - 0.218, 1 / (1 + p[1] ** 2) - 0.00568, p[0] ** 2 + p[1] ** 2 - 1]
+
+    r = least_squares(residuals, [0.01507, 1.476], bounds=([0, 0], [1.5, 2.95]))
+    assert r.success
+    np.testing.assert_allclose(r.x, [0.7053983, 0.8384169], rtol=1e-5)
+    np.testing.assert_allclose(r.cost, 0.2903331900866, rtol=1e-9)

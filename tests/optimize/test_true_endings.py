@@ -209,3 +209,19 @@ def test_what_is_asked_around_the_end_is_counted_whatever_check_gradient_is(chec
     assert "has a kink near x" in r.message
     assert before[0] < r.nfev == seen[0]
     assert r.ncheck == 0
+
+
+@pytest.mark.parametrize(("method", "a", "w", "dt"), [("bdf", 2.226355163352272, 1.785195116470002, 0.537429201927053),
+                                                      ("rodas5p", 1.5155812922044236, 2.788670285647871, 0.21677863468223618)])  # fmt: skip
+def test_an_integrator_that_left_the_flow_upwards_has_not_converged(method: str, a: float, w: float, dt: float) -> None:
+    def cost(x: Array) -> float:
+        return float(np.sqrt(1 + x @ x) + a * np.cos(w * x[0]))
+
+    def jac(x: Array) -> Array:
+        return np.array([x[0] / np.sqrt(1 + x @ x) - a * w * np.sin(w * x[0])])
+
+    r = mflow.minimize(cost, [1e-6], jac=jac, method=method, dt=dt, gtol=1e-6)
+    assert r.fun <= cost(np.array([1e-6])) or (r.reason == "solve_failed" and "the cost rose from" in r.message)
+    short = mflow.minimize(cost, [1e-6], jac=jac, method=method, dt=dt / 50, gtol=1e-6, maxiter=10**5)
+    assert short.success
+    assert short.fun < cost(np.array([1e-6]))

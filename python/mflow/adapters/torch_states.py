@@ -155,10 +155,11 @@ def _entry(carried: dict[str, Any], made_by: type[optim.Optimizer], group: dict[
         return None
     if made_by is optim.RMSprop and "a" in needed:  # torch's v is the mean of squares, ours the spread about the mean
         vectors["v"] = (vectors["v"] - vectors["a"] ** 2).clip(0.0)
+        scalars = [1.0]
     if made_by is optim.ASGD:
         eta = carried.get("eta")
         scalars = [NO_SETTING, NO_SETTING] if eta is None else [check_number(_plain(eta), f"state: eta of entry {number}", low=0.0), 1.0]
-    elif scalars:  # powers that are made anew in the next step
+    elif scalars and made_by is not optim.RMSprop:  # powers that are made anew in the next step
         check_number(_plain(carried.get("mu_product", 0.0)), f"state: mu_product of entry {number}", low=0.0, high=1.0)
         scalars = [_plain(carried.get("mu_product", 0.0)), *[0.0] * (len(scalars) - 3), NO_SETTING, NO_SETTING]
     return {"step": _plain(carried.get("step", 1)), "scalars": scalars, **{name: vectors[name] for name in needed}}

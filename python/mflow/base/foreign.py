@@ -77,9 +77,10 @@ def refuse(driver: str, given: Any, known: Collection[str], own: Mapping[str, st
     """
     for name in [one for one in given if one not in known]:
         ours = [one for one in ARGUMENTS.get(name, "").split() if one in known]
-        if name not in own and not ours:
+        nothing = asks_nothing(name, given[name])
+        if name not in own and not ours and not (nothing and name in NOTHING):
             continue
-        if not asks_nothing(name, given[name]):
+        if not nothing:
             here = f"here it is {' or '.join(f'{one}=' for one in ours)}; see help(mflow.{driver})"
             raise TypeError(f"{name}: {own.get(name, here)}")
         del given[name]

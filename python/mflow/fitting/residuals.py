@@ -390,27 +390,29 @@ class Residuals:
         inside = [move for move in moves if np.all((x + move >= lower) & (x + move <= upper))]
         return all(0.5 * float(r @ r) > cost for r in (self.at(x + move) for move in inside))
 
-    def aside(self, x: Array, move: Array, cost_of: Callable[[Array], float], cost: float) -> tuple[bool, bool]:
+    def aside(self, x: Array, move: Array, cost_of: Callable[[Array], float], cost: float) -> tuple[bool, bool, bool]:
         """(whether residuals are seen to change along `move`, or may do so where nothing could be asked; whether the cost falls along it on
-        both sides of x, or on the one that bounds leave)."""
+        both sides of x, or on the one that bounds leave; whether it is seen to rise)."""
         lower, upper, _ = self.core.region
-        here, seen = self.at(x), []
+        here, seen, costs, noise = self.at(x), [], [], 8.0 * self.eps * cost
 
         def value(y: Array) -> float:
             r = self.at(y)
             seen.append(not np.array_equal(r, here))
-            return cost_of(r)
+            costs.append(cost_of(r))
+            return costs[-1]
 
         fits = lambda y: bool(np.all((y >= lower) & (y <= upper)))  # noqa: E731
-        falls, count = falls_aside(value, x, move, cost, 8.0 * self.eps * cost, fits)
-        return any(seen) or count != len(seen) or not count, falls
+        falls, count = falls_aside(value, x, move, cost, noise, fits)
+        return any(seen) or count != len(seen) or not count, falls, not all(one <= cost + noise for one in costs)
 
     def along_one(self, x: Array, j: int, cost_of: Callable[[Array], float], cost: float) -> tuple[bool, bool]:
-        """The same in one parameter, by shares of itself; where that changes nothing, by shares of 1."""
+        """The same in one parameter, by shares of itself; where the cost neither falls nor rises by more than rounding hides, of 1."""
         own, changes, falls = float(self._scale(x)[j]), False, False
         for unit in (own, 1.0) if own < 1.0 else (own,):
-            changes, falls = self.aside(x, unit * (np.arange(self.n) == j), cost_of, cost)
-            if changes:
+            seen, falls, rises = self.aside(x, unit * (np.arange(self.n) == j), cost_of, cost)
+            changes = changes or seen
+            if falls or rises:
                 break
         return changes, falls
 

@@ -367,6 +367,11 @@ class Optimizer(Updater):
             sizes, now = self.record.sizes(entry["parameters"]), self.record.sizes(self.parameters_of(g))
             if sizes["n_vec"] != now["n_vec"]:
                 raise ValueError(f"state: group {g} carries another number of vectors with these parameters; make the optimizer with them")
+            if now["n_scal"] and self.record.name == "rmsprop" and not scalars[g]:
+                raise ValueError(
+                    f"state: group {g} is of an older version, whose v in centred RMSprop is the mean of squares: take a**2 from each v, "
+                    "and give its group the scalars [1.0]"
+                )
             if carried := sizes["n_scal"]:  # an older state lacks the last ones, settings: the powers are then made anew
                 scalars[g] += [NO_SETTING] * min(carried - len(scalars[g]), 2)
             if len(scalars[g]) != carried or not np.all(np.isfinite(scalars[g])):

@@ -29,6 +29,11 @@ from mflow.stability.limits import stability_limit
 __all__ = ["Counted", "Kept", "Looks", "Saving", "asked_looks", "asked_path"]
 
 GOOD = (0, stepper.CONVERGED, stepper.CONVERGED - 1)  # endings at a point that is one; the last: by the callback
+HIGHER = 1e-6  # of two costs, which rounding and noise may hide
+ROSE = (
+    "the cost rose from {:.6g} at x0 to {:.6g}, and along gradient flow it only falls: steps of dt = {:g} have left it; lower dt, or take "
+    "method='backward_euler', whose steps end no higher than they begin"
+)
 FILE_EVERY = 1000  # iterations between two files
 
 
@@ -56,6 +61,7 @@ class Looks:
         self.run, self.problem, self.method, self.doubts, self.friction = run, problem, method, doubts, friction
         self.watch: Watch | None = None
         self.bar: Progress | None = None
+        self.resumes = self.lowers = False  # whether it went on from a file; whether each step lowers the cost
         self.lr = float(method.all_numbers.get("lr", math.nan))  # as it stands; of an integrator its dt
 
     def begin(self, limit: int, monitor: Any, every: Any, shows: bool) -> None:
@@ -76,6 +82,7 @@ class Looks:
 
     def around(self, descent: Any, go: Callable[[], int]) -> int:
         """A descent, and looks at its start, where its step is known, and at its end, where that is good; the bar has its last line."""
+        self.resumes, self.lowers = self.run.k > 0, descent.auto is not None
         try:
             if self.run.k == 0 and descent.auto is None:
                 self._look(0)
@@ -106,6 +113,23 @@ class Looks:
         """The bar has its last line."""
         if self.bar is not None:
             self.bar.close(float(self.run.k))
+
+    def fallen(self, out: OptimizeResult) -> OptimizeResult:
+        """Refuses an integrator's rest above x0: a long step of several stages may leave gradient flow for a valley that no flow reaches.
+
+        The cost at x0 is asked for, once; a single implicit equation is looked at in each step, by the core.
+        """
+        method, last = self.method, float(out.fun)
+        follows = method.kind == "step" and (method.is_implicit or method.order > 1) and "second_order" not in method.flags
+        looked_at = method.is_one_equation or self.lowers or self.resumes or out.nit == 0
+        if not follows or looked_at or out.reason != "converged" or not math.isfinite(last):
+            return out
+        first = float(self.run.evaluate(self.doubts.start, False)[0])
+        out.nfev += 1
+        if last > first + HIGHER * (abs(first) + abs(last)):
+            out.success, out.status, out.reason = False, -1, "solve_failed"
+            out.message = f"{ROSE.format(first, last, self.lr)}; {out.message}"
+        return out
 
     def keep(self, out: OptimizeResult) -> None:
         """What has been seen, and the landscape around the end."""

@@ -462,7 +462,7 @@ class _Descent(Counted):
             if reason == "max_iter" and last > 10 * first:
                 text += f"; it was {first:.3g} at the start" + self._advice(", so the step is probably too large")
             text += self.auto.walls() if self.auto is not None and reason == "max_iter" else ""
-            return self.result(code, reason, text)
+            return self.looks.fallen(self.result(code, reason, text))
         if status in (stepper.RETRY_SOLVE, stepper.SOLVE_FAILED):
             if self._is_rough():
                 return self._follow_roughly(gtol)

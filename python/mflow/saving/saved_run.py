@@ -158,7 +158,9 @@ def _unpacked(data: bytes, method: Method | None, shape: tuple[int, ...] | None,
     check_whole(k, "k", 0, MANY)
     method = packed
     if method.sizes["n_vec"] != n_vec or method.sizes["n_scal"] != n_scal:
-        raise ValueError(f"run: expected {method.sizes['n_vec']} vectors of {name}, got {n_vec}")
+        expected = f"{method.sizes['n_vec']} vectors and {method.sizes['n_scal']} numbers beside them"
+        older = "; in older files v of centred RMSprop is another mean" if name == "rmsprop" and n_scal == 0 else ""
+        raise ValueError(f"run: expected {expected} of {name}, got {n_vec} and {n_scal}{older}")
     scalars = numbers[n_par : n_par + n_scal].tolist()
     vectors = list(numbers[n_par + n_scal :].reshape(n_vec, n))
     return SavedRun(method, shape, k, t, vectors, scalars, data, controlled or h != 0.0)

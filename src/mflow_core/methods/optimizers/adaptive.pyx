@@ -70,12 +70,15 @@ cdef int rmsprop_begin(const mf_method *m, const double *par, int64_t k, double 
     w[3] = par[2]
     w[4] = par[3]                                         # momentum
     w[5] = par[4]                                         # centered
+    if par[4] != 0:
+        scal[0] = 1.0                                     # of the spread: states in which v was the mean of squares have no such number
     return 0
 
 
 cdef int rmsprop_sizes(const mf_method *m, const double *par, mf_sizes *sizes) noexcept nogil:
     sizes[0] = m.sizes                                    # c, v; the buffer of momentum; the mean of the centred form
     sizes.n_vec = 4 if par[4] != 0 else 3 if par[3] != 0 else 2
+    sizes.n_scal = 1 if par[4] != 0 else 0
     return 0
 
 
