@@ -49,7 +49,7 @@ HELPERS = {  # no solver is made: they are about SciPy's helpers
 }  # fmt: skip
 OF_IMPLICIT = {  # of solvers that take a Jacobian, and silently so
     "test_integration_sparse_difference", "test_integration_const_jac", "test_integration_stiff", "test_args",
-    "test_event_dense_output_LSODA",
+    "test_event_dense_output_LSODA", "test_integration_complex_sparse",
 }  # fmt: skip
 
 FAR_OUT = "continues the polynomial of the last step over 2000 of its lengths; SciPy's own DOP853 and BDF fail here as well"

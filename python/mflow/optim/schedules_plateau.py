@@ -65,6 +65,14 @@ class ReduceLROnPlateau(Schedule):
 
     _state: ClassVar[tuple[str, ...]] = ("lr", "best", "num_bad_epochs", "cooldown_counter")
 
+    def __eq__(self, other: object) -> bool:  # `best`, NaN before the first value, is equal to itself
+        if type(other) is not type(self):
+            return NotImplemented
+        mine, theirs = ({**vars(one), "best": repr(one.best)} for one in (self, other))
+        return mine == theirs
+
+    __hash__ = None  # type: ignore[assignment]
+
     def __post_init__(self) -> None:
         self.lr, self.min_lr = check_number(self.lr, "lr", low=0.0), check_number(self.min_lr, "min_lr", low=0.0)
         self.factor = check_number(self.factor, "factor", low=0.0, high=1.0, open_high=True)

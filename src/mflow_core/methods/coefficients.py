@@ -5,10 +5,13 @@ The families are compiled once for each instruction set, these functions not at 
 
 from __future__ import annotations
 
+import functools
+import operator
+from collections.abc import Iterable
 from fractions import Fraction
 from math import fsum
 
-__all__ = ["convex", "guess_of", "of_gamma", "share_slots", "through", "values_of"]
+__all__ = ["added", "convex", "guess_of", "of_gamma", "share_slots", "through", "values_of"]
 
 Rows = list[list[float]]
 
@@ -63,6 +66,11 @@ def of_gamma(gamma: float, C: Rows, a: Rows, m: list[float]) -> tuple[Rows, Rows
     return [times(line) for line in a], [[float(x) for x in line] for line in G], times(m)
 
 
+def added(terms: Iterable[float]) -> float:
+    """Their sum, one after the other: Python's own `sum` compensates for rounding from 3.12 on, and coefficients are the same on all."""
+    return functools.reduce(operator.add, terms, 0.0)
+
+
 def convex(row: list[float], name: str) -> list[float]:
     """Weights that add up to 1. Published digits may be off by some roundings, which would scale a constant solution in each step."""
     total = fsum(row)
@@ -70,7 +78,7 @@ def convex(row: list[float], name: str) -> list[float]:
         raise ValueError(f"{name}: expected rows of alpha that add up to 1, got {total}")
     if total != 1.0:
         last = max(j for j, a in enumerate(row) if a != 0)
-        row[last] = 1.0 - sum(row[:last])
+        row[last] = 1.0 - added(row[:last])
     return row
 
 

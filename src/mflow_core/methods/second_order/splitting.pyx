@@ -21,6 +21,8 @@ from mflow_core.methods.second_order.records cimport acceleration, choice, new_r
 from mflow_core.methods.tableau cimport MAX_STAGES, records_t
 from mflow_core.types cimport MF_SYMPLECTIC, mf_frame, mf_method
 
+from mflow_core.methods.coefficients import added
+
 cdef enum:
     IMPLICIT = 1                         # of the choice `damping` of compositions
 
@@ -123,7 +125,7 @@ cdef int composition(const char *name, const char *class_name, const char *alias
     cdef splitting_t *s
     cdef double at = 0.0
     cdef int j
-    weights = [*w, 1.0 - 2.0 * sum(w), *w[::-1]]
+    weights = [*w, 1.0 - 2.0 * added(w), *w[::-1]]
     s = new(name, class_name, aliases, order, len(weights), [_DAMPING], formula, doc, reference)
     s.q = len(weights)
     for j in range(s.q):
@@ -153,12 +155,12 @@ cdef int splitting(const char *name, const char *class_name, const char *aliases
 
 cdef list odd(list half):
     """A palindrome with a middle, whose sum is 1."""
-    return [*half, 1.0 - 2.0 * sum(half), *half[::-1]]
+    return [*half, 1.0 - 2.0 * added(half), *half[::-1]]
 
 
 cdef list even(list half):
     """A palindrome without a middle, whose sum is 1: the last of its half follows from the others."""
-    return [*half, 0.5 - sum(half), 0.5 - sum(half), *half[::-1]]
+    return [*half, 0.5 - added(half), 0.5 - added(half), *half[::-1]]
 
 
 cdef const char *COMPOSED = b"S(w_1 dt) ... S(w_m dt), S kick, drift, kick: v += dt/2 a, x += dt v, v += dt/2 a"
