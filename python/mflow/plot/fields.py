@@ -99,7 +99,7 @@ def rows_against_t(
     for i, k in enumerate(selected):
         ax.plot(t, rows[k], label=labels[k] if labels is not None else f"{symbol}[{k % n}]", linewidth=1.3, **stroke(i))
     if len(selected) > 1 or labels is not None:
-        legend(ax)
+        legend(ax, title=f"{len(selected)} of {n}; index= chooses" if index is None and len(selected) < n else None)
     return ax
 
 
