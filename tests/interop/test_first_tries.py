@@ -319,6 +319,8 @@ def test_two_times_next_to_the_end_are_in_order():
         ("", "AdamW", r"the class is mflow\.optim\.AdamW"),
         ("", "leastsq", r"here it is mflow\.least_squares"),
         ("optim", "LBFGS", r'here it is method="lbfgs" of mflow\.train and mflow\.minimize'),
+        ("optim", "clip_grad_norm_", r"here it is clip_norm="),
+        ("optim", "lr_scheduler", r"here it is mflow\.schedules"),
     ],
 )
 def test_names_of_other_libraries_lead_to_ours(where, name, words):

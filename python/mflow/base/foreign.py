@@ -17,6 +17,8 @@ __all__ = ["ARGUMENTS", "METHODS", "MINIMIZERS", "NAMES", "ONE_BY_ONE", "SEEN", 
 NAMES = {
     "odeint": "mflow.solve_ivp", "ode": "mflow.Stepper", "diffeqsolve": "mflow.solve_ivp", "leastsq": "mflow.least_squares",
     "fmin": "mflow.minimize", "root": 'mflow.solve_ivp with until="steady", or mflow.least_squares', "fsolve": "mflow.least_squares",
+    "clip_grad_norm_": "clip_norm= of every optimizer and of mflow.train", "clip_grad_value_": "clip_value=, in the same places",
+    "lr_scheduler": "mflow.schedules, and lr= takes one",
     "LBFGS": 'method="lbfgs" of mflow.train and mflow.minimize, as its line search asks for more gradients',
 }  # fmt: skip
 # Algorithms that are not here, in plain names, by the method that is made for the same problems.
