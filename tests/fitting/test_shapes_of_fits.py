@@ -203,9 +203,9 @@ def test_operators_and_constant_matrices_as_jac_name_the_fix(whole: bool) -> Non
     A = rng.normal(size=(6, 3))
     op = linalg.aslinearoperator(A)
     words = r"^jac: expected a dense or sparse array, got a LinearOperator, .*; op @ np\.eye\(op\.shape\[1\]\) gives them"
-    with pytest.raises(TypeError, match=words):
+    with pytest.raises(ValueError, match=words):
         mflow.least_squares(lambda x: A @ x - 1.0, np.zeros(3), op if whole else lambda x: op)
-    with pytest.raises(TypeError, match=words):
+    with pytest.raises(ValueError, match=words):
         mflow.curve_fit(lambda x, *p: A @ p, np.arange(6.0), np.ones(6), np.zeros(3), jac=op if whole else lambda x, *p: op)
     with pytest.raises(ValueError, match=r"; a constant J is given as jac=lambda \*args: J$"):
         mflow.least_squares(lambda x: A @ x - 1.0, np.zeros(3), A)

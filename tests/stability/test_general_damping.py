@@ -116,4 +116,4 @@ def test_a_matrix_within_rounding_of_singular_is_not_definite() -> None:
     half = np.array([[0.5, 0.8], [0.1, 0.4], [0.7, 0.7]])
     B = half @ half.T
     assert np.linalg.cholesky(B)[2, 2] > 0.0
-    assert definite.factored(B) is None
+    assert not definite.is_definite([(1.0, B)])

@@ -287,7 +287,7 @@ def real_array(value: Any, argument: str, elsewhere: str = "") -> Array:
     if array.dtype.kind == "c":
         raise TypeError(f"{argument}: expected real numbers, got {array.dtype}; stack real and imaginary parts{elsewhere}")
     if array.dtype.kind == "O" and hasattr(value, "matvec"):
-        raise TypeError(operator_words(argument))
+        raise ValueError(operator_words(argument))  # as SciPy
     if array.dtype.kind == "O":  # Fraction, Decimal, whole numbers of any length
         flat = [as_number(entry, argument, "real numbers") for entry in array.ravel().tolist()]
         array = np.array(flat, dtype=np.float64).reshape(array.shape)

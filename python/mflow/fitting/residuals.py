@@ -64,7 +64,7 @@ class Residuals:
         if self.compiled is None and not callable(fun):
             raise TypeError(f"fun: expected a function of x that returns residuals, got {type(fun).__name__}")
         if hasattr(jac, "matvec"):
-            raise TypeError(f"{operator_words('jac')}; pass a function that returns them")
+            raise ValueError(f"{operator_words('jac')}; pass a function that returns them")
         given = callable(jac) or (self.compiled is not None and self.compiled.has_jacobian)
         if not given and not (isinstance(jac, str) and jac in ("2-point", "3-point")):
             names = '"2-point", "3-point", "jax", "autograd", "torch" or "cs"'

@@ -375,7 +375,7 @@ def make_solver(
     start = check_number(start[0], "start[0]"), real_array(start[1], "start[1]")
     known = _Jacobian("hess" if hess else "jac", math.prod(shape), jac)
     if hasattr(jac, "matvec"):
-        raise TypeError(_without_entries(known.name))
+        raise ValueError(_without_entries(known.name))
     config = as_solver(solver)
     known.lower, known.upper = _bands(lband, uband, known.n)
     if mass is not None and isinstance(config, FixedPoint):
@@ -493,7 +493,7 @@ def _asker(
             result = jac(y, *args) if name == "hess" else jac(t, y, *args)
         matrix = check_sparse(result, name) if hasattr(result, "tocsc") else np.asarray(result)
         if hasattr(result, "matvec"):
-            raise TypeError(_without_entries(name))
+            raise ValueError(_without_entries(name))
         if matrix.dtype.kind not in "biuf":
             given = "None" if result is None else f"dtype {matrix.dtype}"
             raise TypeError(f"{name}: expected real numbers (float64), got {given}")
