@@ -8,6 +8,8 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "scalar.h"
+
 #define F(name) int f_##name(double t, const double *y, double *d, ptrdiff_t n, void *ctx)
 #define J(name) int j_##name(double t, const double *y, double *jac, ptrdiff_t n, void *ctx)
 #define UNUSED (void)t, (void)y, (void)n, (void)ctx
@@ -278,17 +280,9 @@ F(E5) {
  */
 
 typedef int (*rhs_fn)(double t, const double *y, double *dydt, ptrdiff_t n, void *ctx);
-#define INLINE static inline __attribute__((always_inline))
 #define MAX_N 64
 
 /* With n = 3 the loops are unrolled and kept scalar: a vector load of what f has just stored number by number stalls. */
-#if defined(__x86_64__)
-INLINE double scalar(double x) { __asm__("" : "+x"(x)); return x; }
-#elif defined(__aarch64__)
-INLINE double scalar(double x) { __asm__("" : "+w"(x)); return x; }
-#else
-INLINE double scalar(double x) { return x; }
-#endif
 #define STAGE(k, c, ...)                                                                                                              \
   for (i = 0; i < n; i++) {                                                                                                           \
     const double slope_ = (__VA_ARGS__), value_ = y[i] + h * slope_;                                                                  \

@@ -63,7 +63,7 @@ def explicit(method: Any) -> bool:
 def test_amplification_is_the_rational_function_of_the_tableau(step_method: Any) -> None:
     """On the real axis, in exact fractions."""
     if step_method.tableau is None:
-        pytest.skip("no tableau: its stages are chosen at run time; tests/core/test_runge_kutta.py has its stability polynomial")
+        pytest.skip("no tableau: its stages are chosen at run time; tests/core/methods/test_runge_kutta.py has its stability polynomial")
     z = np.random.default_rng(5).uniform(-4, 0, 20)
     want = [stability_function(step_method, value) for value in z]
     np.testing.assert_allclose(mflow.amplification(step_method.name, z), want, rtol=0, atol=8 * 2.0**-52 * 3.0**step_method.order)
@@ -105,7 +105,7 @@ def test_limits_that_are_published(name: str) -> None:
 def test_limits_are_where_the_polynomial_leaves_the_disc(step_method: Any, axis: str, direction: complex) -> None:
     """The limit of the method against the polynomial's own: inside all along, outside just beyond; 0 where it is outside from the start."""
     if step_method.tableau is None:
-        pytest.skip("no tableau: its stages are chosen at run time; tests/core/test_runge_kutta.py has its limits at fixed stages")
+        pytest.skip("no tableau: its stages are chosen at run time; tests/core/methods/test_runge_kutta.py has its limits at fixed stages")
     limit = mflow.stability_limit(step_method.name, axis=axis)
     if not explicit(step_method):
         far = np.geomspace(1e-3, 1e6, 200) * direction

@@ -117,7 +117,7 @@ def jumps_along(slope: Callable[[float, Array], Any], t: Array, y: Array) -> tup
 
 
 def tell_of_jumps(result: IVPResult, run: Any, name: str) -> None:
-    """Warns of the jumps of the right-hand side along a run that came to its end, kept all of its steps and rejected many.
+    """Warn of the jumps of the right-hand side in a finished run that kept every step and rejected many.
 
     run : of the core.
 
