@@ -109,3 +109,32 @@ RAGGED = [[1, [2]]]
 def test_what_numpy_refuses_is_named(name: str, call: Any) -> None:
     with pytest.raises((TypeError, ValueError), match=rf"(^|, ){name}(,.*)?: expected|^dt, {name}: "):
         call()
+
+
+ROWS = np.ones((3, 1))
+
+
+@pytest.mark.parametrize(
+    ("name", "call"),
+    [
+        ("load", lambda wrong: mflow.solve_dynamics(1.0, None, 1.0, lambda t: [wrong], (0, 1), [1.0], dt=0.1)),
+        ("damping", lambda wrong: mflow.solve_dynamics(1.0, lambda v: [wrong], 1.0, None, (0, 1), [1.0], dt=0.1, method="velocity_verlet")),
+        ("grad", lambda wrong: mflow.basins(lambda c: [wrong], starts=[[1.0]], dt=0.1)),
+        ("metric", lambda wrong: mflow.train(data_loss, np.ones(1), (ROWS,), jac=True, validation=(ROWS,), metric=lambda w, X: wrong)),
+    ],
+)
+def test_what_a_function_of_the_user_returns_is_named(name: str, call: Any) -> None:
+    with pytest.raises(TypeError, match=rf"^{name}: expected "):
+        call("x")
+
+
+def data_loss(w: Any, X: Any) -> Any:
+    return float(w @ w), 2 * w
+
+
+def test_a_whole_number_beyond_all_floats_is_an_infinite_loss() -> None:
+    """It was an OverflowError of float()."""
+    for fun, metric in ((lambda w, X: (HUGE, w), None), (data_loss, lambda w, X: HUGE)):
+        r = mflow.train(fun, np.ones(1), (ROWS,), jac=True, validation=(ROWS,), metric=metric)
+        assert not r.success
+        assert "loss is inf in epoch 0" in r.message
