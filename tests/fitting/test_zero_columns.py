@@ -102,8 +102,8 @@ def test_standard_errors_in_any_unit_of_a_parameter(unit: float) -> None:
     """Those of a parameter near 1e-160 were 0, near 1e170 infinite, and the rank was 1, as squares under- and overflowed."""
     x = np.linspace(0.0, 1.0, 20)
     y = 2.0 * np.exp(-x) + 0.01 * np.cos(40.0 * x)
-    plain = mflow.curve_fit(lambda x, a, b: a * np.exp(-b * x), x, y, p0=[1.0, 0.5])
-    fit = mflow.curve_fit(lambda x, a, b: a / unit * np.exp(-b * x), x, y, p0=[unit, 0.5])
+    plain = curve_fit(lambda x, a, b: a * np.exp(-b * x), x, y, p0=[1.0, 0.5])
+    fit = curve_fit(lambda x, a, b: a / unit * np.exp(-b * x), x, y, p0=[unit, 0.5])
     assert fit.rank == 2
     np.testing.assert_allclose(fit.stderr / [unit, 1.0], plain.stderr, rtol=1e-6)
     np.testing.assert_allclose(fit.correlation, plain.correlation, rtol=1e-6)
