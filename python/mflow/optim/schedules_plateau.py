@@ -108,7 +108,11 @@ class ReduceLROnPlateau(Schedule):
 
     def _checked(self, state: Mapping[str, Any]) -> Mapping[str, Any]:
         counts = {name: check_whole(state[name], f"state: {name}", 0) for name in ("num_bad_epochs", "cooldown_counter")}
-        return {"lr": check_number(state["lr"], "state: lr", low=0.0), "best": as_number(state["best"], "state: best", "a number"), **counts}
+        return {
+            "lr": check_number(state["lr"], "state: lr", low=0.0),
+            "best": as_number(state["best"], "state: best", "a number"),
+            **counts,
+        }
 
     def _better(self, value: float) -> bool:
         if math.isnan(self.best):
