@@ -36,7 +36,6 @@ from mflow.base.methods import describe, from_letters, positional, public_values
 from mflow.base.telling import tell
 from mflow.base.threads import MOST
 from mflow.optim.effective import effective_lr, never_negative
-from mflow.optim.states import checked_groups, checked_vectors
 
 IMPLEMENTATIONS = ("foreach", "fused", "capturable", "differentiable")  # torch's, of one and the same step
 NO_SETTING = -1.0  # in a state's last scalars, the settings that powers were made with: unknown (see `optimizers/adaptive.pyx`)
@@ -326,6 +325,8 @@ class Optimizer(Updater):
         Raises ValueError, and changes nothing, if it belongs to another method, other shapes or another number of arrays, or where a mean
         of squares is negative; TypeError where a field is of another kind.
         """
+        from mflow.optim.states import checked_groups, checked_vectors
+
         check_instance(state, "state", Mapping, "the dict that state_dict returned")
         missing = {"method", "steps", "groups", "vectors"} - set(state)
         if missing:
