@@ -300,7 +300,7 @@ def test_what_never_ends_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 def test_an_empty_file_and_one_without_line_ends(tmp_path: Path) -> None:
     for text in ("", " \n\n"):
-        with pytest.raises(ValueError, match="expected a record, got an empty file"):
+        with pytest.raises(ValueError, match="expected two or more accelerations, got 0: the file is empty"):
             read(tmp_path, text, "r.csv")
     with pytest.raises(ValueError, match="expected lines of at most 16 MB, got one of 17 MB"):
         read(tmp_path, "1 " * (17 << 19), "r.csv", unit="g")

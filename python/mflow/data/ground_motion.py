@@ -209,7 +209,7 @@ def _content(file: Path) -> bytes:
     if len(content) > LONGEST:
         raise ValueError(f"{file}: expected a record of at most {LONGEST >> 20} MB, got more")
     if not content.strip():
-        raise ValueError(f"{file}: expected a record, got an empty file")
+        raise ValueError(f"{file}: expected two or more accelerations, got 0: the file is empty")
     if (longest := max(map(len, content.splitlines()))) > LONGEST_LINE:
         raise ValueError(f"{file}: expected lines of at most {LONGEST_LINE >> 20} MB, got one of {longest >> 20} MB")
     return content
