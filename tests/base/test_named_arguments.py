@@ -78,3 +78,61 @@ def test_the_sentence_begins_with_the_argument(call: str) -> None:
     argument, made = CALLS[call]
     with pytest.raises((TypeError, ValueError), match=f"^{argument}"):
         made()
+
+
+RAGGED = [[1, [2]]]
+
+
+@pytest.mark.parametrize(
+    ("name", "call"),
+    [
+        ("load", lambda: mflow.solve_dynamics(1.0, None, 1.0, RAGGED, (0, 1), [1.0, 0.0], dt=0.1)),
+        ("v0", lambda: mflow.solve_dynamics(1.0, None, 1.0, None, (0, 1), [1.0, 0.0], RAGGED, dt=0.1)),
+        ("x0", lambda: mflow.solve_dynamics_batch(1.0, None, 1.0, None, (0, 1), RAGGED, dt=0.1)),
+        ("v0", lambda: mflow.solve_dynamics_batch(1.0, None, 1.0, None, (0, 1), [[1.0], [2.0]], RAGGED, dt=0.1)),
+        ("v0", lambda: mflow.solve_dynamics_batch(1.0, None, 1.0, None, (0, 1), [[1.0], [2.0]], [1, 2, 3], dt=0.1)),
+        ("v0", lambda: mflow.solve_dynamics_batch(1.0, None, 1.0, None, (0, 1), [[1.0], [2.0]], np.zeros((2, 3, 4)), dt=0.1)),
+        ("t_eval", lambda: mflow.solve_dynamics_batch(1.0, None, 1.0, None, (0, 1), [[1.0], [2.0]], t_eval="x", dt=0.1)),
+        ("t_eval", lambda: mflow.solve_dynamics_batch(1.0, None, 1.0, None, (0, 1), [[1.0], [2.0]], t_eval=10**400, dt=0.1)),
+        ("batch_args", lambda: mflow.solve_dynamics_batch(1.0, None, 1.0, None, (0, 1), [[1.0], [2.0]], batch_args=3, dt=0.1)),
+        ("rtol_v", lambda: mflow.solve_dynamics(1.0, None, 1.0, None, (0, 1), [1.0], dt=0.1, rtol_v=1e-3)),
+        ("t_eval", lambda: mflow.family(lambda t, y: -y, np.ones((2, 3)), (0, 1), t_eval=RAGGED)),
+        ("x", lambda: mflow.check_gradient(lambda x: float(x @ x), RAGGED, lambda x: 2 * x)),
+        ("omega_dt", lambda: mflow.oscillation("newmark", RAGGED)),
+        ("omega_dt", lambda: mflow.oscillation("newmark", 1e308)),
+        ("symbols", lambda: mflow.consistency("rk4", symbols=np.ones(3))),
+        ("t_end", lambda: mflow.gradient_flow(lambda c: c, [1.0], np.inf, dt=0.1)),
+        ("diag", lambda: mflow.curve_fit(lambda x, a: a * x, [1.0, 2.0], [1.0, 2.0], diag="x")),
+        ("diag", lambda: mflow.curve_fit(lambda x, a: a * x, [1.0, 2.0], [1.0, 2.0], diag=10**400)),
+    ],
+)
+def test_what_numpy_refuses_is_named(name: str, call: Any) -> None:
+    with pytest.raises((TypeError, ValueError), match=rf"(^|, ){name}(,.*)?: expected|^dt, {name}: "):
+        call()
+
+
+ROWS = np.ones((3, 1))
+
+
+@pytest.mark.parametrize(
+    ("name", "call"),
+    [
+        ("grad", lambda wrong: mflow.basins(lambda c: [wrong], starts=[[1.0]], dt=0.1)),
+        ("metric", lambda wrong: mflow.train(data_loss, np.ones(1), (ROWS,), jac=True, validation=(ROWS,), metric=lambda w, X: wrong)),
+    ],
+)
+def test_what_a_function_of_the_user_returns_is_named(name: str, call: Any) -> None:
+    with pytest.raises(TypeError, match=rf"^{name}: expected "):
+        call("x")
+
+
+def data_loss(w: Any, X: Any) -> Any:
+    return float(w @ w), 2 * w
+
+
+def test_a_whole_number_beyond_all_floats_is_an_infinite_loss() -> None:
+    """It was an OverflowError of float()."""
+    for fun, metric in ((lambda w, X: (HUGE, w), None), (data_loss, lambda w, X: HUGE)):
+        r = mflow.train(fun, np.ones(1), (ROWS,), jac=True, validation=(ROWS,), metric=metric)
+        assert not r.success
+        assert "loss is inf in epoch 0" in r.message

@@ -222,3 +222,19 @@ def test_a_cost_that_changes_its_argument(tmp_path: Path, capsys: Any) -> None:
     assert "mflow's arrays must not be changed in place: work on a copy, as in x = x.copy() (costs.py, line 2, in f)" in said
     assert main(["explain", f"{tmp_path / 'costs.py'}:f", "--x0", "1,2", "--no-plot"]) == 0
     assert "largest curvature at the start: 2\n" in capsys.readouterr().out
+
+
+def test_a_file_that_raises_anything_at_all_when_it_is_imported(capsys: Any, tmp_path: Path) -> None:
+    for command in ("explain", "compare"):
+        assert "raised GeneratorExit" in refused(capsys, command, tmp_path / "odd.py", b"raise GeneratorExit\n", "1")
+
+
+def test_a_version_that_nobody_can_write(capsys: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Full:
+        def write(self, text: str) -> int:
+            raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(sys, "stdout", Full())
+    code, text = ended(capsys, "--version")
+    assert code == 2
+    assert "No space left on device" in text

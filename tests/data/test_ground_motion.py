@@ -296,3 +296,11 @@ def test_what_never_ends_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyP
         file.truncate((1 << 20) + 1)
     with pytest.raises(ValueError, match=r"long\.csv: expected a record of at most 1 MB, got more"):
         read_record(tmp_path / "long.csv")
+
+
+def test_an_empty_file_and_one_without_line_ends(tmp_path: Path) -> None:
+    for text in ("", " \n\n"):
+        with pytest.raises(ValueError, match="expected two or more accelerations, got 0: the file is empty"):
+            read(tmp_path, text, "r.csv")
+    with pytest.raises(ValueError, match="expected lines of at most 16 MB, got one of 17 MB"):
+        read(tmp_path, "1 " * (17 << 19), "r.csv", unit="g")

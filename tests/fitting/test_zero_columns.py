@@ -95,3 +95,17 @@ def test_a_bound_that_is_a_maximum_is_left_from_a_small_start_too() -> None:
     assert r.success
     np.testing.assert_allclose(r.x, [0.7053983, 0.8384169], rtol=1e-5)
     np.testing.assert_allclose(r.cost, 0.2903331900866, rtol=1e-9)
+
+
+@pytest.mark.parametrize("unit", [1e-200, 1e-160, 1e155, 1e200])
+def test_standard_errors_in_any_unit_of_a_parameter(unit: float) -> None:
+    """Those of a parameter near 1e-160 were 0, near 1e170 infinite, and the rank was 1, as squares under- and overflowed."""
+    x = np.linspace(0.0, 1.0, 20)
+    y = 2.0 * np.exp(-x) + 0.01 * np.cos(40.0 * x)
+    plain = curve_fit(lambda x, a, b: a * np.exp(-b * x), x, y, p0=[1.0, 0.5])
+    fit = curve_fit(lambda x, a, b: a / unit * np.exp(-b * x), x, y, p0=[unit, 0.5])
+    assert fit.rank == 2
+    np.testing.assert_allclose(fit.stderr / [unit, 1.0], plain.stderr, rtol=1e-6)
+    np.testing.assert_allclose(fit.correlation, plain.correlation, rtol=1e-6)
+    band, other = fit.confidence_band(x), plain.confidence_band(x)
+    np.testing.assert_allclose(band, other, rtol=1e-6)

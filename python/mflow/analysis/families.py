@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from mflow.analysis.results import FamilyResult
-from mflow.base.checks import Array, check_start, check_whole
+from mflow.base.checks import Array, as_array, check_start, check_whole
 from mflow.base.methods import Method
 from mflow.integrate.batch import solve_ivp_batch
 from mflow.integrate.control import check_span
@@ -80,7 +80,7 @@ def family(
     t0, t1 = check_span(t_span)
     if t_eval is None:
         t_eval = np.linspace(t0, t1, check_whole(points, "points", 2))
-    if np.size(t_eval) == 0:
+    if as_array(t_eval, "t_eval").size == 0:
         raise ValueError("t_eval: expected at least one time, got none")
     if options.get("dt") is None:
         options = {"rtol": 1e-6, "atol": 1e-9, **options}

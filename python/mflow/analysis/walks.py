@@ -21,7 +21,7 @@ from mflow_core.problems.problem import objective_problem
 from mflow_core.problems.signatures import companion
 from mflow_core.stepping import stepper
 
-from mflow.base.checks import Array
+from mflow.base.checks import Array, real_array
 from mflow.base.executors import Lost, in_pieces
 from mflow.base.methods import Method, as_method
 from mflow.base.progress import Progress
@@ -72,7 +72,7 @@ class CheckedGradient:
     grad: Callable[[Array], Any]
 
     def __call__(self, c: Array) -> Array:
-        out = np.asarray(self.grad(c), dtype=np.float64)
+        out = real_array(self.grad(c), "grad")
         if out.shape != c.shape:
             raise ValueError(f"grad: expected an array of shape {c.shape} returned, got shape {out.shape}")
         return out

@@ -45,11 +45,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         import argcomplete
 
         argcomplete.autocomplete(parser)
-    arguments = parser.parse_args(_joined(sys.argv[1:] if argv is None else argv))
-    if "run" not in arguments:
-        parser.print_help()
-        return 0
+    arguments = argparse.Namespace()
     try:
+        parser.parse_args(_joined(sys.argv[1:] if argv is None else argv), arguments)
+        if "run" not in arguments:
+            parser.print_help()
+            return 0
         code: int = arguments.run(arguments)
         return code
     except UsageError as error:

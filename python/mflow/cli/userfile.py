@@ -40,7 +40,7 @@ def load_function(target: str, option: str, forms: Sequence[str]) -> tuple[str, 
     sys.modules[spec.name] = module  # data classes and pickle look themselves up there
     try:
         spec.loader.exec_module(module)
-    except (KeyboardInterrupt, GeneratorExit):
+    except KeyboardInterrupt:
         raise
     except SystemExit as error:
         raise ValueError(f"{option} {target}: {file} ends the program when it is imported, with {error.code!r}") from error

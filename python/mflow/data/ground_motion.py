@@ -39,6 +39,7 @@ from mflow.data.volumes import READERS, read_volume
 
 __all__ = ["GRAVITY", "UNITS", "GroundMotion", "read_record"]
 
+LONGEST_LINE = 1 << 24  # bytes: a record without line ends
 LONGEST = 1 << 29  # bytes: some days of 200 samples a second
 UNITS = {name: ACCELERATIONS[name] for name in ("g", "m/s2", "cm/s2")}  # that a caller may give
 HEADER_LINES = 12  # of an AT2 file, in which NPTS and DT must stand
@@ -207,6 +208,10 @@ def _content(file: Path) -> bytes:
         content = opened.read(LONGEST + 1)
     if len(content) > LONGEST:
         raise ValueError(f"{file}: expected a record of at most {LONGEST >> 20} MB, got more")
+    if not content.strip():
+        raise ValueError(f"{file}: expected two or more accelerations, got 0: the file is empty")
+    if (longest := max(map(len, content.splitlines()))) > LONGEST_LINE:
+        raise ValueError(f"{file}: expected lines of at most {LONGEST_LINE >> 20} MB, got one of {longest >> 20} MB")
     return content
 
 

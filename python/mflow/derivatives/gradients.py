@@ -145,7 +145,7 @@ class _Parts:
     def __init__(self, x: Any) -> None:
         if isinstance(x, (dict, list, tuple)) and not len(x):
             raise ValueError(f"x: expected at least one parameter, got an empty {type(x).__name__}")
-        several = isinstance(x, (list, tuple)) and any(np.shape(a) != np.shape(x[0]) for a in x)
+        several = isinstance(x, (list, tuple)) and len({as_array(a, "x").shape for a in x}) > 1
         self.kind = type(x)
         self.form: Any = list(x) if isinstance(x, dict) else len(x) if several else None
         self.keys: Any = self.form if isinstance(x, dict) else range(len(x)) if several else ()

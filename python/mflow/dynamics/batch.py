@@ -17,7 +17,7 @@ from mflow_core.problems.signatures import compiled_address
 from mflow_core.stepping import probe, stepper
 from numpy.typing import NDArray
 
-from mflow.base.checks import Array, check_flags, check_start, check_times, check_whole, shown
+from mflow.base.checks import Array, as_array, check_flags, check_start, check_times, check_whole, length_of, real_array, shown
 from mflow.base.executors import Lost, check_executor, in_pieces, portable
 from mflow.base.methods import Method, as_method, refuse_unknown
 from mflow.base.progress import Progress
@@ -219,7 +219,7 @@ def solve_dynamics_batch(
         raise ValueError("batch_args: it belongs to batch=True; each={'args': ...} gives each motion arguments of its own")
     common = {"mass": mass, "damping": damping, "stiffness": stiffness, "load": load, "t_span": t_span, "method": method, "dt": dt}
     common |= {"force": force, "velocity_free": velocity_free, **options}
-    task = _Task(starts, speeds, common, own, None if t_eval is None else np.asarray(t_eval, dtype=np.float64))
+    task = _Task(starts, speeds, common, own, None if t_eval is None else real_array(t_eval, "t_eval"))
     with Progress(0.0, float(len(starts)), "solve_dynamics_batch", note=f"{{:.0f}} of {len(starts)} motions".format, shown=progress) as bar:
         return _one_by_one(task, bar) if executor is None else _on_executor(executor, task, bar)
 
@@ -250,7 +250,7 @@ def _own(each: Any, batch: bool) -> dict[str, Sequence[Any]]:
 
 def _refuse_one_matrix(own: dict[str, Sequence[Any]], x0: Any, v0: Any) -> None:
     """ValueError where a single matrix stands in each, whose rows would be diagonals, and nothing else says how many motions there are."""
-    if np.ndim(x0) != 1 or np.ndim(v0) > 1 or not own:
+    if not own or x0 is None or as_array(x0, "x0").ndim != 1 or (v0 is not None and as_array(v0, "v0").ndim > 1):
         return
     n = len(x0)
     single = [name for name in own if name in MATRICES and isinstance(own[name], np.ndarray) and np.shape(own[name]) == (n, n)]
@@ -266,14 +266,16 @@ def _starts(x0: Any, v0: Any, own: dict[str, Sequence[Any]], batch_args: Any) ->
     if x0 is None:
         raise TypeError("x0 is missing: expected starts of shape (m, n)")
     starts = check_start(x0, "x0")
-    count = len(next(iter(own.values()))) if own else len(batch_args) if batch_args is not None else None
+    count = len(next(iter(own.values()))) if own else length_of(batch_args, "batch_args") if batch_args is not None else None
     if starts.ndim == 1 and count is not None:
         starts = np.repeat(starts[None], count, axis=0)
     if starts.ndim < 2:
         raise ValueError(f"x0: expected starts of shape (m, n), got shape {starts.shape}; one start for all needs each= or batch_args=")
     if count is not None and len(starts) != count:
         raise ValueError(f"each, batch_args: expected {len(starts)} entries, one for each motion of x0, got {count}")
-    speed = v0 if v0 is None or np.ndim(v0) == starts.ndim else np.broadcast_to(np.asarray(v0), starts.shape)
+    speed = None if v0 is None else as_array(v0, "v0")
+    if speed is not None and speed.shape in ((), starts.shape[1:]):  # one for all
+        speed = np.broadcast_to(speed, starts.shape)
     return starts, check_speed(speed, starts)
 
 

@@ -116,6 +116,7 @@ def consistency(
     D. Barrett and B. Dherin, Implicit gradient regularization, ICLR 2021.
     W. Su, S. Boyd and E. Candes, J. Mach. Learn. Res. 17 (2016) 1-43; N. Kovachki and A. Stuart, J. Mach. Learn. Res. 22 (2021) 1-40.
     """
+    check_flags(symbols=symbols)
     if not isinstance(method, str | Method | type) and callable(method):
         return _of_rule(method, problem, t_end, dt, {**parameters}, symbols)
     if symbols:

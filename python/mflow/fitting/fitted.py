@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 
 from mflow.base.checks import Array, check_number, real_array
-from mflow.base.pace import interruptible
 from mflow.base.tables import Readable, Table
 from mflow.fitting.least_squares import covariance
 from mflow.fitting.quantiles import student_quantile
+from mflow.fitting.run import column_norms, rank_of
 
 __all__ = ["CurveFit"]
 
@@ -158,30 +158,41 @@ class CurveFit(Readable, tuple[Any, ...]):
     @cached_property
     def covariance(self) -> Array:
         """The covariance, inf where the data do not determine a parameter; 0 for those that are held."""
-        out = np.zeros((self.popt.size, self.popt.size))
-        free = np.ones(self.popt.size, dtype=bool) if self.held is None else ~self.held
-        out[np.ix_(free, free)] = covariance(self.jac[:, free], self.s**2)
-        return out
+        C, unit = self._scaled
+        with np.errstate(over="ignore", under="ignore"):
+            return C / unit / unit[:, None]
+
+    @cached_property
+    def _scaled(self) -> tuple[Array, Array]:
+        """(the covariance of popt * unit, unit): powers of 2 near the lengths of the Jacobian's columns, so that no variance under- or
+        overflows where parameters are very large or small."""
+        n = self.popt.size
+        free = np.ones(n, dtype=bool) if self.held is None else ~self.held
+        norms = column_norms(self.jac)
+        unit = np.exp2(np.round(np.log2(np.where(norms > 0.0, norms, 1.0))))
+        out = np.zeros((n, n))
+        out[np.ix_(free, free)] = covariance(self.jac[:, free] / unit[free], self.s**2)
+        return out, unit
 
     @property
     def stderr(self) -> Array:
         """Standard errors."""
-        return np.sqrt(np.diag(self.covariance))
+        C, unit = self._scaled
+        return np.asarray(np.sqrt(np.diag(C)) / unit)
 
     @property
     def correlation(self) -> Array:
         """Correlations of the parameters; nan where a standard error is 0 or inf."""
-        size = self.stderr
+        C, _ = self._scaled
+        size = np.sqrt(np.diag(C))
         with np.errstate(invalid="ignore", divide="ignore"):
-            out: Array = self.covariance / np.outer(size, size)
+            out: Array = C / np.outer(size, size)
         return out
 
     @cached_property
     def rank(self) -> int:
         """Rank of the Jacobian, to rounding."""
-        norms = np.sqrt((self.jac**2).sum(axis=0))
-        scaled = self.jac / np.where(norms > 0.0, norms, 1.0)
-        return int(interruptible(float(scaled.size) * scaled.shape[1], np.linalg.matrix_rank, scaled))
+        return rank_of(self.jac)
 
     @property
     def dead(self) -> tuple[str, ...]:
@@ -273,7 +284,8 @@ class CurveFit(Readable, tuple[Any, ...]):
         t, middle = self.quantile(level), self(x)
         slopes = self._slopes(self._points(x), middle)
         used = slopes.any(axis=0)
-        C = np.where(np.outer(used, used), self.covariance, 0.0)
+        C, unit = self._scaled
+        C, slopes = np.where(np.outer(used, used), C, 0.0), slopes / unit
         with np.errstate(invalid="ignore"):
             variance = np.einsum("ij,jk,ik->i", slopes, C, slopes).reshape(middle.shape)
         variance = np.where(np.isfinite(variance), variance, math.nan)

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from mflow.base.checks import Array, check_number, shown
+from mflow.base.checks import Array, check_number, real_array, shown
 from mflow.base.foreign import NOTHING, ONE_BY_ONE, asks_nothing
 from mflow.solvers.sparsity import Index, color_columns, pattern_of
 
@@ -60,7 +60,7 @@ def of_minpack(given: dict[str, Any], n: int) -> dict[str, Any]:
 
 
 def _inverse(diag: Any, n: int) -> Array:
-    values = np.asarray(diag, dtype=np.float64)
+    values = real_array(diag, "diag")
     if values.shape not in ((), (n,)) or not np.all((values > 0.0) & np.isfinite(values)):
         raise ValueError(f"diag: expected {n} numbers above 0, got {shown(diag)}")
     return 1.0 / values

@@ -22,6 +22,7 @@ from mflow.base.checks import (
     check_flags,
     check_function,
     check_instance,
+    check_list,
     check_number,
     check_start,
     check_vector,
@@ -386,9 +387,9 @@ class ResidualSGD(ImplicitSGD, kind="residual"):
         if (state["loss"], state["parameters"], state["l1"]) != (self.loss, self.parameters, self.l1):
             raise ValueError(f"state: it belongs to other parameters, {state['parameters']} and l1 = {state['l1']}")
         start, total = check_start(state["params"], "state: params"), check_start(state["sum"], "state: sum")
-        if total.size != start.size or len(state["counts"]) != 6:
+        counts = [check_whole(n, "state: counts", 0) for n in check_list(state["counts"], "state: counts", "6 whole numbers")]
+        if total.size != start.size or len(counts) != 6:
             raise ValueError("state: expected a sum of the size of params and 6 counts, got others; it is damaged")
-        counts = [check_whole(n, "state: counts") for n in state["counts"]]
         self._reset(start)
         self._sum = total.ravel()
         self._count, self._averaged, self.cut, self.kept, self.skipped, self._nfev = counts

@@ -156,7 +156,8 @@ def check_mode(method: Method, settings: Settings, estimated: str) -> str:
     dt = settings.dt
     controlled = not (settings.rtol is None and settings.atol is None and settings.rtol_v is None and settings.atol_v is None)
     if dt is not None and controlled:
-        raise ValueError("dt, rtol, atol: dt gives fixed steps, and rtol, atol error control: give one of them")
+        names = ", ".join(name for name in ("rtol", "atol", "rtol_v", "atol_v") if getattr(settings, name) is not None)
+        raise ValueError(f"dt, {names}: dt gives fixed steps, and {names} error control: give one of them")
     if dt is None:
         if "staged" in method.flags and method.parameters["stages"] == 2:
             raise ValueError(f"stages: the error estimate of {method.name} needs 3 or more of them, or 0; give dt for fixed steps")

@@ -106,8 +106,8 @@ def gradient_flow(
     start = check_start(c0, "c0", COMPLEX_STATES)
     if isinstance(grad, (np.ndarray, list, str, float, int, type(None))):
         raise TypeError(f"grad: expected a function of c, or a compiled one, got {shown(grad)}")
-    if not (isinstance(t_end, float) and t_end == math.inf):
-        check_number(t_end, "t_end")
+    if not (isinstance(t_end, float) and t_end == math.inf and isinstance(dt, float) and dt == math.inf):
+        check_number(t_end, "t_end", "a finite number (inf goes with dt = inf alone)")
     given: dict[str, Any] = dict(options)
     pair, parameters = None, {k: v for k, v in given.items() if k not in SETTINGS and k not in SOLVING}
     if asks_for_auto(method):

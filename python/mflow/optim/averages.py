@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from mflow.base.checks import Array, check_instance, check_number, check_whole
+from mflow.base.checks import Array, check_instance, check_list, check_number, check_whole, real_array
 from mflow.optim.classes import spread
 
 __all__ = ["EMA", "SWA", "Average"]
@@ -70,7 +70,7 @@ class Average:
         check_instance(state, "state", Mapping, "the dict that state_dict returned")
         if set(state) != {"seen", "n_averaged", "means"}:
             raise ValueError(f"state: expected seen, n_averaged and means, got {sorted(state)}")
-        means = [np.asarray(mean, dtype=np.float64) for mean in state["means"]]
+        means = [real_array(mean, "state: means") for mean in check_list(state["means"], "state: means", "a list of arrays")]
         if [m.shape for m in means] != [m.shape for m in self._means]:
             raise ValueError(f"state: expected means of shapes {[m.shape for m in self._means]}, got {[m.shape for m in means]}")
         seen, count = check_whole(state["seen"], "state: seen", 0), check_whole(state["n_averaged"], "state: n_averaged", 0)

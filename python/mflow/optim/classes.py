@@ -323,13 +323,15 @@ class Optimizer(Updater):
         """Restore what `state_dict` returned. The caller restores the parameter arrays themselves.
 
         Raises ValueError, and changes nothing, if it belongs to another method, other shapes or another number of arrays, or where a mean
-        of squares is negative.
+        of squares is negative; TypeError where a field is of another kind.
         """
+        from mflow.optim.states import checked_groups, checked_vectors
+
         check_instance(state, "state", Mapping, "the dict that state_dict returned")
         missing = {"method", "steps", "groups", "vectors"} - set(state)
         if missing:
             raise ValueError(f"state: expected what state_dict returned, got a dict without {', '.join(sorted(missing))}")
-        groups, vectors = state["groups"], state["vectors"]
+        groups, vectors = checked_groups(state["groups"]), checked_vectors(state["vectors"])
         if state["method"] != self.record.name:
             raise ValueError(f"state: expected one of {self.record.name}, got one of {state['method']}")
         if len(groups) != len(self.param_groups) or len(vectors) != len(self.arrays):
@@ -341,7 +343,7 @@ class Optimizer(Updater):
             if sorted(by_name) != sorted(names) or any(np.shape(v) != array.shape for v in by_name.values()):
                 shapes = {k: np.shape(v) for k, v in by_name.items()}
                 raise ValueError(f"state: expected {names} of shape {array.shape} for array {i}, got {shapes}")
-            fresh.append({name: np.array(by_name[name], dtype=np.float64, order="C") for name in names})
+            fresh.append({name: np.array(by_name[name], order="C") for name in names})
             squares = never_negative(self.record, self._parameters_at(i))
             for name in squares:
                 bad = np.flatnonzero(fresh[i][name] < 0.0)
@@ -362,7 +364,7 @@ class Optimizer(Updater):
                     )
                     tell(f"{text} divided by it stands still, or is none")
         steps = check_whole(state["steps"], "state: steps")
-        scalars = [list(map(float, entry["scalars"])) for entry in groups]
+        scalars = [entry["scalars"] for entry in groups]
         for g, entry in enumerate(groups):
             sizes, now = self.record.sizes(entry["parameters"]), self.record.sizes(self.parameters_of(g))
             if sizes["n_vec"] != now["n_vec"]:
@@ -375,12 +377,12 @@ class Optimizer(Updater):
             if carried := sizes["n_scal"]:  # an older state lacks the last ones, settings: the powers are then made anew
                 scalars[g] += [NO_SETTING] * min(carried - len(scalars[g]), 2)
             if len(scalars[g]) != carried or not np.all(np.isfinite(scalars[g])):
-                raise ValueError(f"state: expected {carried} finite scalars in group {g}, got {entry['scalars']}")
+                raise ValueError(f"state: expected {carried} finite scalars in group {g}, got {scalars[g]}")
         since = [check_whole(entry.get("since", 0), "state: since", 0) for entry in groups]
         if since and max(since) > steps:
             raise ValueError(f"state: since: expected at most the {steps} steps taken, got {max(since)}")
         for g, entry in enumerate(groups):
-            self.set_group(g, dict(entry["parameters"]), entry["maximize"])
+            self.set_group(g, entry["parameters"], entry["maximize"])
             self._join_at(g, since[g])
         self._restore(steps, scalars, fresh)
 

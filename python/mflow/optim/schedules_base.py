@@ -46,9 +46,13 @@ class Schedule:
         return {name: getattr(self, name) for name in self._state}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Restores what `state_dict` returned. Raises ValueError if it belongs to another kind of schedule."""
+        """Restores what `state_dict` returned. Raises ValueError, and changes nothing, if it belongs to another kind of schedule."""
         check_instance(state, "state", Mapping, "the dict that state_dict returned")
         if set(state) != set(self._state):
             raise ValueError(f"state: expected {list(self._state)} for {type(self).__name__}, got {sorted(state)}")
-        for name, value in state.items():
+        for name, value in self._checked(state).items():
             setattr(self, name, value)
+
+    def _checked(self, state: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The values of a state. Raises TypeError or ValueError, with its name, for one that no run comes to."""
+        return state

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import Any, ClassVar
 
-from mflow.base.checks import check_choice, check_number, check_whole
+from mflow.base.checks import as_number, check_choice, check_number, check_whole
 from mflow.optim.schedules_base import Schedule
 
 __all__ = ["ReduceLROnPlateau"]
@@ -104,6 +105,14 @@ class ReduceLROnPlateau(Schedule):
     def step(self, metric: float) -> None:
         """torch's name for `observe`."""
         self.observe(metric)
+
+    def _checked(self, state: Mapping[str, Any]) -> Mapping[str, Any]:
+        counts = {name: check_whole(state[name], f"state: {name}", 0) for name in ("num_bad_epochs", "cooldown_counter")}
+        return {
+            "lr": check_number(state["lr"], "state: lr", low=0.0),
+            "best": as_number(state["best"], "state: best", "a number"),
+            **counts,
+        }
 
     def _better(self, value: float) -> bool:
         if math.isnan(self.best):

@@ -145,7 +145,9 @@ def amplification(
         if omega_dt is None or z is not None or curvature is not None:
             raise ValueError(f"omega_dt: expected omega_dt= (and zeta=) alone for the second-order method {method.name}")
         w, ratio = np.broadcast_arrays(real_array(omega_dt, "omega_dt"), real_array(zeta, "zeta"))
-        matrix = by_rows(lambda k, c: oscillator_matrix(method, k, c), (w * w).ravel(), (2.0 * ratio * w).ravel())
+        with np.errstate(over="ignore"):  # the matrix of a w whose square overflows is not finite
+            stiffness, damping = (w * w).ravel(), (2.0 * ratio * w).ravel()
+        matrix = by_rows(lambda k, c: oscillator_matrix(method, k, c), stiffness, damping)
         return Amplification(matrix.reshape(*w.shape, *matrix.shape[1:]), True)
     if omega_dt is not None:
         raise ValueError(f"omega_dt: expected a second-order method, got {method.name}")

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Unpack
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from mflow.base.checks import Array, check_number, check_vector
+from mflow.base.checks import Array, as_array, check_number, check_vector
 from mflow.base.methods import Method, as_method
 from mflow.base.pace import by_rows
 from mflow.stability.amplification import amplification
@@ -75,7 +75,7 @@ def oscillation(method: str | Method, omega_dt: ArrayLike, zeta: float = 0.0, **
         raise ValueError(
             f"method: expected an integrator, got the optimizer {method.name}; use mflow.convergence_rate or mflow.parameter_region"
         )
-    W = check_vector(np.atleast_1d(omega_dt), "omega_dt")
+    W = check_vector(np.atleast_1d(as_array(omega_dt, "omega_dt")), "omega_dt")
     if not np.all(W > 0.0):
         raise ValueError(f"omega_dt: expected an array (m,) of finite numbers above 0, got {W.min()}")
     zeta = check_number(zeta, "zeta", "a damping ratio from 0 to below 1 (beyond it nothing oscillates)", low=0.0, high=1.0, open_high=True)
@@ -87,7 +87,10 @@ def _columns(method: Method, W: Array, zeta: float) -> Array:
     """(m, 4): spectral radius, amplitude, period error and damping ratio."""
     damped = math.sqrt(1.0 - zeta * zeta)
     if "second_order" in method.flags:
-        values = np.linalg.eigvals(amplification(method, omega_dt=W, zeta=zeta))
+        matrices = amplification(method, omega_dt=W, zeta=zeta)
+        if bad := [float(w) for w, one in zip(W, matrices, strict=True) if not np.all(np.isfinite(one))]:
+            raise ValueError(f"omega_dt: expected numbers whose squares are finite, got {bad[0]:g}")
+        values = np.linalg.eigvals(matrices)
         radius, pair = np.max(np.abs(values), axis=1), _pair(values, np.exp(W * complex(-zeta, damped)))
     else:
         pair = amplification(method, W * complex(-zeta, damped))

@@ -9,7 +9,7 @@ import numpy as np
 from mflow_core.dynamics import supports as core_supports
 from mflow_core.problems.signatures import LOAD_SIGNATURE, compiled_address
 
-from mflow.base.checks import Array
+from mflow.base.checks import Array, as_array
 from mflow.structures.load_tables import ended
 from mflow.structures.supports import Supports
 
@@ -30,7 +30,7 @@ def table_until(load: Any, after: str | None) -> Any:
 
 def _numbers(load: Any, supports: Supports, argument: str) -> Array:
     """n numbers, in x0's shape if the user likes, or one number for all."""
-    if isinstance(load, list | tuple) and len({np.shape(part) for part in load}) > 1:
+    if isinstance(load, list | tuple) and len({as_array(part, argument).shape for part in load}) > 1:
         raise ValueError(
             f"{argument}: expected numbers, or a table in a tuple (times, values), got parts of shapes "
             + ", ".join(str(np.shape(part)) for part in load[:3])

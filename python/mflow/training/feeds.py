@@ -7,6 +7,7 @@ so that means over batches of unequal length are means over rows.
 from __future__ import annotations
 
 import itertools
+import math
 import sys
 import zlib
 from collections.abc import Callable, Iterable, Iterator
@@ -318,6 +319,8 @@ class Cost:
 def _real(value: Any) -> float:
     try:
         return float(value)
+    except OverflowError:  # a whole number beyond all floats
+        return math.inf if value > 0 else -math.inf
     except (TypeError, ValueError):
         raise TypeError(f"fun returned {_kind(value)} as loss: expected a number") from None
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from mflow_core.objectives.objective import Objective
 
-from mflow.base.checks import Array
+from mflow.base.checks import Array, as_number
 from mflow.training.feeds import Cost, checked_parts, in_parts
 
 __all__ = ["Monitor", "Validation", "mean_loss", "validation_of"]
@@ -51,7 +51,8 @@ class Validation:
         """The number to be made small: the metric, or the mean of the loss over the rows. flat: the parameters as a flat list."""
         if self.metric is not None:
             args = self.data if isinstance(self.data, tuple) else (self.data,)
-            return float(self.metric(params, *args))
+            value = self.metric(params, *args)
+            return float(value) if isinstance(value, bool) else as_number(value, "metric", "a function that returns a number")
         if isinstance(self.data, Objective):
             return self.data(flat[0])
         return mean_loss(self.model, params, self.data)

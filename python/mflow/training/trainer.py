@@ -155,7 +155,7 @@ class Trainer:
     def _compare(self, args: Args, flat: list[Any]) -> None:
         """The first gradient with the loss of the same batch."""
         self.checks = False
-        parts, ends = [np.asarray(g, dtype=np.float64) for g in flat], np.cumsum([a.size for a in self.flat])[:-1]
+        parts, ends = [real_array(g, "the gradient") for g in flat], np.cumsum([a.size for a in self.flat])[:-1]
         if self.nit or any(g.shape != a.shape or not np.isfinite(g).all() for g, a in zip(parts, self.flat, strict=True)):
             return
 
