@@ -139,7 +139,8 @@ def rate(m: Any) -> Any:
 def linear_cases(m: Any) -> Iterator[Case]:
     """Of methods whose step on a linear problem is a linear map."""
     for zeta in ZETAS if is_second(m) else (0.0,):
-        yield Case(f"amplification {m.name} zeta={zeta}", partial(amplified, m, zeta))
+        roots = "multistep" in m.flags  # of a matrix, by LAPACK
+        yield Case(f"amplification {m.name} zeta={zeta}", partial(amplified, m, zeta), machine=roots)
     yield Case(f"stability_limit {m.name}", partial(limits, m), machine=True)
     if is_optimizer(m):
         yield Case(f"convergence_rate {m.name}", partial(rate, m), machine=True)

@@ -239,5 +239,5 @@ def cases() -> Iterator[Case]:
         explicit = m.kind == "step" and "second_order" not in m.flags and not m.is_implicit
         if explicit or (m.kind == "update" and "linear" in m.flags):
             name = "lr" if m.kind == "update" else "dt"
-            yield Case(f"minimize {m.name} auto", partial(found, m, "quadratic", **{name: "auto"}), FOUND)
+            yield Case(f"minimize {m.name} auto", partial(found, m, "quadratic", **{name: "auto"}), FOUND, machine=True)
     yield Case("minimize_batch batch_data", labelled, MANY)
