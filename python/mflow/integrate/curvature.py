@@ -54,11 +54,13 @@ EDGE = 0.9  # of the limit, at which a secant of the slopes counts: round a cycl
 LOOKS = 2  # beyond the edge, before anything is measured; twice as many after each measurement that finds nothing
 OUTSIDE = 1.005  # |R| of a mode, or of one that grows by itself over its own growth, above which steps are past the limit
 TRUSTED = 0.2  # residual of an eigenvalue, relative to it
-APART_FROM_ALL, SEEN = 0.3, 0.01  # of the way of a step, and of a component: how far from the solution one past the limit leads
+APART_FROM_ALL, SEEN = 0.2, 0.01  # of the way of a step, and of a component: how far from the solution one past the limit leads
 TINY = 1e-10  # of the largest component: smaller ones do not count
 NUMBERS = 6  # of looks, where none is at hand
 TENFOLD = 10.0  # a state that has grown by this may have done so by what the steps alone do to an oscillation
-FINEST = 256  # parts of a step that show where the solution leads
+PARTS = (0.5, 0.25, 0.75)  # of the way of a step, where the Jacobian is looked at: f may be flat at both ends
+SETTLED = 0.1  # relative difference of two such ways, one of half the steps
+FINEST = 64  # parts of a step that show where the solution leads
 
 
 class StiffnessWarning(RuntimeWarning):
@@ -389,7 +391,7 @@ class PastLimit:
         end = probe.trial(h)
         if not np.all(np.isfinite(end)):
             return ""
-        for at in (y, 0.5 * (y + end), end):
+        for at in (y, *(y + part * (end - y) for part in PARTS), end):
             value = self._outside(probe, t, at, h)
             if value:
                 break
@@ -441,17 +443,14 @@ class PastLimit:
 
     def _leads_elsewhere(self, probe: stepper.Run, t: float, y: Array, h: float, end: Array, rate: float) -> bool:
         """Whether the step from y to `end` leads elsewhere than the solution does: than short steps of the classical rk4."""
-        parts = int(min(max(4.0, math.ceil(2.0 * abs(h) * rate)), FINEST))
-        d, z = h / parts, y
-        for k in range(parts):
-            at = t + k * d
-            k1 = probe.slope(at, z)
-            k2 = probe.slope(at + 0.5 * d, z + 0.5 * d * k1)
-            k3 = probe.slope(at + 0.5 * d, z + 0.5 * d * k2)
-            k4 = probe.slope(at + d, z + d * k3)
-            z = z + d / 6.0 * (k1 + 2.0 * (k2 + k3) + k4)
-        if not np.all(np.isfinite(z)):
-            return False
+        parts, before = int(min(max(4.0, math.ceil(2.0 * abs(h) * rate)), FINEST)), np.full_like(y, math.nan)
+        while True:
+            z = _by_short_steps(probe, t, y, h, parts)
+            if np.all(np.abs(z - before) <= SETTLED * np.maximum(np.abs(z - y), SEEN * np.abs(z))):
+                break
+            if parts >= FINEST:
+                return False  # not known: the solution runs off, or modes are faster than so many steps follow
+            parts, before = 2 * parts, z
         apart, way = np.abs(end - z), np.maximum(np.abs(end - y), np.abs(z - y))
         size = np.maximum(np.maximum(np.abs(y), np.abs(end)), np.maximum(np.abs(z), np.abs(self.start)))
         size = np.maximum(size, TINY * float(np.max(size, initial=0.0)))
@@ -486,3 +485,16 @@ class PastLimit:
         self.text, self.first = saved["text"], saved["first"]
         if self.text:
             self.watch.stop()
+
+
+def _by_short_steps(probe: stepper.Run, t: float, y: Array, h: float, parts: int) -> Array:
+    """Where the classical rk4 leads in h, in so many steps."""
+    d = h / parts
+    for k in range(parts):
+        at = t + k * d
+        k1 = probe.slope(at, y)
+        k2 = probe.slope(at + 0.5 * d, y + 0.5 * d * k1)
+        k3 = probe.slope(at + 0.5 * d, y + 0.5 * d * k2)
+        k4 = probe.slope(at + d, y + d * k3)
+        y = y + d / 6.0 * (k1 + 2.0 * (k2 + k3) + k4)
+    return y
