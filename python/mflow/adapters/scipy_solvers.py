@@ -32,7 +32,7 @@ from mflow.base.checks import Array, as_number, check_flags, check_number, check
 from mflow.base.methods import Method, get_method
 from mflow.course.legs import CALM, Pair, pair_for, two_methods
 from mflow.integrate.control import ATOL, ROUNDING, RTOL, check_first_step, check_max_step, check_min_step, check_tolerances
-from mflow.integrate.curvature import stable_end
+from mflow.integrate.curvature import PastLimit, stable_end
 from mflow.integrate.dense import DenseOutput as Extension
 from mflow.integrate.endings import Ending
 from mflow.problems.complexes import ComplexOutput, Pairs, is_complex
@@ -249,6 +249,7 @@ class MethodSolver(OdeSolver):  # type: ignore[misc]
             self._run = core.Run(
                 self.record, rhs, self._start, self.t, step, self.method.numbers, dense=True, control=control, solver=self._solver
             )
+        self._past = None if self.dt is None else PastLimit.of(self._run, self.method)
         legs.read_inside(self._run)  # SciPy may ask for dense_output() of each step
         self._hand_out(self._run.y)
         if self.dt is None:
@@ -329,6 +330,8 @@ class MethodSolver(OdeSolver):  # type: ignore[misc]
             status = self._advance()
             if status == core.RHO_DUE:
                 status = self._radius()
+            elif self._past is not None and self._past.heeds(status, self.method.name):
+                status = 0
         self._count()
         if status != 0:
             return False, self._why(status)
@@ -373,7 +376,7 @@ class MethodSolver(OdeSolver):  # type: ignore[misc]
         return PairsDenseOutput(MethodDenseOutput(t_old, self.t, y_old, self._carried(self.y), D), self._pairs)
 
     def _count(self) -> None:
-        self.nfev = int(self._run.nfev)
+        self.nfev = int(self._run.nfev) + (0 if self._past is None else self._past.evaluations)
         if self._solver is not None:
             counters = self._solver.counters
             self.nfev -= int(counters["n_rhs_jac"])

@@ -12,12 +12,13 @@ from mflow_core.events import events as core_events
 from mflow_core.stepping import stepper
 
 from mflow.base.checks import check_path, check_whole
+from mflow.course.agenda import grid_misfit
 from mflow.integrate.control import MANY, Settings, whole_or
 from mflow.integrate.history import History
 from mflow.saving.savefile import misfit_of, number_of, numbers_of, read_state, write_state
 from mflow.stability import spectrum
 
-__all__ = ["Checkpoints", "StepState"]
+__all__ = ["Checkpoints", "StepState", "misfit_of_grid"]
 
 GROWTH = 10.0  # of a step, at most, from one to the next
 EVERY = 1000  # steps between two checkpoints, where the user does not say
@@ -25,13 +26,14 @@ EVERY = 1000  # steps between two checkpoints, where the user does not say
 
 class StepState(NamedTuple):
     """What a run keeps beside its state: its step, its looks at the curvature, the evaluations so far, what t cannot hold of the sum of
-    steps that were given one by one, and the evaluations that only words of warnings took."""
+    steps that were given one by one, the evaluations that only words of warnings took, and what was seen of steps past the limit."""
 
     dt: float
     looks: spectrum.Looks
     nfev: int
     lost: float
     looked: int
+    past: Any = None
 
 
 class Checkpoints:
@@ -73,12 +75,13 @@ class Checkpoints:
     def write(self, state: StepState) -> None:
         """The state of the run, its history and its events, at once or not at all."""
         self.saved_k = self.run.k
-        dt, looks, nfev, lost, looked = state
+        dt, looks, nfev, lost, looked, past = state
         facts = {
             "call": self.facts(), "done": self.history.rows.done, "dt": dt, "looks": asdict(looks), "nfev": nfev,
             "held": self.held or bool(self.run.stiffness[3]), **({"lost": lost} if "steps" in self.facts() else {}),
             **({"behind": list(self.algebraic.spent)} if self.algebraic is not None and any(self.algebraic.spent) else {}),
             **({"looked": looked} if looked else {}), **({"beyond": self.history.beyond} if self.history.beyond else {}),
+            **({} if past is None else {"past": past}),
         }  # fmt: skip
         blocks = {"run": self.run.pack(), **{f"rows {k}": v for k, v in self.history.pack().items()}}
         if self.events is not None:
@@ -118,7 +121,7 @@ class Checkpoints:
             looked = check_whole(facts.get("looked", 0), "looked", 0, nfev)
             if self.algebraic is not None:
                 self.algebraic.go_on(facts.get("behind", (0, 0)))
-            return StepState(number_of(facts["dt"], "dt"), _looks(facts["looks"]), nfev, lost, looked)
+            return StepState(number_of(facts["dt"], "dt"), _looks(facts["looks"]), nfev, lost, looked, facts.get("past"))
         except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise ValueError(f"resume: {path} does not fit this call, or is damaged ({misfit_of(error)})") from error
 
@@ -179,3 +182,29 @@ def _looks(saved: Any) -> spectrum.Looks:
     if not looks.dt > 0.0:
         raise ValueError(f"looks: dt: expected a number above 0, got {looks.dt!r}")
     return looks
+
+
+def misfit_of_grid(drive: Any, step: float, lost: float) -> str:
+    """Why the step, the number of steps and the time of a saved run do not belong together in this call; "" where they do."""
+    run, sign = drive.run, math.copysign(1.0, drive.t1 - drive.t0)
+    if not sign * drive.t0 <= sign * run.t <= sign * drive.t1 or (run.k == 0) != (run.t == drive.t0):
+        return f"t: expected a time from {drive.t0:g} to {drive.t1:g}, got {run.t!r} after {run.k} steps"
+    if lost != 0.0 and (drive.given is None or drive.given.function is None):
+        return f"lost: expected 0, got {lost!r}"
+    if drive.mode == "auto":
+        return ""
+    if drive.given is not None:
+        wrong = f"dt: expected {run.grid[0]!r}, got {step!r}" if run.k and step != run.grid[0] else ""
+        return wrong or str(drive.given.misfit(run.k, run.t, run.grid, lost))
+    if step != drive.step:
+        return f"dt: expected {drive.step!r}, got {step!r}"
+    if drive.mode == "adaptive":
+        return "" if run.k == 0 or sign * run.h > 0.0 else f"h: expected a step towards {drive.t1:g}, got {run.h!r}"
+    if drive.agenda is not None or (drive.events is not None and drive.events.acts):
+        drive._turn_to(run.t)
+        return grid_misfit(run, drive._goal(), step)
+    grid = drive.t1 if run.k == drive.steps else drive.t0 + run.k * step
+    begun = (step, drive.steps, drive.t1) if run.t == drive.t1 and run.grid[1] else (step, 0, drive.t0)  # behind a shorter last step: there
+    if run.k > drive.steps or run.t != grid or run.grid != begun:
+        return f"t: expected {grid!r} after {run.k} of {drive.steps} steps, got {run.t!r}"
+    return ""

@@ -25,13 +25,13 @@ from mflow.base.methods import Method
 from mflow.base.progress import Progress, Watcher
 from mflow.base.result import IVPResult, Origin, Result, attach, keep_origin, pending
 from mflow.base.telling import tell
-from mflow.course.agenda import Agenda, agenda_of, grid_misfit, steps_left
+from mflow.course.agenda import Agenda, agenda_of, steps_left
 from mflow.course.outputs import add_outputs, check_outputs
 from mflow.course.signs import check_signs, left_words
 from mflow.course.steady import Rest, check_until
 from mflow.course.stops import check_actions
-from mflow.integrate import control, endings
-from mflow.integrate.checkpoint import Checkpoints, StepState
+from mflow.integrate import control, curvature, endings
+from mflow.integrate.checkpoint import Checkpoints, StepState, misfit_of_grid
 from mflow.integrate.control import ATOL, MANY, RTOL, Settings
 from mflow.integrate.curvature import CALLBACK, GROWTH, AutoSteps, StiffnessWarning, check_measurable, give_radius, looks_misfit, stable_end
 from mflow.integrate.history import History
@@ -89,6 +89,7 @@ class Drive:
     progress: Progress | None = None
     doubt: Doubt | None = None
     crawl: endings.Crawl | None = None
+    past: curvature.PastLimit | None = None  # of fixed explicit steps
     checkpoints: Checkpoints | None = None
     events: core_events.Events | None = None
     agenda: Agenda | None = None
@@ -127,6 +128,8 @@ class Drive:
         if self.mode == "auto":
             span = self.t0, self.t1
             self.auto = AutoSteps(self.run, self.history, self.events, self.watch, method, span, settings.symmetric)
+        elif self.mode != "adaptive" and math.isfinite(self.step):
+            self.past = curvature.PastLimit.of(self.run, method, settings.symmetric)
         if settings.progress:
             self.progress = Progress(self.t0, self.t1, name)
         if self.run.equations is not None:
@@ -258,6 +261,9 @@ class Drive:
                 if self.events is not None:
                     self.events.collect_rows()
                 continue
+            if status == curvature.PAST_DUE and self.past is not None:
+                self.past.look()
+                continue
             if status == stepper.RHO_DUE:
                 self.unmeasured = give_radius(run, self.settings.symmetric)
                 check_measurable(self.unmeasured, self.method, run.t)
@@ -387,7 +393,8 @@ class Drive:
         if self.checkpoints is not None and (self.auto is None or self.auto.sure) and self.checkpoints.due(at_end):
             lost = self.given.lost if self.given is not None else 0.0
             looks = self.auto.looks if self.auto is not None else Looks()
-            self.checkpoints.write(StepState(self.step, looks, int(self.run.nfev), lost, self.looked))
+            past = None if self.past is None else self.past.pack()
+            self.checkpoints.write(StepState(self.step, looks, int(self.run.nfev), lost, self.looked, past))
 
     def _rests(self, rest: Rest) -> bool:
         """Whether the run is at rest, with nothing ahead that it knows of."""
@@ -468,12 +475,14 @@ class Drive:
     def _resume(self, checkpoints: Checkpoints) -> None:
         """Goes back to where a checkpoint was written. Raises ValueError where no run of this call can have come to that place."""
         path = self.settings.resume
-        step, looks, nfev, lost, self.looked = checkpoints.resume(path)
-        wrong = self._grid_misfit(step, lost)
+        step, looks, nfev, lost, self.looked, past = checkpoints.resume(path)
+        wrong = misfit_of_grid(self, step, lost)
         if self.mode == "auto":
             wrong = wrong or looks_misfit(looks, step, self.run, self.t0, self.t1, self.method)
         elif looks != Looks():
             wrong = wrong or f"looks: expected none, got {looks}"
+        if self.past is not None:
+            wrong = wrong or self.past.misfit(past)
         if not wrong and nfev != self.run.nfev:
             wrong = f"nfev: expected the {self.run.nfev} evaluations of the run, got {nfev}"
         if wrong:
@@ -484,31 +493,6 @@ class Drive:
             self.auto.looks, self.auto.step = looks, step
         if self.given is not None:
             self.given.lost = lost
-
-    def _grid_misfit(self, step: float, lost: float) -> str:
-        """Why the step, the number of steps and the time of a saved run do not belong together in this call; "" where they do."""
-        run, sign = self.run, math.copysign(1.0, self.t1 - self.t0)
-        if not sign * self.t0 <= sign * run.t <= sign * self.t1 or (run.k == 0) != (run.t == self.t0):
-            return f"t: expected a time from {self.t0:g} to {self.t1:g}, got {run.t!r} after {run.k} steps"
-        if lost != 0.0 and (self.given is None or self.given.function is None):
-            return f"lost: expected 0, got {lost!r}"
-        if self.mode == "auto":
-            return ""
-        if self.given is not None:
-            wrong = f"dt: expected {run.grid[0]!r}, got {step!r}" if run.k and step != run.grid[0] else ""
-            return wrong or self.given.misfit(run.k, run.t, run.grid, lost)
-        if step != self.step:
-            return f"dt: expected {self.step!r}, got {step!r}"
-        if self.mode == "adaptive":
-            return "" if run.k == 0 or sign * run.h > 0.0 else f"h: expected a step towards {self.t1:g}, got {run.h!r}"
-        if self.agenda is not None or (self.events is not None and self.events.acts):
-            self._turn_to(run.t)
-            return grid_misfit(run, self._goal(), step)
-        grid = self.t1 if run.k == self.steps else self.t0 + run.k * step
-        begun = (step, self.steps, self.t1) if run.t == self.t1 and run.grid[1] else (step, 0, self.t0)  # behind a shorter last step: there
-        if run.k > self.steps or run.t != grid or run.grid != begun:
-            return f"t: expected {grid!r} after {run.k} of {self.steps} steps, got {run.t!r}"
-        return ""
 
     # ---- endings ------------------------------------------------------------------------------------------------------------------------
 
@@ -526,6 +510,8 @@ class Drive:
             if self.legs is not None:
                 self.legs.doubted = bool(self.doubt.text)
         run, method = self.run, self.method
+        if self.past is not None:
+            self.warned = self.past.finish(self.name)
         if few := endings.few_digits(self.run, self.tolerances):
             tell(f"{self.name}: {few}")
         if status == 0:
@@ -562,7 +548,7 @@ class Drive:
 
     def _growth(self) -> str:
         """Warns of a state that fixed steps past a stability limit let grow; the words for the result's message."""
-        fixed = self.mode == "fixed" and self.run.k > 1 and math.isfinite(self.step)
+        fixed = self.mode == "fixed" and self.run.k > 1 and math.isfinite(self.step) and not (self.past is not None and self.past.inside)
         text = self._ending("").growth(self.warned) if fixed and largest(self.run.y) > GROWTH else ""
         if text and not self.warned:
             tell(f"{self.name}: {text}")
@@ -573,16 +559,18 @@ class Drive:
         run, events = self.run, self.events
         if self.doubt is not None and self.doubt.text and self.doubt.text not in message:
             message += f"; but {self.doubt.text}"
+        if self.past is not None and self.past.text and self.past.text not in message:
+            message += f"; but {self.past.text}"
         if self.legs is not None and reason != "finished":
             message += f"; auto: {self.legs.words}"
         none: list[Array] | None = None if self.settings.events is None else []
         self.history.close()
-        few = endings.few_digits(run, self.tolerances)
+        few, beside = endings.few_digits(run, self.tolerances), 0 if self.past is None else self.past.evaluations
         t, y, sol = self.history.arrays()
         out = IVPResult(
             t=t, y=y, sol=sol, t_events=events.t_events if events else none, y_events=events.y_events if events else none,
-            nfev=int(run.nfev) - self.looked, ncheck=self.looked, njev=run.njac, nlu=run.nlu, nsteps=run.k, nrejected=run.rejected[0],
-            status=status, reason=reason, message=message + (few and f"; {few}"), success=status >= 0,
+            nfev=int(run.nfev) - self.looked, ncheck=self.looked + beside, njev=run.njac, nlu=run.nlu, nsteps=run.k,
+            nrejected=run.rejected[0], status=status, reason=reason, message=message + (few and f"; {few}"), success=status >= 0,
         )  # fmt: skip
         if self.legs is not None:
             out |= self.legs.counts

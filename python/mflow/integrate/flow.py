@@ -18,7 +18,9 @@ from mflow.base.checks import COMPLEX_STATES, Array, as_tuple, check_number, che
 from mflow.base.methods import Method, as_method, asks_for_auto, refuse_unknown
 from mflow.base.pace import Pace
 from mflow.base.result import IVPResult, attach
+from mflow.base.telling import tell
 from mflow.integrate.control import MANY, RTOL, Settings, check_span, count_steps, kept_every
+from mflow.integrate.curvature import EDGE, SEEN
 from mflow.integrate.drive import Drive, follow
 from mflow.integrate.endings import preparing
 from mflow.integrate.stepper import Stepper
@@ -26,6 +28,8 @@ from mflow.optim.effective import never_negative
 from mflow.saving.saved_run import NOT_CONTROLLED
 from mflow.solvers import nonlinear
 from mflow.solvers.finite_jacobian import asked_by, finite_jacobian
+from mflow.stability.limits import max_stable_dt
+from mflow.stability.spectrum import spectrum
 
 if TYPE_CHECKING:
     from mflow.base._records import FlowOptions
@@ -309,21 +313,22 @@ def _by_optimizer(
         count_steps(0.0, end, lr),
         OptimizerStepper(method, grad=grad, y0=start, args=args),
     )
-    t, y = [0.0], [st.y]
+    t, y, found, before = [0.0], [st.y], ("", 0), None
 
     def result(status: int, reason: str, message: str) -> IVPResult:
         if t[-1] != st.t:
             t.append(st.t)
             y.append(st.y)
         return IVPResult(
-            t=np.array(t), y=np.moveaxis(np.array(y), 0, -1), sol=None, t_events=None, y_events=None, nfev=st.nfev, njev=0, nlu=0,
-            nsteps=st.k, nrejected=0, status=status, reason=reason, message=message, success=status >= 0,
+            t=np.array(t), y=np.moveaxis(np.array(y), 0, -1), sol=None, t_events=None, y_events=None, nfev=st.nfev - found[1],
+            ncheck=found[1], njev=0, nlu=0, nsteps=st.k, nrejected=0, status=status, reason=reason, message=message, success=status >= 0,
         )  # fmt: skip
 
     try:
         while st.k < count:
             ahead = 1 if callback is not None or every == 1 else min(every - st.k % every if every else count, count - 1 - st.k) or 1
             if st.k + ahead == count:
+                before = st._run.here() if st.k else None
                 st.advance_to(end)
             else:
                 st.advance(ahead)
@@ -342,4 +347,39 @@ def _by_optimizer(
             "in mflow.gradient_flow",
         )
         raise
-    return result(0, "finished", f"reached t = {end:g} in {st.k} steps of {method.name}")
+    found = _past_limit(st, lr, before)
+    if found[0]:
+        tell(f"gradient_flow: {found[0]}")
+    return result(0, "finished", f"reached t = {end:g} in {st.k} steps of {method.name}" + (found[0] and f"; but {found[0]}"))
+
+
+def _past_limit(st: OptimizerStepper, lr: float, before: tuple[Array, Array] | None) -> tuple[str, int]:
+    """Words where the last steps go back and forth past the stability limit, and the gradients that were asked for them.
+
+    Two points and their gradients are at hand: lr times the curvature between them, which is at the limit where steps of one size go back
+    and forth between them. Where it is, the curvature itself is measured: half way, and at the end. before: one point and its gradient.
+    """
+    method, run, asked = st.method, st._run, st.nfev
+    if before is None or "linear" not in method.flags:
+        return "", 0
+    (c0, g0), (c1, g1) = before, run.here()
+    moved = float(np.linalg.norm(c1 - c0))
+    if not moved > SEEN * float(np.linalg.norm(c1)) or not lr * float(np.linalg.norm(g1 - g0)) > moved:
+        return "", 0
+    if lr < EDGE * max_stable_dt(method, curvature=float(np.linalg.norm(g1 - g0)) / moved):
+        return "", 0
+    limit = math.inf
+    try:
+        for at in (0.5 * (c0 + c1), c1):
+            outer = spectrum(lambda _t, c: -run.evaluate(c)[1], 0.0, at, symmetric=True)
+            if not outer.reason:
+                limit = min(limit, max_stable_dt(method, curvature=max(0.0, -float(np.min(outer.values.real)))))
+    except Exception:
+        return "", st.nfev - asked  # the gradient has no values there: the run did not ask for them
+    if not limit < lr:
+        return "", st.nfev - asked
+    return (
+        f"lr = {lr:g} exceeds the stability limit of {method.name}, which is about {limit:.3g} for the curvature where the run ends, by a "
+        f"factor of about {lr / limit:.3g}: steps go back and forth there, though they stay finite, and the end is no point of rest. Take "
+        f"lr = {0.5 * limit:.2g} or less"
+    ), st.nfev - asked

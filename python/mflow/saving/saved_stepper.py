@@ -35,6 +35,7 @@ class Kept:
     _given: dict[str, Any] | None
     _stops: Any
     _algebraic: Any
+    _past: Any
     _rebuilt: tuple[int, ...] = (0, 0, 0)  # by a stepper that this one was loaded or copied from
     _start_name: ClassVar[str]
 
@@ -82,7 +83,9 @@ class Kept:
                 self._stops.events.unpack(state.reshape(mine.shape) if state.size == mine.size else state)
 
     def _more_facts(self) -> dict[str, Any]:
-        return {} if self._algebraic is None else {"mass": self._algebraic.mass.checksum}
+        past = None if self._past is None else self._past.pack()
+        mass = {} if self._algebraic is None else {"mass": self._algebraic.mass.checksum}
+        return mass if past is None else {**mass, "past": past}
 
     def _take_facts(self, facts: dict[str, Any]) -> None:
         """What `_more_facts` wrote. Raises ValueError where it does not fit."""
@@ -90,6 +93,8 @@ class Kept:
         if mine != saved:
             raise ValueError(f"mass: expected the matrix of the saved stepper{', which has none' if saved is None else ''}, got "
                              f"{'none' if mine is None else 'another'}")  # fmt: skip
+        if self._past is not None and (wrong := self._past.misfit(facts.get("past"))):
+            raise ValueError(wrong)
 
     def _settings(self) -> dict[str, Any]:
         """What error control was asked for, as JSON has it."""

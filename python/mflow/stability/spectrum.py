@@ -26,7 +26,7 @@ from mflow.base.methods import Method, as_method
 from mflow.spectra.krylov import random_vector
 from mflow.stability import limits
 
-__all__ = ["STAGES", "SafeStep", "Spectrum", "relaxing", "safe_step", "spectrum", "upper_radius"]
+__all__ = ["STAGES", "SafeStep", "Spectrum", "axis_limits", "relaxing", "safe_step", "spectrum", "upper_radius"]
 
 ITERATIONS = 16
 EVERY, SELDOM = 25, 200  # steps between measurements, at most; the second where dt changed by less than
@@ -222,6 +222,11 @@ def _limit_towards(method: Method, value: complex) -> float:
     angle = math.atan2(-value.real, abs(value.imag))
     outer = min(0, math.ceil(PER_OCTAVE * math.log2(angle / (0.5 * math.pi))))
     return min(_ray(method, outer), _ray(method, outer - 1))
+
+
+def axis_limits(method: Method) -> tuple[float, float]:
+    """The limits on the negative real axis and on the imaginary one, cached."""
+    return _ray(method, 0), _axis(method)
 
 
 @functools.lru_cache(maxsize=4096)

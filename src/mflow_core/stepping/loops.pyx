@@ -37,6 +37,7 @@ from mflow_core.stepping.output cimport RECORD_ACT, RECORD_EVENT, RECORD_FULL, e
 from mflow_core.stepping.run cimport (LEG_OVER, RHO_DUE, RUN_INSIDE, accept, couples, end_has_slope, linearizes, rho_is_due, run_doubt, run_ready,
                                       run_settle, run_watch, try_step)
 from mflow_core.stepping.starts cimport leave_grid, run_act, size_of
+from mflow_core.stepping.watch.past cimport PAST_DUE, past_is_due, past_t, watched_step
 from mflow_core.types cimport (MF_AGAIN, MF_E_MEMORY, MF_E_NON_FINITE, MF_E_STEP, MF_IMPLICIT, MF_MULTISTEP, MF_RETRY_NON_FINITE,
                                MF_SECOND_ORDER, mf_problem, mf_step_fn, mf_tableau, mf_times_mass)
 
@@ -83,6 +84,9 @@ cdef int run_fixed(run_t *r, int64_t count, double t_last, record_t *record) noe
         if rho_is_due(r):
             status = RHO_DUE
             break
+        if r.past != NULL and past_is_due(<past_t *> r.past):
+            status = PAST_DUE
+            break
         h = r.dt
         t_next = r.t_base + <double> (r.k + 1 - r.k_base) * r.dt
         if lands and i == count - 1:
@@ -108,7 +112,7 @@ cdef inline bint stands(int status) noexcept nogil:
 
 cdef inline int fixed_step(run_t *r, double h, double t_next, bint at_end, bint keeps_books, record_t *record) noexcept nogil:
     """One step of h to t_next, booked, written and accepted; RECORD_EVENT and RECORD_ACT are steps that were taken."""
-    cdef int status = try_step(r, h)
+    cdef int status = try_step(r, h) if r.past == NULL or r.k < (<past_t *> r.past).next else watched_step(r, h)
     if status == 0 and r.ledger != NULL:
         if keeps_books:
             r.books = r.ledger[0]
@@ -144,6 +148,8 @@ cdef int run_given(run_t *r, int64_t count, const double *h, const double *ends,
             status = RECORD_FULL
         elif rho_is_due(r):
             status = RHO_DUE
+        elif r.past != NULL and past_is_due(<past_t *> r.past):
+            status = PAST_DUE
         else:
             r.dt, r.t_base, r.k_base = h[i], r.t, r.k
             status = fixed_step(r, h[i], ends[i], ends[i] == t_end, keeps_books, record)

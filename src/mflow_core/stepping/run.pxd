@@ -89,6 +89,7 @@ ctypedef struct run_t:
     int n_tested                         # visible vectors whose new numbers a step looks at
     bint cuts                            # a step may be taken in pieces of the state: its right-hand side is elementwise
     bint tests_slope                     # error control looks at the carried slope too
+    void *past                           # the looks of watch/past.pxd, Python's; NULL: nobody looks
     int64_t *calls                       # not NULL: fixed steps may be taken in place and repeated; a counter of the problem's (problem.pxd)
 
 

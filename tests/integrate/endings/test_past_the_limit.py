@@ -1,0 +1,243 @@
+"""Fixed explicit steps past the stability limit whose solution saturates: nothing overflows, and the run says what it is. Accurate runs are
+not accused. The limits are closed forms of 1 + z + z^2/2 + ..., the eigenvalues those of the Jacobians written out here, and the solutions
+SciPy's at tight tolerances.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy.integrate import solve_ivp
+
+import mflow
+from support.problems import Array
+
+LIMITS = {"euler": 2.0, "rk2": 2.0, "rk4": 2.785293563405282, "tvd_rk3": 2.512745326618332, "dopri5": 3.306567892634947}
+SAID = "exceeds the stability limit"
+TOTAL, BINDS, LETS_GO, MAKES = 0.05, 1000.0, 10.0, 30.0  # enzyme in all, and its rates
+
+
+def enzyme(t: float, y: Array) -> Array:
+    """Michaelis and Menten: substrate, complex, product."""
+    bound = BINDS * y[0] * (TOTAL - y[1])
+    return np.array([-bound + LETS_GO * y[1], bound - (LETS_GO + MAKES) * y[1], MAKES * y[1]])
+
+
+def enzyme_limit(y: Array) -> float:
+    """1/|lambda| of the fastest mode."""
+    a, b = BINDS * (TOTAL - y[1]), BINDS * y[0]
+    return float(1.0 / np.max(np.abs(np.linalg.eigvals([[-a, b + LETS_GO], [a, -b - LETS_GO - MAKES]]))))
+
+
+START = np.array([5.0, 0.0, 0.0])
+FAST = enzyme_limit(np.array([4.0, TOTAL, 1.0]))  # on the slow manifold, with a fifth of the substrate gone
+
+
+def bounce(c: Array) -> Array:
+    """The gradient of 50 log cosh c: its limit with Euler steps is 2/50."""
+    return 50.0 * np.tanh(c)
+
+
+def told(call: Any) -> tuple[Any, list[str]]:
+    with warnings.catch_warnings(record=True) as seen:
+        warnings.simplefilter("always")
+        r = call()
+    return r, [str(w.message) for w in seen]
+
+
+@pytest.mark.parametrize("method", LIMITS)
+def test_saturating_kinetics_past_the_limit_are_told_of(method: str) -> None:
+    h = 1.5 * LIMITS[method] * FAST
+    calls = [0]
+
+    def counted(t: float, y: Array) -> Array:
+        calls[0] += 1
+        return enzyme(t, y)
+
+    r, seen = told(lambda: mflow.solve_ivp(counted, (0, 150 * h), START, method=method, dt=h))
+    right = solve_ivp(enzyme, (0, 150 * h), START, "Radau", rtol=1e-9, atol=1e-12).y[:, -1]
+    assert r.reason == "finished"
+    assert np.all(np.isfinite(r.y))
+    assert abs(r.y[2, -1] - right[2]) > 0.1 * right[2]  # it is wrong, and says so
+    assert SAID in r.message
+    assert f"of {method}" in r.message
+    assert [text for text in seen if SAID in text] == [f"solve_ivp: {r.message.split('; but ')[1]}"]
+    assert calls[0] == r.nfev + r.ncheck
+    assert 0 < r.ncheck < 400
+
+
+@pytest.mark.parametrize("method", LIMITS)
+def test_the_limit_that_is_named_is_right(method: str) -> None:
+    """To a tenth, as the state goes back and forth; and the step that is advised works."""
+    h = 1.5 * LIMITS[method] / 40.0
+    r, _ = told(lambda: mflow.solve_ivp(lambda t, y: [-40.0 * math.tanh(y[0]) + 1e-3], (0, 200 * h), [0.01], method=method, dt=h))
+    assert float(r.message.split("which is about ")[1].split(" ")[0]) == pytest.approx(LIMITS[method] / 40.0, rel=0.1)
+    advised = float(r.message.split("Take dt = ")[1].split(" ")[0])
+    r, seen = told(lambda: mflow.solve_ivp(lambda t, y: [-40.0 * math.tanh(y[0]) + 1e-3], (0, 200 * h), [0.01], method=method, dt=advised))
+    assert not seen
+    assert r.ncheck == 0
+    assert r.y[0, -1] == pytest.approx(2.5e-5, rel=1e-6)
+
+
+@pytest.mark.parametrize("method", ["euler", "rk4"])
+def test_the_same_run_within_the_limit_says_nothing(method: str) -> None:
+    h = 0.8 * LIMITS[method] * enzyme_limit(START)
+    r, seen = told(lambda: mflow.solve_ivp(enzyme, (0, 400 * h), START, method=method, dt=h))
+    right = solve_ivp(enzyme, (0, 400 * h), START, "Radau", rtol=1e-9, atol=1e-12).y[:, -1]
+    assert r.y[:, -1] == pytest.approx(right, rel=0.02)
+    assert not seen
+    assert SAID not in r.message
+
+
+@pytest.mark.parametrize(("method", "more"), [("euler", {"dt": 0.08}), ("rk4", {"dt": 0.08}), ("sgd", {"lr": 0.08})])
+def test_a_flow_that_bounces_or_comes_to_a_false_rest(method: str, more: dict[str, float]) -> None:
+    r, seen = told(lambda: mflow.gradient_flow(bounce, [1.0, 2.0], 16.0, method, **more))  # type: ignore[misc]
+    assert r.reason == "finished"
+    assert np.min(np.abs(r.y[:, -1])) > 0.1
+    assert SAID in r.message
+    assert len([text for text in seen if SAID in text]) == 1
+    assert r.ncheck > 0
+
+
+@pytest.mark.parametrize(
+    ("method", "more"), [("euler", {"dt": 0.036}), ("sgd", {"lr": 0.036}), ("momentum", {"lr": 0.07}), ("rk4", {"dt": 0.05})]
+)
+def test_a_flow_near_its_limit_comes_to_rest(method: str, more: dict[str, float]) -> None:
+    r, seen = told(lambda: mflow.gradient_flow(bounce, [1.0, 2.0], 16.0, method, **more))  # type: ignore[misc]
+    assert np.max(np.abs(r.y[:, -1])) < 1e-3
+    assert not seen
+    assert SAID not in r.message
+
+
+def test_growth_below_a_million_is_told_of() -> None:
+    r, seen = told(lambda: mflow.solve_ivp(lambda t, y: [-10.0 * y[0], -y[1]], (0, 10.45), [1e-3, 1.0], method="euler", dt=0.209))
+    assert 1e-3 < abs(r.y[0, -1]) < 1e3  # 1.09^50
+    assert SAID in r.message
+    assert len(seen) == 1
+
+
+def test_growth_that_is_the_problems_own_is_not() -> None:
+    for rate, method in ((1.0, "euler"), (3.0, "rk4")):
+        r, seen = told(lambda rate=rate, method=method: mflow.solve_ivp(lambda t, y: rate * y, (0, 30), [1e-3], method=method, dt=0.9))
+        assert not seen
+        assert SAID not in r.message
+
+
+def test_oscillations_and_chaos_are_not_accused() -> None:
+    def lorenz(t: float, y: Array) -> Array:
+        return np.array([10.0 * (y[1] - y[0]), y[0] * (28.0 - y[2]) - y[1], y[0] * y[1] - 8.0 / 3.0 * y[2]])
+
+    def predators(t: float, y: Array) -> Array:
+        return np.array([y[0] - y[0] * y[1], y[0] * y[1] - y[1]])
+
+    for method in ("euler", "rk4"):
+        for fun, start in ((lorenz, [1.0, 1.0, 1.0]), (predators, [2.0, 1.0])):
+            r, seen = told(lambda fun=fun, start=start, method=method: mflow.solve_ivp(fun, (0, 20), start, method=method, dt=0.01))
+            assert not seen
+            assert r.ncheck == 0
+    noise = np.random.default_rng(1)
+    r, seen = told(lambda: mflow.solve_ivp(lambda t, y: -y + noise.normal(size=2), (0, 20), [1.0, 1.0], method="euler", dt=0.1))
+    assert not seen
+    assert SAID not in r.message
+
+
+def test_fast_modes_that_are_not_there_do_no_harm() -> None:
+    """Past the limit for the eigenvalue -1000, whose mode is 0 all along."""
+    r, seen = told(lambda: mflow.solve_ivp(lambda t, y: [-y[0], -1000.0 * y[1]], (0, 5), [1.0, 0.0], method="euler", dt=0.01))
+    assert r.y[0, -1] == pytest.approx(math.exp(-5), rel=0.03)
+    assert not seen
+    assert r.ncheck == 0
+
+
+def test_steps_given_one_by_one() -> None:
+    h = 1.5 * LIMITS["rk4"] * FAST
+    r, _ = told(lambda: mflow.solve_ivp(enzyme, (0, 150 * h), START, method="rk4", dt=lambda q, t, y: h))
+    assert SAID in r.message
+
+
+def test_a_batch_tells_of_its_trajectories() -> None:
+    h = 1.5 * LIMITS["euler"] * FAST
+    r, _ = told(lambda: mflow.solve_ivp_batch(enzyme, (0, 150 * h), [START, 1e-2 * START], method="euler", dt=h))
+    assert SAID in r.messages[0]
+    assert SAID in r[0].message
+    assert 1 not in r.messages
+
+
+def test_a_stepper_tells_once() -> None:
+    h = 1.5 * LIMITS["rk4"] * FAST
+    calls = [0]
+
+    def counted(t: float, y: Array) -> Array:
+        calls[0] += 1
+        return enzyme(t, y)
+
+    st = mflow.Stepper("rk4", counted, START)
+    _, seen = told(lambda: [st.step(h) for _ in range(150)])
+    assert len(seen) == 1
+    assert seen[0].startswith("Stepper: near t = ")
+    assert SAID in seen[0]
+    assert st.nfev == calls[0]
+    whole = mflow.solve_ivp(enzyme, (0, st.t), START, method="rk4", dt=h, save="last")
+    assert np.array_equal(st.y, whole.y[:, -1])  # looks change no bits
+
+
+@pytest.mark.parametrize("method", ["euler", "rk4"])
+def test_a_stepper_that_is_loaded_tells_at_the_same_step(method: str, tmp_path: Path) -> None:
+    h = 1.5 * LIMITS[method] * FAST
+    _, whole = told(lambda: mflow.Stepper(method, enzyme, START).advance(150, h))
+    for steps in (4, 9, 149):
+        st = mflow.Stepper(method, enzyme, START)
+        _, before = told(lambda st=st, steps=steps: st.advance(steps, h))
+        st.save(tmp_path / "st")
+        st = mflow.Stepper.load(tmp_path / "st", enzyme)
+        _, behind = told(lambda st=st, steps=steps: st.advance(150 - steps, h))
+        assert before + behind == whole
+
+
+def test_scipys_driver_tells() -> None:
+    from mflow.scipy import RK4
+
+    h = 1.5 * LIMITS["rk4"] * FAST
+    r, seen = told(lambda: solve_ivp(enzyme, (0, 150 * h), START, method=RK4, dt=h))
+    assert r.status == 0
+    assert len(seen) == 1
+    assert SAID in seen[0]
+
+
+@pytest.mark.parametrize("method", ["euler", "rk4"])
+def test_a_run_that_is_resumed_says_the_same(method: str, tmp_path: Path) -> None:
+    h = 1.5 * LIMITS[method] * FAST
+    span, path = (0, 150 * h), tmp_path / "run"
+    whole, _ = told(lambda: mflow.solve_ivp(enzyme, span, START, method=method, dt=h))
+    assert SAID in whole.message
+    for steps in (4, 5, 9, 40, 149):  # in the middle of a look, before and behind the verdict
+        more = {"method": method, "dt": h, "checkpoint": path, "checkpoint_every": 1}
+        told(lambda steps=steps, more=more: mflow.solve_ivp(enzyme, span, START, max_steps=steps, **more))
+        rest, _ = told(lambda: mflow.solve_ivp(enzyme, span, START, method=method, dt=h, resume=path))
+        assert np.array_equal(rest.y, whole.y)
+        assert (rest.message, rest.ncheck, rest.nfev) == (whole.message, whole.ncheck, whole.nfev)
+
+
+def test_an_error_of_the_function_around_a_step_is_the_runs_alone() -> None:
+    """The measurement asks where the run does not: what is raised there does not come through."""
+
+    def walled(c: Array) -> Array:
+        if np.any(np.abs(c) < 0.5):
+            raise ValueError("not here")
+        return bounce(c)
+
+    r, _ = told(lambda: mflow.gradient_flow(walled, [1.9150080481545375], 16.0, "euler", dt=0.08))
+    assert r.reason == "finished"
+    assert r.ncheck > 0
+
+
+def test_an_oscillation_that_euler_lets_grow_is_told_of() -> None:
+    r, seen = told(lambda: mflow.solve_ivp(lambda t, y: [y[1], -4.0 * y[0]], (0, 20), [1.0, 0.0], method="euler", dt=0.1))
+    assert 10.0 < abs(np.linalg.norm(r.y[:, -1])) < 200.0  # 1.04^100
+    assert SAID in r.message
+    assert len(seen) == 1
