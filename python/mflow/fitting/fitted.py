@@ -94,9 +94,9 @@ class CurveFit(Readable, tuple[Any, ...]):
     held: Any
 
     def __new__(cls, entries: tuple[Any, ...], attributes: dict[str, Any]) -> CurveFit:
-        """The tuple of these entries, with these attributes."""
+        """The tuple of these entries, with these attributes, which it takes over."""
         made = super().__new__(cls, entries)
-        made.__dict__.update(attributes)
+        made.__dict__ = attributes
         return made
 
     def __getnewargs__(self) -> tuple[Any, ...]:

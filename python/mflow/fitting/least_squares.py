@@ -27,7 +27,7 @@ from mflow.base.checks import (
     shown,
 )
 from mflow.base.pace import interruptible
-from mflow.base.result import Examined, as_pending, attach, keep_origin
+from mflow.base.result import Examined, as_pending, attach, keep_origin, put_later
 from mflow.base.telling import tell
 from mflow.fitting.bounds import EVERYWHERE, check_box, check_fixed
 from mflow.fitting.residuals import Residuals
@@ -276,8 +276,10 @@ def least_squares(
         note = f"in mflow.least_squares, {where}; .partial_result holds the best point"
         attach(error, as_pending(error, LeastSquaresResult, lambda: LeastSquaresResult(run.result(-1, reason, text))), note)
         raise
-    result = LeastSquaresResult(run.finish(ending))
-    at, converged = result["x"].copy(), result["reason"] == "converged"
+    status, reason = run.outcome(ending)
+    result = LeastSquaresResult(run.result(status, reason, None))
+    put_later(result, "message", lambda: run.verdict(ending)[2])
+    at, converged = result["x"].copy(), reason == "converged"
     keep_origin(result, lambda: landscape_of(residuals, run.loss, at, converged, box, held))
     if run.idle:
         tell(f"least_squares: {run.idle}")

@@ -207,10 +207,6 @@ class Run:
         """Evaluations of the residuals, those for differences aside."""
         return int(self.core.counts[1]) + self.spent if self.core is not None else 1
 
-    def finish(self, ending: str) -> dict[str, Any]:
-        """The entries of the result, with the ending in words."""
-        return self.result(*self.verdict(ending))
-
     def verdict(self, ending: str) -> tuple[int, str, str]:
         """(status, reason, message)."""
         _, cosine, _, rounding, _, size = self.core.measures
@@ -297,6 +293,8 @@ class Run:
         """(reason, text) where a small gradient is no minimum: a Jacobian that is wrong, or 0 as a whole; else empty."""
         if self.problem.wrong:
             return "wrong_gradient", self.problem.wrong
+        if self.core.all_slopes and not self.core.lost > LOST:  # as nearly all runs end
+            return "", ""
         _, _, _, rounding, _, size = self.core.measures
         if self.core.any_slope and self.core.lost > LOST and size > rounding:
             return "step_too_small", "differences of residuals that are rounded so much do not tell where the cost falls"
@@ -368,8 +366,8 @@ class Run:
         told += [f"the Jacobian is 0 along {_names(others)} at x"] if others else []
         return f"{', and '.join(told)}, where the Jacobian has rank {rank_of(self.core.J)} for {self.x.size} parameters"
 
-    def result(self, status: int, reason: str, message: str) -> dict[str, Any]:
-        """The best point, which is where the run stands."""
+    def result(self, status: int, reason: str, message: str | None) -> dict[str, Any]:
+        """The best point, which is where the run stands; message None: the result makes it when it is asked for."""
         n = self.x.size
         if self.core is None:
             empty, none = np.full(0, math.nan), np.full(n, math.nan)
@@ -380,7 +378,10 @@ class Run:
         else:
             state = self._state()
         verdict = self.problem.verdict
-        return {**state, "ncheck": verdict.ncheck, "status": status, "success": status > 0, "reason": reason, "message": message}
+        state.update(ncheck=verdict.ncheck, status=status, success=status > 0, reason=reason)
+        if message is not None:
+            state["message"] = message
+        return state
 
     @property
     def active_mask(self) -> Any:
@@ -392,21 +393,22 @@ class Run:
 
     def _state(self) -> dict[str, Any]:
         core = self.core
-        nit, _, njev, _ = core.counts
-        x, f, r, J = core.x, core.f, core.r, core.J
+        nit, nfev, njev, _ = core.counts
+        x, f, J = core.x, core.f, core.J
+        r = f if self.loss is None else core.r
         n = x.size
         cost = 0.5 * float(f @ f) if self.loss is None else core.cost
         if math.isfinite(cost):
-            g = J.T @ (f if self.loss is None else r)
+            g = J.T @ r
         else:  # at a start that is not finite
             with np.errstate(all="ignore"):
-                g = J.T @ (f if self.loss is None else r)
+                g = J.T @ r
         bounded = self.box is not None or self.fixed is not None
         steepest = float(np.max(np.abs(g[core.free]), initial=0.0)) if bounded else largest(g)
         return {
             "x": x, "cost": cost, "fun": f, "jac": J if self.loss is None else self.curved_jacobian, "grad": g, "optimality": steepest,
             "cosine": core.measures[1], "active_mask": self.active_mask,
-            "nfev": self.nfev, "njev": njev, "nit": nit, "rank": n if core.surely_full else rank_of(J), "dt": core.dt,
+            "nfev": nfev + self.spent, "njev": njev, "nit": nit, "rank": n if core.surely_full else rank_of(J), "dt": core.dt,
         }  # fmt: skip
 
 
