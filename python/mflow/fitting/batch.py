@@ -24,7 +24,7 @@ from mflow.fitting.bounds import EVERYWHERE, check_fixed, sides
 from mflow.fitting.compiled import compiled_residuals
 from mflow.fitting.residuals import check_sigma
 from mflow.fitting.robust import Robust, loss_of
-from mflow.fitting.run import STATUS
+from mflow.fitting.run import STATUS, counted_ftol
 from mflow.integrate.ensemble import on_threads
 from mflow.optimize.minimize_batch import data_for_batch, starts_of_batch
 
@@ -185,7 +185,7 @@ def least_squares_batch(
     if outside.size:
         raise ValueError(f"starts: expected starts within bounds, got start {outside[0]} outside of them")
     box = (None, None) if np.isneginf(lower).all() and np.isposinf(upper).all() else (lower, upper)
-    tests = (tolerances[0], tolerances[1], tolerances[2], limit)
+    tests = (counted_ftol(tolerances[0]), tolerances[1], tolerances[2], limit)
     robust = loss_of(loss, f_scale)
     if isinstance(robust, Robust):
         raise TypeError(f"loss: expected a name, as a batch runs without Python, got {shown(loss)}; use mflow.least_squares for each fit")

@@ -176,7 +176,8 @@ def least_squares(
         been below that of the largest x (double roots, at which no gradient tells the end).
     ftol, xtol : float or None
         The tests of SciPy's "lm" (MINPACK): a step that lowers the cost by at most ftol of it, and by the linear model as well; a radius
-        of at most xtol |D x| after a step. None, the default: the gradient alone decides. Where one of these ends a run with differences,
+        of at most xtol |D x| after a step. None, the default: the gradient alone decides; so it does at an ftol of at most 2.2e-15, as
+        rounding hides so much of a cost that the test would be passed by luck. Where one of these ends a run with differences,
         jac is that of the start of the last step, as in SciPy.
     x_scale : "jac", None or array_like
         Units of the parameters; "jac" and None: from the largest columns of the Jacobian so far.

@@ -21,11 +21,12 @@ from mflow.derivatives.differences import ASIDES, EACH
 from mflow.fitting.residuals import NOISY, Residuals
 from mflow.fitting.robust import Robust
 
-__all__ = ["STATUS", "Run", "column_norms", "intermediate", "lost_share"]
+__all__ = ["STATUS", "Run", "column_norms", "counted_ftol", "intermediate", "lost_share"]
 
 GONE = 1e-6  # of the residuals: what they change by along a column that has vanished
 CURVED = 1e-4  # of each parameter: the differences of the gradient that tell a minimum,
 MOST_CURVED = 50  # of so many at most
+LEAST_FTOL = 10.0 * 2.0**-52
 HIDDEN = 1e-12  # of the cost: what rounding hides of it
 IN_DOUBT = ("step_too_small", "ftol", "xtol", "both")  # endings that differences of noise may bring about
 SLOPED = 1e-3  # a cosine of the residuals with a column above it is no small gradient
@@ -41,6 +42,12 @@ STATUS = {
 def lost_share(J: Array) -> float:
     """The share of the largest singular value below which one is rounding."""
     return float(max(J.shape)) * 2.0**-52
+
+
+def counted_ftol(ftol: float) -> float:
+    """ftol, or 0, no test, where it is below what rounding hides of a cost: such a test would be passed by luck, and leave half the digits
+    of x that the gradient tells."""
+    return ftol if ftol > LEAST_FTOL else 0.0
 
 
 class Zeros(NamedTuple):
@@ -69,7 +76,7 @@ class Run:
         """Evaluate the residuals at x: the core then knows how many there are."""
         core = self.problem.start(self.x, self.loss)
         how = self.how
-        tests = (how["ftol"], how["xtol"], how["gtol"], max(1, how["limit"] - self.spent), how.get("calls", 0))
+        tests = (counted_ftol(how["ftol"]), how["xtol"], how["gtol"], max(1, how["limit"] - self.spent), how.get("calls", 0))
         core.settings(*tests, how["dt"], how["acceleration"], self.tell is not None)
         if self.D is not None:
             core.scale(self.D)
