@@ -11,7 +11,7 @@ import numpy as np
 
 from mflow.base.checks import Array, check_number, real_array
 from mflow.base.pace import interruptible
-from mflow.base.tables import Readable, Table
+from mflow.base.tables import Readable, Table, frame
 from mflow.fitting.least_squares import covariance
 from mflow.fitting.quantiles import student_quantile
 
@@ -292,6 +292,32 @@ class CurveFit(Readable, tuple[Any, ...]):
         return out
 
     # ---- words ----------------------------------------------------------------------------------------------------------------------
+
+    def to_frame(self, level: float = 0.95) -> Any:
+        """The parameters as a pandas DataFrame.
+
+        Parameters
+        ----------
+        level : float
+            Of the intervals.
+
+        Returns
+        -------
+        pandas.DataFrame
+            A row a parameter: ``name``, ``value``, ``stderr`` (0 where it is held), ``lower`` and ``upper`` of `intervals`, ``held``.
+            ImportError without pandas.
+
+        Examples
+        --------
+        >>> import numpy as np, mflow
+        >>> fit = mflow.curve_fit(lambda x, a, b: a + b * x, [0.0, 1.0, 2.0, 3.0], [1.0, 3.1, 4.9, 7.0])
+        >>> fit.to_frame()["value"].round(3).tolist()
+        [1.03, 1.98]
+        """
+        lower, upper = self.intervals(level).T
+        held = np.zeros(self.popt.size, dtype=bool) if self.held is None else np.asarray(self.held, dtype=bool)
+        columns = {"name": self.names, "value": self.popt, "stderr": self.stderr, "lower": lower, "upper": upper, "held": held}
+        return frame(columns)
 
     def _parts(self) -> list[str | Table]:
         ends = self.intervals() if self.dof > 0 or self.absolute_sigma else np.full((self.popt.size, 2), math.nan)
