@@ -208,3 +208,10 @@ def test_a_tolerance_below_rounding_leaves_the_gradient_to_decide(start: int) ->
     early = mflow.least_squares(problem.residual, x0, problem.jacobian, ftol=1e-10)
     assert early.status == 2
     assert early.nfev < 0.7 * one.nfev
+
+
+def test_several_sets_of_data_where_one_is_expected_are_named_with_the_way() -> None:
+    with pytest.raises(TypeError, match=r"^batch_data: expected None beside a compiled function, .*mflow\.least_squares with"):
+        mflow.least_squares_batch(c_function(Y[0]), np.ones((3, 3)), m=40, batch_data={"y": Y[:3]})
+    with pytest.raises(ValueError, match=r"expected 120 numbers.*; 3 sets of data are fitted .*least_squares_batch"):
+        mflow.curve_fit(lambda x, a, k, c: a * np.exp(-k * x) + c, T, Y[:3], [1.0, 1.0, 1.0])

@@ -179,6 +179,11 @@ def least_squares_batch(
     given = {"ftol": ftol, "xtol": xtol, "gtol": gtol}
     tolerances = [0.0 if one is None else check_number(one, name, low=0.0) for name, one in given.items()]
     limit = 500 * (n + 1) if max_nfev is None else check_whole(max_nfev, "max_nfev", 1)
+    if batch_data is not None and not isinstance(fun, Objective):
+        raise TypeError(
+            "batch_data: expected None beside a compiled function, which knows its data itself; fit one set after the other, each by "
+            "mflow.least_squares with a function that holds it, or take a curve of mflow.objectives, whose data are exchanged"
+        )
     X, y = data_for_batch(fun if isinstance(fun, Objective) else None, batch_data, len(points))
     lower, upper = sides(bounds, n)
     outside = np.flatnonzero(((points < lower) | (points > upper)).any(axis=1))

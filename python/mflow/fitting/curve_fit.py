@@ -343,7 +343,9 @@ class ModelResiduals(Residuals):
         if self.y_size == 1 and values.size > 1:
             self.m = self.y_size = values.size
         if values.size not in (1, self.m):
-            raise ValueError(f"f returned shape {values.shape}: expected {self.m} numbers, as there are data")
+            sets = self.y_size // values.size if values.size > 1 and self.y_size % values.size == 0 else 1
+            fix = f"; {sets} sets of data are fitted one after the other, or by mflow.least_squares_batch" if sets > 1 else ""
+            raise ValueError(f"f returned shape {values.shape}: expected {self.m} numbers, as there are data{fix}")
         return np.ascontiguousarray(np.broadcast_to(values.ravel(), (self.m,)), dtype=np.float64)
 
 
