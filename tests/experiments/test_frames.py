@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy import stats
 
 import mflow
 from mflow.experiments.compare import History, Run
@@ -85,3 +86,22 @@ def test_labels_that_do_not_fit() -> None:
         mflow.objectives.Logistic(X[:3], ["a", None, "b"])
     with pytest.raises(TypeError, match=r"^y: expected numbers, got dtype object"):
         mflow.objectives.Softmax(X[:2], np.array(["a", 3], dtype=object))
+
+
+def test_a_fit_as_a_frame() -> None:
+    x = np.linspace(0.0, 3.0, 20)
+    y = 1.0 + 2.0 * x + 0.1 * np.cos(9.0 * x)
+    fit = mflow.curve_fit(lambda x, a, b, c: a + b * x + c * x**2, x, y, [0.0, 1.0, 0.0], fixed="c")
+    table = fit.to_frame(level=0.9)
+    low = stats.t.ppf(0.05, 18)
+    slope = stats.linregress(x, y)
+    assert table["name"].tolist() == ["a", "b", "c"]
+    assert table["held"].tolist() == [False, False, True]
+    want = {
+        "value": [slope.intercept, slope.slope, 0.0],
+        "stderr": [slope.intercept_stderr, slope.stderr, 0.0],
+        "lower": [slope.intercept + low * slope.intercept_stderr, slope.slope + low * slope.stderr, 0.0],
+        "upper": [slope.intercept - low * slope.intercept_stderr, slope.slope - low * slope.stderr, 0.0],
+    }
+    for name, values in want.items():
+        np.testing.assert_allclose(table[name], values, rtol=1e-6, atol=1e-12)

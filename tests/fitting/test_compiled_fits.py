@@ -194,3 +194,24 @@ def test_compiled_fits_run_on_threads_at_once():
     for one in threads:
         one.join()
     assert len(set(found)) == 1
+
+
+@pytest.mark.parametrize("start", [0, 1])
+def test_a_tolerance_below_rounding_leaves_the_gradient_to_decide(start: int) -> None:
+    """NIST's ENSO, whose steps shrink slowly: a change of 1e-15 of the cost is seen long before x has its digits."""
+    problem = load_nist("ENSO")
+    x0, right = problem.starts[start], problem.certified_parameters
+    one = mflow.least_squares(problem.residual, x0, problem.jacobian, ftol=1e-15)
+    many = mflow.least_squares_batch(problem.objective, x0[None], ftol=1e-15)
+    for x in (one.x, many.x[0]):
+        np.testing.assert_allclose(x, right, rtol=1e-8)
+    early = mflow.least_squares(problem.residual, x0, problem.jacobian, ftol=1e-10)
+    assert early.status == 2
+    assert early.nfev < 0.7 * one.nfev
+
+
+def test_several_sets_of_data_where_one_is_expected_are_named_with_the_way() -> None:
+    with pytest.raises(TypeError, match=r"^batch_data: expected None beside a compiled function, .*mflow\.least_squares with"):
+        mflow.least_squares_batch(c_function(Y[0]), np.ones((3, 3)), m=40, batch_data={"y": Y[:3]})
+    with pytest.raises(ValueError, match=r"expected 120 numbers.*; 3 sets of data are fitted .*least_squares_batch"):
+        mflow.curve_fit(lambda x, a, k, c: a * np.exp(-k * x) + c, T, Y[:3], [1.0, 1.0, 1.0])

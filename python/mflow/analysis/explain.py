@@ -239,11 +239,12 @@ def explain(
         raise ValueError("x0: expected at least one entry, got none")
     if kind is None:
         kind = "rhs" if _arguments(fun) - len(args) == 2 else "cost"
+    listed = _listed(names, kind == "cost")
     if kind == "rhs":
-        return _explain_rhs(fun, start, jac, t_span or (0.0, 1.0), args, names)
+        return _explain_rhs(fun, start, jac, t_span or (0.0, 1.0), args, listed)
     if jac is None and isinstance(fun, Objective):
         jac = fun.grad  # its own
-    report = _explain_cost(ExaminedCost(fun, jac, args, start), start, names, check_gradient)
+    report = _explain_cost(ExaminedCost(fun, jac, args, start), start, listed, check_gradient)
     tries = check_whole(tries, "tries")
     affordable = jac is not None or is_compiled(fun) or start.size <= FEW  # else a gradient takes many evaluations
     return _with_trials(report, fun, jac, args, start, tries) if tries and affordable else report
@@ -323,7 +324,7 @@ def _arguments(fun: Any) -> int:
 # ---- costs ------------------------------------------------------------------------------------------------------------------------------
 
 
-def _explain_cost(cost: ExaminedCost, start: Array, names: Sequence[str] | None, check: bool) -> Report:
+def _explain_cost(cost: ExaminedCost, start: Array, listed: list[Method], check: bool) -> Report:
     x = start.reshape(-1).copy()
     g = cost.gradient(x)
     few = f"The cost's values carry {cost.digits.text}, so curvatures are rough." if cost.digits is not None else ""
@@ -342,7 +343,7 @@ def _explain_cost(cost: ExaminedCost, start: Array, names: Sequence[str] | None,
     verdicts.append((f"after {STEPS} steps of descent with lr = {lr:.3g}", _verdict_of_cost(later, at_end)))
     worst = max(high, later.bounds[1])  # the step must be safe on the way, too
     condition = math.inf if least < -FLAT * size or size == 0.0 else low / max(least, FLAT * FLAT * size)
-    steps = {m.name: _limit_for_cost(m, worst) for m in _listed(names, cost=True)}
+    steps = {m.name: _limit_for_cost(m, worst) for m in listed}
     method, dt, parameters, reason = NOISY if noisy else _advice_for_cost(worst, condition, least < -FLAT * size, first.complete)
     return Report(
         kind="cost",
@@ -404,10 +405,20 @@ def _verdict_of_cost(ritz: krylov.Ritz, size: float) -> str:
 def _listed(names: Sequence[str] | None, cost: bool) -> list[Method]:
     """The methods whose steps are listed."""
     if names is not None:
-        return [as_method(name, {}) for name in names]
+        return [_with_limit(as_method(name, {}), cost) for name in names]
     kinds = ("step", "update") if cost else ("step",)
     out = [m for m in methods() if m.kind in kinds and {"linear"} <= m.flags and not {"second_order", "needs_rho"} & m.flags]
     return [m if "friction" not in m.parameters else as_method(m, {"friction": 1.0}) for m in out]
+
+
+def _with_limit(method: Method, cost: bool) -> Method:
+    """Raises ValueError for a method without a limit of this kind."""
+    if "linear" in method.flags and "second_order" not in method.flags and (cost or method.kind == "step"):
+        return method
+    words = {"direction": "whose line search or trust region finds its steps", "update": "an optimizer", "sweep": "for rows of data"}
+    why = "for second-order systems" if "second_order" in method.flags else words.get(method.kind, "which has none")
+    told = "the cost's curvature alone" if cost else "the Jacobian's eigenvalues"
+    raise ValueError(f"names: expected methods whose largest stable step follows from {told}, got {method.name}, {why}; omit it")
 
 
 def _limit_for_cost(method: Method, curvature: float) -> float:
@@ -450,7 +461,7 @@ def _steps_a_digit(method: str, L: float, condition: float, parameters: dict[str
 # ---- right-hand sides -------------------------------------------------------------------------------------------------------------------
 
 
-def _explain_rhs(fun: Any, start: Array, jac: Any, t_span: Sequence[float], args: tuple[Any, ...], names: Sequence[str] | None) -> Report:
+def _explain_rhs(fun: Any, start: Array, jac: Any, t_span: Sequence[float], args: tuple[Any, ...], listed: list[Method]) -> Report:
     t0, t1 = (check_number(t, f"t_span[{k}]") for k, t in enumerate(t_span))
     if t0 == t1:
         raise ValueError(f"t_span: expected t0 and t_end apart, got ({t0:g}, {t1:g})")
@@ -471,7 +482,7 @@ def _explain_rhs(fun: Any, start: Array, jac: Any, t_span: Sequence[float], args
     margins = np.array([0.0 if p.complete else p.error for p in path.points])
     interval = float(np.max(radii)), float(np.max(radii + margins))
     share = interval[0] / interval[1] if interval[0] > 0.0 else 1.0
-    steps = {m.name: share * max_stable_dt(m, eigenvalues=values) for m in _listed(names, cost=False)}
+    steps = {m.name: share * max_stable_dt(m, eigenvalues=values) for m in listed}
     verdicts = [(f"t = {path.t[0]:.4g}", path.verdicts[0])] + [(f"from t = {t:.4g}", after) for t, _, after in path.changes[:8]]
     implicit = lambda otherwise: _implicit(counted, count, (t0, t1), start, jac, args, otherwise)  # noqa: E731
     method, dt, reason = _advice_for_rhs(values, interval[1], abs(t1 - t0), run, all(p.complete for p in path.points), implicit)

@@ -48,6 +48,7 @@ __all__ = [
 ]
 
 Array = NDArray[np.float64]
+FLOAT64 = np.dtype(np.float64)
 COMPLEX_STATES = ", or take mflow.solve_ivp, whose y0 may be complex"  # what a driver without them adds to what `real_array` says
 
 WORDS = (bool, np.bool_, str, bytes)  # Python takes them for numbers, users do not mean them as such
@@ -278,6 +279,8 @@ def as_tuple(args: Any) -> tuple[Any, ...]:
 
 def real_array(value: Any, argument: str, elsewhere: str = "") -> Array:
     """Numbers as float64. Raises TypeError for complex numbers, whose imaginary parts NumPy would drop; elsewhere: what takes them."""
+    if type(value) is np.ndarray and value.dtype is FLOAT64:  # what most calls give
+        return value
     if isinstance(value, Mapping):
         raise TypeError(
             f"{argument}: expected one array of numbers, got a dict of {', '.join(map(repr, list(value)[:5])) or 'nothing'}; "

@@ -24,7 +24,7 @@ from mflow.fitting.bounds import EVERYWHERE, check_fixed, sides
 from mflow.fitting.compiled import compiled_residuals
 from mflow.fitting.residuals import check_sigma
 from mflow.fitting.robust import Robust, loss_of
-from mflow.fitting.run import STATUS
+from mflow.fitting.run import STATUS, counted_ftol
 from mflow.integrate.ensemble import on_threads
 from mflow.optimize.minimize_batch import data_for_batch, starts_of_batch
 
@@ -179,13 +179,18 @@ def least_squares_batch(
     given = {"ftol": ftol, "xtol": xtol, "gtol": gtol}
     tolerances = [0.0 if one is None else check_number(one, name, low=0.0) for name, one in given.items()]
     limit = 500 * (n + 1) if max_nfev is None else check_whole(max_nfev, "max_nfev", 1)
+    if batch_data is not None and not isinstance(fun, Objective):
+        raise TypeError(
+            "batch_data: expected None beside a compiled function, which knows its data itself; fit one set after the other, each by "
+            "mflow.least_squares with a function that holds it, or take a curve of mflow.objectives, whose data are exchanged"
+        )
     X, y = data_for_batch(fun if isinstance(fun, Objective) else None, batch_data, len(points))
     lower, upper = sides(bounds, n)
     outside = np.flatnonzero(((points < lower) | (points > upper)).any(axis=1))
     if outside.size:
         raise ValueError(f"starts: expected starts within bounds, got start {outside[0]} outside of them")
     box = (None, None) if np.isneginf(lower).all() and np.isposinf(upper).all() else (lower, upper)
-    tests = (tolerances[0], tolerances[1], tolerances[2], limit)
+    tests = (counted_ftol(tolerances[0]), tolerances[1], tolerances[2], limit)
     robust = loss_of(loss, f_scale)
     if isinstance(robust, Robust):
         raise TypeError(f"loss: expected a name, as a batch runs without Python, got {shown(loss)}; use mflow.least_squares for each fit")

@@ -183,7 +183,7 @@ def _prepared(
     if kwargs:
         D, loss, tell = _more(kwargs, how, n)
     held = None if fixed is None else _held(fixed, n, names)
-    told = {"f": residuals.curve, "xdata": x, "ydata": y, "names": names, "held": held, "deviations": residuals.deviations}
+    told = {"f": residuals.curve, "xdata": x, "ydata": y, "held": held, "deviations": residuals.deviations, "_name": names}
     return Run(residuals, start, how, D, box, held, loss, tell), told
 
 
@@ -332,7 +332,7 @@ class ModelResiduals(Residuals):
     def _calls(self, f: Any, jac: Any) -> Calls:
         """The model as the core calls it."""
         x, y, root = self.data
-        return Calls(f, jac, (), {}, self.n, self._checked, self._checked_jacobian, x, y, self.sigma, root)
+        return Calls(f, jac, (), {}, self.n, *self._checkers(), x, y, self.sigma, root)
 
     def _checked(self, raw: Any) -> Array:
         """What the model returned as float64, (m,). Raises TypeError or ValueError."""
@@ -343,7 +343,9 @@ class ModelResiduals(Residuals):
         if self.y_size == 1 and values.size > 1:
             self.m = self.y_size = values.size
         if values.size not in (1, self.m):
-            raise ValueError(f"f returned shape {values.shape}: expected {self.m} numbers, as there are data")
+            sets = self.y_size // values.size if values.size > 1 and self.y_size % values.size == 0 else 1
+            fix = f"; {sets} sets of data are fitted one after the other, or by mflow.least_squares_batch" if sets > 1 else ""
+            raise ValueError(f"f returned shape {values.shape}: expected {self.m} numbers, as there are data{fix}")
         return np.ascontiguousarray(np.broadcast_to(values.ravel(), (self.m,)), dtype=np.float64)
 
 
@@ -397,7 +399,7 @@ def _fitted(run: Run, ending: str, how: dict[str, Any], absolute: bool, full: bo
     if C is None or (free <= 0 and not absolute):
         pcov = np.full((x.size, x.size), math.inf)
         why = "there are as many parameters as data" if C is not None else f"the Jacobian has rank {rank} for {x.size} parameters"
-        dead = [name for j, name in enumerate(how["names"]()) if j in run.zeros.dead]
+        dead = [name for j, name in enumerate(how["_name"]()) if j in run.zeros.dead]
         words = f", and no residual depends on {', '.join(dead)}; f is called as f(xdata, *parameters)" if dead and C is None else ""
         tell(f"curve_fit: the covariance of the parameters could not be estimated, as {why}{words}")
     else:
@@ -406,12 +408,11 @@ def _fitted(run: Run, ending: str, how: dict[str, Any], absolute: bool, full: bo
     if full:
         packed, order, qtf = core.factors()
         entries += ({"nfev": calls, "fvec": core.f, "fjac": packed, "ipvt": order, "qtf": qtf}, run.verdict(ending)[2], max(status, 1))
-    attributes = {
-        "popt": x, "pcov": pcov, "cost": cost, "nfev": nfev, "calls": calls, "status": status, "success": status > 0, "reason": reason,
-        "absolute_sigma": absolute, "robust": run.loss is not None, "f": how["f"], "xdata": how["xdata"], "ydata": how["ydata"],
-        "sigma": run.problem.sigma, "deviations": how["deviations"], "held": held, "_run": run, "_ending": ending, "_name": how["names"],
-    }  # fmt: skip
-    return CurveFit(entries, attributes)
+    how.update(
+        popt=x, pcov=pcov, cost=cost, nfev=nfev, calls=calls, status=status, success=status > 0, reason=reason, absolute_sigma=absolute,
+        robust=run.loss is not None, sigma=run.problem.sigma, _run=run, _ending=ending,
+    )  # fmt: skip
+    return CurveFit(entries, how)
 
 
 def _inverse_of_free(J: Array, held: Any) -> tuple[Array | None, int]:

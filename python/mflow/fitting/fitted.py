@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from mflow.base.checks import Array, check_number, real_array
-from mflow.base.tables import Readable, Table
+from mflow.base.tables import Readable, Table, frame
 from mflow.fitting.least_squares import covariance
 from mflow.fitting.quantiles import student_quantile
 from mflow.fitting.run import column_norms, rank_of
@@ -94,9 +94,9 @@ class CurveFit(Readable, tuple[Any, ...]):
     held: Any
 
     def __new__(cls, entries: tuple[Any, ...], attributes: dict[str, Any]) -> CurveFit:
-        """The tuple of these entries, with these attributes."""
+        """The tuple of these entries, with these attributes, which it takes over."""
         made = super().__new__(cls, entries)
-        made.__dict__.update(attributes)
+        made.__dict__ = attributes
         return made
 
     def __getnewargs__(self) -> tuple[Any, ...]:
@@ -304,6 +304,32 @@ class CurveFit(Readable, tuple[Any, ...]):
         return out
 
     # ---- words ----------------------------------------------------------------------------------------------------------------------
+
+    def to_frame(self, level: float = 0.95) -> Any:
+        """The parameters as a pandas DataFrame.
+
+        Parameters
+        ----------
+        level : float
+            Of the intervals.
+
+        Returns
+        -------
+        pandas.DataFrame
+            A row a parameter: ``name``, ``value``, ``stderr`` (0 where it is held), ``lower`` and ``upper`` of `intervals`, ``held``.
+            ImportError without pandas.
+
+        Examples
+        --------
+        >>> import numpy as np, mflow
+        >>> fit = mflow.curve_fit(lambda x, a, b: a + b * x, [0.0, 1.0, 2.0, 3.0], [1.0, 3.1, 4.9, 7.0])
+        >>> fit.to_frame()["value"].round(3).tolist()
+        [1.03, 1.98]
+        """
+        lower, upper = self.intervals(level).T
+        held = np.zeros(self.popt.size, dtype=bool) if self.held is None else np.asarray(self.held, dtype=bool)
+        columns = {"name": self.names, "value": self.popt, "stderr": self.stderr, "lower": lower, "upper": upper, "held": held}
+        return frame(columns)
 
     def _parts(self) -> list[str | Table]:
         ends = self.intervals() if self.dof > 0 or self.absolute_sigma else np.full((self.popt.size, 2), math.nan)

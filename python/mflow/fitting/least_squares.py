@@ -27,7 +27,7 @@ from mflow.base.checks import (
     shown,
 )
 from mflow.base.pace import interruptible
-from mflow.base.result import Examined, as_pending, attach, keep_origin
+from mflow.base.result import Examined, as_pending, attach, keep_origin, put_later
 from mflow.base.telling import tell
 from mflow.fitting.bounds import EVERYWHERE, check_box, check_fixed
 from mflow.fitting.residuals import Residuals
@@ -176,7 +176,8 @@ def least_squares(
         been below that of the largest x (double roots, at which no gradient tells the end).
     ftol, xtol : float or None
         The tests of SciPy's "lm" (MINPACK): a step that lowers the cost by at most ftol of it, and by the linear model as well; a radius
-        of at most xtol |D x| after a step. None, the default: the gradient alone decides. Where one of these ends a run with differences,
+        of at most xtol |D x| after a step. None, the default: the gradient alone decides; so it does at an ftol of at most 2.2e-15, as
+        rounding hides so much of a cost that the test would be passed by luck. Where one of these ends a run with differences,
         jac is that of the start of the last step, as in SciPy.
     x_scale : "jac", None or array_like
         Units of the parameters; "jac" and None: from the largest columns of the Jacobian so far.
@@ -276,8 +277,10 @@ def least_squares(
         note = f"in mflow.least_squares, {where}; .partial_result holds the best point"
         attach(error, as_pending(error, LeastSquaresResult, lambda: LeastSquaresResult(run.result(-1, reason, text))), note)
         raise
-    result = LeastSquaresResult(run.finish(ending))
-    at, converged = result["x"].copy(), result["reason"] == "converged"
+    status, reason = run.outcome(ending)
+    result = LeastSquaresResult(run.result(status, reason, None))
+    put_later(result, "message", lambda: run.verdict(ending)[2])
+    at, converged = result["x"].copy(), reason == "converged"
     keep_origin(result, lambda: landscape_of(residuals, run.loss, at, converged, box, held))
     if run.idle:
         tell(f"least_squares: {run.idle}")

@@ -5,7 +5,9 @@ The core evaluates them and takes the differences (`mflow_core.fitting`); here i
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -94,7 +96,13 @@ class Residuals:
 
     def _calls(self, fun: Any, jac: Any) -> Calls:
         """The functions as the core calls them."""
-        return Calls(fun, jac, self.args, self.kwargs, self.n, self._checked, self._checked_jacobian, sigma=self.sigma)
+        return Calls(fun, jac, self.args, self.kwargs, self.n, *self._checkers(), sigma=self.sigma)
+
+    def _checkers(self) -> tuple[Callable[[Any], Array], Callable[[Any], Array]]:
+        """What the core asks about values that are no plain vectors. They do not keep these residuals alive, whose run holds them: a fit's
+        memory is free as soon as nobody refers to it."""
+        kind, me = type(self), weakref.proxy(self)
+        return partial(kind._checked, me), partial(kind._checked_jacobian, me)
 
     def start(self, x0: Array, loss: Any) -> Any:
         """The run from x0, where the residuals have been evaluated; the core's `Fit`."""
@@ -252,7 +260,7 @@ class Residuals:
             self.grain = digits.quantum / (12.0**0.5 * sigma)
             self.floor = COARSE if digits.quantum else self.floor
         if self.calls is not None:
-            self.calls.watch = self._look_for_finer if self.grain else None
+            self.calls.watch = partial(Residuals._look_for_finer, weakref.proxy(self)) if self.grain else None
         self.tell_core()
 
     def _look_for_finer(self, raw: Any) -> None:

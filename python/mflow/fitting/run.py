@@ -21,11 +21,12 @@ from mflow.derivatives.differences import ASIDES, EACH
 from mflow.fitting.residuals import NOISY, Residuals
 from mflow.fitting.robust import Robust
 
-__all__ = ["STATUS", "Run", "column_norms", "intermediate", "lost_share"]
+__all__ = ["STATUS", "Run", "column_norms", "counted_ftol", "intermediate", "lost_share"]
 
 GONE = 1e-6  # of the residuals: what they change by along a column that has vanished
 CURVED = 1e-4  # of each parameter: the differences of the gradient that tell a minimum,
 MOST_CURVED = 50  # of so many at most
+LEAST_FTOL = 10.0 * 2.0**-52
 HIDDEN = 1e-12  # of the cost: what rounding hides of it
 IN_DOUBT = ("step_too_small", "ftol", "xtol", "both")  # endings that differences of noise may bring about
 SLOPED = 1e-3  # a cosine of the residuals with a column above it is no small gradient
@@ -41,6 +42,12 @@ STATUS = {
 def lost_share(J: Array) -> float:
     """The share of the largest singular value below which one is rounding."""
     return float(max(J.shape)) * 2.0**-52
+
+
+def counted_ftol(ftol: float) -> float:
+    """ftol, or 0, no test, where it is below what rounding hides of a cost: such a test would be passed by luck, and leave half the digits
+    of x that the gradient tells."""
+    return ftol if ftol > LEAST_FTOL else 0.0
 
 
 class Zeros(NamedTuple):
@@ -69,7 +76,7 @@ class Run:
         """Evaluate the residuals at x: the core then knows how many there are."""
         core = self.problem.start(self.x, self.loss)
         how = self.how
-        tests = (how["ftol"], how["xtol"], how["gtol"], max(1, how["limit"] - self.spent), how.get("calls", 0))
+        tests = (counted_ftol(how["ftol"]), how["xtol"], how["gtol"], max(1, how["limit"] - self.spent), how.get("calls", 0))
         core.settings(*tests, how["dt"], how["acceleration"], self.tell is not None)
         if self.D is not None:
             core.scale(self.D)
@@ -207,10 +214,6 @@ class Run:
         """Evaluations of the residuals, those for differences aside."""
         return int(self.core.counts[1]) + self.spent if self.core is not None else 1
 
-    def finish(self, ending: str) -> dict[str, Any]:
-        """The entries of the result, with the ending in words."""
-        return self.result(*self.verdict(ending))
-
     def verdict(self, ending: str) -> tuple[int, str, str]:
         """(status, reason, message)."""
         _, cosine, _, rounding, _, size = self.core.measures
@@ -297,6 +300,8 @@ class Run:
         """(reason, text) where a small gradient is no minimum: a Jacobian that is wrong, or 0 as a whole; else empty."""
         if self.problem.wrong:
             return "wrong_gradient", self.problem.wrong
+        if self.core.all_slopes and not self.core.lost > LOST:  # as nearly all runs end
+            return "", ""
         _, _, _, rounding, _, size = self.core.measures
         if self.core.any_slope and self.core.lost > LOST and size > rounding:
             return "step_too_small", "differences of residuals that are rounded so much do not tell where the cost falls"
@@ -368,8 +373,8 @@ class Run:
         told += [f"the Jacobian is 0 along {_names(others)} at x"] if others else []
         return f"{', and '.join(told)}, where the Jacobian has rank {rank_of(self.core.J)} for {self.x.size} parameters"
 
-    def result(self, status: int, reason: str, message: str) -> dict[str, Any]:
-        """The best point, which is where the run stands."""
+    def result(self, status: int, reason: str, message: str | None) -> dict[str, Any]:
+        """The best point, which is where the run stands; message None: the result makes it when it is asked for."""
         n = self.x.size
         if self.core is None:
             empty, none = np.full(0, math.nan), np.full(n, math.nan)
@@ -380,7 +385,10 @@ class Run:
         else:
             state = self._state()
         verdict = self.problem.verdict
-        return {**state, "ncheck": verdict.ncheck, "status": status, "success": status > 0, "reason": reason, "message": message}
+        state.update(ncheck=verdict.ncheck, status=status, success=status > 0, reason=reason)
+        if message is not None:
+            state["message"] = message
+        return state
 
     @property
     def active_mask(self) -> Any:
@@ -392,21 +400,22 @@ class Run:
 
     def _state(self) -> dict[str, Any]:
         core = self.core
-        nit, _, njev, _ = core.counts
-        x, f, r, J = core.x, core.f, core.r, core.J
+        nit, nfev, njev, _ = core.counts
+        x, f, J = core.x, core.f, core.J
+        r = f if self.loss is None else core.r
         n = x.size
         cost = 0.5 * float(f @ f) if self.loss is None else core.cost
         if math.isfinite(cost):
-            g = J.T @ (f if self.loss is None else r)
+            g = J.T @ r
         else:  # at a start that is not finite
             with np.errstate(all="ignore"):
-                g = J.T @ (f if self.loss is None else r)
+                g = J.T @ r
         bounded = self.box is not None or self.fixed is not None
         steepest = float(np.max(np.abs(g[core.free]), initial=0.0)) if bounded else largest(g)
         return {
             "x": x, "cost": cost, "fun": f, "jac": J if self.loss is None else self.curved_jacobian, "grad": g, "optimality": steepest,
             "cosine": core.measures[1], "active_mask": self.active_mask,
-            "nfev": self.nfev, "njev": njev, "nit": nit, "rank": n if core.surely_full else rank_of(J), "dt": core.dt,
+            "nfev": nfev + self.spent, "njev": njev, "nit": nit, "rank": n if core.surely_full else rank_of(J), "dt": core.dt,
         }  # fmt: skip
 
 

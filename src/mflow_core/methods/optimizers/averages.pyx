@@ -16,7 +16,7 @@ from libc.stddef cimport ptrdiff_t
 from libc.stdint cimport int64_t
 
 from mflow_core.arithmetic.scalars cimport mf_power, one_minus
-from mflow_core.methods.optimizers.elementwise cimport DECAY, KEEP, OWN, apply, apply_2_alone, apply_seen, ask_ahead, common, next_power
+from mflow_core.methods.optimizers.elementwise cimport DECAY, OWN, SHRINK, apply, apply_2_alone, apply_seen, ask_ahead, common, moved, next_power
 from mflow_core.methods.optimizers.records cimport betas, epsilon, optimizer, optimizers_t, learning_rate, real
 from mflow_core.types cimport MF_UPPER_OPEN, mf_method
 
@@ -35,13 +35,13 @@ cdef int asgd_begin(const mf_method *m, const double *par, int64_t k, double *sc
     w = common(m, par, eta, coef)
     w[0] = -eta
     w[1] = lambd * eta
-    w[2] = coef[KEEP]
+    w[2] = coef[SHRINK]
     w[3] = 1.0 / passed if passed > 1.0 else 1.0
     return 0
 
 
 cdef inline double asgd(double g, double *s, const double *w) noexcept nogil:
-    cdef double add = w[0] * g - w[1] * s[1], c = w[2] * s[1] + add
+    cdef double add = w[0] * g - w[1] * s[1], c = moved(s[1], add, w[2])
     s[0] = s[0] + w[3] * (c - s[0])
     return add
 
@@ -49,7 +49,7 @@ cdef inline double asgd(double g, double *s, const double *w) noexcept nogil:
 cdef inline double asgd_early(double g, double *s, const double *w) noexcept nogil:
     """Before t0 the mean is the last point."""
     cdef double add = w[0] * g - w[1] * s[1]
-    s[0] = w[2] * s[1] + add
+    s[0] = moved(s[1], add, w[2])
     return add
 
 
@@ -87,7 +87,7 @@ cdef inline void free_begin(const mf_method *m, const double *par, double b, dou
     w[2] = 1.0 - share
     w[3] = par[0] * par[m.n_par - 3] if par[m.n_par - 2] != 0 else 0.0
     w[4] = 1.0 - b                       # how far ahead `ask` is
-    coef[KEEP] = 1.0                     # decoupled decay pulls z, and c by way of it
+    coef[SHRINK] = 0.0                   # decoupled decay pulls z, and c by way of it
 
 
 cdef int free_sgd_begin(const mf_method *m, const double *par, int64_t k, double *scal, double *coef) noexcept nogil:

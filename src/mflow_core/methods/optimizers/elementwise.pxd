@@ -17,7 +17,7 @@ cdef extern from "math.h" nogil:
 
 cdef enum:
     DECAY = 0                            # the first three coefficients of every optimizer, written by `common`
-    KEEP = 1
+    SHRINK = 1
     CLIP = 2
     OWN = 3                              # the index of the first coefficient of the optimizer itself
     WIDTH = 12                           # the number of those coefficients, at most
@@ -33,7 +33,7 @@ cdef inline double *common(const mf_method *m, const double *par, double lr, dou
     cdef bint decoupled = par[m.n_par - 2] != 0
     cdef int j
     coef[DECAY] = 0.0 if decoupled else weight_decay
-    coef[KEEP] = 1.0 - lr * weight_decay if decoupled else 1.0
+    coef[SHRINK] = lr * weight_decay if decoupled else 0.0
     coef[CLIP] = par[m.n_par - 1]
     for j in range(OWN, OWN + WIDTH):
         coef[j] = 0.0
@@ -61,6 +61,11 @@ cdef inline double gradient(double g, double c, double gscale, double clip, doub
     return scaled + decay * c
 
 
+cdef inline double moved(double c, double add, double shrink) noexcept nogil:
+    """(1 - shrink) c + add. The difference from 1 would be rounded, and c by it in every step alike: errors that add up over a run."""
+    return c + add if shrink == 0.0 else c + (add - shrink * c)
+
+
 cdef inline double larger(double old, double new) noexcept nogil:
     """max(old, new) that lets a NaN in `new` through."""
     return old if old > new else new
@@ -69,14 +74,14 @@ cdef inline double larger(double old, double new) noexcept nogil:
 # One loop for each number of own vectors: only arguments of a function are `restrict`, without which no loop vectorises. The compiler
 # inlines all of it, `each` included; s and w are copies, which no vector overlaps, and so live in registers.
 
-cdef inline void over_0(element each, ptrdiff_t lo, ptrdiff_t hi, double gscale, double clip, double decay, double keep,
+cdef inline void over_0(element each, ptrdiff_t lo, ptrdiff_t hi, double gscale, double clip, double decay, double shrink,
                         const double *w, mf_cvec g, mf_vec c) noexcept nogil:
     cdef ptrdiff_t i
     for i in range(lo, hi):
-        c[i] = keep * c[i] + each(gradient(g[i], c[i], gscale, clip, decay), NULL, w)
+        c[i] = moved(c[i], each(gradient(g[i], c[i], gscale, clip, decay), NULL, w), shrink)
 
 
-cdef inline void over_1(element each, ptrdiff_t lo, ptrdiff_t hi, double gscale, double clip, double decay, double keep,
+cdef inline void over_1(element each, ptrdiff_t lo, ptrdiff_t hi, double gscale, double clip, double decay, double shrink,
                         const double *w, mf_cvec g, double ahead, mf_vec c, mf_vec x1) noexcept nogil:
     cdef double[1] s
     cdef double add
@@ -85,10 +90,10 @@ cdef inline void over_1(element each, ptrdiff_t lo, ptrdiff_t hi, double gscale,
         s[0] = x1[i]
         add = each(gradient(g[i], c[i] + ahead * s[0] if ahead != 0.0 else c[i], gscale, clip, decay), s, w)
         x1[i] = s[0]
-        c[i] = keep * c[i] + add
+        c[i] = moved(c[i], add, shrink)
 
 
-cdef inline void over_2(element each, ptrdiff_t lo, ptrdiff_t hi, double gscale, double clip, double decay, double keep,
+cdef inline void over_2(element each, ptrdiff_t lo, ptrdiff_t hi, double gscale, double clip, double decay, double shrink,
                         const double *w, mf_cvec g, mf_vec c, mf_vec x1, mf_vec x2) noexcept nogil:
     cdef double[2] s
     cdef double add
@@ -97,10 +102,10 @@ cdef inline void over_2(element each, ptrdiff_t lo, ptrdiff_t hi, double gscale,
         s[0], s[1] = x1[i], x2[i]
         add = each(gradient(g[i], c[i], gscale, clip, decay), s, w)
         x1[i], x2[i] = s[0], s[1]
-        c[i] = keep * c[i] + add
+        c[i] = moved(c[i], add, shrink)
 
 
-cdef inline void over_3(element each, ptrdiff_t lo, ptrdiff_t hi, double gscale, double clip, double decay, double keep,
+cdef inline void over_3(element each, ptrdiff_t lo, ptrdiff_t hi, double gscale, double clip, double decay, double shrink,
                         const double *w, mf_cvec g, mf_vec c, mf_vec x1, mf_vec x2, mf_vec x3) noexcept nogil:
     cdef double[3] s
     cdef double add
@@ -109,10 +114,10 @@ cdef inline void over_3(element each, ptrdiff_t lo, ptrdiff_t hi, double gscale,
         s[0], s[1], s[2] = x1[i], x2[i], x3[i]
         add = each(gradient(g[i], c[i], gscale, clip, decay), s, w)
         x1[i], x2[i], x3[i] = s[0], s[1], s[2]
-        c[i] = keep * c[i] + add
+        c[i] = moved(c[i], add, shrink)
 
 
-cdef inline void over_4(element each, ptrdiff_t lo, ptrdiff_t hi, double gscale, double clip, double decay, double keep,
+cdef inline void over_4(element each, ptrdiff_t lo, ptrdiff_t hi, double gscale, double clip, double decay, double shrink,
                         const double *w, mf_cvec g, mf_vec c, mf_vec x1, mf_vec x2, mf_vec x3, mf_vec x4) noexcept nogil:
     cdef double[4] s
     cdef double add
@@ -121,10 +126,10 @@ cdef inline void over_4(element each, ptrdiff_t lo, ptrdiff_t hi, double gscale,
         s[0], s[1], s[2], s[3] = x1[i], x2[i], x3[i], x4[i]
         add = each(gradient(g[i], c[i], gscale, clip, decay), s, w)
         x1[i], x2[i], x3[i], x4[i] = s[0], s[1], s[2], s[3]
-        c[i] = keep * c[i] + add
+        c[i] = moved(c[i], add, shrink)
 
 
-cdef inline void over(element each, int own, ptrdiff_t lo, ptrdiff_t hi, double gscale, const double *coef, double clip, double keep,
+cdef inline void over(element each, int own, ptrdiff_t lo, ptrdiff_t hi, double gscale, const double *coef, double clip, double shrink,
                       double *const *x, const double *g, double ahead) noexcept nogil:
     cdef double[WIDTH] w
     cdef double decay = coef[DECAY]
@@ -132,31 +137,31 @@ cdef inline void over(element each, int own, ptrdiff_t lo, ptrdiff_t hi, double 
     for j in range(WIDTH):
         w[j] = coef[OWN + j]
     if own == 0:
-        over_0(each, lo, hi, gscale, clip, decay, keep, w, g, x[0])
+        over_0(each, lo, hi, gscale, clip, decay, shrink, w, g, x[0])
     elif own == 1:
-        over_1(each, lo, hi, gscale, clip, decay, keep, w, g, ahead, x[0], x[1])
+        over_1(each, lo, hi, gscale, clip, decay, shrink, w, g, ahead, x[0], x[1])
     elif own == 2:
-        over_2(each, lo, hi, gscale, clip, decay, keep, w, g, x[0], x[1], x[2])
+        over_2(each, lo, hi, gscale, clip, decay, shrink, w, g, x[0], x[1], x[2])
     elif own == 3:
-        over_3(each, lo, hi, gscale, clip, decay, keep, w, g, x[0], x[1], x[2], x[3])
+        over_3(each, lo, hi, gscale, clip, decay, shrink, w, g, x[0], x[1], x[2], x[3])
     else:
-        over_4(each, lo, hi, gscale, clip, decay, keep, w, g, x[0], x[1], x[2], x[3], x[4])
+        over_4(each, lo, hi, gscale, clip, decay, shrink, w, g, x[0], x[1], x[2], x[3], x[4])
 
 
 cdef inline int apply(element each, int own, const double *coef, double gscale, ptrdiff_t lo, ptrdiff_t hi, double *const *x,
                       const double *g) noexcept nogil:
-    """c = keep c + each(g, s, w) for lo <= i < hi. own: the count of the optimizer's vectors.
+    """c = c - shrink c + each(g, s, w) for lo <= i < hi. own: the count of the optimizer's vectors.
 
-    Without decoupled decay and clipping, the constants 1 and infinity in their place give the same bits with less work.
+    Without decoupled decay and clipping, the constants 0 and infinity in their place give the same bits with less work.
     """
-    if coef[KEEP] == 1.0 and coef[CLIP] == INFINITY:
-        over(each, own, lo, hi, gscale, coef, INFINITY, 1.0, x, g, 0.0)
+    if coef[SHRINK] == 0.0 and coef[CLIP] == INFINITY:
+        over(each, own, lo, hi, gscale, coef, INFINITY, 0.0, x, g, 0.0)
     else:
-        over(each, own, lo, hi, gscale, coef, coef[CLIP], coef[KEEP], x, g, 0.0)
+        over(each, own, lo, hi, gscale, coef, coef[CLIP], coef[SHRINK], x, g, 0.0)
     return 0
 
 
-cdef inline void over_2_alone(element each, ptrdiff_t lo, ptrdiff_t hi, double gscale, double keep, const double *w, mf_cvec g, mf_vec c,
+cdef inline void over_2_alone(element each, ptrdiff_t lo, ptrdiff_t hi, double gscale, double shrink, const double *w, mf_cvec g, mf_vec c,
                               mf_vec x1, mf_vec x2) noexcept nogil:
     cdef double[2] s
     cdef double add
@@ -165,7 +170,7 @@ cdef inline void over_2_alone(element each, ptrdiff_t lo, ptrdiff_t hi, double g
         s[0], s[1] = x1[i], x2[i]
         add = each(gscale * g[i], s, w)
         x1[i], x2[i] = s[0], s[1]
-        c[i] = keep * c[i] + add
+        c[i] = moved(c[i], add, shrink)
 
 
 cdef inline int apply_2_alone(element each, const double *coef, double gscale, ptrdiff_t lo, ptrdiff_t hi, double *const *x,
@@ -177,19 +182,22 @@ cdef inline int apply_2_alone(element each, const double *coef, double gscale, p
         return apply(each, 2, coef, gscale, lo, hi, x, g)
     for j in range(WIDTH):
         w[j] = coef[OWN + j]
-    over_2_alone(each, lo, hi, gscale, coef[KEEP], w, g, x[0], x[1], x[2])
+    if coef[SHRINK] == 0.0:
+        over_2_alone(each, lo, hi, gscale, 0.0, w, g, x[0], x[1], x[2])
+    else:
+        over_2_alone(each, lo, hi, gscale, coef[SHRINK], w, g, x[0], x[1], x[2])
     return 0
 
 
 cdef inline int apply_ahead(element each, int own, double ahead, const double *coef, double gscale, ptrdiff_t lo, ptrdiff_t hi,
                             double *const *x, const double *g) noexcept nogil:
     """The same with a gradient at c + ahead x[1]; that of the decay is taken there, too."""
-    over(each, own, lo, hi, gscale, coef, coef[CLIP], coef[KEEP], x, g, ahead)
+    over(each, own, lo, hi, gscale, coef, coef[CLIP], coef[SHRINK], x, g, ahead)
     return 0
 
 # An element that sees the point of its gradient, c + ahead x1: behind its own entries, s[own].
 
-cdef inline void over_seen_1(element each, ptrdiff_t lo, ptrdiff_t hi, double gscale, double clip, double decay, double keep,
+cdef inline void over_seen_1(element each, ptrdiff_t lo, ptrdiff_t hi, double gscale, double clip, double decay, double shrink,
                              const double *w, mf_cvec g, double ahead, mf_vec c, mf_vec x1) noexcept nogil:
     cdef double[2] s
     cdef double add
@@ -199,10 +207,10 @@ cdef inline void over_seen_1(element each, ptrdiff_t lo, ptrdiff_t hi, double gs
         s[1] = c[i] + ahead * s[0] if ahead != 0.0 else c[i]
         add = each(gradient(g[i], s[1], gscale, clip, decay), s, w)
         x1[i] = s[0]
-        c[i] = keep * c[i] + add
+        c[i] = moved(c[i], add, shrink)
 
 
-cdef inline void over_seen_2(element each, ptrdiff_t lo, ptrdiff_t hi, double gscale, double clip, double decay, double keep,
+cdef inline void over_seen_2(element each, ptrdiff_t lo, ptrdiff_t hi, double gscale, double clip, double decay, double shrink,
                              const double *w, mf_cvec g, double ahead, mf_vec c, mf_vec x1, mf_vec x2) noexcept nogil:
     cdef double[3] s
     cdef double add
@@ -212,29 +220,29 @@ cdef inline void over_seen_2(element each, ptrdiff_t lo, ptrdiff_t hi, double gs
         s[2] = c[i] + ahead * s[0] if ahead != 0.0 else c[i]
         add = each(gradient(g[i], s[2], gscale, clip, decay), s, w)
         x1[i], x2[i] = s[0], s[1]
-        c[i] = keep * c[i] + add
+        c[i] = moved(c[i], add, shrink)
 
 
 cdef inline void over_seen(element each, int own, double ahead, ptrdiff_t lo, ptrdiff_t hi, double gscale, const double *coef, double clip,
-                           double keep, double *const *x, const double *g) noexcept nogil:
+                           double shrink, double *const *x, const double *g) noexcept nogil:
     cdef double[WIDTH] w
     cdef double decay = coef[DECAY]
     cdef int j
     for j in range(WIDTH):
         w[j] = coef[OWN + j]
     if own == 1:
-        over_seen_1(each, lo, hi, gscale, clip, decay, keep, w, g, ahead, x[0], x[1])
+        over_seen_1(each, lo, hi, gscale, clip, decay, shrink, w, g, ahead, x[0], x[1])
     else:
-        over_seen_2(each, lo, hi, gscale, clip, decay, keep, w, g, ahead, x[0], x[1], x[2])
+        over_seen_2(each, lo, hi, gscale, clip, decay, shrink, w, g, ahead, x[0], x[1], x[2])
 
 
 cdef inline int apply_seen(element each, int own, double ahead, const double *coef, double gscale, ptrdiff_t lo, ptrdiff_t hi,
                            double *const *x, const double *g) noexcept nogil:
     """As `apply` for 1 or 2 own vectors, with an element that finds the point of its gradient, c + ahead x[1], in s[own]."""
-    if coef[KEEP] == 1.0 and coef[CLIP] == INFINITY:
-        over_seen(each, own, ahead, lo, hi, gscale, coef, INFINITY, 1.0, x, g)
+    if coef[SHRINK] == 0.0 and coef[CLIP] == INFINITY:
+        over_seen(each, own, ahead, lo, hi, gscale, coef, INFINITY, 0.0, x, g)
     else:
-        over_seen(each, own, ahead, lo, hi, gscale, coef, coef[CLIP], coef[KEEP], x, g)
+        over_seen(each, own, ahead, lo, hi, gscale, coef, coef[CLIP], coef[SHRINK], x, g)
     return 0
 
 

@@ -7,9 +7,9 @@ threads and a thousand small tensors share one `begin`, and any split of the ran
 
 All end their parameter list with weight_decay, decoupled_weight_decay and clip_value, and form the gradient they use on the fly:
 
-    g <- clip(gscale g, +-clip_value) + decay c,        c <- keep c + (the optimizer's step)
+    g <- clip(gscale g, +-clip_value) + decay c,        c <- c - shrink c + (the optimizer's step)
 
-with (decay, keep) = (weight_decay, 1), or (0, 1 - lr weight_decay) if the decay is decoupled. gscale carries `maximize` (-1),
+with (decay, shrink) = (weight_decay, 0), or (0, lr weight_decay) if the decay is decoupled. gscale carries `maximize` (-1),
 accumulation (1/m) and clipping by the global norm.
 
 x[0] is c, x[1] ... the optimizer's vectors, 0 at the start unless `start` fills them; none may overlap, nor g. Powers beta^t are running

@@ -1,0 +1,74 @@
+"""What a fit keeps in memory, and what it says when it is asked later."""
+
+from __future__ import annotations
+
+import copy
+import gc
+import pickle
+import weakref
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+import mflow
+
+T = np.linspace(0.0, 4.0, 30)
+Y = 2.5 * np.exp(-1.3 * T) + 0.1 * np.cos(9.0 * T)
+
+
+class Model:
+    """A function that a weak reference can follow."""
+
+    def __call__(self, x: Any, a: float, k: float) -> Any:
+        return a * np.exp(-k * x)
+
+
+def curve(model: Any) -> Any:
+    return mflow.curve_fit(model, T, Y, [1.0, 1.0])
+
+
+def rounded(model: Any) -> Any:
+    return mflow.curve_fit(lambda x, a, k: np.round(model(x, a, k), 4), T, Y, [1.0, 1.0])
+
+
+def residuals(model: Any) -> Any:
+    return mflow.least_squares(lambda b: model(T, *b) - Y, [1.0, 1.0])
+
+
+@pytest.fixture
+def no_collector() -> Iterator[None]:
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
+
+
+@pytest.mark.usefixtures("no_collector")
+@pytest.mark.parametrize("fit", [curve, rounded, residuals], ids=lambda f: f.__name__)
+def test_memory_is_free_with_the_last_reference(fit: Callable[[Any], Any]) -> None:
+    """A thousand fits of large data must not wait for the garbage collector."""
+    model = Model()
+    alive = weakref.ref(model)
+    result = fit(model)
+    del model
+    assert alive() is not None  # certificate and bands evaluate it
+    del result
+    assert alive() is None
+
+
+def test_a_message_that_is_read_later_is_that_of_the_end() -> None:
+    first, second = residuals(Model()), residuals(Model())
+    second.certificate()
+    assert "message" in first
+    assert first.message == second.message
+    assert first.message.startswith("the cosine of the residuals with the columns of the Jacobian is ")
+    assert list(first)[-1] == "message"
+
+
+@pytest.mark.parametrize("copied", [copy.copy, lambda r: pickle.loads(pickle.dumps(r))], ids=["copy", "pickle"])
+def test_copies_have_the_message(copied: Callable[[Any], Any]) -> None:
+    r = copied(residuals(Model()))
+    assert type(r) is mflow.LeastSquaresResult
+    assert r["message"].startswith("the cosine of the residuals")
