@@ -117,6 +117,8 @@ ROWS = np.ones((3, 1))
 @pytest.mark.parametrize(
     ("name", "call"),
     [
+        ("load", lambda wrong: mflow.solve_dynamics(1.0, None, 1.0, lambda t: [wrong], (0, 1), [1.0], dt=0.1)),
+        ("damping", lambda wrong: mflow.solve_dynamics(1.0, lambda v: [wrong], 1.0, None, (0, 1), [1.0], dt=0.1, method="velocity_verlet")),
         ("grad", lambda wrong: mflow.basins(lambda c: [wrong], starts=[[1.0]], dt=0.1)),
         ("metric", lambda wrong: mflow.train(data_loss, np.ones(1), (ROWS,), jac=True, validation=(ROWS,), metric=lambda w, X: wrong)),
     ],

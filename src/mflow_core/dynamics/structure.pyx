@@ -61,14 +61,21 @@ ctypedef int (*quiet_damping)(Structure, const double *, double *) noexcept
 ctypedef int (*quiet_load)(Structure, double, double *) noexcept
 
 
+cdef cnp.ndarray real_numbers(object result, str name):
+    """What a function of the user's returned, as float64."""
+    array = np.asarray(result)
+    if array.dtype.kind not in "biuf":
+        given = "complex ones" if array.dtype.kind == "c" else f"dtype {array.dtype}"
+        raise TypeError(f"{name}: expected a function that returns real numbers, got {given}")
+    return np.ascontiguousarray(array, dtype=np.float64)
+
+
 cdef int ask_load(Structure structure, double t, double *f) except -1:
     cdef cnp.ndarray array
     result = structure.load_callback(t)
     if result is None:
         raise TypeError("load: expected a function that returns the force at time t, got None")
-    if np.iscomplexobj(result):
-        raise TypeError("load: expected a function that returns real numbers, got complex ones")
-    array = np.ascontiguousarray(result, dtype=np.float64)
+    array = real_numbers(result, "load")
     if cnp.PyArray_SIZE(array) != structure.s.n:
         raise ValueError(f"load: expected a function that returns {structure.s.n} numbers, one for each degree of freedom, got shape "
                          f"{np.shape(result)}")
@@ -83,9 +90,7 @@ cdef int ask_damping(Structure structure, const double *v, double *out) except -
     result = structure.damp_callback(speed)
     if result is None:
         raise TypeError("damping: expected a function that returns C v, got None")
-    if np.iscomplexobj(result):
-        raise TypeError("damping: expected a function that returns real numbers, got complex ones")
-    array = np.ascontiguousarray(result, dtype=np.float64)
+    array = real_numbers(result, "damping")
     if cnp.PyArray_SIZE(array) != structure.s.n:
         raise ValueError(f"damping: expected a function that returns C v, {structure.s.n} numbers, got shape {np.shape(result)}")
     memcpy(out, cnp.PyArray_DATA(array), structure.s.n * sizeof(double))

@@ -6,7 +6,7 @@
 
 Little-endian, no padding, NaNs in one form. All is checked before anything is written; what a direction keeps it checks itself.
 """
-from libc.math cimport INFINITY
+from libc.math cimport INFINITY, fabs
 from libc.stdint cimport uint8_t, uint64_t
 from libc.string cimport memcmp, memcpy, strlen
 
@@ -121,6 +121,20 @@ cdef bint all_finite(const uint8_t *at, ptrdiff_t count) noexcept nogil:
     return True
 
 
+cdef double largest_of(const descent_t *s, const uint8_t *x_at, const uint8_t *g_at) noexcept nogil:
+    """The largest entry of the saved gradient, projected where there are bounds."""
+    cdef double x, g, room, most = 0.0
+    cdef ptrdiff_t i
+    for i in range(s.n):
+        get_doubles(&x_at, &x, 1)
+        get_doubles(&g_at, &g, 1)
+        if s.lower != NULL:
+            room = x - s.upper[i] if g < 0.0 else x - s.lower[i]
+            g = room if fabs(room) < fabs(g) else g
+        most = fabs(g) if fabs(g) > most else most
+    return most
+
+
 cdef bint same_bounds(const descent_t *s, const uint8_t *at) noexcept nogil:
     cdef double value
     cdef ptrdiff_t i
@@ -148,6 +162,8 @@ cdef int descent_unpack(descent_t *s, const void *buffer, int64_t bytes) noexcep
     for j in range(N_COUNTS):
         counts[j] = <int64_t> get(&at, 8)
     if not numbers_fit(s, reals, counts) or not all_finite(at + 8 * MAX_HISTORY, 2 * s.n):
+        return MF_E_DAMAGED
+    if counts[6] != 0 and (reals[1] != largest_of(s, at + 8 * MAX_HISTORY, at + 8 * (MAX_HISTORY + s.n)) or reals[2] > reals[0]):
         return MF_E_DAMAGED
     if s.lower != NULL and not same_bounds(s, at + 8 * (MAX_HISTORY + (5 + s.sizes.n_vec) * s.n)):
         return MF_E_DAMAGED

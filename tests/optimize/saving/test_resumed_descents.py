@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+import zlib
 from typing import Any
 
 import numpy as np
@@ -9,6 +11,7 @@ import pytest
 from mflow_core import registry
 
 import mflow
+from support.hostile import altered
 
 
 def bowl(x: Any) -> Any:
@@ -77,3 +80,23 @@ def test_a_run_that_had_left_the_finite_numbers_says_so(method: str, tmp_path: A
     assert np.abs(again.x).max() > np.abs(whole.x).max() > 1e30
     with np.errstate(all="ignore"):
         assert again.fun == pytest.approx(steep(again.x)[0], nan_ok=True)
+
+
+@pytest.mark.parametrize("options", [{}, {"bounds": [(-2.0, 0.5), (None, None)]}])
+def test_a_false_size_of_the_gradient_is_refused(tmp_path: Any, options: dict[str, Any]) -> None:
+    """A run that went on from a file with 0 in this place said "converged" where it stood, far from the minimum."""
+    file, how = tmp_path / "run", {"jac": True, "method": "lbfgs", **options}
+    mflow.minimize(valley, [-1.2, 1.0], maxiter=5, checkpoint=file, **how)
+    magic, facts, blocks = altered.read(file)
+    run, places = blocks["descent"], 0
+    largest = np.abs(mflow.minimize(valley, [-1.2, 1.0], maxiter=5, **how).jac).max()
+    for at in range(28, len(run) - 4):
+        if run[at : at + 8] == struct.pack("<d", largest):
+            places += 1
+            for value in (0.0, 1e-300, 0.5 * largest):
+                packed = run[:at] + struct.pack("<d", value) + run[at + 8 : -4]
+                altered.write(file, magic, facts, {"descent": packed + zlib.crc32(packed).to_bytes(4, "little")})
+                with pytest.raises(ValueError, match="run"):
+                    mflow.minimize(valley, [-1.2, 1.0], maxiter=30, resume=file, **how)
+            break
+    assert places == 1
