@@ -1,10 +1,15 @@
 # cython: language_level=3
-"""Sums of vectors, a loop for each number of terms: out = y + h sum_e w_e K[col_e], and the same without y.
+"""Sums of vectors, a loop for each number of terms: out = y + h sum_e w_e K[col_e], the same without y, and averages of Euler steps.
 
-The order of association is that of vec.pxd. `out` may be `y`, while a vector of K may be neither. Up to MF_SHORT numbers a loop stays
-scalar; longer ones are vectorised, and no time is spent on finding out which vectors overlap: where out is y, a number is read before it is
-written. The loops are written by macros, since a sum of q terms takes 2 q arguments otherwise. They are a part of who calls them, which saves
-dopri5 a tenth of a step; `_apart` are functions of their own, for callers that do much else in between.
+One written order of association, the same for all lengths, is what makes the bits equal on every instruction set:
+
+    out = y + (((w0 k0 + w1 k1) + (w2 k2 + w3 k3)) + w4 k4) + ...
+
+`out` may be `y` or a vector of K: where it is, a number is read before it is written. Up to MF_SHORT numbers a loop is scalar and a part of
+who calls it; two and three numbers are unrolled, so that they are stored together, as the next right-hand side reads them. Longer ones are
+vectorised, and no time is spent on finding out which vectors overlap. They are functions of their own: in a step they would take its
+registers, and room on the stack that short vectors pay for. The loops are written by macros, since a sum of q terms takes 2 q arguments
+otherwise. `_apart` are for callers that do much else in between, and take any number of terms.
 """
 from libc.stddef cimport ptrdiff_t
 from libc.stdint cimport int32_t
@@ -28,9 +33,22 @@ cdef extern from *:
     #define MF_APART static
     #define MF_INSIDE static inline
     #endif
-    #define MF_EACH(n, out, value)                                                                                                      \\
-      if ((n) <= MF_SHORT) for (ptrdiff_t i = 0; i < (n); i++) (out)[i] = mf_scalar(value);                                             \\
-      else { MF_FREELY for (ptrdiff_t i = 0; i < (n); i++) (out)[i] = (value); }
+    #define MF_FEW(count, out, value)                                                                                                   \\
+      { double few[count];                                                                                                              \\
+        for (ptrdiff_t i = 0; i < count; i++) few[i] = mf_scalar(value);                                                                \\
+        for (ptrdiff_t i = 0; i < count; i++) (out)[i] = few[i]; }
+    /* n <= MF_SHORT, and longer ones */
+    #define MF_BRIEF(n, out, value)                                                                                                     \\
+      if ((n) == 3) MF_FEW(3, out, value)                                                                                               \\
+      else if ((n) == 2) MF_FEW(2, out, value)                                                                                          \\
+      else for (ptrdiff_t i = 0; i < (n); i++) (out)[i] = mf_scalar(value);
+    #define MF_LONG(n, out, value) MF_FREELY for (ptrdiff_t i = 0; i < (n); i++) (out)[i] = (value);
+    /* A pass with one output, from its parameters in brackets, and the same as arguments. */
+    #define MF_PASS(name, parameters, arguments, out, value)                                                                            \\
+      MF_APART void name##_long parameters { MF_LONG(n, out, value) }                                                                   \\
+      MF_INSIDE void name parameters {                                                                                                  \\
+        if (n > MF_SHORT) name##_long arguments; else MF_BRIEF(n, out, value)                                                           \\
+      }
 
     /* Sq: the sum of q terms at i. Lq: the vectors and weights that it names. */
     #define MF_T(j) w##j * k##j[i]
@@ -46,7 +64,7 @@ cdef extern from *:
     #define MF_S10 (MF_S9) + MF_T(9)
     #define MF_S11 (MF_S10) + MF_T(10)
     #define MF_S12 (MF_S11) + MF_T(11)
-    #define MF_L(j) const double *restrict k##j = K[col[j]]; const double w##j = h * w[j];
+    #define MF_L(j) const double *k##j = K[col[j]]; const double w##j = h * w[j];
     #define MF_L1 MF_L(0)
     #define MF_L2 MF_L1 MF_L(1)
     #define MF_L3 MF_L2 MF_L(2)
@@ -63,8 +81,14 @@ cdef extern from *:
     #define MF_ADDED ptrdiff_t n, double *out, const double *y, double h, const double *const *K, int q, const int32_t *col, const double *w
     #define MF_SUMMED ptrdiff_t n, double *out, double h, const double *const *K, int q, const int32_t *col, const double *w
     #define MF_ROWS(q)                                                                                                                  \\
-      MF_INSIDE void mf_add_##q(MF_ADDED) { MF_L##q MF_EACH(n, out, y[i] + (MF_S##q)) }                                                   \\
-      MF_INSIDE void mf_sum_##q(MF_SUMMED) { MF_L##q MF_EACH(n, out, MF_S##q) }
+      MF_APART void mf_add_long_##q(MF_ADDED) { MF_L##q MF_LONG(n, out, y[i] + (MF_S##q)) }                                               \\
+      MF_APART void mf_sum_long_##q(MF_SUMMED) { MF_L##q MF_LONG(n, out, MF_S##q) }                                                       \\
+      MF_INSIDE void mf_add_##q(MF_ADDED) {                                                                                             \\
+        if (n > MF_SHORT) mf_add_long_##q(n, out, y, h, K, q, col, w); else { MF_L##q MF_BRIEF(n, out, y[i] + (MF_S##q)) }                \\
+      }                                                                                                                                 \\
+      MF_INSIDE void mf_sum_##q(MF_SUMMED) {                                                                                            \\
+        if (n > MF_SHORT) mf_sum_long_##q(n, out, h, K, q, col, w); else { MF_L##q MF_BRIEF(n, out, MF_S##q) }                            \\
+      }
     MF_ROWS(1) MF_ROWS(2) MF_ROWS(3) MF_ROWS(4) MF_ROWS(5) MF_ROWS(6) MF_ROWS(7) MF_ROWS(8) MF_ROWS(9) MF_ROWS(10) MF_ROWS(11) MF_ROWS(12)
 
     #define MF_CASE(q, name, ...) case q: name##_##q(__VA_ARGS__); return 1;
@@ -77,42 +101,95 @@ cdef extern from *:
       }
     MF_INSIDE int mf_add(MF_ADDED) { MF_CASES(q, mf_add, n, out, y, h, K, q, col, w) }
     MF_INSIDE int mf_sum(MF_SUMMED) { MF_CASES(q, mf_sum, n, out, h, K, q, col, w) }
-    MF_APART int mf_add_apart(MF_ADDED) { return mf_add(n, out, y, h, K, q, col, w); }
-    MF_APART int mf_sum_apart(MF_SUMMED) { return mf_sum(n, out, h, K, q, col, w); }
+    MF_INSIDE int mf_add_few(MF_ADDED) {
+      switch (q) {
+        MF_CASE(1, mf_add, n, out, y, h, K, q, col, w) MF_CASE(2, mf_add, n, out, y, h, K, q, col, w)
+        MF_CASE(3, mf_add, n, out, y, h, K, q, col, w) MF_CASE(4, mf_add, n, out, y, h, K, q, col, w)
+        default: return 0;
+      }
+    }
+
+    /* More than twelve terms: the sum is built in a block that stays in the first cache. */
+    static void mf_many(ptrdiff_t n, double *out, const double *y, double h, const double *const *K, int q, const int32_t *col,
+                        const double *w) {
+      double sum[512];
+      for (ptrdiff_t lo = 0; lo < n; lo += 512) {
+        const ptrdiff_t m = n - lo < 512 ? n - lo : 512;
+        const double *part[12];
+        int32_t own[12];
+        for (int e = 0; e < 12; e++) {
+          part[e] = K[col[e]] + lo, own[e] = e;
+        }
+        mf_sum(m, sum, h, part, 12, own, w);
+        for (int e = 12; e < q; e++) {
+          const double *k = K[col[e]] + lo, by = h * w[e];
+          for (ptrdiff_t i = 0; i < m; i++) sum[i] = sum[i] + by * k[i];
+        }
+        for (ptrdiff_t i = 0; i < m; i++) out[lo + i] = y != NULL ? y[lo + i] + sum[i] : sum[i];
+      }
+    }
+    MF_APART void mf_add_apart(MF_ADDED) {
+      if (q == 0) for (ptrdiff_t i = 0; i < n; i++) out[i] = y[i];
+      else if (!mf_add(n, out, y, h, K, q, col, w)) mf_many(n, out, y, h, K, q, col, w);
+    }
+    MF_APART void mf_sum_apart(MF_SUMMED) {
+      if (q == 0) for (ptrdiff_t i = 0; i < n; i++) out[i] = 0.0;
+      else if (!mf_sum(n, out, h, K, q, col, w)) mf_many(n, out, NULL, h, K, q, col, w);
+    }
+
+    /* Averages of y and of Euler steps u + r f: those of Shu and Osher's forms that are usual. */
+    MF_PASS(mf_euler, (ptrdiff_t n, double *out, const double *u, const double *f, double r), (n, out, u, f, r), out, u[i] + r * f[i])
+    MF_PASS(mf_average_2,
+      (ptrdiff_t n, double *out, const double *y, double a, const double *u, const double *f, double b, double r),
+      (n, out, y, a, u, f, b, r), out, a * y[i] + b * (u[i] + r * f[i]))
+    MF_PASS(mf_average_3,
+      (ptrdiff_t n, double *out, const double *y, double a, const double *u, const double *f, double b, double r, const double *v,
+       const double *g, double c, double s),
+      (n, out, y, a, u, f, b, r, v, g, c, s), out, (a * y[i] + b * (u[i] + r * f[i])) + c * (v[i] + s * g[i]))
 
     #define MF_EIGHT(c)                                                                                                                 \\
       ((((((c[0] * k0[i] + c[1] * k1[i]) + (c[2] * k2[i] + c[3] * k3[i])) + c[4] * k4[i]) + c[5] * k5[i]) + c[6] * k6[i]) + c[7] * k7[i])
-    MF_INSIDE void mf_add_and_sums(ptrdiff_t n, double *out, const double *y, double *restrict first, double *restrict second, double h,
-                                   const double *const *K, const int32_t *col, const double *w, const double *u, const double *v) {
-      const double *restrict k0 = K[col[0]], *restrict k1 = K[col[1]], *restrict k2 = K[col[2]], *restrict k3 = K[col[3]];
-      const double *restrict k4 = K[col[4]], *restrict k5 = K[col[5]], *restrict k6 = K[col[6]], *restrict k7 = K[col[7]];
-      double a[8], b[8], c[8];
-      for (int e = 0; e < 8; e++) {
-        a[e] = h * w[e], b[e] = h * u[e], c[e] = h * v[e];
+    #define MF_TWICE ptrdiff_t n, double *out, const double *y, double *restrict first, double *restrict second, double h,               \\
+      const double *const *K, const int32_t *col, const double *w, const double *u, const double *v
+    #define MF_L_TWICE                                                                                                                  \\
+      const double *k0 = K[col[0]], *k1 = K[col[1]], *k2 = K[col[2]], *k3 = K[col[3]];                                                  \\
+      const double *k4 = K[col[4]], *k5 = K[col[5]], *k6 = K[col[6]], *k7 = K[col[7]];                                                  \\
+      double a[8], b[8], c[8];                                                                                                          \\
+      for (int e = 0; e < 8; e++) a[e] = h * w[e], b[e] = h * u[e], c[e] = h * v[e];
+    MF_APART void mf_add_and_sums_long(MF_TWICE) {
+      MF_L_TWICE
+      MF_FREELY for (ptrdiff_t i = 0; i < n; i++) {
+        const double end = y[i] + MF_EIGHT(a);
+        first[i] = MF_EIGHT(b);
+        second[i] = MF_EIGHT(c);
+        out[i] = end;
       }
-      if (n <= MF_SHORT)
-        for (ptrdiff_t i = 0; i < n; i++) {
-          out[i] = mf_scalar(y[i] + MF_EIGHT(a));
-          first[i] = mf_scalar(MF_EIGHT(b));
-          second[i] = mf_scalar(MF_EIGHT(c));
-        }
+    }
+    MF_INSIDE void mf_add_and_sums(MF_TWICE) {
+      if (n > MF_SHORT) mf_add_and_sums_long(n, out, y, first, second, h, K, col, w, u, v);
       else {
-        MF_FREELY for (ptrdiff_t i = 0; i < n; i++) {
-          const double end = y[i] + MF_EIGHT(a);
-          first[i] = MF_EIGHT(b);
-          second[i] = MF_EIGHT(c);
-          out[i] = end;
-        }
+        MF_L_TWICE
+        MF_BRIEF(n, out, y[i] + MF_EIGHT(a))
+        MF_BRIEF(n, first, MF_EIGHT(b))
+        MF_BRIEF(n, second, MF_EIGHT(c))
       }
     }
     """
-    # y + h sum and h sum, of q = 1 to 12 terms. False: of another number, and nothing is done.
+    # y + h sum and h sum, of q = 1 to 12 terms (`_few`: to 4). False: of another number, and nothing is done.
     bint mf_add(ptrdiff_t n, double *out, const double *y, double h, const double *const *K, int q, const int32_t *col,
                 const double *w) noexcept nogil
+    bint mf_add_few(ptrdiff_t n, double *out, const double *y, double h, const double *const *K, int q, const int32_t *col,
+                    const double *w) noexcept nogil
     bint mf_sum(ptrdiff_t n, double *out, double h, const double *const *K, int q, const int32_t *col, const double *w) noexcept nogil
-    bint mf_add_apart(ptrdiff_t n, double *out, const double *y, double h, const double *const *K, int q, const int32_t *col,
+    # Of any number of terms.
+    void mf_add_apart(ptrdiff_t n, double *out, const double *y, double h, const double *const *K, int q, const int32_t *col,
                       const double *w) noexcept nogil
-    bint mf_sum_apart(ptrdiff_t n, double *out, double h, const double *const *K, int q, const int32_t *col, const double *w) noexcept nogil
+    void mf_sum_apart(ptrdiff_t n, double *out, double h, const double *const *K, int q, const int32_t *col, const double *w) noexcept nogil
+    # u + r f; a y + b (u + r f); a y + b (u + r f) + c (v + s g).
+    void mf_euler(ptrdiff_t n, double *out, const double *u, const double *f, double r) noexcept nogil
+    void mf_average_2(ptrdiff_t n, double *out, const double *y, double a, const double *u, const double *f, double b, double r) noexcept nogil
+    void mf_average_3(ptrdiff_t n, double *out, const double *y, double a, const double *u, const double *f, double b, double r,
+                      const double *v, const double *g, double c, double s) noexcept nogil
     # y + h sum, and two sums of the same eight vectors with weights u and v, in one pass.
     void mf_add_and_sums(ptrdiff_t n, double *out, const double *y, double *first, double *second, double h, const double *const *K,
                          const int32_t *col, const double *w, const double *u, const double *v) noexcept nogil

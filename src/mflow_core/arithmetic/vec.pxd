@@ -1,17 +1,12 @@
 # cython: language_level=3
-"""Vector kernels that every family inlines: linear combinations, fixed-lane reductions, finiteness.
+"""Vector kernels that every family inlines: fixed-lane reductions, finiteness. Linear combinations are in sums.pxd.
 
 A lane is one of the partial sums that a SIMD register holds side by side. Code that is compiled once for all levels calls the reductions
 through `registry.REDUCE`, compiled for the level in use.
 
-One written order of association, shared by the short and the long path, is what makes the bits equal on every instruction set:
-
-    out = y + (((w0 k0 + w1 k1) + (w2 k2 + w3 k3)) + w4 k4) + ...
-
-`out` may be `y` (a step in place); a `k` may be neither. Elementwise loops are left to the compiler, which vectorises them; short
-loops (n <= MF_SHORT) go through `mf_scalar`, an empty barrier that keeps them scalar: a vector load of numbers that a callback has just
-stored one by one stalls. Reductions run in two levels, a compile-time chunk and 16 lanes, so that their order never depends
-on the register width.
+Elementwise loops are left to the compiler, which vectorises them; short loops (n <= MF_SHORT) go through `mf_scalar`, an empty barrier
+that keeps them scalar: a vector load of numbers that a callback has just stored one by one stalls. Reductions run in two levels, a
+compile-time chunk and 16 lanes, so that their order never depends on the register width.
 """
 from libc.stdint cimport uint64_t
 from libc.stddef cimport ptrdiff_t
@@ -66,92 +61,6 @@ cdef extern from *:
     double mf_from_bits(uint64_t u) noexcept nogil
     unsigned int mf_fp_enter() noexcept nogil
     void mf_fp_leave(unsigned int) noexcept nogil
-
-
-# ---- linear combinations ----------------------------------------------------------------------------------------------------------
-
-# Each number of terms and each class of lengths has a loop: up to MF_SHORT it stays scalar; above, the compiler vectorises it.
-
-cdef inline void combine_1(ptrdiff_t n, double *out, const double *y, mf_cvec a, double u) noexcept nogil:
-    cdef ptrdiff_t i
-    if n <= MF_SHORT:
-        for i in range(n):
-            out[i] = mf_scalar(y[i] + u * a[i])
-    else:
-        for i in range(n):
-            out[i] = y[i] + u * a[i]
-
-
-cdef inline void combine_2(ptrdiff_t n, double *out, const double *y, mf_cvec a, mf_cvec b, double u, double v) noexcept nogil:
-    cdef ptrdiff_t i
-    if n <= MF_SHORT:
-        for i in range(n):
-            out[i] = mf_scalar(y[i] + (u * a[i] + v * b[i]))
-    else:
-        for i in range(n):
-            out[i] = y[i] + (u * a[i] + v * b[i])
-
-
-cdef inline void combine_3(ptrdiff_t n, double *out, const double *y, mf_cvec a, mf_cvec b, mf_cvec c,
-                           double u, double v, double w) noexcept nogil:
-    cdef ptrdiff_t i
-    if n <= MF_SHORT:
-        for i in range(n):
-            out[i] = mf_scalar(y[i] + ((u * a[i] + v * b[i]) + w * c[i]))
-    else:
-        for i in range(n):
-            out[i] = y[i] + ((u * a[i] + v * b[i]) + w * c[i])
-
-
-cdef inline void combine_4(ptrdiff_t n, double *out, const double *y, mf_cvec a, mf_cvec b, mf_cvec c, mf_cvec d,
-                           double u, double v, double w, double z) noexcept nogil:
-    cdef ptrdiff_t i
-    if n <= MF_SHORT:
-        for i in range(n):
-            out[i] = mf_scalar(y[i] + ((u * a[i] + v * b[i]) + (w * c[i] + z * d[i])))
-    else:
-        for i in range(n):
-            out[i] = y[i] + ((u * a[i] + v * b[i]) + (w * c[i] + z * d[i]))
-
-
-cdef inline void combine_many(ptrdiff_t n, double *out, const double *y, int q, const double *const *k,
-                              const double *w) noexcept nogil:
-    # More than four terms: the sum is built in a block that stays in the first cache, so out and y are read and written once.
-    cdef double[512] s
-    cdef ptrdiff_t lo, i, m
-    cdef int j
-    cdef const double *a
-    for lo in range(0, n, 512):
-        m = min(n - lo, 512)
-        for i in range(m):
-            s[i] = (w[0] * k[0][lo + i] + w[1] * k[1][lo + i]) + (w[2] * k[2][lo + i] + w[3] * k[3][lo + i])
-        for j in range(4, q):
-            a = k[j] + lo
-            for i in range(m):
-                s[i] = s[i] + w[j] * a[i]
-        for i in range(m):
-            out[lo + i] = y[lo + i] + s[i]
-
-
-# ---- convex combinations of Euler steps (Shu-Osher): out = sum_j a[j] (u[j] + r[j] f[j]) --------------------------------------------
-
-cdef inline void average_many(ptrdiff_t n, double *out, int q, const double *const *u, const double *const *f, const double *a,
-                              const double *r) noexcept nogil:
-    # Added in order in a block that stays in the first cache, since out may be one of the u.
-    cdef double[512] s
-    cdef ptrdiff_t lo, i, m
-    cdef int j
-    cdef const double *uj
-    cdef const double *fj
-    for lo in range(0, n, 512):
-        m = min(n - lo, <ptrdiff_t> 512)
-        for j in range(q):
-            uj = u[j] + lo
-            fj = f[j] + lo
-            for i in range(m):
-                s[i] = a[j] * (uj[i] + r[j] * fj[i]) if j == 0 else s[i] + a[j] * (uj[i] + r[j] * fj[i])
-        for i in range(m):
-            out[lo + i] = s[i]
 
 
 # ---- reductions ---------------------------------------------------------------------------------------------------------------------

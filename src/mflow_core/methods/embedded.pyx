@@ -23,7 +23,6 @@ from libc.stddef cimport ptrdiff_t
 from libc.stdlib cimport calloc
 
 from mflow_core.arithmetic.sums cimport mf_add, mf_add_and_sums, mf_sum
-from mflow_core.arithmetic.vec cimport MF_SHORT
 from mflow_core.methods.tableau cimport (MAX_STAGES, combine_at, doubles, first_slope, new_record, pack, plan_row, plans, records_t,
                                          slope_at_start, square, weigh)
 from mflow_core.types cimport MF_DERIVED, MF_EMBEDDED, MF_FSAL, mf_frame, mf_method, mf_rhs_fn, mf_tableau
@@ -46,7 +45,7 @@ cdef inline double *slope_slot(const mf_frame *f, int s, int j) noexcept nogil:
     return f.work + (j + 1 if j < s else j) * f.ld
 
 
-cdef inline int pair_of(ptrdiff_t n, const mf_method *m, mf_frame *f) noexcept nogil:
+cdef int pair_step(const mf_method *m, mf_frame *f) noexcept nogil:
     cdef const mf_tableau *tab = m.tab
     cdef const pair_t *packed = <const pair_t *> tab.packed
     cdef const plan_row *row = packed.stage + 1
@@ -55,7 +54,7 @@ cdef inline int pair_of(ptrdiff_t n, const mf_method *m, mf_frame *f) noexcept n
     cdef double *z = f.work
     cdef double *out
     cdef double t = f.t, h = f.h
-    cdef ptrdiff_t ld = f.ld
+    cdef ptrdiff_t n = f.n, ld = f.ld
     cdef mf_rhs_fn rhs = f.p.rhs
     cdef void *ctx = f.p.ctx
     cdef int s = tab.s, j, status
@@ -83,16 +82,6 @@ cdef inline int pair_of(ptrdiff_t n, const mf_method *m, mf_frame *f) noexcept n
             if not mf_sum(n, f.err + j * ld, h, K, row.q, row.col, row.w):
                 weigh(n, f.err + j * ld, h, K, row)
     return 0
-
-
-cdef int pair_step(const mf_method *m, mf_frame *f) noexcept nogil:
-    if f.n == 3:
-        return pair_of(3, m, f)
-    if f.n == 2:
-        return pair_of(2, m, f)
-    if f.n <= MF_SHORT:
-        return pair_of(f.n, m, f)
-    return pair_of(f.n, m, f)
 
 
 cdef int pair_dense(const mf_method *m, mf_frame *f) noexcept nogil:

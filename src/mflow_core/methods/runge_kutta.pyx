@@ -16,11 +16,11 @@ compiled with C's division, in which 1/3 is 0.
 from cpython.pycapsule cimport PyCapsule_New
 from libc.stddef cimport ptrdiff_t
 
-from mflow_core.arithmetic.sums cimport mf_add
-from mflow_core.arithmetic.vec cimport all_finite, average_many, combine_1, mf_cvec, MF_SHORT, mf_scalar
-from mflow_core.methods.tableau cimport (LOOK, LOOK_BLOCK, LOOKED, MAX_STAGES, combine, combine_at, doubles, new_record, node, pack,
-                                         plan_row, plans, records_t, square)
-from mflow_core.types cimport MF_E_NON_FINITE, MF_SSP, mf_frame, mf_method, mf_rhs_fn, mf_tableau
+from mflow_core.arithmetic.sums cimport mf_add_few, mf_average_2, mf_average_3, mf_euler
+from mflow_core.arithmetic.vec cimport all_finite
+from mflow_core.methods.tableau cimport (LOOK, LOOK_BLOCK, LOOKED, MAX_STAGES, combine_at, doubles, new_record, node, pack, plan_row, plans,
+                                         records_t, square)
+from mflow_core.types cimport MF_E_NON_FINITE, MF_SSP, mf_frame, mf_method, mf_tableau
 
 from math import fsum
 
@@ -29,161 +29,177 @@ from mflow_core.methods.coefficients import convex, share_slots
 
 # ---- kernels -------------------------------------------------------------------------------------------------------------------------
 
-cdef int end_looked_at(mf_frame *f, const plan_row *row) noexcept nogil:
+# Where a driver has the new state looked at (LOOK), the last slope is written to x1, and the last combination, block by block, over it: a
+# step touches a vector less, which for Euler's method is one of three.
+
+cdef inline double *last_slope(const mf_frame *f, double *room) noexcept nogil:
+    return f.x1[0] if f.flags & LOOK and f.x1[0] != f.x0[0] else room
+
+
+cdef int end_looked_at(mf_frame *f, const plan_row *row, const double *const *K) noexcept nogil:
     """The last row of a step, tested block by block while it is in the first cache."""
+    cdef const double *part[MAX_STAGES]
     cdef ptrdiff_t lo, m
+    cdef int e
     f.flags |= LOOKED
     for lo in range(0, f.n, 1024):                    # LOOK_BLOCK
         m = min(f.n - lo, <ptrdiff_t> LOOK_BLOCK)
-        combine(m, f.x1[0] + lo, f.x0[0] + lo, f.h, f.work + f.ld + lo, f.ld, row)
+        for e in range(row.q):
+            part[row.col[e]] = K[row.col[e]] + lo
+        combine_at(m, f.x1[0] + lo, f.x0[0] + lo, f.h, part, row)
         if not all_finite(f.x1[0] + lo, m):
             return MF_E_NON_FINITE
     return 0
 
 
-cdef inline int butcher_of(ptrdiff_t n, const mf_method *m, mf_frame *f) noexcept nogil:
-    cdef const mf_tableau *tab = m.tab
-    cdef const double *c = tab.c
-    cdef const double *y = f.x0[0]
-    cdef double *z = f.work
-    cdef const plan_row *row = <const plan_row *> tab.packed + 1
-    cdef double *k = f.work + f.ld
-    cdef const double *K[MAX_STAGES]
-    cdef double t = f.t, h = f.h
-    cdef ptrdiff_t ld = f.ld
-    cdef mf_rhs_fn rhs = f.p.rhs
-    cdef void *ctx = f.p.ctx
-    cdef int s = tab.s, j, status
-    K[0] = k
-    status = rhs(t + c[0] * h, y, k, n, ctx)
+# Called by way of pointers: inlined, what a step does seldom would burden every one.
+cdef int (*_end_looked_at)(mf_frame *f, const plan_row *row, const double *const *K) noexcept nogil
+_end_looked_at = end_looked_at
+
+
+cdef enum:                               # forms of a row: which loop computes it
+    GENERAL = 0
+    EULER = 1                            # an Euler step alone; Butcher: with the slope of the stage before
+    AVERAGE_2 = 2                        # averages of y, without a slope, with one or two of them
+    AVERAGE_3 = 3
+
+
+cdef inline int slope(mf_frame *f, double c, const double *y, double *k) noexcept nogil:
     f.n_rhs += 1
+    return f.p.rhs(f.t + c * f.h, y, k, f.n, f.p.ctx)
+
+
+cdef inline void move(mf_frame *f, double *out, const double *const *K, const double *k, const plan_row *row) noexcept nogil:
+    """The combination of a row; k: the slope before it."""
+    if row.form == EULER:
+        mf_euler(f.n, out, f.x0[0], k, f.h * row.w[0])
+    elif not mf_add_few(f.n, out, f.x0[0], f.h, K, row.q, row.col, row.w):
+        combine_at(f.n, out, f.x0[0], f.h, K, row)
+
+
+cdef int one_stage_step(const mf_method *m, mf_frame *f) noexcept nogil:
+    """Euler's method: without a loop over stages, which costs it a quarter at a few numbers."""
+    cdef const plan_row *row = <const plan_row *> m.tab.packed + 1
+    cdef const double *k = last_slope(f, f.work + f.ld)
+    cdef int status = slope(f, 0.0, f.x0[0], <double *> k)
     if status != 0:
         return status
-    for j in range(1, s):
-        if not mf_add(n, z, y, h, K, row.q, row.col, row.w):
-            combine_at(n, z, y, h, K, row)
-        row += 1
-        k = k + ld
-        K[j] = k
-        status = rhs(t + c[j] * h, z, k, n, ctx)
-        f.n_rhs += 1
-        if status != 0:
-            return status
     if f.flags & LOOK:
-        return end_looked_at(f, row)
-    if not mf_add(n, f.x1[0], y, h, K, row.q, row.col, row.w):
-        combine_at(n, f.x1[0], y, h, K, row)
+        return _end_looked_at(f, row, &k)
+    mf_euler(f.n, f.x1[0], f.x0[0], k, f.h * row.w[0])
     return 0
 
 
 cdef int butcher_step(const mf_method *m, mf_frame *f) noexcept nogil:
-    if f.n == 3:
-        return butcher_of(3, m, f)
-    if f.n == 2:
-        return butcher_of(2, m, f)
-    if f.n <= MF_SHORT:
-        return butcher_of(f.n, m, f)
-    return butcher_of(f.n, m, f)
+    cdef const mf_tableau *tab = m.tab
+    cdef const double *c = tab.c
+    cdef const plan_row *row = <const plan_row *> tab.packed + 1
+    cdef double *z = f.work
+    cdef double *k = z + f.ld
+    cdef const double *K[MAX_STAGES]
+    cdef int last = tab.s - 1, j, status
+    for j in range(last):
+        K[j] = k
+        status = slope(f, c[j], f.x0[0] if j == 0 else z, k)
+        if status != 0:
+            return status
+        move(f, z, K, k, row)
+        k = k + f.ld
+        row += 1
+    K[last] = k = last_slope(f, k)
+    status = slope(f, c[last], z if last else f.x0[0], k)
+    if status != 0:
+        return status
+    if f.flags & LOOK:
+        return _end_looked_at(f, row, K)
+    move(f, f.x1[0], K, k, row)
+    return 0
 
 
 cdef inline const double *slot(const mf_frame *f, int index) noexcept nogil:
     return f.x0[0] if index < 0 else f.work + index * f.ld
 
 
-# Rows of the usual forms: an Euler step alone (combine_1), and averages of y, without a slope, with one or two of them. A term
-# without a slope adds 0 times one in `average_many`, which changes no number; what is not finite in it is in another term of its row, too.
-
-cdef inline void average_with_1(ptrdiff_t n, double *out, const double *y, double a, const double *u, mf_cvec f, double b,
-                                double r) noexcept nogil:
-    cdef ptrdiff_t i
-    if n <= MF_SHORT:
-        for i in range(n):
-            out[i] = mf_scalar(a * y[i] + b * (u[i] + r * f[i]))
-    else:
-        for i in range(n):
-            out[i] = a * y[i] + b * (u[i] + r * f[i])
+cdef inline const double *slope_of(const mf_frame *f, const plan_row *row, int e, const double *last) noexcept nogil:
+    """The slope of term e; last: that of this stage."""
+    return last if row.f[e] == row.slope else f.work + row.f[e] * f.ld
 
 
-cdef inline void average_with_2(ptrdiff_t n, double *out, const double *y, double a, const double *u, mf_cvec f, double b, double r,
-                                const double *v, mf_cvec g, double c, double s) noexcept nogil:
-    cdef ptrdiff_t i
-    if n <= MF_SHORT:
-        for i in range(n):
-            out[i] = mf_scalar((a * y[i] + b * (u[i] + r * f[i])) + c * (v[i] + s * g[i]))
-    else:
-        for i in range(n):
-            out[i] = (a * y[i] + b * (u[i] + r * f[i])) + c * (v[i] + s * g[i])
-
-
-cdef inline bint average_usual(mf_frame *f, double *out, const plan_row *row, ptrdiff_t lo, ptrdiff_t n) noexcept nogil:
-    """n numbers from lo on of a row of a usual form, to out; False: it is of none."""
+cdef inline void average_usual(mf_frame *f, double *out, const plan_row *row, const double *last, ptrdiff_t lo, ptrdiff_t n) noexcept nogil:
+    """n numbers from lo on of a row of a usual form, to out."""
     cdef const double *u = slot(f, row.col[0]) + lo
     cdef double h = f.h
-    if row.q == 1 and row.w[0] == 1.0 and row.f[0] >= 0:
-        combine_1(n, out, u, slot(f, row.f[0]) + lo, h * row.r[0])
-    elif row.q == 2 and row.f[0] == -2 and row.f[1] >= 0:
-        average_with_1(n, out, u, row.w[0], slot(f, row.col[1]) + lo, slot(f, row.f[1]) + lo, row.w[1], h * row.r[1])
-    elif row.q == 3 and row.f[0] == -2 and row.f[1] >= 0 and row.f[2] >= 0:
-        average_with_2(n, out, u, row.w[0], slot(f, row.col[1]) + lo, slot(f, row.f[1]) + lo, row.w[1], h * row.r[1],
-                       slot(f, row.col[2]) + lo, slot(f, row.f[2]) + lo, row.w[2], h * row.r[2])
+    if row.form == EULER:
+        mf_euler(n, out, u, slope_of(f, row, 0, last) + lo, h * row.r[0])
+    elif row.form == AVERAGE_2:
+        mf_average_2(n, out, u, row.w[0], slot(f, row.col[1]) + lo, slope_of(f, row, 1, last) + lo, row.w[1], h * row.r[1])
     else:
-        return False
-    return True
+        mf_average_3(n, out, u, row.w[0], slot(f, row.col[1]) + lo, slope_of(f, row, 1, last) + lo, row.w[1], h * row.r[1],
+                     slot(f, row.col[2]) + lo, slope_of(f, row, 2, last) + lo, row.w[2], h * row.r[2])
 
 
-cdef int average_looked_at(mf_frame *f, const plan_row *row) noexcept nogil:
+cdef int average_looked_at(mf_frame *f, const plan_row *row, const double *last) noexcept nogil:
     """The last row of a step, of a usual form, as `end_looked_at`."""
     cdef ptrdiff_t lo, m
+    f.flags |= LOOKED
     for lo in range(0, f.n, 1024):                    # LOOK_BLOCK
         m = min(f.n - lo, <ptrdiff_t> LOOK_BLOCK)
-        if not average_usual(f, f.x1[0] + lo, row, lo, m):
-            return 0
+        average_usual(f, f.x1[0] + lo, row, last, lo, m)
         if not all_finite(f.x1[0] + lo, m):
             return MF_E_NON_FINITE
-    f.flags |= LOOKED
     return 0
 
 
-cdef void average_general(mf_frame *f, double *out, const plan_row *row) noexcept nogil:
-    """A row of any form."""
-    cdef const double *u[MAX_STAGES]
-    cdef const double *g[MAX_STAGES]
-    cdef double[MAX_STAGES] r
+cdef int average_general(mf_frame *f, const plan_row *row, double *out) noexcept nogil:
+    """A row of any form, added in order in a block that stays in the first cache, since out may be one of the u. A term without a slope adds
+    0 times one, which changes no number; what is not finite in it is in another term of its row, too."""
+    cdef double[512] sum
+    cdef const double *u
+    cdef const double *g
+    cdef double a, r
+    cdef ptrdiff_t lo, i, m
     cdef int e
-    for e in range(row.q):
-        u[e] = slot(f, row.col[e])
-        g[e] = slot(f, row.slope if row.f[e] == -2 else row.f[e])  # no slope: r is 0, and any slope will do
-        r[e] = f.h * row.r[e]
-    average_many(f.n, out, row.q, u, g, row.w, r)
+    for lo in range(0, f.n, 512):
+        m = min(f.n - lo, <ptrdiff_t> 512)
+        for e in range(row.q):
+            u, g = slot(f, row.col[e]) + lo, slot(f, row.slope if row.f[e] == -2 else row.f[e]) + lo
+            a, r = row.w[e], f.h * row.r[e]
+            for i in range(m):
+                sum[i] = a * (u[i] + r * g[i]) if e == 0 else sum[i] + a * (u[i] + r * g[i])
+        for i in range(m):
+            out[lo + i] = sum[i]
+    return 0
 
 
-cdef void (*_general)(mf_frame *f, double *out, const plan_row *row) noexcept nogil
-_general = average_general               # called by way of a pointer: inlined, its block of numbers would burden every step
+cdef int (*_average_looked_at)(mf_frame *f, const plan_row *row, const double *last) noexcept nogil
+cdef int (*_average_general)(mf_frame *f, const plan_row *row, double *out) noexcept nogil
+_average_looked_at, _average_general = average_looked_at, average_general
 
 
 cdef int shu_osher_step(const mf_method *m, mf_frame *f) noexcept nogil:
     cdef const double *c = m.tab.c
     cdef const plan_row *row = <const plan_row *> m.tab.packed
     cdef const double *at = f.x0[0]
-    cdef mf_rhs_fn rhs = f.p.rhs
-    cdef void *ctx = f.p.ctx
     cdef double *out
+    cdef double *k
     cdef ptrdiff_t n = f.n
     cdef int s = m.tab.s, i, status
     for i in range(s):
         row += 1
-        status = rhs(f.t + c[i] * f.h, at, f.work + row.slope * f.ld, n, ctx)
-        f.n_rhs += 1
+        k = f.work + row.slope * f.ld
+        if i + 1 == s and row.form != GENERAL:
+            k = last_slope(f, k)
+        status = slope(f, c[i], at, k)
         if status != 0:
             return status
-        out = f.x1[0] if i == s - 1 else f.work + row.out * f.ld
+        if i + 1 == s and row.form != GENERAL and f.flags & LOOK:
+            return _average_looked_at(f, row, k)
+        out = f.x1[0] if i + 1 == s else f.work + row.out * f.ld
         at = out
-        if i == s - 1 and f.flags & LOOK:
-            status = average_looked_at(f, row)
-            if status != 0 or f.flags & LOOKED:
-                return status
-        if not average_usual(f, out, row, 0, n):
-            _general(f, out, row)
+        if row.form == GENERAL:
+            _average_general(f, row, out)
+        else:
+            average_usual(f, out, row, k, 0, n)
     return 0
 
 
@@ -205,10 +221,21 @@ cdef int butcher(const char *name, const char *class_name, const char *aliases, 
     tab.c = doubles([node(fsum(row)) for row in full])
     for j, row in enumerate(full + [b]):
         pack(plan + j, row)
+        plan[j].form = EULER if plan[j].q == 1 and plan[j].col[0] == j - 1 else GENERAL
     tab.packed = plan
-    m.step = butcher_step
+    m.step = butcher_step if s > 1 else one_stage_step
     m.sizes.n_work = s + 1
     return 0
+
+
+cdef int form_of(const plan_row *row) noexcept:
+    if row.q == 1 and row.w[0] == 1.0 and row.f[0] >= 0:
+        return EULER
+    if row.q == 2 and row.f[0] == -2 and row.f[1] >= 0:
+        return AVERAGE_2
+    if row.q == 3 and row.f[0] == -2 and row.f[1] >= 0 and row.f[2] >= 0:
+        return AVERAGE_3
+    return GENERAL
 
 
 cdef int shu_osher(const char *name, const char *class_name, const char *aliases, int order, list alpha, list beta,
@@ -238,6 +265,7 @@ cdef int shu_osher(const char *name, const char *class_name, const char *aliases
             plan[i + 1].f[e] = f_slot[j] if ratio != 0 else -2
             plan[i + 1].w[e] = a
             plan[i + 1].r[e] = ratio
+        plan[i + 1].form = form_of(plan + i + 1)
     tab.packed = plan
     m.step = shu_osher_step
     m.flags = m.flags | MF_SSP

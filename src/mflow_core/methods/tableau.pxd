@@ -1,13 +1,8 @@
 # cython: language_level=3
 """The common parts of the Runge-Kutta families: packed rows of tableaus, the combinations that they stand for, and new method records.
 
-Only the nonzeros of a tableau are visited; they are packed once, when a family is imported. There are two ways to pass slopes: `combine`
-takes them from one block, `ld` apart, and `combine_at` from a table of pointers, for families whose first or last slope is a carried
-vector. Both add in the one written order of vec.pxd,
-
-    out = y + (((w0 k0 + w1 k1) + (w2 k2 + w3 k3)) + w4 k4) + ...,
-
-and `out` may be `y`, while a slope may be neither. `weigh` is the same sum without y: an error estimate.
+Only the nonzeros of a tableau are visited; they are packed once, when a family is imported. `combine_at` adds the slopes of a table of
+pointers in the one written order of sums.pxd; `weigh` is the same sum without y: an error estimate.
 """
 from libc.math cimport NAN
 from libc.stddef cimport ptrdiff_t
@@ -16,7 +11,6 @@ from libc.stdlib cimport calloc
 from libc.string cimport memcpy
 
 from mflow_core.arithmetic.sums cimport mf_add_apart, mf_sum_apart
-from mflow_core.arithmetic.vec cimport combine_1, combine_2, combine_3, combine_4, combine_many, mf_cvec
 from mflow_core.types cimport MF_FRESH, MF_LINEAR, mf_frame, mf_method, mf_new_method, mf_tableau
 
 
@@ -29,7 +23,7 @@ cdef enum:
 ctypedef struct plan_row:                # the terms of one combination
     int32_t q, slope                     # count; Shu-Osher: slot of the slope of this stage
     int32_t[MAX_STAGES] col, f           # Butcher: index of K. Shu-Osher: slots of u and of its slope (-1: y; f = -2: no slope)
-    int32_t out, reserved                # Shu-Osher: slot of the result
+    int32_t out, form                    # Shu-Osher: slot of the result; which loop computes it
     double[MAX_STAGES] w, r              # weights; Shu-Osher: alpha and beta/alpha
 
 
@@ -58,81 +52,15 @@ ctypedef struct steps_t:                 # loop of a method over steps of one de
 
 # ---- combinations ------------------------------------------------------------------------------------------------------------------
 
-cdef inline void combine(ptrdiff_t n, double *out, const double *y, double h, const double *K, ptrdiff_t ld,
-                         const plan_row *row) noexcept nogil:
-    """out = y + h sum_e w_e K[col_e], over the nonzeros of one row of the tableau. `out` may be `y`."""
-    cdef const double *a = K + row.col[0] * ld
-    cdef const double *b = K + row.col[1] * ld
-    cdef const double *c = K + row.col[2] * ld
-    cdef const double *d = K + row.col[3] * ld
-    cdef const double *k[MAX_STAGES]
-    cdef double[MAX_STAGES] w
-    cdef ptrdiff_t i
-    cdef int e
-    if row.q == 1:
-        combine_1(n, out, y, a, h * row.w[0])
-    elif row.q == 2:
-        combine_2(n, out, y, a, b, h * row.w[0], h * row.w[1])
-    elif row.q == 3:
-        combine_3(n, out, y, a, b, c, h * row.w[0], h * row.w[1], h * row.w[2])
-    elif row.q == 4:
-        combine_4(n, out, y, a, b, c, d, h * row.w[0], h * row.w[1], h * row.w[2], h * row.w[3])
-    elif row.q == 0:
-        for i in range(n):
-            out[i] = y[i]
-    else:
-        for e in range(row.q):
-            k[e] = K + row.col[e] * ld
-            w[e] = h * row.w[e]
-        combine_many(n, out, y, row.q, k, w)
-
-
 cdef inline void combine_at(ptrdiff_t n, double *out, const double *y, double h, const double *const *K,
                             const plan_row *row) noexcept nogil:
-    """out = y + h sum_e w_e K[col_e], with a table of slopes in place of one block. `out` may be `y`."""
-    cdef const double *k[MAX_STAGES]
-    cdef double[MAX_STAGES] hw
-    cdef ptrdiff_t i
-    cdef int e
-    if mf_add_apart(n, out, y, h, K, row.q, row.col, row.w):
-        return
-    if row.q == 0:
-        for i in range(n):
-            out[i] = y[i]
-        return
-    for e in range(row.q):
-        k[e] = K[row.col[e]]
-        hw[e] = h * row.w[e]
-    combine_many(n, out, y, row.q, k, hw)
+    """out = y + h sum_e w_e K[col_e], over the nonzeros of one row of the tableau. `out` may be `y`."""
+    mf_add_apart(n, out, y, h, K, row.q, row.col, row.w)
 
 
 cdef inline void weigh(ptrdiff_t n, double *out, double h, const double *const *K, const plan_row *row) noexcept nogil:
-    """out = h sum_e w_e K[col_e], without y. Many terms are added in blocks that stay in the first cache."""
-    cdef const int32_t *c = row.col
-    cdef const double *k[4]
-    cdef double[4] hw
-    cdef ptrdiff_t lo, i
-    cdef int e
-    if mf_sum_apart(n, out, h, K, row.q, c, row.w):
-        return
-    if row.q == 0:
-        for i in range(n):
-            out[i] = 0.0
-        return
-    for e in range(4):
-        k[e] = K[c[e]]
-        hw[e] = h * row.w[e]
-    for lo in range(0, n, 512):
-        for i in range(lo, min(n, lo + 512)):
-            out[i] = (hw[0] * k[0][i] + hw[1] * k[1][i]) + (hw[2] * k[2][i] + hw[3] * k[3][i])
-        for e in range(4, row.q):
-            add_to(min(n - lo, <ptrdiff_t> 512), out + lo, K[c[e]] + lo, h * row.w[e])
-
-
-cdef inline void add_to(ptrdiff_t n, double *out, mf_cvec a, double w) noexcept nogil:
-    cdef ptrdiff_t i
-    for i in range(n):
-        out[i] = out[i] + w * a[i]
+    """out = h sum_e w_e K[col_e], without y."""
+    mf_sum_apart(n, out, h, K, row.q, row.col, row.w)
 
 
 # ---- the carried slope -------------------------------------------------------------------------------------------------------------

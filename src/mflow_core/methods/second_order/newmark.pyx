@@ -19,7 +19,8 @@ from libc.stdint cimport int64_t
 from libc.string cimport memcpy, memset
 
 from mflow_core.methods.second_order.hooks cimport advance_and_tell, constrained, ended, moved, tells
-from mflow_core.methods.second_order.passes cimport add, advance, advance_v, correct, guess, kick_drift, taylor
+from mflow_core.methods.second_order.passes cimport (add, advance, advance_all, advance_looked_at, advance_v, correct, drift_looked_at, guess,
+                                                     half_drift, kick_drift, kick_looked_at, looks, predict, taylor)
 from mflow_core.methods.second_order.records cimport acceleration, choice, in_place, new_record, real, solve, start
 from mflow_core.methods.tableau cimport NO_STEPS, records_t, steps_t
 from mflow_core.types cimport (MF_EMBEDDED, MF_FRESH, MF_IMPLICIT, MF_SYMPLECTIC, MF_VELOCITY_FREE, mf_begin_fn, mf_frame, mf_method,
@@ -62,12 +63,12 @@ cdef int symplectic_step(const mf_method *m, mf_frame *f) noexcept nogil:
             guess(n, f.x0[2], f.x1[2])
         status = solve(f, f.t, 1.0, f.x0[0], f.x0[1], 0.0, f.h, NULL, f.x1[2])
         if status == 0:
-            kick_drift(n, f.x0[0], f.x0[1], f.x1[2], f.x1[0], f.x1[1], f.h, f.h, False)
+            kick_drift(n, f.x0[0], f.x0[1], f.x1[2], f.x1[0], f.x1[1], f.h, f.h)
         return status
     status = start(f, f.work, &a)
     if status != 0:
         return status
-    kick_drift(n, f.x0[0], f.x0[1], a, f.x1[0], f.x1[1], f.h, f.h, False)
+    kick_drift(n, f.x0[0], f.x0[1], a, f.x1[0], f.x1[1], f.h, f.h)
     return acceleration(f, f.t + f.h, f.x1[0], f.x1[1], f.x1[2])
 
 
@@ -130,13 +131,15 @@ cdef int newmark_many(const mf_method *m, mf_frame *f) noexcept nogil:
     cdef int status = start(f, f.work, &a)
     if status != 0:
         return status
-    m.begin(m, f.par, 0, NULL, c)
+    if m.begin == newmark_begin:
+        c[BETA], c[GAMMA] = f.par[BETA], f.par[GAMMA]
+    else:
+        m.begin(m, f.par, 0, NULL, c)
     cx, cv = (0.5 - c[BETA]) * (h * h), (1.0 - c[GAMMA]) * h
     bx, bv = c[BETA] * (h * h), c[GAMMA] * h
     if m.sizes.n_scal:
         h_before = step_before(f)
-    taylor(f.n, f.x0[0], f.x0[1], a, xp, vp, h, cx, cv)
-    guess(f.n, a, a1)
+    predict(f.n, f.x0[0], f.x0[1], a, xp, vp, a1, h, cx, cv)
     status = solve(f, f.t + h, 1.0, xp, vp, bx, bv, NULL, a1)
     if status == 0 and with_error:
         status = estimate(f, c, a, a1, h_before)
@@ -148,6 +151,11 @@ cdef int newmark_many(const mf_method *m, mf_frame *f) noexcept nogil:
         if place:
             memcpy(f.x1[0], xp, f.n * sizeof(double))
         advance_v(f.n, f.x0[1], a, a1, f.x1[1], cv, bv)
+    elif place:
+        advance_all(f.n, f.x0[0], f.x0[1], a, a1, f.x1[0], f.x1[1], f.x1[2], h, cx, cv, bx, bv)
+        return ended(f, f.x1[2])
+    elif looks(f) and bv != 0.0:
+        return advance_looked_at(f, a, cx, cv, bx, bv)
     else:
         advance(f.n, f.x0[0], f.x0[1], a, a1, f.x1[0], f.x1[1], h, cx, cv, bx, bv)
     if place:
@@ -223,6 +231,7 @@ cdef int verlet_step(const mf_method *m, mf_frame *f) noexcept nogil:
     cdef double[4] c
     cdef const double *a
     cdef double h_before
+    cdef bint look = looks(f) and f.par[0] != VERLET_EXPLICIT
     cdef int status = start(f, f.work, &a)
     if status != 0:
         return status
@@ -230,8 +239,11 @@ cdef int verlet_step(const mf_method *m, mf_frame *f) noexcept nogil:
     if f.err != NULL and a != f.work and in_place(f):
         memcpy(f.work, a, f.n * sizeof(double))
         a = f.work
-    kick_drift(f.n, f.x0[0], f.x0[1], a, f.x1[0], f.x1[1], f.h, 0.5 * f.h, False)
-    status = moved(f, f.h, f.x0[0], f.x1[0], f.x1[1])
+    if look:
+        status = drift_looked_at(f, a, 0.5 * f.h)
+    else:
+        kick_drift(f.n, f.x0[0], f.x0[1], a, f.x1[0], f.x1[1], f.h, 0.5 * f.h)
+        status = moved(f, f.h, f.x0[0], f.x1[0], f.x1[1])
     if status != 0:
         return status
     if f.par[0] == VERLET_EXPLICIT:
@@ -240,6 +252,8 @@ cdef int verlet_step(const mf_method *m, mf_frame *f) noexcept nogil:
     status = acceleration(f, f.t + f.h, f.x1[0], f.x1[1], f.x1[2])
     if status != 0:
         return status
+    if look:
+        return kick_looked_at(f, 0.5 * f.h)
     add(f.n, f.x1[1], f.x1[2], 0.5 * f.h)
     if f.err != NULL and m.sizes.n_err > 0:
         central_begin(m, f.par, 0, NULL, c)
@@ -257,9 +271,12 @@ cdef int staggered_step(const mf_method *m, mf_frame *f) noexcept nogil:
     if status != 0:
         return status
     if f.par[0] == STAGGERED_EXPLICIT:
-        kick_drift(f.n, f.x0[0], f.x0[1], a, f.x1[0], f.x1[1], f.h, half, False)
+        kick_drift(f.n, f.x0[0], f.x0[1], a, f.x1[0], f.x1[1], f.h, half)
         return end_explicitly(f)
-    kick_drift(f.n, f.x0[0], f.x0[1], a, f.x1[0], vp, f.h, half, backward)
+    if backward:
+        half_drift(f.n, f.x0[0], f.x0[1], a, f.x1[0], vp, f.h, half)
+    else:
+        kick_drift(f.n, f.x0[0], f.x0[1], a, f.x1[0], vp, f.h, half)
     status = moved(f, f.h, f.x0[0], f.x1[0], NULL if backward else vp)
     if status != 0:
         return status

@@ -1,128 +1,155 @@
 # cython: language_level=3
 """Passes of second-order methods over x, v and a: one elementwise loop for each update of a step, read and written once.
 
-Outputs may be inputs where they are plain pointers: x1 may be x and v1 may be v. Short vectors (n <= MF_SHORT) stay scalar, see vec.pxd.
+Outputs may be inputs: every number is read before any of the same index is written. The loops are those of sums.pxd, with two or three
+outputs.
 """
 from libc.stddef cimport ptrdiff_t
-from libc.string cimport memcpy
 
-from mflow_core.arithmetic.vec cimport MF_SHORT, mf_cvec, mf_scalar, mf_vec
-
-
-cdef inline void taylor(ptrdiff_t n, const double *x, const double *v, const double *a, double *x1, double *v1, double h, double cx,
-                        double cv) noexcept nogil:
-    """x1 = x + (h v + cx a), v1 = v + cv a."""
-    cdef double vi, ai
-    cdef ptrdiff_t i
-    if n <= MF_SHORT:
-        for i in range(n):
-            vi, ai = v[i], a[i]
-            x1[i] = mf_scalar(x[i] + (h * vi + cx * ai))
-            v1[i] = mf_scalar(vi + cv * ai)
-    else:
-        for i in range(n):
-            vi, ai = v[i], a[i]
-            x1[i] = x[i] + (h * vi + cx * ai)
-            v1[i] = vi + cv * ai
+from mflow_core.arithmetic.sums cimport mf_euler
+from mflow_core.arithmetic.vec cimport all_finite
+from mflow_core.methods.second_order.hooks cimport constrained
+from mflow_core.methods.tableau cimport LOOK, LOOK_BLOCK, LOOKED
+from mflow_core.types cimport MF_E_NON_FINITE, mf_frame
 
 
-cdef inline void advance(ptrdiff_t n, const double *x, const double *v, const double *a, mf_cvec a1, double *x1, double *v1, double h,
-                         double cx, double cv, double bx, double bv) noexcept nogil:
-    """x1 = x + (h v + cx a + bx a1), v1 = v + (cv a + bv a1): one rounding of the size of x and one of v, so that energies drift less."""
-    cdef double vi, ai
-    cdef ptrdiff_t i
-    if n <= MF_SHORT:
-        for i in range(n):
-            vi, ai = v[i], a[i]
-            x1[i] = mf_scalar(x[i] + ((h * vi + cx * ai) + bx * a1[i]))
-            v1[i] = mf_scalar(vi + (cv * ai + bv * a1[i]))
-    else:
-        for i in range(n):
-            vi, ai = v[i], a[i]
-            x1[i] = x[i] + ((h * vi + cx * ai) + bx * a1[i])
-            v1[i] = vi + (cv * ai + bv * a1[i])
+cdef extern from *:
+    """
+    #define MF_FEW_2(count, p, first, q, second)                                                                                        \\
+      { double one[count], two[count];                                                                                                  \\
+        for (ptrdiff_t i = 0; i < count; i++) one[i] = mf_scalar(first), two[i] = mf_scalar(second);                                    \\
+        for (ptrdiff_t i = 0; i < count; i++) (p)[i] = one[i];                                                                          \\
+        for (ptrdiff_t i = 0; i < count; i++) (q)[i] = two[i]; }
+    #define MF_BRIEF_2(n, p, first, q, second)                                                                                          \\
+      if ((n) == 3) MF_FEW_2(3, p, first, q, second)                                                                                    \\
+      else if ((n) == 2) MF_FEW_2(2, p, first, q, second)                                                                               \\
+      else for (ptrdiff_t i = 0; i < (n); i++) {                                                                                        \\
+        const double one = mf_scalar(first), two = mf_scalar(second); (p)[i] = one, (q)[i] = two;                                       \\
+      }
+    #define MF_PASS_2(name, parameters, arguments, p, first, q, second)                                                                 \\
+      MF_APART void name##_long parameters {                                                                                            \\
+        MF_FREELY for (ptrdiff_t i = 0; i < n; i++) { const double one = first, two = second; p[i] = one, q[i] = two; }                 \\
+      }                                                                                                                                 \\
+      MF_INSIDE void name parameters { if (n > MF_SHORT) name##_long arguments; else MF_BRIEF_2(n, p, first, q, second) }
+    #define MF_PASS_3(name, parameters, arguments, p, first, q, second, r, third)                                                       \\
+      MF_APART void name##_long parameters {                                                                                            \\
+        MF_FREELY for (ptrdiff_t i = 0; i < n; i++) {                                                                                   \\
+          const double one = first, two = second, three = third; p[i] = one, q[i] = two, r[i] = three;                                  \\
+        }                                                                                                                               \\
+      }                                                                                                                                 \\
+      MF_INSIDE void name parameters {                                                                                                  \\
+        if (n > MF_SHORT) name##_long arguments; else { MF_BRIEF_2(n, p, first, q, second) MF_BRIEF(n, r, third) }                      \\
+      }
 
-
-cdef inline void advance_v(ptrdiff_t n, const double *v, const double *a, mf_cvec a1, double *v1, double cv, double bv) noexcept nogil:
-    """v1 = v + (cv a + bv a1)."""
-    cdef ptrdiff_t i
-    if n <= MF_SHORT:
-        for i in range(n):
-            v1[i] = mf_scalar(v[i] + (cv * a[i] + bv * a1[i]))
-    else:
-        for i in range(n):
-            v1[i] = v[i] + (cv * a[i] + bv * a1[i])
-
-
-cdef inline void kick_drift(ptrdiff_t n, const double *x, const double *v, const double *a, double *x1, double *v1, double h, double kick,
-                            bint keep_v) noexcept nogil:
-    """v(1/2) = v + kick a, x1 = x + h v(1/2); v1 = v(1/2), or v itself."""
-    cdef double half
-    cdef ptrdiff_t i
-    if n <= MF_SHORT:
-        for i in range(n):
-            half = v[i] + kick * a[i]
-            x1[i] = mf_scalar(x[i] + h * half)
-            v1[i] = mf_scalar(v[i] if keep_v else half)
-    elif keep_v:
-        for i in range(n):
-            half = v[i] + kick * a[i]
-            x1[i] = x[i] + h * half
-            v1[i] = v[i]
-    else:
-        for i in range(n):
-            half = v[i] + kick * a[i]
-            x1[i] = x[i] + h * half
-            v1[i] = half
-
-
-cdef inline void drift(ptrdiff_t n, const double *x, const double *v, double *x1, double *v1, double h) noexcept nogil:
-    """x1 = x + h v, v1 = v."""
-    cdef double vi
-    cdef ptrdiff_t i
-    if n <= MF_SHORT:
-        for i in range(n):
-            vi = v[i]
-            x1[i] = mf_scalar(x[i] + h * vi)
-            v1[i] = mf_scalar(vi)
-    else:
-        for i in range(n):
-            vi = v[i]
-            x1[i] = x[i] + h * vi
-            v1[i] = vi
-
-
-cdef inline void add(ptrdiff_t n, mf_vec y, mf_cvec a, double c) noexcept nogil:
-    """y += c a."""
-    cdef ptrdiff_t i
-    if n <= MF_SHORT:
-        for i in range(n):
-            y[i] = mf_scalar(y[i] + c * a[i])
-    else:
-        for i in range(n):
-            y[i] = y[i] + c * a[i]
-
-
-cdef inline void correct(ptrdiff_t n, mf_vec x, mf_vec v, mf_cvec a, double bx, double bv) noexcept nogil:
-    """x += bx a, v += bv a."""
-    cdef ptrdiff_t i
-    if bx == 0.0:
-        add(n, v, a, bv)
-    elif n <= MF_SHORT:
-        for i in range(n):
-            x[i] = mf_scalar(x[i] + bx * a[i])
-            v[i] = mf_scalar(v[i] + bv * a[i])
-    else:
-        for i in range(n):
-            x[i] = x[i] + bx * a[i]
-            v[i] = v[i] + bv * a[i]
+    #define MF_STATE ptrdiff_t n, const double *x, const double *v, const double *a
+    #define MF_X x[i] + ((h * v[i] + cx * a[i]) + bx * a1[i])
+    #define MF_V v[i] + (cv * a[i] + bv * a1[i])
+    #define MF_HALF v[i] + kick * a[i]
+    MF_PASS_2(mf_taylor, (MF_STATE, double *x1, double *v1, double h, double cx, double cv), (n, x, v, a, x1, v1, h, cx, cv),
+      x1, x[i] + (h * v[i] + cx * a[i]), v1, v[i] + cv * a[i])
+    MF_PASS_3(mf_predict, (MF_STATE, double *x1, double *v1, double *a1, double h, double cx, double cv), (n, x, v, a, x1, v1, a1, h, cx, cv),
+      x1, x[i] + (h * v[i] + cx * a[i]), v1, v[i] + cv * a[i], a1, a[i])
+    MF_PASS_2(mf_advance, (MF_STATE, const double *a1, double *x1, double *v1, double h, double cx, double cv, double bx, double bv),
+      (n, x, v, a, a1, x1, v1, h, cx, cv, bx, bv), x1, MF_X, v1, MF_V)
+    MF_PASS_3(mf_advance_all,
+      (MF_STATE, const double *a1, double *x1, double *v1, double *to, double h, double cx, double cv, double bx, double bv),
+      (n, x, v, a, a1, x1, v1, to, h, cx, cv, bx, bv), x1, MF_X, v1, MF_V, to, a1[i])
+    MF_PASS(mf_advance_v, (ptrdiff_t n, const double *v, const double *a, const double *a1, double *v1, double cv, double bv),
+      (n, v, a, a1, v1, cv, bv), v1, MF_V)
+    MF_PASS_2(mf_kick_drift, (MF_STATE, double *x1, double *v1, double h, double kick), (n, x, v, a, x1, v1, h, kick),
+      x1, x[i] + h * (MF_HALF), v1, MF_HALF)
+    MF_PASS_2(mf_half_drift, (MF_STATE, double *x1, double *v1, double h, double kick), (n, x, v, a, x1, v1, h, kick),
+      x1, x[i] + h * (MF_HALF), v1, v[i])
+    MF_PASS_2(mf_drift, (ptrdiff_t n, const double *x, const double *v, double *x1, double *v1, double h), (n, x, v, x1, v1, h),
+      x1, x[i] + h * v[i], v1, v[i])
+    MF_PASS_2(mf_correct, (ptrdiff_t n, double *x, double *v, const double *a, double bx, double bv), (n, x, v, a, bx, bv),
+      x, x[i] + bx * a[i], v, v[i] + bv * a[i])
+    MF_PASS(mf_copy, (ptrdiff_t n, const double *a, double *a1), (n, a, a1), a1, a[i])
+    """
+    # x1 = x + (h v + cx a), v1 = v + cv a; `predict`: and a1 = a.
+    void taylor "mf_taylor"(ptrdiff_t n, const double *x, const double *v, const double *a, double *x1, double *v1, double h, double cx,
+                            double cv) noexcept nogil
+    void predict "mf_predict"(ptrdiff_t n, const double *x, const double *v, const double *a, double *x1, double *v1, double *a1, double h,
+                              double cx, double cv) noexcept nogil
+    # x1 = x + (h v + cx a + bx a1), v1 = v + (cv a + bv a1): one rounding of the size of x and one of v, so that energies drift less.
+    # `advance_all`: and to = a1.
+    void advance "mf_advance"(ptrdiff_t n, const double *x, const double *v, const double *a, const double *a1, double *x1, double *v1,
+                              double h, double cx, double cv, double bx, double bv) noexcept nogil
+    void advance_all "mf_advance_all"(ptrdiff_t n, const double *x, const double *v, const double *a, const double *a1, double *x1, double *v1,
+                                      double *to, double h, double cx, double cv, double bx, double bv) noexcept nogil
+    # v1 = v + (cv a + bv a1).
+    void advance_v "mf_advance_v"(ptrdiff_t n, const double *v, const double *a, const double *a1, double *v1, double cv,
+                                  double bv) noexcept nogil
+    # v(1/2) = v + kick a, x1 = x + h v(1/2); v1 = v(1/2), or v itself.
+    void kick_drift "mf_kick_drift"(ptrdiff_t n, const double *x, const double *v, const double *a, double *x1, double *v1, double h,
+                                    double kick) noexcept nogil
+    void half_drift "mf_half_drift"(ptrdiff_t n, const double *x, const double *v, const double *a, double *x1, double *v1, double h,
+                                    double kick) noexcept nogil
+    # x1 = x + h v, v1 = v.
+    void drift "mf_drift"(ptrdiff_t n, const double *x, const double *v, double *x1, double *v1, double h) noexcept nogil
+    # x += bx a, v += bv a.
+    void correct_both "mf_correct"(ptrdiff_t n, double *x, double *v, const double *a, double bx, double bv) noexcept nogil
+    void copied "mf_copy"(ptrdiff_t n, const double *a, double *a1) noexcept nogil
 
 
 cdef inline void guess(ptrdiff_t n, const double *a, double *a1) noexcept nogil:
     """a1 = a."""
-    cdef ptrdiff_t i
-    if n <= MF_SHORT:
-        for i in range(n):
-            a1[i] = mf_scalar(a[i])
-    elif a1 != a:
-        memcpy(a1, a, n * sizeof(double))
+    if a1 != a:
+        copied(n, a, a1)
+
+
+cdef inline void add(ptrdiff_t n, double *y, const double *a, double c) noexcept nogil:
+    """y += c a."""
+    mf_euler(n, y, y, a, c)
+
+
+cdef inline void correct(ptrdiff_t n, double *x, double *v, const double *a, double bx, double bv) noexcept nogil:
+    """x += bx a, v += bv a."""
+    if bx == 0.0:
+        add(n, v, a, bv)
+    else:
+        correct_both(n, x, v, a, bx, bv)
+
+
+# ---- with a look at the new state ----------------------------------------------------------------------------------------------------
+
+# Where a driver has the new state looked at (tableau.pxd), each block of it is tested while it is in the first cache.
+
+cdef inline bint looks(const mf_frame *f) noexcept nogil:
+    """Whether x1 and v1 are to be tested as they are written. Constraints move them afterwards, and an estimate is looked at by the driver."""
+    return f.flags & LOOK != 0 and f.err == NULL and not constrained(f)
+
+
+cdef inline int drift_looked_at(mf_frame *f, const double *a, double kick) noexcept nogil:
+    """`kick_drift` from x0 to x1; x1 is tested."""
+    cdef ptrdiff_t lo, m
+    for lo in range(0, f.n, 1024):                    # LOOK_BLOCK
+        m = min(f.n - lo, <ptrdiff_t> LOOK_BLOCK)
+        kick_drift(m, f.x0[0] + lo, f.x0[1] + lo, a + lo, f.x1[0] + lo, f.x1[1] + lo, f.h, kick)
+        if not all_finite(f.x1[0] + lo, m):
+            return MF_E_NON_FINITE
+    return 0
+
+
+cdef inline int kick_looked_at(mf_frame *f, double kick) noexcept nogil:
+    """v1 += kick a1, which is tested, and with it a1; x1 has been."""
+    cdef ptrdiff_t lo, m
+    f.flags |= LOOKED
+    for lo in range(0, f.n, 1024):                    # LOOK_BLOCK
+        m = min(f.n - lo, <ptrdiff_t> LOOK_BLOCK)
+        add(m, f.x1[1] + lo, f.x1[2] + lo, kick)
+        if not all_finite(f.x1[1] + lo, m):
+            return MF_E_NON_FINITE
+    return 0
+
+
+cdef inline int advance_looked_at(mf_frame *f, const double *a, double cx, double cv, double bx, double bv) noexcept nogil:
+    """`advance` from x0 to x1, where a1 stands; x1 and v1 are tested, and with v1, as bv is not 0, a1."""
+    cdef ptrdiff_t lo, m
+    f.flags |= LOOKED
+    for lo in range(0, f.n, 1024):                    # LOOK_BLOCK
+        m = min(f.n - lo, <ptrdiff_t> LOOK_BLOCK)
+        advance(m, f.x0[0] + lo, f.x0[1] + lo, a + lo, f.x1[2] + lo, f.x1[0] + lo, f.x1[1] + lo, f.h, cx, cv, bx, bv)
+        if not (all_finite(f.x1[0] + lo, m) and all_finite(f.x1[1] + lo, m)):
+            return MF_E_NON_FINITE
+    return 0

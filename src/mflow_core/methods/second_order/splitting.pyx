@@ -47,11 +47,11 @@ cdef int splitting_step(const mf_method *m, mf_frame *f) noexcept nogil:
         drift(f.n, f.x0[0], f.x0[1], x1, v1, s.first * f.h)
         status = acceleration(f, f.t + s.first * f.h, x1, v1, a1)
         if status == 0:
-            kick_drift(f.n, x1, v1, a1, x1, v1, s.drift[0] * f.h, s.kick[0] * f.h, False)
+            kick_drift(f.n, x1, v1, a1, x1, v1, s.drift[0] * f.h, s.kick[0] * f.h)
     else:
         status = start(f, f.work, &a)
         if status == 0:
-            kick_drift(f.n, f.x0[0], f.x0[1], a, x1, v1, s.drift[0] * f.h, s.kick[0] * f.h, False)
+            kick_drift(f.n, f.x0[0], f.x0[1], a, x1, v1, s.drift[0] * f.h, s.kick[0] * f.h)
     if status == 0 and composed:
         status = moved(f, s.drift[0] * f.h, f.x0[0], x1, v1)
     for j in range(1, s.q):
@@ -59,7 +59,7 @@ cdef int splitting_step(const mf_method *m, mf_frame *f) noexcept nogil:
             status = acceleration(f, f.t + s.c[j - 1] * f.h, x1, v1, a1)
         if status != 0:
             return status
-        kick_drift(f.n, x1, v1, a1, x1, v1, s.drift[j] * f.h, s.kick[j] * f.h, False)
+        kick_drift(f.n, x1, v1, a1, x1, v1, s.drift[j] * f.h, s.kick[j] * f.h)
         if composed:
             status = moved(f, s.drift[j] * f.h, NULL, x1, v1)
     if status == 0:
@@ -88,7 +88,7 @@ cdef int composed_step(const mf_method *m, mf_frame *f) noexcept nogil:
     for j in range(s.q):
         whole = s.w[j] * f.h
         half = 0.5 * whole
-        kick_drift(f.n, x, v, a, x1, v1, whole, half, False)
+        kick_drift(f.n, x, v, a, x1, v1, whole, half)
         status = moved(f, whole, x if j == 0 else NULL, x1, v1)
         if status != 0:
             return status
