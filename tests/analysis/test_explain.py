@@ -189,3 +189,20 @@ def test_a_curvature_that_is_seen_is_not_called_none():
     assert 2e-7 < share < 2.3e-7
     d[2] = 0.0
     assert "directions without curvature" in str(mflow.explain(lambda c: (0.5 * float(c @ (d * c)), d * c), np.ones(3), jac=True, tries=0))
+
+
+@pytest.mark.parametrize("kind", ["cost", "right-hand side"])
+def test_every_method_by_its_name_has_a_limit_or_is_named(kind: str) -> None:
+    """Those with a limit of this kind are listed, and those alone."""
+    calls = {
+        "cost": lambda names: mflow.explain(lambda c: (1.5 * c @ c, 3.0 * c), [1.0, 2.0], jac=True, names=names, tries=0),
+        "right-hand side": lambda names: mflow.explain(lambda t, y: -3.0 * y, [1.0, 2.0], names=names, tries=0),
+    }
+    limited = [m.name for m in mflow.methods() if "linear" in m.flags and "second_order" not in m.flags]
+    if kind != "cost":
+        limited = [name for name in limited if mflow.get_method(name).kind == "step"]
+    assert list(calls[kind](limited).steps) == limited
+    for method in mflow.methods():
+        if method.name not in limited:
+            with pytest.raises(ValueError, match=rf"^names: expected methods .* got {method.name}, "):
+                calls[kind]([method.name])

@@ -12,7 +12,6 @@ is the larger one of the bounds from two random starts, each of which is missed 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -22,7 +21,7 @@ from mflow_core.objectives.objective import Objective
 from mflow.base.checks import Array
 from mflow.base.methods import Method, as_method
 from mflow.explaining.examined import MISS, ExaminedCost, checked
-from mflow.explaining.report import Report, listed
+from mflow.explaining.report import Report
 from mflow.explaining.trials import Both, Trial, best_rate, clearly_lower, searched, trials_of, tried, worked
 from mflow.spectra import krylov
 from mflow.stability.limits import max_stable_dt
@@ -45,7 +44,7 @@ SEARCHES = "A step is not needed at all by lbfgs, which minimize takes without a
 FAR_APART = 1e8  # condition number beyond which momentum is at its most
 
 
-def explain_cost(cost: ExaminedCost, start: Array, names: Sequence[str] | None, check: bool) -> Report:
+def explain_cost(cost: ExaminedCost, start: Array, table: list[Method], check: bool) -> Report:
     """The report on a cost, whose recommendation has not been tried."""
     x = start.reshape(-1).copy()
     g = cost.gradient(x)
@@ -65,7 +64,7 @@ def explain_cost(cost: ExaminedCost, start: Array, names: Sequence[str] | None, 
     verdicts.append((f"after {STEPS} steps of descent with lr = {lr:.3g}", _verdict_of_cost(later, at_end)))
     worst = max(high, later.bounds[1])  # the step must be safe on the way, too
     condition = math.inf if least < -FLAT * size or size == 0.0 else low / max(least, FLAT * FLAT * size)
-    steps = {m.name: _limit_for_cost(m, worst) for m in listed(names, cost=True)}
+    steps = {m.name: _limit_for_cost(m, worst) for m in table}
     method, dt, parameters, reason = NOISY if noisy else _advice_for_cost(worst, condition, least < -FLAT * size, first.complete)
     return Report(
         kind="cost",

@@ -28,7 +28,6 @@ from mflow.integrate.ivp import solve_ivp
 from mflow.solvers.mass import Mass, mass_of
 from mflow.spectra import normality
 from mflow.stability import limits
-from mflow.stability.limits import max_stable_dt
 
 __all__ = ["explain_equation"]
 
@@ -115,14 +114,14 @@ class _Equation:
 
 
 def explain_equation(
-    fun: Any, start: Array, jac: Any, t_span: Sequence[float], args: tuple[Any, ...], names: Sequence[str] | None, mass: Any
+    fun: Any, start: Array, jac: Any, t_span: Sequence[float], args: tuple[Any, ...], named: list[Method] | None, mass: Any
 ) -> Report:
-    """The report on M y' = fun(t, y)."""
+    """The report on M y' = fun(t, y). named: the methods whose steps are listed, if the user names them."""
     t0, t1 = (check_number(t, f"t_span[{k}]") for k, t in enumerate(t_span))
     if t0 == t1:
         raise ValueError(f"t_span: expected t0 and t_end apart, got ({t0:g}, {t1:g})")
     equation = _Equation(fun, start, jac, (t0, t1), args, mass)
-    table = _table(names, equation.mass)
+    table = _table(named, equation.mass)
     explicit = None if equation.mass is not None else _explicit_run(equation)
     tried = [] if explicit is not None and explicit.result.success else equation.implicit_runs()
     looked = tried[0] if tried and (explicit is None or tried[0].result.success) else explicit
@@ -160,7 +159,7 @@ def _report(
         eigenvalues=first.eigenvalues,
         verdicts=[(f"t = {path.t[0]:.4g}", path.verdicts[0])] + [(f"from t = {t:.3g}", after) for t, _, after in path.changes[:CHANGES]],
         path=path,
-        steps={m.name: share * _limit(m, values) for m in table},
+        steps={m.name: share * limits.first_to_fail(m, values, FEW)[0] for m in table},
         method=method,
         dt=dt,
         parameters=dict(CONTROLLED) if "embedded" in as_method(method, {}).flags else {"dt": dt},
@@ -184,22 +183,16 @@ def _looked(equation: _Equation, path: PosednessPath, fastest: float) -> str:
     return f"{text}; errors change fastest at t = {fastest:.4g}"
 
 
-def _table(names: Sequence[str] | None, mass: Mass | None) -> list[Method]:
+def _table(named: list[Method] | None, mass: Mass | None) -> list[Method]:
     """The methods whose steps are listed: with a singular M those that take it."""
-    every = listed(names, cost=False)
+    every = listed(None, cost=False) if named is None else named
     if mass is None or not mass.n_algebraic:
         return every
-    for k, method in enumerate(every if names is not None else ()):
+    for k, method in enumerate(named or ()):
         if "mass" not in method.flags:
             known = ", ".join(m.name for m in listed(None, cost=False) if "mass" in m.flags)
             raise ValueError(f"names[{k}]: expected a method that takes a singular mass ({known}), got {method.name}")
     return [m for m in every if "mass" in m.flags]
-
-
-def _limit(method: Method, values: Values) -> float:
-    if method.kind == "step":
-        return limits.first_to_fail(method, values, FEW)[0]
-    return max_stable_dt(method, eigenvalues=values)
 
 
 def _path(equation: _Equation, looked: _Run) -> PosednessPath:
@@ -267,7 +260,7 @@ def _advice(
     if at_limit and mean > SAFETY * limit:
         values = path.eigenvalues[np.isfinite(path.eigenvalues)]
         text = f"stability limits the steps, and {FIXED}'s limit is wide for its cost"
-        return FIXED, SAFETY * _limit(as_method(FIXED, {}), values), f"Because {text}."
+        return FIXED, SAFETY * limits.first_to_fail(as_method(FIXED, {}), values, FEW)[0], f"Because {text}."
     if at_limit and mean > HELD * limit:
         text = f"its steps, {mean:.3g} at rtol = 1e-6, are close to the stability limit {limit:.3g}, yet {explicit.result.nsteps} of them"
         return explicit, mean, f"Because {text} reach the end; over a longer span an implicit method, {IMPLICIT[0]}, pays."

@@ -24,7 +24,7 @@ from mflow.base.checks import (
 from mflow.explaining.costs import TRIES, explain_cost, with_trials
 from mflow.explaining.equations import explain_equation
 from mflow.explaining.examined import FEW, ExaminedCost
-from mflow.explaining.report import Report
+from mflow.explaining.report import Report, listed
 
 __all__ = ["Report", "explain"]
 
@@ -114,17 +114,18 @@ def explain(
         raise ValueError("x0: expected at least one entry, got none")
     if kind is None:
         kind = "rhs" if _arguments(fun) - len(args) == 2 else "cost"
+    table = listed(names, kind == "cost")
     if kind == "rhs":
         if jac is True:
             raise TypeError("jac: expected a function jac(t, y) or a matrix for a right-hand side, got True, which is for costs; omit it")
-        return explain_equation(fun, start, jac, t_span or (0.0, 1.0), args, names, mass)
+        return explain_equation(fun, start, jac, t_span or (0.0, 1.0), args, table if names is not None else None, mass)
     if not (jac is None or callable(jac) or (isinstance(jac, bool | np.bool_) and jac)):
         raise TypeError(f"jac: expected a function, or True where fun returns (cost, gradient), got {shown(jac)}")
     if mass is not None:
         raise ValueError('mass: expected None for a cost, got a matrix; it belongs to M y\' = fun(t, y): give kind="rhs" if fun is that')
     if jac is None and isinstance(fun, Objective):
         jac = fun.grad  # its own
-    report = explain_cost(ExaminedCost(fun, jac, args, start), start, names, check_gradient)
+    report = explain_cost(ExaminedCost(fun, jac, args, start), start, table, check_gradient)
     tries = check_whole(tries, "tries")
     affordable = jac is not None or is_compiled(fun) or start.size <= FEW  # else a gradient takes many evaluations
     return with_trials(report, fun, jac, args, start, tries) if tries and affordable else report

@@ -120,7 +120,17 @@ def _number(dt: float) -> str:
 def listed(names: Sequence[str] | None, cost: bool) -> list[Method]:
     """The methods whose steps are listed."""
     if names is not None:
-        return [as_method(name, {}) for name in names]
+        return [_with_limit(as_method(name, {}), cost) for name in names]
     kinds = ("step", "update") if cost else ("step",)
     out = [m for m in methods() if m.kind in kinds and {"linear"} <= m.flags and not {"second_order", "needs_rho"} & m.flags]
     return [m if "friction" not in m.parameters else as_method(m, {"friction": 1.0}) for m in out]
+
+
+def _with_limit(method: Method, cost: bool) -> Method:
+    """Raises ValueError for a method without a limit of this kind."""
+    if "linear" in method.flags and "second_order" not in method.flags and (cost or method.kind == "step"):
+        return method
+    words = {"direction": "whose line search or trust region finds its steps", "update": "an optimizer", "sweep": "for rows of data"}
+    why = "for second-order systems" if "second_order" in method.flags else words.get(method.kind, "which has none")
+    told = "the cost's curvature alone" if cost else "the Jacobian's eigenvalues"
+    raise ValueError(f"names: expected methods whose largest stable step follows from {told}, got {method.name}, {why}; omit it")
