@@ -28,6 +28,7 @@ FLOORS = (
     ("cli",),
     ("plot",),
     ("adapters", "experiments"),
+    ("explaining",),
     ("analysis", "equations"),
     ("fitting", "vibration"),
     ("dynamics", "optimize", "prepared"),

@@ -41,7 +41,6 @@ if TYPE_CHECKING:  # what stands in _LATER, and what comes from the records
     from mflow.analysis.basins import basins as basins
     from mflow.analysis.certificate import Certificate as Certificate
     from mflow.analysis.certificate import certificate as certificate
-    from mflow.analysis.explain import explain as explain
     from mflow.analysis.families import family as family
     from mflow.analysis.posedness import posedness as posedness
     from mflow.analysis.posedness import posedness_along as posedness_along
@@ -76,6 +75,7 @@ if TYPE_CHECKING:  # what stands in _LATER, and what comes from the records
     from mflow.experiments.sweep import sweep as sweep
     from mflow.experiments.tasks import Descent as Descent
     from mflow.experiments.tasks import Training as Training
+    from mflow.explaining.explain import explain as explain
     from mflow.fitting.batch import LeastSquaresBatchResult as LeastSquaresBatchResult
     from mflow.fitting.batch import least_squares_batch as least_squares_batch
     from mflow.fitting.curve_fit import curve_fit as curve_fit
@@ -139,7 +139,7 @@ _LATER = {
     "mflow_core.problems.signatures": "Recoverable",
     "mflow.analysis.basins": "basins",
     "mflow.analysis.certificate": "Certificate certificate",
-    "mflow.analysis.explain": "explain",
+    "mflow.explaining.explain": "explain",
     "mflow.analysis.families": "family",
     "mflow.analysis.posedness": "posedness posedness_along",
     "mflow.base.methods": "Method get_method methods",

@@ -116,3 +116,21 @@ def test_the_tables_name_what_is_here() -> None:
         for part in text.split("mflow.")[1:]:
             assert hasattr(mflow, part.split()[0].strip(","))
     assert all(isinstance(mflow.get_method(name), Method) for name in foreign.METHODS)
+
+
+@pytest.mark.parametrize("name", ["wilson", "Wilson-theta", "houbolt"])
+def test_methods_of_structural_dynamics_lead_to_one(name: str) -> None:
+    with pytest.raises(ValueError, match="one of structural dynamics; 'newmark' is made for the same M x'' = F"):
+        mflow.solve_dynamics(x0=[1.0], **SPRING, method=name)
+    with pytest.raises(ValueError, match="no method") as told:
+        mflow.minimize(BOWL, [1.0, 1.0], method=name)
+    assert "newmark" not in str(told.value)
+
+
+def test_an_optimizer_lists_all_that_it_takes() -> None:
+    with pytest.raises(TypeError, match=r"there are: lr, .* clip_value, maximize, clip_norm, check_finite, threads$"):
+        mflow.optim.SGD(np.ones(2), quite_unknown=1.0)
+    with pytest.raises(TypeError, match="did you mean 'clip_norm'"):
+        mflow.optim.Adam(np.ones(2), clip_nrm=1.0)
+    with pytest.raises(TypeError, match=r"params: clip_norm is one for all groups; give it beside them, as in clip_norm=1\.0"):
+        mflow.optim.Adam([{"params": np.ones(2), "clip_norm": 1.0}])

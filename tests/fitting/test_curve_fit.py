@@ -335,3 +335,20 @@ def test_the_picture():
         mflow.plot.fit(X)
     with pytest.raises(ValueError, match="result: expected a fit over a vector"):
         mflow.plot.fit(mflow.curve_fit(lambda x, a: a * X, None, Y))
+
+
+def test_the_coefficient_of_determination():
+    """Of lines against SciPy's correlation, weighted against its textbook form, and where it is not known."""
+    rng = np.random.default_rng(8)
+    x = np.linspace(0.0, 1.0, 20)
+    y, sigma = 2.0 + 3.0 * x + rng.standard_normal(20), rng.uniform(0.5, 2.0, 20)
+    plain = mflow.curve_fit(lambda x, a, b: a + b * x, x, y)
+    assert plain.rsquared == pytest.approx(scipy.stats.linregress(x, y).rvalue ** 2, rel=1e-9)
+    weighted = mflow.curve_fit(lambda x, a, b: a + b * x, x, y, sigma=sigma)
+    slope, level = np.polyfit(x, y, 1, w=1.0 / sigma)
+    middle = np.sum(y / sigma**2) / np.sum(1.0 / sigma**2)
+    known = 1.0 - np.sum(((y - level - slope * x) / sigma) ** 2) / np.sum(((y - middle) / sigma) ** 2)
+    assert weighted.rsquared == pytest.approx(known, rel=1e-9)
+    assert np.isnan(mflow.curve_fit(lambda x, a: a * x, x, np.ones(20)).rsquared)
+    assert np.isnan(mflow.curve_fit(lambda x, a: a * x, x, y, sigma=np.diag(sigma**2)).rsquared)
+    assert mflow.curve_fit(lambda x, a: a - 10.0 * x, x, y).rsquared < 0.0

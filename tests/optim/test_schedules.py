@@ -98,6 +98,7 @@ def torch_curve(make, steps=50, metrics=None):
         (s.CosineAnnealingLR(0.3, 17, 0.01), lambda t, o: t.CosineAnnealingLR(o, 17, 0.01)),
         (s.CosineAnnealingWarmRestarts(0.3, 5, 2, 0.01), lambda t, o: t.CosineAnnealingWarmRestarts(o, 5, 2, 0.01)),
         (s.OneCycleLR(0.3, 50), lambda t, o: t.OneCycleLR(o, 0.3, 50)),
+        (s.OneCycleLR(0.3, epochs=5, steps_per_epoch=10), lambda t, o: t.OneCycleLR(o, 0.3, epochs=5, steps_per_epoch=10)),
         (
             s.OneCycleLR(0.3, 50, 0.2, "linear", 10.0, 100.0, True),
             lambda t, o: t.OneCycleLR(o, 0.3, 50, None, None, 0.2, "linear", div_factor=10.0, final_div_factor=100.0, three_phase=True),
@@ -271,6 +272,9 @@ def test_minimize_shows_the_cost_to_a_plateau():
         (lambda: s.MultiStepLR(0.1, [5, 3]), "milestones"),
         (lambda: s.CosineAnnealingLR(0.1, 0), "T_max"),
         (lambda: s.OneCycleLR(0.1, 10, pct_start=1.5), "pct_start"),
+        (lambda: s.OneCycleLR(0.1, epochs=1, steps_per_epoch=1), "epochs times steps_per_epoch"),
+        (lambda: s.OneCycleLR(0.1, 10, cycle_momentum=True), "cycle_momentum"),
+        (lambda: s.CyclicLR(0.1, 0.2, cycle_momentum=True), "cycle_momentum"),
         (lambda: s.OneCycleLR(0.1, 10, anneal_strategy="sine"), "anneal_strategy"),
         (lambda: s.ReduceLROnPlateau(0.1, mode="least"), "mode"),
         (lambda: s.ReduceLROnPlateau(0.1, factor=1.0), "factor"),
@@ -286,3 +290,28 @@ def test_mistakes_are_named(make, word):
 def test_a_plateau_is_not_one_of_a_sequence():
     with pytest.raises(TypeError, match="ReduceLROnPlateau"):
         s.SequentialLR([s.Constant(1.0), s.ReduceLROnPlateau(1.0)], [3])
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({}, "total_steps: expected a number of steps, or epochs and steps_per_epoch"),
+        ({"epochs": 3}, "total_steps: expected a number of steps, or epochs and steps_per_epoch"),
+        ({"total_steps": 30, "epochs": 3}, "epochs: expected it in place of total_steps, got both"),
+    ],
+)
+def test_a_cycle_needs_its_length_once(given, words):
+    with pytest.raises(TypeError, match=f"^{words}"):
+        s.OneCycleLR(0.1, **given)
+
+
+def test_a_cycle_of_epochs_is_that_of_their_steps():
+    of_epochs = s.OneCycleLR(0.1, epochs=3, steps_per_epoch=7, cycle_momentum=False)
+    assert of_epochs == s.OneCycleLR(0.1, 21)
+    assert of_epochs.total_steps == 21
+
+
+@pytest.mark.parametrize("name", ["OneCycleLR", "CyclicLR"])
+def test_who_cycles_the_momentum_is_named(name):
+    with pytest.raises(ValueError, match=f"torch's own {name} cycles the momentum of the classes of mflow.torch"):
+        getattr(s, name)(0.1, 10, cycle_momentum=True)

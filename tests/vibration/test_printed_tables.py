@@ -52,3 +52,18 @@ def test_frames_have_a_row_a_mode_and_a_period():
     assert list(table["period"]) == list(found.periods)
     s = mflow.response_spectrum((0.01, np.sin(np.linspace(0, 3, 51))), [0.5, 2.0])
     assert list(s.to_frame()["psa"]) == list(s.psa)
+
+
+def test_a_spectrum_says_its_units_where_they_are_known():
+    pytest.importorskip("pandas")
+    t = np.linspace(0.0, 1.0, 101)
+    known = mflow.response_spectrum(mflow.data.GroundMotion("pulse", t, np.sin(np.pi * t) ** 2), [0.5, 2.0])
+    assert known.to_frame().attrs["units"] == {"period": "s", "sd": "m", "sv": "m/s", "sa": "m/s^2", "psv": "m/s", "psa": "m/s^2"}
+    assert "psa m/s^2" in str(known)
+    unknown = mflow.response_spectrum((0.01, np.sin(np.pi * t) ** 2), [0.5, 2.0])
+    assert set(unknown.units.values()) == {"s", ""}
+    plot = pytest.importorskip("mflow.plot")
+    axes = plot.spectrum(known)
+    assert axes.get_ylabel() == "psa (m/s^2)"
+    assert plot.spectrum([known, unknown], ax=axes).get_ylabel() == "psa"
+    assert plot.spectrum(unknown, ax=axes, unit="g").get_ylabel() == "psa (g)"

@@ -1,1 +1,1 @@
-"""Analyses of problems: posedness, basins, certificates, explanations, families."""
+"""Analyses of problems: posedness, basins, certificates, families."""

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Callable
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -38,12 +39,13 @@ from mflow.base.telling import tell
 from mflow.spectra.outer import dense_values, known, outer_values
 from mflow.spectra.similar import balancing
 
-__all__ = ["of_result", "point_verdict", "posedness", "posedness_along"]
+__all__ = ["DENSE", "HermitePath", "of_result", "point_verdict", "posedness", "posedness_along", "verdicts_along"]
 
 DENSE = 400  # components up to which all eigenvalues are computed
 NEAR = 1e-8  # suspect: real parts below this share of the largest eigenvalue
 MARGIN = 100.0  # or below this many errors of the eigenvalue
 VAGUE = 1e-4  # errors of an eigenvalue above this share of the Jacobian leave open what it is
+HALVINGS = 24  # of the time between two points, where the verdict changes
 NARROW = 1e-3  # relative width of an interval that is said as one number
 FAR = 0.05  # of the largest eigenvalue: the numerical range reaches farther than the eigenvalues by this
 GAP = 0.2  # part of a slope: a path whose middles are off by more does not tell what happens between its points
@@ -307,7 +309,7 @@ def _geometry(field: Field, t: float, y: Array, values: NDArray[np.complex128], 
 # ---- along a path -----------------------------------------------------------------------------------------------------------------------
 
 
-class _Path:
+class HermitePath:
     """y(t) between the points of a path: cubic Hermite pieces, or straight ones where the slope is not known."""
 
     def __init__(self, field: Field, t: Array, y: Array) -> None:
@@ -328,6 +330,7 @@ class _Path:
         return float(np.linalg.norm(there - wanted)) / max(float(np.linalg.norm(there)), float(np.linalg.norm(wanted)), math.ulp(0.0))
 
     def __call__(self, time: float) -> Array:
+        """y at this time."""
         rising = self.t if self.t[-1] >= self.t[0] else -self.t
         i = int(np.clip(np.searchsorted(rising, time if self.t[-1] >= self.t[0] else -time) - 1, 0, len(self.t) - 2))
         h = float(self.t[i + 1] - self.t[i])
@@ -404,44 +407,66 @@ def posedness_along(
     flat = np.ascontiguousarray(np.moveaxis(states, -1, 0).reshape(times.size, -1))
     field = Field(fun, float(times[0]), np.ascontiguousarray(states[..., 0]), jac, args)
     field.sign = math.copysign(1.0, times[-1] - times[0])
-    path = _Path(field, times, flat)
+    path = HermitePath(field, times, flat)
     pick = np.unique(np.linspace(0, times.size - 1, min(points, times.size)).round().astype(int))
     if symmetric is None:
         symmetric = _looks_symmetric(field, times, flat)
-    budget = ALONG if len(pick) > 1.0 / ALONG else 1.0 / len(pick)
-    at_points = [point_verdict(field, float(times[i]), flat[i], symmetric, near, budget) for i in pick]
+    out = verdicts_along(field, path, times[pick], flat[pick], symmetric, near, method=method, dt=dt)
+    out = _with_growth(out, growth_along(field, path, times[pick], symmetric, times.size))
+    _warn_of_gaps(path, pick)
+    return out
+
+
+def verdicts_along(
+    field: Field, path: Callable[[float], Array], marks: Array, states: Array, symmetric: bool | None, near: float = NEAR, *,
+    halvings: int = HALVINGS, method: Any = None, dt: float | None = None,
+) -> PosednessPath:  # fmt: skip
+    """`posedness_along` without the growth of errors, which is nan. marks (m,), states (m, n): the points; path: the state between them;
+    halvings: of the time between two points, to find where the verdict changes."""
+    budget = ALONG if len(marks) > 1.0 / ALONG else 1.0 / len(marks)
+    at_points = [point_verdict(field, float(t), y, symmetric, near, budget) for t, y in zip(marks, states, strict=True)]
     verdicts = [p.verdict for p in at_points]
     changes = []
     for a, b in pairwise(at_points):
         if a.verdict != b.verdict:
-            changes.append((_change(field, path, a, b.t, symmetric, near, budget), a.verdict, b.verdict))
-    growth = growth_along(field, path, times[pick], symmetric, times.size)
-    _warn_of_gaps(path, pick)
+            changes.append((_change(field, path, a, b.t, symmetric, near, budget, halvings), a.verdict, b.verdict))
     width = max(len(p.eigenvalues) for p in at_points)
     values = np.full((len(at_points), width), complex(math.nan, math.nan))
     for row, p in zip(values, at_points, strict=True):
         row[: len(p.eigenvalues)] = p.eigenvalues
     worst = max(verdicts, key=ORDER.index)
+    unknown = np.full(len(at_points), math.nan)
     return PosednessPath(
-        t=times[pick],
-        y=states[..., pick].reshape(-1, len(pick)),
+        t=marks,
+        y=np.stack([p.y.reshape(-1) for p in at_points], axis=1),
         points=at_points,
         verdicts=verdicts,
         eigenvalues=values,
         changes=changes,
-        growth=growth.factors,
-        lyapunov=growth.exponents,
-        exact_growth=growth.exact,
+        growth=unknown,
+        lyapunov=unknown[:1],
+        exact_growth=False,
         verdict=worst,
         method=method,
         dt=dt,
-        text=_words(at_points, verdicts, changes, growth, worst),
+        text=_words(at_points, verdicts, changes, None, worst),
+        growth_bounds=np.stack([unknown, unknown]),
+    )
+
+
+def _with_growth(path: PosednessPath, growth: Growth) -> PosednessPath:
+    return dataclasses.replace(
+        path,
+        growth=growth.factors,
+        lyapunov=growth.exponents,
+        exact_growth=growth.exact,
+        text=_words(path.points, path.verdicts, path.changes, growth, path.verdict),
         growth_bounds=np.stack([growth.low, growth.high]),
         growth_probability=growth.probability,
     )
 
 
-def _warn_of_gaps(path: _Path, pick: NDArray[np.intp]) -> None:
+def _warn_of_gaps(path: HermitePath, pick: NDArray[np.intp]) -> None:
     """Says so where the points of a path do not tell what happens between them."""
     if path.field.fun is None:
         return
@@ -473,36 +498,43 @@ def _looks_symmetric(field: Field, times: Array, flat: Array) -> bool | None:
     return True
 
 
-def _words(at_points: list[Posedness], verdicts: list[str], changes: list[tuple[float, str, str]], growth: Growth, worst: str) -> str:
+def _words(
+    at_points: list[Posedness], verdicts: list[str], changes: list[tuple[float, str, str]], growth: Growth | None, worst: str
+) -> str:
     first, last = at_points[0], at_points[-1]
     text = f"{verdicts[0]} from t = {first.t:g}"
     for where, _, after in changes[:6]:
         text += f", {after} from t = {where:.6g}"
     if len(changes) > 6:
         text += f", and {len(changes) - 6} more changes"
-    text += f", to t = {last.t:g} (at {len(at_points)} points); a small error at the start is multiplied by "
-    low, high = float(growth.low[-1]), float(growth.high[-1])
-    if math.isnan(growth.factors[-1]):
-        text += "a factor that is not known (the Jacobian is stiff, and known by its products alone)"
-    elif not growth.exact and growth.probability == 1.0:
-        text += f"about {growth.factors[-1]:.3g} at the end, which is a guess: the Jacobian changes faster than it could be followed"
-    elif growth.factors[-1] == math.inf:
-        text += f"up to 1e+{growth.exponents[0] * abs(last.t - first.t) / math.log(10.0):.0f} at the end"
-    elif high <= (1.0 + NARROW) * low or low == high:
-        text += f"up to {growth.factors[-1]:.3g} at the end"
-    else:
-        text += (
-            f"up to a factor between {low:.3g} and {high:.3g} at the end (the upper bound with a probability of {growth.probability:.3g})"
-        )
+    text += f", to t = {last.t:g} (at {len(at_points)} points)"
+    if growth is not None:
+        text += f"; a small error at the start is multiplied by {_growth_in_words(growth, abs(last.t - first.t))}"
     if last.geometry:
         text += f"; as a gradient flow the path ends at: {last.geometry}"
     return text + ("" if worst in ("well-posed", "linearly stable") else f"; {MEANING[worst]}")
 
 
-def _change(field: Field, path: _Path, before: Posedness, after: float, symmetric: bool | None, near: float, budget: float) -> float:
+def _growth_in_words(growth: Growth, span: float) -> str:
+    low, high = float(growth.low[-1]), float(growth.high[-1])
+    if math.isnan(growth.factors[-1]):
+        return "a factor that is not known (the Jacobian is stiff, and known by its products alone)"
+    if not growth.exact and growth.probability == 1.0:
+        return f"about {growth.factors[-1]:.3g} at the end, which is a guess: the Jacobian changes faster than it could be followed"
+    if growth.factors[-1] == math.inf:
+        return f"up to 1e+{growth.exponents[0] * span / math.log(10.0):.0f} at the end"
+    if high <= (1.0 + NARROW) * low or low == high:
+        return f"up to {growth.factors[-1]:.3g} at the end"
+    return f"up to a factor between {low:.3g} and {high:.3g} at the end (the upper bound with a probability of {growth.probability:.3g})"
+
+
+def _change(
+    field: Field, path: Callable[[float], Array], before: Posedness, after: float, symmetric: bool | None, near: float, budget: float,
+    halvings: int,
+) -> float:  # fmt: skip
     """The time at which the verdict ceases to be that before."""
     low, high = before.t, after
-    for _ in range(24):
+    for _ in range(halvings):
         middle = 0.5 * (low + high)
         if point_verdict(field, middle, path(middle), symmetric, near, budget).verdict == before.verdict:
             low = middle

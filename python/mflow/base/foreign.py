@@ -36,6 +36,10 @@ MINIMIZERS = {
     "takes no derivatives; for a smooth cost 'lbfgs' makes them by differences where no jac is given": "neldermead powell",
     "is for constraints; there are bounds here, which 'lbfgs' takes": "slsqp trustconstr cobyla cobyqa",
 }
+# Methods of structural dynamics, by what is made for the same problems.
+MOTIONS = {
+    "newmark": "wilson wilsontheta houbolt collocation trapezoidalmotion",
+}
 SWITCHING = ("lsoda", "lsodar", "autotsit5", "autovern7")  # an explicit method where that will do, else an implicit one
 # Arguments, by ours that mean the same.
 ARGUMENTS = {

@@ -12,7 +12,7 @@ import functools
 import inspect
 import itertools
 import math
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Unpack
 
@@ -150,8 +150,10 @@ def from_letters(record: Any, given: Mapping[str, Any]) -> dict[str, Any]:
     return out
 
 
-def record_values(record: Any, given: Mapping[str, Any]) -> dict[str, float]:
+def record_values(record: Any, given: Mapping[str, Any], beside: Sequence[str] = ()) -> dict[str, float]:
     """Public parameters by the names and as the numbers that the record has, checked.
+
+    beside: what the caller takes beside them, which an error lists too.
 
     Raises TypeError for an unknown name or a value that is no number, ValueError for one outside its bounds.
     """
@@ -161,7 +163,7 @@ def record_values(record: Any, given: Mapping[str, Any]) -> dict[str, float]:
         if name not in known:
             if not known:
                 raise TypeError(f"{name}: the method {record.name} has no parameters, and no argument has this name; remove it")
-            raise TypeError(_own_method(name, record) or registry.unknown(f"{record.name}: no parameter", name, list(known)))
+            raise TypeError(_own_method(name, record) or registry.unknown(f"{record.name}: no parameter", name, [*known, *beside]))
         p = known[name]
         values = (value,)
         if len(p.record_names) > 1:
@@ -492,6 +494,12 @@ def class_named(name: str, argument: str = "method", fits: Callable[[Any], int] 
     for ours, theirs in foreign.METHODS.items():
         if plain_name(name) in theirs.split() and (fits is None or fits(registry.find(ours))):
             raise ValueError(f"{argument}: no method {name!r}, which is another library's; {ours!r} is made for the same problems")
+    for ours, theirs in foreign.MOTIONS.items():
+        if plain_name(name) in theirs.split() and (fits is None or fits(registry.find(ours))):
+            raise ValueError(
+                f"{argument}: no method {name!r}, which is one of structural dynamics; {ours!r} is made for the same M x'' = F, and "
+                "'generalized_alpha' where fast vibrations are to fade, as they do there"
+            )
     for words, theirs in foreign.MINIMIZERS.items():
         if plain_name(name) in theirs.split() and (fits is None or fits(registry.find("lbfgs"))):
             raise ValueError(f"{argument}: no method {name!r}, which is another library's and {words}")

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from mflow.analysis.explain import Report, explain
 from mflow.cli.arguments import check_picture, finite
 from mflow.cli.userfile import load_function, parse_numbers
+from mflow.explaining.explain import Report, explain
 
 __all__ = ["picture"]
 

@@ -90,7 +90,7 @@ def command(arguments: argparse.Namespace) -> int:
     arguments.write_json(lambda: {"ground": {"name": record.name, "peak": record.peak}, "periods": periods, "spectra": parts})
     if not arguments.no_plot:
         figure = new_figure((8, 4.8))
-        draw(spectra, ax=figure.subplots(), unit="m/s2")
+        draw(spectra, ax=figure.subplots())
         figure.savefig(arguments.out, dpi=110)
         print(f"Picture of the pseudo-acceleration: {arguments.out}")
     return 0

@@ -19,13 +19,13 @@ from typing import Any
 import numpy as np
 
 from mflow import optim
-from mflow.analysis.trials import RATES
 from mflow.base.checks import Array
 from mflow.base.methods import Method, get_method, methods
 from mflow.base.result import OptimizeResult, place_of, words_of
 from mflow.base.tables import frame
 from mflow.data.rows import minibatches
 from mflow.experiments.problems import Problem, custom_problem, problem, problem_names
+from mflow.explaining.trials import RATES
 from mflow.optimize.minimize import minimize
 from mflow.optimize.step_size import FRICTION
 from mflow.stability.limits import max_stable_dt

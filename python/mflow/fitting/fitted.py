@@ -37,6 +37,8 @@ class CurveFit(Readable, tuple[Any, ...]):
         Degrees of freedom, m - n, parameters that are held not counted.
     residuals : float64 array (m,)
         (f - y)/sigma.
+    rsquared : float
+        The coefficient of determination.
     robust : bool
         Whether a loss was given.
     cost : float
@@ -154,6 +156,21 @@ class CurveFit(Readable, tuple[Any, ...]):
     def s(self) -> float:
         """Standard deviation of a residual."""
         return 1.0 if self.absolute_sigma else math.sqrt(2.0 * self.cost / self.dof) if self.dof > 0 else math.nan
+
+    @property
+    def rsquared(self) -> float:
+        """The coefficient of determination, 1 - |(f - y)/sigma|^2/|(mean - y)/sigma|^2 with the mean that is weighted by 1/sigma^2.
+
+        It is below 0 where the curve is farther from the data than their mean, and says little of curves that are not linear in their
+        parameters; nan where the data are all equal, and under a covariance matrix.
+        """
+        if self.sigma is None and self.deviations is not None:
+            return math.nan
+        y = np.asarray(self.ydata, dtype=np.float64).ravel()
+        weights = 1.0 if self.sigma is None else 1.0 / np.asarray(self.sigma, dtype=np.float64).ravel()
+        about = weights * (y - np.average(y, weights=np.broadcast_to(weights, y.shape) ** 2))
+        total = float(about @ about)
+        return 1.0 - float(self.residuals @ self.residuals) / total if total > 0.0 else math.nan
 
     @cached_property
     def covariance(self) -> Array:

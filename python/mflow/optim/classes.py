@@ -38,6 +38,7 @@ from mflow.base.threads import MOST
 from mflow.optim.effective import effective_lr, never_negative
 
 IMPLEMENTATIONS = ("foreach", "fused", "capturable", "differentiable")  # torch's, of one and the same step
+OF_ALL = ("clip_norm", "check_finite", "threads")  # of an optimizer, not of one of its groups
 NO_SETTING = -1.0  # in a state's last scalars, the settings that powers were made with: unknown (see `optimizers/adaptive.pyx`)
 
 
@@ -209,7 +210,9 @@ class Optimizer(Updater):
         schedule: Callable[[int], float] | None = lr if callable(lr) else None
         if schedule is not None:
             options["lr"] = schedule(0)
-        return arrays, record_values(record, options), maximize, schedule
+        for name in [name for name in OF_ALL if name in options]:
+            raise TypeError(f"params: {name} is one for all groups; give it beside them, as in {name}={options[name]!r}")
+        return arrays, record_values(record, options, ("maximize", *OF_ALL)), maximize, schedule
 
     def add_param_group(self, param_group: Mapping[str, Any]) -> None:
         """Add a group of parameters, as in torch; gradients are then a list, one entry a group.

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import InitVar, dataclass, field
 
 from mflow.base.checks import check_choice, check_flags, check_number, check_whole
-from mflow.optim.schedules_base import Schedule
+from mflow.optim.schedules_base import Schedule, check_still
 
 __all__ = ["CosineAnnealingLR", "CosineAnnealingWarmRestarts", "OneCycleLR", "cos_pi"]
 
@@ -161,16 +161,21 @@ class OneCycleLR(Schedule):
     """Up from max_lr/div_factor to max_lr in pct_start of the steps, down to max_lr/(div_factor final_div_factor) in the rest.
 
     With ``three_phase`` the way down is as long as the way up, and a third phase goes on from the first lr to the last. A step beyond
-    ``total_steps`` is a ValueError, as in torch. Momentum does not change (torch cycles it by default).
+    ``total_steps`` is a ValueError, as in torch. A schedule here is of lr alone: momentum does not change (torch cycles it by default).
 
     Parameters
     ----------
     max_lr : float, from 0 on
-    total_steps : int, from 2 on
+    total_steps : int, from 2 on, optional
+        By default epochs times steps_per_epoch.
     pct_start : float in [0, 1], default 0.3
     anneal_strategy : "cos" (default) or "linear"
     div_factor, final_div_factor : float, default 25 and 1e4
     three_phase : bool, default False
+    epochs, steps_per_epoch : int, by name
+        In place of total_steps, as in torch: steps_per_epoch is the number of batches.
+    cycle_momentum : False, by name
+        True, torch's default, is a ValueError that names what to take.
 
     See Also
     --------
@@ -190,34 +195,38 @@ class OneCycleLR(Schedule):
     """
 
     max_lr: float
-    total_steps: int
+    total_steps: int | None = None
     pct_start: float = 0.3
     anneal_strategy: str = "cos"
     div_factor: float = 25.0
     final_div_factor: float = 1e4
     three_phase: bool = False
+    epochs: InitVar[int | None] = field(default=None, kw_only=True)
+    steps_per_epoch: InitVar[int | None] = field(default=None, kw_only=True)
+    cycle_momentum: InitVar[bool] = field(default=False, kw_only=True)
     _phases: tuple[tuple[float, float, float], ...] = field(init=False, repr=False, compare=False, default=())
 
-    def __post_init__(self) -> None:
+    def __post_init__(self, epochs: int | None, steps_per_epoch: int | None, cycle_momentum: bool) -> None:
+        check_still("OneCycleLR", cycle_momentum)
         self.max_lr = check_number(self.max_lr, "max_lr", low=0.0)
-        self.total_steps = check_whole(self.total_steps, "total_steps", 2)
+        total = self.total_steps = _total(self.total_steps, epochs, steps_per_epoch)
         self.pct_start = check_number(self.pct_start, "pct_start", low=0.0, high=1.0)
         self.div_factor = check_number(self.div_factor, "div_factor", low=0.0, open_low=True)
         self.final_div_factor = check_number(self.final_div_factor, "final_div_factor", low=0.0, open_low=True)
         check_choice(self.anneal_strategy, "anneal_strategy", ("cos", "linear"))
         check_flags(three_phase=self.three_phase)
         first = self.max_lr / self.div_factor
-        last, top = first / self.final_div_factor, float(self.pct_start * self.total_steps) - 1.0
-        end = self.total_steps - 1.0
+        last, top = first / self.final_div_factor, float(self.pct_start * total) - 1.0
+        end = total - 1.0
         if self.three_phase:
-            back = 2.0 * self.pct_start * self.total_steps - 2.0
+            back = 2.0 * self.pct_start * total - 2.0
             self._phases = ((top, first, self.max_lr), (back, self.max_lr, first), (end, first, last))
         else:
             self._phases = ((top, first, self.max_lr), (end, self.max_lr, last))
 
     def __call__(self, step: int) -> float:
         """The lr of the step that follows after ``step`` ones."""
-        if step >= self.total_steps:
+        if step > self._phases[-1][0]:
             raise ValueError(f"lr: expected a step below total_steps = {self.total_steps}, got {step}; raise total_steps of OneCycleLR")
         began = 0.0
         for end, start, stop in self._phases[:-1]:
@@ -229,3 +238,17 @@ class OneCycleLR(Schedule):
 
     def _between(self, start: float, stop: float, share: float) -> float:
         return _cosine(start, stop, share) if self.anneal_strategy == "cos" else start + (stop - start) * share
+
+
+def _total(total: int | None, epochs: int | None, steps_per_epoch: int | None) -> int:
+    """The number of steps of one cycle."""
+    parts = {"epochs": epochs, "steps_per_epoch": steps_per_epoch}
+    given = [name for name, value in parts.items() if value is not None]
+    if total is not None:
+        if given:
+            raise TypeError(f"{given[0]}: expected it in place of total_steps, got both; omit one")
+        return check_whole(total, "total_steps", 2)
+    if len(given) < len(parts):
+        raise TypeError("total_steps: expected a number of steps, or epochs and steps_per_epoch by name, got none; give total_steps=")
+    counts = [check_whole(value, name, 1) for name, value in parts.items()]
+    return check_whole(counts[0] * counts[1], "epochs times steps_per_epoch", 2)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from mflow.base.checks import check_instance
+from mflow.base.checks import check_flags, check_instance
 
-__all__ = ["Schedule"]
+__all__ = ["Schedule", "check_still"]
 
 
 class Schedule:
@@ -56,3 +56,13 @@ class Schedule:
     def _checked(self, state: Mapping[str, Any]) -> Mapping[str, Any]:
         """The values of a state. Raises TypeError or ValueError, with its name, for one that no run comes to."""
         return state
+
+
+def check_still(name: str, cycle_momentum: Any) -> None:
+    """Raises where a schedule of torch's that cycles the momentum too is asked to."""
+    check_flags(cycle_momentum=cycle_momentum)
+    if cycle_momentum:
+        raise ValueError(
+            f"cycle_momentum: expected False, as a schedule here is of lr alone, got True; torch's own {name} cycles the momentum of the "
+            "classes of mflow.torch"
+        )

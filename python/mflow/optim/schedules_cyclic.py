@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import InitVar, dataclass, field
 
 from mflow.base.checks import check_choice, check_number, check_whole
-from mflow.optim.schedules_base import Schedule
+from mflow.optim.schedules_base import Schedule, check_still
 from mflow.optim.schedules_decay import power
 
 __all__ = ["CyclicLR"]
@@ -31,6 +31,8 @@ class CyclicLR(Schedule):
         The height as a function of the cycle's number 1, 2, ... or of the step; mode is not read then.
     scale_mode : "cycle" (default) or "iterations"
         What scale_fn is a function of.
+    cycle_momentum : False, by name
+        True, torch's default, is a ValueError that names what to take.
 
     See Also
     --------
@@ -57,8 +59,10 @@ class CyclicLR(Schedule):
     gamma: float = 1.0
     scale_fn: Callable[[int], float] | None = None
     scale_mode: str = "cycle"
+    cycle_momentum: InitVar[bool] = field(default=False, kw_only=True)
 
-    def __post_init__(self) -> None:
+    def __post_init__(self, cycle_momentum: bool) -> None:
+        check_still("CyclicLR", cycle_momentum)
         self.base_lr, self.max_lr = check_number(self.base_lr, "base_lr", low=0.0), check_number(self.max_lr, "max_lr", low=0.0)
         self.step_size_up = check_whole(self.step_size_up, "step_size_up", 1)
         if self.step_size_down is not None:

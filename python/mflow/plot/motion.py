@@ -44,7 +44,7 @@ def displacements(
     labels : sequence of str, optional
         Names of all degrees of freedom.
     unit : str
-        For the label of the axis.
+        For the label of the axis; by default that of the spectra, where all know the same one.
 
     Returns
     -------
@@ -207,6 +207,8 @@ def spectrum(spectra: Any, *, ax: Axes | None = None, of: str = "psa", labels: S
     for i, (member, name) in enumerate(zip(members, names, strict=True)):
         order = np.argsort(member.periods, kind="stable")
         ax.plot(member.periods[order], getattr(member, of)[order], label=str(name), **stroke(i))
+    known = {member.units[of] for member in members}
+    unit = unit or (known.pop() if len(known) == 1 else "")
     dress(ax, "period (s)", f"{of} ({unit})" if unit else of)
     legend(ax)
     return ax

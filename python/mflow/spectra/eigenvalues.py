@@ -94,6 +94,9 @@ def first_to_fail(
     if not limiting.size:
         return math.inf, 0j
     directions = np.array([_direction(complex(v), tiny) for v in limiting])
+    farthest = np.lexsort((-np.abs(limiting), directions.imag, directions.real))  # along a ray the largest is the first to fail
+    directions, first = np.unique(directions[farthest], return_index=True)
+    limiting = limiting[farthest[first]]
     if limiting.size > candidates:
         rough = _coarse(directions, np.abs(limiting), unstable, most)
         pick = np.argsort(rough, kind="stable")[:candidates]

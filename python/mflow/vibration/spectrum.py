@@ -45,6 +45,10 @@ class ResponseSpectrum(Readable):
     peak : float
         The record's own largest acceleration.
     name, method, peaks : str
+    unit : str
+        Of length: "m" for a record of `mflow.data`, whose accelerations are in m/s^2; "" for samples, whose unit only you know.
+    units : dict
+        Of each column: sd in m, sv and psv in m/s, sa and psa in m/s^2; "" where unit is. A DataFrame has it as ``attrs["units"]``.
 
     See Also
     --------
@@ -68,6 +72,14 @@ class ResponseSpectrum(Readable):
     name: str
     method: str
     peaks: str
+    unit: str = ""
+
+    @property
+    def units(self) -> dict[str, str]:
+        """The unit of each column."""
+        length = self.unit
+        of = {"sd": length, "sv": f"{length}/s", "sa": f"{length}/s^2", "psv": f"{length}/s", "psa": f"{length}/s^2"}
+        return {"period": "s"} | {name: unit if length else "" for name, unit in of.items()}
 
     @property
     def psv(self) -> Array:
@@ -81,8 +93,10 @@ class ResponseSpectrum(Readable):
         return out
 
     def to_frame(self) -> Any:
-        """A pandas DataFrame with a row a period. ImportError without pandas."""
-        return frame(self._columns())
+        """A pandas DataFrame with a row a period, and ``attrs["units"]``. ImportError without pandas."""
+        out = frame(self._columns())
+        out.attrs["units"] = self.units
+        return out
 
     def _columns(self) -> dict[str, Any]:
         return {"period": self.periods, "sd": self.sd, "sv": self.sv, "sa": self.sa, "psv": self.psv, "psa": self.psa}
@@ -91,7 +105,7 @@ class ResponseSpectrum(Readable):
         rows = [[f"{number:.5g}" for number in row] for row in zip(*self._columns().values(), strict=True)]
         said = f"{self.name}: damping {100.0 * self.damping:.4g} %, peak of the record {self.peak:.5g}"
         said += f"; method: {self.method}, peaks: {self.peaks}"
-        return [said, Table(["period s", "sd", "sv", "sa", "psv", "psa"], shortened(rows))]
+        return [said, Table([f"{name} {unit}".rstrip() for name, unit in self.units.items()], shortened(rows))]
 
     def _omega(self) -> Array:
         out: Array = np.where(self.periods == 0.0, 0.0, 2.0 * math.pi / np.where(self.periods == 0.0, 1.0, self.periods))
@@ -123,7 +137,8 @@ def response_spectrum(
     Returns
     -------
     ResponseSpectrum
-        ``periods``, ``sd``, ``sv``, ``sa``, ``psv``, ``psa``, in the record's units.
+        ``periods``, ``sd``, ``sv``, ``sa``, ``psv``, ``psa``, in the record's units: of a `GroundMotion` sd in m, sv and psv in m/s, sa
+        and psa in m/s^2; of samples in g, say, psa in g and sd in g s^2. ``units`` says them where they are known.
 
     Raises
     ------
@@ -170,7 +185,8 @@ def response_spectrum(
         omega = 2.0 * math.pi / given[moves]
         three[:, moves] = _exact(samples, step, omega, zeta, peaks) if exact else _stepped(samples, step, omega, zeta, method)
     label = "exact" if exact else as_method(method, {}).name
-    return ResponseSpectrum(given, zeta, three[0], three[1], three[2], peak, name, label, peaks)
+    unit = "m" if isinstance(record, GroundMotion) else ""
+    return ResponseSpectrum(given, zeta, three[0], three[1], three[2], peak, name, label, peaks, unit)
 
 
 def _samples(record: Any) -> tuple[float, Array, str]:

@@ -1,0 +1,136 @@
+"""The result of `mflow.explain`, and its text."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from mflow.analysis.results import PosednessPath
+from mflow.base.methods import Method, as_method, methods
+from mflow.base.tables import Readable, Table
+from mflow.explaining.trials import Trial
+
+__all__ = ["Report", "listed"]
+
+
+@dataclass(frozen=True, eq=False)
+class Report(Readable):
+    """The result of `explain`; ``str()`` of it is the text.
+
+    kind : "cost" or "right-hand side". n : int. nfev : int, gradients, or slopes. curvature : (lower, upper), of a cost the interval of
+    the largest curvature at the start; of a right-hand side that of the spectral radius on the path, an estimate where `complete` is False.
+    probability : float, with which the interval of a cost holds, over random starts: 1 where all curvatures are known.
+    least_curvature : float, the smallest Ritz value (at the start), below 0 where the cost curves down. condition : float, a lower bound of
+    the condition number; inf where the cost is not convex, or has no curvature.
+    eigenvalues : complex128 array, Ritz values of the flow's Jacobian at the start.
+    verdicts : list of (where, verdict): of a cost at the start and after some steps of descent, of a right-hand side from some time on.
+    Each begins with one of `mflow.posedness` ("well-posed", "linearly stable", "suspect", "not known", "ill-posed"); those of a cost go
+    on with what was seen. path : `PosednessPath` or None, without its growth, which `IVPResult.posedness` computes.
+    steps : dict of method's name -> its largest stable step, for the upper end of the interval; of a right-hand side the largest that is
+    stable at all points of the path that were looked at.
+    method : str, dt : float, parameters : dict, reason : str: the recommendation. parameters are what a call takes beside the method: lr
+    (it is dt) and others for a cost, none (and dt = nan) where a line search finds the steps; of a right-hand side dt where steps are
+    fixed, and rtol and atol where these choose them: dt is then their mean in a run over t_span.
+    step_range : (shortest, longest), of the steps that these chose in that run, its last one left out; (nan, nan) where there was none.
+    looked : str, of a right-hand side how far its path was followed, and at how many points its Jacobian was looked at.
+    complete : whether all eigenvalues are known.
+    note : str, what is to be said of the steps where the Jacobian of a right-hand side is far from normal.
+    ncheck : evaluations that compared the gradient of a cost with its values. gradient : what is wrong with it, or why that is not known,
+    in words; empty where it is right. noisy : whether it is another one at each call; its curvatures are then those of the noise.
+    trials : tuple of `mflow.explaining.trials.Trial`, of a cost: the recommendation, three usual choices, and the best of a step below the
+    limit and of lbfgs, bfgs and cg that is not the recommendation, tried from x0; or empty.
+    steepest : float, of a cost the largest curvature at the start and after some steps of descent, for which `steps` are.
+    """
+
+    kind: str
+    n: int
+    nfev: int
+    curvature: tuple[float, float]
+    least_curvature: float
+    condition: float
+    eigenvalues: Any
+    verdicts: list[tuple[str, str]]
+    path: PosednessPath | None
+    steps: dict[str, float]
+    method: str
+    dt: float
+    parameters: dict[str, float]
+    reason: str
+    complete: bool
+    probability: float = math.nan
+    note: str = ""
+    ncheck: int = 0
+    gradient: str = ""
+    trials: tuple[Trial, ...] = ()
+    steepest: float = math.nan
+    noisy: bool = False
+    step_range: tuple[float, float] = (math.nan, math.nan)
+    looked: str = ""
+
+    def _parts(self) -> list[str | Table]:
+        low, high = self.curvature
+        quantity = "largest curvature at the start" if self.kind == "cost" else "spectral radius on the path"
+        lines: list[str | Table] = [f"{self.kind} of {self.n} variable{'s' if self.n != 1 else ''}, {self.nfev} evaluations", ""]
+        lines += [self.gradient, ""] if self.gradient else []
+        lines += [self.looked] if self.looked else []
+        size = f"{low:.6g}" + ("" if high - low <= 1e-4 * high else f" to {high:.6g}")
+        if not self.complete:
+            odds = f", with a probability of at least {self.probability:.2g}"
+            size = f"about {size}, an estimate" if self.kind != "cost" else size + odds
+        lines.append(f"{quantity}: {size}")
+        if self.kind == "cost":
+            if self.steepest > (1.0 + 1e-4) * high:
+                lines.append(f"largest curvature after the first steps, for which the steps below are: {self.steepest:.6g}")
+            lines.append(f"least curvature seen: {self.least_curvature:.4g}")
+            known = "" if self.complete else "at least "
+            none = "none, it is not convex here" if self.least_curvature < 0.0 else "none, no curvature was seen"
+            lines.append("condition number: " + (f"{known}{self.condition:.4g}" if self.condition < math.inf else none))
+        lines += [f"posedness, {where}: {verdict}" for where, verdict in self.verdicts]
+        rows = [[name, _number(dt)] for name, dt in self.steps.items()]
+        lines += ["", Table(["method", "largest stable step"], rows)]
+        if self.looked and rows:
+            lines.append("With a fixed step beyond it, errors grow from step to step at some point of the path.")
+        lines += ["", f"Recommended: {self._call()}", self.reason]
+        lines += [self.note] if self.note else []
+        if self.trials:
+            start = self.trials[0].loss[0]
+            tries = [
+                [t.label, f"{t.loss[-1]:.5g}", f"{t.evaluations[-1]:.0f}", t.reason.replace("_", " ")] for t in self.trials if t.loss.size
+            ]
+            lines += ["", f"Tried from x0, where the cost is {start:.5g}:", Table(["method", "cost", "evaluations", "ended"], tries)]
+        return lines
+
+    def _call(self) -> str:
+        extra = "".join(f", {name} = {value:.4g}" for name, value in self.parameters.items() if name not in ("lr", "dt"))
+        if math.isnan(self.dt):  # a line search finds each step
+            return self.method
+        if "rtol" not in self.parameters:
+            return f"{self.method}, {'lr' if self.kind == 'cost' else 'dt'} = {self.dt:.4g}{extra}"
+        low, high = self.step_range
+        chosen = "" if math.isnan(low) else f", which choose the steps: here {low:.2g} to {high:.2g} long, {self.dt:.2g} on average"
+        return self.method + extra + chosen
+
+
+def _number(dt: float) -> str:
+    return "no limit" if dt == math.inf else "none" if dt == 0.0 else f"{dt:.5g}"
+
+
+def listed(names: Sequence[str] | None, cost: bool) -> list[Method]:
+    """The methods whose steps are listed."""
+    if names is not None:
+        return [_with_limit(as_method(name, {}), cost) for name in names]
+    kinds = ("step", "update") if cost else ("step",)
+    out = [m for m in methods() if m.kind in kinds and {"linear"} <= m.flags and not {"second_order", "needs_rho"} & m.flags]
+    return [m if "friction" not in m.parameters else as_method(m, {"friction": 1.0}) for m in out]
+
+
+def _with_limit(method: Method, cost: bool) -> Method:
+    """Raises ValueError for a method without a limit of this kind."""
+    if "linear" in method.flags and "second_order" not in method.flags and (cost or method.kind == "step"):
+        return method
+    words = {"direction": "whose line search or trust region finds its steps", "update": "an optimizer", "sweep": "for rows of data"}
+    why = "for second-order systems" if "second_order" in method.flags else words.get(method.kind, "which has none")
+    told = "the cost's curvature alone" if cost else "the Jacobian's eigenvalues"
+    raise ValueError(f"names: expected methods whose largest stable step follows from {told}, got {method.name}, {why}; omit it")

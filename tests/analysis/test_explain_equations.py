@@ -1,0 +1,165 @@
+"""`explain` on right-hand sides: stiff ones, mass matrices, and what the report says, against analytic Jacobians and SciPy."""
+
+import math
+
+import numpy as np
+import pytest
+from scipy.integrate import solve_ivp as reference
+from scipy.linalg import eig
+
+import mflow
+
+
+def robertson(t, y):
+    return np.array([-0.04 * y[0] + 1e4 * y[1] * y[2], 0.04 * y[0] - 1e4 * y[1] * y[2] - 3e7 * y[1] ** 2, 3e7 * y[1] ** 2])
+
+
+def jac_of_robertson(t, y):
+    by_2, by_3 = 1e4 * y[2], 1e4 * y[1]
+    return np.array([[-0.04, by_2, by_3], [0.04, -by_2 - 6e7 * y[1], -by_3], [0.0, 6e7 * y[1], 0.0]])
+
+
+def robertson_dae(t, y):
+    return np.array([*robertson(t, y)[:2], y[0] + y[1] + y[2] - 1.0])
+
+
+def jac_of_dae(t, y):
+    return np.vstack([jac_of_robertson(t, y)[:2], [1.0, 1.0, 1.0]])
+
+
+def pol(mu):
+    def slope(t, y):
+        return np.array([y[1], mu * (1.0 - y[0] ** 2) * y[1] - y[0]])
+
+    return slope, lambda t, y: np.array([[0.0, 1.0], [-2.0 * mu * y[0] * y[1] - 1.0, mu * (1.0 - y[0] ** 2)]])
+
+
+def brusselator(n):
+    """In one dimension, u beside v."""
+    h = 1.0 / (n + 1)
+    L = (np.diag(np.full(n, -2.0)) + np.diag(np.ones(n - 1), 1) + np.diag(np.ones(n - 1), -1)) / h**2
+    ends = np.zeros(n)
+    ends[[0, -1]] = 1.0 / h**2
+
+    def slope(t, y):
+        u, v = y[:n], y[n:]
+        return np.concatenate([1.0 + u * u * v - 4.0 * u + L @ u + ends, 3.0 * u - u * u * v + L @ v + 3.0 * ends])
+
+    def jac(t, y):
+        u, v = y[:n], y[n:]
+        return np.block([[np.diag(2.0 * u * v - 4.0) + L, np.diag(u * u)], [np.diag(3.0 - 2.0 * u * v), np.diag(-u * u) + L]])
+
+    x = h * np.arange(1, n + 1)
+    return slope, jac, np.concatenate([1.0 + np.sin(2.0 * np.pi * x), np.full(n, 3.0)])
+
+
+def lagging(t, y):
+    return np.array([-y[0], -1e6 * (y[1] - np.cos(t))])
+
+
+PROBLEMS = {
+    "robertson": (robertson, jac_of_robertson, [1.0, 0.0, 0.0], 1e4),
+    "van der pol": (*pol(300.0), [2.0, 0.0], 400.0),
+    "brusselator": (*brusselator(8), 5.0),
+    "lagging": (lagging, lambda t, y: np.diag([-1.0, -1e6]), [1.0, 0.0], 10.0),
+}
+
+
+@pytest.mark.parametrize("name", PROBLEMS)
+def test_stiff_problems_are_looked_at_to_their_end_in_few_evaluations(name):
+    slope, jac, start, end = PROBLEMS[name]
+    report = mflow.explain(slope, start, t_span=(0.0, end))
+    assert report.method in ("bdf", "radau5")
+    assert report.nfev <= 20_000
+    assert report.path.t[-1] == end
+    known = reference(slope, (0.0, end), start, "Radau", jac=jac, rtol=1e-8, atol=1e-11, t_eval=report.path.t)
+    radii = [np.max(np.abs(np.linalg.eigvals(jac(t, y)))) for t, y in zip(known.t, known.y.T, strict=True)]
+    assert report.curvature[1] == pytest.approx(max(radii), rel=1e-2)
+    assert report.steps["euler"] <= 2.001 / max(radii) * 1.01
+    again = mflow.solve_ivp(slope, (0.0, end), start, report.method, **report.parameters)
+    steps = np.diff(again.t)[:-1]
+    assert report.step_range == pytest.approx((steps.min(), steps.max()), rel=1e-6)
+    assert f"Recommended: {report.method}, rtol = 1e-06, atol = 1e-09, which choose the steps: here {steps.min():.2g} to" in str(report)
+
+
+def test_eigenvalues_with_a_singular_mass_are_the_finite_ones_of_the_pencil():
+    report = mflow.explain(robertson_dae, [1.0, 0.0, 0.0], t_span=(0.0, 40.0), mass=[1.0, 1.0, 0.0])
+    for point in report.path.points:
+        values = eig(jac_of_dae(point.t, point.y), np.diag([1.0, 1.0, 0.0]), right=False)
+        finite = np.sort(values[np.isfinite(values) & (np.abs(values) < 1e8)].real)
+        assert finite.size == point.eigenvalues.size == 2
+        np.testing.assert_allclose(np.sort(point.eigenvalues.real), finite, rtol=1e-5, atol=1e-9 * np.max(np.abs(finite)))
+    assert {"radau5", "bdf"} <= set(report.steps)
+    assert "rk4" not in report.steps
+    assert "mass is singular, which implicit methods alone take" in report.reason
+    assert "mass leaves 1 algebraic equation" in str(report)
+
+
+def mixed(t, y):
+    return np.array([-2.0 * y[0] + y[1], y[0] - 3.0 * y[1] + np.sin(t), y[1] - y[2] ** 2 - y[2]])
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_a_mass_whose_null_space_is_no_axis(turned):
+    """M y' = f with M = P diag(2, 1, 0) Q: eigenvalues against the pencil's by QZ."""
+    rng = np.random.default_rng(5)
+    P, Q = (np.linalg.qr(rng.standard_normal((3, 3)))[0] if turned else np.eye(3) for _ in range(2))
+    M = P @ np.diag([2.0, 1.0, 0.0]) @ Q
+    start = Q.T @ np.array([1.0, 0.0, 0.0])
+
+    def slope(t, y):
+        return P @ mixed(t, Q @ y)
+
+    def jac(t, y):
+        return P @ np.array([[-2.0, 1.0, 0.0], [1.0, -3.0, 0.0], [0.0, 1.0, -2.0 * (Q @ y)[2] - 1.0]]) @ Q
+
+    known = np.sort(np.linalg.eigvals(np.array([[-1.0, 0.5], [1.0, -3.0]])).real)
+    for given in (None, jac):
+        report = mflow.explain(slope, start, t_span=(0.0, 2.0), mass=M, jac=given)
+        np.testing.assert_allclose(np.sort(report.eigenvalues.real), known, rtol=1e-6)
+        assert report.verdicts == [("t = 0", "well-posed")]
+
+
+def test_a_regular_mass_is_that_of_its_inverse():
+    A, M = np.array([[-2.0, 1.0], [1.0, -3.0]]), np.array([[2.0, 0.5], [0.0, 0.25]])
+    with_mass = mflow.explain(lambda t, y, k: k * (A @ y), [1.0, 1.0], args=(2.0,), jac=2.0 * A, mass=M)
+    inverse = np.linalg.solve(M, 2.0 * A)
+    np.testing.assert_allclose(np.sort(with_mass.eigenvalues.real), np.sort(np.linalg.eigvals(inverse).real), rtol=1e-12)
+    assert with_mass.steps["euler"] == pytest.approx(2.0 / np.max(np.abs(np.linalg.eigvals(inverse))), rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("call", "kind", "words"),
+    [
+        (lambda: mflow.explain(lambda y: y @ y, [1.0], mass=[1.0]), ValueError, "mass: expected None for a cost"),
+        (lambda: mflow.explain(lambda t, y: -y, [1.0], jac=True), TypeError, "jac: expected a function jac.t, y. or a matrix"),
+        (
+            lambda: mflow.explain(mixed, [1.0, 0.0, 0.0], mass=[2.0, 1.0, 0.0], names=["rk4"]),
+            ValueError,
+            r"names\[0\]: expected a method that takes a singular mass \(.*radau5.*\), got rk4",
+        ),
+        (lambda: mflow.explain(lambda t, y: -y, np.ones(401), mass=np.ones(401)), ValueError, "mass: expected at most 400 variables"),
+    ],
+    ids=["cost", "jac", "names", "many"],
+)
+def test_what_does_not_go_together_is_named(call, kind, words):
+    with pytest.raises(kind, match=words):
+        call()
+
+
+def test_a_path_that_breaks_off_is_said_to():
+    report = mflow.explain(lambda t, y: y * y, [1.0], t_span=(0.0, 2.0))
+    assert report.path.t[-1] < 1.0 + 1e-6
+    assert "of 2, where the run ended: nothing is known of what comes after" in str(report)
+    assert "neither of radau5 and bdf reached the end" in report.reason
+
+
+def test_an_orbit_is_not_sent_to_an_implicit_method():
+    def kepler(t, y):
+        return np.concatenate([y[2:], -y[:2] / np.hypot(*y[:2]) ** 3])
+
+    report = mflow.explain(kepler, [0.4, 0.0, 0.0, 2.0], t_span=(0.0, 20.0))
+    assert report.method == "dopri5"
+    assert "implicit" not in str(report)
+    assert report.note == ""  # it grows by itself: no word on transient growth
+    assert report.curvature[1] == pytest.approx(math.sqrt(2.0 / 0.4**3), rel=1e-5)  # of the force at the start, the nearest point
