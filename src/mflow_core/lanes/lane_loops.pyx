@@ -8,10 +8,10 @@ on its neighbours, or on the width of a register.
 from cpython.pycapsule cimport PyCapsule_New
 from libc.stddef cimport ptrdiff_t
 
-from libc.stdint cimport int64_t
+from libc.stdint cimport int64_t, uint64_t
 
 from mflow_core.arithmetic.control cimport after_good, control_t, planned_step, scaled, two_errors
-from mflow_core.arithmetic.vec cimport mf_cvec, mf_vec
+from mflow_core.arithmetic.vec cimport mf_bits, mf_cvec, mf_from_bits, mf_vec
 from mflow_core.lanes.lane_loops cimport WIDTH, columns_t, lane_loops_t
 
 
@@ -135,6 +135,15 @@ cdef void squares(const double *sum5, const double *sum3, double per_n, const do
             to[col] = two_errors(a[col], b[col], per_n) + c[col]
 
 
+cdef inline uint64_t either_of(uint64_t ok, uint64_t a, uint64_t b) noexcept nogil:
+    """a if ok, which is 0 or 1, else b: by its bits, since many choices by one condition would become a branch."""
+    return (a & (0 - ok)) | (b & (ok - 1))
+
+
+cdef inline double either(uint64_t ok, double a, double b) noexcept nogil:
+    return mf_from_bits(either_of(ok, mf_bits(a), mf_bits(b)))
+
+
 cdef void take(columns_t *s, const control_t *rule, bint moves, const double *square) noexcept nogil:
     cdef control_t c, old                # of one column, in registers
     cdef double per_q = rule.per_q, h
@@ -151,12 +160,10 @@ cdef void take(columns_t *s, const control_t *rule, bint moves, const double *sq
         ok = s.live[col] & <int64_t> (square[col] <= 1.0) & <int64_t> (s.near[col] == 0)
         ok &= <int64_t> (s.t_next[col] != s.t[col]) | s.ends[col] | still
         s.take[col] = ok
-        s.size[col] = c.h if ok else old.h
-        s.log_before[col] = c.log_before if ok else old.log_before
-        s.h_pressed[col] = c.h_pressed if ok else old.h_pressed
-        s.after_reject[col] = c.after_reject if ok else old.after_reject
-        s.pressed[col] = c.pressed if ok else old.pressed
-        s.steady[col] = c.steady if ok else old.steady
+        s.size[col], s.log_before[col] = either(ok, c.h, old.h), either(ok, c.log_before, old.log_before)
+        s.h_pressed[col] = either(ok, c.h_pressed, old.h_pressed)
+        s.after_reject[col], s.pressed[col] = either_of(ok, c.after_reject, old.after_reject), either_of(ok, c.pressed, old.pressed)
+        s.steady[col] = either_of(ok, c.steady, old.steady)
 
 
 cdef void go_on(columns_t *s) noexcept nogil:
