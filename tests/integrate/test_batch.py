@@ -155,26 +155,6 @@ def test_bits_do_not_depend_on_company(how: dict[str, Any], at: Any) -> None:
         assert few.nfev.tolist() == whole.nfev[:count].tolist()
 
 
-@pytest.mark.parametrize("name", PAIRS)
-@pytest.mark.parametrize("at", [None, np.linspace(0.0, 8.0, 7)])
-def test_evaluations_are_those_that_were_made(name: str, at: Any) -> None:
-    """Alone in its block, a trajectory has as many evaluations as there were calls: rejected tries and output between steps included."""
-    calls = 0
-
-    @LANES_C
-    def hill(t: Any, y: Any, f: Any, n: int, lanes: int, ctx: Any) -> int:  # a sudden hill, where steps are rejected
-        nonlocal calls
-        calls += 1
-        for l in range(lanes):
-            f[l] = math.exp(-40.0 * (t[l] - 4.0) ** 2) - 0.1 * y[l]
-        return 0
-
-    r = mflow.solve_ivp_batch(hill, (0.0, 8.0), [[1.0]], name, rtol=1e-6, atol=1e-9, batch=True, t_eval=at, threads=1)
-    assert r.success
-    assert r.nrejected[0] > 0
-    assert r.nfev[0] == calls
-
-
 @pytest.mark.parametrize("how", HOW, ids=str)
 def test_a_trajectory_that_fails_leaves_the_others(how: dict[str, Any]) -> None:
     how = {"method": "rk4"} | how
