@@ -116,3 +116,44 @@ def test_error_control(method: str, bench: Bench, library: ctypes.CDLL) -> None:
     assert abs(int(found.nsteps.sum()) / int(other.nsteps.sum()) - 1.0) < 0.01
     functions = {"mflow": repeated(of_blocks), "the same, lane by lane": repeated(one_by_one)}
     bench.compare(f"Lorenz to t = {T_END:g}, {FEW:,} lanes, {method}, tolerance {TOL:g}", functions, rounds=7)
+
+
+def own_numbers(count: int) -> Array:
+    """sigma, rho and beta of each trajectory, rho between 20 and 30."""
+    rho = np.random.default_rng(1).uniform(20.0, 30.0, count)
+    return np.stack([np.full(count, 10.0), rho, np.full(count, 8.0 / 3.0)], axis=1)
+
+
+def by_taylor(hy: Any, y0: Array, own: Array, tol: float) -> Callable[[], Array]:
+    """heyoka's batches of Taylor series, as many trajectories at once as a register holds."""
+    x, y, z = hy.make_vars("x", "y", "z")
+    system = [(x, hy.par[0] * (y - x)), (y, x * (hy.par[1] - z) - y), (z, x * y - hy.par[2] * z)]
+    width = hy.recommended_simd_size()
+    run = hy.taylor_adaptive_batch(system, np.zeros((3, width)), tol=tol, pars=np.zeros((3, width)))
+
+    def integrate() -> Array:
+        out = np.empty_like(y0)
+        for k in range(0, len(y0), width):  # a multiple of it
+            run.set_time(0.0)
+            run.state[:], run.pars[:] = y0[k : k + width].T, own[k : k + width].T
+            run.propagate_until(T_END)
+            out[k : k + width] = run.state.T
+        return out
+
+    return integrate
+
+
+@pytest.mark.parametrize("tol", [1e-6, 1e-8])
+def test_own_parameters(tol: float, bench: Bench, library: ctypes.CDLL) -> None:
+    hy = pytest.importorskip("heyoka")
+    fun, y0, own = LANES(("lorenz_own_lanes", library)), starts(COUNT), own_numbers(COUNT)
+
+    def batch() -> Any:
+        return mflow.solve_ivp_batch(fun, (0.0, T_END), y0, "dop853", batch=True, batch_args=own, rtol=tol, atol=tol, threads=1)
+
+    series = by_taylor(hy, y0, own, tol)
+    found, other = batch(), series()
+    assert found.success
+    assert np.median(np.abs(found.y - other)) < 1e5 * tol  # errors grow by e^9 until then
+    functions = {"mflow": repeated(batch), "heyoka, Taylor series": repeated(series)}
+    bench.compare(f"Lorenz to t = {T_END:g}, {COUNT:,} own parameters, dop853, tolerance {tol:g}", functions, rounds=5)

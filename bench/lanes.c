@@ -29,6 +29,19 @@ int lorenz_lanes(const double *t, const double *y, double *dydt, ptrdiff_t n, pt
   return 0;
 }
 
+/* each trajectory with sigma, rho and beta of its own, which stand behind the state */
+int lorenz_own_lanes(const double *t, const double *y, double *dydt, ptrdiff_t n, ptrdiff_t lanes, void *ctx) {
+  const double *x = y, *v = y + lanes, *z = y + 2 * lanes, *own = y + n * lanes;
+  (void)t, (void)ctx;
+#pragma GCC ivdep
+  for (ptrdiff_t l = 0; l < lanes; l++) {
+    dydt[l] = own[l] * (v[l] - x[l]);
+    dydt[lanes + l] = x[l] * (own[lanes + l] - z[l]) - v[l];
+    dydt[2 * lanes + l] = x[l] * v[l] - own[2 * lanes + l] * z[l];
+  }
+  return 0;
+}
+
 int lorenz_lane(double t, const double *y, double *dydt, ptrdiff_t n, void *ctx) {
   (void)t, (void)n, (void)ctx;
   dydt[0] = 10.0 * (y[1] - y[0]);

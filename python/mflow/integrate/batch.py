@@ -8,6 +8,7 @@ them to other processes or machines, in pieces that are pickled. Here are the ar
 from __future__ import annotations
 
 import inspect
+from collections import Counter
 from collections.abc import Callable
 from concurrent import futures
 from typing import TYPE_CHECKING, Any, Unpack, overload
@@ -366,13 +367,11 @@ def _result(task: Task, columns: Columns) -> IVPBatchResult:
 
 def _summary(columns: Columns) -> str:
     """The batch in words: how many trajectories finished, and which did not, by reason."""
-    count = len(columns.reason)
-    reasons: dict[str, list[int]] = {}
-    for k, reason in enumerate(columns.reason):
-        reasons.setdefault(reason, []).append(k)
-    parts = [f"{len(reasons.pop('finished', []))} of {count} trajectories finished"]
-    for reason, members in reasons.items():
-        named = ", ".join(map(str, members[:NAMED])) + (", ..." if len(members) > NAMED else "")
-        which = f"trajector{'ies' if len(members) > 1 else 'y'} {named}"
-        parts.append(f"{len(members)} {reason} ({which}: {columns.messages.get(members[0], 'not begun')})")
+    tally = Counter(columns.reason)
+    parts = [f"{tally.pop('finished', 0)} of {len(columns.reason)} trajectories finished"]
+    for reason, count in tally.items():
+        members = [k for k, one in enumerate(columns.reason) if one == reason]
+        named = ", ".join(map(str, members[:NAMED])) + (", ..." if count > NAMED else "")
+        which = f"trajector{'ies' if count > 1 else 'y'} {named}"
+        parts.append(f"{count} {reason} ({which}: {columns.messages.get(members[0], 'not begun')})")
     return "; ".join(parts)

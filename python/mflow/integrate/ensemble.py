@@ -298,8 +298,7 @@ def _fixed(task: Task) -> dict[str, Any]:
         raise ValueError(f"dt: expected a step that moves t, got {task.dt!r}, which is lost in rounding at the start: t + dt == t")
     if np.any(np.abs(length) / given > 2.0**53):
         raise ValueError(f"dt: expected at most 2^53 steps, got dt = {task.dt!r}")
-    steps = np.array([math.ceil(part) for part in length / step * (1.0 - ROUNDING)], dtype=np.int64)
-    return {"dt": step, "steps": steps}
+    return {"dt": step, "steps": np.ceil(length / step * (1.0 - ROUNDING)).astype(np.int64)}
 
 
 def block_run(task: Task) -> core.Lanes:

@@ -113,9 +113,9 @@ cdef inline double log2_of(double x) noexcept nogil:
 
     x = 2^e m with m from sqrt(1/2) to sqrt(2), split without a branch: the step waits for it, and the branch could not be predicted.
     """
-    cdef uint64_t one = 0x3FF0000000000000, root = 0x3FE6A09E667F3BCD, fraction = 0x000FFFFFFFFFFFFF
+    cdef uint64_t one = 0x3FF0000000000000, root = 0x3FE6A09E667F3BCD, fraction = 0x000FFFFFFFFFFFFF, whole = 0x4330000000000000
     cdef uint64_t u = mf_bits(x) + (one - root)
-    cdef double e = <double> (<int64_t> (u >> 52) - 1023)
+    cdef double e = mf_from_bits((u >> 52) | whole) - 4503599627371519.0      # 2^52 + 1023: exact, and lanes do it on every level
     cdef double m = mf_from_bits((u & fraction) + root)
     cdef double s = (m - 1.0) / (m + 1.0), w = s * s, v = w * w
     return e + s * ((2.8853900817779268 + w * 0.9617966939259756)
@@ -140,9 +140,10 @@ cdef inline double clip(double x, double lower, double upper) noexcept nogil:
 
 cdef inline void let_go(control_t *c, double h) noexcept nogil:
     """Forget the limit of the step once the step has changed: something else limits it now."""
-    if fabs(h) < 0.67 * c.h_pressed or fabs(h) > 1.5 * c.h_pressed:
-        c.pressed = c.steady = 0
-        c.h_pressed = fabs(h)
+    cdef bint changed = (fabs(h) < 0.67 * c.h_pressed) | (fabs(h) > 1.5 * c.h_pressed)
+    c.pressed = 0 if changed else c.pressed
+    c.steady = 0 if changed else c.steady
+    c.h_pressed = fabs(h) if changed else c.h_pressed
 
 
 cdef inline double factor_predicted(control_t *c, double square, double h) noexcept nogil:
@@ -160,28 +161,24 @@ cdef inline double factor_predicted(control_t *c, double square, double h) noexc
 
 cdef inline double factor_accepted(control_t *c, double square, double h) noexcept nogil:
     """The factor by which the step may change after it was accepted. square: of the error, which is stored. See `held_back`."""
-    cdef double now, factor = 10.0
+    cdef double now, factor
     if c.predicts:
         return factor_predicted(c, square, h)
     let_go(c, h)
-    if c.pressed > 0:
-        c.pressed -= 1
-        c.steady = c.steady and c.pressed > 0
-    if square > 1e-60:
-        now = 0.5 * log2_of(square)
-        factor = clip(0.9 * exp2_of((0.4 * c.log_before - 0.7 * now if c.steady else -now) * c.per_q), 0.2, 10.0)
-        c.log_before = now if now > -13.287712379549449 else -13.287712379549449     # log2 1e-4
-    else:
-        c.log_before = -13.287712379549449
+    c.steady = 0 if c.pressed == 1 else c.steady     # without a branch, as in `let_go`: lanes compute it for all of them at once
+    c.pressed -= c.pressed > 0
+    now = 0.5 * log2_of(square)
+    now = now if square > 1e-60 else -200.0          # then the factor is 10 for every q
+    factor = clip(0.9 * exp2_of((0.4 * c.log_before - 0.7 * now if c.steady else -now) * c.per_q), 0.2, 10.0)
+    c.log_before = now if now > -13.287712379549449 else -13.287712379549449         # log2 1e-4
     return factor
 
 
 cdef inline double held_back(control_t *c, double factor) noexcept nogil:
     """The factor in use: a step does not grow after a rejection."""
-    if c.after_reject and factor > 1.0:
-        factor = 1.0
+    cdef double most = 1.0 if c.after_reject else 10.0
     c.after_reject = 0
-    return factor
+    return factor if factor < most else most
 
 
 cdef inline double factor_rejected(control_t *c, double square, double h) noexcept nogil:
@@ -282,10 +279,9 @@ cdef inline void go_on(control_t *c, double h_next, double h, double planned) no
         c.near = c.n_good < MF_FREE
         if c.n_good > MF_HOLD:
             c.cap = (1.25 if c.n_good <= 2 * MF_HOLD else 2.0) * c.cap
-    c.h = h_next
     c.after_reject = 0
-    if fabs(h) < fabs(planned) and fabs(c.h) < fabs(planned):
-        c.h = planned                                # it was shortened to land, not because of its error
+    # It may have been shortened to land, not because of its error.
+    c.h = planned if (fabs(h) < fabs(planned)) & (fabs(h_next) < fabs(planned)) else h_next
 
 
 cdef inline void look_for_stiffness(control_t *c, ptrdiff_t n, double h, const double *g, const double *y, const double *before,

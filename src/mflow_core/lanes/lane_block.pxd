@@ -3,7 +3,7 @@ from libc.stddef cimport ptrdiff_t
 from libc.stdint cimport int32_t, int64_t
 
 from mflow_core.arithmetic.control cimport control_t
-from mflow_core.lanes.lane_loops cimport WIDTH, lane_loops_t
+from mflow_core.lanes.lane_loops cimport WIDTH, columns_t, lane_loops_t
 from mflow_core.types cimport mf_frame, mf_method, mf_problem, mf_rhs_lanes_fn, mf_sizes
 
 
@@ -55,17 +55,15 @@ ctypedef struct job_t:                   # what all threads share; one entry a l
     int64_t *nsteps
     int64_t *nrejected
     int64_t *saved                       # how many of `at`
-    int64_t begun                        # groups of lanes given out
-    int64_t group                        # lanes in a group
+    int64_t begun                        # lanes given out; with one time for all, blocks of them
     int stop
 
 
 ctypedef struct slot_t:                  # one column of a block
-    int64_t lane                         # -1: idle, a copy of another column
-    int64_t k, nfev, saved
-    double planned, t_end
-    bint fresh, ends, over               # has no step yet; the step at hand is its last; it was
-    control_t c
+    int64_t lane                         # -1: idle
+    int64_t nfev, since, saved           # evaluations, but for those of the block's frame after its count was `since`
+    bint fresh                           # has no step yet
+    control_t c                          # what is not in columns_t
 
 
 ctypedef struct block_t:                 # one thread's buffers
@@ -84,12 +82,8 @@ ctypedef struct block_t:                 # one thread's buffers
     double *slope1
     double *between
     double end                           # the frame's time at the end of the step: what the adapter makes the ends of all lanes of
+    columns_t *of
     double *t_call                       # WIDTH numbers each, as are the next ones: the times that the callback sees
-    double *t
-    double *t_next
-    double *h
-    double *take
-    double *factor
     double *work1
     double *work2
     slot_t[WIDTH] slot
@@ -103,6 +97,8 @@ cdef int block_make(block_t *b, const job_t *job) noexcept nogil
 cdef void block_free(block_t *b) noexcept nogil
 cdef void begin_lane(block_t *b, int col, int64_t lane) noexcept nogil
 cdef void fill_idle(block_t *b, double **x) noexcept nogil
+cdef void read_control(const block_t *b, int col, control_t *c) noexcept nogil
+cdef void write_control(block_t *b, int col, const control_t *c) noexcept nogil
 cdef void retire(block_t *b, int col, int status) noexcept nogil
 cdef void retire_all(block_t *b, int status) noexcept nogil
 cdef int write_times(block_t *b, bint common) noexcept nogil

@@ -4,16 +4,16 @@ A lane is the place of one trajectory in a SIMD block, a column of its numbers:
 
     component i of lane l:   y[i * WIDTH + l],     its parameter j:   y[(n + j) * WIDTH + l],     its time:   t[l]
 
-The parameters stand behind the state in every vector of the block, where kernels, which know of n WIDTH components, never write. Idle
-columns are copies of a live one. `now` and `next` are exchanged or merged by the loops in lane_steps.pyx; lanes end where `now` is.
+The parameters stand behind the state in every vector of the block, where kernels, which know of n WIDTH components, never write. An idle
+column is a copy of a live one, or stands still where its lane has ended, with h = 0. `now` and `next` are exchanged or merged by the loops in lane_steps.pyx; lanes end where `now` is.
 """
 from libc.stdint cimport int64_t, uintptr_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memset
 
-from mflow_core.arithmetic.control cimport size_of_time
+from mflow_core.arithmetic.control cimport control_t, size_of_time
 from mflow_core.arithmetic.vec cimport mf_bits
-from mflow_core.lanes.lane_loops cimport lane_loops_t
+from mflow_core.lanes.lane_loops cimport columns_t, lane_loops_t
 from mflow_core.registry cimport kernels
 from mflow_core.stepping.output cimport hermite
 from mflow_core.types cimport MF_E_MEMORY, MF_E_NON_FINITE, MF_FRESH, MF_FSAL, mf_new_frame, mf_new_problem
@@ -33,9 +33,9 @@ cdef int common_rhs(double t, const double *y, double *dydt, ptrdiff_t n, void *
 cdef int own_rhs(double c, const double *y, double *dydt, ptrdiff_t n, void *ctx) noexcept nogil:
     cdef block_t *b = <block_t *> ctx
     cdef int status
-    LOOPS.times(c, b.t, b.h, b.t_call)
+    LOOPS.times(c, b.of.t, b.of.h, b.t_call)
     status = b.job.rhs(b.t_call, y, dydt, b.job.n, WIDTH, b.job.ctx)
-    LOOPS.scale(b.job.n, b.h, dydt)
+    LOOPS.scale(b.job.n, b.of.h, dydt)
     return status
 
 
@@ -48,7 +48,7 @@ cdef int block_make(block_t *b, const job_t *job) noexcept nogil:
     cdef int j
     memset(b, 0, sizeof(block_t))
     b.n_vectors = 2 * s.n_vec + s.n_err + job.n_D + 3 + s.n_work
-    total = b.n_vectors * job.ld + s.work_extra + 8 * WIDTH + 2 * scalars
+    total = b.n_vectors * job.ld + s.work_extra + 3 * WIDTH + sizeof(columns_t) // sizeof(double) + 2 * scalars
     b.memory = calloc(total * sizeof(double) + 2 * s.n_vec * sizeof(double *) + 64, 1)
     if b.memory == NULL:
         return MF_E_MEMORY
@@ -56,10 +56,10 @@ cdef int block_make(block_t *b, const job_t *job) noexcept nogil:
     at = <double *> ((<uintptr_t> b.memory + 63) // 64 * 64)
     b.now = <double **> (at + total)
     b.next = b.now + s.n_vec
-    b.t_call, b.t, b.t_next, b.h = at, at + WIDTH, at + 2 * WIDTH, at + 3 * WIDTH
-    at += 4 * WIDTH
-    b.take, b.factor, b.work1, b.work2 = at, at + WIDTH, at + 2 * WIDTH, at + 3 * WIDTH
-    at += 4 * WIDTH
+    b.t_call, b.work1, b.work2 = at, at + WIDTH, at + 2 * WIDTH
+    at += 3 * WIDTH
+    b.of = <columns_t *> at
+    at += sizeof(columns_t) // sizeof(double)
     b.s_now, b.s_next = at, at + scalars
     at += 2 * scalars
     b.vectors = at
@@ -100,7 +100,7 @@ cdef void load(block_t *b, int col, int64_t lane) noexcept nogil:
 
 
 cdef void copy_column(block_t *b, double **x, int source, int col) noexcept nogil:
-    """Column l of the carried vectors x becomes that of `source`, and so do its parameters and its step."""
+    """Column l of the carried vectors x becomes that of `source`, and so do its parameters and its time."""
     cdef const job_t *job = b.job
     cdef ptrdiff_t i, v
     cdef int j
@@ -110,7 +110,7 @@ cdef void copy_column(block_t *b, double **x, int source, int col) noexcept nogi
     for v in range(b.n_vectors):
         for i in range(job.n, job.n + job.p):
             b.vectors[v * job.ld + i * WIDTH + col] = b.vectors[v * job.ld + i * WIDTH + source]
-    b.t[col], b.t_next[col], b.h[col] = b.t[source], b.t_next[source], b.h[source]
+    b.of.t[col] = b.of.t_next[col] = b.of.t[source]
 
 
 cdef void fill_idle(block_t *b, double **x) noexcept nogil:
@@ -142,9 +142,9 @@ cdef void retire(block_t *b, int col, int status) noexcept nogil:
     cdef ptrdiff_t i
     for i in range(job.n):
         job.y_last[lane * job.n + i] = b.now[0][i * WIDTH + col]
-    job.t_last[lane], job.code[lane], job.saved[lane] = b.t[col], status, slot.saved
-    job.nfev[lane], job.nsteps[lane], job.nrejected[lane] = slot.nfev, slot.k, slot.c.rejected
-    slot.lane = -1
+    job.t_last[lane], job.code[lane], job.saved[lane] = b.of.t[col], status, slot.saved
+    job.nfev[lane], job.nsteps[lane], job.nrejected[lane] = slot.nfev + b.f.n_rhs - slot.since, b.of.k[col], slot.c.rejected
+    slot.lane, b.of.live[col], b.of.h[col] = -1, 0, 0.0
     b.live -= 1
 
 
@@ -155,17 +155,32 @@ cdef void retire_all(block_t *b, int status) noexcept nogil:
             retire(b, col, status)
 
 
+cdef void read_control(const block_t *b, int col, control_t *c) noexcept nogil:
+    """The lane's controller, put together from its columns."""
+    c[0] = b.slot[col].c
+    c.h, c.log_before, c.h_pressed, c.cap = b.of.size[col], b.of.log_before[col], b.of.h_pressed[col], b.of.cap[col]
+    c.near, c.after_reject, c.pressed, c.steady = b.of.near[col], b.of.after_reject[col], b.of.pressed[col], b.of.steady[col]
+
+
+cdef void write_control(block_t *b, int col, const control_t *c) noexcept nogil:
+    b.slot[col].c = c[0]
+    b.of.size[col], b.of.log_before[col], b.of.h_pressed[col], b.of.cap[col] = c.h, c.log_before, c.h_pressed, c.cap
+    b.of.near[col], b.of.after_reject[col], b.of.pressed[col], b.of.steady[col] = c.near, c.after_reject, c.pressed, c.steady
+
+
 cdef void begin_lane(block_t *b, int col, int64_t lane) noexcept nogil:
     cdef const job_t *job = b.job
     cdef slot_t *slot = &b.slot[col]
     memset(slot, 0, sizeof(slot_t))
-    slot.lane, slot.fresh, slot.c, slot.t_end = lane, True, job.control, job.t_end[lane]
+    slot.lane, slot.fresh, slot.since = lane, True, b.f.n_rhs
+    write_control(b, col, &job.control)
     slot.c.t_size = size_of_time(job.t0[lane], job.t_end[lane])
-    b.t[col] = b.t_next[col] = job.t0[lane]
-    b.h[col] = 0.0
+    b.of.t[col] = b.of.t_next[col] = job.t0[lane]
+    b.of.t_end[col], b.of.h[col], b.of.k[col] = job.t_end[lane], 0.0, 0
+    b.of.live[col], b.of.take[col], b.of.over[col] = 1, 0, 0
     b.live += 1
     load(b, col, lane)
-    if job.n_at and job.at[0] == b.t[col]:
+    if job.n_at and job.at[0] == b.of.t[col]:
         save(b, col, b.now[0])
 
 
@@ -214,16 +229,16 @@ cdef int write_times(block_t *b, bint common) noexcept nogil:
         again = False
         for col in range(WIDTH):           # one time of each column a round
             b.work1[col] = -1.0
-            if b.slot[col].lane < 0 or b.take[col] == 0.0 or b.slot[col].saved >= job.n_at:
+            if b.slot[col].lane < 0 or b.of.take[col] == 0 or b.slot[col].saved >= job.n_at:
                 continue
             at = job.at[b.slot[col].saved]
-            sign = 1.0 if b.t_next[col] >= b.t[col] else -1.0
-            if (b.t_next[col] - at) * sign < 0.0:
+            sign = 1.0 if b.of.t_next[col] >= b.of.t[col] else -1.0
+            if (b.of.t_next[col] - at) * sign < 0.0:
                 continue
-            if at == b.t_next[col]:
+            if at == b.of.t_next[col]:
                 save(b, col, b.next[0])
                 continue
-            b.work1[col] = (at - b.t[col]) / (b.t_next[col] - b.t[col])
+            b.work1[col] = (at - b.of.t[col]) / (b.of.t_next[col] - b.of.t[col])
             again = True
         if not again:
             break
@@ -234,7 +249,7 @@ cdef int write_times(block_t *b, bint common) noexcept nogil:
             made = True
             drop_unextended(b)
             for col in range(WIDTH):       # the cost of the extension falls on those who need it: all, with a common time
-                b.slot[col].nfev += b.f.n_rhs - before if b.work1[col] >= 0.0 else 0
+                b.slot[col].since += b.f.n_rhs - before if b.work1[col] < 0.0 else 0
         LOOPS.polynomial(job.n, job.ld, job.n_D, b.work1, b.now[0], b.f.D, b.between)
         for col in range(WIDTH):
             if b.work1[col] >= 0.0:

@@ -5,20 +5,22 @@
 
 With own times (error control, or spans of their own) every lane has its own step, controller and ending. A slope that an FSAL method
 carries is h_l f, and is multiplied by the ratio of the steps when h_l changes: a rounding, no evaluation. Lanes that have ended make
-room for waiting ones of the same group when an eighth of the block is idle. The rules of loops.pyx hold for each lane, but for one: a
+room for waiting ones when an eighth of the block is idle; until then they stand still. What every step computes of every lane is in
+loops over the columns (lane_loops.pyx); here are those that are rare: a try that was not good, a start, an end. The rules of loops.pyx hold for each lane, but for one: a
 callback's code ends every lane that is in the block. One that is only in a bad place itself says so with NaN.
 
 All loops are elementwise over l, and a block always has WIDTH columns, so a lane's bits depend neither on the number of lanes nor on
 its neighbours, threads or order.
 """
-from libc.math cimport NAN, fabs, sqrt
+from libc.math cimport fabs, sqrt
 from libc.stddef cimport ptrdiff_t
 from libc.stdint cimport int64_t
 from libc.string cimport memset
 
-from mflow_core.arithmetic.control cimport after_bad, after_good, first_step_of, not_finite_at, planned_step, trial_step_of, two_errors
-from mflow_core.lanes.lane_block cimport LANE_WAITING, LOOPS, begin_lane, block_t, fill_idle, job_t, mf_read, retire, retire_all, slot_t, write_times
-from mflow_core.lanes.lane_loops cimport WIDTH
+from mflow_core.arithmetic.control cimport after_bad, after_good, control_t, first_step_of, not_finite_at, trial_step_of
+from mflow_core.lanes.lane_block cimport (LANE_WAITING, LOOPS, begin_lane, block_t, fill_idle, job_t, mf_next, mf_read, read_control, retire,
+                                          retire_all, write_control, write_times)
+from mflow_core.lanes.lane_loops cimport WIDTH, columns_t
 from mflow_core.registry cimport REDUCE
 from mflow_core.stepping.run cimport carries_untested_slope
 from mflow_core.types cimport MF_E_NON_FINITE, MF_E_STEP, MF_E_STEPS, MF_FRESH
@@ -40,7 +42,8 @@ cdef void drop_non_finite(block_t *b) noexcept nogil:
 cdef void count_steps(block_t *b, int64_t k, int64_t evaluations, double t) noexcept nogil:
     cdef int col
     for col in range(WIDTH):
-        b.slot[col].k, b.slot[col].nfev, b.t[col] = k, evaluations, t
+        b.slot[col].nfev = b.slot[col].since = evaluations
+        b.of.k[col], b.of.t[col] = k, t
 
 
 cdef bint saves_between(const block_t *b, double t_next) noexcept nogil:
@@ -70,7 +73,7 @@ cdef int common_step(block_t *b, int64_t k, double t, double h, double t_next) n
     if status == 0 and b.live and saves_between(b, t_next):
         count_steps(b, k, b.f.n_rhs, t)
         for col in range(WIDTH):
-            b.t_next[col], b.take[col] = t_next, 1.0
+            b.of.t_next[col], b.of.take[col] = t_next, 1
         status = write_times(b, True)
         if status != 0:
             count_steps(b, k, b.f.n_rhs, t)
@@ -123,27 +126,31 @@ cdef void run_common(block_t *b, int64_t first, int64_t last) noexcept nogil:
 
 # ---- own times ----------------------------------------------------------------------------------------------------------------------------
 
-cdef void plan(block_t *b, int col) noexcept nogil:
-    """h and t_next of the step that the lane tries next."""
+cdef void plan_equal(block_t *b) noexcept nogil:
+    """h and t_next of the fixed step that every lane tries next."""
     cdef const job_t *job = b.job
-    cdef slot_t *slot = &b.slot[col]
-    cdef double t = b.t[col], h, t_next
-    if job.dt == job.dt:
-        h = job.dt
-        t_next = job.t0[slot.lane] + <double> (slot.k + 1) * job.dt
-        slot.ends = slot.k + 1 >= job.steps[slot.lane]
-        if slot.ends:
-            if fabs(t_next - slot.t_end) > 4.5e-16 * (fabs(slot.t_end) + fabs(job.t0[slot.lane])):
-                h = slot.t_end - t
-            t_next = slot.t_end
+    cdef columns_t *of = b.of
+    cdef double before, t0, t_end
+    cdef int col
+    for col in range(WIDTH):
+        if not of.live[col] or of.over[col]:
+            continue
+        before, t0, t_end = of.h[col], job.t0[b.slot[col].lane], of.t_end[col]
+        of.h[col] = job.dt
+        of.t_next[col] = t0 + <double> (of.k[col] + 1) * job.dt
+        of.ends[col] = of.k[col] + 1 >= job.steps[b.slot[col].lane]
+        if of.ends[col]:
+            if fabs(of.t_next[col] - t_end) > 4.5e-16 * (fabs(t_end) + fabs(t0)):
+                of.h[col] = t_end - of.t[col]
+            of.t_next[col] = t_end
+        of.factor[col] = of.h[col] / before
+
+
+cdef void plan(block_t *b) noexcept nogil:
+    if b.job.dt == b.job.dt:
+        plan_equal(b)
     else:
-        slot.planned = h = planned_step(&slot.c, t)
-        t_next = t + h
-        slot.ends = t_next >= slot.t_end if h > 0.0 else t_next <= slot.t_end
-        if slot.ends:
-            h = slot.t_end - t
-            t_next = slot.t_end
-    b.h[col], b.t_next[col] = h, t_next
+        LOOPS.plan(b.of, &b.job.control)
 
 
 cdef void sizes_of(block_t *b, const double *x, double *out) noexcept nogil:
@@ -159,7 +166,7 @@ cdef int slopes_at_start(block_t *b, double *f0) noexcept nogil:
     """f(t, y) of all columns, unscaled. Fresh lanes without a finite one end here."""
     cdef const job_t *job = b.job
     cdef int col, status
-    status = job.rhs(b.t, b.now[0], f0, job.n, WIDTH, job.ctx)
+    status = job.rhs(b.of.t, b.now[0], f0, job.n, WIDTH, job.ctx)
     memset(b.work1, 0, WIDTH * sizeof(double))
     LOOPS.finite(job.n, f0, b.work1)
     for col in range(WIDTH):
@@ -177,6 +184,7 @@ cdef int first_steps(block_t *b, const double *f0) noexcept nogil:
     cdef double *y1 = b.next[0]
     cdef double *f1 = b.err
     cdef double span, h
+    cdef control_t c
     cdef ptrdiff_t i
     cdef bint more = False
     cdef int col, status
@@ -187,13 +195,13 @@ cdef int first_steps(block_t *b, const double *f0) noexcept nogil:
         still[col] = h0[col] = 0.0
         sign[col] = 1.0
         if b.slot[col].lane >= 0 and b.slot[col].fresh:
-            span = fabs(b.slot[col].t_end - b.t[col])
-            sign[col] = 1.0 if b.slot[col].t_end >= b.t[col] else -1.0
+            span = fabs(b.of.t_end[col] - b.of.t[col])
+            sign[col] = 1.0 if b.of.t_end[col] >= b.of.t[col] else -1.0
             h = trial_step_of(d0[col], d1[col])
             h = h if h < span else span
-            h0[col] = h if h < b.slot[col].c.max_step else b.slot[col].c.max_step
+            h0[col] = h if h < job.control.max_step else job.control.max_step
             still[col], more = 1.0, True
-            b.slot[col].c.h = h0[col]
+            b.of.size[col] = h0[col]
     for _try in range(8):
         if not more:
             break
@@ -201,7 +209,7 @@ cdef int first_steps(block_t *b, const double *f0) noexcept nogil:
             for col in range(WIDTH):
                 y1[i * WIDTH + col] = b.now[0][i * WIDTH + col] + sign[col] * h0[col] * f0[i * WIDTH + col]
         for col in range(WIDTH):
-            b.t_call[col] = b.t[col] + sign[col] * h0[col]
+            b.t_call[col] = b.of.t[col] + sign[col] * h0[col]
         status = job.rhs(b.t_call, y1, f1, job.n, WIDTH, job.ctx)
         if status != 0:
             return status
@@ -216,19 +224,21 @@ cdef int first_steps(block_t *b, const double *f0) noexcept nogil:
                 continue
             b.slot[col].nfev += 1
             if b.work1[col] == 0.0:
-                b.slot[col].c.h = first_step_of(d0[col], d1[col], b.work2[col] / h0[col], h0[col], b.slot[col].c.q)
+                b.of.size[col] = first_step_of(d0[col], d1[col], b.work2[col] / h0[col], h0[col], job.control.q)
                 still[col] = 0.0
             else:                            # the trial left the domain: nearer
-                not_finite_at(&b.slot[col].c, h0[col])
+                read_control(b, col, &c)
+                not_finite_at(&c, h0[col])
                 h0[col] = 1e-2 * h0[col]
-                b.slot[col].c.h = h0[col]
+                c.h = h0[col]
+                write_control(b, col, &c)
                 more = True
     for col in range(WIDTH):
         if b.slot[col].lane >= 0 and b.slot[col].fresh:
-            span = fabs(b.slot[col].t_end - b.t[col])
-            h = b.slot[col].c.h
+            span = fabs(b.of.t_end[col] - b.of.t[col])
+            h = b.of.size[col]
             h = h if h < span else span
-            b.slot[col].c.h = sign[col] * (h if h < b.slot[col].c.max_step else b.slot[col].c.max_step)
+            b.of.size[col] = sign[col] * (h if h < job.control.max_step else job.control.max_step)
     return 0
 
 
@@ -246,103 +256,101 @@ cdef int settle(block_t *b) noexcept nogil:
             status = first_steps(b, b.slope0)
         if status != 0:
             return status
+    if controlled and job.first_step != 0.0:
+        for col in range(WIDTH):
+            if b.slot[col].lane >= 0 and b.slot[col].fresh:
+                b.of.size[col] = job.first_step if b.of.t_end[col] >= b.of.t[col] else -job.first_step
+    plan(b)                              # which leaves the others' as it was
     for col in range(WIDTH):
         if b.slot[col].lane < 0 or not b.slot[col].fresh:
             continue
-        if controlled and job.first_step != 0.0:
-            b.slot[col].c.h = job.first_step if b.slot[col].t_end >= b.t[col] else -job.first_step
         b.slot[col].fresh = False
-        plan(b, col)
         if carries:
             for i in range(job.n):
-                b.now[1][i * WIDTH + col] = b.h[col] * b.slope0[i * WIDTH + col]
+                b.now[1][i * WIDTH + col] = b.of.h[col] * b.slope0[i * WIDTH + col]
     fill_idle(b, b.now)
     return 0
+
+
+cdef void judge_bad(block_t *b, int col, double square) noexcept nogil:
+    """One column that `take` has left: its lane's try is good after all, or its next one is shorter, or it ends."""
+    cdef const job_t *job = b.job
+    cdef columns_t *of = b.of
+    cdef control_t c
+    cdef int ending = MF_E_NON_FINITE
+    if job.dt != job.dt:
+        if job.n and of.t_next[col] == of.t[col] and not of.ends[col]:
+            retire(b, col, MF_E_STEP)        # max_step is lost in rounding
+            return
+        read_control(b, col, &c)
+        if square <= 1.0:
+            of.take[col], ending = 1, 0
+            after_good(&c, square, of.h[col], of.planned[col])
+        else:
+            ending = after_bad(&c, ending if square != square else 0, square, of.t[col], of.h[col])
+        write_control(b, col, &c)
+    if ending != 0:
+        retire(b, col, ending)
 
 
 cdef int judge(block_t *b) noexcept nogil:
     """take[l] of every column after a step: 1 it is good, 0 it is tried again. Lanes that cannot go on end. How many are good."""
     cdef const job_t *job = b.job
-    cdef double per_n = job.control.per_n, square
-    cdef slot_t *slot
-    cdef bint controlled = job.dt != job.dt
-    cdef int col, good = 0, ending
-    memset(b.factor, 0, WIDTH * sizeof(double))
-    LOOPS.finite(job.n, b.next[0], b.factor)
-    if controlled and carries_untested_slope(job.m):
-        LOOPS.finite(job.n, b.next[1], b.factor)
-    if controlled:
+    cdef double[WIDTH] bad
+    cdef columns_t *of = b.of
+    cdef int col, good = 0
+    memset(bad, 0, sizeof(bad))
+    LOOPS.finite(job.n, b.next[0], bad)
+    if job.dt == job.dt:
+        for col in range(WIDTH):
+            of.take[col] = of.live[col] & <int64_t> (bad[col] == 0.0)
+    else:
+        if carries_untested_slope(job.m):
+            LOOPS.finite(job.n, b.next[1], bad)
         LOOPS.error_sums(job.n, b.err, b.now[0], b.next[0], job.rtol, job.atol, b.work1)
         if job.sizes.n_err == 2:
             LOOPS.error_sums(job.n, b.err + job.ld, b.now[0], b.next[0], job.rtol, job.atol, b.work2)
+        LOOPS.squares(b.work1, b.work2 if job.sizes.n_err == 2 else NULL, job.control.per_n, bad, b.work1)
+        LOOPS.take(of, &job.control, job.n > 0, b.work1)
     for col in range(WIDTH):
-        b.take[col] = 0.0
-        slot = &b.slot[col]
-        if slot.lane < 0:
-            continue
-        if controlled and job.n and b.t_next[col] == b.t[col] and not slot.ends:
-            retire(b, col, MF_E_STEP)        # max_step is lost in rounding
-            continue
-        square = 0.0
-        if controlled and job.n:
-            square = two_errors(b.work1[col], b.work2[col], per_n) if job.sizes.n_err == 2 else b.work1[col] * per_n
-        if b.factor[col] != 0.0:
-            square = NAN
-        if square <= 1.0:
-            b.take[col] = 1.0
-            good += 1
-            if controlled:
-                after_good(&slot.c, square, b.h[col], slot.planned)
-            continue
-        ending = MF_E_NON_FINITE
-        if controlled:
-            ending = after_bad(&slot.c, ending if square != square else 0, square, b.t[col], b.h[col])
-        if ending != 0:
-            retire(b, col, ending)
+        if of.live[col] and not of.take[col]:
+            judge_bad(b, col, b.work1[col])
+        good += <int> of.take[col]
     return good
 
 
 cdef void advance(block_t *b) noexcept nogil:
     """Good lanes go on to `next`; every lane's next step is planned, and the slope that it carries goes with it."""
     cdef const job_t *job = b.job
-    cdef double h
+    cdef columns_t *of = b.of
+    cdef int64_t done = 0
     cdef int j, col
-    for col in range(WIDTH):
-        b.factor[col] = 1.0
-        if b.slot[col].lane < 0:
-            continue
-        if b.take[col] != 0.0:
-            b.t[col] = b.t_next[col]
-            b.slot[col].k += 1
-            b.slot[col].over = b.slot[col].ends
-            if b.slot[col].over:
-                continue
-        h = b.h[col]
-        plan(b, col)
-        b.factor[col] = b.h[col] / h
-    LOOPS.accept(job.n, b.take, NULL, b.next[0], b.now[0])
+    LOOPS.go_on(of)
+    plan(b)
+    LOOPS.accept(job.n, of.take, NULL, b.next[0], b.now[0])
     for j in range(1, job.sizes.n_vec):
-        LOOPS.accept(job.n, b.take, b.factor, b.next[j], b.now[j])
+        LOOPS.accept(job.n, of.take, of.factor, b.next[j], b.now[j])
     for col in range(WIDTH):
-        if b.slot[col].lane >= 0 and b.take[col] != 0.0:
-            if b.slot[col].over:
+        done |= of.over[col] | <int64_t> (of.k[col] >= job.max_steps)
+    if not done:
+        return
+    for col in range(WIDTH):
+        if of.live[col] and of.take[col]:
+            if of.over[col]:
                 retire(b, col, 0)
-            elif b.slot[col].k >= job.max_steps:
+            elif of.k[col] >= job.max_steps:
                 retire(b, col, MF_E_STEPS)
 
 
 cdef int own_step(block_t *b) noexcept nogil:
     """One try of every lane."""
     cdef const job_t *job = b.job
-    cdef int64_t before = b.f.n_rhs
-    cdef int col, status
+    cdef int status
     b.f.t, b.f.h, b.f.flags, b.end = 0.0, 1.0, 0, 1.0
     b.f.err = b.err if job.dt != job.dt else NULL
     b.f.x0, b.f.x1 = <const double *const *> b.now, <double *const *> b.next
     b.slopes_known = False
     status = job.m.step(job.m, &b.f)
-    for col in range(WIDTH):
-        b.slot[col].nfev += b.f.n_rhs - before
     if status != 0:
         return status
     if judge(b) and job.n_at:
@@ -351,29 +359,39 @@ cdef int own_step(block_t *b) noexcept nogil:
             return status
     if b.live:
         advance(b)
-        fill_idle(b, b.now)
     return 0
 
 
-cdef void run_own(block_t *b, int64_t first, int64_t last) noexcept nogil:
-    """The lanes first ... last - 1, each in its own steps; waiting ones take the place of those that have ended."""
+cdef bint fill(block_t *b) noexcept nogil:
+    """Waiting lanes take the idle columns. False: none waits any more."""
     cdef const job_t *job = b.job
-    cdef int64_t waiting = first
+    cdef int64_t lane
+    cdef int col
+    for col in range(WIDTH):
+        while b.slot[col].lane < 0:
+            lane = mf_next(<int64_t *> &job.begun)
+            if lane >= job.lanes:
+                return False
+            begin_lane(b, col, lane)
+            if b.of.t[col] == b.of.t_end[col]:
+                retire(b, col, 0)
+    return True
+
+
+cdef void run_own(block_t *b) noexcept nogil:
+    """Lanes in their own steps, as long as some wait: they take the places of those that have ended."""
+    cdef const job_t *job = b.job
     cdef int col, status
+    cdef bint waiting = True
     b.live = 0
     for col in range(WIDTH):
         b.slot[col].lane = -1
-    while b.live or waiting < last:
+    while b.live or waiting:
         if mf_read(&job.stop):
             retire_all(b, LANE_WAITING)
             return
-        if waiting < last and (b.live == 0 or WIDTH - b.live >= WIDTH // 8):
-            for col in range(WIDTH):
-                while b.slot[col].lane < 0 and waiting < last:
-                    begin_lane(b, col, waiting)
-                    waiting += 1
-                    if b.t[col] == b.slot[col].t_end:
-                        retire(b, col, 0)
+        if waiting and WIDTH - b.live >= WIDTH // 8:
+            waiting = fill(b)
             status = settle(b) if b.live else 0
         else:
             status = own_step(b)

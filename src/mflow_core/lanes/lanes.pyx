@@ -68,7 +68,6 @@ cdef class Lanes:
         j.first_step, j.max_steps = first_step, max_steps
         control_begin(&j.control, j.n, record.m.order, record.m.order_hat, j.sizes.n_err)
         j.control.max_step, j.control.min_step = max_step, min_step
-        j.group = WIDTH * min(8, max(1, j.lanes // (32 * WIDTH))) if j.own_times else WIDTH
         self.y_last, self.t_last, self.y = np.array(y0), np.array(t0), np.full((lanes, n, m), np.nan)
         self.code = np.full(lanes, WAITING, dtype=np.int32)
         self.nfev, self.nsteps, self.nrejected, self.saved = np.zeros((4, lanes), dtype=np.int64)
@@ -94,7 +93,7 @@ cdef class Lanes:
         return 0
 
     def work(self):
-        """Integrates groups of lanes until none is left, without the GIL. Call it from several threads at once, one call a thread."""
+        """Integrates lanes until none is left, without the GIL. Call it from several threads at once, one call a thread."""
         cdef block_t block
         cdef unsigned int mode
         cdef int64_t first
@@ -102,14 +101,13 @@ cdef class Lanes:
         with nogil:
             mode = mf_fp_enter()
             status = block_make(&block, &self.j)
-            while status == 0 and not mf_read(&self.j.stop):
-                first = mf_next(&self.j.begun) * self.j.group
+            if status == 0 and self.j.own_times:
+                run_own(&block)
+            while status == 0 and not self.j.own_times and not mf_read(&self.j.stop):
+                first = mf_next(&self.j.begun) * WIDTH
                 if first >= self.j.lanes:
                     break
-                if self.j.own_times:
-                    run_own(&block, first, min(first + self.j.group, self.j.lanes))
-                else:
-                    run_common(&block, first, min(first + self.j.group, self.j.lanes))
+                run_common(&block, first, min(first + <int64_t> WIDTH, self.j.lanes))
             block_free(&block)
             mf_fp_leave(mode)
         if status != 0:
