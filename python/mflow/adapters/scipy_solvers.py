@@ -31,7 +31,7 @@ from scipy.integrate._ivp.common import validate_tol, warn_extraneous  # the doc
 from mflow.base.checks import Array, as_number, check_flags, check_number, check_vector, real_array
 from mflow.base.methods import Method, get_method
 from mflow.course.legs import CALM, Pair, pair_for, two_methods
-from mflow.integrate.control import ATOL, ROUNDING, RTOL, check_first_step, check_max_step, check_min_step, check_tolerances
+from mflow.integrate.control import ATOL, ROUNDING, RTOL, check_first_step, check_max_step, check_min_step, check_tolerances, resolved
 from mflow.integrate.curvature import PastLimit, stable_end
 from mflow.integrate.dense import DenseOutput as Extension
 from mflow.integrate.endings import Ending
@@ -289,6 +289,7 @@ class MethodSolver(OdeSolver):  # type: ignore[misc]
         relative, absolute = check_tolerances(rtol.item() if rtol.ndim == 0 else rtol, ATOL if atol is None else atol, (self.n,))
         if self._pairs is not None:
             relative, absolute = (one if one.size == 1 else np.repeat(one, 2) for one in (relative, absolute))  # one number is for all
+        absolute = resolved(absolute, self._start)
         count = (max(relative.size, absolute.size),)
         return np.ascontiguousarray(np.broadcast_to(relative, count)), np.ascontiguousarray(np.broadcast_to(absolute, count))
 

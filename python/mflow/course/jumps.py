@@ -1,17 +1,23 @@
-"""Jumps of the right-hand side that nobody told of, found where error control has had to make its steps very short.
+"""Jumps of the right-hand side that nobody told of: one search for them, between two points, and two occasions for it.
 
-A step across a jump is of first order, whatever the method: error control rejects it and tries shorter ones, down to a thousandth of the
-steps on both sides. Where that happens again and again a run spends most of its evaluations on it, and steps that grow long in between
-can leap over a pulse as a whole, which no error estimate sees. So a run that has rejected many of its steps is looked at, once, at its end:
-where its steps were shortest the interval is halved, always towards the half over which the slope changes more. If the change stays while
-the interval shrinks to nothing, it is a jump; a steep slope changes less and less.
+Halving an interval always keeps the half over which the slope changes more. If the change stays while the interval shrinks to two
+neighbouring numbers, it is a jump; a steep slope changes less and less, and what begins anew beside it, step by step, is a staircase of
+rounding, as of a function that takes its state to float32.
+
+A run that has rejected many of its steps is looked at once, at its end. A step across a jump is of first order, whatever the method: error
+control tries shorter ones, down to a thousandth of the steps on both sides, spends most of its evaluations on it, and can leap over a pulse
+as a whole with the long steps in between, which no error estimate sees. So the jump is looked for where steps were shortest.
+
+A run that cannot go on is looked at where it stands. y' = -sign(y) is at 0 after a time, and a body stands in dry friction: both sides of
+the jump lead back to it, and the solution slides along it (A. F. Filippov, Differential Equations with Discontinuous Righthand Sides
+(1988)). Explicit steps chatter there, and equations of implicit ones have no root.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -19,20 +25,85 @@ from mflow.base.checks import Array
 from mflow.base.result import IVPResult
 from mflow.base.telling import tell
 
-__all__ = ["jumps_along", "tell_of_jumps"]
+__all__ = ["jumps_along", "sliding_words", "tell_of_jumps"]
+
+HALVINGS = 60
+STAYS, GROWS = 0.3, 2.0  # of the change over the first interval, over the last one: a jump leaves about all of it, a pole makes more
+AGAIN = 0.5  # of a jump: a change beside it that is as large is the next stair
+WIDEST = 1e-3  # of the state: a stair as wide is the model's own
 
 SHARE = 0.1  # of all steps tried that were rejected
 DIP = 0.03  # of the longest steps nearby: a step so short stands at a jump
 NEARBY = 12  # steps on each side
 LOOKS = 4  # places that are looked at
-HALVINGS = 40
-STAYS, GROWS = 0.5, 2.0  # of the change over the first interval, over the last one: a jump leaves about all of it, a pole makes more
 ALIKE = 4.0  # times the shortest step: those before it that a method begins anew with, behind the jump
 NAMED = 3  # times in the words
 CURE = {
     True: "a pulse between two such times may be leapt over; give all of them as breaks=, which steps land on, or a max_step",
     False: "it jumps with the state: let an event with an action change what jumps",
 }
+
+REACHES = tuple(4.0**k for k in range(-1, 6))  # steps, within which the jump is looked for
+BEYOND = (1e-3, 1e-6)  # of that way: how far the slope leads from the jump to the other side
+SHOWN = 4  # components
+
+Slope = Callable[[float, Array], Any]
+
+
+class _Point(NamedTuple):
+    t: float
+    y: Array
+    f: Array
+
+
+def _at(slope: Slope, t: float, y: Array) -> _Point:
+    return _Point(t, y, np.array(slope(t, y), dtype=np.float64))
+
+
+def _apart(a: _Point, b: _Point) -> float:
+    return float(np.max(np.abs(b.f - a.f), initial=0.0))
+
+
+def _narrowed(slope: Slope, a: _Point, b: _Point) -> tuple[_Point, _Point] | None:
+    """Two neighbours between which the slope changes about as much as from a to b; None where it does not jump."""
+    first = change = _apart(a, b)
+    if not 0.0 < first < math.inf:
+        return None
+    for _ in range(HALVINGS):
+        t, y = a.t + 0.5 * (b.t - a.t), 0.5 * (a.y + b.y)
+        if any(t == side.t and np.array_equal(y, side.y) for side in (a, b)):
+            break
+        middle = _at(slope, t, y)
+        left, right = _apart(a, middle), _apart(middle, b)
+        a, b, change = (a, middle, left) if left > right else (middle, b, right)
+        if not STAYS * first < change < math.inf:  # a slope that changes evenly is known for it after two halvings
+            return None
+    return (a, b) if change < GROWS * first else None
+
+
+def _jump(slope: Slope, start: _Point, end: _Point) -> tuple[_Point, _Point] | None:
+    """Both sides of a jump between two points that is no stair of many; None where there is none."""
+    ends, way = _narrowed(slope, start, end), end.y - start.y
+    length = float(np.max(np.abs(way), initial=0.0))
+    if ends is None or length == 0.0:
+        return ends
+    far, change = max(1.0, WIDEST * float(np.max(np.abs(start.y))) / length), AGAIN * _apart(*ends)
+    repeats = all(_goes_on(slope, side, sign * way, far, change) for side, sign in zip(ends, (-1.0, 1.0), strict=True))
+    return None if repeats else ends
+
+
+def _goes_on(slope: Slope, side: _Point, way: Array, far: float, change: float) -> bool:
+    """Whether the slope jumps by `change` again within `far` times the way of the state from this side."""
+    part = 0.25
+    while part <= 2.0 * far:
+        beyond = _at(slope, side.t, side.y + part * way)
+        if not _apart(side, beyond) < change:
+            return _narrowed(slope, side, beyond) is not None
+        part *= 2.0
+    return False
+
+
+# ---- where steps were shortest ------------------------------------------------------------------------------------------------------
 
 
 def _dips(t: Array) -> list[int]:
@@ -59,31 +130,10 @@ def _before(t: Array, k: int) -> int:
     return max(first - 2, 0)
 
 
-def _place(slope: Callable[[float], Array], low: float, high: float) -> float:
-    """Where a function of one number jumps between two; nan where it does not."""
-    at_low, at_high = slope(low), slope(high)
-    first = change = float(np.linalg.norm(at_high - at_low))
-    if not (math.isfinite(first) and first > 0.0):
-        return math.nan
-    for _ in range(HALVINGS):
-        middle = 0.5 * (low + high)
-        if not min(low, high) < middle < max(low, high):
-            break
-        between = slope(middle)
-        left, right = float(np.linalg.norm(between - at_low)), float(np.linalg.norm(at_high - between))
-        if not math.isfinite(left + right):
-            return math.nan
-        if left > right:
-            high, at_high, change = middle, between, left
-        else:
-            low, at_low, change = middle, between, right
-    return high if STAYS * first < change < GROWS * first else math.nan
-
-
-def jumps_along(slope: Callable[[float, Array], Any], t: Array, y: Array) -> tuple[list[float], list[float]]:
+def jumps_along(slope: Slope, t: Array, y: Array) -> tuple[list[float], list[float]]:
     """Times at which the slope jumps along a path of steps under error control: those where it jumps with t, and those with the state.
 
-    slope : of (t, state), as often as some three hundred times.
+    slope : of (t, state), as often as some four hundred times.
     t, y : (k,) and (n, k), all steps.
 
     Examples
@@ -102,17 +152,11 @@ def jumps_along(slope: Callable[[float, Array], Any], t: Array, y: Array) -> tup
         if any(first < other[1] and other[0] < last for other in seen):
             continue
         seen.append((first, last))
-        start, end = y[:, first].copy(), y[:, last].copy()
-
-        def along(s: float, first: int = first, last: int = last, start: Array = start, end: Array = end) -> Array:
-            return np.array(slope((1.0 - s) * t[first] + s * t[last], (1.0 - s) * start + s * end), dtype=np.float64)
-
-        where = _place(along, 0.0, 1.0)
-        if math.isnan(where):
-            continue
-        time = float((1.0 - where) * t[first] + where * t[last])
-        still = _place(lambda at, state=start: np.array(slope(at, state), dtype=np.float64), float(t[first]), float(t[last]))  # type: ignore[misc]
-        (by_state if math.isnan(still) else by_time).append(float(f"{time if math.isnan(still) else still:.12g}"))
+        start = _at(slope, float(t[first]), y[:, first].copy())
+        along = _jump(slope, start, _at(slope, float(t[last]), y[:, last].copy()))
+        if along is not None:
+            still = _jump(slope, start, _at(slope, float(t[last]), start.y))
+            (by_state if still is None else by_time).append(float(f"{(still or along)[1].t:.12g}"))
     return sorted(by_time), sorted(by_state)
 
 
@@ -136,3 +180,32 @@ def tell_of_jumps(result: IVPResult, run: Any, name: str) -> None:
     if by_time or by_state:
         places = ", ".join(f"{time:g}" for time in (by_time or by_state)[:NAMED])
         tell(f"{name}: fun jumps, at t = {places}: {rejected} of {steps + rejected} steps were rejected; {CURE[bool(by_time)]}")
+
+
+# ---- where a run stands -------------------------------------------------------------------------------------------------------------
+
+
+def sliding_words(slope: Slope, t: float, y: Array, h: float, most: float = math.inf) -> str:
+    """Words, where a step of h from y at t leads over a jump that attracts from both sides; "" otherwise.
+
+    slope : returns NaNs where it has no value. most : steps of h, in which the jump is looked for.
+    """
+    here = _at(slope, t, y)
+    if not np.array_equal(here.f, slope(t, y)):  # noise, which jumps everywhere
+        return ""
+    for reach in (reach for reach in REACHES if reach <= most):
+        ends = _jump(slope, here, _at(slope, t, y + reach * h * here.f))
+        if ends is not None and any(_attracts(slope, *ends, part * reach * h) for part in BEYOND):
+            where = f" y = {ends[0].y.tolist()}" if y.size <= SHOWN else ""
+            return (
+                f"the right-hand side jumps near t = {t:g}{where or ' the state'}, and both sides of the jump lead back to it: the "
+                "solution slides along it, which no step can follow; round the jump off, as np.tanh(x/eps) in place of np.sign(x), or "
+                "let an event change fun there"
+            )
+    return ""
+
+
+def _attracts(slope: Slope, a: _Point, b: _Point, h: float) -> bool:
+    """Whether each side's slope leads to where the slope is more like the other's."""
+    from_a, from_b = (_at(slope, side.t, side.y + h * side.f) for side in (a, b))
+    return _apart(from_a, b) < _apart(from_a, a) and _apart(from_b, a) < _apart(from_b, b)

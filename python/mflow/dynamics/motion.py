@@ -30,7 +30,7 @@ from mflow.dynamics.endings import MotionEnding
 from mflow.dynamics.history import MotionHistory
 from mflow.dynamics.limits import StepLimit
 from mflow.integrate.checkpoint import Checkpoints
-from mflow.integrate.control import ATOL, RTOL, Settings, check_min_step, check_tolerances, warn_of_small
+from mflow.integrate.control import ATOL, RTOL, Settings, check_min_step, check_tolerances, resolved, warn_of_small
 from mflow.integrate.drive import Drive
 from mflow.solvers.finite_jacobian import FiniteJacobian
 from mflow.stability.criterion import keeps_order
@@ -108,6 +108,7 @@ class Motion(Drive):
         if s.atol is None:
             warn_of_small("solve_dynamics", self.start, self.v0)
         four = [*check_tolerances(rtol, atol, shape), *check_tolerances(rtol_v, atol_v, shape, of="_v")]
+        four[1], four[3] = resolved(four[1], self.start), resolved(four[3], self.v0)
         if any(array.size > 1 for array in four):
             four = [np.ascontiguousarray(np.broadcast_to(array, (self.supports.n,))[self.supports.free]) for array in four]
         return tuple(four)

@@ -54,7 +54,8 @@ __all__ = [
 
 RTOL, ATOL = 1e-3, 1e-6  # SciPy's
 SMALL = 0.1  # of atol: a start below it is lost in the errors that are allowed
-LEAST_ATOL = 1e-300  # in place of 0: a component that begins at 0 is not held to digits of numbers that have none
+LEAST_ATOL = 1e-300  # in place of 0, until a start tells more: no difference of a component at 0 has no length
+LEAST_SHARE = 1e-40  # of the largest component of the start: in place of 0 for one that begins at 0
 LEAST_RTOL = 100 * float(np.finfo(np.float64).eps)  # below it rounding, not the method, decides the measured error
 SAMPLES = 16
 MOST_TIMES = 2**31 - 1
@@ -330,6 +331,20 @@ def check_tolerances(rtol: Any, atol: Any, shape: tuple[int, ...], of: str = "")
     return relative, np.maximum(absolute, LEAST_ATOL)
 
 
+def resolved(absolute: Array, start: Array, rounding: Callable[[], Array] | None = None) -> Array:
+    """atol of a run from this start: what begins at 0 has no size, and is nothing but error after the first step, however short.
+
+    rounding : what is lost to rounding in each component, of algebraic equations; it is asked where atol is 0.
+    """
+    unset, flat = absolute <= LEAST_ATOL, start.ravel()
+    if not np.any(unset) or (rounding is None and np.all(flat)):
+        return absolute
+    least = np.where(flat == 0.0, LEAST_SHARE * (largest(start) or 1.0), LEAST_ATOL)
+    if rounding is not None:
+        least = np.maximum(least, rounding())
+    return np.where(unset, np.maximum(least, LEAST_ATOL), absolute)
+
+
 def sizes_of(y: Array, tolerances: tuple[Any, Any] | None) -> Array:
     """What is small for each component of a start: (rtol, atol) as they were given, or, in fixed steps, 1e-10 of its size."""
     flat = y.ravel()
@@ -338,8 +353,7 @@ def sizes_of(y: Array, tolerances: tuple[Any, Any] | None) -> Array:
         return np.asarray(1e-10 * np.maximum(np.abs(flat), 1e-3 * top))
     rtol, atol = tolerances
     relative, absolute = check_tolerances(RTOL if rtol is None else rtol, ATOL if atol is None else atol, y.shape)
-    size = np.where(np.isfinite(absolute), absolute, ATOL) + relative * np.abs(flat)
-    return np.asarray(np.maximum(size, np.finfo(np.float64).tiny))
+    return np.asarray(np.where(np.isfinite(absolute), resolved(absolute, y), ATOL) + relative * np.abs(flat))
 
 
 @functools.lru_cache(maxsize=64)

@@ -205,6 +205,7 @@ class Drive:
         rtol, atol = control.check_tolerances(RTOL if s.rtol is None else s.rtol, ATOL if s.atol is None else s.atol, self.start.shape)
         if s.atol is None:
             control.warn_of_small(self.name, self.start)
+        atol = control.resolved(atol, self.start, None if s.algebraic is None else s.algebraic.rounding)
         if rtol.size == atol.size:
             return rtol, atol
         shape = (max(rtol.size, atol.size),)

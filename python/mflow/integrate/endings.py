@@ -22,12 +22,12 @@ from mflow.base.checks import Array, entry_words
 from mflow.base.methods import Method
 from mflow.base.result import IVPResult, attach, place_of
 from mflow.base.telling import tell
+from mflow.course.jumps import sliding_words
 from mflow.derivatives.differences import slope_digits
 from mflow.integrate.control import stiff_method
 from mflow.integrate.curvature import GROWTH
 from mflow.solvers.algebraic import rank_words
 from mflow.solvers.jacobian_doubt import mismatch, names_of, stalled, unsolved
-from mflow.solvers.sliding import sliding_words
 from mflow.spectra.krylov import random_vector
 from mflow.stability.limits import explain_step
 

@@ -27,6 +27,7 @@ from mflow.integrate.control import (
     check_min_step,
     check_tolerances,
     refuse_of_runs,
+    resolved,
     sizes_of,
 )  # fmt: skip
 from mflow.integrate.curvature import PastLimit, StiffnessWarning, give_radius, stable_end
@@ -295,6 +296,7 @@ class Stepper(Kept):
         if callable(max_step):
             raise TypeError("max_step: expected a number, got a function; functions go into mflow.solve_ivp")
         relative, absolute = check_tolerances(RTOL if rtol is None else rtol, ATOL if atol is None else atol, self._start.shape)
+        absolute = resolved(absolute, self._start, None if self._algebraic is None else self._algebraic.rounding)
         if relative.size != absolute.size:
             shape = np.broadcast_shapes(relative.shape, absolute.shape)
             relative, absolute = (np.ascontiguousarray(np.broadcast_to(v, shape)) for v in (relative, absolute))

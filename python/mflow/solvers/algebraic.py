@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from mflow_core.stepping import stepper
 
 from mflow.base.checks import Array, check_choice, check_flags, check_whole, shown
 from mflow.base.methods import Method
-from mflow.solvers.consistent import Found, consistent_start
+from mflow.solvers.consistent import Found, consistent_start, lost_to_rounding
 from mflow.solvers.mass import Mass, MovingMass, mass_of
 
 __all__ = ["Algebraic", "algebraic_of", "rank_words"]
@@ -59,6 +60,7 @@ class Algebraic:
         self.mass, self.consistent, self.exclude = mass, consistent, exclude
         self.found = Found(np.zeros(0), "")
         self.nfev = self.njev = 0
+        self._lost: Callable[[], Array]
         self.spent = 0, 0  # of these, behind jumps
 
     @property
@@ -76,10 +78,14 @@ class Algebraic:
             return out
 
         flat = start.ravel()
-        self.found = consistent_start(
-            self.mass.at(t0), t0, flat, slope, self._jacobian(equation, t0, start.shape, jac, args), self.consistent, size
-        )
+        mass, jacobian = self.mass.at(t0), self._jacobian(equation, t0, start.shape, jac, args)
+        self.found = consistent_start(mass, t0, flat, slope, jacobian, self.consistent, size)
+        self._lost = partial(lost_to_rounding, mass, t0, self.found.y, slope, jacobian, size)
         return np.ascontiguousarray(self.found.y.reshape(start.shape))
+
+    def rounding(self) -> Array:
+        """What rounding leaves open of each component where the run begins."""
+        return self._lost() if self.mass.n_algebraic else np.zeros(self.mass.n)
 
     def check_jumps(self, places: Sequence[tuple[int, ...]], shape: tuple[int, ...], acts: bool) -> None:
         """Whether the state may jump as it is asked to. places: indices of the components that doses move; acts: an event moves the state.

@@ -12,13 +12,15 @@ from mflow.base.checks import Array
 from mflow.base.extras import need
 from mflow.solvers.mass import Mass
 
-__all__ = ["Found", "consistent_start"]
+__all__ = ["Found", "consistent_start", "lost_to_rounding"]
 
 EPS = float(np.finfo(np.float64).eps)
 ROOT_EPS = math.sqrt(EPS)
 MOST, FEW = 2000, 200  # algebraic equations that a dense matrix is made for; where J is sparse
 SMALL = 500  # unknowns whose pencil is looked at
 ITERATIONS, HALVINGS = 100, 60
+ROUNDED = 1e-9  # of the state: updates below it that no longer shrink are rounding in f
+RESOLVED = 32.0 * EPS  # of the terms of an algebraic equation: what steps can tell from rounding
 ROUNDING = 64.0 * EPS  # a start is left as it is where it would move by less than this
 
 
@@ -33,9 +35,10 @@ class _Equations:
     """g(y) = U' f(t0, y) with its derivative along V: U' J V."""
 
     def __init__(
-        self, mass: Mass, t0: float, slope: Callable[[Array], Array], jacobian: Callable[[Array], Any] | None, least: Array
+        self, mass: Mass, t0: float, y0: Array, slope: Callable[[Array], Array], jacobian: Callable[[Array], Any] | None, size: Array
     ) -> None:
-        self.mass, self.t0, self.slope, self.jacobian, self.least = mass, t0, slope, jacobian, least
+        beside = ROOT_EPS * max(EPS, 1e-5 * float(np.max(np.abs(y0), initial=0.0)))  # less is lost where components are added up
+        self.mass, self.t0, self.slope, self.jacobian, self.least = mass, t0, slope, jacobian, np.maximum(1e-3 * size, beside)
         self.exact = jacobian is not None
 
     def at(self, y: Array) -> Array:
@@ -105,8 +108,7 @@ def consistent_start(
     >>> consistent_start(M, 0.0, np.array([2.0, 0.0]), f, None, "project", np.full(2, 1e-6)).y.round(12).tolist()
     [2.0, 4.0]
     """
-    beside = ROOT_EPS * max(EPS, 1e-5 * float(np.max(np.abs(y0), initial=0.0)))  # less is lost where components are added up
-    equations = _Equations(mass, t0, slope, jacobian, np.maximum(1e-3 * size, beside))
+    equations = _Equations(mass, t0, y0, slope, jacobian, size)
     f = slope(y0)
     if not np.all(np.isfinite(f)):
         where = int(np.flatnonzero(~np.isfinite(f))[0])
@@ -131,6 +133,31 @@ def consistent_start(
     return Found(y, f"the start moved by {y[where] - y0[where]:.3g} in component {where} to satisfy the algebraic equations")
 
 
+def lost_to_rounding(
+    mass: Mass, t0: float, y: Array, slope: Callable[[Array], Array], jacobian: Callable[[Array], Any] | None, size: Array
+) -> Array:
+    """What rounding leaves open of each component at a consistent start: 0 outside the null space of M.
+
+    A component that an algebraic equation makes of others, as the rest of a sum that is 1, has no digits below those of its terms. They are
+    seen where y moves by a small share, of either sign. Arguments as in `consistent_start`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from mflow.solvers.consistent import lost_to_rounding
+    >>> from mflow.solvers.mass import mass_of
+    >>> f = lambda y: np.array([-y[0], y[0] + y[1] - 1.0])
+    >>> lost = lost_to_rounding(mass_of([1.0, 0.0], 2), 0.0, np.array([1.0, 0.0]), f, None, np.full(2, 1e-9))
+    >>> lost[0], 1e-15 < lost[1] < 1e-14
+    (np.float64(0.0), np.True_)
+    """
+    equations = _Equations(mass, t0, y, slope, jacobian, size)
+    rng = np.random.default_rng(0)
+    share = ROOT_EPS * rng.uniform(0.5, 1.5, y.size) * rng.choice([-1.0, 1.0], y.size)
+    lost = mass.right.back(_solver_of(equations, y)(equations.at(y + share * y) - equations.at(y)))
+    return np.abs(lost) * (RESOLVED / ROOT_EPS)
+
+
 def _project(equations: _Equations, y0: Array, solve: Callable[[Array], Array]) -> Array:
     """Newton's iteration in the null space of M, damped, with the matrix at hand while that contracts. Raises ValueError."""
     y, g, back, fresh = y0, equations.at(y0), equations.mass.right.back, True
@@ -148,12 +175,14 @@ def _project(equations: _Equations, y0: Array, solve: Callable[[Array], Array]) 
                 break
             length *= 0.5
         else:
-            if before <= 1e-9 * top:  # rounding in f
+            if before <= ROUNDED * top:
                 return y
             if fresh:
                 break
         if after < before:
             y, g = trial, new
+        if before <= ROUNDED * top and after > 0.5 * before:
+            return y
         fresh = not after <= 0.1 * before
         if fresh:
             solve = _solver_of(equations, y)

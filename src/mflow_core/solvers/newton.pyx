@@ -28,7 +28,7 @@ from mflow_core.solvers.spectrum.growth cimport GROWTH_STATE, factor_watched, gr
 from mflow_core.solvers.matrix cimport (BY_CALLBACK, BY_DIFFERENCES, DENSE, IDENTITY, KRYLOV, NOTHING, finite, matrix_factor, matrix_jacobian,
                                 matrix_make, matrix_refresh, matrix_release, matrix_rhs, matrix_solve, weighted_norm)
 from mflow_core.solvers.stages.mass cimport mass_forget, mass_times, scale_rows
-from mflow_core.solvers.stages.scaled cimport size_of_residual
+from mflow_core.solvers.stages.scaled cimport left_by_gmres, size_of_residual
 from mflow_core.types cimport MF_E_DAMAGED, MF_RETRY_NON_FINITE, MF_RETRY_SOLVE
 
 EPS = 2.220446049250313e-16
@@ -185,7 +185,7 @@ cdef int update(newton_t *s, double t, double gh, const double *z, double *d) no
         return 0
     if s.c.matrix.kind == KRYLOV:
         s.m.at, s.m.f_at, s.m.t_at, s.m.gh_at = z, s.f, t, gh
-        s.m.krylov_tol = max(0.1 * goal(s), 1e-3 * weighted_norm(&s.m, d))
+        s.m.krylov_tol = left_by_gmres(&s.m, 0.1 * goal(s), weighted_norm(&s.m, d))
         return matrix_solve(&s.m, d)
     status = matrix_solve(&s.m, d)
     if status == 0 and gh != s.m.gh:

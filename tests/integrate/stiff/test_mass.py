@@ -268,6 +268,20 @@ def test_a_projection_keeps_what_the_mass_multiplies():
     assert np.max(np.abs(left.times(TRANSISTOR.fun(0.0, r.y0)))) < 1e-15 < np.max(np.abs(left.times(TRANSISTOR.fun(0.0, start))))
 
 
+@pytest.mark.parametrize("seed", range(8))
+def test_a_start_within_rounding_of_large_equations_is_taken(seed):
+    """Of 200 such problems 32 were refused: their residual of 1e-13 is rounding beside entries of 3000."""
+    rng, n, k = np.random.default_rng(seed), 6, 2
+    A = -np.diag(np.exp(rng.uniform(-2.0, 8.0, n))) + 0.5 * rng.normal(size=(n, n))
+    A[n - k :] = rng.normal(size=(k, n))
+    A[n - k :, n - k :] += 3.0 * np.eye(k)
+    U, V = (np.linalg.qr(rng.normal(size=(n, n)))[0] for _ in range(2))
+    M, J, z = U @ np.diag([1.0] * (n - k) + [0.0] * k) @ V.T, U @ A @ V.T, rng.normal(size=n)
+    z[n - k :] = np.linalg.solve(A[n - k :, n - k :], -A[n - k :, : n - k] @ z[: n - k])
+    r = mflow.solve_ivp(lambda t, y: J @ y, (0, 1e-3), V @ z, "radau5", mass=M)
+    np.testing.assert_allclose(r.y0, V @ z, atol=1e-12)
+
+
 def test_a_projection_that_needs_many_steps():
     """0 = exp(5 z) - 1 - y from far away: whole Newton steps overflow."""
     fun = lambda t, y: np.array([-y[0], np.expm1(5.0 * y[1]) - y[0]])  # noqa: E731

@@ -35,6 +35,7 @@ from mflow_core.solvers.newton cimport (EPS, GROWN, LONG, RESIDUAL, ROUNDED, att
                                         newton_mass_for, newton_t, too_slow, weights_of_size)
 from mflow_core.solvers.solver cimport sparse_pair_factor, sparse_pair_solve
 from mflow_core.solvers.stages.mass cimport add_mass, add_mass_to_band, mass_times, mass_varies
+from mflow_core.solvers.stages.scaled cimport left_by_gmres
 from mflow_core.solvers.stages.varying cimport direction_of_varying, factor_stages, stages_above, stages_below, varying_residual
 from mflow_core.types cimport MF_E_MEMORY, MF_RETRY_NON_FINITE, MF_RETRY_SOLVE, mf_tableau
 
@@ -321,7 +322,7 @@ cdef int direction_of_stages(newton_t *s, const mf_tableau *tab, double t, doubl
         for i in range(n):
             b[k * n + i] = c.d[k * c.ld + i] * s.m.weight[i]
     before = stage_norm(s, c.d)
-    tol = max(0.1 * goal(s), 1e-3 * before)
+    tol = left_by_gmres(&s.m, 0.1 * goal(s), before)
     status = LINALG.gmres(apply_stages, s, S * n, b, x, dim, s.c.matrix.krylov_cycles if s.c.matrix.kind == KRYLOV else CYCLES,
                           tol * sqrt(<double> (S * n)), c.krylov, &residual,
                           SHARE if s.c.matrix.kind == KRYLOV and not s.controlled else 0.0)

@@ -5,6 +5,7 @@ from mflow_core.solvers.stages.mass cimport mass_times, scale_rows
 
 
 cdef int scales_of_rows(matrix_t *m, double t, double gh, const double *y) noexcept nogil
+cdef double left_by_gmres(const matrix_t *m, double least, double norm) noexcept nogil
 cdef double size_of_residual(matrix_t *m, const double *d, double *room) noexcept nogil
 
 

@@ -75,6 +75,18 @@ cdef inline double inverse(double gh, double change, double size) noexcept nogil
     return size / (fabs(gh) * fabs(change)) if fabs(change) > TINY else 1.0 / fabs(gh)
 
 
+cdef double left_by_gmres(const matrix_t *m, double least, double norm) noexcept nogil:
+    """What GMRES may leave of a residual of this norm: a thousandth, or `least`. Where equations are algebraic and nothing preconditions
+    it is a millionth: a row adds up components whose sizes differ, and what is left of it is far more in units of the smallest of them."""
+    cdef const mass_t *mass = m.c.mass
+    cdef ptrdiff_t i
+    cdef bint algebraic = mass != NULL and mass.n_left > 0
+    if mass != NULL and not algebraic:
+        for i in range(m.n):
+            algebraic = algebraic or mass.indptr[i] == mass.indptr[i + 1]
+    return 1e-6 * norm if algebraic and m.c.sparse == NULL else max(least, 1e-3 * norm)
+
+
 cdef double size_of_residual(matrix_t *m, const double *d, double *room) noexcept nogil:
     """Its weighted norm; of what a preconditioner makes of it where there is a mass matrix as well."""
     if m.c.mass == NULL or m.c.sparse == NULL or not m.has_factors:

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 import mflow
-from mflow.solvers.sliding import sliding_words
+from mflow.base.checks import Array
+from mflow.course.jumps import sliding_words
 
 WALLS: dict[str, Any] = {
     "sign": (lambda t, y: -np.sign(y), [1.0]),
@@ -83,6 +84,33 @@ def test_noise_and_slopes_of_few_digits_are_no_jump(method: str) -> None:
     assert not noisy.success
     for r in (noisy, few):
         assert "slides along" not in r.message
+
+
+def single(y: Array) -> Array:
+    return np.asarray(y).astype(np.float32).astype(np.float64)
+
+
+STAIRS: dict[str, Any] = {  # smooth right-hand sides whose states have lost digits: what has jumped jumps again beside it
+    "stiff": (lambda t, y: -1e5 * (single(y) - 1.0) + np.cos(t), [0.5]),
+    "cubic": (lambda t, y: -1e4 * single(y) ** 3 + 1e3, [1.0]),
+    "far": (lambda t, y: -1e2 * (single(y + 1000.0) - 1001.0) + np.sin(t), [0.5]),
+}
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+@pytest.mark.parametrize("stairs", STAIRS)
+@pytest.mark.parametrize("method", ["dopri5", "radau5"])
+def test_a_state_taken_to_float32_makes_stairs_and_no_jump(method: str, stairs: str) -> None:
+    fun, start = STAIRS[stairs]
+    r = mflow.solve_ivp(fun, (0, 20), start, method, rtol=1e-6 if stairs == "far" else 1e-9, atol=1e-11, max_steps=1000)
+    assert r.reason == "max_steps"
+    assert r.ncheck > 0
+    assert "slides along" not in r.message
+
+
+def test_a_jump_stays_one_where_the_state_is_single_beside_it() -> None:
+    fun = lambda t, y: -np.sign(y - 1.0) - 1e-2 * single(y)  # noqa: E731
+    assert "near t = 0 y = [1.0]" in sliding_words(fun, 0.0, np.array([1.0 + 1e-4]), 1e-4)
 
 
 def test_what_is_smooth_or_crossed_or_left_is_no_such_jump() -> None:

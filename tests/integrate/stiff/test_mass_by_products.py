@@ -1,0 +1,63 @@
+"""A singular mass and no matrix (NewtonKrylov): rows add up components of other sizes, and steps are those of Newton's iteration."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import mflow
+from mflow.base.checks import Array
+from support.levels import first_order
+
+METHODS = [method for method in first_order("mass", "embedded") if method != "rodas5p"]  # whose stages are linear equations
+AT_40 = [0.71582706872, 9.1855347646e-06, 0.28416374575]  # of Robertson's problem, by the test set
+
+
+def robertson(t: float, y: Array) -> list[float]:
+    first = -0.04 * y[0] + 1e4 * y[1] * y[2]
+    return [first, -first - 3e7 * y[1] * y[1], y[0] + y[1] + y[2] - 1.0]
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("atol", [1e-8, 1e-9, 1e-10, 1e-12])
+def test_robertsons_steps_are_those_with_a_matrix(method: str, atol: float) -> None:
+    calls = [0, 0]
+
+    def counted(k: int) -> Any:
+        def fun(t: float, y: Array) -> list[float]:
+            calls[k] += 1
+            return robertson(t, y)
+
+        return fun
+
+    how: dict[str, Any] = {"rtol": 1e-6, "atol": atol, "mass": [1.0, 1.0, 0.0], "max_steps": 1000}
+    plain = mflow.solve_ivp(counted(0), (0, 40), [1.0, 0.0, 0.0], method, **how)
+    r = mflow.solve_ivp(counted(1), (0, 40), [1.0, 0.0, 0.0], method, solver=mflow.NewtonKrylov(), **how)
+    assert r.success, r.message
+    assert np.max(np.abs(r.y[:, -1] - AT_40) / (atol + 1e-6 * np.abs(AT_40))) < 10.0
+    assert r.nsteps < 1.2 * plain.nsteps + 10
+    assert calls[1] < 12 * calls[0]
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("seed", [2, 3])
+def test_a_stiff_linear_pencil_whose_null_spaces_are_no_axes(method: str, seed: int) -> None:
+    """Against the closed form of z' = B z, y = V (z, G z), by matrix exponentials of another library."""
+    from scipy.linalg import expm
+
+    rng, n, k = np.random.default_rng(seed), 6, 2
+    A = -np.diag(np.exp(rng.uniform(-2.0, 8.0, n))) + 0.5 * rng.normal(size=(n, n))
+    A[n - k :] = rng.normal(size=(k, n))
+    A[n - k :, n - k :] += 3.0 * np.eye(k)
+    U, V = (np.linalg.qr(rng.normal(size=(n, n)))[0] for _ in range(2))
+    G = -np.linalg.solve(A[n - k :, n - k :], A[n - k :, : n - k])
+    B, z = A[: n - k, : n - k] + A[: n - k, n - k :] @ G, rng.normal(size=n - k)
+    M, J = U @ np.diag([1.0] * (n - k) + [0.0] * k) @ V.T, U @ A @ V.T
+    ends = [V @ np.concatenate([part, G @ part]) for part in (z, expm(2.0 * B) @ z)]
+    r = mflow.solve_ivp(
+        lambda t, y: J @ y, (0, 2), ends[0], method, mass=M, solver=mflow.NewtonKrylov(), rtol=1e-6, atol=1e-9, max_steps=2000, save="last"
+    )
+    assert r.success, r.message
+    np.testing.assert_allclose(r.y[:, -1], ends[1], atol=2e-5 * float(np.max(np.abs(ends[0]))))
