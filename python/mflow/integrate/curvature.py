@@ -53,12 +53,13 @@ SHORT = 0.05  # of the safe step: shorter ones have no cycles of their own
 EDGE = 0.9  # of the limit, at which a secant of the slopes counts: round a cycle of two steps it is the limit itself
 LOOKS = 2  # beyond the edge, before anything is measured; twice as many after each measurement that finds nothing
 OUTSIDE = 1.005  # |R| of a mode, or of one that grows by itself over its own growth, above which steps are past the limit
+FAR_OUTSIDE = 1.2  # where the state does not come to, as inside of a step that comes to rest where f is not 0
 TRUSTED = 0.2  # residual of an eigenvalue, relative to it
 APART_FROM_ALL, SEEN = 0.2, 0.01  # of the way of a step, and of a component: how far from the solution one past the limit leads
 TINY = 1e-10  # of the largest component: smaller ones do not count
 NUMBERS = 6  # of looks, where none is at hand
 TENFOLD = 10.0  # a state that has grown by this may have done so by what the steps alone do to an oscillation
-PARTS = (0.5, 0.25, 0.75)  # of the way of a step, where the Jacobian is looked at: f may be flat at both ends
+PARTS = (0.5, 0.25, 0.75)  # of the way of a step, and of an Euler step, where the Jacobian is looked at: f may be flat at both ends
 SETTLED = 0.1  # relative difference of two such ways, one of half the steps
 FINEST = 64  # parts of a step that show where the solution leads
 
@@ -341,7 +342,7 @@ class PastLimit:
 
     def look(self) -> None:
         """Enough looks were at the edge, or the run is over: measures, where they were."""
-        edge = EDGE * min((limit for limit in spectrum.axis_limits(self.method) if limit > 0.0), default=math.inf)
+        edge = EDGE * spectrum.axis_limits(self.method)[0]
         if self.watch.steepest < edge and not self.first:
             self.watch.ask(edge, LOOKS)
             return
@@ -378,7 +379,8 @@ class PastLimit:
         if not self.text and (self.watch.count or self.first):
             self.look()
         grows = not self.text and largest(self.run.y) > TENFOLD * largest(self.start) > 0.0
-        if grows and (self.inside is False or spectrum.axis_limits(self.method)[1] == 0.0):
+        real, imaginary = spectrum.axis_limits(self.method) if grows else (0.0, 0.0)
+        if grows and (self.inside is False or imaginary < EDGE * real):
             self.text = self._measure(self._of_swings)
         if self.text:
             tell(f"{name}: {self.text}")
@@ -391,10 +393,12 @@ class PastLimit:
         end = probe.trial(h)
         if not np.all(np.isfinite(end)):
             return ""
-        for at in (y, *(y + part * (end - y) for part in PARTS), end):
-            value = self._outside(probe, t, at, h)
-            if value:
-                break
+        way, first = end - y, h * slope
+        places = [(y, OUTSIDE), *((y + part * way, OUTSIDE) for part in PARTS), (end, OUTSIDE)]
+        places += [(y + part * first, FAR_OUTSIDE) for part in PARTS]
+        value = 0j
+        for at, least in places:  # the fastest of them, as the words name a limit
+            value = max(value, self._outside(probe, t, at, h, least), key=abs)
         self.inside = not value
         if self.inside:
             return ""
@@ -429,7 +433,7 @@ class PastLimit:
             'method="rk4", or error control (rtol= in place of dt=)'
         )
 
-    def _outside(self, probe: stepper.Run, t: float, at: Array, h: float) -> complex:
+    def _outside(self, probe: stepper.Run, t: float, at: Array, h: float, least: float) -> complex:
         """The eigenvalue at a state that the method is least stable for; 0 where it is stable for all that are known."""
         found = spectrum.spectrum(probe.slope, t, at, symmetric=self.symmetric)
         if found.reason:
@@ -439,7 +443,7 @@ class PastLimit:
             return 0j
         over = np.abs(amplification(self.method, h * values)) / np.maximum(1.0, np.exp(np.minimum(h * values.real, 700.0)))
         worst = int(np.argmax(over))
-        return complex(values[worst]) if over[worst] > OUTSIDE else 0j
+        return complex(values[worst]) if over[worst] > least else 0j
 
     def _leads_elsewhere(self, probe: stepper.Run, t: float, y: Array, h: float, end: Array, rate: float) -> bool:
         """Whether the step from y to `end` leads elsewhere than the solution does: than short steps of the classical rk4."""

@@ -212,7 +212,7 @@ def _read_start(
 
     check_tolerances : raises where rtol and atol, one of which may be None, do not fit a state of this shape.
     """
-    optional = {"rebuilt", "problem_bytes", "clock", "mass", "counts", "complex"}
+    optional = {"rebuilt", "problem_bytes", "clock", "mass", "counts", "complex", "past"}
     if set(facts) - optional != {"method", "parameters", "shape", "t0", "control"}:
         raise ValueError(f"facts: expected those of a stepper, got {', '.join(sorted(facts))}")
     given: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in facts["parameters"].items()}

@@ -5,8 +5,8 @@ forth without end, or come to rest where f is not 0, and every number stays fini
 
     h |f(y') - f(y)| / |y' - y|
 
-is h |lambda| of the modes that the step moves along. A look takes the largest of the slopes of a step in its later half, which are richer in fast
-modes (as in a power iteration), or from those of two steps in a row where a step has one. It is taken in plain numbers and relative to
+is h |lambda| of the modes that the step moves along. A look takes the largest of the slopes of a step, of long states from the
+last two, which are the richest in fast modes (as in a power iteration); or from those of two steps in a row where a step has one. It is taken in plain numbers and relative to
 each component, and the larger one counts: a fast component may be small. Movements below `MOVES` of the state are left out: rounding, and
 modes that have not grown yet.
 
@@ -148,7 +148,8 @@ cdef class Past:
         if self.kept == NULL:
             raise MemoryError(f"no memory for looks at {run.r.n} components")
         self.c.y, self.c.f = self.kept, self.kept + run.r.n
-        self.c.skip = max(0, min(stages // 2, stages - (3 if run.r.m.flags & MF_FSAL else 2)))
+        if run.r.n > MF_SHORT:               # of long states two slopes have to do
+            self.c.skip = max(0, stages - (3 if run.r.m.flags & MF_FSAL else 2))
         self.c.edge, self.c.most = 1.0, 2
         self.run = run
         self.begin()
