@@ -261,7 +261,7 @@ class Drive:
                 if self.events is not None:
                     self.events.collect_rows()
                 continue
-            if status == curvature.PAST_DUE and self.past is not None:
+            if self.past is not None and status == self.past.due:
                 self.past.look()
                 continue
             if status == stepper.RHO_DUE:
