@@ -326,18 +326,18 @@ class PastLimit:
     patience = LOOKS  # how many looks at the edge are due a measurement
     inside: bool | None = None  # whether the last measurement has found all modes within the limit
 
-    def __init__(self, run: stepper.Run, method: Method, symmetric: bool = False) -> None:
+    def __init__(self, run: stepper.Run, method: Method, start: Array, symmetric: bool = False) -> None:
         from mflow_core.stepping.watch import past  # where there are such steps
 
         self.run, self.method, self.symmetric, self.watch, self.due = run, method, symmetric, past.Past(run), past.DUE
-        self.start = run.y
+        self.start = start
 
     @classmethod
-    def of(cls, run: stepper.Run, method: Method, symmetric: bool = False) -> PastLimit | None:
+    def of(cls, run: stepper.Run, method: Method, start: Array, symmetric: bool = False) -> PastLimit | None:
         """None for methods that have no such limit, or that measure the Jacobian themselves."""
         if "linear" not in method.flags or method.flags & {"implicit", "multistep", "needs_rho", "second_order"}:
             return None
-        return cls(run, method, symmetric)
+        return cls(run, method, start, symmetric)
 
     def look(self) -> None:
         """Enough looks were at the edge, or the run is over: measures, where they were."""

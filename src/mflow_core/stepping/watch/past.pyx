@@ -5,10 +5,10 @@ forth without end, or come to rest where f is not 0, and every number stays fini
 
     h |f(y') - f(y)| / |y' - y|
 
-is h |lambda| of the modes that the step moves along. A look takes the largest of the slopes of a step, of long states from the last two,
-which are the richest in fast modes (as in a power iteration); or it takes that of two steps in a row where a step has one slope. It is taken
-in plain numbers, and with each component in units of itself or of what a step moves it by, and the larger one counts: a fast component may
-be small. Movements below `MOVES` of the state are left out: rounding, and modes that have not grown yet.
+is h |lambda| of the modes that the step moves along. A look takes the largest of the slopes of a step, and of long states that of the last
+two, the richest in fast modes (as in a power iteration); where a step has one slope it takes that of two steps in a row. It is taken in plain
+numbers, and with each component in units of itself or of what a step moves it by, and the larger one counts: a fast component may be small.
+Movements below `MOVES` of the state are left out: rounding, and modes that have not grown yet.
 
 A look costs two passes over the state and no evaluation. Looks come every few steps at first, and are rare later (`gap`). Where `most` of
 them lie beyond the edge, the loop returns PAST_DUE, once, and the driver measures the Jacobian itself: a look alone is no verdict, for
@@ -44,10 +44,10 @@ cdef double MOVES = 1e-8                 # the square of a movement, relative to
 cdef inline int64_t gap(ptrdiff_t n, int64_t k) noexcept nogil:
     """Steps between looks; each divides the next."""
     if n <= MF_SHORT:
-        return 2 if k < 16 else 16 if k < 256 else 128
+        return 2 if k < 8 else 8 if k < 32 else 32 if k < 256 else 512
     if n <= MANY:
-        return 8 if k < 64 else 32 if k < 512 else 256
-    return 32 if k < 256 else 128 if k < 1024 else 512
+        return 8 if k < 32 else 32 if k < 256 else 512
+    return 64 if k < 512 else 512
 
 
 cdef inline int64_t next_look(ptrdiff_t n, int64_t k) noexcept nogil:
