@@ -249,7 +249,7 @@ class MethodSolver(OdeSolver):  # type: ignore[misc]
             self._run = core.Run(
                 self.record, rhs, self._start, self.t, step, self.method.numbers, dense=True, control=control, solver=self._solver
             )
-        self._past = None if self.dt is None else PastLimit.of(self._run, self.method)
+        self._past = None if self.dt is None else PastLimit.of(self._run, self.method, self._start)
         legs.read_inside(self._run)  # SciPy may ask for dense_output() of each step
         self._hand_out(self._run.y)
         if self.dt is None:

@@ -12,7 +12,6 @@ from mflow_core.arithmetic.starts import largest
 from mflow_core.events import events as core_events
 from mflow_core.registry import MethodRecord
 from mflow_core.stepping import stepper
-from mflow_core.stepping.watch import past
 
 from mflow.base.checks import Array, check_whole
 from mflow.base.methods import Method
@@ -27,7 +26,6 @@ from mflow.stability.limits import first_to_fail, stability_limit
 __all__ = [
     "CALLBACK",
     "GROWTH",
-    "PAST_DUE",
     "AutoSteps",
     "PastLimit",
     "StiffnessWarning",
@@ -39,7 +37,6 @@ __all__ = [
 ]
 
 CALLBACK = 0x7FFFFF02  # the status of a run that the callback stopped
-PAST_DUE = past.DUE  # and of one whose steps look as if they were past the stability limit: `PastLimit` measures it, and the run goes on
 GROWTH = 1e6  # a state that has grown by this factor may come from steps that are too long
 LEAST_STEPS = 10  # dt="auto" takes at least so many steps: stability is not accuracy
 LEAST_STAGED = 40  # of a method whose stages follow from the step: however long a step is, it may keep 0.43 of a mode
@@ -321,24 +318,26 @@ class PastLimit:
     that decay at once may be outside without harm until they grow, and an inaccurate step need not be unstable. It is told of where the
     next look, or the end, finds the same again, so that a transient that comes back within the limit is not.
 
-    text : the words, "" until there are any. first : what they will be, where the next measurement finds the same. evaluations : of
-    measurements, none of them the run's.
+    due : the status of a loop after which `look` is called. text : the words, "" until there are any. first : what they will be, where the
+    next measurement finds the same. evaluations : of measurements, none of them the run's.
     """
 
     text, first, evaluations = "", "", 0
     patience = LOOKS  # how many looks at the edge are due a measurement
     inside: bool | None = None  # whether the last measurement has found all modes within the limit
 
-    def __init__(self, run: stepper.Run, method: Method, symmetric: bool = False) -> None:
-        self.run, self.method, self.symmetric, self.watch = run, method, symmetric, past.Past(run)
-        self.start = run.y
+    def __init__(self, run: stepper.Run, method: Method, start: Array, symmetric: bool = False) -> None:
+        from mflow_core.stepping.watch import past  # where there are such steps
+
+        self.run, self.method, self.symmetric, self.watch, self.due = run, method, symmetric, past.Past(run), past.DUE
+        self.start = start
 
     @classmethod
-    def of(cls, run: stepper.Run, method: Method, symmetric: bool = False) -> PastLimit | None:
+    def of(cls, run: stepper.Run, method: Method, start: Array, symmetric: bool = False) -> PastLimit | None:
         """None for methods that have no such limit, or that measure the Jacobian themselves."""
         if "linear" not in method.flags or method.flags & {"implicit", "multistep", "needs_rho", "second_order"}:
             return None
-        return cls(run, method, symmetric)
+        return cls(run, method, start, symmetric)
 
     def look(self) -> None:
         """Enough looks were at the edge, or the run is over: measures, where they were."""
@@ -367,12 +366,12 @@ class PastLimit:
             self.evaluations += int(probe.nfev)
 
     def heeds(self, status: int, name: str) -> bool:
-        """Looks, and warns at once, where a loop that has no end of its own returned PAST_DUE."""
-        if status == PAST_DUE:
+        """Looks, and warns at once, where a loop that has no end of its own returned `due`."""
+        if status == self.due:
             self.look()
             if self.text:
                 tell(f"{name}: {self.text}")
-        return status == PAST_DUE
+        return status == self.due
 
     def finish(self, name: str) -> str:
         """The run is over: a last look, and a warning where there are words; the words."""

@@ -129,7 +129,7 @@ class Drive:
             span = self.t0, self.t1
             self.auto = AutoSteps(self.run, self.history, self.events, self.watch, method, span, settings.symmetric)
         elif self.mode != "adaptive" and math.isfinite(self.step):
-            self.past = curvature.PastLimit.of(self.run, method, settings.symmetric)
+            self.past = curvature.PastLimit.of(self.run, method, start, settings.symmetric)
         if settings.progress:
             self.progress = Progress(self.t0, self.t1, name)
         if self.run.equations is not None:
@@ -262,7 +262,7 @@ class Drive:
                 if self.events is not None:
                     self.events.collect_rows()
                 continue
-            if status == curvature.PAST_DUE and self.past is not None:
+            if self.past is not None and status == self.past.due:
                 self.past.look()
                 continue
             if status == stepper.RHO_DUE:

@@ -269,7 +269,7 @@ class Stepper(Kept):
 
             self._told_stiff = True  # the other method is the answer
             self._run = self._legs = two_methods(self._pair, more["solver"], equation, self._start, self._t0, control=self._controlled)
-        self._past = None if self._controlled else PastLimit.of(self._run, self.method)
+        self._past = None if self._controlled else PastLimit.of(self._run, self.method, self._start)
         bounds = {name: self._call[name] for name in ("max_step", "min_step", "first_step")}
         if self._controlled:
             self._control(self._call["rtol"], self._call["atol"], **bounds)

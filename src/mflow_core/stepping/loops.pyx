@@ -37,7 +37,7 @@ from mflow_core.stepping.output cimport RECORD_ACT, RECORD_EVENT, RECORD_FULL, e
 from mflow_core.stepping.run cimport (LEG_OVER, RHO_DUE, RUN_INSIDE, accept, couples, end_has_slope, linearizes, rho_is_due, run_doubt, run_ready,
                                       run_settle, run_watch, try_step)
 from mflow_core.stepping.starts cimport leave_grid, run_act, size_of
-from mflow_core.stepping.watch.past cimport PAST_DUE, past_is_due, past_t, watched_step
+from mflow_core.stepping.watch.past cimport PAST_DUE, past_is_due, past_t
 from mflow_core.types cimport (MF_AGAIN, MF_E_MEMORY, MF_E_NON_FINITE, MF_E_STEP, MF_IMPLICIT, MF_MULTISTEP, MF_RETRY_NON_FINITE,
                                MF_SECOND_ORDER, mf_problem, mf_step_fn, mf_tableau, mf_times_mass)
 
@@ -112,7 +112,7 @@ cdef inline bint stands(int status) noexcept nogil:
 
 cdef inline int fixed_step(run_t *r, double h, double t_next, bint at_end, bint keeps_books, record_t *record) noexcept nogil:
     """One step of h to t_next, booked, written and accepted; RECORD_EVENT and RECORD_ACT are steps that were taken."""
-    cdef int status = try_step(r, h) if r.past == NULL or r.k < (<past_t *> r.past).next else watched_step(r, h)
+    cdef int status = try_step(r, h) if r.past == NULL or r.k < (<past_t *> r.past).next else (<past_t *> r.past).step(r, h)
     if status == 0 and r.ledger != NULL:
         if keeps_books:
             r.books = r.ledger[0]

@@ -9,6 +9,7 @@ cdef enum:
 
 
 ctypedef struct past_t:
+    int (*step)(run_t *r, double h) noexcept nogil       # `watched_step`: loops need no module of this one
     int64_t next                         # the step of the next look
     int64_t most, count                  # looks beyond the edge that are due a measurement, and those so far
     double edge                          # of h |lambda|
@@ -19,5 +20,5 @@ ctypedef struct past_t:
     double *f
 
 
-cdef int watched_step(run_t *r, double h) noexcept nogil
-cdef bint past_is_due(const past_t *past) noexcept nogil
+cdef inline bint past_is_due(const past_t *past) noexcept nogil:
+    return past.count >= past.most

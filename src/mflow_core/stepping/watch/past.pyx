@@ -5,10 +5,10 @@ forth without end, or come to rest where f is not 0, and every number stays fini
 
     h |f(y') - f(y)| / |y' - y|
 
-is h |lambda| of the modes that the step moves along. A look takes the largest of the slopes of a step, of long states from the
-last two, which are the richest in fast modes (as in a power iteration); or from those of two steps in a row where a step has one. It is taken in plain numbers and relative to
-each component, and the larger one counts: a fast component may be small. Movements below `MOVES` of the state are left out: rounding, and
-modes that have not grown yet.
+is h |lambda| of the modes that the step moves along. A look takes the largest of the slopes of a step, and of long states that of the last
+two, the richest in fast modes (as in a power iteration); where a step has one slope it takes that of two steps in a row. It is taken in plain
+numbers, and with each component in units of itself or of what a step moves it by, and the larger one counts: a fast component may be small.
+Movements below `MOVES` of the state are left out: rounding, and modes that have not grown yet.
 
 A look costs two passes over the state and no evaluation. Looks come every few steps at first, and are rare later (`gap`). Where `most` of
 them lie beyond the edge, the loop returns PAST_DUE, once, and the driver measures the Jacobian itself: a look alone is no verdict, for
@@ -44,20 +44,16 @@ cdef double MOVES = 1e-8                 # the square of a movement, relative to
 cdef inline int64_t gap(ptrdiff_t n, int64_t k) noexcept nogil:
     """Steps between looks; each divides the next."""
     if n <= MF_SHORT:
-        return 2 if k < 16 else 16 if k < 256 else 128
+        return 2 if k < 8 else 8 if k < 32 else 32 if k < 256 else 512
     if n <= MANY:
-        return 8 if k < 64 else 32 if k < 512 else 256
-    return 32 if k < 256 else 128 if k < 1024 else 512
+        return 8 if k < 32 else 32 if k < 256 else 512
+    return 64 if k < 512 else 512
 
 
 cdef inline int64_t next_look(ptrdiff_t n, int64_t k) noexcept nogil:
     """The first look from step k on; none at the start, whose transient is the problem's."""
     cdef int64_t every = gap(n, k)
     return k + (every - k % every) % every if k > 0 else every
-
-
-cdef bint past_is_due(const past_t *past) noexcept nogil:
-    return past.count >= past.most
 
 
 cdef double steepness(const past_t *past, const double *y, const double *f, ptrdiff_t n) noexcept nogil:
@@ -71,7 +67,7 @@ cdef double steepness(const past_t *past, const double *y, const double *f, ptrd
     for i in range(0, whole, 8):             # LANES
         for j in range(LANES):
             dy, df = y[i + j] - past.y[i + j], f[i + j] - past.f[i + j]
-            weight = 1.0 / (y[i + j] * y[i + j] + past.y[i + j] * past.y[i + j] + 1e-300)
+            weight = 1.0 / (y[i + j] * y[i + j] + past.y[i + j] * past.y[i + j] + h2 * (f[i + j] * f[i + j]) + 1e-300)
             size[j] += y[i + j] * y[i + j]
             moved[j] += dy * dy
             changed[j] += df * df
@@ -79,7 +75,7 @@ cdef double steepness(const past_t *past, const double *y, const double *f, ptrd
             changed_each[j] += df * df * weight
     for i in range(whole, n):
         dy, df = y[i] - past.y[i], f[i] - past.f[i]
-        weight = 1.0 / (y[i] * y[i] + past.y[i] * past.y[i] + 1e-300)
+        weight = 1.0 / (y[i] * y[i] + past.y[i] * past.y[i] + h2 * (f[i] * f[i]) + 1e-300)
         s += y[i] * y[i]
         m += dy * dy
         c += df * df
@@ -150,7 +146,7 @@ cdef class Past:
         self.c.y, self.c.f = self.kept, self.kept + run.r.n
         if run.r.n > MF_SHORT:               # of long states two slopes have to do
             self.c.skip = max(0, stages - (3 if run.r.m.flags & MF_FSAL else 2))
-        self.c.edge, self.c.most = 1.0, 2
+        self.c.step, self.c.edge, self.c.most = watched_step, 1.0, 2
         self.run = run
         self.begin()
         run.r.past = &self.c
