@@ -48,9 +48,7 @@ def narrow(name: str, repeats: int, tol: float) -> None:
         ratio = statistics.median(b[0] / a[0] for a, b in runs)
         apart = problem.mean_error(banded.y[:, -1]) / tol, problem.mean_error(other.y[:, -1]) / tol
         ms = [1e3 * statistics.median(run[k][0] for run in runs) for k in range(2)]
-        print(
-            f"  {name:10s} {method:8s} band {ms[0]:8.1f} ms, sparse {ms[1]:8.1f} ms, errors over tolerance {apart[0]:.2g} and {apart[1]:.2g}"
-        )
+        print(f"  {name:10s} {method:8s} band {ms[0]:.1f} ms, sparse {ms[1]:.1f} ms, errors over tolerance {apart[0]:.2g}, {apart[1]:.2g}")
         stiff.said(f"  {name:10s} {method:8s} sparse over band", ratio, MOST)
 
 
