@@ -1,4 +1,6 @@
-"""The two differential-algebraic problems of bench/stiff_peers.py: chemical Akzo Nobel and the transistor amplifier, M y' = f(t, y).
+"""Differential-algebraic problems, M y' = f(t, y): chemical Akzo Nobel and the transistor amplifier of bench/stiff_peers.py, a pendulum.
+
+    python bench/daes.py            # how well the pendulum keeps to its constraints, by method and tolerance
 
 Source: F. Mazzia and C. Magherini, Test Set for IVP Solvers, release 2.4 (University of Bari, 2008). Slopes at the start, which IDA asks
 for, follow from the equations and the derivative by time of the algebraic ones.
@@ -6,13 +8,15 @@ for, follow from the equations and the derivative by time of the algebraic ones.
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from scipy import integrate
 
-from mflow import Recoverable
+from mflow import Recoverable, methods, solve_ivp
 
 
 @dataclass(frozen=True)
@@ -78,3 +82,39 @@ def transistor() -> Dae:
     end = np.array([-0.5562145012262709e-2, 3.006522471903042, 2.849958788608128, 2.926422536206241, 2.704617865010554, 2.761837778393145,
                     4.770927631616772, 1.236995868091548])  # fmt: skip
     return Dae(_transistor, mass, np.array([0.0, 3.0, 3.0, 6.0, 3.0, 3.0, 6.0, 0.0]), slopes, 0.2, end, 1.0)
+
+
+def pendulum() -> Dae:
+    """A unit pendulum from rest at an angle of pi/2, x, y, u, v and the tension l, as index 1: of the length x^2 + y^2 = 1 the second
+    derivative is the algebraic equation, u^2 + v^2 - l (x^2 + y^2) - y = 0. Nothing holds the length itself. y_end is by the angle."""
+    swing = integrate.solve_ivp(lambda t, p: [p[1], -np.sin(p[0])], (0.0, 10.0), [0.5 * np.pi, 0.0], "DOP853", rtol=1e-13, atol=1e-13)
+    angle, turn = swing.y[:, -1]
+    place = np.array([np.sin(angle), -np.cos(angle), turn * np.cos(angle), turn * np.sin(angle), turn**2 + np.cos(angle)])
+    return Dae(_pendulum, np.diag([1.0, 1.0, 1.0, 1.0, 0.0]), np.array([1.0, 0.0, 0.0, 0.0, 0.0]), np.array([0.0, 0.0, 0.0, -1.0, 0.0]),
+               10.0, place, 1.0)  # fmt: skip
+
+
+def _pendulum(t: float, s: Any) -> Any:
+    x, y, u, v, tension = s
+    return np.array([u, v, -tension * x, -tension * y - 1.0, u * u + v * v - tension * (x * x + y * y) - y])
+
+
+def main() -> None:
+    """Run the command."""
+    parser = argparse.ArgumentParser(prog="python bench/daes.py", description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--tols", nargs="+", type=float, default=(1e-4, 1e-6, 1e-8, 1e-10), metavar="RTOL")
+    arguments = parser.parse_args()
+    p, names = pendulum(), [m.name for m in methods() if m.kind == "step" and {"mass", "embedded"} <= set(m.flags)]
+    print(f"pendulum, 0 to {p.t_end:g}: acceleration constraint over rtol = atol (10 asked), drift of the length, error at the end")
+    for name in names:
+        for tol in arguments.tols:
+            r = solve_ivp(p.fun, (0.0, p.t_end), p.y0, name, mass=p.mass, rtol=tol, atol=tol)
+            left = np.max(np.abs([_pendulum(t, s)[4] for t, s in zip(r.t, r.y.T, strict=True)])) / tol
+            drift = np.max(np.abs(r.y[0] ** 2 + r.y[1] ** 2 - 1.0))
+            error = np.max(np.abs(r.y[:, -1] - p.y_end))
+            verdict = "met" if left <= 10.0 else "missed"
+            print(f"  {name:10s}{tol:8.0e}{left:10.2g} {verdict:6s}{drift:10.1e}{error:10.1e}  {r.nfev} evaluations, {r.reason}")
+
+
+if __name__ == "__main__":
+    main()

@@ -313,6 +313,7 @@ def main() -> None:
             case = replace(case, end=partial(np.asarray, _ours(case, code, *by, case.times)))
         found = contenders(case, name, code, case.ours or arguments.ours, has_cvode, sources)
         results[name] = measure(case, found, arguments.repeats)
+        print(f"{name} is done", flush=True)
     report(results, arguments.ours)
     if arguments.out:
         picture(results, arguments.out)

@@ -3,8 +3,9 @@
 Sources: F. Mazzia and C. Magherini, Test Set for IVP Solvers, release 2.4 (University of Bari, 2008): HIRES, ROBER, OREGO, VDPOL, medical
 Akzo Nobel, and the two differential-algebraic ones of daes.py, with the end values printed there. POLLU: J. Verwer, SIAM J. Sci. Comput.
 15 (1994) 1243-1250. BRUSS: the Brusselator in one dimension with diffusion, E. Hairer and G. Wanner, Solving Ordinary Differential
-Equations II (1996), IV.10. HEAT: u' = laplace(u) on 100 x 100 points of a square, whose solution is a sum of sines. Ends that nobody
-printed are those of SciPy's Radau with a relative tolerance of 1e-12.
+Equations II (1996), IV.10. HEAT: u' = laplace(u) on 100 x 100 points of a square, whose solution is a sum of sines. Gray-Scott: two
+species on a square, J. Pearson, Science 261 (1993) 189-192, which is not stiff. Ends that nobody printed are those of SciPy's Radau with a
+relative tolerance of 1e-12, of its DOP853 for Gray-Scott.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ class Stiff:
     floor : atol/rtol.
     breaks : where fun jumps.
     is_sparse : the band is wide and mostly empty: sparse factors, where there is a choice.
+    sparse : the Jacobian as a sparse matrix, where `jac` does not pack it.
     tiny : atol/rtol of runs whose digits count in every component.
     """
 
@@ -48,6 +50,7 @@ class Stiff:
     mass: Any = None
     band: int = 0
     is_sparse: bool = False
+    sparse: Callable[[float, Any], Any] | None = None
     tiny: float | None = None
     ladder: tuple[float, ...] = HALF_DECADES
 
@@ -76,9 +79,22 @@ class Stiff:
         return out | ({"mass": self.mass} if self.mass is not None else {}) | ({"breaks": self.breaks} if self.breaks else {})
 
     def sparse_jac(self, t: float, y: Any) -> Any:
-        """The packed Jacobian as a sparse matrix."""
+        """The Jacobian as a sparse matrix."""
+        if self.sparse is not None:
+            return self.sparse(t, y)
         n, packed = self.y0.size, self.jac(t, y)  # type: ignore[misc]
-        return sparse.dia_array((packed, np.arange(self.band, -self.band - 1, -1)), shape=(n, n)).tocsc()
+        places, columns, indices, indptr = _in_band(n, self.band)
+        return sparse.csc_array((packed[places, columns], indices, indptr), shape=(n, n))
+
+
+@functools.cache
+def _in_band(n: int, band: int) -> tuple[Any, Any, Any, Any]:
+    """Where a band's entries are in the packed form, row and column, and in a sparse matrix by columns, indices and indptr."""
+    columns = np.repeat(np.arange(n), 2 * band + 1)
+    indices = columns + np.tile(np.arange(-band, band + 1), n)
+    inside = (indices >= 0) & (indices < n)
+    columns, indices = columns[inside], indices[inside]
+    return band + indices - columns, columns, indices, np.searchsorted(columns, np.arange(n + 1))
 
 
 def _printed(values: Any) -> Callable[[], Any]:
@@ -240,6 +256,38 @@ def _heat(side: int) -> Stiff:
     return Stiff(lambda t, y: matrix @ y, lambda t, y: packed, start, 0.1, end, 1.0, band=side, is_sparse=True, ladder=DECADES)
 
 
+def gray_scott(side: int) -> Stiff:
+    """u' = D_u laplace(u) - u v^2 + F (1 - u), v' = D_v laplace(v) + u v^2 - (F + k) v, no flow across edges of a square of 2.5."""
+    feed, kill, spread = 0.04, 0.06, np.array([2e-5, 1e-5]) * (side / 2.5) ** 2
+    line = sparse.diags_array([1.0, -2.0, 1.0], offsets=[-1, 0, 1], shape=(side, side)).tolil()
+    line[0, 0] = line[-1, -1] = -1.0
+    laplace = sparse.kron(line, sparse.eye_array(side)) + sparse.kron(sparse.eye_array(side), line)
+    moves = sparse.kron(laplace, sparse.diags_array(spread)).tocsc()
+    u, v = slice(0, None, 2), slice(1, None, 2)
+
+    def fun(t: float, y: Any) -> Any:
+        out, made = moves @ y, y[u] * y[v] ** 2
+        out[u] += feed * (1.0 - y[u]) - made
+        out[v] += made - (feed + kill) * y[v]
+        return out
+
+    def jac(t: float, y: Any) -> Any:
+        by_u, by_v, zero = y[v] ** 2, 2.0 * y[u] * y[v], np.zeros(y.size // 2)
+        here = np.column_stack([-by_u - feed, by_v - (feed + kill)]).ravel()
+        above, below = np.column_stack([zero, -by_v]).ravel(), np.column_stack([by_u, zero]).ravel()  # in column j of rows j - 1, j + 1
+        return moves + sparse.dia_array((np.array([below, here, above]), [-1, 0, 1]), shape=(y.size, y.size)).tocsc()
+
+    x = (np.arange(side) + 0.5) / side
+    bump = np.exp(-60.0 * np.add.outer((x - 0.45) ** 2, (x - 0.55) ** 2)).ravel()
+    start = np.column_stack([1.0 - 0.5 * bump, 0.25 * bump]).ravel()
+
+    @functools.cache
+    def end() -> Any:
+        return integrate.solve_ivp(fun, (0.0, 100.0), start, "DOP853", rtol=1e-12, atol=1e-12, t_eval=(100.0,)).y[:, -1]
+
+    return Stiff(fun, None, start, 100.0, end, 1.0, band=2 * side, is_sparse=True, sparse=jac, ladder=DECADES[:4])
+
+
 def _dae(name: str, tiny: float) -> Stiff:
     p = getattr(daes, name)()
     return Stiff(p.fun, None, p.y0, p.t_end, _printed(p.y_end), p.floor, mass=p.mass, tiny=tiny)
@@ -271,6 +319,7 @@ def problems() -> dict[str, Stiff]:
         "bruss100": bruss(50, HALF_DECADES),
         "bruss": bruss(500),
         "heat": _heat(100),
+        "gray_scott": gray_scott(40),
         "chemical": _dae("chemical", 1e-4),
         "transistor": _dae("transistor", 1e-3),
     }

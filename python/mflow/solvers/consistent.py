@@ -226,9 +226,10 @@ def _words(equations: _Equations, y: Array) -> str:
             f"and mass do not determine y; one of the {count} is missing, or follows from the others"
         )
     return (
-        f"mass: expected a problem of index 1, got one of a higher index at the start: the {count} do not determine the part of y in the "
-        f"null space of M (U' J V is singular, U and V the left and right null spaces of M); differentiate them with respect to t until "
-        f"they do, as the position constraint of a pendulum is replaced by that of its acceleration"
+        f"mass: expected a problem of index 1, got one of a higher index at the start: the {count} "
+        f"{'do' if mass.n_algebraic > 1 else 'does'} not determine the part of y in the null space of M (U' J V is singular, U and V the "
+        f"left and right null spaces of M); differentiate with respect to t until that is so, as the position constraint of a pendulum "
+        f"is replaced by that of its acceleration"
     )
 
 

@@ -337,7 +337,8 @@ def _as_matrix(value: Any, n: int, lband: int | None, uband: int | None) -> Any:
     except ValueError:
         array = np.asarray(value, dtype=object)
     if array.dtype.kind not in "biuf":
-        raise TypeError(f"mass: expected an array of real numbers or a sparse matrix, got {shown(value)}")
+        advice = "; for complex entries pass a complex y0, as in y0 + 0j" if array.dtype.kind == "c" else ""
+        raise TypeError(f"mass: expected an array of real numbers or a sparse matrix, got {shown(value)}{advice}")
     return _unpacked(array.astype(np.float64), n, lband, uband)
 
 

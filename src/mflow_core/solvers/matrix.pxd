@@ -1,6 +1,6 @@
 """The matrix of an implicit step, M = I - gh J (-J if gh is infinite; the mass matrix in place of I): the source of J, and solves."""
 from libc.stddef cimport ptrdiff_t
-from libc.stdint cimport int32_t, int64_t
+from libc.stdint cimport int32_t, int64_t, uint64_t
 
 from mflow_core.problems.inside cimport inside_t
 from mflow_core.solvers.linalg cimport linalg_t
@@ -85,6 +85,9 @@ ctypedef struct matrix_t:
     int64_t n_outgrown                   # of them in a row with gh of about gh_outgrown
     double gh_outgrown
     double gh_clear                      # the longest gh ahead of which the sign was looked at
+    bint has_range                       # whether the real parts of J's eigenvalues are known to be from `lowest` to `highest`, without those
+    uint64_t absent                      # of the components that are absent (a bit each)
+    double lowest, highest
     bint close                           # since one had, none was offered that is well below
     int stale                            # a restored point: 1 J, 2 J and the factors are still to be rebuilt
     bint recount                         # the rebuilding of what is stale is counted
@@ -101,8 +104,7 @@ cdef int matrix_rhs(matrix_t *m, double t, const double *y, double *dydt) noexce
 cdef int matrix_jacobian(matrix_t *m, double t, const double *y, double gh) noexcept nogil
 cdef int matrix_factor(matrix_t *m, double gh) noexcept nogil
 cdef int matrix_decays(matrix_t *m) noexcept nogil
-cdef int matrix_grows(matrix_t *m, double gh, const double *state) noexcept nogil
-cdef bint matrix_alone(const matrix_t *m, ptrdiff_t i) noexcept nogil
+cdef void matrix_build(matrix_t *m, double gh) noexcept nogil
 cdef int matrix_refresh(matrix_t *m) noexcept nogil
 cdef int matrix_solve(matrix_t *m, double *b) noexcept nogil
 cdef int krylov_apply(const double *v, double *out, ptrdiff_t n, void *ctx) noexcept nogil

@@ -22,19 +22,14 @@ from mflow_core.problems.problem cimport failed
 from mflow_core.registry cimport REDUCE, kernels
 from mflow_core.solvers.linalg cimport gmres_room
 from mflow_core.solvers.objects cimport columns_of, sparse_factor, sparse_fill, sparse_jacobian, sparse_solve
-from mflow_core.solvers.spectrum.definite cimport (CROSSED, MOST_ALONE, MOST_EIGENVALUES, REGULAR, clear_of_left_half_plane,
-                                                   clear_of_negative_axis, dominant, dominant_band, in_right_half_plane, is_alone, positive,
-                                                   positive_band, rows_at_0, sign_of_lu)
+from mflow_core.solvers.spectrum.definite cimport (CROSSED, MOST_ALONE, MOST_EIGENVALUES, REGULAR, clear_of_negative_axis, dominant,
+                                                   dominant_band, in_right_half_plane, positive, positive_band, rows_at_0, sign_of_lu)
 from mflow_core.solvers.stages.mass cimport add_mass, add_mass_to_band, mass_varies
 from mflow_core.solvers.stages.scaled cimport apply_with_mass
 from mflow_core.types cimport MF_E_MEMORY, MF_RETRY_NON_FINITE, MF_RETRY_SOLVE
 
 cdef double ROOT_EPS = 1.4901161193847656e-08
 cdef double EPS = 2.220446049250313e-16, BESIDE = 1e-5      # of the largest component's move: what an algebraic sum of components resolves
-cdef double SYMMETRIC = 1e-6             # of the largest entry: a difference that rounding may leave
-
-cdef enum:
-    FEW_EIGENVALUES = 32                 # rows of a matrix whose eigenvalues are computed during a run under error control
 
 cdef extern from "Python.h":
     int PyErr_CheckSignals() noexcept    # `failed` sees to the exception
@@ -262,6 +257,7 @@ cdef int evaluate(matrix_t *m) noexcept nogil:
     """Evaluate J at the point (m.t, m.y); differences need f of it in f0. MF_RETRY_NON_FINITE if an entry is not finite."""
     cdef ptrdiff_t width = m.c.lower + m.c.upper + 1, i, j, n = m.n
     cdef int status = 0
+    m.has_range = False
     if m.c.source == BY_OBJECT:
         return sparse_jacobian(m)
     if m.c.source == BY_DIFFERENCES:
@@ -315,7 +311,7 @@ cdef int matrix_jacobian(matrix_t *m, double t, const double *y, double gh) noex
 
 # ---- factors and solves ---------------------------------------------------------------------------------------------------------------
 
-cdef void build(matrix_t *m, double gh) noexcept nogil:
+cdef void matrix_build(matrix_t *m, double gh) noexcept nogil:
     """Write M to lu."""
     cdef ptrdiff_t n = m.n, width = m.c.lower + m.c.upper + 1, room = width + m.c.lower, i, k
     cdef double scale = -1.0 if fabs(gh) == INFINITY else -gh, one = 0.0 if fabs(gh) == INFINITY else 1.0
@@ -338,15 +334,15 @@ cdef int is_regular(matrix_t *m, double gh) noexcept nogil:
         if dominant(m.n, m.lu, m.f1, &m.size_gh):
             return 1
         found = positive(m.n, m.lu, m.f1, table.poll)
-        build(m, gh)
+        matrix_build(m, gh)
         if found == 0 and not m.symmetric and m.n <= MOST_EIGENVALUES:
             found = clear_of_negative_axis(m.n, m.lu)
-            build(m, gh)
+            matrix_build(m, gh)
         return found
     if dominant_band(m.n, m.c.lower, m.c.upper, m.lu, m.f1, &m.size_gh):
         return 1
     found = positive_band(m.n, m.c.lower, m.c.upper, m.lu, table.poll)
-    build(m, gh)
+    matrix_build(m, gh)
     return found
 
 
@@ -357,7 +353,7 @@ cdef int factor(matrix_t *m, double gh) noexcept nogil:
         return sparse_factor(m, gh)
     if m.c.kind != DENSE and m.c.kind != BANDED:
         return 0
-    build(m, gh)
+    matrix_build(m, gh)
     if m.look:
         regular = is_regular(m, gh)
     if regular < 0:                      # a signal's handler raised
@@ -387,7 +383,7 @@ cdef int matrix_decays(matrix_t *m) noexcept nogil:
     if m.c.kind != DENSE and m.c.kind != BANDED:
         return 0
     m.has_factors = False
-    build(m, INFINITY)
+    matrix_build(m, INFINITY)
     if m.c.kind == BANDED:
         return (dominant_band(m.n, m.c.lower, m.c.upper, m.lu, m.f1, &size)
                 or positive_band(m.n, m.c.lower, m.c.upper, m.lu, table.poll))
@@ -395,68 +391,9 @@ cdef int matrix_decays(matrix_t *m) noexcept nogil:
         return 1
     found = positive(m.n, m.lu, m.f1, table.poll)
     if found == 0 and not m.symmetric and m.n <= MOST_EIGENVALUES:
-        build(m, INFINITY)
+        matrix_build(m, INFINITY)
         found = in_right_half_plane(m.n, m.lu)
     return found
-
-
-cdef inline ptrdiff_t reach_of(const matrix_t *m) noexcept nogil:
-    return m.n if m.c.kind == DENSE else max(m.c.lower, m.c.upper)
-
-
-cdef inline ptrdiff_t place_of(const matrix_t *m, ptrdiff_t i, ptrdiff_t j) noexcept nogil:
-    """Of J_ij in m.jacobian."""
-    return i * m.n + j if m.c.kind == DENSE else i * (m.c.lower + m.c.upper) + j + m.c.lower
-
-
-cdef bint matrix_alone(const matrix_t *m, ptrdiff_t i) noexcept nogil:
-    """Whether row i of J has nothing beside its diagonal."""
-    cdef ptrdiff_t j
-    if m.c.kind == DENSE:
-        return is_alone(m.n, m.jacobian, i)
-    for j in range(max(i - m.c.lower, <ptrdiff_t> 0), min(i + m.c.upper + 1, m.n)):
-        if j != i and m.jacobian[place_of(m, i, j)] != 0.0:
-            return False
-    return True
-
-
-cdef bint nearly_symmetric(const matrix_t *m) noexcept nogil:
-    """Whether J is, but for the rounding of differences."""
-    cdef ptrdiff_t count = m.n * (m.n if m.c.kind == DENSE else m.c.lower + m.c.upper + 1), i, j, k
-    cdef double top = 0.0
-    if m.c.kind == BANDED and m.c.lower != m.c.upper:
-        return False
-    for k in range(count):
-        top = max(top, fabs(m.jacobian[k]))
-    for i in range(m.n):
-        for j in range(max(i - reach_of(m), <ptrdiff_t> 0), i):
-            if fabs(m.jacobian[place_of(m, i, j)] - m.jacobian[place_of(m, j, i)]) > SYMMETRIC * top:
-                return False
-    return True
-
-
-cdef int matrix_grows(matrix_t *m, double gh, const double *state) noexcept nogil:
-    """1 if an eigenvalue of M = I - gh J is seen to have a real part below 0, by L D L' of a symmetric M or by the eigenvalues of a small
-    dense one; else 0, or a negative code. Components that are 0 in `state` and moved by nothing but themselves do not count. It leaves no
-    factors."""
-    cdef ptrdiff_t stride = m.n + 1 if m.c.kind == DENSE else 2 * m.c.lower + m.c.upper + 1, i
-    cdef bint symmetric = nearly_symmetric(m)
-    cdef double size
-    cdef int found
-    if not symmetric and not (m.c.kind == DENSE and m.n <= FEW_EIGENVALUES):
-        return 0
-    m.has_factors = False
-    build(m, gh)
-    for i in range(m.n if state != NULL else 0):
-        if state[i] == 0.0 and matrix_alone(m, i):
-            m.lu[i * stride + (0 if m.c.kind == DENSE else m.c.lower)] = 1.0
-    if not symmetric:
-        return not (dominant(m.n, m.lu, m.f1, &size) or clear_of_left_half_plane(m.n, m.lu))
-    if m.c.kind == DENSE:
-        found = positive(m.n, m.lu, m.f1, table.poll)
-    else:
-        found = positive_band(m.n, m.c.lower, m.c.upper, m.lu, table.poll)
-    return found if found < 0 else 1 - found
 
 
 cdef int matrix_factor(matrix_t *m, double gh) noexcept nogil:

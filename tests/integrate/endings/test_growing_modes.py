@@ -82,6 +82,13 @@ EVEN = {
     "two": (lambda t, y: y * (1 - y), [1e-30, 1e-28], {}),
     "exchanged": (lambda t, y: y * (1 - y) + np.array([0.1, -0.3]) * (y[1] - y[0]), [1e-30, 2e-30], {}),
     "with a stiff one": (lambda t, y: np.array([y[0] * (1 - y[0]), y[1] * (1 - y[1]), 10 * (y[0] - y[2])]), [1e-20, 1e-18, 0.0], {}),
+    "one after the other": (lambda t, y: y * (1 - y) + 0.3 * np.array([0.0, y[0] - y[1]]), [1e-25, 1e-28], {}),
+    "among others": (
+        lambda t, y: np.array([
+            2 - 2 * y[0], y[1] * (1 - y[1]) + 0.1 * (y[2] - y[1]), y[2] * (1 - y[2]) - 0.3 * (y[2] - y[1]) + 1e-40 * y[0],
+            10 * (y[1] - y[3]),
+        ]), [3.0, 1e-30, 2e-30, 0.0], {}
+    ),
     "diffusing": (
         lambda t, y: y * (1 - y) + 0.1 * np.convolve(np.pad(y, 1, "edge"), [1, -2, 1], "valid"), [1e-25] * 40, {"lband": 1, "uband": 1}
     ),

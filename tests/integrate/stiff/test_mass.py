@@ -405,13 +405,20 @@ def test_a_steady_state_is_none_of_a_mass():
         mflow.solve_ivp(circle, (0.0, math.inf), exact(0.0), "backward_euler", dt=math.inf, mass=CIRCLE)
 
 
+def test_a_complex_mass_of_a_real_state_says_what_to_give():
+    with pytest.raises(TypeError, match=r"mass: expected an array of real numbers .*; for complex entries pass a complex y0"):
+        mflow.solve_ivp(lambda t, y: -y, (0.0, 1.0), [1.0, 1.0], "radau5", mass=np.diag([1.0, 1.0j]))
+    r = mflow.solve_ivp(lambda t, y: -y, (0.0, 1.0), [1.0 + 0j, 1.0], "radau5", mass=np.diag([1.0, 1.0j]), rtol=1e-8, atol=1e-10)
+    np.testing.assert_allclose(r.y[:, -1], [math.exp(-1.0), np.exp(1.0j)], rtol=1e-6)
+
+
 def test_problems_of_a_higher_index_are_told():
     """x' = u, u' = -tension x, 0 = x - cos t: index 3; and a pendulum with the constraint of its position."""
     position = lambda t, y: np.array([*pendulum(t, y)[:4], y[0] ** 2 + y[1] ** 2 - 1.0])  # noqa: E731
     for more in ({}, {"jac": lambda t, y: np.array(
         [[0, 0, 1.0, 0, 0], [0, 0, 0, 1.0, 0], [-y[4], 0, 0, 0, -y[0]], [0, -y[4], 0, 0, -y[1]], [2 * y[0], 2 * y[1], 0, 0, 0]]
     )}):  # fmt: skip
-        with pytest.raises(ValueError, match="index 1, got one of a higher index at the start: the 1 algebraic equation"):
+        with pytest.raises(ValueError, match="index 1, got one of a higher index at the start: the 1 algebraic equation does not"):
             mflow.solve_ivp(position, (0.0, 1.0), PENDULUM_START, "radau5", mass=PENDULUM_MASS, **more)
     with pytest.raises(ValueError, match="higher index"):  # M - gh J is regular for every gh above 0
         mflow.solve_ivp(lambda t, y: np.array([y[1], y[0] - t]), (0.0, 1.0), [0.0, 1.0], "radau5", mass=[1.0, 0.0])

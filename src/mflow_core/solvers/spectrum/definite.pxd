@@ -39,5 +39,5 @@ cdef int positive(ptrdiff_t n, double *a, double *column, poll_fn poll) noexcept
 cdef int positive_band(ptrdiff_t n, ptrdiff_t lower, ptrdiff_t upper, double *a, poll_fn poll) noexcept nogil
 cdef bint clear_of_negative_axis(ptrdiff_t n, double *a) noexcept nogil
 cdef bint in_right_half_plane(ptrdiff_t n, double *a) noexcept nogil
-cdef bint clear_of_left_half_plane(ptrdiff_t n, double *a) noexcept nogil
+cdef void real_parts(ptrdiff_t n, double *a, double *lowest, double *highest) noexcept nogil
 cdef int sign_of_lu(ptrdiff_t n, ptrdiff_t stride, const double *diagonal, const int32_t *pivots) noexcept nogil

@@ -152,12 +152,6 @@ cdef void to_hessenberg(ptrdiff_t n, double *a) noexcept nogil:
             a[i * n + j] = 0.0
 
 
-cdef inline bint forbidden(double re, double im, double edge) noexcept nogil:
-    """edge 0: the negative real axis, 0 and pairs close to it among them (two equal real eigenvalues come out as such a pair); edge above 0:
-    the half plane to the left of it; edge below 0: the half plane to the left of 0."""
-    return re < 0.0 if edge < 0.0 else re <= edge and (edge > 0.0 or fabs(im) <= 0.01 * fabs(re))
-
-
 cdef ptrdiff_t split(ptrdiff_t n, double *a, ptrdiff_t last, double norm) noexcept nogil:
     """The first row of the block that ends at row `last`: the entry below the diagonal before it has vanished."""
     cdef ptrdiff_t low = last
@@ -171,13 +165,15 @@ cdef ptrdiff_t split(ptrdiff_t n, double *a, ptrdiff_t last, double norm) noexce
     return 0
 
 
-cdef bint pair_is_clear(double x, double y, double w, double edge) noexcept nogil:
+cdef void pair(double x, double y, double w, double *re, double *im) noexcept nogil:
     """The eigenvalues of [[y, .], [., x]], w the product of the two other entries."""
     cdef double p = 0.5 * (y - x), q = p * p + w, z = sqrt(fabs(q))
     if q < 0.0:
-        return not forbidden(x + p, z, edge)
+        re[0], im[0], re[1], im[1] = x + p, z, x + p, -z
+        return
     z = p + copysign(z, p)
-    return not (forbidden(x + z, 0.0, edge) or forbidden(x - w / z if z != 0.0 else x, 0.0, edge))
+    re[0], re[1] = x + z, x - w / z if z != 0.0 else x
+    im[0] = im[1] = 0.0
 
 
 cdef void sweep(ptrdiff_t n, double *a, ptrdiff_t low, ptrdiff_t last, double x, double y, double w) noexcept nogil:
@@ -236,44 +232,65 @@ cdef void sweep(ptrdiff_t n, double *a, ptrdiff_t low, ptrdiff_t last, double x,
             a[i * n + k] -= p
 
 
-cdef bint clear_of_negative_axis(ptrdiff_t n, double *a) noexcept nogil:
-    """Whether no eigenvalue is real and at most 0. False, too, where QR does not converge or an entry is not finite."""
-    return is_clear(n, a, 0.0)
+cdef ptrdiff_t without_isolated(ptrdiff_t n, double *a, double *re, double *im) noexcept nogil:
+    """Writes the eigenvalues that stand on the diagonal, as those of a row or a column with nothing beside it in what is left, to the end of
+    re and im. The matrix of the rows and columns that stay is moved to the start of a; returns their number. n is at most MOST_EIGENVALUES."""
+    cdef ptrdiff_t[MOST_EIGENVALUES] in_row, in_column
+    cdef bint[MOST_EIGENVALUES] gone
+    cdef ptrdiff_t i, j, left = n, at
+    cdef bint found = True
+    for i in range(n):
+        in_row[i] = in_column[i] = 0
+        gone[i] = False
+    for i in range(n):
+        for j in range(n):
+            if i != j and a[i * n + j] != 0.0:
+                in_row[i] += 1
+                in_column[j] += 1
+    while found:
+        found = False
+        for i in range(n):
+            if gone[i] or (in_row[i] != 0 and in_column[i] != 0):
+                continue
+            gone[i] = found = True
+            left -= 1
+            re[left], im[left] = a[i * (n + 1)], 0.0
+            for j in range(n):
+                in_row[j] -= j != i and a[j * n + i] != 0.0
+                in_column[j] -= j != i and a[i * n + j] != 0.0
+    at = 0
+    for i in range(n):
+        for j in range(n):
+            if not gone[i] and not gone[j]:
+                a[at] = a[i * n + j]
+                at += 1
+    return left
 
 
-cdef bint in_right_half_plane(ptrdiff_t n, double *a) noexcept nogil:
-    """Whether every eigenvalue has a real part above 0, by more than rounding. False, too, where that cannot be told."""
-    return is_clear(n, a, 1e-9)
-
-
-cdef bint clear_of_left_half_plane(ptrdiff_t n, double *a) noexcept nogil:
-    """Whether no eigenvalue has a real part below 0. False, too, where QR does not converge or an entry is not finite."""
-    return is_clear(n, a, -1.0)
-
-
-cdef bint is_clear(ptrdiff_t n, double *a, double edge) noexcept nogil:
-    """Whether no eigenvalue is forbidden; edge: relative to the sum of all entries."""
-    cdef double norm = 0.0, x, y, w, shift
-    cdef ptrdiff_t last = n - 1, low, i
+cdef bint eigenvalues(ptrdiff_t n, double *a, double *re, double *im, double *norm) noexcept nogil:
+    """All of a, which is destroyed, n of them at most MOST_EIGENVALUES; norm: the sum of all entries. False where QR does not converge or an
+    entry is not finite."""
+    cdef double x, y, w, shift
+    cdef ptrdiff_t last, low, i
     cdef int sweeps = 0
+    norm[0] = 0.0
     for i in range(n * n):
-        norm += fabs(a[i])
-    if not norm < INFINITY:
+        norm[0] += fabs(a[i])
+    if not norm[0] < INFINITY:
         return False
-    edge *= norm
+    n = without_isolated(n, a, re, im)
+    last = n - 1
     to_hessenberg(n, a)
     while last >= 0:
-        low = split(n, a, last, norm)
+        low = split(n, a, last, norm[0])
         x = a[last * (n + 1)]
         if low == last:
-            if forbidden(x, 0.0, edge):
-                return False
+            re[last], im[last] = x, 0.0
             last, sweeps = last - 1, 0
             continue
         y, w = a[(last - 1) * (n + 1)], a[last * n + last - 1] * a[(last - 1) * n + last]
         if low == last - 1:
-            if not pair_is_clear(x, y, w, edge):
-                return False
+            pair(x, y, w, re + low, im + low)
             last, sweeps = last - 2, 0
             continue
         if sweeps == SWEEPS:
@@ -285,3 +302,43 @@ cdef bint is_clear(ptrdiff_t n, double *a, double edge) noexcept nogil:
         sweeps += 1
         sweep(n, a, low, last, x, y, w)
     return True
+
+
+cdef bint clear_of_negative_axis(ptrdiff_t n, double *a) noexcept nogil:
+    """Whether no eigenvalue is real and at most 0: 0 and pairs close to it count, as two equal real eigenvalues come out as such a pair.
+    False, too, where that cannot be told."""
+    cdef double[MOST_EIGENVALUES] re, im
+    cdef double norm
+    cdef ptrdiff_t i
+    if not eigenvalues(n, a, re, im, &norm):
+        return False
+    for i in range(n):
+        if re[i] <= 0.0 and fabs(im[i]) <= 0.01 * fabs(re[i]):
+            return False
+    return True
+
+
+cdef bint in_right_half_plane(ptrdiff_t n, double *a) noexcept nogil:
+    """Whether every eigenvalue has a real part above 0, by more than rounding. False, too, where that cannot be told."""
+    cdef double[MOST_EIGENVALUES] re, im
+    cdef double norm
+    cdef ptrdiff_t i
+    if not eigenvalues(n, a, re, im, &norm):
+        return False
+    for i in range(n):
+        if re[i] <= 1e-9 * norm:
+            return False
+    return True
+
+
+cdef void real_parts(ptrdiff_t n, double *a, double *lowest, double *highest) noexcept nogil:
+    """Between which numbers the real parts of all eigenvalues are; infinite where that cannot be told."""
+    cdef double[MOST_EIGENVALUES] re, im
+    cdef double norm
+    cdef ptrdiff_t i
+    lowest[0], highest[0] = -INFINITY, INFINITY
+    if not eigenvalues(n, a, re, im, &norm):
+        return
+    lowest[0] = highest[0] = re[0]
+    for i in range(1, n):
+        lowest[0], highest[0] = min(lowest[0], re[i]), max(highest[0], re[i])

@@ -6,7 +6,7 @@ Where an odd number of eigenvalues is beyond, det M has not the sign that it has
 M counts as singular, and the step is cut until the growth is resolved, or the run ends where none is short enough. From the first cut on
 the sign is looked at for WIDE gh, as steps just below the limit may turn the growth's sign, until a step that is offered passes that.
 
-An even number leaves the sign. It mostly leaves pivots below 0 or exchanges of rows; where there are some, M is looked at (matrix_grows):
+An even number leaves the sign. It mostly leaves pivots below 0 or exchanges of rows; where there are some, M is looked at (grows):
 a symmetric one by L D L', another by its eigenvalues if it is dense and small. What passes still: an even number of modes of a larger J
 that is not symmetric, growing oscillations, which the methods damp where they turn fast, all where no factors are at hand (Krylov), and
 where rounding in the entries of J may move an eigenvalue by 1/gh. For a sparse J the object that factors it tells (objects.pyx).
@@ -19,10 +19,12 @@ may stay at rest exactly. After MOST cuts with gh of about one size or longer, e
 grew by e^(1/16) or more, what there is of it began 1e-27 below the tolerances or less: then steps pass it.
 """
 from libc.math cimport fabs
-from libc.stdint cimport int64_t
+from libc.stdint cimport int64_t, uint64_t
+from libc.string cimport memcpy
 
-from mflow_core.solvers.spectrum.definite cimport CROSSED, POSITIVE_SIGN, sign_of_lu
-from mflow_core.solvers.matrix cimport BANDED, BY_DIFFERENCES, DENSE, SPARSE, matrix_alone, matrix_factor, matrix_grows
+from mflow_core.solvers.spectrum.definite cimport (CROSSED, POSITIVE_SIGN, dominant, is_alone, positive, positive_band, real_parts,
+                                                   sign_of_lu)
+from mflow_core.solvers.matrix cimport BANDED, BY_DIFFERENCES, DENSE, LINALG, SPARSE, matrix_build, matrix_factor
 from mflow_core.solvers.objects cimport sparse_outgrown
 from mflow_core.solvers.stages.mass cimport mass_varies
 from mflow_core.types cimport MF_RETRY_SOLVE
@@ -33,11 +35,13 @@ cdef double SHORT = 1e-3                 # of a step: for the sign of det M wher
 cdef double WIDE = 4.0                   # times gh: where the sign is looked at, too, once a mode has outgrown a step
 cdef double TWICE = 2.0
 cdef double TOLD = 0.1                   # by how much rounding may move gh lambda
+cdef double SYMMETRIC = 1e-6             # of the largest entry: a difference that rounding may leave
 cdef double SAME = 0.0625                # gh of about one size: not below so much of the one before
 
 cdef enum:
     MOST = 3000                          # cuts in a row
     FEW = 64                             # rows of a matrix that is factored once more
+    FEW_EIGENVALUES = 32                 # rows of a matrix whose eigenvalues are computed
 
 
 cdef int sign_of(const matrix_t *m) noexcept nogil:
@@ -64,6 +68,93 @@ cdef bint is_told(const matrix_t *m, double gh) noexcept nogil:
         if fabs(m.jacobian[k]) > top:
             top = fabs(m.jacobian[k])
     return fabs(gh) * top * <double> m.n * noise < TOLD
+
+
+cdef inline ptrdiff_t reach_of(const matrix_t *m) noexcept nogil:
+    return m.n if m.c.kind == DENSE else max(m.c.lower, m.c.upper)
+
+
+cdef inline ptrdiff_t place_of(const matrix_t *m, ptrdiff_t i, ptrdiff_t j) noexcept nogil:
+    """Of J_ij in m.jacobian."""
+    return i * m.n + j if m.c.kind == DENSE else i * (m.c.lower + m.c.upper) + j + m.c.lower
+
+
+cdef bint stands_alone(const matrix_t *m, ptrdiff_t i) noexcept nogil:
+    """Whether row i of J has nothing beside its diagonal."""
+    cdef ptrdiff_t j
+    if m.c.kind == DENSE:
+        return is_alone(m.n, m.jacobian, i)
+    for j in range(max(i - m.c.lower, <ptrdiff_t> 0), min(i + m.c.upper + 1, m.n)):
+        if j != i and m.jacobian[place_of(m, i, j)] != 0.0:
+            return False
+    return True
+
+
+cdef bint nearly_symmetric(const matrix_t *m) noexcept nogil:
+    """Whether J is, but for the rounding of differences."""
+    cdef ptrdiff_t count = m.n * (m.n if m.c.kind == DENSE else m.c.lower + m.c.upper + 1), i, j, k
+    cdef double top = 0.0
+    if m.c.kind == BANDED and m.c.lower != m.c.upper:
+        return False
+    for k in range(count):
+        top = max(top, fabs(m.jacobian[k]))
+    for i in range(m.n):
+        for j in range(max(i - reach_of(m), <ptrdiff_t> 0), i):
+            if fabs(m.jacobian[place_of(m, i, j)] - m.jacobian[place_of(m, j, i)]) > SYMMETRIC * top:
+                return False
+    return True
+
+
+cdef uint64_t absent(const matrix_t *m, const double *state) noexcept nogil:
+    """The components that are 0 in `state` and moved by nothing but themselves, of FEW_EIGENVALUES or less, a bit each."""
+    cdef uint64_t found = 0
+    cdef ptrdiff_t i
+    for i in range(m.n if state != NULL else 0):
+        if state[i] == 0.0 and stands_alone(m, i):
+            found |= <uint64_t> 1 << i
+    return found
+
+
+cdef int grows_by_eigenvalues(matrix_t *m, double gh, const double *state) noexcept nogil:
+    """`grows` of a small dense J that is not symmetric. What the eigenvalues of J tell serves all gh."""
+    cdef uint64_t gone = absent(m, state)
+    cdef double size
+    cdef ptrdiff_t i
+    if not m.has_range or m.absent != gone:
+        m.has_factors = False
+        matrix_build(m, gh)
+        for i in range(m.n):
+            if gone >> i & 1:
+                m.lu[i * (m.n + 1)] = 1.0
+        if dominant(m.n, m.lu, m.f1, &size):
+            return 0
+        memcpy(m.lu, m.jacobian, m.n * m.n * sizeof(double))
+        for i in range(m.n):
+            if gone >> i & 1:
+                m.lu[i * (m.n + 1)] = 0.0
+        real_parts(m.n, m.lu, &m.lowest, &m.highest)
+        m.has_range, m.absent = True, gone
+    return gh * (m.highest if gh > 0.0 else m.lowest) > 1.0
+
+
+cdef int grows(matrix_t *m, double gh, const double *state) noexcept nogil:
+    """1 if an eigenvalue of M = I - gh J is seen to have a real part below 0, by L D L' of a symmetric M or by the eigenvalues of a small
+    dense one; else 0, or a negative code. Components that are 0 in `state` and moved by nothing but themselves do not count. It may leave
+    no factors."""
+    cdef ptrdiff_t stride = m.n + 1 if m.c.kind == DENSE else 2 * m.c.lower + m.c.upper + 1, i
+    cdef int found
+    if not nearly_symmetric(m):
+        return grows_by_eigenvalues(m, gh, state) if m.c.kind == DENSE and m.n <= FEW_EIGENVALUES else 0
+    m.has_factors = False
+    matrix_build(m, gh)
+    for i in range(m.n if state != NULL else 0):
+        if state[i] == 0.0 and stands_alone(m, i):
+            m.lu[i * stride + (0 if m.c.kind == DENSE else m.c.lower)] = 1.0
+    if m.c.kind == DENSE:
+        found = positive(m.n, m.lu, m.f1, LINALG.poll)
+    else:
+        found = positive_band(m.n, m.c.lower, m.c.upper, m.lu, LINALG.poll)
+    return found if found < 0 else 1 - found
 
 
 cdef bint goes_on(matrix_t *m, double gh) noexcept nogil:
@@ -103,7 +194,7 @@ cdef int side_of(const matrix_t *m, double gh, int side, const double *state) no
     cdef ptrdiff_t i
     if m.c.mass == NULL and state != NULL:
         for i in range(m.n):
-            if state[i] == 0.0 and gh * m.jacobian[at_diagonal(m, i)] > 1.0 and matrix_alone(m, i):
+            if state[i] == 0.0 and gh * m.jacobian[at_diagonal(m, i)] > 1.0 and stands_alone(m, i):
                 count += 1
     if count % 2 == 0:
         return side
@@ -116,21 +207,21 @@ cdef inline ptrdiff_t at_diagonal(const matrix_t *m, ptrdiff_t i) noexcept nogil
 
 cdef int factor_for(matrix_t *m, double gh, int side, const double *state, bint *grown) noexcept nogil:
     """matrix_factor; grown: whether the factors tell that a mode has outgrown gh."""
-    cdef int64_t nlu
-    cdef int status = matrix_factor(m, gh), grows
+    cdef int64_t nlu = m.nlu + 1
+    cdef int status = matrix_factor(m, gh), found
     grown[0] = False
     if status != 0:
         return status
     grown[0] = sign_of(m) != side_of(m, gh, side, state)
     if grown[0] or m.c.mass != NULL or not turned(m) or not is_told(m, gh):
         return 0
-    nlu = m.nlu
-    grows = matrix_grows(m, gh, state)
-    if grows < 0:
-        return grows
-    grown[0] = grows == 1
-    status = matrix_factor(m, gh)
-    m.nlu = nlu
+    found = grows(m, gh, state)
+    if found < 0:
+        return found
+    grown[0] = found == 1
+    if not m.has_factors:
+        status = matrix_factor(m, gh)
+        m.nlu = nlu
     return status
 
 
