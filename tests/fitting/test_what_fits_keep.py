@@ -67,6 +67,23 @@ def test_a_message_that_is_read_later_is_that_of_the_end() -> None:
     assert list(first)[-1] == "message"
 
 
+@pytest.mark.filterwarnings("ignore:curve_fit. the covariance")
+@pytest.mark.parametrize("fit", [curve, residuals], ids=lambda f: f.__name__)
+def test_reading_a_message_evaluates_nothing(fit: Callable[[Any], Any]) -> None:
+    """Where no residual changes with the parameters, the end is told by some forty evaluations beside x: once."""
+    calls = [0]
+
+    def still(x: Any, a: float, k: float) -> Any:
+        calls[0] += 1
+        return np.ones(x.size)
+
+    result = fit(still)
+    before = calls[0]
+    assert before > 10
+    assert result.message.startswith("no residual changes within")
+    assert calls[0] == before
+
+
 @pytest.mark.parametrize("copied", [copy.copy, lambda r: pickle.loads(pickle.dumps(r))], ids=["copy", "pickle"])
 def test_copies_have_the_message(copied: Callable[[Any], Any]) -> None:
     r = copied(residuals(Model()))
