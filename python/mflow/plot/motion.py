@@ -44,7 +44,7 @@ def displacements(
     labels : sequence of str, optional
         Names of all degrees of freedom.
     unit : str
-        For the label of the axis; by default that of the spectra, where all know the same one.
+        For the label of the axis.
 
     Returns
     -------
@@ -165,7 +165,7 @@ def spectrum(spectra: Any, *, ax: Axes | None = None, of: str = "psa", labels: S
     labels : sequence of str, optional
         One for each spectrum; record and damping ratio where not given.
     unit : str
-        For the label of the axis.
+        For the label of the axis; by default that of the spectra, where all have the same one.
 
     Returns
     -------

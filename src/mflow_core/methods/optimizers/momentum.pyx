@@ -28,7 +28,7 @@ cdef int sgd_update(const mf_method *m, const double *coef, double gscale, ptrdi
     return apply(sgd, 0, coef, gscale, lo, hi, x, g)
 
 
-# One formula for the whole family:  v = w0 v - w1 g,  c = keep c + (w2 v + w3 g), with g at c + w4 v
+# One formula for the whole family:  v = w0 v - w1 g,  c = c - shrink c + (w2 v + w3 g), with g at c + w4 v
 
 cdef int momentum_begin(const mf_method *m, const double *par, int64_t k, double *scal, double *coef) noexcept nogil:
     cdef double lr = par[0], mu = par[1], dampening = par[2]
