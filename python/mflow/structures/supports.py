@@ -181,11 +181,9 @@ def check_starts(x0: Any, v0: Any, given: tuple[Any, ...], load: Any) -> tuple[A
     sizes = _sizes(given) if start.ndim == 1 else []
     if len(sizes) > 1 and len(set(sizes)) == 1 and sizes[0] not in (1, start.size):
         raise ValueError(f"{name}: expected {sizes[0]} numbers, one for each degree of freedom of the matrices, got shape {start.shape}")
-    return (
-        (np.zeros(start.shape), start)
-        if x0 is None
-        else (start, check_speed(v0 if v0 is None else np.atleast_1d(as_array(v0, "v0")), start))
-    )
+    if x0 is None:
+        return np.zeros(start.shape), start
+    return start, check_speed(v0 if v0 is None else np.atleast_1d(as_array(v0, "v0")), start)
 
 
 def check_speed(v0: Any, start: Array) -> Array:
