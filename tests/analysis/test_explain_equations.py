@@ -163,3 +163,10 @@ def test_an_orbit_is_not_sent_to_an_implicit_method():
     assert "implicit" not in str(report)
     assert report.note == ""  # it grows by itself: no word on transient growth
     assert report.curvature[1] == pytest.approx(math.sqrt(2.0 / 0.4**3), rel=1e-5)  # of the force at the start, the nearest point
+
+
+def test_where_nothing_decays_no_limit_is_spoken_of():
+    text = str(mflow.explain(lambda t, y: y, [1.0]))
+    assert "stability limits no step on this path" in text
+    assert "inf" not in text
+    assert "With a fixed step beyond it" not in text

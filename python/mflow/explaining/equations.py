@@ -265,7 +265,9 @@ def _advice(
         text = f"its steps, {mean:.3g} at rtol = 1e-6, are close to the stability limit {limit:.3g}, yet {explicit.result.nsteps} of them"
         return explicit, mean, f"Because {text} reach the end; over a longer span an implicit method, {IMPLICIT[0]}, pays."
     text = f"accuracy asks for shorter steps than stability does ({mean:.3g} at rtol = 1e-6 against {limit:.3g})"
-    if mean > limit:
+    if limit == math.inf:
+        text = f"stability limits no step on this path, and accuracy asks for some {mean:.3g} at rtol = 1e-6"
+    elif mean > limit:
         text = f"solutions oscillate, and {explicit.result.nsteps} of its steps, {mean:.3g} on average at rtol = 1e-6, reach the end"
     return explicit, mean, f"Because {text}; error control chooses them best."
 

@@ -50,12 +50,12 @@ def explain(
         A cost ``fun(x)``, with ``jac=True`` the pair (cost, gradient); or a right-hand side ``fun(t, y)``.
     x0 : array_like of real numbers, any shape
     jac : callable, True, array_like, sparse matrix or None
-        The gradient ``jac(x)`` of a cost; by default central differences (up to 1000 variables). Of a right-hand side the
-        Jacobian ``jac(t, y)``.
+        The gradient ``jac(x)`` of a cost, or True; by default central differences (up to 1000 variables). Of a right-hand side the
+        Jacobian ``jac(t, y)`` of shape (n, n), or a constant matrix.
     kind : "cost" or "rhs", optional
         By default a function of two arguments (t, y) is a right-hand side.
     t_span : (t0, t_end), optional
-        Of a right-hand side; (0, 1) by default.
+        Of a right-hand side, (0, 1) by default; t_end may be below t0.
     args : tuple
         Further arguments of fun, jac and mass.
     mass : array_like (n,) or (n, n), sparse matrix, or callable, optional

@@ -90,7 +90,7 @@ class Report(Readable):
         lines += [f"posedness, {where}: {verdict}" for where, verdict in self.verdicts]
         rows = [[name, _number(dt)] for name, dt in self.steps.items()]
         lines += ["", Table(["method", "largest stable step"], rows)]
-        if self.looked and rows:
+        if self.looked and any(math.isfinite(dt) for dt in self.steps.values()):
             lines.append("With a fixed step beyond it, errors grow from step to step at some point of the path.")
         lines += ["", f"Recommended: {self._call()}", self.reason]
         lines += [self.note] if self.note else []
