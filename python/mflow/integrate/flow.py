@@ -337,6 +337,7 @@ def _by_optimizer(
                 y.append(st.y)
             if callback is not None and callback(st.t, st.y) is True:
                 return result(1, "callback", f"the callback stopped it at t = {st.t:g} after {st.k} steps")
+        found = _past_limit(st, lr, before)
     except FloatingPointError as error:
         return result(-1, "non_finite", str(error))
     except BaseException as error:
@@ -347,7 +348,6 @@ def _by_optimizer(
             "in mflow.gradient_flow",
         )
         raise
-    found = _past_limit(st, lr, before)
     if found[0]:
         tell(f"gradient_flow: {found[0]}")
     return result(0, "finished", f"reached t = {end:g} in {st.k} steps of {method.name}" + (found[0] and f"; but {found[0]}"))

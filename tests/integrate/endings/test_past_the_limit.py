@@ -107,6 +107,27 @@ def test_a_flow_that_bounces_or_comes_to_a_false_rest(method: str, more: dict[st
     assert r.ncheck > 0
 
 
+@pytest.mark.parametrize(("method", "more"), [("euler", {"dt": 0.08}), ("sgd", {"lr": 0.08})])
+def test_a_measurement_that_is_interrupted_leaves_the_run_so_far(method: str, more: dict[str, float]) -> None:
+    calls, most = 0, 10**9
+
+    def interrupted(c: Array) -> Array:
+        nonlocal calls
+        calls += 1
+        if calls > most:
+            raise KeyboardInterrupt
+        return bounce(c)
+
+    whole, _ = told(lambda: mflow.gradient_flow(interrupted, [1.0, 2.0], 16.0, method, **more))  # type: ignore[misc]
+    calls, most = 0, calls - 1  # the last evaluation of all is one of a measurement
+    with pytest.raises(KeyboardInterrupt) as seen:
+        told(lambda: mflow.gradient_flow(interrupted, [1.0, 2.0], 16.0, method, **more))  # type: ignore[misc]
+    partial = seen.value.partial_result  # type: ignore[attr-defined]
+    assert partial.reason == "interrupted"
+    assert partial.t[-1] > 15.9
+    assert np.array_equal(partial.y[:, 1], whole.y[:, 1])
+
+
 @pytest.mark.parametrize(("method", "more"), [("euler", {"dt": 0.036}), ("sgd", {"lr": 0.036}), ("rk4", {"dt": 0.05})])
 def test_a_flow_near_its_limit_comes_to_rest(method: str, more: dict[str, float]) -> None:
     r, seen = told(lambda: mflow.gradient_flow(bounce, [1.0, 2.0], 16.0, method, **more))  # type: ignore[misc]
