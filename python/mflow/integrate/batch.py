@@ -201,6 +201,9 @@ def solve_ivp_batch(
     Under error control, of the trajectories of a function for blocks that could not go on, the first 64 are followed backwards to see
     whether they run off in finite time (``reason="diverged"``). Further ones keep "non_finite" or "step_too_small"; their message says so.
 
+    Fixed steps of a function for blocks are not compared with the stability limit, as those of other functions are, whose ``messages`` tell
+    of steps that are too long where the solution stays finite.
+
     Examples
     --------
     >>> import mflow, numpy as np

@@ -144,7 +144,7 @@ def compile_solver(
     CompiledSolver
         ``solver(t_span, y0, args)`` is y at the end of t_span, with the bits of `mflow.solve_ivp`. It raises FloatingPointError where a
         state or a slope is not finite, RuntimeError where the run ends early for another reason, with the message saying where, and
-        ``partial_result``, (t, y). It does not warn of stiffness.
+        ``partial_result``, (t, y). It does not warn of stiffness, nor of fixed steps past the stability limit.
 
     Raises
     ------
