@@ -373,8 +373,11 @@ class PastLimit:
                 tell(f"{name}: {self.text}")
         return status == self.due
 
-    def finish(self, name: str) -> str:
-        """The run is over: a last look, and a warning where there are words; the words."""
+    def finish(self, name: str, status: int) -> str:
+        """The run is over: a last look, and a warning where there are words; the words. Where the state is not finite the run itself says
+        why, and looks no further."""
+        if status == stepper.NON_FINITE:
+            return self.text
         if not self.text and (self.watch.count or self.first):
             self.look()
         grows = not self.text and largest(self.run.y) > TENFOLD * largest(self.start) > 0.0
@@ -409,8 +412,8 @@ class PastLimit:
             return ""
         return (
             f"near t = {t:g} dt = {abs(h):g} exceeds the stability limit of {name}, which is about {limit:.3g} there ({size}), by a "
-            f"factor of about {abs(h) / limit:.3g}: steps go where the solution does not, though they stay finite, and what is returned "
-            f"from there on may be far from it. Take dt = {0.5 * limit:.2g} or less, error control (rtol= in place of dt=), or "
+            f"factor of about {abs(h) / limit:.3g}: steps go where the solution does not, and what is returned from there on may be far "
+            f"from it. Take dt = {0.5 * limit:.2g} or less, error control (rtol= in place of dt=), or "
             f"method={stiff_method()!r}"
         )
 

@@ -512,7 +512,7 @@ class Drive:
                 self.legs.doubted = bool(self.doubt.text)
         run, method = self.run, self.method
         if self.past is not None:
-            self.warned = self.past.finish(self.name)
+            self.warned = self.past.finish(self.name, status)
         if few := endings.few_digits(self.run, self.tolerances):
             tell(f"{self.name}: {few}")
         if status == 0:
@@ -560,7 +560,7 @@ class Drive:
         run, events = self.run, self.events
         if self.doubt is not None and self.doubt.text and self.doubt.text not in message:
             message += f"; but {self.doubt.text}"
-        if self.past is not None and self.past.text and self.past.text not in message:
+        if self.past is not None and self.past.text and "exceeds the stability limit" not in message:
             message += f"; but {self.past.text}"
         if self.legs is not None and reason != "finished":
             message += f"; auto: {self.legs.words}"

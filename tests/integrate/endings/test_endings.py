@@ -203,6 +203,7 @@ def test_messages_name_the_limit_that_was_crossed() -> None:
     assert r.reason == "non_finite"
     for words in ("t = ", "dt = 0.01", "exceeds the stability limit 0.002785", "rk4", "1000"):
         assert words in r.message
+    assert r.message.count("exceeds the stability limit") == 1  # and no warning beside it
 
 
 # ---- equations that are not solved ---------------------------------------------------------------------------------------------------
