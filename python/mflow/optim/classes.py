@@ -336,7 +336,7 @@ class Optimizer(Updater):
             raise ValueError(f"state: expected what state_dict returned, got a dict without {', '.join(sorted(missing))}")
         groups, vectors = checked_groups(state["groups"]), checked_vectors(state["vectors"])
         if state["method"] != self.record.name:
-            raise ValueError(f"state: expected one of {self.record.name}, got one of {state['method']}")
+            raise ValueError(f"state: method: expected one of {self.record.name}, got one of {state['method']}")
         if len(groups) != len(self.param_groups) or len(vectors) != len(self.arrays):
             given = f"{len(groups)} and {len(vectors)}"
             raise ValueError(f"state: expected {len(self.param_groups)} groups and {len(self.arrays)} arrays, got {given}")
