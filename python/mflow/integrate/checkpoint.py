@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import asdict
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from mflow_core.events import events as core_events
@@ -17,6 +17,9 @@ from mflow.integrate.control import MANY, Settings, whole_or
 from mflow.integrate.history import History
 from mflow.saving.savefile import misfit_of, number_of, numbers_of, read_state, write_state
 from mflow.stability import spectrum
+
+if TYPE_CHECKING:
+    from mflow.integrate.drive import Drive
 
 __all__ = ["Checkpoints", "StepState", "misfit_of_grid"]
 
@@ -184,7 +187,7 @@ def _looks(saved: Any) -> spectrum.Looks:
     return looks
 
 
-def misfit_of_grid(drive: Any, step: float, lost: float) -> str:
+def misfit_of_grid(drive: Drive, step: float, lost: float) -> str:
     """Why the step, the number of steps and the time of a saved run do not belong together in this call; "" where they do."""
     run, sign = drive.run, math.copysign(1.0, drive.t1 - drive.t0)
     if not sign * drive.t0 <= sign * run.t <= sign * drive.t1 or (run.k == 0) != (run.t == drive.t0):
@@ -195,7 +198,7 @@ def misfit_of_grid(drive: Any, step: float, lost: float) -> str:
         return ""
     if drive.given is not None:
         wrong = f"dt: expected {run.grid[0]!r}, got {step!r}" if run.k and step != run.grid[0] else ""
-        return wrong or str(drive.given.misfit(run.k, run.t, run.grid, lost))
+        return wrong or drive.given.misfit(run.k, run.t, run.grid, lost)
     if step != drive.step:
         return f"dt: expected {drive.step!r}, got {step!r}"
     if drive.mode == "adaptive":
