@@ -5,7 +5,8 @@ A lane is the place of one trajectory in a SIMD block, a column of its numbers:
     component i of lane l:   y[i * WIDTH + l],     its parameter j:   y[(n + j) * WIDTH + l],     its time:   t[l]
 
 The parameters stand behind the state in every vector of the block, where kernels, which know of n WIDTH components, never write. An idle
-column is a copy of a live one, or stands still where its lane has ended, with h = 0. `now` and `next` are exchanged or merged by the loops in lane_steps.pyx; lanes end where `now` is.
+column is a copy of a live one, or stands still where its lane has ended, with h = 0. `now` and `next` are exchanged or merged by the loops
+in lane_steps.pyx; lanes end where `now` is.
 """
 from libc.stdint cimport int64_t, uintptr_t
 from libc.stdlib cimport calloc, free

@@ -7,7 +7,6 @@ on its neighbours, or on the width of a register.
 """
 from cpython.pycapsule cimport PyCapsule_New
 from libc.stddef cimport ptrdiff_t
-
 from libc.stdint cimport int64_t, uint64_t
 
 from mflow_core.arithmetic.control cimport after_good, control_t, planned_step, scaled, two_errors

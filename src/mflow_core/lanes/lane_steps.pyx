@@ -6,8 +6,8 @@
 With own times (error control, or spans of their own) every lane has its own step, controller and ending. A slope that an FSAL method
 carries is h_l f, and is multiplied by the ratio of the steps when h_l changes: a rounding, no evaluation. Lanes that have ended make
 room for waiting ones when an eighth of the block is idle; until then they stand still. What every step computes of every lane is in
-loops over the columns (lane_loops.pyx); here are those that are rare: a try that was not good, a start, an end. The rules of loops.pyx hold for each lane, but for one: a
-callback's code ends every lane that is in the block. One that is only in a bad place itself says so with NaN.
+loops over the columns (lane_loops.pyx); here is what is rare: a try that was not good, a start, an end. The rules of loops.pyx hold for
+each lane, but for one: a callback's code ends every lane that is in the block. One that is only in a bad place itself says so with NaN.
 
 All loops are elementwise over l, and a block always has WIDTH columns, so a lane's bits depend neither on the number of lanes nor on
 its neighbours, threads or order.
