@@ -409,8 +409,8 @@ class PastLimit:
             return ""
         return (
             f"near t = {t:g} dt = {abs(h):g} exceeds the stability limit of {name}, which is about {limit:.3g} there ({size}), by a "
-            f"factor of about {abs(h) / limit:.3g}: steps go where the solution does not, though they stay finite, and what is returned "
-            f"from there on may be far from it. Take dt = {0.5 * limit:.2g} or less, error control (rtol= in place of dt=), or "
+            f"factor of about {abs(h) / limit:.3g}: steps go where the solution does not, and what is returned from "
+            f"there on may be far from it. Take dt = {0.5 * limit:.2g} or less, error control (rtol= in place of dt=), or "
             f"method={stiff_method()!r}"
         )
 
