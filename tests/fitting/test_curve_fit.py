@@ -352,3 +352,22 @@ def test_the_coefficient_of_determination():
     assert np.isnan(mflow.curve_fit(lambda x, a: a * x, x, np.ones(20)).rsquared)
     assert np.isnan(mflow.curve_fit(lambda x, a: a * x, x, y, sigma=np.diag(sigma**2)).rsquared)
     assert mflow.curve_fit(lambda x, a: a - 10.0 * x, x, y).rsquared < 0.0
+
+
+def test_messages_tell_which_data_are_too_few_and_that_names_hold_parameters() -> None:
+    x = np.linspace(0.0, 1.0, 6)
+    with pytest.raises(ValueError, match="ydata has 5, and xdata has 6 points"):
+        mflow.curve_fit(lambda x, a, b: a + b * x, x, x[:-1], [1.0, 1.0])
+    with pytest.raises(TypeError, match="or numbers of parameters, or names"):
+        mflow.curve_fit(lambda x, a, b: a + b * x, x, x, [1.0, 1.0], fixed={"a": 1.0})
+
+
+def test_the_table_says_what_the_standard_deviation_is_of() -> None:
+    """Residuals of a constant, +- 1/2 about 2: over sigma = 1/4 they are +- 2, and s^2 = 6 * 4/5; 1 where sigma is absolute."""
+    x, y, sigma = np.arange(6.0), 2.0 + 0.5 * (-1.0) ** np.arange(6), np.full(6, 0.25)
+    weighted = str(mflow.curve_fit(lambda x, a: a + 0 * x, x, y, [1.0], sigma=sigma))
+    assert f"standard deviation of a residual over its sigma {np.sqrt(4.8):.4g}" in weighted
+    absolute = str(mflow.curve_fit(lambda x, a: a + 0 * x, x, y, [1.0], sigma=sigma, absolute_sigma=True))
+    assert "standard deviation of a residual over its sigma 1, as sigma is absolute" in absolute
+    plain = str(mflow.curve_fit(lambda x, a: a + 0 * x, x, y, [1.0]))
+    assert f"standard deviation of a residual {np.sqrt(6 * 0.25 / 5):.4g}, R^2" in plain

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -47,3 +48,24 @@ def test_what_ended_by_max_steps_ends_alike(tmp_path: Any, steps: int, validatio
     assert np.array_equal(first.params, again.params)
     assert np.array_equal(first.history.loss, again.history.loss)
     assert (first.nit, first.epochs, first.reason) == (again.nit, again.epochs, again.reason)
+
+
+def test_a_resumed_run_with_nothing_left_tells_of_the_epochs_that_were_done(tmp_path: Path) -> None:
+    def call(epochs: int, **more: Any) -> Any:
+        return mflow.train(lambda c: (c @ c, 2.0 * c), np.ones(2), None, "sgd", epochs=epochs, jac=True, lr=0.1, **more)
+
+    call(7, checkpoint=tmp_path / "run")
+    r = call(5, resume=tmp_path / "run")
+    assert r.message.startswith("7 epochs, 7 steps were done before, and epochs = 5 asks for no more")
+    assert (r.reason, r.epochs, r.nit) == ("finished", 7, 7)
+    assert call(7, resume=tmp_path / "run").message.startswith("7 epochs, 7 steps;")
+
+
+def test_only_the_entries_of_the_data_that_differ_are_named(tmp_path: Path) -> None:
+    def call(batch_size: int, **more: Any) -> Any:
+        X = np.arange(16.0).reshape(8, 2)
+        return mflow.train(lambda w, X: X.T @ (X @ w) / 8, np.ones(2), (X,), "sgd", 2, batch_size, lr=1e-3, seed=0, **more)
+
+    call(4, checkpoint=tmp_path / "run")
+    with pytest.raises(ValueError, match=r"with other data: batch_size was 4, and is 2 here$"):
+        call(2, resume=tmp_path / "run")

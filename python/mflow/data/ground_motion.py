@@ -332,7 +332,10 @@ def _one_unit(file: Path, stated: list[str], unit: str | None, where: str) -> st
     if len(stated) > 1:
         raise ValueError(f"{file}: expected one unit of acceleration in its {where}, got {' and '.join(stated)}")
     if not stated and unit is None:
-        raise ValueError(f"{file}: expected a {where} with the unit of the accelerations, found none; give it by unit= or --unit")
+        raise ValueError(
+            f"{file}: expected a {where} with the unit of the accelerations, found none; give it by unit= or --unit: "
+            + ", ".join(map(repr, UNITS))
+        )
     if stated and unit is not None and unit != stated[0]:
         raise ValueError(f"unit: expected {stated[0]!r}, as {file} states, got {unit!r}; omit unit")
     return stated[0] if stated else str(unit)

@@ -54,7 +54,7 @@ class MotionEnding(SecondOrderEnding):
     def __init__(self, drive: Motion, where: str) -> None:
         start = np.concatenate([drive.start.ravel(), drive.v0.ravel()])
         super().__init__(drive.run, drive.method, drive.mode, drive.step, start, drive.t0, where)
-        self.drive = drive
+        self.drive, self.warned = drive, drive.warned
 
     def explain(self, status: int) -> tuple[str, str]:
         """(reason, message), the latter of a tangent where the user's last one was not finite."""

@@ -89,8 +89,11 @@ def check_box(bounds: Any, x0: Array) -> tuple[Array, Array] | None:
     return lower, upper
 
 
-def check_fixed(fixed: Any, n: int) -> NDArray[np.bool_] | None:
-    """(n,) truth values of a mask or of numbers of parameters; None where none is held. Raises TypeError or ValueError."""
+def check_fixed(fixed: Any, n: int, or_names: str = "") -> NDArray[np.bool_] | None:
+    """(n,) truth values of a mask or of numbers of parameters; None where none is held. Raises TypeError or ValueError.
+
+    or_names: what else the caller takes, for the message.
+    """
     if fixed is None:
         return None
     given = as_array(fixed, "fixed")
@@ -105,5 +108,5 @@ def check_fixed(fixed: Any, n: int) -> NDArray[np.bool_] | None:
         mask = np.zeros(n, dtype=bool)
         mask[numbers] = True
     else:
-        raise TypeError(f"fixed: expected {n} truth values, or numbers of parameters, got {shown(fixed)}")
+        raise TypeError(f"fixed: expected {n} truth values, or numbers of parameters{or_names}, got {shown(fixed)}")
     return mask if mask.any() else None

@@ -224,7 +224,7 @@ def _held(fixed: Any, n: int, names: Callable[[], tuple[str, ...]]) -> Any:
             if one not in known:
                 raise ValueError(unknown("fixed: expected names of parameters, got", one, known))
         given = [known.index(one) for one in given]
-    return check_fixed(given, n)
+    return check_fixed(given, n, ", or names (each is held at its entry of p0)")
 
 
 def _finite_data(x: Any, y: Array, sigma: Any, check_finite: Any, nan_policy: Any) -> tuple[Any, Array, Any]:
@@ -345,6 +345,10 @@ class ModelResiduals(Residuals):
         if values.size not in (1, self.m):
             sets = self.y_size // values.size if values.size > 1 and self.y_size % values.size == 0 else 1
             fix = f"; {sets} sets of data are fitted one after the other, or by mflow.least_squares_batch" if sets > 1 else ""
+            x = self.data[0]
+            points = np.shape(x)[-1:] if isinstance(x, np.ndarray) else ()
+            if points == (values.size,):
+                fix = f": ydata has {self.m}, and xdata has {values.size} points" + fix
             raise ValueError(f"f returned shape {values.shape}: expected {self.m} numbers, as there are data{fix}")
         return np.ascontiguousarray(np.broadcast_to(values.ravel(), (self.m,)), dtype=np.float64)
 

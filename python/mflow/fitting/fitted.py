@@ -369,7 +369,9 @@ class CurveFit(Readable, tuple[Any, ...]):
 
     def _notes(self) -> list[str]:
         what = f"robust cost {self.cost:.6g}" if self.robust else f"sum of squares {2.0 * self.cost:.6g}"
-        notes = [f"{what} with {self.dof} degrees of freedom, standard deviation of a residual {self.s:.4g}"]
+        unit = "" if self.deviations is None else " over its sigma"
+        spread_of_one = f"standard deviation of a residual{unit} {self.s:.4g}" + (", as sigma is absolute" if self.absolute_sigma else "")
+        notes = [f"{what} with {self.dof} degrees of freedom, {spread_of_one}"]
         miss, spread = self() - self.ydata, self.ydata - np.mean(self.ydata)
         if self.sigma is None and not self.robust and float(np.sum(spread**2)) > 0.0:
             notes[0] += f", R^2 = {1.0 - float(np.sum(miss**2) / np.sum(spread**2)):.6f}"

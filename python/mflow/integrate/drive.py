@@ -545,12 +545,14 @@ class Drive:
 
     def _ending(self, where: str) -> endings.Ending:
         method = self.method if self.legs is None else self.legs.in_charge
-        return endings.Ending(self.run, method, self.mode, self.step, self.start, self.t0, where)
+        ending = endings.Ending(self.run, method, self.mode, self.step, self.start, self.t0, where)
+        ending.warned = self.warned
+        return ending
 
     def _growth(self) -> str:
         """Warns of a state that fixed steps past a stability limit let grow; the words for the result's message."""
         fixed = self.mode == "fixed" and self.run.k > 1 and math.isfinite(self.step) and not (self.past is not None and self.past.inside)
-        text = self._ending("").growth(self.warned) if fixed and largest(self.run.y) > GROWTH else ""
+        text = self._ending("").growth() if fixed and largest(self.run.y) > GROWTH else ""
         if text and not self.warned:
             tell(f"{self.name}: {text}")
         return text and f"; but {text}"

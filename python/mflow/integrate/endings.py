@@ -74,6 +74,7 @@ class Ending:
 
     callee, jacobian = "right-hand side", "jac="
     looked = 0  # evaluations for words that may go unsaid: none of the run's
+    warned = ""  # what was said of steps that are too long, where that is known already
     held = False  # whether steps were held at the stability limit before a checkpoint that the run went on from
 
     def __init__(self, run: stepper.Run, method: Method, mode: str, step: float, start: Array, t0: float, where: str) -> None:
@@ -107,18 +108,15 @@ class Ending:
 
     def hint(self) -> str:
         """Why fixed steps may have led there."""
-        return explain_step(self.run, self.method, abs(self.step), self.start, self.t0)
+        return self.warned or explain_step(self.run, self.method, abs(self.step), self.start, self.t0)
 
-    def growth(self, warned: str) -> str:
-        """Words where the state has grown by orders of magnitude past a stability limit, yet stayed finite; "" otherwise.
-
-        warned: why, where that is known already.
-        """
+    def growth(self) -> str:
+        """Words where the state has grown by orders of magnitude past a stability limit, yet stayed finite; "" otherwise."""
         last = largest(self.run.y)
         if not last > GROWTH:
             return ""
         first = _size(np.ravel(self.start)[: self.run.y.size])
-        why = (warned or self.hint()) if last > GROWTH * max(1.0, first) else ""
+        why = (self.warned or self.hint()) if last > GROWTH * max(1.0, first) else ""
         return f"the state grew from {first:.3g} to {last:.3g}: {why}" if "exceeds" in why else ""
 
     def _state(self) -> Array:

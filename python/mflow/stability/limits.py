@@ -476,6 +476,6 @@ def explain_step(run: Any, method: Method, dt: float, start: Array, t0: float) -
             f"dt = {dt:g} is below the limit {real / radius:.4g} of {method.name} for decay {measured}; if the problem oscillates, {limit}"
         )
     return (
-        f"dt = {dt:g} is inside the stability limits of {method.name} {measured}: the right-hand side may have left its domain, "
-        "or the solution blows up"
+        f"dt = {dt:g} is inside the stability limits of {method.name} {measured}; but the curvature may have grown on the way "
+        "(mflow.explain measures it along the path), the right-hand side may have left its domain, or the solution blows up"
     )

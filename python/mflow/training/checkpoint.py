@@ -114,8 +114,10 @@ def _check_call(saved: dict[str, Any], call: dict[str, Any], path: Any) -> None:
     wrong = [name for name in {**now, **before} if before.get(name) != now.get(name)]
     if wrong:
         name = wrong[0]
-        changed = _changed(before.get(name), now.get(name)) if name == "parameters" else []
-        text = ", ".join(changed) or f"{name} was {before.get(name)!r}, and is {now.get(name)!r} here"
+        was, here = before.get(name), now.get(name)
+        pair = ([was], [here]) if name == "data" and isinstance(was, dict) and isinstance(here, dict) else (was, here)
+        changed = _changed(*pair) if name in ("parameters", "data") else []
+        text = ", ".join(changed) or f"{name} was {was!r}, and is {here!r} here"
         if changed and all(one.startswith("lr ") for one in changed):
             text += (
                 "; resume with the same. For another lr from here on give what the run reached as params, without resume (moments start "

@@ -83,7 +83,10 @@ class Ending(NamedTuple):
 
 def finished(run: Trainer) -> Ending:
     """All epochs are done."""
-    return _unless_far_off(run, Ending("finished", f"{run.epochs} epochs, {run.nit} steps" + _least(run) + _above_start(run)))
+    text = f"{run.epochs} epochs, {run.nit} steps"
+    if run.epoch > run.epochs:
+        text = f"{run.epoch} epochs, {run.nit} steps were done before, and epochs = {run.epochs} asks for no more"
+    return _unless_far_off(run, Ending("finished", text + _least(run) + _above_start(run)))
 
 
 def early_stopped(run: Trainer) -> Ending:

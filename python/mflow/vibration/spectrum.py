@@ -128,7 +128,7 @@ def response_spectrum(
         Natural periods in s; 0 stands for a rigid oscillator. Below twice the sampling interval a RuntimeWarning says that the record has
         nothing to tell there.
     damping : float
-        Damping ratio, 0 or more.
+        Damping ratio, 0 or more: 0.05 is 5 %.
     method : "exact", or a name or an instance of a method of `mflow.solve_dynamics`
         "exact": the recursion that is exact for the record. A method takes steps of the sampling interval, for comparison.
     peaks : "samples" or "continuous"

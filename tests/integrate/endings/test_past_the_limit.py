@@ -263,3 +263,28 @@ def test_an_oscillation_that_euler_lets_grow_is_told_of() -> None:
     assert 10.0 < abs(np.linalg.norm(r.y[:, -1])) < 200.0  # 1.04^100
     assert SAID in r.message
     assert len(seen) == 1
+
+
+def test_a_run_that_overflows_past_its_limit_gives_one_reason() -> None:
+    """Ozone in the light: one mode of -100 beside slow ones. The words of a run that stays finite are no second reason beside the first."""
+
+    def ozone(t: float, y: Array) -> Array:
+        light, atoms, titration = 0.0089 * y[0], 100.0 * y[2], 4.4e-4 * y[1] * y[3]
+        return np.array([titration - light, light - titration, light - atoms, atoms - titration])
+
+    with np.errstate(all="ignore"), pytest.warns(RuntimeWarning, match=SAID):
+        r = mflow.solve_ivp(ozone, (0, 40), [20.0, 5.0, 0.0, 30.0], "euler", dt=0.0202)
+    assert r.reason == "non_finite"
+    assert r.message.count(SAID) == 1
+    assert "but" not in r.message
+    assert "stay finite" not in r.message
+    assert "about 0.02 there" in r.message  # 2/100
+
+
+def test_a_curvature_that_has_grown_since_the_start_is_among_the_reasons() -> None:
+    """y' = -y^3 from 10 within the limit, then a source that takes y to 400: |lambda| = 3 y^2 has become 1600 times as large."""
+    with np.errstate(all="ignore"):
+        r = mflow.solve_ivp(lambda t, y: 2e7 * (t > 0.5) - y**3, (0, 1), [10.0], "rk4", dt=1e-3)
+    assert r.reason == "non_finite"
+    assert "inside the stability limits" in r.message
+    assert "the curvature may have grown on the way" in r.message
