@@ -511,7 +511,7 @@ class Drive:
                 self.legs.doubted = bool(self.doubt.text)
         run, method = self.run, self.method
         if self.past is not None:
-            self.warned = self.past.finish(self.name)
+            self.warned = self.past.finish(self.name, stays_finite=status not in CANNOT)
         if few := endings.few_digits(self.run, self.tolerances):
             tell(f"{self.name}: {few}")
         if status == 0:
