@@ -373,11 +373,11 @@ class PastLimit:
                 tell(f"{name}: {self.text}")
         return status == self.due
 
-    def finish(self, name: str, status: int) -> str:
-        """The run is over: a last look, and a warning where there are words; the words. Where the state is not finite the run itself says
-        why, and looks no further."""
-        if status == stepper.NON_FINITE:
-            return self.text
+    def finish(self, name: str, stays_finite: bool) -> str:
+        """The run is over: a last look, and a warning where there are words; the words. Where it ended as no step went on, that is told."""
+        if not stays_finite:
+            self.text = ""
+            return ""
         if not self.text and (self.watch.count or self.first):
             self.look()
         grows = not self.text and largest(self.run.y) > TENFOLD * largest(self.start) > 0.0

@@ -512,7 +512,7 @@ class Drive:
                 self.legs.doubted = bool(self.doubt.text)
         run, method = self.run, self.method
         if self.past is not None:
-            self.warned = self.past.finish(self.name, status)
+            self.warned = self.past.finish(self.name, stays_finite=status not in CANNOT)
         if few := endings.few_digits(self.run, self.tolerances):
             tell(f"{self.name}: {few}")
         if status == 0:
@@ -562,7 +562,7 @@ class Drive:
         run, events = self.run, self.events
         if self.doubt is not None and self.doubt.text and self.doubt.text not in message:
             message += f"; but {self.doubt.text}"
-        if self.past is not None and self.past.text and "exceeds the stability limit" not in message:
+        if self.past is not None and self.past.text:
             message += f"; but {self.past.text}"
         if self.legs is not None and reason != "finished":
             message += f"; auto: {self.legs.words}"

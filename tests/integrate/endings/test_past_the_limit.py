@@ -143,6 +143,13 @@ def test_growth_below_a_million_is_told_of() -> None:
     assert len(seen) == 1
 
 
+def test_a_run_that_overflows_after_all_says_that_alone() -> None:
+    r, seen = told(lambda: mflow.solve_ivp(lambda t, y: -y, (0, 1e4), [1.0], method="euler", dt=3.0))
+    assert r.reason == "non_finite"
+    assert "stay finite" not in r.message
+    assert not seen
+
+
 def test_growth_that_is_the_problems_own_is_not() -> None:
     for rate, method in ((1.0, "euler"), (3.0, "rk4")):
         r, seen = told(lambda rate=rate, method=method: mflow.solve_ivp(lambda t, y: rate * y, (0, 30), [1e-3], method=method, dt=0.9))

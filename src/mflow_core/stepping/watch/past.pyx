@@ -6,8 +6,8 @@ forth without end, or come to rest where f is not 0, and every number stays fini
     h |f(y') - f(y)| / |y' - y|
 
 is h |lambda| of the modes that the step moves along. A look takes the largest of the slopes of a step, and of long states that of the last
-two, the richest in fast modes (as in a power iteration); where a step has one slope it takes that of two steps in a row. It is taken in plain
-numbers, and with each component in units of itself or of what a step moves it by, and the larger one counts: a fast component may be small.
+two, the richest in fast modes (as in a power iteration); where a step has one slope it takes that of two steps in a row. It is taken in
+plain numbers, and with each component in units of itself or of what a step moves it by, and the larger one counts: a fast component may be small.
 Movements below `MOVES` of the state are left out: rounding, and modes that have not grown yet.
 
 A look costs two passes over the state and no evaluation. Looks come every few steps at first, and are rare later (`gap`). Where `most` of
