@@ -242,3 +242,25 @@ def test_an_oscillation_that_euler_lets_grow_is_told_of() -> None:
     assert 10.0 < abs(np.linalg.norm(r.y[:, -1])) < 200.0  # 1.04^100
     assert SAID in r.message
     assert len(seen) == 1
+
+
+def test_growth_beside_an_oscillation_is_not_its_growth() -> None:
+    """Steps of Euler's method that are exact: the oscillation, which they would let grow a hundredfold, is at rest all along."""
+    r, seen = told(lambda: mflow.solve_ivp(lambda t, y: [y[1], t - y[0]], (1, 100), [1.0, 1.0], method="euler", dt=0.1))
+    assert r.y[:, -1] == pytest.approx([100.0, 1.0], rel=1e-9)
+    assert not seen
+    assert SAID not in r.message
+    r, seen = told(lambda: mflow.solve_ivp(lambda t, y: [y[1], -y[0], 1.0], (0, 100), [0.0, 0.0, 1.0], method="euler", dt=0.1))
+    assert r.y[:, -1] == pytest.approx([0.0, 0.0, 101.0], rel=1e-9)
+    assert not seen
+    assert SAID not in r.message
+
+
+def test_the_oscillation_that_has_grown_is_named_where_others_are_faster() -> None:
+    """A fast one is at rest; the slow one grows by |1 + 0.1 i|^1000 = 145."""
+    r, _ = told(
+        lambda: mflow.solve_ivp(lambda t, y: [y[1], -y[0], y[3], -9.0 * y[2]], (0, 100), [1.0, 0.0, 0.0, 0.0], method="euler", dt=0.1)
+    )
+    assert np.linalg.norm(r.y[:, -1]) == pytest.approx(1.01**500, rel=1e-6)
+    assert SAID in r.message
+    assert "|lambda| is about 1," in r.message
