@@ -351,9 +351,11 @@ class PastLimit:
             self.text = self.first
             self.watch.stop()
         else:
+            if self.inside is not False:
+                self.first = ""
+            self.first = words or self.first  # one step of many may land beside the solution by chance
             self.patience *= 1 if words else 2
-            self.watch.ask(edge, 1 if words else self.patience)
-        self.first = words
+            self.watch.ask(edge, 1 if self.first else self.patience)
 
     def _measure(self, words: Callable[[stepper.Run, float, Array, float], str]) -> str:
         run, h = self.run, self.run.grid[0]

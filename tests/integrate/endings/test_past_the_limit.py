@@ -264,3 +264,16 @@ def test_the_oscillation_that_has_grown_is_named_where_others_are_faster() -> No
     assert np.linalg.norm(r.y[:, -1]) == pytest.approx(1.01**500, rel=1e-6)
     assert SAID in r.message
     assert "|lambda| is about 1," in r.message
+
+
+def test_steps_that_land_beside_the_solution_by_chance_acquit_no_run() -> None:
+    """Chaotic steps: one of three that are looked at leads to where the solution does, which is within 0.3 of 0 after the first ones."""
+    h = 2.671 * 2.0 / 3.29
+    r, seen = told(
+        lambda: mflow.solve_ivp(
+            lambda t, y: -3.29 * np.arctan(y - 0.3 * np.cos(0.0329 * t)), (0, 179 * h), [-0.00382695], method="midpoint", dt=h
+        )
+    )
+    assert np.max(np.abs(r.y[0, -3:])) > 5.0
+    assert SAID in r.message
+    assert len(seen) == 1
