@@ -56,6 +56,7 @@ APART_FROM_ALL, SEEN = 0.2, 0.01  # of the way of a step, and of a component: ho
 TINY = 1e-10  # of the largest component: smaller ones do not count
 NUMBERS = 6  # of looks, where none is at hand
 TENFOLD = 10.0  # a state that has grown by this may have done so by what the steps alone do to an oscillation
+SWINGS, NEARBY = 0.5, 1e-7  # of the largest component: the least that an oscillation makes up of it, and the way of a difference
 PARTS = (0.5, 0.25, 0.75)  # of the way of a step, and of an Euler step, where the Jacobian is looked at: f may be flat at both ends
 SETTLED = 0.1  # relative difference of two such ways, one of half the steps
 FINEST = 64  # parts of a step that show where the solution leads
@@ -350,9 +351,11 @@ class PastLimit:
             self.text = self.first
             self.watch.stop()
         else:
+            if self.inside is not False:
+                self.first = ""
+            self.first = words or self.first  # one step of many may land beside the solution by chance
             self.patience *= 1 if words else 2
-            self.watch.ask(edge, 1 if words else self.patience)
-        self.first = words
+            self.watch.ask(edge, 1 if self.first else self.patience)
 
     def _measure(self, words: Callable[[stepper.Run, float, Array, float], str]) -> str:
         run, h = self.run, self.run.grid[0]
@@ -424,10 +427,11 @@ class PastLimit:
             return ""
         z, steps = h * found.values, self.run.k
         more = np.log(np.abs(amplification(self.method, z))) - np.maximum(0.0, z.real)
-        worst = int(np.argmax(more))
         own = steps * max(0.0, float(np.max(z.real)))
-        if more[worst] * steps < math.log(TENFOLD) or own > 0.5 * math.log(factor):
+        grow = (more * steps >= math.log(TENFOLD)) & (_swing(probe.slope, t, y, np.abs(found.values)) > SWINGS * largest(y))
+        if own > 0.5 * math.log(factor) or not np.any(grow):
             return ""
+        worst = int(np.argmax(np.where(grow, more, -math.inf)))
         return (
             f"the state has grown by a factor of {factor:.3g}, as dt = {abs(h):g} exceeds the stability limit of {self.method.name} for "
             f"the oscillation at t = {t:g}: |lambda| is about {abs(z[worst] / h):.3g}, and each step lets it grow by a factor of about "
@@ -491,6 +495,17 @@ class PastLimit:
         self.text, self.first = saved["text"], saved["first"]
         if self.text:
             self.watch.stop()
+
+
+def _swing(slope: Callable[[float, Array], Array], t: float, y: Array, rates: Array) -> Array:
+    """How far the largest component of y swings to either side, were it all of an oscillation of each of these rates.
+
+    Of y = c + a cos(w t) it is the root of (y'/w)^2 + (y''/w^2)^2, and y'' = J y' is a difference along y'.
+    """
+    f, k = slope(t, y), int(np.argmax(np.abs(y)))
+    length = NEARBY * largest(y) / largest(f) if np.any(f) else 0.0
+    bend = (slope(t, y + length * f) - f)[k] / length if length > 0.0 else 0.0
+    return np.asarray(np.hypot(f[k] / rates, bend / rates**2))
 
 
 def _by_short_steps(probe: stepper.Run, t: float, y: Array, h: float, parts: int) -> Array:
