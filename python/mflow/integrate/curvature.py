@@ -381,7 +381,7 @@ class PastLimit:
         if not stays_finite:
             self.text = ""
             return ""
-        if not self.text and (self.watch.count or self.first):
+        if not self.text and (self.watch.count >= LOOKS or self.first):
             self.look()
         grows = not self.text and largest(self.run.y) > TENFOLD * largest(self.start) > 0.0
         real, imaginary = spectrum.axis_limits(self.method) if grows else (0.0, 0.0)
