@@ -230,7 +230,7 @@ class Run:
         status, reason = self.outcome(ending)
         text += self.problem.note()
         if status == -1 and STATUS.get(ending, 0) > 0:
-            return status, reason, f"{self.refused()[1]}; {text}"
+            return status, reason, f"{self.refused[1]}; {text}"
         if status <= 0 and self.problem.wrong:
             text = f"{self.problem.wrong}; {text}"
         if self.idle:
@@ -282,7 +282,7 @@ class Run:
         status = STATUS.get(ending, -1)
         if status <= 0:
             return status, ending
-        refused = self.refused()[0]
+        refused = self.refused[0]
         return (-1, refused) if refused else (status, "converged")
 
     def hint(self) -> str:
@@ -296,8 +296,10 @@ class Run:
             return ""
         return f": whether jac is right is not known, as {verdict.text}" if verdict.text else ": is jac right?"
 
+    @cached_property
     def refused(self) -> tuple[str, str]:
-        """(reason, text) where a small gradient is no minimum: a Jacobian that is wrong, or 0 as a whole; else empty."""
+        """(reason, text) where a small gradient is no minimum: a Jacobian that is wrong, or 0 as a whole; else empty. The residuals are
+        evaluated beside x, once, where the run ends: when its message is read, they may be others."""
         if self.problem.wrong:
             return "wrong_gradient", self.problem.wrong
         if self.core.all_slopes and not self.core.lost > LOST:  # as nearly all runs end
