@@ -350,3 +350,9 @@ def test_a_growth_beyond_the_numbers_is_said():
     t = np.linspace(0.0, 1.0, 21)
     path = mflow.posedness_along(lambda t, y: 800.0 * (y - t) + 1.0, t, t[None])
     assert "multiplied by up to 1e+347 at the end" in path.text  # 800/log(10)
+
+
+@pytest.mark.parametrize("fun", ["x", b"x", None, True])
+def test_what_is_no_function_is_named_as_fun(fun):
+    with pytest.raises(TypeError, match=r"^fun: expected a function of \(t, y\), or its Jacobian, got "):
+        mflow.posedness(fun, 0.0, [1.0])

@@ -206,3 +206,13 @@ def test_every_method_by_its_name_has_a_limit_or_is_named(kind: str) -> None:
         if method.name not in limited:
             with pytest.raises(ValueError, match=rf"^names: expected methods .* got {method.name}, "):
                 calls[kind]([method.name])
+
+
+def test_a_cost_beyond_the_largest_number_is_named() -> None:
+    """An int may be longer than any float, beside a gradient that is finite, too."""
+    with pytest.raises(ValueError, match=r"^fun: expected finite costs at x0 and near it, got NaN or an infinity"):
+        mflow.explain(lambda x: 10**400, [1.0])
+    with pytest.raises(ValueError, match=r"^fun: expected a finite cost at x0, got inf"):
+        mflow.explain(lambda x: (10**400, 2.0 * x), [1.0], jac=True)
+    with pytest.raises(ValueError, match=r"^fun: expected a finite cost at x0, got nan"):
+        mflow.explain(lambda x: np.nan, [1.0], jac=lambda x: 2.0 * x, check_gradient=False)

@@ -350,6 +350,7 @@ def test_the_coefficient_of_determination():
     known = 1.0 - np.sum(((y - level - slope * x) / sigma) ** 2) / np.sum(((y - middle) / sigma) ** 2)
     assert weighted.rsquared == pytest.approx(known, rel=1e-9)
     assert np.isnan(mflow.curve_fit(lambda x, a: a * x, x, np.ones(20)).rsquared)
+    assert np.isnan(mflow.curve_fit(lambda x, a: a * x, x, np.full(20, 11.088305259639395), sigma=sigma).rsquared)  # whose mean is rounded
     assert np.isnan(mflow.curve_fit(lambda x, a: a * x, x, y, sigma=np.diag(sigma**2)).rsquared)
     assert mflow.curve_fit(lambda x, a: a - 10.0 * x, x, y).rsquared < 0.0
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import scipy.optimize
 
 import mflow
 
@@ -89,3 +90,37 @@ def test_copies_have_the_message(copied: Callable[[Any], Any]) -> None:
     r = copied(residuals(Model()))
     assert type(r) is mflow.LeastSquaresResult
     assert r["message"].startswith("the cosine of the residuals")
+
+
+@pytest.mark.parametrize("weighted", [False, True], ids=["plain", "sigma"])
+def test_a_fit_tells_of_the_data_that_it_was_given(weighted: bool) -> None:
+    """Whatever becomes of the caller's arrays: against SciPy's parameters and the textbook's form."""
+    x, y = T.copy(), Y.copy()
+    sigma = np.linspace(1.0, 2.0, 30) if weighted else None
+    fit = mflow.curve_fit(Model(), x, y, [1.0, 1.0], sigma=sigma)
+    known = scipy.optimize.curve_fit(lambda x, a, k: a * np.exp(-k * x), T, Y, [1.0, 1.0], sigma=sigma)[0]
+    w = 1.0 / np.linspace(1.0, 2.0, 30) ** 2 if weighted else np.ones(30)
+    curve_there = known[0] * np.exp(-known[1] * T)
+    rsquared = 1.0 - w @ (curve_there - Y) ** 2 / (w @ (Y - (w @ Y) / w.sum()) ** 2)
+    for array in (x, y, sigma):
+        if array is not None:
+            array[:] = 0.5
+    assert fit.rsquared == pytest.approx(rsquared, rel=1e-6)
+    np.testing.assert_allclose(fit(), curve_there, rtol=1e-6)
+    low, high = fit.prediction_band()
+    np.testing.assert_allclose((high - low)[[0, -1]], 2.0 * fit.quantile() * fit.s * (1.0 / np.sqrt(w))[[0, -1]], rtol=0.3)
+
+
+def test_a_message_evaluates_nothing() -> None:
+    """Residuals that change with no parameter are looked at where the fit ends, and may raise afterwards."""
+    ended = False
+
+    def constant(b: Any) -> Any:
+        if ended:
+            raise RuntimeError("evaluated after the end")
+        return np.ones(5) + 0.0 * b[0]
+
+    r = mflow.least_squares(constant, [1.0, 2.0])
+    ended = True
+    assert r.reason == "insensitive"
+    assert "no residual changes within 0.015 of x in any parameter" in r.message

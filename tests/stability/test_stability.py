@@ -241,7 +241,10 @@ def test_matrices_over_curvatures_keep_their_shape() -> None:
     ("call", "words"),
     [
         (lambda: mflow.amplification("rk4"), "z: expected z = lambda dt alone for the integrator rk4"),
-        (lambda: mflow.amplification("rk4", curvature=1.0), "z: expected z = lambda dt alone"),
+        (
+            lambda: mflow.amplification("rk4", curvature=1.0),
+            "z: expected .* got curvature=, which is for optimizers; give z = -curvature dt",
+        ),
         (lambda: mflow.amplification("sgd", -1.0), "curvature: expected curvature= .* alone for the optimizer sgd"),
         (lambda: mflow.amplification("adam", curvature=1.0), 'adam has no linear amplification.* monitor="curvature"'),
         (lambda: mflow.stability_limit("adam"), "adam has no linear amplification"),

@@ -37,6 +37,8 @@ class Field:
     def __init__(self, fun: Any, t: float, y: Array, jac: Any, args: tuple[Any, ...]) -> None:
         self.fun, self.jac, self.args, self.n = fun, jac, as_tuple(args), y.size
         args = self.args
+        if jac is None and (fun is None or isinstance(fun, str | bytes | bool)):
+            raise TypeError(f"fun: expected a function of (t, y), or its Jacobian, got {shown(fun)}")
         self.sign = 1.0  # -1 where time runs backward: errors that fade forward grow
         if jac is None and (not callable(fun) or hasattr(fun, "matvec")):  # a SciPy LinearOperator can be called, too
             self.fun, self.jac = None, fun

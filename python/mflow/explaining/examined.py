@@ -43,10 +43,7 @@ class ExaminedCost:
             raise TypeError("fun: expected one number returned, got a tuple; where it is the pair (cost, gradient), give jac=True")
         if self.seen is not None:
             self.seen.append(value)
-        out = real_array(value, "fun")
-        if out.size != 1:
-            raise ValueError(f"fun: expected one number returned, got shape {out.shape}; for a right-hand side fun(t, y) give kind='rhs'")
-        return float(out.reshape(()))
+        return one_number(value)
 
     def gradient(self, x: Array) -> Array:
         """Flat, at a flat x."""
@@ -67,7 +64,8 @@ class ExaminedCost:
                 raise ValueError(f"the gradient: expected the shape {self.shape} of x0, got shape {out.shape}")
             out = out.reshape(-1)
         if not np.all(np.isfinite(out)):
-            raise ValueError("the gradient: expected finite numbers at x0 and near it, got NaN or an infinity")
+            what = "fun: expected finite costs" if self.jac is None else "the gradient: expected finite numbers"
+            raise ValueError(f"{what} at x0 and near it, got NaN or an infinity")
         return out
 
     def differences(self, x: Array, step: float) -> Array:
@@ -109,6 +107,12 @@ class ExaminedCost:
             raise TypeError(f"fun: expected the pair (cost, gradient) returned with jac=True, got {type(pair).__name__}; omit jac")
         return pair
 
+    def look(self, x: Array) -> None:
+        """Raises ValueError where the cost, beside a gradient of its own, is not finite at x: no step can be said to lead down then."""
+        value = self.value(x) if self.jac is not True else one_number(self.pair(x.reshape(self.shape))[0])
+        if not math.isfinite(value):
+            raise ValueError(f"fun: expected a finite cost at x0, got {value}: start elsewhere")
+
     def curvatures(self, x: Array, base: Array, products: int, starts: int = 1) -> krylov.Ritz:
         """Ritz values of the Hessian at x."""
         relative = (100.0 if self.jac is None else 1.0) * LENGTH if self.digits is None else min(0.3, 25.0 * self.digits.step)
@@ -129,6 +133,14 @@ class ExaminedCost:
         runs = [krylov.lanczos(times, x.size, products, nothing=1e-8, stream=k, miss=MISS) for k in range(starts)]
         noise = 4.0 * 2.0**-52 * float(np.linalg.norm(base)) / length
         return krylov.joined(runs, noise)
+
+
+def one_number(value: Any) -> float:
+    """What a cost returned; an int beyond the largest float is an infinity."""
+    out = real_array(value, "fun")
+    if out.size != 1:
+        raise ValueError(f"fun: expected one number returned, got shape {out.shape}; for a right-hand side fun(t, y) give kind='rhs'")
+    return float(out.reshape(()))
 
 
 def checked(cost: ExaminedCost, x: Array, g: Array) -> tuple[int, str, bool]:

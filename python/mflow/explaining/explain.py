@@ -82,8 +82,8 @@ def explain(
     Raises
     ------
     TypeError, ValueError
-        fun does not return a number (or slopes of y's shape), a gradient is not finite, or has another shape than x0; mass leaves
-        algebraic equations that are not of index 1.
+        fun does not return a number (or slopes of y's shape), a cost at x0 or a gradient is not finite, or has another shape than x0; mass
+        leaves algebraic equations that are not of index 1.
 
     See Also
     --------

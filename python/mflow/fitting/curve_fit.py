@@ -66,7 +66,7 @@ def curve_fit(
         ``f(xdata, *parameters)``, as many numbers as data; or the name of a curve of `mflow.objectives.curve` ("exponential",
         "gaussian_peak", "logistic_growth", "sine", "power_law", "michaelis_menten"), which is compiled and has its own starting values.
     xdata : array_like or object
-        Passed to f; lists and arrays as float64.
+        Passed to f; lists and arrays as float64, copied.
     ydata : array_like (m,)
     p0 : array_like (n,), optional
         Starting values; as in SciPy 1, or within the bounds, for each parameter in f's signature if not given.
@@ -162,6 +162,7 @@ def _prepared(
     y = real_array(ydata, "ydata")
     x = real_array(xdata, "xdata") if isinstance(xdata, (list, tuple, np.ndarray)) else xdata
     x, y, sigma = _finite_data(x, y, sigma, check_finite, nan_policy)
+    x, y = np.array(x) if isinstance(x, np.ndarray) else x, np.array(y)  # the fit's own: the caller may change theirs afterwards
     if y.size == 0:
         raise ValueError("ydata: expected at least one number, got none")
     if isinstance(bounds, dict):
@@ -379,7 +380,7 @@ def _deviations(sigma: Any, m: int) -> tuple[Array | None, Any]:
             raise ValueError("sigma: expected a positive definite covariance matrix, got one that is not") from None
     if values.size != 1 and values.shape != (m,):
         raise ValueError(f"sigma: expected one number, {m} standard deviations or a matrix ({m}, {m}), got shape {values.shape}")
-    return None, values
+    return None, np.array(values)
 
 
 # ---- the result -------------------------------------------------------------------------------------------------------------------------

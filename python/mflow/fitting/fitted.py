@@ -167,6 +167,8 @@ class CurveFit(Readable, tuple[Any, ...]):
         if self.sigma is None and self.deviations is not None:
             return math.nan
         y = np.asarray(self.ydata, dtype=np.float64).ravel()
+        if not np.ptp(y) > 0.0:
+            return math.nan
         weights = 1.0 if self.sigma is None else 1.0 / np.asarray(self.sigma, dtype=np.float64).ravel()
         about = weights * (y - np.average(y, weights=np.broadcast_to(weights, y.shape) ** 2))
         total = float(about @ about)

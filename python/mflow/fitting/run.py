@@ -298,8 +298,8 @@ class Run:
 
     @cached_property
     def refused(self) -> tuple[str, str]:
-        """(reason, text) where a small gradient is no minimum: a Jacobian that is wrong, or 0 as a whole; else empty. Asked once, at the
-        end, as it may evaluate the residuals beside x, which reading a message later must not."""
+        """(reason, text) where a small gradient is no minimum: a Jacobian that is wrong, or 0 as a whole; else empty. The residuals are
+        evaluated beside x, once, where the run ends: when its message is read, they may be others."""
         if self.problem.wrong:
             return "wrong_gradient", self.problem.wrong
         if self.core.all_slopes and not self.core.lost > LOST:  # as nearly all runs end

@@ -153,7 +153,8 @@ def amplification(
         raise ValueError(f"omega_dt: expected a second-order method, got {method.name}")
     if method.kind == "step":
         if z is None or curvature is not None:
-            raise ValueError(f"z: expected z = lambda dt alone for the integrator {method.name}")
+            got = "no z" if curvature is None else "curvature=, which is for optimizers; give z = -curvature dt"
+            raise ValueError(f"z: expected z = lambda dt alone for the integrator {method.name}, got {got}")
         z = complex_array(z, "z")
         return Amplification(stability_values(method, z, farthest_radius(method, z)), False)
     if curvature is None or z is not None:
