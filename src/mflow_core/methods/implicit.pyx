@@ -40,7 +40,7 @@ from libc.string cimport memcpy
 from mflow_core.arithmetic.vec cimport all_finite, mf_cvec
 from mflow_core.methods.tableau cimport (MAX_STAGES, combine_at, doubles, first_slope, new_record, node, pack, plan_row, plans, records_t,
                                          slope_at_start, square, weigh)
-from mflow_core.types cimport (MF_DERIVED, MF_EMBEDDED, MF_E_ARGUMENT, MF_E_CALLBACK, MF_FRESH, MF_FSAL, MF_IMPLICIT, MF_MASS,
+from mflow_core.types cimport (MF_AGAIN, MF_DERIVED, MF_EMBEDDED, MF_E_ARGUMENT, MF_E_CALLBACK, MF_FRESH, MF_FSAL, MF_IMPLICIT, MF_MASS,
                                MF_STIFFLY_ACCURATE, mf_frame, mf_mass_of, mf_method, mf_tableau)
 
 from math import fsum
@@ -74,9 +74,9 @@ cdef double LONGER = 2.0                 # a step so many times as long as the o
 # ---- kernels -------------------------------------------------------------------------------------------------------------------------
 
 cdef double ratio_of(const dirk_t *packed, const mf_frame *f) noexcept nogil:
-    """The step over the one before; 0 where guesses take nothing from that."""
+    """The step over the one before; 0 where guesses take nothing from that: after a step that was rejected, as before a wall, too."""
     cdef double ratio
-    if packed.carried == 0 or f.flags & MF_FRESH or f.s0[0] == 0.0:
+    if packed.carried == 0 or f.flags & (MF_FRESH | MF_AGAIN) or f.s0[0] == 0.0:
         return 0.0
     ratio = f.h / f.s0[0]
     return ratio if 0.0 < ratio <= LONGER else 0.0

@@ -113,7 +113,7 @@ ctypedef struct flow_t:                  # the flow z' = f(t, z), t at rest: one
     void *block
     double *now[CARRIED]                 # the state, its slope, and what PAIR carries besides
     double *next[CARRIED]
-    double[1] length, next_length        # its scalars
+    double[1] length, next_length        # its scalar: 0, so that no guess extrapolates what a nearly solved step left, beside a rest
     double *tolerances                   # rtol, then atol, of each component
     double *err
 
@@ -210,7 +210,6 @@ cdef int flow_step(flow_t *w) noexcept nogil:
         if status != 0:
             return status
     after_good(&w.c, err, h, h)
-    w.length[0] = w.next_length[0]
     for j in range(CARRIED):
         w.now[j], w.next[j] = w.next[j], w.now[j]
     return 0
