@@ -42,6 +42,7 @@ LEVELS = (1e-4, 1e-6, 1e-8, 1e-10)
 LADDER = tuple(10.0 ** (-k / 2) for k in range(5, 25))
 OURS = ("radau5", "bdf", "rodas5p", "esdirk43")
 DECADES = LADDER[1:13:2]
+LEAST = 0.1  # of the cost of a call: a run is held to take as long at least beside it, as differences of two times go no further
 SUNDIALS = ("cvode", "ida", "nvecserial", *(f"sun{part}" for part in ("linsoldense", "linsolband", "linsolklu", "matrixdense", "matrixband",
                                                                    "matrixsparse")))  # fmt: skip
 # Functions in stiff.c of the problems of stiff_set.py, one for each piece between breaks.
@@ -233,7 +234,7 @@ def contenders(case: Case, name: str, code: ctypes.CDLL, ours: Sequence[str], ha
 
 
 def measure(case: Case, found: dict[str, Any], repeats: int) -> dict[str, list[stiff.Point]]:
-    """Each contender at each tolerance, in turns; the time of a call that takes one short step is off."""
+    """Each contender at each tolerance, in turns; the time of a call that takes one short step is off, up to what is noise in it."""
     short = (*case.times[:1], case.times[0] + 1e-9 * (case.times[-1] - case.times[0]))
     fixed = {name: statistics.median(_timed(run, 1e-3, short)[0] for _ in range(9)) for name, run in found.items()}
     points: dict[str, list[stiff.Point]] = {name: [] for name in found}
@@ -246,7 +247,7 @@ def measure(case: Case, found: dict[str, Any], repeats: int) -> dict[str, list[s
                 seconds[name].append(took)
         for name, y in ends.items():
             error = math.nan if y is None else case.error(y)
-            points[name].append(stiff.Point(tol, error, 0, max(statistics.median(seconds[name]) - fixed[name], 1e-7)))
+            points[name].append(stiff.Point(tol, error, 0, max(statistics.median(seconds[name]) - fixed[name], LEAST * fixed[name])))
     return points
 
 

@@ -9,7 +9,9 @@ the solve by the stiffness. The last slope is carried in x1[1]. It is the first 
 the others use it in guesses only, and do without it when MF_FRESH.
 
 Guesses extrapolate the polynomial through known slopes, z = r + h A_ii K; if that is not finite, z = r. In backward Euler h may be
-infinite: then the equation is f(t, z) = 0, t stays the same, the guess is y and the slope is 0.
+infinite: then the equation is f(t, z) = 0, t stays the same, the guess is y and the slope is 0. The first stages of a method of many know
+little: theirs take a slope from inside the step before, too, which x1[2] carries, with that step's length in s[0]. More
+slopes of this step would make guesses worse, as extrapolation multiplies their errors.
 
 `work` holds r, z and K_1 ... K_(s-1). x1 may be x0: y is read for the last time in the last r, and the carried slope in the last guess,
 or it is copied before.
@@ -26,17 +28,19 @@ above by the explicit first stage alone, M k_l = f_l + w_l f_1 for numbers w_l o
 So one product by M a stage is all that is needed, and an explicit first stage needs no inverse. K holds the k_l; the last one stands in
 the place of z, as the carried slope is f_s = M k_s - w_s f_1. The estimate h sum_j d_j f_j is divided by M - h A_ss J, which gives algebraic
 components the errors that follow from the others. The extension does without k_1: its weights are those that stay bounded at infinite
-stiffness, sum_l b_l w_l = b_1. Guesses go through values of stages.
+stiffness, sum_l b_l w_l = b_1. Guesses go through values of stages; what is carried is such a value, less that at the end.
 """
 from cpython.pycapsule cimport PyCapsule_New
 from libc.math cimport INFINITY, fabs
 from libc.stddef cimport ptrdiff_t
+from libc.stdint cimport int32_t
 from libc.stdlib cimport calloc
+from libc.string cimport memcpy
 
 from mflow_core.arithmetic.vec cimport all_finite, mf_cvec
 from mflow_core.methods.tableau cimport (MAX_STAGES, combine_at, doubles, first_slope, new_record, node, pack, plan_row, plans, records_t,
                                          slope_at_start, square, weigh)
-from mflow_core.types cimport (MF_DERIVED, MF_EMBEDDED, MF_E_ARGUMENT, MF_E_CALLBACK, MF_FRESH, MF_FSAL, MF_IMPLICIT, MF_MASS,
+from mflow_core.types cimport (MF_AGAIN, MF_DERIVED, MF_EMBEDDED, MF_E_ARGUMENT, MF_E_CALLBACK, MF_FRESH, MF_FSAL, MF_IMPLICIT, MF_MASS,
                                MF_STIFFLY_ACCURATE, mf_frame, mf_mass_of, mf_method, mf_tableau)
 
 from math import fsum
@@ -58,9 +62,59 @@ ctypedef struct dirk_t:                  # the nonzeros of a tableau
     double mass_d                        # d_1 - sum_l d_l w_l
     double[MAX_STAGES] gamma             # the diagonal; 0: the stage is explicit
     double filter                        # the last one that is not 0
+    int carried                          # the stage whose slope the next step's guesses take; 0: none
+    int32_t[MAX_STAGES] n_back           # of stages whose guess takes it: through how many slopes of this step besides; -1: it does not
+    int32_t[MAX_STAGES * MAX_STAGES] back
+    plan_row *carried_value              # with a mass matrix
+
+
+cdef double LONGER = 2.0                 # a step so many times as long as the one before takes no slope from it
 
 
 # ---- kernels -------------------------------------------------------------------------------------------------------------------------
+
+cdef double ratio_of(const dirk_t *packed, const mf_frame *f) noexcept nogil:
+    """The step over the one before; 0 where guesses take nothing from that: after a step that was rejected, as before a wall, too."""
+    cdef double ratio
+    if packed.carried == 0 or f.flags & (MF_FRESH | MF_AGAIN) or f.s0[0] == 0.0:
+        return 0.0
+    ratio = f.h / f.s0[0]
+    return ratio if 0.0 < ratio <= LONGER else 0.0
+
+
+cdef bint guess_from_before(const mf_tableau *tab, const dirk_t *packed, int j, double ratio, double h, plan_row *row) noexcept nogil:
+    """Whether stage j takes its guess from the step before, too; then the weights, of what is carried as entry s + 1. h 0: the polynomial
+    goes through slopes; else, with a mass matrix, through values less that of the start, where the first known stage stands."""
+    cdef double[MAX_STAGES + 2] at, spread
+    cdef const int32_t *known = packed.back + j * MAX_STAGES
+    cdef double weight
+    cdef int count = packed.n_back[j], e, i, k
+    if count < 0 or ratio == 0.0:
+        return False
+    for e in range(count):
+        at[e] = tab.c[known[e]]
+    at[count] = (tab.c[packed.carried] - 1.0) / ratio
+    for k in range(tab.s + 2):
+        spread[k] = 0.0
+    for e in range(count + 1):
+        weight = 1.0
+        for i in range(count + 1):
+            if i != e:
+                weight = weight * ((tab.c[j] - at[i]) / (at[e] - at[i]))
+        if h == 0.0:
+            spread[known[e] if e < count else tab.s + 1] = weight
+            continue
+        if e == count:
+            spread[tab.s + 1] = weight / h
+        for k in range(1, known[e] + 1 if e < count else 0):     # none for the start
+            spread[k] += weight * tab.A[known[e] * tab.s + k]
+    row.q = 0
+    for k in range(tab.s + 2):
+        if spread[k] != 0.0:
+            row.col[row.q], row.w[row.q] = k, spread[k]
+            row.q += 1
+    return True
+
 
 cdef void slope_of(ptrdiff_t n, double *K, mf_cvec z, mf_cvec r, double gh) noexcept nogil:
     """K = (z - r)/gh; 0 if gh is infinite."""
@@ -78,15 +132,17 @@ cdef int dirk_step(const mf_method *m, mf_frame *f) noexcept nogil:
     cdef double *z = f.work + f.ld
     cdef double *slope
     cdef double h = f.h, t, gh
+    cdef double ratio = ratio_of(packed, f)
+    cdef plan_row before
     cdef ptrdiff_t n = f.n, i
     cdef int s = tab.s, j, first = 0, status
     cdef bint steady = fabs(h) == INFINITY
-    cdef const double *K[MAX_STAGES + 1]
+    cdef const double *K[MAX_STAGES + 2]
     if steady and s > 1:
         return MF_E_ARGUMENT
     if mf_mass_of(f.p) != NULL:
         return mass_step(m, f)
-    K[s] = f.x0[1]
+    K[s], K[s + 1] = f.x0[1], f.x0[2] if packed.carried > 0 else NULL
     if packed.gamma[0] == 0.0:
         first = 1
         status = first_slope(f, f.work + 2 * f.ld, K)
@@ -111,7 +167,7 @@ cdef int dirk_step(const mf_method *m, mf_frame *f) noexcept nogil:
             for i in range(n):
                 z[i] = r[i]
         else:
-            combine_at(n, z, r, gh, K, guess + j)
+            combine_at(n, z, r, gh, K, &before if guess_from_before(tab, packed, j, ratio, 0.0, &before) else guess + j)
             if not all_finite(z, n):
                 for i in range(n):
                     z[i] = r[i]
@@ -120,6 +176,9 @@ cdef int dirk_step(const mf_method *m, mf_frame *f) noexcept nogil:
         if status != 0:
             return status
         slope_of(n, slope, z, r, gh)
+    if packed.carried > 0:
+        memcpy(f.x1[2], K[packed.carried], n * sizeof(double))
+        f.s1[0] = h
     return estimate(m, f, K) if f.err != NULL and tab.n_hat > 0 else 0
 
 
@@ -140,12 +199,14 @@ cdef int mass_step(const mf_method *m, mf_frame *f) noexcept nogil:
     cdef double *R = f.work
     cdef double *z = f.work + f.ld
     cdef double *k
-    cdef double h = f.h, t, gh, factor
+    cdef double h = f.h, t, gh, factor, ratio = ratio_of(packed, f)
+    cdef plan_row before
     cdef ptrdiff_t n = f.n, i
     cdef int s = tab.s, j, first = 0, status
-    cdef const double *K[MAX_STAGES + 1]
+    cdef const double *K[MAX_STAGES + 2]
     if f.p.solve_mass == NULL or fabs(h) == INFINITY:
         return MF_E_CALLBACK if f.p.solve_mass == NULL else MF_E_ARGUMENT
+    K[s + 1] = f.x0[2] if packed.carried > 0 else NULL
     if packed.gamma[0] == 0.0:
         first = 1
         status = first_slope(f, f.work + 2 * f.ld, K)
@@ -165,7 +226,7 @@ cdef int mass_step(const mf_method *m, mf_frame *f) noexcept nogil:
             factor = gh * packed.w[j]
             for i in range(n):
                 R[i] = R[i] + factor * K[0][i]
-        combine_at(n, z, f.x0[0], h, K, packed.mass_guess + j)
+        combine_at(n, z, f.x0[0], h, K, &before if guess_from_before(tab, packed, j, ratio, h, &before) else packed.mass_guess + j)
         if not all_finite(z, n):
             for i in range(n):
                 z[i] = k[i]
@@ -176,6 +237,9 @@ cdef int mass_step(const mf_method *m, mf_frame *f) noexcept nogil:
         factor = 1.0 / gh
         for i in range(n):
             k[i] = (z[i] - k[i]) * factor
+    if packed.carried > 0:
+        weigh(n, f.x1[2], h, K, packed.carried_value)
+        f.s1[0] = h
     if f.err != NULL and tab.n_hat > 0:
         status = mass_estimate(m, f, K)
         if status != 0:
@@ -252,13 +316,27 @@ cdef int pack_mass(dirk_t *packed, list A, list c, list known, list d, list dens
     return 0
 
 
+cdef int carry(mf_method *m, dirk_t *packed, list A, int stage, dict back) except -1:
+    """Let the guesses of `back`, {stage: known slopes, 0 first}, take the slope of `stage` in the step before."""
+    cdef int s = len(A), j
+    packed.carried, packed.carried_value = stage, plans(1)
+    pack(packed.carried_value, [0.0] + [(A[stage][k] if k <= stage else 0.0) - A[s - 1][k] for k in range(1, s)])
+    for j in range(s):
+        packed.n_back[j] = len(back[j]) if j in back else -1
+        for e, known in enumerate(back.get(j, [])):
+            packed.back[j * MAX_STAGES + e] = known
+    m.vectors = b"y|f|k"
+    m.sizes.n_vec, m.sizes.n_scal = 3, 1
+    return 0
+
+
 cdef int dirk(const char *name, const char *class_name, const char *aliases, int order, list A, list known, const char *formula,
-              const char *doc, const char *reference, int order_hat=0, list d=None, list dense=None) except -1:
+              const char *doc, const char *reference, int order_hat=0, list d=None, list dense=None, int carried=0, dict back=None) except -1:
     """Add a method.
 
     A: row j has its first j + 1 entries, the last one is b (with 0 on the diagonal if the last stage is explicit, as in the implicit
     midpoint rule, A=[[1./2], [1, 0]]). known: for each stage the slopes through which its guess goes; s is the carried one. d: b - bhat.
-    dense: row k has the weights of theta^(k+1).
+    dense: row k has the weights of theta^(k+1). carried, back: of a method that begins with an explicit stage, see `carry`.
     """
     cdef int s = len(A), j
     cdef mf_method *m = new_record(&RECORDS, b"implicit_runge_kutta", name, class_name, aliases, order, s, formula, doc, reference)
@@ -293,6 +371,8 @@ cdef int dirk(const char *name, const char *class_name, const char *aliases, int
     m.flags = m.flags | (MF_STIFFLY_ACCURATE if A[s - 1][s - 1] != 0 else 0)
     m.step = dirk_step
     m.sizes.n_vec, m.sizes.n_work = 2, s + 1
+    if carried > 0:
+        carry(m, packed, A, carried, back)
     if d:
         tab.d, tab.n_hat = doubles([a for row in square(d, s) for a in row]), len(d)
         m.flags, m.order_hat, m.sizes.n_err = m.flags | MF_EMBEDDED, order_hat, len(d)
@@ -330,7 +410,7 @@ dirk(b"esdirk43", b"ESDIRK43", b"esdirk436l2sa", 4, order_hat=3,
      A=[[0], [1./4, 1./4], [8611./62500, -1743./31250, 1./4], [5012029./34652500, -654441./2922500, 174375./388108, 1./4],
         [15267082809./155376265600, -71443401./120774400, 730878875./902184768, 2285395./8070912, 1./4],
         [82889./524892, 0, 15625./83664, 69875./102672, -2260./8211, 1./4]],
-     known=[[], [0], [0, 1], [0, 2, 1], [0, 2, 3], [0, 3, 4]],
+     known=[[], [0], [0, 1], [0, 2, 1], [0, 2, 3], [0, 3, 4]], carried=3, back={1: [0], 2: [0, 1], 4: [0, 2, 3]},
      d=[[82889./524892 - 4586570599./29645900160, 0, 15625./83664 - 178811875./945068544, 69875./102672 - 814220225./1159782912,
          -2260./8211 + 3700637./11593932, 1./4 - 61727./225920]],
      dense=[[2.0808935933487269762, 8.994708994708994709, -7.6114643760226089543, 1.6123080186310667844,

@@ -30,6 +30,7 @@ cdef enum:
     LISTEN = 32                          # steps between looks at signals
     PROBES = 4                           # of whether f is affine
     LONG_FLOW = 2000                     # evaluations before J is compared with differences
+    CARRIED = 3                          # vectors of PAIR, which has one scalar
 
 cdef double QUARTER = 0.25
 cdef double AFFINE = 1e-4                # of the way to a rest: what f may bend on it
@@ -110,8 +111,9 @@ ctypedef struct flow_t:                  # the flow z' = f(t, z), t at rest: one
     mf_frame f
     control_t c
     void *block
-    double *now[2]                       # the state and its slope
-    double *next[2]
+    double *now[CARRIED]                 # the state, its slope, and what PAIR carries besides
+    double *next[CARRIED]
+    double[1] length, next_length        # its scalar: 0, so that no guess extrapolates what a nearly solved step left, beside a rest
     double *tolerances                   # rtol, then atol, of each component
     double *err
 
@@ -132,13 +134,13 @@ cdef int flow_begin(flow_t *w, newton_t *s, double t, double gh) noexcept nogil:
     cdef double *at
     cdef int j
     memset(w, 0, sizeof(flow_t))
-    w.block = calloc((6 + PAIR.sizes.n_work + PAIR.sizes.n_err) * ld + 8, sizeof(double))
+    w.block = calloc((2 * CARRIED + 2 + PAIR.sizes.n_work + PAIR.sizes.n_err) * ld + 8, sizeof(double))
     if w.block == NULL:
         return MF_E_MEMORY
     at = <double *> w.block
-    for j in range(2):
-        w.now[j], w.next[j] = at + j * ld, at + (2 + j) * ld
-    w.tolerances, w.err = at + 4 * ld, at + 6 * ld
+    for j in range(CARRIED):
+        w.now[j], w.next[j] = at + j * ld, at + (CARRIED + j) * ld
+    w.tolerances, w.err = at + 2 * CARRIED * ld, at + (2 * CARRIED + 2) * ld
     w.s, w.t = s, t
     w.p, w.f = mf_new_problem(), mf_new_frame()
     w.p.n, w.p.ctx, w.p.rhs, w.p.solve = n, w, flow_rhs, flow_solve
@@ -191,6 +193,7 @@ cdef int flow_step(flow_t *w) noexcept nogil:
         newton_weights(w.s, w.now[0], w.tolerances, w.c.atol_of, n)
         w.s.state = w.now[0]
         w.f.h, w.f.x0, w.f.x1 = h, <const double *const *> w.now, <double *const *> w.next
+        w.f.s0, w.f.s1 = w.length, w.next_length
         status = PAIR.step(PAIR, &w.f)
         err = INFINITY
         if status == 0 and not (finite(w.next[0], n) and finite(w.next[1], n)):
@@ -207,7 +210,7 @@ cdef int flow_step(flow_t *w) noexcept nogil:
         if status != 0:
             return status
     after_good(&w.c, err, h, h)
-    for j in range(2):
+    for j in range(CARRIED):
         w.now[j], w.next[j] = w.next[j], w.now[j]
     return 0
 
