@@ -40,14 +40,28 @@ cdef int asgd_begin(const mf_method *m, const double *par, int64_t k, double *sc
     return 0
 
 
+# Each element stands twice, without decoupled decay as well: the point that the mean takes is then the one that `apply_seen` stores.
+
 cdef inline double asgd(double g, double *s, const double *w) noexcept nogil:
-    cdef double add = w[0] * g - w[1] * s[1], c = moved(s[1], add, w[2])
-    s[0] = s[0] + w[3] * (c - s[0])
+    cdef double add = w[0] * g - w[1] * s[1]
+    s[0] = s[0] + w[3] * ((s[1] + add) - s[0])
+    return add
+
+
+cdef inline double asgd_decayed(double g, double *s, const double *w) noexcept nogil:
+    cdef double add = w[0] * g - w[1] * s[1]
+    s[0] = s[0] + w[3] * (moved(s[1], add, w[2]) - s[0])
     return add
 
 
 cdef inline double asgd_early(double g, double *s, const double *w) noexcept nogil:
     """Before t0 the mean is the last point."""
+    cdef double add = w[0] * g - w[1] * s[1]
+    s[0] = s[1] + add
+    return add
+
+
+cdef inline double asgd_early_decayed(double g, double *s, const double *w) noexcept nogil:
     cdef double add = w[0] * g - w[1] * s[1]
     s[0] = moved(s[1], add, w[2])
     return add
@@ -55,7 +69,12 @@ cdef inline double asgd_early(double g, double *s, const double *w) noexcept nog
 
 cdef int asgd_update(const mf_method *m, const double *coef, double gscale, ptrdiff_t lo, ptrdiff_t hi, double *const *x,
                      const double *g) noexcept nogil:
-    if coef[OWN + 3] == 1.0:
+    cdef bint early = coef[OWN + 3] == 1.0
+    if coef[SHRINK] != 0.0 and early:
+        return apply_seen(asgd_early_decayed, 1, 0.0, coef, gscale, lo, hi, x, g)
+    if coef[SHRINK] != 0.0:
+        return apply_seen(asgd_decayed, 1, 0.0, coef, gscale, lo, hi, x, g)
+    if early:
         return apply_seen(asgd_early, 1, 0.0, coef, gscale, lo, hi, x, g)
     return apply_seen(asgd, 1, 0.0, coef, gscale, lo, hi, x, g)
 
