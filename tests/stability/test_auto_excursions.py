@@ -97,3 +97,25 @@ def test_stages_that_follow_from_the_step_are_stable_where_modes_turn(turn: floa
     for name in [m.name for m in mflow.methods() if "staged" in m.flags]:
         r = mflow.solve_ivp(lambda t, y: A @ y + b, (0, 60), [1.0, 0.5], name, dt="auto")
         assert r.y[:, -1] == pytest.approx(np.linalg.solve(A, -b), abs=1e-2)
+
+
+# f with a pole of its solution at t = 1: of the state, and in time, where the slope is finite again behind it
+POLES: dict[str, Callable[[float, Any], Any]] = {
+    "in time": lambda t, y: 1.36 * y / (1.0 - t),
+    "in time, the slope of one sign": lambda t, y: 0.6 * y / abs(1.0 - t),
+    "of the state": lambda t, y: y * y,
+    "of an exponential": lambda t, y: np.exp(y - 1.0),
+}
+
+
+@pytest.mark.parametrize("pole", POLES)
+@pytest.mark.parametrize("method", ["rkc2", "ssprk104", "rk4", "dopri5", "heun"])
+def test_no_step_leads_over_a_pole(method: str, pole: str) -> None:
+    """Runs finished on the other side, or raised OverflowError where the steps had shrunk to denormal numbers."""
+    with np.errstate(all="ignore"):
+        r = mflow.solve_ivp(POLES[pole], (0, 3), [1.0], method, dt="auto")
+    assert not r.success
+    assert r.reason in {"diverged", "step_too_small", "non_finite"}
+    assert r.t[-1] == pytest.approx(1.0, rel=0.06)
+    assert "tolerances" not in r.message
+    assert "shrunk to 0" not in r.message

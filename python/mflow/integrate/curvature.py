@@ -42,6 +42,8 @@ LEAST_STEPS = 10  # dt="auto" takes at least so many steps: stability is not acc
 LEAST_STAGED = 40  # of a method whose stages follow from the step: however long a step is, it may keep 0.43 of a mode
 MOST_RETURNS = 60  # to one mark; each halves the step
 SHORTEST = 1e-9  # of the run: no step is made shorter
+LOST = 10.0  # units in the last place of t: shorter steps are lost in its rounding
+STEEPER = 2.0  # times the Jacobian where the run stands: as it is that much larger soon, the next look is after one step
 STILL = 1e-8  # of the size of the state: over so short a way differences are of rounding
 SAME = 1.1  # by how much the slope's change over a whole step may be larger than that nearby
 FADED = 0.9  # of the slope at the mark: every mode at the end of a stable region has faded to less in one step
@@ -162,6 +164,8 @@ class AutoSteps:
             status = self._look() if self.looks.due(run.k) else self._set_mark()
             if status != 0:
                 return status
+        if abs(self.step) < LOST * math.ulp(run.t) and run.t != self.t1:  # time would stand still, or leap
+            return int(stepper.STEP_TOO_SMALL)
         left = count_steps(run.t, self.t1, self.step)
         count = min(count, self.looks.next - run.k, left)
         status = run.fixed(count, self.t1 if count == left else math.nan, rows, self.step, paced=True)
@@ -203,10 +207,13 @@ class AutoSteps:
         if self._told_to_stop():
             return CALLBACK
         length = min(safe.dt, abs(self.t1 - self.t0) / least_steps(self.method), 2.0 * used if self.looks.gap == 1 else math.inf)
+        length, changing = self._until_steeper(length, slope, safe.dt / spectrum.SAFETY)
         whole, length = length, self._within_reach(length, slope)
         if length < whole and used > 2.0 * length / spectrum.SAFETY and self._go_back():
             return 0
         self.looks.found(run.k, length)
+        if changing:
+            self.looks.gap, self.looks.next = 1, run.k + 1
         self.step, self.looks.slope = math.copysign(length, self.t1 - self.t0), slope_size
         return self._set_mark()
 
@@ -250,6 +257,24 @@ class AutoSteps:
                     break
                 length *= 0.5
         return length
+
+    def _until_steeper(self, length: float, slope: Array, limit: float) -> tuple[float, bool]:
+        """The step, halved until the Jacobian's changes with time leave it stable; and whether those soon ask for another look.
+
+        Beside a pole in time, as of y' = y/(1 - t), the limit falls as the pole comes near, and a step over it finds a long one again on
+        the other side. So the way is looked at that the next two gaps may take."""
+        run, sign = self.run, math.copysign(1.0, self.t1 - self.t0)
+        if run.t == self.t1:
+            return length, False
+        with np.errstate(all="ignore"):
+            ahead = min(4.0 * self.looks.gap * length, abs(self.t1 - run.t))
+            changes = spectrum.steepens(run.slope, run.t, run.y, slope, sign * ahead)
+            changing = changes > STEEPER
+            for _ in range(MOST_RETURNS if changing or changes * length > limit else 0):
+                if length * spectrum.steepens(run.slope, run.t, run.y, slope, sign * length) <= limit:
+                    break
+                length *= 0.5
+        return length, changing
 
     def _change(self, slope: Array, length: float) -> float:
         """How fast the slope changes over an Euler step, in units of time; infinite where it is not finite there."""

@@ -141,12 +141,13 @@ class Ending:
         run, y = self.run, self._state()
         if run.k == 0 or self.held or run.stiffness[3]:
             return None
-        end = blow_up_time(self._slope, run.t, y, self.t0, run.h, self.start)
+        h = run.h if self.mode == "adaptive" else self.step
+        end = blow_up_time(self._slope, run.t, y, self.t0, h, self.start)
         if end is None:
             return None
         return "diverged", (
             f"the solution runs off in finite time, near t = {end:.9g} {self.where}: the largest component is {_size(y):.3g}, "
-            f"the largest slope {_size(self._slope(run.t, y)):.3g}, and steps have shrunk to {abs(run.h):.3g}"
+            f"the largest slope {_size(self._slope(run.t, y)):.3g}, and steps have shrunk to {abs(h):.3g}"
         )
 
     def _non_finite(self) -> tuple[str, str]:
@@ -213,6 +214,11 @@ class Ending:
 
     def _too_small(self) -> tuple[str, str]:
         run = self.run
+        if self.mode == "auto":
+            return "step_too_small", (
+                f"the steps that are stable, of {abs(self.step):.3g}, are lost in rounding of t {self.where}: look for a singularity of "
+                "the solution or of the right-hand side there"
+            )
         if run.t + math.copysign(run.max_step, run.h) == run.t:
             return "step_too_small", f"max_step = {run.max_step:.3g} is lost in rounding {self.where}: t + max_step == t; raise it"
         text = f"the tolerances want a step of {abs(run.h):.3g} {self.where}"

@@ -26,7 +26,7 @@ from mflow.base.methods import Method, as_method
 from mflow.spectra.krylov import random_vector
 from mflow.stability import limits
 
-__all__ = ["STAGES", "SafeStep", "Spectrum", "axis_limits", "relaxing", "safe_step", "spectrum", "upper_radius"]
+__all__ = ["STAGES", "SafeStep", "Spectrum", "axis_limits", "relaxing", "safe_step", "spectrum", "steepens", "upper_radius"]
 
 ITERATIONS = 16
 EVERY, SELDOM = 25, 200  # steps between measurements, at most; the second where dt changed by less than
@@ -44,6 +44,8 @@ LEAST_STAGES = 3  # that a method takes which chooses their number
 STAGES = 10  # of a method that chooses its stages at run time, where dt is chosen too
 DAMPING = 4.0  # of a method whose damping can be chosen: stiff modes shrink by more than half in every step
 MARGIN = 1.05  # of the spectral radius
+AHEAD = (0.0, 0.25, 0.5, 1.0)  # of a step: where the Jacobian is compared
+ROUNDING = 1e-15  # of the slope
 
 Slope = Callable[[float, Array], Any]
 
@@ -182,6 +184,35 @@ def upper_radius(slope: Slope, t: float, y: Array, *, symmetric: bool = False) -
     if measured.reason:
         return math.nan, measured.reason
     return MARGIN * float(np.max(np.abs(measured.values) + measured.residuals, initial=0.0)), ""
+
+
+def steepens(slope: Slope, t: float, y: Array, base: Array, h: float) -> float:
+    """By what factor, at most, a difference of the slope in one direction is larger within h of time than at t; 1 where time changes
+    nothing. base : the slope at (t, y). Differences that are not finite, and what may be their rounding, say nothing.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from mflow.stability.spectrum import steepens
+    >>> round(steepens(lambda t, y: -y / (1 - t), 0.0, np.ones(2), -np.ones(2), 0.5), 3)
+    2.0
+    """
+    there = np.asarray(slope(t + h, y))
+    if np.array_equal(there, base) or not np.all(np.isfinite(there)):
+        return 1.0
+    length = _lengths(y, 0.0)[0]
+    v = random_vector(y.size, 53).reshape(y.shape)
+    first, largest = 0.0, 1.0
+    for part in AHEAD:
+        at = t + part * h
+        here = np.array(slope(at, y), dtype=np.float64) if part else base
+        change = float(np.linalg.norm(np.asarray(slope(at, y + length * v), dtype=np.float64) - here))
+        rounding = ROUNDING * float(np.linalg.norm(here))
+        if part == 0.0:
+            first = change + rounding
+        elif first > 0.0 and change - rounding > largest * first and math.isfinite(change):
+            largest = (change - rounding) / first
+    return largest
 
 
 def _longest(method: Method, values: Any, sizes: Array) -> tuple[float, complex]:
