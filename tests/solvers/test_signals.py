@@ -159,7 +159,7 @@ TABLE = np.linspace(0.0, 10.0, 1001), np.sin(np.linspace(0.0, 10.0, 1001))
 ASIDE: dict[str, Any] = {  # what is called in another thread, and by what
     "covariance": ("numpy.linalg.svd", lambda: mflow.least_squares(_line, np.zeros(4)).covariance().tobytes()),
     "product": ("numpy.matmul", lambda: mflow.least_squares(_line, np.zeros(4)).covariance().tobytes()),
-    "rank": ("numpy.linalg.matrix_rank", lambda: mflow.curve_fit(lambda t, a, b: a * t + b, [0.0, 1.0, 2.0], [0.0, 1.0, 3.0]).rank),
+    "rank": ("numpy.linalg.svd", lambda: mflow.curve_fit(lambda t, a, b: a * t + b, [0.0, 1.0, 2.0], [0.0, 1.0, 3.0]).rank),
     "rest": (
         "numpy.linalg.eigvalsh",
         lambda: mflow.minimize(lambda x: x @ x, [1.0, 2.0], jac=lambda x: 2 * x, method="backward_euler", dt=np.inf).message,

@@ -7,6 +7,7 @@ import os
 import pickle
 from collections.abc import Callable, Iterable, Iterator
 from concurrent import futures
+from concurrent.futures import ThreadPoolExecutor  # with this module: a fork never meets a thread that is importing it
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -77,7 +78,7 @@ def in_pieces(
     """
     workers = getattr(executor, "_max_workers", None) or getattr(executor, "num_workers", None) or os.cpu_count() or 1
     size = -(-max(1, -(-count // (PIECES * int(workers)))) // multiple) * multiple
-    foreign = not isinstance(executor, futures.ThreadPoolExecutor)
+    foreign = not isinstance(executor, ThreadPoolExecutor)
     waiting: dict[futures.Future[Answer | _Raised], slice] = {}
     done = 0
     try:

@@ -7,6 +7,7 @@ import inspect
 import os
 from collections.abc import Callable, Sequence
 from concurrent import futures
+from concurrent.futures import ThreadPoolExecutor  # with this module: a fork never meets a thread that is importing it
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Unpack, overload
 
@@ -335,7 +336,7 @@ def _piece(task: _Task, foreign: bool) -> DynamicsBatchResult:
 
 def _on_executor(executor: futures.Executor, task: _Task, bar: Progress) -> DynamicsBatchResult:
     out, parts = _empty(task.starts, task.speeds, task.times), task.lists()
-    work = functools.partial(_piece, foreign=not isinstance(executor, futures.ThreadPoolExecutor))
+    work = functools.partial(_piece, foreign=not isinstance(executor, ThreadPoolExecutor))
     try:
         for part, piece in in_pieces(executor, work, task.part, len(task.starts), bar):
             if isinstance(piece, Lost):
@@ -491,7 +492,7 @@ class _Blocks:
 def _work(lanes: core.MotionLanes, threads: int) -> None:
     """`lanes.work` on threads; Ctrl-C is answered in between."""
     run: Callable[[], None] = lanes.work
-    with futures.ThreadPoolExecutor(threads) as pool:
+    with ThreadPoolExecutor(threads) as pool:
         waiting = [pool.submit(run) for _ in range(threads)]
         try:
             while futures.wait(waiting, POLL).not_done:

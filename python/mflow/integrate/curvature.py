@@ -434,6 +434,10 @@ class PastLimit:
             return ""
         if not self._leads_elsewhere(probe, t, y, h, end, abs(value)):
             return ""
+        return self._of_limit(t, h, value)
+
+    def _of_limit(self, t: float, h: float, value: complex) -> str:
+        """Words for steps past the limit that an eigenvalue sets; empty where it sets none below them."""
         limit = float(first_to_fail(self.method, np.array([value]))[0])
         name, size = self.method.name, f"|lambda| is about {abs(value):.3g}"
         if not 0.0 < limit < abs(h):
@@ -457,6 +461,8 @@ class PastLimit:
         if own > 0.5 * math.log(factor) or not np.any(grow):
             return ""
         worst = int(np.argmax(np.where(grow, more, -math.inf)))
+        if abs(z[worst].imag) <= abs(z[worst].real):  # no oscillation, but a mode that the solution damps
+            return self._of_limit(t, h, complex(found.values[worst]))
         return (
             f"the state has grown by a factor of {factor:.3g}, as dt = {abs(h):g} exceeds the stability limit of {self.method.name} for "
             f"the oscillation at t = {t:g}: |lambda| is about {abs(z[worst] / h):.3g}, and each step lets it grow by a factor of about "

@@ -15,6 +15,7 @@ import os
 import threading
 from collections.abc import Callable
 from concurrent import futures
+from concurrent.futures import ThreadPoolExecutor  # with this module: a fork never meets a thread that is importing it
 from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
@@ -256,7 +257,7 @@ class Threads:
 
 def on_threads(work: Callable[[], None], stop: Callable[[], None], done: Callable[[], int], count: int, bar: Progress) -> None:
     """`work` on so many threads, to its end; on an error or Ctrl-C they are stopped first."""
-    with futures.ThreadPoolExecutor(count, thread_name_prefix="mflow") as pool:
+    with ThreadPoolExecutor(count, thread_name_prefix="mflow") as pool:
         running = [pool.submit(work) for _ in range(count)]
         try:
             waiting = set(running)
@@ -419,7 +420,7 @@ def run_piece(task: Task, foreign: bool) -> Columns:
 
 def run_on(executor: futures.Executor, task: Task, columns: Columns, bar: Progress) -> None:
     """The task in pieces on an executor. The trajectories of a piece that is lost end with reason "executor_failed"."""
-    work = functools.partial(run_piece, foreign=not isinstance(executor, futures.ThreadPoolExecutor))
+    work = functools.partial(run_piece, foreign=not isinstance(executor, ThreadPoolExecutor))
     multiple = core.BLOCK if isinstance(task.fun, BlockFunction) else 1
     for part, piece in in_pieces(executor, work, lambda one: task.part(one.start, one.stop), len(task.starts), bar, multiple):
         if isinstance(piece, Lost):

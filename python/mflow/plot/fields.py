@@ -361,10 +361,10 @@ def iterates(
     --------
     >>> import numpy as np, mflow
     >>> from mflow import plot
-    >>> runs = {f"dt = {dt}": mflow.solve_ivp(lambda t, y: -y, (0, 12), [1.0], "euler", dt=dt) for dt in (0.5, 3.0)}
+    >>> runs = {f"dt = {dt}": mflow.solve_ivp(lambda t, y: -y, (0, 12), [1.0], "euler", dt=dt) for dt in (0.5, 1.9)}
     >>> ax = plot.iterates(runs, lambda t: np.exp(-t))
     >>> [text.get_text() for text in ax.get_legend().get_texts()]
-    ['solution', 'dt = 0.5', 'dt = 3.0']
+    ['solution', 'dt = 0.5', 'dt = 1.9']
     """
     named = isinstance(runs, Mapping) and not hasattr(runs, "t")
     members = {

@@ -91,7 +91,9 @@ class History:
 
     @property
     def mean_loss(self) -> float:
-        """Mean of the loss over the rows of this epoch; nan before its first step."""
+        """Mean of the loss over the rows of this epoch, of one batch its own to the last bit; nan before its first step."""
+        if self.sum_steps == 1:
+            return self.steps["step_loss"][-1]
         return self.sum_loss / self.sum_weight if self.sum_weight else math.nan
 
     @property
