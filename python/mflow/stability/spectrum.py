@@ -197,7 +197,7 @@ def steepens(slope: Slope, t: float, y: Array, base: Array, h: float) -> float:
     >>> round(steepens(lambda t, y: -y / (1 - t), 0.0, np.ones(2), -np.ones(2), 0.5), 3)
     2.0
     """
-    there = np.asarray(slope(t + h, y))
+    there = np.array(slope(t + h, y), dtype=np.float64)
     if np.array_equal(there, base) or not np.all(np.isfinite(there)):
         return 1.0
     length = _lengths(y, 0.0)[0]
@@ -205,7 +205,7 @@ def steepens(slope: Slope, t: float, y: Array, base: Array, h: float) -> float:
     first, largest = 0.0, 1.0
     for part in AHEAD:
         at = t + part * h
-        here = np.array(slope(at, y), dtype=np.float64) if part else base
+        here = base if part == 0.0 else there if part == 1.0 else np.array(slope(at, y), dtype=np.float64)
         change = float(np.linalg.norm(np.asarray(slope(at, y + length * v), dtype=np.float64) - here))
         rounding = ROUNDING * float(np.linalg.norm(here))
         if part == 0.0:
