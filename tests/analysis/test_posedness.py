@@ -278,7 +278,7 @@ def test_a_plane_is_not_called_concave() -> None:
 def test_explain_bad_input() -> None:
     with pytest.raises(ValueError, match="too many for differences"):
         mflow.explain(lambda c: c @ c, np.ones(2000))
-    with pytest.raises(ValueError, match="the gradient: expected finite numbers"):
+    with pytest.raises(ValueError, match="fun: expected finite costs"):
         mflow.explain(lambda c: math.nan, [1.0])
     with pytest.raises(ValueError, match=r"the gradient: expected the shape \(2,\) of x0, got shape \(3,\)"):
         mflow.explain(lambda c: (0.0, np.ones(3)), [1.0, 2.0], jac=True)

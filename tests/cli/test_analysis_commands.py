@@ -111,7 +111,7 @@ def test_explain_a_right_hand_side(costs: str, capsys: Any) -> None:
         (["explain", "{costs}:bowls", "--x0", "1", "--no-plot"], "did you mean 'bowl'"),
         (["explain", "{costs}:bowl", "--x0", "one", "--no-plot"], "finite numbers"),
         (["explain", "{costs}:swing", "--x0", "1,0", "--t-end", "0", "--no-plot"], "--t-end"),
-        (["explain", "{costs}:broken", "--x0", "1", "--no-plot"], "expected finite numbers"),
+        (["explain", "{costs}:broken", "--x0", "1", "--no-plot"], "fun: expected finite costs"),
         (["explain", "{costs}:turning", "--x0", "1", "--no-plot"], "fun: expected real numbers, got complex128"),
     ],
 )

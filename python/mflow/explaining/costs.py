@@ -48,8 +48,7 @@ def explain_cost(cost: ExaminedCost, start: Array, table: list[Method], check: b
     """The report on a cost, whose recommendation has not been tried."""
     x = start.reshape(-1).copy()
     g = cost.gradient(x)
-    if cost.jac is not None:
-        cost.look(x)
+    looked = 0 if cost.jac is None else cost.look(x)
     few = f"The cost's values carry {cost.digits.text}, so curvatures are rough." if cost.digits is not None else ""
     ncheck, gradient, noisy = checked(cost, x, g) if check and cost.jac is not None else (0, few, False)
     first = cost.curvatures(x, g, AT_START, STARTS)
@@ -85,7 +84,7 @@ def explain_cost(cost: ExaminedCost, start: Array, table: list[Method], check: b
         reason=f"{reason} {SEARCHES}",
         complete=first.complete,
         probability=1.0 if first.complete else 1.0 - MISS**STARTS,
-        ncheck=ncheck,
+        ncheck=ncheck + looked,
         gradient=gradient,
         noisy=noisy,
         steepest=worst,

@@ -32,6 +32,7 @@ class ExaminedCost:
         self.fun, self.jac, self.args, self.shape, self.count = fun, jac, args, start.shape, 0
         self.digits: Digits | None = None
         self.seen: list[Any] | None = []
+        self.first: Any = None  # the cost that came with the first gradient
         self.own = np.zeros(start.size, bool)  # small numbers whose differences are taken over shares of themselves
         if jac is None and start.size > MOST:
             raise ValueError(f"jac: expected the gradient, as {start.size} variables are too many for differences of the cost, got None")
@@ -96,9 +97,11 @@ class ExaminedCost:
         return bool(self.own.any())
 
     def _gradient(self, at: Array) -> Array:
-        return (
-            real_array(self.pair(at)[1], "fun (its gradient)") if self.jac is True else real_array(self.jac(at.copy(), *self.args), "jac")
-        )
+        if self.jac is not True:
+            return real_array(self.jac(at.copy(), *self.args), "jac")
+        cost, gradient = self.pair(at)
+        self.first = cost if self.first is None else self.first
+        return real_array(gradient, "fun (its gradient)")
 
     def pair(self, at: Array) -> Any:
         """(cost, gradient), as fun returns them with jac=True."""
@@ -107,11 +110,13 @@ class ExaminedCost:
             raise TypeError(f"fun: expected the pair (cost, gradient) returned with jac=True, got {type(pair).__name__}; omit jac")
         return pair
 
-    def look(self, x: Array) -> None:
-        """Raises ValueError where the cost, beside a gradient of its own, is not finite at x: no step can be said to lead down then."""
-        value = self.value(x) if self.jac is not True else one_number(self.pair(x.reshape(self.shape))[0])
+    def look(self, x: Array) -> int:
+        """How many costs were asked for. Raises ValueError where the cost, beside a gradient of its own that was taken at x first, is not
+        finite there: no step can be said to lead down then."""
+        value = self.value(x) if self.jac is not True else one_number(self.first)
         if not math.isfinite(value):
             raise ValueError(f"fun: expected a finite cost at x0, got {value}: start elsewhere")
+        return int(self.jac is not True)
 
     def curvatures(self, x: Array, base: Array, products: int, starts: int = 1) -> krylov.Ritz:
         """Ritz values of the Hessian at x."""

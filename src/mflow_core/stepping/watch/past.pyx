@@ -25,7 +25,7 @@ cimport numpy as cnp
 from mflow_core.arithmetic.vec cimport MF_SHORT
 from mflow_core.stepping.run cimport run_t, try_step
 from mflow_core.stepping.stepper cimport Run
-from mflow_core.types cimport MF_FSAL, MF_IMPLICIT, MF_MULTISTEP, MF_NEEDS_RHO, MF_SECOND_ORDER, mf_problem
+from mflow_core.types cimport MF_FRESH, MF_FSAL, MF_IMPLICIT, MF_MULTISTEP, MF_NEEDS_RHO, MF_SECOND_ORDER, mf_problem
 
 import numpy as np
 
@@ -114,6 +114,10 @@ cdef int watched_step(run_t *r, double h) noexcept nogil:
     cdef mf_problem plain = r.p
     cdef int status
     past.h, past.calls = h, 0
+    if past.skip == 0 and r.m.flags & MF_FSAL and not r.f.flags & MF_FRESH:
+        memcpy(past.y, r.now[0], r.n * sizeof(double))     # the first slope, which the step before has left
+        memcpy(past.f, r.now[1], r.n * sizeof(double))
+        past.seen, past.largest = 1, 0.0
     r.p.rhs, r.p.ctx = listening, r
     status = try_step(r, h)
     r.p = plain
