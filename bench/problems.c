@@ -1,8 +1,8 @@
-/* Right-hand sides and Jacobians in C of the problems in mflow.testproblems, for the benches and for tests/integrate/test_accuracy.py, and a
+/* Right-hand sides and Jacobians in C of the problems in mflow.testproblems, for the benches and for tests/integrate/steps/test_accuracy.py, and a
  * hand-written adaptive integrator to measure against.
  *
  * Signatures are mflow.h's: int f(t, y, dydt, n, ctx), int j(t, y, jac, n, ctx) with jac[i*n + j] = df_i/dy_j. Names are f_NAME and
- * j_NAME. The formulas are written a second time here, from the papers; tests/integrate/test_accuracy.py holds both against each other.
+ * j_NAME. The formulas are written a second time here, from the papers; tests/integrate/steps/test_accuracy.py holds both against each other.
  */
 #include <math.h>
 #include <stddef.h>

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Measures SciPy's RK23, RK45 and DOP853 on DETEST and writes tests/support/scipy_errors.json.
 
-tests/integrate/test_accuracy.py compares with these.
+tests/integrate/steps/test_accuracy.py compares with these.
 
     python tools/scipy_errors.py         (a few minutes: SciPy's steps are Python)
 

@@ -32,7 +32,7 @@ class ExaminedCost:
         self.fun, self.jac, self.args, self.shape, self.count = fun, jac, args, start.shape, 0
         self.digits: Digits | None = None
         self.seen: list[Any] | None = []
-        self.first: Any = None  # the cost that came with the first gradient
+        self.first: Any = None  # the cost given along with the first gradient
         self.own = np.zeros(start.size, bool)  # small numbers whose differences are taken over shares of themselves
         if jac is None and start.size > MOST:
             raise ValueError(f"jac: expected the gradient, as {start.size} variables are too many for differences of the cost, got None")
