@@ -159,7 +159,7 @@ class CurveFit(Readable, tuple[Any, ...]):
 
     @property
     def rsquared(self) -> float:
-        """The coefficient of determination, 1 - |(f - y)/sigma|^2/|(mean - y)/sigma|^2 with the mean that is weighted by 1/sigma^2.
+        """The coefficient of determination, ``1 - |(f - y)/sigma|^2 / |(mean - y)/sigma|^2`` with the mean that is weighted by 1/sigma^2.
 
         It is below 0 where the curve is farther from the data than their mean, and says little of curves that are not linear in their
         parameters; nan where the data are all equal, and under a covariance matrix.
