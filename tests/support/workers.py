@@ -30,10 +30,12 @@ def workers(config: pytest.Config) -> int:
 def start_workers(config: pytest.Config) -> None:
     """As if `-n` and `--dist` had been given on the command line, unless they were, or xdist is not here, or this is a worker."""
     option = config.option
-    if hasattr(config, "workerinput") or getattr(option, "numprocesses", 0) is not None or option.tx or option.dist != "no":
+    if hasattr(config, "workerinput") or not hasattr(option, "numprocesses"):
         return
-    option.numprocesses = workers(config)
+    if option.numprocesses is None and not option.tx and option.dist == "no":
+        option.numprocesses = workers(config)
+        if option.numprocesses:
+            option.dist = "loadfile"
     if option.numprocesses:
-        option.dist = "loadfile"
         for name in ALONE:
             os.environ.setdefault(name, "1")

@@ -25,7 +25,7 @@ from mflow.explaining.report import Report
 from mflow.explaining.trials import Both, Trial, best_rate, clearly_lower, searched, trials_of, tried, worked
 from mflow.spectra import krylov
 from mflow.stability.limits import max_stable_dt
-from mflow.stability.quadratic import best_parameters, convergence_rate
+from mflow.stability.quadratic import convergence_rate
 
 __all__ = ["TRIES", "explain_cost", "with_trials"]
 
@@ -145,9 +145,9 @@ def _advice_for_cost(L: float, condition: float, not_convex: bool, complete: boo
         rate = convergence_rate("sgd", [L / condition, L], lr=lr)
         text = f"curvatures{seen} differ by {condition:.3g} only, plain descent already shrinks errors by a factor of {rate:.2g} a step"
         return "sgd", lr, {}, f"Because {text}."
-    best = best_parameters("momentum", min(condition, FAR_APART), L)
-    mu = min(best.momentum, 0.99)
-    lr = min(best.lr, SAFETY * 2.0 * (1.0 + mu) / L)
+    root = math.sqrt(min(condition, FAR_APART))  # Polyak (1964): what best_parameters("momentum", ...) finds by a search
+    mu = min(((root - 1.0) / (root + 1.0)) ** 2, 0.99)
+    lr = min((2.0 * root / (root + 1.0)) ** 2, SAFETY * 2.0 * (1.0 + mu)) / L
     fast = _steps_a_digit("momentum", L, condition, {"lr": lr, "momentum": mu})
     slow = _steps_a_digit("sgd", L, condition, {"lr": 2.0 / (L + L / condition)})
     gain = f"the condition number is {known} {condition:.3g}, for which momentum with lr = {lr:.3g} and momentum = {mu:.3g}"
