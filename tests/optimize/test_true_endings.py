@@ -120,6 +120,8 @@ PEAKS = {  # a start where the gradient is 0, which is no minimum
     "quartic": (lambda x: x[0] ** 4 - x[0] ** 2, [0.0]),
     "steep": (lambda x: 100.0 * math.cos(x[0]), [0.0]),
     "saddle": (lambda x: x[0] ** 2 - x[1] ** 2 + x[1] ** 4, [1.0, 0.0]),
+    "well": (lambda x: 0.5 * ((x[0] ** 2 - 1.0) ** 2 + (x[1] - 2.0) ** 2), [0.0, 0.0]),  # two iterations, some lengths of differences away
+    "narrow": (lambda x: 0.5 * ((5.0 * x[0] ** 2 - 1.0) ** 2 + (x[1] - 2.0) ** 2), [0.0, 0.0]),
     "many": (lambda x: -float(x @ x) + float(np.sum(x**4)), [0.0] * 70),
 }
 

@@ -41,6 +41,7 @@ PEAK = "the cost falls on {} of x, which is no minimum: start elsewhere"
 
 TWICE = RIGHT._replace(ncheck=2 * RIGHT.ncheck)
 OWN_ERROR = 4.0 * EPS**0.5  # of a difference, in units of the cost, or 1, and of max(1, |x|): by curvature, and rounding
+UNMOVED = 1e-4  # of max(1, |x|): a parameter within this of where it began may be where its slope was 0 to begin with
 LOOKED_AGAIN = ("converged", "line_search_failed", "max_iter")  # endings after which the gradient is compared at x, too
 ATTRIBUTE = "_mflow_verdict"  # of a function of ctypes, which takes no weak reference
 
@@ -225,10 +226,11 @@ class Doubts:
             self._said_of_zero(out, verdict_of([scan(values, x, move, at) for move in moves_from(x)]))
 
     def _look_aside(self, out: OptimizeResult, peaked: Callable[..., tuple[bool, int]]) -> None:
-        """Differences are off by their own length times the curvature, so at a maximum they are small and not 0. Larger ones that have led
-        down are no reason to look."""
-        x, at = out.x.ravel(), float(out.fun)
-        small = np.abs(out.jac.ravel()) * np.maximum(1.0, np.abs(x)) <= (OWN_ERROR * max(1.0, abs(at)) if out.nit else math.inf)
+        """Differences are off by their own length times the curvature, so at a maximum they are small and not 0, and steps by them lead
+        some of their lengths away. Larger ones that have led down are no reason to look."""
+        x, at, size = out.x.ravel(), float(out.fun), np.maximum(1.0, np.abs(out.x.ravel()))
+        small = np.abs(out.jac.ravel()) * size <= OWN_ERROR * max(1.0, abs(at))
+        small |= np.abs(x - self.start.ravel()) <= UNMOVED * size
         box = None if self.box is None else self.box.flat
         falls, count = peaked(x, at, small, lambda y: box is None or bool(np.all((box[0] <= y) & (y <= box[1]))))
         out.nfev += count
