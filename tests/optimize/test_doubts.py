@@ -89,7 +89,7 @@ def test_differences_of_0() -> None:
 
 
 def test_honest_runs_are_as_before() -> None:
-    """Differences with the usual steps, and no evaluation more."""
+    """Differences with the usual steps, and two evaluations more, which look for a slope at the end that they do not see."""
     calls: list[Array] = []
 
     def cost(x: Array) -> float:
@@ -99,7 +99,7 @@ def test_honest_runs_are_as_before() -> None:
     r = mflow.minimize(cost, [1.0, 1.0], method="sgd", lr=0.2)
     assert r.success
     assert r.ncheck == 0
-    assert len(calls) == r.nfev == 3 * r.njev
+    assert len(calls) == r.nfev == 3 * r.njev + 2
     assert calls[1][0] - calls[0][0] == 2.0**-26
 
 
@@ -351,3 +351,45 @@ def test_a_wrong_gradient_beside_a_large_constant(constant, error):
 def test_what_rounding_hides_at_both_ends_is_said():
     r = mflow.minimize(lambda x: 1e8 + 0.5 * (x[0] - 1) ** 2, [1.5], jac=lambda x: np.array([x[0] - 1 + 1e-3]))
     assert "is not known" in r.message
+
+
+def mixed(seed: int) -> tuple[Any, Any, Array]:
+    """A loss of float32 and a penalty of float64, its gradient, and where it is least, by the normal equations."""
+    rng = np.random.default_rng(seed)
+    X = rng.normal(size=(60, 3)).astype(np.float32)
+    y = (X @ np.array([1, -2, 0.5], np.float32) + 0.01 * rng.normal(size=60)).astype(np.float32)
+    A = X.astype(float)
+
+    def cost(w: Array) -> float:
+        return float(np.mean((X @ w.astype(np.float32) - y) ** 2)) + 1e-3 * float(w @ w)
+
+    def grad(w: Array) -> Array:
+        return np.asarray((2 * X.T @ (X @ w.astype(np.float32) - y) / 60).astype(float) + 2e-3 * w)
+
+    return cost, grad, np.linalg.solve(A.T @ A / 60 + 1e-3 * np.eye(3), A.T @ y / 60)
+
+
+@pytest.mark.parametrize("start", [1.0, -0.7, 5.0])
+@pytest.mark.parametrize("seed", range(4))
+def test_a_smooth_part_does_not_hide_one_that_moves_in_jumps(seed: int, start: float) -> None:
+    """Short differences see the penalty alone, whose minimum is at 0."""
+    cost, grad, best = mixed(seed)
+    r = mflow.minimize(cost, np.full(3, start))
+    assert r.reason in ("converged", "line_search_failed")  # the digits of float32 may end it
+    np.testing.assert_allclose(r.x, best, atol=3e-3)
+    assert mflow.check_gradient(cost, np.full(3, start), grad).verdict != "wrong"
+    off = mflow.check_gradient(cost, np.full(3, start), lambda w: grad(w) + np.array([0.5, 0.0, 0.0]))
+    assert off.verdict != "right"
+
+
+@pytest.mark.parametrize(
+    "cost",
+    [
+        lambda x: round(float(np.sin(x[0])), 5) + 0.1 * x[0] ** 2, lambda x: float(np.float32(np.sin(x[0]))) + 0.1 * x[0] ** 2,
+        lambda x: np.floor(1e5 * np.sin(x[0])) / 1e5 + 0.1 * x[0] ** 2,
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("start", [0.3, 1.2, -0.7])
+def test_a_right_gradient_beside_jumps_is_not_called_wrong(cost: Any, start: float) -> None:
+    assert mflow.check_gradient(cost, [start], lambda x: np.cos(x) + 0.2 * x).verdict != "wrong"
+    assert mflow.check_gradient(cost, [start], lambda x: 1.2 * np.cos(x) + 0.2 * x).verdict != "right"

@@ -41,7 +41,7 @@ from mflow.curvature.hessian import Hessian
 from mflow.curvature.landscape import GTOL, OF_DIFFERENCES, Landscape, gradient_of, largest_step, products_of, scaled
 from mflow.curvature.leftover import made_by_gradient
 from mflow.curvature.measure import Curvature, curvature_of
-from mflow.derivatives.differences import cost_problem
+from mflow.derivatives.cost_look import cost_problem
 from mflow.optimize.bounds import read_box
 
 if TYPE_CHECKING:

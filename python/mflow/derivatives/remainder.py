@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from mflow_core.problems.gradients import NEAR, SEEN, SHARE, agrees, judged_sides
+from numpy.typing import NDArray
 
 from mflow.base.checks import Array
 from mflow.derivatives.differences import EPS, along, digits_of
@@ -39,6 +40,8 @@ SPAN = 3  # rungs over which a discrepancy must stay
 FAR = 1e-5  # where the mean of both sides alone tells, it is not that of a point so far from x
 CLEAR = 20.0  # times the noise
 LONGER = (1e-3, 1e-2, 0.1)  # steps of central differences where rounding hides such an error in shorter ones
+JUMPS = 1e-4  # a step below which values may move in jumps, beside a part that is smooth
+AGREES = 0.1  # of a discrepancy over short steps: what is left of it over long ones, where it is one of jumps
 SMALL = 0.1  # parameters below this are looked at in steps of their own size as well
 
 
@@ -287,7 +290,7 @@ def _judged(r: _Rungs, wobble: Array, eps: float, count: int) -> Verdict:
     measured = r.claim + 0.5 * (r.plus + r.minus)
     allowed = max(SHARE, 1000.0 * eps) * np.maximum(r.terms, np.abs(measured)) + NEAR * bend / h
     clear = r.moved & (off > CLEAR * noise) & (off > allowed)
-    worst = _central(r, noise, measured, bend)
+    worst, jumps = _central(r, noise, measured, bend), False
     for i in range(len(r.h) - SPAN + 1):
         part = off[i : i + SPAN]
         last, low, high = i + SPAN - 1, part.min(axis=0), part.max(axis=0)
@@ -297,7 +300,9 @@ def _judged(r: _Rungs, wobble: Array, eps: float, count: int) -> Verdict:
         calm &= (np.abs(measured[i + 1 : last + 1]) <= 2.0 * np.abs(measured[i]) + grain).all(axis=0)
         shorter = r.moved[last + 1 :] & (0.05 * low > noise[last + 1 :])
         contrary = (shorter & (np.abs(off[last + 1 :] - low) > 0.2 * low)).any(axis=0)
+        contrary |= _by_jumps(r, i, low, bend)
         wrong = np.flatnonzero(steady & calm & ~contrary)
+        jumps = jumps or bool((steady & calm & contrary).any())
         if wrong.size:
             entry = int(wrong[np.argmax(off[last][wrong])])
             if worst is None or off[last][entry] > worst[0]:
@@ -306,7 +311,7 @@ def _judged(r: _Rungs, wobble: Array, eps: float, count: int) -> Verdict:
         _, entry, last = worst
         return Verdict("wrong", count, float(r.claim[last, entry]), float(measured[last, entry]), entry)
     best = np.min(np.where(off - noise > allowed, off / np.maximum(allowed, 1e-300), 0.0), axis=0, initial=np.inf)
-    if (best > 1.0).any():
+    if jumps or (best > 1.0).any():
         return Verdict("unknown", count, text="its values are too rough, or carry too few digits, to tell")
     return _seen(r, noise, measured, bend, count)
 
@@ -323,6 +328,7 @@ def _central(r: _Rungs, noise: Array, measured: Array, bend: Array) -> tuple[flo
         steady = far[i : last + 1].all(axis=0) & (np.ptp(part, axis=0) <= 0.05 * size[last])
         smooth = (bend[i] >= size[last]) & (bend[i + 1 : last + 1] <= 0.25 * bend[i:last] + noise[i + 1 : last + 1]).all(axis=0)
         contrary = (np.abs(middle[last + 1 :] - middle[last]) > 0.2 * size[last] + noise[last + 1 :]).any(axis=0)
+        contrary |= _by_jumps(r, i, size[last], bend)
         wrong = np.flatnonzero(steady & smooth & ~contrary)
         if wrong.size:
             entry = int(wrong[np.argmax(size[last][wrong])])
@@ -345,3 +351,13 @@ def _seen(r: _Rungs, noise: Array, measured: Array, bend: Array, count: int) -> 
     if kink:
         return Verdict("unknown", count, text="its slopes on both sides of x differ, as at a kink")
     return Verdict("unknown", count, text="its values are too rough, or carry too few digits, to tell")
+
+
+def _by_jumps(r: _Rungs, first: int, low: Array, bend: Array) -> NDArray[np.bool_]:
+    """Whether a discrepancy `low` from this rung on is that of a part of the values alone, as the rest moves in jumps that are longer than
+    these steps (float32 beside float64): over two long steps, one after the other, the claim agrees."""
+    long = r.h >= 10.0 * JUMPS
+    if r.h[first] > JUMPS or long.sum() < 2:
+        return np.zeros(low.shape, bool)
+    agrees = (np.abs(0.5 * (r.plus + r.minus)) <= AGREES * low) & (bend <= low)
+    return np.asarray((agrees[:-1] & agrees[1:])[long[1:]].any(axis=0))

@@ -24,7 +24,8 @@ from mflow.base.checks import Array, as_tuple, check_flags, check_start
 from mflow.base.methods import as_method
 from mflow.base.result import OptimizeResult
 from mflow.base.telling import tell
-from mflow.derivatives.differences import ASIDE, EPS, CostLook, cost_problem, digits_of, falls_anywhere, moves_from, scan, verdict_of
+from mflow.derivatives.cost_look import CostLook, cost_problem
+from mflow.derivatives.differences import ASIDE, EPS, digits_of, falls_anywhere, moves_from, scan, verdict_of
 from mflow.derivatives.elsewhere import with_gradient
 from mflow.derivatives.remainder import RIGHT, GradientWarning, Verdict, quick_gradient, said_of
 from mflow.optimize.bounds import Box
@@ -36,6 +37,10 @@ FLAT = "the cost does not change within 0.015 of x in any parameter, by steps 1e
 BENT = (
     "differences are longer than small numbers x, over shares of which the cost has slopes above gtol: give jac=, or diff_step=, or "
     "parameters in other units"
+)
+UNSEEN = (
+    "the cost has slopes above gtol that differences do not see, as a part of its values moves in jumps that are longer (float32 inside?): "
+    "return float64, or give jac=, or diff_step="
 )
 PEAK = "the cost falls on {} of x, which is no minimum: start elsewhere"
 
@@ -116,6 +121,12 @@ class Doubts:
         """Where differences lead nowhere: whether the cost is noisy at x, and longer central ones are taken from now on."""
         callback = problem.callback
         return self.look is not None and self.differences and self.diff_step is None and self.look.longer(callback, x, value)
+
+    def blind(self, x: Array, value: float, grad: Array) -> bool:
+        """Where a run by differences ended: whether the cost has a slope that they do not see, and longer ones are taken now."""
+        if self.look is None or self.callback is None or self.diff_step is not None:
+            return False
+        return self.look.blind(self.callback, x.ravel(), value, grad.ravel(), self.gtol)
 
     def steeper(self, x: Array, grad: Array) -> bool:
         """Where a run by differences ended: whether small numbers show slopes above gtol over shares of themselves, which are then
@@ -206,8 +217,10 @@ class Doubts:
         if out.reason != "converged":
             return
         before = 0 if self.callback is None else self.callback.nfev
-        if self.steeper(out.x, out.jac):
-            out.message = f"{BENT}; {out.message}"
+        unseen = "" if not self.steeper(out.x, out.jac) else BENT
+        unseen = unseen or (UNSEEN if self.blind(out.x, float(out.fun), out.jac) else "")
+        if unseen:
+            out.message = f"{unseen}; {out.message}"
             self._refuse(out, "wrong_gradient")
         out.nfev += 0 if self.callback is None else self.callback.nfev - before
         if out.reason == "converged" and np.any(out.jac):

@@ -123,7 +123,7 @@ class LineDescent(Counted):
             if self.saving is not None or status not in (CONVERGED, line_descent.FAILED):
                 return status
             x, grad = self.run.here()
-            if not self.doubts.steeper(x, grad):
+            if not (self.doubts.steeper(x, grad) or (status == CONVERGED and self.doubts.blind(x, self.run.value, grad))):
                 break
             self.earlier, self.run = self.nit, self._run_from(x)
             status = self._go(limit - self.earlier, gtol)

@@ -19,7 +19,7 @@ from mflow_core.problems.signatures import code_text
 
 from mflow.base.checks import Array, as_number, check_number, check_start, check_whole, shown
 from mflow.base.result import Result
-from mflow.derivatives.differences import cost_problem
+from mflow.derivatives.cost_look import cost_problem
 from mflow.derivatives.elsewhere import with_gradient
 
 __all__ = ["LineSearch", "LineSearchResult", "armijo", "backtracking", "barzilai_borwein", "exact", "line_search", "strong_wolfe"]

@@ -19,7 +19,7 @@ from mflow.base.threads import shared_among
 from mflow.curvature.landscape import OF_DIFFERENCES
 from mflow.curvature.safe_steps import STALLED, SafeSteps
 from mflow.curvature.watch import EVERY
-from mflow.derivatives.differences import FewDigitsError
+from mflow.derivatives.cost_look import FewDigitsError
 from mflow.integrate.endings import most_stages
 from mflow.optimize import rough
 from mflow.optimize.bounds import read_box

@@ -1,0 +1,296 @@
+"""What is looked at of a cost whose gradient is made by differences: its digits, derivatives of exactly 0, noise, and slopes unseen."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from mflow_core.problems.problem import Problem, objective_problem
+from numpy.typing import NDArray
+
+from mflow.base.checks import Array, as_tuple, shown
+from mflow.derivatives.differences import (
+    APART,
+    ASIDE,
+    EACH,
+    EPS,
+    OWN,
+    TINY,
+    Digits,
+    along,
+    check_diff_step,
+    digits_of,
+    falls_anywhere,
+    moves_from,
+    scan,
+    tried,
+    verdict_of,
+)  # fmt: skip
+
+__all__ = ["CostLook", "FewDigitsError", "cost_problem"]
+
+FORWARD, CENTRAL = 4, 5  # modes of the core's callbacks
+NOISY = 1e-12  # relative: an error of values that rounding does not make
+FEW = 8  # of those whose differences are 0 at x0, where others' are not
+BESIDE = 1e-4  # relative length over which an end is looked at for slopes that differences do not see
+SCALES = (1e-7, 1e-6, 1e-5, 1e-4)  # relative distances of points, on which a kink looks alike, and noise does not
+POINTS = 6  # of them on each side
+
+
+def _is_kink(values: Callable[[Array], Any], x: Array, move: Array) -> tuple[bool, int]:
+    """(whether slopes over short steps from x along `move` differ because of a kink, and not of noise, evaluations).
+
+    Values beside a kink turn once at most, and their curvature changes its sign there alone, whatever the distance of the points. Noise
+    that makes slopes differ changes both again and again at some short distance; rounded values stand still.
+    """
+    parts = np.arange(-POINTS, POINTS + 1)
+    for k, h in enumerate(SCALES, start=1):
+        seen = [tried(values, x + part * h * move) for part in parts.tolist()]
+        if any(one is None for one in seen):
+            return False, k * parts.size
+        line = np.array([float(np.asarray(one, dtype=np.float64).reshape(())) for one in seen])
+        change = np.diff(line)
+        rounding = 16.0 * EPS * (float(np.max(np.abs(line))) + float(np.max(np.abs(change))) / h)
+        turns = _changes(change, rounding), _changes(np.diff(change), rounding)
+        if not np.isfinite(line).all() or np.sum(change == 0.0) > POINTS or turns[0] > 1 or turns[1] > 2:
+            return False, k * parts.size
+    return True, len(SCALES) * parts.size
+
+
+def _changes(values: Array, rounding: float) -> int:
+    """How often the sign changes, of those that are more than rounding."""
+    signs = np.sign(values[np.abs(values) > rounding])
+    return int(np.sum(signs[1:] != signs[:-1]))
+
+
+class FewDigitsError(Exception):
+    """A cost carries few digits, where its user refuses one that does."""
+
+
+class CostLook:
+    """The look at the first gradient of a cost, and at differences that are all 0: the `look` of a callback of the core.
+
+    digits : what the cost's values carry, where that is less than float64. verdict : of the point `at` where all differences are 0, "flat",
+    "minimum", "maximum" or "level". check : called once with (x, value, gradient) where the gradient is the user's. refuses : whether few
+    digits raise FewDigitsError. kink : whether what looked like noise is a kink.
+    """
+
+    def __init__(self, fun: Any, args: tuple[Any, ...], shape: tuple[int, ...], given: bool, check: Callable[..., Any] | None) -> None:
+        self.fun, self.args, self.shape, self.given, self.check = fun, args, shape, given, check
+
+    digits: Digits | None = None
+    step, noise = 0.0, 0.0  # noise: relative, of the cost, where it was looked for
+    verdict, at, first = "", np.zeros(0), math.nan
+    still: NDArray[np.intp] = np.zeros(0, np.intp)
+    held: NDArray[np.bool_] | None = None  # entries of x that may not move: their derivatives are 0 by themselves
+    noisy: tuple[Array, Array] | None = None  # where noise was seen, and in which direction
+    known = refuses = kink = False
+    own, settled = False, np.zeros(0)  # differences are taken over shares of small numbers themselves; an end that was looked at
+    sighted = np.zeros(0)  # an end at which slopes that differences do not see were looked for
+
+    def __call__(self, callback: Any, x: Array, value: float, grad: Array) -> bool:
+        """Whether it has set other steps."""
+        if callback.mode < FORWARD:
+            if self.check is not None:
+                check, self.check = self.check, None  # its owner has this look: nothing is left for the collector of cycles
+                check(x, value, grad)
+            return False
+        seen, callback.seen = callback.seen, None
+        if not self.known:
+            self.known, self.first = True, value
+            self.digits = self._digits(callback, x, seen or [])
+            if self.digits is not None and self.refuses:
+                raise FewDigitsError
+            if self.digits is not None and not self.given:
+                return self._lengthen(callback, self.digits.step, x.size)
+            if not self.given and self._bends(callback, x, value, grad):
+                return True
+            if grad.all():
+                return False
+            return self._confirm(callback, x, value, grad)
+        if grad.any() or np.isnan(grad).any() or np.array_equal(self.at, x):
+            return False
+        return self._confirm(callback, x, value, grad)
+
+    def _digits(self, callback: Any, x: Array, seen: list[Any]) -> Digits | None:
+        """Where values have few digits, one more, as short numbers x may be the reason."""
+        if digits_of(seen) is None:
+            return None
+        callback.nfev += 1
+        aside = tried(self._value, x + ASIDE * np.maximum(1.0, np.abs(x)) * along(x.size))
+        return None if aside is None else digits_of([*seen, aside])
+
+    def _lengthen(self, callback: Any, step: float, n: int) -> bool:
+        self.step = step
+        callback.scales, callback.mode = np.full(n, step), CENTRAL
+        return True
+
+    def _bends(self, callback: Any, x: Array, value: float, grad: Array) -> bool:
+        """At the start: whether small numbers show other slopes over shares of themselves, which are then taken."""
+        u = self._small(callback, x)
+        if not (u.any() and np.isfinite(grad).all()):
+            return False
+        slope, noise = self._slope(callback, x, u * along(x.size))
+        if not abs(slope - float(grad @ (u * along(x.size)))) > APART * abs(slope) + 2.0 * noise:
+            return False
+        return self._shorten(callback, x, grad, 0.0)
+
+    def steeper(self, callback: Any, x: Array, grad: Array, gtol: float) -> bool:
+        """At an end: whether a small number shows a slope above gtol over shares of itself, which are then taken."""
+        if callback.mode < FORWARD or self.given or self.step or np.array_equal(self.settled, x):
+            return False
+        u, self.settled = self._small(callback, x), x.copy()
+        if not (u.any() and np.isfinite(grad).all()):
+            return False
+        slope, noise = self._slope(callback, x, u * along(x.size))
+        return abs(slope) > gtol * float(np.sum(u)) + 2.0 * noise and self._shorten(callback, x, grad, gtol)
+
+    def _small(self, callback: Any, x: Array) -> Array:
+        """|x_j| of small numbers whose differences are longer than a share of them and that may move to both sides; else 0."""
+        size = np.abs(x)
+        usual = EPS**0.5 if callback.mode == FORWARD else OWN
+        lengths = usual * np.maximum(1.0, size) if callback.scales is None else callback.scales * np.maximum(1.0, size)
+        small = (size < TINY) & (lengths > 2.0 * OWN * size) & (size > 0.0)
+        if callback.within is not None:
+            lower, upper = callback.within
+            small &= (x - 10.0 * OWN * size >= lower) & (x + 10.0 * OWN * size <= upper)
+        return np.where(small, size, 0.0)
+
+    def _slope(self, callback: Any, x: Array, move: Array, share: float = OWN) -> tuple[float, float]:
+        """The slope along `move` over a share of it, and its rounding."""
+        up, down = (tried(self._value, x + sign * share * move) for sign in (1.0, -1.0))
+        callback.nfev += 2
+        if up is None or down is None:
+            return math.nan, math.inf
+        ends = [float(np.asarray(end, dtype=np.float64).reshape(())) for end in (up, down)]
+        return (ends[0] - ends[1]) / (2.0 * share), 2.0 * EPS * max(abs(end) for end in ends) / share
+
+    def _shorten(self, callback: Any, x: Array, grad: Array, gtol: float) -> bool:
+        """Takes shares of those numbers that show another slope, and the same over a share ten times as long, as noise does not."""
+        sizes = self._small(callback, x)
+        scales = np.full(x.size, OWN) if callback.scales is None else callback.scales.copy()
+        found = False
+        for j in np.flatnonzero(sizes)[:EACH]:
+            move = sizes[j] * (np.arange(x.size) == j)
+            slope, noise = self._slope(callback, x, move)
+            longer, _ = self._slope(callback, x, move, 10.0 * OWN)
+            was = float(grad[j]) * float(sizes[j])
+            agree, bent = abs(slope - longer) <= APART * abs(slope), abs(slope - was) > APART * abs(slope) + 2.0 * noise
+            if agree and bent and abs(slope) > gtol * float(sizes[j]) + 2.0 * noise:
+                scales[j], found = OWN * float(sizes[j]), True
+        if found:
+            self.own = True
+            callback.scales, callback.mode = scales, CENTRAL
+        return found
+
+    def longer(self, callback: Any, x: Array, value: float) -> bool:
+        """Once, where no step along differences lowers the cost: whether it has noise, beyond rounding, that longer ones pass over."""
+        if callback.mode < FORWARD or self.own or self.step or self.noise or not math.isfinite(value):
+            return False
+        scans = [scan(self._value, x, move, value) for move in moves_from(x)]
+        callback.nfev += sum(one.calls for one in scans)
+        sloped = [one for one in scans if one.kind == "slope"]
+        self.noise = max((one.noise for one in sloped), default=0.0)
+        if not self.noise > NOISY:
+            return False
+        self.noisy = x.copy(), moves_from(x)[[one.noise for one in scans].index(self.noise)]
+        return self._lengthen(callback, max(one.step for one in sloped), x.size)
+
+    def blind(self, callback: Any, x: Array, value: float, grad: Array, gtol: float) -> bool:
+        """At an end: whether the cost has a slope above gtol that differences do not see, as a part of it moves in jumps that are longer
+        (float32 beside float64). Longer differences are taken then. Two evaluations where there is none."""
+        fixed = (
+            callback.mode < FORWARD or self.own or self.step or self.given or self.noise or self.digits or np.array_equal(self.sighted, x)
+        )
+        if fixed or not math.isfinite(value) or not np.isfinite(grad).all():
+            return False
+        self.sighted = x.copy()
+        d = np.maximum(1.0, np.abs(x)) * along(x.size) * (1.0 if self.held is None else ~self.held)
+        ends = x + BESIDE * d, x - BESIDE * d
+        lower, upper = callback.within if callback.within is not None else (-np.inf, np.inf)
+        if not all(np.all((lower <= end) & (end <= upper)) for end in ends):
+            return False
+        callback.nfev += 2
+        seen = [tried(self._value, end) for end in ends]
+        if any(one is None for one in seen):
+            return False
+        up, down = (float(np.asarray(one, dtype=np.float64).reshape(())) - value for one in seen)
+        slope, bend = (up - down) / (2.0 * BESIDE), abs(up + down) / (2.0 * BESIDE)
+        off, size = abs(slope - float(grad @ d)), float(np.sum(np.abs(d)))
+        if not off > 0.25 * bend + 10.0 * gtol * size + 32.0 * EPS * abs(value) / BESIDE:
+            return False
+        return self.longer(callback, x, value)
+
+    def ask_for_kink(self) -> int:
+        """After the run, where its cost seemed to have noise; the evaluations."""
+        if self.noisy is None:
+            return 0
+        self.kink, count = _is_kink(self._value, *self.noisy)
+        return count
+
+    def peaked(self, x: Array, value: float, small: NDArray[np.bool_], fits: Callable[[Array], bool]) -> tuple[bool, int]:
+        """`falls_anywhere`, of this cost."""
+        eps = EPS if self.digits is None else self.digits.eps
+        return falls_anywhere(self._value, x, value, small, max(eps, self.noise), fits)
+
+    def _confirm(self, callback: Any, x: Array, value: float, grad: Array) -> bool:
+        """Looks at derivatives of exactly 0 again."""
+        free = np.ones(x.size, bool) if self.held is None else ~self.held
+        zero = np.flatnonzero((grad == 0.0) & free)
+        scale, n = np.maximum(1.0, np.abs(x)), x.size
+        whole = zero.size == np.sum(free)
+        if not zero.size:
+            return False
+        moves = (
+            [move * free for move in moves_from(x) if np.any(move * free)] if whole else [scale * (np.arange(n) == j) for j in zero[:FEW]]
+        )
+        at = self._value(x) if math.isnan(value) else value
+        eps = EPS if self.digits is None else self.digits.eps
+        scans = [scan(self._value, x, move, at, eps) for move in moves]
+        callback.nfev += sum(one.calls for one in scans) + math.isnan(value)
+        self.at = x
+        steps = [one.step for one in scans if one.kind == "slope"]
+        if steps and max(steps) > self.step and not self.own:
+            self.digits = self.digits or self._digits(callback, x, [raw for one in scans for raw in one.seen])
+            return self._lengthen(callback, max([*steps, self.digits.step if self.digits else 0.0]), n)
+        if whole:
+            self.verdict = verdict_of(scans)
+        else:
+            self.still = zero[: len(scans)][[one.kind == "flat" for one in scans]]
+        return False
+
+    def _value(self, x: Array) -> Any:
+        return self.fun(x.reshape(self.shape).copy(), *self.args)
+
+    def note(self) -> str:
+        """What is to be said of the differences in a result's message."""
+        if self.own:
+            return f"; differences are taken over {OWN:.2g} of small numbers x themselves, as the cost bends within longer ones"
+        if self.digits is not None:
+            over = f", so differences are taken over {self.step:.2g} of x" if self.step else ""
+            return f"; the cost's values carry {self.digits.text}{over}"
+        why = f"the cost's values have noise of about {self.noise:.1g} of them" if self.noise > NOISY else "they vanish over shorter steps"
+        why = "the cost has a kink near x" if self.kink else why
+        return f"; differences are taken over {self.step:.2g} of x, as {why}" if self.step else ""
+
+
+def cost_problem(
+    fun: Any, jac: Any, shape: tuple[int, ...], args: Any = (), hess: Any = None, diff_step: Any = None,
+    check: Callable[..., Any] | None = None,
+) -> tuple[Problem, CostLook | None]:  # fmt: skip
+    """A cost with its gradient for the core, and the look at its differences, or at its gradient; None for a compiled cost."""
+    problem = objective_problem(fun, jac, shape, args, hess)
+    callback = problem.callback
+    n = math.prod(shape)
+    steps = None if diff_step is None else check_diff_step(diff_step, n)
+    if steps is not None and (callback is None or callback.mode < FORWARD):
+        raise ValueError(f"diff_step: expected None beside a gradient, which needs no differences, got {shown(diff_step)}; omit it")
+    if callback is None or fun is None or not n:
+        return problem, None
+    look = CostLook(fun, args if type(args) is tuple else as_tuple(args), shape, steps is not None, check)
+    callback.look = look
+    if callback.mode >= FORWARD:
+        callback.seen, callback.scales = [], steps
+    return problem, look
