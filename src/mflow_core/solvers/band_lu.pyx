@@ -56,8 +56,8 @@ cdef class BandLU:
 
     cdef int add(self, cnp.ndarray into, one, jacobian, double c) except -1:
         """into = M - c J, or -c J where one is None."""
-        cdef cnp.ndarray of_one = np.ascontiguousarray(() if one is None else one, dtype=np.float64)
-        cdef cnp.ndarray of_jacobian = np.ascontiguousarray(jacobian, dtype=np.float64)
+        cdef cnp.ndarray of_one = cnp.PyArray_FROMANY(() if one is None else one, cnp.NPY_DOUBLE, 1, 1, cnp.NPY_ARRAY_CARRAY_RO)
+        cdef cnp.ndarray of_jacobian = cnp.PyArray_FROMANY(jacobian, cnp.NPY_DOUBLE, 1, 1, cnp.NPY_ARRAY_CARRAY_RO)
         cdef const int64_t *at
         cdef const double *a
         cdef double *lu = <double *> cnp.PyArray_DATA(into)
