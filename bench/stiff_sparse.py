@@ -5,9 +5,9 @@
 
 The problems are those of bench/stiff_set.py that have a band. Where it is narrow, bdf and radau5 run with the band and with the same
 Jacobian as a sparse matrix, at one tolerance, and the ratio of the times is to be at most 1.3; the same is said without the time in the
-functions that make the Jacobians, as SciPy takes 40 microseconds to make a matrix of given entries. Where it is wide, bdf and radau5 with sparse
-factors run against an explicit pair, rkc2, which is made for diffusion, and auto: the time at equal error counts, as in stiff.py. Runs take
-turns; of the processor's times medians count.
+functions that make the Jacobians, as SciPy takes 40 microseconds to make a matrix of given entries. Where it is wide, bdf and radau5 with
+sparse factors run against an explicit pair, rkc2, which is made for diffusion, and auto: the time at equal error counts, as in stiff.py.
+Runs take turns; of the processor's times medians count.
 """
 
 from __future__ import annotations
