@@ -270,3 +270,17 @@ def test_steps_beyond_the_stability_limit_are_not_written_as_they_are(rate, rtol
     for a, b in zip(r.t[:-1], r.t[1:], strict=True):
         t = np.linspace(a, b, 12)
         assert np.max(np.abs(r.sol(t)[0] - np.cos(t))) < 10.0 * rtol
+
+
+@pytest.mark.parametrize(("fast", "turns"), [(300.0, (1.0, 2.0)), (300.0, (0.5, 3.0)), (1200.0, (0.5, 3.0))])
+def test_a_stiff_mode_that_follows_a_forcing_is_left_to_the_other_at_fine_tolerances_too(fast, turns):
+    """Order reduction holds the steps of order 8 well within their stability limit. y = sin(w t) + exp(A t) y0."""
+    w, Q = np.array(turns), np.array([[math.cos(0.5), 0.3], [math.sin(0.5), 1.0]])
+    A = Q @ np.diag([-fast, -0.3]) @ np.linalg.inv(Q)
+    runs = [
+        mflow.solve_ivp(lambda t, y: A @ (y - np.sin(w * t)) + w * np.cos(w * t), (0, 6), [1.0, -1.0], method, rtol=1e-8, atol=1e-8)
+        for method in ("auto", "radau5")
+    ]
+    end = np.sin(6.0 * w) + Q @ (np.exp(-6.0 * np.array([fast, 0.3])) * np.linalg.solve(Q, [1.0, -1.0]))
+    np.testing.assert_allclose(runs[0].y[:, -1], end, atol=1e-7)
+    assert runs[0].nfev <= 1.3 * runs[1].nfev

@@ -2,10 +2,13 @@
 
 import numpy as np
 import pytest
+import scipy.integrate
 import scipy.sparse
 import scipy.sparse.csgraph
 import scipy.sparse.linalg
 
+import mflow
+from mflow.solvers import nonlinear
 from mflow.solvers.assembly import Assembly
 from mflow.solvers.sparsity import SparseFactors
 
@@ -38,7 +41,7 @@ def masses(n, generator):
 def test_solutions_and_signs_are_numpys(make, n):
     generator = np.random.default_rng(n)
     J = make(n, generator) if n > 2 or make is empty else scipy.sparse.csc_array(generator.standard_normal((n, n)))
-    assert bool(Assembly(scipy.sparse.identity(n, format="csc"), J, scipy.sparse).bands) == (make is not scattered or n < 25)
+    assert bool(Assembly(scipy.sparse.identity(n, format="csc"), J, scipy.sparse).narrow) == (make is not scattered or n < 25)
     for one in masses(n, generator) if n > 1 else [scipy.sparse.identity(1, format="csc")]:
         assembly = Assembly(one, J, scipy.sparse)
         for c in (0.3, -2.0, 0.2 + 0.7j):
@@ -91,3 +94,95 @@ def test_another_pattern_makes_another_assembly_and_the_users_matrix_stays():
         assert factors.factor(0.1)
         np.testing.assert_allclose(factors.solve(b), np.linalg.solve(np.eye(50) - 0.1 * J.toarray(), b), rtol=1e-9, atol=1e-9)
     assert twice.indices.tolist() == [1, 0, 0, 1]
+
+
+def csc(J):
+    return scipy.sparse.csc_array(J)
+
+
+def csr(J):
+    return scipy.sparse.csr_array(J)
+
+
+def backwards(J):
+    """By columns, the rows of each from the last to the first."""
+    matrix = scipy.sparse.csc_array(J)
+    order = np.concatenate([np.arange(b - 1, a - 1, -1) for a, b in zip(matrix.indptr, matrix.indptr[1:], strict=False)])
+    return scipy.sparse.csc_array((matrix.data[order], matrix.indices[order], matrix.indptr), shape=J.shape)
+
+
+def twice(J):
+    """Every entry in two halves."""
+    matrix = scipy.sparse.csr_array(J)
+    return scipy.sparse.csr_array((np.repeat(0.5 * matrix.data, 2), np.repeat(matrix.indices, 2), 2 * matrix.indptr), shape=J.shape)
+
+
+def whole(J):
+    return scipy.sparse.csr_array(np.round(100.0 * J).astype(np.int64))
+
+
+@pytest.mark.parametrize(
+    "form", [csc, csr, backwards, twice, whole, scipy.sparse.coo_array, scipy.sparse.dia_array, scipy.sparse.lil_array]
+)
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+def test_a_matrix_like_the_one_before_is_taken_as_numpy_takes_it(form, sign):
+    n, generator = 40, np.random.default_rng(4)
+    made = [form(banded(n, generator).toarray()) for _ in range(3)]
+    factors = SparseFactors(n, lambda t, y: made[int(t)], check=(lambda J: J) if sign > 0.0 else (lambda J: -J))
+    b = generator.standard_normal(n)
+    for t in (0, 1, 2, 1):
+        factors.jacobian(float(t), b)
+        J = sign * made[t].toarray()
+        np.testing.assert_allclose(factors.product(b), J @ b, rtol=1e-12, atol=1e-12)
+        assert factors.factor(0.1)
+        np.testing.assert_allclose(factors.solve(b), np.linalg.solve(np.eye(n) - 0.1 * J, b), rtol=1e-9, atol=1e-9)
+        assert factors.factor_pair(0.1, 0.2)
+        z = np.linalg.solve(np.eye(n) - (0.1 + 0.2j) * J, b + 2j * b)
+        np.testing.assert_allclose(factors.solve_pair(b, 2.0 * b), np.concatenate([z.real, z.imag]), rtol=1e-9, atol=1e-9)
+
+
+def test_a_matrix_that_the_user_fills_again_is_not_written_to():
+    J = banded(30, np.random.default_rng(5))
+    kept, b = J.data.copy(), np.arange(30.0)
+    factors = SparseFactors(30, lambda t, y: J)
+    for scale in (1.0, 2.0, 4.0):
+        J.data[:] = scale * kept
+        factors.jacobian(0.0, b)
+        np.testing.assert_array_equal(J.data, scale * kept)
+        np.testing.assert_allclose(factors.product(b), J.toarray() @ b, rtol=1e-12)
+        assert factors.factor(0.1)
+        np.testing.assert_allclose(factors.solve(b), np.linalg.solve(np.eye(30) - 0.1 * J.toarray(), b), rtol=1e-9, atol=1e-9)
+
+
+def test_indices_that_are_spoiled_on_the_way_are_said():
+    made, calls = banded(200, np.random.default_rng(6)), [0]
+
+    def jac(t, y):
+        J = made.copy()
+        calls[0] += 1
+        if calls[0] == 5:
+            J.indices[3] = 5000
+        return J
+
+    with pytest.raises(ValueError, match="jac: expected indices from 0 to 199 in indices, got 5000 in entry 3"):
+        mflow.solve_ivp(lambda t, y: made @ y, (0.0, 1.0), np.ones(200), "bdf", jac=jac, solver=nonlinear.Newton(full=True))
+
+
+@pytest.mark.parametrize("method", ["bdf", "radau5", "esdirk43"])
+def test_a_narrow_band_is_solved_without_python(method, monkeypatch):
+    """A matrix by rows, in disorder, is looked at once, and no right-hand side is handed out."""
+    J = (0.1 * shuffled(300, np.random.default_rng(7)) - 5.0 * scipy.sparse.identity(300)).tocsr()
+    looks, check = [0], nonlinear.check_sparse
+
+    def counted(*given):
+        looks[0] += 1
+        return check(*given)
+
+    monkeypatch.setattr(nonlinear, "check_sparse", counted)
+    for name in ("solve", "solve_pair"):
+        monkeypatch.setattr(SparseFactors, name, None)
+    r = mflow.solve_ivp(lambda t, y: J @ (y - np.cos(t)), (0.0, 1.0), np.zeros(300), method, jac=lambda t, y: J.copy())
+    peer = scipy.integrate.solve_ivp(lambda t, y: J @ (y - np.cos(t)), (0.0, 1.0), np.zeros(300), "Radau", rtol=1e-9, atol=1e-11, jac=J)
+    assert r.success
+    np.testing.assert_allclose(r.y[:, -1], peer.y[:, -1], atol=0.05)
+    assert looks[0] <= 3

@@ -55,15 +55,21 @@ def _odd(permutation: Any) -> int:
     return (len(order) - cycles) % 2
 
 
-class _Layout:
-    """Where the entries of M and of J stand among those of M - c J, which lie in lines: its columns, or its rows."""
+def _union(keys: list[Index]) -> Index:
+    """All of them, in order."""
+    merged = np.sort(np.concatenate(keys), kind="stable")  # which merges what is in order
+    return merged[np.append(True, merged[1:] != merged[:-1])] if merged.size else merged
 
-    def __init__(self, n: int, keys: list[Index], one: Array, dtype: Any) -> None:
-        """keys: of each entry of M and of J the number line * n + its place in the line. one: the values of M."""
+
+class _Layout:
+    """Where the entries of M and of J stand among those of M - c J, by columns."""
+
+    def __init__(self, n: int, keys: list[Index], one: Array) -> None:
+        """keys: of each entry of M and of J the number column * n + row. one: the values of M."""
         of_one, of_jacobian = keys
-        entries = np.union1d(of_one, of_jacobian)
-        self.indptr = np.concatenate([[0], np.cumsum(np.bincount(entries // n, minlength=n))]).astype(dtype)
-        self.indices = (entries % n).astype(dtype)
+        entries = _union(keys)
+        self.indptr = np.concatenate([[0], np.cumsum(np.bincount(entries // n, minlength=n))]).astype(np.int32)
+        self.indices = (entries % n).astype(np.int32)
         self._of_jacobian = np.searchsorted(entries, of_jacobian)
         self._one: Array = np.zeros(entries.size)
         self._of_one = np.searchsorted(entries, of_one)
@@ -94,14 +100,12 @@ class Assembly:
     def __init__(self, one: Any, jacobian: Any, scipy_sparse: Any) -> None:
         n = self._n = jacobian.shape[0]
         self._scipy, self._values = scipy_sparse, one.data
-        self._layouts: list[_Layout] = []
         self._indptr, self._indices = jacobian.indptr, jacobian.indices
         self._at = [(m.indices.astype(np.int64), np.repeat(np.arange(n), np.diff(m.indptr))) for m in (one, jacobian)]
-        self._rows, self._columns = divmod(np.union1d(*(rows * n + columns for rows, columns in self._at)), n)
-        self.bands = self._narrow()
-        if self.bands:
-            self._by_rows = self._lay_out([rows * n + columns for rows, columns in self._at], np.int64)
-        self._place: Index | None = None
+        self._columns, self._rows = divmod(_union([columns * n + rows for rows, columns in self._at]), n)
+        self.narrow = self._narrow()
+        self._bands: dict[type[BandLU], BandLU] = {}
+        self._by_columns: _Layout | None = None
 
     def fits(self, jacobian: Any) -> bool:
         """Whether J has this pattern."""
@@ -111,12 +115,13 @@ class Assembly:
 
     def factors(self, c: complex, jacobian: Any, *, steady: bool = False) -> BandLU | Super | None:
         """Factors of M - c J, of -J where steady; None where it is singular. Those of a band last until the next call."""
-        if self.bands:
-            layout, band = self._by_rows, self.bands[isinstance(c, complex)]
-            return band if band.factor(layout.indptr, layout.indices, layout.values(c, jacobian.data, steady)) else None
-        if self._place is None:
+        if self.narrow:
+            band = self._band(ComplexBandLU if isinstance(c, complex) else BandLU)
+            return band if band.factor_sum(*((None, jacobian.data, 1.0) if steady else (self._values, jacobian.data, c))) else None
+        if self._by_columns is None:
             self._place = self._order()
-            self._by_columns = self._lay_out([self._place[columns] * self._n + rows for rows, columns in self._at], np.int32)
+            keys = [self._place[columns] * self._n + rows for rows, columns in self._at]
+            self._by_columns = _Layout(self._n, keys, self._values)
         layout = self._by_columns
         values = layout.values(c, jacobian.data, steady)
         matrix = self._scipy.csc_matrix((values, layout.indices, layout.indptr), shape=(self._n, self._n))
@@ -130,25 +135,35 @@ class Assembly:
     def take(self, one: Array) -> None:
         """Other values of M, whose entries stay where they are."""
         self._values = one
-        for layout in self._layouts:
-            layout.take(one)
+        if self._by_columns is not None:
+            self._by_columns.take(one)
 
-    def _lay_out(self, keys: list[Index], dtype: Any) -> _Layout:
-        self._layouts.append(_Layout(self._n, keys, self._values, dtype))
-        return self._layouts[-1]
+    def _band(self, kind: type[BandLU]) -> BandLU:
+        """The band of real factors, or that of complex ones, made when it is asked for."""
+        if kind not in self._bands:
+            assert self.narrow is not None
+            self._bands[kind] = kind(*self.narrow)
+            self._bands[kind].lay_out(*self._at)
+        return self._bands[kind]
 
-    def _narrow(self) -> tuple[BandLU, ...]:
-        """Bands of a real and a complex matrix, as it stands or in the order of Cuthill and McKee, backwards; none if both are wide."""
+    def _narrow(self) -> tuple[Index, int, int] | None:
+        """The order and both widths of a band: as the matrix stands, or by Cuthill and McKee, backwards; None if it is wide."""
         n, rows, columns = self._n, self._rows, self._columns
-        pattern = self._scipy.csr_matrix((np.ones(2 * rows.size), (np.append(rows, columns), np.append(columns, rows))), shape=(n, n))
-        for order in (np.arange(n), self._scipy.csgraph.reverse_cuthill_mckee(pattern, symmetric_mode=True).astype(np.int64)):
+        for find in (np.arange, self._backwards):
+            order = find(n)
             place = np.empty(n, dtype=np.int64)
             place[order] = np.arange(n)
             ahead = place[columns] - place[rows]
             lower, upper = int(max(-ahead.min(initial=0), 0)), int(max(ahead.max(initial=0), 0))
             if lower + upper <= NARROW and (lower + upper + 1) * n <= NARROW * rows.size:
-                return BandLU(order, lower, upper), ComplexBandLU(order, lower, upper)
-        return ()
+                return order, lower, upper
+        return None
+
+    def _backwards(self, n: int) -> Index:
+        rows, columns = self._rows, self._columns
+        pattern = self._scipy.csr_matrix((np.ones(2 * rows.size), (np.append(rows, columns), np.append(columns, rows))), shape=(n, n))
+        order: Index = self._scipy.csgraph.reverse_cuthill_mckee(pattern, symmetric_mode=True).astype(np.int64)
+        return order
 
     def _order(self) -> Index:
         """The place of each column."""

@@ -245,7 +245,7 @@ class _Jacobian:
     name: str
     n: int
     jac: Any
-    ask: Callable[[float, Array], Any] | None = None
+    ask: _Asker | None = None
     pattern: tuple[Index, Index] | None = None
     lower: int | None = None
     upper: int | None = None
@@ -445,7 +445,8 @@ def _newton(
     if kind == "sparse":
         indptr, indices = known.pattern if known.pattern is not None else (None, None)
         rows = None if known.mass is None else known.mass.sparse()
-        return Solver(kind, sparse=SparseFactors(known.n, known.ask, indptr, indices, rows), pattern=groups, **common)
+        jac, check = (None, None) if known.ask is None else (known.ask.raw, known.ask.check)
+        return Solver(kind, sparse=SparseFactors(known.n, jac, indptr, indices, rows, check), pattern=groups, **common)
     return Solver(kind, jac=has_jac, pattern=groups, **common)
 
 
@@ -476,21 +477,24 @@ def _without_entries(name: str) -> str:
     return f'{operator_words(name)}; solver="newton_krylov" without {name} needs none'
 
 
-def _asker(
-    jac: Any, equation: problem.Problem, shape: tuple[int, ...], args: tuple[Any, ...], known: _Jacobian
-) -> Callable[[float, Array], Any] | None:
-    """The user's Jacobian as a function of (t, y), for sparse matrices; None if there is none, or if it is compiled."""
-    if jac is None or equation.jac_is_compiled:
-        return None
-    n, name = known.n, known.name
+class _Asker:
+    """The user's Jacobian as a function of (t, y): what it returns (`raw`), checked and with its sign (`check`)."""
 
-    def ask(t: float, y: Array) -> Any:
-        if not callable(jac):
-            result = jac
-        else:
-            y = y.reshape(shape)
-            y.flags.writeable = False
-            result = jac(y, *args) if name == "hess" else jac(t, y, *args)
+    def __init__(self, jac: Any, shape: tuple[int, ...], args: tuple[Any, ...], known: _Jacobian) -> None:
+        self._jac, self._shape, self._args, self._known = jac, shape, args, known
+        self._is_hess = known.name == "hess"
+
+    def raw(self, t: float, y: Array) -> Any:
+        """What the user's function returns, or the matrix in place of it."""
+        if not callable(self._jac):
+            return self._jac
+        y = y.reshape(self._shape)
+        y.flags.writeable = False
+        return self._jac(y, *self._args) if self._is_hess else self._jac(t, y, *self._args)
+
+    def check(self, result: Any) -> Any:
+        """The Jacobian of that: a sparse matrix or an array. TypeError or ValueError where it is none of this size."""
+        name, known = self._known.name, self._known
         matrix = check_sparse(result, name) if hasattr(result, "tocsc") else np.asarray(result)
         if hasattr(result, "matvec"):
             raise ValueError(_without_entries(name))
@@ -499,10 +503,16 @@ def _asker(
             raise TypeError(f"{name}: expected real numbers (float64), got {given}")
         if matrix.shape not in known.shapes():
             shapes = " or, packed, ".join(map(str, known.shapes()))
-            raise ValueError(f"{name}: expected shape {shapes}, as the state has {n} components, got shape {matrix.shape}")
-        return -matrix if name == "hess" else matrix
+            raise ValueError(f"{name}: expected shape {shapes}, as the state has {known.n} components, got shape {matrix.shape}")
+        return -matrix if self._is_hess else matrix
 
-    return ask
+    def __call__(self, t: float, y: Array) -> Any:
+        return self.check(self.raw(t, y))
+
+
+def _asker(jac: Any, equation: problem.Problem, shape: tuple[int, ...], args: tuple[Any, ...], known: _Jacobian) -> _Asker | None:
+    """The user's Jacobian, for sparse matrices; None if there is none, or if it is compiled."""
+    return None if jac is None or equation.jac_is_compiled else _Asker(jac, shape, args, known)
 
 
 def _linear_solver(choice: str, known: _Jacobian, start: tuple[float, Array]) -> tuple[str, int | None, int | None]:

@@ -41,6 +41,8 @@ class UserPreconditioner:
     Raises TypeError or ValueError, with `prec` as the argument, where what it returns does not fit.
     """
 
+    band = None
+
     def __init__(self, prec: Callable[..., Any], shape: tuple[int, ...], args: tuple[Any, ...]) -> None:
         self._prec, self._shape, self._args, self._n = prec, shape, args, math.prod(shape)
         self._at: tuple[float, Array] = (0.0, np.zeros(0))

@@ -7,14 +7,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from mflow_core.arithmetic.starts import largest
 from mflow_core.problems.sparse import check_indices, check_pointers, check_sparse
 from numpy.typing import NDArray
 
 from mflow.base.checks import Array, as_array, shown
 from mflow.base.extras import need
+
+if TYPE_CHECKING:
+    from mflow_core.solvers.band_lu import BandLU, ComplexBandLU
 
 __all__ = ["Index", "SparseFactors", "band_of", "color_columns", "pattern_of"]
 
@@ -110,10 +114,46 @@ def band_of(indptr: Index, indices: Index) -> tuple[int, int]:
     return int(max(below.max(initial=0), 0)), int(max((-below).max(initial=0), 0))
 
 
+class _Template:
+    """Where the entries of a matrix in CSR or CSC form are, and where they go in J: others like it hand over their values alone."""
+
+    def __init__(self, matrix: Any, order: Any) -> None:
+        """order: +-(1 + the place in the matrix) of each entry of J; the minus where J is the negative."""
+        self._form, self._shape = matrix.format, matrix.shape
+        self._indptr, self._indices = matrix.indptr.tobytes(), matrix.indices.tobytes()
+        self._size, self._negative = matrix.data.size, bool(order.size and order[0] < 0.0)
+        place = np.abs(order).astype(np.int64) - 1
+        self._place = None if np.array_equal(place, np.arange(place.size)) else place
+
+    @staticmethod
+    def of(matrix: Any, through: Callable[[Any], Any]) -> _Template | None:
+        """That of a matrix which becomes J by `through`; None where its form is another one, or entries do not go one to one."""
+        if getattr(matrix, "format", None) not in ("csr", "csc") or matrix.data.size != matrix.indices.size:
+            return None
+        numbered = type(matrix)((1.0 + np.arange(matrix.data.size), matrix.indices, matrix.indptr), shape=matrix.shape)
+        order = through(numbered).data
+        is_whole = np.array_equal(np.sort(np.abs(order)), numbered.data)
+        return _Template(matrix, order) if is_whole else None
+
+    def take(self, matrix: Any, into: Array) -> bool:
+        """Write the values of a matrix to those of J; False where the matrix is not like this one."""
+        if getattr(matrix, "format", None) != self._form or matrix.shape != self._shape:
+            return False
+        data = matrix.data
+        if type(data) is not np.ndarray or data.dtype != np.float64 or data.shape != (self._size,):
+            return False
+        if matrix.indptr.tobytes() != self._indptr or matrix.indices.tobytes() != self._indices:
+            return False
+        into[:] = data if self._place is None else data[self._place]
+        if self._negative:
+            np.negative(into, out=into)
+        return True
+
+
 class SparseFactors:
     """J as a SciPy sparse matrix and the LU factors of I - gh J: the sparse solver that `mflow_core.solvers.objects` calls.
 
-    mass: a sparse matrix by rows in place of I; None: I itself.
+    jac: the user's function. mass: a sparse matrix by rows in place of I; None: I itself. check: what makes J of what jac returns.
     """
 
     def __init__(
@@ -123,11 +163,14 @@ class SparseFactors:
         indptr: Index | None = None,
         indices: Index | None = None,
         mass: Any = None,
+        check: Callable[[Any], Any] | None = None,
     ) -> None:
         purpose = "a sparse Jacobian (lband and uband, or solver='newton_krylov', do without)"
         self._sparse, self._linalg = need("scipy.sparse", purpose), need("scipy.sparse.linalg", purpose)
         need("scipy.sparse.csgraph", purpose)
         self._n, self._jac, self._indptr, self._indices = n, jac, indptr, indices
+        self._check = check
+        self._template: _Template | None = None
         self._one = self._sparse.identity(n, format="csc") if mass is None else mass.tocsc()
         self._rows = mass  # its entries, whose order those of `take_mass` have
         self._order: Any = None
@@ -135,6 +178,8 @@ class SparseFactors:
         self._matrix: Any = None
         self._factors: Any = None
         self._gh = 0.0  # of the factors
+        self.band: BandLU | None = None  # the factors, where they are those of a band
+        self.band_of_pair: ComplexBandLU | None = None
         self._assembly: Any = None
         self.size = math.inf  # |gh J| of the last look
         self._pair: Any = None
@@ -144,23 +189,32 @@ class SparseFactors:
     def jacobian(self, t: float, y: Array) -> bool:
         """Calls the user's function; False if an entry is not finite."""
         assert self._jac is not None
-        return self._take(self._sparse.csc_matrix(self._jac(t, y)))  # `nonlinear` has looked at its structure
+        given = self._jac(t, y)
+        if self._template is None or not self._template.take(given, self._matrix.data):
+            self._matrix = self._by_column(given)
+            self._template = _Template.of(given, self._by_column)
+        return math.isfinite(largest(self._matrix.data))
+
+    def _by_column(self, given: Any) -> Any:
+        """J by columns, without duplicates, on memory of its own."""
+        matrix = self._sparse.csc_matrix(given if self._check is None else self._check(given), dtype=np.float64, copy=True)
+        matrix.sum_duplicates()
+        return matrix
 
     def fill(self, values: Array) -> bool:
         """Takes the entries of the pattern, by columns; False if one is not finite."""
-        return self._take(self._sparse.csc_matrix((values, self._indices, self._indptr), shape=(self._n, self._n)))
-
-    def _take(self, matrix: Any) -> bool:
-        if not matrix.has_canonical_format:
-            matrix = matrix.copy()  # its arrays may be the user's
-            matrix.sum_duplicates()
-        self._matrix = matrix
-        return bool(np.all(np.isfinite(matrix.data)))
+        if self._matrix is None:
+            self._matrix = self._sparse.csc_matrix((values, self._indices, self._indptr), shape=(self._n, self._n))
+            self._matrix.sum_duplicates()  # `pattern_of` has none; this is known from here on
+        self._matrix.data[:] = values
+        return math.isfinite(largest(self._matrix.data))
 
     def factor(self, gh: float) -> bool:
         """Factors I - gh J, or -J where gh is infinite; False if it is singular."""
         self._gh = float(gh)
-        self._factors = self._assembled().factors(float(gh), self._matrix, steady=math.isinf(gh))
+        assembly = self._assembled()
+        self._factors = assembly.factors(self._gh, self._matrix, steady=math.isinf(gh))
+        self.band = self._factors if assembly.narrow else None
         return self._factors is not None
 
     def take_mass(self, values: Array) -> None:
@@ -199,14 +253,16 @@ class SparseFactors:
 
     def factor_pair(self, re: float, im: float) -> bool:
         """Factors I - (re + i im) J; False if it is singular."""
-        self._pair = self._assembled().factors(complex(re, im), self._matrix)
+        assembly = self._assembled()
+        self._pair = assembly.factors(complex(re, im), self._matrix)
+        self.band_of_pair = self._pair if assembly.narrow else None
         return self._pair is not None
 
     def _assembled(self) -> Any:
         """Where entries stand, found anew where the pattern of J is another one."""
-        from mflow.solvers.assembly import Assembly  # few runs need it
-
         if self._assembly is None or not self._assembly.fits(self._matrix):
+            from mflow.solvers.assembly import Assembly  # few runs need it
+
             self._assembly = Assembly(self._one, self._matrix, self._sparse)
         return self._assembly
 
@@ -245,10 +301,11 @@ class SparseFactors:
         A small M tells it by its eigenvalues, a symmetric one by its pivots, another by the sign of its determinant, if its factors are at
         hand; where rounding may decide, none does.
         """
-        J = self._matrix
+        J, at_hand = self._matrix, gh == self._gh
+        if at_hand and self.band is not None and not self.band.is_turned():
+            return False
         top = float(np.max(np.abs(J.data), initial=0.0))
         noise = ROUNDING if self._jac is not None else DIFFERENCES
-        at_hand = gh == self._gh
         if not abs(gh) * top * self._n * noise < 0.1 or (at_hand and not self._factors.is_turned()):
             return False
         diagonal = J.diagonal()

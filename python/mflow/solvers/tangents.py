@@ -33,6 +33,8 @@ class TangentFactors:
     mass, damping, stiffness : None, n numbers, or a dense or sparse matrix, checked.
     """
 
+    band = None  # `solve` multiplies, too
+
     def __init__(self, n: int, mass: Any, damping: Any = None, stiffness: Any = None) -> None:
         for module in ("scipy.sparse.csgraph", "scipy.sparse.linalg"):
             need(module, "a sparse matrix")

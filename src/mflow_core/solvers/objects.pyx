@@ -7,6 +7,7 @@ from libc.string cimport memcpy
 cimport numpy as cnp
 
 from mflow_core.problems.problem cimport failed
+from mflow_core.solvers.band_lu cimport band_solve
 from mflow_core.solvers.spectrum.definite cimport CROSSED, POSITIVE_SIGN, REGULAR
 from mflow_core.solvers.matrix cimport SPARSE, matrix_t
 from mflow_core.solvers.stages.mass cimport mass_varies
@@ -40,8 +41,9 @@ cdef int columns_of(matrix_t *m, ptrdiff_t count, double *out) noexcept with gil
 
 # The object has these methods, and `size`. jacobian(t, y) calls the user's function and fill(values) stores the entries of the pattern;
 # both return False if an entry is not finite. factor(gh) returns False if M is singular. solve(b) returns M^-1 b; product(v) is J v.
-# factor_pair(re, im) and solve_pair(x, y) do the same for I - (re + i im) J; solve_pair returns both parts in one array. Errors stay set,
-# as in problem.pyx. A preconditioner of KRYLOV has jacobian, factor and solve. Where a look is taken at M, is_regular(gh) and
+# factor_pair(re, im) and solve_pair(x, y) do the same for I - (re + i im) J; solve_pair returns both parts in one array. Where the factors
+# are those of a band of the core, `band` and `band_of_pair` are it, and solve it without a call; else they are None. Errors stay set, as in
+# problem.pyx. A preconditioner of KRYLOV has jacobian, factor and solve. Where a look is taken at M, is_regular(gh) and
 # has_positive_sign() tell what definite.pxd calls so, and size is |gh J| then. outgrown(gh, y) tells what growth.pyx calls so, of the
 # factors at hand.
 #
@@ -88,7 +90,10 @@ cdef int ask_outgrown(matrix_t *m, double gh, const double *state) except -1:
 
 
 cdef int ask_solve(matrix_t *m, double *b) except -1:
-    cdef object array = cnp.PyArray_FROMANY((<object> m.c.sparse).solve(as_array(b, m.n)), cnp.NPY_DOUBLE, 1, 1, cnp.NPY_ARRAY_CARRAY_RO)
+    cdef object band = (<object> m.c.sparse).band, array
+    if band is not None:
+        return band_solve(band, b, NULL)
+    array = cnp.PyArray_FROMANY((<object> m.c.sparse).solve(as_array(b, m.n)), cnp.NPY_DOUBLE, 1, 1, cnp.NPY_ARRAY_CARRAY_RO)
     memcpy(b, cnp.PyArray_DATA(<cnp.ndarray> array), m.n * sizeof(double))
     return 0
 

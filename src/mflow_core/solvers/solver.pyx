@@ -10,6 +10,7 @@ from libc.string cimport memcpy
 cimport numpy as cnp
 
 from mflow_core.problems.problem cimport Problem, failed, raise_or
+from mflow_core.solvers.band_lu cimport band_solve
 from mflow_core.solvers.matrix cimport (BANDED, BY_BAND_CALLBACK, BY_CALLBACK, BY_DIFFERENCES, BY_OBJECT, DENSE, IDENTITY, KRYLOV, SPARSE,
                                 matrix_config_t, matrix_refresh, matrix_t)
 from mflow_core.solvers.newton cimport (newton_config_t, newton_lsolve, newton_make, newton_pack, newton_release, newton_solve,
@@ -305,9 +306,13 @@ cdef int ask_pair_factor(matrix_t *m, double re, double im) except -1:
 
 
 cdef int ask_pair_solve(matrix_t *m, double *x, double *y) except -1:
-    cdef object array = cnp.PyArray_FROMANY((<object> m.c.sparse).solve_pair(as_array(x, m.n), as_array(y, m.n)), cnp.NPY_DOUBLE, 1, 1,
-                                            cnp.NPY_ARRAY_CARRAY_RO)
-    cdef const double *both = <const double *> cnp.PyArray_DATA(<cnp.ndarray> array)
+    cdef object band = (<object> m.c.sparse).band_of_pair, array
+    cdef const double *both
+    if band is not None:
+        return band_solve(band, x, y)
+    array = cnp.PyArray_FROMANY((<object> m.c.sparse).solve_pair(as_array(x, m.n), as_array(y, m.n)), cnp.NPY_DOUBLE, 1, 1,
+                                cnp.NPY_ARRAY_CARRAY_RO)
+    both = <const double *> cnp.PyArray_DATA(<cnp.ndarray> array)
     memcpy(x, both, m.n * sizeof(double))
     memcpy(y, both + m.n, m.n * sizeof(double))
     return 0
