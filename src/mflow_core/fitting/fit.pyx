@@ -11,7 +11,7 @@ from mflow_core.arithmetic.vec cimport mf_fp_enter, mf_fp_leave
 from mflow_core.fitting.callbacks cimport Calls, loss_of_python, residuals_of_python
 from mflow_core.fitting.marquardt cimport advance
 from mflow_core.fitting.point cimport (BAD_START, BLURRED, BOTH, DIFFERENCES, FTOL, GTOL, MAX_NFEV, PAUSE, ROUNDING, STEPPED, STUCK, VANISHED,
-                                       XTOL, ZEROS, allocate, begin, jacobian, look, loss_fn, renew, residuals_fn, unit)
+                                       XTOL, ZEROS, allocate, begin, factor, jacobian, look, loss_fn, renew, residuals_fn, transposed, unit)
 from mflow_core.fitting.robust cimport CompiledLoss, robust_loss
 from mflow_core.fitting.triangle cimport apply_qt, inverse_square, qr
 from mflow_core.owner cimport mf_give, mf_take
@@ -347,7 +347,14 @@ cdef class Fit:
         """
         cdef double least = 1.0, size, bound
         cdef ptrdiff_t a, j, _a
-        if self.s.dirty or self.s.stale or self.s.k != self.s.n or self.s.rank != self.s.n:
+        if self.s.stale or self.s.k != self.s.n:
+            return False
+        if self.s.dirty:
+            transposed(&self.s)
+            factor(&self.s, self.s.r)
+            self.finish(self.s.ear.heard)
+            self.s.dirty = False
+        if self.s.rank != self.s.n:
             return False
         for a in range(self.s.n):
             j = self.s.columns[self.s.pivot[a]]
