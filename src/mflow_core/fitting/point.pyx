@@ -262,7 +262,7 @@ cdef void free_columns(marquardt_t *s) noexcept nogil:
     cdef ptrdiff_t j
     s.k = 0
     for j in range(s.n):
-        if s.fixed[j] or s.x[j] <= s.lower[j] and s.g[j] > 0.0 or s.x[j] >= s.upper[j] and s.g[j] < 0.0:
+        if rests(s, j):
             continue
         s.columns[s.k] = <int32_t> j
         s.k += 1
