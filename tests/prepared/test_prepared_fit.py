@@ -92,6 +92,17 @@ def test_it_finds_the_parameters_and_covariance_of_scipy(kind):
         assert fit.nfev > fit.nit > 0
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_data_without_noise_are_fitted_to_their_parameters(kind):
+    """The last step of differences then begins where the residuals are mostly the model's own, and ends where there are none."""
+    fit = prepared(kind)
+    for true in ([2.5, 1.3, 0.5], [1.0, 0.5, 0.0]):
+        for noise in (0.0, 1e-9):
+            y = decay(X, *true) + noise * np.cos(40.0 * X)
+            assert np.allclose(fit(X, y, P0), true, atol=1e-12 + 10.0 * noise)
+            assert fit.cost <= 0.5 * X.size * noise**2 + 1e-28
+
+
 def test_it_has_the_bits_of_curve_fit_after_any_other_call():
     fit, whole = mflow.compile_fit("exponential", X.size), mflow.curve_fit("exponential", X, Y, P0)
     for _ in range(2):
@@ -150,11 +161,22 @@ def test_a_model_that_gives_up_says_its_code():
         mflow.compile_fit(model, 4, 1)(X[:4], Y[:4], [1.0])
 
 
-def test_where_no_step_lowers_the_cost_it_has_not_converged():
-    """A model that is rounded so much that differences tell nothing."""
-    fit = mflow.compile_fit(native(lambda x, a, k: np.round(a * np.exp(-k * x), 1)), X.size, 2)
-    with pytest.raises(RuntimeError, match=r"mflow\.curve_fit looks"):
+@pytest.mark.parametrize(
+    "model",
+    [
+        lambda x, a, k: np.round(a * np.exp(-k * x), 1),
+        lambda x, a, k: a * np.exp(-k * x) * (1.0 + 1e-7 * np.sin(1e9 * (x + a + k))),
+        lambda x, a, k: np.asarray(a * np.exp(-k * x), dtype=np.float32),
+    ],
+    ids=["rounded", "noisy", "float32"],
+)
+def test_differences_of_noise_are_no_fit(model):
+    """They are too short for it, and `curve_fit`, which looks for their length, gets farther."""
+    fit, whole = mflow.compile_fit(native(model), X.size, 2), mflow.curve_fit(model, X, Y, [1.0, 1.0])
+    with pytest.raises(RuntimeError, match=r"mflow\.curve_fit"):
         fit(X, Y, [1.0, 1.0])
+    assert fit.ending == 0
+    assert fit.cost > whole.cost * (1.0 + 1e-5)
 
 
 def test_a_wrong_jacobian_is_an_error():

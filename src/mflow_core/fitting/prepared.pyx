@@ -138,6 +138,12 @@ cdef int go(prepared_fit_t *f) noexcept nogil:
     return 0 if status == PAUSE else status
 
 
+cdef bint doubtful(const marquardt_t *s) noexcept nogil:
+    """Whether the step at an end by ftol or xtol was short for its radius alone, beside a gradient that is not small, as it is where
+    differences are those of noise. Gauss and Newton's whole step leaves none."""
+    return s.lam > 0.0 and not s.cosine <= SLOPED and s.length > s.rounding
+
+
 cdef int verdict(prepared_fit_t *f, int code) noexcept nogil:
     """0 where a fit has converged; else the reason, of fit.h, for an ending of the loop."""
     cdef marquardt_t *s = &f.s
@@ -149,7 +155,7 @@ cdef int verdict(prepared_fit_t *f, int code) noexcept nogil:
     for j in range(s.n):
         if s.norms[j] == 0.0 and not s.fixed[j]:
             return MF_FIT_UNDETERMINED
-    if f.differences and (code == FTOL or code == XTOL or code == BOTH) and not s.cosine <= SLOPED:
+    if f.differences and (code == FTOL or code == XTOL or code == BOTH) and doubtful(s):
         return MF_FIT_DOUBTFUL
     f.face.ending = 2 if code == FTOL else 3 if code == XTOL else 4 if code == BOTH else 1
     return 0
