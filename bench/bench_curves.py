@@ -184,22 +184,31 @@ def compiled(tmp_path_factory: pytest.TempPathFactory, flags: list[str]) -> list
         data = (ctypes.c_void_p * 2)(p.x.ctypes.data, p.y.ctypes.data)
         signature = "int (double const *, double *, double *, ptrdiff_t, ptrdiff_t, void *)"
         call = scipy.LowLevelCallable(f, ctypes.cast(data, ctypes.c_void_p), signature)
-        out.append((call, data, p))
+        model = library[f"{p.compiled}_model"]
+        model.argtypes, model.restype = f.argtypes, f.restype
+        out.append((call, data, p, mflow.compile_fit(model, p.x.size, len(p.p0), jac=True)))
     return out
 
 
 def test_compiled_models(compiled: list[Any], bench: Bench) -> None:
-    """Each fit by a call of its own, and as one of a batch; a unit is SETS times the fifteen."""
+    """Each fit by a call of its own, by one of a prepared fit, and as one of a batch; a unit is SETS times the fifteen."""
     tolerances: dict[str, Any] = {"ftol": 1.49e-8, "xtol": 1.49e-8, "gtol": None}
 
     def single(count: int) -> None:
         for _ in range(count * SETS):
-            for call, _, p in compiled:
+            for call, _, p, _ in compiled:
                 mflow.least_squares(call, p.p0, True, m=p.x.size, check_gradient=False, **tolerances)
+
+    starts = [np.array(p.p0) for _, _, p, _ in compiled]
+
+    def prepared(count: int) -> None:
+        for _ in range(count * SETS):
+            for (_, _, p, fit), p0 in zip(compiled, starts, strict=True):
+                fit(p.x, p.y, p0)
 
     def many(count: int) -> None:
         for _ in range(count):
-            for call, _, p in compiled:
+            for call, _, p, _ in compiled:
                 mflow.least_squares_batch(call, np.broadcast_to(p.p0, (SETS, len(p.p0))), m=p.x.size, threads=1, **tolerances)
 
     def peer(count: int) -> None:
@@ -207,15 +216,17 @@ def test_compiled_models(compiled: list[Any], bench: Bench) -> None:
             for p in ALL:
                 scipy.optimize.curve_fit(p.f, p.x, p.y, p.p0, maxfev=5000)
 
-    for call, _, p in compiled:
+    for call, _, p, fit in compiled:
         r = mflow.least_squares(call, p.p0, True, m=p.x.size, **tolerances)
+        fit(p.x, p.y, p.p0)
+        assert fit.cost <= r.cost * (1 + 1e-7), p.name
         f, costs = counted(p)
         quietly(lambda f=f, p=p: scipy.optimize.curve_fit(f, p.x, p.y, p.p0, maxfev=5000))
         assert r.cost <= costs[-1] * (1 + 1e-7), p.name
-    runs = {"mflow, one by one": single, "mflow, in a batch": many, "SciPy, Python": peer}
+    runs = {"mflow, one by one": single, "mflow, prepared": prepared, "mflow, in a batch": many, "SciPy, Python": peer}
     bench.show(many)
     found = quietly(lambda: bench.interleaved(runs, rounds=9, seconds=10e-3))
-    for name in ("mflow, one by one", "mflow, in a batch"):
+    for name in ("mflow, one by one", "mflow, prepared", "mflow, in a batch"):
         bench.line(bench.Line(f"{SETS} times 15 fits, compiled: {name}", found[name], "SciPy", found["SciPy, Python"], limit=COMPILED))
 
 

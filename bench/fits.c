@@ -1,18 +1,23 @@
-/* Fifteen ordinary fits, as compiled residuals with their Jacobians: ctx holds x and y of the data. */
+/* Fifteen ordinary fits, as compiled residuals with their Jacobians, where ctx holds x and y of the data; and as models of x alone. */
 #include <math.h>
 #include <stddef.h>
 
 #define FIT(name, ...)                                                                                          \
-  int name(const double *b, double *r, double *J, ptrdiff_t m, ptrdiff_t n, void *ctx) {                        \
-    const double *at = ((const double **)ctx)[0], *y = ((const double **)ctx)[1];                               \
+  static int name##_at(const double *b, double *r, double *J, ptrdiff_t m, ptrdiff_t n, const double *at, const double *y) { \
     for (ptrdiff_t i = 0; i < m; i++) {                                                                         \
       const double x = at[i];                                                                                   \
       double f, d[8];                                                                                           \
       __VA_ARGS__;                                                                                               \
-      if (r) r[i] = f - y[i];                                                                                   \
+      if (r) r[i] = y ? f - y[i] : f;                                                                           \
       if (J) for (ptrdiff_t j = 0; j < n; j++) J[i * n + j] = d[j];                                             \
     }                                                                                                           \
     return 0;                                                                                                   \
+  }                                                                                                             \
+  int name(const double *b, double *r, double *J, ptrdiff_t m, ptrdiff_t n, void *ctx) {                        \
+    return name##_at(b, r, J, m, n, ((const double **)ctx)[0], ((const double **)ctx)[1]);                      \
+  }                                                                                                             \
+  int name##_model(const double *b, double *f, double *J, ptrdiff_t m, ptrdiff_t n, void *x) {                  \
+    return name##_at(b, f, J, m, n, (const double *)x, NULL);                                                   \
   }
 
 static double peak(double x, const double *b, double *d) {

@@ -98,6 +98,8 @@ if TYPE_CHECKING:  # what stands in _LATER, and what comes from the records
     from mflow.optimize.minimize import minimize as minimize
     from mflow.optimize.minimize_batch import MinimizeBatchResult as MinimizeBatchResult
     from mflow.optimize.minimize_batch import minimize_batch as minimize_batch
+    from mflow.prepared.fit import CompiledFit as CompiledFit
+    from mflow.prepared.fit import compile_fit as compile_fit
     from mflow.prepared.solver import CompiledSolver as CompiledSolver
     from mflow.prepared.solver import compile_solver as compile_solver
     from mflow.problems.compiled import Compiled as Compiled
@@ -174,6 +176,7 @@ _LATER = {
     "mflow.optimize.linesearch": "LineSearch LineSearchResult line_search",
     "mflow.optimize.minimize": "minimize",
     "mflow.optimize.minimize_batch": "MinimizeBatchResult minimize_batch",
+    "mflow.prepared.fit": "CompiledFit compile_fit",
     "mflow.prepared.solver": "CompiledSolver compile_solver",
     "mflow.problems.compiled": "Compiled compile",
     "mflow.problems.curves": "starting_values",

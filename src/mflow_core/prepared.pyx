@@ -11,6 +11,7 @@ from libc.string cimport memcpy, memset
 cimport numpy as cnp
 from cpython.exc cimport PyErr_CheckSignals
 
+from mflow_core.arithmetic.starts cimport numbers
 from mflow_core.owner cimport mf_give, mf_take
 from mflow_core.problems.problem cimport Problem
 from mflow_core.registry cimport REDUCE, MethodRecord, mf_error_text
@@ -105,24 +106,6 @@ cdef int solve(mf_ivp *face, double t0, double t_end, const double *y0, const do
 
 
 # ---- what Python sees ---------------------------------------------------------------------------------------------------------------------
-
-cdef cnp.ndarray numbers(value, ptrdiff_t n, str argument):
-    """A C-contiguous float64 array of n numbers: the one given, or one made of what was given."""
-    cdef cnp.ndarray array
-    if type(value) is cnp.ndarray and cnp.PyArray_TYPE(value) == cnp.NPY_DOUBLE and cnp.PyArray_ISCARRAY_RO(value):
-        array = value
-    else:
-        try:
-            array = np.asarray(value)
-            if array.dtype.kind not in "biuf":
-                raise TypeError
-            array = np.ascontiguousarray(array, dtype=np.float64)
-        except (TypeError, ValueError):
-            raise TypeError(f"{argument}: expected {n} real numbers, got {type(value).__name__} {value!r}") from None
-    if cnp.PyArray_NDIM(array) != 1 or cnp.PyArray_DIM(array, 0) != n:
-        raise ValueError(f"{argument}: expected an array of shape ({n},), got shape {(<object> array).shape}")
-    return array
-
 
 def error_text(int code):
     """What a code of this library means."""

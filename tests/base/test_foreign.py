@@ -41,6 +41,7 @@ DRIVERS: dict[str, Any] = {  # what is called, and with what
 }
 SPELLED = {"lr_find": "train"}  # whose arguments these are
 WORDS = sorted({*foreign.ARGUMENTS, *OF_MOTIONS, *OF_FITS, *OF_DESCENTS})
+CLIPS = {"clip_norm", "clip_value"}  # of every optimizer there
 ASKS = 7.25  # no word's value that asks for nothing
 
 
@@ -48,7 +49,8 @@ def taken(driver: str) -> set[str]:
     """The arguments of a driver, those that it hands on included."""
     function = mflow.data.train_test_split if "." in driver else getattr(mflow, driver)
     own = {*inspect.signature(function).parameters, *getattr(sys.modules[function.__module__], "ARGUMENTS", ())}
-    return own | {"sweep": {one.name for one in fields(mflow.Training)}, "lr_find": {"epochs", "max_steps"}}.get(driver, set())
+    more = {"sweep": {one.name for one in fields(mflow.Training)}, "lr_find": {"epochs", "max_steps", *CLIPS}, "train": CLIPS}
+    return own | more.get(driver, set())
 
 
 def answer(driver: str, word: str) -> str:
@@ -110,7 +112,7 @@ def test_what_is_no_number_asks_for_something() -> None:
 
 
 def test_the_tables_name_what_is_here() -> None:
-    known = set.union(*map(taken, DRIVERS)) | {"clip_norm", "clip_value"}
+    known = set.union(*map(taken, DRIVERS))
     assert {name for names in foreign.ARGUMENTS.values() for name in names.split()} <= known
     for text in foreign.NAMES.values():
         for part in text.split("mflow.")[1:]:

@@ -196,6 +196,19 @@ def test_compiled_fits_run_on_threads_at_once():
     assert len(set(found)) == 1
 
 
+@pytest.mark.parametrize("seed", [0, 4])
+def test_ftol_alone_ends_a_run_that_has_gone_past_it(seed: int) -> None:
+    """One step of these fits goes from above ftol to the rounding of the cost, where the gain over the foreseen decrease is any number."""
+    rng, t = np.random.default_rng(seed), np.linspace(0, 5, 50)
+    a, k, c = (rng.uniform(low, high, (400, 1)) for low, high in ((1, 4), (0.5, 2), (0, 1)))
+    y = a * np.exp(-k * t) + c + 0.02 * rng.standard_normal((400, 50))
+    f = mflow.objectives.curve("exponential", t, y[0])
+    r = mflow.least_squares_batch(f, np.ones((400, 3)), batch_data={"y": y}, threads=1, ftol=1e-8, gtol=None)
+    assert r.success, r.message
+    assert r.nfev.max() < 30
+    assert set(r.status) <= {1, 2}
+
+
 @pytest.mark.parametrize("start", [0, 1])
 def test_a_tolerance_below_rounding_leaves_the_gradient_to_decide(start: int) -> None:
     """NIST's ENSO, whose steps shrink slowly: a change of 1e-15 of the cost is seen long before x has its digits."""

@@ -319,6 +319,25 @@ def test_a_mean_goes_on_from_its_state(make: Any) -> None:
     assert c["w"].tobytes() == mean.params["w"].tobytes()
 
 
+@pytest.mark.parametrize("make", [optim.EMA, lambda c: optim.EMA(c, decay=0.0), lambda c: optim.SWA(c, start=3)])
+def test_a_mean_of_parameters_that_rest_rests(make: Any) -> None:
+    c = np.random.default_rng(3).standard_normal(9) * 10.0 ** np.arange(-4.0, 5.0)
+    mean = make(c)
+    for _ in range(50):
+        mean.update()
+        assert mean.params.tobytes() == c.tobytes()
+
+
+@pytest.mark.parametrize("average", ["ema", "swa", 0.3])
+def test_a_mean_of_a_training_without_steps_is_its_start(average: Any) -> None:
+    c0, data = np.array([0.1, 1e-7, 3.3]), np.ones((6, 1))
+    r = mflow.train(lambda c, rows: (float(c @ c), 2 * c), c0, data, "sgd", lr=0.0, jac=True, epochs=3, batch_size=2, average=average)
+    assert r.averaged_params.tobytes() == r.params.tobytes() == c0.tobytes()
+    for none in (0.0, 1.0):
+        with pytest.raises(ValueError, match=r"^average: expected .* a decay in \(0, 1\)"):
+            mflow.train(lambda c, rows: (float(c @ c), 2 * c), c0, data, "sgd", lr=0.0, jac=True, average=none)
+
+
 def test_a_mean_is_nearer_to_the_minimum_than_what_scatters() -> None:
     rng, c = np.random.default_rng(1), np.ones(50)
     opt, mean = optim.SGD(c, lr=0.5), optim.SWA(c, start=50)

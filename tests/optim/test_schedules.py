@@ -34,6 +34,7 @@ ALL = (
     s.MultiplicativeLR(0.3, math.tanh),
     s.CyclicLR(0.01, 0.3, 5, 9, "triangular2"),
     s.ChainedScheduler([s.ConstantLR(0.3, 0.25, 9), s.ExponentialLR(0.3, 0.9)]),
+    s.SWALR(0.3, 0.05, 7),
 )
 
 
@@ -66,6 +67,9 @@ def cosine(high, low, share):
         (s.InverseSqrtLR(0.3), lambda k: 0.3 / math.sqrt(k + 1)),
         (s.CosineAnnealingLR(0.3, 17, 0.01), lambda k: cosine(0.3, 0.01, k / 17)),
         (s.CosineAnnealingLR(0.3, 17, warmup=5, start_factor=0), lambda k: 0.3 * k / 5 if k < 5 else cosine(0.3, 0, (k - 5) / 17)),
+        (s.SWALR(0.3, 0.05), lambda k: cosine(0.3, 0.05, min(1.0, k / 10))),
+        (s.SWALR(0.3, 0.9, 7, "linear"), lambda k: 0.3 + 0.6 * min(1.0, k / 7)),
+        (s.SWALR(0.3, 0.05, 0), lambda k: 0.05),
         (s.OneCycleLR(0.3, 51, 1.0, "linear"), lambda k: 0.012 + (0.3 - 0.012) * k / 50),
     ],
 )
@@ -87,6 +91,10 @@ def torch_curve(make, steps=50, metrics=None):
     return out
 
 
+def swalr(optimizer, swa_lr, epochs=10, strategy="cos"):
+    return pytest.importorskip("torch.optim.swa_utils").SWALR(optimizer, swa_lr, epochs, strategy)
+
+
 @pytest.mark.filterwarnings("ignore")  # torch's own
 @pytest.mark.parametrize(
     ("ours", "theirs"),
@@ -103,6 +111,9 @@ def torch_curve(make, steps=50, metrics=None):
             s.OneCycleLR(0.3, 50, 0.2, "linear", 10.0, 100.0, True),
             lambda t, o: t.OneCycleLR(o, 0.3, 50, None, None, 0.2, "linear", div_factor=10.0, final_div_factor=100.0, three_phase=True),
         ),
+        (s.SWALR(0.3, 0.05), lambda t, o: swalr(o, 0.05)),
+        (s.SWALR(0.3, 0.9, 7, "linear"), lambda t, o: swalr(o, 0.9, 7, "linear")),
+        (s.SWALR(0.3, 0.05, 0), lambda t, o: swalr(o, 0.05, 0)),
         (s.ConstantLR(0.3, 0.25, 9), lambda t, o: t.ConstantLR(o, 0.25, 9)),
         (s.ConstantLR(0.3), lambda t, o: t.ConstantLR(o)),
         (s.PolynomialLR(0.3, 30, 0.7), lambda t, o: t.PolynomialLR(o, 30, 0.7)),
@@ -276,6 +287,9 @@ def test_minimize_shows_the_cost_to_a_plateau():
         (lambda: s.OneCycleLR(0.1, 10, cycle_momentum=True), "cycle_momentum"),
         (lambda: s.CyclicLR(0.1, 0.2, cycle_momentum=True), "cycle_momentum"),
         (lambda: s.OneCycleLR(0.1, 10, anneal_strategy="sine"), "anneal_strategy"),
+        (lambda: s.SWALR(0.1, -0.1), "swa_lr"),
+        (lambda: s.SWALR(0.1, 0.1, -1), "anneal_epochs"),
+        (lambda: s.SWALR(0.1, 0.1, 1, "sine"), "anneal_strategy"),
         (lambda: s.ReduceLROnPlateau(0.1, mode="least"), "mode"),
         (lambda: s.ReduceLROnPlateau(0.1, factor=1.0), "factor"),
         (lambda: s.SequentialLR([s.Constant(1)], [3]), "milestones"),

@@ -27,7 +27,7 @@ from mflow.fitting.scipys import OWN, check_method, of_minpack
 from mflow.optimize.callbacks import teller
 from mflow.problems.curves import check_curve, curve, parameter_names, starting_values
 
-__all__ = ["curve_fit"]
+__all__ = ["TOLERANCE", "curve_fit", "inverse_of_free"]
 
 TOLERANCE = 1.49012e-8  # SciPy's ftol and xtol
 
@@ -399,7 +399,7 @@ def _fitted(run: Run, ending: str, how: dict[str, Any], absolute: bool, full: bo
     if held is None and run.loss is None:
         C, rank = core.inverse()
     else:
-        C, rank = _inverse_of_free(run.curved_jacobian, np.zeros(x.size, bool) if held is None else held)
+        C, rank = inverse_of_free(run.curved_jacobian, np.zeros(x.size, bool) if held is None else held)
     free = core.m - (x.size if held is None else int(np.sum(~held)))
     if C is None or (free <= 0 and not absolute):
         pcov = np.full((x.size, x.size), math.inf)
@@ -420,8 +420,8 @@ def _fitted(run: Run, ending: str, how: dict[str, Any], absolute: bool, full: bo
     return CurveFit(entries, how)
 
 
-def _inverse_of_free(J: Array, held: Any) -> tuple[Array | None, int]:
-    """inv(J'J) of the parameters that are not held, 0 for those that are."""
+def inverse_of_free(J: Array, held: Any) -> tuple[Array | None, int]:
+    """(inv(J'J) of the parameters that are not held, 0 for those that are; rank): None where that is not full."""
     n, part = held.size, J[:, ~held]
     norms = np.sqrt((part**2).sum(axis=0))
     rank = int(np.linalg.matrix_rank(part / np.where(norms > 0.0, norms, 1.0)))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
 from collections.abc import Callable
 from functools import cached_property
@@ -11,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from mflow_core.arithmetic.scalars import scaled_norm
 from mflow_core.arithmetic.starts import largest
-from mflow_core.fitting.fit import ASKS, ENDINGS
+from mflow_core.fitting.fit import ASKS, ENDINGS, MOST_LOST
 from mflow_core.fitting.robust import CompiledLoss
 
 from mflow.base.checks import Array
@@ -31,7 +30,6 @@ HIDDEN = 1e-12  # of the cost: what rounding hides of it
 IN_DOUBT = ("step_too_small", "ftol", "xtol", "both")  # endings that differences of noise may bring about
 SLOPED = 1e-3  # a cosine of the residuals with a column above it is no small gradient
 FEW = 4  # directions, and parameters, that are looked at together
-LOST = 0.3  # of a column of differences: what rounding may turn of one that still tells where the cost falls
 
 STATUS = {
     "gtol": 1, "ftol": 2, "xtol": 3, "both": 4, "rounding": 1, "differences": 1, "vanished": 1, "minimum": 1, "attained": 1,
@@ -88,24 +86,28 @@ class Run:
 
     def go(self) -> str:
         """The name of the test that ended it."""
-        compiled = self.problem.calls is None and not isinstance(self.loss, Robust)
-        with contextlib.nullcontext() if compiled else np.errstate(all="ignore"):
-            self.set_up()
-            code = self.problem.begin()
-            if code:
-                self.bad = self._what_is_not_finite()
-            while True:
-                while not code or code in ASKS:
-                    code = self.core.advance()
-                    ending = self._asked(ASKS.get(code, "")) if code in ASKS else ""
-                    if ending:
-                        return ending
-                    if ENDINGS.get(code) in IN_DOUBT and self._longer(str(ENDINGS[code])):
-                        code = 0
-                ending = self._looked_at(str(ENDINGS[code]))
-                if self.box is None or STATUS.get(ending, -1) <= 0 or not self._leaves_a_peak():
+        if self.problem.calls is None and not isinstance(self.loss, Robust):
+            return self._go()
+        with np.errstate(all="ignore"):
+            return self._go()
+
+    def _go(self) -> str:
+        self.set_up()
+        code = self.problem.begin()
+        if code:
+            self.bad = self._what_is_not_finite()
+        while True:
+            while not code or code in ASKS:
+                code = self.core.advance()
+                ending = self._asked(ASKS.get(code, "")) if code in ASKS else ""
+                if ending:
                     return ending
-                code = 0
+                if ENDINGS.get(code) in IN_DOUBT and self._longer(str(ENDINGS[code])):
+                    code = 0
+            ending = self._looked_at(str(ENDINGS[code]))
+            if self.box is None or STATUS.get(ending, -1) <= 0 or not self._leaves_a_peak():
+                return ending
+            code = 0
 
     def _looked_at(self, ending: str) -> str:
         """The ending after a look at the Jacobian where the run stands, and at columns that vanish there."""
@@ -282,6 +284,8 @@ class Run:
         status = STATUS.get(ending, -1)
         if status <= 0:
             return status, ending
+        if self.core.plain and not self.problem.wrong:  # as nearly all runs end
+            return status, "converged"
         refused = self.refused[0]
         return (-1, refused) if refused else (status, "converged")
 
@@ -302,10 +306,10 @@ class Run:
         evaluated beside x, once, where the run ends: when its message is read, they may be others."""
         if self.problem.wrong:
             return "wrong_gradient", self.problem.wrong
-        if self.core.all_slopes and not self.core.lost > LOST:  # as nearly all runs end
+        if self.core.plain:
             return "", ""
         _, _, _, rounding, _, size = self.core.measures
-        if self.core.any_slope and self.core.lost > LOST and size > rounding:
+        if self.core.any_slope and self.core.lost > MOST_LOST and size > rounding:
             return "step_too_small", "differences of residuals that are rounded so much do not tell where the cost falls"
         if self.core.any_slope and self.zeros.peaks:
             names, side = _names(self.zeros.peaks), "both sides" if self.box is None else "each side within the bounds"
@@ -365,7 +369,7 @@ class Run:
     @property
     def idle(self) -> str:
         """Of columns that are 0, where others are not."""
-        if self.core is None or not self.core.any_slope:
+        if self.core is None or self.core.all_slopes or not self.core.any_slope:
             return ""
         zeros = self.zeros
         if not zeros.columns:
@@ -404,8 +408,8 @@ class Run:
         core = self.core
         nit, nfev, njev, _ = core.counts
         x, f, J = core.x, core.f, core.J
-        r = f if self.loss is None else core.r
         n = x.size
+        r = f if self.loss is None else core.r
         cost = 0.5 * float(f @ f) if self.loss is None else core.cost
         if math.isfinite(cost):
             g = J.T @ r

@@ -15,7 +15,7 @@ from __future__ import annotations
 import copy
 from typing import Any
 
-from mflow.optim.schedules_annealing import CosineAnnealingLR, CosineAnnealingWarmRestarts, OneCycleLR
+from mflow.optim.schedules_annealing import SWALR, CosineAnnealingLR, CosineAnnealingWarmRestarts, OneCycleLR
 from mflow.optim.schedules_base import Schedule
 from mflow.optim.schedules_composed import ChainedScheduler, LambdaLR, MultiplicativeLR, SequentialLR
 from mflow.optim.schedules_cyclic import CyclicLR
@@ -33,6 +33,7 @@ from mflow.optim.schedules_decay import (
 from mflow.optim.schedules_plateau import ReduceLROnPlateau
 
 __all__ = [
+    "SWALR",
     "ChainedScheduler",
     "Constant",
     "ConstantLR",

@@ -12,7 +12,7 @@ from dataclasses import InitVar, dataclass, field
 from mflow.base.checks import check_choice, check_flags, check_number, check_whole
 from mflow.optim.schedules_base import Schedule, check_still
 
-__all__ = ["CosineAnnealingLR", "CosineAnnealingWarmRestarts", "OneCycleLR", "cos_pi"]
+__all__ = ["SWALR", "CosineAnnealingLR", "CosineAnnealingWarmRestarts", "OneCycleLR", "cos_pi"]
 
 _COS = tuple((-1.0) ** j / math.factorial(2 * j) for j in range(10))
 _SIN = tuple((-1.0) ** j / math.factorial(2 * j + 1) for j in range(10))
@@ -154,6 +154,58 @@ class CosineAnnealingWarmRestarts(Schedule):
             left -= length
             length *= self.T_mult
         return _cosine(self.lr, self.eta_min, left / length)
+
+
+@dataclass
+class SWALR(Schedule):
+    """From lr to swa_lr in anneal_epochs steps, where it stays: torch's, for the last part of a run whose parameters are averaged.
+
+    ``SequentialLR([..., SWALR(lr, swa_lr)], [start])``, with the lr that the schedule before it reaches, goes with
+    ``mflow.optim.SWA(params, start=start)``.
+
+    Parameters
+    ----------
+    lr : float, from 0 on
+        Where it begins; torch takes the optimizer's.
+    swa_lr : float, from 0 on
+        Where it stays.
+    anneal_epochs : int, default 10
+        Steps on the way, in the unit in which the schedule is counted; with 0 it is swa_lr at once.
+    anneal_strategy : "cos" (default) or "linear"
+
+    See Also
+    --------
+    mflow.optim.SWA, mflow.schedules.SequentialLR
+    mflow.train, mflow.minimize : take a schedule as lr.
+
+    References
+    ----------
+    P. Izmailov et al., Averaging Weights Leads to Wider Optima and Better Generalization (2018); torch.optim.swa_utils.SWALR.
+
+    Examples
+    --------
+    >>> import mflow
+    >>> schedule = mflow.schedules.SWALR(1.0, swa_lr=0.5, anneal_epochs=4, anneal_strategy="linear")
+    >>> [schedule(k) for k in (0, 1, 2, 4, 9)]
+    [1.0, 0.875, 0.75, 0.5, 0.5]
+    """
+
+    lr: float
+    swa_lr: float
+    anneal_epochs: int = 10
+    anneal_strategy: str = "cos"
+
+    def __post_init__(self) -> None:
+        self.lr, self.swa_lr = check_number(self.lr, "lr", low=0.0), check_number(self.swa_lr, "swa_lr", low=0.0)
+        self.anneal_epochs = check_whole(self.anneal_epochs, "anneal_epochs", 0)
+        check_choice(self.anneal_strategy, "anneal_strategy", ("cos", "linear"))
+
+    def __call__(self, step: int) -> float:
+        """The lr of the step that follows after ``step`` ones."""
+        if step >= self.anneal_epochs:
+            return self.swa_lr
+        share = step / self.anneal_epochs
+        return _cosine(self.lr, self.swa_lr, share) if self.anneal_strategy == "cos" else self.lr + (self.swa_lr - self.lr) * share
 
 
 @dataclass

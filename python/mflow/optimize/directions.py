@@ -21,8 +21,10 @@ DEFAULT = "lbfgs"
 FIRST_ORDER = "adam"  # what an error about lr names
 FRICTION = 0.1  # at dt = 1 a method with friction forgets as much in an iteration as momentum does with mu = 0.9
 
-# What SciPy's arguments and options are told here, of one descent and of a batch.
+CLIPPED = "an optimizer takes clip_value= here, which bounds each entry of the gradient; mflow.train and mflow.optim have clip_norm="
+# What arguments and options of other libraries are told here, of one descent and of a batch.
 OWN = {
+    **dict.fromkeys(("clip_norm", "max_norm", "max_grad_norm", "clipnorm"), CLIPPED),
     "constraints": "no method here has any; add a penalty to fun, or take SciPy's SLSQP",
     "ftol": "without a line search, and in a batch, a run ends by its gradient alone; give gtol=",
     "xrtol": "without a line search, and in a batch, a run ends by its gradient alone; give gtol=",

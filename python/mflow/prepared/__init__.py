@@ -1,1 +1,1 @@
-"""Solvers that are prepared once and called again and again."""
+"""Solvers and fits that are prepared once and called again and again."""

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from mflow_core.problems import signatures
 
-__all__ = ["c_block", "c_cost", "c_function", "c_residual", "c_slope_with"]
+__all__ = ["c_block", "c_cost", "c_function", "c_model", "c_residual", "c_slope_with"]
 
 RAISED, WRONG_LENGTH = signatures.RAISED, signatures.WRONG_LENGTH
 
@@ -239,6 +239,59 @@ def c_slope_with(numba: Any, fun: Callable[..., Any], n_args: int, inplace: bool
         return status
 
     return _made(numba, _name(fun), numba.types.int32(number, pointer, pointer, *last), slope)
+
+
+def c_model(numba: Any, fun: Callable[..., Any], jac: Callable[..., Any] | None, n: int) -> Any:
+    """The C function of a model fun(x, *p), a number at each number x, with n parameters, and of jac(x, *p), its n derivatives.
+
+    int (const double *p, double *f, double *jac, ptrdiff_t m, ptrdiff_t n, void *x): f (m,) and jac (m, n), either of which may be NULL.
+    """
+    from numba.np.unsafe import ndarray
+
+    fixed_tuple: Any = ndarray.to_fixed_tuple
+    number, _, pointer, (size, _) = _types(numba)
+    value = _jitted(numba, fun, (number,), (0.0,) * n)
+    slopes = value if jac is None else _jitted(numba, jac, (number,), (0.0,) * n)
+    carray, (is_null, store), given = numba.carray, _pieces(numba), jac is not None
+
+    @numba.njit
+    def values(p: Any, f: Any, m: int, x: Any) -> int:
+        at, out, more = carray(x, (m,)), carray(f, (m,)), fixed_tuple(carray(p, (n,), np.float64), n)
+        for i in range(m):
+            out[i] = value(*((at[i],) + more))  # noqa: RUF005
+        return 0
+
+    @numba.njit
+    def derivatives(p: Any, J: Any, m: int, x: Any) -> int:
+        at, out, more = carray(x, (m,)), carray(J, (m, n)), fixed_tuple(carray(p, (n,), np.float64), n)
+        for i in range(m):
+            if not store(out[i], slopes(*((at[i],) + more))):  # noqa: RUF005
+                return WRONG_LENGTH
+        return 0
+
+    if given:
+
+        def model(p: Any, f: Any, J: Any, m: int, _n: int, x: Any) -> Any:
+            status = 0
+            try:
+                if not is_null(f):
+                    status = values(p, f, m, x)
+                if status == 0 and not is_null(J):
+                    status = derivatives(p, J, m, x)
+            except Exception:
+                status = RAISED
+            return status
+
+    else:
+
+        def model(p: Any, f: Any, J: Any, m: int, _n: int, x: Any) -> Any:
+            try:
+                status = values(p, f, m, x)
+            except Exception:
+                status = RAISED
+            return status
+
+    return _made(numba, _name(fun), numba.types.int32(pointer, pointer, pointer, size, size, pointer), model)
 
 
 def c_block(numba: Any, fun: Callable[..., Any], args: tuple[Any, ...]) -> Any:

@@ -30,9 +30,9 @@ from mflow_core.problems import signatures
 from mflow.base.checks import as_tuple, check_choice, check_flags, check_function
 from mflow.base.extras import need
 from mflow.base.telling import tell_of_order
-from mflow.problems.callbacks import c_block, c_cost, c_function, c_residual, c_slope_with
+from mflow.problems.callbacks import c_block, c_cost, c_function, c_model, c_residual, c_slope_with
 
-__all__ = ["Compiled", "compile", "compile_with_args", "need_numba"]
+__all__ = ["Compiled", "compile", "compile_model", "compile_with_args", "need_numba"]
 
 KINDS = {
     "rhs": (2, signatures.RHS_SIGNATURE),
@@ -285,6 +285,21 @@ def compile_with_args(fun: Callable[..., Any], n_args: int | None, inplace: bool
         raise ValueError(f"fun: expected arguments {besides}, got {_positional(fun)} arguments")
     made = c_slope_with(numba, fun, taken, inplace)
     return Compiled("rhs", _bound(fun, ()), made, _source(fun), inplace=inplace), taken
+
+
+def compile_model(fun: Callable[..., Any], jac: Callable[..., Any] | None, n: int | None) -> tuple[Any, int]:
+    """(what owns the machine code, n) of a model ``fun(x, *p)``, a number for each number x, and of ``jac(x, *p)``, its n derivatives.
+
+    n : None: as many as fun takes. Raises TypeError or ValueError as `compile`, ImportError without numba.
+    """
+    numba = need_numba()
+    taken = _positional(fun) - 1
+    if taken < 1 or n not in (None, taken):
+        besides = f"(x) and {'parameters' if n is None else n}"
+        raise ValueError(f"f: expected arguments {besides}, got {_positional(fun)} arguments")
+    if jac is not None and _positional(jac) != taken + 1:
+        raise ValueError(f"jac: expected arguments (x) and {taken}, as f takes, got {_positional(jac)} arguments")
+    return c_model(numba, fun, jac, taken), taken
 
 
 def _bound(fun: Callable[..., Any], args: tuple[Any, ...]) -> Callable[..., Any]:

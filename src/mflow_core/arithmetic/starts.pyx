@@ -6,6 +6,8 @@ cimport numpy as cnp
 
 from mflow_core.arithmetic.vec cimport all_finite, max_abs
 
+import numpy as np
+
 cnp.import_array()
 
 cdef extern from "Python.h":
@@ -35,6 +37,24 @@ def new_start(value):
     else:
         return None
     return out if all_finite(<double *> cnp.PyArray_DATA(out), cnp.PyArray_SIZE(out)) else None
+
+
+cdef cnp.ndarray numbers(value, ptrdiff_t n, str argument):
+    """A C-contiguous float64 array of n numbers: the one given, or one made of what was given."""
+    cdef cnp.ndarray array
+    if type(value) is cnp.ndarray and cnp.PyArray_TYPE(value) == cnp.NPY_DOUBLE and cnp.PyArray_ISCARRAY_RO(value):
+        array = value
+    else:
+        try:
+            array = np.asarray(value)
+            if array.dtype.kind not in "biuf":
+                raise TypeError
+            array = np.ascontiguousarray(array, dtype=np.float64)
+        except (TypeError, ValueError):
+            raise TypeError(f"{argument}: expected {n} real numbers, got {type(value).__name__} {value!r}") from None
+    if cnp.PyArray_NDIM(array) != 1 or cnp.PyArray_DIM(array, 0) != n:
+        raise ValueError(f"{argument}: expected an array of shape ({n},), got shape {(<object> array).shape}")
+    return array
 
 
 def largest(cnp.ndarray array not None):

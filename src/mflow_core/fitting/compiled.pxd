@@ -20,4 +20,5 @@ cdef class CompiledResiduals:
     cdef cnp.ndarray sigma_
     cdef readonly ptrdiff_t m
 
+cdef int objective_residuals(const double *x, double *r, double *J, ptrdiff_t m, ptrdiff_t n, void *ctx) noexcept nogil
 cdef int weighed_residuals(const double *x, double *r, double *J, ptrdiff_t m, ptrdiff_t n, void *ctx) noexcept nogil

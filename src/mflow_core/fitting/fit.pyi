@@ -7,6 +7,7 @@ Array = NDArray[np.float64]
 
 ENDINGS: dict[int, str]
 ASKS: dict[int, str]
+MOST_LOST: float
 
 class Fit:
     def __init__(self, functions: Any, x0: Array, m: int, f: Array | None = ..., loss: Any = ...) -> None: ...
@@ -60,6 +61,8 @@ class Fit:
     def free(self) -> NDArray[np.bool_]: ...
     @property
     def region(self) -> tuple[Array, Array, NDArray[np.bool_]]: ...
+    @property
+    def plain(self) -> bool: ...
     @property
     def any_slope(self) -> bool: ...
     @property

@@ -11,7 +11,8 @@ from mflow_core.arithmetic.vec cimport mf_fp_enter, mf_fp_leave
 from mflow_core.fitting.callbacks cimport Calls, loss_of_python, residuals_of_python
 from mflow_core.fitting.marquardt cimport advance
 from mflow_core.fitting.point cimport (BAD_START, BLURRED, BOTH, DIFFERENCES, FTOL, GTOL, MAX_NFEV, PAUSE, ROUNDING, STEPPED, STUCK, VANISHED,
-                                       XTOL, ZEROS, allocate, begin, jacobian, look, loss_fn, renew, residuals_fn, unit)
+                                       XTOL, ZEROS, allocate, begin, factor, jacobian, look, loss_fn, renew, residuals_fn, rests,
+                                       transposed, unit)
 from mflow_core.fitting.robust cimport CompiledLoss, robust_loss
 from mflow_core.fitting.triangle cimport apply_qt, inverse_square, qr
 from mflow_core.owner cimport mf_give, mf_take
@@ -27,7 +28,11 @@ cnp.import_array()
 # Endings by the code that `Fit.advance` returns; the other codes ask for something.
 ENDINGS = {GTOL: "gtol", DIFFERENCES: "differences", FTOL: "ftol", XTOL: "xtol", BOTH: "both", VANISHED: "vanished", ROUNDING: "rounding",
            STUCK: "step_too_small", MAX_NFEV: "max_nfev", BAD_START: "non_finite"}
+MOST_LOST = 0.3      # of a column of differences: what rounding may turn of one that still tells where the cost falls
 ASKS = {STEPPED: "stepped", BLURRED: "blurred", ZEROS: "zeros", PAUSE: "pause"}
+
+
+cdef double most_lost = MOST_LOST
 
 
 cdef object copied(const double *values, ptrdiff_t n):
@@ -307,8 +312,7 @@ cdef class Fit:
         cdef ptrdiff_t j
         out = np.ones(self.s.n, dtype=bool)
         for j in range(self.s.n):
-            if (self.s.fixed[j] or self.s.x[j] <= self.s.lower[j] and self.s.g[j] > 0.0
-                    or self.s.x[j] >= self.s.upper[j] and self.s.g[j] < 0.0):
+            if rests(&self.s, j):
                 out[j] = False
         return out
 
@@ -340,6 +344,11 @@ cdef class Fit:
         return True
 
     @property
+    def plain(self):
+        """Whether all columns have such lengths, and rounding turns none of them by much: a small gradient then tells an end."""
+        return self.all_slopes and not self.s.lost > most_lost
+
+    @property
     def surely_full(self):
         """Whether the factorisation at hand shows beyond doubt that J, its columns scaled to length 1, has full rank to rounding.
 
@@ -347,7 +356,14 @@ cdef class Fit:
         """
         cdef double least = 1.0, size, bound
         cdef ptrdiff_t a, j, _a
-        if self.s.dirty or self.s.stale or self.s.k != self.s.n or self.s.rank != self.s.n:
+        if self.s.stale or self.s.k != self.s.n:
+            return False
+        if self.s.dirty:
+            transposed(&self.s)
+            factor(&self.s, self.s.r)
+            self.finish(self.s.ear.heard)
+            self.s.dirty = False
+        if self.s.rank != self.s.n:
             return False
         for a in range(self.s.n):
             j = self.s.columns[self.s.pivot[a]]

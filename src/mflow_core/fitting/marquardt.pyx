@@ -386,7 +386,7 @@ cdef double flat_below(const marquardt_t *s) noexcept nogil:
 
 cdef int try_step(marquardt_t *s) noexcept nogil:
     """One trial; 0: go on."""
-    cdef double foreseen, slope, size, cost = NAN, gain, fall, level
+    cdef double foreseen, slope, size, cost = NAN, gain, told, fall, level
     cdef bint good, flat, take, judged, taken = False
     cdef int status = find_step(s, &foreseen, &slope, &size, &good)
     if status != 0:
@@ -410,10 +410,11 @@ cdef int try_step(marquardt_t *s) noexcept nogil:
     flat = foreseen <= level * s.cost and cost <= s.cost * (1.0 + level)
     judged = flat and not gain > 0.75    # values have no digits left: the gradient decides
     take = judged or gain > 1e-4
+    told = 1.0 if flat else gain         # a gain of rounding tells nothing of the model
     slope = slope / (2.0 * s.cost)
     if take and not judged:
         judge(s, gain, fall, slope, size, False)
-        s.ended = tolerance(s, s.new, fall, foreseen, gain, True)
+        s.ended = tolerance(s, s.new, fall, foreseen, told, True)
         if s.ended != 0 and s.differences:
             return last_step(s, cost, size)
     if take:
@@ -422,7 +423,7 @@ cdef int try_step(marquardt_t *s) noexcept nogil:
             return status
     if judged or not taken:
         judge(s, 1.0 if taken else 0.0, 0.0 if taken else -INFINITY, slope, size, flat)
-        s.ended = 0 if taken else tolerance(s, s.x, fall, foreseen, gain, False)
+        s.ended = 0 if taken else tolerance(s, s.x, fall, foreseen, told, False)
     if not taken:
         return 0
     settle(s, size)

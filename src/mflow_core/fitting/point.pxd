@@ -88,6 +88,11 @@ cdef inline double unit(const marquardt_t *s, ptrdiff_t j) noexcept nogil:
     return s.D[j] if s.D[j] > 0.0 else 1.0
 
 
+cdef inline bint rests(const marquardt_t *s, ptrdiff_t j) noexcept nogil:
+    """Whether a parameter is held, or at a bound through which the cost would push it."""
+    return s.fixed[j] or s.x[j] <= s.lower[j] and s.g[j] > 0.0 or s.x[j] >= s.upper[j] and s.g[j] < 0.0
+
+
 cdef int allocate(marquardt_t *s) noexcept nogil
 cdef void restart(marquardt_t *s) noexcept nogil
 cdef int begin(marquardt_t *s, bint has_residuals) noexcept nogil

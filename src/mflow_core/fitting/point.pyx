@@ -262,7 +262,7 @@ cdef void free_columns(marquardt_t *s) noexcept nogil:
     cdef ptrdiff_t j
     s.k = 0
     for j in range(s.n):
-        if s.fixed[j] or s.x[j] <= s.lower[j] and s.g[j] > 0.0 or s.x[j] >= s.upper[j] and s.g[j] < 0.0:
+        if rests(s, j):
             continue
         s.columns[s.k] = <int32_t> j
         s.k += 1
@@ -325,6 +325,9 @@ cdef void look(marquardt_t *s) noexcept nogil:
         s.rounding, s.noise = sqrt(3.0 * <double> m) * s.grain, 3.0 * s.grain + s.lost * s.length
         if s.differences:
             s.blur = s.lost
+    if s.ended != 0:                     # no step goes on from here: the factors are made where somebody asks for them
+        s.dirty, s.stale = True, False
+        return
     factor(s, s.r)
     s.dirty = s.ear.heard != 0
     if s.dirty:
@@ -395,6 +398,7 @@ cdef int begin(marquardt_t *s, bint has_residuals) noexcept nogil:
 cdef int renew(marquardt_t *s) noexcept nogil:
     """The Jacobian at x, and what follows from it; BAD_START where it is not finite."""
     cdef int status = jacobian(s, s.x, s.f, s.J)
+    s.ended = 0                          # a step may go on from here
     if status == 0 and not finite(s.J, s.m * s.n):
         return BAD_START
     if status == 0:
