@@ -141,14 +141,6 @@ def default_method(dt: Any) -> str:
     return "dopri5" if dt is None else "rk4"
 
 
-@functools.cache
-def stiff_method() -> str:
-    """The method that stiff problems are advised to take under error control: the implicit pair of the highest order."""
-    fit = {"implicit", "embedded"}
-    pairs = [record for record in registry.records() if record.flags >= fit and "second_order" not in record.flags]
-    return str(max(pairs, key=lambda record: record.order).name)
-
-
 def check_mode(method: Method, settings: Settings, estimated: str) -> str:
     """ "fixed", "auto" (fixed, of a step chosen from the stability limit), "given" (one by one) or "adaptive". Raises ValueError.
 

@@ -147,7 +147,7 @@ class Columns:
             self.t[k], self.y[k] = r.t[-1], r.y[..., -1]
         self.status[k], self.reason[k] = r.status, r.reason
         self.counts[k] = [r[name] for name in COUNTS]
-        if r.reason != "finished" or "; but " in r.message:
+        if r.reason != "finished" or r.doubts:
             self.messages[k] = r.message
         for name, column in self.extras.items():
             column[k] = r.get(name)

@@ -20,7 +20,7 @@ from mflow.base.pace import Pace
 from mflow.base.result import IVPResult, attach
 from mflow.base.telling import tell
 from mflow.integrate.control import MANY, RTOL, Settings, check_span, count_steps, kept_every
-from mflow.integrate.curvature import EDGE, SEEN
+from mflow.course.past_limit import EDGE, SEEN
 from mflow.integrate.drive import Drive, follow
 from mflow.integrate.endings import preparing
 from mflow.integrate.stepper import Stepper
@@ -316,12 +316,14 @@ def _by_optimizer(
     t, y, found, before = [0.0], [st.y], ("", 0), None
 
     def result(status: int, reason: str, message: str) -> IVPResult:
+        doubts = (found[0],) if found[0] and status == 0 else ()
         if t[-1] != st.t:
             t.append(st.t)
             y.append(st.y)
         return IVPResult(
             t=np.array(t), y=np.moveaxis(np.array(y), 0, -1), sol=None, t_events=None, y_events=None, nfev=st.nfev - found[1],
-            ncheck=found[1], njev=0, nlu=0, nsteps=st.k, nrejected=0, status=status, reason=reason, message=message, success=status >= 0,
+            ncheck=found[1], njev=0, nlu=0, nsteps=st.k, nrejected=0, status=status, reason=reason, message="; but ".join((message, *doubts)),
+            doubts=doubts, success=status >= 0,
         )  # fmt: skip
 
     try:
@@ -350,7 +352,7 @@ def _by_optimizer(
         raise
     if found[0]:
         tell(f"gradient_flow: {found[0]}")
-    return result(0, "finished", f"reached t = {end:g} in {st.k} steps of {method.name}" + (found[0] and f"; but {found[0]}"))
+    return result(0, "finished", f"reached t = {end:g} in {st.k} steps of {method.name}")
 
 
 def _past_limit(st: OptimizerStepper, lr: float, before: tuple[Array, Array] | None) -> tuple[str, int]:

@@ -16,6 +16,7 @@ from mflow.base.methods import AUTO, Method, as_method, asks_for_auto
 from mflow.base.pace import Pace
 from mflow.base.telling import tell, tell_of_order
 from mflow.course.grid import count_steps
+from mflow.course.past_limit import PastLimit
 from mflow.course.stops import Met, Stops, check_actions
 from mflow.integrate.control import (
     ATOL,
@@ -30,7 +31,7 @@ from mflow.integrate.control import (
     resolved,
     sizes_of,
 )  # fmt: skip
-from mflow.integrate.curvature import PastLimit, StiffnessWarning, give_radius, stable_end
+from mflow.integrate.curvature import StiffnessWarning, give_radius, stable_end
 from mflow.integrate.endings import Ending, held_words, of_events
 from mflow.saving.saved_stepper import Kept
 from mflow.solvers import nonlinear
@@ -364,8 +365,8 @@ class Stepper(Kept):
 
     def _look_anew(self) -> None:
         """Events begin again at a state that was set; doses there are behind it."""
-        if self._past is not None and not self._past.text:
-            self._past.watch.begin()
+        if self._past is not None:
+            self._past.begin()
         if self._stops is not None:
             self._stops.taken = self.t
             self._settle(self._stops.begin(self._run), 0.0)
