@@ -23,8 +23,8 @@ from mflow.base.methods import Method
 from mflow.base.result import IVPResult, attach, place_of
 from mflow.base.telling import tell
 from mflow.course.jumps import sliding_words
-from mflow.derivatives.differences import slope_digits
 from mflow.course.legs import stiff_method
+from mflow.derivatives.differences import slope_digits
 from mflow.integrate.curvature import GROWTH
 from mflow.solvers.algebraic import rank_words
 from mflow.solvers.jacobian_doubt import mismatch, names_of, stalled, unsolved
