@@ -26,6 +26,7 @@ APART, SEEN = 0.2, 0.01  # of the way of a step, and of a component: how far fro
 SLIGHT = 0.1  # of the latter: by so little may the step begin that leads past where f is steep, and is wrong later on
 TINY = 1e-10  # of the largest component: smaller ones do not count
 PARTS = (0.25, 0.5, 0.75)  # of the way of a step, where the Jacobian is looked at: f may be flat at both ends
+FEW = 10  # components, up to which eigenvalues take fewer evaluations than a solution that is known to be accurate
 SETTLED = 0.1  # relative difference of two such ways, one of half the steps
 COARSE, FINEST = 8, 64  # parts of a step that show where the solution leads: at most at first, and at most
 
@@ -70,15 +71,19 @@ class Judge:
         if not np.array_equal(slope, probe.slope(t, y)):
             return None  # it is another one at each call
         end, parts = probe.trial(h), int(min(max(3.0, math.ceil(steep)), COARSE))
-        if not np.all(np.isfinite(end)) or not self._is_apart(step, end, _by_short_steps(probe, step, parts), 0.5 * SLIGHT):
+        z, way = _by_short_steps(probe, step, parts), [y + part * (end - y) for part in PARTS]
+        if not np.all(np.isfinite(end)) or not self._is_apart(step, end, z, 0.5 * SLIGHT):
+            return None
+        if y.size <= FEW and not self._outside(probe, step, [y, *way, end, 0.5 * (y + z), z]):
+            self.inside = True
             return None
         z, parts = _settled(probe, step, steep)
         if parts == 0 or not self._is_apart(step, end, z, share):
             return None
         on_path = self._outside(probe, step, [y, 0.5 * (y + z), z])
-        value = self._outside(probe, step, [y + part * (end - y) for part in PARTS] + [end])
-        self.inside = not (on_path or value)
-        found = self.of_limit(t, h, on_path or value)  # what is named is a place that the solution comes to, where that will do
+        value = on_path or self._outside(probe, step, [*way, end])
+        self.inside = not value
+        found = self.of_limit(t, h, value)  # what is named is a place that the solution comes to, where that will do
         return None if found is None else found._replace(parts=parts)
 
     def look_around(self, probe: stepper.Run, step: Step) -> None:
