@@ -18,7 +18,7 @@ from mflow_core.stepping import stepper
 from mflow.base.checks import Array, check_whole
 from mflow.base.methods import Method
 from mflow.base.telling import tell
-from mflow.course.past_step import UNTIL, Finding, Judge, Step, edge_of, finding_of
+from mflow.course.past_step import UNTIL, Finding, Judge, Step, edge_of, finding_of, has_limit
 from mflow.stability import spectrum
 from mflow.stability.amplification import amplification
 
@@ -27,7 +27,7 @@ __all__ = ["PastLimit"]
 RARER, STEEPER = 4, 1.4  # times as many looks are due a measurement, after each one that finds nothing, or one that is so much steeper
 MANY = 2**62  # of looks, and of evaluations
 WAIT = 4  # steps from a measurement that finds something to the next look
-CHEAP, SHARE = 100, 0.05  # evaluations of measurements, and their share of the run's, beyond which no other one begins
+CHEAP, SHARE = 50, 0.05  # evaluations of measurements, and their share of the run's, beyond which no other one begins
 AXIS = 0.9  # of the limit on the real axis: methods whose limit for oscillations is lower have next to none
 TENFOLD = 10.0  # a state that has grown by this may have done so by what the steps alone do to an oscillation
 SWINGS, NEARBY = 0.5, 1e-7  # of the largest component: the least that an oscillation makes up of it, and the way of a difference
@@ -64,9 +64,7 @@ class PastLimit:
     @classmethod
     def of(cls, run: stepper.Run, method: Method, start: Array, symmetric: bool = False) -> PastLimit | None:
         """None for methods that have no such limit, or that measure the Jacobian themselves."""
-        if "linear" not in method.flags or method.flags & {"implicit", "multistep", "needs_rho", "second_order"}:
-            return None
-        return cls(run, method, start, symmetric)
+        return cls(run, method, start, symmetric) if has_limit(method) else None
 
     @property
     def inside(self) -> bool | None:

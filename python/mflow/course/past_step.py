@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
+from mflow_core.problems.problem import rhs_problem
 from mflow_core.stepping import stepper
 
 from mflow.base.checks import Array, check_whole
@@ -15,7 +17,7 @@ from mflow.stability import spectrum
 from mflow.stability.amplification import amplification
 from mflow.stability.limits import first_to_fail
 
-__all__ = ["EDGE", "SEEN", "UNTIL", "Finding", "Judge", "Step", "edge_of", "finding_of"]
+__all__ = ["EDGE", "SEEN", "UNTIL", "Finding", "Judge", "Seen", "Step", "edge_of", "finding_of", "has_limit", "look_back"]
 
 EDGE = 0.9  # of the limit, at which a secant of the slopes counts: round a cycle of two steps it is the limit itself
 FLIP = 2.0  # the secant round a cycle of two Euler steps, which the first stages of some methods are, however far f is flat on both sides
@@ -42,6 +44,18 @@ class Step(NamedTuple):
     t: float
     y: Array
     h: float
+
+
+class Seen(NamedTuple):
+    """What is left of looks at a run that is over: its steepest step, h |lambda| between two slopes of that, and where it was some steps
+    behind."""
+
+    t: float
+    y: Array
+    h: float
+    steep: float
+    t_after: float
+    y_after: Array
 
 
 class Finding(NamedTuple):
@@ -131,6 +145,24 @@ class Judge:
         size = np.maximum(np.maximum(np.abs(step.y), np.abs(end)), np.maximum(np.abs(z), np.abs(self.start)))
         size = np.maximum(size, TINY * float(np.max(size, initial=0.0)))
         return not np.all((apart <= APART * way) | (apart <= share * SEEN * size))  # z may be NaN: not known
+
+
+def has_limit(method: Method) -> bool:
+    """Whether fixed steps of the method have a limit that looks in passing can tell of: none of it measures the Jacobian itself."""
+    return "linear" in method.flags and not method.flags & {"implicit", "multistep", "needs_rho", "second_order"}
+
+
+def look_back(method: Method, slope: Callable[[float, Array], Array], start: Array, seen: Seen) -> tuple[str, int]:
+    """Words, where the steepest step of a run that is over led past the limit, and the run did not come back from there; and evaluations."""
+    judge, step = Judge(method, start), Step(seen.t, seen.y, seen.h)
+    probe = stepper.Run(method.record, rhs_problem(slope, seen.y.shape, (), False), seen.y, seen.t, seen.h, method.numbers)
+    try:
+        with np.errstate(all="ignore"):
+            found = judge.find(probe, step, seen.steep)
+            stays = found is not None and judge.stays_elsewhere(probe, step, seen.t_after, seen.y_after, found.parts)
+    except Exception:
+        return "", int(probe.nfev)  # fun has no values around the step
+    return found.text if found is not None and stays else "", int(probe.nfev)
 
 
 def finding_of(saved: Any) -> Finding | None:

@@ -19,6 +19,8 @@ from mflow_core.stepping import stepper
 
 from mflow.base.checks import Array, check_flags, check_number, check_whole
 from mflow.base.methods import Method, as_method, refuse_unknown
+from mflow.base.telling import tell
+from mflow.course.past_step import Seen, edge_of, has_limit, look_back
 from mflow.integrate.control import (
     ABOVE_0,
     ATOL,
@@ -40,6 +42,7 @@ if TYPE_CHECKING:
 
 __all__ = ["CompiledSolver", "compile_solver"]
 
+RARER = 4  # times as many calls are not looked back at, after one that shows nothing
 NATIVE = ctypes.CFUNCTYPE(
     ctypes.c_int, ctypes.c_void_p, ctypes.c_double, ctypes.c_double, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p
 )
@@ -77,12 +80,24 @@ class CompiledSolver(Prepared):
 
     def __init__(self, *_: Any, method: Method, made: dict[str, Any], **__: Any) -> None:
         self.method, self._made = method, made
+        self._rest, self._pause = 0, 1  # calls that are not looked back at, and how many they will be after one that shows nothing
 
     @property
     def function(self) -> Any:
         """The C function as a ctypes object, which numba calls without Python: ``solve(handle, t0, t_end, y0, args, y)``, arrays by their
         addresses, as in ``y.ctypes.data``."""
         return NATIVE(self.address)
+
+    def look(self, start: Array, args: Array | None) -> None:
+        """Warns, once, where steps of the last call were past the stability limit."""
+        if self._rest > 0:
+            self._rest -= 1
+            return
+        text, _ = look_back(self.method, lambda t, y: self.slope(t, y, args), start, Seen(*self.seen))
+        self._rest = self._pause = RARER * self._pause
+        if text:
+            self._rest = MANY
+            tell(f"compile_solver: {text}")
 
     def refuse(self, status: int, t_end: float, out: Array) -> NoReturn:
         """Raises the error of a call that ended before its end."""
@@ -144,7 +159,8 @@ def compile_solver(
     CompiledSolver
         ``solver(t_span, y0, args)`` is y at the end of t_span, with the bits of `mflow.solve_ivp`. It raises FloatingPointError where a
         state or a slope is not finite, RuntimeError where the run ends early for another reason, with the message saying where, and
-        ``partial_result``, (t, y). It does not warn of stiffness, nor of fixed steps past the stability limit.
+        ``partial_result``, (t, y). It does not warn of stiffness; of fixed steps past the stability limit a call from Python does, once
+        for each solver, and one from compiled code does not.
 
     Raises
     ------
@@ -207,6 +223,7 @@ def compile_solver(
         raise ValueError("first_step, min_step, max_step: they belong to error control, and dt gives fixed steps: omit them, or dt")
     else:
         options["dt"] = check_number(dt, "dt", ABOVE_0, low=0.0, open_low=True)
+        options["edge"] = edge_of(chosen_method) if has_limit(chosen_method) else 0.0
     return _make(fun, size, counted, chosen_method, options)
 
 

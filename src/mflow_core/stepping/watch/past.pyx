@@ -20,14 +20,14 @@ from libc.math cimport INFINITY, sqrt
 from libc.stddef cimport ptrdiff_t
 from libc.stdint cimport int64_t
 from libc.stdlib cimport calloc, free
-from libc.string cimport memcpy
+from libc.string cimport memcpy, memset
 
 cimport numpy as cnp
 
 from mflow_core.arithmetic.vec cimport MF_SHORT
 from mflow_core.stepping.run cimport run_t, try_step
 from mflow_core.stepping.stepper cimport Run
-from mflow_core.types cimport MF_FRESH, MF_FSAL, MF_IMPLICIT, MF_MULTISTEP, MF_NEEDS_RHO, MF_SECOND_ORDER, mf_problem
+from mflow_core.types cimport MF_FRESH, MF_FSAL, MF_IMPLICIT, MF_MULTISTEP, MF_NEEDS_RHO, MF_SECOND_ORDER, mf_method, mf_problem
 
 import numpy as np
 
@@ -37,6 +37,7 @@ DUE = PAST_DUE
 
 cdef enum:
     LANES = 8
+    SNAP = 8                             # steps behind the steepest one, after which the run has come back, or has not
     NUMBERS = 14                         # that are packed, before the vectors
     MANY = 1000                          # components, from which on looks are rarer still
 
@@ -96,36 +97,86 @@ cdef double steepness(const past_t *past, const double *y, const double *f, ptrd
     return plain if plain < 1e300 else 0.0
 
 
-cdef int listening(double t, const double *y, double *dydt, ptrdiff_t n, void *ctx) noexcept nogil:
-    """The right-hand side, which keeps what the look needs."""
-    cdef run_t *r = <run_t *> ctx
-    cdef past_t *past = <past_t *> r.past
-    cdef int status = r.ode.rhs(t, y, dydt, n, r.ode.ctx)
+cdef void past_init(past_t *past, const mf_method *m, int stages, ptrdiff_t n, double *room, bint snaps) noexcept nogil:
+    """Looks that nobody has asked for yet, in room for 3 n numbers; 4 n where the state behind the steepest step is kept too."""
+    memset(past, 0, sizeof(past_t))
+    past.y, past.f, past.start, past.after = room, room + n, room + 2 * n, room + 3 * n if snaps else NULL
+    past.single = stages == 1
+    if n > MF_SHORT and m.tab != NULL:       # of long states two slopes have to do; a method without a tableau has all of them looked at
+        past.skip = max(0, m.tab.s - (3 if m.flags & MF_FSAL else 2))
+    past.step, past.edge, past.most, past.until, past.alarm = watched_step, 1.0, 1, NEVER, INFINITY
+
+
+cdef void past_starts(past_t *past, ptrdiff_t n, int64_t k) noexcept nogil:
+    """Nothing has been seen; the run stands before step k."""
+    past.seen, past.snaps, past.count, past.largest, past.steepest = 0, 0, 0, 0.0, 0.0
+    past.next = next_look(past, n, k)
+
+
+cdef void past_opens(past_t *past, int64_t k, double t, double h, const double *y, ptrdiff_t n) noexcept nogil:
+    """A step that is looked at begins."""
+    past.h, past.calls, past.k_step, past.t_step, past.y_step = h, 0, k, t, y
+    if past.snaps == 1 and k >= past.k_from + SNAP:
+        memcpy(past.after, y, n * sizeof(double))
+        past.t_after, past.snaps = t, 2
+
+
+cdef void past_knows(past_t *past, const double *y, const double *f, ptrdiff_t n) noexcept nogil:
+    """The first slope of the step, which the step before has left."""
+    memcpy(past.y, y, n * sizeof(double))
+    memcpy(past.f, f, n * sizeof(double))
+    past.seen, past.largest = 1, 0.0
+
+
+cdef void past_hears(past_t *past, double t, const double *y, const double *f, ptrdiff_t n) noexcept nogil:
+    """A slope that the step has asked for."""
     cdef double square
     past.calls += 1
-    if status != 0 or past.calls <= past.skip:
-        return status
+    if past.calls <= past.skip:
+        return
     if past.seen > 0:
-        square = steepness(past, y, dydt, n)
+        square = steepness(past, y, f, n)
         if square > past.largest:
             past.largest = square
             if square > past.edge * past.edge and square > past.steepest:
-                note_start(r, past)
+                note_start(past, n)
     memcpy(past.y, y, n * sizeof(double))
-    memcpy(past.f, dydt, n * sizeof(double))
+    memcpy(past.f, f, n * sizeof(double))
     past.t_kept, past.h_kept = t, past.h
     past.seen += 1
-    return 0
 
 
-cdef void note_start(const run_t *r, past_t *past) noexcept nogil:
+cdef void note_start(past_t *past, ptrdiff_t n) noexcept nogil:
     """Where the step began that the look at hand is at."""
     if past.single:
-        memcpy(past.start, past.y, r.n * sizeof(double))
-        past.t_from, past.h_from = past.t_kept, past.h_kept
+        memcpy(past.start, past.y, n * sizeof(double))
+        past.t_from, past.h_from, past.k_from = past.t_kept, past.h_kept, past.k_step - 1
     else:
-        memcpy(past.start, r.now[0], r.n * sizeof(double))
-        past.t_from, past.h_from = r.t, past.h
+        memcpy(past.start, past.y_step, n * sizeof(double))
+        past.t_from, past.h_from, past.k_from = past.t_step, past.h, past.k_step
+    past.snaps = 1 if past.after != NULL else 0
+
+
+cdef void past_closes(past_t *past, int status, ptrdiff_t n) noexcept nogil:
+    """The step is over; where it had two slopes, or the one before had the other, so is the look."""
+    if past.seen < 2 and status == 0:
+        return                               # the rest of it in the next step
+    if status == 0 and past.largest > past.edge * past.edge:
+        past.count += 1
+        past.steepest = past.largest if past.largest > past.steepest else past.steepest
+    past.seen, past.largest = 1 if past.single and past.every == 1 and status == 0 else 0, 0.0
+    past.next = next_look(past, n, past.k_step + 1)
+    if past.snaps == 1 and past.next > past.k_from + SNAP > past.k_step:
+        past.next = past.k_from + SNAP
+
+
+cdef int listening(double t, const double *y, double *dydt, ptrdiff_t n, void *ctx) noexcept nogil:
+    """The right-hand side, which keeps what the look needs."""
+    cdef run_t *r = <run_t *> ctx
+    cdef int status = r.ode.rhs(t, y, dydt, n, r.ode.ctx)
+    if status == 0:
+        past_hears(<past_t *> r.past, t, y, dydt, n)
+    return status
 
 
 cdef int watched_step(run_t *r, double h) noexcept nogil:
@@ -134,21 +185,13 @@ cdef int watched_step(run_t *r, double h) noexcept nogil:
     cdef mf_problem plain = r.p
     cdef bint cuts = r.cuts
     cdef int status
-    past.h, past.calls = h, 0
+    past_opens(past, r.k, r.t, h, r.now[0], r.n)
     if past.skip == 0 and r.m.flags & MF_FSAL and not r.f.flags & MF_FRESH:
-        memcpy(past.y, r.now[0], r.n * sizeof(double))     # the first slope, which the step before has left
-        memcpy(past.f, r.now[1], r.n * sizeof(double))
-        past.seen, past.largest = 1, 0.0
+        past_knows(past, r.now[0], r.now[1], r.n)
     r.p.rhs, r.p.ctx, r.cuts = listening, r, False       # it is one call that is listened to, of the whole state
     status = try_step(r, h)
     r.p, r.cuts = plain, cuts
-    if past.seen < 2 and status == 0:
-        return 0                             # the rest of it in the next step
-    if status == 0 and past.largest > past.edge * past.edge:
-        past.count += 1
-        past.steepest = past.largest if past.largest > past.steepest else past.steepest
-    past.seen, past.largest = 1 if past.single and past.every == 1 and status == 0 else 0, 0.0
-    past.next = next_look(past, r.n, r.k + 1)
+    past_closes(past, status, r.n)
     return status
 
 
@@ -162,19 +205,14 @@ cdef class Past:
     cdef double *kept
 
     def __cinit__(self, Run run not None):
-        cdef int stages = run.r.m.tab.s if run.r.m.tab != NULL else 0    # a method without a tableau has all its slopes looked at
         if run.r.m.step == NULL or run.r.m.flags & (MF_IMPLICIT | MF_MULTISTEP | MF_NEEDS_RHO | MF_SECOND_ORDER) or run.r.p.rhs == NULL:
             raise TypeError(f"{run.record.name}: expected an explicit one-step method of first order")
         self.kept = <double *> calloc(3 * run.r.n + 1, sizeof(double))
         if self.kept == NULL:
             raise MemoryError(f"no memory for looks at {run.r.n} components")
-        self.c.y, self.c.f, self.c.start = self.kept, self.kept + run.r.n, self.kept + 2 * run.r.n
-        if run.r.n > MF_SHORT:               # of long states two slopes have to do
-            self.c.skip = max(0, stages - (3 if run.r.m.flags & MF_FSAL else 2))
-        elif not run.problem.compiled:
+        past_init(&self.c, run.r.m, run.record.stages, run.r.n, self.kept, False)
+        if run.r.n <= MF_SHORT and not run.problem.compiled:
             self.c.every = 1
-        self.c.single = run.record.stages == 1
-        self.c.step, self.c.edge, self.c.most, self.c.until, self.c.alarm = watched_step, 1.0, 1, NEVER, INFINITY
         self.run = run
         self.begin()
         run.r.past = &self.c
