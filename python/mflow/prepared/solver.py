@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
 __all__ = ["CompiledSolver", "compile_solver"]
 
-RARER = 4  # times as many calls are not looked back at, after one that shows nothing
+CHEAP, SHARE = 100, 0.05  # evaluations for looks back at calls, and their share of these calls', beyond which no other one begins
 NATIVE = ctypes.CFUNCTYPE(
     ctypes.c_int, ctypes.c_void_p, ctypes.c_double, ctypes.c_double, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p
 )
@@ -80,7 +80,7 @@ class CompiledSolver(Prepared):
 
     def __init__(self, *_: Any, method: Method, made: dict[str, Any], **__: Any) -> None:
         self.method, self._made = method, made
-        self._rest, self._pause = 0, 1  # calls that are not looked back at, and how many they will be after one that shows nothing
+        self._told, self._looked, self._asked = False, 0, 0  # of steps past the limit; evaluations for that, and of the calls that looked so
 
     @property
     def function(self) -> Any:
@@ -90,13 +90,12 @@ class CompiledSolver(Prepared):
 
     def look(self, start: Array, args: Array | None) -> None:
         """Warns, once, where steps of the last call were past the stability limit."""
-        if self._rest > 0:
-            self._rest -= 1
+        self._asked += self.nfev
+        if self._told or self._looked > max(CHEAP, SHARE * self._asked):
             return
-        text, _ = look_back(self.method, lambda t, y: self.slope(t, y, args), start, Seen(*self.seen))
-        self._rest = self._pause = RARER * self._pause
+        text, calls = look_back(self.method, lambda t, y: self.slope(t, y, args), start, Seen(*self.seen))
+        self._looked, self._told = self._looked + calls, bool(text)
         if text:
-            self._rest = MANY
             tell(f"compile_solver: {text}")
 
     def refuse(self, status: int, t_end: float, out: Array) -> NoReturn:
