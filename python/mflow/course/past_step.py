@@ -153,7 +153,7 @@ def has_limit(method: Method) -> bool:
 
 
 def look_back(method: Method, slope: Callable[[float, Array], Array], start: Array, seen: Seen) -> tuple[str, int]:
-    """Words, where the steepest step of a run that is over led past the limit, and the run did not come back from there; and evaluations."""
+    """Words, where the steepest step of a run that is over led past the limit, and the run did not come back; and evaluations."""
     judge, step = Judge(method, start), Step(seen.t, seen.y, seen.h)
     probe = stepper.Run(method.record, rhs_problem(slope, seen.y.shape, (), False), seen.y, seen.t, seen.h, method.numbers)
     try:

@@ -357,8 +357,10 @@ def run_blocks(task: Task, columns: Columns, threads: int, bar: Progress) -> Non
 
 
 def look_at_steps(task: Task, columns: Columns) -> None:
-    """Whether fixed steps of a function for blocks are past the stability limit, where nothing overflows: of each block the first trajectory
-    is looked at in passing, and the first `MEASURED` of those that were steep are measured. Warns once."""
+    """Whether fixed steps of a function for blocks are past the stability limit, where nothing overflows: the first trajectory of each
+    block is looked at in passing, and the first `MEASURED` of those that were steep are measured. Warns once."""
+    if not columns.seen:
+        return
     method = as_method(task.method or default_method(task.dt), {k: v for k, v in task.options.items() if k not in CONTROLS})
     n, told = task.starts.shape[1], ""
     states = columns.y if columns.last is None else columns.last

@@ -16,6 +16,7 @@ from mflow.base.methods import AUTO, Method, as_method, asks_for_auto
 from mflow.base.pace import Pace
 from mflow.base.telling import tell, tell_of_order
 from mflow.course.grid import count_steps
+from mflow.course.legs import pair_for, two_methods
 from mflow.course.past_limit import PastLimit
 from mflow.course.stops import Met, Stops, check_actions
 from mflow.integrate.control import (
@@ -184,8 +185,6 @@ class Stepper(Kept):
         **parameters: Unpack[StepperOptions],
     ) -> None:
         if asks_for_auto(method):
-            from mflow.course.legs import pair_for
-
             if rtol is None and atol is None:
                 raise ValueError("rtol: 'auto' needs error control, got neither rtol nor atol; give one of them")
             self._pair = pair_for(np.size(y0), rtol, RTOL, events=events, mass=mass, parameters=parameters)
@@ -266,8 +265,6 @@ class Stepper(Kept):
         if self._pair is None:
             self._run = core.Run(record, equation, self._start, self._t0, math.nan, values, dense=True, control=self._controlled, **more)
         else:
-            from mflow.course.legs import two_methods
-
             self._told_stiff = True  # the other method is the answer
             self._run = self._legs = two_methods(self._pair, more["solver"], equation, self._start, self._t0, control=self._controlled)
         self._past = None if self._controlled else PastLimit.of(self._run, self.method, self._start)

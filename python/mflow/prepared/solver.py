@@ -80,7 +80,11 @@ class CompiledSolver(Prepared):
 
     def __init__(self, *_: Any, method: Method, made: dict[str, Any], **__: Any) -> None:
         self.method, self._made = method, made
-        self._told, self._looked, self._asked = False, 0, 0  # of steps past the limit; evaluations for that, and of the calls that looked so
+        self._told, self._looked, self._asked = (
+            False,
+            0,
+            0,
+        )  # of steps past the limit; evaluations for that, and of the calls that looked so
 
     @property
     def function(self) -> Any:

@@ -104,7 +104,6 @@ cdef void keep_seen(block_t *b, int64_t block) noexcept nogil:
 
 cdef int common_step(block_t *b, int64_t k, double t, double h, double t_next) noexcept nogil:
     """now -> next for all lanes; those that fail are gone, the others' output is written."""
-    cdef const job_t *job = b.job
     cdef int status, col
     b.f.t, b.f.h, b.f.k, b.end = t, h, k, t_next
     b.f.x0, b.f.x1 = <const double *const *> b.now, <double *const *> b.next

@@ -81,7 +81,7 @@ def test_the_same_switch_within_its_limit_says_nothing(method: str) -> None:
 
 @pytest.mark.parametrize("fast", [60.0, 120.0])
 def test_a_transient_past_the_limit_that_comes_back_is_not_told_of(fast: float) -> None:
-    """h |lambda| is 3.1 and 6.1 at first, and below 2 after a few steps; the state, thrown about at first, comes to rest where it should."""
+    """h |lambda| is 3.1 and 6.1 at first, and below 2 after a few steps; the state, thrown about, comes to rest where it should."""
     r, seen = told(
         lambda: mflow.solve_ivp(lambda t, y: -(fast * np.exp(-10.0 * t) + 2.0) * (y - 1.0), (0, 2), [1.2], method="euler", dt=0.05)
     )
@@ -106,7 +106,9 @@ def test_a_leap_is_told_of_in_the_same_words_after_a_resume(method: str, tmp_pat
 def test_a_dose_is_no_leap() -> None:
     """The state jumps between two steps, not in one: with and without a measurement behind."""
     r, seen = told(
-        lambda: mflow.solve_ivp(lambda t, y: -30.0 * (y - 1.0), (0, 3), [2.0], method="euler", dt=0.06, doses=[(0.6, 0, 5.0), (1.5, 0, -9.0)])
+        lambda: mflow.solve_ivp(
+            lambda t, y: -30.0 * (y - 1.0), (0, 3), [2.0], method="euler", dt=0.06, doses=[(0.6, 0, 5.0), (1.5, 0, -9.0)]
+        )
     )
     assert r.y[0, -1] == pytest.approx(1.0, abs=0.05)
     assert not seen
@@ -127,11 +129,12 @@ def past_limit(fun: Any, start: list[float], steps: int, dt: float) -> tuple[mfl
 
 def test_every_number_of_the_looks_is_checked() -> None:
     """A checkpoint whose fields no run can have: negative squares, counts without their vectors, a mark of another size."""
-    st, looks = past_limit(modified, [0.9], 63, 0.05)
+    _, looks = past_limit(modified, [0.9], 63, 0.05)
     saved = looks.pack()
     assert saved["mark"] is not None
     assert looks.misfit(saved) == ""
-    for place, value in ((0, -1.0), (1, 0.0), (2, -1.0), (2, 5.0), (3, 1e9), (4, 1e9), (5, -1.0), (6, -4.0), (11, 2.0), (12, 0.5), (13, math.nan)):
+    ill = [(0, -1.0), (1, 0.0), (2, -1.0), (2, 5.0), (3, 1e9), (4, 1e9), (5, -1.0), (6, -4.0), (11, 2.0), (12, 0.5), (13, math.nan)]
+    for place, value in ill:
         state = [*saved["state"]]
         state[place] = value
         assert looks.misfit({**saved, "state": state}).startswith("past: "), place
@@ -147,7 +150,7 @@ def test_every_number_of_the_looks_is_checked() -> None:
 
 def test_what_was_measured_goes_into_a_checkpoint() -> None:
     """Whether all modes were inside acquits a state that has grown by itself, after a resume too."""
-    st, looks = past_limit(lambda t, y: -19.0 * np.tanh(y), [1.0], 40, 0.1)
+    _, looks = past_limit(lambda t, y: -19.0 * np.tanh(y), [1.0], 40, 0.1)
     assert looks.pack()["inside"] is True
     other = mflow.Stepper("euler", lambda t, y: -19.0 * np.tanh(y), [1.0])
     assert other._past.inside is None
