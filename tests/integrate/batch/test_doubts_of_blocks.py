@@ -99,3 +99,21 @@ def test_a_prepared_solver_tells_once() -> None:
     assert not told(lambda: solver((0.0, 60 * h), [1.0, 1.0], [RATE]))[1]
     whole, _ = told(lambda: mflow.solve_ivp(lambda t, y: f(t, y, RATE), (0, 60 * h), [1.0, 1.0], "rk4", dt=h, save="last"))
     assert y == pytest.approx(whole.y[:, -1], rel=1e-9)
+
+
+SLOPE = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_double, NUMBERS, NUMBERS, SIZE, ctypes.c_void_p)
+
+
+def test_a_right_hand_side_in_pieces_is_looked_at_as_a_whole() -> None:
+    """Slopes of one piece beside those of another show nothing of a step."""
+
+    @SLOPE
+    def fun(t: float, y: Any, dydt: Any, n: int, ctx: Any) -> int:
+        np.ctypeslib.as_array(dydt, (n,))[:] = -RATE * np.tanh(np.ctypeslib.as_array(y, (n,)))
+        return 0
+
+    start, dt = np.linspace(1.0, 2.0, 60_000), 0.14
+    r, seen = told(lambda: mflow.solve_ivp(fun, (0, 140 * dt), start, "euler", dt=dt, elementwise=True, threads=2, save="last"))
+    assert np.min(np.abs(r.y[:, -1])) > 0.1
+    assert len(seen) == len(r.doubts) == 1
+    assert SAID in r.doubts[0]
