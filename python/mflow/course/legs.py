@@ -11,7 +11,6 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
-from mflow_core import registry
 from mflow_core.problems.problem import Problem
 from mflow_core.solvers.solver import Solver
 from mflow_core.stepping import legs
@@ -19,7 +18,7 @@ from mflow_core.stepping import legs
 from mflow.base.checks import Array, shown
 from mflow.base.methods import Method, as_method
 
-__all__ = ["CALM", "STIFF", "Pair", "TwoMethods", "pair_for", "stiff_method", "two_methods"]
+__all__ = ["CALM", "STIFF", "Pair", "TwoMethods", "pair_for", "two_methods"]
 
 # Measured (bench/auto.py): below this rtol the pair of order 8 takes fewer evaluations than that of order 5; beyond so many components the
 # steps of bdf, a real factorization each, cost half of radau5's and less, while below it radau5 begins a leg at its full order.
@@ -31,14 +30,6 @@ SIGNED = 0.25
 UNABLE = frozenset(("diverged", "step_too_small", "solve_failed", "non_finite"))  # reasons of runs that one method alone may finish
 MOST_ALONE = 100_000  # steps of it, where the user gives no limit
 CALM, STIFF = ("tsit5", "dop853"), ("radau5", "bdf")
-
-
-@functools.cache
-def stiff_method() -> str:
-    """The method that stiff problems are advised to take under error control: the implicit pair of the highest order."""
-    fit = {"implicit", "embedded"}
-    pairs = [record for record in registry.records() if record.flags >= fit and "second_order" not in record.flags]
-    return str(max(pairs, key=lambda record: record.order).name)
 
 
 class Pair(NamedTuple):

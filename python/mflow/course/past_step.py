@@ -12,10 +12,9 @@ from mflow_core.stepping import stepper
 
 from mflow.base.checks import Array, check_whole
 from mflow.base.methods import Method
-from mflow.course.legs import stiff_method
 from mflow.stability import spectrum
 from mflow.stability.amplification import amplification
-from mflow.stability.limits import first_to_fail
+from mflow.stability.limits import first_to_fail, stiff_method
 
 __all__ = ["EDGE", "SEEN", "UNTIL", "Finding", "Judge", "Seen", "Step", "edge_of", "finding_of", "has_limit", "look_back"]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from mflow_core.events import events as core_events
@@ -19,6 +19,9 @@ from mflow.integrate.history import History
 from mflow.stability import spectrum
 from mflow.stability.limits import stability_limit
 
+if TYPE_CHECKING:
+    from mflow.course.past_limit import PastLimit
+
 __all__ = [
     "CALLBACK",
     "GROWTH",
@@ -28,6 +31,7 @@ __all__ = [
     "give_radius",
     "least_steps",
     "looks_misfit",
+    "past_limit_of",
     "stable_end",
 ]
 
@@ -71,6 +75,13 @@ def stable_end(record: MethodRecord) -> float:
     if "embedded" not in record.flags or record.flags & {"implicit", "needs_rho", "second_order"}:
         return 0.0
     return stability_limit(record.name)
+
+
+def past_limit_of(run: stepper.Run, method: Method, start: Array, symmetric: bool = False) -> PastLimit | None:
+    """What looks at fixed steps of a run; None where there is nothing to look at, see `PastLimit.of`."""
+    from mflow.course.past_limit import PastLimit  # where there are such steps
+
+    return PastLimit.of(run, method, start, symmetric)
 
 
 def least_steps(method: Method) -> int:

@@ -10,7 +10,7 @@ import math
 import zlib
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from mflow_core.arithmetic.starts import largest
@@ -26,13 +26,11 @@ from mflow.base.progress import Progress, Watcher
 from mflow.base.result import IVPResult, Origin, Result, attach, keep_origin, pending
 from mflow.base.telling import tell
 from mflow.course.agenda import Agenda, agenda_of, steps_left
-from mflow.course.legs import stiff_method
 from mflow.course.outputs import add_outputs, check_outputs
-from mflow.course.past_limit import PastLimit
 from mflow.course.signs import check_signs, left_words
 from mflow.course.steady import Rest, check_until
 from mflow.course.stops import check_actions
-from mflow.integrate import control, endings
+from mflow.integrate import control, curvature, endings
 from mflow.integrate.checkpoint import Checkpoints, StepState, misfit_of_grid
 from mflow.integrate.control import ATOL, MANY, RTOL, Settings
 from mflow.integrate.curvature import CALLBACK, GROWTH, AutoSteps, StiffnessWarning, check_measurable, give_radius, looks_misfit, stable_end
@@ -40,7 +38,11 @@ from mflow.integrate.history import History
 from mflow.solvers.finite_jacobian import NotFiniteError
 from mflow.solvers.jacobian_doubt import Doubt
 from mflow.solvers.rest import at_rest
+from mflow.stability.limits import stiff_method
 from mflow.stability.spectrum import Looks, relaxing
+
+if TYPE_CHECKING:
+    from mflow.course.past_limit import PastLimit
 
 __all__ = ["Drive", "follow"]
 
@@ -131,7 +133,7 @@ class Drive:
             span = self.t0, self.t1
             self.auto = AutoSteps(self.run, self.history, self.events, self.watch, method, span, settings.symmetric)
         elif self.mode != "adaptive" and math.isfinite(self.step):
-            self.past = PastLimit.of(self.run, method, start, settings.symmetric)
+            self.past = curvature.past_limit_of(self.run, method, start, settings.symmetric)
         if settings.progress:
             self.progress = Progress(self.t0, self.t1, name)
         if self.run.equations is not None:

@@ -20,7 +20,6 @@ from mflow.base.methods import Method, as_method, asks_for_auto, refuse_unknown
 from mflow.base.pace import Pace
 from mflow.base.result import IVPResult, attach
 from mflow.base.telling import tell
-from mflow.course.past_step import EDGE, SEEN
 from mflow.integrate.control import MANY, RTOL, Settings, check_span, count_steps, kept_every
 from mflow.integrate.drive import Drive, follow
 from mflow.integrate.endings import preparing
@@ -395,6 +394,8 @@ def _past_limit(st: OptimizerStepper, lr: float, last: list[tuple[Array, Array]]
 
 def _turns(method: Method, lr: float, before: tuple[Array, Array], behind: tuple[Array, Array]) -> bool:
     """Whether a step that is no small one leads past a valley, or is as long as the curvature on its way allows."""
+    from mflow.course.past_step import EDGE, SEEN
+
     (c0, g0), (c1, g1) = before, behind
     moved, changed = float(np.linalg.norm(c1 - c0)), float(np.linalg.norm(g1 - g0))
     if not moved > SEEN * float(np.linalg.norm(c1)):

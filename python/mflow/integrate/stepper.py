@@ -16,8 +16,6 @@ from mflow.base.methods import AUTO, Method, as_method, asks_for_auto
 from mflow.base.pace import Pace
 from mflow.base.telling import tell, tell_of_order
 from mflow.course.grid import count_steps
-from mflow.course.legs import pair_for, two_methods
-from mflow.course.past_limit import PastLimit
 from mflow.course.stops import Met, Stops, check_actions
 from mflow.integrate.control import (
     ATOL,
@@ -32,7 +30,7 @@ from mflow.integrate.control import (
     resolved,
     sizes_of,
 )  # fmt: skip
-from mflow.integrate.curvature import StiffnessWarning, give_radius, stable_end
+from mflow.integrate.curvature import StiffnessWarning, give_radius, past_limit_of, stable_end
 from mflow.integrate.endings import Ending, held_words, of_events
 from mflow.saving.saved_stepper import Kept
 from mflow.solvers import nonlinear
@@ -136,7 +134,7 @@ class Stepper(Kept):
     _pair: Any = None  # the two methods of "auto"
     _legs: Any = None  # and the run, then
     _stops: Stops | None = None
-    _past: PastLimit | None = None  # of steps of dt
+    _past: Any = None  # of steps of dt: a PastLimit, or None
     _pairs: Any = None  # of a complex state: real and imaginary parts
     _given: dict[str, Any] | None = None  # all arguments, where `_call` is their real form
     _watches_motion = False  # events see x and v
@@ -185,6 +183,8 @@ class Stepper(Kept):
         **parameters: Unpack[StepperOptions],
     ) -> None:
         if asks_for_auto(method):
+            from mflow.course.legs import pair_for
+
             if rtol is None and atol is None:
                 raise ValueError("rtol: 'auto' needs error control, got neither rtol nor atol; give one of them")
             self._pair = pair_for(np.size(y0), rtol, RTOL, events=events, mass=mass, parameters=parameters)
@@ -265,9 +265,11 @@ class Stepper(Kept):
         if self._pair is None:
             self._run = core.Run(record, equation, self._start, self._t0, math.nan, values, dense=True, control=self._controlled, **more)
         else:
+            from mflow.course.legs import two_methods
+
             self._told_stiff = True  # the other method is the answer
             self._run = self._legs = two_methods(self._pair, more["solver"], equation, self._start, self._t0, control=self._controlled)
-        self._past = None if self._controlled else PastLimit.of(self._run, self.method, self._start)
+        self._past = None if self._controlled else past_limit_of(self._run, self.method, self._start)
         bounds = {name: self._call[name] for name in ("max_step", "min_step", "first_step")}
         if self._controlled:
             self._control(self._call["rtol"], self._call["atol"], **bounds)
