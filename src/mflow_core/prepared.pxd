@@ -7,6 +7,7 @@ cimport numpy as cnp
 from mflow_core.problems.problem cimport Problem
 from mflow_core.registry cimport MethodRecord
 from mflow_core.stepping.run cimport run_t
+from mflow_core.stepping.watch.past cimport past_t
 
 
 cdef extern from "mflow/ivp.h":
@@ -27,6 +28,8 @@ ctypedef struct prepared_t:
     double dt, first_step, max_step, min_step
     int64_t max_steps
     int64_t steps                        # of the call at hand, where they are fixed
+    past_t past                          # looks at fixed steps, for calls from Python
+    double *looks                        # and their room; NULL: none
     int64_t piece                        # of a loop that looks at signals
 
 

@@ -3,9 +3,9 @@
 A call puts the run where a new one would stand (`run_set`, which forgets all that belongs to the steps before; counts and the controller
 begin anew), so that its end has the bits of `mflow.solve_ivp`. The right-hand side gets the address of `args` as its user data.
 """
-from libc.math cimport INFINITY, NAN, ceil, copysign, fabs
+from libc.math cimport INFINITY, NAN, ceil, copysign, fabs, sqrt
 from libc.stdint cimport int64_t
-from libc.stdlib cimport free
+from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
 
 cimport numpy as cnp
@@ -18,6 +18,7 @@ from mflow_core.registry cimport REDUCE, MethodRecord, mf_error_text
 from mflow_core.stepping.loops cimport run_many
 from mflow_core.stepping.run cimport RUN_CONTROL, run_make, run_release, run_set, run_t, run_tolerances
 from mflow_core.stepping.starts cimport run_begin
+from mflow_core.stepping.watch.past cimport past_init, past_starts, past_t
 from mflow_core.types cimport (MF_E_ARGUMENT, MF_E_BUSY, MF_E_MEMORY, MF_E_NON_FINITE, MF_E_STEP, MF_E_STEPS, MF_IMPLICIT, MF_NEEDS_RHO,
                                MF_RETRY_NON_FINITE, MF_SECOND_ORDER)
 
@@ -49,6 +50,8 @@ cdef int begin(prepared_t *p, double t0, double t_end, const double *y0, const d
     run_set(r, t0, NAN if p.rtol != NULL else copysign(p.dt, sign), start)
     if not REDUCE.all_finite(y0, r.n):
         return MF_E_NON_FINITE
+    if p.looks != NULL:
+        past_starts(&p.past, r.n, 0)
     if p.face.n_args > 0:
         r.inner.ctx = r.p.ctx = r.ode.ctx = <void *> args
     if p.rtol != NULL:
@@ -115,12 +118,13 @@ def error_text(int code):
 cdef class Prepared:
     """A method on a compiled right-hand side of n numbers, ready to be called; `mflow.compile_solver` makes it.
 
-    rtol, atol: float64 arrays of one number each, or of n; None: steps of dt. first_step 0: chosen from the slopes.
+    rtol, atol: float64 arrays of one number each, or of n; None: steps of dt. first_step 0: chosen from the slopes. edge: the h |lambda|
+    between two slopes beyond which a call from Python is looked back at (`seen`, `look`); 0: none is.
     """
 
     def __cinit__(self, MethodRecord record, Problem problem, dict parameters, Py_ssize_t n_args=0, double dt=0.0, cnp.ndarray rtol=None,
                   cnp.ndarray atol=None, double first_step=0.0, double max_step=INFINITY, double min_step=0.0,
-                  int64_t max_steps=<int64_t> 1 << 62, **more):
+                  int64_t max_steps=<int64_t> 1 << 62, double edge=0.0, **more):
         cdef const double *start[8]
         cdef double *par
         cdef int j, status = 0
@@ -150,9 +154,17 @@ cdef class Prepared:
                 raise ValueError(f"rtol, atol: expected 1 or {problem.c.n} numbers each, and a method with an error estimate")
             self.p.rtol, self.p.atol = <const double *> cnp.PyArray_DATA(rtol), <const double *> cnp.PyArray_DATA(atol)
             self.p.n_tolerances = rtol.size
+        elif edge > 0.0:
+            self.p.looks = <double *> calloc(4 * problem.c.n + 1, sizeof(double))
+            if self.p.looks == NULL:
+                raise MemoryError(f"no memory for looks at {problem.c.n} components")
+            past_init(&self.p.past, record.m, record.stages, problem.c.n, self.p.looks, True)
+            self.p.past.edge, self.p.past.most = edge, <int64_t> 1 << 62
+            self.p.run.past = &self.p.past
 
     def __dealloc__(self):
         run_release(self.p.run)
+        free(self.p.looks)
 
     cdef int advance(self, double t_end) except? -1:
         """Steps to t_end, between which signals are looked at."""
@@ -195,6 +207,31 @@ cdef class Prepared:
             status = end(&self.p, status, <double *> cnp.PyArray_DATA(out))
         if status != 0:
             self.refuse(status, t_end, out)
+        if self.p.looks != NULL and self.p.past.count:
+            self.look(start, more)
+        return out
+
+    def look(self, start, args):
+        """Steps of the call from this start, with these args, were beyond the edge."""
+
+    @property
+    def seen(self):
+        """(t, y, h) of the steepest of them, h |lambda| between its slopes, and (t, y) some steps behind it, or where the call has ended."""
+        cdef const past_t *past = &self.p.past
+        cdef bint kept = past.snaps == 2
+        y, after = np.empty(self.p.face.n), np.empty(self.p.face.n)
+        memcpy(cnp.PyArray_DATA(<cnp.ndarray> y), past.start, self.p.face.n * sizeof(double))
+        memcpy(cnp.PyArray_DATA(<cnp.ndarray> after), past.after if kept else self.p.run.now[0], self.p.face.n * sizeof(double))
+        return past.t_from, y, past.h_from, sqrt(past.steepest), past.t_after if kept else self.p.face.t, after
+
+    def slope(self, double t, y, args):
+        """fun(t, y, args): an array of n numbers, NaNs where it gives up. args: n_args numbers, or None."""
+        cdef cnp.ndarray at = numbers(y, self.p.face.n, "y")
+        cdef cnp.ndarray more = None if args is None else numbers(args, self.p.face.n_args, "args")
+        cdef run_t *r = self.p.run
+        out = np.full(self.p.face.n, np.nan)
+        r.ode.rhs(t, <const double *> cnp.PyArray_DATA(at), <double *> cnp.PyArray_DATA(<cnp.ndarray> out), r.n,
+                  r.ode.ctx if more is None else cnp.PyArray_DATA(more))
         return out
 
     def refuse(self, int status, double t_end, out):

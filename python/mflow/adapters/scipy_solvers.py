@@ -31,8 +31,9 @@ from scipy.integrate._ivp.common import validate_tol, warn_extraneous  # the doc
 from mflow.base.checks import Array, as_number, check_flags, check_number, check_vector, real_array
 from mflow.base.methods import Method, get_method
 from mflow.course.legs import CALM, Pair, pair_for, two_methods
+from mflow.course.past_limit import PastLimit
 from mflow.integrate.control import ATOL, ROUNDING, RTOL, check_first_step, check_max_step, check_min_step, check_tolerances, resolved
-from mflow.integrate.curvature import PastLimit, stable_end
+from mflow.integrate.curvature import stable_end
 from mflow.integrate.dense import DenseOutput as Extension
 from mflow.integrate.endings import Ending
 from mflow.problems.complexes import ComplexOutput, Pairs, is_complex

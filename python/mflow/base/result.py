@@ -277,6 +277,8 @@ class IVPResult(Examined):
     y_after : where events act, a list of the states behind their actions, as y_events has those before.
     reason : "finished", "event", "callback", "max_steps", "non_finite", "diverged", "step_too_small", "solve_failed",
     "event_failed", "zeno", "left_domain", "steady", "rhs_failed", "interrupted". message : what happened, in words.
+    doubts : a tuple of what speaks against the result although the run went on, in words that message holds too: steps past the stability
+    limit, a Jacobian that is not the function's. Empty where nothing does.
     nfev, njev, nlu : evaluations of the right-hand side, and of its Jacobian, factorisations. ncheck : evaluations of the right-hand side
     for the words of a warning alone, which nfev leaves out.
     nsteps, nrejected : accepted and rejected steps.
@@ -308,6 +310,7 @@ class IVPResult(Examined):
     status: int
     reason: str
     message: str
+    doubts: tuple[str, ...]
     nfev: int
     ncheck: int
     njev: int
@@ -396,7 +399,7 @@ class DynamicsResult(Result):
     abs(g(x)) and abs(G v). None without constraints; with them a is that of the equations of motion, and numerical is NaN.
     x_after, v_after : where events act, lists of what is behind their actions.
     switches : with contacts or friction, a list of (t, degree of freedom, what happened there), in order.
-    success, status, reason, message : as in `IVPResult`.
+    success, status, reason, message, doubts : as in `IVPResult`.
     nfev : evaluations of the force, or of the load. nsolve : implicit accelerations. njev, nlu : Jacobians, factorisations.
     ncheck : evaluations after the run, of a load, to see whether dt is short enough for it, or of a force, whether it depends on v.
     nsteps, nrejected : accepted and rejected steps.
@@ -438,6 +441,7 @@ class DynamicsResult(Result):
     status: int
     reason: str
     message: str
+    doubts: tuple[str, ...]
     nfev: int
     ncheck: int
     nsolve: int

@@ -79,7 +79,7 @@ class Motion(Drive):
         if switches is not None:
             switches.forget = self._forget
         self.notes: list[str] = []  # for the message of a run that is finished
-        self.looks_at, self.checks = "", 0
+        self.looks_at, self.between, self.checks = "", "", 0
         self.limit = StepLimit(problem, method, start, v0, matrices, velocity_free, switches)
         if isinstance(settings.dt, str) and settings.dt == "auto":
             self._check_method()
@@ -221,15 +221,19 @@ class Motion(Drive):
         """So far, of the force, or of the load."""
         return _evaluations(self.problem.counters)
 
-    def _growth(self) -> str:
+    @property
+    def doubts(self) -> tuple[str, ...]:
+        """Those of any run, and what is between steps of a load."""
+        return tuple(filter(None, (*super().doubts, self.between)))
+
+    def _notes(self) -> str:
         notes = self.notes
         if self.mode == "fixed" and self.t0 != self.t1 and (self.looks_at or not keeps_order(self.method)):
             before = self.evaluations
-            order, more = self.limit.order_note(), self._between_steps() if self.looks_at else ""
+            order, self.between = self.limit.order_note(), self._between_steps() if self.looks_at else ""
             self.checks += self.evaluations - before  # the run is over: what is asked for here is none of its evaluations
-            notes = [*([order] if order else []), *notes, *([f"but {more}"] if more else [])]
-        text = super()._growth()
-        return "; ".join([text, *notes]) if notes else text
+            notes = [*([order] if order else []), *notes]
+        return super()._notes() + "".join(f"; {note}" for note in notes)
 
     def _between_steps(self) -> str:
         """What a function of t does between steps, where that is much, after a warning. The run is over: nothing changes it."""
@@ -281,7 +285,7 @@ class Motion(Drive):
             multipliers=lam, drift=drift, drift_v=drift_v,
             nfev=nfev, ncheck=self.checks, nsolve=run.nsolve, njev=counts.get("njev", 0), nlu=counts["nlu"],
             nsteps=run.k, nrejected=run.rejected[0],
-            status=status, reason=reason, message=message, success=status >= 0,
+            status=status, reason=reason, message=self.with_doubts(message), doubts=self.doubts, success=status >= 0,
         )  # fmt: skip
         if events is not None and events.acts:
             out["x_after"] = [self._events_whole(y, 0, at) for y, at in zip(events.y_after, events.t_events, strict=True)]

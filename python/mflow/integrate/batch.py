@@ -32,7 +32,7 @@ from mflow.base.executors import check_executor
 from mflow.base.methods import Method, refuse_unknown
 from mflow.base.progress import Progress
 from mflow.base.result import IVPResult, Result, attach, pending
-from mflow.integrate.ensemble import COUNTS, EXTRAS, BlockFunction, Columns, Task, look_back, run_here, run_on
+from mflow.integrate.ensemble import COUNTS, EXTRAS, BlockFunction, Columns, Task, ask_of_ends, look_at_steps, run_here, run_on
 from mflow.integrate.ivp import ARGUMENTS, real_form
 from mflow.problems.complexes import ComplexOutput, Pairs, is_complex
 
@@ -53,6 +53,7 @@ class IVPBatchResult(Result):
     success : whether every trajectory reached its end or was stopped by an event.
     status : int array (m,), as in `IVPResult`. reason : list of str, one for each trajectory.
     message : what happened to the batch, in words. messages : dict, the words of each trajectory that did not simply finish.
+    doubts : dict, what speaks against a trajectory, in a tuple, where there is something; see `IVPResult`.
     errors : dict, the exception of each trajectory whose function raised one.
     nfev, njev, nlu, nsteps, nrejected : int arrays (m,).
     t_events, y_events, sol : lists, an entry for each trajectory, as in `IVPResult`; None where not asked for. y_after, outputs : the same,
@@ -79,6 +80,7 @@ class IVPBatchResult(Result):
     reason: list[str]
     message: str
     messages: dict[int, str]
+    doubts: dict[int, tuple[str, ...]]
     errors: dict[int, BaseException]
     nfev: NDArray[np.int64]
     njev: NDArray[np.int64]
@@ -114,7 +116,8 @@ class IVPBatchResult(Result):
         counts = {name: int(self[name][k]) for name in COUNTS}
         status, reason = int(self.status[k]), self.reason[k]
         message = self.messages.get(k, f"reached the end in {counts['nsteps']} steps")
-        return IVPResult(t=t, y=y, **extras, **counts, status=status, reason=reason, message=message, success=status >= 0)
+        return IVPResult(t=t, y=y, **extras, **counts, status=status, reason=reason, message=message,
+                         doubts=self.doubts.get(k, ()), success=status >= 0)  # fmt: skip
 
 
 def solve_ivp_batch(
@@ -201,8 +204,8 @@ def solve_ivp_batch(
     Under error control, of the trajectories of a function for blocks that could not go on, the first 64 are followed backwards to see
     whether they run off in finite time (``reason="diverged"``). Further ones keep "non_finite" or "step_too_small"; their message says so.
 
-    Fixed steps of a function for blocks are not compared with the stability limit, as those of other functions are, whose ``messages`` tell
-    of steps that are too long where the solution stays finite.
+    Of fixed steps past the stability limit ``messages`` and ``doubts`` tell, trajectory by trajectory, where the solution stays finite. Of
+    a function for blocks the first trajectory of each block is looked at, where all have one span, and at most 8 of them are measured.
 
     Examples
     --------
@@ -243,7 +246,8 @@ def solve_ivp_batch(
                 run_on(executor, task, columns, bar)
             else:
                 run_here(task, columns, threads, bar)
-        look_back(task, columns)
+        ask_of_ends(task, columns)
+        look_at_steps(task, columns)
     except BaseException as error:
         attach(error, lambda: _result(task, columns), "in mflow.solve_ivp_batch; .partial_result holds the trajectories that were done")
         raise
@@ -363,8 +367,8 @@ def _result(task: Task, columns: Columns) -> IVPBatchResult:
     counts = {name: columns.counts[:, k] for k, name in enumerate(COUNTS)}
     return IVPBatchResult(
         t=task.times if at_times else columns.t, y=columns.y, reached=columns.reached, success=bool(np.all(columns.status >= 0)),
-        status=columns.status, reason=columns.reason, message=_summary(columns), messages=columns.messages, errors=columns.errors,
-        **counts, **extras, at_times=at_times,
+        status=columns.status, reason=columns.reason, message=_summary(columns), messages=columns.messages, doubts=columns.doubts,
+        errors=columns.errors, **counts, **extras, at_times=at_times,
     )  # fmt: skip
 
 

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-from mflow_core import registry
 from mflow_core.arithmetic.starts import largest
 
 from mflow.base.checks import Array, as_array, as_number, check_choice, check_number, check_vector, check_whole, shown
@@ -139,14 +138,6 @@ def check_span(t_span: Sequence[float], dt: Any = None) -> tuple[float, float]:
 def default_method(dt: Any) -> str:
     """The method where none is given: under error control, or for fixed steps."""
     return "dopri5" if dt is None else "rk4"
-
-
-@functools.cache
-def stiff_method() -> str:
-    """The method that stiff problems are advised to take under error control: the implicit pair of the highest order."""
-    fit = {"implicit", "embedded"}
-    pairs = [record for record in registry.records() if record.flags >= fit and "second_order" not in record.flags]
-    return str(max(pairs, key=lambda record: record.order).name)
 
 
 def check_mode(method: Method, settings: Settings, estimated: str) -> str:

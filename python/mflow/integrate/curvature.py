@@ -4,35 +4,34 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from mflow_core.arithmetic.starts import largest
 from mflow_core.events import events as core_events
 from mflow_core.registry import MethodRecord
 from mflow_core.stepping import stepper
 
-from mflow.base.checks import Array, check_whole
+from mflow.base.checks import Array
 from mflow.base.methods import Method
 from mflow.base.progress import Watcher
-from mflow.base.telling import tell
-from mflow.integrate.control import MANY, count_steps, stiff_method
+from mflow.integrate.control import count_steps
 from mflow.integrate.history import History
 from mflow.stability import spectrum
-from mflow.stability.amplification import amplification
-from mflow.stability.limits import first_to_fail, stability_limit
+from mflow.stability.limits import stability_limit
+
+if TYPE_CHECKING:
+    from mflow.course.past_limit import PastLimit
 
 __all__ = [
     "CALLBACK",
     "GROWTH",
     "AutoSteps",
-    "PastLimit",
     "StiffnessWarning",
     "check_measurable",
     "give_radius",
     "least_steps",
     "looks_misfit",
+    "past_limit_of",
     "stable_end",
 ]
 
@@ -49,19 +48,6 @@ SAME = 1.1  # by how much the slope's change over a whole step may be larger tha
 FADED = 0.9  # of the slope at the mark: every mode at the end of a stable region has faded to less in one step
 APART = 0.3  # of the way of a step: how far from it two of half the size may lead where nothing fades
 SHORT = 0.05  # of the safe step: shorter ones have no cycles of their own
-EDGE = 0.9  # of the limit, at which a secant of the slopes counts: round a cycle of two steps it is the limit itself
-LOOKS = 2  # beyond the edge, before anything is measured; twice as many after each measurement that finds nothing
-OUTSIDE = 1.005  # |R| of a mode, or of one that grows by itself over its own growth, above which steps are past the limit
-FAR_OUTSIDE = 1.2  # where the state does not come to, as inside of a step that comes to rest where f is not 0
-TRUSTED = 0.2  # residual of an eigenvalue, relative to it
-APART_FROM_ALL, SEEN = 0.2, 0.01  # of the way of a step, and of a component: how far from the solution one past the limit leads
-TINY = 1e-10  # of the largest component: smaller ones do not count
-NUMBERS = 6  # of looks, where none is at hand
-TENFOLD = 10.0  # a state that has grown by this may have done so by what the steps alone do to an oscillation
-SWINGS, NEARBY = 0.5, 1e-7  # of the largest component: the least that an oscillation makes up of it, and the way of a difference
-PARTS = (0.5, 0.25, 0.75)  # of the way of a step, and of an Euler step, where the Jacobian is looked at: f may be flat at both ends
-SETTLED = 0.1  # relative difference of two such ways, one of half the steps
-FINEST = 64  # parts of a step that show where the solution leads
 
 
 class StiffnessWarning(RuntimeWarning):
@@ -89,6 +75,13 @@ def stable_end(record: MethodRecord) -> float:
     if "embedded" not in record.flags or record.flags & {"implicit", "needs_rho", "second_order"}:
         return 0.0
     return stability_limit(record.name)
+
+
+def past_limit_of(run: stepper.Run, method: Method, start: Array, symmetric: bool = False) -> PastLimit | None:
+    """What looks at fixed steps of a run; None where there is nothing to look at, see `PastLimit.of`."""
+    from mflow.course.past_limit import PastLimit  # where there are such steps
+
+    return PastLimit.of(run, method, start, symmetric)
 
 
 def least_steps(method: Method) -> int:
@@ -330,223 +323,3 @@ class AutoSteps:
         while self.run.k < last:
             if self.run.fixed(last - self.run.k, math.nan, rows, self.step) == stepper.RHO_DUE:
                 give_radius(self.run, self.symmetric)
-
-
-# ---- past the limit ---------------------------------------------------------------------------------------------------------------------
-
-
-class PastLimit:
-    """Whether the fixed steps of an explicit method are past its stability limit, where nothing overflows.
-
-    Looks in passing (watch/past.pyx) take no evaluation. Where a second one is at the edge, the eigenvalues of the Jacobian are measured
-    around the step at hand, and the step is compared with shorter ones: it is past the limit where a mode that the solution damps grows,
-    and where the step leads elsewhere than the solution, by a share of its way and by a hundredth of a component. Both are asked for: modes
-    that decay at once may be outside without harm until they grow, and an inaccurate step need not be unstable. It is told of where the
-    next look, or the end, finds the same again, so that a transient that comes back within the limit is not.
-
-    due : the status of a loop after which `look` is called. text : the words, "" until there are any. first : what they will be, where the
-    next measurement finds the same. evaluations : of measurements, none of them the run's.
-    """
-
-    text, first, evaluations = "", "", 0
-    patience = LOOKS  # how many looks at the edge are due a measurement
-    inside: bool | None = None  # whether the last measurement has found all modes within the limit
-
-    def __init__(self, run: stepper.Run, method: Method, start: Array, symmetric: bool = False) -> None:
-        from mflow_core.stepping.watch import past  # where there are such steps
-
-        self.run, self.method, self.symmetric, self.watch, self.due = run, method, symmetric, past.Past(run), past.DUE
-        self.start = start
-
-    @classmethod
-    def of(cls, run: stepper.Run, method: Method, start: Array, symmetric: bool = False) -> PastLimit | None:
-        """None for methods that have no such limit, or that measure the Jacobian themselves."""
-        if "linear" not in method.flags or method.flags & {"implicit", "multistep", "needs_rho", "second_order"}:
-            return None
-        return cls(run, method, start, symmetric)
-
-    def look(self) -> None:
-        """Enough looks were at the edge, or the run is over: measures, where they were."""
-        edge = EDGE * spectrum.axis_limits(self.method)[0]
-        if self.watch.steepest < edge and not self.first:
-            self.watch.ask(edge, LOOKS)
-            return
-        words = self._measure(self._words)
-        if words and self.first:
-            self.text = self.first
-            self.watch.stop()
-        else:
-            if self.inside is not False:
-                self.first = ""
-            self.first = words or self.first  # one step of many may land beside the solution by chance
-            self.patience *= 1 if words else 2
-            self.watch.ask(edge, 1 if self.first else self.patience)
-
-    def _measure(self, words: Callable[[stepper.Run, float, Array, float], str]) -> str:
-        run, h = self.run, self.run.grid[0]
-        probe = stepper.Run(self.method.record, run.problem, run.y, run.t, h, self.method.numbers)
-        try:
-            with np.errstate(all="ignore"):
-                return words(probe, run.t, run.y, h)
-        except Exception:
-            return ""  # fun has no values around the step: the run itself will say so, where it goes there
-        finally:
-            self.evaluations += int(probe.nfev)
-
-    def heeds(self, status: int, name: str) -> bool:
-        """Looks, and warns at once, where a loop that has no end of its own returned `due`."""
-        if status == self.due:
-            self.look()
-            if self.text:
-                tell(f"{name}: {self.text}")
-        return status == self.due
-
-    def finish(self, name: str, stays_finite: bool) -> str:
-        """The run is over: a last look, and a warning where there are words; the words. Where it ended as no step went on, that is told."""
-        if not stays_finite:
-            self.text = ""
-            return ""
-        if not self.text and (self.watch.count >= LOOKS or self.first):
-            self.look()
-        grows = not self.text and largest(self.run.y) > TENFOLD * largest(self.start) > 0.0
-        real, imaginary = spectrum.axis_limits(self.method) if grows else (0.0, 0.0)
-        if grows and (self.inside is False or imaginary < EDGE * real):
-            self.text = self._measure(self._of_swings)
-        if self.text:
-            tell(f"{name}: {self.text}")
-        return self.text
-
-    def _words(self, probe: stepper.Run, t: float, y: Array, h: float) -> str:
-        slope = probe.slope(t, y)
-        if not np.array_equal(slope, probe.slope(t, y)):
-            return ""  # it is another one at each call
-        end = probe.trial(h)
-        if not np.all(np.isfinite(end)):
-            return ""
-        way, first = end - y, h * slope
-        places = [(y, OUTSIDE), *((y + part * way, OUTSIDE) for part in PARTS), (end, OUTSIDE)]
-        places += [(y + part * first, FAR_OUTSIDE) for part in PARTS]
-        value = 0j
-        for at, least in places:  # the fastest of them, as the words name a limit
-            value = max(value, self._outside(probe, t, at, h, least), key=abs)
-        self.inside = not value
-        if self.inside:
-            return ""
-        if not self._leads_elsewhere(probe, t, y, h, end, abs(value)):
-            return ""
-        return self._of_limit(t, h, value)
-
-    def _of_limit(self, t: float, h: float, value: complex) -> str:
-        """Words for steps past the limit that an eigenvalue sets; empty where it sets none below them."""
-        limit = float(first_to_fail(self.method, np.array([value]))[0])
-        name, size = self.method.name, f"|lambda| is about {abs(value):.3g}"
-        if not 0.0 < limit < abs(h):
-            return ""
-        return (
-            f"near t = {t:g} dt = {abs(h):g} exceeds the stability limit of {name}, which is about {limit:.3g} there ({size}), by a "
-            f"factor of about {abs(h) / limit:.3g}: steps go where the solution does not, and what is returned from there on may be far "
-            f"from it. Take dt = {0.5 * limit:.2g} or less, error control (rtol= in place of dt=), or "
-            f"method={stiff_method()!r}"
-        )
-
-    def _of_swings(self, probe: stepper.Run, t: float, y: Array, h: float) -> str:
-        """Words, where an oscillation has grown by what the steps alone do to it: by methods that let it grow, however short they are."""
-        found, factor = spectrum.spectrum(probe.slope, t, y, symmetric=self.symmetric), largest(y) / largest(self.start)
-        if found.reason or not found.values.size:
-            return ""
-        z, steps = h * found.values, self.run.k
-        more = np.log(np.abs(amplification(self.method, z))) - np.maximum(0.0, z.real)
-        own = steps * max(0.0, float(np.max(z.real)))
-        grow = (more * steps >= math.log(TENFOLD)) & (_swing(probe.slope, t, y, np.abs(found.values)) > SWINGS * largest(y))
-        if own > 0.5 * math.log(factor) or not np.any(grow):
-            return ""
-        worst = int(np.argmax(np.where(grow, more, -math.inf)))
-        if abs(z[worst].imag) <= abs(z[worst].real):  # no oscillation, but a mode that the solution damps
-            return self._of_limit(t, h, complex(found.values[worst]))
-        return (
-            f"the state has grown by a factor of {factor:.3g}, as dt = {abs(h):g} exceeds the stability limit of {self.method.name} for "
-            f"the oscillation at t = {t:g}: |lambda| is about {abs(z[worst] / h):.3g}, and each step lets it grow by a factor of about "
-            f"{math.exp(more[worst]):.6g} more than the solution does. Take a method that is stable on the imaginary axis, as "
-            'method="rk4", or error control (rtol= in place of dt=)'
-        )
-
-    def _outside(self, probe: stepper.Run, t: float, at: Array, h: float, least: float) -> complex:
-        """The eigenvalue at a state that the method is least stable for; 0 where it is stable for all that are known."""
-        found = spectrum.spectrum(probe.slope, t, at, symmetric=self.symmetric)
-        if found.reason:
-            return 0j
-        values = found.values[found.residuals <= TRUSTED * np.abs(found.values)]
-        if not values.size:
-            return 0j
-        over = np.abs(amplification(self.method, h * values)) / np.maximum(1.0, np.exp(np.minimum(h * values.real, 700.0)))
-        worst = int(np.argmax(over))
-        return complex(values[worst]) if over[worst] > least else 0j
-
-    def _leads_elsewhere(self, probe: stepper.Run, t: float, y: Array, h: float, end: Array, rate: float) -> bool:
-        """Whether the step from y to `end` leads elsewhere than the solution does: than short steps of the classical rk4."""
-        parts, before = int(min(max(4.0, math.ceil(2.0 * abs(h) * rate)), FINEST)), np.full_like(y, math.nan)
-        while True:
-            z = _by_short_steps(probe, t, y, h, parts)
-            if np.all(np.abs(z - before) <= SETTLED * np.maximum(np.abs(z - y), SEEN * np.abs(z))):
-                break
-            if parts >= FINEST:
-                return False  # not known: the solution runs off, or modes are faster than so many steps follow
-            parts, before = 2 * parts, z
-        apart, way = np.abs(end - z), np.maximum(np.abs(end - y), np.abs(z - y))
-        size = np.maximum(np.maximum(np.abs(y), np.abs(end)), np.maximum(np.abs(z), np.abs(self.start)))
-        size = np.maximum(size, TINY * float(np.max(size, initial=0.0)))
-        return bool(np.any((apart > APART_FROM_ALL * way) & (apart > SEEN * size)))
-
-    def pack(self) -> dict[str, Any] | None:
-        """What a checkpoint keeps; None where nothing has been seen."""
-        state = self.watch.pack().tolist()
-        if not (self.text or self.evaluations or self.watch.count or len(state) > NUMBERS or self.watch.edge != 1.0):
-            return None
-        return {"state": state, "text": self.text, "first": self.first, "evaluations": self.evaluations, "patience": self.patience}
-
-    def misfit(self, saved: Any) -> str:
-        """Goes on with what `pack` gave; why it cannot have given that, or ""."""
-        try:
-            self._unpack(saved)
-        except (TypeError, ValueError, OverflowError) as error:
-            return str(error)
-        return ""
-
-    def _unpack(self, saved: Any) -> None:
-        if saved is None:
-            self.watch.begin()
-            return
-        if not isinstance(saved, dict) or set(saved) != {"state", "text", "first", "evaluations", "patience"}:
-            raise ValueError(f"past: expected state, text, first, evaluations and patience, got {saved!r}")
-        if not (isinstance(saved["text"], str) and isinstance(saved["first"], str)):
-            raise TypeError("past: expected words as text and first, got others")
-        self.evaluations = check_whole(saved["evaluations"], "past: evaluations", 0, MANY)
-        self.patience = check_whole(saved["patience"], "past: patience", LOOKS, MANY)
-        self.watch.unpack(np.array(saved["state"], dtype=np.float64))
-        self.text, self.first = saved["text"], saved["first"]
-        if self.text:
-            self.watch.stop()
-
-
-def _swing(slope: Callable[[float, Array], Array], t: float, y: Array, rates: Array) -> Array:
-    """How far the largest component of y swings to either side, were it all of an oscillation of each of these rates.
-
-    Of y = c + a cos(w t) it is the root of (y'/w)^2 + (y''/w^2)^2, and y'' = J y' is a difference along y'.
-    """
-    f, k = slope(t, y), int(np.argmax(np.abs(y)))
-    length = NEARBY * largest(y) / largest(f) if np.any(f) else 0.0
-    bend = (slope(t, y + length * f) - f)[k] / length if length > 0.0 else 0.0
-    return np.asarray(np.hypot(f[k] / rates, bend / rates**2))
-
-
-def _by_short_steps(probe: stepper.Run, t: float, y: Array, h: float, parts: int) -> Array:
-    """Where the classical rk4 leads in h, in so many steps."""
-    d = h / parts
-    for k in range(parts):
-        at = t + k * d
-        k1 = probe.slope(at, y)
-        k2 = probe.slope(at + 0.5 * d, y + 0.5 * d * k1)
-        k3 = probe.slope(at + 0.5 * d, y + 0.5 * d * k2)
-        k4 = probe.slope(at + d, y + d * k3)
-        y = y + d / 6.0 * (k1 + 2.0 * (k2 + k3) + k4)
-    return y

@@ -10,7 +10,7 @@ import math
 import zlib
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from mflow_core.arithmetic.starts import largest
@@ -38,7 +38,11 @@ from mflow.integrate.history import History
 from mflow.solvers.finite_jacobian import NotFiniteError
 from mflow.solvers.jacobian_doubt import Doubt
 from mflow.solvers.rest import at_rest
+from mflow.stability.limits import stiff_method
 from mflow.stability.spectrum import Looks, relaxing
+
+if TYPE_CHECKING:
+    from mflow.course.past_limit import PastLimit
 
 __all__ = ["Drive", "follow"]
 
@@ -81,7 +85,7 @@ class Drive:
 
     kind: type[Result] = IVPResult
     both_sides = False  # whether a break alone leaves two rows: what a row holds may jump there
-    estimated = f"{control.default_method(None)} or {control.stiff_method()}"  # methods with an error estimate, for messages
+    estimated = f"{control.default_method(None)} or {stiff_method()}"  # methods with an error estimate, for messages
     # What few runs have; `__init__` makes it for those.
     given: control.GivenSteps | None = None
     watch: Watcher | None = None
@@ -89,7 +93,7 @@ class Drive:
     progress: Progress | None = None
     doubt: Doubt | None = None
     crawl: endings.Crawl | None = None
-    past: curvature.PastLimit | None = None  # of fixed explicit steps
+    past: PastLimit | None = None  # of fixed explicit steps
     checkpoints: Checkpoints | None = None
     events: core_events.Events | None = None
     agenda: Agenda | None = None
@@ -102,7 +106,7 @@ class Drive:
     bounded_k = -1  # the step that max_step(t, y) was last asked at
     told_stiff = False
     looked = 0  # evaluations for the words of warnings, which are none of the run's: what asks for them depends on how it was cut
-    unmeasured = warned = ""  # why the Jacobian cannot be measured; the warning of a step that is too long
+    unmeasured = warned = growth = ""  # why the Jacobian cannot be measured; the warning of a step that is too long; of growth by it
     tolerances: tuple[Array, ...] = ()
 
     def __init__(self, problem: Problem, t_span: tuple[float, float], start: Array, method: Method, settings: Settings, name: str) -> None:
@@ -129,7 +133,7 @@ class Drive:
             span = self.t0, self.t1
             self.auto = AutoSteps(self.run, self.history, self.events, self.watch, method, span, settings.symmetric)
         elif self.mode != "adaptive" and math.isfinite(self.step):
-            self.past = curvature.PastLimit.of(self.run, method, start, settings.symmetric)
+            self.past = curvature.past_limit_of(self.run, method, start, settings.symmetric)
         if settings.progress:
             self.progress = Progress(self.t0, self.t1, name)
         if self.run.equations is not None:
@@ -518,7 +522,7 @@ class Drive:
         if status == 0:
             name = method.name if self.legs is None else f"auto: {self.legs.words}"
             message = f"reached t = {self.t1:g} in {run.k} steps of {name}"
-            message += at_rest(run, self.settings.symmetric) if math.isinf(self.step) else self._growth()
+            message += at_rest(run, self.settings.symmetric) if math.isinf(self.step) else self._notes()
             return self.result(0, "finished", message)
         where = f"at t = {run.t:g} after {run.k} steps"
         if status == CALLBACK:
@@ -549,21 +553,28 @@ class Drive:
         ending.warned = self.warned
         return ending
 
-    def _growth(self) -> str:
-        """Warns of a state that fixed steps past a stability limit let grow; the words for the result's message."""
+    def _notes(self) -> str:
+        """What a message says of a run that has reached its end; after a warning of a state that fixed steps past a limit let grow."""
         fixed = self.mode == "fixed" and self.run.k > 1 and math.isfinite(self.step) and not (self.past is not None and self.past.inside)
-        text = self._ending("").growth() if fixed and largest(self.run.y) > GROWTH else ""
-        if text and not self.warned:
-            tell(f"{self.name}: {text}")
-        return text and f"; but {text}"
+        self.growth = self._ending("").growth() if fixed and largest(self.run.y) > GROWTH else ""
+        if self.growth and not self.warned:
+            tell(f"{self.name}: {self.growth}")
+        return ""
+
+    @property
+    def doubts(self) -> tuple[str, ...]:
+        """What speaks against a run that goes on or has finished, in words."""
+        words = self.growth, self.doubt.text if self.doubt is not None else "", self.past.text if self.past is not None else ""
+        return tuple(filter(None, words))
+
+    def with_doubts(self, message: str) -> str:
+        """A message that says them too."""
+        return "; but ".join((message, *(text for text in self.doubts if text not in message)))
 
     def result(self, status: int, reason: str, message: str) -> Any:
         """What there is so far."""
         run, events = self.run, self.events
-        if self.doubt is not None and self.doubt.text and self.doubt.text not in message:
-            message += f"; but {self.doubt.text}"
-        if self.past is not None and self.past.text:
-            message += f"; but {self.past.text}"
+        message = self.with_doubts(message)
         if self.legs is not None and reason != "finished":
             message += f"; auto: {self.legs.words}"
         none: list[Array] | None = None if self.settings.events is None else []
@@ -573,7 +584,8 @@ class Drive:
         out = IVPResult(
             t=t, y=y, sol=sol, t_events=events.t_events if events else none, y_events=events.y_events if events else none,
             nfev=int(run.nfev) - self.looked, ncheck=self.looked + beside, njev=run.njac, nlu=run.nlu, nsteps=run.k,
-            nrejected=run.rejected[0], status=status, reason=reason, message=message + (few and f"; {few}"), success=status >= 0,
+            nrejected=run.rejected[0], status=status, reason=reason, message=message + (few and f"; {few}"), doubts=self.doubts,
+            success=status >= 0,
         )  # fmt: skip
         if self.legs is not None:
             out |= self.legs.counts

@@ -24,12 +24,11 @@ from mflow.base.result import IVPResult, attach, place_of
 from mflow.base.telling import tell
 from mflow.course.jumps import sliding_words
 from mflow.derivatives.differences import slope_digits
-from mflow.integrate.control import stiff_method
 from mflow.integrate.curvature import GROWTH
 from mflow.solvers.algebraic import rank_words
 from mflow.solvers.jacobian_doubt import mismatch, names_of, stalled, unsolved
 from mflow.spectra.krylov import random_vector
-from mflow.stability.limits import explain_step
+from mflow.stability.limits import explain_step, stiff_method
 
 __all__ = ["Crawl", "Ending", "blow_up_time", "few_digits", "held_words", "most_stages", "of_events", "preparing", "stiff_words"]
 

@@ -29,7 +29,9 @@ from mflow.base.checks import Array, check_number
 from mflow.base.executors import Lost, in_pieces, portable
 from mflow.base.methods import Method, as_method
 from mflow.base.progress import Progress
+from mflow.base.telling import tell
 from mflow.course.agenda import check_breaks
+from mflow.course.past_step import Seen, edge_of, has_limit, look_back
 from mflow.integrate.control import (
     ABOVE_0,
     ATOL,
@@ -48,9 +50,10 @@ from mflow.integrate.control import (
 from mflow.integrate.endings import blow_up_time
 from mflow.integrate.ivp import solve_ivp
 
-__all__ = ["EXTRAS", "BlockFunction", "Columns", "Task", "look_back", "run_here", "run_on"]
+__all__ = ["EXTRAS", "BlockFunction", "Columns", "Task", "ask_of_ends", "look_at_steps", "run_here", "run_on"]
 
 POLL = 0.02  # seconds between looks at the threads, so that Ctrl-C is answered
+MEASURED = 8  # trajectories of a function for blocks whose steps are measured
 LOOKED = 64  # trajectories of a function for blocks that are asked whether they run off
 CONTROLS = ("first_step", "max_step", "min_step", "max_steps")  # what a function for blocks takes of solve_ivp's options
 REFUSED = {"inplace", "jac", "jac_sparsity", "lband", "uband", "solver", "dense_output", "callback", "breaks", "doses", "nonnegative",
@@ -118,6 +121,8 @@ class Columns:
     errors: dict[int, Exception] = field(default_factory=dict)
     last: Array | None = None  # states where trajectories of a function for blocks ended, where y holds those at given times
     extras: dict[str, list[Any]] = field(default_factory=dict)  # of `EXTRAS`
+    doubts: dict[int, tuple[str, ...]] = field(default_factory=dict)
+    seen: dict[int, Array] = field(default_factory=dict)  # of trajectories of a function for blocks whose steps were beyond the edge
 
     @classmethod
     def of(cls, task: Task) -> Self:
@@ -147,8 +152,10 @@ class Columns:
             self.t[k], self.y[k] = r.t[-1], r.y[..., -1]
         self.status[k], self.reason[k] = r.status, r.reason
         self.counts[k] = [r[name] for name in COUNTS]
-        if r.reason != "finished" or "; but " in r.message:
+        if r.reason != "finished" or r.doubts:
             self.messages[k] = r.message
+        if r.doubts:
+            self.doubts[k] = r.doubts
         for name, column in self.extras.items():
             column[k] = r.get(name)
 
@@ -168,6 +175,8 @@ class Columns:
         for name, column in self.extras.items():
             column[first:last] = piece.extras[name]
         self.messages |= {first + k: text for k, text in piece.messages.items()}
+        self.doubts |= {first + k: words for k, words in piece.doubts.items()}
+        self.seen |= {first + k: row for k, row in piece.seen.items()}
         self.errors |= {first + k: error for k, error in piece.errors.items()}
 
 
@@ -318,6 +327,8 @@ def block_run(task: Task) -> core.Lanes:
     if task.dt is None and "embedded" not in method.flags:
         raise ValueError(MISSING_DT.format(method.name))
     how = _fixed(task) if task.dt is not None else _control(method, control, task)
+    if task.dt is not None and has_limit(method):
+        how["edge"] = edge_of(method)
     if limit is not None:
         how["max_steps"] = whole_or(limit, "max_steps", MANY)
     return core.Lanes(method.record, task.fun.address, task.starts, task.t0, task.t1, parameters=method.numbers, args=task.extra,
@@ -340,11 +351,35 @@ def run_blocks(task: Task, columns: Columns, threads: int, bar: Progress) -> Non
         columns.reason = [REASONS.get(code, "rhs_failed") for code in run.code.tolist()]
         for name in ("nfev", "nsteps", "nrejected"):
             columns.counts[:, COUNTS.index(name)] = getattr(run, name)
+        columns.seen = {core.BLOCK * int(k): run.seen[k] for k in np.flatnonzero(run.seen[:, 0])}
         for k in np.flatnonzero(run.code).tolist():
             columns.messages[k] = _words(columns.reason[k], int(run.code[k]), run.t_last[k], run.nsteps[k])
 
 
-def look_back(task: Task, columns: Columns) -> None:
+def look_at_steps(task: Task, columns: Columns) -> None:
+    """Whether fixed steps of a function for blocks are past the stability limit, where nothing overflows: the first trajectory of each
+    block is looked at in passing, and the first `MEASURED` of those that were steep are measured. Warns once."""
+    if not columns.seen:
+        return
+    method = as_method(task.method or default_method(task.dt), {k: v for k, v in task.options.items() if k not in CONTROLS})
+    n, told = task.starts.shape[1], ""
+    states = columns.y if columns.last is None else columns.last
+    for k in sorted(columns.seen)[:MEASURED]:
+        if columns.reason[k] != "finished":
+            continue
+        steep, t, h, kept, t_after = columns.seen[k][:5].tolist()
+        y, after = columns.seen[k][5 : 5 + n], columns.seen[k][5 + n :]
+        behind = (t_after, after) if kept else (float(columns.t[k]), states[k])
+        text, _ = look_back(method, LaneSlope(task, k), task.starts[k], Seen(t, y, h, steep, *behind))
+        if text:
+            steps = int(columns.counts[k, COUNTS.index("nsteps")])
+            columns.messages[k], columns.doubts[k] = f"reached the end in {steps} steps; but {text}", (text,)
+            told = told or f"solve_ivp_batch: trajectory {k}, the first of its block, of which no other is looked at: {text}"
+    if told:
+        tell(told)
+
+
+def ask_of_ends(task: Task, columns: Columns) -> None:
     """Whether trajectories of a function for blocks that could not go on run off in finite time, by the evidence of a run alone
     (`mflow.integrate.endings`). That takes hundreds of calls for each, so only the first `LOOKED` are looked at, whatever the pieces."""
     if task.dt is not None or not isinstance(task.fun, BlockFunction):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import itertools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import fields
@@ -20,7 +21,6 @@ from mflow.base.pace import Pace
 from mflow.base.result import IVPResult, attach
 from mflow.base.telling import tell
 from mflow.integrate.control import MANY, RTOL, Settings, check_span, count_steps, kept_every
-from mflow.integrate.curvature import EDGE, SEEN
 from mflow.integrate.drive import Drive, follow
 from mflow.integrate.endings import preparing
 from mflow.integrate.stepper import Stepper
@@ -143,6 +143,8 @@ def gradient_flow(
     result: IVPResult = follow(drive)
     return result
 
+
+CYCLE = 8  # steps at the end of an optimizer's flow that are looked at
 
 ARGUMENTS = (*(name for name in inspect.signature(gradient_flow).parameters if name != "options"), *sorted(SETTINGS | SOLVING), "lr")
 
@@ -313,22 +315,27 @@ def _by_optimizer(
         count_steps(0.0, end, lr),
         OptimizerStepper(method, grad=grad, y0=start, args=args),
     )
-    t, y, found, before = [0.0], [st.y], ("", 0), None
+    t, y, found = [0.0], [st.y], ("", 0)
+    last: list[tuple[Array, Array]] = []  # points and gradients, `CYCLE` steps of them before the end
 
     def result(status: int, reason: str, message: str) -> IVPResult:
+        doubts = (found[0],) if found[0] and status == 0 else ()
         if t[-1] != st.t:
             t.append(st.t)
             y.append(st.y)
         return IVPResult(
             t=np.array(t), y=np.moveaxis(np.array(y), 0, -1), sol=None, t_events=None, y_events=None, nfev=st.nfev - found[1],
-            ncheck=found[1], njev=0, nlu=0, nsteps=st.k, nrejected=0, status=status, reason=reason, message=message, success=status >= 0,
+            ncheck=found[1], njev=0, nlu=0, nsteps=st.k, nrejected=0, status=status, reason=reason,
+            message="; but ".join((message, *doubts)), doubts=doubts, success=status >= 0,
         )  # fmt: skip
 
     try:
         while st.k < count:
-            ahead = 1 if callback is not None or every == 1 else min(every - st.k % every if every else count, count - 1 - st.k) or 1
+            if st.k and st.k >= count - CYCLE:
+                last.append(st._run.here())
+            alone = callback is not None or every == 1 or st.k >= count - CYCLE
+            ahead = 1 if alone else min(every - st.k % every if every else count, count - CYCLE - st.k)
             if st.k + ahead == count:
-                before = st._run.here() if st.k else None
                 st.advance_to(end)
             else:
                 st.advance(ahead)
@@ -337,7 +344,7 @@ def _by_optimizer(
                 y.append(st.y)
             if callback is not None and callback(st.t, st.y) is True:
                 return result(1, "callback", f"the callback stopped it at t = {st.t:g} after {st.k} steps")
-        found = _past_limit(st, lr, before)
+        found = _past_limit(st, lr, last)
     except FloatingPointError as error:
         return result(-1, "non_finite", str(error))
     except BaseException as error:
@@ -350,27 +357,27 @@ def _by_optimizer(
         raise
     if found[0]:
         tell(f"gradient_flow: {found[0]}")
-    return result(0, "finished", f"reached t = {end:g} in {st.k} steps of {method.name}" + (found[0] and f"; but {found[0]}"))
+    return result(0, "finished", f"reached t = {end:g} in {st.k} steps of {method.name}")
 
 
-def _past_limit(st: OptimizerStepper, lr: float, before: tuple[Array, Array] | None) -> tuple[str, int]:
+def _past_limit(st: OptimizerStepper, lr: float, last: list[tuple[Array, Array]]) -> tuple[str, int]:
     """Words where the last steps go back and forth past the stability limit, and the gradients that were asked for them.
 
-    Two points and their gradients are at hand: lr times the curvature between them, which is at the limit where steps of one size go back
-    and forth between them. Where it is, the curvature itself is measured: half way, and at the end. before: one point and its gradient.
+    Points and their gradients are at hand. Where a gradient turns against the one before, or lr times the curvature between them is at the
+    limit, as it is where steps of one size go back and forth, the curvature itself is measured: half way between the two, and at the end.
+    By momentum cycles are of more steps and wider, so that it turns in some of them only. last: those before the end.
     """
     method, run, asked = st.method, st._run, st.nfev
-    if before is None or "linear" not in method.flags:
+    if not last or "linear" not in method.flags:
         return "", 0
-    (c0, g0), (c1, g1) = before, run.here()
-    moved = float(np.linalg.norm(c1 - c0))
-    if not moved > SEEN * float(np.linalg.norm(c1)) or not lr * float(np.linalg.norm(g1 - g0)) > moved:
+    points = [*last, run.here()]
+    pairs = [pair for pair in itertools.pairwise(points) if _turns(method, lr, *pair)]
+    if not pairs:
         return "", 0
-    if lr < EDGE * max_stable_dt(method, curvature=float(np.linalg.norm(g1 - g0)) / moved):
-        return "", 0
+    (c0, _), (c1, _) = min(pairs, key=lambda pair: float(pair[0][1].ravel() @ pair[1][1].ravel()))
     limit = math.inf
     try:
-        for at in (0.5 * (c0 + c1), c1):
+        for at in (0.5 * (c0 + c1), points[-1][0]):
             outer = spectrum(lambda _t, c: -run.evaluate(c)[1], 0.0, at, symmetric=True)
             if not outer.reason:
                 limit = min(limit, max_stable_dt(method, curvature=max(0.0, -float(np.min(outer.values.real)))))
@@ -383,3 +390,14 @@ def _past_limit(st: OptimizerStepper, lr: float, before: tuple[Array, Array] | N
         f"factor of about {lr / limit:.3g}: steps go back and forth there, though they stay finite, and the end is no point of rest. Take "
         f"lr = {0.5 * limit:.2g} or less"
     ), st.nfev - asked
+
+
+def _turns(method: Method, lr: float, before: tuple[Array, Array], behind: tuple[Array, Array]) -> bool:
+    """Whether a step that is no small one leads past a valley, or is as long as the curvature on its way allows."""
+    from mflow.course.past_step import EDGE, SEEN
+
+    (c0, g0), (c1, g1) = before, behind
+    moved, changed = float(np.linalg.norm(c1 - c0)), float(np.linalg.norm(g1 - g0))
+    if not moved > SEEN * float(np.linalg.norm(c1)):
+        return False
+    return bool(np.vdot(g0, g1) < 0.0) or lr >= EDGE * max_stable_dt(method, curvature=changed / moved)

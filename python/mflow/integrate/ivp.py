@@ -128,7 +128,7 @@ def solve_ivp(
         tenths of the largest step inside the method's stability region, for the curvature measured along the way; steps whose curvature
         outgrew them are taken again. That is for relaxing to a minimum or a steady state: a stable step is not yet an accurate one, on
         oscillations least of all; rtol and atol are for accuracy. rkc2 is damped more then, unless ``damping=`` is given.
-        Of explicit methods a warning and the message tell of steps past the stability limit where the solution saturates, and stays finite.
+        Of explicit methods a warning, the message and ``doubts`` tell of steps past the stability limit where every number stays finite.
         Steps one by one: a sequence, which must reach t_end, or ``dt(q, t, y)``, the size of step q from the state y at t; the step that
         would pass t_end ends there, and times are a compensated sum.
         inf, with t_end = inf and "backward_euler": the steady state that the flow from y0 reaches, with t at rest, in one step; the message

@@ -30,7 +30,7 @@ from mflow.integrate.control import (
     resolved,
     sizes_of,
 )  # fmt: skip
-from mflow.integrate.curvature import PastLimit, StiffnessWarning, give_radius, stable_end
+from mflow.integrate.curvature import StiffnessWarning, give_radius, past_limit_of, stable_end
 from mflow.integrate.endings import Ending, held_words, of_events
 from mflow.saving.saved_stepper import Kept
 from mflow.solvers import nonlinear
@@ -134,7 +134,7 @@ class Stepper(Kept):
     _pair: Any = None  # the two methods of "auto"
     _legs: Any = None  # and the run, then
     _stops: Stops | None = None
-    _past: PastLimit | None = None  # of steps of dt
+    _past: Any = None  # of steps of dt: a PastLimit, or None
     _pairs: Any = None  # of a complex state: real and imaginary parts
     _given: dict[str, Any] | None = None  # all arguments, where `_call` is their real form
     _watches_motion = False  # events see x and v
@@ -269,7 +269,7 @@ class Stepper(Kept):
 
             self._told_stiff = True  # the other method is the answer
             self._run = self._legs = two_methods(self._pair, more["solver"], equation, self._start, self._t0, control=self._controlled)
-        self._past = None if self._controlled else PastLimit.of(self._run, self.method, self._start)
+        self._past = None if self._controlled else past_limit_of(self._run, self.method, self._start)
         bounds = {name: self._call[name] for name in ("max_step", "min_step", "first_step")}
         if self._controlled:
             self._control(self._call["rtol"], self._call["atol"], **bounds)
@@ -364,8 +364,8 @@ class Stepper(Kept):
 
     def _look_anew(self) -> None:
         """Events begin again at a state that was set; doses there are behind it."""
-        if self._past is not None and not self._past.text:
-            self._past.watch.begin()
+        if self._past is not None:
+            self._past.begin()
         if self._stops is not None:
             self._stops.taken = self.t
             self._settle(self._stops.begin(self._run), 0.0)

@@ -19,6 +19,8 @@ from mflow_core.stepping import stepper
 
 from mflow.base.checks import Array, check_flags, check_number, check_whole
 from mflow.base.methods import Method, as_method, refuse_unknown
+from mflow.base.telling import tell
+from mflow.course.past_step import Seen, edge_of, has_limit, look_back
 from mflow.integrate.control import (
     ABOVE_0,
     ATOL,
@@ -40,6 +42,7 @@ if TYPE_CHECKING:
 
 __all__ = ["CompiledSolver", "compile_solver"]
 
+CHEAP, SHARE = 100, 0.05  # evaluations for looks back at calls, and their share of these calls', beyond which no other one begins
 NATIVE = ctypes.CFUNCTYPE(
     ctypes.c_int, ctypes.c_void_p, ctypes.c_double, ctypes.c_double, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p
 )
@@ -77,12 +80,27 @@ class CompiledSolver(Prepared):
 
     def __init__(self, *_: Any, method: Method, made: dict[str, Any], **__: Any) -> None:
         self.method, self._made = method, made
+        self._told, self._looked, self._asked = (
+            False,
+            0,
+            0,
+        )  # of steps past the limit; evaluations for that, and of the calls that looked so
 
     @property
     def function(self) -> Any:
         """The C function as a ctypes object, which numba calls without Python: ``solve(handle, t0, t_end, y0, args, y)``, arrays by their
         addresses, as in ``y.ctypes.data``."""
         return NATIVE(self.address)
+
+    def look(self, start: Array, args: Array | None) -> None:
+        """Warns, once, where steps of the last call were past the stability limit."""
+        self._asked += self.nfev
+        if self._told or self._looked > max(CHEAP, SHARE * self._asked):
+            return
+        text, calls = look_back(self.method, lambda t, y: self.slope(t, y, args), start, Seen(*self.seen))
+        self._looked, self._told = self._looked + calls, bool(text)
+        if text:
+            tell(f"compile_solver: {text}")
 
     def refuse(self, status: int, t_end: float, out: Array) -> NoReturn:
         """Raises the error of a call that ended before its end."""
@@ -144,7 +162,8 @@ def compile_solver(
     CompiledSolver
         ``solver(t_span, y0, args)`` is y at the end of t_span, with the bits of `mflow.solve_ivp`. It raises FloatingPointError where a
         state or a slope is not finite, RuntimeError where the run ends early for another reason, with the message saying where, and
-        ``partial_result``, (t, y). It does not warn of stiffness, nor of fixed steps past the stability limit.
+        ``partial_result``, (t, y). It does not warn of stiffness; of fixed steps past the stability limit a call from Python does, once
+        for each solver, and one from compiled code does not.
 
     Raises
     ------
@@ -207,6 +226,7 @@ def compile_solver(
         raise ValueError("first_step, min_step, max_step: they belong to error control, and dt gives fixed steps: omit them, or dt")
     else:
         options["dt"] = check_number(dt, "dt", ABOVE_0, low=0.0, open_low=True)
+        options["edge"] = edge_of(chosen_method) if has_limit(chosen_method) else 0.0
     return _make(fun, size, counted, chosen_method, options)
 
 

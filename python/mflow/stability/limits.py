@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
+from mflow_core import registry
 from numpy.typing import ArrayLike, NDArray
 
 from mflow.base.checks import (
@@ -38,7 +39,7 @@ from mflow.stability.structural import structure_modes
 if TYPE_CHECKING:
     from mflow.base._records import MethodOptions, StepLimitOptions
 
-__all__ = ["explain_step", "farthest", "first_to_fail", "limit_on_ray", "max_stable_dt", "stability_limit"]
+__all__ = ["explain_step", "farthest", "first_to_fail", "limit_on_ray", "max_stable_dt", "stability_limit", "stiff_method"]
 
 SPACING = 0.01
 LR_RATIO = 1.02
@@ -450,6 +451,14 @@ def _outside(method: Method, z: NDArray[np.complex128]) -> NDArray[np.bool_]:
     with np.errstate(all="ignore"):
         bad: NDArray[np.bool_] = ~(np.abs(amplification(method, z)) <= 1.0 + STEP_TOLERANCE)
     return bad
+
+
+@functools.cache
+def stiff_method() -> str:
+    """The method that stiff problems are advised to take under error control: the implicit pair of the highest order."""
+    fit = {"implicit", "embedded"}
+    pairs = [record for record in registry.records() if record.flags >= fit and "second_order" not in record.flags]
+    return str(max(pairs, key=lambda record: record.order).name)
 
 
 def explain_step(run: Any, method: Method, dt: float, start: Array, t0: float) -> str:

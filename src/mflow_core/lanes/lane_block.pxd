@@ -4,6 +4,7 @@ from libc.stdint cimport int32_t, int64_t
 
 from mflow_core.arithmetic.control cimport control_t
 from mflow_core.lanes.lane_loops cimport WIDTH, columns_t, lane_loops_t
+from mflow_core.stepping.watch.past cimport past_t
 from mflow_core.types cimport mf_frame, mf_method, mf_problem, mf_rhs_lanes_fn, mf_sizes
 
 
@@ -55,6 +56,8 @@ ctypedef struct job_t:                   # what all threads share; one entry a l
     int64_t *nsteps
     int64_t *nrejected
     int64_t *saved                       # how many of `at`
+    double edge                          # h |lambda| between two slopes, from which on a step is kept in `seen`; 0: nobody looks
+    double *seen                         # blocks x (5 + 2 n): h |lambda|, t, h, whether there is a state behind, its time; both states
     int64_t begun                        # lanes given out; with one time for all, blocks of them
     int stop
 
@@ -82,6 +85,8 @@ ctypedef struct block_t:                 # one thread's buffers
     double *slope1
     double *between
     double end                           # the frame's time at the end of the step: what the adapter makes the ends of all lanes of
+    past_t past                          # looks at the first lane of a block, in steps of one size
+    double *look                         # 7 n numbers: their room, and the state, argument and slope of that lane
     columns_t *of
     double *t_call                       # WIDTH numbers each, as are the next ones: the times that the callback sees
     double *work1
@@ -93,6 +98,7 @@ ctypedef struct block_t:                 # one thread's buffers
 
 cdef lane_loops_t LOOPS                  # of the active level
 
+cdef int common_rhs(double t, const double *y, double *dydt, ptrdiff_t n, void *ctx) noexcept nogil
 cdef int block_make(block_t *b, const job_t *job) noexcept nogil
 cdef void block_free(block_t *b) noexcept nogil
 cdef void begin_lane(block_t *b, int col, int64_t lane) noexcept nogil

@@ -44,12 +44,12 @@ cdef int own_rhs(double c, const double *y, double *dydt, ptrdiff_t n, void *ctx
 
 cdef int block_make(block_t *b, const job_t *job) noexcept nogil:
     cdef const mf_sizes *s = &job.sizes
-    cdef ptrdiff_t scalars = (s.n_scal + 7) // 8 * 8, total
+    cdef ptrdiff_t scalars = (s.n_scal + 7) // 8 * 8, looks = (7 * job.n + 7) // 8 * 8 if job.edge > 0.0 else 0, total
     cdef double *at
     cdef int j
     memset(b, 0, sizeof(block_t))
     b.n_vectors = 2 * s.n_vec + s.n_err + job.n_D + 3 + s.n_work
-    total = b.n_vectors * job.ld + s.work_extra + 3 * WIDTH + sizeof(columns_t) // sizeof(double) + 2 * scalars
+    total = b.n_vectors * job.ld + s.work_extra + 3 * WIDTH + sizeof(columns_t) // sizeof(double) + 2 * scalars + looks
     b.memory = calloc(total * sizeof(double) + 2 * s.n_vec * sizeof(double *) + 64, 1)
     if b.memory == NULL:
         return MF_E_MEMORY
@@ -61,6 +61,8 @@ cdef int block_make(block_t *b, const job_t *job) noexcept nogil:
     at += 3 * WIDTH
     b.of = <columns_t *> at
     at += sizeof(columns_t) // sizeof(double)
+    b.look = at
+    at += looks
     b.s_now, b.s_next = at, at + scalars
     at += 2 * scalars
     b.vectors = at

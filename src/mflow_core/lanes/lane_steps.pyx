@@ -15,15 +15,16 @@ its neighbours, threads or order.
 from libc.math cimport fabs, sqrt
 from libc.stddef cimport ptrdiff_t
 from libc.stdint cimport int64_t
-from libc.string cimport memset
+from libc.string cimport memcpy, memset
 
 from mflow_core.arithmetic.control cimport after_bad, after_good, control_t, first_step_of, not_finite_at, trial_step_of
-from mflow_core.lanes.lane_block cimport (LANE_WAITING, LOOPS, begin_lane, block_t, fill_idle, job_t, mf_next, mf_read, read_control, retire,
+from mflow_core.lanes.lane_block cimport (LANE_WAITING, LOOPS, begin_lane, block_t, common_rhs, fill_idle, job_t, mf_next, mf_read, read_control, retire,
                                           retire_all, write_control, write_times)
 from mflow_core.lanes.lane_loops cimport WIDTH, columns_t
 from mflow_core.registry cimport REDUCE
 from mflow_core.stepping.run cimport carries_untested_slope
-from mflow_core.types cimport MF_E_NON_FINITE, MF_E_STEP, MF_E_STEPS, MF_FRESH
+from mflow_core.stepping.watch.past cimport past_closes, past_hears, past_knows, past_opens, past_starts
+from mflow_core.types cimport MF_E_NON_FINITE, MF_E_STEP, MF_E_STEPS, MF_FRESH, MF_FSAL
 
 
 # ---- one time for all ---------------------------------------------------------------------------------------------------------------------
@@ -58,14 +59,56 @@ cdef bint saves_between(const block_t *b, double t_next) noexcept nogil:
     return (t_next - b.job.at[b.slot[col].saved]) * b.job.dt >= 0.0
 
 
+cdef const double *first_lane(const block_t *b, const double *x, int place) noexcept nogil:
+    """The numbers of the first lane among those of the block, copied to the place-th of three vectors."""
+    cdef double *out = b.look + (4 + place) * b.job.n
+    cdef ptrdiff_t i
+    for i in range(b.job.n):
+        out[i] = x[i * WIDTH]
+    return out
+
+
+cdef int common_listening(double t, const double *y, double *dydt, ptrdiff_t n, void *ctx) noexcept nogil:
+    """The right-hand side of the block, which keeps what a look at its first lane needs."""
+    cdef block_t *b = <block_t *> ctx
+    cdef int status = common_rhs(t, y, dydt, n, ctx)
+    if status == 0:
+        past_hears(&b.past, t, first_lane(b, y, 1), first_lane(b, dydt, 2), b.job.n)
+    return status
+
+
+cdef int step_of(block_t *b, int64_t k, double t, double h) noexcept nogil:
+    """The method's step; with a part of a look where one is due, which changes no bits."""
+    cdef const job_t *job = b.job
+    cdef int status
+    if not job.edge > 0.0 or b.slot[0].lane < 0 or k < b.past.next:
+        return job.m.step(job.m, &b.f)
+    past_opens(&b.past, k, t, h, first_lane(b, b.now[0], 0), job.n)
+    if b.past.skip == 0 and job.m.flags & MF_FSAL and job.sizes.n_vec > 1 and not b.f.flags & MF_FRESH:
+        past_knows(&b.past, first_lane(b, b.now[0], 1), first_lane(b, b.now[1], 2), job.n)
+    b.p.rhs = common_listening
+    status = job.m.step(job.m, &b.f)
+    b.p.rhs = common_rhs
+    past_closes(&b.past, status, job.n)
+    return status
+
+
+cdef void keep_seen(block_t *b, int64_t block) noexcept nogil:
+    """What has been seen of the steepest step of a block's first lane."""
+    cdef ptrdiff_t n = b.job.n
+    cdef double *out = b.job.seen + block * (5 + 2 * n)
+    out[0], out[1], out[2], out[3], out[4] = sqrt(b.past.steepest), b.past.t_from, b.past.h_from, b.past.snaps == 2, b.past.t_after
+    memcpy(out + 5, b.past.start, n * sizeof(double))
+    memcpy(out + 5 + n, b.past.after, n * sizeof(double))
+
+
 cdef int common_step(block_t *b, int64_t k, double t, double h, double t_next) noexcept nogil:
     """now -> next for all lanes; those that fail are gone, the others' output is written."""
-    cdef const job_t *job = b.job
     cdef int status, col
     b.f.t, b.f.h, b.f.k, b.end = t, h, k, t_next
     b.f.x0, b.f.x1 = <const double *const *> b.now, <double *const *> b.next
     b.f.s0, b.f.s1 = b.s_now, b.s_next
-    status = job.m.step(job.m, &b.f)
+    status = step_of(b, k, t, h)
     if status != 0 or not REDUCE.all_finite(b.next[0], b.p.n):
         count_steps(b, k, b.f.n_rhs, t)
         if status == 0:
@@ -97,6 +140,8 @@ cdef void run_common(block_t *b, int64_t first, int64_t last) noexcept nogil:
     fill_idle(b, b.now)
     memset(b.s_now, 0, job.sizes.n_scal * sizeof(double))
     b.f.flags, b.f.n_rhs, b.slopes_known = MF_FRESH, 0, False
+    if job.edge > 0.0:
+        past_starts(&b.past, job.n, 0)
     for k in range(job.steps[0]):
         if mf_read(&job.stop):
             status = LANE_WAITING
@@ -121,6 +166,8 @@ cdef void run_common(block_t *b, int64_t first, int64_t last) noexcept nogil:
         t = t_next
     if status == 0:
         count_steps(b, job.steps[0], b.f.n_rhs, t)
+    if job.edge > 0.0 and b.past.count:
+        keep_seen(b, first // WIDTH)
     retire_all(b, status)
 
 

@@ -7,5 +7,5 @@ cdef class Lanes:
     cdef job_t j
     cdef MethodRecord record
     cdef object keep
-    cdef readonly object y_last, t_last, y, code, nfev, nsteps, nrejected, saved
+    cdef readonly object y_last, t_last, y, code, nfev, nsteps, nrejected, saved, seen
     cdef int check_method(self) except -1

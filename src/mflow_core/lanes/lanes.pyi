@@ -19,6 +19,7 @@ class Lanes:
     nsteps: NDArray[np.int64]
     nrejected: NDArray[np.int64]
     saved: NDArray[np.int64]
+    seen: NDArray[np.float64]
     def __init__(
         self,
         record: MethodRecord,
@@ -39,6 +40,7 @@ class Lanes:
         max_step: float = ...,
         min_step: float = ...,
         max_steps: int = ...,
+        edge: float = ...,
     ) -> None: ...
     def work(self) -> None: ...
     def stop(self) -> None: ...

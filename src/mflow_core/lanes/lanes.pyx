@@ -15,6 +15,7 @@ from mflow_core.lanes.lane_block cimport LANE_WAITING, block_free, block_make, b
 from mflow_core.lanes.lane_loops cimport WIDTH
 from mflow_core.lanes.lane_steps cimport run_common, run_own
 from mflow_core.registry cimport MethodRecord, mf_sizes_of
+from mflow_core.stepping.watch.past cimport past_init
 from mflow_core.types cimport (MF_EMBEDDED, MF_E_STEP, MF_E_STEPS, MF_FSAL, MF_IMPLICIT, MF_NEEDS_RHO, MF_SECOND_ORDER, MF_STAGED,
                                mf_method, mf_rhs_lanes_fn)
 
@@ -36,13 +37,15 @@ cdef class Lanes:
 
     function: (address, user data), as `compiled_address` gives. t0, t_end: (lanes,). args: (lanes, p) or None. dt: fixed steps, as many
     as `steps` (lanes,) says, or NaN: error control with rtol and atol of shape (n,). own: every lane has its own time. t_eval: (m,) or
-    None. All arrays are checked by the caller. Results: y_last, t_last, y (lanes, n, m), code, nfev, nsteps, nrejected, saved; a code
+    None. edge: with one span, the steepest step of each block's first lane that is beyond it is kept in `seen`, see job_t; 0: none is.
+    All arrays are checked by the caller. Results: y_last, t_last, y (lanes, n, m), code, nfev, nsteps, nrejected, saved; a code
     of WAITING means that a lane was not brought to its end. Raises ValueError for a method that this cannot run.
     """
 
     def __cinit__(self, MethodRecord record, tuple function, cnp.ndarray y0, cnp.ndarray t0, cnp.ndarray t_end, *, dict parameters=None, args=None,
                   t_eval=None, double dt=NAN, steps=None, bint own=False, rtol=None, atol=None, double first_step=0.0,
-                  double max_step=INFINITY, double min_step=0.0, int64_t max_steps=0x7FFFFFFFFFFFFFFF):
+                  double max_step=INFINITY, double min_step=0.0, int64_t max_steps=0x7FFFFFFFFFFFFFFF,
+                  double edge=0.0):
         cdef job_t *j = &self.j
         self.record = record
         j.m, j.rhs, j.ctx = record.m, <mf_rhs_lanes_fn> <size_t> function[0], <void *> <size_t> function[1]
@@ -75,6 +78,9 @@ cdef class Lanes:
         j.code = <int32_t *> cnp.PyArray_DATA(self.code)
         j.nfev, j.nsteps = <int64_t *> cnp.PyArray_DATA(self.nfev), <int64_t *> cnp.PyArray_DATA(self.nsteps)
         j.nrejected, j.saved = <int64_t *> cnp.PyArray_DATA(self.nrejected), <int64_t *> cnp.PyArray_DATA(self.saved)
+        self.seen = np.zeros((-(-lanes // WIDTH) if edge > 0.0 and dt == dt and not own else 0, 5 + 2 * n))
+        if self.seen.size:
+            j.edge, j.seen = edge, numbers(self.seen)
         self.keep = (y0, t0, t_end, args, t_eval, steps, rtol, atol)
 
     def __dealloc__(self):
@@ -97,10 +103,13 @@ cdef class Lanes:
         cdef block_t block
         cdef unsigned int mode
         cdef int64_t first
-        cdef int status
+        cdef int status, stages = self.record.stages
         with nogil:
             mode = mf_fp_enter()
             status = block_make(&block, &self.j)
+            if status == 0 and self.j.edge > 0.0:
+                past_init(&block.past, self.j.m, stages, self.j.n, block.look, True)
+                block.past.edge = self.j.edge
             if status == 0 and self.j.own_times:
                 run_own(&block)
             while status == 0 and not self.j.own_times and not mf_read(&self.j.stop):

@@ -84,7 +84,7 @@ cdef int run_fixed(run_t *r, int64_t count, double t_last, record_t *record) noe
         if rho_is_due(r):
             status = RHO_DUE
             break
-        if r.past != NULL and past_is_due(<past_t *> r.past):
+        if r.past != NULL and past_is_due(<past_t *> r.past, r.k):
             status = PAST_DUE
             break
         h = r.dt
@@ -148,7 +148,7 @@ cdef int run_given(run_t *r, int64_t count, const double *h, const double *ends,
             status = RECORD_FULL
         elif rho_is_due(r):
             status = RHO_DUE
-        elif r.past != NULL and past_is_due(<past_t *> r.past):
+        elif r.past != NULL and past_is_due(<past_t *> r.past, r.k):
             status = PAST_DUE
         else:
             r.dt, r.t_base, r.k_base = h[i], r.t, r.k

@@ -15,6 +15,7 @@ from mflow_core.stepping.energy.ledger cimport ledger_enter, ledger_leave
 from mflow_core.stepping.motion cimport motion_begin, motion_start
 from mflow_core.stepping.output cimport RECORD_EVENT, write_behind
 from mflow_core.stepping.run cimport run_restart
+from mflow_core.stepping.watch.past cimport past_moved, past_t
 from mflow_core.types cimport MF_E_ARGUMENT, MF_E_NON_FINITE, MF_FRESH, MF_FSAL, MF_SECOND_ORDER
 
 
@@ -134,6 +135,8 @@ cdef int run_jump(run_t *r, double t_end, const double *const *y, record_t *reco
         status = ledger_leave(r.ledger, r.t, <const double *const *> r.now)
     if status == 0:
         run_restart(r, r.t, y)
+        if r.past != NULL:
+            past_moved(<past_t *> r.past)
         r.c.edge, r.c.n_held, r.c.stiff, r.c.stiff_lambda, r.c.stiff_h = seen.edge, seen.n_held, seen.stiff, seen.stiff_lambda, seen.stiff_h
         if r.m.flags & MF_SECOND_ORDER:
             status = motion_start(r)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import mflow
-from mflow.integrate.control import stiff_method
+from mflow.stability.limits import stiff_method
 from mflow.testproblems import get_problem, problem_names
 from support.levels import EXPLICIT_PAIRS
 from support.problems import Array

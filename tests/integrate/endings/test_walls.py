@@ -11,7 +11,7 @@ from mflow_core import registry
 from scipy.integrate import solve_ivp as scipy_solve_ivp
 
 import mflow
-from mflow.integrate.control import stiff_method
+from mflow.stability.limits import stiff_method
 from support.levels import EXPLICIT_PAIRS, ITERATED, first_order
 from support.oracles.tableaus import is_coupled
 from support.problems import Array, cfunc

@@ -23,14 +23,14 @@ class Boom(Exception):
 
 
 class Fuse:
-    """A right-hand side that goes off at its n-th call."""
+    """A right-hand side that goes off at its n-th call, and at all that follow: one that only a measurement makes is none of the run."""
 
     def __init__(self, fun: Any, at: float = math.inf) -> None:
         self.fun, self.at, self.calls = fun, at, 0
 
     def __call__(self, t: float, y: Array) -> Array:
         self.calls += 1
-        if self.calls == self.at:
+        if self.calls >= self.at:
             raise Boom
         out: Array = self.fun(t, y)
         return out

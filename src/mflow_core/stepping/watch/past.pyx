@@ -10,22 +10,24 @@ two, the richest in fast modes (as in a power iteration); where a step has one s
 plain numbers, and with each component in units of itself or of what a step moves it by, and the larger one counts: a fast component may be small.
 Movements below `MOVES` of the state are left out: rounding, and modes that have not grown yet.
 
-A look costs two passes over the state and no evaluation. Looks come every few steps at first, and are rare later (`gap`). Where `most` of
-them lie beyond the edge, the loop returns PAST_DUE, once, and the driver measures the Jacobian itself: a look alone is no verdict, for
-secants of forcing and noise are as steep. Which steps are looked at follows from their number alone, so that no cut of a run changes it.
+A look costs two passes over the state and no evaluation. Beside a right-hand side in Python that is little, and every step of a short
+state is looked at: one step may leap past where f is steep, and all that follow are in places where it is not. Else looks come every few
+steps at first, and are rare later (`gap`). Where `most` of them lie beyond the edge, the loop returns PAST_DUE, once, and the driver
+measures the Jacobian itself, around the steepest of these steps, whose start is kept: a look alone is no verdict, for secants of forcing
+and noise are as steep. Which steps are looked at follows from their number alone, so that no cut of a run changes it.
 """
-from libc.math cimport sqrt
+from libc.math cimport INFINITY, sqrt
 from libc.stddef cimport ptrdiff_t
 from libc.stdint cimport int64_t
 from libc.stdlib cimport calloc, free
-from libc.string cimport memcpy
+from libc.string cimport memcpy, memset
 
 cimport numpy as cnp
 
 from mflow_core.arithmetic.vec cimport MF_SHORT
 from mflow_core.stepping.run cimport run_t, try_step
 from mflow_core.stepping.stepper cimport Run
-from mflow_core.types cimport MF_FRESH, MF_FSAL, MF_IMPLICIT, MF_MULTISTEP, MF_NEEDS_RHO, MF_SECOND_ORDER, mf_problem
+from mflow_core.types cimport MF_FRESH, MF_FSAL, MF_IMPLICIT, MF_MULTISTEP, MF_NEEDS_RHO, MF_SECOND_ORDER, mf_method, mf_problem
 
 import numpy as np
 
@@ -35,9 +37,12 @@ DUE = PAST_DUE
 
 cdef enum:
     LANES = 8
-    NUMBERS = 6                          # of a look that is packed, before its slope
+    SNAP = 8                             # steps behind the steepest one, after which the run has come back, or has not
+    NUMBERS = 14                         # that are packed, before the vectors
     MANY = 1000                          # components, from which on looks are rarer still
 
+cdef int64_t NEVER = <int64_t> 1 << 62
+cdef double MOST = 1e15                  # steps, and looks, that a checkpoint may speak of
 cdef double MOVES = 1e-8                 # the square of a movement, relative to that of the state
 
 
@@ -50,9 +55,11 @@ cdef inline int64_t gap(ptrdiff_t n, int64_t k) noexcept nogil:
     return 64 if k < 512 else 512
 
 
-cdef inline int64_t next_look(ptrdiff_t n, int64_t k) noexcept nogil:
-    """The first look from step k on; none at the start, whose transient is the problem's."""
-    cdef int64_t every = gap(n, k)
+cdef inline int64_t next_look(const past_t *past, ptrdiff_t n, int64_t k) noexcept nogil:
+    """The first look from step k on; rare ones leave out the start, whose transient is the problem's."""
+    cdef int64_t every = past.every if past.every else gap(n, k)
+    if every == 1:
+        return k
     return k + (every - k % every) % every if k > 0 else every
 
 
@@ -90,44 +97,101 @@ cdef double steepness(const past_t *past, const double *y, const double *f, ptrd
     return plain if plain < 1e300 else 0.0
 
 
+cdef void past_init(past_t *past, const mf_method *m, int stages, ptrdiff_t n, double *room, bint snaps) noexcept nogil:
+    """Looks that nobody has asked for yet, in room for 3 n numbers; 4 n where the state behind the steepest step is kept too."""
+    memset(past, 0, sizeof(past_t))
+    past.y, past.f, past.start, past.after = room, room + n, room + 2 * n, room + 3 * n if snaps else NULL
+    past.single = stages == 1
+    if n > MF_SHORT and m.tab != NULL:       # of long states two slopes have to do; a method without a tableau has all of them looked at
+        past.skip = max(0, m.tab.s - (3 if m.flags & MF_FSAL else 2))
+    past.step, past.edge, past.most, past.until, past.alarm = watched_step, 1.0, 1, NEVER, INFINITY
+
+
+cdef void past_starts(past_t *past, ptrdiff_t n, int64_t k) noexcept nogil:
+    """Nothing has been seen; the run stands before step k."""
+    past.seen, past.snaps, past.count, past.largest, past.steepest = 0, 0, 0, 0.0, 0.0
+    past.next = next_look(past, n, k)
+
+
+cdef void past_opens(past_t *past, int64_t k, double t, double h, const double *y, ptrdiff_t n) noexcept nogil:
+    """A step that is looked at begins."""
+    past.h, past.calls, past.k_step, past.t_step, past.y_step = h, 0, k, t, y
+    if past.snaps == 1 and k >= past.k_from + SNAP:
+        memcpy(past.after, y, n * sizeof(double))
+        past.t_after, past.snaps = t, 2
+
+
+cdef void past_knows(past_t *past, const double *y, const double *f, ptrdiff_t n) noexcept nogil:
+    """The first slope of the step, which the step before has left."""
+    memcpy(past.y, y, n * sizeof(double))
+    memcpy(past.f, f, n * sizeof(double))
+    past.seen, past.largest = 1, 0.0
+
+
+cdef void past_hears(past_t *past, double t, const double *y, const double *f, ptrdiff_t n) noexcept nogil:
+    """A slope that the step has asked for."""
+    cdef double square
+    past.calls += 1
+    if past.calls <= past.skip:
+        return
+    if past.seen > 0:
+        square = steepness(past, y, f, n)
+        if square > past.largest:
+            past.largest = square
+            if square > past.edge * past.edge and square > past.steepest:
+                note_start(past, n)
+    memcpy(past.y, y, n * sizeof(double))
+    memcpy(past.f, f, n * sizeof(double))
+    past.t_kept, past.h_kept = t, past.h
+    past.seen += 1
+
+
+cdef void note_start(past_t *past, ptrdiff_t n) noexcept nogil:
+    """Where the step began that the look at hand is at."""
+    if past.single:
+        memcpy(past.start, past.y, n * sizeof(double))
+        past.t_from, past.h_from, past.k_from = past.t_kept, past.h_kept, past.k_step - 1
+    else:
+        memcpy(past.start, past.y_step, n * sizeof(double))
+        past.t_from, past.h_from, past.k_from = past.t_step, past.h, past.k_step
+    past.snaps = 1 if past.after != NULL else 0
+
+
+cdef void past_closes(past_t *past, int status, ptrdiff_t n) noexcept nogil:
+    """The step is over; where it had two slopes, or the one before had the other, so is the look."""
+    if past.seen < 2 and status == 0:
+        return                               # the rest of it in the next step
+    if status == 0 and past.largest > past.edge * past.edge:
+        past.count += 1
+        past.steepest = past.largest if past.largest > past.steepest else past.steepest
+    past.seen, past.largest = 1 if past.single and past.every == 1 and status == 0 else 0, 0.0
+    past.next = next_look(past, n, past.k_step + 1)
+    if past.snaps == 1 and past.next > past.k_from + SNAP > past.k_step:
+        past.next = past.k_from + SNAP
+
+
 cdef int listening(double t, const double *y, double *dydt, ptrdiff_t n, void *ctx) noexcept nogil:
     """The right-hand side, which keeps what the look needs."""
     cdef run_t *r = <run_t *> ctx
-    cdef past_t *past = <past_t *> r.past
     cdef int status = r.ode.rhs(t, y, dydt, n, r.ode.ctx)
-    cdef double square
-    past.calls += 1
-    if status != 0 or past.calls <= past.skip:
-        return status
-    if past.seen > 0:
-        square = steepness(past, y, dydt, n)
-        past.largest = square if square > past.largest else past.largest
-    memcpy(past.y, y, n * sizeof(double))
-    memcpy(past.f, dydt, n * sizeof(double))
-    past.seen += 1
-    return 0
+    if status == 0:
+        past_hears(<past_t *> r.past, t, y, dydt, n)
+    return status
 
 
 cdef int watched_step(run_t *r, double h) noexcept nogil:
     """`try_step`, and a part of a look: all of it where the step has two slopes."""
     cdef past_t *past = <past_t *> r.past
     cdef mf_problem plain = r.p
+    cdef bint cuts = r.cuts
     cdef int status
-    past.h, past.calls = h, 0
+    past_opens(past, r.k, r.t, h, r.now[0], r.n)
     if past.skip == 0 and r.m.flags & MF_FSAL and not r.f.flags & MF_FRESH:
-        memcpy(past.y, r.now[0], r.n * sizeof(double))     # the first slope, which the step before has left
-        memcpy(past.f, r.now[1], r.n * sizeof(double))
-        past.seen, past.largest = 1, 0.0
-    r.p.rhs, r.p.ctx = listening, r
+        past_knows(past, r.now[0], r.now[1], r.n)
+    r.p.rhs, r.p.ctx, r.cuts = listening, r, False       # it is one call that is listened to, of the whole state
     status = try_step(r, h)
-    r.p = plain
-    if past.seen < 2 and status == 0:
-        return 0                             # the rest of it in the next step
-    if status == 0 and past.largest > past.edge * past.edge:
-        past.count += 1
-        past.steepest = past.largest if past.largest > past.steepest else past.steepest
-    past.seen, past.largest = 0, 0.0
-    past.next = next_look(r.n, r.k + 1)
+    r.p, r.cuts = plain, cuts
+    past_closes(past, status, r.n)
     return status
 
 
@@ -141,16 +205,14 @@ cdef class Past:
     cdef double *kept
 
     def __cinit__(self, Run run not None):
-        cdef int stages = run.r.m.tab.s if run.r.m.tab != NULL else 0
         if run.r.m.step == NULL or run.r.m.flags & (MF_IMPLICIT | MF_MULTISTEP | MF_NEEDS_RHO | MF_SECOND_ORDER) or run.r.p.rhs == NULL:
             raise TypeError(f"{run.record.name}: expected an explicit one-step method of first order")
-        self.kept = <double *> calloc(2 * run.r.n + 1, sizeof(double))
+        self.kept = <double *> calloc(3 * run.r.n + 1, sizeof(double))
         if self.kept == NULL:
             raise MemoryError(f"no memory for looks at {run.r.n} components")
-        self.c.y, self.c.f = self.kept, self.kept + run.r.n
-        if run.r.n > MF_SHORT:               # of long states two slopes have to do
-            self.c.skip = max(0, stages - (3 if run.r.m.flags & MF_FSAL else 2))
-        self.c.step, self.c.edge, self.c.most = watched_step, 1.0, 2
+        past_init(&self.c, run.r.m, run.record.stages, run.r.n, self.kept, False)
+        if run.r.n <= MF_SHORT and not run.problem.compiled:
+            self.c.every = 1
         self.run = run
         self.begin()
         run.r.past = &self.c
@@ -162,8 +224,8 @@ cdef class Past:
 
     def begin(self):
         """From where the run stands on, with no look at hand."""
-        self.c.seen, self.c.largest = 0, 0.0
-        self.c.next = next_look(self.run.r.n, self.run.r.k)
+        past_moved(&self.c)
+        self.c.next = next_look(&self.c, self.run.r.n, self.run.r.k)
 
     def stop(self):
         """No more looks."""
@@ -176,8 +238,8 @@ cdef class Past:
 
     @property
     def due(self):
-        """Whether there are enough of them for a measurement."""
-        return past_is_due(&self.c)
+        """Whether there are enough of them for a measurement, or the step that was asked for has come."""
+        return past_is_due(&self.c, self.run.r.k)
 
     @property
     def steepest(self):
@@ -189,34 +251,77 @@ cdef class Past:
         """The h |lambda| beyond which a look counts."""
         return self.c.edge
 
-    def ask(self, double edge, int64_t most):
-        """A measurement is due after `most` more looks beyond this edge."""
-        self.c.edge, self.c.most, self.c.count, self.c.steepest = edge, most, 0, 0.0
+    @property
+    def start(self):
+        """(t, y, h) of the step that the steepest of them was taken in; None where there are none."""
+        if not self.c.count:
+            return None
+        y = np.empty(self.run.shape)
+        memcpy(cnp.PyArray_DATA(<cnp.ndarray> y), self.c.start, self.run.r.n * sizeof(double))
+        return self.c.t_from, y, self.c.h_from
+
+    def ask(self, double edge, int64_t most, *, double alarm=INFINITY, int64_t wait=0, int64_t until=0):
+        """A measurement is due after `most` more looks beyond this edge, the first of them in `wait` steps; after one beyond the alarm; and in
+        `until` steps, if not 0."""
+        cdef int64_t k = self.run.r.k
+        self.c.edge, self.c.most, self.c.count, self.c.steepest, self.c.until = edge, most, 0, 0.0, k + until if until else NEVER
+        self.c.alarm, self.c.moved = alarm * alarm, False
+        if wait:
+            self.c.seen, self.c.largest = 0, 0.0
+            self.c.next = next_look(&self.c, self.run.r.n, k + wait)
 
     @property
     def most(self):
         return self.c.most
 
+    @property
+    def moved(self):
+        """Whether the run has been put elsewhere since."""
+        return self.c.moved
+
+    @property
+    def used(self):
+        """Whether there is anything that a run which goes on must know of."""
+        return self.c.seen > 0 or self.c.count > 0 or self.c.edge != 1.0
+
     def pack(self):
-        """What goes on after a checkpoint: numbers, and the slope of a look at hand."""
+        """What goes on after a checkpoint: numbers, the slope of a look at hand, and the start of the steepest step."""
         cdef ptrdiff_t n = self.run.r.n
-        cdef cnp.ndarray out = np.zeros(NUMBERS + (2 * n if self.c.seen else 0))
-        cdef double *at = <double *> cnp.PyArray_DATA(out)
-        at[0], at[1], at[2], at[3], at[4], at[5] = self.c.edge, self.c.most, self.c.count, self.c.next, self.c.largest, self.c.steepest
-        if self.c.seen:
-            memcpy(at + NUMBERS, self.kept, 2 * n * sizeof(double))
+        cdef past_t *c = &self.c
+        parts = [np.array([c.edge, c.most, c.count, c.next, -1.0 if c.until == NEVER else c.until, c.largest, c.steepest, c.t_kept, c.h_kept,
+                           c.t_from, c.h_from, c.seen > 0, c.moved, -1.0 if c.alarm == INFINITY else c.alarm])]
+        if c.seen:
+            parts.append(self.vectors(0, 2 * n))
+        if c.count:
+            parts.append(self.vectors(2 * n, 3 * n))
+        return np.concatenate(parts)
+
+    cdef object vectors(self, ptrdiff_t first, ptrdiff_t last):
+        out = np.empty(last - first)
+        memcpy(cnp.PyArray_DATA(<cnp.ndarray> out), self.kept + first, (last - first) * sizeof(double))
         return out
 
     def unpack(self, cnp.ndarray state not None):
         """Where `pack` was called. Raises ValueError for what no run can have come to."""
         cdef ptrdiff_t n = self.run.r.n, size = cnp.PyArray_SIZE(state)
         cdef const double *at = <const double *> cnp.PyArray_DATA(state)
-        if size not in (NUMBERS, NUMBERS + 2 * n) or state.dtype != np.float64 or not np.all(np.isfinite(state)):
-            raise ValueError(f"past: expected {NUMBERS} finite numbers, or {NUMBERS + 2 * n}, got {size}")
-        if not (at[0] > 0.0 and 1.0 <= at[1] < 1e15 and 0.0 <= at[2] < 1e15 and 0.0 <= at[3] <= self.run.r.k + 1024.0):
-            raise ValueError(f"past: expected the looks of a run, got {state[:4].tolist()}")
-        self.c.edge, self.c.most, self.c.count, self.c.next = at[0], <int64_t> at[1], <int64_t> at[2], <int64_t> at[3]
-        self.c.seen, self.c.largest = (1 if size > NUMBERS else 0), at[4]
-        self.c.steepest = at[5]
-        if size > NUMBERS:
-            memcpy(self.kept, at + NUMBERS, 2 * n * sizeof(double))
+        cdef double k = <double> self.run.r.k
+        cdef past_t *c = &self.c
+        if size < NUMBERS or state.dtype != np.float64 or not np.all(np.isfinite(state)):
+            raise ValueError(f"past: expected {NUMBERS} finite numbers and vectors, got {size} numbers")
+        if not (at[0] > 0.0 and 1.0 <= at[1] < MOST and 0.0 <= at[2] < MOST and 0.0 <= at[3] <= k + 1024.0 and at[4] <= k + 1024.0):
+            raise ValueError(f"past: expected the looks of a run, got {state[:5].tolist()}")
+        if not (at[5] >= 0.0 and at[6] >= 0.0 and at[11] in (0.0, 1.0) and at[12] in (0.0, 1.0)):
+            raise ValueError(f"past: expected squares of what looks found, whether one is at hand, and whether the run was moved, got {[at[5], at[6], at[11], at[12]]}")
+        if size != NUMBERS + (2 * n if at[11] else 0) + (n if at[2] else 0):
+            raise ValueError(f"past: expected {NUMBERS} numbers and the vectors that they speak of, of {n} components, got {size} numbers")
+        c.edge, c.most, c.count, c.next = at[0], <int64_t> at[1], <int64_t> at[2], <int64_t> at[3]
+        c.until = NEVER if at[4] < 0.0 else <int64_t> at[4]
+        c.largest, c.steepest, c.t_kept, c.h_kept, c.t_from, c.h_from, c.seen = at[5], at[6], at[7], at[8], at[9], at[10], at[11] > 0.0
+        c.moved, c.alarm = at[12] > 0.0, INFINITY if at[13] < 0.0 else at[13]
+        at += NUMBERS
+        if c.seen:
+            memcpy(self.kept, at, 2 * n * sizeof(double))
+            at += 2 * n
+        if c.count:
+            memcpy(c.start, at, n * sizeof(double))

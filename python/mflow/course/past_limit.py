@@ -1,0 +1,243 @@
+"""Whether fixed steps of an explicit method are past its stability limit, where nothing overflows.
+
+Past the limit the fast modes of a problem grow. Where f saturates they go back and forth without end, or come to rest where f is not 0;
+where f is steep in one place only, one step leads past it, and the run goes on smoothly and wrong. Every number stays finite.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from functools import partial
+from typing import Any, TypeVar
+
+import numpy as np
+from mflow_core.arithmetic.starts import largest
+from mflow_core.stepping import stepper
+
+from mflow.base.checks import Array, check_whole
+from mflow.base.methods import Method
+from mflow.base.telling import tell
+from mflow.course.past_step import UNTIL, Finding, Judge, Step, edge_of, finding_of, has_limit
+from mflow.stability import spectrum
+from mflow.stability.amplification import amplification
+
+__all__ = ["PastLimit"]
+
+RARER, STEEPER = 4, 1.4  # times as many looks are due a measurement, after each one that finds nothing, or one that is so much steeper
+MANY = 2**62  # of looks, and of evaluations
+WAIT = 4  # steps from a measurement that finds something to the next look
+CHEAP, SHARE = 50, 0.05  # evaluations of measurements, and their share of the run's, beyond which no other one begins
+AXIS = 0.9  # of the limit on the real axis: methods whose limit for oscillations is lower have next to none
+TENFOLD = 10.0  # a state that has grown by this may have done so by what the steps alone do to an oscillation
+SWINGS, NEARBY = 0.5, 1e-7  # of the largest component: the least that an oscillation makes up of it, and the way of a difference
+
+
+Measured = TypeVar("Measured")
+
+
+class PastLimit:
+    """Whether the fixed steps of an explicit method are past its stability limit, where nothing overflows.
+
+    Looks in passing (watch/past.pyx) take no evaluation. Where one is at the edge, the step that it was taken in is compared with shorter
+    ones, and the eigenvalues of the Jacobian are measured around it: it is past the limit where a mode that the solution damps grows, and
+    where the step leads elsewhere than the solution, by a share of its way and by a hundredth of a component. Both are asked for: modes
+    that decay at once may be outside without harm until they grow, and an inaccurate step need not be unstable. It is told of where
+    another step, some steps later, is found to be the same, or where the run has not come back to the solution by then, so that a
+    transient that comes back within the limit is not.
+
+    due : the status of a loop after which `look` is called. text : the words, "" until there are any. evaluations : of measurements, none
+    of them the run's.
+    """
+
+    text, evaluations = "", 0
+    patience = 1  # how many looks at the edge are due a measurement
+    first: Finding | None = None  # what has been found, and is not told yet
+    mark: Step | None = None  # the step that it was found at
+
+    def __init__(self, run: stepper.Run, method: Method, start: Array, symmetric: bool = False) -> None:
+        from mflow_core.stepping.watch import past  # where there are such steps
+
+        self.run, self.method, self.symmetric, self.watch, self.due = run, method, symmetric, past.Past(run), past.DUE
+        self.start, self.judge = start, Judge(method, start, symmetric)
+
+    @classmethod
+    def of(cls, run: stepper.Run, method: Method, start: Array, symmetric: bool = False) -> PastLimit | None:
+        """None for methods that have no such limit, or that measure the Jacobian themselves."""
+        return cls(run, method, start, symmetric) if has_limit(method) else None
+
+    @property
+    def inside(self) -> bool | None:
+        """Whether the last eigenvalues that were measured are all within the limit; None where there are none."""
+        return self.judge.inside
+
+    def begin(self) -> None:
+        """The run has been moved: what comes is compared with nothing before."""
+        if not self.text:
+            self.watch.begin()
+
+    # ---- when to measure ------------------------------------------------------------------------------------------------------------
+
+    def look(self) -> None:
+        """Enough looks were at the edge, the time for a verdict has come, or the run is over."""
+        edge, steep = edge_of(self.method), self.watch.steepest
+        if steep < edge and self.first is None:
+            self.watch.ask(edge, self.patience)
+            return
+        step = self.watch.start if steep >= edge else None
+        if self.first is None:
+            self._look_first(edge, steep, step)
+            return
+        found = None if step is None else self._measure(partial(self.judge.find, steep=steep, share=1.0), Step(*step))
+        if found is not None:
+            self._tell(min(self.first, found))
+        elif self.mark is not None and not self.watch.moved and self._measure(self._stays_elsewhere, self.mark):
+            self._tell(self.first)
+        elif step is None or self.inside is not False:
+            self.first = self.mark = None
+            self.patience = min(RARER * self.patience, MANY)
+            self.watch.ask(edge, self.patience)
+        else:  # outside, and one step of many may land beside the solution by chance
+            self.watch.ask(edge, 1, until=UNTIL)
+
+    def _look_first(self, edge: float, steep: float, step: tuple[float, Array, float] | None) -> None:
+        affords = self.evaluations <= max(CHEAP, SHARE * self.run.nfev)
+        if step is not None and affords:
+            self.first = self._measure(partial(self.judge.find, steep=steep), Step(*step))
+        if self.first is not None and step is not None:
+            self.mark = Step(*step)
+            self.watch.ask(edge, 1, wait=WAIT, until=UNTIL)
+        else:
+            self.patience = min(RARER * self.patience, MANY)
+            self.watch.ask(edge, self.patience, alarm=STEEPER * steep)
+
+    def _tell(self, finding: Finding) -> None:
+        self.text, self.first, self.mark = finding.text, None, None
+        self.watch.stop()
+
+    def heeds(self, status: int, name: str) -> bool:
+        """Looks, and warns at once, where a loop that has no end of its own returned `due`."""
+        if status == self.due:
+            self.look()
+            if self.text:
+                tell(f"{name}: {self.text}")
+        return status == self.due
+
+    def finish(self, name: str, stays_finite: bool) -> str:
+        """The run is over: a last look, and a warning where there are words; the words. Where it ended as no step went on, that is told."""
+        if not stays_finite:
+            self.text = ""
+            return ""
+        if not self.text and (self.watch.count or self.first):
+            self.look()
+        if not self.text and self.first:
+            self.look()  # what has been found just now: a verdict by where the run has come to
+        # An oscillation grows without harm to a look where its steps are short: by all methods that have (next to) no limit for it, and
+        # by the others where the modes are known to be outside.
+        grows = not self.text and largest(self.run.y) > TENFOLD * largest(self.start) > 0.0
+        real, imaginary = spectrum.axis_limits(self.method) if grows else (0.0, 0.0)
+        if grows and self.inside is None and self.evaluations:
+            self._measure(self.judge.look_around, Step(self.run.t, self.run.y, self.run.grid[0]))
+        if grows and (self.inside is False or imaginary < AXIS * real):
+            swings = self._measure(self._of_swings, Step(self.run.t, self.run.y, self.run.grid[0]))
+            self.text = "" if swings is None else swings.text
+        if self.text:
+            tell(f"{name}: {self.text}")
+        return self.text
+
+    # ---- what is measured -----------------------------------------------------------------------------------------------------------
+
+    def _measure(self, what: Callable[[stepper.Run, Step], Measured], step: Step) -> Measured | None:
+        probe = stepper.Run(self.method.record, self.run.problem, step.y, step.t, step.h, self.method.numbers)
+        try:
+            with np.errstate(all="ignore"):
+                return what(probe, step)
+        except Exception:
+            return None  # fun has no values around the step: the run itself will say so, where it goes there
+        finally:
+            self.evaluations += int(probe.nfev)
+
+    def _stays_elsewhere(self, probe: stepper.Run, step: Step) -> bool:
+        return self.first is not None and self.judge.stays_elsewhere(probe, step, self.run.t, self.run.y, self.first.parts)
+
+    def _of_swings(self, probe: stepper.Run, step: Step) -> Finding | None:
+        """Words, where an oscillation has grown by what the steps alone do to it: by methods that let it grow, however short they are."""
+        t, y, h = step
+        found, factor = spectrum.spectrum(probe.slope, t, y, symmetric=self.symmetric), largest(y) / largest(self.start)
+        if found.reason or not found.values.size:
+            return None
+        z, steps = h * found.values, self.run.k
+        more = np.log(np.abs(amplification(self.method, z))) - np.maximum(0.0, z.real)
+        own = steps * max(0.0, float(np.max(z.real)))
+        grow = (more * steps >= math.log(TENFOLD)) & (_swing(probe.slope, t, y, np.abs(found.values)) > SWINGS * largest(y))
+        if own > 0.5 * math.log(factor) or not np.any(grow):
+            return None
+        worst = int(np.argmax(np.where(grow, more, -math.inf)))
+        if abs(z[worst].imag) <= abs(z[worst].real):  # no oscillation, but a mode that the solution damps
+            return self.judge.of_limit(t, h, complex(found.values[worst]))
+        return Finding(
+            0.0,
+            f"the state has grown by a factor of {factor:.3g}, as dt = {abs(h):g} exceeds the stability limit of {self.method.name} for "
+            f"the oscillation at t = {t:g}: |lambda| is about {abs(z[worst] / h):.3g}, and each step lets it grow by a factor of about "
+            f"{math.exp(more[worst]):.6g} more than the solution does. Take a method that is stable on the imaginary axis, as "
+            'method="rk4", or error control (rtol= in place of dt=)',
+        )
+
+    # ---- saving -----------------------------------------------------------------------------------------------------------------------
+
+    def pack(self) -> dict[str, Any] | None:
+        """What a checkpoint keeps; None where nothing has been seen."""
+        if not (self.text or self.evaluations or self.watch.used):
+            return None
+        mark = None if self.mark is None else [self.mark.t, self.mark.y.ravel().tolist(), self.mark.h]
+        return {
+            "state": self.watch.pack().tolist(), "text": self.text, "first": None if self.first is None else list(self.first), "mark": mark,
+            "evaluations": self.evaluations, "patience": self.patience, "inside": self.inside,
+        }  # fmt: skip
+
+    def misfit(self, saved: Any) -> str:
+        """Goes on with what `pack` gave; why it cannot have given that, or ""."""
+        try:
+            self._unpack(saved)
+        except (TypeError, ValueError, OverflowError) as error:
+            return str(error)
+        return ""
+
+    def _unpack(self, saved: Any) -> None:
+        if saved is None:
+            self.watch.begin()
+            return
+        names = {"state", "text", "first", "mark", "evaluations", "patience", "inside"}
+        if not isinstance(saved, dict) or set(saved) != names:
+            raise ValueError(f"past: expected {', '.join(sorted(names))}, got {saved!r}")
+        if not isinstance(saved["text"], str):
+            raise TypeError(f"past: text: expected words, got {saved['text']!r}")
+        if saved["inside"] not in (None, True, False):
+            raise ValueError(f"past: inside: expected True, False or None, got {saved['inside']!r}")
+        self.evaluations = check_whole(saved["evaluations"], "past: evaluations", 0, MANY)
+        self.patience = check_whole(saved["patience"], "past: patience", 1, MANY)
+        self.watch.unpack(np.array(saved["state"], dtype=np.float64))
+        self.first, self.mark = finding_of(saved["first"]), self._mark_of(saved["mark"])
+        self.text, self.judge.inside = saved["text"], saved["inside"]
+        if self.text:
+            self.watch.stop()
+
+    def _mark_of(self, saved: Any) -> Step | None:
+        if saved is None:
+            return None
+        t, y, h = saved
+        state = np.array(y, dtype=np.float64)
+        if state.size != self.start.size or not np.all(np.isfinite([t, h, *state])) or h == 0.0:
+            raise ValueError(f"past: mark: expected a time, {self.start.size} finite components and the length of a step, got {saved!r}")
+        return Step(float(t), state.reshape(self.run.y.shape), float(h))
+
+
+def _swing(slope: Callable[[float, Array], Array], t: float, y: Array, rates: Array) -> Array:
+    """How far the largest component of y swings to either side, were it all of an oscillation of each of these rates.
+
+    Of y = c + a cos(w t) it is the root of (y'/w)^2 + (y''/w^2)^2, and y'' = J y' is a difference along y'.
+    """
+    f, k = slope(t, y), int(np.argmax(np.abs(y)))
+    length = NEARBY * largest(y) / largest(f) if np.any(f) else 0.0
+    bend = (slope(t, y + length * f) - f)[k] / length if length > 0.0 else 0.0
+    return np.asarray(np.hypot(f[k] / rates, bend / rates**2))
