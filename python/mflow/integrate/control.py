@@ -56,6 +56,7 @@ RTOL, ATOL = 1e-3, 1e-6  # SciPy's
 SMALL = 0.1  # of atol: a start below it is lost in the errors that are allowed
 LEAST_ATOL = 1e-300  # in place of 0, until a start tells more: no difference of a component at 0 has no length
 LEAST_SHARE = 1e-40  # of the largest component of the start: in place of 0 for one that begins at 0
+ROUNDED = 1e4 * float(np.finfo(np.float64).eps)  # of the largest component: an atol below it may be below rounding in algebraic equations
 LEAST_RTOL = 100 * float(np.finfo(np.float64).eps)  # below it rounding, not the method, decides the measured error
 SAMPLES = 16
 MOST_TIMES = 2**31 - 1
@@ -332,17 +333,17 @@ def check_tolerances(rtol: Any, atol: Any, shape: tuple[int, ...], of: str = "")
 
 
 def resolved(absolute: Array, start: Array, rounding: Callable[[], Array] | None = None) -> Array:
-    """atol of a run from this start: what begins at 0 has no size, and is nothing but error after the first step, however short.
+    """atol of a run from this start: what begins at 0 has no size, and is nothing but error after the first step, however short. No
+    tolerance is below what rounding leaves open of an algebraic component.
 
-    rounding : what is lost to rounding in each component, of algebraic equations; it is asked where atol is 0.
+    rounding : what is lost to rounding in each component, of algebraic equations; it is asked where atol is 0 or next to that.
     """
-    unset, flat = absolute <= LEAST_ATOL, start.ravel()
-    if not np.any(unset) or (rounding is None and np.all(flat)):
+    unset, flat, size = absolute <= LEAST_ATOL, start.ravel(), largest(start) or 1.0
+    lost = rounding() if rounding is not None and np.any(absolute < ROUNDED * size) else np.zeros(1)
+    if np.all(lost <= absolute) and (not np.any(unset) or np.all(flat)):
         return absolute
-    least = np.where(flat == 0.0, LEAST_SHARE * (largest(start) or 1.0), LEAST_ATOL)
-    if rounding is not None:
-        least = np.maximum(least, rounding())
-    return np.where(unset, np.maximum(least, LEAST_ATOL), absolute)
+    least = np.where(flat == 0.0, LEAST_SHARE * size, LEAST_ATOL)
+    return np.where(unset, np.maximum(np.maximum(least, lost), LEAST_ATOL), np.maximum(absolute, lost))
 
 
 def sizes_of(y: Array, tolerances: tuple[Any, Any] | None) -> Array:
