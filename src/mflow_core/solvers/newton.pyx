@@ -15,6 +15,7 @@ the start value, extrapolated from other stages, that lies outside the domain, t
 for the steady state, f(t, z) = 0, with M = -J: always full Newton.
 
 With a mass matrix the equation is M z - gh f(t, z) = r, and its matrix M - gh J, with M(t) where M depends on time: all else is the same.
+
 r and z may not overlap. newton_pack writes the state that decides later bits; factors are rebuilt from it.
 """
 from libc.math cimport INFINITY, NAN, fabs, sqrt
@@ -26,9 +27,8 @@ from mflow_core.registry cimport REDUCE
 from mflow_core.solvers.spectrum.growth cimport GROWTH_STATE, factor_watched, growth_forget, growth_pack, growth_unpack
 from mflow_core.solvers.matrix cimport (BY_CALLBACK, BY_DIFFERENCES, DENSE, IDENTITY, KRYLOV, NOTHING, finite, matrix_factor, matrix_jacobian,
                                 matrix_make, matrix_refresh, matrix_release, matrix_rhs, matrix_solve, weighted_norm)
-from mflow_core.solvers.spectrum.products cimport unsolved
 from mflow_core.solvers.stages.mass cimport mass_forget, mass_times, scale_rows
-from mflow_core.solvers.stages.scaled cimport left_by_gmres, size_of_residual
+from mflow_core.solvers.stages.scaled cimport left_by_gmres, size_of_residual, unsolved
 from mflow_core.types cimport MF_E_DAMAGED, MF_RETRY_NON_FINITE, MF_RETRY_SOLVE
 
 EPS = 2.220446049250313e-16

@@ -7,7 +7,6 @@ from mflow_core.solvers.matrix cimport matrix_t
 
 
 cdef int jacobian_bend(const void *inside, double t, const double *y, double *dydt, void *ctx) noexcept nogil
-cdef bint unsolved(const matrix_t *m, double gh, const double *r, const double *z, const double *f) noexcept nogil
 cdef double deepest_below(const inside_t *s, const control_t *c, const double *y0, const double *y, ptrdiff_t *which) noexcept nogil
 cdef double lift(const inside_t *s, const control_t *c, matrix_t *m, const double *y0, double **end, int vectors, ptrdiff_t n,
                double *change) noexcept nogil

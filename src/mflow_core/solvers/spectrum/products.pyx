@@ -123,23 +123,6 @@ cdef int jacobian_undo(matrix_t *m, const int64_t *signs, ptrdiff_t n_signs, con
 
 # ---- components that must not be below 0 ------------------------------------------------------------------------------------------------
 
-cdef bint unsolved(const matrix_t *m, double gh, const double *r, const double *z, const double *f) noexcept nogil:
-    """Whether more than the tolerances is left of z - gh f = r where one of them is 0 but for a tolerance. If a root begins there, the
-    derivative of f has no size, and an update may be small however much is left."""
-    cdef double total = 0.0, d
-    cdef ptrdiff_t k, i
-    cdef bint beside = False
-    for k in range(m.inside.n_signs if m.inside != NULL and m.c.mass == NULL else 0):
-        i = m.inside.signs[k]
-        beside = beside or m.y[i] <= m.size[i]
-    if not beside:
-        return False
-    for i in range(m.n):
-        d = ((r[i] - z[i]) + gh * f[i]) * m.weight[i]
-        total += d * d
-    return not total <= <double> m.n
-
-
 cdef inline double in_units(const control_t *c, ptrdiff_t i, double change, double y0, double y) noexcept nogil:
     """|change| of component i in units of its tolerance."""
     return fabs(scaled(change, y0, y, c.rtol if c.rtol_of == NULL else c.rtol_of[i], c.atol if c.atol_of == NULL else c.atol_of[i]))
