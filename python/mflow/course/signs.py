@@ -22,7 +22,7 @@ from mflow.base.checks import Array, as_array, check_whole, shown
 from mflow.base.methods import Method
 from mflow.solvers.mass import Mass
 
-__all__ = ["Walls", "check_signs", "left_words", "walls_of"]
+__all__ = ["Walls", "check_signs", "left_words", "let_go", "walls_of"]
 
 MOST = 500  # rows of a mass matrix that is solved with for words
 NEXT_TO = 64.0  # of what it falls by in the shortest step that was tried
@@ -198,3 +198,10 @@ class Walls:
 def walls_of(run: Any, method: Method, mass: Any, atol: Array, known: NDArray[np.int64] | None) -> Walls | None:
     """Those of a run under error control; None where nobody looks, for M y' = f and motion."""
     return None if mass is not None or "second_order" in method.flags else Walls(run, atol, known)
+
+
+def let_go(inside: Inside | None, walls: Walls | None) -> None:
+    """A run is over, and its problem outlives it."""
+    for one in (inside, None if walls is None else walls.inside):
+        if one is not None:
+            one.let_go()

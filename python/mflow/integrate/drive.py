@@ -27,7 +27,7 @@ from mflow.base.result import IVPResult, Origin, Result, attach, keep_origin, pe
 from mflow.base.telling import tell
 from mflow.course.agenda import Agenda, agenda_of, steps_left
 from mflow.course.outputs import add_outputs, check_outputs
-from mflow.course.signs import Walls, check_signs, left_words, walls_of
+from mflow.course.signs import Walls, check_signs, left_words, let_go, walls_of
 from mflow.course.steady import Rest, check_until
 from mflow.course.stops import check_actions
 from mflow.integrate import control, curvature, endings
@@ -513,6 +513,7 @@ class Drive:
         """The progress bar's last word; from here on the equation may be asked for at any time."""
         if self.inside is not None:
             self._between(-math.inf, math.inf)
+        let_go(self.inside, self.walls)
         if self.progress is not None:
             self.progress.close(self.run.t)
 
