@@ -199,7 +199,8 @@ cdef class Prepared:
         out = cnp.PyArray_SimpleNew(1, &n, cnp.NPY_DOUBLE)
         status = begin(&self.p, t0, t_end, <const double *> cnp.PyArray_DATA(start), NULL if more is None else <const double *> cnp.PyArray_DATA(more))
         if status == MF_E_BUSY:
-            raise RuntimeError("this solver is in use, in another thread or by its own fun: give each its own, copy.copy(solver)")
+            raise RuntimeError("this solver is in use, in another thread or by its own fun (or was in another thread when this process was "
+                               "forked): give each its own, copy.copy(solver)")
         try:
             if status == 0:
                 status = self.advance(t_end)

@@ -1,5 +1,6 @@
 """Components that are kept at 0 or above. Oracles: closed forms, and the same run without the promise."""
 
+import gc
 import math
 
 import numpy as np
@@ -166,3 +167,11 @@ def test_two_methods_keep_signs_of_what_is_not_stiff_with_the_explicit_one():
     assert kept.switches == 0
     alone = mflow.solve_ivp(lambda t, y: [y[0] * (1 - y[1]), y[1] * (y[0] - 1)], (0, 50), [2.0, 1.0], "tsit5", nonnegative=True)
     assert kept.y.tobytes() == alone.y.tobytes()
+
+
+@pytest.mark.filterwarnings("ignore:invalid value:RuntimeWarning")
+def test_a_result_outlives_the_jacobian_of_its_run() -> None:
+    """Analyses asked f below 0, which took the Jacobian of a run that was gone."""
+    r = mflow.solve_ivp(lambda t, h: 0.25 * (1.0 + np.cos(t)) - np.sqrt(h), (0, 12), [1.0], "radau5", rtol=1e-6, nonnegative=True)
+    gc.collect()
+    assert "from t = 0" in str(r.posedness())

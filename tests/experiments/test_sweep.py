@@ -215,6 +215,7 @@ def test_problems_of_compare_and_progress(capsys):
         (ValueError, "lrs", ("penguins", ["sgd"], [])),
         (ValueError, "lrs", ("penguins", ["sgd"], [-1.0])),
         (ValueError, "lrs", ("penguins", ["sgd"], [math.nan])),
+        (TypeError, "lrs: expected a number above 0, or several, got b'x'", ("penguins", ["sgd"], b"x")),
         (ValueError, "seeds", ("penguins", ["sgd"], [1.0], [])),
         (ValueError, "seeds", ("penguins", ["sgd"], [1.0], [1, 1])),
         (ValueError, "methods", ("penguins", [], [1.0])),

@@ -3,6 +3,11 @@
 f is asked where none of them is below 0 (`mflow_core.problems.inside`), and a step that ends below by more than a tolerance, or where f
 drives the component on, is tried again, shorter (`run_settle` in mflow_core.stepping.run). Where no step is short enough, the solution
 itself goes there, if it does: the component is next to 0, and falls.
+
+A run under error control keeps components so by itself where it meets a wall at 0 (`Walls`): the right-hand side is not finite below, as
+that of h' = q - sqrt(h). Where a solution touches it (the inflow of a tank stops for a moment, or the tank is empty for a while), stages
+and the guesses of Newton's iteration lie on the other side again and again, and steps of 1e-6 of what is left would be all that works.
+The core says when tries have failed often enough (WALL_DUE).
 """
 
 from __future__ import annotations
@@ -13,13 +18,18 @@ import numpy as np
 from mflow_core.problems.inside import Inside
 from numpy.typing import NDArray
 
-from mflow.base.checks import Array, as_array, shown
+from mflow.base.checks import Array, as_array, check_whole, shown
+from mflow.base.methods import Method
 from mflow.solvers.mass import Mass
 
-__all__ = ["check_signs", "left_words"]
+__all__ = ["Walls", "check_signs", "left_words", "let_go", "walls_of"]
 
 MOST = 500  # rows of a mass matrix that is solved with for words
 NEXT_TO = 64.0  # of what it falls by in the shortest step that was tried
+ASKED = 64  # components that are asked one by one
+FEW = 10  # in words
+SHORT = 1e-13  # of t: some fifty of the shortest steps, whose length changes with t, so that a multistep method would stay at them
+ROUNDED = 1e-14  # of the largest slope: no drive
 
 
 def check_signs(nonnegative: Any, start: Array, mode: str) -> NDArray[np.int64] | None:
@@ -84,3 +94,114 @@ def _slopes(mass: Mass, f: Array) -> Array:
         return np.full(f.shape, np.nan)
     solved: Array = np.asarray(np.linalg.solve(rows.full(), f), dtype=np.float64)
     return solved
+
+
+# ---- walls that a run meets -------------------------------------------------------------------------------------------------------------
+
+
+class Walls:
+    """What a run has met of them. run : under error control. atol : its tolerance, a number or one for each component. known : components
+    that are kept at 0 or above already."""
+
+    def __init__(self, run: Any, atol: Array, known: NDArray[np.int64] | None) -> None:
+        self.run, self.atol, self.known = run, atol, known
+        self.found: list[int] = []  # components
+        self.inside: Inside | None = None
+        from mflow_core.stepping.legs import look_for_walls  # not loaded until there is a run
+
+        look_for_walls(run)
+
+    def look(self, status: int, goal: float, first_step: float) -> int:
+        """Begins anew behind the walls that are here, if there are any, on the way to `goal`; the status of that, or the one that is given.
+
+        What is below 0 by less than a tolerance is at 0 then. The first step is as short as those that failed: beside a wall, at rest, no
+        slope tells what it should be. first_step: of other starts.
+        """
+        here = self._here()
+        if not here:
+            return status
+        self._go_behind(sorted([*self.found, *here]))
+        self.run.set_first_step(max(abs(self.run.h), SHORT * abs(self.run.t)))
+        status = int(self.run.jump(goal, self._raised(self._kept())))
+        self.run.set_first_step(first_step)
+        return status
+
+    def resume(self, saved: Any) -> str:
+        """Goes on behind the walls that a checkpoint tells of; why it cannot."""
+        y = np.ravel(self.run.y)
+        try:
+            found = [check_whole(j, "walls", 0, y.size - 1) for j in saved]
+        except (TypeError, ValueError) as error:
+            return str(error)
+        if not found or sorted(set(found)) != found or np.any(y[found] < 0.0):
+            return f"walls: expected components in order, none of them below 0, got {saved!r}"
+        self._go_behind(found)
+        return ""
+
+    def guard(self, inside: Inside | None) -> tuple[Inside | None, NDArray[np.int64] | None]:
+        """What f goes through, and all components that are kept at 0 or above; inside : what it went through before."""
+        return (self.inside, self._kept()) if self.inside is not None else (inside, self.known)
+
+    @property
+    def words(self) -> str:
+        """For the result's message; "" where no wall was met."""
+        if not self.found:
+            return ""
+        many = len(self.found) > 1
+        which = ", ".join(map(str, self.found[:FEW])) + (", ..." if len(self.found) > FEW else "")
+        return f"component{'s' * many} {which} {'were' if many else 'was'} kept at 0 or above, as the right-hand side is not finite below"
+
+    def _kept(self) -> NDArray[np.int64]:
+        found = np.array(self.found, dtype=np.int64)
+        return found if self.known is None else np.union1d(self.known, found)
+
+    def _go_behind(self, found: list[int]) -> None:
+        """Keeps these components at 0 or above from here on."""
+        self.found = found
+        from mflow_core.stepping.legs import go_behind_wall
+
+        self.inside = Inside(self.run.problem, self._kept())
+        go_behind_wall(self.run)
+
+    def _here(self) -> list[int]:
+        """Components within a tolerance of 0, below which f is not finite, and at which it is and leads no further down."""
+        y, t = np.ravel(self.run.y), self.run.t
+        atol = np.broadcast_to(self.atol.ravel(), y.shape)
+        near = np.setdiff1d(np.flatnonzero((np.abs(y) <= atol) & np.isfinite(atol)), self._kept())
+        y = np.ravel(self._raised(near))
+        if near.size == 0 or np.all(np.isfinite(self._slope(t, y, near, -atol[near]))):
+            return []
+        near = near[np.argsort(y[near] / atol[near], kind="stable")][:ASKED]
+        return sorted(int(j) for j in near if self._ends_at(t, y, j, float(atol[j])))
+
+    def _raised(self, components: NDArray[np.int64]) -> Array:
+        """The state with none of these components below 0."""
+        state: Array = self.run.y
+        flat = state.reshape(-1)
+        flat[components] = np.maximum(flat[components], 0.0)
+        return state
+
+    def _ends_at(self, t: float, y: Array, j: int, atol: float) -> bool:
+        """Whether f ends where component j is 0, and the solution does not."""
+        at = self._slope(t, y, j, 0.0)
+        if not np.all(np.isfinite(at)) or np.all(np.isfinite(self._slope(t, y, j, -atol))):
+            return False
+        return bool(np.copysign(at[j], at[j] * self.run.h) >= -ROUNDED * np.max(np.abs(at)))
+
+    def _slope(self, t: float, y: Array, place: Any, value: Any) -> Array:
+        """f where some components are others."""
+        moved = y.copy()
+        moved[place] = value
+        return np.ravel(self.run.slope(t, moved))
+
+
+def walls_of(run: Any, method: Method, mass: Any, atol: Array, known: NDArray[np.int64] | None) -> Walls | None:
+    """Those of a run under error control; None where nobody looks, for M y' = f and motion."""
+    return None if mass is not None or "second_order" in method.flags else Walls(run, atol, known)
+
+
+def let_go(inside: Inside | None, walls: Walls | None) -> None:
+    """A run is over, and its problem outlives it."""
+    for one in (inside, None if walls is None else walls.inside):
+        if one is not None:
+            one.let_go()

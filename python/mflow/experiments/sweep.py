@@ -245,7 +245,8 @@ def sweep(
     check_flags(progress=progress)
     refuse("sweep", options, ARGUMENTS, {})  # other names are those of the task
     labelled = _labelled(methods)
-    given = lrs if isinstance(lrs, Iterable) and not (isinstance(lrs, np.ndarray) and lrs.ndim == 0) else [lrs]
+    several = isinstance(lrs, Iterable) and getattr(lrs, "ndim", 1) > 0
+    given = check_list(lrs, "lrs", "a number above 0, or several") if several else [lrs]
     rates = [check_number(lr, "lrs", low=0.0, open_low=True) for lr in given]
     draws = [check_whole(s, f"seeds[{k}]") for k, s in enumerate(check_list(seeds, "seeds", "whole numbers"))]
     check_executor(executor)

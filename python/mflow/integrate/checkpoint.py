@@ -29,7 +29,8 @@ EVERY = 1000  # steps between two checkpoints, where the user does not say
 
 class StepState(NamedTuple):
     """What a run keeps beside its state: its step, its looks at the curvature, the evaluations so far, what t cannot hold of the sum of
-    steps that were given one by one, the evaluations that only words of warnings took, and what was seen of steps past the limit."""
+    steps that were given one by one, the evaluations that only words of warnings took, what was seen of steps past the limit, and the walls
+    that were met."""
 
     dt: float
     looks: spectrum.Looks
@@ -37,6 +38,7 @@ class StepState(NamedTuple):
     lost: float
     looked: int
     past: Any = None
+    walls: Any = None
 
 
 class Checkpoints:
@@ -78,13 +80,13 @@ class Checkpoints:
     def write(self, state: StepState) -> None:
         """The state of the run, its history and its events, at once or not at all."""
         self.saved_k = self.run.k
-        dt, looks, nfev, lost, looked, past = state
+        dt, looks, nfev, lost, looked, past, walls = state
         facts = {
             "call": self.facts(), "done": self.history.rows.done, "dt": dt, "looks": asdict(looks), "nfev": nfev,
             "held": self.held or bool(self.run.stiffness[3]), **({"lost": lost} if "steps" in self.facts() else {}),
             **({"behind": list(self.algebraic.spent)} if self.algebraic is not None and any(self.algebraic.spent) else {}),
             **({"looked": looked} if looked else {}), **({"beyond": self.history.beyond} if self.history.beyond else {}),
-            **({} if past is None else {"past": past}),
+            **({} if past is None else {"past": past}), **({"walls": walls} if walls else {}),
         }  # fmt: skip
         blocks = {"run": self.run.pack(), **{f"rows {k}": v for k, v in self.history.pack().items()}}
         if self.events is not None:
@@ -124,7 +126,8 @@ class Checkpoints:
             looked = check_whole(facts.get("looked", 0), "looked", 0, nfev)
             if self.algebraic is not None:
                 self.algebraic.go_on(facts.get("behind", (0, 0)))
-            return StepState(number_of(facts["dt"], "dt"), _looks(facts["looks"]), nfev, lost, looked, facts.get("past"))
+            dt, looks = number_of(facts["dt"], "dt"), _looks(facts["looks"])
+            return StepState(dt, looks, nfev, lost, looked, facts.get("past"), facts.get("walls"))
         except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise ValueError(f"resume: {path} does not fit this call, or is damaged ({misfit_of(error)})") from error
 

@@ -20,6 +20,7 @@ from mflow.base.checks import Array, as_array, as_number, check_choice, check_nu
 from mflow.base.methods import Method
 from mflow.base.telling import tell
 from mflow.course.grid import ROUNDING, count_steps
+from mflow.course.steady import Rest, check_until
 
 if TYPE_CHECKING:
     from mflow.course.legs import Pair
@@ -47,6 +48,7 @@ __all__ = [
     "kept_every",
     "refuse_of_runs",
     "sizes_of",
+    "rest_of",
     "warn_of_small",
     "whole_or",
 ]  # fmt: skip
@@ -55,6 +57,7 @@ RTOL, ATOL = 1e-3, 1e-6  # SciPy's
 SMALL = 0.1  # of atol: a start below it is lost in the errors that are allowed
 LEAST_ATOL = 1e-300  # in place of 0, until a start tells more: no difference of a component at 0 has no length
 LEAST_SHARE = 1e-40  # of the largest component of the start: in place of 0 for one that begins at 0
+ROUNDED = 1e4 * float(np.finfo(np.float64).eps)  # of the largest component: an atol below it may be below rounding in algebraic equations
 LEAST_RTOL = 100 * float(np.finfo(np.float64).eps)  # below it rounding, not the method, decides the measured error
 SAMPLES = 16
 MOST_TIMES = 2**31 - 1
@@ -323,17 +326,17 @@ def check_tolerances(rtol: Any, atol: Any, shape: tuple[int, ...], of: str = "")
 
 
 def resolved(absolute: Array, start: Array, rounding: Callable[[], Array] | None = None) -> Array:
-    """atol of a run from this start: what begins at 0 has no size, and is nothing but error after the first step, however short.
+    """atol of a run from this start: what begins at 0 has no size, and is nothing but error after the first step, however short. No
+    tolerance is below what rounding leaves open of an algebraic component.
 
-    rounding : what is lost to rounding in each component, of algebraic equations; it is asked where atol is 0.
+    rounding : what is lost to rounding in each component, of algebraic equations; it is asked where atol is 0 or next to that.
     """
-    unset, flat = absolute <= LEAST_ATOL, start.ravel()
-    if not np.any(unset) or (rounding is None and np.all(flat)):
+    unset, flat, size = absolute <= LEAST_ATOL, start.ravel(), largest(start) or 1.0
+    lost = rounding() if rounding is not None and np.any(absolute < ROUNDED * size) else np.zeros(1)
+    if np.all(lost <= absolute) and (not np.any(unset) or np.all(flat)):
         return absolute
-    least = np.where(flat == 0.0, LEAST_SHARE * (largest(start) or 1.0), LEAST_ATOL)
-    if rounding is not None:
-        least = np.maximum(least, rounding())
-    return np.where(unset, np.maximum(least, LEAST_ATOL), absolute)
+    least = np.where(flat == 0.0, LEAST_SHARE * size, LEAST_ATOL)
+    return np.where(unset, np.maximum(np.maximum(least, lost), LEAST_ATOL), np.maximum(absolute, lost))
 
 
 def sizes_of(y: Array, tolerances: tuple[Any, Any] | None) -> Array:
@@ -540,3 +543,16 @@ def _event(event: Any, argument: str) -> tuple[Any, int, int, int, Any]:
         expected = "a function action(t, y) -> new y, or of second order action(t, x, v) -> (x, v)"
         raise TypeError(f"{argument}.action: expected {expected}, got {type(action).__name__}")
     return fun, stop_after, (sign > 0) - (sign < 0), samples, action
+
+
+def rest_of(s: Settings, run: Any, t1: float, shape: tuple[int, ...], tolerances: tuple[Array, ...]) -> Rest | None:
+    """The test whether a run to t1 has come to rest, where it is asked for. tolerances : of a run under error control, else none."""
+    if s.until is None:
+        raise ValueError('steady_rtol, steady_atol: they belong to until="steady"; give it as well, or omit them')
+    if s.mass is not None:
+        raise ValueError('until: expected none with mass=, for "steady" looks at the eigenvalues of J alone; omit it')
+    if not check_until(s.until, math.prod(shape)):
+        return None
+    plain = [float(one[0]) if one.size == 1 else one for one in tolerances[:2] or (np.array([RTOL]), np.array([ATOL]))]
+    rtol, atol = plain[0] if s.steady_rtol is None else s.steady_rtol, plain[1] if s.steady_atol is None else s.steady_atol
+    return Rest(run, t1, *check_tolerances(rtol, atol, shape))

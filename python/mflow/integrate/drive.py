@@ -27,8 +27,8 @@ from mflow.base.result import IVPResult, Origin, Result, attach, keep_origin, pe
 from mflow.base.telling import tell
 from mflow.course.agenda import Agenda, agenda_of, steps_left
 from mflow.course.outputs import add_outputs, check_outputs
-from mflow.course.signs import check_signs, left_words
-from mflow.course.steady import Rest, check_until
+from mflow.course.signs import Walls, check_signs, left_words, let_go, walls_of
+from mflow.course.steady import Rest
 from mflow.course.stops import check_actions
 from mflow.integrate import control, curvature, endings
 from mflow.integrate.checkpoint import Checkpoints, StepState, misfit_of_grid
@@ -99,6 +99,7 @@ class Drive:
     agenda: Agenda | None = None
     signs: NDArray[np.int64] | None = None
     inside: Inside | None = None
+    walls: Walls | None = None
     rest: Rest | None = None
     switches: Any = None  # of contacts and friction
     legs: Any = None  # the run, where it is of two methods
@@ -173,25 +174,13 @@ class Drive:
             self.first = control.check_first_step(s.first_step, self.t0, self.t1)
             self.run.set_first_step(self.first or 0.0)
             self.run.look_for_stiffness(stable_end(self.method.record))
+            self.walls = walls_of(self.run, self.method, s.mass, atol, self.signs)
         elif s.first_step is not None or s.min_step is not None or s.max_step is not None:
             raise ValueError("first_step, min_step, max_step: they belong to error control, and dt gives fixed steps: omit them, or dt")
         if not (s.until is None and s.steady_rtol is None and s.steady_atol is None):
-            self.rest = self._make_rest()
+            self.rest = control.rest_of(s, self.run, self.t1, self.start.shape, self.tolerances)
         known = 1 + -(-self.steps // every) + 1 if self.mode == "fixed" and every and not s.dense_output else None
         self.history = self._make_history(every, times, known)
-
-    def _make_rest(self) -> Rest | None:
-        """The test whether the run has come to rest, where it is asked for."""
-        s = self.settings
-        if s.until is None:
-            raise ValueError('steady_rtol, steady_atol: they belong to until="steady"; give it as well, or omit them')
-        if s.mass is not None:
-            raise ValueError('until: expected none with mass=, for "steady" looks at the eigenvalues of J alone; omit it')
-        if not check_until(s.until, self.start.size):
-            return None
-        plain = [float(one[0]) if one.size == 1 else one for one in self.tolerances[:2] or (np.array([RTOL]), np.array([ATOL]))]
-        rtol, atol = plain[0] if s.steady_rtol is None else s.steady_rtol, plain[1] if s.steady_atol is None else s.steady_atol
-        return Rest(self.run, self.t1, *control.check_tolerances(rtol, atol, self.start.shape))
 
     # ---- what differs for motion --------------------------------------------------------------------------------------------------------
 
@@ -399,7 +388,8 @@ class Drive:
             lost = self.given.lost if self.given is not None else 0.0
             looks = self.auto.looks if self.auto is not None else Looks()
             past = None if self.past is None else self.past.pack()
-            self.checkpoints.write(StepState(self.step, looks, int(self.run.nfev), lost, self.looked, past))
+            walls = None if self.walls is None else self.walls.found
+            self.checkpoints.write(StepState(self.step, looks, int(self.run.nfev), lost, self.looked, past, walls))
 
     def _rests(self, rest: Rest) -> bool:
         """Whether the run is at rest, with nothing ahead that it knows of."""
@@ -413,7 +403,7 @@ class Drive:
         if self.agenda is not None or (self.mode == "fixed" and self.events is not None and self.events.acts):
             return self._steps_to_goal(count, rows)
         if self.mode == "adaptive":
-            return run.adaptive(count, self.t1, rows, paced=True)
+            return self._adaptive(count, self.t1, rows)
         if self.given is not None:
             sizes, ends = self.given.ahead(run.k, run.t, count, self._seen() if self.given.function is not None else ())
             k, status = run.k, run.given(sizes, ends, self.t1, rows, paced=True)
@@ -429,11 +419,18 @@ class Drive:
         count = min(count, left)
         return run.fixed(count, self.t1 if count == left else math.nan, rows, paced=True)
 
+    def _adaptive(self, count: int, goal: float, rows: stepper.Rows | None) -> int:
+        """Up to `count` steps under error control."""
+        status = self.run.adaptive(count, goal, rows, paced=True)
+        if self.walls is not None and (status == stepper.WALL_DUE or status in CANNOT):
+            status = self.walls.look(0 if status == stepper.WALL_DUE else status, goal, self.first or 0.0)
+        return status
+
     def _steps_to_goal(self, count: int, rows: stepper.Rows | None) -> int:
         """Up to `count` steps where the run may begin anew on its way."""
         run, goal = self.run, self._goal()
         if self.mode == "adaptive":
-            status = run.adaptive(count, goal, rows, paced=True)
+            status = self._adaptive(count, goal, rows)
         else:
             left = steps_left(run, goal, self.step)
             count = min(count, left)
@@ -480,7 +477,7 @@ class Drive:
     def _resume(self, checkpoints: Checkpoints) -> None:
         """Goes back to where a checkpoint was written. Raises ValueError where no run of this call can have come to that place."""
         path = self.settings.resume
-        step, looks, nfev, lost, self.looked, past = checkpoints.resume(path)
+        step, looks, nfev, lost, self.looked, past, walls = checkpoints.resume(path)
         wrong = misfit_of_grid(self, step, lost)
         if self.mode == "auto":
             wrong = wrong or looks_misfit(looks, step, self.run, self.t0, self.t1, self.method)
@@ -488,6 +485,8 @@ class Drive:
             wrong = wrong or f"looks: expected none, got {looks}"
         if self.past is not None:
             wrong = wrong or self.past.misfit(past)
+        if walls is not None and not wrong:
+            wrong = f"walls: expected none, got {walls!r}" if self.walls is None else self.walls.resume(walls)
         if not wrong and nfev != self.run.nfev:
             wrong = f"nfev: expected the {self.run.nfev} evaluations of the run, got {nfev}"
         if wrong:
@@ -505,6 +504,7 @@ class Drive:
         """The progress bar's last word; from here on the equation may be asked for at any time."""
         if self.inside is not None:
             self._between(-math.inf, math.inf)
+        let_go(self.inside, self.walls)
         if self.progress is not None:
             self.progress.close(self.run.t)
 
@@ -539,7 +539,8 @@ class Drive:
         if self.events is not None and (of_events := endings.of_events(self.events, status, where)):
             return self.result(-1, *of_events)
         mass = None if self.settings.algebraic is None else self.settings.algebraic.mass
-        if status in CANNOT and (words := left_words(run, self.inside, self.signs, mass=mass)):
+        inside, signs = (self.inside, self.signs) if self.walls is None else self.walls.guard(self.inside)
+        if status in CANNOT and (words := left_words(run, inside, signs, mass=mass)):
             return self.result(-1, "left_domain", words)
         ending = self._ending(where)
         ending.held = self.checkpoints is not None and self.checkpoints.held
@@ -575,6 +576,8 @@ class Drive:
         """What there is so far."""
         run, events = self.run, self.events
         message = self.with_doubts(message)
+        if self.walls is not None and self.walls.words:
+            message += f"; {self.walls.words}"
         if self.legs is not None and reason != "finished":
             message += f"; auto: {self.legs.words}"
         none: list[Array] | None = None if self.settings.events is None else []

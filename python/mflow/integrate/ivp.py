@@ -136,7 +136,7 @@ def solve_ivp(
     rtol, atol : float or array_like of y0's shape
         Error control (default 1e-3, 1e-6): the local error of component i is held to atol_i + rtol_i |y_i|, in root mean square.
         A start far below the default atol is warned of. An atol of 0 measures a component by itself alone; one that begins at 0 from
-        1e-40 of the largest on, and one that an algebraic equation makes of others from the rounding of these on.
+        1e-40 of the largest on, and one that an algebraic equation makes of others from the rounding of these on, where atol is less.
     first_step, max_step, min_step : float
         max_step may be a function of (t, y). Where the tolerances need a step below min_step, the run ends.
     max_steps : int
@@ -196,7 +196,8 @@ def solve_ivp(
         than the tolerance, that is its error, which is taken back: along the component's column of the Jacobian, or along the step, so that
         sums which fun keeps stay, and alone where neither is a way; explicit methods move a component alone by a thousandth of the
         tolerance at most, and else take a shorter step. Where the solution itself goes below 0 the run ends with "left_domain". Needs error
-        control.
+        control. A run whose tries fail again and again does so by itself with components within atol of 0 below which fun is not finite
+        (sqrt of the level of an empty tank); the message says so. Not with ``mass``.
     until : "steady", optional
         Ends the run, with "steady", where it has come to rest: Newton's distance to the state of rest is within the tolerances, the part
         of fun along directions in which the Jacobian is 0 is rounding, all other eigenvalues have a real part below 0, and fun is the

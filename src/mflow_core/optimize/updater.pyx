@@ -103,7 +103,7 @@ cdef class Updater:
     cdef int enter(self) except -1:
         """Before a step: no other may be under way. `mf_give(&self.busy)` ends it."""
         if not mf_take(&self.busy):
-            raise RuntimeError("this optimizer is already stepping in another thread, or in its own schedule: give each its own")
+            raise RuntimeError("this optimizer is already stepping, in its schedule or another thread (or was, before a fork): give each its own")
         return 0
 
     # ---- gradients ----

@@ -205,3 +205,7 @@ cdef class Inside:
     def forget(self):
         """As if no component had been below 0."""
         self.s.left = -1
+
+    def let_go(self):
+        """The run is over: what it lent for states below 0, its Jacobian, may be gone before the problem is."""
+        self.s.bend = NULL

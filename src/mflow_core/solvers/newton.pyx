@@ -28,7 +28,7 @@ from mflow_core.solvers.spectrum.growth cimport GROWTH_STATE, factor_watched, gr
 from mflow_core.solvers.matrix cimport (BY_CALLBACK, BY_DIFFERENCES, DENSE, IDENTITY, KRYLOV, NOTHING, finite, matrix_factor, matrix_jacobian,
                                 matrix_make, matrix_refresh, matrix_release, matrix_rhs, matrix_solve, weighted_norm)
 from mflow_core.solvers.stages.mass cimport mass_forget, mass_times, scale_rows
-from mflow_core.solvers.stages.scaled cimport left_by_gmres, size_of_residual
+from mflow_core.solvers.stages.scaled cimport left_by_gmres, size_of_residual, unsolved
 from mflow_core.types cimport MF_E_DAMAGED, MF_RETRY_NON_FINITE, MF_RETRY_SOLVE
 
 EPS = 2.220446049250313e-16
@@ -270,7 +270,7 @@ cdef int simplified(newton_t *s, double t, double gh, const double *r, double *z
             theta = norm / before
             eta = theta / (1.0 - theta) if theta < 1.0 else INFINITY
             slow = too_slow(theta, eta, norm, tol, s.c.max_iter - 1 - k)
-            if (slow or theta > 0.5) and at_rounding(s, z, norm, fresh):
+            if (slow or theta > 0.5) and at_rounding(s, z, norm, fresh) and not unsolved(&s.m, gh, r, z, s.f):
                 move(s, z, z, s.d, 1.0)
                 return 0
             if gives_up(s, slow, k, norm):
@@ -278,7 +278,7 @@ cdef int simplified(newton_t *s, double t, double gh, const double *r, double *z
         note_rate(s, k, norm, theta)
         move(s, z, z, s.d, 1.0)
         # The first update is judged by the rate of the previous solve; in a fixed step, whose weights were just set, by its size alone.
-        if norm == 0.0 or (norm <= tol if k == 0 and not s.controlled else eta * norm <= tol):
+        if norm == 0.0 or (norm <= tol if k == 0 and not s.controlled else eta * norm <= tol and not (first and unsolved(&s.m, gh, r, z, s.f))):
             s.want_jacobian = theta > (SLOW if s.controlled else SLOW_FIXED)
             if not first:
                 s.eta = max(eta, EPS)

@@ -15,12 +15,14 @@ from libc.stdlib cimport free
 
 cimport numpy as cnp
 
+from mflow_core.problems.problem cimport Problem
 from mflow_core.registry cimport MethodRecord
 from mflow_core.solvers.matrix cimport BANDED, BY_DIFFERENCES, IDENTITY, KRYLOV, matrix_config_t
-from mflow_core.solvers.newton cimport newton_forget, newton_pack, newton_state_size, newton_unpack
+from mflow_core.solvers.newton cimport newton_forget, newton_pack, newton_state_size, newton_t, newton_unpack
 from mflow_core.solvers.solver cimport Solver
-from mflow_core.stepping.run cimport (LEG_OVER, RUN_CONTROL, RUN_DENSE, RUN_INSIDE, RUN_SOLVE, evaluations, run_enter, run_guard, run_leave, run_make,
-                                      run_release, run_restart, run_solve_with, run_t, run_tolerances)
+from mflow_core.stepping.run cimport (LEG_OVER, RUN_CONTROL, RUN_DENSE, RUN_INSIDE, RUN_SOLVE, RUN_WALLS, evaluations, run_attach,
+                                      run_enter, run_guard, run_leave, run_make, run_release, run_restart, run_solve_with, run_t,
+                                      run_tolerances)
 from mflow_core.stepping.starts cimport run_begin
 from mflow_core.stepping.stepper cimport Rows, Run, raise_or
 from mflow_core.types cimport MF_E_NON_FINITE, MF_E_SOLVE, MF_E_STEP, MF_RETRY_NON_FINITE, MF_RETRY_SOLVE
@@ -296,3 +298,38 @@ def read_inside(Run run):
     run.r.flags |= RUN_INSIDE
     if isinstance(run, Legs):
         (<Legs> run).stiff.flags |= RUN_INSIDE
+
+
+# ---- walls ------------------------------------------------------------------------------------------------------------------------------
+
+def look_for_walls(Run run):
+    """From here on `adaptive` returns WALL_DUE where tries fail again and again."""
+    run.r.flags |= RUN_WALLS
+    if isinstance(run, Legs):
+        (<Legs> run).stiff.flags |= RUN_WALLS
+
+
+cdef bint behind(run_t *r, Problem problem) noexcept:
+    """The run of a problem whose callbacks have been exchanged. False: no memory."""
+    cdef newton_t *newton = r.newton
+    run_attach(r, &problem.c)
+    run_guard(r, problem.inside)
+    if newton == NULL:
+        return True
+    newton.m.rhs, newton.m.rhs_ctx = r.ode.rhs, r.ode.ctx
+    newton.m.jac, newton.m.jac_ctx = problem.jac, problem.jac_ctx
+    if problem.jac == NULL:
+        newton.m.jac, newton.m.jac_ctx = r.ode.jac, r.ode.ctx
+    return run_solve_with(r, newton)
+
+
+def go_behind_wall(Run run):
+    """The problem of a run has been exchanged for one that a wall bounds (`Inside`): it goes on with that."""
+    cdef bint done
+    raise_or(run_enter(run.r))
+    done = behind(run.r, run.problem)
+    run_leave(run.r)
+    if isinstance(run, Legs):
+        done = done and behind((<Legs> run).calm if run.r == (<Legs> run).stiff else (<Legs> run).stiff, run.problem)
+    if not done:
+        raise MemoryError(f"no memory to go on with {run.record.name} with {run.r.n} components")

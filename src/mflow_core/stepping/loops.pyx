@@ -34,7 +34,7 @@ from mflow_core.solvers.stages.mass cimport leave_null_space
 from mflow_core.stepping.energy.ledger cimport ledger_idle, ledger_step, ledger_told
 from mflow_core.stepping.motion cimport motion_error, motion_start
 from mflow_core.stepping.output cimport RECORD_ACT, RECORD_EVENT, RECORD_FULL, extend, is_full, polynomial, write_step
-from mflow_core.stepping.run cimport (LEG_OVER, RHO_DUE, RUN_INSIDE, accept, couples, end_has_slope, linearizes, rho_is_due, run_doubt, run_ready,
+from mflow_core.stepping.run cimport (LEG_OVER, RHO_DUE, RUN_INSIDE, RUN_WALLS, WALL_DUE, accept, couples, end_has_slope, linearizes, rho_is_due, run_doubt, run_ready,
                                       run_settle, run_watch, try_step)
 from mflow_core.stepping.starts cimport leave_grid, run_act, size_of
 from mflow_core.stepping.watch.past cimport PAST_DUE, past_is_due, past_t
@@ -43,6 +43,7 @@ from mflow_core.types cimport (MF_AGAIN, MF_E_MEMORY, MF_E_NON_FINITE, MF_E_STEP
 
 
 cdef enum:
+    FIRST_WALL = 32                      # tries without an error estimate, before the driver looks for a wall; then at each power of 2
     BLOCK = 32                           # steps in place between two copies of the state
     LEAST = 4                            # fewer are not worth one
 
@@ -421,6 +422,7 @@ cdef int beyond(run_t *r, double t_next, double *err) noexcept nogil:
 cdef int step_once(run_t *r, double t_end, record_t *record) noexcept nogil:
     """One accepted step towards t_end, after as many tries as it takes."""
     cdef double h, planned, t_next, err
+    cdef int64_t failed
     cdef int status
     while True:
         planned = h = planned_step(&r.c, r.t)
@@ -460,9 +462,12 @@ cdef int step_once(run_t *r, double t_end, record_t *record) noexcept nogil:
                         break
         if status == LEG_OVER:
             return status
+        failed = r.c.failed
         status = after_bad(&r.c, status, err, r.t, h)
         if status == 0 and r.leg.most > 0:
             status = run_doubt(r, planned)
+        if status == 0 and r.c.failed > failed >= FIRST_WALL - 1 and r.c.failed & failed == 0 and r.flags & RUN_WALLS:
+            status = WALL_DUE
         if status != 0:
             return status
     if r.m.flags & MF_MULTISTEP:
@@ -489,7 +494,7 @@ cdef void give_tolerances(run_t *r) noexcept nogil:
 
 
 cdef int run_adaptive(run_t *r, int64_t count, double t_end, record_t *record) noexcept nogil:
-    """Up to `count` accepted steps, until t_end. 0, RECORD_FULL, RECORD_EVENT, RHO_DUE, or why it could not go on."""
+    """Up to `count` accepted steps, until t_end. 0, RECORD_FULL, RECORD_EVENT, RHO_DUE, WALL_DUE, or why it could not go on."""
     cdef unsigned int mode = mf_fp_enter()
     cdef int64_t _i
     cdef int status = 0

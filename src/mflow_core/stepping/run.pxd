@@ -15,7 +15,9 @@ cdef enum:
     RUN_CONTROL = 4                      # room for tolerances of each component
     RUN_SOLVE = 8                        # a solver will be attached: the problem need not have one
     RUN_INSIDE = 16                      # the extension of every step is asked for after it: see `sees_between`
+    RUN_WALLS = 32                       # WALL_DUE is returned where steps fail again and again
     RHO_EVERY = 25                       # steps between estimates of the spectral radius, at most, where the method needs it
+    WALL_DUE = 0x7FFFFFF7                # is there a wall that steps should not go beyond? The driver looks, and goes on
     LEG_OVER = 0x7FFFFFF8                # the leg of this method is over, see `leg_t`: the driver goes on with the other
     RHO_DUE = 0x7FFFFFFC                 # no code that a callback would return: the driver estimates it, and goes on
 
@@ -103,6 +105,7 @@ cdef int run_enter(run_t *r) noexcept nogil
 cdef void run_leave(run_t *r) noexcept nogil
 cdef void run_tolerances(run_t *r, const double *rtol, const double *atol, ptrdiff_t count) noexcept nogil
 cdef void run_tolerances_of_v(run_t *r, const double *rtol, const double *atol, ptrdiff_t count) noexcept nogil
+cdef void run_attach(run_t *r, const mf_problem *p) noexcept nogil
 cdef void note_rho(run_t *r, double value) noexcept nogil
 cdef int estimate_rho(run_t *r) noexcept nogil
 cdef void run_guard(run_t *r, inside_t *inside) noexcept nogil

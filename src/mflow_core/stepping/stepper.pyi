@@ -17,6 +17,7 @@ ACTED: int
 FULL: int
 EVENT: int
 RHO_DUE: int
+WALL_DUE: int
 STEP_TOO_SMALL: int
 SOLVE_FAILED: int
 RETRY_SOLVE: int

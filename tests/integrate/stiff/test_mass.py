@@ -60,7 +60,7 @@ def test_robertson_with_its_mass_kept_as_an_equation(method):
     assert abs(float(r.y[:, -1].sum()) - 1.0) < 1e-12
 
 
-@pytest.mark.parametrize("atol", [1e-13, 1e-14, [1e-8, 1e-14, 1e-6], [1e-6, 0.0, 1e-6]])
+@pytest.mark.parametrize("atol", [1e-13, 1e-14, 1e-16, 1e-30, [1e-8, 1e-14, 1e-6], [1e-6, 0.0, 1e-6], [1e-6, 1e-30, 1e-30]])
 @pytest.mark.parametrize("method", PAIRS)
 def test_robertson_with_tolerances_far_below_its_largest_component(method, atol):
     """Differences of a component that is 0 were so short that 1 + h was 1 in the algebraic equation. The oracle is SciPy, without mass."""

@@ -93,3 +93,20 @@ cdef double size_of_residual(matrix_t *m, const double *d, double *room) noexcep
         return weighted_norm(m, d)
     memcpy(room, d, m.n * sizeof(double))
     return weighted_norm(m, room) if sparse_solve(m, room) == 0 else weighted_norm(m, d)
+
+
+cdef bint unsolved(const matrix_t *m, double gh, const double *r, const double *z, const double *f) noexcept nogil:
+    """Whether more than the tolerances is left of z - gh f = r where a component that must not be below 0 is 0 but for a
+    tolerance. If a root begins there, the derivative of f has no size, and an update may be small however much is left."""
+    cdef double total = 0.0, d
+    cdef ptrdiff_t k, i
+    cdef bint beside = False
+    for k in range(m.inside.n_signs if m.inside != NULL and m.c.mass == NULL else 0):
+        i = m.inside.signs[k]
+        beside = beside or m.y[i] <= m.size[i]
+    if not beside:
+        return False
+    for i in range(m.n):
+        d = ((r[i] - z[i]) + gh * f[i]) * m.weight[i]
+        total += d * d
+    return not total <= <double> m.n
