@@ -58,6 +58,13 @@ cdef inline int start(mf_frame *f, double *room, const double **a) noexcept nogi
     return acceleration(f, f.t, f.x0[0], f.x0[1], room)
 
 
+cdef inline double step_before(mf_frame *f) noexcept nogil:
+    """The step that led here, where its slope of a is carried, else 0; that of this step is not known yet."""
+    cdef double h = f.s0[0] if not f.flags & MF_FRESH and f.s0[0] * f.h > 0.0 else 0.0
+    f.s1[0] = 0.0
+    return h
+
+
 cdef inline bint in_place(const mf_frame *f) noexcept nogil:
     return f.x1[0] == f.x0[0] or f.x1[1] == f.x0[1] or f.x1[2] == f.x0[2]
 
