@@ -22,7 +22,7 @@ from mflow_core.methods.second_order.hooks cimport advance_and_tell, constrained
 from mflow_core.methods.second_order.passes cimport (add, advance, advance_all, advance_looked_at, advance_v, correct, drift_looked_at, guess,
                                                      half_drift, kick_drift, kick_looked_at, looks, predict, taylor)
 from mflow_core.methods.second_order.plain cimport is_plain, plain_newmark, plain_verlet
-from mflow_core.methods.second_order.records cimport acceleration, choice, in_place, new_record, real, solve, start, step_before
+from mflow_core.methods.second_order.records cimport IN_PLACE, acceleration, choice, in_place, new_record, real, solve, start, step_before
 from mflow_core.methods.tableau cimport NO_STEPS, mf_step_apart, records_t, steps_t
 from mflow_core.types cimport (MF_EMBEDDED, MF_FRESH, MF_IMPLICIT, MF_SYMPLECTIC, MF_VELOCITY_FREE, mf_begin_fn, mf_frame, mf_method,
                                mf_sizes, mf_sizes_fn, mf_step_fn)
@@ -549,7 +549,7 @@ made = record(b"velocity_verlet", b"VelocityVerlet", b"leapfrog|verlet|stoermer_
     b"v(1/2) = v + dt/2 a, x+ = x + dt v(1/2), v+ = v(1/2) + dt/2 a(t+, x+, v(1/2))",
     b"Kick, drift, kick: symplectic, one force a step. The same path as central differences where F does not depend on v.",
     b"L. Verlet, Phys. Rev. 159 (1967) 98-103; W. Swope et al., J. Chem. Phys. 76 (1982) 637-649",
-    MF_SYMPLECTIC | MF_EMBEDDED, central_begin, verlet_sizes)
+    MF_SYMPLECTIC | MF_EMBEDDED | IN_PLACE, central_begin, verlet_sizes)
 made.order_hat, made.sizes.n_err, made.sizes.n_scal = 2, 2, 1
 
 record(b"staggered", b"Staggered", b"", 2,
