@@ -1,7 +1,8 @@
 """What `import mflow` and its drivers take beyond numpy: fresh processes, alternately, numpy imported first and not counted.
 
-Compiled sources are kept in a folder of the bench: where PYTHONDONTWRITEBYTECODE is set, each process would compile them anew. What counts
-is the processor's time.
+Compiled sources are kept in a folder of the bench: where PYTHONDONTWRITEBYTECODE is set, each process would compile them anew. An editable
+install of meson-python always does, which takes four times as long: this bench is one of an installed wheel. What counts is the processor's
+time.
 """
 
 from __future__ import annotations
