@@ -23,7 +23,7 @@ import mflow_core
 import numpy as np
 import pytest
 from mflow_core import registry
-from mflow_core.dynamics import force, structure
+from mflow_core.dynamics import force
 from mflow_core.problems import problem
 from mflow_core.stepping import stepper
 
@@ -39,6 +39,8 @@ CHECKED_STEPS, CHECKED_DT, DT = 25, 1e-3, 1e-9
 POINTER = ctypes.POINTER(ctypes.c_double)
 RHS = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_double, POINTER, POINTER, ctypes.c_ssize_t, ctypes.c_void_p)
 ACCEL = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_double, POINTER, POINTER, POINTER, ctypes.c_ssize_t, ctypes.c_void_p)
+SOLVE = ctypes.CFUNCTYPE(ctypes.c_int, *[ctypes.c_double] * 2, *[POINTER] * 2, *[ctypes.c_double] * 2, *[POINTER] * 2, ctypes.c_ssize_t,
+                         ctypes.c_void_p)  # fmt: skip
 HERE = Path(__file__).resolve().parent
 SOURCES = "".join((HERE / name).read_text(encoding="utf-8") for name in ("twins.c", "kernels.c"))
 PAIRS = "embedded_runge_kutta"
@@ -157,7 +159,7 @@ class Twin:
         s = subject
         self.subject, self.now, self.function = s, s.vectors(), getattr(s.library, f"twin_{s.record.name}")
         self.work = s.room(s.record.sizes()["n_work"] * s.ld if s.pair else 5 * s.ld)
-        self.next = [s.room(s.n) for _ in self.now] if s.pair else []
+        self.next = [s.room(s.n) for _ in self.now] if s.pair or s.implicit else []
         self.err = s.room(2 * s.ld)
         self.at, self.to = pointers(self.now), pointers(self.next)
         self.callback = ctypes.c_void_p(address(s.solve if s.implicit else s.accel if s.motion else s.rhs))
@@ -165,7 +167,9 @@ class Twin:
     def __call__(self, count: int, dt: float = DT) -> None:
         s, n, steps, h = self.subject, ctypes.c_ssize_t(self.subject.n), ctypes.c_ssize_t(count), ctypes.c_double(dt)
         work, ld = ctypes.c_void_p(self.work.ctypes.data), ctypes.c_ssize_t(s.ld)
-        if s.motion:
+        if s.implicit:
+            self.function(self.callback, n, steps, h, self.at, self.to)
+        elif s.motion:
             self.function(self.callback, n, steps, h, *(ctypes.c_void_p(q.ctypes.data) for q in self.now))
         elif s.pair:
             self.function(self.callback, n, steps, h, self.at, self.to, work, ctypes.c_void_p(self.err.ctypes.data), ld)
@@ -181,7 +185,8 @@ def run_of(subject: Subject, dt: float = DT) -> stepper.Run:
     s = subject
     if not s.motion:
         return stepper.Run(s.record, problem.rhs_problem(RHS(address(s.rhs)), s.start.shape), s.start, 0.0, dt)
-    equation = structure.Structure(s.n, 1.0, None, 1.0) if s.implicit else force.Force(ACCEL(address(s.accel)), (s.n,), velocity_free=True)
+    solver = {"solve_accel": SOLVE(address(s.solve))} if s.implicit else {}
+    equation = force.Force(ACCEL(address(s.accel)), (s.n,), velocity_free=True, **solver)
     return stepper.Run(s.record, equation, s.start, 0.0, dt, {}, v0=np.zeros_like(s.start))
 
 

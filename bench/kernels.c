@@ -79,26 +79,31 @@ INLINE void verlet_loop(mf_accel_fn accel, ptrdiff_t n, int few, ptrdiff_t steps
   }
 }
 
-INLINE void predict(ptrdiff_t n, int few, vec x, vec v, cvec a, double h, double cx, double cv) {
+INLINE void predict(ptrdiff_t n, int few, cvec x, cvec v, cvec a, vec x1, vec v1, vec a1, double h, double cx, double cv) {
   for (ptrdiff_t i = 0; i < n; i++) {
-    x[i] = kept(x[i] + (h * v[i] + cx * a[i]), few);
-    v[i] = kept(v[i] + cv * a[i], few);
+    x1[i] = kept(x[i] + (h * v[i] + cx * a[i]), few);
+    v1[i] = kept(v[i] + cv * a[i], few);
+    a1[i] = kept(a[i], few);
   }
 }
 
-INLINE void correct(ptrdiff_t n, int few, vec x, vec v, cvec a, double bx, double bv) {
+/* one rounding of the size of x, and one of v: energies drift less than where predictors are corrected */
+INLINE void advance(ptrdiff_t n, int few, cvec x, cvec v, cvec a, cvec a1, vec x1, vec v1, double h, double cx, double cv, double bx, double bv) {
   for (ptrdiff_t i = 0; i < n; i++) {
-    x[i] = kept(x[i] + bx * a[i], few);
-    v[i] = kept(v[i] + bv * a[i], few);
+    x1[i] = kept(x[i] + ((h * v[i] + cx * a[i]) + bx * a1[i]), few);
+    v1[i] = kept(v[i] + (cv * a[i] + bv * a1[i]), few);
   }
 }
 
-INLINE void newmark_loop(mf_solve_accel_fn solve, ptrdiff_t n, int few, ptrdiff_t steps, double h, double *x, double *v, double *a) {
+/* What mflow's step promises, and no more: from one state to another, so that it may be refused, with a guess for the solver, and sums
+ * whose roundings are as small. */
+INLINE void newmark_loop(mf_solve_accel_fn solve, ptrdiff_t n, int few, ptrdiff_t steps, double h, double **now, double **next) {
   const double cx = 0.25 * h * h, cv = 0.5 * h;
   for (ptrdiff_t step = 0; step < steps; step++) {
-    predict(n, few, x, v, a, h, cx, cv);
-    solve((double)(step + 1) * h, 1.0, x, v, cx, cv, NULL, a, n, NULL);
-    correct(n, few, x, v, a, cx, cv);
+    predict(n, few, now[0], now[1], now[2], next[0], next[1], next[2], h, cx, cv);
+    solve((double)(step + 1) * h, 1.0, next[0], next[1], cx, cv, NULL, next[2], n, NULL);
+    advance(n, few, now[0], now[1], now[2], next[2], next[0], next[1], h, cx, cv, cx, cv);
+    exchange(now, next, 3);
   }
 }
 
@@ -116,8 +121,8 @@ void twin_velocity_verlet(mf_accel_fn accel, ptrdiff_t n, ptrdiff_t steps, doubl
   BY_LENGTH(verlet_loop, accel, n, steps, h, x, v, a)
 }
 
-void twin_newmark(mf_solve_accel_fn solve, ptrdiff_t n, ptrdiff_t steps, double h, double *x, double *v, double *a) {
-  BY_LENGTH(newmark_loop, solve, n, steps, h, x, v, a)
+void twin_newmark(mf_solve_accel_fn solve, ptrdiff_t n, ptrdiff_t steps, double h, double **now, double **next) {
+  BY_LENGTH(newmark_loop, solve, n, steps, h, now, next)
 }
 
 /* ---- pairs: y and the carried slope are exchanged after each step --------------------------------------------------------------------------- */

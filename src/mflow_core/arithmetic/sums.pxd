@@ -33,6 +33,12 @@ cdef extern from *:
     #define MF_APART static
     #define MF_INSIDE static inline
     #endif
+    /* what is known of the length of the loops for long vectors, and saves them what they do for shorter ones */
+    #if defined(__GNUC__)
+    #define MF_NOT_SHORT(n) if ((n) <= MF_SHORT) __builtin_unreachable();
+    #else
+    #define MF_NOT_SHORT(n)
+    #endif
     #define MF_FEW(count, out, value)                                                                                                   \\
       { double few[count];                                                                                                              \\
         for (ptrdiff_t i = 0; i < count; i++) few[i] = mf_scalar(value);                                                                \\
@@ -42,7 +48,7 @@ cdef extern from *:
       if ((n) == 3) MF_FEW(3, out, value)                                                                                               \\
       else if ((n) == 2) MF_FEW(2, out, value)                                                                                          \\
       else for (ptrdiff_t i = 0; i < (n); i++) (out)[i] = mf_scalar(value);
-    #define MF_LONG(n, out, value) MF_FREELY for (ptrdiff_t i = 0; i < (n); i++) (out)[i] = (value);
+    #define MF_LONG(n, out, value) MF_NOT_SHORT(n) MF_FREELY for (ptrdiff_t i = 0; i < (n); i++) (out)[i] = (value);
     /* A pass with one output, from its parameters in brackets, and the same as arguments. */
     #define MF_PASS(name, parameters, arguments, out, value)                                                                            \\
       MF_APART void name##_long parameters { MF_LONG(n, out, value) }                                                                   \\
@@ -50,44 +56,44 @@ cdef extern from *:
         if (n > MF_SHORT) name##_long arguments; else MF_BRIEF(n, out, value)                                                           \\
       }
 
-    /* Sq: the sum of q terms at i. Lq: the vectors and weights that it names. */
-    #define MF_T(j) w##j * k##j[i]
-    #define MF_S1 MF_T(0)
-    #define MF_S2 MF_S1 + MF_T(1)
-    #define MF_S3 (MF_S2) + MF_T(2)
-    #define MF_S4 (MF_S2) + (MF_T(2) + MF_T(3))
-    #define MF_S5 (MF_S4) + MF_T(4)
-    #define MF_S6 (MF_S5) + MF_T(5)
-    #define MF_S7 (MF_S6) + MF_T(6)
-    #define MF_S8 (MF_S7) + MF_T(7)
-    #define MF_S9 (MF_S8) + MF_T(8)
-    #define MF_S10 (MF_S9) + MF_T(9)
-    #define MF_S11 (MF_S10) + MF_T(10)
-    #define MF_S12 (MF_S11) + MF_T(11)
-    #define MF_L(j) const double *k##j = K[col[j]]; const double w##j = h * w[j];
-    #define MF_L1 MF_L(0)
-    #define MF_L2 MF_L1 MF_L(1)
-    #define MF_L3 MF_L2 MF_L(2)
-    #define MF_L4 MF_L3 MF_L(3)
-    #define MF_L5 MF_L4 MF_L(4)
-    #define MF_L6 MF_L5 MF_L(5)
-    #define MF_L7 MF_L6 MF_L(6)
-    #define MF_L8 MF_L7 MF_L(7)
-    #define MF_L9 MF_L8 MF_L(8)
-    #define MF_L10 MF_L9 MF_L(9)
-    #define MF_L11 MF_L10 MF_L(10)
-    #define MF_L12 MF_L11 MF_L(11)
+    /* SUM_q: the sum of q terms at i. TAKE_q: the vectors and weights that it names. */
+    #define MF_TERM(j) w##j * k##j[i]
+    #define MF_SUM_1 MF_TERM(0)
+    #define MF_SUM_2 MF_SUM_1 + MF_TERM(1)
+    #define MF_SUM_3 (MF_SUM_2) + MF_TERM(2)
+    #define MF_SUM_4 (MF_SUM_2) + (MF_TERM(2) + MF_TERM(3))
+    #define MF_SUM_5 (MF_SUM_4) + MF_TERM(4)
+    #define MF_SUM_6 (MF_SUM_5) + MF_TERM(5)
+    #define MF_SUM_7 (MF_SUM_6) + MF_TERM(6)
+    #define MF_SUM_8 (MF_SUM_7) + MF_TERM(7)
+    #define MF_SUM_9 (MF_SUM_8) + MF_TERM(8)
+    #define MF_SUM_10 (MF_SUM_9) + MF_TERM(9)
+    #define MF_SUM_11 (MF_SUM_10) + MF_TERM(10)
+    #define MF_SUM_12 (MF_SUM_11) + MF_TERM(11)
+    #define MF_TAKE(j) const double *k##j = K[col[j]]; const double w##j = h * w[j];
+    #define MF_TAKE_1 MF_TAKE(0)
+    #define MF_TAKE_2 MF_TAKE_1 MF_TAKE(1)
+    #define MF_TAKE_3 MF_TAKE_2 MF_TAKE(2)
+    #define MF_TAKE_4 MF_TAKE_3 MF_TAKE(3)
+    #define MF_TAKE_5 MF_TAKE_4 MF_TAKE(4)
+    #define MF_TAKE_6 MF_TAKE_5 MF_TAKE(5)
+    #define MF_TAKE_7 MF_TAKE_6 MF_TAKE(6)
+    #define MF_TAKE_8 MF_TAKE_7 MF_TAKE(7)
+    #define MF_TAKE_9 MF_TAKE_8 MF_TAKE(8)
+    #define MF_TAKE_10 MF_TAKE_9 MF_TAKE(9)
+    #define MF_TAKE_11 MF_TAKE_10 MF_TAKE(10)
+    #define MF_TAKE_12 MF_TAKE_11 MF_TAKE(11)
 
     #define MF_ADDED ptrdiff_t n, double *out, const double *y, double h, const double *const *K, int q, const int32_t *col, const double *w
     #define MF_SUMMED ptrdiff_t n, double *out, double h, const double *const *K, int q, const int32_t *col, const double *w
     #define MF_ROWS(q)                                                                                                                  \\
-      MF_APART void mf_add_long_##q(MF_ADDED) { MF_L##q MF_LONG(n, out, y[i] + (MF_S##q)) }                                               \\
-      MF_APART void mf_sum_long_##q(MF_SUMMED) { MF_L##q MF_LONG(n, out, MF_S##q) }                                                       \\
+      MF_APART void mf_add_long_##q(MF_ADDED) { MF_TAKE_##q MF_LONG(n, out, y[i] + (MF_SUM_##q)) }                                        \\
+      MF_APART void mf_sum_long_##q(MF_SUMMED) { MF_TAKE_##q MF_LONG(n, out, MF_SUM_##q) }                                                \\
       MF_INSIDE void mf_add_##q(MF_ADDED) {                                                                                             \\
-        if (n > MF_SHORT) mf_add_long_##q(n, out, y, h, K, q, col, w); else { MF_L##q MF_BRIEF(n, out, y[i] + (MF_S##q)) }                \\
+        if (n > MF_SHORT) mf_add_long_##q(n, out, y, h, K, q, col, w); else { MF_TAKE_##q MF_BRIEF(n, out, y[i] + (MF_SUM_##q)) }         \\
       }                                                                                                                                 \\
       MF_INSIDE void mf_sum_##q(MF_SUMMED) {                                                                                            \\
-        if (n > MF_SHORT) mf_sum_long_##q(n, out, h, K, q, col, w); else { MF_L##q MF_BRIEF(n, out, MF_S##q) }                            \\
+        if (n > MF_SHORT) mf_sum_long_##q(n, out, h, K, q, col, w); else { MF_TAKE_##q MF_BRIEF(n, out, MF_SUM_##q) }                     \\
       }
     MF_ROWS(1) MF_ROWS(2) MF_ROWS(3) MF_ROWS(4) MF_ROWS(5) MF_ROWS(6) MF_ROWS(7) MF_ROWS(8) MF_ROWS(9) MF_ROWS(10) MF_ROWS(11) MF_ROWS(12)
 
@@ -151,13 +157,14 @@ cdef extern from *:
       ((((((c[0] * k0[i] + c[1] * k1[i]) + (c[2] * k2[i] + c[3] * k3[i])) + c[4] * k4[i]) + c[5] * k5[i]) + c[6] * k6[i]) + c[7] * k7[i])
     #define MF_TWICE ptrdiff_t n, double *out, const double *y, double *restrict first, double *restrict second, double h,               \\
       const double *const *K, const int32_t *col, const double *w, const double *u, const double *v
-    #define MF_L_TWICE                                                                                                                  \\
+    #define MF_TAKE_TWICE                                                                                                               \\
       const double *k0 = K[col[0]], *k1 = K[col[1]], *k2 = K[col[2]], *k3 = K[col[3]];                                                  \\
       const double *k4 = K[col[4]], *k5 = K[col[5]], *k6 = K[col[6]], *k7 = K[col[7]];                                                  \\
       double a[8], b[8], c[8];                                                                                                          \\
       for (int e = 0; e < 8; e++) a[e] = h * w[e], b[e] = h * u[e], c[e] = h * v[e];
     MF_APART void mf_add_and_sums_long(MF_TWICE) {
-      MF_L_TWICE
+      MF_TAKE_TWICE
+      MF_NOT_SHORT(n)
       MF_FREELY for (ptrdiff_t i = 0; i < n; i++) {
         const double end = y[i] + MF_EIGHT(a);
         first[i] = MF_EIGHT(b);
@@ -168,7 +175,7 @@ cdef extern from *:
     MF_INSIDE void mf_add_and_sums(MF_TWICE) {
       if (n > MF_SHORT) mf_add_and_sums_long(n, out, y, first, second, h, K, col, w, u, v);
       else {
-        MF_L_TWICE
+        MF_TAKE_TWICE
         MF_BRIEF(n, out, y[i] + MF_EIGHT(a))
         MF_BRIEF(n, first, MF_EIGHT(b))
         MF_BRIEF(n, second, MF_EIGHT(c))

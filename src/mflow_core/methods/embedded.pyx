@@ -73,9 +73,10 @@ cdef int pair_step(const mf_method *m, mf_frame *f) noexcept nogil:
         K[j] = out
         row += 1
         status = rhs(t + c[j] * h, z, out, n, ctx)
-        f.n_rhs += 1
         if status != 0:
+            f.n_rhs += j
             return status
+    f.n_rhs += s - 1
     if f.err != NULL and not packed.together:
         for j in range(tab.n_hat):
             row = packed.err + j

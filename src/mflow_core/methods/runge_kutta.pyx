@@ -18,9 +18,9 @@ from libc.stddef cimport ptrdiff_t
 
 from mflow_core.arithmetic.sums cimport mf_add_few, mf_average_2, mf_average_3, mf_euler
 from mflow_core.arithmetic.vec cimport all_finite
-from mflow_core.methods.tableau cimport (LOOK, LOOK_BLOCK, LOOKED, MAX_STAGES, combine_at, doubles, new_record, node, pack, plan_row, plans,
-                                         records_t, square)
-from mflow_core.types cimport MF_E_NON_FINITE, MF_SSP, mf_frame, mf_method, mf_tableau
+from mflow_core.methods.tableau cimport (LOOK, MAX_STAGES, MF_LOOK_BLOCK, by_blocks, combine_at, doubles, mf_all_blocks, new_record, node,
+                                         pack, plan_row, plans, records_t, square)
+from mflow_core.types cimport MF_SSP, mf_frame, mf_method, mf_rhs_fn, mf_tableau
 
 from math import fsum
 
@@ -36,25 +36,29 @@ cdef inline double *last_slope(const mf_frame *f, double *room) noexcept nogil:
     return f.x1[0] if f.flags & LOOK and f.x1[0] != f.x0[0] else room
 
 
-cdef int end_looked_at(mf_frame *f, const plan_row *row, const double *const *K) noexcept nogil:
-    """The last row of a step, tested block by block while it is in the first cache."""
+ctypedef struct row_t:                   # a combination that is made block by block
+    mf_frame *f
+    const plan_row *row
+    const double *const *K               # Butcher: the slopes
+    const double *last                   # Shu-Osher: the slope of this stage
+    double *out
+
+
+cdef int row_block(void *at, ptrdiff_t lo, ptrdiff_t m) noexcept nogil:
+    cdef const row_t *job = <const row_t *> at
     cdef const double *part[MAX_STAGES]
-    cdef ptrdiff_t lo, m
     cdef int e
-    f.flags |= LOOKED
-    for lo in range(0, f.n, 1024):                    # LOOK_BLOCK
-        m = min(f.n - lo, <ptrdiff_t> LOOK_BLOCK)
-        for e in range(row.q):
-            part[row.col[e]] = K[row.col[e]] + lo
-        combine_at(m, f.x1[0] + lo, f.x0[0] + lo, f.h, part, row)
-        if not all_finite(f.x1[0] + lo, m):
-            return MF_E_NON_FINITE
-    return 0
+    for e in range(job.row.q):
+        part[job.row.col[e]] = job.K[job.row.col[e]] + lo
+    combine_at(m, job.out + lo, job.f.x0[0] + lo, job.f.h, part, job.row)
+    return all_finite(job.out + lo, m)
 
 
-# Called by way of pointers: inlined, what a step does seldom would burden every one.
-cdef int (*_end_looked_at)(mf_frame *f, const plan_row *row, const double *const *K) noexcept nogil
-_end_looked_at = end_looked_at
+cdef inline int end_looked_at(mf_frame *f, const plan_row *row, const double *const *K) noexcept nogil:
+    """The last row of a step, tested block by block while it is in the first cache."""
+    cdef row_t job
+    job.f, job.row, job.K, job.out = f, row, K, f.x1[0]
+    return by_blocks(f, row_block, &job)
 
 
 cdef enum:                               # forms of a row: which loop computes it
@@ -85,7 +89,7 @@ cdef int one_stage_step(const mf_method *m, mf_frame *f) noexcept nogil:
     if status != 0:
         return status
     if f.flags & LOOK:
-        return _end_looked_at(f, row, &k)
+        return end_looked_at(f, row, &k)
     mf_euler(f.n, f.x1[0], f.x0[0], k, f.h * row.w[0])
     return 0
 
@@ -96,22 +100,30 @@ cdef int butcher_step(const mf_method *m, mf_frame *f) noexcept nogil:
     cdef const plan_row *row = <const plan_row *> tab.packed + 1
     cdef double *z = f.work
     cdef double *k = z + f.ld
+    cdef const double *at = f.x0[0]
     cdef const double *K[MAX_STAGES]
+    cdef double t = f.t, h = f.h
+    cdef ptrdiff_t n = f.n
+    cdef mf_rhs_fn rhs = f.p.rhs
+    cdef void *ctx = f.p.ctx
     cdef int last = tab.s - 1, j, status
     for j in range(last):
         K[j] = k
-        status = slope(f, c[j], f.x0[0] if j == 0 else z, k)
+        status = rhs(t + c[j] * h, at, k, n, ctx)
         if status != 0:
+            f.n_rhs += j + 1
             return status
         move(f, z, K, k, row)
+        at = z
         k = k + f.ld
         row += 1
     K[last] = k = last_slope(f, k)
-    status = slope(f, c[last], z if last else f.x0[0], k)
+    status = rhs(t + c[last] * h, at, k, n, ctx)
+    f.n_rhs += last + 1
     if status != 0:
         return status
     if f.flags & LOOK:
-        return _end_looked_at(f, row, K)
+        return end_looked_at(f, row, K)
     move(f, f.x1[0], K, k, row)
     return 0
 
@@ -138,42 +150,45 @@ cdef inline void average_usual(mf_frame *f, double *out, const plan_row *row, co
                      slot(f, row.col[2]) + lo, slope_of(f, row, 2, last) + lo, row.w[2], h * row.r[2])
 
 
-cdef int average_looked_at(mf_frame *f, const plan_row *row, const double *last) noexcept nogil:
-    """The last row of a step, of a usual form, as `end_looked_at`."""
-    cdef ptrdiff_t lo, m
-    f.flags |= LOOKED
-    for lo in range(0, f.n, 1024):                    # LOOK_BLOCK
-        m = min(f.n - lo, <ptrdiff_t> LOOK_BLOCK)
-        average_usual(f, f.x1[0] + lo, row, last, lo, m)
-        if not all_finite(f.x1[0] + lo, m):
-            return MF_E_NON_FINITE
-    return 0
+cdef int average_block(void *at, ptrdiff_t lo, ptrdiff_t m) noexcept nogil:
+    cdef const row_t *job = <const row_t *> at
+    average_usual(job.f, job.out + lo, job.row, job.last, lo, m)
+    return all_finite(job.out + lo, m)
 
 
-cdef int average_general(mf_frame *f, const plan_row *row, double *out) noexcept nogil:
+cdef int general_block(void *at, ptrdiff_t lo, ptrdiff_t m) noexcept nogil:
     """A row of any form, added in order in a block that stays in the first cache, since out may be one of the u. A term without a slope adds
     0 times one, which changes no number; what is not finite in it is in another term of its row, too."""
-    cdef double[512] sum
+    cdef const row_t *job = <const row_t *> at
+    cdef const plan_row *row = job.row
+    cdef mf_frame *f = job.f
+    cdef double[MF_LOOK_BLOCK] sum
     cdef const double *u
     cdef const double *g
     cdef double a, r
-    cdef ptrdiff_t lo, i, m
+    cdef ptrdiff_t i
     cdef int e
-    for lo in range(0, f.n, 512):
-        m = min(f.n - lo, <ptrdiff_t> 512)
-        for e in range(row.q):
-            u, g = slot(f, row.col[e]) + lo, slot(f, row.slope if row.f[e] == -2 else row.f[e]) + lo
-            a, r = row.w[e], f.h * row.r[e]
-            for i in range(m):
-                sum[i] = a * (u[i] + r * g[i]) if e == 0 else sum[i] + a * (u[i] + r * g[i])
+    for e in range(row.q):
+        u, g = slot(f, row.col[e]) + lo, slot(f, row.slope if row.f[e] == -2 else row.f[e]) + lo
+        a, r = row.w[e], f.h * row.r[e]
         for i in range(m):
-            out[lo + i] = sum[i]
-    return 0
+            sum[i] = a * (u[i] + r * g[i]) if e == 0 else sum[i] + a * (u[i] + r * g[i])
+    for i in range(m):
+        job.out[lo + i] = sum[i]
+    return True
 
 
-cdef int (*_average_looked_at)(mf_frame *f, const plan_row *row, const double *last) noexcept nogil
-cdef int (*_average_general)(mf_frame *f, const plan_row *row, double *out) noexcept nogil
-_average_looked_at, _average_general = average_looked_at, average_general
+cdef inline void average_general(mf_frame *f, const plan_row *row, double *out) noexcept nogil:
+    cdef row_t job
+    job.f, job.row, job.out = f, row, out
+    mf_all_blocks(f.n, general_block, &job)
+
+
+cdef inline int average_looked_at(mf_frame *f, const plan_row *row, const double *last) noexcept nogil:
+    """The last row of a step, of a usual form, as `end_looked_at`."""
+    cdef row_t job
+    job.f, job.row, job.last, job.out = f, row, last, f.x1[0]
+    return by_blocks(f, average_block, &job)
 
 
 cdef int shu_osher_step(const mf_method *m, mf_frame *f) noexcept nogil:
@@ -193,11 +208,11 @@ cdef int shu_osher_step(const mf_method *m, mf_frame *f) noexcept nogil:
         if status != 0:
             return status
         if i + 1 == s and row.form != GENERAL and f.flags & LOOK:
-            return _average_looked_at(f, row, k)
+            return average_looked_at(f, row, k)
         out = f.x1[0] if i + 1 == s else f.work + row.out * f.ld
         at = out
         if row.form == GENERAL:
-            _average_general(f, row, out)
+            average_general(f, row, out)
         else:
             average_usual(f, out, row, k, 0, n)
     return 0

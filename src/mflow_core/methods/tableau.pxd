@@ -11,7 +11,7 @@ from libc.stdlib cimport calloc
 from libc.string cimport memcpy
 
 from mflow_core.arithmetic.sums cimport mf_add_apart, mf_sum_apart
-from mflow_core.types cimport MF_FRESH, MF_LINEAR, mf_frame, mf_method, mf_new_method, mf_tableau
+from mflow_core.types cimport MF_E_NON_FINITE, MF_FRESH, MF_LINEAR, mf_frame, mf_method, mf_new_method, mf_step_fn, mf_tableau
 
 
 cdef enum:
@@ -38,7 +38,6 @@ ctypedef struct records_t:               # the method records of one family; NUL
 cdef enum:
     LOOK = 1 << 29
     LOOKED = 1 << 30
-    LOOK_BLOCK = 1024
 
 cdef enum:
     TOO_MANY_STAGES = 0x7FFFFFFA         # not a code of callbacks: the kernel itself asks for a smaller step
@@ -48,6 +47,33 @@ cdef enum:
 ctypedef struct steps_t:                 # loop of a method over steps of one degree of freedom, in place: it keeps the state in registers
     int (*step)(const mf_method *m, mf_frame *f) noexcept nogil          # the step function of that method
     int (*many)(const mf_method *m, mf_frame *f, int64_t count, double t_base, int64_t done) noexcept nogil
+
+
+# ---- what a step does seldom -------------------------------------------------------------------------------------------------------
+
+cdef extern from *:
+    """
+    /* Functions of their own: inlined, what a step does seldom would take registers and room on the stack from all steps. */
+    #define MF_LOOK_BLOCK 1024
+    MF_APART int mf_all_blocks(ptrdiff_t n, int (*block)(void *job, ptrdiff_t lo, ptrdiff_t n), void *job) {
+      for (ptrdiff_t lo = 0; lo < n; lo += MF_LOOK_BLOCK)
+        if (!block(job, lo, n - lo < MF_LOOK_BLOCK ? n - lo : MF_LOOK_BLOCK))
+          return 0;
+      return 1;
+    }
+    MF_APART int mf_step_apart(mf_step_fn step, const mf_method *m, mf_frame *f) { return step(m, f); }
+    """
+    enum:
+        MF_LOOK_BLOCK
+    # block(job, lo, m) for m = MF_LOOK_BLOCK numbers at a time of n, from lo on. False: it was for one of them, and the others are left out.
+    bint mf_all_blocks(ptrdiff_t n, int (*block)(void *job, ptrdiff_t lo, ptrdiff_t m) noexcept nogil, void *job) noexcept nogil
+    int mf_step_apart(mf_step_fn step, const mf_method *m, mf_frame *f) noexcept nogil
+
+
+cdef inline int by_blocks(mf_frame *f, int (*block)(void *job, ptrdiff_t lo, ptrdiff_t m) noexcept nogil, void *job) noexcept nogil:
+    """A pass over the new state in blocks, each of which says whether it is finite."""
+    f.flags |= LOOKED
+    return 0 if mf_all_blocks(f.n, block, job) else MF_E_NON_FINITE
 
 
 # ---- combinations ------------------------------------------------------------------------------------------------------------------

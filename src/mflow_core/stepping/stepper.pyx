@@ -13,6 +13,7 @@ from libc.string cimport memcpy, memset
 cimport numpy as cnp
 
 from mflow_core.arithmetic.vec cimport mf_fp_enter, mf_fp_leave
+from mflow_core.methods.second_order.records cimport IN_PLACE
 from mflow_core.methods.tableau cimport MOST_STAGES as _MOST_STAGES, TOO_MANY_STAGES
 from mflow_core.problems.problem cimport Problem, raise_or as raise_error_or
 from mflow_core.pool cimport set_width, width
@@ -144,7 +145,7 @@ cdef class Run:
             raise ValueError(f"problem: {record.name} cannot run on it (code {status})")
         self.solver, self.compiled, self.piece = solver, problem.compiled, 1
         run_guard(self.r, problem.inside)
-        if record.m.flags & MF_SECOND_ORDER and (self.r.sizes.n_work <= 1 or self.r.n == 1):
+        if record.m.flags & MF_SECOND_ORDER and (record.m.flags & IN_PLACE or self.r.n == 1):
             self.r.calls = problem.calls     # other kernels copy vectors when they work in place
         self.watched = 2 * self.r.n if record.m.flags & MF_SECOND_ORDER else self.r.n
         if solver is not None:

@@ -3,6 +3,8 @@
 Oracle: the same run, advanced one step a call, which never works in place.
 """
 
+import ctypes
+import itertools
 import math
 from typing import Any
 
@@ -71,6 +73,21 @@ def test_many_steps_have_the_bits_of_single_ones(method: Any, kind: str) -> None
     end = many.t + 40.4 * 0.037  # the last step is longer than the others
     assert (many.fixed(40, end), single.fixed(39), single.fixed(1, end)) == (0, 0, 0)
     assert told(many, one) == told(single, other)
+
+
+@pytest.mark.parametrize("name", ["velocity_verlet", "symplectic_euler", "yoshida4"])
+def test_steps_that_copy_nothing_are_taken_in_place(name: str) -> None:
+    """The force is asked at one place in memory again and again; steps from state to state would change it each time."""
+    places: list[int] = []
+
+    def springs(t: float, x: Any, v: Any, out: Any, n: int, _: Any) -> int:
+        places.append(ctypes.addressof(x.contents))
+        np.ctypeslib.as_array(out, (n,))[:] = -np.ctypeslib.as_array(x, (n,))
+        return 0
+
+    run = run_of(mflow.get_method(name), force.Force(ACCEL(springs), (20,), velocity_free=True), 20, 0.01)
+    assert run.fixed(33) == 0
+    assert sum(one != other for one, other in itertools.pairwise(places)) <= 2  # the first and the last may be steps by themselves
 
 
 def test_the_last_good_step_is_the_same_where_numbers_leave() -> None:

@@ -21,8 +21,9 @@ from libc.string cimport memcpy, memset
 from mflow_core.methods.second_order.hooks cimport advance_and_tell, constrained, ended, moved, tells
 from mflow_core.methods.second_order.passes cimport (add, advance, advance_all, advance_looked_at, advance_v, correct, drift_looked_at, guess,
                                                      half_drift, kick_drift, kick_looked_at, looks, predict, taylor)
-from mflow_core.methods.second_order.records cimport acceleration, choice, in_place, new_record, real, solve, start
-from mflow_core.methods.tableau cimport NO_STEPS, records_t, steps_t
+from mflow_core.methods.second_order.plain cimport is_plain, plain_newmark, plain_verlet
+from mflow_core.methods.second_order.records cimport IN_PLACE, acceleration, choice, in_place, new_record, real, solve, start, step_before
+from mflow_core.methods.tableau cimport NO_STEPS, mf_step_apart, records_t, steps_t
 from mflow_core.types cimport (MF_EMBEDDED, MF_FRESH, MF_IMPLICIT, MF_SYMPLECTIC, MF_VELOCITY_FREE, mf_begin_fn, mf_frame, mf_method,
                                mf_sizes, mf_sizes_fn, mf_step_fn)
 
@@ -72,9 +73,6 @@ cdef int symplectic_step(const mf_method *m, mf_frame *f) noexcept nogil:
     return acceleration(f, f.t + f.h, f.x1[0], f.x1[1], f.x1[2])
 
 
-cdef mf_step_fn MANY = newmark_many      # a pointer prevents inlining, which would slow down steps of a single degree of freedom
-
-
 # ---- Newmark -------------------------------------------------------------------------------------------------------------------------
 
 cdef int newmark_one(mf_frame *f, int64_t count, double t_base, int64_t done) noexcept nogil:
@@ -102,21 +100,17 @@ cdef int newmark_one(mf_frame *f, int64_t count, double t_base, int64_t done) no
 
 cdef int newmark_step(const mf_method *m, mf_frame *f) noexcept nogil:
     """The method `newmark`; beta and gamma are its parameters."""
-    if f.n == 1 and f.err == NULL and not f.flags & MF_FRESH and f.par[BETA] > 0.0 and f.p.solve_accel != NULL:
-        return newmark_one(f, 1, f.t, f.k)
-    return MANY(m, f)
+    if f.err == NULL and not f.flags & MF_FRESH and f.par[BETA] > 0.0 and f.p.solve_accel != NULL:
+        if f.n == 1:
+            return newmark_one(f, 1, f.t, f.k)
+        if is_plain(f) and not in_place(f):
+            return plain_newmark(f, f.par[BETA], f.par[GAMMA])
+    return mf_step_apart(newmark_many, m, f)
 
 
 cdef int newmark_steps(const mf_method *m, mf_frame *f, int64_t count, double t_base, int64_t done) noexcept nogil:
     """`count` steps of `newmark_step` at once, in place."""
     return newmark_one(f, count, t_base, done) if f.par[BETA] > 0.0 and f.p.solve_accel != NULL else NO_STEPS
-
-
-cdef inline double step_before(mf_frame *f) noexcept nogil:
-    """The step that led here, where its slope of a is carried, else 0; that of this step is not known yet."""
-    cdef double h = f.s0[0] if not f.flags & MF_FRESH and f.s0[0] * f.h > 0.0 else 0.0
-    f.s1[0] = 0.0
-    return h
 
 
 cdef int newmark_many(const mf_method *m, mf_frame *f) noexcept nogil:
@@ -227,7 +221,7 @@ cdef int end_explicitly(mf_frame *f) noexcept nogil:
     return 0 if f.p.flags & MF_VELOCITY_FREE else acceleration(f, f.t + f.h, f.x1[0], f.x1[1], f.x1[2])
 
 
-cdef int verlet_step(const mf_method *m, mf_frame *f) noexcept nogil:
+cdef int verlet_in_full(const mf_method *m, mf_frame *f) noexcept nogil:
     cdef double[4] c
     cdef const double *a
     cdef double h_before
@@ -259,6 +253,12 @@ cdef int verlet_step(const mf_method *m, mf_frame *f) noexcept nogil:
         central_begin(m, f.par, 0, NULL, c)
         status = estimate(f, c, a, f.x1[2], h_before)
     return ended(f, NULL) if status == 0 else status
+
+
+cdef int verlet_step(const mf_method *m, mf_frame *f) noexcept nogil:
+    if is_plain(f) and f.par[0] != VERLET_EXPLICIT and f.p.accel != NULL:
+        return plain_verlet(f)
+    return mf_step_apart(verlet_in_full, m, f)
 
 
 cdef int staggered_step(const mf_method *m, mf_frame *f) noexcept nogil:
@@ -549,7 +549,7 @@ made = record(b"velocity_verlet", b"VelocityVerlet", b"leapfrog|verlet|stoermer_
     b"v(1/2) = v + dt/2 a, x+ = x + dt v(1/2), v+ = v(1/2) + dt/2 a(t+, x+, v(1/2))",
     b"Kick, drift, kick: symplectic, one force a step. The same path as central differences where F does not depend on v.",
     b"L. Verlet, Phys. Rev. 159 (1967) 98-103; W. Swope et al., J. Chem. Phys. 76 (1982) 637-649",
-    MF_SYMPLECTIC | MF_EMBEDDED, central_begin, verlet_sizes)
+    MF_SYMPLECTIC | MF_EMBEDDED | IN_PLACE, central_begin, verlet_sizes)
 made.order_hat, made.sizes.n_err, made.sizes.n_scal = 2, 2, 1
 
 record(b"staggered", b"Staggered", b"", 2,

@@ -9,57 +9,66 @@ from libc.stddef cimport ptrdiff_t
 from mflow_core.arithmetic.sums cimport mf_euler
 from mflow_core.arithmetic.vec cimport all_finite
 from mflow_core.methods.second_order.hooks cimport constrained
-from mflow_core.methods.tableau cimport LOOK, LOOK_BLOCK, LOOKED
-from mflow_core.types cimport MF_E_NON_FINITE, mf_frame
+from mflow_core.methods.tableau cimport LOOK, by_blocks
+from mflow_core.types cimport mf_frame
 
 
 cdef extern from *:
     """
-    #define MF_FEW_2(count, p, first, q, second)                                                                                        \\
-      { double one[count], two[count];                                                                                                  \\
-        for (ptrdiff_t i = 0; i < count; i++) one[i] = mf_scalar(first), two[i] = mf_scalar(second);                                    \\
-        for (ptrdiff_t i = 0; i < count; i++) (p)[i] = one[i];                                                                          \\
-        for (ptrdiff_t i = 0; i < count; i++) (q)[i] = two[i]; }
-    #define MF_BRIEF_2(n, p, first, q, second)                                                                                          \\
-      if ((n) == 3) MF_FEW_2(3, p, first, q, second)                                                                                    \\
-      else if ((n) == 2) MF_FEW_2(2, p, first, q, second)                                                                               \\
-      else for (ptrdiff_t i = 0; i < (n); i++) {                                                                                        \\
-        const double one = mf_scalar(first), two = mf_scalar(second); (p)[i] = one, (q)[i] = two;                                       \\
+    #define MF_EACH_2(count, p, first, q, second)                                                                                   \\
+      for (ptrdiff_t i = 0; i < (count); i++) {                                                                                     \\
+        const double one = mf_scalar(first), two = mf_scalar(second); (p)[i] = one, (q)[i] = two;                                   \\
       }
+    #define MF_EACH_3(count, p, first, q, second, r, third)                                                                         \\
+      for (ptrdiff_t i = 0; i < (count); i++) {                                                                                     \\
+        const double one = mf_scalar(first), two = mf_scalar(second), three = mf_scalar(third);                                     \\
+        (p)[i] = one, (q)[i] = two, (r)[i] = three;                                                                                 \\
+      }
+    #define MF_FEW_3(count, p, first, q, second, r, third)                                                                          \\
+      { double one[count], two[count], three[count];                                                                                \\
+        for (ptrdiff_t i = 0; i < count; i++) one[i] = mf_scalar(first), two[i] = mf_scalar(second), three[i] = mf_scalar(third);   \\
+        for (ptrdiff_t i = 0; i < count; i++) (p)[i] = one[i];                                                                      \\
+        for (ptrdiff_t i = 0; i < count; i++) (q)[i] = two[i];                                                                      \\
+        for (ptrdiff_t i = 0; i < count; i++) (r)[i] = three[i]; }
+    /* n <= MF_SHORT: two and three numbers are unrolled. Where three vectors are written, each is stored together (sums.pxd). */
+    #define MF_BRIEFLY(n, few, each, ...)                                                                                           \\
+      if ((n) == 3) few(3, __VA_ARGS__) else if ((n) == 2) few(2, __VA_ARGS__) else each(n, __VA_ARGS__)
     #define MF_PASS_2(name, parameters, arguments, p, first, q, second)                                                                 \\
       MF_APART void name##_long parameters {                                                                                            \\
+        MF_NOT_SHORT(n)                                                                                                                 \\
         MF_FREELY for (ptrdiff_t i = 0; i < n; i++) { const double one = first, two = second; p[i] = one, q[i] = two; }                 \\
       }                                                                                                                                 \\
-      MF_INSIDE void name parameters { if (n > MF_SHORT) name##_long arguments; else MF_BRIEF_2(n, p, first, q, second) }
+      MF_INSIDE void name parameters { if (n > MF_SHORT) name##_long arguments; else MF_BRIEFLY(n, MF_EACH_2, MF_EACH_2, p, first, q, second) }
     #define MF_PASS_3(name, parameters, arguments, p, first, q, second, r, third)                                                       \\
       MF_APART void name##_long parameters {                                                                                            \\
+        MF_NOT_SHORT(n)                                                                                                                 \\
         MF_FREELY for (ptrdiff_t i = 0; i < n; i++) {                                                                                   \\
           const double one = first, two = second, three = third; p[i] = one, q[i] = two, r[i] = three;                                  \\
         }                                                                                                                               \\
       }                                                                                                                                 \\
       MF_INSIDE void name parameters {                                                                                                  \\
-        if (n > MF_SHORT) name##_long arguments; else { MF_BRIEF_2(n, p, first, q, second) MF_BRIEF(n, r, third) }                      \\
+        if (n > MF_SHORT) name##_long arguments; else MF_BRIEFLY(n, MF_FEW_3, MF_EACH_3, p, first, q, second, r, third)             \\
       }
 
-    #define MF_STATE ptrdiff_t n, const double *x, const double *v, const double *a
-    #define MF_X x[i] + ((h * v[i] + cx * a[i]) + bx * a1[i])
-    #define MF_V v[i] + (cv * a[i] + bv * a1[i])
-    #define MF_HALF v[i] + kick * a[i]
-    MF_PASS_2(mf_taylor, (MF_STATE, double *x1, double *v1, double h, double cx, double cv), (n, x, v, a, x1, v1, h, cx, cv),
+    #define MF_PASS_STATE ptrdiff_t n, const double *x, const double *v, const double *a
+    #define MF_PASS_X x[i] + ((h * v[i] + cx * a[i]) + bx * a1[i])
+    #define MF_PASS_V v[i] + (cv * a[i] + bv * a1[i])
+    #define MF_PASS_HALF v[i] + kick * a[i]
+    MF_PASS_2(mf_taylor, (MF_PASS_STATE, double *x1, double *v1, double h, double cx, double cv), (n, x, v, a, x1, v1, h, cx, cv),
       x1, x[i] + (h * v[i] + cx * a[i]), v1, v[i] + cv * a[i])
-    MF_PASS_3(mf_predict, (MF_STATE, double *x1, double *v1, double *a1, double h, double cx, double cv), (n, x, v, a, x1, v1, a1, h, cx, cv),
-      x1, x[i] + (h * v[i] + cx * a[i]), v1, v[i] + cv * a[i], a1, a[i])
-    MF_PASS_2(mf_advance, (MF_STATE, const double *a1, double *x1, double *v1, double h, double cx, double cv, double bx, double bv),
-      (n, x, v, a, a1, x1, v1, h, cx, cv, bx, bv), x1, MF_X, v1, MF_V)
+    MF_PASS_3(mf_predict, (MF_PASS_STATE, double *x1, double *v1, double *a1, double h, double cx, double cv),
+      (n, x, v, a, x1, v1, a1, h, cx, cv), x1, x[i] + (h * v[i] + cx * a[i]), v1, v[i] + cv * a[i], a1, a[i])
+    MF_PASS_2(mf_advance, (MF_PASS_STATE, const double *a1, double *x1, double *v1, double h, double cx, double cv, double bx, double bv),
+      (n, x, v, a, a1, x1, v1, h, cx, cv, bx, bv), x1, MF_PASS_X, v1, MF_PASS_V)
     MF_PASS_3(mf_advance_all,
-      (MF_STATE, const double *a1, double *x1, double *v1, double *to, double h, double cx, double cv, double bx, double bv),
-      (n, x, v, a, a1, x1, v1, to, h, cx, cv, bx, bv), x1, MF_X, v1, MF_V, to, a1[i])
+      (MF_PASS_STATE, const double *a1, double *x1, double *v1, double *to, double h, double cx, double cv, double bx, double bv),
+      (n, x, v, a, a1, x1, v1, to, h, cx, cv, bx, bv), x1, MF_PASS_X, v1, MF_PASS_V, to, a1[i])
     MF_PASS(mf_advance_v, (ptrdiff_t n, const double *v, const double *a, const double *a1, double *v1, double cv, double bv),
-      (n, v, a, a1, v1, cv, bv), v1, MF_V)
-    MF_PASS_2(mf_kick_drift, (MF_STATE, double *x1, double *v1, double h, double kick), (n, x, v, a, x1, v1, h, kick),
-      x1, x[i] + h * (MF_HALF), v1, MF_HALF)
-    MF_PASS_2(mf_half_drift, (MF_STATE, double *x1, double *v1, double h, double kick), (n, x, v, a, x1, v1, h, kick),
-      x1, x[i] + h * (MF_HALF), v1, v[i])
+      (n, v, a, a1, v1, cv, bv), v1, MF_PASS_V)
+    MF_PASS_2(mf_kick_drift, (MF_PASS_STATE, double *x1, double *v1, double h, double kick), (n, x, v, a, x1, v1, h, kick),
+      x1, x[i] + h * (MF_PASS_HALF), v1, MF_PASS_HALF)
+    MF_PASS_2(mf_half_drift, (MF_PASS_STATE, double *x1, double *v1, double h, double kick), (n, x, v, a, x1, v1, h, kick),
+      x1, x[i] + h * (MF_PASS_HALF), v1, v[i])
     MF_PASS_2(mf_drift, (ptrdiff_t n, const double *x, const double *v, double *x1, double *v1, double h), (n, x, v, x1, v1, h),
       x1, x[i] + h * v[i], v1, v[i])
     MF_PASS_2(mf_correct, (ptrdiff_t n, double *x, double *v, const double *a, double bx, double bv), (n, x, v, a, bx, bv),
@@ -115,6 +124,12 @@ cdef inline void correct(ptrdiff_t n, double *x, double *v, const double *a, dou
 
 # Where a driver has the new state looked at (tableau.pxd), each block of it is tested while it is in the first cache.
 
+ctypedef struct pass_t:
+    mf_frame *f
+    const double *a                      # at the start of the step
+    double cx, cv, bx, bv
+
+
 cdef inline bint looks(const mf_frame *f) noexcept nogil:
     """Whether x1 and v1 are to be tested as they are written. Constraints move them afterwards, and an estimate is looked at by the driver."""
     return f.flags & LOOK != 0 and f.err == NULL and not constrained(f)
@@ -122,34 +137,41 @@ cdef inline bint looks(const mf_frame *f) noexcept nogil:
 
 cdef inline int drift_looked_at(mf_frame *f, const double *a, double kick) noexcept nogil:
     """`kick_drift` from x0 to x1; x1 is tested."""
-    cdef ptrdiff_t lo, m
-    for lo in range(0, f.n, 1024):                    # LOOK_BLOCK
-        m = min(f.n - lo, <ptrdiff_t> LOOK_BLOCK)
-        kick_drift(m, f.x0[0] + lo, f.x0[1] + lo, a + lo, f.x1[0] + lo, f.x1[1] + lo, f.h, kick)
-        if not all_finite(f.x1[0] + lo, m):
-            return MF_E_NON_FINITE
-    return 0
+    cdef pass_t job
+    job.f, job.a, job.cv = f, a, kick
+    return by_blocks(f, drift_block, &job)
+
+
+cdef inline int drift_block(void *at, ptrdiff_t lo, ptrdiff_t m) noexcept nogil:
+    cdef const pass_t *job = <const pass_t *> at
+    cdef mf_frame *f = job.f
+    kick_drift(m, f.x0[0] + lo, f.x0[1] + lo, job.a + lo, f.x1[0] + lo, f.x1[1] + lo, f.h, job.cv)
+    return all_finite(f.x1[0] + lo, m)
 
 
 cdef inline int kick_looked_at(mf_frame *f, double kick) noexcept nogil:
     """v1 += kick a1, which is tested, and with it a1; x1 has been."""
-    cdef ptrdiff_t lo, m
-    f.flags |= LOOKED
-    for lo in range(0, f.n, 1024):                    # LOOK_BLOCK
-        m = min(f.n - lo, <ptrdiff_t> LOOK_BLOCK)
-        add(m, f.x1[1] + lo, f.x1[2] + lo, kick)
-        if not all_finite(f.x1[1] + lo, m):
-            return MF_E_NON_FINITE
-    return 0
+    cdef pass_t job
+    job.f, job.cv = f, kick
+    return by_blocks(f, kick_block, &job)
+
+
+cdef inline int kick_block(void *at, ptrdiff_t lo, ptrdiff_t m) noexcept nogil:
+    cdef const pass_t *job = <const pass_t *> at
+    cdef mf_frame *f = job.f
+    add(m, f.x1[1] + lo, f.x1[2] + lo, job.cv)
+    return all_finite(f.x1[1] + lo, m)
 
 
 cdef inline int advance_looked_at(mf_frame *f, const double *a, double cx, double cv, double bx, double bv) noexcept nogil:
     """`advance` from x0 to x1, where a1 stands; x1 and v1 are tested, and with v1, as bv is not 0, a1."""
-    cdef ptrdiff_t lo, m
-    f.flags |= LOOKED
-    for lo in range(0, f.n, 1024):                    # LOOK_BLOCK
-        m = min(f.n - lo, <ptrdiff_t> LOOK_BLOCK)
-        advance(m, f.x0[0] + lo, f.x0[1] + lo, a + lo, f.x1[2] + lo, f.x1[0] + lo, f.x1[1] + lo, f.h, cx, cv, bx, bv)
-        if not (all_finite(f.x1[0] + lo, m) and all_finite(f.x1[1] + lo, m)):
-            return MF_E_NON_FINITE
-    return 0
+    cdef pass_t job
+    job.f, job.a, job.cx, job.cv, job.bx, job.bv = f, a, cx, cv, bx, bv
+    return by_blocks(f, advance_block, &job)
+
+
+cdef inline int advance_block(void *at, ptrdiff_t lo, ptrdiff_t m) noexcept nogil:
+    cdef const pass_t *job = <const pass_t *> at
+    cdef mf_frame *f = job.f
+    advance(m, f.x0[0] + lo, f.x0[1] + lo, job.a + lo, f.x1[2] + lo, f.x1[0] + lo, f.x1[1] + lo, f.h, job.cx, job.cv, job.bx, job.bv)
+    return all_finite(f.x1[0] + lo, m) and all_finite(f.x1[1] + lo, m)

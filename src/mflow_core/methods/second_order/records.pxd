@@ -14,6 +14,10 @@ from mflow_core.types cimport (MF_CHOICE, MF_E_CALLBACK, MF_FRESH, MF_LINEAR, MF
                                mf_new_method, mf_param, mf_step_fn)
 
 
+cdef enum:
+    IN_PLACE = 1 << 30                   # of a method's flags, for drivers alone: fixed steps in place make no copies of vectors
+
+
 # ---- accelerations -------------------------------------------------------------------------------------------------------------------
 
 cdef inline int acceleration(mf_frame *f, double t, const double *x, const double *v, double *a) noexcept nogil:
@@ -58,6 +62,13 @@ cdef inline int start(mf_frame *f, double *room, const double **a) noexcept nogi
     return acceleration(f, f.t, f.x0[0], f.x0[1], room)
 
 
+cdef inline double step_before(mf_frame *f) noexcept nogil:
+    """The step that led here, where its slope of a is carried, else 0; that of this step is not known yet."""
+    cdef double h = f.s0[0] if not f.flags & MF_FRESH and f.s0[0] * f.h > 0.0 else 0.0
+    f.s1[0] = 0.0
+    return h
+
+
 cdef inline bint in_place(const mf_frame *f) noexcept nogil:
     return f.x1[0] == f.x0[0] or f.x1[1] == f.x0[1] or f.x1[2] == f.x0[2]
 
@@ -87,7 +98,7 @@ cdef inline void *new_record(records_t *records, size_t size, const char *name, 
     m[0] = mf_new_method()
     m.name, m.class_name, m.aliases, m.family, m.vectors = name, class_name, aliases, b"second_order", vectors
     m.order, m.stages, m.n_par, m.par = order, stages, len(par), p
-    m.flags = MF_SECOND_ORDER | MF_LINEAR
+    m.flags = MF_SECOND_ORDER | MF_LINEAR | (IN_PLACE if n_work <= 1 else 0)
     m.sizes.n_vis, m.sizes.n_vec, m.sizes.n_work = 3, len((<bytes> vectors).split(b"|")), n_work
     m.sizes.order = order
     m.step = step
