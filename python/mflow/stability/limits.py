@@ -153,7 +153,7 @@ def limit_on_ray(method: Method, direction: complex) -> float:
     allowed = 1.0 + (STEP_TOLERANCE if on_axis else 4e-16)
 
     def unstable(x: Array) -> NDArray[np.bool_]:
-        return grows(method, x * direction, allowed)
+        return grows(method, np.asarray(x * direction, dtype=np.complex128), allowed)
 
     def unstable_at(x: float) -> bool:
         return bool(unstable(np.array([x]))[0])
