@@ -207,7 +207,7 @@ def _root_grows(method: Method, z: NDArray[np.complex128], allowed: float) -> ND
 def step_matrices(method: Method, z: NDArray[np.complex128]) -> NDArray[np.complex128]:
     """What a step of a multistep method multiplies y and its differences by, (count, order + 1, order + 1); z has one axis."""
     with np.errstate(all="ignore"):
-        out: NDArray[np.complex128] = probe.step_matrices(method.record, method.numbers, np.ascontiguousarray(z))
+        out: NDArray[np.complex128] = probe.step_matrices(method.record, method.numbers, np.ascontiguousarray(z, dtype=np.complex128))
     return out
 
 
