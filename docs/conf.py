@@ -50,6 +50,7 @@ numpydoc_xref_aliases |= {
     "iterable": "collections.abc.Iterable",
     "sequence": "collections.abc.Sequence",
 }
+numpydoc_xref_aliases |= {word: word for word in ("True", "False", "None")}  # no links, whose targets numpydoc would print
 numpydoc_xref_aliases |= {word: word for word in ("concurrent.futures.Executor", "scipy.sparse.linalg.LinearOperator")}
 
 # Where the names of others stand in their documentation: those that ours meet, kept here, as the site is built without a network.
@@ -67,6 +68,7 @@ html_title = "mflow"
 html_static_path = ["_static"]
 html_css_files = ["mflow.css"]
 html_show_sourcelink = False
+html_sidebars = {page.stem: [] for page in HERE.glob("*.md") if page.stem != "embedding"}  # they stand in no section
 html_theme_options = {
     "show_prev_next": True,
     "navigation_with_keys": False,

@@ -44,7 +44,7 @@ FACES = {"__init__", "__main__", "schedules", "objectives", "scipy", "torch", "n
 
 # The same for the core, where some files at the top are public ground: types, registry.
 CORE_FLOORS = (
-    ("abi", "config"),
+    ("abi", "config", "pyinstaller"),
     ("api",),
     ("host_descents", "prepared"),
     ("implicit", "lanes"),

@@ -7,6 +7,7 @@ import importlib.util
 import os
 import platform
 import re
+import signal
 import subprocess
 import sys
 import tomllib
@@ -125,6 +126,24 @@ def test_workers_for_folders_alone(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 # ---- versions --------------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
+def test_interrupts_that_a_shell_ignores_are_heeded() -> None:
+    """In this process, its workers and what tests start: as a shell without job control starts `pytest &`."""
+    child = "import signal, sys; sys.exit(signal.getsignal(signal.SIGINT) is signal.SIG_IGN)"
+    text = f"""
+import signal, subprocess, sys
+signal.signal(signal.SIGINT, signal.SIG_IGN)
+from support.workers import heed_interrupts
+if "heed" in sys.argv:
+    heed_interrupts()
+print(subprocess.run([sys.executable, "-c", {child!r}]).returncode)
+signal.raise_signal(signal.SIGINT)
+"""
+    for words, ended, ignored in (([], 0, "1"), (["heed"], -signal.SIGINT, "0")):
+        done = subprocess.run([sys.executable, "-c", text, *words], cwd=ROOT / "tests", capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stdout.strip()) == (ended, ignored), done.stderr
 
 
 def test_one_version_of_each_linter() -> None:

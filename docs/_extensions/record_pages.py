@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import io
+import itertools
 import shutil
 from contextlib import redirect_stdout
 from pathlib import Path
@@ -30,6 +31,15 @@ FAMILIES = {method.family: None for method in mflow.methods()}  # in the order o
 def code(text: str, language: str = "text") -> str:
     """A block of code, fenced."""
     return f"```{language}\n{text.strip()}\n```\n"
+
+
+def facts(text: str) -> str:
+    """What the command says of a method; tables of coefficients are blocks of their own, whose lines stay whole on a phone."""
+    out = []
+    for is_table, parts in itertools.groupby(text.strip("\n").split("\n\n"), key=lambda part: " | " in part):
+        block = "\n\n".join(parts)
+        out.append(f"```{{code-block}} text\n:class: columns\n\n{block}\n```\n" if is_table else code(block))
+    return "\n".join(out)
 
 
 def picture_of_region(method: Method, folder: Path) -> str:
@@ -88,7 +98,7 @@ def method_page(method: Method, folder: Path) -> str:
         code(formula_of(record)),
         "## Call\n\n" + call(method),
         "## Parameters\n\n" + parameters(method),
-        "## Facts\n\n" + code(said.getvalue()),
+        "## Facts\n\n" + facts(said.getvalue()),
         picture_of_region(method, folder),
         picture_of_order(method, folder),
         f"## Reference\n\n{record.reference}\n",

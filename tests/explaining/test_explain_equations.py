@@ -129,6 +129,26 @@ def test_a_regular_mass_is_that_of_its_inverse():
     assert with_mass.steps["euler"] == pytest.approx(2.0 / np.max(np.abs(np.linalg.eigvals(inverse))), rel=1e-9)
 
 
+@pytest.mark.parametrize("turns", [False, True])
+def test_a_mass_that_moves_with_time_is_taken_as_it_is_there(turns):
+    """M(t), regular or with a null space that turns: at each point the eigenvalues of the pencil (J, M(t)) by QZ."""
+    J = np.array([[-50.0, 1.0, 0.0], [1.0, -3.0, -1.0], [1.0, 1.0, -4.0]])
+
+    def mass(t, rate):
+        c, s = np.cos(rate * t), np.sin(rate * t)
+        turned = np.array([[c, s], [-s, c]]).T @ np.diag([2.0, 0.0 if turns else 0.5]) @ np.array([[c, s], [-s, c]])
+        return np.block([[np.array([[1.0 + t]]), np.zeros((1, 2))], [np.zeros((2, 1)), turned]])
+
+    report = mflow.explain(lambda t, y, rate: J @ y, [1.0, 1.0, 0.5], t_span=(0.0, 1.0), mass=mass, args=(0.8,))
+    assert report.path.t[-1] == 1.0
+    for point in report.path.points:
+        values = eig(J, mass(point.t, 0.8), right=False)
+        known = np.sort(values[np.isfinite(values) & (np.abs(values) < 1e8)].real)
+        np.testing.assert_allclose(np.sort(point.eigenvalues.real), known, rtol=1e-6)
+    assert report.curvature[1] == pytest.approx(50.0, rel=1e-3)  # at the start, where mass[0, 0] is least
+    assert ("rk4" in report.steps) is not turns
+
+
 @pytest.mark.parametrize(
     ("call", "kind", "words"),
     [

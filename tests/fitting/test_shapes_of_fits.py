@@ -210,4 +210,4 @@ def test_operators_and_constant_matrices_as_jac_name_the_fix(whole: bool) -> Non
     with pytest.raises(ValueError, match=r"; a constant J is given as jac=lambda \*args: J$"):
         mflow.least_squares(lambda x: A @ x - 1.0, np.zeros(3), A)
     r = mflow.least_squares(lambda x: A @ x - 1.0, np.zeros(3), lambda *args: op @ np.eye(op.shape[1]))
-    np.testing.assert_allclose(r.x, np.linalg.lstsq(A, np.ones(6))[0], rtol=1e-9)
+    np.testing.assert_allclose(r.x, np.linalg.lstsq(A, np.ones(6), rcond=None)[0], rtol=1e-9)

@@ -20,7 +20,7 @@ def valley(x: Array) -> float:
 
 def single(x: Array) -> Any:
     a, b = x.astype(np.float32)
-    return (a - np.float32(1)) ** 2 + np.float32(10) * (b + np.float32(2)) ** 2
+    return np.square(a - np.float32(1)) + np.float32(10) * np.square(b + np.float32(2))  # NumPy before 2 makes float64 of ** 2
 
 
 COSTS: dict[str, tuple[Callable[[Array], Any], Callable[[Array], float], float, str]] = {  # with what a value may be off by

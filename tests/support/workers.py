@@ -1,8 +1,9 @@
-"""How many processes pytest-xdist runs the tests in, where `-n` does not say."""
+"""How many processes pytest-xdist runs the tests in, where `-n` does not say; and signals that a shell has turned off."""
 
 from __future__ import annotations
 
 import os
+import signal
 
 import pytest
 
@@ -39,3 +40,9 @@ def start_workers(config: pytest.Config) -> None:
     if option.numprocesses:
         for name in ALONE:
             os.environ.setdefault(name, "1")
+
+
+def heed_interrupts() -> None:
+    """Takes SIGINT again where it is ignored, as it is for what a shell starts in the background: tests of Ctrl-C would wait for ever."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -31,14 +31,21 @@ __all__ = ["convergence", "explicit_vs_implicit", "slope_of"]
 HALVINGS = 8
 ROUNDING = 1000.0 * 2.0**-52  # errors below this share of the solution are rounding
 POINTS = 4  # that a slope is fitted to
+ITERATED = 1e-9  # share of the solution below which the tolerance of implicit steps may bend the line, too
+BENT = 0.75  # of the usual slope: the line bends
 
 
 def slope_of(dt: Array, errors: Array, size: float = 1.0) -> float:
-    """Order from errors at falling steps: the slope of the last points that rounding does not reach; nan with fewer than two."""
-    good = np.flatnonzero(np.isfinite(errors) & (errors > ROUNDING * size))[-POINTS:]
+    """Order from errors at falling steps: the slope of the last points that neither rounding nor the tolerance of implicit steps reaches;
+    nan with fewer than two."""
+    good = np.flatnonzero(np.isfinite(errors) & (errors > ROUNDING * size))
     if good.size < 2:
         return math.nan
-    return float(np.polyfit(np.log(dt[good]), np.log(errors[good]), 1)[0])
+    x, y = np.log(dt[good]), np.log(errors[good])
+    slopes = np.diff(y) / np.diff(x)
+    bent = (errors[good[1:]] < ITERATED * size) & (slopes < BENT * np.median(slopes))
+    last = good.size - int(np.argmin(bent[::-1])) if not bent.all() else good.size
+    return float(np.polyfit(x[:last][-POINTS:], y[:last][-POINTS:], 1)[0])
 
 
 def _circle(t: float, y: Array) -> Array:

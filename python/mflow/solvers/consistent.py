@@ -148,8 +148,8 @@ def lost_to_rounding(
     >>> from mflow.solvers.mass import mass_of
     >>> f = lambda y: np.array([-y[0], y[0] + y[1] - 1.0])
     >>> lost = lost_to_rounding(mass_of([1.0, 0.0], 2), 0.0, np.array([1.0, 0.0]), f, None, np.full(2, 1e-9))
-    >>> lost[0], 1e-15 < lost[1] < 1e-14
-    (np.float64(0.0), np.True_)
+    >>> float(lost[0]), bool(1e-15 < lost[1] < 1e-14)
+    (0.0, True)
     """
     equations = _Equations(mass, t0, y, slope, jacobian, size)
     rng = np.random.default_rng(0)

@@ -32,7 +32,7 @@ from mflow.base.telling import tell
 from mflow.derivatives.differences import fitting_length
 from mflow.spectra import eigenvalues as scans
 from mflow.spectra import normality
-from mflow.stability.amplification import STEP_TOLERANCE, UPDATE_TOLERANCE, amplification, measured_radius
+from mflow.stability.amplification import STEP_TOLERANCE, UPDATE_TOLERANCE, amplification, grows, measured_radius
 from mflow.stability.modes import limit_of_frequency
 from mflow.stability.structural import structure_modes
 
@@ -154,9 +154,7 @@ def limit_on_ray(method: Method, direction: complex) -> float:
     allowed = 1.0 + (STEP_TOLERANCE if on_axis else 4e-16)
 
     def unstable(x: Array) -> NDArray[np.bool_]:
-        with np.errstate(all="ignore"):
-            bad: NDArray[np.bool_] = ~(np.abs(amplification(method, x * direction)) <= allowed)
-        return bad
+        return grows(method, np.asarray(x * direction, dtype=np.complex128), allowed)
 
     def unstable_at(x: float) -> bool:
         return bool(unstable(np.array([x]))[0])
@@ -437,7 +435,8 @@ def first_to_fail(method: Method, values: NDArray[np.complex128], candidates: in
     """(the largest step for these eigenvalues, the one that limits it)."""
     if method.kind == "step":
         rays = functools.partial(limit_on_ray, method)
-        return scans.first_to_fail(values, lambda z: _outside(method, z), rays, candidates=candidates, most=farthest(method))
+        outside = functools.partial(grows, method, allowed=1.0 + STEP_TOLERANCE)
+        return scans.first_to_fail(values, outside, rays, candidates=candidates, most=farthest(method))
     size = float(np.max(np.abs(values), initial=0.0))
     if np.any(np.abs(values.imag) > 1e-9 * size):
         raise ValueError(f"jac: expected real eigenvalues for the optimizer {method.name}, got complex ones; give a symmetric jac")
@@ -445,12 +444,6 @@ def first_to_fail(method: Method, values: NDArray[np.complex128], candidates: in
     if not values.size or values[k].real >= 0.0:
         return math.inf, 0j
     return _limit_of_lr(method, -float(values[k].real)), complex(values[k])
-
-
-def _outside(method: Method, z: NDArray[np.complex128]) -> NDArray[np.bool_]:
-    with np.errstate(all="ignore"):
-        bad: NDArray[np.bool_] = ~(np.abs(amplification(method, z)) <= 1.0 + STEP_TOLERANCE)
-    return bad
 
 
 @functools.cache

@@ -13,6 +13,7 @@ import pytest
 from mflow_core import registry
 
 import mflow
+from mflow.stability.amplification import grows
 from mflow.stability.limits import limit_on_ray
 from support.battery import bits, end_of, same_at
 from support.kernels import CFrame
@@ -93,6 +94,25 @@ def test_wedge_of_stability(record: Any, k: int) -> None:
         assert (limit_on_ray(method, complex(direction)) == math.inf) == stable
     assert mflow.is_a_stable(method) == mflow.is_l_stable(method) == (k < 3)
     assert mflow.limit_at_infinity(method) == 0.0
+
+
+@pytest.mark.parametrize(("record", "k"), ORDERS)
+def test_where_a_root_grows(record: Any, k: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Against the roots of the formula's polynomial in w; eigenvalues are asked for where powers leave it open."""
+    rng = np.random.default_rng(k)
+    gamma = sum(1.0 / m for m in range(1, k + 1))
+    back = np.polynomial.Polynomial([1.0, -1.0])  # 1 - w, w = y at one step back, in units of y+
+    formula = sum((back**m / m for m in range(1, k + 1)), -KAPPA[k] * gamma * back ** (k + 1))
+    near = formula(np.exp(1j * rng.uniform(0.0, 2.0 * np.pi, 200)) * (1.0 + rng.choice([-1e-9, 1e-9], 200)))  # a root that is 1 all but
+    far = 10.0 ** rng.uniform(-3.0, 4.0, 600) * np.exp(1j * rng.uniform(0.5 * np.pi, 1.5 * np.pi, 600))
+    z = np.concatenate([near, far, [math.nan]])
+    with np.errstate(all="ignore"):
+        known = [not np.min(np.abs((formula - value).roots())) >= 1.0 / (1.0 + 1e-11) for value in z[:-1]] + [True]
+    asked, eigvals = [], np.linalg.eigvals
+    monkeypatch.setattr(np.linalg, "eigvals", lambda some: asked.append(len(some)) or eigvals(some))
+    np.testing.assert_array_equal(grows(mflow.get_method(record.name, order=k), z, 1.0 + 1e-11), known)
+    assert 0 < sum(asked) < len(near) + len(far) // 2  # of those far away, few but the growing ones
+    assert 50 < sum(known) < 500
 
 
 @pytest.mark.parametrize(("record", "k"), ORDERS)
