@@ -47,8 +47,8 @@ __all__ = [
     "count_steps",
     "kept_every",
     "refuse_of_runs",
-    "sizes_of",
     "rest_of",
+    "sizes_of",
     "warn_of_small",
     "whole_or",
 ]  # fmt: skip
