@@ -18,7 +18,7 @@ def hessian(c):
     return np.array([[1200 * c[0] ** 2 - 400 * c[1] + 2, -400 * c[0]], [-400 * c[0], 200.0]])
 
 
-run = mflow.gradient_flow(grad, [-1.2, 1.0], 2.5, "rk4", dt=2e-3)
+run = mflow.gradient_flow(grad, [-1.2, 1.0], 2.5, "rk4", dt=1.8e-3)
 path = run.posedness(jac=lambda t, c: -hessian(c), points=30)
 ax = plot.eigenvalues(path, dt=2.6e-3)
 ax.figure.savefig("07_eigenvalues.png", dpi=90)
