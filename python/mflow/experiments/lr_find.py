@@ -18,6 +18,7 @@ from mflow.base.result import Result
 from mflow.derivatives.elsewhere import with_batch_derivative
 from mflow.experiments.tasks import Training
 from mflow.implicit.linear import is_implicit_sgd
+from mflow.training.binding import in_groups
 from mflow.training.feeds import ROWS, Args, Cost, Rows, Stream, feed_of, index_sets
 from mflow.training.train import TrainResult, train
 from mflow.training.train_implicit import Residuals
@@ -165,6 +166,8 @@ def lr_find(
         raise TypeError("params: expected where to start, got None; or give a mflow.Training as the first argument")
     rates = _rates(lr_min, lr_max, steps)
     _check(given, jac, smooth, stop_at)
+    for g in (g for g, group in enumerate(params if in_groups(params) else ()) if "lr" in group):
+        raise TypeError(f"params: group {g} has an lr of its own, and lr_find tries rates for all groups; omit it there")
     once = hasattr(data, "__next__")
     sample = _Sample(fun, params, data, optimizer, jac, batch_size)
     watch = _Watch(smooth, stop_at, sample)

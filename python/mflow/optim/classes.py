@@ -104,6 +104,14 @@ class Group(MutableMapping[str, Any]):
 
 def spread(params: Any, argument: str) -> tuple[list[Any], Any]:
     """(arrays, how they were arranged) of one array, or a list, tuple or dict of them."""
+    for i, entry in params.items() if isinstance(params, dict) else enumerate(params if isinstance(params, (list, tuple)) else ()):
+        inner = list(entry.values()) if isinstance(entry, dict) else entry
+        if isinstance(inner, (list, tuple)) and any(hasattr(a, "shape") for a in inner):
+            kind = "dict" if isinstance(params, dict) else "list"
+            raise TypeError(
+                f"{argument}: expected a flat {kind} of arrays, got a {type(entry).__name__} of arrays as entry {i!r}; put all arrays into "
+                'one list or dict, or give groups of them, [{"params": arrays, "lr": ...}, ...]'
+            )
     if isinstance(params, dict):
         return [_parameter(a, f"{argument}[{k!r}]") for k, a in params.items()], list(params)
     if isinstance(params, (list, tuple)):
