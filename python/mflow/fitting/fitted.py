@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from mflow.base.checks import Array, check_number, real_array
+from mflow.base.foreign import no_field
 from mflow.base.tables import Readable, Table, frame
 from mflow.fitting.least_squares import covariance
 from mflow.fitting.quantiles import student_quantile
@@ -100,6 +101,11 @@ class CurveFit(Readable, tuple[Any, ...]):
         made = super().__new__(cls, entries)
         made.__dict__ = attributes
         return made
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            raise no_field("CurveFit", self, name)
 
     def __getnewargs__(self) -> tuple[Any, ...]:
         """For copies and pickles."""

@@ -9,11 +9,12 @@ Steps with noise scatter about a minimum, and a mean of them lies nearer to it. 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from mflow.base.checks import Array, check_instance, check_list, check_number, check_whole, real_array
+from mflow.base.foreign import no_field
 from mflow.optim.classes import spread
 
 __all__ = ["EMA", "SWA", "Average"]
@@ -31,6 +32,11 @@ class Average:
         self._room: list[Array] = [np.empty_like(a) for a in self._arrays]
         self.start = check_whole(start, "start", 0)
         self.seen = self.n_averaged = 0
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            raise no_field("Average", self, name)
 
     def _weight(self) -> float:
         """What the new point counts, where the mean counts the rest."""
