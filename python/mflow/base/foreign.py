@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 import numpy as np
+from mflow_core import registry
 
 __all__ = [
     "ARGUMENTS",
@@ -23,6 +24,7 @@ __all__ = [
     "SEEN",
     "SWITCHING",
     "asks_nothing",
+    "no_argument",
     "no_field",
     "no_name",
     "refuse",
@@ -169,6 +171,19 @@ def asks_nothing(name: str, value: Any) -> bool:
     if value is None or isinstance(value, (list, tuple, dict)):
         return not value
     return bool(np.ndim(value) == 0 and value in NOTHING.get(name, ()))
+
+
+def no_argument(problem: str, name: str, known: Collection[str]) -> str:
+    """An error text for an argument that is not among the known: what it is called here, or the nearest names.
+
+    Examples
+    --------
+    >>> from mflow.base.foreign import no_argument
+    >>> no_argument("adam: no parameter", "learning_rate", ["lr", "betas"])
+    'learning_rate: here it is lr='
+    """
+    ours = [one for one in ARGUMENTS.get(name, "").split() if one in known]
+    return f"{name}: here it is {' or '.join(f'{one}=' for one in ours)}" if ours else registry.unknown(problem, name, known)
 
 
 def refuse(driver: str, given: Any, known: Collection[str], own: Mapping[str, str]) -> None:

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mflow.base.checks import Array, check_number, real_array
-from mflow.base.foreign import no_field
 from mflow.base.tables import Readable, Table, frame
 from mflow.fitting.least_squares import covariance
 from mflow.fitting.quantiles import student_quantile
@@ -105,6 +104,8 @@ class CurveFit(Readable, tuple[Any, ...]):
     if not TYPE_CHECKING:
 
         def __getattr__(self, name: str) -> Any:
+            from mflow.base.foreign import no_field
+
             raise no_field("CurveFit", self, name)
 
     def __getnewargs__(self) -> tuple[Any, ...]:

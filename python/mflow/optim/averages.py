@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mflow.base.checks import Array, check_instance, check_list, check_number, check_whole, real_array
-from mflow.base.foreign import no_field
 from mflow.optim.classes import spread
 
 __all__ = ["EMA", "SWA", "Average"]
@@ -36,6 +35,8 @@ class Average:
     if not TYPE_CHECKING:
 
         def __getattr__(self, name: str) -> Any:
+            from mflow.base.foreign import no_field
+
             raise no_field("Average", self, name)
 
     def _weight(self) -> float:

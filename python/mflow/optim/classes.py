@@ -31,8 +31,7 @@ from mflow_core.optimize.arrays import SparseGradient, checked, shared_array  # 
 from mflow_core.optimize.training import step_rows
 from mflow_core.optimize.updater import Updater
 
-from mflow.base.checks import as_number, check_flags, check_instance, check_number, check_whole, finite_array
-from mflow.base.foreign import no_field
+from mflow.base.checks import as_number, check_flags, check_flat, check_instance, check_number, check_whole, finite_array
 from mflow.base.methods import describe, from_letters, positional, public_values, record_values, signature_of
 from mflow.base.telling import tell
 from mflow.base.threads import MOST
@@ -106,14 +105,7 @@ class Group(MutableMapping[str, Any]):
 
 def spread(params: Any, argument: str) -> tuple[list[Any], Any]:
     """(arrays, how they were arranged) of one array, or a list, tuple or dict of them."""
-    for i, entry in params.items() if isinstance(params, dict) else enumerate(params if isinstance(params, (list, tuple)) else ()):
-        inner = list(entry.values()) if isinstance(entry, dict) else entry
-        if isinstance(inner, (list, tuple)) and any(hasattr(a, "shape") for a in inner):
-            kind = "dict" if isinstance(params, dict) else "list"
-            raise TypeError(
-                f"{argument}: expected a flat {kind} of arrays, got a {type(entry).__name__} of arrays as entry {i!r}; put all arrays into "
-                'one list or dict, or give groups of them, [{"params": arrays, "lr": ...}, ...]'
-            )
+    check_flat(params, argument)
     if isinstance(params, dict):
         return [_parameter(a, f"{argument}[{k!r}]") for k, a in params.items()], list(params)
     if isinstance(params, (list, tuple)):
@@ -312,6 +304,8 @@ class Optimizer(Updater):
     if not TYPE_CHECKING:
 
         def __getattr__(self, name: str) -> Any:
+            from mflow.base.foreign import no_field
+
             raise no_field("Optimizer", self, name)
 
     @property

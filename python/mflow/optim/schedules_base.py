@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from mflow.base.checks import check_flags, check_instance
-from mflow.base.foreign import no_field
 
 __all__ = ["Schedule", "check_still"]
 
@@ -45,6 +44,8 @@ class Schedule:
             return super().__new__(cls)
 
         def __getattr__(self, name: str) -> Any:
+            from mflow.base.foreign import no_field
+
             raise no_field("Schedule", self, name)
 
     @property
