@@ -127,7 +127,7 @@ def test_mistakes(words: list[str], said: str, costs: str, capsys: Any) -> None:
     [
         (["doctr"], "there is no command 'doctr'; did you mean 'doctor'?"),
         (["qqqq"], "there is no command 'qqqq'; there are compare, "),
-        (["explain", "f:f", "--x0", "1", "--t-span", "0,10"], "explain: error: unrecognized arguments: --t-span 0,10; did you mean --t-end"),
+        (["explain", "f:f", "--x0", "1", "--t-span", "9"], "explain: error: unrecognized arguments: --t-span 9; did you mean --t-end"),
         (["methods", "--jsn"], "mflow methods: error: unrecognized arguments: --jsn; did you mean --json?"),
     ],
 )  # fmt: skip
