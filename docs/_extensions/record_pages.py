@@ -7,6 +7,7 @@ kept.
 
 from __future__ import annotations
 
+import functools
 import importlib
 import inspect
 import io
@@ -146,11 +147,26 @@ def owner(item: Any) -> str:
     return parts[1] if parts[0] == "mflow" and len(parts) > 1 else ""
 
 
+@functools.cache
+def paged() -> frozenset[type]:
+    """Public classes, which have pages of their own."""
+    modules = [mflow, *(importlib.import_module(f"mflow.{name}") for name in ("data", "nonlinear", "objectives", "optim", "schedules"))]
+    return frozenset(item for module in modules for name in module.__all__ if inspect.isclass(item := getattr(module, name)))
+
+
+def inherited(item: type) -> str:
+    """The option that lists what a class has from bases without pages, up to the first base that has one or is not ours."""
+    bases = item.__mro__[1:]
+    end = next(k for k, base in enumerate(bases) if base in paged() or base.__module__.partition(".")[0] not in ("mflow", "mflow_core"))
+    hidden = any(not name.startswith("_") for base in bases[:end] for name in vars(base))
+    return f"   :inherited-members: {bases[end].__name__}\n" if hidden else ""
+
+
 def stub(name: str, item: Any) -> str:
     """The page of one public name."""
     title = name.removeprefix("mflow.")
     if inspect.isclass(item):
-        return f"# {title}\n\n```{{eval-rst}}\n.. autoclass:: {name}\n   :members:\n   :show-inheritance:\n```\n"
+        return f"# {title}\n\n```{{eval-rst}}\n.. autoclass:: {name}\n   :members:\n{inherited(item)}   :show-inheritance:\n```\n"
     return f"# {title}\n\n```{{eval-rst}}\n.. autofunction:: {name}\n```\n"
 
 

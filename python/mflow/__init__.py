@@ -237,9 +237,7 @@ if not TYPE_CHECKING:  # a type checker reads the names above, and finds those t
         globals().update(found)
         if name in found:
             return found[name]
-        from mflow_core.registry import unknown
-
-        from mflow.base.foreign import NAMES, SWITCHING
+        from mflow.base.foreign import SWITCHING, no_name
         from mflow.base.methods import classes, plain_name
 
         plain = plain_name(name)
@@ -252,6 +250,4 @@ if not TYPE_CHECKING:  # a type checker reads the names above, and finds those t
                 )
         if plain in SWITCHING:
             raise AttributeError(f'mflow has no {name!r}: here it is mflow.solve_ivp with method="auto"')
-        if name in NAMES:
-            raise AttributeError(f"mflow has no {name!r}: here it is {NAMES[name]}")
-        raise AttributeError(unknown("mflow has no", name, _all()))
+        raise no_name("mflow", name, _all())

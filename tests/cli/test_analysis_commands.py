@@ -120,3 +120,35 @@ def test_mistakes(words: list[str], said: str, costs: str, capsys: Any) -> None:
     both = capsys.readouterr()
     assert said in both.out + both.err
     assert "Traceback" not in both.err
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["doctr"], "there is no command 'doctr'; did you mean 'doctor'?"),
+        (["qqqq"], "there is no command 'qqqq'; there are compare, "),
+        (["explain", "f:f", "--x0", "1", "--t-span", "9"], "explain: error: unrecognized arguments: --t-span 9; did you mean --t-end"),
+        (["methods", "--jsn"], "mflow methods: error: unrecognized arguments: --jsn; did you mean --json?"),
+    ],
+)  # fmt: skip
+def test_what_is_misspelt_is_told_by_its_command(words: list[str], said: str, capsys: Any) -> None:
+    """Options were refused under the usage of `mflow` itself."""
+    with pytest.raises(SystemExit) as end:
+        main(words)
+    assert end.value.code == 2
+    assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["compare", "explain", "stability", "simulate", "spectrum", "methods"])
+def test_a_picture_that_is_written_is_in_the_help(command: str, capsys: Any) -> None:
+    with pytest.raises(SystemExit):
+        main([command, "--help"])
+    text = capsys.readouterr().out
+    assert ("A picture is written" in text) == ("--no-plot" in text) == (command != "methods")
+
+
+def test_a_radius_without_bound_is_inf(capsys: Any) -> None:
+    """It was "no limit", which one line above says that every step is stable."""
+    assert main(["stability", "leapfrog", "--no-plot"]) == 0
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("spectral radius at infinity")]
+    assert [line.split()[-1] for line in lines] == ["inf"]

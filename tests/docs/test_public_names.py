@@ -110,3 +110,25 @@ def test_the_fields_of_a_result_are_typed(name: str) -> None:
     made = next(value for value in names.values() if isinstance(value, cls))
     typed = {field for base in cls.__mro__ for field in vars(base).get("__annotations__", {})}
     assert set(made) - typed == set()
+
+
+def test_pages_of_classes_list_what_they_inherit_from_bases_without_a_page():
+    """`step` and `bind` of optimizers, and all that EMA and SWA have, stood nowhere."""
+    pytest.importorskip("sphinx")
+    spec = importlib.util.spec_from_file_location("record_pages", ROOT / "docs" / "_extensions" / "record_pages.py")
+    pages = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(pages)
+    for item in pages.paged():
+        stop = next(base for base in item.__mro__[1:] if base in pages.paged() or not base.__module__.startswith("mflow"))
+        bases = item.__mro__[1 : item.__mro__.index(stop)]
+        hidden = [name for base in bases for name in vars(base) if not name.startswith("_")]
+        option = f":inherited-members: {stop.__name__}\n"
+        assert (option in pages.stub("mflow.x", item)) == bool(hidden), item
+    assert ":inherited-members: object" in pages.stub("mflow.optim.EMA", mflow.optim.EMA)
+    assert ":inherited-members: object" in pages.stub("mflow.optim.Optimizer", mflow.optim.Optimizer)
+
+
+def test_the_words_of_types_are_links_that_lead_somewhere():
+    """None, True and False were shown as python:None."""
+    names = {line.split()[0] for line in (ROOT / "docs" / "inventories" / "python.txt").read_text().splitlines()[3:]}
+    assert {"None", "True", "False"} <= names

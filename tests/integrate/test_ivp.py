@@ -337,7 +337,7 @@ def test_non_finite_state_names_the_stability_limit() -> None:
     assert (r.reason, r.status, r.success) == ("non_finite", -1, False)
     assert np.all(np.isfinite(r.y))
     assert len(r.t) == r.nsteps + 1 == r.y.shape[1]
-    assert "dt = 0.5 exceeds the stability limit 0.02 of euler for the measured curvature 100" in r.message
+    assert "dt = 0.5 exceeds the stability limit 0.02 of euler for |lambda| = 100, measured" in r.message
     assert f"t = {r.t[-1]:g} after {r.nsteps} steps" in r.message
     with np.errstate(over="ignore", invalid="ignore"):
         assert not np.all(np.isfinite(r.y[:, -1] + 0.5 * (-100.0 * r.y[:, -1])))

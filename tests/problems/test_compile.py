@@ -162,7 +162,7 @@ def test_an_index_past_the_end_ends_the_run():
 
 
 def test_the_wrong_kind_is_refused_by_the_driver():
-    with pytest.raises(TypeError, match="signature"):
+    with pytest.raises(TypeError, match=r"expected a compiled function of kind .rhs., got one of kind .objective."):
         mflow.solve_ivp(mflow.compile(cost, jac=grad), (0, 1), [1.0, 1.0])
 
 

@@ -23,6 +23,7 @@ __all__ = [
     "check_choice",
     "check_fields",
     "check_flags",
+    "check_flat",
     "check_function",
     "check_instance",
     "check_list",
@@ -112,6 +113,19 @@ def check_flags(**flags: Any) -> None:
             and not (isinstance(value, (bool, np.bool_)) or (isinstance(value, (int, np.integer)) and value in (0, 1)))
         ):
             raise TypeError(f"{name}: expected True or False, got {shown(value)}")
+
+
+def check_flat(arrays: Any, argument: str) -> None:
+    """A list, tuple or dict of arrays, none of whose entries is again a list or dict of arrays. Raises TypeError for one that is."""
+    entries = arrays.items() if isinstance(arrays, dict) else enumerate(arrays if isinstance(arrays, (list, tuple)) else ())
+    for i, entry in entries:
+        inner = list(entry.values()) if isinstance(entry, dict) else entry
+        if isinstance(inner, (list, tuple)) and any(hasattr(a, "shape") for a in inner):
+            kind = "dict" if isinstance(arrays, dict) else "list"
+            raise TypeError(
+                f"{argument}: expected a flat {kind} of arrays, got a {type(entry).__name__} of arrays as entry {i!r}; put all arrays into "
+                'one list or dict, or give groups of them, [{"params": arrays, "lr": ...}, ...]'
+            )
 
 
 def any_given(arguments: Mapping[str, Any]) -> bool:

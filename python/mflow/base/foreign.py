@@ -5,21 +5,87 @@ A word has one answer in every driver that has what it asks for. A driver adds o
 
 from __future__ import annotations
 
+import difflib
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 import numpy as np
+from mflow_core import registry
 
-__all__ = ["ARGUMENTS", "METHODS", "MINIMIZERS", "NAMES", "ONE_BY_ONE", "SEEN", "SWITCHING", "asks_nothing", "refuse"]
+__all__ = [
+    "ARGUMENTS",
+    "ELSEWHERE",
+    "FIELDS",
+    "METHODS",
+    "MINIMIZERS",
+    "NAMES",
+    "ONE_BY_ONE",
+    "SEEN",
+    "SWITCHING",
+    "asks_nothing",
+    "no_argument",
+    "no_field",
+    "no_name",
+    "refuse",
+]
 
+MINIMIZE = "mflow.minimize, whose method= names the algorithm"
+MEANS = "mflow.optim.SWA and mflow.optim.EMA, means of the parameters beside an optimizer"
+BATCHES = "mflow.minibatches(X, y, batch_size=32, epochs=5, seed=0), or data=(X, y) of mflow.train"
+ARGUMENTS_OF_FITS = "p0=, bounds= and fixed= of mflow.curve_fit, by the names of the model's arguments"
+FIT = "mflow.curve_fit(model, x, y), with a function as the model"
+REPORT = "print(fit), of what mflow.curve_fit returned"
 # Functions and classes, by what they are here.
 NAMES = {
     "odeint": "mflow.solve_ivp", "ode": "mflow.Stepper", "diffeqsolve": "mflow.solve_ivp", "leastsq": "mflow.least_squares",
-    "fmin": "mflow.minimize", "root": 'mflow.solve_ivp with until="steady", or mflow.least_squares', "fsolve": "mflow.least_squares",
+    "fmin": "mflow.minimize", **dict.fromkeys(("fmin_l_bfgs_b", "fmin_bfgs", "fmin_cg", "fmin_ncg", "fmin_tnc", "fmin_powell"), MINIMIZE),
+    **dict.fromkeys(("swa_utils", "AveragedModel"), MEANS), **dict.fromkeys(("DataLoader", "TensorDataset", "Dataset"), BATCHES),
+    "zero_grad": "not needed, as a step takes its gradient as its argument; optimizers have opt.zero_grad() for torch's tensors",
+    "get_last_lr": "opt.rates of an optimizer, the rates of its next step", "no_grad": "not needed: nothing is recorded",
+    **dict.fromkeys(("Parameters", "Parameter", "create_params"), ARGUMENTS_OF_FITS), **dict.fromkeys(("Model", "Minimizer"), FIT),
+    **dict.fromkeys(("report_fit", "fit_report"), REPORT), "conf_interval": "fit.intervals(0.95), of what mflow.curve_fit returned",
+    "root": 'mflow.solve_ivp with until="steady", or mflow.least_squares', "fsolve": "mflow.least_squares",
     "clip_grad_norm_": "clip_norm= of every optimizer and of mflow.train", "clip_grad_value_": "clip_value=, in the same places",
     "lr_scheduler": "mflow.schedules, and lr= takes one",
     "LBFGS": 'method="lbfgs" of mflow.train and mflow.minimize, as its line search asks for more gradients',
+}  # fmt: skip
+# What SciPy has and mflow has not, by SciPy's module.
+ELSEWHERE = {
+    "integrate": "solve_bvp quad quad_vec dblquad tplquad nquad simpson trapezoid cumulative_trapezoid cumulative_simpson romb",
+    "optimize": "basinhopping differential_evolution dual_annealing shgo direct brute brentq brenth bisect ridder toms748 root_scalar "
+    "minimize_scalar fminbound brent golden fixed_point lsq_linear nnls linprog milp linear_sum_assignment isotonic_regression "
+    "quadratic_assignment LinearConstraint NonlinearConstraint",
+    "interpolate": "interp1d CubicSpline make_interp_spline PchipInterpolator UnivariateSpline",
+}
+# Attributes of objects of other libraries, by the class of ours that stands in their place.
+FIELDS: dict[str, dict[str, str]] = {
+    "Average": {
+        **dict.fromkeys(("update_parameters", "step"), "mean.update(), which looks at the arrays that it was made with"),
+        **dict.fromkeys(("module", "shadow", "parameters"), "mean.params"),
+        **dict.fromkeys(("apply_shadow", "copy_to", "swap"), "mean.copy_to_params()"),
+    },
+    "Schedule": {
+        "step": "not needed: the optimizer that it is the lr of calls it with the number of its steps; remove the line",
+        **dict.fromkeys(("get_last_lr", "get_lr"), "opt.rates of the optimizer, or schedule(step)"),
+        "optimizer": "the other way round: the optimizer has the schedule, as lr",
+    },
+    "Optimizer": {
+        "state": "opt.state_dict()", "defaults": "opt.param_groups", "get_last_lr": "opt.rates",
+        **dict.fromkeys(("minimize", "apply_gradients", "update"), "opt.step(gradient)"),
+        "learning_rate": "opt.lr",
+    },
+    "CurveFit": {
+        **dict.fromkeys(("best_values", "params", "x"), "fit.popt, in the order of fit.names; dict(zip(fit.names, fit.popt))"),
+        **dict.fromkeys(("fit_report", "summary"), "print(fit), or str(fit)"),
+        "redchi": "2*fit.cost/fit.dof", "chisqr": "2*fit.cost", "ssr": "2*fit.cost", "nfree": "fit.dof", "df_resid": "fit.dof",
+        **dict.fromkeys(("aic", "bic"), "not there; with m data of normal errors m*np.log(2*fit.cost/m) + 2*n, or n*np.log(m) for 2*n"),
+        **dict.fromkeys(("eval", "predict"), "fit(x)"), "best_fit": "fit(), the curve at xdata", "fittedvalues": "fit(), at xdata",
+        "conf_int": "fit.intervals(0.95)", "conf_interval": "fit.intervals(0.95)", "ci_report": "fit.intervals(0.95)",
+        "eval_uncertainty": "fit.confidence_band(x)", "bse": "fit.stderr", "covar": "fit.pcov", "cov_params": "fit.pcov",
+        "residual": "fit.residuals", "resid": "fit.residuals", "to_csv": "fit.to_frame().to_csv(path)", "plot": "mflow.plot.fit(fit)",
+        "plot_fit": "mflow.plot.fit(fit)", "init_values": "p0= of curve_fit",
+    },
 }  # fmt: skip
 # Algorithms that are not here, in plain names, by the method that is made for the same problems.
 METHODS = {
@@ -58,8 +124,39 @@ NOTHING: dict[str, tuple[Any, ...]] = {
     "workers": (1,), "n_jobs": (1,), "verbose": (0,), "disp": (False, 0), "iprint": (-1,), "ftol": (0,), "xrtol": (0,), "norm": (math.inf,),
     "return_all": (False,), "inexact": (True,), "tr_solver": ("exact",), "col_deriv": (0,),
 }  # fmt: skip
+FEW = 40  # names that are listed
 SEEN = "print the result, or its message; callback= sees each step"  # what `verbose` is told where there is no bar
 ONE_BY_ONE = "differences are taken one after the other; omit it"  # what `workers` is told where functions are differenced
+
+
+def no_name(module: str, name: str, known: Iterable[str]) -> AttributeError:
+    """What a module says of a name that it has not: what there is here, where it is in SciPy, or the names near to it.
+
+    All names are listed where they are few.
+
+    Examples
+    --------
+    >>> from mflow.base.foreign import no_name
+    >>> no_name("mflow", "brentq", ["Newton"])
+    AttributeError("mflow has no 'brentq'; SciPy has it: scipy.optimize.brentq")
+    """
+    if name in NAMES:
+        return AttributeError(f"{module} has no {name!r}: here it is {NAMES[name]}")
+    for place, theirs in ELSEWHERE.items():
+        if name in theirs.split():
+            return AttributeError(f"{module} has no {name!r}; SciPy has it: scipy.{place}.{name}")
+    names = [*known]
+    near = [one for text in (name, name.lower()) for one in difflib.get_close_matches(text, names, n=3, cutoff=0.6)]
+    few = f"there are: {', '.join(names)}" if len(names) <= FEW else f"dir({module}) lists what there is"
+    offer = f"did you mean {' or '.join(map(repr, [*dict.fromkeys(near)][:3]))}?" if near else few
+    return AttributeError(f"{module} has no {name!r}; {offer}")
+
+
+def no_field(kind: str, instance: Any, name: str) -> AttributeError:
+    """What an object says of an attribute that it has not; kind: of `FIELDS`."""
+    here = FIELDS[kind].get(name)
+    owner = type(instance).__name__
+    return AttributeError(f"{owner!r} object has no attribute {name!r}" + (f": here it is {here}" if here else ""), name=name, obj=instance)
 
 
 def asks_nothing(name: str, value: Any) -> bool:
@@ -74,6 +171,19 @@ def asks_nothing(name: str, value: Any) -> bool:
     if value is None or isinstance(value, (list, tuple, dict)):
         return not value
     return bool(np.ndim(value) == 0 and value in NOTHING.get(name, ()))
+
+
+def no_argument(problem: str, name: str, known: Collection[str]) -> str:
+    """An error text for an argument that is not among the known: what it is called here, or the nearest names.
+
+    Examples
+    --------
+    >>> from mflow.base.foreign import no_argument
+    >>> no_argument("adam: no parameter", "learning_rate", ["lr", "betas"])
+    'learning_rate: here it is lr='
+    """
+    ours = [one for one in ARGUMENTS.get(name, "").split() if one in known]
+    return f"{name}: here it is {' or '.join(f'{one}=' for one in ours)}" if ours else registry.unknown(problem, name, known)
 
 
 def refuse(driver: str, given: Any, known: Collection[str], own: Mapping[str, str]) -> None:

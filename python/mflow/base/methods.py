@@ -163,7 +163,9 @@ def record_values(record: Any, given: Mapping[str, Any], beside: Sequence[str] =
         if name not in known:
             if not known:
                 raise TypeError(f"{name}: the method {record.name} has no parameters, and no argument has this name; remove it")
-            raise TypeError(_own_method(name, record) or registry.unknown(f"{record.name}: no parameter", name, [*known, *beside]))
+            from mflow.base.foreign import no_argument  # few calls need it
+
+            raise TypeError(_own_method(name, record) or no_argument(f"{record.name}: no parameter", name, [*known, *beside]))
         p = known[name]
         values = (value,)
         if len(p.record_names) > 1:

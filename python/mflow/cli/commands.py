@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import difflib
 import functools
 import io
 import os
@@ -47,7 +48,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         argcomplete.autocomplete(parser)
     arguments = argparse.Namespace()
     try:
-        parser.parse_args(_joined(sys.argv[1:] if argv is None else argv), arguments)
+        words = _joined(sys.argv[1:] if argv is None else argv)
+        _check_command(parser, words)
+        _, unknown = parser.parse_known_args(words, arguments)
+        if unknown:
+            _refuse(getattr(arguments, "parser", parser), unknown)
         if "run" not in arguments:
             parser.print_help()
             return 0
@@ -67,6 +72,21 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
         print_error(_words(error, arguments))
         return 2
+
+
+def _check_command(parser: argparse.ArgumentParser, words: Sequence[str]) -> None:
+    """SystemExit(2), with the nearest names, for a command that there is not."""
+    names = [module.__name__.rpartition(".")[2] for module, _ in _MODULES]
+    if words and not words[0].startswith("-") and words[0] not in names:
+        near = difflib.get_close_matches(words[0], names, n=1)
+        parser.error(f"there is no command {words[0]!r}" + (f"; did you mean {near[0]!r}?" if near else f"; there are {', '.join(names)}"))
+
+
+def _refuse(parser: argparse.ArgumentParser, unknown: Sequence[str]) -> None:
+    """SystemExit(2) under the usage of the command itself, with the nearest option."""
+    options = [name for action in parser._actions for name in action.option_strings]
+    near = difflib.get_close_matches(unknown[0].partition("=")[0], options, n=1)
+    parser.error(f"unrecognized arguments: {' '.join(unknown)}" + (f"; did you mean {near[0]}?" if near else ""))
 
 
 def _words(error: Exception, arguments: argparse.Namespace) -> str:
@@ -121,7 +141,9 @@ def _parser() -> argparse.ArgumentParser:
             "--json", metavar="FILE", help="write what was found as JSON; - for standard output (the text then goes to stderr)"
         )
         command.add_argument("--quiet", action="store_true", help="print errors and warnings alone, and the JSON of --json -")
-        command.set_defaults(run=functools.partial(_run, module))
+        if "--no-plot" in command.format_usage():
+            command.epilog = "A picture is written, to FILE of --out, unless --no-plot is given."
+        command.set_defaults(run=functools.partial(_run, module), parser=command)
     return parser
 
 

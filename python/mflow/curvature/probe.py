@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 from mflow_core.objectives.objective import Objective
-from mflow_core.optimize.arrangement import gather
 
 from mflow.base.checks import Array
 from mflow.curvature.frozen import Bearing, largest_lr, optimizer_bearing
@@ -28,7 +27,7 @@ class Probe:
     cost : object
         ``cost.both(params, args)`` -> (loss, gradient), ``cost.fun`` the user's function.
     binding : object
-        ``flat``, ``opt``, ``arranged`` and ``like(arrays)``.
+        ``flat``, ``opt``, ``gathered(gradient, argument)`` and ``like(arrays)``.
     feed : object
         ``whole()``: all data as (arguments, weight); ``some()``: the arguments of a fixed batch, or None.
     """
@@ -91,7 +90,7 @@ class Probe:
             total, weight, params = np.zeros(0), 0.0, self.arranged(x)
             for args, rows in parts() if callable(parts) else parts:
                 out = self.cost.both(params, args)[1]
-                flat = [out] if self.binding.arranged is None else gather(out, self.binding.arranged, "the gradient")
+                flat = self.binding.gathered(out, "the gradient")
                 part = np.concatenate([np.asarray(g, dtype=np.float64).ravel() for g in flat])
                 if rows != 1.0:
                     part *= rows

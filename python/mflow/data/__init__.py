@@ -15,6 +15,6 @@ if not TYPE_CHECKING:  # a type checker finds a misspelt name by itself
     def __getattr__(name: str) -> Any:
         if name.startswith("__"):
             raise AttributeError(f"module 'mflow.data' has no attribute {name!r}")
-        from mflow_core.registry import unknown
+        from mflow.base.foreign import no_name
 
-        raise AttributeError(unknown("mflow.data has no", name, __all__))
+        raise no_name("mflow.data", name, __all__)

@@ -53,7 +53,7 @@ def explain(
         The gradient ``jac(x)`` of a cost, or True; by default central differences (up to 1000 variables). Of a right-hand side the
         Jacobian ``jac(t, y)`` of shape (n, n), or a constant matrix.
     kind : "cost" or "rhs", optional
-        By default a function of two arguments (t, y) is a right-hand side.
+        By default a function of two arguments (t, y) is a right-hand side, as is one of more whose first is t, or with t_span.
     t_span : (t0, t_end), optional
         Of a right-hand side, (0, 1) by default; t_end may be below t0.
     args : tuple
@@ -113,7 +113,9 @@ def explain(
     if not start.size:
         raise ValueError("x0: expected at least one entry, got none")
     if kind is None:
-        kind = "rhs" if _arguments(fun) - len(args) == 2 else "cost"
+        kind = "rhs" if _takes_time(fun, len(args), t_span is not None) else "cost"
+    if t_span is not None and (np.ndim(t_span) != 1 or len(t_span) != 2):
+        raise ValueError(f"t_span: expected two numbers (t0, t_end), got {shown(t_span)}")
     table = listed(names, kind == "cost")
     if kind == "rhs":
         if jac is True:
@@ -131,11 +133,13 @@ def explain(
     return with_trials(report, fun, jac, args, start, tries) if tries and affordable else report
 
 
-def _arguments(fun: Any) -> int:
-    """The number of required arguments of a function; 1 where its signature is not known."""
+def _takes_time(fun: Any, further: int, spanned: bool) -> bool:
+    """Whether a function is one of (t, y), by what it has to be given besides `further` arguments: two; or more, where t is the first or a
+    span of time is given."""
     try:
         parameters = inspect.signature(fun).parameters.values()
     except (TypeError, ValueError):
-        return 1
+        return False
     places = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-    return sum(p.kind in places and p.default is inspect.Parameter.empty for p in parameters)
+    names = [p.name for p in parameters if p.kind in places and p.default is inspect.Parameter.empty]
+    return len(names) - further == 2 or (len(names) - further > 2 and (spanned or names[0] == "t"))

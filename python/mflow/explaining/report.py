@@ -7,12 +7,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from mflow.analysis.posedness import MEANING
 from mflow.analysis.results import PosednessPath
 from mflow.base.methods import Method, as_method, methods
 from mflow.base.tables import Readable, Table
 from mflow.explaining.trials import Trial
 
 __all__ = ["Report", "listed"]
+
+WORDS = {  # what the verdicts of a right-hand side mean, for those who know "ill-posed" as "without a solution"
+    "ill-posed": "neighbouring solutions move apart there, so that small errors grow; the solution is there all the same",
+    "suspect": MEANING["suspect"],
+}
+ENDED = {"line_search_failed": "no lower cost found"}  # a minimum to the last digit ends a line search, too
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,6 +95,8 @@ class Report(Readable):
             none = "none, it is not convex here" if self.least_curvature < 0.0 else "none, no curvature was seen"
             lines.append("condition number: " + (f"{known}{self.condition:.4g}" if self.condition < math.inf else none))
         lines += [f"posedness, {where}: {verdict}" for where, verdict in self.verdicts]
+        if self.kind != "cost":
+            lines += [f"{word}: {meaning}" for word, meaning in WORDS.items() if any(verdict == word for _, verdict in self.verdicts)]
         rows = [[name, _number(dt)] for name, dt in self.steps.items()]
         lines += ["", Table(["method", "largest stable step"], rows)]
         if self.looked and any(math.isfinite(dt) for dt in self.steps.values()):
@@ -97,7 +106,9 @@ class Report(Readable):
         if self.trials:
             start = self.trials[0].loss[0]
             tries = [
-                [t.label, f"{t.loss[-1]:.5g}", f"{t.evaluations[-1]:.0f}", t.reason.replace("_", " ")] for t in self.trials if t.loss.size
+                [t.label, f"{t.loss[-1]:.5g}", f"{t.evaluations[-1]:.0f}", ENDED.get(t.reason, t.reason.replace("_", " "))]
+                for t in self.trials
+                if t.loss.size
             ]
             lines += ["", f"Tried from x0, where the cost is {start:.5g}:", Table(["method", "cost", "evaluations", "ended"], tries)]
         return lines
@@ -114,7 +125,7 @@ class Report(Readable):
 
 
 def _number(dt: float) -> str:
-    return "no limit" if dt == math.inf else "none" if dt == 0.0 else f"{dt:.5g}"
+    return "no limit" if dt == math.inf else "none is stable" if dt == 0.0 else f"{dt:.5g}"
 
 
 def listed(names: Sequence[str] | None, cost: bool) -> list[Method]:

@@ -21,6 +21,10 @@ OWN = {  # what SciPy's further arguments are told here
     "factor": "give dt=, the first step; by default it is as long as p0 at most",
     "col_deriv": "return jac as (m, n), row i the derivatives of datum i; omit it",
     "args": "f takes (xdata, *parameters) alone; bind the rest, as by functools.partial",
+    "vary": 'fixed=["name"] holds parameters at their p0',
+    "weights": "give sigma=1/weights",
+    "params": "give p0=, bounds= and fixed=",
+    "expr": "write the relation into the model, which then has a parameter less",
     "kwargs": "f takes (xdata, *parameters) alone; bind the rest, as by functools.partial",
 }
 

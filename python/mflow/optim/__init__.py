@@ -4,8 +4,6 @@ that change: `mflow.schedules`.
 
 from typing import TYPE_CHECKING, Any
 
-from mflow_core.registry import unknown
-
 from mflow.optim.averages import EMA as EMA
 from mflow.optim.averages import SWA as SWA
 from mflow.optim.classes import *  # noqa: F403
@@ -26,11 +24,13 @@ __all__ = sorted(["EMA", "SWA", *_classes])  # noqa: PLE0605
 if not TYPE_CHECKING:  # a type checker reads the names above, and finds those that are not there
 
     def __getattr__(name: str) -> Any:
-        from mflow.base.foreign import NAMES
+        from importlib import import_module
 
-        if name in NAMES:
-            raise AttributeError(f"mflow.optim has no {name!r}: here it is {NAMES[name]}")
-        raise AttributeError(unknown("mflow.optim has no", name, __all__))
+        from mflow.base.foreign import no_name
+
+        if name in import_module("mflow.optim.schedules").__all__:
+            raise AttributeError(f"mflow.optim has no {name!r}: here it is mflow.schedules.{name}, and lr= takes one")
+        raise no_name("mflow.optim", name, __all__)
 
 
 def __dir__() -> list[str]:

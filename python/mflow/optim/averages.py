@@ -9,7 +9,7 @@ Steps with noise scatter about a minimum, and a mean of them lies nearer to it. 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -31,6 +31,13 @@ class Average:
         self._room: list[Array] = [np.empty_like(a) for a in self._arrays]
         self.start = check_whole(start, "start", 0)
         self.seen = self.n_averaged = 0
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            from mflow.base.foreign import no_field
+
+            raise no_field("Average", self, name)
 
     def _weight(self) -> float:
         """What the new point counts, where the mean counts the rest."""

@@ -31,7 +31,7 @@ from mflow_core.optimize.arrays import SparseGradient, checked, shared_array  # 
 from mflow_core.optimize.training import step_rows
 from mflow_core.optimize.updater import Updater
 
-from mflow.base.checks import as_number, check_flags, check_instance, check_number, check_whole, finite_array
+from mflow.base.checks import as_number, check_flags, check_flat, check_instance, check_number, check_whole, finite_array
 from mflow.base.methods import describe, from_letters, positional, public_values, record_values, signature_of
 from mflow.base.telling import tell
 from mflow.base.threads import MOST
@@ -48,7 +48,8 @@ class Group(MutableMapping[str, Any]):
     Attributes
     ----------
     lr, maximize, ...
-        The entries: every parameter of the method by its name, and maximize. They can be set, not removed.
+        The entries: every parameter of the method by its name, and maximize. They can be set, not removed. Where a schedule was given,
+        it is what stands at lr; ``opt.rates`` has the numbers of all groups.
 
     See Also
     --------
@@ -104,6 +105,7 @@ class Group(MutableMapping[str, Any]):
 
 def spread(params: Any, argument: str) -> tuple[list[Any], Any]:
     """(arrays, how they were arranged) of one array, or a list, tuple or dict of them."""
+    check_flat(params, argument)
     if isinstance(params, dict):
         return [_parameter(a, f"{argument}[{k!r}]") for k, a in params.items()], list(params)
     if isinstance(params, (list, tuple)):
@@ -299,9 +301,23 @@ class Optimizer(Updater):
         """The groups: read and set parameters by name."""
         return [Group(self, g) for g in range(len(self.arrangement.forms))]
 
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            from mflow.base.foreign import no_field
+
+            raise no_field("Optimizer", self, name)
+
+    @property
+    def rates(self) -> list[float]:
+        """The learning rates of the next step, one a group, numbers also where a schedule gives them."""
+        schedules = [(self.schedule_of(g), self.lr_of(g)) for g in range(len(self.param_groups))]
+        return [float(lr if schedule is None else schedule(self.steps)) for schedule, lr in schedules]
+
     @property
     def lr(self) -> float:
-        """Learning rate of the first group; setting it sets all groups'. A function of the step number makes a schedule."""
+        """Learning rate of the first group, with a schedule that of the last step taken (see `rates`); setting it sets all groups'. A
+        function of the step number makes a schedule."""
         return float(self.parameters_of(0)["lr"])
 
     @lr.setter

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from mflow.base.checks import check_flags, check_instance
 
@@ -31,6 +31,22 @@ class Schedule:
     """
 
     _state: ClassVar[tuple[str, ...]] = ()
+
+    if not TYPE_CHECKING:  # constructors of their own are what a type checker reads
+
+        def __new__(cls, *args: Any, **given: Any) -> Any:
+            """TypeError where it is made of an optimizer, as torch's are."""
+            if hasattr(args[0] if args else given.get("optimizer"), "param_groups"):
+                raise TypeError(
+                    f"{cls.__name__}: expected lr first, got an optimizer, as torch has it; here the optimizer takes the schedule, as in "
+                    f"Adam(params, lr=mflow.schedules.{cls.__name__}(0.1, ...)), and nothing is called after a step"
+                )
+            return super().__new__(cls)
+
+        def __getattr__(self, name: str) -> Any:
+            from mflow.base.foreign import no_field
+
+            raise no_field("Schedule", self, name)
 
     @property
     def multiplies(self) -> bool:

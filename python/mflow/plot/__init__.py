@@ -52,6 +52,6 @@ if not TYPE_CHECKING:  # a type checker finds a misspelt name by itself
     def __getattr__(name: str) -> Any:
         if name.startswith("__"):
             raise AttributeError(f"module 'mflow.plot' has no attribute {name!r}")
-        from mflow_core.registry import unknown
+        from mflow.base.foreign import no_name
 
-        raise AttributeError(unknown("mflow.plot has no", name, __all__))
+        raise no_name("mflow.plot", name, __all__)

@@ -218,7 +218,7 @@ def effective_lr(results: TrainResult | Mapping[str, TrainResult], *, ax: Axes |
 
 
 def lr_find(result: LRFindResult, *, ax: Axes | None = None) -> Axes:
-    """Loss against learning rate, with the rate at which it fell fastest.
+    """Loss against learning rate, with the rate at which it fell fastest, and the interval where it fell at least half as fast.
 
     Parameters
     ----------
@@ -246,13 +246,18 @@ def lr_find(result: LRFindResult, *, ax: Axes | None = None) -> Axes:
     >>> mflow.plot.lr_find(result).get_xscale()
     'log'
     """
-    check_fields(result, "result", ("lr", "loss", "smooth", "suggestion", "message"), "a result of mflow.lr_find")
+    check_fields(
+        result, "result", ("lr", "loss", "smooth", "sample_loss", "suggestion", "interval", "message"), "a result of mflow.lr_find"
+    )
     if not len(result.lr):
         raise ValueError(f"result: expected at least one rate, got none ({result.message})")
     axis = axes_for(ax, (7, 4.0))
     axis.plot(result.lr, result.loss, color="#999999", linewidth=0.9, label="loss of a batch")
     axis.plot(result.lr, result.smooth, color=COLOURS[0], linewidth=1.8, label="moving average")
+    if not np.array_equal(result.sample_loss, result.loss, equal_nan=True):
+        axis.plot(result.lr, result.sample_loss, color=COLOURS[2], linewidth=1.8, linestyle=(0, (1, 1)), label="loss of the same rows")
     if math.isfinite(result.suggestion):
+        axis.axvspan(*result.interval, color=COLOURS[1], alpha=0.1, linewidth=0)
         axis.axvline(result.suggestion, color=COLOURS[1], linestyle=(0, (5, 1.5)), label=f"falls fastest: {result.suggestion:.3g}")
     axis.set_xscale("log")
     low, high = float(result.smooth.min()), float(max(result.smooth[0], result.smooth.min()))

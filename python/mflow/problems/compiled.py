@@ -108,8 +108,20 @@ class Compiled:
 
     def compiled_address(self, argument: str, signature: str) -> tuple[int, int]:
         """(address, user data), if the signature is this one: the core calls it to use a compiled function."""
+        if self.signature != signature and self.signature == KINDS[self.kind][1]:
+            self._refuse(argument, [kind for kind, (_, one) in KINDS.items() if one == signature])
         signatures.check_signature(argument, self.signature, signature)
         return self.address, 0
+
+    def _refuse(self, argument: str, fitting: list[str]) -> None:
+        """TypeError where functions of other kinds are taken."""
+        if not fitting:
+            return
+        expected = next((kind for kind in fitting if argument.startswith(kind)), fitting[0])
+        count = KINDS[self.kind][0]
+        further = argument == "fun" and BY_ARGUMENTS.get(count) == self.kind and count > KINDS[expected][0]
+        why = f", as it has {count} arguments; if the last are parameters, compile it with args=(...), which binds them" if further else ""
+        raise TypeError(f"{argument}: expected a compiled function of kind {expected!r}, got one of kind {self.kind!r}{why}")
 
     def __call__(self, *args: Any) -> Any:
         """The result of the Python function."""

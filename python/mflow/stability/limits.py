@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
@@ -223,6 +223,23 @@ def _first_failure(unstable: Callable[[Array], NDArray[np.bool_]], most: float) 
     return scans.bisect(lambda x: bool(unstable(np.array([x]))[0]), lower, upper)
 
 
+def _refuse_elsewheres(parameters: Mapping[str, Any]) -> None:
+    """Raises TypeError for arguments of other functions that describe a problem."""
+    if "rayleigh" in parameters:
+        raise TypeError("rayleigh: it is no argument here; give damping=a * mass + b * stiffness, the matrix that (a, b) stand for")
+    if "contacts" in parameters:
+        raise TypeError(
+            "contacts: it is no argument here; a spring of a contact counts where it is closed: add its stiffness to that of its degree of "
+            'freedom, or let solve_dynamics(dt="auto") do it'
+        )
+    of_problem = [name for name in ("fun", "f", "y0", "t_span") if name in parameters]
+    if of_problem:
+        raise TypeError(
+            f"{', '.join(of_problem)}: expected the Jacobian, as jac=J(y) at some y; of a right-hand side f(t, y) "
+            "mflow.explain(f, y0, t_span=(t0, t_end)) finds the stable steps of each method along the solution"
+        )
+
+
 def max_stable_dt(
     method: str | Method,
     *,
@@ -309,13 +326,7 @@ def max_stable_dt(
     """
     if symmetric is not None:
         check_flags(symmetric=symmetric)
-    if "rayleigh" in parameters:
-        raise TypeError("rayleigh: it is no argument here; give damping=a * mass + b * stiffness, the matrix that (a, b) stand for")
-    if "contacts" in parameters:
-        raise TypeError(
-            "contacts: it is no argument here; a spring of a contact counts where it is closed: add its stiffness to that of its degree of "
-            'freedom, or let solve_dynamics(dt="auto") do it'
-        )
+    _refuse_elsewheres(parameters)
     method = as_method(method, parameters)
     if force is not None:
         _refuse_beside_force(method, stiffness, damping)
@@ -462,7 +473,7 @@ def explain_step(run: Any, method: Method, dt: float, start: Array, t0: float) -
     if not radius < math.inf:
         return "lower the step, or look for the cause in the right-hand side"
     real, imaginary = stability_limit(method), stability_limit(method, axis="imaginary")
-    measured = f"for the measured curvature {radius:.4g} at the start"
+    measured = f"for |lambda| = {radius:.4g}, measured at the start"
     if dt * radius > real:
         return f"dt = {dt:g} exceeds the stability limit {real / radius:.4g} of {method.name} {measured}"
     if dt * radius > (1.0 - SLACK) * real:
@@ -478,6 +489,6 @@ def explain_step(run: Any, method: Method, dt: float, start: Array, t0: float) -
             f"dt = {dt:g} is below the limit {real / radius:.4g} of {method.name} for decay {measured}; if the problem oscillates, {limit}"
         )
     return (
-        f"dt = {dt:g} is inside the stability limits of {method.name} {measured}; but the curvature may have grown on the way "
+        f"dt = {dt:g} is inside the stability limits of {method.name} {measured}; but |lambda| may have grown on the way "
         "(mflow.explain measures it along the path), the right-hand side may have left its domain, or the solution blows up"
     )

@@ -8,13 +8,14 @@ from typing import Any
 
 import numpy as np
 from mflow_core import registry
+from mflow_core.optimize.arrangement import Arrangement, gather
 
 from mflow import optim
 from mflow.base.methods import Method, as_method, parameters_of, refuse_unknown
 from mflow.optim.classes import IMPLEMENTATIONS, spread
 from mflow.optim.schedules import for_a_run
 
-__all__ = ["Binding", "PerEpoch", "check_names"]
+__all__ = ["Binding", "PerEpoch", "check_names", "in_groups"]
 
 SHARED = ("maximize", "clip_norm", "check_finite", "threads", *IMPLEMENTATIONS)  # what every optimizer takes beside its method's parameters
 
@@ -33,33 +34,55 @@ class PerEpoch:
 class Binding:
     """Parameters, as they are arranged and as a flat list of arrays; the optimizer that changes them; its schedules by group.
 
-    The parameters are copied, unless the optimizer was made before and is bound to them already.
+    The parameters are copied, unless the optimizer was made before and is bound to them already. A list of groups is arranged as a list of
+    what each group has.
     """
 
     def __init__(self, params: Any, optimizer: Any, parameters: dict[str, Any]) -> None:
         bound = isinstance(optimizer, optim.Optimizer)
         self.made = not bound  # the optimizer is of this run alone
-        flat, self.arranged = spread(params if bound else _copies(params), "params")
+        if params is None and not bound:
+            raise TypeError("params: expected where to start, got None; an optimizer that was made with its arrays alone needs no params")
+        parts, self.grouped = _parts(params, optimizer if bound else None)
+        flat: list[Any] = []
+        self.forms: list[Any] = []
+        for i, part in enumerate(parts):
+            arrays, form = spread(part if bound else _copies(part), f"params[{i}]" if self.grouped else "params")
+            flat, self.forms = flat + arrays, [*self.forms, form]
+        self.arrangement = Arrangement(self.forms, self.grouped)
         if not flat:
             raise ValueError("params: expected an array, or a list or dict of arrays, got an empty one")
         if bound:
             held = optimizer.arrays
             if len(held) != len(flat) or any(a is not b for a, b in zip(held, flat, strict=True)):
-                raise ValueError("params: the optimizer is bound to other arrays; give the ones that it was made with, in their order")
-            self.flat, self.params = flat, params
+                raise ValueError(
+                    "params: the optimizer is bound to other arrays; give the ones that it was made with, in their order and as its groups "
+                    "have them or as a flat list, or params=None"
+                )
+            self.flat = flat
+            self.params = start = parts if self.grouped else parts[0]
         else:
             self.flat = [a.copy() for a in flat]
-            self.params = self.like(self.flat)
+            self.params = start = self.like(self.flat)
+            if self.grouped:
+                start = [{**group, "params": part} for group, part in zip(params, self.params, strict=True)]
             parameters = {name: for_a_run(value) for name, value in parameters.items()}
-        self.opt = _optimizer(optimizer, self.params, parameters)
+        self.opt = _optimizer(optimizer, start, parameters)
         self.by_group = [self.opt.schedule_of(g) for g in range(len(self.opt.param_groups))]
         self.schedules = [schedule for schedule in self.by_group if schedule is not None]
 
     def like(self, flat: list[Any]) -> Any:
         """Arrays arranged as the user's parameters are."""
-        if self.arranged is None:
-            return flat[0]
-        return dict(zip(self.arranged, flat, strict=True)) if isinstance(self.arranged, list) else list(flat)
+        return self.arrangement.arrange(flat)
+
+    def gathered(self, values: Any, argument: str) -> list[Any]:
+        """The arrays of a gradient in the parameters' order. Raises TypeError where it is not arranged as they are."""
+        if not self.grouped:
+            return gather(values, self.forms[0], argument)
+        if not isinstance(values, (list, tuple)) or len(values) != len(self.forms):
+            kind = f"{len(values)} entries" if isinstance(values, (list, tuple)) else type(values).__name__
+            raise TypeError(f"{argument}: expected a list of {len(self.forms)} entries, one a group as params have them, got {kind}")
+        return [g for i, part in enumerate(values) for g in gather(part, self.forms[i], f"{argument}, group {i}")]
 
     @property
     def finite(self) -> bool:
@@ -100,6 +123,24 @@ def check_names(optimizer: Any, given: Iterable[str], arguments: Iterable[str]) 
     of_class = [name for name in inspect.signature(kind).parameters if name not in ("params", "options")]
     known = [*arguments, *of_class, *SHARED, *(p.name for p in parameters_of(kind.method_record))]
     refuse_unknown("train", given, None, known)
+
+
+def in_groups(params: Any) -> bool:
+    """Whether they are torch's list of groups, ``[{"params": ..., "lr": ...}, ...]``."""
+    return isinstance(params, (list, tuple)) and bool(params) and all(isinstance(g, dict) and "params" in g for g in params)
+
+
+def _parts(params: Any, optimizer: optim.Optimizer | None) -> tuple[list[Any], bool]:
+    """(what each group has, whether there are groups); params may be those of an optimizer, arranged as it has them, or None."""
+    if optimizer is not None and params is None:
+        return optimizer.arrangement.groups(optimizer.arrays), optimizer.arrangement.grouped
+    if in_groups(params):
+        return [entry["params"] for entry in params], True
+    if optimizer is None or not optimizer.arrangement.grouped or not isinstance(params, (list, tuple)):
+        return [params], False
+    flat = len(params) == len(optimizer.arrays) and all(hasattr(entry, "shape") for entry in params)
+    nested = len(params) == len(optimizer.arrangement.forms) and not flat
+    return (list(params), True) if nested else ([params], False)
 
 
 def _copies(params: Any) -> Any:

@@ -109,6 +109,7 @@ def not_finite(run: Trainer, problem: str, batches: int | None) -> Ending:
     where, kept = f"in epoch {run.epoch}{batch}, after {run.nit} steps", _kept(run)
     norms = run.history.steps["step_grad_norm"]
     if not run.binding.finite or (len(norms) and norms[-1] > GROWTH * max(norms[0], 1e-300)):
+        run.doubt()
         advice = f"; {run.wrong}" if run.wrong else ": lower lr, or give clip_norm="
         text = f"{problem} {where}, and the gradients have grown beyond bounds{advice}; {kept}"
         return Ending("diverged", text)
@@ -141,7 +142,9 @@ def _above_start(run: Trainer) -> str:
     first, last = losses[0], losses[-1] if run.feed.batches == 1 else run.history.last_loss
     if not last > first + (RISE if run.feed.batches == 1 else RISE_OF_BATCHES) * abs(first):
         return ""
-    return f"; but the loss ends above its start: {first:.4g} in the first step, {last:.4g} at the end: lower lr, or see mflow.lr_find"
+    run.doubt()
+    advice = "" if run.wrong else ": lower lr, or see mflow.lr_find"
+    return f"; but the loss ends above its start: {first:.4g} in the first step, {last:.4g} at the end{advice}"
 
 
 def _unless_far_off(run: Trainer, ending: Ending) -> Ending:
@@ -150,6 +153,7 @@ def _unless_far_off(run: Trainer, ending: Ending) -> Ending:
     last, all_of_them = (losses[-1], losses) if one and len(losses) else (run.history.last_loss, run.history.epochs["loss"])
     if not len(losses) or not last > FAR_OFF * max(1.0, abs(losses[0])) or last < max(all_of_them, default=last):
         return ending
+    run.doubt()
     return Ending("diverged", f"the loss has grown beyond bounds; {ending.message}; {_kept(run)}")
 
 

@@ -21,7 +21,7 @@ from mflow.base.threads import shared_among
 from mflow.curvature.watch import EVERY
 from mflow.derivatives.elsewhere import with_batch_derivative
 from mflow.implicit.linear import is_implicit_sgd
-from mflow.training.binding import check_names
+from mflow.training.binding import check_names, in_groups
 from mflow.training.endings import Ending, TrainResult
 from mflow.training.feeds import Cost, feed_of, index_sets
 from mflow.training.train_compiled import CompiledTrainer
@@ -80,8 +80,11 @@ def train(
         objective holds its data (omit ``data`` and ``jac``) and runs without Python from one callback to the next, in threads side
         by side: regressions draw index sets of their rows, all others are one batch. Its bits are those of
         ``lambda c, rows: fun.batch(rows).value_and_grad(c)`` over ``np.arange(fun.m)``.
-    params : array, or list, tuple or dict of them
-        Where to start. They are copied as float64, unless ``optimizer`` is bound to them already; then they change in place.
+    params : array, list, tuple or dict of them, list of groups, or None
+        Where to start. They are copied as float64, unless ``optimizer`` is bound to them already; then they change in place. Groups are
+        torch's, ``[{"params": arrays, "lr": ...}, ...]``; ``fun`` and the result have them as a list, what each group has, and a
+        gradient lies likewise, as in `step` of an optimizer with groups. None: those of the optimizer, as they lie in it; a flat list of
+        its arrays does too.
     data : tuple of arrays, array, iterable, function of the epoch, or None
         Arrays of equal length, whose rows are drawn (a `numpy.memmap` is read batch by batch, never as a whole). Or batches: a list, a
         loader, an iterator (once) or ``data(epoch)``; a batch that is a tuple or list is spread over the arguments of ``fun``. Or None:
@@ -124,7 +127,8 @@ def train(
         Keep the effective learning rates of each epoch in the history.
     check_gradient : bool
         Whether, where an epoch is one batch, the first gradient is compared with the loss of that batch along a fixed direction, by two
-        evaluations (more where these do not agree), counted as ``ncheck`` alone; nothing is drawn for it.
+        evaluations (more where these do not agree), counted as ``ncheck`` alone; nothing is drawn for it. Where an epoch is many batches,
+        a run that ends above its start is followed by such a look, on its last batch at the params that are kept.
     monitor, monitor_every : "curvature" and int, optional
         Measures the largest curvature of the loss (in the metric of its second moments, for a method that rescales) at the start, every
         ``monitor_every`` steps (100) and at the end, and holds it against the largest that the method bears: ``result.curvature``, the
@@ -224,6 +228,9 @@ def _trainer_of(
 ) -> Trainer:
     """The trainer that the method and the cost ask for; batches: batch_size, seed, shuffle, drop_last."""
     direction = direction_of(optimizer)
+    if (direction is not None or is_implicit_sgd(optimizer) or isinstance(fun, Objective)) and in_groups(params):
+        why = f"{fun!r} is a function of one array" if isinstance(fun, Objective) else f"{optimizer!r} has no groups"
+        raise TypeError(f"params: expected one array, or a list or dict of arrays, got groups, and {why}; give the arrays alone")
     fun, jac = with_batch_derivative(fun, jac, params, direction is None and is_implicit_sgd(optimizer))
     if direction is not None:
         return direction_trainer(fun, params, data, direction, jac, parameters, batches)

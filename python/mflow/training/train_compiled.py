@@ -34,6 +34,9 @@ class CompiledTrainer(Trainer):
         super().__init__(Cost(fun, True), feed, params, optimizer, parameters, schedule_per)
         self.facts["fun"] = [fun.name, list(fun.shape)]
 
+    def doubt(self) -> None:
+        """The gradient of a compiled objective is its own."""
+
     def configure(
         self, epochs: Any, accumulate: Any, max_steps: Any, validation: Any, metric: Any, patience: Any, min_delta: Any, track_lr: bool
     ) -> None:

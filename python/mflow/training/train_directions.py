@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 from mflow_core.objectives.objective import Objective
-from mflow_core.optimize.arrangement import gather
 from mflow_core.optimize.line_descent import FAILED, KINDS, LineDescent
 from mflow_core.problems.problem import objective_problem
 from mflow_core.stepping.stepper import CONVERGED
@@ -69,7 +68,7 @@ class DirectionTrainer(Trainer):
         params = self.binding.like(self._parts(x))
         self.nfev += 1
         loss, grads = self.model.both(params, self.args)
-        flat = [grads] if self.binding.arranged is None else gather(grads, self.binding.arranged, "the gradient")
+        flat = self.binding.gathered(grads, "the gradient")
         return loss, np.concatenate([real_array(g, "the gradient").ravel() for g in flat]).astype(np.float64)
 
     def _parts(self, x: Array) -> list[Array]:

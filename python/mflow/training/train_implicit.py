@@ -12,7 +12,6 @@ import numpy as np
 from mflow_core import registry
 from mflow_core.implicit import proximal
 from mflow_core.objectives.objective import Objective
-from mflow_core.optimize.arrangement import gather
 
 from mflow.base.checks import Array, check_function, real_array
 from mflow.base.methods import Method
@@ -56,9 +55,7 @@ class Residuals(Cost):
     def jacobian(self, params: Any, args: Args, count: int) -> Array:
         """J of a function's residuals, (b, n)."""
         J = self.jac(params, *args)
-        arranged = self.binding.arranged
-        parts = [J] if arranged is None else gather(J, arranged, "the Jacobian")
-        return np.concatenate([real_array(part, "jac").reshape(count, -1) for part in parts], axis=1)
+        return np.concatenate([real_array(part, "jac").reshape(count, -1) for part in self.binding.gathered(J, "the Jacobian")], axis=1)
 
     def residuals(self, params: Any, args: Args) -> Array:
         """r (b,)."""
@@ -93,7 +90,7 @@ class ImplicitTrainer(Trainer):
     def check_gradient(self, check: Any) -> None:
         """The first Jacobian is not compared: `mflow.check_jacobian` does that."""
         super().check_gradient(check)
-        self.checks = False
+        self.checks = self.checks_late = False
 
     def configure(
         self, epochs: Any, accumulate: Any, max_steps: Any, validation: Any, metric: Any, patience: Any, min_delta: Any, track_lr: bool

@@ -16,7 +16,6 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from mflow_core.optimize.arrangement import gather
 from mflow_core.optimize.training import measured_step
 from mflow_core.optimize.updater import StepRefused, Updater
 
@@ -70,6 +69,7 @@ class Trainer:
         self.generator = np.random.default_rng(feed.seed if feed.seed is not None else 0)
         self.norm = self.loss = self.val_loss = math.nan
         self.checks, self.verdict = False, Verdict("unknown", 0)
+        self.checks_late, self.args, self.where = False, (), "x0"  # see `doubt`
 
     def configure(
         self, epochs: Any, accumulate: Any, max_steps: Any, validation: Any, metric: Any, patience: Any, min_delta: Any, track_lr: bool
@@ -150,35 +150,49 @@ class Trainer:
     def check_gradient(self, check: Any) -> None:
         """Whether the first gradient is compared with the loss: where all the data are one batch, which is there without being drawn."""
         check_flags(check_gradient=check)
+        self.checks_late = bool(check) and self.model.has_loss
         self.checks = bool(check) and self.model.has_loss and self.feed.batches == 1 and not self.feed.drawn
 
-    def _compare(self, args: Args, flat: list[Any]) -> None:
-        """The first gradient with the loss of the same batch."""
-        self.checks = False
-        parts, ends = [real_array(g, "the gradient") for g in flat], np.cumsum([a.size for a in self.flat])[:-1]
-        if self.nit or any(g.shape != a.shape or not np.isfinite(g).all() for g, a in zip(parts, self.flat, strict=True)):
+    def doubt(self) -> None:
+        """Compares the gradient of the last batch with its loss, at the parameters that are kept, where the loss went up and nothing was
+        compared before: after the run, so that its numbers are those without."""
+        if self.checks_late and self.nit and not self.verdict.ncheck and all(np.isfinite(a).all() for a in self.monitor.best_flat):
+            self.where = "the params that are kept"
+            with np.errstate(all="ignore"):
+                loss, grads = self.model.both(self.binding.like([a.copy() for a in self.monitor.best_flat]), self.args)
+                self._compare(self.args, self.binding.gathered(grads, "the gradient"), self.monitor.best_flat, loss)
+            self.verdict = self.verdict._replace(ncheck=self.verdict.ncheck + 1)
+
+    def _compare(self, args: Args, flat: list[Any], at: list[Array], value: float) -> None:
+        """A gradient with the loss of the same batch, which has this value at these parameters."""
+        self.checks = self.checks_late = False
+        parts, ends = [real_array(g, "the gradient") for g in flat], np.cumsum([a.size for a in at])[:-1]
+        if any(g.shape != a.shape or not np.isfinite(g).all() for g, a in zip(parts, at, strict=True)):
             return
 
         def loss(x: Array) -> Any:
             return self.model.loss(
-                self.binding.like([part.reshape(a.shape).copy() for part, a in zip(np.split(x, ends), self.flat, strict=True)]), args
+                self.binding.like([part.reshape(a.shape).copy() for part, a in zip(np.split(x, ends), at, strict=True)]), args
             )
 
-        x, grad = (np.concatenate([np.asarray(a, dtype=np.float64).ravel() for a in arrays]) for arrays in (self.flat, parts))
-        self.verdict = quick(gradient_model(loss, x, self.loss, grad)) if x.size else self.verdict
+        x, grad = (np.concatenate([np.asarray(a, dtype=np.float64).ravel() for a in arrays]) for arrays in (at, parts))
+        self.verdict = quick(gradient_model(loss, x, value, grad)) if x.size else self.verdict
         if self.wrong:
             tell(f"train: {self.wrong}", GradientWarning)
 
     @property
     def wrong(self) -> str:
         """What is wrong with the gradient; empty where nothing is known to be."""
-        return said_of(self.verdict, "gradient", "loss") if self.verdict.kind == "wrong" else ""
+        return said_of(self.verdict, "gradient", "loss", self.where) if self.verdict.kind == "wrong" else ""
 
     # ---- the loop -----------------------------------------------------------------------------------------------------------------------
 
     def go(self) -> Ending:
         """Train until the run ends, with looks at the curvature before it and after."""
         ending = self._go()
+        means = self.history.epochs["loss"]
+        if len(means) > 1 and means[-1] > means[0]:
+            self.doubt()
         if self.watch is not None and self.watch.last != self.nit > 0 and endings.STATUS.get(ending.reason, -1) >= 0:
             self.probe.look(self.watch, self.nit)
         return ending
@@ -204,17 +218,18 @@ class Trainer:
         """The batches of one epoch, from where it stands."""
         total: list[Array] = []
         weight = loss_sum = 0.0
-        count, seen, asks, model, arranged = 0, False, self.opt.record.asks, self.model, self.binding.arranged
+        count, seen, asks, model, binding = 0, False, self.opt.record.asks, self.model, self.binding
         for args, of_batch in self.feed.epoch(self.generator, self.epoch, self.batch):
             seen = True
-            at = self.binding.like(Updater.ask(self.opt)) if asks else self.params
+            at = binding.like(Updater.ask(self.opt)) if asks else self.params
             self.loss, grads = model.both(at, args)
             self.nfev += 1
             if model.has_loss and not math.isfinite(self.loss):
                 return endings.not_finite(self, f"the loss is {self.loss}", count + 1)
-            flat = [grads] if arranged is None else gather(grads, arranged, "the gradient")
-            if self.checks:
-                self._compare(args, flat)
+            flat = binding.gathered(grads, "the gradient")
+            if self.checks and not self.nit:
+                self._compare(args, flat, self.flat, self.loss)
+            self.args = args
             if self.watch is not None:
                 self.probe.hold(args)
             count, rows = count + 1, of_batch

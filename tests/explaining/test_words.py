@@ -1,0 +1,62 @@
+"""What `explain` and the functions beside it say to a reader who does not know this library's words."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import mflow
+
+
+def pendulum(t: float, y: Any) -> list[float]:
+    return [y[1], -np.sin(y[0])]
+
+
+def forced(t: float, y: Any, q: float, F: float) -> list[float]:
+    return [y[1], -np.sin(y[0]) - q * y[1] + F * np.cos(0.7 * t)]
+
+
+@pytest.mark.parametrize("more", [{}, {"t_span": (0, 5)}])
+def test_a_right_hand_side_without_its_further_arguments_is_no_cost(more: dict[str, Any]) -> None:
+    """It was taken for a cost: "missing 3 required positional arguments: 'y', 'q', and 'F'"."""
+    with pytest.raises(TypeError, match="missing 2 required positional arguments: 'q' and 'F'"):
+        mflow.explain(forced, [0.2, 0.0], **more)
+    assert mflow.explain(forced, [0.2, 0.0], args=(0.1, 1.0), **more).kind == "right-hand side"
+    assert mflow.explain(lambda t: float(t @ t), [0.2, 0.0], tries=0).kind == "cost"
+
+
+@pytest.mark.parametrize("span", [60, (0, 1, 2), "0,1"])
+def test_a_span_that_is_none_is_named(span: Any) -> None:
+    with pytest.raises(ValueError, match=r"^t_span: expected two numbers \(t0, t_end\), got "):
+        mflow.explain(pendulum, [0.2, 0.0], t_span=span)
+
+
+def test_words_of_the_report_are_explained() -> None:
+    """ "none" beside "no limit" was read as no limit; "ill-posed" as without a solution."""
+    text = str(mflow.explain(pendulum, [1.0, 0.0], t_span=(0, 3), names=["euler", "backward_euler", "rk4"]))
+    lines = {line.split()[0]: " ".join(line.split()[1:]) for line in text.splitlines() if line.strip()}
+    assert lines["euler"] == "none is stable"
+    assert lines["backward_euler"] == "no limit"
+    over = str(mflow.explain(pendulum, [3.0, 0.0], t_span=(0, 1)))
+    assert ": ill-posed\n" in over
+    assert "ill-posed: neighbouring solutions move apart there" in over
+    still = mflow.explain(lambda c: (float(c @ c), 2 * c), [1.0, 1.0], jac=True)
+    assert "line search failed" not in str(still)  # it is at the minimum
+
+
+def test_a_problem_in_place_of_its_jacobian_is_told_where_to_go() -> None:
+    for more in ({"fun": pendulum, "y0": [0.2, 0.0]}, {"y0": [0.2, 0.0]}, {"fun": pendulum, "t_span": (0, 1)}):
+        with pytest.raises(TypeError, match=r"expected the Jacobian, as jac=J\(y\).*mflow.explain\(f, y0, t_span"):
+            mflow.max_stable_dt("rk4", **more)
+
+
+def test_a_compiled_function_of_another_kind_is_called_by_its_kind() -> None:
+    """Two C signatures were all that was said to three arguments, of which the last was a forgotten parameter."""
+    pytest.importorskip("numba")
+    force = mflow.compile(lambda t, y, q: -y / q)
+    with pytest.raises(TypeError, match=r"^fun: expected a compiled function of kind 'rhs', got one of kind 'force', .*args=\(\.\.\.\)"):
+        mflow.solve_ivp(force, (0, 1), [1.0])
+    with pytest.raises(TypeError, match=r"^fun: expected a compiled function of kind 'objective', got one of kind 'rhs'"):
+        mflow.minimize(mflow.compile(lambda t, y: -y), [1.0])
