@@ -20,10 +20,10 @@ from mflow.base.checks import Array, as_array, as_number, check_choice, check_nu
 from mflow.base.methods import Method
 from mflow.base.telling import tell
 from mflow.course.grid import ROUNDING, count_steps
-from mflow.course.steady import Rest, check_until
 
 if TYPE_CHECKING:
     from mflow.course.legs import Pair
+    from mflow.course.steady import Rest
 
 __all__ = [
     "ABOVE_0",
@@ -547,6 +547,8 @@ def _event(event: Any, argument: str) -> tuple[Any, int, int, int, Any]:
 
 def rest_of(s: Settings, run: Any, t1: float, shape: tuple[int, ...], tolerances: tuple[Array, ...]) -> Rest | None:
     """The test whether a run to t1 has come to rest, where it is asked for. tolerances : of a run under error control, else none."""
+    from mflow.course.steady import Rest, check_until  # few runs need it
+
     if s.until is None:
         raise ValueError('steady_rtol, steady_atol: they belong to until="steady"; give it as well, or omit them')
     if s.mass is not None:

@@ -28,7 +28,6 @@ from mflow.base.telling import tell
 from mflow.course.agenda import Agenda, agenda_of, steps_left
 from mflow.course.outputs import add_outputs, check_outputs
 from mflow.course.signs import Walls, check_signs, left_words, let_go, walls_of
-from mflow.course.steady import Rest
 from mflow.course.stops import check_actions
 from mflow.integrate import control, curvature, endings
 from mflow.integrate.checkpoint import Checkpoints, StepState, misfit_of_grid
@@ -43,6 +42,7 @@ from mflow.stability.spectrum import Looks, relaxing
 
 if TYPE_CHECKING:
     from mflow.course.past_limit import PastLimit
+    from mflow.course.steady import Rest
 
 __all__ = ["Drive", "follow"]
 
