@@ -41,6 +41,7 @@ FAR = 1e-5  # where the mean of both sides alone tells, it is not that of a poin
 CLEAR = 20.0  # times the noise
 LONGER = (1e-3, 1e-2, 0.1)  # steps of central differences where rounding hides such an error in shorter ones
 JUMPS = 1e-4  # a step below which values may move in jumps, beside a part that is smooth
+LOST = 500.0  # times the curvature over a step that is eight times shorter: that of x^4 grows 64 times
 AGREES = 0.1  # of a discrepancy over short steps: what is left of it over long ones, where it is one of jumps
 SMALL = 0.1  # parameters below this are looked at in steps of their own size as well
 
@@ -300,7 +301,7 @@ def _judged(r: _Rungs, wobble: Array, eps: float, count: int) -> Verdict:
         calm &= (np.abs(measured[i + 1 : last + 1]) <= 2.0 * np.abs(measured[i]) + grain).all(axis=0)
         shorter = r.moved[last + 1 :] & (0.05 * low > noise[last + 1 :])
         contrary = (shorter & (np.abs(off[last + 1 :] - low) > 0.2 * low)).any(axis=0)
-        contrary |= _by_jumps(r, i, low, bend)
+        contrary |= _by_jumps(r, i, low, bend, noise)
         wrong = np.flatnonzero(steady & calm & ~contrary)
         jumps = jumps or bool((steady & calm & contrary).any())
         if wrong.size:
@@ -328,7 +329,7 @@ def _central(r: _Rungs, noise: Array, measured: Array, bend: Array) -> tuple[flo
         steady = far[i : last + 1].all(axis=0) & (np.ptp(part, axis=0) <= 0.05 * size[last])
         smooth = (bend[i] >= size[last]) & (bend[i + 1 : last + 1] <= 0.25 * bend[i:last] + noise[i + 1 : last + 1]).all(axis=0)
         contrary = (np.abs(middle[last + 1 :] - middle[last]) > 0.2 * size[last] + noise[last + 1 :]).any(axis=0)
-        contrary |= _by_jumps(r, i, size[last], bend)
+        contrary |= _by_jumps(r, i, size[last], bend, noise)
         wrong = np.flatnonzero(steady & smooth & ~contrary)
         if wrong.size:
             entry = int(wrong[np.argmax(size[last][wrong])])
@@ -353,11 +354,16 @@ def _seen(r: _Rungs, noise: Array, measured: Array, bend: Array, count: int) -> 
     return Verdict("unknown", count, text="its values are too rough, or carry too few digits, to tell")
 
 
-def _by_jumps(r: _Rungs, first: int, low: Array, bend: Array) -> NDArray[np.bool_]:
+def _by_jumps(r: _Rungs, first: int, low: Array, bend: Array, noise: Array) -> NDArray[np.bool_]:
     """Whether a discrepancy `low` from this rung on is that of a part of the values alone, as the rest moves in jumps that are longer than
-    these steps (float32 beside float64): over two long steps, one after the other, the claim agrees."""
-    long = r.h >= 10.0 * JUMPS
-    if r.h[first] > JUMPS or long.sum() < 2:
-        return np.zeros(low.shape, bool)
-    agrees = (np.abs(0.5 * (r.plus + r.minus)) <= AGREES * low) & (bend <= low)
-    return np.asarray((agrees[:-1] & agrees[1:])[long[1:]].any(axis=0))
+    these steps (float32 beside float64): over two long steps, one after the other, the mean of both sides agrees with the claim; or the
+    curvature is lost from one rung to the next, where it would be far above the noise."""
+    long, out = r.h >= 10.0 * JUMPS, np.zeros(low.shape, bool)
+    if r.h[first] <= JUMPS and long.sum() > 1:
+        agrees = np.abs(0.5 * (r.plus + r.minus)) <= AGREES * low
+        out |= (agrees[:-1] & agrees[1:])[long[1:]].any(axis=0)
+    h = r.h[: first + 1, None]
+    curved = bend[: first + 1] / h
+    lost = (curved[:-1] > LOST * curved[1:]) & (curved[:-1] * h[1:] > CLEAR * noise[1 : first + 1])
+    out |= lost.any(axis=0)
+    return out

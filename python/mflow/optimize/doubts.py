@@ -156,6 +156,9 @@ class Doubts:
             self.verdict = TWICE
             return
         count = known.ncheck + later.ncheck
+        allowed = self.gtol * float(np.sum(np.maximum(1.0, np.abs(x)))) if math.isfinite(self.gtol) else 0.0
+        if later.kind == "wrong" and abs(later.measured) <= allowed:  # the values show a slope that gtol allows, too
+            later = known
         if later.kind != "wrong":
             unseen = later.kind == "unknown" and known.share > 0.0  # at neither end more than an error of that share shows
             self.verdict = (later if unseen else known)._replace(ncheck=count)
