@@ -29,6 +29,7 @@ NEXT_TO = 64.0  # of what it falls by in the shortest step that was tried
 ASKED = 64  # components that are asked one by one
 FEW = 10  # in words
 SHORT = 1e-13  # of t: some fifty of the shortest steps, whose length changes with t, so that a multistep method would stay at them
+LONGEST = 1.0 / 64.0  # of the span: behind a wall nothing may move until an inflow comes back, which longer steps would pass over
 ROUNDED = 1e-14  # of the largest slope: no drive
 
 
@@ -101,10 +102,10 @@ def _slopes(mass: Mass, f: Array) -> Array:
 
 class Walls:
     """What a run has met of them. run : under error control. atol : its tolerance, a number or one for each component. known : components
-    that are kept at 0 or above already."""
+    that are kept at 0 or above already. span : the length of the run."""
 
-    def __init__(self, run: Any, atol: Array, known: NDArray[np.int64] | None) -> None:
-        self.run, self.atol, self.known = run, atol, known
+    def __init__(self, run: Any, atol: Array, known: NDArray[np.int64] | None, span: float) -> None:
+        self.run, self.atol, self.known, self.span = run, atol, known, span
         self.found: list[int] = []  # components
         self.inside: Inside | None = None
         from mflow_core.stepping.legs import look_for_walls  # not loaded until there is a run
@@ -162,6 +163,7 @@ class Walls:
 
         self.inside = Inside(self.run.problem, self._kept())
         go_behind_wall(self.run)
+        self.run.max_step = min(self.run.max_step, LONGEST * self.span)
 
     def _here(self) -> list[int]:
         """Components within a tolerance of 0, below which f is not finite, and at which it is and leads no further down."""
@@ -195,9 +197,9 @@ class Walls:
         return np.ravel(self.run.slope(t, moved))
 
 
-def walls_of(run: Any, method: Method, mass: Any, atol: Array, known: NDArray[np.int64] | None) -> Walls | None:
+def walls_of(run: Any, method: Method, mass: Any, atol: Array, known: NDArray[np.int64] | None, span: float) -> Walls | None:
     """Those of a run under error control; None where nobody looks, for M y' = f and motion."""
-    return None if mass is not None or "second_order" in method.flags else Walls(run, atol, known)
+    return None if mass is not None or "second_order" in method.flags else Walls(run, atol, known, span)
 
 
 def let_go(inside: Inside | None, walls: Walls | None) -> None:

@@ -535,7 +535,7 @@ cdef int run_settle(run_t *r, double h, double *err) noexcept nogil:
     """The end of a good step, where components must not be below 0; err is the square of its error, in units of the tolerances.
 
     Below 0 by more than a tolerance is an error of that size. By less it is one that is allowed, and the component becomes 0 (`lift`), unless
-    f drives it down there, more than by rounding: then it is the solution that leaves, MF_RETRY_NON_FINITE. Where more than LIFTED would be
+    f drives it down from 0, more than by rounding: then it is the solution that leaves, MF_RETRY_NON_FINITE. Where more than LIFTED would be
     put into one component, a method without a Jacobian to keep sums by takes a shorter step, and so does one with a mass matrix that is not
     diagonal. A slope that the method carries is that of the new state.
     """
@@ -566,7 +566,7 @@ cdef int run_settle(run_t *r, double h, double *err) noexcept nogil:
         return status
     for k in range(r.inside.n_signs if rate != NULL else 0):
         i = r.inside.signs[k]
-        if r.inside.nearest[i] < 0.0 and rate[i] * copysign(1.0, h) < -ROUNDED * REDUCE.max_abs(rate, r.n):
+        if r.inside.nearest[i] < 0.0 and y[i] == 0.0 and rate[i] * copysign(1.0, h) < -ROUNDED * REDUCE.max_abs(rate, r.n):
             r.inside.left = i
             return MF_RETRY_NON_FINITE
     return 0

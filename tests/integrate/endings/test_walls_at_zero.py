@@ -118,3 +118,23 @@ def test_a_run_that_goes_on_behind_a_wall_has_the_same_bits(method: str, tmp_pat
     np.testing.assert_array_equal(rest.y, whole.y)
     assert rest.message == whole.message
     assert rest.nfev == whole.nfev
+
+
+def tanks(t: float, h: Array) -> Array:
+    return np.array([stops_for_a_while(t) - np.sqrt(h[0]), np.sqrt(h[0]) - 2.0 * np.sqrt(h[1])])
+
+
+@functools.cache
+def of_tanks() -> Array:
+    """The same with sqrt(max(h, 0)), which has no wall, by SciPy's short steps."""
+    return scipy_solve_ivp(
+        lambda t, h: tanks(t, np.maximum(h, 0.0)), (0, 14), [1.0, 0.3], rtol=1e-8, atol=1e-11, max_step=0.02, t_eval=[6.0, 8.0, 14.0]
+    ).y
+
+
+@pytest.mark.parametrize("method", ["bs32", "dopri5", "dop853", "tsit5", "esdirk43", "bdf", "radau5", "rodas5p"])
+def test_two_tanks_run_empty_together_and_fill_again(method: str) -> None:
+    """From t = pi to 2 pi nothing flows in."""
+    r = mflow.solve_ivp(tanks, (0, 14), [1.0, 0.3], method, rtol=1e-6, atol=1e-8, t_eval=[6.0, 8.0, 14.0])
+    assert r.reason == "finished"
+    np.testing.assert_allclose(r.y, of_tanks(), atol=2e-6)
