@@ -393,3 +393,51 @@ def test_a_smooth_part_does_not_hide_one_that_moves_in_jumps(seed: int, start: f
 def test_a_right_gradient_beside_jumps_is_not_called_wrong(cost: Any, start: float) -> None:
     assert mflow.check_gradient(cost, [start], lambda x: np.cos(x) + 0.2 * x).verdict != "wrong"
     assert mflow.check_gradient(cost, [start], lambda x: 1.2 * np.cos(x) + 0.2 * x).verdict != "right"
+
+
+ROUGH = {
+    "rounded": lambda v: round(v, 5),
+    "float32": lambda v: float(np.float32(v)),
+    "beside 100": lambda v: float(np.float32(v + 100.0)),
+    "beside 1e8": lambda v: (v + 1e8) - 1e8,
+}
+
+
+def rough_quadratic(name: str, weight: float, seed: int) -> tuple[Any, Any, Array, Array]:
+    """A cost, its gradient, where it is least, and a start."""
+    rng = np.random.default_rng(seed)
+    n = 1 + seed % 3
+    Q, b = rng.normal(size=(n, n)), rng.normal(size=n)
+    A = Q @ Q.T / n + np.eye(n)
+
+    def cost(x: Array) -> float:
+        return float(ROUGH[name](0.5 * float(x @ A @ x) - float(b @ x)) + weight * float((x - 2) @ (x - 2)))
+
+    def grad(x: Array) -> Array:
+        return np.asarray(A @ x - b + 2 * weight * (x - 2))
+
+    return cost, grad, np.linalg.solve(A + 2 * weight * np.eye(n), b + 4 * weight), 2.0 * rng.normal(size=n)
+
+
+@pytest.mark.parametrize("weight", [1e-6, 1e-2, 1.0, 100.0])
+@pytest.mark.parametrize("name", ROUGH)
+def test_values_of_few_digits_beside_a_smooth_part_of_any_size(name: str, weight: float) -> None:
+    for seed in range(12):
+        cost, grad, best, start = rough_quadratic(name, weight, seed)
+        off = np.abs(grad(start)).max() * np.eye(start.size)[0]
+        assert mflow.check_gradient(cost, start, lambda x, grad=grad, off=off: grad(x) + off).verdict != "right"
+        if name != "rounded":
+            assert mflow.check_gradient(cost, start, grad).verdict != "wrong"
+            assert mflow.minimize(cost, start, jac=grad).reason != "wrong_gradient"
+        r = mflow.minimize(cost, start)
+        assert not r.success or np.abs(r.x - best).max() < 0.05, (seed, r)
+
+
+@pytest.mark.parametrize(("cost", "start", "best"), [
+    (lambda x: round(0.1579 * x[0] ** 2, 5) + 1e-6 * (x[0] - 2) ** 2, 1.0, 0.0),
+    (lambda x: round(0.5 * x[0] ** 2 + 0.132 * x[0], 5) + 1e-6 * (x[0] - 2) ** 2, 0.0, -0.132),
+])  # fmt: skip
+def test_a_start_at_which_differences_see_the_smooth_part_alone(cost: Any, start: float, best: float) -> None:
+    r = mflow.minimize(cost, [start])
+    assert r.nit > 0
+    assert abs(r.x[0] - best) < 0.01

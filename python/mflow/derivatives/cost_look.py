@@ -34,6 +34,7 @@ __all__ = ["CostLook", "FewDigitsError", "cost_problem"]
 FORWARD, CENTRAL = 4, 5  # modes of the core's callbacks
 NOISY = 1e-12  # relative: an error of values that rounding does not make
 FEW = 8  # of those whose differences are 0 at x0, where others' are not
+SHORTEST = 2e-8  # about the usual length
 BESIDE = 1e-4  # relative length over which an end is looked at for slopes that differences do not see
 SCALES = (1e-7, 1e-6, 1e-5, 1e-4)  # relative distances of points, on which a kink looks alike, and noise does not
 POINTS = 6  # of them on each side
@@ -212,16 +213,27 @@ class CostLook:
         lower, upper = callback.within if callback.within is not None else (-np.inf, np.inf)
         if not all(np.all((lower <= end) & (end <= upper)) for end in ends):
             return False
-        callback.nfev += 2
-        seen = [tried(self._value, end) for end in ends]
-        if any(one is None for one in seen):
-            return False
-        up, down = (float(np.asarray(one, dtype=np.float64).reshape(())) - value for one in seen)
-        slope, bend = (up - down) / (2.0 * BESIDE), abs(up + down) / (2.0 * BESIDE)
+        slope, bend = self._across(callback, x, d, BESIDE, value)
         off, size = abs(slope - float(grad @ d)), float(np.sum(np.abs(d)))
         if not off > 0.25 * bend + 10.0 * gtol * size + 32.0 * EPS * abs(value) / BESIDE:
             return False
-        return self.longer(callback, x, value)
+        shorter = BESIDE  # until the slope is lost: jumps are about so long
+        while shorter > SHORTEST:
+            shorter *= 0.1
+            if abs(self._across(callback, x, d, shorter, value)[0] - slope) > 0.3 * abs(slope):
+                break
+        self.noise = abs(slope) * shorter / max(abs(value), abs(slope) * BESIDE)
+        self.noisy = x.copy(), d
+        return self._lengthen(callback, min(max(self.noise, NOISY) ** (1 / 3), 0.1), x.size)
+
+    def _across(self, callback: Any, x: Array, d: Array, h: float, value: float) -> tuple[float, float]:
+        """The slope of the cost over x - h d ... x + h d, and how far those on both sides are apart; NaN where it has no value. Counted."""
+        callback.nfev += 2
+        seen = [tried(self._value, end) for end in (x + h * d, x - h * d)]
+        if any(one is None for one in seen):
+            return math.nan, math.nan
+        up, down = (float(np.asarray(one, dtype=np.float64).reshape(())) - value for one in seen)
+        return (up - down) / (2.0 * h), abs(up + down) / (2.0 * h)
 
     def ask_for_kink(self) -> int:
         """After the run, where its cost seemed to have noise; the evaluations."""
