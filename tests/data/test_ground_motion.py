@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from mflow.data import ground_motion
-from mflow.data.ground_motion import GRAVITY, read_record
+from mflow.data.ground_motion import GRAVITY, GroundMotion, read_record
 
 VALUES = np.array([1.0, -2.0, 3.0, 0.0, -4.0, 5.0])
 IN_WORDS = {"g": GRAVITY, "m": 1.0, "cm": 0.01, "mm": 1e-3, "in": 0.0254, "ft": 0.3048}
@@ -304,3 +304,12 @@ def test_an_empty_file_and_one_without_line_ends(tmp_path: Path) -> None:
             read(tmp_path, text, "r.csv")
     with pytest.raises(ValueError, match="expected lines of at most 16 MB, got one of 17 MB"):
         read(tmp_path, "1 " * (17 << 19), "r.csv", unit="g")
+
+
+def test_a_record_times_a_factor() -> None:
+    record = GroundMotion("pulse", np.array([0.0, 0.1]), np.array([1.0, -2.0]))
+    for scaled in (1.5 * record, record * 1.5):
+        assert scaled.a.tolist() == [1.5, -3.0]
+        assert scaled.t is record.t
+    with pytest.raises(TypeError, match="factor"):
+        record * "2"

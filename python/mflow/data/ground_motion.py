@@ -91,6 +91,12 @@ class GroundMotion:
     t: Array
     a: Array
 
+    def __mul__(self, factor: float) -> GroundMotion:
+        """The motion with accelerations times a number, as ``1.5 * record``."""
+        return GroundMotion(self.name, self.t, self.a * check_number(factor, "factor"))
+
+    __rmul__ = __mul__
+
     @property
     def spacing(self) -> float:
         """The smallest distance of two times."""
