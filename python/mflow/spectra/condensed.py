@@ -7,9 +7,11 @@ load_r - K_rs K_ss^-1 load_s, and x_s follows. Damping b K of Rayleigh's condens
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mflow.base.checks import Array
 from mflow.base.extras import need
@@ -23,7 +25,7 @@ DASHPOT = (
 )
 
 
-def rows_without(A: Any) -> Array:
+def rows_without(A: Any) -> NDArray[np.bool_]:
     """Which rows of a checked matrix, or of a diagonal, are zero."""
     if A.ndim == 1:
         return np.asarray(A == 0.0)
@@ -32,19 +34,20 @@ def rows_without(A: Any) -> Array:
     return np.asarray(~np.any(A, axis=1))
 
 
-class Condensed(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class Condensed:
     """K (n, n), zeros in the rows and columns that were condensed. index : (s,), these; reach : (c,), those that they follow,
     x_s = follow x_c + K_ss^-1 load_s, by `solve`; load_c += pass_on load_s."""
 
     K: Any
-    index: Array
-    reach: Array
+    index: NDArray[np.intp]
+    reach: NDArray[np.intp]
     solve: Callable[[Array], Array]
     follow: Array
     pass_on: Array
 
 
-def condensed(K: Any, index: Array) -> Condensed:
+def condensed(K: Any, index: NDArray[np.intp]) -> Condensed:
     """K with the rows and columns `index` condensed. Raises ValueError where K is singular there."""
     n = K.shape[0]
     if K.ndim == 1:
@@ -73,7 +76,7 @@ def condensed(K: Any, index: Array) -> Condensed:
     return Condensed(out, index, reach, solve, follow, pass_on)
 
 
-def _solves(own: Any, index: Array) -> tuple[Callable[[Array], Array], Callable[[Array], Array]]:
+def _solves(own: Any, index: NDArray[np.intp]) -> tuple[Callable[[Array], Array], Callable[[Array], Array]]:
     """Solves with K_ss and with its transpose."""
     if hasattr(own, "tocsc"):
         try:
@@ -97,6 +100,6 @@ def _singular(k: int) -> str:
     )
 
 
-def part(A: Any, kept: Array) -> Any:
+def part(A: Any, kept: NDArray[np.intp]) -> Any:
     """The rows and columns `kept` of a diagonal, a dense or a sparse matrix; None of None."""
     return A if A is None else A[kept] if A.ndim == 1 else A.tocsr()[kept][:, kept] if hasattr(A, "tocsr") else A[np.ix_(kept, kept)]

@@ -17,7 +17,8 @@ class Massless:
     """The condensed degrees of freedom, which follow the others. index : (s,); reach : (c,), those that they follow."""
 
     def __init__(self, found: Condensed) -> None:
-        _, self.index, self.reach, self.solve, self.follow, self.pass_on = found
+        self.index, self.reach, self.solve = found.index, found.reach, found.solve
+        self.follow, self.pass_on = found.follow, found.pass_on
         self.load: Callable[[float], Array] | None = None
         self.slope: Callable[[float], Array] | None = None
         self.delta = 0.0

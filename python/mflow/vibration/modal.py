@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from mflow_core.dynamics import matrices
+from numpy.typing import NDArray
 
 from mflow.base.checks import Array, check_whole, length_of, real_array
 from mflow.base.extras import need
@@ -275,7 +276,7 @@ def _solved(M: Any, K: Any, n: int, count: int) -> tuple[Array, Array]:
     return _sparse(M, K, n, count) if hasattr(K, "tocsr") and n > DENSE and 4 * count < n else _dense(M, K, n, count)
 
 
-def _condensed_modes(M: Any, K: Any, kept: Array, count: int) -> tuple[Array, Array]:
+def _condensed_modes(M: Any, K: Any, kept: NDArray[np.intp], count: int) -> tuple[Array, Array]:
     """Modes of the degrees of freedom that have mass, with what follows them statically."""
     n = K.shape[0]
     found = condensed(K, np.setdiff1d(np.arange(n), kept))
