@@ -313,3 +313,28 @@ def test_a_record_times_a_factor() -> None:
         assert scaled.t is record.t
     with pytest.raises(TypeError, match="factor"):
         record * "2"
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        "# time in milliseconds\nt, a (g)\n", "# Units of time: ms\nt, a (g)\n", "# acceleration in g, time in ms\n",
+        "# t is in msec\nt, a (g)\n",
+        "# Time unit = ms; acceleration unit = g\n", "# units: ms, g\nt, a (g)\n", "# times are given in milliseconds\nt, a (g)\n",
+    ],
+)  # fmt: skip
+def test_units_of_time_in_words_about_the_file(tmp_path: Path, head: str) -> None:
+    assert read(tmp_path, head + "0,.1\n10,.2\n20,.3\n", "r.csv").t.tolist() == [0.0, 0.01, 0.02]
+
+
+@pytest.mark.parametrize("head", ["# origin time 12:01\n", "# recorded at the same time in Memphis\n", "# 3 ms of pretrigger\n"])
+def test_words_that_state_no_unit_of_time(tmp_path: Path, head: str) -> None:
+    assert read(tmp_path, head + "t, a (g)\n0,.1\n10,.2\n", "r.csv").t.tolist() == [0.0, 10.0]
+
+
+def test_contradictions_of_time_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="expected one unit of time in its heading, got ms and s"):
+        read(tmp_path, "# time in ms\nt (s), a (g)\n0,.1\n10,.2\n", "r.csv")
+    with pytest.raises(ValueError, match=r"its heading states a step of 0\.01 s, its times are 10 s apart"):
+        read(tmp_path, "# dt = 10 ms\nt, a (g)\n0,.1\n10,.2\n", "r.csv")
+    assert read(tmp_path, "# dt = 10 ms\nt, a (g)\n0,.1\n.01,.2\n", "r.csv").t.tolist() == [0.0, 0.01]
