@@ -403,7 +403,8 @@ class DynamicsResult(Result):
     forces at the ends of steps along the path, by the trapezoidal rule, for every method.
     At a point inside a step (t_eval, events) the part of the step up to that point counts: kinetic and potential are those
     of the interpolated state, the works follow the formula of whole steps, and numerical also holds the work of the interpolant, so that
-    the residual is at rounding. numerical is NaN where no force belongs to the ends of steps.
+    the residual is at rounding. numerical is NaN, and what the steps put in is part of the residual, where no force belongs to the ends of
+    steps, and beside a potential, as the residual is then also what the trapezoidal rule of the force is off by.
     v_half, t_half : (n, n_steps) or (*shape, n_steps), and their times (n_steps,): velocities in the middle of every step, for staggered
     forms (velocity_verlet, staggered) where every step is kept; else None. Of a step that ends at an event, the part up to it counts.
     sol, sol_v : `mflow.DenseOutput` of x and of v, or None. t_events, x_events, v_events : lists of arrays, or None.
