@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import difflib
 import functools
 import io
 import os
@@ -18,6 +19,9 @@ from mflow.cli.methods import version
 from mflow.cli.output import print_error, write_json
 
 __all__ = ["main"]
+
+# Options by what Python's functions, or other commands, call the same.
+OTHER_WORDS = {"--t-span": "--t-end T, which looks from 0 to T", "--tend": "--t-end", "--zeta": "--damping", "--step": "--dt"}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -46,8 +50,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         argcomplete.autocomplete(parser)
     arguments = argparse.Namespace()
+    given = _joined(sys.argv[1:] if argv is None else argv)
     try:
-        parser.parse_args(_joined(sys.argv[1:] if argv is None else argv), arguments)
+        _refuse_unknown_command(parser, given)
+        _, unknown = parser.parse_known_args(given, arguments)
+        if unknown:
+            _refuse_unknown(getattr(arguments, "parser", parser), unknown)
         if "run" not in arguments:
             parser.print_help()
             return 0
@@ -67,6 +75,26 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
         print_error(_words(error, arguments))
         return 2
+
+
+def _refuse_unknown_command(parser: argparse.ArgumentParser, given: Sequence[str]) -> None:
+    """Exit with code 2 for a command that there is not, naming the one that is meant."""
+    names = [module.__name__.rpartition(".")[2] for module, _ in _MODULES]
+    if given and given[0][:1] != "-" and given[0] not in names:
+        near = difflib.get_close_matches(given[0], names, 1)
+        fix = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(names)}"
+        parser.error(f"expected a command, got {given[0]!r}; {fix}")
+
+
+def _refuse_unknown(parser: argparse.ArgumentParser, unknown: list[str]) -> None:
+    """Exit with code 2, under the usage of the command that was asked for."""
+    options = [text for action in parser._actions for text in action.option_strings]
+    words = []
+    for text in unknown:
+        name = text.partition("=")[0]
+        near = OTHER_WORDS.get(name, "") or next(iter(difflib.get_close_matches(name, options, 1)), "")
+        words.append(text + (f" (did you mean {near}?)" if near.partition(" ")[0] in options else ""))
+    parser.error(f"unrecognized arguments: {' '.join(words)}")
 
 
 def _words(error: Exception, arguments: argparse.Namespace) -> str:
@@ -121,7 +149,7 @@ def _parser() -> argparse.ArgumentParser:
             "--json", metavar="FILE", help="write what was found as JSON; - for standard output (the text then goes to stderr)"
         )
         command.add_argument("--quiet", action="store_true", help="print errors and warnings alone, and the JSON of --json -")
-        command.set_defaults(run=functools.partial(_run, module))
+        command.set_defaults(run=functools.partial(_run, module), parser=command)
     return parser
 
 

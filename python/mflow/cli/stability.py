@@ -81,7 +81,7 @@ def _text(name: str, value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if not math.isfinite(value):
-        return "-inf" if value < 0.0 else "inf" if name == "R at infinity" else "no limit"
+        return "-inf" if value < 0.0 else "inf" if name.endswith("at infinity") else "no limit"
     if "error" in name:
         return f"{value:.4e}"
     return f"{value:.10g}" if abs(value) > 1e-12 else "0"

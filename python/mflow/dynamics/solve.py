@@ -19,7 +19,7 @@ from mflow_core.dynamics import supports as core_supports
 from mflow_core.problems.signatures import FORCE_SIGNATURE, compiled_address
 from mflow_core.problems.sparse import check_sparse
 
-from mflow.base.checks import Array, as_tuple, check_choice, check_flags, length_of, shown
+from mflow.base.checks import Array, as_tuple, check_flags, length_of, shown
 from mflow.base.methods import Method, as_method, parameters_of, refuse_unknown
 from mflow.base.pace import interruptible
 from mflow.base.result import DynamicsResult
@@ -255,7 +255,7 @@ def solve_dynamics(
     supports = Supports(start, fixed, span, dt)
     supports.check_rest(speed)
     linear = {
-        "damping": damping, "stiffness": stiffness, "load": load if after is None else _until(load, after), "rayleigh": rayleigh,
+        "damping": damping, "stiffness": stiffness, "load": table_until(load, after), "rayleigh": rayleigh,
         "linear_solver": linear_solver,
     }  # fmt: skip
     tangents = finite_jacobian(dfdx, "dfdx", 3), finite_jacobian(dfdv, "dfdv", 3)
@@ -328,20 +328,12 @@ def _known() -> tuple[str, ...]:
     return (*ARGUMENTS, *dict.fromkeys(of_methods))
 
 
-def _until(load: Any, after: Any) -> Any:
-    """The load with its ending. Raises ValueError where there is no such ending, or nothing that ends."""
-    check_choice(after, "after", ("hold", "zero"))
-    if not is_table(load):
-        raise ValueError(f"after: expected a table as load, whose end it describes, got load = {shown(load)}; omit after")
-    return table_until(load, after)
-
-
 def _heed(drive: Motion, load: Any, after: str | None, other: str) -> None:
     """What drives a motion is looked at between its steps. other: the argument beside load that does, or empty."""
     if load is None and not other:
         return
     if is_table(load):
-        drive.heed_table(np.asarray(load[0], dtype=np.float64), np.asarray(load[1], dtype=np.float64), after)
+        drive.heed_table(load, after)
     else:
         drive.heed_function("load" if matrices.is_function(load) else other)
 
