@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+import mflow
 from mflow.cli.commands import main
 
 
@@ -48,3 +50,17 @@ def test_a_radius_that_is_infinite_is_called_so(capsys: pytest.CaptureFixture[st
     assert "limit on omega dt 2" in text
     assert main(["stability", "newmark", "--no-plot"]) == 0
     assert "limit on omega dt no limit" in " ".join(capsys.readouterr().out.split())
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda: mflow.least_squares(lambda b: b - 1.0, [0.0], lr=float("nan")), "lr: expected a finite number above 0, got nan"),
+        (lambda: mflow.minimize(lambda b: float(b @ b), [1.0], monitor_every=object()), "monitor_every: expected a whole number"),
+        (lambda: mflow.explain(lambda b: float(b @ b), [1.0], t_span="x"), "t_span: expected None for a cost, got 'x'"),
+    ],
+    ids=["lr", "monitor_every", "t_span"],
+)
+def test_arguments_that_a_call_does_not_use_are_checked(call: Callable[[], object], words: str) -> None:
+    with pytest.raises((TypeError, ValueError), match=words):
+        call()

@@ -338,3 +338,12 @@ def test_contradictions_of_time_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"its heading states a step of 0\.01 s, its times are 10 s apart"):
         read(tmp_path, "# dt = 10 ms\nt, a (g)\n0,.1\n10,.2\n", "r.csv")
     assert read(tmp_path, "# dt = 10 ms\nt, a (g)\n0,.1\n.01,.2\n", "r.csv").t.tolist() == [0.0, 0.01]
+
+
+def test_a_table_of_three_columns_names_a_way(tmp_path):
+    file = tmp_path / "three.csv"
+    file.write_text("t,ax,ay\n0,1,2\n0.01,3,4\n")
+    with pytest.raises(ValueError, match=r"got 3; take two by np.loadtxt\(.*mflow.data.GroundMotion\(name, t, a\)"):
+        read_record(file, "m/s2")
+    t, a = np.loadtxt(file, delimiter=",", skiprows=1, usecols=(0, 2), unpack=True)
+    assert GroundMotion("three", t, a).peak == 4.0

@@ -174,7 +174,12 @@ def record_values(record: Any, given: Mapping[str, Any], beside: Sequence[str] =
         for record_name, one, kind in zip(p.record_names, values, p.kinds, strict=True):
             out[record_name] = _number(record.name, p, one, kind)
     if out:
-        record.sizes(out)  # checks bounds, and parameters against each other
+        try:
+            record.sizes(out)  # checks bounds, and parameters against each other
+        except ValueError as error:
+            from mflow.base.foreign import other_scale  # seldom needed
+
+            raise ValueError(f"{error}{other_scale(record.name, out)}") from None
     return out
 
 
@@ -494,12 +499,9 @@ def class_named(name: str, argument: str = "method", fits: Callable[[Any], int] 
     for ours, theirs in foreign.METHODS.items():
         if plain_name(name) in theirs.split() and (fits is None or fits(registry.find(ours))):
             raise ValueError(f"{argument}: no method {name!r}, which is another library's; {ours!r} is made for the same problems")
-    for ours, theirs in foreign.MOTIONS.items():
+    for ours, (theirs, words) in foreign.MOTIONS.items():
         if plain_name(name) in theirs.split() and (fits is None or fits(registry.find(ours))):
-            raise ValueError(
-                f"{argument}: no method {name!r}, which is one of structural dynamics; {ours!r} is made for the same M x'' = F, and "
-                "'generalized_alpha' where fast vibrations are to fade, as they do there"
-            )
+            raise ValueError(f"{argument}: no method {name!r}, which is one of structural dynamics; {words}")
     for words, theirs in foreign.MINIMIZERS.items():
         if plain_name(name) in theirs.split() and (fits is None or fits(registry.find("lbfgs"))):
             raise ValueError(f"{argument}: no method {name!r}, which is another library's and {words}")

@@ -396,6 +396,8 @@ def _table(file: Path, lines: list[str], unit: str | None) -> tuple[Array, Array
             continue
         if len(words) != 2:
             fix = "; of accelerations alone give the time between them, dt=" if len(words) == 1 and not pairs else ""
+            if len(words) > 2:
+                fix = "; take two by np.loadtxt(..., usecols=(0, 1), unpack=True) for mflow.data.GroundMotion(name, t, a), in s and m/s2"
             raise ValueError(f"{file}, line {number}: expected two columns, time (s) and acceleration, got {len(words)}{fix}")
         pairs.append((_number(file, number, words[0]), _number(file, number, words[1])))
     of_time, unit = _heading(file, heading, comments, unit)

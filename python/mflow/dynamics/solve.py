@@ -39,7 +39,7 @@ from mflow.structures.supports import Supports, as_diagonal, check_starts
 if TYPE_CHECKING:
     from mflow.base._records import MotionOptions
 
-__all__ = ["solve_dynamics"]
+__all__ = ["of_second_order", "solve_dynamics"]
 
 OBSTACLES = "{name} does not go with contacts and friction, whose states it does not know: omit it"
 
@@ -242,7 +242,7 @@ def solve_dynamics(
     given = _of_motion(parameters)
     if isinstance(damping, str):
         given, damping = {**given, "damping": _own_damping(method, damping)}, None
-    chosen_method, extra = as_method(method, given), as_tuple(args)
+    chosen_method, extra = as_method(method, given, fits=of_second_order), as_tuple(args)
     facts: dict[str, Any] = {}  # of runs that are saved or resumed
     if checkpoint is not None or resume is not None:
         facts = _checksums((mass, damping, stiffness, load, rayleigh, fixed, dfdx, dfdv, args)) | {
@@ -310,9 +310,22 @@ OWN = {
     "action=lambda t, x, v: (x, v + J / m))",
     "nonnegative": "a position that must stay above a bound meets a wall there: contacts=mflow.Contact(dof, gap)",
     "until": "an undamped motion has no rest; a terminal event ends the run, as of v @ v - 1e-12, or solve_ivp on the first-order form",
-    "zeta": "damping is a matrix: rayleigh=(a, b) makes it, and mflow.modes(mass, stiffness).damping_matrix(zeta) has that ratio in each "
-    "mode",
-}
+    **dict.fromkeys(
+        ("zeta", "xi", "damping_ratio"),
+        "damping is a matrix: rayleigh=(a, b) makes it, and mflow.modes(mass, stiffness).damping_matrix(ratio) has that ratio in each mode",
+    ),
+    "M": "the mass matrix is mass=", "K": "the stiffness matrix is stiffness=",
+    "C": "the damping matrix is damping=, in force over velocity", "F": "the load is load=, numbers, a function of t or a table",
+    **dict.fromkeys(
+        ("ground_motion", "ground_acceleration", "accel", "record"),
+        "the load of a record rec of the ground on masses is the table load=(rec.t, rec.a, -masses); x, v and a are relative to the ground",
+    ),
+}  # fmt: skip
+
+
+def of_second_order(record: Any) -> int:
+    """Whether a method is one for motions."""
+    return int("second_order" in record.flags)
 
 
 def _of_motion(parameters: Mapping[str, Any]) -> Mapping[str, Any]:
