@@ -138,3 +138,34 @@ def test_an_optimizer_lists_all_that_it_takes() -> None:
         mflow.optim.Adam(np.ones(2), clip_nrm=1.0)
     with pytest.raises(TypeError, match=r"params: clip_norm is one for all groups; give it beside them, as in clip_norm=1\.0"):
         mflow.optim.Adam([{"params": np.ones(2), "clip_norm": 1.0}])
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"method": "TRBDF2"}, "one of structural dynamics; 'bathe' is the trapezoidal rule followed by BDF2"),
+        ({"method": "KRAlphaExplicit"}, "'generalized_alpha' has the same damping of fast vibrations"),
+        ({"method": "qqqq"}, "there are .*'newmark', 'central_difference'"),
+        ({"M": [1.0]}, "M: the mass matrix is mass="),
+        ({"K": [1.0]}, "K: the stiffness matrix is stiffness="),
+        ({"C": [1.0]}, "C: the damping matrix is damping="),
+        ({"ground_motion": 1}, r"the table load=\(rec.t, rec.a, -masses\)"),
+        ({"damping_ratio": 0.05}, r"damping_matrix\(ratio\) has that ratio in each mode"),
+    ],
+)
+def test_words_of_structures_lead_to_ours(given: dict[str, Any], words: str) -> None:
+    with pytest.raises((TypeError, ValueError), match=words):
+        mflow.solve_dynamics(x0=[1.0], **SPRING, **given)
+
+
+def test_names_of_structures_lead_to_ours() -> None:
+    for name, lead in {"eigen": "mflow.modes", "rayleigh": "rayleigh=", "Steel01": "with memory", "recorder": "s.x"}.items():
+        with pytest.raises(AttributeError, match=lead):
+            getattr(mflow, name)
+
+
+def test_the_alpha_of_opensees_is_named() -> None:
+    with pytest.raises(ValueError, match=r"alpha: expected a number in .* got 0.9; OpenSees' 0.9 is alpha = -0.1 here"):
+        mflow.HHT(0.9)
+    with pytest.raises(ValueError, match=r"got 0.5$"):
+        mflow.HHT(0.5)

@@ -310,3 +310,13 @@ def test_a_folder_of_records_is_a_table(tmp_path: Path, capsys: pytest.CaptureFi
     (tmp_path / "empty").mkdir()
     assert main(["simulate", "--record", str(tmp_path / "empty")]) == 2
     assert "expected a folder with records" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("dt", "code"), [("0.0943", 0), ("0.0946", 1), ("0.2", 1)])
+def test_the_exit_code_says_that_steps_were_past_the_limit(dt: str, code: int, capsys: pytest.CaptureFixture[str]) -> None:
+    """2/omega of the fastest of the five modes is 0.09445; how far the numbers have grown does not count."""
+    options = ["simulate", "--no-plot", "--method", "central_difference", "--dt", dt, "--json", "-"]
+    assert main(options) == code
+    seen = capsys.readouterr()
+    assert json.loads(seen.out)["stable"] is (code == 0)
+    assert "no formula for the energy" not in seen.err

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from mflow.data import ground_motion
-from mflow.data.ground_motion import GRAVITY, read_record
+from mflow.data.ground_motion import GRAVITY, GroundMotion, read_record
 
 VALUES = np.array([1.0, -2.0, 3.0, 0.0, -4.0, 5.0])
 IN_WORDS = {"g": GRAVITY, "m": 1.0, "cm": 0.01, "mm": 1e-3, "in": 0.0254, "ft": 0.3048}
@@ -304,3 +304,46 @@ def test_an_empty_file_and_one_without_line_ends(tmp_path: Path) -> None:
             read(tmp_path, text, "r.csv")
     with pytest.raises(ValueError, match="expected lines of at most 16 MB, got one of 17 MB"):
         read(tmp_path, "1 " * (17 << 19), "r.csv", unit="g")
+
+
+def test_a_record_times_a_factor() -> None:
+    record = GroundMotion("pulse", np.array([0.0, 0.1]), np.array([1.0, -2.0]))
+    for scaled in (1.5 * record, record * 1.5):
+        assert scaled.a.tolist() == [1.5, -3.0]
+        assert scaled.t is record.t
+    with pytest.raises(TypeError, match="factor"):
+        record * "2"
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        "# time in milliseconds\nt, a (g)\n", "# Units of time: ms\nt, a (g)\n", "# acceleration in g, time in ms\n",
+        "# t is in msec\nt, a (g)\n",
+        "# Time unit = ms; acceleration unit = g\n", "# units: ms, g\nt, a (g)\n", "# times are given in milliseconds\nt, a (g)\n",
+    ],
+)  # fmt: skip
+def test_units_of_time_in_words_about_the_file(tmp_path: Path, head: str) -> None:
+    assert read(tmp_path, head + "0,.1\n10,.2\n20,.3\n", "r.csv").t.tolist() == [0.0, 0.01, 0.02]
+
+
+@pytest.mark.parametrize("head", ["# origin time 12:01\n", "# recorded at the same time in Memphis\n", "# 3 ms of pretrigger\n"])
+def test_words_that_state_no_unit_of_time(tmp_path: Path, head: str) -> None:
+    assert read(tmp_path, head + "t, a (g)\n0,.1\n10,.2\n", "r.csv").t.tolist() == [0.0, 10.0]
+
+
+def test_contradictions_of_time_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="expected one unit of time in its heading, got ms and s"):
+        read(tmp_path, "# time in ms\nt (s), a (g)\n0,.1\n10,.2\n", "r.csv")
+    with pytest.raises(ValueError, match=r"its heading states a step of 0\.01 s, its times are 10 s apart"):
+        read(tmp_path, "# dt = 10 ms\nt, a (g)\n0,.1\n10,.2\n", "r.csv")
+    assert read(tmp_path, "# dt = 10 ms\nt, a (g)\n0,.1\n.01,.2\n", "r.csv").t.tolist() == [0.0, 0.01]
+
+
+def test_a_table_of_three_columns_names_a_way(tmp_path):
+    file = tmp_path / "three.csv"
+    file.write_text("t,ax,ay\n0,1,2\n0.01,3,4\n")
+    with pytest.raises(ValueError, match=r"got 3; take two by np.loadtxt\(.*mflow.data.GroundMotion\(name, t, a\)"):
+        read_record(file, "m/s2")
+    t, a = np.loadtxt(file, delimiter=",", skiprows=1, usecols=(0, 2), unpack=True)
+    assert GroundMotion("three", t, a).peak == 4.0

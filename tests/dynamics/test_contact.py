@@ -336,3 +336,76 @@ def test_a_force_with_a_potential_beside_contacts():
     assert np.abs(e.load).max() < 1e-5
     with pytest.raises(TypeError, match="potential: expected a Python function of x beside contacts or friction, got 3"):
         mflow.solve_dynamics(**given, **wall, potential=3)
+
+
+def yielding(k: float, strength: float, dt: float, t_end: float) -> float:
+    """x(t_end) of x'' = 3 sin 4t - f, f elastic and perfectly plastic: central differences with return mapping, written out."""
+    x = before = offset = 0.0
+    for step in range(round(t_end / dt)):
+        offset = min(max(offset, x - strength / k), x + strength / k)
+        x, before = 2.0 * x - before + dt * dt * (3.0 * math.sin(4.0 * step * dt) - k * (x - offset)), x
+    return x
+
+
+class ElasticPlastic:
+    """As the pages have it: what has yielded is committed after each accepted step."""
+
+    def __init__(self, k: float, strength: float) -> None:
+        self.k, self.strength, self.offset = k, strength, 0.0
+
+    def force(self, t: float, x: Any, v: Any) -> Any:
+        return -np.clip(self.k * (x - self.offset), -self.strength, self.strength)
+
+    def commit(self, t: float, x: Any, v: Any) -> None:
+        most = self.strength / self.k
+        self.offset = float(np.clip(self.offset, x[0] - most, x[0] + most))
+
+
+@pytest.mark.parametrize(
+    ("run", "off"),
+    [
+        ({"method": "newmark", "dt": 0.005}, 2e-5),
+        ({"method": "hht", "dt": 0.005}, 4e-5),
+        ({"method": "central_difference", "dt": 0.001}, 1e-10),
+        ({"method": "newmark", "rtol": 1e-5, "atol": 1e-8}, 1e-4),
+    ],
+    ids=["newmark", "hht", "explicit", "controlled"],
+)
+def test_a_force_with_memory_is_committed_once_a_step(run: Any, off: float) -> None:
+    spring = ElasticPlastic(100.0, 2.0)
+    more: Any = {"mass": 1.0, "load": lambda t: [3.0 * math.sin(4.0 * t)], "velocity_free": True, "t_span": (0, 10), "x0": [0.0]}
+    r = mflow.solve_dynamics(**more, force=spring.force, callback=spring.commit, **run)
+    assert abs(r.x[0, -1] - yielding(100.0, 2.0, 1e-3, 10.0)) < off
+    assert np.abs(r.energy.residual).max() < 1e-12
+
+
+def test_a_slider_whose_mass_is_too_small_is_named() -> None:
+    """A spring of 4.3e7 N/m with 1 kg: 2 pi sqrt(m/k) is a fifth of a step. With k (dt/2)^2 it runs."""
+    m, kp, kh = 4e4, 4.3e7, 2.15e6
+    K = np.array([[kp + kh + 4e7, -4e7, -kp], [-4e7, 4e7, 0.0], [-kp, 0.0, kp]])
+    t = np.arange(0.0, 2.0, 0.01)
+    load = (t, 8.0 * np.sin(6.0 * t), [-m, -m, 0.0])
+    more: Any = {"stiffness": K, "rayleigh": (0.3, 5e-4), "load": load, "x0": [0.0] * 3, "t_span": (0, 1), "dt": 0.005}
+    r = mflow.solve_dynamics([m, m, 1.0], **more, friction=mflow.Friction(2, 142.5e3))
+    assert r.reason == "solve_failed"
+    assert "friction: degree of freedom 2 has the mass 1 and, on its springs of 4.3e+07, the period 0.000958" in r.message
+    assert "give it a mass of 269 or more, or lower dt" in r.message
+    assert "dfdx" not in r.message
+    assert mflow.solve_dynamics([m, m, 269.0], **more, friction=mflow.Friction(2, 142.5e3)).success
+
+
+def test_a_table_at_one_time_is_that_of_interp() -> None:
+    from mflow.structures.loads import load_function
+    from mflow.structures.supports import Supports
+
+    rng = np.random.default_rng(0)
+    times = np.cumsum(rng.random(40))
+    values = rng.normal(size=(3, 40))
+    supports = Supports(np.zeros(3), None, (0.0, 1.0))
+    whole, slope = load_function((times, values), supports, "")
+    one, _ = load_function((times, values[0], [1.0, -2.0, 0.5]), supports, "")
+    assert slope is not None
+    for t in [*times, -1.0, 1e3, *rng.uniform(times[0], times[-1], 200)]:
+        assert whole(t).tolist() == [np.interp(t, times, row) for row in values]
+        np.testing.assert_allclose(one(t), np.interp(t, times, values[0]) * np.array([1.0, -2.0, 0.5]), rtol=1e-13, atol=1e-15)
+    assert np.isnan(whole(math.nan)).all()

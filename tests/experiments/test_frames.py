@@ -46,6 +46,17 @@ def test_sweeps_and_comparisons_as_frames() -> None:
     assert history.to_frame()[["x[0]", "x[1]"]].to_numpy().tolist() == [[1.0, 2.0], [3.0, 4.0]]
 
 
+def test_frames_of_paths() -> None:
+    r = mflow.solve_ivp(lambda t, y: -y, (0, 1), np.eye(2), dt=0.25, method="euler")
+    table = r.to_frame()
+    assert list(table) == ["t", "y[0, 0]", "y[0, 1]", "y[1, 0]", "y[1, 1]"]
+    assert table["y[1, 1]"].tolist() == [0.75**k for k in range(5)]
+    s = mflow.solve_dynamics(stiffness=[1.0, 4.0], x0=[1.0, 0.0], t_span=(0, 1), dt=0.5, method="newmark")
+    table = s.to_frame()
+    assert list(table) == ["t", "x[0]", "x[1]", "v[0]", "v[1]", "a[0]", "a[1]"]
+    assert table[["t", "v[0]"]].to_numpy().tolist() == np.stack([s.t, s.v[0]], axis=1).tolist()
+
+
 def nullable() -> Any:
     return pd.DataFrame({"a": pd.array([1, 2, 3, 4], dtype="Int64"), "b": pd.array([0.5, -1.0, 2.0, 0.25], dtype="Float64")})
 

@@ -2,6 +2,7 @@
 
 import inspect
 import math
+import warnings
 import zlib
 from pathlib import Path
 from typing import Any
@@ -197,3 +198,21 @@ def test_the_last_step_is_never_as_short_as_rounding_of_the_time(method):
         end = st.t + 0.009
         st.advance_to(end, 0.001)
         assert (st.t, st.k) == (end, 9 * k)
+
+
+@pytest.mark.parametrize("bad", [10**400, math.nan, math.inf, "down", None])
+def test_a_direction_is_a_finite_number(bad: Any) -> None:
+    with pytest.raises((TypeError, ValueError), match="direction: expected a finite number, whose sign counts"):
+        mflow.Stepper("dopri5", lambda t, y: -y, [1.0], rtol=1e-3, direction=bad)
+
+
+def test_a_start_far_below_the_default_atol_is_told_of() -> None:
+    with pytest.warns(RuntimeWarning, match="Stepper: atol: the start is at most 1e-09, and errors of the default 1e-06"):
+        mflow.Stepper("dopri5", lambda t, y: -y, [1e-9], rtol=1e-3)
+    with pytest.warns(RuntimeWarning, match="Stepper: atol: the start is at most 1e-09"):
+        mflow.Stepper("newmark", lambda t, x, v: -x, [0.0], [1e-9], rtol=1e-3)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        mflow.Stepper("dopri5", lambda t, y: -y, [1e-9], rtol=1e-3, atol=1e-12)
+        mflow.Stepper("newmark", lambda t, x, v: -x, [0.0], [1.0], rtol=1e-3)
+        mflow.Stepper("dopri5", lambda t, y: -y, [0.0], rtol=1e-3)

@@ -219,7 +219,10 @@ def test_what_modes_may_be_asked_for() -> None:
     m = mflow.modes(None, chain(3))
     wrong: list[tuple[Any, str]] = [
         (lambda: mflow.modes(None, [[1.0, 2.0], [0.0, 1.0]]), "stiffness: expected a symmetric matrix"),
-        (lambda: mflow.modes([1.0, 0.0], np.eye(2)), "mass: expected a mass above 0 at every degree of freedom, got 0 at 1"),
+        (
+            lambda: mflow.modes([1.0, -1.0], np.eye(2)),
+            "mass: expected a mass above 0, or a row of zeros, at every degree of freedom, got -1 at 1",
+        ),
         (lambda: mflow.modes([[1.0, 2.0], [2.0, 1.0]], np.eye(2)), "mass: expected a positive definite matrix"),
         (lambda: mflow.modes(None, -np.eye(2)), "stiffness: expected a positive semidefinite matrix"),
         (lambda: mflow.modes(None, chain(3), 4), "k"),
@@ -233,3 +236,8 @@ def test_what_modes_may_be_asked_for() -> None:
             warnings.simplefilter("error")
             with pytest.raises(ValueError, match=words):
                 call()
+
+
+def test_per_cent_for_a_ratio_is_warned_of() -> None:
+    with pytest.warns(RuntimeWarning, match=r"damping = 5 is 500 % of the critical one; for 5 % give 0.05"):
+        mflow.response_spectrum((0.01, np.ones(50)), [1.0], damping=5)

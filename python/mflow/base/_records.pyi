@@ -1149,6 +1149,7 @@ class SweepOptions(TypedDict, total=False):
 
 class StepperOptions(TypedDict, total=False):
     accel: Any
+    after: Any
     alpha: float | None
     amsgrad: bool
     average: int

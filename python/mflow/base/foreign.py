@@ -27,6 +27,7 @@ __all__ = [
     "no_argument",
     "no_field",
     "no_name",
+    "other_scale",
     "refuse",
 ]
 
@@ -102,9 +103,18 @@ MINIMIZERS = {
     "takes no derivatives; for a smooth cost 'lbfgs' makes them by differences where no jac is given": "neldermead powell",
     "is for constraints; there are bounds here, which 'lbfgs' takes": "slsqp trustconstr cobyla cobyqa",
 }
-# Methods of structural dynamics, by what is made for the same problems.
+# Methods of structural dynamics, by what is made for the same problems; and the words on it.
 MOTIONS = {
-    "newmark": "wilson wilsontheta houbolt collocation trapezoidalmotion",
+    "newmark": (
+        "wilson wilsontheta houbolt collocation trapezoidalmotion",
+        "'newmark' is made for the same M x'' = F, and 'generalized_alpha' where fast vibrations are to fade, as they do there",
+    ),
+    "bathe": ("trbdf2 trbdf3", "'bathe' is the trapezoidal rule followed by BDF2 for M x'' = F"),
+    "generalized_alpha": (
+        "kralphaexplicit kralphaexplicittp",
+        "'generalized_alpha' has the same damping of fast vibrations, and is implicit; 'central_difference' is explicit and has a limit",
+    ),
+    "hht": ("alphaos alphaosgeneralized hhtexplicit hhtgeneralizedexplicit", "'hht' is the implicit one"),
 }
 SWITCHING = ("lsoda", "lsodar", "autotsit5", "autovern7")  # an explicit method where that will do, else an implicit one
 # Arguments, by ours that mean the same.
@@ -200,3 +210,32 @@ def refuse(driver: str, given: Any, known: Collection[str], own: Mapping[str, st
             here = f"here it is {' or '.join(f'{one}=' for one in ours)}; see help(mflow.{driver})"
             raise TypeError(f"{name}: {own.get(name, here)}")
         del given[name]
+
+
+# ---- structural dynamics -------------------------------------------------------------------------------------------------------------
+
+_HYSTERESIS = 'a force with memory, in "a spring that yields" of the how-to on motion; mflow.Friction for a slider'
+STRUCTURES = {
+    "rayleigh": "rayleigh=(a, b) of mflow.solve_dynamics, for a M + b K; mflow.modes(mass, stiffness).damping_matrix(ratio) has a ratio",
+    "eigen": "mflow.modes(mass, stiffness, k=n)", "modal": "mflow.modes(mass, stiffness)",
+    "analyze": "mflow.solve_dynamics, with t_span=(0, n * dt) and dt=dt",
+    "recorder": "the result of mflow.solve_dynamics: s.t, s.x, s.v, s.a, one row for each degree of freedom",
+    "timeSeries": "a load (times, values, pattern) of mflow.solve_dynamics", "UniformExcitation": "load=(rec.t, rec.a, -masses)",
+    "uniaxialMaterial": _HYSTERESIS, "Steel01": _HYSTERESIS, "Steel02": _HYSTERESIS, "ElasticPP": _HYSTERESIS, "BoucWen": _HYSTERESIS,
+    "spectrum": "mflow.response_spectrum(record, periods, damping)", "fix": "fixed= of mflow.solve_dynamics",
+    "integrator": "method= of mflow.solve_dynamics",
+}  # fmt: skip
+NAMES |= STRUCTURES
+
+
+def other_scale(method: str, values: Mapping[str, float]) -> str:
+    """Words on a parameter that another program counts otherwise, where a value seems to be meant so; else "".
+
+    Examples
+    --------
+    >>> from mflow.base.foreign import other_scale
+    >>> other_scale("hht", {"alpha": 0.9})
+    "; OpenSees' 0.9 is alpha = -0.1 here"
+    """
+    alpha = values.get("alpha", 0.0)
+    return f"; OpenSees' {alpha:g} is alpha = {alpha - 1.0:g} here" if method == "hht" and 2.0 / 3.0 <= alpha <= 1.0 else ""

@@ -176,7 +176,12 @@ def record_values(record: Any, given: Mapping[str, Any], beside: Sequence[str] =
         for record_name, one, kind in zip(p.record_names, values, p.kinds, strict=True):
             out[record_name] = _number(record.name, p, one, kind)
     if out:
-        record.sizes(out)  # checks bounds, and parameters against each other
+        try:
+            record.sizes(out)  # checks bounds, and parameters against each other
+        except ValueError as error:
+            from mflow.base.foreign import other_scale  # seldom needed
+
+            raise ValueError(f"{error}{other_scale(record.name, out)}") from None
     return out
 
 
@@ -496,22 +501,21 @@ def class_named(name: str, argument: str = "method", fits: Callable[[Any], int] 
     for ours, theirs in foreign.METHODS.items():
         if plain_name(name) in theirs.split() and (fits is None or fits(registry.find(ours))):
             raise ValueError(f"{argument}: no method {name!r}, which is another library's; {ours!r} is made for the same problems")
-    for ours, theirs in foreign.MOTIONS.items():
+    for ours, (theirs, words) in foreign.MOTIONS.items():
         if plain_name(name) in theirs.split() and (fits is None or fits(registry.find(ours))):
-            raise ValueError(
-                f"{argument}: no method {name!r}, which is one of structural dynamics; {ours!r} is made for the same M x'' = F, and "
-                "'generalized_alpha' where fast vibrations are to fade, as they do there"
-            )
+            raise ValueError(f"{argument}: no method {name!r}, which is one of structural dynamics; {words}")
     for words, theirs in foreign.MINIMIZERS.items():
         if plain_name(name) in theirs.split() and (fits is None or fits(registry.find("lbfgs"))):
             raise ValueError(f"{argument}: no method {name!r}, which is another library's and {words}")
-    kind = [record for record in registry.records() if fits is None or fits(record)]
-    kind.sort(key=lambda record: 0 if fits is None else -int(fits(record)))
+    kind = sorted((one for one in registry.records() if fits is None or fits(one)), key=lambda one: 0 if fits is None else -int(fits(one)))
     names = {plain_name(n): n for record in kind for n in (*record.aliases, record.name)}
     near = [names[key] for key in difflib.get_close_matches(plain_name(name), names, n=3, cutoff=0.6)]
-    some = ", ".join(repr(record.name) for record in kind[:OFFERED])
     more = " and others, which `mflow methods` prints" if len(kind) > OFFERED else ""
-    offer = f"did you mean {' or '.join(map(repr, near))}?" if near else f"there are {some}{more}"
+    offer = (
+        f"did you mean {' or '.join(map(repr, near))}?"
+        if near
+        else f"there are {', '.join(repr(one.name) for one in kind[:OFFERED])}{more}"
+    )
     raise ValueError(f"{argument}: no method {name!r}; {offer}")
 
 

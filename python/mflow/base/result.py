@@ -9,8 +9,10 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 
+import numpy as np
+
 from mflow.base.checks import Array
-from mflow.base.tables import fields, short
+from mflow.base.tables import fields, frame, short
 from mflow.base.telling import LIBRARIES
 
 __all__ = [
@@ -320,6 +322,10 @@ class IVPResult(Examined):
     switches: int
     steps_by_method: Any
 
+    def to_frame(self) -> Any:
+        """A pandas DataFrame with a row a time: t, and y[0], y[1], ... (y[0, 1] of a state of two axes). ImportError without pandas."""
+        return path_frame(self, "y")
+
     def posedness(self, **options: Any) -> Any:
         """Whether the problem is well-posed along this path, where that changes, and how much small errors grow on the way.
 
@@ -347,6 +353,15 @@ class IVPResult(Examined):
 def last_axis(states: Array) -> Array:
     """A view of an array of states, one after the other along its first axis, which becomes the last one."""
     return states.T if states.ndim == 2 else states.transpose((*range(1, states.ndim), 0))
+
+
+def path_frame(result: Result, *names: str) -> Any:
+    """A pandas DataFrame of the times of a path, and of each component of its fields of these names, whose last axis is time."""
+    columns = {"t": result["t"]}
+    for name in names:
+        states = result[name]
+        columns |= {f"{name}[{', '.join(map(str, place))}]": states[place] for place in np.ndindex(states.shape[:-1])}
+    return frame(columns)
 
 
 class Origin(NamedTuple):
@@ -391,7 +406,8 @@ class DynamicsResult(Result):
     forces at the ends of steps along the path, by the trapezoidal rule, for every method.
     At a point inside a step (t_eval, events) the part of the step up to that point counts: kinetic and potential are those
     of the interpolated state, the works follow the formula of whole steps, and numerical also holds the work of the interpolant, so that
-    the residual is at rounding. numerical is NaN where no force belongs to the ends of steps.
+    the residual is at rounding. numerical is NaN, and what the steps put in is part of the residual, where no force belongs to the ends of
+    steps, and beside a potential, as the residual is then also what the trapezoidal rule of the force is off by.
     v_half, t_half : (n, n_steps) or (*shape, n_steps), and their times (n_steps,): velocities in the middle of every step, for staggered
     forms (velocity_verlet, staggered) where every step is kept; else None. Of a step that ends at an event, the part up to it counts.
     sol, sol_v : `mflow.DenseOutput` of x and of v, or None. t_events, x_events, v_events : lists of arrays, or None.
@@ -417,6 +433,10 @@ class DynamicsResult(Result):
     >>> bool(abs(r.energy.kinetic + r.energy.potential - 2.0).max() < 1e-9)
     True
     """
+
+    def to_frame(self) -> Any:
+        """A pandas DataFrame with a row a time: t, and x[0], x[1], ..., v[0], ..., a[0], ... ImportError without pandas."""
+        return path_frame(self, "x", "v", "a")
 
     t: Array
     x: Array

@@ -21,6 +21,7 @@ from mflow.base.methods import Method, as_method
 from mflow.base.result import DynamicsResult, EnergyResult
 from mflow.data.ground_motion import GRAVITY, GroundMotion
 from mflow.dynamics.solve import solve_dynamics
+from mflow.stability.structural import structure_modes
 
 __all__ = ["PULSE", "Building", "Response", "half_sine", "load_building", "read_building", "respond"]
 
@@ -193,6 +194,8 @@ class Response:
         Its acceleration at the times of the result, m/s^2.
     warnings : list of str
         Warnings of the run, as that dt exceeds a stability limit.
+    stable : bool
+        Whether dt is within that limit.
     """
 
     building: Building
@@ -203,6 +206,12 @@ class Response:
     result: DynamicsResult
     ground: Array
     warnings: list[str]
+    stable: bool
+
+    @property
+    def trusted(self) -> bool:
+        """Whether the run came to its end by steps that damp what they should."""
+        return bool(self.result.success) and self.stable
 
     @property
     def drift(self) -> Array:
@@ -275,11 +284,14 @@ def respond(
     period = 2.0 * math.pi / float(building.modes()[0][0])
     dt = min(motion.spacing, period / PER_PERIOD) if dt is None else dt
     time = float(motion.t[-1]) + AFTER * period if time is None else time
+    matrices = building.mass, building.damping(zeta), building.matrix()
+    stable = structure_modes(len(building.mass), *matrices).stable(method, dt)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", RuntimeWarning)
         result = solve_dynamics(
-            building.mass, building.damping(zeta), building.matrix(), load=(motion.t, motion.a, -building.mass), after="zero",
+            *matrices, load=(motion.t, motion.a, -building.mass), after="zero",
             t_span=(0.0, time), method=method, dt=dt,
         )  # fmt: skip
     notes = [str(one.message).removeprefix("solve_dynamics: ") for one in caught]
-    return Response(building, motion, method, dt, zeta, result, np.interp(result.t, motion.t, motion.a, left=0.0, right=0.0), notes)
+    ground = np.interp(result.t, motion.t, motion.a, left=0.0, right=0.0)
+    return Response(building, motion, method, dt, zeta, result, ground, notes, stable)

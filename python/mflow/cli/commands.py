@@ -20,6 +20,9 @@ from mflow.cli.output import print_error, write_json
 
 __all__ = ["main"]
 
+# Options by what Python's functions, or other commands, call the same.
+OTHER_WORDS = {"--t-span": "--t-end T, which looks from 0 to T", "--tend": "--t-end", "--zeta": "--damping", "--step": "--dt"}
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command.
@@ -47,12 +50,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         argcomplete.autocomplete(parser)
     arguments = argparse.Namespace()
+    given = _joined(sys.argv[1:] if argv is None else argv)
     try:
-        words = _joined(sys.argv[1:] if argv is None else argv)
-        _check_command(parser, words)
-        _, unknown = parser.parse_known_args(words, arguments)
+        _refuse_unknown_command(parser, given)
+        _, unknown = parser.parse_known_args(given, arguments)
         if unknown:
-            _refuse(getattr(arguments, "parser", parser), unknown)
+            _refuse_unknown(getattr(arguments, "parser", parser), unknown)
         if "run" not in arguments:
             parser.print_help()
             return 0
@@ -74,19 +77,24 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
 
 
-def _check_command(parser: argparse.ArgumentParser, words: Sequence[str]) -> None:
-    """SystemExit(2), with the nearest names, for a command that there is not."""
+def _refuse_unknown_command(parser: argparse.ArgumentParser, given: Sequence[str]) -> None:
+    """Exit with code 2 for a command that there is not, naming the one that is meant."""
     names = [module.__name__.rpartition(".")[2] for module, _ in _MODULES]
-    if words and not words[0].startswith("-") and words[0] not in names:
-        near = difflib.get_close_matches(words[0], names, n=1)
-        parser.error(f"there is no command {words[0]!r}" + (f"; did you mean {near[0]!r}?" if near else f"; there are {', '.join(names)}"))
+    if given and given[0][:1] != "-" and given[0] not in names:
+        near = difflib.get_close_matches(given[0], names, 1)
+        fix = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(names)}"
+        parser.error(f"expected a command, got {given[0]!r}; {fix}")
 
 
-def _refuse(parser: argparse.ArgumentParser, unknown: Sequence[str]) -> None:
-    """SystemExit(2) under the usage of the command itself, with the nearest option."""
-    options = [name for action in parser._actions for name in action.option_strings]
-    near = difflib.get_close_matches(unknown[0].partition("=")[0], options, n=1)
-    parser.error(f"unrecognized arguments: {' '.join(unknown)}" + (f"; did you mean {near[0]}?" if near else ""))
+def _refuse_unknown(parser: argparse.ArgumentParser, unknown: list[str]) -> None:
+    """Exit with code 2, under the usage of the command that was asked for."""
+    options = [text for action in parser._actions for text in action.option_strings]
+    words = []
+    for text in unknown:
+        name = text.partition("=")[0]
+        near = OTHER_WORDS.get(name, "") or next(iter(difflib.get_close_matches(name, options, 1)), "")
+        words.append(text + (f" (did you mean {near}?)" if near.partition(" ")[0] in options else ""))
+    parser.error(f"unrecognized arguments: {' '.join(words)}")
 
 
 def _words(error: Exception, arguments: argparse.Namespace) -> str:

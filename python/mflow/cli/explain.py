@@ -26,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("target", metavar="FILE.py:FUNCTION", help="a cost f(x), or a right-hand side f(t, y)")
     add("--x0", required=True, metavar="NUMBERS", help='where to look, as in "1,2,3"')
-    add("--t-end", type=finite(), default=1.0, metavar="T", help="of a right-hand side: how far to look (default: %(default)s)")
+    add("--t-end", type=finite(), metavar="T", help="of a right-hand side: how far to look from t = 0 (default: 1)")
     add("--out", default="explain.png", metavar="FILE", help="the picture: .png, .svg or .pdf (default: %(default)s)")
     add("--no-plot", action="store_true", help="the text alone")
 
@@ -43,7 +43,8 @@ def check_arguments(arguments: argparse.Namespace) -> None:
 def command(arguments: argparse.Namespace) -> int:
     """Run `mflow explain`; the exit code."""
     fun, start = arguments.function, arguments.start
-    report = explain(fun, start, jac=_brings_gradient(fun, start), t_span=(0.0, arguments.t_end))
+    span = None if arguments.t_end is None else (0.0, arguments.t_end)
+    report = explain(fun, start, jac=_brings_gradient(fun, start), t_span=span)
     print(report)
     arguments.write_json(lambda: contents(report))
     if not arguments.no_plot:

@@ -30,6 +30,7 @@ from mflow.data.record_units import (
     other_quantity,
     plain_number,
     stated_step,
+    stated_times,
     stated_units,
     time_unit,
     units_of_column,
@@ -90,6 +91,12 @@ class GroundMotion:
     name: str
     t: Array
     a: Array
+
+    def __mul__(self, factor: float) -> GroundMotion:
+        """The motion with accelerations times a number, as ``1.5 * record``."""
+        return GroundMotion(self.name, self.t, self.a * check_number(factor, "factor"))
+
+    __rmul__ = __mul__
 
     @property
     def spacing(self) -> float:
@@ -389,11 +396,25 @@ def _table(file: Path, lines: list[str], unit: str | None) -> tuple[Array, Array
             continue
         if len(words) != 2:
             fix = "; of accelerations alone give the time between them, dt=" if len(words) == 1 and not pairs else ""
+            if len(words) > 2:
+                fix = "; take two by np.loadtxt(..., usecols=(0, 1), unpack=True) for mflow.data.GroundMotion(name, t, a), in s and m/s2"
             raise ValueError(f"{file}, line {number}: expected two columns, time (s) and acceleration, got {len(words)}{fix}")
         pairs.append((_number(file, number, words[0]), _number(file, number, words[1])))
     of_time, unit = _heading(file, heading, comments, unit)
     table = np.array(pairs, dtype=np.float64).reshape(-1, 2)
+    _check_stated_step(file, "\n".join([*comments, heading]), TIMES[of_time] * np.diff(table[:2, 0]))
     return np.ascontiguousarray(TIMES[of_time] * table[:, 0]), ACCELERATIONS[unit] * table[:, 1]
+
+
+def _check_stated_step(file: Path, text: str, first: Array) -> None:
+    """ValueError where words state a step (DT = 10 ms) that the times have in another unit."""
+    stated = stated_step(text)
+    if stated is None or not first.size:
+        return
+    if any(abs(first[0] - other * stated) <= SAME_STEP * first[0] for other in (1e3, 1e6, 1e-3, 1e-6)):
+        raise ValueError(
+            f"{file}: its heading states a step of {stated:g} s, its times are {first[0]:g} s apart: write their unit, as t (ms)"
+        )
 
 
 def _heading(file: Path, heading: str, comments: list[str], unit: str | None) -> tuple[str, str]:
@@ -406,6 +427,7 @@ def _heading(file: Path, heading: str, comments: list[str], unit: str | None) ->
         first, second = _columns(line)
         if second is None or (line != heading and not all(units_of_column(name)[1] for name in (first, second))):  # words about the file
             accelerations += [name for kind, name in stated_units(line)[0] if kind == "acceleration"]
+            times += stated_times(line)
             continue
         times += _of_times(file, first)
         accelerations += _of_accelerations(file, second, unit)

@@ -19,6 +19,7 @@ __all__ = [
     "other_quantity",
     "plain_number",
     "stated_step",
+    "stated_times",
     "stated_units",
     "time_unit",
     "units_of_column",
@@ -99,6 +100,14 @@ def time_unit(text: str) -> str | None:
     """The unit of time that a word is."""
     word = text.lower().strip(" \t.,;:()[]")
     return next((unit for unit, words in _TIME_WORDS.items() if word in words), None)
+
+
+def stated_times(text: str) -> list[str]:
+    """The units of time that words about a table state, as "time in milliseconds", "units of time: ms" or "units: ms, g"."""
+    joint = r"(?:\s|is|are|in|given|measured|units?|of|[:=(\[-])*"
+    after = [match[1] for match in re.finditer(rf"\b(?:t|times?)\b,?{joint}\b([a-z]+)", text, re.I)]
+    first = [match[1] for match in re.finditer(r"\bunits?\b(?:\s*(?:are|is|[:=(\[]))+\s*([a-z]+)\s*(?:[,;]|\band\b)", text, re.I)]
+    return [unit for unit in map(time_unit, [*after, *first]) if unit is not None]
 
 
 def stated_units(text: str) -> tuple[list[tuple[str, str]], str | None]:

@@ -24,7 +24,7 @@ from mflow.base.methods import Method, as_method, refuse_unknown
 from mflow.base.progress import Progress
 from mflow.base.result import DynamicsResult, Result, attach
 from mflow.dynamics.solve import ARGUMENTS as ONE
-from mflow.dynamics.solve import OWN, solve_dynamics
+from mflow.dynamics.solve import OWN, of_second_order, solve_dynamics
 from mflow.integrate.control import check_span, check_step
 from mflow.structures.supports import check_speed
 
@@ -214,7 +214,8 @@ def solve_dynamics_batch(
             raise ValueError("executor: blocks of motions (batch=True) run on threads of this process: omit executor, or batch")
         if options.keys() - set(as_method(method, {}).parameters):
             raise TypeError(f"{min(options)}: a force for blocks (batch=True) does not take it; omit it")
-        blocks = _Blocks(starts, speeds, (mass, damping, stiffness), load, t_span, as_method(method, options), dt, force)
+        chosen = as_method(method, options, fits=of_second_order)
+        blocks = _Blocks(starts, speeds, (mass, damping, stiffness), load, t_span, chosen, dt, force)
         return blocks.solve(velocity_free, batch_args, t_eval, threads, progress)
     if batch_args is not None:
         raise ValueError("batch_args: it belongs to batch=True; each={'args': ...} gives each motion arguments of its own")

@@ -146,7 +146,8 @@ class Switches:
         self.mass = {i: float(row[i]) for i, row in rows["M"].items()}
         self.K = rows["K"]
         self.C = {i: rows["C"][i] + a * rows["M"][i] + b * rows["K"][i] for i in index}
-        self.damped = any(np.any(row) for row in self.C.values()) or self.damper is not None
+        self.rubs = {i: bool(np.any(row)) for i, row in self.C.items()}
+        self.damped = any(self.rubs.values()) or self.damper is not None
         load = body["load"]
         self.load = load_function(load, self.supports, "friction or rigid stops")[0] if self.holds and load is not None else None
 
@@ -171,7 +172,9 @@ class Switches:
 
     def _body(self, i: int, t: float, x: Array, v: Array) -> float:
         """load - C v - K x at one degree of freedom."""
-        pull = -float(self.K[i] @ x.ravel()) - float(self.C[i] @ v.ravel())
+        pull = -float(self.K[i] @ x.ravel())
+        if self.rubs[i]:
+            pull -= float(self.C[i] @ v.ravel())
         if self.damper is not None:
             pull -= float(np.ravel(getattr(self.damper, "matvec", self.damper)(v.ravel()))[i])
         return pull if self.load is None else pull + float(self.load(t)[i])
@@ -185,7 +188,10 @@ class Switches:
 
     def _driven(self, one: _Hold, t: float, x: Array, v: Array, args: tuple[Any, ...]) -> float:
         """All forces there but what a stop or friction gives."""
-        return float(self._plain(t, x, v, args).reshape(-1)[one.i]) + self._body(one.i, t, x, v)
+        body = self._body(one.i, t, x, v)
+        if self.user is None and not self.springs:  # asked in every step, at several times
+            return body
+        return float(self._plain(t, x, v, args).reshape(-1)[one.i]) + body
 
     def force(self, t: float, x: Array, v: Array, *args: Any) -> Array:
         """The user's force with those of all obstacles."""
@@ -414,6 +420,18 @@ class Switches:
                 self._slide(one, t, x, math.copysign(1.0, speed[one.i]))
             else:
                 self._slide(one, t, x, 0.0 if abs(drive) <= one.static else math.copysign(1.0, drive))
+
+    def light(self, h: float) -> str:
+        """Words on a slider whose mass is too small for steps of h, which is a third of its period or more; "" where there is none."""
+        for one in self.sliders:
+            m, k = self.mass[one.i], float(self.K[one.i][one.i])
+            if m < (least := k * (0.5 * h) ** 2):
+                return (
+                    f"friction: degree of freedom {one.i} has the mass {m:g} and, on its springs of {k:g}, the period "
+                    f"{2.0 * math.pi * math.sqrt(m / k):.3g}, which is short for steps of {h:g}: give it a mass of {least:.3g} or more, or "
+                    "lower dt"
+                )
+        return ""
 
     def words(self) -> str:
         """What is held where the run ends, for its message."""

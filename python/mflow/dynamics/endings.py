@@ -75,7 +75,7 @@ class MotionEnding(SecondOrderEnding):
 
     def _unsolved(self, fixed: bool) -> str:
         counts = self.drive.problem.counters
-        row, failed = counts.get("singular"), counts.get("cg_failed")
+        row, failed, switches = counts.get("singular"), counts.get("cg_failed"), self.drive.switches
         if counts.get("dependent") is not None:
             return f"constraint {counts['dependent']} has come to depend on those before it {self.where}: its multiplier is not known"
         if counts.get("diverged"):
@@ -87,6 +87,8 @@ class MotionEnding(SecondOrderEnding):
             why = {"indefinite": INDEFINITE, "slow": slow, "residual": RESIDUAL}[failed]
             return f"{matrix} {why} ({self.where})"
         if row is None:
-            return super()._unsolved(fixed)
+            light = "" if switches is None else switches.light(abs(self.step if fixed else self.run.h))
+            text = f"the equation of {self.method.name}'s implicit step was not solved {self.where}"
+            return f"{text}; {light}" if light else super()._unsolved(fixed)
         row = int(self.drive.supports.free[row])
         return f"{matrix} is singular {self.where} (see row {row}): another dt, or is a stiffness negative?"

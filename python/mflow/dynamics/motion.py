@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 import zlib
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -20,7 +19,6 @@ from mflow_core.stepping.energy.energies import Energies
 
 from mflow.base.checks import Array
 from mflow.base.methods import Method
-from mflow.base.pace import interruptible
 from mflow.base.result import COLUMNS, DynamicsResult, EnergyResult, last_axis, pending
 from mflow.base.telling import tell
 from mflow.course.outputs import add_outputs
@@ -32,16 +30,13 @@ from mflow.dynamics.limits import StepLimit
 from mflow.integrate.checkpoint import Checkpoints
 from mflow.integrate.control import ATOL, RTOL, Settings, check_min_step, check_tolerances, resolved, warn_of_small
 from mflow.integrate.drive import Drive
+from mflow.integrate.endings import few_digits
 from mflow.solvers.finite_jacobian import FiniteJacobian
 from mflow.stability.criterion import keeps_order
 from mflow.structures import load_tables
 from mflow.structures.supports import Supports
 
 __all__ = ["Motion"]
-
-LEFT_OUT = 0.1  # of a load's size: where it is off the lines between steps by more, fixed steps are too long for it
-OVER = 0.5  # of its peak: a table that ends below is taken for one that is over, not for a load that stays
-REST = 1e-6  # of the peak, below which a held value is that of a load at rest
 
 
 def _evaluations(counts: dict[str, Any]) -> int:
@@ -175,42 +170,23 @@ class Motion(Drive):
         self.history.begin()
         return super()._at_start()
 
-    def heed_table(self, times: Array, values: Array, after: str | None) -> None:
+    def heed_table(self, table: tuple[Any, ...], after: str | None) -> None:
         """Of loads: steps under error control pass none of its bends; fixed ones that leave out much of it are taken after a warning. Where
         the run passes its end, it says so."""
-        self._say_ends(times, values, after)
-        if after == "zero":
-            times, values = interruptible(load_tables.PER_NUMBER * values.size, load_tables.ended, times, values)
+        from mflow.structures.watched_table import WatchedTable  # few programs have a table
+
+        watched = WatchedTable(self.name, table, after)
+        self.notes += watched.ends(self.t0, self.t1)
         if self.mode == "adaptive":
-            bend = interruptible(load_tables.PER_NUMBER * values.size, load_tables.bends, times, values)
-            user, sign = self.max_step, math.copysign(1.0, self.t1 - self.t0)
-            least = check_min_step(self.settings.min_step)
+            user, sign, least = self.max_step, math.copysign(1.0, self.t1 - self.t0), check_min_step(self.settings.min_step)
 
             def bound(t: float, x: Array) -> float:
                 longest = user(t, x) if callable(user) else user
-                return min(longest, max(load_tables.up_to(bend, t, self.run.h, sign), least))
+                return min(longest, max(watched.bound(t, self.run.h, sign), least))
 
             self.max_step = bound
         elif self.mode == "fixed" and self.t0 != self.t1:
-            legs = [self.t0, *(self.agenda.times.tolist() if self.agenda is not None else []), self.t1]
-            work, dt = load_tables.PER_NUMBER * values.size, abs(self.step)
-            share = max(interruptible(work, load_tables.left_out, times, values, a, b, dt) for a, b in pairwise(legs))
-            if share > LEFT_OUT:
-                text = (
-                    f"load: {100 * share:.3g} % of the table's impulse falls between steps of dt = {abs(self.step):g}, which do not see "
-                    "it (the integral of |load - line between the ends of steps| against that of |load|); its times are about "
-                    f"{interruptible(work, np.median, np.diff(times)):.3g} apart: lower dt"
-                )
-                tell(f"{self.name}: {text}")
-
-    def _say_ends(self, times: Array, values: Array, after: str | None) -> None:
-        for at, share in load_tables.held(times, values, self.t0, self.t1):
-            place = "before the start" if at == times[0] else "past the end"
-            kept = "it is 0 there" if after == "zero" or share == 0.0 else f"its value there, {100 * share:.3g} % of its peak, is held"
-            self.notes.append(f"{place} of the load's table, t = {at:g}, {kept}")
-            if after is None and REST < share < OVER:
-                text = f'load: the run goes {self.notes[-1]}: give after="zero" for a load that is over, or after="hold"'
-                tell(f"{self.name}: {text}")
+            watched.left_out([self.t0, *(self.agenda.times.tolist() if self.agenda is not None else []), self.t1], abs(self.step))
 
     def heed_function(self, argument: str) -> None:
         """Of what drives the motion: after a run with fixed steps it is looked at between a few of them."""
@@ -245,7 +221,7 @@ class Motion(Drive):
                 )
         except Exception:  # a load may know the times of steps alone: then this is not known, and no fault of the run
             share = 0.0
-        if not share > LEFT_OUT:
+        if not share > load_tables.LEFT_OUT:
             return ""
         text = (
             f"{self.looks_at}: at steps that were looked at it is about {100 * share:.3g} % of its size off the line between its values "
@@ -270,7 +246,7 @@ class Motion(Drive):
             rows[:, 2], lam, drift, drift_v = what_constraints_did(self.problem, self.supports, t, rows[:, 0], rows[:, 1])
         x, v, a = parts_of(np.ascontiguousarray(rows), self.supports.shape)
         energy = pending(EnergyResult, lambda: EnergyResult(zip(COLUMNS, e.T, strict=True))) if self.keeps_energy else None
-        t_half = v_half = None
+        few, t_half, v_half = few_digits(run, self.tolerances), None, None
         one_grid = self.agenda is None and not (events and events.acts)
         if "v(1/2)" in self.method.record.formula and self.mode == "fixed" and one_grid:  # the method's own formula has half steps
             t_half, v_half = self.history.half_steps(self.t1, self.step, self.steps, self.supports)
@@ -285,7 +261,7 @@ class Motion(Drive):
             multipliers=lam, drift=drift, drift_v=drift_v,
             nfev=nfev, ncheck=self.checks, nsolve=run.nsolve, njev=counts.get("njev", 0), nlu=counts["nlu"],
             nsteps=run.k, nrejected=run.rejected[0],
-            status=status, reason=reason, message=self.with_doubts(message), doubts=self.doubts, success=status >= 0,
+            status=status, reason=reason, message=self.with_doubts(message) + (few and f"; {few}"), doubts=self.doubts, success=status >= 0,
         )  # fmt: skip
         if events is not None and events.acts:
             out["x_after"] = [self._events_whole(y, 0, at) for y, at in zip(events.y_after, events.t_events, strict=True)]

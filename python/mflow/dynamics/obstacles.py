@@ -78,6 +78,11 @@ class Friction(NamedTuple):
     --------
     mflow.Contact, mflow.Event
 
+    Notes
+    -----
+    A slider behind a spring of stiffness k, as of a spring that yields, has a period of 2 pi sqrt(mass/k) of its own: give it about
+    k (dt/2)^2 or more of mass.
+
     Examples
     --------
     >>> import mflow

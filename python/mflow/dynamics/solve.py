@@ -19,7 +19,7 @@ from mflow_core.dynamics import supports as core_supports
 from mflow_core.problems.signatures import FORCE_SIGNATURE, compiled_address
 from mflow_core.problems.sparse import check_sparse
 
-from mflow.base.checks import Array, as_tuple, check_choice, check_flags, length_of, shown
+from mflow.base.checks import Array, as_tuple, check_flags, length_of, shown
 from mflow.base.methods import Method, as_method, parameters_of, refuse_unknown
 from mflow.base.pace import interruptible
 from mflow.base.result import DynamicsResult
@@ -39,7 +39,7 @@ from mflow.structures.supports import Supports, as_diagonal, check_starts
 if TYPE_CHECKING:
     from mflow.base._records import MotionOptions
 
-__all__ = ["solve_dynamics"]
+__all__ = ["of_second_order", "solve_dynamics"]
 
 OBSTACLES = "{name} does not go with contacts and friction, whose states it does not know: omit it"
 
@@ -242,7 +242,7 @@ def solve_dynamics(
     given = _of_motion(parameters)
     if isinstance(damping, str):
         given, damping = {**given, "damping": _own_damping(method, damping)}, None
-    chosen_method, extra = as_method(method, given), as_tuple(args)
+    chosen_method, extra = as_method(method, given, fits=of_second_order), as_tuple(args)
     facts: dict[str, Any] = {}  # of runs that are saved or resumed
     if checkpoint is not None or resume is not None:
         facts = _checksums((mass, damping, stiffness, load, rayleigh, fixed, dfdx, dfdv, args)) | {
@@ -255,7 +255,7 @@ def solve_dynamics(
     supports = Supports(start, fixed, span, dt)
     supports.check_rest(speed)
     linear = {
-        "damping": damping, "stiffness": stiffness, "load": load if after is None else _until(load, after), "rayleigh": rayleigh,
+        "damping": damping, "stiffness": stiffness, "load": table_until(load, after), "rayleigh": rayleigh,
         "linear_solver": linear_solver,
     }  # fmt: skip
     tangents = finite_jacobian(dfdx, "dfdx", 3), finite_jacobian(dfdv, "dfdv", 3)
@@ -310,9 +310,22 @@ OWN = {
     "action=lambda t, x, v: (x, v + J / m))",
     "nonnegative": "a position that must stay above a bound meets a wall there: contacts=mflow.Contact(dof, gap)",
     "until": "an undamped motion has no rest; a terminal event ends the run, as of v @ v - 1e-12, or solve_ivp on the first-order form",
-    "zeta": "damping is a matrix: rayleigh=(a, b) makes it, and mflow.modes(mass, stiffness).damping_matrix(zeta) has that ratio in each "
-    "mode",
-}
+    **dict.fromkeys(
+        ("zeta", "xi", "damping_ratio"),
+        "damping is a matrix: rayleigh=(a, b) makes it, and mflow.modes(mass, stiffness).damping_matrix(ratio) has that ratio in each mode",
+    ),
+    "M": "the mass matrix is mass=", "K": "the stiffness matrix is stiffness=",
+    "C": "the damping matrix is damping=, in force over velocity", "F": "the load is load=, numbers, a function of t or a table",
+    **dict.fromkeys(
+        ("ground_motion", "ground_acceleration", "accel", "record"),
+        "the load of a record rec of the ground on masses is the table load=(rec.t, rec.a, -masses); x, v and a are relative to the ground",
+    ),
+}  # fmt: skip
+
+
+def of_second_order(record: Any) -> int:
+    """Whether a method is one for motions."""
+    return int("second_order" in record.flags)
 
 
 def _of_motion(parameters: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -328,20 +341,12 @@ def _known() -> tuple[str, ...]:
     return (*ARGUMENTS, *dict.fromkeys(of_methods))
 
 
-def _until(load: Any, after: Any) -> Any:
-    """The load with its ending. Raises ValueError where there is no such ending, or nothing that ends."""
-    check_choice(after, "after", ("hold", "zero"))
-    if not is_table(load):
-        raise ValueError(f"after: expected a table as load, whose end it describes, got load = {shown(load)}; omit after")
-    return table_until(load, after)
-
-
 def _heed(drive: Motion, load: Any, after: str | None, other: str) -> None:
     """What drives a motion is looked at between its steps. other: the argument beside load that does, or empty."""
     if load is None and not other:
         return
     if is_table(load):
-        drive.heed_table(np.asarray(load[0], dtype=np.float64), np.asarray(load[1], dtype=np.float64), after)
+        drive.heed_table(load, after)
     else:
         drive.heed_function("load" if matrices.is_function(load) else other)
 

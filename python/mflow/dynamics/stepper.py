@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable
 from typing import Any
@@ -19,6 +20,7 @@ from mflow.dynamics.forces import force_problem, solves_for_acceleration, tangen
 from mflow.integrate.control import OF_RUNS, refuse_of_runs
 from mflow.integrate.endings import Ending
 from mflow.integrate.stepper import Stepper
+from mflow.structures.loads import is_table, table_until
 from mflow.structures.matrices import structure_problem
 from mflow.structures.supports import Supports, as_diagonal, check_speed
 
@@ -30,6 +32,7 @@ class MotionStepper(Stepper, flag="second_order"):
 
     _start_name = "x0"
     _watches_motion = True
+    _table: Any = None  # a load's, which steps may miss
 
     def __init__(
         self,
@@ -59,6 +62,7 @@ class MotionStepper(Stepper, flag="second_order"):
         damping: Any = None,
         stiffness: Any = None,
         load: Any = None,
+        after: str | None = None,
         rayleigh: tuple[float, float] | None = None,
         force: Any = None,
         fixed: Any = None,
@@ -94,19 +98,44 @@ class MotionStepper(Stepper, flag="second_order"):
         self._supports.check_rest(speed)
         if events is not None and self._supports.any:
             raise ValueError("events: expected none with fixed=, which a stepper's events do not know of; mflow.solve_dynamics takes both")
-        self._body = body
+        self._body = body | {"load": table_until(load, after)} if after is not None else body
+        if is_table(load):
+            from mflow.structures.watched_table import WatchedTable  # few programs have one
+
+            self._table = WatchedTable("Stepper", load, after)
         self._take_start(start, speed)
         self._call = {
             "accel": accel, "v0": speed, "args": args, "inplace": inplace, "rtol": rtol, "atol": atol, "direction": direction,
             "first_step": first_step, "max_step": max_step, "min_step": min_step, "dadx": dadx, "dadv": dadv,
             "velocity_free": velocity_free, "solver": solver, "solve_accel": solve_accel, "energy": bool(energy), "potential": potential,
             "breaks": breaks, "events": events,
-            **body,
+            **body, **({} if after is None else {"after": after}),
         }  # fmt: skip
         self._force: Any = self._make_force()
         self._make_run(self._force, v0=self._speed)
         if energy:
             self._settle(int(Energies(self._run).keep()), 0.0)
+
+    def advance(self, steps: int, dt: float) -> None:
+        """``steps`` steps of dt, or those up to a terminal event; what they do not see of a load's table is told of. Errors as `step`."""
+        super().advance(steps, dt)
+        if self._table is not None:
+            self._table.look(self._run, self._t0, self._controlled)
+
+    def _steps_to(self, end: float, dt: float) -> None:
+        super()._steps_to(end, dt)
+        if self._table is not None:
+            self._table.look(self._run, self._t0, self._controlled)
+
+    def _go(self, end: float, count: int, name: str) -> None:
+        """Under error control no step passes a bend of a load's table."""
+        if self._table is not None and self._controlled:
+            sign, least = math.copysign(1.0, self._call["direction"]), self._call["min_step"] or 0.0
+            ahead = self.t + sign * max(self._table.bound(self.t, self._run.h, sign), least)
+            end, count = min(end, ahead, key=lambda one: abs(one - self.t)), 1
+        super()._go(end, count, name)
+        if self._table is not None:
+            self._table.look(self._run, self._t0, self._controlled)
 
     def _take_start(self, start: Array, speed: Array) -> None:
         """Where the stepper begins, as its run knows it."""

@@ -125,6 +125,10 @@ def explain(
         raise TypeError(f"jac: expected a function, or True where fun returns (cost, gradient), got {shown(jac)}")
     if mass is not None:
         raise ValueError('mass: expected None for a cost, got a matrix; it belongs to M y\' = fun(t, y): give kind="rhs" if fun is that')
+    if t_span is not None:
+        raise ValueError(
+            f't_span: expected None for a cost, got {shown(t_span)}; it belongs to y\' = fun(t, y): give kind="rhs" if fun is that'
+        )
     if jac is None and isinstance(fun, Objective):
         jac = fun.grad  # its own
     report = explain_cost(ExaminedCost(fun, jac, args, start), start, table, check_gradient)

@@ -263,12 +263,13 @@ def least_squares(
         residuals.take_pattern(jac_sparsity)
     how = {name: _tolerance(value, name) for name, value in (("ftol", ftol), ("xtol", xtol), ("gtol", gtol))}
     how["limit"] = 500 * (start.size + 1) if max_nfev is None else check_whole(max_nfev, "max_nfev", 1)
+    lr = check_number(lr, "lr", low=0.0, open_low=True)
     how["dt"] = 0.0 if dt is None else check_number(dt, "dt", low=0.0, open_low=True)
     D = None if x_scale is None or (isinstance(x_scale, str) and x_scale == "jac") else scale_of(x_scale, start.size)
     run = Run(residuals, start, {**how, "acceleration": acceleration}, D, box, held, loss_of(loss, f_scale), teller(callback, intermediate))
     try:
         if passes := check_whole(passes, "passes"):
-            one_by_one(run, passes, check_number(lr, "lr", low=0.0, open_low=True), residual_at, seed)
+            one_by_one(run, passes, lr, residual_at, seed)
         ending = run.go()
     except BaseException as error:
         reason = "interrupted" if isinstance(error, KeyboardInterrupt) else "rhs_failed"

@@ -49,6 +49,7 @@ __all__ = [
     "refuse_of_runs",
     "rest_of",
     "sizes_of",
+    "tolerances_of_run",
     "warn_of_small",
     "whole_or",
 ]  # fmt: skip
@@ -337,6 +338,21 @@ def resolved(absolute: Array, start: Array, rounding: Callable[[], Array] | None
         return absolute
     least = np.where(flat == 0.0, LEAST_SHARE * size, LEAST_ATOL)
     return np.where(unset, np.maximum(np.maximum(least, lost), LEAST_ATOL), np.maximum(absolute, lost))
+
+
+def tolerances_of_run(
+    name: str, rtol: Any, atol: Any, start: Array, rounding: Callable[[], Array] | None = None, speed: Array | None = None
+) -> tuple[Array, Array]:
+    """(rtol, atol) of a run from this start, of one size: 1, or a number for each component; None: the defaults. A start far below the
+    default atol is told of. rounding: as in `resolved`. speed: the other half of a start of second order."""
+    relative, absolute = check_tolerances(RTOL if rtol is None else rtol, ATOL if atol is None else atol, start.shape)
+    if atol is None:
+        warn_of_small(name, start, start if speed is None else speed)
+    absolute = resolved(absolute, start, rounding)
+    if relative.size == absolute.size:
+        return relative, absolute
+    shape = (max(relative.size, absolute.size),)
+    return np.ascontiguousarray(np.broadcast_to(relative, shape)), np.ascontiguousarray(np.broadcast_to(absolute, shape))
 
 
 def sizes_of(y: Array, tolerances: tuple[Any, Any] | None) -> Array:

@@ -31,7 +31,7 @@ from mflow.course.signs import Walls, check_signs, left_words, let_go, walls_of
 from mflow.course.stops import check_actions
 from mflow.integrate import control, curvature, endings
 from mflow.integrate.checkpoint import Checkpoints, StepState, misfit_of_grid
-from mflow.integrate.control import ATOL, MANY, RTOL, Settings
+from mflow.integrate.control import MANY, Settings
 from mflow.integrate.curvature import CALLBACK, GROWTH, AutoSteps, StiffnessWarning, check_measurable, give_radius, looks_misfit, stable_end
 from mflow.integrate.history import History
 from mflow.solvers.finite_jacobian import NotFiniteError
@@ -195,14 +195,7 @@ class Drive:
     def _check_tolerances(self) -> tuple[Array, ...]:
         """(rtol, atol), of one size: 1, or a number for each component."""
         s = self.settings
-        rtol, atol = control.check_tolerances(RTOL if s.rtol is None else s.rtol, ATOL if s.atol is None else s.atol, self.start.shape)
-        if s.atol is None:
-            control.warn_of_small(self.name, self.start)
-        atol = control.resolved(atol, self.start, None if s.algebraic is None else s.algebraic.rounding)
-        if rtol.size == atol.size:
-            return rtol, atol
-        shape = (max(rtol.size, atol.size),)
-        return np.ascontiguousarray(np.broadcast_to(rtol, shape)), np.ascontiguousarray(np.broadcast_to(atol, shape))
+        return control.tolerances_of_run(self.name, s.rtol, s.atol, self.start, None if s.algebraic is None else s.algebraic.rounding)
 
     def _make_run(self, step: float, dense: bool, controlled: bool) -> stepper.Run:
         solver, values = self.settings.solver, self.method.numbers

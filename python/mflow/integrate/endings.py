@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 from mflow_core.arithmetic.starts import largest
@@ -301,11 +302,15 @@ def of_events(events: core_events.Events, status: int, where: str) -> tuple[str,
 
 def few_digits(run: stepper.Run, tolerances: tuple[Array, ...]) -> str:
     """Words, where slopes carry fewer digits than rtol, the first of the tolerances of error control, asks for; "" otherwise."""
-    callback = run.problem.callback
-    digits = slope_digits(callback.bits) if callback is not None and tolerances and run.nfev > SEEN else None
+    problem: Any = run.problem  # of a motion one that counts its force
+    callback = problem.callback
+    digits = slope_digits(getattr(problem if callback is None else callback, "bits", 0)) if tolerances else None
     if digits is None or not (least := float(np.min(tolerances[0]))) < FINE * digits.eps:
         return ""
-    return f"fun's slopes carry {digits.text}, and rtol = {least:g} asks for more: return float64, or raise rtol"
+    if (run.nfev if callback is not None else problem.counters["nfev"]) <= SEEN:
+        return ""
+    said = "fun's slopes carry" if callback is not None else "values of the force carry"
+    return f"{said} {digits.text}, and rtol = {least:g} asks for more: return float64, or raise rtol"
 
 
 def most_stages() -> str:

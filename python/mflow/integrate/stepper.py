@@ -27,11 +27,11 @@ from mflow.integrate.control import (
     check_min_step,
     check_tolerances,
     refuse_of_runs,
-    resolved,
     sizes_of,
+    tolerances_of_run,
 )  # fmt: skip
 from mflow.integrate.curvature import StiffnessWarning, give_radius, past_limit_of, stable_end
-from mflow.integrate.endings import Ending, held_words, of_events
+from mflow.integrate.endings import SEEN, Ending, few_digits, held_words, of_events
 from mflow.saving.saved_stepper import Kept
 from mflow.solvers import nonlinear
 from mflow.solvers.algebraic import Algebraic, algebraic_of
@@ -70,7 +70,7 @@ class Stepper(Kept):
         Second order: keep the ledger of `mflow.solve_dynamics`, mass 1: ``st.energy``. accel is asked for the first acceleration at once.
     potential : callable
         Second order, with energy: ``potential(x, *args)`` of accel, or compiled; without it the ledger's load is the work of all of accel.
-    mass, damping, stiffness, load, rayleigh, force, fixed
+    mass, damping, stiffness, load, after, rayleigh, force, fixed
         Second order, in place of accel (None): M x'' + C x' + K x = load(t) + force(t, x, v), as in `mflow.solve_dynamics`; dadx and dadv
         are tangents of the force. For x0 of shape (N, 3) mass is (N,) or (N, 3) too.
     t0 : float
@@ -130,6 +130,7 @@ class Stepper(Kept):
 
     _start_name = "y0"
     _told_stiff = False
+    _digits_open = True  # whether slopes carry the digits that rtol asks for is not known yet
     _algebraic: Algebraic | None = None
     _pair: Any = None  # the two methods of "auto"
     _legs: Any = None  # and the run, then
@@ -252,9 +253,7 @@ class Stepper(Kept):
 
     def _make_run(self, equation: problem.Problem, **more: Any) -> None:
         """The run of the core, under error control where tolerances are given."""
-        direction = self._call["direction"]
-        if not isinstance(direction, (int, float, np.number)) or math.isnan(direction):
-            raise ValueError(f"direction: expected a number, whose sign counts, got {direction!r}")
+        check_number(self._call["direction"], "direction", "a finite number, whose sign counts")
         function = self._call.get("fun", self._call.get("accel"))
         specs, own = check_events(self._call["events"]), getattr(function, "breaks", None)
         self._stops = Stops.of(self._call, own, specs, equation, self._start.shape, self._project(), of_motion=self._watches_motion)
@@ -295,11 +294,8 @@ class Stepper(Kept):
             raise ValueError(f"stages: the error estimate of {self.method.name} needs 3 or more of them, or 0")
         if callable(max_step):
             raise TypeError("max_step: expected a number, got a function; functions go into mflow.solve_ivp")
-        relative, absolute = check_tolerances(RTOL if rtol is None else rtol, ATOL if atol is None else atol, self._start.shape)
-        absolute = resolved(absolute, self._start, None if self._algebraic is None else self._algebraic.rounding)
-        if relative.size != absolute.size:
-            shape = np.broadcast_shapes(relative.shape, absolute.shape)
-            relative, absolute = (np.ascontiguousarray(np.broadcast_to(v, shape)) for v in (relative, absolute))
+        rounding = None if self._algebraic is None else self._algebraic.rounding
+        relative, absolute = tolerances_of_run("Stepper", rtol, atol, self._start, rounding, self._call.get("v0"))
         largest = check_max_step(max_step)
         least = check_min_step(min_step, largest)
         self._run.control(relative, absolute, math.inf if callable(largest) else largest, least)
@@ -560,6 +556,10 @@ class Stepper(Kept):
         self._settle(status, self._run.h)
         if self._stops is not None:
             self._settle(self._stops.arrive(self._run, sign), self._run.h)
+        if self._digits_open and self.nfev > 2 * SEEN:
+            self._digits_open = False
+            if few := few_digits(self._run, (np.asarray(RTOL if self._call["rtol"] is None else self._call["rtol"]),)):
+                tell(f"Stepper: {few}")
         if not self._told_stiff and (text := held_words(self._run, self.method, end)):
             self._told_stiff = True
             tell(f"Stepper: {text}", StiffnessWarning)

@@ -39,7 +39,11 @@ FILE_EVERY = 1000  # iterations between two files
 
 def asked_looks(settings: dict[str, Any], searches: bool) -> tuple[Any, Any, bool]:
     """(monitor, monitor_every, progress), taken from the arguments of a call. Raises TypeError or ValueError."""
-    monitor, every, shows = settings.pop("monitor"), settings.pop("monitor_every"), settings.pop("progress")
+    monitor, every, shows = (
+        settings.pop("monitor"),
+        check_whole(settings.pop("monitor_every"), "monitor_every", 1),
+        settings.pop("progress"),
+    )
     if shows is not False:
         check_flags(progress=shows)
     if searches and (monitor is not None or shows):

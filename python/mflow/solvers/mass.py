@@ -331,6 +331,8 @@ def _as_matrix(value: Any, n: int, lband: int | None, uband: int | None) -> Any:
             raise ValueError(
                 f"mass: expected shape ({n}, {n}), as the state has {n} components, got a sparse matrix of shape {matrix.shape}"
             )
+        if not np.all(np.isfinite(matrix.data)):
+            raise ValueError("mass: expected finite entries, got NaN or an infinity")
         return matrix
     try:
         array = np.asarray(value)

@@ -275,10 +275,11 @@ def max_stable_dt(
     curvature : float
         In place of jac: the largest curvature L of the cost (the largest eigenvalue of its Hessian).
     mass, stiffness, damping : None, a number, n numbers (a diagonal), or a dense or SciPy sparse matrix (n, n)
-        M x'' + C v + K x = 0, for second-order methods. Where damping is no a M + b K, the limit is known at any size where it is that of
-        the factor -1 (symplectic and central differences, Newmark with gamma of 1/2 and more); of forward_euler_system up to 600 degrees of
-        freedom, of methods with several forces a step up to 200, of others up to 400. Beyond, or with matrices that are not symmetric, the
-        result may be a bound from below, or an estimate; a warning says so then, and up to which step the limit may lie.
+        M x'' + C v + K x = 0, for second-order methods. Degrees of freedom whose rows of the mass are 0 are condensed. Where damping is
+        no a M + b K, the limit is known at any size where it is that of the factor -1 (symplectic and central differences, Newmark with
+        gamma of 1/2 and more); of forward_euler_system up to 600 degrees of freedom, of methods with several forces a step up to 200, of
+        others up to 400. Beyond, or with matrices that are not symmetric, the result may be a bound from below, or an estimate; a warning
+        says so then, and up to which step the limit may lie.
     force, x0, v0 : callable and array_like (n,), n up to 1000
         ``force(t, x, v)`` in place of stiffness and damping: these are its central differences at t = 0, x0 and v0 (at rest if not given),
         by 4 n calls. What damps is in it.

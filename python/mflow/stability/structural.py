@@ -67,9 +67,12 @@ def structure_modes(n: int, mass: Any, damping: Any, stiffness: Any) -> Modes:
             f"damping: expected a matrix, got {damping!r}; give the method's own damping to an instance, as in mflow.Staggered(...)"
         )
     M = np.ones(n) if mass is None else matrices.checked_matrix(mass, "mass", n)
-    _check_mass(M)
     C, K = (None if a is None else matrices.checked_matrix(a, name, n) for a, name in ((damping, "damping"), (stiffness, "stiffness")))
     C, K = (None if matrices.is_zero(a) else a for a in (C, K))
+    if K is not None and not matrices.smallest(M if M.ndim == 1 else np.ascontiguousarray(M.diagonal())) > 0.0:
+        M, C, K = _with_mass(n, M, C, K)
+        n = len(M) if M.ndim == 1 else M.shape[0]
+    _check_mass(M)
     if K is None and C is None:
         return Modes(np.zeros(0), np.zeros(0))
     if all(a is None or a.ndim == 1 for a in (M, C, K)):
@@ -86,6 +89,25 @@ def structure_modes(n: int, mass: Any, damping: Any, stiffness: Any) -> Modes:
     if n > SMALL:
         k = k[-1] * np.append(np.geomspace(1e-8, 1.0, 65), 0.0)
     return _outermost(k, np.maximum(a + b * k, 0.0))
+
+
+def _with_mass(n: int, M: Any, C: Any, K: Any) -> tuple[Any, Any, Any]:
+    """The matrices of the degrees of freedom that have mass, the others condensed."""
+    from mflow.spectra.condensed import DASHPOT, condensed, part, rows_without  # few programs need it
+
+    without = rows_without(M)
+    index = np.flatnonzero(without)
+    if not index.size or index.size == n:
+        return M, C, K
+    kept = np.flatnonzero(~without)
+    share = None if C is None or np.all(rows_without(C)[index]) else _rayleigh(n, M, C, K)
+    if C is not None and share is None and not np.all(rows_without(C)[index]):
+        raise ValueError(DASHPOT.format(index[~rows_without(C)[index]][0], "a * mass + b * stiffness"))
+    M, C, K = part(M, kept), part(C, kept), part(condensed(K, index).K, kept)
+    if share is not None:
+        a, b = share
+        C = definite.full(a * M) + definite.full(b * K) if M.ndim != K.ndim else a * M + b * K
+    return M, C, K
 
 
 def _check_mass(M: Any) -> None:

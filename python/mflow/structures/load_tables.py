@@ -16,12 +16,13 @@ import numpy as np
 
 from mflow.base.checks import Array
 
-__all__ = ["PER_NUMBER", "bends", "ended", "held", "left_out", "sampled", "up_to"]
+__all__ = ["LEFT_OUT", "PER_NUMBER", "bends", "ended", "held", "left_out", "sampled", "up_to"]
 
 PER_NUMBER = 20.0  # multiplications, about, that a look at a number of a table takes
 STRAIGHT = 1e-12  # of the largest value: what a point may be off the line between its neighbours
 NEAR = 1e-6  # of the way between two bends: at one of them
 SUDDEN = 1e-6  # of the last interval: in which a table that ends goes to zero
+LEFT_OUT = 0.1  # of a load's size: where it is off the lines between steps by more, fixed steps are too long for it
 SMALL = 1e-3  # of the largest load's size: what is less does not count
 LOOKS = 8  # steps of a run in which a function is looked at
 FEW = 20  # steps: of fewer it is not looked at

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from bisect import bisect_right
 from collections.abc import Callable
 from typing import Any
 
@@ -9,7 +11,7 @@ import numpy as np
 from mflow_core.dynamics import supports as core_supports
 from mflow_core.problems.signatures import LOAD_SIGNATURE, compiled_address
 
-from mflow.base.checks import Array, as_array
+from mflow.base.checks import Array, as_array, check_choice, shown
 from mflow.structures.load_tables import ended
 from mflow.structures.supports import Supports
 
@@ -21,9 +23,15 @@ def is_table(load: Any) -> bool:
     return isinstance(load, tuple) and len(load) in (2, 3) and np.ndim(load[0]) == 1
 
 
-def table_until(load: Any, after: str | None) -> Any:
-    """The load; a table with zeros outside its times where after is "zero"."""
-    if after != "zero" or not is_table(load):
+def table_until(load: Any, after: Any) -> Any:
+    """The load; a table with zeros outside its times where after is "zero". Raises ValueError where there is no such ending, or nothing
+    that ends."""
+    if after is None:
+        return load
+    check_choice(after, "after", ("hold", "zero"))
+    if not is_table(load):
+        raise ValueError(f"after: expected a table as load, whose end it describes, got load = {shown(load)}; omit after")
+    if after == "hold":
         return load
     return (*ended(*(np.asarray(part, dtype=np.float64) for part in load[:2])), *load[2:])
 
@@ -84,14 +92,21 @@ def load_function(load: Any, supports: Supports, why: str) -> tuple[Callable[[fl
         return lambda t: np.zeros(n), lambda t: np.zeros(n)
     if is_table(load):
         times, values, pattern = table_on(load, _All(supports), np.zeros(n))
-        values = values.T if pattern is None else np.outer(pattern, values)
-        slopes = np.diff(values, axis=1) / np.diff(times)
+        rows = values if pattern is None else np.outer(values, pattern)  # of each time
+        slopes, since = np.diff(rows, axis=0) / np.diff(times)[:, None], times.tolist()
+
+        def at_time(t: float) -> Array:
+            """As np.interp of each column."""
+            k = bisect_right(since, t) - 1
+            if 0 <= k < len(slopes):
+                return np.asarray(slopes[k] * (t - since[k]) + rows[k])
+            return np.array(rows[max(k, 0)]) if not math.isnan(t) else np.full(n, math.nan)
 
         def slope(t: float) -> Array:
-            k = int(np.searchsorted(times, t, side="right")) - 1
-            return slopes[:, k] if 0 <= k < slopes.shape[1] else np.zeros(n)
+            k = bisect_right(since, t) - 1
+            return np.asarray(slopes[k]) if 0 <= k < len(slopes) else np.zeros(n)
 
-        return lambda t: np.array([np.interp(t, times, row) for row in values]), slope
+        return at_time, slope
     if compiled_address(load, "load", LOAD_SIGNATURE) is not None:
         raise ValueError(f"load: a compiled function does not go with {why}: give a Python function or a table")
     if not callable(load):

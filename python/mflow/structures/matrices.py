@@ -17,7 +17,6 @@ from mflow.base.pace import interruptible
 from mflow.base.telling import tell
 from mflow.structures import load_tables
 from mflow.structures.loads import is_table, load_on, load_with_massless, moving_load, table_on
-from mflow.structures.massless import condensed, rows_without
 from mflow.structures.supports import Supports, free_part
 
 __all__ = ["narrower_order", "structure_problem", "sum_of"]
@@ -129,22 +128,22 @@ def _cholesky(M: Any, C: Any, K: Any) -> Any:
 
 def _without_massless(supports: Supports, M: Any, C: Any, K: Any, may: bool) -> Any:
     """K with the free degrees of freedom condensed that have no mass; the supports know them then."""
-    if M.ndim == 1 and matrices.smallest(M) > 0.0:
+    if matrices.smallest(M if M.ndim == 1 else np.ascontiguousarray(M.diagonal())) > 0.0:
         return K
+    from mflow.spectra.condensed import DASHPOT, condensed, rows_without  # few programs need it
+    from mflow.structures.massless import Massless
+
     index = supports.free[rows_without(M)[supports.free]]
     if not index.size or not may or K is None:
         return K
     if C is not None and not np.all(rows_without(C)[index]):
         k = index[~rows_without(C)[index]][0]
-        raise ValueError(
-            f"mass: degree of freedom {k} has a dashpot and no mass, so that its velocity follows from the forces, and it cannot be "
-            "condensed: give it a small mass, or give its damping as rayleigh=(0, b)"
-        )
+        raise ValueError(DASHPOT.format(k, "rayleigh=(0, b)"))
     if index.size == supports.free.size:
         raise ValueError("mass: expected a mass for some degree of freedom that moves, got none: nothing has inertia")
-    K, massless = condensed(K, index)
-    supports.condense(massless)
-    return K
+    found = condensed(K, index)
+    supports.condense(Massless(found))
+    return found.K
 
 
 def narrower_order(given: list[Any]) -> Any:

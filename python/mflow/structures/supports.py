@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import functools
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from mflow_core.dynamics import matrices
 
 from mflow.base.checks import Array, as_array, check_start, length_of
-from mflow.structures.massless import Massless
 from mflow.structures.support_motions import SupportMotions, is_given, step_of_differences
+
+if TYPE_CHECKING:
+    from mflow.structures.massless import Massless
 
 __all__ = ["Supports", "as_diagonal", "check_speed", "check_starts", "free_part"]
 

@@ -8,12 +8,14 @@ from typing import Any
 
 import numpy as np
 from mflow_core.dynamics import matrices
+from numpy.typing import NDArray
 
 from mflow.base.checks import Array, check_whole, length_of, real_array
 from mflow.base.extras import need
 from mflow.base.pace import interruptible
 from mflow.base.result import Result
 from mflow.base.tables import Readable, Table, frame, shortened
+from mflow.spectra.condensed import condensed, part, rows_without
 from mflow.spectra.definite import full
 from mflow.vibration.spectrum import recursion
 
@@ -120,8 +122,9 @@ class Modes(Readable):
         ----------
         times : array_like (m,)
             Increasing; the motion begins at the first.
-        load : array_like (n, m), or (pattern, values) of n and m numbers
-            ``(-mass_of_each, ground.a)`` is a moving ground.
+        load : array_like (n, m), or (pattern, values) of n and m numbers, or (times, values, pattern) as in `mflow.solve_dynamics`
+            ``(-mass_of_each, ground.a)`` is a moving ground, and so is ``(ground.t, ground.a, -mass_of_each)``, a table of times of its
+            own, linear between them and zero after its end.
         damping : float or array_like (k,)
             Damping ratios of the modes.
         x0, v0 : array_like (n,), optional
@@ -170,15 +173,35 @@ class Modes(Readable):
         t = real_array(times, "times")
         if t.ndim != 1 or t.size < 2 or not np.all(np.diff(t) > 0):
             raise ValueError(f"times: expected two or more numbers that increase, got shape {t.shape}")
+        if isinstance(load, tuple) and len(load) == 3:
+            at, given = real_array(load[0], "load[0], its times"), real_array(load[1], "load[1], its values")
+            if at.ndim != 1 or at.size < 2 or given.shape != at.shape or not np.all(np.diff(at) > 0):
+                raise ValueError(
+                    f"load: expected (times, values, pattern) with two or more times that increase and as many values, got shapes "
+                    f"{at.shape} and {given.shape}"
+                )
+            load = load[2], np.interp(t, at, given, left=0.0, right=0.0)
         if isinstance(load, tuple) and len(load) == 2:
             values = real_array(load[1], "load[1]")
             if values.shape != t.shape:
                 raise ValueError(f"load: expected one value a time beside a pattern, shape {t.shape}, got shape {values.shape}")
-            return t, np.outer(self.shapes.T @ self._column(load[0], "load[0], its pattern"), values)
+            pattern = self._column(load[0], "load[0], its pattern")
+            self._refuse_on_massless(pattern)
+            return t, np.outer(self.shapes.T @ pattern, values)
         values = real_array(load, "load")
         if values.shape != (len(self.shapes), t.size):
             raise ValueError(f"load: expected shape ({len(self.shapes)}, {t.size}), or (pattern, values), got shape {values.shape}")
+        self._refuse_on_massless(np.max(np.abs(values), axis=1))
         return t, self.shapes.T @ values
+
+    def _refuse_on_massless(self, load: Array) -> None:
+        """ValueError where one acts on a degree of freedom without mass: what it does to that one by itself is in no mode."""
+        bad = np.flatnonzero(rows_without(self.mass) & (load != 0.0))
+        if bad.size:
+            raise ValueError(
+                f"load: expected none at degree of freedom {bad[0]}, which has no mass and follows its load at once, as no mode does; use "
+                "mflow.solve_dynamics"
+            )
 
 
 def modes(mass: Any, stiffness: Any, k: int | None = None, *, direction: Any = None) -> Modes:
@@ -187,9 +210,10 @@ def modes(mass: Any, stiffness: Any, k: int | None = None, *, direction: Any = N
     Parameters
     ----------
     mass, stiffness : a number, n numbers (a diagonal), or a dense or SciPy sparse matrix (n, n), symmetric
-        The mass is positive definite, the stiffness may leave rigid motions. None as mass: 1 for each degree of freedom.
+        The mass is positive definite, the stiffness may leave rigid motions. None as mass: 1 for each degree of freedom. Degrees of
+        freedom whose rows of the mass are 0 are condensed, as in `mflow.solve_dynamics`, and follow the others statically.
     k : int, optional
-        How many, from the slowest on; all where not given.
+        How many, from the slowest on; all where not given, one for each degree of freedom with mass.
     direction : array_like (n,), optional
         How the degrees of freedom go along with a ground that moves by 1, for participation factors; ones where not given.
 
@@ -227,11 +251,13 @@ def modes(mass: Any, stiffness: Any, k: int | None = None, *, direction: Any = N
         if not matrices.is_symmetric(A):
             raise ValueError(f"{name}: expected a symmetric matrix, got one that differs from its transpose")
     diagonal = np.asarray(M if M.ndim == 1 else M.diagonal())
-    if np.any(diagonal <= 0.0):
+    without = rows_without(M)
+    if np.any((diagonal <= 0.0) & ~without) or np.all(without):
         j = int(np.flatnonzero(diagonal <= 0.0)[0])
-        raise ValueError(f"mass: expected a mass above 0 at every degree of freedom, got {diagonal[j]:g} at {j}")
-    count = n if k is None else check_whole(k, "k", low=1, high=n)
-    values, shapes = _sparse(M, K, n, count) if hasattr(K, "tocsr") and n > DENSE and 4 * count < n else _dense(M, K, n, count)
+        raise ValueError(f"mass: expected a mass above 0, or a row of zeros, at every degree of freedom, got {diagonal[j]:g} at {j}")
+    kept = np.flatnonzero(~without)
+    count = kept.size if k is None else check_whole(k, "k", low=1, high=kept.size)
+    values, shapes = _solved(M, K, n, count) if kept.size == n else _condensed_modes(M, K, kept, count)
     largest = np.argmax(np.abs(shapes), axis=0)
     shapes = shapes * np.where(shapes[largest, np.arange(count)] < 0.0, -1.0, 1.0)
     values = np.where(np.abs(values) <= 1e-12 * np.max(np.abs(values), initial=0.0), 0.0, values)
@@ -244,6 +270,21 @@ def modes(mass: Any, stiffness: Any, k: int | None = None, *, direction: Any = N
         raise ValueError(f"direction: expected {n} numbers, one for each degree of freedom, got shape {r.shape}")
     along = _times(M, r)
     return Modes(np.sqrt(values), shapes, shapes.T @ along, M, float(r @ along))
+
+
+def _solved(M: Any, K: Any, n: int, count: int) -> tuple[Array, Array]:
+    return _sparse(M, K, n, count) if hasattr(K, "tocsr") and n > DENSE and 4 * count < n else _dense(M, K, n, count)
+
+
+def _condensed_modes(M: Any, K: Any, kept: NDArray[np.intp], count: int) -> tuple[Array, Array]:
+    """Modes of the degrees of freedom that have mass, with what follows them statically."""
+    n = K.shape[0]
+    found = condensed(K, np.setdiff1d(np.arange(n), kept))
+    values, inner = _solved(part(M, kept), part(found.K, kept), kept.size, count)
+    shapes = np.zeros((n, count))
+    shapes[kept] = inner
+    shapes[found.index] = found.follow @ shapes[found.reach]
+    return values, shapes
 
 
 def _times(A: Any, x: Array) -> Array:

@@ -270,6 +270,11 @@ cdef class Constrained(Problem):
         return getattr(self.forces, "symmetric", True)
 
     @property
+    def bits(self):
+        """The most significant bits of a number that a Python force has returned; 0 where there is none."""
+        return getattr(self.forces, "bits", 0)
+
+    @property
     def counters(self):
         """Those of the forces; ng, ngjac: calls of the constraints and of their gradients; dependent: the constraint that was found to depend
         on others, or None; diverged: whether multipliers were not found."""

@@ -64,6 +64,7 @@ cdef class Force(Problem):
     cdef double *v_data
     cdef double *out_data
     cdef bint inplace
+    cdef readonly int bits               # the most significant bits of a number that a Python force has returned
     cdef object value(self, double t, const double *x, const double *v)
     cdef int renew(self) except -1
     cdef int point(self, const double *x, const double *v) except -1

@@ -6,6 +6,8 @@ from mflow_core.solvers.solver import Solver
 
 class Force(Problem):
     solver: Solver | None
+    @property
+    def bits(self) -> int: ...
     def __init__(
         self,
         force: Any,

@@ -18,6 +18,7 @@ cimport numpy as cnp
 
 from mflow_core.dynamics.structure cimport body_product, body_solve, body_sum_solve, body_work
 from mflow_core.problems.problem cimport failed, raise_or
+from mflow_core.problems.values cimport most_bits
 from mflow_core.registry cimport REDUCE
 from mflow_core.solvers.matrix cimport matrix_refresh
 from mflow_core.solvers.newton cimport newton_forget, newton_pack, newton_solve, newton_state_size, newton_unpack
@@ -274,7 +275,10 @@ cdef int ask_force(Force p, double t, const double *x, const double *v, double *
 
 
 cdef int python_force(double t, const double *x, const double *v, double *out, ptrdiff_t n, void *ctx) noexcept with gil:
-    cdef int status = (<quiet_force> ask_force)(<Force> ctx, t, x, v, out)
+    cdef Force p = <Force> ctx
+    cdef int status = (<quiet_force> ask_force)(p, t, x, v, out)
+    if status == 0:
+        p.bits = most_bits(out, n, p.bits)
     return failed() if status == -1 else status
 
 
@@ -531,17 +535,10 @@ cdef class Force(Problem):
 
     cdef int renew(self) except -1:
         """Arrays of the user's own from here on."""
-        for _ in range(2):
-            array = np.empty(self.shape)
-            if _ == 0:
-                self.x_data = <double *> cnp.PyArray_DATA(<cnp.ndarray> array)
-            else:
-                self.v_data = <double *> cnp.PyArray_DATA(<cnp.ndarray> array)
-            array.flags.writeable = False
-            if _ == 0:
-                self.x_view = array
-            else:
-                self.v_view = array
+        self.x_view, self.v_view = np.empty(self.shape), np.empty(self.shape)
+        self.x_data = <double *> cnp.PyArray_DATA(<cnp.ndarray> self.x_view)
+        self.v_data = <double *> cnp.PyArray_DATA(<cnp.ndarray> self.v_view)
+        self.x_view.flags.writeable = self.v_view.flags.writeable = False
         self.out = np.zeros(self.shape)
         self.out_data = <double *> cnp.PyArray_DATA(<cnp.ndarray> self.out)
         return 0

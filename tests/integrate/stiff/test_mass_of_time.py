@@ -260,3 +260,14 @@ def test_a_mass_that_depends_on_y_is_told_the_way(mass: Any, args: tuple[float, 
 def test_a_type_error_inside_of_a_mass_stays_what_it_is() -> None:
     with pytest.raises(TypeError, match="unsupported operand"):
         mflow.solve_ivp(lambda t, y: -y, (0.0, 1.0), [1.0], "bdf", mass=lambda t: [t + "1"], **TOL)  # type: ignore[operator]
+
+
+@pytest.mark.parametrize("form", ["csr", "csc", "coo", "dense"])
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+def test_entries_that_are_not_finite_name_the_mass(form: str, bad: float) -> None:
+    M = scipy.sparse.random(6, 6, 0.5, format="lil", random_state=0) + scipy.sparse.eye(6, format="lil")  # one block, whose rank is asked
+    M = M.tolil()
+    M[0, 0] = bad
+    given = M.toarray() if form == "dense" else M.asformat(form)
+    with pytest.raises(ValueError, match="mass: expected finite entries, got NaN or an infinity"):
+        mflow.solve_ivp(lambda t, y: -y, (0, 1), np.ones(6), "radau5", mass=lambda t: given)
