@@ -101,7 +101,7 @@ def test_no_product_sum_or_rate_is_one_that_no_run_has(name: str, j: int, false:
     opt.step(c.copy())
     state = opt.state_dict()
     state["groups"][0]["scalars"][j] = false
-    with pytest.raises(ValueError, match="scalars of group 0: expected those that [a-z_]+ has after 1 step,"):
+    with pytest.raises(ValueError, match=r"scalars of group 0: expected those that [a-z_]+ has after 1 step,"):
         opt.load_state_dict(state)
 
 
