@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import pytest
+
 from support.places import environment_for
 
 FORKED = """
