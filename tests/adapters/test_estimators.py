@@ -192,3 +192,19 @@ def test_estimators_that_stop_before_they_converge_warn() -> None:
         warnings.simplefilter("error")
         mflow.ImplicitSGDRegressor(max_iter=2, random_state=0).fit(X, y)  # two epochs, as asked
         mflow.ImplicitSGDRegressor(max_iter=100, tol=1e-1, random_state=0).fit(X, y)
+        mflow.ImplicitSGDRegressor(max_iter=100, tol=1e-1, random_state=0, early_stopping=True).fit(X, y)
+
+
+@pytest.mark.parametrize("tol", [0.0, 1e-9])
+@pytest.mark.parametrize("loss", ["squared", "logistic", "softmax"])
+def test_estimators_whose_held_out_loss_still_falls_warn(tol: float, loss: str) -> None:
+    """Two epochs are fewer than the five without a fall that they were asked to wait for; they ended in silence."""
+    from sklearn.exceptions import ConvergenceWarning
+
+    X = np.random.default_rng(0).normal(size=(60, 3))
+    kind, y = (mflow.ImplicitSGDRegressor, X[:, 0]) if loss == "squared" else (mflow.ImplicitSGDClassifier, np.argmax(X, axis=1))
+    model = kind(loss, max_iter=2, tol=tol, random_state=0, early_stopping=True)
+    with pytest.warns(ConvergenceWarning, match=r"max_iter = 2 epochs, and the loss .* n_iter_no_change = 5 of them") as told:
+        model.fit(X, y)
+    assert len(told) == 1
+    assert model.n_iter_ == 2

@@ -284,3 +284,38 @@ def test_train_never_diverges(lr: float) -> None:
 def test_what_does_not_fit_is_refused(call: Any, words: str) -> None:
     with pytest.raises((TypeError, ValueError, AttributeError), match=words):
         call()
+
+
+@pytest.mark.parametrize("call", [1, 2, 7, 40])
+@pytest.mark.parametrize("way", ["fit", "partial_fit", "learn"])
+def test_what_a_residual_raises_has_the_model_as_its_partial_result(way: str, call: int) -> None:
+    """The model keeps the steps before: none, where the first one was under way."""
+    X = np.arange(1.0, 41.0).reshape(20, 2)
+    y, calls = X @ [1.0, 2.0], 0
+
+    def residual(p: np.ndarray, x: np.ndarray, t: float) -> float:
+        nonlocal calls
+        calls += 1
+        if calls == call:
+            raise LookupError("no such datum")
+        return float(p @ x - t)
+
+    model = mflow.ImplicitSGD(residual=residual, jacobian=lambda p, x, t: x, lr=0.1)
+
+    def learn() -> None:
+        model.set_params(np.zeros(2))
+        for x, t in zip(X, y, strict=True):
+            model.learn(x, t)
+
+    ways = {
+        "fit": lambda: model.fit((X, y), x0=np.zeros(2), shuffle=False),
+        "partial_fit": lambda: model.partial_fit((X, y), x0=np.zeros(2)),
+    }
+    with pytest.raises(LookupError, match="no such datum") as caught:
+        ways.get(way, learn)()
+    assert caught.value.partial_result is model  # type: ignore[attr-defined]
+    assert any("keeps what it has learned" in note for note in caught.value.__notes__)
+    if call < 3:
+        np.testing.assert_array_equal(model.params, 0.0)
+    else:
+        assert abs(model.params @ X[0] - y[0]) < y[0]

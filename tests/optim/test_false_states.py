@@ -64,6 +64,47 @@ def test_no_field_of_an_optimizers_state_is_believed(name: str) -> None:
     assert refused(opt, opt.state_dict()) > 100
 
 
+BY_POWERS = ("Adam", "AdamW", "Adamax", "NAdam", "RAdam", "AdaBelief", "SparseAdam", "AdamWScheduleFree")
+
+
+@pytest.mark.parametrize("name", BY_POWERS)
+def test_powers_of_beta_are_those_of_so_many_steps(name: str) -> None:
+    """Powers that no run has were loaded, and the next step left NaN, or was as long as that of another step; those of the run load."""
+    c = np.ones(2)
+    opt = getattr(optim, name)(c, lr=0.01, betas=(0.9, 0.999))
+    for k in range(5):
+        opt.step((k + 1.0) * c)
+        opt.load_state_dict(opt.state_dict())
+    good, first = opt.state_dict(), {"NAdam": 2, "AdamWScheduleFree": 2}.get(name, 0)
+    scalars = good["groups"][0]["scalars"]
+    assert scalars[first] + scalars[first + 1] == pytest.approx((0.999 if first else 0.9) ** 5, rel=1e-14)
+    for j in range(first, first + (2 if first else 4)):
+        for false in (3.5, True, 1.0, 0.5, -0.5):
+            state = copy.deepcopy(good)
+            state["groups"][0]["scalars"][j] = false
+            with pytest.raises((TypeError, ValueError), match="scalars"):
+                opt.load_state_dict(state)
+    opt.param_groups[0]["betas"] = (0.5, 0.9)  # what was made with other betas is made anew
+    opt.load_state_dict(good)
+    opt.param_groups[0]["betas"] = (0.5, 0.9)
+    opt.step(c.copy())
+    opt.load_state_dict(opt.state_dict())
+
+
+@pytest.mark.parametrize(
+    ("name", "j", "false"),
+    [("NAdam", 0, 3.5), ("NAdam", 0, 1.0), ("NAdam", 1, 0.5), ("NAdam", 4, 3.5), ("ASGD", 0, -1.0), ("SGDScheduleFree", 0, -1.0)],
+)
+def test_no_product_sum_or_rate_is_one_that_no_run_has(name: str, j: int, false: float) -> None:
+    c = np.ones(2)
+    opt = getattr(optim, name)(c, lr=0.01)
+    opt.step(c.copy())
+    state = opt.state_dict()
+    state["groups"][0]["scalars"][j] = false
+    with pytest.raises(ValueError, match=r"scalars of group 0: expected those that [a-z_]+ has after 1 step,"):
+        opt.load_state_dict(state)
+
+
 def test_no_field_of_a_plateau_is_believed() -> None:
     """A text was taken as the lr, and the run failed at its next step."""
     plateau = schedules.ReduceLROnPlateau(0.1, patience=1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import math
 import shutil
 import subprocess
 import sys
@@ -441,3 +442,54 @@ def test_a_start_at_which_differences_see_the_smooth_part_alone(cost: Any, start
     r = mflow.minimize(cost, [start])
     assert r.nit > 0
     assert abs(r.x[0] - best) < 0.01
+
+
+def _far(x: Array) -> float:
+    return float(0.5 * (x[0] ** 3 + 1.0) ** 2)  # least at -1, an inflection at 0
+
+
+@pytest.mark.parametrize("method", ["lbfgs", "bfgs", "cg"])
+@pytest.mark.parametrize(
+    ("cost", "start"),
+    [
+        (_far, [1.0]),
+        (_far, [0.0]),
+        (lambda x: x[0] ** 3, [1.0]),
+        (lambda x: x[0] ** 3 + 1.0, [0.0]),
+        (lambda x: 1.0 - x[0] ** 5, [0.0]),
+        (lambda x: min(x[0], 0.0) ** 3 + 1.0, [0.0]),
+        (lambda x: x[0] ** 3 + (x[1] - 2.0) ** 2, [0.0, 0.0]),
+        (lambda x: float(np.sum(x**3)) + 1.0, [0.0] * 30),
+    ],
+)
+def test_an_inflection_is_no_minimum(cost: Any, start: list[float], method: str) -> None:
+    """The slope is 0 to the last digit of differences, and the cost falls on one side; it ended "converged", with success."""
+    r = mflow.minimize(cost, start, method=method)
+    assert (r.reason, r.success, r.status) == ("not_a_minimum", False, -1)
+    assert "falls on one side of x" in r.message
+    aside = 0.01 * (np.arange(r.x.size) == 0)
+    assert min(cost(r.x + aside), cost(r.x - aside)) < r.fun
+
+
+@pytest.mark.parametrize(
+    ("cost", "start"),
+    [
+        (lambda x: x[0] ** 4 + 1.0, [0.0]),
+        (lambda x: x[0] ** 4 + x[0] ** 5, [0.0]),
+        (lambda x: 1.0 + (x[0] - 1e-3) ** 4, [0.0]),
+        (lambda x: max(x[0], 0.0) ** 3 + 1.0, [0.0]),
+        (lambda x: float(x @ x) ** 2 + 1.0, [0.0, 0.0]),
+        (lambda x: 1.0 - math.cos(x[0]) ** 3, [0.0]),
+        (lambda x: 1e3 + x[0] ** 2 + x[0] ** 3, [0.0]),
+    ],
+)
+def test_flat_minima_stay_minima(cost: Any, start: list[float]) -> None:
+    r = mflow.minimize(cost, start)
+    assert (r.reason, r.success) == ("converged", True)
+    assert "falls" not in r.message
+
+
+@pytest.mark.parametrize(("bounds", "reason"), [((0.0, 1.0), "converged"), ((-2.0, 1.0), "not_a_minimum")])
+def test_an_inflection_at_a_bound_is_the_least_there(bounds: tuple[float, float], reason: str) -> None:
+    """To the right the cost rises; to the left, where it falls, is no point to ask."""
+    assert mflow.minimize(_far, [0.0], bounds=[bounds]).reason == reason

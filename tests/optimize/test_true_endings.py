@@ -227,3 +227,19 @@ def test_an_integrator_that_left_the_flow_upwards_has_not_converged(method: str,
     short = mflow.minimize(cost, [1e-6], jac=jac, method=method, dt=dt / 50, gtol=1e-6, maxiter=10**5)
     assert short.success
     assert short.fun < cost(np.array([1e-6]))
+
+
+@pytest.mark.filterwarnings("ignore:(overflow|invalid value) encountered")
+@pytest.mark.parametrize(
+    ("method", "name", "step", "limit"),
+    [("euler", "dt", 1e200, "2"), ("rk4", "dt", 1e100, "2.785"), ("verlet", "dt", 1e160, "1.236"), ("sgd", "lr", 3.0, "2")],
+)
+def test_a_step_given_by_a_schedule_diverges_as_the_number_does(method: str, name: str, step: float, limit: str) -> None:
+    """On |x|^2/2, whose curvature is 1; by a schedule it was "non_finite", or told without the limit."""
+    ends, falling = [], () if method == "sgd" else (lambda k: step if k < 1 else step / 2,)
+    for given in (step, lambda k: step, *falling):
+        r = mflow.minimize(lambda x: (0.5 * x @ x, x.copy()), [1.0, 2.0], jac=True, method=method, maxiter=2000, **{name: given})
+        assert (r.reason, r.status) == ("diverged", -1)
+        assert f"lr = {step:g} exceeds the stability limit {limit} " in r.message
+        ends.append((r.nit, r.nfev, r.message))
+    assert ends[0] == ends[1]

@@ -1,5 +1,7 @@
 """Training whose loss runs off, and methods that other functions take."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -77,3 +79,41 @@ def test_a_rate_that_is_too_high_is_not_blamed_on_the_gradient() -> None:
     assert "lower lr" in run.message
     assert "gradient is" not in run.message
     assert run.ncheck == 3
+
+
+def _with_one_gradient(size: float, name: str, at: int = 1, **options: object) -> mflow.TrainResult:
+    """|w - 1|^2/2, of which one gradient has an entry of this size; the loss itself is right."""
+    count = 0
+
+    def cost(w: np.ndarray) -> tuple[float, np.ndarray]:
+        nonlocal count
+        count += 1
+        return float(0.5 * np.sum((w - 1.0) ** 2)), np.array([size if count == at + 1 else w[0] - 1.0, w[1] - 1.0])
+
+    return mflow.train(cost, np.zeros(2), None, name, epochs=200, jac=True, lr=0.02, check_gradient=False, **options)
+
+
+@pytest.mark.parametrize(("size", "name"), [(1e150, "adam"), (1e20, "adagrad"), (1e20, "adamax"), (1e150, "schedule_free_adamw")])
+def test_one_gradient_that_holds_a_parameter_is_told(size: float, name: str) -> None:
+    """It is divided by the root of the mean of squares, which keeps one gradient for thousands of steps; nothing was said."""
+    said = f"gradient of step 1 is of norm {size:.3g}, those of the other steps at most 1.41: "
+    with pytest.warns(RuntimeWarning, match=re.escape(said)) as told:
+        result = _with_one_gradient(size, name)
+    assert len(told) == 1
+    assert said in result.message
+    assert f"of {name} keeps it, and 1 of 2 parameters move by less than 0.0001" in result.message
+    assert abs(result.last_params[0]) < 0.15 < 0.3 < result.last_params[1]
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("options", [{"clip_norm": 1.0}, {"clip_value": 1.0}])
+def test_a_gradient_that_is_cut_holds_nothing(options: dict[str, float]) -> None:
+    assert "keeps it" not in _with_one_gradient(1e150, "adam", **options).message
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("name", ["adam", "adagrad", "rmsprop", "adadelta", "radam", "sgd"])
+def test_a_gradient_that_is_large_at_the_start_alone_holds_nothing(name: str) -> None:
+    assert "keeps it" not in _with_one_gradient(100.0, name, at=0).message
+    steep = mflow.train(lambda w: (float(w @ w), 2.0 * w), np.full(2, 1e6), None, name, epochs=50, jac=True, lr=0.4)
+    assert "keeps it" not in steep.message

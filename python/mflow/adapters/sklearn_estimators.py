@@ -49,7 +49,7 @@ _PARAMETERS = """lr : float
         Epochs of `fit`.
     tol : float
         Ends after an epoch that moves no weight by more than tol times the largest; `fit` warns (ConvergenceWarning) where none of
-        max_iter epochs did. 0: max_iter epochs, as asked, and no warning.
+        max_iter epochs did. 0: max_iter epochs, as asked, and no warning (of early_stopping, which asks for an end before, there is one).
     shuffle : bool
         A new order each epoch; equal rows count as one with the sum of their weights.
     random_state : int, RandomState or None
@@ -197,7 +197,10 @@ class _Base(BaseEstimator):  # type: ignore[misc]
             else:
                 waited += 1
             if waited >= self.n_iter_no_change:
-                break
+                return
+        text = f"{type(self).__name__}: max_iter = {self.max_iter} epochs, and the loss of the rows held out has not stood for"
+        text += f" n_iter_no_change = {self.n_iter_no_change} of them, within tol = {self.tol:g}, but for {waited}"
+        tell(f"{text}; raise max_iter or tol", ConvergenceWarning)
 
     def _learn_once(self, X: Any, labels: list[Array], sample_weight: Any, first: bool) -> None:
         """One pass of each model over its labels, in sequence."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import difflib
 import math
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -29,6 +29,7 @@ __all__ = [
     "no_name",
     "other_scale",
     "refuse",
+    "refuse_method",
 ]
 
 MINIMIZE = "mflow.minimize, whose method= names the algorithm"
@@ -194,6 +195,26 @@ def no_argument(problem: str, name: str, known: Collection[str]) -> str:
     """
     ours = [one for one in ARGUMENTS.get(name, "").split() if one in known]
     return f"{name}: here it is {' or '.join(f'{one}=' for one in ours)}" if ours else registry.unknown(problem, name, known)
+
+
+def refuse_method(name: str, plain: str, argument: str, fits: Callable[[Any], int] | None, auto: str) -> None:
+    """ValueError for the name of another library's method, by what is made for the same problems, among those that fit. plain : the name
+    as names are compared. auto : which drivers take two methods by turns."""
+
+    def has(ours: str) -> bool:
+        return fits is None or bool(fits(registry.find(ours)))
+
+    if plain in SWITCHING and has("bdf"):
+        raise ValueError(f"{argument}: no method {name!r}, which is another library's; 'auto' is made for the same problems: {auto}")
+    for ours, theirs in METHODS.items():
+        if plain in theirs.split() and has(ours):
+            raise ValueError(f"{argument}: no method {name!r}, which is another library's; {ours!r} is made for the same problems")
+    for ours, (theirs, words) in MOTIONS.items():
+        if plain in theirs.split() and has(ours):
+            raise ValueError(f"{argument}: no method {name!r}, which is one of structural dynamics; {words}")
+    for words, theirs in MINIMIZERS.items():
+        if plain in theirs.split() and has("lbfgs"):
+            raise ValueError(f"{argument}: no method {name!r}, which is another library's and {words}")
 
 
 def refuse(driver: str, given: Any, known: Collection[str], own: Mapping[str, str]) -> None:

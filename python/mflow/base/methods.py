@@ -494,20 +494,11 @@ def class_named(name: str, argument: str = "method", fits: Callable[[Any], int] 
         return _CLASSES[registered]
     from mflow.base import foreign  # few calls need it
 
-    if plain_name(name) in foreign.SWITCHING and (fits is None or fits(registry.find("bdf"))):
-        raise ValueError(f"{argument}: no method {name!r}, which is another library's; 'auto' is made for the same problems: {TAKE_AUTO}")
+    foreign.refuse_method(name, plain_name(name), argument, fits, TAKE_AUTO)
     if asks_for_auto(name):
         raise ValueError(f"{argument}: expected one method here, got 'auto', which is two: {TAKE_AUTO}")
-    for ours, theirs in foreign.METHODS.items():
-        if plain_name(name) in theirs.split() and (fits is None or fits(registry.find(ours))):
-            raise ValueError(f"{argument}: no method {name!r}, which is another library's; {ours!r} is made for the same problems")
-    for ours, (theirs, words) in foreign.MOTIONS.items():
-        if plain_name(name) in theirs.split() and (fits is None or fits(registry.find(ours))):
-            raise ValueError(f"{argument}: no method {name!r}, which is one of structural dynamics; {words}")
-    for words, theirs in foreign.MINIMIZERS.items():
-        if plain_name(name) in theirs.split() and (fits is None or fits(registry.find("lbfgs"))):
-            raise ValueError(f"{argument}: no method {name!r}, which is another library's and {words}")
-    kind = sorted((one for one in registry.records() if fits is None or fits(one)), key=lambda one: 0 if fits is None else -int(fits(one)))
+    kind = [record for record in registry.records() if fits is None or fits(record)]
+    kind.sort(key=lambda record: 0 if fits is None else -int(fits(record)))
     names = {plain_name(n): n for record in kind for n in (*record.aliases, record.name)}
     near = [names[key] for key in difflib.get_close_matches(plain_name(name), names, n=3, cutoff=0.6)]
     more = " and others, which `mflow methods` prints" if len(kind) > OFFERED else ""

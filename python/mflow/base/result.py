@@ -187,7 +187,7 @@ def _remade(kind: type[Made], entries: dict[str, Any], own: dict[str, Any]) -> M
     return made
 
 
-def attach(error: BaseException, partial: Callable[[], Result], note: str) -> None:
+def attach(error: BaseException, partial: Callable[[], Any], note: str) -> None:
     """Attach the results so far to an exception, as its `partial_result`, and a note, if its class allows it.
 
     Whatever goes wrong while the results are put together, the exception stays the one that its raiser knows; the note says it then.

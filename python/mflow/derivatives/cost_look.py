@@ -242,10 +242,12 @@ class CostLook:
         self.kink, count = _is_kink(self._value, *self.noisy)
         return count
 
-    def peaked(self, x: Array, value: float, small: NDArray[np.bool_], fits: Callable[[Array], bool]) -> tuple[bool, int]:
+    def peaked(
+        self, x: Array, value: float, small: NDArray[np.bool_], slight: NDArray[np.bool_], fits: Callable[[Array], bool]
+    ) -> tuple[str, int]:
         """`falls_anywhere`, of this cost."""
         eps = EPS if self.digits is None else self.digits.eps
-        return falls_anywhere(self._value, x, value, small, max(eps, self.noise), fits)
+        return falls_anywhere(self._value, x, value, small, slight, max(eps, self.noise), fits)
 
     def _confirm(self, callback: Any, x: Array, value: float, grad: Array) -> bool:
         """Looks at derivatives of exactly 0 again."""

@@ -284,13 +284,13 @@ def tried(values: Callable[[Any], Any], x: Any) -> Any:
 
 
 def verdict_of(scans: Sequence[Scan]) -> str:
-    """Of a point where all derivatives are 0: "flat", "maximum", "minimum", "level" (it rises on one side) or "slope" (they are not)."""
+    """Of a point where all derivatives are 0: "flat", "maximum", "minimum", "slope" (they are not), else "level"."""
     kinds = {one.kind for one in scans}
     if "slope" in kinds:
         return "slope"
     if kinds == {"flat"}:
         return "flat"
-    return "maximum" if any(one.falls for one in scans) else "minimum" if any(one.rises for one in scans) else "level"
+    return "maximum" if any(one.falls for one in scans) else "minimum" if all(one.rises for one in scans) else "level"
 
 
 def moves_from(x: Array) -> list[Array]:
@@ -300,22 +300,35 @@ def moves_from(x: Array) -> list[Array]:
 
 
 def falls_anywhere(
-    values: Callable[[Array], Any], x: Array, at: float, small: NDArray[np.bool_], eps: float, fits: Callable[[Array], bool]
-) -> tuple[bool, int]:
-    """(whether a cost falls from x, where it is `at`, on both sides in some direction, evaluations).
+    values: Callable[[Array], Any],
+    x: Array,
+    at: float,
+    small: NDArray[np.bool_],
+    slight: NDArray[np.bool_],
+    eps: float,
+    fits: Callable[[Array], bool],
+) -> tuple[str, int]:
+    """(where a cost falls from x, at which it is `at`, in some direction: on "both sides", on "one side" or "", evaluations).
 
-    small : the entries that are looked at. eps : the relative rounding of the cost. fits : whether a point may be asked; where one side
-    alone may be, a fall on it that is steeper the farther it goes says that x is no minimum.
+    small : the entries that are looked at. slight : those of them without a slope, which may not fall on one side either. eps : the
+    relative rounding of the cost. fits : whether a point may be asked; where one side alone is looked at, a fall on it that is steeper the
+    farther it goes says that x is no minimum.
     """
-    count = 0
+    count, noise = 0, 8.0 * eps * abs(at)
     for move in moves_from(x):
-        if not np.all(small[move != 0.0]):
+        moved = move != 0.0
+        if not np.all(small[moved]):
             continue
-        falls, calls = falls_aside(values, x, move, at, 8.0 * eps * abs(at), fits)
+        falls, calls = falls_aside(values, x, move, at, noise, fits)
         count += calls
         if falls:
-            return True, count
-    return False, count
+            return "both sides", count
+        for side in (move, -move) if np.all(slight[moved]) else ():
+            falls, calls = falls_aside(values, x, side, at, noise, lambda y, side=side: fits(y) and (y - x) @ side > 0.0)  # type: ignore[misc]
+            count += calls
+            if falls:
+                return "one side", count
+    return "", count
 
 
 def falls_aside(

@@ -7,8 +7,9 @@ Steps are taken by `mflow_core.implicit.proximal`, whose design comment has the 
 
 from __future__ import annotations
 
+import contextlib
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -31,6 +32,7 @@ from mflow.base.checks import (
     real_array,
 )
 from mflow.base.methods import record_values
+from mflow.base.result import attach
 from mflow.base.telling import tell
 from mflow.data.rows import row_count
 from mflow.implicit.linear import RECORD, ImplicitSGD, check_weights, no_squares
@@ -38,6 +40,7 @@ from mflow.implicit.linear import RECORD, ImplicitSGD, check_weights, no_squares
 __all__ = ["ResidualSGD", "RowsOf"]
 
 RowsOf = Callable[[Array, Any, bool], tuple[Array, Array | None]]
+KEPT = "the model, .partial_result, keeps what it has learned"
 OWN = ("lr", "lr_decay", "lr_power", "average", "l2")  # parameters of the record that belong to residuals, too
 
 
@@ -152,7 +155,8 @@ class ResidualSGD(ImplicitSGD, kind="residual"):
         Raises
         ------
         TypeError, ValueError
-            An argument does not fit; the text names it. What the functions raise is passed on.
+            An argument does not fit; the text names it. What the functions raise is passed on, with the model as
+            its ``partial_result``, which keeps what it has learned; so is KeyboardInterrupt.
         """
         check_flags(shuffle=shuffle, warm_start=warm_start)
         if y is not None:
@@ -174,9 +178,7 @@ class ResidualSGD(ImplicitSGD, kind="residual"):
             self.run_epochs(rows, batch, epochs, rng if shuffle else None, settled)
         except BaseException as error:
             self.reason = "interrupted" if isinstance(error, KeyboardInterrupt) else "rhs_failed"
-            error.add_note(f"in ImplicitSGD.fit, in epoch {self.n_epochs}; the model keeps what it has learned")
-            if isinstance(error, KeyboardInterrupt):
-                error.partial_result = self  # type: ignore[attr-defined]
+            attach(error, lambda: self, f"in ImplicitSGD.fit, in epoch {self.n_epochs}; {KEPT}")
             raise
         if self.reason == "non_finite":
             text = f"no residual was finite in epoch {self.n_epochs}: start elsewhere, or look at what the function cannot take"
@@ -202,8 +204,18 @@ class ResidualSGD(ImplicitSGD, kind="residual"):
         arrays, rows = self.bound(X)
         batch = min(check_whole(batch_size, "batch_size", 1), rows)
         self.begin(x0, arrays, batch, check_weights(sample_weight, rows), anew=not hasattr(self, "_now"))
-        self._epoch(np.arange(rows, dtype=np.int64), batch)
+        with self._kept():
+            self._epoch(np.arange(rows, dtype=np.int64), batch)
         return self
+
+    @contextlib.contextmanager
+    def _kept(self) -> Iterator[None]:
+        """What is raised has the model as its partial result."""
+        try:
+            yield
+        except BaseException as error:
+            attach(error, lambda: self, f"in ImplicitSGD, after {self.count} data; {KEPT}")
+            raise
 
     def learn(self, *datum: Any) -> float:
         """Learn from one datum of a stream, after a start was set by `set_params`. Returns its residual as it was before."""
@@ -213,7 +225,8 @@ class ResidualSGD(ImplicitSGD, kind="residual"):
         self.partial_fit(tuple(as_array(part, "datum")[None] for part in datum))
         if self.compiled:
             return math.sqrt(2.0 * self._first_loss)
-        return float(self.residual(params, *datum))
+        with self._kept():
+            return float(self.residual(params, *datum))
 
     def set_params(self, params: Any) -> None:
         """Start from these parameters; nothing is averaged or counted yet."""

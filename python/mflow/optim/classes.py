@@ -342,9 +342,9 @@ class Optimizer(Updater):
         """Restore what `state_dict` returned. The caller restores the parameter arrays themselves.
 
         Raises ValueError, and changes nothing, if it belongs to another method, other shapes or another number of arrays, or where a mean
-        of squares is negative; TypeError where a field is of another kind.
+        of squares is negative or the scalars are not those of so many steps; TypeError where a field is of another kind.
         """
-        from mflow.optim.states import checked_groups, checked_vectors
+        from mflow.optim.states import check_scalars, checked_groups, checked_vectors
 
         check_instance(state, "state", Mapping, "the dict that state_dict returned")
         missing = {"method", "steps", "groups", "vectors"} - set(state)
@@ -400,6 +400,8 @@ class Optimizer(Updater):
         since = [check_whole(entry.get("since", 0), "state: since", 0) for entry in groups]
         if since and max(since) > steps:
             raise ValueError(f"state: since: expected at most the {steps} steps taken, got {max(since)}")
+        for g, entry in enumerate(groups):
+            check_scalars(self.record, entry["parameters"], steps - since[g], scalars[g], g)
         for g, entry in enumerate(groups):
             self.set_group(g, entry["parameters"], entry["maximize"])
             self._join_at(g, since[g])

@@ -46,6 +46,7 @@ PEAK = "the cost falls on {} of x, which is no minimum: start elsewhere"
 
 TWICE = RIGHT._replace(ncheck=2 * RIGHT.ncheck)
 OWN_ERROR = 4.0 * EPS**0.5  # of a difference, in units of the cost, or 1, and of max(1, |x|): by curvature, and rounding
+NO_SLOPE = 1e-9  # in the same units: less than differences show where the cost has a curvature
 UNMOVED = 1e-4  # of max(1, |x|): a parameter within this of where it began may be where its slope was 0 to begin with
 LOOKED_AGAIN = ("converged", "line_search_failed", "max_iter")  # endings after which the gradient is compared at x, too
 ATTRIBUTE = "_mflow_verdict"  # of a function of ctypes, which takes no weak reference
@@ -226,32 +227,40 @@ class Doubts:
             out.message = f"{unseen}; {out.message}"
             self._refuse(out, "wrong_gradient")
         out.nfev += 0 if self.callback is None else self.callback.nfev - before
-        if out.reason == "converged" and np.any(out.jac):
+        if out.reason != "converged":
+            return
+        zero = not np.any(out.jac)
+        if not zero or (look.verdict == "level" and np.array_equal(look.at, out.x.ravel())):
             self._look_aside(out, look.peaked)
-        elif out.reason == "converged" and np.array_equal(look.at, out.x.ravel()):
+        elif np.array_equal(look.at, out.x.ravel()):
             self._said_of_zero(out, "" if look.verdict == "flat" and out.fun < look.first else look.verdict)
 
     def _said_of_compiled(self, out: OptimizeResult) -> None:
         """Of a cost that was compiled with its differences."""
         probe, shape = self._probe(), self.start.shape
         values = lambda y: probe.evaluate(y.reshape(shape), False)[0]  # noqa: E731
-        if np.any(out.jac):
-            self._look_aside(out, lambda x, at, small, fits: falls_anywhere(values, x, at, small, EPS, fits))
+        x, at = out.x.ravel(), float(out.fun)
+        verdict = "" if np.any(out.jac) else verdict_of([scan(values, x, move, at) for move in moves_from(x)])
+        if verdict in ("", "level"):
+            self._look_aside(out, lambda x, at, small, slight, fits: falls_anywhere(values, x, at, small, slight, EPS, fits))
         else:
-            x, at = out.x.ravel(), float(out.fun)
-            self._said_of_zero(out, verdict_of([scan(values, x, move, at) for move in moves_from(x)]))
+            self._said_of_zero(out, verdict)
 
-    def _look_aside(self, out: OptimizeResult, peaked: Callable[..., tuple[bool, int]]) -> None:
+    def _look_aside(self, out: OptimizeResult, peaked: Callable[..., tuple[str, int]]) -> None:
         """Differences are off by their own length times the curvature, so at a maximum they are small and not 0, and steps by them lead
-        some of their lengths away. Larger ones that have led down are no reason to look."""
+        some of their lengths away. Larger ones that have led down are no reason to look. At an inflection they are smaller still."""
         x, at, size = out.x.ravel(), float(out.fun), np.maximum(1.0, np.abs(out.x.ravel()))
-        small = np.abs(out.jac.ravel()) * size <= OWN_ERROR * max(1.0, abs(at))
-        small |= np.abs(x - self.start.ravel()) <= UNMOVED * size
+        slopes = np.abs(out.jac.ravel()) * size / max(1.0, abs(at))
+        small = (slopes <= OWN_ERROR) | (np.abs(x - self.start.ravel()) <= UNMOVED * size)
         box = None if self.box is None else self.box.flat
-        falls, count = peaked(x, at, small, lambda y: box is None or bool(np.all((box[0] <= y) & (y <= box[1]))))
+        fits = lambda y: box is None or bool(np.all((box[0] <= y) & (y <= box[1])))  # noqa: E731
+        falls, count = peaked(x, at, small, slopes <= NO_SLOPE, fits)
         out.nfev += count
         if falls:
-            self._said_of_zero(out, "maximum")
+            out.message = (
+                f"{PEAK.format('each side within the bounds' if box is not None and falls == 'both sides' else falls)}; {out.message}"
+            )
+            self._refuse(out, "not_a_minimum")
 
     def _said_of_zero(self, out: OptimizeResult, verdict: str) -> None:
         """Where the gradient is 0 by differences."""

@@ -266,7 +266,7 @@ class _Descent(Counted):
 
     kept: Kept | None = None  # the path, where one is kept
     saving: Saving | None = None  # the file, where one is written or read
-    friction, limit, watched = 0.0, 0, False  # of a second-order method; of `go`
+    friction, limit, watched, past = 0.0, 0, False, 0.0  # of a second-order method; of `go`; the step before one that a schedule set
 
     def __init__(self, doubts: Doubts, method: str | Method, hess: Any, settings: dict[str, Any]) -> None:
         self.doubts, self.start = doubts, doubts.start
@@ -444,7 +444,7 @@ class _Descent(Counted):
         self.nit = self.run.k
 
     def _set_step(self, value: float) -> None:
-        self.looks.lr = self.dt = value
+        self.past, self.dt, self.looks.lr = self.dt, value, value
         integrates = self.method.kind == "step"
         number = check_number(value, f"lr (from its schedule, iteration {self.run.k})", low=0.0, open_low=integrates)
         if integrates:
@@ -533,9 +533,10 @@ class _Descent(Counted):
 
     def _divergence(self, grown: bool) -> tuple[str, str]:
         """(reason, message) where a number is not finite: was it the step, or the cost function?"""
-        step = self.dt if self.method.kind == "step" or self.auto is not None else float(self.method.parameters.get("lr", math.nan))
+        own = self.method.kind == "step" or self.auto is not None or self.schedule is not None
+        step = max(self.past, self.dt) if own else float(self.method.parameters.get("lr", math.nan))
         limit, radius, between, where = math.inf, math.nan, "", f"in iteration {self.run.k}"
-        if "linear" in self.method.flags and self.schedule is None:
+        if "linear" in self.method.flags:
             radius, between = self._curvature()
             limit = self._limit(radius) if 0.0 < radius < math.inf else math.inf
         if limit < step and (

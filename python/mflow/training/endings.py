@@ -9,16 +9,19 @@ import numpy as np
 
 from mflow import optim
 from mflow.base.result import CurvatureResult, Examined, keep_origin
+from mflow.optim.effective import effective_lr, never_negative
 
 if TYPE_CHECKING:
     from mflow.training.history import TrainHistory
     from mflow.training.trainer import Trainer
 
-__all__ = ["Ending", "TrainResult", "early_stopped", "finished", "not_finite", "refused", "result", "stopped"]
+__all__ = ["Ending", "TrainResult", "early_stopped", "finished", "held", "not_finite", "refused", "result", "stopped"]
 
 GROWTH = 1e6  # a gradient that has grown by this on the way to a number that is not finite: the training diverged
 FAR_OFF = 1e10  # times its start, and more than 1: a loss that ends there, higher than ever, has run off
 RISE, RISE_OF_BATCHES = 0.01, 9.0  # of a loss that has gone up, as a share of its start
+GAP = 1e4  # between the gradients of a tenth of the steps at most and all others: those few make up the second moments
+STILL = 1e-4  # of its step without those few: a parameter that moves less is held
 STATUS = {"finished": 0, "converged": 0, "early_stopped": 0, "max_steps": 1, "callback": 2}
 
 
@@ -147,6 +150,41 @@ def _above_start(run: Trainer) -> str:
     return f"; but the loss ends above its start: {first:.4g} in the first step, {last:.4g} at the end{advice}"
 
 
+def held(run: Trainer) -> str:
+    """Words where a few gradients were so large that what the method keeps of their squares holds parameters where they are."""
+    norms = np.array(run.history.steps["step_grad_norm"])
+    order = np.sort(norms[norms > 0.0])
+    first = len(order) - 1 - max(1, len(order) // 10)
+    gaps = [j for j in range(max(first, 0), len(order) - 1) if order[j + 1] / GAP > order[j]]
+    if not gaps:
+        return ""
+    few, usual = len(order) - 1 - gaps[0], float(order[gaps[0]])
+    count, vector = _held_by(run.binding.opt, max(usual, usual**2))
+    if not count:
+        return ""
+    large = f"the gradient of step {int(np.argmax(norms))} is of norm {order[-1]:.3g}"
+    large += f", as are {few} in all" if few > 1 else ""
+    return (
+        f"{large}, those of the other steps at most {usual:.3g}: {vector} of {run.binding.opt.record.name} keeps it, and {count} of "
+        f"{sum(a.size for a in run.flat)} parameters move by less than {STILL:g} of what they would without it; look at the data of that "
+        "step, and give clip_norm= or clip_value="
+    )
+
+
+def _held_by(opt: optim.Optimizer, bound: float) -> tuple[int, str]:
+    """(how many parameters what is kept of squares beyond `bound` holds, its name)."""
+    count, name, place = 0, "", 0
+    for g, size in enumerate(opt.arrangement.sizes):
+        squares, coef = never_negative(opt.record, dict(opt.parameters_of(g))), opt._coefficients(g)
+        for i in range(place, place + size if squares else place):
+            vectors = opt._vectors(i)
+            bounded = [np.minimum(v, bound) if n in squares else v for n, v in vectors.items()]
+            now, free = (effective_lr(opt.record, coef, v, opt.steps_of(g)) for v in (list(vectors.values()), bounded))
+            count, name = count + int(np.sum(now < STILL * free)), squares[0]
+        place += size
+    return count, name
+
+
 def _unless_far_off(run: Trainer, ending: Ending) -> Ending:
     """The ending; of a loss that has grown without bound, and only for want of time not beyond the finite numbers, that."""
     losses, one = run.history.steps["step_loss"], run.feed.batches == 1
@@ -166,6 +204,8 @@ def result(run: Trainer, ending: Ending) -> TrainResult:
         message += f"; whether the gradient is the loss's is not known, as {run.verdict.text}"
     binding, monitor = run.binding, run.monitor
     status = STATUS.get(reason, -1)
+    if status >= 0 and run.tell_held():
+        message += f"; {run.held}"
     last = [a.copy() for a in binding.flat]
     best, fun = [a.copy() for a in monitor.best_flat], monitor.best
     if monitor.best_epoch < 0 and reason in ("interrupted", "rhs_failed") and run.nit and binding.finite:

@@ -70,6 +70,7 @@ class Trainer:
         self.norm = self.loss = self.val_loss = math.nan
         self.checks, self.verdict = False, Verdict("unknown", 0)
         self.checks_late, self.args, self.where = False, (), "x0"  # see `doubt`
+        self.held, self.largest = "", 0.0  # what is said of parameters that stand still, the largest gradient before this epoch
 
     def configure(
         self, epochs: Any, accumulate: Any, max_steps: Any, validation: Any, metric: Any, patience: Any, min_delta: Any, track_lr: bool
@@ -331,10 +332,22 @@ class Trainer:
             monitored = self.val_loss = self.validation.loss(self.params, self.flat)
             if not math.isfinite(monitored):
                 return endings.not_finite(self, f"the validation loss is {monitored}", None)
+        largest = max(self.history.steps["step_grad_norm"][-max(self.history.sum_steps, 1) :], default=0.0)
+        if largest > endings.GAP * self.largest > 0.0 and not self.held:
+            self.tell_held()
+        self.largest = max(self.largest, largest)
         self.history.add_epoch(self.val_loss, self.nit, self.opt)
         self.monitor.observe(monitored, self.epoch, self.flat)
         self.binding.observe(monitored)
         return None
+
+    def tell_held(self) -> bool:
+        """Whether single gradients hold parameters where they are, which is said once."""
+        text, told = endings.held(self), bool(self.held)
+        self.held = text or self.held
+        if text and not told:
+            tell(f"train: {text}")
+        return bool(text)
 
     def _told(self, callback: Callable[..., Any], lr: float, loss: float) -> bool:
         """Whether the callback wants to stop."""

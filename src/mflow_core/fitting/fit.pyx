@@ -142,7 +142,8 @@ cdef class Fit:
 
     cdef int take(self) except -1:
         if not mf_take(&self.busy):
-            raise RuntimeError("this fit is already going, in another thread or from its own callback: give each its own")
+            raise RuntimeError("this fit is already going, in another thread or from its own callback (or was in another thread when this "
+                               "process was forked): give each its own")
         return 0
 
     def begin(self, bint has_residuals):

@@ -260,7 +260,8 @@ cdef class PreparedFit:
                            LINALG.poll)
         if status == MF_E_BUSY:
             mf_fp_leave(mode)
-            raise RuntimeError("this fit is in use, in another thread or by its own model: give each its own, copy.copy(fit)")
+            raise RuntimeError("this fit is in use, in another thread or by its own model (or was in another thread when this process was "
+                               "forked): give each its own, copy.copy(fit)")
         try:
             if status == 0:
                 status = self.proceed()
@@ -280,7 +281,7 @@ cdef class PreparedFit:
 
     cdef int taken(self) except -1:
         if not mf_take(&self.f.busy):
-            raise RuntimeError("this fit is in use, in another thread: give each its own, copy.copy(fit)")
+            raise RuntimeError("this fit is in use in another thread (or was when this process was forked): give each its own, copy.copy(fit)")
         return 0
 
     def evaluate(self, xdata, p):

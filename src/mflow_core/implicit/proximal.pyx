@@ -468,7 +468,7 @@ cdef class ProximalSteps:
             raise ValueError(f"at, order: expected {self.n} numbers and at least one row, got {cnp.PyArray_SIZE(at)} and {count}")
         z = <const double *> cnp.PyArray_DATA(at)
         if not mf_take(&self.owner):
-            raise RuntimeError("these parameters are in use in another thread: give each its own")
+            raise RuntimeError("these parameters are in use in another thread (or were when this process was forked): give each its own")
         try:
             with nogil:
                 mode = mf_fp_enter()
@@ -515,7 +515,7 @@ cdef class ProximalSteps:
         at, gamma = <const int64_t *> cnp.PyArray_DATA(order), <const double *> cnp.PyArray_DATA(gammas)
         out, kind = <double *> cnp.PyArray_DATA(values), <int64_t *> cnp.PyArray_DATA(kinds)
         if not mf_take(&self.owner):
-            raise RuntimeError("these parameters are in use in another thread: give each its own")
+            raise RuntimeError("these parameters are in use in another thread (or were when this process was forked): give each its own")
         try:
             while first < batches:
                 here = min(batches, first + PORTION)

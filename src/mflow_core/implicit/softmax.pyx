@@ -263,7 +263,7 @@ cdef class SoftmaxSteps:
             raise ValueError(f"gammas: expected {count} numbers, got {cnp.PyArray_SIZE(gammas)}")
         at = <const int64_t *> cnp.PyArray_DATA(order)
         if not mf_take(&self.owner):
-            raise RuntimeError("these weights are in use in another thread: give each its own")
+            raise RuntimeError("these weights are in use in another thread (or were when this process was forked): give each its own")
         try:
             with nogil:
                 count = self.all_of(samples, at, <const double *> cnp.PyArray_DATA(gammas), count, average)

@@ -3,6 +3,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+STEPPING: str
+MID_STEP: str
+
 def shared_array(value: Any, argument: str) -> Any: ...
 def checked(array: Any, argument: str, writeable: bool = ...) -> NDArray[np.float64]: ...
 

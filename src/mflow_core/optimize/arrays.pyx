@@ -2,6 +2,11 @@
 gradients of a few rows."""
 import numpy as np
 
+STEPPING = ("this optimizer is already stepping in another thread, or in its own schedule (or was in another thread when this process was "
+            "forked): give each its own")
+MID_STEP = ("this optimizer is in the middle of a step (or was in another thread when this process was forked): do this before or after "
+            "it, in a forked process with an optimizer that is made there")
+
 
 def shared_array(value, str argument):
     """NumPy's view of the memory of any array: NumPy's own, DLPack's (torch tensors on the CPU) or the buffer protocol's. No copy.

@@ -114,7 +114,8 @@ cdef class LineDescent:
             path.x, path.d = <double *> cnp.PyArray_DATA(<cnp.ndarray> x), <double *> cnp.PyArray_DATA(<cnp.ndarray> d)
             path.a, path.f = <double *> cnp.PyArray_DATA(<cnp.ndarray> a), <double *> cnp.PyArray_DATA(<cnp.ndarray> f)
         if not mf_take(&self.busy):
-            raise RuntimeError("this descent is already going, in another thread or from its own callback: give each its own")
+            raise RuntimeError("this descent is already going, in another thread or from its own callback (or was in another thread when this "
+                               "process was forked): give each its own")
         mode = mf_fp_enter()
         if self.problem.compiled:
             with nogil:

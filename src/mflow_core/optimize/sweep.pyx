@@ -263,7 +263,7 @@ cdef class Learner:
             raise ValueError(f"first, count: expected a range inside the samples, got {first} and {count}")
         portion = max(1, PORTION // max(1, samples.entries // max(1, samples.rows)))
         if not mf_take(&self.owner):
-            raise RuntimeError("this learner is in use in another thread: give each its own")
+            raise RuntimeError("this learner is in use in another thread (or was when this process was forked): give each its own")
         s.n, s.rows, s.ldx = self.n, samples.rows, samples.n
         s.X, s.indptr, s.indices, s.values = samples.X, samples.indptr, samples.indices, samples.values
         s.label, s.weight, s.loss, s.x, s.scal = samples.label, samples.weight, <const mf_loss *> self.functions, self.x, self.scal

@@ -25,7 +25,7 @@ from mflow_core.stepping.pieces cimport update_all
 
 import numpy as np
 
-from mflow_core.optimize.arrays import checked, names_rows
+from mflow_core.optimize.arrays import MID_STEP, STEPPING, checked, names_rows
 
 cnp.import_array()
 
@@ -92,7 +92,7 @@ cdef class Updater:
     cdef int idle(self) except -1:
         """For whatever would change what a step under way is reading."""
         if self.busy:
-            raise RuntimeError("this optimizer is in the middle of a step: do this before or after it")
+            raise RuntimeError(MID_STEP)
         return self.complete()
 
     cdef int complete(self) except -1:
@@ -103,7 +103,7 @@ cdef class Updater:
     cdef int enter(self) except -1:
         """Before a step: no other may be under way. `mf_give(&self.busy)` ends it."""
         if not mf_take(&self.busy):
-            raise RuntimeError("this optimizer is already stepping, in its schedule or another thread (or was, before a fork): give each its own")
+            raise RuntimeError(STEPPING)
         return 0
 
     # ---- gradients ----
