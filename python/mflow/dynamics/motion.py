@@ -23,6 +23,7 @@ from mflow.base.methods import Method
 from mflow.base.pace import interruptible
 from mflow.base.result import COLUMNS, DynamicsResult, EnergyResult, last_axis, pending
 from mflow.base.telling import tell
+from mflow.course import turns
 from mflow.course.outputs import add_outputs
 from mflow.dynamics.constraints import what_constraints_did
 from mflow.dynamics.contact import Switches
@@ -56,6 +57,8 @@ class Motion(Drive):
     estimated = "newmark"
     both_sides = True  # accelerations jump where the load does
     problem: Any
+    by_limit = False  # whether dt follows the stability limit, with nothing that makes contact
+    turns = ""  # words, where such steps are too long for how the motion oscillates
     tangents: tuple[FiniteJacobian, ...] = ()  # of a nonlinear force, the user's own
 
     def __init__(
@@ -84,6 +87,7 @@ class Motion(Drive):
         if isinstance(settings.dt, str) and settings.dt == "auto":
             self._check_method()
             settings.dt = self.limit.auto_dt(*t_span)
+            self.by_limit = switches is None
         elif hasattr(settings.dt, "bound"):  # SymmetricSteps, which few programs load
             self._check_method()
             settings.dt = settings.dt.bound(method, lambda: self.run.grid[0])
@@ -223,8 +227,8 @@ class Motion(Drive):
 
     @property
     def doubts(self) -> tuple[str, ...]:
-        """Those of any run, and what is between steps of a load."""
-        return tuple(filter(None, (*super().doubts, self.between)))
+        """Those of any run, what is between steps of a load, and that steps by the limit do not follow an oscillation."""
+        return tuple(filter(None, (*super().doubts, self.between, self.turns)))
 
     def _notes(self) -> str:
         notes = self.notes
@@ -269,6 +273,9 @@ class Motion(Drive):
             rows = rows.copy()
             rows[:, 2], lam, drift, drift_v = what_constraints_did(self.problem, self.supports, t, rows[:, 0], rows[:, 1])
         x, v, a = parts_of(np.ascontiguousarray(rows), self.supports.shape)
+        if self.by_limit and reason == "finished" and (text := turns.words_of_motion(self.step, x, v, a)):
+            self.turns = text
+            tell(f"{self.name}: {text}")
         energy = pending(EnergyResult, lambda: EnergyResult(zip(COLUMNS, e.T, strict=True))) if self.keeps_energy else None
         t_half = v_half = None
         one_grid = self.agenda is None and not (events and events.acts)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import math
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,6 +16,7 @@ from mflow_core.stepping import stepper
 from mflow.base.checks import Array
 from mflow.base.methods import Method
 from mflow.base.progress import Watcher
+from mflow.course import turns
 from mflow.integrate.control import count_steps
 from mflow.integrate.history import History
 from mflow.stability import spectrum
@@ -134,7 +137,9 @@ class AutoSteps:
         method: Method,
         span: tuple[float, float],
         symmetric: bool,
+        aside: Callable[..., Any],
     ) -> None:
+        self.aside = aside  # calls, whose evaluations are not counted
         self.run, self.history, self.events, self.watch, self.method, self.symmetric = run, history, events, watch, method, symmetric
         self.t0, self.t1 = span
         self.step = math.nan  # with the sign of the span
@@ -172,6 +177,14 @@ class AutoSteps:
             return status
         return self._look()
 
+    @property
+    def doubt(self) -> str:
+        """Words, where steps were too long for how the solution oscillates."""
+        looks = copy.copy(self.looks)
+        if self.run.k > looks.next - looks.gap:
+            turns.settle(looks, self.step)
+        return turns.words(looks.turn, looks.omega)
+
     def _look(self) -> int:
         """Chooses the largest step inside the method's stability region, for the slope's Jacobian where the run stands; the status."""
         run, used = self.run, abs(self.step)
@@ -179,6 +192,7 @@ class AutoSteps:
         if safe.reason == spectrum.ROUGH and math.isfinite(used):  # the last step goes on: the run itself will say what is wrong
             if self._told_to_stop():
                 return CALLBACK
+            turns.settle(self.looks, used)
             self.looks.found(run.k, used)
             return self._set_mark()
         if (used > safe.dt / spectrum.SAFETY or (math.isnan(safe.dt) and self._has_grown())) and self._go_back():
@@ -204,6 +218,10 @@ class AutoSteps:
         whole, length = length, self._within_reach(length, slope)
         if length < whole and used > 2.0 * length / spectrum.SAFETY and self._go_back():
             return 0
+        if math.isfinite(used):
+            turns.settle(self.looks, used)
+        if run.t != self.t1 and not self.symmetric:
+            self.aside(turns.find, self.looks, run.slope, run.t, run.y, slope, abs(self.t1 - run.t))
         self.looks.found(run.k, length)
         if changing:
             self.looks.gap, self.looks.next = 1, run.k + 1

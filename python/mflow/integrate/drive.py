@@ -131,7 +131,7 @@ class Drive:
         self._prepare()
         if self.mode == "auto":
             span = self.t0, self.t1
-            self.auto = AutoSteps(self.run, self.history, self.events, self.watch, method, span, settings.symmetric)
+            self.auto = AutoSteps(self.run, self.history, self.events, self.watch, method, span, settings.symmetric, self._aside)
         elif self.mode != "adaptive" and math.isfinite(self.step):
             self.past = curvature.past_limit_of(self.run, method, start, settings.symmetric)
         if settings.progress:
@@ -517,8 +517,9 @@ class Drive:
         run, method = self.run, self.method
         if self.past is not None:
             self.warned = self.past.finish(self.name, stays_finite=status not in CANNOT)
-        if few := endings.few_digits(self.run, self.tolerances):
-            tell(f"{self.name}: {few}")
+        for text in (endings.few_digits(self.run, self.tolerances), self.auto and self.auto.doubt):
+            if text:
+                tell(f"{self.name}: {text}")
         if status == 0:
             name = method.name if self.legs is None else f"auto: {self.legs.words}"
             message = f"reached t = {self.t1:g} in {run.k} steps of {name}"
@@ -564,8 +565,8 @@ class Drive:
     @property
     def doubts(self) -> tuple[str, ...]:
         """What speaks against a run that goes on or has finished, in words."""
-        words = self.growth, self.doubt.text if self.doubt is not None else "", self.past.text if self.past is not None else ""
-        return tuple(filter(None, words))
+        looked = self.doubt and self.doubt.text, self.past and self.past.text, self.auto and self.auto.doubt
+        return tuple(words for words in (self.growth, *looked) if words)
 
     def with_doubts(self, message: str) -> str:
         """A message that says them too."""

@@ -68,13 +68,19 @@ class Looks:
     """When to measure again, in steps.
 
     After twice as many steps as the last time, up to `EVERY`, or `SELDOM` where little changes; after one step where dt was reduced.
-    slope : the norm of the slope at the last look; inf where nobody asked for it.
+    slope : the norm of the slope at the last look; inf where nobody asked for it. fastest, turn, omega, ahead : of oscillations
+    (`mflow.course.turns`): the largest norm of the slope so far; the largest part of a turn that a step has made of one, in radians, and
+    its frequency; the frequency at the last look, with steps that are not settled yet. 0: none.
     """
 
     next: int = 0
     gap: int = 1
     dt: float = math.inf
     slope: float = math.inf
+    fastest: float = 0.0
+    turn: float = 0.0
+    omega: float = 0.0
+    ahead: float = 0.0
 
     def due(self, k: int) -> bool:
         """Whether it is time before step k."""
