@@ -23,7 +23,6 @@ from mflow.base.methods import Method
 from mflow.base.pace import interruptible
 from mflow.base.result import COLUMNS, DynamicsResult, EnergyResult, last_axis, pending
 from mflow.base.telling import tell
-from mflow.course import turns
 from mflow.course.outputs import add_outputs
 from mflow.dynamics.constraints import what_constraints_did
 from mflow.dynamics.contact import Switches
@@ -273,9 +272,8 @@ class Motion(Drive):
             rows = rows.copy()
             rows[:, 2], lam, drift, drift_v = what_constraints_did(self.problem, self.supports, t, rows[:, 0], rows[:, 1])
         x, v, a = parts_of(np.ascontiguousarray(rows), self.supports.shape)
-        if self.by_limit and reason == "finished" and (text := turns.words_of_motion(self.step, x, v, a)):
-            self.turns = text
-            tell(f"{self.name}: {text}")
+        if self.by_limit and reason == "finished":
+            self._look_for_turns(x, v, a)
         energy = pending(EnergyResult, lambda: EnergyResult(zip(COLUMNS, e.T, strict=True))) if self.keeps_energy else None
         t_half = v_half = None
         one_grid = self.agenda is None and not (events and events.acts)
@@ -302,6 +300,14 @@ class Motion(Drive):
         if self.switches is not None:
             self.switches.finish(out)
         return out
+
+    def _look_for_turns(self, x: Array, v: Array, a: Array) -> None:
+        """Warns where steps by the limit do not follow an oscillation."""
+        from mflow.course.turns import words_of_motion  # where there are such steps
+
+        if text := words_of_motion(self.step, x, v, a):
+            self.turns = text
+            tell(f"{self.name}: {text}")
 
     def _events_whole(self, y: Array, which: int, t: Array) -> Array:
         """x (0) or v (1) of the states where one event was met."""

@@ -49,7 +49,7 @@ __all__ = ["Drive", "follow"]
 MAX_STEPS = 0x7FFFFF01  # the status where max_steps are taken
 # statuses of error control that no step was short enough for
 CANNOT = {stepper.NON_FINITE, stepper.RETRY_NON_FINITE, stepper.STEP_TOO_SMALL, stepper.SOLVE_FAILED, stepper.RETRY_SOLVE}
-STEADY = 0x7FFFFF03  # and where the run has come to rest
+STEADY, ENDED = 0x7FFFFF03, 0x7FFFFF04  # and where the run has come to rest, or to the end of the solution
 
 
 def follow(drive: Drive) -> Any:
@@ -139,7 +139,7 @@ class Drive:
         if self.run.equations is not None:
             self.doubt = Doubt(self.run, name, self._aside)
         if self.mode == "adaptive":
-            self.crawl = endings.Crawl(self.run, self.t1, self.tolerances[1], name)
+            self.crawl = endings.Crawl(self.run, self.t1, self.tolerances[1], name, settings.mass is None and not self.both_sides)
         if not (settings.checkpoint is None and settings.checkpoint_every is None and settings.resume is None):
             self.checkpoints = Checkpoints(settings, self.run, self.history, self.events, self._facts, self.switches)
             if settings.resume is not None:
@@ -357,21 +357,20 @@ class Drive:
 
     def _piece(self) -> int:
         """Some steps, and what has its turn after them."""
-        run = self.run
-        k = run.k
+        run, k = self.run, self.run.k
         limit = self.max_steps - k
         if limit <= 0:
             self._save(at_end=True)
             return MAX_STEPS
         if self.checkpoints is not None:
             limit = min(limit, self.checkpoints.steps_left)
+        if self.crawl is not None:
+            limit = min(limit, self.crawl.left)
         if callable(self.max_step):
             limit = 1
             if self.bounded_k != k:  # once a step, whatever had its turn between
                 self.bounded_k, run.max_step = k, self.max_step(run.t, self._seen()[0])
-        if self.watch is not None:
-            limit = 1
-        if self.rest is not None:
+        if self.watch is not None or self.rest is not None:
             limit = 1
         status = self._steps(limit)
         if run.k == k:
@@ -382,6 +381,8 @@ class Drive:
             self.doubt.look_ahead()
         if self.crawl is not None:
             self.crawl.look()
+            if status == 0 and self._aside(self.crawl.has_ended):
+                return ENDED
         if self.progress is not None:
             self.progress.update(run.t)
         if status == stepper.EVENT:  # a run that goes on from a file must not go on beyond the event
@@ -496,7 +497,7 @@ class Drive:
         self.step = step
         if self.auto is not None:
             self.auto.looks, self.auto.step = looks, step
-        if self.given is not None:
+        elif self.given is not None:
             self.given.lost = lost
 
     # ---- endings ------------------------------------------------------------------------------------------------------------------------
@@ -530,6 +531,8 @@ class Drive:
             return self.result(1, "callback", f"the callback stopped it {where}")
         if status == STEADY and self.rest is not None:
             return self.result(1, "steady", f"at rest {where}: {self.rest.words}")
+        if status == ENDED and self.crawl is not None:
+            return self.result(-1, "step_too_small", f"no step goes on {where}: {self.crawl.ended}")
         if status == MAX_STEPS:
             text = f"max_steps = {self.max_steps} steps were taken, and t = {run.t:g} is not yet {self.t1:g}"
             why = self._aside(self._ending("").chatters) or self._aside(endings.stiff_words, run, method)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 
 import numpy as np
 from mflow_core.arithmetic.starts import largest
@@ -22,7 +23,7 @@ from mflow.base.checks import Array, entry_words
 from mflow.base.methods import Method
 from mflow.base.result import IVPResult, attach, place_of
 from mflow.base.telling import tell
-from mflow.course.jumps import sliding_words
+from mflow.course.jumps import end_words, sliding_words
 from mflow.derivatives.differences import slope_digits
 from mflow.integrate.curvature import GROWTH
 from mflow.solvers.algebraic import rank_words
@@ -47,6 +48,7 @@ HELD, MANY_HELD = 24, 128  # steps at the stability limit so far, and with those
 LOOK = 4000  # steps between looks at whether a run crawls
 SHARE = 1 / 16  # of tries that fail
 FAR = 1e7  # steps of that size to the end
+ENDS, SHORT = 1024, 1e-4  # steps between looks at whether the solution has ended; of what is left of the run: a step that is looked at
 LOW = 1e-3  # of atol: what no tolerance asks for
 
 
@@ -126,12 +128,7 @@ class Ending:
 
     def _slope(self, t: float, y: Array) -> Array:
         """The slope, NaNs where it cannot be had."""
-        try:
-            with np.errstate(all="ignore"):
-                slope: Array = self._ask(t, y)
-        except Exception:
-            return np.full(y.shape, math.nan)  # the run has ended already: this is for its message alone
-        return slope
+        return _slope_or_nan(self._ask, t, y)
 
     def _blow_up(self) -> tuple[str, str] | None:
         """The ending of a solution that runs off in finite time; None where there is no evidence that it does, or where what runs off may
@@ -215,8 +212,8 @@ class Ending:
         run = self.run
         if self.mode == "auto":
             return "step_too_small", (
-                f"the steps that are stable, of {abs(self.step):.3g}, are lost in rounding of t {self.where}: look for a singularity of "
-                "the solution or of the right-hand side there"
+                f"no steps are stable and follow the solution {self.where}, down to {abs(self.step):.3g}: look for a singularity of the "
+                "solution or of the right-hand side there"
             )
         if run.t + math.copysign(run.max_step, run.h) == run.t:
             return "step_too_small", f"max_step = {run.max_step:.3g} is lost in rounding {self.where}: t + max_step == t; raise it"
@@ -236,7 +233,7 @@ class Ending:
         return f": {slides}" if slides else ""
 
     def _slides(self, h: float, most: float = math.inf) -> str:
-        """Words, where the solution slides along a jump; shorter steps than those of rounding cross none."""
+        """Words, where the solution slides along a jump, or ends at a pole; shorter steps than those of rounding cross none."""
         run, y, before, callback = self.run, self._state(), self.run.nfev, self.run.problem.callback
         if callback is not None and slope_digits(callback.bits) is not None:  # every slope of few digits jumps, by its rounding
             return ""
@@ -244,7 +241,8 @@ class Ending:
         if not 0.0 < speed < math.inf or not h < math.inf:
             return ""
         h = max(h, 1e-9 * max(_size(y), 1e-300) / speed)
-        words = sliding_words(self._slope, run.t, y, math.copysign(h, run.h if self.mode == "adaptive" else self.step), most)
+        h = math.copysign(h, run.h if self.mode == "adaptive" else self.step)
+        words = sliding_words(self._slope, run.t, y, h, most) or end_words(self._slope, run.t, y, h)
         self.looked += run.nfev - before
         return words
 
@@ -281,6 +279,15 @@ class Ending:
         if stall:
             return f"{text}: {stall}"
         return f"{text}: is the Jacobian right, or singular? Give {self.jacobian}, or another solver="
+
+
+def _slope_or_nan(ask: Callable[[float, Array], Array], t: float, y: Array) -> Array:
+    """The slope, NaNs where it cannot be had: for words alone."""
+    try:
+        with np.errstate(all="ignore"):
+            return ask(t, y)
+    except Exception:
+        return np.full(y.shape, math.nan)
 
 
 def of_events(events: core_events.Events, status: int, where: str) -> tuple[str, str] | None:
@@ -367,15 +374,33 @@ class Crawl:
 
     A tank whose inflow stops for a moment, h' = q(t) - sqrt(h), runs as low as h = 1e-20, where atol is 1e-9: steps of any sensible length
     leave the domain of the root, or begin an iteration that does, and those that do not are 1e-6 of what is left. atol : (n,) or (1,).
+
+    Explicit steps also go back and forth without end over a point at which the solution ends, as of y' = -1/y at 0, where atol lets them.
+    That is looked at every ENDS steps, wherever the run is cut or goes on from a file. ended : words, where it is so. slopes: whether the
+    run tells y' at a state.
     """
 
-    def __init__(self, run: stepper.Run, end: float, atol: Array, name: str) -> None:
-        self.run, self.end, self.atol, self.name = run, end, atol, name
+    ended = ""
+
+    def __init__(self, run: stepper.Run, end: float, atol: Array, name: str, slopes: bool) -> None:
+        self.run, self.end, self.atol, self.name, self.slopes = run, end, atol, name, slopes
         self.told, self.last, self.before = False, "", math.inf  # the words and the mean step of the last look
         self._mark()
 
     def _mark(self) -> None:
         self.k, self.t, self.failed = self.run.k, self.run.t, self.run.rejected[1]
+
+    @property
+    def left(self) -> int:
+        """Steps until the next look at whether the solution has ended."""
+        return ENDS - int(self.run.k) % ENDS
+
+    def has_ended(self) -> bool:
+        """Whether the solution ends where the run stands."""
+        run = self.run
+        if self.slopes and run.k % ENDS == 0 and abs(run.h) < SHORT * abs(self.end - run.t):
+            self.ended = end_words(partial(_slope_or_nan, run.slope), run.t, run.y, run.h)
+        return bool(self.ended)
 
     def look(self) -> None:
         """Warns, once, where the steps since the last look were held by tries that failed."""

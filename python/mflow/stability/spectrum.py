@@ -97,13 +97,15 @@ class SafeStep(NamedTuple):
     """A step inside the stability region.
 
     dt : float; 0 where no step is stable, inf where nothing limits it, nan where the slope cannot be measured. rho : float, about the
-    spectral radius, estimated from above, nan likewise. evaluations : of the slope. reason : in words where dt is 0, inf or nan, else "".
+    spectral radius, estimated from above, nan likewise. evaluations : of the slope. reason : in words where dt is 0, inf or nan, else "". growth : the largest real part of an
+    eigenvalue that is known, 0 where none is above 0.
     """
 
     dt: float
     rho: float
     evaluations: int
     reason: str
+    growth: float = 0.0
 
 
 def safe_step(
@@ -170,7 +172,8 @@ def safe_step(
         return SafeStep(0.0, rho, measured.evaluations, f"{method.name} has no stable step for the eigenvalue {worst:.4g}")
     if dt == math.inf:
         return SafeStep(math.inf, rho, measured.evaluations, f"no eigenvalue found limits the step of {method.name}")
-    return SafeStep(safety * dt, rho, measured.evaluations, "")
+    known = measured.values.real[measured.residuals < 0.5 * measured.values.real]
+    return SafeStep(safety * dt, rho, measured.evaluations, "", float(np.max(known, initial=0.0)))
 
 
 def relaxing(method: Method) -> Method:

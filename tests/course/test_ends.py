@@ -1,0 +1,60 @@
+"""Solutions that end in finite time at a finite state: y' = -y^-k from 1 comes to 0 at t = 1/(1 + k), and there is none behind."""
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+
+import mflow
+from mflow.course.jumps import end_words
+
+METHODS = ("dopri5", "tsit5", "bs32", "rkc2", "dop853", "auto", "radau5")
+
+
+def falls(k: float) -> Any:
+    return lambda t, y: -np.sign(y) * np.abs(y) ** -k
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("k", [0.5, 1.0])
+def test_a_run_ends_where_the_solution_does(method: str, k: float) -> None:
+    """At default tolerances explicit steps went back and forth over 0 without end: dopri5 took 4e6 evaluations to t = .5006."""
+    r = mflow.solve_ivp(falls(k), (0, 1), [1.0], method, max_steps=20_000)
+    assert not r.success and r.reason in {"step_too_small", "solve_failed"}
+    assert r.t[-1] == pytest.approx(1.0 / (1.0 + k), rel=5e-3)
+    assert r.nfev < 25_000
+    assert "the solution ends near" in r.message
+
+
+def test_a_run_that_goes_on_from_a_file_ends_at_the_same_step(tmp_path: Any) -> None:
+    whole = mflow.solve_ivp(falls(1.0), (0, 1), [1.0], "bs32", max_steps=20_000)
+    path = tmp_path / "run.mflow"
+    mflow.solve_ivp(falls(1.0), (0, 1), [1.0], "bs32", max_steps=700, checkpoint=path)
+    rest = mflow.solve_ivp(falls(1.0), (0, 1), [1.0], "bs32", max_steps=20_000, resume=path)
+    assert (rest.nsteps, rest.nfev, rest.message) == (whole.nsteps, whole.nfev, whole.message)
+    assert np.array_equal(rest.y, whole.y)
+
+
+@pytest.mark.parametrize("k", [0.1, 1.0, 3.0])
+@pytest.mark.parametrize("y", [1e-5, -3e-6])
+def test_poles_are_seen(k: float, y: float) -> None:
+    state = np.array([y, 2.0])
+    h = 1.3 * abs(y) ** (1.0 + k)
+    assert "y = [" in end_words(lambda t, z: np.array([falls(k)(t, z[0]), 1.0]), 0.5, state, h)
+
+
+@pytest.mark.parametrize(
+    "f",
+    [
+        lambda y: -np.tanh(y / 1e-8),  # steep
+        lambda y: -np.sign(y),  # a jump
+        lambda y: -np.cbrt(y / 1e-12),  # a slope of any steepness, which is 0 there
+        lambda y: -y - 1e6 * y**3,
+        lambda y: 1.0 / y,  # a pole that leads away
+        lambda y: math.nan * y,
+    ],
+)
+def test_what_is_steep_is_no_pole(f: Any) -> None:
+    for h in (1e-9, 1e-7, 1e-6, 1e-5):
+        assert end_words(lambda t, y: f(y), 0.0, np.array([1e-6]), h) == ""
