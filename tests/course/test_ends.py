@@ -58,3 +58,28 @@ def test_poles_are_seen(k: float, y: float) -> None:
 def test_what_is_steep_is_no_pole(f: Any) -> None:
     for h in (1e-9, 1e-7, 1e-6, 1e-5):
         assert end_words(lambda t, y: f(y), 0.0, np.array([1e-6]), h) == ""
+
+
+@pytest.mark.parametrize("method", ["euler", "rk4", "ssprk104", "dopri5"])
+@pytest.mark.parametrize("dt", [0.02, 0.003])
+def test_fixed_steps_beyond_the_end_are_told_of(method: str, dt: float) -> None:
+    """rk4 came to 1.298 at t = 1, euler to 3.35, without a word; there is no solution from t = 1/2 on."""
+    with pytest.warns(RuntimeWarning, match="the solution ends near t = 0\\.[45]"):
+        r = mflow.solve_ivp(falls(1.0), (0, 1), [1.0], method, dt=dt)
+    assert "the solution ends near" in r.message and len(r.doubts) == 1
+
+
+def test_words_of_growth_are_said_once() -> None:
+    J = np.array([[0.0, 1.0], [-1.0, -0.5]])
+    with pytest.warns(RuntimeWarning, match="exceeds the stability limit"):
+        r = mflow.solve_ivp(lambda t, y: J @ y, (0, 600), [1.0, 0.0], "rk4", dt=3.04)
+    assert r.message.count("exceeds the stability limit") == 1
+
+
+@pytest.mark.parametrize("method", ["tsit5", "dop853", "radau5", "esdirk43", "rodas5p", "auto"])
+def test_a_pole_that_is_a_saddle_backwards_is_one(method: str) -> None:
+    """y'' = 2 y^3 with y = 1/(1 - t): solutions nearby go elsewhere backwards, and no run could tell that it runs off."""
+    with np.errstate(all="ignore"):
+        r = mflow.solve_ivp(lambda t, y: np.array([y[1], 2.0 * y[0] ** 3]), (0, 2), [1.0, 1.0], method, rtol=1e-4, atol=1e-7)
+    assert r.reason == "diverged"
+    assert r.t[-1] == pytest.approx(1.0, abs=1e-3)

@@ -206,16 +206,16 @@ def sliding_words(slope: Slope, t: float, y: Array, h: float, most: float = math
     return ""
 
 
-def end_words(slope: Slope, t: float, y: Array, h: float) -> str:
+def end_words(slope: Slope, t: float, y: Array, h: float, most: float = math.inf) -> str:
     """Words, where the solution ends within some steps of h from y at t: the slope grows without bound towards a state that it leads to from
     both sides, as of y' = -1/y at 0; "" otherwise.
 
-    slope : returns NaNs or infinities where it has no value.
+    slope : returns NaNs or infinities where it has no value. most : steps of h, in which that state is looked for.
     """
     here = _at(slope, t, y)
     if not np.array_equal(here.f, slope(t, y)):
         return ""
-    for reach in REACHES:
+    for reach in (reach for reach in REACHES if reach <= most):
         ends = _pole(slope, here, _at(slope, t, y + reach * h * here.f))
         if ends is not None:
             where = f" y = {ends[0].y.tolist()}" if y.size <= SHOWN else " a state nearby"

@@ -569,7 +569,7 @@ class Drive:
     def doubts(self) -> tuple[str, ...]:
         """What speaks against a run that goes on or has finished, in words."""
         looked = self.doubt and self.doubt.text, self.past and self.past.text, self.auto and self.auto.doubt
-        return tuple(words for words in (self.growth, *looked) if words)
+        return tuple(filter(None, (self.growth, *(text for text in looked if text and text not in self.growth))))
 
     def with_doubts(self, message: str) -> str:
         """A message that says them too."""

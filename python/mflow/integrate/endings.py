@@ -446,12 +446,24 @@ class Crawl:
 def blow_up_time(slope: Callable[[float, Array], Array], t: float, y: Array, t0: float, h: float, start: Array) -> float | None:
     """When the solution from `start` at t0, which passes y at t, where steps of h failed, runs off to infinity; None without evidence.
 
-    L = -dt / d ln |y'| = (T - t)/a is a straight line on the way to T; it is fitted to three parts of the way back towards t0.
+    L = -dt / d ln |y'| = (T - t)/a is a straight line on the way to T; it is fitted to three parts of the way back towards t0. Backwards a
+    solution may leave the one that runs off, as of y'' = 2 y^3; then it is fitted to the way ahead, on which it comes ever nearer to that.
     """
     size, first, steepness, at_first = (_size(v) for v in (y, start, slope(t, y), slope(t0, start)))
     if not (math.isfinite(steepness) and size > TWICE * first and (size > GROWN * first or steepness > GROWN * at_first)):
         return None
     back, logs = _way_back(slope, t, y, abs(t - t0), h)
+    left = _time_left(back, logs)
+    if left is None:
+        ahead, logs = _way_back(slope, t, y, math.inf, -h)
+        left = _time_left((ahead[-1] - ahead)[::-1], logs[::-1])
+        left = None if left is None else left + float(ahead[-1])
+    return None if left is None else t + math.copysign(left, h)
+
+
+def _time_left(back: Array, logs: Array) -> float | None:
+    """The time from the first of these points until the slope is infinite; None without evidence. back : their distances from it, backwards.
+    logs : of the slope."""
     if len(back) < POINTS // 2 or not np.all(np.diff(logs) < 0.0):
         return None
     middle, length = 0.5 * (back[1:] + back[:-1]), -np.diff(back) / np.diff(logs)
@@ -463,7 +475,7 @@ def blow_up_time(slope: Callable[[float, Array], Array], t: float, y: Array, t0:
             return None
         found.append(rest / per_power)  # T - t
     agree = all(abs(one - found[0]) <= AGREE * float(middle[part[0]]) for one, part in zip(found, parts, strict=True))
-    return t + math.copysign(found[0], h) if agree else None
+    return float(found[0]) if agree else None
 
 
 def _way_back(slope: Callable[[float, Array], Array], t: float, y: Array, far: float, h: float) -> tuple[Array, Array]:
