@@ -83,3 +83,25 @@ def test_a_pole_that_is_a_saddle_backwards_is_one(method: str) -> None:
         r = mflow.solve_ivp(lambda t, y: np.array([y[1], 2.0 * y[0] ** 3]), (0, 2), [1.0, 1.0], method, rtol=1e-4, atol=1e-7)
     assert r.reason == "diverged"
     assert r.t[-1] == pytest.approx(1.0, abs=1e-3)
+
+
+def test_a_gradient_flow_that_climbs_says_so() -> None:
+    """x^3 - 3 x y^2 + r^4/10 from beside its saddle: steps of 10 ended "finished" at 7.5e113, from -2e-9."""
+
+    def grad(c: Any) -> Any:
+        r = 0.4 * (c @ c)
+        return np.array([3 * c[0] ** 2 - 3 * c[1] ** 2 + r * c[0], -6 * c[0] * c[1] + r * c[1]])
+
+    with pytest.warns(RuntimeWarning, match="no gradient flow climbs"):
+        r = mflow.gradient_flow(grad, [1e-3, -1e-3], 1000.0, "rodas5p", dt=10.0)
+    assert r.reason == "finished" and "no gradient flow climbs" in r.message and len(r.doubts) == 1
+    assert np.max(np.abs(r.y[:, -1])) > 1e20
+    with pytest.warns(RuntimeWarning, match="no gradient flow climbs"):
+        mflow.gradient_flow(lambda c: 2 * c * np.exp(-c @ c), [3.0], 2000.0, "rodas5p", dt=20.0)
+
+
+@pytest.mark.parametrize("dt", [0.05, 0.064])
+@pytest.mark.parametrize("method", ["euler", "rk4", "backward_euler", "rodas5p"])
+def test_a_gradient_flow_that_falls_says_nothing(method: str, dt: float) -> None:
+    L = np.array([1.0, 30.0])
+    assert mflow.gradient_flow(lambda c: L * c, [1.0, 1.0], 5.0, method, dt=dt).doubts == ()

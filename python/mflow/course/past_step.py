@@ -164,7 +164,9 @@ def look_back(method: Method, slope: Callable[[float, Array], Array], start: Arr
     try:
         with np.errstate(all="ignore"):
             found = judge.find(probe, step, seen.steep)
-            stays = found is not None and (found.limit == 0.0 or judge.stays_elsewhere(probe, step, seen.t_after, seen.y_after, found.parts))
+            stays = found is not None and (
+                found.limit == 0.0 or judge.stays_elsewhere(probe, step, seen.t_after, seen.y_after, found.parts)
+            )
     except Exception:
         return "", int(probe.nfev)  # fun has no values around the step
     return found.text if found is not None and stays else "", int(probe.nfev)

@@ -450,7 +450,7 @@ class Drive:
             self.told_stiff = True
             tell(f"{self.name}: {text}", StiffnessWarning)
 
-    def _aside(self, words: Callable[..., str], *args: Any) -> str:
+    def _aside(self, words: Callable[..., Any], *args: Any) -> Any:
         """Words, whose evaluations are not counted."""
         before = self.run.nfev
         try:
