@@ -207,8 +207,8 @@ def sliding_words(slope: Slope, t: float, y: Array, h: float, most: float = math
 
 
 def end_words(slope: Slope, t: float, y: Array, h: float, most: float = math.inf) -> str:
-    """Words, where the solution ends within some steps of h from y at t: the slope grows without bound towards a state that it leads to from
-    both sides, as of y' = -1/y at 0; "" otherwise.
+    """Words, where the solution ends within some steps of h from y at t: the slope grows without bound towards a state that it leads to
+    from both sides, as of y' = -1/y at 0; "" otherwise.
 
     slope : returns NaNs or infinities where it has no value. most : steps of h, in which that state is looked for.
     """

@@ -90,7 +90,7 @@ class Ending:
         if status in (stepper.NON_FINITE, stepper.RETRY_NON_FINITE):
             if fixed:
                 return "non_finite", self._slope_here() or self._fixed_non_finite()
-            return self._blow_up() or self._non_finite()
+            return self._blow_up(finite=False) or self._non_finite()
         if status == stepper.STEP_TOO_SMALL:
             return self._blow_up() or self._too_small()
         if status in (stepper.SOLVE_FAILED, stepper.RETRY_SOLVE):
@@ -130,7 +130,7 @@ class Ending:
         """The slope, NaNs where it cannot be had."""
         return _slope_or_nan(self._ask, t, y)
 
-    def _blow_up(self) -> tuple[str, str] | None:
+    def _blow_up(self, finite: bool = True) -> tuple[str, str] | None:
         """The ending of a solution that runs off in finite time; None where there is no evidence that it does, or where what runs off may
         be the explicit steps alone, one of which was held at their stability limit. That one was is in checkpoints, so that a run that was
         resumed ends for the same reason; how many they were, in this call, is for messages alone."""
@@ -138,7 +138,7 @@ class Ending:
         if run.k == 0 or self.held or run.stiffness[3]:
             return None
         h = run.h if self.mode == "adaptive" else self.step
-        end = blow_up_time(self._slope, run.t, y, self.t0, h, self.start)
+        end = blow_up_time(self._slope, run.t, y, self.t0, h, self.start, finite)
         if end is None:
             return None
         return "diverged", (
@@ -443,18 +443,20 @@ class Crawl:
 # ---- does the solution run off? ---------------------------------------------------------------------------------------------------
 
 
-def blow_up_time(slope: Callable[[float, Array], Array], t: float, y: Array, t0: float, h: float, start: Array) -> float | None:
+def blow_up_time(
+    slope: Callable[[float, Array], Array], t: float, y: Array, t0: float, h: float, start: Array, finite: bool = False
+) -> float | None:
     """When the solution from `start` at t0, which passes y at t, where steps of h failed, runs off to infinity; None without evidence.
 
     L = -dt / d ln |y'| = (T - t)/a is a straight line on the way to T; it is fitted to three parts of the way back towards t0. Backwards a
-    solution may leave the one that runs off, as of y'' = 2 y^3; then it is fitted to the way ahead, on which it comes ever nearer to that.
+    solution may leave the one that runs off, as of y'' = 2 y^3; then it is fitted to the way ahead, on which it comes ever nearer to that. finite: whether the slope is, ahead.
     """
     size, first, steepness, at_first = (_size(v) for v in (y, start, slope(t, y), slope(t0, start)))
     if not (math.isfinite(steepness) and size > TWICE * first and (size > GROWN * first or steepness > GROWN * at_first)):
         return None
     back, logs = _way_back(slope, t, y, abs(t - t0), h)
     left = _time_left(back, logs)
-    if left is None:
+    if left is None and finite:
         ahead, logs = _way_back(slope, t, y, math.inf, -h)
         left = _time_left((ahead[-1] - ahead)[::-1], logs[::-1])
         left = None if left is None else left + float(ahead[-1])
@@ -462,8 +464,8 @@ def blow_up_time(slope: Callable[[float, Array], Array], t: float, y: Array, t0:
 
 
 def _time_left(back: Array, logs: Array) -> float | None:
-    """The time from the first of these points until the slope is infinite; None without evidence. back : their distances from it, backwards.
-    logs : of the slope."""
+    """The time from the first of these points until the slope is infinite; None without evidence. back : their distances from it, on the
+    way back. logs : of the slope."""
     if len(back) < POINTS // 2 or not np.all(np.diff(logs) < 0.0):
         return None
     middle, length = 0.5 * (back[1:] + back[:-1]), -np.diff(back) / np.diff(logs)

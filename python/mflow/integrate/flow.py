@@ -155,6 +155,10 @@ def _tell_of_rise(drive: Drive, result: IVPResult) -> None:
             rise = _rise(lambda share: -float(np.vdot(drive.run.slope(0.0, drive.start + share * way), way)))
     except Exception:
         return  # the gradient has no values on the straight way, which the run did not take
+    except KeyboardInterrupt as error:
+        message = f"KeyboardInterrupt at t = {drive.run.t:g} after {drive.run.k} steps, while the result was looked at"
+        attach(error, lambda: drive.result(-1, "interrupted", message), "in mflow.gradient_flow")
+        raise
     finally:
         result["ncheck"] += int(drive.run.nfev - before)
     if not rise > 0.0 or result.doubts:

@@ -97,8 +97,8 @@ class SafeStep(NamedTuple):
     """A step inside the stability region.
 
     dt : float; 0 where no step is stable, inf where nothing limits it, nan where the slope cannot be measured. rho : float, about the
-    spectral radius, estimated from above, nan likewise. evaluations : of the slope. reason : in words where dt is 0, inf or nan, else "". growth : the largest real part of an
-    eigenvalue that is known, 0 where none is above 0.
+    spectral radius, estimated from above, nan likewise. evaluations : of the slope. reason : in words where dt is 0, inf or nan, else "".
+    growth : the largest real part of an eigenvalue that is known, 0 where none is above 0.
     """
 
     dt: float
