@@ -449,7 +449,8 @@ def blow_up_time(
     """When the solution from `start` at t0, which passes y at t, where steps of h failed, runs off to infinity; None without evidence.
 
     L = -dt / d ln |y'| = (T - t)/a is a straight line on the way to T; it is fitted to three parts of the way back towards t0. Backwards a
-    solution may leave the one that runs off, as of y'' = 2 y^3; then it is fitted to the way ahead, on which it comes ever nearer to that. finite: whether the slope is, ahead.
+    solution may leave the one that runs off, as of y'' = 2 y^3; then it is fitted to the way ahead, on which it comes ever nearer to
+    that, where the slope is finite ahead.
     """
     size, first, steepness, at_first = (_size(v) for v in (y, start, slope(t, y), slope(t0, start)))
     if not (math.isfinite(steepness) and size > TWICE * first and (size > GROWN * first or steepness > GROWN * at_first)):
