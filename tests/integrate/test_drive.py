@@ -224,6 +224,7 @@ def test_auto_steps_on_gradient_flow(method: str) -> None:
     assert np.all(norms[1:] <= norms[:-1] * (1 + 1e-9))
 
 
+@pytest.mark.filterwarnings("ignore:.*stable, not accurate")
 @pytest.mark.parametrize("method", EXPLICIT)
 def test_auto_steps_on_an_oscillation(method: str) -> None:
     if method in REAL_ONLY or mflow.get_method(method).order < 3:

@@ -119,3 +119,21 @@ def test_no_step_leads_over_a_pole(method: str, pole: str) -> None:
     assert r.t[-1] == pytest.approx(1.0, rel=0.06)
     assert "tolerances" not in r.message
     assert "shrunk to 0" not in r.message
+
+
+def test_a_slope_that_turns_within_a_step_is_seen(step_method: Any) -> None:
+    """h' = 1/10 - sqrt(h), h >= 0: the first step led to h = -7.4, where the slope is flat, and 300 time constants later h was -2."""
+    if not takes_auto(step_method):
+        pytest.skip("no limit to follow")
+    r = mflow.solve_ivp(lambda t, h: 0.1 - np.sqrt(np.maximum(h, 0.0)), (0, 60), [4.0], step_method.name, dt="auto")
+    assert r.reason == "finished"
+    assert r.y[0, -1] == pytest.approx(0.01, rel=1e-3)
+
+
+@pytest.mark.parametrize("method", ["euler", "rk4", "dopri5", "dop853", "midpoint", "ssprk104", "rkc2"])
+def test_a_pole_beside_a_fast_component_is_seen(method: str) -> None:
+    """y1 = 1/(1 - t) beside a component of rate 50, whose limit hid it: runs finished on the other side."""
+    with np.errstate(all="ignore"):
+        r = mflow.solve_ivp(lambda t, y: np.array([-50.0 * y[0] + y[1], y[1] / np.float64(1.0 - t)]), (0, 2), [1.0, 1.0], method, dt="auto")
+    assert not r.success
+    assert r.t[-1] == pytest.approx(1.0, rel=0.06)

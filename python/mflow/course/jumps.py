@@ -25,7 +25,7 @@ from mflow.base.checks import Array
 from mflow.base.result import IVPResult
 from mflow.base.telling import tell
 
-__all__ = ["jumps_along", "sliding_words", "tell_of_jumps"]
+__all__ = ["end_words", "jumps_along", "sliding_words", "tell_of_jumps"]
 
 HALVINGS = 60
 STAYS, GROWS = 0.3, 2.0  # of the change over the first interval, over the last one: a jump leaves about all of it, a pole makes more
@@ -46,6 +46,7 @@ CURE = {
 REACHES = tuple(4.0**k for k in range(-1, 6))  # steps, within which the jump is looked for
 BEYOND = (1e-3, 1e-6)  # of that way: how far the slope leads from the jump to the other side
 SHOWN = 4  # components
+POLE, UNBOUNDED = 40, 16.0  # halvings on the way to a pole, and by how much more the slope changes over the last one
 
 Slope = Callable[[float, Array], Any]
 
@@ -203,6 +204,48 @@ def sliding_words(slope: Slope, t: float, y: Array, h: float, most: float = math
                 "let an event change fun there"
             )
     return ""
+
+
+def end_words(slope: Slope, t: float, y: Array, h: float, most: float = math.inf) -> str:
+    """Words, where the solution ends within some steps of h from y at t: the slope grows without bound towards a state that it leads to
+    from both sides, as of y' = -1/y at 0; "" otherwise.
+
+    slope : returns NaNs or infinities where it has no value. most : steps of h, in which that state is looked for.
+    """
+    here = _at(slope, t, y)
+    if not np.array_equal(here.f, slope(t, y)):
+        return ""
+    for reach in (reach for reach in REACHES if reach <= most):
+        ends = _pole(slope, here, _at(slope, t, y + reach * h * here.f))
+        if ends is not None:
+            where = f" y = {ends[0].y.tolist()}" if y.size <= SHOWN else " a state nearby"
+            return (
+                f"the solution ends near t = {t:.9g}: the right-hand side grows without bound towards{where}, and leads there from both "
+                "sides; let an event end the run before, or keep the right-hand side finite there"
+            )
+    return ""
+
+
+def _pole(slope: Slope, a: _Point, b: _Point) -> tuple[_Point, _Point] | None:
+    """Two near points between which the slope has a pole that both lead to, of all that lies between a and b; None where there is none.
+
+    The half over which the slope changes more is kept, and it changes ever more: of 1/y by 2 in each halving, of y^-0.1 by 1.07. What is
+    steep and smooth changes less from some halving on, what jumps as much."""
+    first = change = _apart(a, b)
+    if not 0.0 < first < math.inf or not float(np.vdot(b.y - a.y, b.f)) < 0.0 < float(np.vdot(b.y - a.y, a.f)):
+        return None
+    for _ in range(POLE):
+        middle = _at(slope, a.t, 0.5 * (a.y + b.y))
+        if any(np.array_equal(middle.y, side.y) for side in (a, b)) or not np.all(np.isfinite(middle.f)):
+            break
+        left, right = _apart(a, middle), _apart(middle, b)
+        a, b = (a, middle) if left > right else (middle, b)
+        if not max(left, right) > 0.9 * change:
+            return None
+        change = max(left, right)
+    way = b.y - a.y
+    leads = float(np.vdot(way, b.f)) < 0.0 < float(np.vdot(way, a.f))
+    return (a, b) if leads and change > UNBOUNDED * first else None
 
 
 def _attracts(slope: Slope, a: _Point, b: _Point, h: float) -> bool:

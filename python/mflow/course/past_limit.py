@@ -104,7 +104,9 @@ class PastLimit:
         affords = self.evaluations <= max(CHEAP, SHARE * self.run.nfev)
         if step is not None and affords:
             self.first = self._measure(partial(self.judge.find, steep=steep), Step(*step))
-        if self.first is not None and step is not None:
+        if self.first is not None and self.first.limit == 0.0:
+            self._tell(self.first)
+        elif self.first is not None and step is not None:
             self.mark = Step(*step)
             self.watch.ask(edge, 1, wait=WAIT, until=UNTIL)
         else:

@@ -29,6 +29,7 @@ TINY = 1e-10  # of the largest component: smaller ones do not count
 PARTS = (0.25, 0.5, 0.75)  # of the way of a step, where the Jacobian is looked at: f may be flat at both ends
 FEW = 10  # components, up to which eigenvalues take fewer evaluations than a solution that is known to be accurate
 SETTLED = 0.1  # relative difference of two such ways, one of half the steps
+OVER = 4.0  # steps, in which a state is looked for at which the solution ends: stages lead as far
 COARSE, FINEST = 8, 64  # parts of a step that show where the solution leads: at most at first, and at most
 
 
@@ -58,7 +59,8 @@ class Seen(NamedTuple):
 
 
 class Finding(NamedTuple):
-    """Steps past the limit: what it is there, and what is told of it. parts: of a step, in which rk4 follows the solution."""
+    """Steps past the limit: what it is there, and what is told of it. parts: of a step, in which rk4 follows the solution. limit 0: the
+    solution ends, or no step is stable, which needs no other look."""
 
     limit: float
     text: str
@@ -83,6 +85,10 @@ class Judge:
         slope = probe.slope(t, y)
         if not np.array_equal(slope, probe.slope(t, y)):
             return None  # it is another one at each call
+        from mflow.course.jumps import end_words  # where a step is that steep
+
+        if text := end_words(probe.slope, t, y, h, most=OVER):
+            return Finding(0.0, f"{text}. Steps of dt = {abs(h):g} go on from it, and what they return behind it means nothing")
         end, parts = probe.trial(h), int(min(max(3.0, math.ceil(steep)), COARSE))
         z, way = _by_short_steps(probe, step, parts), [y + part * (end - y) for part in PARTS]
         if not np.all(np.isfinite(end)) or not self._is_apart(step, end, z, 0.5 * SLIGHT):
@@ -158,7 +164,9 @@ def look_back(method: Method, slope: Callable[[float, Array], Array], start: Arr
     try:
         with np.errstate(all="ignore"):
             found = judge.find(probe, step, seen.steep)
-            stays = found is not None and judge.stays_elsewhere(probe, step, seen.t_after, seen.y_after, found.parts)
+            stays = found is not None and (
+                found.limit == 0.0 or judge.stays_elsewhere(probe, step, seen.t_after, seen.y_after, found.parts)
+            )
     except Exception:
         return "", int(probe.nfev)  # fun has no values around the step
     return found.text if found is not None and stays else "", int(probe.nfev)

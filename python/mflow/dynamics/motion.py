@@ -51,6 +51,8 @@ class Motion(Drive):
     estimated = "newmark"
     both_sides = True  # accelerations jump where the load does
     problem: Any
+    by_limit = False  # whether dt follows the stability limit, with nothing that makes contact
+    turns = ""  # words, where such steps are too long for how the motion oscillates
     tangents: tuple[FiniteJacobian, ...] = ()  # of a nonlinear force, the user's own
 
     def __init__(
@@ -79,6 +81,7 @@ class Motion(Drive):
         if isinstance(settings.dt, str) and settings.dt == "auto":
             self._check_method()
             settings.dt = self.limit.auto_dt(*t_span)
+            self.by_limit = switches is None
         elif hasattr(settings.dt, "bound"):  # SymmetricSteps, which few programs load
             self._check_method()
             settings.dt = settings.dt.bound(method, lambda: self.run.grid[0])
@@ -199,8 +202,8 @@ class Motion(Drive):
 
     @property
     def doubts(self) -> tuple[str, ...]:
-        """Those of any run, and what is between steps of a load."""
-        return tuple(filter(None, (*super().doubts, self.between)))
+        """Those of any run, what is between steps of a load, and that steps by the limit do not follow an oscillation."""
+        return tuple(filter(None, (*super().doubts, self.between, self.turns)))
 
     def _notes(self) -> str:
         notes = self.notes
@@ -245,6 +248,8 @@ class Motion(Drive):
             rows = rows.copy()
             rows[:, 2], lam, drift, drift_v = what_constraints_did(self.problem, self.supports, t, rows[:, 0], rows[:, 1])
         x, v, a = parts_of(np.ascontiguousarray(rows), self.supports.shape)
+        if self.by_limit and reason == "finished":
+            self._look_for_turns(x, v, a)
         energy = pending(EnergyResult, lambda: EnergyResult(zip(COLUMNS, e.T, strict=True))) if self.keeps_energy else None
         few, t_half, v_half = few_digits(run, self.tolerances), None, None
         one_grid = self.agenda is None and not (events and events.acts)
@@ -271,6 +276,14 @@ class Motion(Drive):
         if self.switches is not None:
             self.switches.finish(out)
         return out
+
+    def _look_for_turns(self, x: Array, v: Array, a: Array) -> None:
+        """Warns where steps by the limit do not follow an oscillation."""
+        from mflow.course.turns import words_of_motion  # where there are such steps
+
+        if text := words_of_motion(self.step, x, v, a):
+            self.turns = text
+            tell(f"{self.name}: {text}")
 
     def _events_whole(self, y: Array, which: int, t: Array) -> Array:
         """x (0) or v (1) of the states where one event was met."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -177,14 +177,18 @@ def _same(saved: Any, value: Any) -> bool:
 
 def _looks(saved: Any) -> spectrum.Looks:
     """When the curvature was looked at. Raises TypeError or ValueError."""
-    if not isinstance(saved, dict) or set(saved) != {"next", "gap", "dt", "slope"}:
-        raise ValueError(f"looks: expected next, gap, dt and slope, got {saved!r}")
+    names = [field.name for field in fields(spectrum.Looks)]
+    if not isinstance(saved, dict) or set(saved) != set(names):
+        raise ValueError(f"looks: expected {', '.join(names)}, got {saved!r}")
     looks = spectrum.Looks(
         check_whole(saved["next"], "looks: next", 0, MANY), check_whole(saved["gap"], "looks: gap", 1, spectrum.SELDOM),
-        number_of(saved["dt"], "looks: dt"), number_of(saved["slope"], "looks: slope"),
+        *(number_of(saved[name], f"looks: {name}") for name in names[2:]),
     )  # fmt: skip
-    if not looks.slope >= 0.0:
-        raise ValueError(f"looks: slope: expected a number of at least 0, got {looks.slope!r}")
+    for name in names[3:]:
+        if not getattr(looks, name) >= 0.0:
+            raise ValueError(f"looks: {name}: expected a number of at least 0, got {getattr(looks, name)!r}")
+    if (looks.turn > 0.0) != (looks.omega > 0.0):
+        raise ValueError(f"looks: turn, omega: expected both above 0, or none, got {looks.turn!r} and {looks.omega!r}")
     if not looks.dt > 0.0:
         raise ValueError(f"looks: dt: expected a number above 0, got {looks.dt!r}")
     return looks

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import math
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -45,7 +47,10 @@ LOST = 10.0  # units in the last place of t: shorter steps are lost in its round
 STEEPER = 2.0  # times the Jacobian where the run stands: as it is that much larger soon, the next look is after one step
 STILL = 1e-8  # of the size of the state: over so short a way differences are of rounding
 SAME = 1.1  # by how much the slope's change over a whole step may be larger than that nearby
+PARTS = (0.125, 0.25, 0.375, 0.5, 0.625, 0.75, 0.875)  # of a step, at which it is looked at where the slope is flatter at its end
 FADED = 0.9  # of the slope at the mark: every mode at the end of a stable region has faded to less in one step
+LEAPT = 10.0  # times the slope at the mark, from which on steps are looked at one by one
+GROWN = 0.5  # of the time in which the fastest growth is by e: the next look
 APART = 0.3  # of the way of a step: how far from it two of half the size may lead where nothing fades
 SHORT = 0.05  # of the safe step: shorter ones have no cycles of their own
 
@@ -134,7 +139,11 @@ class AutoSteps:
         method: Method,
         span: tuple[float, float],
         symmetric: bool,
+        aside: Callable[..., Any],
     ) -> None:
+        from mflow.course import turns  # where there are such steps
+
+        self.turns, self.aside = turns, aside  # makes calls whose evaluations are not counted
         self.run, self.history, self.events, self.watch, self.method, self.symmetric = run, history, events, watch, method, symmetric
         self.t0, self.t1 = span
         self.step = math.nan  # with the sign of the span
@@ -172,6 +181,14 @@ class AutoSteps:
             return status
         return self._look()
 
+    @property
+    def doubt(self) -> str:
+        """Words, where steps were too long for how the solution oscillates."""
+        looks = copy.copy(self.looks)
+        if self.run.k > looks.next - looks.gap:
+            self.turns.settle(looks, self.step)
+        return str(self.turns.words(looks.turn, looks.omega))
+
     def _look(self) -> int:
         """Chooses the largest step inside the method's stability region, for the slope's Jacobian where the run stands; the status."""
         run, used = self.run, abs(self.step)
@@ -179,15 +196,18 @@ class AutoSteps:
         if safe.reason == spectrum.ROUGH and math.isfinite(used):  # the last step goes on: the run itself will say what is wrong
             if self._told_to_stop():
                 return CALLBACK
+            self.turns.settle(self.looks, used)
             self.looks.found(run.k, used)
             return self._set_mark()
         if (used > safe.dt / spectrum.SAFETY or (math.isnan(safe.dt) and self._has_grown())) and self._go_back():
             return 0
         slope = self._slope()
         slope_size = float(np.linalg.norm(slope))
-        long = not used < SHORT * safe.dt
-        if long and slope_size > FADED * self.looks.slope and self._is_rough() and self._go_back():
+        if self.looks.gap > 1 and slope_size > LEAPT * self.looks.slope and self._go_back():
             return 0
+        long = not used < SHORT * safe.dt
+        if long and slope_size > FADED * self.looks.slope and self._is_rough():
+            return 0 if self._go_back() else int(stepper.STEP_TOO_SMALL)
         if math.isnan(safe.dt):
             check_measurable(safe.reason, self.method, run.t)
             self.reason = safe.reason
@@ -204,9 +224,14 @@ class AutoSteps:
         whole, length = length, self._within_reach(length, slope)
         if length < whole and used > 2.0 * length / spectrum.SAFETY and self._go_back():
             return 0
+        if math.isfinite(used):
+            self.turns.settle(self.looks, used)
+        if run.t != self.t1 and run.y.size > 1 and not self.symmetric:
+            self.aside(self.turns.find, self.looks, run.slope, run.t, run.y, slope, abs(self.t1 - run.t))
         self.looks.found(run.k, length)
-        if changing:
-            self.looks.gap, self.looks.next = 1, run.k + 1
+        if changing or self.looks.gap * length * safe.growth > GROWN:  # what grows may have a pole within 1/growth
+            self.looks.gap = 1 if changing else max(1, int(GROWN / (length * safe.growth)))
+            self.looks.next = run.k + self.looks.gap
         self.step, self.looks.slope = math.copysign(length, self.t1 - self.t0), slope_size
         return self._set_mark()
 
@@ -246,10 +271,21 @@ class AutoSteps:
                     break
                 if math.isnan(nearby):
                     nearby = self._change(slope, sign * 1e-6 * length)
-                if change <= SAME * nearby:
+                if change <= SAME * nearby and (change >= nearby / SAME or not self._bends(slope, sign * length, nearby)):
                     break
                 length *= 0.5
         return length
+
+    def _bends(self, slope: Array, length: float, nearby: float) -> bool:
+        """Whether the slope changes faster somewhere on an Euler step than nearby: where it is flat at the end, it may turn in between."""
+        run, before = self.run, slope
+        for part in PARTS:
+            here = np.asarray(run.slope(run.t, run.y + part * length * slope), dtype=np.float64)
+            change = float(np.linalg.norm(here - before)) / abs(PARTS[0] * length)
+            if not change <= SAME * nearby:
+                return True
+            before = here
+        return False
 
     def _until_steeper(self, length: float, slope: Array, limit: float) -> tuple[float, bool]:
         """The step, halved until the Jacobian's changes with time leave it stable; and whether those soon ask for another look.

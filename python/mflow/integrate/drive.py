@@ -49,7 +49,7 @@ __all__ = ["Drive", "follow"]
 MAX_STEPS = 0x7FFFFF01  # the status where max_steps are taken
 # statuses of error control that no step was short enough for
 CANNOT = {stepper.NON_FINITE, stepper.RETRY_NON_FINITE, stepper.STEP_TOO_SMALL, stepper.SOLVE_FAILED, stepper.RETRY_SOLVE}
-STEADY = 0x7FFFFF03  # and where the run has come to rest
+STEADY, ENDED = 0x7FFFFF03, 0x7FFFFF04  # and where the run has come to rest, or to the end of the solution
 
 
 def follow(drive: Drive) -> Any:
@@ -132,7 +132,7 @@ class Drive:
         self._prepare()
         if self.mode == "auto":
             span = self.t0, self.t1
-            self.auto = AutoSteps(self.run, self.history, self.events, self.watch, method, span, settings.symmetric)
+            self.auto = AutoSteps(self.run, self.history, self.events, self.watch, method, span, settings.symmetric, self._aside)
         elif self.mode != "adaptive" and math.isfinite(self.step):
             self.past = curvature.past_limit_of(self.run, method, start, settings.symmetric)
         if settings.progress:
@@ -140,7 +140,7 @@ class Drive:
         if self.run.equations is not None:
             self.doubt = Doubt(self.run, name, self._aside)
         if self.mode == "adaptive":
-            self.crawl = endings.Crawl(self.run, self.t1, self.tolerances[1], name)
+            self.crawl = endings.Crawl(self.run, self.t1, self.tolerances[1], name, settings.mass is None and not self.both_sides)
         if not (settings.checkpoint is None and settings.checkpoint_every is None and settings.resume is None):
             self.checkpoints = Checkpoints(settings, self.run, self.history, self.events, self._facts, self.switches)
             if settings.resume is not None:
@@ -339,21 +339,20 @@ class Drive:
 
     def _piece(self) -> int:
         """Some steps, and what has its turn after them."""
-        run = self.run
-        k = run.k
+        run, k = self.run, self.run.k
         limit = self.max_steps - k
         if limit <= 0:
             self._save(at_end=True)
             return MAX_STEPS
         if self.checkpoints is not None:
             limit = min(limit, self.checkpoints.steps_left)
+        if self.crawl is not None:
+            limit = min(limit, self.crawl.left)
         if callable(self.max_step):
             limit = 1
             if self.bounded_k != k:  # once a step, whatever had its turn between
                 self.bounded_k, run.max_step = k, self.max_step(run.t, self._seen()[0])
-        if self.watch is not None:
-            limit = 1
-        if self.rest is not None:
+        if self.watch is not None or self.rest is not None:
             limit = 1
         status = self._steps(limit)
         if run.k == k:
@@ -364,6 +363,8 @@ class Drive:
             self.doubt.look_ahead()
         if self.crawl is not None:
             self.crawl.look()
+            if status == 0 and self._aside(self.crawl.has_ended):
+                return ENDED
         if self.progress is not None:
             self.progress.update(run.t)
         if status == stepper.EVENT:  # a run that goes on from a file must not go on beyond the event
@@ -439,7 +440,7 @@ class Drive:
             self.told_stiff = True
             tell(f"{self.name}: {text}", StiffnessWarning)
 
-    def _aside(self, words: Callable[..., str], *args: Any) -> str:
+    def _aside(self, words: Callable[..., Any], *args: Any) -> Any:
         """Words, whose evaluations are not counted."""
         before = self.run.nfev
         try:
@@ -488,7 +489,7 @@ class Drive:
         self.step = step
         if self.auto is not None:
             self.auto.looks, self.auto.step = looks, step
-        if self.given is not None:
+        elif self.given is not None:
             self.given.lost = lost
 
     # ---- endings ------------------------------------------------------------------------------------------------------------------------
@@ -510,8 +511,9 @@ class Drive:
         run, method = self.run, self.method
         if self.past is not None:
             self.warned = self.past.finish(self.name, stays_finite=status not in CANNOT)
-        if few := endings.few_digits(self.run, self.tolerances):
-            tell(f"{self.name}: {few}")
+        for text in (endings.few_digits(self.run, self.tolerances), self.auto and self.auto.doubt):
+            if text:
+                tell(f"{self.name}: {text}")
         if status == 0:
             name = method.name if self.legs is None else f"auto: {self.legs.words}"
             message = f"reached t = {self.t1:g} in {run.k} steps of {name}"
@@ -522,6 +524,8 @@ class Drive:
             return self.result(1, "callback", f"the callback stopped it {where}")
         if status == STEADY and self.rest is not None:
             return self.result(1, "steady", f"at rest {where}: {self.rest.words}")
+        if status == ENDED and self.crawl is not None:
+            return self.result(-1, "step_too_small", f"no step goes on {where}: {self.crawl.ended}")
         if status == MAX_STEPS:
             text = f"max_steps = {self.max_steps} steps were taken, and t = {run.t:g} is not yet {self.t1:g}"
             why = self._aside(self._ending("").chatters) or self._aside(endings.stiff_words, run, method)
@@ -558,8 +562,8 @@ class Drive:
     @property
     def doubts(self) -> tuple[str, ...]:
         """What speaks against a run that goes on or has finished, in words."""
-        words = self.growth, self.doubt.text if self.doubt is not None else "", self.past.text if self.past is not None else ""
-        return tuple(filter(None, words))
+        looked = self.doubt and self.doubt.text, self.past and self.past.text, self.auto and self.auto.doubt
+        return tuple(filter(None, (self.growth, *(text for text in looked if text and text not in self.growth))))
 
     def with_doubts(self, message: str) -> str:
         """A message that says them too."""

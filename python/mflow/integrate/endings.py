@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -23,7 +24,7 @@ from mflow.base.checks import Array, entry_words
 from mflow.base.methods import Method
 from mflow.base.result import IVPResult, attach, place_of
 from mflow.base.telling import tell
-from mflow.course.jumps import sliding_words
+from mflow.course.jumps import end_words, sliding_words
 from mflow.derivatives.differences import slope_digits
 from mflow.integrate.curvature import GROWTH
 from mflow.solvers.algebraic import rank_words
@@ -48,6 +49,7 @@ HELD, MANY_HELD = 24, 128  # steps at the stability limit so far, and with those
 LOOK = 4000  # steps between looks at whether a run crawls
 SHARE = 1 / 16  # of tries that fail
 FAR = 1e7  # steps of that size to the end
+ENDS, SHORT = 1024, 1e-4  # steps between looks at whether the solution has ended; of what is left of the run: a step that is looked at
 LOW = 1e-3  # of atol: what no tolerance asks for
 
 
@@ -89,7 +91,7 @@ class Ending:
         if status in (stepper.NON_FINITE, stepper.RETRY_NON_FINITE):
             if fixed:
                 return "non_finite", self._slope_here() or self._fixed_non_finite()
-            return self._blow_up() or self._non_finite()
+            return self._blow_up(finite=False) or self._non_finite()
         if status == stepper.STEP_TOO_SMALL:
             return self._blow_up() or self._too_small()
         if status in (stepper.SOLVE_FAILED, stepper.RETRY_SOLVE):
@@ -127,14 +129,9 @@ class Ending:
 
     def _slope(self, t: float, y: Array) -> Array:
         """The slope, NaNs where it cannot be had."""
-        try:
-            with np.errstate(all="ignore"):
-                slope: Array = self._ask(t, y)
-        except Exception:
-            return np.full(y.shape, math.nan)  # the run has ended already: this is for its message alone
-        return slope
+        return _slope_or_nan(self._ask, t, y)
 
-    def _blow_up(self) -> tuple[str, str] | None:
+    def _blow_up(self, finite: bool = True) -> tuple[str, str] | None:
         """The ending of a solution that runs off in finite time; None where there is no evidence that it does, or where what runs off may
         be the explicit steps alone, one of which was held at their stability limit. That one was is in checkpoints, so that a run that was
         resumed ends for the same reason; how many they were, in this call, is for messages alone."""
@@ -142,7 +139,7 @@ class Ending:
         if run.k == 0 or self.held or run.stiffness[3]:
             return None
         h = run.h if self.mode == "adaptive" else self.step
-        end = blow_up_time(self._slope, run.t, y, self.t0, h, self.start)
+        end = blow_up_time(self._slope, run.t, y, self.t0, h, self.start, finite)
         if end is None:
             return None
         return "diverged", (
@@ -216,8 +213,8 @@ class Ending:
         run = self.run
         if self.mode == "auto":
             return "step_too_small", (
-                f"the steps that are stable, of {abs(self.step):.3g}, are lost in rounding of t {self.where}: look for a singularity of "
-                "the solution or of the right-hand side there"
+                f"no steps are stable and follow the solution {self.where}, down to {abs(self.step):.3g}: look for a singularity of the "
+                "solution or of the right-hand side there"
             )
         if run.t + math.copysign(run.max_step, run.h) == run.t:
             return "step_too_small", f"max_step = {run.max_step:.3g} is lost in rounding {self.where}: t + max_step == t; raise it"
@@ -237,7 +234,7 @@ class Ending:
         return f": {slides}" if slides else ""
 
     def _slides(self, h: float, most: float = math.inf) -> str:
-        """Words, where the solution slides along a jump; shorter steps than those of rounding cross none."""
+        """Words, where the solution slides along a jump, or ends at a pole; shorter steps than those of rounding cross none."""
         run, y, before, callback = self.run, self._state(), self.run.nfev, self.run.problem.callback
         if callback is not None and slope_digits(callback.bits) is not None:  # every slope of few digits jumps, by its rounding
             return ""
@@ -245,7 +242,8 @@ class Ending:
         if not 0.0 < speed < math.inf or not h < math.inf:
             return ""
         h = max(h, 1e-9 * max(_size(y), 1e-300) / speed)
-        words = sliding_words(self._slope, run.t, y, math.copysign(h, run.h if self.mode == "adaptive" else self.step), most)
+        h = math.copysign(h, run.h if self.mode == "adaptive" else self.step)
+        words = sliding_words(self._slope, run.t, y, h, most) or end_words(self._slope, run.t, y, h)
         self.looked += run.nfev - before
         return words
 
@@ -282,6 +280,15 @@ class Ending:
         if stall:
             return f"{text}: {stall}"
         return f"{text}: is the Jacobian right, or singular? Give {self.jacobian}, or another solver="
+
+
+def _slope_or_nan(ask: Callable[[float, Array], Array], t: float, y: Array) -> Array:
+    """The slope, NaNs where it cannot be had: for words alone."""
+    try:
+        with np.errstate(all="ignore"):
+            return ask(t, y)
+    except Exception:
+        return np.full(y.shape, math.nan)
 
 
 def of_events(events: core_events.Events, status: int, where: str) -> tuple[str, str] | None:
@@ -372,15 +379,33 @@ class Crawl:
 
     A tank whose inflow stops for a moment, h' = q(t) - sqrt(h), runs as low as h = 1e-20, where atol is 1e-9: steps of any sensible length
     leave the domain of the root, or begin an iteration that does, and those that do not are 1e-6 of what is left. atol : (n,) or (1,).
+
+    Explicit steps also go back and forth without end over a point at which the solution ends, as of y' = -1/y at 0, where atol lets them.
+    That is looked at every ENDS steps, wherever the run is cut or goes on from a file. ended : words, where it is so. slopes: whether the
+    run tells y' at a state.
     """
 
-    def __init__(self, run: stepper.Run, end: float, atol: Array, name: str) -> None:
-        self.run, self.end, self.atol, self.name = run, end, atol, name
+    ended = ""
+
+    def __init__(self, run: stepper.Run, end: float, atol: Array, name: str, slopes: bool) -> None:
+        self.run, self.end, self.atol, self.name, self.slopes = run, end, atol, name, slopes
         self.told, self.last, self.before = False, "", math.inf  # the words and the mean step of the last look
         self._mark()
 
     def _mark(self) -> None:
         self.k, self.t, self.failed = self.run.k, self.run.t, self.run.rejected[1]
+
+    @property
+    def left(self) -> int:
+        """Steps until the next look at whether the solution has ended."""
+        return ENDS - int(self.run.k) % ENDS
+
+    def has_ended(self) -> bool:
+        """Whether the solution ends where the run stands."""
+        run = self.run
+        if self.slopes and run.k % ENDS == 0 and abs(run.h) < SHORT * abs(self.end - run.t):
+            self.ended = end_words(partial(_slope_or_nan, run.slope), run.t, run.y, run.h)
+        return bool(self.ended)
 
     def look(self) -> None:
         """Warns, once, where the steps since the last look were held by tries that failed."""
@@ -423,15 +448,30 @@ class Crawl:
 # ---- does the solution run off? ---------------------------------------------------------------------------------------------------
 
 
-def blow_up_time(slope: Callable[[float, Array], Array], t: float, y: Array, t0: float, h: float, start: Array) -> float | None:
+def blow_up_time(
+    slope: Callable[[float, Array], Array], t: float, y: Array, t0: float, h: float, start: Array, finite: bool = False
+) -> float | None:
     """When the solution from `start` at t0, which passes y at t, where steps of h failed, runs off to infinity; None without evidence.
 
-    L = -dt / d ln |y'| = (T - t)/a is a straight line on the way to T; it is fitted to three parts of the way back towards t0.
+    L = -dt / d ln |y'| = (T - t)/a is a straight line on the way to T; it is fitted to three parts of the way back towards t0. Backwards a
+    solution may leave the one that runs off, as of y'' = 2 y^3; then it is fitted to the way ahead, on which it comes ever nearer to
+    that, where the slope is finite ahead.
     """
     size, first, steepness, at_first = (_size(v) for v in (y, start, slope(t, y), slope(t0, start)))
     if not (math.isfinite(steepness) and size > TWICE * first and (size > GROWN * first or steepness > GROWN * at_first)):
         return None
     back, logs = _way_back(slope, t, y, abs(t - t0), h)
+    left = _time_left(back, logs)
+    if left is None and finite:
+        ahead, logs = _way_back(slope, t, y, math.inf, -h)
+        left = _time_left((ahead[-1] - ahead)[::-1], logs[::-1])
+        left = None if left is None else left + float(ahead[-1])
+    return None if left is None else t + math.copysign(left, h)
+
+
+def _time_left(back: Array, logs: Array) -> float | None:
+    """The time from the first of these points until the slope is infinite; None without evidence. back : their distances from it, on the
+    way back. logs : of the slope."""
     if len(back) < POINTS // 2 or not np.all(np.diff(logs) < 0.0):
         return None
     middle, length = 0.5 * (back[1:] + back[:-1]), -np.diff(back) / np.diff(logs)
@@ -443,7 +483,7 @@ def blow_up_time(slope: Callable[[float, Array], Array], t: float, y: Array, t0:
             return None
         found.append(rest / per_power)  # T - t
     agree = all(abs(one - found[0]) <= AGREE * float(middle[part[0]]) for one, part in zip(found, parts, strict=True))
-    return t + math.copysign(found[0], h) if agree else None
+    return float(found[0]) if agree else None
 
 
 def _way_back(slope: Callable[[float, Array], Array], t: float, y: Array, far: float, h: float) -> tuple[Array, Array]:

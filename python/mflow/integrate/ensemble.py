@@ -390,7 +390,7 @@ def ask_of_ends(task: Task, columns: Columns) -> None:
         slope, t, t0 = LaneSlope(task, k), float(columns.t[k]), float(task.t0[k])
         span = float(task.t1[k]) - t0
         h = math.copysign(float(np.spacing(max(abs(t), abs(t0), 1e-3 * abs(span)))), span)  # the last one was some of these long
-        if blow_up_time(slope, t, states[k], t0, h, task.starts[k]) is not None:
+        if blow_up_time(slope, t, states[k], t0, h, task.starts[k], columns.reason[k] == "step_too_small") is not None:
             columns.reason[k] = "diverged"
             columns.messages[k] = _words("diverged", 0, t, int(columns.counts[k, COUNTS.index("nsteps")]))
         columns.counts[k, COUNTS.index("nfev")] += slope.calls

@@ -141,9 +141,52 @@ def gradient_flow(
     )  # fmt: skip
     drive = asked_by(hess, Drive(equation, check_span((0.0, t_end), dt), start, chosen_method, settings, "gradient_flow"))
     result: IVPResult = follow(drive)
+    if drive.mode in ("fixed", "given") and result.reason == "finished" and 0.0 < t_end < math.inf:
+        _tell_of_rise(drive, result)
     return result
 
 
+def _tell_of_rise(drive: Drive, result: IVPResult) -> None:
+    """Warn where a flow by steps that are not controlled ends above its start: no gradient flow climbs, and steps that are too long do."""
+    way = drive.run.y - drive.start
+    before = drive.run.nfev
+    try:
+        with np.errstate(all="ignore"):
+            rise = _rise(lambda share: -float(np.vdot(drive.run.slope(0.0, drive.start + share * way), way)))
+    except Exception:
+        return  # the gradient has no values on the straight way, which the run did not take
+    except KeyboardInterrupt as error:
+        message = f"KeyboardInterrupt at t = {drive.run.t:g} after {drive.run.k} steps, while the result was looked at"
+        attach(error, lambda: drive.result(-1, "interrupted", message), "in mflow.gradient_flow")
+        raise
+    finally:
+        result["ncheck"] += int(drive.run.nfev - before)
+    if not rise > 0.0 or result.doubts:
+        return
+    text = (
+        f"the cost rises by {rise:.3g} from c0 to the end, by its gradients on the straight way between them, and no gradient flow climbs: "
+        f"steps of {abs(drive.step):g} of {drive.method.name} are too long; lower dt, or give rtol= in place of it"
+    )
+    tell(f"gradient_flow: {text}")
+    result["doubts"], result["message"] = (text,), f"{result.message}; but {text}"
+
+
+def _rise(along: Callable[[float], float]) -> float:
+    """The integral of a slope over [0, 1], where it is above 0 by far more than its error; else 0. Gauss's rules of `POINTS`."""
+    if not along(1.0) > 0.0 and not along(0.0) > 0.0:
+        return 0.0  # downhill at both ends: as nearly all are
+    before = math.nan
+    for count in POINTS:
+        nodes, weights = np.polynomial.legendre.leggauss(count)
+        values = np.array([along(0.5 + 0.5 * node) for node in nodes])
+        rise, size = 0.5 * float(weights @ values), 0.5 * float(weights @ np.abs(values))
+        if abs(rise - before) <= CERTAIN * abs(rise):
+            return rise if CLIMB * size < rise < math.inf else 0.0
+        before = rise
+    return 0.0
+
+
+POINTS, CERTAIN, CLIMB = (8, 16, 32, 64), 0.1, 1e-9  # of a rise: the error it may have; of all that goes up and down: what is one
 CYCLE = 8  # steps at the end of an optimizer's flow that are looked at
 
 ARGUMENTS = (*(name for name in inspect.signature(gradient_flow).parameters if name != "options"), *sorted(SETTINGS | SOLVING), "lr")

@@ -68,13 +68,19 @@ class Looks:
     """When to measure again, in steps.
 
     After twice as many steps as the last time, up to `EVERY`, or `SELDOM` where little changes; after one step where dt was reduced.
-    slope : the norm of the slope at the last look; inf where nobody asked for it.
+    slope : the norm of the slope at the last look; inf where nobody asked for it. fastest, turn, omega, ahead : of oscillations
+    (`mflow.course.turns`): the largest norm of the slope so far; the largest part of a turn that a step has made of one, in radians, and
+    its frequency; the frequency at the last look, with steps that are not settled yet. 0: none.
     """
 
     next: int = 0
     gap: int = 1
     dt: float = math.inf
     slope: float = math.inf
+    fastest: float = 0.0
+    turn: float = 0.0
+    omega: float = 0.0
+    ahead: float = 0.0
 
     def due(self, k: int) -> bool:
         """Whether it is time before step k."""
@@ -92,12 +98,14 @@ class SafeStep(NamedTuple):
 
     dt : float; 0 where no step is stable, inf where nothing limits it, nan where the slope cannot be measured. rho : float, about the
     spectral radius, estimated from above, nan likewise. evaluations : of the slope. reason : in words where dt is 0, inf or nan, else "".
+    growth : the largest real part of an eigenvalue that is known, 0 where none is above 0.
     """
 
     dt: float
     rho: float
     evaluations: int
     reason: str
+    growth: float = 0.0
 
 
 def safe_step(
@@ -164,7 +172,8 @@ def safe_step(
         return SafeStep(0.0, rho, measured.evaluations, f"{method.name} has no stable step for the eigenvalue {worst:.4g}")
     if dt == math.inf:
         return SafeStep(math.inf, rho, measured.evaluations, f"no eigenvalue found limits the step of {method.name}")
-    return SafeStep(safety * dt, rho, measured.evaluations, "")
+    known = measured.values.real[measured.residuals < 0.5 * measured.values.real]
+    return SafeStep(safety * dt, rho, measured.evaluations, "", float(np.max(known, initial=0.0)))
 
 
 def relaxing(method: Method) -> Method:

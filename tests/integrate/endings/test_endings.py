@@ -80,7 +80,7 @@ def test_a_wall_of_nan_ends_every_run_soon(step_method: Any, bad: float, n: int)
         assert np.all(np.isfinite(r.y))
         assert 0.0 < r.t[-1] <= 1.2 + 1e-12  # euler steps of 0.2 have no slope beyond 1 before the step that ends there
         np.testing.assert_allclose(r.y[:, -1], math.exp(-r.t[-1]), rtol=0.35)
-        assert r.nfev == fun.calls
+        assert r.nfev + r.ncheck == fun.calls  # dt="auto" looks for oscillations as well
         assert f"t = {r.t[-1]:g}" in r.message
 
 

@@ -38,6 +38,7 @@ WAYS: list[dict[str, Any]] = [
 ]
 
 
+@pytest.mark.filterwarnings("ignore:.*stable, not accurate")
 @pytest.mark.parametrize("way", range(len(WAYS)))
 def test_no_field_of_a_checkpoint_is_believed(way: int, tmp_path: Path) -> None:
     call: dict[str, Any] = {"fun": waves, "t_span": (0, 1), "y0": [1.0, 2.0], **WAYS[way]}

@@ -1,0 +1,102 @@
+"""dt="auto" gives stable steps; where those do not follow an oscillation, the run says so, and where there is none, it does not."""
+
+import warnings
+from typing import Any
+
+import numpy as np
+import pytest
+
+import mflow
+from mflow.course.turns import swing
+
+SAYS = "stable, not accurate"
+
+
+def told(solve: Any, *args: Any, **more: Any) -> tuple[Any, list[str]]:
+    with warnings.catch_warnings(record=True) as record:
+        warnings.simplefilter("always")
+        result = solve(*args, dt="auto", **more)
+    return result, [str(one.message) for one in record if SAYS in str(one.message)]
+
+
+def test_an_oscillation_with_few_steps_is_told_of() -> None:
+    """A pendulum came out at rest, 0 for 0.962, without a word; the true frequency of a linear one is named."""
+    r, said = told(mflow.solve_ivp, lambda t, y: [y[1], -np.sin(y[0])], (0, 60), [1.0, 0.0], "rk4")
+    assert len(said) == 1
+    assert r.reason == "finished"
+    assert SAYS in r.message
+    assert any(SAYS in one for one in r.doubts)
+    r, said = told(mflow.solve_ivp, lambda t, y: [y[1], -4.0 * y[0]], (0, 6), [1.0, 0.0], "rk4")
+    assert "period of about 3.14" in said[0]
+
+
+def test_a_motion_with_few_steps_is_told_of() -> None:
+    r, said = told(mflow.solve_dynamics, stiffness=1.0, x0=[1.0], t_span=(0, 60), method="leapfrog")
+    assert abs(r.x[0, -1] - np.cos(60.0)) > 1.0  # it is that wrong
+    assert len(said) == 1
+    assert "period of about 6.28" in said[0]
+    assert SAYS in r.doubts[0]
+    assert SAYS in r.message
+
+
+@pytest.mark.parametrize("damping", [0.5, 5.0])
+def test_a_motion_that_comes_to_rest_is_not(damping: float) -> None:
+    r, said = told(mflow.solve_dynamics, stiffness=1.0, damping=damping, x0=[1.0], t_span=(0, 60), method="leapfrog")
+    assert not said
+    assert not r.doubts
+    assert abs(r.x[0, -1]) < 1e-4
+
+
+def test_a_slow_motion_beside_a_stiff_spring_is_not() -> None:
+    K = np.diag([1.0, 1e4])
+    r, said = told(mflow.solve_dynamics, mass=np.eye(2), stiffness=K, x0=[1.0, 0.0], t_span=(0, 6), method="leapfrog")
+    assert not said
+    assert abs(r.x[0, -1] - np.cos(6.0)) < 1e-3
+
+
+def test_what_is_resolved_or_at_rest_is_not() -> None:
+    """A wave that few modes make up, an oscillation beside a fast decay, and one that is over at the end."""
+    n = 64
+    x = 2 * np.pi * np.arange(n) / n
+    r, said = told(mflow.solve_ivp, lambda t, u: (np.roll(u, 1) - np.roll(u, -1)) / (2 * x[1]), (0, 6), np.sin(x), "rk4")
+    assert not said
+    assert np.max(np.abs(r.y[:, -1] - np.sin(x - 6.0 * np.sin(x[1]) / x[1]))) < 1e-3
+    _, said = told(mflow.solve_ivp, lambda t, y: [y[1], -y[0], -50.0 * y[2]], (0, 6), [1.0, 0.0, 1.0], "rk4")
+    assert not said
+    r, said = told(mflow.solve_ivp, lambda t, y: [y[1], -y[0] - 0.5 * y[1]], (0, 60), [1.0, 0.0], "rk4")
+    assert not said
+    assert np.max(np.abs(r.y[:, -1])) < 1e-4
+
+
+def test_real_eigenvalues_are_no_pair_and_pairs_are_found() -> None:
+    rng = np.random.default_rng(0)
+    for k in range(300):
+        n = int(rng.integers(2, 9))
+        A, y = rng.normal(size=(n, n)), rng.normal(size=n)
+        A = A + A.T if k % 2 else np.triu(A)
+        assert swing(lambda t, y, A=A: A @ y, 0.0, y, A @ y) == 0.0
+        B = rng.normal(size=(2, 2))
+        B = B - B.T + 0.1 * np.diag(rng.normal(size=2))
+        pair = np.linalg.eigvals(B)[0]
+        if abs(pair.imag) > 0.8 * abs(pair):
+            found = swing(lambda t, y, B=B: B @ y, 0.0, y[:2], B @ y[:2])
+            assert abs(found - complex(pair.real, abs(pair.imag))) < 1e-3 * abs(pair)
+
+
+def test_a_run_that_goes_on_from_a_file_says_the_same(tmp_path: Any) -> None:
+    def f(t: float, y: Any) -> Any:
+        return [y[1], -y[0]]
+
+    whole, _ = told(mflow.solve_ivp, f, (0, 60), [1.0, 0.0], "rk4")
+    path, looks = tmp_path / "run.mflow", []
+
+    def stop(t: float, y: Any) -> bool:
+        looks.append(t)
+        return t > 40.0
+
+    told(mflow.solve_ivp, f, (0, 60), [1.0, 0.0], "rk4", checkpoint=path, checkpoint_every=5, callback=stop)
+    rest, said = told(mflow.solve_ivp, f, (0, 60), [1.0, 0.0], "rk4", resume=path)
+    assert rest.doubts == whole.doubts
+    assert said
+    assert np.array_equal(rest.y, whole.y)
+    assert (rest.nfev, rest.ncheck) == (whole.nfev, whole.ncheck)
