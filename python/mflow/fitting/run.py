@@ -29,6 +29,7 @@ LEAST_FTOL = 10.0 * 2.0**-52
 HIDDEN = 1e-12  # of the cost: what rounding hides of it
 IN_DOUBT = ("step_too_small", "ftol", "xtol", "both")  # endings that differences of noise may bring about
 SLOPED = 1e-3  # a cosine of the residuals with a column above it is no small gradient
+FALLEN = 1e-3  # of the cost: what a run from a doubtful end falls by where it goes on
 FEW = 4  # directions, and parameters, that are looked at together
 
 STATUS = {
@@ -69,6 +70,7 @@ class Run:
         self.core: Any = None
         self.bad, self.spent = "", 0  # evaluations before this run, by single residuals
         self.left: set[int] = set()  # parameters that were taken off a bound at which the cost is largest
+        self.doubted = math.inf  # the cost at the last end by ftol or xtol whose gradient was not small
 
     def set_up(self) -> None:
         """Evaluate the residuals at x: the core then knows how many there are."""
@@ -102,7 +104,7 @@ class Run:
                 ending = self._asked(ASKS.get(code, "")) if code in ASKS else ""
                 if ending:
                     return ending
-                if ENDINGS.get(code) in IN_DOUBT and self._longer(str(ENDINGS[code])):
+                if ENDINGS.get(code) in IN_DOUBT and (self._longer(str(ENDINGS[code])) or self._anew(str(ENDINGS[code]))):
                     code = 0
             ending = self._looked_at(str(ENDINGS[code]))
             if self.box is None or STATUS.get(ending, -1) <= 0 or not self._leaves_a_peak():
@@ -185,6 +187,27 @@ class Run:
         if ending != "step_too_small" and self.core.measures[1] <= SLOPED:
             return False
         if not self.problem.longer(self.core.x, 0.0 if ending == "step_too_small" else NOISY) or self.problem.renew():
+            return False
+        self.core.again()
+        return True
+
+    @property
+    def _doubtful(self) -> bool:
+        """Whether ftol or xtol ended the run after a step that its radius cut, beside a gradient that is not small: the radius may be
+        short in units of columns that told nothing, as those of a parameter at 0 on which the residuals depend by its square."""
+        _, cosine, _, rounding, _, size = self.core.measures
+        small = max(SLOPED, 10.0 * math.sqrt(self.how["ftol"]), 10.0 * self.how["xtol"])
+        return bool(cosine > small and size > rounding and math.isfinite(self.core.dt))
+
+    def _anew(self, ending: str) -> bool:
+        """Such an end once more with a Jacobian of its own point, by central differences, whose columns alone are the units of the
+        parameters; as long as the cost falls by it."""
+        cost = float(self.core.cost)
+        if ending == "step_too_small" or not self._doubtful or not cost < (1.0 - FALLEN) * self.doubted:
+            return False
+        self.doubted = cost
+        self.problem.refine()
+        if self.problem.renew() or not self._doubtful:
             return False
         self.core.again()
         return True
