@@ -33,6 +33,7 @@ NOISY = 1e-9
 COARSE = 0.3  # as FLOOR, where residuals are rounded to multiples, which tiny steps do not change
 SMALL = 1e-3  # a parameter below it may be 0
 UNKNOWN = Verdict("unknown", 0)
+FAINT = 100.0  # times the rounding of the residuals: changes by less have hardly a digit
 FLOOR = 1e-3  # of its largest value so far: a number that has been large is not measured in tiny steps
 
 
@@ -217,7 +218,7 @@ class Residuals:
             self.calls.seen = []
         code: int = self.core.begin(self.calls is not None)
         if code == 0 and self.differences:
-            code = self._first_differences()
+            code = self._first_differences() or self._faint_columns()
         elif code == 0 and self.checks:
             self._check_jacobian()
         if code == 0 and self.sparsity is not None and self.checks:
@@ -235,6 +236,23 @@ class Residuals:
         if not self.given:
             self._lengthen(self.digits.step)
         return self.renew()
+
+    def _faint_columns(self) -> int:
+        """Columns of parameters at 0 that are rounding and truncation, as where residuals are even in them: longer differences where these
+        show slopes, and steps that change such a parameter by about 1 at first, where its column would send it anywhere."""
+        for _ in range(2) if self.from_0.any() and not self.given else ():
+            norms, size = self.core.norms, self.core.measures[5]
+            faint = np.flatnonzero(self.from_0 & (norms > 0.0) & (norms * np.abs(self.lengths(self.core.x)) <= FAINT * self.eps * size))
+            if not faint.size:
+                return 0
+            if self._confirm(self.core.x, faint):
+                code = self.renew()
+                if code:
+                    return code
+                continue
+            self.core.widen(faint, size)
+            return 0
+        return 0
 
     def _seen(self) -> list[Any]:
         """What fun returned at the points of the first Jacobian; nothing where it is known to carry all digits."""
@@ -402,7 +420,8 @@ class Residuals:
         """(whether residuals are seen to change along `move`, or may do so where nothing could be asked; whether the cost falls along it on
         both sides of x, or on the one that bounds leave; whether it is seen to rise)."""
         lower, upper, _ = self.core.region
-        here, seen, costs, noise = self.at(x), [], [], 8.0 * self.eps * cost
+        _, _, _, rounding, _, size = self.core.measures
+        here, seen, costs, noise = self.at(x), [], [], 8.0 * self.eps * cost + 0.01 * rounding * size  # that of a model that is larger, too
 
         def value(y: Array) -> float:
             r = self.at(y)

@@ -30,6 +30,7 @@ HIDDEN = 1e-12  # of the cost: what rounding hides of it
 IN_DOUBT = ("step_too_small", "ftol", "xtol", "both")  # endings that differences of noise may bring about
 SLOPED = 1e-3  # a cosine of the residuals with a column above it is no small gradient
 FALLEN = 1e-3  # of the cost: what a run from a doubtful end falls by where it goes on
+BESIDE = tuple(10.0**-k for k in range(1, 11))  # of a parameter: where a lower cost is looked for beside such an end
 FEW = 4  # directions, and parameters, that are looked at together
 
 STATUS = {
@@ -201,16 +202,39 @@ class Run:
 
     def _anew(self, ending: str) -> bool:
         """Such an end once more with a Jacobian of its own point, by central differences, whose columns alone are the units of the
-        parameters; as long as the cost falls by it."""
+        parameters; where that has not lowered the cost, from the lowest point seen beside it."""
         cost = float(self.core.cost)
-        if ending == "step_too_small" or not self._doubtful or not cost < (1.0 - FALLEN) * self.doubted:
+        if ending == "step_too_small" or not self._doubtful:
             return False
+        if not cost < (1.0 - FALLEN) * self.doubted:
+            return self._moves_to_lower(cost)
         self.doubted = cost
         self.problem.refine()
         if self.problem.renew() or not self._doubtful:
             return False
         self.core.again()
         return True
+
+    def _moves_to_lower(self, cost: float) -> bool:
+        """Whether the cost is clearly lower at a point beside x, in one parameter, from which the run then goes on."""
+        x, best = np.array(self.core.x), None
+        unit, free = self.problem.unit(x), self.core.free
+        lower, upper, _ = self.core.region
+        for j in np.flatnonzero(free)[:EACH]:
+            for h in (sign * unit[j] * share for share in BESIDE for sign in (1.0, -1.0)):
+                at = x + h * (np.arange(x.size) == j)
+                if not lower[j] <= at[j] <= upper[j]:
+                    continue
+                value = self._cost_of(self.problem.at(at))
+                if value < (1.0 - FALLEN) * cost:
+                    cost, best = value, at
+        if best is None:
+            return False
+        self.doubted = math.inf
+        if self.core.move(best) == 0:
+            return True
+        self.core.move(x)  # back, as the Jacobian is not finite there
+        return False
 
     def _what_is_not_finite(self) -> str:
         """That, with the fix."""
