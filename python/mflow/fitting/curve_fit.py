@@ -19,10 +19,10 @@ from mflow.base.telling import tell
 from mflow.derivatives.elsewhere import with_model_jacobian
 from mflow.fitting.bounds import EVERYWHERE, check_box, check_fixed, sides, sides_by_name
 from mflow.fitting.fitted import CurveFit
-from mflow.fitting.least_squares import LeastSquaresResult, scale_of
+from mflow.fitting.least_squares import LeastSquaresResult, covariance, scale_of
 from mflow.fitting.residuals import Residuals
 from mflow.fitting.robust import loss_of
-from mflow.fitting.run import Run, intermediate
+from mflow.fitting.run import BLURRED, Run, intermediate
 from mflow.fitting.scipys import OWN, check_method, of_minpack
 from mflow.optimize.callbacks import teller
 from mflow.problems.curves import check_curve, curve, parameter_names, starting_values
@@ -396,9 +396,12 @@ def _fitted(run: Run, ending: str, how: dict[str, Any], absolute: bool, full: bo
     core = run.core
     x, cost, (_, nfev, _, calls) = core.x, core.cost, core.counts
     held = how["held"]
-    if held is None and run.loss is None:
-        C, rank = core.inverse()
-    else:
+    C, rank = core.inverse() if held is None and run.loss is None else (None, 0)
+    doubtful = False
+    if C is not None and run.problem.differences:
+        longest = np.sqrt(np.diagonal(C)) * core.norms  # of columns scaled to length 1
+        doubtful = bool(np.any((longest * (x.size**0.5 * BLURRED) > 1.0) & np.isfinite(longest)))
+    if doubtful or held is not None or run.loss is not None:
         C, rank = inverse_of_free(run.curved_jacobian, np.zeros(x.size, bool) if held is None else held)
     free = core.m - (x.size if held is None else int(np.sum(~held)))
     if C is None or (free <= 0 and not absolute):
@@ -406,6 +409,7 @@ def _fitted(run: Run, ending: str, how: dict[str, Any], absolute: bool, full: bo
         why = "there are as many parameters as data" if C is not None else f"the Jacobian has rank {rank} for {x.size} parameters"
         dead = [name for j, name in enumerate(how["_name"]()) if j in run.zeros.dead]
         words = f", and no residual depends on {', '.join(dead)}; f is called as f(xdata, *parameters)" if dead and C is None else ""
+        words = _not_told_apart(run, how, ~held if held is not None else np.ones(x.size, bool)) if C is None and not dead else words
         tell(f"curve_fit: the covariance of the parameters could not be estimated, as {why}{words}")
     else:
         pcov = C if absolute else C * (2.0 * cost / free)
@@ -418,6 +422,14 @@ def _fitted(run: Run, ending: str, how: dict[str, Any], absolute: bool, full: bo
         robust=run.loss is not None, sigma=run.problem.sigma, _run=run, _ending=ending,
     )  # fmt: skip
     return CurveFit(entries, how)
+
+
+def _not_told_apart(run: Run, how: dict[str, Any], free: Any) -> str:
+    """Which parameters the data do not determine, where each of them has an effect."""
+    lost = np.isinf(np.diagonal(covariance(run.curved_jacobian[:, free], 1.0)))
+    names = [name for name, moves in zip(how["_name"](), free, strict=True) if moves]
+    found = [name for name, gone in zip(names, lost, strict=True) if gone][:10]
+    return f": the data do not tell {', '.join(found[:-1])} and {found[-1]} apart" if len(found) > 1 else ""
 
 
 def inverse_of_free(J: Array, held: Any) -> tuple[Array | None, int]:

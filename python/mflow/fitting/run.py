@@ -20,7 +20,7 @@ from mflow.derivatives.differences import ASIDES, EACH
 from mflow.fitting.residuals import NOISY, Residuals
 from mflow.fitting.robust import Robust
 
-__all__ = ["STATUS", "Run", "column_norms", "counted_ftol", "intermediate", "lost_share"]
+__all__ = ["BLURRED", "STATUS", "Run", "column_norms", "counted_ftol", "intermediate", "lost_share"]
 
 GONE = 1e-6  # of the residuals: what they change by along a column that has vanished
 CURVED = 1e-4  # of each parameter: the differences of the gradient that tell a minimum,
@@ -30,6 +30,8 @@ HIDDEN = 1e-12  # of the cost: what rounding hides of it
 IN_DOUBT = ("step_too_small", "ftol", "xtol", "both")  # endings that differences of noise may bring about
 SLOPED = 1e-3  # a cosine of the residuals with a column above it is no small gradient
 FALLEN = 1e-3  # of the cost: what a run from a doubtful end falls by where it goes on
+BLURRED = 1e-6  # of the largest: a singular value below it may be the rounding of differences,
+SURELY = 10.0  # and is, where so many times that could make it
 BESIDE = tuple(10.0**-k for k in range(1, 11))  # of a parameter: where a lower cost is looked for beside such an end
 FEW = 4  # directions, and parameters, that are looked at together
 
@@ -375,16 +377,36 @@ class Run:
             return "not_a_minimum", "the Jacobian is 0 and the cost falls on both sides of x: start elsewhere"
         return "", ""
 
-    @property
+    @cached_property
     def curved_jacobian(self) -> Array:
-        """The Jacobian whose J'J is the Hessian of the cost but for the residuals' curvature: under a loss SciPy's, which has rho''."""
+        """The Jacobian whose J'J is the Hessian of the cost but for the residuals' curvature: under a loss SciPy's, which has rho''. What
+        rounding makes of directions along which differences show no change is left out, so that its rank tells of them."""
         core = self.core
         J: Array = core.J
-        if self.loss is None or core.loss_weights is None:
+        if self.loss is not None and core.loss_weights is not None:
+            with np.errstate(divide="ignore", invalid="ignore"):
+                share = np.sqrt(self.loss.curvature(core.f)) / core.loss_weights
+            J = np.where(np.isfinite(share), share, 0.0)[:, None] * J
+        if not self.problem.differences or not np.isfinite(J).all() or _least_share(J) > BLURRED:
             return J
-        with np.errstate(divide="ignore", invalid="ignore"):
-            share = np.sqrt(self.loss.curvature(core.f)) / core.loss_weights
-        return np.where(np.isfinite(share), share, 0.0)[:, None] * J
+        blank, norms = self._blank_directions()
+        return J - (J / norms @ blank.T) @ blank * norms if blank.size else J
+
+    def _blank_directions(self) -> tuple[Array, Array]:
+        """Directions, (some, n), orthonormal in parameters times the lengths of the columns, along which central differences show no change
+        of the residuals that rounding could not make; and these lengths."""
+        core, problem = self.core, self.problem
+        x = np.array(core.x)
+        J, h = problem.sharp_jacobian(x)
+        norms = column_norms(J)
+        norms = np.where(norms > 0.0, norms, 1.0)
+        if not np.isfinite(J).all():
+            return np.zeros((0, x.size)), norms
+        values = float(norms @ np.abs(x)) + core.measures[5]  # the size of what residuals are differences of
+        _, s, V = np.linalg.svd(np.linalg.qr(J / norms, mode="r"))
+        s = np.append(s, np.zeros(len(V) - s.size))
+        lost = np.sqrt((V * problem.eps * values / (h * norms)) ** 2 @ np.ones(x.size)) + problem.eps ** (2 / 3)
+        return V[s <= SURELY * lost], norms
 
     @cached_property
     def zeros(self) -> Zeros:
@@ -455,7 +477,8 @@ class Run:
         core = self.core
         nit, nfev, njev, _ = core.counts
         x, f, J = core.x, core.f, core.J
-        n = x.size
+        n, full = x.size, core.surely_full
+        jac = J if full and self.loss is None else self.curved_jacobian
         r = f if self.loss is None else core.r
         cost = 0.5 * float(f @ f) if self.loss is None else core.cost
         if math.isfinite(cost):
@@ -466,9 +489,9 @@ class Run:
         bounded = self.box is not None or self.fixed is not None
         steepest = float(np.max(np.abs(g[core.free]), initial=0.0)) if bounded else largest(g)
         return {
-            "x": x, "cost": cost, "fun": f, "jac": J if self.loss is None else self.curved_jacobian, "grad": g, "optimality": steepest,
+            "x": x, "cost": cost, "fun": f, "jac": jac, "grad": g, "optimality": steepest,
             "cosine": core.measures[1], "active_mask": self.active_mask,
-            "nfev": nfev + self.spent, "njev": njev, "nit": nit, "rank": n if core.surely_full else rank_of(J), "dt": core.dt,
+            "nfev": nfev + self.spent, "njev": njev, "nit": nit, "rank": n if full else rank_of(jac), "dt": core.dt,
         }  # fmt: skip
 
 
@@ -481,6 +504,13 @@ def _still(J: Array) -> Array:
     out = np.zeros((len(rows), J.shape[1]))
     out[:, some] = rows / np.max(np.abs(rows), axis=1, initial=0.0, keepdims=True)
     return out
+
+
+def _least_share(J: Array) -> float:
+    """The least singular value of a Jacobian, its columns that are not 0 scaled to length 1, relative to the largest; 1 where all are 0."""
+    norms = column_norms(J)
+    s = np.linalg.svd(np.linalg.qr(J[:, norms > 0.0] / norms[norms > 0.0], mode="r"), compute_uv=False)
+    return float(s[-1] / s[0]) if s.size else 1.0
 
 
 def _names(some: list[int]) -> str:
