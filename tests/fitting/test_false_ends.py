@@ -1,4 +1,4 @@
-"""Fits that ended where none was: beside columns of the Jacobian that are rounding, and with errors of parameters that are not told apart."""
+"""Fits that ended where no minimum was, beside columns that are rounding; and parameters whose columns are told apart by it alone."""
 
 from __future__ import annotations
 
@@ -103,3 +103,69 @@ def test_columns_that_are_nearly_alike_are_told_apart(share: float) -> None:
     variance = np.sum((columns @ best - y) ** 2) / (T.size - 2)
     centred = T - T.mean()
     np.testing.assert_allclose(fit.stderr[1], np.sqrt(variance / (centred @ centred)) / share, rtol=2e-2)
+
+
+F32 = np.float32
+ROWS = np.random.default_rng(0).normal(size=(60, 3)).astype(F32)
+VALUES = (ROWS @ np.array([1, -2, 0.5], F32) + 0.01 * np.cos(np.arange(60.0))).astype(F32)
+
+
+def mixed(w: Array, share: float) -> Array:
+    """A model in float32 above a penalty in float64."""
+    return np.concatenate([(ROWS @ w.astype(F32) - VALUES).astype(float), share * w])
+
+
+@pytest.mark.parametrize("share", [1e-3, 0.1])
+@pytest.mark.parametrize("given", [False, True])
+def test_residuals_of_which_a_part_is_float32(share: float, given: bool) -> None:
+    """Differences saw the penalty alone and "converged" at its minimum, 0; with the right Jacobian the run ended as step_too_small."""
+    J = np.concatenate([ROWS.astype(float), share * np.eye(3)])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        r = (
+            least_squares(mixed, np.ones(3), lambda w, share: J, args=(share,))
+            if given
+            else least_squares(mixed, np.ones(3), args=(share,))
+        )
+    best = np.linalg.lstsq(J, np.concatenate([VALUES.astype(float), np.zeros(3)]), rcond=None)[0]
+    assert r.success, r.message
+    np.testing.assert_allclose(r.x, best, atol=1e-5)
+
+
+def test_a_root_whose_residual_is_rounding() -> None:
+    """1 - cos is one unit in the last place of 1 there, and the run ended as step_too_small at a cost of 6e-33."""
+    r = least_squares(lambda b: [1.0 - np.cos(b[0])], [1.0])
+    assert r.success, r.message
+    assert abs(r.x[0]) < 1e-7
+    assert r.cost < 1e-31
+
+
+def test_a_minimum_of_a_small_residual_is_not_insensitive() -> None:
+    r = least_squares(lambda b: [b[0] ** 2 + 1e-9], [1.0], acceleration=True)
+    assert (r.success, r.reason) == (True, "converged"), r.message
+    np.testing.assert_allclose(r.cost, 5e-19, rtol=1e-6)
+
+
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+def test_a_kink_is_no_rounding(sign: float) -> None:
+    """The residuals do not jump there, their slope does."""
+    r = least_squares(lambda b: [np.abs(b[0]) + 1.0], [0.5 * sign])
+    assert (r.success, r.reason) == (False, "step_too_small")
+
+
+@pytest.mark.parametrize("calls", [0, 1, 2, 7])
+def test_a_loss_that_raises_leaves_the_result_so_far(calls: int) -> None:
+    """The result was put together by the loss, which raised again."""
+    count = [0]
+
+    def loss(z: Array) -> list[Array]:
+        count[0] += 1
+        if count[0] > calls:
+            raise KeyError("mine")
+        return [2.0 * (np.sqrt(1.0 + z) - 1.0), (1.0 + z) ** -0.5, -0.5 * (1.0 + z) ** -1.5]
+
+    with pytest.raises(KeyError, match="mine") as caught:
+        least_squares(lambda b: [b[0] - 1.0, b[0] ** 2 - 3.0], [3.0], loss=loss)
+    partial: Any = caught.value.partial_result  # type: ignore[attr-defined]
+    assert partial.reason == "rhs_failed"
+    assert partial.x.shape == (1,)

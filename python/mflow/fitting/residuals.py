@@ -218,7 +218,7 @@ class Residuals:
             self.calls.seen = []
         code: int = self.core.begin(self.calls is not None)
         if code == 0 and self.differences:
-            code = self._first_differences() or self._faint_columns()
+            code = self._first_differences() or self._still_rows() or self._faint_columns()
         elif code == 0 and self.checks:
             self._check_jacobian()
         if code == 0 and self.sparsity is not None and self.checks:
@@ -236,6 +236,21 @@ class Residuals:
         if not self.given:
             self._lengthen(self.digits.step)
         return self.renew()
+
+    def _still_rows(self) -> int:
+        """Residuals that no parameter moves over these steps though longer ones do, beside others that move: a part of them carries fewer
+        digits, as where a model in float32 stands above a penalty in float64. Longer differences then, which show both."""
+        still = ~self.core.J.any(axis=1)
+        if not still.any() or still.all() or self.given or self.steps is not None:
+            return 0
+        x, f = self.core.x, self.core.f
+        try:
+            aside = self.weighted(self._inside(x + ASIDE * self._scale(x) * along(self.n)))
+        except ArithmeticError:
+            return 0
+        if np.any(still & np.isfinite(aside) & (aside != f)) and self._confirm(x, np.arange(self.n), NOISY):
+            return self.renew()
+        return 0
 
     def _faint_columns(self) -> int:
         """Columns of parameters at 0 that are rounding and truncation, as where residuals are even in them: longer differences where these
@@ -366,9 +381,10 @@ class Residuals:
             h = EPS ** (1 / 3) * self._scale(x)
         else:
             h = np.abs(self.lengths(x))
-        J = self.core.jacobian(x)
-        self.tell_core()
-        return J, h
+        try:
+            return self.core.jacobian(x), h
+        finally:
+            self.tell_core()
 
     def _scale(self, x: Array) -> Array:
         scale = np.maximum(np.abs(x), self.floor * self.core.sizes)
@@ -402,9 +418,10 @@ class Residuals:
         for j in some:
             unit = float(scale[j])
             scanned = scan(self._inside, x, unit * (np.arange(self.n) == j), at, self.eps, squares=True)
-            if unit < 1.0 and (scanned.kind == "flat" or (self.from_0[j] and scanned.noise > NOISY)):  # near 0 by where it began alone
+            blank = scanned.kind == "flat" or (scanned.kind == "even" and not (scanned.rises or scanned.falls))
+            if unit < 1.0 and (blank or (self.from_0[j] and scanned.noise > NOISY)):  # near 0 by where it began alone
                 other = scan(self._inside, x, 1.0 * (np.arange(self.n) == j), at, self.eps, squares=True)
-                if scanned.kind == "flat" or other.kind == "slope":
+                if blank or other.kind == "slope":
                     scanned, unit = other, 1.0
             out.append((scanned, unit))
         return out

@@ -16,7 +16,7 @@ from mflow_core.fitting.robust import CompiledLoss
 from mflow.base.checks import Array
 from mflow.base.pace import interruptible
 from mflow.base.result import Result
-from mflow.derivatives.differences import ASIDES, EACH
+from mflow.derivatives.differences import ASIDES, EACH, along, tried
 from mflow.fitting.residuals import NOISY, Residuals
 from mflow.fitting.robust import Robust
 
@@ -32,6 +32,7 @@ SLOPED = 1e-3  # a cosine of the residuals with a column above it is no small gr
 FALLEN = 1e-3  # of the cost: what a run from a doubtful end falls by where it goes on
 BLURRED = 1e-6  # of the largest: a singular value below it may be the rounding of differences,
 SURELY = 10.0  # and is, where so many times that could make it
+JUMPS = (1e-7, -1e-7, 3e-8, -3e-8, 1e-8, -1e-8)  # of a parameter: steps over which residuals move by their rounding alone
 BESIDE = tuple(10.0**-k for k in range(1, 11))  # of a parameter: where a lower cost is looked for beside such an end
 FEW = 4  # directions, and parameters, that are looked at together
 
@@ -119,7 +120,7 @@ class Run:
         if self.nit and ending != "non_finite":
             self.problem.check_again()
         if ending == "step_too_small":
-            ending = "minimum" if self.vanishes() else "attained" if self.attained() else ending
+            ending = "minimum" if self.vanishes() else "attained" if self.attained() else "rounding" if self.hidden() else ending
             self.problem.look_closer(self.core.x)
         return ending
 
@@ -173,6 +174,20 @@ class Run:
             return False
         step = np.linalg.solve(0.5 * (H + H.T), g)
         return bool(np.all(np.abs(step) <= 1.0) and 0.5 * float(g @ step) <= HIDDEN * core.cost)
+
+    def hidden(self) -> bool:
+        """Whether residuals jump beside x, over steps so short that slopes do not count, by as much as is left of the gradient, as those
+        do that carry fewer digits than float64, or whose terms cancel."""
+        core, problem, x = self.core, self.problem, np.array(self.core.x)
+        here, J = core.f, core.J
+        if self.loss is not None or self.problem.wrong:
+            return False
+        lower, upper, _ = core.region
+        move = problem.unit(x) * along(x.size) * core.free
+        ends = [h * move for h in JUMPS if np.all((x + h * move >= lower) & (x + h * move <= upper))]
+        off = [problem.at(x + end) - here - J @ end for end in ends]
+        jumps = max((float(np.linalg.norm(one)) for one in off if np.isfinite(one).all()), default=0.0)
+        return bool(core.measures[0] <= jumps)
 
     def _asked(self, word: str) -> str:
         """Do what the core asks for; an ending, where there is one."""
@@ -397,11 +412,12 @@ class Run:
         of the residuals that rounding could not make; and these lengths."""
         core, problem = self.core, self.problem
         x = np.array(core.x)
-        J, h = problem.sharp_jacobian(x)
+        found = tried(problem.sharp_jacobian, x)
+        if found is None or not np.isfinite(found[0]).all():  # beside x the residuals are not defined
+            return np.zeros((0, x.size)), np.ones(x.size)
+        J, h = found
         norms = column_norms(J)
         norms = np.where(norms > 0.0, norms, 1.0)
-        if not np.isfinite(J).all():
-            return np.zeros((0, x.size)), norms
         values = float(norms @ np.abs(x)) + core.measures[5]  # the size of what residuals are differences of
         _, s, V = np.linalg.svd(np.linalg.qr(J / norms, mode="r"))
         s = np.append(s, np.zeros(len(V) - s.size))
@@ -458,7 +474,7 @@ class Run:
                 "cosine": math.nan, "active_mask": np.zeros(n, int), "nfev": 1, "njev": 0, "nit": 0, "rank": 0, "dt": math.nan,
             }  # fmt: skip
         else:
-            state = self._state()
+            state = self._state(asks=reason not in ("rhs_failed", "interrupted"))
         verdict = self.problem.verdict
         state.update(ncheck=verdict.ncheck, status=status, success=status > 0, reason=reason)
         if message is not None:
@@ -473,12 +489,13 @@ class Run:
             return np.zeros(x.size, int)
         return (x >= self.box[1]).astype(int) - (x <= self.box[0]).astype(int)
 
-    def _state(self) -> dict[str, Any]:
+    def _state(self, asks: bool) -> dict[str, Any]:
+        """asks: whether the user's functions, which may have raised, are asked for more."""
         core = self.core
         nit, nfev, njev, _ = core.counts
         x, f, J = core.x, core.f, core.J
         n, full = x.size, core.surely_full
-        jac = J if full and self.loss is None else self.curved_jacobian
+        jac = J if (full and self.loss is None) or not asks else self.curved_jacobian
         r = f if self.loss is None else core.r
         cost = 0.5 * float(f @ f) if self.loss is None else core.cost
         if math.isfinite(cost):
