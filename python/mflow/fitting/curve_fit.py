@@ -68,8 +68,9 @@ def curve_fit(
     xdata : array_like or object
         Passed to f; lists and arrays as float64, copied.
     ydata : array_like (m,)
-    p0 : array_like (n,), optional
-        Starting values; as in SciPy 1, or within the bounds, for each parameter in f's signature if not given.
+    p0 : array_like (n,) or dict, optional
+        Starting values, in order or by the parameters' names, ``{"a": 4, "x0": 3}``; as in SciPy 1, or within the bounds, for each
+        parameter in f's signature if not given.
     sigma : float, array_like (m,) or (m, m), optional
         Standard deviations of the data, or their covariance matrix.
     absolute_sigma : bool
@@ -137,6 +138,8 @@ def curve_fit(
     try:
         ending = run.go()
     except BaseException as error:
+        if run.core is None and isinstance(error, TypeError):
+            _refuse_count(f, run.x.size, error)
         note = f"in mflow.curve_fit, after {run.nit} steps; .partial_result holds the best point"
         reason = "interrupted" if isinstance(error, KeyboardInterrupt) else "rhs_failed"
         text = str(error)
@@ -165,6 +168,8 @@ def _prepared(
     x, y = np.array(x) if isinstance(x, np.ndarray) else x, np.array(y)  # the fit's own: the caller may change theirs afterwards
     if y.size == 0:
         raise ValueError("ydata: expected at least one number, got none")
+    if isinstance(p0, dict):
+        p0 = _by_name(p0, _names_of(f, None))
     if isinstance(bounds, dict):
         bounds = sides_by_name(bounds, _names_of(f, p0))
     names, start = _start(f, x, y, p0, bounds)
@@ -276,6 +281,32 @@ def _start(f: Any, x: Any, y: Array, p0: Any, bounds: Any) -> tuple[Callable[[],
         return known if known is not None else _names(f, n)
 
     return names, start
+
+
+def _by_name(p0: dict[str, Any], names: tuple[str, ...]) -> list[Any]:
+    """Starting values in the order of these names. Raises ValueError, which names the key that is unknown or missing."""
+    for name in p0:
+        if name not in names:
+            raise ValueError(unknown("p0: expected names of parameters, got", str(name), list(names)))
+    missing = [name for name in names if name not in p0]
+    if missing:
+        raise ValueError(f"p0: expected a starting value for each parameter, got none for {', '.join(missing)}")
+    for name in names:
+        if np.ndim(p0[name]):
+            raise ValueError(f"p0[{name!r}]: expected one number, got {shown(p0[name])}")
+    return [p0[name] for name in names]
+
+
+def _refuse_count(f: Any, n: int, error: TypeError) -> None:
+    """Raises TypeError where a model that could not be called takes another number of parameters than there are starting values."""
+    try:
+        inspect.signature(f).bind(None, *range(n))
+    except TypeError:
+        names = _names(f, None)
+        text = f"p0: expected {len(names)} starting values, of {', '.join(names)}, got {n}"
+        raise TypeError(f"{text}; f is called as f(xdata, *parameters)") from error
+    except ValueError:  # it has no signature
+        return
 
 
 def _names_of(f: Any, p0: Any) -> tuple[str, ...]:
