@@ -20,7 +20,7 @@ from mflow.derivatives.differences import ASIDES, EACH, along, tried
 from mflow.fitting.residuals import NOISY, Residuals
 from mflow.fitting.robust import Robust
 
-__all__ = ["BLURRED", "STATUS", "Run", "column_norms", "counted_ftol", "intermediate", "lost_share"]
+__all__ = ["BLURRED", "STATUS", "Run", "blank_directions", "column_norms", "counted_ftol", "intermediate", "lost_share"]
 
 GONE = 1e-6  # of the residuals: what they change by along a column that has vanished
 CURVED = 1e-4  # of each parameter: the differences of the gradient that tell a minimum,
@@ -416,13 +416,7 @@ class Run:
         if found is None or not np.isfinite(found[0]).all():  # beside x the residuals are not defined
             return np.zeros((0, x.size)), np.ones(x.size)
         J, h = found
-        norms = column_norms(J)
-        norms = np.where(norms > 0.0, norms, 1.0)
-        values = float(norms @ np.abs(x)) + core.measures[5]  # the size of what residuals are differences of
-        _, s, V = np.linalg.svd(np.linalg.qr(J / norms, mode="r"))
-        s = np.append(s, np.zeros(len(V) - s.size))
-        lost = np.sqrt((V * problem.eps * values / (h * norms)) ** 2 @ np.ones(x.size)) + problem.eps ** (2 / 3)
-        return V[s <= SURELY * lost], norms
+        return blank_directions(J, x, core.measures[5], SURELY * problem.eps / h, SURELY * problem.eps ** (2 / 3))
 
     @cached_property
     def zeros(self) -> Zeros:
@@ -528,6 +522,18 @@ def _least_share(J: Array) -> float:
     norms = column_norms(J)
     s = np.linalg.svd(np.linalg.qr(J[:, norms > 0.0] / norms[norms > 0.0], mode="r"), compute_uv=False)
     return float(s[-1] / s[0]) if s.size else 1.0
+
+
+def blank_directions(J: Array, x: Array, size: float, rounding: Array, least: float) -> tuple[Array, Array]:
+    """As `Run._blank_directions` for differences J of residuals of this length at x. rounding: of a difference, relative to values. least:
+    relative to J, what differences are wrong by at any rate."""
+    norms = column_norms(J)
+    norms = np.where(norms > 0.0, norms, 1.0)
+    values = float(norms @ np.abs(x)) + size  # of what residuals are differences of
+    _, s, V = np.linalg.svd(np.linalg.qr(J / norms, mode="r"))
+    s = np.append(s, np.zeros(len(V) - s.size))
+    lost = np.sqrt((V * values * rounding / norms) ** 2 @ np.ones(x.size)) + least
+    return V[s <= lost], norms
 
 
 def _names(some: list[int]) -> str:
