@@ -30,7 +30,7 @@ def raised(x: Array, a: float, s: float, c: float) -> Array:
     return gauss(x, a, s) + c
 
 
-EVEN = [(gauss, (2.0, 1.5), [1.0, 0.0]), (sinc, (2.0, 1.0), [1.0, 0.0]), (raised, (3.0, 1.2, -0.5), [1.0, 0.0, 0.3])]
+EVEN = [(gauss, (2.0, 1.5), [1.0, 0.0]), (sinc, (2.0, 1.0), [1.0, 0.0]), (raised, (2.0, 1.7, -0.7), [2.3, 0.0, -0.8])]
 
 
 @pytest.mark.parametrize(("model", "truth", "start"), EVEN)
