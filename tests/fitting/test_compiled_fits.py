@@ -228,3 +228,20 @@ def test_several_sets_of_data_where_one_is_expected_are_named_with_the_way() -> 
         mflow.least_squares_batch(c_function(Y[0]), np.ones((3, 3)), m=40, batch_data={"y": Y[:3]})
     with pytest.raises(ValueError, match=r"expected 120 numbers.*; 3 sets of data are fitted .*least_squares_batch"):
         mflow.curve_fit(lambda x, a, k, c: a * np.exp(-k * x) + c, T, Y[:3], [1.0, 1.0, 1.0])
+
+
+def test_a_batch_as_a_table():
+    pandas = pytest.importorskip("pandas")
+    curve = mflow.objectives.curve("exponential", T, Y[0])
+    r = mflow.least_squares_batch(curve, np.ones((30, 3)), batch_data={"y": Y}, errors=True, ftol=1e-12)
+    table = r.to_frame(["a", "k", "c"])
+    assert isinstance(table, pandas.DataFrame)
+    assert list(table) == ["a", "k", "c", "stderr a", "stderr k", "stderr c", "cost", "optimality", "nit", "nfev", "reason", "success"]
+    assert table["k"].tolist() == r.x[:, 1].tolist()
+    assert table["stderr c"].tolist() == r.errors[:, 2].tolist()
+    assert table["success"].all()
+    plain = mflow.least_squares_batch(curve, np.ones((2, 3))).to_frame()
+    assert list(plain)[:4] == ["x[0]", "x[1]", "x[2]", "cost"]
+    for names in (["a", "k"], ["a", "a", "c"], ["a", "k", "cost"]):
+        with pytest.raises(ValueError, match="names: expected 3 different names"):
+            r.to_frame(names)

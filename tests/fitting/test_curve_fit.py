@@ -372,3 +372,39 @@ def test_the_table_says_what_the_standard_deviation_is_of() -> None:
     assert "standard deviation of a residual over its sigma 1, as sigma is absolute" in absolute
     plain = str(mflow.curve_fit(lambda x, a: a + 0 * x, x, y, [1.0]))
     assert f"standard deviation of a residual {np.sqrt(6 * 0.25 / 5):.4g}, R^2" in plain
+
+
+def test_starting_values_by_name():
+    """As bounds are given: in any order, each once."""
+    x = np.linspace(0.0, 2.0, 21)
+    y = 3.0 * np.exp(-1.3 * x) + 0.5
+
+    def model(x, a, k, c):
+        return a * np.exp(-k * x) + c
+
+    fit = mflow.curve_fit(model, x, y, {"c": 0.0, "k": 2.0, "a": 1.0}, bounds={"k": (0, 5)})
+    assert (
+        fit.popt.tobytes()
+        == mflow.curve_fit(model, x, y, [1.0, 2.0, 0.0], bounds=([-np.inf, 0, -np.inf], [np.inf, 5, np.inf])).popt.tobytes()
+    )
+    names = mflow.curve_fit("exponential", x, y).names
+    np.testing.assert_allclose(mflow.curve_fit("exponential", x, y, dict.fromkeys(names, 1.0)).popt, [3.0, 1.3, 0.5], rtol=1e-6)
+    with pytest.raises(ValueError, match=r"p0: expected a starting value for each parameter, got none for k, c"):
+        mflow.curve_fit(model, x, y, {"a": 1.0})
+    with pytest.raises(ValueError, match=r"p0: expected names of parameters, got 'd'; there are: a, k, c"):
+        mflow.curve_fit(model, x, y, {"a": 1.0, "k": 1.0, "c": 0.0, "d": 2.0})
+    with pytest.raises(ValueError, match=r"p0\['a'\]: expected one number, got \[1, 2\]"):
+        mflow.curve_fit(model, x, y, {"a": [1, 2], "k": 1.0, "c": 0.0})
+
+
+@pytest.mark.parametrize(("p0", "count"), [([3.0, 1.0], 2), (3.0, 1), ([1.0] * 4, 4)])
+def test_too_few_starting_values_are_named(p0, count):
+    """The error was that of the call of the model, which did not name p0."""
+    x = np.linspace(0.0, 2.0, 21)
+    with pytest.raises(TypeError, match=rf"p0: expected 3 starting values, of a, k, c, got {count}; f is called"):
+        mflow.curve_fit(lambda x, a, k, c: a * np.exp(-k * x) + c, x, x, p0)
+
+
+def test_an_error_of_the_model_itself_is_its_own():
+    with pytest.raises(TypeError, match="unsupported operand"):
+        mflow.curve_fit(lambda x, a: a + None, [1.0, 2.0], [1.0, 2.0], [1.0])

@@ -361,3 +361,20 @@ def test_python_models_that_numba_does_not_take():
         short(X, Y, [1.0])
     with pytest.raises(RuntimeError, match="an exception was raised inside the compiled function"):
         short(X, Y, [-1.0])
+
+
+def test_parameters_that_forward_differences_do_not_tell_apart():
+    """The standard errors of a + b were 1e6 and more, made of the rounding of differences; with the derivatives they are infinite."""
+    pytest.importorskip("numba")
+    t = np.linspace(0.0, 1.0, 20)
+    noise = 0.1 * np.cos(41.0 * t)
+    fit = mflow.compile_fit(lambda x, a, b, c: a * x + b * x + c, 20)
+    popt = fit(t, 2.0 * t + 1.0 + noise, [1.0, 2.0, 0.0])
+    assert popt.tobytes() == fit.popt.tobytes()
+    assert np.isinf(fit.stderr).all()
+    near = mflow.compile_fit(lambda x, a, b: a + b * (1.0 + 1e-4 * x), 20)
+    best = near(t, 2.0 + noise, [1.0, 2.0])
+    exact = np.stack([np.ones(20), 1.0 + 1e-4 * t], axis=1)
+    variance = np.sum((exact @ best - 2.0 - noise) ** 2) / 18
+    centred = t - t.mean()
+    np.testing.assert_allclose(near.stderr[1], np.sqrt(variance / (centred @ centred)) / 1e-4, rtol=1e-2)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import threading
 import time
+from collections.abc import Sequence
 from concurrent import futures
 from typing import Any
 
@@ -20,6 +21,7 @@ from mflow.base.checks import Array, check_flags, check_number, check_whole, sho
 from mflow.base.executors import Lost, check_executor, in_pieces
 from mflow.base.progress import Progress
 from mflow.base.result import Result, attach
+from mflow.base.tables import frame
 from mflow.fitting.bounds import EVERYWHERE, check_fixed, sides
 from mflow.fitting.compiled import compiled_residuals
 from mflow.fitting.residuals import check_sigma
@@ -84,6 +86,44 @@ class LeastSquaresBatchResult(Result):
             reason=self.reason[k], status=int(self.status[k]), success=bool(self.status[k] > 0),
         )  # fmt: skip
 
+    def to_frame(self, names: Sequence[str] | None = None) -> Any:
+        """The fits as a pandas DataFrame.
+
+        Parameters
+        ----------
+        names : sequence of str, optional
+            Of the parameters; "x[0]", "x[1]", ... if not given.
+
+        Returns
+        -------
+        pandas.DataFrame
+            A row a fit: a column for each parameter, "stderr " before its name for its standard error where these were asked for, then
+            ``cost``, ``optimality``, ``nit``, ``nfev``, ``reason`` and ``success``. ImportError without pandas.
+
+        Raises
+        ------
+        ValueError
+            There are more or fewer names than parameters, or two are the same.
+
+        Examples
+        --------
+        >>> import numpy as np, mflow
+        >>> t = np.linspace(0.0, 1.0, 9)
+        >>> Y = 2.0 * np.exp(-np.outer([1.0, 3.0], t)) + 0.5
+        >>> r = mflow.least_squares_batch(mflow.objectives.curve("exponential", t, Y[0]), np.ones((2, 3)), batch_data={"y": Y})
+        >>> r.to_frame(["a", "k", "c"])["k"].round(6).tolist()
+        [1.0, 3.0]
+        """
+        n = self.x.shape[1]
+        words = [f"x[{j}]" for j in range(n)] if names is None else [str(one) for one in names]
+        further = {"cost": self.cost, "optimality": self.optimality, "nit": self.nit, "nfev": self.nfev, "reason": self.reason}
+        table = dict(zip(words, self.x.T, strict=False))
+        if len(self.errors):
+            table |= {f"stderr {name}": column for name, column in zip(words, self.errors.T, strict=False)}
+        if len(words) != n or len({*words, *further, "success"}) != n + len(further) + 1:
+            raise ValueError(f"names: expected {n} different names, none of them that of another column, got {shown(names)}")
+        return frame({**table, **further, "success": self.status > 0})
+
 
 def least_squares_batch(
     fun: Any,
@@ -116,7 +156,8 @@ def least_squares_batch(
     starts : array_like (fits, n)
         ``np.broadcast_to(x0, (fits, n))`` for one in common.
     batch_data : dict of array_like (fits, ...), optional
-        Data of an objective, a set for each fit: ``{"y": Y}``, Y (fits, m), and ``{"X": ...}`` likewise.
+        Data of an objective, a set for each fit: ``{"y": Y}``, Y (fits, m), and ``{"X": ...}`` likewise. A model of your own is fitted
+        to one set after the other by `mflow.compile_fit`.
     jac : True
         Compiled functions give their Jacobian.
     bounds, ftol, xtol, gtol, max_nfev, sigma, fixed, m
@@ -182,7 +223,8 @@ def least_squares_batch(
     if batch_data is not None and not isinstance(fun, Objective):
         raise TypeError(
             "batch_data: expected None beside a compiled function, which knows its data itself; fit one set after the other, each by "
-            "mflow.least_squares with a function that holds it, or take a curve of mflow.objectives, whose data are exchanged"
+            "mflow.least_squares with a function that holds it, or by mflow.compile_fit, which compiles the model, or take a curve of "
+            "mflow.objectives, whose data are exchanged"
         )
     X, y = data_for_batch(fun if isinstance(fun, Objective) else None, batch_data, len(points))
     lower, upper = sides(bounds, n)

@@ -19,10 +19,10 @@ from mflow.base.telling import tell
 from mflow.derivatives.elsewhere import with_model_jacobian
 from mflow.fitting.bounds import EVERYWHERE, check_box, check_fixed, sides, sides_by_name
 from mflow.fitting.fitted import CurveFit
-from mflow.fitting.least_squares import LeastSquaresResult, scale_of
+from mflow.fitting.least_squares import LeastSquaresResult, covariance, scale_of
 from mflow.fitting.residuals import Residuals
 from mflow.fitting.robust import loss_of
-from mflow.fitting.run import Run, intermediate
+from mflow.fitting.run import BLURRED, Run, intermediate
 from mflow.fitting.scipys import OWN, check_method, of_minpack
 from mflow.optimize.callbacks import teller
 from mflow.problems.curves import check_curve, curve, parameter_names, starting_values
@@ -68,8 +68,9 @@ def curve_fit(
     xdata : array_like or object
         Passed to f; lists and arrays as float64, copied.
     ydata : array_like (m,)
-    p0 : array_like (n,), optional
-        Starting values; as in SciPy 1, or within the bounds, for each parameter in f's signature if not given.
+    p0 : array_like (n,) or dict, optional
+        Starting values, in order or by the parameters' names, ``{"a": 4, "x0": 3}``; as in SciPy 1, or within the bounds, for each
+        parameter in f's signature if not given.
     sigma : float, array_like (m,) or (m, m), optional
         Standard deviations of the data, or their covariance matrix.
     absolute_sigma : bool
@@ -137,6 +138,8 @@ def curve_fit(
     try:
         ending = run.go()
     except BaseException as error:
+        if run.core is None and isinstance(error, TypeError):
+            _refuse_count(f, run.x.size, error)
         note = f"in mflow.curve_fit, after {run.nit} steps; .partial_result holds the best point"
         reason = "interrupted" if isinstance(error, KeyboardInterrupt) else "rhs_failed"
         text = str(error)
@@ -165,6 +168,8 @@ def _prepared(
     x, y = np.array(x) if isinstance(x, np.ndarray) else x, np.array(y)  # the fit's own: the caller may change theirs afterwards
     if y.size == 0:
         raise ValueError("ydata: expected at least one number, got none")
+    if isinstance(p0, dict):
+        p0 = _by_name(p0, _names_of(f, None))
     if isinstance(bounds, dict):
         bounds = sides_by_name(bounds, _names_of(f, p0))
     names, start = _start(f, x, y, p0, bounds)
@@ -276,6 +281,32 @@ def _start(f: Any, x: Any, y: Array, p0: Any, bounds: Any) -> tuple[Callable[[],
         return known if known is not None else _names(f, n)
 
     return names, start
+
+
+def _by_name(p0: dict[str, Any], names: tuple[str, ...]) -> list[Any]:
+    """Starting values in the order of these names. Raises ValueError, which names the key that is unknown or missing."""
+    for name in p0:
+        if name not in names:
+            raise ValueError(unknown("p0: expected names of parameters, got", str(name), list(names)))
+    missing = [name for name in names if name not in p0]
+    if missing:
+        raise ValueError(f"p0: expected a starting value for each parameter, got none for {', '.join(missing)}")
+    for name in names:
+        if np.ndim(p0[name]):
+            raise ValueError(f"p0[{name!r}]: expected one number, got {shown(p0[name])}")
+    return [p0[name] for name in names]
+
+
+def _refuse_count(f: Any, n: int, error: TypeError) -> None:
+    """Raises TypeError where a model that could not be called takes another number of parameters than there are starting values."""
+    try:
+        inspect.signature(f).bind(None, *range(n))
+    except TypeError:
+        names = _names(f, None)
+        text = f"p0: expected {len(names)} starting values, of {', '.join(names)}, got {n}"
+        raise TypeError(f"{text}; f is called as f(xdata, *parameters)") from error
+    except ValueError:  # it has no signature
+        return
 
 
 def _names_of(f: Any, p0: Any) -> tuple[str, ...]:
@@ -396,9 +427,12 @@ def _fitted(run: Run, ending: str, how: dict[str, Any], absolute: bool, full: bo
     core = run.core
     x, cost, (_, nfev, _, calls) = core.x, core.cost, core.counts
     held = how["held"]
-    if held is None and run.loss is None:
-        C, rank = core.inverse()
-    else:
+    C, rank = core.inverse() if held is None and run.loss is None else (None, 0)
+    doubtful = False
+    if C is not None and run.problem.differences:
+        longest = np.sqrt(np.diagonal(C)) * core.norms  # of columns scaled to length 1
+        doubtful = bool(np.any((longest * (x.size**0.5 * BLURRED) > 1.0) & np.isfinite(longest)))
+    if doubtful or held is not None or run.loss is not None:
         C, rank = inverse_of_free(run.curved_jacobian, np.zeros(x.size, bool) if held is None else held)
     free = core.m - (x.size if held is None else int(np.sum(~held)))
     if C is None or (free <= 0 and not absolute):
@@ -406,6 +440,7 @@ def _fitted(run: Run, ending: str, how: dict[str, Any], absolute: bool, full: bo
         why = "there are as many parameters as data" if C is not None else f"the Jacobian has rank {rank} for {x.size} parameters"
         dead = [name for j, name in enumerate(how["_name"]()) if j in run.zeros.dead]
         words = f", and no residual depends on {', '.join(dead)}; f is called as f(xdata, *parameters)" if dead and C is None else ""
+        words = _not_told_apart(run, how, ~held if held is not None else np.ones(x.size, bool)) if C is None and not dead else words
         tell(f"curve_fit: the covariance of the parameters could not be estimated, as {why}{words}")
     else:
         pcov = C if absolute else C * (2.0 * cost / free)
@@ -418,6 +453,14 @@ def _fitted(run: Run, ending: str, how: dict[str, Any], absolute: bool, full: bo
         robust=run.loss is not None, sigma=run.problem.sigma, _run=run, _ending=ending,
     )  # fmt: skip
     return CurveFit(entries, how)
+
+
+def _not_told_apart(run: Run, how: dict[str, Any], free: Any) -> str:
+    """Which parameters the data do not determine, where each of them has an effect."""
+    lost = np.isinf(np.diagonal(covariance(run.curved_jacobian[:, free], 1.0)))
+    names = [name for name, moves in zip(how["_name"](), free, strict=True) if moves]
+    found = [name for name, gone in zip(names, lost, strict=True) if gone][:10]
+    return f": the data do not tell {', '.join(found[:-1])} and {found[-1]} apart" if len(found) > 1 else ""
 
 
 def inverse_of_free(J: Array, held: Any) -> tuple[Array | None, int]:

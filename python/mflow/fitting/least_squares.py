@@ -149,8 +149,8 @@ def least_squares(
         ``fun(x, *args, **kwargs)`` returns the m residuals. Where m < n steps are the shortest ones, in units of ``x_scale``, and so x
         is one of many solutions, near x0. An objective that is a sum of squares (`objectives.nist`, `mgh`, ...)
         brings its Jacobian; a compiled function ``int fun(const double *x, double *r, double *jac, ptrdiff_t m, ptrdiff_t n, void *)``
-        (numba cfunc, ctypes, LowLevelCallable, PyCapsule) fills r (m,) and jac (m, n), row-major, either of which may be NULL. With
-        these the run needs no GIL.
+        (numba cfunc, ctypes, LowLevelCallable, PyCapsule) fills r (m,) and jac (m, n), row-major, either of which may be NULL: "Fit a
+        model" in the documentation has one by numba, with the test for it. With these the run needs no GIL.
     x0 : array_like (n,)
     jac : callable, "2-point", "3-point", True, "jax", "autograd", "torch" or "cs"
         ``jac(x, *args, **kwargs)``, (m, n): row i the derivatives of residual i; or finite differences; or automatic differentiation of
@@ -178,7 +178,8 @@ def least_squares(
         The tests of SciPy's "lm" (MINPACK): a step that lowers the cost by at most ftol of it, and by the linear model as well; a radius
         of at most xtol |D x| after a step. None, the default: the gradient alone decides; so it does at an ftol of at most 2.2e-15, as
         rounding hides so much of a cost that the test would be passed by luck. Where one of these ends a run with differences,
-        jac is that of the start of the last step, as in SciPy.
+        jac is that of the start of the last step, as in SciPy. Where one of them would end it after a step that was cut short, and the
+        gradient is not small, the run goes on from there with a new Jacobian.
     x_scale : "jac", None or array_like
         Units of the parameters; "jac" and None: from the largest columns of the Jacobian so far.
     max_nfev : int

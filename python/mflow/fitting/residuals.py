@@ -33,6 +33,7 @@ NOISY = 1e-9
 COARSE = 0.3  # as FLOOR, where residuals are rounded to multiples, which tiny steps do not change
 SMALL = 1e-3  # a parameter below it may be 0
 UNKNOWN = Verdict("unknown", 0)
+FAINT = 100.0  # times the rounding of the residuals: changes by less have hardly a digit
 FLOOR = 1e-3  # of its largest value so far: a number that has been large is not measured in tiny steps
 
 
@@ -217,7 +218,7 @@ class Residuals:
             self.calls.seen = []
         code: int = self.core.begin(self.calls is not None)
         if code == 0 and self.differences:
-            code = self._first_differences()
+            code = self._first_differences() or self._still_rows() or self._faint_columns()
         elif code == 0 and self.checks:
             self._check_jacobian()
         if code == 0 and self.sparsity is not None and self.checks:
@@ -235,6 +236,38 @@ class Residuals:
         if not self.given:
             self._lengthen(self.digits.step)
         return self.renew()
+
+    def _still_rows(self) -> int:
+        """Residuals that no parameter moves over these steps though longer ones do, beside others that move: a part of them carries fewer
+        digits, as where a model in float32 stands above a penalty in float64. Longer differences then, which show both."""
+        still = ~self.core.J.any(axis=1)
+        if not still.any() or still.all() or self.given or self.steps is not None:
+            return 0
+        x, f = self.core.x, self.core.f
+        try:
+            aside = self.weighted(self._inside(x + ASIDE * self._scale(x) * along(self.n)))
+        except ArithmeticError:
+            return 0
+        if np.any(still & np.isfinite(aside) & (aside != f)) and self._confirm(x, np.arange(self.n), NOISY):
+            return self.renew()
+        return 0
+
+    def _faint_columns(self) -> int:
+        """Columns of parameters at 0 that are rounding and truncation, as where residuals are even in them: longer differences where these
+        show slopes, and steps that change such a parameter by about 1 at first, where its column would send it anywhere."""
+        for _ in range(2) if self.from_0.any() and not self.given else ():
+            norms, size = self.core.norms, self.core.measures[5]
+            faint = np.flatnonzero(self.from_0 & (norms > 0.0) & (norms * np.abs(self.lengths(self.core.x)) <= FAINT * self.eps * size))
+            if not faint.size:
+                return 0
+            if self._confirm(self.core.x, faint):
+                code = self.renew()
+                if code:
+                    return code
+                continue
+            self.core.widen(faint, size)
+            return 0
+        return 0
 
     def _seen(self) -> list[Any]:
         """What fun returned at the points of the first Jacobian; nothing where it is known to carry all digits."""
@@ -341,6 +374,18 @@ class Residuals:
         self.central, self.floor = True, 0.0 if self.central else self.floor
         return True
 
+    def sharp_jacobian(self, x: Array) -> tuple[Array, Array]:
+        """(the Jacobian by central differences, unless the user's steps or longer ones are taken, and their lengths); not counted."""
+        if not self.central and self.steps is None:
+            self.core.differences(True, EPS ** (1 / 3), self.floor, self.blur, False)
+            h = EPS ** (1 / 3) * self._scale(x)
+        else:
+            h = np.abs(self.lengths(x))
+        try:
+            return self.core.jacobian(x), h
+        finally:
+            self.tell_core()
+
     def _scale(self, x: Array) -> Array:
         scale = np.maximum(np.abs(x), self.floor * self.core.sizes)
         return np.where(scale > 0.0, scale, 1.0)
@@ -373,9 +418,10 @@ class Residuals:
         for j in some:
             unit = float(scale[j])
             scanned = scan(self._inside, x, unit * (np.arange(self.n) == j), at, self.eps, squares=True)
-            if unit < 1.0 and (scanned.kind == "flat" or (self.from_0[j] and scanned.noise > NOISY)):  # near 0 by where it began alone
+            blank = scanned.kind == "flat" or (scanned.kind == "even" and not (scanned.rises or scanned.falls))
+            if unit < 1.0 and (blank or (self.from_0[j] and scanned.noise > NOISY)):  # near 0 by where it began alone
                 other = scan(self._inside, x, 1.0 * (np.arange(self.n) == j), at, self.eps, squares=True)
-                if scanned.kind == "flat" or other.kind == "slope":
+                if blank or other.kind == "slope":
                     scanned, unit = other, 1.0
             out.append((scanned, unit))
         return out
@@ -402,7 +448,8 @@ class Residuals:
         """(whether residuals are seen to change along `move`, or may do so where nothing could be asked; whether the cost falls along it on
         both sides of x, or on the one that bounds leave; whether it is seen to rise)."""
         lower, upper, _ = self.core.region
-        here, seen, costs, noise = self.at(x), [], [], 8.0 * self.eps * cost
+        _, _, _, rounding, _, size = self.core.measures
+        here, seen, costs, noise = self.at(x), [], [], 8.0 * self.eps * cost + 0.01 * rounding * size  # that of a model that is larger, too
 
         def value(y: Array) -> float:
             r = self.at(y)

@@ -16,11 +16,11 @@ from mflow_core.fitting.robust import CompiledLoss
 from mflow.base.checks import Array
 from mflow.base.pace import interruptible
 from mflow.base.result import Result
-from mflow.derivatives.differences import ASIDES, EACH
+from mflow.derivatives.differences import ASIDES, EACH, along, tried
 from mflow.fitting.residuals import NOISY, Residuals
 from mflow.fitting.robust import Robust
 
-__all__ = ["STATUS", "Run", "column_norms", "counted_ftol", "intermediate", "lost_share"]
+__all__ = ["BLURRED", "STATUS", "Run", "blank_directions", "column_norms", "counted_ftol", "intermediate", "lost_share"]
 
 GONE = 1e-6  # of the residuals: what they change by along a column that has vanished
 CURVED = 1e-4  # of each parameter: the differences of the gradient that tell a minimum,
@@ -29,6 +29,11 @@ LEAST_FTOL = 10.0 * 2.0**-52
 HIDDEN = 1e-12  # of the cost: what rounding hides of it
 IN_DOUBT = ("step_too_small", "ftol", "xtol", "both")  # endings that differences of noise may bring about
 SLOPED = 1e-3  # a cosine of the residuals with a column above it is no small gradient
+FALLEN = 1e-3  # of the cost: what a run from a doubtful end falls by where it goes on
+BLURRED = 1e-6  # of the largest: a singular value below it may be the rounding of differences,
+SURELY = 10.0  # and is, where so many times that could make it
+JUMPS = (1e-7, -1e-7, 3e-8, -3e-8, 1e-8, -1e-8)  # of a parameter: steps over which residuals move by their rounding alone
+BESIDE = tuple(10.0**-k for k in range(1, 11))  # of a parameter: where a lower cost is looked for beside such an end
 FEW = 4  # directions, and parameters, that are looked at together
 
 STATUS = {
@@ -69,6 +74,7 @@ class Run:
         self.core: Any = None
         self.bad, self.spent = "", 0  # evaluations before this run, by single residuals
         self.left: set[int] = set()  # parameters that were taken off a bound at which the cost is largest
+        self.doubted = math.inf  # the cost at the last end by ftol or xtol whose gradient was not small
 
     def set_up(self) -> None:
         """Evaluate the residuals at x: the core then knows how many there are."""
@@ -102,7 +108,7 @@ class Run:
                 ending = self._asked(ASKS.get(code, "")) if code in ASKS else ""
                 if ending:
                     return ending
-                if ENDINGS.get(code) in IN_DOUBT and self._longer(str(ENDINGS[code])):
+                if ENDINGS.get(code) in IN_DOUBT and (self._longer(str(ENDINGS[code])) or self._anew(str(ENDINGS[code]))):
                     code = 0
             ending = self._looked_at(str(ENDINGS[code]))
             if self.box is None or STATUS.get(ending, -1) <= 0 or not self._leaves_a_peak():
@@ -114,7 +120,7 @@ class Run:
         if self.nit and ending != "non_finite":
             self.problem.check_again()
         if ending == "step_too_small":
-            ending = "minimum" if self.vanishes() else "attained" if self.attained() else ending
+            ending = "minimum" if self.vanishes() else "attained" if self.attained() else "rounding" if self.hidden() else ending
             self.problem.look_closer(self.core.x)
         return ending
 
@@ -169,6 +175,20 @@ class Run:
         step = np.linalg.solve(0.5 * (H + H.T), g)
         return bool(np.all(np.abs(step) <= 1.0) and 0.5 * float(g @ step) <= HIDDEN * core.cost)
 
+    def hidden(self) -> bool:
+        """Whether residuals jump beside x, over steps so short that slopes do not count, by as much as is left of the gradient, as those
+        do that carry fewer digits than float64, or whose terms cancel."""
+        core, problem, x = self.core, self.problem, np.array(self.core.x)
+        here, J = core.f, core.J
+        if self.loss is not None or self.problem.wrong:
+            return False
+        lower, upper, _ = core.region
+        move = problem.unit(x) * along(x.size) * core.free
+        ends = [h * move for h in JUMPS if np.all((x + h * move >= lower) & (x + h * move <= upper))]
+        off = [problem.at(x + end) - here - J @ end for end in ends]
+        jumps = max((float(np.linalg.norm(one)) for one in off if np.isfinite(one).all()), default=0.0)
+        return bool(core.measures[0] <= jumps)
+
     def _asked(self, word: str) -> str:
         """Do what the core asks for; an ending, where there is one."""
         if word == "zeros":
@@ -188,6 +208,50 @@ class Run:
             return False
         self.core.again()
         return True
+
+    @property
+    def _doubtful(self) -> bool:
+        """Whether ftol or xtol ended the run after a step that its radius cut, beside a gradient that is not small: the radius may be
+        short in units of columns that told nothing, as those of a parameter at 0 on which the residuals depend by its square."""
+        _, cosine, _, rounding, _, size = self.core.measures
+        small = max(SLOPED, 10.0 * math.sqrt(self.how["ftol"]), 10.0 * self.how["xtol"])
+        return bool(cosine > small and size > rounding and math.isfinite(self.core.dt))
+
+    def _anew(self, ending: str) -> bool:
+        """Such an end once more with a Jacobian of its own point, by central differences, whose columns alone are the units of the
+        parameters; where that has not lowered the cost, from the lowest point seen beside it."""
+        cost = float(self.core.cost)
+        if ending == "step_too_small" or not self._doubtful:
+            return False
+        if not cost < (1.0 - FALLEN) * self.doubted:
+            return self._moves_to_lower(cost)
+        self.doubted = cost
+        self.problem.refine()
+        if self.problem.renew() or not self._doubtful:
+            return False
+        self.core.again()
+        return True
+
+    def _moves_to_lower(self, cost: float) -> bool:
+        """Whether the cost is clearly lower at a point beside x, in one parameter, from which the run then goes on."""
+        x, best = np.array(self.core.x), None
+        unit, free = self.problem.unit(x), self.core.free
+        lower, upper, _ = self.core.region
+        for j in np.flatnonzero(free)[:EACH]:
+            for h in (sign * unit[j] * share for share in BESIDE for sign in (1.0, -1.0)):
+                at = x + h * (np.arange(x.size) == j)
+                if not lower[j] <= at[j] <= upper[j]:
+                    continue
+                value = self._cost_of(self.problem.at(at))
+                if value < (1.0 - FALLEN) * cost:
+                    cost, best = value, at
+        if best is None:
+            return False
+        self.doubted = math.inf
+        if self.core.move(best) == 0:
+            return True
+        self.core.move(x)  # back, as the Jacobian is not finite there
+        return False
 
     def _what_is_not_finite(self) -> str:
         """That, with the fix."""
@@ -328,16 +392,31 @@ class Run:
             return "not_a_minimum", "the Jacobian is 0 and the cost falls on both sides of x: start elsewhere"
         return "", ""
 
-    @property
+    @cached_property
     def curved_jacobian(self) -> Array:
-        """The Jacobian whose J'J is the Hessian of the cost but for the residuals' curvature: under a loss SciPy's, which has rho''."""
+        """The Jacobian whose J'J is the Hessian of the cost but for the residuals' curvature: under a loss SciPy's, which has rho''. What
+        rounding makes of directions along which differences show no change is left out, so that its rank tells of them."""
         core = self.core
         J: Array = core.J
-        if self.loss is None or core.loss_weights is None:
+        if self.loss is not None and core.loss_weights is not None:
+            with np.errstate(divide="ignore", invalid="ignore"):
+                share = np.sqrt(self.loss.curvature(core.f)) / core.loss_weights
+            J = np.where(np.isfinite(share), share, 0.0)[:, None] * J
+        if not self.problem.differences or not np.isfinite(J).all() or _least_share(J) > BLURRED:
             return J
-        with np.errstate(divide="ignore", invalid="ignore"):
-            share = np.sqrt(self.loss.curvature(core.f)) / core.loss_weights
-        return np.where(np.isfinite(share), share, 0.0)[:, None] * J
+        blank, norms = self._blank_directions()
+        return J - (J / norms @ blank.T) @ blank * norms if blank.size else J
+
+    def _blank_directions(self) -> tuple[Array, Array]:
+        """Directions, (some, n), orthonormal in parameters times the lengths of the columns, along which central differences show no change
+        of the residuals that rounding could not make; and these lengths."""
+        core, problem = self.core, self.problem
+        x = np.array(core.x)
+        found = tried(problem.sharp_jacobian, x)
+        if found is None or not np.isfinite(found[0]).all():  # beside x the residuals are not defined
+            return np.zeros((0, x.size)), np.ones(x.size)
+        J, h = found
+        return blank_directions(J, x, core.measures[5], SURELY * problem.eps / h, SURELY * problem.eps ** (2 / 3))
 
     @cached_property
     def zeros(self) -> Zeros:
@@ -389,7 +468,7 @@ class Run:
                 "cosine": math.nan, "active_mask": np.zeros(n, int), "nfev": 1, "njev": 0, "nit": 0, "rank": 0, "dt": math.nan,
             }  # fmt: skip
         else:
-            state = self._state()
+            state = self._state(asks=reason not in ("rhs_failed", "interrupted"))
         verdict = self.problem.verdict
         state.update(ncheck=verdict.ncheck, status=status, success=status > 0, reason=reason)
         if message is not None:
@@ -404,11 +483,13 @@ class Run:
             return np.zeros(x.size, int)
         return (x >= self.box[1]).astype(int) - (x <= self.box[0]).astype(int)
 
-    def _state(self) -> dict[str, Any]:
+    def _state(self, asks: bool) -> dict[str, Any]:
+        """asks: whether the user's functions, which may have raised, are asked for more."""
         core = self.core
         nit, nfev, njev, _ = core.counts
         x, f, J = core.x, core.f, core.J
-        n = x.size
+        n, full = x.size, core.surely_full
+        jac = J if (full and self.loss is None) or not asks else self.curved_jacobian
         r = f if self.loss is None else core.r
         cost = 0.5 * float(f @ f) if self.loss is None else core.cost
         if math.isfinite(cost):
@@ -419,9 +500,9 @@ class Run:
         bounded = self.box is not None or self.fixed is not None
         steepest = float(np.max(np.abs(g[core.free]), initial=0.0)) if bounded else largest(g)
         return {
-            "x": x, "cost": cost, "fun": f, "jac": J if self.loss is None else self.curved_jacobian, "grad": g, "optimality": steepest,
+            "x": x, "cost": cost, "fun": f, "jac": jac, "grad": g, "optimality": steepest,
             "cosine": core.measures[1], "active_mask": self.active_mask,
-            "nfev": nfev + self.spent, "njev": njev, "nit": nit, "rank": n if core.surely_full else rank_of(J), "dt": core.dt,
+            "nfev": nfev + self.spent, "njev": njev, "nit": nit, "rank": n if full else rank_of(jac), "dt": core.dt,
         }  # fmt: skip
 
 
@@ -434,6 +515,25 @@ def _still(J: Array) -> Array:
     out = np.zeros((len(rows), J.shape[1]))
     out[:, some] = rows / np.max(np.abs(rows), axis=1, initial=0.0, keepdims=True)
     return out
+
+
+def _least_share(J: Array) -> float:
+    """The least singular value of a Jacobian, its columns that are not 0 scaled to length 1, relative to the largest; 1 where all are 0."""
+    norms = column_norms(J)
+    s = np.linalg.svd(np.linalg.qr(J[:, norms > 0.0] / norms[norms > 0.0], mode="r"), compute_uv=False)
+    return float(s[-1] / s[0]) if s.size else 1.0
+
+
+def blank_directions(J: Array, x: Array, size: float, rounding: Array, least: float) -> tuple[Array, Array]:
+    """As `Run._blank_directions` for differences J of residuals of this length at x. rounding: of a difference, relative to values. least:
+    relative to J, what differences are wrong by at any rate."""
+    norms = column_norms(J)
+    norms = np.where(norms > 0.0, norms, 1.0)
+    values = float(norms @ np.abs(x)) + size  # of what residuals are differences of
+    _, s, V = np.linalg.svd(np.linalg.qr(J / norms, mode="r"))
+    s = np.append(s, np.zeros(len(V) - s.size))
+    lost = np.sqrt((V * values * rounding / norms) ** 2 @ np.ones(x.size)) + least
+    return V[s <= lost], norms
 
 
 def _names(some: list[int]) -> str:

@@ -18,12 +18,13 @@ from mflow.base.checks import Array, check_flags, check_function, check_number, 
 from mflow.derivatives.remainder import jacobian_model, quick, said_of
 from mflow.fitting.bounds import EVERYWHERE, check_fixed, sides
 from mflow.fitting.curve_fit import TOLERANCE, inverse_of_free
-from mflow.fitting.run import counted_ftol
+from mflow.fitting.run import blank_directions, counted_ftol
 from mflow.problems.compiled import compile_model
 from mflow.problems.curves import check_curve, curve, parameter_names
 
 __all__ = ["CompiledFit", "compile_fit"]
 
+FORWARD = 2.0**-26  # the relative length of a forward difference
 POINTER = ctypes.c_void_p
 NATIVE = ctypes.CFUNCTYPE(ctypes.c_int, POINTER, POINTER, POINTER, POINTER, POINTER, POINTER)
 
@@ -37,6 +38,8 @@ class CompiledFit(PreparedFit):
     ----------
     m, n : int
         How many data and parameters.
+    popt : float64 array (n,)
+        Where the last call ended.
     cost, nfev, nit
         Of the last call: half the sum of squares of the residuals, evaluations of the model (those for differences left out), steps.
     residuals, jac : float64 arrays (m,) and (m, n)
@@ -73,13 +76,23 @@ class CompiledFit(PreparedFit):
     @property
     def pcov(self) -> Array:
         """The covariance of the last call's parameters, (n, n), as `mflow.curve_fit` gives it: infinite where the data do not determine
-        all of them, or leave nothing to estimate their spread from; scaled by the residuals' variance without absolute_sigma."""
+        all of them, or leave nothing to estimate their spread from; scaled by the residuals' variance without absolute_sigma. After
+        forward differences parameters whose columns differ by the rounding of these alone count as not determined; ``jac=`` tells more."""
         held = np.zeros(self.n, dtype=bool) if self._held is None else self._held
         C = self.inverse()[0] if self._held is None else inverse_of_free(self.jac, held)[0]
+        if C is not None and self._made["differences"] and self._told_by_rounding(~held):
+            C = None
         dof = self.m - self.n + int(np.sum(held))
         if C is None or not math.isfinite(self.cost) or (dof <= 0 and not self._absolute):
             return np.full((self.n, self.n), math.inf)
         return C if self._absolute else C * (2.0 * self.cost / dof)
+
+    def _told_by_rounding(self, free: Any) -> bool:
+        """Whether rounding of the forward differences may make all the difference between columns of the Jacobian."""
+        x = self.popt
+        h = FORWARD * np.where(x == 0.0, 1.0, np.abs(x))
+        size = float(np.linalg.norm(self.residuals))
+        return len(blank_directions(self.jac[:, free], x[free], size, 2.0**-52 / h[free], 2.0 * FORWARD)[0]) > 0
 
     @property
     def stderr(self) -> Array:

@@ -187,6 +187,13 @@ cdef class Fit:
                 self.s.D[j] = self.s.norms[j] if self.s.norms[j] > 0.0 else 1.0
         self.s.delta, self.s.lam, self.s.idle, self.s.ended = -1.0, 0.0, 0, 0
 
+    def widen(self, some, double size):
+        """The units of these parameters, before the first step: a change by 1 counts as residuals of this size."""
+        if not self.s.own_scale:
+            for j in some:
+                self.s.D[<ptrdiff_t> j] = size
+            self.s.dirty = True
+
     def move(self, cnp.ndarray x not None):
         """Go on from x as from a start; counts go on, and D has the columns so far. 0, or the code of "non_finite"."""
         memcpy(self.s.x, cnp.PyArray_DATA(x), self.s.n * sizeof(double))

@@ -299,6 +299,13 @@ cdef class PreparedFit:
         return (values, J) if raise_or(status) == 0 else (np.full(self.f.face.m, NAN), J)
 
     @property
+    def popt(self):
+        """The parameters where the last call ended, (n,)."""
+        cdef cnp.ndarray out = np.empty(self.f.face.n)
+        memcpy(cnp.PyArray_DATA(out), self.f.s.x, self.f.face.n * sizeof(double))
+        return out
+
+    @property
     def residuals(self):
         """(f - y)/sigma where the last call ended, (m,)."""
         cdef cnp.ndarray out = np.empty(self.f.face.m)

@@ -1,0 +1,171 @@
+"""Fits that ended where no minimum was, beside columns that are rounding; and parameters whose columns are told apart by it alone."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from mflow import curve_fit, least_squares
+
+Array = NDArray[np.float64]
+X = np.linspace(-1.0, 1.0, 21)
+T = np.linspace(0.0, 1.0, 20)
+NOISE = 0.1 * np.cos(41.0 * T)
+
+
+def gauss(x: Array, a: float, s: float) -> Array:
+    return a * np.exp(-((s * x) ** 2))
+
+
+def sinc(x: Array, a: float, s: float) -> Array:
+    return a * np.sinc(s * x)
+
+
+def raised(x: Array, a: float, s: float, c: float) -> Array:
+    return gauss(x, a, s) + c
+
+
+EVEN = [(gauss, (2.0, 1.5), [1.0, 0.0]), (sinc, (2.0, 1.0), [1.0, 0.0]), (raised, (2.0, 1.7, -0.7), [2.3, 0.0, -0.8])]
+
+
+@pytest.mark.parametrize(("model", "truth", "start"), EVEN)
+def test_a_start_at_0_of_a_parameter_that_enters_by_its_square(
+    model: Callable[..., Array], truth: tuple[float, ...], start: list[float]
+) -> None:  # fmt: skip
+    """Its column is rounding there. The first step went so far, or was cut so short for all others, that xtol ended the fit at once, as
+    "converged" at [1, 0.635] where the data were made with [2, 1.5]."""
+    fit = curve_fit(model, X, model(X, *truth), start)
+    np.testing.assert_allclose(fit.popt, truth, rtol=1e-7)
+    assert fit.cost < 1e-14
+
+
+def test_ftol_does_not_end_a_run_at_its_start() -> None:
+    """It was "converged" at x0 with a cosine of 0.894 and a cost of 2.5, as the column of x[0] was the length of a difference."""
+    r = least_squares(lambda b: np.array([b[0] ** 2 + 1.0, b[1] - 2.0]), [0.0, 0.0], ftol=1e-8)
+    assert r.success
+    np.testing.assert_allclose(r.x, [0.0, 2.0], atol=1e-4)
+    np.testing.assert_allclose(r.cost, 0.5, rtol=1e-8)
+
+
+def test_ftol_does_not_make_a_ridge_a_minimum() -> None:
+    """The cost falls to both sides along x[1]: to 0.28125 at 1/sqrt(2)."""
+    r = least_squares(lambda b: np.array([1.0 + b[0] ** 2 - b[1] ** 2 + b[1] ** 4]), [0.0, 0.0], ftol=1e-8)
+    assert not r.success or r.cost < 0.2813
+    assert r.success or r.reason == "not_a_minimum"
+
+
+def test_a_parameter_of_other_units_from_0() -> None:
+    """Its column is short as well, but tells its slope: 1e9 is reached at once."""
+    fit = curve_fit(lambda x, a, k: a + k * (1e-9 * x), X, 1.0 + 2e9 * (1e-9 * X), [0.5, 0.0])
+    np.testing.assert_allclose(fit.popt, [1.0, 2e9], rtol=1e-7)
+    assert fit.nfev < 8
+
+
+SAME = [
+    (lambda x, a, b, c: a * x + b * x + c, 2 * T + 1, [1.0, 2.0, 0.0], ["a", "b"]),
+    (lambda x, a, b, c: a * x + b * x + c, 2 * T + 1 + NOISE, [1.0, 2.0, 0.0], ["a", "b"]),
+    (lambda x, a, b: a / b * x, T, [1.0, 2.0], ["a", "b"]),
+    (lambda x, a, b: a / b * x, T + NOISE, [1.0, 2.0], ["a", "b"]),
+    (lambda x, a, b, k: (a + b) * np.exp(-k * x), 2 * np.exp(-T), [1.0, 2.0, 0.5], ["a", "b"]),
+    (lambda x, a, b, k: (a + b) * np.exp(-k * x), 2 * np.exp(-T) + NOISE, [1.0, 2.0, 0.5], ["a", "b"]),
+]
+
+
+@pytest.mark.parametrize(("model", "y", "p0", "names"), SAME)
+@pytest.mark.parametrize("jac", ["2-point", "3-point"])
+def test_parameters_that_are_not_told_apart(model: Any, y: Array, p0: list[float], names: list[str], jac: str) -> None:
+    """Their columns of differences are alike but for rounding, of which standard errors were made, without a word."""
+    with pytest.warns(RuntimeWarning, match="do not tell a and b apart"):
+        fit = curve_fit(model, T, y, p0, jac=jac)
+    assert [name for name, error in zip(fit.names, fit.stderr, strict=True) if np.isinf(error)] == names
+    assert fit.rank == len(p0) - 1
+    assert np.isinf(fit.pcov).all()
+    assert "do not determine all parameters" in str(fit)
+    plain = least_squares(lambda p: model(T, *p) - y, p0, jac=jac)
+    assert plain.rank == len(p0) - 1
+    assert np.isinf(np.diagonal(plain.covariance())).tolist() == np.isinf(fit.stderr).tolist()
+
+
+@pytest.mark.parametrize("share", [1e-4, 1e-6])
+def test_columns_that_are_nearly_alike_are_told_apart(share: float) -> None:
+    """The model is linear: errors are those of its exact columns."""
+    y = 2.0 + share * T + NOISE
+    columns = np.stack([np.ones(T.size), 1.0 + share * T], axis=1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        fit = curve_fit(lambda x, a, b: a + b * (1.0 + share * x), T, y, [1.0, 2.0])
+    best = np.linalg.lstsq(columns, y, rcond=None)[0]
+    variance = np.sum((columns @ best - y) ** 2) / (T.size - 2)
+    centred = T - T.mean()
+    np.testing.assert_allclose(fit.stderr[1], np.sqrt(variance / (centred @ centred)) / share, rtol=2e-2)
+
+
+F32 = np.float32
+ROWS = np.random.default_rng(0).normal(size=(60, 3)).astype(F32)
+VALUES = (ROWS @ np.array([1, -2, 0.5], F32) + 0.01 * np.cos(np.arange(60.0))).astype(F32)
+
+
+def mixed(w: Array, share: float) -> Array:
+    """A model in float32 above a penalty in float64."""
+    return np.concatenate([(ROWS @ w.astype(F32) - VALUES).astype(float), share * w])
+
+
+@pytest.mark.parametrize("share", [1e-3, 0.1])
+@pytest.mark.parametrize("given", [False, True])
+def test_residuals_of_which_a_part_is_float32(share: float, given: bool) -> None:
+    """Differences saw the penalty alone and "converged" at its minimum, 0; with the right Jacobian the run ended as step_too_small."""
+    J = np.concatenate([ROWS.astype(float), share * np.eye(3)])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        r = (
+            least_squares(mixed, np.ones(3), lambda w, share: J, args=(share,))
+            if given
+            else least_squares(mixed, np.ones(3), args=(share,))
+        )
+    best = np.linalg.lstsq(J, np.concatenate([VALUES.astype(float), np.zeros(3)]), rcond=None)[0]
+    assert r.success, r.message
+    np.testing.assert_allclose(r.x, best, atol=1e-5)
+
+
+def test_a_root_whose_residual_is_rounding() -> None:
+    """1 - cos is one unit in the last place of 1 there, and the run ended as step_too_small at a cost of 6e-33."""
+    r = least_squares(lambda b: [1.0 - np.cos(b[0])], [1.0])
+    assert r.success, r.message
+    assert abs(r.x[0]) < 1e-7
+    assert r.cost < 1e-31
+
+
+def test_a_minimum_of_a_small_residual_is_not_insensitive() -> None:
+    r = least_squares(lambda b: [b[0] ** 2 + 1e-9], [1.0], acceleration=True)
+    assert (r.success, r.reason) == (True, "converged"), r.message
+    np.testing.assert_allclose(r.cost, 5e-19, rtol=1e-6)
+
+
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+def test_a_kink_is_no_rounding(sign: float) -> None:
+    """The residuals do not jump there, their slope does."""
+    r = least_squares(lambda b: [np.abs(b[0]) + 1.0], [0.5 * sign])
+    assert (r.success, r.reason) == (False, "step_too_small")
+
+
+@pytest.mark.parametrize("calls", [0, 1, 2, 7])
+def test_a_loss_that_raises_leaves_the_result_so_far(calls: int) -> None:
+    """The result was put together by the loss, which raised again."""
+    count = [0]
+
+    def loss(z: Array) -> list[Array]:
+        count[0] += 1
+        if count[0] > calls:
+            raise KeyError("mine")
+        return [2.0 * (np.sqrt(1.0 + z) - 1.0), (1.0 + z) ** -0.5, -0.5 * (1.0 + z) ** -1.5]
+
+    with pytest.raises(KeyError, match="mine") as caught:
+        least_squares(lambda b: [b[0] - 1.0, b[0] ** 2 - 3.0], [3.0], loss=loss)
+    partial: Any = caught.value.partial_result  # type: ignore[attr-defined]
+    assert partial.reason == "rhs_failed"
+    assert partial.x.shape == (1,)
