@@ -230,9 +230,10 @@ cdef class Prepared:
         cdef cnp.ndarray at = numbers(y, self.p.face.n, "y")
         cdef cnp.ndarray more = None if args is None else numbers(args, self.p.face.n_args, "args")
         cdef run_t *r = self.p.run
-        out = np.full(self.p.face.n, np.nan)
-        r.ode.rhs(t, <const double *> cnp.PyArray_DATA(at), <double *> cnp.PyArray_DATA(<cnp.ndarray> out), r.n,
-                  r.ode.ctx if more is None else cnp.PyArray_DATA(more))
+        out = np.empty(self.p.face.n)
+        if r.ode.rhs(t, <const double *> cnp.PyArray_DATA(at), <double *> cnp.PyArray_DATA(<cnp.ndarray> out), r.n,
+                     r.ode.ctx if more is None else cnp.PyArray_DATA(more)) != 0:
+            out.fill(np.nan)
         return out
 
     def refuse(self, int status, double t_end, out):

@@ -89,6 +89,13 @@ def test_args_are_the_user_data_of_a_compiled_function():
         solver((0.0, 1.0), START, [1.0, 2.0, 3.0])
 
 
+def test_a_slope_that_was_given_up_is_nan():
+    """`leaving` writes a number before it gives up."""
+    solver = mflow.compile_solver(leaving, 1, "rk4", dt=0.1)
+    assert solver.slope(0.0, [-1.0], None).tolist() == [1.0]
+    assert math.isnan(solver.slope(0.6, [-1.0], None)[0])
+
+
 def test_endings_are_true():
     solver = mflow.compile_solver(leaving, 1, "rk4", dt=0.1)
     with pytest.raises(FloatingPointError, match=r"stopped at t = 0\.4 after 4 steps, before t_end = 1") as told:

@@ -152,13 +152,24 @@ def test_a_parameter_without_effect_is_no_fit(jac):
     assert held(X, Y, [1.0, 7.0]) == pytest.approx([float(X @ Y) / float(X @ X), 7.0], rel=1e-7)  # closed form
 
 
-def test_a_model_that_gives_up_says_its_code():
+@pytest.mark.parametrize(("returned", "code"), [(-7, -7), (7, -7), (-1001, -1001)])  # the last one is MF_E_ARGUMENT of mflow.h
+def test_a_model_that_gives_up_says_its_code(returned, code):
     @MODEL
     def model(p, values, J, m, n, at):
-        return -7
+        return returned
 
-    with pytest.raises(RuntimeError, match="the model gave up with code -7"):
+    with pytest.raises(RuntimeError, match=f"the model gave up with code {code}"):
         mflow.compile_fit(model, 4, 1)(X[:4], Y[:4], [1.0])
+
+
+def test_a_call_without_data_gives_p0_back():
+    """As mflow/fit.h says of what cannot be evaluated."""
+    fit, p0, p = mflow.compile_fit("exponential", X.size), np.array([7.0, 8.0, 9.0]), np.zeros(3)
+    for x, y in ((None, Y.ctypes.data), (X.ctypes.data, None)):
+        p[:] = 0.0
+        assert fit.function(fit.handle, x, y, None, p0.ctypes.data, p.ctypes.data) < 0
+        assert p.tolist() == [7.0, 8.0, 9.0]
+        assert math.isnan(fit.cost)
 
 
 @pytest.mark.parametrize(

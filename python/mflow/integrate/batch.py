@@ -204,8 +204,8 @@ def solve_ivp_batch(
     Under error control, of the trajectories of a function for blocks that could not go on, the first 64 are followed backwards to see
     whether they run off in finite time (``reason="diverged"``). Further ones keep "non_finite" or "step_too_small"; their message says so.
 
-    Of fixed steps past the stability limit ``messages`` and ``doubts`` tell, trajectory by trajectory, where the solution stays finite. Of
-    a function for blocks the first trajectory of each block is looked at, where all have one span, and at most 8 of them are measured.
+    ``messages`` and ``doubts`` tell of fixed steps past the stability limit, trajectory by trajectory, where the solution stays finite. Of
+    a function for blocks only the first trajectory of each block is looked at, if all have one span, and at most 8 of these are measured.
 
     Examples
     --------

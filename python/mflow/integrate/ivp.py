@@ -128,7 +128,7 @@ def solve_ivp(
         tenths of the largest step inside the method's stability region, for the curvature measured along the way; steps whose curvature
         outgrew them are taken again. That is for relaxing to a minimum or a steady state: a stable step is not yet an accurate one, on
         oscillations least of all; rtol and atol are for accuracy. rkc2 is damped more then, unless ``damping=`` is given.
-        Of explicit methods a warning, the message and ``doubts`` tell of steps past the stability limit where every number stays finite.
+        With explicit methods a warning, the message and ``doubts`` tell of steps past the stability limit where every number stays finite.
         Steps one by one: a sequence, which must reach t_end, or ``dt(q, t, y)``, the size of step q from the state y at t; the step that
         would pass t_end ends there, and times are a compensated sum.
         inf, with t_end = inf and "backward_euler": the steady state that the flow from y0 reaches, with t at rest, in one step; the message
@@ -196,8 +196,8 @@ def solve_ivp(
         than the tolerance, that is its error, which is taken back: along the component's column of the Jacobian, or along the step, so that
         sums which fun keeps stay, and alone where neither is a way; explicit methods move a component alone by a thousandth of the
         tolerance at most, and else take a shorter step. Where the solution itself goes below 0 the run ends with "left_domain". Needs error
-        control. A run whose tries fail again and again does so by itself with components within atol of 0 below which fun is not finite
-        (sqrt of the level of an empty tank); the message says so. Not with ``mass``.
+        control. Without it, a run whose tries fail again and again keeps those components so that are within atol of 0 and below which
+        fun is not finite (sqrt of the level of an empty tank); the message says so. Not with ``mass``.
     until : "steady", optional
         Ends the run, with "steady", where it has come to rest: Newton's distance to the state of rest is within the tolerances, the part
         of fun along directions in which the Jacobian is 0 is rounding, all other eigenvalues have a real part below 0, and fun is the

@@ -1,7 +1,7 @@
 """`compile_fit`: a model f(x, p), prepared once and fitted again and again to other data, from Python, numba, Cython or C.
 
 What depends on the model and its settings is done when the fit is made; a call moves numbers and takes the steps of `mflow.curve_fit`, in
-the core (`mflow_core.fitting.prepared`). That is for thousands of small sets of data that come one after the other: pixels, events.
+the core (`mflow_core.fitting.prepared`). It is made for thousands of small sets of data that arrive one after the other: pixels, events.
 """
 
 from __future__ import annotations
@@ -113,7 +113,7 @@ class CompiledFit(PreparedFit):
     def refuse(self, status: int, p: Array, p0: Array, sigma: Array | None) -> NoReturn:
         """Raises the error of a call that did not converge."""
         word = NAMES.get(status, "")
-        if word == "bad_argument":
+        if word == "bad_argument" and not self.nfev:  # the model may return that code too
             self._name_the_argument(p0, sigma)
         where = f"after {self.nit} steps and {self.nfev} evaluations"
         kind = FloatingPointError if word == "non_finite" else RuntimeError
@@ -172,7 +172,7 @@ def compile_fit(
     xtol: float | None = TOLERANCE, gtol: float | None = 0.0, max_nfev: int | None = None, absolute_sigma: bool = False,
     check_gradient: bool = True,
 ) -> CompiledFit:  # fmt: skip
-    """Prepare the fit of a model to m data that is done many times, for about a microsecond beside its steps.
+    """Prepare a model for many fits to m data each; a call then costs its steps and about a microsecond.
 
     Parameters
     ----------
@@ -203,8 +203,9 @@ def compile_fit(
     -------
     CompiledFit
         ``fit(xdata, ydata, p0, sigma=None)`` is the parameters that fit best. It raises FloatingPointError where residuals at p0 are not
-        finite, RuntimeError where the fit does not converge, with the reason, and ``partial_result``, the best parameters. It does not
-        look beside its way, as `mflow.curve_fit` does where a Jacobian vanishes or the model is rounded: such calls are errors as well.
+        finite, RuntimeError where the fit does not converge, with the reason, and ``partial_result``, the best parameters. Where a
+        Jacobian vanishes or the model is rounded, `mflow.curve_fit` evaluates the model at further points; this does not, and raises
+        RuntimeError.
 
     Raises
     ------

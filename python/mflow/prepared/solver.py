@@ -80,11 +80,8 @@ class CompiledSolver(Prepared):
 
     def __init__(self, *_: Any, method: Method, made: dict[str, Any], **__: Any) -> None:
         self.method, self._made = method, made
-        self._told, self._looked, self._asked = (
-            False,
-            0,
-            0,
-        )  # of steps past the limit; evaluations for that, and of the calls that looked so
+        self._told = False  # of steps past the limit
+        self._looked, self._asked = 0, 0  # evaluations for looks back, and those of the calls that were steep
 
     @property
     def function(self) -> Any:
@@ -162,8 +159,8 @@ def compile_solver(
     CompiledSolver
         ``solver(t_span, y0, args)`` is y at the end of t_span, with the bits of `mflow.solve_ivp`. It raises FloatingPointError where a
         state or a slope is not finite, RuntimeError where the run ends early for another reason, with the message saying where, and
-        ``partial_result``, (t, y). It does not warn of stiffness; of fixed steps past the stability limit a call from Python does, once
-        for each solver, and one from compiled code does not.
+        ``partial_result``, (t, y). It does not warn of stiffness. A call from Python warns of fixed steps past the stability limit, once
+        for each solver; a call from compiled code does not.
 
     Raises
     ------

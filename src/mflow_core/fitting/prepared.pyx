@@ -94,11 +94,8 @@ cdef int start(prepared_fit_t *f, const double *x, const double *y, const double
     f.face.ending = 0
     f.x, f.y, f.sigma, s.ear.poll = x, y, sigma, poll
     f.curve.X, f.curve.y = x, NULL
-    if x == NULL or y == NULL or p0 == NULL:
-        memset(s.x, 0, f.face.n * sizeof(double))
-        return MF_E_ARGUMENT
     memcpy(s.x, p0, f.face.n * sizeof(double))
-    if not fits(f, sigma, p0):
+    if x == NULL or y == NULL or not fits(f, sigma, p0):
         return MF_E_ARGUMENT
     s.differences, s.central, s.refinable, s.together = f.differences, False, f.differences, not f.differences
     s.floor, s.blur = FLOOR, FORWARD if f.differences else 0.0

@@ -96,8 +96,11 @@ cdef double size_of_residual(matrix_t *m, const double *d, double *room) noexcep
 
 
 cdef bint unsolved(const matrix_t *m, double gh, const double *r, const double *z, const double *f) noexcept nogil:
-    """Whether more than the tolerances is left of z - gh f = r where a component that must not be below 0 is 0 but for a
-    tolerance. If a root begins there, the derivative of f has no size, and an update may be small however much is left."""
+    """Whether more than the tolerances is left of z - gh f = r, where a component that must not be below 0 is within a tolerance of 0.
+
+    f: at z, or at z before its last update. If f has a root of the component there, its derivative is unbounded, and an update may be small
+    however much is left.
+    """
     cdef double total = 0.0, d
     cdef ptrdiff_t k, i
     cdef bint beside = False
