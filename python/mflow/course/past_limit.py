@@ -72,7 +72,7 @@ class PastLimit:
         return self.judge.inside
 
     def begin(self) -> None:
-        """The run has been moved: what comes is compared with nothing before."""
+        """The run has been moved: later slopes are not compared with those before."""
         if not self.text:
             self.watch.begin()
 
@@ -214,12 +214,13 @@ class PastLimit:
             raise ValueError(f"past: expected {', '.join(sorted(names))}, got {saved!r}")
         if not isinstance(saved["text"], str):
             raise TypeError(f"past: text: expected words, got {saved['text']!r}")
-        if saved["inside"] not in (None, True, False):
+        if not (saved["inside"] is None or isinstance(saved["inside"], bool)):
             raise ValueError(f"past: inside: expected True, False or None, got {saved['inside']!r}")
-        self.evaluations = check_whole(saved["evaluations"], "past: evaluations", 0, MANY)
-        self.patience = check_whole(saved["patience"], "past: patience", 1, MANY)
+        evaluations = check_whole(saved["evaluations"], "past: evaluations", 0, MANY)
+        patience = check_whole(saved["patience"], "past: patience", 1, MANY)
+        first, mark = finding_of(saved["first"]), self._mark_of(saved["mark"])
         self.watch.unpack(np.array(saved["state"], dtype=np.float64))
-        self.first, self.mark = finding_of(saved["first"]), self._mark_of(saved["mark"])
+        self.evaluations, self.patience, self.first, self.mark = evaluations, patience, first, mark
         self.text, self.judge.inside = saved["text"], saved["inside"]
         if self.text:
             self.watch.stop()

@@ -24,7 +24,7 @@ UNTIL = 8  # steps behind one that is past the limit, after which the run has co
 OUTSIDE = 1.005  # |R| of a mode, or of one that grows by itself over its own growth, above which steps are past the limit
 TRUSTED = 0.2  # residual of an eigenvalue, relative to it
 APART, SEEN = 0.2, 0.01  # of the way of a step, and of a component: how far from the solution one past the limit leads
-SLIGHT = 0.1  # of the latter: by so little may the step begin that leads past where f is steep, and is wrong later on
+SLIGHT = 0.1  # of the latter: how far a step may lead apart and still begin a run that is wrong later on
 TINY = 1e-10  # of the largest component: smaller ones do not count
 PARTS = (0.25, 0.5, 0.75)  # of the way of a step, where the Jacobian is looked at: f may be flat at both ends
 FEW = 10  # components, up to which eigenvalues take fewer evaluations than a solution that is known to be accurate
@@ -177,7 +177,7 @@ def finding_of(saved: Any) -> Finding | None:
     if saved is None:
         return None
     limit, text, parts = saved
-    if not isinstance(text, str) or not 0.0 <= float(limit) < math.inf:
+    if not isinstance(text, str) or isinstance(limit, bool) or not isinstance(limit, (int, float)) or not 0.0 <= limit < math.inf:
         raise ValueError(f"past: first: expected a limit and what is said of it, got {saved!r}")
     return Finding(float(limit), text, check_whole(parts, "past: parts", 1, FINEST))
 

@@ -6,7 +6,7 @@ itself goes there, if it does: the component is next to 0, and falls.
 
 A run under error control keeps components so by itself where it meets a wall at 0 (`Walls`): the right-hand side is not finite below, as
 that of h' = q - sqrt(h). Where a solution touches it (the inflow of a tank stops for a moment, or the tank is empty for a while), stages
-and the guesses of Newton's iteration lie on the other side again and again, and steps of 1e-6 of what is left would be all that works.
+and the guesses of Newton's iteration lie on the other side again and again, and only steps of 1e-6 of what is left would work.
 The core says when tries have failed often enough (WALL_DUE).
 """
 
