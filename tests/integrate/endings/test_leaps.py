@@ -139,7 +139,8 @@ def test_every_number_of_the_looks_is_checked() -> None:
         state[place] = value
         assert looks.misfit({**saved, "state": state}).startswith("past: "), place
     for name, value in (
-        ("text", 3), ("inside", 2), ("inside", 0), ("inside", 1.0), ("first", ["0.5", "words", 8]), ("inside", "yes"), ("patience", 0), ("evaluations", -1), ("state", []), ("first", [1.0, "words", 0]),
+        ("text", 3), ("inside", 2), ("inside", 0), ("inside", 1.0), ("first", ["0.5", "words", 8]),
+        ("inside", "yes"), ("patience", 0), ("evaluations", -1), ("state", []), ("first", [1.0, "words", 0]),
         ("first", [-1.0, "words", 8]), ("first", [1.0, 8, 8]), ("mark", [0.0, [1.0, 2.0], 0.1]), ("mark", [0.0, [math.inf], 0.1]),
         ("mark", [0.0, [1.0], 0.0]), ("mark", [0.0]),
     ):  # fmt: skip
