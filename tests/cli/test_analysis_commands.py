@@ -125,10 +125,10 @@ def test_mistakes(words: list[str], said: str, costs: str, capsys: Any) -> None:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["doctr"], "there is no command 'doctr'; did you mean 'doctor'?"),
-        (["qqqq"], "there is no command 'qqqq'; there are compare, "),
-        (["explain", "f:f", "--x0", "1", "--t-span", "9"], "explain: error: unrecognized arguments: --t-span 9; did you mean --t-end"),
-        (["methods", "--jsn"], "mflow methods: error: unrecognized arguments: --jsn; did you mean --json?"),
+        (["doctr"], "expected a command, got 'doctr'; did you mean 'doctor'?"),
+        (["qqqq"], "expected a command, got 'qqqq'; there are compare, "),
+        (["explain", "f:f", "--x0", "1", "--t-span", "9"], "explain: error: unrecognized arguments: --t-span (did you mean --t-end"),
+        (["methods", "--jsn"], "mflow methods: error: unrecognized arguments: --jsn (did you mean --json?)"),
     ],
 )  # fmt: skip
 def test_what_is_misspelt_is_told_by_its_command(words: list[str], said: str, capsys: Any) -> None:

@@ -109,7 +109,7 @@ def test_the_worst_of_many_single_masses() -> None:
 @pytest.mark.parametrize(
     ("mass", "words"),
     [
-        ([1.0, 0.0], "mass: expected a mass above 0 at every degree of freedom, got 0 at 1"),
+        ([0.0, 0.0], "mass: expected a mass above 0 at every degree of freedom, got 0 at 0"),
         ([1.0, -2.0], "mass: expected a mass above 0 at every degree of freedom, got -2 at 1"),
         ([[1.0, 0.5], [0.0, 1.0]], "mass: expected a symmetric matrix"),
         (scipy.sparse.csr_array([[1.0, 0.5], [0.0, 1.0]]), "mass: expected a symmetric matrix"),

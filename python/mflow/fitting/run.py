@@ -510,7 +510,7 @@ def _still(J: Array) -> Array:
     """A few directions, in rows, that a Jacobian takes to 0 though none of the columns that they combine is 0."""
     some = np.flatnonzero(J.any(axis=0))
     norms = column_norms(J[:, some])
-    _, s, V = np.linalg.svd(np.linalg.qr(J[:, some] / norms, mode="r"))
+    _, s, V = _triangle_values(J[:, some] / norms)
     rows = V[int(np.sum(s > lost_share(J) * s[0])) :][:FEW] / norms
     out = np.zeros((len(rows), J.shape[1]))
     out[:, some] = rows / np.max(np.abs(rows), axis=1, initial=0.0, keepdims=True)
@@ -520,8 +520,15 @@ def _still(J: Array) -> Array:
 def _least_share(J: Array) -> float:
     """The least singular value of a Jacobian, its columns that are not 0 scaled to length 1, relative to the largest; 1 where all are 0."""
     norms = column_norms(J)
-    s = np.linalg.svd(np.linalg.qr(J[:, norms > 0.0] / norms[norms > 0.0], mode="r"), compute_uv=False)
+    _, s, _ = _triangle_values(J[:, norms > 0.0] / norms[norms > 0.0])
     return float(s[-1] / s[0]) if s.size else 1.0
+
+
+def _triangle_values(J: Array) -> Any:
+    """U, the singular values, and V' in rows, of the triangle of J, which are those of J itself."""
+    n = J.shape[1]
+    R = interruptible(float(J.size) * n, np.linalg.qr, J, mode="r")
+    return interruptible(10.0 * float(n) ** 3, np.linalg.svd, R)
 
 
 def blank_directions(J: Array, x: Array, size: float, rounding: Array, least: float) -> tuple[Array, Array]:
@@ -530,7 +537,7 @@ def blank_directions(J: Array, x: Array, size: float, rounding: Array, least: fl
     norms = column_norms(J)
     norms = np.where(norms > 0.0, norms, 1.0)
     values = float(norms @ np.abs(x)) + size  # of what residuals are differences of
-    _, s, V = np.linalg.svd(np.linalg.qr(J / norms, mode="r"))
+    _, s, V = _triangle_values(J / norms)
     s = np.append(s, np.zeros(len(V) - s.size))
     lost = np.sqrt((V * values * rounding / norms) ** 2 @ np.ones(x.size)) + least
     return V[s <= lost], norms

@@ -215,7 +215,7 @@ def test_not_from_its_own_callback() -> None:
 
 
 def test_the_direction_is_a_number() -> None:
-    with pytest.raises(ValueError, match="direction: expected a number, whose sign counts, got nan"):
+    with pytest.raises(ValueError, match="direction: expected a finite number, whose sign counts, got nan"):
         mflow.Stepper("dopri5", waves, [1.0], rtol=1e-3, direction=math.nan)
 
 
