@@ -379,14 +379,14 @@ def finite_array(array: Array, argument: str) -> Array:
 
 def entry_words(value: Any) -> str:
     """ "its entry (i, j) is nan" of a matrix, dense or of scipy.sparse; "" where all entries are finite, or no numbers."""
+    value = value.tocoo() if hasattr(value, "tocoo") else value
     entries = np.asarray(value.data if hasattr(value, "tocsc") else value)
     if entries.dtype.kind not in "fc" or np.isfinite(entries).all():
         return ""
     place: tuple[int, ...]
     if hasattr(value, "tocoo"):
-        coo = value.tocoo()
-        k = int(np.flatnonzero(~np.isfinite(coo.data))[0])
-        place, number = (int(coo.row[k]), int(coo.col[k])), coo.data[k]
+        k = int(np.flatnonzero(~np.isfinite(entries))[0])
+        place, number = (int(value.row[k]), int(value.col[k])), entries[k]
     else:
         place = tuple(int(k) for k in np.argwhere(~np.isfinite(entries))[0])
         number = entries[place]

@@ -150,7 +150,8 @@ class Walls:
             return ""
         many = len(self.found) > 1
         which = ", ".join(map(str, self.found[:FEW])) + (", ..." if len(self.found) > FEW else "")
-        return f"component{'s' * many} {which} {'were' if many else 'was'} kept at 0 or above, as the right-hand side is not finite below"
+        kept = f"component{'s' * many} {which} {'were' if many else 'was'} kept at 0 or above"
+        return f"{kept} (to the tolerances between steps), as the right-hand side is not finite below"
 
     def _kept(self) -> NDArray[np.int64]:
         found = np.array(self.found, dtype=np.int64)

@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 from mflow_core.objectives.objective import Objective, records
-from mflow_core.registry import unknown
 
 from mflow.base.checks import Array, check_start, finite_array, real_array, shown
 
@@ -28,9 +27,8 @@ def curve_names() -> tuple[str, ...]:
 def check_curve(name: Any) -> str:
     """The name of a curve. Raises ValueError with the nearest ones."""
     if not isinstance(name, str) or name not in curve_names():
-        raise ValueError(
-            unknown("name: expected that of a curve, got", name if isinstance(name, str) else shown(name), list(curve_names()))
-        )
+        given = repr(name) if isinstance(name, str) else shown(name)
+        raise ValueError(f"name: expected that of a curve, {', '.join(curve_names())}, got {given}; a formula of your own is a function")
     return str(name)
 
 

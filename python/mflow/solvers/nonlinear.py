@@ -283,7 +283,7 @@ class _Jacobian:
         if self.ask is None or callable(self.jac):
             return
         constant = self.ask(t, np.asarray(y, dtype=np.float64))
-        if not np.all(np.isfinite(constant.data if hasattr(constant, "tocsc") else constant)):
+        if not np.all(np.isfinite(constant.tocsc().data if hasattr(constant, "tocsc") else constant)):
             raise ValueError(f"{self.name}: expected finite entries, got NaN or an infinity")
 
     def is_sparse(self, t: float, y: Array) -> bool:

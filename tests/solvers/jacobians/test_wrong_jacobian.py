@@ -113,3 +113,21 @@ def test_counts_after_a_resume_where_stiffness_is_told(method: str, tmp_path: Pa
             rest = mflow.solve_ivp(fun, (0, 30.0), [2.0, 0.0], method, resume=path, **given)
             assert (rest.nfev, rest.nsteps, rest.nrejected) == (full.nfev, full.nsteps, full.nrejected)
             assert rest.y.tobytes() == full.y.tobytes()
+
+
+@pytest.mark.parametrize("kind", ["dok_array", "dok_matrix", "lil_array", "dia_array", "bsr_array", "coo_array"])
+@pytest.mark.parametrize("method", ["bdf", "radau5", "esdirk43", "rodas5p"])
+def test_every_sparse_format_may_hold_a_jacobian(kind: str, method: str) -> None:
+    """As a matrix, and from a function; an entry that is not finite is named, or ends the run."""
+    sparse = pytest.importorskip("scipy.sparse")
+    make = getattr(sparse, kind)
+    J = -np.diag([1.0, 100.0, 1e4])
+    full = mflow.solve_ivp(lambda t, y: J @ y, (0, 1), np.ones(3), method, jac=J)
+    for jac in (make(J), lambda t, y: make(J)):
+        r = mflow.solve_ivp(lambda t, y: J @ y, (0, 1), np.ones(3), method, jac=jac)
+        assert r.success
+        np.testing.assert_allclose(r.y[:, -1], full.y[:, -1], rtol=1e-9, atol=1e-12)
+    bad = J.copy()
+    bad[1, 2] = np.nan
+    with pytest.raises(ValueError, match="jac"):
+        mflow.solve_ivp(lambda t, y: J @ y, (0, 1), np.ones(3), method, jac=make(bad))
