@@ -250,4 +250,7 @@ if not TYPE_CHECKING:  # a type checker reads the names above, and finds those t
                 )
         if plain in SWITCHING:
             raise AttributeError(f'mflow has no {name!r}: here it is mflow.solve_ivp with method="auto"')
+        for room in ("optim", "schedules", "data", "nonlinear"):
+            if name in import_module(f"mflow.{room}").__all__:
+                raise AttributeError(f"mflow has no {name!r}: it is mflow.{room}.{name}")
         raise no_name("mflow", name, _all())

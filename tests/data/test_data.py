@@ -479,8 +479,8 @@ def test_memmap_is_read_batch_by_batch(tmp_path: Path, shuffle: bool) -> None:
 @pytest.mark.parametrize(
     ("arrays", "options", "error", "message"),
     [
-        ((np.zeros(5),), {"batch_size": 0}, ValueError, "batch_size: expected a whole number from 1 to 5, got 0"),
-        ((np.zeros(5),), {"batch_size": 6}, ValueError, "batch_size: expected a whole number from 1 to 5, got 6"),
+        ((np.zeros(5),), {"batch_size": 0}, ValueError, "batch_size: expected a whole number of at least 1, got 0"),
+        ((np.zeros(5),), {"batch_size": 6}, ValueError, "batch_size: expected at most 5, the rows of the data, got 6"),
         ((np.zeros(5),), {"batch_size": 2.5}, ValueError, "batch_size: expected .*, got 2.5"),
         ((np.zeros(5),), {"batch_size": True}, ValueError, "batch_size: expected .*, got True"),
         ((np.zeros(5),), {"batch_size": 2, "epochs": -1}, ValueError, "epochs: expected a whole number of at least 0, got -1"),

@@ -311,6 +311,8 @@ def test_a_record_times_a_factor() -> None:
     for scaled in (1.5 * record, record * 1.5):
         assert scaled.a.tolist() == [1.5, -3.0]
         assert scaled.t is record.t
+    assert (-record).a.tolist() == [-1.0, 2.0]
+    assert (record / 2.0).a.tolist() == [0.5, -1.0]
     with pytest.raises(TypeError, match="factor"):
         record * "2"
 

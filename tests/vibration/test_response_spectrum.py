@@ -239,5 +239,7 @@ def test_what_modes_may_be_asked_for() -> None:
 
 
 def test_per_cent_for_a_ratio_is_warned_of() -> None:
+    with pytest.raises(ValueError, match="damping: expected one ratio, got 2 of them; call it once for each"):
+        mflow.response_spectrum((0.01, np.ones(50)), [1.0], damping=[0.02, 0.05])
     with pytest.warns(RuntimeWarning, match=r"damping = 5 is 500 % of the critical one; for 5 % give 0.05"):
         mflow.response_spectrum((0.01, np.ones(50)), [1.0], damping=5)

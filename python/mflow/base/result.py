@@ -388,6 +388,12 @@ def origin_of(result: Result) -> Any:
 class EnergyResult(Result):
     """The ledger of a motion, a number a point: see `DynamicsResult`."""
 
+    def __repr__(self) -> str:
+        text = super().__repr__()
+        if self.get("numerical") is None or not np.isnan(self["numerical"][1:]).any():
+            return text
+        return text + "\n(numerical is NaN where it has no formula, and what the steps put in is part of residual)"
+
     kinetic: Array
     potential: Array
     load: Array

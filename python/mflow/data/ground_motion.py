@@ -98,6 +98,12 @@ class GroundMotion:
 
     __rmul__ = __mul__
 
+    def __truediv__(self, divisor: float) -> GroundMotion:
+        return self * (1.0 / check_number(divisor, "divisor"))
+
+    def __neg__(self) -> GroundMotion:
+        return self * -1.0
+
     @property
     def spacing(self) -> float:
         """The smallest distance of two times."""

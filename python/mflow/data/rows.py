@@ -69,7 +69,9 @@ class Minibatches(Generic[Batch]):
         self._arrays = arrays
         self._shuffle = shuffle
         self.n_rows = row_count(arrays, names)
-        self.batch_size = check_whole(batch_size, "batch_size", 1, self.n_rows)
+        self.batch_size = check_whole(batch_size, "batch_size", 1)
+        if self.batch_size > self.n_rows:
+            raise ValueError(f"batch_size: expected at most {self.n_rows}, the rows of the data, got {self.batch_size}")
         self.epochs = check_whole(epochs, "epochs")
         # Drawn once, so that an unseeded sequence can still be iterated again.
         drawn = np.random.SeedSequence().generate_state(1)[0] if seed is None else seed

@@ -185,7 +185,7 @@ def least_squares_batch(
 
     See Also
     --------
-    least_squares, minimize_batch
+    least_squares, minimize_batch, mflow.compile_fit
 
     Examples
     --------

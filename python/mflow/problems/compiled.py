@@ -179,6 +179,10 @@ def _kind(fun: Callable[..., Any], kind: str | None, args: tuple[Any, ...], inpl
         if taken not in BY_ARGUMENTS:
             raise ValueError(f"fun: expected (x) of a cost, (t, y) of a right-hand side, (t, x, v) of a force, got {besides}; {further}")
         return BY_ARGUMENTS[taken]
+    if kind in ("model", "residuals", "fit", "curve"):
+        raise ValueError(
+            f"kind: expected one of {', '.join(map(repr, KINDS))}, got {kind!r}; mflow.compile_fit compiles a model and its fit"
+        )
     check_choice(kind, "kind", KINDS)
     if taken != KINDS[kind][0]:
         raise ValueError(f"fun: expected {KINDS[kind][0]} for kind={kind!r}, got {besides}{f'; {further}' * (taken > KINDS[kind][0])}")

@@ -133,7 +133,7 @@ def best_parameters(
     condition_number : float, at least 1
         Largest over least curvature.
     curvature : float
-        The largest curvature.
+        The largest curvature of the cost. It is 1 where not given, and lr is then that in units of 1/curvature.
     **parameters
         Parameters of the method other than lr and momentum.
 

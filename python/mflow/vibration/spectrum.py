@@ -167,6 +167,8 @@ def response_spectrum(
     given = np.atleast_1d(real_array(periods, "periods"))
     if given.ndim != 1 or not given.size or not np.all(np.isfinite(given)) or np.any(given < 0.0):
         raise ValueError(f"periods: expected one or more finite numbers from 0 on, in s, got {periods!r}")
+    if np.ndim(damping) > 0:
+        raise ValueError(f"damping: expected one ratio, got {np.size(damping)} of them; call it once for each")
     zeta = check_number(damping, "damping", low=0.0)
     if zeta > 1.0:
         tell(f"response_spectrum: damping = {zeta:g} is {100.0 * zeta:g} % of the critical one; for {zeta:g} % give {zeta / 100.0:g}")

@@ -36,9 +36,8 @@ cdef enum:
     APART = 184                          # numbers between the places of two vectors in their pages
     DOUBTS = 3                           # tries of a first step
 
-cdef double ROUNDED = 3.6e-15            # of the largest slope: rounding in another
+cdef double ROUNDED = 3.6e-15            # of the largest slope, or of where a step began: rounding in another, or in where it ended
 cdef double LIFTED = 1e-3                # of a tolerance: what a component may be moved by alone
-cdef double AT_0 = 8.9e-16               # of where a step began: a component that it has left at 0, but for rounding
 cdef double REFUSED = 4.0                # a squared error that asks for a shorter step
 cdef double FRACTION_OF_STAGES = 0.3     # of the tolerances: .74 of the evaluations of .01 for the same error (bench/stiff.py)
 cdef double MULTISTEP = 0.05             # what is left over stays in the differences
@@ -567,7 +566,7 @@ cdef int run_settle(run_t *r, double h, double *err) noexcept nogil:
         return status
     for k in range(r.inside.n_signs if rate != NULL else 0):
         i = r.inside.signs[k]
-        if r.inside.nearest[i] < 0.0 and y[i] <= AT_0 * fabs(r.now[0][i]) and rate[i] * copysign(1.0, h) < -ROUNDED * REDUCE.max_abs(rate, r.n):
+        if r.inside.nearest[i] < 0.0 and y[i] <= ROUNDED * fabs(r.now[0][i]) and rate[i] * copysign(1.0, h) < -ROUNDED * REDUCE.max_abs(rate, r.n):
             r.inside.left = i
             return MF_RETRY_NON_FINITE
     return 0
