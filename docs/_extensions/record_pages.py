@@ -154,12 +154,20 @@ def paged() -> frozenset[type]:
     return frozenset(item for module in modules for name in module.__all__ if inspect.isclass(item := getattr(module, name)))
 
 
+def said(name: str, member: Any) -> str:
+    """The docstring of a member, without the signature that compiled ones begin with."""
+    first, _, rest = (member.__doc__ or "").strip().partition("\n")
+    return rest.strip() if f"{name}(" in first else f"{first}{rest}"
+
+
 def inherited(item: type) -> str:
     """The option that lists what a class has from bases without pages, up to the first base that has one or is not ours."""
     bases = item.__mro__[1:]
     end = next(k for k, base in enumerate(bases) if base in paged() or base.__module__.partition(".")[0] not in ("mflow", "mflow_core"))
-    hidden = any(not name.startswith("_") for base in bases[:end] for name in vars(base))
-    return f"   :inherited-members: {bases[end].__name__}\n" if hidden else ""
+    members = {name: value for base in bases[:end] for name, value in vars(base).items() if not name.startswith("_")}
+    silent = sorted(name for name, value in members.items() if not said(name, value))  # meant for inside
+    without = f"   :exclude-members: {', '.join(silent)}\n" if silent else ""
+    return f"   :inherited-members: {bases[end].__name__}\n{without}" if members else ""
 
 
 def stub(name: str, item: Any) -> str:

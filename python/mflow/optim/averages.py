@@ -20,10 +20,7 @@ __all__ = ["EMA", "SWA", "Average"]
 
 
 class Average:
-    """What both share: a copy of the parameters that follows them.
-
-    n_averaged : int, points in the mean.
-    """
+    """What both share: a copy of the parameters that follows them. n_averaged : int, points in the mean."""
 
     def __init__(self, params: Any, start: int = 0) -> None:
         self._arrays, self._form = spread(params, "params")
@@ -115,8 +112,8 @@ class EMA(Average):
     >>> for value in (1.0, 2.0, 4.0):
     ...     c[:] = value
     ...     mean.update()
-    >>> mean.params
-    array([2.75])
+    >>> mean.params, mean.n_averaged
+    (array([2.75]), 3)
     """
 
     def __init__(self, params: Any, decay: float = 0.999, start: int = 0) -> None:
