@@ -46,6 +46,7 @@ __all__ = [
     "random_generator",
     "real_array",
     "shown",
+    "stored_entries",
 ]
 
 Array = NDArray[np.float64]
@@ -377,16 +378,25 @@ def finite_array(array: Array, argument: str) -> Array:
     return array
 
 
+def stored_entries(value: Any) -> Array:
+    """The numbers of a matrix, dense or of scipy.sparse, whose indices are not read: they may not have been checked. Formats that keep
+    numbers otherwise, as dok and lil, have none that lead anywhere."""
+    data = getattr(value, "data", None) if hasattr(value, "tocsc") else value
+    if hasattr(value, "tocsc") and not (isinstance(data, np.ndarray) and data.dtype.kind in "biufc"):
+        data = value.tocoo().data
+    return np.asarray(data)
+
+
 def entry_words(value: Any) -> str:
     """ "its entry (i, j) is nan" of a matrix, dense or of scipy.sparse; "" where all entries are finite, or no numbers."""
-    value = value.tocoo() if hasattr(value, "tocoo") else value
-    entries = np.asarray(value.data if hasattr(value, "tocsc") else value)
+    entries = stored_entries(value)
     if entries.dtype.kind not in "fc" or np.isfinite(entries).all():
         return ""
     place: tuple[int, ...]
     if hasattr(value, "tocoo"):
-        k = int(np.flatnonzero(~np.isfinite(entries))[0])
-        place, number = (int(value.row[k]), int(value.col[k])), entries[k]
+        coo = value.tocoo()
+        k = int(np.flatnonzero(~np.isfinite(coo.data))[0])
+        place, number = (int(coo.row[k]), int(coo.col[k])), coo.data[k]
     else:
         place = tuple(int(k) for k in np.argwhere(~np.isfinite(entries))[0])
         number = entries[place]

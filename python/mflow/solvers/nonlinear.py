@@ -17,7 +17,18 @@ from mflow_core.problems import problem
 from mflow_core.problems.sparse import check_sparse
 from mflow_core.solvers.solver import Solver
 
-from mflow.base.checks import Array, check_choice, check_flags, check_list, check_number, check_whole, operator_words, real_array, shown
+from mflow.base.checks import (
+    Array,
+    check_choice,
+    check_flags,
+    check_list,
+    check_number,
+    check_whole,
+    operator_words,
+    real_array,
+    shown,
+    stored_entries,
+)  # fmt: skip
 from mflow.base.methods import Method
 from mflow.base.telling import tell
 from mflow.solvers.mass import Mass
@@ -283,7 +294,7 @@ class _Jacobian:
         if self.ask is None or callable(self.jac):
             return
         constant = self.ask(t, np.asarray(y, dtype=np.float64))
-        if not np.all(np.isfinite(constant.tocsc().data if hasattr(constant, "tocsc") else constant)):
+        if not np.all(np.isfinite(stored_entries(constant))):
             raise ValueError(f"{self.name}: expected finite entries, got NaN or an infinity")
 
     def is_sparse(self, t: float, y: Array) -> bool:
