@@ -210,7 +210,7 @@ class Response:
 
     @property
     def trusted(self) -> bool:
-        """Whether the run came to its end by steps that damp what they should."""
+        """Whether the run reached its end, with steps inside the stability limit."""
         return bool(self.result.success) and self.stable
 
     @property

@@ -42,7 +42,7 @@ class PastLimit:
     Looks in passing (watch/past.pyx) take no evaluation. Where one is at the edge, the step that it was taken in is compared with shorter
     ones, and the eigenvalues of the Jacobian are measured around it: it is past the limit where a mode that the solution damps grows, and
     where the step leads elsewhere than the solution, by a share of its way and by a hundredth of a component. Both are asked for: modes
-    that decay at once may be outside without harm until they grow, and an inaccurate step need not be unstable. It is told of where
+    that decay at once may be outside without harm until they grow, and an inaccurate step need not be unstable. It is reported where
     another step, some steps later, is found to be the same, or where the run has not come back to the solution by then, so that a
     transient that comes back within the limit is not.
 

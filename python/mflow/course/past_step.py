@@ -59,7 +59,7 @@ class Seen(NamedTuple):
 
 
 class Finding(NamedTuple):
-    """Steps past the limit: what it is there, and what is told of it. parts: of a step, in which rk4 follows the solution. limit 0: the
+    """Steps past the limit: what it is there, and what is said of it. parts: of a step, in which rk4 follows the solution. limit 0: the
     solution ends, or no step is stable, which needs no other look."""
 
     limit: float

@@ -117,7 +117,7 @@ class MotionStepper(Stepper, flag="second_order"):
             self._settle(int(Energies(self._run).keep()), 0.0)
 
     def advance(self, steps: int, dt: float) -> None:
-        """``steps`` steps of dt, or those up to a terminal event; what they do not see of a load's table is told of. Errors as `step`."""
+        """``steps`` steps of dt, or those up to a terminal event; warns of what they do not see of a load's table. Errors as `step`."""
         super().advance(steps, dt)
         if self._table is not None:
             self._table.look(self._run, self._t0, self._controlled)

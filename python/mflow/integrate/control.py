@@ -344,7 +344,7 @@ def tolerances_of_run(
     name: str, rtol: Any, atol: Any, start: Array, rounding: Callable[[], Array] | None = None, speed: Array | None = None
 ) -> tuple[Array, Array]:
     """(rtol, atol) of a run from this start, of one size: 1, or a number for each component; None: the defaults. A start far below the
-    default atol is told of. rounding: as in `resolved`. speed: the other half of a start of second order."""
+    default atol is warned of. rounding: as in `resolved`. speed: the other half of a start of second order."""
     relative, absolute = check_tolerances(RTOL if rtol is None else rtol, ATOL if atol is None else atol, start.shape)
     if atol is None:
         warn_of_small(name, start, start if speed is None else speed)

@@ -31,7 +31,7 @@ class WatchedTable:
         self.given, self.work = (times, values), load_tables.PER_NUMBER * values.size
         self.first, self.last = float(times[0]), float(times[-1])
         self.seen = self.given if after != "zero" else interruptible(self.work, load_tables.ended, times, values)
-        self.passed: set[float] = set()  # ends that were told of
+        self.passed: set[float] = set()  # ends that were warned of
         self.grid: Any = None  # what a stepper's steps of one size are counted from
         self.due = FIRST  # of them, at the next look
         self.told = False
