@@ -135,4 +135,12 @@ def _settled(run: Any, state: list[Array], first: list[Array], j: int, steps: in
     again = [b if i == j else v for i, v in enumerate(state)]
     a = np.where(b != 0.0, run(again, SMALL)[1][j] / np.where(b != 0.0, b, 1.0) - 1.0, 0.0)
     k = max(steps - 1, 0)
-    return np.asarray(np.where(a == 1.0, k * b, b * (1.0 - a**k) / np.where(a == 1.0, 1.0, 1.0 - a)))
+    return np.asarray(np.where(a == 1.0, k * b, b * (1.0 - _raised(a, k)) / np.where(a == 1.0, 1.0, 1.0 - a)))
+
+
+def _raised(a: Array, k: int) -> Array:
+    """a^k by squarings: the last bits of NumPy's own power are those of its version."""
+    out = np.ones_like(a)
+    while k:
+        out, a, k = out * a if k & 1 else out, a * a, k >> 1
+    return out
