@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 import numpy as np
 from mflow_core.arithmetic.starts import largest
 from mflow_core.stepping import stepper
+from mflow_core.stepping.watch import past
 
 from mflow.base.checks import Array, check_whole
 from mflow.base.methods import Method
@@ -56,8 +57,6 @@ class PastLimit:
     mark: Step | None = None  # the step that it was found at
 
     def __init__(self, run: stepper.Run, method: Method, start: Array, symmetric: bool = False) -> None:
-        from mflow_core.stepping.watch import past  # where there are such steps
-
         self.run, self.method, self.symmetric, self.watch, self.due = run, method, symmetric, past.Past(run), past.DUE
         self.start, self.judge = start, Judge(method, start, symmetric)
 

@@ -32,7 +32,18 @@ from mflow.solvers.jacobian_doubt import mismatch, names_of, stalled, unsolved
 from mflow.spectra.krylov import random_vector
 from mflow.stability.limits import explain_step, stiff_method
 
-__all__ = ["Crawl", "Ending", "blow_up_time", "few_digits", "held_words", "most_stages", "of_events", "preparing", "stiff_words"]
+__all__ = [
+    "Crawl",
+    "Ending",
+    "blow_up_time",
+    "few_digits",
+    "held_words",
+    "most_stages",
+    "of_events",
+    "preparing",
+    "stiff_words",
+    "with_doubts",
+]
 
 GROWN = 1e3  # the state or its slope has grown by this, and the state by TWICE, before anybody asks whether the solution runs off
 TWICE = 2.0
@@ -325,6 +336,11 @@ def most_stages() -> str:
     return f"{stepper.MOST_STAGES:_}".replace("_", " ")
 
 
+def with_doubts(message: str, doubts: tuple[str, ...]) -> str:
+    """A message that says them too."""
+    return "; but ".join((message, *(text for text in doubts if text not in message))) if doubts else message
+
+
 def stiff_words(run: stepper.Run, method: Method) -> str:
     """Words where error control held its steps at the stability limit; "" otherwise."""
     stiff, rate, h, held = run.stiffness
@@ -395,15 +411,10 @@ class Crawl:
     def _mark(self) -> None:
         self.k, self.t, self.failed = self.run.k, self.run.t, self.run.rejected[1]
 
-    @property
-    def left(self) -> int:
-        """Steps until the next look at whether the solution has ended."""
-        return ENDS - int(self.run.k) % ENDS
-
     def has_ended(self) -> bool:
-        """Whether the solution ends where the run stands."""
+        """Whether the solution ends where the run stands, after a multiple of ENDS steps."""
         run = self.run
-        if self.slopes and run.k % ENDS == 0 and abs(run.h) < SHORT * abs(self.end - run.t):
+        if self.slopes and abs(run.h) < SHORT * abs(self.end - run.t):
             self.ended = end_words(partial(_slope_or_nan, run.slope), run.t, run.y, run.h)
         return bool(self.ended)
 

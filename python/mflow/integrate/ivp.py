@@ -301,7 +301,7 @@ def solve_ivp(
     if algebraic is not None:
         linear |= algebraic.linear
     solving = project = None
-    if solved.is_implicit or algebraic is not None or solver is not None or any_given(linear):
+    if solved.is_implicit or solver is not None or algebraic is not None or any_given(linear):
         with preparing(start, span[0], "solve_ivp"):
             solving = nonlinear.solver_for(solved, equation, span[0], start, solver=solver, args=extra, **linear)
             if algebraic is not None:
