@@ -135,7 +135,7 @@ class PastLimit:
             self.look()  # what has been found just now: a verdict by where the run has come to
         # An oscillation grows without harm to a look where its steps are short: by all methods that have (next to) no limit for it, and
         # by the others where the modes are known to be outside.
-        grows = not self.text and largest(self.run.y) > TENFOLD * largest(self.start) > 0.0
+        grows = not self.text and self.watch.outgrows(self.start, TENFOLD)
         real, imaginary = spectrum.axis_limits(self.method) if grows else (0.0, 0.0)
         if grows and self.inside is None and self.evaluations:
             self._measure(self.judge.look_around, Step(self.run.t, self.run.y, self.run.grid[0]))
