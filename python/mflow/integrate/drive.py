@@ -574,7 +574,7 @@ class Drive:
         run, events = self.run, self.events
         doubts = self.doubts
         message = endings.with_doubts(message, doubts)
-        if self.walls is not None and self.walls.words:
+        if self.walls is not None and self.walls.found:
             message += f"; {self.walls.words}"
         if self.legs is not None and reason != "finished":
             message += f"; auto: {self.legs.words}"

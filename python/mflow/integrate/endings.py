@@ -322,7 +322,8 @@ def few_digits(run: stepper.Run, tolerances: tuple[Array, ...]) -> str:
     """Words, where slopes carry fewer digits than rtol, the first of the tolerances of error control, asks for; "" otherwise."""
     problem: Any = run.problem  # of a motion one that counts its force
     callback = problem.callback
-    digits = slope_digits(getattr(problem if callback is None else callback, "bits", 0)) if tolerances else None
+    bits = getattr(problem if callback is None else callback, "bits", 0)
+    digits = slope_digits(bits) if tolerances and bits else None
     if digits is None or not (least := float(np.min(tolerances[0]))) < FINE * digits.eps:
         return ""
     if (run.nfev if callback is not None else problem.counters["nfev"]) <= SEEN:

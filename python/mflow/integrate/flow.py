@@ -128,12 +128,13 @@ def gradient_flow(
         own = {k: v for k, v in given.items() if k in SETTINGS}
         return _by_optimizer(grad, start, t_end, chosen_method, dt, args, save, save_every, own)
     solved = chosen_method if pair is None else pair.stiff
-    if solved.is_implicit:
+    implicit = solved.is_implicit
+    if implicit:
         hess = finite_jacobian(companion(grad, "hess", hess), "hess", 1)
-    equation = problem.objective_problem(None, grad, start.shape, args, hess if solved.is_implicit else None)
+    equation = problem.objective_problem(None, grad, start.shape, args, hess if implicit else None)
     extra = as_tuple(args)
     linear, solver = {"jac": hess} | {name: given.get(name) for name in SOLVING}, None
-    if solved.is_implicit or any_given(linear):
+    if implicit or any_given(linear):
         with preparing(start, 0.0, "gradient_flow"):
             solver = nonlinear.solver_for(solved, equation, 0.0, start, hess=True, args=extra, **linear)
     settings = Settings(
