@@ -234,7 +234,10 @@ cdef class Past:
 
     def outgrows(self, cnp.ndarray start not None, double factor):
         """Whether the largest component of the state is above `factor` times that of this start, a C-contiguous float64 array other than 0."""
-        cdef double first = REDUCE.max_abs(<double *> cnp.PyArray_DATA(start), cnp.PyArray_SIZE(start))
+        cdef double first
+        if cnp.PyArray_TYPE(start) != cnp.NPY_DOUBLE or not cnp.PyArray_ISCARRAY_RO(start):
+            raise TypeError(f"start: expected a C-contiguous float64 array, got dtype {(<object> start).dtype}")
+        first = REDUCE.max_abs(<double *> cnp.PyArray_DATA(start), cnp.PyArray_SIZE(start))
         return REDUCE.max_abs(self.run.r.now[0], self.run.r.n) > factor * first > 0.0
 
     @property
