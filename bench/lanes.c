@@ -21,6 +21,7 @@ int lorenz_lanes(const double *t, const double *y, double *dydt, ptrdiff_t n, pt
   cvec x = y, v = y + lanes, z = y + 2 * lanes;
   vec dx = dydt, dv = dydt + lanes, dz = dydt + 2 * lanes;
   (void)t, (void)n, (void)ctx;
+#pragma GCC ivdep
   for (ptrdiff_t l = 0; l < lanes; l++) {
     dx[l] = 10.0 * (v[l] - x[l]);
     dv[l] = x[l] * (28.0 - z[l]) - v[l];

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import types
 
+import numpy as np
 import pytest
 from mflow_core import registry
 from mflow_core._levels import LEVELS, LIBRARIES
@@ -226,6 +227,37 @@ def test_a_program_loads_what_it_uses(statement):
     assert len(ours) <= LOADED[statement]
     assert not set(loaded) & set(NOT_AT_IMPORT)
     assert not [name for name in ours if name.startswith("mflow.") and name.split(".")[1] in LATER_FOLDERS]
+
+
+# Functions of the project that a short call goes through, at most two more than when this was written. They are most of what it costs.
+CALLED = {
+    "solve_ivp(slope, (0, 1e-3), [1.0], rtol=1e-6, atol=1e-8)": 72,
+    "gradient_flow(gradient, [1.0], 0.1, dt=0.1)": 68,
+    "solve_dynamics(mass=1.0, stiffness=4.0, t_span=(0, 0.1), x0=[1.0], dt=0.1)": 90,
+    "minimize(cost, [1.0], jac=gradient)": 57,
+    "Stepper('dopri5', slope, [1.0], rtol=1e-6, atol=1e-8)": 38,
+    "optim.Adam(c)": 16,
+}
+
+
+@pytest.mark.parametrize("statement", CALLED)
+def test_a_short_call_goes_through_few_functions(statement):
+    """Counted, not timed: what is not asked for is not looked at."""
+    given = {"slope": lambda t, y: -y, "gradient": lambda c: 2.0 * c, "cost": lambda c: c @ c, "c": np.zeros(3)}
+    code, called = compile(f"mflow.{statement}", "statement", "eval"), []
+
+    def count(frame, event, _):
+        if event == "call" and frame.f_globals.get("__name__", "").startswith("mflow."):
+            called.append(frame.f_code.co_name)
+
+    eval(code, {"mflow": mflow}, given)  # what is worked out once is not counted
+    before = sys.getprofile()
+    sys.setprofile(count)
+    try:
+        eval(code, {"mflow": mflow}, given)
+    finally:
+        sys.setprofile(before)
+    assert 0 < len(called) <= CALLED[statement], called
 
 
 def test_a_stepper_that_is_the_first_thing_asked_for_knows_all_its_kinds():

@@ -13,11 +13,11 @@ from mflow.base.result import Result, attach
 __all__ = ["add_outputs", "check_outputs", "outputs_at"]
 
 
-def check_outputs(outputs: Any) -> Callable[..., Any] | None:
-    """A function, or None. Raises TypeError."""
-    if outputs is not None and not callable(outputs):
+def check_outputs(outputs: Any) -> Callable[..., Any]:
+    """A function. Raises TypeError."""
+    if not callable(outputs):
         raise TypeError(f"outputs: expected a function outputs(t, y), or of motion outputs(t, x, v), got {type(outputs).__name__}")
-    checked: Callable[..., Any] | None = outputs
+    checked: Callable[..., Any] = outputs
     return checked
 
 
@@ -40,9 +40,9 @@ def outputs_at(fun: Callable[..., Any], t: Array, states: tuple[Array, ...], arg
     return np.ascontiguousarray(np.moveaxis(np.stack(values), 0, -1))
 
 
-def add_outputs(out: Result, fun: Callable[..., Any] | None, states: tuple[Array, ...], args: tuple[Any, ...], name: str) -> None:
+def add_outputs(out: Result, fun: Callable[..., Any], states: tuple[Array, ...], args: tuple[Any, ...], name: str) -> None:
     """Puts them into the result of a driver of this name, if there are any to be had: an exception's partial result holds what is known."""
-    if fun is None or out["reason"] in ("rhs_failed", "interrupted"):
+    if out["reason"] in ("rhs_failed", "interrupted"):
         return
     try:
         out["outputs"] = outputs_at(fun, out["t"], states, args)

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 import numpy as np
 from mflow_core.arithmetic.starts import largest
 from mflow_core.stepping import stepper
+from mflow_core.stepping.watch import past
 
 from mflow.base.checks import Array, check_whole
 from mflow.base.methods import Method
@@ -56,8 +57,6 @@ class PastLimit:
     mark: Step | None = None  # the step that it was found at
 
     def __init__(self, run: stepper.Run, method: Method, start: Array, symmetric: bool = False) -> None:
-        from mflow_core.stepping.watch import past  # where there are such steps
-
         self.run, self.method, self.symmetric, self.watch, self.due = run, method, symmetric, past.Past(run), past.DUE
         self.start, self.judge = start, Judge(method, start, symmetric)
 
@@ -136,7 +135,7 @@ class PastLimit:
             self.look()  # what has been found just now: a verdict by where the run has come to
         # An oscillation grows without harm to a look where its steps are short: by all methods that have (next to) no limit for it, and
         # by the others where the modes are known to be outside.
-        grows = not self.text and largest(self.run.y) > TENFOLD * largest(self.start) > 0.0
+        grows = not self.text and self.watch.outgrows(self.start, TENFOLD)
         real, imaginary = spectrum.axis_limits(self.method) if grows else (0.0, 0.0)
         if grows and self.inside is None and self.evaluations:
             self._measure(self.judge.look_around, Step(self.run.t, self.run.y, self.run.grid[0]))

@@ -12,6 +12,8 @@ The core says when tries have failed often enough (WALL_DUE).
 
 from __future__ import annotations
 
+import functools
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -108,9 +110,7 @@ class Walls:
         self.run, self.atol, self.known, self.span = run, atol, known, span
         self.found: list[int] = []  # components
         self.inside: Inside | None = None
-        from mflow_core.stepping.legs import look_for_walls  # not loaded until there is a run
-
-        look_for_walls(run)
+        _legs().look_for_walls(run)
 
     def look(self, status: int, goal: float, first_step: float) -> int:
         """Begins anew behind the walls that are here, if there are any, on the way to `goal`; the status of that, or the one that is given.
@@ -160,10 +160,8 @@ class Walls:
     def _go_behind(self, found: list[int]) -> None:
         """Keeps these components at 0 or above from here on."""
         self.found = found
-        from mflow_core.stepping.legs import go_behind_wall
-
         self.inside = Inside(self.run.problem, self._kept())
-        go_behind_wall(self.run)
+        _legs().go_behind_wall(self.run)
         self.run.max_step = min(self.run.max_step, LONGEST * self.span)
 
     def _here(self) -> list[int]:
@@ -196,6 +194,14 @@ class Walls:
         moved = y.copy()
         moved[place] = value
         return np.ravel(self.run.slope(t, moved))
+
+
+@functools.cache
+def _legs() -> ModuleType:
+    """Not loaded until there is a run."""
+    from mflow_core.stepping import legs
+
+    return legs
 
 
 def walls_of(run: Any, method: Method, mass: Any, atol: Array, known: NDArray[np.int64] | None, span: float) -> Walls | None:

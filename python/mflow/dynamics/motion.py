@@ -30,7 +30,7 @@ from mflow.dynamics.limits import StepLimit
 from mflow.integrate.checkpoint import Checkpoints
 from mflow.integrate.control import ATOL, RTOL, Settings, check_min_step, check_tolerances, resolved, warn_of_small
 from mflow.integrate.drive import Drive
-from mflow.integrate.endings import few_digits
+from mflow.integrate.endings import few_digits, with_doubts
 from mflow.solvers.finite_jacobian import FiniteJacobian
 from mflow.stability.criterion import keeps_order
 from mflow.structures import load_tables
@@ -203,7 +203,8 @@ class Motion(Drive):
     @property
     def doubts(self) -> tuple[str, ...]:
         """Those of any run, what is between steps of a load, and that steps by the limit do not follow an oscillation."""
-        return tuple(filter(None, (*super().doubts, self.between, self.turns)))
+        own = [text for text in (self.between, self.turns) if text]
+        return (*super().doubts, *own) if own else super().doubts
 
     def _notes(self) -> str:
         notes = self.notes
@@ -251,7 +252,7 @@ class Motion(Drive):
         if self.by_limit and reason == "finished":
             self._look_for_turns(x, v, a)
         energy = pending(EnergyResult, lambda: EnergyResult(zip(COLUMNS, e.T, strict=True))) if self.keeps_energy else None
-        few, t_half, v_half = few_digits(run, self.tolerances), None, None
+        few, doubts, t_half, v_half = few_digits(run, self.tolerances), self.doubts, None, None
         one_grid = self.agenda is None and not (events and events.acts)
         if "v(1/2)" in self.method.record.formula and self.mode == "fixed" and one_grid:  # the method's own formula has half steps
             t_half, v_half = self.history.half_steps(self.t1, self.step, self.steps, self.supports)
@@ -266,7 +267,7 @@ class Motion(Drive):
             multipliers=lam, drift=drift, drift_v=drift_v,
             nfev=nfev, ncheck=self.checks, nsolve=run.nsolve, njev=counts.get("njev", 0), nlu=counts["nlu"],
             nsteps=run.k, nrejected=run.rejected[0],
-            status=status, reason=reason, message=self.with_doubts(message) + (few and f"; {few}"), doubts=self.doubts, success=status >= 0,
+            status=status, reason=reason, message=with_doubts(message, doubts) + (few and f"; {few}"), doubts=doubts, success=status >= 0,
         )  # fmt: skip
         if events is not None and events.acts:
             out["x_after"] = [self._events_whole(y, 0, at) for y, at in zip(events.y_after, events.t_events, strict=True)]

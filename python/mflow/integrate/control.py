@@ -332,6 +332,8 @@ def resolved(absolute: Array, start: Array, rounding: Callable[[], Array] | None
 
     rounding : what is lost to rounding in each component, of algebraic equations; it is asked where atol is 0 or next to that.
     """
+    if rounding is None and absolute.size == 1 and absolute[0] > LEAST_ATOL:
+        return absolute
     unset, flat, size = absolute <= LEAST_ATOL, start.ravel(), largest(start) or 1.0
     lost = rounding() if rounding is not None and np.any(absolute < ROUNDED * size) else np.zeros(1)
     if np.all(lost <= absolute) and (not np.any(unset) or np.all(flat)):

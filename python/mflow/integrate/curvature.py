@@ -84,9 +84,15 @@ def stable_end(record: MethodRecord) -> float:
 
 def past_limit_of(run: stepper.Run, method: Method, start: Array, symmetric: bool = False) -> PastLimit | None:
     """What looks at fixed steps of a run; None where there is nothing to look at, see `PastLimit.of`."""
-    from mflow.course.past_limit import PastLimit  # where there are such steps
+    return _past_limit().of(run, method, start, symmetric)
 
-    return PastLimit.of(run, method, start, symmetric)
+
+@functools.cache
+def _past_limit() -> type[PastLimit]:
+    """Not loaded until there are such steps."""
+    from mflow.course.past_limit import PastLimit
+
+    return PastLimit
 
 
 def least_steps(method: Method) -> int:

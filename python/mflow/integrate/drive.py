@@ -101,6 +101,7 @@ class Drive:
     inside: Inside | None = None
     walls: Walls | None = None
     rest: Rest | None = None
+    outputs: Callable[..., Any] | None = None
     switches: Any = None  # of contacts and friction
     legs: Any = None  # the run, where it is of two methods
     steps = 0  # how many fixed ones there will be
@@ -163,7 +164,8 @@ class Drive:
         if self.agenda is not None or self.signs is not None:
             self.inside = Inside(self.problem, self.signs)
             self._turn_to(self.t0)
-        self.outputs = check_outputs(s.outputs)
+        if s.outputs is not None:
+            self.outputs = check_outputs(s.outputs)
         if self.mode == "adaptive":
             self.tolerances = self._check_tolerances()
         self.run = self._make_run(math.nan if self.mode == "adaptive" else self.step, dense, bool(self.tolerances))
@@ -172,7 +174,8 @@ class Drive:
             least = control.check_min_step(s.min_step, self.max_step)
             self.run.control(rtol, atol, math.inf if callable(self.max_step) else self.max_step, least, *of_v)
             self.first = control.check_first_step(s.first_step, self.t0, self.t1)
-            self.run.set_first_step(self.first or 0.0)
+            if self.first is not None:
+                self.run.set_first_step(self.first)
             self.run.look_for_stiffness(stable_end(self.method.record))
             self.walls = walls_of(self.run, self.method, s.mass, atol, self.signs, abs(self.t1 - self.t0))
         elif s.first_step is not None or s.min_step is not None or s.max_step is not None:
@@ -347,7 +350,7 @@ class Drive:
         if self.checkpoints is not None:
             limit = min(limit, self.checkpoints.steps_left)
         if self.crawl is not None:
-            limit = min(limit, self.crawl.left)
+            limit = min(limit, endings.ENDS - k % endings.ENDS)
         if callable(self.max_step):
             limit = 1
             if self.bounded_k != k:  # once a step, whatever had its turn between
@@ -363,7 +366,7 @@ class Drive:
             self.doubt.look_ahead()
         if self.crawl is not None:
             self.crawl.look()
-            if status == 0 and self._aside(self.crawl.has_ended):
+            if status == 0 and run.k % endings.ENDS == 0 and self._aside(self.crawl.has_ended):
                 return ENDED
         if self.progress is not None:
             self.progress.update(run.t)
@@ -563,17 +566,15 @@ class Drive:
     def doubts(self) -> tuple[str, ...]:
         """What speaks against a run that goes on or has finished, in words."""
         looked = self.doubt and self.doubt.text, self.past and self.past.text, self.auto and self.auto.doubt
-        return tuple(filter(None, (self.growth, *(text for text in looked if text and text not in self.growth))))
-
-    def with_doubts(self, message: str) -> str:
-        """A message that says them too."""
-        return "; but ".join((message, *(text for text in self.doubts if text not in message)))
+        said = [text for text in looked if text and text not in self.growth]
+        return (self.growth, *said) if self.growth else tuple(said)
 
     def result(self, status: int, reason: str, message: str) -> Any:
         """What there is so far."""
         run, events = self.run, self.events
-        message = self.with_doubts(message)
-        if self.walls is not None and self.walls.words:
+        doubts = self.doubts
+        message = endings.with_doubts(message, doubts)
+        if self.walls is not None and self.walls.found:
             message += f"; {self.walls.words}"
         if self.legs is not None and reason != "finished":
             message += f"; auto: {self.legs.words}"
@@ -584,13 +585,14 @@ class Drive:
         out = IVPResult(
             t=t, y=y, sol=sol, t_events=events.t_events if events else none, y_events=events.y_events if events else none,
             nfev=int(run.nfev) - self.looked, ncheck=self.looked + beside, njev=run.njac, nlu=run.nlu, nsteps=run.k,
-            nrejected=run.rejected[0], status=status, reason=reason, message=message + (few and f"; {few}"), doubts=self.doubts,
+            nrejected=run.rejected[0], status=status, reason=reason, message=message + (few and f"; {few}"), doubts=doubts,
             success=status >= 0,
         )  # fmt: skip
         if self.legs is not None:
             out |= self.legs.counts
         if events is not None and events.acts:
             out["y_after"] = events.y_after
-        add_outputs(out, self.outputs, (y,), self.settings.event_args, self.name)
+        if self.outputs is not None:
+            add_outputs(out, self.outputs, (y,), self.settings.event_args, self.name)
         keep_origin(out, partial(Origin, self.problem, self.method, self.step if self.mode == "fixed" else None, self.settings.symmetric))
         return out

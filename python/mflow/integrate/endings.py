@@ -32,7 +32,18 @@ from mflow.solvers.jacobian_doubt import mismatch, names_of, stalled, unsolved
 from mflow.spectra.krylov import random_vector
 from mflow.stability.limits import explain_step, stiff_method
 
-__all__ = ["Crawl", "Ending", "blow_up_time", "few_digits", "held_words", "most_stages", "of_events", "preparing", "stiff_words"]
+__all__ = [
+    "Crawl",
+    "Ending",
+    "blow_up_time",
+    "few_digits",
+    "held_words",
+    "most_stages",
+    "of_events",
+    "preparing",
+    "stiff_words",
+    "with_doubts",
+]
 
 GROWN = 1e3  # the state or its slope has grown by this, and the state by TWICE, before anybody asks whether the solution runs off
 TWICE = 2.0
@@ -311,7 +322,8 @@ def few_digits(run: stepper.Run, tolerances: tuple[Array, ...]) -> str:
     """Words, where slopes carry fewer digits than rtol, the first of the tolerances of error control, asks for; "" otherwise."""
     problem: Any = run.problem  # of a motion one that counts its force
     callback = problem.callback
-    digits = slope_digits(getattr(problem if callback is None else callback, "bits", 0)) if tolerances else None
+    bits = getattr(problem if callback is None else callback, "bits", 0)
+    digits = slope_digits(bits) if tolerances and bits else None
     if digits is None or not (least := float(np.min(tolerances[0]))) < FINE * digits.eps:
         return ""
     if (run.nfev if callback is not None else problem.counters["nfev"]) <= SEEN:
@@ -323,6 +335,11 @@ def few_digits(run: stepper.Run, tolerances: tuple[Array, ...]) -> str:
 def most_stages() -> str:
     """Of a method whose stages are set at run time, in words."""
     return f"{stepper.MOST_STAGES:_}".replace("_", " ")
+
+
+def with_doubts(message: str, doubts: tuple[str, ...]) -> str:
+    """A message that says them too."""
+    return "; but ".join((message, *(text for text in doubts if text not in message))) if doubts else message
 
 
 def stiff_words(run: stepper.Run, method: Method) -> str:
@@ -395,15 +412,10 @@ class Crawl:
     def _mark(self) -> None:
         self.k, self.t, self.failed = self.run.k, self.run.t, self.run.rejected[1]
 
-    @property
-    def left(self) -> int:
-        """Steps until the next look at whether the solution has ended."""
-        return ENDS - int(self.run.k) % ENDS
-
     def has_ended(self) -> bool:
-        """Whether the solution ends where the run stands."""
+        """Whether the solution ends where the run stands, after a multiple of ENDS steps."""
         run = self.run
-        if self.slopes and run.k % ENDS == 0 and abs(run.h) < SHORT * abs(self.end - run.t):
+        if self.slopes and abs(run.h) < SHORT * abs(self.end - run.t):
             self.ended = end_words(partial(_slope_or_nan, run.slope), run.t, run.y, run.h)
         return bool(self.ended)
 

@@ -348,11 +348,12 @@ def run_blocks(task: Task, columns: Columns, threads: int, bar: Progress) -> Non
         columns.last = None if task.times is None else run.y_last
         columns.reached = run.saved if task.times is not None else columns.reached
         columns.status = np.where(run.code == 0, 0, -1)
-        columns.reason = [REASONS.get(code, "rhs_failed") for code in run.code.tolist()]
+        columns.reason = [REASONS[0]] * len(run.code)
         for name in ("nfev", "nsteps", "nrejected"):
             columns.counts[:, COUNTS.index(name)] = getattr(run, name)
         columns.seen = {core.BLOCK * int(k): run.seen[k] for k in np.flatnonzero(run.seen[:, 0])}
         for k in np.flatnonzero(run.code).tolist():
+            columns.reason[k] = REASONS.get(int(run.code[k]), "rhs_failed")
             columns.messages[k] = _words(columns.reason[k], int(run.code[k]), run.t_last[k], run.nsteps[k])
 
 

@@ -15,7 +15,7 @@ from mflow_core.problems import problem
 from mflow_core.problems.signatures import companion
 from mflow_core.stepping import stepper as core
 
-from mflow.base.checks import COMPLEX_STATES, Array, as_tuple, check_number, check_start, check_whole, shown
+from mflow.base.checks import COMPLEX_STATES, Array, any_given, as_tuple, check_number, check_start, check_whole, shown
 from mflow.base.methods import Method, as_method, asks_for_auto, refuse_unknown
 from mflow.base.pace import Pace
 from mflow.base.result import IVPResult, attach
@@ -128,13 +128,15 @@ def gradient_flow(
         own = {k: v for k, v in given.items() if k in SETTINGS}
         return _by_optimizer(grad, start, t_end, chosen_method, dt, args, save, save_every, own)
     solved = chosen_method if pair is None else pair.stiff
-    if solved.is_implicit:
+    implicit = solved.is_implicit
+    if implicit:
         hess = finite_jacobian(companion(grad, "hess", hess), "hess", 1)
-    equation = problem.objective_problem(None, grad, start.shape, args, hess if solved.is_implicit else None)
+    equation = problem.objective_problem(None, grad, start.shape, args, hess if implicit else None)
     extra = as_tuple(args)
-    linear = {name: given.get(name) for name in SOLVING}
-    with preparing(start, 0.0, "gradient_flow"):
-        solver = nonlinear.solver_for(solved, equation, 0.0, start, jac=hess, hess=True, args=extra, **linear)
+    linear, solver = {"jac": hess} | {name: given.get(name) for name in SOLVING}, None
+    if implicit or any_given(linear):
+        with preparing(start, 0.0, "gradient_flow"):
+            solver = nonlinear.solver_for(solved, equation, 0.0, start, hess=True, args=extra, **linear)
     settings = Settings(
         dt=dt, t_eval=t_eval, save=save, save_every=save_every, solver=solver, symmetric=True, event_args=extra, pair=pair,
         **{k: v for k, v in given.items() if k in SETTINGS},

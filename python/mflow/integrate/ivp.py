@@ -287,12 +287,13 @@ def solve_ivp(
         _known(method, parameters)
     chosen_method = as_method(method if method is not None else default_method(dt), parameters) if pair is None else pair.calm
     solved = chosen_method if pair is None else pair.stiff  # whose equations there are, if it is implicit
-    if solved.is_implicit:
+    implicit = solved.is_implicit
+    if implicit:
         jac = finite_jacobian(companion(fun, "jac", jac), "jac", 2)
     own = getattr(fun, "breaks", None)
     if vectorized:
         fun, columns = columns_of(fun, start.shape, extra, inplace)
-    equation = problem.rhs_problem(fun, start.shape, args, inplace, jac if solved.is_implicit else None, elementwise)
+    equation = problem.rhs_problem(fun, start.shape, args, inplace, jac if implicit else None, elementwise)
     span = check_span(t_span, dt)
     linear = {"jac": jac, "jac_sparsity": jac_sparsity, "lband": lband, "uband": uband, "columns": columns, "rhs_t": rhs_t}
     if rhs_t is not None:
@@ -301,7 +302,7 @@ def solve_ivp(
     if algebraic is not None:
         linear |= algebraic.linear
     solving = project = None
-    if solved.is_implicit or algebraic is not None or solver is not None or any_given(linear):
+    if implicit or solver is not None or algebraic is not None or any_given(linear):
         with preparing(start, span[0], "solve_ivp"):
             solving = nonlinear.solver_for(solved, equation, span[0], start, solver=solver, args=extra, **linear)
             if algebraic is not None:

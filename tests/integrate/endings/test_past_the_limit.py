@@ -12,6 +12,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from mflow_core.problems.problem import rhs_problem
+from mflow_core.stepping import stepper
+from mflow_core.stepping.watch import past
 from scipy.integrate import solve_ivp
 
 import mflow
@@ -342,3 +345,18 @@ def test_the_first_slope_is_looked_at_where_the_step_before_has_left_it(method: 
     assert np.max(np.abs(r.y[0, -3:])) > 1.0
     assert SAID in r.message
     assert len(seen) == 1
+
+
+@pytest.mark.parametrize("n", [1, 3, 40, 1001])
+def test_whether_a_state_outgrows_its_start(n: int) -> None:
+    """Against NumPy's largest component; 0 and NaN outgrow nothing."""
+    start, end = np.cos(np.arange(n)), 5.0 * np.sin(1.0 + np.arange(n))
+    run = stepper.Run(mflow.get_method("rk4").record, rhs_problem(lambda t, y: -y, (n,)), end, 0.0, 0.1)
+    watch = past.Past(run)
+    ratio = float(np.max(np.abs(end)) / np.max(np.abs(start)))
+    assert watch.outgrows(start, 0.999 * ratio)
+    assert not watch.outgrows(start, 1.001 * ratio)
+    assert not watch.outgrows(np.zeros(n), 0.5)
+    assert not watch.outgrows(np.full(n, np.nan), 0.5)
+    with pytest.raises(TypeError, match="start: expected a C-contiguous float64 array, got dtype float32"):
+        watch.outgrows(start.astype(np.float32), 0.5)

@@ -9,7 +9,7 @@ from libc.stddef cimport ptrdiff_t
 from libc.stdint cimport int64_t
 
 from mflow_core.arithmetic.scalars cimport multiply, multiply_pair, one_minus, power_of_096, product_error
-from mflow_core.methods.optimizers.elementwise cimport OWN, apply, apply_2_alone, common, larger, next_power
+from mflow_core.methods.optimizers.elementwise cimport OWN, apply, apply_alone, common, larger, next_power
 from mflow_core.methods.optimizers.records cimport betas, boolean, epsilon, optimizer, optimizers_t, learning_rate, real
 from mflow_core.types cimport MF_LOWER_OPEN, MF_UPPER_OPEN, mf_method, mf_sizes
 
@@ -160,7 +160,7 @@ cdef int adam_update(const mf_method *m, const double *coef, double gscale, ptrd
                      const double *g) noexcept nogil:
     if coef[OWN + 7] != 0:
         return apply(amsgrad, 3, coef, gscale, lo, hi, x, g)
-    return apply_2_alone(adam, coef, gscale, lo, hi, x, g)
+    return apply_alone(adam, 2, coef, gscale, lo, hi, x, g)
 
 
 cdef int adamax_begin(const mf_method *m, const double *par, int64_t k, double *scal, double *coef) noexcept nogil:
@@ -220,7 +220,7 @@ cdef inline double nadam(double g, double *s, const double *w) noexcept nogil:
 
 cdef int nadam_update(const mf_method *m, const double *coef, double gscale, ptrdiff_t lo, ptrdiff_t hi, double *const *x,
                       const double *g) noexcept nogil:
-    return apply_2_alone(nadam, coef, gscale, lo, hi, x, g)
+    return apply_alone(nadam, 2, coef, gscale, lo, hi, x, g)
 
 # sparse_adam: adam with eps beside the root of v as it is. A sparse gradient moves the entries that it names alone (`lazy`).
 

@@ -16,7 +16,7 @@ from libc.stddef cimport ptrdiff_t
 from libc.stdint cimport int64_t
 
 from mflow_core.arithmetic.scalars cimport mf_power, one_minus
-from mflow_core.methods.optimizers.elementwise cimport DECAY, OWN, SHRINK, apply, apply_2_alone, apply_seen, ask_ahead, common, moved, next_power
+from mflow_core.methods.optimizers.elementwise cimport DECAY, OWN, SHRINK, apply, apply_alone, apply_seen, ask_ahead, common, moved, next_power
 from mflow_core.methods.optimizers.records cimport betas, epsilon, optimizer, optimizers_t, learning_rate, real
 from mflow_core.types cimport MF_UPPER_OPEN, mf_method
 
@@ -71,12 +71,12 @@ cdef int asgd_update(const mf_method *m, const double *coef, double gscale, ptrd
                      const double *g) noexcept nogil:
     cdef bint early = coef[OWN + 3] == 1.0
     if coef[SHRINK] != 0.0 and early:
-        return apply_seen(asgd_early_decayed, 1, 0.0, coef, gscale, lo, hi, x, g)
+        return apply_seen(asgd_early_decayed, 1, 0.0, coef[SHRINK], coef, gscale, lo, hi, x, g)
     if coef[SHRINK] != 0.0:
-        return apply_seen(asgd_decayed, 1, 0.0, coef, gscale, lo, hi, x, g)
+        return apply_seen(asgd_decayed, 1, 0.0, coef[SHRINK], coef, gscale, lo, hi, x, g)
     if early:
-        return apply_seen(asgd_early, 1, 0.0, coef, gscale, lo, hi, x, g)
-    return apply_seen(asgd, 1, 0.0, coef, gscale, lo, hi, x, g)
+        return apply_seen(asgd_early, 1, 0.0, 0.0, coef, gscale, lo, hi, x, g)
+    return apply_seen(asgd, 1, 0.0, 0.0, coef, gscale, lo, hi, x, g)
 
 
 # ---- schedule-free -------------------------------------------------------------------------------------------------------------------
@@ -135,7 +135,7 @@ cdef int free_sgd_update(const mf_method *m, const double *coef, double gscale, 
                          const double *g) noexcept nogil:
     if not decays(coef):
         return apply(free_sgd, 1, coef, gscale, lo, hi, x, g)
-    return apply_seen(free_sgd_decayed, 1, coef[OWN + 4], coef, gscale, lo, hi, x, g)
+    return apply_seen(free_sgd_decayed, 1, coef[OWN + 4], coef[SHRINK], coef, gscale, lo, hi, x, g)
 
 
 cdef int free_adamw_begin(const mf_method *m, const double *par, int64_t k, double *scal, double *coef) noexcept nogil:
@@ -165,8 +165,8 @@ cdef inline double free_adamw_decayed(double g, double *s, const double *w) noex
 cdef int free_adamw_update(const mf_method *m, const double *coef, double gscale, ptrdiff_t lo, ptrdiff_t hi, double *const *x,
                            const double *g) noexcept nogil:
     if not decays(coef):
-        return apply_2_alone(free_adamw, coef, gscale, lo, hi, x, g)
-    return apply_seen(free_adamw_decayed, 2, coef[OWN + 4], coef, gscale, lo, hi, x, g)
+        return apply_alone(free_adamw, 2, coef, gscale, lo, hi, x, g)
+    return apply_seen(free_adamw_decayed, 2, coef[OWN + 4], coef[SHRINK], coef, gscale, lo, hi, x, g)
 
 
 # ---- method records ------------------------------------------------------------------------------------------------------------------

@@ -54,8 +54,11 @@ cdef inline void next_power(double beta, int64_t k, double *pair, double *made_w
         renew_power(beta, k, pair, made_with)
 
 
-cdef inline double gradient(double g, double c, double gscale, double clip, double decay) noexcept nogil:
+cdef inline double gradient(double g, double c, double gscale, double clip, double decay, bint alone) noexcept nogil:
+    """alone : nothing is clipped and no decay adds to it, so that it need not wait for c, which is the end of the step before."""
     cdef double scaled = gscale * g
+    if alone:
+        return scaled
     scaled = clip if scaled > clip else scaled           # both comparisons let NaN through
     scaled = -clip if scaled < -clip else scaled
     return scaled + decay * c
@@ -74,78 +77,78 @@ cdef inline double larger(double old, double new) noexcept nogil:
 # One loop for each number of own vectors: only arguments of a function are `restrict`, without which no loop vectorises. The compiler
 # inlines all of it, `each` included; s and w are copies, which no vector overlaps, and so live in registers.
 
-cdef inline void over_0(element each, ptrdiff_t lo, ptrdiff_t hi, double gscale, double clip, double decay, double shrink,
+cdef inline void over_0(element each, ptrdiff_t lo, ptrdiff_t hi, double gscale, double clip, double decay, bint alone, double shrink,
                         const double *w, mf_cvec g, mf_vec c) noexcept nogil:
     cdef ptrdiff_t i
     for i in range(lo, hi):
-        c[i] = moved(c[i], each(gradient(g[i], c[i], gscale, clip, decay), NULL, w), shrink)
+        c[i] = moved(c[i], each(gradient(g[i], c[i], gscale, clip, decay, alone), NULL, w), shrink)
 
 
-cdef inline void over_1(element each, ptrdiff_t lo, ptrdiff_t hi, double gscale, double clip, double decay, double shrink,
+cdef inline void over_1(element each, ptrdiff_t lo, ptrdiff_t hi, double gscale, double clip, double decay, bint alone, double shrink,
                         const double *w, mf_cvec g, double ahead, mf_vec c, mf_vec x1) noexcept nogil:
     cdef double[1] s
     cdef double add
     cdef ptrdiff_t i
     for i in range(lo, hi):
         s[0] = x1[i]
-        add = each(gradient(g[i], c[i] + ahead * s[0] if ahead != 0.0 else c[i], gscale, clip, decay), s, w)
+        add = each(gradient(g[i], c[i] + ahead * s[0] if ahead != 0.0 else c[i], gscale, clip, decay, alone), s, w)
         x1[i] = s[0]
         c[i] = moved(c[i], add, shrink)
 
 
-cdef inline void over_2(element each, ptrdiff_t lo, ptrdiff_t hi, double gscale, double clip, double decay, double shrink,
+cdef inline void over_2(element each, ptrdiff_t lo, ptrdiff_t hi, double gscale, double clip, double decay, bint alone, double shrink,
                         const double *w, mf_cvec g, mf_vec c, mf_vec x1, mf_vec x2) noexcept nogil:
     cdef double[2] s
     cdef double add
     cdef ptrdiff_t i
     for i in range(lo, hi):
         s[0], s[1] = x1[i], x2[i]
-        add = each(gradient(g[i], c[i], gscale, clip, decay), s, w)
+        add = each(gradient(g[i], c[i], gscale, clip, decay, alone), s, w)
         x1[i], x2[i] = s[0], s[1]
         c[i] = moved(c[i], add, shrink)
 
 
-cdef inline void over_3(element each, ptrdiff_t lo, ptrdiff_t hi, double gscale, double clip, double decay, double shrink,
+cdef inline void over_3(element each, ptrdiff_t lo, ptrdiff_t hi, double gscale, double clip, double decay, bint alone, double shrink,
                         const double *w, mf_cvec g, mf_vec c, mf_vec x1, mf_vec x2, mf_vec x3) noexcept nogil:
     cdef double[3] s
     cdef double add
     cdef ptrdiff_t i
     for i in range(lo, hi):
         s[0], s[1], s[2] = x1[i], x2[i], x3[i]
-        add = each(gradient(g[i], c[i], gscale, clip, decay), s, w)
+        add = each(gradient(g[i], c[i], gscale, clip, decay, alone), s, w)
         x1[i], x2[i], x3[i] = s[0], s[1], s[2]
         c[i] = moved(c[i], add, shrink)
 
 
-cdef inline void over_4(element each, ptrdiff_t lo, ptrdiff_t hi, double gscale, double clip, double decay, double shrink,
+cdef inline void over_4(element each, ptrdiff_t lo, ptrdiff_t hi, double gscale, double clip, double decay, bint alone, double shrink,
                         const double *w, mf_cvec g, mf_vec c, mf_vec x1, mf_vec x2, mf_vec x3, mf_vec x4) noexcept nogil:
     cdef double[4] s
     cdef double add
     cdef ptrdiff_t i
     for i in range(lo, hi):
         s[0], s[1], s[2], s[3] = x1[i], x2[i], x3[i], x4[i]
-        add = each(gradient(g[i], c[i], gscale, clip, decay), s, w)
+        add = each(gradient(g[i], c[i], gscale, clip, decay, alone), s, w)
         x1[i], x2[i], x3[i], x4[i] = s[0], s[1], s[2], s[3]
         c[i] = moved(c[i], add, shrink)
 
 
-cdef inline void over(element each, int own, ptrdiff_t lo, ptrdiff_t hi, double gscale, const double *coef, double clip, double shrink,
-                      double *const *x, const double *g, double ahead) noexcept nogil:
+cdef inline void over(element each, int own, ptrdiff_t lo, ptrdiff_t hi, double gscale, const double *coef, double clip, bint alone,
+                      double shrink, double *const *x, const double *g, double ahead) noexcept nogil:
     cdef double[WIDTH] w
     cdef double decay = coef[DECAY]
     cdef int j
     for j in range(WIDTH):
         w[j] = coef[OWN + j]
     if own == 0:
-        over_0(each, lo, hi, gscale, clip, decay, shrink, w, g, x[0])
+        over_0(each, lo, hi, gscale, clip, decay, alone, shrink, w, g, x[0])
     elif own == 1:
-        over_1(each, lo, hi, gscale, clip, decay, shrink, w, g, ahead, x[0], x[1])
+        over_1(each, lo, hi, gscale, clip, decay, alone, shrink, w, g, ahead, x[0], x[1])
     elif own == 2:
-        over_2(each, lo, hi, gscale, clip, decay, shrink, w, g, x[0], x[1], x[2])
+        over_2(each, lo, hi, gscale, clip, decay, alone, shrink, w, g, x[0], x[1], x[2])
     elif own == 3:
-        over_3(each, lo, hi, gscale, clip, decay, shrink, w, g, x[0], x[1], x[2], x[3])
+        over_3(each, lo, hi, gscale, clip, decay, alone, shrink, w, g, x[0], x[1], x[2], x[3])
     else:
-        over_4(each, lo, hi, gscale, clip, decay, shrink, w, g, x[0], x[1], x[2], x[3], x[4])
+        over_4(each, lo, hi, gscale, clip, decay, alone, shrink, w, g, x[0], x[1], x[2], x[3], x[4])
 
 
 cdef inline int apply(element each, int own, const double *coef, double gscale, ptrdiff_t lo, ptrdiff_t hi, double *const *x,
@@ -155,94 +158,83 @@ cdef inline int apply(element each, int own, const double *coef, double gscale, 
     Without decoupled decay and clipping, the constants 0 and infinity in their place give the same bits with less work.
     """
     if coef[SHRINK] == 0.0 and coef[CLIP] == INFINITY:
-        over(each, own, lo, hi, gscale, coef, INFINITY, 0.0, x, g, 0.0)
+        over(each, own, lo, hi, gscale, coef, INFINITY, False, 0.0, x, g, 0.0)
     else:
-        over(each, own, lo, hi, gscale, coef, coef[CLIP], coef[SHRINK], x, g, 0.0)
+        over(each, own, lo, hi, gscale, coef, coef[CLIP], False, coef[SHRINK], x, g, 0.0)
     return 0
 
 
-cdef inline void over_2_alone(element each, ptrdiff_t lo, ptrdiff_t hi, double gscale, double shrink, const double *w, mf_cvec g, mf_vec c,
-                              mf_vec x1, mf_vec x2) noexcept nogil:
-    cdef double[2] s
-    cdef double add
-    cdef ptrdiff_t i
-    for i in range(lo, hi):
-        s[0], s[1] = x1[i], x2[i]
-        add = each(gscale * g[i], s, w)
-        x1[i], x2[i] = s[0], s[1]
-        c[i] = moved(c[i], add, shrink)
-
-
-cdef inline int apply_2_alone(element each, const double *coef, double gscale, ptrdiff_t lo, ptrdiff_t hi, double *const *x,
-                              const double *g) noexcept nogil:
-    """As `apply` for 2 own vectors; where no decay adds to the gradient a step needs not wait for c, that is for the end of the last one."""
-    cdef double[WIDTH] w
-    cdef int j
+cdef inline int apply_alone(element each, int own, const double *coef, double gscale, ptrdiff_t lo, ptrdiff_t hi, double *const *x,
+                            const double *g) noexcept nogil:
+    """As `apply`; where no decay adds to the gradient a step needs not wait for c, that is for the end of the last one."""
     if coef[DECAY] != 0.0 or coef[CLIP] != INFINITY:
-        return apply(each, 2, coef, gscale, lo, hi, x, g)
-    for j in range(WIDTH):
-        w[j] = coef[OWN + j]
+        return apply(each, own, coef, gscale, lo, hi, x, g)
     if coef[SHRINK] == 0.0:
-        over_2_alone(each, lo, hi, gscale, 0.0, w, g, x[0], x[1], x[2])
+        over(each, own, lo, hi, gscale, coef, INFINITY, True, 0.0, x, g, 0.0)
     else:
-        over_2_alone(each, lo, hi, gscale, coef[SHRINK], w, g, x[0], x[1], x[2])
+        over(each, own, lo, hi, gscale, coef, INFINITY, True, coef[SHRINK], x, g, 0.0)
     return 0
 
 
 cdef inline int apply_ahead(element each, int own, double ahead, const double *coef, double gscale, ptrdiff_t lo, ptrdiff_t hi,
                             double *const *x, const double *g) noexcept nogil:
     """The same with a gradient at c + ahead x[1]; that of the decay is taken there, too."""
-    over(each, own, lo, hi, gscale, coef, coef[CLIP], coef[SHRINK], x, g, ahead)
+    over(each, own, lo, hi, gscale, coef, coef[CLIP], False, coef[SHRINK], x, g, ahead)
     return 0
 
 # An element that sees the point of its gradient, c + ahead x1: behind its own entries, s[own].
 
-cdef inline void over_seen_1(element each, ptrdiff_t lo, ptrdiff_t hi, double gscale, double clip, double decay, double shrink,
-                             const double *w, mf_cvec g, double ahead, mf_vec c, mf_vec x1) noexcept nogil:
+cdef inline void over_seen_1(element each, ptrdiff_t lo, ptrdiff_t hi, double gscale, double clip, double decay, bint alone,
+                             double shrink, const double *w, mf_cvec g, double ahead, mf_vec c, mf_vec x1) noexcept nogil:
     cdef double[2] s
     cdef double add
     cdef ptrdiff_t i
     for i in range(lo, hi):
         s[0] = x1[i]
         s[1] = c[i] + ahead * s[0] if ahead != 0.0 else c[i]
-        add = each(gradient(g[i], s[1], gscale, clip, decay), s, w)
+        add = each(gradient(g[i], s[1], gscale, clip, decay, alone), s, w)
         x1[i] = s[0]
         c[i] = moved(c[i], add, shrink)
 
 
-cdef inline void over_seen_2(element each, ptrdiff_t lo, ptrdiff_t hi, double gscale, double clip, double decay, double shrink,
-                             const double *w, mf_cvec g, double ahead, mf_vec c, mf_vec x1, mf_vec x2) noexcept nogil:
+cdef inline void over_seen_2(element each, ptrdiff_t lo, ptrdiff_t hi, double gscale, double clip, double decay, bint alone,
+                             double shrink, const double *w, mf_cvec g, double ahead, mf_vec c, mf_vec x1, mf_vec x2) noexcept nogil:
     cdef double[3] s
     cdef double add
     cdef ptrdiff_t i
     for i in range(lo, hi):
         s[0], s[1] = x1[i], x2[i]
         s[2] = c[i] + ahead * s[0] if ahead != 0.0 else c[i]
-        add = each(gradient(g[i], s[2], gscale, clip, decay), s, w)
+        add = each(gradient(g[i], s[2], gscale, clip, decay, alone), s, w)
         x1[i], x2[i] = s[0], s[1]
         c[i] = moved(c[i], add, shrink)
 
 
 cdef inline void over_seen(element each, int own, double ahead, ptrdiff_t lo, ptrdiff_t hi, double gscale, const double *coef, double clip,
-                           double shrink, double *const *x, const double *g) noexcept nogil:
+                           bint alone, double shrink, double *const *x, const double *g) noexcept nogil:
     cdef double[WIDTH] w
     cdef double decay = coef[DECAY]
     cdef int j
     for j in range(WIDTH):
         w[j] = coef[OWN + j]
     if own == 1:
-        over_seen_1(each, lo, hi, gscale, clip, decay, shrink, w, g, ahead, x[0], x[1])
+        over_seen_1(each, lo, hi, gscale, clip, decay, alone, shrink, w, g, ahead, x[0], x[1])
     else:
-        over_seen_2(each, lo, hi, gscale, clip, decay, shrink, w, g, ahead, x[0], x[1], x[2])
+        over_seen_2(each, lo, hi, gscale, clip, decay, alone, shrink, w, g, ahead, x[0], x[1], x[2])
 
 
-cdef inline int apply_seen(element each, int own, double ahead, const double *coef, double gscale, ptrdiff_t lo, ptrdiff_t hi,
-                           double *const *x, const double *g) noexcept nogil:
-    """As `apply` for 1 or 2 own vectors, with an element that finds the point of its gradient, c + ahead x[1], in s[own]."""
-    if coef[SHRINK] == 0.0 and coef[CLIP] == INFINITY:
-        over_seen(each, own, ahead, lo, hi, gscale, coef, INFINITY, 0.0, x, g)
+cdef inline int apply_seen(element each, int own, double ahead, double shrink, const double *coef, double gscale, ptrdiff_t lo,
+                           ptrdiff_t hi, double *const *x, const double *g) noexcept nogil:
+    """As `apply_alone` for 1 or 2 own vectors, with an element that finds the point of its gradient, c + ahead x[1], in s[own].
+
+    shrink : coef[SHRINK], or the constant 0 where it is known to be that.
+    """
+    if coef[CLIP] != INFINITY:
+        over_seen(each, own, ahead, lo, hi, gscale, coef, coef[CLIP], False, shrink, x, g)
+    elif coef[DECAY] != 0.0:
+        over_seen(each, own, ahead, lo, hi, gscale, coef, INFINITY, False, shrink, x, g)
     else:
-        over_seen(each, own, ahead, lo, hi, gscale, coef, coef[CLIP], coef[SHRINK], x, g)
+        over_seen(each, own, ahead, lo, hi, gscale, coef, INFINITY, True, shrink, x, g)
     return 0
 
 

@@ -7,7 +7,7 @@ from libc.math cimport INFINITY
 from libc.stddef cimport ptrdiff_t
 from libc.stdint cimport int64_t
 
-from mflow_core.methods.optimizers.elementwise cimport OWN, apply, apply_ahead, ask_ahead, common
+from mflow_core.methods.optimizers.elementwise cimport OWN, apply, apply_ahead, apply_alone, ask_ahead, common
 from mflow_core.methods.optimizers.records cimport boolean, optimizer, optimizers_t, learning_rate, real
 from mflow_core.types cimport MF_CHOICE, MF_LINEAR, MF_LOWER_OPEN, MF_UPPER_OPEN, mf_method
 
@@ -70,11 +70,19 @@ cdef inline double momentum(double g, double *s, const double *w) noexcept nogil
     return w[2] * s[0] + w[3] * g
 
 
+cdef inline double along(double g, double *s, const double *w) noexcept nogil:
+    """Where w3 is 0."""
+    s[0] = w[0] * s[0] - w[1] * g
+    return w[2] * s[0]
+
+
 cdef int momentum_update(const mf_method *m, const double *coef, double gscale, ptrdiff_t lo, ptrdiff_t hi, double *const *x,
                          const double *g) noexcept nogil:
     cdef double ahead = coef[OWN + 4]
+    if ahead == 0.0 and coef[OWN + 3] == 0.0:
+        return apply_alone(along, 1, coef, gscale, lo, hi, x, g)
     if ahead == 0.0:
-        return apply(momentum, 1, coef, gscale, lo, hi, x, g)
+        return apply_alone(momentum, 1, coef, gscale, lo, hi, x, g)
     return apply_ahead(momentum, 1, ahead, coef, gscale, lo, hi, x, g)
 
 

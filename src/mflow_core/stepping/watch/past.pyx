@@ -19,12 +19,13 @@ and noise are as steep. Which steps are looked at follows from their number alon
 from libc.math cimport INFINITY, sqrt
 from libc.stddef cimport ptrdiff_t
 from libc.stdint cimport int64_t
-from libc.stdlib cimport calloc, free
+from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memset
 
 cimport numpy as cnp
 
 from mflow_core.arithmetic.vec cimport MF_SHORT
+from mflow_core.registry cimport REDUCE
 from mflow_core.stepping.run cimport run_t, try_step
 from mflow_core.stepping.stepper cimport Run
 from mflow_core.types cimport MF_FRESH, MF_FSAL, MF_IMPLICIT, MF_MULTISTEP, MF_NEEDS_RHO, MF_SECOND_ORDER, mf_method, mf_problem
@@ -207,7 +208,7 @@ cdef class Past:
     def __cinit__(self, Run run not None):
         if run.r.m.step == NULL or run.r.m.flags & (MF_IMPLICIT | MF_MULTISTEP | MF_NEEDS_RHO | MF_SECOND_ORDER) or run.r.p.rhs == NULL:
             raise TypeError(f"{run.record.name}: expected an explicit one-step method of first order")
-        self.kept = <double *> calloc(3 * run.r.n + 1, sizeof(double))
+        self.kept = <double *> malloc((3 * run.r.n + 1) * sizeof(double))      # what a look reads it has written: no page is touched before
         if self.kept == NULL:
             raise MemoryError(f"no memory for looks at {run.r.n} components")
         past_init(&self.c, run.r.m, run.record.stages, run.r.n, self.kept, False)
@@ -230,6 +231,14 @@ cdef class Past:
     def stop(self):
         """No more looks."""
         self.run.r.past = NULL
+
+    def outgrows(self, cnp.ndarray start not None, double factor):
+        """Whether the largest component of the state is above `factor` times that of this start, a C-contiguous float64 array other than 0."""
+        cdef double first
+        if cnp.PyArray_TYPE(start) != cnp.NPY_DOUBLE or not cnp.PyArray_ISCARRAY_RO(start):
+            raise TypeError(f"start: expected a C-contiguous float64 array, got dtype {(<object> start).dtype}")
+        first = REDUCE.max_abs(<double *> cnp.PyArray_DATA(start), cnp.PyArray_SIZE(start))
+        return REDUCE.max_abs(self.run.r.now[0], self.run.r.n) > factor * first > 0.0
 
     @property
     def count(self):
