@@ -62,10 +62,10 @@ def test_update_order_in_lr(flow_record: Any) -> None:
 
 
 @pytest.mark.parametrize("n", SIZES)
-def test_update_has_the_same_bits_on_every_level(update_record: Any, n: int) -> None:
+def test_update_has_the_same_bits_on_every_level(update_method: Any, n: int) -> None:
     c0, grads, moved = start_of(n), gradients(n, 4), False
-    for parameters in (variants(update_record)[0], variants(update_record)[-1]):
-        walks = [Walk(record, parameters, c0) for record in (update_record, *(same_at(update_record, level) for level in LEVELS))]
+    for parameters in (variants(update_method)[0], variants(update_method)[-1]):
+        walks = [Walk(same_at(update_method, level), parameters, c0) for level in LEVELS]
         before = walks[0].bits
         for g in grads:
             for walk in walks:
