@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import importlib.util
+import inspect
 import os
 import platform
 import re
@@ -20,6 +21,7 @@ import numpy as np
 import pytest
 
 from support.case_names import LONGEST, addresses, case_name
+from support.small_cases import for_all
 from support.workers import workers
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -87,6 +89,20 @@ def test_long_names_are_cut() -> None:
 def test_addresses_are_found() -> None:
     name = f"test_one[{Plain()!r}]"
     assert addresses([name, "test_two[Plain at 0]"]) == [name]
+
+
+def test_small_cases_in_one_test_name_the_one_that_fails() -> None:
+    seen = []
+
+    @for_all("n", [1, 2, 3])
+    def odd(n: int, step: int) -> None:
+        seen.append(n)
+        assert n % step
+
+    assert list(inspect.signature(odd).parameters) == ["step"]
+    with pytest.raises(AssertionError) as caught:
+        odd(step=2)
+    assert (seen, caught.value.__notes__) == ([1, 2], ["in the case n = 2"])
 
 
 # ---- workers ---------------------------------------------------------------------------------------------------------------------------
