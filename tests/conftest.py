@@ -7,6 +7,7 @@ the public classes see.
 """
 
 import contextlib
+import gc
 import os
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -33,6 +34,17 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 def pytest_cmdline_main(config: pytest.Config) -> None:
     heed_interrupts()
     start_workers(config)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Iterator[None]:
+    """Tests are hundreds of thousands of objects that stay: no garbage is looked for while they are made, nor later among them."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def pytest_make_parametrize_id(val: Any) -> str | None:

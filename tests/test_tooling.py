@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import importlib.util
+import inspect
 import os
 import platform
 import re
@@ -20,6 +21,7 @@ import numpy as np
 import pytest
 
 from support.case_names import LONGEST, addresses, case_name
+from support.small_cases import for_all
 from support.workers import workers
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -31,8 +33,12 @@ ROOT = Path(__file__).resolve().parents[1]
 def test_names_do_not_depend_on_the_process(request: pytest.FixtureRequest) -> None:
     """pytest-xdist and `--lf` find a test by its name and place: neither may hang on addresses, or on the order of a set.
 
-    What this session has collected is collected again, by a process that orders sets otherwise.
+    What this session has collected is collected again, by a process that orders sets otherwise. Workers of pytest-xdist, each of which
+    orders sets in its own way, have collected the same names: otherwise it would have run no test.
     """
+    workers_here = getattr(request.config, "workerinput", {"workercount": 1})["workercount"]
+    if workers_here > 1 and os.environ.get("PYTHONHASHSEED", "random") == "random":
+        pytest.skip("pytest-xdist has compared what its workers collected")
     names = [item.nodeid for item in request.session.items]
     files = list(dict.fromkeys(str(item.path) for item in request.session.items))
     command = [sys.executable, "-m", "pytest", "--collect-only", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", *files]
@@ -83,6 +89,20 @@ def test_long_names_are_cut() -> None:
 def test_addresses_are_found() -> None:
     name = f"test_one[{Plain()!r}]"
     assert addresses([name, "test_two[Plain at 0]"]) == [name]
+
+
+def test_small_cases_in_one_test_name_the_one_that_fails() -> None:
+    seen = []
+
+    @for_all("n", [1, 2, 3])
+    def odd(n: int, step: int) -> None:
+        seen.append(n)
+        assert n % step
+
+    assert list(inspect.signature(odd).parameters) == ["step"]
+    with pytest.raises(AssertionError) as caught:
+        odd(step=2)
+    assert (seen, caught.value.__notes__) == ([1, 2], ["in the case n = 2"])
 
 
 # ---- workers ---------------------------------------------------------------------------------------------------------------------------

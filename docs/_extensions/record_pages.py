@@ -150,7 +150,7 @@ def owner(item: Any) -> str:
 @functools.cache
 def paged() -> frozenset[type]:
     """Public classes, which have pages of their own."""
-    modules = [mflow, *(importlib.import_module(f"mflow.{name}") for name in ("data", "nonlinear", "objectives", "optim", "schedules"))]
+    modules = [mflow, *(importlib.import_module(f"mflow.{name}") for name in mflow._ROOMS)]
     return frozenset(item for module in modules for name in module.__all__ if inspect.isclass(item := getattr(module, name)))
 
 

@@ -199,7 +199,8 @@ _PLACES = {name: module for module, names in _LATER.items() for name in names.sp
 _KINDS = {"Stepper": ("mflow.integrate.flow", "mflow.dynamics.stepper")}
 
 # Modules that users know by name; some need more than NumPy.
-_MODULES = ("data", "nonlinear", "objectives", "optim", "plot", "schedules", "scipy", "testproblems", "torch")
+_ROOMS = ("data", "nonlinear", "objectives", "optim", "schedules")  # those whose names have pages of their own, and are looked for
+_MODULES = (*_ROOMS, "plot", "scipy", "testproblems", "torch")
 _ESTIMATORS = ("ImplicitSGDClassifier", "ImplicitSGDRegressor")  # these need scikit-learn
 
 
@@ -250,7 +251,7 @@ if not TYPE_CHECKING:  # a type checker reads the names above, and finds those t
                 )
         if plain in SWITCHING:
             raise AttributeError(f'mflow has no {name!r}: here it is mflow.solve_ivp with method="auto"')
-        for room in ("optim", "schedules", "data", "nonlinear"):
+        for room in _ROOMS:
             if name in import_module(f"mflow.{room}").__all__:
                 raise AttributeError(f"mflow has no {name!r}: it is mflow.{room}.{name}")
         raise no_name("mflow", name, _all())

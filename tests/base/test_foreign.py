@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import itertools
 import operator
 import re
 import sys
@@ -98,12 +99,17 @@ def test_a_word_has_one_answer(word: str) -> None:
 
 
 @pytest.mark.parametrize("word", sorted(foreign.NOTHING))
-def test_what_asks_for_nothing_is_left_out(word: str) -> None:
-    answered = [driver for driver in DRIVERS if word not in taken(driver) and "has no argument" not in answer(driver, word)]
-    assert set(answered) - {"sweep", "basins"}
-    for driver in set(DRIVERS) - {"sweep", "basins"}:
-        for value in (None, *foreign.NOTHING[word]):
-            DRIVERS[driver](**{word: value})
+def test_what_asks_for_nothing_may_ask_for_something(word: str) -> None:
+    quick = [driver for driver in DRIVERS if driver not in {"sweep", "basins"} and word not in taken(driver)]
+    assert any("has no argument" not in answer(driver, word) for driver in quick)
+
+
+@pytest.mark.parametrize("driver", sorted(set(DRIVERS) - {"sweep", "basins"}))
+def test_what_asks_for_nothing_is_left_out(driver: str) -> None:
+    """All such words in one call, once for each value that they have."""
+    DRIVERS[driver](**dict.fromkeys(foreign.NOTHING))
+    for values in itertools.zip_longest(*foreign.NOTHING.values()):
+        DRIVERS[driver](**dict(zip(foreign.NOTHING, values, strict=True)))
 
 
 def test_what_is_no_number_asks_for_something() -> None:

@@ -8,7 +8,14 @@ import mflow
 
 
 @pytest.mark.parametrize(
-    ("name", "place"), [("EMA", "optim.EMA"), ("StepLR", "schedules.StepLR"), ("read_record", "data.read_record"), ("NewtonKrylov2", "")]
+    ("name", "place"),
+    [
+        ("EMA", "optim.EMA"),
+        ("Logistic", "objectives.Logistic"),
+        ("StepLR", "schedules.StepLR"),
+        ("read_record", "data.read_record"),
+        ("NewtonKrylov2", ""),
+    ],
 )
 def test_a_name_of_a_module_is_answered_by_it(name: str, place: str) -> None:
     with pytest.raises(AttributeError, match=f"it is mflow.{place}$" if place else "has no 'NewtonKrylov2'; "):

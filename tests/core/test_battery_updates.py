@@ -11,6 +11,7 @@ from support.battery import EPS, bits, descent_of, same_at
 from support.levels import LEVELS
 from support.oracles.reference import LIMIT_FLOWS, Follow, defaults, looks_ahead, variants
 from support.problems import SIZES, Array, Walk, gradients, start_of
+from support.small_cases import for_all
 
 # ---- updates ---------------------------------------------------------------------------------------------------------
 
@@ -61,11 +62,11 @@ def test_update_order_in_lr(flow_record: Any) -> None:
     assert math.log2(errors[0] / errors[1]) == pytest.approx(flow_record.order, abs=0.05)
 
 
-@pytest.mark.parametrize("n", SIZES)
-def test_update_has_the_same_bits_on_every_level(update_record: Any, n: int) -> None:
+@for_all("n", SIZES)
+def test_update_has_the_same_bits_on_every_level(update_method: Any, n: int) -> None:
     c0, grads, moved = start_of(n), gradients(n, 4), False
-    for parameters in (variants(update_record)[0], variants(update_record)[-1]):
-        walks = [Walk(record, parameters, c0) for record in (update_record, *(same_at(update_record, level) for level in LEVELS))]
+    for parameters in (variants(update_method)[0], variants(update_method)[-1]):
+        walks = [Walk(same_at(update_method, level), parameters, c0) for level in LEVELS]
         before = walks[0].bits
         for g in grads:
             for walk in walks:
@@ -90,7 +91,7 @@ def test_ask_has_the_same_bits_on_every_level(update_record: Any) -> None:
         assert (bits(points[0]) != bits(c)) == bool(ahead)
 
 
-@pytest.mark.parametrize("cuts", [(1,), (0, 5, 5), (13, 64, 65, 200), tuple(range(1, 257)), (256,)])
+@for_all("cuts", [(1,), (0, 5, 5), (13, 64, 65, 200), tuple(range(1, 257)), (256,)])
 def test_update_chunks_have_the_same_bits(update_record: Any, cuts: tuple[int, ...]) -> None:
     c0, grads = start_of(257), gradients(257, 4)
     for parameters in variants(update_record):

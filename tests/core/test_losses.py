@@ -116,7 +116,7 @@ def test_every_loss_is_tested() -> None:
 @pytest.mark.parametrize("level", LEVELS)
 @pytest.mark.parametrize("loss", [*SMOOTH, *KINKED])
 def test_roots_against_forty_digits(loss: str, level: str) -> None:
-    s, y, g = cases(loss, 900)
+    s, y, g = cases(loss, 400)
     shape = SHAPE.get(loss, 0.0)
     t, p = sweep.loss_map(loss, "root", s, y, g, shape, level)
     assert np.all(np.isfinite(t))

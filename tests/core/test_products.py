@@ -33,12 +33,12 @@ def first_update(row: Any, parameters: dict[str, float], coef: Array) -> float:
 @pytest.mark.parametrize(("name", "which"), [("adam", 0), ("adam", 1), ("adamw", 0), ("adamw", 1), ("adamax", 0)])
 @pytest.mark.parametrize("level", LEVELS)
 def test_bias_corrections_after_many_steps(name: str, which: int, level: str) -> None:
-    """1 - beta^t over 1e5 steps, seen through an update in which nothing else rounds; the other beta is 0, and eps too.
+    """1 - beta^t over 3e4 steps, seen through an update in which nothing else rounds; the other beta is 0, and eps too.
 
     which = 0: c = -lr (1 - beta1)/(1 - beta1^t). which = 1: c = -lr sqrt(1 - beta2^t)/sqrt(1 - beta2). Each ends in three roundings
     beside that of 1 - beta^t itself.
     """
-    row, steps, beta = row_at(name, level), 100_000, 1.0 - 1e-5
+    row, steps, beta = row_at(name, level), 30_000, 1.0 - 1e-5
     parameters = defaults(row, lr=1.0, eps=0.0, weight_decay=0.0) | {"betas[0]": 0.0, "betas[1]": 0.0} | {f"betas[{which}]": beta}
     scalars = np.zeros(row.sizes(parameters)["n_scal"])
     with mpmath.workdps(40):
@@ -54,7 +54,7 @@ def test_bias_corrections_after_many_steps(name: str, which: int, level: str) ->
 @pytest.mark.parametrize("level", LEVELS)
 def test_bias_correction_after_a_million_steps(level: str) -> None:
     row = row_at("adam", level)
-    beta, steps = 1.0 - 1e-6, 1_000_000 if level == LEVELS[0] else 300_000
+    beta, steps = 1.0 - 1e-6, 1_000_000 if level == LEVELS[0] else 100_000
     parameters = defaults(row, lr=1.0, eps=0.0) | {"betas[0]": beta, "betas[1]": 0.0}
     scalars = np.zeros(row.sizes(parameters)["n_scal"])
     for k in range(steps):
@@ -79,7 +79,7 @@ def test_nadam_schedule(level: str, rate: float) -> None:
             return b1 * (1 - (mpmath.mpf(96) / 100) ** (t * mpmath.mpf(rate)) / 2) if rate < math.inf else mpmath.mpf(b1)
 
         product = mpmath.mpf(1)
-        for k in range(4000):
+        for k in range(1500):
             coef = updater.begin(row, parameters, k, scalars)
             now, after = mu(k + 1), mu(k + 2)
             product *= now

@@ -14,6 +14,7 @@ from mflow_core import api, registry
 import mflow
 from support.oracles.tableaus import stability_function
 from support.places import SUPPORT
+from support.small_cases import for_all
 
 COMPILER = shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
 HOST = str(SUPPORT / "host.c")
@@ -61,8 +62,8 @@ def test_table(host, table):
     assert host.host_table(table) == 0
 
 
-@pytest.mark.parametrize("n", [1, 2, 3, 5, 13, 100, 1001])
 @pytest.mark.parametrize("name", [r.name for r in registry.records() if r.kind == "step" and "second_order" not in r.flags])
+@for_all("n", [1, 2, 3, 5, 13, 100, 1001])
 def test_in_place_has_the_same_bits(host, table, name, n):
     y0 = np.random.default_rng(n).standard_normal(n)
     out = np.empty(n)

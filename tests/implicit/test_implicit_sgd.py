@@ -361,8 +361,8 @@ def test_no_step_is_wrong_silently(loss: str) -> None:
     labels = {"logistic": [1.0, -1.0], "hinge": [1.0, -1.0], "poisson": [0.0, 1.0, 1e150, 1e300], "gamma": [1.0, 1e150, 1e-300, 1e300]}
     right = wrong = 0
     for y in labels.get(loss, [0.0, 1.0, 1e150, -1e300]):
-        for s in (0.0, 1.0, 1e4, -1e4, 1e15, -1e15, 1e100, -1e100, 1e154, -1e154, 1e300, -1e300, -1.7e308):
-            for g in (1e-300, 1e-100, 1e-12, 1.0, 1e12, 1e100, 1e160, 1e300):
+        for s in (0.0, 1e4, -1e4, 1e15, -1e100, 1e154, 1e300, -1.7e308):
+            for g in (1e-300, 1e-12, 1.0, 1e12, 1e160, 1e300):
                 model = ImplicitSGD(loss, lr=g, intercept=False)
                 model.set_weights([s])
                 if failure(model, y) is not None:

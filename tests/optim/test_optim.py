@@ -16,6 +16,7 @@ import mflow
 from mflow import optim
 from support.oracles.reference import PARITY, RATES, SEEING, Follow, defaults
 from support.problems import READ_ONLY, WRONG, Array, flush_to_zero, gradients, start_of
+from support.small_cases import for_all
 
 EPS = 2.0**-52
 
@@ -46,7 +47,7 @@ def test_step_is_in_place_and_follows_the_oracle(update_method: Any) -> None:
     assert opt.steps == len(grads)
 
 
-@pytest.mark.parametrize("shape", [(), (1,), (0,), (3, 4), (2, 0, 3), (2, 1, 3)])
+@for_all("shape", [(), (1,), (0,), (3, 4), (2, 0, 3), (2, 1, 3)])
 def test_any_shape_has_the_bits_of_its_numbers(update_method: Any, shape: tuple[int, ...]) -> None:
     n = math.prod(shape)
     flat, grads = start_of(n), gradients(n, 5)

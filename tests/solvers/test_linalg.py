@@ -11,6 +11,8 @@ import pytest
 import scipy.linalg
 from mflow_core import registry
 
+from support.small_cases import for_all
+
 POINTER, SIZE, INT = ctypes.c_void_p, ctypes.c_ssize_t, ctypes.c_int
 APPLY = ctypes.CFUNCTYPE(INT, ctypes.POINTER(ctypes.c_double), ctypes.POINTER(ctypes.c_double), SIZE, POINTER)
 
@@ -57,7 +59,7 @@ def lu_solve(lin, a, b):
     return status, x, lu, pivots
 
 
-@pytest.mark.parametrize("n", [*range(1, 41), 64, 97, 131])
+@for_all("n", [*range(1, 41), 64, 97, 131])
 def test_dense_lu(lin, n):
     rng = np.random.default_rng(n)
     a, b = rng.standard_normal((n, n)), rng.standard_normal(n)

@@ -19,7 +19,7 @@ from mflow_core.stepping.watch import past
 from mflow.base.checks import Array, check_whole
 from mflow.base.methods import Method
 from mflow.base.telling import tell
-from mflow.course.past_step import UNTIL, Finding, Judge, Step, edge_of, finding_of, has_limit
+from mflow.course.past_step import Finding, Judge, Step, affordable, edge_of, finding_of, has_limit
 from mflow.stability import spectrum
 from mflow.stability.amplification import amplification
 
@@ -28,7 +28,6 @@ __all__ = ["PastLimit"]
 RARER, STEEPER = 4, 1.4  # times as many looks are due a measurement, after each one that finds nothing, or one that is so much steeper
 MANY = 2**62  # of looks, and of evaluations
 WAIT = 4  # steps from a measurement that finds something to the next look
-CHEAP, SHARE = 50, 0.05  # evaluations of measurements, and their share of the run's, beyond which no other one begins
 AXIS = 0.9  # of the limit on the real axis: methods whose limit for oscillations is lower have next to none
 TENFOLD = 10.0  # a state that has grown by this may have done so by what the steps alone do to an oscillation
 SWINGS, NEARBY = 0.5, 1e-7  # of the largest component: the least that an oscillation makes up of it, and the way of a difference
@@ -58,6 +57,7 @@ class PastLimit:
 
     def __init__(self, run: stepper.Run, method: Method, start: Array, symmetric: bool = False) -> None:
         self.run, self.method, self.symmetric, self.watch, self.due = run, method, symmetric, past.Past(run), past.DUE
+        self.until = past.UNTIL
         self.start, self.judge = start, Judge(method, start, symmetric)
 
     @classmethod
@@ -97,17 +97,17 @@ class PastLimit:
             self.patience = min(RARER * self.patience, MANY)
             self.watch.ask(edge, self.patience)
         else:  # outside, and one step of many may land beside the solution by chance
-            self.watch.ask(edge, 1, until=UNTIL)
+            self.watch.ask(edge, 1, until=self.until)
 
     def _look_first(self, edge: float, steep: float, step: tuple[float, Array, float] | None) -> None:
-        affords = self.evaluations <= max(CHEAP, SHARE * self.run.nfev)
+        affords = affordable(self.evaluations, self.run.nfev)
         if step is not None and affords:
             self.first = self._measure(partial(self.judge.find, steep=steep), Step(*step))
         if self.first is not None and self.first.limit == 0.0:
             self._tell(self.first)
         elif self.first is not None and step is not None:
             self.mark = Step(*step)
-            self.watch.ask(edge, 1, wait=WAIT, until=UNTIL)
+            self.watch.ask(edge, 1, wait=WAIT, until=self.until)
         else:
             self.patience = min(RARER * self.patience, MANY)
             self.watch.ask(edge, self.patience, alarm=STEEPER * steep)

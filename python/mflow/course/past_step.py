@@ -16,11 +16,11 @@ from mflow.stability import spectrum
 from mflow.stability.amplification import amplification
 from mflow.stability.limits import first_to_fail, stiff_method
 
-__all__ = ["EDGE", "SEEN", "UNTIL", "Finding", "Judge", "Seen", "Step", "edge_of", "finding_of", "has_limit", "look_back"]
+__all__ = ["EDGE", "SEEN", "Finding", "Judge", "Seen", "Step", "affordable", "edge_of", "finding_of", "has_limit", "look_back"]
 
 EDGE = 0.9  # of the limit, at which a secant of the slopes counts: round a cycle of two steps it is the limit itself
 FLIP = 2.0  # the secant round a cycle of two Euler steps, which the first stages of some methods are, however far f is flat on both sides
-UNTIL = 8  # steps behind one that is past the limit, after which the run has come back to the solution, or has not
+CHEAP, SHARE = 50, 0.05  # evaluations of measurements, and their share of the run's, beyond which no other one begins
 OUTSIDE = 1.005  # |R| of a mode, or of one that grows by itself over its own growth, above which steps are past the limit
 TRUSTED = 0.2  # residual of an eigenvalue, relative to it
 APART, SEEN = 0.2, 0.01  # of the way of a step, and of a component: how far from the solution one past the limit leads
@@ -138,6 +138,8 @@ class Judge:
 
     def stays_elsewhere(self, probe: stepper.Run, step: Step, t: float, y: Array, parts: int) -> bool:
         """Whether the run, at y by now, has not come back to the solution through the start of that step."""
+        from mflow_core.stepping.watch.past import UNTIL  # where there are such steps
+
         way = t - step.t
         if abs(way) > 2 * UNTIL * abs(step.h):
             return False  # not known: it would take too long
@@ -150,6 +152,11 @@ class Judge:
         size = np.maximum(np.maximum(np.abs(step.y), np.abs(end)), np.maximum(np.abs(z), np.abs(self.start)))
         size = np.maximum(size, TINY * float(np.max(size, initial=0.0)))
         return not np.all((apart <= APART * way) | (apart <= share * SEEN * size))  # z may be NaN: not known
+
+
+def affordable(spent: int, evaluations: int) -> bool:
+    """Whether another measurement may begin, after others that took `spent` evaluations beside these ones of the run."""
+    return spent <= max(CHEAP, SHARE * evaluations)
 
 
 def has_limit(method: Method) -> bool:

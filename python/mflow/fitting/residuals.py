@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from mflow_core.fitting.callbacks import Calls
 from mflow_core.fitting.fit import Fit
+from mflow_core.fitting.prepared import THRESHOLDS
 from mflow_core.problems.sparse import is_sparse
 from numpy.typing import NDArray
 
@@ -34,7 +35,7 @@ COARSE = 0.3  # as FLOOR, where residuals are rounded to multiples, which tiny s
 SMALL = 1e-3  # a parameter below it may be 0
 UNKNOWN = Verdict("unknown", 0)
 FAINT = 100.0  # times the rounding of the residuals: changes by less have hardly a digit
-FLOOR = 1e-3  # of its largest value so far: a number that has been large is not measured in tiny steps
+FLOOR = THRESHOLDS["floor"]  # of its largest value so far: a number that has been large is not measured in tiny steps
 
 
 def check_sigma(sigma: Any) -> Array | None:

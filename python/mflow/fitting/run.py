@@ -11,6 +11,7 @@ import numpy as np
 from mflow_core.arithmetic.scalars import scaled_norm
 from mflow_core.arithmetic.starts import largest
 from mflow_core.fitting.fit import ASKS, ENDINGS, MOST_LOST
+from mflow_core.fitting.prepared import THRESHOLDS
 from mflow_core.fitting.robust import CompiledLoss
 
 from mflow.base.checks import Array
@@ -28,7 +29,7 @@ MOST_CURVED = 50  # of so many at most
 LEAST_FTOL = 10.0 * 2.0**-52
 HIDDEN = 1e-12  # of the cost: what rounding hides of it
 IN_DOUBT = ("step_too_small", "ftol", "xtol", "both")  # endings that differences of noise may bring about
-SLOPED = 1e-3  # a cosine of the residuals with a column above it is no small gradient
+SLOPED = THRESHOLDS["sloped"]  # a cosine of the residuals with a column above it is no small gradient
 FALLEN = 1e-3  # of the cost: what a run from a doubtful end falls by where it goes on
 BLURRED = 1e-6  # of the largest: a singular value below it may be the rounding of differences,
 SURELY = 10.0  # and is, where so many times that could make it

@@ -20,7 +20,7 @@ from mflow_core.stepping import stepper
 from mflow.base.checks import Array, check_flags, check_number, check_whole
 from mflow.base.methods import Method, as_method, refuse_unknown
 from mflow.base.telling import tell
-from mflow.course.past_step import Seen, edge_of, has_limit, look_back
+from mflow.course.past_step import Seen, affordable, edge_of, has_limit, look_back
 from mflow.integrate.control import (
     ABOVE_0,
     ATOL,
@@ -42,7 +42,6 @@ if TYPE_CHECKING:
 
 __all__ = ["CompiledSolver", "compile_solver"]
 
-CHEAP, SHARE = 100, 0.05  # evaluations for looks back at calls, and their share of these calls', beyond which no other one begins
 NATIVE = ctypes.CFUNCTYPE(
     ctypes.c_int, ctypes.c_void_p, ctypes.c_double, ctypes.c_double, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p
 )
@@ -92,7 +91,7 @@ class CompiledSolver(Prepared):
     def look(self, start: Array, args: Array | None) -> None:
         """Warns, once, where steps of the last call were past the stability limit."""
         self._asked += self.nfev
-        if self._told or self._looked > max(CHEAP, SHARE * self._asked):
+        if self._told or not affordable(self._looked, self._asked):
             return
         text, calls = look_back(self.method, lambda t, y: self.slope(t, y, args), start, Seen(*self.seen))
         self._looked, self._told = self._looked + calls, bool(text)

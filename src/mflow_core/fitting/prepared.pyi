@@ -6,6 +6,7 @@ from numpy.typing import ArrayLike, NDArray
 Array = NDArray[np.float64]
 
 NAMES: dict[int, str]
+THRESHOLDS: dict[str, float]
 
 class PreparedFit:
     def __init__(

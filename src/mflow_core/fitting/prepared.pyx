@@ -37,6 +37,8 @@ cdef double CENTRAL = 6.055454452393343e-06        # EPS^(1/3)
 cdef double SLOPED = 1e-3                          # a cosine of the residuals with a column above it is no small gradient
 cdef double FLOOR = 1e-3                           # of a parameter's largest value so far, in which its differences are measured
 
+THRESHOLDS = {"sloped": SLOPED, "floor": FLOOR}    # for fits whose loop stands in Python
+
 NAMES = {MF_FIT_MAX_NFEV: "max_nfev", MF_FIT_STUCK: "step_too_small", MF_FIT_UNDETERMINED: "undetermined",
          MF_FIT_DOUBTFUL: "doubtful", MF_E_ARGUMENT: "bad_argument", MF_E_NON_FINITE: "non_finite"}
 

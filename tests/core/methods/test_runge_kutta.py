@@ -36,6 +36,7 @@ from support.oracles.tableaus import (
     weights,
 )
 from support.problems import PROBLEMS, Array, Componentwise, start_of, waves
+from support.small_cases import for_all
 from support.solvable import STEPS, Linear, kernel_of, kernel_with, those
 
 EPS = 2.0**-52
@@ -104,8 +105,8 @@ def test_decay_at_infinity(record: Any) -> None:
 
 
 @those("fsal")
-@pytest.mark.parametrize("n", SIZES)
 @pytest.mark.parametrize("fresh", [True, False])
+@for_all("n", SIZES)
 def test_in_place_has_the_same_bits(record: Any, n: int, fresh: bool) -> None:
     kernel = kernel_of(record, n)
     x = start_of(n)[None] if fresh else go(kernel, 0.1, start_of(n), 0.2, 1)
@@ -119,7 +120,7 @@ def test_in_place_has_the_same_bits(record: Any, n: int, fresh: bool) -> None:
 
 
 @those("fsal")
-@pytest.mark.parametrize("n", [n for n in SIZES if n != 3])
+@for_all("n", [n for n in SIZES if n != 3])
 def test_same_bits_at_any_length(record: Any, n: int) -> None:
     """Components of a diagonal problem do not meet: the loops for short and long vectors, and for n = 3, agree."""
 
@@ -215,8 +216,8 @@ def with_extension() -> Any:
 
 
 @with_extension()
-@pytest.mark.parametrize("n", [1, 3, 13, 600])
 @pytest.mark.parametrize("fresh", [True, False])
+@for_all("n", [1, 3, 13, 600])
 def test_extension_meets_both_ends(record: Any, n: int, fresh: bool) -> None:
     kernel = kernel_of(record, n)
     x = start_of(n)[None] if fresh else go(kernel, 0.1, start_of(n), 0.2, 1)

@@ -12,6 +12,7 @@ from mflow_core import registry
 
 from support.levels import LEVELS
 from support.motion import ORACLES, Array, MotionKernel, Oscillators, chain, settings
+from support.small_cases import for_all
 
 EPS = 2.0**-52
 E_CALLBACK = -1002
@@ -54,7 +55,7 @@ def test_every_row_has_an_oracle() -> None:
 
 
 @pytest.mark.parametrize(("record", "par"), CASES)
-@pytest.mark.parametrize("n", [1, 3, 20])
+@for_all("n", [1, 3, 20])
 def test_steps_follow_the_formula(record: Any, par: dict[str, float], n: int) -> None:
     problem, h = chain(n), 0.3
     x, v = start_of(n)
@@ -71,7 +72,7 @@ def test_steps_follow_the_formula(record: Any, par: dict[str, float], n: int) ->
 
 
 @pytest.mark.parametrize(("record", "par"), CASES)
-@pytest.mark.parametrize("n", SIZES)
+@for_all("n", SIZES)
 def test_same_bits_on_every_level_and_in_place(record: Any, par: dict[str, float], n: int) -> None:
     problem, start = chain(n), start_of(n)
     ends = [
@@ -166,7 +167,7 @@ def test_order(record: Any, par: dict[str, float], damping: float) -> None:
     order = record.sizes(par)["order"]
     verlet = record.name == "velocity_verlet"
     expected = 1 if verlet and damping and par["damping"] == 0 else 2 if (verlet or par.get("damping") == 2) and not damping else order
-    coarse, fine = (error_of(record, par, problem, steps) for steps in (400, 800))
+    coarse, fine = (error_of(record, par, problem, steps) for steps in (200, 400))
     for k in range(2):
         assert math.log2(coarse[k] / fine[k]) == pytest.approx(expected, abs=0.12), k
     assert math.log2(coarse[2] / fine[2]) > min(expected, 1 + (problem.n == 0)) - 0.12

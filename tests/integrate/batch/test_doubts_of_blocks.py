@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import ctypes
 import math
-import warnings
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -15,6 +14,7 @@ import pytest
 
 import mflow
 from support.problems import Array
+from support.warned import told
 
 SAID = "exceeds the stability limit"
 NUMBERS, SIZE = ctypes.POINTER(ctypes.c_double), ctypes.c_ssize_t
@@ -29,13 +29,6 @@ def pulled(t: Any, y: Any, f: Any, n: int, lanes: int, ctx: Any) -> int:
     for l in range(lanes):
         f[l], f[lanes + l] = -RATE * math.tanh(y[l]), -0.1 * y[lanes + l]
     return 0
-
-
-def told(call: Any) -> tuple[Any, list[str]]:
-    with warnings.catch_warnings(record=True) as seen:
-        warnings.simplefilter("always")
-        r = call()
-    return r, [str(w.message) for w in seen]
 
 
 def starts(count: int) -> Array:

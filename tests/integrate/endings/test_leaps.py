@@ -5,7 +5,6 @@ wrong. The right values are roots written out here, or SciPy's at tight toleranc
 from __future__ import annotations
 
 import math
-import warnings
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from scipy.integrate import solve_ivp
 import mflow
 from mflow.course.past_limit import PastLimit
 from support.problems import Array
+from support.warned import told
 
 SAID = "exceeds the stability limit"
 LIMITS = {"euler": 2.0, "rk2": 2.0, "rk4": 2.785293563405282, "tvd_rk3": 2.512745326618332, "dopri5": 3.306567892634947}
@@ -32,13 +32,6 @@ def feedback(t: float, y: Array) -> Array:
     """One that is fed back through a steep switch."""
     q = abs(y[0]) ** 8
     return np.array([3.0 * (1 - y[0]) - 3.0 * y[1], 50.0 * q / (q + 0.5**8) - 10.0 * y[1]])
-
-
-def told(call: Any) -> tuple[Any, list[str]]:
-    with warnings.catch_warnings(record=True) as seen:
-        warnings.simplefilter("always")
-        r = call()
-    return r, [str(w.message) for w in seen]
 
 
 @pytest.mark.parametrize("method", LIMITS)

@@ -6,9 +6,7 @@ SciPy's at tight tolerances.
 from __future__ import annotations
 
 import math
-import warnings
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -19,6 +17,7 @@ from scipy.integrate import solve_ivp
 
 import mflow
 from support.problems import Array
+from support.warned import told
 
 PAST = 1.05  # of the limit: half as much again, and most of these overflow
 LIMITS = {"euler": 2.0, "rk2": 2.0, "rk4": 2.785293563405282, "tvd_rk3": 2.512745326618332, "dopri5": 3.306567892634947}
@@ -46,13 +45,6 @@ SATURATES = [method for method in LIMITS if method != "dopri5"]  # which overflo
 def bounce(c: Array) -> Array:
     """The gradient of 50 log cosh c: its limit with Euler steps is 2/50."""
     return 50.0 * np.tanh(c)
-
-
-def told(call: Any) -> tuple[Any, list[str]]:
-    with warnings.catch_warnings(record=True) as seen:
-        warnings.simplefilter("always")
-        r = call()
-    return r, [str(w.message) for w in seen]
 
 
 @pytest.mark.parametrize("method", SATURATES)

@@ -325,3 +325,14 @@ def test_a_crawl_beside_a_wall_says_what_holds_it(method: str) -> None:
     assert sum("of the tries fail" in str(w.message) for w in told) == 1
     assert r.reason == "max_steps"
     assert "of the tries fail" in r.message
+
+
+@pytest.mark.filterwarnings("ignore::mflow.StiffnessWarning")
+@pytest.mark.parametrize("method", ["rodas5p", "tsit5"])
+def test_what_a_crawl_beside_a_wall_advises_leads_to_the_end(method: str) -> None:
+    """Values on the other side of the wall, as np.sqrt(np.maximum(h - 1, 0)): by SciPy's Radau at 1e-9 h - 1 is 5.12911e-6 at the end."""
+    r = mflow.solve_ivp(
+        lambda t, h: 0.2 * (1.0 + np.sin(t)) - np.sqrt(np.maximum(h - 1.0, 0.0)), (0, 30), [2.87], method, rtol=1e-8, atol=1e-11
+    )
+    assert r.success
+    assert abs(r.y[0, -1] - 1.0 - 5.12911e-6) < 1e-8

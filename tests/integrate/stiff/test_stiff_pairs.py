@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 import pytest
 import scipy.integrate
@@ -69,6 +71,13 @@ def chain(n):
     return fun, jac, pattern
 
 
+@functools.cache
+def end_of_chain(n):
+    """By SciPy, at t = 0.1."""
+    fun, jac, _ = chain(n)
+    return scipy.integrate.solve_ivp(fun, (0, 0.1), np.sin(np.arange(float(n))), "Radau", rtol=1e-10, atol=1e-12, jac=jac).y[:, -1]
+
+
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize(
     "given",
@@ -93,9 +102,8 @@ def test_every_linear_solver_comes_to_the_same_end(given, method):
         more["jac_sparsity"] = pattern
     y0 = np.sin(np.arange(40.0))
     r = mflow.solve_ivp(fun, (0, 0.1), y0, method, rtol=1e-7, atol=1e-9, **more)
-    exact = scipy.integrate.solve_ivp(fun, (0, 0.1), y0, "Radau", rtol=1e-10, atol=1e-12, jac=jac).y[:, -1]
     assert r.reason == "finished"
-    np.testing.assert_allclose(r.y[:, -1], exact, rtol=0, atol=1e-7)
+    np.testing.assert_allclose(r.y[:, -1], end_of_chain(40), rtol=0, atol=1e-7)
 
 
 @pytest.mark.parametrize(("method", "atol"), [("radau5", 1e-7), ("bdf", 1e-6)])

@@ -4,6 +4,7 @@ from numpy.typing import NDArray
 from mflow_core.stepping.stepper import Run
 
 DUE: int
+UNTIL: int
 
 class Past:
     def __init__(self, run: Run) -> None: ...

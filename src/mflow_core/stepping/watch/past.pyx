@@ -42,6 +42,8 @@ cdef enum:
     NUMBERS = 14                         # that are packed, before the vectors
     MANY = 1000                          # components, from which on looks are rarer still
 
+UNTIL = SNAP                             # for drivers
+
 cdef int64_t NEVER = <int64_t> 1 << 62
 cdef double MOST = 1e15                  # steps, and looks, that a checkpoint may speak of
 cdef double MOVES = 1e-8                 # the square of a movement, relative to that of the state
