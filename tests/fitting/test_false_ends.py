@@ -169,3 +169,22 @@ def test_a_loss_that_raises_leaves_the_result_so_far(calls: int) -> None:
     partial: Any = caught.value.partial_result  # type: ignore[attr-defined]
     assert partial.reason == "rhs_failed"
     assert partial.x.shape == (1,)
+
+
+def arc(b: Array) -> Array:
+    """arctan2 jumps by 2 pi where b1 changes its sign left of 0."""
+    return np.array([np.arctan2(b[1], b[0]) - 2.0, np.hypot(b[0], b[1]) - 1.0])
+
+
+def step(b: Array) -> Array:
+    return np.array([b[0] - 3.0 + (1.0 if b[0] < 1.0 else 0.0)])
+
+
+@pytest.mark.parametrize(("fun", "start", "root"), [(arc, [-1.0, 0.0], [np.cos(2.0), np.sin(2.0)]), (step, [1.0], [3.0])])
+@pytest.mark.parametrize("more", [{}, {"jac_sparsity": "full"}, {"loss": "soft_l1"}])
+def test_central_differences_that_straddle_a_jump(fun: Any, start: list[float], root: list[float], more: dict[str, Any]) -> None:
+    if more.get("jac_sparsity"):
+        more = {"jac_sparsity": np.ones((fun(np.array(start)).size, len(start)))}
+    r = least_squares(fun, start, jac="3-point", **more)
+    assert r.success
+    assert np.allclose(r.x, root, atol=1e-7)
