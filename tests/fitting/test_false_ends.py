@@ -188,3 +188,26 @@ def test_central_differences_that_straddle_a_jump(fun: Any, start: list[float], 
     r = least_squares(fun, start, jac="3-point", **more)
     assert r.success
     assert np.allclose(r.x, root, atol=1e-7)
+
+
+@pytest.mark.parametrize("tiny", [1e-10, 1e-9, 1e-8, 3e-8, 1e-7])
+@pytest.mark.parametrize("jac", ["2-point", "3-point"])
+def test_a_tiny_start_beside_a_parameter_at_0(tiny: float, jac: str) -> None:
+    """The first step is so short that it leaves b1 where its own shares move nothing."""
+    r = least_squares(lambda b: np.array([b[0] ** 2 - 1.0, b[1] - 2.0, b[2] + 3.0]), [tiny, 0.0, 0.0], jac=jac)
+    assert r.success
+    assert np.allclose(r.x, [1.0, 2.0, -3.0], rtol=1e-8)
+
+
+@pytest.mark.parametrize("tiny", [1e-20, 1e-12])
+def test_a_linear_model_from_tiny_parameters(tiny: float) -> None:
+    x = np.linspace(0.0, 3.0, 20)
+    fit = curve_fit(lambda x, a, b, c: a * x * x + b * x + c, x, x * x + 2.0 * x + 3.0, [tiny] * 3)
+    assert np.allclose(fit.popt, [1.0, 2.0, 3.0], rtol=1e-9)
+
+
+def test_residuals_that_move_faster_than_differences_see_are_no_noise() -> None:
+    """The first step leads 65 000 periods off, where longer differences are all over the place."""
+    r = least_squares(lambda b: np.array([np.cos(b[0]) - 0.2, np.sin(b[1]) - 1.5]), [1e-6, 1.0], jac="3-point")
+    assert not r.success or abs(r.cost - 0.125) < 1e-6
+    assert "rounding" not in r.message or abs(r.cost - 0.125) < 1e-6
