@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from mflow import curve_fit, least_squares
+from mflow import curve_fit, least_squares, least_squares_batch, objectives
 
 Array = NDArray[np.float64]
 X = np.linspace(-1.0, 1.0, 21)
@@ -211,3 +211,22 @@ def test_residuals_that_move_faster_than_differences_see_are_no_noise() -> None:
     r = least_squares(lambda b: np.array([np.cos(b[0]) - 0.2, np.sin(b[1]) - 1.5]), [1e-6, 1.0], jac="3-point")
     assert not r.success or abs(r.cost - 0.125) < 1e-6
     assert "rounding" not in r.message or abs(r.cost - 0.125) < 1e-6
+
+
+@pytest.mark.parametrize("fixed", [[False, False, True], [True, False, False]])
+def test_errors_of_many_fits_with_held_parameters(fixed: list[bool]) -> None:
+    x = np.linspace(0.0, 4.0, 40)
+    y = 1.5 * np.exp(-0.9 * x) + 0.4 + 0.05 * np.cos(31.0 * x)
+    many = least_squares_batch(objectives.curve("exponential", x, y), [[1.0, 0.5, 0.4]], errors=True, fixed=fixed)
+    a, k, _ = many.x[0]
+    J = np.stack([np.exp(-k * x), -a * x * np.exp(-k * x), np.ones(40)], axis=1)[:, ~np.array(fixed)]
+    expected = np.zeros(3)
+    expected[~np.array(fixed)] = np.sqrt(np.diag(np.linalg.inv(J.T @ J)) * 2.0 * many.cost[0] / 38.0)
+    assert np.allclose(many.errors[0], expected, rtol=1e-4)
+
+
+@pytest.mark.parametrize("loss", ["cauchy", lambda z: np.full((3, z.size), np.nan), lambda z: np.zeros((3, z.size))])
+def test_a_loss_that_is_no_number_is_named(loss: Any) -> None:
+    r = least_squares(lambda b: np.array([b[0] - 3.0, b[1] - 1.0]), [1.0, 1.5], loss=loss, f_scale=1e300 if loss == "cauchy" else 1.0)
+    assert not r.success
+    assert "look at loss and f_scale" in r.message
