@@ -48,7 +48,8 @@ class Report(Readable):
     in words; empty where it is right. noisy : whether it is another one at each call; its curvatures are then those of the noise.
     trials : tuple of `mflow.explaining.trials.Trial`, of a cost: the recommendation, three usual choices, and the best of a step below the
     limit and of lbfgs, bfgs and cg that is not the recommendation, tried from x0; or empty.
-    steepest : float, of a cost the largest curvature at the start and after some steps of descent, for which `steps` are.
+    steepest : float, of a cost the largest curvature at the start and after some steps of descent, for which `steps` are (of many
+    variables the upper end of its interval).
     """
 
     kind: str
@@ -89,7 +90,8 @@ class Report(Readable):
         lines.append(f"{quantity}: {size}")
         if self.kind == "cost":
             if self.steepest > (1.0 + 1e-4) * high:
-                lines.append(f"largest curvature after the first steps, for which the steps below are: {self.steepest:.6g}")
+                most = "" if self.complete else "at most "
+                lines.append(f"largest curvature after the first steps, for which the steps below are: {most}{self.steepest:.6g}")
             lines.append(f"least curvature seen: {self.least_curvature:.4g}")
             known = "" if self.complete else "at least "
             none = "none, it is not convex here" if self.least_curvature < 0.0 else "none, no curvature was seen"

@@ -75,14 +75,17 @@ def _ends(bounds: Any, x0: Array) -> tuple[Array, Array]:
 
 
 def _doubt(lower: Array, upper: Array, x: Array) -> None:
-    """Warns where two pairs leave x0 outside, and read as all the lower and all the upper ends, SciPy's least_squares', do not."""
+    """Warns where two pairs leave x0 outside, or hold both parameters, and read as all the lower and all the upper ends, SciPy's
+    least_squares', do not."""
     if x.size != 2 or np.all((lower <= x) & (x <= upper)):
         return
     lows, highs = (np.array([lower[0], upper[0]]), np.array([lower[1], upper[1]]))
-    if np.all((lows <= x) & (x <= highs)):
+    held = bool(np.all(lower == upper) and np.all(lows < highs))
+    if held or np.all((lows <= x) & (x <= highs)):
         tell(
             f"bounds: read as pairs (min, max), x[0] in [{lower[0]:g}, {upper[0]:g}] and x[1] in [{lower[1]:g}, {upper[1]:g}], which x0 is "
-            "outside of; lower and upper ends of all are list(zip(lower, upper)) here, or scipy.optimize.Bounds(lower, upper)",
+            f"outside of{', and which hold both' if held else ''}; lower and upper ends of all are list(zip(lower, upper)) here, or "
+            "scipy.optimize.Bounds(lower, upper)",
             UserWarning,
         )
 

@@ -111,7 +111,7 @@ def _not_of_the_default() -> frozenset[str]:
     return frozenset((optimizers - set(get_method(DEFAULT).parameters)) | {"lr", "dt"})
 
 
-def products_of(method: Method, hess: Any, hessp: Any, args: tuple[Any, ...]) -> Callable[[Array, Array], Any] | None:
+def products_of(method: Method, hess: Any, hessp: Any, args: tuple[Any, ...], n: int) -> Callable[[Array, Array], Any] | None:
     """``product(x, p)`` from hessp or hess; None where neither is given, or an implicit method takes hess itself."""
     if "trust_region" not in method.flags:
         if hessp is not None:
@@ -128,27 +128,32 @@ def products_of(method: Method, hess: Any, hessp: Any, args: tuple[Any, ...]) ->
     if isinstance(hess, str):
         raise ValueError(f"hess: expected a function, a matrix, '2-point' or None (differences of gradients), got {shown(hess)}")
     if callable(hess):
-        return _Remembered(hess, args)
-    matrix = _checked(hess)
+        return _Remembered(hess, args, n)
+    matrix = _checked(hess, n)
     return lambda x, p: matrix @ p.ravel()
 
 
-def _checked(hess: Any) -> Any:
-    """A Hessian that SciPy's routines may read: a sparse one by its structure. Raises TypeError or ValueError."""
-    return check_sparse(hess, "hess") if is_sparse(hess) else real_array(hess, "hess")
+def _checked(hess: Any, n: int) -> Any:
+    """A Hessian of n parameters that SciPy's routines may read: a sparse one by its structure. Raises TypeError or ValueError."""
+    matrix = check_sparse(hess, "hess") if is_sparse(hess) else real_array(hess, "hess")
+    if matrix.size == 1 and n == 1 and not is_sparse(hess):
+        return matrix.reshape(1, 1)
+    if matrix.shape != (n, n):
+        raise ValueError(f"hess: expected a matrix of shape ({n}, {n}), got shape {matrix.shape}")
+    return matrix
 
 
 class _Remembered:
     """Products with a Hessian that is evaluated once a point."""
 
-    def __init__(self, hess: Callable[..., Any], args: tuple[Any, ...]) -> None:
-        self.hess, self.args = hess, args
+    def __init__(self, hess: Callable[..., Any], args: tuple[Any, ...], n: int) -> None:
+        self.hess, self.args, self.n = hess, args, n
         self.at: Array | None = None
         self.matrix: Any = None
 
     def __call__(self, x: Array, p: Array) -> Any:
         if self.at is None or not np.array_equal(self.at, x):
-            self.matrix, self.at = _checked(self.hess(x.copy(), *self.args)), x
+            self.matrix, self.at = _checked(self.hess(x.copy(), *self.args), self.n), x
         return self.matrix @ p.ravel()
 
 

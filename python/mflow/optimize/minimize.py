@@ -221,7 +221,7 @@ def minimize(
     products = None
     if hess is not None or hessp is not None:
         hess, hessp = finite_jacobian(hess, "hess", int(method.is_implicit)), finite_jacobian(hessp, "hessp")
-        products = products_of(method, hess, hessp, doubts.args)
+        products = products_of(method, hess, hessp, doubts.args, doubts.start.size)
     sharing = shared_among(threads)
     if not searches:
         descent: Any = _Descent(doubts, method, hess, settings)

@@ -27,6 +27,8 @@ cdef double LEAST = 1e-290               # a sum of squares below it has lost di
 cdef double SMALLEST = 1e-145            # likewise the length of a column, or above the largest
 cdef double LARGEST = 1e150
 cdef double LEAST_PART = 1e-140          # of the residuals, that a parameter makes
+cdef double JUMP = 1e-3                  # of the residuals: a difference above it is a jump where that on the other side of x is
+cdef double ALONE = 0.1                  # so small a share of it
 cdef columns_t COLUMNS = (<columns_t *> kernels("fitting.columns", "_table", b"mflow_core._columns"))[0]
 
 
@@ -119,10 +121,29 @@ cdef double step_of(const marquardt_t *s, const double *x, ptrdiff_t j, double *
     return s.upper[j] - x[j] if s.upper[j] - x[j] > x[j] - s.lower[j] else s.lower[j] - x[j]
 
 
+cdef double jump_at(const marquardt_t *s, const double *f) noexcept nogil:
+    """A change of a residual over a central difference that is large beside all residuals, those at x0 included; none where they are
+    rounded to multiples, whose steps say in their mean how they slope."""
+    cdef double size = sqrt(dot(f, f, s.m))
+    if s.grain > 0.0:
+        return INFINITY
+    return JUMP * (s.first if s.first > size else size)
+
+
+cdef inline double central(double up, double f, double other, double h, double back, double jump) noexcept nogil:
+    """(f(x + h) - f(x - back))/(h + back); where f jumps on one side alone, the slope on the other, on which x itself lies."""
+    cdef double a = fabs(up - f), b = fabs(f - other)
+    if a > jump and b < ALONE * a:
+        return (f - other) / back
+    if b > jump and a < ALONE * b:
+        return (up - f) / h
+    return (up - other) / (h + back)
+
+
 cdef int differenced(marquardt_t *s, const double *x, const double *f, double *J) noexcept nogil:
     """J by differences: forward, central, or of three points on one side where a bound is near."""
     cdef ptrdiff_t m = s.m, n = s.n, i, j
-    cdef double h, second, down
+    cdef double h, second, down, jump = jump_at(s, f) if s.central else 0.0
     cdef double *up = s.b                # needed no longer: `factor` makes it anew
     cdef double *other = s.other
     cdef int status
@@ -152,9 +173,8 @@ cdef int differenced(marquardt_t *s, const double *x, const double *f, double *J
             for i in range(m):
                 J[i * n + j] = (up[i] - f[i]) / h
         elif (second < 0.0) != (h < 0.0):
-            down = h - second
             for i in range(m):
-                J[i * n + j] = (up[i] - other[i]) / down
+                J[i * n + j] = central(up[i], f[i], other[i], h, -second, jump)
         else:                            # f'(0) of the parabola through 0, h and second
             down = h * second * (second - h)
             for i in range(m):
@@ -162,12 +182,12 @@ cdef int differenced(marquardt_t *s, const double *x, const double *f, double *J
     return 0
 
 
-cdef inline double quotient(double up, double other, double f, double h, double second) noexcept nogil:
+cdef inline double quotient(double up, double other, double f, double h, double second, double jump) noexcept nogil:
     """As in `differenced`."""
     if second == 0.0:
         return (up - f) / h
     if (second < 0.0) != (h < 0.0):
-        return (up - other) / (h - second)
+        return central(up, f, other, h, -second, jump)
     return ((up - f) * second * second - (other - f) * h * h) / (h * second * (second - h))
 
 
@@ -176,6 +196,7 @@ cdef int by_groups(marquardt_t *s, const double *x, const double *f, double *J) 
     cdef ptrdiff_t m = s.m, n = s.n, g, i, j, e
     cdef double *h = s.room              # of each column, and the second one: as above
     cdef double *second = s.room + n
+    cdef double jump = jump_at(s, f) if s.central else 0.0
     cdef bint some, two
     cdef int status
     memset(J, 0, m * n * sizeof(double))
@@ -206,7 +227,7 @@ cdef int by_groups(marquardt_t *s, const double *x, const double *f, double *J) 
             if s.group[j] == g and not s.fixed[j]:
                 for e in range(s.indptr[j], s.indptr[j + 1]):
                     i = s.indices[e]
-                    J[i * n + j] = quotient(s.b[i], s.other[i], f[i], h[j], second[j])
+                    J[i * n + j] = quotient(s.b[i], s.other[i], f[i], h[j], second[j], jump)
     return 0
 
 

@@ -351,3 +351,10 @@ def test_results_pickle_with_their_inverse_hessian(method):
         assert np.array_equal(again.x, r.x)
         if method != "cg":
             assert np.array_equal(again.hess_inv @ np.arange(3.0), r.hess_inv @ np.arange(3.0))
+
+
+@pytest.mark.parametrize("hess", [lambda x: np.eye(3), np.eye(3), lambda x: np.ones(2), lambda x: 3.0])
+def test_a_hessian_of_another_shape_is_named(hess: Any) -> None:
+    f = mflow.objectives.Rosenbrock(2)
+    with pytest.raises(ValueError, match=r"hess: expected a matrix of shape \(2, 2\), got shape \("):
+        mflow.minimize(lambda x: float(f(x)), [-1.2, 1.0], jac=f.grad, hess=hess, method="trust_ncg")
