@@ -12,13 +12,13 @@ The core says when tries have failed often enough (WALL_DUE).
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from mflow_core.problems.inside import Inside
 from numpy.typing import NDArray
 
-from mflow.base.checks import Array, as_array, check_whole, shown
+from mflow.base.checks import Array, as_array, check_number, check_whole, shown
 from mflow.base.methods import Method
 from mflow.solvers.mass import Mass
 
@@ -26,7 +26,8 @@ __all__ = ["Walls", "check_signs", "left_words", "let_go", "walls_of"]
 
 MOST = 500  # rows of a mass matrix that is solved with for words
 NEXT_TO = 64.0  # of what it falls by in the shortest step that was tried
-ASKED = 64  # components that are asked one by one
+ASKED = 256  # evaluations in search of components
+HALVINGS = 1100  # from any number to any other
 FEW = 10  # in words
 SHORT = 1e-13  # of t: some fifty of the shortest steps, whose length changes with t, so that a multistep method would stay at them
 LONGEST = 1.0 / 64.0  # of the span: behind a wall nothing may move until an inflow comes back, which longer steps would pass over
@@ -100,13 +101,21 @@ def _slopes(mass: Mass, f: Array) -> Array:
 # ---- walls that a run meets -------------------------------------------------------------------------------------------------------------
 
 
-class Walls:
-    """What a run has met of them. run : under error control. atol : its tolerance, a number or one for each component. known : components
-    that are kept at 0 or above already. span : the length of the run."""
+class Wall(NamedTuple):
+    """One end of the domain of f: component j is kept at `bound`, or above it (side 1) or below it (side -1)."""
 
-    def __init__(self, run: Any, atol: Array, known: NDArray[np.int64] | None, span: float) -> None:
-        self.run, self.atol, self.known, self.span = run, atol, known, span
-        self.found: list[int] = []  # components
+    component: int
+    bound: float
+    side: int
+
+
+class Walls:
+    """What a run has met of them. run : under error control. rtol, atol : its tolerances, a number or one for each component. known :
+    components that are kept at 0 or above already. span : the length of the run."""
+
+    def __init__(self, run: Any, rtol: Array, atol: Array, known: NDArray[np.int64] | None, span: float) -> None:
+        self.run, self.rtol, self.atol, self.known, self.span = run, rtol, atol, known, span
+        self.found: list[Wall] = []
         self.inside: Inside | None = None
         from mflow_core.stepping.legs import look_for_walls  # not loaded until there is a run
 
@@ -115,15 +124,15 @@ class Walls:
     def look(self, status: int, goal: float, first_step: float) -> int:
         """Begins anew behind the walls that are here, if there are any, on the way to `goal`; the status of that, or the one that is given.
 
-        What is below 0 by less than a tolerance is at 0 then. The first step is as short as those that failed: beside a wall, at rest, no
-        slope tells what it should be. first_step: of other starts.
+        What is beyond by less than a tolerance is at the wall then. The first step is as short as those that failed: beside a wall, at rest,
+        no slope tells what it should be. first_step: of other starts.
         """
         here = self._here()
         if not here:
             return status
         self._go_behind(sorted([*self.found, *here]))
         self.run.set_first_step(max(abs(self.run.h), SHORT * abs(self.run.t)))
-        status = int(self.run.jump(goal, self._raised(self._kept())))
+        status = int(self.run.jump(goal, self._moved_inside(self.found)))
         self.run.set_first_step(first_step)
         return status
 
@@ -131,65 +140,116 @@ class Walls:
         """Goes on behind the walls that a checkpoint tells of; why it cannot."""
         y = np.ravel(self.run.y)
         try:
-            found = [check_whole(j, "walls", 0, y.size - 1) for j in saved]
+            found = [
+                Wall(check_whole(j, "walls", 0, y.size - 1), check_number(bound, "walls"), check_whole(side, "walls", -1, 1))
+                for j, bound, side in saved
+            ]
         except (TypeError, ValueError) as error:
             return str(error)
-        if not found or sorted(set(found)) != found or np.any(y[found] < 0.0):
-            return f"walls: expected components in order, none of them below 0, got {saved!r}"
+        if not found or sorted(set(found)) != found or not all(w.side and w.side * (y[w.component] - w.bound) >= 0.0 for w in found):
+            return f"walls: expected components in order, none of them beyond its bound, got {saved!r}"
         self._go_behind(found)
         return ""
 
     def guard(self, inside: Inside | None) -> tuple[Inside | None, NDArray[np.int64] | None]:
         """What f goes through, and all components that are kept at 0 or above; inside : what it went through before."""
-        return (self.inside, self._kept()) if self.inside is not None else (inside, self.known)
+        if self.inside is None:
+            return inside, self.known
+        at_0 = np.array([w.component for w in self.found if w.side > 0 and w.bound == 0.0], dtype=np.int64)
+        return self.inside, at_0 if self.known is None else np.union1d(self.known, at_0)
 
     @property
     def words(self) -> str:
         """For the result's message; "" where no wall was met."""
-        if not self.found:
+        kept = []
+        for side in (1, -1):
+            for bound in sorted({w.bound for w in self.found if w.side == side}):
+                which = [w.component for w in self.found if (w.side, w.bound) == (side, bound)]
+                many, names = len(which) > 1, ", ".join(map(str, which[:FEW])) + (", ..." if len(which) > FEW else "")
+                beyond = "above" if side > 0 else "below"
+                kept.append(f"component{'s' * many} {names} {'were' if many else 'was'} kept at {bound:.9g} or {beyond}")
+        if not kept:
             return ""
-        many = len(self.found) > 1
-        which = ", ".join(map(str, self.found[:FEW])) + (", ..." if len(self.found) > FEW else "")
-        kept = f"component{'s' * many} {which} {'were' if many else 'was'} kept at 0 or above"
-        return f"{kept} (to the tolerances between steps), as the right-hand side is not finite below"
+        below = "below" if all(w.side > 0 for w in self.found) else "beyond"
+        return f"{' and '.join(kept)} (to the tolerances between steps), as the right-hand side is not finite {below}"
 
-    def _kept(self) -> NDArray[np.int64]:
-        found = np.array(self.found, dtype=np.int64)
-        return found if self.known is None else np.union1d(self.known, found)
-
-    def _go_behind(self, found: list[int]) -> None:
-        """Keeps these components at 0 or above from here on."""
+    def _go_behind(self, found: list[Wall]) -> None:
+        """Keeps these components within their bounds from here on."""
         self.found = found
         from mflow_core.stepping.legs import go_behind_wall
 
-        self.inside = Inside(self.run.problem, self._kept())
+        known = () if self.known is None else (int(j) for j in self.known)
+        all_of = sorted([*found, *(Wall(j, 0.0, 1) for j in known)])
+        component, bound, side = (list(one) for one in zip(*all_of, strict=True))
+        self.inside = Inside(self.run.problem, np.array(component, dtype=np.int64), bound, side, True)
         go_behind_wall(self.run)
         self.run.max_step = min(self.run.max_step, LONGEST * self.span)
 
-    def _here(self) -> list[int]:
-        """Components within a tolerance of 0, below which f is not finite, and at which it is and leads no further down."""
+    def _here(self) -> list[Wall]:
+        """Ends of the domain of f within a tolerance, at which f is finite and leads no further out."""
         y, t = np.ravel(self.run.y), self.run.t
-        atol = np.broadcast_to(self.atol.ravel(), y.shape)
-        near = np.setdiff1d(np.flatnonzero((np.abs(y) <= atol) & np.isfinite(atol)), self._kept())
-        y = np.ravel(self._raised(near))
-        if near.size == 0 or np.all(np.isfinite(self._slope(t, y, near, -atol[near]))):
-            return []
-        near = near[np.argsort(y[near] / atol[near], kind="stable")][:ASKED]
-        return sorted(int(j) for j in near if self._ends_at(t, y, j, float(atol[j])))
+        sizes = np.broadcast_to(self.atol.ravel() + self.rtol.ravel() * np.abs(y), y.shape)
+        kept = {(w.component, w.side) for w in self.found} | {(int(j), 1) for j in (() if self.known is None else self.known)}
+        found: list[Wall] = []
+        for side in (1, -1):
+            for j in self._blamed(t, y, -side * sizes, [i for i in range(y.size) if np.isfinite(sizes[i]) and (i, side) not in kept]):
+                bound = self._bound(t, y, j, side * float(sizes[j]))
+                if bound is not None and self._holds(t, y, sizes, Wall(j, bound, side)):
+                    found.append(Wall(j, bound, side))
+        return found
 
-    def _raised(self, components: NDArray[np.int64]) -> Array:
-        """The state with none of these components below 0."""
+    def _blamed(self, t: float, y: Array, change: Array, among: list[int]) -> list[int]:
+        """Components whose own change leaves the domain: halves are looked at where a whole leaves it."""
+        out, groups, asked = [], [among], 0
+        while groups and asked < ASKED:
+            group = groups.pop()
+            asked += 1
+            if not group or np.all(np.isfinite(self._slope(t, y, group, y[group] + change[group]))):
+                continue
+            if len(group) == 1:
+                out += group
+            else:
+                groups += [group[len(group) // 2 :], group[: len(group) // 2]]
+        return out
+
+    def _bound(self, t: float, y: Array, j: int, size: float) -> float | None:
+        """The last number of component j at which f is finite, from one that is outside by less than `size` (with the sign of the inside)."""
+        inner, outer = float(y[j]), float(y[j] - size)
+        if not np.all(np.isfinite(self._slope(t, y, j, inner))):
+            inner, outer = inner + size, inner
+            if not np.all(np.isfinite(self._slope(t, y, j, inner))):
+                return None
+        if (outer < 0.0 < inner or inner < 0.0 < outer or inner == 0.0) and np.all(np.isfinite(self._slope(t, y, j, 0.0))):
+            inner = 0.0
+            if not np.all(np.isfinite(self._slope(t, y, j, -ROUNDED * size))):
+                return 0.0
+        for _ in range(HALVINGS):
+            middle = 0.5 * (inner + outer)
+            if middle in (inner, outer):
+                break
+            inner, outer = (middle, outer) if np.all(np.isfinite(self._slope(t, y, j, middle))) else (inner, middle)
+        return inner
+
+    def _holds(self, t: float, y: Array, sizes: Array, wall: Wall) -> bool:
+        """Whether the solution stays inside there, and whether the wall stands still where t or other components move."""
+        j, bound, side = wall
+        at, h = self._slope(t, y, j, bound), float(self.run.h)
+        if not np.copysign(1.0, h) * side * at[j] >= -ROUNDED * np.max(np.abs(at)):
+            return False
+        beyond = bound - side * 1e-3 * float(sizes[j])
+        beside = y + np.where(np.isfinite(sizes), sizes, 0.0)
+        for time, state in ((t + np.copysign(1e-3 * self.span, h), y), (t, beside), (t, 2.0 * y - beside)):
+            if np.all(np.isfinite(self._slope(time, state, j, beyond))):
+                return False
+        return True
+
+    def _moved_inside(self, walls: list[Wall]) -> Array:
+        """The state with none of its components beyond a bound."""
         state: Array = self.run.y
         flat = state.reshape(-1)
-        flat[components] = np.maximum(flat[components], 0.0)
+        for j, bound, side in [*walls, *(Wall(int(j), 0.0, 1) for j in (() if self.known is None else self.known))]:
+            flat[j] = max(flat[j], bound) if side > 0 else min(flat[j], bound)
         return state
-
-    def _ends_at(self, t: float, y: Array, j: int, atol: float) -> bool:
-        """Whether f ends where component j is 0, and the solution does not."""
-        at = self._slope(t, y, j, 0.0)
-        if not np.all(np.isfinite(at)) or np.all(np.isfinite(self._slope(t, y, j, -atol))):
-            return False
-        return bool(np.copysign(at[j], at[j] * self.run.h) >= -ROUNDED * np.max(np.abs(at)))
 
     def _slope(self, t: float, y: Array, place: Any, value: Any) -> Array:
         """f where some components are others."""
@@ -198,9 +258,9 @@ class Walls:
         return np.ravel(self.run.slope(t, moved))
 
 
-def walls_of(run: Any, method: Method, mass: Any, atol: Array, known: NDArray[np.int64] | None, span: float) -> Walls | None:
+def walls_of(run: Any, method: Method, mass: Any, rtol: Array, atol: Array, known: NDArray[np.int64] | None, span: float) -> Walls | None:
     """Those of a run under error control; None where nobody looks, for M y' = f and motion."""
-    return None if mass is not None or "second_order" in method.flags else Walls(run, atol, known, span)
+    return None if mass is not None or "second_order" in method.flags else Walls(run, rtol, atol, known, span)
 
 
 def let_go(inside: Inside | None, walls: Walls | None) -> None:

@@ -174,7 +174,7 @@ class Drive:
             self.first = control.check_first_step(s.first_step, self.t0, self.t1)
             self.run.set_first_step(self.first or 0.0)
             self.run.look_for_stiffness(stable_end(self.method.record))
-            self.walls = walls_of(self.run, self.method, s.mass, atol, self.signs, abs(self.t1 - self.t0))
+            self.walls = walls_of(self.run, self.method, s.mass, rtol, atol, self.signs, abs(self.t1 - self.t0))
         elif s.first_step is not None or s.min_step is not None or s.max_step is not None:
             raise ValueError("first_step, min_step, max_step: they belong to error control, and dt gives fixed steps: omit them, or dt")
         if not (s.until is None and s.steady_rtol is None and s.steady_atol is None):

@@ -1,10 +1,13 @@
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
 from mflow_core.problems.problem import Problem
 
 class Inside:
-    def __init__(self, problem: Problem, signs: NDArray[np.int64] | None = ...) -> None: ...
+    def __init__(self, problem: Problem, signs: NDArray[np.int64] | None = ...,
+                 bounds: Sequence[float] | None = ..., sides: Sequence[float] | None = ..., met: bool = ...) -> None: ...
     def between(self, low: float, high: float) -> None: ...
     @property
     def left(self) -> int | None: ...
