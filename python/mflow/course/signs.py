@@ -121,11 +121,11 @@ class Walls:
 
         look_for_walls(run)
 
-    def look(self, status: int, goal: float, first_step: float) -> int:
+    def look(self, status: int, goal: float, first_step: float, events: Any = None) -> int:
         """Begins anew behind the walls that are here, if there are any, on the way to `goal`; the status of that, or the one that is given.
 
         What is beyond by less than a tolerance is at the wall then. The first step is as short as those that failed: beside a wall, at rest,
-        no slope tells what it should be. first_step: of other starts.
+        no slope tells what it should be. first_step: of other starts. events : of the run, or None.
         """
         here = self._here()
         if not here:
@@ -134,7 +134,35 @@ class Walls:
         self.run.set_first_step(max(abs(self.run.h), SHORT * abs(self.run.t)))
         status = int(self.run.jump(goal, self._moved_inside(self.found)))
         self.run.set_first_step(first_step)
+        if events is not None and not events.acts:
+            self._met_once(events, here)
         return status
+
+    def _met_once(self, events: Any, here: list[Wall]) -> None:
+        """Of roots that were found while a component was coming to rest at a wall the first one alone counts, and none that follows there."""
+        which, times, states = events.found
+        flat, y = states.reshape(len(times), -1), np.ravel(self.run.y)
+        at_wall = np.zeros(len(times), dtype=bool)
+        for j, bound, _ in here:
+            size = float(np.broadcast_to(self.atol.ravel() + self.rtol.ravel() * abs(bound), y.shape)[j])
+            at_wall |= np.abs(flat[:, j] - bound) <= size
+            y[j] = bound if abs(y[j] - bound) <= size else y[j]
+        keep, counted = np.ones(len(times), dtype=bool), events.pack()
+        events.start_at(self.run.t, y)
+        at_rest = events.pack()
+        for e in range(events.count):
+            last, t = -1, self.run.t
+            for k in np.flatnonzero(which == e)[::-1]:
+                if not at_wall[k] or abs(t - times[k]) > LONGEST * self.span:
+                    break
+                if last >= 0:
+                    keep[last] = False
+                last, t = k, times[k]
+            if last >= 0 and at_rest[e, 2] == 0.0:
+                counted[e] = at_rest[e]
+        counted[:, 0] -= np.bincount(which[~keep], minlength=events.count)
+        events.unpack(counted)
+        events.restore_rows(which[keep], times[keep], states[keep])
 
     def resume(self, saved: Any) -> str:
         """Goes on behind the walls that a checkpoint tells of; why it cannot."""

@@ -417,7 +417,7 @@ class Drive:
         """Up to `count` steps under error control."""
         status = self.run.adaptive(count, goal, rows, paced=True)
         if self.walls is not None and (status == stepper.WALL_DUE or status in CANNOT):
-            status = self.walls.look(0 if status == stepper.WALL_DUE else status, goal, self.first or 0.0)
+            status = self.walls.look(0 if status == stepper.WALL_DUE else status, goal, self.first or 0.0, self.events)
         return status
 
     def _steps_to_goal(self, count: int, rows: stepper.Rows | None) -> int:
