@@ -12,6 +12,7 @@ The core says when tries have failed often enough (WALL_DUE).
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -28,6 +29,9 @@ MOST = 500  # rows of a mass matrix that is solved with for words
 NEXT_TO = 64.0  # of what it falls by in the shortest step that was tried
 ASKED = 256  # evaluations in search of components
 HALVINGS = 1100  # from any number to any other
+RESTING = 16  # components that are looked at for a root of f
+ROOT_NEAR = 1e-4  # of a tolerance, where f is compared with f at a tolerance from its root
+STEEP = 2.5e-4  # of f there: like |y|^0.9 or steeper; a line has 1e-4
 FEW = 10  # in words
 SHORT = 1e-13  # of t: some fifty of the shortest steps, whose length changes with t, so that a multistep method would stay at them
 LONGEST = 1.0 / 64.0  # of the span: behind a wall nothing may move until an inflow comes back, which longer steps would pass over
@@ -102,11 +106,16 @@ def _slopes(mass: Mass, f: Array) -> Array:
 
 
 class Wall(NamedTuple):
-    """One end of the domain of f: component j is kept at `bound`, or above it (side 1) or below it (side -1)."""
+    """One end of the domain of f: component j is kept at `bound`, or above it (side 1) or below it (side -1).
+
+    rests : f does not end there, but leads back from beyond, steeper than any line, as -cbrt(y) at 0: what arrives comes to rest. It is let
+    go where f leads it on.
+    """
 
     component: int
     bound: float
     side: int
+    rests: bool = False
 
 
 class Walls:
@@ -127,10 +136,11 @@ class Walls:
         What is beyond by less than a tolerance is at the wall then. The first step is as short as those that failed: beside a wall, at rest,
         no slope tells what it should be. first_step: of other starts. events : of the run, or None.
         """
-        here = self._here()
-        if not here:
+        gone = [w for w in self.found if w.rests and self._leads_on(w)]
+        here = self._here() or ([] if gone else self._rests())
+        if not here and not gone:
             return status
-        self._go_behind(sorted([*self.found, *here]))
+        self._go_behind(sorted({*self.found, *here}.difference(gone)))
         self.run.set_first_step(max(abs(self.run.h), SHORT * abs(self.run.t)))
         status = int(self.run.jump(goal, self._moved_inside(self.found)))
         self.run.set_first_step(first_step)
@@ -143,7 +153,7 @@ class Walls:
         which, times, states = events.found
         flat, y = states.reshape(len(times), -1), np.ravel(self.run.y)
         at_wall = np.zeros(len(times), dtype=bool)
-        for j, bound, _ in here:
+        for j, bound, *_ in here:
             size = float(np.broadcast_to(self.atol.ravel() + self.rtol.ravel() * abs(bound), y.shape)[j])
             at_wall |= np.abs(flat[:, j] - bound) <= size
             y[j] = bound if abs(y[j] - bound) <= size else y[j]
@@ -169,8 +179,8 @@ class Walls:
         y = np.ravel(self.run.y)
         try:
             found = [
-                Wall(check_whole(j, "walls", 0, y.size - 1), check_number(bound, "walls"), check_whole(side, "walls", -1, 1))
-                for j, bound, side in saved
+                Wall(check_whole(j, "walls", 0, y.size - 1), check_number(bound, "walls"), check_whole(side, "walls", -1, 1), rests is True)
+                for j, bound, side, rests in saved
             ]
         except (TypeError, ValueError) as error:
             return str(error)
@@ -190,16 +200,15 @@ class Walls:
     def words(self) -> str:
         """For the result's message; "" where no wall was met."""
         kept = []
-        for side in (1, -1):
-            for bound in sorted({w.bound for w in self.found if w.side == side}):
-                which = [w.component for w in self.found if (w.side, w.bound) == (side, bound)]
+        for side, rests in sorted({(w.side, w.rests) for w in self.found}, reverse=True):
+            for bound in sorted({w.bound for w in self.found if (w.side, w.rests) == (side, rests)}):
+                which = [w.component for w in self.found if w[1:] == (bound, side, rests)]
                 many, names = len(which) > 1, ", ".join(map(str, which[:FEW])) + (", ..." if len(which) > FEW else "")
-                beyond = "above" if side > 0 else "below"
-                kept.append(f"component{'s' * many} {names} {'were' if many else 'was'} kept at {bound:.9g} or {beyond}")
-        if not kept:
-            return ""
-        below = "below" if all(w.side > 0 for w in self.found) else "beyond"
-        return f"{' and '.join(kept)} (to the tolerances between steps), as the right-hand side is not finite {below}"
+                beyond, below = ("above", "below") if side > 0 else ("below", "beyond")
+                why = "leads there from both sides, steeper than any line" if rests else f"is not finite {below}"
+                text = f"component{'s' * many} {names} {'were' if many else 'was'} kept at {bound:.9g} or {beyond}"
+                kept.append(f"{text} (to the tolerances between steps), as the right-hand side {why}")
+        return "; ".join(kept)
 
     def _go_behind(self, found: list[Wall]) -> None:
         """Keeps these components within their bounds from here on."""
@@ -207,8 +216,10 @@ class Walls:
         from mflow_core.stepping.legs import go_behind_wall
 
         known = () if self.known is None else (int(j) for j in self.known)
+        if self.inside is not None:
+            self.inside.release()
         all_of = sorted([*found, *(Wall(j, 0.0, 1) for j in known)])
-        component, bound, side = (list(one) for one in zip(*all_of, strict=True))
+        component, bound, side = ([w[i] for w in all_of] for i in range(3))
         self.inside = Inside(self.run.problem, np.array(component, dtype=np.int64), bound, side, True)
         go_behind_wall(self.run)
         self.run.max_step = min(self.run.max_step, LONGEST * self.span)
@@ -225,6 +236,53 @@ class Walls:
                 if bound is not None and self._holds(t, y, sizes, Wall(j, bound, side)):
                     found.append(Wall(j, bound, side))
         return found
+
+    def _rests(self) -> list[Wall]:
+        """Components within a tolerance of a number that f leads to from both sides as a root does, wherever t and the others are."""
+        y, t, h = np.ravel(self.run.y), self.run.t, float(self.run.h)
+        sizes = np.broadcast_to(self.atol.ravel() + self.rtol.ravel() * np.abs(y), y.shape)
+        kept = {w.component for w in self.found} | {int(j) for j in (() if self.known is None else self.known)}
+        others = np.where(np.isfinite(sizes), sizes, 0.0)
+        others[sorted(kept)] = 0.0
+        found = []
+        for j in [i for i in np.argsort(np.abs(y) / sizes, kind="stable").tolist() if np.isfinite(sizes[i]) and i not in kept][:RESTING]:
+            drive = lambda z, time=t, state=y, j=j: float(np.copysign(1.0, h) * self._slope(time, state, j, z)[j])  # noqa: E731
+            bound = self._root(drive, float(y[j]), float(sizes[j]))
+            if bound is None:
+                continue
+            near = ROOT_NEAR * float(sizes[j])
+            steep = all(abs(drive(bound + s * near)) > STEEP * abs(drive(bound + s * float(sizes[j]))) for s in (1, -1))
+            beside = others.copy()
+            beside[j] = 0.0
+            moved = ((t + np.copysign(1e-3 * self.span, h), y), (t, y + beside), (t, y - beside))
+            if steep and all(drive(bound + near, *at) < 0.0 < drive(bound - near, *at) for at in moved):
+                found.append(Wall(j, bound, 1 if y[j] >= bound else -1, True))
+        return found
+
+    @staticmethod
+    def _root(drive: Callable[[float], float], y: float, size: float) -> float | None:
+        """Where `drive`, above 0 below it and below 0 above, is 0 within `size` of y; None: nowhere."""
+        low, high = y - size, y + size
+        if not drive(low) > 0.0 > drive(high):
+            return None
+        if low < 0.0 < high and drive(0.0) == 0.0:
+            return 0.0
+        for _ in range(HALVINGS):
+            middle = 0.5 * (low + high)
+            if middle in (low, high):
+                break
+            value = drive(middle)
+            if value == 0.0:
+                return middle
+            low, high = (middle, high) if value > 0.0 else (low, middle)
+        return None
+
+    def _leads_on(self, wall: Wall) -> bool:
+        """Whether f leads on from where a component rested, so that it rests no more."""
+        y = np.ravel(self._moved_inside(self.found))
+        j, bound, side, _ = wall
+        at = self._slope(self.run.t, y, j, bound)
+        return bool(np.copysign(1.0, self.run.h) * side * at[j] < -ROUNDED * np.max(np.abs(at)))
 
     def _blamed(self, t: float, y: Array, change: Array, among: list[int]) -> list[int]:
         """Components whose own change leaves the domain: halves are looked at where a whole leaves it."""
@@ -260,7 +318,7 @@ class Walls:
 
     def _holds(self, t: float, y: Array, sizes: Array, wall: Wall) -> bool:
         """Whether the solution stays inside there, and whether the wall stands still where t or other components move."""
-        j, bound, side = wall
+        j, bound, side, _ = wall
         at, h = self._slope(t, y, j, bound), float(self.run.h)
         if not np.copysign(1.0, h) * side * at[j] >= -ROUNDED * np.max(np.abs(at)):
             return False
@@ -275,7 +333,7 @@ class Walls:
         """The state with none of its components beyond a bound."""
         state: Array = self.run.y
         flat = state.reshape(-1)
-        for j, bound, side in [*walls, *(Wall(int(j), 0.0, 1) for j in (() if self.known is None else self.known))]:
+        for j, bound, side, _ in [*walls, *(Wall(int(j), 0.0, 1) for j in (() if self.known is None else self.known))]:
             flat[j] = max(flat[j], bound) if side > 0 else min(flat[j], bound)
         return state
 

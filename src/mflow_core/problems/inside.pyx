@@ -213,6 +213,10 @@ cdef class Inside:
         """As if no component had been below 0."""
         self.s.left = -1
 
+    def release(self):
+        """No component is kept any more."""
+        self.s.n_signs, self.s.left = 0, -1
+
     def let_go(self):
         """The run is over: what it lent for states below 0, its Jacobian, may be gone before the problem is."""
         self.s.bend = NULL
