@@ -29,6 +29,8 @@ MOST = 500  # rows of a mass matrix that is solved with for words
 NEXT_TO = 64.0  # of what it falls by in the shortest step that was tried
 ASKED = 256  # evaluations in search of components
 HALVINGS = 1100  # from any number to any other
+FAR = 512  # steps that are left
+REACH = 10.0  # tolerances: explicit steps go back and forth over a root by some 7 of them
 RESTING = 16  # components that are looked at for a root of f
 ROOT_NEAR = 1e-4  # of a tolerance, where f is compared with f at a tolerance from its root
 STEEP = 2.5e-4  # of f there: like |y|^0.9 or steeper; a line has 1e-4
@@ -126,6 +128,7 @@ class Walls:
         self.run, self.rtol, self.atol, self.known, self.span = run, rtol, atol, known, span
         self.found: list[Wall] = []
         self.inside: Inside | None = None
+        self.left_at = np.nan  # the time when a component was last led on from where it rested
         from mflow_core.stepping.legs import look_for_walls  # not loaded until there is a run
 
         look_for_walls(run)
@@ -136,10 +139,11 @@ class Walls:
         What is beyond by less than a tolerance is at the wall then. The first step is as short as those that failed: beside a wall, at rest,
         no slope tells what it should be. first_step: of other starts. events : of the run, or None.
         """
-        gone = [w for w in self.found if w.rests and self._leads_on(w)]
-        here = self._here() or ([] if gone else self._rests())
+        gone = [w for w in self.found if w.rests and self._leads_on(w, fails=status != 0)]
+        here = self._here() or ([] if gone or self.run.t == self.left_at else self._rests())
         if not here and not gone:
             return status
+        self.left_at = self.run.t if gone else self.left_at
         self._go_behind(sorted({*self.found, *here}.difference(gone)))
         self.run.set_first_step(max(abs(self.run.h), SHORT * abs(self.run.t)))
         status = int(self.run.jump(goal, self._moved_inside(self.found)))
@@ -147,6 +151,10 @@ class Walls:
         if events is not None and not events.acts:
             self._met_once(events, here)
         return status
+
+    def should_rest(self, end: float) -> bool:
+        """Whether a component has come to rest where no try fails: an explicit step goes over it to the other side, and back, without end."""
+        return FAR * abs(self.run.h) < abs(end - self.run.t) and bool(self._rests())
 
     def _met_once(self, events: Any, here: list[Wall]) -> None:
         """Of roots that were found while a component was coming to rest at a wall the first one alone counts, and none that follows there."""
@@ -238,7 +246,7 @@ class Walls:
         return found
 
     def _rests(self) -> list[Wall]:
-        """Components within a tolerance of a number that f leads to from both sides as a root does, wherever t and the others are."""
+        """Components beside a number that f leads to from both sides as a root does, wherever t and the others are."""
         y, t, h = np.ravel(self.run.y), self.run.t, float(self.run.h)
         sizes = np.broadcast_to(self.atol.ravel() + self.rtol.ravel() * np.abs(y), y.shape)
         kept = {w.component for w in self.found} | {int(j) for j in (() if self.known is None else self.known)}
@@ -247,7 +255,7 @@ class Walls:
         found = []
         for j in [i for i in np.argsort(np.abs(y) / sizes, kind="stable").tolist() if np.isfinite(sizes[i]) and i not in kept][:RESTING]:
             drive = lambda z, time=t, state=y, j=j: float(np.copysign(1.0, h) * self._slope(time, state, j, z)[j])  # noqa: E731
-            bound = self._root(drive, float(y[j]), float(sizes[j]))
+            bound = self._root(drive, float(y[j]), REACH * float(sizes[j]))
             if bound is None:
                 continue
             near = ROOT_NEAR * float(sizes[j])
@@ -277,10 +285,12 @@ class Walls:
             low, high = (middle, high) if value > 0.0 else (low, middle)
         return None
 
-    def _leads_on(self, wall: Wall) -> bool:
-        """Whether f leads on from where a component rested, so that it rests no more."""
+    def _leads_on(self, wall: Wall, fails: bool) -> bool:
+        """Whether f leads on from where a component rests, now or, where no step works, just behind the time of the run."""
         y = np.ravel(self._moved_inside(self.found))
         j, bound, side, _ = wall
+        if fails and y[j] == bound:
+            return True
         at = self._slope(self.run.t, y, j, bound)
         return bool(np.copysign(1.0, self.run.h) * side * at[j] < -ROUNDED * np.max(np.abs(at)))
 
@@ -338,10 +348,13 @@ class Walls:
         return state
 
     def _slope(self, t: float, y: Array, place: Any, value: Any) -> Array:
-        """f where some components are others."""
+        """f where some components are others; NaN where it cannot be had."""
         moved = y.copy()
         moved[place] = value
-        return np.ravel(self.run.slope(t, moved))
+        try:
+            return np.ravel(self.run.slope(t, moved))
+        except Exception:  # as f of Python's own math raises where NumPy gives NaN; the run's own calls tell of it
+            return np.full(y.shape, np.nan)
 
 
 def walls_of(run: Any, method: Method, mass: Any, rtol: Array, atol: Array, known: NDArray[np.int64] | None, span: float) -> Walls | None:
