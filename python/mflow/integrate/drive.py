@@ -541,6 +541,8 @@ class Drive:
         inside, signs = (self.inside, self.signs) if self.walls is None else self.walls.guard(self.inside)
         if status in CANNOT and (words := left_words(run, inside, signs, mass=mass)):
             return self.result(-1, "left_domain", words)
+        if self.auto is not None and self.auto.pole:
+            return self.result(-1, "non_finite", f"{self.auto.pole} ({where})")
         ending = self._ending(where)
         ending.held = self.checkpoints is not None and self.checkpoints.held
         end = ending.unmeasured(self.unmeasured) if self.unmeasured else ending.explain(status)
