@@ -1,9 +1,9 @@
 """Poles in time: whether f(t, y) grows without bound between two times, so fast that no state follows it.
 
 Steps of a size that only stability has chosen leap over a pole of the forcing, as of 1/(1 - t)^2, for no Jacobian tells of it. f is looked
-at along the way at one state, and where it stands out, ever nearer to where it is largest: at a pole like |t - t*|^-p with p >= 1 what |f| is
-at a distance, times that distance, does not become less. Its integral diverges. At one with p < 1, at a logarithm and at what is steep and
-bounded it does.
+at along the way at one state, and where it stands out, ever nearer to where it is largest: at a pole like |t - t*|^-p with p >= 1 what
+|f| is at a distance, times that distance, does not become less. Its integral diverges. At one with p < 1, at a logarithm and at what is
+steep and bounded it does.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def pole_words(slope: Slope, t0: float, t1: float, y: Array) -> str:
                 value = float(np.linalg.norm(slope(t, y)))
         except ArithmeticError:  # Python's own 1/0
             return math.inf
-        return value if value == value else math.inf
+        return math.inf if math.isnan(value) else value
 
     width = (t1 - t0) / (LOOKS + 1)
     ends = size(t0), size(t1)

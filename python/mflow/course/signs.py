@@ -1,13 +1,16 @@
-"""Components that are kept at 0 or above.
+"""Components that are kept at 0 or above, and at other bounds that a run meets.
 
 f is asked where none of them is below 0 (`mflow_core.problems.inside`), and a step that ends below by more than a tolerance, or where f
 drives the component on, is tried again, shorter (`run_settle` in mflow_core.stepping.run). Where no step is short enough, the solution
 itself goes there, if it does: the component is next to 0, and falls.
 
-A run under error control keeps components so by itself where it meets a wall at 0 (`Walls`): the right-hand side is not finite below, as
-that of h' = q - sqrt(h). Where a solution touches it (the inflow of a tank stops for a moment, or the tank is empty for a while), stages
+A run under error control keeps components so by itself where it meets a wall (`Walls`): the right-hand side is not finite beyond, as that
+of h' = q - sqrt(h) at 0. Where a solution touches it (the inflow of a tank stops for a moment, or the tank is empty for a while), stages
 and the guesses of Newton's iteration lie on the other side again and again, and only steps of 1e-6 of what is left would work.
 The core says when tries have failed often enough (WALL_DUE).
+
+A root of f with both signs, as of y' = -cbrt(y), is like a wall to what arrives: Newton's iteration goes from side to side, and so do
+explicit steps, which fail in no try. What comes to rest there is kept on the side that it has come from, until f leads it on.
 """
 
 from __future__ import annotations
@@ -36,7 +39,10 @@ ROOT_NEAR = 1e-4  # of a tolerance, where f is compared with f at a tolerance fr
 STEEP = 2.5e-4  # of f there: like |y|^0.9 or steeper; a line has 1e-4
 FEW = 10  # in words
 SHORT = 1e-13  # of t: some fifty of the shortest steps, whose length changes with t, so that a multistep method would stay at them
-LONGEST = 1.0 / 64.0  # of the span: behind a wall nothing may move until an inflow comes back, which longer steps would pass over
+# Of the span: behind a wall nothing may move until an inflow comes back, which longer steps would pass over. At rest neither the state nor
+# its slope tells of an inflow to come, and what steps were before the wall follows from the solution, not from the inflow: no bound that is
+# taken from the run is one for it. So this one has its reason in the cost alone, 64 steps more a run; a shorter pulse may be lost.
+LONGEST = 1.0 / 64.0
 ROUNDED = 1e-14  # of the largest slope: no drive
 
 
@@ -136,8 +142,8 @@ class Walls:
     def look(self, status: int, goal: float, first_step: float, events: Any = None) -> int:
         """Begins anew behind the walls that are here, if there are any, on the way to `goal`; the status of that, or the one that is given.
 
-        What is beyond by less than a tolerance is at the wall then. The first step is as short as those that failed: beside a wall, at rest,
-        no slope tells what it should be. first_step: of other starts. events : of the run, or None.
+        What is beyond by less than a tolerance is at the wall then. The first step is as short as those that failed: beside a wall, at
+        rest, no slope tells what it should be. first_step: of other starts. events : of the run, or None.
         """
         gone = [w for w in self.found if w.rests and self._leads_on(w, fails=status != 0)]
         here = self._here() or ([] if gone or self.run.t == self.left_at else self._rests())
@@ -153,11 +159,11 @@ class Walls:
         return status
 
     def should_rest(self, end: float) -> bool:
-        """Whether a component has come to rest where no try fails: an explicit step goes over it to the other side, and back, without end."""
+        """Whether a component has come to rest where no try fails: an explicit step goes over it to the other side, and back."""
         return FAR * abs(self.run.h) < abs(end - self.run.t) and bool(self._rests())
 
     def _met_once(self, events: Any, here: list[Wall]) -> None:
-        """Of roots that were found while a component was coming to rest at a wall the first one alone counts, and none that follows there."""
+        """Of roots that were found while a component was coming to rest at a wall the first alone counts, and none that follows."""
         which, times, states = events.found
         flat, y = states.reshape(len(times), -1), np.ravel(self.run.y)
         at_wall = np.zeros(len(times), dtype=bool)
@@ -309,7 +315,7 @@ class Walls:
         return out
 
     def _bound(self, t: float, y: Array, j: int, size: float) -> float | None:
-        """The last number of component j at which f is finite, from one that is outside by less than `size` (with the sign of the inside)."""
+        """The last number of component j at which f is finite, from one that is outside by less than `size`, of the inside's sign."""
         inner, outer = float(y[j]), float(y[j] - size)
         if not np.all(np.isfinite(self._slope(t, y, j, inner))):
             inner, outer = inner + size, inner

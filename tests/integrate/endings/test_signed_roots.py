@@ -1,4 +1,7 @@
-"""Solutions that come to rest in finite time where the right-hand side has a root's slope on both sides, as -cbrt(y). Oracles: closed forms."""
+"""Solutions that come to rest in finite time where the right-hand side has a root's slope on both sides, as -cbrt(y).
+
+Oracles: closed forms.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,8 @@ import mflow
 from support.problems import Array
 
 METHODS = ["dopri5", "tsit5", "auto", "radau5", "bdf", "esdirk43", "rodas5p"]
-CALLS = {"dopri5": 9000, "tsit5": 9000, "auto": 9000, "rodas5p": 17000}  # these are looked at after 1024 steps; all others after 32 failed tries
+# These are looked at after 1024 steps, all others after 32 failed tries.
+CALLS = {"dopri5": 9000, "tsit5": 9000, "auto": 9000, "rodas5p": 17000}
 
 pytestmark = pytest.mark.filterwarnings("ignore::mflow.StiffnessWarning")
 
@@ -60,7 +64,8 @@ def test_what_is_as_steep_as_a_line_is_left_alone() -> None:
 
 def test_a_run_that_goes_on_at_rest_has_the_same_bits(tmp_path: Path) -> None:
     def go(**more: object) -> mflow.IVPResult:
-        return mflow.solve_ivp(ROOTS["cbrt"][0], (0, 6), [1.0], "radau5", rtol=1e-5, atol=1e-8, checkpoint_every=10, **more)  # type: ignore[arg-type]
+        fun = ROOTS["cbrt"][0]
+        return mflow.solve_ivp(fun, (0, 6), [1.0], "radau5", rtol=1e-5, atol=1e-8, checkpoint_every=10, **more)  # type: ignore[arg-type]
 
     path = tmp_path / "run"
     whole = go(checkpoint=tmp_path / "whole")

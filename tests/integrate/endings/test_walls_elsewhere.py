@@ -1,5 +1,7 @@
-"""Walls away from 0, tanks in a row, and events on what rests at a wall. Oracles: SciPy on the same equations with max(..., 0), which have no
-wall, by short steps; scaled and mirrored copies of one problem."""
+"""Walls away from 0, tanks in a row, and events on what rests at a wall.
+
+Oracles: SciPy on the same equations with max(..., 0), which have no wall, by short steps; mirrored copies of one problem.
+"""
 
 from __future__ import annotations
 

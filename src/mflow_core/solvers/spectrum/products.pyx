@@ -5,7 +5,6 @@ v starts the same each time, so that what follows from the radius does not depen
 of the tolerances, where the components of a badly scaled problem are of one size.
 """
 from libc.math cimport INFINITY, fabs, sqrt
-from libc.stdint cimport int64_t
 from libc.string cimport memcpy, memset
 
 cimport numpy as cnp
