@@ -16,6 +16,7 @@ explicit steps, which fail in no try. What comes to rest there is kept on the si
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -260,7 +261,7 @@ class Walls:
         others[sorted(kept)] = 0.0
         found = []
         for j in [i for i in np.argsort(np.abs(y) / sizes, kind="stable").tolist() if np.isfinite(sizes[i]) and i not in kept][:RESTING]:
-            drive = lambda z, time=t, state=y, j=j: float(np.copysign(1.0, h) * self._slope(time, state, j, z)[j])  # noqa: E731
+            drive = partial(self._drive, t, y, j)
             bound = self._root(drive, float(y[j]), REACH * float(sizes[j]))
             if bound is None:
                 continue
@@ -269,9 +270,14 @@ class Walls:
             beside = others.copy()
             beside[j] = 0.0
             moved = ((t + np.copysign(1e-3 * self.span, h), y), (t, y + beside), (t, y - beside))
-            if steep and all(drive(bound + near, *at) < 0.0 < drive(bound - near, *at) for at in moved):
+            back = (self._drive(at, state, j, bound + near) < 0.0 < self._drive(at, state, j, bound - near) for at, state in moved)
+            if steep and all(back):
                 found.append(Wall(j, bound, 1 if y[j] >= bound else -1, True))
         return found
+
+    def _drive(self, t: float, y: Array, j: int, value: float) -> float:
+        """The slope of component j, forwards, where it is `value`."""
+        return float(np.copysign(1.0, self.run.h) * self._slope(t, y, j, value)[j])
 
     @staticmethod
     def _root(drive: Callable[[float], float], y: float, size: float) -> float | None:
