@@ -20,6 +20,7 @@ from mflow_core.types cimport MF_RETRY_SOLVE
 cnp.import_array()
 
 cdef double ALIKE = 4.0                  # what enters beside what leaves
+cdef double LIFTED = 1e-3                # of a tolerance: what a component may be moved by alone; at a wall that was met by a whole one
 
 cdef enum:
     LIFTS = 8                            # ways back to 0, one after the other
@@ -173,7 +174,7 @@ cdef double lift(const inside_t *s, const control_t *c, matrix_t *m, const doubl
                  double *change) noexcept nogil:
     """Brings what a step from y0 has left beyond its bounds, by less than a tolerance, to these. First along the columns of J, or along
     the step. Neither moves what no slope changes, such as a sum. Where they are no way, as a change would be more than a tolerance, and
-    for what rounding leaves, alone. The most that a component was moved alone, in units of the tolerances."""
+    for what rounding leaves, alone. The most that a component was moved alone, in units of what it may be."""
     cdef double *y = end[0]
     cdef double most = 0.0
     cdef ptrdiff_t k, i
@@ -192,7 +193,7 @@ cdef double lift(const inside_t *s, const control_t *c, matrix_t *m, const doubl
             for j in range(vectors - 1):
                 end[j + 1][i] -= y[i] - s.bounds[k]
         y[i] = y[i] if inward(s, k, y) > 0.0 else s.bounds[k]      # -0 becomes 0 too
-    return most
+    return most if s.met else most / LIFTED
 
 
 # ---- the spectral radius ----------------------------------------------------------------------------------------------------------------
