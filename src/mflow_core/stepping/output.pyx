@@ -22,6 +22,9 @@ from mflow_core.stepping.motion cimport acceleration
 from mflow_core.types cimport MF_E_ARGUMENT, MF_E_NON_FINITE, MF_FRESH, MF_FSAL, MF_SECOND_ORDER
 
 
+cdef double LINGERS = 8.0                # tolerances
+
+
 cdef void hermite(const mf_frame *f, const double *slope0, const double *slope1, double *D) noexcept nogil:
     """D of the cubic through both ends with their slopes."""
     hermite_of(f, f.x0[0], f.x1[0], slope0, slope1, D)
@@ -171,14 +174,16 @@ cdef void visible_at(run_t *r, double theta, double *y) noexcept nogil:
             y[2 * r.n + i] = r.now[2][i] + theta * (r.next[2][i] - r.now[2][i])
 
 
-cdef bint rests(const inside_t *s, const control_t *c, double *y) noexcept nogil:
-    """Puts components that are within a tolerance of a wall there; whether there are any."""
+cdef bint rests(const inside_t *s, const control_t *c, const double *start, double *y) noexcept nogil:
+    """Puts components that are within a tolerance of a wall there, and those that a step from there leads a little away; whether there are
+    any. The errors of some steps add up to more than a tolerance."""
     cdef bint any_rests = False
+    cdef double size
     cdef ptrdiff_t k, i
     for k in range(s.n_signs):
         i = s.signs[k]
-        if inward(s, k, y) <= ((c.atol if c.atol_of == NULL else c.atol_of[i])
-                               + (c.rtol if c.rtol_of == NULL else c.rtol_of[i]) * fabs(s.bounds[k])):
+        size = (c.atol if c.atol_of == NULL else c.atol_of[i]) + (c.rtol if c.rtol_of == NULL else c.rtol_of[i]) * fabs(s.bounds[k])
+        if inward(s, k, y) <= (LINGERS * size if inward(s, k, start) <= size else size):
             y[i], any_rests = s.bounds[k], True
     return any_rests
 
@@ -197,7 +202,7 @@ cdef int state_at(double theta, double *y, void *ctx) noexcept nogil:
         horner(&r.f, r.now[1], r.f.D + width(r) * r.ld, width(r), theta, y + r.n)
     else:
         polynomial(&r.f, r.n_D, theta, y)
-    return EVENT_HELD if r.inside != NULL and r.inside.met and rests(r.inside, &r.c, y) else 0
+    return EVENT_HELD if r.inside != NULL and r.inside.met and rests(r.inside, &r.c, r.now[0], y) else 0
 
 
 cdef int write_times(run_t *r, double t_next, double length, bint with_end, record_t *record) noexcept nogil:
