@@ -33,6 +33,10 @@ def test_an_implicit_step_without_a_root_names_the_jump(method: str, wall: str) 
 def test_steps_that_chatter_until_they_are_too_many_name_the_jump(method: str, wall: str) -> None:
     fun, start = WALLS[wall]
     r = mflow.solve_ivp(fun, (0, 5), start, method, rtol=1e-8, atol=1e-10, max_steps=1000)
+    if wall == "sign" and method in ("esdirk43", "bdf"):  # at y = 0, for sign(0) = 0, it rests
+        assert r.reason == "finished"
+        assert r.y[0, -1] == 0.0
+        return
     assert r.reason == "max_steps"
     assert "the solution slides along it" in r.message
 

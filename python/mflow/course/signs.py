@@ -1,26 +1,30 @@
-"""Components that are kept at 0 or above.
+"""Components that are kept at 0 or above, and at other bounds that a run meets.
 
 f is asked where none of them is below 0 (`mflow_core.problems.inside`), and a step that ends below by more than a tolerance, or where f
 drives the component on, is tried again, shorter (`run_settle` in mflow_core.stepping.run). Where no step is short enough, the solution
 itself goes there, if it does: the component is next to 0, and falls.
 
-A run under error control keeps components so by itself where it meets a wall at 0 (`Walls`): the right-hand side is not finite below, as
-that of h' = q - sqrt(h). Where a solution touches it (the inflow of a tank stops for a moment, or the tank is empty for a while), stages
+A run under error control keeps components so by itself where it meets a wall (`Walls`): the right-hand side is not finite beyond, as that
+of h' = q - sqrt(h) at 0. Where a solution touches it (the inflow of a tank stops for a moment, or the tank is empty for a while), stages
 and the guesses of Newton's iteration lie on the other side again and again, and only steps of 1e-6 of what is left would work.
 The core says when tries have failed often enough (WALL_DUE).
+
+A root of f with both signs, as of y' = -cbrt(y), is like a wall to what arrives: Newton's iteration goes from side to side, and so do
+explicit steps, which fail in no try. What comes to rest there is kept on the side that it has come from, until f leads it on.
 """
 
 from __future__ import annotations
 
-import functools
+from collections.abc import Callable
+from functools import cache, partial
 from types import ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from mflow_core.problems.inside import Inside
 from numpy.typing import NDArray
 
-from mflow.base.checks import Array, as_array, check_whole, shown
+from mflow.base.checks import Array, as_array, check_number, check_whole, shown
 from mflow.base.methods import Method
 from mflow.solvers.mass import Mass
 
@@ -28,10 +32,19 @@ __all__ = ["Walls", "check_signs", "left_words", "let_go", "walls_of"]
 
 MOST = 500  # rows of a mass matrix that is solved with for words
 NEXT_TO = 64.0  # of what it falls by in the shortest step that was tried
-ASKED = 64  # components that are asked one by one
+ASKED = 256  # evaluations in search of components
+HALVINGS = 1100  # from any number to any other
+FAR = 512  # steps that are left
+REACH = 10.0  # tolerances: explicit steps go back and forth over a root by some 7 of them
+RESTING = 16  # components that are looked at for a root of f
+ROOT_NEAR = 1e-4  # of a tolerance, where f is compared with f at a tolerance from its root
+STEEP = 2.5e-4  # of f there: like |y|^0.9 or steeper; a line has 1e-4
 FEW = 10  # in words
 SHORT = 1e-13  # of t: some fifty of the shortest steps, whose length changes with t, so that a multistep method would stay at them
-LONGEST = 1.0 / 64.0  # of the span: behind a wall nothing may move until an inflow comes back, which longer steps would pass over
+# Of the span: behind a wall nothing may move until an inflow comes back, which longer steps would pass over. At rest neither the state nor
+# its slope tells of an inflow to come, and what steps were before the wall follows from the solution, not from the inflow: no bound that is
+# taken from the run is one for it. So this one has its reason in the cost alone, 64 steps more a run; a shorter pulse may be lost.
+LONGEST = 1.0 / 64.0
 ROUNDED = 1e-14  # of the largest slope: no drive
 
 
@@ -102,101 +115,258 @@ def _slopes(mass: Mass, f: Array) -> Array:
 # ---- walls that a run meets -------------------------------------------------------------------------------------------------------------
 
 
-class Walls:
-    """What a run has met of them. run : under error control. atol : its tolerance, a number or one for each component. known : components
-    that are kept at 0 or above already. span : the length of the run."""
+class Wall(NamedTuple):
+    """One end of the domain of f: component j is kept at `bound`, or above it (side 1) or below it (side -1).
 
-    def __init__(self, run: Any, atol: Array, known: NDArray[np.int64] | None, span: float) -> None:
-        self.run, self.atol, self.known, self.span = run, atol, known, span
-        self.found: list[int] = []  # components
+    rests : f does not end there, but leads back from beyond, steeper than any line, as -cbrt(y) at 0: what arrives comes to rest. It is let
+    go where f leads it on.
+    """
+
+    component: int
+    bound: float
+    side: int
+    rests: bool = False
+
+
+class Walls:
+    """What a run has met of them. run : under error control. rtol, atol : its tolerances, a number or one for each component. known :
+    components that are kept at 0 or above already. span : the length of the run."""
+
+    def __init__(self, run: Any, rtol: Array, atol: Array, known: NDArray[np.int64] | None, span: float) -> None:
+        self.run, self.rtol, self.atol, self.known, self.span = run, rtol, atol, known, span
+        self.found: list[Wall] = []
         self.inside: Inside | None = None
+        self.left_at = np.nan  # the time when a component was last led on from where it rested
         _legs().look_for_walls(run)
 
-    def look(self, status: int, goal: float, first_step: float) -> int:
+    def look(self, status: int, goal: float, first_step: float, events: Any = None) -> int:
         """Begins anew behind the walls that are here, if there are any, on the way to `goal`; the status of that, or the one that is given.
 
-        What is below 0 by less than a tolerance is at 0 then. The first step is as short as those that failed: beside a wall, at rest, no
-        slope tells what it should be. first_step: of other starts.
+        What is beyond by less than a tolerance is at the wall then. The first step is as short as those that failed: beside a wall, at
+        rest, no slope tells what it should be. first_step: of other starts. events : of the run, or None.
         """
-        here = self._here()
-        if not here:
+        gone = [w for w in self.found if w.rests and self._leads_on(w, fails=status != 0)]
+        here = self._here() or ([] if gone or self.run.t == self.left_at else self._rests())
+        if not here and not gone:
             return status
-        self._go_behind(sorted([*self.found, *here]))
+        self.left_at = self.run.t if gone else self.left_at
+        self._go_behind(sorted({*self.found, *here}.difference(gone)))
         self.run.set_first_step(max(abs(self.run.h), SHORT * abs(self.run.t)))
-        status = int(self.run.jump(goal, self._raised(self._kept())))
+        status = int(self.run.jump(goal, self._moved_inside(self.found)))
         self.run.set_first_step(first_step)
+        if events is not None and not events.acts:
+            self._met_once(events, here)
         return status
+
+    def should_rest(self, end: float) -> bool:
+        """Whether a component has come to rest where no try fails: an explicit step goes over it to the other side, and back."""
+        return FAR * abs(self.run.h) < abs(end - self.run.t) and bool(self._rests())
+
+    def _met_once(self, events: Any, here: list[Wall]) -> None:
+        """Of roots that were found while a component was coming to rest at a wall the first alone counts, and none that follows."""
+        which, times, states = events.found
+        flat, y = states.reshape(len(times), -1), np.ravel(self.run.y)
+        at_wall = np.zeros(len(times), dtype=bool)
+        for j, bound, *_ in here:
+            size = float(np.broadcast_to(self.atol.ravel() + self.rtol.ravel() * abs(bound), y.shape)[j])
+            at_wall |= np.abs(flat[:, j] - bound) <= size
+            y[j] = bound if abs(y[j] - bound) <= size else y[j]
+        keep, counted = np.ones(len(times), dtype=bool), events.pack()
+        events.start_at(self.run.t, y)
+        at_rest = events.pack()
+        for e in range(events.count):
+            last, t = -1, self.run.t
+            for k in np.flatnonzero(which == e)[::-1]:
+                if not at_wall[k] or abs(t - times[k]) > LONGEST * self.span:
+                    break
+                if last >= 0:
+                    keep[last] = False
+                last, t = k, times[k]
+            if last >= 0 and at_rest[e, 2] == 0.0:
+                counted[e] = at_rest[e]
+        counted[:, 0] -= np.bincount(which[~keep], minlength=events.count)
+        events.unpack(counted)
+        events.restore_rows(which[keep], times[keep], states[keep])
 
     def resume(self, saved: Any) -> str:
         """Goes on behind the walls that a checkpoint tells of; why it cannot."""
         y = np.ravel(self.run.y)
         try:
-            found = [check_whole(j, "walls", 0, y.size - 1) for j in saved]
+            found = [
+                Wall(check_whole(j, "walls", 0, y.size - 1), check_number(bound, "walls"), check_whole(side, "walls", -1, 1), rests is True)
+                for j, bound, side, rests in saved
+            ]
         except (TypeError, ValueError) as error:
             return str(error)
-        if not found or sorted(set(found)) != found or np.any(y[found] < 0.0):
-            return f"walls: expected components in order, none of them below 0, got {saved!r}"
+        if not found or sorted(set(found)) != found or not all(w.side and w.side * (y[w.component] - w.bound) >= 0.0 for w in found):
+            return f"walls: expected components in order, none of them beyond its bound, got {saved!r}"
         self._go_behind(found)
         return ""
 
     def guard(self, inside: Inside | None) -> tuple[Inside | None, NDArray[np.int64] | None]:
         """What f goes through, and all components that are kept at 0 or above; inside : what it went through before."""
-        return (self.inside, self._kept()) if self.inside is not None else (inside, self.known)
+        if self.inside is None:
+            return inside, self.known
+        at_0 = np.array([w.component for w in self.found if w.side > 0 and w.bound == 0.0], dtype=np.int64)
+        return self.inside, at_0 if self.known is None else np.union1d(self.known, at_0)
 
     @property
     def words(self) -> str:
         """For the result's message; "" where no wall was met."""
-        if not self.found:
-            return ""
-        many = len(self.found) > 1
-        which = ", ".join(map(str, self.found[:FEW])) + (", ..." if len(self.found) > FEW else "")
-        kept = f"component{'s' * many} {which} {'were' if many else 'was'} kept at 0 or above"
-        return f"{kept} (to the tolerances between steps), as the right-hand side is not finite below"
+        kept = []
+        for side, rests in sorted({(w.side, w.rests) for w in self.found}, reverse=True):
+            for bound in sorted({w.bound for w in self.found if (w.side, w.rests) == (side, rests)}):
+                which = [w.component for w in self.found if w[1:] == (bound, side, rests)]
+                many, names = len(which) > 1, ", ".join(map(str, which[:FEW])) + (", ..." if len(which) > FEW else "")
+                beyond, below = ("above", "below") if side > 0 else ("below", "beyond")
+                why = "leads there from both sides, steeper than any line" if rests else f"is not finite {below}"
+                text = f"component{'s' * many} {names} {'were' if many else 'was'} kept at {bound:.9g} or {beyond}"
+                kept.append(f"{text} (to the tolerances between steps), as the right-hand side {why}")
+        return "; ".join(kept)
 
-    def _kept(self) -> NDArray[np.int64]:
-        found = np.array(self.found, dtype=np.int64)
-        return found if self.known is None else np.union1d(self.known, found)
-
-    def _go_behind(self, found: list[int]) -> None:
-        """Keeps these components at 0 or above from here on."""
+    def _go_behind(self, found: list[Wall]) -> None:
+        """Keeps these components within their bounds from here on."""
         self.found = found
-        self.inside = Inside(self.run.problem, self._kept())
+        known = () if self.known is None else (int(j) for j in self.known)
+        if self.inside is not None:
+            self.inside.release()
+        all_of = sorted([*found, *(Wall(j, 0.0, 1) for j in known)])
+        component, bound, side = ([w[i] for w in all_of] for i in range(3))
+        self.inside = Inside(self.run.problem, np.array(component, dtype=np.int64), bound, side, True)
         _legs().go_behind_wall(self.run)
         self.run.max_step = min(self.run.max_step, LONGEST * self.span)
 
-    def _here(self) -> list[int]:
-        """Components within a tolerance of 0, below which f is not finite, and at which it is and leads no further down."""
+    def _here(self) -> list[Wall]:
+        """Ends of the domain of f within a tolerance, at which f is finite and leads no further out."""
         y, t = np.ravel(self.run.y), self.run.t
-        atol = np.broadcast_to(self.atol.ravel(), y.shape)
-        near = np.setdiff1d(np.flatnonzero((np.abs(y) <= atol) & np.isfinite(atol)), self._kept())
-        y = np.ravel(self._raised(near))
-        if near.size == 0 or np.all(np.isfinite(self._slope(t, y, near, -atol[near]))):
-            return []
-        near = near[np.argsort(y[near] / atol[near], kind="stable")][:ASKED]
-        return sorted(int(j) for j in near if self._ends_at(t, y, j, float(atol[j])))
+        sizes = np.broadcast_to(self.atol.ravel() + self.rtol.ravel() * np.abs(y), y.shape)
+        kept = {(w.component, w.side) for w in self.found} | {(int(j), 1) for j in (() if self.known is None else self.known)}
+        found: list[Wall] = []
+        for side in (1, -1):
+            for j in self._blamed(t, y, -side * sizes, [i for i in range(y.size) if np.isfinite(sizes[i]) and (i, side) not in kept]):
+                bound = self._bound(t, y, j, side * float(sizes[j]))
+                if bound is not None and self._holds(t, y, sizes, Wall(j, bound, side)):
+                    found.append(Wall(j, bound, side))
+        return found
 
-    def _raised(self, components: NDArray[np.int64]) -> Array:
-        """The state with none of these components below 0."""
+    def _rests(self) -> list[Wall]:
+        """Components beside a number that f leads to from both sides as a root does, wherever t and the others are."""
+        y, t, h = np.ravel(self.run.y), self.run.t, float(self.run.h)
+        sizes = np.broadcast_to(self.atol.ravel() + self.rtol.ravel() * np.abs(y), y.shape)
+        kept = {w.component for w in self.found} | {int(j) for j in (() if self.known is None else self.known)}
+        others = np.where(np.isfinite(sizes), sizes, 0.0)
+        others[sorted(kept)] = 0.0
+        found = []
+        for j in [i for i in np.argsort(np.abs(y) / sizes, kind="stable").tolist() if np.isfinite(sizes[i]) and i not in kept][:RESTING]:
+            drive = partial(self._drive, t, y, j)
+            bound = self._root(drive, float(y[j]), REACH * float(sizes[j]))
+            if bound is None:
+                continue
+            near = ROOT_NEAR * float(sizes[j])
+            steep = all(abs(drive(bound + s * near)) > STEEP * abs(drive(bound + s * float(sizes[j]))) for s in (1, -1))
+            beside = others.copy()
+            beside[j] = 0.0
+            moved = ((t + np.copysign(1e-3 * self.span, h), y), (t, y + beside), (t, y - beside))
+            back = (self._drive(at, state, j, bound + near) < 0.0 < self._drive(at, state, j, bound - near) for at, state in moved)
+            if steep and all(back):
+                found.append(Wall(j, bound, 1 if y[j] >= bound else -1, True))
+        return found
+
+    def _drive(self, t: float, y: Array, j: int, value: float) -> float:
+        """The slope of component j, forwards, where it is `value`."""
+        return float(np.copysign(1.0, self.run.h) * self._slope(t, y, j, value)[j])
+
+    @staticmethod
+    def _root(drive: Callable[[float], float], y: float, size: float) -> float | None:
+        """Where `drive`, above 0 below it and below 0 above, is 0 within `size` of y; None: nowhere."""
+        low, high = y - size, y + size
+        if not drive(low) > 0.0 > drive(high):
+            return None
+        if low < 0.0 < high and drive(0.0) == 0.0:
+            return 0.0
+        for _ in range(HALVINGS):
+            middle = 0.5 * (low + high)
+            if middle in (low, high):
+                break
+            value = drive(middle)
+            if value == 0.0:
+                return middle
+            low, high = (middle, high) if value > 0.0 else (low, middle)
+        return None
+
+    def _leads_on(self, wall: Wall, fails: bool) -> bool:
+        """Whether f leads on from where a component rests, now or, where no step works, just behind the time of the run."""
+        y = np.ravel(self._moved_inside(self.found))
+        j, bound, side, _ = wall
+        if fails and y[j] == bound:
+            return True
+        at = self._slope(self.run.t, y, j, bound)
+        return bool(np.copysign(1.0, self.run.h) * side * at[j] < -ROUNDED * np.max(np.abs(at)))
+
+    def _blamed(self, t: float, y: Array, change: Array, among: list[int]) -> list[int]:
+        """Components whose own change leaves the domain: halves are looked at where a whole leaves it."""
+        out, groups, asked = [], [among], 0
+        while groups and asked < ASKED:
+            group = groups.pop()
+            asked += 1
+            if not group or np.all(np.isfinite(self._slope(t, y, group, y[group] + change[group]))):
+                continue
+            if len(group) == 1:
+                out += group
+            else:
+                groups += [group[len(group) // 2 :], group[: len(group) // 2]]
+        return out
+
+    def _bound(self, t: float, y: Array, j: int, size: float) -> float | None:
+        """The last number of component j at which f is finite, from one that is outside by less than `size`, of the inside's sign."""
+        inner, outer = float(y[j]), float(y[j] - size)
+        if not np.all(np.isfinite(self._slope(t, y, j, inner))):
+            inner, outer = inner + size, inner
+            if not np.all(np.isfinite(self._slope(t, y, j, inner))):
+                return None
+        if (outer < 0.0 < inner or inner < 0.0 < outer or inner == 0.0) and np.all(np.isfinite(self._slope(t, y, j, 0.0))):
+            inner = 0.0
+            if not np.all(np.isfinite(self._slope(t, y, j, -ROUNDED * size))):
+                return 0.0
+        for _ in range(HALVINGS):
+            middle = 0.5 * (inner + outer)
+            if middle in (inner, outer):
+                break
+            inner, outer = (middle, outer) if np.all(np.isfinite(self._slope(t, y, j, middle))) else (inner, middle)
+        return inner
+
+    def _holds(self, t: float, y: Array, sizes: Array, wall: Wall) -> bool:
+        """Whether the solution stays inside there, and whether the wall stands still where t or other components move."""
+        j, bound, side, _ = wall
+        at, h = self._slope(t, y, j, bound), float(self.run.h)
+        if not np.copysign(1.0, h) * side * at[j] >= -ROUNDED * np.max(np.abs(at)):
+            return False
+        beyond = bound - side * 1e-3 * float(sizes[j])
+        beside = y + np.where(np.isfinite(sizes), sizes, 0.0)
+        for time, state in ((t + np.copysign(1e-3 * self.span, h), y), (t, beside), (t, 2.0 * y - beside)):
+            if np.all(np.isfinite(self._slope(time, state, j, beyond))):
+                return False
+        return True
+
+    def _moved_inside(self, walls: list[Wall]) -> Array:
+        """The state with none of its components beyond a bound."""
         state: Array = self.run.y
         flat = state.reshape(-1)
-        flat[components] = np.maximum(flat[components], 0.0)
+        for j, bound, side, _ in [*walls, *(Wall(int(j), 0.0, 1) for j in (() if self.known is None else self.known))]:
+            flat[j] = max(flat[j], bound) if side > 0 else min(flat[j], bound)
         return state
 
-    def _ends_at(self, t: float, y: Array, j: int, atol: float) -> bool:
-        """Whether f ends where component j is 0, and the solution does not."""
-        at = self._slope(t, y, j, 0.0)
-        if not np.all(np.isfinite(at)) or np.all(np.isfinite(self._slope(t, y, j, -atol))):
-            return False
-        return bool(np.copysign(at[j], at[j] * self.run.h) >= -ROUNDED * np.max(np.abs(at)))
-
     def _slope(self, t: float, y: Array, place: Any, value: Any) -> Array:
-        """f where some components are others."""
+        """f where some components are others; NaN where it cannot be had."""
         moved = y.copy()
         moved[place] = value
-        return np.ravel(self.run.slope(t, moved))
+        try:
+            return np.ravel(self.run.slope(t, moved))
+        except Exception:  # as f of Python's own math raises where NumPy gives NaN; the run's own calls tell of it
+            return np.full(y.shape, np.nan)
 
 
-@functools.cache
+@cache
 def _legs() -> ModuleType:
     """Not loaded until there is a run."""
     from mflow_core.stepping import legs
@@ -204,9 +374,9 @@ def _legs() -> ModuleType:
     return legs
 
 
-def walls_of(run: Any, method: Method, mass: Any, atol: Array, known: NDArray[np.int64] | None, span: float) -> Walls | None:
+def walls_of(run: Any, method: Method, mass: Any, rtol: Array, atol: Array, known: NDArray[np.int64] | None, span: float) -> Walls | None:
     """Those of a run under error control; None where nobody looks, for M y' = f and motion."""
-    return None if mass is not None or "second_order" in method.flags else Walls(run, atol, known, span)
+    return None if mass is not None or "second_order" in method.flags else Walls(run, rtol, atol, known, span)
 
 
 def let_go(inside: Inside | None, walls: Walls | None) -> None:

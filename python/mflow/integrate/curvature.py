@@ -147,15 +147,17 @@ class AutoSteps:
         symmetric: bool,
         aside: Callable[..., Any],
     ) -> None:
-        from mflow.course import turns  # where there are such steps
+        from mflow.course import poles, turns  # where there are such steps
 
-        self.turns, self.aside = turns, aside  # makes calls whose evaluations are not counted
+        self.poles, self.turns, self.aside = poles, turns, aside  # makes calls whose evaluations are not counted
         self.run, self.history, self.events, self.watch, self.method, self.symmetric = run, history, events, watch, method, symmetric
         self.t0, self.t1 = span
         self.step = math.nan  # with the sign of the span
         self.looks = spectrum.Looks()
         self.reason = ""  # why the curvature cannot be measured
         self.mark: Any = None  # the state to go back to
+        self.marked: tuple[float, Array] = math.nan, np.empty(0)  # its t and y
+        self.pole = ""  # words, where one in time ends the run
         self.scale = float(np.linalg.norm(run.y))
         self.returns, self.size = 0, 0.0  # to the mark, and the size of the state there
         self.pending: list[tuple[float, Array]] = []  # steps that the callback does not know of yet
@@ -198,6 +200,8 @@ class AutoSteps:
     def _look(self) -> int:
         """Chooses the largest step inside the method's stability region, for the slope's Jacobian where the run stands; the status."""
         run, used = self.run, abs(self.step)
+        if self.mark is not None and self._leapt_over_pole():
+            return int(stepper.NON_FINITE)
         safe = spectrum.safe_step(run.slope, run.t, run.y, self.method, symmetric=self.symmetric, scale=self.scale)
         if safe.reason == spectrum.ROUGH and math.isfinite(used):  # the last step goes on: the run itself will say what is wrong
             if self._told_to_stop():
@@ -240,6 +244,13 @@ class AutoSteps:
             self.looks.next = run.k + self.looks.gap
         self.step, self.looks.slope = math.copysign(length, self.t1 - self.t0), slope_size
         return self._set_mark()
+
+    def _leapt_over_pole(self) -> bool:
+        """Whether a pole in time lies between the mark and here; then back to the mark."""
+        self.pole = self.aside(self.poles.pole_words, self.run.slope, self.marked[0], self.run.t, self.marked[1])
+        if self.pole:
+            self._restore()
+        return bool(self.pole)
 
     def _slope(self) -> Array:
         with np.errstate(all="ignore"):
@@ -322,7 +333,8 @@ class AutoSteps:
         """The run may have to go back to where it is now. Returns 0, the status."""
         events = None if self.events is None else (self.events.pack(), *self.events.found)
         self.mark, self.returns = (self.run.pack(), self.history.mark(), events), 0
-        self.size = float(np.max(np.abs(self.run.y), initial=0.0))
+        self.marked = self.run.t, self.run.y
+        self.size = float(np.max(np.abs(self.marked[1]), initial=0.0))
         return 0
 
     def _has_grown(self) -> bool:

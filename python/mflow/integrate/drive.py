@@ -177,7 +177,7 @@ class Drive:
             if self.first is not None:
                 self.run.set_first_step(self.first)
             self.run.look_for_stiffness(stable_end(self.method.record))
-            self.walls = walls_of(self.run, self.method, s.mass, atol, self.signs, abs(self.t1 - self.t0))
+            self.walls = walls_of(self.run, self.method, s.mass, rtol, atol, self.signs, abs(self.t1 - self.t0))
         elif s.first_step is not None or s.min_step is not None or s.max_step is not None:
             raise ValueError("first_step, min_step, max_step: they belong to error control, and dt gives fixed steps: omit them, or dt")
         if not (s.until is None and s.steady_rtol is None and s.steady_atol is None):
@@ -368,6 +368,8 @@ class Drive:
             self.crawl.look()
             if status == 0 and run.k % endings.ENDS == 0 and self._aside(self.crawl.has_ended):
                 return ENDED
+            if status == 0 and self.walls is not None and self.crawl.left == endings.ENDS and self._aside(self.walls.should_rest, self.t1):
+                status = self.walls.look(0, self._goal(), self.first or 0.0, self.events)
         if self.progress is not None:
             self.progress.update(run.t)
         if status == stepper.EVENT:  # a run that goes on from a file must not go on beyond the event
@@ -420,7 +422,7 @@ class Drive:
         """Up to `count` steps under error control."""
         status = self.run.adaptive(count, goal, rows, paced=True)
         if self.walls is not None and (status == stepper.WALL_DUE or status in CANNOT):
-            status = self.walls.look(0 if status == stepper.WALL_DUE else status, goal, self.first or 0.0)
+            status = self.walls.look(0 if status == stepper.WALL_DUE else status, goal, self.first or 0.0, self.events)
         return status
 
     def _steps_to_goal(self, count: int, rows: stepper.Rows | None) -> int:
@@ -542,6 +544,8 @@ class Drive:
         inside, signs = (self.inside, self.signs) if self.walls is None else self.walls.guard(self.inside)
         if status in CANNOT and (words := left_words(run, inside, signs, mass=mass)):
             return self.result(-1, "left_domain", words)
+        if self.auto is not None and self.auto.pole:
+            return self.result(-1, "non_finite", f"{self.auto.pole} ({where})")
         ending = self._ending(where)
         ending.held = self.checkpoints is not None and self.checkpoints.held
         end = ending.unmeasured(self.unmeasured) if self.unmeasured else ending.explain(status)

@@ -114,8 +114,9 @@ def solve_ivp(
     events : callable or list of callables
         ``event(t, y, *args)`` -> float; its changes of sign are found, all that ``event.samples`` (16) equal pieces of a step can tell
         apart, and located to 4 units in the last place of t. Its attributes are SciPy's: ``terminal`` (True, or stop at the k-th),
-        ``direction``. A touch without a change of sign is no event, nor is a zero at the start. Compiled ones have fun's signature and
-        put their value into ``dydt[0]``; `mflow.Event` gives them their settings.
+        ``direction``. A touch without a change of sign is no event, nor is a zero at the start; but one that becomes 0 because a component
+        comes to rest at a bound (see ``nonnegative``) is met, once while it rests there within its tolerance. Compiled ones have
+        fun's signature and put their value into ``dydt[0]``; `mflow.Event` gives them their settings.
         An event with an attribute ``action`` acts at its roots, and the run goes on: ``action(t, y, *args)`` returns the new y, or changes
         the y that it is given and returns None; or it is compiled, with fun's signature (``dydt`` holds y when it is called, and the new
         y after). It is a new start, as behind a break. t then has two points of the same time, the states before and after, and so have
@@ -196,8 +197,11 @@ def solve_ivp(
         than the tolerance, that is its error, which is taken back: along the component's column of the Jacobian, or along the step, so that
         sums which fun keeps stay, and alone where neither is a way; explicit methods move a component alone by a thousandth of the
         tolerance at most, and else take a shorter step. Where the solution itself goes below 0 the run ends with "left_domain". Needs error
-        control. Without it, a run whose tries fail again and again keeps those components so that are within atol of 0 and below which
-        fun is not finite (sqrt of the level of an empty tank); the message says so. Not with ``mass``.
+        control. Not with ``mass``. Without it, a run whose tries fail again and again keeps those components on their side of a bound
+        that are within a tolerance of one: fun is not finite beyond (sqrt(h - 1) at h = 1, of a level at its outlet), or leads back from
+        both sides, steeper than any line (-cbrt(y) at 0), which explicit steps are looked at for every 1024 steps. The message says so.
+        Steps behind such a bound are at most a 64th of the run, as nothing may move there until an inflow comes back. Bounds that move, or
+        that no component has alone (sqrt(a + b - 1)), are not kept, nor any by `mflow.Stepper` and the solvers of `mflow.scipy`.
     until : "steady", optional
         Ends the run, with "steady", where it has come to rest: Newton's distance to the state of rest is within the tolerances, the part
         of fun along directions in which the Jacobian is 0 is rounding, all other eigenvalues have a real part below 0, and fun is the

@@ -5,13 +5,15 @@ from libc.stdint cimport int64_t
 from mflow_core.types cimport mf_rhs_fn
 
 ctypedef int (*dense_at_fn)(double theta, double *y, void *ctx) noexcept nogil
-# The step just taken at theta in [0, 1]: exactly its start at 0 and its end at 1. 0, or < 0 to give up.
+# The step just taken at theta in [0, 1]: exactly its start at 0 and its end at 1. 0, EVENT_HELD where a component rests at a bound and was
+# put there, or < 0 to give up.
 
 
 cdef enum:
     EVENT_STOP = 1                       # a terminal event has reached its count: see stop_...
     EVENT_FULL = 2                       # no room for what a step may hold; nothing was done: collect, then scan the same step again
     EVENT_ACT = 3                        # an event with an action was met: see stop_..., and call `events_act`
+    EVENT_HELD = 4
     EVENT_NAN = -1101                    # an event was NaN or infinite: see bad_...
     EVENT_REFUSED = -1102                # an event (or, bad_which -1, the extension) returned the positive code bad_code
     EVENT_ZENO = -1103                   # event bad_which is met without end about bad_t
@@ -55,7 +57,7 @@ ctypedef struct events_t:
     double *found_t
     double *found_y                      # (room, n)
     int64_t calls
-    bint acts                            # any of them
+    bint acts, held                      # any of them; the extension has put components of the step in hand at their bounds
     double *moved                        # scratch for an action
     double *after                        # the state behind the actions of a stop
     double *found_after                  # (room, n), of what acts: the state behind its action; NULL where nothing does

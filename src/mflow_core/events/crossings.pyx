@@ -7,7 +7,8 @@ starts again from the state found does not find the same crossing twice. With th
 t; where t0 and t1 lie on both sides of 0 it is to the rounding of theta h, and next to t0 = 0 to 2^-100 of the step.
 
 A sign s, then exact zeros, then -s is one crossing, at the last zero. s, zeros, s is a touch and no event; nor is one that no sample
-sees. Zeros at the very start are no crossing. A step that ends in a zero leaves the decision to the next one, which then reports the
+sees. But where the run holds a component at a wall, within its tolerance, the state between is that at the wall, and what arrives at zero
+there is met at the first zero, once: what it does next is the wall's matter. Zeros at the very start are no crossing. A step that ends in a zero leaves the decision to the next one, which then reports the
 crossing at its own start; `events_finish` counts it where no next step follows.
 
 Crossings of all events are put in order of t, then of their number. The first terminal event that has reached its count ends the
@@ -98,6 +99,9 @@ cdef int evaluate(events_t *e, int j, double t, const double *y, double *value) 
 cdef inline int extend(events_t *e, const step_t *st, double theta, double *y) noexcept nogil:
     """The state at theta. No code of the extension may pass for one of the scan."""
     cdef int status = st.dense_at(theta, y, st.ctx)
+    if status == EVENT_HELD:
+        e.held = True
+        return 0
     if status <= 0:
         return status
     e.bad_which, e.bad_code, e.bad_t = -1, status, time_at(st, theta)
@@ -180,6 +184,22 @@ cdef int locate(events_t *e, const step_t *st, int j, double a, double f_a, doub
     return 0
 
 
+cdef int first_zero(events_t *e, const step_t *st, int j, double a, double b, double *theta) noexcept nogil:
+    """Where the value becomes zero between a and b > a, where it is."""
+    cdef double x, g = 0.0
+    cdef int status
+    while b - a > max(2.0 * spacing(time_at(st, b)) / fabs(st.h), NEXT_TO_ZERO):
+        x = a + 0.5 * (b - a)
+        if not a < x < b:
+            break
+        status = value_at(e, st, j, x, &g)
+        if status != 0:
+            return status
+        a, b = (a, x) if g == 0.0 else (x, b)
+    theta[0] = b
+    return 0
+
+
 cdef inline int advance(events_t *e, const step_t *st, int j, walk_t *w, double theta, double g, int *count) noexcept nogil:
     """The next value of event j along a step; a crossing since the one before it goes to e.step."""
     cdef found_t *found
@@ -197,6 +217,15 @@ cdef inline int advance(events_t *e, const step_t *st, int j, walk_t *w, double 
             found.t = time_at(st, found.theta)
             count[0] += 1
         w.sign = now
+    elif w.sign != 0 and e.held:
+        found = &e.step[count[0]]
+        found.which, found.turn, found.theta = j, -w.sign, w.theta
+        status = first_zero(e, st, j, w.theta, theta, &found.theta) if w.g != 0.0 else 0
+        if status != 0:
+            return status
+        found.t = time_at(st, found.theta)
+        count[0] += 1
+        w.sign = 0
     w.theta, w.g = theta, g
     return 0
 
@@ -471,6 +500,7 @@ cdef int events_scan(events_t *e, double t0, double t1, double h, dense_at_fn de
     cdef int64_t before = e.n_found
     cdef int j, count = 0, status = 0
     st.t0, st.t1, st.h, st.dense_at, st.ctx = t0, t1, h, dense_at, ctx
+    e.held = False
     if not events_room(e):
         status = EVENT_FULL
     if status == 0:

@@ -35,14 +35,14 @@ cdef inline double at(const inside_t *s, double t) noexcept nogil:
 
 cdef inline const double *nearest(const inside_t *s, const double *y, ptrdiff_t n) noexcept nogil:
     memcpy(s.nearest, y, n * sizeof(double))
-    raise_to_zero(s, s.nearest)
+    move_inside(s, s.nearest)
     return s.nearest
 
 
 cdef int inside_rhs(double t, const double *y, double *dydt, ptrdiff_t n, void *ctx) noexcept nogil:
     cdef inside_t *s = <inside_t *> ctx
     cdef int status
-    if s.n_signs == 0 or not below_zero(s, y):
+    if s.n_signs == 0 or not is_outside(s, y):
         return s.of.rhs(at(s, t), y, dydt, n, s.of.ctx)
     status = s.of.rhs(at(s, t), nearest(s, y, n), dydt, n, s.of.ctx)
     return s.bend(s, t, y, dydt, s.bend_ctx) if status == 0 and s.bend != NULL else status
@@ -52,7 +52,7 @@ cdef int inside_value_grad(const double *y, double *value, double *grad, ptrdiff
     cdef inside_t *s = <inside_t *> ctx
     cdef ptrdiff_t i
     cdef int status
-    if s.n_signs == 0 or not below_zero(s, y):
+    if s.n_signs == 0 or not is_outside(s, y):
         return s.of.value_grad(y, value, grad, n, s.of.ctx)
     status = s.of.value_grad(nearest(s, y, n), value, grad, n, s.of.ctx)
     if status == 0 and s.bend != NULL and grad != NULL:
@@ -73,8 +73,8 @@ cdef int mirrored(const void *inside, double t, const double *y, double *dydt, v
     (<int64_t *> ctx)[0] += 1
     memcpy(s.nearest, y, n * sizeof(double))
     for k in range(s.n_signs):
-        if y[s.signs[k]] < 0.0:
-            s.nearest[s.signs[k]] = -y[s.signs[k]]
+        if inward(s, k, y) < 0.0:
+            s.nearest[s.signs[k]] = 2.0 * s.bounds[k] - y[s.signs[k]]
     status = s.of.rhs(at(s, t), s.nearest, slope, n, s.of.ctx)
     for k in range(n if status == 0 else 0):
         dydt[k] = 2.0 * dydt[k] - slope[k]
@@ -143,12 +143,13 @@ cdef int inside_jac(double t, const double *y, double *jac, ptrdiff_t n, void *c
 cdef class Inside:
     """What a problem is asked for from here on, and where: made before the run.
 
-    signs : int64 array of the components that are kept at 0 or above, or None.
+    signs : int64 array of the components that are kept at their bounds or on their sides, or None. bounds, sides : one for each, None: 0
+    and 1, at 0 or above. met : whether these are walls that a run has met.
     """
     cdef inside_t s
-    cdef cnp.ndarray signs, nearest
+    cdef cnp.ndarray signs, bounds, sides, nearest
 
-    def __cinit__(self, Problem problem, cnp.ndarray signs=None):
+    def __cinit__(self, Problem problem, cnp.ndarray signs=None, bounds=None, sides=None, bint met=False):
         self.s.of, self.s.jac, self.s.jac_ctx, self.s.inertia = problem.c, problem.jac, problem.jac_ctx, problem.energy_inertia
         self.s.low, self.s.high, self.s.left = -np.inf, np.inf, -1
         if signs is not None:
@@ -156,6 +157,12 @@ cdef class Inside:
             if self.signs.size and not (0 <= np.min(self.signs) and np.max(self.signs) < problem.c.n):
                 raise ValueError(f"signs: expected components from 0 to {problem.c.n - 1}, got {self.signs.tolist()}")
             self.s.signs, self.s.n_signs = <const int64_t *> cnp.PyArray_DATA(self.signs), self.signs.size
+            self.bounds = np.zeros(self.signs.size) if bounds is None else np.array(bounds, dtype=np.float64)
+            self.sides = np.ones(self.signs.size) if sides is None else np.array(sides, dtype=np.float64)
+            if not self.signs.size == self.bounds.size == self.sides.size:
+                raise ValueError(f"bounds, sides: expected {self.signs.size} of each, got {self.bounds.size} and {self.sides.size}")
+            self.s.bounds, self.s.sides = <const double *> cnp.PyArray_DATA(self.bounds), <const double *> cnp.PyArray_DATA(self.sides)
+            self.s.met = met
             self.s.nearest = <double *> cnp.PyArray_DATA(self.nearest)
         self.exchange(problem)
         problem.owner, problem.inside = (problem.owner, self), &self.s
@@ -205,6 +212,10 @@ cdef class Inside:
     def forget(self):
         """As if no component had been below 0."""
         self.s.left = -1
+
+    def release(self):
+        """No component is kept any more."""
+        self.s.n_signs, self.s.left = 0, -1
 
     def let_go(self):
         """The run is over: what it lent for states below 0, its Jacobian, may be gone before the problem is."""

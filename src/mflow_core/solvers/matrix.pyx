@@ -17,7 +17,7 @@ from libc.string cimport memcpy, memset
 
 from mflow_core.arithmetic.norms cimport scaled_norm
 from mflow_core.arithmetic.vec cimport MF_SHORT
-from mflow_core.problems.inside cimport raise_to_zero
+from mflow_core.problems.inside cimport move_inside
 from mflow_core.problems.problem cimport failed
 from mflow_core.registry cimport REDUCE, kernels
 from mflow_core.solvers.linalg cimport gmres_room
@@ -285,7 +285,7 @@ cdef int matrix_jacobian(matrix_t *m, double t, const double *y, double gh) noex
     if y != m.y:
         memcpy(m.y, y, m.n * sizeof(double))
     if m.inside != NULL:
-        raise_to_zero(m.inside, m.y)
+        move_inside(m.inside, m.y)
     m.t, m.stale = t, 0
     m.has_point = m.has_jacobian = m.has_factors = False
     if is_plain(m):

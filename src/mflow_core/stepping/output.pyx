@@ -10,14 +10,19 @@ In second order x and v have a cubic each, D of x first, and a is linear: slopes
 its own, D has three groups, of x, v and a.
 """
 from libc.stdint cimport int64_t
-from libc.math cimport NAN
+from libc.math cimport NAN, fabs
 from libc.string cimport memcpy, memset
 
+from mflow_core.arithmetic.control cimport control_t
 from mflow_core.registry cimport REDUCE
-from mflow_core.events.crossings cimport EVENT_ACT, EVENT_STOP, events_room, events_scan
+from mflow_core.events.crossings cimport EVENT_ACT, EVENT_HELD, EVENT_STOP, events_room, events_scan
+from mflow_core.problems.inside cimport inside_t, inward, move_inside
 from mflow_core.stepping.energy.ledger cimport LEDGER_COLUMNS, ledger_part, ledger_row, ledger_t
 from mflow_core.stepping.motion cimport acceleration
 from mflow_core.types cimport MF_E_ARGUMENT, MF_E_NON_FINITE, MF_FRESH, MF_FSAL, MF_SECOND_ORDER
+
+
+cdef double LINGERS = 8.0                # tolerances
 
 
 cdef void hermite(const mf_frame *f, const double *slope0, const double *slope1, double *D) noexcept nogil:
@@ -169,6 +174,20 @@ cdef void visible_at(run_t *r, double theta, double *y) noexcept nogil:
             y[2 * r.n + i] = r.now[2][i] + theta * (r.next[2][i] - r.now[2][i])
 
 
+cdef bint rests(const inside_t *s, const control_t *c, const double *start, double *y) noexcept nogil:
+    """Puts components that are within a tolerance of a wall there, and those that a step from there leads a little away; whether there are
+    any. The errors of some steps add up to more than a tolerance."""
+    cdef bint any_rests = False
+    cdef double size
+    cdef ptrdiff_t k, i
+    for k in range(s.n_signs):
+        i = s.signs[k]
+        size = (c.atol if c.atol_of == NULL else c.atol_of[i]) + (c.rtol if c.rtol_of == NULL else c.rtol_of[i]) * fabs(s.bounds[k])
+        if inward(s, k, y) <= (LINGERS * size if inward(s, k, start) <= size else size):
+            y[i], any_rests = s.bounds[k], True
+    return any_rests
+
+
 cdef int state_at(double theta, double *y, void *ctx) noexcept nogil:
     """What events see: y, or x and v."""
     cdef run_t *r = <run_t *> ctx
@@ -183,7 +202,7 @@ cdef int state_at(double theta, double *y, void *ctx) noexcept nogil:
         horner(&r.f, r.now[1], r.f.D + width(r) * r.ld, width(r), theta, y + r.n)
     else:
         polynomial(&r.f, r.n_D, theta, y)
-    return 0
+    return EVENT_HELD if r.inside != NULL and r.inside.met and rests(r.inside, &r.c, r.now[0], y) else 0
 
 
 cdef int write_times(run_t *r, double t_next, double length, bint with_end, record_t *record) noexcept nogil:
@@ -201,6 +220,8 @@ cdef int write_times(run_t *r, double t_next, double length, bint with_end, reco
             if status != 0:
                 return status
         visible_at(r, 1.0 if t == t_next else (t - r.t) / length, y)
+        if r.inside != NULL and r.inside.met:
+            move_inside(r.inside, y)
         status = write_energy(r, t, t == t_next, y, record)
         if status != 0:
             return status

@@ -14,7 +14,7 @@ from mflow_core.arithmetic.vec cimport MF_SHORT, mf_scalar
 from mflow_core.owner cimport mf_give, mf_take
 from mflow_core.methods.tableau cimport LOOK, LOOKED
 from mflow_core.pool cimport LONG
-from mflow_core.problems.inside cimport inside_t, mirrored
+from mflow_core.problems.inside cimport inside_t, inward, mirrored
 from mflow_core.registry cimport REDUCE, mf_sizes_of
 from mflow_core.solvers.branch cimport branch_ready, branch_solve
 from mflow_core.solvers.matrix cimport matrix_rhs
@@ -37,7 +37,6 @@ cdef enum:
     DOUBTS = 3                           # tries of a first step
 
 cdef double ROUNDED = 3.6e-15            # of the largest slope, or of where a step began: rounding in another, or in where it ended
-cdef double LIFTED = 1e-3                # of a tolerance: what a component may be moved by alone
 cdef double REFUSED = 4.0                # a squared error that asks for a shorter step
 cdef double FRACTION_OF_STAGES = 0.3     # of the tolerances: .74 of the evaluations of .01 for the same error (bench/stiff.py)
 cdef double MULTISTEP = 0.05             # what is left over stays in the differences
@@ -535,7 +534,7 @@ cdef int run_settle(run_t *r, double h, double *err) noexcept nogil:
     """The end of a good step, where components must not be below 0; err is the square of its error, in units of the tolerances.
 
     Below 0 by more than a tolerance is an error of that size. By less it is one that is allowed, and the component becomes 0 (`lift`), unless
-    f drives it down from 0, more than by rounding: then it is the solution that leaves, MF_RETRY_NON_FINITE. Where more than LIFTED would be
+    f drives it down from 0, more than by rounding: then it is the solution that leaves, MF_RETRY_NON_FINITE. Where more than it may be is
     put into one component, a method without a Jacobian to keep sums by takes a shorter step, and so does one with a mass matrix that is not
     diagonal. A slope that the method carries is that of the new state.
     """
@@ -554,7 +553,7 @@ cdef int run_settle(run_t *r, double h, double *err) noexcept nogil:
     memcpy(r.inside.nearest, y, r.n * sizeof(double))
     alone = lift(r.inside, &r.c, &r.newton.m if r.newton != NULL else NULL, r.now[0], r.next,
                  r.sizes.n_vec if r.m.flags & MF_MULTISTEP else 1, r.n, r.err)
-    if alone > LIFTED and (r.newton == NULL or (r.p.mass != NULL and not mass_is_diagonal(r.newton.c.matrix.mass, r.n))):
+    if alone > 1.0 and (r.newton == NULL or (r.p.mass != NULL and not mass_is_diagonal(r.newton.c.matrix.mass, r.n))):
         r.inside.left = which
         err[0] = max(err[0], REFUSED)
         return 0
@@ -566,7 +565,8 @@ cdef int run_settle(run_t *r, double h, double *err) noexcept nogil:
         return status
     for k in range(r.inside.n_signs if rate != NULL else 0):
         i = r.inside.signs[k]
-        if r.inside.nearest[i] < 0.0 and y[i] <= ROUNDED * fabs(r.now[0][i]) and rate[i] * copysign(1.0, h) < -ROUNDED * REDUCE.max_abs(rate, r.n):
+        if (inward(r.inside, k, r.inside.nearest) < 0.0 and inward(r.inside, k, y) <= ROUNDED * fabs(r.now[0][i])
+                and r.inside.sides[k] * rate[i] * copysign(1.0, h) < -ROUNDED * REDUCE.max_abs(rate, r.n)):
             r.inside.left = i
             return MF_RETRY_NON_FINITE
     return 0

@@ -5,13 +5,12 @@ v starts the same each time, so that what follows from the radius does not depen
 of the tolerances, where the components of a badly scaled problem are of one size.
 """
 from libc.math cimport INFINITY, fabs, sqrt
-from libc.stdint cimport int64_t
 from libc.string cimport memcpy, memset
 
 cimport numpy as cnp
 
 from mflow_core.arithmetic.control cimport control_t, exp2_of, log2_of, scaled
-from mflow_core.problems.inside cimport below_zero, inside_t
+from mflow_core.problems.inside cimport inside_t, inward, is_outside
 from mflow_core.problems.problem cimport failed
 from mflow_core.solvers.matrix cimport BANDED, DENSE, SPARSE, matrix_t
 from mflow_core.solvers.objects cimport as_array
@@ -21,6 +20,7 @@ from mflow_core.types cimport MF_RETRY_SOLVE
 cnp.import_array()
 
 cdef double ALIKE = 4.0                  # what enters beside what leaves
+cdef double LIFTED = 1e-3                # of a tolerance: what a component may be moved by alone; at a wall that was met by a whole one
 
 cdef enum:
     LIFTS = 8                            # ways back to 0, one after the other
@@ -78,8 +78,8 @@ cdef int jacobian_bend(const void *inside, double t, const double *y, double *dy
         return 0
     memset(part, 0, m.n * sizeof(double))
     for i in range(s.n_signs):
-        if y[s.signs[i]] < 0.0:
-            part[s.signs[i]] = y[s.signs[i]]
+        if inward(s, i, y) < 0.0:
+            part[s.signs[i]] = y[s.signs[i]] - s.bounds[i]
     status = jacobian_times(m, part, out)
     for i in range(m.n if status == 0 else 0):
         dydt[i] += out[i]
@@ -97,8 +97,8 @@ cdef double diagonal(matrix_t *m, ptrdiff_t i) noexcept nogil:
     return m.f0[i] if jacobian_times(m, m.kept, m.f0) == 0 else 0.0
 
 
-cdef int jacobian_undo(matrix_t *m, const int64_t *signs, ptrdiff_t n_signs, const double *y, double *change) noexcept nogil:
-    """The change of y that sets components below 0 among `signs` to 0 by a change along their columns of J (M^-1 J with a mass matrix that
+cdef int jacobian_undo(matrix_t *m, const inside_t *s, const double *y, double *change) noexcept nogil:
+    """The change of y that sets components beyond their bounds to these by a change along their columns of J (M^-1 J with a mass matrix that
     is diagonal; algebraic components stay), so that what no slope changes, such as a sum, stays. MF_RETRY_SOLVE where there is no such way."""
     cdef ptrdiff_t k, i
     cdef double own, mass
@@ -106,13 +106,13 @@ cdef int jacobian_undo(matrix_t *m, const int64_t *signs, ptrdiff_t n_signs, con
     if not m.has_jacobian or (m.c.mass != NULL and not mass_is_diagonal(m.c.mass, m.n)):
         return MF_RETRY_SOLVE
     memset(change, 0, m.n * sizeof(double))
-    for k in range(n_signs):
-        i = signs[k]
-        if y[i] < 0.0:
+    for k in range(s.n_signs):
+        i = s.signs[k]
+        if inward(s, k, y) < 0.0:
             own, mass = diagonal(m, i), mass_alone(m.c.mass, i)
             if not own * mass < 0.0:
                 return MF_RETRY_SOLVE
-            change[i] = -y[i] * mass / own
+            change[i] = -(y[i] - s.bounds[k]) * mass / own
     memcpy(m.kept, change, m.n * sizeof(double))
     status = jacobian_times(m, m.kept, change)
     for i in range(m.n if status == 0 and m.c.mass != NULL else 0):
@@ -121,7 +121,7 @@ cdef int jacobian_undo(matrix_t *m, const int64_t *signs, ptrdiff_t n_signs, con
     return status
 
 
-# ---- components that must not be below 0 ------------------------------------------------------------------------------------------------
+# ---- components that are kept on one side of a bound ------------------------------------------------------------------------------------
 
 cdef inline double in_units(const control_t *c, ptrdiff_t i, double change, double y0, double y) noexcept nogil:
     """|change| of component i in units of its tolerance."""
@@ -129,13 +129,13 @@ cdef inline double in_units(const control_t *c, ptrdiff_t i, double change, doub
 
 
 cdef double deepest_below(const inside_t *s, const control_t *c, const double *y0, const double *y, ptrdiff_t *which) noexcept nogil:
-    """How far the end y of a step from y0 is below 0 where it must not be, in units of the tolerances; 0: nowhere."""
+    """How far the end y of a step from y0 is beyond its bounds, in units of the tolerances; 0: nowhere."""
     cdef ptrdiff_t k, i
     cdef double most = 0.0, deep
     for k in range(s.n_signs):
         i = s.signs[k]
-        if y[i] < 0.0:
-            deep = in_units(c, i, y[i], y0[i], y[i])
+        if inward(s, k, y) < 0.0:
+            deep = in_units(c, i, y[i] - s.bounds[k], y0[i], y[i])
             if not deep <= most:
                 most, which[0] = deep, i
     return most
@@ -156,13 +156,13 @@ cdef bint moved(const control_t *c, const double *y0, double **end, int vectors,
 
 
 cdef bint along_step(const inside_t *s, const double *y0, const double *y, ptrdiff_t n, double *change) noexcept nogil:
-    """The change that goes a little of the step back, so far that no component is below 0, where that moves no other by much more."""
+    """The change that goes a little of the step back, so far that no component is beyond its bound, where that moves no other by much more."""
     cdef double share = 0.0, deep = 0.0
     cdef ptrdiff_t k, i
     for k in range(s.n_signs):
         i = s.signs[k]
-        if y[i] < 0.0:
-            share, deep = max(share, -y[i] / (y0[i] - y[i])), max(deep, -y[i])
+        if inward(s, k, y) < 0.0:
+            share, deep = max(share, (s.bounds[k] - y[i]) / (y0[i] - y[i])), max(deep, -inward(s, k, y))
     for i in range(n):
         change[i] = share * (y0[i] - y[i])
         if not fabs(change[i]) <= ALIKE * deep:
@@ -172,28 +172,28 @@ cdef bint along_step(const inside_t *s, const double *y0, const double *y, ptrdi
 
 cdef double lift(const inside_t *s, const control_t *c, matrix_t *m, const double *y0, double **end, int vectors, ptrdiff_t n,
                  double *change) noexcept nogil:
-    """Brings what a step from y0 has left below 0, by less than a tolerance, to 0. First along the columns of J, or along
+    """Brings what a step from y0 has left beyond its bounds, by less than a tolerance, to these. First along the columns of J, or along
     the step. Neither moves what no slope changes, such as a sum. Where they are no way, as a change would be more than a tolerance, and
-    for what rounding leaves, alone. The most that a component was moved alone, in units of the tolerances."""
+    for what rounding leaves, alone. The most that a component was moved alone, in units of what it may be."""
     cdef double *y = end[0]
     cdef double most = 0.0
     cdef ptrdiff_t k, i
     cdef int j, _try
     for _try in range(LIFTS):
-        if not below_zero(s, y):
+        if not is_outside(s, y):
             break
-        if m != NULL and jacobian_undo(m, s.signs, s.n_signs, y, change) == 0 and moved(c, y0, end, vectors, n, change):
+        if m != NULL and jacobian_undo(m, s, y, change) == 0 and moved(c, y0, end, vectors, n, change):
             continue
         if not (along_step(s, y0, y, n, change) and moved(c, y0, end, vectors, n, change)):
             break
     for k in range(s.n_signs):
         i = s.signs[k]
-        if y[i] < 0.0:
-            most = max(most, in_units(c, i, y[i], y0[i], y[i]))
-        for j in range(vectors - 1 if y[i] < 0.0 else 0):
-            end[j + 1][i] -= y[i]
-        y[i] = y[i] if y[i] > 0.0 else 0.0   # -0 becomes 0 too
-    return most
+        if inward(s, k, y) < 0.0:
+            most = max(most, in_units(c, i, y[i] - s.bounds[k], y0[i], y[i]))
+            for j in range(vectors - 1):
+                end[j + 1][i] -= y[i] - s.bounds[k]
+        y[i] = y[i] if inward(s, k, y) > 0.0 else s.bounds[k]      # -0 becomes 0 too
+    return most if s.met else most / LIFTED
 
 
 # ---- the spectral radius ----------------------------------------------------------------------------------------------------------------

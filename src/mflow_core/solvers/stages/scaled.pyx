@@ -14,6 +14,7 @@ from libc.math cimport fabs, sqrt
 from libc.stdint cimport uint32_t
 from libc.string cimport memcpy
 
+from mflow_core.problems.inside cimport inward
 from mflow_core.solvers.matrix cimport matrix_rhs, weighted_norm
 from mflow_core.solvers.stages.mass cimport mass_t
 
@@ -96,7 +97,7 @@ cdef double size_of_residual(matrix_t *m, const double *d, double *room) noexcep
 
 
 cdef bint unsolved(const matrix_t *m, double gh, const double *r, const double *z, const double *f) noexcept nogil:
-    """Whether more than the tolerances is left of z - gh f = r, where a component that must not be below 0 is within a tolerance of 0.
+    """Whether more than the tolerances is left of z - gh f = r, where a component is within a tolerance of a bound that it must not pass.
 
     f: at z, or at z before its last update. If f has a root of the component there, its derivative is unbounded, and an update may be small
     however much is left.
@@ -106,7 +107,7 @@ cdef bint unsolved(const matrix_t *m, double gh, const double *r, const double *
     cdef bint beside = False
     for k in range(m.inside.n_signs if m.inside != NULL and m.c.mass == NULL else 0):
         i = m.inside.signs[k]
-        beside = beside or m.y[i] <= m.size[i]
+        beside = beside or inward(m.inside, k, m.y) <= m.size[i]
     if not beside:
         return False
     for i in range(m.n):
