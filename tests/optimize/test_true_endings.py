@@ -289,3 +289,20 @@ def test_a_gradient_of_exactly_0_is_no_minimum_where_the_cost_falls(name: str, m
     plain = mflow.minimize(cost, start, jac=grad, method=method, check_gradient=False, **how)
     assert (plain.reason, plain.ncheck) == ("converged", 0)
     assert plain.nfev == r.nfev
+
+
+@pytest.mark.parametrize("method", ["lbfgs", "bfgs"])
+@pytest.mark.parametrize("far", [0.0, 0.3])
+def test_a_kink_within_the_differences_ends_soon(method: str, far: float) -> None:
+    """It went on to max_iter, 48 027 evaluations: steps along one of two kinks lowered the cost by ever less."""
+    r = mflow.minimize(lambda x: abs(x[0] - 1) + abs(x[1]), [far, 1.0], method=method)
+    assert r.success or "kink" in r.message
+    assert r.nfev < 2000
+    assert r.fun < 1e-6
+
+
+def test_a_slow_valley_is_no_stall() -> None:
+    """The least of a quadratic cost with a condition of about 1e4, in closed form."""
+    r = mflow.minimize(lambda x: 0.5 * ((x[0] - 1) ** 2 + 1e4 * (x[1] - x[0] / 2) ** 2), [-3.0, 2.0], method="lbfgs")
+    assert r.reason in ("converged", "line_search_failed")
+    np.testing.assert_allclose(r.x, [1.0, 0.5], atol=1e-3)
