@@ -101,9 +101,9 @@ class CompiledFit(PreparedFit):
         return out
 
     def look(self, xdata: Array, ydata: Array, p0: Array, sigma: Array | None) -> bool:
-        """Before the first fit from a p0 at which the model is finite. Raises ValueError where the Jacobian given is not that of the model."""
+        """Before a fit; False where the model is not finite at p0. Raises ValueError where the Jacobian given is not that of the model."""
         f, J = self.evaluate(xdata, p0)
-        if not np.isfinite(f).all() or J is not None and not np.isfinite(J).all():
+        if not np.isfinite(f).all() or (J is not None and not np.isfinite(J).all()):
             return False
         if not self._check or J is None:
             return True
