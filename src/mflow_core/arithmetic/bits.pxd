@@ -1,6 +1,6 @@
 """Significant bits of values: 24 from float32, nearly always 53 from float64; and how far differences of such values go."""
 from libc.stddef cimport ptrdiff_t
-from libc.stdint cimport uint64_t
+from libc.stdint cimport int32_t, uint64_t
 from libc.string cimport memcpy
 
 
@@ -44,11 +44,11 @@ cdef inline bint keeps_single(const double *f, const double *moved, ptrdiff_t n)
     return changes
 
 
-cdef inline double relative_length(const double *f, ptrdiff_t n) noexcept nogil:
+cdef inline double relative_length(const double *f, ptrdiff_t n, const int32_t *rows) noexcept nogil:
     """Of differences of f, relative: the square root of what rounding costs. One entry with the bits of float32 stands for a part of f
-    that is computed in it."""
+    that is computed in it. rows: NULL, or where the rows of a mass matrix begin; f is what cancels where they are empty, and tells nothing."""
     cdef ptrdiff_t i
     for i in range(n):
-        if is_single(f[i]):
+        if is_single(f[i]) and (rows == NULL or rows[i] < rows[i + 1]):
             return 0.000244140625
     return 1.4901161193847656e-08

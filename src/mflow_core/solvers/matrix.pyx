@@ -284,7 +284,7 @@ cdef int length_of_moves(matrix_t *m, double *reach) noexcept nogil:
     """Relative to y, from f0. Where that has entries with the bits of float32, an evaluation beside y, by no power of two, tells whether f carries no more."""
     cdef ptrdiff_t i
     cdef int status
-    reach[0] = relative_length(m.f0, m.n)
+    reach[0] = relative_length(m.f0, m.n, NULL if m.c.mass == NULL else m.c.mass.indptr)
     if reach[0] == ROOT_EPS:
         return 0
     for i in range(m.n):
@@ -537,7 +537,7 @@ cdef int krylov_solve(matrix_t *m, double *b) noexcept nogil:
     cdef double *x = scaled + padded
     cdef double residual = 0.0, norm = weighted_norm(m, m.at), before = weighted_norm(m, b)
     cdef int status
-    m.krylov_move = max(m.unit, max(m.krylov_reach, relative_length(m.f_at, n)) * norm)
+    m.krylov_move = max(m.unit, max(m.krylov_reach, relative_length(m.f_at, n, NULL if m.c.mass == NULL else m.c.mass.indptr)) * norm)
     if preconditioned(m) and m.c.mass != NULL:
         status = sparse_solve(m, b)
         if status != 0:

@@ -119,7 +119,7 @@ cdef int time_derivative(newton_t *s, double t, double gh, const double *y, doub
 
     Its length is the mean of gh, as f changes over the length of a step, and of what rounding of t is worth, eps |t|.
     """
-    cdef double reach = relative_length(dfdt, s.n), step, scale
+    cdef double reach = relative_length(dfdt, s.n, NULL if s.c.matrix.mass == NULL else s.c.matrix.mass.indptr), step, scale
     cdef ptrdiff_t i
     cdef int status
     if s.rhs_t != NULL:
