@@ -323,3 +323,14 @@ def test_an_entry_of_a_sparse_jacobian_that_is_not_finite_is_named():
     sparse = pytest.importorskip("scipy.sparse")
     with pytest.raises(ValueError, match=r"jac.*finite.*nan"):
         mflow.check_jacobian(lambda x: x, np.ones(3), sparse.csr_array(np.diag([1.0, np.nan, 1.0])))
+
+
+@pytest.mark.parametrize("offset", [1e2, 1e4, 1e6])
+@pytest.mark.parametrize("at", [0.3, 1.1, 2.7])
+def test_a_part_in_float32_beside_a_steeper_one_accuses_no_right_gradient(offset, at):
+    """Its values move in jumps that are longer than all steps up to 0.1."""
+    cost = lambda x: float(np.float32(np.sin(x[0]) + offset)) + 100 * (x[0] - 2) ** 2  # noqa: E731
+    seen = mflow.check_gradient(cost, [at], lambda x: np.array([np.cos(x[0]) + 200 * (x[0] - 2)]))
+    assert seen.verdict != "wrong"
+    smooth = mflow.check_gradient(lambda x: np.sin(x[0]) + 100 * (x[0] - 2) ** 2, [at], lambda x: 1.003 * (np.cos(x) + 200 * (x - 2)))
+    assert smooth.verdict == "wrong"

@@ -243,3 +243,66 @@ def test_a_step_given_by_a_schedule_diverges_as_the_number_does(method: str, nam
         assert f"lr = {step:g} exceeds the stability limit {limit} " in r.message
         ends.append((r.nit, r.nfev, r.message))
     assert ends[0] == ends[1]
+
+
+STATIONARY: dict[str, tuple[Any, Any, list[float], str]] = {  # cost, gradient, start, ending
+    "inflection": (lambda x: x[0] ** 3, lambda x: 3 * x**2, [1.0], "one side"),
+    "inflection of squares": (lambda x: (x[0] ** 3 + 1) ** 2 / 2, lambda x: 3 * x**2 * (x**3 + 1), [1.0], "one side"),
+    "saddle": (lambda x: x[0] ** 2 - x[1] ** 2, lambda x: np.array([2 * x[0], -2 * x[1]]), [1.0, 0.0], "both sides"),
+    "ridge": (
+        lambda x: ((x[0] ** 2 - 1) ** 2 + (x[1] - 2) ** 2) / 2,
+        lambda x: np.array([2 * x[0] * (x[0] ** 2 - 1), x[1] - 2]),
+        [0.0, 0.0],
+        "both sides",
+    ),
+    "maximum": (lambda x: np.cos(x[0]), lambda x: -np.sin(x), [0.0], "both sides"),
+    "monkey saddle": (
+        lambda x: x[0] ** 3 - 3 * x[0] * x[1] ** 2,
+        lambda x: np.array([3 * x[0] ** 2 - 3 * x[1] ** 2, -6 * x[0] * x[1]]),
+        [0.0, 0.0],
+        "one side",
+    ),
+    "minimum": (lambda x: 1 + x[0] ** 2, lambda x: 2 * x, [0.0], ""),
+    "flat minimum": (lambda x: 1e6 + x[0] ** 4, lambda x: 4 * x**3, [1.0], ""),
+    "plateau": (lambda x: max(0.0, x[0]) ** 2, lambda x: np.array([2 * max(0.0, x[0])]), [-1.0], ""),
+    "kink": (lambda x: abs(x[0]), np.sign, [0.0], ""),
+}
+
+
+@pytest.mark.parametrize("name", STATIONARY)
+@pytest.mark.parametrize("method", ["lbfgs", "cg", "sgd"])
+def test_a_gradient_of_exactly_0_is_no_minimum_where_the_cost_falls(name: str, method: str) -> None:
+    cost, grad, start, falls = STATIONARY[name]
+    calls = [0]
+
+    def counted(x: Array) -> float:
+        calls[0] += 1
+        return float(cost(x))
+
+    how: dict[str, Any] = {"lr": 1e-3, "maxiter": 1} if method == "sgd" else {}
+    r = mflow.minimize(counted, start, jac=grad, method=method, **how)
+    assert calls[0] == r.nfev + r.ncheck
+    if np.any(r.jac):  # it has not met the point itself
+        return
+    assert (r.reason, r.success) == (("not_a_minimum", False) if falls else ("converged", True))
+    assert f"the cost falls on {falls} of x" in r.message or not falls
+    plain = mflow.minimize(cost, start, jac=grad, method=method, check_gradient=False, **how)
+    assert (plain.reason, plain.ncheck) == ("converged", 0)
+    assert plain.nfev == r.nfev
+
+
+@pytest.mark.parametrize("method", ["lbfgs", "bfgs"])
+@pytest.mark.parametrize("far", [0.0, 0.3])
+def test_a_kink_within_the_differences_ends_soon(method: str, far: float) -> None:
+    """It went on to max_iter, 48 027 evaluations: steps along one of two kinks lowered the cost by ever less."""
+    r = mflow.minimize(lambda x: abs(x[0] - 1) + abs(x[1]), [far, 1.0], method=method)
+    assert r.success or "kink" in r.message
+    assert r.nfev < 2000
+    assert r.fun < 1e-6
+
+
+def test_a_slow_valley_is_no_stall() -> None:
+    """The least of a quadratic cost with a condition of about 1e4, in closed form."""
+    r = mflow.minimize(lambda x: 0.5 * ((x[0] - 1) ** 2 + 1e4 * (x[1] - x[0] / 2) ** 2), [-3.0, 2.0], method="lbfgs")
+    assert r.reason in ("converged", "line_search_failed")
+    np.testing.assert_allclose(r.x, [1.0, 0.5], atol=1e-3)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import ctypes
 import functools
@@ -152,7 +153,7 @@ def test_a_parameter_without_effect_is_no_fit(jac):
     assert held(X, Y, [1.0, 7.0]) == pytest.approx([float(X @ Y) / float(X @ X), 7.0], rel=1e-7)  # closed form
 
 
-@pytest.mark.parametrize(("returned", "code"), [(-7, -7), (7, -7), (-1001, -1001)])  # the last one is MF_E_ARGUMENT of mflow.h
+@pytest.mark.parametrize(("returned", "code"), [(-7, -7), (7, 7), (-1001, -1001), (-1005, -1005)])  # MF_E_ARGUMENT and MF_E_NON_FINITE
 def test_a_model_that_gives_up_says_its_code(returned, code):
     @MODEL
     def model(p, values, J, m, n, at):
@@ -160,6 +161,28 @@ def test_a_model_that_gives_up_says_its_code(returned, code):
 
     with pytest.raises(RuntimeError, match=f"the model gave up with code {code}"):
         mflow.compile_fit(model, 4, 1)(X[:4], Y[:4], [1.0])
+
+
+def test_a_model_that_gives_up_at_a_good_start_says_its_code_too():
+    @MODEL
+    def model(p, values, J, m, n, at):
+        if p[0] != 1.0:
+            return -1005
+        for i in range(m):
+            values[i] = p[0]
+        return 0
+
+    with pytest.raises(RuntimeError, match="the model gave up with code -1005"):
+        mflow.compile_fit(model, 4, 1)(X[:4], Y[:4], [1.0])
+
+
+def test_a_start_that_is_not_finite_does_not_take_the_look_at_the_jacobian():
+    wrong = native(lambda x, a, k: a * np.exp(-k * x), lambda x, a, k: (np.exp(-k * x), a * x * np.exp(-k * x)))
+    fit = mflow.compile_fit(wrong, X.size, 2, jac=True)
+    with np.errstate(all="ignore"), pytest.raises(FloatingPointError):
+        fit(X, Y, [1.0, -1e6])
+    with pytest.raises(ValueError, match="jac: the Jacobian is not that of the model at p0"):
+        fit(X, Y, [1.0, 1.0])
 
 
 def test_a_call_without_data_gives_p0_back():
@@ -250,6 +273,37 @@ def test_signals_end_a_long_fit():
         signal.signal(signal.SIGALRM, before)
     small = mflow.compile_fit("exponential", count)
     assert small(x, y, P0)[1] == pytest.approx(1.0, rel=1e-2)
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="no timers on this system")
+@pytest.mark.skipif(threading.current_thread() is not threading.main_thread(), reason="signals reach the main thread alone")
+def test_signals_end_a_fit_whose_model_is_slow():
+    """Its 25 data are little work for the loop, which did not look at signals before it had converged."""
+    pytest.importorskip("numba")
+
+    def model(x, a, k):
+        total = 0.0 * x
+        for i in range(8000):
+            total = total + np.sin(i * k * x)
+        return a * np.exp(-k * x) + 1e-3 * total
+
+    def ring(*_):
+        raise KeyboardInterrupt
+
+    fit = mflow.compile_fit(model, X.size, ftol=None, xtol=None, gtol=1e-14, max_nfev=8)
+    y, p0 = Y + 0.3 * np.cos(9.0 * X), [1.0, 1.0]
+    with contextlib.suppress(RuntimeError):
+        fit(X, y, p0)
+    assert fit.nfev == 8
+    before = signal.signal(signal.SIGALRM, ring)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 3e-3)
+        with pytest.raises(KeyboardInterrupt):
+            fit(X, y, p0)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0.0)
+        signal.signal(signal.SIGALRM, before)
+    assert fit.nfev < 4
 
 
 def test_what_does_not_fit_is_named():

@@ -41,11 +41,19 @@ def steps(tableau, A, b, y, h, count):
     return np.array(out).T
 
 
-@pytest.mark.parametrize("solver", [mflow.NewtonKrylov(), mflow.Newton()], ids=["krylov", "newton"])
+def with_more(A, b, y0, count):
+    """The same system beside `count` unknowns that are at rest: with 30 GMRES has fewer vectors than there are unknowns."""
+    return scipy.linalg.block_diag(A, np.zeros((count, count))), np.append(b, np.zeros(count)), np.append(y0, np.ones(count))
+
+
+@pytest.mark.parametrize(
+    ("solver", "more"), [(mflow.NewtonKrylov(), 0), (mflow.NewtonKrylov(), 30), (mflow.Newton(), 0)], ids=["few", "krylov", "newton"]
+)
 @pytest.mark.parametrize("method", ["radau5", "backward_euler"])
-def test_stiff_linear_steps_are_solved(method, solver):
+def test_stiff_linear_steps_are_solved(method, solver, more):
     for seed in range(60):
         A, b, y0, h = stiff_system(seed)
+        A, b, y0 = with_more(A, b, y0, more)
         r = mflow.solve_ivp(lambda t, y, A=A, b=b: A @ y + b, (0.0, 3 * h), y0, method=method, dt=h, solver=solver)
         assert r.reason == "finished", (seed, r.message)
         right = steps(RADAU if method == "radau5" else EULER, A, b, y0, h, 3)

@@ -40,7 +40,9 @@ def test_colouring_of_a_band_is_its_width():
         (3, {"jac": lambda t, y: scipy.sparse.identity(3)}, "sparse"),
         (3, {"jac": lambda t, y: np.eye(3)}, "dense"),
         (3, {"solver": "fixed_point"}, "fixed_point"),
-        (3, {"solver": "newton_krylov"}, "krylov"),
+        (30, {"solver": "newton_krylov"}, "dense"),
+        (31, {"solver": "newton_krylov"}, "krylov"),
+        (3, {"solver": NewtonKrylov(dim=2)}, "krylov"),
         (3, {"solver": Newton("sparse"), "jac": np.eye(3)}, "sparse"),
     ],
 )

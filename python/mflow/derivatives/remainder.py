@@ -42,6 +42,10 @@ CLEAR = 20.0  # times the noise
 LONGER = (1e-3, 1e-2, 0.1)  # steps of central differences where rounding hides such an error in shorter ones
 JUMPS = 1e-4  # a step below which values may move in jumps, beside a part that is smooth
 LOST = 500.0  # times the curvature over a step that is eight times shorter: that of x^4 grows 64 times
+ROUGH = "its values are too rough, or carry too few digits, to tell"
+OUTSIDE = (0.8, 0.4)  # steps longer than the rungs
+FAINT = 0.05  # of a slope: a discrepancy below it may be a part's that the rest is so much steeper than
+MOSTLY = 0.3  # of it, that is left over those steps
 AGREES = 0.1  # of a discrepancy over short steps: what is left of it over long ones, where it is one of jumps
 SMALL = 0.1  # parameters below this are looked at in steps of their own size as well
 
@@ -199,7 +203,7 @@ def _twice(model: Model, d: Array, eps: float) -> Verdict:
     out = ladder(model, d, eps)
     for share in SHARES:
         if out.kind == "wrong" and ladder(model, share * d, eps).kind != "wrong":
-            return Verdict("unknown", model.count, text="its values are too rough, or carry too few digits, to tell")
+            return Verdict("unknown", model.count, text=ROUGH)
     return out._replace(ncheck=model.count)
 
 
@@ -266,7 +270,20 @@ def _climbed(model: Model, d: Array, eps: float) -> Verdict:
     rows = [row for h in RUNGS if (row := _rung(model, d, h, first)) is not None]
     if len(rows) < SPAN:
         return Verdict("unknown", model.count, text="its values are not finite on both sides")
-    return _judged(_Rungs(*(np.array(column) for column in zip(*rows, strict=True))), wobble, eps, model.count)
+    out = _judged(_Rungs(*(np.array(column) for column in zip(*rows, strict=True))), wobble, eps, model.count)
+    if out.kind == "wrong" and _lost_in_jumps(model, d, first, out):
+        return Verdict("unknown", model.count, text=ROUGH)
+    return out._replace(ncheck=model.count)
+
+
+def _lost_in_jumps(model: Model, d: Array, first: Array, wrong: Verdict) -> bool:
+    """Whether a small discrepancy is that of a part of the values which moves in jumps as long as the rungs, beside a steeper smooth one:
+    over steps that are longer yet the claim is right for the most part, as it is for no other claim but by chance."""
+    off = abs(wrong.claimed - wrong.measured)
+    if not off <= FAINT * max(abs(wrong.claimed), abs(wrong.measured)):
+        return False
+    rows = [_rung(model, d, h, first) for h in OUTSIDE]
+    return all(row is not None and abs(0.5 * (row[2] + row[3])[wrong.entry]) <= MOSTLY * off for row in rows)
 
 
 def _rung(model: Model, d: Array, h: float, first: Array) -> tuple[Any, ...] | None:
@@ -313,7 +330,7 @@ def _judged(r: _Rungs, wobble: Array, eps: float, count: int) -> Verdict:
         return Verdict("wrong", count, float(r.claim[last, entry]), float(measured[last, entry]), entry)
     best = np.min(np.where(off - noise > allowed, off / np.maximum(allowed, 1e-300), 0.0), axis=0, initial=np.inf)
     if jumps or (best > 1.0).any():
-        return Verdict("unknown", count, text="its values are too rough, or carry too few digits, to tell")
+        return Verdict("unknown", count, text=ROUGH)
     return _seen(r, noise, measured, bend, count)
 
 
@@ -351,7 +368,7 @@ def _seen(r: _Rungs, noise: Array, measured: Array, bend: Array, count: int) -> 
         return Verdict("right", count, share=SEEN)
     if kink:
         return Verdict("unknown", count, text="its slopes on both sides of x differ, as at a kink")
-    return Verdict("unknown", count, text="its values are too rough, or carry too few digits, to tell")
+    return Verdict("unknown", count, text=ROUGH)
 
 
 def _by_jumps(r: _Rungs, first: int, low: Array, bend: Array, noise: Array) -> NDArray[np.bool_]:

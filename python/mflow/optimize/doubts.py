@@ -25,7 +25,7 @@ from mflow.base.methods import as_method
 from mflow.base.result import OptimizeResult
 from mflow.base.telling import tell
 from mflow.derivatives.cost_look import CostLook, cost_problem
-from mflow.derivatives.differences import ASIDE, EPS, digits_of, falls_anywhere, moves_from, scan, verdict_of
+from mflow.derivatives.differences import ASIDE, EACH, EPS, digits_of, falls_anywhere, moves_from, scan, verdict_of
 from mflow.derivatives.elsewhere import with_gradient
 from mflow.derivatives.remainder import RIGHT, GradientWarning, Verdict, quick_gradient, said_of
 from mflow.optimize.bounds import Box
@@ -47,6 +47,7 @@ PEAK = "the cost falls on {} of x, which is no minimum: start elsewhere"
 TWICE = RIGHT._replace(ncheck=2 * RIGHT.ncheck)
 OWN_ERROR = 4.0 * EPS**0.5  # of a difference, in units of the cost, or 1, and of max(1, |x|): by curvature, and rounding
 NO_SLOPE = 1e-9  # in the same units: less than differences show where the cost has a curvature
+BESIDE = 8  # parameters along which the cost is looked at where a given gradient is exactly 0
 UNMOVED = 1e-4  # of max(1, |x|): a parameter within this of where it began may be where its slope was 0 to begin with
 LOOKED_AGAIN = ("converged", "line_search_failed", "max_iter")  # endings after which the gradient is compared at x, too
 ATTRIBUTE = "_mflow_verdict"  # of a function of ctypes, which takes no weak reference
@@ -148,11 +149,7 @@ class Doubts:
         x, value, grad = out["x"], float(out["fun"]), out["jac"]
         if not (math.isfinite(value) and math.isfinite(largest(grad))):
             return
-        values = self.value
-        if self.look is None:  # compiled
-            probe, shape = self._probe(), self.start.shape
-            values = lambda at: probe.evaluate(at.reshape(shape), False)[0]  # noqa: E731
-        later = quick_gradient(values, x.ravel(), value, grad)
+        later = quick_gradient(self._values(), x.ravel(), value, grad)
         if later is known:
             self.verdict = TWICE
             return
@@ -166,6 +163,13 @@ class Doubts:
             return
         self.where = "x"
         self._judge(later._replace(ncheck=count))
+
+    def _values(self) -> Callable[[Array], Any]:
+        """The cost beside the run."""
+        if self.look is not None:
+            return self.value
+        probe, shape = self._probe(), self.start.shape  # compiled
+        return lambda at: probe.evaluate(at.reshape(shape), False)[0]
 
     def _probe(self) -> stepper.Run:
         """Evaluates a compiled cost beside the run."""
@@ -210,6 +214,8 @@ class Doubts:
             self._said_of_differences(out, self.look)
         elif getattr(self.fun, "differences", False) and out.reason == "converged":
             self._said_of_compiled(out)
+        elif self.checks and not self.differences and out.reason == "converged" and not np.any(out.jac):
+            self._look_beside(out)
         if self.box is not None and self.differences:  # where bounds leave no room there is no difference
             out.jac = np.where(self.box.lower < self.box.upper, out.jac, np.nan)
         return out
@@ -237,9 +243,7 @@ class Doubts:
 
     def _said_of_compiled(self, out: OptimizeResult) -> None:
         """Of a cost that was compiled with its differences."""
-        probe, shape = self._probe(), self.start.shape
-        values = lambda y: probe.evaluate(y.reshape(shape), False)[0]  # noqa: E731
-        x, at = out.x.ravel(), float(out.fun)
+        values, x, at = self._values(), out.x.ravel(), float(out.fun)
         verdict = "" if np.any(out.jac) else verdict_of([scan(values, x, move, at) for move in moves_from(x)])
         if verdict in ("", "level"):
             self._look_aside(out, lambda x, at, small, slight, fits: falls_anywhere(values, x, at, small, slight, EPS, fits))
@@ -252,14 +256,26 @@ class Doubts:
         x, at, size = out.x.ravel(), float(out.fun), np.maximum(1.0, np.abs(out.x.ravel()))
         slopes = np.abs(out.jac.ravel()) * size / max(1.0, abs(at))
         small = (slopes <= OWN_ERROR) | (np.abs(x - self.start.ravel()) <= UNMOVED * size)
-        box = None if self.box is None else self.box.flat
-        fits = lambda y: box is None or bool(np.all((box[0] <= y) & (y <= box[1])))  # noqa: E731
-        falls, count = peaked(x, at, small, slopes <= NO_SLOPE, fits)
+        falls, count = peaked(x, at, small, slopes <= NO_SLOPE, self._fits)
         out.nfev += count
+        self._said_of_fall(out, falls)
+
+    def _look_beside(self, out: OptimizeResult) -> None:
+        """Where a gradient that is given is exactly 0, as at a saddle or an inflection that the run has met or begun at: beside x, along
+        the first few parameters, or one direction of many."""
+        x = out.x.ravel()
+        few = (np.arange(x.size) < BESIDE) | (x.size > EACH)
+        falls, count = falls_anywhere(self._values(), x, float(out.fun), few, few, EPS, self._fits)
+        out.ncheck += count
+        self._said_of_fall(out, falls)
+
+    def _fits(self, y: Array) -> bool:
+        return self.box is None or bool(np.all((self.box.flat[0] <= y) & (y <= self.box.flat[1])))
+
+    def _said_of_fall(self, out: OptimizeResult, falls: str) -> None:
         if falls:
-            out.message = (
-                f"{PEAK.format('each side within the bounds' if box is not None and falls == 'both sides' else falls)}; {out.message}"
-            )
+            where = "each side within the bounds" if self.box is not None and falls == "both sides" else falls
+            out.message = f"{PEAK.format(where)}; {out.message}"
             self._refuse(out, "not_a_minimum")
 
     def _said_of_zero(self, out: OptimizeResult, verdict: str) -> None:

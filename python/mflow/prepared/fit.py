@@ -100,20 +100,23 @@ class CompiledFit(PreparedFit):
         out: Array = np.sqrt(np.diag(self.pcov))
         return out
 
-    def look(self, xdata: Array, ydata: Array, p0: Array, sigma: Array | None) -> None:
-        """Before the first fit. Raises ValueError where the Jacobian given is not that of the model."""
+    def look(self, xdata: Array, ydata: Array, p0: Array, sigma: Array | None) -> bool:
+        """Before a fit; False where the model is not finite at p0. Raises ValueError where the Jacobian given is not that of the model."""
         f, J = self.evaluate(xdata, p0)
-        if not self._check or J is None or not (np.isfinite(f).all() and np.isfinite(J).all()):
-            return
+        if not np.isfinite(f).all() or (J is not None and not np.isfinite(J).all()):
+            return False
+        if not self._check or J is None:
+            return True
         verdict = quick(jacobian_model(lambda at: self.evaluate(xdata, at)[0], p0, f, J), None)
         if verdict.kind == "wrong":
             text = said_of(verdict, "Jacobian", "model", "p0")
             raise ValueError(f"jac: {text} (datum {verdict.entry}); mend it, or omit it: differences serve without one")
+        return True
 
-    def refuse(self, status: int, p: Array, p0: Array, sigma: Array | None) -> NoReturn:
-        """Raises the error of a call that did not converge."""
-        word = NAMES.get(status, "")
-        if word == "bad_argument" and not self.nfev:  # the model may return that code too
+    def refuse(self, status: int, by_model: bool, p: Array, p0: Array, sigma: Array | None) -> NoReturn:
+        """Raises the error of a call that did not converge; by_model: the code is what the model returned."""
+        word = "" if by_model else NAMES.get(status, "")
+        if word == "bad_argument":
             self._name_the_argument(p0, sigma)
         where = f"after {self.nit} steps and {self.nfev} evaluations"
         kind = FloatingPointError if word == "non_finite" else RuntimeError

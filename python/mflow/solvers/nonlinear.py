@@ -116,6 +116,8 @@ class NewtonKrylov:
     """Newton's iteration without a matrix: GMRES on differences of f along vectors.
 
     For many unknowns whose Jacobian has no structure that you can name. Every product of the Jacobian and a vector is one call of f.
+    Up to `dim` unknowns the Jacobian takes no more room than the basis: it is made from as many products and kept, as `Newton` keeps it,
+    if there is no `prec`.
 
     Parameters
     ----------
@@ -226,9 +228,10 @@ def solver_for(method: Method, equation: problem.Problem, t0: Any, start: Array,
         if solver is None and start.size <= LARGE and not any(map(_is_given, linear.items())):
             return _newton(Newton(), equation, _Jacobian("jac", start.size, None), (t0, start))
         made = make_solver(solver, equation, start.shape, (float(t0), start), **linear)
-        if made.kind in ("krylov", "fixed_point") and "G" in (method.tableau or {}):
+        kind = "krylov" if isinstance(as_solver(solver), NewtonKrylov) else made.kind
+        if kind in ("krylov", "fixed_point") and "G" in (method.tableau or {}):
             raise ValueError(
-                f"solver: expected 'newton' for {method.name}, whose stages are linear equations with a Jacobian, got {made.kind}; beyond "
+                f"solver: expected 'newton' for {method.name}, whose stages are linear equations with a Jacobian, got {kind}; beyond "
                 f"{LARGE} components give jac, jac_sparsity, or lband and uband"
             )
         if getattr(solver, "prec", None) is not None and "A_inv" in (method.tableau or {}):
@@ -406,10 +409,10 @@ def make_solver(
             if is_given:
                 raise ValueError(f"{argument}: {type(config).__name__} uses no Jacobian; remove it, or choose solver='newton'")
         if not isinstance(config, NewtonKrylov) or config.prec is None:
-            return _matrix_free(config, **known.for_gmres())
+            return _matrix_free(config, known.n, known)
         from mflow.solvers.preconditioners import preconditioner  # few runs need it
 
-        made = _matrix_free(config, sparse=preconditioner(config.prec, shape, args, known.ask, mass), **known.for_gmres())
+        made = _by_gmres(config, sparse=preconditioner(config.prec, shape, args, known.ask, mass), **known.for_gmres())
         made.probes = known.probes
         return made
     if jac is not None and jac_sparsity is not None:
@@ -423,11 +426,21 @@ def make_solver(
     return made
 
 
-def _matrix_free(config: NewtonKrylov | FixedPoint, **more: Any) -> Solver:
-    common: dict[str, Any] = {"max_iter": config.max_iter, "fraction": config.fraction or 0.0, "tol": config.tol}
+def _matrix_free(config: NewtonKrylov | FixedPoint, n: int, known: _Jacobian | None = None) -> Solver:
+    """The solver without a Jacobian of the user's, for n unknowns; `known` tells of M."""
     if isinstance(config, FixedPoint):
-        return Solver("fixed_point", **common)
-    return Solver("krylov", krylov_dim=config.dim, krylov_cycles=config.cycles or 0, **common, **more)
+        return Solver("fixed_point", **_common(config))
+    if n <= config.dim:
+        return Solver("dense", **_common(config), mass=None if known is None else known.rows)
+    return _by_gmres(config, **({} if known is None else known.for_gmres()))
+
+
+def _by_gmres(config: NewtonKrylov, **more: Any) -> Solver:
+    return Solver("krylov", krylov_dim=config.dim, krylov_cycles=config.cycles or 0, **_common(config), **more)
+
+
+def _common(config: Newton | NewtonKrylov | FixedPoint) -> dict[str, Any]:
+    return {"max_iter": config.max_iter, "fraction": config.fraction or 0.0, "tol": config.tol}
 
 
 def _newton(
@@ -439,11 +452,10 @@ def _newton(
     rhs_t: problem.Problem | None = None,
 ) -> Solver:
     """Newton's iteration with the linear solver that fits what is known of the Jacobian."""
-    common: dict[str, Any] = {"max_iter": config.max_iter, "fraction": config.fraction or 0.0, "tol": config.tol}
     kind, lower, upper = _linear_solver(config.linear_solver, known, start)
     if kind == "krylov":
-        return Solver("krylov", **common, **known.for_gmres())
-    common |= {"full": config.full, "columns": columns, "mass": known.rows, "rhs_t": rhs_t}
+        return Solver("krylov", **_common(config), **known.for_gmres())
+    common = _common(config) | {"full": config.full, "columns": columns, "mass": known.rows, "rhs_t": rhs_t}
     has_jac = known.jac is not None
     groups = None if known.pattern is None else (color_columns(*known.pattern), *known.pattern)
     if kind == "banded":
@@ -564,8 +576,8 @@ def force_solver(solver: Any, n: int, tangents: bool, sparse: Any = None) -> Sol
             raise ValueError(
                 "prec: expected none for accelerations, whose matrix is another one; omit it, or give dfdx and dfdv as sparse matrices"
             )
-        return _matrix_free(config)
-    common: dict[str, Any] = {"max_iter": config.max_iter, "fraction": config.fraction or 0.0, "tol": config.tol}
+        return _matrix_free(config, n)
+    common = _common(config)
     if sparse is not None and config.linear_solver in ("auto", "banded", "sparse"):
         return Solver("sparse", sparse=sparse, full=config.full, **common)
     if config.linear_solver in ("banded", "sparse"):

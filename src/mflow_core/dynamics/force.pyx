@@ -16,9 +16,9 @@ from libc.string cimport memcmp, memcpy, memset
 
 cimport numpy as cnp
 
+from mflow_core.arithmetic.bits cimport most_bits
 from mflow_core.dynamics.structure cimport body_product, body_solve, body_sum_solve, body_work
 from mflow_core.problems.problem cimport failed, raise_or
-from mflow_core.problems.values cimport most_bits
 from mflow_core.registry cimport REDUCE
 from mflow_core.solvers.matrix cimport matrix_refresh
 from mflow_core.solvers.newton cimport newton_forget, newton_pack, newton_solve, newton_state_size, newton_unpack

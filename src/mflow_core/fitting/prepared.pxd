@@ -29,6 +29,8 @@ ctypedef struct prepared_fit_t:
     const double *y
     const double *sigma
     bint differences
+    bint slow                            # an evaluation takes long: signals are due after each
+    int gave                             # the code with which the model ended the last call; 0: it did not
     int busy
 
 

@@ -27,9 +27,13 @@ from mflow_core.solvers.linalg cimport poll_fn
 from mflow_core.solvers.matrix cimport LINALG
 from mflow_core.types cimport MF_E_ARGUMENT, MF_E_BUSY, MF_E_NON_FINITE
 
+from time import perf_counter
+
 import numpy as np
 
 cnp.import_array()
+
+cdef double LONG = 1e-3                            # seconds of an evaluation, beside which a look at signals costs nothing
 
 cdef double EPS = 2.220446049250313e-16
 cdef double FORWARD = 1.4901161193847656e-08       # EPS^(1/2)
@@ -55,7 +59,12 @@ cdef int residuals(const double *p, double *r, double *J, ptrdiff_t m, ptrdiff_t
     else:
         status = f.model(p, r, J, m, n, <void *> f.x)
     if status != 0:
+        f.gave = status
         return status if status < 0 else -status         # the loop's own codes are above 0
+    if f.slow and f.s.ear.poll != NULL:
+        status = f.s.ear.poll()
+        if status != 0:
+            return status
     if r != NULL:
         for i in range(m):
             r[i] = r[i] - f.y[i]
@@ -93,7 +102,7 @@ cdef int start(prepared_fit_t *f, const double *x, const double *y, const double
     if not mf_take(&f.busy):
         return MF_E_BUSY
     restart(s)
-    f.face.ending = 0
+    f.face.ending = f.gave = 0
     f.x, f.y, f.sigma, s.ear.poll = x, y, sigma, poll
     f.curve.X, f.curve.y = x, NULL
     memcpy(s.x, p0, f.face.n * sizeof(double))
@@ -251,8 +260,7 @@ cdef class PreparedFit:
         cdef unsigned int mode
         cdef int status
         if not self.looked:
-            self.look(x, y, first, of)
-            self.looked = True
+            self.looked = self.look(x, y, first, of)
         mode = mf_fp_enter()
         with nogil:
             status = start(&self.f, <double *> cnp.PyArray_DATA(x), <double *> cnp.PyArray_DATA(y), deviations, <double *> cnp.PyArray_DATA(first),
@@ -268,13 +276,14 @@ cdef class PreparedFit:
             status = end(&self.f, status, <double *> cnp.PyArray_DATA(out))
             mf_fp_leave(mode)
         if raise_or(status) != 0:
-            self.refuse(status, out, first, of)
+            self.refuse(self.f.gave or status, self.f.gave != 0, out, first, of)
         return out
 
     def look(self, xdata, ydata, p0, sigma):
-        """Called once, before the first fit."""
+        """Called before a fit until it returns True: the look was taken."""
+        return True
 
-    def refuse(self, int status, p, p0, sigma):
+    def refuse(self, int status, bint by_model, p, p0, sigma):
         """Raises the error of a call that did not converge."""
         raise RuntimeError(f"code {status}")
 
@@ -289,12 +298,14 @@ cdef class PreparedFit:
         cdef cnp.ndarray values = np.empty(self.f.face.m), zeros = np.zeros(self.f.face.m)
         cdef cnp.ndarray J = None if self.f.differences else np.empty((self.f.face.m, self.f.face.n))
         cdef int status
+        cdef double before = perf_counter()
         self.taken()
         self.f.x = self.f.curve.X = <double *> cnp.PyArray_DATA(x)
         self.f.y, self.f.sigma, self.f.curve.y = <double *> cnp.PyArray_DATA(zeros), NULL, NULL
         status = residuals(<double *> cnp.PyArray_DATA(at), <double *> cnp.PyArray_DATA(values),
                            NULL if J is None else <double *> cnp.PyArray_DATA(J), self.f.face.m, self.f.face.n, &self.f)
         mf_give(&self.f.busy)
+        self.f.slow = self.f.slow or perf_counter() - before > LONG
         return (values, J) if raise_or(status) == 0 else (np.full(self.f.face.m, NAN), J)
 
     @property

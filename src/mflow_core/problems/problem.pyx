@@ -14,7 +14,8 @@ from libc.string cimport memcpy
 
 cimport numpy as cnp
 
-from mflow_core.problems.values cimport keep_within, most_bits, vector_of
+from mflow_core.arithmetic.bits cimport most_bits
+from mflow_core.problems.values cimport keep_within, vector_of
 from mflow_core.types cimport MF_ELEMENTWISE, mf_jac_fn, mf_new_problem, mf_rhs_fn, mf_value_grad_fn
 import numpy as np
 

@@ -6,7 +6,8 @@ increments), so that a restored run rebuilds the same bits. Column j moves by
     h_j = sign(y_j) max(sqrt(eps) |y_j|, least_j),    least_j = max(max(1000 |gh| eps n |f|, unit) / w_j, least_move)
 
 in the weighted norm of the step's tolerances: rounding in f then costs a thousandth of M (as in CVODE, Hindmarsh and others, ACM TOMS
-31 (2005) 363), and a column whose y_j is 0 moves by far less than the tolerance. Columns that share no row move together: every
+31 (2005) 363), and a column whose y_j is 0 moves by far less than the tolerance. Where f carries the digits of float32 (arithmetic/bits.pxd)
+lengths are those of its rounding. Columns that share no row move together: every
 (lower + upper + 1)-th column of a band, or a colouring of the pattern (Curtis, Powell and Reid, J. Inst. Math. Appl. 13 (1974) 117).
 If gh is infinite, M = -J. A mass matrix, where there is one, stands in the place of I. Nothing allocates after matrix_make, except the Python object behind SPARSE.
 """
@@ -15,6 +16,7 @@ from libc.stdint cimport uintptr_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
 
+from mflow_core.arithmetic.bits cimport keeps_single, relative_length
 from mflow_core.arithmetic.norms cimport scaled_norm
 from mflow_core.arithmetic.vec cimport MF_SHORT
 from mflow_core.problems.inside cimport move_inside
@@ -30,6 +32,7 @@ from mflow_core.types cimport MF_E_MEMORY, MF_RETRY_NON_FINITE, MF_RETRY_SOLVE
 
 cdef double ROOT_EPS = 1.4901161193847656e-08
 cdef double EPS = 2.220446049250313e-16, BESIDE = 1e-5      # of the largest component's move: what an algebraic sum of components resolves
+cdef double BESIDE_FLOAT32 = 1e-2        # the same of any sum, where f is computed in float32
 
 cdef extern from "Python.h":
     int PyErr_CheckSignals() noexcept    # `failed` sees to the exception
@@ -277,10 +280,28 @@ cdef int evaluate(matrix_t *m) noexcept nogil:
     return status
 
 
+cdef int length_of_moves(matrix_t *m, double *reach) noexcept nogil:
+    """Relative to y, from f0. Where that has entries with the bits of float32, an evaluation beside y, by no power of two, tells whether f carries no more."""
+    cdef ptrdiff_t i
+    cdef int status
+    reach[0] = relative_length(m.f0, m.n, NULL if m.c.mass == NULL else m.c.mass.indptr)
+    if reach[0] == ROOT_EPS:
+        return 0
+    for i in range(m.n):
+        m.kept[i] = m.y[i] + 1.1 * reach[0] * max(fabs(m.y[i]), m.size[i] if m.size[i] < INFINITY else 0.0)
+    status = matrix_rhs(m, m.t, m.kept, m.f1)
+    m.n_rhs_jac += 1
+    if status < 0:
+        return status
+    if status > 0 or not keeps_single(m.f0, m.f1, m.n):
+        reach[0] = ROOT_EPS
+    return 0
+
+
 cdef int matrix_jacobian(matrix_t *m, double t, const double *y, double gh) noexcept nogil:
     """Evaluate J at (t, y), for use from the next factoring on. Weights must be set."""
     cdef ptrdiff_t i
-    cdef double floor = m.unit, noise, least
+    cdef double floor = m.unit, noise, least, reach
     cdef int status
     if y != m.y:
         memcpy(m.y, y, m.n * sizeof(double))
@@ -296,11 +317,16 @@ cdef int matrix_jacobian(matrix_t *m, double t, const double *y, double gh) noex
         m.n_rhs_jac += 1
         if status != 0:
             return status
+        status = length_of_moves(m, &reach)
+        if status != 0:
+            return status
         noise = 1000.0 * EPS * <double> m.n * fabs(gh) * weighted_norm(m, m.f0) if fabs(gh) < INFINITY else 0.0
         floor = max(floor, noise) if noise < 1e100 else floor       # else no tolerance says how small a component may be
-        least = ROOT_EPS * (REDUCE.max_abs(m.y, m.n) or 1.0)
+        least = reach * (REDUCE.max_abs(m.y, m.n) or 1.0)
         for i in range(m.n):
             m.least[i] = max(floor * m.size[i] if m.size[i] > NOTHING * least else least, BESIDE * least if m.c.mass != NULL else m.least_move)
+            if reach > ROOT_EPS:
+                m.least[i] = max(m.least[i], max(reach * fabs(m.y[i]), BESIDE_FLOAT32 * least))
     status = evaluate(m)
     if status == 0 or m.c.source != BY_DIFFERENCES:      # the user's function has been called, and counts if it failed too
         m.njev += 1
@@ -511,7 +537,7 @@ cdef int krylov_solve(matrix_t *m, double *b) noexcept nogil:
     cdef double *x = scaled + padded
     cdef double residual = 0.0, norm = weighted_norm(m, m.at), before = weighted_norm(m, b)
     cdef int status
-    m.krylov_move = max(m.unit, m.krylov_reach * norm)
+    m.krylov_move = max(m.unit, max(m.krylov_reach, relative_length(m.f_at, n, NULL if m.c.mass == NULL else m.c.mass.indptr)) * norm)
     if preconditioned(m) and m.c.mass != NULL:
         status = sparse_solve(m, b)
         if status != 0:

@@ -20,25 +20,30 @@ def robertson(t: float, y: Array) -> list[float]:
     return [first, -first - 3e7 * y[1] * y[1], y[0] + y[1] + y[2] - 1.0]
 
 
+REST = 30  # unknowns at rest, y' = 0: with them there are more than GMRES has vectors, and no matrix is made
+
+
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("atol", [1e-8, 1e-9, 1e-10, 1e-12])
-def test_robertsons_steps_are_those_with_a_matrix(method: str, atol: float) -> None:
-    calls = [0, 0]
+@pytest.mark.parametrize(("rest", "most"), [(REST, 12.0), (0, 1.1)])
+def test_robertsons_steps_are_those_with_a_matrix(method: str, atol: float, rest: int, most: float) -> None:
+    calls, at_rest = [0, 0], [0.0] * rest
 
     def counted(k: int) -> Any:
         def fun(t: float, y: Array) -> list[float]:
             calls[k] += 1
-            return robertson(t, y)
+            return robertson(t, y) + at_rest
 
         return fun
 
-    how: dict[str, Any] = {"rtol": 1e-6, "atol": atol, "mass": [1.0, 1.0, 0.0], "max_steps": 1000}
-    plain = mflow.solve_ivp(counted(0), (0, 40), [1.0, 0.0, 0.0], method, **how)
-    r = mflow.solve_ivp(counted(1), (0, 40), [1.0, 0.0, 0.0], method, solver=mflow.NewtonKrylov(), **how)
+    how: dict[str, Any] = {"rtol": 1e-6, "atol": atol, "mass": [1.0, 1.0, 0.0] + [1.0] * rest, "max_steps": 1000}
+    matrix = {"solver": mflow.Newton("banded"), "lband": 2, "uband": 2}
+    plain = mflow.solve_ivp(counted(0), (0, 40), [1.0, 0.0, 0.0, *at_rest], method, **matrix, **how)
+    r = mflow.solve_ivp(counted(1), (0, 40), [1.0, 0.0, 0.0, *at_rest], method, solver=mflow.NewtonKrylov(), **how)
     assert r.success, r.message
-    assert np.max(np.abs(r.y[:, -1] - AT_40) / (atol + 1e-6 * np.abs(AT_40))) < 10.0
+    assert np.max(np.abs(r.y[:3, -1] - AT_40) / (atol + 1e-6 * np.abs(AT_40))) < 10.0 * np.sqrt((3 + rest) / 3)
     assert r.nsteps < 1.2 * plain.nsteps + 10
-    assert calls[1] < 12 * calls[0]
+    assert calls[1] < most * calls[0]
 
 
 @pytest.mark.parametrize("method", METHODS)

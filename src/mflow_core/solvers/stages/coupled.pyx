@@ -24,6 +24,7 @@ from libc.stdint cimport int32_t, uintptr_t
 from libc.stdlib cimport calloc
 from libc.string cimport memset
 
+from mflow_core.arithmetic.bits cimport relative_length
 from mflow_core.registry cimport kernels
 from mflow_core.solvers.complex_lu cimport complex_lu_t
 from mflow_core.solvers.spectrum.definite cimport MOST_ALONE, rows_at_0
@@ -347,7 +348,7 @@ cdef int apply_stages(const double *v, double *out, ptrdiff_t total, void *ctx) 
     cdef double *moved = c.krylov + gmres_room(S * n, dim_of(s)) + 2 * S * c.ld
     cdef double *Jv = moved + c.ld
     cdef double *at
-    cdef double norm, step, scale, move = max(s.m.unit, 1.5e-8 * weighted_norm(&s.m, c.y))
+    cdef double norm, step, scale, move = max(s.m.unit, max(1.5e-8, relative_length(c.f, n, NULL if s.c.matrix.mass == NULL else s.c.matrix.mass.indptr)) * weighted_norm(&s.m, c.y))
     cdef int k, j, status = 0
     if s.c.matrix.kind == KRYLOV and not s.controlled:
         move = LONG

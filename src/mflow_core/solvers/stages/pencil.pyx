@@ -7,17 +7,19 @@ from libc.stdint cimport int32_t, uintptr_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcmp
 
+from mflow_core.arithmetic.bits cimport keeps_single, relative_length
 from mflow_core.solvers.spectrum.growth cimport factor_watched
 from mflow_core.solvers.matrix cimport finite, matrix_jacobian, matrix_refresh, matrix_rhs
 from mflow_core.solvers.newton cimport newton_lsolve, newton_mass_at, newton_t, weights_of_size
 from mflow_core.solvers.stages.mass cimport MASS_TIMES, mass_alone, mass_is_diagonal, mass_move, mass_times
 from mflow_core.types cimport MF_E_MEMORY, MF_RETRY_NON_FINITE, mf_mass_at_of, mf_times_mass
 
+cdef double ROOT_EPS = 1.4901161193847656e-08
+
+
 ctypedef struct products_t:
     const mf_problem *p
     double *unit                         # a unit vector, zeros between calls, and its product
-
-cdef double ROOT_EPS = 1.4901161193847656e-08
 
 
 cdef int pencil_mass(const double *v, double *Mv, ptrdiff_t n, void *ctx) noexcept nogil:
@@ -107,19 +109,27 @@ cdef int pencil_of_products(const mf_problem *p, mass_t **made) noexcept nogil:
 
 # ---- linearly implicit methods --------------------------------------------------------------------------------------------------------
 
+cdef inline double length_in_time(double t, double gh, double reach) noexcept nogil:
+    cdef double step = min(reach * sqrt(max(fabs(t), fabs(gh))) * sqrt(fabs(gh)), fabs(gh))
+    return (t + (step if gh > 0.0 else -step)) - t
+
+
 cdef int time_derivative(newton_t *s, double t, double gh, const double *y, double *dfdt) noexcept nogil:
     """As given, or by a difference into the step, no longer than gh: beyond the step f may end. f(t, y) in, the derivative out.
 
     Its length is the mean of gh, as f changes over the length of a step, and of what rounding of t is worth, eps |t|.
     """
-    cdef double step = min(ROOT_EPS * sqrt(max(fabs(t), fabs(gh))) * sqrt(fabs(gh)), fabs(gh)), scale
+    cdef double reach = relative_length(dfdt, s.n, NULL if s.c.matrix.mass == NULL else s.c.matrix.mass.indptr), step, scale
     cdef ptrdiff_t i
     cdef int status
     if s.rhs_t != NULL:
         status = s.rhs_t(t, y, dfdt, s.n, s.rhs_t_ctx)
         return MF_RETRY_NON_FINITE if status == 0 and not finite(dfdt, s.n) else status
-    step = (t + (step if gh > 0.0 else -step)) - t
+    step = length_in_time(t, gh, reach)
     status = matrix_rhs(&s.m, t + step, y, s.f)
+    if reach > ROOT_EPS and status >= 0 and (status > 0 or not keeps_single(dfdt, s.f, s.n)):
+        step = length_in_time(t, gh, ROOT_EPS)
+        status = matrix_rhs(&s.m, t + step, y, s.f)
     if status != 0:
         return status
     scale = 1.0 / step if step != 0.0 else 0.0       # a step of a few units in the last place of t
