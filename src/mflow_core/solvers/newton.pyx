@@ -500,6 +500,7 @@ cdef int newton_solve(double t, double gh, const double *r, double *z, ptrdiff_t
         matrix_jacobian(&s.m, t, z, gh)              # keeps the point for lsolve, which is that of a preconditioner where there is one
     if status > 0:
         s.nfail += 1
+        s.want_jacobian = s.controlled           # the J at hand is that of a guess which has led nowhere
         memcpy(z, s.guess, n * sizeof(double))
     return status
 
