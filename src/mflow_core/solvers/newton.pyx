@@ -268,7 +268,7 @@ cdef int simplified(newton_t *s, double t, double gh, const double *r, double *z
             return MF_RETRY_SOLVE
         if not first:
             theta = norm / before
-            eta = theta / (1.0 - theta) if theta < 1.0 else INFINITY
+            eta = still_left(theta, tol)
             slow = too_slow(theta, eta, norm, tol, s.c.max_iter - 1 - k)
             if (slow or theta > 0.5) and at_rounding(s, z, norm, fresh) and not unsolved(&s.m, gh, r, z, s.f):
                 move(s, z, z, s.d, 1.0)
@@ -499,8 +499,7 @@ cdef int newton_solve(double t, double gh, const double *r, double *z, ptrdiff_t
     if status == 0 and s.c.matrix.kind == KRYLOV and s.c.matrix.sparse == NULL:
         matrix_jacobian(&s.m, t, z, gh)              # keeps the point for lsolve, which is that of a preconditioner where there is one
     if status > 0:
-        s.nfail += 1
-        s.want_jacobian = s.controlled           # the J at hand is that of a guess which has led nowhere
+        s.nfail, s.want_jacobian = s.nfail + 1, s.want_jacobian or s.controlled          # J is that of a guess which has led nowhere
         memcpy(z, s.guess, n * sizeof(double))
     return status
 
