@@ -1,5 +1,4 @@
 """Newton's iteration as the `solve` and `lsolve` of implicit steps: z - gh f(t, z) = r."""
-from libc.math cimport INFINITY
 from libc.stddef cimport ptrdiff_t
 from libc.stdint cimport int32_t, int64_t
 
@@ -140,12 +139,6 @@ cdef inline void move(newton_t *s, double *out, const double *z, const double *d
     cdef ptrdiff_t i
     for i in range(s.n):
         out[i] = z[i] + length * d[i]
-
-
-cdef inline double still_left(double theta, double tol) noexcept nogil:
-    """theta / (1 - theta), which times an update bounds what is left behind it, by its rate. No rate, however small, makes an update of
-    more than a thousand tolerances the last one: it may come from a guess far off, where f is another function."""
-    return max(theta / (1.0 - theta), 1e-3 * tol) if theta < 1.0 else INFINITY
 
 
 cdef inline bint too_slow(double theta, double eta, double norm, double tol, int left) noexcept nogil:

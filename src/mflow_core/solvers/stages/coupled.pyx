@@ -32,7 +32,7 @@ from mflow_core.solvers.linalg cimport gmres_room
 from mflow_core.solvers.matrix cimport (BANDED, BY_DIFFERENCES, DENSE, IDENTITY, KRYLOV, LINALG, NEARER, SIDES, SPARSE, finite,
                                         matrix_jacobian, matrix_refresh, matrix_rhs, matrix_solve, weighted_norm)
 from mflow_core.solvers.newton cimport (EPS, GROWN, LONG, RESIDUAL, ROUNDED, attainable, coupled_t, first_weights, goal, newton_mass_at,
-                                        newton_mass_for, newton_t, still_left, too_slow, weights_of_size)
+                                        newton_mass_for, newton_t, too_slow, weights_of_size)
 from mflow_core.solvers.solver cimport sparse_pair_factor, sparse_pair_solve
 from mflow_core.solvers.stages.mass cimport add_mass, add_mass_to_band, mass_times, mass_varies
 from mflow_core.solvers.stages.scaled cimport left_by_gmres
@@ -455,7 +455,7 @@ cdef int iterate(newton_t *s, const mf_tableau *tab, double t, double h, const d
             return MF_RETRY_SOLVE
         if k > 0:
             theta = norm / before
-            eta = still_left(theta, tol)
+            eta = theta / (1.0 - theta) if theta < 1.0 else INFINITY
             slow = too_slow(theta, eta, norm, tol, most - 1 - k)
             if (slow or theta > 0.5) and (sure and norm <= attainable(s) or rounding(s, y, Z, ld)):
                 advance(s, tab, Z, ld, plain)
