@@ -368,7 +368,7 @@ class Drive:
             self.crawl.look()
             if status == 0 and run.k % endings.ENDS == 0 and self._aside(self.crawl.has_ended):
                 return ENDED
-            if status == 0 and self.walls is not None and self.crawl.left == endings.ENDS and self._aside(self.walls.should_rest, self.t1):
+            if status == 0 and self.walls is not None and run.k % endings.ENDS == 0 and self._aside(self.walls.should_rest, self.t1):
                 status = self.walls.look(0, self._goal(), self.first or 0.0, self.events)
         if self.progress is not None:
             self.progress.update(run.t)

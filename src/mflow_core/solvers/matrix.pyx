@@ -6,8 +6,9 @@ increments), so that a restored run rebuilds the same bits. Column j moves by
     h_j = sign(y_j) max(sqrt(eps) |y_j|, least_j),    least_j = max(max(1000 |gh| eps n |f|, unit) / w_j, least_move)
 
 in the weighted norm of the step's tolerances: rounding in f then costs a thousandth of M (as in CVODE, Hindmarsh and others, ACM TOMS
-31 (2005) 363), and a column whose y_j is 0 moves by far less than the tolerance. Where f carries the digits of float32 (arithmetic/bits.pxd)
-lengths are those of its rounding. Columns that share no row move together: every
+31 (2005) 363), and a column whose y_j is 0 moves by far less than the tolerance. At a guess where |f| is enormous, as behind the corner of
+a diode, that noise would ask for more: the length is at most max(1 / w_j, sqrt(eps) max |y|), as farther off f is another function. Where f
+carries the digits of float32 (arithmetic/bits.pxd) lengths are those of its rounding. Columns that share no row move together: every
 (lower + upper + 1)-th column of a band, or a colouring of the pattern (Curtis, Powell and Reid, J. Inst. Math. Appl. 13 (1974) 117).
 If gh is infinite, M = -J. A mass matrix, where there is one, stands in the place of I. Nothing allocates after matrix_make, except the Python object behind SPARSE.
 """
@@ -301,7 +302,7 @@ cdef int length_of_moves(matrix_t *m, double *reach) noexcept nogil:
 cdef int matrix_jacobian(matrix_t *m, double t, const double *y, double gh) noexcept nogil:
     """Evaluate J at (t, y), for use from the next factoring on. Weights must be set."""
     cdef ptrdiff_t i
-    cdef double floor = m.unit, noise, least, reach
+    cdef double floor = m.unit, noise, least, reach, step
     cdef int status
     if y != m.y:
         memcpy(m.y, y, m.n * sizeof(double))
@@ -324,7 +325,8 @@ cdef int matrix_jacobian(matrix_t *m, double t, const double *y, double gh) noex
         floor = max(floor, noise) if noise < 1e100 else floor       # else no tolerance says how small a component may be
         least = reach * (REDUCE.max_abs(m.y, m.n) or 1.0)
         for i in range(m.n):
-            m.least[i] = max(floor * m.size[i] if m.size[i] > NOTHING * least else least, BESIDE * least if m.c.mass != NULL else m.least_move)
+            step = min(floor * m.size[i], max(m.size[i], least)) if m.size[i] > NOTHING * least else least
+            m.least[i] = max(step, BESIDE * least if m.c.mass != NULL else m.least_move)
             if reach > ROOT_EPS:
                 m.least[i] = max(m.least[i], max(reach * fabs(m.y[i]), BESIDE_FLOAT32 * least))
     status = evaluate(m)

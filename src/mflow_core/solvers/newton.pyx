@@ -4,8 +4,8 @@
 
 Simplified Newton: J and the factors of M are kept over iterations, stages and steps while they converge. M is factored again when gh
 has changed by more than a fifth. A smaller change scales d by 2 / (1 + gh / gh_factored), which is exact for large stiffness and halves
-the error elsewhere. J is evaluated again when an old one converges slowly or not at all. The iteration ends when
-theta / (1 - theta) |d_k| <= tol, theta the observed rate (Hairer and Wanner, Solving Ordinary Differential Equations II (1996), IV.8).
+the error elsewhere. J is evaluated again when an old one converges slowly or not at all. The iteration ends when |d_k| <= 1, whatever the
+rate theta, and theta / (1 - theta) |d_k| <= tol (Hairer and Wanner, Solving Ordinary Differential Equations II (1996), IV.8).
 
 There are two kinds of runs. Error-controlled runs set weights w_i = 1 / (atol + rtol |y_i|), stop at a small fraction of the tolerances,
 and shrink the step if nothing else helps. Fixed steps have no tolerances and converge to rounding. Where simplified Newton fails they
@@ -268,7 +268,7 @@ cdef int simplified(newton_t *s, double t, double gh, const double *r, double *z
             return MF_RETRY_SOLVE
         if not first:
             theta = norm / before
-            eta = theta / (1.0 - theta) if theta < 1.0 else INFINITY
+            eta = max(theta / (1.0 - theta), tol) if theta < 1.0 else INFINITY
             slow = too_slow(theta, eta, norm, tol, s.c.max_iter - 1 - k)
             if (slow or theta > 0.5) and at_rounding(s, z, norm, fresh) and not unsolved(&s.m, gh, r, z, s.f):
                 move(s, z, z, s.d, 1.0)
@@ -499,7 +499,7 @@ cdef int newton_solve(double t, double gh, const double *r, double *z, ptrdiff_t
     if status == 0 and s.c.matrix.kind == KRYLOV and s.c.matrix.sparse == NULL:
         matrix_jacobian(&s.m, t, z, gh)              # keeps the point for lsolve, which is that of a preconditioner where there is one
     if status > 0:
-        s.nfail += 1
+        s.nfail, s.want_jacobian = s.nfail + 1, s.want_jacobian or s.controlled          # J is that of a guess which has led nowhere
         memcpy(z, s.guess, n * sizeof(double))
     return status
 
