@@ -226,8 +226,7 @@ class Drive:
 
     def _watched(self) -> Array:
         """The state as events see it."""
-        y: Array = self.run.y
-        return y
+        return self._seen()[0]
 
     def _at_start(self) -> int:
         """What comes before the first step; 0, or why it cannot be taken."""
@@ -576,8 +575,7 @@ class Drive:
     def result(self, status: int, reason: str, message: str) -> Any:
         """What there is so far."""
         run, events = self.run, self.events
-        doubts = self.doubts
-        message = endings.with_doubts(message, doubts)
+        message = endings.with_doubts(message, doubts := self.doubts)
         if self.walls is not None and self.walls.found:
             message += f"; {self.walls.words}"
         if self.legs is not None and reason != "finished":
