@@ -160,17 +160,18 @@ class LineDescent(Counted):
         return status
 
     def _advance_while_it_falls(self, limit: int, gtol: float) -> int:
-        """In long pieces; STALLED where the cost has the same value after one. By differences also once where it falls by less than their
+        """In long pieces; STALLED where the cost has the same value after one, and a gradient of the same size. By differences also once where it falls by less than their
         length along the largest slope, as where a kink lies within them: they may tell none."""
         status = self._advance(0, gtol)
         while status == 0 and self.run.k < limit:
-            before = self.run.k, self.run.value
+            before = self.run.k, self.run.value, self.run.largest_slope[1]
             status = self._advance(min(STALLING, limit - before[0]), gtol)
             if status != 0 or self.run.k - before[0] < STALLING:
                 continue
             short = EPS**0.5 * self.run.largest_slope[1] if self.doubts.differences and not self._asked else 0.0
-            if before[1] - self.run.value <= short and (short > 0.0 or self.run.value == before[1]):
-                self._asked, self._ended = True, self._asked or self.run.value == before[1]
+            still = self.run.value == before[1] and self.run.largest_slope[1] > 0.1 * before[2]
+            if before[1] - self.run.value <= short and (short > 0.0 or still):
+                self._asked, self._ended = True, self._asked or still
                 return STALLED
         return status
 
