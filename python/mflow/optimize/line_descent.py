@@ -36,7 +36,7 @@ CONVERGED = stepper.CONVERGED
 STOPPED = CONVERGED - 1  # by the callback
 BY_FTOL, BY_XRTOL, BY_MAXFUN = STOPPED - 1, STOPPED - 2, STOPPED - 3  # SciPy's further tests
 STALLED = STOPPED - 4
-STALLING = 50  # iterations that leave the cost as it was, to the last digit
+STALLING, PATIENCE = 50, 3  # iterations that leave the cost as it was, to the last digit, and how often in a row
 ENDINGS: dict[int, tuple[int, str, Callable[[int, str, float], str]]] = {  # words of (nit, the largest entry of the gradient, gtol)
     CONVERGED: (0, "converged", lambda nit, largest, gtol: f"{largest}, at most gtol = {gtol:g}, after {nit} iterations"),
     STOPPED: (2, "callback", lambda nit, largest, gtol: f"the callback stopped it after {nit} iterations"),
@@ -125,19 +125,19 @@ class LineDescent(Counted):
         status = self._go(limit, gtol)
         for _ in range(AGAIN):
             if self.saving is not None or status not in (CONVERGED, line_descent.FAILED):
-                return status
+                break
             x, grad = self.run.here()
             if not (self.doubts.steeper(x, grad) or (status == CONVERGED and self.doubts.blind(x, self.run.value, grad))):
                 break
             self.earlier, self.run = self.nit, self._run_from(x)
             status = self._go(limit - self.earlier, gtol)
-        if status in (line_descent.FAILED, STALLED) and self.saving is None:
+        while status in (line_descent.FAILED, STALLED) and self.saving is None:
             x, value, _ = self.run.lowest()
             if self.doubts.longer(self.problem, x.ravel(), value):
                 self.earlier, self.run = self.nit, self._run_from(x)
-                status = self._go(limit - self.earlier, gtol)
-            elif status == STALLED and not self._ended:
-                status = self._go(limit - self.earlier, gtol)
+            elif status != STALLED or self._ended:
+                break
+            status = self._go(limit - self.earlier, gtol)
         return status
 
     def _go(self, limit: int, gtol: float) -> int:
@@ -160,18 +160,18 @@ class LineDescent(Counted):
         return status
 
     def _advance_while_it_falls(self, limit: int, gtol: float) -> int:
-        """In long pieces; STALLED where the cost has the same value after one, and a gradient of the same size. By differences also once where it falls by less than their
-        length along the largest slope, as where a kink lies within them: they may tell none."""
-        status = self._advance(0, gtol)
+        """In long pieces; STALLED where the cost has the same value after some, and a gradient of the same size. By differences also once
+        where it falls by less than their length along the largest slope, as where a kink lies within them: they may tell none."""
+        status, still = self._advance(0, gtol), 0
         while status == 0 and self.run.k < limit:
             before = self.run.k, self.run.value, self.run.largest_slope[1]
             status = self._advance(min(STALLING, limit - before[0]), gtol)
             if status != 0 or self.run.k - before[0] < STALLING:
                 continue
             short = EPS**0.5 * self.run.largest_slope[1] if self.doubts.differences and not self._asked else 0.0
-            still = self.run.value == before[1] and self.run.largest_slope[1] > 0.1 * before[2]
-            if before[1] - self.run.value <= short and (short > 0.0 or still):
-                self._asked, self._ended = True, self._asked or still
+            still = still + 1 if self.run.value == before[1] and self.run.largest_slope[1] > 0.1 * before[2] else 0
+            if before[1] - self.run.value <= short and (short > 0.0 or still == PATIENCE):
+                self._asked, self._ended = True, still == PATIENCE
                 return STALLED
         return status
 
@@ -212,7 +212,7 @@ class LineDescent(Counted):
             return self.result(-1, reason, self._failure(last, gtol))
         if status == STALLED:
             hint = "" if self.doubts.text else self._gradient_in_doubt()
-            what = f"{STALLING} iterations have not lowered the cost, and its gradient is {last:.3g}, above gtol = {gtol:g}{hint}"
+            what = f"{STALLING * PATIENCE} iterations have not lowered the cost, and its gradient is {last:.3g}, above gtol = {gtol:g}{hint}"
             return self.result(-1, reason, what)
         if status == -1005:
             return self.result(-1, "non_finite", f"the cost or its gradient is not finite in iteration {nit}: x is the lowest point seen")
