@@ -247,7 +247,7 @@ def test_steps_taken_back_are_counted() -> None:
 
     r = mflow.solve_ivp(fun, (0, 3), [1.0], "rk4", dt="auto")
     assert any(later < sooner - 0.01 for sooner, later in itertools.pairwise(times))  # it did go back
-    assert r.nfev == len(times)
+    assert r.nfev + r.ncheck == len(times)
 
 
 @pytest.mark.parametrize("wrong", ["x", 3, None, 1.0, []])
