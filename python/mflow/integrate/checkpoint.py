@@ -127,6 +127,8 @@ class Checkpoints:
             if self.algebraic is not None:
                 self.algebraic.go_on(facts.get("behind", (0, 0)))
             dt, looks = number_of(facts["dt"], "dt"), _looks(facts["looks"])
+            if looks.compare > 0 and looked == 0:
+                raise ValueError("looked: expected the evaluations of steps that were compared, got none")
             return StepState(dt, looks, nfev, lost, looked, facts.get("past"), facts.get("walls"))
         except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise ValueError(f"resume: {path} does not fit this call, or is damaged ({misfit_of(error)})") from error
