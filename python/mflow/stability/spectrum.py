@@ -72,9 +72,9 @@ class Looks:
     slope : the norm of the slope at the last look; inf where nobody asked for it. fastest, turn, omega, ahead : of oscillations
     (`mflow.course.turns`): the largest norm of the slope so far; the largest part of a turn that a step has made of one, in radians, and
     its frequency; the frequency at the last look, with steps that are not settled yet. 0: none.
-    astray, place, lasting, compare: how far from steps of half their length the steps lead by the end, of how far the solution goes, by `turns.compare` at the time `place`, 0 where that is
-    not much; what is left of that swing at the end; and the step before which that is looked at next.
-    crossed: 1 + the component that has a sign which no solution has (`turns.cross`), 0: none.
+    astray, place, lasting, compare: how far from steps of half their length the steps lead by the end, of how far the solution goes, by
+    `turns.compare` at the time `place`, 0 where that is not much; what is left of that swing at the end; and the step before which that is
+    looked at next. crossed: 1 + the component that has a sign which no solution has (`turns.cross`), 0: none.
     """
 
     next: int = 0
