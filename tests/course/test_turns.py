@@ -68,6 +68,52 @@ def test_what_is_resolved_or_at_rest_is_not() -> None:
     assert np.max(np.abs(r.y[:, -1])) < 1e-4
 
 
+def orbit(t: float, y: Any) -> Any:
+    return np.concatenate([y[2:], -y[:2] / (y[0] ** 2 + y[1] ** 2) ** 1.5])
+
+
+def prey(t: float, y: Any) -> Any:
+    return np.array([y[0] * (1.1 - 0.4 * y[1]), y[1] * (0.1 * y[0] - 0.4)])
+
+
+@pytest.mark.parametrize("method", ["rk3", "tvd_rk3", "rk4", "dopri5"])
+def test_an_orbit_that_steps_do_not_follow_is_told_of(method: str) -> None:
+    """The Jacobian has a growing eigenvalue beside the pair: runs ended 1.4 radii and 8e4 radii from the circle, without a word."""
+    r, said = told(mflow.solve_ivp, orbit, (0, 60), [1.0, 0.0, 0.0, 1.0], method)
+    assert np.hypot(*(r.y[:2, -1] - [np.cos(60.0), np.sin(60.0)])) > 1.0
+    assert len(said) == 1
+    assert SAYS in r.doubts[0]
+    assert SAYS in r.message
+
+
+def test_an_orbit_that_steps_follow_is_not() -> None:
+    """A component of rate 50 keeps the steps short."""
+    r, said = told(mflow.solve_ivp, lambda t, y: [*orbit(t, y[:4]), -50.0 * y[4]], (0, 20), [1.0, 0.0, 0.0, 1.0, 1.0], "rk4")
+    assert not said
+    assert np.hypot(*(r.y[:2, -1] - [np.cos(20.0), np.sin(20.0)])) < 1e-4
+
+
+def test_a_damped_swing_that_is_over_is_not() -> None:
+    """y'' = -y - y'/10, which has fallen by e^-15: dopri5 is 2e-4 from it."""
+    r, said = told(mflow.solve_ivp, lambda t, y: [y[1], -y[0] - 0.1 * y[1]], (0, 300), [1.0, 0.0], "dopri5")
+    assert not said
+    assert np.max(np.abs(r.y[:, -1])) < 1e-3
+
+
+@pytest.mark.parametrize("end", [8.0, 30.0])
+def test_a_component_that_no_solution_lets_change_its_sign_is_told_of(end: float) -> None:
+    """Prey stays above 0, as its slope is 0 there; euler returned -0.15 and -1.04."""
+    r, said = told(mflow.solve_ivp, prey, (0, end), [10.0, 5.0], "euler")
+    assert r.y[0, -1] < -0.1
+    assert len(said) == 1
+    assert "component 0 has changed its sign" in r.doubts[0]
+    r, said = told(mflow.solve_ivp, lambda t, y: -y, (0, 60), [1.0], "euler")  # it goes to and fro, and has come to rest
+    assert not said
+    r, said = told(mflow.solve_ivp, lambda t, y: [-1.0, -50.0 * y[1]], (0, 3), [1.0, 1.0], "rk4")  # where the slope is not 0
+    assert not said
+    assert r.y[0, -1] == pytest.approx(-2.0)
+
+
 def test_real_eigenvalues_are_no_pair_and_pairs_are_found() -> None:
     rng = np.random.default_rng(0)
     for k in range(300):
@@ -100,3 +146,15 @@ def test_a_run_that_goes_on_from_a_file_says_the_same(tmp_path: Any) -> None:
     assert said
     assert np.array_equal(rest.y, whole.y)
     assert (rest.nfev, rest.ncheck) == (whole.nfev, whole.ncheck)
+
+
+@pytest.mark.parametrize(("f", "start", "method"), [(orbit, [1.0, 0.0, 0.0, 1.0], "tvd_rk3"), (prey, [10.0, 5.0], "euler")])
+def test_a_run_of_such_a_course_that_goes_on_from_a_file_says_the_same(f: Any, start: Any, method: str, tmp_path: Any) -> None:
+    whole, _ = told(mflow.solve_ivp, f, (0, 28), start, method)
+    told(mflow.solve_ivp, f, (0, 28), start, method, checkpoint=tmp_path / "run", checkpoint_every=5, callback=lambda t, y: t > 15.0)
+    for _ in range(2):  # from the middle, and from the end
+        rest, said = told(mflow.solve_ivp, f, (0, 28), start, method, resume=tmp_path / "run", checkpoint=tmp_path / "run")
+        assert rest.doubts == whole.doubts
+        assert said
+        assert np.array_equal(rest.y, whole.y)
+        assert (rest.nfev, rest.ncheck) == (whole.nfev, whole.ncheck)

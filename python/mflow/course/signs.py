@@ -199,7 +199,7 @@ class Walls:
             ]
         except (TypeError, ValueError) as error:
             return str(error)
-        if not found or sorted(set(found)) != found or not all(w.side and w.side * (y[w.component] - w.bound) >= 0.0 for w in found):
+        if sorted(set(found)) != found or not all(w.side and w.side * (y[w.component] - w.bound) >= 0.0 for w in found):
             return f"walls: expected components in order, none of them beyond its bound, got {saved!r}"
         self._go_behind(found)
         return ""
@@ -210,6 +210,11 @@ class Walls:
             return inside, self.known
         at_0 = np.array([w.component for w in self.found if w.side > 0 and w.bound == 0.0], dtype=np.int64)
         return self.inside, at_0 if self.known is None else np.union1d(self.known, at_0)
+
+    @property
+    def met(self) -> list[Wall] | None:
+        """What a file has of them: those that are kept now, which may be none; None where no wall was met yet."""
+        return None if self.inside is None else self.found
 
     @property
     def words(self) -> str:

@@ -82,11 +82,11 @@ class Checkpoints:
         self.saved_k = self.run.k
         dt, looks, nfev, lost, looked, past, walls = state
         facts = {
-            "call": self.facts(), "done": self.history.rows.done, "dt": dt, "looks": asdict(looks), "nfev": nfev,
+            "call": self.facts(), "done": self.history.rows.done, "dt": dt, "looks": _saved(looks), "nfev": nfev,
             "held": self.held or bool(self.run.stiffness[3]), **({"lost": lost} if "steps" in self.facts() else {}),
             **({"behind": list(self.algebraic.spent)} if self.algebraic is not None and any(self.algebraic.spent) else {}),
             **({"looked": looked} if looked else {}), **({"beyond": self.history.beyond} if self.history.beyond else {}),
-            **({} if past is None else {"past": past}), **({"walls": walls} if walls else {}),
+            **({} if past is None else {"past": past}), **({} if walls is None else {"walls": walls}),
         }  # fmt: skip
         blocks = {"run": self.run.pack(), **{f"rows {k}": v for k, v in self.history.pack().items()}}
         if self.events is not None:
@@ -127,6 +127,8 @@ class Checkpoints:
             if self.algebraic is not None:
                 self.algebraic.go_on(facts.get("behind", (0, 0)))
             dt, looks = number_of(facts["dt"], "dt"), _looks(facts["looks"])
+            if looks.compare > 0 and looked == 0:
+                raise ValueError("looked: expected the evaluations of steps that were compared, got none")
             return StepState(dt, looks, nfev, lost, looked, facts.get("past"), facts.get("walls"))
         except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise ValueError(f"resume: {path} does not fit this call, or is damaged ({misfit_of(error)})") from error
@@ -175,18 +177,29 @@ def _same(saved: Any, value: Any) -> bool:
     return json.dumps(saved) == json.dumps(value)
 
 
+def _saved(looks: spectrum.Looks) -> dict[str, Any]:
+    """What is kept of looks: of the course, what has been seen."""
+    none = spectrum.Looks()
+    return {name: value for name, value in asdict(looks).items() if name not in spectrum.OF_COURSE or value != getattr(none, name)}
+
+
 def _looks(saved: Any) -> spectrum.Looks:
     """When the curvature was looked at. Raises TypeError or ValueError."""
     names = [field.name for field in fields(spectrum.Looks)]
-    if not isinstance(saved, dict) or set(saved) != set(names):
+    if not isinstance(saved, dict) or set(saved) | spectrum.OF_COURSE != set(names):
         raise ValueError(f"looks: expected {', '.join(names)}, got {saved!r}")
-    looks = spectrum.Looks(
-        check_whole(saved["next"], "looks: next", 0, MANY), check_whole(saved["gap"], "looks: gap", 1, spectrum.SELDOM),
-        *(number_of(saved[name], f"looks: {name}") for name in names[2:]),
-    )  # fmt: skip
+    saved = asdict(spectrum.Looks()) | saved
+    least = {"next": 0, "gap": 1, "compare": 0, "crossed": 0}
+    checked: dict[str, Any] = {
+        name: check_whole(saved[name], f"looks: {name}", least[name], spectrum.SELDOM if name == "gap" else MANY) if name in least
+        else number_of(saved[name], f"looks: {name}") for name in names
+    }  # fmt: skip
+    looks = spectrum.Looks(**checked)
     for name in names[3:]:
-        if not getattr(looks, name) >= 0.0:
+        if name != "place" and not getattr(looks, name) >= 0.0:
             raise ValueError(f"looks: {name}: expected a number of at least 0, got {getattr(looks, name)!r}")
+    if looks.astray > 0.0 and not looks.fastest > 0.0:
+        raise ValueError(f"looks: fastest: expected a number above 0 beside astray, got {looks.fastest!r}")
     if (looks.turn > 0.0) != (looks.omega > 0.0):
         raise ValueError(f"looks: turn, omega: expected both above 0, or none, got {looks.turn!r} and {looks.omega!r}")
     if not looks.dt > 0.0:

@@ -38,6 +38,7 @@ __all__ = [
 ]
 
 CALLBACK = 0x7FFFFF02  # the status of a run that the callback stopped
+ON = {0, CALLBACK, stepper.EVENT, stepper.FULL, stepper.RHO_DUE}  # statuses of runs that go on, or might
 GROWTH = 1e6  # a state that has grown by this factor may come from steps that are too long
 LEAST_STEPS = 10  # dt="auto" takes at least so many steps: stability is not accuracy
 LEAST_STAGED = 40  # of a method whose stages follow from the step: however long a step is, it may keep 0.43 of a mode
@@ -155,10 +156,12 @@ class AutoSteps:
         self.step = math.nan  # with the sign of the span
         self.looks = spectrum.Looks()
         self.reason = ""  # why the curvature cannot be measured
+        self.failed = False  # whether the last steps could not be taken
         self.mark: Any = None  # the state to go back to
         self.marked: tuple[float, Array] = math.nan, np.empty(0)  # its t and y
         self.pole = ""  # words, where one in time ends the run
-        self.scale = float(np.linalg.norm(run.y))
+        self.start = run.y
+        self.scale = float(np.linalg.norm(self.start))
         self.returns, self.size = 0, 0.0  # to the mark, and the size of the state there
         self.pending: list[tuple[float, Array]] = []  # steps that the callback does not know of yet
 
@@ -169,6 +172,11 @@ class AutoSteps:
 
     def advance(self, count: int, rows: stepper.Rows | None) -> int:
         """Fixed steps until the next look at the curvature, at most `count`; the status."""
+        status = self._advance(count, rows)
+        self.failed = status not in ON
+        return status
+
+    def _advance(self, count: int, rows: stepper.Rows | None) -> int:
         run = self.run
         if self.mark is None:  # the start, or a run that was resumed
             status = self._look() if self.looks.due(run.k) else self._set_mark()
@@ -195,7 +203,8 @@ class AutoSteps:
         looks = copy.copy(self.looks)
         if self.run.k > looks.next - looks.gap:
             self.turns.settle(looks, self.step)
-        return str(self.turns.words(looks.turn, looks.omega))
+        text = str(self.turns.words(looks.turn, looks.omega))
+        return text if text or self.failed else str(self.turns.words_of_course(looks))
 
     def _look(self) -> int:
         """Chooses the largest step inside the method's stability region, for the slope's Jacobian where the run stands; the status."""
@@ -243,6 +252,7 @@ class AutoSteps:
             self.looks.gap = 1 if changing else max(1, int(GROWN / (length * safe.growth)))
             self.looks.next = run.k + self.looks.gap
         self.step, self.looks.slope = math.copysign(length, self.t1 - self.t0), slope_size
+        self._look_at_course()
         return self._set_mark()
 
     def _leapt_over_pole(self) -> bool:
@@ -251,6 +261,33 @@ class AutoSteps:
         if self.pole:
             self._restore()
         return bool(self.pole)
+
+    def _look_at_course(self) -> None:
+        """Whether the steps follow the solution, where words are to say so."""
+        run, looks = self.run, self.looks
+        if self.symmetric or self.turns.words(looks.turn, looks.omega):
+            return
+        if run.t == self.t1:
+            self.aside(self.turns.cross, looks, run.slope, self.t0, run.t, run.y, self.start)
+        elif run.k >= looks.compare and run.y.size > 1:
+            self.aside(self.turns.compare, looks, self._states, run.k, run.t, count_steps(run.t, self.t1, self.step))
+
+    def _states(self, count: int, parts: int) -> Array | None:
+        """What the next steps lead through, each of them in so many parts; the run stays where it is. None: they cannot be taken."""
+        here = self.run.pack()
+        with np.errstate(all="ignore"):
+            states = [self.run.y.ravel()]
+            while len(states) <= count * parts and self._single(self.step / parts):
+                states.append(self.run.y.ravel())
+        self.run.unpack(here, counts=False)
+        return np.stack(states) if len(states) > count * parts and np.isfinite(states[-1]).all() else None
+
+    def _single(self, step: float) -> bool:
+        """Whether one step could be taken, with nothing written down."""
+        status = self.run.fixed(1, math.nan, None, step)
+        if status == stepper.RHO_DUE:
+            status = 1 if give_radius(self.run, self.symmetric) else self.run.fixed(1, math.nan, None, step)
+        return bool(status == 0)
 
     def _slope(self) -> Array:
         with np.errstate(all="ignore"):

@@ -386,7 +386,7 @@ class Drive:
             lost = self.given.lost if self.given is not None else 0.0
             looks = self.auto.looks if self.auto is not None else Looks()
             past = None if self.past is None else self.past.pack()
-            walls = None if self.walls is None else self.walls.found
+            walls = None if self.walls is None else self.walls.met
             self.checkpoints.write(StepState(self.step, looks, int(self.run.nfev), lost, self.looked, past, walls))
 
     def _rests(self, rest: Rest) -> bool:

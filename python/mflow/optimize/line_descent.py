@@ -212,7 +212,8 @@ class LineDescent(Counted):
             return self.result(-1, reason, self._failure(last, gtol))
         if status == STALLED:
             hint = "" if self.doubts.text else self._gradient_in_doubt()
-            what = f"{STALLING * PATIENCE} iterations have not lowered the cost, and its gradient is {last:.3g}, above gtol = {gtol:g}{hint}"
+            what = f"{STALLING * PATIENCE} iterations have not lowered the cost"
+            what += f", and its gradient is {last:.3g}, above gtol = {gtol:g}{hint}"
             return self.result(-1, reason, what)
         if status == -1005:
             return self.result(-1, "non_finite", f"the cost or its gradient is not finite in iteration {nit}: x is the lowest point seen")

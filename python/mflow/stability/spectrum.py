@@ -31,6 +31,7 @@ __all__ = ["STAGES", "SafeStep", "Spectrum", "axis_limits", "relaxing", "safe_st
 ITERATIONS = 16
 EVERY, SELDOM = 25, 200  # steps between measurements, at most; the second where dt changed by less than
 STEADY = 0.02
+OF_COURSE = {"astray", "place", "lasting", "compare", "crossed"}  # fields of `Looks` that a file has only where something has been seen
 SAFETY = 0.9  # share of the limit that is used
 # Lengths of differences relative to max(1, |y|): the second where rounding spoils the first (single precision), the third where J changes
 # along them (Robertson at its start).
@@ -71,6 +72,9 @@ class Looks:
     slope : the norm of the slope at the last look; inf where nobody asked for it. fastest, turn, omega, ahead : of oscillations
     (`mflow.course.turns`): the largest norm of the slope so far; the largest part of a turn that a step has made of one, in radians, and
     its frequency; the frequency at the last look, with steps that are not settled yet. 0: none.
+    astray, place, lasting, compare: how far from steps of half their length the steps lead by the end, of how far the solution goes, by
+    `turns.compare` at the time `place`, 0 where that is not much; what is left of that swing at the end; and the step before which that is
+    looked at next. crossed: 1 + the component that has a sign which no solution has (`turns.cross`), 0: none.
     """
 
     next: int = 0
@@ -81,6 +85,11 @@ class Looks:
     turn: float = 0.0
     omega: float = 0.0
     ahead: float = 0.0
+    astray: float = 0.0
+    place: float = 0.0
+    lasting: float = 0.0
+    compare: int = 0
+    crossed: int = 0
 
     def due(self, k: int) -> bool:
         """Whether it is time before step k."""

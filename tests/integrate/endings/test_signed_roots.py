@@ -76,3 +76,17 @@ def test_a_run_that_goes_on_at_rest_has_the_same_bits(tmp_path: Path) -> None:
     rest = go(checkpoint=path, resume=path)
     np.testing.assert_array_equal(rest.y, whole.y)
     assert rest.message == whole.message
+
+
+@pytest.mark.parametrize("stop", [120, 147])
+def test_a_run_resumed_behind_a_wall_that_let_go(stop: int, tmp_path: Path) -> None:
+    def f(t: float, y: Array) -> Array:
+        return -np.cbrt(y) if t < 30.0 else -0.01 * (1.0 + y)
+
+    how: dict[str, Any] = {"rtol": 1e-4, "atol": 1e-7, "breaks": [30.0]}
+    whole = mflow.solve_ivp(f, (0.0, 100.0), [1.0], "auto", **how)
+    assert whole.y[0, -1] == pytest.approx(np.exp(-0.7) - 1.0, abs=1e-5)
+    mflow.solve_ivp(f, (0.0, 100.0), [1.0], "auto", **how, checkpoint=tmp_path / "run", max_steps=min(stop, whole.nsteps - 3))
+    again = mflow.solve_ivp(f, (0.0, 100.0), [1.0], "auto", **how, resume=tmp_path / "run")
+    assert (again.nsteps, again.nfev) == (whole.nsteps, whole.nfev)
+    assert np.array_equal(again.y[:, -1], whole.y[:, -1])
