@@ -165,8 +165,8 @@ class LineDescent(Counted):
         return status
 
     def _stalled(self, before: float) -> int:
-        """STALLED where the cost has the value that it had `before`, STALLING iterations ago; 0 elsewhere. By differences also once where it
-        has moved by less than their length along the largest slope, as where a kink lies within them: they may tell none."""
+        """STALLED where the cost has the value that it had `before`, STALLING iterations ago; 0 elsewhere. By differences also once where
+        it has moved by less than their length along the largest slope, as where a kink lies within them: they may tell none."""
         short = EPS**0.5 * self.run.largest_slope[1] if self.doubts.differences and not self._asked else 0.0
         if not abs(before - self.run.value) <= short:
             return 0
