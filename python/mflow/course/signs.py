@@ -116,10 +116,10 @@ def _slopes(mass: Mass, f: Array) -> Array:
 
 
 class Wall(NamedTuple):
-    """One end of the domain of f: component j is kept at `bound`, or above it (side 1) or below it (side -1).
+    """One end of the domain of f: a component is kept at `bound`, or above it (side 1) or below it (side -1).
 
-    rests : f does not end there, but leads back from beyond, steeper than any line, as -cbrt(y) at 0: what arrives comes to rest. It is let
-    go where f leads it on.
+    rests : f does not end there, but leads back from beyond, steeper than any line, as -cbrt(y) at 0: the component comes to rest there,
+    and is kept no longer where f leads it on.
     """
 
     component: int
@@ -224,9 +224,9 @@ class Walls:
             for bound in sorted({w.bound for w in self.found if (w.side, w.rests) == (side, rests)}):
                 which = [w.component for w in self.found if w[1:] == (bound, side, rests)]
                 many, names = len(which) > 1, ", ".join(map(str, which[:FEW])) + (", ..." if len(which) > FEW else "")
-                beyond, below = ("above", "below") if side > 0 else ("below", "beyond")
-                why = "leads there from both sides, steeper than any line" if rests else f"is not finite {below}"
-                text = f"component{'s' * many} {names} {'were' if many else 'was'} kept at {bound:.9g} or {beyond}"
+                inside, outside = ("above", "below") if side > 0 else ("below", "above")
+                why = "leads there from both sides, steeper than any line" if rests else f"is not finite {outside}"
+                text = f"component{'s' * many} {names} {'were' if many else 'was'} kept at {bound:.9g} or {inside}"
                 kept.append(f"{text} (to the tolerances between steps), as the right-hand side {why}")
         return "; ".join(kept)
 

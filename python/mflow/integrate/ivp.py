@@ -197,11 +197,11 @@ def solve_ivp(
         than the tolerance, that is its error, which is taken back: along the component's column of the Jacobian, or along the step, so that
         sums which fun keeps stay, and alone where neither is a way; explicit methods move a component alone by a thousandth of the
         tolerance at most, and else take a shorter step. Where the solution itself goes below 0 the run ends with "left_domain". Needs error
-        control. Not with ``mass``. Without it, a run whose tries fail again and again keeps those components on their side of a bound
-        that are within a tolerance of one: fun is not finite beyond (sqrt(h - 1) at h = 1, of a level at its outlet), or leads back from
-        both sides, steeper than any line (-cbrt(y) at 0), which explicit steps are looked at for every 1024 steps. The message says so.
-        Steps behind such a bound are at most a 64th of the run, as nothing may move there until an inflow comes back. Bounds that move, or
-        that no component has alone (sqrt(a + b - 1)), are not kept, nor any by `mflow.Stepper` and the solvers of `mflow.scipy`.
+        control. Without it, and without ``mass``, a run whose tries fail again and again keeps components that are within a tolerance of
+        a bound on their side of it, if fun is not finite beyond (sqrt(h - 1) at h = 1, of a level at its outlet), or leads to it from both
+        sides, steeper than any line (-cbrt(y) at 0; looked for every 1024 steps too, as explicit steps do not fail there). The message
+        says so. Steps behind such a bound are at most a 64th of the run, as nothing may move there until an inflow comes back. Bounds that
+        move, or that no component has alone (sqrt(a + b - 1)), are not kept, nor any by `mflow.Stepper` and the solvers of `mflow.scipy`.
     until : "steady", optional
         Ends the run, with "steady", where it has come to rest: Newton's distance to the state of rest is within the tolerances, the part
         of fun along directions in which the Jacobian is 0 is rounding, all other eigenvalues have a real part below 0, and fun is the

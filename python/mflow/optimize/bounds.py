@@ -75,8 +75,8 @@ def _ends(bounds: Any, x0: Array) -> tuple[Array, Array]:
 
 
 def _doubt(lower: Array, upper: Array, x: Array) -> None:
-    """Warns where two pairs leave x0 outside, or hold both parameters, and read as all the lower and all the upper ends, SciPy's
-    least_squares', do not."""
+    """Warns where two pairs leave x0 outside and, read as all the lower and all the upper ends, as SciPy's least_squares reads them, do
+    not, or where the pairs hold both parameters, and these ends do not."""
     if x.size != 2 or np.all((lower <= x) & (x <= upper)):
         return
     lows, highs = (np.array([lower[0], upper[0]]), np.array([lower[1], upper[1]]))

@@ -74,7 +74,8 @@ class LineDescent(Counted):
 
     run: line_descent.LineDescent
     saving: Saving | None = None
-    _asked = _ended = False  # whether it has stalled, and for good
+    _asked = _ended = False  # whether it has stalled, and at one value
+    _still = 0  # how often in a row
 
     def __init__(
         self, doubts: Doubts, method: Method, search: Any, settings: dict[str, Any], keep_path: bool,
@@ -124,7 +125,7 @@ class LineDescent(Counted):
         """0: the iteration limit; CONVERGED; STOPPED by the callback; anything else: why it could not go on."""
         status = self._go(limit, gtol)
         for _ in range(AGAIN):
-            if self.saving is not None or status not in (CONVERGED, line_descent.FAILED):
+            if self.saving is not None or status not in (CONVERGED, line_descent.FAILED, STALLED):
                 break
             x, grad = self.run.here()
             if not (self.doubts.steeper(x, grad) or (status == CONVERGED and self.doubts.blind(x, self.run.value, grad))):
@@ -141,15 +142,15 @@ class LineDescent(Counted):
         return status
 
     def _go(self, limit: int, gtol: float) -> int:
-        if self._python and self.saving is None and self.tell is None and self.tests is None and not self.keep_path:
-            return self._advance_while_it_falls(limit, gtol)  # Python answers signals in each evaluation
+        tells = self.tell is not None or self.tests is not None
+        in_one = self._python and self.saving is None and not tells and not self.keep_path  # Python answers signals in each evaluation
         status, pace = self._advance(0, gtol), Pace()
+        mark = self.run.k, self.run.value, self.run.largest_slope[1]
         while status == 0 and self.run.k < limit:
             before = self.run.k
-            room = limit - before if self.saving is None else self.saving.room(before, limit - before)
-            count = pace.take(room) if self.tell is None and self.tests is None else 1
+            room = min(limit, mark[0] + STALLING) - before if self.saving is None else self.saving.room(before, limit - before)
             last = None if self.tests is None else (*self.run.here(), self.run.value)
-            status = self._advance(count, gtol)
+            status = self._advance(1 if tells else room if in_one else pace.take(room), gtol)
             pace.done()
             if status == 0 and self.saving is not None:
                 self.saving.look(self)
@@ -157,23 +158,21 @@ class LineDescent(Counted):
                 return status if status == CONVERGED else STOPPED
             if status == 0 and self.tests is not None and last is not None:
                 status = self._tested(self.tests, last[0], last[2])
+            if status == 0 and self.saving is None and self.run.k - mark[0] >= STALLING:
+                status, mark = self._stalled(mark), (self.run.k, self.run.value, self.run.largest_slope[1])
         return status
 
-    def _advance_while_it_falls(self, limit: int, gtol: float) -> int:
-        """In long pieces; STALLED where the cost has the same value after some, and a gradient of the same size. By differences also once
-        where it falls by less than their length along the largest slope, as where a kink lies within them: they may tell none."""
-        status, still = self._advance(0, gtol), 0
-        while status == 0 and self.run.k < limit:
-            before = self.run.k, self.run.value, self.run.largest_slope[1]
-            status = self._advance(min(STALLING, limit - before[0]), gtol)
-            if status != 0 or self.run.k - before[0] < STALLING:
-                continue
-            short = EPS**0.5 * self.run.largest_slope[1] if self.doubts.differences and not self._asked else 0.0
-            still = still + 1 if self.run.value == before[1] and self.run.largest_slope[1] > 0.1 * before[2] else 0
-            if before[1] - self.run.value <= short and (short > 0.0 or still == PATIENCE):
-                self._asked, self._ended = True, still == PATIENCE
-                return STALLED
-        return status
+    def _stalled(self, before: tuple[int, float, float]) -> int:
+        """STALLED where the cost has the value that it had STALLING iterations before, for the PATIENCE-th time, and a gradient of the same
+        size; 0 elsewhere. By differences also once where it has moved by less than their length along the largest slope, as where a kink
+        lies within them: they may tell none. before: the iteration, the value and the largest entry of the gradient then."""
+        value, slope = self.run.value, self.run.largest_slope[1]
+        short = EPS**0.5 * slope if self.doubts.differences and not self._asked else 0.0
+        self._still = self._still + 1 if value == before[1] and slope > 0.1 * before[2] else 0
+        if self._still < PATIENCE and not (short > 0.0 and abs(before[1] - value) <= short):
+            return 0
+        self._asked, self._ended = True, self._still >= PATIENCE
+        return STALLED
 
     def _tested(self, tests: Tests, x: Array, value: float) -> int:
         """The code of the test that ends the run after a step from x; 0: none."""

@@ -25,7 +25,7 @@ cdef inline int most_bits(const double *values, ptrdiff_t n, int most) noexcept 
 
 
 cdef inline bint is_single(double value) noexcept nogil:
-    """Whether it has the bits of float32, 17 to 24; those with fewer are numbers that happen to be short."""
+    """Whether it has the bits of float32, 18 to 24; those with fewer are numbers that happen to be short."""
     cdef uint64_t word
     memcpy(&word, &value, sizeof(double))
     return not word & 0x1FFFFFFFULL and word & 0xFFFFFFFFFULL

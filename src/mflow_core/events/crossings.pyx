@@ -7,9 +7,9 @@ starts again from the state found does not find the same crossing twice. With th
 t; where t0 and t1 lie on both sides of 0 it is to the rounding of theta h, and next to t0 = 0 to 2^-100 of the step.
 
 A sign s, then exact zeros, then -s is one crossing, at the last zero. s, zeros, s is a touch and no event; nor is one that no sample
-sees. But where the run holds a component at a wall, within its tolerance, the state between is that at the wall, and what arrives at zero
-there is met at the first zero, once: what it does next is the wall's matter. Zeros at the very start are no crossing. A step that ends in a zero leaves the decision to the next one, which then reports the
-crossing at its own start; `events_finish` counts it where no next step follows.
+sees. But where the run holds a component at a wall, within its tolerance, the state that events see is at the wall, and an event that
+becomes 0 there is met at its first zero, once. Zeros at the very start are no crossing. A step that ends in a zero leaves the decision to
+the next one, which then reports the crossing at its own start; `events_finish` counts it where no next step follows.
 
 Crossings of all events are put in order of t, then of their number. The first terminal event that has reached its count ends the
 scan: what lies behind it is dropped, what has the same t is kept, and every event's sign is set to that of its value there.

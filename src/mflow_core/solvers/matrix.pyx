@@ -282,7 +282,8 @@ cdef int evaluate(matrix_t *m) noexcept nogil:
 
 
 cdef int length_of_moves(matrix_t *m, double *reach) noexcept nogil:
-    """Relative to y, from f0. Where that has entries with the bits of float32, an evaluation beside y, by no power of two, tells whether f carries no more."""
+    """Relative to y, from f0. Where that has entries with the bits of float32, an evaluation beside y, by no power of two, tells whether f
+    carries no more."""
     cdef ptrdiff_t i
     cdef int status
     reach[0] = relative_length(m.f0, m.n, NULL if m.c.mass == NULL else m.c.mass.indptr)

@@ -348,7 +348,8 @@ cdef int apply_stages(const double *v, double *out, ptrdiff_t total, void *ctx) 
     cdef double *moved = c.krylov + gmres_room(S * n, dim_of(s)) + 2 * S * c.ld
     cdef double *Jv = moved + c.ld
     cdef double *at
-    cdef double norm, step, scale, move = max(s.m.unit, max(1.5e-8, relative_length(c.f, n, NULL if s.c.matrix.mass == NULL else s.c.matrix.mass.indptr)) * weighted_norm(&s.m, c.y))
+    cdef double reach = max(1.5e-8, relative_length(c.f, n, NULL if s.c.matrix.mass == NULL else s.c.matrix.mass.indptr))
+    cdef double norm, step, scale, move = max(s.m.unit, reach * weighted_norm(&s.m, c.y))
     cdef int k, j, status = 0
     if s.c.matrix.kind == KRYLOV and not s.controlled:
         move = LONG
