@@ -143,17 +143,17 @@ class LineDescent(Counted):
     def _go(self, limit: int, gtol: float) -> int:
         tells = self.tell is not None or self.tests is not None
         in_one = self._python and self.saving is None and not tells and not self.keep_path  # Python answers signals in each evaluation
-        status, pace = self._advance(0, gtol), Pace()
+        pace = None if tells or in_one else Pace()
+        status = self._advance(0, gtol)
         mark = self.run.k, self.run.value
         while status == 0 and self.run.k < limit:
             before = self.run.k
-            if self.saving is None:
-                room = min(limit, mark[0] + STALLING) - before
-            else:
-                room = self.saving.room(before, limit - before)
+            until = min(limit, mark[0] + STALLING)
+            room = until - before if self.saving is None else self.saving.room(before, limit - before)
             last = None if self.tests is None else (*self.run.here(), self.run.value)
-            status = self._advance(1 if tells else room if in_one else pace.take(room), gtol)
-            pace.done()
+            status = self._advance(room if in_one else 1 if pace is None else pace.take(room), gtol)
+            if pace is not None:
+                pace.done()
             if status == 0 and self.saving is not None:
                 self.saving.look(self)
             if self.tell is not None and self.run.k > before and self.tell(self):
