@@ -70,3 +70,11 @@ def test_a_motion_backwards_is_looked_at_too() -> None:
     r = mflow.solve_ivp(fun, (1, -1), [1.0], "euler", dt="auto")
     assert r.reason == "non_finite"
     assert r.t[-1] > 0.0
+
+
+@pytest.mark.parametrize("method", ["rk4", "dopri5", "euler"])
+def test_a_pole_at_which_the_state_never_is(method: str) -> None:
+    """y = t + 1 of y' = 1/(y - t) from 1: f at the state of any one time has a pole ahead, which moves on with the state."""
+    r = mflow.solve_ivp(lambda t, y: 1.0 / (y - t), (0.0, 40.0), [1.0], method, dt="auto")
+    assert r.reason == "finished"
+    assert r.y[0, -1] == pytest.approx(41.0, rel=1e-9)

@@ -73,7 +73,9 @@ def test_stiff_problems_are_looked_at_to_their_end_in_few_evaluations(name):
     assert report.nfev <= 20_000
     assert report.path.t[-1] == end
     known = reference(slope, (0.0, end), start, "Radau", jac=jac, rtol=1e-8, atol=1e-11, t_eval=report.path.t)
-    values = np.array([np.linalg.eigvals(jac(t, y)) for t, y in zip(known.t, known.y.T, strict=True)])
+    states = np.array([p.y for p in report.path.points])  # in a jump of the relaxation two runs are a little apart in time
+    assert np.median(np.abs(states - known.y.T) / (1e-3 + np.abs(known.y.T))) < 1e-4
+    values = np.array([np.linalg.eigvals(jac(p.t, p.y)) for p in report.path.points])
     assert report.curvature[1] == pytest.approx(np.max(np.abs(values)), rel=1e-4)
     decaying = values[values.real < 0.0]
     assert report.steps["euler"] == pytest.approx(np.min(-2.0 * decaying.real / np.abs(decaying) ** 2), rel=1e-4)  # |1 + h lambda| = 1

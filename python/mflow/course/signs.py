@@ -165,7 +165,8 @@ class Walls:
     def _met_once(self, events: Any, here: list[Wall]) -> None:
         """Of roots that were found while a component was coming to rest at a wall the first alone counts, and none that follows."""
         which, times, states = events.found
-        flat, y = states.reshape(len(times), -1), np.ravel(self.run.y)
+        y = np.ravel(self.run.y)
+        flat = states.reshape(len(times), y.size)
         at_wall = np.zeros(len(times), dtype=bool)
         for j, bound, *_ in here:
             size = float(np.broadcast_to(self.atol.ravel() + self.rtol.ravel() * abs(bound), y.shape)[j])

@@ -36,7 +36,8 @@ CONVERGED = stepper.CONVERGED
 STOPPED = CONVERGED - 1  # by the callback
 BY_FTOL, BY_XRTOL, BY_MAXFUN = STOPPED - 1, STOPPED - 2, STOPPED - 3  # SciPy's further tests
 STALLED = STOPPED - 4
-STALLING = 50  # iterations that leave the cost as it was, to the last digit
+STALLING, PATIENCE = 50, 3  # iterations that leave the cost as it was, to the last digit, and how often in a row
+SINKS = 0.1  # a gradient that is below this share of what it was then has not stalled
 ENDINGS: dict[int, tuple[int, str, Callable[[int, str, float], str]]] = {  # words of (nit, the largest entry of the gradient, gtol)
     CONVERGED: (0, "converged", lambda nit, largest, gtol: f"{largest}, at most gtol = {gtol:g}, after {nit} iterations"),
     STOPPED: (2, "callback", lambda nit, largest, gtol: f"the callback stopped it after {nit} iterations"),
@@ -74,7 +75,8 @@ class LineDescent(Counted):
 
     run: line_descent.LineDescent
     saving: Saving | None = None
-    _asked = _ended = False  # whether it has stalled, and at one value
+    _asked = _ended = False  # whether it has stalled, and for good
+    _still = 0  # how often in a row the cost has been as it was
 
     def __init__(
         self, doubts: Doubts, method: Method, search: Any, settings: dict[str, Any], keep_path: bool,
@@ -124,20 +126,20 @@ class LineDescent(Counted):
         """0: the iteration limit; CONVERGED; STOPPED by the callback; anything else: why it could not go on."""
         status = self._go(limit, gtol)
         for _ in range(AGAIN):
-            if self.saving is not None or status not in (CONVERGED, line_descent.FAILED, STALLED):
-                return status
+            if self.saving is not None or status not in (CONVERGED, line_descent.FAILED):
+                break
             x, grad = self.run.here()
             if not (self.doubts.steeper(x, grad) or (status == CONVERGED and self.doubts.blind(x, self.run.value, grad))):
                 break
             self.earlier, self.run = self.nit, self._run_from(x)
             status = self._go(limit - self.earlier, gtol)
-        if status in (line_descent.FAILED, STALLED) and self.saving is None:
+        while status in (line_descent.FAILED, STALLED) and self.saving is None:
             x, value, _ = self.run.lowest()
             if self.doubts.longer(self.problem, x.ravel(), value):
                 self.earlier, self.run = self.nit, self._run_from(x)
-                status = self._go(limit - self.earlier, gtol)
-            elif status == STALLED and not self._ended:
-                status = self._go(limit - self.earlier, gtol)
+            elif status != STALLED or self._ended:
+                break
+            status = self._go(limit - self.earlier, gtol)
         return status
 
     def _go(self, limit: int, gtol: float) -> int:
@@ -145,7 +147,7 @@ class LineDescent(Counted):
         in_one = self._python and self.saving is None and not tells and not self.keep_path  # Python answers signals in each evaluation
         pace = None if tells or in_one else Pace()
         status = self._advance(0, gtol)
-        mark = self.run.k, self.run.value
+        mark, self._still = (self.run.k, self.run.value, self.run.largest_slope[1]), 0
         while status == 0 and self.run.k < limit:
             before = self.run.k
             until = min(limit, mark[0] + STALLING)
@@ -161,16 +163,19 @@ class LineDescent(Counted):
             if status == 0 and self.tests is not None and last is not None:
                 status = self._tested(self.tests, last[0], last[2])
             if status == 0 and self.saving is None and self.run.k - mark[0] >= STALLING:
-                status, mark = self._stalled(mark[1]), (self.run.k, self.run.value)
+                status, mark = self._stalled(*mark[1:]), (self.run.k, self.run.value, self.run.largest_slope[1])
         return status
 
-    def _stalled(self, before: float) -> int:
-        """STALLED where the cost has the value that it had `before`, STALLING iterations ago; 0 elsewhere. By differences also once where
-        it has moved by less than their length along the largest slope, as where a kink lies within them: they may tell none."""
-        short = EPS**0.5 * self.run.largest_slope[1] if self.doubts.differences and not self._asked else 0.0
-        if not abs(before - self.run.value) <= short:
+    def _stalled(self, value: float, slope: float) -> int:
+        """STALLED where the cost has had the same value for PATIENCE times STALLING iterations, and a gradient of the same size; 0 where
+        not. By differences also once where it has moved by less than their length along the largest slope, as where a kink lies within
+        them: they may tell none. value, slope: what cost and largest slope were STALLING iterations ago."""
+        now = self.run.largest_slope[1]
+        short = EPS**0.5 * now if self.doubts.differences and not self._asked else 0.0
+        self._still = self._still + 1 if self.run.value == value and now > SINKS * slope else 0
+        if not (self._still == PATIENCE or abs(value - self.run.value) < short):
             return 0
-        self._asked, self._ended = True, self.run.value == before
+        self._asked, self._ended = True, self._still == PATIENCE
         return STALLED
 
     def _tested(self, tests: Tests, x: Array, value: float) -> int:
@@ -210,7 +215,9 @@ class LineDescent(Counted):
             return self.result(-1, reason, self._failure(last, gtol))
         if status == STALLED:
             hint = "" if self.doubts.text else self._gradient_in_doubt()
-            what = f"{STALLING} iterations have not lowered the cost, and its gradient is {last:.3g}, above gtol = {gtol:g}{hint}"
+            what = (
+                f"{STALLING * PATIENCE} iterations have not lowered the cost, and its gradient is {last:.3g}, above gtol = {gtol:g}{hint}"
+            )
             return self.result(-1, reason, what)
         if status == -1005:
             return self.result(-1, "non_finite", f"the cost or its gradient is not finite in iteration {nit}: x is the lowest point seen")

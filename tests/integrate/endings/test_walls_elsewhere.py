@@ -118,3 +118,11 @@ def test_an_event_at_a_wall_is_met_once_while_a_component_rests_there(method: st
     late = mflow.solve_ivp(fun, (0, 8), [1.0], method, rtol=1e-6, atol=1e-8, events=mflow.Event(events[1], terminal=2))
     assert late.reason == "event"
     assert 6.5 < late.t[-1] < 8.0
+
+
+@pytest.mark.parametrize("method", ["dopri5", "radau5", "auto"])
+def test_an_event_that_nothing_has_met_before_a_wall(method: str) -> None:
+    """h comes to rest at 0 at t = 2, where no event has been found yet."""
+    r = mflow.solve_ivp(lambda t, h: -np.sqrt(h), (0.0, 10.0), [1.0], method, rtol=1e-6, atol=1e-9, events=lambda t, h: t - 7.0)
+    assert r.reason == "finished"
+    assert r.t_events[0] == pytest.approx([7.0], abs=1e-9)
