@@ -295,8 +295,10 @@ def test_a_gradient_of_exactly_0_is_no_minimum_where_the_cost_falls(name: str, m
 @pytest.mark.parametrize("method", ["lbfgs", "bfgs"])
 @pytest.mark.parametrize("far", [0.0, 0.3])
 def test_a_kink_within_the_differences_ends_soon(method: str, far: float) -> None:
-    """It went on to max_iter, 48 027 evaluations: steps along one of two kinks lowered the cost by ever less. A callback
-    changes nothing."""
+    """It went on to max_iter, 48 027 evaluations: steps along one of two kinks lowered the cost by ever less.
+
+    A callback changes nothing.
+    """
     cost = lambda x: abs(x[0] - 1) + abs(x[1])  # noqa: E731
     r = mflow.minimize(cost, [far, 1.0], method=method)
     assert r.success or "kink" in r.message

@@ -59,8 +59,7 @@ def pole_words(slope: Slope, t0: float, t1: float, y: Array) -> str:
 
 
 def _zoom(size: Callable[[float], float], t: float, value: float, width: float) -> tuple[float, float]:
-    """(the place next to t at which |f|, there `value` and less at a distance `width`, is largest; how closely it is known, 0 where |f| is
-    bounded)."""
+    """Where |f| is largest next to t, where it is `value`, larger than `width` away; how closely that is known, 0 where f is bounded."""
     for _ in range(ZOOMS):
         width *= 0.5
         if abs(width) < LAST * math.ulp(t):

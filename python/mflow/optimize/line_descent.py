@@ -37,6 +37,7 @@ STOPPED = CONVERGED - 1  # by the callback
 BY_FTOL, BY_XRTOL, BY_MAXFUN = STOPPED - 1, STOPPED - 2, STOPPED - 3  # SciPy's further tests
 STALLED = STOPPED - 4
 STALLING, PATIENCE = 50, 3  # iterations that leave the cost as it was, to the last digit, and how often in a row
+SINKS = 0.1  # a gradient that is below this share of what it was then has not stalled
 ENDINGS: dict[int, tuple[int, str, Callable[[int, str, float], str]]] = {  # words of (nit, the largest entry of the gradient, gtol)
     CONVERGED: (0, "converged", lambda nit, largest, gtol: f"{largest}, at most gtol = {gtol:g}, after {nit} iterations"),
     STOPPED: (2, "callback", lambda nit, largest, gtol: f"the callback stopped it after {nit} iterations"),
@@ -74,8 +75,8 @@ class LineDescent(Counted):
 
     run: line_descent.LineDescent
     saving: Saving | None = None
-    _asked = _ended = False  # whether it has stalled, and at one value
-    _still = 0  # how often in a row
+    _asked = _ended = False  # whether it has stalled, and for good
+    _still = 0  # how often in a row the cost has been as it was
 
     def __init__(
         self, doubts: Doubts, method: Method, search: Any, settings: dict[str, Any], keep_path: bool,
@@ -125,7 +126,7 @@ class LineDescent(Counted):
         """0: the iteration limit; CONVERGED; STOPPED by the callback; anything else: why it could not go on."""
         status = self._go(limit, gtol)
         for _ in range(AGAIN):
-            if self.saving is not None or status not in (CONVERGED, line_descent.FAILED, STALLED):
+            if self.saving is not None or status not in (CONVERGED, line_descent.FAILED):
                 break
             x, grad = self.run.here()
             if not (self.doubts.steeper(x, grad) or (status == CONVERGED and self.doubts.blind(x, self.run.value, grad))):
@@ -144,14 +145,17 @@ class LineDescent(Counted):
     def _go(self, limit: int, gtol: float) -> int:
         tells = self.tell is not None or self.tests is not None
         in_one = self._python and self.saving is None and not tells and not self.keep_path  # Python answers signals in each evaluation
-        status, pace = self._advance(0, gtol), Pace()
-        mark = self.run.k, self.run.value, self.run.largest_slope[1]
+        pace = None if tells or in_one else Pace()
+        status = self._advance(0, gtol)
+        mark, self._still = (self.run.k, self.run.value, self.run.largest_slope[1]), 0
         while status == 0 and self.run.k < limit:
             before = self.run.k
-            room = min(limit, mark[0] + STALLING) - before if self.saving is None else self.saving.room(before, limit - before)
+            until = min(limit, mark[0] + STALLING)
+            room = until - before if self.saving is None else self.saving.room(before, limit - before)
             last = None if self.tests is None else (*self.run.here(), self.run.value)
-            status = self._advance(1 if tells else room if in_one else pace.take(room), gtol)
-            pace.done()
+            status = self._advance(room if in_one else 1 if pace is None else pace.take(room), gtol)
+            if pace is not None:
+                pace.done()
             if status == 0 and self.saving is not None:
                 self.saving.look(self)
             if self.tell is not None and self.run.k > before and self.tell(self):
@@ -159,19 +163,19 @@ class LineDescent(Counted):
             if status == 0 and self.tests is not None and last is not None:
                 status = self._tested(self.tests, last[0], last[2])
             if status == 0 and self.saving is None and self.run.k - mark[0] >= STALLING:
-                status, mark = self._stalled(mark), (self.run.k, self.run.value, self.run.largest_slope[1])
+                status, mark = self._stalled(*mark[1:]), (self.run.k, self.run.value, self.run.largest_slope[1])
         return status
 
-    def _stalled(self, before: tuple[int, float, float]) -> int:
-        """STALLED where the cost has the value that it had STALLING iterations before, for the PATIENCE-th time, and a gradient of the same
-        size; 0 elsewhere. By differences also once where it has moved by less than their length along the largest slope, as where a kink
-        lies within them: they may tell none. before: the iteration, the value and the largest entry of the gradient then."""
-        value, slope = self.run.value, self.run.largest_slope[1]
-        short = EPS**0.5 * slope if self.doubts.differences and not self._asked else 0.0
-        self._still = self._still + 1 if value == before[1] and slope > 0.1 * before[2] else 0
-        if self._still < PATIENCE and not (short > 0.0 and abs(before[1] - value) <= short):
+    def _stalled(self, value: float, slope: float) -> int:
+        """STALLED where the cost has had the same value for PATIENCE times STALLING iterations, and a gradient of the same size; 0 where
+        not. By differences also once where it has moved by less than their length along the largest slope, as where a kink lies within
+        them: they may tell none. value, slope: what cost and largest slope were STALLING iterations ago."""
+        now = self.run.largest_slope[1]
+        short = EPS**0.5 * now if self.doubts.differences and not self._asked else 0.0
+        self._still = self._still + 1 if self.run.value == value and now > SINKS * slope else 0
+        if not (self._still == PATIENCE or abs(value - self.run.value) < short):
             return 0
-        self._asked, self._ended = True, self._still >= PATIENCE
+        self._asked, self._ended = True, self._still == PATIENCE
         return STALLED
 
     def _tested(self, tests: Tests, x: Array, value: float) -> int:
@@ -211,8 +215,9 @@ class LineDescent(Counted):
             return self.result(-1, reason, self._failure(last, gtol))
         if status == STALLED:
             hint = "" if self.doubts.text else self._gradient_in_doubt()
-            what = f"{STALLING * PATIENCE} iterations have not lowered the cost"
-            what += f", and its gradient is {last:.3g}, above gtol = {gtol:g}{hint}"
+            what = (
+                f"{STALLING * PATIENCE} iterations have not lowered the cost, and its gradient is {last:.3g}, above gtol = {gtol:g}{hint}"
+            )
             return self.result(-1, reason, what)
         if status == -1005:
             return self.result(-1, "non_finite", f"the cost or its gradient is not finite in iteration {nit}: x is the lowest point seen")
