@@ -30,7 +30,9 @@ from mflow_core.fitting.point cimport (BLURRED, BOTH, DIFFERENCES, FTOL, GTOL, M
 from mflow_core.fitting.triangle cimport apply_qt, back, damped, length, marquardt
 
 cdef enum:
-    PATIENCE = 6                         # steps in a row that change nothing
+    PATIENCE = 6                         # steps in a row that change nothing, or that are not taken
+    LONG = 20                            # steps in a row that the radius cut
+    LENGTHS = 4                          # over which the curvature of the cost is looked for
 
 cdef double EPS = 2.220446049250313e-16
 cdef double FLAT = 1e-12                 # changes of f below this share of it tell nothing
@@ -39,6 +41,7 @@ cdef double SEEN = 1e-10                 # of |r|: the first step where x does n
 cdef double PLANE = 100.0                # times gtol: the cosine of r with the plane of the columns
 cdef double SINGULAR = 1e-13             # the least lambda where R is singular: its step is the shortest one to rounding
 cdef double SHRINK = 0.35
+cdef double COUNTS = 0.1                 # of |D p|: a parameter whose part of it is larger is looked at where steps do not get on
 cdef double BEND = 0.75                  # the largest 2 |a|/|p|
 cdef double PROBE = 0.1                  # the part of p over which the second derivative along it is taken
 cdef double PORTION = 2e7                # multiplications between looks at signals
@@ -347,6 +350,61 @@ cdef void settle(marquardt_t *s, double size) noexcept nogil:
     s.still = s.still + 1 if still else 0
 
 
+cdef int bend_along(marquardt_t *s, ptrdiff_t j, double h, double *bend) noexcept nogil:
+    """The curvature of the cost over h of one parameter, or over a longer step where rounding would hide it; 0 where none shows it."""
+    cdef double cost = NAN, excess
+    cdef int status = 0, k
+    bend[0] = 0.0
+    memcpy(s.at, s.x, s.n * sizeof(double))
+    for k in range(LENGTHS):
+        s.at[j] = s.x[j] + h
+        if not s.lower[j] <= s.at[j] <= s.upper[j]:
+            return 0
+        s.nfev += 1
+        s.calls += 1
+        status = s.fun(s.at, s.other, NULL, s.m, s.n, s.ctx)
+        if status == 0:
+            status = cost_of(s, s.other, &cost)
+        if status != 0:
+            return status
+        excess = (cost - s.cost) - s.g[j] * h
+        if not fabs(excess) <= flat_below(s) * s.cost:
+            bend[0] = 2.0 * excess / h / h
+            return 0
+        h = 32.0 * h
+    return 0
+
+
+cdef int in_units_that_bend(marquardt_t *s, double size) noexcept nogil:
+    """D_j of the parameters that a step moves most, where trial after trial does not get on: at least the root of the curvature of the
+    cost over their part of the step. Columns alone tell it where the residuals are small or hardly bend; one that vanishes at the minimum
+    would give the others no step at all."""
+    cdef ptrdiff_t a, j
+    cdef double h, bend, square = 0.0
+    cdef bint changed = False
+    cdef int status
+    s.refused = s.bent = 0
+    if s.own_scale:
+        return 0
+    for a in range(s.k):
+        j = s.columns[a]
+        h = s.new[j] - s.x[j]
+        if not unit(s, j) * fabs(h) >= COUNTS * size or h == 0.0:
+            continue
+        status = bend_along(s, j, h, &bend)
+        if status != 0:
+            return status
+        if bend > 4.0 * s.D[j] * s.D[j] and bend - bend == 0.0:
+            s.D[j], changed = sqrt(bend), True
+    if not changed:
+        return 0
+    for j in range(s.n):
+        bend = unit(s, j) * (s.new[j] - s.x[j])
+        square = square + bend * bend
+    s.delta, s.dirty = sqrt(square), True
+    return 0
+
+
 cdef int tolerance(const marquardt_t *s, const double *x, double fall, double foreseen, double gain, bint took) noexcept nogil:
     """MINPACK's tests: FTOL, XTOL or BOTH; 0 where neither holds."""
     cdef double square = 0.0, part
@@ -427,9 +485,15 @@ cdef int try_step(marquardt_t *s) noexcept nogil:
     if judged or not taken:
         judge(s, 1.0 if taken else 0.0, 0.0 if taken else -INFINITY, slope, size, flat)
         s.ended = 0 if taken else tolerance(s, s.x, fall, foreseen, told, False)
+    s.refused = 0 if taken else s.refused + 1
+    s.bent = s.bent + 1 if s.lam > 0.0 else 0
     if not taken:
-        return 0
+        return in_units_that_bend(s, size) if s.refused >= PATIENCE and not flat and s.ended == 0 else 0
     settle(s, size)
+    if s.bent >= LONG and s.ended == 0:
+        status = in_units_that_bend(s, size)
+        if status != 0:
+            return status
     if s.refinable and gain < 0.9 and blurred(s):
         return BLURRED
     return STEPPED if s.tell else 0

@@ -78,7 +78,7 @@ ctypedef struct marquardt_t:
     double *block
     double cost, steepest, cosine, noise, rounding, plane, length, delta, lam, first, work, lost
     int64_t nit, nfev, njev, calls
-    int idle, still, ended
+    int idle, still, ended, refused, bent     # trials in a row that changed nothing; that were not taken; that the radius cut
     bint dirty, stale, zeros
     ear_t ear
 
