@@ -30,9 +30,9 @@ from mflow_core.fitting.point cimport (BLURRED, BOTH, DIFFERENCES, FTOL, GTOL, M
 from mflow_core.fitting.triangle cimport apply_qt, back, damped, length, marquardt
 
 cdef enum:
-    PATIENCE = 6                         # steps in a row that change nothing, or that are not taken
-    LONG = 20                            # steps in a row that the radius cut
-    LENGTHS = 4                          # over which the curvature of the cost is looked for
+    PATIENCE = 6                         # steps in a row that change nothing, or along which the cost bends too much
+    LONG = 20                            # such steps before another look, where one has changed no unit
+    FEW = 50                             # parameters
 
 cdef double EPS = 2.220446049250313e-16
 cdef double FLAT = 1e-12                 # changes of f below this share of it tell nothing
@@ -41,7 +41,10 @@ cdef double SEEN = 1e-10                 # of |r|: the first step where x does n
 cdef double PLANE = 100.0                # times gtol: the cosine of r with the plane of the columns
 cdef double SINGULAR = 1e-13             # the least lambda where R is singular: its step is the shortest one to rounding
 cdef double SHRINK = 0.35
-cdef double COUNTS = 0.1                 # of |D p|: a parameter whose part of it is larger is looked at where steps do not get on
+cdef double COUNTS = 0.1                 # of |D p|: of many parameters those whose part of it is larger are looked at alone
+cdef double BENT = 1000.0                # times D_j^2: curvatures of the cost above it change D_j,
+cdef double BENT_AGAIN = 4.0             # and above this, where they have changed one before
+cdef double NEAR = 2.0                   # times the cost: where it is higher, as on walls of exponentials, it tells no unit of another place
 cdef double BEND = 0.75                  # the largest 2 |a|/|p|
 cdef double PROBE = 0.1                  # the part of p over which the second derivative along it is taken
 cdef double PORTION = 2e7                # multiplications between looks at signals
@@ -350,16 +353,24 @@ cdef void settle(marquardt_t *s, double size) noexcept nogil:
     s.still = s.still + 1 if still else 0
 
 
-cdef int bend_along(marquardt_t *s, ptrdiff_t j, double h, double *bend) noexcept nogil:
-    """The curvature of the cost over h of one parameter, or over a longer step where rounding would hide it; 0 where none shows it."""
-    cdef double cost = NAN, excess
-    cdef int status = 0, k
-    bend[0] = 0.0
-    memcpy(s.at, s.x, s.n * sizeof(double))
-    for k in range(LENGTHS):
-        s.at[j] = s.x[j] + h
-        if not s.lower[j] <= s.at[j] <= s.upper[j]:
-            return 0
+cdef inline double too_bent(const marquardt_t *s) noexcept nogil:
+    return BENT_AGAIN if s.raised else BENT
+
+
+cdef int in_units_that_bend(marquardt_t *s, double size) noexcept nogil:
+    """D_j of the parameters that a step moves: at least the root of the curvature of the cost over their part of it. Columns alone tell that
+    where the residuals are small or hardly bend; one that vanishes at the minimum would leave the others no step at all."""
+    cdef ptrdiff_t a, j
+    cdef double h, cost = NAN, bend, square = 0.0
+    cdef bint changed = False
+    cdef int status
+    for a in range(s.k):
+        j = s.columns[a]
+        h = s.new[j] - s.x[j]
+        if h == 0.0 or s.k > FEW and not unit(s, j) * fabs(h) >= COUNTS * size:
+            continue
+        memcpy(s.at, s.x, s.n * sizeof(double))
+        s.at[j] = s.new[j]
         s.nfev += 1
         s.calls += 1
         status = s.fun(s.at, s.other, NULL, s.m, s.n, s.ctx)
@@ -367,35 +378,14 @@ cdef int bend_along(marquardt_t *s, ptrdiff_t j, double h, double *bend) noexcep
             status = cost_of(s, s.other, &cost)
         if status != 0:
             return status
-        excess = (cost - s.cost) - s.g[j] * h
-        if not fabs(excess) <= flat_below(s) * s.cost:
-            bend[0] = 2.0 * excess / h / h
-            return 0
-        h = 32.0 * h
-    return 0
-
-
-cdef int in_units_that_bend(marquardt_t *s, double size) noexcept nogil:
-    """D_j of the parameters that a step moves most, where trial after trial does not get on: at least the root of the curvature of the
-    cost over their part of the step. Columns alone tell it where the residuals are small or hardly bend; one that vanishes at the minimum
-    would give the others no step at all."""
-    cdef ptrdiff_t a, j
-    cdef double h, bend, square = 0.0
-    cdef bint changed = False
-    cdef int status
-    s.refused = s.bent = 0
-    if s.own_scale:
-        return 0
-    for a in range(s.k):
-        j = s.columns[a]
-        h = s.new[j] - s.x[j]
-        if not unit(s, j) * fabs(h) >= COUNTS * size or h == 0.0:
+        bend = (cost - s.cost) - s.g[j] * h
+        if not cost <= NEAR * s.cost or bend <= flat_below(s) * s.cost:
             continue
-        status = bend_along(s, j, h, &bend)
-        if status != 0:
-            return status
-        if bend > 4.0 * s.D[j] * s.D[j] and bend - bend == 0.0:
+        bend = 2.0 * bend / h / h
+        if bend > too_bent(s) * s.D[j] * s.D[j]:
             s.D[j], changed = sqrt(bend), True
+    s.raised = s.raised or changed
+    s.bent = 0 if changed else -LONG
     if not changed:
         return 0
     for j in range(s.n):
@@ -472,6 +462,10 @@ cdef int try_step(marquardt_t *s) noexcept nogil:
     judged = flat and not gain > 0.75    # values have no digits left: the gradient decides
     take = judged or gain > 1e-4
     told = 1.0 if flat else gain         # a gain of rounding tells nothing of the model
+    if s.lam == 0.0:
+        s.bent = 0
+    elif not (flat or s.own_scale) and cost <= NEAR * s.cost and (cost - s.cost) - slope > 0.5 * too_bent(s) * size * size:
+        s.bent += 1                      # the cost bends by more than the units of the parameters say
     slope = slope / (2.0 * s.cost)
     if take and not judged:
         judge(s, gain, fall, slope, size, False)
@@ -485,15 +479,14 @@ cdef int try_step(marquardt_t *s) noexcept nogil:
     if judged or not taken:
         judge(s, 1.0 if taken else 0.0, 0.0 if taken else -INFINITY, slope, size, flat)
         s.ended = 0 if taken else tolerance(s, s.x, fall, foreseen, told, False)
-    s.refused = 0 if taken else s.refused + 1
-    s.bent = s.bent + 1 if s.lam > 0.0 else 0
-    if not taken:
-        return in_units_that_bend(s, size) if s.refused >= PATIENCE and not flat and s.ended == 0 else 0
-    settle(s, size)
-    if s.bent >= LONG and s.ended == 0:
+    if taken:
+        settle(s, size)
+    if s.bent >= PATIENCE and s.ended == 0:
         status = in_units_that_bend(s, size)
         if status != 0:
             return status
+    if not taken:
+        return 0
     if s.refinable and gain < 0.9 and blurred(s):
         return BLURRED
     return STEPPED if s.tell else 0
