@@ -6,6 +6,10 @@ lambda comes from More's secular equation on R of J/D = Q R (triangle.pxd): 0, G
 delta follows the gain, the actual decrease over the foreseen one, as in MINPACK, but shrinks by no more than 0.35 at once. In the
 words of the gradient flow D^2 x' = -J'r, of which a step is one of backward Euler, 1/lambda is its dt.
 
+Where the residuals stay large, the cost may bend along a parameter by far more than its column tells, as by f f'' where f' vanishes. Such a
+D_j leaves the others no step within delta; after six steps along which the cost bends by BENT times |D p|^2/2, D_j of the parameters that
+do so becomes the root of the curvature of the cost over their parts of the step.
+
 Bounds, by projection and active sets: a parameter at a bound that the cost would push through it rests. A step that leaves the box ends on
 it: the parameters that would leave are set on their bounds, and the others' step is solved for anew, until none leaves. As delta shrinks
 the step turns into that of the projected gradient, which descends (Bertsekas, SIAM J. Control Optim. 20 (1982) 221-246).
@@ -42,7 +46,7 @@ cdef double PLANE = 100.0                # times gtol: the cosine of r with the 
 cdef double SINGULAR = 1e-13             # the least lambda where R is singular: its step is the shortest one to rounding
 cdef double SHRINK = 0.35
 cdef double COUNTS = 0.1                 # of |D p|: of many parameters those whose part of it is larger are looked at alone
-cdef double BENT = 1000.0                # times D_j^2: curvatures of the cost above it change D_j,
+cdef double BENT = 250.0                # times D_j^2: curvatures of the cost above it change D_j,
 cdef double BENT_AGAIN = 4.0             # and above this, where they have changed one before
 cdef double NEAR = 2.0                   # times the cost: where it is higher, as on walls of exponentials, it tells no unit of another place
 cdef double BEND = 0.75                  # the largest 2 |a|/|p|
