@@ -151,6 +151,13 @@ def test_what_does_not_fit_is_named() -> None:
         mflow.ImplicitSGDRegressor("hinge").fit(X, y)
     with pytest.raises(ValueError, match="loss: expected one of logistic, hinge"):
         mflow.ImplicitSGDClassifier("poisson").fit(X, y)
+    with pytest.raises(ValueError, match="got 'log_loss'; scikit-learn's 'log_loss' is 'logistic' here"):
+        mflow.ImplicitSGDClassifier("log_loss").fit(X, y)
+    with pytest.raises(ValueError, match="got 'squared_error'; scikit-learn's 'squared_error' is 'squared' here"):
+        mflow.ImplicitSGDRegressor("squared_error").fit(X, y)
+    for early in (False, True):
+        with pytest.raises(ValueError, match="max_iter: expected a whole number of at least 1, got 0"):
+            mflow.ImplicitSGDClassifier(max_iter=0, early_stopping=early).fit(X, y)
     with pytest.raises(ValueError, match="numbers from 0 on"):
         mflow.ImplicitSGDRegressor("poisson").fit(X, -y)
     with pytest.raises(ValueError, match=r"lr: expected a number in .*, got -1\.0"):

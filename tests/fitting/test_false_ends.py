@@ -230,3 +230,36 @@ def test_a_loss_that_is_no_number_is_named(loss: Any) -> None:
     r = least_squares(lambda b: np.array([b[0] - 3.0, b[1] - 1.0]), [1.0, 1.5], loss=loss, f_scale=1e300 if loss == "cauchy" else 1.0)
     assert not r.success
     assert "look at loss and f_scale" in r.message
+
+
+VANISHING: dict[str, tuple[Callable[[Array], Array], Callable[[Array], Array], list[float], float]] = {
+    "gaussian": (
+        lambda b: np.array([1.5 - np.exp(-b[0] ** 2), 0.1 * b[1]]),
+        lambda b: np.array([[2 * b[0] * np.exp(-b[0] ** 2), 0.0], [0.0, 0.1]]), [0.0], 0.125,
+    ),
+    "cosine": (
+        lambda b: np.array([1.5 - np.cos(b[0]), 0.1 * b[1]]), lambda b: np.array([[np.sin(b[0]), 0.0], [0.0, 0.1]]), [0.0], 0.125,
+    ),
+    "squares": (
+        lambda b: np.array([1 + b[0] ** 2, 10 * (b[1] - 5), b[2] + b[1] - 7]),
+        lambda b: np.array([[2 * b[0], 0.0, 0.0], [0.0, 10.0, 0.0], [0.0, 1.0, 1.0]]), [5.0, 2.0], 0.5,
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.filterwarnings("ignore:least_squares. the Jacobian is 0 along")
+@pytest.mark.parametrize("name", VANISHING)
+@pytest.mark.parametrize("start", [1e-9, 1e-3, 0.03])
+@pytest.mark.parametrize("how", ["exact", "tolerances", "2-point"])
+def test_a_column_that_vanishes_at_the_minimum_holds_nothing_back(name: str, start: float, how: str) -> None:
+    """The minimum is known: the first residual is least at 0, the others vanish. Steps within a radius in units of the vanishing column left
+    the linear parameters none: 1500 evaluations, or an end at a third of the way."""
+    fun, jac, rest, cost = VANISHING[name]
+    some: dict[str, Any] = {"ftol": 1e-8, "xtol": 1e-8, "gtol": 1e-8} if how == "tolerances" else {}
+    r = least_squares(fun, [start, *[1.0] * len(rest)], "2-point" if how == "2-point" else jac, **some)
+    assert r.success
+    assert r.cost == pytest.approx(cost, rel=1e-7)
+    assert r.nfev < 300
+    np.testing.assert_allclose(r.x, [0.0, *rest], atol=1e-2)
+    if how != "tolerances":
+        np.testing.assert_allclose(r.x, [0.0, *rest], atol=1e-5)

@@ -76,6 +76,7 @@ VANISHING: dict[str, tuple[Callable[[Array], Any], list[float], float]] = {
     "square": (lambda b: [b[0] ** 2 + 1.0], [1.0], 0.5),
     "cosine": (lambda b: [np.cos(b[0]) + 2.0], [1.0], 0.5),
     "saturated": (lambda x: np.array([np.tanh(30.0 * x[1]) ** 2 + np.tanh(50.0 + x[0]), 1.0]), [0.5, 0.5], 1.0),
+    "saturated, beside": (lambda x: np.array([np.tanh(30.0 * x[1]) ** 2 + np.tanh(50.0 + x[0]), 1.0]), [0.5, 0.01], 1.0),
 }
 
 

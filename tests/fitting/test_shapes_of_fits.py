@@ -211,3 +211,18 @@ def test_operators_and_constant_matrices_as_jac_name_the_fix(whole: bool) -> Non
         mflow.least_squares(lambda x: A @ x - 1.0, np.zeros(3), A)
     r = mflow.least_squares(lambda x: A @ x - 1.0, np.zeros(3), lambda *args: op @ np.eye(op.shape[1]))
     np.testing.assert_allclose(r.x, np.linalg.lstsq(A, np.ones(6), rcond=None)[0], rtol=1e-9)
+
+
+@pytest.mark.parametrize(
+    "true",
+    [(2.08, 4.21, 2.19, 1.68), (-1.77, 0.61, 0.88, 1.75), (-2.14, 5.22, 0.8, -0.55), (-2.91, 1.0, 2.24, -1.53), (0.91, 4.71, 2.67, 0.84)],
+)
+def test_wide_peaks_whose_foot_is_not_seen(true: tuple[float, ...]) -> None:
+    """They ended at an inverted peak beside the data; no minimum can lie above the cost at the true parameters."""
+    x = np.linspace(0.5, 5.5, 60)
+    a, m, s, c = true
+    clean = a * np.exp(-((x - m) ** 2) / (2 * s * s)) + c
+    y = clean + 0.02 * np.ptp(clean) * np.random.default_rng(0).normal(size=60)
+    fit = mflow.curve_fit("gaussian_peak", x, y)
+    assert fit.cost <= 0.5 * np.sum((y - clean) ** 2)
+    assert np.sign(fit.popt[0]) == np.sign(a)

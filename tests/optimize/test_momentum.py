@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import itertools
+import warnings
 from typing import Any
 
 import numpy as np
@@ -193,3 +194,35 @@ def test_newmark_comes_to_rest(compiled: bool) -> None:
     r = mflow.minimize(**what, x0=[-1.2, 1.0, -1.2, 1.0], method="newmark", dt=0.01, friction=1.0, maxiter=5000)
     assert (r.reason, r.success) == ("converged", True)
     np.testing.assert_allclose(r.x, 1.0, atol=1e-5)
+
+
+@pytest.mark.parametrize("method", ["consistent_momentum", "leapfrog", "newmark"])
+@pytest.mark.parametrize("friction", [None, 0.4])
+def test_the_stable_step_is_that_of_the_descent_as_it_is_called(method: str, friction: float | None) -> None:
+    """On 7.5 c^2/2, whose stiffest mode a run follows from outside: it decays below the limit, and grows above it."""
+    said = {} if friction is None else {"friction": friction}
+    limit = mflow.max_stable_dt(method, curvature=7.5, **said)
+    z = (1.0 if friction is None else friction) / (2 * np.sqrt(7.5))
+    if method == "consistent_momentum":  # symplectic Euler with explicit friction: omega dt < 2 sqrt(1 + z^2) - 2 z
+        assert limit == pytest.approx((2 * np.sqrt(1 + z * z) - 2 * z) / np.sqrt(7.5), rel=1e-6)
+    if method == "newmark":
+        assert limit == np.inf
+        return
+
+    def end(share: float) -> float:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            r = mflow.minimize(
+                lambda x: (3.75 * x @ x, 7.5 * x), [1.0], jac=True, method=method, dt=share * limit, maxiter=400, gtol=0.0, **said
+            )
+        return float(abs(r.x[0]))
+
+    assert end(0.95) < 1e-3
+    assert not end(1.05) < 1e3
+
+
+def test_friction_of_a_structure_is_its_damping() -> None:
+    with pytest.raises(ValueError, match="friction: it goes with curvature=.*give damping="):
+        mflow.max_stable_dt("leapfrog", stiffness=7.5, friction=1.0)
+    with pytest.raises(ValueError, match="stiffness, damping: expected none beside curvature="):
+        mflow.max_stable_dt("leapfrog", stiffness=7.5, curvature=1.0)

@@ -21,7 +21,7 @@ try:
 except ImportError as error:
     raise ImportError("mflow's estimators need scikit-learn 1.6 or newer: pip install 'momentum-flow[learn]'") from error
 
-from mflow.base.checks import Array
+from mflow.base.checks import Array, check_whole
 from mflow.base.telling import tell
 from mflow.implicit.linear import KINKS, ImplicitSGD
 from mflow.implicit.softmax import SoftmaxSGD
@@ -30,6 +30,9 @@ __all__ = ["ImplicitSGDClassifier", "ImplicitSGDRegressor"]
 
 _LOG_LINK = ("poisson", "gamma")
 _REGRESSION = ("squared", "huber", "absolute", "quantile", *_LOG_LINK)
+_THEIRS = {
+    "log_loss": "logistic", "squared_error": "squared", "absolute_error": "absolute", "pinball": "quantile", "log": "logistic",
+}  # fmt: skip
 _CLASSIFICATION = ("logistic", "hinge", "squared", "softmax")
 
 _PARAMETERS = """lr : float
@@ -115,9 +118,12 @@ class _Base(BaseEstimator):  # type: ignore[misc]
         self.n_iter_no_change = n_iter_no_change
         self.l1 = l1
 
-    def _check_loss(self) -> None:
+    def _check(self) -> None:
         if self.loss not in self._losses:
-            raise ValueError(f"loss: expected one of {', '.join(self._losses)}, got {self.loss!r}")
+            ours = _THEIRS.get(self.loss) if isinstance(self.loss, str) else None
+            hint = f"; scikit-learn's {self.loss!r} is {ours!r} here" if ours in self._losses else ""
+            raise ValueError(f"loss: expected one of {', '.join(self._losses)}, got {self.loss!r}{hint}")
+        check_whole(self.max_iter, "max_iter", 1)
 
     def _make(self) -> Any:
         """A model with the parameters as they are now; wrong ones raise here, when `fit` is called, as scikit-learn's conventions ask."""
@@ -276,14 +282,14 @@ class ImplicitSGDRegressor(RegressorMixin, _Base):  # type: ignore[misc]
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> ImplicitSGDRegressor:
         """Learn from X (rows, columns), dense or sparse, and y (rows,)."""
-        self._check_loss()
+        self._check()
         X, y = self._rows(X, y, reset=True)
         self._fit_all(X, [np.asarray(y, dtype=np.float64)], self._weights(sample_weight, X))
         return self
 
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> ImplicitSGDRegressor:
         """One pass over these rows, in sequence, on top of what was learned before."""
-        self._check_loss()
+        self._check()
         first = not hasattr(self, "coef_")
         X, y = self._rows(X, y, reset=first)
         self._learn_once(X, [np.asarray(y, dtype=np.float64)], sample_weight, first)
@@ -352,7 +358,7 @@ class ImplicitSGDClassifier(ClassifierMixin, _Base):  # type: ignore[misc]
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> ImplicitSGDClassifier:
         """Learn from X (rows, columns), dense or sparse, and y (rows,), labels of any kind."""
-        self._check_loss()
+        self._check()
         X, y = self._rows(X, y, reset=True)
         check_classification_targets(y)
         classes = unique_labels(y)
@@ -366,7 +372,7 @@ class ImplicitSGDClassifier(ClassifierMixin, _Base):  # type: ignore[misc]
 
     def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> ImplicitSGDClassifier:
         """One pass over these rows, in sequence; the first call names all classes, those of later calls among them."""
-        self._check_loss()
+        self._check()
         first = not hasattr(self, "classes_")
         if first and classes is None:
             raise ValueError("classes: expected all classes in the first call of partial_fit, those of later calls among them, got None")

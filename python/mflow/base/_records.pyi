@@ -140,7 +140,7 @@ class CG(Method):
     def __init__(self, beta: Literal["polak_ribiere", "hager_zhang"] = ..., c2: float = ...) -> None: ...
 
 class TrustNCG(Method):
-    def __init__(self, initial_trust_radius: float = ..., max_trust_radius: float = ..., eta: float = ...) -> None: ...
+    def __init__(self, initial_trust_radius: float = ..., max_trust_radius: float | None = ..., eta: float = ...) -> None: ...
 
 class BasinsOptions(TypedDict, total=False):
     alpha: float | None
@@ -176,7 +176,7 @@ class BasinsOptions(TypedDict, total=False):
     lr_decay: float
     lr_power: float
     max_order: int
-    max_trust_radius: float
+    max_trust_radius: float | None
     maxcor: int
     momentum: Any
     momentum_decay: float | None
@@ -225,7 +225,7 @@ class CompileSolverOptions(TypedDict, total=False):
     lr_decay: float
     lr_power: float
     max_order: int
-    max_trust_radius: float
+    max_trust_radius: float | None
     maxcor: int
     momentum: Any
     momentum_decay: float | None
@@ -273,7 +273,7 @@ class ConsistencyOptions(TypedDict, total=False):
     lr_decay: float
     lr_power: float
     max_order: int
-    max_trust_radius: float
+    max_trust_radius: float | None
     maxcor: int
     momentum: Any
     momentum_decay: float | None
@@ -322,7 +322,7 @@ class ConvergenceOptions(TypedDict, total=False):
     lr_decay: float
     lr_power: float
     max_order: int
-    max_trust_radius: float
+    max_trust_radius: float | None
     maxcor: int
     momentum: Any
     momentum_decay: float | None
@@ -372,7 +372,7 @@ class MethodOptions(TypedDict, total=False):
     lr_decay: float
     lr_power: float
     max_order: int
-    max_trust_radius: float
+    max_trust_radius: float | None
     maxcor: int
     momentum: Any
     momentum_decay: float | None
@@ -422,7 +422,7 @@ class MinimizeBatchOptions(TypedDict, total=False):
     lr_decay: float
     lr_power: float
     max_order: int
-    max_trust_radius: float
+    max_trust_radius: float | None
     maxcor: int
     momentum: Any
     momentum_decay: float | None
@@ -473,7 +473,7 @@ class ModelOptions(TypedDict, total=False):
     lr_decay: float
     lr_power: float
     max_order: int
-    max_trust_radius: float
+    max_trust_radius: float | None
     maxcor: int
     momentum: Any
     momentum_decay: float | None
@@ -521,7 +521,7 @@ class ParameterRegionOptions(TypedDict, total=False):
     lr_decay: float
     lr_power: float
     max_order: int
-    max_trust_radius: float
+    max_trust_radius: float | None
     maxcor: int
     momentum_decay: float | None
     order: int
@@ -569,7 +569,7 @@ class RateOptions(TypedDict, total=False):
     lr_decay: float
     lr_power: float
     max_order: int
-    max_trust_radius: float
+    max_trust_radius: float | None
     maxcor: int
     momentum: Any
     momentum_decay: float | None
@@ -618,7 +618,7 @@ class StepLimitOptions(TypedDict, total=False):
     lr_decay: float
     lr_power: float
     max_order: int
-    max_trust_radius: float
+    max_trust_radius: float | None
     maxcor: int
     momentum: Any
     momentum_decay: float | None
@@ -680,7 +680,7 @@ class FlowOptions(TypedDict, total=False):
     max_order: int
     max_step: Any
     max_steps: Any
-    max_trust_radius: float
+    max_trust_radius: float | None
     maxcor: int
     min_step: Any
     momentum: Any
@@ -757,7 +757,7 @@ class IVPBatchOptions(TypedDict, total=False):
     max_order: int
     max_step: Any
     max_steps: Any
-    max_trust_radius: float
+    max_trust_radius: float | None
     maxcor: int
     min_step: Any
     momentum: Any
@@ -819,7 +819,7 @@ class IVPOptions(TypedDict, total=False):
     lr_decay: float
     lr_power: float
     max_order: int
-    max_trust_radius: float
+    max_trust_radius: float | None
     maxcor: int
     momentum: Any
     momentum_decay: float | None
@@ -881,7 +881,7 @@ class LRFindOptions(TypedDict, total=False):
     lr_decay: float
     lr_power: float
     max_order: int
-    max_trust_radius: float
+    max_trust_radius: float | None
     maxcor: int
     maximize: Any
     metric: Any
@@ -946,7 +946,7 @@ class MinimizeOptions(TypedDict, total=False):
     lr_decay: float
     lr_power: float
     max_order: int
-    max_trust_radius: float
+    max_trust_radius: float | None
     maxcor: int
     momentum: Any
     momentum_decay: float | None
@@ -1017,7 +1017,7 @@ class MotionBatchOptions(TypedDict, total=False):
     max_order: int
     max_step: Any
     max_steps: Any
-    max_trust_radius: float
+    max_trust_radius: float | None
     maxcor: int
     min_step: Any
     momentum: Any
@@ -1073,7 +1073,7 @@ class MotionOptions(TypedDict, total=False):
     lr_decay: float
     lr_power: float
     max_order: int
-    max_trust_radius: float
+    max_trust_radius: float | None
     maxcor: int
     momentum: Any
     momentum_decay: float | None
@@ -1128,7 +1128,7 @@ class SweepOptions(TypedDict, total=False):
     lr_decay: float
     lr_power: float
     max_order: int
-    max_trust_radius: float
+    max_trust_radius: float | None
     maxcor: int
     maxiter: Any
     momentum: Any
@@ -1190,7 +1190,7 @@ class StepperOptions(TypedDict, total=False):
     lr_decay: float
     lr_power: float
     max_order: int
-    max_trust_radius: float
+    max_trust_radius: float | None
     maxcor: int
     momentum: Any
     momentum_decay: float | None
@@ -1251,7 +1251,7 @@ class TrainOptions(TypedDict, total=False):
     lr_decay: float
     lr_power: float
     max_order: int
-    max_trust_radius: float
+    max_trust_radius: float | None
     maxcor: int
     maximize: Any
     momentum: Any

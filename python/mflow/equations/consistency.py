@@ -76,7 +76,7 @@ def consistency(
     dt : array_like (k,), optional
         Steps; by default t_end/16 (integrators t_end/4), with momentum (1 - momentum) times that, and 5 halvings of it.
     friction : float
-        Of second-order methods; `consistent_momentum` has a parameter of this name, 1 by default here.
+        Of second-order methods; `consistent_momentum` has a parameter of this name.
     symbols : bool
         For a rule: derive its modified equation exactly, with sympy; the rule is then called with symbols.
     **parameters

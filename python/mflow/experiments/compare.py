@@ -27,7 +27,6 @@ from mflow.data.rows import minibatches
 from mflow.experiments.problems import Problem, custom_problem, problem, problem_names
 from mflow.explaining.trials import RATES
 from mflow.optimize.minimize import minimize
-from mflow.optimize.step_size import FRICTION
 from mflow.stability.limits import max_stable_dt
 
 __all__ = [
@@ -145,8 +144,6 @@ def largest_stable_step(method: Method, curvature: float) -> float | None:
 def _planned(method: Method, problem: Problem, lr: float | None, batch: str, found: dict[str, tuple[float, str]]) -> tuple[Method, Run]:
     """The method with its step, and the run to be filled in. found: rates that were looked for before."""
     parameters = method.parameters
-    if "friction" in parameters:  # without friction nothing is minimised; `minimize` does the same
-        method = type(method)(**{**method.given, "friction": FRICTION})
     limit = largest_stable_step(method, problem.curvature)
     if method.kind == "direction":
         step, rule = (1.0, "search") if lr is None else (lr, "given")

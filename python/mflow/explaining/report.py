@@ -135,8 +135,7 @@ def listed(names: Sequence[str] | None, cost: bool) -> list[Method]:
     if names is not None:
         return [_with_limit(as_method(name, {}), cost) for name in names]
     kinds = ("step", "update") if cost else ("step",)
-    out = [m for m in methods() if m.kind in kinds and {"linear"} <= m.flags and not {"second_order", "needs_rho"} & m.flags]
-    return [m if "friction" not in m.parameters else as_method(m, {"friction": 1.0}) for m in out]
+    return [m for m in methods() if m.kind in kinds and {"linear"} <= m.flags and not {"second_order", "needs_rho"} & m.flags]
 
 
 def _with_limit(method: Method, cost: bool) -> Method:

@@ -159,7 +159,7 @@ class Run:
         Where residuals are large, Gauss and Newton's steps may not converge at all, and the cost tells x to the root of its rounding only.
         """
         core, x = self.core, np.array(self.core.x)
-        some = np.flatnonzero(core.free)
+        some = np.flatnonzero(core.free & (core.norms > 0.0))  # `idle` tells of the others
         lower, upper, _ = core.region
         h = np.where(core.free, CURVED * self.problem.unit(x), 0.0)
         if not some.size or some.size > MOST_CURVED or np.any((x - h < lower) | (x + h > upper)):

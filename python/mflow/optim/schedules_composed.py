@@ -141,7 +141,9 @@ class SequentialLR(Schedule):
 class ChainedScheduler(Schedule):
     """Schedules side by side: the rate of the first one times, for each other one, its rate in units of its own lr.
 
-    torch's takes the schedules of one optimizer, which have one lr; give all of them the same lr here for the same values.
+    torch's takes the schedules of one optimizer, which have one lr; give all of them the same lr here for the same values. These differ
+    where CosineAnnealingLR goes on past T_max: here the rate is the product at every step; torch computes each rate from the last one,
+    and where that is 0 starts again from lr, without the factors of the other schedules up to there.
 
     Parameters
     ----------

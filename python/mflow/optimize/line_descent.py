@@ -23,12 +23,15 @@ from mflow.base.checks import Array
 from mflow.base.methods import Method
 from mflow.base.pace import Pace, pieces
 from mflow.base.result import OptimizeResult, Result, keep_origin, put_later
+from mflow.base.telling import tell
 from mflow.curvature.landscape import OF_DIFFERENCES, Landscape, gradient_of, products_of
 from mflow.derivatives.differences import EPS
+from mflow.derivatives.remainder import GradientWarning
 from mflow.optimize.directions import Tests, direction_of, takes_bounds
 from mflow.optimize.doubts import Doubts
 from mflow.optimize.linesearch import LineSearch
 from mflow.optimize.looks import Counted, Saving
+from mflow.solvers.jacobian_doubt import hessian_said
 
 __all__ = ["CONVERGED", "ENDINGS", "STOPPED", "LineDescent", "ending", "overflow_text"]
 
@@ -49,6 +52,7 @@ ENDINGS: dict[int, tuple[int, str, Callable[[int, str, float], str]]] = {  # wor
 Ruled = tuple[Method, LineSearch, dict[str, Any], bool]  # the direction, the search, its numbers in the core, whether it is a trust region
 NOISY_STEP = 1e-4  # of differences of gradients that are differences themselves, relative
 AGAIN = 4  # times that a run goes on with differences over shorter lengths
+MANY = 100  # iterations of a trust region, after which the Hessian it was given is looked at
 JUMP = 1e-3  # of the first gradient: where one so large leads nowhere, rounding is not the reason
 WHY = {
     1: "its direction does not lead down",
@@ -93,7 +97,7 @@ class LineDescent(Counted):
         self.problem = doubts.problem()
         if not self.problem.has_value:
             raise TypeError("line_search: it compares values of the cost, and fun=None gives none")
-        self._source = self._products(products)
+        self._given, self._source = products, self._products(products)
         self.run, self.earlier, self._python = self._run_from(start), 0, not self.problem.compiled
         self._pieces: list[tuple[Array, Array, Array, Array]] = []
         self._first: tuple[Array, float] | None = None
@@ -206,6 +210,21 @@ class LineDescent(Counted):
 
     def finish(self, status: int, gtol: float) -> OptimizeResult:
         """The result, with the ending in words."""
+        out = self._ending(status, gtol)
+        if self._given is not None and (out.nit >= MANY or out.reason == "trust_region_failed"):
+            self._look_at_hessian(out, self._given)
+        return out
+
+    def _look_at_hessian(self, out: OptimizeResult, product: Callable[[Array, Array], Any]) -> None:
+        """Where a trust region took long, or failed: whether it was led by products that are not the Hessian's."""
+        shape, before = self.start.shape, (self.nfev, self.njev)
+        text = hessian_said(out.x.ravel(), lambda x, v: product(x.reshape(shape), v.reshape(shape)), gradient_of(self.problem, self.start))
+        out.nfev, out.njev = out.nfev + self.nfev - before[0], out.njev + self.njev - before[1]
+        if text:
+            out.message = f"{out.message}; {text}"
+            tell(f"minimize: {text}", GradientWarning)
+
+    def _ending(self, status: int, gtol: float) -> OptimizeResult:
         nit = self.nit
         _, last = self.run.largest_slope
         if status in ENDINGS:

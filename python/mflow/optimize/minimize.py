@@ -30,7 +30,7 @@ from mflow.optimize.line_descent import CONVERGED, ENDINGS, STOPPED, LineDescent
 from mflow.optimize.linesearch import LineSearch
 from mflow.optimize.looks import Counted, Kept, Looks, Saving, asked_looks, asked_path
 from mflow.optimize.momentum import momentum_run
-from mflow.optimize.step_size import FRICTION, resolve
+from mflow.optimize.step_size import resolve
 from mflow.solvers import nonlinear
 from mflow.solvers.finite_jacobian import NotFiniteError, blamed, finite_jacobian
 from mflow.solvers.jacobian_doubt import mismatch, unsolved
@@ -281,7 +281,7 @@ class _Descent(Counted):
         self.problem = doubts.problem(hess if self.method.is_implicit else None)
         self.run: Any
         if second:
-            self.friction = check_number(settings.get("friction", FRICTION), "friction", low=0.0)
+            self.friction = check_number(settings.get("friction", limits.FRICTION), "friction", low=0.0)
             self._refuse(linear)
             self.run = momentum_run(self.method, self.problem, self.start, self.dt, self.friction, hess, doubts.args, linear["solver"])
         else:

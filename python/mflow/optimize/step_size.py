@@ -13,17 +13,14 @@ from mflow.base.methods import Method, as_method, from_letters
 from mflow.base.telling import tell
 from mflow.optim.schedules import for_a_run
 from mflow.stability import spectrum
+from mflow.stability.limits import FRICTION
 
-__all__ = ["FRICTION", "resolve"]
-
-FRICTION = 1.0  # the default for descent: without friction nothing is minimised
-
+__all__ = ["resolve"]
 
 def resolve(method: str | Method, parameters: dict[str, Any]) -> tuple[Method, float, Callable[[int], float] | None]:
-    """(method, dt, schedule) where lr and dt are one thing, and friction has its default for descent."""
+    """(method, dt, schedule) where lr and dt are one thing, and friction of a second-order method has its default for descent."""
     settings = dict(parameters)
     method = as_method(method, {})
-    known = [p.name for p in method.parameters_]
     if {"alpha", "beta"} & set(settings):
         settings = from_letters(method.record, settings)
     if "dt" in settings and "lr" in settings:
@@ -33,8 +30,6 @@ def resolve(method: str | Method, parameters: dict[str, Any]) -> tuple[Method, f
             check_number(settings[name], name)
     step = for_a_run(settings.pop("dt", settings.pop("lr", None)))
     schedule = step if callable(step) else None
-    if "friction" in known and "friction" not in {**method.given, **settings}:
-        settings["friction"] = FRICTION
     for name in ("momentum", "friction"):
         if settings.get(name) == "auto":
             if step != "auto" or method.kind != "update":

@@ -177,8 +177,29 @@ def _gaussian(x: Array, y: Array) -> list[float]:
     centre = float(np.sum(same * x) / np.sum(same)) if same.any() else float(x[top])
     area = float(np.sum(0.5 * (above[1:] + above[:-1]) * np.diff(x)))
     width = abs(area / height) / math.sqrt(2.0 * math.pi) if height else 0.0
-    least = float(np.ptp(x)) / max(1, x.size)
-    return [height, centre, min(max(width, least), float(np.ptp(x)) or 1.0), foot]
+    reach = float(np.ptp(x)) or 1.0
+    return _likelier_peak(x, y, [height, centre, min(max(width, reach / max(1, x.size)), reach), foot], reach)
+
+
+PEAK_POINTS = 200  # so many points at most tell peaks apart
+
+
+def _likelier_peak(x: Array, y: Array, start: list[float], reach: float) -> list[float]:
+    """The start, or the best of a few peaks of other centres and widths, a and c by linear least squares, where its misfit is below half of
+    the start's: a wide peak's extreme may be the foot of its far side."""
+    some = slice(None, None, -(-x.size // PEAK_POINTS))
+    x, y = x[some], y[some]
+    centres = np.concatenate([[start[1]], np.repeat(x[0] + reach * np.linspace(-0.1, 1.1, 25), 9)])
+    widths = np.concatenate([[start[2]], np.tile(reach * 2.0 ** np.arange(-5.0, -0.5, 0.5), 25)])
+    peaks = np.exp(-0.5 * ((x[:, None] - centres) / widths) ** 2)
+    peaks, level = peaks - peaks.mean(axis=0), y - y.mean()
+    a = (level @ peaks) / np.sum(peaks * peaks, axis=0)
+    misfits = np.sum((level[:, None] - a * peaks) ** 2, axis=0)
+    best = int(np.nanargmin(misfits)) if np.isfinite(misfits[0]) else 0
+    if not misfits[best] < 0.5 * misfits[0]:
+        return start
+    shape = np.exp(-0.5 * ((x - centres[best]) / widths[best]) ** 2)
+    return [float(a[best]), float(centres[best]), float(widths[best]), float(y.mean() - a[best] * shape.mean())]
 
 
 def _logistic(x: Array, y: Array) -> list[float]:

@@ -13,7 +13,7 @@ from mflow_core.solvers.solver import Solver
 from mflow.base.checks import Array
 from mflow.base.telling import tell
 
-__all__ = ["Doubt", "WrongJacobianError", "mismatch", "names_of", "stalled", "unsolved", "watched"]
+__all__ = ["Doubt", "WrongJacobianError", "hessian_said", "mismatch", "names_of", "stalled", "unsolved", "watched"]
 
 MANY = 20  # failed solves before a comparison,
 SHARE = 0.05  # and their share of all
@@ -49,21 +49,41 @@ def _compared(
     t: float, at: Array, v: Array, product: Array, slope: Callable[[float, Array], Any], names: tuple[str, str] = ("jac", "fun")
 ) -> str:
     """Words where a product J v is not that of differences of the slope."""
+    worst, long = _worst(t, at, v, product, slope)
+    if worst < 0:
+        return ""
+    return (
+        f"{names[0]} is not the derivative of {names[1]}: at t = {t:g}, along one direction, its row {worst} gives {product[worst]:.4g} "
+        f"where differences of {names[1]} give {long:.4g}"
+    )
+
+
+def _worst(t: float, at: Array, v: Array, product: Array, slope: Callable[[float, Array], Any]) -> tuple[int, float]:
+    """(the entry of J v that differences contradict most, what they give there); -1 for the entry where they agree, or tell nothing."""
     try:
         with np.errstate(all="ignore"):
             long, short = ((_at(slope, t, at + e * v) - _at(slope, t, at - e * v)) / (2 * e) for e in (LONG, SHORT))
     except Exception:
-        return ""  # a function that fails near the point tells nothing of its derivative
+        return -1, math.nan  # a function that fails near the point tells nothing of its derivative
     with np.errstate(all="ignore"):
         off = np.abs(product - long) - 10 * np.abs(long - short)
         bound = WRONG * np.maximum(np.abs(long), np.abs(product)) + 1e-6 * float(np.max(np.abs(long), initial=0.0))
         excess = np.where(np.isfinite(off), off / bound, 0.0)
     worst = int(np.argmax(excess)) if excess.size else 0
-    if not excess.size or not excess[worst] > 1.0:
+    return (worst, float(long[worst])) if excess.size and excess[worst] > 1.0 else (-1, math.nan)
+
+
+def hessian_said(x: Array, product: Callable[[Array, Array], Any], grad: Callable[[Array], Array]) -> str:
+    """Words where products with a Hessian at a flat x are not those that differences of the gradient give, by four gradients; "" where
+    they agree, or nothing can be said."""
+    v = _direction(x)
+    said = np.asarray(product(x, v), dtype=np.float64).ravel()
+    worst, shown = _worst(0.0, x, v, said, lambda t, y: grad(y)) if np.isfinite(said).all() else (-1, math.nan)
+    if worst < 0:
         return ""
     return (
-        f"{names[0]} is not the derivative of {names[1]}: at t = {t:g}, along one direction, its row {worst} gives {product[worst]:.4g} "
-        f"where differences of {names[1]} give {long[worst]:.4g}"
+        f"the Hessian given (hess=, hessp=) is not the derivative of the gradient at x: along one direction its row {worst} gives "
+        f"{said[worst]:.4g} where differences of the gradient give {shown:.4g}"
     )
 
 

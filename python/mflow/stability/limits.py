@@ -39,8 +39,9 @@ from mflow.stability.structural import structure_modes
 if TYPE_CHECKING:
     from mflow.base._records import MethodOptions, StepLimitOptions
 
-__all__ = ["explain_step", "farthest", "first_to_fail", "limit_on_ray", "max_stable_dt", "stability_limit", "stiff_method"]
+__all__ = ["FRICTION", "explain_step", "farthest", "first_to_fail", "limit_on_ray", "max_stable_dt", "stability_limit", "stiff_method"]
 
+FRICTION = 1.0  # of a descent by a second-order method where none is given: without friction nothing is minimised
 SPACING = 0.01
 LR_RATIO = 1.02
 SLACK = 0.1  # a radius from a few products may lie so far below the true one
@@ -273,7 +274,8 @@ def max_stable_dt(
     symmetric : bool
         Whether jac is symmetric, where only its products are known; this saves memory.
     curvature : float
-        In place of jac: the largest curvature L of the cost (the largest eigenvalue of its Hessian).
+        In place of jac: the largest curvature L of the cost (the largest eigenvalue of its Hessian). Of a second-order method it is that
+        of x'' = -grad f - friction x', as `minimize` steps it, with ``friction=`` (1 where it is not given, as there).
     mass, stiffness, damping : None, a number, n numbers (a diagonal), or a dense or SciPy sparse matrix (n, n)
         M x'' + C v + K x = 0, for second-order methods. Degrees of freedom whose rows of the mass are 0 are condensed. Where damping is
         no a M + b K, the limit is known at any size where it is that of the factor -1 (symplectic and central differences, Newmark with
@@ -328,7 +330,7 @@ def max_stable_dt(
     if symmetric is not None:
         check_flags(symmetric=symmetric)
     _refuse_elsewheres(parameters)
-    method = as_method(method, parameters)
+    method, stiffness, damping = _of_descent(method, parameters, curvature, stiffness, damping)
     if force is not None:
         _refuse_beside_force(method, stiffness, damping)
         stiffness, damping = _tangents(force, x0, v0)
@@ -336,9 +338,9 @@ def max_stable_dt(
         raise ValueError("x0, v0: they are where force= is looked at, and there is none; omit them")
     given = [a for a in (mass, stiffness, damping) if a is not None]
     if "second_order" in method.flags:
-        if not given or jac is not None or curvature is not None or eigenvalues is not None:
+        if not given or jac is not None or eigenvalues is not None:
             raise ValueError(
-                f"jac, curvature, eigenvalues: expected matrices (stiffness=, mass=, damping=) and none of these for the second-order "
+                f"jac, eigenvalues: expected matrices (stiffness=, mass=, damping=) or curvature= and none of these for the second-order "
                 f"method {method.name}"
             )
         n = max(length_of(a, name) for name, a in (("mass", mass), ("stiffness", stiffness), ("damping", damping))) or 1
@@ -378,6 +380,22 @@ def max_stable_dt(
     if jac is not None and method.kind == "step" and 0.0 < dt < math.inf:
         _warn_of_growth(method, jac, n, symmetric, dt, values)
     return dt
+
+
+def _of_descent(
+    method: str | Method, parameters: Mapping[str, Any], curvature: Any, stiffness: Any, damping: Any
+) -> tuple[Method, Any, Any]:
+    """(method, stiffness, damping), where curvature= and friction= of a second-order method are those of a descent by `minimize`."""
+    kind = as_method(method, {})
+    if "second_order" not in kind.flags or (curvature is None and "friction" not in parameters):
+        return as_method(method, parameters), stiffness, damping
+    rest = {name: value for name, value in parameters.items() if name != "friction"}
+    if curvature is None:
+        raise ValueError(f"friction: it goes with curvature=, as minimize steps {kind.name}; for M x'' + C v + K x = 0 give damping=")
+    if stiffness is not None or damping is not None:
+        raise ValueError(f"stiffness, damping: expected none beside curvature=, which with friction= says the same of {kind.name}; omit them")
+    friction = check_number(parameters.get("friction", FRICTION), "friction", low=0.0)
+    return as_method(method, rest), check_number(curvature, "curvature", low=0.0), friction
 
 
 def _refuse_beside_force(method: Method, stiffness: Any, damping: Any) -> None:

@@ -4,7 +4,8 @@
 
 They end where the residual g + H z is at most min(1/2, sqrt |g|) |g|, at the radius, or along a direction of negative curvature at the
 radius. The radius is a quarter of the step where the ratio is below 1/4, twice itself (at most max_trust_radius) where it is above 3/4 and
-the step ended at the radius. A step is taken where the ratio is above eta. Constants are those of SciPy's trust-ncg.
+the step ended at the radius. A step is taken where the ratio is above eta. Constants are those of SciPy's trust-ncg, but for the largest
+radius, 1000 there: a minimum may lie further away than any number of such steps.
 
 kept: radius, |z| of the last step, whether it ended at the radius. work: z, r = g + H z, p, H p. The prediction follows without another
 product: m(z) = z.(g + r)/2.
@@ -23,6 +24,8 @@ cdef enum:                               # places in kept
     LENGTH = 1
     AT_EDGE = 2
     KEPT = 8
+
+cdef double LARGEST_RADIUS = 1e150       # its square is finite
 
 
 cdef int trust_room(const mf_method *m, const double *par, ptrdiff_t n, int bounded, int64_t *kept, int64_t *work) noexcept nogil:
@@ -89,7 +92,7 @@ cdef int steihaug(mf_direction *w, double radius, bint *at_edge) noexcept nogil:
 
 cdef int trust_direct(const mf_method *m, mf_direction *w) noexcept nogil:
     cdef double *kept = w.kept
-    cdef double most = w.par[1], square
+    cdef double most = w.par[1] if w.par[1] < LARGEST_RADIUS else LARGEST_RADIUS, square
     cdef bint at_edge
     cdef int status
     if kept[RADIUS] == 0.0:
@@ -114,7 +117,7 @@ _inf = float("inf")
 
 cdef mf_method *made = direction(&RECORDS, _names, b"trust_ncg", b"TrustNCG", b"steihaug|newton_cg_trust_region", b"trust_region",
     [(b"initial_trust_radius", 1.0, 0, _inf, MF_REAL, MF_LOWER_OPEN | MF_UPPER_OPEN, b"", b"the first radius"),
-     (b"max_trust_radius", 1000.0, 0, _inf, MF_REAL, MF_LOWER_OPEN | MF_UPPER_OPEN, b"", b"the largest radius"),
+     (b"max_trust_radius", _inf, 0, _inf, MF_REAL, MF_LOWER_OPEN, b"", b"the largest radius"),
      (b"eta", 0.15, 0, 0.25, MF_REAL, MF_UPPER_OPEN, b"", b"a step is taken where it gains more than this share of what was predicted")],
     trust_direct, trust_room,
     b"z = argmin of g.z + z.H z/2 within |z| <= radius, by conjugate gradients; c += z where the cost falls by more than eta of the prediction",

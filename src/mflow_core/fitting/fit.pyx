@@ -185,7 +185,9 @@ cdef class Fit:
         if not self.s.own_scale:
             for j in range(self.s.n):
                 self.s.D[j] = self.s.norms[j] if self.s.norms[j] > 0.0 else 1.0
-        self.s.delta, self.s.lam, self.s.idle, self.s.ended = -1.0, 0.0, 0, 0
+        self.s.delta, self.s.lam = -1.0, 0.0
+        self.s.idle = self.s.ended = self.s.bent = 0
+        self.s.raised = False
 
     def widen(self, some, double size):
         """The units of these parameters, before the first step: a change by 1 counts as residuals of this size."""

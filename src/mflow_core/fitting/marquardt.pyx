@@ -6,6 +6,10 @@ lambda comes from More's secular equation on R of J/D = Q R (triangle.pxd): 0, G
 delta follows the gain, the actual decrease over the foreseen one, as in MINPACK, but shrinks by no more than 0.35 at once. In the
 words of the gradient flow D^2 x' = -J'r, of which a step is one of backward Euler, 1/lambda is its dt.
 
+Where the residuals stay large, the cost may bend along a parameter by far more than its column tells, as by f f'' where f' vanishes. Such a
+D_j leaves the others no step within delta; after six steps along which the cost bends by BENT times |D p|^2/2, D_j of the parameters that
+do so becomes the root of the curvature of the cost over their parts of the step.
+
 Bounds, by projection and active sets: a parameter at a bound that the cost would push through it rests. A step that leaves the box ends on
 it: the parameters that would leave are set on their bounds, and the others' step is solved for anew, until none leaves. As delta shrinks
 the step turns into that of the projected gradient, which descends (Bertsekas, SIAM J. Control Optim. 20 (1982) 221-246).
@@ -30,7 +34,9 @@ from mflow_core.fitting.point cimport (BLURRED, BOTH, DIFFERENCES, FTOL, GTOL, M
 from mflow_core.fitting.triangle cimport apply_qt, back, damped, length, marquardt
 
 cdef enum:
-    PATIENCE = 6                         # steps in a row that change nothing
+    PATIENCE = 6                         # steps in a row that change nothing, or along which the cost bends too much
+    LONG = 20                            # such steps before another look, where one has changed no unit
+    FEW = 50                             # parameters
 
 cdef double EPS = 2.220446049250313e-16
 cdef double FLAT = 1e-12                 # changes of f below this share of it tell nothing
@@ -39,6 +45,10 @@ cdef double SEEN = 1e-10                 # of |r|: the first step where x does n
 cdef double PLANE = 100.0                # times gtol: the cosine of r with the plane of the columns
 cdef double SINGULAR = 1e-13             # the least lambda where R is singular: its step is the shortest one to rounding
 cdef double SHRINK = 0.35
+cdef double COUNTS = 0.1                 # of |D p|: of many parameters those whose part of it is larger are looked at alone
+cdef double BENT = 250.0                # times D_j^2: curvatures of the cost above it change D_j,
+cdef double BENT_AGAIN = 4.0             # and above this, where they have changed one before
+cdef double NEAR = 2.0                   # times the cost: where it is higher, as on walls of exponentials, it tells no unit of another place
 cdef double BEND = 0.75                  # the largest 2 |a|/|p|
 cdef double PROBE = 0.1                  # the part of p over which the second derivative along it is taken
 cdef double PORTION = 2e7                # multiplications between looks at signals
@@ -347,6 +357,48 @@ cdef void settle(marquardt_t *s, double size) noexcept nogil:
     s.still = s.still + 1 if still else 0
 
 
+cdef inline double too_bent(const marquardt_t *s) noexcept nogil:
+    return BENT_AGAIN if s.raised else BENT
+
+
+cdef int in_units_that_bend(marquardt_t *s, double size) noexcept nogil:
+    """D_j of the parameters that a step moves: at least the root of the curvature of the cost over their part of it. Columns alone tell that
+    where the residuals are small or hardly bend; one that vanishes at the minimum would leave the others no step at all."""
+    cdef ptrdiff_t a, j
+    cdef double h, cost = NAN, bend, square = 0.0
+    cdef bint changed = False
+    cdef int status
+    for a in range(s.k):
+        j = s.columns[a]
+        h = s.new[j] - s.x[j]
+        if h == 0.0 or s.k > FEW and not unit(s, j) * fabs(h) >= COUNTS * size:
+            continue
+        memcpy(s.at, s.x, s.n * sizeof(double))
+        s.at[j] = s.new[j]
+        s.nfev += 1
+        s.calls += 1
+        status = s.fun(s.at, s.other, NULL, s.m, s.n, s.ctx)
+        if status == 0:
+            status = cost_of(s, s.other, &cost)
+        if status != 0:
+            return status
+        bend = (cost - s.cost) - s.g[j] * h
+        if not cost <= NEAR * s.cost or bend <= flat_below(s) * s.cost:
+            continue
+        bend = 2.0 * bend / h / h
+        if bend > too_bent(s) * s.D[j] * s.D[j]:
+            s.D[j], changed = sqrt(bend), True
+    s.raised = s.raised or changed
+    s.bent = 0 if changed else -LONG
+    if not changed:
+        return 0
+    for j in range(s.n):
+        bend = unit(s, j) * (s.new[j] - s.x[j])
+        square = square + bend * bend
+    s.delta, s.dirty = sqrt(square), True
+    return 0
+
+
 cdef int tolerance(const marquardt_t *s, const double *x, double fall, double foreseen, double gain, bint took) noexcept nogil:
     """MINPACK's tests: FTOL, XTOL or BOTH; 0 where neither holds."""
     cdef double square = 0.0, part
@@ -414,6 +466,10 @@ cdef int try_step(marquardt_t *s) noexcept nogil:
     judged = flat and not gain > 0.75    # values have no digits left: the gradient decides
     take = judged or gain > 1e-4
     told = 1.0 if flat else gain         # a gain of rounding tells nothing of the model
+    if s.lam == 0.0:
+        s.bent = 0
+    elif not (flat or s.own_scale) and cost <= NEAR * s.cost and (cost - s.cost) - slope > 0.5 * too_bent(s) * size * size:
+        s.bent += 1                      # the cost bends by more than the units of the parameters say
     slope = slope / (2.0 * s.cost)
     if take and not judged:
         judge(s, gain, fall, slope, size, False)
@@ -427,9 +483,14 @@ cdef int try_step(marquardt_t *s) noexcept nogil:
     if judged or not taken:
         judge(s, 1.0 if taken else 0.0, 0.0 if taken else -INFINITY, slope, size, flat)
         s.ended = 0 if taken else tolerance(s, s.x, fall, foreseen, told, False)
+    if taken:
+        settle(s, size)
+    if s.bent >= PATIENCE and s.ended == 0:
+        status = in_units_that_bend(s, size)
+        if status != 0:
+            return status
     if not taken:
         return 0
-    settle(s, size)
     if s.refinable and gain < 0.9 and blurred(s):
         return BLURRED
     return STEPPED if s.tell else 0

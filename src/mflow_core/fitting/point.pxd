@@ -78,8 +78,8 @@ ctypedef struct marquardt_t:
     double *block
     double cost, steepest, cosine, noise, rounding, plane, length, delta, lam, first, work, lost
     int64_t nit, nfev, njev, calls
-    int idle, still, ended
-    bint dirty, stale, zeros
+    int idle, still, ended, bent
+    bint dirty, stale, zeros, raised     # raised: whether the curvature of the cost has set units
     ear_t ear
 
 

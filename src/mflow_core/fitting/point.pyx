@@ -62,7 +62,8 @@ cdef void restart(marquardt_t *s) noexcept nogil:
     cdef ptrdiff_t j
     s.delta, s.lam, s.work, s.lost = -1.0, 0.0, 0.0, 0.0
     s.nit = s.nfev = s.njev = s.calls = 0
-    s.idle = s.still = s.ended = 0
+    s.idle = s.still = s.ended = s.bent = 0
+    s.raised = False
     s.dirty = s.stale = s.zeros = False
     s.ear.work, s.ear.heard = 0.0, 0
     s.cost = s.steepest = s.cosine = s.noise = s.plane = s.length = s.first = NAN

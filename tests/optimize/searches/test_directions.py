@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import math
 import pickle
+import re
 import struct
 import zlib
 from collections.abc import Callable
@@ -358,3 +359,53 @@ def test_a_hessian_of_another_shape_is_named(hess: Any) -> None:
     f = mflow.objectives.Rosenbrock(2)
     with pytest.raises(ValueError, match=r"hess: expected a matrix of shape \(2, 2\), got shape \("):
         mflow.minimize(lambda x: float(f(x)), [-1.2, 1.0], jac=f.grad, hess=hess, method="trust_ncg")
+
+
+def rosenbrock(x: Array) -> tuple[float, Array]:
+    a = x[1] - x[0] ** 2
+    return float(100 * a * a + (1 - x[0]) ** 2), np.array([-400 * x[0] * a - 2 * (1 - x[0]), 200 * a])
+
+
+def rosenbrock_hessian(x: Array) -> Array:
+    return np.array([[1200 * x[0] ** 2 - 400 * x[1] + 2, -400 * x[0]], [-400 * x[0], 200.0]])
+
+
+@pytest.mark.parametrize("factor", [-1.0, 0.1, 10.0])
+def test_a_long_run_by_a_wrong_hessian_says_so(factor: float) -> None:
+    """Thousands of iterations went by without a word; what was called is counted."""
+    calls = [0]
+
+    def both(x: Array) -> tuple[float, Array]:
+        calls[0] += 1
+        return rosenbrock(x)
+
+    how: dict[str, Any] = {"jac": True, "method": "trust_ncg", "maxiter": 150}
+    with pytest.warns(mflow.GradientWarning, match=r"the Hessian given \(hess=, hessp=\) is not the derivative of the gradient at x"):
+        r = mflow.minimize(both, [-1.2, 1.0], hess=lambda x: factor * rosenbrock_hessian(x), **how)
+    assert r.nit == 150
+    assert calls[0] == r.nfev + r.ncheck == r.njev + r.ncheck
+    said = re.search(r"gives (\S+) where differences of the gradient give (\S+)", r.message)
+    assert said is not None
+    assert float(said[1]) == pytest.approx(factor * float(said[2]), rel=1e-2)
+
+
+def test_a_long_run_by_the_right_hessian_is_left_alone() -> None:
+    how: dict[str, Any] = {"jac": True, "hess": rosenbrock_hessian, "method": "trust_ncg", "max_trust_radius": 0.02}
+    r = mflow.minimize(rosenbrock, [-1.2, 1.0], **how)
+    assert (r.reason, "Hessian given" in r.message) == ("converged", False)
+    assert r.nit > 100
+
+
+@pytest.mark.parametrize("far", [1e6, 1e8, -1e12])
+def test_a_radius_reaches_minima_that_are_far_away(far: float) -> None:
+    centre = np.array([far, -2.0 * far, 3.0])
+    r = mflow.minimize(lambda x: (float((x - centre) @ (x - centre)), 2 * (x - centre)), np.zeros(3), jac=True, method="trust_ncg")
+    assert r.success
+    np.testing.assert_allclose(r.x, centre, rtol=1e-12)
+    assert r.nit < 60
+    root = lambda x: float(np.sqrt(1 + (x[0] - 2) ** 2))  # noqa: E731
+    slope = lambda x: (x - 2) / np.sqrt(1 + (x[0] - 2) ** 2)  # noqa: E731
+    r = mflow.minimize(root, [far], jac=slope, hess=lambda x: [[(1 + (x[0] - 2) ** 2) ** -1.5]], method="trust_ncg")
+    assert r.success
+    assert r.x[0] == pytest.approx(2.0, abs=1e-4)
+    assert r.nit < 100

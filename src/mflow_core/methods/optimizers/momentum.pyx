@@ -122,7 +122,7 @@ made.flags, made.ask = MF_LINEAR, ask_ahead
 
 made = optimizer(&RECORDS, _names, b"consistent_momentum", b"ConsistentMomentum", b"",
     [learning_rate(1e-2, b"time step dt"), real(b"beta_hat", 1, 0, INFINITY, b"strength of the force -g", MF_LOWER_OPEN | MF_UPPER_OPEN),
-     real(b"friction", 0, 0, INFINITY, b"rate at which the velocity decays; at 0 energy is kept and nothing is minimised", MF_UPPER_OPEN),
+     real(b"friction", 1, 0, INFINITY, b"rate at which the velocity decays; at 0 energy is kept and nothing is minimised", MF_UPPER_OPEN),
      boolean(b"lookahead", 0, b"take g at c + dt v")],
     b"c|v", 0, consistent_begin, momentum_update,
     b"v = (1 - friction lr) v - lr beta_hat g(c, or c + lr v with lookahead), c += lr v",
