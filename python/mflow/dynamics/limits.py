@@ -26,6 +26,10 @@ __all__ = ["StepLimit"]
 NOTICED = 1e-3  # of the motion: what steps may add to it unsaid, where a method of high order has no stable step
 LOST = 2  # orders that damping takes, of which a warning tells
 SHARE, SHARE_OF_CONTACTS = 0.9, 0.4  # of the limit, for dt="auto": steps near it hit contacts too seldom to see when they open
+EDGE = 0.8  # of the limit, from which on the force is looked at along a run
+FOLLOWED, PARTS = 4, (8, 16)  # steps that are compared with shorter ones, and parts of each
+APART = 0.2  # of the way of these steps: how far from the solution steps past the limit lead
+SETTLED = 0.1  # of that, by which the results of shorter steps may differ
 MANY_MASSES = 64  # beyond, a bound of the frequencies is tried before they are computed
 
 
@@ -121,6 +125,60 @@ class StepLimit:
             return ""
         return self._exceeded(step, limit, known) if known.kind(self.method) == "limit" or abs(step) > limit else ""
 
+    def along(self, step: float, t: Array, x: Array, v: Array, a: Array) -> str:
+        """The words about steps of a force that were past the limit on the way, where nothing overflows, or "". x, v, a : (m, n), at the
+        times t that were kept. The step over which the force is steepest, by what was kept, is asked for its frequency, and then whether
+        steps from there lead elsewhere than shorter ones."""
+        method = self.method
+        if self.matrices is not None or isinstance(self.problem, Structure) or self.switches is not None or criterion_of(method).always:
+            return ""
+        with np.errstate(all="ignore"):
+            way, change = np.linalg.norm(np.diff(x, axis=0), axis=1), np.linalg.norm(np.diff(a, axis=0), axis=1)
+            steep = np.where((way > 0.0) & (np.diff(t) != 0.0), change / way, 0.0)  # of rows at one time something has acted between
+            k = int(np.argmax(steep)) if steep.size and np.all(np.isfinite(steep)) else -1
+        if k < 0 or abs(step) <= EDGE * modes.Modes(steep[k : k + 1], np.zeros(1)).limit(method):
+            return ""
+        for place, speed in ((x[k], v[k]), (0.5 * (x[k] + x[k + 1]), 0.5 * (v[k] + v[k + 1])), (x[k + 1], v[k + 1])):
+            known = self._modes_at(t[k], place, speed)
+            if known is not None and not known.stable(method, abs(step)) and 0.0 < (limit := known.limit(method)) < abs(step):
+                if not self._leads_elsewhere(step, t[k], x[k], v[k]):
+                    return ""
+                text = self._exceeded(step, limit, known, f"near t = {t[k]:g}")
+                return f"{text}: steps go where the motion does not, and what is returned from there on may be far from it: lower dt"
+        return ""
+
+    def _leads_elsewhere(self, step: float, t: float, x: Array, v: Array) -> bool:
+        """Whether some steps lead elsewhere than the classical Runge-Kutta method in small parts of them, where that is known."""
+        shape = self.start.shape
+        try:
+            with np.errstate(all="ignore"):
+                run = stepper.Run(
+                    self.method.record, self.problem, x.reshape(shape), t, step, self.method.numbers, v0=v.reshape(shape)
+                )
+                if run.fixed(FOLLOWED) != 0:
+                    return False
+                coarse, fine = (self._by_short_steps(t, x, v, step, parts) for parts in PARTS)
+        except Exception:
+            return False  # the force has failed there: this is for a message alone
+        end, size = run.y.ravel(), abs(step) * FOLLOWED * np.max(np.abs(v))
+        way = max(size, *(float(np.max(np.abs(one - x))) for one in (end, fine)))
+        return bool(np.max(np.abs(fine - coarse)) <= SETTLED * APART * way and np.max(np.abs(end - fine)) > APART * way)
+
+    def _by_short_steps(self, t: float, x: Array, v: Array, step: float, parts: int) -> Array:
+        """Where the motion leads in some steps, in so many parts of each."""
+        y, d, n = np.concatenate([x, v]), step / parts, x.size
+
+        def slope(t: float, y: Array) -> Array:
+            return np.concatenate([y[n:], self.run.acceleration(t, y[:n].copy(), y[n:].copy()).ravel()])
+
+        for k in range(FOLLOWED * parts):
+            at = t + k * d
+            k1 = slope(at, y)
+            k2 = slope(at + 0.5 * d, y + 0.5 * d * k1)
+            k3 = slope(at + 0.5 * d, y + 0.5 * d * k2)
+            y = y + d / 6.0 * (k1 + 2.0 * (k2 + k3) + slope(at + d, y + d * k3))
+        return np.asarray(y[:n])
+
     def explain(self, step: float) -> str:
         """Why fixed steps may have led to numbers that are not finite."""
         known = self.known_modes
@@ -138,11 +196,14 @@ class StepLimit:
         return f"{inside} at the start, and later it may not be: lower dt, or the force has left its domain, or the motion grows by itself"
 
     def _last_modes(self) -> modes.Modes | None:
-        """Of a force where the run stands, from about `modes.CALLS` calls; None: not known."""
-        run, x, v = self.run, self.run.y.ravel().copy(), self.run.vector(1).ravel().copy()
+        """Of a force where the run stands."""
+        return self._modes_at(self.run.t, self.run.y.ravel().copy(), self.run.vector(1).ravel().copy())
+
+    def _modes_at(self, t: float, x: Array, v: Array) -> modes.Modes | None:
+        """Of a force at one state, from about `modes.CALLS` calls; None: not known."""
         try:
             with np.errstate(all="ignore"):
-                return modes.force_modes(lambda x, v: run.acceleration(run.t, x, v).ravel(), x, v, self.velocity_free)
+                return modes.force_modes(lambda x, v: self.run.acceleration(t, x, v).ravel(), x, v, self.velocity_free)
         except Exception:
             return None  # as in `known_modes`
 
