@@ -151,13 +151,8 @@ class PastLimit:
         if not stays_finite:
             self.text = ""
             return ""
-        steep, behind = self.watch.steepest, self.watch.start
-        if not self.text and (behind or self.first):
-            self.look()
-        if not self.text and not self.first and behind is not None and not self.judge.reaches(Step(*behind), self.run.t):
-            self._look_at_end(steep, Step(*behind))
-        if not self.text and self.first:
-            self._look_last(self.first)
+        if not self.text:
+            self._look_last()
         # An oscillation grows without harm to a look where its steps are short: by all methods that have (next to) no limit for it, and
         # by the others where the modes are known to be outside.
         grows = not self.text and largest(self.run.y) > TENFOLD * largest(self.start) > 0.0
@@ -171,27 +166,29 @@ class PastLimit:
             tell(f"{name}: {self.text}")
         return self.text
 
-    def _look_at_end(self, steep: float, step: Step) -> None:
-        """Looks went on to be at the edge, and measurements before were too early for modes that grow slowly, or too many."""
-        if self._measure(partial(self.judge.find, steep=steep, share=1.0), self._last_step) is not None:
-            found = self._measure(partial(self.judge.find, steep=steep), step)
+    def _look_last(self) -> None:
+        """A verdict where the run has come to. Measurements before may have been too early for modes that grow slowly, or too many."""
+        steep, behind = self.watch.steepest, self.watch.start
+        if self.first is None and behind is not None:
+            self.look()
+        if self.first is not None:
+            self._judge_at_end(self.first)
+        elif not self.text and behind is not None and not self.judge.reaches(Step(*behind), self.run.t) and self._is_past_at_end(steep):
+            found = self._measure(partial(self.judge.find, steep=steep), Step(*behind))
             if found is not None:
                 self._tell(found)
 
-    @property
-    def _last_step(self) -> Step:
-        """One of the length of the last, which ends at the time that the run has come to, from the state there."""
-        h = self.run.grid[0]
-        return Step(self.run.t - h, self.run.y, h)
-
-    def _look_last(self, first: Finding) -> None:
-        """A verdict on what has been found, by where the run has come to; where that is too far for it, by a step from there."""
+    def _judge_at_end(self, first: Finding) -> None:
+        """On what has been found, by where the run has come to; where that is too far for it, by a step there."""
         far = self.mark is not None and not self.judge.reaches(self.mark, self.run.t)
         self.look()
-        if far and not self.text:
-            found = self._measure(partial(self.judge.find, steep=float(first.parts), share=1.0), self._last_step)
-            if found is not None:
-                self._tell(min(first, found))
+        if far and not self.text and self._is_past_at_end(float(first.parts)):
+            self._tell(first)
+
+    def _is_past_at_end(self, steep: float) -> bool:
+        """Whether a step of the length of the last is past the limit, that begins so long before the end of the run in the state there."""
+        h = self.run.grid[0]
+        return self._measure(partial(self.judge.find, steep=steep, share=1.0), Step(self.run.t - h, self.run.y, h)) is not None
 
     # ---- what is measured -----------------------------------------------------------------------------------------------------------
 
