@@ -43,11 +43,12 @@ class PastLimit:
     """Whether the fixed steps of an explicit method are past its stability limit, where nothing overflows.
 
     Looks in passing (watch/past.pyx) take no evaluation. Where one is at the edge, and not by what depends on time alone, the step that it
-    was taken in is compared with shorter ones, and the eigenvalues of the Jacobian are measured around it: it is past the limit where a mode that the solution damps grows, and
-    where the step leads elsewhere than the solution, by a share of its way and by a hundredth of a component. Both are asked for: modes
-    that decay at once may be outside without harm until they grow, and an inaccurate step need not be unstable. It is reported where
-    another step, some steps later, is found to be the same, or where the run has not come back to the solution by then, so that a
-    transient that comes back within the limit is not. Measurements are few, but one is always due where the state has grown by orders.
+    was taken in is compared with shorter ones, and the eigenvalues of the Jacobian are measured around it: it is past the limit where a
+    mode that the solution damps grows, and where the step leads elsewhere than the solution, by a share of its way and by a hundredth of a
+    component. Both are asked for: modes that decay at once may be outside without harm until they grow, and an inaccurate step need not be
+    unstable. It is reported where another step, some steps later, is found to be the same, or where the run has not come back to the
+    solution by then, so that a transient that comes back within the limit is not. Measurements are few, but one is always due where the
+    state has grown by orders.
 
     due : the status of a loop after which `look` is called. text : the words, "" until there are any. evaluations : of measurements, none
     of them the run's.
@@ -56,7 +57,8 @@ class PastLimit:
     text, evaluations = "", 0
     patience = 1  # how many looks at the edge are due a measurement
     spent = 0  # of these evaluations, of measurements of eigenvalues
-    steep, bound, grown = 0.0, math.inf, GROWN  # h |lambda| of the last of them; the size that is due the next one, and the growth up to that
+    steep = 0.0  # h |lambda| of the last of them
+    bound, grown = math.inf, GROWN  # the size of the state that is due the next one, and the growth up to that
     first: Finding | None = None  # what has been found, and is not told yet
     mark: Step | None = None  # the step that it was found at
 

@@ -78,7 +78,7 @@ def test_backwards_as_forwards(n: int) -> None:
     def backwards(t: float, y: Array) -> Array:
         return RATES["rises"](-t) * (y - math.sin(t) * np.ones(n))
 
-    ahead, _ = told(lambda: mflow.solve_ivp(forced(lambda t: RATES["rises"](t), n), (0, 9), np.zeros(n), "rk4", dt=0.1))
+    ahead, _ = told(lambda: mflow.solve_ivp(forced(RATES["rises"], n), (0, 9), np.zeros(n), "rk4", dt=0.1))
     back, seen = told(lambda: mflow.solve_ivp(backwards, (0, -9), np.zeros(n), "rk4", dt=0.1))
     assert np.array_equal(np.abs(back.y), np.abs(ahead.y))
     assert len(seen) == 1
@@ -118,11 +118,11 @@ def test_the_other_doors() -> None:
     st = mflow.Stepper("rk4", fun, [0.0])
     _, seen = told(lambda: st.advance(100, dt=h))
     assert [SAID in text for text in seen] == [True]
-    r, seen = told(lambda: solve_ivp(fun, (0, 9), [0.0], method=RK4, dt=h))
+    _, seen = told(lambda: solve_ivp(fun, (0, 9), [0.0], method=RK4, dt=h))
     assert [SAID in text for text in seen] == [True]
-    r, seen = told(lambda: mflow.solve_ivp(fun, (0, 9), [0.0], "rk4", dt=lambda k, t, y: h))
+    _, seen = told(lambda: mflow.solve_ivp(fun, (0, 9), [0.0], "rk4", dt=lambda k, t, y: h))
     assert [SAID in text for text in seen] == [True]
-    r, seen = told(lambda: mflow.solve_ivp(fun, (0, 9), [0.0], "rk4", dt=h, breaks=[4.0]))
+    _, seen = told(lambda: mflow.solve_ivp(fun, (0, 9), [0.0], "rk4", dt=h, breaks=[4.0]))
     assert [SAID in text for text in seen] == [True]
 
 
@@ -143,7 +143,8 @@ def test_a_run_that_is_resumed_says_the_same(tmp_path: Path) -> None:
     [
         (lambda t, y: t * y, 11.0, [1.0], [math.exp(60.5)]),
         (lambda t, y: (1.0 + 3.0 * math.cos(t)) * y, 30.0, [1.0], [math.exp(30.0 + 3.0 * math.sin(30.0))]),
-        (lambda t, y: [y[1], math.cos(t) - y[0]], 100.0, [0.0, 0.0], [50.0 * math.sin(100.0), 0.5 * math.sin(100.0) + 50.0 * math.cos(100.0)]),
+        (lambda t, y: [y[1], math.cos(t) - y[0]], 100.0, [0.0, 0.0],
+         [50.0 * math.sin(100.0), 0.5 * math.sin(100.0) + 50.0 * math.cos(100.0)]),
         (lambda t, y: [0.3 * y[0] - 3.0 * y[1], 3.0 * y[0] + 0.3 * y[1]], 50.0, [1.0, 0.0],
          [math.exp(15.0) * math.cos(150.0), math.exp(15.0) * math.sin(150.0)]),
     ],
