@@ -135,3 +135,22 @@ def test_a_stepper_tells_once(method: str) -> None:
     within = mflow.Stepper(method, pendulum, [1.0], [0.0])
     _, seen = told(lambda: within.advance(200, dt=0.18))
     assert not seen
+
+
+def test_a_batch_tells_of_its_motions() -> None:
+    def batch(dt: float) -> Any:
+        return mflow.solve_dynamics_batch(
+            mass=1.0, t_span=(0, 40), x0=[[1.0], [0.5]], method="velocity_verlet", dt=dt, force=pendulum, velocity_free=True
+        )
+
+    r, seen = told(lambda: batch(0.26))
+    assert set(r.doubts) == set(r.messages) == {0, 1}
+    for k in (0, 1):
+        assert SAID in r.doubts[k][0]
+        assert r[k].doubts == r.doubts[k]
+        assert r[k].doubts[0] in r[k].message
+    assert len(seen) == 2
+    r, seen = told(lambda: batch(0.18))
+    assert r.doubts == {}
+    assert r[0].doubts == ()
+    assert not seen

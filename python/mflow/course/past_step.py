@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
+from mflow_core.arithmetic.starts import largest
 from mflow_core.problems.problem import rhs_problem
 from mflow_core.stepping import stepper
 
@@ -26,6 +27,7 @@ TRUSTED = 0.2  # residual of an eigenvalue, relative to it
 APART, SEEN = 0.2, 0.01  # of the way of a step, and of a component: how far from the solution one past the limit leads
 SLIGHT = 0.1  # of the latter: how far a step may lead apart and still begin a run that is wrong later on
 POWERS = 3  # of h J along the way of a step, each of which is richer in its fast modes
+GROWN = 1e6  # times the start: a state so large, in steps past the limit, is theirs
 TINY = 1e-10  # of the largest component: smaller ones do not count
 PARTS = (0.25, 0.5, 0.75)  # of the way of a step, where the Jacobian is looked at: f may be flat at both ends
 FEW = 10  # components, up to which eigenvalues take fewer evaluations than a solution that is known to be accurate
@@ -194,8 +196,9 @@ def look_back(method: Method, slope: Callable[[float, Array], Array], start: Arr
     try:
         with np.errstate(all="ignore"):
             found = judge.find(probe, step, seen.steep)
+            grown = largest(seen.y) > GROWN * max(1.0, largest(start))  # and may decay, as the solution from there does
             stays = found is not None and (
-                found.limit == 0.0 or judge.stays_elsewhere(probe, step, seen.t_after, seen.y_after, found.parts)
+                found.limit == 0.0 or grown or judge.stays_elsewhere(probe, step, seen.t_after, seen.y_after, found.parts)
             )
     except Exception:
         return "", int(probe.nfev)  # fun has no values around the step

@@ -46,7 +46,7 @@ cdef enum:
 cdef int64_t NEVER = <int64_t> 1 << 62
 cdef double LARGEST = 1e300              # that is packed of a state's size, which may overflow
 cdef double MOST = 1e15                  # steps, and looks, that a checkpoint may speak of
-cdef double SWELLS = 1e4                 # times the square of the state: where nobody asks on the way, the look is at a later step
+cdef double SWELLS = 1e4                 # times the square of the state at the first look, beyond which it has grown, where nobody asks on the way
 cdef double MOVES = 1e-8                 # the square of a movement, relative to that of the state
 
 
@@ -135,6 +135,11 @@ cdef void past_knows(past_t *past, const double *y, const double *f, ptrdiff_t n
     past.seen, past.largest = 1, 0.0
 
 
+cdef inline bint counts(const past_t *past) noexcept nogil:
+    """Whether the look at hand may be the steepest: those at states that have grown come before all others."""
+    return past.state > past.bound or not past.swells
+
+
 cdef void past_hears(past_t *past, double t, const double *y, const double *f, ptrdiff_t n) noexcept nogil:
     """A slope that the step has asked for."""
     cdef double square
@@ -148,7 +153,7 @@ cdef void past_hears(past_t *past, double t, const double *y, const double *f, p
             past.swells, past.largest, past.steepest = True, square, 0.0
         elif square > past.largest:
             past.largest = square
-            if square > past.edge * past.edge and square > past.steepest:
+            if square > past.edge * past.edge and square > past.steepest and counts(past):
                 note_start(past, n)
     memcpy(past.y, y, n * sizeof(double))
     memcpy(past.f, f, n * sizeof(double))
@@ -173,8 +178,8 @@ cdef void past_closes(past_t *past, int status, ptrdiff_t n) noexcept nogil:
         return                               # the rest of it in the next step
     if status == 0 and past.largest > past.edge * past.edge:
         past.count += 1
-        past.steepest = past.largest if past.largest > past.steepest else past.steepest
-        if past.swells and past.after != NULL:
+        past.steepest = past.largest if past.largest > past.steepest and counts(past) else past.steepest
+        if past.swells and past.bound == 0.0:
             past.swells, past.bound = False, SWELLS * past.state
     past.seen, past.largest = 1 if past.single and past.every == 1 and status == 0 else 0, 0.0
     past.next = next_look(past, n, past.k_step + 1)
