@@ -149,10 +149,11 @@ class PastLimit:
         return status == self.due
 
     def finish(self, name: str, stays_finite: bool) -> str:
-        """The run is over: a last look, and a warning where there are words; the words. Where it ended as no step went on, that is told."""
+        """The run is over: a last look, and a warning where there are words; the words. Where it ended as no step went on, that is told, and
+        they are no doubt beside it, but may be the reason."""
         if not stays_finite:
-            self.text = ""
-            return ""
+            found, self.text = self.text, ""
+            return found
         if not self.text:
             self._look_last()
         # An oscillation grows without harm to a look where its steps are short: by all methods that have (next to) no limit for it, and

@@ -92,6 +92,17 @@ def test_a_constant_rate_backwards() -> None:
     assert "which is about 0.02" in r.message
 
 
+def test_a_run_that_overflows_says_where_it_passed_the_limit() -> None:
+    r, seen = told(lambda: mflow.solve_ivp(forced(RATES["rises"]), (0, 40), [0.0], "euler", dt=0.1))
+    assert r.reason == "non_finite"
+    assert r.message.count(SAID) == 1
+    assert "may have grown" not in r.message
+    near, limit = (float(r.message.split(words)[1].split(" ")[0]) for words in ("near t = ", "which is about "))
+    assert limit == pytest.approx(0.2 / near, rel=0.03)
+    assert r.doubts == ()
+    assert not seen
+
+
 def test_a_fast_component_beside_a_slow_one() -> None:
     """The fast one feeds the slow one, or does not: either is told of."""
     for feeds in (0.0, 1.0):
