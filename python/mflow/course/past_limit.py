@@ -25,6 +25,9 @@ from mflow.stability.amplification import amplification
 
 __all__ = ["PastLimit"]
 
+RARER_IN_TIME = 2  # times as many looks are due a measurement, after one that was steep by what depends on time alone
+GROWN = 100.0  # a state that has grown by this is due a measurement, by its square the next time, and so on
+HUGE = 1e150  # whose square is finite
 RARER, STEEPER = 4, 1.4  # times as many looks are due a measurement, after each one that finds nothing, or one that is so much steeper
 MANY = 2**62  # of looks, and of evaluations
 WAIT = 4  # steps from a measurement that finds something to the next look
@@ -39,12 +42,13 @@ Measured = TypeVar("Measured")
 class PastLimit:
     """Whether the fixed steps of an explicit method are past its stability limit, where nothing overflows.
 
-    Looks in passing (watch/past.pyx) take no evaluation. Where one is at the edge, the step that it was taken in is compared with shorter
-    ones, and the eigenvalues of the Jacobian are measured around it: it is past the limit where a mode that the solution damps grows, and
-    where the step leads elsewhere than the solution, by a share of its way and by a hundredth of a component. Both are asked for: modes
-    that decay at once may be outside without harm until they grow, and an inaccurate step need not be unstable. It is reported where
-    another step, some steps later, is found to be the same, or where the run has not come back to the solution by then, so that a
-    transient that comes back within the limit is not.
+    Looks in passing (watch/past.pyx) take no evaluation. Where one is at the edge, and not by what depends on time alone, the step that it
+    was taken in is compared with shorter ones, and the eigenvalues of the Jacobian are measured around it: it is past the limit where a
+    mode that the solution damps grows, and where the step leads elsewhere than the solution, by a share of its way and by a hundredth of a
+    component. Both are asked for: modes that decay at once may be outside without harm until they grow, and an inaccurate step need not be
+    unstable. It is reported where another step, some steps later, is found to be the same, or where the run has not come back to the
+    solution by then, so that a transient that comes back within the limit is not. Measurements are few, but one is always due where the
+    state has grown by orders.
 
     due : the status of a loop after which `look` is called. text : the words, "" until there are any. evaluations : of measurements, none
     of them the run's.
@@ -52,6 +56,9 @@ class PastLimit:
 
     text, evaluations = "", 0
     patience = 1  # how many looks at the edge are due a measurement
+    spent = 0  # of these evaluations, of measurements of eigenvalues
+    steep = 0.0  # h |lambda| of the last of them
+    bound, grown = math.inf, GROWN  # the size of the state that is due the next one, and the growth up to that
     first: Finding | None = None  # what has been found, and is not told yet
     mark: Step | None = None  # the step that it was found at
 
@@ -80,8 +87,9 @@ class PastLimit:
     def look(self) -> None:
         """Enough looks were at the edge, the time for a verdict has come, or the run is over."""
         edge, steep = edge_of(self.method), self.watch.steepest
+        self._set_bound()
         if steep < edge and self.first is None:
-            self.watch.ask(edge, self.patience)
+            self.watch.ask(edge, self.patience, bound=self.bound)
             return
         step = self.watch.start if steep >= edge else None
         if self.first is None:
@@ -95,22 +103,37 @@ class PastLimit:
         elif step is None or self.inside is not False:
             self.first = self.mark = None
             self.patience = min(RARER * self.patience, MANY)
-            self.watch.ask(edge, self.patience)
+            self.watch.ask(edge, self.patience, bound=self.bound)
         else:  # outside, and one step of many may land beside the solution by chance
             self.watch.ask(edge, 1, until=self.until)
 
+    def _set_bound(self) -> None:
+        """The size of the state that is due the next measurement."""
+        if self.bound == math.inf:
+            self.bound = GROWN * max(float(np.linalg.norm(self.start)), self.watch.state)
+        elif self.watch.swells:
+            self.grown = min(self.grown**2, HUGE)
+            self.bound = min(self.grown * self.watch.state, HUGE)
+
     def _look_first(self, edge: float, steep: float, step: tuple[float, Array, float] | None) -> None:
-        affords = affordable(self.evaluations, self.run.nfev)
-        if step is not None and affords:
-            self.first = self._measure(partial(self.judge.find, steep=steep), Step(*step))
+        rarer = RARER
+        if step is not None:
+            at = Step(*step)
+            now = self._measure(partial(self.judge.steepness, seen=steep), at) or 0.0
+            if now < edge:
+                rarer = RARER_IN_TIME
+            elif self.watch.swells or now > STEEPER * self.steep > 0.0 or affordable(self.spent, self.run.nfev):
+                before, self.steep = self.evaluations, now
+                self.first = self._measure(partial(self.judge.find, steep=now), at)
+                self.spent += self.evaluations - before
         if self.first is not None and self.first.limit == 0.0:
             self._tell(self.first)
-        elif self.first is not None and step is not None:
-            self.mark = Step(*step)
+        elif self.first is not None:
+            self.mark = at
             self.watch.ask(edge, 1, wait=WAIT, until=self.until)
         else:
-            self.patience = min(RARER * self.patience, MANY)
-            self.watch.ask(edge, self.patience, alarm=STEEPER * steep)
+            self.patience = min(rarer * self.patience, MANY)
+            self.watch.ask(edge, self.patience, alarm=STEEPER * steep, bound=self.bound)
 
     def _tell(self, finding: Finding) -> None:
         self.text, self.first, self.mark = finding.text, None, None
@@ -125,14 +148,13 @@ class PastLimit:
         return status == self.due
 
     def finish(self, name: str, stays_finite: bool) -> str:
-        """The run is over: a last look, and a warning where there are words; the words. Where it ended as no step went on, that is told."""
+        """The run is over: a last look, and a warning where there are words; the words. Where it ended as no step went on, that is told, and
+        they are no doubt beside it, but may be the reason."""
         if not stays_finite:
-            self.text = ""
-            return ""
-        if not self.text and (self.watch.count or self.first):
-            self.look()
-        if not self.text and self.first:
-            self.look()  # what has been found just now: a verdict by where the run has come to
+            found, self.text = self.text, ""
+            return found
+        if not self.text:
+            self._look_last()
         # An oscillation grows without harm to a look where its steps are short: by all methods that have (next to) no limit for it, and
         # by the others where the modes are known to be outside.
         grows = not self.text and self.watch.outgrows(self.start, TENFOLD)
@@ -145,6 +167,30 @@ class PastLimit:
         if self.text:
             tell(f"{name}: {self.text}")
         return self.text
+
+    def _look_last(self) -> None:
+        """A verdict where the run has come to. Measurements before may have been too early for modes that grow slowly, or too many."""
+        steep, behind = self.watch.steepest, self.watch.start
+        if self.first is None and behind is not None:
+            self.look()
+        if self.first is not None:
+            self._judge_at_end(self.first)
+        elif not self.text and behind is not None and not self.judge.reaches(Step(*behind), self.run.t) and self._is_past_at_end(steep):
+            found = self._measure(partial(self.judge.find, steep=steep), Step(*behind))
+            if found is not None:
+                self._tell(found)
+
+    def _judge_at_end(self, first: Finding) -> None:
+        """On what has been found, by where the run has come to; where that is too far for it, by a step there."""
+        far = self.mark is not None and not self.judge.reaches(self.mark, self.run.t)
+        self.look()
+        if far and not self.text and self._is_past_at_end(float(first.parts)):
+            self._tell(first)
+
+    def _is_past_at_end(self, steep: float) -> bool:
+        """Whether a step of the length of the last is past the limit, that begins so long before the end of the run in the state there."""
+        h = self.run.grid[0]
+        return self._measure(partial(self.judge.find, steep=steep, share=1.0), Step(self.run.t - h, self.run.y, h)) is not None
 
     # ---- what is measured -----------------------------------------------------------------------------------------------------------
 
@@ -193,7 +239,8 @@ class PastLimit:
         mark = None if self.mark is None else [self.mark.t, self.mark.y.ravel().tolist(), self.mark.h]
         return {
             "state": self.watch.pack().tolist(), "text": self.text, "first": None if self.first is None else list(self.first), "mark": mark,
-            "evaluations": self.evaluations, "patience": self.patience, "inside": self.inside,
+            "evaluations": self.evaluations, "spent": self.spent, "patience": self.patience, "inside": self.inside,
+            "steep": self.steep, "bound": None if self.bound == math.inf else self.bound, "grown": self.grown,
         }  # fmt: skip
 
     def misfit(self, saved: Any) -> str:
@@ -208,7 +255,7 @@ class PastLimit:
         if saved is None:
             self.watch.begin()
             return
-        names = {"state", "text", "first", "mark", "evaluations", "patience", "inside"}
+        names = {"state", "text", "first", "mark", "evaluations", "spent", "patience", "inside", "steep", "bound", "grown"}
         if not isinstance(saved, dict) or set(saved) != names:
             raise ValueError(f"past: expected {', '.join(sorted(names))}, got {saved!r}")
         if not isinstance(saved["text"], str):
@@ -216,10 +263,14 @@ class PastLimit:
         if not (saved["inside"] is None or isinstance(saved["inside"], bool)):
             raise ValueError(f"past: inside: expected True, False or None, got {saved['inside']!r}")
         evaluations = check_whole(saved["evaluations"], "past: evaluations", 0, MANY)
+        spent = check_whole(saved["spent"], "past: spent", 0, evaluations)
         patience = check_whole(saved["patience"], "past: patience", 1, MANY)
+        steep, grown = _number(saved["steep"], "steep", 0.0), _number(saved["grown"], "grown", GROWN)
+        bound = math.inf if saved["bound"] is None else _number(saved["bound"], "bound", 0.0)
         first, mark = finding_of(saved["first"]), self._mark_of(saved["mark"])
         self.watch.unpack(np.array(saved["state"], dtype=np.float64))
-        self.evaluations, self.patience, self.first, self.mark = evaluations, patience, first, mark
+        self.evaluations, self.spent, self.patience, self.first, self.mark = evaluations, spent, patience, first, mark
+        self.steep, self.bound, self.grown = steep, bound, grown
         self.text, self.judge.inside = saved["text"], saved["inside"]
         if self.text:
             self.watch.stop()
@@ -232,6 +283,12 @@ class PastLimit:
         if state.size != self.start.size or not np.all(np.isfinite([t, h, *state])) or h == 0.0:
             raise ValueError(f"past: mark: expected a time, {self.start.size} finite components and the length of a step, got {saved!r}")
         return Step(float(t), state.reshape(self.run.y.shape), float(h))
+
+
+def _number(saved: Any, name: str, least: float) -> float:
+    if isinstance(saved, bool) or not isinstance(saved, (int, float)) or not least <= saved < math.inf:
+        raise ValueError(f"past: {name}: expected a finite number of at least {least:g}, got {saved!r}")
+    return float(saved)
 
 
 def _swing(slope: Callable[[float, Array], Array], t: float, y: Array, rates: Array) -> Array:

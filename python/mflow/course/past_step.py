@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
+from mflow_core.arithmetic.starts import largest
 from mflow_core.problems.problem import rhs_problem
 from mflow_core.stepping import stepper
 
@@ -25,6 +26,8 @@ OUTSIDE = 1.005  # |R| of a mode, or of one that grows by itself over its own gr
 TRUSTED = 0.2  # residual of an eigenvalue, relative to it
 APART, SEEN = 0.2, 0.01  # of the way of a step, and of a component: how far from the solution one past the limit leads
 SLIGHT = 0.1  # of the latter: how far a step may lead apart and still begin a run that is wrong later on
+POWERS = 3  # of h J along the way of a step, each of which is richer in its fast modes
+GROWN = 1e6  # times the start: a state so large, in steps past the limit, is theirs
 TINY = 1e-10  # of the largest component: smaller ones do not count
 PARTS = (0.25, 0.5, 0.75)  # of the way of a step, where the Jacobian is looked at: f may be flat at both ends
 FEW = 10  # components, up to which eigenvalues take fewer evaluations than a solution that is known to be accurate
@@ -93,28 +96,53 @@ class Judge:
         z, way = _by_short_steps(probe, step, parts), [y + part * (end - y) for part in PARTS]
         if not np.all(np.isfinite(end)) or not self._is_apart(step, end, z, 0.5 * SLIGHT):
             return None
-        if y.size <= FEW and not self._outside(probe, step, [y, *way, end, 0.5 * (y + z), z]):
+        at_start, on_way, at_end = (0.0, y), [*zip(PARTS, way, strict=True), (1.0, end)], [(0.5, 0.5 * (y + z)), (1.0, z)]
+        if y.size <= FEW and not self._outside(probe, step, [at_start, *on_way, *at_end]):
             self.inside = True
             return None
         z, parts = _settled(probe, step, steep)
         if parts == 0 or not self._is_apart(step, end, z, share):
             return None
-        on_path = self._outside(probe, step, [y, 0.5 * (y + z), z])
-        value = on_path or self._outside(probe, step, [*way, end])
+        on_path = self._outside(probe, step, [at_start, (0.5, 0.5 * (y + z)), (1.0, z)])
+        value = on_path or self._outside(probe, step, on_way)
         self.inside = not value
         found = self.of_limit(t, h, value)  # what is named is a place that the solution comes to, where that will do
         return None if found is None else found._replace(parts=parts)
 
+    def steepness(self, probe: stepper.Run, step: Step, seen: float) -> float:
+        """h |lambda| along the way of a step. seen : what its look has found, which holds how f changes with time as well: it is returned
+        where f does not, and where f has no values nearby."""
+        t, y, h = step
+        ends = [(at, np.array(probe.slope(at, y))) for at in (t, t + h)]
+        if np.array_equal(ends[0][1], ends[1][1]):
+            return seen
+        largest = 0.0
+        for at, slope in ends:
+            way = h * slope
+            for _ in range(POWERS):
+                if not np.any(way):
+                    break
+                moved = y + way
+                change = np.array(probe.slope(at, moved)) - slope
+                if not np.all(np.isfinite(change)):
+                    return seen
+                weight = 1.0 / (y**2 + moved**2 + (h * slope) ** 2 + (h * change) ** 2 + 1e-300)  # each in units of itself, as in a look
+                each = math.sqrt(float(np.sum(change**2 * weight)) / float(np.sum(way**2 * weight)))
+                largest = max(largest, abs(h) * each, abs(h) * float(np.linalg.norm(change) / np.linalg.norm(way)))
+                way = h * change
+        return largest
+
     def look_around(self, probe: stepper.Run, step: Step) -> None:
         """Measures the eigenvalues in several places on the way of a step."""
         end = probe.trial(step.h)
-        self.inside = not self._outside(probe, step, [step.y, 0.5 * (step.y + end), end])
+        self.inside = not self._outside(probe, step, [(0.0, step.y), (0.5, 0.5 * (step.y + end)), (1.0, end)])
 
-    def _outside(self, probe: stepper.Run, step: Step, places: list[Array]) -> complex:
-        """The largest eigenvalue at these states that a step is past the limit for; 0 where it is stable for all that are known."""
-        largest = 0j
-        for at in places:
-            found = spectrum.spectrum(probe.slope, step.t, at, symmetric=self.symmetric)
+    def _outside(self, probe: stepper.Run, step: Step, places: list[tuple[float, Array]]) -> complex:
+        """The largest eigenvalue at these parts of a step, and states, that it is past the limit for; 0 where it is stable for all that are
+        known. A step of one stage asks for no later time than that it begins at."""
+        largest, reaches = 0j, 0.0 if self.method.record.stages == 1 else step.h
+        for part, at in places:
+            found = spectrum.spectrum(probe.slope, step.t + part * reaches, at, symmetric=self.symmetric)
             values = found.values[found.residuals <= TRUSTED * np.abs(found.values)]
             if not found.reason and values.size:
                 over = np.abs(amplification(self.method, step.h * values)) / _own_growth(step.h * values)
@@ -124,7 +152,7 @@ class Judge:
 
     def of_limit(self, t: float, h: float, value: complex) -> Finding | None:
         """Words for steps past the limit that an eigenvalue sets; None where it sets none below them."""
-        limit = float(first_to_fail(self.method, np.array([value]))[0])
+        limit = float(first_to_fail(self.method, np.array([math.copysign(1.0, h) * value]))[0])
         name, size = self.method.name, f"|lambda| is about {abs(value):.3g}"
         if not 0.0 < limit < abs(h):  # 0 is none that is outside
             return None
@@ -136,13 +164,17 @@ class Judge:
             f"method={stiff_method()!r}",
         )
 
+    def reaches(self, step: Step, t: float) -> bool:
+        """Whether the solution through the start of that step is followed up to t; it takes too long where many steps lie between."""
+        return abs(t - step.t) <= 2 * UNTIL * abs(step.h)
+
     def stays_elsewhere(self, probe: stepper.Run, step: Step, t: float, y: Array, parts: int) -> bool:
         """Whether the run, at y by now, has not come back to the solution through the start of that step."""
         from mflow_core.stepping.watch.past import UNTIL  # where there are such steps
 
         way = t - step.t
-        if abs(way) > 2 * UNTIL * abs(step.h):
-            return False  # not known: it would take too long
+        if not self.reaches(step, t):
+            return False  # not known
         z = _by_short_steps(probe, Step(step.t, step.y, way), max(4, math.ceil(0.5 * parts * abs(way / step.h))))
         return bool(np.all(np.isfinite(z))) and self._is_apart(step, y, z)
 
@@ -171,8 +203,9 @@ def look_back(method: Method, slope: Callable[[float, Array], Array], start: Arr
     try:
         with np.errstate(all="ignore"):
             found = judge.find(probe, step, seen.steep)
+            grown = largest(seen.y) > GROWN * max(1.0, largest(start))  # and may decay, as the solution from there does
             stays = found is not None and (
-                found.limit == 0.0 or judge.stays_elsewhere(probe, step, seen.t_after, seen.y_after, found.parts)
+                found.limit == 0.0 or grown or judge.stays_elsewhere(probe, step, seen.t_after, seen.y_after, found.parts)
             )
     except Exception:
         return "", int(probe.nfev)  # fun has no values around the step

@@ -52,6 +52,7 @@ class DynamicsBatchResult(Result):
     reached : int array (m,): how many of the times each motion has (1 without ``t_eval``).
     success : whether every motion reached its end or was stopped by an event. status : int array (m,), as in `DynamicsResult`.
     reason : list of str, one for each motion. message : what happened, in words. messages : dict, of each that did not simply finish.
+    doubts : dict, what speaks against a motion, in a tuple, where there is something; see `DynamicsResult`.
     errors : dict, the exception of each motion whose functions raised one.
     nfev, nsteps, nrejected : int arrays (m,).
     t_events, x_events, v_events : lists, an entry for each motion; None where not asked for. x_after, v_after, outputs,
@@ -79,6 +80,7 @@ class DynamicsBatchResult(Result):
     reason: list[str]
     message: str
     messages: dict[int, str]
+    doubts: dict[int, tuple[str, ...]]
     errors: dict[int, BaseException]
     nfev: NDArray[np.int64]
     nsteps: NDArray[np.int64]
@@ -116,7 +118,10 @@ class DynamicsBatchResult(Result):
         counts = {name: int(self[name][k]) for name in COUNTS}
         status, reason = int(self.status[k]), self.reason[k]
         message = self.messages.get(k, f"reached the end in {counts['nsteps']} steps")
-        return DynamicsResult(t=t, x=x, v=v, **extras, **counts, status=status, reason=reason, message=message, success=status >= 0)
+        return DynamicsResult(
+            t=t, x=x, v=v, **extras, **counts, status=status, reason=reason, message=message, doubts=self.doubts.get(k, ()),
+            success=status >= 0,
+        )  # fmt: skip
 
 
 def solve_dynamics_batch(
@@ -348,6 +353,7 @@ def _on_executor(executor: futures.Executor, task: _Task, bar: Progress) -> Dyna
                 out[name][part] = piece[name]
             out.reason[part] = piece.reason
             out.messages |= {part.start + k: text for k, text in piece.messages.items()}
+            out.doubts |= {part.start + k: words for k, words in piece.doubts.items()}
             out.errors |= {part.start + k: error for k, error in piece.errors.items()}
             for name, entries in parts.items():
                 entries[part] = piece.get(name) or [None] * (part.stop - part.start)
@@ -363,7 +369,7 @@ def _empty(starts: Array, speeds: Array, times: Array | None) -> DynamicsBatchRe
     return DynamicsBatchResult(
         t=np.full(count, np.nan) if times is None else times, x=x, v=v, reached=np.full(count, times is None, dtype=np.int64),
         at_times=times is not None, success=False, status=np.full(count, -1, dtype=np.int64), reason=["interrupted"] * count,
-        message="", messages={}, errors={},
+        message="", messages={}, doubts={}, errors={},
         **{name: np.zeros(count, dtype=np.int64) for name in COUNTS},
     )  # fmt: skip
 
@@ -375,8 +381,10 @@ def _put(out: DynamicsBatchResult, k: int, r: Any, at_times: bool) -> None:
     else:
         out.t[k], out.x[k], out.v[k] = r.t[-1], r.x[..., -1], r.v[..., -1]
     out.status[k], out.reason[k] = r.status, r.reason
-    if r.reason != "finished":
+    if r.reason != "finished" or r.doubts:
         out.messages[k] = r.message
+    if r.doubts:
+        out.doubts[k] = r.doubts
     for name in COUNTS:
         out[name][k] = r[name]
 

@@ -8,7 +8,9 @@ import math
 from typing import Any
 
 import numpy as np
+from mflow_core.arithmetic.starts import largest
 from mflow_core.dynamics import matrices
+from mflow_core.dynamics.constrained import Constrained
 from mflow_core.dynamics.structure import Structure
 from mflow_core.problems.problem import Problem
 from mflow_core.stepping import stepper
@@ -21,11 +23,19 @@ from mflow.integrate.curvature import LEAST_STEPS
 from mflow.stability import modes, structural
 from mflow.stability.criterion import criterion_of, order_on_oscillators
 
-__all__ = ["StepLimit"]
+__all__ = ["TENFOLD", "StepLimit"]
 
 NOTICED = 1e-3  # of the motion: what steps may add to it unsaid, where a method of high order has no stable step
 LOST = 2  # orders that damping takes, of which a warning tells
 SHARE, SHARE_OF_CONTACTS = 0.9, 0.4  # of the limit, for dt="auto": steps near it hit contacts too seldom to see when they open
+EDGE = 0.8  # of the limit, from which on the force is looked at along a run
+CHOSEN, FIRST = 3, 64  # steps that are asked for at most; those that are taken once more where few states were kept
+BETWEEN = (0.5, 0.0, 0.25, 0.75)  # parts of a step, where the force is asked for its modes
+MATCH = 1e-6  # of a step: by how much times of states that follow each other may differ from it
+TENFOLD = 10.0  # a motion that has grown by this may have done so by what steps do to it
+FOLLOWED, PARTS = 4, (8, 16)  # steps that are compared with shorter ones, and parts of each
+APART = 0.2  # of the way of these steps: how far from the solution steps past the limit lead
+SETTLED = 0.1  # of that, by which the results of shorter steps may differ
 MANY_MASSES = 64  # beyond, a bound of the frequencies is tried before they are computed
 
 
@@ -121,6 +131,104 @@ class StepLimit:
             return ""
         return self._exceeded(step, limit, known) if known.kind(self.method) == "limit" or abs(step) > limit else ""
 
+    def along(self, step: float, t: Array, x: Array, v: Array, a: Array) -> str:
+        """The words about steps of a force that were past the limit on the way, where nothing overflows, or "". x, v, a : (m, n), at the
+        times t that were kept. Some steps over which the force is steepest, by what was kept, are asked for their frequency, and whether
+        steps from there lead elsewhere than shorter ones. Where few states were kept of a motion that has grown, the first steps are taken
+        once more."""
+        method = self.method
+        if isinstance(self.problem, (Structure, Constrained)) or not (self.matrices is None and self.switches is None):
+            return ""
+        if criterion_of(method).always or not np.all(np.isfinite([x, a])):
+            return ""
+        x, v, a = (np.ascontiguousarray(part) for part in (x, v, a))
+        grown = largest(x) > TENFOLD * largest(self.start) if np.any(self.start) else largest(v) > TENFOLD * largest(self.v0)
+        if not np.count_nonzero(np.abs(np.diff(t) - step) < MATCH * abs(step)) > 0.5 * len(t):
+            if not grown or (rows := self._first_rows(step)) is None:
+                return ""
+            t, x, v, a = rows
+        try:
+            with np.errstate(all="ignore"):
+                if not np.array_equal(self.run.acceleration(t[-1], x[-1], v[-1]).ravel(), a[-1]):
+                    t, x, v, a = t[:-1], x[:-1], v[:-1], a[1:]  # a method that leaves the acceleration of the step's start behind
+                return self._past_in(step, t, x, v, a, grown)
+        except Exception:
+            return ""  # the force has failed there: this is for a message alone
+
+    def _first_rows(self, step: float) -> tuple[Array, Array, Array, Array] | None:
+        """t, x, v, a of the first steps from the start; None where the force fails there."""
+        try:
+            with np.errstate(all="ignore"):
+                run = stepper.Run(self.method.record, self.problem, self.start, self.t0, step, self.method.numbers, v0=self.v0)
+                if run.prepare() != 0:
+                    return None
+                rows = []
+                for _ in range(FIRST):
+                    rows.append((run.t, run.y.ravel(), run.vector(1).ravel(), run.vector(2).ravel()))
+                    if run.fixed(1) != 0:
+                        break
+        except Exception:
+            return None  # this is for a message alone
+        t, x, v, a = (np.array([row[j] for row in rows]) for j in range(4))
+        return t, x, v, a
+
+    def _past_in(self, step: float, t: Array, x: Array, v: Array, a: Array, grown: bool) -> str:
+        """The words of `along`, of these rows. grown : the force is asked for more, as steps may lead over where it is steep."""
+        method, way = self.method, np.diff(x, axis=0)
+        moved = np.einsum("ij,ij->i", way, way)
+        change = np.diff(a, axis=0)
+        pulls = (moved > 0.0) & (np.diff(t) != 0.0) & (np.einsum("ij,ij->i", way, change) < 0.0)
+        steep = np.where(pulls, np.sqrt(np.einsum("ij,ij->i", change, change) / moved), 0.0)
+        for k in [*np.argsort(-steep, kind="stable")[:CHOSEN], *([0] if grown else [])]:
+            if moved[k] == 0.0 or (abs(step) <= EDGE * _limit_of(float(steep[k]), method) and not grown):
+                continue
+            known = self._past_between(step, t[k], x[k : k + 2], v[k], BETWEEN if grown else BETWEEN[:2])
+            if known is not None and self._leads_elsewhere(step, t[k], x[k], v[k]):
+                text = self._exceeded(step, known.limit(method), known, f"near t = {t[k]:g}")
+                return f"{text}: steps go where the motion does not, and what is returned from there on may be far from it: lower dt"
+        return ""
+
+    def _past_between(self, step: float, t: float, x: Array, v: Array, parts: tuple[float, ...]) -> modes.Modes | None:
+        """Modes between two places that steps are past the limit for: the one along the line between them, or those at parts of it. None
+        where none is known."""
+        way, method = x[1] - x[0], self.method
+        change = (self.run.acceleration(t, x[1], v) - self.run.acceleration(t, x[0], v)).ravel()
+        along = modes.Modes(np.array([-(change @ way) / (way @ way)]), np.zeros(1), exact=False)
+        for known in (along, *(self._modes_at(t, x[0] + part * way, v) for part in parts)):
+            if known is not None and not known.stable(method, abs(step)) and 0.0 < known.limit(method) < abs(step):
+                return known
+        return None
+
+    def _leads_elsewhere(self, step: float, t: float, x: Array, v: Array) -> bool:
+        """Whether some steps lead elsewhere than the classical Runge-Kutta method in small parts of them, where that is known."""
+        shape = self.start.shape
+        run = stepper.Run(self.method.record, self.problem, x.reshape(shape), t, step, self.method.numbers, v0=v.reshape(shape))
+        steps = []
+        for _ in range(FOLLOWED):
+            if run.fixed(1) != 0:
+                return False
+            steps.append(run.y.ravel())
+        coarse, fine = (self._by_short_steps(t, x, v, step, parts) for parts in PARTS)
+        way = max(float(np.max(np.abs(places - x))) for places in (steps, fine))
+        return bool(np.max(np.abs(fine - coarse)) <= SETTLED * APART * way and np.max(np.abs(np.array(steps) - fine)) > APART * way)
+
+    def _by_short_steps(self, t: float, x: Array, v: Array, step: float, parts: int) -> Array:
+        """Where the motion leads in some steps, in so many parts of each."""
+        y, d, n, places = np.concatenate([x, v]), step / parts, x.size, []
+
+        def slope(t: float, y: Array) -> Array:
+            return np.concatenate([y[n:], self.run.acceleration(t, y[:n].copy(), y[n:].copy()).ravel()])
+
+        for k in range(1, FOLLOWED * parts + 1):
+            at = t + (k - 1) * d
+            k1 = slope(at, y)
+            k2 = slope(at + 0.5 * d, y + 0.5 * d * k1)
+            k3 = slope(at + 0.5 * d, y + 0.5 * d * k2)
+            y = y + d / 6.0 * (k1 + 2.0 * (k2 + k3) + slope(at + d, y + d * k3))
+            if k % parts == 0:
+                places.append(y[:n])
+        return np.array(places)
+
     def explain(self, step: float) -> str:
         """Why fixed steps may have led to numbers that are not finite."""
         known = self.known_modes
@@ -138,11 +246,14 @@ class StepLimit:
         return f"{inside} at the start, and later it may not be: lower dt, or the force has left its domain, or the motion grows by itself"
 
     def _last_modes(self) -> modes.Modes | None:
-        """Of a force where the run stands, from about `modes.CALLS` calls; None: not known."""
-        run, x, v = self.run, self.run.y.ravel().copy(), self.run.vector(1).ravel().copy()
+        """Of a force where the run stands."""
+        return self._modes_at(self.run.t, self.run.y.ravel().copy(), self.run.vector(1).ravel().copy())
+
+    def _modes_at(self, t: float, x: Array, v: Array) -> modes.Modes | None:
+        """Of a force at one state, from about `modes.CALLS` calls; None: not known."""
         try:
             with np.errstate(all="ignore"):
-                return modes.force_modes(lambda x, v: run.acceleration(run.t, x, v).ravel(), x, v, self.velocity_free)
+                return modes.force_modes(lambda x, v: self.run.acceleration(t, x, v).ravel(), x, v, self.velocity_free)
         except Exception:
             return None  # as in `known_modes`
 
@@ -192,3 +303,8 @@ class StepLimit:
         zero = np.zeros(self.start.size)
         run = stepper.Run(self.method.record, self.problem, self.start, t0, 1.0, self.method.numbers, v0=self.v0)
         return modes.force_modes(lambda x, v: run.acceleration(t0, x, v).ravel(), zero, zero, False, modes.MANY_CALLS)
+
+
+def _limit_of(k: float, method: Method) -> float:
+    """The limit for an undamped mode; inf for none."""
+    return modes.Modes(np.array([k]), np.zeros(1)).limit(method)

@@ -52,6 +52,7 @@ class Motion(Drive):
     both_sides = True  # accelerations jump where the load does
     problem: Any
     by_limit = False  # whether dt follows the stability limit, with nothing that makes contact
+    repeated = 0  # evaluations of a run that was resumed, which the one before it has counted
     turns = ""  # words, where such steps are too long for how the motion oscillates
     tangents: tuple[FiniteJacobian, ...] = ()  # of a nonlinear force, the user's own
 
@@ -202,9 +203,13 @@ class Motion(Drive):
 
     @property
     def doubts(self) -> tuple[str, ...]:
-        """Those of any run, what is between steps of a load, and that steps by the limit do not follow an oscillation."""
-        own = [text for text in (self.between, self.turns) if text]
-        return (*super().doubts, *own) if own else super().doubts
+        """Those of any run, that steps were past the limit, what is between steps of a load, and that steps by the limit do not follow an
+        oscillation."""
+        known = super().doubts
+        if not (self.warned or self.between or self.turns):
+            return known
+        past = "" if any(self.warned in text for text in known) else self.warned
+        return tuple(filter(None, (*known, past, self.between, self.turns)))
 
     def _notes(self) -> str:
         notes = self.notes
@@ -239,16 +244,26 @@ class Motion(Drive):
     def _ending(self, where: str) -> MotionEnding:
         return MotionEnding(self, where)
 
+    def finish(self, status: int) -> Any:
+        """The result of a run that ended with this status. What was warned of at the start is said of a resumed run too."""
+        if self.settings.resume is not None and self.mode == "fixed" and self.t0 != self.t1:
+            before = self.evaluations
+            self.warned = self.limit.warning(self.step, self.steps)
+            self.repeated = self.evaluations - before
+        return super().finish(status)
+
     def result(self, status: int, reason: str, message: str) -> DynamicsResult:
         """What there is so far, of all degrees of freedom."""
         run, events, counts = self.run, self.events, self.problem.counters
         self.history.close()
         t, rows, e, sol, sol_v = self.history.motion(self.supports)
-        nfev, lam, drift, drift_v = _evaluations(counts) - self.checks, None, None, None
+        nfev, lam, drift, drift_v = _evaluations(counts) - self.checks - self.repeated, None, None, None
         if isinstance(self.problem, Constrained):
             rows = rows.copy()
             rows[:, 2], lam, drift, drift_v = what_constraints_did(self.problem, self.supports, t, rows[:, 0], rows[:, 1])
         x, v, a = parts_of(np.ascontiguousarray(rows), self.supports.shape)
+        if self.mode == "fixed" and self.t0 != self.t1:
+            self._look_past(t, rows[:, :, self.supports.free], reason)
         if self.by_limit and reason == "finished":
             self._look_for_turns(x, v, a)
         energy = pending(EnergyResult, lambda: EnergyResult(zip(COLUMNS, e.T, strict=True))) if self.keeps_energy else None
@@ -277,6 +292,15 @@ class Motion(Drive):
         if self.switches is not None:
             self.switches.finish(out)
         return out
+
+    def _look_past(self, t: Array, rows: Array, reason: str) -> None:
+        """Warns where a run that was finished, and not warned of at its start, had steps past the limit."""
+        if reason == "finished" and not self.warned:
+            before = self.evaluations
+            self.warned = self.limit.along(self.step, t, rows[:, 0], rows[:, 1], rows[:, 2])
+            self.checks += self.evaluations - before
+            if self.warned:
+                tell(f"{self.name}: {self.warned}")
 
     def _look_for_turns(self, x: Array, v: Array, a: Array) -> None:
         """Warns where steps by the limit do not follow an oscillation."""

@@ -8,15 +8,19 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from mflow_core.arithmetic.starts import largest
 from mflow_core.dynamics.force import Force
 from mflow_core.problems.problem import Problem
+from mflow_core.stepping import stepper
 from mflow_core.stepping.energy.energies import Energies
 
 from mflow.base.checks import Array, as_tuple, check_number, check_start
 from mflow.base.methods import Method, as_method
 from mflow.base.result import COLUMNS, Result
+from mflow.base.telling import tell
 from mflow.dynamics.endings import StepperEnding
 from mflow.dynamics.forces import force_problem, solves_for_acceleration, tangent_solver
+from mflow.dynamics.limits import TENFOLD, StepLimit
 from mflow.integrate.control import OF_RUNS, refuse_of_runs
 from mflow.integrate.endings import Ending
 from mflow.integrate.stepper import Stepper
@@ -26,12 +30,16 @@ from mflow.structures.supports import Supports, as_diagonal, check_speed
 
 __all__ = ["MotionStepper"]
 
+SELDOM, GROWN = 32, 100.0  # steps taken one by one between looks at a motion's size; by how much it grows from one closer look to the next
+
 
 class MotionStepper(Stepper, flag="second_order"):
     """What `Stepper` makes of a second-order method: x'' = accel(t, x, v), with `x`, `v` and `a`."""
 
     _start_name = "x0"
     _watches_motion = True
+    _bound = math.inf  # a size of the position, beyond which steps of dt are looked at
+    _looked = 0  # evaluations of such looks
     _table: Any = None  # a load's, which steps may miss
 
     def __init__(
@@ -117,15 +125,35 @@ class MotionStepper(Stepper, flag="second_order"):
             self._settle(int(Energies(self._run).keep()), 0.0)
 
     def advance(self, steps: int, dt: float) -> None:
-        """``steps`` steps of dt, or those up to a terminal event; warns of what they do not see of a load's table. Errors as `step`."""
+        """``steps`` steps of dt, or those up to a terminal event; warns of what they do not see of a load's table, and of a motion that has
+        grown by steps past the limit. Errors as `step`."""
         super().advance(steps, dt)
+        if self.k % SELDOM == 0 or steps > 1:
+            self._look_past(float(dt))
         if self._table is not None:
             self._table.look(self._run, self._t0, self._controlled)
 
     def _steps_to(self, end: float, dt: float) -> None:
         super()._steps_to(end, dt)
+        self._look_past(float(dt))
         if self._table is not None:
             self._table.look(self._run, self._t0, self._controlled)
+
+    def _look_past(self, dt: float) -> None:
+        """Warns where a motion has grown by orders, and steps of dt are past the limit of the force that it has met; not a second time."""
+        if largest(self._run.y) <= self._bound or (self._body and self.method.is_implicit):
+            return
+        run, self._bound = self._run, max(self._bound, GROWN * largest(self._run.y))
+        force: Any = self._force if self._body else self._make_force()  # another one: solvers remember what they have solved
+        limit = StepLimit(force, self.method, self._start, self._speed, None, self._call["velocity_free"])
+        limit.watch(stepper.Run(run.record, force, self._start, self._t0, dt, self.method.numbers, v0=self._speed), self._t0)
+        last = (part.reshape(1, -1) for part in (run.y, run.vector(1), run.vector(2)))
+        text = limit.along(math.copysign(dt, run.grid[0]), np.array([run.t]), *last)
+        if force is not self._force:
+            self._looked += int(force.counters.get("nfev", 0))
+        if text:
+            self._bound = math.inf
+            tell(f"Stepper: {text}")
 
     def _go(self, end: float, count: int, name: str) -> None:
         """Under error control no step passes a bend of a load's table."""
@@ -140,6 +168,7 @@ class MotionStepper(Stepper, flag="second_order"):
     def _take_start(self, start: Array, speed: Array) -> None:
         """Where the stepper begins, as its run knows it."""
         self._start, self._speed = self._supports.reduced(start), self._supports.reduced(speed)
+        self._bound = TENFOLD * largest(self._start)
 
     def _make_body(self) -> Problem:
         """The problem of masses, matrices and forces."""
@@ -262,7 +291,7 @@ class MotionStepper(Stepper, flag="second_order"):
     def nfev(self) -> int:
         """Evaluations of accel or force, all that it can count itself; of a load, where there is no other."""
         counts = self._force.counters
-        return int(counts.get("nfev", counts.get("nload", 0))) + self._redone()[0]
+        return int(counts.get("nfev", counts.get("nload", 0))) + self._looked + self._redone()[0]
 
     @property
     def nsolve(self) -> int:

@@ -120,8 +120,9 @@ class Ending:
         return (self._blow_up() if self.mode == "adaptive" else None) or ("non_finite", text)
 
     def hint(self) -> str:
-        """Why fixed steps may have led there."""
-        return self.warned or explain_step(self.run, self.method, abs(self.step), self.start, self.t0)
+        """Why fixed steps may have led there: by what is measured now, or was found on the way."""
+        text = explain_step(self.run, self.method, abs(self.step), self.start, self.t0)
+        return self.warned if self.warned and "exceeds" not in text else text
 
     def growth(self) -> str:
         """Words where the state has grown by orders of magnitude past a stability limit, yet stayed finite; "" otherwise."""

@@ -110,3 +110,33 @@ def test_a_right_hand_side_in_pieces_is_looked_at_as_a_whole() -> None:
     assert np.min(np.abs(r.y[:, -1])) > 0.1
     assert len(seen) == len(r.doubts) == 1
     assert SAID in r.doubts[0]
+
+
+RATES = {
+    "rises": lambda t: 10.0 * t,
+    "of days": lambda t: 60.0 * max(0.0, math.sin(t)) + 0.1,
+    "pulse": lambda t: 201.0 if 2.0 < t < 4.0 else 1.0,
+    "jumps": lambda t: 1.0 if t < 5.0 else 60.0,
+}
+
+
+@pytest.mark.parametrize("method", ["rk4", "tvd_rk3"])
+@pytest.mark.parametrize("name", RATES)
+def test_blocks_past_a_limit_that_depends_on_time(name: str, method: str) -> None:
+    """y' = -rate(t) (y - sin t) from 0 stays within 1; looks at the forcing, at the start, do not hide what steps make grow later on."""
+    rate = RATES[name]
+
+    @LANES
+    def forced(t: Any, y: Any, f: Any, n: int, lanes: int, ctx: Any) -> int:
+        for l in range(lanes):
+            f[l] = -rate(t[l]) * (y[l] - math.sin(t[l]))
+        return 0
+
+    h = LIMITS[method] / (0.45 * max(rate(0.01 * k) for k in range(901)))
+    r, seen = told(lambda: mflow.solve_ivp_batch(forced, (0, 9), np.zeros((1, 1)), method, dt=h, batch=True))
+    assert np.abs(r.y[0, 0]) > 1e6
+    assert len(seen) == 1
+    assert SAID in r.messages[0]
+    within, seen = told(lambda: mflow.solve_ivp_batch(forced, (0, 9), np.zeros((1, 1)), method, dt=0.3 * h, batch=True))
+    assert np.abs(within.y[0, 0]) < 1.5
+    assert not seen

@@ -17,6 +17,7 @@ ctypedef struct past_t:
     int64_t every                        # steps between looks; 0: few of them, by `gap`
     double edge                          # of h |lambda|
     double alarm                         # (h |lambda|)^2 beyond which one look is due a measurement
+    double state, bound                  # the square of the state's norm in the look at hand; that beyond which one look is due one
     double largest, steepest             # (h |lambda|)^2 of the look at hand, and of those beyond the edge so far
     double h, t_kept, h_kept             # of the step at hand; the time that the slope kept was asked at, and the step then
     double t_from, h_from                # of the step that the steepest of the looks beyond the edge was taken in
@@ -25,6 +26,7 @@ ctypedef struct past_t:
     const double *y_step
     int snaps                            # 1: the state then is still to be kept, 2: it is
     int seen, calls, skip                # slopes kept in the look at hand; those asked for in this step, and the first that are not kept
+    bint swells                          # a look beyond the edge has been at a state beyond the bound
     bint moved                           # the run has been put elsewhere since the driver asked
     bint single                          # a step has one slope: a look is at two steps, and at the first of them
     double *y
@@ -42,7 +44,7 @@ cdef void past_closes(past_t *past, int status, ptrdiff_t n) noexcept nogil
 
 
 cdef inline bint past_is_due(const past_t *past, int64_t k) noexcept nogil:
-    return past.count >= past.most or past.steepest > past.alarm or k >= past.until
+    return past.count >= past.most or past.steepest > past.alarm or past.swells or k >= past.until
 
 
 cdef inline void past_moved(past_t *past) noexcept nogil:

@@ -10,11 +10,12 @@ two, the richest in fast modes (as in a power iteration); where a step has one s
 plain numbers, and with each component in units of itself or of what a step moves it by, and the larger one counts: a fast component may be small.
 Movements below `MOVES` of the state are left out: rounding, and modes that have not grown yet.
 
-A look costs two passes over the state and no evaluation. Beside a right-hand side in Python that is little, and every step of a short
-state is looked at: one step may leap past where f is steep, and all that follow are in places where it is not. Else looks come every few
+A look costs two passes over the state and no evaluation. Beside a right-hand side in Python that is little, and every step of a state
+of up to `CALLED` components is looked at: one step may leap past where f is steep, and all that follow are in places where it is not. Else looks come every few
 steps at first, and are rare later (`gap`). Where `most` of them lie beyond the edge, the loop returns PAST_DUE, once, and the driver
 measures the Jacobian itself, around the steepest of these steps, whose start is kept: a look alone is no verdict, for secants of forcing
-and noise are as steep. Which steps are looked at follows from their number alone, so that no cut of a run changes it.
+and noise are as steep. So is one where the state has grown by orders of magnitude: where the Jacobian depends on time, steps may be past the
+limit late, when many looks at forcing have found nothing. Which steps are looked at follows from their number alone, so that no cut of a run changes it.
 """
 from libc.math cimport INFINITY, sqrt
 from libc.stddef cimport ptrdiff_t
@@ -39,13 +40,16 @@ DUE = PAST_DUE
 cdef enum:
     LANES = 8
     SNAP = 8                             # steps behind the steepest one, after which the run has come back, or has not
-    NUMBERS = 14                         # that are packed, before the vectors
+    NUMBERS = 17                         # that are packed, before the vectors
     MANY = 1000                          # components, from which on looks are rarer still
+    CALLED = 128                         # components of a right-hand side in Python, up to which it costs far more than looks do
 
 UNTIL = SNAP                             # for drivers
 
 cdef int64_t NEVER = <int64_t> 1 << 62
+cdef double LARGEST = 1e300              # that is packed of a state's size, which may overflow
 cdef double MOST = 1e15                  # steps, and looks, that a checkpoint may speak of
+cdef double SWELLS = 1e4                 # times the square of the state at the first look, beyond which it has grown, where nobody asks on the way
 cdef double MOVES = 1e-8                 # the square of a movement, relative to that of the state
 
 
@@ -66,7 +70,7 @@ cdef inline int64_t next_look(const past_t *past, ptrdiff_t n, int64_t k) noexce
     return k + (every - k % every) % every if k > 0 else every
 
 
-cdef double steepness(const past_t *past, const double *y, const double *f, ptrdiff_t n) noexcept nogil:
+cdef double steepness(past_t *past, const double *y, const double *f, ptrdiff_t n) noexcept nogil:
     """The square of h |lambda| between the arguments kept and these; 0 where it cannot be told."""
     cdef double[LANES] size, moved, changed, moved_each, changed_each
     cdef double dy, df, weight, s = 0.0, m = 0.0, c = 0.0, m_each = 0.0, c_each = 0.0, plain, each, h2 = past.h * past.h
@@ -94,6 +98,7 @@ cdef double steepness(const past_t *past, const double *y, const double *f, ptrd
     for j in range(LANES if whole > 0 else 0):
         s, m, c = s + size[j], m + moved[j], c + changed[j]
         m_each, c_each = m_each + moved_each[j], c_each + changed_each[j]
+    past.state = s
     plain = h2 * c / m if m > MOVES * s and m > 0.0 else 0.0
     each = h2 * c_each / m_each if m_each > MOVES else 0.0
     plain = each if each > plain else plain
@@ -107,12 +112,14 @@ cdef void past_init(past_t *past, const mf_method *m, int stages, ptrdiff_t n, d
     past.single = stages == 1
     if n > MF_SHORT and m.tab != NULL:       # of long states two slopes have to do; a method without a tableau has all of them looked at
         past.skip = max(0, m.tab.s - (3 if m.flags & MF_FSAL else 2))
-    past.step, past.edge, past.most, past.until, past.alarm = watched_step, 1.0, 1, NEVER, INFINITY
+    past.step, past.edge, past.most, past.until, past.alarm, past.bound = watched_step, 1.0, 1, NEVER, INFINITY, INFINITY
 
 
 cdef void past_starts(past_t *past, ptrdiff_t n, int64_t k) noexcept nogil:
     """Nothing has been seen; the run stands before step k."""
-    past.seen, past.snaps, past.count, past.largest, past.steepest = 0, 0, 0, 0.0, 0.0
+    past.seen, past.snaps, past.count, past.largest, past.steepest, past.swells = 0, 0, 0, 0.0, 0.0, False
+    if past.after != NULL:
+        past.bound = 0.0                     # nobody asks on the way: the first look sets it
     past.next = next_look(past, n, k)
 
 
@@ -131,6 +138,11 @@ cdef void past_knows(past_t *past, const double *y, const double *f, ptrdiff_t n
     past.seen, past.largest = 1, 0.0
 
 
+cdef inline bint counts(const past_t *past) noexcept nogil:
+    """Whether the look at hand may be the steepest: those at states that have grown come before all others."""
+    return past.state > past.bound or not past.swells
+
+
 cdef void past_hears(past_t *past, double t, const double *y, const double *f, ptrdiff_t n) noexcept nogil:
     """A slope that the step has asked for."""
     cdef double square
@@ -139,9 +151,12 @@ cdef void past_hears(past_t *past, double t, const double *y, const double *f, p
         return
     if past.seen > 0:
         square = steepness(past, y, f, n)
-        if square > past.largest:
+        if square > past.edge * past.edge and past.state > past.bound and not past.swells:
+            note_start(past, n)
+            past.swells, past.largest, past.steepest = True, square, 0.0
+        elif square > past.largest:
             past.largest = square
-            if square > past.edge * past.edge and square > past.steepest:
+            if square > past.edge * past.edge and square > past.steepest and counts(past):
                 note_start(past, n)
     memcpy(past.y, y, n * sizeof(double))
     memcpy(past.f, f, n * sizeof(double))
@@ -166,7 +181,9 @@ cdef void past_closes(past_t *past, int status, ptrdiff_t n) noexcept nogil:
         return                               # the rest of it in the next step
     if status == 0 and past.largest > past.edge * past.edge:
         past.count += 1
-        past.steepest = past.largest if past.largest > past.steepest else past.steepest
+        past.steepest = past.largest if past.largest > past.steepest and counts(past) else past.steepest
+        if past.swells and past.bound == 0.0:
+            past.swells, past.bound = False, SWELLS * past.state
     past.seen, past.largest = 1 if past.single and past.every == 1 and status == 0 else 0, 0.0
     past.next = next_look(past, n, past.k_step + 1)
     if past.snaps == 1 and past.next > past.k_from + SNAP > past.k_step:
@@ -214,7 +231,7 @@ cdef class Past:
         if self.kept == NULL:
             raise MemoryError(f"no memory for looks at {run.r.n} components")
         past_init(&self.c, run.r.m, run.record.stages, run.r.n, self.kept, False)
-        if run.r.n <= MF_SHORT and not run.problem.compiled:
+        if run.r.n <= CALLED and not run.problem.compiled:
             self.c.every = 1
         self.run = run
         self.begin()
@@ -271,12 +288,22 @@ cdef class Past:
         memcpy(cnp.PyArray_DATA(<cnp.ndarray> y), self.c.start, self.run.r.n * sizeof(double))
         return self.c.t_from, y, self.c.h_from
 
-    def ask(self, double edge, int64_t most, *, double alarm=INFINITY, int64_t wait=0, int64_t until=0):
-        """A measurement is due after `most` more looks beyond this edge, the first of them in `wait` steps; after one beyond the alarm; and in
-        `until` steps, if not 0."""
+    @property
+    def state(self):
+        """The norm of the state in the last look."""
+        return sqrt(self.c.state)
+
+    @property
+    def swells(self):
+        """Whether the steepest of them was chosen because the state has grown beyond the bound."""
+        return self.c.swells
+
+    def ask(self, double edge, int64_t most, *, double alarm=INFINITY, double bound=INFINITY, int64_t wait=0, int64_t until=0):
+        """A measurement is due after `most` more looks beyond this edge, the first of them in `wait` steps; after one beyond the alarm, or at
+        a state whose norm is beyond the bound; and in `until` steps, if not 0."""
         cdef int64_t k = self.run.r.k
         self.c.edge, self.c.most, self.c.count, self.c.steepest, self.c.until = edge, most, 0, 0.0, k + until if until else NEVER
-        self.c.alarm, self.c.moved = alarm * alarm, False
+        self.c.alarm, self.c.bound, self.c.swells, self.c.moved = alarm * alarm, bound * bound, False, False
         if wait:
             self.c.seen, self.c.largest = 0, 0.0
             self.c.next = next_look(&self.c, self.run.r.n, k + wait)
@@ -300,7 +327,8 @@ cdef class Past:
         cdef ptrdiff_t n = self.run.r.n
         cdef past_t *c = &self.c
         parts = [np.array([c.edge, c.most, c.count, c.next, -1.0 if c.until == NEVER else c.until, c.largest, c.steepest, c.t_kept, c.h_kept,
-                           c.t_from, c.h_from, c.seen > 0, c.moved, -1.0 if c.alarm == INFINITY else c.alarm])]
+                           c.t_from, c.h_from, c.seen > 0, c.moved, -1.0 if c.alarm == INFINITY else c.alarm,
+                           -1.0 if c.bound == INFINITY else c.bound, c.swells, min(c.state, LARGEST)])]
         if c.seen:
             parts.append(self.vectors(0, 2 * n))
         if c.count:
@@ -322,14 +350,15 @@ cdef class Past:
             raise ValueError(f"past: expected {NUMBERS} finite numbers and vectors, got {size} numbers")
         if not (at[0] > 0.0 and 1.0 <= at[1] < MOST and 0.0 <= at[2] < MOST and 0.0 <= at[3] <= k + 1024.0 and at[4] <= k + 1024.0):
             raise ValueError(f"past: expected the looks of a run, got {state[:5].tolist()}")
-        if not (at[5] >= 0.0 and at[6] >= 0.0 and at[11] in (0.0, 1.0) and at[12] in (0.0, 1.0)):
-            raise ValueError(f"past: expected squares of what looks found, whether one is at hand, and whether the run was moved, got {[at[5], at[6], at[11], at[12]]}")
+        if not (at[5] >= 0.0 and at[6] >= 0.0 and at[16] >= 0.0 and all(at[i] in (0.0, 1.0) for i in (11, 12, 15))):
+            raise ValueError(f"past: expected squares of what looks found, whether one is at hand, whether the run was moved, and whether it swells, got {[at[5], at[6], at[11], at[12], at[15]]}")
         if size != NUMBERS + (2 * n if at[11] else 0) + (n if at[2] else 0):
             raise ValueError(f"past: expected {NUMBERS} numbers and the vectors that they speak of, of {n} components, got {size} numbers")
         c.edge, c.most, c.count, c.next = at[0], <int64_t> at[1], <int64_t> at[2], <int64_t> at[3]
         c.until = NEVER if at[4] < 0.0 else <int64_t> at[4]
         c.largest, c.steepest, c.t_kept, c.h_kept, c.t_from, c.h_from, c.seen = at[5], at[6], at[7], at[8], at[9], at[10], at[11] > 0.0
         c.moved, c.alarm = at[12] > 0.0, INFINITY if at[13] < 0.0 else at[13]
+        c.bound, c.swells, c.state = INFINITY if at[14] < 0.0 else at[14], at[15] > 0.0, at[16]
         at += NUMBERS
         if c.seen:
             memcpy(self.kept, at, 2 * n * sizeof(double))
