@@ -16,9 +16,7 @@ from numpy.typing import NDArray
 from mflow.base.checks import Array
 from mflow.base.methods import Method, as_method
 from mflow.curvature.frozen import Bearing, bearing, largest_lr
-from mflow.curvature.hessian import STREAM, TRUST, Hessian
-from mflow.derivatives.differences import fitting_length
-from mflow.spectra.krylov import random_vector
+from mflow.curvature.hessian import Hessian
 from mflow.stability.limits import max_stable_dt
 
 __all__ = ["GTOL", "Landscape", "gradient_of", "largest_step", "products_of", "run_bearing", "scaled"]
@@ -38,7 +36,8 @@ class Landscape:
     the largest curvature in its metric, or None.
     bearing : the gradient at x -> what the next step bears, of an optimizer; None of others. converged : whether the run says that the
     gradient is small, by its own test. gtol : of that test, where it is one of the largest entry. longer : times the usual length of
-    differences. box : (lower, upper), bounds of the flat point, or None. why : where no step can be known, the reason.
+    differences. box : (lower, upper), bounds of the flat point, or None. why : where no step can be known, the reason. lengths : of
+    differences along each parameter, where they are known.
     """
 
     x: Array
@@ -53,16 +52,18 @@ class Landscape:
     longer: float = 1.0
     box: tuple[Array, Array] | None = None
     why: str = ""
+    lengths: Array | None = None
 
     def hessian(self, moves: NDArray[np.intp]) -> Hessian:
         """Products at x, as good as they can be had, of the entries `moves` of vectors; differences stay within the bounds."""
         if self.box is None:
-            return Hessian(self.x, self.gradient, self.product, central=True, longer=self.longer)
+            return Hessian(self.x, self.gradient, self.product, central=True, longer=self.longer, lengths=self.lengths)
         product, exact = self.product, None
         if product is not None:
             exact = lambda v: product(self._whole(v, 0.0, moves))[moves]  # noqa: E731
         lower, upper = (end[moves] for end in self.box)
-        return InBox(self.x[moves], lambda z: self.gradient(self._whole(z, self.x, moves))[moves], exact, lower, upper, self.longer)
+        lengths = None if self.lengths is None else self.lengths[moves]
+        return InBox(self.x[moves], lambda z: self.gradient(self._whole(z, self.x, moves))[moves], exact, lower, upper, self.longer, lengths)
 
     def _whole(self, part: Array, rest: Any, moves: NDArray[np.intp]) -> Array:
         out = np.empty(self.x.size)
@@ -73,38 +74,23 @@ class Landscape:
 
 class InBox(Hessian):
     """Products by differences that stay within bounds: at the point next to x that has room for them. What that displaces is part of the
-    noise."""
+    noise, as twice the length displaces it more."""
 
-    def __init__(self, x: Array, gradient: Map, product: Map | None, lower: Array, upper: Array, longer: float) -> None:
-        super().__init__(x, gradient, product, central=True, longer=longer)
+    def __init__(
+        self, x: Array, gradient: Map, product: Map | None, lower: Array, upper: Array, longer: float, lengths: Array | None
+    ) -> None:
+        self.room = 0.1 * (upper - lower)  # for twice the length, twice over
+        super().__init__(x, gradient, product, None, True, longer, None if lengths is None else np.minimum(lengths, self.room))
         self.at_x, self.lower, self.upper = x, lower, upper
-        if product is None and x.size:
-            self.room = 0.1 * float(np.min(upper - lower))  # for twice the length, twice over
-            v = random_vector(x.size, STREAM)
-            self.length = min(fitting_length(lambda h: self._moved(v, h), self.step, float(np.linalg.norm(x))), self.room)
-            self.x = self._within(self.length)
 
-    def _moved(self, v: Array, length: float) -> Array:
+    def _difference(self, v: Array, length: float) -> Array:
         """The product over this length, at the point that has room for it."""
-        length = min(length, self.room)
-        self.x = self._within(length)
-        return self._difference(v, length)
-
-    def _within(self, length: float) -> Array:
-        room = 2.0 * length
-        return np.asarray(np.clip(self.at_x, self.lower + room, self.upper - room))
-
-    def noise(self) -> float:
-        """About the error of a product with a unit vector."""
-        out, here = super().noise(), self.x
-        if self.exact or not self.n or np.array_equal(here, self.at_x):
-            return out
-        v, further = random_vector(self.n, STREAM), self._within(2.0 * self.length)
-        near = self(v)
-        self.x = further
-        apart = float(np.linalg.norm(near - self(v)))
-        self.x = here
-        return out + TRUST * apart
+        size = float(np.linalg.norm(v))
+        room = 2.0 * length / size * np.abs(v) if size > 0.0 else 0.0
+        self.x = np.clip(self.at_x, self.lower + room, self.upper - room)
+        out = super()._difference(v, length)
+        self.x = self.at_x
+        return out
 
 
 def gradient_of(problem: Problem, start: Array) -> Map:
