@@ -49,29 +49,35 @@ class Hessian:
         Times the usual length, where gradients carry fewer digits.
     lengths : float64 array (n,), optional
         Of differences along each parameter, where they are known.
+    like : Hessian, optional
+        At another point nearby, whose lengths are taken without a comparison.
     compare : bool
         Whether lengths are held against each other.
     """
 
+    other = False  # whether the length along any direction is not the usual one
     unknown = False  # whether there is a direction along which no two lengths agree
     room: Array | float = math.inf  # of a length, along each parameter
 
     def __init__(
         self, x: Array, gradient: Map, product: Map | None = None, base: Array | None = None, central: bool = False, longer: float = 1.0,
-        lengths: Array | None = None, compare: bool = True,
+        lengths: Array | None = None, like: Hessian | None = None, compare: bool = True,
     ) -> None:  # fmt: skip
         self.x, self.gradient, self.product, self.base, self.central = x, gradient, product, base, central
-        self.step, self.lengths, self.compare = longer * (CENTRAL if central else FORWARD), lengths, compare
+        self.step, self.compare = longer * (CENTRAL if central else FORWARD), compare and like is None
         self.much = MUCH if longer == 1.0 else BENDS
         self.evaluations = self.looked = 0
         self.columns: dict[int, tuple[float, Array]] = {}  # (length, product) of each parameter that has a length of its own
+        self.own = np.full(x.size, lengths is not None)  # which have one
+        self.known = dict(enumerate(() if lengths is None else lengths.tolist()))  # lengths that need not be looked for
+        if like is not None and (like.own.any() or like.other):
+            self.length, self.own, self.known = like.length, like.own, {j: column[0] for j, column in like.columns.items()}
 
     @functools.cached_property
     def length(self) -> float:
         """Of differences along any direction, found at the first of them."""
         usual = min(self.step * max(1.0, float(np.linalg.norm(self.x))), float(np.min(self.room, initial=math.inf)))
-        self.own = np.zeros(self.n, bool)  # parameters with a length of their own
-        if not self.compare or not self.n:
+        if not self.compare or not self.n or self.own.any():
             return usual
         before, sizes = self.evaluations, np.abs(self.x)
         v = random_vector(self.n, STREAM)
@@ -86,6 +92,7 @@ class Hessian:
             other = agreeing(lambda h: self._difference(v * small, h), usual, float(np.max(sizes[small])), self.much, least)
             self.own = small & (other.length != usual)
         self.looked += self.evaluations - before
+        self.other = found.length != usual
         return found.length
 
     @property
@@ -104,23 +111,19 @@ class Hessian:
             self.evaluations += 1
             return self.product(v)
         length, moved = self.length, np.flatnonzero(v)
-        if moved.size == 1 and self._has_own(int(moved[0])):
+        if moved.size == 1 and self.own[moved[0]]:
             return np.asarray(self._column(int(moved[0]))[1] * v[moved[0]])
-        if self.n <= WHOLE and (self.lengths is not None or self.own.any()):
-            columns = [self._column(j)[1] if self._has_own(j) else self._difference(unit, length) for j, unit in enumerate(np.eye(self.n))]
+        if self.n <= WHOLE and self.own.any():
+            columns = [self._column(j)[1] if self.own[j] else self._difference(unit, length) for j, unit in enumerate(np.eye(self.n))]
             return np.asarray(np.stack(columns, axis=1) @ v)
         return self._difference(v, length)
-
-    def _has_own(self, j: int) -> bool:
-        return self.lengths is not None or bool(self.own[j])
 
     def _column(self, j: int) -> tuple[float, Array]:
         """(the length of differences along parameter j, that column of H)."""
         if j not in self.columns:
             unit, size, before = 1.0 * (np.arange(self.n) == j), abs(float(self.x[j])), self.evaluations
-            if self.lengths is not None:
-                length = float(self.lengths[j])
-            else:
+            length = self.known.get(j, 0.0)
+            if not length:
                 usual = min(self.step * max(1.0, size), float(np.broadcast_to(self.room, self.n)[j]))
                 found = agreeing(lambda h: self._difference(unit, h), usual, size, self.much, self.step * size)
                 length, self.unknown = found.length, self.unknown or math.isnan(found.apart)
@@ -142,13 +145,14 @@ class Hessian:
         self.evaluations += 1
         return (self.gradient(self.x + step) - self.base) * (size / length)
 
+    @functools.cached_property
     def errors(self) -> Array | None:
         """About the error of each entry of H, where each parameter has a length of its own; else None."""
-        if self.exact or not self.n or self.n > AXES or not (self.lengths is not None or (self.length > 0.0 and self.own.any())):
+        if self.exact or not self.n or not self.length > 0.0 or not self.own.any():
             return None
         out = np.zeros((self.n, self.n))
         for j, unit in enumerate(np.eye(self.n)):
-            length, column = self._column(j) if self._has_own(j) else (self.length, self._difference(unit, self.length))
+            length, column = self._column(j) if self.own[j] else (self.length, self._difference(unit, self.length))
             out[:, j] = column - self._difference(unit, 2.0 * length)
         return out
 
@@ -158,7 +162,7 @@ class Hessian:
             return 0.0
         v = random_vector(self.n, STREAM)
         with np.errstate(all="ignore"):
-            each = self.errors()
+            each = self.errors
             if each is not None:
                 apart = float(np.linalg.norm(each @ v))
             else:

@@ -25,6 +25,7 @@ __all__ = ["Agreed", "agreeing", "own_lengths"]
 Derivative = Callable[[float], Array]
 MUCH = 1e-4  # of the usual length: a much shorter one
 CLOSE, NEAR = 1e-3, 0.03  # relative: what neighbours are apart by, of two and of three
+ROUGH = 0.25  # of a derivative: more rounding leaves nothing of it
 RATIO = 10.0  # of neighbours
 ROUNDED = 1e3  # times the rounding of x: no length is shorter
 DEEP = 1e-12  # of the usual length, at x = 0: likewise
@@ -93,11 +94,19 @@ def agreeing(
         return max(off, 0.0) / max(sizes) if min(sizes) > 0.0 or off <= 0.0 else math.inf
 
     short = max(min(much * usual, own if own > 0.0 else math.inf), least_length(usual, size))
-    if short >= usual or (apart(usual, short) <= NEAR and np.any(at(usual))):
+    enough = CLOSE if much == MUCH else NEAR
+    if short >= usual or (apart(usual, short) <= enough and np.any(at(usual))):
         return Agreed(usual, 0.0, len(seen))
     down = math.ceil(math.log(usual / min(short, max(least_length(usual, size), FLOOR))) / math.log(RATIO) - 0.5)
     lengths = [usual / RATIO**k for k in range(max(down, 1) + 1)]
-    off = [apart(a, b) if np.any(at(a)) and np.any(at(b)) else math.inf for a, b in itertools.pairwise(lengths)]
+
+    def told(length: float) -> bool:
+        """Whether there is more than rounding over this length."""
+        value = at(length)
+        size = 0.0 if value is None else float(np.linalg.norm(value))
+        return size > 0.0 and (rounding is None or rounding(length) <= ROUGH * size)
+
+    off = [apart(a, b) if told(a) and told(b) else math.inf for a, b in itertools.pairwise(lengths)]
     found = _plateau(off)
     if found is None:
         flat = not any(value is None or np.any(value) for value in seen.values())
@@ -105,7 +114,7 @@ def agreeing(
     first, best = found
     value = at(lengths[best + 1])
     assert value is not None
-    length = usual if first == 0 else math.sqrt(lengths[best] * lengths[best + 1])
+    length = usual if first == 0 and off[0] <= enough else math.sqrt(lengths[best] * lengths[best + 1])
     return Agreed(length, off[best] * float(np.linalg.norm(value)), len(seen))
 
 
@@ -153,7 +162,8 @@ def own_lengths(value: Callable[[Array], float], x: Array, relative: float = CUR
         if first.length == usual and first.apart == 0.0:
             return None
     out = relative * np.maximum(1.0, np.abs(x))
+    plain = out.copy()
     for j in range(x.size):
         own = 0.1 * relative * abs(float(x[j]))
         out[j] = agreeing(bend(1.0 * (np.arange(x.size) == j)), float(out[j]), abs(float(x[j])), BENDS, own, rounding).length
-    return None if np.array_equal(out, relative * np.maximum(1.0, np.abs(x))) else out
+    return None if small.any() and np.array_equal(out, plain) and np.all(plain >= BENDS * usual) else out

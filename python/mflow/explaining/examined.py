@@ -145,8 +145,18 @@ class ExaminedCost:
         if self.jac is None and self.digits is None:
             relative *= 100.0
             self._find_lengths(x)
-        central, plain = self.lengths is not None, self.digits is None
-        times = Hessian(x, self.gradient, None, base, central, relative / (CENTRAL if central else FORWARD), self.lengths, plain)
+        central = self.lengths is not None
+        longer = relative / (CENTRAL if central else FORWARD)
+        times = Hessian(
+            x,
+            self.gradient,
+            None,
+            base,
+            central,
+            longer,
+            self.lengths,
+            compare=self.digits is None and (self.jac is not None or bool(self.own.any())),
+        )
         if x.size <= FEW:
             H = np.stack([times(unit) for unit in np.eye(x.size)], axis=1)
             self.unknown = self.unknown or times.unknown

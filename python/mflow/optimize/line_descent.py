@@ -23,7 +23,7 @@ from mflow.base.checks import Array
 from mflow.base.methods import Method
 from mflow.base.pace import Pace, pieces
 from mflow.base.result import OptimizeResult, Result, keep_origin, put_later
-from mflow.curvature.landscape import OF_DIFFERENCES, Landscape, gradient_of, products_of
+from mflow.curvature.landscape import OF_DIFFERENCES, Landscape, gradient_of, products_of, value_of
 from mflow.optimize.directions import Tests, direction_of, takes_bounds
 from mflow.optimize.doubts import Doubts
 from mflow.optimize.linesearch import LineSearch
@@ -250,7 +250,7 @@ class LineDescent(Counted):
         return Landscape(
             flat, gradient_of(self.problem, self.start), products_of(self.doubts.fun, flat), lambda v: v.reshape(shape),
             converged=converged, longer=OF_DIFFERENCES if differences else 1.0,
-            box=None if self.doubts.box is None else self.doubts.box.flat,
+            box=None if self.doubts.box is None else self.doubts.box.flat, value=value_of(self.problem, self.start) if differences else None,
         )  # fmt: skip
 
     def _path(self) -> Result:
