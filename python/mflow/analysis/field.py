@@ -132,7 +132,7 @@ class Field:
             return usual
 
         def along_move(move: Array) -> Callable[[float], Array]:
-            return lambda share: (self.slope(t, y + share * move) - self.slope(t, y - share * move)) / (2.0 * share)
+            return lambda share: np.asarray((self.slope(t, y + share * move) - self.slope(t, y - share * move)) / (2.0 * share))
 
         lost = 4.0 * EPS * float(np.linalg.norm(self.slope(t, y)))
         whole = along_move(usual * along(self.n))

@@ -87,7 +87,7 @@ class Hessian:
         small = (sizes < OWN * usual) & (sizes > 0.0)
         if self.n <= (WHOLE if none else AXES) and (none or found.length != usual):
             self.own[:] = True
-        elif self.n <= AXES and small.any() and not none:
+        elif self.n <= AXES and small.any() and not small.all() and not none:
             least = self.step * float(np.min(sizes[small]))
             other = agreeing(lambda h: self._difference(v * small, h), usual, float(np.max(sizes[small])), self.much, least)
             self.own = small & (other.length != usual)
@@ -167,4 +167,6 @@ class Hessian:
                 apart = float(np.linalg.norm(each @ v))
             else:
                 apart = float(np.linalg.norm(self._difference(v, self.length) - self._difference(v, 2.0 * self.length)))
+            if self.unknown:  # no length is trusted
+                apart = max(apart, float(np.linalg.norm(self._difference(v, self.length) - self._difference(v, 0.1 * self.length))))
         return TRUST * apart if math.isfinite(apart) else math.nan

@@ -18,7 +18,7 @@ from typing import NamedTuple
 import numpy as np
 
 from mflow.base.checks import Array
-from mflow.derivatives.differences import EPS, along, tried
+from mflow.derivatives.differences import EPS, along, fitting_length, tried
 
 __all__ = ["Agreed", "agreeing", "own_lengths"]
 
@@ -45,7 +45,8 @@ class Agreed(NamedTuple):
 
 
 def agreeing(
-    derivative: Derivative, usual: float, size: float, much: float = MUCH, own: float = math.nan, rounding: Callable[[float], float] | None = None
+    derivative: Derivative, usual: float, size: float, much: float = MUCH, own: float = math.nan,
+    rounding: Callable[[float], float] | None = None,
 ) -> Agreed:  # fmt: skip
     """The length over which a derivative along one direction is taken.
 
@@ -93,11 +94,15 @@ def agreeing(
         off -= 2.0 * rounding(min(a, b)) if rounding is not None else 0.0
         return max(off, 0.0) / max(sizes) if min(sizes) > 0.0 or off <= 0.0 else math.inf
 
-    short = max(min(much * usual, own if own > 0.0 else math.inf), least_length(usual, size))
+    if 0.0 < own < much * usual:  # shares of something small, which have to show the same over lengths ten times as long
+        fitting = fitting_length(lambda h: np.full(1, math.nan) if at(h) is None else at(h), usual, own / usual)
+        if fitting != usual:
+            return Agreed(fitting, 0.0, len(seen))
+    short = max(much * usual, least_length(usual, size))
     enough = CLOSE if much == MUCH else NEAR
     if short >= usual or (apart(usual, short) <= enough and np.any(at(usual))):
         return Agreed(usual, 0.0, len(seen))
-    down = math.ceil(math.log(usual / min(short, max(least_length(usual, size), FLOOR))) / math.log(RATIO) - 0.5)
+    down = math.ceil(math.log(usual / least_length(usual, size)) / math.log(RATIO) - 0.5)
     lengths = [usual / RATIO**k for k in range(max(down, 1) + 1)]
 
     def told(length: float) -> bool:
@@ -108,13 +113,17 @@ def agreeing(
 
     off = [apart(a, b) if told(a) and told(b) else math.inf for a, b in itertools.pairwise(lengths)]
     found = _plateau(off)
+    if found is None and off[0] <= NEAR:  # rounding is in what is shorter
+        found = 0, 0
     if found is None:
         flat = not any(value is None or np.any(value) for value in seen.values())
         return Agreed(usual, 0.0 if flat else math.nan, len(seen))
     first, best = found
     value = at(lengths[best + 1])
     assert value is not None
-    length = usual if first == 0 and off[0] <= enough else math.sqrt(lengths[best] * lengths[best + 1])
+    length = (
+        usual if first == 0 and (off[0] <= enough or min(off[1:], default=1.0) > NEAR) else math.sqrt(lengths[best] * lengths[best + 1])
+    )
     return Agreed(length, off[best] * float(np.linalg.norm(value)), len(seen))
 
 
@@ -133,7 +142,7 @@ def _plateau(off: list[float]) -> tuple[int, int] | None:
         run = range(k + 1, end + 1)
         if len(run) > 1 or (len(run) == 1 and off[end] <= CLOSE):
             return k + 1, min(run, key=lambda i: off[i])
-        k -= not len(run)
+        k -= not run
     return None
 
 

@@ -250,7 +250,8 @@ class LineDescent(Counted):
         return Landscape(
             flat, gradient_of(self.problem, self.start), products_of(self.doubts.fun, flat), lambda v: v.reshape(shape),
             converged=converged, longer=OF_DIFFERENCES if differences else 1.0,
-            box=None if self.doubts.box is None else self.doubts.box.flat, value=value_of(self.problem, self.start) if differences else None,
+            box=None if self.doubts.box is None else self.doubts.box.flat,
+            value=value_of(self.problem, self.start) if differences else None,
         )  # fmt: skip
 
     def _path(self) -> Result:
