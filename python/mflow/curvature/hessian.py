@@ -29,7 +29,8 @@ TRUST = 4.0  # errors of a product in the worst direction, in those that a rando
 STREAM = 5  # of that direction
 AXES = 1000  # parameters up to which each may have a length of its own
 WHOLE = 30  # up to which any product is one with the matrix of theirs, and each is looked at where no length along all of them agrees
-OWN = 1e-3  # of the usual length: a parameter below it is looked at over shares of itself
+OWN = 1e-3  # of the usual length: a parameter below it is looked at over shares of itself,
+LARGE = 1e-2  # where another one is at least so large
 
 
 class Hessian:
@@ -87,7 +88,7 @@ class Hessian:
         small = (sizes < OWN * usual) & (sizes > 0.0)
         if self.n <= (WHOLE if none else AXES) and (none or found.length != usual):
             self.own[:] = True
-        elif self.n <= AXES and small.any() and not small.all() and not none:
+        elif self.n <= AXES and small.any() and float(np.max(sizes)) > LARGE and not none:
             least = self.step * float(np.min(sizes[small]))
             other = agreeing(lambda h: self._difference(v * small, h), usual, float(np.max(sizes[small])), self.much, least)
             self.own = small & (other.length != usual)

@@ -110,6 +110,8 @@ class Run:
                     return ending
                 if ENDINGS.get(code) in IN_DOUBT and (self._longer(str(ENDINGS[code])) or self._anew(str(ENDINGS[code]))):
                     code = 0
+                elif STATUS.get(str(ENDINGS.get(code, "")), -1) > 0 and self._over_shorter():
+                    code = 0
             ending = self._looked_at(str(ENDINGS[code]))
             if self.box is None or STATUS.get(ending, -1) <= 0 or not self._leaves_a_peak():
                 return ending
@@ -205,6 +207,13 @@ class Run:
         if ending != "step_too_small" and self.core.measures[1] <= SLOPED:
             return False
         if not self.problem.longer(self.core.x, 0.0 if ending == "step_too_small" else NOISY) or self.problem.renew():
+            return False
+        self.core.again()
+        return True
+
+    def _over_shorter(self) -> bool:
+        """Where differences over shorter lengths show another Jacobian than the one that ended the run: once more, by these."""
+        if not self.problem.shortens() or self.problem.renew():
             return False
         self.core.again()
         return True
