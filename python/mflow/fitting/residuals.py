@@ -36,7 +36,7 @@ SMALL = 1e-3  # a parameter below it may be 0
 UNKNOWN = Verdict("unknown", 0)
 FAINT = 100.0  # times the rounding of the residuals: changes by less have hardly a digit
 SHORTER = 1e-3  # of the usual lengths of differences, over which columns are looked at again;
-APART = 0.1  # relative: what they are apart by where they are others
+APART = 0.01  # relative: what they are apart by where they are others
 FLOOR = 1e-3  # of its largest value so far: a number that has been large is not measured in tiny steps
 
 
