@@ -92,7 +92,8 @@ class Residuals:
         self.fewer, self.sparsity = False, None  # whether m may be below n, and where J may have entries
         self.calls = self._calls(fun, jac) if self.compiled is None else None
 
-    shorter, compared = False, np.zeros(0)  # whether differences are taken over lengths below the usual ones; where that was asked last
+    shorter, compared = False, np.zeros(0)  # whether differences are taken over lengths below the usual ones; where that was asked last,
+    looked = 0  # and the calls for it
     lost = ""  # what is not finite in the last value of jac, in words
     digits: Digits | None
     least: Array | None
@@ -390,6 +391,7 @@ class Residuals:
 
     def _changes(self, x: Array, step: Array) -> Array:
         """Of the residuals along a step, for the step that rounding makes of it."""
+        self.looked += 1
         found = tried(self._inside, x + step)
         return np.full(self.m, np.nan) if found is None else self.weighted(found) - self.core.f
 
