@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from mflow import curve_fit, least_squares
+from mflow import curve_fit, least_squares, least_squares_batch, objectives
 
 Array = NDArray[np.float64]
 X = np.linspace(-1.0, 1.0, 21)
@@ -188,3 +188,45 @@ def test_central_differences_that_straddle_a_jump(fun: Any, start: list[float], 
     r = least_squares(fun, start, jac="3-point", **more)
     assert r.success
     assert np.allclose(r.x, root, atol=1e-7)
+
+
+@pytest.mark.parametrize("tiny", [1e-10, 1e-9, 1e-8, 3e-8, 1e-7])
+@pytest.mark.parametrize("jac", ["2-point", "3-point"])
+def test_a_tiny_start_beside_a_parameter_at_0(tiny: float, jac: str) -> None:
+    """The first step is so short that it leaves b1 where its own shares move nothing."""
+    r = least_squares(lambda b: np.array([b[0] ** 2 - 1.0, b[1] - 2.0, b[2] + 3.0]), [tiny, 0.0, 0.0], jac=jac)
+    assert r.success
+    assert np.allclose(r.x, [1.0, 2.0, -3.0], rtol=1e-8)
+
+
+@pytest.mark.parametrize("tiny", [1e-20, 1e-12])
+def test_a_linear_model_from_tiny_parameters(tiny: float) -> None:
+    x = np.linspace(0.0, 3.0, 20)
+    fit = curve_fit(lambda x, a, b, c: a * x * x + b * x + c, x, x * x + 2.0 * x + 3.0, [tiny] * 3)
+    assert np.allclose(fit.popt, [1.0, 2.0, 3.0], rtol=1e-9)
+
+
+def test_residuals_that_move_faster_than_differences_see_are_no_noise() -> None:
+    """The first step leads 65 000 periods off, where longer differences are all over the place."""
+    r = least_squares(lambda b: np.array([np.cos(b[0]) - 0.2, np.sin(b[1]) - 1.5]), [1e-6, 1.0], jac="3-point")
+    assert not r.success or abs(r.cost - 0.125) < 1e-6
+    assert "rounding" not in r.message or abs(r.cost - 0.125) < 1e-6
+
+
+@pytest.mark.parametrize("fixed", [[False, False, True], [True, False, False]])
+def test_errors_of_many_fits_with_held_parameters(fixed: list[bool]) -> None:
+    x = np.linspace(0.0, 4.0, 40)
+    y = 1.5 * np.exp(-0.9 * x) + 0.4 + 0.05 * np.cos(31.0 * x)
+    many = least_squares_batch(objectives.curve("exponential", x, y), [[1.0, 0.5, 0.4]], errors=True, fixed=fixed)
+    a, k, _ = many.x[0]
+    J = np.stack([np.exp(-k * x), -a * x * np.exp(-k * x), np.ones(40)], axis=1)[:, ~np.array(fixed)]
+    expected = np.zeros(3)
+    expected[~np.array(fixed)] = np.sqrt(np.diag(np.linalg.inv(J.T @ J)) * 2.0 * many.cost[0] / 38.0)
+    assert np.allclose(many.errors[0], expected, rtol=1e-4)
+
+
+@pytest.mark.parametrize("loss", ["cauchy", lambda z: np.full((3, z.size), np.nan), lambda z: np.zeros((3, z.size))])
+def test_a_loss_that_is_no_number_is_named(loss: Any) -> None:
+    r = least_squares(lambda b: np.array([b[0] - 3.0, b[1] - 1.0]), [1.0, 1.5], loss=loss, f_scale=1e300 if loss == "cauchy" else 1.0)
+    assert not r.success
+    assert "look at loss and f_scale" in r.message

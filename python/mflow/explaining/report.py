@@ -49,8 +49,8 @@ class Report(Readable):
     in words; empty where it is right. noisy : whether it is another one at each call; its curvatures are then those of the noise.
     trials : tuple of `mflow.explaining.trials.Trial`, of a cost: the recommendation, three usual choices, and the best of a step below the
     limit and of lbfgs, bfgs and cg that is not the recommendation, tried from x0; or empty.
-    steepest : float, of a cost the largest curvature at the start and after some steps of descent, for which `steps` are (of many variables the
-    upper end of its interval).
+    steepest : float, of a cost the largest curvature at the start and after some steps of descent, for which `steps` are (of many
+    variables the upper end of its interval).
     """
 
     kind: str

@@ -31,6 +31,7 @@ EPS = 2.0**-52
 # Relative: an error of residuals that rounding does not make. That of a cost (derivatives.differences.NOISY) is a thousand times smaller:
 # a residual is the difference of a model and data, which may be much larger numbers, and their rounding is no noise.
 NOISY = 1e-9
+WILD = 0.3  # values that seem to be wrong by so much move faster than these differences see
 COARSE = 0.3  # as FLOOR, where residuals are rounded to multiples, which tiny steps do not change
 SMALL = 1e-3  # a parameter below it may be 0
 UNKNOWN = Verdict("unknown", 0)
@@ -470,12 +471,17 @@ class Residuals:
             unit = float(scale[j])
             scanned = scan(self._inside, x, unit * (np.arange(self.n) == j), at, self.eps, squares=True)
             blank = scanned.kind == "flat" or (scanned.kind == "even" and not (scanned.rises or scanned.falls))
+            blank = blank or (unit < 1.0 and scanned.kind == "slope" and self._hides(x, scanned.step * unit * (np.arange(self.n) == j)))
             if unit < 1.0 and (blank or (self.from_0[j] and scanned.noise > NOISY)):  # near 0 by where it began alone
                 other = scan(self._inside, x, 1.0 * (np.arange(self.n) == j), at, self.eps, squares=True)
                 if blank or other.kind == "slope":
                     scanned, unit = other, 1.0
             out.append((scanned, unit))
         return out
+
+    def _hides(self, x: Array, move: Array) -> bool:
+        """Whether a model changes along `move`, and its residuals do not, as the data are larger by far."""
+        return self.calls is not None and self.calls.model and not np.any(self.at(x + move) != self.core.f)
 
     def longer(self, x: Array, noise: float = 0.0) -> bool:
         """Whether longer differences are tried, once, as noise may hide in shorter ones. noise: that of residuals which is none."""
@@ -534,7 +540,8 @@ class Residuals:
         if np.array_equal(x, self.core.x) and self.shortens():
             return True
         scanned = self.scans(x, zero)
-        slopes = [(one, unit) for one, unit in scanned if one.kind == "slope"]
+        sloped = [one.kind == "slope" and one.noise < WILD for one, _ in scanned]
+        slopes = [pair for pair, is_one in zip(scanned, sloped, strict=True) if is_one]
         if not slopes or self.given or min(one.noise for one, _ in slopes) < noise:  # noise is in the residuals whatever moves
             return False
         if self.digits is None:
@@ -543,14 +550,16 @@ class Residuals:
         step = max(one.step for one, _ in slopes)
         if self.digits is not None:
             step, self.eps = max(step, self.digits.step), max(self.eps, self.digits.eps)
+        lengths = np.zeros(self.n)
+        if len(scanned) == len(zero):
+            lengths[zero] = [one.step * unit if is_one else 0.0 for (one, unit), is_one in zip(scanned, sloped, strict=True)]
         if self.steps is not None and step <= self.steps.max():
-            return False
+            step = float(self.steps.max())
+            if not np.any(lengths > 2.0 * np.abs(self.lengths(x))):
+                return False
         self.eps = max([self.eps, *(one.noise for one, _ in slopes)])
         self._lengthen(step)
-        if len(scanned) == len(zero):
-            lengths = [one.step * unit if one.kind == "slope" else 0.0 for one, unit in scanned]
-            self.least = np.zeros(self.n) if self.least is None else self.least
-            self.least[zero] = np.maximum(self.least[zero], lengths)
+        self.least = np.maximum(lengths, 0.0 if self.least is None else self.least)
         return True
 
     def note(self) -> str:

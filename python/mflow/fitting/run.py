@@ -289,6 +289,10 @@ class Run:
         """That, with the fix."""
         f, J = self.core.f, self.core.J
         lost = np.flatnonzero(~np.isfinite(f))
+        if self.loss is not None and not lost.size and math.isfinite(square := float(f @ f)) and square > 0.0:
+            value = self._cost_of(f)
+            if not value > 0.0 or not math.isfinite(value):
+                return f"the loss of residuals up to {np.max(np.abs(f)):.3g} at x0 is {value:.3g}: look at loss and f_scale"
         if not lost.size and math.isfinite(self.core.cost) and np.isfinite(J).all():
             return f"the squares of the residuals at x0 underflow, as the largest is {np.max(np.abs(f)):.3g}: give them in other units"
         if lost.size:

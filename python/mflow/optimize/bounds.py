@@ -84,7 +84,8 @@ def _doubt(lower: Array, upper: Array, x: Array) -> None:
     if held or np.all((lows <= x) & (x <= highs)):
         tell(
             f"bounds: read as pairs (min, max), x[0] in [{lower[0]:g}, {upper[0]:g}] and x[1] in [{lower[1]:g}, {upper[1]:g}], which x0 is "
-            f"outside of{', and which hold both' if held else ''}; lower and upper ends of all are list(zip(lower, upper)) here, or scipy.optimize.Bounds(lower, upper)",
+            f"outside of{', and which hold both' if held else ''}; lower and upper ends of all are list(zip(lower, upper)) here, or "
+            "scipy.optimize.Bounds(lower, upper)",
             UserWarning,
         )
 

@@ -144,15 +144,22 @@ cdef class Fits:
         (<int32_t *> cnp.PyArray_DATA(self.code))[k] = status
 
     cdef void standard_errors(self, marquardt_t *s, double *out) noexcept nogil:
-        """sqrt of the diagonal of 2 cost/(m - n) inv(J'J); inf where that does not exist."""
-        cdef ptrdiff_t j, n = self.n, free_ = s.m, rank
+        """sqrt of the diagonal of 2 cost/(m - n) inv(J'J) of the n parameters that are not held; inf where that does not exist, 0 of the
+        others. J is lost."""
+        cdef ptrdiff_t i, j, a, n = 0
         if s.loss != NULL:
             self.bend(s)
-        rank = inverse_square(s.J, s.m, n, s.A, s.norms, s.pivot, s.z, s.room, s.R, s.S, s.J_new, &s.ear)
-        for j in range(n):
-            free_ -= 1 - s.fixed[j]
-        for j in range(n):
-            out[j] = sqrt(s.J_new[j * n + j] * 2.0 * s.cost / free_) if rank == n and free_ > 0 else INFINITY
+        for j in range(self.n):
+            out[j] = 0.0
+            if not s.fixed[j]:
+                s.columns[n], s.norms[n] = <int32_t> j, s.norms[j]
+                n += 1
+        for i in range(s.m):
+            for a in range(n):
+                s.J[i * n + a] = s.J[i * self.n + s.columns[a]]
+        cdef ptrdiff_t rank = inverse_square(s.J, s.m, n, s.A, s.norms, s.pivot, s.z, s.room, s.R, s.S, s.J_new, &s.ear) if n else 0
+        for a in range(n):
+            out[s.columns[a]] = sqrt(s.J_new[a * n + a] * 2.0 * s.cost / (s.m - n)) if rank == n and s.m > n else INFINITY
 
     cdef void bend(self, marquardt_t *s) noexcept nogil:
         """J'J becomes the Hessian of the cost but for the residuals' curvature: SciPy's, which has rho''."""

@@ -35,6 +35,7 @@ cdef enum:
 cdef double EPS = 2.220446049250313e-16
 cdef double FLAT = 1e-12                 # changes of f below this share of it tell nothing
 cdef double MOST_FLAT = 1e-3
+cdef double SEEN = 1e-10                 # of |r|: the first step where x does not move the residuals by so much
 cdef double PLANE = 100.0                # times gtol: the cosine of r with the plane of the columns
 cdef double SINGULAR = 1e-13             # the least lambda where R is singular: its step is the shortest one to rounding
 cdef double SHRINK = 0.35
@@ -65,9 +66,9 @@ cdef double solved(marquardt_t *s, double radius) noexcept nogil:
 
 
 cdef double first_radius(marquardt_t *s) noexcept nogil:
-    """delta of the first step: where dt is given the length of that step of the flow, else |D x|, so that no parameter is lost; |r|, which
-    one column alone could take away, where x is 0."""
-    cdef double square = 0.0, part
+    """delta of the first step: where dt is given the length of that step of the flow, else |D x|, so that no parameter is lost, but not
+    below what lowers the cost by more than its rounding; |r|, which one column alone could take away, where x is 0."""
+    cdef double square = 0.0, part, least = SEEN * s.length
     cdef ptrdiff_t a, j
     if s.dt > 0.0:
         s.lam = 1.0 / s.dt
@@ -78,7 +79,9 @@ cdef double first_radius(marquardt_t *s) noexcept nogil:
         part = unit(s, j) * s.x[j]
         square = square + part * part
     part = sqrt(square)
-    return part if part > 0.0 else (s.length if s.length > 0.0 else 1.0)
+    if part > 0.0:
+        return part if part > least else least
+    return s.length if s.length > 0.0 else 1.0
 
 
 cdef bint leaves(const marquardt_t *s) noexcept nogil:

@@ -122,8 +122,11 @@ cdef double step_of(const marquardt_t *s, const double *x, ptrdiff_t j, double *
 
 
 cdef double jump_at(const marquardt_t *s, const double *f) noexcept nogil:
-    """A change of a residual over a central difference that is large beside all residuals, those at x0 included."""
+    """A change of a residual over a central difference that is large beside all residuals, those at x0 included; none where they are
+    rounded to multiples, whose steps say in their mean how they slope."""
     cdef double size = sqrt(dot(f, f, s.m))
+    if s.grain > 0.0:
+        return INFINITY
     return JUMP * (s.first if s.first > size else size)
 
 
