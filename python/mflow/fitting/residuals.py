@@ -37,6 +37,8 @@ SMALL = 1e-3  # a parameter below it may be 0
 UNKNOWN = Verdict("unknown", 0)
 FAINT = 100.0  # times the rounding of the residuals: changes by less have hardly a digit
 SHORTER = 1e-3  # of the usual lengths of differences, over which columns are looked at again;
+LARGE = 1e3  # a parameter that may be so by an offset
+FAR = 10.0  # lengths of differences
 APART = 0.01  # relative: what they are apart by where they are others
 FLOOR = 1e-3  # of its largest value so far: a number that has been large is not measured in tiny steps
 
@@ -369,10 +371,13 @@ class Residuals:
 
     # ---- differences ----------------------------------------------------------------------------------------------------------------
 
-    def shortens(self) -> bool:
+    def shortens(self, x0: Array | None = None) -> bool:
         """Whether columns of differences are others over shorter lengths, as beside an offset, which are then taken; one evaluation where
-        they are not."""
+        they are not, and none where x is not large and no usual length is long beside the way from x0."""
         core = self.core
+        far = x0 is None or bool(np.all(np.abs(core.x - x0) >= FAR * np.abs(self.lengths(core.x))))
+        if far and float(np.max(np.abs(core.x))) < LARGE:
+            return False
         if not self.differences or self.given or self.digits is not None or self.steps is not None or self.calls is None or core.stale:
             return False
         x, (lower, upper, held) = np.array(core.x), core.region
