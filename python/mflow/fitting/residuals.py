@@ -401,17 +401,21 @@ class Residuals:
         found = tried(self._inside, x + step)
         return np.full(self.m, np.nan) if found is None else self.weighted(found) - self.core.f
 
-    def _take_shorter(self, x: Array, held: NDArray[np.bool_]) -> bool:
-        """Central differences over lengths that agree with shorter ones, where some column has others than the usual ones."""
-        usual = EPS ** (1 / 3) * self._scale(x)
-        found, noise = usual.copy(), 8.0 * self.eps * float(np.linalg.norm(self.core.f))
+    def _agreeing(self, x: Array, held: NDArray[np.bool_]) -> Array:
+        """Lengths of central differences that agree with shorter ones."""
+        found, noise = EPS ** (1 / 3) * self._scale(x), 8.0 * self.eps * float(np.linalg.norm(self.core.f))
         for j in np.flatnonzero(~held):
             unit = 1.0 * (np.arange(self.n) == j)
 
             def slope(h: float, unit: Array = unit) -> Array:
                 return np.asarray((self._changes(x, h * unit) - self._changes(x, -h * unit)) / (2.0 * h))
 
-            found[j] = agreeing(slope, float(usual[j]), abs(float(x[j])), SHORTER, rounding=lambda h: noise / h).length
+            found[j] = agreeing(slope, float(found[j]), abs(float(x[j])), SHORTER, rounding=lambda h: noise / h).length
+        return found
+
+    def _take_shorter(self, x: Array, held: NDArray[np.bool_]) -> bool:
+        """Central differences over these lengths, where some column has others than the usual ones."""
+        usual, found = EPS ** (1 / 3) * self._scale(x), self._agreeing(x, held)
         if np.array_equal(found, usual):
             return False
         self.steps, self.central, self.shorter = found / self._scale(x), True, True
@@ -429,17 +433,23 @@ class Residuals:
         if not self.differences or self.steps is not None or (self.central and not self.floor):
             return False
         self.central, self.floor = True, 0.0 if self.central else self.floor
+        self.compared = np.zeros(0)  # lengths are others
         return True
 
     def sharp_jacobian(self, x: Array) -> tuple[Array, Array]:
-        """(the Jacobian by central differences, unless the user's steps or longer ones are taken, and their lengths); not counted."""
-        if not self.central and self.steps is None:
-            self.core.differences(True, EPS ** (1 / 3), self.floor, self.blur, False)
-            h = EPS ** (1 / 3) * self._scale(x)
-        else:
-            h = np.abs(self.lengths(x))
+        """(the Jacobian by central differences, unless the user's steps or longer ones are taken, and their lengths); not counted. Where it
+        is not the run's own, which shorter forward differences have made, its lengths are those that agree with shorter ones."""
+        if self.central or self.steps is not None:
+            return self.core.jacobian(x), np.abs(self.lengths(x))
         try:
-            return self.core.jacobian(x), h
+            scale, own = self._scale(x), self.core.J if self.core.loss_weights is None else self.core.J / self.core.loss_weights[:, None]
+            self.core.differences(True, EPS ** (1 / 3), self.floor, self.blur, False)
+            J, h = self.core.jacobian(x), EPS ** (1 / 3) * scale
+            if not self.core.stale and np.any(np.linalg.norm(J - own, axis=0) > APART * np.linalg.norm(own, axis=0)):
+                h = self._agreeing(x, self.core.region[2])
+                self.core.differences(True, h / scale, self.floor, self.blur, False)
+                J = self.core.jacobian(x)
+            return J, h
         finally:
             self.tell_core()
 
