@@ -199,7 +199,7 @@ LOADED = {
     "from mflow import Stepper": 178,
     "from mflow import solve_ivp": 148,
     "from mflow import solve_dynamics": 173,
-    "from mflow import minimize": 190,
+    "from mflow import minimize": 191,
 }
 NOT_AT_IMPORT = ("numpy.random", "numpy.polynomial", "concurrent.futures", "json", "pathlib", "scipy", "numba")
 LATER_FOLDERS = (

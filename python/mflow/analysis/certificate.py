@@ -38,9 +38,9 @@ from mflow.base.result import IVPResult, Origin, Result, origin_of
 from mflow.base.tables import Readable, Table
 from mflow.curvature.frozen import rescales
 from mflow.curvature.hessian import Hessian
-from mflow.curvature.landscape import GTOL, OF_DIFFERENCES, Landscape, gradient_of, largest_step, products_of, scaled
+from mflow.curvature.landscape import GTOL, OF_DIFFERENCES, Landscape, gradient_of, largest_step, products_of, scaled, value_of
 from mflow.curvature.leftover import made_by_gradient
-from mflow.curvature.measure import Curvature, curvature_of
+from mflow.curvature.measure import Curvature, curvature_of, in_own_units
 from mflow.derivatives.cost_look import cost_problem
 from mflow.optimize.bounds import read_box
 
@@ -222,6 +222,7 @@ def certificate(
     longer = OF_DIFFERENCES if (jac is None or isinstance(jac, str)) and not isinstance(fun, Objective) else 1.0
     arrange = lambda v: v.reshape(start.shape)  # noqa: E731
     land = Landscape(flat, gradient_of(problem, start), exact, arrange, name, step, longer=longer, why=why)
+    land.value = None if longer == 1.0 else value_of(problem, start)
     box = read_box(bounds, fixed, start)
     if box is not None:
         if not (np.all(box.lower <= start) and np.all(start <= box.upper)):
@@ -273,6 +274,8 @@ def _examine(land: Landscape, gtol: Any, products: int | None) -> Certificate:
     most = MANY if products is None else check_whole(products, "products", 2)
     with np.errstate(all="ignore"):
         grad = land.gradient(land.x)
+        if land.find_lengths():
+            grad = land.gradient(land.x)
         if not np.all(np.isfinite(grad)):
             raise ValueError("certificate: expected a finite gradient at x, got NaN or an infinity")
         face = None if land.box is None else face_of(land.x, grad, *land.box, gtol)
@@ -280,7 +283,7 @@ def _examine(land: Landscape, gtol: Any, products: int | None) -> Certificate:
         try:
             hessian = land.hessian(moves)
             noise = hessian.noise()
-            found = _curvature(hessian, moves.size, most, noise)
+            found = in_own_units(_curvature(hessian, moves.size, most, noise), hessian.errors)
             metric, count = _in_metric(land, hessian, grad, found, most, moves)
             slope = grad if face is None else face.slope
             entry = float(np.max(np.abs(slope), initial=0.0))
@@ -298,7 +301,7 @@ def _examine(land: Landscape, gtol: Any, products: int | None) -> Certificate:
     return Certificate(
         verdict, land.arrange(land.x), float(np.linalg.norm(slope)), entry, found.least, found.largest, found.probability, noise, metric,
         math.nan if land.step is None else math.inf if not moves.size else land.step(metric[1]), land.method, escape,
-        found.products + count, 1 + hessian.evaluations,
+        found.products + count, 1 + land.looked + hessian.evaluations,
         None if face is None else land.arrange(np.where(face.pressed, grad, 0.0)), moves.size, land.why,
     )  # fmt: skip
 

@@ -9,7 +9,8 @@ import numpy as np
 from mflow_core.problems.sparse import check_sparse, is_sparse
 
 from mflow.base.checks import Array, as_tuple, dense_array, real_array, shown
-from mflow.derivatives.differences import Digits, along, central_jacobian, digits_of, fitting_length
+from mflow.derivatives.agreement import BENDS, agreeing
+from mflow.derivatives.differences import EPS, Digits, along, central_jacobian, digits_of, fitting_length
 from mflow.spectra import krylov
 from mflow.spectra.learned import Offsets, learn, offsets_of
 from mflow.spectra.outer import MOST_PRODUCTS, ROUNDING, Linear, Outer, is_narrow, known, outer_values, range_bound
@@ -103,6 +104,7 @@ class Field:
         truncated = max(TRUNCATED, digits.step**2)
         h = digits.step * np.maximum(1.0, np.abs(y))
         with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is said by the caller
+            h = self._fitting(t, y, h, digits)
             J = central_jacobian(lambda x: self.slope(t, x), y, h)
             rounding = 4.0 * digits.eps * (np.abs(self.slope(t, y)) + np.nan_to_num(np.abs(J) @ np.abs(y), posinf=0.0))
             largest, error = float(np.max(np.abs(y), initial=0.0)), truncated * np.abs(J) + rounding[:, None] / h
@@ -121,6 +123,23 @@ class Field:
                     if not bends.any():
                         break
         return J, np.asarray(error)
+
+    def _fitting(self, t: float, y: Array, usual: Array, digits: Digits) -> Array:
+        """The lengths of differences, where y is large and may be so by an offset: the usual ones, unless shorter ones show another slope
+        along all components at once; then each component has its own."""
+        most = float(np.max(np.abs(y), initial=0.0))
+        if most <= 1.0 or digits.eps > EPS:
+            return usual
+
+        def along_move(move: Array) -> Callable[[float], Array]:
+            return lambda share: np.asarray((self.slope(t, y + share * move) - self.slope(t, y - share * move)) / (2.0 * share))
+
+        lost = 4.0 * EPS * float(np.linalg.norm(self.slope(t, y)))
+        whole = along_move(usual * along(self.n))
+        if agreeing(whole, 1.0, 1.0 / digits.step, BENDS, rounding=lambda share: lost / share).length == 1.0:
+            return usual
+        shares = [agreeing(along_move(usual * unit), 1.0, abs(y[j]) / usual[j], BENDS) for j, unit in enumerate(np.eye(self.n))]
+        return usual * np.array([one.length for one in shares])
 
     def product(self, t: float, y: Array) -> Callable[[Array], Array]:
         """v -> J v."""
@@ -146,9 +165,11 @@ class Field:
     def _length(self, t: float, y: Array) -> float:
         """The length of differences along any direction, as of those of a component."""
         digits, unit = self._look(t, y), float(np.linalg.norm(y))
-        if not 0.0 < unit < 1.0:
-            return digits.step * max(1.0, unit)
         v = krylov.random_vector(self.n, 13)
+        if not 0.0 < unit < 1.0:
+            usual = digits.step * max(1.0, unit)
+            large = unit > 1.0 and digits.eps <= EPS
+            return agreeing(lambda h: self._along(t, y, v, h), usual, float(np.max(np.abs(y))), BENDS).length if large else usual
         rounding = 4.0 * digits.eps * float(np.linalg.norm(self.slope(t, y))) / (digits.step * unit)
         bent = max(TRUNCATED, digits.step**2)
         return fitting_length(lambda h: self._along(t, y, v, h), digits.step, unit, near=digits.step, rounding=rounding, bent=bent)

@@ -166,12 +166,12 @@ class Judge:
 
     def reaches(self, step: Step, t: float) -> bool:
         """Whether the solution through the start of that step is followed up to t; it takes too long where many steps lie between."""
+        from mflow_core.stepping.watch.past import UNTIL  # where there are such steps
+
         return abs(t - step.t) <= 2 * UNTIL * abs(step.h)
 
     def stays_elsewhere(self, probe: stepper.Run, step: Step, t: float, y: Array, parts: int) -> bool:
         """Whether the run, at y by now, has not come back to the solution through the start of that step."""
-        from mflow_core.stepping.watch.past import UNTIL  # where there are such steps
-
         way = t - step.t
         if not self.reaches(step, t):
             return False  # not known

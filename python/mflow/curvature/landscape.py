@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,12 +17,12 @@ from numpy.typing import NDArray
 from mflow.base.checks import Array
 from mflow.base.methods import Method, as_method
 from mflow.curvature.frozen import Bearing, bearing, largest_lr
-from mflow.curvature.hessian import STREAM, TRUST, Hessian
-from mflow.derivatives.differences import fitting_length
-from mflow.spectra.krylov import random_vector
+from mflow.curvature.hessian import CENTRAL, Hessian
+from mflow.derivatives.agreement import SHORT, own_lengths
+from mflow.derivatives.differences import OWN
 from mflow.stability.limits import max_stable_dt
 
-__all__ = ["GTOL", "Landscape", "gradient_of", "largest_step", "products_of", "run_bearing", "scaled"]
+__all__ = ["GTOL", "Landscape", "gradient_of", "largest_step", "products_of", "run_bearing", "scaled", "value_of"]
 
 GTOL = 1e-5  # of the largest entry of a gradient that counts as 0
 OF_DIFFERENCES = 300.0  # times the usual length, for differences of gradients that are differences themselves
@@ -38,7 +39,9 @@ class Landscape:
     the largest curvature in its metric, or None.
     bearing : the gradient at x -> what the next step bears, of an optimizer; None of others. converged : whether the run says that the
     gradient is small, by its own test. gtol : of that test, where it is one of the largest entry. longer : times the usual length of
-    differences. box : (lower, upper), bounds of the flat point, or None. why : where no step can be known, the reason.
+    differences. box : (lower, upper), bounds of the flat point, or None. why : where no step can be known, the reason. lengths : of
+    differences along each parameter, where they are known. value : the cost at a flat point, where its gradient is made by differences.
+    looked : evaluations that found lengths, in gradients.
     """
 
     x: Array
@@ -53,16 +56,53 @@ class Landscape:
     longer: float = 1.0
     box: tuple[Array, Array] | None = None
     why: str = ""
+    lengths: Array | None = None
+    value: Callable[[Array], float] | None = None
+    looked: int = 0
+
+    def find_lengths(self) -> bool:
+        """Whether the cost, whose gradient is made by differences, has lengths of its own around x, over which it is taken from now on."""
+        value, self.value = self.value, None
+        if value is None:
+            return False
+        lower, upper = (np.full(self.x.size, sign * math.inf) for sign in (-1.0, 1.0)) if self.box is None else self.box
+        calls = 0
+
+        def inside(x: Array) -> float:
+            nonlocal calls
+            calls += 1
+            return value(x) if np.all((lower <= x) & (x <= upper)) else math.nan
+
+        self.lengths = own_lengths(inside, self.x, CENTRAL * self.longer)
+        self.looked = -(-calls // (2 * max(1, self.x.size)))
+        if self.lengths is None:
+            return False
+        steps = np.minimum(SHORT * self.lengths, OWN * np.maximum(1.0, np.abs(self.x)))
+
+        def gradient(x: Array) -> Array:
+            out = np.empty(x.size)
+            for j in range(x.size):
+                ends = np.tile(x, (2, 1))
+                ends[:, j] = np.clip((x[j] + steps[j], x[j] - steps[j]), lower[j], upper[j])
+                apart = ends[0, j] - ends[1, j]
+                out[j] = (value(ends[0]) - value(ends[1])) / apart if apart > 0.0 else 0.0
+            return out
+
+        self.gradient = gradient
+        return True
 
     def hessian(self, moves: NDArray[np.intp]) -> Hessian:
         """Products at x, as good as they can be had, of the entries `moves` of vectors; differences stay within the bounds."""
         if self.box is None:
-            return Hessian(self.x, self.gradient, self.product, central=True, longer=self.longer)
+            return Hessian(self.x, self.gradient, self.product, central=True, longer=self.longer, lengths=self.lengths)
         product, exact = self.product, None
         if product is not None:
             exact = lambda v: product(self._whole(v, 0.0, moves))[moves]  # noqa: E731
         lower, upper = (end[moves] for end in self.box)
-        return InBox(self.x[moves], lambda z: self.gradient(self._whole(z, self.x, moves))[moves], exact, lower, upper, self.longer)
+        lengths = None if self.lengths is None else self.lengths[moves]
+        return InBox(
+            self.x[moves], lambda z: self.gradient(self._whole(z, self.x, moves))[moves], exact, lower, upper, self.longer, lengths
+        )
 
     def _whole(self, part: Array, rest: Any, moves: NDArray[np.intp]) -> Array:
         out = np.empty(self.x.size)
@@ -73,51 +113,46 @@ class Landscape:
 
 class InBox(Hessian):
     """Products by differences that stay within bounds: at the point next to x that has room for them. What that displaces is part of the
-    noise."""
+    noise, as twice the length displaces it more."""
 
-    def __init__(self, x: Array, gradient: Map, product: Map | None, lower: Array, upper: Array, longer: float) -> None:
-        super().__init__(x, gradient, product, central=True, longer=longer)
+    def __init__(
+        self, x: Array, gradient: Map, product: Map | None, lower: Array, upper: Array, longer: float, lengths: Array | None
+    ) -> None:
+        self.room = 0.1 * (upper - lower)  # for twice the length, twice over
+        super().__init__(x, gradient, product, None, True, longer, None if lengths is None else np.minimum(lengths, self.room))
         self.at_x, self.lower, self.upper = x, lower, upper
-        if product is None and x.size:
-            self.room = 0.1 * float(np.min(upper - lower))  # for twice the length, twice over
-            v = random_vector(x.size, STREAM)
-            self.length = min(fitting_length(lambda h: self._moved(v, h), self.step, float(np.linalg.norm(x))), self.room)
-            self.x = self._within(self.length)
 
-    def _moved(self, v: Array, length: float) -> Array:
+    def _difference(self, v: Array, length: float) -> Array:
         """The product over this length, at the point that has room for it."""
-        length = min(length, self.room)
-        self.x = self._within(length)
-        return self._difference(v, length)
-
-    def _within(self, length: float) -> Array:
-        room = 2.0 * length
-        return np.asarray(np.clip(self.at_x, self.lower + room, self.upper - room))
-
-    def noise(self) -> float:
-        """About the error of a product with a unit vector."""
-        out, here = super().noise(), self.x
-        if self.exact or not self.n or np.array_equal(here, self.at_x):
-            return out
-        v, further = random_vector(self.n, STREAM), self._within(2.0 * self.length)
-        near = self(v)
-        self.x = further
-        apart = float(np.linalg.norm(near - self(v)))
-        self.x = here
-        return out + TRUST * apart
+        size = float(np.linalg.norm(v))
+        room = 2.0 * length / size * np.abs(v) if size > 0.0 else 0.0
+        self.x = np.clip(self.at_x, self.lower + room, self.upper - room)
+        out = super()._difference(v, length)
+        self.x = self.at_x
+        return out
 
 
 def gradient_of(problem: Problem, start: Array) -> Map:
     """The gradient of a cost as the core has it, at flat points; start: an array of its shape."""
-    made: list[stepper.Run] = []  # one, when it is first asked for: few results are
+    run = _run_of(problem, start)
+    return lambda x: np.asarray(run().evaluate(x.reshape(start.shape))[1]).ravel()
 
-    def gradient(x: Array) -> Array:
-        if not made:
-            method = as_method("sgd", {})
-            made.append(stepper.Run(method.record, problem, start, 0.0, 0.1, method.numbers, descend=True))
-        return np.asarray(made[0].evaluate(x.reshape(start.shape))[1]).ravel()
 
-    return gradient
+def value_of(problem: Problem, start: Array) -> Callable[[Array], float]:
+    """The cost itself, likewise; NaN where its values carry few digits, for which differences have other lengths."""
+    run, look = _run_of(problem, start), getattr(problem.callback, "look", None)
+    return lambda x: math.nan if getattr(look, "digits", None) else float(run().evaluate(x.reshape(start.shape), False)[0])
+
+
+def _run_of(problem: Problem, start: Array) -> Callable[[], Any]:
+    """The core's evaluations, made when they are first asked for: few results are."""
+
+    @functools.cache
+    def run() -> Any:
+        method = as_method("sgd", {})
+        return stepper.Run(method.record, problem, start, 0.0, 0.1, method.numbers, descend=True)
+
+    return run
 
 
 def products_of(fun: Any, x: Array) -> Map | None:

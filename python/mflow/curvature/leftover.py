@@ -67,7 +67,7 @@ def made_by_gradient(land: Landscape, hessian: Hessian, grad: Array, found: Curv
 
 def _beside(land: Landscape, x: Array) -> Landscape:
     """The cost near another point, where differences alone give products."""
-    return Landscape(x.copy(), land.gradient, None, longer=land.longer, box=land.box)
+    return Landscape(x.copy(), land.gradient, None, longer=land.longer, box=land.box, lengths=land.lengths)
 
 
 def _newton(hessian: Hessian, grad: Array, clear: float) -> Array:

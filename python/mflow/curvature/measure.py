@@ -12,14 +12,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from mflow.base.checks import Array
 from mflow.spectra import krylov
 
-__all__ = ["ACCURACY", "PRODUCTS", "Curvature", "Meter", "curvature_of"]
+__all__ = ["ACCURACY", "PRODUCTS", "Curvature", "Meter", "curvature_of", "in_own_units"]
 
 Product = Callable[[Array], Array]
 PRODUCTS = 30  # at most, where nothing is known
@@ -30,6 +30,7 @@ FEWEST = 4  # products, before which no Ritz value is believed
 FOLLOW, SEARCH, TOLD = 3, 4, 5e-3  # products along the last vector; how often it is looked for anew; relative accuracy
 SHARE = 0.3  # of a start vector that is random
 NUMBERS = 10**8  # that a basis may hold
+TRUSTED = 4.0  # errors, in those that two lengths show
 ROUNDING = 1e-14  # of eigenvalues, against the largest
 
 
@@ -135,6 +136,27 @@ def _dense(times: Product, n: int, noise: float) -> Curvature:
     error = noise + ROUNDING * max(abs(low), abs(high))
     ends = vectors[:, [0, -1]].T.copy()
     return Curvature((low - error, low + error), (high - error, high + error), 1.0, high, ends, n, noise, values, matrix=H)
+
+
+def in_own_units(found: Curvature, errors: Array | None) -> Curvature:
+    """The same with a narrower interval of the least curvature, where the errors of entries tell more than that of products.
+
+    With D the roots of H's diagonal, H is positive definite where D^-1 H D^-1 is, whose entries are at most 1: what is lost along one
+    parameter does not hide another. The least curvature is above the least one there times the least entry of the diagonal, and not above
+    that entry.
+    """
+    if found.matrix is None or errors is None or not np.all(np.diagonal(found.matrix) > 0.0):
+        return found
+    diagonal, root = np.diagonal(found.matrix), np.sqrt(np.diagonal(found.matrix))
+    with np.errstate(all="ignore"):
+        H, E = (M / root[:, None] / root for M in (found.matrix, errors))
+        lost = TRUSTED * float(np.linalg.norm(E)) + len(root) * ROUNDING
+    low = float(np.linalg.eigvalsh(H)[0]) - lost
+    if not low > 0.0:
+        return found
+    j = int(np.argmin(diagonal))
+    high = float(diagonal[j]) * (1.0 + lost)
+    return replace(found, least=(max(found.least[0], low * float(diagonal[j])), min(found.least[1], high)))
 
 
 class Meter:

@@ -113,6 +113,7 @@ class SafeSteps:
         self.has_value, self.want_value, self.tune = has_value, free, tune
         self.carries = self.second or (method.kind == "update" and method.sizes["n_vec"] > 1)
         self.meter = Meter(FEW if tune else PRODUCTS, AGAIN, ACCURACY)
+        self.hessian: Hessian | None = None  # of the last measurement, whose lengths are taken again until the run goes back
         self.mark: Mark | None = None
         self.before: Mark | None = None  # the point before that of the next look
         self.lr, self.caution, self.lowest = math.nan, 1.0, math.nan
@@ -321,7 +322,8 @@ class SafeSteps:
 
     def _hessian(self, at: Mark) -> Hessian:
         shape = at.x.shape
-        return Hessian(at.x.ravel(), lambda x: np.ravel(self.run.evaluate(x.reshape(shape))[1]), base=at.grad.ravel(), longer=self.longer)
+        gradient = lambda x: np.ravel(self.run.evaluate(x.reshape(shape))[1])  # noqa: E731
+        return Hessian(at.x.ravel(), gradient, base=at.grad.ravel(), longer=self.longer, like=None if self.returns else self.hessian)
 
     def _measure(self, at: Mark | None = None) -> None:
         """L at a point, the mark by default, and the step for it."""
@@ -347,6 +349,7 @@ class SafeSteps:
         except FloatingPointError:  # beyond the domain, a little way off
             self.L = 2.0 * self.L if self.L > 0.0 else at.size / max(1.0, float(np.max(np.abs(at.x), initial=0.0)))
         self.beside += hessian.looked
+        self.hessian = hessian
         self.spent += self.used - before
         self.next_probe = self.used + max(UNPROBED if self.tune else 10, self.used - before)
         self._choose()

@@ -1,7 +1,7 @@
 """What is measured of a cost, and the methods that are tried from x0.
 
 The curvature of a cost is measured by products of its Hessian with vectors, one gradient each: Lanczos' three terms at the start, a short
-descent along gradient flow, and Lanczos again where it ends. That is at most 60 gradients and a few vectors, whatever the number of
+descent along gradient flow, and Lanczos again where it ends. That is at most 64 gradients and a few vectors, whatever the number of
 parameters. Where there are few parameters the whole Hessian is differenced instead.
 
 The largest curvature is an interval [a, b]: a is a Ritz value, which the largest eigenvalue of the Hessian is not below but for rounding; b
@@ -30,7 +30,11 @@ from mflow.stability.quadratic import convergence_rate
 __all__ = ["TRIES", "explain_cost", "with_trials"]
 
 STARTS = 2  # of Lanczos' method at the start
-AT_START, AT_END, STEPS = 16, 14, 12  # products of each, products at the end, gradients of the descent: 59 gradients in all
+AT_START, AT_END, STEPS = (
+    16,
+    14,
+    12,
+)  # products of each, products at the end, gradients of the descent: 59 gradients in all, and two each for the length of differences
 FLAT = 1e-6  # curvatures below this share of the largest are taken for 0
 NOTHING = 1e-12  # below this share of the largest none is seen
 ROSE = 2.0  # of a gradient in the descent: its step was too long
@@ -40,6 +44,7 @@ LOOKS = 6  # at the curvature where a trial leads
 NOISY: tuple[str, float, dict[str, float], str] = (
     "adam", 1e-3, {}, "As differences of noisy gradients tell no curvature, lr is the best of eleven rates, 1e-4 to 10, tried from x0.",
 )  # fmt: skip
+UNKNOWN = "Differences of the gradient over no two lengths agree, so curvatures are estimates, and which steps are stable is not known."
 SEARCHES = "A step is not needed at all by lbfgs, which minimize takes without a method: its line search finds each."
 FAR_APART = 1e8  # condition number beyond which momentum is at its most
 
@@ -64,6 +69,8 @@ def explain_cost(cost: ExaminedCost, start: Array, table: list[Method], check: b
     at_end = float(np.max(np.abs(later.values.real)))
     verdicts.append((f"after {STEPS} steps of descent with lr = {lr:.3g}", _verdict_of_cost(later, at_end)))
     worst = max(high, later.bounds[1])  # the step must be safe on the way, too
+    if cost.unknown:
+        gradient = f"{gradient} {UNKNOWN}".strip()
     condition = math.inf if least < -FLAT * size or size == 0.0 else low / max(least, FLAT * FLAT * size)
     steps = {m.name: _limit_for_cost(m, worst) for m in table}
     method, dt, parameters, reason = NOISY if noisy else _advice_for_cost(worst, condition, least < -FLAT * size, first.complete)
@@ -83,7 +90,7 @@ def explain_cost(cost: ExaminedCost, start: Array, table: list[Method], check: b
         parameters={"lr": dt, **parameters},
         reason=f"{reason} {SEARCHES}",
         complete=first.complete,
-        probability=1.0 if first.complete else 1.0 - MISS**STARTS,
+        probability=math.nan if cost.unknown else 1.0 if first.complete else 1.0 - MISS**STARTS,
         ncheck=ncheck + looked,
         gradient=gradient,
         noisy=noisy,

@@ -10,7 +10,9 @@ from mflow_core.problems.signatures import check_size, is_compiled
 
 from mflow.base.checks import Array, real_array
 from mflow.base.telling import tell
-from mflow.derivatives.differences import APART, ASIDE, OWN, TINY, Digits, digits_of, fitting_length
+from mflow.curvature.hessian import CENTRAL, FORWARD, Hessian
+from mflow.derivatives.agreement import SHORT, own_lengths
+from mflow.derivatives.differences import APART, ASIDE, OWN, TINY, Digits, digits_of
 from mflow.derivatives.remainder import GradientWarning, Verdict, gradient_model, quick, said_of
 from mflow.spectra import krylov
 
@@ -33,6 +35,8 @@ class ExaminedCost:
         self.digits: Digits | None = None
         self.seen: list[Any] | None = []
         self.first: Any = None  # the cost given along with the first gradient
+        self.lengths: Array | None = None  # of second differences along each parameter, where they are not the usual ones
+        self.unknown = False  # whether there are directions along which no two lengths agree
         self.own = np.zeros(start.size, bool)  # small numbers whose differences are taken over shares of themselves
         if jac is None and start.size > MOST:
             raise ValueError(f"jac: expected the gradient, as {start.size} variables are too many for differences of the cost, got None")
@@ -58,6 +62,8 @@ class ExaminedCost:
                     out = self.differences(x, self.digits.step)
                 elif self._bends(x, out):
                     out = self.differences(x, OWN)
+                elif self._find_lengths(x):
+                    out = self.differences(x, 6e-6)
         else:
             at = x.reshape(self.shape)
             out = self._gradient(at)
@@ -71,7 +77,22 @@ class ExaminedCost:
 
     def differences(self, x: Array, step: float) -> Array:
         """Central ones."""
-        return self._over(x, step * np.where(self.own & (x != 0.0), np.abs(x), np.maximum(1.0, np.abs(x))))
+        lengths = step * np.where(self.own & (x != 0.0), np.abs(x), np.maximum(1.0, np.abs(x)))
+        return self._over(x, lengths if self.lengths is None else np.minimum(lengths, SHORT * self.lengths))
+
+    def _find_lengths(self, x: Array) -> bool:
+        """Whether second differences over the usual lengths are others than over shorter ones, so that each parameter has its own."""
+        if self.own.any():
+            return False
+        calls = [0]
+
+        def counted(at: Array) -> float:
+            calls[0] += 1
+            return self.value(at)
+
+        self.lengths = own_lengths(counted, x)
+        self.count += -(-calls[0] // (2 * x.size))  # in gradients
+        return self.lengths is not None
 
     def _over(self, x: Array, h: Array) -> Array:
         """Those of these lengths."""
@@ -120,23 +141,30 @@ class ExaminedCost:
 
     def curvatures(self, x: Array, base: Array, products: int, starts: int = 1) -> krylov.Ritz:
         """Ritz values of the Hessian at x."""
-        relative = (100.0 if self.jac is None else 1.0) * LENGTH if self.digits is None else min(0.3, 25.0 * self.digits.step)
-
-        def along(v: Array, length: float) -> Array:
-            return (self.gradient(x + length * v) - base) / length
-
-        some = krylov.random_vector(x.size, 13)
-        length = fitting_length(lambda h: along(some, h), relative, float(np.linalg.norm(x)))
-
-        def times(v: Array) -> Array:
-            return along(v, length)
-
+        relative = LENGTH if self.digits is None else min(0.3, 25.0 * self.digits.step)
+        if self.jac is None and self.digits is None:
+            relative *= 100.0
+            self._find_lengths(x)
+        central = self.lengths is not None
+        longer = relative / (CENTRAL if central else FORWARD)
+        times = Hessian(
+            x,
+            self.gradient,
+            None,
+            base,
+            central,
+            longer,
+            self.lengths,
+            compare=self.digits is None and (self.jac is not None or bool(self.own.any())),
+        )
         if x.size <= FEW:
             H = np.stack([times(unit) for unit in np.eye(x.size)], axis=1)
+            self.unknown = self.unknown or times.unknown
             values = np.linalg.eigvalsh(0.5 * (H + H.T))
             return krylov.Ritz(values.astype(np.complex128), np.zeros(x.size), x.size, True, (float(values[0]), float(values[-1])))
         runs = [krylov.lanczos(times, x.size, products, nothing=1e-8, stream=k, miss=MISS) for k in range(starts)]
-        noise = 4.0 * 2.0**-52 * float(np.linalg.norm(base)) / length
+        self.unknown = self.unknown or times.unknown
+        noise = 4.0 * 2.0**-52 * float(np.linalg.norm(base)) / times.length
         return krylov.joined(runs, noise)
 
 

@@ -28,7 +28,8 @@ class Report(Readable):
 
     kind : "cost" or "right-hand side". n : int. nfev : int, gradients, or slopes. curvature : (lower, upper), of a cost the interval of
     the largest curvature at the start; of a right-hand side that of the spectral radius on the path, an estimate where `complete` is False.
-    probability : float, with which the interval of a cost holds, over random starts: 1 where all curvatures are known.
+    probability : float, with which the interval of a cost holds, over random starts: 1 where all curvatures are known,
+    nan where they are estimates, as `gradient` says.
     least_curvature : float, the smallest Ritz value (at the start), below 0 where the cost curves down. condition : float, a lower bound of
     the condition number; inf where the cost is not convex, or has no curvature.
     eigenvalues : complex128 array, Ritz values of the flow's Jacobian at the start.

@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 
 from mflow.base.checks import Array, as_tuple, check_flags, check_unmasked, dense_array, entry_words, operator_words, real_array, shown
 from mflow.base.telling import tell
-from mflow.derivatives.differences import ASIDE, EACH, SOME, Digits, Scan, along, check_diff_step, digits_of, falls_aside, scan
+from mflow.derivatives.agreement import agreeing
+from mflow.derivatives.differences import ASIDE, EACH, SOME, Digits, Scan, along, check_diff_step, digits_of, falls_aside, scan, tried
 from mflow.derivatives.elsewhere import with_jacobian
 from mflow.derivatives.remainder import GradientWarning, Verdict, jacobian_model, quick, said_of
 from mflow.fitting.compiled import compiled_residuals
@@ -36,6 +37,10 @@ COARSE = 0.3  # as FLOOR, where residuals are rounded to multiples, which tiny s
 SMALL = 1e-3  # a parameter below it may be 0
 UNKNOWN = Verdict("unknown", 0)
 FAINT = 100.0  # times the rounding of the residuals: changes by less have hardly a digit
+SHORTER = 1e-3  # of the usual lengths of differences, over which columns are looked at again;
+LARGE = 1e3  # a parameter that may be so by an offset
+FAR = 10.0  # lengths of differences
+APART = 0.01  # relative: what they are apart by where they are others
 FLOOR = THRESHOLDS["floor"]  # of its largest value so far: a number that has been large is not measured in tiny steps
 
 
@@ -91,6 +96,8 @@ class Residuals:
         self.fewer, self.sparsity = False, None  # whether m may be below n, and where J may have entries
         self.calls = self._calls(fun, jac) if self.compiled is None else None
 
+    shorter, compared = False, np.zeros(0)  # whether differences are taken over lengths below the usual ones; where that was asked last,
+    looked = 0  # and the calls for it
     lost = ""  # what is not finite in the last value of jac, in words
     digits: Digits | None
     least: Array | None
@@ -220,7 +227,7 @@ class Residuals:
             self.calls.seen = []
         code: int = self.core.begin(self.calls is not None)
         if code == 0 and self.differences:
-            code = self._first_differences() or self._still_rows() or self._faint_columns()
+            code = self._first_differences() or self._shorter_ones() or self._still_rows() or self._faint_columns()
         elif code == 0 and self.checks:
             self._check_jacobian()
         if code == 0 and self.sparsity is not None and self.checks:
@@ -238,6 +245,9 @@ class Residuals:
         if not self.given:
             self._lengthen(self.digits.step)
         return self.renew()
+
+    def _shorter_ones(self) -> int:
+        return self.renew() if self.shortens() else 0
 
     def _still_rows(self) -> int:
         """Residuals that no parameter moves over these steps though longer ones do, beside others that move: a part of them carries fewer
@@ -362,9 +372,59 @@ class Residuals:
 
     # ---- differences ----------------------------------------------------------------------------------------------------------------
 
+    def shortens(self, x0: Array | None = None) -> bool:
+        """Whether columns of differences are others over shorter lengths, as beside an offset, which are then taken; one evaluation where
+        they are not, and none where x is not large and no usual length is long beside the way from x0."""
+        core = self.core
+        far = x0 is None or bool(np.all(np.abs(core.x - x0) >= FAR * np.abs(self.lengths(core.x))))
+        if far and float(np.max(np.abs(core.x))) < LARGE:
+            return False
+        if not self.differences or self.given or self.digits is not None or self.steps is not None or self.calls is None or core.stale:
+            return False
+        x, (lower, upper, held) = np.array(core.x), core.region
+        move = np.where(held, 0.0, np.abs(self.lengths(x)) * along(self.n))
+        if np.array_equal(x, self.compared) or not move.any():
+            return False
+        self.compared = x
+        with np.errstate(all="ignore"):
+            J = core.J if core.loss_weights is None else core.J / core.loss_weights[:, None]
+            step = SHORTER * move
+            step = -step if np.any((x + step > upper) | (x + step < lower)) else step
+            seen, foreseen = self._changes(x, step), J @ step
+            off, size = (float(np.linalg.norm(v)) for v in (seen - foreseen, np.maximum(np.abs(seen), np.abs(foreseen))))
+        if not off > APART * size + SHORTER * core.measures[3] + 8.0 * self.eps * float(np.linalg.norm(core.f)):
+            return False
+        return self._take_shorter(x, held)
+
+    def _changes(self, x: Array, step: Array) -> Array:
+        """Of the residuals along a step, for the step that rounding makes of it."""
+        self.looked += 1
+        found = tried(self._inside, x + step)
+        return np.full(self.m, np.nan) if found is None else self.weighted(found) - self.core.f
+
+    def _agreeing(self, x: Array, held: NDArray[np.bool_]) -> Array:
+        """Lengths of central differences that agree with shorter ones."""
+        found, noise = EPS ** (1 / 3) * self._scale(x), 8.0 * self.eps * float(np.linalg.norm(self.core.f))
+        for j in np.flatnonzero(~held):
+            unit = 1.0 * (np.arange(self.n) == j)
+
+            def slope(h: float, unit: Array = unit) -> Array:
+                return np.asarray((self._changes(x, h * unit) - self._changes(x, -h * unit)) / (2.0 * h))
+
+            found[j] = agreeing(slope, float(found[j]), abs(float(x[j])), SHORTER, rounding=lambda h: noise / h).length
+        return found
+
+    def _take_shorter(self, x: Array, held: NDArray[np.bool_]) -> bool:
+        """Central differences over these lengths, where some column has others than the usual ones."""
+        usual, found = EPS ** (1 / 3) * self._scale(x), self._agreeing(x, held)
+        if np.array_equal(found, usual):
+            return False
+        self.steps, self.central, self.shorter = found / self._scale(x), True, True
+        return True
+
     def zeros(self, x: Array) -> bool:
-        """Columns of differences have become 0: whether longer ones show slopes, which are then taken."""
-        return self._confirm(x, np.array(self.core.seen_zeros(), dtype=int)) and self.renew() == 0
+        """Columns of differences have become 0: whether shorter ones or longer ones show slopes, which are then taken."""
+        return (self.shortens() and self.renew() == 0) or self._confirm(x, np.array(self.core.seen_zeros(), dtype=int)) and self.renew() == 0
 
     def _lengthen(self, step: float) -> None:
         self.steps, self.central = np.full(self.n, step), True
@@ -374,17 +434,23 @@ class Residuals:
         if not self.differences or self.steps is not None or (self.central and not self.floor):
             return False
         self.central, self.floor = True, 0.0 if self.central else self.floor
+        self.compared = np.zeros(0)  # lengths are others
         return True
 
     def sharp_jacobian(self, x: Array) -> tuple[Array, Array]:
-        """(the Jacobian by central differences, unless the user's steps or longer ones are taken, and their lengths); not counted."""
-        if not self.central and self.steps is None:
-            self.core.differences(True, EPS ** (1 / 3), self.floor, self.blur, False)
-            h = EPS ** (1 / 3) * self._scale(x)
-        else:
-            h = np.abs(self.lengths(x))
+        """(the Jacobian by central differences, unless the user's steps or longer ones are taken, and their lengths); not counted. Where it
+        is not the run's own, which shorter forward differences have made, its lengths are those that agree with shorter ones."""
+        if self.central or self.steps is not None:
+            return self.core.jacobian(x), np.abs(self.lengths(x))
         try:
-            return self.core.jacobian(x), h
+            scale, own = self._scale(x), self.core.J if self.core.loss_weights is None else self.core.J / self.core.loss_weights[:, None]
+            self.core.differences(True, EPS ** (1 / 3), self.floor, self.blur, False)
+            J, h = self.core.jacobian(x), EPS ** (1 / 3) * scale
+            if not self.core.stale and np.any(np.linalg.norm(J - own, axis=0) > APART * np.linalg.norm(own, axis=0)):
+                h = self._agreeing(x, self.core.region[2])
+                self.core.differences(True, h / scale, self.floor, self.blur, False)
+                J = self.core.jacobian(x)
+            return J, h
         finally:
             self.tell_core()
 
@@ -485,6 +551,10 @@ class Residuals:
 
     def _confirm(self, x: Array, zero: Any, noise: float = 0.0) -> bool:
         """Whether columns, of zeros or in doubt, have slopes over longer steps, which are then taken for all."""
+        if self.shorter:
+            return False
+        if np.array_equal(x, self.core.x) and self.shortens():
+            return True
         scanned = self.scans(x, zero)
         sloped = [one.kind == "slope" and one.noise < WILD for one, _ in scanned]
         slopes = [pair for pair, is_one in zip(scanned, sloped, strict=True) if is_one]
@@ -514,5 +584,7 @@ class Residuals:
             return f"; the residuals carry {self.digits.text}: diff_step={self.digits.step:.2g} would suit them"
         if not self.differences or self.given or self.steps is None:
             return ""
+        if self.shorter:
+            return f"; differences are taken over {self.steps.min():.2g} of x, as the residuals change within longer ones"
         reason = "differences vanish over shorter ones" if self.digits is None else f"the residuals carry {self.digits.text}"
         return f"; differences are taken over {self.steps.max():.2g} of x, as {reason}"

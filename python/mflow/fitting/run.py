@@ -75,21 +75,25 @@ class Run:
         self.core: Any = None
         self.bad, self.spent = "", 0  # evaluations before this run, by single residuals
         self.left: set[int] = set()  # parameters that were taken off a bound at which the cost is largest
+        self.any_step = False  # whether xtol is left out
         self.doubted = math.inf  # the cost at the last end by ftol or xtol whose gradient was not small
 
     def set_up(self) -> None:
         """Evaluate the residuals at x: the core then knows how many there are."""
-        core = self.problem.start(self.x, self.loss)
-        how = self.how
-        tests = (counted_ftol(how["ftol"]), how["xtol"], how["gtol"], max(1, how["limit"] - self.spent), how.get("calls", 0))
-        core.settings(*tests, how["dt"], how["acceleration"], self.tell is not None)
+        self.core = core = self.problem.start(self.x, self.loss)
+        self._test(self.how["xtol"])
         if self.D is not None:
             core.scale(self.D)
         if self.box is not None:
             core.box(*self.box)
         if self.fixed is not None:
             core.hold(self.fixed)
-        self.core = core
+
+    def _test(self, xtol: float) -> None:
+        """The tests of the end, with this xtol."""
+        how = self.how
+        tests = (counted_ftol(how["ftol"]), xtol, how["gtol"], max(1, how["limit"] - self.spent), how.get("calls", 0))
+        self.core.settings(*tests, how["dt"], how["acceleration"], self.tell is not None)
 
     def go(self) -> str:
         """The name of the test that ended it."""
@@ -110,6 +114,8 @@ class Run:
                 if ending:
                     return ending
                 if ENDINGS.get(code) in IN_DOUBT and (self._longer(str(ENDINGS[code])) or self._anew(str(ENDINGS[code]))):
+                    code = 0
+                elif STATUS.get(str(ENDINGS.get(code, "")), -1) > 0 and self._over_shorter():
                     code = 0
             ending = self._looked_at(str(ENDINGS[code]))
             if self.box is None or STATUS.get(ending, -1) <= 0 or not self._leaves_a_peak():
@@ -210,18 +216,44 @@ class Run:
         self.core.again()
         return True
 
+    def _over_shorter(self) -> bool:
+        """Where differences over shorter lengths show another Jacobian than the one that ended the run: once more, by these."""
+        if not self.problem.shortens(self.x) or self.problem.renew():
+            return False
+        self.core.again()
+        return True
+
     @property
     def _doubtful(self) -> bool:
         """Whether ftol or xtol ended the run after a step that its radius cut, beside a gradient that is not small: the radius may be
         short in units of columns that told nothing, as those of a parameter at 0 on which the residuals depend by its square."""
+        return self._sloped and math.isfinite(self.core.dt)
+
+    @property
+    def _sloped(self) -> bool:
+        """Whether the gradient is not small."""
         _, cosine, _, rounding, _, size = self.core.measures
-        small = max(SLOPED, 10.0 * math.sqrt(self.how["ftol"]), 10.0 * self.how["xtol"])
-        return bool(cosine > small and size > rounding and math.isfinite(self.core.dt))
+        return bool(cosine > max(SLOPED, 10.0 * math.sqrt(self.how["ftol"]), 10.0 * self.how["xtol"]) and size > rounding)
+
+    def _is_short_beside_an_offset(self, ending: str) -> bool:
+        """Whether xtol ended the run beside a gradient that is not small: a step is short against |x|, of which an offset may be nearly
+        all. The run goes on without xtol then."""
+        if ending not in ("xtol", "both") or self.any_step or not self._sloped:
+            return False
+        self.any_step = True
+        self._test(0.0)
+        if self.problem.renew() or not self._sloped:
+            self._test(self.how["xtol"])
+            return False
+        return True
 
     def _anew(self, ending: str) -> bool:
         """Such an end once more with a Jacobian of its own point, by central differences, whose columns alone are the units of the
         parameters; where that has not lowered the cost, from the lowest point seen beside it."""
         cost = float(self.core.cost)
+        if self._is_short_beside_an_offset(ending):
+            self.core.again()
+            return True
         if ending == "step_too_small" or not self._doubtful:
             return False
         if not cost < (1.0 - FALLEN) * self.doubted:

@@ -24,7 +24,7 @@ from mflow.base.methods import Method
 from mflow.base.pace import Pace, pieces
 from mflow.base.result import OptimizeResult, Result, keep_origin, put_later
 from mflow.base.telling import tell
-from mflow.curvature.landscape import OF_DIFFERENCES, Landscape, gradient_of, products_of
+from mflow.curvature.landscape import OF_DIFFERENCES, Landscape, gradient_of, products_of, value_of
 from mflow.derivatives.differences import EPS
 from mflow.derivatives.remainder import GradientWarning
 from mflow.optimize.directions import Tests, direction_of, takes_bounds
@@ -301,6 +301,7 @@ class LineDescent(Counted):
             flat, gradient_of(self.problem, self.start), products_of(self.doubts.fun, flat), lambda v: v.reshape(shape),
             converged=converged, longer=OF_DIFFERENCES if differences else 1.0,
             box=None if self.doubts.box is None else self.doubts.box.flat,
+            value=value_of(self.problem, self.start) if differences else None,
         )  # fmt: skip
 
     def _path(self) -> Result:

@@ -18,7 +18,7 @@ from mflow.base.methods import Method
 from mflow.base.progress import Progress
 from mflow.base.result import OptimizeResult, Result, keep_origin
 from mflow.curvature.frozen import Bearing
-from mflow.curvature.landscape import OF_DIFFERENCES, Landscape, gradient_of, largest_step, products_of, run_bearing
+from mflow.curvature.landscape import OF_DIFFERENCES, Landscape, gradient_of, largest_step, products_of, run_bearing, value_of
 from mflow.curvature.watch import Watch, watch_of
 from mflow.optimize.doubts import Doubts
 from mflow.saving.saved_run import NOT_CONTROLLED, SavedRun, counts_of, read_run, write_run
@@ -146,6 +146,7 @@ class Looks:
             self.method.name, lambda L: largest_step(self.method, L, self.friction),
             self._bearing if self.method.kind == "update" else None, converged,
             longer=OF_DIFFERENCES if differences else 1.0, box=None if self.doubts.box is None else self.doubts.box.flat,
+            value=value_of(self.problem, self.doubts.start) if differences else None,
         ))  # fmt: skip
 
     def _bearing(self, grad: Array) -> Bearing:

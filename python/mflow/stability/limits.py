@@ -29,6 +29,7 @@ from mflow.base.checks import (
 )
 from mflow.base.methods import Method, as_method
 from mflow.base.telling import tell
+from mflow.derivatives.agreement import BENDS, agreeing
 from mflow.derivatives.differences import fitting_length
 from mflow.spectra import eigenvalues as scans
 from mflow.spectra import normality
@@ -393,7 +394,8 @@ def _of_descent(
     if curvature is None:
         raise ValueError(f"friction: it goes with curvature=, as minimize steps {kind.name}; for M x'' + C v + K x = 0 give damping=")
     if stiffness is not None or damping is not None:
-        raise ValueError(f"stiffness, damping: expected none beside curvature=, which with friction= says the same of {kind.name}; omit them")
+        given = f"expected none beside curvature=, which with friction= says the same of {kind.name}; omit them"
+        raise ValueError(f"stiffness, damping: {given}")
     friction = check_number(parameters.get("friction", FRICTION), "friction", low=0.0)
     return as_method(method, rest), check_number(curvature, "curvature", low=0.0), friction
 
@@ -434,7 +436,7 @@ def _tangents(force: Any, x0: Any, v0: Any) -> tuple[Array, Array]:
     def slopes(of: int) -> Array:
         sizes = np.abs((x, v)[of])
         sizes[sizes == 0.0] = min(1.0, float(np.max(sizes)))  # the size of the others, where it is below 1
-        lengths = [fitting_length(functools.partial(along, of, j), DIFFERENCE, float(size)) for j, size in enumerate(sizes)]
+        lengths = [_length_of(functools.partial(along, of, j), float(size)) for j, size in enumerate(sizes)]
         return np.stack([along(of, j, length) for j, length in enumerate(lengths)], axis=1)
 
     K, C = slopes(0), slopes(1)
@@ -442,6 +444,11 @@ def _tangents(force: Any, x0: Any, v0: Any) -> tuple[Array, Array]:
         if np.max(np.abs(matrix - matrix.T)) > ASYMMETRY * np.max(np.abs(matrix)):
             raise ValueError(f"force: expected symmetric derivatives by {of}, got others; write it as y' = F(y), and give jac=")
     return 0.5 * (K + K.T), 0.5 * (C + C.T)
+
+
+def _length_of(slope: Callable[[float], Array], size: float) -> float:
+    """Of a difference along one component: shorter than its share where that is another slope, below 1 or beside an offset."""
+    return fitting_length(slope, DIFFERENCE, size) if size <= 1.0 else agreeing(slope, DIFFERENCE * size, size, BENDS).length
 
 
 def _warn_of_growth(

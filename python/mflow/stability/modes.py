@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from mflow.base.checks import Array
 from mflow.base.methods import Method
 from mflow.base.pace import by_rows
+from mflow.derivatives.agreement import BENDS, agreeing
 from mflow.derivatives.differences import fitting_length
 from mflow.spectra import krylov
 from mflow.stability.criterion import criterion_of, oscillator_matrix
@@ -112,6 +113,9 @@ def force_modes(accel: Callable[[Array, Array], Array], x: Array, v: Array, velo
         if length == DIFFERENCE:  # below 1, the size of what moves may tell a shorter one
             any_way = krylov.random_vector(x.size, START)
             length = fitting_length(lambda h: along(any_way, h), DIFFERENCE, sizes[0] if on_x else sizes[1])
+        elif on_x:  # above 1 it may be that of an offset
+            any_way = krylov.random_vector(x.size, START)
+            length = agreeing(lambda h: along(any_way, h), length, sizes[0], BENDS).length
 
         def times(unit: Array) -> Array:
             out = along(unit, length)
