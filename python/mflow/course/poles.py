@@ -17,7 +17,7 @@ from mflow.base.checks import Array
 
 __all__ = ["pole_words"]
 
-LOOKS = 8  # at f on the way
+LOOKS = 6  # at f on the way
 STANDS_OUT = 1.5  # times the median of these
 GROWS = 1.05  # from one side of the largest to it, however near: at what is bounded it comes down to 1
 ZOOMS = 64

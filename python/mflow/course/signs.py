@@ -145,7 +145,7 @@ class Walls:
         What is beyond by less than a tolerance is at the wall then. The first step is as short as those that failed: beside a wall, at
         rest, no slope tells what it should be. first_step: of other starts. events : of the run, or None.
         """
-        gone = [w for w in self.found if w.rests and self._leads_on(w, fails=status != 0)]
+        gone = [w for w in self.found if w.rests and self._leads_on(w, fails=status != 0)] + (self._opened() if status != 0 else [])
         here = self._here() or ([] if gone or self.run.t == self.left_at else self._rests())
         if not here and not gone:
             return status
@@ -175,7 +175,7 @@ class Walls:
         keep, counted = np.ones(len(times), dtype=bool), events.pack()
         events.start_at(self.run.t, y)
         at_rest = events.pack()
-        for e in range(events.count):
+        for e in np.flatnonzero(at_rest[:, 2] == 0.0):  # those of what rests, and of nothing else
             last, t = -1, self.run.t
             for k in np.flatnonzero(which == e)[::-1]:
                 if not at_wall[k] or abs(t - times[k]) > LONGEST * self.span:
@@ -183,7 +183,7 @@ class Walls:
                 if last >= 0:
                     keep[last] = False
                 last, t = k, times[k]
-            if last >= 0 and at_rest[e, 2] == 0.0:
+            if last >= 0:
                 counted[e] = at_rest[e]
         counted[:, 0] -= np.bincount(which[~keep], minlength=events.count)
         events.unpack(counted)
@@ -308,6 +308,18 @@ class Walls:
             return True
         at = self._slope(self.run.t, y, j, bound)
         return bool(np.copysign(1.0, self.run.h) * side * at[j] < -ROUNDED * np.max(np.abs(at)))
+
+    def _opened(self) -> list[Wall]:
+        """Those beyond which f is finite by now."""
+        ends = [w for w in self.found if not w.rests]
+        if not ends or self.inside is None:
+            return []
+        y, t = np.ravel(self.run.y), self.run.t
+        sizes = np.broadcast_to(self.atol.ravel() + self.rtol.ravel() * np.abs(y), y.shape)
+        self.inside.release()
+        out = [w for w in ends if np.all(np.isfinite(self._slope(t, y, w.component, w.bound - w.side * sizes[w.component])))]
+        self._go_behind(self.found)
+        return out
 
     def _blamed(self, t: float, y: Array, change: Array, among: list[int]) -> list[int]:
         """Components whose own change leaves the domain: halves are looked at where a whole leaves it."""
