@@ -25,6 +25,7 @@ from mflow.base.pace import Pace, pieces
 from mflow.base.result import OptimizeResult, Result, keep_origin, put_later
 from mflow.base.telling import tell
 from mflow.curvature.landscape import OF_DIFFERENCES, Landscape, gradient_of, products_of
+from mflow.derivatives.differences import EPS
 from mflow.derivatives.remainder import GradientWarning
 from mflow.optimize.directions import Tests, direction_of, takes_bounds
 from mflow.optimize.doubts import Doubts
@@ -37,6 +38,9 @@ __all__ = ["CONVERGED", "ENDINGS", "STOPPED", "LineDescent", "ending", "overflow
 CONVERGED = stepper.CONVERGED
 STOPPED = CONVERGED - 1  # by the callback
 BY_FTOL, BY_XRTOL, BY_MAXFUN = STOPPED - 1, STOPPED - 2, STOPPED - 3  # SciPy's further tests
+STALLED, SLOW = STOPPED - 4, STOPPED - 5
+STALLING = 50  # iterations that leave the cost as it was, to the last digit,
+SLOWLY = 1e-3  # or lower it by less than this share of it: where differences are told by central ones, once
 ENDINGS: dict[int, tuple[int, str, Callable[[int, str, float], str]]] = {  # words of (nit, the largest entry of the gradient, gtol)
     CONVERGED: (0, "converged", lambda nit, largest, gtol: f"{largest}, at most gtol = {gtol:g}, after {nit} iterations"),
     STOPPED: (2, "callback", lambda nit, largest, gtol: f"the callback stopped it after {nit} iterations"),
@@ -75,6 +79,8 @@ class LineDescent(Counted):
 
     run: line_descent.LineDescent
     saving: Saving | None = None
+    _asked = _ended = False  # whether it has stalled, and for good
+    _slow = False  # whether differences were compared with central ones, as it got on slowly
 
     def __init__(
         self, doubts: Doubts, method: Method, search: Any, settings: dict[str, Any], keep_path: bool,
@@ -125,22 +131,32 @@ class LineDescent(Counted):
         status = self._go(limit, gtol)
         for _ in range(AGAIN):
             if self.saving is not None or status not in (CONVERGED, line_descent.FAILED):
-                return status
+                break
             x, grad = self.run.here()
             if not (self.doubts.steeper(x, grad) or (status == CONVERGED and self.doubts.blind(x, self.run.value, grad))):
                 break
             self.earlier, self.run = self.nit, self._run_from(x)
             status = self._go(limit - self.earlier, gtol)
-        if status == line_descent.FAILED and self.saving is None:
+        while status in (line_descent.FAILED, SLOW) and self.saving is None:
+            slow, self._slow = status == SLOW, True
+            x, _, grad = self.run.lowest()
+            if grad is not None and self.doubts.sharper(self.run.gradient, x, grad):
+                self.earlier, self.run = self.nit, self._run_from(x)
+            elif not slow:
+                break
+            status = self._go(limit - self.earlier, gtol)
+        if status in (line_descent.FAILED, STALLED) and self.saving is None:
             x, value, _ = self.run.lowest()
             if self.doubts.longer(self.problem, x.ravel(), value):
                 self.earlier, self.run = self.nit, self._run_from(x)
+                status = self._go(limit - self.earlier, gtol)
+            elif status == STALLED and not self._ended:
                 status = self._go(limit - self.earlier, gtol)
         return status
 
     def _go(self, limit: int, gtol: float) -> int:
         if self._python and self.saving is None and self.tell is None and self.tests is None and not self.keep_path:
-            return self._advance(limit, gtol)  # in one piece, as Python answers signals in each evaluation
+            return self._advance_while_it_falls(limit, gtol)  # Python answers signals in each evaluation
         status, pace = self._advance(0, gtol), Pace()
         while status == 0 and self.run.k < limit:
             before = self.run.k
@@ -155,6 +171,23 @@ class LineDescent(Counted):
                 return status if status == CONVERGED else STOPPED
             if status == 0 and self.tests is not None and last is not None:
                 status = self._tested(self.tests, last[0], last[2])
+        return status
+
+    def _advance_while_it_falls(self, limit: int, gtol: float) -> int:
+        """In long pieces; STALLED where the cost has the same value after one. By differences also once where it falls by less than their
+        length along the largest slope, as where a kink lies within them: they may tell none."""
+        status = self._advance(0, gtol)
+        while status == 0 and self.run.k < limit:
+            before = self.run.k, self.run.value
+            status = self._advance(min(STALLING, limit - before[0]), gtol)
+            if status != 0 or self.run.k - before[0] < STALLING:
+                continue
+            if not self._slow and self.doubts.differences and before[1] - self.run.value <= SLOWLY * abs(before[1]):
+                return SLOW
+            short = EPS**0.5 * self.run.largest_slope[1] if self.doubts.differences and not self._asked else 0.0
+            if before[1] - self.run.value <= short and (short > 0.0 or self.run.value == before[1]):
+                self._asked, self._ended = True, self._asked or self.run.value == before[1]
+                return STALLED
         return status
 
     def _tested(self, tests: Tests, x: Array, value: float) -> int:
@@ -204,9 +237,13 @@ class LineDescent(Counted):
         _, last = self.run.largest_slope
         if status in ENDINGS:
             return self.result(*ending(status, nit, last, gtol, self.doubts.box is not None))
+        reason = "trust_region_failed" if self._trusts else "line_search_failed"
         if status == line_descent.FAILED:
-            reason = "trust_region_failed" if self._trusts else "line_search_failed"
             return self.result(-1, reason, self._failure(last, gtol))
+        if status == STALLED:
+            hint = "" if self.doubts.text else self._gradient_in_doubt()
+            what = f"{STALLING} iterations have not lowered the cost, and its gradient is {last:.3g}, above gtol = {gtol:g}{hint}"
+            return self.result(-1, reason, what)
         if status == -1005:
             return self.result(-1, "non_finite", f"the cost or its gradient is not finite in iteration {nit}: x is the lowest point seen")
         text = "asked for a smaller step" if status > 0 else "gave up"
