@@ -139,8 +139,8 @@ class LineDescent(Counted):
             status = self._go(limit - self.earlier, gtol)
         while status in (line_descent.FAILED, SLOW) and self.saving is None:
             slow, self._slow = status == SLOW, True
-            x, _, grad = self.run.lowest()
-            if grad is not None and self.doubts.sharper(self.run.gradient, x, grad):
+            x, _, slope = self.run.lowest()
+            if slope is not None and self.doubts.sharper(self.run.gradient, x, slope):
                 self.earlier, self.run = self.nit, self._run_from(x)
             elif not slow:
                 break

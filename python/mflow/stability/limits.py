@@ -393,7 +393,9 @@ def _of_descent(
     if curvature is None:
         raise ValueError(f"friction: it goes with curvature=, as minimize steps {kind.name}; for M x'' + C v + K x = 0 give damping=")
     if stiffness is not None or damping is not None:
-        raise ValueError(f"stiffness, damping: expected none beside curvature=, which with friction= says the same of {kind.name}; omit them")
+        raise ValueError(
+            f"stiffness, damping: expected none beside curvature=, which with friction= says the same of {kind.name}; omit them"
+        )
     friction = check_number(parameters.get("friction", FRICTION), "friction", low=0.0)
     return as_method(method, rest), check_number(curvature, "curvature", low=0.0), friction
 
