@@ -252,8 +252,8 @@ VANISHING: dict[str, tuple[Callable[[Array], Array], Callable[[Array], Array], l
 @pytest.mark.parametrize("start", [1e-9, 1e-3, 0.03])
 @pytest.mark.parametrize("how", ["exact", "tolerances", "2-point"])
 def test_a_column_that_vanishes_at_the_minimum_holds_nothing_back(name: str, start: float, how: str) -> None:
-    """The minimum is known: the first residual is least at 0, the others vanish. Steps within a radius in units of the vanishing column left
-    the linear parameters none: 1500 evaluations, or an end at a third of the way."""
+    """The minimum is known: the first residual is least at 0, the others vanish. Steps within a radius in units of the
+    vanishing column left the linear parameters none: 1500 evaluations, or an end at a third of the way."""
     fun, jac, rest, cost = VANISHING[name]
     some: dict[str, Any] = {"ftol": 1e-8, "xtol": 1e-8, "gtol": 1e-8} if how == "tolerances" else {}
     r = least_squares(fun, [start, *[1.0] * len(rest)], "2-point" if how == "2-point" else jac, **some)

@@ -222,7 +222,7 @@ def test_the_stable_step_is_that_of_the_descent_as_it_is_called(method: str, fri
 
 
 def test_friction_of_a_structure_is_its_damping() -> None:
-    with pytest.raises(ValueError, match="friction: it goes with curvature=.*give damping="):
+    with pytest.raises(ValueError, match=r"friction: it goes with curvature=.*give damping="):
         mflow.max_stable_dt("leapfrog", stiffness=7.5, friction=1.0)
     with pytest.raises(ValueError, match="stiffness, damping: expected none beside curvature="):
         mflow.max_stable_dt("leapfrog", stiffness=7.5, curvature=1.0)

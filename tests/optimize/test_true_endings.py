@@ -184,9 +184,9 @@ def test_minima_are_called_minima() -> None:
     ],
 )
 def test_a_kink_is_no_noise(cost: Any) -> None:
-    """The values are those of float64, to rounding."""
+    """The values are those of float64, to rounding. Central differences may meet the kink itself, at 1 or 0.77, where they are 0."""
     r = mflow.minimize(cost, [0.3])
-    assert "has a kink near x" in r.message
+    assert "has a kink near x" in r.message or (r.success and min(abs(r.x[0] - 1.0), abs(r.x[0] - 0.77)) < 1e-15)
     assert "noise of" not in r.message
 
 
@@ -314,3 +314,14 @@ def test_a_slow_valley_is_no_stall() -> None:
     r = mflow.minimize(lambda x: 0.5 * ((x[0] - 1) ** 2 + 1e4 * (x[1] - x[0] / 2) ** 2), [-3.0, 2.0], method="lbfgs")
     assert r.reason in ("converged", "line_search_failed")
     np.testing.assert_allclose(r.x, [1.0, 0.5], atol=1e-3)
+
+
+@pytest.mark.parametrize(("steepness", "most"), [(1e4, 2000), (1e5, 3500), (1e6, 8000)])
+@pytest.mark.parametrize("bounds", [None, [(-2, 4)] * 2, [(-3, 3)] * 2])
+def test_steep_valleys_by_differences(steepness: float, most: int, bounds: Any) -> None:
+    """The minimum is 0 at (1, 1). Errors of forward differences, their length times the curvature, were larger than the slope along the
+    valley: 337 116 evaluations to 2.5e-4, or a line search that failed, once with a kink that the cost has not."""
+    r = mflow.minimize(lambda x: steepness * (x[1] - x[0] ** 2) ** 2 + (1 - x[0]) ** 2, [-1.2, 1.0], bounds=bounds)
+    assert r.fun < 1e-6
+    assert r.nfev < most
+    assert "kink near" not in r.message

@@ -199,6 +199,17 @@ class CostLook:
         self.noisy = x.copy(), moves_from(x)[[one.noise for one in scans].index(self.noise)]
         return self._lengthen(callback, max(one.step for one in sloped), x.size)
 
+    def sharpen(self, callback: Any) -> bool:
+        """Whether differences were forward ones of the usual lengths; they are central ones now."""
+        if callback.mode != FORWARD or self.given or callback.scales is not None:
+            return False
+        callback.mode = CENTRAL
+        return True
+
+    def blunt(self, callback: Any) -> None:
+        """Forward ones again."""
+        callback.mode = FORWARD
+
     def blind(self, callback: Any, x: Array, value: float, grad: Array, gtol: float) -> bool:
         """At an end: whether the cost has a slope above gtol that differences do not see, as a part of it moves in jumps that are longer
         (float32 beside float64). Longer differences are taken then. Two evaluations where there is none."""

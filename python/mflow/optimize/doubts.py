@@ -48,6 +48,7 @@ TWICE = RIGHT._replace(ncheck=2 * RIGHT.ncheck)
 OWN_ERROR = 4.0 * EPS**0.5  # of a difference, in units of the cost, or 1, and of max(1, |x|): by curvature, and rounding
 NO_SLOPE = 1e-9  # in the same units: less than differences show where the cost has a curvature
 BESIDE = 8  # parameters along which the cost is looked at where a given gradient is exactly 0
+BIASED = 0.1  # of the largest entry of the gradient: errors of forward differences that turn it
 UNMOVED = 1e-4  # of max(1, |x|): a parameter within this of where it began may be where its slope was 0 to begin with
 LOOKED_AGAIN = ("converged", "line_search_failed", "max_iter")  # endings after which the gradient is compared at x, too
 ATTRIBUTE = "_mflow_verdict"  # of a function of ctypes, which takes no weak reference
@@ -123,6 +124,17 @@ class Doubts:
         """Where differences lead nowhere: whether the cost is noisy at x, and longer central ones are taken from now on."""
         callback = problem.callback
         return self.look is not None and self.differences and self.diff_step is None and self.look.longer(callback, x, value)
+
+    def sharper(self, gradient: Callable[[Array], Array], x: Array, grad: Array) -> bool:
+        """Where a run by forward differences does not get on: whether central ones give another gradient, as where the cost bends by more
+        than it falls, and are taken from now on."""
+        if self.callback is None or self.look is None or self.diff_step is not None or not self.look.sharpen(self.callback):
+            return False
+        other = gradient(x)
+        if float(np.max(np.abs(other - grad))) > BIASED * float(np.max(np.abs(grad))):
+            return True
+        self.look.blunt(self.callback)
+        return False
 
     def blind(self, x: Array, value: float, grad: Array) -> bool:
         """Where a run by differences ended: whether the cost has a slope that they do not see, and longer ones are taken now."""

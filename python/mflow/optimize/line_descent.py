@@ -38,9 +38,10 @@ __all__ = ["CONVERGED", "ENDINGS", "STOPPED", "LineDescent", "ending", "overflow
 CONVERGED = stepper.CONVERGED
 STOPPED = CONVERGED - 1  # by the callback
 BY_FTOL, BY_XRTOL, BY_MAXFUN = STOPPED - 1, STOPPED - 2, STOPPED - 3  # SciPy's further tests
-STALLED = STOPPED - 4
+STALLED, SLOW = STOPPED - 4, STOPPED - 5
 STALLING, PATIENCE = 50, 3  # iterations that leave the cost as it was, to the last digit, and how often in a row
 SINKS = 0.1  # a gradient that is below this share of what it was then has not stalled
+SLOWLY = 1e-3  # of the cost, that so many iterations do not take off: differences are compared with central ones then, once
 ENDINGS: dict[int, tuple[int, str, Callable[[int, str, float], str]]] = {  # words of (nit, the largest entry of the gradient, gtol)
     CONVERGED: (0, "converged", lambda nit, largest, gtol: f"{largest}, at most gtol = {gtol:g}, after {nit} iterations"),
     STOPPED: (2, "callback", lambda nit, largest, gtol: f"the callback stopped it after {nit} iterations"),
@@ -81,6 +82,7 @@ class LineDescent(Counted):
     saving: Saving | None = None
     _asked = _ended = False  # whether it has stalled, and for good
     _still = 0  # how often in a row the cost has been as it was
+    _slow = False  # whether differences were compared with central ones, as it got on slowly
 
     def __init__(
         self, doubts: Doubts, method: Method, search: Any, settings: dict[str, Any], keep_path: bool,
@@ -137,11 +139,14 @@ class LineDescent(Counted):
                 break
             self.earlier, self.run = self.nit, self._run_from(x)
             status = self._go(limit - self.earlier, gtol)
-        while status in (line_descent.FAILED, STALLED) and self.saving is None:
-            x, value, _ = self.run.lowest()
-            if self.doubts.longer(self.problem, x.ravel(), value):
+        while status in (line_descent.FAILED, SLOW, STALLED) and self.saving is None:
+            x, value, slope = self.run.lowest()
+            self._slow = self._slow or status != STALLED
+            if status != STALLED and slope is not None and self.doubts.sharper(self.run.gradient, x, slope):
                 self.earlier, self.run = self.nit, self._run_from(x)
-            elif status != STALLED or self._ended:
+            elif status != SLOW and self.doubts.longer(self.problem, x.ravel(), value):
+                self.earlier, self.run = self.nit, self._run_from(x)
+            elif status == line_descent.FAILED or self._ended:
                 break
             status = self._go(limit - self.earlier, gtol)
         return status
@@ -173,7 +178,10 @@ class LineDescent(Counted):
     def _stalled(self, value: float, slope: float) -> int:
         """STALLED where the cost has had the same value for PATIENCE times STALLING iterations, and a gradient of the same size; 0 where
         not. By differences also once where it has moved by less than their length along the largest slope, as where a kink lies within
-        them: they may tell none. value, slope: what cost and largest slope were STALLING iterations ago."""
+        them: they may tell none; and SLOW, once, where it falls by little. value, slope: what cost and largest slope were STALLING
+        iterations ago."""
+        if not self._slow and self.doubts.differences and value - self.run.value <= SLOWLY * abs(value):
+            return SLOW
         now = self.run.largest_slope[1]
         short = EPS**0.5 * now if self.doubts.differences and not self._asked else 0.0
         self._still = self._still + 1 if self.run.value == value and now > SINKS * slope else 0

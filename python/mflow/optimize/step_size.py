@@ -17,6 +17,7 @@ from mflow.stability.limits import FRICTION
 
 __all__ = ["resolve"]
 
+
 def resolve(method: str | Method, parameters: dict[str, Any]) -> tuple[Method, float, Callable[[int], float] | None]:
     """(method, dt, schedule) where lr and dt are one thing, and friction of a second-order method has its default for descent."""
     settings = dict(parameters)
