@@ -216,3 +216,19 @@ def test_a_cost_beyond_the_largest_number_is_named() -> None:
         mflow.explain(lambda x: (10**400, 2.0 * x), [1.0], jac=True)
     with pytest.raises(ValueError, match=r"^fun: expected a finite cost at x0, got nan"):
         mflow.explain(lambda x: np.nan, [1.0], jac=lambda x: 2.0 * x, check_gradient=False)
+
+
+@pytest.mark.parametrize("n", [3, 600])
+def test_the_curvature_after_the_first_steps_is_an_upper_end_where_there_are_many_variables(n: int) -> None:
+    """Of sum d (1 - cos x) it is the largest d cos x, which grows on the way to 0; the descent is repeated here."""
+    d = np.linspace(1.0, 2.0, n)
+    text = str(mflow.explain(lambda x: float(np.sum(d * (1.0 - np.cos(x)))), np.full(n, 1.2), jac=lambda x: d * np.sin(x)))
+    found = re.search(r"after the first steps, for which the steps below are: (at most )?(\S+)", text)
+    descent = re.search(r"after (\d+) steps of descent with lr = (\S+):", text)
+    assert found is not None
+    assert descent is not None
+    assert bool(found[1]) == (n > 3)
+    x = np.full(n, 1.2)
+    for _ in range(int(descent[1])):
+        x -= float(descent[2]) * d * np.sin(x)
+    assert 1.0 - 1e-2 < float(found[2]) / np.max(d * np.cos(x)) < 1.1

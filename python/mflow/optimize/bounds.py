@@ -83,9 +83,9 @@ def _doubt(lower: Array, upper: Array, x: Array) -> None:
     held = bool(np.all(lower == upper) and np.all(lows < highs))
     if held or np.all((lows <= x) & (x <= highs)):
         tell(
-            f"bounds: read as pairs (min, max), x[0] in [{lower[0]:g}, {upper[0]:g}] and x[1] in [{lower[1]:g}, {upper[1]:g}], which x0 is "
-            f"outside of{', and which hold both' if held else ''}; lower and upper ends of all are list(zip(lower, upper)) here, or "
-            "scipy.optimize.Bounds(lower, upper)",
+            f"bounds: read as pairs (min, max), x[0] in [{lower[0]:g}, {upper[0]:g}] and x[1] in [{lower[1]:g}, {upper[1]:g}]; x0 is "
+            f"outside them{', and they hold both parameters' if held else ''}; if these are the lower and the upper ends of both, give "
+            "list(zip(lower, upper)) or scipy.optimize.Bounds(lower, upper)",
             UserWarning,
         )
 
