@@ -148,8 +148,8 @@ class PastLimit:
         return status == self.due
 
     def finish(self, name: str, stays_finite: bool) -> str:
-        """The run is over: a last look, and a warning where there are words; the words. Where it ended as no step went on, that is told, and
-        they are no doubt beside it, but may be the reason."""
+        """The run is over: a last look, and a warning where there are words; the words. Where it ended as no step went on, that is told,
+        and they are no doubt beside it, but may be the reason."""
         if not stays_finite:
             found, self.text = self.text, ""
             return found

@@ -33,6 +33,7 @@ PARTS = (0.25, 0.5, 0.75)  # of the way of a step, where the Jacobian is looked 
 FEW = 10  # components, up to which eigenvalues take fewer evaluations than a solution that is known to be accurate
 SETTLED = 0.1  # relative difference of two such ways, one of half the steps
 OVER = 4.0  # steps, in which a state is looked for at which the solution ends: stages lead as far
+IMPLICIT, DIFFERENCE = (8, 16), 1.5e-8  # parts of a step in which implicit steps follow it; of the state, for their Jacobians
 COARSE, FINEST = 8, 64  # parts of a step that show where the solution leads: at most at first, and at most
 
 
@@ -228,16 +229,37 @@ def _own_growth(z: Any) -> Any:
 
 
 def _settled(probe: stepper.Run, step: Step, steep: float) -> tuple[Array, int]:
-    """Where the solution leads in a step, and in how many parts of it rk4 does; 0 where that is not known, as the solution runs off or
-    modes are faster than so many parts follow."""
+    """Where the solution leads in a step, and in how many parts of it rk4 does; 0 where that is not known, as the solution runs off. Where
+    modes are faster than so many parts follow, by implicit steps, of few components."""
     parts, before = int(min(max(4.0, math.ceil(steep)), COARSE)), np.full_like(step.y, math.nan)
     while True:
         z = _by_short_steps(probe, step, parts)
         if np.all(np.abs(z - before) <= SETTLED * np.maximum(np.abs(z - step.y), SEEN * np.abs(z))):
             return z, parts
         if parts >= FINEST:
-            return z, 0
+            return _by_implicit_steps(probe, step)
         parts, before = 2 * parts, z
+
+
+def _by_implicit_steps(probe: stepper.Run, step: Step) -> tuple[Array, int]:
+    """Where the backward Euler method leads in a step, with one Newton iteration in each of its parts, whose Jacobians are differences, if
+    twice as many parts lead to about the same; and how many they are, 0 where that is not known."""
+    ends = []
+    for parts in IMPLICIT if step.y.size <= FEW else ():
+        t, y, d = step.t, step.y.ravel(), step.h / parts
+        for k in range(1, parts + 1):
+            at = t + k * d
+            base = probe.slope(at, y.reshape(step.y.shape)).ravel()
+            length = DIFFERENCE * max(float(np.max(np.abs(y))), 1e-3 * float(np.max(np.abs(step.y))), TINY)
+            moved = [probe.slope(at, (y + length * unit).reshape(step.y.shape)).ravel() for unit in np.eye(y.size)]
+            matrix = np.eye(y.size) - d * (np.stack(moved, axis=1) - base[:, None]) / length
+            if not np.all(np.isfinite(matrix)):
+                return step.y, 0
+            y = y + np.linalg.solve(matrix, d * base)
+        ends.append(y.reshape(step.y.shape))
+    if not ends or not np.all(np.abs(ends[1] - ends[0]) <= SETTLED * np.maximum(np.abs(ends[1] - step.y), SEEN * np.abs(ends[1]))):
+        return step.y, 0
+    return ends[1], FINEST
 
 
 def _by_short_steps(probe: stepper.Run, step: Step, parts: int) -> Array:

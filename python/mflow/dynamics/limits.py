@@ -23,7 +23,7 @@ from mflow.integrate.curvature import LEAST_STEPS
 from mflow.stability import modes, structural
 from mflow.stability.criterion import criterion_of, order_on_oscillators
 
-__all__ = ["TENFOLD", "StepLimit"]
+__all__ = ["StepLimit"]
 
 NOTICED = 1e-3  # of the motion: what steps may add to it unsaid, where a method of high order has no stable step
 LOST = 2  # orders that damping takes, of which a warning tells

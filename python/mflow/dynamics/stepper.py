@@ -20,7 +20,6 @@ from mflow.base.result import COLUMNS, Result
 from mflow.base.telling import tell
 from mflow.dynamics.endings import StepperEnding
 from mflow.dynamics.forces import force_problem, solves_for_acceleration, tangent_solver
-from mflow.dynamics.limits import TENFOLD, StepLimit
 from mflow.integrate.control import OF_RUNS, refuse_of_runs
 from mflow.integrate.endings import Ending
 from mflow.integrate.stepper import Stepper
@@ -30,7 +29,8 @@ from mflow.structures.supports import Supports, as_diagonal, check_speed
 
 __all__ = ["MotionStepper"]
 
-SELDOM, GROWN = 32, 100.0  # steps taken one by one between looks at a motion's size; by how much it grows from one closer look to the next
+SELDOM = 32  # steps taken one by one between looks at a motion's size
+TENFOLD, GROWN = 10.0, 100.0  # by how much it has grown where it is looked at more closely, and by the next time
 
 
 class MotionStepper(Stepper, flag="second_order"):
@@ -143,6 +143,8 @@ class MotionStepper(Stepper, flag="second_order"):
         """Warns where a motion has grown by orders, and steps of dt are past the limit of the force that it has met; not a second time."""
         if largest(self._run.y) <= self._bound or (self._body and self.method.is_implicit):
             return
+        from mflow.dynamics.limits import StepLimit  # where a motion has grown
+
         run, self._bound = self._run, max(self._bound, GROWN * largest(self._run.y))
         force: Any = self._force if self._body else self._make_force()  # another one: solvers remember what they have solved
         limit = StepLimit(force, self.method, self._start, self._speed, None, self._call["velocity_free"])

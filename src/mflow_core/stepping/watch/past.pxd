@@ -26,6 +26,7 @@ ctypedef struct past_t:
     const double *y_step
     int snaps                            # 1: the state then is still to be kept, 2: it is
     int seen, calls, skip                # slopes kept in the look at hand; those asked for in this step, and the first that are not kept
+    bint noted                           # the look at hand is at the steepest step so far
     bint swells                          # a look beyond the edge has been at a state beyond the bound
     bint moved                           # the run has been put elsewhere since the driver asked
     bint single                          # a step has one slope: a look is at two steps, and at the first of them

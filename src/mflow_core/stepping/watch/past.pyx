@@ -172,7 +172,7 @@ cdef void note_start(past_t *past, ptrdiff_t n) noexcept nogil:
     else:
         memcpy(past.start, past.y_step, n * sizeof(double))
         past.t_from, past.h_from, past.k_from = past.t_step, past.h, past.k_step
-    past.snaps = 1 if past.after != NULL else 0
+    past.snaps, past.noted = 1 if past.after != NULL else 0, True
 
 
 cdef void past_closes(past_t *past, int status, ptrdiff_t n) noexcept nogil:
@@ -181,10 +181,10 @@ cdef void past_closes(past_t *past, int status, ptrdiff_t n) noexcept nogil:
         return                               # the rest of it in the next step
     if status == 0 and past.largest > past.edge * past.edge:
         past.count += 1
-        past.steepest = past.largest if past.largest > past.steepest and counts(past) else past.steepest
+        past.steepest = past.largest if past.noted else past.steepest
         if past.swells and past.bound == 0.0:
             past.swells, past.bound = False, SWELLS * past.state
-    past.seen, past.largest = 1 if past.single and past.every == 1 and status == 0 else 0, 0.0
+    past.seen, past.largest, past.noted = 1 if past.single and past.every == 1 and status == 0 else 0, 0.0, False
     past.next = next_look(past, n, past.k_step + 1)
     if past.snaps == 1 and past.next > past.k_from + SNAP > past.k_step:
         past.next = past.k_from + SNAP
