@@ -192,7 +192,9 @@ def test_what_does_not_fit_is_named(error: type[Exception], text: str, given: di
 
 def test_lower_and_upper_ends_in_place_of_pairs_are_doubted():
     """SciPy's least_squares has them so; with two parameters they were pairs, in silence."""
-    with pytest.warns(UserWarning, match=r"read as pairs .* x\[1\] in \[5, 5\], which x0 is outside of, and which hold both; .*zip\(lower, up"):
+    with pytest.warns(
+        UserWarning, match=r"read as pairs .* x\[1\] in \[5, 5\], which x0 is outside of, and which hold both; .*zip\(lower, up"
+    ):
         mflow.minimize(lambda x: (x @ x, 2 * x), [1.0, 2.0], jac=True, bounds=([0, 0], [5, 5]))
     with pytest.warns(UserWarning, match="which hold both"):  # outside either way
         mflow.minimize(lambda x: (x @ x, 2 * x), [-1.2, 1.0], jac=True, bounds=([0, 0], [0.5, 0.5]))

@@ -243,3 +243,17 @@ def test_a_step_given_by_a_schedule_diverges_as_the_number_does(method: str, nam
         assert f"lr = {step:g} exceeds the stability limit {limit} " in r.message
         ends.append((r.nit, r.nfev, r.message))
     assert ends[0] == ends[1]
+
+
+@pytest.mark.parametrize("method", ["lbfgs", "cg", "sgd"])
+@pytest.mark.parametrize("jac", [None, "3-point"])
+@pytest.mark.parametrize("x0", [1e5, 1e6, 1e7, 3e7, 1e9])
+def test_differences_that_reach_over_periods_find_no_end(x0: float, jac: Any, method: str) -> None:
+    """Differences over shares of x passed over thousands of periods of a cosine, and x0 was "converged". The slope is -sin(x)."""
+    r = mflow.minimize(lambda b: np.cos(b[0]), [x0], jac=jac, method=method, **({"lr": 0.5} if method == "sgd" else {}))
+    if r.success:
+        assert abs(math.sin(r.x[0])) < 2e-5
+        assert math.cos(r.x[0]) < -0.99
+    else:
+        assert "differences reach over lengths within which the cost bends" in r.message
+    assert r.success or method == "sgd"

@@ -112,9 +112,7 @@ class Run:
                 ending = self._asked(ASKS.get(code, "")) if code in ASKS else ""
                 if ending:
                     return ending
-                if ENDINGS.get(code) in IN_DOUBT and (self._longer(str(ENDINGS[code])) or self._anew(str(ENDINGS[code]))):
-                    code = 0
-                elif STATUS.get(str(ENDINGS.get(code, "")), -1) > 0 and self._over_shorter():
+                if self._goes_on(str(ENDINGS.get(code, ""))):
                     code = 0
             ending = self._looked_at(str(ENDINGS[code]))
             if self.box is None or STATUS.get(ending, -1) <= 0 or not self._leaves_a_peak():
@@ -214,6 +212,11 @@ class Run:
             return False
         self.core.again()
         return True
+
+    def _goes_on(self, ending: str) -> bool:
+        """Whether an end is none, as differences, or tests of lengths, have brought it about."""
+        doubted = ending in IN_DOUBT and (self._longer(ending) or self._anew(ending))
+        return doubted or (STATUS.get(ending, -1) > 0 and self._over_shorter())
 
     def _over_shorter(self) -> bool:
         """Where differences over shorter lengths show another Jacobian than the one that ended the run: once more, by these."""
