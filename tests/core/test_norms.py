@@ -9,7 +9,7 @@ import pytest
 from mflow_core.arithmetic.scalars import scaled_norm
 
 import mflow
-from mflow.fitting.run import column_norms
+from mflow.spectra.ranks import column_norms
 
 HUGE, TINY = 1e200, 1e-200
 

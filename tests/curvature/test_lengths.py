@@ -144,3 +144,16 @@ def test_costs_without_offsets_are_looked_at_over_one_length_more() -> None:
     d = np.array([1.0, 2.0, 5.0])
     plain = mflow.certificate(lambda x: (0.5 * x @ (d * x), d * x), [0.5, -0.3, 0.8], jac=True)
     assert plain.evaluations <= 1 + 2 * 3 + 4 + 4
+
+
+def test_a_gradient_of_which_no_two_lengths_agree_gives_estimates() -> None:
+    """A gradient that jumps at all lengths: no number stands there as if it were known."""
+
+    def rough(x: Array) -> tuple[float, Array]:
+        return 0.5 * float(x @ x), x + 0.05 * np.sin(1e13 * x)
+
+    report = mflow.explain(rough, [0.5, 0.3], jac=True, tries=0, names=["sgd"], check_gradient=False)
+    assert "over no two lengths agree, so curvatures are estimates" in str(report)
+    assert math.isnan(report.probability)
+    smooth = mflow.explain(lambda x: (0.5 * float(x @ x), x), [0.5, 0.3], jac=True, tries=0, names=["sgd"], check_gradient=False)
+    assert "estimates" not in str(smooth)

@@ -325,3 +325,17 @@ def test_steep_valleys_by_differences(steepness: float, most: int, bounds: Any) 
     assert r.fun < 1e-6
     assert r.nfev < most
     assert "kink near" not in r.message
+
+
+@pytest.mark.parametrize("method", ["lbfgs", "cg", "sgd"])
+@pytest.mark.parametrize("jac", [None, "3-point"])
+@pytest.mark.parametrize("x0", [1e5, 1e6, 1e7, 3e7, 1e9])
+def test_differences_that_reach_over_periods_find_no_end(x0: float, jac: Any, method: str) -> None:
+    """Differences over shares of x passed over thousands of periods of a cosine, and x0 was "converged". The slope is -sin(x)."""
+    r = mflow.minimize(lambda b: np.cos(b[0]), [x0], jac=jac, method=method, **({"lr": 0.5} if method == "sgd" else {}))
+    if r.success:
+        assert abs(math.sin(r.x[0])) < 2e-5
+        assert math.cos(r.x[0]) < -0.99
+    else:
+        assert "differences reach over lengths within which the cost bends" in r.message
+    assert r.success or method == "sgd"

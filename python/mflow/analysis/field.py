@@ -139,7 +139,8 @@ class Field:
         if agreeing(whole, 1.0, 1.0 / digits.step, BENDS, rounding=lambda share: lost / share).length == 1.0:
             return usual
         shares = [agreeing(along_move(usual * unit), 1.0, abs(y[j]) / usual[j], BENDS) for j, unit in enumerate(np.eye(self.n))]
-        return usual * np.array([one.length for one in shares])
+        out: Array = usual * np.array([one.length for one in shares])
+        return out
 
     def product(self, t: float, y: Array) -> Callable[[Array], Array]:
         """v -> J v."""

@@ -95,7 +95,7 @@ def agreeing(
         return max(off, 0.0) / max(sizes) if min(sizes) > 0.0 or off <= 0.0 else math.inf
 
     if 0.0 < own < much * usual:  # shares of something small, which have to show the same over lengths ten times as long
-        fitting = fitting_length(lambda h: np.full(1, math.nan) if at(h) is None else at(h), usual, own / usual)
+        fitting = fitting_length(lambda h: found_at(at(h)), usual, own / usual)
         if fitting != usual:
             return Agreed(fitting, 0.0, len(seen))
     short = max(much * usual, least_length(usual, size))
@@ -125,6 +125,11 @@ def agreeing(
         usual if first == 0 and (off[0] <= enough or min(off[1:], default=1.0) > NEAR) else math.sqrt(lengths[best] * lengths[best + 1])
     )
     return Agreed(length, off[best] * float(np.linalg.norm(value)), len(seen))
+
+
+def found_at(value: Array | None) -> Array:
+    """The derivative over a length, NaN where there is none."""
+    return np.full(1, math.nan) if value is None else value
 
 
 def least_length(usual: float, size: float) -> float:

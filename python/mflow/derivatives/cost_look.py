@@ -11,6 +11,7 @@ from mflow_core.problems.problem import Problem, objective_problem
 from numpy.typing import NDArray
 
 from mflow.base.checks import Array, as_tuple, shown
+from mflow.derivatives.agreement import agreeing
 from mflow.derivatives.differences import (
     APART,
     ASIDE,
@@ -35,6 +36,8 @@ FORWARD, CENTRAL = 4, 5  # modes of the core's callbacks
 NOISY = 1e-12  # relative: an error of values that rounding does not make
 FEW = 8  # of those whose differences are 0 at x0, where others' are not
 SHORTEST = 2e-8  # about the usual length
+LARGE = 1e3  # a parameter that may be so by an offset
+SHORTER = 1e-3  # of the lengths of differences, over which slopes are looked at again there
 BESIDE = 1e-4  # relative length over which an end is looked at for slopes that differences do not see
 SCALES = (1e-7, 1e-6, 1e-5, 1e-4)  # relative distances of points, on which a kink looks alike, and noise does not
 POINTS = 6  # of them on each side
@@ -88,6 +91,7 @@ class CostLook:
     held: NDArray[np.bool_] | None = None  # entries of x that may not move: their derivatives are 0 by themselves
     noisy: tuple[Array, Array] | None = None  # where noise was seen, and in which direction
     known = refuses = kink = False
+    short, compared = False, np.zeros(0)  # differences are taken over shorter lengths that agree; where that was asked last
     own, settled = False, np.zeros(0)  # differences are taken over shares of small numbers themselves; an end that was looked at
     sighted = np.zeros(0)  # an end at which slopes that differences do not see were looked for
 
@@ -106,7 +110,7 @@ class CostLook:
                 raise FewDigitsError
             if self.digits is not None and not self.given:
                 return self._lengthen(callback, self.digits.step, x.size)
-            if not self.given and self._bends(callback, x, value, grad):
+            if not self.given and (self._bends(callback, x, value, grad) or self.reaches(callback, x, value, grad)):
                 return True
             if grad.all():
                 return False
@@ -138,9 +142,48 @@ class CostLook:
             return False
         return self._shorten(callback, x, grad, 0.0)
 
+    def reaches(self, callback: Any, x: Array, value: float, grad: Array, gtol: float = 0.0) -> bool:
+        """Beside a parameter that may be large by an offset: whether shorter differences show another slope above gtol than those that
+        were taken, and agree with each other; they are taken then. Two evaluations where there is none."""
+        off = callback.mode < FORWARD or self.own or self.short or self.given or self.digits or not float(np.max(np.abs(x))) >= LARGE
+        if off or np.array_equal(self.compared, x) or not np.isfinite(grad).all():
+            return False
+        value = self._change(callback, x, np.zeros(x.size), 0.0) if math.isnan(value) else value
+        if not math.isfinite(value):
+            return False
+        self.compared, size = x.copy(), np.maximum(1.0, np.abs(x))
+        free = np.ones(x.size, bool) if self.held is None else ~self.held
+        usual = (EPS**0.5 if callback.mode == FORWARD else OWN) if callback.scales is None else callback.scales
+        step = SHORTER * usual * size * along(x.size) * free
+        ends = self._change(callback, x, step, value), -self._change(callback, x, -step, value)
+        seen = ends[1] if math.isnan(ends[0]) else ends[0] if math.isnan(ends[1]) else 0.5 * (ends[0] + ends[1])
+        noise, foreseen = 8.0 * EPS * abs(value), float(grad @ step)
+        if not abs(seen - foreseen) > APART * abs(seen) + noise + 10.0 * gtol * float(np.sum(np.abs(step))):
+            return False
+        found = OWN * size
+        for j in np.flatnonzero(free)[:EACH]:
+            unit = 1.0 * (np.arange(x.size) == j)
+
+            def slope(h: float, unit: Array = unit) -> Array:
+                return np.array([(self._change(callback, x, h * unit, value) - self._change(callback, x, -h * unit, value)) / (2.0 * h)])
+
+            found[j] = agreeing(slope, float(found[j]), abs(float(x[j])), SHORTER, rounding=lambda h: noise / h).length
+        if np.array_equal(found, OWN * size):
+            return False
+        self.short = True
+        callback.scales, callback.mode = found / size, CENTRAL
+        return True
+
+    def _change(self, callback: Any, x: Array, step: Array, value: float) -> float:
+        """Of the cost along a step, counted; NaN where it has no value."""
+        callback.nfev += 1
+        lower, upper = callback.within if callback.within is not None else (-np.inf, np.inf)
+        end = tried(self._value, x + step) if np.all((x + step >= lower) & (x + step <= upper)) else None
+        return math.nan if end is None else float(np.asarray(end, dtype=np.float64).reshape(())) - value
+
     def steeper(self, callback: Any, x: Array, grad: Array, gtol: float) -> bool:
         """At an end: whether a small number shows a slope above gtol over shares of itself, which are then taken."""
-        if callback.mode < FORWARD or self.given or self.step or np.array_equal(self.settled, x):
+        if callback.mode < FORWARD or self.given or self.short or self.step or np.array_equal(self.settled, x):
             return False
         u, self.settled = self._small(callback, x), x.copy()
         if not (u.any() and np.isfinite(grad).all()):
@@ -188,7 +231,7 @@ class CostLook:
 
     def longer(self, callback: Any, x: Array, value: float) -> bool:
         """Once, where no step along differences lowers the cost: whether it has noise, beyond rounding, that longer ones pass over."""
-        if callback.mode < FORWARD or self.own or self.step or self.noise or not math.isfinite(value):
+        if callback.mode < FORWARD or self.own or self.short or self.step or self.noise or not math.isfinite(value):
             return False
         scans = [scan(self._value, x, move, value) for move in moves_from(x)]
         callback.nfev += sum(one.calls for one in scans)
@@ -213,8 +256,17 @@ class CostLook:
     def blind(self, callback: Any, x: Array, value: float, grad: Array, gtol: float) -> bool:
         """At an end: whether the cost has a slope above gtol that differences do not see, as a part of it moves in jumps that are longer
         (float32 beside float64). Longer differences are taken then. Two evaluations where there is none."""
+        if self.reaches(callback, x, value, grad, gtol):
+            return True
         fixed = (
-            callback.mode < FORWARD or self.own or self.step or self.given or self.noise or self.digits or np.array_equal(self.sighted, x)
+            self.short
+            or callback.mode < FORWARD
+            or self.own
+            or self.step
+            or self.given
+            or self.noise
+            or self.digits
+            or np.array_equal(self.sighted, x)
         )
         if fixed or not math.isfinite(value) or not np.isfinite(grad).all():
             return False
@@ -277,7 +329,7 @@ class CostLook:
         callback.nfev += sum(one.calls for one in scans) + math.isnan(value)
         self.at = x
         steps = [one.step for one in scans if one.kind == "slope"]
-        if steps and max(steps) > self.step and not self.own:
+        if steps and max(steps) > self.step and not self.own and not self.short:
             self.digits = self.digits or self._digits(callback, x, [raw for one in scans for raw in one.seen])
             return self._lengthen(callback, max([*steps, self.digits.step if self.digits else 0.0]), n)
         if whole:
@@ -293,6 +345,8 @@ class CostLook:
         """What is to be said of the differences in a result's message."""
         if self.own:
             return f"; differences are taken over {OWN:.2g} of small numbers x themselves, as the cost bends within longer ones"
+        if self.short:
+            return "; differences are taken over shorter lengths than usual, as the cost bends within a share of a number x that is large"
         if self.digits is not None:
             over = f", so differences are taken over {self.step:.2g} of x" if self.step else ""
             return f"; the cost's values carry {self.digits.text}{over}"

@@ -447,10 +447,14 @@ def _fitted(run: Run, ending: str, how: dict[str, Any], absolute: bool, full: bo
     entries: tuple[Any, ...] = (x, pcov)
     if full:
         packed, order, qtf = core.factors()
-        entries += ({"nfev": calls + run.problem.looked, "fvec": core.f, "fjac": packed, "ipvt": order, "qtf": qtf}, run.verdict(ending)[2], max(status, 1))
+        entries += (
+            {"nfev": calls + run.problem.looked, "fvec": core.f, "fjac": packed, "ipvt": order, "qtf": qtf},
+            run.verdict(ending)[2],
+            max(status, 1),
+        )
     how.update(
-        popt=x, pcov=pcov, cost=cost, nfev=nfev, calls=calls + run.problem.looked, status=status, success=status > 0, reason=reason, absolute_sigma=absolute,
-        robust=run.loss is not None, sigma=run.problem.sigma, _run=run, _ending=ending,
+        popt=x, pcov=pcov, cost=cost, nfev=nfev, calls=calls + run.problem.looked, status=status, success=status > 0, reason=reason,
+        absolute_sigma=absolute, robust=run.loss is not None, sigma=run.problem.sigma, _run=run, _ending=ending,
     )  # fmt: skip
     return CurveFit(entries, how)
 

@@ -13,7 +13,7 @@ from mflow.base.checks import Array, check_number, real_array
 from mflow.base.tables import Readable, Table, frame
 from mflow.fitting.least_squares import covariance
 from mflow.fitting.quantiles import student_quantile
-from mflow.fitting.run import column_norms, rank_of
+from mflow.spectra.ranks import column_norms, rank_of
 
 __all__ = ["CurveFit"]
 

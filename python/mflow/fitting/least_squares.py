@@ -32,10 +32,11 @@ from mflow.base.telling import tell
 from mflow.fitting.bounds import EVERYWHERE, check_box, check_fixed
 from mflow.fitting.residuals import Residuals
 from mflow.fitting.robust import landscape_of, loss_of
-from mflow.fitting.run import Run, column_norms, intermediate, lost_share
+from mflow.fitting.run import Run, intermediate
 from mflow.fitting.scipys import check_method, check_scipys
 from mflow.fitting.single import one_by_one
 from mflow.optimize.callbacks import teller
+from mflow.spectra.ranks import column_norms, lost_share
 
 __all__ = ["LeastSquaresResult", "least_squares"]
 

@@ -404,7 +404,8 @@ class Residuals:
 
     def _agreeing(self, x: Array, held: NDArray[np.bool_]) -> Array:
         """Lengths of central differences that agree with shorter ones."""
-        found, noise = EPS ** (1 / 3) * self._scale(x), 8.0 * self.eps * float(np.linalg.norm(self.core.f))
+        found: Array = EPS ** (1 / 3) * self._scale(x)
+        noise = 8.0 * self.eps * float(np.linalg.norm(self.core.f))
         for j in np.flatnonzero(~held):
             unit = 1.0 * (np.arange(self.n) == j)
 
@@ -424,7 +425,7 @@ class Residuals:
 
     def zeros(self, x: Array) -> bool:
         """Columns of differences have become 0: whether shorter ones or longer ones show slopes, which are then taken."""
-        return (self.shortens() and self.renew() == 0) or self._confirm(x, np.array(self.core.seen_zeros(), dtype=int)) and self.renew() == 0
+        return (self.shortens() or self._confirm(x, np.array(self.core.seen_zeros(), dtype=int))) and self.renew() == 0
 
     def _lengthen(self, step: float) -> None:
         self.steps, self.central = np.full(self.n, step), True

@@ -8,20 +8,19 @@ from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
-from mflow_core.arithmetic.scalars import scaled_norm
 from mflow_core.arithmetic.starts import largest
 from mflow_core.fitting.fit import ASKS, ENDINGS, MOST_LOST
 from mflow_core.fitting.prepared import THRESHOLDS
 from mflow_core.fitting.robust import CompiledLoss
 
 from mflow.base.checks import Array
-from mflow.base.pace import interruptible
 from mflow.base.result import Result
 from mflow.derivatives.differences import ASIDES, EACH, along, tried
 from mflow.fitting.residuals import NOISY, Residuals
 from mflow.fitting.robust import Robust
+from mflow.spectra.ranks import blank_directions, column_norms, least_share, lost_share, rank_of, triangle_values
 
-__all__ = ["BLURRED", "STATUS", "Run", "blank_directions", "column_norms", "counted_ftol", "intermediate", "lost_share"]
+__all__ = ["BLURRED", "STATUS", "Run", "counted_ftol", "intermediate"]
 
 GONE = 1e-6  # of the residuals: what they change by along a column that has vanished
 CURVED = 1e-4  # of each parameter: the differences of the gradient that tell a minimum,
@@ -41,11 +40,6 @@ STATUS = {
     "gtol": 1, "ftol": 2, "xtol": 3, "both": 4, "rounding": 1, "differences": 1, "vanished": 1, "minimum": 1, "attained": 1,
     "max_nfev": 0, "callback": -2,
 }  # fmt: skip
-
-
-def lost_share(J: Array) -> float:
-    """The share of the largest singular value below which one is rounding."""
-    return float(max(J.shape)) * 2.0**-52
 
 
 def counted_ftol(ftol: float) -> float:
@@ -113,9 +107,7 @@ class Run:
                 ending = self._asked(ASKS.get(code, "")) if code in ASKS else ""
                 if ending:
                     return ending
-                if ENDINGS.get(code) in IN_DOUBT and (self._longer(str(ENDINGS[code])) or self._anew(str(ENDINGS[code]))):
-                    code = 0
-                elif STATUS.get(str(ENDINGS.get(code, "")), -1) > 0 and self._over_shorter():
+                if self._goes_on(str(ENDINGS.get(code, ""))):
                     code = 0
             ending = self._looked_at(str(ENDINGS[code]))
             if self.box is None or STATUS.get(ending, -1) <= 0 or not self._leaves_a_peak():
@@ -215,6 +207,11 @@ class Run:
             return False
         self.core.again()
         return True
+
+    def _goes_on(self, ending: str) -> bool:
+        """Whether an end is none, as differences, or tests of lengths, have brought it about."""
+        doubted = ending in IN_DOUBT and (self._longer(ending) or self._anew(ending))
+        return doubted or (STATUS.get(ending, -1) > 0 and self._over_shorter())
 
     def _over_shorter(self) -> bool:
         """Where differences over shorter lengths show another Jacobian than the one that ended the run: once more, by these."""
@@ -439,7 +436,7 @@ class Run:
             with np.errstate(divide="ignore", invalid="ignore"):
                 share = np.sqrt(self.loss.curvature(core.f)) / core.loss_weights
             J = np.where(np.isfinite(share), share, 0.0)[:, None] * J
-        if not self.problem.differences or not np.isfinite(J).all() or _least_share(J) > BLURRED:
+        if not self.problem.differences or not np.isfinite(J).all() or least_share(J) > BLURRED:
             return J
         blank, norms = self._blank_directions()
         return J - (J / norms @ blank.T) @ blank * norms if blank.size else J
@@ -547,60 +544,15 @@ def _still(J: Array) -> Array:
     """A few directions, in rows, that a Jacobian takes to 0 though none of the columns that they combine is 0."""
     some = np.flatnonzero(J.any(axis=0))
     norms = column_norms(J[:, some])
-    _, s, V = _triangle_values(J[:, some] / norms)
+    _, s, V = triangle_values(J[:, some] / norms)
     rows = V[int(np.sum(s > lost_share(J) * s[0])) :][:FEW] / norms
     out = np.zeros((len(rows), J.shape[1]))
     out[:, some] = rows / np.max(np.abs(rows), axis=1, initial=0.0, keepdims=True)
     return out
 
 
-def _least_share(J: Array) -> float:
-    """The least singular value of a Jacobian, its columns that are not 0 scaled to length 1, relative to the largest; 1 where all are 0."""
-    norms = column_norms(J)
-    _, s, _ = _triangle_values(J[:, norms > 0.0] / norms[norms > 0.0])
-    return float(s[-1] / s[0]) if s.size else 1.0
-
-
-def _triangle_values(J: Array) -> Any:
-    """U, the singular values, and V' in rows, of the triangle of J, which are those of J itself."""
-    n = J.shape[1]
-    R = interruptible(float(J.size) * n, np.linalg.qr, J, mode="r")
-    return interruptible(10.0 * float(n) ** 3, np.linalg.svd, R)
-
-
-def blank_directions(J: Array, x: Array, size: float, rounding: Array, least: float) -> tuple[Array, Array]:
-    """As `Run._blank_directions` for differences J of residuals of this length at x. rounding: of a difference, relative to values. least:
-    relative to J, what differences are wrong by at any rate."""
-    norms = column_norms(J)
-    norms = np.where(norms > 0.0, norms, 1.0)
-    values = float(norms @ np.abs(x)) + size  # of what residuals are differences of
-    _, s, V = _triangle_values(J / norms)
-    s = np.append(s, np.zeros(len(V) - s.size))
-    lost = np.sqrt((V * values * rounding / norms) ** 2 @ np.ones(x.size)) + least
-    return V[s <= lost], norms
-
-
 def _names(some: list[int]) -> str:
     return ", ".join(f"x[{j}]" for j in some[:10]) + (", ..." if len(some) > 10 else "")
-
-
-def column_norms(J: Array) -> Array:
-    """The lengths of the columns, also of those whose squares under- or overflow."""
-    with np.errstate(all="ignore"):
-        squares = (J * J).sum(axis=0)
-    out: Array = np.sqrt(squares)
-    for j in np.flatnonzero(~((squares > 1e-290) & (squares < 1e300))):
-        out[j] = scaled_norm(J[:, j])
-    return out
-
-
-def rank_of(J: Array) -> int:
-    """Of a Jacobian, to rounding, its columns scaled to length 1."""
-    if not J.size or not np.isfinite(J).all():
-        return 0
-    norms = column_norms(J)
-    s = interruptible(float(J.size) * J.shape[1], np.linalg.svd, J / np.where(norms > 0.0, norms, 1.0), compute_uv=False)
-    return int(np.sum(s > lost_share(J) * s[:1].max(initial=0.0)))
 
 
 def intermediate(run: Run) -> Result:

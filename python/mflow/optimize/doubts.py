@@ -42,6 +42,10 @@ UNSEEN = (
     "the cost has slopes above gtol that differences do not see, as a part of its values moves in jumps that are longer (float32 inside?): "
     "return float64, or give jac=, or diff_step="
 )
+REACHES = (
+    "differences reach over lengths within which the cost bends, as x is large beside them, and shorter ones show slopes above gtol: give "
+    "jac=, or diff_step=, or take such a parameter's difference from an offset"
+)
 PEAK = "the cost falls on {} of x, which is no minimum: start elsewhere"
 
 TWICE = RIGHT._replace(ncheck=2 * RIGHT.ncheck)
@@ -142,6 +146,12 @@ class Doubts:
             return False
         return self.look.blind(self.callback, x.ravel(), value, grad.ravel(), self.gtol)
 
+    def reaches(self, x: Array, value: float, grad: Array) -> bool:
+        """Where such a run ended: whether shorter differences show a slope above gtol, which are then taken."""
+        if self.look is None or self.callback is None or self.diff_step is not None:
+            return False
+        return self.look.reaches(self.callback, x.ravel(), value, grad.ravel(), self.gtol)
+
     def steeper(self, x: Array, grad: Array) -> bool:
         """Where a run by differences ended: whether small numbers show slopes above gtol over shares of themselves, which are then
         taken."""
@@ -240,7 +250,7 @@ class Doubts:
             return
         before = 0 if self.callback is None else self.callback.nfev
         unseen = "" if not self.steeper(out.x, out.jac) else BENT
-        unseen = unseen or (UNSEEN if self.blind(out.x, float(out.fun), out.jac) else "")
+        unseen = unseen or ((REACHES if look.short else UNSEEN) if self.blind(out.x, float(out.fun), out.jac) else "")
         if unseen:
             out.message = f"{unseen}; {out.message}"
             self._refuse(out, "wrong_gradient")

@@ -135,7 +135,8 @@ class LineDescent(Counted):
             if self.saving is not None or status not in (CONVERGED, line_descent.FAILED):
                 break
             x, grad = self.run.here()
-            if not (self.doubts.steeper(x, grad) or (status == CONVERGED and self.doubts.blind(x, self.run.value, grad))):
+            unseen = self.doubts.blind if status == CONVERGED else self.doubts.reaches
+            if not (self.doubts.steeper(x, grad) or unseen(x, self.run.value, grad)):
                 break
             self.earlier, self.run = self.nit, self._run_from(x)
             status = self._go(limit - self.earlier, gtol)

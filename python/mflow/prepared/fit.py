@@ -18,9 +18,10 @@ from mflow.base.checks import Array, check_flags, check_function, check_number, 
 from mflow.derivatives.remainder import jacobian_model, quick, said_of
 from mflow.fitting.bounds import EVERYWHERE, check_fixed, sides
 from mflow.fitting.curve_fit import TOLERANCE, inverse_of_free
-from mflow.fitting.run import blank_directions, counted_ftol
+from mflow.fitting.run import counted_ftol
 from mflow.problems.compiled import compile_model
 from mflow.problems.curves import check_curve, curve, parameter_names
+from mflow.spectra.ranks import blank_directions
 
 __all__ = ["CompiledFit", "compile_fit"]
 
