@@ -301,7 +301,7 @@ def test_a_kink_within_the_differences_ends_soon(method: str, far: float) -> Non
     """
     cost = lambda x: abs(x[0] - 1) + abs(x[1])  # noqa: E731
     r = mflow.minimize(cost, [far, 1.0], method=method)
-    assert r.success or "kink" in r.message
+    assert r.success or "kink" in r.message or "slopes above gtol" in r.message
     assert "have not lowered the cost" not in r.message  # it falls, by a few units in the last place
     assert r.nfev < 2000
     assert r.fun < 1e-6

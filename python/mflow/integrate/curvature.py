@@ -256,8 +256,8 @@ class AutoSteps:
         return self._set_mark()
 
     def _leapt_over_pole(self) -> bool:
-        """Whether a pole in time lies between the mark and here; then back to the mark. Not where the step was cut on this way: it ends before
-        what it was cut for."""
+        """Whether a pole in time lies between the mark and here; then back to the mark. Not where the step was cut on this way: it ends
+        before what it was cut for."""
         if self.returns:
             return False
         self.pole = self.aside(self.poles.pole_words, self.run.slope, self.marked[0], self.run.t, self.marked[1])

@@ -143,9 +143,8 @@ class LineDescent(Counted):
         while status in (line_descent.FAILED, SLOW, STALLED) and self.saving is None:
             x, value, slope = self.run.lowest()
             self._slow = self._slow or status != STALLED
-            if status != STALLED and slope is not None and self.doubts.sharper(self.run.gradient, x, slope):
-                self.earlier, self.run = self.nit, self._run_from(x)
-            elif status != SLOW and self.doubts.longer(self.problem, x.ravel(), value):
+            sharper = status != STALLED and slope is not None and self.doubts.sharper(self.run.gradient, x, slope)
+            if sharper or (status != SLOW and self.doubts.longer(self.problem, x.ravel(), value)):
                 self.earlier, self.run = self.nit, self._run_from(x)
             elif status == line_descent.FAILED or self._ended:
                 break
