@@ -28,6 +28,7 @@ ctypedef struct prepared_fit_t:
     const double *x                      # of the call at hand
     const double *y
     const double *sigma
+    double xtol
     bint differences
     bint slow                            # an evaluation takes long: signals are due after each
     int gave                             # the code with which the model ended the last call; 0: it did not

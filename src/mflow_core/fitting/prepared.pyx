@@ -109,7 +109,7 @@ cdef int start(prepared_fit_t *f, const double *x, const double *y, const double
     if x == NULL or y == NULL or not fits(f, sigma, p0):
         return MF_E_ARGUMENT
     s.differences, s.central, s.refinable, s.together = f.differences, False, f.differences, not f.differences
-    s.floor, s.blur = FLOOR, FORWARD if f.differences else 0.0
+    s.floor, s.blur, s.xtol = FLOOR, FORWARD if f.differences else 0.0, f.xtol
     for j in range(f.face.n):
         s.steps[j] = FORWARD
     status = begin(s, False)
@@ -143,6 +143,10 @@ cdef int go(prepared_fit_t *f) noexcept nogil:
                 s.seen_zero[j] = 1
         s.zeros = False
         return 0
+    if (status == XTOL or status == BOTH) and s.xtol > 0.0 and not s.cosine <= SLOPED and s.length > s.rounding:
+        s.xtol, s.ended = 0.0, 0         # a step is short against |p|, of which an offset may be nearly all
+        status = renew(s) if f.differences else 0
+        return 0 if status == BAD_START else status
     return 0 if status == PAUSE else status
 
 
@@ -220,7 +224,7 @@ cdef class PreparedFit:
             address, self.owner = model
             self.f.model = <residuals_fn> <size_t> address
         s.fun, s.ctx, self.f.differences = residuals, &self.f, differences
-        s.ftol, s.xtol, s.gtol, s.limit, s.eps = ftol, xtol, gtol, limit, EPS
+        s.ftol, self.f.xtol, s.gtol, s.limit, s.eps = ftol, xtol, gtol, limit, EPS
         if lower is not None:
             memcpy(s.lower, cnp.PyArray_DATA(lower), n * sizeof(double))
             memcpy(s.upper, cnp.PyArray_DATA(upper), n * sizeof(double))
