@@ -120,7 +120,7 @@ def test_what_is_no_number_asks_for_something() -> None:
 
 
 def test_the_tables_name_what_is_here() -> None:
-    known = set.union(*map(taken, DRIVERS))
+    known = set.union(*map(taken, DRIVERS), *(set(inspect.signature(type(method)).parameters) for method in mflow.methods()))
     assert {name for names in foreign.ARGUMENTS.values() for name in names.split()} <= known
     for text in foreign.NAMES.values():
         for part in text.split("mflow.")[1:]:

@@ -124,3 +124,32 @@ def test_the_rates_of_the_next_step_are_numbers() -> None:
         np.testing.assert_allclose(moved, seen[-1], rtol=1e-12)
     np.testing.assert_allclose([rates[1] for rates in seen], [0.1, 0.1, 0.01, 0.01, 0.001], rtol=1e-12)
     assert {rates[0] for rates in seen} == {0.5}
+
+
+def test_a_name_that_differs_by_case_alone_is_the_first_one_offered() -> None:
+    """`mflow.optim.adamw` led to Nadam, Adam and RAdam."""
+    for name in mflow.optim.__all__:
+        if name.lower() != name and name.lower() not in mflow.optim.__all__:
+            with pytest.raises(AttributeError, match="did you mean") as told:
+                getattr(mflow.optim, name.lower())
+            assert str(told.value).split("'")[3].lower() == name.lower()
+
+
+@pytest.mark.parametrize(("given", "meant"), [("gaussian", "gaussian_peak"), ("Exponential", "exponential"), ("sin", "sine")])
+def test_a_curve_is_offered_by_the_name_that_others_give_it(given: str, meant: str) -> None:
+    with pytest.raises(ValueError, match=f"did you mean '{meant}'"):
+        mflow.curve_fit(given, X, X)
+
+
+@pytest.mark.parametrize("name", ["GaussianModel", "ExponentialModel", "SineModel", "PowerLawModel"])
+def test_a_ready_made_model_of_another_library_is_answered_by_a_call_that_runs(name: str) -> None:
+    with pytest.raises(AttributeError, match=r"here it is mflow\.curve_fit") as told:
+        getattr(mflow, name)
+    curve = str(told.value).split('"')[1]
+    assert len(mflow.starting_values(curve, X + 1.0, np.exp(-X) + 0.01 * np.cos(9.0 * X))) > 1
+
+
+@pytest.mark.parametrize(("name", "ours"), [("wd", "weight_decay"), ("b1", "betas"), ("beta2", "betas")])
+def test_short_names_of_parameters_of_optimizers(name: str, ours: str) -> None:
+    with pytest.raises(TypeError, match=f"^{name}: here it is {ours}="):
+        mflow.optim.AdamW(np.zeros(2), **{name: 0.9})

@@ -5,6 +5,7 @@ Messages read ``argument: expected a number above 0, got -1.0``. Something of th
 
 from __future__ import annotations
 
+import datetime
 import math
 import os
 from collections.abc import Iterable, Mapping
@@ -45,6 +46,7 @@ __all__ = [
     "operator_words",
     "random_generator",
     "real_array",
+    "refuse_dates",
     "shown",
     "stored_entries",
 ]
@@ -307,12 +309,24 @@ def real_array(value: Any, argument: str, elsewhere: str = "") -> Array:
     if array.dtype.kind == "O" and hasattr(value, "matvec"):
         raise ValueError(operator_words(argument))  # as SciPy
     if array.dtype.kind == "O":  # Fraction, Decimal, whole numbers of any length
+        refuse_dates(array, argument)
         flat = [as_number(entry, argument, "real numbers") for entry in array.ravel().tolist()]
         array = np.array(flat, dtype=np.float64).reshape(array.shape)
     if array.dtype.kind not in "biuf":
+        refuse_dates(array, argument)
         given = f" ({shown(value)})" if array.ndim == 0 else ""
         raise TypeError(f"{argument}: expected real numbers, got {array.dtype}{given}")
     return np.asarray(array, dtype=np.float64)
+
+
+def refuse_dates(array: NDArray[Any], argument: str) -> None:
+    """Raises TypeError, which tells how numbers are made of them, for dates and times: NumPy's, pandas' and those of `datetime`."""
+    first = array.flat[0] if array.dtype.kind == "O" and array.size else None
+    spans = array.dtype.kind == "m" or isinstance(first, datetime.timedelta)
+    if spans or array.dtype.kind == "M" or isinstance(first, datetime.date):
+        given = f"{type(first).__name__} objects" if first is not None else str(array.dtype)
+        made = "t = np.asarray(t, 'timedelta64[us]'); t" if spans else "t = np.asarray(t, 'datetime64[us]'); (t - t[0])"
+        raise TypeError(f"{argument}: expected real numbers, got {given}; {made} / np.timedelta64(1, 's') makes seconds of them")
 
 
 def operator_words(argument: str) -> str:

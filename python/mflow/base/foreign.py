@@ -37,6 +37,7 @@ MEANS = "mflow.optim.SWA and mflow.optim.EMA, means of the parameters beside an 
 BATCHES = "mflow.minibatches(X, y, batch_size=32, epochs=5, seed=0), or data=(X, y) of mflow.train"
 ARGUMENTS_OF_FITS = "p0=, bounds= and fixed= of mflow.curve_fit, by the names of the model's arguments"
 FIT = "mflow.curve_fit(model, x, y), with a function as the model"
+PEAK = 'mflow.curve_fit("gaussian_peak", x, y), with its height a, centre m, width s and a constant c'
 REPORT = "print(fit), of what mflow.curve_fit returned"
 # Functions and classes, by what they are here.
 NAMES = {
@@ -50,6 +51,8 @@ NAMES = {
     "root": 'mflow.solve_ivp with until="steady", or mflow.least_squares', "fsolve": "mflow.least_squares",
     "clip_grad_norm_": "clip_norm= of every optimizer and of mflow.train", "clip_grad_value_": "clip_value=, in the same places",
     "lr_scheduler": "mflow.schedules, and lr= takes one",
+    **dict.fromkeys(("GaussianModel", "gaussian"), PEAK), "ExponentialModel": 'mflow.curve_fit("exponential", x, y), with a constant c',
+    "SineModel": 'mflow.curve_fit("sine", x, y), with a constant c', "PowerLawModel": 'mflow.curve_fit("power_law", x, y)',
     "LBFGS": 'method="lbfgs" of mflow.train and mflow.minimize, as its line search asks for more gradients',
 }  # fmt: skip
 # What SciPy has and mflow has not, by SciPy's module.
@@ -128,7 +131,7 @@ ARGUMENTS = {
     "epochs": "maxiter", "callbacks": "callback", "early_stopping": "patience", "val_data": "validation", "validation_data": "validation",
     "validation_split": "validation", "max_norm": "clip_norm", "max_grad_norm": "clip_norm", "clipnorm": "clip_norm",
     "clipvalue": "clip_value", "grad": "jac", "test_size": "test_fraction", "eps": "diff_step", "finite_diff_rel_step": "diff_step",
-    "return_all": "path",
+    "return_all": "path", "wd": "weight_decay", "b1": "betas", "b2": "betas", "beta1": "betas", "beta2": "betas",
 }  # fmt: skip
 # Values that ask for what happens anyway, beside None and what is empty.
 NOTHING: dict[str, tuple[Any, ...]] = {
@@ -157,7 +160,8 @@ def no_name(module: str, name: str, known: Iterable[str]) -> AttributeError:
         if name in theirs.split():
             return AttributeError(f"{module} has no {name!r}; SciPy has it: scipy.{place}.{name}")
     names = [*known]
-    near = [one for text in (name, name.lower()) for one in difflib.get_close_matches(text, names, n=3, cutoff=0.6)]
+    near = [one for one in names if one.lower() == name.lower()]
+    near += [one for text in (name, name.lower()) for one in difflib.get_close_matches(text, names, n=3, cutoff=0.6)]
     few = f"there are: {', '.join(names)}" if len(names) <= FEW else f"dir({module}) lists what there is"
     offer = f"did you mean {' or '.join(map(repr, [*dict.fromkeys(near)][:3]))}?" if near else few
     return AttributeError(f"{module} has no {name!r}; {offer}")

@@ -132,9 +132,12 @@ def fields(name: str, entries: Mapping[str, Any]) -> str:
 
 
 def short(value: Any) -> str:
-    """Text of an entry; of a long array or list, such as the reasons of a batch, the first and last entries."""
+    """Text of an entry; of a long array, list or dict, such as the reasons and messages of a batch, the first and last entries."""
     if isinstance(value, np.ndarray):
         return np.array2string(value, threshold=20, edgeitems=3)
     if type(value) is list and len(value) > 20:
         return f"[{', '.join(map(repr, value[:3]))}, ..., {', '.join(map(repr, value[-3:]))}]"
+    if type(value) is dict and len(value) > 6:
+        entries = [f"{key!r}: {entry!r}" for key, entry in value.items()]
+        return f"{{{', '.join(entries[:3])}, ..., {', '.join(entries[-3:])}}}"
     return str(value)

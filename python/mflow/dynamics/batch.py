@@ -182,6 +182,7 @@ def solve_dynamics_batch(
     -------
     DynamicsBatchResult
         An exception that a function raises ends its motion, with ``reason="rhs_failed"`` and the exception in ``errors``; others go on.
+        One that an event raises does so with ``reason="event_failed"``.
 
     Raises
     ------

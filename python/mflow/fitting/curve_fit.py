@@ -30,6 +30,7 @@ from mflow.problems.curves import check_curve, curve, parameter_names, starting_
 __all__ = ["TOLERANCE", "curve_fit", "inverse_of_free"]
 
 TOLERANCE = 1.49012e-8  # SciPy's ftol and xtol
+FAR = 1e4  # ranges of xdata: data farther from 0 are said to be far
 
 
 class CurveFitOptions(TypedDict, total=False):
@@ -163,7 +164,8 @@ def _prepared(
     if kwargs:
         refuse_unknown("curve_fit", kwargs, None, ARGUMENTS, OWN)
     y = real_array(ydata, "ydata")
-    x = real_array(xdata, "xdata") if isinstance(xdata, (list, tuple, np.ndarray)) else xdata
+    dates = getattr(getattr(xdata, "dtype", None), "kind", "") in ("M", "m")  # pandas' too, which models could not take either
+    x = real_array(xdata, "xdata") if dates or isinstance(xdata, (list, tuple, np.ndarray)) else xdata
     x, y, sigma = _finite_data(x, y, sigma, check_finite, nan_policy)
     x, y = np.array(x) if isinstance(x, np.ndarray) else x, np.array(y)  # the fit's own: the caller may change theirs afterwards
     if y.size == 0:
@@ -181,7 +183,7 @@ def _prepared(
     if kwargs:
         kwargs = of_minpack(kwargs, n)
     residuals = ModelResiduals(f, jac, start, x, y, sigma, kwargs.get("diff_step"), kwargs.get("check_gradient", True))
-    residuals.fewer = fewer
+    residuals.fewer, residuals.names = fewer, names
     if kwargs.get("jac_sparsity") is not None:
         residuals.take_pattern(kwargs["jac_sparsity"])
     how = {"limit": 500 * (n + 1), "calls": 0, "ftol": TOLERANCE, "xtol": TOLERANCE, "gtol": 0.0, "dt": 0.0, "acceleration": False}
@@ -420,7 +422,7 @@ def _deviations(sigma: Any, m: int) -> tuple[Array | None, Any]:
 def _fitted(run: Run, ending: str, how: dict[str, Any], absolute: bool, full: bool) -> CurveFit:
     status, reason = run.outcome(ending)
     if status <= 0 and reason != "insensitive":
-        message = run.verdict(ending)[2]
+        message = run.verdict(ending)[2] + _offset_words(how["xdata"])
         error = RuntimeError(f"curve_fit: no parameters found that fit best: {message}")
         attach(error, lambda: LeastSquaresResult(run.result(status, reason, message)), "")
         raise error
@@ -441,6 +443,7 @@ def _fitted(run: Run, ending: str, how: dict[str, Any], absolute: bool, full: bo
         dead = [name for j, name in enumerate(how["_name"]()) if j in run.zeros.dead]
         words = f", and no residual depends on {', '.join(dead)}; f is called as f(xdata, *parameters)" if dead and C is None else ""
         words = _not_told_apart(run, how, ~held if held is not None else np.ones(x.size, bool)) if C is None and not dead else words
+        words += _offset_words(how["xdata"]) if C is None else ""
         tell(f"curve_fit: the covariance of the parameters could not be estimated, as {why}{words}")
     else:
         pcov = C if absolute else C * (2.0 * cost / free)
@@ -457,6 +460,16 @@ def _fitted(run: Run, ending: str, how: dict[str, Any], absolute: bool, full: bo
         absolute_sigma=absolute, robust=run.loss is not None, sigma=run.problem.sigma, _run=run, _ending=ending,
     )  # fmt: skip
     return CurveFit(entries, how)
+
+
+def _offset_words(x: Any) -> str:
+    """The cure where the data lie so far from 0 that steps made for a parameter of their size step over them, such as dates in seconds."""
+    if not (isinstance(x, np.ndarray) and x.ndim == 1 and x.size > 1):
+        return ""
+    span, size = float(np.ptp(x)), float(np.max(np.abs(x)))
+    if not (0.0 < span < size / FAR and size < math.inf):
+        return ""
+    return f"; xdata are as large as {size:.3g} and span {span:.3g}: fit over xdata - xdata[0], and start the parameters there"
 
 
 def _not_told_apart(run: Run, how: dict[str, Any], free: Any) -> str:

@@ -18,6 +18,8 @@ from mflow.spectra.ranks import column_norms, rank_of
 __all__ = ["CurveFit"]
 
 NEAR_ONE = 0.95  # correlations that are told
+DIGITS = 4  # of a standard error, down to the last of which its value and its interval are written
+WHOLE = 17  # digits that tell any two float64 apart
 
 
 class CurveFit(Readable, tuple[Any, ...]):
@@ -365,8 +367,8 @@ class CurveFit(Readable, tuple[Any, ...]):
             bound = {-1: "at its lower bound", 1: "at its upper bound"}.get(int(self.active_mask[j]), "")
             error = "held" if held else f"{self.stderr[j]:.4g}"
             share = f"{abs(100.0 * self.stderr[j] / self.popt[j]):.2g} %" if self.popt[j] and not held else ""
-            interval = "" if held else f"{ends[j, 0]:.6g} ... {ends[j, 1]:.6g}"
-            rows.append([name, f"{self.popt[j]:.8g}", error, share, interval, bound])
+            interval = "" if held else _interval(ends[j], self.stderr[j])
+            rows.append([name, f"{self.popt[j]:.{_digits(self.popt[j], self.stderr[j])}g}", error, share, interval, bound])
         heads = ["parameter", "value", "standard error", "relative", "95 % interval", "bound"]
         shown = len(heads) if any(row[-1] for row in rows) else len(heads) - 1
         return [self._heading(), "", Table(heads[:shown], [row[:shown] for row in rows]), "", *self._notes()]
@@ -398,3 +400,28 @@ class CurveFit(Readable, tuple[Any, ...]):
         return notes
 
     __repr__ = Readable.__str__
+
+
+def _digits(value: float, error: float) -> int:
+    """The digits of a value whose last is the fourth of its standard error; 8 where that tells nothing.
+
+    Examples
+    --------
+    >>> from mflow.fitting.fitted import _digits
+    >>> f"{1701727512.3456:.{_digits(1701727512.3456, 668.5)}g}"
+    '1701727512.3'
+    """
+    if not (math.isfinite(value) and math.isfinite(error) and value and error > 0.0):
+        return 8
+    beyond = math.floor(math.log10(abs(value))) - math.floor(math.log10(error))
+    return min(max(beyond, 0) + DIGITS, WHOLE - 2)
+
+
+def _interval(ends: Array, error: float) -> str:
+    """The ends of an interval in digits that tell them apart; its middle and half its length where no float64 do."""
+    low, high = float(ends[0]), float(ends[1])
+    if low == high:
+        return f"{low:.{WHOLE - 2}g} +- {error:.2g}" if error else f"{low:.8g}"
+    least = max(_digits(low, error), _digits(high, error))
+    told = ((f"{low:.{n}g}", f"{high:.{n}g}") for n in range(least, WHOLE + 1))
+    return " ... ".join(next((pair for pair in told if pair[0] != pair[1]), (str(low), str(high))))

@@ -94,6 +94,7 @@ class Residuals:
         self.floor, self.least = FLOOR, None
         self.verdict, self.where, self.tried = UNKNOWN, "x0", False
         self.fewer, self.sparsity = False, None  # whether m may be below n, and where J may have entries
+        self.names: Any = None  # a function that gives the names of the parameters, where they have some
         self.calls = self._calls(fun, jac) if self.compiled is None else None
 
     shorter, compared = False, np.zeros(0)  # whether differences are taken over lengths below the usual ones; where that was asked last,

@@ -410,9 +410,10 @@ class Run:
         if self.core.any_slope and self.core.lost > MOST_LOST and size > rounding:
             return "step_too_small", "differences of residuals that are rounded so much do not tell where the cost falls"
         if self.core.any_slope and self.zeros.peaks:
-            names, side = _names(self.zeros.peaks), "both sides" if self.box is None else "each side within the bounds"
+            names, side = _names(self.zeros.peaks, self.problem), "both sides" if self.box is None else "each side within the bounds"
             where = "where others move with it" if self.zeros.peaks[0] in self.zeros.dead else "there"
-            return "not_a_minimum", f"the Jacobian is 0 along {names}, and the cost falls {where} on {side} of x: start elsewhere"
+            place = "x" if self.problem.names is None else "it"
+            return "not_a_minimum", f"the Jacobian is 0 along {names}, and the cost falls {where} on {side} of {place}: start elsewhere"
         if self.core.any_slope or not self.core.cost > 0.0:
             return "", ""
         scans = [one for one, _ in self.problem.scans(self.core.x, np.arange(self.x.size))]
@@ -488,8 +489,9 @@ class Run:
         if not zeros.columns:
             return ""
         others = [j for j in zeros.columns if j not in zeros.dead]
-        told = [f"no residual depends on {_names(zeros.dead)} at x"] if zeros.dead else []
-        told += [f"the Jacobian is 0 along {_names(others)} at x"] if others else []
+        place = "x" if self.problem.names is None else "these parameters"
+        told = [f"no residual depends on {_names(zeros.dead, self.problem)} at {place}"] if zeros.dead else []
+        told += [f"the Jacobian is 0 along {_names(others, self.problem)} at {place}"] if others else []
         return f"{', and '.join(told)}, where the Jacobian has rank {rank_of(self.core.J)} for {self.x.size} parameters"
 
     def result(self, status: int, reason: str, message: str | None) -> dict[str, Any]:
@@ -551,8 +553,9 @@ def _still(J: Array) -> Array:
     return out
 
 
-def _names(some: list[int]) -> str:
-    return ", ".join(f"x[{j}]" for j in some[:10]) + (", ..." if len(some) > 10 else "")
+def _names(some: list[int], problem: Residuals) -> str:
+    known = None if problem.names is None else problem.names()
+    return ", ".join(f"x[{j}]" if known is None else known[j] for j in some[:10]) + (", ..." if len(some) > 10 else "")
 
 
 def intermediate(run: Run) -> Result:

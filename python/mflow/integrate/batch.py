@@ -185,6 +185,7 @@ def solve_ivp_batch(
     -------
     IVPBatchResult
         An exception that fun raises ends its trajectory, with ``reason="rhs_failed"`` and the exception in ``errors``; the others go on.
+        One that an event raises does so with ``reason="event_failed"``.
 
     Raises
     ------

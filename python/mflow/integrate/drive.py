@@ -61,8 +61,8 @@ def follow(drive: Drive) -> Any:
         return drive.result(-1, "non_finite", str(error))
     except BaseException as error:
         run = drive.run
-        message = f"{type(error).__name__} at t = {run.t:g} after {run.k} steps" + (f": {error}" if str(error) else "")
-        reason = "interrupted" if isinstance(error, KeyboardInterrupt | StiffnessWarning) else "rhs_failed"
+        reason, who = endings.raised_by(error)
+        message = f"{who}{type(error).__name__} at t = {run.t:g} after {run.k} steps" + (f": {error}" if str(error) else "")
         note = f"in mflow.{name}, in the step from t = {run.t:g} (step {run.k}); .partial_result holds all before"
         make = partial(drive.result, -1, reason, message)  # after Ctrl-C it is put together when it is looked at
         attach(error, partial(pending, drive.kind, make) if reason == "interrupted" else make, note)

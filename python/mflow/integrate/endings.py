@@ -26,7 +26,7 @@ from mflow.base.result import IVPResult, attach, place_of
 from mflow.base.telling import tell
 from mflow.course.jumps import end_words, sliding_words
 from mflow.derivatives.differences import slope_digits
-from mflow.integrate.curvature import GROWTH
+from mflow.integrate.curvature import GROWTH, StiffnessWarning
 from mflow.solvers.algebraic import rank_words
 from mflow.solvers.jacobian_doubt import mismatch, names_of, stalled, unsolved
 from mflow.spectra.krylov import random_vector
@@ -41,6 +41,7 @@ __all__ = [
     "most_stages",
     "of_events",
     "preparing",
+    "raised_by",
     "stiff_words",
     "with_doubts",
 ]
@@ -61,6 +62,10 @@ LOOK = 4000  # steps between looks at whether a run crawls
 SHARE = 1 / 16  # of tries that fail
 FAR = 1e7  # steps of that size to the end
 ENDS, SHORT = 1024, 1e-4  # steps between looks at whether the solution has ended; of what is left of the run: a step that is looked at
+CALLS = {  # of events and their actions, as tracebacks name them
+    "mflow_core.events.events.evaluate_python": "an event raised ",
+    "mflow_core.events.actions.act": "the action of an event raised ",
+}
 LOW = 1e-3  # of atol: what no tolerance asks for
 
 
@@ -80,6 +85,18 @@ def preparing(start: Array, t0: float, name: str) -> Iterator[None]:
             )  # fmt: skip
             attach(error, lambda: out, f"in mflow.{name}, before the first step from t = {t0:g}; .partial_result holds the start")
         raise
+
+
+def raised_by(error: BaseException) -> tuple[str, str]:
+    """(reason, words on the event or the action that raised it), for a run that an exception ended."""
+    if isinstance(error, KeyboardInterrupt | StiffnessWarning):
+        return "interrupted", ""
+    trace = error.__traceback__
+    while trace is not None:
+        if trace.tb_frame.f_code.co_name in CALLS:
+            return "event_failed", CALLS[trace.tb_frame.f_code.co_name]
+        trace = trace.tb_next
+    return "rhs_failed", ""
 
 
 class Ending:

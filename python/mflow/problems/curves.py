@@ -5,6 +5,7 @@ Each has a record there with its formula, which names its parameters; these reco
 
 from __future__ import annotations
 
+import difflib
 import functools
 import math
 import re
@@ -28,7 +29,12 @@ def check_curve(name: Any) -> str:
     """The name of a curve. Raises ValueError with the nearest ones."""
     if not isinstance(name, str) or name not in curve_names():
         given = repr(name) if isinstance(name, str) else shown(name)
-        raise ValueError(f"name: expected that of a curve, {', '.join(curve_names())}, got {given}; a formula of your own is a function")
+        near = difflib.get_close_matches(name.lower(), curve_names(), n=1, cutoff=0.6) if isinstance(name, str) else []
+        near = near or [one for one in curve_names() if isinstance(name, str) and name and one.startswith(name.lower())]
+        meant = f"did you mean {near[0]!r}? A" if near else "a"
+        raise ValueError(
+            f"name: expected that of a curve, {', '.join(curve_names())}, got {given}; {meant} formula of your own is a function"
+        )
     return str(name)
 
 

@@ -188,11 +188,28 @@ cdef int steps_of(course_t *c, ptrdiff_t steps, const double *rates, double *los
     return status
 
 
+cdef list apart(Tensors tensors, list flat):
+    """The gradients, those that share memory with parameters as copies: a step changes the parameters while it reads them."""
+    cdef Py_ssize_t i
+    cdef cnp.ndarray g
+    cdef list out = flat
+    for i in range(len(flat)):
+        if not isinstance(flat[i], np.ndarray):
+            continue
+        g = <cnp.ndarray> flat[i]
+        if (cnp.PyArray_TYPE(g) == cnp.NPY_DOUBLE and cnp.PyArray_ISCARRAY_RO(g)
+                and tensors.shares(<const double *> cnp.PyArray_DATA(g), cnp.PyArray_SIZE(g))):
+            if out is flat:
+                out = list(flat)
+            out[i] = g.copy()
+    return out
+
+
 def measured_step(Updater optimizer not None, list flat not None):
     """`optimizer.step` for drivers that keep the norm of the gradient: (norm, whether the step was taken). It is not where a gradient is
     not finite; the norm of finite ones may be infinite.
 
-    flat: one gradient an array, in their order. Errors as in `Updater.step`, StepRefused among them.
+    flat: one gradient an array, in their order; one that shares memory with parameters is copied. Errors as in `Updater.step`, StepRefused among them.
     """
     cdef double norm, scale = 1.0
     cdef unsigned int mode
@@ -200,7 +217,7 @@ def measured_step(Updater optimizer not None, list flat not None):
     optimizer.enter()
     try:
         optimizer.complete()
-        held = optimizer.tensors.hold(flat)
+        held = optimizer.tensors.hold(apart(optimizer.tensors, flat))
         norm = optimizer.tensors.norm()
         taken = norm < INFINITY or optimizer.tensors.finite()
         if taken:

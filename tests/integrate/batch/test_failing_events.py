@@ -1,0 +1,66 @@
+"""What an event, or its action, raises: the reason and the words say so; and a batch in which all do is printed in short."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import mflow
+
+
+def half(t: float, y: Any) -> Any:
+    return y[0] - 0.5
+
+
+def acting(t: float, y: Any) -> Any:
+    return y[0] - 0.5
+
+
+def refuses(t: float, y: Any) -> Any:
+    raise KeyError("no")
+
+
+acting.action = refuses  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("how", [{}, {"method": "rk4", "dt": 0.1}, {"method": "radau5"}], ids=str)
+@pytest.mark.parametrize(
+    ("event", "args", "words"),
+    [
+        (half, (1.0,), "an event raised TypeError at t = 0 after 0 steps: half"),
+        (refuses, (), "an event raised KeyError at t = "),
+        (acting, (), "the action of an event raised KeyError at t = "),
+    ],
+)
+def test_the_event_is_blamed(event: Any, args: Any, words: str, how: Any) -> None:
+    """It was "rhs_failed", without a word on events."""
+    with pytest.raises((TypeError, KeyError)) as caught:
+        mflow.solve_ivp(lambda t, y, *k: -y, (0, 2), [1.0], args=args, events=event, **how)
+    found = caught.value.partial_result  # type: ignore[union-attr]
+    assert found.reason == "event_failed"
+    assert found.message.startswith(words)
+
+
+def test_a_right_hand_side_beside_an_event_is_blamed_for_its_own() -> None:
+    def broken(t: float, y: Any) -> Any:
+        raise KeyError("no")
+
+    with pytest.raises(KeyError) as caught:
+        mflow.solve_ivp(broken, (0, 2), [1.0], events=half)
+    assert caught.value.partial_result.reason == "rhs_failed"  # type: ignore[attr-defined]
+    assert caught.value.partial_result.message.startswith("KeyError at t = 0")  # type: ignore[attr-defined]
+
+
+def test_a_batch_says_event_and_is_printed_in_short() -> None:
+    """It printed each of its messages and errors, 9 kB of 50 trajectories."""
+    r = mflow.solve_ivp_batch(lambda t, y, k: -k * y, (0, 2), np.ones((50, 1)), batch_args=np.linspace(0.5, 2.0, 50), events=half)
+    assert r.reason == ["event_failed"] * 50
+    assert "50 event_failed" in r.message
+    assert isinstance(r.errors[7], TypeError)
+    assert len(r.messages) == 50
+    assert "0: 'an event raised TypeError" in str(r)
+    assert "49: 'an event raised TypeError" in str(r)
+    assert "20: " not in str(r)
+    assert len(str(r)) < 2500
