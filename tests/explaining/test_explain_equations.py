@@ -226,7 +226,15 @@ def test_upwind_differences_have_a_safe_step_for_every_method(backward):
     assert "safe step" in text
     assert f"{report.safe_steps['dopri5']:.5g}" in text
     assert "Take a fixed step of at most the safe one" in text
-    assert f"against {report.safe_steps['dopri5']:.3g}" in text or "safe" in report.reason or report.method != "dopri5"
+
+
+def test_a_fixed_step_is_recommended_within_the_safe_one():
+    n = 40
+    J = (np.eye(n, k=-1) - np.eye(n)) * n
+    report = mflow.explain(lambda t, y: J @ y, np.ones(n), t_span=(0.0, 10.0))
+    assert (report.method, sorted(report.parameters)) == ("rk4", ["dt"])
+    assert report.dt == pytest.approx(0.9 * report.safe_steps["rk4"])
+    assert growth_of("rk4", J, report.dt) < 11.08
 
 
 def test_what_is_far_from_normal_on_the_way_alone():

@@ -308,7 +308,7 @@ def _why_implicit(equation: _Equation, explicit: _Run | None, path: PosednessPat
     return text
 
 
-# ---- where eigenvalues say too much -------------------------------------------------------------------------------------------------------
+# ---- where eigenvalues say too much ------------------------------------------------------------------------------------------------------
 
 
 def _safe_steps(equation: _Equation, path: PosednessPath, methods: dict[str, Method], steps: dict[str, float]) -> _Safe:

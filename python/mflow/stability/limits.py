@@ -510,7 +510,9 @@ def explain_step(run: Any, method: Method, dt: float, start: Array, t0: float) -
         )
     if dt * radius > imaginary:
         limit = (
-            f"its limit for oscillations is about {imaginary / radius:.4g}" if imaginary > 0 else f"{method.name} has no stable step for those"
+            f"its limit for oscillations is about {imaginary / radius:.4g}"
+            if imaginary > 0
+            else f"{method.name} has no stable step for those"
         )
         return (
             f"dt = {dt:g} is below the limit of {method.name} for decay, about {real / radius:.4g} {measured}; if the problem oscillates, "
