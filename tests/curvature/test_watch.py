@@ -120,6 +120,47 @@ def test_nothing_of_the_run_depends_on_the_watch(optimizer):
         np.testing.assert_allclose(whole.curvature.largest, np.linalg.eigvalsh(A.T @ A / 60)[-1], rtol=1e-6)
 
 
+@pytest.mark.parametrize("method", ["adam", "adamw", "rmsprop"])
+@pytest.mark.parametrize("form", ["flat", "dict", "list", "one"])
+def test_single_numbers_are_watched_in_the_metric_of_the_method(method, form):
+    """A network's last bias is an array of one number: its second moment counts as that of the others. The moments are those of NumPy."""
+    A = np.array([[2.0, 1.5], [1.5, 3.0]])[: 1 if form == "one" else 2, : 1 if form == "one" else 2]
+    start, steps, gradients = np.array([1.0, 2.0])[: len(A)], 60, []
+
+    def flat(x, X):
+        gradients.append(A @ x)
+        return 0.5 * float(x @ A @ x), A @ x
+
+    def of_dict(p, X):
+        value, g = flat(np.concatenate([p["a"], p["b"]]), X)
+        return value, {"a": g[:1], "b": g[1:]}
+
+    def of_list(p, X):
+        value, g = flat(np.concatenate(p), X)
+        return value, [g[:1], g[1:]]
+
+    cost = {"dict": of_dict, "list": of_list}.get(form, flat)
+    params = {"dict": {"a": start[:1].copy(), "b": start[1:].copy()}, "list": [start[:1].copy(), start[1:].copy()]}.get(form, start.copy())
+    settings = {"epochs": steps, "batch_size": 4, "jac": True, "lr": 0.01, "check_gradient": False}
+    mflow.train(cost, params, (np.ones((4, 1)),), method, **settings)
+    path = list(gradients)
+    assert len(path) == steps
+    run = mflow.train(cost, params, (np.ones((4, 1)),), method, monitor="curvature", **settings)
+    assert run.curvature.step.tolist() == [steps]  # of sizes of gradients nothing is stored at the start
+    beta = 0.99 if method == "rmsprop" else 0.999
+    last = A @ (np.concatenate([np.ravel(v) for v in run.last_params.values()]) if form == "dict" else np.ravel(run.last_params))
+    v = np.zeros(len(A))
+    for g in [*path, last]:  # the look is at the step to come
+        v = beta * v + (1.0 - beta) * g * g
+    P = np.sqrt(v) + 1e-8
+    if method != "rmsprop":
+        count = steps + 1
+        P = (1.0 - 0.9**count) * (np.sqrt(v / (1.0 - beta**count)) + 1e-8)
+    root = P**-0.5
+    expected = np.linalg.eigvalsh(root[:, None] * A * root)[-1]
+    np.testing.assert_allclose(run.curvature.largest, expected, rtol=1e-6)
+
+
 @pytest.mark.filterwarnings("ignore:train")
 def test_compiled_objectives_are_watched_by_exact_products():
     rng = np.random.default_rng(3)

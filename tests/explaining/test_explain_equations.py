@@ -193,3 +193,79 @@ def test_where_nothing_decays_no_limit_is_spoken_of():
     assert "stability limits no step on this path" in text
     assert "inf" not in text
     assert "With a fixed step beyond it" not in text
+
+
+def growth_of(method, J, dt, steps=300):
+    """The largest norm of powers of the step's matrix, from one step of a run for each unit vector."""
+    n = len(J)
+    step = mflow.solve_ivp(lambda t, Y: J @ Y, (0.0, dt), np.eye(n), method, dt=dt).y[..., -1]
+    power, largest = np.eye(n), 1.0
+    for _ in range(steps):
+        power = step @ power
+        largest = max(largest, float(np.linalg.norm(power, 2)))
+    return largest
+
+
+@pytest.mark.filterwarnings("ignore:solve_ivp")
+@pytest.mark.parametrize("backward", [False, True])
+def test_upwind_differences_have_a_safe_step_for_every_method(backward):
+    """All eigenvalues are -1/h; the numerical range is the disc about it of radius cos(pi/(n + 1))/h, which for euler leaves h."""
+    n, sign = 40, -1.0 if backward else 1.0
+    h = 1.0 / n
+    J = (np.eye(n, k=-1) - np.eye(n)) / h
+    names = ["euler", "rk4", "dopri5", "radau5"]
+    report = mflow.explain(lambda t, y: sign * (J @ y), np.ones(n), t_span=(0.0, sign), names=names)
+    assert report.steps["euler"] == pytest.approx(2.0 * h, rel=1e-3)
+    assert report.safe_steps["euler"] == pytest.approx(2.0 * h / (1.0 + math.cos(math.pi / (n + 1))), rel=0.005)
+    assert report.safe_steps["radau5"] == report.steps["radau5"] == math.inf
+    for name in names[:3]:
+        assert report.safe_steps[name] < 0.6 * report.steps[name]
+        assert growth_of(name, J, report.safe_steps[name]) < 11.08  # Crouzeix
+        assert growth_of(name, J, 0.95 * report.steps[name]) > 1e3
+    text = str(report)
+    assert "safe step" in text
+    assert f"{report.safe_steps['dopri5']:.5g}" in text
+    assert "Take a fixed step of at most the safe one" in text
+
+
+def test_a_fixed_step_is_recommended_within_the_safe_one():
+    n = 40
+    J = (np.eye(n, k=-1) - np.eye(n)) * n
+    report = mflow.explain(lambda t, y: J @ y, np.ones(n), t_span=(0.0, 10.0))
+    assert (report.method, sorted(report.parameters)) == ("rk4", ["dt"])
+    assert report.dt == pytest.approx(0.9 * report.safe_steps["rk4"])
+    assert growth_of("rk4", J, report.dt) < 11.08
+
+
+def test_what_is_far_from_normal_on_the_way_alone():
+    """u_t = -u u_x, upwind, with a source, from rest: the start tells nothing."""
+    n = 30
+    h = 1.0 / n
+
+    def slope(t, u):
+        return 1.0 - u * (u - np.append(0.0, u[:-1])) / h
+
+    report = mflow.explain(slope, np.zeros(n), t_span=(0.0, 2.0), names=["euler", "rk4"])
+    assert report.note.startswith("At t = ")
+    for name, dt in report.safe_steps.items():
+        worst = math.inf
+        for point in report.path.points:
+            u = point.y
+            J = -(np.diag(2.0 * u - np.append(0.0, u[:-1])) - np.diag(u[1:], -1)) / h
+            turns = np.exp(1j * np.linspace(0.0, math.pi, 41))
+            tops = [np.linalg.eigh(0.5 * (z * J + np.conj(z) * J.T))[1][:, -1] for z in turns]
+            values = np.array([np.vdot(x, J @ x) for x in tops])
+            left = values[values.real < -1e-9 * np.abs(values)]
+            if np.max(values.real) <= 0.0 and left.size:
+                worst = min(worst, *(mflow.stability_limit(name, direction=z) / abs(z) for z in left))
+        assert dt == pytest.approx(worst, rel=0.1), name
+
+
+@pytest.mark.parametrize("start", [[1.0, 0.5, 0.2], [0.0, 0.0, 0.0]])
+def test_normal_matrices_have_one_step(start):
+    A = np.array([[-3.0, 1.0, 0.0], [1.0, -4.0, 1.0], [0.0, 1.0, -5.0]])
+    report = mflow.explain(lambda t, y: A @ y, start)
+    assert report.safe_steps == report.steps
+    assert "safe step" not in str(report)
+    cost = mflow.explain(lambda x: (0.5 * x @ x, 1.0 * x), start, jac=True, tries=0)
+    assert cost.safe_steps == cost.steps

@@ -2,6 +2,7 @@
 
 import ctypes
 import math
+import re
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -332,12 +333,31 @@ def test_recoverable_ends_a_run_of_fixed_steps() -> None:
     assert "lower dt" in r.message
 
 
+def test_a_rate_that_is_no_eigenvalue_is_called_none() -> None:
+    """Upwind differences: each eigenvalue is -50, and errors change at a rate of up to nearly 100, the numerical radius."""
+    n, h = 50, 0.02
+    J = (np.eye(n, k=-1) - np.eye(n)) / h
+    u = np.exp(-100.0 * (h * np.arange(n) - 0.3) ** 2)
+    with pytest.warns(RuntimeWarning):
+        past = mflow.solve_ivp(lambda t, y: J @ y, (0, 1), u, "euler", dt=0.026)
+    with np.errstate(over="ignore", invalid="ignore"):
+        off = mflow.solve_ivp(lambda t, y: J @ y, (0, 1e3), u, "euler", dt=0.06)
+    assert off.reason == "non_finite"
+    largest = float(np.linalg.eigvalsh(-0.5 * (J + J.T))[-1])
+    assert np.max(np.abs(np.linalg.eigvals(J))) < 0.6 * largest
+    for message in (past.message, off.message):
+        assert "lambda" not in message
+        rate, limit = (float(re.search(words, message)[1]) for words in (r"at a rate of about ([\d.]+)", r"about ([\d.]+) (there|for)"))  # type: ignore[index]
+        assert 50.0 < rate <= 1.02 * largest
+        assert limit == pytest.approx(2.0 / rate, rel=0.01)
+
+
 def test_non_finite_state_names_the_stability_limit() -> None:
     r = mflow.solve_ivp(lambda t, y: [-100.0 * float(v) for v in y], (0, 100), [1.0, 2.0], "euler", dt=0.5)
     assert (r.reason, r.status, r.success) == ("non_finite", -1, False)
     assert np.all(np.isfinite(r.y))
     assert len(r.t) == r.nsteps + 1 == r.y.shape[1]
-    assert "dt = 0.5 exceeds the stability limit 0.02 of euler for |lambda| = 100, measured" in r.message
+    assert "dt = 0.5 exceeds the stability limit of euler, about 0.02 for errors that change at a rate of about 100, measured" in r.message
     assert f"t = {r.t[-1]:g} after {r.nsteps} steps" in r.message
     with np.errstate(over="ignore", invalid="ignore"):
         assert not np.all(np.isfinite(r.y[:, -1] + 0.5 * (-100.0 * r.y[:, -1])))

@@ -139,11 +139,11 @@ class TwoMethods(legs.Legs):
             reason = f"the first step of {names[0]} had to be shortened again and again, as in stiff problems"
         elif why == legs.STIFF:
             held = "with steps that nonnegative shortens" if self.signed else "at the stability limit"
-            reason = f"stiff, h |lambda| = {rate:.3g} {held}"
+            reason = f"stiff, step times rate about {rate:.3g} {held}"
         elif self.doubted:
-            reason = f"h |lambda| = {rate:.3g} by a Jacobian that is wrong"
+            reason = f"step times rate about {rate:.3g} by a Jacobian that is wrong"
         else:
-            reason = f"not stiff any more, h |lambda| = {rate:.3g}"
+            reason = f"not stiff any more, step times rate about {rate:.3g}"
         return f"{text}; the {'last' if len(turns) > 1 else 'one'} at t = {t:.6g}, step {k}: {reason}"
 
 

@@ -225,7 +225,7 @@ class PastLimit:
         return Finding(
             0.0,
             f"the state has grown by a factor of {factor:.3g}, as dt = {abs(h):g} exceeds the stability limit of {self.method.name} for "
-            f"the oscillation at t = {t:g}: |lambda| is about {abs(z[worst] / h):.3g}, and each step lets it grow by a factor of about "
+            f"the oscillation at t = {t:g}: its rate is about {abs(z[worst] / h):.3g}, and each step lets it grow by a factor of about "
             f"{math.exp(more[worst]):.6g} more than the solution does. Take a method that is stable on the imaginary axis, as "
             'method="rk4", or error control (rtol= in place of dt=)',
         )

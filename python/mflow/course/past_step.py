@@ -154,7 +154,7 @@ class Judge:
     def of_limit(self, t: float, h: float, value: complex) -> Finding | None:
         """Words for steps past the limit that an eigenvalue sets; None where it sets none below them."""
         limit = float(first_to_fail(self.method, np.array([math.copysign(1.0, h) * value]))[0])
-        name, size = self.method.name, f"|lambda| is about {abs(value):.3g}"
+        name, size = self.method.name, f"for errors that change at a rate of about {abs(value):.3g}"
         if not 0.0 < limit < abs(h):  # 0 is none that is outside
             return None
         return Finding(

@@ -91,7 +91,7 @@ def bearing(
     with np.errstate(all="ignore"):
         own = _response(record, coef, now, kinds_of(record, coef, len(now)))
         root = np.sqrt(own / response)
-    return Bearing(limit, root if root.size > 1 and not np.all(root == 1.0) else None, decay)
+    return Bearing(limit, None if np.all(root == 1.0) else root, decay)
 
 
 def optimizer_bearing(opt: Any, grad: Array) -> Bearing:

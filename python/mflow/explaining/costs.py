@@ -85,6 +85,7 @@ def explain_cost(cost: ExaminedCost, start: Array, table: list[Method], check: b
         verdicts=verdicts,
         path=None,
         steps=steps,
+        safe_steps=dict(steps),
         method=method,
         dt=dt,
         parameters={"lr": dt, **parameters},

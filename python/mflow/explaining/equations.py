@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -45,10 +46,13 @@ HELD = 0.5  # of the limit: steps beyond it are held by stability
 FEW = 6  # eigenvalues whose limits are computed to the last digit
 OSCILLATES = 5.0  # an imaginary part beyond so many real ones
 EXPLICIT = "dopri5"  # what is tried
-FIXED = "rk4"  # whose limit is compared with what happens where the Jacobian is far from normal
+FIXED = "rk4"  # for fixed steps; the first that is tried where the Jacobian is far from normal
+TRIED = 3  # methods in whose steps errors may be seen to grow there
+SAME = 1e-3  # of it: points of the path that differ by less are looked at once
 FAR = 0.05  # of the largest eigenvalue: the numerical range reaches farther than the eigenvalues by this
 
 Values = NDArray[np.complex128]
+Product = Callable[[Array], Array]
 
 
 class _Run(NamedTuple):
@@ -65,6 +69,13 @@ class _Run(NamedTuple):
     @property
     def mean(self) -> float:
         return float(abs(self.result.t[-1] - self.result.t[0])) / max(1, self.result.nsteps)
+
+
+class _Safe(NamedTuple):
+    """Steps inside the numerical range's limit, no longer than those of the eigenvalues; nan where it leaves none. note: words on them."""
+
+    steps: dict[str, float]
+    note: str
 
 
 class _Equation:
@@ -133,12 +144,16 @@ def explain_equation(
     limit, fastest = limits.first_to_fail(as_method(EXPLICIT, {}), values, FEW)
     if explicit is not None and explicit.result.success and _is_stiff(explicit, values, limit, fastest, abs(t1 - t0)):
         tried = equation.implicit_runs()
-    chosen, dt, reason = _advice(equation, explicit, tried, path, limit, fastest)
-    return _report(equation, looked, path, table, chosen, dt, reason)
+    methods = {m.name: m for m in (*table, as_method(EXPLICIT, {}), as_method(FIXED, {}))}
+    steps = {name: limits.first_to_fail(m, values, FEW)[0] for name, m in methods.items()}
+    safe = _Safe(steps, "") if mass is not None else _safe_steps(equation, path, methods, steps)
+    chosen, dt, reason = _advice(equation, explicit, tried, path, limit, fastest, safe)
+    return _report(equation, path, {m.name: (steps[m.name], safe.steps[m.name]) for m in table}, chosen, dt, reason, safe.note)
 
 
 def _report(
-    equation: _Equation, looked: _Run, path: PosednessPath, table: list[Method], chosen: _Run | str, dt: float, reason: str
+    equation: _Equation, path: PosednessPath, listed_steps: dict[str, tuple[float, float]], chosen: _Run | str, dt: float, reason: str,
+    note: str,
 ) -> Report:  # fmt: skip
     values = path.eigenvalues[np.isfinite(path.eigenvalues)]
     radii = np.array([float(np.max(np.abs(p.eigenvalues), initial=0.0)) for p in path.points])
@@ -148,7 +163,6 @@ def _report(
     method = chosen if isinstance(chosen, str) else chosen.method
     steps = np.empty(0) if isinstance(chosen, str) else chosen.steps[:-1]
     first = path.points[0]
-    note = "" if equation.mass is not None else _transient_growth(equation.field(looked.result.y[..., 0]), first)
     return Report(
         kind="right-hand side",
         n=equation.start.size,
@@ -159,7 +173,8 @@ def _report(
         eigenvalues=first.eigenvalues,
         verdicts=[(f"t = {path.t[0]:.4g}", path.verdicts[0])] + [(f"from t = {t:.3g}", after) for t, _, after in path.changes[:CHANGES]],
         path=path,
-        steps={m.name: share * limits.first_to_fail(m, values, FEW)[0] for m in table},
+        steps={name: share * step for name, (step, _) in listed_steps.items()},
+        safe_steps={name: share * safe for name, (_, safe) in listed_steps.items()},
         method=method,
         dt=dt,
         parameters=dict(CONTROLLED) if "embedded" in as_method(method, {}).flags else {"dt": dt},
@@ -240,7 +255,7 @@ def _oscillates(value: complex) -> bool:
 
 
 def _advice(
-    equation: _Equation, explicit: _Run | None, tried: list[_Run], path: PosednessPath, limit: float, fastest: complex
+    equation: _Equation, explicit: _Run | None, tried: list[_Run], path: PosednessPath, limit: float, fastest: complex, safe: _Safe
 ) -> tuple[_Run | str, float, str]:  # fmt: skip
     """(the recommended trial, or a method, its step, why)."""
     if tried or explicit is None or not explicit.result.success:
@@ -255,12 +270,12 @@ def _advice(
         others += [f"{name} not at all" for name in IMPLICIT if name not in {run.method for run in tried}]
         told = f"as tried here, {best.method} reaches the end in {best.calls} evaluations, {', '.join(others)}"
         return best, best.mean, f"Because {why}; {told}."
-    mean = explicit.mean
+    mean, fixed = explicit.mean, safe.steps[FIXED]
+    limit = limit if math.isnan(safe.steps[EXPLICIT]) else min(limit, safe.steps[EXPLICIT])
     at_limit = limit < math.inf and not _oscillates(fastest)
-    if at_limit and mean > SAFETY * limit:
-        values = path.eigenvalues[np.isfinite(path.eigenvalues)]
+    if at_limit and mean > SAFETY * limit and not math.isnan(fixed):
         text = f"stability limits the steps, and {FIXED}'s limit is wide for its cost"
-        return FIXED, SAFETY * limits.first_to_fail(as_method(FIXED, {}), values, FEW)[0], f"Because {text}."
+        return FIXED, SAFETY * fixed, f"Because {text}."
     if at_limit and mean > HELD * limit:
         text = f"its steps, {mean:.3g} at rtol = 1e-6, are close to the stability limit {limit:.3g}, yet {explicit.result.nsteps} of them"
         return explicit, mean, f"Because {text} reach the end; over a longer span an implicit method, {IMPLICIT[0]}, pays."
@@ -293,26 +308,67 @@ def _why_implicit(equation: _Equation, explicit: _Run | None, path: PosednessPat
     return text
 
 
-def _transient_growth(field: Field, point: Posedness) -> str:
-    """What is to be said where the Jacobian at the start is far from normal, so that errors grow within the limits of its eigenvalues."""
-    scale = float(np.max(np.abs(point.eigenvalues), initial=0.0))
-    method = as_method(FIXED, {})
-    dt = limits.first_to_fail(method, point.eigenvalues, FEW)[0]
-    if (
-        not math.isfinite(point.numerical_abscissa)
-        or point.numerical_abscissa <= point.growth_rate + FAR * scale
-        or point.growth_rate > FAR * scale  # solutions grow by themselves
-        or not 0.0 < dt < math.inf
-    ):
-        return ""
-    start = point.y.reshape(-1)
+# ---- where eigenvalues say too much ------------------------------------------------------------------------------------------------------
+
+
+def _safe_steps(equation: _Equation, path: PosednessPath, methods: dict[str, Method], steps: dict[str, float]) -> _Safe:
+    """Of these methods, where the Jacobian is so far from normal on the path that errors grow within the limits of its eigenvalues."""
+    safe, note = dict(steps), ""
+    for point in _far_points(path):
+        if (products := _products(equation, point)) is None:
+            continue
+        times, back, entries = products
+        n = point.y.size
+        if (points := normality.numerical_range(times, back, n)) is None:
+            continue
+        found = {name: normality.range_step(points, partial(_first_to_fail, m)) for name, m in methods.items()}
+        explicit = [name for name, m in methods.items() if not m.is_implicit and 0.0 < steps[name] < math.inf]
+        for name in sorted(explicit, key=lambda name: (name != FIXED, found[name][0] / steps[name]))[:TRIED]:
+            if text := normality.growth_words(methods[name], times, n, steps[name], entries, *found[name]):
+                break
+        else:
+            continue
+        where = "the start" if point is path.points[0] else f"t = {point.t:.4g}"
+        text = f"At {where} the limit {steps[name]:.4g} of {name} is that of the eigenvalues, but {text}."
+        if found[name][1] > 0.0:  # the numerical range reaches into the growing half-plane
+            return _Safe({name: math.inf if step == math.inf else math.nan for name, step in steps.items()}, text)
+        safe, note = {name: min(step, found[name][0]) for name, step in safe.items()}, note or text
+    return _Safe(safe, note)
+
+
+def _first_to_fail(method: Method, values: Values) -> tuple[float, complex]:
+    return limits.first_to_fail(method, values, FEW)
+
+
+def _far_points(path: PosednessPath) -> list[Posedness]:
+    """The first, the fastest and the last of the points at which the numerical range reaches farther than the eigenvalues, those that
+    differ, where solutions do not grow by themselves."""
+    scales = {id(p): float(np.max(np.abs(p.eigenvalues), initial=0.0)) for p in path.points}
+    far = [
+        p
+        for p in path.points
+        if math.isfinite(p.numerical_abscissa)
+        and p.numerical_abscissa > p.growth_rate + FAR * scales[id(p)]
+        and p.growth_rate <= FAR * scales[id(p)]
+    ]
+    out: list[Posedness] = []
+    for point in [far[0], max(far, key=lambda p: scales[id(p)]), far[-1]] if far else []:
+        size = scales[id(point)]
+        ends = size, point.numerical_abscissa
+        if not any(np.allclose((scales[id(p)], p.numerical_abscissa), ends, rtol=0.0, atol=SAME * size) for p in out):
+            out.append(point)
+    return out
+
+
+def _products(equation: _Equation, point: Posedness) -> tuple[Product, Product, int] | None:
+    """(v -> J v, v -> J^T v, entries of J) there, in the direction of the run; None where the second is not known."""
+    start, sign = point.y.reshape(-1), math.copysign(1.0, equation.span[1] - equation.span[0])
+    field = equation.field(point.y)
     if field.n <= DENSE:
-        dense = field.matrix(point.t, start)[0]
-        times, back, entries = (lambda v: dense @ v), (lambda v: dense.T @ v), dense.size
-    else:
-        J = field.linear(point.t, start, False)[0]
-        if J.back is None:
-            return ""
-        times, back, entries = J.times, J.back, J.entries
-    text = normality.warning_of(method, times, back, field.n, dt, entries, lambda some: limits.first_to_fail(method, some, FEW))
-    return f"At the start the limit {dt:.4g} of {FIXED} is that of the eigenvalues, but {text}." if text else ""
+        dense = sign * field.matrix(point.t, start)[0]
+        return (lambda v: dense @ v), (lambda v: dense.T @ v), dense.size
+    J = field.linear(point.t, start, False)[0]
+    if J.back is None:
+        return None
+    times, back = J.times, J.back
+    return (lambda v: sign * times(v)), (lambda v: sign * back(v)), J.entries

@@ -38,6 +38,9 @@ class Report(Readable):
     on with what was seen. path : `PosednessPath` or None, without its growth, which `IVPResult.posedness` computes.
     steps : dict of method's name -> its largest stable step, for the upper end of the interval; of a right-hand side the largest that is
     stable at all points of the path that were looked at.
+    safe_steps : dict of method's name -> a step that is safe as well where the Jacobian of a right-hand side is far from normal, so that in
+    steps below that of ``steps`` errors grow by orders of magnitude before they fade: about the largest step with which the numerical range
+    is inside the stability region, where that is shorter; nan where no step is; else, with a mass matrix, and of a cost, that of ``steps``.
     method : str, dt : float, parameters : dict, reason : str: the recommendation. parameters are what a call takes beside the method: lr
     (it is dt) and others for a cost, none (and dt = nan) where a line search finds the steps; of a right-hand side dt where steps are
     fixed, and rtol and atol where these choose them: dt is then their mean in a run over t_span.
@@ -63,6 +66,7 @@ class Report(Readable):
     verdicts: list[tuple[str, str]]
     path: PosednessPath | None
     steps: dict[str, float]
+    safe_steps: dict[str, float]
     method: str
     dt: float
     parameters: dict[str, float]
@@ -101,8 +105,16 @@ class Report(Readable):
         if self.kind != "cost":
             lines += [f"{word}: {meaning}" for word, meaning in WORDS.items() if any(verdict == word for _, verdict in self.verdicts)]
         rows = [[name, _number(dt)] for name, dt in self.steps.items()]
-        lines += ["", Table(["method", "largest stable step"], rows)]
-        if self.looked and any(math.isfinite(dt) for dt in self.steps.values()):
+        header, shorter = ["method", "largest stable step"], any(self.safe_steps[name] < dt for name, dt in self.steps.items())
+        if shorter:
+            header, rows = [*header, "safe step"], [[*row, _number(self.safe_steps[row[0]])] for row in rows]
+        lines += ["", Table(header, rows)]
+        if shorter:
+            lines.append(
+                "Take a fixed step of at most the safe one: beyond it errors may grow by orders of magnitude before they fade, and beyond "
+                "the largest stable step they grow from step to step, at some point of the path."
+            )
+        elif self.looked and any(math.isfinite(dt) for dt in self.steps.values()):
             lines.append("With a fixed step beyond it, errors grow from step to step at some point of the path.")
         lines += ["", f"Recommended: {self._call()}", self.reason]
         lines += [self.note] if self.note else []

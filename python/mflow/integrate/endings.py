@@ -369,10 +369,11 @@ def stiff_words(run: stepper.Run, method: Method) -> str:
     swing = _swing(run)
     if swing:
         return (
-            f"; {limit} by an oscillation (|lambda| about {swing:.3g}) and not by the tolerances, which let it die or drift: lower rtol "
-            f"and atol to follow it, or take {stiff_method()} where it does not matter"
+            f"; {limit} by an oscillation (of a rate of about {swing:.3g}) and not by the tolerances, which let it die or drift: lower "
+            f"rtol and atol to follow it, or take {stiff_method()} where it does not matter"
         )
-    return f"; the problem is stiff: {limit} (|lambda| about {rate:.3g}) and not by the tolerances: take {stiff_method()}"
+    of = f"for errors that change at a rate of about {rate:.3g}"
+    return f"; the problem is stiff: {limit} ({of}) and not by the tolerances: take {stiff_method()}"
 
 
 def _swing(run: stepper.Run) -> float:

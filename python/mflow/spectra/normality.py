@@ -25,7 +25,7 @@ from mflow.base.checks import Array
 from mflow.base.methods import Method
 from mflow.spectra import krylov
 
-__all__ = ["range_step", "transient_growth", "warning_of", "warning_of_products"]
+__all__ = ["growth_words", "numerical_range", "range_step", "transient_growth", "warning_of", "warning_of_products"]
 
 Product = Callable[[Array], Array]
 Points = NDArray[np.complex128]
@@ -48,9 +48,12 @@ def _radius(times: Product, n: int) -> float:
 
 def warning_of(method: Method, times: Product, back: Product, n: int, dt: float, entries: int, limiting: Any) -> str:
     """What is to be said of a stable step, or "": times, back: v -> J v, J^T v; entries: of J; limiting(values) -> (dt, value)."""
-    if _departure(times, back, n) <= NORMAL:
-        return ""
-    inside, reach = range_step(times, back, n, limiting)
+    points = numerical_range(times, back, n)
+    return "" if points is None else growth_words(method, times, n, dt, entries, *range_step(points, limiting))
+
+
+def growth_words(method: Method, times: Product, n: int, dt: float, entries: int, inside: float, reach: float) -> str:
+    """The same of a matrix that is not normal; inside, reach: see `range_step`."""
     if reach <= 0.0 and inside >= SHORTER * dt:
         return ""
     grown = math.nan if method.is_implicit else transient_growth(method, times, n, 0.95 * dt, entries)
@@ -82,9 +85,13 @@ def _departure(times: Product, back: Product, n: int) -> float:
     return max(0.0, *(apart / max(one, other) if max(one, other) > 0.0 else 0.0 for apart, one, other in seen))
 
 
-def range_step(times: Product, back: Product, n: int, limiting: Any) -> tuple[float, float]:
+def numerical_range(times: Product, back: Product, n: int) -> Points | None:
+    """About the upper half of its boundary; None for a matrix that is normal, whose eigenvalues say all."""
+    return _boundary(times, back, n) if _departure(times, back, n) > NORMAL else None
+
+
+def range_step(points: Points, limiting: Any) -> tuple[float, float]:
     """(about the largest step for which the numerical range is stable, how far it reaches into the growing half-plane)."""
-    points = _boundary(times, back, n)
     size = float(np.max(np.abs(points)))
     reach = float(np.max(points.real))
     if reach > BEYOND * size:

@@ -305,8 +305,9 @@ def max_stable_dt(
     -----
     RuntimeWarning
         The result is a bound or an estimate; the eigenvalue that limits the step is not known to 1 %; or, for integrators, jac is far from
-        normal, so that a run within the limit grows by a factor of more than 10 before it decays (transient growth): the warning names the
-        step up to which the numerical range of jac is stable, where products with the transpose are known: not for a function v -> J v.
+        normal, so that a run within the limit grows by a factor of more than 10 before it decays (transient growth): the result is the
+        limit of the eigenvalues all the same, and no safe step; the warning names the safe one, up to which the numerical range of jac is
+        stable, where products with the transpose are known: not for a function v -> J v. `mflow.explain` lists it for every method.
     UserWarning
         The jac of an optimizer has no eigenvalue below 0, as if the Hessian had been given without its minus.
 
@@ -499,22 +500,25 @@ def explain_step(run: Any, method: Method, dt: float, start: Array, t0: float) -
     if not radius < math.inf:
         return "lower the step, or look for the cause in the right-hand side"
     real, imaginary = stability_limit(method), stability_limit(method, axis="imaginary")
-    measured = f"for |lambda| = {radius:.4g}, measured at the start"
+    measured = f"for errors that change at a rate of about {radius:.4g}, measured at the start"  # no eigenvalue where J is not normal
     if dt * radius > real:
-        return f"dt = {dt:g} exceeds the stability limit {real / radius:.4g} of {method.name} {measured}"
+        return f"dt = {dt:g} exceeds the stability limit of {method.name}, about {real / radius:.4g} {measured}"
     if dt * radius > (1.0 - SLACK) * real:
         return (
-            f"dt = {dt:g} is about the stability limit {real / radius:.4g} of {method.name} {measured}, which is known to a tenth: it "
+            f"dt = {dt:g} is about the stability limit of {method.name}, {real / radius:.4g} {measured}, which is known to a tenth: it "
             "exceeds the limit, or comes near it; lower dt"
         )
     if dt * radius > imaginary:
         limit = (
-            f"its limit for oscillations is {imaginary / radius:.4g}" if imaginary > 0 else f"{method.name} has no stable step for those"
+            f"its limit for oscillations is about {imaginary / radius:.4g}"
+            if imaginary > 0
+            else f"{method.name} has no stable step for those"
         )
         return (
-            f"dt = {dt:g} is below the limit {real / radius:.4g} of {method.name} for decay {measured}; if the problem oscillates, {limit}"
+            f"dt = {dt:g} is below the limit of {method.name} for decay, about {real / radius:.4g} {measured}; if the problem oscillates, "
+            f"{limit}"
         )
     return (
-        f"dt = {dt:g} is inside the stability limits of {method.name} {measured}; but |lambda| may have grown on the way "
+        f"dt = {dt:g} is inside the stability limits of {method.name} {measured}; but the rate may have grown on the way "
         "(mflow.explain measures it along the path), the right-hand side may have left its domain, or the solution blows up"
     )
