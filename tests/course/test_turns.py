@@ -107,7 +107,7 @@ def test_a_component_that_no_solution_lets_change_its_sign_is_told_of(end: float
     assert r.y[0, -1] < -0.1
     assert len(said) == 1
     assert "component 0 has changed its sign" in r.doubts[0]
-    r, said = told(mflow.solve_ivp, lambda t, y: -y, (0, 60), [1.0], "euler")  # it goes to and fro, and has come to rest
+    r, said = told(mflow.solve_ivp, lambda t, y: -y, (0, 60), [1.0], "euler")  # it goes back and forth, and has come to rest
     assert not said
     r, said = told(mflow.solve_ivp, lambda t, y: [-1.0, -50.0 * y[1]], (0, 3), [1.0, 1.0], "rk4")  # where the slope is not 0
     assert not said

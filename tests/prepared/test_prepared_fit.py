@@ -443,3 +443,23 @@ def test_parameters_that_forward_differences_do_not_tell_apart():
     variance = np.sum((exact @ best - 2.0 - noise) ** 2) / 18
     centred = t - t.mean()
     np.testing.assert_allclose(near.stderr[1], np.sqrt(variance / (centred @ centred)) / 1e-4, rtol=1e-2)
+
+
+def test_an_offset_of_the_data_makes_no_step_short():
+    """A peak of a few seconds in seconds since 1970: a step of 25 s is below xtol of the centre."""
+
+    def model(x, a, c, w):
+        return a * np.exp(-(((x - c) / w) ** 2))
+
+    def model_slopes(x, a, c, w):
+        z = (x - c) / w
+        e = np.exp(-(z**2))
+        return e, 2.0 * a * e * z / w, 2.0 * a * e * z**2 / w
+
+    u = np.linspace(0.0, 10.0, 60)
+    y = model(u, 3.5, 4.2, 1.1) + 0.05 * np.cos(31.0 * u)
+    known, _ = optimize.curve_fit(model, u, y, [3.0, 5.0, 1.0], ftol=1e-14, xtol=1e-14)
+    fit = mflow.compile_fit(model, 60, jac=model_slopes)
+    for x0, accuracy in ((0.0, 1e-7), (1.7e9, 1e-5)):
+        found = fit(u + x0, y, [3.0, 5.0 + x0, 1.0]) - [0.0, x0, 0.0]
+        np.testing.assert_allclose(found, known, rtol=accuracy)

@@ -143,10 +143,9 @@ cdef int go(prepared_fit_t *f) noexcept nogil:
                 s.seen_zero[j] = 1
         s.zeros = False
         return 0
-    if (status == XTOL or status == BOTH) and s.xtol > 0.0 and not s.cosine <= SLOPED and s.length > s.rounding:
+    if (status == XTOL or status == BOTH) and s.xtol > 0.0 and not s.cosine <= SLOPED and s.length > s.rounding and not f.differences:
         s.xtol, s.ended = 0.0, 0         # a step is short against |p|, of which an offset may be nearly all
-        status = renew(s) if f.differences else 0
-        return 0 if status == BAD_START else status
+        return 0
     return 0 if status == PAUSE else status
 
 
