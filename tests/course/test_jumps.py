@@ -82,3 +82,20 @@ def test_a_function_that_raises_at_the_check_says_nothing():
 
     r = mflow.solve_ivp(fun, (0, 10.3), [0.0], callback=callback, **TIGHT)
     assert r.success
+
+
+@pytest.mark.parametrize("method", ["dopri5", "esdirk43"])
+def test_jumps_that_were_given_are_not_told_again(method):
+    """A switch with a component that is fast behind each of its times; without breaks they are told."""
+    period = 1e-5
+    times = [(k + part) * period for k in range(6) for part in (0.0, 0.4)][1:]
+
+    def f(t, y):
+        return [1e7 * ((12.0 if (t / period) % 1.0 < 0.4 else 0.0) - y[0]), 1e5 * (y[0] - y[1])]
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        given = mflow.solve_ivp(f, (0.0, 6e-5), [0.0, 0.0], method, rtol=1e-6, atol=1e-9, breaks=times)
+    assert given.nrejected >= 0.1 * (given.nsteps + given.nrejected)  # as many as are looked at
+    with pytest.warns(RuntimeWarning, match="fun jumps, at t = "):
+        mflow.solve_ivp(f, (0.0, 6e-5), [0.0, 0.0], method, rtol=1e-6, atol=1e-9)

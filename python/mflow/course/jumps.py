@@ -38,6 +38,7 @@ NEARBY = 12  # steps on each side
 LOOKS = 4  # places that are looked at
 ALIKE = 4.0  # times the shortest step: those before it that a method begins anew with, behind the jump
 NAMED = 3  # times in the words
+KNOWN = 1e-9  # of the span: a jump so near to a break is that one
 CURE = {
     True: "a pulse between two such times may be leapt over; give all of them as breaks=, which steps land on, or a max_step",
     False: "it jumps with the state: let an event with an action change what jumps",
@@ -161,10 +162,10 @@ def jumps_along(slope: Slope, t: Array, y: Array) -> tuple[list[float], list[flo
     return sorted(by_time), sorted(by_state)
 
 
-def tell_of_jumps(result: IVPResult, run: Any, name: str) -> None:
+def tell_of_jumps(result: IVPResult, run: Any, name: str, known: Array) -> None:
     """Warn of the jumps of the right-hand side in a finished run that kept every step and rejected many.
 
-    run : of the core.
+    run : of the core. known : times of jumps that steps landed on.
 
     What a function raises at these points is none of the run's: nothing is said then.
     """
@@ -178,6 +179,8 @@ def tell_of_jumps(result: IVPResult, run: Any, name: str) -> None:
         return
     finally:
         result["ncheck"] += int(run.nfev - before)
+    near = KNOWN * float(np.ptp(result.t))
+    by_time = [time for time in by_time if not np.any(np.abs(known - time) <= near)]
     if by_time or by_state:
         places = ", ".join(f"{time:g}" for time in (by_time or by_state)[:NAMED])
         tell(f"{name}: fun jumps, at t = {places}: {rejected} of {steps + rejected} steps were rejected; {CURE[bool(by_time)]}")

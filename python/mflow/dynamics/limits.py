@@ -100,11 +100,12 @@ class StepLimit:
             return ""
         name = repr(method) if method.given else method.name
         text = f"{name} is of {({1: 'first', 2: 'second'}).get(order, order)} order{where}"
-        if not where or usual - order < LOST:
+        if not where:
             return text
         implicit = method.parameters.get("damping") == "none"
         text += ': give damping="implicit", or take newmark' if implicit else ": take newmark, which is of second order there"
-        tell(f"solve_dynamics: {text}")
+        if usual - order >= LOST:
+            tell(f"solve_dynamics: {text}")
         return text
 
     def refuse_blind_estimate(self) -> None:

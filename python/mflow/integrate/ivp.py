@@ -334,7 +334,7 @@ def _told(result: IVPResult, drive: Drive) -> IVPResult:
     if result["nrejected"] >= MANY_REJECTED:
         from mflow.course.jumps import tell_of_jumps
 
-        tell_of_jumps(result, drive.run, "solve_ivp")
+        tell_of_jumps(result, drive.run, "solve_ivp", np.empty(0) if drive.agenda is None else drive.agenda.breaks)
     return result
 
 
