@@ -15,7 +15,7 @@ from __future__ import annotations
 import functools
 import itertools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -315,15 +315,16 @@ def falls_anywhere(
     farther it goes says that x is no minimum.
     """
     count, noise = 0, 8.0 * eps * abs(at)
-    for move in moves_from(x):
-        moved = move != 0.0
-        if not np.all(small[moved]):
-            continue
+    if x.size > EACH:
+        moves: Iterable[Array] = moves_from(x) if np.all(small) else ()
+    else:
+        moves = (max(1.0, abs(x[j])) * (np.arange(x.size) == j) for j in np.flatnonzero(small))
+    for move in moves:
         falls, calls = falls_aside(values, x, move, at, noise, fits)
         count += calls
         if falls:
             return "both sides", count
-        for side in (move, -move) if np.all(slight[moved]) else ():
+        for side in (move, -move) if np.all(slight[move != 0.0]) else ():
             falls, calls = falls_aside(values, x, side, at, noise, lambda y, side=side: fits(y) and (y - x) @ side > 0.0)  # type: ignore[misc]
             count += calls
             if falls:

@@ -25,7 +25,7 @@ from mflow.base.methods import as_method
 from mflow.base.result import OptimizeResult
 from mflow.base.telling import tell
 from mflow.derivatives.cost_look import CostLook, cost_problem
-from mflow.derivatives.differences import ASIDE, EACH, EPS, digits_of, falls_anywhere, moves_from, scan, verdict_of
+from mflow.derivatives.differences import ASIDE, ASIDES, EACH, EPS, along, digits_of, falls_anywhere, moves_from, scan, tried, verdict_of
 from mflow.derivatives.elsewhere import with_gradient
 from mflow.derivatives.remainder import RIGHT, GradientWarning, Verdict, quick_gradient, said_of
 from mflow.optimize.bounds import Box
@@ -284,11 +284,18 @@ class Doubts:
 
     def _look_beside(self, out: OptimizeResult) -> None:
         """Where a gradient that is given is exactly 0, as at a saddle or an inflection that the run has met or begun at: beside x, along
-        the first few parameters, or one direction of many."""
-        x = out.x.ravel()
-        few = (np.arange(x.size) < BESIDE) | (x.size > EACH)
-        falls, count = falls_anywhere(self._values(), x, float(out.fun), few, few, EPS, self._fits)
-        out.ncheck += count
+        the first few parameters, of which a short run has two looked at, or one direction of many."""
+        x, at, values, falls = out.x.ravel(), float(out.fun), self._values(), ""
+        some = np.arange(min(x.size, BESIDE, max(2, int(out.nfev) // 3)))
+        size = np.maximum(1.0, np.abs(x))
+        moves = [size * along(x.size)] if x.size > EACH else [size[j] * (np.arange(x.size) == j) for j in some]
+        ends = [end for move in moves for end in (x + ASIDES[0] * move, x - ASIDES[0] * move) if self._fits(end)]
+        seen = [tried(values, end) for end in ends]
+        out.ncheck += len(seen)
+        if any(value is not None and float(value) < at - 8.0 * EPS * abs(at) for value in seen):
+            few = np.isin(np.arange(x.size), some) | (x.size > EACH)
+            falls, count = falls_anywhere(values, x, at, few, few, EPS, self._fits)
+            out.ncheck += count
         self._said_of_fall(out, falls)
 
     def _fits(self, y: Array) -> bool:
