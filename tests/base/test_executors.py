@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import threading
 from concurrent import futures
 from typing import Any
 
@@ -148,3 +149,21 @@ def test_a_pool_of_processes_ends_after_an_error() -> None:
     for _ in range(8):
         with futures.ProcessPoolExecutor(2) as pool, pytest.raises(ZeroDivisionError):
             list(in_pieces(pool, fails_at_once, lambda part: range(part.start, part.stop), 64, Progress(0.0, 0.0, shown=False)))
+
+
+def shifted(t: float, y: Any, by: Any) -> Any:
+    return -y
+
+
+def test_what_does_not_pickle_is_named_and_never_meets_the_pool() -> None:
+    """Inside the pool its queue's thread would find out, and may then wait for ever with the one that shuts it down."""
+
+    class Watched(futures.ProcessPoolExecutor):
+        def submit(self, *args: object, **kwargs: object) -> futures.Future:
+            pytest.fail("submitted")
+
+    with Watched(1) as pool, pytest.raises(TypeError, match=r"executor: fun, events, jac, .*top level of a module"):
+        mflow.solve_ivp_batch(lambda t, y: -y, (0, 1), np.ones((3, 3)), "rk4", dt=0.1, executor=pool)
+    late: list[object] = [0.0, 0.0, threading.Lock()]  # the first pieces could be sent
+    with futures.ProcessPoolExecutor(1) as pool, pytest.raises(TypeError, match=r"cannot be sent to another process \(cannot pickle"):
+        mflow.solve_ivp_batch(shifted, (0, 1), np.ones((3, 3)), "rk4", dt=0.1, batch_args=late, executor=pool)

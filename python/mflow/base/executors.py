@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from mflow.base.checks import shown
 from mflow.base.progress import Progress
 
-__all__ = ["Lost", "as_they_end", "call_off", "check_executor", "in_pieces", "portable"]
+__all__ = ["Lost", "as_they_end", "call_off", "check_executor", "check_pickles", "in_pieces", "portable"]
 
 PIECES = 4  # for each worker: a slow piece must not keep the others waiting
 POLL = 0.05  # seconds between looks at the pieces: a signal that the system gives to another thread does not wake this one
@@ -84,8 +84,10 @@ def in_pieces(
     try:
         for first in range(0, count, size):
             part = slice(first, min(first + size, count))
+            piece = task(part)
+            check_pickles(executor, (work, piece))
             try:
-                waiting[executor.submit(_guarded, work, task(part), foreign)] = part
+                waiting[executor.submit(_guarded, work, piece, foreign)] = part
             except futures.BrokenExecutor as error:
                 done += part.stop - part.start
                 bar.update(float(done))
@@ -116,6 +118,26 @@ def call_off(executor: futures.Executor, waiting: Iterable[futures.Future[Any]])
 
 def _nothing() -> None:
     """On a worker."""
+
+
+def check_pickles(executor: futures.Executor, sent: Any) -> None:
+    """Raises TypeError for what a pool of processes cannot be sent, before it is submitted.
+
+    The thread of a pool that finds this out by itself may wait for ever with the one that shuts the pool down (Python 3.11 to 3.13 at
+    least). Arrays are not copied for this look.
+    """
+    if isinstance(executor, futures.ProcessPoolExecutor):
+        try:
+            pickle.dumps(sent, protocol=5, buffer_callback=lambda buffer: None)
+        except Exception as error:
+            raise _not_sent(error) from error
+
+
+def _not_sent(error: Exception) -> TypeError:
+    return TypeError(
+        f"executor: fun, events, jac, args or another argument cannot be sent to another process ({error}); functions must be "
+        "defined at the top level of a module that the workers can import"
+    )
 
 
 def as_they_end(waiting: Iterable[futures.Future[Answer]]) -> Iterator[futures.Future[Answer]]:
@@ -149,8 +171,5 @@ def _answer(future: futures.Future[Answer | _Raised]) -> Answer | _Raised | Lost
         return future.result()
     except Exception as error:
         if isinstance(error, (pickle.PicklingError, AttributeError, TypeError)) and "pickle" in str(error).lower():
-            raise TypeError(
-                f"executor: fun, events, jac, args or another argument cannot be sent to another process ({error}); functions must be "
-                "defined at the top level of a module that the workers can import"
-            ) from error
+            raise _not_sent(error) from error
         return Lost(error)

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 import numpy as np
 
 from mflow.base.checks import Array, check_flags, check_list, check_number, check_whole, shown
-from mflow.base.executors import as_they_end, call_off, check_executor
+from mflow.base.executors import as_they_end, call_off, check_executor, check_pickles
 from mflow.base.foreign import refuse
 from mflow.base.methods import Method, as_method
 from mflow.base.progress import Progress
@@ -284,14 +284,19 @@ def _cells(
     pool = executor or ThreadPoolExecutor(workers)
     waiting: dict[Future[Cell], int] = {}
     try:
-        waiting = {pool.submit(_run_cell, task, *entry): k for k, entry in enumerate(grid)}
+        for k, entry in enumerate(grid):
+            try:
+                check_pickles(pool, (task, *entry))
+            except TypeError as error:
+                yield k, _lost(entry, error)
+            else:
+                waiting[pool.submit(_run_cell, task, *entry)] = k
         for future in as_they_end(waiting):
             k = waiting[future]
             try:
                 yield k, future.result()
             except Exception as error:  # the run could not be sent, or its process died
-                label, _, lr, seed = grid[k]
-                yield k, Cell(label, lr, seed, math.nan, math.nan, "raised", f"{type(error).__name__}: {error}", 0, 0.0, np.empty(0))
+                yield k, _lost(grid[k], error)
     except BaseException:
         if executor is None:  # nobody waits for the runs under way: they end by themselves, and none of the others begins
             pool.shutdown(wait=False, cancel_futures=True)
@@ -300,6 +305,11 @@ def _cells(
         call_off(pool, waiting)
     if executor is None:
         pool.shutdown(wait=True)
+
+
+def _lost(entry: tuple[str, Method, float, int], error: Exception) -> Cell:
+    label, _, lr, seed = entry
+    return Cell(label, lr, seed, math.nan, math.nan, "raised", f"{type(error).__name__}: {error}", 0, 0.0, np.empty(0))
 
 
 def _collected(names: list[str], rates: list[float], draws: list[int], cells: Sequence[Cell | None], error: str) -> SweepResult:

@@ -552,11 +552,6 @@ def test_executor_with_a_function_for_blocks() -> None:
     assert fields(r) == fields(mflow.solve_ivp_batch(waves("block"), (0, 1), y0, "rk4", dt=0.05, batch=True))
 
 
-def test_what_does_not_pickle_is_named() -> None:
-    with futures.ProcessPoolExecutor(1) as pool, pytest.raises(TypeError, match=r"executor: fun, events, jac, .*top level of a module"):
-        mflow.solve_ivp_batch(lambda t, y: -y, (0, 1), starts(3), "rk4", dt=0.1, executor=pool)
-
-
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs SIGKILL")
 def test_a_lost_worker_costs_its_trajectories_alone() -> None:
     kinds = np.zeros(16)
