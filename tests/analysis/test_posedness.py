@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import scipy.integrate
+from scipy import sparse
 
 import mflow
 
@@ -356,3 +357,11 @@ def test_a_growth_beyond_the_numbers_is_said():
 def test_what_is_no_function_is_named_as_fun(fun):
     with pytest.raises(TypeError, match=r"^fun: expected a function of \(t, y\), or its Jacobian, got "):
         mflow.posedness(fun, 0.0, [1.0])
+
+
+def test_beyond_the_dense_size_a_saddle_has_a_way_up() -> None:
+    """Backward heat is a maximum as a gradient flow: of its 401 eigenvalues, all of one sign, the largest alone are known."""
+    n = 401
+    second = sparse.diags([1.0, -2.0, 1.0], [-1, 0, 1], shape=(n, n)).tocsr()
+    for matrix, shape in ((-second, "no minimum: the cost falls away in"), (-second - 2 * sparse.eye(n).tocsr(), "a saddle")):
+        assert mflow.posedness(lambda t, y, a=matrix: a @ y, 0.0, np.zeros(n), jac=matrix).geometry.startswith(shape)

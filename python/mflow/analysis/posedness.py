@@ -293,6 +293,11 @@ def _geometry(field: Field, t: float, y: Array, values: NDArray[np.complex128], 
     at_rest = field.fun is not None and float(np.linalg.norm(field.slope(t, y))) <= 1e-6 * scale * max(1.0, float(np.linalg.norm(y)))
     if falling == n:
         return falling, "a maximum" if at_rest else "a hilltop: the cost curves down in every direction"
+    if falling == count:
+        return (
+            falling,
+            f"{'no minimum: the cost falls away' if at_rest else 'the cost curves down'} in {falling} {of}; of the others nothing is known",
+        )
     if falling:
         if at_rest:
             return falling, f"a saddle: the cost falls away in {falling} {of}"

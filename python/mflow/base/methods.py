@@ -338,6 +338,11 @@ _RECORD_FACTS = (
 )
 
 
+def choices_of(method: Method, name: str) -> tuple[str, ...]:
+    """The words that a parameter of the method takes; none where it has no such parameter, or one of another kind."""
+    return _by_name(method.record)[name].choices if method.takes(name) else ()
+
+
 @functools.cache
 def positional(record: Any) -> list[str]:
     """Parameters that an optimizer takes by position: the first ones, whose order is torch's in every class; the rest go by name."""

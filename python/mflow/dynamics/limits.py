@@ -16,7 +16,7 @@ from mflow_core.problems.problem import Problem
 from mflow_core.stepping import stepper
 
 from mflow.base.checks import Array
-from mflow.base.methods import Method
+from mflow.base.methods import Method, choices_of
 from mflow.base.telling import tell
 from mflow.dynamics.contact import Switches
 from mflow.integrate.curvature import LEAST_STEPS
@@ -37,6 +37,15 @@ FOLLOWED, PARTS = 4, (8, 16)  # steps that are compared with shorter ones, and p
 APART = 0.2  # of the way of these steps: how far from the solution steps past the limit lead
 SETTLED = 0.1  # of that, by which the results of shorter steps may differ
 MANY_MASSES = 64  # beyond, a bound of the frequencies is tried before they are computed
+
+
+def keeping_order(method: Method, order: int) -> Method | None:
+    """The method with the first of its treatments of damping that is of this order where forces depend on velocities, if one is."""
+    for treatment in choices_of(method, "damping"):
+        other = type(method)(**{**method.given, "damping": treatment})
+        if order_on_oscillators(other, True) >= order:
+            return other
+    return None
 
 
 class StepLimit:
@@ -102,8 +111,8 @@ class StepLimit:
         text = f"{name} is of {({1: 'first', 2: 'second'}).get(order, order)} order{where}"
         if not where:
             return text
-        implicit = method.parameters.get("damping") == "none"
-        text += ': give damping="implicit", or take newmark' if implicit else ": take newmark, which is of second order there"
+        better = keeping_order(method, order_on_oscillators(method, False))
+        text += ": take newmark, which is of second order there" if better is None else f": give method=mflow.{better!r}, or take newmark"
         if usual - order >= LOST:
             tell(f"solve_dynamics: {text}")
         return text

@@ -95,9 +95,8 @@ def test_a_run_says_that_velocities_cost_the_order(m: Any) -> None:
         call: dict[str, Any] = {"x0": [1.0], "t_span": (0, 1), "dt": 0.01, "method": m}
         with pytest.warns(RuntimeWarning, match=f"{m.name} is of first order where forces depend on velocities, as they do here.*newmark"):
             s = mflow.solve_dynamics(**call, force=lambda t, x, v: -x - 0.4 * v)
-        cure = (
-            ': give damping="implicit", or take newmark' if "damping" in m.parameters else ": take newmark, which is of second order there"
-        )
+        given = f": give method=mflow.{type(m).__name__}(damping='implicit'), or take newmark"
+        cure = given if "damping" in m.parameters else ": take newmark, which is of second order there"
         assert s.message.endswith(f"{m.name} is of first order where forces depend on velocities, as they do here{cure}")
         assert "order" not in mflow.solve_dynamics(**call, stiffness=1.0).message
 

@@ -72,6 +72,18 @@ def test_methods_that_fall_in_order_with_damping_say_so(method: Any, facts: int)
         assert mflow.solve_dynamics(**call, **more).message == f"reached t = 1 in 100 steps of {method.name}"
 
 
+@pytest.mark.parametrize("method", [mflow.VelocityVerlet(), mflow.Staggered("explicit"), mflow.Yoshida4()], ids=repr)
+def test_a_treatment_of_damping_that_is_advised_is_one_and_keeps_the_order(method: Any) -> None:
+    call: dict[str, Any] = {"x0": [1.0], "t_span": (0, 1), "stiffness": 1.0, "damping": 0.4, "dt": 0.05}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)
+        advice = mflow.solve_dynamics(**call, method=method).message.split("as they do here: ")[1]
+    name, _, choice = advice.removeprefix("give method=mflow.").removeprefix("take ").replace("(", " ").replace(",", " ").partition(" ")
+    advised = getattr(mflow, name)(choice.split("'")[1]) if "damping=" in choice else mflow.get_method(name)
+    assert measured(advised, ZETA) == pytest.approx(method.record.order, abs=0.2)
+    assert "order" not in mflow.solve_dynamics(**call, method=advised).message
+
+
 def test_a_run_says_that_its_parameters_make_it_first_order() -> None:
     call: dict[str, Any] = {"stiffness": 1.0, "x0": [1.0], "t_span": (0, 1), "dt": 0.01}
     s = mflow.solve_dynamics(**call, method=mflow.Newmark(0.3025, 0.6))
