@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from functools import partial
 from typing import TYPE_CHECKING, Any, Unpack
 
@@ -302,7 +303,8 @@ def solve_ivp(
     linear = {"jac": jac, "jac_sparsity": jac_sparsity, "lband": lband, "uband": uband, "columns": columns, "rhs_t": rhs_t}
     if rhs_t is not None:
         linear["rhs_t"] = time_derivative(rhs_t, start.shape, extra, inplace, chosen_method)
-    algebraic = algebraic_of(mass, consistent, exclude_algebraic, chosen_method, start, dt, lband, uband, t0=span[0], args=extra)
+    with nullcontext() if mass is None else preparing(start, span[0], "solve_ivp"):
+        algebraic = algebraic_of(mass, consistent, exclude_algebraic, chosen_method, start, dt, lband, uband, t0=span[0], args=extra)
     if algebraic is not None:
         linear |= algebraic.linear
     solving = project = None
