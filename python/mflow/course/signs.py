@@ -160,12 +160,16 @@ class Walls:
         since = {w: self.slides[w][1] for w in gone if w in self.slides}
         self._go_behind(sorted({*self.found, *here}.difference(gone)))
         self.run.set_first_step(max(abs(self.run.h), SHORT * abs(self.run.t)))
-        status = int(self.run.jump(goal, self._moved_inside(self.found)))
+        state = self._moved_inside(self.found)
+        for w in here:
+            if w.rests:
+                state.reshape(-1)[w.component] = w.bound
+        status = int(self.run.jump(goal, state))
         self.run.set_first_step(first_step)
         if events is not None and not events.acts:
             self._met_once(events, here)
-            for w in since:
-                self._met_once(events, [w], since[w])
+            for w, began in since.items():
+                self._met_once(events, [w], began)
         return status
 
     def due(self, end: float, aside: Callable[..., Any]) -> bool:
@@ -186,16 +190,16 @@ class Walls:
         return [w for w, (sliding, _) in self.slides.items() if sliding.side != 0]
 
     def _met_once(self, events: Any, here: list[Wall], since: float | None = None) -> None:
-        """Of roots that were found while a component was coming to rest at a wall the first alone counts, and none that follows. since : when
-        a component came there that leaves now: none counts that it has met on the way off."""
+        """Of roots that were found while a component was coming to rest at a wall the first alone counts, and none that follows. since :
+        when a component came there that leaves now: none counts that it has met on the way off."""
         which, times, states = events.found
         y = np.ravel(self.run.y)
         flat = states.reshape(len(times), y.size)
         at_wall = np.zeros(len(times), dtype=bool)
-        for j, bound, *_ in here:
+        for j, bound, _, rests in here:
             size = float(np.broadcast_to(self.atol.ravel() + self.rtol.ravel() * abs(bound), y.shape)[j])
             at_wall |= np.abs(flat[:, j] - bound) <= size
-            y[j] = bound if since is not None or abs(y[j] - bound) <= size else y[j]
+            y[j] = bound if since is not None or abs(y[j] - bound) <= (REACH if rests else 1.0) * size else y[j]
         keep, counted = np.ones(len(times), dtype=bool), events.pack()
         events.start_at(self.run.t, y)
         at_rest = events.pack()
@@ -250,8 +254,8 @@ class Walls:
                 which = [w.component for w in self.found if w[1:] == (bound, side, rests)]
                 many, names = len(which) > 1, ", ".join(map(str, which[:FEW])) + (", ..." if len(which) > FEW else "")
                 if side == 0:
-                    kept.append(f"component{'s' * many} {names} slid along {bound:.9g}, where the right-hand side jumps and leads back from "
-                                "both sides")  # fmt: skip
+                    where = f"{bound:.9g}, where the right-hand side jumps and leads back from both sides"
+                    kept.append(f"component{'s' * many} {names} slid along {where}")
                     continue
                 inside, outside = ("above", "below") if side > 0 else ("below", "above")
                 why = "leads there from both sides, steeper than any line" if rests else f"is not finite {outside}"
@@ -326,8 +330,8 @@ class Walls:
 
     @staticmethod
     def _root(drive: Callable[[float], float], y: float, size: float) -> tuple[float, bool]:
-        """Where `drive`, above 0 below it and below 0 above, is 0 within `size` of y, and True; or, of the two numbers between which it jumps,
-        the rounder one, and False. NaN: nowhere."""
+        """Where `drive`, above 0 below it and below 0 above, is 0 within `size` of y, and True; or, of the two numbers between which it
+        jumps, the rounder one, and False. NaN: nowhere."""
         low, high = y - size, y + size
         if not drive(low) > 0.0 > drive(high):
             return np.nan, False

@@ -147,7 +147,7 @@ class SupportMotions:
             edge = low if low < times[0] - slack else high
             raise ValueError(f"{name}: its table {end} the run's {edge:g}: where the support goes is not known there; give more of it")
         of = _through(times, np.broadcast_to(np.atleast_2d(values), (count, times.size)))
-        # parts of a step of some methods lie before its start and behind its end, beyond those of the run, too: the spline's ends go on there
+        # parts of a step of some methods lie beside the step, and so beside the run: the spline's ends go on there
         beside = 16.0 * self.delta if high > low else 0.0
 
         def at(t: float) -> Array:
