@@ -101,6 +101,11 @@ class Mass:
         return self.left.height
 
     @property
+    def is_scale(self) -> bool:
+        """Whether M alone scales each slope: it is diagonal and regular."""
+        return not self.n_algebraic and self.bands == (0, 0)
+
+    @property
     def bands(self) -> tuple[int, int]:
         """How many diagonals there are below and above the main one."""
         away = self.rows.row_of - self.rows.indices
