@@ -221,6 +221,8 @@ class Walls:
     def resume(self, saved: Any) -> str:
         """Goes on behind the walls that a checkpoint tells of; why it cannot."""
         y = np.ravel(self.run.y)
+        if not isinstance(saved, list):
+            return f"walls: expected a list, got {shown(saved)}"
         try:
             found = [
                 Wall(check_whole(j, "walls", 0, y.size - 1), check_number(bound, "walls"), check_whole(side, "walls", -1, 1), rests is True)
@@ -228,7 +230,12 @@ class Walls:
             ]
         except (TypeError, ValueError) as error:
             return str(error)
-        if sorted(set(found)) != found or not all(w.rests if w.side == 0 else w.side * (y[w.component] - w.bound) >= 0.0 for w in found):
+        sizes = np.broadcast_to(self.atol.ravel() + self.rtol.ravel() * np.abs(y), y.shape)
+        kept = all(
+            w.side * (y[w.component] - w.bound) >= 0.0 if w.side else w.rests and abs(y[w.component] - w.bound) <= sizes[w.component]
+            for w in found
+        )
+        if sorted(set(found)) != found or not kept:
             return f"walls: expected components in order, none of them beyond its bound, got {saved!r}"
         self._go_behind(found)
         return ""
@@ -285,8 +292,8 @@ class Walls:
 
         self.slid = True
         # the value of f where it jumps belongs to neither side, and the jump is beside the bound, or there
-        ends = (float(np.nextafter(np.nextafter(wall.bound, far), far)) for far in (-np.inf, np.inf))
-        return Sliding(self.run.problem, wall.component, *ends, float(np.copysign(1.0, self.run.h)), _legs().count_of_slopes(self.run))
+        low, high = (float(np.nextafter(np.nextafter(wall.bound, far), far)) for far in (-np.inf, np.inf))
+        return Sliding(self.run.problem, wall.component, low, high, float(np.copysign(1.0, self.run.h)), _legs().count_of_slopes(self.run))
 
     def _here(self) -> list[Wall]:
         """Ends of the domain of f within a tolerance, at which f is finite and leads no further out."""
