@@ -134,6 +134,7 @@ class Walls:
     """What a run has met of them. run : under error control. rtol, atol : its tolerances, a number or one for each component. known :
     components that are kept at 0 or above already. span : the length of the run."""
 
+    slides_never = False  # whether the problem is more than a right-hand side
     slid = False  # whether a component has slid along a jump
 
     def __init__(self, run: Any, rtol: Array, atol: Array, known: NDArray[np.int64] | None, span: float) -> None:
@@ -162,7 +163,7 @@ class Walls:
         self.run.set_first_step(max(abs(self.run.h), SHORT * abs(self.run.t)))
         state = self._moved_inside(self.found)
         for w in here:
-            if w.rests:
+            if w.rests and w in self.found:
                 state.reshape(-1)[w.component] = w.bound
         status = int(self.run.jump(goal, state))
         self.run.set_first_step(first_step)
@@ -272,15 +273,15 @@ class Walls:
 
     def _go_behind(self, found: list[Wall]) -> None:
         """Keeps these components within their bounds from here on."""
-        self.found = found
         known = () if self.known is None else (int(j) for j in self.known)
         if self.inside is not None:
             self.inside.release()
         for w in set(self.slides).difference(found):
             self.slides.pop(w)[0].release()
         for w in found:
-            if w.side == 0 and w not in self.slides:
-                self.slides[w] = self._sliding(w), self.run.t
+            if w.side == 0 and w not in self.slides and (sliding := self._sliding(w)) is not None:
+                self.slides[w] = sliding, self.run.t
+        self.found = [w for w in found if w.side or w in self.slides]
         all_of = sorted([*(w for w in found if w.side), *(Wall(j, 0.0, 1) for j in known)])
         component, bound, side = ([w[i] for w in all_of] for i in range(3))
         self.inside = Inside(self.run.problem, np.array(component, dtype=np.int64), bound, side, True)
@@ -290,10 +291,16 @@ class Walls:
     def _sliding(self, wall: Wall) -> Any:
         from mflow_core.problems.sliding import Sliding  # seldom needed
 
-        self.slid = True
         # the value of f where it jumps belongs to neither side, and the jump is beside the bound, or there
         low, high = (float(np.nextafter(np.nextafter(wall.bound, far), far)) for far in (-np.inf, np.inf))
-        return Sliding(self.run.problem, wall.component, low, high, float(np.copysign(1.0, self.run.h)), _legs().count_of_slopes(self.run))
+        direction = float(np.copysign(1.0, self.run.h))
+        try:
+            sliding = Sliding(self.run.problem, wall.component, low, high, direction, _legs().count_of_slopes(self.run))
+        except ValueError:  # a gradient, or what somebody else solves with
+            self.slides_never = True
+            return None
+        self.slid = True
+        return sliding
 
     def _here(self) -> list[Wall]:
         """Ends of the domain of f within a tolerance, at which f is finite and leads no further out."""
@@ -319,7 +326,7 @@ class Walls:
         for j in [i for i in np.argsort(np.abs(y) / sizes, kind="stable").tolist() if np.isfinite(sizes[i]) and i not in kept][:RESTING]:
             drive = partial(self._drive, t, y, j)
             bound, is_root = self._root(drive, float(y[j]), REACH * float(sizes[j]))
-            if not np.isfinite(bound):
+            if not np.isfinite(bound) or (self.slides_never and not is_root):
                 continue
             near = ROOT_NEAR * float(sizes[j])
             steep = all(abs(drive(bound + s * near)) > STEEP * abs(drive(bound + s * float(sizes[j]))) for s in (1, -1))

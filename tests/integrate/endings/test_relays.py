@@ -16,7 +16,7 @@ CONTROLLED = [m.name for m in mflow.methods() if "embedded" in m.flags and not {
 TOLERANCES: dict[str, Any] = {"rtol": 1e-6, "atol": 1e-9}
 TIMES = [2.0, 3.0, 3.8, 5.0, 8.0, 12.0]
 MOST = 25_000
-pytestmark = pytest.mark.filterwarnings("ignore:solve_ivp. fun jumps")
+pytestmark = pytest.mark.filterwarnings("ignore:.*jumps")
 
 
 def relay(t: float, y: Any) -> Any:
@@ -121,3 +121,9 @@ def test_a_surface_that_no_component_has_alone_is_not_slid_along() -> None:
     assert not r.success
     assert r.reason == "max_steps"
     assert "slid" not in r.message
+
+
+def test_a_gradient_that_jumps_ends_for_a_reason() -> None:
+    r = mflow.gradient_flow(lambda x: x - 0.5 + np.sign(x), [1.0], 10.0, "dopri5", max_steps=400, **TOLERANCES)
+    assert r.reason == "max_steps"
+    assert "the right-hand side jumps" in r.message
