@@ -20,6 +20,10 @@ def bowl(x: Any) -> Any:
     return x @ x, 2 * x
 
 
+def never(*given: Any) -> Any:
+    raise AssertionError("asked before the arguments were looked at")
+
+
 def solve(t_span: Any = (0, 1), y0: Any = (1.0,), **more: Any) -> Any:
     return mflow.solve_ivp(decay, t_span, y0, **more)
 
@@ -29,6 +33,8 @@ def train(**more: Any) -> Any:
 
 
 HUGE = 10**400
+HELD: dict[str, Any] = {"mass": 1.0, "stiffness": 1.0, "x0": [1.0], "t_span": (0, 1), "dt": 0.1}
+CURVE = mflow.objectives.curve("exponential", np.linspace(0, 1, 9), np.exp(-np.linspace(0, 1, 9)))
 REFUSED: dict[str, tuple[Any, type[Exception], str]] = {
     "hess huge": (
         lambda: mflow.minimize(bowl, [0.0, 3.0], jac=True, method="backward_euler", dt=0.1, hess=HUGE),
@@ -76,12 +82,27 @@ REFUSED: dict[str, tuple[Any, type[Exception], str]] = {
     "many stages": (lambda: mflow.get_method("rkc2", stages=10_001), ValueError, r"stages: expected a whole number in .*, got 10001$"),
     "unknown to train": (lambda: train(epoch=3), TypeError, "train has no argument 'epoch'; did you mean 'epochs'"),
     "unknown to minimize": (lambda: mflow.minimize(bowl, [1.0], jac=True, gtoll=1), TypeError, "minimize has no argument 'gtoll'; did you"),
+    "rayleigh of contacts": (
+        lambda: mflow.solve_dynamics(**HELD, contacts=mflow.Contact(0, stiffness=1.0), rayleigh=math.inf),
+        ValueError, "rayleigh: expected two numbers",
+    ),
+    "no names": (lambda: mflow.least_squares_batch(CURVE, [[1.0, 1.0, 0.0]]).to_frame(3), TypeError, "names: expected texts, got 3"),
+    "no cost": (lambda: mflow.line_search(None, [1.0], [-1.0], jac=lambda x: x), TypeError, "fun: expected a cost"),
+    "shapes apart": (
+        lambda: mflow.amplification("newmark", omega_dt=[1.0, 2.0], zeta=np.empty((0, 3))),
+        ValueError, r"omega_dt, zeta: expected shapes that broadcast, got \(2,\) and \(0, 3\)",
+    ),
+    "tries": (lambda: mflow.explain(never, [1.0], jac=True, tries=-math.inf), ValueError, "tries: expected a whole number"),
+    "jac of an equation": (lambda: mflow.explain(never, [1.0], kind="rhs", jac={1}), TypeError, "jac: expected real numbers"),
+    "of runs": (
+        lambda: mflow.Stepper("auto", decay, [1.0], rtol=1e-6, nonnegative=True),
+        TypeError, "nonnegative: a stepper does not take it, its owner goes step by step; mflow.solve_ivp has it",
+    ),
     "a large grid": (lambda: mflow.stability_region("rk4", shape=(10**8, 10**8)), ValueError, "shape: no memory for a grid"),
 }  # fmt: skip
 
 
 RAGGED = [[1, 2], [3]]
-HELD = {"mass": 1.0, "stiffness": 1.0, "x0": [1.0], "t_span": (0, 1), "dt": 0.1}
 RAGGEDLY: dict[str, Any] = {
     "y0": lambda: mflow.solve_ivp_batch(decay, (0, 1), RAGGED, "dopri5"),
     "fixed": lambda: mflow.minimize(bowl, [0.0, 3.0], jac=True, fixed=RAGGED),
@@ -98,6 +119,13 @@ RAGGEDLY: dict[str, Any] = {
     "X": lambda: mflow.ImplicitSGD("squared").fit(RAGGED, [1.0, 2.0]),
     "y": lambda: mflow.ImplicitSGD("squared").fit([[1.0], [2.0]], RAGGED),
     "jac ": lambda: mflow.check_jacobian(lambda x: x, [1.0, 2.0], RAGGED),
+    "jac  ": lambda: mflow.explain(decay, [1.0, 2.0], t_span=(0, 1), jac=RAGGED),
+    "t_span": lambda: mflow.explain(decay, [1.0, 2.0], t_span=RAGGED),
+    "damping": lambda: mflow.response_spectrum((0.1, [1.0, 2.0]), [1.0], damping=RAGGED),
+    "shape": lambda: mflow.stability_region("rk4", shape=RAGGED),
+    "X ": lambda: mflow.objectives.Logistic(RAGGED, [0.0, 1.0]),
+    "y ": lambda: mflow.objectives.Logistic([[1.0], [2.0]], RAGGED),
+    "weights": lambda: mflow.objectives.LeastSquares([[1.0], [2.0]], [1.0, 2.0], weights=RAGGED),
 }
 
 

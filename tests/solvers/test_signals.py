@@ -20,6 +20,7 @@ from mflow.base import pace
 from mflow.base.pace import by_rows, interruptible, joined
 from mflow.base.result import IVPResult, pending, put_later
 from mflow.nonlinear import Newton
+from mflow.solvers import mass
 from solvers.test_linalg import INT, at, table
 
 POLL = ctypes.CFUNCTYPE(INT)
@@ -132,6 +133,49 @@ def test_a_call_of_lapack_is_left_when_ctrl_c_comes() -> None:
     with pytest.raises(KeyboardInterrupt):
         interruptible(1e12, work)
     release.set()
+
+
+CALLS: dict[str, tuple[str, dict[str, Any]]] = {
+    "null space of a mass matrix": ("svd", {"mass": [[1.0, 1.0, 1.0], [1.0, 1.0, 1.0], [0.0, 0.0, 1.0]]}),
+    "large mass matrix": ("qr", {"mass": [[2.0, 1.0, 1.0], [1.0, 2.0, 1.0], [1.0, 1.0, 2.0]]}),
+    "consistent start": ("svd", {"mass": [1.0, 1.0, 0.0]}),
+    "state of rest": ("svd", {"until": "steady"}),
+    "rates at rest": ("eigvals", {"until": "steady"}),
+}
+
+
+@posix
+@pytest.mark.parametrize("name", CALLS)
+def test_ctrl_c_in_a_call_of_lapack_keeps_what_there_is(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    routine, given = CALLS[name]
+    release, beside = threading.Event(), []
+
+    def work(*_: Any, **__: Any) -> Any:
+        beside.append(threading.current_thread() is not threading.main_thread())
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+        release.wait(20.0)
+
+    monkeypatch.setattr(pace, "LONG_WORK", -1.0)
+    monkeypatch.setattr(mass, "MOST", 2 if routine == "qr" else 1500)
+    monkeypatch.setattr(np.linalg, routine, work)
+    with pytest.raises(KeyboardInterrupt) as caught:
+        mflow.solve_ivp(lambda t, y: -y, (0, 50), [1.0, 1.0, 0.0], "radau5", **given)
+    release.set()
+    assert beside == [True]
+    assert caught.value.partial_result.reason == "interrupted"  # type: ignore[attr-defined]
+    assert np.array_equal(caught.value.partial_result.y[:, 0], [1.0, 1.0, 0.0])  # type: ignore[attr-defined]
+
+
+def test_a_large_mass_matrix_is_read_in_blocks_of_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    full = np.where(np.arange(35).reshape(5, 7)[:, :5] % 3 == 0, 0.0, 1.5)
+    whole = mass.mass_of(full + 3.0 * np.eye(5), 5).rows
+    monkeypatch.setattr(mass, "ENTRIES", 11)
+    cut = mass.mass_of(full + 3.0 * np.eye(5), 5).rows
+    assert all(np.array_equal(a, b) for a, b in zip(whole, cut, strict=True))
+    assert np.array_equal(cut.full(), full + 3.0 * np.eye(5))
+    monkeypatch.setattr(mass, "MOST", 2)
+    with pytest.raises(ValueError, match="a block of 5 rows and 5 columns that is singular"):
+        mass.mass_of(np.ones((5, 5)), 5)
 
 
 @posix

@@ -34,7 +34,8 @@ MOST = 500  # rows of a mass matrix that is solved with for words
 NEXT_TO = 64.0  # of what it falls by in the shortest step that was tried
 ASKED = 256  # evaluations in search of components
 HALVINGS = 1100  # from any number to any other
-FAR = 512  # steps that are left
+FAR, VERY_FAR = 512, 100_000  # steps that are left, each RARELY of them, and between
+SOON, RARELY = 128, 1024
 REACH = 10.0  # tolerances: explicit steps go back and forth over a root by some 7 of them
 RESTING = 16  # components that are looked at for a root of f
 ROOT_NEAR = 1e-4  # of a tolerance, where f is compared with f at a tolerance from its root
@@ -119,7 +120,8 @@ class Wall(NamedTuple):
     """One end of the domain of f: a component is kept at `bound`, or above it (side 1) or below it (side -1).
 
     rests : f does not end there, but leads back from beyond, steeper than any line, as -cbrt(y) at 0: the component comes to rest there,
-    and is kept no longer where f leads it on.
+    and is kept no longer where f leads it on. Where f is 0 at no number, as that of a relay, the component slides (side 0, `Sliding`)
+    between the numbers next to `bound`.
     """
 
     component: int
@@ -132,10 +134,15 @@ class Walls:
     """What a run has met of them. run : under error control. rtol, atol : its tolerances, a number or one for each component. known :
     components that are kept at 0 or above already. span : the length of the run."""
 
+    slides_never = False  # whether the problem is more than a right-hand side
+    slid = False  # whether a component has slid along a jump
+
     def __init__(self, run: Any, rtol: Array, atol: Array, known: NDArray[np.int64] | None, span: float) -> None:
         self.run, self.rtol, self.atol, self.known, self.span = run, rtol, atol, known, span
         self.found: list[Wall] = []
         self.inside: Inside | None = None
+        self.every = RARELY if run.problem.compiled else SOON  # steps between looks
+        self.slides: dict[Wall, tuple[Any, float]] = {}  # those of side 0, each with its `Sliding`, and since when
         self.left_at = np.nan  # the time when a component was last led on from where it rested
         _legs().look_for_walls(run)
 
@@ -145,44 +152,67 @@ class Walls:
         What is beyond by less than a tolerance is at the wall then. The first step is as short as those that failed: beside a wall, at
         rest, no slope tells what it should be. first_step: of other starts. events : of the run, or None.
         """
-        gone = [w for w in self.found if w.rests and self._leads_on(w, fails=status != 0)] + (self._opened() if status != 0 else [])
+        gone = [w for w in self.found if w.rests and w.side and self._leads_on(w, fails=status != 0)] + self._slid_off()
+        gone += self._opened() if status != 0 else []
         here = self._here() or ([] if gone or self.run.t == self.left_at else self._rests())
         if not here and not gone:
             return status
         self.left_at = self.run.t if gone else self.left_at
+        since = {w: self.slides[w][1] for w in gone if w in self.slides}
         self._go_behind(sorted({*self.found, *here}.difference(gone)))
         self.run.set_first_step(max(abs(self.run.h), SHORT * abs(self.run.t)))
-        status = int(self.run.jump(goal, self._moved_inside(self.found)))
+        state = self._moved_inside(self.found)
+        for w in here:
+            if w.rests and w in self.found:
+                state.reshape(-1)[w.component] = w.bound
+        status = int(self.run.jump(goal, state))
         self.run.set_first_step(first_step)
         if events is not None and not events.acts:
             self._met_once(events, here)
+            for w, began in since.items():
+                self._met_once(events, [w], began)
         return status
 
-    def should_rest(self, end: float) -> bool:
-        """Whether a component has come to rest where no try fails: an explicit step goes over it to the other side, and back."""
-        return FAR * abs(self.run.h) < abs(end - self.run.t) and bool(self._rests())
+    def due(self, end: float, aside: Callable[..., Any]) -> bool:
+        """Whether `look` has something to do where no try fails. aside : asks for something without counting its evaluations."""
+        if self.slides and aside(self._slid_off):
+            return True
+        return self.run.k % self.every == 0 and bool(aside(self._should_rest, end))
 
-    def _met_once(self, events: Any, here: list[Wall]) -> None:
-        """Of roots that were found while a component was coming to rest at a wall the first alone counts, and none that follows."""
+    def _should_rest(self, end: float) -> bool:
+        """Whether a component has come to rest where no try fails: an explicit step goes over it to the other side, and back."""
+        far = FAR if self.run.k % RARELY == 0 else VERY_FAR
+        return far * abs(self.run.h) < abs(end - self.run.t) and bool(self._rests())
+
+    def _slid_off(self) -> list[Wall]:
+        """Those that the step that ends here has led on from where they slide."""
+        if self.slides:
+            self._slope(self.run.t, np.ravel(self.run.y), [], [])
+        return [w for w, (sliding, _) in self.slides.items() if sliding.side != 0]
+
+    def _met_once(self, events: Any, here: list[Wall], since: float | None = None) -> None:
+        """Of roots that were found while a component was coming to rest at a wall the first alone counts, and none that follows. since :
+        when a component came there that leaves now: none counts that it has met on the way off."""
         which, times, states = events.found
         y = np.ravel(self.run.y)
         flat = states.reshape(len(times), y.size)
         at_wall = np.zeros(len(times), dtype=bool)
-        for j, bound, *_ in here:
+        for j, bound, _, rests in here:
             size = float(np.broadcast_to(self.atol.ravel() + self.rtol.ravel() * abs(bound), y.shape)[j])
             at_wall |= np.abs(flat[:, j] - bound) <= size
-            y[j] = bound if abs(y[j] - bound) <= size else y[j]
+            y[j] = bound if since is not None or abs(y[j] - bound) <= (REACH if rests else 1.0) * size else y[j]
         keep, counted = np.ones(len(times), dtype=bool), events.pack()
         events.start_at(self.run.t, y)
         at_rest = events.pack()
         for e in np.flatnonzero(at_rest[:, 2] == 0.0):  # those of what rests, and of nothing else
             last, t = -1, self.run.t
             for k in np.flatnonzero(which == e)[::-1]:
-                if not at_wall[k] or abs(t - times[k]) > LONGEST * self.span:
+                if not at_wall[k] or (abs(t - times[k]) > LONGEST * self.span if since is None else abs(t - times[k]) >= abs(t - since)):
                     break
+                keep[k] = since is None
                 if last >= 0:
                     keep[last] = False
-                last, t = k, times[k]
+                last, t = k, times[k] if since is None else t
             if last >= 0:
                 counted[e] = at_rest[e]
         counted[:, 0] -= np.bincount(which[~keep], minlength=events.count)
@@ -192,6 +222,8 @@ class Walls:
     def resume(self, saved: Any) -> str:
         """Goes on behind the walls that a checkpoint tells of; why it cannot."""
         y = np.ravel(self.run.y)
+        if not isinstance(saved, list):
+            return f"walls: expected a list, got {shown(saved)}"
         try:
             found = [
                 Wall(check_whole(j, "walls", 0, y.size - 1), check_number(bound, "walls"), check_whole(side, "walls", -1, 1), rests is True)
@@ -199,7 +231,12 @@ class Walls:
             ]
         except (TypeError, ValueError) as error:
             return str(error)
-        if sorted(set(found)) != found or not all(w.side and w.side * (y[w.component] - w.bound) >= 0.0 for w in found):
+        sizes = np.broadcast_to(self.atol.ravel() + self.rtol.ravel() * np.abs(y), y.shape)
+        kept = all(
+            w.side * (y[w.component] - w.bound) >= 0.0 if w.side else w.rests and abs(y[w.component] - w.bound) <= sizes[w.component]
+            for w in found
+        )
+        if sorted(set(found)) != found or not kept:
             return f"walls: expected components in order, none of them beyond its bound, got {saved!r}"
         self._go_behind(found)
         return ""
@@ -224,6 +261,10 @@ class Walls:
             for bound in sorted({w.bound for w in self.found if (w.side, w.rests) == (side, rests)}):
                 which = [w.component for w in self.found if w[1:] == (bound, side, rests)]
                 many, names = len(which) > 1, ", ".join(map(str, which[:FEW])) + (", ..." if len(which) > FEW else "")
+                if side == 0:
+                    where = f"{bound:.9g}, where the right-hand side jumps and leads back from both sides"
+                    kept.append(f"component{'s' * many} {names} slid along {where}")
+                    continue
                 inside, outside = ("above", "below") if side > 0 else ("below", "above")
                 why = "leads there from both sides, steeper than any line" if rests else f"is not finite {outside}"
                 text = f"component{'s' * many} {names} {'were' if many else 'was'} kept at {bound:.9g} or {inside}"
@@ -232,15 +273,34 @@ class Walls:
 
     def _go_behind(self, found: list[Wall]) -> None:
         """Keeps these components within their bounds from here on."""
-        self.found = found
         known = () if self.known is None else (int(j) for j in self.known)
         if self.inside is not None:
             self.inside.release()
-        all_of = sorted([*found, *(Wall(j, 0.0, 1) for j in known)])
+        for w in set(self.slides).difference(found):
+            self.slides.pop(w)[0].release()
+        for w in found:
+            if w.side == 0 and w not in self.slides and (sliding := self._sliding(w)) is not None:
+                self.slides[w] = sliding, self.run.t
+        self.found = [w for w in found if w.side or w in self.slides]
+        all_of = sorted([*(w for w in found if w.side), *(Wall(j, 0.0, 1) for j in known)])
         component, bound, side = ([w[i] for w in all_of] for i in range(3))
         self.inside = Inside(self.run.problem, np.array(component, dtype=np.int64), bound, side, True)
         _legs().go_behind_wall(self.run)
         self.run.max_step = min(self.run.max_step, LONGEST * self.span)
+
+    def _sliding(self, wall: Wall) -> Any:
+        from mflow_core.problems.sliding import Sliding  # seldom needed
+
+        # the value of f where it jumps belongs to neither side, and the jump is beside the bound, or there
+        low, high = (float(np.nextafter(np.nextafter(wall.bound, far), far)) for far in (-np.inf, np.inf))
+        direction = float(np.copysign(1.0, self.run.h))
+        try:
+            sliding = Sliding(self.run.problem, wall.component, low, high, direction, _legs().count_of_slopes(self.run))
+        except ValueError:  # a gradient, or what somebody else solves with
+            self.slides_never = True
+            return None
+        self.slid = True
+        return sliding
 
     def _here(self) -> list[Wall]:
         """Ends of the domain of f within a tolerance, at which f is finite and leads no further out."""
@@ -265,8 +325,8 @@ class Walls:
         found = []
         for j in [i for i in np.argsort(np.abs(y) / sizes, kind="stable").tolist() if np.isfinite(sizes[i]) and i not in kept][:RESTING]:
             drive = partial(self._drive, t, y, j)
-            bound = self._root(drive, float(y[j]), REACH * float(sizes[j]))
-            if bound is None:
+            bound, is_root = self._root(drive, float(y[j]), REACH * float(sizes[j]))
+            if not np.isfinite(bound) or (self.slides_never and not is_root):
                 continue
             near = ROOT_NEAR * float(sizes[j])
             steep = all(abs(drive(bound + s * near)) > STEEP * abs(drive(bound + s * float(sizes[j]))) for s in (1, -1))
@@ -275,7 +335,7 @@ class Walls:
             moved = ((t + np.copysign(1e-3 * self.span, h), y), (t, y + beside), (t, y - beside))
             back = (self._drive(at, state, j, bound + near) < 0.0 < self._drive(at, state, j, bound - near) for at, state in moved)
             if steep and all(back):
-                found.append(Wall(j, bound, 1 if y[j] >= bound else -1, True))
+                found.append(Wall(j, bound, 0 if not is_root else 1 if y[j] >= bound else -1, True))
         return found
 
     def _drive(self, t: float, y: Array, j: int, value: float) -> float:
@@ -283,22 +343,23 @@ class Walls:
         return float(np.copysign(1.0, self.run.h) * self._slope(t, y, j, value)[j])
 
     @staticmethod
-    def _root(drive: Callable[[float], float], y: float, size: float) -> float | None:
-        """Where `drive`, above 0 below it and below 0 above, is 0 within `size` of y; None: nowhere."""
+    def _root(drive: Callable[[float], float], y: float, size: float) -> tuple[float, bool]:
+        """Where `drive`, above 0 below it and below 0 above, is 0 within `size` of y, and True; or, of the two numbers between which it
+        jumps, the rounder one, and False. NaN: nowhere."""
         low, high = y - size, y + size
         if not drive(low) > 0.0 > drive(high):
-            return None
+            return np.nan, False
         if low < 0.0 < high and drive(0.0) == 0.0:
-            return 0.0
+            return 0.0, True
         for _ in range(HALVINGS):
             middle = 0.5 * (low + high)
             if middle in (low, high):
                 break
             value = drive(middle)
             if value == 0.0:
-                return middle
+                return middle, True
             low, high = (middle, high) if value > 0.0 else (low, middle)
-        return None
+        return min(low + 0.0, high + 0.0, key=lambda number: len(repr(number))), False
 
     def _leads_on(self, wall: Wall, fails: bool) -> bool:
         """Whether f leads on from where a component rests, now or, where no step works, just behind the time of the run."""
@@ -371,7 +432,7 @@ class Walls:
         state: Array = self.run.y
         flat = state.reshape(-1)
         for j, bound, side, _ in [*walls, *(Wall(int(j), 0.0, 1) for j in (() if self.known is None else self.known))]:
-            flat[j] = max(flat[j], bound) if side > 0 else min(flat[j], bound)
+            flat[j] = bound if side == 0 else max(flat[j], bound) if side > 0 else min(flat[j], bound)
         return state
 
     def _slope(self, t: float, y: Array, place: Any, value: Any) -> Array:
@@ -399,6 +460,6 @@ def walls_of(run: Any, method: Method, mass: Any, rtol: Array, atol: Array, know
 
 def let_go(inside: Inside | None, walls: Walls | None) -> None:
     """A run is over, and its problem outlives it."""
-    for one in (inside, None if walls is None else walls.inside):
+    for one in (inside, *(() if walls is None else (walls.inside, *(sliding for sliding, _ in walls.slides.values())))):
         if one is not None:
             one.let_go()

@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from mflow.base.checks import Array
+from mflow.base.pace import interruptible
 from mflow.solvers.rest import MOST, jacobian_at
 
 __all__ = ["Rest", "check_until"]
@@ -74,7 +75,8 @@ class Rest:
         J = jacobian_at(self.run, y) * size / size[:, None]
         if not np.all(np.isfinite(J)):
             return ""
-        U, s, Vt = np.linalg.svd(J)
+        cubed = float(len(J)) ** 3
+        U, s, Vt = interruptible(20.0 * cubed, np.linalg.svd, J)
         seen = s > LOW * s[0]
         left = abs(self.t1 - self.run.t)
         terms = _rms(np.abs(J) @ (np.abs(y) / size)) + _rms(slope)
@@ -88,7 +90,7 @@ class Rest:
         step = solved(slope)
         if step is None or not _rms(step) <= 1.0:
             return ""
-        values = np.linalg.eigvals(J) * math.copysign(1.0, self.t1 - self.run.t)
+        values = interruptible(10.0 * cubed, np.linalg.eigvals, J) * math.copysign(1.0, self.t1 - self.run.t)
         scale = float(np.max(np.abs(values), initial=0.0))
         told = values[np.abs(values) > LOW * scale]
         if told.size != np.count_nonzero(seen) or np.any(told.real >= -LOW * scale):

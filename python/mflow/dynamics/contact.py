@@ -22,12 +22,12 @@ import numpy as np
 from mflow_core.dynamics import matrices
 from mflow_core.problems.signatures import FORCE_SIGNATURE, POTENTIAL_SIGNATURE, check_size, compiled_address
 
-from mflow.base.checks import Array, as_tuple, check_number, real_array, shown
+from mflow.base.checks import Array, check_number, real_array, shown
 from mflow.base.result import DynamicsResult
 from mflow.dynamics.obstacles import Contact, Friction, contacts_of, friction_of
 from mflow.integrate.control import Event, check_events
 from mflow.structures.loads import load_function
-from mflow.structures.matrices import sum_of
+from mflow.structures.matrices import rayleigh_numbers, sum_of
 from mflow.structures.supports import Supports, free_part
 
 __all__ = ["Switches", "switched"]
@@ -142,7 +142,7 @@ class Switches:
                     f"mass: expected no inertia between degree of freedom {i} and others where a rigid stop or friction may hold it: "
                     "give a lumped mass, or a contact with a stiffness"
                 )
-        a, b = (0.0, 0.0) if body["rayleigh"] is None else as_tuple(body["rayleigh"])
+        a, b = (0.0, 0.0) if body["rayleigh"] is None else rayleigh_numbers(body["rayleigh"])
         self.mass = {i: float(row[i]) for i, row in rows["M"].items()}
         self.K = rows["K"]
         self.C = {i: rows["C"][i] + a * rows["M"][i] + b * rows["K"][i] for i in index}

@@ -161,9 +161,9 @@ def solve_dynamics(
         after a RuntimeWarning if that is not 0 and below half its peak. The message of a run that goes there says so.
     fixed : indices (of the flat x0) or a mask of x0's shape: degrees of freedom that stay at x0; or a dict of motions, optional
         ``{index or tuple of indices: motion}``: a function of t that returns the place (differenced) or ``(place, velocity,
-        acceleration)``, a table ``(times, places)`` that covers t_span (a cubic spline goes through it), or None, which stays at x0. The
-        masses, dashpots and springs between them and the others pull; in the ledger that counts as load. What x0 and v0 say of supports
-        that move is not used.
+        acceleration)``, a table ``(times, places)`` that covers t_span (a cubic spline goes through it, also where parts of a step, as
+        those of yoshida4, lie a little beside t_span), or None, which stays at x0. The masses, dashpots and springs between them and the
+        others pull; in the ledger that counts as load. What x0 and v0 say of supports that move is not used.
     solver : "newton", "newton_krylov", "fixed_point" or an instance
         For a force and an implicit method.
     linear_solver : "direct", "cholesky" or "cg", optional

@@ -11,6 +11,7 @@ from mflow_core.objectives.objective import Objective
 from mflow_core.problems.signatures import is_compiled
 
 from mflow.base.checks import (
+    as_array,
     as_tuple,
     check_choice,
     check_flags,
@@ -19,6 +20,7 @@ from mflow.base.checks import (
     check_list,
     check_start,
     check_whole,
+    real_array,
     shown,
 )
 from mflow.explaining.costs import TRIES, explain_cost, with_trials
@@ -108,6 +110,7 @@ def explain(
     """
     start, args = check_start(x0, "x0"), as_tuple(args)
     check_flags(check_gradient=check_gradient)
+    tries = check_whole(tries, "tries")
     check_function(fun, "fun", "a cost f(x), or a right-hand side f(t, y)")
     if kind is not None:
         check_choice(kind, "kind", ("cost", "rhs"))
@@ -117,12 +120,14 @@ def explain(
         raise ValueError("x0: expected at least one entry, got none")
     if kind is None:
         kind = "rhs" if _takes_time(fun, len(args), t_span is not None) else "cost"
-    if t_span is not None and (np.ndim(t_span) != 1 or len(t_span) != 2):
+    if t_span is not None and as_array(t_span, "t_span").shape != (2,):
         raise ValueError(f"t_span: expected two numbers (t0, t_end), got {shown(t_span)}")
     table = listed(names, kind == "cost")
     if kind == "rhs":
         if jac is True:
             raise TypeError("jac: expected a function jac(t, y) or a matrix for a right-hand side, got True, which is for costs; omit it")
+        if not (jac is None or callable(jac) or hasattr(jac, "tocsc") or hasattr(jac, "matvec")):
+            real_array(jac, "jac")
         return explain_equation(fun, start, jac, t_span or (0.0, 1.0), args, table if names is not None else None, mass)
     if not (jac is None or callable(jac) or (isinstance(jac, bool | np.bool_) and jac)):
         raise TypeError(f"jac: expected a function, or True where fun returns (cost, gradient), got {shown(jac)}")
@@ -135,7 +140,6 @@ def explain(
     if jac is None and isinstance(fun, Objective):
         jac = fun.grad  # its own
     report = explain_cost(ExaminedCost(fun, jac, args, start), start, table, check_gradient)
-    tries = check_whole(tries, "tries")
     affordable = jac is not None or is_compiled(fun) or start.size <= FEW  # else a gradient takes many evaluations
     return with_trials(report, fun, jac, args, start, tries) if tries and affordable else report
 

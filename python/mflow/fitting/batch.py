@@ -17,7 +17,7 @@ from mflow_core.fitting import fit, many
 from mflow_core.objectives.objective import Objective
 from numpy.typing import NDArray
 
-from mflow.base.checks import Array, check_flags, check_number, check_whole, shown
+from mflow.base.checks import Array, check_flags, check_list, check_number, check_whole, shown
 from mflow.base.executors import Lost, check_executor, in_pieces
 from mflow.base.progress import Progress
 from mflow.base.result import Result, attach
@@ -115,7 +115,7 @@ class LeastSquaresBatchResult(Result):
         [1.0, 3.0]
         """
         n = self.x.shape[1]
-        words = [f"x[{j}]" for j in range(n)] if names is None else [str(one) for one in names]
+        words = [f"x[{j}]" for j in range(n)] if names is None else list(map(str, check_list(names, "names", "texts")))
         further = {"cost": self.cost, "optimality": self.optimality, "nit": self.nit, "nfev": self.nfev, "reason": self.reason}
         table = dict(zip(words, self.x.T, strict=False))
         if len(self.errors):

@@ -349,25 +349,26 @@ class Drive:
         if self.checkpoints is not None:
             limit = min(limit, self.checkpoints.steps_left)
         if self.crawl is not None:
-            limit = min(limit, endings.ENDS - k % endings.ENDS)
+            every = endings.ENDS if self.walls is None else self.walls.every
+            limit = min(limit, every - k % every)
         if callable(self.max_step):
             limit = 1
             if self.bounded_k != k:  # once a step, whatever had its turn between
                 self.bounded_k, run.max_step = k, self.max_step(run.t, self._seen()[0])
-        if self.watch is not None or self.rest is not None:
+        if self.watch is not None or self.rest is not None or (self.walls is not None and self.walls.slides):
             limit = 1
         status = self._steps(limit)
         if run.k == k:
             return status
         if run.k >= endings.HELD and self.mode == "adaptive" and not self.told_stiff:
             self._tell_stiff()
-        if self.doubt is not None:
+        if self.doubt is not None and not (self.walls is not None and self.walls.slid):
             self.doubt.look_ahead()
         if self.crawl is not None:
             self.crawl.look()
             if status == 0 and run.k % endings.ENDS == 0 and self._aside(self.crawl.has_ended):
                 return ENDED
-            if status == 0 and self.walls is not None and run.k % endings.ENDS == 0 and self._aside(self.walls.should_rest, self.t1):
+            if status == 0 and self.walls is not None and self.walls.due(self.t1, self._aside):
                 status = self.walls.look(0, self._goal(), self.first or 0.0, self.events)
         if self.progress is not None:
             self.progress.update(run.t)
@@ -414,8 +415,7 @@ class Drive:
             self.step, self.unmeasured = self.auto.step, self.auto.reason
             return status
         left = self.steps - run.k
-        count = min(count, left)
-        return run.fixed(count, self.t1 if count == left else math.nan, rows, paced=True)
+        return run.fixed(min(count, left), self.t1 if count >= left else math.nan, rows, paced=True)
 
     def _adaptive(self, count: int, goal: float, rows: stepper.Rows | None) -> int:
         """Up to `count` steps under error control."""
@@ -508,7 +508,7 @@ class Drive:
 
     def finish(self, status: int) -> Any:
         """The result of a run that ended with this status."""
-        if self.doubt is not None:
+        if self.doubt is not None and not (self.walls is not None and self.walls.slid):  # jac knows nothing of what f slides along
             self.doubt.look()
             if self.legs is not None:
                 self.legs.doubted = bool(self.doubt.text)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from functools import partial
 from typing import TYPE_CHECKING, Any, Unpack
 
@@ -199,9 +200,12 @@ def solve_ivp(
         tolerance at most, and else take a shorter step. Where the solution itself goes below 0 the run ends with "left_domain". Needs error
         control. Without it, and without ``mass``, a run whose tries fail again and again keeps components that are within a tolerance of
         a bound on their side of it, if fun is not finite beyond (sqrt(h - 1) at h = 1, of a level at its outlet), or leads to it from both
-        sides, steeper than any line (-cbrt(y) at 0; looked for every 1024 steps too, as explicit steps do not fail there). The message
-        says so. Steps behind such a bound are at most a 64th of the run, as nothing may move there until an inflow comes back. Bounds that
-        move, or that no component has alone (sqrt(a + b - 1)), are not kept, nor any by `mflow.Stepper` and the solvers of `mflow.scipy`.
+        sides, steeper than any line (-cbrt(y) at 0; looked for every 1024 steps too, as explicit steps do not fail there, and every 128
+        of a Python function where these are very short). Where fun jumps there, as for a relay or dry friction, and is 0 at no number,
+        the component slides along the jump until fun leads on (Filippov's y' between both sides of fun, each of which is asked). The
+        message says so. Steps behind such a bound are at most a 64th of the run, as nothing may move there until an inflow comes back.
+        Bounds that move, or that no component has alone (sqrt(a + b - 1), sign(a + b)), are not kept, nor any by `mflow.Stepper` and the
+        solvers of `mflow.scipy`.
     until : "steady", optional
         Ends the run, with "steady", where it has come to rest: Newton's distance to the state of rest is within the tolerances, the part
         of fun along directions in which the Jacobian is 0 is rounding, all other eigenvalues have a real part below 0, and fun is the
@@ -299,10 +303,10 @@ def solve_ivp(
         fun, columns = columns_of(fun, start.shape, extra, inplace)
     equation = problem.rhs_problem(fun, start.shape, args, inplace, jac if implicit else None, elementwise)
     span = check_span(t_span, dt)
-    linear = {"jac": jac, "jac_sparsity": jac_sparsity, "lband": lband, "uband": uband, "columns": columns, "rhs_t": rhs_t}
-    if rhs_t is not None:
-        linear["rhs_t"] = time_derivative(rhs_t, start.shape, extra, inplace, chosen_method)
-    algebraic = algebraic_of(mass, consistent, exclude_algebraic, chosen_method, start, dt, lband, uband, t0=span[0], args=extra)
+    slope_t = None if rhs_t is None else time_derivative(rhs_t, start.shape, extra, inplace, chosen_method)
+    linear = {"jac": jac, "jac_sparsity": jac_sparsity, "lband": lband, "uband": uband, "columns": columns, "rhs_t": slope_t}
+    with nullcontext() if mass is None else preparing(start, span[0], "solve_ivp"):
+        algebraic = algebraic_of(mass, consistent, exclude_algebraic, chosen_method, start, dt, lband, uband, t0=span[0], args=extra)
     if algebraic is not None:
         linear |= algebraic.linear
     solving = project = None

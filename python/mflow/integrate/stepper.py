@@ -183,6 +183,7 @@ class Stepper(Kept):
         doses: Any = None,
         **parameters: Unpack[StepperOptions],
     ) -> None:
+        refuse_of_runs(parameters, "solve_ivp")
         if asks_for_auto(method):
             from mflow.course.legs import pair_for
 
@@ -190,7 +191,6 @@ class Stepper(Kept):
                 raise ValueError("rtol: 'auto' needs error control, got neither rtol nor atol; give one of them")
             self._pair = pair_for(np.size(y0), rtol, RTOL, events=events, mass=mass, parameters=parameters)
             method = self._pair.calm
-        refuse_of_runs(parameters, "solve_ivp")
         self.method = as_method(method, parameters)
         if self.method.kind != "step":
             raise ValueError(f"method: expected an integrator or an optimizer, got {self.method.name}, which learns from samples")

@@ -230,6 +230,8 @@ def line_search(
     _check_kind(kind)
     start = check_start(x, "x")
     direction = _like(d, start, "d")
+    if fun is None:
+        raise TypeError("fun: expected a cost f(x), got None")
     settings = _checked(initial, c1, c2, shrink, tol, max_step, max_evaluations)
     fun, jac = with_gradient(fun, jac)
     problem, _ = cost_problem(fun, jac, start.shape, args)

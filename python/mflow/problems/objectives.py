@@ -18,7 +18,7 @@ from mflow_core.objectives.objective import MOST_CLASSES as MAX_CLASSES
 from mflow_core.objectives.objective import Objective
 from mflow_core.problems.sparse import check_sparse, is_sparse
 
-from mflow.base.checks import Array, check_flags, check_number, check_start, check_vector, check_whole, finite_array
+from mflow.base.checks import Array, as_array, check_flags, check_number, check_start, check_vector, check_whole, finite_array
 from mflow.base.tables import from_frame
 from mflow.data.tables import load_nist
 from mflow.problems.curves import curve
@@ -384,7 +384,7 @@ def _table(X: Any) -> Any:
         if 0 in X.shape:
             raise ValueError(f"X: expected shape (m, p) with at least one row and one column, got shape {X.shape}")
         return check_sparse(X, "X")
-    table = np.asarray(from_frame(X))
+    table = as_array(from_frame(X), "X")
     if table.dtype.kind not in "biuf":
         raise TypeError(f"X: expected real numbers, got dtype {table.dtype}")
     if table.ndim != 2 or not table.size:
@@ -397,7 +397,7 @@ def _classes(y: Any) -> tuple[Any, Any]:
 
     Raises ValueError where a label is missing.
     """
-    labels = np.asarray(from_frame(y))
+    labels = as_array(from_frame(y), "y")
     if labels.dtype.kind not in "OSU" or labels.ndim != 1 or not labels.size:
         return y, None
     missing = [k for k, label in enumerate(labels.tolist()) if label is None or str(label) in ("nan", "<NA>")]
@@ -411,7 +411,7 @@ def _classes(y: Any) -> tuple[Any, Any]:
 
 
 def _labels(y: Any) -> Array:
-    labels = np.asarray(from_frame(y))
+    labels = as_array(from_frame(y), "y")
     if labels.dtype.kind not in "biuf":
         raise TypeError(f"y: expected numbers, got dtype {labels.dtype}; give each class a number")
     if labels.ndim != 1:

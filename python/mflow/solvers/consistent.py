@@ -10,6 +10,7 @@ import numpy as np
 
 from mflow.base.checks import Array
 from mflow.base.extras import need
+from mflow.base.pace import interruptible
 from mflow.solvers.mass import Mass
 
 __all__ = ["Found", "consistent_start", "lost_to_rounding"]
@@ -18,6 +19,7 @@ EPS = float(np.finfo(np.float64).eps)
 ROOT_EPS = math.sqrt(EPS)
 MOST, FEW = 2000, 200  # algebraic equations that a dense matrix is made for; where J is sparse
 SMALL = 500  # unknowns whose pencil is looked at
+SVD = 4.0  # multiplications of singular values, of the number of unknowns cubed
 ITERATIONS, HALVINGS = 100, 60
 ROUNDED = 1e-9  # of the state: updates below it that no longer shrink are rounding in f
 RESOLVED = 32.0 * EPS  # of the terms of an algebraic equation: what steps can tell from rounding
@@ -208,10 +210,10 @@ def _solver_of(equations: _Equations, y: Array) -> Callable[[Array], Array]:
     columns = np.max(np.abs(G / np.where(rows > 0.0, rows, 1.0)), axis=0)
     if np.any(rows == 0.0) or np.any(columns == 0.0):
         raise ValueError(_words(equations, y))
-    s = np.linalg.svd(G / rows / columns, compute_uv=False)
+    s = interruptible(SVD * float(len(G)) ** 3, np.linalg.svd, G / rows / columns, compute_uv=False)
     if s[-1] <= (len(s) * 16.0 * EPS if equations.exact else ROOT_EPS) * s[0]:
         raise ValueError(_words(equations, y))
-    return lambda b: np.linalg.solve(G, b)
+    return lambda b: interruptible(float(len(G)) ** 3, np.linalg.solve, G, b)
 
 
 def _words(equations: _Equations, y: Array) -> str:
@@ -258,7 +260,7 @@ def _pencil_is_singular(M: Array, J: Array) -> bool:
         columns = np.max(np.abs(A), axis=0)
         if np.any(columns == 0.0):
             continue
-        s = np.linalg.svd(A / columns, compute_uv=False)
+        s = interruptible(SVD * float(len(A)) ** 3, np.linalg.svd, A / columns, compute_uv=False)
         if s[-1] > ROOT_EPS * s[0]:
             return False
     return True

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from mflow.base.checks import Array, shown
 from mflow.base.extras import need
+from mflow.base.pace import interruptible, joined
 
 __all__ = ["Mass", "Rows", "mass_of"]
 
@@ -26,6 +27,8 @@ Index = NDArray[np.int32]
 EPS = float(np.finfo(np.float64).eps)
 MOST = 1500  # rows of a block whose singular values are computed
 WATCHED = 64  # rows of a block of M(t) whose rank is looked at at every time
+DENSE = 0.1  # of a block's places: more entries are factored as a full matrix
+ENTRIES = 1 << 20  # of a full matrix that are looked through at a time
 PIVOT = 1e-13  # of the largest pivot: a smaller one of a larger block says that it is singular
 
 
@@ -98,6 +101,11 @@ class Mass:
         return self.left.height
 
     @property
+    def is_scale(self) -> bool:
+        """Whether M alone scales each slope: it is diagonal and regular."""
+        return not self.n_algebraic and self.bands == (0, 0)
+
+    @property
     def bands(self) -> tuple[int, int]:
         """How many diagonals there are below and above the main one."""
         away = self.rows.row_of - self.rows.indices
@@ -106,7 +114,8 @@ class Mass:
     @property
     def checksum(self) -> int:
         """Of all entries, for saved runs."""
-        return zlib.crc32(self.rows.values.tobytes(), zlib.crc32(self.rows.indices.tobytes() + self.rows.indptr.tobytes()))
+        places = zlib.crc32(self.rows.indices.tobytes() + self.rows.indptr.tobytes())
+        return int(interruptible(8.0 * self.rows.values.size, zlib.crc32, self.rows.values, places))
 
     def sparse(self) -> Any:
         """M as SciPy's CSR, with all of its places where it is a function."""
@@ -300,8 +309,7 @@ def mass_of(value: Any, n: int, lband: int | None = None, uband: int | None = No
         return Mass(_rows_of(n, n, coordinates.row, coordinates.col, coordinates.data))
     if array.ndim == 1:
         return Mass(_rows_of(n, n, np.arange(n), np.arange(n), array))
-    i, j = np.nonzero(array)
-    return Mass(_rows_of(n, n, i, j, array[i, j]))
+    return Mass(_rows_of_full(array))
 
 
 def _takes_one_more(function: Callable[..., Any], given: tuple[Any, ...]) -> bool:
@@ -381,13 +389,30 @@ def _rows_of(count: int, n: int, i: Any, j: Any, values: Any) -> Rows:
     return Rows(n, indptr, columns.astype(np.int32), np.ascontiguousarray(sums))
 
 
+def _rows_of_full(array: Array) -> Rows:
+    """Rows of what is not 0 in all entries of a matrix, some rows after others."""
+    n = array.shape[1]
+    counts, indices, values = [np.zeros(1, dtype=np.int64)], [np.zeros(0, dtype=np.int32)], [np.zeros(0)]
+    many = max(1, ENTRIES // max(n, 1))
+    for first in range(0, len(array), many):
+        some = array[first : first + many]
+        counts.append(np.count_nonzero(some, axis=1))
+        places = np.flatnonzero(some)
+        indices.append((places % n).astype(np.int32))
+        values.append(some.ravel()[places])
+    return Rows(n, np.cumsum(np.concatenate(counts)).astype(np.int32), joined(indices), joined(values))
+
+
 # ---- null spaces ------------------------------------------------------------------------------------------------------------------
 
 
 def _labels(rows: Rows) -> tuple[NDArray[Any], NDArray[Any]]:
     """The block of each row and of each column: rows and columns that entries connect have one label."""
     n, i, j = rows.n, rows.row_of, rows.indices
-    parent = np.arange(2 * n)
+    parent, lengths = np.arange(2 * n), np.diff(rows.indptr)
+    if n and lengths.max() == n:  # a row that connects all columns
+        label = int(np.argmax(lengths))
+        return np.where(lengths > 0, label, parent[:n]), np.full(n, label)
     while True:
         a, b = parent[i], parent[j + n]
         if np.array_equal(a, b):
@@ -416,30 +441,39 @@ def _null_spaces(rows: Rows) -> tuple[Rows, Rows]:
 def _null_of_block(rows: Rows, i: Any, j: Any) -> tuple[Array, Array]:
     """(left, right) null vectors of the block of rows i and columns j."""
     if max(len(i), len(j)) > MOST:
-        if len(i) == len(j) and _factors(rows.sparse()[i][:, j]):
+        if len(i) == len(j) and _factors(rows, i, j):
             return np.zeros((0, len(i))), np.zeros((0, len(j)))
         raise ValueError(
             f"mass: expected a regular matrix where more than {MOST} rows are connected by its entries, got a block of {len(i)} rows and "
             f"{len(j)} columns that is singular, or nearly; write its algebraic equations as rows of zeros"
         )
+    block = _block(rows, i, j)
+    u, s, vt = interruptible(20.0 * float(max(block.shape)) ** 3, np.linalg.svd, block)
+    rank = int(np.count_nonzero(s > 4.0 * max(block.shape) * EPS * s[0]))
+    return u[:, rank:].T, vt[rank:]
+
+
+def _block(rows: Rows, i: Any, j: Any) -> Array:
+    """All entries of rows i and columns j."""
     block, at = np.zeros((len(i), len(j))), np.zeros(rows.n, dtype=np.int64)
     at[j] = np.arange(len(j))
     for k, row in enumerate(i):
         entries = slice(rows.indptr[row], rows.indptr[row + 1])
         block[k, at[rows.indices[entries]]] = rows.values[entries]
-    u, s, vt = np.linalg.svd(block)
-    rank = int(np.count_nonzero(s > 4.0 * max(block.shape) * EPS * s[0]))
-    return u[:, rank:].T, vt[rank:]
+    return block
 
 
-def _factors(block: Any) -> bool:
-    """Whether a sparse block has factors with pivots that are not small."""
-    splu = need("scipy.sparse.linalg", f"a mass matrix that connects more than {MOST} rows").splu
-    try:
-        pivots = np.abs(splu(block.tocsc()).U.diagonal())
-    except RuntimeError:
-        return False
-    return bool(pivots.min() > PIVOT * pivots.max())
+def _factors(rows: Rows, i: Any, j: Any) -> bool:
+    """Whether the block of rows i and columns j, as many, has factors with pivots that are not small."""
+    if np.sum(rows.indptr[i + 1] - rows.indptr[i]) > DENSE * len(i) * len(j):  # SuperLU would fill it in, and nobody could break it off
+        pivots = np.diagonal(interruptible(1.4 * float(len(i)) ** 3, np.linalg.qr, _block(rows, i, j), mode="r"))
+    else:
+        splu = need("scipy.sparse.linalg", f"a mass matrix that connects more than {MOST} rows").splu
+        try:
+            pivots = splu(rows.sparse()[i][:, j].tocsc()).U.diagonal()
+        except RuntimeError:
+            return False
+    return bool(np.abs(pivots).min() > PIVOT * np.abs(pivots).max())
 
 
 def _stacked(n: int, vectors: list[tuple[Any, Array]]) -> Rows:

@@ -39,6 +39,7 @@ __all__ = ["FixedPoint", "Newton", "NewtonKrylov", "as_solver", "color_columns",
 SMALL = 100  # up to this many unknowns a dense factorization is the cheapest
 NARROW = 48  # a pattern whose band is no wider is solved as a band
 LARGE = 1000  # with more unknowns, if nothing is known of the Jacobian's structure, no matrix is made
+COUPLED = 300  # unknowns that a mass matrix couples, up to which Newton-Krylov makes a matrix by products, too
 LINEAR_SOLVERS = ("auto", "dense", "banded", "sparse", "krylov")
 
 
@@ -117,7 +118,7 @@ class NewtonKrylov:
 
     For many unknowns whose Jacobian has no structure that you can name. Every product of the Jacobian and a vector is one call of f.
     Up to `dim` unknowns the Jacobian takes no more room than the basis: it is made from as many products and kept, as `Newton` keeps it,
-    if there is no `prec`.
+    if there is no `prec`. So it is up to 300 unknowns where ``mass`` couples them, or is singular: GMRES takes many more products then.
 
     Parameters
     ----------
@@ -430,7 +431,7 @@ def _matrix_free(config: NewtonKrylov | FixedPoint, n: int, known: _Jacobian | N
     """The solver without a Jacobian of the user's, for n unknowns; `known` tells of M."""
     if isinstance(config, FixedPoint):
         return Solver("fixed_point", **_common(config))
-    if n <= config.dim:
+    if n <= max(config.dim, 0 if known is None or known.mass is None or known.mass.is_scale else COUPLED):
         return Solver("dense", **_common(config), mass=None if known is None else known.rows)
     return _by_gmres(config, **({} if known is None else known.for_gmres()))
 

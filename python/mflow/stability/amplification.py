@@ -147,7 +147,11 @@ def amplification(
     if "second_order" in method.flags:
         if omega_dt is None or z is not None or curvature is not None:
             raise ValueError(f"omega_dt: expected omega_dt= (and zeta=) alone for the second-order method {method.name}")
-        w, ratio = np.broadcast_arrays(real_array(omega_dt, "omega_dt"), real_array(zeta, "zeta"))
+        w, ratio = real_array(omega_dt, "omega_dt"), real_array(zeta, "zeta")
+        try:
+            w, ratio = np.broadcast_arrays(w, ratio)
+        except ValueError:
+            raise ValueError(f"omega_dt, zeta: expected shapes that broadcast, got {w.shape} and {ratio.shape}") from None
         with np.errstate(over="ignore"):  # the matrix of a w whose square overflows is not finite
             stiffness, damping = (w * w).ravel(), (2.0 * ratio * w).ravel()
         matrix = by_rows(lambda k, c: oscillator_matrix(method, k, c), stiffness, damping)

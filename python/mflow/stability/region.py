@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 
-from mflow.base.checks import Array, check_range, check_whole, shown
+from mflow.base.checks import Array, as_array, check_range, check_whole, shown
 from mflow.base.methods import Method, as_method
 from mflow.stability.amplification import STEP_TOLERANCE, farthest_radius, stability_values
 from mflow.stability.results import StabilityRegion
@@ -92,6 +92,6 @@ def _allocate(shape: tuple[int, int]) -> tuple[Any, Array, Any]:
 
 def grid_shape(shape: Sequence[int], low: int) -> tuple[int, int]:
     """(rows, columns) of a grid, whole numbers of at least `low`. Raises TypeError or ValueError."""
-    if np.ndim(shape) != 1 or len(shape) != 2:
+    if as_array(shape, "shape").shape != (2,):
         raise ValueError(f"shape: expected (rows, columns), got {shown(shape)}")
     return check_whole(shape[0], "shape[0]", low), check_whole(shape[1], "shape[1]", low)

@@ -11,7 +11,7 @@ from mflow_core.dynamics.structure import Structure
 from mflow_core.problems.signatures import PRODUCT_SIGNATURE, compiled_address
 from mflow_core.problems.sparse import is_sparse
 
-from mflow.base.checks import check_choice, check_number
+from mflow.base.checks import check_choice, check_number, shown
 from mflow.base.extras import need
 from mflow.base.pace import interruptible
 from mflow.base.telling import tell
@@ -173,12 +173,17 @@ def _damping(damping: Any, supports: Supports) -> Any:
     return lambda v: np.asarray(product(supports.state(v).ravel())).reshape(-1)[supports.free]
 
 
-def _rayleigh(rayleigh: Any, M: Any, K: Any) -> Any:
+def rayleigh_numbers(rayleigh: Any) -> tuple[float, float]:
+    """(a, b). Raises TypeError or ValueError."""
     try:
         a, b = rayleigh
     except (TypeError, ValueError):
-        raise ValueError(f"rayleigh: expected two numbers (a, b), for damping a M + b K, got {rayleigh!r}") from None
-    a, b = check_number(a, "rayleigh[0]"), check_number(b, "rayleigh[1]")
+        raise ValueError(f"rayleigh: expected two numbers (a, b), for damping a M + b K, got {shown(rayleigh)}") from None
+    return check_number(a, "rayleigh[0]"), check_number(b, "rayleigh[1]")
+
+
+def _rayleigh(rayleigh: Any, M: Any, K: Any) -> Any:
+    a, b = rayleigh_numbers(rayleigh)
     if b and K is None:
         raise ValueError(f"rayleigh: expected b = 0 without a stiffness, which b multiplies, got {rayleigh!r}")
     return sum_of(a * M, None if K is None else b * K)

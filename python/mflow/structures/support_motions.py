@@ -1,7 +1,8 @@
 """Motions of supports, given by functions or tables: place, velocity and acceleration at a time.
 
 A table is followed by a cubic spline through its values (not-a-knot at its ends), whose derivatives are the velocity and the
-acceleration; of two or three values by the polynomial through them. A function that returns the place alone is differenced:
+acceleration; of two or three values by the polynomial through them. It must cover the run; parts of a step that lie beside the run, as
+those of yoshida4 do, by less than two steps, follow its first or last cubic on. A function that returns the place alone is differenced:
 
     v = (u(-2d) - 8 u(-d) + 8 u(d) - u(2d)) / (12 d),    a = (-u(-2d) + 16 u(-d) - 30 u + 16 u(d) - u(2d)) / (12 d^2)
 """
@@ -146,9 +147,12 @@ class SupportMotions:
             edge = low if low < times[0] - slack else high
             raise ValueError(f"{name}: its table {end} the run's {edge:g}: where the support goes is not known there; give more of it")
         of = _through(times, np.broadcast_to(np.atleast_2d(values), (count, times.size)))
+        # parts of a step of some methods lie beside the step, and so beside the run: the spline's ends go on there
+        beside = 16.0 * self.delta if high > low else 0.0
 
         def at(t: float) -> Array:
-            if not times[0] - slack <= t <= times[-1] + slack:  # a stepper that has gone farther
+            inside = times[0] - slack <= t <= times[-1] + slack
+            if not inside and not (low - beside <= t < low or high < t <= high + beside):  # a stepper that has gone farther
                 raise ValueError(
                     f"{name}: its table goes from t = {times[0]:g} to {times[-1]:g}, and t = {t:g} is asked for: give more of it"
                 )

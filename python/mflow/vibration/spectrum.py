@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from mflow_core.dynamics import spectrum as core
 
-from mflow.base.checks import Array, check_choice, check_number, real_array
+from mflow.base.checks import Array, as_array, check_choice, check_number, real_array
 from mflow.base.methods import as_method
 from mflow.base.pace import interruptible
 from mflow.base.tables import Readable, Table, frame, shortened
@@ -167,8 +167,8 @@ def response_spectrum(
     given = np.atleast_1d(real_array(periods, "periods"))
     if given.ndim != 1 or not given.size or not np.all(np.isfinite(given)) or np.any(given < 0.0):
         raise ValueError(f"periods: expected one or more finite numbers from 0 on, in s, got {periods!r}")
-    if np.ndim(damping) > 0:
-        raise ValueError(f"damping: expected one ratio, got {np.size(damping)} of them; call it once for each")
+    if (many := as_array(damping, "damping")).ndim > 0:
+        raise ValueError(f"damping: expected one ratio, got {many.size} of them; call it once for each")
     zeta = check_number(damping, "damping", low=0.0)
     if zeta > 1.0:
         tell(f"response_spectrum: damping = {zeta:g} is {100.0 * zeta:g} % of the critical one; for {zeta:g} % give {zeta / 100.0:g}")

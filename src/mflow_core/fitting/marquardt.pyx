@@ -14,6 +14,9 @@ Bounds, by projection and active sets: a parameter at a bound that the cost woul
 it: the parameters that would leave are set on their bounds, and the others' step is solved for anew, until none leaves. As delta shrinks
 the step turns into that of the projected gradient, which descends (Bertsekas, SIAM J. Control Optim. 20 (1982) 221-246).
 
+As k of x/(k + x) passes 0 a fit may leap over poles between the data, into minima that nobody wants. A step over 0 in a parameter is
+taken only where the residuals are near those of the linear model.
+
 Where f has no digits left to compare, a step is judged by the length of r in the plane of the columns, |Q'r|, which Gauss and Newton's
 step takes to 0.
 
@@ -51,6 +54,7 @@ cdef double BENT_AGAIN = 4.0             # and above this, where they have chang
 cdef double NEAR = 2.0                   # times the cost: where it is higher, as on walls of exponentials, it tells no unit of another place
 cdef double BEND = 0.75                  # the largest 2 |a|/|p|
 cdef double PROBE = 0.1                  # the part of p over which the second derivative along it is taken
+cdef double STRAYS = 2.0                 # times the largest entry of |J p|: how far a step over a parameter's 0 may lead from f + J p
 cdef double PORTION = 2e7                # multiplications between looks at signals
 
 
@@ -439,6 +443,31 @@ cdef double flat_below(const marquardt_t *s) noexcept nogil:
     return level if level > made else made
 
 
+cdef bint strays(const marquardt_t *s) noexcept nogil:
+    """Whether a step over 0 in a parameter, where a pole of the model may lie, leads too far from f + J p in some residual, without the
+    loss. The cost does not tell: beyond the pole it may be as low as foreseen, the more so where a loss counts residuals beside it for
+    little."""
+    cdef double linear = 0.0, off = 0.0, part, rest
+    cdef ptrdiff_t i, j
+    cdef bint crosses = False
+    for j in range(s.n):
+        crosses = crosses or s.x[j] * s.new[j] < 0.0
+    if not crosses:
+        return False
+    for i in range(s.m):
+        part = 0.0
+        for j in range(s.n):
+            part = part + s.J[i * s.n + j] * (s.new[j] - s.x[j])
+        if s.loss != NULL:               # J has its weights
+            if not s.root[i] > 0.0:
+                continue
+            part = part / s.root[i]
+        rest = s.trial[i] - s.f[i] - part
+        linear = fabs(part) if fabs(part) > linear else linear
+        off = fabs(rest) if fabs(rest) > off else off
+    return off > STRAYS * linear
+
+
 cdef int try_step(marquardt_t *s) noexcept nogil:
     """One trial; 0: go on."""
     cdef double foreseen, slope, size, cost = NAN, gain, told, fall, level
@@ -471,6 +500,9 @@ cdef int try_step(marquardt_t *s) noexcept nogil:
     elif not (flat or s.own_scale) and cost <= NEAR * s.cost and (cost - s.cost) - slope > 0.5 * too_bent(s) * size * size:
         s.bent += 1                      # the cost bends by more than the units of the parameters say
     slope = slope / (2.0 * s.cost)
+    if take and not judged and strays(s):
+        shorten(s, size, SHRINK)
+        return 0
     if take and not judged:
         judge(s, gain, fall, slope, size, False)
         s.ended = tolerance(s, s.new, fall, foreseen, told, True)

@@ -124,7 +124,10 @@ cdef int flow_jacobian(double t, const double *y, double *jac, ptrdiff_t n, void
 
 cdef cnp.ndarray numbers(value, str argument):
     """A C-contiguous float64 array of finite numbers; `value` itself if it is one already."""
-    array = np.asarray(value)
+    try:
+        array = np.asarray(value)
+    except ValueError:
+        raise ValueError(f"{argument}: expected an array, got rows of different lengths") from None
     if array.dtype.kind not in "biuf":
         raise TypeError(f"{argument}: expected real numbers, got dtype {array.dtype}")
     array = np.ascontiguousarray(array, dtype=np.float64)

@@ -333,3 +333,8 @@ def go_behind_wall(Run run):
         done = done and behind((<Legs> run).calm if run.r == (<Legs> run).stiff else (<Legs> run).stiff, run.problem)
     if not done:
         raise MemoryError(f"no memory to go on with {run.record.name} with {run.r.n} components")
+
+
+def count_of_slopes(Run run):
+    """The address of a run's count of evaluations, for what asks for more of them than its steps do (`Sliding`)."""
+    return <size_t> &run.r.f.n_rhs

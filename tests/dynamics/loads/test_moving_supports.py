@@ -28,6 +28,16 @@ def right(t: Any) -> Any:
     return 0.2 - 0.1 * np.cos(2.0 * t)
 
 
+@pytest.mark.parametrize("method", ["yoshida4", "yoshida8"])
+def test_parts_of_a_step_beside_the_run_follow_the_ends_of_a_table(method: str) -> None:
+    t = np.linspace(0.0, 3.0, 61)
+    body: dict[str, Any] = {"mass": np.eye(2), "stiffness": [[30.0, -10.0], [-10.0, 20.0]], "t_span": (0, 3), "x0": [0.1, 0.0]}
+    table = mflow.solve_dynamics(**body, method=method, dt=0.02, fixed={1: (t, left(t))})
+    motion = mflow.solve_dynamics(**body, method=method, dt=0.02, fixed={1: left})
+    assert table.success
+    assert np.max(np.abs(table.x - motion.x)) < 1e-6
+
+
 @functools.cache
 def exact(*t: float) -> Array:
     """x of degrees 1 and 2, where 0 and 3 are driven, by SciPy."""
