@@ -60,6 +60,18 @@ def test_legs_end_for_their_reason_and_go_both_ways():
     assert 1e4 * r.t[r.steps_by_method["tsit5"]] < 200.0  # it was left where the transient is over
 
 
+@pytest.mark.parametrize("rate", [100.0, 1000.0])
+def test_a_fine_run_leaves_the_pair_where_order_reduction_holds_it_below_its_limit(rate):
+    """y' = -rate (y - cos t) - sin t. At 1e-8 the pair's steps are at a third to a half of its stability limit all the way."""
+
+    def fun(t, y):
+        return np.array([-rate * (y[0] - math.cos(t)) - math.sin(t)])
+
+    alone, both = (mflow.solve_ivp(fun, (0, 10), [0.0], m, rtol=1e-8, atol=1e-8, save="last") for m in ("radau5", "auto"))
+    assert both.nfev <= 1.3 * alone.nfev
+    assert abs(both.y[0, -1] - math.cos(10.0)) < 1e-8
+
+
 def test_no_warning_of_stiffness_is_needed():
     with pytest.warns(mflow.StiffnessWarning):
         mflow.solve_ivp(chase, (0, 3), [0.0], "tsit5", **TOLS)

@@ -102,3 +102,33 @@ def test_a_gradient_flow_that_climbs_says_so() -> None:
 def test_a_gradient_flow_that_falls_says_nothing(method: str, dt: float) -> None:
     L = np.array([1.0, 30.0])
     assert mflow.gradient_flow(lambda c: L * c, [1.0, 1.0], 5.0, method, dt=dt).doubts == ()
+
+
+@pytest.mark.parametrize("method", ["tsit5", "radau5", "bdf", "rodas5p", "auto"])
+@pytest.mark.parametrize("end", [10.0, -3.0])
+def test_a_jump_at_the_end_itself_is_said_with_its_cure(method: str, end: float) -> None:
+    """The last step asks fun at the end, on the far side of the jump: no step was short enough, and nothing said why."""
+
+    def fun(t: float, y: Any) -> Any:
+        return np.array([math.copysign(5.0, -end) * y[0] + (1e14 if abs(t) >= abs(end) else 0.0)])
+
+    r = mflow.solve_ivp(fun, (0, end), [1.0], method, rtol=1e-8, atol=1e-8)
+    assert r.reason == "step_too_small"
+    assert f"the right-hand side jumps at the end itself: pass breaks=[{end}]" in r.message
+    assert r.nfev < 25_000
+    r = mflow.solve_ivp(fun, (0, end), [1.0], method, rtol=1e-8, atol=1e-8, breaks=[end])
+    assert r.success
+    assert abs(r.y[0, -1] - math.exp(-5.0 * abs(end))) < 1e-7
+
+
+def test_a_jump_before_the_end_is_not_said_to_be_at_it() -> None:
+    r = mflow.solve_ivp(lambda t, y: [-y[0] + (1e14 if t > 1.0 - 1e-14 else 0.0)], (0, 1), [1.0], "radau5", rtol=1e-9, atol=1e-9)
+    assert r.reason == "step_too_small"
+    assert "at the end itself" not in r.message
+
+
+def test_auto_does_not_go_alone_to_a_place_that_neither_method_passes() -> None:
+    """Explicit steps alone took 1.9e6 evaluations to the place where both had ended."""
+    r = mflow.solve_ivp(lambda t, y: [-1e4 * y[0] + (1e14 if t >= 10.0 else 0.0)], (0, 10), [1.0], "auto", rtol=1e-9, atol=1e-9)
+    assert r.reason == "step_too_small"
+    assert r.nfev < 10_000

@@ -186,3 +186,29 @@ def test_a_narrow_band_is_solved_without_python(method, monkeypatch):
     assert r.success
     np.testing.assert_allclose(r.y[:, -1], peer.y[:, -1], atol=0.05)
     assert looks[0] <= 3
+
+
+def test_radau5_keeps_a_sparse_jacobian_longer_than_a_dense_one():
+    """To make a sparse matrix takes the time of ten evaluations. A Brusselator on a line; the end by SciPy's LSODA."""
+    n, by = 12, 0.02 * 13**2
+    second = scipy.sparse.diags_array([np.ones(n - 1), np.full(n, -2.0), np.ones(n - 1)], offsets=[-1, 0, 1]).toarray() * by
+    edge = np.zeros(n)
+    edge[[0, -1]] = by
+
+    def fun(t, y):
+        u, v = y[:n], y[n:]
+        return np.concatenate([1.0 + u * u * v - 4.0 * u + second @ u + edge, 3.0 * u - u * u * v + second @ v + 3.0 * edge])
+
+    def jac(t, y):
+        u, v = y[:n], y[n:]
+        cross, square = np.diag(2.0 * u * v), np.diag(u * u)
+        return np.block([[second + cross - 4.0 * np.eye(n), square], [3.0 * np.eye(n) - cross, second - square]])
+
+    start = np.concatenate([1.0 + np.sin(2.0 * np.pi * np.arange(1, n + 1) / (n + 1.0)), np.full(n, 3.0)])
+    options = {"rtol": 1e-6, "atol": 1e-6, "save": "last"}
+    dense = mflow.solve_ivp(fun, (0, 10), start, "radau5", jac=jac, **options)
+    sparse = mflow.solve_ivp(fun, (0, 10), start, "radau5", jac=lambda t, y: scipy.sparse.csc_array(jac(t, y)), **options)
+    assert 2 * sparse.njev < dense.njev
+    assert sparse.nfev < 1.1 * dense.nfev
+    end = scipy.integrate.solve_ivp(fun, (0, 10), start, "LSODA", rtol=1e-10, atol=1e-10).y[:, -1]
+    np.testing.assert_allclose(sparse.y[:, -1], end, rtol=1e-6, atol=1e-6)

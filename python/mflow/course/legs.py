@@ -29,6 +29,7 @@ MANY = 30
 SIGNED = 0.25
 UNABLE = frozenset(("diverged", "step_too_small", "solve_failed", "non_finite"))  # reasons of runs that one method alone may finish
 MOST_ALONE = 100_000  # steps of it, where the user gives no limit
+AT_ONE_PLACE = 1e-9  # of the span that was integrated
 CALM, STIFF = ("tsit5", "dop853"), ("radau5", "bdf")
 
 
@@ -122,6 +123,8 @@ class TwoMethods(legs.Legs):
                 other |= {"switches": len(self.turns), "steps_by_method": {one.name: other.nsteps * (one is method) for one in self.pair}}
                 other.message += f"; from the start on, as {ended}"
                 return other
+            if other.reason == result.reason and abs(other.t[-1] - self.t) <= AT_ONE_PLACE * abs(self.t - asked["t_span"][0]):
+                return result  # what is there no method passes
         return result
 
     @property

@@ -554,7 +554,7 @@ class Drive:
     def _ending(self, where: str) -> endings.Ending:
         method = self.method if self.legs is None else self.legs.in_charge
         ending = endings.Ending(self.run, method, self.mode, self.step, self.start, self.t0, where)
-        ending.warned = self.warned
+        ending.warned, ending.t_end = self.warned, self.t1
         return ending
 
     def _notes(self) -> str:

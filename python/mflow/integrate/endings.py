@@ -28,6 +28,7 @@ from mflow.course.jumps import end_words, sliding_words
 from mflow.derivatives.differences import slope_digits
 from mflow.integrate.curvature import GROWTH, StiffnessWarning
 from mflow.solvers.algebraic import rank_words
+from mflow.solvers.finite_jacobian import NotFiniteError
 from mflow.solvers.jacobian_doubt import mismatch, names_of, stalled, unsolved
 from mflow.spectra.krylov import random_vector
 from mflow.stability.limits import explain_step, stiff_method
@@ -67,6 +68,7 @@ CALLS = {  # of events and their actions, as tracebacks name them
     "mflow_core.events.actions.act": "the action of an event raised ",
 }
 LOW = 1e-3  # of atol: what no tolerance asks for
+NEAR_END, JUMPS = 1024, 1e3  # of the spacing of numbers: how far from the end its jump ends a run; of what the slope changes up to there
 
 
 @contextmanager
@@ -105,6 +107,7 @@ class Ending:
     callee, jacobian = "right-hand side", "jac="
     looked = 0  # evaluations for words that may go unsaid: none of the run's
     warned = ""  # what was said of steps that are too long, where that is known already
+    t_end = math.nan
     held = False  # whether steps were held at the stability limit before a checkpoint that the run went on from
 
     def __init__(self, run: stepper.Run, method: Method, mode: str, step: float, start: Array, t0: float, where: str) -> None:
@@ -233,6 +236,8 @@ class Ending:
                 if run.equations is not None:
                     run.equations.probes += 1
                 matrix = run.problem.jacobian(run.t, run.y)
+        except NotFiniteError as error:
+            return str(error)
         except Exception:
             return ""  # the run has ended already: this is for its message alone
         words = entry_words(matrix)
@@ -248,6 +253,8 @@ class Ending:
         if run.t + math.copysign(run.max_step, run.h) == run.t:
             return "step_too_small", f"max_step = {run.max_step:.3g} is lost in rounding {self.where}: t + max_step == t; raise it"
         text = f"the tolerances want a step of {abs(run.h):.3g} {self.where}"
+        if jump := self._jump_at_end():
+            return "step_too_small", f"{text}: {jump}"
         if slides := self._slides(abs(run.h)):
             return "step_too_small", f"{text}: {slides}"
         hint = "look for a jump or a singularity there, or loosen rtol and atol"
@@ -255,6 +262,18 @@ class Ending:
         if not self.method.is_implicit:
             hint += stiff or f"; if the problem is stiff, take {stiff_method()}"
         return "step_too_small", f"{text}, shorter than t or min_step allows: {hint}"
+
+    def _jump_at_end(self) -> str:
+        """Words, where the slope jumps at the end of the run and nowhere before it."""
+        run, t_end, before = self.run, self.t_end, self.run.nfev
+        if not 0.0 < abs(t_end - run.t) <= NEAR_END * abs(np.spacing(t_end)):
+            return ""
+        y, last = self._state(), math.nextafter(t_end, run.t)
+        here, ahead, there = (self._slope(t, y) for t in (run.t, last, t_end))
+        self.looked += run.nfev - before
+        if not _size(there - ahead) > JUMPS * max(_size(ahead - here), np.finfo(float).eps * _size(here)):
+            return ""
+        return f"the {self.callee} jumps at the end itself: pass breaks=[{t_end!r}], with which it is asked before that time alone"
 
     def chatters(self) -> str:
         """Words, where steps under error control cross a jump again and again; "" otherwise."""

@@ -46,7 +46,8 @@ cdef enum:
 cdef double WORTH = 8.0                  # explicit steps that a leg of the other method costs, without the Jacobian
 cdef double STAGES = 6.0                 # of an explicit step
 cdef double MILDER = 0.35                # of the explicit stability limit: what an implicit step must be within
-cdef double HELD = 0.5                   # of both, for the pair of order 8: order reduction holds it at a third of the limit, where the other costs less
+cdef double HELD = 0.3                   # of the limit, for the pair of order 8: order reduction holds it at a third, where the other costs less
+cdef double CLOSE = 0.5                  # of MILDER, for that pair
 cdef double FIRST = 0.9                  # of it: the first explicit step, at most
 
 
@@ -96,10 +97,10 @@ cdef class Legs(Run):
 
     def look_for_stiffness(self, double limit):
         """As of `Run`; limit: of the explicit pair."""
-        cdef double held = HELD if self.calm.m.order > FIFTH else 1.0
+        cdef bint eighth = self.calm.m.order > FIFTH
         Run.look_for_stiffness(self, limit)
-        self.calm.c.edge *= held
-        self.edge, self.stiff.leg.limit = self.calm.c.edge, MILDER * held * limit
+        self.calm.c.edge *= HELD if eighth else 1.0
+        self.edge, self.stiff.leg.limit = self.calm.c.edge, (CLOSE * MILDER if eighth else MILDER) * limit
         self.calm.leg.worth = WORTH + <double> self.differences() / STAGES
         self.set_patience(self.patience)
 

@@ -142,3 +142,11 @@ def test_a_tangent_of_a_force_is_named(entry: float) -> None:
     assert run.reason == "non_finite"
     assert run.message == f"dfdx is not finite at t = 0 (after 0 steps), the state is: its entry (1, 0) is {entry:g}"
     assert dfdx.calls <= 4
+
+
+@pytest.mark.parametrize("method", ["radau5", "bdf", "esdirk43", "rodas5p"])
+def test_a_jacobian_that_is_not_finite_from_a_time_on_is_blamed(method):
+    """bdf and esdirk43 asked whether the solution has left the domain of the right-hand side."""
+    r = mflow.solve_ivp(lambda t, y: -(y**3), (0, 1), [1.0, 2.0], method, jac=lambda t, y: np.eye(2) * (-1.0 if t <= 0.1 else np.nan))
+    assert r.reason == "non_finite"
+    assert r.message.startswith("jac is not finite at t = ")

@@ -46,6 +46,7 @@ cdef enum:
 
 cdef double FRACTION = 0.01              # of the tolerances to which error-controlled steps are solved
 cdef double SLOW = 1e-3                  # a rate above it lets J be evaluated again: that costs less than more iterations of all stages
+cdef double SLOW_SPARSE = 0.01           # where J is a sparse matrix of a user's function: to make one takes the time of ten evaluations
 cdef double SLOW_DIFFERENCES = 0.03      # where it takes evaluations
 cdef double SLOW_FIXED = 0.1             # in fixed steps, whose factors serve as long as J does
 cdef double SHARE = 0.01                 # of an update without a matrix: the residual that GMRES leaves of it in a fixed step
@@ -413,7 +414,9 @@ cdef inline void advance(newton_t *s, const mf_tableau *tab, double *Z, ptrdiff_
 cdef inline double slow_rate(const newton_t *s) noexcept nogil:
     if not s.controlled:
         return SLOW_FIXED
-    return SLOW_DIFFERENCES if s.m.c.source == BY_DIFFERENCES else SLOW
+    if s.m.c.source == BY_DIFFERENCES:
+        return SLOW_DIFFERENCES
+    return SLOW_SPARSE if s.m.c.kind == SPARSE else SLOW
 
 
 cdef int iterate(newton_t *s, const mf_tableau *tab, double t, double h, const double *y, double *Z, ptrdiff_t ld, int how, int most,
