@@ -232,3 +232,73 @@ def test_a_bench_that_compares_shows_what_pytest_benchmark_says(compare: Any, qu
     option = SimpleNamespace(benchmark_disable=True, benchmark_quiet=None, benchmark_compare=compare, verbose=0)
     bench_conftest().pytest_configure(SimpleNamespace(args=[str(ROOT / "bench")], option=option, stash={}))
     assert (option.benchmark_disable, option.benchmark_quiet) == (False, quiet)
+
+
+# ---- the build -------------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def translator(tmp_path: Path) -> Any:
+    """Runs tools/cythonize.py as meson does, on a kernel of two levels and a module that cimports `shared.pxd`."""
+    main = importlib.import_module("Cython.Compiler.Main")
+    spec = importlib.util.spec_from_file_location("cythonize", ROOT / "tools" / "cythonize.py")
+    assert spec is not None
+    assert spec.loader is not None
+    tool = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(tool)
+    package = tmp_path / "pack"
+    package.mkdir()
+    for name in ("__init__.py", "__init__.pxd"):
+        (package / name).touch()
+    (package / "shared.pxd").write_text("cdef inline double twice(double x) noexcept nogil:\n    return 2 * x\n")
+    (package / "kernel.pyx").write_text("cdef double half(double x) noexcept nogil:\n    return x / 2\n\n\nname = __name__\n")
+    (package / "user.pyx").write_text("from pack.shared cimport twice\n\n\ndef four():\n    return twice(2.0)\n")
+    names = ["pack._kernel_v4", "pack._kernel_v3", "pack.user"]
+    places = [tmp_path / f"{name}.c" for name in names]
+    arguments = ["-3", "-I", str(tmp_path)]
+
+    def run(*extra: str) -> int:
+        sources = [f"pack/kernel={names[0]},{names[1]}", f"pack/user={names[2]}"]
+        words = [str(tmp_path / "dep"), *map(str, places), "--", str(tmp_path), *sources, "--", *arguments, *extra]
+        return int(tool.main(words))
+
+    return SimpleNamespace(run=run, package=package, places=places, names=names, arguments=arguments, main=main, tool=tool)
+
+
+def test_copies_of_a_translation_are_what_cython_writes_for_their_level(translator: Any, tmp_path: Path) -> None:
+    assert translator.run() == 0
+    for name, place in zip(translator.names, translator.places, strict=True):
+        source = translator.package / ("user.pyx" if name == "pack.user" else "kernel.pyx")
+        alone = tmp_path / "alone.c"
+        options, _ = translator.tool.parse_command_line([*translator.arguments, "--module-name", name, "-o", str(alone), str(source)])
+        assert translator.main.compile([str(source)], options).num_errors == 0
+        text, mark, _ = place.read_text(encoding="utf-8").rpartition("\n/* Cython ")
+        assert mark
+        assert text == alone.read_text(encoding="utf-8")
+    needed = (tmp_path / "dep").read_text(encoding="utf-8")
+    assert needed.startswith(f"{translator.places[0]}:")
+    assert all(str(translator.package / name) in needed for name in ("kernel.pyx", "user.pyx", "shared.pxd"))
+    with pytest.raises(SystemExit, match="equally long"):
+        translator.tool.renamed("", "pack._kernel_v3", "pack._kernel_base")
+
+
+def test_only_what_is_old_is_translated_again(translator: Any) -> None:
+    def times() -> list[int]:
+        return [place.stat().st_mtime_ns for place in translator.places]
+
+    assert translator.run() == 0
+    before = times()
+    assert translator.run() == 0
+    assert times() == before
+    kernel, used = translator.package / "kernel.pyx", translator.package / "shared.pxd"
+    later = max(before) + 1
+    os.utime(used, ns=(later, later))
+    assert translator.run() == 0
+    assert [new > old for new, old in zip(times(), before, strict=True)] == [False, False, True]
+    before = times()
+    assert translator.run("-X", "cdivision=True") == 0  # other arguments: everything
+    assert all(new > old for new, old in zip(times(), before, strict=True))
+    kernel.write_text("cdef double half(double x) noexcept nogil:\n    return x / nothing_of_this_name\n")
+    os.utime(kernel, ns=(max(times()) + 1, max(times()) + 1))
+    assert translator.run("-X", "cdivision=True") == 1
+    assert not translator.places[0].exists()  # nor does the next build take it for done
