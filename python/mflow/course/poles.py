@@ -15,12 +15,15 @@ import numpy as np
 
 from mflow.base.checks import Array
 
-__all__ = ["pole_words"]
+__all__ = ["elsewhere", "pole_words"]
 
-LOOKS = 6  # at f on the way
-STANDS_OUT = 1.5  # times the median of these
+ELSEWHERE = 0.618  # of the way: where f is another one if it depends on time, as nothing has its period
+LOOKS = (0.146, 0.382, 0.854)  # of the way: where f is looked at then, as well
+APART = 0.236  # of the way lies at most between these
+STANDS_OUT = 1.2  # times the median of these
 GROWS = 1.05  # from one side of the largest to it, however near: at what is bounded it comes down to 1
 ZOOMS = 64
+EARLY, HIGHER, FAR_OUT = 3, 1.5, 4.0  # after so many halvings it is that much larger, where it did not stand out by so much at once
 LAST = 64.0  # units in the last place of t: a pole is not known more closely
 NEAR, FAR = 1024.0, 2.0**20  # times that: the distances between which the power is measured, to .0002
 LEAST_POWER = 0.998
@@ -29,26 +32,42 @@ ASIDE = 1e-3  # of the state: where a pole in time stands as well, and one at wh
 Slope = Callable[[float, Array], Array]
 
 
-def pole_words(slope: Slope, t0: float, t1: float, y: Array) -> str:
-    """Words, where f(t, y) has a pole between t0 and t1 whose integral diverges; "" where it has none, or none that stands out."""
+def size_of(slope: Slope, t: float, y: Array) -> float:
+    """|f(t, y)|; infinite where there is no such value."""
+    try:
+        with np.errstate(all="ignore"):
+            value = float(np.linalg.norm(slope(t, y)))
+    except Exception:  # as Python's own 1/0: the run itself will say so, where it comes there
+        return math.inf
+    return math.inf if math.isnan(value) else value
+
+
+def elsewhere(slope: Slope, t0: float, t1: float, y: Array) -> float:
+    """|f| at that state, at a time between these two at which it is another one where f depends on time."""
+    return size_of(slope, t0 + ELSEWHERE * (t1 - t0), y)
+
+
+def pole_words(
+    slope: Slope, t0: float, t1: float, y: Array, at_start: float | None = None, between: float | None = None
+) -> str:  # fmt: skip
+    """Words, where f(t, y) has a pole between t0 and t1 whose integral diverges; "" where it has none, or none that stands out.
+
+    at_start, between : |f(t0, y)|, and what `elsewhere` gives, where they are known.
+    """
 
     def size(t: float, y: Array = y) -> float:
-        try:
-            with np.errstate(all="ignore"):
-                value = float(np.linalg.norm(slope(t, y)))
-        except ArithmeticError:  # Python's own 1/0
-            return math.inf
-        return math.inf if math.isnan(value) else value
+        return size_of(slope, t, y)
 
-    if size(t0) == size(t0 + 0.618 * (t1 - t0)) or size(t1) == math.inf:  # no forcing, or a wall, which the steps themselves meet
+    at_start = size(t0) if at_start is None else at_start
+    between = elsewhere(slope, t0, t1, y) if between is None else between
+    if between == at_start:
         return ""
-    width = (t1 - t0) / (LOOKS + 1)
-    times = [t0 + (i + 1) * width for i in range(LOOKS)]
-    values = [size(t) for t in times]
-    best = max(range(LOOKS), key=values.__getitem__)
-    if not values[best] > STANDS_OUT * float(np.median(values)):
+    times = [t0 + part * (t1 - t0) for part in (ELSEWHERE, *LOOKS)]
+    values, width = [between, *(size(t) for t in times[1:])], APART * (t1 - t0)
+    best, usual = max(range(len(values)), key=values.__getitem__), float(np.median([at_start, *values]))
+    if not values[best] > STANDS_OUT * usual or size(t1) == math.inf:  # a wall, which steps themselves meet
         return ""
-    t, near = _zoom(size, times[best], values[best], width)
+    t, near = _zoom(size, times[best], values[best], width, FAR_OUT * usual)
     if not 0.0 < FAR * near < abs(width):
         return ""
     far, close = (min(size(t + d), size(t - d)) for d in (FAR * near, NEAR * near))
@@ -58,12 +77,16 @@ def pole_words(slope: Slope, t0: float, t1: float, y: Array) -> str:
     return f"the right-hand side grows without bound at t = {t:.9g}, so fast that its integral diverges: no step leads over it"
 
 
-def _zoom(size: Callable[[float], float], t: float, value: float, width: float) -> tuple[float, float]:
-    """Where |f| is largest next to t, where it is `value`, larger than `width` away; how closely that is known, 0 where f is bounded."""
-    for _ in range(ZOOMS):
+def _zoom(size: Callable[[float], float], t: float, value: float, width: float, usual: float) -> tuple[float, float]:
+    """Where |f| is largest next to t, where it is `value`, larger than `width` away; how closely that is known, 0 where f is bounded.
+    usual : a value that does not tell."""
+    higher = HIGHER * value if value < usual else 0.0
+    for zooms in range(ZOOMS):
         width *= 0.5
         if abs(width) < LAST * math.ulp(t):
             break
+        if zooms == EARLY and not value > higher:
+            return t, 0.0
         sides = [(size(t + shift), t + shift) for shift in (-width, width)]
         (low, _), (most, there) = min(sides), max(sides)
         if not max(most, value) > GROWS * low:

@@ -3,53 +3,76 @@
 In the plane of the slope f and of J f a solution that swings with one frequency obeys J^2 f = a J f + b f, and lambda^2 = a lambda + b has
 the roots of that swing. J f and J^2 f are differences. Where the fit is not close there is more than one frequency, and nothing is said.
 
-Orbits and cycles whose J changes on the way obey no such equation. There some steps are taken again, half as long: what relaxes forgets
-the difference, and where a solution swings it grows from step to step.
+A step of length h multiplies the oscillation by R(h lambda), and the solution does by exp(h lambda): the steps of a run add up to a known
+part of it, where f is linear.
+
+Orbits and cycles whose J changes on the way obey no such equation. There some steps are taken in advance, and again half as long: what
+relaxes forgets the difference, and where a solution swings it grows from step to step. That is asked where some mode turns by an angle that
+counts in such a step, and where it takes a small part of the evaluations of the run. Of another part of the run, where steps are another
+part of a turn, the difference is scaled by the power that errors of the method have.
 """
 
 from __future__ import annotations
 
 import cmath
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import islice
 
 import numpy as np
 
 from mflow.base.checks import Array
+from mflow.base.methods import Method
+from mflow.stability.amplification import amplification
 from mflow.stability.spectrum import Looks
 
-__all__ = ["FEW", "compare", "cross", "find", "settle", "swing", "words", "words_of_course", "words_of_motion"]
+__all__ = ["affordable", "compare", "cross", "few", "find", "notice", "settle", "swing", "words", "words_of_course", "words_of_motion"]
 
 AWAY = 1e-6  # of the size of the state: the length of differences
 CLOSE = 0.05  # of J^2 f: how far from the plane it may be
 TURNING = 0.7  # of |lambda|: the frequency of what is an oscillation; with less, next to nothing is left of it after one period
 FEW = 10.0  # steps in each period, below which an oscillation is not followed
 LEFT = 0.01  # of the fastest slope seen: what must be left at the end of an oscillation that counts
-STRETCH = 16  # steps that are compared with twice as many of half their length
-RARER = 8  # times as many steps lie before the next stretch
-ASTRAY = 0.1  # of how far the solution goes: a difference at the end, from which on steps do not follow it
+STRETCH, PIECE = 16, 4  # steps, at most, that are compared with twice as many of half their length; after so many there is a look at them
+RARER = 8  # times as many steps lie before the next stretch, but where a step makes so much more of a turn
+FASTER = 1.5
+TURN = 3.5  # radians that some mode makes in a stretch: with less, nothing comes back
+SHARE = 0.22  # of the evaluations of a run, that comparisons take
+ASTRAY = 0.1  # of an oscillation: what steps change it by, from which on they do not follow it
+ELSEWHERE = 0.06  # of how far the solution goes: a difference at the end, which may grow faster than in proportion to time
+EVEN = 0.01  # relative change of a frequency that may be one of rounding
+FADED = 0.5  # of the largest difference in the first piece of a stretch: with less at its end, what relaxes forgets it
 SLIGHT = 0.01  # the same of a first step, times the steps that are left: with less, nothing is compared
 BENT = 1.6  # times as long as its span is the way of what swings, in a stretch; of half a circle it is 1.57
 GROWING = 1.2  # from the middle of a stretch to its end: a difference that lasts
 PART, LEAST = 4, 4  # a motion's last quarter, and the rows that are needed
 
 Slope = Callable[[float, Array], Array]
-Steps = Callable[[int, int], Array | None]
+Walk = Callable[[int], Iterator[Array]]
 
 
-def swing(slope: Slope, t: float, y: Array, f: Array) -> complex:
-    """The eigenvalue of the Jacobian, of the upper half plane, that f and J f belong to; 0 where there is no such pair. Two evaluations."""
+def swing(slope: Slope, t: float, y: Array, f: Array, jacobian: Array | None = None) -> complex:
+    """The eigenvalue of the Jacobian, of the upper half plane, that f and J f belong to; 0 where there is no such pair. Two evaluations,
+    where the Jacobian is not known."""
     length = AWAY * max(float(np.linalg.norm(y)), math.sqrt(y.size) * AWAY)
     size = float(np.linalg.norm(f))
+
+    def times(v: Array) -> Array:
+        if jacobian is not None:
+            return np.asarray(jacobian @ v)
+        moved = np.asarray(slope(t, y + length * v.reshape(y.shape)), dtype=np.float64)
+        return (moved - f).ravel() * (1.0 / length)
+
     with np.errstate(all="ignore"):
         if not 0.0 < size < math.inf:
             return 0j
-        first = (np.asarray(slope(t, y + (length / size) * f), dtype=np.float64) - f).ravel() * (1.0 / length)
+        unit = f.ravel() / size
+        first = times(unit)
         turned = float(np.linalg.norm(first))
         if not 0.0 < turned < math.inf:
             return 0j
-        second = (np.asarray(slope(t, y + (length / turned) * first.reshape(y.shape)), dtype=np.float64) - f).ravel() * (turned / length)
-        base = np.stack([first, f.ravel() / size], axis=1)  # J f and f, of a slope of size 1
+        second = times(first / turned) * turned
+        base = np.stack([first, unit], axis=1)  # J f and f, of a slope of size 1
         if not (np.isfinite(second).all() and np.isfinite(base).all()):
             return 0j
         (a, b), *_ = np.linalg.lstsq(base, second, rcond=None)
@@ -60,55 +83,102 @@ def swing(slope: Slope, t: float, y: Array, f: Array) -> complex:
     return value if value.imag > TURNING * abs(value) else 0j
 
 
-def find(looks: Looks, slope: Slope, t: float, y: Array, f: Array, left: float) -> None:
+def find(looks: Looks, slope: Slope, t: float, y: Array, f: Array, left: float, jacobian: Array | None = None) -> None:
     """A look at where the run stands: what swings there, if it is still there in the time that is left, is `looks.ahead`."""
     size = float(np.linalg.norm(f))
-    looks.ahead = 0.0
+    looks.ahead = looks.decay = 0.0
     looks.fastest = max(looks.fastest, size if size < math.inf else 0.0)
-    if not size > LEFT * looks.fastest:
+    if not size > LEFT * looks.fastest or not looks.swing > 0.0:
         return
-    found = swing(slope, t, y, f)
+    found = swing(slope, t, y, f, jacobian)
     if size * math.exp(min(0.0, found.real * left)) > LEFT * looks.fastest:
-        looks.ahead = found.imag
+        looks.ahead, looks.decay = found.imag, found.real
 
 
-def settle(looks: Looks, step: float) -> None:
-    """Steps of this length have been taken from the last look on, for good."""
+def settle(looks: Looks, step: float, count: int, method: Method) -> None:
+    """So many steps of this length have been taken from the last look on, for good."""
     turn = abs(step) * looks.ahead
     if turn > looks.turn:
         looks.turn, looks.omega = turn, looks.ahead
-    looks.ahead = 0.0
+    if turn > 0.0 and count > 0:
+        looks.drift += count * _drift(method, step * complex(looks.decay, looks.ahead))
+    if looks.swing > 0.0 and count > 0:
+        looks.swung += count * _errors(method, abs(step) * looks.swing)
+    looks.ahead = looks.decay = 0.0
 
 
-def compare(looks: Looks, take: Steps, k: int, t: float, left: int) -> None:
-    """Whether the next steps, before step k at t, lead where steps of half their length do; `looks.astray` is by how much they do not.
+def notice(looks: Looks, swing: float) -> None:
+    """The largest frequency of any mode is that, at a later look."""
+    if abs(swing - looks.swing) > EVEN * swing:
+        looks.uneven = 1
 
-    take : (count, parts) -> the states from here on in so many steps, each in so many parts, (count parts + 1, n); None where they cannot
-    be taken. left : steps to the end.
+
+def _drift(method: Method, z: complex) -> float:
+    """By what part of it a step changes an oscillation otherwise than the solution does; 1 of methods that choose their stages."""
+    if "staged" in method.flags:
+        return 1.0
+    return min(1.0, float(abs(amplification(method, np.array([z]))[0] * cmath.exp(-z) - 1.0)))
+
+
+def _errors(method: Method, turn: float) -> float:
+    """What the errors of a step that makes this part of a turn are in proportion to."""
+    return turn ** (method.order + 1)
+
+
+def few(looks: Looks) -> bool:
+    """Whether the steps so far are too few to follow what oscillates. More is known where f is linear in the state alone."""
+    return looks.turn * FEW > 2.0 * math.pi and (looks.uneven > 0 or looks.drift > ASTRAY)
+
+
+def affordable(looks: Looks, method: Method, step: float, k: int, left: int, evaluations: int) -> int:
+    """How many steps may be compared before step k: 0 where that is not due, or takes too much of these evaluations and those ahead."""
+    turn, each = abs(step) * looks.swing, max(1, method.record.stages)
+    if not (k >= looks.compare or turn > FASTER * looks.met > 0.0):
+        return 0
+    allowed = SHARE * (evaluations - looks.spent + each * left) - looks.spent
+    count = min(STRETCH, left, int(allowed / (3 * each))) // 2 * 2
+    return count if count >= LEAST and count * turn > TURN else 0
+
+
+def compare(looks: Looks, walk: Walk, method: Method, k: int, t: float, step: float, left: int, count: int) -> None:
+    """Whether the next steps, `count` before step k at t, lead where steps of half their length do; `looks.astray` is by how much they do
+    not.
+
+    walk : parts -> the states from here on, each step in so many parts. left : steps to the end.
     """
-    looks.compare = max(STRETCH, RARER * k)
-    count = min(STRETCH, left) // 2 * 2
-    first, halves = (take(1, parts) for parts in (1, 2))
-    if count < LEAST or first is None or halves is None:
+    turn = abs(step) * looks.swing
+    looks.compare, looks.met = max(STRETCH, RARER * k), turn
+    walks = walk(1), walk(2)
+    whole, parts = ([*islice(one, n)] for one, n in zip(walks, (2, 3), strict=True))
+    if len(whole) < 2 or len(parts) < 3:
         return
-    apart, way = (float(np.linalg.norm(one)) for one in (halves[-1] - first[-1], first[-1] - first[0]))
+    apart, way = (float(np.linalg.norm(a - b)) for a, b in ((whole[-1], parts[-1]), (whole[-1], whole[0])))
     if not apart * left > SLIGHT * way:
         return
-    whole, parts = (take(count, parts) for parts in (1, 2))
-    if whole is None or parts is None:
-        return
-    apart_by = np.linalg.norm(whole - parts[::2], axis=1)
+    while len(whole) <= count:
+        reached = min(len(whole) + PIECE, count + 1)
+        whole += islice(walks[0], reached - len(whole))
+        parts += islice(walks[1], 2 * reached - 1 - len(parts))
+        if len(whole) < reached or len(parts) < 2 * reached - 1 or not np.isfinite(parts[-1]).all():
+            return
+        apart_by = np.linalg.norm(np.array(whole) - np.array(parts[::2]), axis=1)
+        if not apart_by[-1] > FADED * np.max(apart_by):
+            return
+    _judge(looks, apart_by, np.array(parts), count, t, left, _errors(method, turn))
+
+
+def _judge(looks: Looks, apart_by: Array, parts: Array, count: int, t: float, left: int, errors: float) -> None:
+    """From how far these steps lead from others, the parts of them: how far the run does."""
     middle, end = float(np.max(apart_by[: count // 2 + 1])), float(np.max(apart_by))
     moves = np.linalg.norm(np.diff(parts, axis=0), axis=1)
     size, way = float(np.max(np.linalg.norm(parts - parts[0], axis=1))), float(np.sum(moves))
     if not way > BENT * size or not end > GROWING * middle:
         return
-    share = (end + (end - middle) * (2.0 * (left - count) / count)) / size
-    if share > max(ASTRAY, looks.astray):
-        looks.astray, looks.place = share, t
-    if share > ASTRAY:
-        fading = float(np.max(moves[count:])) / float(np.max(moves))  # in half of the stretch
-        looks.lasting = max(looks.lasting, looks.slope / looks.fastest * fading ** (2.0 * left / count))
+    rate = (end - middle) * 2.0 / (count * size * errors)
+    if rate > looks.astray:
+        looks.astray, looks.apart, looks.place = rate, max(0.0, end / size - rate * count * errors), t
+    fading = float(np.max(moves[count:])) / float(np.max(moves))  # in half of the stretch
+    looks.lasting = max(looks.lasting, looks.slope / looks.fastest * fading ** (2.0 * left / count))
 
 
 def cross(looks: Looks, slope: Slope, t0: float, t: float, y: Array, start: Array) -> None:
@@ -129,11 +199,17 @@ def cross(looks: Looks, slope: Slope, t0: float, t: float, y: Array, start: Arra
 
 
 def words_of_course(looks: Looks) -> str:
-    """Words, where the run looks otherwise than a solution: by `cross`, then by `compare`; ""."""
+    """Words, where the run looks otherwise than a solution: by `cross`, by `compare`, then by `settle`; ""."""
+    stays = max(looks.lasting, looks.slope / looks.fastest if looks.fastest > 0.0 else 0.0) > LEFT  # what has come to rest has forgotten it
     if looks.crossed > 0:
         why = f"component {looks.crossed - 1} has changed its sign, which no solution does, as its slope is 0 where it is 0"
-    elif looks.astray > 0.0 and max(looks.lasting, looks.slope / looks.fastest) > LEFT:  # what has come to rest has forgotten it
+    elif looks.astray > 0.0 and looks.apart + looks.astray * looks.swung > ELSEWHERE and stays:
         why = f"from t = {looks.place:.3g} on, steps of half their length lead elsewhere"
+    elif looks.drift > ASTRAY:
+        why = (
+            f"the solution oscillates with a period of about {2.0 * math.pi / looks.omega:.3g}, and all steps together change that "
+            f"oscillation by a factor that is about {min(looks.drift, 1.0):.2g} away from what the solution does"
+        )
     else:
         return ""
     return f'dt = "auto" gives steps that are stable, not accurate ones: {why}; give rtol= in place of dt, or a smaller dt'

@@ -85,7 +85,8 @@ class Checkpoints:
             "call": self.facts(), "done": self.history.rows.done, "dt": dt, "looks": _saved(looks), "nfev": nfev,
             "held": self.held or bool(self.run.stiffness[3]), **({"lost": lost} if "steps" in self.facts() else {}),
             **({"behind": list(self.algebraic.spent)} if self.algebraic is not None and any(self.algebraic.spent) else {}),
-            **({"looked": looked} if looked else {}), **({"beyond": self.history.beyond} if self.history.beyond else {}),
+            **({"looked": looked} if looked or looks != spectrum.Looks() else {}),
+            **({"beyond": self.history.beyond} if self.history.beyond else {}),
             **({} if past is None else {"past": past}), **({} if walls is None else {"walls": walls}),
         }  # fmt: skip
         blocks = {"run": self.run.pack(), **{f"rows {k}": v for k, v in self.history.pack().items()}}
@@ -127,8 +128,9 @@ class Checkpoints:
             if self.algebraic is not None:
                 self.algebraic.go_on(facts.get("behind", (0, 0)))
             dt, looks = number_of(facts["dt"], "dt"), _looks(facts["looks"])
-            if looks.compare > 0 and looked == 0:
-                raise ValueError("looked: expected the evaluations of steps that were compared, got none")
+            least = looks.spent + looks.uneven
+            if looked < least or ("looked" not in facts and looks != spectrum.Looks()):
+                raise ValueError(f"looked: expected at least {least} evaluations beside the run, got {facts.get('looked')!r}")
             return StepState(dt, looks, nfev, lost, looked, facts.get("past"), facts.get("walls"))
         except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise ValueError(f"resume: {path} does not fit this call, or is damaged ({misfit_of(error)})") from error
@@ -189,14 +191,14 @@ def _looks(saved: Any) -> spectrum.Looks:
     if not isinstance(saved, dict) or set(saved) | spectrum.OF_COURSE != set(names):
         raise ValueError(f"looks: expected {', '.join(names)}, got {saved!r}")
     saved = asdict(spectrum.Looks()) | saved
-    least = {"next": 0, "gap": 1, "compare": 0, "crossed": 0}
+    least = {"next": 0, "gap": 1, "compare": 0, "crossed": 0, "spent": 0, "uneven": 0}
     checked: dict[str, Any] = {
         name: check_whole(saved[name], f"looks: {name}", least[name], spectrum.SELDOM if name == "gap" else MANY) if name in least
         else number_of(saved[name], f"looks: {name}") for name in names
     }  # fmt: skip
     looks = spectrum.Looks(**checked)
     for name in names[3:]:
-        if name != "place" and not getattr(looks, name) >= 0.0:
+        if name not in ("place", "decay") and not getattr(looks, name) >= 0.0:
             raise ValueError(f"looks: {name}: expected a number of at least 0, got {getattr(looks, name)!r}")
     if looks.astray > 0.0 and not looks.fastest > 0.0:
         raise ValueError(f"looks: fastest: expected a number above 0 beside astray, got {looks.fastest!r}")

@@ -5,7 +5,8 @@ from __future__ import annotations
 import copy
 import functools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -201,21 +202,26 @@ class AutoSteps:
     def doubt(self) -> str:
         """Words, where steps were too long for how the solution oscillates."""
         looks = copy.copy(self.looks)
-        if self.run.k > looks.next - looks.gap:
-            self.turns.settle(looks, self.step)
-        text = str(self.turns.words(looks.turn, looks.omega))
+        self._settle(looks, self.step)
+        text = str(self.turns.words(looks.turn, looks.omega)) if self.turns.few(looks) else ""
         return text if text or self.failed else str(self.turns.words_of_course(looks))
+
+    def _settle(self, looks: spectrum.Looks, step: float) -> None:
+        """Where the run stands, the steps since the last look were for good."""
+        count = self.run.k - (looks.next - looks.gap)
+        if count > 0:
+            self.turns.settle(looks, step, count, self.method)
 
     def _look(self) -> int:
         """Chooses the largest step inside the method's stability region, for the slope's Jacobian where the run stands; the status."""
         run, used = self.run, abs(self.step)
         if self.mark is not None and self._leapt_over_pole():
             return int(stepper.NON_FINITE)
-        safe = spectrum.safe_step(run.slope, run.t, run.y, self.method, symmetric=self.symmetric, scale=self.scale)
+        safe = spectrum.safe_step(self._beside, run.t, run.y, self.method, symmetric=self.symmetric, scale=self.scale)
         if safe.reason == spectrum.ROUGH and math.isfinite(used):  # the last step goes on: the run itself will say what is wrong
             if self._told_to_stop():
                 return CALLBACK
-            self.turns.settle(self.looks, used)
+            self._settle(self.looks, self.step)
             self.looks.found(run.k, used)
             return self._set_mark()
         if (used > safe.dt / spectrum.SAFETY or (math.isnan(safe.dt) and self._has_grown())) and self._go_back():
@@ -244,9 +250,11 @@ class AutoSteps:
         if length < whole and used > 2.0 * length / spectrum.SAFETY and self._go_back():
             return 0
         if math.isfinite(used):
-            self.turns.settle(self.looks, used)
+            self._settle(self.looks, self.step)
+            self.turns.notice(self.looks, safe.swing)
+        self.looks.swing = safe.swing
         if run.t != self.t1 and run.y.size > 1 and not self.symmetric:
-            self.aside(self.turns.find, self.looks, run.slope, run.t, run.y, slope, abs(self.t1 - run.t))
+            self.aside(self.turns.find, self.looks, self._beside, run.t, run.y, slope, self.t1 - run.t, safe.jacobian)
         self.looks.found(run.k, length)
         if changing or self.looks.gap * length * safe.growth > GROWN:  # what grows may have a pole within 1/growth
             self.looks.gap = 1 if changing else max(1, int(GROWN / (length * safe.growth)))
@@ -260,30 +268,49 @@ class AutoSteps:
         before what it was cut for."""
         if self.returns:
             return False
-        self.pole = self.aside(self.poles.pole_words, self.run.slope, self.marked[0], self.run.t, self.marked[1])
+        slope, (t, y) = self.run.slope, self.marked
+        between = self.aside(self.poles.elsewhere, slope, t, self.run.t, y)
+        if between == self.looks.slope:
+            return False
+        self.looks.uneven = 1
+        self.pole = self.aside(self.poles.pole_words, slope, t, self.run.t, y, self.looks.slope, between)
         if self.pole:
             self._restore()
         return bool(self.pole)
 
     def _look_at_course(self) -> None:
         """Whether the steps follow the solution, where words are to say so."""
-        run, looks = self.run, self.looks
-        if self.symmetric or self.turns.words(looks.turn, looks.omega):
+        run, looks, turns = self.run, self.looks, self.turns
+        if self.symmetric or turns.few(looks):
             return
         if run.t == self.t1:
-            self.aside(self.turns.cross, looks, run.slope, self.t0, run.t, run.y, self.start)
-        elif run.k >= looks.compare and run.y.size > 1:
-            self.aside(self.turns.compare, looks, self._states, run.k, run.t, count_steps(run.t, self.t1, self.step))
+            self.aside(turns.cross, looks, self._beside, self.t0, run.t, run.y, self.start)
+            return
+        left = count_steps(run.t, self.t1, self.step)
+        count = turns.affordable(looks, self.method, self.step, run.k, left, run.nfev) if run.y.size > 1 else 0
+        if count:
+            before = run.nfev
+            self.aside(turns.compare, looks, self._walk, self.method, run.k, run.t, self.step, left, count)
+            looks.spent += run.nfev - before
 
-    def _states(self, count: int, parts: int) -> Array | None:
-        """What the next steps lead through, each of them in so many parts; the run stays where it is. None: they cannot be taken."""
-        here = self.run.pack()
-        with np.errstate(all="ignore"):
-            states = [self.run.y.ravel()]
-            while len(states) <= count * parts and self._single(self.step / parts):
-                states.append(self.run.y.ravel())
-        self.run.unpack(here, counts=False)
-        return np.stack(states) if len(states) > count * parts and np.isfinite(states[-1]).all() else None
+    def _walk(self, parts: int) -> Iterator[Array]:
+        """The states that next steps would lead through, each of them in so many parts, as long as they can be taken, from here on; the run
+        stays where it is."""
+        run, there = self.run, self.run.pack()
+        yield run.y.ravel()
+        while True:
+            here = run.pack()
+            run.unpack(there, counts=False)
+            try:
+                with np.errstate(all="ignore"):
+                    taken = self._single(self.step / parts)
+            except Exception:  # as in `_beside`
+                taken = False
+            there, y = run.pack(), run.y.ravel()
+            run.unpack(here, counts=False)
+            if not taken:
+                return
+            yield y
 
     def _single(self, step: float) -> bool:
         """Whether one step could be taken, with nothing written down."""
@@ -292,6 +319,17 @@ class AutoSteps:
             status = 1 if give_radius(self.run, self.symmetric) else self.run.fixed(1, math.nan, None, step)
         return bool(status == 0)
 
+    def _beside(self, t: float, y: Array) -> Array:
+        """f in a look at places where the run does not stand; NaN where it has no value, as f of Python's own math raises where NumPy gives
+        NaN: the run itself may never come there. What f raises where the run stands is passed on."""
+        try:
+            value: Array = self.run.slope(t, y)
+        except Exception:
+            if t == self.run.t and np.array_equal(y, self.run.y):
+                raise
+            value = np.full(y.shape, math.nan)
+        return value
+
     def _slope(self) -> Array:
         with np.errstate(all="ignore"):
             return np.array(self.run.slope(self.run.t, self.run.y), dtype=np.float64)
@@ -299,19 +337,14 @@ class AutoSteps:
     def _is_rough(self) -> bool:
         """Whether a step from the mark leads elsewhere than two of half its size."""
         run, here = self.run, self.run.pack()
-        ends = []
+        run.unpack(self.mark[0], counts=False)
+        whole, parts = ([*islice(self._walk(count), count + 1)] for count in (1, 2))
+        run.unpack(here, counts=False)
+        if len(whole) < 2 or len(parts) < 3:
+            return False
+        start, end = whole
         with np.errstate(all="ignore"):
-            for count in (1, 2):
-                run.unpack(self.mark[0], counts=False)
-                start, goal = run.y, run.k + count
-                status = 0
-                while status == 0 and run.k < goal:
-                    status = run.fixed(goal - run.k, math.nan, None, self.step / count)
-                    if status == stepper.RHO_DUE:
-                        status = 1 if give_radius(run, self.symmetric) else 0
-                ends.append(run.y if status == 0 else np.full_like(start, math.nan))
-            run.unpack(here, counts=False)
-            apart, way = float(np.linalg.norm(ends[1] - ends[0])), float(np.linalg.norm(ends[0] - start))
+            apart, way = float(np.linalg.norm(parts[-1] - end)), float(np.linalg.norm(end - start))
         return apart > APART * way and apart > STILL * max(self.scale, float(np.linalg.norm(start)))
 
     def _within_reach(self, length: float, slope: Array) -> float:
@@ -337,7 +370,7 @@ class AutoSteps:
         """Whether the slope changes faster somewhere on an Euler step than nearby: where it is flat at the end, it may turn in between."""
         run, before = self.run, slope
         for part in PARTS:
-            here = np.asarray(run.slope(run.t, run.y + part * length * slope), dtype=np.float64)
+            here = np.asarray(self._beside(run.t, run.y + part * length * slope), dtype=np.float64)
             change = float(np.linalg.norm(here - before)) / abs(PARTS[0] * length)
             if not change <= SAME * nearby:
                 return True
@@ -354,10 +387,10 @@ class AutoSteps:
             return length, False
         with np.errstate(all="ignore"):
             ahead = min(4.0 * self.looks.gap * length, abs(self.t1 - run.t))
-            changes = spectrum.steepens(run.slope, run.t, run.y, slope, sign * ahead)
+            changes = spectrum.steepens(self._beside, run.t, run.y, slope, sign * ahead)
             changing = changes > STEEPER
             for _ in range(MOST_RETURNS if changing or changes * length > limit else 0):
-                if length * spectrum.steepens(run.slope, run.t, run.y, slope, sign * length) <= limit:
+                if length * spectrum.steepens(self._beside, run.t, run.y, slope, sign * length) <= limit:
                     break
                 length *= 0.5
         return length, changing
@@ -365,7 +398,7 @@ class AutoSteps:
     def _change(self, slope: Array, length: float) -> float:
         """How fast the slope changes over an Euler step, in units of time; infinite where it is not finite there."""
         run = self.run
-        ahead = np.asarray(run.slope(run.t, run.y + length * slope), dtype=np.float64)
+        ahead = np.asarray(self._beside(run.t, run.y + length * slope), dtype=np.float64)
         change = float(np.linalg.norm(ahead - slope)) / abs(length)
         return change if math.isfinite(change) else math.inf
 

@@ -31,7 +31,8 @@ __all__ = ["STAGES", "SafeStep", "Spectrum", "axis_limits", "relaxing", "safe_st
 ITERATIONS = 16
 EVERY, SELDOM = 25, 200  # steps between measurements, at most; the second where dt changed by less than
 STEADY = 0.02
-OF_COURSE = {"astray", "place", "lasting", "compare", "crossed"}  # fields of `Looks` that a file has only where something has been seen
+# Fields of `Looks` that a file has only where something has been seen.
+OF_COURSE = {"astray", "place", "lasting", "compare", "crossed", "decay", "drift", "swing", "swung", "met", "apart", "spent", "uneven"}
 SAFETY = 0.9  # share of the limit that is used
 # Lengths of differences relative to max(1, |y|): the second where rounding spoils the first (single precision), the third where J changes
 # along them (Robertson at its start).
@@ -55,13 +56,14 @@ class Spectrum(NamedTuple):
     """The outer eigenvalues of a Jacobian.
 
     values : complex128 array (k,), Ritz values. residuals : float64 array (k,), the distance within which an eigenvalue lies.
-    evaluations : of the slope. reason : "", or why there are no values.
+    evaluations : of the slope. reason : "", or why there are no values. jacobian : of a small problem, all of it.
     """
 
     values: NDArray[np.complex128]
     residuals: Array
     evaluations: int
     reason: str
+    jacobian: Array | None = None
 
 
 @dataclass
@@ -71,10 +73,14 @@ class Looks:
     After twice as many steps as the last time, up to `EVERY`, or `SELDOM` where little changes; after one step where dt was reduced.
     slope : the norm of the slope at the last look; inf where nobody asked for it. fastest, turn, omega, ahead : of oscillations
     (`mflow.course.turns`): the largest norm of the slope so far; the largest part of a turn that a step has made of one, in radians, and
-    its frequency; the frequency at the last look, with steps that are not settled yet. 0: none.
-    astray, place, lasting, compare: how far from steps of half their length the steps lead by the end, of how far the solution goes, by
-    `turns.compare` at the time `place`, 0 where that is not much; what is left of that swing at the end; and the step before which that is
-    looked at next. crossed: 1 + the component that has a sign which no solution has (`turns.cross`), 0: none.
+    its frequency; the frequency at the last look, with steps that are not settled yet. 0: none. decay, drift: the real part beside that
+    frequency, and the sum of what steps so far have changed such oscillations by that the solution does not.
+    swing, swung, met, spent: the largest frequency of any mode at the last look; the sum over all steps of (the part of a turn that it made
+    in each) to the power of their errors; that part where steps were compared last; and the evaluations that comparisons took. uneven: 1
+    where f depends on time, or that frequency has changed.
+    astray, apart, place, lasting, compare: by how much the way of steps leaves that of steps of half their length, of how far the solution
+    goes, for each unit of `swung`, and beside that, by `turns.compare` at the time `place`; what is left of that swing at the end; and the
+    step before which that is looked at next. crossed: 1 + the component that has a sign which no solution has (`turns.cross`), 0: none.
     """
 
     next: int = 0
@@ -90,6 +96,14 @@ class Looks:
     lasting: float = 0.0
     compare: int = 0
     crossed: int = 0
+    decay: float = 0.0
+    drift: float = 0.0
+    swing: float = 0.0
+    swung: float = 0.0
+    met: float = 0.0
+    apart: float = 0.0
+    spent: int = 0
+    uneven: int = 0
 
     def due(self, k: int) -> bool:
         """Whether it is time before step k."""
@@ -107,7 +121,8 @@ class SafeStep(NamedTuple):
 
     dt : float; 0 where no step is stable, inf where nothing limits it, nan where the slope cannot be measured. rho : float, about the
     spectral radius, estimated from above, nan likewise. evaluations : of the slope. reason : in words where dt is 0, inf or nan, else "".
-    growth : the largest real part of an eigenvalue that is known, 0 where none is above 0.
+    growth : the largest real part of an eigenvalue that is known, 0 where none is above 0. swing : the largest imaginary part of one.
+    jacobian : of a small problem.
     """
 
     dt: float
@@ -115,6 +130,8 @@ class SafeStep(NamedTuple):
     evaluations: int
     reason: str
     growth: float = 0.0
+    swing: float = 0.0
+    jacobian: Array | None = None
 
 
 def safe_step(
@@ -181,8 +198,10 @@ def safe_step(
         return SafeStep(0.0, rho, measured.evaluations, f"{method.name} has no stable step for the eigenvalue {worst:.4g}")
     if dt == math.inf:
         return SafeStep(math.inf, rho, measured.evaluations, f"no eigenvalue found limits the step of {method.name}")
-    known = measured.values.real[measured.residuals < 0.5 * measured.values.real]
-    return SafeStep(safety * dt, rho, measured.evaluations, "", float(np.max(known, initial=0.0)))
+    values, residuals = measured.values, measured.residuals
+    growth = np.max(values.real[residuals < 0.5 * values.real], initial=0.0)
+    swing = np.max(values.imag[(residuals < 0.5 * values.imag) & (values.imag > NOISE * largest)], initial=0.0)
+    return SafeStep(safety * dt, rho, measured.evaluations, "", float(growth), float(swing), measured.jacobian)
 
 
 def relaxing(method: Method) -> Method:
@@ -322,7 +341,7 @@ def spectrum(
             values: NDArray[np.complex128] = real.astype(np.complex128)
         else:
             values, vectors = np.linalg.eig(H.astype(np.complex128))
-        return Spectrum(values, next_norm * np.abs(vectors[-1]), evaluations, "")
+        return Spectrum(values, next_norm * np.abs(vectors[-1]), evaluations, "", H if y.size == H.shape[0] <= iterations else None)
 
 
 FLAT = "the slope does not change over differences"  # where f is constant, or they are lost in its rounding
