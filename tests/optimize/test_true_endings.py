@@ -326,6 +326,27 @@ def test_a_saddle_whose_way_down_the_descent_has_not_seen_is_no_minimum(name: st
     assert (r.reason, r.success) == ("not_a_minimum", False)
 
 
+def test_a_saddle_across_the_parameters_that_differences_meet_is_no_minimum() -> None:
+    """It ended "converged": along each parameter the cost is level there."""
+    for name in ("lbfgs", "bfgs"):
+        r = mflow.minimize(lambda x: 4 * x[0] * x[1], [1.0, 1.0], method=name)
+        assert (r.reason, r.success) == ("not_a_minimum", False)
+
+
+def test_a_minimum_by_differences_is_looked_at_twice() -> None:
+    """Three gradients of n + 1 evaluations, and two beside the end; it took a further one a parameter, and more."""
+    for n in (2, 10):
+        seen: list[Array] = []
+
+        def cost(x: Array) -> float:
+            seen.append(x)  # noqa: B023
+            return float((x - 1) @ (x - 1))
+
+        r = mflow.minimize(cost, np.zeros(n))
+        assert (r.reason, r.nfev) == ("converged", len(seen))
+        assert r.nfev == 3 * (n + 1) + 2
+
+
 def test_beside_a_minimum_two_evaluations_are_enough() -> None:
     for n, start in ((2, [-1.2, 1.0]), (50, [-1.2, 1.0] * 25)):
         calls: list[Array] = []

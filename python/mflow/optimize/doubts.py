@@ -286,7 +286,7 @@ class Doubts:
             return
         zero = not np.any(out.jac)
         if not zero or (look.verdict == "level" and np.array_equal(look.at, out.x.ravel())):
-            self._look_aside(out, look.peaked)
+            self._look_aside(out, look.peaked, look.rises if np.array_equal(look.sighted, out.x.ravel()) else 0)
         elif np.array_equal(look.at, out.x.ravel()):
             self._said_of_zero(out, "" if look.verdict == "flat" and out.fun < look.first else look.verdict)
 
@@ -299,13 +299,19 @@ class Doubts:
         else:
             self._said_of_zero(out, verdict)
 
-    def _look_aside(self, out: OptimizeResult, peaked: Callable[..., tuple[str, int]]) -> None:
+    def _look_aside(self, out: OptimizeResult, peaked: Callable[..., tuple[str, int]], rises: int = 0) -> None:
         """Differences are off by their own length times the curvature, so at a maximum they are small and not 0, and steps by them lead
-        some of their lengths away. Larger ones that have led down are no reason to look. At an inflection they are smaller still."""
+        some of their lengths away. Larger ones that have led down are no reason to look, nor is a way down to where the cost is known to
+        rise on both sides, in a direction in which no entry is small (rises: 1; where it falls: -1). At an inflection they are smaller
+        still."""
         x, at, size = out.x.ravel(), float(out.fun), np.maximum(1.0, np.abs(out.x.ravel()))
         slopes = np.abs(out.jac.ravel()) * size / max(1.0, abs(at))
-        small = (slopes <= OWN_ERROR) | (np.abs(x - self.start.ravel()) <= UNMOVED * size)
+        unmoved = np.abs(x - self.start.ravel()) <= UNMOVED * size
+        small = unmoved | ((slopes <= OWN_ERROR) & (rises <= 0))
         falls, count = peaked(x, at, small, slopes <= NO_SLOPE, self._fits)
+        if rises < 0 and not falls:
+            falls, calls = falls_along(self.value, x, size * along(x.size), at, 8.0 * EPS * abs(at), self._fits, False)
+            count += calls
         out.nfev += count
         self._said_of_fall(out, falls)
 

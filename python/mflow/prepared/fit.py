@@ -162,7 +162,9 @@ class CompiledFit(PreparedFit):
             raise ValueError(f"sigma: expected standard deviations above 0, got {sigma[j]:g} at entry {j}")
         lower, upper = self._box
         j = int(np.flatnonzero((p0 < lower) | (p0 > upper))[0])
-        raise ValueError(f"p0: expected starting values within bounds, got {self._names[j]} = {p0[j]:g} outside of [{lower[j]:g}, {upper[j]:g}]")
+        raise ValueError(
+            f"p0: expected starting values within bounds, got {self._names[j]} = {p0[j]:g} outside of [{lower[j]:g}, {upper[j]:g}]"
+        )
 
     def __copy__(self) -> CompiledFit:
         return _make(**self._made)
