@@ -18,6 +18,7 @@ from mflow.base.checks import Array, check_flags, check_function, check_number, 
 from mflow.derivatives.remainder import jacobian_model, quick, said_of
 from mflow.fitting.bounds import EVERYWHERE, check_fixed, sides
 from mflow.fitting.curve_fit import TOLERANCE, inverse_of_free, names_of
+from mflow.fitting.residuals import check_sigma
 from mflow.fitting.run import counted_ftol
 from mflow.problems.compiled import compile_model
 from mflow.problems.curves import check_curve, curve, parameter_names
@@ -157,9 +158,7 @@ class CompiledFit(PreparedFit):
     def _name_the_argument(self, p0: Array, sigma: Array | None) -> NoReturn:
         """Raises ValueError for p0 or sigma that do not fit."""
         finite_array(p0, "p0")
-        if sigma is not None and not np.all((sigma > 0.0) & np.isfinite(sigma)):
-            j = int(np.flatnonzero(~((sigma > 0.0) & np.isfinite(sigma)))[0])
-            raise ValueError(f"sigma: expected standard deviations above 0, got {sigma[j]:g} at entry {j}")
+        check_sigma(sigma)
         lower, upper = self._box
         j = int(np.flatnonzero((p0 < lower) | (p0 > upper))[0])
         raise ValueError(
