@@ -176,7 +176,7 @@ class Doubts:
 
     def _check(self, x: Array, value: float, grad: Array) -> None:
         """At the first gradient of a Python function."""
-        self.first = np.array(grad, np.float64).ravel()
+        self.first = grad
         with np.errstate(all="ignore"):
             known = quick_gradient(self._values(), x, None if math.isnan(value) else value, grad)
         self._judge(known)
@@ -344,7 +344,8 @@ class Doubts:
         assert self.box is not None
         lower, upper = self.box.flat
         size = ASIDES[0] * np.maximum(1.0, np.abs(x))
-        return (x - size >= lower) & (x + size <= upper)
+        out: NDArray[np.bool_] = (x - size >= lower) & (x + size <= upper)
+        return out
 
     def _fits(self, y: Array) -> bool:
         return self.box is None or bool(np.all((self.box.flat[0] <= y) & (y <= self.box.flat[1])))

@@ -294,7 +294,8 @@ class LineDescent(Counted):
             out.path = self._path()
         flat = x.ravel().copy()
         keep_origin(out, lambda: self._landscape(flat, reason == "converged"))
-        keeps = inverse_kept(type(self.method)) if self.doubts.box is None else ""
+        kind: Any = type(self.method)
+        keeps = inverse_kept(kind) if self.doubts.box is None else ""
         if keeps:
             inverse = InverseHessian(run, x.size, (line_descent.KINDS[self.search.kind], self._rule, self.method.numbers))
             if keeps == "pairs":
