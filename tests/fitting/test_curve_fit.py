@@ -211,6 +211,7 @@ def test_starting_values_are_numbers_whatever_the_data(name, data):
     ("error", "words", "more"),
     [
         (ValueError, "sigma: expected standard deviations above 0, got 0 at entry 3", {"sigma": np.r_[1.0, 1, 1, 0.0, np.ones(46)]}),
+        (ValueError, "sigma: expected finite standard deviations above 0, got inf at entry 0", {"sigma": np.r_[np.inf, np.ones(49)]}),
         (ValueError, "sigma: expected one number, 50 standard deviations or a matrix", {"sigma": np.ones(7)}),
         (ValueError, "sigma: expected a positive definite", {"sigma": -np.eye(50)}),
         (ValueError, r"p0: expected starting values within bounds, got p0\[0\] = 1", {"p0": [1, 1, 1], "bounds": (2, 3)}),

@@ -292,6 +292,73 @@ def test_a_gradient_of_exactly_0_is_no_minimum_where_the_cost_falls(name: str, m
     assert plain.nfev == r.nfev
 
 
+def _quadratic(H: Any) -> tuple[Any, Any]:
+    matrix = np.asarray(H, dtype=np.float64)
+    return (lambda x: float(x @ matrix @ x)), (lambda x: 2.0 * matrix @ x)
+
+
+UNSEEN: dict[str, tuple[Any, Any, list[float]]] = {  # cost, gradient, a start from which the descent is never told of the way down
+    "one parameter stands, the others' gradient is small": (
+        lambda x: math.cosh(x[0]) - x[1] ** 2,
+        lambda x: np.array([math.sinh(x[0]), -2 * x[1]]),
+        [1.3, 0.0],
+    ),
+    "an inflection in it": (lambda x: math.cosh(x[0]) + x[1] ** 3, lambda x: np.array([math.sinh(x[0]), 3 * x[1] ** 2]), [1.3, 0.0]),
+    "the third parameter": (*_quadratic(np.diag([1.0, 1.0, -1.0])), [1.0, 1.0, 0.0]),
+    "the third at the start": (*_quadratic(np.diag([1.0, 1.0, -0.5])), [0.0, 0.0, 0.0]),
+    "across the diagonal": (*_quadratic([[0.0, 2.0], [2.0, 0.0]]), [1.0, 1.0]),
+    "across the diagonal, to a gradient that is not 0": (
+        lambda x: math.cosh(x[0] + x[1]) - (x[0] - x[1]) ** 2,
+        lambda x: math.sinh(x[0] + x[1]) + 2 * (x[0] - x[1]) * np.array([-1.0, 1.0]),
+        [0.7, 0.7],
+    ),
+    "one of a hundred": (*_quadratic(np.diag(np.where(np.arange(100) == 70, -1.0, 1.0))), [*[1.0] * 70, 0.0, *[1.0] * 29]),
+}
+
+
+@pytest.mark.parametrize("name", UNSEEN)
+@pytest.mark.parametrize("method", ["lbfgs", "bfgs", "cg"])
+def test_a_saddle_whose_way_down_the_descent_has_not_seen_is_no_minimum(name: str, method: str) -> None:
+    """It ended "converged" where the way down was along no one of the first two parameters, or where the gradient was small, and
+    not 0."""
+    cost, grad, start = UNSEEN[name]
+    r = mflow.minimize(cost, start, jac=grad, method=method)
+    assert (r.reason, r.success) == ("not_a_minimum", False)
+
+
+def test_a_saddle_across_the_parameters_that_differences_meet_is_no_minimum() -> None:
+    """It ended "converged": along each parameter the cost is level there."""
+    for name in ("lbfgs", "bfgs"):
+        r = mflow.minimize(lambda x: 4 * x[0] * x[1], [1.0, 1.0], method=name)
+        assert (r.reason, r.success) == ("not_a_minimum", False)
+
+
+def test_a_minimum_by_differences_is_looked_at_twice() -> None:
+    """Three gradients of n + 1 evaluations, and two beside the end; it took a further one a parameter, and more."""
+    for n in (2, 10):
+        seen: list[Array] = []
+
+        def cost(x: Array) -> float:
+            seen.append(x)  # noqa: B023
+            return float((x - 1) @ (x - 1))
+
+        r = mflow.minimize(cost, np.zeros(n))
+        assert (r.reason, r.nfev) == ("converged", len(seen))
+        assert r.nfev == 3 * (n + 1) + 2
+
+
+def test_beside_a_minimum_two_evaluations_are_enough() -> None:
+    for n, start in ((2, [-1.2, 1.0]), (50, [-1.2, 1.0] * 25)):
+        calls: list[Array] = []
+
+        def cost(x: Array) -> Any:
+            calls.append(x)  # noqa: B023
+            return float((x - 1) @ (x - 1)), 2 * (x - 1)
+
+        r = mflow.minimize(cost, start, jac=True)
+        assert (r.reason, r.ncheck, len(calls), r.x.size) == ("converged", 6, r.nfev + 6, n)  # two at each end for the gradient
+
+
 @pytest.mark.parametrize("method", ["lbfgs", "bfgs"])
 @pytest.mark.parametrize("far", [0.0, 0.3])
 def test_a_kink_within_the_differences_ends_soon(method: str, far: float) -> None:

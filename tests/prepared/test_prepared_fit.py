@@ -463,3 +463,10 @@ def test_an_offset_of_the_data_makes_no_step_short():
     for x0, accuracy in ((0.0, 1e-7), (1.7e9, 1e-5)):
         found = fit(u + x0, y, [3.0, 5.0 + x0, 1.0]) - [0.0, x0, 0.0]
         np.testing.assert_allclose(found, known, rtol=accuracy)
+
+
+def test_parameters_are_named_in_what_a_fit_says():
+    """A curve's and a Python function's have names."""
+    fit = mflow.compile_fit("exponential", X.size, bounds=([0.0, 0.0, 0.0], [9.0, 9.0, 9.0]))
+    with pytest.raises(ValueError, match=r"p0: expected starting values within bounds, got k = -1 outside of \[0, 9\]"):
+        fit(X, Y, [1.0, -1.0, 1.0])

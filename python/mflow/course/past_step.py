@@ -10,6 +10,7 @@ import numpy as np
 from mflow_core.arithmetic.starts import largest
 from mflow_core.problems.problem import rhs_problem
 from mflow_core.stepping import stepper
+from mflow_core.stepping.watch.past import UNTIL
 
 from mflow.base.checks import Array, check_whole
 from mflow.base.methods import Method
@@ -167,8 +168,6 @@ class Judge:
 
     def reaches(self, step: Step, t: float) -> bool:
         """Whether the solution through the start of that step is followed up to t; it takes too long where many steps lie between."""
-        from mflow_core.stepping.watch.past import UNTIL  # where there are such steps
-
         return abs(t - step.t) <= 2 * UNTIL * abs(step.h)
 
     def stays_elsewhere(self, probe: stepper.Run, step: Step, t: float, y: Array, parts: int) -> bool:

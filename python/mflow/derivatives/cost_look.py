@@ -93,7 +93,8 @@ class CostLook:
     known = refuses = kink = False
     short, compared = False, np.zeros(0)  # differences are taken over shorter lengths that agree; where that was asked last
     own, settled = False, np.zeros(0)  # differences are taken over shares of small numbers themselves; an end that was looked at
-    sighted = np.zeros(0)  # an end at which slopes that differences do not see were looked for
+    sighted, rises = np.zeros(0), 0  # an end at which slopes that differences do not see were looked for; 1 where it rises on both sides
+    # of it, in `along`, -1 where it falls, 0 where it does neither
 
     def __call__(self, callback: Any, x: Array, value: float, grad: Array) -> bool:
         """Whether it has set other steps."""
@@ -270,13 +271,14 @@ class CostLook:
         )
         if fixed or not math.isfinite(value) or not np.isfinite(grad).all():
             return False
-        self.sighted = x.copy()
+        self.sighted, self.rises = x.copy(), 0
         d = np.maximum(1.0, np.abs(x)) * along(x.size) * (1.0 if self.held is None else ~self.held)
         ends = x + BESIDE * d, x - BESIDE * d
         lower, upper = callback.within if callback.within is not None else (-np.inf, np.inf)
         if not all(np.all((lower <= end) & (end <= upper)) for end in ends):
             return False
-        slope, bend = self._across(callback, x, d, BESIDE, value)
+        slope, bend, rise = self._across(callback, x, d, BESIDE, value)
+        self.rises = int(rise[0] > 8.0 * EPS * abs(value)) - int(rise[1] < -8.0 * EPS * abs(value))
         off, size = abs(slope - float(grad @ d)), float(np.sum(np.abs(d)))
         if not off > 0.25 * bend + 10.0 * gtol * size + 32.0 * EPS * abs(value) / BESIDE:
             return False
@@ -289,14 +291,15 @@ class CostLook:
         self.noisy = x.copy(), d
         return self._lengthen(callback, min(max(self.noise, NOISY) ** (1 / 3), 0.1), x.size)
 
-    def _across(self, callback: Any, x: Array, d: Array, h: float, value: float) -> tuple[float, float]:
-        """The slope of the cost over x - h d ... x + h d, and how far those on both sides are apart; NaN where it has no value. Counted."""
+    def _across(self, callback: Any, x: Array, d: Array, h: float, value: float) -> tuple[float, float, tuple[float, float]]:
+        """The slope of the cost over x - h d ... x + h d, how far those on both sides are apart, and by how much it rises at least and at
+        most; NaN where it has no value. Counted."""
         callback.nfev += 2
         seen = [tried(self._value, end) for end in (x + h * d, x - h * d)]
         if any(one is None for one in seen):
-            return math.nan, math.nan
+            return math.nan, math.nan, (math.nan, math.nan)
         up, down = (float(np.asarray(one, dtype=np.float64).reshape(())) - value for one in seen)
-        return (up - down) / (2.0 * h), abs(up + down) / (2.0 * h)
+        return (up - down) / (2.0 * h), abs(up + down) / (2.0 * h), (min(up, down), max(up, down))
 
     def ask_for_kink(self) -> int:
         """After the run, where its cost seemed to have noise; the evaluations."""

@@ -30,6 +30,7 @@ __all__ = [
     "central_jacobian",
     "check_diff_step",
     "digits_of",
+    "falls_along",
     "falls_anywhere",
     "falls_aside",
     "fitting_length",
@@ -320,15 +321,25 @@ def falls_anywhere(
     else:
         moves = (max(1.0, abs(x[j])) * (np.arange(x.size) == j) for j in np.flatnonzero(small))
     for move in moves:
-        falls, calls = falls_aside(values, x, move, at, noise, fits)
+        falls, calls = falls_along(values, x, move, at, noise, fits, bool(np.all(slight[move != 0.0])))
         count += calls
         if falls:
-            return "both sides", count
-        for side in (move, -move) if np.all(slight[move != 0.0]) else ():
-            falls, calls = falls_aside(values, x, side, at, noise, lambda y, side=side: fits(y) and (y - x) @ side > 0.0)  # type: ignore[misc]
-            count += calls
-            if falls:
-                return "one side", count
+            return falls, count
+    return "", count
+
+
+def falls_along(
+    values: Callable[[Array], Any], x: Array, move: Array, at: float, noise: float, fits: Callable[[Array], bool], one_side: bool = True
+) -> tuple[str, int]:
+    """The same along `move`; one_side: whether it may not fall on one side either."""
+    falls, count = falls_aside(values, x, move, at, noise, fits)
+    if falls:
+        return "both sides", count
+    for side in (move, -move) if one_side else ():
+        falls, calls = falls_aside(values, x, side, at, noise, lambda y, side=side: fits(y) and (y - x) @ side > 0.0)  # type: ignore[misc]
+        count += calls
+        if falls:
+            return "one side", count
     return "", count
 
 

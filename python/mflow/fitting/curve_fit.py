@@ -171,9 +171,9 @@ def _prepared(
     if y.size == 0:
         raise ValueError("ydata: expected at least one number, got none")
     if isinstance(p0, dict):
-        p0 = _by_name(p0, _names_of(f, None))
+        p0 = _by_name(p0, names_of(f, None))
     if isinstance(bounds, dict):
-        bounds = sides_by_name(bounds, _names_of(f, p0))
+        bounds = sides_by_name(bounds, names_of(f, p0))
     names, start = _start(f, x, y, p0, bounds)
     n = start.size
     box = None if bounds is EVERYWHERE else _box(bounds, start)
@@ -311,7 +311,7 @@ def _refuse_count(f: Any, n: int, error: TypeError) -> None:
         return
 
 
-def _names_of(f: Any, p0: Any) -> tuple[str, ...]:
+def names_of(f: Any, p0: Any) -> tuple[str, ...]:
     """Of the parameters of a model or of a curve by its name."""
     if isinstance(f, str):
         return tuple(parameter_names(check_curve(f)))

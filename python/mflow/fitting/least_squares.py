@@ -180,7 +180,8 @@ def least_squares(
         of at most xtol |D x| after a step. None, the default: the gradient alone decides; so it does at an ftol of at most 2.2e-15, as
         rounding hides so much of a cost that the test would be passed by luck. Where one of these ends a run with differences,
         jac is that of the start of the last step, as in SciPy. Where one of them would end it after a step that was cut short, and the
-        gradient is not small, the run goes on from there with a new Jacobian.
+        gradient is not small, the run goes on from there with a new Jacobian; where xtol would, and the gradient is not small, as beside
+        an offset, of which |x| is nearly all, it goes on without xtol.
     x_scale : "jac", None or array_like
         Units of the parameters; "jac" and None: from the largest columns of the Jacobian so far.
     max_nfev : int

@@ -51,7 +51,11 @@ def check_sigma(sigma: Any) -> Array | None:
     values = np.ascontiguousarray(real_array(sigma, "sigma").ravel(), dtype=np.float64)
     bad = np.flatnonzero(~((values > 0.0) & np.isfinite(values)))
     if bad.size:
-        raise ValueError(f"sigma: expected standard deviations above 0, got {values[bad[0]]:g} at entry {bad[0]}")
+        number = values[bad[0]]
+        kind, fix = (
+            ("finite standard deviations", "; remove the datum, which counts for nothing") if number > 0.0 else ("standard deviations", "")
+        )
+        raise ValueError(f"sigma: expected {kind} above 0, got {number:g} at entry {bad[0]}{fix}")
     return values
 
 

@@ -423,9 +423,16 @@ class Run:
             return "insensitive", "no residual changes within 0.015 of x in any parameter by more than the rounding of its values"
         if self.problem.given and any(one.kind == "slope" for one in scans):
             return "insensitive", "differences over diff_step are 0, though the residuals change over longer steps: raise diff_step"
-        if any(one.falls for one in scans):
+        if any(one.falls for one in scans) or self._falls_across():
             return "not_a_minimum", "the Jacobian is 0 and the cost falls on both sides of x: start elsewhere"
         return "", ""
+
+    def _falls_across(self) -> bool:
+        """Where the Jacobian is 0: whether the cost falls on both sides of x where all parameters move at once, as that of a product of two
+        does, along which each alone changes nothing."""
+        x, cost = np.array(self.core.x), float(self.core.cost)
+        move = self.problem.unit(x) * along(x.size) * (1.0 if self.fixed is None else ~self.fixed)
+        return any(self.problem.aside(x, one, self._cost_of, cost)[1] for one in (move, np.abs(move)))
 
     @cached_property
     def curved_jacobian(self) -> Array:

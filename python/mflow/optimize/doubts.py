@@ -16,16 +16,30 @@ from typing import Any
 import numpy as np
 from mflow_core.arithmetic.starts import largest
 from mflow_core.objectives.objective import Objective
+from mflow_core.problems.gradients import asked_beside, unseen_moves
 from mflow_core.problems.problem import Problem, objective_problem
 from mflow_core.problems.signatures import OBJECTIVE_SIGNATURE, compiled_address
 from mflow_core.stepping import stepper
+from numpy.typing import NDArray
 
 from mflow.base.checks import Array, as_tuple, check_flags, check_start
 from mflow.base.methods import as_method
 from mflow.base.result import OptimizeResult
 from mflow.base.telling import tell
 from mflow.derivatives.cost_look import CostLook, cost_problem
-from mflow.derivatives.differences import ASIDE, ASIDES, EACH, EPS, along, digits_of, falls_anywhere, moves_from, scan, tried, verdict_of
+from mflow.derivatives.differences import (
+    ASIDE,
+    ASIDES,
+    EACH,
+    EPS,
+    along,
+    digits_of,
+    falls_along,
+    falls_anywhere,
+    moves_from,
+    scan,
+    verdict_of,
+)
 from mflow.derivatives.elsewhere import with_gradient
 from mflow.derivatives.remainder import RIGHT, GradientWarning, Verdict, quick_gradient, said_of
 from mflow.optimize.bounds import Box
@@ -51,7 +65,7 @@ PEAK = "the cost falls on {} of x, which is no minimum: start elsewhere"
 TWICE = RIGHT._replace(ncheck=2 * RIGHT.ncheck)
 OWN_ERROR = 4.0 * EPS**0.5  # of a difference, in units of the cost, or 1, and of max(1, |x|): by curvature, and rounding
 NO_SLOPE = 1e-9  # in the same units: less than differences show where the cost has a curvature
-BESIDE = 8  # parameters along which the cost is looked at where a given gradient is exactly 0
+BESIDE = 10  # directions in which the cost is looked at where a given gradient is exactly 0
 BIASED = 0.1  # of the largest entry of the gradient: errors of forward differences that turn it
 UNMOVED = 1e-4  # of max(1, |x|): a parameter within this of where it began may be where its slope was 0 to begin with
 LOOKED_AGAIN = ("converged", "line_search_failed", "max_iter")  # endings after which the gradient is compared at x, too
@@ -79,6 +93,7 @@ class Doubts:
     where = "x0"  # of what the verdict is
     gtol = math.inf  # of this run
     callback: Any = None  # the core's, where differences are taken
+    first: Array | None = None  # the gradient at x0 that was looked at
 
     def keep_within(self, box: Box | None, said: str = "bounds") -> None:
         """Start within the bounds, and evaluate nothing outside. The gradient is not looked at where x0 is at a bound."""
@@ -161,7 +176,10 @@ class Doubts:
 
     def _check(self, x: Array, value: float, grad: Array) -> None:
         """At the first gradient of a Python function."""
-        self._judge(quick_gradient(self.value, x, None if math.isnan(value) else value, grad))
+        self.first = grad
+        with np.errstate(all="ignore"):
+            known = quick_gradient(self._values(), x, None if math.isnan(value) else value, grad)
+        self._judge(known)
 
     def _check_again(self, out: OptimizeResult) -> None:
         """Where the run ended, if the gradient was compared at x0 in this run, and was right."""
@@ -189,8 +207,12 @@ class Doubts:
     def _values(self) -> Callable[[Array], Any]:
         """The cost beside the run."""
         if self.look is not None:
-            return self.value
-        probe, shape = self._probe(), self.start.shape  # compiled
+            fun = self.fun
+            return (lambda at: fun(at)[0]) if self.jac is True and self.start.ndim == 1 and not self.args else self.value
+        return self._values_of(self._probe())  # compiled
+
+    def _values_of(self, probe: stepper.Run) -> Callable[[Array], Any]:
+        shape = self.start.shape
         return lambda at: probe.evaluate(at.reshape(shape), False)[0]
 
     def _probe(self) -> stepper.Run:
@@ -208,8 +230,8 @@ class Doubts:
                 return
             if not np.isfinite(grad).all():
                 return
-            shape = self.start.shape
-            known = quick_gradient(lambda at: probe.evaluate(at.reshape(shape), False)[0], self.start.ravel(), float(value), grad)
+            with np.errstate(all="ignore"):
+                known = quick_gradient(self._values_of(probe), self.start.ravel(), float(value), grad)
             _remember(self.fun, known._replace(ncheck=0))  # of runs that need not look
             known = known._replace(ncheck=known.ncheck + 1)
         self._judge(known)
@@ -221,26 +243,31 @@ class Doubts:
 
     def said(self, out: OptimizeResult) -> OptimizeResult:
         """The result with what is known of its gradient."""
-        if self.box is not None and out.reason == "converged" and np.array_equal(self.box.lower, self.box.upper):
+        with np.errstate(all="ignore"):  # the points beside x are not the user's
+            self._say(out)
+        return out
+
+    def _say(self, out: OptimizeResult) -> None:
+        if self.box is not None and out["reason"] == "converged" and np.array_equal(self.box.lower, self.box.upper):
             out.message = "all parameters are held: this is the cost where they are"
         self._check_again(out)
         out["ncheck"] = self.verdict.ncheck
-        wrong = self.text if self.verdict.kind == "wrong" else ""
-        if wrong:
-            out.message = f"{wrong}; {out.message}"
+        if self.verdict.kind == "wrong":
+            out.message = f"{self.text}; {out.message}"
             if out.reason == "converged":
                 self._refuse(out, "wrong_gradient")
         elif self.verdict.text and self.verdict.ncheck:
             out.message += f"; whether the gradient is the cost's is not known, as {self.verdict.text}"
         if self.look is not None and self.differences:
             self._said_of_differences(out, self.look)
-        elif getattr(self.fun, "differences", False) and out.reason == "converged":
+        elif out["reason"] != "converged":
+            pass
+        elif getattr(self.fun, "differences", False):
             self._said_of_compiled(out)
-        elif self.checks and not self.differences and out.reason == "converged" and not np.any(out.jac):
+        elif self.checks and not self.differences:
             self._look_beside(out)
         if self.box is not None and self.differences:  # where bounds leave no room there is no difference
             out.jac = np.where(self.box.lower < self.box.upper, out.jac, np.nan)
-        return out
 
     def _said_of_differences(self, out: OptimizeResult, look: CostLook) -> None:
         out.nfev += look.ask_for_kink()
@@ -259,7 +286,7 @@ class Doubts:
             return
         zero = not np.any(out.jac)
         if not zero or (look.verdict == "level" and np.array_equal(look.at, out.x.ravel())):
-            self._look_aside(out, look.peaked)
+            self._look_aside(out, look.peaked, look.rises if np.array_equal(look.sighted, out.x.ravel()) else 0)
         elif np.array_equal(look.at, out.x.ravel()):
             self._said_of_zero(out, "" if look.verdict == "flat" and out.fun < look.first else look.verdict)
 
@@ -272,31 +299,53 @@ class Doubts:
         else:
             self._said_of_zero(out, verdict)
 
-    def _look_aside(self, out: OptimizeResult, peaked: Callable[..., tuple[str, int]]) -> None:
+    def _look_aside(self, out: OptimizeResult, peaked: Callable[..., tuple[str, int]], rises: int = 0) -> None:
         """Differences are off by their own length times the curvature, so at a maximum they are small and not 0, and steps by them lead
-        some of their lengths away. Larger ones that have led down are no reason to look. At an inflection they are smaller still."""
+        some of their lengths away. Larger ones that have led down are no reason to look, nor is a way down to where the cost is known to
+        rise on both sides, in a direction in which no entry is small (rises: 1; where it falls: -1). At an inflection they are smaller
+        still."""
         x, at, size = out.x.ravel(), float(out.fun), np.maximum(1.0, np.abs(out.x.ravel()))
         slopes = np.abs(out.jac.ravel()) * size / max(1.0, abs(at))
-        small = (slopes <= OWN_ERROR) | (np.abs(x - self.start.ravel()) <= UNMOVED * size)
+        unmoved = np.abs(x - self.start.ravel()) <= UNMOVED * size
+        small = unmoved | ((slopes <= OWN_ERROR) & (rises <= 0))
         falls, count = peaked(x, at, small, slopes <= NO_SLOPE, self._fits)
+        if rises < 0 and not falls:
+            falls, calls = falls_along(self.value, x, size * along(x.size), at, 8.0 * EPS * abs(at), self._fits, False)
+            count += calls
         out.nfev += count
         self._said_of_fall(out, falls)
 
     def _look_beside(self, out: OptimizeResult) -> None:
-        """Where a gradient that is given is exactly 0, as at a saddle or an inflection that the run has met or begun at: beside x, along
-        the first few parameters, of which a short run has two looked at, or one direction of many."""
-        x, at, values, falls = out.x.ravel(), float(out.fun), self._values(), ""
-        some = np.arange(min(x.size, BESIDE, max(2, int(out.nfev) // 3)))
-        size = np.maximum(1.0, np.abs(x))
-        moves = [size * along(x.size)] if x.size > EACH else [size[j] * (np.arange(x.size) == j) for j in some]
-        ends = [end for move in moves for end in (x + ASIDES[0] * move, x - ASIDES[0] * move) if self._fits(end)]
-        seen = [tried(values, end) for end in ends]
-        out.ncheck += len(seen)
-        if any(value is not None and float(value) < at - 8.0 * EPS * abs(at) for value in seen):
-            few = np.isin(np.arange(x.size), some) | (x.size > EACH)
-            falls, count = falls_anywhere(values, x, at, few, few, EPS, self._fits)
-            out.ncheck += count
+        """Beside x, where the run has told nothing of the cost, as at a saddle or an inflection that it has met or begun at: along all
+        parameters that stand where they began, with a given gradient of 0, across the way that the others have come along one line or to
+        a gradient of 0, and there along single ones, as many as a third of the evaluations allows."""
+        x, at, direction, fits = out["x"].ravel(), float(out["fun"]), along(self.start.size), None
+        most = 2 if x.size > EACH else BESIDE
+        if out["nit"]:
+            most = min(most, max(1, int(out["nfev"]) // 3))
+        if self.box is not None:
+            direction, fits = direction * self._has_room(x), self._fits
+        grad = np.ascontiguousarray(out["jac"], np.float64).ravel()
+        moves = unseen_moves(x, self.start.ravel(), self.first, grad, direction, most)
+        if not moves:
+            return
+        values, falls = self._values(), ""
+        lower, count = asked_beside(values, x, at, moves, ASIDES[0], fits)
+        for move in lower:
+            falls, calls = falls_along(values, x, move, at, 8.0 * EPS * abs(at), self._fits, not np.any(grad[move != 0.0]))
+            count += calls
+            if falls:
+                break
+        out["ncheck"] += count
         self._said_of_fall(out, falls)
+
+    def _has_room(self, x: Array) -> NDArray[np.bool_]:
+        """Which parameters may move to both sides as far as the cost is looked at."""
+        assert self.box is not None
+        lower, upper = self.box.flat
+        size = ASIDES[0] * np.maximum(1.0, np.abs(x))
+        out: NDArray[np.bool_] = (x - size >= lower) & (x + size <= upper)
+        return out
 
     def _fits(self, y: Array) -> bool:
         return self.box is None or bool(np.all((self.box.flat[0] <= y) & (y <= self.box.flat[1])))

@@ -131,8 +131,8 @@ class LineDescent(Counted):
     def go(self, limit: int, gtol: float, callback: Any) -> int:
         """0: the iteration limit; CONVERGED; STOPPED by the callback; anything else: why it could not go on."""
         status = self._go(limit, gtol)
-        for _ in range(AGAIN):
-            if self.saving is not None or status not in (CONVERGED, line_descent.FAILED):
+        for _ in range(AGAIN if self.doubts.differences and self.saving is None else 0):
+            if status not in (CONVERGED, line_descent.FAILED):
                 break
             x, grad = self.run.here()
             unseen = self.doubts.blind if status == CONVERGED else self.doubts.reaches
@@ -294,10 +294,12 @@ class LineDescent(Counted):
             out.path = self._path()
         flat = x.ravel().copy()
         keep_origin(out, lambda: self._landscape(flat, reason == "converged"))
-        if self.method.record.family == "quasi_newton" and self.doubts.box is None:
+        kind: Any = type(self.method)
+        keeps = inverse_kept(kind) if self.doubts.box is None else ""
+        if keeps:
             inverse = InverseHessian(run, x.size, (line_descent.KINDS[self.search.kind], self._rule, self.method.numbers))
-            if self.method.takes("maxcor"):
-                out.hess_inv = inverse
+            if keeps == "pairs":
+                out["hess_inv"] = inverse
             else:
                 put_later(out, "hess_inv", inverse.whole)
         return out
@@ -335,6 +337,12 @@ def _ruled(method: Method, search: LineSearch, settings: dict[str, Any]) -> Rule
 def _usual(kind: type[Method], search: str) -> Ruled:
     """The same of a method as it is and a search by its name."""
     return _ruled(kind(), LineSearch.of(search), {})
+
+
+@functools.lru_cache(maxsize=64)
+def inverse_kept(kind: type[Method]) -> str:
+    """What a method keeps of the inverse Hessian: "pairs" of differences, the "whole" of it, or nothing."""
+    return ("pairs" if kind.takes("maxcor") else "whole") if kind.record.family == "quasi_newton" else ""
 
 
 class InverseHessian:

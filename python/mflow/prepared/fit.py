@@ -17,7 +17,8 @@ from mflow_core.problems.signatures import RESIDUALS_SIGNATURE, code_text, compi
 from mflow.base.checks import Array, check_flags, check_function, check_number, check_whole, finite_array, shown
 from mflow.derivatives.remainder import jacobian_model, quick, said_of
 from mflow.fitting.bounds import EVERYWHERE, check_fixed, sides
-from mflow.fitting.curve_fit import TOLERANCE, inverse_of_free
+from mflow.fitting.curve_fit import TOLERANCE, inverse_of_free, names_of
+from mflow.fitting.residuals import check_sigma
 from mflow.fitting.run import counted_ftol
 from mflow.problems.compiled import compile_model
 from mflow.problems.curves import check_curve, curve, parameter_names
@@ -65,8 +66,10 @@ class CompiledFit(PreparedFit):
     [3.0, 0.7, 0.5]
     """
 
-    def __init__(self, *_: Any, made: dict[str, Any], box: Any, held: Any, absolute: bool, check: bool, **__: Any) -> None:
-        self._made, self._box, self._held, self._absolute, self._check = made, box, held, absolute, check
+    def __init__(
+        self, *_: Any, made: dict[str, Any], box: Any, held: Any, absolute: bool, check: bool, names: tuple[str, ...], **__: Any
+    ) -> None:
+        self._made, self._box, self._held, self._absolute, self._check, self._names = made, box, held, absolute, check, names
 
     @property
     def function(self) -> Any:
@@ -132,7 +135,8 @@ class CompiledFit(PreparedFit):
             case "step_too_small":
                 return "no step that still moves them lowers the cost; mflow.curve_fit looks for the reason"
             case "undetermined":
-                some = ", ".join(f"p[{j}]" for j in np.flatnonzero(~self.jac.any(axis=0)) if self._held is None or not self._held[j])
+                zero = np.flatnonzero(~self.jac.any(axis=0))
+                some = ", ".join(self._names[j] for j in zero if self._held is None or not self._held[j])
                 return f"the Jacobian is 0 along {some} where it ended; start elsewhere, or hold it by fixed=; mflow.curve_fit looks closer"
             case "doubtful":
                 return "ftol or xtol ended it, but the gradient by differences is not small; give jac=, or take mflow.curve_fit"
@@ -148,18 +152,18 @@ class CompiledFit(PreparedFit):
             return f"residual {lost[0]} at p0 is {r[lost[0]]}; start elsewhere, or look at the data"
         if not np.isfinite(J).all():
             row, column = (int(k) for k in np.argwhere(~np.isfinite(J))[0])
-            return f"entry ({row}, {column}) of the Jacobian at p0 is {J[row, column]}; start elsewhere"
+            return f"the derivative of datum {row} with respect to {self._names[column]} is {J[row, column]} at p0; start elsewhere"
         return "the squares of the residuals at p0 over- or underflow; give the data in other units"
 
     def _name_the_argument(self, p0: Array, sigma: Array | None) -> NoReturn:
         """Raises ValueError for p0 or sigma that do not fit."""
         finite_array(p0, "p0")
-        if sigma is not None and not np.all((sigma > 0.0) & np.isfinite(sigma)):
-            j = int(np.flatnonzero(~((sigma > 0.0) & np.isfinite(sigma)))[0])
-            raise ValueError(f"sigma: expected standard deviations above 0, got {sigma[j]:g} at entry {j}")
+        check_sigma(sigma)
         lower, upper = self._box
         j = int(np.flatnonzero((p0 < lower) | (p0 > upper))[0])
-        raise ValueError(f"p0: expected starting values within bounds, got p0[{j}] = {p0[j]:g} outside of [{lower[j]:g}, {upper[j]:g}]")
+        raise ValueError(
+            f"p0: expected starting values within bounds, got {self._names[j]} = {p0[j]:g} outside of [{lower[j]:g}, {upper[j]:g}]"
+        )
 
     def __copy__(self) -> CompiledFit:
         return _make(**self._made)
@@ -260,14 +264,16 @@ def compile_fit(
     given = {"ftol": ftol, "xtol": xtol, "gtol": gtol}
     tolerances = [0.0 if one is None else check_number(one, name, low=0.0) for name, one in given.items()]
     limit = 500 * (count + 1) if max_nfev is None else check_whole(max_nfev, "max_nfev", 1)
-    options = {"absolute": bool(absolute_sigma), "check": bool(check_gradient) and not isinstance(f, str)}
+    python = isinstance(f, str) or compiled_address(f, "f", RESIDUALS_SIGNATURE) is None
+    names = names_of(f, np.ones(count)) if python else tuple(f"p[{j}]" for j in range(count))
+    options = {"names": names, "absolute": bool(absolute_sigma), "check": bool(check_gradient) and not isinstance(f, str)}
     tests = (counted_ftol(tolerances[0]), tolerances[1], tolerances[2], limit)
     return _make(model, data, count, differences, tests, sides(bounds, count), check_fixed(fixed, count), options)
 
 
 def _make(
     model: Any, m: int, n: int, differences: bool, tests: tuple[float, float, float, int], box: tuple[Array, Array], held: Any,
-    options: dict[str, bool],
+    options: dict[str, Any],
 ) -> CompiledFit:  # fmt: skip
     made = {"model": model, "m": m, "n": n, "differences": differences, "tests": tests, "box": box, "held": held, "options": options}
     bounded = bool(np.isfinite(box[0]).any() or np.isfinite(box[1]).any())

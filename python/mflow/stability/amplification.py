@@ -141,8 +141,8 @@ def amplification(
             "curvature.largest (nan where it steps by signs)"
         )
         raise ValueError(
-            f"method: {method.name} has no linear amplification: its step depends on the size of the gradient, not on the curvature alone; "
-            + (in_a_run if method.kind == "update" else "try learning rates with mflow compare")
+            f"method: {method.name} has no linear amplification: its step follows from more than the curvature, as from the size of the "
+            "gradient or from the number of the step; " + (in_a_run if method.kind == "update" else "try learning rates with mflow compare")
         )
     if "second_order" in method.flags:
         if omega_dt is None or z is not None or curvature is not None:

@@ -8,10 +8,11 @@ from cpython.ref cimport Py_INCREF
 from cpython.tuple cimport PyTuple_New, PyTuple_SET_ITEM
 from libc.math cimport sqrt
 from libc.stddef cimport ptrdiff_t
-from libc.stdint cimport uint64_t
 from libc.string cimport memcpy
 
 cimport numpy as cnp
+
+from mflow_core.arithmetic.bits cimport most_bits
 
 import numpy as np
 
@@ -158,23 +159,13 @@ cdef class Calls:
     def carries_all_digits(self):
         """Whether a look at what was seen tells at once that these are numbers of float64, neither shorter nor rounded."""
         cdef const double *values
-        cdef uint64_t word
         cdef ptrdiff_t i, last
-        cdef int count
         if not self.seen or not is_plain(self.seen[0], -1):
             return False
         values = <const double *> cnp.PyArray_DATA(<cnp.ndarray> self.seen[0])
         last = min(cnp.PyArray_SIZE(<cnp.ndarray> self.seen[0]), <ptrdiff_t> ENTRIES)
         for i in range(last):
-            if values[i] == 0.0 or values[i] - values[i] != 0.0:
-                continue
-            memcpy(&word, &values[i], sizeof(double))
-            word = (word & 0xFFFFFFFFFFFFFULL) | 0x10000000000000ULL
-            count = 53
-            while not word & 1:
-                word >>= 1
-                count -= 1
-            if count >= FULL:
+            if values[i] - values[i] == 0.0 and most_bits(values + i, 1, 0) >= FULL:
                 digits = repr(abs(values[i])).partition("e")[0].replace(".", "").strip("0")
                 return len(digits) > DECIMALS
         return False

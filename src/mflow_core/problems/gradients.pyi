@@ -19,3 +19,19 @@ def agrees(
     direction: NDArray[np.float64],
     small: float,
 ) -> tuple[bool, list[Any]]: ...
+def unseen_moves(
+    x: NDArray[np.float64],
+    start: NDArray[np.float64],
+    first: NDArray[np.float64] | None,
+    grad: NDArray[np.float64],
+    direction: NDArray[np.float64],
+    most: int,
+) -> list[NDArray[np.float64]]: ...
+def asked_beside(
+    values: Callable[[NDArray[np.float64]], Any],
+    x: NDArray[np.float64],
+    at: float,
+    moves: list[NDArray[np.float64]],
+    h: float,
+    fits: Callable[[NDArray[np.float64]], bool] | None = ...,
+) -> tuple[list[NDArray[np.float64]], int]: ...

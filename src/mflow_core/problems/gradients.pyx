@@ -1,5 +1,6 @@
-"""What values on both sides of a point say of a gradient there, in one look: `mflow.derivatives.remainder` looks closer."""
-from libc.math cimport NAN, fabs
+"""What values on both sides of a point say of a gradient there, in one look: `mflow.derivatives.remainder` looks closer. Where a descent
+has told nothing of a cost, and what its values are there: `mflow.optimize.doubts` looks closer."""
+from libc.math cimport INFINITY, NAN, fabs
 
 cimport numpy as cnp
 
@@ -13,6 +14,12 @@ SEEN = 0.01                              # "right" is said only where an error o
 cdef double c_share = SHARE, c_near = NEAR, c_seen = SEEN
 
 
+cdef inline const double *numbers_of(cnp.ndarray one, cnp.npy_intp n) except NULL:
+    if cnp.PyArray_TYPE(one) != cnp.NPY_DOUBLE or not cnp.PyArray_ISCARRAY_RO(one) or cnp.PyArray_SIZE(one) != n:
+        raise TypeError(f"expected C-contiguous float64 arrays of {n} numbers, got {one.size} of dtype {one.dtype}")
+    return <const double *> cnp.PyArray_DATA(one)
+
+
 cdef tuple both_sides(cnp.ndarray x, cnp.ndarray grad, cnp.ndarray direction, double h, double small):
     """(x + h d, x - h d, the change between them by the gradient, the sum of its absolute terms, whether an entry other than 0
     is below `small`), d_j = max(1, |x_j|) direction_j.
@@ -23,17 +30,13 @@ cdef tuple both_sides(cnp.ndarray x, cnp.ndarray grad, cnp.ndarray direction, do
     cdef cnp.ndarray above, below
     cdef double *up
     cdef double *down
-    cdef const double *at
-    cdef const double *g
-    cdef const double *d
+    cdef const double *at = numbers_of(x, n)
+    cdef const double *g = numbers_of(grad, n)
+    cdef const double *d = numbers_of(direction, n)
     cdef double size, move, part, claimed = 0.0, terms = 0.0
     cdef bint some = False
-    for one in (x, grad, direction):
-        if cnp.PyArray_TYPE(one) != cnp.NPY_DOUBLE or not cnp.PyArray_ISCARRAY_RO(one) or cnp.PyArray_SIZE(one) != n:
-            raise TypeError(f"x, grad, direction: expected C-contiguous float64 arrays of {n} numbers, got {one.size} of dtype {one.dtype}")
     above, below = cnp.PyArray_SimpleNew(1, &n, cnp.NPY_DOUBLE), cnp.PyArray_SimpleNew(1, &n, cnp.NPY_DOUBLE)
     up, down = <double *> cnp.PyArray_DATA(above), <double *> cnp.PyArray_DATA(below)
-    at, g, d = <double *> cnp.PyArray_DATA(x), <double *> cnp.PyArray_DATA(grad), <double *> cnp.PyArray_DATA(direction)
     for i in range(n):
         size = fabs(at[i])
         move = h * ((size if size > 1.0 else 1.0) * d[i])
@@ -45,23 +48,31 @@ cdef tuple both_sides(cnp.ndarray x, cnp.ndarray grad, cnp.ndarray direction, do
     return above, below, claimed, terms, some
 
 
-def judged_sides(double error, double change, double terms, double rounding, double bend, double eps, near, double longer=0.0):
-    """"right", "off", or "unseen" where rounding hides an error of SEEN: of a central difference and what a derivative says of it.
-
-    error: by how much they differ; change: between the two sides; terms: the sum of the derivative's absolute terms; bend: the second
-    difference; near(): whether x has parameters that are small, but not 0; longer: the length, where it is not that which suits eps.
-    """
+cdef str judged(double error, double change, double terms, double rounding, double bend, double eps, double longer, bint small):
+    """`judged_sides`; small: whether x has parameters that are small, but not 0."""
     cdef double slope = terms if terms > change else change, most, share = 10.0 * eps
     cdef bint seen
     if longer == 0.0 and bend > slope:
         slope = bend
     seen = rounding <= c_seen * slope or (slope == 0.0 and bend == 0.0)
     most = c_seen * slope if longer != 0.0 else 0.1 * (share if share > c_share else c_share) * terms + rounding
-    if error > most and longer == 0.0 and not near():
+    if error > most and longer == 0.0 and not small:
         most += 0.2 * c_near * bend / eps ** (1.0 / 3.0)     # what a move of x by NEAR changes
     if error > most + (rounding if longer != 0.0 else 0.0):
         return "off"
     return "right" if seen and error <= most else "unseen"
+
+
+def judged_sides(double error, double change, double terms, double rounding, double bend, double eps, near, double longer=0.0):
+    """"right", "off", or "unseen" where rounding hides an error of SEEN: of a central difference and what a derivative says of it.
+
+    error: by how much they differ; change: between the two sides; terms: the sum of the derivative's absolute terms; bend: the second
+    difference; near(): whether x has parameters that are small, but not 0; longer: the length, where it is not that which suits eps.
+    """
+    cdef str word = judged(error, change, terms, rounding, bend, eps, longer, True)
+    if word != "off" or longer != 0.0 or near():
+        return word
+    return judged(error, change, terms, rounding, bend, eps, longer, False)
 
 
 def agrees(values, cnp.ndarray x not None, at, cnp.ndarray grad not None, cnp.ndarray direction not None, double small):
@@ -85,5 +96,127 @@ def agrees(values, cnp.ndarray x not None, at, cnp.ndarray grad not None, cnp.nd
         return False, sides
     bend = 0.0 if at is None else fabs(up - 2.0 * <double> at + down)
     size = fabs(up) if fabs(up) > fabs(down) else fabs(down)
-    word = judged_sides(fabs((up - down) - claimed), fabs(up - down), terms, 8.0 * EPS * size, bend, EPS, lambda: some)
-    return word == "right", sides
+    return judged(fabs((up - down) - claimed), fabs(up - down), terms, 8.0 * EPS * size, bend, EPS, 0.0, some) == "right", sides
+
+
+cdef inline double sized(double at) noexcept nogil:
+    return fabs(at) if fabs(at) > 1.0 else 1.0
+
+
+cdef void turn_across(double *u, const double *x, const double *start, cnp.npy_intp n) noexcept nogil:
+    """Takes from u, in entries other than 0, its part along x - start, unless that is all of it."""
+    cdef double along = 0.0, way = 0.0, length = 0.0, left = 0.0, share, move
+    cdef cnp.npy_intp i
+    for i in range(n):
+        move = x[i] - start[i] if u[i] != 0.0 else 0.0
+        along += u[i] * move
+        way += move * move
+        length += u[i] * u[i]
+    if not 0.0 < way < INFINITY:
+        return
+    share = along / way
+    for i in range(n):
+        move = u[i] - share * (x[i] - start[i]) if u[i] != 0.0 else 0.0
+        left += move * move
+    if left > 1e-6 * length:
+        for i in range(n):
+            if u[i] != 0.0:
+                u[i] -= share * (x[i] - start[i])
+
+
+cdef bint is_line(cnp.ndarray x, cnp.ndarray start, first):
+    """Whether a descent that began with the gradient `first`, an array or None, has gone along it all the way."""
+    cdef cnp.npy_intp n = cnp.PyArray_SIZE(x), i
+    cdef const double *at = numbers_of(x, n)
+    cdef const double *begun = numbers_of(start, n)
+    cdef const double *g
+    cdef double move, both = 0.0, way = 0.0, size = 0.0
+    if first is None or n < 2:
+        return False
+    g = numbers_of(first, n)
+    for i in range(n):
+        move = at[i] - begun[i]
+        both, way, size = both + g[i] * move, way + move * move, size + g[i] * g[i]
+    return both * both >= (1.0 - 1e-12) * way * size and way * size > 0.0
+
+
+def unseen_moves(
+    cnp.ndarray x not None, cnp.ndarray start not None, first, cnp.ndarray grad not None, cnp.ndarray direction not None, int most
+):
+    """Up to `most` directions in which a descent from `start`, with the gradient `first` or None, to x, with `grad`, has told nothing of
+    the cost: a list of arrays (n,), empty where there is none.
+
+    One along all parameters that stand where they began, with a gradient of 0; one across x - start, where all of grad is 0, or the way
+    was that of the first gradient; where all of grad is 0 also single parameters. In units of max(1, |x_j|). Those along many leave
+    entries as they are in which `direction` is 0. All are C-contiguous float64 arrays of one size.
+    """
+    cdef cnp.npy_intp n = cnp.PyArray_SIZE(x), i, still = 0, moved = 0
+    cdef const double *at = numbers_of(x, n)
+    cdef const double *begun = numbers_of(start, n)
+    cdef const double *g = numbers_of(grad, n)
+    cdef const double *d = numbers_of(direction, n)
+    cdef bint whole = True, stands, across
+    cdef int which
+    cdef cnp.ndarray one
+    cdef double *u
+    for i in range(n):
+        whole = whole and g[i] == 0.0
+        stands = at[i] == begun[i]
+        still += stands and g[i] == 0.0
+        moved += not stands
+    across = moved > 0 and (whole or is_line(x, start, first))
+    out = []
+    for which in range(2):                   # along all that stand; across the way
+        if len(out) == most or not (across if which == 1 else still > 0):
+            continue
+        one = cnp.PyArray_SimpleNew(1, &n, cnp.NPY_DOUBLE)
+        u = <double *> cnp.PyArray_DATA(one)
+        for i in range(n):
+            u[i] = sized(at[i]) * d[i] if which == 1 or (g[i] == 0.0 and at[i] == begun[i]) else 0.0
+        if which == 1:
+            turn_across(u, at, begun, n)
+        out.append(one)
+    for which in range(2):
+        if (which == 0 and still < 2) or (which == 1 and (not whole or n < 2)):
+            continue
+        for i in range(n):
+            if len(out) == most:
+                return out
+            if g[i] == 0.0 and (at[i] == begun[i]) == (which == 0):
+                one = cnp.PyArray_ZEROS(1, &n, cnp.NPY_DOUBLE, 0)
+                (<double *> cnp.PyArray_DATA(one))[i] = sized(at[i])
+                out.append(one)
+    return out
+
+
+def asked_beside(values, cnp.ndarray x not None, double at, list moves not None, double h, fits=None):
+    """(those of these arrays along which the cost falls from x, at which it is `at`, on one side at least over h of them, evaluations). A
+    point that fits(point) refuses is not asked."""
+    cdef cnp.npy_intp n = cnp.PyArray_SIZE(x), i
+    cdef const double *begun = numbers_of(x, n)
+    cdef const double *move
+    cdef double *end
+    cdef double side
+    cdef cnp.ndarray point
+    cdef int count = 0
+    out = []
+    for one in moves:
+        move, falls = numbers_of(one, n), False
+        for side in (h, -h):
+            point = cnp.PyArray_SimpleNew(1, &n, cnp.NPY_DOUBLE)     # a user may keep it
+            end = <double *> cnp.PyArray_DATA(point)
+            for i in range(n):
+                end[i] = begun[i] + side * move[i]
+            if fits is None or fits(point):
+                count += 1
+                falls = value_at(values, point) < at - 8.0 * EPS * fabs(at) or falls
+        if falls:
+            out.append(one)
+    return out, count
+
+
+cdef value_at(values, point):
+    try:
+        return float(values(point))
+    except Exception:                    # outside of the domain, perhaps
+        return NAN

@@ -17,7 +17,7 @@ from libc.stdint cimport uintptr_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
 
-from mflow_core.arithmetic.bits cimport keeps_single, relative_length
+from mflow_core.arithmetic.bits cimport keeps_single
 from mflow_core.arithmetic.norms cimport scaled_norm
 from mflow_core.arithmetic.vec cimport MF_SHORT
 from mflow_core.problems.inside cimport move_inside
@@ -27,6 +27,7 @@ from mflow_core.solvers.linalg cimport gmres_room
 from mflow_core.solvers.objects cimport columns_of, sparse_factor, sparse_fill, sparse_jacobian, sparse_solve
 from mflow_core.solvers.spectrum.definite cimport (CROSSED, MOST_ALONE, MOST_EIGENVALUES, REGULAR, clear_of_negative_axis, dominant,
                                                    dominant_band, in_right_half_plane, positive, positive_band, rows_at_0, sign_of_lu)
+from mflow_core.solvers.stages.lengths cimport length_beside
 from mflow_core.solvers.stages.mass cimport add_mass, add_mass_to_band, mass_varies
 from mflow_core.solvers.stages.scaled cimport apply_with_mass
 from mflow_core.types cimport MF_E_MEMORY, MF_RETRY_NON_FINITE, MF_RETRY_SOLVE
@@ -286,7 +287,7 @@ cdef int length_of_moves(matrix_t *m, double *reach) noexcept nogil:
     carries no more."""
     cdef ptrdiff_t i
     cdef int status
-    reach[0] = relative_length(m.f0, m.n, NULL if m.c.mass == NULL else m.c.mass.indptr)
+    reach[0] = length_beside(m.c.mass, m.f0, m.n)
     if reach[0] == ROOT_EPS:
         return 0
     for i in range(m.n):
@@ -540,7 +541,7 @@ cdef int krylov_solve(matrix_t *m, double *b) noexcept nogil:
     cdef double *x = scaled + padded
     cdef double residual = 0.0, norm = weighted_norm(m, m.at), before = weighted_norm(m, b)
     cdef int status
-    m.krylov_move = max(m.unit, max(m.krylov_reach, relative_length(m.f_at, n, NULL if m.c.mass == NULL else m.c.mass.indptr)) * norm)
+    m.krylov_move = max(m.unit, max(m.krylov_reach, length_beside(m.c.mass, m.f_at, n)) * norm)
     if preconditioned(m) and m.c.mass != NULL:
         status = sparse_solve(m, b)
         if status != 0:

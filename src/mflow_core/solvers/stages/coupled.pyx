@@ -24,7 +24,6 @@ from libc.stdint cimport int32_t, uintptr_t
 from libc.stdlib cimport calloc
 from libc.string cimport memset
 
-from mflow_core.arithmetic.bits cimport relative_length
 from mflow_core.registry cimport kernels
 from mflow_core.solvers.complex_lu cimport complex_lu_t
 from mflow_core.solvers.spectrum.definite cimport MOST_ALONE, rows_at_0
@@ -35,6 +34,7 @@ from mflow_core.solvers.matrix cimport (BANDED, BY_DIFFERENCES, DENSE, IDENTITY,
 from mflow_core.solvers.newton cimport (EPS, GROWN, LONG, RESIDUAL, ROUNDED, attainable, coupled_t, first_weights, goal, newton_mass_at,
                                         newton_mass_for, newton_t, too_slow, weights_of_size)
 from mflow_core.solvers.solver cimport sparse_pair_factor, sparse_pair_solve
+from mflow_core.solvers.stages.lengths cimport length_beside
 from mflow_core.solvers.stages.mass cimport add_mass, add_mass_to_band, mass_times, mass_varies
 from mflow_core.solvers.stages.scaled cimport left_by_gmres
 from mflow_core.solvers.stages.varying cimport direction_of_varying, factor_stages, stages_above, stages_below, varying_residual
@@ -349,7 +349,7 @@ cdef int apply_stages(const double *v, double *out, ptrdiff_t total, void *ctx) 
     cdef double *moved = c.krylov + gmres_room(S * n, dim_of(s)) + 2 * S * c.ld
     cdef double *Jv = moved + c.ld
     cdef double *at
-    cdef double reach = max(1.5e-8, relative_length(c.f, n, NULL if s.c.matrix.mass == NULL else s.c.matrix.mass.indptr))
+    cdef double reach = max(1.5e-8, length_beside(s.c.matrix.mass, c.f, n))
     cdef double norm, step, scale, move = max(s.m.unit, reach * weighted_norm(&s.m, c.y))
     cdef int k, j, status = 0
     if s.c.matrix.kind == KRYLOV and not s.controlled:

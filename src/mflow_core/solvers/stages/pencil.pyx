@@ -7,10 +7,11 @@ from libc.stdint cimport int32_t, uintptr_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcmp
 
-from mflow_core.arithmetic.bits cimport keeps_single, relative_length
+from mflow_core.arithmetic.bits cimport keeps_single
 from mflow_core.solvers.spectrum.growth cimport factor_watched
 from mflow_core.solvers.matrix cimport finite, matrix_jacobian, matrix_refresh, matrix_rhs
 from mflow_core.solvers.newton cimport newton_lsolve, newton_mass_at, newton_t, weights_of_size
+from mflow_core.solvers.stages.lengths cimport length_beside
 from mflow_core.solvers.stages.mass cimport MASS_TIMES, mass_alone, mass_is_diagonal, mass_move, mass_times
 from mflow_core.types cimport MF_E_MEMORY, MF_RETRY_NON_FINITE, mf_mass_at_of, mf_times_mass
 
@@ -119,7 +120,7 @@ cdef int time_derivative(newton_t *s, double t, double gh, const double *y, doub
 
     Its length is the mean of gh, as f changes over the length of a step, and of what rounding of t is worth, eps |t|.
     """
-    cdef double reach = relative_length(dfdt, s.n, NULL if s.c.matrix.mass == NULL else s.c.matrix.mass.indptr), step, scale
+    cdef double reach = length_beside(s.c.matrix.mass, dfdt, s.n), step, scale
     cdef ptrdiff_t i
     cdef int status
     if s.rhs_t != NULL:
