@@ -231,7 +231,7 @@ def test_step_has_the_documented_bits(one_step_record: Any, n: int) -> None:
 def test_step_has_the_same_bits_on_every_level(step_method: Any, n: int) -> None:
     runs = [run_of(same_at(step_method, level), waves, start_of(n)) for level in LEVELS]
     for run in runs:
-        run.fixed(5)
+        run.fixed(5 if n < 20_000 else 2)
     assert len({run.pack() for run in runs}) == 1
 
 
@@ -270,7 +270,7 @@ for record in registry.records():
         for way in ways:
             for solver in solvers:
                 y0 = np.random.default_rng(n).standard_normal(n)
-                r = mflow.solve_ivp(fun, (0.0, 2e-3), y0, method=record.name, solver=solver, **way)
+                r = mflow.solve_ivp(fun, (0.0, 8e-4), y0, method=record.name, solver=solver, **way)
                 print(record.name, n, way, solver, r.reason, r.nfev, hashlib.sha256(r.y.tobytes()).hexdigest())
 """
 
@@ -518,7 +518,7 @@ def test_no_allocation_per_step(step_record: Any) -> None:
     assert peaks[2] <= peaks[1]
 
 
-HUGE = 600_000  # 4.8 MB, more than what `no_more_memory` leaves: a block inside a step would be refused
+HUGE = 150_000  # 1.2 MB: `no_more_memory` takes every block of this size that is left, so that one inside a step would be refused
 
 
 def test_no_allocation_inside_a_step(step_method: Any, no_more_memory: Any) -> None:

@@ -131,6 +131,7 @@ OBJECTIVE_C = ctypes.CFUNCTYPE(
 )  # fmt: skip
 
 
+@functools.cache  # numba compiles for a tenth of a second
 def decay_cfunc() -> Any:
     """y' = -y as a numba cfunc."""
     numba = pytest.importorskip("numba")
