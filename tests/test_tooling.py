@@ -104,6 +104,15 @@ def test_small_cases_in_one_test_name_the_one_that_fails() -> None:
         odd(step=2)
     assert (seen, caught.value.__notes__) == ([1, 2], ["in the case n = 2"])
 
+    @for_all(("n", "m"), [(1, 1), (1, 2)])
+    def equal(n: int, m: int) -> None:
+        assert n == m
+
+    assert not inspect.signature(equal).parameters
+    with pytest.raises(AssertionError) as caught:
+        equal()
+    assert caught.value.__notes__ == ["in the case n, m = (1, 2)"]
+
 
 # ---- workers ---------------------------------------------------------------------------------------------------------------------------
 

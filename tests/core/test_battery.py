@@ -305,7 +305,7 @@ def test_large_state_matches_small_ones(step_record: Any) -> None:
         assert bits(end_of(step_record, equation, y0[part], 0.0, 0.05, 3)) == bits(whole[part])
 
 
-@pytest.mark.parametrize("dt", [0.05, -0.05])
+@for_all("dt", [0.05, -0.05])
 def test_save_and_resume_same_bits(step_record: Any, dt: float) -> None:
     straight, first = (run_of(step_record, waves, start_of(11), dt) for _ in range(2))
     for run in (straight, first):
@@ -363,7 +363,7 @@ def test_step_in_place_has_the_same_bits(one_step_record: Any, n: int) -> None:
 # ---- callbacks -------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
+@for_all(
     ("result", "kind", "words"),
     [
         (None, TypeError, "None; return it, or pass inplace=True"),
@@ -471,7 +471,7 @@ def test_recoverable_stops_a_fixed_step(step_record: Any) -> None:
     assert run.k == 0
 
 
-@pytest.mark.parametrize(
+@for_all(
     ("y0", "kind", "words"),
     [
         (np.zeros(3, np.float32), TypeError, "y0: expected a C-contiguous float64 array"),

@@ -54,10 +54,10 @@ def case(kind: int, n: int, rng: np.random.Generator) -> tuple[Array, Array, boo
     return J, np.linalg.eigvals(J), False
 
 
-def test_intervals_cover_the_limits_of_80_random_matrices() -> None:
+def test_intervals_cover_the_limits_of_40_random_matrices() -> None:
     """20 products each; of matrices that are not normal the interval has no upper end."""
     rng, narrow = np.random.default_rng(0), 0
-    for k in range(80):
+    for k in range(40):
         J, values, normal = case(k % 8, int(rng.integers(40, 80)), rng)
         ritz = krylov.arnoldi(lambda v, J=J: J @ v, len(J), 20)
         assert ritz.H is not None
@@ -68,7 +68,7 @@ def test_intervals_cover_the_limits_of_80_random_matrices() -> None:
         assert found.low > 0.25 * true
         assert normal or found.high == math.inf
         narrow += found.low > 0.9 * true
-    assert narrow > 48  # and they say something
+    assert narrow > 24  # and they say something
 
 
 def test_the_circle_of_a_ring() -> None:
@@ -91,9 +91,10 @@ def hidden(n: int, times: Any) -> Any:
 
 
 @pytest.mark.parametrize(("name", "shift"), [("rk4", 0.0), ("rk4", 1.0), ("dopri5", 0.0)])
-def test_rings_within_one_percent(name: str, shift: float) -> None:
+def test_rings_within_one_percent(name: str, shift: float, monkeypatch: Any) -> None:
     """A circulant's eigenvalues e^(2 pi i j/n) - shift, with its entries in sight and hidden."""
-    n = 1200
+    monkeypatch.setattr(eigenvalues, "DENSE", 500)
+    n = 600
     values = np.exp(2j * math.pi * np.arange(n) / n) - shift
     want = mflow.max_stable_dt(name, eigenvalues=values)
     times = lambda v: np.roll(v, 1) - shift * v  # noqa: E731

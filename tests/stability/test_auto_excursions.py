@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import mflow
+from support.small_cases import for_all
 
 FLOWS: dict[str, tuple[Callable[[Any], Any], float, float, float]] = {  # f, start, end, rest
     "logistic": (lambda y: y * (1.0 - y), 0.1, 400.0, 1.0),
@@ -20,7 +21,7 @@ def takes_auto(method: Any) -> bool:
     return "linear" in method.flags and "implicit" not in method.flags
 
 
-@pytest.mark.parametrize("flow", FLOWS)
+@for_all("flow", FLOWS)
 def test_the_rest_of_the_flow_is_reached(step_method: Any, flow: str) -> None:
     """Each flow of one unknown is monotonic. Steps of the stability limit at the start came to cycles and rests of their own (rk4 on the
     logistic growth went round .3, .46, .6, .63 for ever), to the other side of 0, or beyond the wall."""
@@ -33,7 +34,7 @@ def test_the_rest_of_the_flow_is_reached(step_method: Any, flow: str) -> None:
     assert r.y[0, -1] == pytest.approx(rest, rel=1e-6)
 
 
-@pytest.mark.parametrize("scale", [1e-14, 1e-8, 1e12, 1e20])
+@for_all("scale", [1e-14, 1e-8, 1e12, 1e20])
 def test_the_scale_of_the_state_does_not_matter(step_method: Any, scale: float) -> None:
     """y' = S (1 - e^(3 y/S)) from S rests at 0: differences of 1.5e-8 lie far beyond the state, or are lost in its rounding."""
     if not takes_auto(step_method):

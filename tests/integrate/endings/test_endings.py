@@ -15,6 +15,7 @@ import mflow
 from support.levels import ITERATED
 from support.oracles.tableaus import is_coupled
 from support.problems import RHS_C, Array, cfunc
+from support.small_cases import for_all
 
 BUDGET = 64  # evaluations from the first non-finite slope to the end, with fixed steps
 SOON = 1300  # under error control, which halves its distance to the place some 50 times
@@ -67,8 +68,8 @@ IMPLICIT = [
 # ---- numbers that are not finite -----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
-@pytest.mark.parametrize("n", [1, 3])
+@for_all("bad", [math.nan, math.inf, -math.inf])
+@for_all("n", [1, 3])
 def test_a_wall_of_nan_ends_every_run_soon(step_method: Any, bad: float, n: int) -> None:
     for mode in modes(step_method):
         fun = Counted(lambda t, y: np.full(n, bad) if t > 1.0 else -y)

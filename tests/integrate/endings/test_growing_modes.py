@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import mflow
+from support.small_cases import for_all
 
 
 def is_stiff_pair(method):
@@ -19,7 +20,7 @@ def logistic(start, t):
     return 1.0 / (1.0 + (1.0 / start - 1.0) * math.exp(-t))
 
 
-@pytest.mark.parametrize("start", [1e-10, 1e-15, 1e-20, 1e-30])
+@for_all("start", [1e-10, 1e-15, 1e-20, 1e-30])
 def test_a_small_start_grows(step_method, start):
     """Far below atol: a step of a hundred times 1/lambda is damped by the method, and y stayed at rest at 0."""
     if not is_stiff_pair(step_method):
@@ -95,7 +96,7 @@ EVEN = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("case", EVEN)
+@for_all("case", EVEN)
 def test_an_even_number_of_small_starts_grows(step_method, case):
     """det M has its sign again where two modes have outgrown a step; all of these tend to 1."""
     if not is_stiff_pair(step_method):
