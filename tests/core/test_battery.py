@@ -40,13 +40,8 @@ from support.oracles.tableaus import (
     trees_of,
     weight_of_slopes,
 )
-from support.problems import GROWTH, PROBLEMS, RHO, SIZES, Array, componentwise, decay_cfunc, flush_to_zero, start_of, waves
+from support.problems import GROWTH, PROBLEMS, RHO, SIZES, Array, Boom, componentwise, decay_cfunc, flush_to_zero, start_of, waves
 from support.small_cases import for_all
-
-
-class Boom(Exception):
-    pass
-
 
 # ---- the method records ------------------------------------------------------------------------------------------------
 

@@ -13,26 +13,29 @@ import pytest
 
 import mflow
 from support.oracles.tableaus import evaluations
-from support.problems import NAMES, PROBLEMS, RHS_C, SHAPES, WRONG_NAMES, Array, bowl_c, capsule, decay_cfunc, lorenz, start_of, waves
+from support.problems import (
+    NAMES,
+    PROBLEMS,
+    RHS_C,
+    SHAPES,
+    WRONG_NAMES,
+    Array,
+    Boom,
+    bowl_c,
+    calls_are_known,
+    capsule,
+    decay,
+    decay_cfunc,
+    lorenz,
+    start_of,
+    waves,
+)
 from support.small_cases import for_all
 
 EPS = 2.0**-52
 
 
-def decay(t: float, y: Array) -> Array:
-    return -y
-
-
-class Boom(Exception):
-    pass
-
-
 # ---- shapes and spans ------------------------------------------------------------------------------------------------
-
-
-def calls_are_known(method: Any) -> bool:
-    """Newton's iterations and estimates of the spectral radius depend on the problem."""
-    return not {"implicit", "needs_rho"} & set(method.flags)
 
 
 @for_all("shape", SHAPES)
