@@ -1,6 +1,7 @@
 """Parametrisation over methods x instruction sets, read from the registry: no test names a method to be run by the battery.
 
-An argument called `step_record` (y' = f), `one_step_record` (those of them whose step begins from y alone), `second_record` (x'' = F),
+An argument called `step_record` (y' = f), `one_step_record` (those of them whose step begins from y alone), `stiff_pair_record` (those
+with error control for stiff problems), `auto_step_record` (those with a limit that dt="auto" follows), `second_record` (x'' = F),
 `update_record`, `flow_record` (updates that follow a linear flow), `any_record` (all but `second_record`) or `each_record` takes every
 such method record of every level that this processor runs; `step_method` and so on take those of the active level, which are all that
 the public classes see.

@@ -22,7 +22,7 @@ import pytest
 
 from support.case_names import LONGEST, addresses, case_name
 from support.small_cases import for_all
-from support.workers import workers
+from support.workers import ALONE, start_workers, workers
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -104,6 +104,15 @@ def test_small_cases_in_one_test_name_the_one_that_fails() -> None:
         odd(step=2)
     assert (seen, caught.value.__notes__) == ([1, 2], ["in the case n = 2"])
 
+    @for_all(("n", "m"), [(1, 1), (1, 2)])
+    def equal(n: int, m: int) -> None:
+        assert n == m
+
+    assert not inspect.signature(equal).parameters
+    with pytest.raises(AssertionError) as caught:
+        equal()
+    assert caught.value.__notes__ == ["in the case n, m = (1, 2)"]
+
 
 # ---- workers ---------------------------------------------------------------------------------------------------------------------------
 
@@ -143,6 +152,17 @@ def test_workers_for_folders_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     assert workers_of("tests") == 8
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: range(1))
     assert workers_of("tests") == 0
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="processors are counted where a process can be bound to some")
+@pytest.mark.parametrize(("given", "started"), [(None, (2, "loadfile", False)), (3, (3, "no", True))])
+def test_workers_take_files_in_their_order(given: int | None, started: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ALONE:
+        monkeypatch.setenv(name, "1")
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: range(2))
+    option = SimpleNamespace(**QUIET, numprocesses=given, tx=[], dist="no", loadscopereorder=True)
+    start_workers(SimpleNamespace(option=option, args=["tests"], invocation_params=SimpleNamespace(dir=ROOT)))  # type: ignore[arg-type]
+    assert (option.numprocesses, option.dist, option.loadscopereorder) == started
 
 
 # ---- versions --------------------------------------------------------------------------------------------------------------------------

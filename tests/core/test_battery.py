@@ -40,13 +40,8 @@ from support.oracles.tableaus import (
     trees_of,
     weight_of_slopes,
 )
-from support.problems import GROWTH, PROBLEMS, RHO, SIZES, Array, componentwise, decay_cfunc, flush_to_zero, start_of, waves
+from support.problems import GROWTH, PROBLEMS, RHO, SIZES, Array, Boom, componentwise, decay_cfunc, flush_to_zero, start_of, waves
 from support.small_cases import for_all
-
-
-class Boom(Exception):
-    pass
-
 
 # ---- the method records ------------------------------------------------------------------------------------------------
 
@@ -231,7 +226,7 @@ def test_step_has_the_documented_bits(one_step_record: Any, n: int) -> None:
 def test_step_has_the_same_bits_on_every_level(step_method: Any, n: int) -> None:
     runs = [run_of(same_at(step_method, level), waves, start_of(n)) for level in LEVELS]
     for run in runs:
-        run.fixed(5)
+        run.fixed(5 if n < 20_000 else 2)
     assert len({run.pack() for run in runs}) == 1
 
 
@@ -270,7 +265,7 @@ for record in registry.records():
         for way in ways:
             for solver in solvers:
                 y0 = np.random.default_rng(n).standard_normal(n)
-                r = mflow.solve_ivp(fun, (0.0, 2e-3), y0, method=record.name, solver=solver, **way)
+                r = mflow.solve_ivp(fun, (0.0, 8e-4), y0, method=record.name, solver=solver, **way)
                 print(record.name, n, way, solver, r.reason, r.nfev, hashlib.sha256(r.y.tobytes()).hexdigest())
 """
 
@@ -305,7 +300,7 @@ def test_large_state_matches_small_ones(step_record: Any) -> None:
         assert bits(end_of(step_record, equation, y0[part], 0.0, 0.05, 3)) == bits(whole[part])
 
 
-@pytest.mark.parametrize("dt", [0.05, -0.05])
+@for_all("dt", [0.05, -0.05])
 def test_save_and_resume_same_bits(step_record: Any, dt: float) -> None:
     straight, first = (run_of(step_record, waves, start_of(11), dt) for _ in range(2))
     for run in (straight, first):
@@ -363,7 +358,7 @@ def test_step_in_place_has_the_same_bits(one_step_record: Any, n: int) -> None:
 # ---- callbacks -------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
+@for_all(
     ("result", "kind", "words"),
     [
         (None, TypeError, "None; return it, or pass inplace=True"),
@@ -471,7 +466,7 @@ def test_recoverable_stops_a_fixed_step(step_record: Any) -> None:
     assert run.k == 0
 
 
-@pytest.mark.parametrize(
+@for_all(
     ("y0", "kind", "words"),
     [
         (np.zeros(3, np.float32), TypeError, "y0: expected a C-contiguous float64 array"),
@@ -518,7 +513,7 @@ def test_no_allocation_per_step(step_record: Any) -> None:
     assert peaks[2] <= peaks[1]
 
 
-HUGE = 600_000  # 4.8 MB, more than what `no_more_memory` leaves: a block inside a step would be refused
+HUGE = 150_000  # 1.2 MB: `no_more_memory` takes every block of this size that is left, so that one inside a step would be refused
 
 
 def test_no_allocation_inside_a_step(step_method: Any, no_more_memory: Any) -> None:

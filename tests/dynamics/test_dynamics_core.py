@@ -24,6 +24,7 @@ from mflow_core.stepping.last_step import LastStep
 from support.levels import LEVELS
 from support.motion import ORACLES, Array, Oscillators, chain, settings
 from support.places import environment_for
+from support.small_cases import for_all
 
 EPS = 2.0**-52
 RECORDS = [record for record in registry.records() if "second_order" in record.flags]
@@ -92,7 +93,7 @@ def plain(a: Any, n: int) -> Array:
 
 
 @pytest.mark.parametrize(("record", "par"), CASES)
-@pytest.mark.parametrize(
+@for_all(
     ("kind", "stored", "n"),
     [
         ("diagonal", "diagonal", 1),
@@ -282,8 +283,8 @@ LEDGERS += [("staggered", {"damping": 0}), ("central_difference", {}), ("constan
 
 
 @pytest.mark.parametrize(("name", "par"), LEDGERS)
-@pytest.mark.parametrize("kind", ["free", "damped", "loaded"])
-@pytest.mark.parametrize("n", [1, 25])
+@for_all("kind", ["free", "damped", "loaded"])
+@for_all("n", [1, 25])
 def test_ledger_closes(name: str, par: dict[str, float], kind: str, n: int) -> None:
     """1e-14 of what has gone through the books, over 2000 steps."""
     M, C, K = matrices("tridiagonal", n)

@@ -20,6 +20,7 @@ from test_dynamics_core import CASES, POTENTIAL, RECORDS, RESIDUAL, plain, run_o
 
 import mflow
 from support.motion import Array
+from support.problems import Boom
 
 KEPLER = b"""
 #include <stddef.h>
@@ -173,10 +174,6 @@ def test_args_inplace_and_shape() -> None:
         assert run.fixed(10) == 0
     assert runs[0].y.shape == (2, 3)
     assert runs[0].y.tobytes() == runs[1].y.tobytes()
-
-
-class Boom(Exception):
-    pass
 
 
 @pytest.mark.parametrize(("record", "par"), CASES)

@@ -14,6 +14,7 @@ import scipy.sparse
 
 import mflow
 from support.motion import settings
+from support.small_cases import for_all
 
 Array = np.ndarray
 
@@ -45,8 +46,8 @@ def grows(method: Any, matrices: tuple[Any, Any, Any], dt: float, steps: int = 3
     return bool(size[len(size) // 2 :].max() > 2.0 * size[: len(size) // 2].max())
 
 
-@pytest.mark.parametrize("damping", DAMPINGS)
 @pytest.mark.parametrize(("name", "par"), METHODS)
+@for_all("damping", DAMPINGS)
 def test_max_stable_dt_is_where_it_blows_up(name: str, par: dict[str, Any], damping: str) -> None:
     """Within one per cent, for each method, its choices and each kind of damping."""
     words = {p.name: p.choices for p in mflow.get_method(name).parameters_ if p.choices}

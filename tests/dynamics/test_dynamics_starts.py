@@ -13,6 +13,7 @@ import scipy.sparse
 
 import mflow
 from support.motion import Array, Oscillators, chain
+from support.small_cases import for_all
 
 EPS = 2.0**-52
 METHODS = mflow.methods(family="second_order")
@@ -28,7 +29,7 @@ def positive(n: int) -> Array:
 
 
 @pytest.mark.parametrize("method", METHODS, ids=lambda m: m.name)
-@pytest.mark.parametrize("mass", ["none", "number", "diagonal", "dense", "sparse"])
+@for_all("mass", ["none", "number", "diagonal", "dense", "sparse"])
 def test_first_acceleration(method: Any, mass: str) -> None:
     """M a0 = f(t0) - C v0 - K x0, with a full C, whatever the method; and of a force likewise."""
     n = 6

@@ -18,6 +18,7 @@ from scipy.integrate import solve_ivp
 import mflow
 from mflow.stability.criterion import order_on_oscillators
 from support.motion import settings
+from support.small_cases import for_all
 
 Array = np.ndarray
 METHODS = [
@@ -117,8 +118,8 @@ def structure(n: int, kind: str) -> tuple[Any, Any, Any]:
     return M, C, K
 
 
-@pytest.mark.parametrize("kind", ["dense", "sparse"])
 @pytest.mark.parametrize(("name", "par"), METHODS)
+@for_all("kind", ["dense", "sparse"])
 def test_a_linear_force_is_as_good_as_a_matrix(name: str, par: dict[str, float], kind: str) -> None:
     """Some of the springs and dashpots, and all of the load, as a force."""
     n, method = (3 if kind == "dense" else 40), method_of(name, par)

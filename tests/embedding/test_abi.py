@@ -18,11 +18,10 @@ import pytest
 from mflow_core import abi, registry
 from mflow_core import api as core_api
 
+from support.hosts import COMPILER, needs_compiler
 from support.places import ROOT
 
 INCLUDE = Path(mflow_core.get_include())
-COMPILER = shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
-needs_compiler = pytest.mark.skipif(COMPILER is None, reason="no C compiler on this machine")
 
 
 def tool(name):

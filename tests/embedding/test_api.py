@@ -12,11 +12,11 @@ import pytest
 from mflow_core import api, registry
 
 import mflow
+from support.hosts import COMPILER
 from support.oracles.tableaus import stability_function
 from support.places import SUPPORT
 from support.small_cases import for_all
 
-COMPILER = shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
 HOST = str(SUPPORT / "host.c")
 DOUBLES = ctypes.POINTER(ctypes.c_double)
 

@@ -19,6 +19,7 @@ import mflow
 from mflow.implicit.linear import ImplicitSGD
 from support.levels import LEVELS
 from support.oracles.losses import KINKED, SMOOTH, curvature, slope, value
+from support.small_cases import for_all
 
 Array = np.ndarray
 ROW = registry.find("implicit_sgd")
@@ -98,8 +99,8 @@ VARIANTS: list[dict[str, Any]] = [
 
 
 @pytest.mark.parametrize("form", ["dense", "sparse"])
-@pytest.mark.parametrize("how", VARIANTS, ids=str)
 @pytest.mark.parametrize("loss", [*SMOOTH, *KINKED])
+@for_all("how", VARIANTS)
 def test_sweeps_follow_the_formulas(loss: str, how: dict[str, Any], form: str) -> None:
     how = {**how, **({"delta": 0.4} if loss == "huber" else {"tau": 0.3} if loss == "quantile" else {})}
     X, y = data_of(loss)

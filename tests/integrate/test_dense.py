@@ -12,6 +12,7 @@ import mflow
 from mflow.base.checks import Array
 from mflow.integrate.dense import DenseOutput
 from mflow.integrate.history import History
+from support.problems import Boom
 
 
 def pieces(ts: Any, n: int = 3, degree: int = 4, seed: int = 0) -> tuple[DenseOutput, Any]:
@@ -146,10 +147,6 @@ def test_arrays_that_do_not_fit() -> None:
 
 
 # ---- a step that does not come about, and a state without a shape ---------------------------------------------------------------------
-
-
-class Boom(Exception):
-    pass
 
 
 def at_once(t: float, y: Array) -> Array:

@@ -14,7 +14,7 @@ import mflow
 from mflow.testproblems import get_problem
 from support.oracles.reference import ulps
 from support.oracles.tableaus import evaluations, rough_between
-from support.problems import PROBLEMS, RHS_C, SHAPES, Array, start_of, waves
+from support.problems import PROBLEMS, RHS_C, SHAPES, Array, decay, start_of, waves
 
 EMBEDDED = [record.name for record in registry.records() if "embedded" in record.flags and "second_order" not in record.flags]
 EXPLICIT = [
@@ -23,10 +23,6 @@ EXPLICIT = [
     if record.kind == "step" and "linear" in record.flags and not {"implicit", "second_order"} & record.flags
 ]
 REAL_ONLY = [name for name in EXPLICIT if mflow.stability_limit(name, axis="imaginary") == 0.0]
-
-
-def decay(t: float, y: Array) -> Array:
-    return -y
 
 
 def circle(t: float, y: Array) -> Array:

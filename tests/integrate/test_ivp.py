@@ -13,28 +13,32 @@ import pytest
 
 import mflow
 from support.oracles.tableaus import evaluations
-from support.problems import NAMES, PROBLEMS, RHS_C, SHAPES, WRONG_NAMES, Array, bowl_c, capsule, decay_cfunc, lorenz, start_of, waves
+from support.problems import (
+    NAMES,
+    PROBLEMS,
+    RHS_C,
+    SHAPES,
+    WRONG_NAMES,
+    Array,
+    Boom,
+    bowl_c,
+    calls_are_known,
+    capsule,
+    decay,
+    decay_cfunc,
+    lorenz,
+    start_of,
+    waves,
+)
+from support.small_cases import for_all
 
 EPS = 2.0**-52
-
-
-def decay(t: float, y: Array) -> Array:
-    return -y
-
-
-class Boom(Exception):
-    pass
 
 
 # ---- shapes and spans ------------------------------------------------------------------------------------------------
 
 
-def calls_are_known(method: Any) -> bool:
-    """Newton's iterations and estimates of the spectral radius depend on the problem."""
-    return not {"implicit", "needs_rho"} & set(method.flags)
-
-
-@pytest.mark.parametrize("shape", SHAPES)
+@for_all("shape", SHAPES)
 def test_state_of_any_shape(step_method: Any, shape: tuple[int, ...]) -> None:
     y0 = start_of(math.prod(shape)).reshape(shape)
     seen = set()
@@ -77,7 +81,7 @@ def test_start_is_copied() -> None:
     assert r.y[:, 0].tolist() == [1.0, 1.0]
 
 
-@pytest.mark.parametrize("case", PROBLEMS, ids=lambda p: p.name)
+@for_all("case", PROBLEMS)
 def test_backwards_comes_home(step_method: Any, case: Any) -> None:
     r = mflow.solve_ivp(case.fun, (case.t_end, 0), case.exact(case.t_end), method=step_method.name, dt=1e-3)
     assert np.all(np.diff(r.t) < 0)
@@ -214,7 +218,7 @@ def test_args_and_inplace_have_the_same_bits(step_method: Any) -> None:
     assert np.array_equal(one.y, mflow.solve_ivp(decay, (0, 1), [1.0], step_method.name, dt=0.1).y)
 
 
-@pytest.mark.parametrize("keep", [lambda y: y, lambda y: y[1:], lambda y: y.reshape(3, 1), memoryview])
+@for_all("keep", [lambda y: y, lambda y: y[1:], lambda y: y.reshape(3, 1), memoryview])
 def test_states_that_the_user_keeps_do_not_change(step_method: Any, keep: Callable[[Array], Any]) -> None:
     kept, copies = [], []
 

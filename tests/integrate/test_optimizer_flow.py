@@ -13,6 +13,7 @@ from mflow_core import registry
 
 import mflow
 from mflow.saving.savefile import read_state, write_state
+from support.problems import Boom
 
 UPDATES = [r for r in registry.records() if r.kind == "update"]
 H = np.array([1.0, 6.0, 0.3])
@@ -89,10 +90,6 @@ def test_what_is_not_finite_ends_it_at_the_last_good_step() -> None:
     with pytest.raises(FloatingPointError, match="in step 4 of sgd"):
         st.advance(10)
     assert (st.k, st.y[0]) == (4, r.y[0, -1])
-
-
-class Boom(Exception):
-    pass
 
 
 def test_callbacks_and_exceptions() -> None:

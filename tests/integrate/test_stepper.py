@@ -14,22 +14,9 @@ from mflow_core.stepping import stepper as core
 import mflow
 from mflow.integrate.control import OF_RUNS
 from support.oracles.tableaus import evaluations
-from support.problems import RHS_C, Array, decay_cfunc, start_of, waves
+from support.problems import RHS_C, Array, Boom, calls_are_known, decay, decay_cfunc, start_of, waves
 
 EPS = 2.0**-52
-
-
-def decay(t: float, y: Array) -> Array:
-    return -y
-
-
-class Boom(Exception):
-    pass
-
-
-def calls_are_known(method: Any) -> bool:
-    """Newton's iterations and estimates of the spectral radius depend on the problem."""
-    return not {"implicit", "needs_rho"} & set(method.flags)
 
 
 def test_stepper_is_solve_ivp_step_by_step(step_method: Any) -> None:

@@ -385,7 +385,7 @@ def test_a_shallow_copy_never_shares_vectors() -> None:
 # ---- errors ----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("wrong", "kind", "words"), [*WRONG, (READ_ONLY, ValueError, r"read-only .*\.copy\(\)")])
+@for_all(("wrong", "kind", "words"), [*WRONG, (READ_ONLY, ValueError, r"read-only .*\.copy\(\)")])
 def test_parameters_that_do_not_fit(update_method: Any, wrong: Any, kind: Any, words: str) -> None:
     params = [np.ones(2), wrong] if not isinstance(wrong, list) else [np.ones(2), tuple(wrong)]
     with pytest.raises(kind, match=r"^params\[1\]: .*(" + words + ")"):
@@ -394,9 +394,7 @@ def test_parameters_that_do_not_fit(update_method: Any, wrong: Any, kind: Any, w
         class_of(update_method)({"w": params[1]})
 
 
-@pytest.mark.parametrize(
-    ("wrong", "kind", "words"), [*WRONG, (np.ones(4), ValueError, r"expected shape \(3,\) as the parameters have, got \(4,\)")]
-)
+@for_all(("wrong", "kind", "words"), [*WRONG, (np.ones(4), ValueError, r"expected shape \(3,\) as the parameters have, got \(4,\)")])
 def test_gradients_that_do_not_fit(update_method: Any, wrong: Any, kind: Any, words: str) -> None:
     c, other = np.ones(3), np.ones(3)
     opt = class_of(update_method)([other, c])

@@ -10,14 +10,11 @@ import pytest
 import mflow
 from support.oracles.reference import SETTINGS, defaults, looks_ahead
 from support.oracles.tableaus import evaluations
-from support.problems import OBJECTIVE_C, Array, bowl_c, decay_cfunc, start_of
+from support.problems import OBJECTIVE_C, Array, Boom, bowl_c, decay_cfunc, start_of
+from support.small_cases import for_all
 
 HESSIAN = np.array([[2.0, 0.5, 0.0], [0.5, 1.0, 0.25], [0.0, 0.25, 0.75]])
 LOWEST = np.array([1.0, -2.0, 0.5])
-
-
-class Boom(Exception):
-    pass
 
 
 def bowl(x: Array) -> tuple[float, Array]:
@@ -407,7 +404,7 @@ def stop_by_exception(x: Array) -> None:
     raise StopIteration
 
 
-@pytest.mark.parametrize("callback", [stop_by_value, stop_by_exception])
+@for_all("callback", [stop_by_value, stop_by_exception])
 def test_callback_stops(callback: Callable[[Array], Any], any_method: Any) -> None:
     r = mflow.minimize(bowl, np.zeros(3), jac=True, method=any_method.name, lr=0.1, callback=callback)
     assert (r.reason, r.status, r.success, r.nit) == ("callback", 2, False, 1)

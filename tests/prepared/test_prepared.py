@@ -6,22 +6,19 @@ import copy
 import ctypes
 import math
 import pickle
-import shutil
-import subprocess
 import threading
 
-import mflow_core
 import numpy as np
 import pytest
 from mflow_core import registry
 
 import mflow
 from mflow.problems import compiled
+from support.hosts import library, needs_compiler
 from support.levels import first_order
 
 DOUBLES = ctypes.POINTER(ctypes.c_double)
 RHS = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_double, DOUBLES, DOUBLES, ctypes.c_ssize_t, ctypes.c_void_p)
-COMPILER = shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
 EXPLICIT = first_order(without=("implicit", "needs_rho"))
 PAIRS = first_order("embedded", without=("implicit", "needs_rho"))
 REFUSED = [record.name for record in registry.records() if record.kind == "step" and record.name not in EXPLICIT]
@@ -198,13 +195,9 @@ int host_loss(void *handle, double t_end, const double *starts, int count, const
 """
 
 
-@pytest.mark.skipif(COMPILER is None, reason="no C compiler on this machine")
+@needs_compiler
 def test_a_host_in_c(tmp_path):
-    source, target = tmp_path / "host.c", tmp_path / "host.so"
-    source.write_text(HOST)
-    flags = ["-shared", "-fPIC", "-std=c99", "-Wall", "-Wextra", "-Werror", "-pedantic", f"-I{mflow_core.get_include()}"]
-    subprocess.run([COMPILER, *flags, str(source), "-o", str(target)], check=True)
-    host = ctypes.CDLL(str(target))
+    host = library(HOST, tmp_path)
     host.host_loss.argtypes = [ctypes.c_void_p, ctypes.c_double, DOUBLES, ctypes.c_int, DOUBLES, DOUBLES, DOUBLES]
     solver = mflow.compile_solver(pendulum, 2, n_args=2, rtol=1e-8)
     starts, args, y, loss = np.array([[0.1, 0.2], [0.3, -0.4], [1.0, 0.0]]), np.array([1.3, 0.1]), np.empty(2), np.empty(1)

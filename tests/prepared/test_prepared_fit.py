@@ -8,23 +8,20 @@ import ctypes
 import functools
 import math
 import pickle
-import shutil
 import signal
-import subprocess
 import threading
 
-import mflow_core
 import numpy as np
 import pytest
 
 import mflow
 from mflow.problems import compiled
+from support.hosts import library, needs_compiler
 
 optimize = pytest.importorskip("scipy.optimize")
 
 DOUBLES = ctypes.POINTER(ctypes.c_double)
 MODEL = ctypes.CFUNCTYPE(ctypes.c_int, DOUBLES, DOUBLES, DOUBLES, ctypes.c_ssize_t, ctypes.c_ssize_t, ctypes.c_void_p)
-COMPILER = shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
 X = np.linspace(0.0, 4.0, 25)
 Y = 2.5 * np.exp(-1.3 * X) + 0.5 + 0.05 * np.cos(40.0 * X)
 SIGMA = 0.05 + 0.01 * X
@@ -362,13 +359,9 @@ int host_fits(void *handle, const double *x, const double *sets, int count, cons
 """
 
 
-@pytest.mark.skipif(COMPILER is None, reason="no C compiler on this machine")
+@needs_compiler
 def test_a_host_in_c(tmp_path):
-    source, target = tmp_path / "host.c", tmp_path / "host.so"
-    source.write_text(HOST)
-    flags = ["-shared", "-fPIC", "-std=c99", "-Wall", "-Wextra", "-Werror", "-pedantic", f"-I{mflow_core.get_include()}"]
-    subprocess.run([COMPILER, *flags, str(source), "-o", str(target)], check=True)
-    host = ctypes.CDLL(str(target))
+    host = library(HOST, tmp_path)
     host.host_fits.argtypes = [ctypes.c_void_p, DOUBLES, DOUBLES, ctypes.c_int, DOUBLES, DOUBLES, DOUBLES]
     fit = mflow.compile_fit("exponential", X.size)
     sets, out, cost = np.stack([Y, 2.0 * Y, Y - 1.0]), np.empty((3, 3)), np.empty(1)

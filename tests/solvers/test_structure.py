@@ -15,6 +15,7 @@ from mflow_core.solvers.band_lu import BandLU
 import mflow
 from mflow.analysis.field import Field
 from mflow.nonlinear import color_columns
+from support.small_cases import for_all
 
 N = 420  # large enough for the sparse paths, which dense ones take over up to 400
 
@@ -120,8 +121,8 @@ USES: dict[str, tuple[str, str, Any]] = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("defect", DEFECTS, ids=lambda defect: defect.__name__)
 @pytest.mark.parametrize("use", USES)
+@for_all("defect", DEFECTS)
 def test_a_wrong_structure_is_an_error_that_names_it(use: str, defect: Any) -> None:
     argument, kind, call = USES[use]
     A = wide(kind) if kind == "csc" else tridiagonal(kind)

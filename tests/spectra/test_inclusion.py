@@ -54,10 +54,10 @@ def case(kind: int, n: int, rng: np.random.Generator) -> tuple[Array, Array, boo
     return J, np.linalg.eigvals(J), False
 
 
-def test_intervals_cover_the_limits_of_80_random_matrices() -> None:
+def test_intervals_cover_the_limits_of_40_random_matrices() -> None:
     """20 products each; of matrices that are not normal the interval has no upper end."""
     rng, narrow = np.random.default_rng(0), 0
-    for k in range(80):
+    for k in range(40):
         J, values, normal = case(k % 8, int(rng.integers(40, 80)), rng)
         ritz = krylov.arnoldi(lambda v, J=J: J @ v, len(J), 20)
         assert ritz.H is not None
@@ -68,7 +68,7 @@ def test_intervals_cover_the_limits_of_80_random_matrices() -> None:
         assert found.low > 0.25 * true
         assert normal or found.high == math.inf
         narrow += found.low > 0.9 * true
-    assert narrow > 48  # and they say something
+    assert narrow > 24  # and they say something
 
 
 def test_the_circle_of_a_ring() -> None:

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import mflow
+from support.small_cases import for_all
 
 FLOWS: dict[str, tuple[Callable[[Any], Any], float, float, float]] = {  # f, start, end, rest
     "logistic": (lambda y: y * (1.0 - y), 0.1, 400.0, 1.0),
@@ -16,30 +17,22 @@ FLOWS: dict[str, tuple[Callable[[Any], Any], float, float, float]] = {  # f, sta
 }
 
 
-def takes_auto(method: Any) -> bool:
-    return "linear" in method.flags and "implicit" not in method.flags
-
-
-@pytest.mark.parametrize("flow", FLOWS)
-def test_the_rest_of_the_flow_is_reached(step_method: Any, flow: str) -> None:
+@for_all("flow", FLOWS)
+def test_the_rest_of_the_flow_is_reached(auto_step_method: Any, flow: str) -> None:
     """Each flow of one unknown is monotonic. Steps of the stability limit at the start came to cycles and rests of their own (rk4 on the
     logistic growth went round .3, .46, .6, .63 for ever), to the other side of 0, or beyond the wall."""
-    if not takes_auto(step_method):
-        pytest.skip("no limit to follow")
     f, start, end, rest = FLOWS[flow]
     with np.errstate(all="ignore"):
-        r = mflow.solve_ivp(lambda t, y: f(y), (0, end), [start], step_method.name, dt="auto")
+        r = mflow.solve_ivp(lambda t, y: f(y), (0, end), [start], auto_step_method.name, dt="auto")
     assert r.reason == "finished"
     assert r.y[0, -1] == pytest.approx(rest, rel=1e-6)
 
 
-@pytest.mark.parametrize("scale", [1e-14, 1e-8, 1e12, 1e20])
-def test_the_scale_of_the_state_does_not_matter(step_method: Any, scale: float) -> None:
+@for_all("scale", [1e-14, 1e-8, 1e12, 1e20])
+def test_the_scale_of_the_state_does_not_matter(auto_step_method: Any, scale: float) -> None:
     """y' = S (1 - e^(3 y/S)) from S rests at 0: differences of 1.5e-8 lie far beyond the state, or are lost in its rounding."""
-    if not takes_auto(step_method):
-        pytest.skip("no limit to follow")
     with np.errstate(all="ignore"):
-        r = mflow.solve_ivp(lambda t, y: scale * (1.0 - np.exp(3.0 * (y / scale))), (0, 40), [scale], step_method.name, dt="auto")
+        r = mflow.solve_ivp(lambda t, y: scale * (1.0 - np.exp(3.0 * (y / scale))), (0, 40), [scale], auto_step_method.name, dt="auto")
     assert r.reason == "finished"
     assert abs(r.y[0, -1]) <= 1e-6 * scale
 
@@ -59,12 +52,12 @@ def test_a_constant_slope_is_followed() -> None:
     assert r.y[0, -1] == pytest.approx(41.0, rel=1e-14)
 
 
-def test_a_wall_in_time_still_ends_the_run(step_method: Any) -> None:
+def test_a_wall_in_time_still_ends_the_run(auto_step_method: Any) -> None:
     """y' = sqrt(1 - t): no step leads beyond t = 1."""
-    if not takes_auto(step_method) or "needs_rho" in step_method.flags:
+    if "needs_rho" in auto_step_method.flags:
         pytest.skip("no limit to follow")
     with np.errstate(all="ignore"):
-        r = mflow.solve_ivp(lambda t, y: np.sqrt(1.0 - t) - 0.1 * y, (0, 2), [1.0], step_method.name, dt="auto")
+        r = mflow.solve_ivp(lambda t, y: np.sqrt(1.0 - t) - 0.1 * y, (0, 2), [1.0], auto_step_method.name, dt="auto")
     assert r.reason == "non_finite"
     assert r.t[-1] <= 1.2  # Euler steps from where its slope was the last one
     assert r.nfev < 20_000
@@ -80,12 +73,10 @@ SATURATED: dict[str, tuple[Callable[[float, Any], Any], float, list[float], list
 
 
 @pytest.mark.parametrize("case", SATURATED)
-def test_no_cycle_or_rest_is_the_methods_alone(step_method: Any, case: str) -> None:
+def test_no_cycle_or_rest_is_the_methods_alone(auto_step_method: Any, case: str) -> None:
     """Where the slope saturates a step may be stable at every look and go round for ever. The gene rests at y = 1/(1 + (y/.1)^4)."""
-    if not takes_auto(step_method):
-        pytest.skip("no limit to follow")
     f, end, start, rest = SATURATED[case]
-    r = mflow.solve_ivp(f, (0, end), start, step_method.name, dt="auto")
+    r = mflow.solve_ivp(f, (0, end), start, auto_step_method.name, dt="auto")
     assert r.reason == "finished"
     assert r.y[:, -1] == pytest.approx(rest, abs=2e-3)
 
@@ -121,11 +112,9 @@ def test_no_step_leads_over_a_pole(method: str, pole: str) -> None:
     assert "shrunk to 0" not in r.message
 
 
-def test_a_slope_that_turns_within_a_step_is_seen(step_method: Any) -> None:
+def test_a_slope_that_turns_within_a_step_is_seen(auto_step_method: Any) -> None:
     """h' = 1/10 - sqrt(h), h >= 0: the first step led to h = -7.4, where the slope is flat, and 300 time constants later h was -2."""
-    if not takes_auto(step_method):
-        pytest.skip("no limit to follow")
-    r = mflow.solve_ivp(lambda t, h: 0.1 - np.sqrt(np.maximum(h, 0.0)), (0, 60), [4.0], step_method.name, dt="auto")
+    r = mflow.solve_ivp(lambda t, h: 0.1 - np.sqrt(np.maximum(h, 0.0)), (0, 60), [4.0], auto_step_method.name, dt="auto")
     assert r.reason == "finished"
     assert r.y[0, -1] == pytest.approx(0.01, rel=1e-3)
 

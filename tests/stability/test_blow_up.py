@@ -54,8 +54,13 @@ def growth(method: Any, J: Any, dt: float, steps: int = 1200, piece: int = 100) 
 
 def radius(method: Any, J: Any, dt: float) -> float:
     """Of the matrix of one step, whose columns are where a step leads from the unit vectors."""
-    r = mflow.solve_ivp(lambda t, Y: J @ Y, (0.0, dt), np.eye(J.shape[0]), method, dt=dt, save="last")
-    return float(np.abs(np.linalg.eigvals(r.y[..., -1])).max())
+    units = np.eye(J.shape[0])
+    if method.is_implicit:
+        how = {"method": method, "dt": dt, "save": "last", "jac": J}
+        ends = np.column_stack([mflow.solve_ivp(lambda t, y: J @ y, (0.0, dt), unit, **how).y[:, -1] for unit in units])
+    else:
+        ends = mflow.solve_ivp(lambda t, Y: J @ Y, (0.0, dt), units, method, dt=dt, save="last").y[..., -1]
+    return float(np.abs(np.linalg.eigvals(ends)).max())
 
 
 @pytest.mark.parametrize("kind", ["dense", "sparse symmetric", "sparse"])
@@ -68,10 +73,10 @@ def test_integrators(step_method: Any, kind: str) -> None:
     dt = mflow.max_stable_dt(method, jac=J)
     if dt == math.inf:
         assert method.is_implicit
-        assert growth(method, J, 1000.0, 200, 20) < 1e-9
+        assert growth(method, J, 1000.0, 60, 20) < 1e-9
         return
     assert 0.0 < dt < math.inf
-    if method.is_implicit or "multistep" in step_method.flags:
+    if "multistep" in step_method.flags:
         assert growth(method, J, (1 - OFF) * dt) < 0.0
         assert growth(method, J, (1 + OFF) * dt) > 0.0
     else:
@@ -135,9 +140,9 @@ def test_optimizers(update_method: Any) -> None:
 @pytest.mark.parametrize("name", ["euler", "rk4", "dop853"])
 def test_products_alone(name: str, symmetric: bool, monkeypatch: Any) -> None:
     """Beyond the size up to which all eigenvalues are computed, and from J v, within 1 % of what all eigenvalues say."""
-    monkeypatch.setattr(eigenvalues, "DENSE", 100)
+    monkeypatch.setattr(eigenvalues, "DENSE", 60)
     rng = np.random.default_rng(5)
-    n = 300
+    n = 150
     A = sparse.random(n, n, density=4 / n, random_state=rng, data_rvs=rng.standard_normal).tocsr()
     A = (A + A.T if symmetric else A) - 8.0 * sparse.eye(n).tocsr()
     values = _all_values(symmetric, A)

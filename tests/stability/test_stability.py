@@ -12,6 +12,7 @@ import pytest
 import mflow
 from support.oracles.reference import defaults
 from support.oracles.tableaus import beta_of, butcher, stability_function
+from support.small_cases import for_all
 
 MU = (0.0, 0.3, 0.5, 0.9, 0.99)
 
@@ -87,7 +88,7 @@ def test_polynomial_is_the_exponential_to_the_order(one_step_method: Any) -> Non
         assert float(coefficients[k]) == pytest.approx(1 / math.factorial(k), rel=1e-14)
 
 
-@pytest.mark.parametrize("shape", [(), (1,), (0,), (2, 3)])
+@for_all("shape", [(), (1,), (0,), (2, 3)])
 def test_amplification_keeps_its_shape(one_step_method: Any, shape: tuple[int, ...]) -> None:
     out = mflow.amplification(one_step_method.name, np.full(shape, -0.5))
     assert (out.shape, out.dtype) == (shape, np.dtype(np.complex128))

@@ -7,6 +7,7 @@ need are those of the running environment, seen through a .pth file; mflow itsel
 
 from __future__ import annotations
 
+import ctypes
 import importlib.metadata
 import importlib.util
 import os
@@ -19,10 +20,22 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
+import mflow_core
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = ROOT / "examples"
+COMPILER = shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
+needs_compiler = pytest.mark.skipif(COMPILER is None, reason="no C compiler on this machine")
+
+
+def library(source: str, folder: Path) -> ctypes.CDLL:
+    """A host in C99 that includes mflow's header, compiled without a warning."""
+    path, target = folder / "host.c", folder / "host.so"
+    path.write_text(source)
+    flags = ["-shared", "-fPIC", "-std=c99", "-Wall", "-Wextra", "-Werror", "-pedantic", f"-I{mflow_core.get_include()}"]
+    subprocess.run([str(COMPILER), *flags, str(path), "-o", str(target)], check=True)
+    return ctypes.CDLL(str(target))
 
 
 def skip(reason: str) -> Any:

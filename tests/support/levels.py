@@ -9,6 +9,8 @@ LEVELS = registry.available_levels()
 
 KINDS: dict[str, Callable[[Any], bool]] = {
     "step": lambda row: row.kind == "step" and "second_order" not in row.flags,
+    "stiff_pair": lambda row: KINDS["step"](row) and ({"implicit", "embedded"} <= row.flags or "multistep" in row.flags),
+    "auto_step": lambda row: KINDS["step"](row) and "linear" in row.flags and "implicit" not in row.flags,  # takes dt="auto"
     "one_step": lambda row: KINDS["step"](row) and "multistep" not in row.flags,
     "second": lambda row: "second_order" in row.flags,
     "update": lambda row: row.kind == "update",

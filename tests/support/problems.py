@@ -23,6 +23,19 @@ SIZES = (0, 1, 2, 3, 7, 13, 64, 1001, 20_000)  # nothing, scalar loops, odd, pow
 SHAPES = ((), (1,), (3,), (3, 4), (2, 1, 3))
 
 
+class Boom(Exception):
+    """What a user's function raises."""
+
+
+def decay(t: float, y: Array) -> Array:
+    return -y
+
+
+def calls_are_known(method: Any) -> bool:
+    """Newton's iterations and estimates of the spectral radius depend on the problem."""
+    return not {"implicit", "needs_rho"} & set(method.flags)
+
+
 @dataclass(frozen=True)
 class Problem:
     name: str
@@ -131,6 +144,7 @@ OBJECTIVE_C = ctypes.CFUNCTYPE(
 )  # fmt: skip
 
 
+@functools.cache  # numba compiles for a tenth of a second
 def decay_cfunc() -> Any:
     """y' = -y as a numba cfunc."""
     numba = pytest.importorskip("numba")

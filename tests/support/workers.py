@@ -37,6 +37,7 @@ def start_workers(config: pytest.Config) -> None:
         option.numprocesses = workers(config)
         if option.numprocesses:
             option.dist = "loadfile"
+            option.loadscopereorder = False  # files of few tests, which would be last, are among the longest: one worker waited for them
     if option.numprocesses:
         for name in ALONE:
             os.environ.setdefault(name, "1")

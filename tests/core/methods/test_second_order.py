@@ -138,7 +138,7 @@ def calls_of(record: Any, par: dict[str, float], problem: Any) -> list[Any]:
 
 
 @pytest.mark.parametrize(("record", "par"), CASES)
-@pytest.mark.parametrize("code", [-7, 5])
+@for_all("code", [-7, 5])
 def test_codes_of_callbacks_end_the_step(record: Any, par: dict[str, float], code: int) -> None:
     kernel = MotionKernel(record, chain(3), par)
     kernel.step(0.0, start_of(3), 0.1, want_err=True)

@@ -14,13 +14,10 @@ import pytest
 
 import mflow
 from support.motion import Array, estimates
+from support.problems import Boom
 
 METHODS = mflow.methods(family="second_order")
 K = np.array([[6.0, -2.0], [-2.0, 4.0]])
-
-
-class Boom(Exception):
-    pass
 
 
 class Fuse:

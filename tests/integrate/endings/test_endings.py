@@ -14,14 +14,11 @@ from mflow_core import registry
 import mflow
 from support.levels import ITERATED
 from support.oracles.tableaus import is_coupled
-from support.problems import RHS_C, Array, cfunc
+from support.problems import RHS_C, Array, Boom, cfunc, decay
+from support.small_cases import for_all
 
 BUDGET = 64  # evaluations from the first non-finite slope to the end, with fixed steps
 SOON = 1300  # under error control, which halves its distance to the place some 50 times
-
-
-def decay(t: float, y: Array) -> Array:
-    return -y
 
 
 def quiet(fun: Callable[[float, Array], Array]) -> Callable[[float, Array], Array]:
@@ -67,8 +64,8 @@ IMPLICIT = [
 # ---- numbers that are not finite -----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
-@pytest.mark.parametrize("n", [1, 3])
+@for_all("bad", [math.nan, math.inf, -math.inf])
+@for_all("n", [1, 3])
 def test_a_wall_of_nan_ends_every_run_soon(step_method: Any, bad: float, n: int) -> None:
     for mode in modes(step_method):
         fun = Counted(lambda t, y: np.full(n, bad) if t > 1.0 else -y)
@@ -284,10 +281,6 @@ def test_recoverable_shrinks_the_step(method: str) -> None:
     stuck = mflow.solve_ivp(fun, (0, 2), [1.0], method, rtol=1e-5)
     assert stuck.reason == "rhs_failed"
     assert stuck.t[-1] == pytest.approx(1.0, abs=1e-6)
-
-
-class Boom(Exception):
-    pass
 
 
 def test_exceptions_carry_the_partial_result(step_method: Any) -> None:

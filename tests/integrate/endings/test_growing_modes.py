@@ -8,10 +8,7 @@ import numpy as np
 import pytest
 
 import mflow
-
-
-def is_stiff_pair(method):
-    return {"implicit", "embedded"} <= method.flags or "multistep" in method.flags
+from support.small_cases import for_all
 
 
 def logistic(start, t):
@@ -19,31 +16,25 @@ def logistic(start, t):
     return 1.0 / (1.0 + (1.0 / start - 1.0) * math.exp(-t))
 
 
-@pytest.mark.parametrize("start", [1e-10, 1e-15, 1e-20, 1e-30])
-def test_a_small_start_grows(step_method, start):
+@for_all("start", [1e-10, 1e-15, 1e-20, 1e-30])
+def test_a_small_start_grows(stiff_pair_method, start):
     """Far below atol: a step of a hundred times 1/lambda is damped by the method, and y stayed at rest at 0."""
-    if not is_stiff_pair(step_method):
-        pytest.skip("no stiff pair")
-    r = mflow.solve_ivp(lambda t, y: y * (1 - y), (0, 400), [start], step_method.name, atol=1e-6)
+    r = mflow.solve_ivp(lambda t, y: y * (1 - y), (0, 400), [start], stiff_pair_method.name, atol=1e-6)
     assert r.reason == "finished"
     assert r.y[0, -1] == pytest.approx(logistic(start, 400.0), rel=1e-4)
     assert np.all(r.y >= -1e-9)
 
 
-def test_one_that_is_at_rest_exactly_does_not_hold_the_run(step_method):
+def test_one_that_is_at_rest_exactly_does_not_hold_the_run(stiff_pair_method):
     """An absent species stays absent, and after some thousand cuts the steps pass its growth."""
-    if not is_stiff_pair(step_method):
-        pytest.skip("no stiff pair")
-    r = mflow.solve_ivp(lambda t, y: [y[0] * (1 - y[0]), 1 - y[1]], (0, 1e7), [0.0, 3.0], step_method.name)
+    r = mflow.solve_ivp(lambda t, y: [y[0] * (1 - y[0]), 1 - y[1]], (0, 1e7), [0.0, 3.0], stiff_pair_method.name)
     assert r.reason == "finished"
     assert r.y[:, -1] == pytest.approx([0.0, 1.0], abs=1e-6)
     assert r.nsteps < 6000
 
 
-def test_a_run_that_is_resumed_goes_on_with_the_same_bits(step_method, tmp_path):
-    if not is_stiff_pair(step_method):
-        pytest.skip("no stiff pair")
-    call = (lambda t, y: [y[0] * (1 - y[0]), 1 - y[1]], (0, 60), [1e-12, 3.0], step_method.name)
+def test_a_run_that_is_resumed_goes_on_with_the_same_bits(stiff_pair_method, tmp_path):
+    call = (lambda t, y: [y[0] * (1 - y[0]), 1 - y[1]], (0, 60), [1e-12, 3.0], stiff_pair_method.name)
     path = str(tmp_path / "run")
     whole = mflow.solve_ivp(*call)
     for steps in (8, 14):
@@ -53,26 +44,24 @@ def test_a_run_that_is_resumed_goes_on_with_the_same_bits(step_method, tmp_path)
         assert resumed.nsteps == whole.nsteps
 
 
-def test_nothing_goes_on_behind_a_wall_of_third_order(step_method):
+def test_nothing_goes_on_behind_a_wall_of_third_order(stiff_pair_method):
     """y' = -1/(y - 10)^3 ends at t = 1/64 from 10.5: (y - 10)^4 = 1/16 - 4 t. Behind it nothing is the solution."""
-    if not is_stiff_pair(step_method):
-        pytest.skip("no stiff pair")
     for rtol in (1e-3, 1e-6):
         with np.errstate(all="ignore"):
             r = mflow.solve_ivp(
-                lambda t, y: -1 / (y - 10) ** 3, (0, 0.05), [10.5], step_method.name, rtol=rtol, atol=1e-3 * rtol, max_steps=3000
+                lambda t, y: -1 / (y - 10) ** 3, (0, 0.05), [10.5], stiff_pair_method.name, rtol=rtol, atol=1e-3 * rtol, max_steps=3000
             )
         assert not r.success
         assert r.t[-1] < 0.017
 
 
-def test_a_pole_of_an_algebraic_equation_ends_the_run(step_method):
+def test_a_pole_of_an_algebraic_equation_ends_the_run(stiff_pair_method):
     """y' = -1, 0 = y z - 1: z = 1/(1 - t) ends at t = 1, where the equation has no solution."""
-    if "mass" not in step_method.flags or not is_stiff_pair(step_method):
+    if "mass" not in stiff_pair_method.flags:
         pytest.skip("no mass matrix")
     for rtol, atol in ((1e-3, 1e-6), (1e-6, 1e-3), (1e-3, 10.0)):
         r = mflow.solve_ivp(
-            lambda t, y: [-1.0, y[0] * y[1] - 1.0], (0, 2), [1.0, 1.0], step_method.name, mass=[1.0, 0.0], rtol=rtol, atol=atol
+            lambda t, y: [-1.0, y[0] * y[1] - 1.0], (0, 2), [1.0, 1.0], stiff_pair_method.name, mass=[1.0, 0.0], rtol=rtol, atol=atol
         )
         assert not r.success
         assert r.t[-1] < 2.0
@@ -95,21 +84,17 @@ EVEN = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("case", EVEN)
-def test_an_even_number_of_small_starts_grows(step_method, case):
+@for_all("case", EVEN)
+def test_an_even_number_of_small_starts_grows(stiff_pair_method, case):
     """det M has its sign again where two modes have outgrown a step; all of these tend to 1."""
-    if not is_stiff_pair(step_method):
-        pytest.skip("no stiff pair")
     f, y0, options = EVEN[case]
-    r = mflow.solve_ivp(f, (0, 400), y0, step_method.name, atol=1e-6, **options)
+    r = mflow.solve_ivp(f, (0, 400), y0, stiff_pair_method.name, atol=1e-6, **options)
     assert r.reason == "finished"
     assert r.y[:, -1] == pytest.approx(np.ones(len(y0)), rel=1e-4)
 
 
-def test_an_even_number_grows_in_sparse_systems(step_method):
+def test_an_even_number_grows_in_sparse_systems(stiff_pair_method):
     """A star, whose rows have no narrow band: a centre that 119 others feed."""
-    if not is_stiff_pair(step_method):
-        pytest.skip("no stiff pair")
     sparse = pytest.importorskip("scipy.sparse")
     n = 120
     fed = np.diag(np.full(n, -0.001))
@@ -122,6 +107,6 @@ def test_an_even_number_grows_in_sparse_systems(step_method):
     def jac(t, y):
         return sparse.csc_array(fed + np.diag(1 - 2 * y))
 
-    r = mflow.solve_ivp(f, (0, 200), np.full(n, 1e-25), step_method.name, atol=1e-6, jac=jac)
+    r = mflow.solve_ivp(f, (0, 200), np.full(n, 1e-25), stiff_pair_method.name, atol=1e-6, jac=jac)
     assert r.reason == "finished"
     assert r.y[:, -1] == pytest.approx(np.ones(n), rel=1e-4)

@@ -13,13 +13,9 @@ from mflow_core import registry
 
 import mflow
 from support.levels import ITERATED
-from support.problems import Array, decay_cfunc, start_of, waves
+from support.problems import Array, Boom, decay_cfunc, start_of, waves
 
 EMBEDDED = [record.name for record in registry.records() if "embedded" in record.flags and "second_order" not in record.flags]
-
-
-class Boom(Exception):
-    pass
 
 
 class Fuse:

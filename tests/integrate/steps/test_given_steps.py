@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import mflow
-from support.problems import Array, decay_cfunc, start_of, waves
+from support.problems import Array, Boom, decay_cfunc, start_of, waves
 
 
 def test_equal_steps_given_one_by_one_are_fixed_steps(step_method: Any) -> None:
@@ -87,10 +87,6 @@ def test_dynamics_takes_them_too(method: str) -> None:
     given = mflow.solve_dynamics(dt=lambda q, t, x, v: 0.125, **call)
     np.testing.assert_array_equal(given.x, fixed.x)
     np.testing.assert_array_equal(given.energy.residual, fixed.energy.residual)
-
-
-class Boom(Exception):
-    pass
 
 
 @pytest.mark.parametrize("function", [False, True])

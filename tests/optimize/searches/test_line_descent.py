@@ -18,6 +18,7 @@ import scipy.optimize
 import mflow
 from mflow import LineSearch, minimize
 from support.oracles.reference import SETTINGS, looks_ahead
+from support.small_cases import for_all
 
 Array = np.ndarray
 KINDS = ("exact", "backtracking", "armijo", "strong_wolfe", "barzilai_borwein")
@@ -141,8 +142,8 @@ def scipys_bottom() -> Array:
     return scipy.optimize.minimize(rosenbrock, [-1.2, 1.0], jac=True, tol=1e-10).x
 
 
-@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("method", METHODS)
+@for_all("kind", KINDS)
 def test_every_optimizer_finds_the_bottom(method: str, kind: str) -> None:
     if kind == "barzilai_borwein" and method != "sgd":
         with pytest.raises(ValueError, match="belong to method='steepest_descent'"):
