@@ -15,14 +15,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pytest
-import scipy
-import scipy.optimize
 
 import mflow
 from conftest import HERE
 
 if TYPE_CHECKING:
     from conftest import Bench
+
+scipy = pytest.importorskip("scipy")
+pytest.importorskip("scipy.optimize")
 
 WALL, COMPILED, CALLS = 0.6, 0.05, 1.0  # of SciPy's
 BATCH = 10_000.0  # nanoseconds of a decay of three parameters and 50 points in a batch, on one core

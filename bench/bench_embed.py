@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import mflow_core
-import numba
 import numpy as np
 import pytest
 from mflow_core import abi, registry
@@ -19,6 +18,8 @@ from bench_optim import COEFFICIENTS, WIDTH
 
 if TYPE_CHECKING:
     from conftest import Bench, Room
+
+numba = pytest.importorskip("numba")
 
 UPDATE_AGAINST_C, STEP_AGAINST_C = 1.10, 1.15
 TWO_THREADS = 1 / 1.8

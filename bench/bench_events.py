@@ -6,12 +6,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy.integrate import solve_ivp as scipy_ivp
+import pytest
 
 import mflow
 
 if TYPE_CHECKING:
     from conftest import Bench
+
+scipy_ivp = pytest.importorskip("scipy.integrate").solve_ivp
 
 TOL = {"rtol": 1e-8, "atol": 1e-10}
 AGAINST_RESTARTS = 0.5

@@ -16,13 +16,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-import scipy.optimize
 
 import mflow
 from mflow.data import load_nist, nist_names
 
 if TYPE_CHECKING:
     from conftest import Bench
+
+scipy = pytest.importorskip("scipy")
+pytest.importorskip("scipy.optimize")
 
 N = 10
 BLOCK = 40

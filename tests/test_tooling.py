@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import functools
 import importlib.util
 import inspect
@@ -252,6 +253,17 @@ def test_a_bench_that_compares_shows_what_pytest_benchmark_says(compare: Any, qu
     option = SimpleNamespace(benchmark_disable=True, benchmark_quiet=None, benchmark_compare=compare, verbose=0)
     bench_conftest().pytest_configure(SimpleNamespace(args=[str(ROOT / "bench")], option=option, stash={}))
     assert (option.benchmark_disable, option.benchmark_quiet) == (False, quiet)
+
+
+def test_a_bench_file_imports_no_peer_at_its_top() -> None:
+    """Without numba bench_embed.py ended the collection of all: a peer that is not installed is skipped."""
+    extra = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]["bench"]
+    peers = {re.split(r"[<>=]", package)[0] for package in extra}
+    peers = (peers | {"sklearn", "sympy", "numbalsoda"}) - {"pytest", "pytest-benchmark"}
+    for path in [*(ROOT / "bench").glob("bench_*.py"), ROOT / "bench" / "conftest.py"]:
+        for node in ast.parse(path.read_text()).body:
+            names = [a.name for a in node.names] if isinstance(node, ast.Import) else [getattr(node, "module", None) or ""]
+            assert not {name.split(".")[0] for name in names} & peers, path.name
 
 
 # ---- the build -------------------------------------------------------------------------------------------------------------------------

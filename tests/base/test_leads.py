@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import re
 from typing import Any
 
 import numpy as np
@@ -38,6 +39,11 @@ def objects() -> dict[str, Any]:
         ("AveragedModel", "mflow.optim.SWA and mflow.optim.EMA"),
         ("Parameters", "p0=, bounds= and fixed= of mflow.curve_fit"),  # "did you mean 'best_parameters'"
         ("report_fit", r"print\(fit\)"),
+        ("warmup_cosine_decay_schedule", "SequentialLR"),  # of optax: a list of all schedules
+        ("version", "mflow.__version__"),  # "did you mean 'dispersion'"
+        ("vmap", "mflow.solve_ivp_batch"),
+        ("LogisticRegression", "mflow.ImplicitSGDClassifier"),
+        ("ode45", "here it is mflow.solve_ivp"),
         ("solve_ipv", "did you mean 'solve_ivp'"),
         ("qqqq", r"dir\(mflow\) lists what there is$"),  # it was a list of 140 names
     ],
@@ -91,6 +97,30 @@ def test_what_a_lead_names_is_there() -> None:
     chi = float(np.sum(fit.residuals**2))
     assert 2 * fit.cost == pytest.approx(chi)
     assert 2 * fit.cost / fit.dof == pytest.approx(fit.s**2)
+
+
+def test_the_names_of_ours_in_a_lead_exist() -> None:
+    for text in foreign.NAMES.values():
+        for word in re.findall(r"mflow((?:\.[A-Za-z]\w*)+)", text):
+            one: Any = mflow
+            for name in word[1:].split("."):
+                if name.endswith("_"):  # mflow.data, whose load_... read the tables
+                    break
+                if name == "ImplicitSGDClassifier" or name == "ImplicitSGDRegressor":
+                    pytest.importorskip("sklearn")
+                one = getattr(one, name)
+
+
+def test_optax_names_in_the_room_of_schedules() -> None:
+    with pytest.raises(AttributeError, match=r"here it is mflow\.schedules\.CosineAnnealingLR\(lr, T_max=decay_steps\)"):
+        mflow.schedules.cosine_decay_schedule
+    with pytest.raises(AttributeError, match=r"here it is mflow\.schedules\.Schedule"):
+        mflow.schedules.LRScheduler
+
+
+def test_the_span_of_an_equation_given_to_a_flow_is_answered() -> None:
+    with pytest.raises(TypeError, match=r"^t_end: expected a finite number \(the flow begins at t = 0\), got \(0, 1\)"):
+        mflow.gradient_flow(lambda c: c, [1.0], (0, 1))
 
 
 def test_a_schedule_made_of_an_optimizer_says_that_the_optimizer_takes_it() -> None:

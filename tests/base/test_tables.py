@@ -92,3 +92,15 @@ def test_every_report_has_its_table_as_text() -> None:
     for make in REPORTS.values():
         report = make()
         assert report.table() == str(report)
+
+
+def test_a_result_shows_a_networks_parameters_in_short() -> None:
+    """Each weight was printed twice, before the reason and the message."""
+    p = {"W": np.ones((4, 16)), "b": np.zeros(16), "c": np.zeros(1)}
+    zero = {key: np.zeros_like(a) for key, a in p.items()}
+    r = mflow.train(lambda p, X: (0.5, zero), p, np.ones((4, 1)), "sgd", lr=0.1, epochs=1, jac=True)
+    assert "params: {'W': float64 (4, 16), 'b': float64 (16,), 'c': array([0.])}" in str(r)
+    r.params = [np.ones(7), (np.ones((1, 9)), 3, "four")]
+    assert "params: [float64 (7,), (float64 (1, 9), 3, 'four')]" in str(r)
+    r.params = ([*range(30)],)
+    assert "params: ([0, 1, 2, ..., 27, 28, 29],)" in str(r)

@@ -349,3 +349,25 @@ def test_a_table_of_three_columns_names_a_way(tmp_path):
         read_record(file, "m/s2")
     t, a = np.loadtxt(file, delimiter=",", skiprows=1, usecols=(0, 2), unpack=True)
     assert GroundMotion("three", t, a).peak == 4.0
+
+
+@pytest.mark.parametrize(
+    ("unit", "factor"),
+    [("G", GRAVITY), ("gal", 0.01), ("Gal", 0.01), ("m/s^2", 1.0), ("m/s**2", 1.0), ("cm/s/s", 0.01), ("cm/s^2", 0.01), ("mm/s2", 1e-3),
+     ("in/s2", 0.0254), ("mg", 1e-3 * GRAVITY)],
+)  # fmt: skip
+def test_a_callers_unit_in_the_spellings_of_headers(tmp_path: Path, unit: str, factor: float) -> None:
+    """Three were taken: g, m/s2, cm/s2."""
+    path = tmp_path / "r.csv"
+    path.write_text("t,a\n0,0\n0.01,2\n0.02,1\n")
+    np.testing.assert_allclose(read_record(path, unit=unit).a, factor * np.array([0.0, 2.0, 1.0]), rtol=1e-15)
+
+
+@pytest.mark.parametrize(
+    ("unit", "words"), [("furlong", "got 'furlong'$"), ("cm/s", "a unit of velocity"), ("m", "displacement"), (1.0, "got 1.0")]
+)
+def test_a_unit_that_is_none_of_acceleration(tmp_path: Path, unit: Any, words: str) -> None:
+    path = tmp_path / "r.csv"
+    path.write_text("t,a\n0,0\n0.01,2\n0.02,1\n")
+    with pytest.raises(ValueError, match=r"^unit: expected one of g, m/s2, .*" + words):
+        read_record(path, unit=unit)

@@ -48,3 +48,21 @@ def test_weight_decay_alone_is_a_power() -> None:
     """Each step of size 0.1 leaves 0.9 of the parameters."""
     r = mflow.train(decay, np.array([1.0, -2.0]), DATA, optimizer="sgd", epochs=3, batch_size=2, lr=0.1, jac=True)
     np.testing.assert_allclose(r.last_params, 0.9**6 * np.array([1.0, -2.0]), rtol=1e-15)
+
+
+@pytest.mark.parametrize("turned", [lambda g: g.T.copy().T, lambda g: g[::-1].copy()[::-1], np.asfortranarray], ids=["T", "back", "F"])
+@pytest.mark.parametrize("average", [None, 0.5])
+def test_a_gradient_that_lies_otherwise_in_memory_trains_as_its_copy(turned: Any, average: Any) -> None:
+    """(h.T @ d).T is one; `train` refused it, where torch takes any."""
+    X = np.random.default_rng(0).normal(size=(12, 3))
+
+    def cost(p: Any, X: Any, turn: Any = turned) -> Any:
+        r = X @ p["W"] - X[:, :2]
+        return 0.5 * float(np.mean(r**2)), {"W": turn(X.T @ r / r.size), "b": np.zeros(1)}
+
+    start = {"W": np.ones((3, 2)), "b": np.zeros(1)}
+    how: dict[str, Any] = {"optimizer": "adam", "epochs": 4, "batch_size": 6, "lr": 0.1, "jac": True, "seed": 0, "average": average}
+    r = mflow.train(cost, start, (X,), **how)
+    same = mflow.train(lambda p, X: cost(p, X, np.ascontiguousarray), start, (X,), **how)
+    assert r.nit == 8
+    assert np.array_equal(r.last_params["W"], same.last_params["W"])

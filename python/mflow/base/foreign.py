@@ -55,6 +55,34 @@ NAMES = {
     "SineModel": 'mflow.curve_fit("sine", x, y), with a constant c', "PowerLawModel": 'mflow.curve_fit("power_law", x, y)',
     "LBFGS": 'method="lbfgs" of mflow.train and mflow.minimize, as its line search asks for more gradients',
 }  # fmt: skip
+GRADIENTS = "a gradient of your own, of any program that differentiates; mflow.compiled_from_sympy makes one from symbols"
+WARMED = "mflow.schedules.SequentialLR([mflow.schedules.LinearLR(...), mflow.schedules.CosineAnnealingLR(...)], milestones=[...])"
+ESTIMATORS = "mflow.ImplicitSGDClassifier, an estimator of scikit-learn's kind, or mflow.SoftmaxSGD"
+# optax, JAX, torch.nn, scikit-learn, and what is asked of any package.
+NAMES |= {
+    **dict.fromkeys(("warmup_cosine_decay_schedule", "warmup_exponential_decay_schedule", "join_schedules"), WARMED),
+    "cosine_decay_schedule": "mflow.schedules.CosineAnnealingLR(lr, T_max=decay_steps)",
+    "cosine_onecycle_schedule": "mflow.schedules.OneCycleLR(max_lr, total_steps=...)",
+    "linear_onecycle_schedule": "mflow.schedules.OneCycleLR(max_lr, total_steps=...)",
+    "exponential_decay": "mflow.schedules.ExponentialLR(lr, gamma=decay_rate**(1/transition_steps))",
+    "constant_schedule": "the number itself, lr=0.1",
+    **dict.fromkeys(("linear_schedule", "polynomial_schedule"), "mflow.schedules.PolynomialLR(lr, total_iters=...)"),
+    "piecewise_constant_schedule": "mflow.schedules.MultiStepLR(lr, milestones=[...], gamma=...)",
+    **dict.fromkeys(("clip_by_global_norm", "adaptive_grad_clip"), "clip_norm= of every optimizer and of mflow.train"),
+    **dict.fromkeys(("chain", "apply_updates"), "opt.step(gradient) of one optimizer, which has clip_norm= and weight_decay= itself"),
+    "lbfgs": 'method="lbfgs" of mflow.train and mflow.minimize',
+    **dict.fromkeys(("LRScheduler", "_LRScheduler"), "mflow.schedules.Schedule, or any function of the step"),
+    **dict.fromkeys(("grad", "value_and_grad", "jacfwd", "jacrev", "hessian", "autograd"), GRADIENTS),
+    "jacobian": 'jac= of the drivers; where it is missing, they take differences',
+    **dict.fromkeys(("vmap", "ensemble"), "mflow.solve_ivp_batch, mflow.minimize_batch and their like"),
+    **dict.fromkeys(("LogisticRegression", "SGDClassifier", "Perceptron"), ESTIMATORS), "SGDRegressor": "mflow.ImplicitSGDRegressor",
+    "datasets": "mflow.data", "load_dataset": "mflow.data, whose load_... read the tables that come with mflow",
+    **dict.fromkeys(("version", "show_config", "show_versions"), "mflow.__version__; the command mflow doctor shows the rest"),
+    "test": "the command mflow doctor, which compares the bits of all methods",
+    **dict.fromkeys(("ode15s", "ode45", "ode23", "ode23s", "ode23t"), "mflow.solve_ivp, whose method= names the algorithm"),
+    **dict.fromkeys(("fit", "curvefit"), FIT), "lsqnonlin": "mflow.least_squares", "fminunc": "mflow.minimize",
+    **dict.fromkeys(("eig", "eigh"), "mflow.modes(mass, stiffness) of a structure; numpy.linalg has it for a matrix"),
+}  # fmt: skip
 # What SciPy has and mflow has not, by SciPy's module.
 ELSEWHERE = {
     "integrate": "solve_bvp quad quad_vec dblquad tplquad nquad simpson trapezoid cumulative_trapezoid cumulative_simpson romb",

@@ -13,6 +13,8 @@ from mflow.base.extras import need
 
 __all__ = ["Readable", "Table", "fields", "frame", "from_frame", "short", "shortened"]
 
+FEW = 20  # numbers of an array, and entries of a list, that are printed whole
+INSIDE = 6  # numbers of an array in a list or dict, and entries of a dict, that are printed whole
 MOST = 24  # rows of a table that is printed whole
 
 
@@ -132,12 +134,33 @@ def fields(name: str, entries: Mapping[str, Any]) -> str:
 
 
 def short(value: Any) -> str:
-    """Text of an entry; of a long array, list or dict, such as the reasons and messages of a batch, the first and last entries."""
+    """Text of an entry; of a long array, list or dict, such as the reasons and messages of a batch, the first and last entries.
+
+    Of long arrays in a list or a dict, as a network's parameters are, the type and the shape.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from mflow.base.tables import short
+    >>> short({"W": np.ones((40, 3)), "b": np.zeros(3)})
+    "{'W': float64 (40, 3), 'b': array([0., 0., 0.])}"
+    """
     if isinstance(value, np.ndarray):
-        return np.array2string(value, threshold=20, edgeitems=3)
-    if type(value) is list and len(value) > 20:
-        return f"[{', '.join(map(repr, value[:3]))}, ..., {', '.join(map(repr, value[-3:]))}]"
-    if type(value) is dict and len(value) > 6:
-        entries = [f"{key!r}: {entry!r}" for key, entry in value.items()]
-        return f"{{{', '.join(entries[:3])}, ..., {', '.join(entries[-3:])}}}"
+        return np.array2string(value, threshold=FEW, edgeitems=3)
+    if type(value) in (list, tuple):
+        entries = _ends([*map(_inside, value)], FEW)
+        return f"[{', '.join(entries)}]" if type(value) is list else f"({', '.join(entries)}{',' * (len(entries) == 1)})"
+    if type(value) is dict:
+        return f"{{{', '.join(_ends([f'{key!r}: {_inside(entry)}' for key, entry in value.items()], INSIDE))}}}"
     return str(value)
+
+
+def _ends(entries: list[str], most: int) -> list[str]:
+    return entries if len(entries) <= most else [*entries[:3], "...", *entries[-3:]]
+
+
+def _inside(value: Any) -> str:
+    """An entry of a list or a dict."""
+    if isinstance(value, np.ndarray):
+        return f"{value.dtype} {value.shape}" if value.size > INSIDE else repr(value)
+    return short(value) if type(value) in (list, tuple, dict) else repr(value)

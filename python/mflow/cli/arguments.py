@@ -17,7 +17,7 @@ from typing import Any
 
 from mflow.base.checks import check_number, check_whole, in_range
 from mflow.base.methods import methods
-from mflow.data.ground_motion import UNITS, GroundMotion, read_record
+from mflow.data.ground_motion import GroundMotion, read_record
 
 __all__ = [
     "PICTURES",
@@ -89,7 +89,7 @@ def whole(low: int) -> Callable[[str], int]:
 
 def add_record_options(add: Callable[..., object]) -> None:
     """Declare what a record of the ground does not say itself."""
-    add("--unit", choices=list(UNITS), help="of a record that does not say")
+    add("--unit", metavar="UNIT", help="of a record that does not say: g, m/s2, cm/s2, gal, ...")
     add("--scale", type=positive, default=1.0, metavar="FACTOR", help="for the record's acceleration (default: %(default)s)")
     add("--record-dt", type=positive, metavar="SECONDS", help="between accelerations, of a record that is a text of these alone")
     add("--column", type=whole(0), metavar="N", help="with --record-dt: the accelerations are those of this column, counted from 0")

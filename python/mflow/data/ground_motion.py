@@ -16,10 +16,11 @@ import re
 import stat
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from mflow.base.checks import Array, check_choice, check_number, check_whole
+from mflow.base.checks import Array, check_number, check_whole, shown
 from mflow.data.record_units import (
     ACCELERATIONS,
     GRAVITY,
@@ -42,7 +43,7 @@ __all__ = ["GRAVITY", "UNITS", "GroundMotion", "read_record"]
 
 LONGEST_LINE = 1 << 24  # bytes: a record without line ends
 LONGEST = 1 << 29  # bytes: some days of 200 samples a second
-UNITS = {name: ACCELERATIONS[name] for name in ("g", "m/s2", "cm/s2")}  # that a caller may give
+UNITS = {name: ACCELERATIONS[name] for name in ("g", "m/s2", "cm/s2")}  # that a caller is told to give
 HEADER_LINES = 12  # of an AT2 file, in which NPTS and DT must stand
 OTHER_WORDS = ("NPTS", "UNITS", "UNIT", "IN", "ACCELERATION", "ACC")  # that may follow DT in its line, and are no unit
 SAME_STEP = 3e-3  # a dt that differs by less from what a heading states differs by its rounding
@@ -134,8 +135,9 @@ def read_record(
         skipped, and so are lines that begin with #, but units in them count. COSMOS (V1, V2, V1C, V2C), CSMIP's volume 2, SMC and ESM's
         ASCII files are known by their first lines; they state their units. K-NET and KiK-net files, MiniSEED, SAC and what else ObsPy
         knows are read by it, where it is installed (``pip install 'momentum-flow[records]'``); those that state no unit need ``unit``.
-    unit : "g", "m/s2" or "cm/s2"
-        The unit where the file states none; where it does, it must be the same.
+    unit : "g", "m/s2", "cm/s2", "gal", ...
+        The unit where the file states none, in any of the spellings that headers have ("G", "m/s^2", "cm/s/s", "in/s2", "mg", ...); where
+        it does, it must be the same.
     scale : float
         A factor for all accelerations.
     dt : float
@@ -182,8 +184,7 @@ def read_record(
     Format (2001); A. Converse and A. G. Brady, USGS Open-File Report 92-296A (1992); L. Luzi and others, Engineering Strong-Motion database
     (ESM), doi:10.13127/ESM.2.
     """
-    if unit is not None:
-        check_choice(unit, "unit", UNITS)
+    unit = None if unit is None else _given_unit(unit)
     check_number(scale, "scale")
     file = Path(path)
     _check_columns(dt, column)
@@ -211,6 +212,14 @@ def read_record(
     if bad.size:
         raise ValueError(f"{file}: expected increasing times, got {t[bad[0] + 1]:g} s after {t[bad[0]]:g} s")
     return GroundMotion(file.name, t - t[0], scale * a)
+
+
+def _given_unit(unit: Any) -> str:
+    """The name of a unit of acceleration in a caller's spelling."""
+    kind = kind_of(unit) if isinstance(unit, str) else None
+    if kind is None or kind[0] != "acceleration":
+        raise ValueError(f"unit: expected one of {KNOWN}, got {shown(unit)}" + (f", a unit of {kind[0]}" if kind else ""))
+    return kind[1]
 
 
 def _content(file: Path) -> bytes:

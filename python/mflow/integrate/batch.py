@@ -368,18 +368,28 @@ def _result(task: Task, columns: Columns) -> IVPBatchResult:
     counts = {name: columns.counts[:, k] for k, name in enumerate(COUNTS)}
     return IVPBatchResult(
         t=task.times if at_times else columns.t, y=columns.y, reached=columns.reached, success=bool(np.all(columns.status >= 0)),
-        status=columns.status, reason=columns.reason, message=_summary(columns), messages=columns.messages, doubts=columns.doubts,
+        status=columns.status, reason=columns.reason, message=_summary(task, columns), messages=columns.messages, doubts=columns.doubts,
         errors=columns.errors, **counts, **extras, at_times=at_times,
     )  # fmt: skip
 
 
-def _summary(columns: Columns) -> str:
+def _summary(task: Task, columns: Columns) -> str:
     """The batch in words: how many trajectories finished, and which did not, by reason."""
-    tally = Counter(columns.reason)
-    parts = [f"{tally.pop('finished', 0)} of {len(columns.reason)} trajectories finished"]
+    tally, total = Counter(columns.reason), len(columns.reason)
+    if total and tally["event"] == total:
+        return f"{total} of {total} trajectories ended at an event (trajectory 0: {columns.messages[0]})"
+    parts = [f"{tally.pop('finished', 0)} of {total} trajectories finished"]
     for reason, count in tally.items():
         members = [k for k, one in enumerate(columns.reason) if one == reason]
         named = ", ".join(map(str, members[:NAMED])) + (", ..." if count > NAMED else "")
         which = f"trajector{'ies' if count > 1 else 'y'} {named}"
         parts.append(f"{count} {reason} ({which}: {columns.messages.get(members[0], 'not begun')})")
+    if tally["rhs_failed"] == total > 1 and _one_each(task):
+        parts.append("args= goes to every trajectory as it is; give what each has of its own by batch_args=, one entry a trajectory")
     return "; ".join(parts)
+
+
+def _one_each(task: Task) -> bool:
+    """Whether the arguments that are common to all look like one for each trajectory."""
+    count = len(task.starts)
+    return len(task.args) == count or any(np.shape(one)[:1] == (count,) for one in task.args if isinstance(one, list | tuple | np.ndarray))

@@ -75,8 +75,8 @@ def compiled_from_sympy(
     >>> r.y[:, 0].round(6).tolist()
     [0.606531, 0.367879, 0.135335]
     """
+    sympy = need("sympy", "mflow.compiled_from_sympy")  # first: its extra brings numba, too
     need_numba()
-    sympy = need("sympy", "mflow.compiled_from_sympy")
     if not isinstance(parameters, Mapping | None):
         raise TypeError(f"parameters: expected a dict of numbers by symbol or name, got {shown(parameters)}")
     check_flags(batch=batch)

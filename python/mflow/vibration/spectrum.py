@@ -104,7 +104,7 @@ class ResponseSpectrum(Readable):
     def _parts(self) -> list[str | Table]:
         rows = [[f"{number:.5g}" for number in row] for row in zip(*self._columns().values(), strict=True)]
         said = f"{self.name}: damping {100.0 * self.damping:.4g} %, peak of the record {self.peak:.5g}"
-        said += f"; method: {self.method}, peaks: {self.peaks}"
+        said += f"; method: {self.method}, peaks: {self.peaks}, up to the record's end"
         return [said, Table([f"{name} {unit}".rstrip() for name, unit in self.units.items()], shortened(rows))]
 
     def _omega(self) -> Array:

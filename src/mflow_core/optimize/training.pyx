@@ -189,7 +189,8 @@ cdef int steps_of(course_t *c, ptrdiff_t steps, const double *rates, double *los
 
 
 cdef list apart(Tensors tensors, list flat):
-    """The gradients, those that share memory with parameters as copies: a step changes the parameters while it reads them."""
+    """The gradients. Those that are not C-contiguous are copied, and those that share memory with parameters, which a step changes while it
+    reads them."""
     cdef Py_ssize_t i
     cdef cnp.ndarray g
     cdef list out = flat
@@ -197,8 +198,8 @@ cdef list apart(Tensors tensors, list flat):
         if not isinstance(flat[i], np.ndarray):
             continue
         g = <cnp.ndarray> flat[i]
-        if (cnp.PyArray_TYPE(g) == cnp.NPY_DOUBLE and cnp.PyArray_ISCARRAY_RO(g)
-                and tensors.shares(<const double *> cnp.PyArray_DATA(g), cnp.PyArray_SIZE(g))):
+        if cnp.PyArray_TYPE(g) == cnp.NPY_DOUBLE and (not cnp.PyArray_IS_C_CONTIGUOUS(g) or (cnp.PyArray_ISCARRAY_RO(g)
+                and tensors.shares(<const double *> cnp.PyArray_DATA(g), cnp.PyArray_SIZE(g)))):
             if out is flat:
                 out = list(flat)
             out[i] = g.copy()
@@ -209,7 +210,7 @@ def measured_step(Updater optimizer not None, list flat not None):
     """`optimizer.step` for drivers that keep the norm of the gradient: (norm, whether the step was taken). It is not where a gradient is
     not finite; the norm of finite ones may be infinite.
 
-    flat: one gradient an array, in their order; one that shares memory with parameters is copied. Errors as in `Updater.step`, StepRefused among them.
+    flat: one gradient an array, in their order; one that is not C-contiguous, or shares memory with parameters, is copied. Errors as in `Updater.step`, StepRefused among them.
     """
     cdef double norm, scale = 1.0
     cdef unsigned int mode

@@ -64,3 +64,32 @@ def test_a_batch_says_event_and_is_printed_in_short() -> None:
     assert "49: 'an event raised TypeError" in str(r)
     assert "20: " not in str(r)
     assert len(str(r)) < 2500
+
+
+def test_a_batch_whose_trajectories_all_end_at_an_event_says_that() -> None:
+    """It was "0 of 3 trajectories finished; 3 event (...)", which reads as a failure."""
+
+    def ends(t: float, y: Any, k: float) -> Any:
+        return y[0] - 0.5
+
+    ends.terminal = True  # type: ignore[attr-defined]
+    r = mflow.solve_ivp_batch(lambda t, y, k: -k * y, (0, 5), np.ones((3, 1)), batch_args=[1.0, 2.0, 3.0], events=ends, rtol=1e-8)
+    assert r.success
+    assert r.message.startswith("3 of 3 trajectories ended at an event (trajectory 0: ")
+    np.testing.assert_allclose(r.t, np.log(2.0) / np.array([1.0, 2.0, 3.0]), rtol=1e-6)
+    some = mflow.solve_ivp_batch(lambda t, y, k: -k * y, (0, 0.5), np.ones((3, 1)), batch_args=[1.0, 2.0, 3.0], events=ends)
+    assert some.message.startswith("1 of 3 trajectories finished; 2 event (trajectories 1, 2: ")
+
+
+@pytest.mark.parametrize("args", [[1.0, 2.0, 3.0], ([1.0, 2.0, 3.0],), (np.array([1.0, 2.0, 3.0]),)], ids=str)
+def test_arguments_of_each_trajectory_given_as_args_lead_to_batch_args(args: Any) -> None:
+    """The habit of a sweep: each trajectory failed with words about shapes or numbers of arguments alone."""
+    r = mflow.solve_ivp_batch(lambda t, y, k: -k * y, (0, 1), np.ones((3, 1)), args=args)
+    assert r.reason == ["rhs_failed"] * 3
+    assert "give what each has of its own by batch_args=" in r.message
+
+
+def test_other_failures_do_not_speak_of_batch_args() -> None:
+    r = mflow.solve_ivp_batch(lambda t, y, k: refuses(t, y), (0, 1), np.ones((3, 1)), args=(1.0,))
+    assert r.reason == ["rhs_failed"] * 3
+    assert "batch_args" not in r.message
