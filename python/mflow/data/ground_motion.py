@@ -42,7 +42,7 @@ __all__ = ["GRAVITY", "UNITS", "GroundMotion", "read_record"]
 
 LONGEST_LINE = 1 << 24  # bytes: a record without line ends
 LONGEST = 1 << 29  # bytes: some days of 200 samples a second
-UNITS = {name: ACCELERATIONS[name] for name in ("g", "m/s2", "cm/s2")}  # that a caller may give
+UNITS = {**{name: ACCELERATIONS[name] for name in ("g", "m/s2", "cm/s2", "mg")}, "gal": ACCELERATIONS["cm/s2"]}  # that a caller may give
 HEADER_LINES = 12  # of an AT2 file, in which NPTS and DT must stand
 OTHER_WORDS = ("NPTS", "UNITS", "UNIT", "IN", "ACCELERATION", "ACC")  # that may follow DT in its line, and are no unit
 SAME_STEP = 3e-3  # a dt that differs by less from what a heading states differs by its rounding
@@ -134,7 +134,7 @@ def read_record(
         skipped, and so are lines that begin with #, but units in them count. COSMOS (V1, V2, V1C, V2C), CSMIP's volume 2, SMC and ESM's
         ASCII files are known by their first lines; they state their units. K-NET and KiK-net files, MiniSEED, SAC and what else ObsPy
         knows are read by it, where it is installed (``pip install 'momentum-flow[records]'``); those that state no unit need ``unit``.
-    unit : "g", "m/s2" or "cm/s2"
+    unit : "g", "m/s2", "cm/s2", "mg" or "gal"
         The unit where the file states none; where it does, it must be the same.
     scale : float
         A factor for all accelerations.
@@ -184,6 +184,7 @@ def read_record(
     """
     if unit is not None:
         check_choice(unit, "unit", UNITS)
+        unit = "cm/s2" if unit == "gal" else unit
     check_number(scale, "scale")
     file = Path(path)
     _check_columns(dt, column)
