@@ -238,6 +238,7 @@ def test_outputs_of_motion() -> None:
     assert caught.value.partial_result.reason == "finished"
 
 
+@pytest.mark.filterwarnings("ignore::mflow.StiffnessWarning")
 @pytest.mark.parametrize("rate", [50.0, 1000.0])
 def test_steps_held_at_their_limit_come_to_rest_beside_the_state_of_rest(rate: float) -> None:
     """bs32 comes to stand 1.46 tolerances beside it, as its error must stay large enough to hold the steps back."""

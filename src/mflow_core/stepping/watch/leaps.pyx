@@ -124,8 +124,8 @@ cdef bint leaps(run_t *r, double h, double t_next, double *err, int *status) noe
     cdef ptrdiff_t i
     cdef int degree
     cdef bint far = False
-    if r.newton == NULL and r.m.flags & MF_IMPLICIT:
-        return False                     # the problem solves its steps itself
+    if r.p.mass != NULL or (r.newton.c.matrix.mass != NULL if r.newton != NULL else r.m.flags & MF_IMPLICIT != 0):
+        return False                     # no slopes of y, or the problem solves its steps itself
     for i in range(r.n):
         a, b = r.now[0][i], r.next[0][i]
         if not (b < 0.0 if a > 0.0 else b > 0.0) or a == 0.0 or r.leaps[LEAPS_OF + i // 64] >> (i % 64) & 1:
@@ -144,8 +144,8 @@ cdef bint leaps(run_t *r, double h, double t_next, double *err, int *status) noe
         degree = coefficients(r, i, h, c)
         theta = crossing(c, degree, a)
         there = rate(c, degree, theta)
-        if not (alike(rate(c, degree, 0.0), there) and alike(rate(c, degree, 1.0), there)):
-            continue
+        if not (alike(rate(c, degree, 1.0), there) and (r.newton != NULL or alike(c[0], there))):
+            continue                     # of implicit steps the polynomial bends at its start, as stages lie beyond the pole
         status[0] = differs(r, i, h, theta, size, &far)
         if status[0] != 0:
             return True
