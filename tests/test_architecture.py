@@ -196,7 +196,7 @@ LOADED = {
     "import mflow": 3,
     "from mflow import RK4": 38,
     "from mflow import optim": 74,
-    "from mflow import Stepper": 178,
+    "from mflow import Stepper": 181,
     "from mflow import solve_ivp": 148,
     "from mflow import solve_dynamics": 173,
     "from mflow import minimize": 191,

@@ -4,7 +4,7 @@ A small slope alone says nothing: a start may be slow, an oscillation passes f =
 at the state y and all lengths in units of atol + rtol |y|, root mean square:
 
     how far it is      Newton's step to the state of rest, J d = -f, is at most 1 long, and the slope at y + d is what J leaves of it.
-                       Explicit steps at their stability limit come to stand beside it, as the error that keeps them stable stays as large as
+                       Explicit steps at their stability limit come to stand beside it, as the error that holds them back stays as large as
                        a tolerance: there d may be 2 long, if of it the solution leaves 1/4, exp(h J) d, a step later
     what J cannot say  the part of f along directions in which J is 0 (conserved sums) is rounding, or moves y by less than a tolerance
                        until t_end: a state that creeps is not at rest
@@ -109,7 +109,6 @@ class Rest:
                 return ""
         rates = f"the slowest rate there is {slowest:.3g}" if told.size else "nothing moves there"
         return f"the state of rest is {_rms(step):.2g} of the tolerances away, it attracts ({rates}), and f stays the same until t_end"
-
 
     def _held_beside(self, J: Array, step: Array, h: float) -> bool:
         """Whether explicit steps of h alone keep the run so far from rest: the solution would be there a step later."""

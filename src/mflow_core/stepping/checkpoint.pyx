@@ -269,9 +269,9 @@ cdef bint vectors_fit(const run_t *r, const uint8_t *at) noexcept nogil:
 
 cdef bint leaps_fit(const run_t *r, const uint8_t *at) noexcept nogil:
     """Whether looks can have led to this: none thrown away without one, and no component beyond the last."""
-    cdef int64_t count = <int64_t> get(&at, 8), thrown = <int64_t> get(&at, 8), i
+    cdef int64_t count = <int64_t> get(&at, 8), thrown = <int64_t> get(&at, 8), _i
     cdef uint64_t bits = 0
-    for i in range(leaps_size(r) - LEAPS_OF):
+    for _i in range(leaps_size(r) - LEAPS_OF):
         bits = get(&at, 8)
     return is_count(count) and 0 <= thrown <= count and (r.n % 64 == 0 or bits >> (r.n % 64) == 0)
 
