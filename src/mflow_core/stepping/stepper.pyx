@@ -33,7 +33,6 @@ from mflow_core.types cimport (MF_E_ARGUMENT, MF_EMBEDDED, MF_E_BUSY, MF_E_CALLB
 
 import zlib
 import numpy as np
-
 cnp.import_array()
 
 NON_FINITE, CONVERGED, ALARM, OVERFLOWED = MF_E_NON_FINITE, _CONVERGED, _ALARM, _OVERFLOWED
@@ -41,8 +40,6 @@ ACTED, FULL, EVENT, RHO_DUE, WALL_DUE = _ACTED, _FULL, _EVENT, _RHO_DUE, _WALL_D
 MANY_STAGES, MOST_STAGES = TOO_MANY_STAGES, _MOST_STAGES
 STEP_TOO_SMALL, SOLVE_FAILED, RETRY_SOLVE, RETRY_NON_FINITE = MF_E_STEP, MF_E_SOLVE, MF_RETRY_SOLVE, MF_RETRY_NON_FINITE
 
-
-# ---- the run as Python sees it ----------------------------------------------------------------------------------------------------
 
 cdef int raise_or(int status) except? -1:
     """As that of problems, and an error of its own for a run that is entered twice."""
