@@ -108,6 +108,7 @@ def test_explain_a_right_hand_side(costs: str, capsys: Any) -> None:
         (["stability", "rk44", "--no-plot"], "did you mean"),
         (["stability", "rk4", "--out", "x.gif"], "must end in"),
         (["explain", "nowhere.py:f", "--x0", "1", "--no-plot"], "there is no file"),
+        (["explain", ".:f", "--x0", "1", "--no-plot"], "expected a file, got ., a folder"),
         (["explain", "{costs}:bowls", "--x0", "1", "--no-plot"], "did you mean 'bowl'"),
         (["explain", "{costs}:bowl", "--x0", "one", "--no-plot"], "finite numbers"),
         (["explain", "{costs}:swing", "--x0", "1,0", "--t-end", "0", "--no-plot"], "--t-end"),

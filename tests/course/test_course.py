@@ -236,3 +236,15 @@ def test_outputs_of_motion() -> None:
     with pytest.raises(ZeroDivisionError) as caught:
         mflow.solve_dynamics(**spring, outputs=lambda t, x, v: 1 / 0)
     assert caught.value.partial_result.reason == "finished"
+
+
+@pytest.mark.filterwarnings("ignore::mflow.StiffnessWarning")
+@pytest.mark.parametrize("rate", [50.0, 1000.0])
+def test_steps_held_at_their_limit_come_to_rest_beside_the_state_of_rest(rate: float) -> None:
+    """bs32 comes to stand 1.46 tolerances beside it, as its error must stay large enough to hold the steps back."""
+    fun = lambda t, y: np.array([1.0 - y[0] - 0.1 * y[0] ** 3, -rate * (y[1] - y[0])])  # noqa: E731
+    r = mflow.solve_ivp(fun, (0, 1e6), [0.0, 3.0], "bs32", until="steady", max_steps=4000)
+    root = max(np.roots([0.1, 0.0, 1.0, -1.0]).real)
+    assert r.reason == "steady"
+    assert r.ncheck < 0.1 * r.nfev
+    np.testing.assert_allclose(r.y[:, -1], root, atol=3 * (1e-6 + 1e-3 * root))

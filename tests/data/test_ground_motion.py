@@ -130,6 +130,9 @@ def test_what_an_at2_file_contradicts(tmp_path: Path, text: str, unit: str | Non
 def test_a_caller_names_the_unit_of_an_at2_file_without_one(tmp_path: Path) -> None:
     np.testing.assert_allclose(read(tmp_path, at2("Component 180"), unit="cm/s2").a, 0.01 * VALUES, rtol=1e-15)
     assert read(tmp_path, at2("UNITS: CM/S/S"), unit="cm/s2").peak == pytest.approx(0.05)
+    np.testing.assert_allclose(read(tmp_path, at2("Component 180"), unit="mg").a, 9.80665e-3 * VALUES, rtol=1e-15)
+    np.testing.assert_allclose(read(tmp_path, at2("Component 180"), unit="gal").a, 0.01 * VALUES, rtol=1e-15)
+    assert read(tmp_path, at2("UNITS: CM/S/S"), unit="gal").peak == pytest.approx(0.05)
 
 
 @pytest.mark.parametrize("suffix", ["VT2", "dt2"])

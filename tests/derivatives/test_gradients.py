@@ -325,6 +325,14 @@ def test_an_entry_of_a_sparse_jacobian_that_is_not_finite_is_named():
         mflow.check_jacobian(lambda x: x, np.ones(3), sparse.csr_array(np.diag([1.0, np.nan, 1.0])))
 
 
+@pytest.mark.parametrize("dtype", [bool, np.uint8, np.int64])
+def test_sparse_jacobians_of_other_numbers_than_floats(dtype):
+    sparse = pytest.importorskip("scipy.sparse")
+    A = sparse.csr_array(np.array([[1, 0, 1], [0, 1, 1]], dtype=dtype))
+    assert mflow.check_jacobian(lambda x: A.astype(float) @ x, np.ones(3), lambda x: A).verdict == "right"
+    assert mflow.check_jacobian(lambda x: 2.0 * (A.astype(float) @ x), np.ones(3), lambda x: A).verdict == "wrong"
+
+
 @pytest.mark.parametrize("offset", [1e2, 1e4, 1e6])
 @pytest.mark.parametrize("at", [0.3, 1.1, 2.7])
 def test_a_part_in_float32_beside_a_steeper_one_accuses_no_right_gradient(offset, at):

@@ -1,6 +1,7 @@
 """dt="auto": the step against the true stability limit of known matrices, and definite answers where there is none."""
 
 import math
+import warnings
 from typing import Any
 
 import numpy as np
@@ -202,3 +203,14 @@ def test_no_fixed_start_is_blind_to_the_largest_eigenvalue():
     J = -np.eye(n) - 99.0 * np.outer(u, u) - 4.0 * np.outer(cosines, cosines)
     assert upper_radius(lambda t, y: J @ y, 0.0, np.zeros(n), symmetric=True)[0] >= 99.9
     assert measured_radius(lambda y: J @ y, np.zeros(n)) == pytest.approx(100.0, rel=1e-3)
+
+
+@pytest.mark.parametrize("n", [8, 90])
+@pytest.mark.parametrize("dtype", [bool, np.uint8])
+def test_sparse_jacobians_of_other_numbers_than_floats(n: int, dtype: Any) -> None:
+    """A ring of even length has eigenvalues 1 + 2 cos: the least is -1, and the limit that of rk4 on the real axis."""
+    sparse = pytest.importorskip("scipy.sparse")
+    ring = sparse.csr_array(np.eye(n) + np.roll(np.eye(n), 1, axis=1) + np.roll(np.eye(n), -1, axis=1)).astype(dtype)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        assert mflow.max_stable_dt("rk4", jac=ring) == pytest.approx(2.785293563405282, rel=1e-6)

@@ -378,7 +378,7 @@ class MethodSolver(OdeSolver):  # type: ignore[misc]
         return PairsDenseOutput(MethodDenseOutput(t_old, self.t, y_old, self._carried(self.y), D), self._pairs)
 
     def _count(self) -> None:
-        self.nfev = int(self._run.nfev) + (0 if self._past is None else self._past.evaluations)
+        self.nfev = int(self._run.nfev) + int(self._run.nlooks) + (0 if self._past is None else self._past.evaluations)
         if self._solver is not None:
             counters = self._solver.counters
             self.nfev -= int(counters["n_rhs_jac"])

@@ -30,7 +30,9 @@ def load_function(target: str, option: str, forms: Sequence[str]) -> tuple[str, 
         raise ValueError(f"{option} {target}: expected FILE.py:FUNCTION, as in {option} costs.py:bowl")
     path = Path(file)
     if not path.is_file():
-        raise ValueError(f"{option} {target}: there is no file {file}")
+        raise ValueError(
+            f"{option} {target}: " + (f"expected a file, got {file}, a folder" if path.is_dir() else f"there is no file {file}")
+        )
     spec = importlib.util.spec_from_file_location("mflow_objective", path)
     if spec is None or spec.loader is None:
         raise ValueError(f"{option} {target}: expected a Python file whose name ends in .py, got {file}")

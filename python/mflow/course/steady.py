@@ -3,14 +3,16 @@
 A small slope alone says nothing: a start may be slow, an oscillation passes f = 0, a state may creep. What is tested, with the Jacobian J
 at the state y and all lengths in units of atol + rtol |y|, root mean square:
 
-    how far it is      Newton's step to the state of rest, J d = -f, is at most 1 long, and the slope at y + d is what J leaves of it
+    how far it is      Newton's step to the state of rest, J d = -f, is at most 1 long, and the slope at y + d is what J leaves of it.
+                       Explicit steps at their stability limit come to stand beside it, as the error that holds them back stays as large as
+                       a tolerance: there d may be 2 long, if of it the solution leaves 1/4, exp(h J) d, a step later
     what J cannot say  the part of f along directions in which J is 0 (conserved sums) is rounding, or moves y by less than a tolerance
                        until t_end: a state that creeps is not at rest
     that it is drawn   every eigenvalue of J that can be told from 0 has a real part below 0, and the others are no chain
     that it stays so   the same holds of f(t', y) - f(t, y), at times t' up to t_end; a run with breaks or doses ahead is not asked
 
 Rates below 1e-8 of the fastest count as 0. The test is made at some steps, whose numbers alone decide which, where the next step would move
-y by 10 of the tolerances at most: every step, of many components fewer and fewer. It does not change the run.
+y by 10 of the tolerances at most: every step at first, fewer and fewer later, and of many components. It does not change the run.
 """
 
 from __future__ import annotations
@@ -26,7 +28,9 @@ from mflow.solvers.rest import MOST, jacobian_at
 
 __all__ = ["Rest", "check_until"]
 
-SMALL = 32  # unknowns, up to which every step may be followed by a test; else those whose number has up to three binary digits
+SMALL = 32  # unknowns, up to which every step may be followed by a test at first
+DIGITS, FEW_DIGITS = 8, 3  # binary ones of the number of a step that is, without the zeros at its end: up to SMALL, and beyond
+BESIDE, AHEAD = 2.0, 0.25  # tolerances: how far from rest explicit steps stand that are held at their limit, and the solution a step later
 NEAR = 10.0  # of the tolerances: what the next step may move y by where the test is worth it
 LOW = 1e-8  # of the largest: a singular value, or an eigenvalue, that counts as 0
 NOISE = 1e-9  # of the terms that f is a sum of: rounding, and the error of J
@@ -55,7 +59,7 @@ class Rest:
     def reached(self, step: float) -> bool:
         """Whether the run is at rest where it stands; `words` says what was found. step: the next one."""
         k, run = int(self.run.k), self.run
-        if k == 0 or (run.y.size > SMALL and len(f"{k:b}".rstrip("0")) > 3):
+        if k == 0 or len(f"{k:b}".rstrip("0")) > (DIGITS if run.y.size <= SMALL else FEW_DIGITS):
             return False
         y = np.array(run.y, dtype=np.float64).ravel()
         size = self.atol + self.rtol * np.abs(y)
@@ -63,15 +67,15 @@ class Rest:
             slope = self._slope(run.t, y) / size
             if not _rms(slope * step) <= NEAR:
                 return False
-            self.words = self._test(y, size, slope)
+            self.words = self._test(y, size, slope, step)
         return bool(self.words)
 
     def _slope(self, t: float, y: Array) -> Array:
         out: Array = np.array(self.run.slope(t, y.reshape(self.run.y.shape)), dtype=np.float64).ravel()
         return out
 
-    def _test(self, y: Array, size: Array, slope: Array) -> str:
-        """What was found at rest; "" where it is not."""
+    def _test(self, y: Array, size: Array, slope: Array, h: float) -> str:
+        """What was found at rest; "" where it is not. h: the next step."""
         J = jacobian_at(self.run, y) * size / size[:, None]
         if not np.all(np.isfinite(J)):
             return ""
@@ -88,7 +92,7 @@ class Rest:
             return None if _rms(U[:, ~seen] @ parts[~seen]) > noise else -(Vt[seen].T @ (parts[seen] / s[seen]))
 
         step = solved(slope)
-        if step is None or not _rms(step) <= 1.0:
+        if step is None or not (_rms(step) <= 1.0 or (_rms(step) <= BESIDE and self._held_beside(J, step, h))):
             return ""
         values = interruptible(10.0 * cubed, np.linalg.eigvals, J) * math.copysign(1.0, self.t1 - self.run.t)
         scale = float(np.max(np.abs(values), initial=0.0))
@@ -107,6 +111,17 @@ class Rest:
                 return ""
         rates = f"the slowest rate there is {slowest:.3g}" if told.size else "nothing moves there"
         return f"the state of rest is {_rms(step):.2g} of the tolerances away, it attracts ({rates}), and f stays the same until t_end"
+
+    def _held_beside(self, J: Array, step: Array, h: float) -> bool:
+        """Whether explicit steps of h alone keep the run so far from rest: the solution would be there a step later."""
+        values, vectors = np.linalg.eig(J)
+        if self.run.equations is not None or not float(np.max(np.abs(h * values))) > 1.0 or not np.all(np.real(h * values) < 1.0):
+            return False
+        try:
+            ahead = np.real(vectors @ (np.exp(h * values) * np.linalg.solve(vectors, step.astype(np.complex128))))
+        except np.linalg.LinAlgError:  # chains: no such sum
+            return False
+        return _rms(ahead) <= AHEAD
 
 
 def _rms(v: Array) -> float:

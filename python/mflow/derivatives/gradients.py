@@ -231,7 +231,7 @@ def check_jacobian(fun: Callable[..., Any], x: Any, jac: Any, args: tuple[Any, .
 
     at = _finite(values(start.copy()), "fun").ravel()
     sparse = is_sparse(J)
-    matrix: Any = check_sparse(J, "jac").tocsr() if sparse else _finite(J, "jac")
+    matrix: Any = check_sparse(J, "jac").tocsr().astype(np.float64) if sparse else _finite(J, "jac")
     if sparse:
         _finite(matrix.data, "jac")
     if not sparse and matrix.ndim < 2 and matrix.size == at.size * start.size:

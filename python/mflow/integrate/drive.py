@@ -559,8 +559,8 @@ class Drive:
 
     def _notes(self) -> str:
         """What a message says of a run that has reached its end; after a warning of a state that fixed steps past a limit let grow."""
-        fixed = self.mode == "fixed" and self.run.k > 1 and math.isfinite(self.step) and not (self.past is not None and self.past.inside)
-        self.growth = self._ending("").growth() if fixed and largest(self.run.y) > GROWTH else ""
+        grown = self.mode == "fixed" and self.run.k > 1 and math.isfinite(self.step) and largest(self.run.y) > GROWTH
+        self.growth = self._aside(self._ending("").growth, self.past is not None and self.past.inside) if grown else ""
         if self.growth and not self.warned:
             tell(f"{self.name}: {self.growth}")
         return ""
@@ -586,7 +586,7 @@ class Drive:
         t, y, sol = self.history.arrays()
         out = IVPResult(
             t=t, y=y, sol=sol, t_events=events.t_events if events else none, y_events=events.y_events if events else none,
-            nfev=int(run.nfev) - self.looked, ncheck=self.looked + beside, njev=run.njac, nlu=run.nlu, nsteps=run.k,
+            nfev=int(run.nfev) - self.looked, ncheck=self.looked + beside + run.nlooks, njev=run.njac, nlu=run.nlu, nsteps=run.k,
             nrejected=run.rejected[0], status=status, reason=reason, message=message + (few and f"; {few}"), doubts=doubts,
             success=status >= 0,
         )  # fmt: skip

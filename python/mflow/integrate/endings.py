@@ -31,7 +31,8 @@ from mflow.solvers.algebraic import rank_words
 from mflow.solvers.finite_jacobian import NotFiniteError
 from mflow.solvers.jacobian_doubt import mismatch, names_of, stalled, unsolved
 from mflow.spectra.krylov import random_vector
-from mflow.stability.limits import explain_step, stiff_method
+from mflow.stability.amplification import measured_radius
+from mflow.stability.limits import explain_step, stability_limit, stiff_method
 
 __all__ = [
     "Crawl",
@@ -67,6 +68,7 @@ CALLS = {  # of events and their actions, as tracebacks name them
     "mflow_core.events.events.evaluate_python": "an event raised ",
     "mflow_core.events.actions.act": "the action of an event raised ",
 }
+LEAPS = 1e3  # times the stability limit: what a first step beyond it does, later ones within it do not mend
 LOW = 1e-3  # of atol: what no tolerance asks for
 NEAR_END, JUMPS = 1024, 1e3  # of the spacing of numbers: how far from the end its jump ends a run; of what the slope changes up to there
 
@@ -144,14 +146,20 @@ class Ending:
         text = explain_step(self.run, self.method, abs(self.step), self.start, self.t0)
         return self.warned if self.warned and "exceeds" not in text else text
 
-    def growth(self) -> str:
-        """Words where the state has grown by orders of magnitude past a stability limit, yet stayed finite; "" otherwise."""
+    def growth(self, inside: bool | None = False) -> str:
+        """Words where the state has grown by orders of magnitude past a stability limit, yet stayed finite; "" otherwise. inside: whether
+        steps were seen within the limit later, which a first step far beyond it may have led to."""
         last = largest(self.run.y)
-        if not last > GROWTH:
+        if not last > GROWTH or (inside and not self._leaps_at_start()):
             return ""
         first = _size(np.ravel(self.start)[: self.run.y.size])
         why = (self.warned or self.hint()) if last > GROWTH * max(1.0, first) else ""
         return f"the state grew from {first:.3g} to {last:.3g}: {why}" if "exceeds" in why else ""
+
+    def _leaps_at_start(self) -> bool:
+        """Whether the first step was so far beyond the limit that no solution is followed from there."""
+        radius = measured_radius(lambda y: self._slope(self.t0, y), self.start)
+        return "linear" in self.method.flags and abs(self.step) * radius > LEAPS * stability_limit(self.method)
 
     def _state(self) -> Array:
         return self.run.y

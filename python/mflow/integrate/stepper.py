@@ -397,7 +397,7 @@ class Stepper(Kept):
     @property
     def nfev(self) -> int:
         """Evaluations of fun, all that it can count itself."""
-        return int(self._run.nfev) + self._redone()[0] + (0 if self._past is None else self._past.evaluations)
+        return int(self._run.nfev) + int(self._run.nlooks) + self._redone()[0] + (0 if self._past is None else self._past.evaluations)
 
     @property
     def njev(self) -> int:

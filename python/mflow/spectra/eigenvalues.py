@@ -161,7 +161,7 @@ def eigenvalues_of(jac: Any, n: int | None, symmetric: bool | None, limiting: Ca
         jac is not square, or not finite, or n is missing.
     """
     if hasattr(jac, "tocsr"):
-        return _of_sparse(check_sparse(jac, "jac", "biufc").tocsr(), symmetric, limiting)
+        return _of_sparse(_in_floats(check_sparse(jac, "jac", "biufc").tocsr()), symmetric, limiting)
     if hasattr(jac, "matvec") or callable(jac):
         size: Any = getattr(jac, "shape", (n, n))
         if n is None and not hasattr(jac, "shape"):
@@ -191,10 +191,15 @@ def eigenvalues_of(jac: Any, n: int | None, symmetric: bool | None, limiting: Ca
     return _of_krylov(lambda v: matrix @ v, len(matrix), symmetric, limiting, lambda v: matrix.T @ v)
 
 
+def _in_floats(matrix: Any) -> Any:
+    """Bools have no differences, and those of unsigned numbers are wrong below 0."""
+    return matrix.astype(np.float64) if matrix.dtype.kind in "biu" else matrix
+
+
 def both_products(jac: Any, n: int | None = None) -> tuple[Callable[[Array], Array], Callable[[Array], Array] | None, int, int] | None:
     """(v -> J v, v -> J^T v or None, rows, entries) of a checked real jac that is not symmetric; None of others."""
     if hasattr(jac, "tocsr"):
-        matrix: Any = jac.tocsr()
+        matrix: Any = _in_floats(jac.tocsr())
         if matrix.dtype.kind == "c" or not np.any((matrix != matrix.T).data):
             return None
         turned = matrix.T

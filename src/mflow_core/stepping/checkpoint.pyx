@@ -2,7 +2,7 @@
 
     "MFLOWRUN", u32 format, u32 flags, i64 n, u32 n_vec, u32 n_scal, u32 n_par, u32 length of the name, name, t, t_base, dt, rho, i64 k,
     i64 k_base, i64 rho_k, i64 rho_next, i64 evaluations, i64 solves, the controller's state, par, scal, vectors, the slope at the start of the next
-    step where it is known already (flag), the energy ledger's accounts where one is kept (flag), the solver's state, CRC-32 of all before
+    step where it is known already (flag), what looks at steps over 0 have found (flag), the energy ledger's accounts where one is kept (flag), the solver's state, CRC-32 of all before
 
 A file that Python has written (python/mflow/saving/savefile.py) is read too, if this is its first block.
 
@@ -19,7 +19,7 @@ from mflow_core.arithmetic.vec cimport mf_bits, mf_from_bits
 from mflow_core.registry cimport mf_sizes_of
 from mflow_core.solvers.newton cimport newton_pack, newton_state_size, newton_t, newton_unpack
 from mflow_core.stepping.energy.ledger cimport LEDGER_STATE, ledger_pack, ledger_unpack
-from mflow_core.stepping.run cimport RHO_EVERY, rho_held
+from mflow_core.stepping.run cimport LEAPS_OF, RHO_EVERY, leaps_size, rho_held
 from mflow_core.types cimport MF_E_ARGUMENT, MF_E_DAMAGED, MF_E_MEMORY, MF_FRESH, mf_sizes
 
 
@@ -50,12 +50,14 @@ cdef enum:
     FORMAT = 5
     SLOPE_FOLLOWS = 0x10000              # in flags, beside the frame's own
     LEDGER_FOLLOWS = 0x20000
+    LEAPS_FOLLOW = 0x40000
 
-cdef int64_t packed_size(const run_t *r, bint slope) noexcept nogil:
-    cdef int64_t vectors = r.sizes.n_vec + (1 if slope else 0)
+cdef int64_t packed_size(const run_t *r, uint32_t flags) noexcept nogil:
+    cdef int64_t vectors = r.sizes.n_vec + (1 if flags & SLOPE_FOLLOWS else 0)
+    cdef int64_t leaps = leaps_size(r) if flags & LEAPS_FOLLOW else 0
     cdef int64_t solver = newton_state_size(r.newton) if r.newton != NULL else 0
     cdef int64_t ledger = LEDGER_STATE if r.ledger != NULL else 0
-    return 40 + <int64_t> strlen(r.m.name) + 8 * (22 + r.m.n_par + r.sizes.n_scal + vectors * r.n + ledger + solver) + 4
+    return 40 + <int64_t> strlen(r.m.name) + 8 * (22 + r.m.n_par + r.sizes.n_scal + vectors * r.n + leaps + ledger + solver) + 4
 
 
 cdef bint slope_is_known(const run_t *r) noexcept nogil:
@@ -107,9 +109,11 @@ cdef int run_pack(const run_t *r, void *buffer, int64_t room, int64_t *bytes) no
     cdef uint8_t *at = <uint8_t *> buffer
     cdef size_t length = strlen(r.m.name)
     cdef int j
-    cdef bint slope = slope_is_known(r)
+    cdef bint slope = slope_is_known(r), leaps = r.leaps != NULL and r.leaps[0] > 0
+    cdef uint32_t flags = (SLOPE_FOLLOWS if slope else 0) | (LEAPS_FOLLOW if leaps else 0) | (LEDGER_FOLLOWS if r.ledger != NULL else 0)
+    cdef int64_t i
     cdef double[LEDGER_STATE] ledger
-    bytes[0] = packed_size(r, slope)
+    bytes[0] = packed_size(r, flags)
     if buffer == NULL:
         return 0
     if room < bytes[0]:
@@ -117,7 +121,7 @@ cdef int run_pack(const run_t *r, void *buffer, int64_t room, int64_t *bytes) no
     memcpy(at, b"MFLOWRUN", 8)
     at += 8
     put(&at, FORMAT, 4)
-    put(&at, r.f.flags | (SLOPE_FOLLOWS if slope else 0) | (LEDGER_FOLLOWS if r.ledger != NULL else 0), 4)
+    put(&at, r.f.flags | flags, 4)
     put(&at, r.n, 8)
     put(&at, r.sizes.n_vec, 4)
     put(&at, r.sizes.n_scal, 4)
@@ -142,6 +146,8 @@ cdef int run_pack(const run_t *r, void *buffer, int64_t room, int64_t *bytes) no
         put_doubles(&at, r.now[j], r.n)
     if slope:
         put_doubles(&at, r.slope0, r.n)
+    for i in range(leaps_size(r) if leaps else 0):
+        put(&at, <uint64_t> r.leaps[i], 8)
     if r.ledger != NULL:
         ledger_pack(r.ledger, ledger)
         put_doubles(&at, ledger, LEDGER_STATE)
@@ -261,6 +267,15 @@ cdef bint vectors_fit(const run_t *r, const uint8_t *at) noexcept nogil:
     return True
 
 
+cdef bint leaps_fit(const run_t *r, const uint8_t *at) noexcept nogil:
+    """Whether looks can have led to this: none thrown away without one, and no component beyond the last."""
+    cdef int64_t count = <int64_t> get(&at, 8), thrown = <int64_t> get(&at, 8), _i
+    cdef uint64_t bits = 0
+    for _i in range(leaps_size(r) - LEAPS_OF):
+        bits = get(&at, 8)
+    return is_count(count) and 0 <= thrown <= count and (r.n % 64 == 0 or bits >> (r.n % 64) == 0)
+
+
 cdef int frame_fits(const run_t *r, const uint8_t *at, int64_t bytes, uint32_t *flags) noexcept nogil:
     """The length of what comes before the time; 0 where the bytes are damaged, or those of another run."""
     cdef const uint8_t *start = at
@@ -272,9 +287,11 @@ cdef int frame_fits(const run_t *r, const uint8_t *at, int64_t bytes, uint32_t *
     if get(&at, 4) != FORMAT:
         return 0
     flags[0] = <uint32_t> get(&at, 4)
-    if flags[0] & ~<uint32_t> (MF_FRESH | SLOPE_FOLLOWS | LEDGER_FOLLOWS):
+    if flags[0] & ~<uint32_t> (MF_FRESH | SLOPE_FOLLOWS | LEAPS_FOLLOW | LEDGER_FOLLOWS):
         return 0
-    if bytes != packed_size(r, flags[0] & SLOPE_FOLLOWS != 0) or (flags[0] & LEDGER_FOLLOWS != 0) != (r.ledger != NULL):
+    if flags[0] & LEAPS_FOLLOW and r.leaps == NULL:
+        return 0
+    if bytes != packed_size(r, flags[0]) or (flags[0] & LEDGER_FOLLOWS != 0) != (r.ledger != NULL):
         return 0
     if <int64_t> get(&at, 8) != r.n or get(&at, 4) != <uint64_t> r.sizes.n_vec or get(&at, 4) != <uint64_t> r.sizes.n_scal:
         return 0
@@ -316,7 +333,7 @@ cdef int run_unpack(run_t *r, const void *buffer, int64_t bytes, bint same) noex
         return MF_E_DAMAGED
     if at != buffer:                     # other blocks follow
         flags = at + 12
-        size = packed_size(r, get(&flags, 4) & SLOPE_FOLLOWS != 0)
+        size = packed_size(r, <uint32_t> get(&flags, 4))
         bytes = size if size < bytes else bytes
     return unpack_state(r, at, bytes, same)
 
@@ -326,7 +343,8 @@ cdef int unpack_state(run_t *r, const void *buffer, int64_t bytes, bint same) no
     cdef saved_t s
     cdef double[LEDGER_STATE] ledger
     cdef int j, before
-    if bytes < packed_size(r, False) or memcmp(at, b"MFLOWRUN", 8) != 0:
+    cdef int64_t i
+    if bytes < packed_size(r, 0) or memcmp(at, b"MFLOWRUN", 8) != 0:
         return MF_E_DAMAGED
     s.c = r.c
     before = frame_fits(r, at, bytes, &s.flags)
@@ -335,9 +353,12 @@ cdef int unpack_state(run_t *r, const void *buffer, int64_t bytes, bint same) no
     at = read_numbers(at + before, &s)
     if not numbers_fit(r, &s) or not parameters_fit(r, at, same) or not vectors_fit(r, at + 8 * (r.m.n_par + r.sizes.n_scal)):
         return MF_E_DAMAGED
+    if s.flags & LEAPS_FOLLOW and not leaps_fit(r, at + 8 * (r.m.n_par + r.sizes.n_scal + (
+            r.sizes.n_vec + (1 if s.flags & SLOPE_FOLLOWS else 0)) * r.n)):
+        return MF_E_DAMAGED
     if r.newton != NULL and unpack_solver(r.newton, (<const uint8_t *> buffer) + bytes - 4) != 0:
         return MF_E_DAMAGED
-    r.f.flags = s.flags & ~<uint32_t> (SLOPE_FOLLOWS | LEDGER_FOLLOWS)
+    r.f.flags = s.flags & ~<uint32_t> (SLOPE_FOLLOWS | LEAPS_FOLLOW | LEDGER_FOLLOWS)
     r.t, r.t_base, r.dt, r.f.rho, r.c = s.t, s.t_base, s.dt, s.rho, s.c
     r.k, r.k_base, r.rho_k, r.rho_next = s.k, s.k_base, s.rho_k, s.rho_next
     r.f.n_rhs, r.f.n_solve = s.n_rhs, s.n_solve
@@ -352,6 +373,8 @@ cdef int unpack_state(run_t *r, const void *buffer, int64_t bytes, bint same) no
         r.slope_k = r.k
     elif s.flags & SLOPE_FOLLOWS:
         at += 8 * r.n
+    for i in range(leaps_size(r) if r.leaps != NULL else 0):
+        r.leaps[i] = <int64_t> get(&at, 8) if s.flags & LEAPS_FOLLOW else 0
     if r.ledger != NULL:
         get_doubles(&at, ledger, LEDGER_STATE)
         ledger_unpack(r.ledger, ledger)

@@ -20,7 +20,7 @@ from mflow_core.registry cimport MethodRecord
 from mflow_core.solvers.matrix cimport BANDED, BY_DIFFERENCES, IDENTITY, KRYLOV, matrix_config_t
 from mflow_core.solvers.newton cimport newton_forget, newton_pack, newton_state_size, newton_t, newton_unpack
 from mflow_core.solvers.solver cimport Solver
-from mflow_core.stepping.run cimport (LEG_OVER, RUN_CONTROL, RUN_DENSE, RUN_INSIDE, RUN_SOLVE, RUN_WALLS, evaluations, run_attach,
+from mflow_core.stepping.run cimport (LEG_OVER, RUN_CONTROL, RUN_DENSE, RUN_INSIDE, RUN_LEAPS, RUN_SOLVE, RUN_WALLS, evaluations, run_attach,
                                       run_enter, run_guard, run_leave, run_make, run_release, run_restart, run_solve_with, run_t,
                                       run_tolerances)
 from mflow_core.stepping.starts cimport run_begin
@@ -73,11 +73,12 @@ cdef class Legs(Run):
         cdef int status = 0
         par = record.parameters(parameters or {})
         start[0] = self.r.now[0]
-        self.stiff = run_make(record.m, &self.problem.c, par, self.r.t, NAN, start, (self.r.flags & (RUN_DENSE | RUN_CONTROL)) | RUN_SOLVE,
+        self.stiff = run_make(record.m, &self.problem.c, par, self.r.t, NAN, start, (self.r.flags & (RUN_DENSE | RUN_CONTROL | RUN_LEAPS)) | RUN_SOLVE,
                               &status)
         free(par)
         if self.stiff == NULL:
             raise MemoryError(f"no memory for {record.name} with {self.problem.c.n} components")
+        self.stiff.leaps = self.r.leaps      # what the one has looked at the other need not
         self.calm, self.partner_record, self.solver, self.log = self.r, record, solver, []
         self.since, self.tried, self.patience = 0, -1, 1
         run_guard(self.stiff, self.problem.inside)

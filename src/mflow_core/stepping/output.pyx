@@ -74,7 +74,7 @@ cdef int extend(run_t *r, double t_next) noexcept nogil:
     cdef int k, status
     if r.dense_k == r.k:
         return 0
-    if r.y_between == NULL:
+    if r.y_between == NULL and r.m.dense == NULL:
         return MF_E_ARGUMENT
     if r.m.dense != NULL:
         status = r.m.dense(r.m, &r.f)

@@ -16,6 +16,8 @@ cdef enum:
     RUN_SOLVE = 8                        # a solver will be attached: the problem need not have one
     RUN_INSIDE = 16                      # the extension of every step is asked for after it: see `sees_between`
     RUN_WALLS = 32                       # WALL_DUE is returned where steps fail again and again
+    RUN_LEAPS = 64                       # under error control: steps over 0 are looked at, see watch/leaps.pyx
+    LEAPS_OF = 2                         # where the bits of components begin in `leaps`
     RHO_EVERY = 25                       # steps between estimates of the spectral radius, at most, where the method needs it
     WALL_DUE = 0x7FFFFFF7                # is there a wall that steps should not go beyond? The driver looks, and goes on
     LEG_OVER = 0x7FFFFFF8                # the leg of this method is over, see `leg_t`: the driver goes on with the other
@@ -29,7 +31,7 @@ ctypedef struct flow_t:                  # -grad f as a right-hand side; the gra
     int64_t hits
 
 
-ctypedef struct leg_t:                   # whether error control should go on with another method; see `run_watch`
+ctypedef struct leg_t:                   # whether error control should go on with another method; see watch/handover.pyx
     int64_t most                         # steps in a row that say so, before the leg is over; 0: nobody looks
     int64_t tries                        # of the first step, thrown away so far
     double first                         # and the first of them
@@ -91,6 +93,8 @@ ctypedef struct run_t:
     int n_tested                         # visible vectors whose new numbers a step looks at
     bint cuts                            # a step may be taken in pieces of the state: its right-hand side is elementwise
     bint tests_slope                     # error control looks at the carried slope too
+    int64_t *leaps                       # or NULL: evaluations of looks at steps over 0; steps thrown away; a bit for each component that passed
+    double *slope_there                  # of the look at hand
     void *past                           # the looks of watch/past.pxd, Python's; NULL: nobody looks
     int64_t *calls                       # not NULL: fixed steps may be taken in place and repeated; a counter of the problem's (problem.pxd)
 
@@ -111,8 +115,6 @@ cdef int estimate_rho(run_t *r) noexcept nogil
 cdef void run_guard(run_t *r, inside_t *inside) noexcept nogil
 cdef int try_step(run_t *r, double h) noexcept nogil
 cdef int run_settle(run_t *r, double h, double *err) noexcept nogil
-cdef int run_doubt(run_t *r, double planned) noexcept nogil
-cdef void run_watch(run_t *r, double h, double t_end) noexcept nogil
 cdef int end_has_slope(run_t *r, double h) noexcept nogil
 cdef bint run_ready(run_t *r) noexcept nogil
 cdef bint solves(const mf_method *m, const mf_problem *p) noexcept nogil
@@ -138,6 +140,11 @@ cdef inline int64_t evaluations(const run_t *r, bint with_jacobians) noexcept no
     if r.newton != NULL:
         count += r.newton.m.n_rhs - (0 if with_jacobians else r.newton.m.n_rhs_jac)
     return count
+
+
+cdef inline int64_t leaps_size(const run_t *r) noexcept nogil:
+    """Numbers in `leaps`."""
+    return LEAPS_OF + (r.n + 63) // 64
 
 
 cdef inline int64_t rho_held() noexcept nogil:

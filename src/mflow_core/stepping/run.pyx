@@ -19,7 +19,7 @@ from mflow_core.registry cimport REDUCE, mf_sizes_of
 from mflow_core.solvers.branch cimport branch_ready, branch_solve
 from mflow_core.solvers.matrix cimport matrix_rhs
 from mflow_core.solvers.newton cimport newton_forget, newton_lsolve, newton_release, newton_rhs, newton_solve
-from mflow_core.solvers.spectrum.products cimport deepest_below, jacobian_bend, jacobian_radius, lift
+from mflow_core.solvers.spectrum.products cimport deepest_below, jacobian_bend, lift
 from mflow_core.solvers.stages.coupled cimport newton_couple
 from mflow_core.solvers.stages.mass cimport mass_is_diagonal, mass_varies
 from mflow_core.solvers.stages.pencil cimport pencil_linearize, pencil_mass, pencil_mass_at, pencil_slopes
@@ -34,7 +34,6 @@ from mflow_core.types cimport (MF_ELEMENTWISE, MF_EMBEDDED, MF_E_ARGUMENT, MF_E_
 cdef enum:
     RHO_ITERATIONS = 50
     APART = 184                          # numbers between the places of two vectors in their pages
-    DOUBTS = 3                           # tries of a first step
 
 cdef double ROUNDED = 3.6e-15            # of the largest slope, or of where a step began: rounding in another, or in where it ended
 cdef double REFUSED = 4.0                # a squared error that asks for a shorter step
@@ -154,6 +153,13 @@ cdef bint has_mass(const mf_problem *p) noexcept nogil:
     return mf_mass_of(p) != NULL
 
 
+cdef bint may_leap(const mf_method *m, const mf_problem *p, const mf_sizes *sizes) noexcept nogil:
+    """Whether a step has a polynomial that watch/leaps.pyx can look at."""
+    if sizes.n_err == 0 or m.flags & MF_SECOND_ORDER or has_mass(p):
+        return False
+    return m.dense != NULL if m.flags & MF_IMPLICIT else m.flags & MF_FSAL != 0 and sizes.n_vec > 1
+
+
 cdef inline int64_t whole_lines(int64_t numbers) noexcept nogil:
     return (numbers + 7) // 8 * 8
 
@@ -173,6 +179,8 @@ cdef int64_t room_of(const mf_method *m, const mf_sizes *sizes, int flags, ptrdi
     """Numbers that a run of this method needs."""
     cdef int64_t vectors = 2 * sizes.n_vec + sizes.n_work + sizes.n_err + dense_vectors(sizes, flags)
     vectors += (3 if flags & RUN_DENSE else 0) + (4 if flags & RUN_DESCEND else 0) + (2 * control_vectors(m) if flags & RUN_CONTROL else 0)
+    if flags & RUN_LEAPS:
+        vectors += 1 + 1                 # of numbers, and of bits
     return vectors * ld + whole_lines(sizes.work_extra) + 2 * whole_lines(sizes.n_scal) + whole_lines(sizes.n_coef) + whole_lines(m.n_par)
 
 
@@ -208,6 +216,10 @@ cdef void run_lay_out(run_t *r, int64_t total) noexcept nogil:
         r.grad, r.at, r.good, r.good_grad = vectors(r, &at, 1), vectors(r, &at, 1), vectors(r, &at, 1), vectors(r, &at, 1)
     if r.flags & RUN_CONTROL:
         r.tolerances = vectors(r, &at, 2 * control_vectors(r.m))
+    if r.flags & RUN_LEAPS:
+        r.slope_there = vectors(r, &at, 1)
+        r.leaps = <int64_t *> at
+        at += r.ld
     r.s_now = at
     r.s_next = at + whole_lines(r.sizes.n_scal)
     r.coef = r.s_next + whole_lines(r.sizes.n_scal)
@@ -229,6 +241,8 @@ cdef run_t *run_make(const mf_method *m, const mf_problem *p, const double *par,
         status[0] = MF_E_MEMORY
     if status[0] != 0:
         return NULL
+    if not may_leap(m, p, &sizes):
+        flags &= ~<int> RUN_LEAPS
     ld = (max(n + MF_GUARD, <ptrdiff_t> 1) + 7) // 8 * 8
     if n >= 512:                         # loads a multiple of 4096 bytes behind a recent store wait for it: nine vectors in a row begin at
         ld += (APART - ld % 512 + 512) % 512         # places in their pages that are 40 numbers apart, or more
@@ -339,6 +353,8 @@ cdef void run_set(run_t *r, double t0, double dt, const double *const *y0) noexc
     r.rho_next = 0
     r.t_before = NAN
     r.f.flags = MF_FRESH
+    if r.leaps != NULL:
+        memset(r.leaps, 0, leaps_size(r) * sizeof(int64_t))
     r.value = r.gmax = r.good_value = r.good_gmax = r.first_gmax = NAN
 
 
@@ -570,31 +586,3 @@ cdef int run_settle(run_t *r, double h, double *err) noexcept nogil:
             r.inside.left = i
             return MF_RETRY_NON_FINITE
     return 0
-
-
-# ---- legs -------------------------------------------------------------------------------------------------------------------------------
-
-cdef int run_doubt(run_t *r, double planned) noexcept nogil:
-    """After a try that was thrown away. A first step that an explicit pair has to shorten again and again is one that stiffness does not
-    allow, as the estimate of that step knows of none: LEG_OVER, and the other method begins with it. Else 0."""
-    if r.newton != NULL or r.k != r.k_base:
-        return 0
-    r.leg.first = planned if r.leg.tries == 0 else r.leg.first
-    r.leg.tries += 1
-    if r.leg.tries < DOUBTS or r.c.n_bad > 0:
-        return 0
-    r.c.h = r.leg.first
-    return LEG_OVER
-
-
-cdef void run_watch(run_t *r, double h, double t_end) noexcept nogil:
-    """Whether a leg is over, after a step of h of its own choice. Of an explicit pair: enough looks in a row have seen it held at its
-    stability limit (control.pxd), and many such steps are ahead. Of an implicit method: h times the spectral radius of the last Jacobian
-    was within the explicit limit in as many steps in a row."""
-    if r.newton == NULL:
-        r.leg.over = r.c.n_stiff >= r.leg.most and fabs(t_end - r.t) > r.leg.worth * fabs(h)
-        return
-    if r.leg.njev != r.newton.m.njev:
-        r.leg.njev, r.leg.radius = r.newton.m.njev, jacobian_radius(&r.newton.m)
-    r.leg.mild = r.leg.mild + 1 if fabs(h) * r.leg.radius < r.leg.limit else 0
-    r.leg.over = r.leg.mild >= r.leg.most

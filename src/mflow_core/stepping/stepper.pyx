@@ -25,7 +25,7 @@ from mflow_core.events.events cimport Events
 from mflow_core.stepping.loops cimport run_many
 from mflow_core.stepping.motion cimport motion_start
 from mflow_core.stepping.output cimport RECORD_ACT as _ACTED, RECORD_EVENT as _EVENT, RECORD_FULL as _FULL, record_t
-from mflow_core.stepping.run cimport (RHO_DUE as _RHO_DUE, WALL_DUE as _WALL_DUE, RUN_CONTROL, RUN_DENSE, RUN_DESCEND, RUN_SOLVE, evaluations, note_rho, rho_held, run_choose_tests, run_enter, run_guard,
+from mflow_core.stepping.run cimport (RHO_DUE as _RHO_DUE, WALL_DUE as _WALL_DUE, RUN_CONTROL, RUN_DENSE, RUN_DESCEND, RUN_LEAPS, RUN_SOLVE, evaluations, note_rho, rho_held, run_choose_tests, run_enter, run_guard,
                              run_leave, run_make, run_ready, run_release, run_restart, run_solve_with, run_tolerances, run_tolerances_of_v, try_step)
 from mflow_core.stepping.starts cimport run_begin, run_jump
 from mflow_core.types cimport (MF_E_ARGUMENT, MF_EMBEDDED, MF_E_BUSY, MF_E_CALLBACK, MF_E_MEMORY, MF_E_NON_FINITE, MF_E_SOLVE, MF_E_STEP,
@@ -33,7 +33,6 @@ from mflow_core.types cimport (MF_E_ARGUMENT, MF_EMBEDDED, MF_E_BUSY, MF_E_CALLB
 
 import zlib
 import numpy as np
-
 cnp.import_array()
 
 NON_FINITE, CONVERGED, ALARM, OVERFLOWED = MF_E_NON_FINITE, _CONVERGED, _ALARM, _OVERFLOWED
@@ -41,8 +40,6 @@ ACTED, FULL, EVENT, RHO_DUE, WALL_DUE = _ACTED, _FULL, _EVENT, _RHO_DUE, _WALL_D
 MANY_STAGES, MOST_STAGES = TOO_MANY_STAGES, _MOST_STAGES
 STEP_TOO_SMALL, SOLVE_FAILED, RETRY_SOLVE, RETRY_NON_FINITE = MF_E_STEP, MF_E_SOLVE, MF_RETRY_SOLVE, MF_RETRY_NON_FINITE
 
-
-# ---- the run as Python sees it ----------------------------------------------------------------------------------------------------
 
 cdef int raise_or(int status) except? -1:
     """As that of problems, and an error of its own for a run that is entered twice."""
@@ -134,7 +131,7 @@ cdef class Run:
                 raise TypeError(f"v0: expected a C-contiguous float64 array of {problem.c.n} numbers for {record.name}")
             start[1] = <double *> cnp.PyArray_DATA(v0)
         self.r = run_make(record.m, &problem.c, par, t0, dt, start, (RUN_DENSE if dense else 0)
-                          | (RUN_DESCEND if descend else 0) | (RUN_CONTROL if control else 0) | (RUN_SOLVE if solver is not None else 0),
+                          | (RUN_DESCEND if descend else 0) | (RUN_LEAPS if dt != dt and not descend else 0) | (RUN_CONTROL if control else 0) | (RUN_SOLVE if solver is not None else 0),
                           &status)
         free(par)
         if self.r == NULL:
@@ -177,6 +174,11 @@ cdef class Run:
         if self.problem.callback is None or self.problem.c.value_grad == NULL or self.r.good == NULL:
             return evaluations(self.r, True) + self.r.n_value_grad
         return self.problem.callback.nfev if self.problem.has_value else self.problem.callback.njev
+
+    @property
+    def nlooks(self):
+        """Evaluations, beside `nfev`, of looks at steps over 0."""
+        return self.r.leaps[0] if self.r.leaps != NULL else 0
 
     @property
     def njev(self):

@@ -184,3 +184,12 @@ def test_momentum_that_comes_to_rest_says_nothing() -> None:
         assert r.doubts == ()
     r, seen = told(lambda: mflow.gradient_flow(lambda c: np.array([1.0, 9.0]) * c, [1.0, 1.0], 6.0, "momentum", lr=0.2, momentum=0.9))
     assert not seen  # still on its way, back and forth across the valley, inside the limit
+
+
+@pytest.mark.parametrize("method", ["euler", "rk2", "rk3", "rk4"])
+def test_a_first_step_that_leaps_off_is_told_though_later_ones_are_stable(method):
+    """y' = c/y has y = sqrt(y0^2 + 2 c t): 1.4e25 here, and steps lead to 1e42 and more."""
+    with pytest.warns(RuntimeWarning, match="exceeds the stability limit"):
+        r = mflow.solve_ivp(lambda t, y: 1e50 / y, (1, 2), [1e6], method, dt=0.1)
+    assert "the state grew from 1e+06" in r.message
+    assert r.y[0, -1] > 1e10 * np.sqrt(1e12 + 2e50)

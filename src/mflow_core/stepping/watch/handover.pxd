@@ -1,0 +1,6 @@
+"""When the leg of one of two methods is over."""
+from mflow_core.stepping.run cimport run_t
+
+
+cdef int run_doubt(run_t *r, double planned) noexcept nogil
+cdef void run_watch(run_t *r, double h, double t_end) noexcept nogil

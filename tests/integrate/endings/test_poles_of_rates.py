@@ -1,0 +1,122 @@
+"""Steps under error control do not leap over the pole of a rate s/(K + s), beyond 0, where no solution goes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy.optimize import brentq
+
+import mflow
+
+pytestmark = pytest.mark.filterwarnings("ignore::mflow.StiffnessWarning")  # a rate of 1/K: so they are
+METHODS = ["auto", "dopri5", "tsit5", "bs32", "dop853", "esdirk43", "rodas5p", "radau5", "bdf"]
+
+
+def eliminated(K: float) -> Any:
+    return lambda t, s: -s / (K + s)
+
+
+def exact(K: float, t: float) -> float:
+    """s - 1 + K log s = -t."""
+    return float(np.exp(brentq(lambda u: np.exp(u) - 1.0 + K * u + t, -1e5, 1.0, xtol=1e-12)))
+
+
+@pytest.mark.parametrize("K", [1e-2, 1e-3])
+@pytest.mark.parametrize("method", METHODS)
+def test_elimination_ends_at_0(method: str, K: float) -> None:
+    calls = [0]
+
+    def fun(t: float, s: Any) -> Any:
+        calls[0] += 1
+        return -s / (K + s)
+
+    r = mflow.solve_ivp(fun, (0, 2), [1.0], method, t_eval=[0.5, 0.9, 2.0])
+    assert r.reason == "finished", r.message
+    np.testing.assert_allclose(r.y[0], [exact(K, t) for t in r.t], rtol=5e-3, atol=2e-3)
+    assert abs(r.y[0, -1]) < 2e-6
+    assert calls[0] == r.nfev + r.ncheck
+
+
+@pytest.mark.parametrize(("rtol", "atol"), [(1e-3, 1e-6), (1e-4, 1e-7)])
+@pytest.mark.parametrize("method", ["auto", "bs32", "dopri5", "tsit5", "esdirk43", "rodas5p"])
+def test_biomass_keeps_the_balance_of_its_substrate(method: str, rtol: float, atol: float) -> None:
+    def fun(t: float, y: Any) -> Any:
+        rate = y[1] * y[0] / (1e-3 + y[0])
+        return np.array([-rate, 0.4 * rate])
+
+    r = mflow.solve_ivp(fun, (0, 10), [1.0, 0.1], method, rtol=rtol, atol=atol)
+    np.testing.assert_allclose(r.y[:, -1], [0.0, 0.5], atol=2e-3)
+
+
+@pytest.mark.parametrize(
+    "rate",
+    [
+        lambda s: s[0] / (1e-3 + s[0]) * s[1] / (2e-3 + s[1]),
+        lambda s: s[0] / (1e-3 + s[0] + s[0] ** 2 / 0.5),
+        lambda s: s[0] ** 2 / (1e-6 + s[0] ** 2),
+        lambda s: s[0] / (1e-3 + abs(s[0])),
+    ],
+    ids=["two substrates", "inhibited", "of second order", "without a pole"],
+)
+@pytest.mark.parametrize("method", ["auto", "tsit5", "esdirk43"])
+def test_relatives_of_the_rate(method: str, rate: Any) -> None:
+    r = mflow.solve_ivp(lambda t, s: -rate(s) * np.array([1.0, 0.7]), (0, 8), [1.0, 1.0], method)
+    assert r.reason == "finished"
+    assert -1e-4 < r.y[0, -1] < 1e-3
+    np.testing.assert_allclose(1.0 - r.y[1, -1], 0.7 * (1.0 - r.y[0, -1]), rtol=1e-9)
+
+
+@pytest.mark.parametrize("method", ["tsit5", "rodas5p"])
+def test_steppers_and_checkpoints(method: str, tmp_path: Path) -> None:
+    def made() -> Any:
+        return mflow.Stepper(method, eliminated(1e-3), [1.0], t0=0.0, rtol=1e-3, atol=1e-6)
+
+    whole, first = made(), made()
+    for one, count in ((whole, 40), (first, 20)):
+        for _ in range(count):
+            one.step()
+    first.save(tmp_path / "half")
+    second = mflow.Stepper.load(tmp_path / "half", eliminated(1e-3))
+    for _ in range(20):
+        second.step()
+    assert (second.t, second.y.tobytes(), second.nfev) == (whole.t, whole.y.tobytes(), whole.nfev)
+    assert whole.y[0] > -1e-5
+
+
+def test_a_compiled_rate() -> None:
+    numba = pytest.importorskip("numba")
+
+    @numba.njit
+    def fun(t: float, y: Any) -> Any:
+        return -y / (1e-3 + y)
+
+    r = mflow.solve_ivp(fun, (0, 3), [1.0])
+    assert abs(r.y[0, -1]) < 1e-5
+
+
+@pytest.mark.parametrize("method", ["dopri5", "dop853", "radau5", "esdirk43"])
+def test_what_crosses_0_is_looked_at_once(method: str) -> None:
+    n = 3
+    rates = np.arange(1.0, n + 1)
+    fun = lambda t, y: np.concatenate([y[n:], -(rates**2) * y[:n]])  # noqa: E731
+    r = mflow.solve_ivp(fun, (0, 40), np.concatenate([np.ones(n), np.zeros(n)]), method, rtol=1e-6, atol=1e-9)
+    assert 0 < r.ncheck <= 2 * n
+    np.testing.assert_allclose(r.y[:n, -1], np.cos(40 * rates), atol=2e-3)
+
+
+def test_a_value_that_is_missing_at_0_alone_is_never_asked_for() -> None:
+    def fun(t: float, y: Any) -> list[float]:
+        return [-1.0 / (1.0 + 0.0 * np.log(abs(float(y[0])))) if y[0] else 1 / 0]
+
+    assert mflow.solve_ivp(fun, (0, 3), [1.0]).y[0, -1] == pytest.approx(-2.0)
+
+
+@pytest.mark.parametrize("up", [1.0, 3.0])
+def test_a_slope_that_jumps_at_0_goes_through(up: float) -> None:
+    """y' = -2 + up sign(y): crossed once, or slid along by a jump that no look at 0 takes for a pole."""
+    r = mflow.solve_ivp(lambda t, y: np.where(y > 0, -1.0, -up), (0, 3), [1.0], "tsit5")
+    assert r.y[0, -1] == pytest.approx(-2.0 * up, rel=5e-3)
+    assert r.nfev < 1000
