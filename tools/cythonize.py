@@ -29,10 +29,15 @@ def split(words: list[str]) -> tuple[list[str], list[str]]:
 
 
 def renamed(text: str, old: str, new: str) -> str:
-    """The C of a module under another name of its folder. Cython's names of functions carry the lengths of names."""
+    """The C of a module under another name of its folder. Cython's names of functions carry the lengths of names, and its strings may be
+    compressed, beside which they stand as they are."""
     if len(old) != len(new):
         raise SystemExit(f"cythonize.py: names of levels have to be equally long, got modules {old} and {new}")
-    return text.replace(old.rpartition(".")[2], new.rpartition(".")[2])
+    old, new = old.rpartition(".")[2], new.rpartition(".")[2]
+    _, compressed, strings = text.partition("/* compression: none ")
+    if new != old and compressed and old in strings.partition("#endif")[0].replace('""', ""):
+        raise SystemExit(f"cythonize.py: the strings of {old} contain its name, and Cython compresses them; keep Python classes out of it")
+    return text.replace(old, new)
 
 
 def dependencies_of(source: Path, arguments: list[str]) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 import threading
 from concurrent import futures
+from multiprocessing.reduction import ForkingPickler
 from typing import Any
 
 import numpy as np
@@ -155,6 +156,11 @@ def shifted(t: float, y: Any, by: Any) -> Any:
     return -y
 
 
+class OfPools:
+    def __reduce__(self) -> Any:
+        raise pickle.PicklingError("pickle cannot")
+
+
 def test_what_does_not_pickle_is_named_and_never_meets_the_pool() -> None:
     """Inside the pool its queue's thread would find out, and may then wait for ever with the one that shuts it down."""
 
@@ -164,6 +170,9 @@ def test_what_does_not_pickle_is_named_and_never_meets_the_pool() -> None:
 
     with Watched(1) as pool, pytest.raises(TypeError, match=r"executor: fun, events, jac, .*top level of a module"):
         mflow.solve_ivp_batch(lambda t, y: -y, (0, 1), np.ones((3, 3)), "rk4", dt=0.1, executor=pool)
+    ForkingPickler.register(OfPools, lambda one: (OfPools, ()))  # of the pool's own pickler alone, as sockets are
+    with futures.ProcessPoolExecutor(1) as pool:
+        assert mflow.solve_ivp_batch(shifted, (0, 1), np.ones((3, 3)), "rk4", dt=0.1, args=(OfPools(),), executor=pool).success
     late: list[object] = [0.0, 0.0, threading.Lock()]  # the first pieces could be sent
     with futures.ProcessPoolExecutor(1) as pool, pytest.raises(TypeError, match=r"cannot be sent to another process \(cannot pickle"):
         mflow.solve_ivp_batch(shifted, (0, 1), np.ones((3, 3)), "rk4", dt=0.1, batch_args=late, executor=pool)

@@ -114,6 +114,8 @@ def test_the_names_of_ours_in_a_lead_exist() -> None:
 def test_optax_names_in_the_room_of_schedules() -> None:
     with pytest.raises(AttributeError, match=r"here it is mflow\.schedules\.CosineAnnealingLR\(lr, T_max=decay_steps\)"):
         mflow.schedules.cosine_decay_schedule
+    with pytest.raises(AttributeError, match=r"here it is mflow\.schedules\.LinearLR\(lr, start_factor=1\.0, end_factor="):
+        mflow.schedules.linear_schedule
     with pytest.raises(AttributeError, match=r"here it is mflow\.schedules\.Schedule"):
         mflow.schedules.LRScheduler
 
@@ -121,6 +123,8 @@ def test_optax_names_in_the_room_of_schedules() -> None:
 def test_the_span_of_an_equation_given_to_a_flow_is_answered() -> None:
     with pytest.raises(TypeError, match=r"^t_end: expected a finite number \(the flow begins at t = 0\), got \(0, 1\)"):
         mflow.gradient_flow(lambda c: c, [1.0], (0, 1))
+    with pytest.raises(TypeError, match=r"^t_end: expected a finite number .*, got \[\[1, 2\], \[3\]\]"):
+        mflow.gradient_flow(lambda c: c, [1.0], [[1, 2], [3]])
 
 
 def test_a_schedule_made_of_an_optimizer_says_that_the_optimizer_takes_it() -> None:

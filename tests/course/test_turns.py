@@ -1,6 +1,7 @@
 """dt="auto" gives stable steps; where those do not follow an oscillation, the run says so, and where there is none, it does not."""
 
 import warnings
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -8,6 +9,8 @@ import pytest
 
 import mflow
 from mflow.course.turns import swing
+from mflow.integrate.checkpoint import _looks
+from mflow.stability.spectrum import Looks
 
 SAYS = "stable, not accurate"
 
@@ -200,10 +203,16 @@ def test_errors_of_a_linear_oscillation_add_up() -> None:
     exact = np.exp(-1.5) * np.array([np.cos(30.0 * w) + 0.05 / w * np.sin(30.0 * w), -np.sin(30.0 * w) / w])
     assert np.linalg.norm(r.y[:, -1] - exact) > 0.5
     assert len(said) == 1
-    assert "all steps together change that oscillation" in r.doubts[0]
+    assert "the errors of all steps add up to about 1 of that oscillation" in r.doubts[0]
     r, said = told(mflow.solve_ivp, lambda t, y: [y[1], -4.0 * y[0]], (0, 30), [1.0, 0.0], "dopri5")
     assert not said
     assert abs(r.y[0, -1] - np.cos(60.0)) < 0.02
+
+
+def test_a_saved_oscillation_has_a_frequency() -> None:
+    """Words divide by it: a damaged file ended the run that went on from it by a ZeroDivisionError."""
+    with pytest.raises(ValueError, match="looks: omega: expected a number above 0 beside drift"):
+        _looks(asdict(Looks(dt=0.1, gap=1, drift=1.0)))
 
 
 @pytest.mark.parametrize(("method", "rate"), [("dopri5", 50.0), ("rk4", 50.0)])

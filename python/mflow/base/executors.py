@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import pickle
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from concurrent import futures
 from concurrent.futures import ThreadPoolExecutor  # with this module: a fork never meets a thread that is importing it
@@ -121,14 +123,17 @@ def _nothing() -> None:
 
 
 def check_pickles(executor: futures.Executor, sent: Any) -> None:
-    """Raises TypeError for what a pool of processes cannot be sent, before it is submitted.
+    """Raises TypeError for what a pool of processes cannot be sent, before it is submitted; the pickler is the pool's own.
 
     The thread of a pool that finds this out by itself may wait for ever with the one that shuts the pool down (Python 3.11 to 3.13 at
     least). Arrays are not copied for this look.
     """
-    if isinstance(executor, futures.ProcessPoolExecutor):
+    process = sys.modules.get("concurrent.futures.process")  # imported where there is such a pool
+    if process is not None and isinstance(executor, process.ProcessPoolExecutor):
+        from multiprocessing.reduction import ForkingPickler  # as the pool has
+
         try:
-            pickle.dumps(sent, protocol=5, buffer_callback=lambda buffer: None)
+            ForkingPickler(io.BytesIO(), 5, True, lambda buffer: None).dump(sent)
         except Exception as error:
             raise _not_sent(error) from error
 

@@ -55,7 +55,7 @@ NAMES = {
     "SineModel": 'mflow.curve_fit("sine", x, y), with a constant c', "PowerLawModel": 'mflow.curve_fit("power_law", x, y)',
     "LBFGS": 'method="lbfgs" of mflow.train and mflow.minimize, as its line search asks for more gradients',
 }  # fmt: skip
-GRADIENTS = "a gradient of your own, of any program that differentiates; mflow.compiled_from_sympy makes one from symbols"
+GRADIENTS = "a function of yours, by hand or of a package that differentiates; mflow.compiled_from_sympy makes one from symbols"
 WARMED = "mflow.schedules.SequentialLR([mflow.schedules.LinearLR(...), mflow.schedules.CosineAnnealingLR(...)], milestones=[...])"
 ESTIMATORS = "mflow.ImplicitSGDClassifier, an estimator of scikit-learn's kind, or mflow.SoftmaxSGD"
 # optax, JAX, torch.nn, scikit-learn, and what is asked of any package.
@@ -63,12 +63,13 @@ NAMES |= {
     **dict.fromkeys(("warmup_cosine_decay_schedule", "warmup_exponential_decay_schedule", "join_schedules"), WARMED),
     "cosine_decay_schedule": "mflow.schedules.CosineAnnealingLR(lr, T_max=decay_steps)",
     "cosine_onecycle_schedule": "mflow.schedules.OneCycleLR(max_lr, total_steps=...)",
-    "linear_onecycle_schedule": "mflow.schedules.OneCycleLR(max_lr, total_steps=...)",
+    "linear_onecycle_schedule": 'mflow.schedules.OneCycleLR(max_lr, total_steps=..., anneal_strategy="linear")',
     "exponential_decay": "mflow.schedules.ExponentialLR(lr, gamma=decay_rate**(1/transition_steps))",
     "constant_schedule": "the number itself, lr=0.1",
-    **dict.fromkeys(("linear_schedule", "polynomial_schedule"), "mflow.schedules.PolynomialLR(lr, total_iters=...)"),
+    "linear_schedule": "mflow.schedules.LinearLR(lr, start_factor=1.0, end_factor=..., total_iters=...)",
+    "polynomial_schedule": "mflow.schedules.PolynomialLR(lr, total_iters=..., power=...)",
     "piecewise_constant_schedule": "mflow.schedules.MultiStepLR(lr, milestones=[...], gamma=...)",
-    **dict.fromkeys(("clip_by_global_norm", "adaptive_grad_clip"), "clip_norm= of every optimizer and of mflow.train"),
+    "clip_by_global_norm": "clip_norm= of every optimizer and of mflow.train",
     **dict.fromkeys(("chain", "apply_updates"), "opt.step(gradient) of one optimizer, which has clip_norm= and weight_decay= itself"),
     "lbfgs": 'method="lbfgs" of mflow.train and mflow.minimize',
     **dict.fromkeys(("LRScheduler", "_LRScheduler"), "mflow.schedules.Schedule, or any function of the step"),

@@ -124,7 +124,7 @@ class TwoMethods(legs.Legs):
                 other.message += f"; from the start on, as {ended}"
                 return other
             if other.reason == result.reason and abs(other.t[-1] - self.t) <= AT_ONE_PLACE * abs(self.t - asked["t_span"][0]):
-                return result  # what is there no method passes
+                return result  # neither method passes that place
         return result
 
     @property

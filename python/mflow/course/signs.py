@@ -40,6 +40,7 @@ REACH = 10.0  # tolerances: explicit steps go back and forth over a root by some
 RESTING = 16  # components that are looked at for a root of f
 ROOT_NEAR = 1e-4  # of a tolerance, where f is compared with f at a tolerance from its root
 STEEP = 2.5e-4  # of f there: like |y|^0.9 or steeper; a line has 1e-4
+POLE = 2.0  # times f there: like |y|^-0.08 or steeper, which is no jump but a pole, where the solution ends
 FEW = 10  # in words
 SHORT = 1e-13  # of t: some fifty of the shortest steps, whose length changes with t, so that a multistep method would stay at them
 # Of the span: behind a wall nothing may move until an inflow comes back, which longer steps would pass over. At rest neither the state nor
@@ -329,10 +330,13 @@ class Walls:
             if not np.isfinite(bound) or (self.slides_never and not is_root):
                 continue
             near = ROOT_NEAR * float(sizes[j])
-            steep = all(abs(drive(bound + s * near)) > STEEP * abs(drive(bound + s * float(sizes[j]))) for s in (1, -1))
+            slopes = [(abs(drive(bound + s * near)), abs(drive(bound + s * float(sizes[j])))) for s in (1, -1)]
+            steep = all(close > STEEP * away and (is_root or close < POLE * away) for close, away in slopes)
             beside = others.copy()
             beside[j] = 0.0
-            moved = ((t + np.copysign(1e-3 * self.span, h), y), (t, y + beside), (t, y - beside))
+            # along a jump it pays to slide for some steps; a root of f must be one for a part of the run
+            later = 1e-3 * self.span if is_root else min(1e-3 * self.span, FAR * abs(h))
+            moved = ((t + np.copysign(later, h), y), (t, y + beside), (t, y - beside))
             back = (self._drive(at, state, j, bound + near) < 0.0 < self._drive(at, state, j, bound - near) for at, state in moved)
             if steep and all(back):
                 found.append(Wall(j, bound, 0 if not is_root else 1 if y[j] >= bound else -1, True))

@@ -207,8 +207,8 @@ def words_of_course(looks: Looks) -> str:
         why = f"from t = {looks.place:.3g} on, steps of half their length lead elsewhere"
     elif looks.drift > ASTRAY:
         why = (
-            f"the solution oscillates with a period of about {2.0 * math.pi / looks.omega:.3g}, and all steps together change that "
-            f"oscillation by a factor that is about {min(looks.drift, 1.0):.2g} away from what the solution does"
+            f"the solution oscillates with a period of about {2.0 * math.pi / looks.omega:.3g}, and the errors of all steps add up to "
+            f"about {min(looks.drift, 1.0):.2g} of that oscillation"
         )
     else:
         return ""

@@ -204,6 +204,8 @@ def _looks(saved: Any) -> spectrum.Looks:
         raise ValueError(f"looks: fastest: expected a number above 0 beside astray, got {looks.fastest!r}")
     if (looks.turn > 0.0) != (looks.omega > 0.0):
         raise ValueError(f"looks: turn, omega: expected both above 0, or none, got {looks.turn!r} and {looks.omega!r}")
+    if looks.drift > 0.0 and not looks.omega > 0.0:
+        raise ValueError(f"looks: omega: expected a number above 0 beside drift, got {looks.omega!r}")
     if not looks.dt > 0.0:
         raise ValueError(f"looks: dt: expected a number above 0, got {looks.dt!r}")
     return looks

@@ -281,7 +281,7 @@ class Ending:
         self.looked += run.nfev - before
         if not _size(there - ahead) > JUMPS * max(_size(ahead - here), np.finfo(float).eps * _size(here)):
             return ""
-        return f"the {self.callee} jumps at the end itself: pass breaks=[{t_end!r}], with which it is asked before that time alone"
+        return f"the {self.callee} jumps at the end itself: pass breaks=[{t_end!r}], so that it is asked only at times before it"
 
     def chatters(self) -> str:
         """Words, where steps under error control cross a jump again and again; "" otherwise."""

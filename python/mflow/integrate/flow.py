@@ -111,7 +111,7 @@ def gradient_flow(
     if isinstance(grad, (np.ndarray, list, str, float, int, type(None))):
         raise TypeError(f"grad: expected a function of c, or a compiled one, got {shown(grad)}")
     if not (isinstance(t_end, float) and t_end == math.inf and isinstance(dt, float) and dt == math.inf):
-        why = "the flow begins at t = 0" if np.size(t_end) == 2 else "inf goes with dt = inf alone"
+        why = "the flow begins at t = 0" if isinstance(t_end, tuple | list | np.ndarray) else "inf goes with dt = inf alone"
         check_number(t_end, "t_end", f"a finite number ({why})")
     given: dict[str, Any] = dict(options)
     pair, parameters = None, {k: v for k, v in given.items() if k not in SETTINGS and k not in SOLVING}

@@ -203,9 +203,9 @@ def solve_ivp(
         sides, steeper than any line (-cbrt(y) at 0; looked for every 1024 steps too, as explicit steps do not fail there, and every 128
         of a Python function where these are very short). Where fun jumps there, as for a relay or dry friction, and is 0 at no number,
         the component slides along the jump until fun leads on (Filippov's y' between both sides of fun, each of which is asked). The
-        message says so. Steps behind such a bound are at most a 64th of the run, as nothing may move there until an inflow comes back.
-        Bounds that move, or that no component has alone (sqrt(a + b - 1), sign(a + b)), are not kept, nor any by `mflow.Stepper` and the
-        solvers of `mflow.scipy`.
+        message names those that are kept at the end. Steps behind such a bound are at most a 64th of the run, as nothing may move there
+        until an inflow comes back. Bounds that move, or that no component has alone (sqrt(a + b - 1), sign(a + b)), are not kept, nor any
+        by `mflow.Stepper` and the solvers of `mflow.scipy`.
     until : "steady", optional
         Ends the run, with "steady", where it has come to rest: Newton's distance to the state of rest is within the tolerances, the part
         of fun along directions in which the Jacobian is 0 is rounding, all other eigenvalues have a real part below 0, and fun is the

@@ -264,8 +264,8 @@ def compile_fit(
     given = {"ftol": ftol, "xtol": xtol, "gtol": gtol}
     tolerances = [0.0 if one is None else check_number(one, name, low=0.0) for name, one in given.items()]
     limit = 500 * (count + 1) if max_nfev is None else check_whole(max_nfev, "max_nfev", 1)
-    python = isinstance(f, str) or compiled_address(f, "f", RESIDUALS_SIGNATURE) is None
-    names = names_of(f, np.ones(count)) if python else tuple(f"p[{j}]" for j in range(count))
+    named = isinstance(f, str) or compiled_address(f, "f", RESIDUALS_SIGNATURE) is None
+    names = names_of(f, np.ones(count)) if named else tuple(f"p[{j}]" for j in range(count))
     options = {"names": names, "absolute": bool(absolute_sigma), "check": bool(check_gradient) and not isinstance(f, str)}
     tests = (counted_ftol(tolerances[0]), tolerances[1], tolerances[2], limit)
     return _make(model, data, count, differences, tests, sides(bounds, count), check_fixed(fixed, count), options)

@@ -14,7 +14,7 @@ Bounds, by projection and active sets: a parameter at a bound that the cost woul
 it: the parameters that would leave are set on their bounds, and the others' step is solved for anew, until none leaves. As delta shrinks
 the step turns into that of the projected gradient, which descends (Bertsekas, SIAM J. Control Optim. 20 (1982) 221-246).
 
-As k of x/(k + x) passes 0 a fit may leap over poles between the data, into minima that nobody wants. A step over 0 in a parameter is
+As k of x/(k + x) passes 0 a fit may leap over poles between the data, into minima between them. A step over 0 in a parameter is
 taken only where the residuals are near those of the linear model.
 
 Where f has no digits left to compare, a step is judged by the length of r in the plane of the columns, |Q'r|, which Gauss and Newton's
@@ -443,7 +443,7 @@ cdef double flat_below(const marquardt_t *s) noexcept nogil:
     return level if level > made else made
 
 
-cdef bint strays(const marquardt_t *s) noexcept nogil:
+cdef bint strays(marquardt_t *s) noexcept nogil:
     """Whether a step over 0 in a parameter, where a pole of the model may lie, leads too far from f + J p in some residual, without the
     loss. The cost does not tell: beyond the pole it may be as low as foreseen, the more so where a loss counts residuals beside it for
     little."""
@@ -454,6 +454,7 @@ cdef bint strays(const marquardt_t *s) noexcept nogil:
         crosses = crosses or s.x[j] * s.new[j] < 0.0
     if not crosses:
         return False
+    s.work += <double> s.m * <double> s.n
     for i in range(s.m):
         part = 0.0
         for j in range(s.n):

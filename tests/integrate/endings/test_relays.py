@@ -64,6 +64,13 @@ def test_a_relay_with_a_forcing_slides_and_goes_on(method: str) -> None:
     assert np.max(np.abs(r.y[0] - EXACT)) < 2e-5
 
 
+def test_a_long_run_slides_as_a_short_one() -> None:
+    """What slides for less than a thousandth of the run was not followed. From its first arrival on the solution is periodic."""
+    r = mflow.solve_ivp(relay, (0, 150), [1.0], "radau5", t_eval=[149.0], max_steps=20_000, **TOLERANCES)
+    assert r.success
+    assert r.y[0, -1] == pytest.approx(exact_relay(2.0 * np.pi + 149.0 % (2.0 * np.pi)), abs=2e-5)
+
+
 @pytest.mark.parametrize("method", ["dopri5", "radau5", "bdf"])
 def test_a_block_with_dry_friction_sticks_where_it_stops(method: str) -> None:
     # x'' = -x - .3 sign v: half swings about +-.3, whose ends are 1, -.4, -.2; there |x| < .3, and it stays
