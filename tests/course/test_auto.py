@@ -138,7 +138,7 @@ def test_output_between_steps_is_that_of_the_method_of_each():
     sampled = r.sol(r.t)
     assert sampled.tobytes() == r.y.tobytes()
     kept = mflow.solve_ivp(chase, (0, 3), [0.0], "auto", save_every=5, **TOLS)
-    assert np.all(np.isin(kept.t, r.t))
+    assert np.all(np.isin(kept.t, mflow.solve_ivp(chase, (0, 3), [0.0], "auto", **TOLS).t))
 
 
 def test_events_doses_actions_outputs_and_backwards():
@@ -259,7 +259,7 @@ def test_a_run_that_neither_finishes_in_turn_is_one_by_one_of_them():
 
     r = mflow.solve_ivp(wall, (0, 3), [0.0], "auto", **TOLS)
     assert r.success, r.message
-    assert r.nfev == len(seen)
+    assert r.nfev + r.ncheck == len(seen)
     assert r.nsteps == r.steps_by_method["radau5"] == alone.nsteps
     np.testing.assert_array_equal(r.y, alone.y)
     assert "from the start on, as auto (" in r.message
