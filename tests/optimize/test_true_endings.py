@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from typing import Any
 
 import numpy as np
@@ -357,6 +358,31 @@ def test_beside_a_minimum_two_evaluations_are_enough() -> None:
 
         r = mflow.minimize(cost, start, jac=True)
         assert (r.reason, r.ncheck, len(calls), r.x.size) == ("converged", 6, r.nfev + 6, n)  # two at each end for the gradient
+
+
+def test_two_evaluations_end_a_straight_way_through_a_quadratic() -> None:
+    for n in (2, 50):
+        calls: list[Array] = []
+
+        def cost(x: Array) -> Any:
+            calls.append(x)  # noqa: B023
+            return float((x - 1) @ (x - 1)), 2 * (x - 1)
+
+        r = mflow.minimize(cost, np.zeros(n), jac=True)
+        assert (r.reason, r.ncheck, len(calls)) == ("converged", 4, r.nfev + 4)
+
+
+@pytest.mark.parametrize(("across", "extra", "reason"), [(-2.0, 0.0, "not_a_minimum"), (2.0, 0.3, "wrong_gradient")])
+def test_a_straight_way_hides_no_saddle_and_no_wrong_gradient_at_its_end(across: float, extra: float, reason: str) -> None:
+    def cost(x: Array) -> Any:  # extra: a slope across the way, beside its end alone, that the gradient leaves out
+        s, t = (x[0] + x[1]) / 2, (x[0] - x[1]) / 2
+        value = 2 * (s - 1) ** 2 + across * t * t + (extra * t if s > 0.9 else 0.0)
+        return value, np.array([2 * (s - 1) + across * t, 2 * (s - 1) - across * t])
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", mflow.GradientWarning)
+        r = mflow.minimize(cost, np.zeros(2), jac=True)
+    assert (r.success, r.reason) == (False, reason)
 
 
 @pytest.mark.parametrize("method", ["lbfgs", "bfgs"])

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from mflow_core.arithmetic.starts import largest
 from mflow_core.objectives.objective import Objective
-from mflow_core.problems.gradients import asked_beside, unseen_moves
+from mflow_core.problems.gradients import asked_beside, rises_as_told, unseen_moves
 from mflow_core.problems.problem import Problem, objective_problem
 from mflow_core.problems.signatures import OBJECTIVE_SIGNATURE, compiled_address
 from mflow_core.stepping import stepper
@@ -93,7 +93,8 @@ class Doubts:
     where = "x0"  # of what the verdict is
     gtol = math.inf  # of this run
     callback: Any = None  # the core's, where differences are taken
-    first: Array | None = None  # the gradient at x0 that was looked at
+    first: Array | None = None  # the gradient at x0 that was looked at, and the cost there
+    began = math.nan
 
     def keep_within(self, box: Box | None, said: str = "bounds") -> None:
         """Start within the bounds, and evaluate nothing outside. The gradient is not looked at where x0 is at a bound."""
@@ -176,7 +177,7 @@ class Doubts:
 
     def _check(self, x: Array, value: float, grad: Array) -> None:
         """At the first gradient of a Python function."""
-        self.first = grad
+        self.first, self.began = grad, value
         with np.errstate(all="ignore"):
             known = quick_gradient(self._values(), x, None if math.isnan(value) else value, grad)
         self._judge(known)
@@ -203,6 +204,18 @@ class Doubts:
             return
         self.where = "x"
         self._judge(later._replace(ncheck=count))
+
+    def _look_once(self, out: OptimizeResult) -> int:
+        """Evaluations beside the end of a run along one line, where the two across it may tell what `_check_again` and `_look_beside` ask
+        four for; below 0 where they do not, and 0 where the run was of another kind."""
+        if self.verdict is not RIGHT or self.first is None or self.box is not None or out["reason"] != "converged" or not out["nit"]:
+            return 0
+        x, grad = out["x"].ravel(), out["jac"].ravel()
+        count: int = rises_as_told(
+            self._values(), x, self.start.ravel(), self.began, self.first, float(out["fun"]), grad, along(x.size), ASIDES[0],
+            out["nfev"] >= 6,
+        )  # fmt: skip
+        return count
 
     def _values(self) -> Callable[[Array], Any]:
         """The cost beside the run."""
@@ -250,7 +263,11 @@ class Doubts:
     def _say(self, out: OptimizeResult) -> None:
         if self.box is not None and out["reason"] == "converged" and np.array_equal(self.box.lower, self.box.upper):
             out.message = "all parameters are held: this is the cost where they are"
-        self._check_again(out)
+        asked = self._look_once(out)
+        if asked <= 0:
+            self._check_again(out)
+        if asked:
+            self.verdict = self.verdict._replace(ncheck=self.verdict.ncheck + abs(asked))
         out["ncheck"] = self.verdict.ncheck
         if self.verdict.kind == "wrong":
             out.message = f"{self.text}; {out.message}"
@@ -264,7 +281,7 @@ class Doubts:
             pass
         elif getattr(self.fun, "differences", False):
             self._said_of_compiled(out)
-        elif self.checks and not self.differences:
+        elif self.checks and not self.differences and asked <= 0:
             self._look_beside(out)
         if self.box is not None and self.differences:  # where bounds leave no room there is no difference
             out.jac = np.where(self.box.lower < self.box.upper, out.jac, np.nan)

@@ -39,11 +39,8 @@ FILE_EVERY = 1000  # iterations between two files
 
 def asked_looks(settings: dict[str, Any], searches: bool) -> tuple[Any, Any, bool]:
     """(monitor, monitor_every, progress), taken from the arguments of a call. Raises TypeError or ValueError."""
-    monitor, every, shows = (
-        settings.pop("monitor"),
-        check_whole(settings.pop("monitor_every"), "monitor_every", 1),
-        settings.pop("progress"),
-    )
+    monitor, every, shows = settings.pop("monitor"), settings.pop("monitor_every"), settings.pop("progress")
+    every = check_whole(every, "monitor_every", 1)
     if shows is not False:
         check_flags(progress=shows)
     if searches and (monitor is not None or shows):
@@ -53,7 +50,7 @@ def asked_looks(settings: dict[str, Any], searches: bool) -> tuple[Any, Any, boo
 
 def asked_path(path: Any) -> int:
     """Which iterates are kept: 0 none, 1 all, k every k-th. Raises TypeError or ValueError."""
-    if isinstance(path, (bool, np.bool_)):
+    if path is False or isinstance(path, (bool, np.bool_)):
         return int(path)
     return check_whole(path, "path", 0, expected="True, False or a whole number, k for every k-th iterate")
 

@@ -35,3 +35,15 @@ def asked_beside(
     h: float,
     fits: Callable[[NDArray[np.float64]], bool] | None = ...,
 ) -> tuple[list[NDArray[np.float64]], int]: ...
+def rises_as_told(
+    values: Callable[[NDArray[np.float64]], Any],
+    x: NDArray[np.float64],
+    start: NDArray[np.float64],
+    began: float,
+    first: NDArray[np.float64] | None,
+    at: float,
+    grad: NDArray[np.float64],
+    direction: NDArray[np.float64],
+    h: float,
+    more: bool,
+) -> int: ...

@@ -215,6 +215,58 @@ def asked_beside(values, cnp.ndarray x not None, double at, list moves not None,
     return out, count
 
 
+def rises_as_told(
+    values, cnp.ndarray x not None, cnp.ndarray start not None, double began, first, double at, cnp.ndarray grad not None,
+    cnp.ndarray direction not None, double h, bint more
+):
+    """What values on both sides of x, the end of a straight descent in which every parameter has moved, tell across its way: 2, that the
+    cost rises and `grad` is right; -2, not so; 0, they were not asked. more: where all of
+    grad is 0 they would not be all that has to be asked.
+
+    Along the way the values and gradients at both ends must be those of a quadratic, began and `first` at its start, at and `grad` at x.
+    Their agreement to rounding there, and across by a central difference over h, is what a gradient that is wrong has by chance alone.
+    """
+    cdef cnp.npy_intp n = cnp.PyArray_SIZE(x), i
+    cdef const double *end = numbers_of(x, n)
+    cdef const double *begun = numbers_of(start, n)
+    cdef const double *g = numbers_of(grad, n)
+    cdef const double *d = numbers_of(direction, n)
+    cdef const double *f
+    cdef double part, change = 0.0, terms = 0.0, rounding = 8.0 * EPS * (fabs(at) if fabs(at) > fabs(began) else fabs(began))
+    cdef bint whole = True
+    cdef cnp.ndarray move, above, below
+    cdef double *u
+    if not is_line(x, start, first):
+        return 0
+    f = numbers_of(first, n)
+    for i in range(n):
+        if end[i] == begun[i]:
+            return 0
+        whole = whole and g[i] == 0.0
+        part = 0.5 * (f[i] + g[i]) * (end[i] - begun[i])
+        change += part
+        terms += fabs(part)
+    if (whole and more) or not (fabs((at - began) - change) <= rounding + 8.0 * EPS * terms and rounding <= c_seen * fabs(at - began)):
+        return 0
+    move = cnp.PyArray_SimpleNew(1, &n, cnp.NPY_DOUBLE)
+    u = <double *> cnp.PyArray_DATA(move)
+    for i in range(n):
+        u[i] = sized(end[i]) * d[i]
+    turn_across(u, end, begun, n)
+    for i in range(n):
+        u[i] /= sized(end[i])                # `both_sides` has it in units of x
+    above, below, claimed, _, _ = both_sides(x, grad, move, h, 0.0)
+    return 2 if agree_and_rise(value_at(values, above), value_at(values, below), at, claimed, h) else -2
+
+
+cdef bint agree_and_rise(double up, double down, double at, double claimed, double h) noexcept nogil:
+    """Whether values on both sides, over h, differ as is claimed, to the rounding of values and points, which would hide no error, and lie
+    above the one between them."""
+    cdef double bend = up - 2.0 * at + down
+    cdef double rounding = 8.0 * EPS * ((fabs(up) if fabs(up) > fabs(down) else fabs(down)) + fabs(bend) / h)
+    return fabs((up - down) - claimed) <= rounding and rounding <= c_seen * bend and up >= at and down >= at
+
+
 cdef value_at(values, point):
     try:
         return float(values(point))
