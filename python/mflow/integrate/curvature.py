@@ -52,6 +52,8 @@ SAME = 1.1  # by how much the slope's change over a whole step may be larger tha
 PARTS = (0.125, 0.25, 0.375, 0.5, 0.625, 0.75, 0.875)  # of a step, at which it is looked at where the slope is flatter at its end
 FADED = 0.9  # of the slope at the mark: every mode at the end of a stable region has faded to less in one step
 LEAPT = 10.0  # times the slope at the mark, from which on steps are looked at one by one
+# what f raises where it has no value: of Python's own math, of a table, of a function's own checks
+OUTSIDE = (ArithmeticError, AssertionError, LookupError, TypeError, ValueError)
 GROWN = 0.5  # of the time in which the fastest growth is by e: the next look
 APART = 0.3  # of the way of a step: how far from it two of half the size may lead where nothing fades
 SHORT = 0.05  # of the safe step: shorter ones have no cycles of their own
@@ -304,7 +306,7 @@ class AutoSteps:
             try:
                 with np.errstate(all="ignore"):
                     taken = self._single(self.step / parts)
-            except Exception:  # as in `_beside`
+            except OUTSIDE:  # as in `_beside`
                 taken = False
             there, y = run.pack(), run.y.ravel()
             run.unpack(here, counts=False)
@@ -321,10 +323,10 @@ class AutoSteps:
 
     def _beside(self, t: float, y: Array) -> Array:
         """f in a look at places where the run does not stand; NaN where it has no value, as f of Python's own math raises where NumPy gives
-        NaN: the run itself may never come there. What f raises where the run stands is passed on."""
+        NaN: the run itself may never come there. What f raises where the run stands is passed on, and so is what is no word on a place."""
         try:
             value: Array = self.run.slope(t, y)
-        except Exception:
+        except OUTSIDE:
             if t == self.run.t and np.array_equal(y, self.run.y):
                 raise
             value = np.full(y.shape, math.nan)
