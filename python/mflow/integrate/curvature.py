@@ -14,7 +14,7 @@ from mflow_core.events import events as core_events
 from mflow_core.registry import MethodRecord
 from mflow_core.stepping import stepper
 
-from mflow.base.checks import Array
+from mflow.base.checks import OUTSIDE, Array
 from mflow.base.methods import Method
 from mflow.base.progress import Watcher
 from mflow.integrate.control import count_steps
@@ -52,8 +52,6 @@ SAME = 1.1  # by how much the slope's change over a whole step may be larger tha
 PARTS = (0.125, 0.25, 0.375, 0.5, 0.625, 0.75, 0.875)  # of a step, at which it is looked at where the slope is flatter at its end
 FADED = 0.9  # of the slope at the mark: every mode at the end of a stable region has faded to less in one step
 LEAPT = 10.0  # times the slope at the mark, from which on steps are looked at one by one
-# what f raises where it has no value: of Python's own math, of a table, of a function's own checks
-OUTSIDE = (ArithmeticError, AssertionError, LookupError, TypeError, ValueError)
 GROWN = 0.5  # of the time in which the fastest growth is by e: the next look
 APART = 0.3  # of the way of a step: how far from it two of half the size may lead where nothing fades
 SHORT = 0.05  # of the safe step: shorter ones have no cycles of their own
