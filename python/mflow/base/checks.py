@@ -17,6 +17,7 @@ from mflow_core.problems.sparse import check_sparse, is_sparse
 from numpy.typing import NDArray
 
 __all__ = [
+    "OUTSIDE",
     "any_given",
     "as_array",
     "as_number",
@@ -50,6 +51,9 @@ __all__ = [
     "shown",
     "stored_entries",
 ]
+
+# what a function raises where it has no value: by Python's own math, a table, or its own checks
+OUTSIDE = (ArithmeticError, AssertionError, LookupError, TypeError, ValueError)
 
 Array = NDArray[np.float64]
 FLOAT64 = np.dtype(np.float64)

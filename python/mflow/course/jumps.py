@@ -25,7 +25,7 @@ from mflow.base.checks import Array
 from mflow.base.result import IVPResult
 from mflow.base.telling import tell
 
-__all__ = ["end_words", "jumps_along", "sliding_words", "tell_of_jumps"]
+__all__ = ["end_words", "is_jump", "jumps_along", "sliding_words", "tell_of_jumps"]
 
 HALVINGS = 60
 STAYS, GROWS = 0.3, 2.0  # of the change over the first interval, over the last one: a jump leaves about all of it, a pole makes more
@@ -92,6 +92,11 @@ def _jump(slope: Slope, start: _Point, end: _Point) -> tuple[_Point, _Point] | N
     far, change = max(1.0, WIDEST * float(np.max(np.abs(start.y))) / length), AGAIN * _apart(*ends)
     repeats = all(_goes_on(slope, side, sign * way, far, change) for side, sign in zip(ends, (-1.0, 1.0), strict=True))
     return None if repeats else ends
+
+
+def is_jump(slope: Slope, t: float, below: Array, above: Array) -> bool:
+    """Whether the slope jumps between two states, and neither has a pole there nor is a stair of many; it may be NaN where it has none."""
+    return _jump(slope, _at(slope, t, below), _at(slope, t, above)) is not None
 
 
 def _goes_on(slope: Slope, side: _Point, way: Array, far: float, change: float) -> bool:
@@ -162,10 +167,11 @@ def jumps_along(slope: Slope, t: Array, y: Array) -> tuple[list[float], list[flo
     return sorted(by_time), sorted(by_state)
 
 
-def tell_of_jumps(result: IVPResult, run: Any, name: str, known: Array) -> None:
+def tell_of_jumps(result: IVPResult, run: Any, name: str, known: Array, slid: bool = False) -> None:
     """Warn of the jumps of the right-hand side in a finished run that kept every step and rejected many.
 
-    run : of the core. known : times of jumps that steps landed on.
+    run : of the core. known : times of jumps that steps landed on. slid : the solution slid along a jump, and the message tells of it: then
+    jumps with the state are not told of again.
 
     What a function raises at these points is none of the run's: nothing is said then.
     """
@@ -181,6 +187,7 @@ def tell_of_jumps(result: IVPResult, run: Any, name: str, known: Array) -> None:
         result["ncheck"] += int(run.nfev - before)
     near = KNOWN * float(np.ptp(result.t))
     by_time = [time for time in by_time if not np.any(np.abs(known - time) <= near)]
+    by_state = [] if slid else by_state
     if by_time or by_state:
         places = ", ".join(f"{time:g}" for time in (by_time or by_state)[:NAMED])
         tell(f"{name}: fun jumps, at t = {places}: {rejected} of {steps + rejected} steps were rejected; {CURE[bool(by_time)]}")

@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from mflow.base.checks import Array
+from mflow.base.checks import OUTSIDE, Array
 
 __all__ = ["elsewhere", "pole_words"]
 
@@ -37,7 +37,7 @@ def size_of(slope: Slope, t: float, y: Array) -> float:
     try:
         with np.errstate(all="ignore"):
             value = float(np.linalg.norm(slope(t, y)))
-    except Exception:  # as Python's own 1/0: the run itself will say so, where it comes there
+    except OUTSIDE:  # as Python's own 1/0: the run itself will say so, where it comes there
         return math.inf
     return math.inf if math.isnan(value) else value
 

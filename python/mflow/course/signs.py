@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 
 from mflow.base.checks import Array, as_array, check_number, check_whole, shown
 from mflow.base.methods import Method
+from mflow.course.jumps import is_jump
 from mflow.solvers.mass import Mass
 
 __all__ = ["Walls", "check_signs", "left_words", "let_go", "walls_of"]
@@ -37,10 +38,10 @@ HALVINGS = 1100  # from any number to any other
 FAR, VERY_FAR = 512, 100_000  # steps that are left, each RARELY of them, and between
 SOON, RARELY = 128, 1024
 REACH = 10.0  # tolerances: explicit steps go back and forth over a root by some 7 of them
+ALIKE = 0.02  # of a jump: by how much f may differ on one side of it, near it and nearer
 RESTING = 16  # components that are looked at for a root of f
 ROOT_NEAR = 1e-4  # of a tolerance, where f is compared with f at a tolerance from its root
 STEEP = 2.5e-4  # of f there: like |y|^0.9 or steeper; a line has 1e-4
-POLE = 2.0  # times f there: like |y|^-0.08 or steeper, which is no jump but a pole, where the solution ends
 FEW = 10  # in words
 SHORT = 1e-13  # of t: some fifty of the shortest steps, whose length changes with t, so that a multistep method would stay at them
 # Of the span: behind a wall nothing may move until an inflow comes back, which longer steps would pass over. At rest neither the state nor
@@ -293,7 +294,7 @@ class Walls:
         from mflow_core.problems.sliding import Sliding  # seldom needed
 
         # the value of f where it jumps belongs to neither side, and the jump is beside the bound, or there
-        low, high = (float(np.nextafter(np.nextafter(wall.bound, far), far)) for far in (-np.inf, np.inf))
+        low, high = next_to(wall.bound)
         direction = float(np.copysign(1.0, self.run.h))
         try:
             sliding = Sliding(self.run.problem, wall.component, low, high, direction, _legs().count_of_slopes(self.run))
@@ -330,8 +331,9 @@ class Walls:
             if not np.isfinite(bound) or (self.slides_never and not is_root):
                 continue
             near = ROOT_NEAR * float(sizes[j])
-            slopes = [(abs(drive(bound + s * near)), abs(drive(bound + s * float(sizes[j])))) for s in (1, -1)]
-            steep = all(close > STEEP * away and (is_root or close < POLE * away) for close, away in slopes)
+            if not is_root and not self._has_limits(t, y, j, bound, near):
+                continue
+            steep = all(abs(drive(bound + s * near)) > STEEP * abs(drive(bound + s * float(sizes[j]))) for s in (1, -1))
             beside = others.copy()
             beside[j] = 0.0
             # along a jump it pays to slide for some steps; a root of f must be one for a part of the run
@@ -341,6 +343,22 @@ class Walls:
             if steep and all(back):
                 found.append(Wall(j, bound, 0 if not is_root else 1 if y[j] >= bound else -1, True))
         return found
+
+    def _has_limits(self, t: float, y: Array, j: int, bound: float, near: float) -> bool:
+        """Whether f has a finite limit on each side of where it jumps, which a pole has not, and the jump is no stair of many.
+
+        Beside it f is as it is a 64th as far, and as next to it, where `Sliding` asks: within a small part of the jump.
+        """
+        distance = max(near, 4096.0 * float(np.spacing(abs(bound))))
+        low, high = next_to(bound)
+        below, above = (self._slope(t, y, j, bound + s * distance) for s in (-1, 1))
+        most = ALIKE * abs(above[j] - below[j])
+        for side, there in ((below, (bound - distance / 64.0, low)), (above, (bound + distance / 64.0, high))):
+            if not all(np.max(np.abs(self._slope(t, y, j, value) - side)) <= most for value in there):
+                return False
+        ends = y.copy(), y.copy()
+        ends[0][j], ends[1][j] = bound - distance, bound + distance
+        return is_jump(lambda time, state: self._slope(time, state, [], []), t, *ends)
 
     def _drive(self, t: float, y: Array, j: int, value: float) -> float:
         """The slope of component j, forwards, where it is `value`."""
@@ -444,9 +462,16 @@ class Walls:
         moved = y.copy()
         moved[place] = value
         try:
-            return np.ravel(self.run.slope(t, moved))
+            with np.errstate(all="ignore"):  # beside a pole
+                return np.ravel(self.run.slope(t, moved))
         except Exception:  # as f of Python's own math raises where NumPy gives NaN; the run's own calls tell of it
             return np.full(y.shape, np.nan)
+
+
+def next_to(bound: float) -> tuple[float, float]:
+    """The numbers next but one to it, on both sides."""
+    low, high = (float(np.nextafter(np.nextafter(bound, far), far)) for far in (-np.inf, np.inf))
+    return low, high
 
 
 @cache

@@ -14,7 +14,7 @@ from mflow_core.events import events as core_events
 from mflow_core.registry import MethodRecord
 from mflow_core.stepping import stepper
 
-from mflow.base.checks import Array
+from mflow.base.checks import OUTSIDE, Array
 from mflow.base.methods import Method
 from mflow.base.progress import Watcher
 from mflow.integrate.control import count_steps
@@ -304,7 +304,7 @@ class AutoSteps:
             try:
                 with np.errstate(all="ignore"):
                     taken = self._single(self.step / parts)
-            except Exception:  # as in `_beside`
+            except OUTSIDE:  # as in `_beside`
                 taken = False
             there, y = run.pack(), run.y.ravel()
             run.unpack(here, counts=False)
@@ -321,10 +321,10 @@ class AutoSteps:
 
     def _beside(self, t: float, y: Array) -> Array:
         """f in a look at places where the run does not stand; NaN where it has no value, as f of Python's own math raises where NumPy gives
-        NaN: the run itself may never come there. What f raises where the run stands is passed on."""
+        NaN: the run itself may never come there. What f raises where the run stands is passed on, and so is what is no word on a place."""
         try:
             value: Array = self.run.slope(t, y)
-        except Exception:
+        except OUTSIDE:
             if t == self.run.t and np.array_equal(y, self.run.y):
                 raise
             value = np.full(y.shape, math.nan)

@@ -338,7 +338,8 @@ def _told(result: IVPResult, drive: Drive) -> IVPResult:
     if result["nrejected"] >= MANY_REJECTED:
         from mflow.course.jumps import tell_of_jumps
 
-        tell_of_jumps(result, drive.run, "solve_ivp", np.empty(0) if drive.agenda is None else drive.agenda.breaks)
+        slid = drive.walls is not None and drive.walls.slid
+        tell_of_jumps(result, drive.run, "solve_ivp", np.empty(0) if drive.agenda is None else drive.agenda.breaks, slid)
     return result
 
 
