@@ -41,6 +41,7 @@ REACH = 10.0  # tolerances: explicit steps go back and forth over a root by some
 ALIKE = 0.02  # of a jump: by how much f may differ on one side of it, near it and nearer
 RESTING = 16  # components that are looked at for a root of f
 ROOT_NEAR = 1e-4  # of a tolerance, where f is compared with f at a tolerance from its root
+NO_LINE = 0.02  # of f a 64th as far from its root; a line has .0156, |y|^0.9 .0237
 STEEP = 2.5e-4  # of f there: like |y|^0.9 or steeper; a line has 1e-4
 FEW = 10  # in words
 SHORT = 1e-13  # of t: some fifty of the shortest steps, whose length changes with t, so that a multistep method would stay at them
@@ -331,7 +332,7 @@ class Walls:
             if not np.isfinite(bound) or (self.slides_never and not is_root):
                 continue
             near = ROOT_NEAR * float(sizes[j])
-            if not is_root and not self._has_limits(t, y, j, bound, near):
+            if not (self._is_singular(drive, bound, near) if is_root else self._has_limits(t, y, j, bound, near)):
                 continue
             steep = all(abs(drive(bound + s * near)) > STEEP * abs(drive(bound + s * float(sizes[j]))) for s in (1, -1))
             beside = others.copy()
@@ -343,6 +344,12 @@ class Walls:
             if steep and all(back):
                 found.append(Wall(j, bound, 0 if not is_root else 1 if y[j] >= bound else -1, True))
         return found
+
+    @staticmethod
+    def _is_singular(drive: Callable[[float], float], bound: float, near: float) -> bool:
+        """Whether the slope is steeper than any line next to its root, too: np.tanh(1e9 * y) is steep, and a line nearer to 0."""
+        distance = max(near * 2.0**-40, 4096.0 * float(np.spacing(abs(bound))))
+        return all(abs(drive(bound + s * distance / 64.0)) > NO_LINE * abs(drive(bound + s * distance)) for s in (1, -1))
 
     def _has_limits(self, t: float, y: Array, j: int, bound: float, near: float) -> bool:
         """Whether f has a finite limit on each side of where it jumps, which a pole has not, and the jump is no stair of many.
