@@ -440,7 +440,8 @@ class Walls:
         moved = y.copy()
         moved[place] = value
         try:
-            return np.ravel(self.run.slope(t, moved))
+            with np.errstate(all="ignore"):
+                return np.ravel(self.run.slope(t, moved))
         except Exception:  # as f of Python's own math raises where NumPy gives NaN; the run's own calls tell of it
             return np.full(y.shape, np.nan)
 
