@@ -45,17 +45,14 @@ def test_the_period_of_a_linearized_equation_is_not_called_that_of_the_solution(
 
 
 def test_numpy_tells_nothing_of_places_where_the_run_does_not_stand() -> None:
-    """Steps that were taken in advance, and not followed, overflowed; a difference left the domain of a root."""
+    """Steps that were taken in advance, and not followed, overflowed."""
     with warnings.catch_warnings():
         warnings.simplefilter("error", RuntimeWarning)
         warnings.filterwarnings("ignore", f".*{SAYS}")
         r = mflow.solve_ivp(
             lambda t, y: [y[1], y[0] - y[0] ** 3 - 0.2 * y[1] + 0.3 * np.cos(t)], (0, 30), [0.1, 0.0], "euler", dt="auto"
         )  # fmt: skip
-        assert r.success
-        r = mflow.solve_ivp(lambda t, y: y - 3.0 + 0.0 * np.sqrt(1.0 - y), (0, 1), [1.0], "rk4", dt="auto")
-        assert r.success
-        assert r.y[0, -1] < -1.0
+    assert r.success
 
 
 def test_a_motion_with_few_steps_is_told_of() -> None:
