@@ -33,6 +33,31 @@ def test_an_oscillation_with_few_steps_is_told_of() -> None:
     assert "period of about 3.14" in said[0]
 
 
+@pytest.mark.parametrize("mu", [2.0, 5.0])
+def test_the_period_of_a_linearized_equation_is_not_called_that_of_the_solution(mu: float) -> None:
+    """Van der Pol's has periods of 7.63 and 11.61; it was told to oscillate with one of 1.41 and 1.22."""
+    r, said = told(mflow.solve_ivp, lambda t, y: [y[1], mu * (1 - y[0] ** 2) * y[1] - y[0]], (0, 20), [2.0, 0.0], "euler")
+    assert len(said) == 1
+    assert "the solution oscillates" not in said[0]
+    period = float(said[0].split("linearized about a state on the way, the equation oscillates with a period of about ")[1].split(",")[0])
+    x, v = r.y
+    square = 1.0 + 2.0 * mu * x * v - (0.5 * mu * (1.0 - x**2)) ** 2  # of the imaginary part of the Jacobian's eigenvalues
+    assert np.min(np.abs(2.0 * np.pi / np.sqrt(square[square > 0.0]) - period)) < 0.02 * period
+    _, said = told(mflow.solve_ivp, lambda t, y: [y[1], -np.sin(y[0])], (0, 60), [1.0, 0.0], "rk4")
+    assert "linearized about a state on the way" in said[0]  # also where steps are few
+
+
+def test_numpy_tells_nothing_of_places_where_the_run_does_not_stand() -> None:
+    """Steps that were taken in advance, and not followed, overflowed."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", RuntimeWarning)
+        warnings.filterwarnings("ignore", f".*{SAYS}")
+        r = mflow.solve_ivp(
+            lambda t, y: [y[1], y[0] - y[0] ** 3 - 0.2 * y[1] + 0.3 * np.cos(t)], (0, 30), [0.1, 0.0], "euler", dt="auto"
+        )  # fmt: skip
+    assert r.success
+
+
 def test_a_motion_with_few_steps_is_told_of() -> None:
     r, said = told(mflow.solve_dynamics, stiffness=1.0, x0=[1.0], t_span=(0, 60), method="leapfrog")
     assert abs(r.x[0, -1] - np.cos(60.0)) > 1.0  # it is that wrong

@@ -432,3 +432,32 @@ def test_differences_that_reach_over_periods_find_no_end(x0: float, jac: Any, me
     else:
         assert "differences reach over lengths within which the cost bends" in r.message
     assert r.success or method == "sgd"
+
+
+INWARD = {
+    "well": (lambda x: (x[0] ** 2 - 1) ** 2 + x[1] ** 2, lambda x: np.array([4 * x[0] * (x[0] ** 2 - 1), 2 * x[1]]), [0.0, 1.0], False),
+    "saddle": (lambda x: np.cosh(x[0]) - x[1] ** 2, lambda x: np.array([np.sinh(x[0]), -2 * x[1]]), [1.3, 0.0], False),
+    "line": (lambda x: x[0] ** 4 - x[0] ** 2, lambda x: 4 * x**3 - 2 * x, [0.0], False),
+    "upper": (lambda x: (x[0] - 4) ** 4 - (x[0] - 4) ** 2, lambda x: 4 * (x - 4) ** 3 - 2 * (x - 4), [4.0], False),
+    "many": (lambda x: x[-1] ** 4 - np.sum(x**2), lambda x: np.append(-2 * x[:-1], 4 * x[-1] ** 3 - 2 * x[-1]), [0.0] * 12, False),
+    "bowl": (lambda x: x @ x, lambda x: 2 * x, [0.0, 1.0], True),
+    "flat": (lambda x: x[0] ** 2, lambda x: np.array([2 * x[0], 0.0]), [1.0, 0.0], True),
+    "outward": (lambda x: x[0] ** 2 + x[1] ** 3, lambda x: np.array([2 * x[0], 3 * x[1] ** 2]), [1.0, 0.0], True),
+}
+
+
+@pytest.mark.parametrize("name", INWARD)
+def test_a_parameter_at_its_bound_with_a_slope_of_0_is_looked_at_inward(name: str) -> None:
+    """The cost falls from a maximum or a saddle that is at a bound, and the end there was called converged."""
+    cost, jac, start, minimum = INWARD[name]
+    asked: list[Array] = []
+
+    def fun(x: Array) -> float:
+        asked.append(x.copy())
+        return float(cost(x))
+
+    r = mflow.minimize(fun, start, jac=jac, bounds=[(0.0, 4.0)] * len(start))
+    assert r.reason == ("converged" if minimum else "not_a_minimum")
+    assert minimum or "the cost falls on each side within the bounds" in r.message
+    assert all(np.all((x >= 0.0) & (x <= 4.0)) for x in asked)
+    assert len(asked) == r.nfev + r.ncheck

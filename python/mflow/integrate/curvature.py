@@ -203,7 +203,7 @@ class AutoSteps:
         """Words, where steps were too long for how the solution oscillates."""
         looks = copy.copy(self.looks)
         self._settle(looks, self.step)
-        text = str(self.turns.words(looks.turn, looks.omega)) if self.turns.few(looks) else ""
+        text = str(self.turns.words(looks.turn, looks.omega, uneven=looks.uneven)) if self.turns.few(looks) else ""
         return text if text or self.failed else str(self.turns.words_of_course(looks))
 
     def _settle(self, looks: spectrum.Looks, step: float) -> None:
@@ -323,7 +323,8 @@ class AutoSteps:
         """f in a look at places where the run does not stand; NaN where it has no value, as f of Python's own math raises where NumPy gives
         NaN: the run itself may never come there. What f raises where the run stands is passed on, and so is what is no word on a place."""
         try:
-            value: Array = self.run.slope(t, y)
+            with np.errstate(all="ignore"):
+                value: Array = self.run.slope(t, y)
         except OUTSIDE:
             if t == self.run.t and np.array_equal(y, self.run.y):
                 raise

@@ -88,6 +88,7 @@ class Doubts:
 
     box: Box | None = None
     bounded_by = ""  # the argument that bounds x
+    inside = True  # whether x0 is not at a bound
     look: CostLook | None = None
     verdict = Verdict("unknown", 0)
     where = "x0"  # of what the verdict is
@@ -100,7 +101,7 @@ class Doubts:
         """Start within the bounds, and evaluate nothing outside. The gradient is not looked at where x0 is at a bound."""
         if box is not None:
             self.box, self.start, self.bounded_by = box, box.clipped(self.start), said
-            self.checks = self.checks and box.inside(self.start, 0.01)
+            self.inside = box.inside(self.start, 0.01)
 
     def watch(self, hess: Any) -> None:
         """A Python gradient is held against this Hessian once it has been asked very often: the problem made next raises then."""
@@ -111,14 +112,14 @@ class Doubts:
 
     def problem(self, hess: Any = None) -> Problem:
         """For the core."""
-        check = self._check if self.checks and not self.differences else None
+        check = self._check if self.checks and self.inside and not self.differences else None
         made, self.look = cost_problem(self.fun, self.jac, self.start.shape, self.args, hess, self.diff_step, check)
         self.callback = made.callback if self.differences else None
         if self.box is not None and self.look is not None:
             self.look.held = (self.box.lower == self.box.upper).ravel()
         if self.box is not None and made.callback is not None:
             made.callback.within = (self.box.lower.ravel(), self.box.upper.ravel())
-        if made.compiled and self.checks and self.fun is not None and not isinstance(self.fun, Objective):
+        if made.compiled and self.checks and self.inside and self.fun is not None and not isinstance(self.fun, Objective):
             self._check_compiled()
         return made
 
@@ -335,7 +336,7 @@ class Doubts:
     def _look_beside(self, out: OptimizeResult) -> None:
         """Beside x, where the run has told nothing of the cost, as at a saddle or an inflection that it has met or begun at: along all
         parameters that stand where they began, with a given gradient of 0, across the way that the others have come along one line or to
-        a gradient of 0, and there along single ones, as many as a third of the evaluations allows."""
+        a gradient of 0, and there along single ones, as many as a third of the evaluations allows; inward from bounds where it is 0."""
         x, at, direction, fits = out["x"].ravel(), float(out["fun"]), along(self.start.size), None
         most = 2 if x.size > EACH else BESIDE
         if out["nit"]:
@@ -344,6 +345,11 @@ class Doubts:
             direction, fits = direction * self._has_room(x), self._fits
         grad = np.ascontiguousarray(out["jac"], np.float64).ravel()
         moves = unseen_moves(x, self.start.ravel(), self.first, grad, direction, most)
+        if self.box is not None:
+            side = self._inward(x, grad)
+            held = np.flatnonzero(side)
+            moves = [move for move in moves if np.any(move[side == 0.0])]
+            moves += [side * np.abs(along(x.size))] if held.size > BESIDE else [np.where(np.arange(x.size) == j, side, 0.0) for j in held]
         if not moves:
             return
         values, falls = self._values(), ""
@@ -355,6 +361,13 @@ class Doubts:
                 break
         out["ncheck"] += count
         self._said_of_fall(out, falls)
+
+    def _inward(self, x: Array, grad: Array) -> Array:
+        """The way from the bound that a parameter stands at, in units of max(1, |x|), where its gradient is exactly 0; 0 elsewhere."""
+        assert self.box is not None
+        lower, upper = self.box.flat
+        side = (x == lower).astype(np.float64) - (x == upper)
+        return np.where(grad == 0.0, side * np.maximum(1.0, np.abs(x)), 0.0)
 
     def _has_room(self, x: Array) -> NDArray[np.bool_]:
         """Which parameters may move to both sides as far as the cost is looked at."""
