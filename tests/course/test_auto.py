@@ -137,8 +137,9 @@ def test_output_between_steps_is_that_of_the_method_of_each():
     np.testing.assert_allclose(at.y[0, 1:], np.cos(times[1:]), atol=1e-3)  # radau5's extension is of order 3, its steps are long here
     sampled = r.sol(r.t)
     assert sampled.tobytes() == r.y.tobytes()
+    every = mflow.solve_ivp(chase, (0, 3), [0.0], "auto", **TOLS)  # longer steps: nothing is asked between them, where errors are larger
     kept = mflow.solve_ivp(chase, (0, 3), [0.0], "auto", save_every=5, **TOLS)
-    assert np.all(np.isin(kept.t, r.t))
+    assert np.all(np.isin(kept.t, every.t))
 
 
 def test_events_doses_actions_outputs_and_backwards():
@@ -259,7 +260,7 @@ def test_a_run_that_neither_finishes_in_turn_is_one_by_one_of_them():
 
     r = mflow.solve_ivp(wall, (0, 3), [0.0], "auto", **TOLS)
     assert r.success, r.message
-    assert r.nfev == len(seen)
+    assert r.nfev + r.ncheck == len(seen)
     assert r.nsteps == r.steps_by_method["radau5"] == alone.nsteps
     np.testing.assert_array_equal(r.y, alone.y)
     assert "from the start on, as auto (" in r.message

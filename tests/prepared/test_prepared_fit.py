@@ -118,7 +118,7 @@ def test_bounds_and_held_parameters_are_those_of_curve_fit():
     assert np.allclose(fit(X, Y, start, SIGMA), whole.popt, rtol=1e-9)
     assert (whole.popt[0], whole.popt[2]) == (1.0, 0.6)
     assert np.allclose(fit.pcov, whole.pcov, rtol=1e-7)
-    with pytest.raises(ValueError, match=r"p0: expected starting values within bounds, got p0\[2\] = 0.7 outside of \[0, 0.6\]"):
+    with pytest.raises(ValueError, match=r"p0: expected starting values within bounds, got c = 0.7 outside of \[0, 0.6\]"):
         fit(X, Y, [1.0, 1.0, 0.7])
 
 
