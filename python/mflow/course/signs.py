@@ -42,6 +42,7 @@ ALIKE = 0.02  # of a jump: by how much f may differ on one side of it, near it a
 RESTING = 16  # components that are looked at for a root of f
 ROOT_NEAR = 1e-4  # of a tolerance, where f is compared with f at a tolerance from its root
 NO_LINE = 0.02  # of f a 64th as far from its root; a line has .0156, |y|^0.9 .0237
+BENT = 0.01  # of the change over an interval: less is a line; |y|^0.9 is bent by twice as much
 STEEP = 2.5e-4  # of f there: like |y|^0.9 or steeper; a line has 1e-4
 FEW = 10  # in words
 SHORT = 1e-13  # of t: some fifty of the shortest steps, whose length changes with t, so that a multistep method would stay at them
@@ -185,7 +186,7 @@ class Walls:
     def _should_rest(self, end: float) -> bool:
         """Whether a component has come to rest where no try fails: an explicit step goes over it to the other side, and back."""
         far = FAR if self.run.k % RARELY == 0 else VERY_FAR
-        return far * abs(self.run.h) < abs(end - self.run.t) and bool(self._rests())
+        return far * abs(self.run.h) < abs(end - self.run.t) and bool(self._rests(passing=True))
 
     def _slid_off(self) -> list[Wall]:
         """Those that the step that ends here has led on from where they slide."""
@@ -318,8 +319,9 @@ class Walls:
                     found.append(Wall(j, bound, side))
         return found
 
-    def _rests(self) -> list[Wall]:
-        """Components beside a number that f leads to from both sides as a root does, wherever t and the others are."""
+    def _rests(self, passing: bool = False) -> list[Wall]:
+        """Components beside a number that f leads to from both sides as a root does, wherever t and the others are. passing : a look that
+        nothing has asked for: what is on a line at three points is searched no further."""
         y, t, h = np.ravel(self.run.y), self.run.t, float(self.run.h)
         sizes = np.broadcast_to(self.atol.ravel() + self.rtol.ravel() * np.abs(y), y.shape)
         kept = {w.component for w in self.found} | {int(j) for j in (() if self.known is None else self.known)}
@@ -328,6 +330,8 @@ class Walls:
         found = []
         for j in [i for i in np.argsort(np.abs(y) / sizes, kind="stable").tolist() if np.isfinite(sizes[i]) and i not in kept][:RESTING]:
             drive = partial(self._drive, t, y, j)
+            if passing and self._is_line(drive, float(y[j]), REACH * float(sizes[j])):
+                continue
             bound, is_root = self._root(drive, float(y[j]), REACH * float(sizes[j]))
             if not np.isfinite(bound) or (self.slides_never and not is_root):
                 continue
@@ -370,6 +374,12 @@ class Walls:
     def _drive(self, t: float, y: Array, j: int, value: float) -> float:
         """The slope of component j, forwards, where it is `value`."""
         return float(np.copysign(1.0, self.run.h) * self._slope(t, y, j, value)[j])
+
+    @staticmethod
+    def _is_line(drive: Callable[[float], float], y: float, size: float) -> bool:
+        """Whether `drive` is a line within `size` of y, or leads to nothing there."""
+        low, high = drive(y - size), drive(y + size)
+        return not low > 0.0 > high or abs(drive(y - 0.4 * size) - (0.7 * low + 0.3 * high)) <= BENT * (low - high)
 
     @staticmethod
     def _root(drive: Callable[[float], float], y: float, size: float) -> tuple[float, bool]:
