@@ -197,7 +197,7 @@ def test_times_that_do_not_fit(times, t0, t1, text):
 
 def test_every_check_is_named():
     functions = {name for name, item in vars(checks).items() if callable(item) and getattr(item, "__module__", "") == checks.__name__}
-    assert functions == set(checks.__all__)
+    assert functions == {name for name in checks.__all__ if not name.isupper()}
 
 
 def test_a_dict_of_arrays_is_told_how_to_become_one():
