@@ -201,3 +201,14 @@ def test_lower_and_upper_ends_in_place_of_pairs_are_doubted():
         r = mflow.minimize(lambda x: (x @ x, 2 * x), [1.0, 2.0], jac=True, bounds=[(0, 5), (0, 5)])
         mflow.minimize(lambda x: (x @ x, 2 * x), [-1.0, 6.0], jac=True, bounds=[(0, 5), (0, 5)])  # outside either way
     assert r.x.tolist() == [0.0, 0.0]
+
+
+@pytest.mark.parametrize("offset", [1e6, 1e7, 1e8])
+@pytest.mark.parametrize("start", [[0.0, 0.0], [0.5, 0.5]])
+def test_differences_that_vanish_beside_an_offset_are_longer_where_another_parameter_is_at_its_bound(
+    offset: float, start: list[float]
+) -> None:
+    """The run ended at x[0] = 1.3 with success: the look along all parameters would have left the bounds, and was left out."""
+    r = mflow.minimize(lambda x: offset + (x[0] - 1) ** 2 + 10 * (x[1] + 2) ** 2, start, bounds=[(None, None), (-1, None)])
+    assert r.success
+    np.testing.assert_allclose(r.x, [1.0, -1.0], atol=1e-4)

@@ -273,9 +273,10 @@ class CostLook:
             return False
         self.sighted, self.rises = x.copy(), 0
         d = np.maximum(1.0, np.abs(x)) * along(x.size) * (1.0 if self.held is None else ~self.held)
-        ends = x + BESIDE * d, x - BESIDE * d
         lower, upper = callback.within if callback.within is not None else (-np.inf, np.inf)
-        if not all(np.all((lower <= end) & (end <= upper)) for end in ends):
+        far = BESIDE * np.abs(d)
+        d[(x - far < lower) | (x + far > upper)] = 0.0  # what stands at a bound
+        if not d.any():
             return False
         slope, bend, rise = self._across(callback, x, d, BESIDE, value)
         self.rises = int(rise[0] > 8.0 * EPS * abs(value)) - int(rise[1] < -8.0 * EPS * abs(value))
