@@ -163,8 +163,9 @@ def least_squares(
         projection and active sets: one at a bound that the cost would push through it rests, and a step that would leave ends on the
         bounds, the other parameters' step being solved for anew.
     method : "lm", optional
-        Levenberg-Marquardt, with bounds or without, is what there is; by its name it wants m >= n, as in SciPy. SciPy's "trf" and
-        "dogbox" are other algorithms.
+        Levenberg-Marquardt, with bounds or without, is what there is (a step over 0 in a parameter, where a model may have a pole, is taken
+        only where the residuals stay near those of the linear model); by its name it wants m >= n, as in SciPy. SciPy's "trf" and "dogbox"
+        are other algorithms.
     loss : "linear", "soft_l1", "huber", "cauchy", "arctan" or callable
         SciPy's: the cost is the sum of f_scale^2 rho(z)/2, z = (residual/f_scale)^2, so that outliers count less; a function of z returns
         rho and rho' as its first two rows, rho concave. Each step is that of residuals weighed by sqrt(rho').
