@@ -135,11 +135,11 @@ def minimize(
     diff_step : float or array_like (n,)
         Lengths of the differences, times max(1, |x_j|), in place of the usual ones.
     check_gradient : bool
-        Whether the gradient given is compared with the cost at x0, and once more where the run ends, along a fixed direction, by two
-        evaluations each (more where these do not agree; a compiled cost's is looked at in its first run, by a gradient more; after a
-        straight way through a quadratic those across it serve). They are counted as ``ncheck`` alone, as are those on both sides of an end
-        whose gradient is exactly 0, along parameters that have not moved and across the way: "not_a_minimum" where the cost falls.
-        Differences are looked at around the end in any case, in ``nfev``.
+        Whether the gradient given is compared with the cost at x0, and once more where the run ends, along a fixed direction, or across a
+        straight way, by two evaluations each (more where these differ; a compiled cost's is looked at in its first run, by a gradient
+        more). They are counted as ``ncheck`` alone, as are those on both sides of an end whose gradient is exactly 0, along parameters that
+        have not moved and across the way: "not_a_minimum" where the cost falls. Differences are looked at around the end in any case, in
+        ``nfev``.
     monitor, monitor_every : "curvature" and int, optional
         Measures the largest curvature of the cost (in the metric of its second moments, for a method that rescales) at the start, every
         ``monitor_every`` iterations (100) and at the end, and holds it against the largest that the method bears: ``res.curvature``, a
