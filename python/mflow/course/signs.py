@@ -196,7 +196,7 @@ class Walls:
 
     def _met_once(self, events: Any, here: list[Wall], since: float | None = None) -> None:
         """Of roots that were found while a component was coming to rest at a wall the first alone counts, and none that follows. since :
-        when a component came there that leaves now: none counts that it has met on the way off."""
+        when a component that is leaving came to its wall: roots that it meets as it leaves do not count."""
         which, times, states = events.found
         y = np.ravel(self.run.y)
         flat = states.reshape(len(times), y.size)
