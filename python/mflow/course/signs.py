@@ -268,8 +268,7 @@ class Walls:
     def lost(self, aside: Callable[..., Any]) -> str:
         """What speaks against components that are 0 at a number that no solution crosses: f leads away from there, so that it matters how
         small they are, and that is below atol. aside : see `due`."""
-        if self.found:
-            aside(self._look_for_lost)
+        aside(self._look_for_lost)
         return self.text
 
     def _look_for_lost(self) -> None:
@@ -321,8 +320,7 @@ class Walls:
         component, bound, side = ([w[i] for w in all_of] for i in range(3))
         self.inside = Inside(self.run.problem, np.array(component, dtype=np.int64), bound, side, True)
         _legs().go_behind_wall(self.run)
-        if not all(w.ends for w in self.found):
-            self.run.max_step = min(self.run.max_step, LONGEST * self.span)
+        self.run.max_step = min(self.run.max_step, LONGEST * self.span)
 
     def _sliding(self, wall: Wall) -> Any:
         from mflow_core.problems.sliding import Sliding  # seldom needed
@@ -454,7 +452,7 @@ class Walls:
     def _leads_on(self, wall: Wall, fails: bool) -> bool:
         """Whether f leads on from where a component rests, now or, where no step works, just behind the time of the run."""
         y = np.ravel(self._moved_inside(self.found))
-        j, bound, side, _ = wall
+        j, bound, side = wall[:3]
         if fails and y[j] == bound:
             return True
         at = self._slope(self.run.t, y, j, bound)
@@ -506,7 +504,7 @@ class Walls:
 
     def _holds(self, t: float, y: Array, sizes: Array, wall: Wall) -> bool:
         """Whether the solution stays inside there, and whether the wall stands still where t or other components move."""
-        j, bound, side, _ = wall
+        j, bound, side = wall[:3]
         at, h = self._slope(t, y, j, bound), float(self.run.h)
         if not np.copysign(1.0, h) * side * at[j] >= -ROUNDED * np.max(np.abs(at)):
             return False

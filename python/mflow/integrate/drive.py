@@ -512,7 +512,7 @@ class Drive:
             self.doubt.look()
             if self.legs is not None:
                 self.legs.doubted = bool(self.doubt.text)
-        run, method, lost = self.run, self.method, self.walls and self.walls.lost(self._aside)
+        run, method, lost = self.run, self.method, self.walls and self.walls.found and self.walls.lost(self._aside)
         if self.past is not None:
             self.warned = self.past.finish(self.name, stays_finite=status not in CANNOT)
         for text in (endings.few_digits(self.run, self.tolerances), self.auto and self.auto.doubt, lost):
