@@ -9,6 +9,10 @@ of h' = q - sqrt(h) at 0. Where a solution touches it (the inflow of a tank stop
 and the guesses of Newton's iteration lie on the other side again and again, and only steps of 1e-6 of what is left would work.
 The core says when tries have failed often enough (WALL_DUE).
 
+A number that no solution crosses is met without a failure: 0 where y' = -k y^2, a population, or a species that is used up at a rate
+s/(K + s). The component's slope is 0 there, whatever t and the others are, so that what is at 0 stays (and what is beyond, by an error, may
+run away). The core throws away the step that leads beyond (`stopped_at_0`), and the component is kept on its side.
+
 A root of f with both signs, as of y' = -cbrt(y), is like a wall to what arrives: Newton's iteration goes from side to side, and so do
 explicit steps, which fail in no try. What comes to rest there is kept on the side that it has come from, until f leads it on.
 """
@@ -51,6 +55,8 @@ SHORT = 1e-13  # of t: some fifty of the shortest steps, whose length changes wi
 # taken from the run is one for it. So this one has its reason in the cost alone, 64 steps more a run; a shorter pulse may be lost.
 LONGEST = 1.0 / 64.0
 ROUNDED = 1e-14  # of the largest slope: no drive
+BARRIERS = (1e-3, 1e-6, 1e-12, 1e-24, 1e-48)  # of a tolerance: how far from a pole at 0 f leads back, perhaps
+SMALL = 1e-3  # of atol: what a component that is 0 may have been
 
 
 def check_signs(nonnegative: Any, start: Array, mode: str) -> NDArray[np.int64] | None:
@@ -125,13 +131,14 @@ class Wall(NamedTuple):
 
     rests : f does not end there, but leads back from beyond, steeper than any line, as -cbrt(y) at 0: the component comes to rest there,
     and is kept no longer where f leads it on. Where f is 0 at no number, as that of a relay, the component slides (side 0, `Sliding`)
-    between the numbers next to `bound`.
+    between the numbers next to `bound`. ends : no solution crosses `bound`, though f has values beyond.
     """
 
     component: int
     bound: float
     side: int
     rests: bool = False
+    ends: bool = False
 
 
 class Walls:
@@ -140,6 +147,7 @@ class Walls:
 
     slides_never = False  # whether the problem is more than a right-hand side
     slid = False  # whether a component has slid along a jump
+    text = ""  # what `lost` has found
 
     def __init__(self, run: Any, rtol: Array, atol: Array, known: NDArray[np.int64] | None, span: float) -> None:
         self.run, self.rtol, self.atol, self.known, self.span = run, rtol, atol, known, span
@@ -158,7 +166,7 @@ class Walls:
         """
         gone = [w for w in self.found if w.rests and w.side and self._leads_on(w, fails=status != 0)] + self._slid_off()
         gone += self._opened() if status != 0 else []
-        here = self._here() or ([] if gone or self.run.t == self.left_at else self._rests())
+        here = self._stopped() or self._here() or ([] if gone or self.run.t == self.left_at else self._rests())
         if not here and not gone:
             return status
         self.left_at = self.run.t if gone else self.left_at
@@ -201,7 +209,7 @@ class Walls:
         y = np.ravel(self.run.y)
         flat = states.reshape(len(times), y.size)
         at_wall = np.zeros(len(times), dtype=bool)
-        for j, bound, _, rests in here:
+        for j, bound, _, rests, _ in here:
             size = float(np.broadcast_to(self.atol.ravel() + self.rtol.ravel() * abs(bound), y.shape)[j])
             at_wall |= np.abs(flat[:, j] - bound) <= size
             y[j] = bound if since is not None or abs(y[j] - bound) <= (REACH if rests else 1.0) * size else y[j]
@@ -230,8 +238,8 @@ class Walls:
             return f"walls: expected a list, got {shown(saved)}"
         try:
             found = [
-                Wall(check_whole(j, "walls", 0, y.size - 1), check_number(bound, "walls"), check_whole(side, "walls", -1, 1), rests is True)
-                for j, bound, side, rests in saved
+                Wall(check_whole(j, "walls", 0, y.size - 1), check_number(bound, "walls"), check_whole(side, "walls", -1, 1), rests is True, ends is True)
+                for j, bound, side, rests, ends in saved
             ]
         except (TypeError, ValueError) as error:
             return str(error)
@@ -257,13 +265,33 @@ class Walls:
         """What a file has of them: those that are kept now, which may be none; None where no wall was met yet."""
         return None if self.inside is None else self.found
 
+    def lost(self, aside: Callable[..., Any]) -> str:
+        """What speaks against components that are 0 at a number that no solution crosses: f leads away from there, so that it matters how
+        small they are, and that is below atol. aside : see `due`."""
+        aside(self._look_for_lost)
+        return self.text
+
+    def _look_for_lost(self) -> None:
+        y, atol = np.ravel(self.run.y), np.broadcast_to(self.atol.ravel(), np.ravel(self.run.y).shape)
+        forwards = float(np.copysign(1.0, self.run.h))
+        for j, bound, side, _, ends in self.found:
+            small = SMALL * float(atol[j])
+            if ends and y[j] == bound and small > 0.0:
+                rate = forwards * side * float(self._slope(self.run.t, y, j, bound + side * small)[j]) / small
+                if np.isfinite(rate) and rate * self.span > 1.0:
+                    self.text = (
+                        f"component {j} has fallen below atol = {atol[j]:g}, and is 0 now, where it stays; any other number would grow there, at a "
+                        f"rate of {rate:.3g}: give a smaller atol"
+                    )
+                    return
+
     @property
     def words(self) -> str:
         """For the result's message; "" where no wall was met."""
         kept = []
-        for side, rests in sorted({(w.side, w.rests) for w in self.found}, reverse=True):
-            for bound in sorted({w.bound for w in self.found if (w.side, w.rests) == (side, rests)}):
-                which = [w.component for w in self.found if w[1:] == (bound, side, rests)]
+        for side, rests, ends in sorted({w[2:] for w in self.found}, reverse=True):
+            for bound in sorted({w.bound for w in self.found if w[2:] == (side, rests, ends)}):
+                which = [w.component for w in self.found if w[1:] == (bound, side, rests, ends)]
                 many, names = len(which) > 1, ", ".join(map(str, which[:FEW])) + (", ..." if len(which) > FEW else "")
                 if side == 0:
                     where = f"{bound:.9g}, where the right-hand side jumps and leads back from both sides"
@@ -271,6 +299,8 @@ class Walls:
                     continue
                 inside, outside = ("above", "below") if side > 0 else ("below", "above")
                 why = "leads there from both sides, steeper than any line" if rests else f"is not finite {outside}"
+                if ends:
+                    why = "lets nothing cross: what is smaller than atol may become 0, and stay there"
                 text = f"component{'s' * many} {names} {'were' if many else 'was'} kept at {bound:.9g} or {inside}"
                 kept.append(f"{text} (to the tolerances between steps), as the right-hand side {why}")
         return "; ".join(kept)
@@ -305,6 +335,25 @@ class Walls:
             return None
         self.slid = True
         return sliding
+
+    def _stopped(self) -> list[Wall]:
+        """The component that a step was about to take over 0, where no solution crosses it."""
+        stopped = _legs().stopped_at_0(self.run)
+        if stopped is None:
+            return []
+        j, side = stopped
+        y, t, h = np.ravel(self.run.y), self.run.t, float(self.run.h)
+        beside = np.broadcast_to(self.atol.ravel() + self.rtol.ravel() * np.abs(y), y.shape)
+        beside = np.where(np.isfinite(beside), beside, 0.0)
+        states = ((t, y), (t + np.copysign(1e-3 * self.span, h), y), (t, y + beside), (t, y - beside))
+        at = [float(self._slope(time, state, j, 0.0)[j]) for time, state in states]
+        if all(slope == 0.0 for slope in at):
+            return [Wall(j, 0.0, side, ends=True)]
+        for bound in () if np.any(np.isfinite(at)) else (side * float(beside[j]) * near for near in BARRIERS):
+            if all(side * np.copysign(1.0, h) * self._slope(time, state, j, bound)[j] > 0.0 for time, state in states):
+                return [Wall(j, bound, side, ends=True)]
+        _legs().may_pass_0(self.run, j)
+        return []
 
     def _here(self) -> list[Wall]:
         """Ends of the domain of f within a tolerance, at which f is finite and leads no further out."""
@@ -403,7 +452,7 @@ class Walls:
     def _leads_on(self, wall: Wall, fails: bool) -> bool:
         """Whether f leads on from where a component rests, now or, where no step works, just behind the time of the run."""
         y = np.ravel(self._moved_inside(self.found))
-        j, bound, side, _ = wall
+        j, bound, side = wall[:3]
         if fails and y[j] == bound:
             return True
         at = self._slope(self.run.t, y, j, bound)
@@ -411,7 +460,7 @@ class Walls:
 
     def _opened(self) -> list[Wall]:
         """Those beyond which f is finite by now."""
-        ends = [w for w in self.found if not w.rests]
+        ends = [w for w in self.found if not (w.rests or w.ends)]
         if not ends or self.inside is None:
             return []
         y, t = np.ravel(self.run.y), self.run.t
@@ -455,7 +504,7 @@ class Walls:
 
     def _holds(self, t: float, y: Array, sizes: Array, wall: Wall) -> bool:
         """Whether the solution stays inside there, and whether the wall stands still where t or other components move."""
-        j, bound, side, _ = wall
+        j, bound, side = wall[:3]
         at, h = self._slope(t, y, j, bound), float(self.run.h)
         if not np.copysign(1.0, h) * side * at[j] >= -ROUNDED * np.max(np.abs(at)):
             return False
@@ -470,7 +519,7 @@ class Walls:
         """The state with none of its components beyond a bound."""
         state: Array = self.run.y
         flat = state.reshape(-1)
-        for j, bound, side, _ in [*walls, *(Wall(int(j), 0.0, 1) for j in (() if self.known is None else self.known))]:
+        for j, bound, side, *_ in [*walls, *(Wall(int(j), 0.0, 1) for j in (() if self.known is None else self.known))]:
             flat[j] = bound if side == 0 else max(flat[j], bound) if side > 0 else min(flat[j], bound)
         return state
 

@@ -512,10 +512,10 @@ class Drive:
             self.doubt.look()
             if self.legs is not None:
                 self.legs.doubted = bool(self.doubt.text)
-        run, method = self.run, self.method
+        run, method, lost = self.run, self.method, self.walls and self.walls.found and self.walls.lost(self._aside)
         if self.past is not None:
             self.warned = self.past.finish(self.name, stays_finite=status not in CANNOT)
-        for text in (endings.few_digits(self.run, self.tolerances), self.auto and self.auto.doubt):
+        for text in (endings.few_digits(self.run, self.tolerances), self.auto and self.auto.doubt, lost):
             if text:
                 tell(f"{self.name}: {text}")
         if status == 0:
@@ -568,7 +568,7 @@ class Drive:
     @property
     def doubts(self) -> tuple[str, ...]:
         """What speaks against a run that goes on or has finished, in words."""
-        looked = self.doubt and self.doubt.text, self.past and self.past.text, self.auto and self.auto.doubt
+        looked = self.doubt and self.doubt.text, self.past and self.past.text, self.auto and self.auto.doubt, self.walls and self.walls.text
         said = [text for text in looked if text and text not in self.growth]
         return (self.growth, *said) if self.growth else tuple(said)
 

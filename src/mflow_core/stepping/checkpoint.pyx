@@ -19,7 +19,7 @@ from mflow_core.arithmetic.vec cimport mf_bits, mf_from_bits
 from mflow_core.registry cimport mf_sizes_of
 from mflow_core.solvers.newton cimport newton_pack, newton_state_size, newton_t, newton_unpack
 from mflow_core.stepping.energy.ledger cimport LEDGER_STATE, ledger_pack, ledger_unpack
-from mflow_core.stepping.run cimport LEAPS_OF, RHO_EVERY, leaps_size, rho_held
+from mflow_core.stepping.run cimport RHO_EVERY, leaps_size, rho_held
 from mflow_core.types cimport MF_E_ARGUMENT, MF_E_DAMAGED, MF_E_MEMORY, MF_FRESH, mf_sizes
 
 
@@ -109,7 +109,7 @@ cdef int run_pack(const run_t *r, void *buffer, int64_t room, int64_t *bytes) no
     cdef uint8_t *at = <uint8_t *> buffer
     cdef size_t length = strlen(r.m.name)
     cdef int j
-    cdef bint slope = slope_is_known(r), leaps = r.leaps != NULL and r.leaps[0] > 0
+    cdef bint slope = slope_is_known(r), leaps = leaps_are_known(r)
     cdef uint32_t flags = (SLOPE_FOLLOWS if slope else 0) | (LEAPS_FOLLOW if leaps else 0) | (LEDGER_FOLLOWS if r.ledger != NULL else 0)
     cdef int64_t i
     cdef double[LEDGER_STATE] ledger
@@ -267,13 +267,24 @@ cdef bint vectors_fit(const run_t *r, const uint8_t *at) noexcept nogil:
     return True
 
 
+cdef bint leaps_are_known(const run_t *r) noexcept nogil:
+    """Whether looks at steps over 0 have something to remember."""
+    cdef int64_t i
+    for i in range(leaps_size(r) if r.leaps != NULL else 0):
+        if r.leaps[i] != 0:
+            return True
+    return False
+
+
 cdef bint leaps_fit(const run_t *r, const uint8_t *at) noexcept nogil:
     """Whether looks can have led to this: none thrown away without one, and no component beyond the last."""
-    cdef int64_t count = <int64_t> get(&at, 8), thrown = <int64_t> get(&at, 8), _i
-    cdef uint64_t bits = 0
-    for _i in range(leaps_size(r) - LEAPS_OF):
+    cdef int64_t count = <int64_t> get(&at, 8), thrown = <int64_t> get(&at, 8), due = <int64_t> get(&at, 8), words = (r.n + 63) // 64, i
+    cdef uint64_t bits
+    for i in range(3 * words):
         bits = get(&at, 8)
-    return is_count(count) and 0 <= thrown <= count and (r.n % 64 == 0 or bits >> (r.n % 64) == 0)
+        if (i + 1) % words == 0 and r.n % 64 != 0 and bits >> (r.n % 64) != 0:
+            return False
+    return is_count(count) and 0 <= thrown <= count and -r.n <= due <= r.n
 
 
 cdef int frame_fits(const run_t *r, const uint8_t *at, int64_t bytes, uint32_t *flags) noexcept nogil:

@@ -20,8 +20,8 @@ from mflow_core.registry cimport MethodRecord
 from mflow_core.solvers.matrix cimport BANDED, BY_DIFFERENCES, IDENTITY, KRYLOV, matrix_config_t
 from mflow_core.solvers.newton cimport newton_forget, newton_pack, newton_state_size, newton_t, newton_unpack
 from mflow_core.solvers.solver cimport Solver
-from mflow_core.stepping.run cimport (LEG_OVER, RUN_CONTROL, RUN_DENSE, RUN_INSIDE, RUN_LEAPS, RUN_SOLVE, RUN_WALLS, evaluations, run_attach,
-                                      run_enter, run_guard, run_leave, run_make, run_release, run_restart, run_solve_with, run_t,
+from mflow_core.stepping.run cimport (LEAPS_OF, LEG_OVER, RUN_CONTROL, RUN_DENSE, RUN_INSIDE, RUN_LEAPS, RUN_SOLVE, RUN_WALLS, evaluations,
+                                      run_attach, run_enter, run_guard, run_leave, run_make, run_release, run_restart, run_solve_with, run_t,
                                       run_tolerances)
 from mflow_core.stepping.starts cimport run_begin
 from mflow_core.stepping.stepper cimport Rows, Run, raise_or
@@ -309,6 +309,20 @@ def look_for_walls(Run run):
     run.r.flags |= RUN_WALLS
     if isinstance(run, Legs):
         (<Legs> run).stiff.flags |= RUN_WALLS
+
+
+def stopped_at_0(Run run):
+    """(component, side) of what a step was not allowed to take over 0, or None; side: 1, it was above. It is told once."""
+    cdef int64_t due = run.r.leaps[2] if run.r.leaps != NULL else 0
+    if due == 0:
+        return None
+    run.r.leaps[2] = 0
+    return abs(due) - 1, 1 if due > 0 else -1
+
+
+def may_pass_0(Run run, ptrdiff_t component):
+    """Steps that take this component over 0 are looked at no more."""
+    run.r.leaps[LEAPS_OF + component // 64] |= <int64_t> 1 << (component % 64)
 
 
 cdef bint behind(run_t *r, Problem problem) noexcept:

@@ -468,7 +468,8 @@ cdef int step_once(run_t *r, double t_end, record_t *record) noexcept nogil:
         status = after_bad(&r.c, status, err, r.t, h)
         if status == 0 and r.leg.most > 0:
             status = run_doubt(r, planned)
-        if status == 0 and r.c.failed > failed >= FIRST_WALL - 1 and r.c.failed & failed == 0 and r.flags & RUN_WALLS:
+        if status == 0 and r.flags & RUN_WALLS and (r.c.failed > failed >= FIRST_WALL - 1 and r.c.failed & failed == 0
+                                                    or r.leaps != NULL and r.leaps[2] != 0):
             status = WALL_DUE
         if status != 0:
             return status

@@ -17,7 +17,7 @@ cdef enum:
     RUN_INSIDE = 16                      # the extension of every step is asked for after it: see `sees_between`
     RUN_WALLS = 32                       # WALL_DUE is returned where steps fail again and again
     RUN_LEAPS = 64                       # under error control: steps over 0 are looked at, see watch/leaps.pyx
-    LEAPS_OF = 2                         # where the bits of components begin in `leaps`
+    LEAPS_OF = 3                         # where the bits of components begin in `leaps`
     RHO_EVERY = 25                       # steps between estimates of the spectral radius, at most, where the method needs it
     WALL_DUE = 0x7FFFFFF7                # is there a wall that steps should not go beyond? The driver looks, and goes on
     LEG_OVER = 0x7FFFFFF8                # the leg of this method is over, see `leg_t`: the driver goes on with the other
@@ -93,7 +93,8 @@ ctypedef struct run_t:
     int n_tested                         # visible vectors whose new numbers a step looks at
     bint cuts                            # a step may be taken in pieces of the state: its right-hand side is elementwise
     bint tests_slope                     # error control looks at the carried slope too
-    int64_t *leaps                       # or NULL: evaluations of looks at steps over 0; steps thrown away; a bit for each component that passed
+    int64_t *leaps                       # or NULL: evaluations of looks at steps over 0; steps thrown away; the component that no step may
+                                         # take over 0, from 1 on, below 0 where it is negative; three bits for each component: watch/leaps.pyx
     double *slope_there                  # of the look at hand
     void *past                           # the looks of watch/past.pxd, Python's; NULL: nobody looks
     int64_t *calls                       # not NULL: fixed steps may be taken in place and repeated; a counter of the problem's (problem.pxd)
@@ -144,7 +145,7 @@ cdef inline int64_t evaluations(const run_t *r, bint with_jacobians) noexcept no
 
 cdef inline int64_t leaps_size(const run_t *r) noexcept nogil:
     """Numbers in `leaps`."""
-    return LEAPS_OF + (r.n + 63) // 64
+    return LEAPS_OF + 3 * ((r.n + 63) // 64)
 
 
 cdef inline int64_t rho_held() noexcept nogil:

@@ -383,6 +383,8 @@ cdef void run_restart(run_t *r, double t, const double *const *y) noexcept nogil
     r.rho_next = rho_held() if held else r.k
     r.t_before = NAN
     r.f.flags = MF_FRESH
+    if r.leaps != NULL:                      # nothing is known of who is beyond 0
+        memset(r.leaps + LEAPS_OF + (r.n + 63) // 64, 0, (r.n + 63) // 64 * sizeof(int64_t))
     if r.c.q > 0.0:
         begin_control(r)
         r.c.rejected, r.c.failed = rejected, failed

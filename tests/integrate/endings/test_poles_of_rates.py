@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy.integrate import solve_ivp
 from scipy.optimize import brentq
 
 import mflow
@@ -120,3 +121,81 @@ def test_a_slope_that_jumps_at_0_goes_through(up: float) -> None:
     r = mflow.solve_ivp(lambda t, y: np.where(y > 0, -1.0, -up), (0, 3), [1.0], "tsit5")
     assert r.y[0, -1] == pytest.approx(-2.0 * up, rel=5e-3)
     assert r.nfev < 1000
+
+
+# ---- 0, where no solution goes through ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("K", [1e-5, 1e-7, 1e-12])
+@pytest.mark.parametrize("method", METHODS)
+def test_what_is_used_up_below_the_tolerances_stays_at_0(method: str, K: float) -> None:
+    r = mflow.solve_ivp(eliminated(K), (0, 3), [1.0], method, t_eval=[0.5, 3.0])
+    assert r.reason == "finished", r.message
+    np.testing.assert_allclose(r.y[0], [exact(K, 0.5), 0.0], atol=2e-3)
+    assert -1e-9 < r.y[0, -1] < 2e-6
+    assert K > 1e-6 or ("component 0 was kept at 0 or above" in r.message and "lets nothing cross" in r.message)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_rate_of_second_order_in_what_is_used_up(method: str) -> None:
+    r = mflow.solve_ivp(lambda t, y: -(y**2) / (1e-8 + y**2), (0, 4), [1.0], method)
+    assert r.reason == "finished", r.message
+    np.testing.assert_allclose(r.y[0, -1], 0.0, atol=2e-6)  # of y - 1 - 1e-8 (1/y - 1) = -t
+
+
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+@pytest.mark.parametrize("method", METHODS)
+def test_a_second_order_decay_has_no_end(method: str, sign: float) -> None:
+    calls = [0]
+
+    def fun(t: float, y: Any) -> Any:
+        calls[0] += 1
+        return -sign * 1e4 * y**2
+
+    r = mflow.solve_ivp(fun, (0, 2e4), [sign], method)
+    assert r.reason == "finished", r.message
+    assert 0.0 <= sign * r.y[0, -1] < 5e-6  # 1 / (1 + 2e8), within atol
+    assert calls[0] == r.nfev + r.ncheck
+
+
+@pytest.mark.parametrize("method", ["auto", "esdirk43", "radau5", "bdf", "rodas5p"])
+def test_a_barrier_at_0_is_not_passed(method: str) -> None:
+    r = mflow.solve_ivp(lambda t, y: -1.0 + 1e-6 / y, (0, 3), [1.0], method)
+    assert r.reason == "finished", r.message
+    np.testing.assert_allclose(r.y[0, -1], 1e-6, atol=2e-6)
+
+
+@pytest.mark.parametrize("method", ["tsit5", "bs32", "radau5", "bdf"])
+def test_what_goes_through_0_or_comes_back_is_left_alone(method: str) -> None:
+    """An oscillation, a decay that explicit steps take over 0 and back, and a slope that is 0 where the component is by chance."""
+    kw: dict[str, Any] = {"rtol": 1e-4, "atol": 1e-6}
+    swings = mflow.solve_ivp(lambda t, y: np.array([y[1], -y[0]]), (0, 10), [1.0, 0.0], method, **kw)
+    np.testing.assert_allclose(swings.y[:, -1], [np.cos(10), -np.sin(10)], atol=2e-2)
+    decays = mflow.solve_ivp(lambda t, y: -50 * y, (0, 3), [1.0], method, **kw)
+    chance = mflow.solve_ivp(lambda t, y: np.array([-y[1], (t > 1.0) * 1.0]), (0, 4), [0.5, 0.0], method, breaks=[1.0], **kw)
+    np.testing.assert_allclose(chance.y[:, -1], [0.5 - 4.5, 3.0], rtol=1e-3)
+    for r in (swings, decays, chance):
+        assert r.reason == "finished" and "kept" not in r.message, r.message
+
+
+def test_a_population_that_is_lost_below_atol_is_told() -> None:
+    def epidemic(t: float, y: Any) -> Any:
+        return np.array([0.02 - 20 * y[0] * y[1] - 0.02 * y[0], 20 * y[0] * y[1] - 5.02 * y[1]])
+
+    with pytest.warns(RuntimeWarning, match="component 1 has fallen below atol = 1e-06, and is 0 now.* give a smaller atol"):
+        lost = mflow.solve_ivp(epidemic, (0, 200), [0.9, 1e-3], "dop853")
+    assert lost.doubts
+    kept = mflow.solve_ivp(epidemic, (0, 200), [0.9, 1e-3], "dop853", atol=1e-16)
+    exact = solve_ivp(epidemic, (0, 200), [0.9, 1e-3], "Radau", rtol=1e-9, atol=1e-18).y[:, -1]
+    np.testing.assert_allclose(kept.y[:, -1], exact, rtol=0.05)
+    assert not kept.doubts
+
+
+@pytest.mark.parametrize("method", ["tsit5", "bdf"])
+def test_checkpoints_remember_what_is_kept(method: str, tmp_path: Path) -> None:
+    path = str(tmp_path / "run.mflow")
+    whole = mflow.solve_ivp(eliminated(1e-12), (0, 3), [1.0], method)
+    mflow.solve_ivp(eliminated(1e-12), (0, 3), [1.0], method, checkpoint=path, checkpoint_every=3, max_steps=whole.nsteps - 4)
+    r = mflow.solve_ivp(eliminated(1e-12), (0, 3), [1.0], method, resume=path)
+    assert (r.y[0, -1], r.nsteps, r.nfev) == (whole.y[0, -1], whole.nsteps, whole.nfev)
+    assert "lets nothing cross" in r.message

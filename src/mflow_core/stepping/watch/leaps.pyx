@@ -1,16 +1,21 @@
-"""Steps under error control that leap over a pole.
+"""Steps under error control that leap over a pole, or over a number where a component rests.
 
 A rate s/(K + s) has a pole at s = -K, just beyond 0, where no solution goes: the rate is 0 at s = 0. A step from s >> K to s << -K sees
-none of it, for the rate is nearly 1 on both sides, and so is its error estimate near 0: the run would go on below 0 for good.
+none of it, for the rate is nearly 1 on both sides, and so is its error estimate near 0: the run would go on below 0 for good. Nor does any
+solution cross 0 where y' = -k y^2, or a species or a population ends; below 0, where an error within the tolerances puts it, f leads away.
 
-Where a component changes its sign in a good step, and moves on in the same direction at much the same speed, f is asked once: where the
-component arrives at 0, on the polynomial through the step, from the side that it comes from. If its slope there is far from the polynomial's
-(and the distance counts in tolerances: in implicit steps as what (1 - gh J)^-1 leaves of it) the step is thrown away, and the next one is a
-fifth of it. So steps come down to where they see the rate change. A component that passes once is not looked at again: what oscillates costs
-one evaluation in all. Of many components that cross one after the other a few are looked at, and more with the number of steps.
+Where a component changes its sign in a good step and moves on beyond, f is asked once, where the component arrives at 0, on the polynomial
+through the step. Where that slope is far from the polynomial's, which has to lead on there at much the same speed (and the distance counts in
+tolerances: in implicit steps as what (1 - gh J)^-1 leaves of it), the step is thrown away, and the next one is a fifth of it. So steps come
+down to where they see the rate change. A component whose own slope vanishes there with it, or grows there without bound against it, cannot
+cross: where steps are too short to see more, the driver, if there is one (RUN_WALLS), looks closer, and may keep the component on its side
+from there on. A component that passes once is not looked at again: what oscillates costs one evaluation in all. What goes beyond 0 by
+an error and comes back costs none; it is looked at when it leads further away. Of many components that cross one after the other a few are
+looked at, and more with the number of steps.
 
-Not seen: other numbers than 0, rates that change within the tolerances, problems with a mass matrix, motion.
+Not seen: other numbers than 0, rates that change within the tolerances beside another number, problems with a mass matrix, motion.
 """
+from cpython.exc cimport PyErr_Clear, PyErr_ExceptionMatches, PyErr_Occurred
 from libc.math cimport fabs
 from libc.stddef cimport ptrdiff_t
 from libc.stdint cimport int64_t
@@ -18,20 +23,27 @@ from libc.stdint cimport int64_t
 from mflow_core.registry cimport REDUCE
 from mflow_core.solvers.newton cimport newton_lsolve
 from mflow_core.stepping.output cimport extend
-from mflow_core.stepping.run cimport LEAPS_OF, run_t
+from mflow_core.stepping.run cimport LEAPS_OF, RUN_WALLS, run_t
 from mflow_core.types cimport MF_FRESH, MF_IMPLICIT
 
 cdef enum:
+    HAS_PASSED                           # bits of a component
+    BEYOND                               # 0, by an error
+    ASKED                                # in a step that bends there, and it may cross
     DEGREE = 8                           # of polynomials, at most
     HALVINGS = 40
     PASSED = 32                          # evaluations that found nothing, and one more in PER steps
     PER = 16
     THROWN = 256                         # steps thrown away: so many, and one more a step
 
-cdef double ARRIVES = 1e-9               # of where it began: where f is asked, rather than at 0, where it may have no value
+cdef double NEAR_0 = 1e-300              # where f is asked, rather than at 0, where it may have no value
+cdef double ARRIVES = 1e-9               # of where it began: where f is asked if it has none there
+cdef double VANISHES = 1e-90             # of the slope in the step: a root of NEAR_0 is less
+cdef double GROWS = 1e12                 # times that slope
 cdef double ALIKE = 4.0                  # a factor between slopes of a component on both sides of 0, and there
 cdef double OTHER = 0.5                  # of a slope: a difference that no error within the tolerances makes
 cdef double FAR = 8.0                    # tolerances
+cdef double BROAD = 256.0                # tolerances: what is narrower a solution may lead through unseen, as steps of FAR are taken
 cdef double FIFTH = 1e12                 # the square of an error that asks for a step as short as one try may make it
 
 
@@ -86,23 +98,42 @@ cdef inline bint alike(double slope, double there) noexcept nogil:
     return slope * there > 0.0 and fabs(there) <= ALIKE * fabs(slope) and fabs(slope) <= ALIKE * fabs(there)
 
 
-cdef int differs(run_t *r, ptrdiff_t i, double h, double theta, double size, bint *far) noexcept nogil:
-    """Whether f is far from the slope of the polynomial where component i arrives at 0; the status of that evaluation."""
+cdef int ask(run_t *r, double h, double theta, ptrdiff_t i, double value_of_i) noexcept nogil:
+    """f on the polynomial through the step, with component i at a value, into slope_there. 0; 1: it has none there; below 0: Ctrl-C.
+
+    An error of the user's function is none of the run's, which does not go there.
+    """
     cdef double[DEGREE] c
-    cdef double gh, there, f, off
     cdef double *state = r.err               # whose number has been taken
     cdef int degree, status
     cdef ptrdiff_t j
     for j in range(r.n):
         degree = coefficients(r, j, h, c)
         state[j] = value(c, degree, r.now[0][j], theta)
-    state[i] = ARRIVES * r.now[0][i]
+    state[i] = value_of_i
     status = r.p.rhs(r.t + theta * h, state, r.slope_there, r.n, r.p.ctx)
     r.leaps[0] += 1
-    if status != 0 or not REDUCE.all_finite(r.slope_there, r.n):
-        return min(status, 0)
-    there, f = rate(c, coefficients(r, i, h, c), theta), h * r.slope_there[i]
-    off = fabs(f - there)
+    if status == 0:
+        return 0 if REDUCE.all_finite(r.slope_there, r.n) else 1
+    return status if status < 0 and not forgive() else 1
+
+
+cdef bint forgive() noexcept with gil:
+    """Whether an exception of the user's function, if there is one, could be put aside."""
+    if PyErr_Occurred() != NULL:
+        if not PyErr_ExceptionMatches(Exception):
+            return False
+        PyErr_Clear()
+    return True
+
+
+cdef int differs(run_t *r, ptrdiff_t i, double h, double theta, double there, double size, bint *far) noexcept nogil:
+    """Whether the slope that f has been asked for is far from the polynomial's, `there`, in component i; 0 or a status."""
+    cdef double[DEGREE] c
+    cdef double gh, f = h * r.slope_there[i], off = fabs(f - there)
+    cdef double *state = r.err
+    cdef ptrdiff_t j
+    cdef int status
     if off <= OTHER * max(fabs(f), fabs(there)):
         return 0
     if r.newton != NULL and r.newton.m.has_factors:
@@ -117,41 +148,91 @@ cdef int differs(run_t *r, ptrdiff_t i, double h, double theta, double size, bin
     return 0
 
 
+cdef inline int64_t *word_of(run_t *r, ptrdiff_t i, int which) noexcept nogil:
+    """Where such a bit of component i is."""
+    return r.leaps + LEAPS_OF + i // 64 + which * ((r.n + 63) // 64)
+
+
+cdef inline double tolerance(const run_t *r, ptrdiff_t i, double a, double b) noexcept nogil:
+    return ((r.c.atol if r.c.atol_of == NULL else r.c.atol_of[i])
+            + (r.c.rtol if r.c.rtol_of == NULL else r.c.rtol_of[i]) * max(fabs(a), fabs(b)))
+
+
+cdef bint look_at(run_t *r, ptrdiff_t i, bint crosses, double h, double t_next, double *err, int *status) noexcept nogil:
+    """Whether a step is thrown away that takes component i over 0, or further away behind it."""
+    cdef double[DEGREE] c
+    cdef double a = r.now[0][i], b = r.next[0][i], size = tolerance(r, i, a, b), end, slope, theta, there
+    cdef int64_t bit = <int64_t> 1 << (i % 64)
+    cdef int degree, side = 1 if b < 0.0 else -1
+    cdef bint far = False, bends = False, leap, ends
+    if r.newton != NULL:
+        status[0] = extend(r, t_next)
+        if status[0] != 0:
+            status[0] = min(status[0], 0)
+            return status[0] != 0
+    degree = coefficients(r, i, h, c)
+    end = rate(c, degree, 1.0)
+    leap = crosses and fabs(b - a) > FAR * size
+    if end * b > 0.0 and not leap and r.newton != NULL and r.flags & RUN_WALLS:      # of a short step the polynomial's slope tells little
+        status[0] = ask(r, h, 1.0, i, b)
+        if status[0] != 0:
+            return status[0] < 0
+        end = h * r.slope_there[i]
+    if not end * b > 0.0:
+        if crosses:
+            word_of(r, i, BEYOND)[0] |= bit
+        return False
+    theta = crossing(c, degree, a) if crosses else 0.0
+    there = rate(c, degree, theta)
+    if leap and not (alike(end, there) and (r.newton != NULL or alike(c[0], there))):
+        leap = False                         # of implicit steps the polynomial bends at its start, as stages lie beyond the pole
+        bends = fabs(b - a) > BROAD * size
+        if bends and word_of(r, i, ASKED)[0] & bit:
+            return False
+    if not leap and not r.flags & RUN_WALLS:
+        return False
+    status[0] = ask(r, h, theta, i, side * NEAR_0)
+    slope = h * r.slope_there[i]
+    ends = status[0] == 0 and r.flags & RUN_WALLS and (
+        fabs(slope) <= VANISHES * fabs(end) or (slope * b < 0.0 and fabs(slope) > GROWS * fabs(end)))
+    if leap and not (ends and fabs(b - a) <= BROAD * size):
+        if status[0] == 1:
+            status[0] = ask(r, h, theta, i, ARRIVES * a)
+        if status[0] == 0:
+            status[0] = differs(r, i, h, theta, there, size, &far)
+    if status[0] < 0:
+        return True
+    status[0] = 0
+    if ends and not far:                     # where steps cannot see it by being short
+        r.leaps[2] = side * (i + 1)
+    if ends or far:
+        r.leaps[1] += 1
+        err[0] = FIFTH
+        return True
+    word_of(r, i, ASKED if bends else HAS_PASSED)[0] |= bit
+    return False
+
+
 cdef bint leaps(run_t *r, double h, double t_next, double *err, int *status) noexcept nogil:
     """Whether a good step is thrown away: err is too large then, or the status is below 0, that of a callback."""
-    cdef double[DEGREE] c
-    cdef double a, b, size, theta, there
+    cdef double a, b
     cdef ptrdiff_t i
-    cdef int degree
-    cdef bint far = False
+    cdef bint crosses, beyond
     if r.p.mass != NULL or (r.newton.c.matrix.mass != NULL if r.newton != NULL else r.m.flags & MF_IMPLICIT != 0):
         return False                     # no slopes of y, or the problem solves its steps itself
     for i in range(r.n):
         a, b = r.now[0][i], r.next[0][i]
-        if not (b < 0.0 if a > 0.0 else b > 0.0) or a == 0.0 or r.leaps[LEAPS_OF + i // 64] >> (i % 64) & 1:
+        crosses = (b < 0.0 if a > 0.0 else b > 0.0) and a != 0.0
+        beyond = word_of(r, i, BEYOND)[0] >> (i % 64) & 1
+        if not (crosses or beyond) or word_of(r, i, HAS_PASSED)[0] >> (i % 64) & 1:
+            continue
+        if crosses and beyond:           # it comes back
+            word_of(r, i, BEYOND)[0] &= ~(<int64_t> 1 << (i % 64))
+            continue
+        if not crosses and fabs(b) <= fabs(a):
             continue
         if r.leaps[0] - r.leaps[1] >= PASSED + r.k // PER or r.leaps[1] >= THROWN + r.k or 0.2 * fabs(h) <= r.c.min_step:
             return False
-        size = ((r.c.atol if r.c.atol_of == NULL else r.c.atol_of[i])
-                + (r.c.rtol if r.c.rtol_of == NULL else r.c.rtol_of[i]) * max(fabs(a), fabs(b)))
-        if not fabs(b - a) > FAR * size:
-            continue
-        if r.newton != NULL:
-            status[0] = extend(r, t_next)
-            if status[0] != 0:
-                status[0] = min(status[0], 0)
-                return status[0] != 0
-        degree = coefficients(r, i, h, c)
-        theta = crossing(c, degree, a)
-        there = rate(c, degree, theta)
-        if not (alike(rate(c, degree, 1.0), there) and (r.newton != NULL or alike(c[0], there))):
-            continue                     # of implicit steps the polynomial bends at its start, as stages lie beyond the pole
-        status[0] = differs(r, i, h, theta, size, &far)
-        if status[0] != 0:
+        if look_at(r, i, crosses, h, t_next, err, status):
             return True
-        if far:
-            r.leaps[1] += 1
-            err[0] = FIFTH
-            return True
-        r.leaps[LEAPS_OF + i // 64] |= <int64_t> 1 << (i % 64)
     return False
