@@ -162,7 +162,8 @@ class Drive:
         if self.run.equations is not None:
             self.doubt = Doubt(self.run, name, self._aside)
         if self.mode == "adaptive":
-            self.crawl = endings.Crawl(self.run, (self.t0, self.t1), self.tolerances[1], name, settings.mass is None and not self.both_sides)
+            tells = settings.mass is None and not self.both_sides
+            self.crawl = endings.Crawl(self.run, t_span, self.tolerances[1], name, tells)
         if not (settings.checkpoint is None and settings.checkpoint_every is None and settings.resume is None):
             self.checkpoints = Checkpoints(settings, self.run, self.history, self.events, self._facts, self.switches)
             if settings.resume is not None:

@@ -293,23 +293,21 @@ def solve_ivp(
         return _of_pairs({name: value for name, value in locals().items() if name in (*ARGUMENTS, "parameters")})
     if (
         t_eval is events is dt is first_step is max_step is min_step is max_steps is jac is jac_sparsity is lband is uband is solver is None
-        and save_every is callback is checkpoint is checkpoint_every is resume is mass is breaks is doses is outputs is nonnegative is None
+        and save_every is mass is callback is checkpoint is checkpoint_every is resume is breaks is doses is outputs is nonnegative is None
         and until is steady_rtol is steady_atol is rhs_t is threads is None
         and save == "all" and consistent == "project"
         and vectorized is elementwise is dense_output is progress is exclude_algebraic is False
         and start.size <= SHORT
+        and (short := _short(fun, t_span, start, method, rtol, atol, args, inplace, parameters)) is not None
     ):  # fmt: skip
-        short = _short(fun, t_span, start, method, rtol, atol, args, inplace, parameters)
-        if short is not None:
-            return short
+        return short
     extra, columns, pair, asked = as_tuple(args), None, None, {}
     if asks_for_auto(method):
         from mflow.course.legs import pair_for
 
         asked = {name: value for name, value in locals().items() if name in ARGUMENTS}
         pair = pair_for(start.size, rtol, RTOL, events=events, dt=dt, mass=mass, rhs_t=rhs_t, parameters=parameters)
-    if parameters:
-        _known(method, parameters)
+    _known(method, parameters)
     chosen_method = as_method(method if method is not None else default_method(dt), parameters) if pair is None else pair.calm
     solved = chosen_method if pair is None else pair.stiff  # whose equations there are, if it is implicit
     implicit = solved.is_implicit
@@ -359,8 +357,7 @@ def _short(
     """
     if asks_for_auto(method) or getattr(fun, "breaks", None) is not None:
         return None
-    if parameters:
-        _known(method, parameters)
+    _known(method, parameters)
     chosen_method = as_method(default_method(None) if method is None else method, parameters)
     edge = stable_end(chosen_method.record)
     if edge == 0.0:
@@ -472,7 +469,7 @@ def _of_pairs(given: dict[str, Any]) -> IVPResult:
 
 def _known(method: Any, parameters: Mapping[str, Any]) -> None:
     """Words for arguments that nobody knows."""
-    if isinstance(method, type) or not isinstance(method, str | Method | None):
+    if not parameters or isinstance(method, type) or not isinstance(method, str | Method | None):
         return  # as_method has words for these
     refuse_unknown("solve_ivp", parameters, method, ARGUMENTS)
 
