@@ -33,7 +33,7 @@ from mflow.base.methods import Method
 from mflow.course.jumps import is_jump
 from mflow.solvers.mass import Mass
 
-__all__ = ["Walls", "check_signs", "left_words", "let_go", "walls_of"]
+__all__ = ["Walls", "check_signs", "left_words", "let_go", "look_for_walls", "walls_of"]
 
 MOST = 500  # rows of a mass matrix that is solved with for words
 NEXT_TO = 64.0  # of what it falls by in the shortest step that was tried
@@ -156,7 +156,7 @@ class Walls:
         self.every = RARELY if run.problem.compiled else SOON  # steps between looks
         self.slides: dict[Wall, tuple[Any, float]] = {}  # those of side 0, each with its `Sliding`, and since when
         self.left_at = np.nan  # the time when a component was last led on from where it rested
-        _legs().look_for_walls(run)
+        look_for_walls(run)
 
     def look(self, status: int, goal: float, first_step: float, events: Any = None) -> int:
         """Begins anew behind the walls that are here, if there are any, on the way to `goal`; the status of that, or the one that is given.
@@ -546,6 +546,11 @@ def _legs() -> ModuleType:
     from mflow_core.stepping import legs
 
     return legs
+
+
+def look_for_walls(run: Any) -> None:
+    """From here on a run stops where `Walls` should look."""
+    _legs().look_for_walls(run)
 
 
 def walls_of(run: Any, method: Method, mass: Any, rtol: Array, atol: Array, known: NDArray[np.int64] | None, span: float) -> Walls | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import zlib
 from collections.abc import Callable
 from dataclasses import asdict, fields
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -14,6 +15,7 @@ from mflow_core.stepping import stepper
 from mflow.base.checks import check_path, check_whole
 from mflow.course.agenda import grid_misfit
 from mflow.integrate.control import MANY, Settings, whole_or
+from mflow.integrate.curvature import looks_misfit
 from mflow.integrate.history import History
 from mflow.saving.savefile import misfit_of, number_of, numbers_of, read_state, write_state
 from mflow.stability import spectrum
@@ -21,7 +23,7 @@ from mflow.stability import spectrum
 if TYPE_CHECKING:
     from mflow.integrate.drive import Drive
 
-__all__ = ["Checkpoints", "StepState", "misfit_of_grid"]
+__all__ = ["Checkpoints", "StepState", "facts_of", "go_back"]
 
 GROWTH = 10.0  # of a step, at most, from one to the next
 EVERY = 1000  # steps between two checkpoints, where the user does not say
@@ -235,3 +237,47 @@ def misfit_of_grid(drive: Drive, step: float, lost: float) -> str:
     if run.k > drive.steps or run.t != grid or run.grid != begun:
         return f"t: expected {grid!r} after {run.k} of {drive.steps} steps, got {run.t!r}"
     return ""
+
+
+def facts_of(drive: Drive) -> dict[str, Any]:
+    """What must be the same in the call that resumes."""
+    rtol, atol = (one.tolist() for one in drive.tolerances[:2]) if drive.tolerances else (None, None)
+    return {
+        "method": repr(tuple(drive.settings.pair) if drive.settings.pair else drive.method),
+        "shape": list(drive.start.shape), "t_span": [drive.t0, drive.t1], "mode": drive.mode,
+        "y0 (its checksum)": zlib.crc32(drive.start.tobytes()), "rtol": rtol, "atol": atol,
+        "dt": drive.step if drive.mode == "fixed" else None, "events": drive.events.count if drive.events is not None else 0,
+        "every": drive.history.every, "dense": drive.history.dense,
+        "times": None if drive.history.times is None else drive.history.times.tolist(),
+        **({} if drive.given is None else {"steps": drive.given.facts}),
+        **({} if drive.settings.mass is None else {"mass (its checksum)": drive.settings.mass}),
+        **({} if drive.agenda is None else drive.agenda.facts),
+        **({} if drive.signs is None else {"nonnegative": drive.signs.tolist()}),
+        **({} if drive.rest is None else {"until": [drive.rest.rtol.tolist(), drive.rest.atol.tolist()]}),
+        **({} if drive.events is None or not drive.events.acts else {"acting": drive.events.numbers}),
+    }  # fmt: skip
+
+
+def go_back(drive: Drive, checkpoints: Checkpoints) -> None:
+    """Goes back to where a checkpoint was written. Raises ValueError where no run of this call can have come to that place."""
+    path = drive.settings.resume
+    step, looks, nfev, lost, drive.looked, past, walls = checkpoints.resume(path)
+    wrong = misfit_of_grid(drive, step, lost)
+    if drive.mode == "auto":
+        wrong = wrong or looks_misfit(looks, step, drive.run, drive.t0, drive.t1, drive.method)
+    elif looks != spectrum.Looks():
+        wrong = wrong or f"looks: expected none, got {looks}"
+    if drive.past is not None:
+        wrong = wrong or drive.past.misfit(past)
+    if walls is not None and not wrong:
+        wrong = f"walls: expected none, got {walls!r}" if drive.walls is None else drive.walls.resume(walls)
+    if not wrong and nfev != drive.run.nfev:
+        wrong = f"nfev: expected the {drive.run.nfev} evaluations of the run, got {nfev}"
+    if wrong:
+        raise ValueError(f"resume: {path} does not fit this call, or is damaged ({wrong})")
+    drive._turn_to(drive.run.t)
+    drive.step = step
+    if drive.auto is not None:
+        drive.auto.looks, drive.auto.step = looks, step
+    elif drive.given is not None:
+        drive.given.lost = lost

@@ -7,10 +7,9 @@ The loops over steps are in the core; here they are cut into pieces, between whi
 from __future__ import annotations
 
 import math
-import zlib
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from mflow_core.arithmetic.starts import largest
@@ -30,9 +29,9 @@ from mflow.course.outputs import add_outputs, check_outputs
 from mflow.course.signs import Walls, check_signs, left_words, let_go, walls_of
 from mflow.course.stops import check_actions
 from mflow.integrate import control, curvature, endings
-from mflow.integrate.checkpoint import Checkpoints, StepState, misfit_of_grid
+from mflow.integrate.checkpoint import Checkpoints, StepState, facts_of, go_back
 from mflow.integrate.control import MANY, Settings
-from mflow.integrate.curvature import CALLBACK, GROWTH, AutoSteps, StiffnessWarning, check_measurable, give_radius, looks_misfit, stable_end
+from mflow.integrate.curvature import CALLBACK, GROWTH, AutoSteps, StiffnessWarning, check_measurable, give_radius, stable_end
 from mflow.integrate.history import History
 from mflow.solvers.finite_jacobian import NotFiniteError
 from mflow.solvers.jacobian_doubt import Doubt
@@ -44,7 +43,7 @@ if TYPE_CHECKING:
     from mflow.course.past_limit import PastLimit
     from mflow.course.steady import Rest
 
-__all__ = ["Drive", "follow"]
+__all__ = ["Begun", "Drive", "follow", "give_partial"]
 
 MAX_STEPS = 0x7FFFFF01  # the status where max_steps are taken
 # statuses of error control that no step was short enough for
@@ -54,18 +53,12 @@ STEADY, ENDED = 0x7FFFFF03, 0x7FFFFF04  # and where the run has come to rest, or
 
 def follow(drive: Drive) -> Any:
     """An integration from its start to its result; an exception on the way takes what was computed along."""
-    name = drive.name
     try:
         status = drive.go()
     except NotFiniteError as error:
         return drive.result(-1, "non_finite", str(error))
     except BaseException as error:
-        run = drive.run
-        reason, who = endings.raised_by(error)
-        message = f"{who}{type(error).__name__} at t = {run.t:g} after {run.k} steps" + (f": {error}" if str(error) else "")
-        note = f"in mflow.{name}, in the step from t = {run.t:g} (step {run.k}); .partial_result holds all before"
-        make = partial(drive.result, -1, reason, message)  # after Ctrl-C it is put together when it is looked at
-        attach(error, partial(pending, drive.kind, make) if reason == "interrupted" else make, note)
+        give_partial(drive, error)
         raise
     finally:
         drive.close()
@@ -73,14 +66,38 @@ def follow(drive: Drive) -> Any:
         return drive.finish(status)
     except KeyboardInterrupt as error:
         message = f"KeyboardInterrupt at t = {drive.run.t:g} after {drive.run.k} steps, while the result was put together"
-        attach(error, lambda: pending(drive.kind, lambda: drive.result(-1, "interrupted", message)), f"in mflow.{name}")
+        attach(error, lambda: pending(drive.kind, lambda: drive.result(-1, "interrupted", message)), f"in mflow.{drive.name}")
         raise
+
+
+def give_partial(drive: Drive, error: BaseException) -> None:
+    """Gives an exception of a run what was computed before it."""
+    run = drive.run
+    reason, who = endings.raised_by(error)
+    message = f"{who}{type(error).__name__} at t = {run.t:g} after {run.k} steps" + (f": {error}" if str(error) else "")
+    note = f"in mflow.{drive.name}, in the step from t = {run.t:g} (step {run.k}); .partial_result holds all before"
+    make = partial(drive.result, -1, reason, message)  # after Ctrl-C it is put together when it is looked at
+    attach(error, partial(pending, drive.kind, make) if reason == "interrupted" else make, note)
+
+
+class Begun(NamedTuple):
+    """What is there of a run that began without its `Drive`: its first steps under error control, of which every state was kept.
+
+    began, status : what its start and its last steps ended with; 0: it goes on.
+    """
+
+    run: stepper.Run
+    rows: stepper.Rows
+    y: Array
+    t: Array
+    began: int
+    status: int
 
 
 class Drive:
     """One integration: its run, what it writes down, and the loop over its pieces.
 
-    t_span : as `control.check_span` returns it. name : the function that its user called.
+    t_span : as `control.check_span` returns it. name : the function that its user called. begun : the run, if it is under way.
     """
 
     kind: type[Result] = IVPResult
@@ -111,7 +128,11 @@ class Drive:
     unmeasured = warned = growth = ""  # why the Jacobian cannot be measured; the warning of a step that is too long; of growth by it
     tolerances: tuple[Array, ...] = ()
 
-    def __init__(self, problem: Problem, t_span: tuple[float, float], start: Array, method: Method, settings: Settings, name: str) -> None:
+    def __init__(
+        self, problem: Problem, t_span: tuple[float, float], start: Array, method: Method, settings: Settings, name: str,
+        begun: Begun | None = None,
+    ) -> None:  # fmt: skip
+        self.begun = begun
         self.problem, self.start, self.method, self.settings, self.name = problem, start, method, settings, name
         self.t0, self.t1 = t_span
         self._check_method()
@@ -141,7 +162,8 @@ class Drive:
         if self.run.equations is not None:
             self.doubt = Doubt(self.run, name, self._aside)
         if self.mode == "adaptive":
-            self.crawl = endings.Crawl(self.run, self.t1, self.tolerances[1], name, settings.mass is None and not self.both_sides)
+            tells = settings.mass is None and not self.both_sides
+            self.crawl = endings.Crawl(self.run, t_span, self.tolerances[1], name, tells)
         if not (settings.checkpoint is None and settings.checkpoint_every is None and settings.resume is None):
             self.checkpoints = Checkpoints(settings, self.run, self.history, self.events, self._facts, self.switches)
             if settings.resume is not None:
@@ -172,7 +194,8 @@ class Drive:
         if self.tolerances:
             rtol, atol, *of_v = self.tolerances
             least = control.check_min_step(s.min_step, self.max_step)
-            self.run.control(rtol, atol, math.inf if callable(self.max_step) else self.max_step, least, *of_v)
+            if self.begun is None:
+                self.run.control(rtol, atol, math.inf if callable(self.max_step) else self.max_step, least, *of_v)
             self.first = control.check_first_step(s.first_step, self.t0, self.t1)
             if self.first is not None:
                 self.run.set_first_step(self.first)
@@ -184,6 +207,8 @@ class Drive:
             self.rest = control.rest_of(s, self.run, self.t1, self.start.shape, self.tolerances)
         known = 1 + -(-self.steps // every) + 1 if self.mode == "fixed" and every and not s.dense_output else None
         self.history = self._make_history(every, times, known)
+        if self.begun is not None:
+            self.history.rows, self.history.y, self.history.t = self.begun.rows, self.begun.y, self.begun.t
 
     # ---- what differs for motion --------------------------------------------------------------------------------------------------------
 
@@ -201,6 +226,8 @@ class Drive:
         return control.tolerances_of_run(self.name, s.rtol, s.atol, self.start, None if s.algebraic is None else s.algebraic.rounding)
 
     def _make_run(self, step: float, dense: bool, controlled: bool) -> stepper.Run:
+        if self.begun is not None:
+            return self.begun.run
         solver, values = self.settings.solver, self.method.numbers
         vector, pair = controlled and self.tolerances[0].size > 1, self.settings.pair
         if pair is None:
@@ -238,7 +265,7 @@ class Drive:
         """0: t_end is reached; anything else: why not."""
         run = self.run
         if run.k == 0:
-            status = self._start()
+            status = self._start() if self.begun is None else self.begun.began
             if status != 0:
                 return status
         if self.t0 == self.t1:
@@ -419,7 +446,10 @@ class Drive:
 
     def _adaptive(self, count: int, goal: float, rows: stepper.Rows | None) -> int:
         """Up to `count` steps under error control."""
-        status = self.run.adaptive(count, goal, rows, paced=True)
+        if self.begun is not None and self.begun.status != 0:
+            status, self.begun = self.begun.status, None
+        else:
+            status = self.run.adaptive(count, goal, rows, paced=True)
         if self.walls is not None and (status == stepper.WALL_DUE or status in CANNOT):
             status = self.walls.look(0 if status == stepper.WALL_DUE else status, goal, self.first or 0.0, self.events)
         return status
@@ -456,45 +486,11 @@ class Drive:
 
     def _facts(self) -> dict[str, Any]:
         """What must be the same in the call that resumes."""
-        rtol, atol = (one.tolist() for one in self.tolerances[:2]) if self.tolerances else (None, None)
-        return {
-            "method": repr(tuple(self.settings.pair) if self.settings.pair else self.method),
-            "shape": list(self.start.shape), "t_span": [self.t0, self.t1], "mode": self.mode,
-            "y0 (its checksum)": zlib.crc32(self.start.tobytes()), "rtol": rtol, "atol": atol,
-            "dt": self.step if self.mode == "fixed" else None, "events": self.events.count if self.events is not None else 0,
-            "every": self.history.every, "dense": self.history.dense,
-            "times": None if self.history.times is None else self.history.times.tolist(),
-            **({} if self.given is None else {"steps": self.given.facts}),
-            **({} if self.settings.mass is None else {"mass (its checksum)": self.settings.mass}),
-            **({} if self.agenda is None else self.agenda.facts),
-            **({} if self.signs is None else {"nonnegative": self.signs.tolist()}),
-            **({} if self.rest is None else {"until": [self.rest.rtol.tolist(), self.rest.atol.tolist()]}),
-            **({} if self.events is None or not self.events.acts else {"acting": self.events.numbers}),
-        }  # fmt: skip
+        return facts_of(self)
 
     def _resume(self, checkpoints: Checkpoints) -> None:
         """Goes back to where a checkpoint was written. Raises ValueError where no run of this call can have come to that place."""
-        path = self.settings.resume
-        step, looks, nfev, lost, self.looked, past, walls = checkpoints.resume(path)
-        wrong = misfit_of_grid(self, step, lost)
-        if self.mode == "auto":
-            wrong = wrong or looks_misfit(looks, step, self.run, self.t0, self.t1, self.method)
-        elif looks != Looks():
-            wrong = wrong or f"looks: expected none, got {looks}"
-        if self.past is not None:
-            wrong = wrong or self.past.misfit(past)
-        if walls is not None and not wrong:
-            wrong = f"walls: expected none, got {walls!r}" if self.walls is None else self.walls.resume(walls)
-        if not wrong and nfev != self.run.nfev:
-            wrong = f"nfev: expected the {self.run.nfev} evaluations of the run, got {nfev}"
-        if wrong:
-            raise ValueError(f"resume: {path} does not fit this call, or is damaged ({wrong})")
-        self._turn_to(self.run.t)
-        self.step = step
-        if self.auto is not None:
-            self.auto.looks, self.auto.step = looks, step
-        elif self.given is not None:
-            self.given.lost = lost
+        go_back(self, checkpoints)
 
     # ---- endings ------------------------------------------------------------------------------------------------------------------------
 

@@ -450,10 +450,10 @@ class Crawl:
 
     ended = ""
 
-    def __init__(self, run: stepper.Run, end: float, atol: Array, name: str, slopes: bool) -> None:
-        self.run, self.end, self.atol, self.name, self.slopes = run, end, atol, name, slopes
+    def __init__(self, run: stepper.Run, t_span: tuple[float, float], atol: Array, name: str, slopes: bool) -> None:
+        self.run, self.end, self.atol, self.name, self.slopes = run, t_span[1], atol, name, slopes
         self.told, self.last, self.before = False, "", math.inf  # the words and the mean step of the last look
-        self._mark()
+        self.k, self.t, self.failed = 0, t_span[0], 0
 
     def _mark(self) -> None:
         self.k, self.t, self.failed = self.run.k, self.run.t, self.run.rejected[1]

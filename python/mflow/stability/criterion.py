@@ -23,7 +23,7 @@ from __future__ import annotations
 import functools
 import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 from mflow_core.stepping import probe
@@ -41,6 +41,7 @@ CLOSE = 1e-12  # of the sum of its terms: where a condition is met to rounding
 NEARLY_REAL = 1e-5  # of its modulus: the imaginary part of a root that may be a double real one
 HALVINGS = 80
 FROM = 0.5  # where a scan begins, in units of the oscillator's own time: a method that fails there without damping has no stable step
+AT_ONCE = 50  # steps that are looked at at once
 SCANNED = 1000  # steps between there and what few methods reach: 2 for each of their forces
 FAR = 1e6  # where a scan ends
 SEEN = 1e-11  # what is left of an error when its order is looked for: below is rounding
@@ -104,8 +105,8 @@ class Criterion:
             terms = (K[:, None] ** self.powers[:, 0]) * (C[:, None] ** self.powers[:, 1])
             values, sizes = terms @ self.b.T, np.abs(terms) @ np.abs(self.b.T)
             good = np.all(values >= -CLOSE * sizes, axis=1)
-            for k in np.flatnonzero(good) if self.order > 2 else ():
-                good[k] = all(_value(d, 1.0) >= 0.0 for d in self._determinants([np.array([v]) for v in values[k]]))
+            for d in self._determinants([*values.T], np.multiply) if self.order > 2 else ():
+                good &= ~(d < 0.0)
         out: NDArray[np.bool_] = good
         return out
 
@@ -124,6 +125,10 @@ class Criterion:
         limits = [_first_below_zero(g) for g in self._conditions(k, c)]
         first = int(np.argmin(limits))
         return limits[first], first if limits[first] < math.inf else -1
+
+    def shortest(self, k: Array, c: Array) -> float:
+        """The least limit of these oscillators."""
+        return min((self.limit(*pair)[0] for pair in zip(k.tolist(), c.tolist(), strict=True)), default=math.inf)
 
     def slope(self, which: int, h: float) -> tuple[float, float]:
         """Of a linear b_i at h: what a unit of k and of c adds to it."""
@@ -157,12 +162,13 @@ class Criterion:
         yield from polynomials
         yield from self._determinants(polynomials)
 
-    def _determinants(self, b: list[Array]) -> Iterator[Array]:
-        """Hurwitz' determinants between the first and the last, which follow from the b_i."""
+    def _determinants(self, b: list[Array], times: Callable[[Array, Array], Array] = np.convolve) -> Iterator[Array]:
+        """Hurwitz' determinants between the first and the last, which follow from the b_i: polynomials, or with times = `np.multiply` their
+        values."""
         n = self.order
         for size in range(2, n):
             rows = [[b[n - 2 * j - 1 + i] if 0 <= n - 2 * j - 1 + i <= n else np.zeros(1) for j in range(size)] for i in range(size)]
-            value, terms = _determinant(rows), _determinant([[np.abs(entry) for entry in row] for row in rows], 1.0)
+            value, terms = _determinant(rows, times), _determinant([[np.abs(entry) for entry in row] for row in rows], times, 1.0)
             yield np.where(np.abs(value) <= CLOSE * terms, 0.0, value)
 
 
@@ -189,8 +195,21 @@ class Scanned(Criterion):
 
     def stable(self, K: Array, C: Array) -> NDArray[np.bool_]:
         """Whether a step with these K = k h^2, C = c h is stable: it is at most the limit."""
-        found = {pair: self.limit(*pair)[0] for pair in set(zip(K.tolist(), C.tolist(), strict=True))}
-        return np.array([found[pair] >= 1.0 for pair in zip(K.tolist(), C.tolist(), strict=True)])
+        K, C = (np.asarray(v, dtype=np.float64) for v in (K, C))
+        return self._in_units(K, C, np.sqrt(np.abs(K)) + np.abs(C)) >= 1.0
+
+    def shortest(self, k: Array, c: Array) -> float:
+        """The least limit of these oscillators."""
+        return float(np.min(self._in_units(k, c, np.full(k.shape, math.inf)), initial=math.inf))
+
+    def _in_units(self, k: Array, c: Array, step: Array) -> Array:
+        """Limits. step : as of `_limits`."""
+        fast = np.sqrt(np.abs(k)) + np.abs(c)
+        out, moves = np.full(k.shape, math.inf), np.flatnonzero(fast)
+        if moves.size:
+            own = np.array([_in_own_time(*one) for one in zip(k[moves].tolist(), c[moves].tolist(), fast[moves].tolist(), strict=True)])
+            out[moves] = self._limits(own[:, 0], own[:, 1], step[moves]) / fast[moves]
+        return out
 
     @functools.cached_property
     def always(self) -> bool:
@@ -202,32 +221,60 @@ class Scanned(Criterion):
         fast = math.sqrt(abs(k)) + abs(c)
         if fast == 0.0:
             return math.inf, -1
-        pair = round(k / fast / fast, 12), round(c / fast, 12)
+        pair = _in_own_time(k, c, fast)
         if pair not in self.known:
-            self.known[pair] = self._scan(*pair)
+            self.known[pair] = float(self._limits(np.array([pair[0]]), np.array([pair[1]]), np.array([math.inf]))[0])
         return self.known[pair] / fast, 3 if self.known[pair] < math.inf else -1
 
-    def _scan(self, k: float, c: float) -> float:
-        """The limit of an oscillator in its own time; 0 where it is below `FROM` and no damping has made it so short."""
+    def _limits(self, k: Array, c: Array, step: Array) -> Array:
+        """The limits of oscillators in their own times; 0 where it is below `FROM` and no damping has made it so short. step : where it is
+        finite a number on the limit's side of it will do."""
         reach = 2.0 * self.method.record.stages + 1.0
-        h = np.concatenate([np.linspace(FROM, reach, SCANNED), np.geomspace(reach, FAR, SCANNED)])
-        good = np.min(self._margins(k * h * h, c * h), axis=1) >= 0.0
-        if not good[0] and c > 0.0:  # damping has made it so short
-            h = FROM * np.geomspace(1e-12, 1.0, SCANNED)
-            good = np.min(self._margins(k * h * h, c * h), axis=1) >= 0.0
-        bad = np.flatnonzero(~good)
-        if not bad.size:
-            return math.inf
-        return self._between(k, c, float(h[bad[0] - 1]), float(h[bad[0]])) if bad[0] > 0 else 0.0
+        far = np.concatenate([np.linspace(FROM, reach, SCANNED), np.geomspace(reach, FAR, SCANNED)])
+        low, high = self._around(k, c, far, step)
+        short = np.flatnonzero((high == FROM) & (c > 0.0))  # damping has made it so short
+        if short.size:
+            low[short], high[short] = self._around(k[short], c[short], FROM * np.geomspace(1e-12, 1.0, SCANNED), step[short])
+        between = (low > 0.0) & (high < math.inf) & (np.isinf(step) | ((low < step) & (step < high)))
+        if np.any(between):
+            low[between] = self._between(k[between], c[between], low[between], high[between])
+        return np.where(high == math.inf, math.inf, low)
 
-    def _between(self, k: float, c: float, low: float, high: float) -> float:
+    def _between(self, k: Array, c: Array, low: Array, high: Array) -> Array:
         for _ in range(HALVINGS):
             middle = 0.5 * (low + high)
-            if not low < middle < high:
+            if not np.any((low < middle) & (middle < high)):
                 break
-            good = float(np.min(self._margins(np.array([k * middle * middle]), np.array([c * middle])))) >= 0.0
-            low, high = (middle, high) if good else (low, middle)
+            good = self._good(k, c, middle)
+            low, high = np.where(good, middle, low), np.where(good, high, middle)
         return low
+
+    def _good(self, k: Array, c: Array, h: Array) -> NDArray[np.bool_]:
+        """Whether each step is stable for its oscillator."""
+        out: NDArray[np.bool_] = np.min(self._margins(k * h * h, c * h), axis=1) >= 0.0
+        return out
+
+    def _around(self, k: Array, c: Array, h: Array, step: Array) -> tuple[Array, Array]:
+        """Of steps h, for each oscillator, the last one before the first that is not stable (0: none), and that one (inf: none). Those far
+        beyond `step` are not looked at."""
+        low, high = np.full(k.size, h[-1]), np.full(k.size, math.inf)
+        left = np.arange(k.size)
+        count = max(AT_ONCE, SCANNED // k.size)
+        for begin in range(0, h.size, count):
+            part = h[begin : begin + count]
+            bad = ~self._good(np.repeat(k[left], part.size), np.repeat(c[left], part.size), np.tile(part, left.size))
+            bad = bad.reshape(left.size, part.size)
+            met, first = np.any(bad, axis=1), begin + np.argmax(bad, axis=1)
+            low[left[met]], high[left[met]] = np.where(first > 0, h[first - 1], 0.0)[met], h[first[met]]
+            left = left[~met & (step[left] > part[-1])]
+            if not left.size:
+                break
+        return low, high
+
+
+def _in_own_time(k: float, c: float, fast: float) -> tuple[float, float]:
+    """An oscillator with its own time as the unit."""
+    return round(k / fast / fast, 12), round(c / fast, 12)
 
 
 def _characteristic(method: Method) -> tuple[NDArray[np.intp], Array]:
@@ -266,12 +313,12 @@ def _half_plane(of_w: Array) -> Array:
     return out
 
 
-def _determinant(rows: list[list[Array]], sign: float = -1.0) -> Array:
-    """Of a small matrix of polynomials, along its first row; with sign = 1 the sum of the same products."""
+def _determinant(rows: list[list[Array]], times: Callable[[Array, Array], Array], sign: float = -1.0) -> Array:
+    """Of a small matrix, along its first row; with sign = 1 the sum of the same products."""
     if len(rows) == 1:
         return rows[0][0]
-    minors = [_determinant([row[:j] + row[j + 1 :] for row in rows[1:]], sign) for j in range(len(rows))]
-    parts = [sign**j * np.convolve(entry, minor) for j, (entry, minor) in enumerate(zip(rows[0], minors, strict=True))]
+    minors = [_determinant([row[:j] + row[j + 1 :] for row in rows[1:]], times, sign) for j in range(len(rows))]
+    parts = [sign**j * times(entry, minor) for j, (entry, minor) in enumerate(zip(rows[0], minors, strict=True))]
     total = np.zeros(max(part.size for part in parts))
     for part in parts:
         total[: part.size] += part

@@ -77,7 +77,7 @@ class Modes:
             return math.inf
         undamped = np.flatnonzero(self.c == 0.0)  # of them the fastest decides: limits are inversely proportional to the frequency
         chosen = np.append(np.flatnonzero(self.c > 0.0), undamped[-1:])
-        return min(criterion.limit(float(self.k[i]), float(self.c[i]))[0] for i in chosen)
+        return criterion.shortest(self.k[chosen], self.c[chosen])
 
     def gain(self, method: Method, dt: float) -> float:
         """By how much of itself a step of dt makes the fastest growing mode larger; 0 where none grows."""

@@ -128,6 +128,36 @@ cdef int butcher_step(const mf_method *m, mf_frame *f) noexcept nogil:
     return 0
 
 
+cdef inline int slope_along(mf_frame *f, double c, const plan_row *row, const double *k, double *out) noexcept nogil:
+    """The slope where the one before leads."""
+    mf_euler(f.n, f.work, f.x0[0], k, f.h * row.w[0])
+    return slope(f, c, f.work, out)
+
+
+cdef int four_stage_step(const mf_method *m, mf_frame *f) noexcept nogil:
+    """Four stages, each along the slope before it, as of RK4. They are spelled out: the loop over stages, and the choice of a loop for each
+    row, cost a tenth of a step of 30 numbers."""
+    cdef const double *c = m.tab.c
+    cdef const plan_row *row = <const plan_row *> m.tab.packed + 1
+    cdef double *k = f.work + f.ld
+    cdef const double *K[4]
+    cdef int status
+    K[0], K[1], K[2], K[3] = k, k + f.ld, k + 2 * f.ld, last_slope(f, k + 3 * f.ld)
+    status = slope(f, c[0], f.x0[0], k)
+    if status == 0:
+        status = slope_along(f, c[1], row, K[0], <double *> K[1])
+    if status == 0:
+        status = slope_along(f, c[2], row + 1, K[1], <double *> K[2])
+    if status == 0:
+        status = slope_along(f, c[3], row + 2, K[2], <double *> K[3])
+    if status != 0:
+        return status
+    if f.flags & LOOK:
+        return end_looked_at(f, row + 3, K)
+    mf_add_few(f.n, f.x1[0], f.x0[0], f.h, K, 4, row[3].col, row[3].w)
+    return 0
+
+
 cdef inline const double *slot(const mf_frame *f, int index) noexcept nogil:
     return f.x0[0] if index < 0 else f.work + index * f.ld
 
@@ -239,6 +269,8 @@ cdef int butcher(const char *name, const char *class_name, const char *aliases, 
         plan[j].form = EULER if plan[j].q == 1 and plan[j].col[0] == j - 1 else GENERAL
     tab.packed = plan
     m.step = butcher_step if s > 1 else one_stage_step
+    if s == 4 and plan[4].q == 4 and all([plan[j].form == EULER for j in range(1, 4)]):
+        m.step = four_stage_step
     m.sizes.n_work = s + 1
     return 0
 
