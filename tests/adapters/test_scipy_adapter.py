@@ -558,5 +558,5 @@ def test_arguments_that_change_the_problem_are_not_left_out(name: str) -> None:
 @pytest.mark.parametrize("name", ["Radau5", "DOPRI5", "AUTO"])
 def test_complex_slopes_of_a_real_start_lose_no_imaginary_part(name: str, vectorized: bool) -> None:
     method = getattr(mflow.scipy, name)
-    with pytest.raises(TypeError, match="fun: .*complex128; for complex slopes pass a complex y0"):
+    with pytest.raises(TypeError, match=r"fun: .*complex128; for complex slopes pass a complex y0"):
         scipy.integrate.solve_ivp(lambda t, y: -1j * y, (0.0, 1.0), [1.0, 2.0], method=method, vectorized=vectorized)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import zlib
 from collections.abc import Callable
 from dataclasses import asdict, fields
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -209,6 +210,25 @@ def _looks(saved: Any) -> spectrum.Looks:
     if not looks.dt > 0.0:
         raise ValueError(f"looks: dt: expected a number above 0, got {looks.dt!r}")
     return looks
+
+
+def facts_of(drive: Drive) -> dict[str, Any]:
+    """What must be the same in the call that resumes."""
+    rtol, atol = (one.tolist() for one in drive.tolerances[:2]) if drive.tolerances else (None, None)
+    return {
+        "method": repr(tuple(drive.settings.pair) if drive.settings.pair else drive.method),
+        "shape": list(drive.start.shape), "t_span": [drive.t0, drive.t1], "mode": drive.mode,
+        "y0 (its checksum)": zlib.crc32(drive.start.tobytes()), "rtol": rtol, "atol": atol,
+        "dt": drive.step if drive.mode == "fixed" else None, "events": drive.events.count if drive.events is not None else 0,
+        "every": drive.history.every, "dense": drive.history.dense,
+        "times": None if drive.history.times is None else drive.history.times.tolist(),
+        **({} if drive.given is None else {"steps": drive.given.facts}),
+        **({} if drive.settings.mass is None else {"mass (its checksum)": drive.settings.mass}),
+        **({} if drive.agenda is None else drive.agenda.facts),
+        **({} if drive.signs is None else {"nonnegative": drive.signs.tolist()}),
+        **({} if drive.rest is None else {"until": [drive.rest.rtol.tolist(), drive.rest.atol.tolist()]}),
+        **({} if drive.events is None or not drive.events.acts else {"acting": drive.events.numbers}),
+    }  # fmt: skip
 
 
 def misfit_of_grid(drive: Drive, step: float, lost: float) -> str:

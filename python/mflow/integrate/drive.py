@@ -7,7 +7,6 @@ The loops over steps are in the core; here they are cut into pieces, between whi
 from __future__ import annotations
 
 import math
-import zlib
 from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -27,10 +26,11 @@ from mflow.base.result import IVPResult, Origin, Result, attach, keep_origin, pe
 from mflow.base.telling import tell
 from mflow.course.agenda import Agenda, agenda_of, steps_left
 from mflow.course.outputs import add_outputs, check_outputs
+from mflow.course.poles import PoleAhead
 from mflow.course.signs import Walls, check_signs, left_words, let_go, walls_of
 from mflow.course.stops import check_actions
 from mflow.integrate import control, curvature, endings
-from mflow.integrate.checkpoint import Checkpoints, StepState, misfit_of_grid
+from mflow.integrate.checkpoint import Checkpoints, StepState, facts_of, misfit_of_grid
 from mflow.integrate.control import MANY, Settings
 from mflow.integrate.curvature import CALLBACK, GROWTH, AutoSteps, StiffnessWarning, check_measurable, give_radius, looks_misfit, stable_end
 from mflow.integrate.history import History
@@ -100,6 +100,7 @@ class Drive:
     signs: NDArray[np.int64] | None = None
     inside: Inside | None = None
     walls: Walls | None = None
+    pole: PoleAhead | None = None
     rest: Rest | None = None
     outputs: Callable[..., Any] | None = None
     switches: Any = None  # of contacts and friction
@@ -143,7 +144,7 @@ class Drive:
         if self.mode == "adaptive":
             self.crawl = endings.Crawl(self.run, self.t1, self.tolerances[1], name, settings.mass is None and not self.both_sides)
         if not (settings.checkpoint is None and settings.checkpoint_every is None and settings.resume is None):
-            self.checkpoints = Checkpoints(settings, self.run, self.history, self.events, self._facts, self.switches)
+            self.checkpoints = Checkpoints(settings, self.run, self.history, self.events, partial(facts_of, self), self.switches)
             if settings.resume is not None:
                 self._resume(self.checkpoints)
 
@@ -178,6 +179,7 @@ class Drive:
                 self.run.set_first_step(self.first)
             self.run.look_for_stiffness(stable_end(self.method.record))
             self.walls = walls_of(self.run, self.method, s.mass, rtol, atol, self.signs, abs(self.t1 - self.t0))
+            self.pole = None if self.walls is None else PoleAhead(self.run, self.t0, self.t1)
         elif s.first_step is not None or s.min_step is not None or s.max_step is not None:
             raise ValueError("first_step, min_step, max_step: they belong to error control, and dt gives fixed steps: omit them, or dt")
         if not (s.until is None and s.steady_rtol is None and s.steady_atol is None):
@@ -366,6 +368,8 @@ class Drive:
             self.doubt.look_ahead()
         if self.crawl is not None:
             self.crawl.look()
+            if self.pole is not None and run.k % endings.ENDS == 0:
+                self.pole.again()
             if status == 0 and run.k % endings.ENDS == 0 and self._aside(self.crawl.has_ended):
                 return ENDED
             if status == 0 and self.walls is not None and self.walls.due(self.t1, self._aside):
@@ -419,7 +423,8 @@ class Drive:
 
     def _adaptive(self, count: int, goal: float, rows: stepper.Rows | None) -> int:
         """Up to `count` steps under error control."""
-        status = self.run.adaptive(count, goal, rows, paced=True)
+        pole = self.pole
+        status = self.run.adaptive(count, goal, rows, paced=True) if pole is None else pole.steps(count, goal, rows, self._aside)
         if self.walls is not None and (status == stepper.WALL_DUE or status in CANNOT):
             status = self.walls.look(0 if status == stepper.WALL_DUE else status, goal, self.first or 0.0, self.events)
         return status
@@ -453,24 +458,6 @@ class Drive:
             self.looked += self.run.nfev - before
 
     # ---- saving and resuming ----------------------------------------------------------------------------------------------------------
-
-    def _facts(self) -> dict[str, Any]:
-        """What must be the same in the call that resumes."""
-        rtol, atol = (one.tolist() for one in self.tolerances[:2]) if self.tolerances else (None, None)
-        return {
-            "method": repr(tuple(self.settings.pair) if self.settings.pair else self.method),
-            "shape": list(self.start.shape), "t_span": [self.t0, self.t1], "mode": self.mode,
-            "y0 (its checksum)": zlib.crc32(self.start.tobytes()), "rtol": rtol, "atol": atol,
-            "dt": self.step if self.mode == "fixed" else None, "events": self.events.count if self.events is not None else 0,
-            "every": self.history.every, "dense": self.history.dense,
-            "times": None if self.history.times is None else self.history.times.tolist(),
-            **({} if self.given is None else {"steps": self.given.facts}),
-            **({} if self.settings.mass is None else {"mass (its checksum)": self.settings.mass}),
-            **({} if self.agenda is None else self.agenda.facts),
-            **({} if self.signs is None else {"nonnegative": self.signs.tolist()}),
-            **({} if self.rest is None else {"until": [self.rest.rtol.tolist(), self.rest.atol.tolist()]}),
-            **({} if self.events is None or not self.events.acts else {"acting": self.events.numbers}),
-        }  # fmt: skip
 
     def _resume(self, checkpoints: Checkpoints) -> None:
         """Goes back to where a checkpoint was written. Raises ValueError where no run of this call can have come to that place."""
@@ -555,6 +542,7 @@ class Drive:
         method = self.method if self.legs is None else self.legs.in_charge
         ending = endings.Ending(self.run, method, self.mode, self.step, self.start, self.t0, where)
         ending.warned, ending.t_end = self.warned, self.t1
+        ending.pole = "" if self.pole is None else self.pole.words
         return ending
 
     def _notes(self) -> str:

@@ -311,6 +311,13 @@ def look_for_walls(Run run):
         (<Legs> run).stiff.flags |= RUN_WALLS
 
 
+def look_for_poles(Run run, double h):
+    """From here on `adaptive` returns POLE_DUE where steps below h do not grow; 0: never."""
+    run.r.pole_h = h
+    if isinstance(run, Legs):
+        (<Legs> run).calm.pole_h = (<Legs> run).stiff.pole_h = h
+
+
 cdef bint behind(run_t *r, Problem problem) noexcept:
     """The run of a problem whose callbacks have been exchanged. False: no memory."""
     cdef newton_t *newton = r.newton
