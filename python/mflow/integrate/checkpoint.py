@@ -22,7 +22,7 @@ from mflow.stability import spectrum
 if TYPE_CHECKING:
     from mflow.integrate.drive import Drive
 
-__all__ = ["Checkpoints", "StepState", "misfit_of_grid"]
+__all__ = ["Checkpoints", "StepState", "facts_of", "misfit_of_grid"]
 
 GROWTH = 10.0  # of a step, at most, from one to the next
 EVERY = 1000  # steps between two checkpoints, where the user does not say

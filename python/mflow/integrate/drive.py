@@ -26,7 +26,6 @@ from mflow.base.result import IVPResult, Origin, Result, attach, keep_origin, pe
 from mflow.base.telling import tell
 from mflow.course.agenda import Agenda, agenda_of, steps_left
 from mflow.course.outputs import add_outputs, check_outputs
-from mflow.course.poles import PoleAhead
 from mflow.course.signs import Walls, check_signs, left_words, let_go, walls_of
 from mflow.course.stops import check_actions
 from mflow.integrate import control, curvature, endings
@@ -42,6 +41,7 @@ from mflow.stability.spectrum import Looks, relaxing
 
 if TYPE_CHECKING:
     from mflow.course.past_limit import PastLimit
+    from mflow.course.poles import PoleAhead
     from mflow.course.steady import Rest
 
 __all__ = ["Drive", "follow"]
@@ -144,7 +144,7 @@ class Drive:
         if self.mode == "adaptive":
             self.crawl = endings.Crawl(self.run, self.t1, self.tolerances[1], name, settings.mass is None and not self.both_sides)
         if not (settings.checkpoint is None and settings.checkpoint_every is None and settings.resume is None):
-            self.checkpoints = Checkpoints(settings, self.run, self.history, self.events, partial(facts_of, self), self.switches)
+            self.checkpoints = Checkpoints(settings, self.run, self.history, self.events, self._facts, self.switches)
             if settings.resume is not None:
                 self._resume(self.checkpoints)
 
@@ -179,7 +179,10 @@ class Drive:
                 self.run.set_first_step(self.first)
             self.run.look_for_stiffness(stable_end(self.method.record))
             self.walls = walls_of(self.run, self.method, s.mass, rtol, atol, self.signs, abs(self.t1 - self.t0))
-            self.pole = None if self.walls is None else PoleAhead(self.run, self.t0, self.t1)
+            if self.walls is not None:
+                from mflow.course.poles import PoleAhead
+
+                self.pole = PoleAhead(self.run, self.t0, self.t1)
         elif s.first_step is not None or s.min_step is not None or s.max_step is not None:
             raise ValueError("first_step, min_step, max_step: they belong to error control, and dt gives fixed steps: omit them, or dt")
         if not (s.until is None and s.steady_rtol is None and s.steady_atol is None):
@@ -458,6 +461,10 @@ class Drive:
             self.looked += self.run.nfev - before
 
     # ---- saving and resuming ----------------------------------------------------------------------------------------------------------
+
+    def _facts(self) -> dict[str, Any]:
+        """What must be the same in the call that resumes."""
+        return facts_of(self)
 
     def _resume(self, checkpoints: Checkpoints) -> None:
         """Goes back to where a checkpoint was written. Raises ValueError where no run of this call can have come to that place."""
