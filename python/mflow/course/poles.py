@@ -41,6 +41,7 @@ SHRUNK, DEEPER = (
     1e-5,
     1e-3,
 )  # of the run: steps below which a pole is looked for; and of those that found none, below which the next look is
+AGAIN = 1024  # steps after which one is looked for as at first
 REACH = 1024.0  # steps of that size: how far a pole may be
 STRIP = 1e-7  # of t: at least so far, as the power is measured over a part of it
 
@@ -125,30 +126,26 @@ def _zoom(size: Callable[[float], float], t: float, value: float, width: float, 
 
 
 class PoleAhead:
-    """A pole in time ahead of a run under error control from t0 to t1, of y' = f(t, y) alone."""
+    """A pole in time ahead of a run under error control to t1, of y' = f(t, y) alone. shrunk : steps below which it is looked for."""
 
     words = ""  # of the pole that was found
 
-    def __init__(self, run: Run, t0: float, t1: float) -> None:
-        self.run, self.last, self.shrunk = run, t1, SHRUNK * abs(t1 - t0) if math.isfinite(t1) else 0.0
-        look_for_poles(run, self.shrunk)
+    def __init__(self, run: Run, shrunk: float, t1: float) -> None:
+        self.run, self.last, self.shrunk = run, t1, shrunk
 
     def steps(self, count: int, goal: float, rows: stepper.Rows | None, aside: Callable[..., Any]) -> int:
         """Up to `count` steps towards `goal`, none of them over the pole; the status. aside : asks without counting evaluations."""
         run = self.run
+        if run.k % AGAIN == 0 and not self.words:
+            look_for_poles(run, self.shrunk)
         end = goal if not self.words or abs(goal - run.t) < abs(self.last - run.t) else self.last
         status = run.adaptive(count, end, rows, paced=True)
         if status == stepper.POLE_DUE:
-            aside(self._look, goal)
+            aside(self.look, goal)
             return 0
         return int(stepper.STEP_TOO_SMALL) if status == 0 and end != goal and run.t == end else int(status)
 
-    def again(self) -> None:
-        """Looks anew once steps have shrunk, as the run may have gone on from where nothing was found."""
-        if not self.words:
-            look_for_poles(self.run, self.shrunk)
-
-    def _look(self, goal: float) -> None:
+    def look(self, goal: float) -> None:
         """If there is one next to where the run stands, before `goal`, it goes no further than that."""
         run, h = self.run, self.run.h
         far = max(REACH * abs(h), STRIP * abs(run.t))

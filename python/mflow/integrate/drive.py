@@ -46,6 +46,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Drive", "follow"]
 
+SHRUNK = 1e-5  # of the run: steps below which a pole in time is looked for
 MAX_STEPS = 0x7FFFFF01  # the status where max_steps are taken
 # statuses of error control that no step was short enough for
 CANNOT = {stepper.NON_FINITE, stepper.RETRY_NON_FINITE, stepper.STEP_TOO_SMALL, stepper.SOLVE_FAILED, stepper.RETRY_SOLVE}
@@ -180,9 +181,9 @@ class Drive:
             self.run.look_for_stiffness(stable_end(self.method.record))
             self.walls = walls_of(self.run, self.method, s.mass, rtol, atol, self.signs, abs(self.t1 - self.t0))
             if self.walls is not None:
-                from mflow.course.poles import PoleAhead
+                from mflow_core.stepping.legs import look_for_poles
 
-                self.pole = PoleAhead(self.run, self.t0, self.t1)
+                look_for_poles(self.run, SHRUNK * abs(self.t1 - self.t0) if math.isfinite(self.t1) else 0.0)
         elif s.first_step is not None or s.min_step is not None or s.max_step is not None:
             raise ValueError("first_step, min_step, max_step: they belong to error control, and dt gives fixed steps: omit them, or dt")
         if not (s.until is None and s.steady_rtol is None and s.steady_atol is None):
@@ -371,8 +372,6 @@ class Drive:
             self.doubt.look_ahead()
         if self.crawl is not None:
             self.crawl.look()
-            if self.pole is not None and run.k % endings.ENDS == 0:
-                self.pole.again()
             if status == 0 and run.k % endings.ENDS == 0 and self._aside(self.crawl.has_ended):
                 return ENDED
             if status == 0 and self.walls is not None and self.walls.due(self.t1, self._aside):
@@ -428,6 +427,12 @@ class Drive:
         """Up to `count` steps under error control."""
         pole = self.pole
         status = self.run.adaptive(count, goal, rows, paced=True) if pole is None else pole.steps(count, goal, rows, self._aside)
+        if status == stepper.POLE_DUE:
+            from mflow.course.poles import PoleAhead
+
+            self.pole = PoleAhead(self.run, SHRUNK * abs(self.t1 - self.t0), self.t1)
+            self._aside(self.pole.look, goal)
+            return 0
         if self.walls is not None and (status == stepper.WALL_DUE or status in CANNOT):
             status = self.walls.look(0 if status == stepper.WALL_DUE else status, goal, self.first or 0.0, self.events)
         return status
