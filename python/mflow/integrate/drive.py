@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Drive", "follow"]
 
-SHRUNK = 1e-5  # of the run: steps below which a pole in time is looked for
+SHRUNK = 1e-6  # of the run: steps below which a pole in time is looked for
 MAX_STEPS = 0x7FFFFF01  # the status where max_steps are taken
 # statuses of error control that no step was short enough for
 CANNOT = {stepper.NON_FINITE, stepper.RETRY_NON_FINITE, stepper.STEP_TOO_SMALL, stepper.SOLVE_FAILED, stepper.RETRY_SOLVE}
