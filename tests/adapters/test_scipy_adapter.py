@@ -546,3 +546,17 @@ def test_two_methods_in_turn() -> None:
     assert scipy.integrate.solve_ivp(lambda t, y: y * y, (0, 2), [1.0], method=mflow.scipy.AUTO).status == -1
     with pytest.raises(ValueError, match="method, dt: 'auto'"):
         scipy.integrate.solve_ivp(chase, (0, 3), [0.0], method=mflow.scipy.AUTO, dt=0.1)
+
+
+@pytest.mark.parametrize("name", ["mass", "breaks", "doses", "nonnegative"])
+def test_arguments_that_change_the_problem_are_not_left_out(name: str) -> None:
+    with pytest.raises(TypeError, match=f"{name}: a solver of SciPy's takes none"):
+        scipy.integrate.solve_ivp(lambda t, y: -y, (0.0, 1.0), [1.0, 1.0], method=mflow.scipy.Radau5, **{name: [1.0, 0.0]})
+
+
+@pytest.mark.parametrize("vectorized", [False, True])
+@pytest.mark.parametrize("name", ["Radau5", "DOPRI5", "AUTO"])
+def test_complex_slopes_of_a_real_start_lose_no_imaginary_part(name: str, vectorized: bool) -> None:
+    method = getattr(mflow.scipy, name)
+    with pytest.raises(TypeError, match=r"fun: .*complex128; for complex slopes pass a complex y0"):
+        scipy.integrate.solve_ivp(lambda t, y: -1j * y, (0.0, 1.0), [1.0, 2.0], method=method, vectorized=vectorized)

@@ -14,6 +14,7 @@ This module needs SciPy, and `import mflow` does not import it. Inside it `scipy
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Callable
 from typing import Any, ClassVar
@@ -36,6 +37,7 @@ from mflow.integrate.control import ATOL, ROUNDING, RTOL, check_first_step, chec
 from mflow.integrate.curvature import stable_end
 from mflow.integrate.dense import DenseOutput as Extension
 from mflow.integrate.endings import Ending
+from mflow.integrate.ivp import solve_ivp
 from mflow.problems.complexes import ComplexOutput, Pairs, is_complex
 from mflow.solvers import nonlinear
 from mflow.stability import spectrum
@@ -219,9 +221,11 @@ class MethodSolver(OdeSolver):  # type: ignore[misc]
             free = {"max_step": math.inf, "min_step": 0.0}
             given = {**bounds, "rtol": rtol, "atol": atol}
             idle += [name for name, value in given.items() if value is not None and not (name in free and value == free[name])]
+        _check_foreign([name for name in options if name not in known])
         warn_extraneous(idle)
         check_flags(vectorized=vectorized)
         super().__init__(fun, check_number(t0, "t0"), y0, _bound(t_bound), vectorized, support_complex=True)
+        self._slopes = _of_columns(fun) if vectorized else fun
         self._pairs = Pairs(self.y) if is_complex(self.y) else None
         self.dt = _check_dt(self.method, dt, self.t, self.t_bound)
         self._start, self._t0, self._status, self._unmeasured = self._carried(self.y), self.t, 0, ""
@@ -265,7 +269,7 @@ class MethodSolver(OdeSolver):  # type: ignore[misc]
     def _own_copy(self, t: float, y: Array) -> Any:
         """fun, with an array that it may keep and change."""
         if self._pairs is None:
-            return self.fun_single(t, y.copy())
+            return self._slopes(t, y.copy())  # SciPy's `fun_single` would make real numbers of complex ones
         return self._pairs.real(self.fun_single(t, self._pairs.state(y.copy())), "fun")
 
     def _carried(self, y: Any) -> Array:
@@ -406,6 +410,18 @@ def _check_dt(method: Method, dt: Any, t0: float, t_bound: float) -> float | Non
     if t_bound != t0 and t0 + math.copysign(step, t_bound - t0) == t0:
         raise ValueError(f"dt: expected a step that moves t = {t0:g}, got {dt!r}, which is lost in rounding")
     return step
+
+
+def _check_foreign(names: list[str]) -> None:
+    """TypeError where one of these is an argument of `mflow.solve_ivp` alone: without it, as with `mass`, another problem is solved."""
+    for name in names:
+        if name in inspect.signature(solve_ivp).parameters:
+            raise TypeError(f"{name}: a solver of SciPy's takes none; call mflow.solve_ivp, which does, or omit it")
+
+
+def _of_columns(fun: Callable[..., Any]) -> Callable[..., Any]:
+    """A vectorized function, for one state."""
+    return lambda t, y: np.ravel(fun(t, y[:, None]))
 
 
 def _matrix(value: Any) -> Any:

@@ -4,18 +4,27 @@ Steps of a size that only stability has chosen leap over a pole of the forcing, 
 at along the way at one state, and where it stands out, ever nearer to where it is largest. At a pole like |t - t*|^-p the integral diverges
 if p >= 1, and p is measured between two distances. At one with p < 1, at a logarithm and at what is steep and bounded it does not. A pole
 that belongs to the state, as of 1/(y - t), is not there at another state beside it.
+
+Steps under error control come down to such a pole by a part of what is left each time, and at loose tolerances one of them leads over it.
+So they are held on this side of a pole that is found ahead once they have shrunk, and the run ends there (`PoleAhead`).
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from mflow_core.stepping import stepper
+from mflow_core.stepping.legs import look_for_poles
 
 from mflow.base.checks import OUTSIDE, Array
 
-__all__ = ["elsewhere", "pole_words"]
+if TYPE_CHECKING:
+    from mflow_core.stepping.stepper import Run
+
+__all__ = ["PoleAhead", "elsewhere", "pole_words"]
 
 ELSEWHERE = 0.618  # of the way: where f is another one if it depends on time, as nothing has its period
 LOOKS = (0.146, 0.382, 0.854)  # of the way: where f is looked at then, as well
@@ -28,6 +37,13 @@ LAST = 64.0  # units in the last place of t: a pole is not known more closely
 NEAR, FAR = 1024.0, 2.0**20  # times that: the distances between which the power is measured, to .0002
 LEAST_POWER = 0.998
 ASIDE = 1e-3  # of the state: where a pole in time stands as well, and one at which the state is met by something does not
+SHRUNK, DEEPER = (
+    1e-5,
+    1e-3,
+)  # of the run: steps below which a pole is looked for; and of those that found none, below which the next look is
+AGAIN = 1024  # steps after which one is looked for as at first
+REACH = 1024.0  # steps of that size: how far a pole may be
+STRIP = 1e-7  # of t: at least so far, as the power is measured over a part of it
 
 Slope = Callable[[float, Array], Array]
 
@@ -54,6 +70,19 @@ def pole_words(
 
     at_start, between : |f(t0, y)|, and what `elsewhere` gives, where they are known.
     """
+    pole = _pole(slope, t0, t1, y, at_start, between)
+    return "" if pole is None else words_of(pole[0])
+
+
+def words_of(t: float) -> str:
+    """What is said of a pole at t."""
+    return f"the right-hand side grows without bound at t = {t:.9g}, so fast that its integral diverges: no step leads over it"
+
+
+def _pole(
+    slope: Slope, t0: float, t1: float, y: Array, at_start: float | None = None, between: float | None = None
+) -> tuple[float, float] | None:  # fmt: skip
+    """Where it is, and how closely that is known; None where there is none."""
 
     def size(t: float, y: Array = y) -> float:
         return size_of(slope, t, y)
@@ -61,20 +90,20 @@ def pole_words(
     at_start = size(t0) if at_start is None else at_start
     between = elsewhere(slope, t0, t1, y) if between is None else between
     if between == at_start:
-        return ""
+        return None
     times = [t0 + part * (t1 - t0) for part in (ELSEWHERE, *LOOKS)]
     values, width = [between, *(size(t) for t in times[1:])], APART * (t1 - t0)
     best, usual = max(range(len(values)), key=values.__getitem__), float(np.median([at_start, *values]))
     if not values[best] > STANDS_OUT * usual or size(t1) == math.inf:  # a wall, which steps themselves meet
-        return ""
+        return None
     t, near = _zoom(size, times[best], values[best], width, FAR_OUT * usual)
     if not 0.0 < FAR * near < abs(width):
-        return ""
+        return None
     far, close = (min(size(t + d), size(t - d)) for d in (FAR * near, NEAR * near))
     beside = size(t + NEAR * near, y + ASIDE * (np.abs(y) + (np.max(np.abs(y), initial=0.0) or 1.0)))
     if not (0.0 < far < close < math.inf and math.log(close / far) >= LEAST_POWER * math.log(FAR / NEAR) and beside > 0.5 * close):
-        return ""
-    return f"the right-hand side grows without bound at t = {t:.9g}, so fast that its integral diverges: no step leads over it"
+        return None
+    return t, near
 
 
 def _zoom(size: Callable[[float], float], t: float, value: float, width: float, usual: float) -> tuple[float, float]:
@@ -94,3 +123,35 @@ def _zoom(size: Callable[[float], float], t: float, value: float, width: float, 
         if most > value:
             value, t = most, there
     return t, max(abs(width), LAST * math.ulp(t))
+
+
+class PoleAhead:
+    """A pole in time ahead of a run under error control to t1, of y' = f(t, y) alone. shrunk : steps below which it is looked for."""
+
+    words = ""  # of the pole that was found
+
+    def __init__(self, run: Run, shrunk: float, t1: float) -> None:
+        self.run, self.last, self.shrunk = run, t1, shrunk
+
+    def steps(self, count: int, goal: float, rows: stepper.Rows | None, aside: Callable[..., Any]) -> int:
+        """Up to `count` steps towards `goal`, none of them over the pole; the status. aside : asks without counting evaluations."""
+        run = self.run
+        if run.k % AGAIN == 0 and not self.words:
+            look_for_poles(run, self.shrunk)
+        end = goal if not self.words or abs(goal - run.t) < abs(self.last - run.t) else self.last
+        status = run.adaptive(count, end, rows, paced=True)
+        if status == stepper.POLE_DUE:
+            aside(self.look, goal)
+            return 0
+        return int(stepper.STEP_TOO_SMALL) if status == 0 and end != goal and run.t == end else int(status)
+
+    def look(self, goal: float) -> None:
+        """If there is one next to where the run stands, before `goal`, it goes no further than that."""
+        run, h = self.run, self.run.h
+        far = max(REACH * abs(h), STRIP * abs(run.t))
+        pole = _pole(run.slope, run.t, run.t + math.copysign(min(far, abs(goal - run.t)), h), run.y)
+        if pole is None or not (pole[0] - run.t) * h > 0.0:
+            look_for_poles(run, DEEPER * abs(h))
+            return
+        look_for_poles(run, 0.0)
+        self.words, self.last = words_of(pole[0]), pole[0] - math.copysign(2.0 * pole[1], h)

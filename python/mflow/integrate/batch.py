@@ -384,6 +384,9 @@ def _summary(task: Task, columns: Columns) -> str:
         named = ", ".join(map(str, members[:NAMED])) + (", ..." if count > NAMED else "")
         which = f"trajector{'ies' if count > 1 else 'y'} {named}"
         parts.append(f"{count} {reason} ({which}: {columns.messages.get(members[0], 'not begun')})")
+    if failed := [k for k in columns.errors if columns.reason[k] == "finished"]:
+        error, which = columns.errors[failed[0]], f"trajector{'ies' if len(failed) > 1 else 'y'} {', '.join(map(str, failed[:NAMED]))}"
+        parts.append(f"{len(failed)} without outputs ({which}{', ...' if len(failed) > NAMED else ''}: {type(error).__name__}: {error})")
     if tally["rhs_failed"] == total > 1 and _one_each(task):
         parts.append("args= goes to every trajectory as it is; give what each has of its own by batch_args=, one entry a trajectory")
     return "; ".join(parts)

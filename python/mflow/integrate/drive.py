@@ -41,10 +41,12 @@ from mflow.stability.spectrum import Looks, relaxing
 
 if TYPE_CHECKING:
     from mflow.course.past_limit import PastLimit
+    from mflow.course.poles import PoleAhead
     from mflow.course.steady import Rest
 
 __all__ = ["Begun", "Drive", "follow", "give_partial"]
 
+SHRUNK = 1e-6  # of the run: steps below which a pole in time is looked for
 MAX_STEPS = 0x7FFFFF01  # the status where max_steps are taken
 # statuses of error control that no step was short enough for
 CANNOT = {stepper.NON_FINITE, stepper.RETRY_NON_FINITE, stepper.STEP_TOO_SMALL, stepper.SOLVE_FAILED, stepper.RETRY_SOLVE}
@@ -117,6 +119,7 @@ class Drive:
     signs: NDArray[np.int64] | None = None
     inside: Inside | None = None
     walls: Walls | None = None
+    pole: PoleAhead | None = None
     rest: Rest | None = None
     outputs: Callable[..., Any] | None = None
     switches: Any = None  # of contacts and friction
@@ -201,6 +204,10 @@ class Drive:
                 self.run.set_first_step(self.first)
             self.run.look_for_stiffness(stable_end(self.method.record))
             self.walls = walls_of(self.run, self.method, s.mass, rtol, atol, self.signs, abs(self.t1 - self.t0))
+            if self.walls is not None:
+                from mflow_core.stepping.legs import look_for_poles
+
+                look_for_poles(self.run, SHRUNK * abs(self.t1 - self.t0) if math.isfinite(self.t1) else 0.0)
         elif s.first_step is not None or s.min_step is not None or s.max_step is not None:
             raise ValueError("first_step, min_step, max_step: they belong to error control, and dt gives fixed steps: omit them, or dt")
         if not (s.until is None and s.steady_rtol is None and s.steady_atol is None):
@@ -446,10 +453,17 @@ class Drive:
 
     def _adaptive(self, count: int, goal: float, rows: stepper.Rows | None) -> int:
         """Up to `count` steps under error control."""
+        pole = self.pole
         if self.begun is not None and self.begun.status != 0:
             status, self.begun = self.begun.status, None
         else:
-            status = self.run.adaptive(count, goal, rows, paced=True)
+            status = self.run.adaptive(count, goal, rows, paced=True) if pole is None else pole.steps(count, goal, rows, self._aside)
+        if status == stepper.POLE_DUE:
+            from mflow.course.poles import PoleAhead
+
+            self.pole = PoleAhead(self.run, SHRUNK * abs(self.t1 - self.t0), self.t1)
+            self._aside(self.pole.look, goal)
+            return 0
         if self.walls is not None and (status == stepper.WALL_DUE or status in CANNOT):
             status = self.walls.look(0 if status == stepper.WALL_DUE else status, goal, self.first or 0.0, self.events)
         return status
@@ -551,6 +565,7 @@ class Drive:
         method = self.method if self.legs is None else self.legs.in_charge
         ending = endings.Ending(self.run, method, self.mode, self.step, self.start, self.t0, where)
         ending.warned, ending.t_end = self.warned, self.t1
+        ending.pole = "" if self.pole is None else self.pole.words
         return ending
 
     def _notes(self) -> str:

@@ -110,6 +110,7 @@ class Ending:
     looked = 0  # evaluations for words that may go unsaid: none of the run's
     warned = ""  # what was said of steps that are too long, where that is known already
     t_end = math.nan
+    pole = ""  # words of one in time that steps were held before
     held = False  # whether steps were held at the stability limit before a checkpoint that the run went on from
 
     def __init__(self, run: stepper.Run, method: Method, mode: str, step: float, start: Array, t0: float, where: str) -> None:
@@ -261,6 +262,8 @@ class Ending:
         if run.t + math.copysign(run.max_step, run.h) == run.t:
             return "step_too_small", f"max_step = {run.max_step:.3g} is lost in rounding {self.where}: t + max_step == t; raise it"
         text = f"the tolerances want a step of {abs(run.h):.3g} {self.where}"
+        if self.pole:
+            return "step_too_small", f"{text}: {self.pole}"
         if jump := self._jump_at_end():
             return "step_too_small", f"{text}: {jump}"
         if slides := self._slides(abs(run.h)):

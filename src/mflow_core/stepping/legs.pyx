@@ -325,6 +325,13 @@ def may_pass_0(Run run, ptrdiff_t component):
     run.r.leaps[LEAPS_OF + component // 64] |= <int64_t> 1 << (component % 64)
 
 
+def look_for_poles(Run run, double h):
+    """From here on `adaptive` returns POLE_DUE where steps below h do not grow; 0: never."""
+    run.r.pole_h = h
+    if isinstance(run, Legs):
+        (<Legs> run).calm.pole_h = (<Legs> run).stiff.pole_h = h
+
+
 cdef bint behind(run_t *r, Problem problem) noexcept:
     """The run of a problem whose callbacks have been exchanged. False: no memory."""
     cdef newton_t *newton = r.newton

@@ -34,7 +34,7 @@ from mflow_core.solvers.stages.mass cimport leave_null_space
 from mflow_core.stepping.energy.ledger cimport ledger_idle, ledger_step, ledger_told
 from mflow_core.stepping.motion cimport motion_error, motion_start
 from mflow_core.stepping.output cimport RECORD_ACT, RECORD_EVENT, RECORD_FULL, extend, is_full, polynomial, write_step
-from mflow_core.stepping.run cimport (LEG_OVER, RHO_DUE, RUN_INSIDE, RUN_WALLS, WALL_DUE, accept, couples, end_has_slope, linearizes, rho_is_due, run_ready,
+from mflow_core.stepping.run cimport (LEG_OVER, POLE_DUE, RHO_DUE, RUN_INSIDE, RUN_WALLS, WALL_DUE, accept, couples, end_has_slope, linearizes, rho_is_due, run_ready,
                                       run_settle, try_step)
 from mflow_core.stepping.starts cimport leave_grid, run_act, size_of
 from mflow_core.stepping.watch.handover cimport run_doubt, run_watch
@@ -51,6 +51,7 @@ cdef enum:
 
 cdef double SMOOTH = 3.0625              # beyond 1.4 of the limit no step is accepted for long: that is a jump in f
 cdef double KEPT = 1.2                   # implicit motions: a step that could grow by less stays
+cdef double GROWS = 1.5                  # times the step before: no pole in time is near one that grows by more
 cdef double LEFT = 0.95                  # and one that should shrink by less: it was chosen at 0.9 of what the tolerance allows
 cdef double LEAST_RATE = 0.2             # for one iteration of multistep methods with a mass: what it leaves of algebraic equations no step mends
 cdef double INSIDE = 0.4                 # of a step: between the nodes of radau5, where its polynomial is farthest off
@@ -428,6 +429,8 @@ cdef int step_once(run_t *r, double t_end, record_t *record) noexcept nogil:
     cdef int status
     while True:
         planned = h = planned_step(&r.c, r.t)
+        if fabs(h) < r.pole_h and fabs(h) < GROWS * fabs(r.t - r.t_before):
+            return POLE_DUE
         t_next = r.t + h
         if t_next == r.t and r.n > 0:
             r.c.h = h                        # max_step is lost in rounding
@@ -497,7 +500,7 @@ cdef void give_tolerances(run_t *r) noexcept nogil:
 
 
 cdef int run_adaptive(run_t *r, int64_t count, double t_end, record_t *record) noexcept nogil:
-    """Up to `count` accepted steps, until t_end. 0, RECORD_FULL, RECORD_EVENT, RHO_DUE, WALL_DUE, or why it could not go on."""
+    """Up to `count` accepted steps, until t_end. 0, RECORD_FULL, RECORD_EVENT, RHO_DUE, WALL_DUE, POLE_DUE, or why it could not go on."""
     cdef unsigned int mode = mf_fp_enter()
     cdef int64_t _i
     cdef int status = 0

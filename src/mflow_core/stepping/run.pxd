@@ -19,6 +19,7 @@ cdef enum:
     RUN_LEAPS = 64                       # under error control: steps over 0 are looked at, see watch/leaps.pyx
     LEAPS_OF = 3                         # where the bits of components begin in `leaps`
     RHO_EVERY = 25                       # steps between estimates of the spectral radius, at most, where the method needs it
+    POLE_DUE = 0x7FFFFFF6                # is there a pole in time ahead? The driver looks, and goes on
     WALL_DUE = 0x7FFFFFF7                # is there a wall that steps should not go beyond? The driver looks, and goes on
     LEG_OVER = 0x7FFFFFF8                # the leg of this method is over, see `leg_t`: the driver goes on with the other
     RHO_DUE = 0x7FFFFFFC                 # no code that a callback would return: the driver estimates it, and goes on
@@ -79,6 +80,7 @@ ctypedef struct run_t:
     unsigned int flags_before            # the frame's, during it
     int64_t k, k_base
     control_t c
+    double pole_h                        # POLE_DUE is returned where steps below it do not grow; 0: never
     double first_step                    # of a start under error control, behind an action too; 0: estimated
     control_t of_v                       # tolerances of a velocity, in second order; the rest of it is not used
     int n_D                              # vectors of the continuous extension: its degree

@@ -414,7 +414,8 @@ cdef void begin_control(run_t *r) noexcept nogil:
     cdef int order = r.sizes.order if r.sizes.order else r.m.order
     # Two estimates of one vector combine (dop853); those of x and v are one each.
     control_begin(&r.c, r.n, order, r.m.order_hat if r.m.order_hat < order else order, r.sizes.n_err if r.sizes.n_vis == 1 else 1)
-    r.c.predicts = couples(r.m)
+    r.c.predicts = couples(r.m) or (
+        r.m.flags & (MF_IMPLICIT | MF_SECOND_ORDER) == MF_IMPLICIT and r.m.tab != NULL and not linearizes(r.m))
 
 
 cdef void run_tolerances(run_t *r, const double *rtol, const double *atol, ptrdiff_t count) noexcept nogil:

@@ -18,6 +18,7 @@ FULL: int
 EVENT: int
 RHO_DUE: int
 WALL_DUE: int
+POLE_DUE: int
 STEP_TOO_SMALL: int
 SOLVE_FAILED: int
 RETRY_SOLVE: int

@@ -93,3 +93,10 @@ def test_other_failures_do_not_speak_of_batch_args() -> None:
     r = mflow.solve_ivp_batch(lambda t, y, k: refuses(t, y), (0, 1), np.ones((3, 1)), args=(1.0,))
     assert r.reason == ["rhs_failed"] * 3
     assert "batch_args" not in r.message
+
+
+def test_outputs_that_fail_are_in_the_message() -> None:
+    r = mflow.solve_ivp_batch(lambda t, y: -y, (0, 1), np.ones((3, 1)), "tsit5", outputs=lambda t, y: "text")
+    assert r.reason == ["finished"] * 3
+    assert sorted(r.errors) == [0, 1, 2]
+    assert "3 without outputs (trajectories 0, 1, 2: TypeError: outputs: expected numbers" in r.message

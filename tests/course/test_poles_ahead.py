@@ -1,0 +1,57 @@
+"""Error-controlled steps end at a pole in time whose integral diverges: at loose tolerances one led over it, and the run finished.
+
+The solutions are known: -log(1 - t) and the like run off at t = 1, and no state stands behind it.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import mflow
+
+POLES: dict[str, tuple[Callable[[float, Any], Any], float]] = {
+    "1/(1 - t)": (lambda t, y: 1.0 / np.float64(1.0 - t) + 0.0 * y, 1.0),
+    "-1/(1.03 - t)^2": (lambda t, y: -1.0 / np.float64(1.03 - t) ** 2 + 0.0 * y, 1.03),
+    "tan t": (lambda t, y: np.tan(t) + 0.0 * y, 0.5 * np.pi),
+    "-50 y + 1/(1.03 - t)": (lambda t, y: -50.0 * y + 1.0 / np.float64(1.03 - t), 1.03),
+}
+METHODS = ["bs32", "tsit5", "dopri5", "dop853", "rkc2", "radau5", "bdf", "rodas5p", "esdirk43", "auto"]
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("name", POLES)
+def test_no_step_leads_over_a_pole(name: str, method: str) -> None:
+    fun, pole = POLES[name]
+    with np.errstate(all="ignore"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        r = mflow.solve_ivp(fun, (0.0, 2.0), [0.0], method, rtol=1e-3, atol=1e-3)
+    assert not r.success
+    assert r.reason in ("diverged", "step_too_small")
+    assert pole - 1e-6 < r.t[-1] < pole
+    assert f"{pole:.6g}"[:4] in r.message
+
+
+def test_a_run_backwards_stops_there_too() -> None:
+    r = mflow.solve_ivp(lambda t, y: 1.0 / np.float64(t + 1.0) + 0.0 * y, (0.0, -2.0), [0.0], "tsit5", rtol=1e-3, atol=1e-3)
+    assert r.reason == "diverged"
+    assert -1.0 < r.t[-1] < -1.0 + 1e-6
+
+
+@pytest.mark.parametrize(
+    ("fun", "exact"),
+    [
+        (lambda t, y: abs(np.float64(1.0 - t)) ** -0.5 + 0.0 * y, 4.0),  # its integral is finite
+        (lambda t, y: 1.0 / (1e-8 + (t - 1.0) ** 2) + 0.0 * y, 2e4 * np.arctan(1e4)),  # steep, and bounded
+    ],
+)
+@pytest.mark.parametrize("method", ["tsit5", "esdirk43"])
+def test_what_is_integrable_is_passed(fun: Any, exact: float, method: str) -> None:
+    with np.errstate(all="ignore"):
+        r = mflow.solve_ivp(fun, (0.0, 2.0), [0.0], method, rtol=1e-6, atol=1e-6)
+    assert r.success, r.message
+    np.testing.assert_allclose(r.y[0, -1], exact, rtol=1e-3)
