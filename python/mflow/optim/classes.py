@@ -36,6 +36,7 @@ from mflow.base.methods import describe, from_letters, positional, public_values
 from mflow.base.telling import tell
 from mflow.base.threads import MOST
 from mflow.optim.effective import effective_lr, never_negative
+from mflow.optim.schedules import in_group
 
 IMPLEMENTATIONS = ("foreach", "fused", "capturable", "differentiable")  # torch's, of one and the same step
 OF_ALL = ("clip_norm", "check_finite", "threads")  # of an optimizer, not of one of its groups
@@ -164,7 +165,7 @@ class Optimizer(Updater):
             parameters[name] = value
         self._given = dict(parameters)
         grouped = isinstance(params, (list, tuple)) and bool(params) and all(isinstance(g, dict) and "params" in g for g in params)
-        entries = [{**parameters, **entry} for entry in params] if grouped else [{**parameters, "params": params}]
+        entries = [in_group(parameters, entry) for entry in params] if grouped else [{**parameters, "params": params}]
         self._take(record, entries, grouped, clip_norm, check_finite, threads)
 
     def _take(
@@ -245,7 +246,7 @@ class Optimizer(Updater):
         recipe, record, steps = self._recipe(), self.record, self.steps
         chosen = {name: value for name, value in self._given.items() if name in recipe["groups"][0]} if recipe["groups"] else self._given
         params = param_group["params"]
-        group = {**chosen, **param_group, "params": list(params) if hasattr(params, "__next__") else params}
+        group = {**in_group(chosen, param_group), "params": list(params) if hasattr(params, "__next__") else params}
         entries = [*recipe["groups"], group]
         how = (record, entries, True, recipe["clip_norm"], recipe["check_finite"], recipe["threads"])
         fresh = type(self).__new__(type(self))
@@ -344,44 +345,20 @@ class Optimizer(Updater):
         Raises ValueError, and changes nothing, if it belongs to another method, other shapes or another number of arrays, or where a mean
         of squares is negative or the scalars are not those of so many steps; TypeError where a field is of another kind.
         """
-        from mflow.optim.states import check_scalars, checked_groups, checked_vectors
+        from mflow.optim.states import check_form, check_scalars, checked_groups, checked_vectors, fitting
 
-        check_instance(state, "state", Mapping, "the dict that state_dict returned")
-        missing = {"method", "steps", "groups", "vectors"} - set(state)
-        if missing:
-            raise ValueError(f"state: expected what state_dict returned, got a dict without {', '.join(sorted(missing))}")
+        check_form(state, type(self).__name__)
         groups, vectors = checked_groups(state["groups"]), checked_vectors(state["vectors"])
         if state["method"] != self.record.name:
             raise ValueError(f"state: method: expected one of {self.record.name}, got one of {state['method']}")
         if len(groups) != len(self.param_groups) or len(vectors) != len(self.arrays):
             given = f"{len(groups)} and {len(vectors)}"
             raise ValueError(f"state: expected {len(self.param_groups)} groups and {len(self.arrays)} arrays, got {given}")
-        fresh = []
-        for i, (array, by_name) in enumerate(zip(self.arrays, vectors, strict=True)):
-            names = list(self.record.vectors[1 : self._n_vectors(i)])
-            if sorted(by_name) != sorted(names) or any(np.shape(v) != array.shape for v in by_name.values()):
-                shapes = {k: np.shape(v) for k, v in by_name.items()}
-                raise ValueError(f"state: expected {names} of shape {array.shape} for array {i}, got {shapes}")
-            fresh.append({name: np.array(by_name[name], order="C") for name in names})
-            squares = never_negative(self.record, self._parameters_at(i))
-            for name in squares:
-                bad = np.flatnonzero(fresh[i][name] < 0.0)
-                if bad.size:
-                    raise ValueError(
-                        f"state: expected numbers of at least 0 as {name} of array {i}, got {fresh[i][name].flat[bad[0]]} in entry {bad[0]}"
-                    )
-            for name in names:
-                bad = np.flatnonzero(~np.isfinite(fresh[i][name]))
-                if bad.size and self.check_finite and (name not in squares or np.isnan(fresh[i][name].flat[bad[0]])):
-                    raise ValueError(
-                        f"state: expected finite numbers as {name} of array {i}, got {fresh[i][name].flat[bad[0]]} in entry {bad[0]}; "
-                        "check_finite=False loads it"
-                    )
-                if bad.size:
-                    text = (
-                        f"state: {name} of array {i} is {fresh[i][name].flat[bad[0]]} in entry {bad[0]}, as it was saved: a number that is"
-                    )
-                    tell(f"{text} divided by it stands still, or is none")
+        fresh = [
+            fitting(by_name, i, array, list(self.record.vectors[1 : self._n_vectors(i)]),
+                    never_negative(self.record, self._parameters_at(i)), self.check_finite)
+            for i, (array, by_name) in enumerate(zip(self.arrays, vectors, strict=True))
+        ]  # fmt: skip
         steps = check_whole(state["steps"], "state: steps")
         scalars = [entry["scalars"] for entry in groups]
         for g, entry in enumerate(groups):
