@@ -64,7 +64,7 @@ class Schedule:
         One that has no ``lr`` to replace, such as a class of your own, is left out: it returns the number.
         """
         if is_dataclass(self) and any(f.name == "lr" for f in fields(self)):
-            return replace(self, lr=lr)  # type: ignore[return-value]
+            return replace(self, lr=lr)
         return lr
 
     def state_dict(self) -> dict[str, Any]:
