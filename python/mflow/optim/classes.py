@@ -10,7 +10,7 @@ record. Every class takes, beyond the parameters of its method,
     clip_norm    scale all gradients by clip_norm/(norm + 1e-6), as torch does, where their common norm is above this
     check_finite refuse gradients that are not finite (the default); False saves the test
     threads      how many share a step on long arrays; the bits do not depend on it
-    lr           a number, or a function of the step number
+    lr           a number, or a function of the step number; one of `mflow.schedules` scales the lr of a group that has its own
 
 and parameters as one array, a list, tuple or dict of arrays, or a list of groups ``{"params": ..., "lr": ...}``. Arrays of other libraries
 that share their memory, by DLPack (torch tensors on the CPU) or the buffer protocol (array.array), are used as they are, as parameters and
@@ -482,7 +482,8 @@ _FIRST = (inspect.Parameter("params", inspect.Parameter.POSITIONAL_OR_KEYWORD),)
 _PARAMS = """\
 params : float64 array, list, tuple or dict of them, or list of groups {"params": ..., "lr": ...}
     C-contiguous, NumPy's or any that shares its memory (DLPack, buffer protocol); changed in place by `step`, which takes the
-    gradients in the same arrangement. A group's entries come before the arguments.
+    gradients in the same arrangement. A group's entries come before the arguments; its lr, where it is a number, is the base of a schedule
+    that is given as lr for all.
 """
 _SHARED = """\
 maximize : bool, default False
