@@ -76,6 +76,10 @@ class TrainResult(Examined):
     curvature: CurvatureResult
     seed: int | None
 
+    def to_frame(self, per: str = "epoch") -> Any:
+        """The history as a pandas DataFrame: see `to_frame` of ``history``. ImportError without pandas."""
+        return self.history.to_frame(per)
+
 
 class Ending(NamedTuple):
     """Why a run ended: the reason of its result, and its message."""
