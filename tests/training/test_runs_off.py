@@ -156,6 +156,24 @@ def test_one_gradient_that_holds_a_parameter_is_told(size: float, name: str) -> 
     assert abs(result.last_params[0]) < 0.15 < 0.3 < result.last_params[1]
 
 
+def test_one_gradient_that_steers_lion_is_told() -> None:
+    """Its mean of gradients keeps the sign for 4600 steps; the advice was a lower lr."""
+    said = "gradient of step 1 is of norm 1e+20, those of the other steps at most "
+    with pytest.warns(RuntimeWarning, match=re.escape(said)):
+        result = _with_one_gradient(1e20, "lion")
+    assert "m of lion keeps it, and 1 of 2 parameters go on in its direction" in result.message
+    np.testing.assert_allclose(result.last_params[0], 0.02 - 0.02 * 199, rtol=1e-12)
+
+
+@pytest.mark.parametrize("name", ["sgd", "momentum", "nesterov", "asgd", "schedule_free_sgd"])
+def test_a_run_that_one_gradient_throws_far_off_is_no_success(name: str) -> None:
+    """It was "finished" at 1e95, as the loss fell again."""
+    result = _with_one_gradient(1e100, name)
+    assert (result.reason, result.success) == ("diverged", False)
+    assert "the loss has grown beyond bounds to " in result.message
+    assert np.abs(result.last_params[0]) > 1e90
+
+
 @pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("options", [{"clip_norm": 1.0}, {"clip_value": 1.0}])
 def test_a_gradient_that_is_cut_holds_nothing(options: dict[str, float]) -> None:
