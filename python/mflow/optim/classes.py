@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterator, Mapping, MutableMapping
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypedDict, Unpack
 
 import numpy as np
 from mflow_core import registry
@@ -516,6 +516,16 @@ def _class_of(record: Any) -> type[Optimizer]:
     return cls
 
 
+class SharedOptions(TypedDict, total=False):
+    """What every optimizer takes beside the parameters of its method."""
+
+    clip_norm: float | None
+    clip_value: float | None
+    check_finite: bool
+    threads: int | None
+    decoupled_weight_decay: bool
+
+
 class SGD(Optimizer):
     """Steepest descent, with torch's options: ``momentum`` selects the method momentum, ``nesterov=True`` nesterov (push form).
 
@@ -524,7 +534,7 @@ class SGD(Optimizer):
     params, lr, momentum, dampening, weight_decay, nesterov, maximize
         As torch.optim.SGD. ``nesterov`` needs a momentum above 0 and no dampening.
     **options
-        clip_norm, check_finite and threads, as in `mflow.optim.Adam`.
+        clip_norm, clip_value, check_finite, threads and decoupled_weight_decay, as in `mflow.optim.Adam`.
 
     See Also
     --------
@@ -543,21 +553,22 @@ class SGD(Optimizer):
 
     def __init__(
         self, params: Any, lr: float | Callable[[int], float] = 1e-3, momentum: float = 0.0, dampening: float = 0.0,
-        weight_decay: float = 0.0, nesterov: bool = False, *, maximize: bool = False, **options: Any,
+        weight_decay: float = 0.0, nesterov: bool = False, *, maximize: bool = False, **options: Unpack[SharedOptions],
     ) -> None:  # fmt: skip
         check_flags(nesterov=nesterov)
+        settings: dict[str, Any] = {**options}
         momentum, dampening = as_number(momentum, "momentum", "a number in [0, 1)"), as_number(dampening, "dampening", "a number")
-        options.update(lr=lr, weight_decay=weight_decay, maximize=maximize)
+        settings.update(lr=lr, weight_decay=weight_decay, maximize=maximize)
         if momentum or nesterov:
-            options["momentum"] = momentum
+            settings["momentum"] = momentum
         if nesterov and (momentum <= 0 or dampening != 0):
             given = f"momentum = {momentum}, dampening = {dampening}"
             raise ValueError(f"nesterov: expected a momentum above 0 and dampening = 0 with it, got {given}")
         if dampening and not momentum:
             raise ValueError(f"dampening: expected a momentum above 0 with it, got dampening = {dampening} without; set momentum")
         if momentum and not nesterov:
-            options["dampening"] = dampening
-        super().__init__(params, **options)
+            settings["dampening"] = dampening
+        super().__init__(params, **settings)
 
     @classmethod
     def _choose(cls, parameters: dict[str, Any]) -> Any:
