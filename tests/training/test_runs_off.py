@@ -119,6 +119,18 @@ def test_a_gradient_that_cannot_be_judged_at_the_start_is_looked_at_where_the_lo
     assert "not that of the loss at the params that are kept" in run.message
 
 
+def test_arrays_that_do_not_fit_the_cost_are_named() -> None:
+    """It was the cost's own "missing 1 required positional argument"."""
+    X, y = _classes()
+    for arrays, more, words in (
+        ((X, y), {"validation": (X,)}, r"validation: expected what _logistic\(.*\) .* got 1 array: missing a required argument: 'y'"),
+        ((X, y), {"validation": (X,), "metric": lambda w, X, y: 0.0}, "validation: expected what <lambda>"),
+        ((X, y, y), {}, "data: expected what _logistic.* got 3 arrays: too many positional arguments"),
+    ):
+        with pytest.raises(TypeError, match=words):
+            mflow.train(_logistic, np.zeros(5), arrays, jac=True, epochs=1, **more)
+
+
 def test_a_rate_that_is_too_high_is_not_blamed_on_the_gradient() -> None:
     rng = np.random.default_rng(0)
     X = rng.normal(size=(256, 5))

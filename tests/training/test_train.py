@@ -415,13 +415,6 @@ def test_validation_that_is_nan():
     ("error", "words", "data", "more"),
     [
         (ValueError, "batch_size: expected .* with drop_last=True, got 101", (X, Y), {"batch_size": 101, "drop_last": True}),
-        (
-            TypeError,
-            r"validation: expected what cost\(w, X, y\) takes .* got 1 array: missing a required argument: 'y'",
-            (X, Y),
-            {"jac": True, "validation": (X,)},
-        ),
-        (TypeError, r"data: expected what cost\(w, X, y\) takes .* got 3 arrays: too many positional arguments", (X, Y, Y), {"jac": True}),
         (ValueError, "expected at least one row, got 0", (X[:0], Y[:0]), {}),
         (ValueError, "expected arrays of one length", (X, Y[:5]), {}),
         (ValueError, "no batch", [], {}),

@@ -36,7 +36,6 @@ from mflow.base.methods import describe, from_letters, positional, public_values
 from mflow.base.telling import tell
 from mflow.base.threads import MOST
 from mflow.optim.effective import effective_lr, never_negative
-from mflow.optim.schedules import in_group
 
 IMPLEMENTATIONS = ("foreach", "fused", "capturable", "differentiable")  # torch's, of one and the same step
 OF_ALL = ("clip_norm", "check_finite", "threads")  # of an optimizer, not of one of its groups
@@ -118,6 +117,14 @@ def _parameter(array: Any, argument: str) -> Any:
     array = shared_array(array, argument)
     checked(array, argument)
     return finite_array(array, argument)
+
+
+def in_group(given: Mapping[str, Any], entry: Mapping[str, Any]) -> dict[str, Any]:
+    """A group's entries before what is given for all; its number for lr is the base of a schedule of all groups, as in torch."""
+    both, lr = {**given, **entry}, given.get("lr")
+    if hasattr(lr, "with_lr") and isinstance(entry.get("lr"), (int, float, np.integer, np.floating)):
+        both["lr"] = lr.with_lr(float(entry["lr"]))
+    return both
 
 
 class Optimizer(Updater):

@@ -13,10 +13,7 @@ by IEEE 754; libm is not used.
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
 from typing import Any
-
-import numpy as np
 
 from mflow.optim.schedules_annealing import SWALR, CosineAnnealingLR, CosineAnnealingWarmRestarts, OneCycleLR
 from mflow.optim.schedules_base import Schedule
@@ -62,13 +59,3 @@ __all__ = [
 def for_a_run(lr: Any) -> Any:
     """The lr that a run uses: a copy if the schedule has a state, so that one that is given to two runs starts anew in each."""
     return copy.deepcopy(lr) if isinstance(lr, Schedule) and lr._state else lr
-
-
-def in_group(given: Mapping[str, Any], entry: Mapping[str, Any]) -> dict[str, Any]:
-    """What holds in a group: its own entries before what is given for all. Its number for lr is the base of a schedule of all groups, as
-    torch's schedulers take it."""
-    both = {**given, **entry}
-    lr = given.get("lr")
-    if isinstance(lr, Schedule) and isinstance(entry.get("lr"), (int, float, np.integer, np.floating)):
-        both["lr"] = lr.with_lr(float(entry["lr"]))
-    return both
