@@ -122,8 +122,8 @@ def _parameter(array: Any, argument: str) -> Any:
 def in_group(given: Mapping[str, Any], entry: Mapping[str, Any]) -> dict[str, Any]:
     """A group's entries before what is given for all; its number for lr is the base of a schedule of all groups, as in torch."""
     both, lr = {**given, **entry}, given.get("lr")
-    if hasattr(lr, "with_lr") and isinstance(entry.get("lr"), (int, float, np.integer, np.floating)):
-        both["lr"] = lr.with_lr(float(entry["lr"]))
+    if callable(with_lr := getattr(lr, "with_lr", None)) and isinstance(entry.get("lr"), (int, float, np.integer, np.floating)):
+        both["lr"] = with_lr(float(entry["lr"]))
     return both
 
 
