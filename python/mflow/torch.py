@@ -2,11 +2,16 @@
 
 from typing import Any
 
-from mflow_core.registry import unknown
-
 from mflow.adapters.torch_optimizers import *  # noqa: F403
 from mflow.adapters.torch_optimizers import __all__ as __all__  # noqa: PLC0414
 
 
 def __getattr__(name: str) -> Any:
-    raise AttributeError(unknown("mflow.torch has no", name, __all__))
+    from importlib import import_module
+
+    from mflow.base.foreign import no_name
+
+    if not name.startswith("_") and hasattr(import_module("torch.optim"), name):
+        ours = "; for arrays mflow.minimize has it, and mflow.train(..., optimizer='lbfgs')" if name == "LBFGS" else ""
+        raise AttributeError(f"mflow.torch has no {name!r}: torch's own, torch.optim.{name}, serves the same tensors{ours}")
+    raise no_name("mflow.torch", name, __all__)

@@ -43,6 +43,15 @@ def numbers(opt: Any) -> str:
     return str(opt.state_dict())
 
 
+def test_what_torch_alone_has_leads_to_torch() -> None:
+    with pytest.raises(AttributeError, match=r"has no 'LBFGS': torch's own, torch\.optim\.LBFGS, .* mflow\.minimize has it"):
+        mflow.torch.LBFGS
+    with pytest.raises(AttributeError, match=r"torch\.optim\.Muon, serves the same tensors$"):
+        mflow.torch.Muon
+    with pytest.raises(AttributeError, match="did you mean 'Adam'"):
+        mflow.torch.Adm
+
+
 @pytest.mark.parametrize("made_alike", [True, False])
 @pytest.mark.parametrize(("name", "options"), PARITY)
 def test_a_run_moves_over_in_the_middle(name: str, options: dict[str, Any], made_alike: bool) -> None:

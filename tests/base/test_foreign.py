@@ -74,7 +74,11 @@ def test_every_function_that_takes_arguments_by_name_is_looked_at() -> None:
 @pytest.mark.parametrize("driver", DRIVERS)
 def test_a_name_that_nobody_has_is_a_type_error(driver: str) -> None:
     spelled = SPELLED.get(driver, driver)
-    assert answer(driver, "qqqq").startswith(f"TypeError: {spelled} has no argument 'qqqq'; there are: ")
+    said = answer(driver, "qqqq")
+    assert said.startswith(f"TypeError: {spelled} has no argument 'qqqq'; ")
+    all_of_them = "; there are: " in said
+    assert all_of_them == (len(taken(driver)) <= foreign.LISTED) or not all_of_them  # a method adds its own
+    assert all_of_them or said.count("'") == 2 + 2 * foreign.NEAREST, said
 
 
 @pytest.mark.parametrize("word", WORDS)

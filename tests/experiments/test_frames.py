@@ -46,6 +46,20 @@ def test_sweeps_and_comparisons_as_frames() -> None:
     assert history.to_frame()[["x[0]", "x[1]"]].to_numpy().tolist() == [[1.0, 2.0], [3.0, 4.0]]
 
 
+def test_frames_of_results_with_rows() -> None:
+    """A rate, an epoch, a member, a point each."""
+    found = mflow.lr_find(cost, np.zeros(2), (X, Y), steps=9)
+    assert found.to_frame().to_dict("list") == {name: found[name].tolist() for name in ("lr", "loss", "smooth", "sample_loss")}
+    run = mflow.train(cost, np.zeros(2), (X, Y), "adam", epochs=2, jac=True, seed=0)
+    pd.testing.assert_frame_equal(run.to_frame("step"), run.history.to_frame("step"))
+    batch = mflow.minimize_batch(mflow.objectives.Rosenbrock(2), [[-1.2, 1.0], [0.0, 0.0]], "lbfgs")
+    assert batch.to_frame()[["x[0]", "x[1]"]].to_numpy().tolist() == batch.x.tolist()
+    assert batch.to_frame()["reason"].tolist() == batch.reason
+    books = mflow.energy_ledger(lambda c: (0.5 * c @ c, c), [1.0], "momentum", jac=True, lr=0.01, momentum=0.9, steps=5)
+    assert books.to_frame().iloc[-1].tolist() == [books[name][-1] for name in ("t", *books.to_frame().columns[1:])]
+    assert len(books.to_frame()) == 6
+
+
 def test_frames_of_paths() -> None:
     r = mflow.solve_ivp(lambda t, y: -y, (0, 1), np.eye(2), dt=0.25, method="euler")
     table = r.to_frame()

@@ -101,7 +101,7 @@ def test_a_loss_that_is_nan():
     ("more", "word"),
     [
         ({"lr_min": 0.0}, "lr_min"), ({"lr_max": 1e-9}, "lr_max"), ({"steps": 2}, "steps"), ({"smooth": 1.0}, "smooth"),
-        ({"stop_at": 1.0}, "stop_at"), ({"jac": None}, "jac"), ({"lr": 0.1}, "lr"), ({"batch_size": 500}, "batch_size"),
+        ({"stop_at": 1.0}, "stop_at"), ({"jac": None}, "jac"), ({"lr": 0.1}, "lr"), ({"batch_size": 500, "drop_last": True}, "batch_size"),
     ],
 )  # fmt: skip
 def test_mistakes_in_lr_find(more, word):

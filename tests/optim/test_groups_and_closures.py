@@ -58,6 +58,75 @@ def test_a_group_that_was_added_is_saved_with_its_age(duplicate: Any) -> None:
     assert b.tobytes() == d.tobytes() == fresh.arrays[1].tobytes()
 
 
+def test_the_rate_of_a_group_is_the_base_of_a_schedule_of_all() -> None:
+    """As torch's schedulers scale each; it was left as it is."""
+    s = mflow.schedules
+    a, b, c, d = (np.zeros(1) for _ in range(4))
+    groups = [{"params": a}, {"params": b, "lr": 0.5}, {"params": c, "lr": s.Constant(0.5)}]
+    opt = optim.SGD(groups, lr=s.ExponentialLR(1.0, gamma=0.5))
+    opt.add_param_group({"params": d, "lr": 4.0})
+    seen = []
+    for _ in range(3):
+        seen.append(opt.rates)
+        opt.step([-np.ones(1)] * 4)
+    assert seen == [[1.0, 0.5, 0.5, 4.0], [0.5, 0.25, 0.5, 2.0], [0.25, 0.125, 0.5, 1.0]]
+    assert [p.item() for p in (a, b, c, d)] == [1.75, 0.875, 1.5, 7.0]
+    again = copy.deepcopy(opt)
+    assert again.rates == pickle.loads(pickle.dumps(opt)).rates == [0.125, 0.0625, 0.5, 0.5]
+
+
+def test_what_is_no_schedule_of_ours_leaves_the_rate_of_a_group() -> None:
+    """There is nothing to replace in it; and cycles set the rate of all groups, as torch's."""
+    s = mflow.schedules
+
+    class Half(s.Schedule):
+        def __call__(self, step: int) -> float:
+            return 0.5
+
+    def rates(lr: Any, own: float = 0.25) -> list[float]:
+        return optim.SGD([{"params": np.zeros(1)}, {"params": np.zeros(1), "lr": own}], lr=lr).rates
+
+    assert rates(lambda k: 0.5) == rates(Half()) == [0.5, 0.25]
+    assert rates(s.CyclicLR(0.5, 1.0)) == rates(s.OneCycleLR(12.5, total_steps=9)) == [0.5, 0.5]
+    two = s.SequentialLR([s.Constant(0.5), s.Constant(0.25), lambda k: 2.0], [2, 4])
+    assert [two.with_lr(1.0)(k) for k in (0, 2, 4)] == [1.0, 0.5, 2.0]
+    chained = s.ChainedScheduler([s.ExponentialLR(0.5, 0.5), s.ConstantLR(0.5, 0.5, 1)])
+    assert rates(chained) == [0.25, 0.125]
+    assert rates(chained, 0.0) == [0.25, 0.0]
+    with pytest.raises(ValueError, match="lr: expected a finite number of at least 0, got -1"):
+        rates(chained.schedules[0], -1.0)
+
+
+@pytest.mark.parametrize("alone", [False, True])
+def test_a_plateau_is_seen_by_all_groups(alone: bool) -> None:
+    """alone: each group has a rate of its own."""
+    data = (np.zeros((4, 1)),)
+
+    def flat(p: Any, X: Array) -> Any:
+        return 1.0, [[np.zeros(1)], [np.zeros(1)]]
+
+    def groups() -> list[dict[str, Any]]:
+        return [{"params": [np.zeros(1)], **({"lr": 8.0} if alone else {})}, {"params": [np.zeros(1)], "lr": 2.0}]
+
+    plateau = mflow.schedules.ReduceLROnPlateau(8.0, factor=0.5, patience=0)
+    run = mflow.train(flat, groups(), data, "sgd", epochs=4, jac=True, lr=plateau)
+    assert run.optimizer.rates == [1.0, 0.25]  # the first epoch is the best, three follow
+    assert plateau.lr == 8.0  # the run works on a copy
+    opt = optim.SGD(groups(), lr=plateau)
+    for _ in range(4):
+        plateau.observe(1.0)
+    assert opt.rates == [1.0, 0.25]
+    assert plateau == copy.deepcopy(plateau)
+
+
+def test_a_state_of_torchs_leads_to_its_door() -> None:
+    opt = optim.Adam(np.zeros(2))
+    with pytest.raises(
+        ValueError, match=r"state: expected what state_dict of mflow\.optim\.Adam returned, .* load it into mflow\.torch\.Adam"
+    ):
+        opt.load_state_dict({"state": {}, "param_groups": []})
+
+
 def test_a_group_that_does_not_fit_changes_nothing() -> None:
     a = np.ones(3)
     opt = optim.Adam(a, lr=0.5)

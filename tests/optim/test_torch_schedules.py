@@ -59,6 +59,55 @@ def test_torchs_steps_under_its_schedules(name: str, schedule: str, how: dict[st
         assert np.all(abs(c - theirs.detach().numpy()) <= UNITS.get(name, 16) * EPS * (abs(c) + moved))  # lr of both is rounded, too
 
 
+PAIRS: dict[str, tuple[Any, Any]] = {  # ours, of lr = 0.1; torch's, of an optimizer
+    "StepLR": (lambda s: s.StepLR(0.1, 7, 0.5), lambda o, L: L.StepLR(o, 7, 0.5)),
+    "CosineAnnealingLR": (lambda s: s.CosineAnnealingLR(0.1, 20, 1e-3), lambda o, L: L.CosineAnnealingLR(o, 20, 1e-3)),
+    "CosineAnnealingWarmRestarts": (
+        lambda s: s.CosineAnnealingWarmRestarts(0.1, 5, 2, 1e-3), lambda o, L: L.CosineAnnealingWarmRestarts(o, 5, 2, 1e-3)),
+    "MultiplicativeLR": (lambda s: s.MultiplicativeLR(0.1, lambda k: 0.93), lambda o, L: L.MultiplicativeLR(o, lambda k: 0.93)),
+    "SWALR": (lambda s: s.SWALR(0.1, 0.05, 8), lambda o, L: torch.optim.swa_utils.SWALR(o, 0.05, 8)),
+    "OneCycleLR": (lambda s: s.OneCycleLR(0.1, 31), lambda o, L: L.OneCycleLR(o, 0.1, 31, cycle_momentum=False)),
+    "CyclicLR": (lambda s: s.CyclicLR(0.01, 0.1, 5), lambda o, L: L.CyclicLR(o, 0.01, 0.1, 5, cycle_momentum=False)),
+    "SequentialLR": (
+        lambda s: s.SequentialLR([s.LinearLR(0.1, 0.1, total_iters=5), s.CosineAnnealingLR(0.1, 30)], [5]),
+        lambda o, L: L.SequentialLR(o, [L.LinearLR(o, 0.1, total_iters=5), L.CosineAnnealingLR(o, 30)], [5])),
+    "ChainedScheduler": (
+        lambda s: s.ChainedScheduler([s.ConstantLR(0.1, 0.5, 4), s.ExponentialLR(0.1, 0.9)]),
+        lambda o, L: L.ChainedScheduler([L.ConstantLR(o, 0.5, 4), L.ExponentialLR(o, 0.9)])),
+    "ReduceLROnPlateau": (
+        lambda s: s.ReduceLROnPlateau(0.1, patience=2, factor=0.5, min_lr=0.004),
+        lambda o, L: L.ReduceLROnPlateau(o, patience=2, factor=0.5, min_lr=0.004)),
+}  # fmt: skip
+
+
+@pytest.mark.filterwarnings("ignore")  # torch's own, of lr_scheduler.step()
+@pytest.mark.parametrize("name", PAIRS)
+def test_a_schedule_scales_the_rate_of_each_group(name: str) -> None:
+    """A group with an lr of its own kept it: 0.54 from torch after a run."""
+    rng = np.random.default_rng(0)
+    a, b = rng.normal(size=3), rng.normal(size=2)
+    theirs = [torch.tensor(one.copy(), requires_grad=True) for one in (a, b)]
+    schedule = PAIRS[name][0](schedules)
+    mine = optim.AdamW([{"params": a}, {"params": b, "lr": 0.03}], lr=schedule)
+    other = torch.optim.AdamW([{"params": [theirs[0]]}, {"params": [theirs[1]], "lr": 0.03}], lr=0.1)
+    scheduler = PAIRS[name][1](other, torch.optim.lr_scheduler)
+    for k in range(30):
+        grads = [rng.normal(size=3), rng.normal(size=2)]
+        np.testing.assert_allclose(mine.rates, [group["lr"] for group in other.param_groups], rtol=1e-13)
+        mine.step(grads)
+        for tensor, g in zip(theirs, grads, strict=True):
+            tensor.grad = torch.tensor(g)
+        other.step()
+        metric = abs(np.sin(k / 5)) + 1
+        if name == "ReduceLROnPlateau":
+            schedule.observe(metric)
+            scheduler.step(metric)
+        else:
+            scheduler.step()
+    for ours, tensor in zip((a, b), theirs, strict=True):
+        np.testing.assert_allclose(ours, tensor.detach().numpy(), rtol=1e-13, atol=1e-14)
+
+
 def test_a_run_of_asgd_moves_over_in_the_middle() -> None:
     """With its schedule: eta of the next step is in the state."""
     importlib.import_module("mflow.torch")

@@ -207,7 +207,7 @@ def test_huge_gradients_are_clipped_as_in_python():
     [
         (TypeError, "holds its own", {"data": (X, Y)}),
         (TypeError, "has its own gradient", {"jac": lambda c: c}),
-        (ValueError, "batch_size: expected .*, got 104", {"batch_size": 104}),
+        (ValueError, "batch_size: expected .*, got 104", {"batch_size": 104, "drop_last": True}),
         (ValueError, r"params: expected 4 numbers of shape \(4,\), got 3", {"params": np.zeros(3)}),
         (ValueError, "params: expected one array .*, got 2 arrays", {"params": [np.zeros(2), np.zeros(2)]}),
         (TypeError, "validation: expected an objective .* got tuple", {"validation": (X, Y)}),

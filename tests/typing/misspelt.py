@@ -36,6 +36,10 @@ mflow.gradient_flow(cost, [0.0], 1.0, dt=0.1, rtol=1e-6, events=cost, lband=1, u
 
 mflow.optim.Adam([0.0], beta=(0.9, 0.99))  # type: ignore[call-arg]
 mflow.optim.Adam([0.0], betas=(0.9, 0.99))
+mflow.optim.SGD([0.0], momentun=0.9)  # type: ignore[call-arg]
+mflow.optim.SGD([0.0], momentum=0.9, clip_norm=1.0, clip_value=2.0, decoupled_weight_decay=True, threads=1)
+mflow.SoftmaxSGD(lr_dekay=0.5)  # type: ignore[call-arg]
+mflow.SoftmaxSGD(lr_decay=0.5, average=1)
 mflow.stability_limit("momentum", momentun=0.9)  # type: ignore[call-arg]
 mflow.stability_limit("momentum", momentum=0.9)
 mflow.max_stable_dt("euler", jacobian=[[1.0]])  # type: ignore[call-arg]

@@ -25,6 +25,7 @@ __all__ = [
     "SWITCHING",
     "asks_nothing",
     "no_argument",
+    "no_argument_of",
     "no_field",
     "no_name",
     "other_scale",
@@ -160,6 +161,8 @@ ARGUMENTS = {
     "epochs": "maxiter", "callbacks": "callback", "early_stopping": "patience", "val_data": "validation", "validation_data": "validation",
     "validation_split": "validation", "max_norm": "clip_norm", "max_grad_norm": "clip_norm", "clipnorm": "clip_norm",
     "clipvalue": "clip_value", "grad": "jac", "test_size": "test_fraction", "eps": "diff_step", "finite_diff_rel_step": "diff_step",
+    "ema": "average", "ema_decay": "average", "swa": "average", "accumulation_steps": "accumulate", "accumulate_grad_batches": "accumulate",
+    "gradient_clip_val": "clip_norm", "clip_grad_norm": "clip_norm", "bs": "batch_size",
     "return_all": "path", "wd": "weight_decay", "b1": "betas", "b2": "betas", "beta1": "betas", "beta2": "betas",
 }  # fmt: skip
 # Values that ask for what happens anyway, beside None and what is empty.
@@ -168,6 +171,7 @@ NOTHING: dict[str, tuple[Any, ...]] = {
     "return_all": (False,), "inexact": (True,), "tr_solver": ("exact",), "col_deriv": (0,),
 }  # fmt: skip
 FEW = 40  # names that are listed
+NEAREST, LISTED = 4, 16  # arguments that are named where none is near, and how many a list of all may have
 SEEN = "print the result, or its message; callback= sees each step"  # what `verbose` is told where there is no bar
 ONE_BY_ONE = "differences are taken one after the other; omit it"  # what `workers` is told where functions are differenced
 
@@ -228,6 +232,23 @@ def no_argument(problem: str, name: str, known: Collection[str]) -> str:
     """
     ours = [one for one in ARGUMENTS.get(name, "").split() if one in known]
     return f"{name}: here it is {' or '.join(f'{one}=' for one in ours)}" if ours else registry.unknown(problem, name, known)
+
+
+def no_argument_of(driver: str, name: str, known: Collection[str]) -> str:
+    """An error text for an argument that a function has not; where it has many, and none is near, the nearest of them all the same.
+
+    Examples
+    --------
+    >>> from mflow.base.foreign import no_argument_of
+    >>> no_argument_of("f", "xyz", ["a", "b"])
+    "f has no argument 'xyz'; there are: a, b"
+    """
+    text = registry.unknown(f"{driver} has no argument", name, known)
+    if len(known) <= LISTED or "; did you mean " in text:
+        return text
+    alike = sorted(known, key=lambda one: -difflib.SequenceMatcher(None, name.lower(), one.lower()).ratio())[:NEAREST]
+    nearest = ", ".join(map(repr, alike))
+    return f"{driver} has no argument {name!r}; the nearest of its {len(known)} are {nearest}; help(mflow.{driver}) has all"
 
 
 def refuse_method(name: str, plain: str, argument: str, fits: Callable[[Any], int] | None, auto: str) -> None:

@@ -588,7 +588,7 @@ def refuse_unknown(
     foreign.refuse(driver, given, known, own or {})
     for name in given:
         if name not in known:
-            text = registry.unknown(f"{driver} has no argument", name, known)
+            text = foreign.no_argument_of(driver, name, known)
             raise TypeError((_own_method(name, chosen.record) if chosen is not None else "") or text)
 
 

@@ -69,9 +69,10 @@ class Minibatches(Generic[Batch]):
         self._arrays = arrays
         self._shuffle = shuffle
         self.n_rows = row_count(arrays, names)
-        self.batch_size = check_whole(batch_size, "batch_size", 1)
-        if self.batch_size > self.n_rows:
-            raise ValueError(f"batch_size: expected at most {self.n_rows}, the rows of the data, got {self.batch_size}")
+        asked = check_whole(batch_size, "batch_size", 1)
+        if drop_last and asked > self.n_rows:
+            raise ValueError(f"batch_size: expected at most {self.n_rows}, the rows of the data, with drop_last=True, got {asked}")
+        self.batch_size = min(asked, self.n_rows)
         self.epochs = check_whole(epochs, "epochs")
         # Drawn once, so that an unseeded sequence can still be iterated again.
         drawn = np.random.SeedSequence().generate_state(1)[0] if seed is None else seed
@@ -155,7 +156,7 @@ def minibatches(
     *arrays : array_like, any dtype, shape (n_rows, ...)
         A `numpy.memmap` is read batch by batch, never as a whole.
     batch_size : int
-        Rows in a batch, from 1 to ``n_rows``.
+        Rows in a batch, from 1 on; all of them are one batch where there are fewer.
     epochs : int, default 1
         Passes over the data.
     seed : int, optional
@@ -178,7 +179,8 @@ def minibatches(
         No array is given, or `batch_size`, `epochs` or `seed` is no number.
     ValueError
         The arrays are empty, scalar or of unequal length, `batch_size` is no
-        whole number from 1 to ``n_rows``, or `epochs` or `seed` none from 0 on.
+        whole number from 1 on, or above ``n_rows`` with `drop_last`, or
+        `epochs` or `seed` none from 0 on.
 
     See Also
     --------

@@ -319,13 +319,22 @@ def falls_anywhere(
     if x.size > EACH:
         moves: Iterable[Array] = moves_from(x) if np.all(small) else ()
     else:
-        moves = (max(1.0, abs(x[j])) * (np.arange(x.size) == j) for j in np.flatnonzero(small))
+        moves = itertools.chain((max(1.0, abs(x[j])) * (np.arange(x.size) == j) for j in np.flatnonzero(small)), _across(x, small & slight))
     for move in moves:
         falls, calls = falls_along(values, x, move, at, noise, fits, bool(np.all(slight[move != 0.0])))
         count += calls
         if falls:
             return falls, count
     return "", count
+
+
+def _across(x: Array, flat: NDArray[np.bool_]) -> Iterable[Array]:
+    """Two directions along all of several entries, with signs alike and by turns: a saddle of two falls in two of its four quarters."""
+    where = np.flatnonzero(flat)
+    for signs in ((1.0, 1.0), (1.0, -1.0)) if where.size > 1 else ():
+        move = np.zeros(x.size)
+        move[where] = np.resize(signs, where.size) * (np.maximum(1.0, np.abs(x)) * np.abs(along(x.size)))[where]
+        yield move
 
 
 def falls_along(

@@ -26,6 +26,7 @@ from mflow import optim
 from mflow.base.checks import Array, as_tuple, check_function, check_start, check_whole, shown
 from mflow.base.methods import Method, as_method
 from mflow.base.result import Result
+from mflow.base.tables import frame
 
 if TYPE_CHECKING:
     from mflow.base._records import MethodOptions
@@ -67,6 +68,10 @@ class EnergyLedger(Result):
     rate: float
     method: Method
     message: str
+
+    def to_frame(self) -> Any:
+        """A pandas DataFrame with a row a point: t, kinetic, potential, friction, numerical, residual. ImportError without pandas."""
+        return frame({name: self[name] for name in ("t", "kinetic", "potential", "friction", "numerical", "residual")})
 
 
 def energy_ledger(

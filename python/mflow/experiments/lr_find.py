@@ -15,6 +15,7 @@ from mflow_core.objectives.objective import Objective
 
 from mflow.base.checks import Array, as_tuple, check_flags, check_number, check_whole
 from mflow.base.result import Result
+from mflow.base.tables import frame
 from mflow.derivatives.elsewhere import with_batch_derivative
 from mflow.experiments.tasks import Training
 from mflow.implicit.linear import is_implicit_sgd
@@ -75,6 +76,10 @@ class LRFindResult(Result):
     status: int
     reason: str
     message: str
+
+    def to_frame(self) -> Any:
+        """A pandas DataFrame with a row a rate: lr, loss, smooth, sample_loss. ImportError without pandas."""
+        return frame({name: self[name] for name in ("lr", "loss", "smooth", "sample_loss")})
 
 
 class _EachRate:

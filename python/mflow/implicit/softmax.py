@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 import numpy as np
 from mflow_core.implicit import softmax
@@ -14,7 +14,20 @@ from mflow.implicit.linear import RECORD, check_rows, check_weights, samples_of
 
 __all__ = ["SoftmaxSGD"]
 
-OWN = ("lr", "lr_decay", "lr_power", "l2", "intercept", "average", "l1")  # parameters of the record that belong to it, too
+
+class SoftmaxOptions(TypedDict, total=False):
+    """The parameters of `SoftmaxSGD`."""
+
+    lr: float
+    lr_decay: float
+    lr_power: float
+    l2: float
+    intercept: bool
+    average: int
+    l1: float
+
+
+OWN = tuple(SoftmaxOptions.__annotations__)  # parameters of the record that belong to it, too
 
 
 class SoftmaxSGD:
@@ -55,7 +68,7 @@ class SoftmaxSGD:
     P. Toulis and E. Airoldi, Ann. Stat. 45 (2017) 1694-1727.
     """
 
-    def __init__(self, **parameters: Any) -> None:
+    def __init__(self, **parameters: Unpack[SoftmaxOptions]) -> None:
         unfit = [name for name in parameters if name not in OWN]
         if unfit:
             raise TypeError(f"{unfit[0]}: expected one of {', '.join(OWN)} for the softmax loss; omit it")

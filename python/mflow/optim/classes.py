@@ -10,7 +10,7 @@ record. Every class takes, beyond the parameters of its method,
     clip_norm    scale all gradients by clip_norm/(norm + 1e-6), as torch does, where their common norm is above this
     check_finite refuse gradients that are not finite (the default); False saves the test
     threads      how many share a step on long arrays; the bits do not depend on it
-    lr           a number, or a function of the step number
+    lr           a number, or a function of the step number; one of `mflow.schedules` scales the lr of a group that has its own
 
 and parameters as one array, a list, tuple or dict of arrays, or a list of groups ``{"params": ..., "lr": ...}``. Arrays of other libraries
 that share their memory, by DLPack (torch tensors on the CPU) or the buffer protocol (array.array), are used as they are, as parameters and
@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterator, Mapping, MutableMapping
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypedDict, Unpack
 
 import numpy as np
 from mflow_core import registry
@@ -119,6 +119,14 @@ def _parameter(array: Any, argument: str) -> Any:
     return finite_array(array, argument)
 
 
+def in_group(given: Mapping[str, Any], entry: Mapping[str, Any]) -> dict[str, Any]:
+    """A group's entries before what is given for all; its number for lr is the base of a schedule of all groups, as in torch."""
+    both, lr = {**given, **entry}, given.get("lr")
+    if callable(with_lr := getattr(lr, "with_lr", None)) and isinstance(entry.get("lr"), (int, float, np.integer, np.floating)):
+        both["lr"] = with_lr(float(entry["lr"]))
+    return both
+
+
 class Optimizer(Updater):
     """The base class of all optimizers. Use one of the classes of `mflow.optim`.
 
@@ -164,7 +172,7 @@ class Optimizer(Updater):
             parameters[name] = value
         self._given = dict(parameters)
         grouped = isinstance(params, (list, tuple)) and bool(params) and all(isinstance(g, dict) and "params" in g for g in params)
-        entries = [{**parameters, **entry} for entry in params] if grouped else [{**parameters, "params": params}]
+        entries = [in_group(parameters, entry) for entry in params] if grouped else [{**parameters, "params": params}]
         self._take(record, entries, grouped, clip_norm, check_finite, threads)
 
     def _take(
@@ -245,7 +253,7 @@ class Optimizer(Updater):
         recipe, record, steps = self._recipe(), self.record, self.steps
         chosen = {name: value for name, value in self._given.items() if name in recipe["groups"][0]} if recipe["groups"] else self._given
         params = param_group["params"]
-        group = {**chosen, **param_group, "params": list(params) if hasattr(params, "__next__") else params}
+        group = {**in_group(chosen, param_group), "params": list(params) if hasattr(params, "__next__") else params}
         entries = [*recipe["groups"], group]
         how = (record, entries, True, recipe["clip_norm"], recipe["check_finite"], recipe["threads"])
         fresh = type(self).__new__(type(self))
@@ -344,44 +352,20 @@ class Optimizer(Updater):
         Raises ValueError, and changes nothing, if it belongs to another method, other shapes or another number of arrays, or where a mean
         of squares is negative or the scalars are not those of so many steps; TypeError where a field is of another kind.
         """
-        from mflow.optim.states import check_scalars, checked_groups, checked_vectors
+        from mflow.optim.states import check_form, check_scalars, checked_groups, checked_vectors, fitting
 
-        check_instance(state, "state", Mapping, "the dict that state_dict returned")
-        missing = {"method", "steps", "groups", "vectors"} - set(state)
-        if missing:
-            raise ValueError(f"state: expected what state_dict returned, got a dict without {', '.join(sorted(missing))}")
+        check_form(state, type(self).__name__)
         groups, vectors = checked_groups(state["groups"]), checked_vectors(state["vectors"])
         if state["method"] != self.record.name:
             raise ValueError(f"state: method: expected one of {self.record.name}, got one of {state['method']}")
         if len(groups) != len(self.param_groups) or len(vectors) != len(self.arrays):
             given = f"{len(groups)} and {len(vectors)}"
             raise ValueError(f"state: expected {len(self.param_groups)} groups and {len(self.arrays)} arrays, got {given}")
-        fresh = []
-        for i, (array, by_name) in enumerate(zip(self.arrays, vectors, strict=True)):
-            names = list(self.record.vectors[1 : self._n_vectors(i)])
-            if sorted(by_name) != sorted(names) or any(np.shape(v) != array.shape for v in by_name.values()):
-                shapes = {k: np.shape(v) for k, v in by_name.items()}
-                raise ValueError(f"state: expected {names} of shape {array.shape} for array {i}, got {shapes}")
-            fresh.append({name: np.array(by_name[name], order="C") for name in names})
-            squares = never_negative(self.record, self._parameters_at(i))
-            for name in squares:
-                bad = np.flatnonzero(fresh[i][name] < 0.0)
-                if bad.size:
-                    raise ValueError(
-                        f"state: expected numbers of at least 0 as {name} of array {i}, got {fresh[i][name].flat[bad[0]]} in entry {bad[0]}"
-                    )
-            for name in names:
-                bad = np.flatnonzero(~np.isfinite(fresh[i][name]))
-                if bad.size and self.check_finite and (name not in squares or np.isnan(fresh[i][name].flat[bad[0]])):
-                    raise ValueError(
-                        f"state: expected finite numbers as {name} of array {i}, got {fresh[i][name].flat[bad[0]]} in entry {bad[0]}; "
-                        "check_finite=False loads it"
-                    )
-                if bad.size:
-                    text = (
-                        f"state: {name} of array {i} is {fresh[i][name].flat[bad[0]]} in entry {bad[0]}, as it was saved: a number that is"
-                    )
-                    tell(f"{text} divided by it stands still, or is none")
+        fresh = [
+            fitting(by_name, i, array, list(self.record.vectors[1 : self._n_vectors(i)]),
+                    never_negative(self.record, self._parameters_at(i)), self.check_finite)
+            for i, (array, by_name) in enumerate(zip(self.arrays, vectors, strict=True))
+        ]  # fmt: skip
         steps = check_whole(state["steps"], "state: steps")
         scalars = [entry["scalars"] for entry in groups]
         for g, entry in enumerate(groups):
@@ -505,7 +489,8 @@ _FIRST = (inspect.Parameter("params", inspect.Parameter.POSITIONAL_OR_KEYWORD),)
 _PARAMS = """\
 params : float64 array, list, tuple or dict of them, or list of groups {"params": ..., "lr": ...}
     C-contiguous, NumPy's or any that shares its memory (DLPack, buffer protocol); changed in place by `step`, which takes the
-    gradients in the same arrangement. A group's entries come before the arguments.
+    gradients in the same arrangement. A group's entries come before the arguments; its lr, where it is a number, is the base of a schedule
+    that is given as lr for all.
 """
 _SHARED = """\
 maximize : bool, default False
@@ -538,6 +523,16 @@ def _class_of(record: Any) -> type[Optimizer]:
     return cls
 
 
+class SharedOptions(TypedDict, total=False):
+    """What every optimizer takes beside the parameters of its method."""
+
+    clip_norm: float | None
+    clip_value: float | None
+    check_finite: bool
+    threads: int | None
+    decoupled_weight_decay: bool
+
+
 class SGD(Optimizer):
     """Steepest descent, with torch's options: ``momentum`` selects the method momentum, ``nesterov=True`` nesterov (push form).
 
@@ -546,7 +541,7 @@ class SGD(Optimizer):
     params, lr, momentum, dampening, weight_decay, nesterov, maximize
         As torch.optim.SGD. ``nesterov`` needs a momentum above 0 and no dampening.
     **options
-        clip_norm, check_finite and threads, as in `mflow.optim.Adam`.
+        clip_norm, clip_value, check_finite, threads and decoupled_weight_decay, as in `mflow.optim.Adam`.
 
     See Also
     --------
@@ -565,21 +560,22 @@ class SGD(Optimizer):
 
     def __init__(
         self, params: Any, lr: float | Callable[[int], float] = 1e-3, momentum: float = 0.0, dampening: float = 0.0,
-        weight_decay: float = 0.0, nesterov: bool = False, *, maximize: bool = False, **options: Any,
+        weight_decay: float = 0.0, nesterov: bool = False, *, maximize: bool = False, **options: Unpack[SharedOptions],
     ) -> None:  # fmt: skip
         check_flags(nesterov=nesterov)
+        settings: dict[str, Any] = {**options}
         momentum, dampening = as_number(momentum, "momentum", "a number in [0, 1)"), as_number(dampening, "dampening", "a number")
-        options.update(lr=lr, weight_decay=weight_decay, maximize=maximize)
+        settings.update(lr=lr, weight_decay=weight_decay, maximize=maximize)
         if momentum or nesterov:
-            options["momentum"] = momentum
+            settings["momentum"] = momentum
         if nesterov and (momentum <= 0 or dampening != 0):
             given = f"momentum = {momentum}, dampening = {dampening}"
             raise ValueError(f"nesterov: expected a momentum above 0 and dampening = 0 with it, got {given}")
         if dampening and not momentum:
             raise ValueError(f"dampening: expected a momentum above 0 with it, got dampening = {dampening} without; set momentum")
         if momentum and not nesterov:
-            options["dampening"] = dampening
-        super().__init__(params, **options)
+            settings["dampening"] = dampening
+        super().__init__(params, **settings)
 
     @classmethod
     def _choose(cls, parameters: dict[str, Any]) -> Any:

@@ -288,6 +288,10 @@ class OneCycleLR(Schedule):
         end, start, stop = self._phases[-1]
         return self._between(start, stop, (step - began) / (end - began))
 
+    def with_lr(self, lr: float) -> OneCycleLR:
+        """Itself: its max_lr stands in place of the lr of every group, as torch's does."""
+        return self
+
     def _between(self, start: float, stop: float, share: float) -> float:
         return _cosine(start, stop, share) if self.anneal_strategy == "cos" else start + (stop - start) * share
 

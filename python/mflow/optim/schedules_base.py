@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import fields, is_dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from mflow.base.checks import check_flags, check_instance
@@ -56,6 +57,15 @@ class Schedule:
     def __call__(self, step: int) -> float:
         """The lr of the step that follows after ``step`` ones."""
         raise NotImplementedError(f"{type(self).__name__}: expected a method __call__(self, step) that returns the lr; write it")
+
+    def with_lr(self, lr: float) -> Schedule | float:
+        """The same schedule from another lr, as torch's schedulers scale the rate of each group.
+
+        One that has no ``lr`` to replace, such as a class of your own, is left out: it returns the number.
+        """
+        if is_dataclass(self) and any(f.name == "lr" for f in fields(self)):
+            return replace(self, lr=lr)
+        return lr
 
     def state_dict(self) -> dict[str, Any]:
         """The values that change during a run: none, for a pure function of the step."""

@@ -9,7 +9,7 @@ from typing import Any
 
 from mflow.base.checks import check_list, check_number
 from mflow.optim.schedules_base import Schedule
-from mflow.optim.schedules_decay import check_rising
+from mflow.optim.schedules_decay import Constant, check_rising
 
 __all__ = ["ChainedScheduler", "LambdaLR", "MultiplicativeLR", "SequentialLR"]
 
@@ -136,6 +136,10 @@ class SequentialLR(Schedule):
         k = bisect_right(self.milestones, step)
         return float(self.schedules[k](step - (self.milestones[k - 1] if k else 0)))
 
+    def with_lr(self, lr: float) -> SequentialLR:
+        """All of its schedules from another lr; functions that are no schedules stay as they are."""
+        return SequentialLR(_from(self.schedules, lr), self.milestones)
+
 
 @dataclass
 class ChainedScheduler(Schedule):
@@ -184,6 +188,17 @@ class ChainedScheduler(Schedule):
         for schedule in self.schedules[1:]:
             rate *= schedule(step) / schedule.lr
         return rate
+
+    def with_lr(self, lr: float) -> Schedule:
+        """All of its schedules from another lr."""
+        return ChainedScheduler(_from(self.schedules, lr)) if lr else Constant(0.0)
+
+
+def _from(schedules: Sequence[Any], lr: float) -> list[Any]:
+    """The schedules from another lr: the first one's, which those of the others keep their share of."""
+    first = next((s.lr for s in schedules if getattr(s, "lr", 0.0)), lr)
+    made = [s.with_lr(lr * (getattr(s, "lr", first) / first)) if isinstance(s, Schedule) else s for s in schedules]
+    return [one if isinstance(one, Schedule) else s for one, s in zip(made, schedules, strict=True)]
 
 
 def _functions_of_the_step(schedules: Any) -> tuple[Any, ...]:

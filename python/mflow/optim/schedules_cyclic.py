@@ -80,6 +80,10 @@ class CyclicLR(Schedule):
         share = place / self.step_size_up if place <= self.step_size_up else 1.0 - (place - self.step_size_up) / down
         return self.base_lr + (self.max_lr - self.base_lr) * share * self._height(cycle + 1, step)
 
+    def with_lr(self, lr: float) -> CyclicLR:
+        """Itself: its base_lr and max_lr stand in place of the lr of every group, as torch's do."""
+        return self
+
     def _height(self, cycle: int, step: int) -> float:
         if self.scale_fn is not None:
             return float(self.scale_fn(cycle if self.scale_mode == "cycle" else step))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -63,13 +64,14 @@ class ReduceLROnPlateau(Schedule):
     best: float = field(init=False, default=math.nan)
     num_bad_epochs: int = field(init=False, default=0)
     cooldown_counter: int = field(init=False, default=0)
+    _groups: list[ReduceLROnPlateau] = field(init=False, repr=False, default_factory=list)  # the same from other rates, which see it all
 
     _state: ClassVar[tuple[str, ...]] = ("lr", "best", "num_bad_epochs", "cooldown_counter")
 
     def __eq__(self, other: object) -> bool:  # `best`, NaN before the first value, is equal to itself
         if type(other) is not type(self):
             return NotImplemented
-        mine, theirs = ({**vars(one), "best": repr(one.best)} for one in (self, other))
+        mine, theirs = ({**vars(one), "best": repr(one.best), "_groups": None} for one in (self, other))
         return mine == theirs
 
     __hash__ = None  # type: ignore[assignment]
@@ -86,9 +88,23 @@ class ReduceLROnPlateau(Schedule):
         """The lr of the step that follows after ``step`` ones."""
         return self.lr
 
+    def with_lr(self, lr: float) -> ReduceLROnPlateau:
+        """The same from another lr, as it stands now; it observes what this one does."""
+        other = copy.copy(self)
+        other.lr, other._groups = check_number(lr, "lr", low=0.0), []
+        self._groups.append(other)
+        return other
+
+    @property
+    def followers(self) -> list[ReduceLROnPlateau]:
+        """Those of other groups that `observe` tells, too."""
+        return [one for other in self._groups for one in (other, *other.followers)]
+
     def observe(self, metric: float) -> None:
         """A new value of the metric; one that is not a number counts as no improvement."""
         value = float(metric)
+        for other in self._groups:
+            other.observe(value)
         if self._better(value):
             self.best, self.num_bad_epochs = value, 0
         else:

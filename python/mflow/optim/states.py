@@ -2,17 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from mflow_core.optimize import updater
 
 from mflow.base.checks import Array, as_number, check_flags, check_instance, check_list, real_array
+from mflow.base.telling import tell
 
-__all__ = ["check_scalars", "checked_groups", "checked_vectors"]
+__all__ = ["check_form", "check_scalars", "checked_groups", "checked_vectors", "fitting"]
 
 ROUNDING = 1e-12  # of a power of beta that many products have made
+
+
+def check_form(state: Any, name: str) -> None:
+    """Raises TypeError or ValueError for what `state_dict` of an optimizer does not return; name : its class."""
+    check_instance(state, "state", Mapping, "the dict that state_dict returned")
+    if {"state", "param_groups"} <= set(state):
+        raise ValueError(
+            f"state: expected what state_dict of mflow.optim.{name} returned, got the form of torch's optimizers: load it into "
+            f"mflow.torch.{name}, which takes torch's own states and drives the tensors"
+        )
+    missing = {"method", "steps", "groups", "vectors"} - set(state)
+    if missing:
+        raise ValueError(f"state: expected what state_dict returned, got a dict without {', '.join(sorted(missing))}")
 
 
 def checked_groups(groups: Any) -> list[dict[str, Any]]:
@@ -39,6 +53,30 @@ def checked_vectors(vectors: Any) -> list[dict[str, Array]]:
         check_instance(by_name, f"state: vectors of array {i}", Mapping, "a dict")
         out.append({str(name): real_array(value, f"state: {name} of array {i}") for name, value in by_name.items()})
     return out
+
+
+def fitting(by_name: dict[str, Array], i: int, array: Array, names: list[str], squares: Sequence[str], finite: bool) -> dict[str, Array]:
+    """Copies of the vectors that an optimizer keeps for array i, by their names; squares : those that are never negative. Raises ValueError
+    where they do not fit; warns of an infinite one that was saved so."""
+    if sorted(by_name) != sorted(names) or any(np.shape(v) != array.shape for v in by_name.values()):
+        shapes = {k: np.shape(v) for k, v in by_name.items()}
+        raise ValueError(f"state: expected {names} of shape {array.shape} for array {i}, got {shapes}")
+    fresh = {name: np.array(by_name[name], order="C") for name in names}
+    for name in squares:
+        bad = np.flatnonzero(fresh[name] < 0.0)
+        if bad.size:
+            raise ValueError(
+                f"state: expected numbers of at least 0 as {name} of array {i}, got {fresh[name].flat[bad[0]]} in entry {bad[0]}"
+            )
+    for name, vector in fresh.items():
+        bad = np.flatnonzero(~np.isfinite(vector))
+        if not bad.size:
+            continue
+        what = f"{vector.flat[bad[0]]} in entry {bad[0]}"
+        if finite and (name not in squares or np.isnan(vector.flat[bad[0]])):
+            raise ValueError(f"state: expected finite numbers as {name} of array {i}, got {what}; check_finite=False loads it")
+        tell(f"state: {name} of array {i} is {what}, as it was saved: a number that is divided by it stands still, or is none")
+    return fresh
 
 
 def check_scalars(record: Any, parameters: dict[str, Any], k: int, scalars: list[float], g: int) -> None:

@@ -347,9 +347,8 @@ class Doubts:
         moves = unseen_moves(x, self.start.ravel(), self.first, grad, direction, most)
         if self.box is not None:
             side = self._inward(x, grad)
-            held = np.flatnonzero(side)
             moves = [move for move in moves if np.any(move[side == 0.0])]
-            moves += [side * np.abs(along(x.size))] if held.size > BESIDE else [np.where(np.arange(x.size) == j, side, 0.0) for j in held]
+            moves += self._into(side, np.where((x == self.start.ravel()) & (grad == 0.0), direction * np.maximum(1.0, np.abs(x)), 0.0))
         if not moves:
             return
         values, falls = self._values(), ""
@@ -368,6 +367,17 @@ class Doubts:
         lower, upper = self.box.flat
         side = (x == lower).astype(np.float64) - (x == upper)
         return np.where(grad == 0.0, side * np.maximum(1.0, np.abs(x)), 0.0)
+
+    @staticmethod
+    def _into(side: Array, free: Array) -> list[Array]:
+        """Ways from bounds into them: along the single parameters that stand there where these are few, along all of them, and along all
+        and those that stand free of bounds, `free`, to either side of these."""
+        held = np.flatnonzero(side)
+        together = side * np.abs(along(side.size))
+        moves = [np.where(np.arange(side.size) == j, side, 0.0) for j in held] if held.size <= BESIDE else []
+        if held.size and np.any(free):
+            return [*moves, together + free, together - free]
+        return [*moves, together] if held.size > 1 else moves
 
     def _has_room(self, x: Array) -> NDArray[np.bool_]:
         """Which parameters may move to both sides as far as the cost is looked at."""

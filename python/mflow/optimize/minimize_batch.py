@@ -24,6 +24,7 @@ from mflow.base.executors import Lost, check_executor, in_pieces
 from mflow.base.methods import Method, as_method, refuse_unknown
 from mflow.base.progress import Progress
 from mflow.base.result import OptimizeResult, Result, attach
+from mflow.base.tables import frame
 from mflow.implicit.batch import Implicit, ImplicitDescents, check_squares, data_of
 from mflow.implicit.linear import RECORD, is_implicit_sgd
 from mflow.integrate.ensemble import on_threads
@@ -89,6 +90,12 @@ class MinimizeBatchResult(Result):
         if isinstance(key, (int, np.integer)) and not isinstance(key, bool):
             return self._member(range(len(self.reason))[int(key)])
         return super().__getitem__(key)
+
+    def to_frame(self) -> Any:
+        """A pandas DataFrame with a row a member: x[0], x[1], ..., fun, gmax, nit, nfev, reason. ImportError without pandas."""
+        x = self.x.reshape(len(self.reason), -1)
+        points = {f"x[{j}]": x[:, j] for j in range(x.shape[1])}
+        return frame({**points, **{name: self[name] for name in ("fun", "gmax", "nit", "nfev", "reason")}})
 
     def _member(self, k: int) -> OptimizeResult:
         status, reason = int(self.status[k]), self.reason[k]

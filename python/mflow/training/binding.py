@@ -65,7 +65,10 @@ class Binding:
             self.flat = [a.copy() for a in flat]
             self.params = start = self.like(self.flat)
             if self.grouped:
-                start = [{**group, "params": part} for group, part in zip(params, self.params, strict=True)]
+                start = [
+                    {**{name: for_a_run(value) for name, value in group.items() if name != "params"}, "params": part}
+                    for group, part in zip(params, self.params, strict=True)
+                ]
             parameters = {name: for_a_run(value) for name, value in parameters.items()}
         self.opt = _optimizer(optimizer, start, parameters)
         self.by_group = [self.opt.schedule_of(g) for g in range(len(self.opt.param_groups))]
@@ -103,7 +106,8 @@ class Binding:
 
     def observe(self, loss: float) -> None:
         """Schedules that follow the loss see it, each once."""
-        for schedule in {id(s): s for s in self.schedules}.values():
+        told = {id(one) for schedule in self.schedules for one in getattr(schedule, "followers", ())}  # by the one that they follow
+        for schedule in {id(s): s for s in self.schedules if id(s) not in told}.values():
             if hasattr(schedule, "observe"):
                 schedule.observe(loss)
 

@@ -35,8 +35,8 @@ class TrainResult(Examined):
     fun : the monitored loss of ``params``; best_epoch : its epoch, from 0 on; -1: params are those of the start.
     success, status : 0 all epochs done or stopped early, 1 max_steps, 2 stopped by a callback, -1 the rest.
     reason : "finished", "converged" and "line_search_failed" (of a line search), "early_stopped", "max_steps", "callback",
-        "non_finite", "diverged" (also where the loss is at the end larger than ever and beyond 1e10 times its start), "rhs_failed" (an
-        exception), "interrupted".
+        "non_finite", "diverged" (also where the loss is at the end beyond 1e10 times its start), "rhs_failed" (an exception),
+        "interrupted".
     message : what happened, in words.
     epochs, nit, nfev : epochs begun, steps, evaluations of the gradient. ncheck : evaluations that checked the gradient.
     history : a TrainHistory of float64 arrays, with `to_frame(per="epoch")` for pandas. An entry an epoch: loss (mean over its rows),
@@ -75,6 +75,10 @@ class TrainResult(Examined):
     averaged_params: Any
     curvature: CurvatureResult
     seed: int | None
+
+    def to_frame(self, per: str = "epoch") -> Any:
+        """The history as a pandas DataFrame: see `to_frame` of ``history``. ImportError without pandas."""
+        return self.history.to_frame(per)
 
 
 class Ending(NamedTuple):
@@ -160,14 +164,19 @@ def held(run: Trainer) -> str:
         return ""
     few, usual = len(order) - 1 - gaps[0], float(order[gaps[0]])
     count, vector = _held_by(run.binding.opt, max(usual, usual**2))
-    if not count:
+    steered = 0 if count else _steered_by(run.binding.opt, GAP * usual)
+    if not count and not steered:
         return ""
     large = f"the gradient of step {int(np.argmax(norms))} is of norm {order[-1]:.3g}"
     large += f", as are {few} in all" if few > 1 else ""
+    name, total = run.binding.opt.record.name, sum(a.size for a in run.flat)
+    what = (
+        f"{vector} of {name} keeps it, and {count} of {total} parameters move by less than {STILL:g} of what they would without it"
+        if count
+        else f"m of {name} keeps it, and {steered} of {total} parameters go on in its direction"
+    )
     return (
-        f"{large}, those of the other steps at most {usual:.3g}: {vector} of {run.binding.opt.record.name} keeps it, and {count} of "
-        f"{sum(a.size for a in run.flat)} parameters move by less than {STILL:g} of what they would without it; look at the data of that "
-        "step, and give clip_norm= or clip_value="
+        f"{large}, those of the other steps at most {usual:.3g}: {what}; look at the data of that step, and give clip_norm= or clip_value="
     )
 
 
@@ -185,14 +194,23 @@ def _held_by(opt: optim.Optimizer, bound: float) -> tuple[int, str]:
     return count, name
 
 
+def _steered_by(opt: optim.Optimizer, bound: float) -> int:
+    """How many parameters have a mean of gradients beyond `bound`, where the method keeps one."""
+    means = [vectors["m"] for i in range(len(opt.arrays)) if "m" in (vectors := opt._vectors(i))]
+    return sum(int(np.sum(np.abs(m) > bound)) for m in means)
+
+
 def _unless_far_off(run: Trainer, ending: Ending) -> Ending:
-    """The ending; of a loss that has grown without bound, and only for want of time not beyond the finite numbers, that."""
+    """The ending; of a loss that has grown without bound, and only for want of time not beyond the finite numbers, or falls again from
+    far beyond its start, that."""
     losses, one = run.history.steps["step_loss"], run.feed.batches == 1
     last, all_of_them = (losses[-1], losses) if one and len(losses) else (run.history.last_loss, run.history.epochs["loss"])
-    if not len(losses) or not last > FAR_OFF * max(1.0, abs(losses[0])) or last < max(all_of_them, default=last):
+    if not len(losses) or not last > FAR_OFF * max(1.0, abs(losses[0])):
         return ending
     run.doubt()
-    return Ending("diverged", f"the loss has grown beyond bounds; {ending.message}; {_kept(run)}")
+    most = max(all_of_them, default=last)
+    back = f" to {most:.3g}, in step {all_of_them.index(most)}, and has not come back" if one and last < most else ""
+    return Ending("diverged", f"the loss has grown beyond bounds{back}; {ending.message}; {_kept(run)}")
 
 
 def result(run: Trainer, ending: Ending) -> TrainResult:

@@ -6,6 +6,7 @@ so that means over batches of unequal length are means over rows.
 
 from __future__ import annotations
 
+import inspect
 import itertools
 import math
 import sys
@@ -20,7 +21,7 @@ from mflow.base.checks import as_tuple, shown
 from mflow.data.rows import Minibatches, minibatches, row_count
 from mflow.derivatives.elsewhere import names_of
 
-__all__ = ["Args", "Cost", "Feed", "IndexSets", "checked_parts", "feed_of", "index_sets"]
+__all__ = ["Args", "Cost", "Feed", "IndexSets", "check_fits", "checked_parts", "feed_of", "index_sets"]
 
 ROWS = 32  # the default batch size
 AT_ONCE = 8192  # rows of a validation set that are evaluated together
@@ -243,6 +244,19 @@ def checked_parts(data: Any) -> Any:
         raise ValueError("validation: expected at least one row, got 0 rows; omit it to train without")
     given = data if isinstance(data, tuple) else (data,)
     return given if any(map(_is_tensor, given)) else arrays
+
+
+def check_fits(fun: Any, args: Args, argument: str) -> None:
+    """TypeError, with the name of the argument, where a function does not take the parameters and so many arguments."""
+    try:
+        signature = inspect.signature(fun)
+    except (TypeError, ValueError):  # it has none to be read
+        return
+    try:
+        signature.bind(None, *args)
+    except TypeError as error:
+        name, count = getattr(fun, "__name__", "the function"), f"{len(args)} array{'s' if len(args) != 1 else ''}"
+        raise TypeError(f"{argument}: expected what {name}{signature} takes after the parameters, got {count}: {error}") from None
 
 
 def index_sets(fun: Objective, data: Any, jac: Any, batch_size: int | None, seed: int | None, shuffle: bool, drop_last: bool) -> Feed:

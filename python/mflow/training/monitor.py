@@ -7,10 +7,11 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
 from mflow_core.objectives.objective import Objective
 
 from mflow.base.checks import Array, as_number
-from mflow.training.feeds import Cost, checked_parts, in_parts
+from mflow.training.feeds import Cost, check_fits, checked_parts, in_parts
 
 __all__ = ["Monitor", "Validation", "mean_loss", "validation_of"]
 
@@ -78,6 +79,8 @@ def validation_of(data: Any, metric: Any, model: Cost, flat: Sequence[Any]) -> V
         raise ValueError("validation: fun is a gradient alone; give metric=, or the loss with jac=")
     if isinstance(data, Objective) and (len(flat) != 1 or flat[0].size != data.n):
         raise ValueError(f"validation: {data!r} takes one array of {data.n} parameters, got arrays of {[a.size for a in flat]}")
+    if isinstance(data, (tuple, np.ndarray)) and not (metric is None and isinstance(model.fun, Objective)):
+        check_fits(model.fun if metric is None else metric, data if isinstance(data, tuple) else (data,), "validation")
     if metric is None:
         data = checked_parts(data)
     elif isinstance(data, tuple) and data and hasattr(data[0], "shape") and len(data[0]) == 0:

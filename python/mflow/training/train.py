@@ -23,7 +23,7 @@ from mflow.derivatives.elsewhere import with_batch_derivative
 from mflow.implicit.linear import is_implicit_sgd
 from mflow.training.binding import check_names, in_groups
 from mflow.training.endings import Ending, TrainResult
-from mflow.training.feeds import Cost, feed_of, index_sets
+from mflow.training.feeds import Cost, Rows, check_fits, feed_of, index_sets
 from mflow.training.train_compiled import CompiledTrainer
 from mflow.training.train_directions import direction_of, direction_trainer
 from mflow.training.train_implicit import implicit_trainer
@@ -97,7 +97,7 @@ def train(
         ``gtol`` (1e-5); parameters as in `mflow.minimize`.
     epochs : int
     batch_size : int, optional
-        Rows in a batch of arrays: 32, or all where there are fewer.
+        Rows in a batch of arrays; all of them are one batch where there are fewer. Default: 32.
     jac : None, True, callable, "jax", "autograd", "torch" or "cs"
         None: fun is the gradient. True: fun returns (loss, gradient). A function: ``jac(params, *batch)`` is the gradient. A name: fun is
         the loss of one array of parameters, and its gradient comes from that library, in float64, as in `mflow.minimize`.
@@ -126,9 +126,9 @@ def train(
     track_lr : bool
         Keep the effective learning rates of each epoch in the history.
     check_gradient : bool
-        Whether, where an epoch is one batch, the first gradient is compared with the loss of that batch along a fixed direction, by two
-        evaluations (more where these do not agree), counted as ``ncheck`` alone; nothing is drawn for it. Where an epoch is many batches,
-        a run that ends above its start is followed by such a look, on its last batch at the params that are kept.
+        Whether the first gradient is compared with the loss of its own batch along a fixed direction, by two evaluations of ``fun`` on
+        that batch (more where these do not agree), counted as ``ncheck`` alone; no batch is drawn for it. A ``fun`` that draws numbers
+        itself (dropout) draws them there as well: False leaves its stream as it is.
     monitor, monitor_every : "curvature" and int, optional
         Measures the largest curvature of the loss (in the metric of its second moments, for a method that rescales) at the start, every
         ``monitor_every`` steps (100) and at the end, and holds it against the largest that the method bears: ``result.curvature``, the
@@ -239,6 +239,8 @@ def _trainer_of(
     if isinstance(fun, Objective):
         return CompiledTrainer(fun, index_sets(fun, data, jac, **batches), params, optimizer, parameters, schedule_per)
     model, feed = Cost(fun, jac), feed_of(data, **batches)
+    if isinstance(feed, Rows):
+        check_fits(fun, feed.arrays, "data")
     return Trainer(model, feed, params, optimizer, parameters, schedule_per)
 
 

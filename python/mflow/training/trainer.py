@@ -149,15 +149,14 @@ class Trainer:
         self.quiet = False
 
     def check_gradient(self, check: Any) -> None:
-        """Whether the first gradient is compared with the loss: where all the data are one batch, which is there without being drawn."""
+        """Whether the first gradient is compared with the loss of its own batch, which is at hand: nothing is drawn for it."""
         check_flags(check_gradient=check)
-        self.checks_late = bool(check) and self.model.has_loss
-        self.checks = bool(check) and self.model.has_loss and self.feed.batches == 1 and not self.feed.drawn
+        self.checks = self.checks_late = bool(check) and self.model.has_loss
 
     def doubt(self) -> None:
-        """Compares the gradient of the last batch with its loss, at the parameters that are kept, where the loss went up and nothing was
-        compared before: after the run, so that its numbers are those without."""
-        if self.checks_late and self.nit and not self.verdict.ncheck and all(np.isfinite(a).all() for a in self.monitor.best_flat):
+        """Compares the gradient of the last batch with its loss, at the parameters that are kept, where the loss went up and nothing is
+        known from before: after the run, so that its numbers are those without."""
+        if self.checks_late and self.nit and all(np.isfinite(a).all() for a in self.monitor.best_flat):
             self.where = "the params that are kept"
             with np.errstate(all="ignore"):
                 loss, grads = self.model.both(self.binding.like([a.copy() for a in self.monitor.best_flat]), self.args)
@@ -167,6 +166,9 @@ class Trainer:
     def _compare(self, args: Args, flat: list[Any], at: list[Array], value: float) -> None:
         """A gradient with the loss of the same batch, which has this value at these parameters."""
         self.checks = self.checks_late = False
+        before = self.verdict.ncheck
+        if not all(hasattr(g, "shape") for g in flat):
+            return  # the step has words for it
         parts, ends = [real_array(g, "the gradient") for g in flat], np.cumsum([a.size for a in at])[:-1]
         if any(g.shape != a.shape or not np.isfinite(g).all() for g, a in zip(parts, at, strict=True)):
             return
@@ -177,7 +179,10 @@ class Trainer:
             )
 
         x, grad = (np.concatenate([np.asarray(a, dtype=np.float64).ravel() for a in arrays]) for arrays in (at, parts))
-        self.verdict = quick(gradient_model(loss, x, value, grad)) if x.size else self.verdict
+        if x.size:
+            self.verdict = quick(gradient_model(loss, x, value, grad))
+            self.verdict = self.verdict._replace(ncheck=before + self.verdict.ncheck)
+            self.checks_late = self.verdict.kind == "unknown" and not before
         if self.wrong:
             tell(f"train: {self.wrong}", GradientWarning)
 
@@ -229,7 +234,8 @@ class Trainer:
                 return endings.not_finite(self, f"the loss is {self.loss}", count + 1)
             flat = binding.gathered(grads, "the gradient")
             if self.checks and not self.nit:
-                self._compare(args, flat, self.flat, self.loss)
+                flat = [g.copy() if isinstance(g, np.ndarray) else g for g in flat]  # the function may return the same array again
+                self._compare(args, flat, Updater.ask(self.opt) if asks else self.flat, self.loss)
             self.args = args
             if self.watch is not None:
                 self.probe.hold(args)

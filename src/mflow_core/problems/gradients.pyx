@@ -146,9 +146,10 @@ def unseen_moves(
     """Up to `most` directions in which a descent from `start`, with the gradient `first` or None, to x, with `grad`, has told nothing of
     the cost: a list of arrays (n,), empty where there is none.
 
-    One along all parameters that stand where they began, with a gradient of 0; one across x - start, where all of grad is 0, or the way
-    was that of the first gradient; where all of grad is 0 also single parameters. In units of max(1, |x_j|). Those along many leave
-    entries as they are in which `direction` is 0. All are C-contiguous float64 arrays of one size.
+    One along all parameters that stand where they began, with a gradient of 0, and one more, not counted, with every second of these turned
+    round, as a saddle of two lies between two of its four quarters; one across x - start, where all of grad is 0, or the way was that of
+    the first gradient; where all of grad is 0 also single parameters. In units of max(1, |x_j|). Those along many leave entries as they
+    are in which `direction` is 0. All are C-contiguous float64 arrays of one size.
     """
     cdef cnp.npy_intp n = cnp.PyArray_SIZE(x), i, still = 0, moved = 0
     cdef const double *at = numbers_of(x, n)
@@ -159,6 +160,7 @@ def unseen_moves(
     cdef int which
     cdef cnp.ndarray one
     cdef double *u
+    cdef double side
     for i in range(n):
         whole = whole and g[i] == 0.0
         stands = at[i] == begun[i]
@@ -176,6 +178,16 @@ def unseen_moves(
         if which == 1:
             turn_across(u, at, begun, n)
         out.append(one)
+    if still > 1 and out:                    # the first is along all that stand
+        one = cnp.PyArray_SimpleNew(1, &n, cnp.NPY_DOUBLE)
+        u = <double *> cnp.PyArray_DATA(one)
+        side = 1.0
+        for i in range(n):
+            u[i] = (<double *> cnp.PyArray_DATA(<cnp.ndarray> out[0]))[i] * side
+            if u[i] != 0.0:
+                side = -side
+        most += 1
+        out.insert(1, one)
     for which in range(2):
         if (which == 0 and still < 2) or (which == 1 and (not whole or n < 2)):
             continue
