@@ -273,6 +273,8 @@ class Residuals:
         show slopes, and steps that change such a parameter by about 1 at first, where its column would send it anywhere."""
         for _ in range(2) if not self.given and self.from_0.any() else ():
             norms, size = self.core.norms, self.core.measures[5]
+            if self.steps is None and float(norms[self.from_0].min()) * EPS**0.5 > FAINT * self.eps * size:  # the shortest lengths at 0
+                return 0
             faint = np.flatnonzero(self.from_0 & (norms > 0.0) & (norms * np.abs(self.lengths(self.core.x)) <= FAINT * self.eps * size))
             if not faint.size:
                 return 0
