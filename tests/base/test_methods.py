@@ -123,7 +123,7 @@ def test_names_of_other_libraries_are_answered_with_the_nearest_of_ours(name, ou
     ("name", "words"),
     [
         ("Nelder-Mead", "is another library's and takes no derivatives; for a smooth cost 'lbfgs'"),
-        ("trust-constr", "is another library's and is for constraints; there are bounds here, which 'lbfgs' takes"),
+        ("trust-constr", "is another library's and is for constraints; minimize takes bounds= alone, with 'lbfgs'"),
         ("TNC", "is another library's; 'lbfgs' is made for the same problems"),
         ("Newton-CG", "is another library's; 'trust_ncg' is made for the same problems"),
     ],

@@ -94,6 +94,15 @@ def test_explain_a_cost(costs: str, function: str, capsys: Any) -> None:
     assert sum(line.startswith("Because") and line.endswith(".") for line in out.splitlines()) == 1
 
 
+def test_explain_methods_by_their_names(costs: str, capsys: Any) -> None:
+    """Of the bowl c0^2/2 + 50 c1^2 from (-1, 2): Adam's metric is |g|, in which the largest curvature is 1/min |c|."""
+    assert main(["explain", f"{costs}:bowl", "--x0", "-1,2", "--no-plot", "--names", "adam, lbfgs"]) == 0
+    text = capsys.readouterr().out
+    assert float(text.split("adam")[1].split()[0]) == pytest.approx(38.0, rel=1e-3)
+    assert "lbfgs: Its line search finds each step" in text
+    assert main(["explain", f"{costs}:bowl", "--x0", "-1,2", "--no-plot", "--names", "adm"]) == 2
+
+
 def test_explain_a_right_hand_side(costs: str, capsys: Any) -> None:
     assert main(["explain", f"{costs}:swing", "--x0", "1,0", "--t-end", "3", "--no-plot"]) == 0
     out = capsys.readouterr().out

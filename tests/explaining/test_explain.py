@@ -1,5 +1,6 @@
 """mflow.explain on what newcomers try: promised gradients that are missing, steps at the limit of stability."""
 
+import math
 import re
 
 import numpy as np
@@ -191,21 +192,55 @@ def test_a_curvature_that_is_seen_is_not_called_none():
     assert "directions without curvature" in str(mflow.explain(lambda c: (0.5 * float(c @ (d * c)), d * c), np.ones(3), jac=True, tries=0))
 
 
-@pytest.mark.parametrize("kind", ["cost", "right-hand side"])
-def test_every_method_by_its_name_has_a_limit_or_is_named(kind: str) -> None:
-    """Those with a limit of this kind are listed, and those alone."""
-    calls = {
-        "cost": lambda names: mflow.explain(lambda c: (1.5 * c @ c, 3.0 * c), [1.0, 2.0], jac=True, names=names, tries=0),
-        "right-hand side": lambda names: mflow.explain(lambda t, y: -3.0 * y, [1.0, 2.0], names=names, tries=0),
-    }
-    limited = [m.name for m in mflow.methods() if "linear" in m.flags and "second_order" not in m.flags]
-    if kind != "cost":
-        limited = [name for name in limited if mflow.get_method(name).kind == "step"]
-    assert list(calls[kind](limited).steps) == limited
+def test_every_method_by_its_name_has_a_limit_of_a_right_hand_side_or_is_named() -> None:
+    """Those with a limit by eigenvalues are listed, and those alone."""
+
+    def listed(names: list[str]) -> list[str]:
+        return list(mflow.explain(lambda t, y: -3.0 * y, [1.0, 2.0], names=names, tries=0).steps)
+
+    limited = [m.name for m in mflow.methods() if m.kind == "step" and "linear" in m.flags and "second_order" not in m.flags]
+    assert listed(limited) == limited
     for method in mflow.methods():
         if method.name not in limited:
             with pytest.raises(ValueError, match=rf"^names: expected methods .* got {method.name}, "):
-                calls[kind]([method.name])
+                listed([method.name])
+
+
+def test_every_method_by_its_name_is_listed_for_a_cost() -> None:
+    """With its step, or with what is to be said of it."""
+    names = [m.name for m in mflow.methods()]
+    report = mflow.explain(lambda c: (1.5 * float(c @ c), 3.0 * c), [1.0, 2.0], jac=True, names=names, tries=0)
+    assert list(report.steps) == names
+    for m in mflow.methods():
+        alone = "linear" in m.flags and "second_order" not in m.flags
+        assert (m.name in report.facts) == (not alone), m.name
+        assert not report.steps[m.name] < 0.0, m.name
+    assert {name for name, dt in report.steps.items() if math.isnan(dt)} == {"lion", "rprop"}
+    assert all(report.steps[name] == math.inf for name in ("lbfgs", "bfgs", "cg", "trust_ncg", "implicit_sgd"))
+
+
+@pytest.mark.parametrize("n", [4, 60])
+def test_the_step_of_an_optimizer_that_rescales_is_that_in_the_metric_of_the_gradient_at_x0(n: int) -> None:
+    """With g = d x the curvature in the metric |g| is 1/|x|, whatever d, and v after 101 equal gradients has a closed form."""
+    d = np.geomspace(1.0, 100.0, n)
+    x = np.linspace(0.25, 2.0, n) * np.where(np.arange(n) % 2, -1.0, 1.0)
+    right = {"adam": 38 * 0.25, "rmsprop": 2 * math.sqrt(1 - 0.99**101) * 0.25, "adagrad": 2 * math.sqrt(101) * 0.25}
+    report = mflow.explain(lambda c: (0.5 * float(c @ (d * c)), d * c), x, jac=True, names=list(right), tries=0)
+    for name, step in right.items():
+        assert 0.9 * step < report.steps[name] < 1.001 * step, name  # of many variables the curvature is an upper end
+        assert report.facts[name].startswith("As after 100 steps with the gradient at x0; the limit changes")
+
+
+def test_a_line_search_is_told_by_the_condition_number() -> None:
+    """Conjugate gradients shrink errors by (root - 1)/(root + 1) an iteration at least."""
+    d = np.array([1.0, 10.0, 100.0, 30.0])
+    cost = lambda c: (0.5 * float(c @ (d * c)), d * c)  # noqa: E731
+    report = mflow.explain(cost, np.ones(4), jac=True, names=["lbfgs", "trust_ncg"], tries=0)
+    assert f"about {1 / math.log10(11 / 9):.3g} iterations a digit, and 4 in all" in report.facts["lbfgs"]
+    assert f"about {1 / math.log10(11 / 9):.3g} products" in report.facts["trust_ncg"]
+    saddle = mflow.explain(lambda c: (c[0] ** 2 - c[1] ** 2, np.array([2.0, -2.0]) * c), [1.0, 1.0], jac=True, names=["cg"], tries=0)
+    assert "No condition number" in saddle.facts["cg"]
+    assert saddle.facts["cg"] in str(saddle)
 
 
 def test_a_cost_beyond_the_largest_number_is_named() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import warnings
 from typing import Any
 
@@ -482,3 +483,26 @@ def test_a_parameter_at_its_bound_with_a_slope_of_0_is_looked_at_inward(name: st
     assert minimum or "the cost falls on each side within the bounds" in r.message
     assert all(np.all((x >= 0.0) & (x <= 4.0)) for x in asked)
     assert len(asked) == r.nfev + r.ncheck
+
+
+@pytest.mark.parametrize("jac", [None, True])
+@pytest.mark.parametrize(
+    ("cost", "grad", "along"),
+    [
+        (lambda x: -(x[0] ** 2), lambda x: [-2 * x[0]], r"\[1\.\]"),
+        (lambda x: x[0] + x[1] ** 2, lambda x: [1.0, 2 * x[1]], r"\[-1[.e+0]* "),
+    ],
+    ids=["square", "line"],
+)
+def test_a_cost_that_falls_without_end_is_said_to(cost: Any, grad: Any, along: str, jac: Any) -> None:
+    start = np.array([1.0, 2.0])[: len(grad([1.0, 2.0]))]
+    both = cost if jac is None else (lambda x: (cost(x), np.array(grad(x))))
+    out = mflow.minimize(both, start, jac=jac)
+    assert (out.success, out.reason) == (False, "line_search_failed")
+    assert re.match(rf"the cost seems to have no lower bound: it is -\S+ and still falls \S+ away from x0 along {along}", out.message)
+
+
+def test_a_search_that_ends_far_away_beside_a_lower_bound_says_nothing_of_it() -> None:
+    """exp(-x) has none to reach, but a lower bound."""
+    out = mflow.minimize(lambda x: (np.exp(-x[0]), -np.exp(-x)), [1.0], jac=True, gtol=0.0)
+    assert "no lower bound" not in out.message

@@ -135,7 +135,7 @@ METHODS = {
 # Minimizers of problems that none of ours is made for, by what "lbfgs" does with those that it can take.
 MINIMIZERS = {
     "takes no derivatives; for a smooth cost 'lbfgs' makes them by differences where no jac is given": "neldermead powell",
-    "is for constraints; there are bounds here, which 'lbfgs' takes": "slsqp trustconstr cobyla cobyqa",
+    "is for constraints; minimize takes bounds= alone, with 'lbfgs'": "slsqp trustconstr cobyla cobyqa",
 }
 # Methods of structural dynamics, by what is made for the same problems; and the words on it.
 MOTIONS = {

@@ -27,6 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("target", metavar="FILE.py:FUNCTION", help="a cost f(x), or a right-hand side f(t, y)")
     add("--x0", required=True, metavar="NUMBERS", help='where to look, as in "1,2,3"')
     add("--t-end", type=finite(), metavar="T", help="of a right-hand side: how far to look from t = 0 (default: 1)")
+    add("--names", metavar="METHODS", help='whose largest stable step is listed, as in "adam,lbfgs"; of a cost any method')
     add("--out", default="explain.png", metavar="FILE", help="the picture: .png, .svg or .pdf (default: %(default)s)")
     add("--no-plot", action="store_true", help="the text alone")
 
@@ -44,7 +45,8 @@ def command(arguments: argparse.Namespace) -> int:
     """Run `mflow explain`; the exit code."""
     fun, start = arguments.function, arguments.start
     span = None if arguments.t_end is None else (0.0, arguments.t_end)
-    report = explain(fun, start, jac=_brings_gradient(fun, start), t_span=span)
+    names = None if arguments.names is None else [name.strip() for name in arguments.names.split(",")]
+    report = explain(fun, start, jac=_brings_gradient(fun, start), t_span=span, names=names)
     print(report)
     arguments.write_json(lambda: contents(report))
     if not arguments.no_plot:

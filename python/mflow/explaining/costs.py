@@ -21,6 +21,7 @@ from mflow_core.objectives.objective import Objective
 from mflow.base.checks import Array
 from mflow.base.methods import Method, as_method
 from mflow.explaining.examined import MISS, ExaminedCost, checked
+from mflow.explaining.named import Seen, limit_of
 from mflow.explaining.report import Report
 from mflow.explaining.trials import Both, Trial, best_rate, clearly_lower, searched, trials_of, tried, worked
 from mflow.spectra import krylov
@@ -57,6 +58,7 @@ def explain_cost(cost: ExaminedCost, start: Array, table: list[Method], check: b
     few = f"The cost's values carry {cost.digits.text}, so curvatures are rough." if cost.digits is not None else ""
     ncheck, gradient, noisy = checked(cost, x, g) if check and cost.jac is not None else (0, few, False)
     first = cost.curvatures(x, g, AT_START, STARTS)
+    start_of = (x, g)
     real = first.values.real
     top = int(np.argmax(real))
     low, high = max(float(real[top]), 0.0), max(first.bounds[1], 0.0)
@@ -72,7 +74,9 @@ def explain_cost(cost: ExaminedCost, start: Array, table: list[Method], check: b
     if cost.unknown:
         gradient = f"{gradient} {UNKNOWN}".strip()
     condition = math.inf if least < -FLAT * size or size == 0.0 else low / max(least, FLAT * FLAT * size)
-    steps = {m.name: _limit_for_cost(m, worst) for m in table}
+    seen = Seen(*start_of, max(worst, 0.0), condition, first.complete, AT_START, STARTS)
+    limits = {m.name: limit_of(m, cost, seen) for m in table}
+    steps = {name: limit for name, (limit, _) in limits.items()}
     method, dt, parameters, reason = NOISY if noisy else _advice_for_cost(worst, condition, least < -FLAT * size, first.complete)
     return Report(
         kind="cost",
@@ -96,6 +100,7 @@ def explain_cost(cost: ExaminedCost, start: Array, table: list[Method], check: b
         gradient=gradient,
         noisy=noisy,
         steepest=worst,
+        facts={name: fact for name, (_, fact) in limits.items() if fact},
     )
 
 
@@ -130,10 +135,6 @@ def _verdict_of_cost(ritz: krylov.Ritz, size: float) -> str:
     else:
         text = "well-posed, the cost curves up everywhere"
     return text + f", curvatures {float(np.min(curvatures)):.3g} to {float(np.max(curvatures)):.3g}"
-
-
-def _limit_for_cost(method: Method, curvature: float) -> float:
-    return max_stable_dt(method, curvature=max(curvature, 0.0))
 
 
 def _advice_for_cost(L: float, condition: float, not_convex: bool, complete: bool) -> tuple[str, float, dict[str, float], str]:

@@ -10,7 +10,9 @@ from mflow_core.problems.signatures import check_size, is_compiled
 
 from mflow.base.checks import Array, real_array
 from mflow.base.telling import tell
+from mflow.curvature.frozen import Bearing
 from mflow.curvature.hessian import CENTRAL, FORWARD, Hessian
+from mflow.curvature.landscape import scaled
 from mflow.derivatives.agreement import SHORT, own_lengths
 from mflow.derivatives.differences import APART, ASIDE, OWN, TINY, Digits, digits_of
 from mflow.derivatives.remainder import GradientWarning, Verdict, gradient_model, quick, said_of
@@ -139,8 +141,8 @@ class ExaminedCost:
             raise ValueError(f"fun: expected a finite cost at x0, got {value}: start elsewhere")
         return int(self.jac is not True)
 
-    def curvatures(self, x: Array, base: Array, products: int, starts: int = 1) -> krylov.Ritz:
-        """Ritz values of the Hessian at x."""
+    def curvatures(self, x: Array, base: Array, products: int, starts: int = 1, metric: Bearing | None = None) -> krylov.Ritz:
+        """Ritz values of the Hessian at x, or of it in the metric of an optimizer."""
         relative = LENGTH if self.digits is None else min(0.3, 25.0 * self.digits.step)
         if self.jac is None and self.digits is None:
             relative *= 100.0
@@ -157,14 +159,16 @@ class ExaminedCost:
             self.lengths,
             compare=self.digits is None and (self.jac is not None or bool(self.own.any())),
         )
+        across = times if metric is None else scaled(times, metric)
         if x.size <= FEW:
-            H = np.stack([times(unit) for unit in np.eye(x.size)], axis=1)
+            H = np.stack([across(unit) for unit in np.eye(x.size)], axis=1)
             self.unknown = self.unknown or times.unknown
             values = np.linalg.eigvalsh(0.5 * (H + H.T))
             return krylov.Ritz(values.astype(np.complex128), np.zeros(x.size), x.size, True, (float(values[0]), float(values[-1])))
-        runs = [krylov.lanczos(times, x.size, products, nothing=1e-8, stream=k, miss=MISS) for k in range(starts)]
+        runs = [krylov.lanczos(across, x.size, products, nothing=1e-8, stream=k, miss=MISS) for k in range(starts)]
         self.unknown = self.unknown or times.unknown
         noise = 4.0 * 2.0**-52 * float(np.linalg.norm(base)) / times.length
+        noise *= 1.0 if metric is None or metric.root is None else float(np.max(metric.root)) ** 2
         return krylov.joined(runs, noise)
 
 

@@ -64,7 +64,8 @@ def explain(
         M of M y' = fun(t, y), as in `mflow.solve_ivp`, of a right-hand side of up to 400 variables. Where M is singular the eigenvalues
         are those of the components that it moves, and the methods in the table those that take it.
     names : sequence of str, optional
-        Methods whose steps are listed; by default all with a limit of this kind.
+        Methods whose steps are listed; by default all whose limit follows from curvature, or eigenvalues, alone. Of a cost any may be
+        named: ``facts`` says what holds for those that divide by past gradients, or find their steps by a line search.
     check_gradient : bool
         Whether the gradient of a cost is compared with the cost at x0, along a fixed direction, by two evaluations (more where these do
         not agree), counted as ``ncheck`` alone.
@@ -77,7 +78,7 @@ def explain(
     Returns
     -------
     Report
-        ``str(report)`` is the text; ``curvature`` (an interval), ``steps``, ``safe_steps``, ``verdicts``, ``method``, ``dt``,
+        ``str(report)`` is the text; ``curvature`` (an interval), ``steps``, ``safe_steps``, ``facts``, ``verdicts``, ``method``, ``dt``,
         ``parameters``, ``reason``.
         Of a right-hand side ``steps`` are stable at all points of the path that were looked at, ``looked`` says which, and
         ``step_range`` is that of the steps that error control chose. Where its Jacobian is far from normal, as that of upwind

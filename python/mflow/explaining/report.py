@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from mflow.analysis.posedness import MEANING
@@ -52,6 +52,7 @@ class Report(Readable):
     in words; empty where it is right. noisy : whether it is another one at each call; its curvatures are then those of the noise.
     trials : tuple of `mflow.explaining.trials.Trial`, of a cost: the recommendation, three usual choices, and the best of a step below the
     limit and of lbfgs, bfgs and cg that is not the recommendation, tried from x0; or empty.
+    facts : dict of method's name -> what is to be said, of methods that were named whose step does not follow from curvature alone.
     steepest : float, of a cost the largest curvature at the start and after some steps of descent, for which `steps` are (of many
     variables the upper end of its interval).
     """
@@ -81,6 +82,7 @@ class Report(Readable):
     noisy: bool = False
     step_range: tuple[float, float] = (math.nan, math.nan)
     looked: str = ""
+    facts: dict[str, str] = field(default_factory=dict)
 
     def _parts(self) -> list[str | Table]:
         low, high = self.curvature
@@ -109,6 +111,8 @@ class Report(Readable):
         if shorter:
             header, rows = [*header, "safe step"], [[*row, _number(self.safe_steps[row[0]])] for row in rows]
         lines += ["", Table(header, rows)]
+        for fact in dict.fromkeys(self.facts.values()):
+            lines.append(f"{', '.join(name for name, told in self.facts.items() if told == fact)}: {fact}")
         if shorter:
             lines.append(
                 "Take a fixed step of at most the safe one: beyond it errors may grow by orders of magnitude before they fade, and beyond "
@@ -140,22 +144,22 @@ class Report(Readable):
 
 
 def _number(dt: float) -> str:
-    return "no limit" if dt == math.inf else "none is stable" if dt == 0.0 else f"{dt:.5g}"
+    return {math.inf: "no limit", 0.0: "none is stable"}.get(dt, "not by curvature" if math.isnan(dt) else f"{dt:.5g}")
 
 
 def listed(names: Sequence[str] | None, cost: bool) -> list[Method]:
     """The methods whose steps are listed."""
     if names is not None:
-        return [_with_limit(as_method(name, {}), cost) for name in names]
+        return [as_method(name, {}) if cost else _with_limit(as_method(name, {})) for name in names]
     kinds = ("step", "update") if cost else ("step",)
     return [m for m in methods() if m.kind in kinds and {"linear"} <= m.flags and not {"second_order", "needs_rho"} & m.flags]
 
 
-def _with_limit(method: Method, cost: bool) -> Method:
-    """Raises ValueError for a method without a limit of this kind."""
-    if "linear" in method.flags and "second_order" not in method.flags and (cost or method.kind == "step"):
+def _with_limit(method: Method) -> Method:
+    """Raises ValueError for a method without a limit by the eigenvalues of a right-hand side."""
+    if "linear" in method.flags and "second_order" not in method.flags and method.kind == "step":
         return method
     words = {"direction": "whose line search or trust region finds its steps", "update": "an optimizer", "sweep": "for rows of data"}
     why = "for second-order systems" if "second_order" in method.flags else words.get(method.kind, "which has none")
-    told = "the cost's curvature alone" if cost else "the Jacobian's eigenvalues"
+    told = "the Jacobian's eigenvalues"
     raise ValueError(f"names: expected methods whose largest stable step follows from {told}, got {method.name}, {why}; omit it")

@@ -430,10 +430,7 @@ def _fitted(run: Run, ending: str, how: dict[str, Any], absolute: bool, full: bo
     x, cost, (_, nfev, _, calls) = core.x, core.cost, core.counts
     held = how["held"]
     C, rank = core.inverse() if held is None and run.loss is None else (None, 0)
-    doubtful = False
-    if C is not None and run.problem.differences:
-        longest = np.sqrt(np.diagonal(C)) * core.norms  # of columns scaled to length 1
-        doubtful = bool(np.any((longest * (x.size**0.5 * BLURRED) > 1.0) & np.isfinite(longest)))
+    doubtful = C is not None and run.problem.differences and core.longest(C) * (x.size**0.5 * BLURRED) > 1.0
     if doubtful or held is not None or run.loss is not None:
         C, rank = inverse_of_free(run.curved_jacobian, np.zeros(x.size, bool) if held is None else held)
     free = core.m - (x.size if held is None else int(np.sum(~held)))

@@ -101,7 +101,7 @@ class Residuals:
         self.names: Any = None  # a function that gives the names of the parameters, where they have some
         self.calls = self._calls(fun, jac) if self.compiled is None else None
 
-    shorter, compared = False, np.zeros(0)  # whether differences are taken over lengths below the usual ones; where that was asked last,
+    shorter, compared = False, b""  # whether differences are taken over lengths below the usual ones; where that was asked last,
     looked = 0  # and the calls for it
     lost = ""  # what is not finite in the last value of jac, in words
     digits: Digits | None
@@ -257,10 +257,9 @@ class Residuals:
     def _still_rows(self) -> int:
         """Residuals that no parameter moves over these steps though longer ones do, beside others that move: a part of them carries fewer
         digits, as where a model in float32 stands above a penalty in float64. Longer differences then, which show both."""
-        still = ~self.core.J.any(axis=1)
-        if not still.any() or still.all() or self.given or self.steps is not None:
+        if self.given or self.steps is not None or not 0 < self.core.still_rows < self.m:
             return 0
-        x, f = self.core.x, self.core.f
+        x, f, still = self.core.x, self.core.f, ~self.core.J.any(axis=1)
         try:
             aside = self.weighted(self._inside(x + ASIDE * self._scale(x) * along(self.n)))
         except ArithmeticError:
@@ -272,8 +271,10 @@ class Residuals:
     def _faint_columns(self) -> int:
         """Columns of parameters at 0 that are rounding and truncation, as where residuals are even in them: longer differences where these
         show slopes, and steps that change such a parameter by about 1 at first, where its column would send it anywhere."""
-        for _ in range(2) if self.from_0.any() and not self.given else ():
+        for _ in range(2) if not self.given and self.from_0.any() else ():
             norms, size = self.core.norms, self.core.measures[5]
+            if self.steps is None and float(norms[self.from_0].min()) * EPS**0.5 > FAINT * self.eps * size:  # the shortest lengths at 0
+                return 0
             faint = np.flatnonzero(self.from_0 & (norms > 0.0) & (norms * np.abs(self.lengths(self.core.x)) <= FAINT * self.eps * size))
             if not faint.size:
                 return 0
@@ -380,26 +381,18 @@ class Residuals:
     def shortens(self, x0: Array | None = None) -> bool:
         """Whether columns of differences are others over shorter lengths, as beside an offset, which are then taken; one evaluation where
         they are not, and none where x is not large and no usual length is long beside the way from x0."""
+        if not self.differences or self.given or self.digits is not None or self.steps is not None or self.calls is None:
+            return False
         core = self.core
-        far = x0 is None or bool(np.all(np.abs(core.x - x0) >= FAR * np.abs(self.lengths(core.x))))
-        if far and float(np.max(np.abs(core.x))) < LARGE:
+        if core.stale or not core.is_beside(x0, FAR, LARGE):
             return False
-        if not self.differences or self.given or self.digits is not None or self.steps is not None or self.calls is None or core.stale:
+        x = core.x
+        at = x.tobytes()
+        if at == self.compared:
             return False
-        x, (lower, upper, held) = np.array(core.x), core.region
-        move = np.where(held, 0.0, np.abs(self.lengths(x)) * along(self.n))
-        if np.array_equal(x, self.compared) or not move.any():
-            return False
-        self.compared = x
-        with np.errstate(all="ignore"):
-            J = core.J if core.loss_weights is None else core.J / core.loss_weights[:, None]
-            step = SHORTER * move
-            step = -step if np.any((x + step > upper) | (x + step < lower)) else step
-            seen, foreseen = self._changes(x, step), J @ step
-            off, size = (float(np.linalg.norm(v)) for v in (seen - foreseen, np.maximum(np.abs(seen), np.abs(foreseen))))
-        if not off > APART * size + SHORTER * core.measures[3] + 8.0 * self.eps * float(np.linalg.norm(core.f)):
-            return False
-        return self._take_shorter(x, held)
+        self.compared = at
+        self.looked += 1
+        return tried(lambda share: core.bends(along(self.n), share, APART), SHORTER) is True and self._take_shorter(x, core.region[2])
 
     def _changes(self, x: Array, step: Array) -> Array:
         """Of the residuals along a step, for the step that rounding makes of it."""
@@ -440,7 +433,7 @@ class Residuals:
         if not self.differences or self.steps is not None or (self.central and not self.floor):
             return False
         self.central, self.floor = True, 0.0 if self.central else self.floor
-        self.compared = np.zeros(0)  # lengths are others
+        self.compared = b""  # lengths are others
         return True
 
     def sharp_jacobian(self, x: Array) -> tuple[Array, Array]:

@@ -201,8 +201,6 @@ class Run:
     def _longer(self, ending: str) -> bool:
         """Where no step lowers the cost, or ftol or xtol ends a run whose gradient is not small: once more, by longer differences, as
         noise may hide in shorter ones."""
-        if ending != "step_too_small" and self.core.measures[1] <= SLOPED:
-            return False
         if not self.problem.longer(self.core.x, 0.0 if ending == "step_too_small" else NOISY) or self.problem.renew():
             return False
         self.core.again()
@@ -210,7 +208,8 @@ class Run:
 
     def _goes_on(self, ending: str) -> bool:
         """Whether an end is none, as differences, or tests of lengths, have brought it about."""
-        doubted = ending in IN_DOUBT and (self._longer(ending) or self._anew(ending))
+        asks = ending == "step_too_small" or (ending in IN_DOUBT and self.core.measures[1] > SLOPED)
+        doubted = asks and (self._longer(ending) or self._anew(ending))
         return doubted or (STATUS.get(ending, -1) > 0 and self._over_shorter())
 
     def _over_shorter(self) -> bool:

@@ -55,9 +55,10 @@ NOISY_STEP = 1e-4  # of differences of gradients that are differences themselves
 AGAIN = 4  # times that a run goes on with differences over shorter lengths
 MANY = 100  # iterations of a trust region, after which the Hessian it was given is looked at
 JUMP = 1e-3  # of the first gradient: where one so large leads nowhere, rounding is not the reason
+AWAY = 1e10  # so far from x0, and with a cost so far below 0, it seems to have no minimum
 WHY = {
     1: "its direction does not lead down",
-    2: "no step that still moves x lowers the cost as the rule asks",
+    2: "no step was found that moves x and lowers the cost as the rule asks",
     3: "the rule was not met within max_evaluations = {limit} of one search",
     4: "the cost still falls at max_step = {most:g}",
 }
@@ -257,6 +258,8 @@ class LineDescent(Counted):
         what = f"the trust region of {self.method.name}" if self._trusts else self.search.kind
         text = f"{what} failed in iteration {self.nit}: {why} (slope {slope0:.3g} along it, {trials} trials)"
         hint = ""
+        if status in (3, 4):
+            text = f"{self._unbounded()}{text}"
         if status == 2:
             hint = "" if self.doubts.text else self._gradient_in_doubt()
             if last <= JUMP * self.run.largest_slope[0]:
@@ -264,6 +267,16 @@ class LineDescent(Counted):
         if not math.isfinite(slope0):
             hint = f": products of the gradient overflow, scale the cost, as by {1.0 / max(last, 1.0):.0e}"
         return f"{text}; the largest entry of the gradient is {last:.3g}, above gtol = {gtol:g}{hint}"
+
+    def _unbounded(self) -> str:
+        """Where the trials of the last search lead ever farther and lower: what a cost without a lower bound does."""
+        x, value, _ = self.run.lowest()
+        away = np.array(x).ravel() - self.start.ravel()
+        far = float(np.max(np.abs(away)))
+        if not (math.isfinite(far) and far > AWAY * max(1.0, float(np.max(np.abs(self.start)))) and value < -AWAY):
+            return ""
+        along = np.array2string(away / far, precision=3, threshold=10)
+        return f"the cost seems to have no lower bound: it is {value:.3g} and still falls {far:.3g} away from x0 along {along}; "
 
     def _gradient_in_doubt(self) -> str:
         """Why no step lowers the cost; of differences, whether the cost repeats is asked once."""

@@ -295,7 +295,7 @@ def _result(end: dict[str, Any], start: Array, direction: Array) -> LineSearchRe
     message = {
         "converged": f"a step of {a:.6g}, after {end['nfev']} evaluations",
         "no_descent": f"the slope along d is {end['slope0']:.3g}, not below 0: d does not lead down",
-        "step_too_small": f"no step along d that still moves x meets the rule (slope {end['slope0']:.3g})",
+        "step_too_small": f"no step along d was found that moves x and meets the rule (slope {end['slope0']:.3g})",
         "max_evaluations": f"no step met the rule in {end['nfev']} evaluations; the lowest value seen is at {a:.6g}",
         "unbounded": f"the cost still falls at the largest step, {a:.6g}",
         "non_finite": "the cost or its gradient is not finite at x",

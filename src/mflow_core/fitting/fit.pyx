@@ -1,5 +1,5 @@
 """One fit as Python sees it: `Fit` holds the run of marquardt.pyx, with functions that are compiled or call Python."""
-from libc.math cimport INFINITY, fabs
+from libc.math cimport INFINITY, fabs, sqrt
 from libc.stddef cimport ptrdiff_t
 from libc.stdint cimport int32_t
 from libc.stdlib cimport free
@@ -7,12 +7,13 @@ from libc.string cimport memcpy
 
 cimport numpy as cnp
 
+from mflow_core.arithmetic.dot cimport dot
 from mflow_core.arithmetic.vec cimport mf_fp_enter, mf_fp_leave
 from mflow_core.fitting.callbacks cimport Calls, loss_of_python, residuals_of_python
 from mflow_core.fitting.marquardt cimport advance
 from mflow_core.fitting.point cimport (BAD_START, BLURRED, BOTH, DIFFERENCES, FTOL, GTOL, MAX_NFEV, PAUSE, ROUNDING, STEPPED, STUCK, VANISHED,
-                                       XTOL, ZEROS, allocate, begin, factor, jacobian, look, loss_fn, renew, residuals_fn, rests,
-                                       transposed, unit)
+                                       XTOL, ZEROS, allocate, begin, factor, jacobian, look, loss_fn, marquardt_t, renew, residuals_fn,
+                                       rests, transposed, unit)
 from mflow_core.fitting.robust cimport CompiledLoss, robust_loss
 from mflow_core.fitting.triangle cimport apply_qt, inverse_square, qr
 from mflow_core.owner cimport mf_give, mf_take
@@ -39,6 +40,14 @@ cdef object copied(const double *values, ptrdiff_t n):
     out = np.empty(n)
     memcpy(cnp.PyArray_DATA(<cnp.ndarray> out), values, n * sizeof(double))
     return out
+
+
+cdef double usual(const marquardt_t *s, ptrdiff_t j) noexcept:
+    """The length of a difference at x, bounds aside."""
+    cdef double scale = fabs(s.x[j]), h
+    scale = s.floor * s.size[j] if s.floor * s.size[j] > scale else scale
+    h = s.steps[j] * (scale if scale > 0.0 else 1.0)
+    return s.least[j] if s.least[j] > h else h
 
 
 cdef class Fit:
@@ -246,6 +255,61 @@ cdef class Fit:
         self.finish(status)
         return out
 
+    # ---- differences over other lengths ----
+
+    def is_beside(self, x0, double lengths, double large):
+        """Whether a parameter is as large as `large`, or no farther from x0 than so many lengths of its differences; x0 None: as large."""
+        cdef ptrdiff_t j
+        cdef const double *start = NULL if x0 is None else <const double *> cnp.PyArray_DATA(<cnp.ndarray> x0)
+        for j in range(self.s.n):
+            if fabs(self.s.x[j]) >= large or start != NULL and fabs(self.s.x[j] - start[j]) < lengths * usual(&self.s, j):
+                return True
+        return False
+
+    def bends(self, cnp.ndarray along not None, double share, double apart):
+        """Whether J is another one over shorter lengths: the residuals change over a share of the usual ones, all parameters at once by
+        `along`, by more than it and rounding tell. One evaluation that is not counted; none where no parameter may move."""
+        cdef marquardt_t *s = &self.s
+        cdef const double *shares = <const double *> cnp.PyArray_DATA(along)
+        cdef double *step = s.room
+        cdef double sign = share, foreseen, seen, off = 0.0, size = 0.0
+        cdef bint moves = False
+        cdef ptrdiff_t i, j
+        for j in range(s.n):
+            step[j] = 0.0 if s.fixed[j] else usual(&self.s, j) * shares[j]
+            moves = moves or step[j] != 0.0
+            if not s.lower[j] <= s.x[j] + share * step[j] <= s.upper[j]:
+                sign = -share
+        if not moves:
+            return False
+        for j in range(s.n):
+            step[j] = sign * step[j]
+            s.at[j] = s.x[j] + step[j]
+            if not s.lower[j] <= s.at[j] <= s.upper[j]:
+                return False
+        self.finish(s.fun(s.at, s.other, NULL, s.m, s.n, s.ctx))
+        for i in range(s.m):
+            foreseen, seen = 0.0, s.other[i] - s.f[i]
+            for j in range(s.n):
+                foreseen += s.J[i * s.n + j] * step[j]
+            foreseen = foreseen / s.root[i] if s.loss != NULL else foreseen
+            off += (seen - foreseen) * (seen - foreseen)
+            seen = fabs(foreseen) if fabs(foreseen) > fabs(seen) else fabs(seen)
+            size += seen * seen
+        return off > 0.0 and sqrt(off) > apart * sqrt(size) + share * s.rounding + 8.0 * s.eps * sqrt(dot(s.f, s.f, s.m))
+
+    @property
+    def still_rows(self):
+        """How many residuals the Jacobian does not move at all."""
+        cdef ptrdiff_t i, j, count = 0
+        for i in range(self.s.m):
+            for j in range(self.s.n):
+                if self.s.J[i * self.s.n + j] != 0.0:
+                    break
+            else:
+                count += 1
+        return count
+
     # ---- where it stands ----
 
     @property
@@ -422,3 +486,13 @@ cdef class Fit:
         self.s.dirty = True
         self.finish(self.s.ear.heard)
         return (out if rank == self.s.n else None), rank
+
+    def longest(self, cnp.ndarray C not None):
+        """The root of the largest variance in C, (n, n), that is finite, of parameters whose columns of J have length 1; 0: none is."""
+        cdef const double *of = <const double *> cnp.PyArray_DATA(C)
+        cdef double most = 0.0, one
+        cdef ptrdiff_t j
+        for j in range(self.s.n):
+            one = sqrt(of[j * self.s.n + j]) * self.s.norms[j]
+            most = one if most < one < INFINITY else most
+        return most

@@ -34,6 +34,7 @@ KINDS = {"exact": EXACT, "backtracking": BACKTRACKING, "armijo": ARMIJO, "strong
 
 cdef enum:
     GO_ON = 100                          # a trial that is too far
+    RISES = 8                            # after so many the bracket of a zoom is given up
 
 cdef double EPS = 2.220446049250313e-16
 
@@ -159,8 +160,8 @@ cdef inline bint accepted(const line_t *l) noexcept nogil:
 cdef int zoom(line_t *l, double low, double f_low, double slope_low, double high, double f_high, double slope_high) noexcept nogil:
     """Between low, the best point that Armijo's rule lets pass, and high: phi' at low points towards high."""
     cdef double a, width = fabs(high - low), older = INFINITY, least, most, margin
-    cdef int status
-    while True:
+    cdef int status, rises = 0           # trials in a row that lie above low, towards which phi' leads down: the slopes are untrue there
+    while rises < RISES:
         least, most = (low, high) if low < high else (high, low)
         if not moves(l, most) or most - least <= 2.0 * EPS * most:
             return TOO_SMALL
@@ -176,12 +177,14 @@ cdef int zoom(line_t *l, double low, double f_low, double slope_low, double high
             return status
         if status == GO_ON or not accepted(l) or l.f > f_low + noise(l):
             high, f_high, slope_high = a, l.f, l.slope
+            rises += low > 0.0           # up to the first point that passes, brackets may be long
             continue
         if flat_enough(l):
             return FOUND
         if l.slope * (high - low) >= 0.0:
             high, f_high, slope_high = low, f_low, slope_low
-        low, f_low, slope_low = a, l.f, l.slope
+        low, f_low, slope_low, rises = a, l.f, l.slope, 0
+    return TOO_SMALL
 
 
 cdef int wolfe(line_t *l, double a) noexcept nogil:
