@@ -23,7 +23,7 @@ from __future__ import annotations
 import functools
 import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 from mflow_core.stepping import probe
@@ -40,6 +40,7 @@ ROUNDING = 1e-13  # of the largest coefficient: what is below is zero
 CLOSE = 1e-12  # of the sum of its terms: where a condition is met to rounding
 NEARLY_REAL = 1e-5  # of its modulus: the imaginary part of a root that may be a double real one
 HALVINGS = 80
+AT_ONCE = 5  # of them
 FROM = 0.5  # where a scan begins, in units of the oscillator's own time: a method that fails there without damping has no stable step
 SCANNED = 1000  # steps between there and what few methods reach: 2 for each of their forces
 FAR = 1e6  # where a scan ends
@@ -104,8 +105,8 @@ class Criterion:
             terms = (K[:, None] ** self.powers[:, 0]) * (C[:, None] ** self.powers[:, 1])
             values, sizes = terms @ self.b.T, np.abs(terms) @ np.abs(self.b.T)
             good = np.all(values >= -CLOSE * sizes, axis=1)
-            for k in np.flatnonzero(good) if self.order > 2 else ():
-                good[k] = all(_value(d, 1.0) >= 0.0 for d in self._determinants([np.array([v]) for v in values[k]]))
+            for of_all in self._determinants(list(values.T), np.multiply):
+                good &= ~(of_all < 0.0)
         out: NDArray[np.bool_] = good
         return out
 
@@ -157,12 +158,13 @@ class Criterion:
         yield from polynomials
         yield from self._determinants(polynomials)
 
-    def _determinants(self, b: list[Array]) -> Iterator[Array]:
-        """Hurwitz' determinants between the first and the last, which follow from the b_i."""
-        n = self.order
+    def _determinants(self, b: list[Array], times: Callable[[Array, Array], Array] = np.convolve) -> Iterator[Array]:
+        """Hurwitz' determinants between the first and the last, which follow from the b_i: of polynomials, or with ``times`` of numbers
+        for many oscillators."""
+        n, zero = self.order, np.zeros_like(b[0])
         for size in range(2, n):
-            rows = [[b[n - 2 * j - 1 + i] if 0 <= n - 2 * j - 1 + i <= n else np.zeros(1) for j in range(size)] for i in range(size)]
-            value, terms = _determinant(rows), _determinant([[np.abs(entry) for entry in row] for row in rows], 1.0)
+            rows = [[b[n - 2 * j - 1 + i] if 0 <= n - 2 * j - 1 + i <= n else zero for j in range(size)] for i in range(size)]
+            value, terms = _determinant(rows, times), _determinant([[np.abs(entry) for entry in row] for row in rows], times, 1.0)
             yield np.where(np.abs(value) <= CLOSE * terms, 0.0, value)
 
 
@@ -173,7 +175,8 @@ class Scanned(Criterion):
 
     def __init__(self, method: Method) -> None:
         self.method = method
-        self.known: dict[tuple[float, float], float] = {}  # limits in the oscillators' own times
+        self.scanned: dict[tuple[float, float], tuple[float, float]] = {}  # what holds the limit, in the oscillators' own times
+        self.known: dict[tuple[float, float], float] = {}  # the limit
 
     def _margins(self, K: Array, C: Array) -> Array:
         """(count, 3): what must not be negative for w^3 + p w^2 + q w + r, to rounding (E. Jury, Theory and Application of the z-Transform
@@ -189,8 +192,16 @@ class Scanned(Criterion):
 
     def stable(self, K: Array, C: Array) -> NDArray[np.bool_]:
         """Whether a step with these K = k h^2, C = c h is stable: it is at most the limit."""
-        found = {pair: self.limit(*pair)[0] for pair in set(zip(K.tolist(), C.tolist(), strict=True))}
-        return np.array([found[pair] >= 1.0 for pair in zip(K.tolist(), C.tolist(), strict=True)])
+        found = {pair: self._reaches(*pair) for pair in set(zip(K.tolist(), C.tolist(), strict=True))}
+        return np.array([found[pair] for pair in zip(K.tolist(), C.tolist(), strict=True)], dtype=np.bool_)
+
+    def _reaches(self, k: float, c: float) -> bool:
+        """Whether the limit is 1 or more: most often the scan says so."""
+        pair, fast = _own(k, c)
+        if fast == 0.0:
+            return True
+        low, high = self._scan(*pair)
+        return low / fast >= 1.0 or (high / fast >= 1.0 and self.limit(k, c)[0] >= 1.0)
 
     @functools.cached_property
     def always(self) -> bool:
@@ -199,16 +210,22 @@ class Scanned(Criterion):
 
     def limit(self, k: float, c: float) -> tuple[float, int]:
         """The largest h up to which all steps are stable for this oscillator."""
-        fast = math.sqrt(abs(k)) + abs(c)
+        pair, fast = _own(k, c)
         if fast == 0.0:
             return math.inf, -1
-        pair = round(k / fast / fast, 12), round(c / fast, 12)
         if pair not in self.known:
-            self.known[pair] = self._scan(*pair)
+            low, high = self._scan(*pair)
+            self.known[pair] = self._between(*pair, low, high) if low < high else low
         return self.known[pair] / fast, 3 if self.known[pair] < math.inf else -1
 
-    def _scan(self, k: float, c: float) -> float:
-        """The limit of an oscillator in its own time; 0 where it is below `FROM` and no damping has made it so short."""
+    def _scan(self, k: float, c: float) -> tuple[float, float]:
+        """Two steps with the limit of an oscillator between them, in its own time; twice 0 where it is below `FROM` and no damping has made
+        it so short, twice inf where there is none."""
+        if (k, c) not in self.scanned:
+            self.scanned[k, c] = self._scan_anew(k, c)
+        return self.scanned[k, c]
+
+    def _scan_anew(self, k: float, c: float) -> tuple[float, float]:
         reach = 2.0 * self.method.record.stages + 1.0
         h = np.concatenate([np.linspace(FROM, reach, SCANNED), np.geomspace(reach, FAR, SCANNED)])
         good = np.min(self._margins(k * h * h, c * h), axis=1) >= 0.0
@@ -217,17 +234,32 @@ class Scanned(Criterion):
             good = np.min(self._margins(k * h * h, c * h), axis=1) >= 0.0
         bad = np.flatnonzero(~good)
         if not bad.size:
-            return math.inf
-        return self._between(k, c, float(h[bad[0] - 1]), float(h[bad[0]])) if bad[0] > 0 else 0.0
+            return math.inf, math.inf
+        return (float(h[bad[0] - 1]), float(h[bad[0]])) if bad[0] > 0 else (0.0, 0.0)
 
     def _between(self, k: float, c: float, low: float, high: float) -> float:
-        for _ in range(HALVINGS):
-            middle = 0.5 * (low + high)
-            if not low < middle < high:
+        """The limit by halvings, of which `AT_ONCE` follow from one look: at all the places where they may lead."""
+        for _ in range(HALVINGS // AT_ONCE):
+            ends = [low, high]
+            for _ in range(AT_ONCE):
+                ends = [*(place for a, b in itertools.pairwise(ends) for place in (a, 0.5 * (a + b))), high]
+            h = np.array(ends)
+            good = np.min(self._margins(k * h * h, c * h), axis=1) >= 0.0
+            at, width = 0, len(ends) - 1
+            while width > 1:
+                width //= 2
+                if ends[at] < ends[at + width] < ends[at + 2 * width] and good[at + width]:
+                    at += width
+            if (ends[at], ends[at + 1]) == (low, high):
                 break
-            good = float(np.min(self._margins(np.array([k * middle * middle]), np.array([c * middle])))) >= 0.0
-            low, high = (middle, high) if good else (low, middle)
+            low, high = ends[at], ends[at + 1]
         return low
+
+
+def _own(k: float, c: float) -> tuple[tuple[float, float], float]:
+    """k and c of an oscillator in its own time, and how fast that is."""
+    fast = math.sqrt(abs(k)) + abs(c)
+    return (round(k / fast / fast, 12), round(c / fast, 12)) if fast else (0.0, 0.0), fast
 
 
 def _characteristic(method: Method) -> tuple[NDArray[np.intp], Array]:
@@ -266,12 +298,12 @@ def _half_plane(of_w: Array) -> Array:
     return out
 
 
-def _determinant(rows: list[list[Array]], sign: float = -1.0) -> Array:
-    """Of a small matrix of polynomials, along its first row; with sign = 1 the sum of the same products."""
+def _determinant(rows: list[list[Array]], times: Callable[[Array, Array], Array], sign: float = -1.0) -> Array:
+    """Of a small matrix of polynomials or of numbers, along its first row; with sign = 1 the sum of the same products."""
     if len(rows) == 1:
         return rows[0][0]
-    minors = [_determinant([row[:j] + row[j + 1 :] for row in rows[1:]], sign) for j in range(len(rows))]
-    parts = [sign**j * np.convolve(entry, minor) for j, (entry, minor) in enumerate(zip(rows[0], minors, strict=True))]
+    minors = [_determinant([row[:j] + row[j + 1 :] for row in rows[1:]], times, sign) for j in range(len(rows))]
+    parts = [sign**j * times(entry, minor) for j, (entry, minor) in enumerate(zip(rows[0], minors, strict=True))]
     total = np.zeros(max(part.size for part in parts))
     for part in parts:
         total[: part.size] += part
