@@ -156,14 +156,14 @@ def test_workers_for_folders_alone(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="processors are counted where a process can be bound to some")
-@pytest.mark.parametrize(("given", "started"), [(None, (2, "loadfile", False)), (3, (3, "no", True))])
-def test_workers_take_files_in_their_order(given: int | None, started: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("given", "started"), [(None, (2, "worksteal")), (3, (3, "no"))])
+def test_workers_take_tests_in_their_order(given: int | None, started: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ALONE:
         monkeypatch.setenv(name, "1")
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: range(2))
-    option = SimpleNamespace(**QUIET, numprocesses=given, tx=[], dist="no", loadscopereorder=True)
+    option = SimpleNamespace(**QUIET, numprocesses=given, tx=[], dist="no")
     start_workers(SimpleNamespace(option=option, args=["tests"], invocation_params=SimpleNamespace(dir=ROOT)))  # type: ignore[arg-type]
-    assert (option.numprocesses, option.dist, option.loadscopereorder) == started
+    assert (option.numprocesses, option.dist) == started
 
 
 # ---- versions --------------------------------------------------------------------------------------------------------------------------
