@@ -57,6 +57,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         raise pytest.UsageError(f"names of tests hold addresses, which differ from process to process: give them ids=. {found[:3]}")
 
 
+@pytest.fixture(scope="session", autouse=True)
+def disks_do_not_matter() -> Iterator[None]:
+    """No test cuts the power: thousands of checkpoints waited for the disk, longer than for all else that they do. That they ask for it is
+    in test_resume.py."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda handle: None)
+        yield
+
+
 @pytest.fixture
 def no_more_memory() -> Iterator[Callable[..., None]]:
     """A function that leaves this process no block of `numbers` doubles, by two things, both undone at the end.

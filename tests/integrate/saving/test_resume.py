@@ -2,6 +2,7 @@
 
 import copy
 import math
+import os
 import pickle
 import zlib
 from pathlib import Path
@@ -101,6 +102,21 @@ def test_a_resumed_run_has_the_same_bits(step_method: Any, number: int, tmp_path
         with pytest.raises(Boom):
             mflow.solve_ivp(fuse, (0, 3), y0, checkpoint=path, checkpoint_every=every, **call)
         same(mflow.solve_ivp(stiff, (0, 3), y0, resume=path, **call), straight)
+
+
+def test_a_checkpoint_is_on_the_disk_before_it_takes_the_place_of_the_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, asked, replace = tmp_path / "state", [], os.replace
+    monkeypatch.setattr(os, "fsync", lambda handle: asked.append(("fsync", os.fstat(handle).st_size)))
+
+    def replaced(source: Any, target: Any) -> None:
+        asked.append(("replace", os.stat(source).st_size))
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", replaced)
+    mflow.solve_ivp(waves, (0, 1), start_of(4), "rk4", dt=0.25, checkpoint=path, checkpoint_every=2)
+    assert [what for what, _ in asked] == ["fsync", "replace"] * (len(asked) // 2)
+    assert len(asked) >= 4
+    assert asked[-1][1] == asked[-2][1] == path.stat().st_size > 100
 
 
 def test_resumed_twice_and_while_writing(tmp_path: Path) -> None:
