@@ -336,6 +336,7 @@ def _first_below_zero(g: Array) -> float:
     real = np.sort(roots.real[(roots.real > 0.0) & (np.abs(roots.imag) <= NEARLY_REAL * np.abs(roots))])
     if not real.size:
         return math.inf
+    downward = scaled[::-1].tolist()
     between = [0.5 * float(real[0]), *np.sqrt(real[:-1] * real[1:]).tolist(), 2.0 * float(real[-1])]
     for lower, upper in itertools.pairwise(between):
         if _value(scaled, upper) < 0.0:
@@ -344,7 +345,9 @@ def _first_below_zero(g: Array) -> float:
                 middle = math.sqrt(low * high)
                 if not low < middle < high:
                     break
-                value = float(np.polynomial.polynomial.polyval(middle, scaled))
+                value = 0.0
+                for a in downward:
+                    value = value * middle + a
                 low, high = (low, middle) if value < 0.0 else (middle, high)
             return float(unit * low)
     return math.inf
