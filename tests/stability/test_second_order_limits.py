@@ -308,3 +308,15 @@ def test_whether_a_step_is_stable_is_asked_in_few_looks(monkeypatch: Any) -> Non
     assert np.array_equal(stable, limits >= 1.0)
     assert 10 < np.count_nonzero(stable) < 90
     assert looks[0] < 200
+
+
+@pytest.mark.parametrize("rest", [[1.0, 1.0, 1.0], [1.0, 3.0, 1.0, 1.0]])
+def test_determinants_decide_where_no_coefficient_is_negative(rest: list[float]) -> None:
+    """K + b_1 s + ... + b_n s^n for many K at once, against the roots."""
+    asked = criterion.Criterion.__new__(criterion.Criterion)
+    asked.order, asked.powers = len(rest), np.array([[0, 0], [1, 0]])
+    asked.b = np.array([[0.0, 1.0], *([b, 0.0] for b in rest)])
+    K = np.linspace(0.05, 4.0, 99)
+    stable = [bool(np.max(np.roots([*rest[::-1], k]).real) < 0.0) for k in K]
+    assert 10 < sum(stable) < 90
+    assert asked.stable(K, np.zeros(K.size)).tolist() == stable
