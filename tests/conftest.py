@@ -53,8 +53,19 @@ def pytest_make_parametrize_id(val: Any) -> str | None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests in the environment that one session makes come first: a worker that has time for more takes them from the end of another's."""
+    items.sort(key=lambda item: "fresh" not in getattr(item, "fixturenames", ()))
     if found := addresses(item.nodeid for item in items):
         raise pytest.UsageError(f"names of tests hold addresses, which differ from process to process: give them ids=. {found[:3]}")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def disks_do_not_matter() -> Iterator[None]:
+    """No test cuts the power: thousands of checkpoints waited for the disk, longer than for all else that they do. That they ask for it is
+    in test_resume.py."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda handle: None)
+        yield
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import importlib
 import importlib.util
 import os
@@ -86,6 +87,11 @@ def place(module, name=""):
     return parts[1] if len(parts) > 1 else "__init__"
 
 
+@functools.cache
+def parsed(path):
+    return ast.parse(path.read_text())
+
+
 def python_imports():
     """(file, folder or file at the top that it stands in, what it imports) of every import of mflow in mflow."""
     for path in PACKAGE.rglob("*.py*"):
@@ -93,7 +99,7 @@ def python_imports():
             continue
         relative = path.relative_to(PACKAGE)
         here = relative.parts[0] if len(relative.parts) > 1 else path.stem
-        for module, name in imported_names(ast.parse(path.read_text()), "mflow"):
+        for module, name in imported_names(parsed(path), "mflow"):
             yield relative.as_posix(), here, place(module, name)
 
 
@@ -165,7 +171,7 @@ def f():
 
 def test_mflow_never_imports_a_family():
     for path in PACKAGE.rglob("*.py"):
-        assert not any(module.startswith("mflow_core.methods") for module, _ in imported_names(ast.parse(path.read_text()), "mflow_core"))
+        assert not any(module.startswith("mflow_core.methods") for module, _ in imported_names(parsed(path), "mflow_core"))
 
 
 PUBLIC_MODULES = {"plot", "optim", "schedules", "objectives", "data", "scipy", "torch", "nonlinear", "testproblems"}

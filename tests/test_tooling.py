@@ -28,6 +28,8 @@ from support.workers import ALONE, start_workers, workers
 ROOT = Path(__file__).resolve().parents[1]
 
 
+HASH_SEED = os.environ.get("PYTHONHASHSEED", "random")  # of this process: Dask's clusters set it for those that they start
+
 # ---- names -----------------------------------------------------------------------------------------------------------------------------
 
 
@@ -38,12 +40,12 @@ def test_names_do_not_depend_on_the_process(request: pytest.FixtureRequest) -> N
     orders sets in its own way, have collected the same names: otherwise it would have run no test.
     """
     workers_here = getattr(request.config, "workerinput", {"workercount": 1})["workercount"]
-    if workers_here > 1 and os.environ.get("PYTHONHASHSEED", "random") == "random":
+    if workers_here > 1 and HASH_SEED == "random":
         pytest.skip("pytest-xdist has compared what its workers collected")
     names = [item.nodeid for item in request.session.items]
     files = list(dict.fromkeys(str(item.path) for item in request.session.items))
     command = [sys.executable, "-m", "pytest", "--collect-only", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", *files]
-    seed = "2" if os.environ.get("PYTHONHASHSEED") == "1" else "1"
+    seed = "2" if HASH_SEED == "1" else "1"
     environment = {**os.environ, "PYTHONHASHSEED": seed, "PYTEST_ADDOPTS": ""}
     run = subprocess.run(command, cwd=request.config.rootpath, env=environment, capture_output=True, text=True, check=False, timeout=240)
     assert run.returncode == 0, run.stdout[-2000:] + run.stderr
@@ -156,14 +158,14 @@ def test_workers_for_folders_alone(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="processors are counted where a process can be bound to some")
-@pytest.mark.parametrize(("given", "started"), [(None, (2, "loadfile", False)), (3, (3, "no", True))])
-def test_workers_take_files_in_their_order(given: int | None, started: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("given", "started"), [(None, (2, "worksteal")), (3, (3, "no"))])
+def test_workers_take_tests_in_their_order(given: int | None, started: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ALONE:
         monkeypatch.setenv(name, "1")
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: range(2))
-    option = SimpleNamespace(**QUIET, numprocesses=given, tx=[], dist="no", loadscopereorder=True)
+    option = SimpleNamespace(**QUIET, numprocesses=given, tx=[], dist="no")
     start_workers(SimpleNamespace(option=option, args=["tests"], invocation_params=SimpleNamespace(dir=ROOT)))  # type: ignore[arg-type]
-    assert (option.numprocesses, option.dist, option.loadscopereorder) == started
+    assert (option.numprocesses, option.dist) == started
 
 
 # ---- versions --------------------------------------------------------------------------------------------------------------------------

@@ -319,7 +319,7 @@ def test_words_for_what_neither_grows_nor_fades() -> None:
 
 def test_exponents_of_a_long_chaotic_path():
     """7.07, -inf, -inf: 6 substeps between 60 points, whose products lost the small directions."""
-    result = mflow.solve_ivp(lorenz, (0.0, 60.0), [1.0, 1.0, 20.0], rtol=1e-8, atol=1e-8)
+    result = mflow.solve_ivp(lorenz, (0.0, 40.0), [1.0, 1.0, 20.0], rtol=1e-8, atol=1e-8)
     path = result.posedness()
     assert path.exact_growth
     assert math.isclose(sum(path.lyapunov), -41.0 / 3.0, rel_tol=1e-9)  # the trace of J, everywhere
@@ -342,7 +342,7 @@ def test_growth_of_a_path_is_that_of_the_variational_equation():
 
 
 def test_a_path_whose_points_are_too_far_apart_says_so():
-    result = mflow.solve_ivp(lorenz, (0.0, 60.0), [1.0, 1.0, 20.0], rtol=1e-8, atol=1e-8, t_eval=np.linspace(0.0, 60.0, 61))
+    result = mflow.solve_ivp(lorenz, (0.0, 20.0), [1.0, 1.0, 20.0], rtol=1e-8, atol=1e-8, t_eval=np.linspace(0.0, 20.0, 21))
     with pytest.warns(RuntimeWarning, match="between its points the path is not known.*more of it"):
         result.posedness()
 

@@ -13,6 +13,7 @@ import pytest
 import scipy.sparse
 
 import mflow
+from mflow.stability import criterion
 from support.motion import ORACLES, Oscillators
 
 Array = np.ndarray
@@ -289,3 +290,33 @@ def test_the_step_of_a_pendulum_where_it_hangs_and_elsewhere():
 def test_forces_that_do_not_fit(more, words):
     with pytest.raises(ValueError, match=words):
         mflow.max_stable_dt("central_difference", **{"force": lambda t, x, v: -x, **more})
+
+
+def test_whether_a_step_is_stable_is_asked_in_few_looks(monkeypatch: Any) -> None:
+    """Of a thousand modes a warning asks whether a step is stable: each was looked at until its limit was known to the last bit."""
+    looks, matrices, k = [0], criterion.oscillator_matrix, np.linspace(1.0, 30.0, 100)
+
+    def counted(*given: Any) -> Any:
+        looks[0] += 1
+        return matrices(*given)
+
+    monkeypatch.setattr(criterion, "oscillator_matrix", counted)
+    rkn64 = mflow.get_method("rkn64")
+    limits = np.array([criterion.Scanned(rkn64).limit(float(one), 0.1)[0] for one in k])
+    looks[0] = 0
+    stable = criterion.Scanned(rkn64).stable(k, np.full(100, 0.1))
+    assert np.array_equal(stable, limits >= 1.0)
+    assert 10 < np.count_nonzero(stable) < 90
+    assert looks[0] < 200
+
+
+@pytest.mark.parametrize("rest", [[1.0, 1.0, 1.0], [1.0, 3.0, 1.0, 1.0]])
+def test_determinants_decide_where_no_coefficient_is_negative(rest: list[float]) -> None:
+    """K + b_1 s + ... + b_n s^n for many K at once, against the roots."""
+    asked = criterion.Criterion.__new__(criterion.Criterion)
+    asked.order, asked.powers = len(rest), np.array([[0, 0], [1, 0]])
+    asked.b = np.array([[0.0, 1.0], *([b, 0.0] for b in rest)])
+    K = np.linspace(0.05, 4.0, 99)
+    stable = [bool(np.max(np.roots([*rest[::-1], k]).real) < 0.0) for k in K]
+    assert 10 < sum(stable) < 90
+    assert asked.stable(K, np.zeros(K.size)).tolist() == stable

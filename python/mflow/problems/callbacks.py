@@ -17,6 +17,7 @@ from mflow_core.problems import signatures
 __all__ = ["c_block", "c_cost", "c_function", "c_model", "c_residual", "c_slope_with"]
 
 RAISED, WRONG_LENGTH = signatures.RAISED, signatures.WRONG_LENGTH
+INSIDE = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}  # of functions that compiled code alone calls: a fifth of the compilation
 
 
 def _jitted(
@@ -32,7 +33,7 @@ def _jitted(
     code = getattr(fun, "py_func", fun)
     name = getattr(code, "__name__", "fun")
     try:
-        return numba.njit(signature, **options)(code)
+        return numba.njit(signature, **INSIDE, **options)(code)
     except numba.core.errors.NumbaError as error:
         text = str(error)
         if "Cannot modify readonly array" in text or "Cannot modify value of type" in text:
@@ -146,7 +147,7 @@ def _filler(numba: Any, kind: str, jitted: Any, args: tuple[Any, ...], inplace: 
     square, single = kind in ("jac", "hess"), kind in ("event", "potential")
     if inplace:
 
-        @numba.njit
+        @numba.njit(**INSIDE)
         def fill(values: Any, out: Any, n: int) -> int:
             if square:
                 jitted(*(values + (carray(out, (n, n)),) + args))  # noqa: RUF005
@@ -155,7 +156,7 @@ def _filler(numba: Any, kind: str, jitted: Any, args: tuple[Any, ...], inplace: 
             return 0
     else:
 
-        @numba.njit
+        @numba.njit(**INSIDE)
         def fill(values: Any, out: Any, n: int) -> int:
             size = n * n if square else 1 if single else n
             return 0 if store(carray(out, (size,)), jitted(*(values + args))) else WRONG_LENGTH
@@ -216,16 +217,16 @@ def c_slope_with(numba: Any, fun: Callable[..., Any], n_args: int, inplace: bool
     jitted = _jitted(numba, fun, (number, vector), (0.0,) * n_args, numba.types.Array(number, 1, "C") if inplace else None)
     carray, store = numba.carray, _pieces(numba)[1]
 
-    @numba.njit
+    @numba.njit(**INSIDE)
     def numbers(context: Any) -> Any:
         return fixed_tuple(carray(context, (n_args,), np.float64), n_args)
 
-    @numba.njit
+    @numba.njit(**INSIDE)
     def filled(t: float, y: Any, out: Any, more: Any) -> int:
         jitted(*((t, y, out) + more))  # noqa: RUF005
         return 0
 
-    @numba.njit
+    @numba.njit(**INSIDE)
     def stored(t: float, y: Any, out: Any, more: Any) -> int:
         return 0 if store(out, jitted(*((t, y) + more))) else WRONG_LENGTH  # noqa: RUF005
 
@@ -254,14 +255,14 @@ def c_model(numba: Any, fun: Callable[..., Any], jac: Callable[..., Any] | None,
     slopes = value if jac is None else _jitted(numba, jac, (number,), (0.0,) * n)
     carray, (is_null, store), given = numba.carray, _pieces(numba), jac is not None
 
-    @numba.njit
+    @numba.njit(**INSIDE)
     def values(p: Any, f: Any, m: int, x: Any) -> int:
         at, out, more = carray(x, (m,)), carray(f, (m,)), fixed_tuple(carray(p, (n,), np.float64), n)
         for i in range(m):
             out[i] = value(*((at[i],) + more))  # noqa: RUF005
         return 0
 
-    @numba.njit
+    @numba.njit(**INSIDE)
     def derivatives(p: Any, J: Any, m: int, x: Any) -> int:
         at, out, more = carray(x, (m,)), carray(J, (m, n)), fixed_tuple(carray(p, (n,), np.float64), n)
         for i in range(m):
@@ -345,7 +346,7 @@ def c_cost(numba: Any, fun: Callable[..., Any], jac: Any, args: tuple[Any, ...],
 def _filling(numba: Any, jitted: Any, args: tuple[Any, ...]) -> Any:
     carray = numba.carray
 
-    @numba.njit
+    @numba.njit(**INSIDE)
     def pair(x: Any, value: Any, no_value: bool, grad: Any, no_grad: bool, n: int) -> int:
         out = np.empty(n) if no_grad else carray(grad, (n,))
         cost = jitted(*((x, out) + args))  # noqa: RUF005
@@ -359,7 +360,7 @@ def _filling(numba: Any, jitted: Any, args: tuple[Any, ...]) -> Any:
 def _pair(numba: Any, jitted: Any, args: tuple[Any, ...]) -> Any:
     store, carray = _pieces(numba)[1], numba.carray
 
-    @numba.njit
+    @numba.njit(**INSIDE)
     def pair(x: Any, value: Any, no_value: bool, grad: Any, no_grad: bool, n: int) -> int:
         cost, slope = jitted(x, *args)
         if not no_value:
@@ -374,7 +375,7 @@ def _pair(numba: Any, jitted: Any, args: tuple[Any, ...]) -> Any:
 def _separate(numba: Any, jitted: Any, slope: Any, args: tuple[Any, ...]) -> Any:
     store, carray = _pieces(numba)[1], numba.carray
 
-    @numba.njit
+    @numba.njit(**INSIDE)
     def pair(x: Any, value: Any, no_value: bool, grad: Any, no_grad: bool, n: int) -> int:
         if not no_value:
             value[0] = jitted(x, *args)
@@ -390,7 +391,7 @@ def _differences(numba: Any, jitted: Any, central: bool, args: tuple[Any, ...]) 
     scale = 6.055454452393343e-06 if central else 1.4901161193847656e-08
     carray = numba.carray
 
-    @numba.njit
+    @numba.njit(**INSIDE)
     def pair(x: Any, value: Any, no_value: bool, grad: Any, no_grad: bool, n: int) -> int:
         cost = jitted(x, *args)
         if not no_value:
@@ -426,7 +427,7 @@ def c_residual(numba: Any, fun: Callable[..., Any], jac: Callable[..., Any], arg
     carray = numba.carray
     value, slope = (_jitted(numba, one, (vector, vector), args, None, boundscheck) for one in (fun, jac))
 
-    @numba.njit
+    @numba.njit(**INSIDE)
     def pair(c: Any, datum: Any, r: Any, grad: Any, no_grad: bool, n: int) -> int:
         r[0] = value(*((c, datum) + args))  # noqa: RUF005
         if no_grad:

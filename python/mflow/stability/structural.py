@@ -401,8 +401,9 @@ class Coupled(Modes):
 
     def _corner(self, method: Method) -> tuple[float, bool]:
         criterion = criterion_of(method)
+        limit_at = functools.cache(criterion.limit)  # a cut leaves most corners where they are
         for _ in range(CUTS):
-            limits = [criterion.limit(*(self.size * corner).tolist()) for corner in self.polygon]
+            limits = [limit_at(*(self.size * corner).tolist()) for corner in self.polygon]
             worst = min(range(len(limits)), key=lambda i: limits[i][0])
             limit, which = limits[worst]
             if limit == math.inf or not criterion.linear or which > criterion.order:

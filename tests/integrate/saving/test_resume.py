@@ -2,6 +2,7 @@
 
 import copy
 import math
+import os
 import pickle
 import zlib
 from pathlib import Path
@@ -83,7 +84,7 @@ OUTPUTS: list[dict[str, Any]] = [
 ]
 
 
-PLACES = ((0.3, 1), (0.6, 2), (0.9, 4))  # the share of the run that is done, and steps from one checkpoint to the next
+PLACES = ((0.3, 1), (0.6, 2), (0.9, 6))  # the share of the run that is done, and steps from one checkpoint to the next
 
 
 @pytest.mark.parametrize("number", range(len(OUTPUTS)), ids=["all", "dense", "times", "events", "everything"])
@@ -101,6 +102,21 @@ def test_a_resumed_run_has_the_same_bits(step_method: Any, number: int, tmp_path
         with pytest.raises(Boom):
             mflow.solve_ivp(fuse, (0, 3), y0, checkpoint=path, checkpoint_every=every, **call)
         same(mflow.solve_ivp(stiff, (0, 3), y0, resume=path, **call), straight)
+
+
+def test_a_checkpoint_is_on_the_disk_before_it_takes_the_place_of_the_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, asked, replace = tmp_path / "state", [], os.replace
+    monkeypatch.setattr(os, "fsync", lambda handle: asked.append(("fsync", os.fstat(handle).st_size)))
+
+    def replaced(source: Any, target: Any) -> None:
+        asked.append(("replace", os.stat(source).st_size))
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", replaced)
+    mflow.solve_ivp(waves, (0, 1), start_of(4), "rk4", dt=0.25, checkpoint=path, checkpoint_every=2)
+    assert [what for what, _ in asked] == ["fsync", "replace"] * (len(asked) // 2)
+    assert len(asked) >= 4
+    assert asked[-1][1] == asked[-2][1] == path.stat().st_size > 100
 
 
 def test_resumed_twice_and_while_writing(tmp_path: Path) -> None:
@@ -147,7 +163,7 @@ def test_an_ending_is_the_same_after_a_resume(tmp_path: Path) -> None:
         path = tmp_path / method
         with pytest.raises(Boom):
             # the last 260 evaluations look back along the solution, when the run is over
-            mflow.solve_ivp(Fuse(fun, straight.nfev - 280), (0, 2), [1.0], method, checkpoint=path, checkpoint_every=1)
+            mflow.solve_ivp(Fuse(fun, straight.nfev - 280), (0, 2), [1.0], method, checkpoint=path, checkpoint_every=20)
         same(mflow.solve_ivp(fun, (0, 2), [1.0], method, resume=path), straight)
         wall = lambda t, y: np.full(1, math.nan) if t > 1.0 else -y  # noqa: E731
         straight = mflow.solve_ivp(wall, (0, 2), [1.0], method, rtol=1e-6)

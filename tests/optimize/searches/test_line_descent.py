@@ -27,7 +27,8 @@ EPS = 2.0**-52
 
 
 def rosenbrock(x: Array) -> tuple[float, Array]:
-    return float(scipy.optimize.rosen(x)), scipy.optimize.rosen_der(x)
+    a, b = x.tolist()
+    return 100.0 * (b - a * a) ** 2 + (1.0 - a) ** 2, np.array([-400.0 * a * (b - a * a) - 2.0 * (1.0 - a), 200.0 * (b - a * a)])
 
 
 def quadratic(eigenvalues: Any) -> Any:

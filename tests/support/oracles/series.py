@@ -7,6 +7,7 @@ further where a condition of order p + 1 is not met.
 
 from __future__ import annotations
 
+import functools
 import itertools
 from typing import Any
 
@@ -48,14 +49,16 @@ class Problem:
 
     def force(self, x: list[Array]) -> list[Array]:
         of = [list(itertools.accumulate([s] * DEGREE, times, initial=self.constant(1))) for s in x]
+        product = functools.cache(lambda p, q: times(of[0][p], of[1][q]))
         out = [self.constant(0), self.constant(0)]
         for p, q, c in self.terms:
             if p:
-                out[0] -= c * p * times(of[0][p - 1], of[1][q])
+                out[0] -= c * p * product(p - 1, q)
             if q:
-                out[1] -= c * q * times(of[0][p], of[1][q - 1])
+                out[1] -= c * q * product(p, q - 1)
         return out
 
+    @functools.cached_property
     def solution(self) -> list[Array]:
         """x and v."""
         x = [self.start[i] + by_h(self.start[2 + i]) for i in range(2)]
@@ -84,6 +87,6 @@ class Problem:
 
     def order(self, state: list[Array], rounding: float) -> int:
         """The power of h up to which a state agrees with the solution to rounding."""
-        error = np.max(np.abs(np.array(state) - np.array(self.solution())), axis=0)
+        error = np.max(np.abs(np.array(state) - np.array(self.solution)), axis=0)
         wrong = np.flatnonzero(error > rounding)
         return int(wrong[0]) - 1 if wrong.size else self.length - 1
