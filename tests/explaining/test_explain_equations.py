@@ -261,7 +261,7 @@ def test_a_mass_matrix_has_safe_steps(algebraic):
 
 @pytest.mark.filterwarnings("ignore:solve_ivp")
 def test_where_solutions_grow_for_a_while_errors_may_grow_as_they_do():
-    """Advection with a growth below its rate: a safe step is named; an oscillator of a high frequency: the limit of its eigenvalues is safe."""
+    """Advection with a growth below its rate has a safe step; of an oscillator of a high frequency the limit of its eigenvalues is safe."""
     n = 20
     J = n * (np.eye(n, k=-1) - 0.7 * np.eye(n))
     report = mflow.explain(lambda t, y: J @ y, np.ones(n), t_span=(0.0, 0.5), names=["euler", "rk4"])

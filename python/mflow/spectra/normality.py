@@ -5,8 +5,8 @@ grow by orders of magnitude. Where the numerical range W = {x* J x : |x| = 1}, t
 stays below a small constant (11.08 for any function, by Crouzeix; 1 + sqrt(2) by Crouzeix and Palencia).
 
 Where W reaches into the growing half-plane though every eigenvalue decays, as of x' = v, v' = -w^2 x - c v, solutions grow for a while by
-themselves, and so do errors. There is another inner product, <x, P y> with (J - s)^T P + P (J - s) = -1, in which they do not: s is just above
-the largest real part. With its numerical range inside the stability region |R(dt J)^k| stays below 1 + sqrt(2) times the root of P's
+themselves, and so do errors. There is another inner product, <x, P y> with (J - s)^T P + P (J - s) = -1, in which they do not: s is just
+above the largest real part. With its numerical range inside the stability region |R(dt J)^k| stays below 1 + sqrt(2) times the root of P's
 condition number, which is about what solutions grow by themselves. P is found from the sign of a matrix, by Newton's method.
 
 References
@@ -90,8 +90,11 @@ def warning_of(method: Method, times: Product, back: Product, n: int, dt: float,
 
 
 def inside_of(method: Method, times: Product, n: int, dt: float, entries: int, found: Range, limiting: Any) -> Inside:
-    """The step with which the numerical range is inside the stability region; dt: the limit of the eigenvalues. In another inner product that
-    is a proof, and often far from the longest such step: of few rows, one in which a run grows as solutions do is taken where it is longer."""
+    """The step with which the numerical range is inside the stability region; dt: the limit of the eigenvalues.
+
+    In another inner product that is a proof, and often far from the longest such step: of few rows, one in which a run grows as solutions
+    do is taken where it is longer.
+    """
     if math.isnan(found.bound):
         return Inside(math.nan, math.nan)
     points = found.points

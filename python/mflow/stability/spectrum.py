@@ -225,8 +225,8 @@ def upper_radius(slope: Slope, t: float, y: Array, *, symmetric: bool = False) -
 
 def steepens(slope: Slope, t: float, y: Array, base: Array, h: float, along: Array | None = None) -> float:
     """By what factor, at most, a difference of the slope in one direction is larger within h of time than at t; 0 where time changes
-    nothing. base : the slope at (t, y). along : how fast y moves meanwhile, by default not at all. Differences that are not finite, and what
-    may be their rounding, say nothing.
+    nothing. base : the slope at (t, y). along : how fast y moves meanwhile, by default not at all. Differences that are not finite, and
+    what may be their rounding, say nothing.
 
     Examples
     --------

@@ -9,7 +9,9 @@ component arrives at 0, on the polynomial through the step, from the side that i
 fifth of it. So steps come down to where they see the rate change. A component that passes once is not looked at again: what oscillates costs
 one evaluation in all. Of many components that cross one after the other a few are looked at, and more with the number of steps.
 
-Not seen: other numbers than 0, rates that change within the tolerances, problems with a mass matrix, motion.
+With a mass matrix M y' = f the slopes are those of M^-1, so the distance is what (M - gh J)^-1 (f - M y') says of the component.
+
+Not seen: other numbers than 0, rates that change within the tolerances, masses that change with time or belong to a host's problem, motion.
 """
 from libc.math cimport fabs
 from libc.stddef cimport ptrdiff_t
@@ -17,6 +19,7 @@ from libc.stdint cimport int64_t
 
 from mflow_core.registry cimport REDUCE
 from mflow_core.solvers.newton cimport newton_lsolve
+from mflow_core.solvers.stages.mass cimport mass_times, mass_varies
 from mflow_core.stepping.output cimport extend
 from mflow_core.stepping.run cimport LEAPS_OF, run_t
 from mflow_core.types cimport MF_FRESH, MF_IMPLICIT
@@ -86,11 +89,29 @@ cdef inline bint alike(double slope, double there) noexcept nogil:
     return slope * there > 0.0 and fabs(there) <= ALIKE * fabs(slope) and fabs(slope) <= ALIKE * fabs(there)
 
 
+cdef int massive_offset(run_t *r, ptrdiff_t i, double h, double theta, double *off) noexcept nogil:
+    """How far component i goes astray in the step for f - M y' at theta, f in slope_there; the status of that solution."""
+    cdef double[DEGREE] c
+    cdef double gh = r.newton.m.gh
+    cdef double *rates = r.slope_there + r.ld
+    cdef ptrdiff_t j
+    cdef int status
+    for j in range(r.n):
+        rates[j] = rate(c, coefficients(r, j, h, c), theta)
+    mass_times(r.newton.c.matrix.mass, r.n, rates, r.err)
+    for j in range(r.n):
+        r.err[j] = gh * r.slope_there[j] - gh / h * r.err[j]
+    status = newton_lsolve(r.t, gh, r.err, r.slope_there, r.n, r.newton)
+    off[0] = fabs(r.slope_there[i] * (h / gh))
+    return status
+
+
 cdef int differs(run_t *r, ptrdiff_t i, double h, double theta, double size, bint *far) noexcept nogil:
     """Whether f is far from the slope of the polynomial where component i arrives at 0; the status of that evaluation."""
     cdef double[DEGREE] c
     cdef double gh, there, f, off
     cdef double *state = r.err               # whose number has been taken
+    cdef bint massive = r.newton != NULL and r.newton.c.matrix.mass != NULL
     cdef int degree, status
     cdef ptrdiff_t j
     for j in range(r.n):
@@ -102,6 +123,12 @@ cdef int differs(run_t *r, ptrdiff_t i, double h, double theta, double size, bin
     if status != 0 or not REDUCE.all_finite(r.slope_there, r.n):
         return min(status, 0)
     there, f = rate(c, coefficients(r, i, h, c), theta), h * r.slope_there[i]
+    if massive:
+        if not r.newton.m.has_factors:
+            return 0
+        status = massive_offset(r, i, h, theta, &off)
+        far[0] = status == 0 and off > OTHER * fabs(there) and off > FAR * size
+        return min(status, 0)
     off = fabs(f - there)
     if off <= OTHER * max(fabs(f), fabs(there)):
         return 0
@@ -124,8 +151,8 @@ cdef bint leaps(run_t *r, double h, double t_next, double *err, int *status) noe
     cdef ptrdiff_t i
     cdef int degree
     cdef bint far = False
-    if r.p.mass != NULL or (r.newton.c.matrix.mass != NULL if r.newton != NULL else r.m.flags & MF_IMPLICIT != 0):
-        return False                     # no slopes of y, or the problem solves its steps itself
+    if mass_varies(r.newton.c.matrix.mass) if r.newton != NULL else r.p.mass != NULL or r.m.flags & MF_IMPLICIT != 0:
+        return False                     # M(t) of another t would cost factors, or the problem solves its steps itself
     for i in range(r.n):
         a, b = r.now[0][i], r.next[0][i]
         if not (b < 0.0 if a > 0.0 else b > 0.0) or a == 0.0 or r.leaps[LEAPS_OF + i // 64] >> (i % 64) & 1:
