@@ -225,8 +225,8 @@ def upper_radius(slope: Slope, t: float, y: Array, *, symmetric: bool = False) -
 
 def steepens(slope: Slope, t: float, y: Array, base: Array, h: float, along: Array | None = None) -> float:
     """By what factor, at most, a difference of the slope in one direction is larger within h of time than at t; 0 where time changes
-    nothing. base : the slope at (t, y). along : how fast y moves meanwhile, by default not at all. Differences that are not finite, and
-    what may be their rounding, say nothing.
+    nothing. base : the slope at (t, y). along : how fast y moves meanwhile, where time is known to matter; by default not at all.
+    Differences that are not finite, and what may be their rounding, say nothing.
 
     Examples
     --------
@@ -235,10 +235,10 @@ def steepens(slope: Slope, t: float, y: Array, base: Array, h: float, along: Arr
     >>> round(steepens(lambda t, y: -y / (1 - t), 0.0, np.ones(2), -np.ones(2), 0.5), 3)
     2.0
     """
-    there = np.array(slope(t + h, y), dtype=np.float64)
-    if np.array_equal(there, base):
+    there = base if along is not None else np.array(slope(t + h, y), dtype=np.float64)
+    if along is None and np.array_equal(there, base):
         return 0.0
-    if along is None and not np.all(np.isfinite(there)):
+    if not np.all(np.isfinite(there)):
         return 1.0
     length = _lengths(y, 0.0)[0]
     v = random_vector(y.size, 53).reshape(y.shape)
