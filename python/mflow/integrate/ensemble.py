@@ -396,7 +396,7 @@ def ask_of_ends(task: Task, columns: Columns) -> None:
         if blow_up_time(slope, t, states[k], t0, h, task.starts[k], columns.reason[k] == "step_too_small") is not None:
             columns.reason[k] = "diverged"
             columns.messages[k] = _words("diverged", 0, t, int(columns.counts[k, COUNTS.index("nsteps")]))
-        columns.counts[k, COUNTS.index("ncheck")] += slope.calls
+        columns.counts[k, COUNTS.index("nfev")] += slope.calls
     for k in failed[LOOKED:]:
         columns.messages[k] += f"; only the first {LOOKED} of such trajectories are asked whether they run off in finite time"
 
