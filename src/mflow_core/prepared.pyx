@@ -16,7 +16,7 @@ from mflow_core.owner cimport mf_give, mf_take
 from mflow_core.problems.problem cimport Problem
 from mflow_core.registry cimport REDUCE, MethodRecord, mf_error_text
 from mflow_core.stepping.loops cimport run_many
-from mflow_core.stepping.run cimport RUN_CONTROL, run_make, run_release, run_set, run_t, run_tolerances
+from mflow_core.stepping.run cimport RUN_CONTROL, RUN_LEAPS, run_make, run_release, run_set, run_t, run_tolerances
 from mflow_core.stepping.starts cimport run_begin
 from mflow_core.stepping.watch.past cimport past_init, past_starts, past_t
 from mflow_core.types cimport (MF_E_ARGUMENT, MF_E_BUSY, MF_E_MEMORY, MF_E_NON_FINITE, MF_E_STEP, MF_E_STEPS, MF_IMPLICIT, MF_NEEDS_RHO,
@@ -140,7 +140,8 @@ cdef class Prepared:
         start[0] = <double *> cnp.PyArray_DATA(<cnp.ndarray> room)
         par = record.parameters(parameters)
         vectors = rtol is not None and rtol.size > 1
-        self.p.run = run_make(record.m, &problem.c, par, 0.0, NAN, start, RUN_CONTROL if vectors else 0, &status)
+        self.p.run = run_make(record.m, &problem.c, par, 0.0, NAN, start,
+                              (RUN_CONTROL if vectors else 0) | (RUN_LEAPS if rtol is not None else 0), &status)
         free(par)
         if self.p.run == NULL:
             raise MemoryError(f"no memory for {record.name} with {problem.c.n} components") if status == MF_E_MEMORY else ValueError(

@@ -237,6 +237,46 @@ def test_a_fixed_step_is_recommended_within_the_safe_one():
     assert growth_of("rk4", J, report.dt) < 11.08
 
 
+@pytest.mark.filterwarnings("ignore:solve_ivp")
+@pytest.mark.parametrize("algebraic", [False, True])
+def test_a_mass_matrix_has_safe_steps(algebraic):
+    """M y' = M J y, of advection with a little diffusion, and an algebraic equation behind it: the numerical range is an ellipse."""
+    n = 12
+    J = n * (np.eye(n, k=-1) - 1.02 * np.eye(n) + 0.02 * np.eye(n, k=1))
+    M = np.eye(n) + 0.25 * (np.eye(n, k=1) + np.eye(n, k=-1))
+    A = M @ J
+    names = ["bdf", "radau5"] if algebraic else ["euler", "rk4"]
+    if algebraic:
+        M, A = np.pad(M, (0, 1)), np.pad(A, (0, 1))
+        A[n, n], A[n, 0] = -1.0, 1.0  # y_n = y_0
+    report = mflow.explain(lambda t, y: A @ y, np.ones(len(A)), t_span=(0.0, 0.5), names=names, mass=M)
+    turn = np.exp(1j * np.linspace(0.02, math.pi, 60))
+    ellipse = n * (-1.02 + math.cos(math.pi / (n + 1)) * (turn + 0.02 * np.conj(turn)))
+    for name in names:
+        limits = [mflow.stability_limit(name, direction=z) / abs(z) for z in ellipse if z.real < 0.0]
+        assert report.safe_steps[name] == pytest.approx(min(limits), rel=0.02)
+    assert report.safe_steps[names[0]] < 0.8 * report.steps[names[0]]
+    assert report.safe_steps[names[1]] == report.steps[names[1]] or not algebraic
+
+
+@pytest.mark.filterwarnings("ignore:solve_ivp")
+def test_where_solutions_grow_for_a_while_errors_may_grow_as_they_do():
+    """Advection with a growth below its rate has a safe step; of an oscillator of a high frequency the limit of its eigenvalues is safe."""
+    n = 20
+    J = n * (np.eye(n, k=-1) - 0.7 * np.eye(n))
+    report = mflow.explain(lambda t, y: J @ y, np.ones(n), t_span=(0.0, 0.5), names=["euler", "rk4"])
+    own = growth_of("rk4", J, 0.2 / n)
+    for name, dt in report.safe_steps.items():
+        assert 0.2 * report.steps[name] < dt < 0.8 * report.steps[name]
+        assert growth_of(name, J, dt) < 3.0 * own
+        assert growth_of(name, J, 0.95 * report.steps[name]) > 50.0 * own
+    assert "solutions grow by themselves" in str(report)
+    A = np.array([[0.0, 1.0], [-1e4, -4.0]])
+    report = mflow.explain(lambda t, y: A @ y, [1.0, 0.0], t_span=(0.0, 0.5), names=["euler", "rk4"])
+    assert report.safe_steps == report.steps
+    assert not report.note
+
+
 def test_what_is_far_from_normal_on_the_way_alone():
     """u_t = -u u_x, upwind, with a source, from rest: the start tells nothing."""
     n = 30

@@ -72,7 +72,7 @@ class _Run(NamedTuple):
 
 
 class _Safe(NamedTuple):
-    """Steps inside the numerical range's limit, no longer than those of the eigenvalues; nan where it leaves none. note: words on them."""
+    """Steps inside the numerical range's limit, no longer than those of the eigenvalues; nan where none is known. note: words on them."""
 
     steps: dict[str, float]
     note: str
@@ -146,7 +146,7 @@ def explain_equation(
         tried = equation.implicit_runs()
     methods = {m.name: m for m in (*table, as_method(EXPLICIT, {}), as_method(FIXED, {}))}
     steps = {name: limits.first_to_fail(m, values, FEW)[0] for name, m in methods.items()}
-    safe = _Safe(steps, "") if mass is not None else _safe_steps(equation, path, methods, steps)
+    safe = _safe_steps(equation, path, methods, steps)
     chosen, dt, reason = _advice(equation, explicit, tried, path, limit, fastest, safe)
     return _report(equation, path, {m.name: (steps[m.name], safe.steps[m.name]) for m in table}, chosen, dt, reason, safe.note)
 
@@ -317,22 +317,23 @@ def _safe_steps(equation: _Equation, path: PosednessPath, methods: dict[str, Met
     for point in _far_points(path):
         if (products := _products(equation, point)) is None:
             continue
-        times, back, entries = products
-        n = point.y.size
-        if (points := normality.numerical_range(times, back, n)) is None:
+        times, back, n, entries = products
+        if (reaches := normality.numerical_range(times, back, n)) is None:
             continue
-        found = {name: normality.range_step(points, partial(_first_to_fail, m)) for name, m in methods.items()}
+        found = {
+            name: normality.inside_of(m, times, n, steps[name], entries, reaches, partial(_first_to_fail, m)) for name, m in methods.items()
+        }
         explicit = [name for name, m in methods.items() if not m.is_implicit and 0.0 < steps[name] < math.inf]
-        for name in sorted(explicit, key=lambda name: (name != FIXED, found[name][0] / steps[name]))[:TRIED]:
-            if text := normality.growth_words(methods[name], times, n, steps[name], entries, *found[name]):
+        for name in sorted(explicit, key=lambda name: (name != FIXED, found[name].step / steps[name]))[:TRIED]:
+            if text := normality.growth_words(methods[name], times, n, steps[name], entries, reaches, found[name]):
                 break
         else:
             continue
         where = "the start" if point is path.points[0] else f"t = {point.t:.4g}"
         text = f"At {where} the limit {steps[name]:.4g} of {name} is that of the eigenvalues, but {text}."
-        if found[name][1] > 0.0:  # the numerical range reaches into the growing half-plane
+        if math.isnan(reaches.bound):
             return _Safe({name: math.inf if step == math.inf else math.nan for name, step in steps.items()}, text)
-        safe, note = {name: min(step, found[name][0]) for name, step in safe.items()}, note or text
+        safe, note = {name: min(step, found[name].step) for name, step in safe.items()}, note or text
     return _Safe(safe, note)
 
 
@@ -360,15 +361,15 @@ def _far_points(path: PosednessPath) -> list[Posedness]:
     return out
 
 
-def _products(equation: _Equation, point: Posedness) -> tuple[Product, Product, int] | None:
-    """(v -> J v, v -> J^T v, entries of J) there, in the direction of the run; None where the second is not known."""
+def _products(equation: _Equation, point: Posedness) -> tuple[Product, Product, int, int] | None:
+    """(v -> J v, v -> J^T v, rows, entries of J) there, in the direction of the run; None where the second is not known."""
     start, sign = point.y.reshape(-1), math.copysign(1.0, equation.span[1] - equation.span[0])
     field = equation.field(point.y)
     if field.n <= DENSE:
         dense = sign * field.matrix(point.t, start)[0]
-        return (lambda v: dense @ v), (lambda v: dense.T @ v), dense.size
+        return (lambda v: dense @ v), (lambda v: dense.T @ v), field.n, dense.size
     J = field.linear(point.t, start, False)[0]
     if J.back is None:
         return None
     times, back = J.times, J.back
-    return (lambda v: sign * times(v)), (lambda v: sign * back(v)), J.entries
+    return (lambda v: sign * times(v)), (lambda v: sign * back(v)), field.n, J.entries

@@ -40,7 +40,8 @@ class Report(Readable):
     stable at all points of the path that were looked at.
     safe_steps : dict of method's name -> a step that is safe as well where the Jacobian of a right-hand side is far from normal, so that in
     steps below that of ``steps`` errors grow by orders of magnitude before they fade: about the largest step with which the numerical range
-    is inside the stability region, where that is shorter; nan where no step is; else, with a mass matrix, and of a cost, that of ``steps``.
+    is inside the stability region, where that is shorter, in an inner product in which solutions do not grow if they do for a while in the
+    usual one (`note` says so, and by how much errors grow at most); nan where none is known; else, and of a cost, that of ``steps``.
     method : str, dt : float, parameters : dict, reason : str: the recommendation. parameters are what a call takes beside the method: lr
     (it is dt) and others for a cost, none (and dt = nan) where a line search finds the steps; of a right-hand side dt where steps are
     fixed, and rtol and atol where these choose them: dt is then their mean in a run over t_span.
@@ -106,10 +107,10 @@ class Report(Readable):
         lines += [f"posedness, {where}: {verdict}" for where, verdict in self.verdicts]
         if self.kind != "cost":
             lines += [f"{word}: {meaning}" for word, meaning in WORDS.items() if any(verdict == word for _, verdict in self.verdicts)]
-        rows = [[name, _number(dt)] for name, dt in self.steps.items()]
-        header, shorter = ["method", "largest stable step"], any(self.safe_steps[name] < dt for name, dt in self.steps.items())
+        rows = [[name, _number(dt, "not by curvature")] for name, dt in self.steps.items()]
+        header, shorter = ["method", "largest stable step"], any(not self.safe_steps[name] >= dt for name, dt in self.steps.items())
         if shorter:
-            header, rows = [*header, "safe step"], [[*row, _number(self.safe_steps[row[0]])] for row in rows]
+            header, rows = [*header, "safe step"], [[*row, _number(self.safe_steps[row[0]], "not known")] for row in rows]
         lines += ["", Table(header, rows)]
         for fact in dict.fromkeys(self.facts.values()):
             lines.append(f"{', '.join(name for name, told in self.facts.items() if told == fact)}: {fact}")
@@ -118,6 +119,12 @@ class Report(Readable):
                 "Take a fixed step of at most the safe one: beyond it errors may grow by orders of magnitude before they fade, and beyond "
                 "the largest stable step they grow from step to step, at some point of the path."
             )
+            unbounded = [name for name, dt in self.steps.items() if dt == math.inf > self.safe_steps[name]]
+            if unbounded:
+                lines.append(
+                    f"No limit is what the eigenvalues say of {', '.join(unbounded)}: errors fade in the end with any step, and with one "
+                    "beyond the safe one they may grow before."
+                )
         elif self.looked and any(math.isfinite(dt) for dt in self.steps.values()):
             lines.append("With a fixed step beyond it, errors grow from step to step at some point of the path.")
         lines += ["", f"Recommended: {self._call()}", self.reason]
@@ -143,8 +150,8 @@ class Report(Readable):
         return self.method + extra + chosen
 
 
-def _number(dt: float) -> str:
-    return {math.inf: "no limit", 0.0: "none is stable"}.get(dt, "not by curvature" if math.isnan(dt) else f"{dt:.5g}")
+def _number(dt: float, unknown: str) -> str:
+    return {math.inf: "no limit", 0.0: "none is stable"}.get(dt, unknown if math.isnan(dt) else f"{dt:.5g}")
 
 
 def listed(names: Sequence[str] | None, cost: bool) -> list[Method]:

@@ -55,7 +55,7 @@ class IVPBatchResult(Result):
     message : what happened to the batch, in words. messages : dict, the words of each trajectory that did not simply finish.
     doubts : dict, what speaks against a trajectory, in a tuple, where there is something; see `IVPResult`.
     errors : dict, the exception of each trajectory whose function raised one.
-    nfev, njev, nlu, nsteps, nrejected : int arrays (m,).
+    nfev, ncheck, njev, nlu, nsteps, nrejected : int arrays (m,), as in `IVPResult`.
     t_events, y_events, sol : lists, an entry for each trajectory, as in `IVPResult`; None where not asked for. y_after, outputs : the same,
     where asked for.
 
@@ -83,6 +83,7 @@ class IVPBatchResult(Result):
     doubts: dict[int, tuple[str, ...]]
     errors: dict[int, BaseException]
     nfev: NDArray[np.int64]
+    ncheck: NDArray[np.int64]
     njev: NDArray[np.int64]
     nlu: NDArray[np.int64]
     nsteps: NDArray[np.int64]

@@ -47,6 +47,7 @@ MOST_RETURNS = 60  # to one mark; each halves the step
 SHORTEST = 1e-9  # of the run: no step is made shorter
 LOST = 10.0  # units in the last place of t: shorter steps are lost in its rounding
 STEEPER = 2.0  # times the Jacobian where the run stands: as it is that much larger soon, the next look is after one step
+ABRUPT = 8.0  # by how much the Jacobian may grow along an Euler step that is longer than those before
 STILL = 1e-8  # of the size of the state: over so short a way differences are of rounding
 SAME = 1.1  # by how much the slope's change over a whole step may be larger than that nearby
 PARTS = (0.125, 0.25, 0.375, 0.5, 0.625, 0.75, 0.875)  # of a step, at which it is looked at where the slope is flatter at its end
@@ -382,7 +383,8 @@ class AutoSteps:
         """The step, halved until the Jacobian's changes with time leave it stable; and whether those soon ask for another look.
 
         Beside a pole in time, as of y' = y/(1 - t), the limit falls as the pole comes near, and a step over it finds a long one again on
-        the other side. So the way is looked at that the next two gaps may take."""
+        the other side. So the way is looked at that the next two gaps may take. A pole of the state, as of y' = 1/(y - t), may lie within a
+        step that is longer than those before: an Euler step is looked at as it goes then."""
         run, sign = self.run, math.copysign(1.0, self.t1 - self.t0)
         if run.t == self.t1:
             return length, False
@@ -392,6 +394,11 @@ class AutoSteps:
             changing = changes > STEEPER
             for _ in range(MOST_RETURNS if changing or changes * length > limit else 0):
                 if length * spectrum.steepens(self._beside, run.t, run.y, slope, sign * length) <= limit:
+                    break
+                length *= 0.5
+            for _ in range(MOST_RETURNS if changes > 0.0 and not length <= (1.0 + spectrum.STEADY) * abs(self.step) else 0):
+                steeper = spectrum.steepens(self._beside, run.t, run.y, slope, sign * length, slope)
+                if length * steeper <= limit and steeper <= ABRUPT:
                     break
                 length *= 0.5
         return length, changing

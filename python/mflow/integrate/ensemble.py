@@ -59,7 +59,7 @@ CONTROLS = ("first_step", "max_step", "min_step", "max_steps")  # what a functio
 REFUSED = {"inplace", "jac", "jac_sparsity", "lband", "uband", "solver", "dense_output", "callback", "breaks", "doses", "nonnegative",
            "outputs", "until"}  # and what not  # fmt: skip
 EXTRAS = ("sol", "t_events", "y_events", "y_after", "outputs")  # of a trajectory, where asked for
-COUNTS = ("nfev", "njev", "nlu", "nsteps", "nrejected")
+COUNTS = ("nfev", "ncheck", "njev", "nlu", "nsteps", "nrejected")
 REASONS = {0: "finished", core.WAITING: "interrupted", stepper.NON_FINITE: "non_finite", core.TOO_SMALL: "step_too_small",
            core.TOO_MANY: "max_steps"}  # fmt: skip
 
@@ -371,7 +371,9 @@ def look_at_steps(task: Task, columns: Columns) -> None:
         steep, t, h, kept, t_after = columns.seen[k][:5].tolist()
         y, after = columns.seen[k][5 : 5 + n], columns.seen[k][5 + n :]
         behind = (t_after, after) if kept else (float(columns.t[k]), states[k])
-        text, _ = look_back(method, LaneSlope(task, k), task.starts[k], Seen(t, y, h, steep, *behind))
+        slope = LaneSlope(task, k)
+        text, _ = look_back(method, slope, task.starts[k], Seen(t, y, h, steep, *behind))
+        columns.counts[k, COUNTS.index("ncheck")] += slope.calls
         if text:
             steps = int(columns.counts[k, COUNTS.index("nsteps")])
             columns.messages[k], columns.doubts[k] = f"reached the end in {steps} steps; but {text}", (text,)

@@ -307,7 +307,8 @@ def max_stable_dt(
         The result is a bound or an estimate; the eigenvalue that limits the step is not known to 1 %; or, for integrators, jac is far from
         normal, so that a run within the limit grows by a factor of more than 10 before it decays (transient growth): the result is the
         limit of the eigenvalues all the same, and no safe step; the warning names the safe one, up to which the numerical range of jac is
-        stable, where products with the transpose are known: not for a function v -> J v. `mflow.explain` lists it for every method.
+        stable, where products with the transpose are known: not for a function v -> J v. Where solutions themselves grow for a while it is
+        told if errors grow by ten times as much. `mflow.explain` lists the safe step for every method.
     UserWarning
         The jac of an optimizer has no eigenvalue below 0, as if the Hessian had been given without its minus.
 

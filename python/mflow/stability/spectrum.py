@@ -223,9 +223,10 @@ def upper_radius(slope: Slope, t: float, y: Array, *, symmetric: bool = False) -
     return MARGIN * float(np.max(np.abs(measured.values) + measured.residuals, initial=0.0)), ""
 
 
-def steepens(slope: Slope, t: float, y: Array, base: Array, h: float) -> float:
-    """By what factor, at most, a difference of the slope in one direction is larger within h of time than at t; 1 where time changes
-    nothing. base : the slope at (t, y). Differences that are not finite, and what may be their rounding, say nothing.
+def steepens(slope: Slope, t: float, y: Array, base: Array, h: float, along: Array | None = None) -> float:
+    """By what factor, at most, a difference of the slope in one direction is larger within h of time than at t; 0 where time changes
+    nothing. base : the slope at (t, y). along : how fast y moves meanwhile, where time is known to matter; by default not at all.
+    Differences that are not finite, and what may be their rounding, say nothing.
 
     Examples
     --------
@@ -234,16 +235,19 @@ def steepens(slope: Slope, t: float, y: Array, base: Array, h: float) -> float:
     >>> round(steepens(lambda t, y: -y / (1 - t), 0.0, np.ones(2), -np.ones(2), 0.5), 3)
     2.0
     """
-    there = np.array(slope(t + h, y), dtype=np.float64)
-    if np.array_equal(there, base) or not np.all(np.isfinite(there)):
+    there = base if along is not None else np.array(slope(t + h, y), dtype=np.float64)
+    if along is None and np.array_equal(there, base):
+        return 0.0
+    if not np.all(np.isfinite(there)):
         return 1.0
     length = _lengths(y, 0.0)[0]
     v = random_vector(y.size, 53).reshape(y.shape)
     first, largest = 0.0, 1.0
     for part in AHEAD:
         at = t + part * h
-        here = base if part == 0.0 else there if part == 1.0 else np.array(slope(at, y), dtype=np.float64)
-        change = float(np.linalg.norm(np.asarray(slope(at, y + length * v), dtype=np.float64) - here))
+        state = y if along is None else y + part * h * along
+        here = base if part == 0.0 else there if part == 1.0 and along is None else np.array(slope(at, state), dtype=np.float64)
+        change = float(np.linalg.norm(np.asarray(slope(at, state + length * v), dtype=np.float64) - here))
         rounding = ROUNDING * float(np.linalg.norm(here))
         if part == 0.0:
             first = change + rounding

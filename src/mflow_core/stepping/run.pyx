@@ -155,7 +155,7 @@ cdef bint has_mass(const mf_problem *p) noexcept nogil:
 
 cdef bint may_leap(const mf_method *m, const mf_problem *p, const mf_sizes *sizes) noexcept nogil:
     """Whether a step has a polynomial that watch/leaps.pyx can look at."""
-    if sizes.n_err == 0 or m.flags & MF_SECOND_ORDER or has_mass(p):
+    if sizes.n_err == 0 or m.flags & MF_SECOND_ORDER or (has_mass(p) and not m.flags & MF_IMPLICIT):
         return False
     return m.dense != NULL if m.flags & MF_IMPLICIT else m.flags & MF_FSAL != 0 and sizes.n_vec > 1
 
@@ -180,7 +180,7 @@ cdef int64_t room_of(const mf_method *m, const mf_sizes *sizes, int flags, ptrdi
     cdef int64_t vectors = 2 * sizes.n_vec + sizes.n_work + sizes.n_err + dense_vectors(sizes, flags)
     vectors += (3 if flags & RUN_DENSE else 0) + (4 if flags & RUN_DESCEND else 0) + (2 * control_vectors(m) if flags & RUN_CONTROL else 0)
     if flags & RUN_LEAPS:
-        vectors += 1 + 1                 # of numbers, and of bits
+        vectors += 2 + 1                 # of numbers, and of bits
     return vectors * ld + whole_lines(sizes.work_extra) + 2 * whole_lines(sizes.n_scal) + whole_lines(sizes.n_coef) + whole_lines(m.n_par)
 
 
@@ -217,7 +217,7 @@ cdef void run_lay_out(run_t *r, int64_t total) noexcept nogil:
     if r.flags & RUN_CONTROL:
         r.tolerances = vectors(r, &at, 2 * control_vectors(r.m))
     if r.flags & RUN_LEAPS:
-        r.slope_there = vectors(r, &at, 1)
+        r.slope_there = vectors(r, &at, 2)
         r.leaps = <int64_t *> at
         at += r.ld
     r.s_now = at

@@ -123,6 +123,41 @@ def test_a_slope_that_jumps_at_0_goes_through(up: float) -> None:
     assert r.nfev < 1000
 
 
+@pytest.mark.parametrize(
+    "mass", [[2.0], [[2.0]], [[2.0, 0.5], [0.5, 1.0]], [[2.0, 0.0], [0.0, 0.0]]], ids=["diagonal", "one", "full", "singular"]
+)
+@pytest.mark.parametrize("method", ["esdirk43", "rodas5p", "radau5", "bdf"])
+def test_elimination_with_a_mass_matrix(method: str, mass: Any) -> None:
+    """M (s, w)' = M (-s/(K + s), -w), or 2 s' = -2 s/(K + s) with w = s beside it."""
+    K, M, calls = 1e-3, np.array(mass), [0]
+    size = len(mass)
+
+    def fun(t: float, y: Any) -> Any:
+        calls[0] += 1
+        rates = np.array([-y[0] / (K + y[0]), -y[-1]])[:size]
+        if M.ndim == 2 and not np.any(M[-1]):
+            return np.array([2.0 * rates[0], y[1] - y[0]])
+        return M * rates if M.ndim == 1 else M @ rates
+
+    r = mflow.solve_ivp(fun, (0, 3), np.ones(size), method, mass=mass)
+    assert r.reason == "finished", r.message
+    assert abs(r.y[0, -1]) < 1e-5
+    assert calls[0] == r.nfev + r.ncheck
+
+
+@pytest.mark.parametrize("method", ["dopri5", "tsit5", "bs32"])
+def test_prepared_solvers_look_as_solve_ivp_does(method: str) -> None:
+    numba = pytest.importorskip("numba")
+
+    @numba.njit
+    def fun(t, s, ds):  # type: ignore[no-untyped-def]
+        ds[0] = -s[0] / (1e-3 + s[0])
+
+    prepared = mflow.compile_solver(fun, 1, method, inplace=True)
+    assert prepared((0, 2), [1.0])[0] == mflow.solve_ivp(eliminated(1e-3), (0, 2), [1.0], method).y[0, -1]
+    assert abs(prepared((0, 2), [1.0])[0]) < 2e-6
+
+
 # ---- 0, where no solution goes through ------------------------------------------------------------------------------------------------
 
 

@@ -13,7 +13,10 @@ from there on. A component that passes once is not looked at again: what oscilla
 an error and comes back costs none; it is looked at when it leads further away. Of many components that cross one after the other a few are
 looked at, and more with the number of steps.
 
-Not seen: other numbers than 0, rates that change within the tolerances beside another number, problems with a mass matrix, motion.
+With a mass matrix M y' = f the slopes are those of M^-1, so the distance is what (M - gh J)^-1 (f - M y') says of the component.
+
+Not seen: other numbers than 0, rates that change within the tolerances beside another number, masses that change with time or belong to a
+host's problem, motion.
 """
 from cpython.exc cimport PyErr_Clear, PyErr_ExceptionMatches, PyErr_Occurred
 from libc.math cimport fabs
@@ -22,6 +25,7 @@ from libc.stdint cimport int64_t
 
 from mflow_core.registry cimport REDUCE
 from mflow_core.solvers.newton cimport newton_lsolve
+from mflow_core.solvers.stages.mass cimport mass_times, mass_varies
 from mflow_core.stepping.output cimport extend
 from mflow_core.stepping.run cimport LEAPS_OF, RUN_WALLS, run_t
 from mflow_core.types cimport MF_FRESH, MF_IMPLICIT
@@ -127,6 +131,23 @@ cdef bint forgive() noexcept with gil:
     return True
 
 
+cdef int massive_offset(run_t *r, ptrdiff_t i, double h, double theta, double *off) noexcept nogil:
+    """How far component i goes astray in the step for f - M y' at theta, f in slope_there; the status of that solution."""
+    cdef double[DEGREE] c
+    cdef double gh = r.newton.m.gh
+    cdef double *rates = r.slope_there + r.ld
+    cdef ptrdiff_t j
+    cdef int status
+    for j in range(r.n):
+        rates[j] = rate(c, coefficients(r, j, h, c), theta)
+    mass_times(r.newton.c.matrix.mass, r.n, rates, r.err)
+    for j in range(r.n):
+        r.err[j] = gh * r.slope_there[j] - gh / h * r.err[j]
+    status = newton_lsolve(r.t, gh, r.err, r.slope_there, r.n, r.newton)
+    off[0] = fabs(r.slope_there[i] * (h / gh))
+    return status
+
+
 cdef int differs(run_t *r, ptrdiff_t i, double h, double theta, double there, double size, bint *far) noexcept nogil:
     """Whether the slope that f has been asked for is far from the polynomial's, `there`, in component i; 0 or a status."""
     cdef double[DEGREE] c
@@ -134,6 +155,12 @@ cdef int differs(run_t *r, ptrdiff_t i, double h, double theta, double there, do
     cdef double *state = r.err
     cdef ptrdiff_t j
     cdef int status
+    if r.newton != NULL and r.newton.c.matrix.mass != NULL:
+        if not r.newton.m.has_factors:
+            return 0
+        status = massive_offset(r, i, h, theta, &off)
+        far[0] = status == 0 and off > OTHER * fabs(there) and off > FAR * size
+        return min(status, 0)
     if off <= OTHER * max(fabs(f), fabs(there)):
         return 0
     if r.newton != NULL and r.newton.m.has_factors:
@@ -218,8 +245,8 @@ cdef bint leaps(run_t *r, double h, double t_next, double *err, int *status) noe
     cdef double a, b
     cdef ptrdiff_t i
     cdef bint crosses, beyond
-    if r.p.mass != NULL or (r.newton.c.matrix.mass != NULL if r.newton != NULL else r.m.flags & MF_IMPLICIT != 0):
-        return False                     # no slopes of y, or the problem solves its steps itself
+    if mass_varies(r.newton.c.matrix.mass) if r.newton != NULL else r.p.mass != NULL or r.m.flags & MF_IMPLICIT != 0:
+        return False                     # M(t) of another t would cost factors, or the problem solves its steps itself
     for i in range(r.n):
         a, b = r.now[0][i], r.next[0][i]
         crosses = (b < 0.0 if a > 0.0 else b > 0.0) and a != 0.0
