@@ -347,20 +347,27 @@ def _slope_or_nan(ask: Callable[[float, Array], Array], t: float, y: Array) -> A
         return np.full(y.shape, math.nan)
 
 
-def of_events(events: core_events.Events, status: int, where: str) -> tuple[str, str] | None:
-    """(reason, message) where an event or its action has ended the run; None where none has."""
+def of_events(events: core_events.Events, status: int, where: str, switches: Any = None) -> tuple[str, str] | None:
+    """(reason, message) where an event or its action has ended the run; None where none has. switches : of a motion, whose events are the
+    last ones."""
+    if status not in (core_events.NOT_FINITE, core_events.REFUSED, core_events.BAD_ACTION, core_events.ZENO):
+        return None
+    which, t = events.endless
+    obstacle = switches.name(which) if switches is not None and which >= 0 else ""
     if status in (core_events.NOT_FINITE, core_events.REFUSED):
-        return "event_failed", events.failure
+        return "event_failed", events.failure.replace(f"event {which}", obstacle, 1) if obstacle else events.failure
     if status == core_events.BAD_ACTION:
-        return "event_failed", events.bad_action
-    if status == core_events.ZENO:
-        which, t = events.endless
+        return "event_failed", events.bad_action.replace(f"event {which}", obstacle, 1) if obstacle else events.bad_action
+    if obstacle:
         return "zeno", (
-            f"event {which} is met without end near t = {t:.9g}: its action leaves the solution where it is driven into the event again at "
-            f"once, or the times between its meetings shrink to nothing, as of a ball that comes to rest; the run stands {where}. In "
-            "solve_dynamics mflow.Contact(dof, gap, restitution=...) bounces and then rests"
+            f"{obstacle} changes between its states without end near t = {t:.9g}, at times between which no step fits; the run stands "
+            f"{where}. Another dt may pass this place"
         )
-    return None
+    return "zeno", (
+        f"event {which} is met without end near t = {t:.9g}: its action leaves the solution where it is driven into the event again at "
+        f"once, or the times between its meetings shrink to nothing, as of a ball that comes to rest; the run stands {where}. In "
+        "solve_dynamics mflow.Contact(dof, gap, restitution=...) bounces and then rests"
+    )
 
 
 def few_digits(run: stepper.Run, tolerances: tuple[Array, ...]) -> str:
