@@ -59,7 +59,8 @@ def test_a_slip_shorter_than_a_step_sticks_again(method, excess):
 
 
 @pytest.mark.parametrize(
-    "run", [{"method": name, "dt": 0.005} for name in METHODS] + [{"rtol": 1e-7, "atol": 1e-9}, {"method": "rkn64", "rtol": 1e-8, "atol": 1e-10}]
+    "run",
+    [{"method": name, "dt": 0.005} for name in METHODS] + [{"rtol": 1e-7, "atol": 1e-9}, {"method": "rkn64", "rtol": 1e-8, "atol": 1e-10}],
 )
 @pytest.mark.parametrize("static", [1.0, 1.05])
 def test_rough_loads(run, static):

@@ -139,14 +139,15 @@ class Walls:
     components that are kept at 0 or above already. span : the length of the run."""
 
     slides_never = False  # whether the problem is more than a right-hand side
-    slid = False  # whether a component has slid along a jump
 
     def __init__(self, run: Any, rtol: Array, atol: Array, known: NDArray[np.int64] | None, span: float) -> None:
         self.run, self.rtol, self.atol, self.known, self.span = run, rtol, atol, known, span
         self.found: list[Wall] = []
         self.inside: Inside | None = None
         self.every = RARELY if run.problem.compiled else SOON  # steps between looks
-        self.slides: dict[Wall, tuple[Any, float]] = {}  # those of side 0, each with its `Sliding`, and since when
+        self.slides: dict[Wall, float] = {}  # those of side 0, each since when
+        self.slid: dict[Wall, int] = {}  # those along which a component slides or has slid, each how many times
+        self.sliding: dict[int, Any] = {}  # what makes components slide, those of `slides` and those that did so before
         self.left_at = np.nan  # the time when a component was last led on from where it rested
         _legs().look_for_walls(run)
 
@@ -162,7 +163,7 @@ class Walls:
         if not here and not gone:
             return status
         self.left_at = self.run.t if gone else self.left_at
-        since = {w: self.slides[w][1] for w in gone if w in self.slides}
+        since = {w: self.slides[w] for w in gone if w in self.slides}
         self._go_behind(sorted({*self.found, *here}.difference(gone)))
         self.run.set_first_step(max(abs(self.run.h), SHORT * abs(self.run.t)))
         state = self._moved_inside(self.found)
@@ -192,7 +193,7 @@ class Walls:
         """Those that the step that ends here has led on from where they slide."""
         if self.slides:
             self._slope(self.run.t, np.ravel(self.run.y), [], [])
-        return [w for w, (sliding, _) in self.slides.items() if sliding.side != 0]
+        return [w for w in self.slides if self.sliding[w.component].side != 0]
 
     def _met_once(self, events: Any, here: list[Wall], since: float | None = None) -> None:
         """Of roots that were found while a component was coming to rest at a wall the first alone counts, and none that follows. since :
@@ -225,24 +226,31 @@ class Walls:
 
     def resume(self, saved: Any) -> str:
         """Goes on behind the walls that a checkpoint tells of; why it cannot."""
-        y = np.ravel(self.run.y)
-        if not isinstance(saved, list):
-            return f"walls: expected a list, got {shown(saved)}"
+        y, t = np.ravel(self.run.y), float(self.run.t)
         try:
-            found = [
-                Wall(check_whole(j, "walls", 0, y.size - 1), check_number(bound, "walls"), check_whole(side, "walls", -1, 1), rests is True)
-                for j, bound, side, rests in saved
-            ]
-        except (TypeError, ValueError) as error:
-            return str(error)
+            found = [_wall_of(one, y.size) for one in saved["kept"]]
+            since = {_wall_of(one, y.size): check_number(at, "walls") for one, at in saved["since"]}
+            slid = {_wall_of(one, y.size): check_whole(times, "walls", 1) for one, times in saved["slid"]}
+        except (TypeError, ValueError, KeyError) as error:
+            return f"walls: expected those of a run, got {shown(saved)} ({error})"
         sizes = np.broadcast_to(self.atol.ravel() + self.rtol.ravel() * np.abs(y), y.shape)
         kept = all(
             w.side * (y[w.component] - w.bound) >= 0.0 if w.side else w.rests and abs(y[w.component] - w.bound) <= sizes[w.component]
             for w in found
         )
         if sorted(set(found)) != found or not kept:
-            return f"walls: expected components in order, none of them beyond its bound, got {saved!r}"
+            return f"walls: expected components in order, none of them beyond its bound, got {found!r}"
+        forwards = np.copysign(1.0, self.run.h)
+        if (
+            set(since) != {w for w in found if w.side == 0}
+            or not set(since) <= set(slid)
+            or any(forwards * (t - at) < 0.0 for at in since.values())
+        ):
+            return f"walls: expected a time before t = {t:g} for each component that slides, got {saved['since']!r}"
         self._go_behind(found)
+        if set(self.slides) != set(since):
+            return "walls: expected components that may slide"
+        self.slides, self.slid = since, slid
         return ""
 
     def guard(self, inside: Inside | None) -> tuple[Inside | None, NDArray[np.int64] | None]:
@@ -253,22 +261,26 @@ class Walls:
         return self.inside, at_0 if self.known is None else np.union1d(self.known, at_0)
 
     @property
-    def met(self) -> list[Wall] | None:
-        """What a file has of them: those that are kept now, which may be none; None where no wall was met yet."""
-        return None if self.inside is None else self.found
+    def met(self) -> dict[str, Any] | None:
+        """What a file has of them: those that are kept now, which may be none, and slides; None where no wall was met yet."""
+        if self.inside is None:
+            return None
+        return {"kept": self.found, "since": list(self.slides.items()), "slid": list(self.slid.items())}
 
     @property
     def words(self) -> str:
-        """For the result's message; "" where no wall was met."""
+        """For the result's message; "" where no component is kept, and none has slid."""
         kept = []
-        for side, rests in sorted({(w.side, w.rests) for w in self.found}, reverse=True):
+        for w in sorted(self.slid)[:FEW]:
+            often = f" {self.slid[w]} times" * (self.slid[w] > 1)
+            kept.append(
+                f"component {w.component} slid along {w.bound:.9g}{often}, where the right-hand side jumps and leads back from both sides"
+            )
+        kept += ["..."] * (len(self.slid) > FEW)
+        for side, rests in sorted({(w.side, w.rests) for w in self.found if w.side}, reverse=True):
             for bound in sorted({w.bound for w in self.found if (w.side, w.rests) == (side, rests)}):
                 which = [w.component for w in self.found if w[1:] == (bound, side, rests)]
                 many, names = len(which) > 1, ", ".join(map(str, which[:FEW])) + (", ..." if len(which) > FEW else "")
-                if side == 0:
-                    where = f"{bound:.9g}, where the right-hand side jumps and leads back from both sides"
-                    kept.append(f"component{'s' * many} {names} slid along {where}")
-                    continue
                 inside, outside = ("above", "below") if side > 0 else ("below", "above")
                 why = "leads there from both sides, steeper than any line" if rests else f"is not finite {outside}"
                 text = f"component{'s' * many} {names} {'were' if many else 'was'} kept at {bound:.9g} or {inside}"
@@ -278,33 +290,37 @@ class Walls:
     def _go_behind(self, found: list[Wall]) -> None:
         """Keeps these components within their bounds from here on."""
         known = () if self.known is None else (int(j) for j in self.known)
-        if self.inside is not None:
-            self.inside.release()
         for w in set(self.slides).difference(found):
-            self.slides.pop(w)[0].release()
+            del self.slides[w]
+            self.sliding[w.component].release()
         for w in found:
-            if w.side == 0 and w not in self.slides and (sliding := self._sliding(w)) is not None:
-                self.slides[w] = sliding, self.run.t
+            if w.side == 0 and w not in self.slides and self._slide(w):
+                self.slides[w] = self.run.t
+                self.slid[w] = self.slid.get(w, 0) + 1
         self.found = [w for w in found if w.side or w in self.slides]
         all_of = sorted([*(w for w in found if w.side), *(Wall(j, 0.0, 1) for j in known)])
         component, bound, side = ([w[i] for w in all_of] for i in range(3))
-        self.inside = Inside(self.run.problem, np.array(component, dtype=np.int64), bound, side, True)
+        if self.inside is None:
+            self.inside = Inside(self.run.problem, np.array(component, dtype=np.int64), bound, side, True)
+        else:
+            self.inside.keep(np.array(component, dtype=np.int64), bound, side)
         _legs().go_behind_wall(self.run)
         self.run.max_step = min(self.run.max_step, LONGEST * self.span)
 
-    def _sliding(self, wall: Wall) -> Any:
+    def _slide(self, wall: Wall) -> bool:
+        """The component slides from here on; whether it can."""
         from mflow_core.problems.sliding import Sliding  # seldom needed
 
         # the value of f where it jumps belongs to neither side, and the jump is beside the bound, or there
         low, high = next_to(wall.bound)
-        direction = float(np.copysign(1.0, self.run.h))
         try:
-            sliding = Sliding(self.run.problem, wall.component, low, high, direction, _legs().count_of_slopes(self.run))
+            if wall.component not in self.sliding:
+                self.sliding[wall.component] = Sliding(self.run.problem, wall.component, _legs().count_of_slopes(self.run))
         except ValueError:  # a gradient, or what somebody else solves with
             self.slides_never = True
-            return None
-        self.slid = True
-        return sliding
+            return False
+        self.sliding[wall.component].take_up(low, high, float(np.copysign(1.0, self.run.h)))
+        return True
 
     def _here(self) -> list[Wall]:
         """Ends of the domain of f within a tolerance, at which f is finite and leads no further out."""
@@ -485,6 +501,12 @@ class Walls:
             return np.full(y.shape, np.nan)
 
 
+def _wall_of(saved: Any, n: int) -> Wall:
+    """One that a file has, of a state of n numbers. Raises TypeError or ValueError."""
+    j, bound, side, rests = saved
+    return Wall(check_whole(j, "walls", 0, n - 1), check_number(bound, "walls"), check_whole(side, "walls", -1, 1), rests is True)
+
+
 def next_to(bound: float) -> tuple[float, float]:
     """The numbers next but one to it, on both sides."""
     low, high = (float(np.nextafter(np.nextafter(bound, far), far)) for far in (-np.inf, np.inf))
@@ -506,6 +528,6 @@ def walls_of(run: Any, method: Method, mass: Any, rtol: Array, atol: Array, know
 
 def let_go(inside: Inside | None, walls: Walls | None) -> None:
     """A run is over, and its problem outlives it."""
-    for one in (inside, *(() if walls is None else (walls.inside, *(sliding for sliding, _ in walls.slides.values())))):
+    for one in (inside, *(() if walls is None else (walls.inside, *walls.sliding.values()))):
         if one is not None:
             one.let_go()

@@ -38,7 +38,7 @@ TINY = 5e-324
 
 
 class TooLongError(Exception):
-    """A step ends with a slip in the other sense than all forces lead to: shorter ones show what it has passed. Its argument: the slider."""
+    """A step ends with a slip in the other sense than all forces lead to: shorter ones show what it has passed. Of one slider."""
 
 
 class _Spring:

@@ -22,6 +22,7 @@ from mflow_core.stepping import stepper
 
 from mflow.base.checks import Array, entry_words
 from mflow.base.methods import Method
+from mflow.base.progress import reason_of
 from mflow.base.result import IVPResult, attach, place_of
 from mflow.base.telling import tell
 from mflow.course.jumps import end_words, sliding_words
@@ -92,15 +93,15 @@ def preparing(start: Array, t0: float, name: str) -> Iterator[None]:
 
 
 def raised_by(error: BaseException) -> tuple[str, str]:
-    """(reason, words on the event or the action that raised it), for a run that an exception ended."""
-    if isinstance(error, KeyboardInterrupt | StiffnessWarning):
+    """(reason, words on the event, the action or the callback that raised it), for a run that an exception ended."""
+    if isinstance(error, StiffnessWarning):
         return "interrupted", ""
     trace = error.__traceback__
     while trace is not None:
         if trace.tb_frame.f_code.co_name in CALLS:
             return "event_failed", CALLS[trace.tb_frame.f_code.co_name]
         trace = trace.tb_next
-    return "rhs_failed", ""
+    return reason_of(error)
 
 
 class Ending:
