@@ -31,19 +31,19 @@ def says_stop(answer: Any) -> bool:
 
 
 def ask(name: str, function: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
-    """What a function says that a driver asks between steps; one that raises is known by its `name` then: see `reason_of`."""
+    """What a function says that a driver asks between steps; what it raises is known by its `name` then: see `reason_of`."""
     return function(*arguments, **named)
 
 
 def reason_of(error: BaseException) -> tuple[str, str]:
-    """(reason, words on the function that raised it) of a run that an exception ended: "interrupted", "callback_failed" where it has come
+    """(reason, words on the function that it comes from) of a run that an exception ended: "interrupted", "callback_failed" where it has come
     from a function that was asked by `ask`, and else "rhs_failed"."""
     if isinstance(error, KeyboardInterrupt):
         return "interrupted", ""
     trace = error.__traceback__
     while trace is not None:
         if trace.tb_frame.f_code is ask.__code__ and trace.tb_next is not None:
-            return "callback_failed", f"{trace.tb_frame.f_locals['name']} raised "
+            return "callback_failed", f"in {trace.tb_frame.f_locals['name']}, "
         trace = trace.tb_next
     return "rhs_failed", ""
 
@@ -53,8 +53,12 @@ def asks_to_stop(callback: Callable[..., Any], *arguments: Any) -> bool:
 
     Raises TypeError where it returns anything else, so that a state returned by mistake does not end a run.
     """
+    return bool(ask("the callback", _answer, callback, *arguments))
+
+
+def _answer(callback: Callable[..., Any], *arguments: Any) -> bool:
     try:
-        answer = ask("the callback", callback, *arguments)
+        answer = callback(*arguments)
     except StopIteration:
         return True
     if answer is None or isinstance(answer, bool | np.bool_):

@@ -21,7 +21,9 @@ from types import ModuleType
 from typing import Any, NamedTuple
 
 import numpy as np
+from mflow_core.events import events as core_events
 from mflow_core.problems.inside import Inside
+from mflow_core.stepping import stepper
 from numpy.typing import NDArray
 
 from mflow.base.checks import Array, as_array, check_number, check_whole, shown
@@ -35,8 +37,9 @@ MOST = 500  # rows of a mass matrix that is solved with for words
 NEXT_TO = 64.0  # of what it falls by in the shortest step that was tried
 ASKED = 256  # evaluations in search of components
 HALVINGS = 1100  # from any number to any other
-FAR, VERY_FAR = 512, 100_000  # steps that are left, each RARELY of them, and between
-SOON, RARELY = 128, 1024
+NEAR, FAR, VERY_FAR = 16, 512, 100_000  # steps that are left: where tries have failed, each RARELY of them, and between
+FAILED = 4  # tries since the last look, or more
+SOON, OFTEN, RARELY = 32, 128, 1024
 REACH = 10.0  # tolerances: explicit steps go back and forth over a root by some 7 of them
 ALIKE = 0.02  # of a jump: by how much f may differ on one side of it, near it and nearer
 RESTING = 16  # components that are looked at for a root of f
@@ -138,6 +141,7 @@ class Walls:
     """What a run has met of them. run : under error control. rtol, atol : its tolerances, a number or one for each component. known :
     components that are kept at 0 or above already. span : the length of the run."""
 
+    failed = 0  # tries so far, at the last look
     slides_never = False  # whether the problem is more than a right-hand side
 
     def __init__(self, run: Any, rtol: Array, atol: Array, known: NDArray[np.int64] | None, span: float) -> None:
@@ -164,29 +168,41 @@ class Walls:
             return status
         self.left_at = self.run.t if gone else self.left_at
         since = {w: self.slides[w] for w in gone if w in self.slides}
+        sides = {w: self.sliding[w.component].side for w in since}
         self._go_behind(sorted({*self.found, *here}.difference(gone)))
         self.run.set_first_step(max(abs(self.run.h), SHORT * abs(self.run.t)))
         state = self._moved_inside(self.found)
         for w in here:
             if w.rests and w in self.found:
                 state.reshape(-1)[w.component] = w.bound
+        for w, side in sides.items():  # not by an error on the other side of the jump
+            low, high = next_to(w.bound)
+            at = float(state.reshape(-1)[w.component])
+            state.reshape(-1)[w.component] = max(at, high) if side > 0 else min(at, low)
         status = int(self.run.jump(goal, state))
         self.run.set_first_step(first_step)
         if events is not None and not events.acts:
-            self._met_once(events, here)
+            met = self._met_once(events, here)
             for w, began in since.items():
                 self._met_once(events, [w], began)
+            status = status or met
         return status
 
     def due(self, end: float, aside: Callable[..., Any]) -> bool:
         """Whether `look` has something to do where no try fails. aside : asks for something without counting its evaluations."""
         if self.slides and aside(self._slid_off):
             return True
-        return self.run.k % self.every == 0 and bool(aside(self._should_rest, end))
+        if self.run.k % self.every != 0:
+            return False
+        failed, self.failed = self.failed, int(self.run.rejected[0])
+        often = OFTEN if self.every == SOON else RARELY
+        if (fails := self.failed - failed >= FAILED) or self.run.k % often == 0:
+            return bool(aside(self._should_rest, end, fails))
+        return False
 
-    def _should_rest(self, end: float) -> bool:
-        """Whether a component has come to rest where no try fails: an explicit step goes over it to the other side, and back."""
-        far = FAR if self.run.k % RARELY == 0 else VERY_FAR
+    def _should_rest(self, end: float, fails: bool) -> bool:
+        """Whether a component has come to rest: an explicit step goes over it to the other side, and back. fails: and many are refused."""
+        far = NEAR if fails else FAR if self.run.k % RARELY == 0 else VERY_FAR
         return far * abs(self.run.h) < abs(end - self.run.t) and bool(self._rests(passing=True))
 
     def _slid_off(self) -> list[Wall]:
@@ -195,9 +211,10 @@ class Walls:
             self._slope(self.run.t, np.ravel(self.run.y), [], [])
         return [w for w in self.slides if self.sliding[w.component].side != 0]
 
-    def _met_once(self, events: Any, here: list[Wall], since: float | None = None) -> None:
-        """Of roots that were found while a component was coming to rest at a wall the first alone counts, and none that follows. since :
-        when a component that is leaving came to its wall: roots that it meets as it leaves do not count."""
+    def _met_once(self, events: Any, here: list[Wall], since: float | None = None) -> int:
+        """Of roots that were found while a component was coming to rest at a wall the first alone counts, and none that follows; where none
+        was found it is met here. since : when a component that is leaving came to its wall: roots that it meets as it leaves do not count.
+        The status of the run."""
         which, times, states = events.found
         y = np.ravel(self.run.y)
         flat = states.reshape(len(times), y.size)
@@ -206,7 +223,7 @@ class Walls:
             size = float(np.broadcast_to(self.atol.ravel() + self.rtol.ravel() * abs(bound), y.shape)[j])
             at_wall |= np.abs(flat[:, j] - bound) <= size
             y[j] = bound if since is not None or abs(y[j] - bound) <= (REACH if rests else 1.0) * size else y[j]
-        keep, counted = np.ones(len(times), dtype=bool), events.pack()
+        keep, counted, arrived = np.ones(len(times), dtype=bool), events.pack(), []
         events.start_at(self.run.t, y)
         at_rest = events.pack()
         for e in np.flatnonzero(at_rest[:, 2] == 0.0):  # those of what rests, and of nothing else
@@ -218,11 +235,28 @@ class Walls:
                 if last >= 0:
                     keep[last] = False
                 last, t = k, times[k] if since is None else t
-            if last >= 0:
+            if last >= 0 or since is not None:
                 counted[e] = at_rest[e]
+            elif counted[e, 1] != 0.0:
+                arrived.append(e)
         counted[:, 0] -= np.bincount(which[~keep], minlength=events.count)
         events.unpack(counted)
         events.restore_rows(which[keep], times[keep], states[keep])
+        return self._met_here(events, y, arrived) if arrived else 0
+
+    def _met_here(self, events: Any, y: Array, arrived: list[int]) -> int:
+        """Events that are at a root where the run stands, y; the status of the run."""
+        counted = events.pack()
+        others = np.ones(len(counted), dtype=bool)
+        others[arrived] = False
+        waiting = counted.copy()
+        waiting[arrived, 2], waiting[others, 1] = 0.0, 0.0
+        events.unpack(waiting)
+        met = int(events.finish_at(self.run.t, y.reshape(self.run.shape)))
+        counted[arrived, 0] = events.pack()[arrived, 0]
+        counted[arrived, 1], counted[arrived, 2] = 0.0, 0.0
+        events.unpack(counted)
+        return int(stepper.EVENT) if met == core_events.STOP else 0
 
     def resume(self, saved: Any) -> str:
         """Goes on behind the walls that a checkpoint tells of; why it cannot."""

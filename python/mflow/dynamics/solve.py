@@ -314,7 +314,7 @@ OWN = {
     "M": "the mass matrix is mass=", "K": "the stiffness matrix is stiffness=",
     "C": "the damping matrix is damping=, in force over velocity", "F": "the load is load=, numbers, a function of t or a table",
     **dict.fromkeys(
-        ("ground_motion", "ground_acceleration", "accel", "record"),
+        ("ground", "ground_motion", "ground_acceleration", "accel", "record"),
         "the load of a record rec of the ground on masses is the table load=(rec.t, rec.a, -masses); x, v and a are relative to the ground",
     ),
 }  # fmt: skip

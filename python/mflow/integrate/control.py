@@ -428,7 +428,7 @@ def check_max_step(max_step: Any, t0: float = 0.0, t1: float = 0.0) -> float | C
         return bounded
 
     def bound(t: float, y: Array) -> float:
-        return _bound(ask("max_step", max_step, t, y), f"max_step(t, y) at t = {t:g}")
+        return float(ask("max_step", lambda: _bound(max_step(t, y), f"max_step(t, y) at t = {t:g}")))
 
     return bound
 
