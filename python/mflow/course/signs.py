@@ -38,7 +38,7 @@ NEXT_TO = 64.0  # of what it falls by in the shortest step that was tried
 ASKED = 256  # evaluations in search of components
 HALVINGS = 1100  # from any number to any other
 NEAR, FAR, VERY_FAR = 16, 512, 100_000  # steps that are left: where tries have failed, each RARELY of them, and between
-FAILED = 4  # tries since the last look, or more
+FAILED = 12  # of tries since the last look, SOON steps before; smooth solutions have some 7
 SOON, OFTEN, RARELY = 32, 128, 1024
 REACH = 10.0  # tolerances: explicit steps go back and forth over a root by some 7 of them
 ALIKE = 0.02  # of a jump: by how much f may differ on one side of it, near it and nearer
@@ -247,10 +247,9 @@ class Walls:
     def _met_here(self, events: Any, y: Array, arrived: list[int]) -> int:
         """Events that are at a root where the run stands, y; the status of the run."""
         counted = events.pack()
-        others = np.ones(len(counted), dtype=bool)
-        others[arrived] = False
         waiting = counted.copy()
-        waiting[arrived, 2], waiting[others, 1] = 0.0, 0.0
+        waiting[waiting[:, 2] == 0.0, 2] = 1.0  # others at a root have had, or will have, their turn
+        waiting[arrived, 2] = 0.0
         events.unpack(waiting)
         met = int(events.finish_at(self.run.t, y.reshape(self.run.shape)))
         counted[arrived, 0] = events.pack()[arrived, 0]
