@@ -36,7 +36,7 @@ def ask(name: str, function: Callable[..., Any], *arguments: Any, **named: Any) 
 
 
 def reason_of(error: BaseException) -> tuple[str, str]:
-    """(reason, words on the function that it comes from) of a run that an exception ended: "interrupted", "callback_failed" where it has come
+    """(reason, words on the function that it comes from) of a run that an exception ended: "interrupted", "callback_failed" where it comes
     from a function that was asked by `ask`, and else "rhs_failed"."""
     if isinstance(error, KeyboardInterrupt):
         return "interrupted", ""

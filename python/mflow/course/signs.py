@@ -238,7 +238,7 @@ class Walls:
             if last >= 0 or since is not None:
                 counted[e] = at_rest[e]
             elif counted[e, 1] != 0.0:
-                arrived.append(e)
+                arrived.append(int(e))
         counted[:, 0] -= np.bincount(which[~keep], minlength=events.count)
         events.unpack(counted)
         events.restore_rows(which[keep], times[keep], states[keep])

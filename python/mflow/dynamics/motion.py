@@ -203,7 +203,7 @@ class Motion(Drive):
         x, v = (np.array(part) for part in self._seen())
         self.switches.stick(of.args[0], run.t, x, v)
         status = int(run.jump(goal, None, self.supports.reduced(v), None))
-        return status or int(self.events.start_at(run.t, self._watched()))
+        return status if status or self.events is None else int(self.events.start_at(run.t, self._watched()))
 
     def heed_table(self, table: tuple[Any, ...], after: str | None) -> None:
         """Of loads: steps under error control pass none of its bends; fixed ones that leave out much of it are taken after a warning. Where

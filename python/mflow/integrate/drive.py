@@ -576,8 +576,8 @@ class Drive:
         """What there is so far."""
         run, events = self.run, self.events
         message = endings.with_doubts(message, doubts := self.doubts)
-        if self.walls is not None and (words := self.walls.words):
-            message += f"; {words}"
+        if self.walls is not None and (self.walls.found or self.walls.slid):
+            message += f"; {self.walls.words}"
         if self.legs is not None and reason != "finished":
             message += f"; auto: {self.legs.words}"
         none: list[Array] | None = None if self.settings.events is None else []

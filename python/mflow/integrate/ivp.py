@@ -339,7 +339,7 @@ def _told(result: IVPResult, drive: Drive) -> IVPResult:
     if result["nrejected"] >= MANY_REJECTED:
         from mflow.course.jumps import tell_of_jumps
 
-        slid = drive.walls is not None and drive.walls.slid
+        slid = drive.walls is not None and bool(drive.walls.slid)
         tell_of_jumps(result, drive.run, "solve_ivp", np.empty(0) if drive.agenda is None else drive.agenda.breaks, slid)
     return result
 

@@ -75,7 +75,8 @@ CALLS = {
     "jac": (lambda f: mflow.solve_ivp(decay, (0, 1), [1.0], method="bdf", jac=f), lambda t, y: -np.eye(1), "rhs_failed"),
     "event": (lambda f: mflow.solve_ivp(decay, (0, 1), [1.0], events=f), lambda t, y: y[0] - 0.5, "event_failed"),
     "force": (
-        lambda f: mflow.solve_dynamics(force=f, x0=[1.0], t_span=(0, 1), dt=0.1, method="velocity_verlet"), lambda t, x, v: -x, "rhs_failed",
+        lambda f: mflow.solve_dynamics(force=f, x0=[1.0], t_span=(0, 1), dt=0.1, method="velocity_verlet"),
+        lambda t, x, v: -x, "rhs_failed",
     ),
     "cost": (lambda f: mflow.minimize(f, [1.0, 2.0]), cost, "rhs_failed"),
     "residuals": (lambda f: mflow.least_squares(f, [1.0, 3.0]), residuals, "rhs_failed"),

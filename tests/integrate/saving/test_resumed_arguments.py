@@ -87,5 +87,5 @@ def test_the_way_of_parameters_that_change():
 
 
 def test_the_direction_to_take_back():
-    with pytest.raises(ValueError, match="make another with direction=-1$"):
+    with pytest.raises(ValueError, match=r"make another with direction=-1$"):
         mflow.Stepper("dopri5", decay, [1.0], 1.0, args=(1.0,), rtol=1e-8).advance_to(0.97)
