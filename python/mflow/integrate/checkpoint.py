@@ -71,7 +71,7 @@ class Checkpoints:
     def _call(self) -> dict[str, Any]:
         """What must be the same in the call that resumes, with the arguments of its functions."""
         if not self.args:
-            return {"args (its checksum)": None, **self.facts()}
+            return self.facts()
         from mflow.saving.checksums import checksum
 
         return {"args (its checksum)": [checksum(one, f"args[{k}]") for k, one in enumerate(self.args)], **self.facts()}
@@ -109,7 +109,7 @@ class Checkpoints:
     def resume(self, path: Any) -> StepState:
         """Goes back to where a checkpoint was written: the same bits from there on, and all that was recorded before."""
         facts, blocks = read_state(path, "checkpoint", "resume")
-        call, saved = self._call(), facts.get("call")
+        call, saved = {"args (its checksum)": None, **self._call()}, facts.get("call")
         saved = saved if isinstance(saved, dict) else {}
         wrong = [name for name, value in call.items() if not _same(saved.get(name), value)]
         if wrong:
