@@ -12,7 +12,7 @@ import numpy as np
 
 from mflow.base.checks import Array
 
-__all__ = ["REFRESH", "Progress", "Watcher", "asks_to_stop", "says_stop"]
+__all__ = ["REFRESH", "Progress", "Watcher", "ask", "asks_to_stop", "reason_of", "says_stop"]
 
 REFRESH = 0.1  # seconds between two lines of the plain progress printer
 
@@ -30,11 +30,33 @@ def says_stop(answer: Any) -> bool:
     return isinstance(answer, (bool, np.bool_)) and bool(answer)
 
 
+def ask(name: str, function: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
+    """What a function says that a driver asks between steps; what it raises is known by its `name` then: see `reason_of`."""
+    return function(*arguments, **named)
+
+
+def reason_of(error: BaseException) -> tuple[str, str]:
+    """(reason, words on the function that it comes from) of a run that an exception ended: "interrupted", "callback_failed" where it comes
+    from a function that was asked by `ask`, and else "rhs_failed"."""
+    if isinstance(error, KeyboardInterrupt):
+        return "interrupted", ""
+    trace = error.__traceback__
+    while trace is not None:
+        if trace.tb_frame.f_code is ask.__code__ and trace.tb_next is not None:
+            return "callback_failed", f"in {trace.tb_frame.f_locals['name']}, "
+        trace = trace.tb_next
+    return "rhs_failed", ""
+
+
 def asks_to_stop(callback: Callable[..., Any], *arguments: Any) -> bool:
     """Call a driver's callback; whether it asks to stop: it returns True or raises StopIteration. None and False go on.
 
     Raises TypeError where it returns anything else, so that a state returned by mistake does not end a run.
     """
+    return bool(ask("the callback", _answer, callback, *arguments))
+
+
+def _answer(callback: Callable[..., Any], *arguments: Any) -> bool:
     try:
         answer = callback(*arguments)
     except StopIteration:

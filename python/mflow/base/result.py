@@ -278,7 +278,8 @@ class IVPResult(Examined):
     outputs : where asked for, its values at the points, (*its shape, n_points).
     y_after : where events act, a list of the states behind their actions, as y_events has those before.
     reason : "finished", "event", "callback", "max_steps", "non_finite", "diverged", "step_too_small", "solve_failed",
-    "event_failed", "zeno", "left_domain", "steady", "rhs_failed", "interrupted". message : what happened, in words.
+    "event_failed", "zeno", "left_domain", "steady", "rhs_failed" (fun, jac, mass or the like raised), "callback_failed" (callback, or a
+    function as max_step or dt), "interrupted". message : what happened, in words.
     doubts : a tuple of what speaks against the result although the run went on, in words that message holds too: steps past the stability
     limit, a Jacobian that is not the function's. Empty where nothing does.
     nfev, njev, nlu : evaluations of the right-hand side, and of its Jacobian, factorisations. ncheck : evaluations of the right-hand side
@@ -492,10 +493,11 @@ class OptimizeResult(Examined):
 
     x, jac : float64 arrays of x0's shape: the last valid point and its gradient. fun : its value.
     success, status : 0 converged, 1 iteration limit, 2 stopped by the callback, -1 otherwise.
-    reason : "converged", "max_iter", "callback", "non_finite", "diverged", "solve_failed", "rhs_failed", "line_search_failed",
-    "interrupted"; "step_too_small", where with lr="auto" no step lowers the cost; "wrong_gradient", where the gradient that is small is
-    not the cost's; "insensitive", where differences are 0 and the cost moves at no longer step; "not_a_minimum", where they are small
-    and it falls on both sides, or on the one within the bounds. message : what happened, in words.
+    reason : "converged", "max_iter", "callback", "non_finite", "diverged", "solve_failed", "rhs_failed", "callback_failed",
+    "line_search_failed", "interrupted"; "step_too_small", where with lr="auto" no step lowers the cost; "wrong_gradient", where the
+    gradient that is small is not the cost's; "insensitive", where differences are 0 and the cost moves at no longer step;
+    "not_a_minimum", where they are small and it falls on both sides, or on the one within the bounds. message : what happened, in
+    words.
     nit, nfev, njev : iterations, evaluations of the cost and of its gradient. ncheck : evaluations that checked the gradient.
     nrestarts : with a line search: how often the method's memory was cleared because no step along its direction lowered the cost.
     path : with ``path=True``: a Result with x and fun; with a line search also directions and steps, else k.

@@ -42,7 +42,7 @@ def outputs_at(fun: Callable[..., Any], t: Array, states: tuple[Array, ...], arg
 
 def add_outputs(out: Result, fun: Callable[..., Any], states: tuple[Array, ...], args: tuple[Any, ...], name: str) -> None:
     """Puts them into the result of a driver of this name, if there are any to be had: an exception's partial result holds what is known."""
-    if out["reason"] in ("rhs_failed", "event_failed", "interrupted"):
+    if out["reason"] in ("rhs_failed", "event_failed", "callback_failed", "interrupted"):
         return
     try:
         out["outputs"] = outputs_at(fun, out["t"], states, args)

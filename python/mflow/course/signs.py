@@ -25,7 +25,9 @@ from types import ModuleType
 from typing import Any, NamedTuple
 
 import numpy as np
+from mflow_core.events import events as core_events
 from mflow_core.problems.inside import Inside
+from mflow_core.stepping import stepper
 from numpy.typing import NDArray
 
 from mflow.base.checks import Array, as_array, check_number, check_whole, shown
@@ -39,8 +41,9 @@ MOST = 500  # rows of a mass matrix that is solved with for words
 NEXT_TO = 64.0  # of what it falls by in the shortest step that was tried
 ASKED = 256  # evaluations in search of components
 HALVINGS = 1100  # from any number to any other
-FAR, VERY_FAR = 512, 100_000  # steps that are left, each RARELY of them, and between
-SOON, RARELY = 128, 1024
+NEAR, FAR, VERY_FAR = 16, 512, 100_000  # steps that are left: where tries have failed, each RARELY of them, and between
+FAILED = 12  # of tries since the last look, SOON steps before; smooth solutions have some 7
+SOON, OFTEN, RARELY = 32, 128, 1024
 REACH = 10.0  # tolerances: explicit steps go back and forth over a root by some 7 of them
 ALIKE = 0.02  # of a jump: by how much f may differ on one side of it, near it and nearer
 RESTING = 16  # components that are looked at for a root of f
@@ -145,8 +148,8 @@ class Walls:
     """What a run has met of them. run : under error control. rtol, atol : its tolerances, a number or one for each component. known :
     components that are kept at 0 or above already. span : the length of the run."""
 
+    failed = 0  # tries so far, at the last look
     slides_never = False  # whether the problem is more than a right-hand side
-    slid = False  # whether a component has slid along a jump
     text = ""  # what `lost` has found
 
     def __init__(self, run: Any, rtol: Array, atol: Array, known: NDArray[np.int64] | None, span: float) -> None:
@@ -154,7 +157,9 @@ class Walls:
         self.found: list[Wall] = []
         self.inside: Inside | None = None
         self.every = RARELY if run.problem.compiled else SOON  # steps between looks
-        self.slides: dict[Wall, tuple[Any, float]] = {}  # those of side 0, each with its `Sliding`, and since when
+        self.slides: dict[Wall, float] = {}  # those of side 0, each since when
+        self.slid: dict[Wall, int] = {}  # those along which a component slides or has slid, each how many times
+        self.sliding: dict[int, Any] = {}  # what makes components slide, those of `slides` and those that did so before
         self.left_at = np.nan  # the time when a component was last led on from where it rested
         look_for_walls(run)
 
@@ -170,41 +175,54 @@ class Walls:
         if not here and not gone:
             return status
         self.left_at = self.run.t if gone else self.left_at
-        since = {w: self.slides[w][1] for w in gone if w in self.slides}
+        since = {w: self.slides[w] for w in gone if w in self.slides}
+        sides = {w: self.sliding[w.component].side for w in since}
         self._go_behind(sorted({*self.found, *here}.difference(gone)))
         self.run.set_first_step(max(abs(self.run.h), SHORT * abs(self.run.t)))
         state = self._moved_inside(self.found)
         for w in here:
             if w.rests and w in self.found:
                 state.reshape(-1)[w.component] = w.bound
+        for w, side in sides.items():  # not by an error on the other side of the jump
+            low, high = next_to(w.bound)
+            at = float(state.reshape(-1)[w.component])
+            state.reshape(-1)[w.component] = max(at, high) if side > 0 else min(at, low)
         status = int(self.run.jump(goal, state))
         self.run.set_first_step(first_step)
         if events is not None and not events.acts:
-            self._met_once(events, here)
+            met = self._met_once(events, here)
             for w, began in since.items():
                 self._met_once(events, [w], began)
+            status = status or met
         return status
 
     def due(self, end: float, aside: Callable[..., Any]) -> bool:
         """Whether `look` has something to do where no try fails. aside : asks for something without counting its evaluations."""
         if self.slides and aside(self._slid_off):
             return True
-        return self.run.k % self.every == 0 and bool(aside(self._should_rest, end))
+        if self.run.k % self.every != 0:
+            return False
+        failed, self.failed = self.failed, int(self.run.rejected[0])
+        often = OFTEN if self.every == SOON else RARELY
+        if (fails := self.failed - failed >= FAILED) or self.run.k % often == 0:
+            return bool(aside(self._should_rest, end, fails))
+        return False
 
-    def _should_rest(self, end: float) -> bool:
-        """Whether a component has come to rest where no try fails: an explicit step goes over it to the other side, and back."""
-        far = FAR if self.run.k % RARELY == 0 else VERY_FAR
+    def _should_rest(self, end: float, fails: bool) -> bool:
+        """Whether a component has come to rest: an explicit step goes over it to the other side, and back. fails: and many are refused."""
+        far = NEAR if fails else FAR if self.run.k % RARELY == 0 else VERY_FAR
         return far * abs(self.run.h) < abs(end - self.run.t) and bool(self._rests(passing=True))
 
     def _slid_off(self) -> list[Wall]:
         """Those that the step that ends here has led on from where they slide."""
         if self.slides:
             self._slope(self.run.t, np.ravel(self.run.y), [], [])
-        return [w for w, (sliding, _) in self.slides.items() if sliding.side != 0]
+        return [w for w in self.slides if self.sliding[w.component].side != 0]
 
-    def _met_once(self, events: Any, here: list[Wall], since: float | None = None) -> None:
-        """Of roots that were found while a component was coming to rest at a wall the first alone counts, and none that follows. since :
-        when a component that is leaving came to its wall: roots that it meets as it leaves do not count."""
+    def _met_once(self, events: Any, here: list[Wall], since: float | None = None) -> int:
+        """Of roots that were found while a component was coming to rest at a wall the first alone counts, and none that follows; where none
+        was found it is met here. since : when a component that is leaving came to its wall: roots that it meets as it leaves do not count.
+        The status of the run."""
         which, times, states = events.found
         y = np.ravel(self.run.y)
         flat = states.reshape(len(times), y.size)
@@ -213,7 +231,7 @@ class Walls:
             size = float(np.broadcast_to(self.atol.ravel() + self.rtol.ravel() * abs(bound), y.shape)[j])
             at_wall |= np.abs(flat[:, j] - bound) <= size
             y[j] = bound if since is not None or abs(y[j] - bound) <= (REACH if rests else 1.0) * size else y[j]
-        keep, counted = np.ones(len(times), dtype=bool), events.pack()
+        keep, counted, arrived = np.ones(len(times), dtype=bool), events.pack(), []
         events.start_at(self.run.t, y)
         at_rest = events.pack()
         for e in np.flatnonzero(at_rest[:, 2] == 0.0):  # those of what rests, and of nothing else
@@ -225,32 +243,55 @@ class Walls:
                 if last >= 0:
                     keep[last] = False
                 last, t = k, times[k] if since is None else t
-            if last >= 0:
+            if last >= 0 or since is not None:
                 counted[e] = at_rest[e]
+            elif counted[e, 1] != 0.0:
+                arrived.append(int(e))
         counted[:, 0] -= np.bincount(which[~keep], minlength=events.count)
         events.unpack(counted)
         events.restore_rows(which[keep], times[keep], states[keep])
+        return self._met_here(events, y, arrived) if arrived else 0
+
+    def _met_here(self, events: Any, y: Array, arrived: list[int]) -> int:
+        """Events that are at a root where the run stands, y; the status of the run."""
+        counted = events.pack()
+        waiting = counted.copy()
+        waiting[waiting[:, 2] == 0.0, 2] = 1.0  # others at a root have had, or will have, their turn
+        waiting[arrived, 2] = 0.0
+        events.unpack(waiting)
+        met = int(events.finish_at(self.run.t, y.reshape(self.run.shape)))
+        counted[arrived, 0] = events.pack()[arrived, 0]
+        counted[arrived, 1], counted[arrived, 2] = 0.0, 0.0
+        events.unpack(counted)
+        return int(stepper.EVENT) if met == core_events.STOP else 0
 
     def resume(self, saved: Any) -> str:
         """Goes on behind the walls that a checkpoint tells of; why it cannot."""
-        y = np.ravel(self.run.y)
-        if not isinstance(saved, list):
-            return f"walls: expected a list, got {shown(saved)}"
+        y, t = np.ravel(self.run.y), float(self.run.t)
         try:
-            found = [
-                Wall(check_whole(j, "walls", 0, y.size - 1), check_number(bound, "walls"), check_whole(side, "walls", -1, 1), rests is True, ends is True)
-                for j, bound, side, rests, ends in saved
-            ]
-        except (TypeError, ValueError) as error:
-            return str(error)
+            found = [_wall_of(one, y.size) for one in saved["kept"]]
+            since = {_wall_of(one, y.size): check_number(at, "walls") for one, at in saved["since"]}
+            slid = {_wall_of(one, y.size): check_whole(times, "walls", 1) for one, times in saved["slid"]}
+        except (TypeError, ValueError, KeyError) as error:
+            return f"walls: expected those of a run, got {shown(saved)} ({error})"
         sizes = np.broadcast_to(self.atol.ravel() + self.rtol.ravel() * np.abs(y), y.shape)
         kept = all(
             w.side * (y[w.component] - w.bound) >= 0.0 if w.side else w.rests and abs(y[w.component] - w.bound) <= sizes[w.component]
             for w in found
         )
         if sorted(set(found)) != found or not kept:
-            return f"walls: expected components in order, none of them beyond its bound, got {saved!r}"
+            return f"walls: expected components in order, none of them beyond its bound, got {found!r}"
+        forwards = np.copysign(1.0, self.run.h)
+        if (
+            set(since) != {w for w in found if w.side == 0}
+            or not set(since) <= set(slid)
+            or any(forwards * (t - at) < 0.0 for at in since.values())
+        ):
+            return f"walls: expected a time before t = {t:g} for each component that slides, got {saved['since']!r}"
         self._go_behind(found)
+        if set(self.slides) != set(since):
+            return "walls: expected components that may slide"
+        self.slides, self.slid = since, slid
         return ""
 
     def guard(self, inside: Inside | None) -> tuple[Inside | None, NDArray[np.int64] | None]:
@@ -261,9 +302,11 @@ class Walls:
         return self.inside, at_0 if self.known is None else np.union1d(self.known, at_0)
 
     @property
-    def met(self) -> list[Wall] | None:
-        """What a file has of them: those that are kept now, which may be none; None where no wall was met yet."""
-        return None if self.inside is None else self.found
+    def met(self) -> dict[str, Any] | None:
+        """What a file has of them: those that are kept now, which may be none, and slides; None where no wall was met yet."""
+        if self.inside is None:
+            return None
+        return {"kept": self.found, "since": list(self.slides.items()), "slid": list(self.slid.items())}
 
     def lost(self, aside: Callable[..., Any]) -> str:
         """What speaks against components that are 0 at a number that no solution crosses: f leads away from there, so that it matters how
@@ -287,16 +330,18 @@ class Walls:
 
     @property
     def words(self) -> str:
-        """For the result's message; "" where no wall was met."""
+        """For the result's message; "" where no component is kept, and none has slid."""
         kept = []
-        for side, rests, ends in sorted({w[2:] for w in self.found}, reverse=True):
+        for w in sorted(self.slid)[:FEW]:
+            often = f" {self.slid[w]} times" * (self.slid[w] > 1)
+            kept.append(
+                f"component {w.component} slid along {w.bound:.9g}{often}, where the right-hand side jumps and leads back from both sides"
+            )
+        kept += ["..."] * (len(self.slid) > FEW)
+        for side, rests, ends in sorted({w[2:] for w in self.found if w.side}, reverse=True):
             for bound in sorted({w.bound for w in self.found if w[2:] == (side, rests, ends)}):
                 which = [w.component for w in self.found if w[1:] == (bound, side, rests, ends)]
                 many, names = len(which) > 1, ", ".join(map(str, which[:FEW])) + (", ..." if len(which) > FEW else "")
-                if side == 0:
-                    where = f"{bound:.9g}, where the right-hand side jumps and leads back from both sides"
-                    kept.append(f"component{'s' * many} {names} slid along {where}")
-                    continue
                 inside, outside = ("above", "below") if side > 0 else ("below", "above")
                 why = "leads there from both sides, steeper than any line" if rests else f"is not finite {outside}"
                 if ends:
@@ -308,33 +353,37 @@ class Walls:
     def _go_behind(self, found: list[Wall]) -> None:
         """Keeps these components within their bounds from here on."""
         known = () if self.known is None else (int(j) for j in self.known)
-        if self.inside is not None:
-            self.inside.release()
         for w in set(self.slides).difference(found):
-            self.slides.pop(w)[0].release()
+            del self.slides[w]
+            self.sliding[w.component].release()
         for w in found:
-            if w.side == 0 and w not in self.slides and (sliding := self._sliding(w)) is not None:
-                self.slides[w] = sliding, self.run.t
+            if w.side == 0 and w not in self.slides and self._slide(w):
+                self.slides[w] = self.run.t
+                self.slid[w] = self.slid.get(w, 0) + 1
         self.found = [w for w in found if w.side or w in self.slides]
         all_of = sorted([*(w for w in found if w.side), *(Wall(j, 0.0, 1) for j in known)])
         component, bound, side = ([w[i] for w in all_of] for i in range(3))
-        self.inside = Inside(self.run.problem, np.array(component, dtype=np.int64), bound, side, True)
+        if self.inside is None:
+            self.inside = Inside(self.run.problem, np.array(component, dtype=np.int64), bound, side, True)
+        else:
+            self.inside.keep(np.array(component, dtype=np.int64), bound, side)
         _legs().go_behind_wall(self.run)
         self.run.max_step = min(self.run.max_step, LONGEST * self.span)
 
-    def _sliding(self, wall: Wall) -> Any:
+    def _slide(self, wall: Wall) -> bool:
+        """The component slides from here on; whether it can."""
         from mflow_core.problems.sliding import Sliding  # seldom needed
 
         # the value of f where it jumps belongs to neither side, and the jump is beside the bound, or there
         low, high = next_to(wall.bound)
-        direction = float(np.copysign(1.0, self.run.h))
         try:
-            sliding = Sliding(self.run.problem, wall.component, low, high, direction, _legs().count_of_slopes(self.run))
+            if wall.component not in self.sliding:
+                self.sliding[wall.component] = Sliding(self.run.problem, wall.component, _legs().count_of_slopes(self.run))
         except ValueError:  # a gradient, or what somebody else solves with
             self.slides_never = True
-            return None
-        self.slid = True
-        return sliding
+            return False
+        self.sliding[wall.component].take_up(low, high, float(np.copysign(1.0, self.run.h)))
+        return True
 
     def _stopped(self) -> list[Wall]:
         """The component that a step was about to take over 0, where no solution crosses it."""
@@ -534,6 +583,12 @@ class Walls:
             return np.full(y.shape, np.nan)
 
 
+def _wall_of(saved: Any, n: int) -> Wall:
+    """One that a file has, of a state of n numbers. Raises TypeError or ValueError."""
+    j, bound, side, rests, ends = saved
+    return Wall(check_whole(j, "walls", 0, n - 1), check_number(bound, "walls"), check_whole(side, "walls", -1, 1), rests is True, ends is True)
+
+
 def next_to(bound: float) -> tuple[float, float]:
     """The numbers next but one to it, on both sides."""
     low, high = (float(np.nextafter(np.nextafter(bound, far), far)) for far in (-np.inf, np.inf))
@@ -560,6 +615,6 @@ def walls_of(run: Any, method: Method, mass: Any, rtol: Array, atol: Array, know
 
 def let_go(inside: Inside | None, walls: Walls | None) -> None:
     """A run is over, and its problem outlives it."""
-    for one in (inside, *(() if walls is None else (walls.inside, *(sliding for sliding, _ in walls.slides.values())))):
+    for one in (inside, *(() if walls is None else (walls.inside, *walls.sliding.values()))):
         if one is not None:
             one.let_go()

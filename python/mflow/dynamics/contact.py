@@ -30,11 +30,15 @@ from mflow.structures.loads import load_function
 from mflow.structures.matrices import rayleigh_numbers, sum_of
 from mflow.structures.supports import Supports, free_part
 
-__all__ = ["Switches", "switched"]
+__all__ = ["Switches", "TooLongError", "switched"]
 
 ROUNDINGS = 16 * 2.0**-52  # of the forces at a degree of freedom that is let go, where they are as good as in balance
 SLOW = 1e-6  # of its fastest impact: a slower rebound is none, and the body rests
 TINY = 5e-324
+
+
+class TooLongError(Exception):
+    """A step ends with a slip in the other sense than all forces lead to: shorter ones show what it has passed. Of one slider."""
 
 
 class _Spring:
@@ -69,7 +73,9 @@ class _Stop(_Hold):
 
 
 class _Slider(_Hold):
-    """sense: the sign of the velocity that it slips with."""
+    """sense: the sign of the velocity that it slips with. fresh: it is to slip from rest, and no step has shown it yet."""
+
+    fresh = False
 
     def __init__(self, one: Friction) -> None:
         super().__init__(one.dof)
@@ -273,9 +279,15 @@ class Switches:
             out.append(Event(lambda t, x, v, *args, one=stop: _depth(one, x, True), direction=1, samples=1, action=self._striking(stop)))
             out.append(Event(self._releasing(stop), direction=-1, action=self._letting_go(stop)))
         for slider in self.sliders:
-            out.append(Event(lambda t, x, v, *args, one=slider: _slip(one, v), direction=-1, action=self._turning(slider)))
+            out.append(Event(self._slipping(slider), direction=-1, action=self._turning(slider)))
             out.append(Event(self._releasing(slider), direction=-1, action=self._letting_go(slider)))
         return out
+
+    def name(self, which: int) -> str:
+        """Of an event that is no user's, for messages; "" of theirs."""
+        kinds = (("the contact", self.springs, 1), ("the rigid stop", self.stops, 3), ("friction", self.sliders, 2))
+        names = [f"{kind} at degree of freedom {one.i}" for kind, some, events in kinds for one in some for _ in range(events)]
+        return "" if which < self.own else names[which - self.own]
 
     def _note(self, t: float, i: int, what: str) -> None:
         self.log.append((t, i, what))
@@ -315,12 +327,29 @@ class Switches:
 
         return action
 
+    def _slipping(self, one: _Slider) -> Callable[..., float]:
+        """The velocity in the sense of the slip; 1 while it sticks.
+
+        It raises TooLongError where a slip from rest is not seen to begin, and where it ends though the forces lead on.
+        """
+
+        def value(t: float, x: Array, v: Array, *args: Any) -> float:
+            if one.held:
+                return 1.0
+            speed = float(one.sense * v.ravel()[one.i])
+            if speed < 0.0 and (one.fresh or one.sense * self._driven(one, t, x, _at_rest(v, one.i), args) > one.static):
+                raise TooLongError(one)
+            one.fresh = one.fresh and speed == 0.0
+            return speed or TINY
+
+        return value
+
     def _slide(self, one: _Slider, t: float, x: Array, sense: float) -> None:
         place, work = float(x.ravel()[one.i]), 0.0
         if one.path:
             _, before, against, work = one.path[-1]
             work += against * (place - before)
-        one.sense, one.held = sense, sense == 0.0
+        one.sense, one.held, one.fresh = sense, sense == 0.0, sense != 0.0
         one.path.append((t, place, one.force * sense, work))
 
     def _releasing(self, one: _Stop | _Slider) -> Callable[..., float]:
@@ -358,6 +387,12 @@ class Switches:
             if one.held and self._margin(one, drive := self._driven(one, t, x, v, args)) < 0.0:
                 self._let_go(one, t, x, v, drive)
 
+    def stick(self, one: _Slider, t: float, x: Array, v: Array) -> None:
+        """It does not slip where it was to: no step is short enough to show that. v becomes 0 there."""
+        v.reshape(-1)[one.i] = 0.0
+        self._slide(one, t, x, 0.0)
+        self._note(t, one.i, "sticks")
+
     # ---- checkpoints ---------------------------------------------------------------------------------------------------------------------
 
     def pack(self) -> bytes:
@@ -368,7 +403,8 @@ class Switches:
             "closed": [bool(one.closed) for one in self.springs], "held": [bool(one.held) for one in self.holds],
             "off": [one.off for one in self.holds], "leaving": [bool(one.leaving) for one in self.stops],
             "lost": [one.lost for one in self.stops], "fastest": [one.fastest for one in self.stops],
-            "sense": [one.sense for one in self.sliders], "path": [one.path for one in self.sliders], "log": self.log,
+            "sense": [one.sense for one in self.sliders], "fresh": [bool(one.fresh) for one in self.sliders],
+            "path": [one.path for one in self.sliders], "log": self.log,
         }  # fmt: skip
         return json.dumps(state).encode()
 
@@ -384,6 +420,7 @@ class Switches:
             ("lost", self.stops),
             ("leaving", self.stops),
             ("sense", self.sliders),
+            ("fresh", self.sliders),
         ):
             if len(state[name]) != len(of):
                 raise ValueError(f"{name}: expected {len(of)} states of contacts and friction, got {len(state[name])}")
@@ -393,8 +430,9 @@ class Switches:
             hold.held, hold.off = bool(held), float(off)
         for stop, lost, fastest, leaving in zip(self.stops, state["lost"], state["fastest"], state["leaving"], strict=True):
             stop.leaving, stop.lost, stop.fastest = bool(leaving), [(float(t), float(w)) for t, w in lost], float(fastest)
-        for slider, sense, path in zip(self.sliders, state["sense"], state["path"], strict=True):
-            slider.sense, slider.path = float(sense), [(float(t), float(x), float(f), float(w)) for t, x, f, w in path]
+        for slider, sense, fresh, path in zip(self.sliders, state["sense"], state["fresh"], state["path"], strict=True):
+            slider.sense, slider.fresh = float(sense), bool(fresh)
+            slider.path = [(float(t), float(x), float(f), float(w)) for t, x, f, w in path]
         self.log[:] = [(float(t), int(i), str(what)) for t, i, what in state["log"]]
 
     # ---- the start and the end -----------------------------------------------------------------------------------------------------------
@@ -418,6 +456,7 @@ class Switches:
                 one.held, one.leaving = rests and one.sign * drive >= 0.0, rests and one.sign * drive < 0.0
             elif speed[one.i] != 0.0:
                 self._slide(one, t, x, math.copysign(1.0, speed[one.i]))
+                one.fresh = False
             else:
                 self._slide(one, t, x, 0.0 if abs(drive) <= one.static else math.copysign(1.0, drive))
 
@@ -539,9 +578,11 @@ def _depth(one: _Stop, x: Array, leaving: bool) -> float:
     return -1.0 if one.held or one.leaving != leaving else float(one.sign * (x.ravel()[one.i] - one.gap)) or -TINY
 
 
-def _slip(one: _Slider, v: Array) -> float:
-    """The velocity in the sense of the slip; 1 while it sticks."""
-    return 1.0 if one.held else float(one.sense * v.ravel()[one.i]) or TINY
+def _at_rest(v: Array, i: int) -> Array:
+    """v but for one of its degrees of freedom."""
+    out = v.copy()
+    out.reshape(-1)[i] = 0.0
+    return out
 
 
 def _row(A: Any, i: int, n: int) -> Array:

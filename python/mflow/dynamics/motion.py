@@ -23,7 +23,7 @@ from mflow.base.result import COLUMNS, DynamicsResult, EnergyResult, last_axis, 
 from mflow.base.telling import tell
 from mflow.course.outputs import add_outputs
 from mflow.dynamics.constraints import what_constraints_did
-from mflow.dynamics.contact import Switches
+from mflow.dynamics.contact import Switches, TooLongError
 from mflow.dynamics.endings import MotionEnding
 from mflow.dynamics.history import MotionHistory
 from mflow.dynamics.limits import StepLimit
@@ -37,6 +37,9 @@ from mflow.structures import load_tables
 from mflow.structures.supports import Supports
 
 __all__ = ["Motion"]
+
+
+SHORTEST = 64.0  # units in the last place of t: a step in which a slip is looked for
 
 
 def _evaluations(counts: dict[str, Any]) -> int:
@@ -173,6 +176,34 @@ class Motion(Drive):
             return status
         self.history.begin()
         return super()._at_start()
+
+    def _steps(self, count: int) -> int:
+        if self.switches is None:
+            return super()._steps(count)
+        try:
+            return super()._steps(count)
+        except TooLongError as error:
+            return self._show_slip(error)
+
+    def _show_slip(self, of: TooLongError) -> int:
+        """A step that is short enough to show the slip that begins where the run stands; where none is, it sticks. The status."""
+        run, goal, longest, rows = self.run, self._goal(), self.run.max_step, self.history.rows if self.history.writes else None
+        h, least = min(abs(run.h if self.mode == "adaptive" else self.step), goal - run.t), SHORTEST * math.ulp(max(abs(run.t), abs(goal)))
+        while (h := 0.25 * h) > least:
+            try:
+                if self.mode == "adaptive":
+                    run.max_step = h
+                    return self._adaptive(1, goal, rows)
+                status = run.fixed(1, run.t + h, rows)
+                return 0 if status == stepper.ACTED else status
+            except TooLongError as error:
+                of = error
+            finally:
+                run.max_step = longest
+        x, v = (np.array(part) for part in self._seen())
+        self.switches.stick(of.args[0], run.t, x, v)
+        status = int(run.jump(goal, None, self.supports.reduced(v), None))
+        return status if status or self.events is None else int(self.events.start_at(run.t, self._watched()))
 
     def heed_table(self, table: tuple[Any, ...], after: str | None) -> None:
         """Of loads: steps under error control pass none of its bends; fixed ones that leave out much of it are taken after a warning. Where

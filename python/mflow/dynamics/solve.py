@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import functools
 import inspect
-import zlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Unpack
 
@@ -17,11 +16,9 @@ from mflow_core import registry
 from mflow_core.dynamics import matrices
 from mflow_core.dynamics import supports as core_supports
 from mflow_core.problems.signatures import FORCE_SIGNATURE, compiled_address
-from mflow_core.problems.sparse import check_sparse
 
 from mflow.base.checks import Array, as_tuple, check_flags, length_of, shown
 from mflow.base.methods import Method, as_method, parameters_of, refuse_unknown
-from mflow.base.pace import interruptible
 from mflow.base.result import DynamicsResult
 from mflow.base.telling import tell, tell_of_order
 from mflow.dynamics.constraints import constrained_problem
@@ -404,27 +401,10 @@ def _own_damping(method: Any, word: str) -> str:
 
 def _checksums(given: Sequence[Any]) -> dict[str, Any]:
     """What a run that is resumed must have in common with the one before: numbers by their checksum. Functions cannot be compared."""
+    from mflow.saving.checksums import checksum  # for runs that are saved
+
     names = ("mass", "damping", "stiffness", "load", "rayleigh", "fixed", "dfdx", "dfdv", "args")
-    return {f"{name} (its checksum)": _checksum(value, name) for name, value in zip(names, given, strict=True)}
-
-
-def _checksum(value: Any, name: str) -> Any:
-    if value is None or isinstance(value, str):
-        return value
-    if matrices.is_function(value):  # before it is taken for a tuple, which SciPy's LowLevelCallable is
-        return "function"
-    if isinstance(value, tuple | list) and any(callable(part) or part is None or np.ndim(part) for part in value):
-        return [_checksum(part, name) for part in value]
-    if hasattr(value, "tocsr"):
-        rows = check_sparse(value, name).tocsr(copy=True)
-        rows.sum_duplicates()
-        return [_checksum(part, name) for part in (np.array(rows.shape), rows.indptr, rows.indices, rows.data)]
-    try:
-        numbers = np.asarray(value, dtype=np.float64)
-    except (TypeError, ValueError, OverflowError):
-        return "function" if callable(value) else type(value).__name__
-    start = zlib.crc32(repr(numbers.shape).encode())
-    return interruptible(8.0 * numbers.size, zlib.crc32, np.ascontiguousarray(numbers), start)
+    return {f"{name} (its checksum)": checksum(value, name) for name, value in zip(names, given, strict=True)}
 
 
 def _events(events: Any, supports: Supports) -> Any:

@@ -38,7 +38,7 @@ TRIED = 30  # full steps with each of `RATES`, of methods with a scale of their 
 LARGE = 100.0  # times 1/L, of the large steps of methods that nothing limits
 MARGIN = 0.01  # a final loss this part above the loss at the start: the run diverged
 # Endings that a table should mark, of comparisons and of sweeps.
-BAD = frozenset({"diverged", "non_finite", "raised", "rhs_failed", "solve_failed", "no_step", "interrupted"})
+BAD = frozenset({"diverged", "non_finite", "raised", "rhs_failed", "callback_failed", "solve_failed", "no_step", "interrupted"})
 
 
 @dataclass

@@ -14,6 +14,7 @@ from mflow_core.registry import unknown
 
 from mflow.base.checks import Array, check_flags, check_function, check_number, check_unmasked, check_whole, finite_array, real_array, shown
 from mflow.base.methods import refuse_unknown
+from mflow.base.progress import reason_of
 from mflow.base.result import attach
 from mflow.base.telling import tell
 from mflow.derivatives.elsewhere import with_model_jacobian
@@ -142,8 +143,8 @@ def curve_fit(
         if run.core is None and isinstance(error, TypeError):
             _refuse_count(f, run.x.size, error)
         note = f"in mflow.curve_fit, after {run.nit} steps; .partial_result holds the best point"
-        reason = "interrupted" if isinstance(error, KeyboardInterrupt) else "rhs_failed"
-        text = str(error)
+        reason, who = reason_of(error)
+        text = f"{who}{error}"
         attach(error, lambda: LeastSquaresResult(run.result(-1, reason, text)), note)
         raise
     return _fitted(run, ending, how, bool(absolute_sigma), bool(full_output))

@@ -27,6 +27,7 @@ from mflow.base.checks import (
     shown,
 )
 from mflow.base.pace import interruptible
+from mflow.base.progress import reason_of
 from mflow.base.result import Examined, as_pending, attach, keep_origin, put_later
 from mflow.base.telling import tell
 from mflow.fitting.bounds import EVERYWHERE, check_box, check_fixed
@@ -53,9 +54,10 @@ class LeastSquaresResult(Examined):
     nfev, njev, nit : evaluations of fun (those for differences aside) and of the Jacobian, accepted steps. ncheck : evaluations that
         checked the Jacobian.
     status : 1 the gradient is small enough, 2 ftol, 3 xtol, 4 both, 0 max_nfev, -2 stopped by the callback, -1 it could not go on.
-    success : status > 0. reason : "converged", "max_nfev", "callback", "step_too_small", "non_finite", "rhs_failed", "interrupted";
-        "wrong_gradient", where the Jacobian given is not that of the residuals; "insensitive", where no residual depends on any
-        parameter, or changes over diff_step; "not_a_minimum", where the Jacobian, or a column of it, is 0 and the cost falls on both sides.
+    success : status > 0. reason : "converged", "max_nfev", "callback", "step_too_small", "non_finite", "rhs_failed",
+        "callback_failed", "interrupted"; "wrong_gradient", where the Jacobian given is not that of the residuals; "insensitive",
+        where no residual depends on any parameter, or changes over diff_step; "not_a_minimum", where the Jacobian, or a column of
+        it, is 0 and the cost falls on both sides.
     message : what happened, in words.
 
     See Also
@@ -276,9 +278,9 @@ def least_squares(
             one_by_one(run, passes, lr, residual_at, seed)
         ending = run.go()
     except BaseException as error:
-        reason = "interrupted" if isinstance(error, KeyboardInterrupt) else "rhs_failed"
+        reason, who = reason_of(error)
         where = f"after {run.nit} steps"
-        text = f"{type(error).__name__} {where}: {error}"
+        text = f"{who}{type(error).__name__} {where}: {error}"
         note = f"in mflow.least_squares, {where}; .partial_result holds the best point"
         attach(error, as_pending(error, LeastSquaresResult, lambda: LeastSquaresResult(run.result(-1, reason, text))), note)
         raise

@@ -510,7 +510,7 @@ class Run:
                 "cosine": math.nan, "active_mask": np.zeros(n, int), "nfev": 1, "njev": 0, "nit": 0, "rank": 0, "dt": math.nan,
             }  # fmt: skip
         else:
-            state = self._state(asks=reason not in ("rhs_failed", "interrupted"))
+            state = self._state(asks=reason not in ("rhs_failed", "callback_failed", "interrupted"))
         verdict = self.problem.verdict
         state.update(ncheck=verdict.ncheck, status=status, success=status > 0, reason=reason)
         if message is not None:

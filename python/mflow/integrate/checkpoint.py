@@ -59,7 +59,7 @@ class Checkpoints:
         states: Any = None,
     ) -> None:
         self.path, self.run, self.history, self.events, self.facts = settings.checkpoint, run, history, events, facts
-        self.algebraic = settings.algebraic
+        self.algebraic, self.args = settings.algebraic, settings.event_args
         # What the problem keeps in Python, with pack() and unpack(bytes); the problem may ask for it when it is unpacked.
         self.states = states
         self.every = whole_or(settings.checkpoint_every, "checkpoint_every", EVERY)
@@ -69,6 +69,14 @@ class Checkpoints:
             raise ValueError("checkpoint_every: expected checkpoint=, the file to write, as well")
         if self.path is not None:
             self.path = check_path(self.path, "checkpoint")
+
+    def _call(self) -> dict[str, Any]:
+        """What must be the same in the call that resumes, with the arguments of its functions."""
+        if not self.args:
+            return self.facts()
+        from mflow.saving.checksums import checksum
+
+        return {"args (its checksum)": [checksum(one, f"args[{k}]") for k, one in enumerate(self.args)], **self.facts()}
 
     @property
     def steps_left(self) -> int:
@@ -84,7 +92,7 @@ class Checkpoints:
         self.saved_k = self.run.k
         dt, looks, nfev, lost, looked, past, walls = state
         facts = {
-            "call": self.facts(), "done": self.history.rows.done, "dt": dt, "looks": _saved(looks), "nfev": nfev,
+            "call": self._call(), "done": self.history.rows.done, "dt": dt, "looks": _saved(looks), "nfev": nfev,
             "held": self.held or bool(self.run.stiffness[3]), **({"lost": lost} if "steps" in self.facts() else {}),
             **({"behind": list(self.algebraic.spent)} if self.algebraic is not None and any(self.algebraic.spent) else {}),
             **({"looked": looked} if looked or looks != spectrum.Looks() else {}),
@@ -103,13 +111,14 @@ class Checkpoints:
     def resume(self, path: Any) -> StepState:
         """Goes back to where a checkpoint was written: the same bits from there on, and all that was recorded before."""
         facts, blocks = read_state(path, "checkpoint", "resume")
-        call, saved = self.facts(), facts.get("call")
+        call, saved = {"args (its checksum)": None, **self._call()}, facts.get("call")
         saved = saved if isinstance(saved, dict) else {}
         wrong = [name for name, value in call.items() if not _same(saved.get(name), value)]
         if wrong:
+            way = _beyond(saved, call) if wrong == ["t_span"] else ""
             raise ValueError(
                 f"resume: {path} was written by a call with other values of {', '.join(wrong)}: "
-                f"{wrong[0]} was {saved.get(wrong[0])!r}, and is {call[wrong[0]]!r} here"
+                f"{wrong[0]} was {saved.get(wrong[0])!r}, and is {call[wrong[0]]!r} here{way}"
             )
         try:
             self._check_blocks(blocks)
@@ -172,6 +181,21 @@ class Checkpoints:
             raise ValueError("found t: expected times in order, where the run has been, got others")
         after = numbers_of(blocks, "found after", (count, math.prod(events.shape))) if events.acts else None
         events.restore_rows(which, t, y.reshape(-1), after)
+
+
+def _beyond(saved: dict[str, Any], call: dict[str, Any]) -> str:
+    """Words on the way beyond the end of a saved run; "" where that is not what is asked for."""
+    start, end = call["t_span"]
+    try:
+        t0, t1 = (number_of(t, "t_span") for t in saved["t_span"])
+    except (KeyError, TypeError, ValueError):  # the file is damaged
+        return ""
+    if start != t0 or not (end - t1) * (t1 - t0) > 0.0:
+        return ""
+    return (
+        f". A run goes on from a file to its own end, where its last step lands: take t_span = ({t0:g}, {t1:g}) here, and then "
+        f"t_span = ({t1:g}, {end:g}) from the last state"
+    )
 
 
 def _same(saved: Any, value: Any) -> bool:

@@ -18,6 +18,7 @@ from mflow_core.arithmetic.starts import largest
 
 from mflow.base.checks import Array, as_array, as_number, check_choice, check_number, check_vector, check_whole, shown
 from mflow.base.methods import Method
+from mflow.base.progress import ask
 from mflow.base.telling import tell
 from mflow.course.grid import ROUNDING, count_steps
 
@@ -263,7 +264,7 @@ class GivenSteps:
             return self.sizes[k : k + count], self.ends[k : k + count]
         if self.asked is None or self.asked[0] != k:  # once a step, whatever had its turn between
             name = f"dt(q, t, {', '.join('xv' if len(state) > 1 else 'y')}) at q = {k}, t = {t:g}"
-            self.asked = k, *self._end(name, self.function(k, t, *state), t)
+            self.asked = k, *self._end(name, ask("dt", self.function, k, t, *state), t)
         return np.array([self.asked[1]]), np.array([self.asked[2]])
 
     def took(self, k: int) -> None:
@@ -427,7 +428,7 @@ def check_max_step(max_step: Any, t0: float = 0.0, t1: float = 0.0) -> float | C
         return bounded
 
     def bound(t: float, y: Array) -> float:
-        return _bound(max_step(t, y), f"max_step(t, y) at t = {t:g}")
+        return float(ask("max_step", lambda: _bound(max_step(t, y), f"max_step(t, y) at t = {t:g}")))
 
     return bound
 

@@ -547,7 +547,7 @@ class Drive:
             return self.result(-1, "max_steps", f"{text}{why}" + (crawls and f"; {crawls}"))
         if status == stepper.EVENT and self.events is not None:
             return self.result(1, "event", f"event {self.events.stopped[0]} stopped it {where}")
-        if self.events is not None and (of_events := endings.of_events(self.events, status, where)):
+        if self.events is not None and (of_events := endings.of_events(self.events, status, where, self.switches)):
             return self.result(-1, *of_events)
         mass = None if self.settings.algebraic is None else self.settings.algebraic.mass
         inside, signs = (self.inside, self.signs) if self.walls is None else self.walls.guard(self.inside)
@@ -587,7 +587,7 @@ class Drive:
         """What there is so far."""
         run, events = self.run, self.events
         message = endings.with_doubts(message, doubts := self.doubts)
-        if self.walls is not None and self.walls.found:
+        if self.walls is not None and (self.walls.found or self.walls.slid):
             message += f"; {self.walls.words}"
         if self.legs is not None and reason != "finished":
             message += f"; auto: {self.legs.words}"

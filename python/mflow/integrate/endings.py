@@ -22,6 +22,7 @@ from mflow_core.stepping import stepper
 
 from mflow.base.checks import Array, entry_words
 from mflow.base.methods import Method
+from mflow.base.progress import reason_of
 from mflow.base.result import IVPResult, attach, place_of
 from mflow.base.telling import tell
 from mflow.course.jumps import end_words, sliding_words
@@ -92,15 +93,15 @@ def preparing(start: Array, t0: float, name: str) -> Iterator[None]:
 
 
 def raised_by(error: BaseException) -> tuple[str, str]:
-    """(reason, words on the event or the action that raised it), for a run that an exception ended."""
-    if isinstance(error, KeyboardInterrupt | StiffnessWarning):
+    """(reason, words on the event, the action or the callback that raised it), for a run that an exception ended."""
+    if isinstance(error, StiffnessWarning):
         return "interrupted", ""
     trace = error.__traceback__
     while trace is not None:
         if trace.tb_frame.f_code.co_name in CALLS:
             return "event_failed", CALLS[trace.tb_frame.f_code.co_name]
         trace = trace.tb_next
-    return "rhs_failed", ""
+    return reason_of(error)
 
 
 class Ending:
@@ -155,7 +156,11 @@ class Ending:
             return ""
         first = _size(np.ravel(self.start)[: self.run.y.size])
         why = (self.warned or self.hint()) if last > GROWTH * max(1.0, first) else ""
-        return f"the state grew from {first:.3g} to {last:.3g}: {why}" if "exceeds" in why else ""
+        return (
+            f"the state grew from {first:.3g} to {last:.3g} (its largest entry at the start and at the end): {why}"
+            if "exceeds" in why
+            else ""
+        )
 
     def _leaps_at_start(self) -> bool:
         """Whether the first step was so far beyond the limit that no solution is followed from there."""
@@ -350,20 +355,27 @@ def _slope_or_nan(ask: Callable[[float, Array], Array], t: float, y: Array) -> A
         return np.full(y.shape, math.nan)
 
 
-def of_events(events: core_events.Events, status: int, where: str) -> tuple[str, str] | None:
-    """(reason, message) where an event or its action has ended the run; None where none has."""
+def of_events(events: core_events.Events, status: int, where: str, switches: Any = None) -> tuple[str, str] | None:
+    """(reason, message) where an event or its action has ended the run; None where none has. switches : of a motion, whose events are the
+    last ones."""
+    if status not in (core_events.NOT_FINITE, core_events.REFUSED, core_events.BAD_ACTION, core_events.ZENO):
+        return None
+    which, t = events.endless
+    obstacle = switches.name(which) if switches is not None and which >= 0 else ""
     if status in (core_events.NOT_FINITE, core_events.REFUSED):
-        return "event_failed", events.failure
+        return "event_failed", events.failure.replace(f"event {which}", obstacle, 1) if obstacle else events.failure
     if status == core_events.BAD_ACTION:
-        return "event_failed", events.bad_action
-    if status == core_events.ZENO:
-        which, t = events.endless
+        return "event_failed", events.bad_action.replace(f"event {which}", obstacle, 1) if obstacle else events.bad_action
+    if obstacle:
         return "zeno", (
-            f"event {which} is met without end near t = {t:.9g}: its action leaves the solution where it is driven into the event again at "
-            f"once, or the times between its meetings shrink to nothing, as of a ball that comes to rest; the run stands {where}. In "
-            "solve_dynamics mflow.Contact(dof, gap, restitution=...) bounces and then rests"
+            f"{obstacle} changes between its states without end near t = {t:.9g}, at times between which no step fits; the run stands "
+            f"{where}. Another dt may pass this place"
         )
-    return None
+    return "zeno", (
+        f"event {which} is met without end near t = {t:.9g}: its action leaves the solution where it is driven into the event again at "
+        f"once, or the times between its meetings shrink to nothing, as of a ball that comes to rest; the run stands {where}. In "
+        "solve_dynamics mflow.Contact(dof, gap, restitution=...) bounces and then rests"
+    )
 
 
 def few_digits(run: stepper.Run, tolerances: tuple[Array, ...]) -> str:

@@ -18,6 +18,7 @@ from mflow_core.stepping import stepper as core
 from mflow.base.checks import COMPLEX_STATES, Array, any_given, as_tuple, check_number, check_start, check_whole, shown
 from mflow.base.methods import Method, as_method, asks_for_auto, refuse_unknown
 from mflow.base.pace import Pace
+from mflow.base.progress import ask, reason_of
 from mflow.base.result import IVPResult, attach
 from mflow.base.telling import tell
 from mflow.integrate.control import MANY, RTOL, Settings, check_span, count_steps, kept_every
@@ -388,16 +389,16 @@ def _by_optimizer(
             if every and st.k % every == 0:
                 t.append(st.t)
                 y.append(st.y)
-            if callback is not None and callback(st.t, st.y) is True:
+            if callback is not None and ask("the callback", callback, st.t, st.y) is True:
                 return result(1, "callback", f"the callback stopped it at t = {st.t:g} after {st.k} steps")
         found = _past_limit(st, lr, last)
     except FloatingPointError as error:
         return result(-1, "non_finite", str(error))
     except BaseException as error:
-        reason = "interrupted" if isinstance(error, KeyboardInterrupt) else "rhs_failed"
+        reason, who = reason_of(error)
         attach(
             error,
-            partial(result, -1, reason, f"{type(error).__name__} at t = {st.t:g} after {st.k} steps: {error}"),
+            partial(result, -1, reason, f"{who}{type(error).__name__} at t = {st.t:g} after {st.k} steps: {error}"),
             "in mflow.gradient_flow",
         )
         raise

@@ -240,7 +240,8 @@ def solve_ivp(
         ``nrejected``; where asked for ``y_after``, ``outputs``; of "auto" ``switches``, their number, and ``steps_by_method``. Every run
         ends for one reason: "finished", "event", "callback", "max_steps", "non_finite", "diverged" (the solution runs off in finite time:
         estimates of when agree), "step_too_small", "solve_failed", "event_failed", "zeno" (an event that acts is met without end),
-        "left_domain" (nonnegative), "steady" (until) or "rhs_failed"; the trajectory up to the last good step is always there. Where a
+        "left_domain" (nonnegative), "steady" (until), "rhs_failed" (fun, jac or mass raised), "callback_failed" (callback, or a
+        function as max_step or dt) or "interrupted"; the trajectory up to the last good step is always there. Where a
         slope is not finite, shorter steps are tried; it is over where steps of 16 units in the last place of t do not work either.
 
     Raises
@@ -403,7 +404,7 @@ def _told(result: IVPResult, drive: Drive) -> IVPResult:
     if result["nrejected"] >= MANY_REJECTED:
         from mflow.course.jumps import tell_of_jumps
 
-        slid = drive.walls is not None and drive.walls.slid
+        slid = drive.walls is not None and bool(drive.walls.slid)
         tell_of_jumps(result, drive.run, "solve_ivp", np.empty(0) if drive.agenda is None else drive.agenda.breaks, slid)
     return result
 

@@ -503,7 +503,7 @@ class Stepper(Kept):
         if (end - self.t) * self._call["direction"] < 0:
             raise ValueError(
                 f"t: expected a time ahead of t = {self.t:g}, got {t!r}; a stepper goes one way: make another with "
-                f"direction={end - self.t:g}"
+                f"direction={math.copysign(1.0, end - self.t):g}"
             )
         pace = Pace()
         self._clear()

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from mflow.base.checks import check_function
-from mflow.base.progress import says_stop
+from mflow.base.progress import ask, says_stop
 from mflow.base.result import OptimizeResult, Result
 
 __all__ = ["teller", "where_it_is"]
@@ -29,7 +29,8 @@ def teller(callback: Callable[..., Any] | None, intermediate: Callable[[Any], Re
     def tell(run: Any) -> bool:
         result: Any = intermediate(run)
         try:
-            return says_stop(callback(intermediate_result=result) if whole else callback(result.x))
+            named, given = ({"intermediate_result": result}, ()) if whole else ({}, (result.x,))
+            return says_stop(ask("the callback", callback, *given, **named))
         except StopIteration:
             return True
 

@@ -14,6 +14,7 @@ from mflow_core.stepping import stepper
 from mflow.base.checks import Array, check_number, check_whole
 from mflow.base.methods import Method
 from mflow.base.pace import Pace
+from mflow.base.progress import reason_of
 from mflow.base.result import OptimizeResult, as_pending, attach
 from mflow.base.threads import shared_among
 from mflow.curvature.landscape import OF_DIFFERENCES
@@ -238,9 +239,8 @@ def minimize(
             status = descent.go(limit, threshold, callback)
         saving.end(descent, status in ENDINGS)
     except BaseException as error:
-        text = f"{type(error).__name__} in iteration {descent.run.k}: {error}"
-        note = f"in mflow.minimize, iteration {descent.run.k}; .partial_result holds the result so far"
-        reason = "interrupted" if isinstance(error, KeyboardInterrupt) else "rhs_failed"
+        (reason, who), where = reason_of(error), f"iteration {descent.run.k}"
+        text, note = f"{who}{type(error).__name__} in {where}: {error}", f"in mflow.minimize, {where}; .partial_result holds the result"
         attach(error, as_pending(error, OptimizeResult, lambda: doubts.said(descent.result(-1, reason, text, ask=False))), note)
         raise
     out = None

@@ -156,8 +156,9 @@ def compile_solver(
     Returns
     -------
     CompiledSolver
-        ``solver(t_span, y0, args)`` is y at the end of t_span, with the bits of `mflow.solve_ivp`. It raises FloatingPointError where a
-        state or a slope is not finite, RuntimeError where the run ends early for another reason, with the message saying where, and
+        ``solver(t_span, y0, args)`` is y at the end of t_span, with the bits of `mflow.solve_ivp` on the same compiled
+        function. It raises FloatingPointError where a state or a slope is not finite, RuntimeError where the run ends
+        early for another reason, with the message saying where, and
         ``partial_result``, (t, y). It does not warn of stiffness. A call from Python warns of fixed steps past the stability limit, once
         for each solver; a call from compiled code does not.
 

@@ -21,8 +21,34 @@ CONTROL = ("rtol", "atol", "direction", "first_step", "max_step", "min_step")  #
 MANY = 2**62
 
 
+class Given:
+    """An argument of a stepper, as an attribute of its name: what it was made with, and not to be set, as that would change nothing."""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = name
+
+    def __get__(self, stepper: Any, owner: type | None = None) -> Any:
+        if stepper is None:
+            return self
+        call = stepper._given or stepper._call
+        if self.name not in call:
+            raise AttributeError(f"{self.name}: steppers of {stepper.method.name} have none")
+        return call[self.name]
+
+    def __set__(self, stepper: Any, value: Any) -> None:
+        start = "x0=stepper.x, v0=stepper.v" if stepper._start_name == "x0" else f"{stepper._start_name}=stepper.y"
+        way = "; or let fun read what changes from an object among its args, and say stepper.y = stepper.y, which begins anew there"
+        raise AttributeError(
+            f"{self.name}: a stepper keeps what it was made with: make another from here, with {start}, t0=stepper.t and this "
+            f"{self.name}{way * (self.name == 'args')}"
+        )
+
+
 class Kept:
-    """What a stepper does to be saved, loaded, pickled and copied."""
+    """What a stepper does to be saved, loaded, pickled and copied; and what it was made with."""
+
+    args, inplace, rtol, atol, direction = Given(), Given(), Given(), Given(), Given()
+    first_step, max_step, min_step, jac, solver = Given(), Given(), Given(), Given(), Given()
 
     method: Method
     _run: Any

@@ -42,6 +42,7 @@ def _numbers(load: Any, supports: Supports, argument: str) -> Array:
         raise ValueError(
             f"{argument}: expected numbers, or a table in a tuple (times, values), got parts of shapes "
             + ", ".join(str(np.shape(part)) for part in load[:3])
+            + ("; a step in place of times is no table: dt * np.arange(len(values)) are times" if np.ndim(load[0]) == 0 else "")
         )
     given = np.asarray(load)
     if hasattr(load, "a") and hasattr(load, "t"):

@@ -16,6 +16,7 @@ from mflow_core.objectives.objective import Objective
 from mflow import optim
 from mflow.base.checks import check_flags
 from mflow.base.methods import Method
+from mflow.base.progress import reason_of
 from mflow.base.result import attach
 from mflow.base.threads import shared_among
 from mflow.curvature.watch import EVERY
@@ -214,8 +215,8 @@ def train(
             ending = trainer.go()
     except BaseException as error:
         where = f"epoch {trainer.epoch}, step {trainer.nit}"
-        reason = "interrupted" if isinstance(error, KeyboardInterrupt) else "rhs_failed"
-        text = f"{type(error).__name__} in {where}" + (f": {error}" if str(error) else "")
+        reason, who = reason_of(error)
+        text = f"{who}{type(error).__name__} in {where}" + (f": {error}" if str(error) else "")
         attach(error, lambda: trainer.result(Ending(reason, text)), f"in mflow.train, {where}; .partial_result holds the result so far")
         raise
     finally:

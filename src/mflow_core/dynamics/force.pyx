@@ -120,6 +120,7 @@ cdef int force_equation(force_t *p, double t, double w, const double *xp, const 
     taken = p.newton.m.njev
     p.newton.noise = rounding(p)
     p.newton.m.least_move = p.newton.noise / FOUR_ROOT_EPS
+    p.newton.noise += 4.0 * EPS * REDUCE.max_abs(p.r, n)     # what friction holds: all forces balance, up to the rounding of each
     status = newton_solve(t, 1.0, p.r, a, n, p.newton)
     if p.newton.m.njev != taken:
         memcpy(p.jx, xp, n * sizeof(double))

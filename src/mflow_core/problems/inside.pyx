@@ -153,17 +153,10 @@ cdef class Inside:
         self.s.of, self.s.jac, self.s.jac_ctx, self.s.inertia = problem.c, problem.jac, problem.jac_ctx, problem.energy_inertia
         self.s.low, self.s.high, self.s.left = -np.inf, np.inf, -1
         if signs is not None:
-            self.signs, self.nearest = np.ascontiguousarray(signs, dtype=np.int64), np.empty(2 * max(problem.c.n, 1))
-            if self.signs.size and not (0 <= np.min(self.signs) and np.max(self.signs) < problem.c.n):
-                raise ValueError(f"signs: expected components from 0 to {problem.c.n - 1}, got {self.signs.tolist()}")
-            self.s.signs, self.s.n_signs = <const int64_t *> cnp.PyArray_DATA(self.signs), self.signs.size
-            self.bounds = np.zeros(self.signs.size) if bounds is None else np.array(bounds, dtype=np.float64)
-            self.sides = np.ones(self.signs.size) if sides is None else np.array(sides, dtype=np.float64)
-            if not self.signs.size == self.bounds.size == self.sides.size:
-                raise ValueError(f"bounds, sides: expected {self.signs.size} of each, got {self.bounds.size} and {self.sides.size}")
-            self.s.bounds, self.s.sides = <const double *> cnp.PyArray_DATA(self.bounds), <const double *> cnp.PyArray_DATA(self.sides)
-            self.s.met = met
+            self.nearest = np.empty(2 * max(problem.c.n, 1))
             self.s.nearest = <double *> cnp.PyArray_DATA(self.nearest)
+            self.keep(signs, bounds, sides)
+            self.s.met = met
         self.exchange(problem)
         problem.owner, problem.inside = (problem.owner, self), &self.s
 
@@ -199,6 +192,21 @@ cdef class Inside:
             problem.c.jac = inside_jac
         problem.c.ctx = &self.s
         return 0
+
+    def keep(self, cnp.ndarray signs not None, bounds=None, sides=None):
+        """These components are kept from here on, and no others. The arguments are those of an `Inside` that was made with `signs`."""
+        cdef ptrdiff_t n = self.s.of.n
+        kept = np.ascontiguousarray(signs, dtype=np.int64)
+        at = np.zeros(kept.size) if bounds is None else np.array(bounds, dtype=np.float64)
+        of = np.ones(kept.size) if sides is None else np.array(sides, dtype=np.float64)
+        if kept.size and not (0 <= np.min(kept) and np.max(kept) < n):
+            raise ValueError(f"signs: expected components from 0 to {n - 1}, got {kept.tolist()}")
+        if not kept.size == at.size == of.size:
+            raise ValueError(f"bounds, sides: expected {kept.size} of each, got {at.size} and {of.size}")
+        self.signs, self.bounds, self.sides = kept, at, of
+        self.s.signs, self.s.n_signs = <const int64_t *> cnp.PyArray_DATA(self.signs), kept.size
+        self.s.bounds, self.s.sides = <const double *> cnp.PyArray_DATA(self.bounds), <const double *> cnp.PyArray_DATA(self.sides)
+        self.s.left = -1
 
     def between(self, double low, double high):
         """Times are handed on between these two from here on; where there is no number between them, all are `low`."""

@@ -85,23 +85,23 @@ cdef int sliding_own_jac(double t, const double *y, double *jac, ptrdiff_t n, vo
 
 
 cdef class Sliding:
-    """A component of a problem that slides between `low` and `high` from here on. calls : the address of a count of evaluations, or 0.
+    """A component of a problem that may slide, again and again: see `take_up`. calls : the address of a count of evaluations, or 0.
 
     Raises ValueError for a problem that is more than a right-hand side and its Jacobian.
     """
     cdef sliding_t s
     cdef cnp.ndarray moved
 
-    def __cinit__(self, Problem problem, ptrdiff_t component, double low, double high, double direction=1.0, size_t calls=0):
+    def __cinit__(self, Problem problem, ptrdiff_t component, size_t calls=0):
         cdef mf_problem *c = &problem.c
         if c.rhs == NULL or c.value_grad != NULL or c.solve != NULL or c.lsolve != NULL or c.solve_system != NULL or c.mass != NULL \
                 or c.solve_mass != NULL or c.linearize != NULL or c.mass_at != NULL or c.accel != NULL or c.solve_accel != NULL \
                 or c.energy != NULL:
             raise ValueError("problem: expected a right-hand side fun(t, y) alone, with its Jacobian or without")
-        if not (0 <= component < c.n and low < high):
-            raise ValueError(f"component: expected one from 0 to {c.n - 1} and low < high, got {component}, {low}, {high}")
+        if not 0 <= component < c.n:
+            raise ValueError(f"component: expected one from 0 to {c.n - 1}, got {component}")
         self.s.of, self.s.jac, self.s.jac_ctx = c[0], problem.jac, problem.jac_ctx
-        self.s.component, self.s.low, self.s.high, self.s.direction, self.s.on = component, low, high, direction, True
+        self.s.component, self.s.on = component, False
         self.s.calls = <int64_t *> calls
         self.moved = np.empty(2 * c.n)
         self.s.moved = <double *> cnp.PyArray_DATA(self.moved)
@@ -111,6 +111,12 @@ cdef class Sliding:
         if problem.jac != NULL:
             problem.jac, problem.jac_ctx = sliding_jac, &self.s
         problem.owner = (problem.owner, self)
+
+    def take_up(self, double low, double high, double direction=1.0):
+        """The component slides between `low` and `high` from here on. Raises ValueError."""
+        if not low < high:
+            raise ValueError(f"low, high: expected low < high, got {low}, {high}")
+        self.s.low, self.s.high, self.s.direction, self.s.side, self.s.on = low, high, direction, 0, True
 
     @property
     def side(self):
