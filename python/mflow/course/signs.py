@@ -35,7 +35,7 @@ from mflow.base.methods import Method
 from mflow.course.jumps import is_jump
 from mflow.solvers.mass import Mass
 
-__all__ = ["Walls", "check_signs", "left_words", "let_go", "look_for_walls", "walls_of"]
+__all__ = ["Walls", "check_signs", "left_words", "let_go", "look_for_walls", "shrunk", "walls_of"]
 
 MOST = 500  # rows of a mass matrix that is solved with for words
 NEXT_TO = 64.0  # of what it falls by in the shortest step that was tried
@@ -59,6 +59,7 @@ SHORT = 1e-13  # of t: some fifty of the shortest steps, whose length changes wi
 LONGEST = 1.0 / 64.0
 ROUNDED = 1e-14  # of the largest slope: no drive
 BARRIERS = (1e-3, 1e-6, 1e-12, 1e-24, 1e-48)  # of a tolerance: how far from a pole at 0 f leads back, perhaps
+SHRUNK = 1e-6  # of the run
 SMALL = 1e-3  # of atol: what a component that is 0 may have been
 
 
@@ -161,7 +162,7 @@ class Walls:
         self.slid: dict[Wall, int] = {}  # those along which a component slides or has slid, each how many times
         self.sliding: dict[int, Any] = {}  # what makes components slide, those of `slides` and those that did so before
         self.left_at = np.nan  # the time when a component was last led on from where it rested
-        look_for_walls(run)
+        look_for_walls(run, span)
 
     def look(self, status: int, goal: float, first_step: float, events: Any = None) -> int:
         """Begins anew behind the walls that are here, if there are any, on the way to `goal`; the status of that, or the one that is given.
@@ -603,9 +604,15 @@ def _legs() -> ModuleType:
     return legs
 
 
-def look_for_walls(run: Any) -> None:
-    """From here on a run stops where `Walls` should look."""
+def look_for_walls(run: Any, span: float) -> None:
+    """From here on a run of this length stops where `Walls` should look, and where a pole in time may be ahead (`PoleAhead`)."""
     _legs().look_for_walls(run)
+    _legs().look_for_poles(run, shrunk(span))
+
+
+def shrunk(span: float) -> float:
+    """The length of steps below which a pole in time is looked for."""
+    return SHRUNK * span if span < np.inf else 0.0
 
 
 def walls_of(run: Any, method: Method, mass: Any, rtol: Array, atol: Array, known: NDArray[np.int64] | None, span: float) -> Walls | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from mflow_core.arithmetic.starts import largest
@@ -26,13 +26,13 @@ from mflow.base.result import IVPResult, Origin, Result, attach, keep_origin, pe
 from mflow.base.telling import tell
 from mflow.course.agenda import Agenda, agenda_of, steps_left
 from mflow.course.outputs import add_outputs, check_outputs
-from mflow.course.signs import Walls, check_signs, left_words, let_go, walls_of
+from mflow.course.signs import Walls, check_signs, left_words, let_go, shrunk, walls_of
 from mflow.course.stops import check_actions
 from mflow.integrate import control, curvature, endings
 from mflow.integrate.checkpoint import Checkpoints, StepState, facts_of, go_back
 from mflow.integrate.control import MANY, Settings
 from mflow.integrate.curvature import CALLBACK, GROWTH, AutoSteps, StiffnessWarning, check_measurable, give_radius, stable_end
-from mflow.integrate.history import History
+from mflow.integrate.history import Begun, History
 from mflow.solvers.finite_jacobian import NotFiniteError
 from mflow.solvers.jacobian_doubt import Doubt
 from mflow.solvers.rest import at_rest
@@ -44,9 +44,8 @@ if TYPE_CHECKING:
     from mflow.course.poles import PoleAhead
     from mflow.course.steady import Rest
 
-__all__ = ["Begun", "Drive", "follow", "give_partial"]
+__all__ = ["Drive", "follow", "give_partial"]
 
-SHRUNK = 1e-6  # of the run: steps below which a pole in time is looked for
 MAX_STEPS = 0x7FFFFF01  # the status where max_steps are taken
 # statuses of error control that no step was short enough for
 CANNOT = {stepper.NON_FINITE, stepper.RETRY_NON_FINITE, stepper.STEP_TOO_SMALL, stepper.SOLVE_FAILED, stepper.RETRY_SOLVE}
@@ -80,20 +79,6 @@ def give_partial(drive: Drive, error: BaseException) -> None:
     note = f"in mflow.{drive.name}, in the step from t = {run.t:g} (step {run.k}); .partial_result holds all before"
     make = partial(drive.result, -1, reason, message)  # after Ctrl-C it is put together when it is looked at
     attach(error, partial(pending, drive.kind, make) if reason == "interrupted" else make, note)
-
-
-class Begun(NamedTuple):
-    """What is there of a run that began without its `Drive`: its first steps under error control, of which every state was kept.
-
-    began, status : what its start and its last steps ended with; 0: it goes on.
-    """
-
-    run: stepper.Run
-    rows: stepper.Rows
-    y: Array
-    t: Array
-    began: int
-    status: int
 
 
 class Drive:
@@ -204,10 +189,6 @@ class Drive:
                 self.run.set_first_step(self.first)
             self.run.look_for_stiffness(stable_end(self.method.record))
             self.walls = walls_of(self.run, self.method, s.mass, rtol, atol, self.signs, abs(self.t1 - self.t0))
-            if self.walls is not None:
-                from mflow_core.stepping.legs import look_for_poles
-
-                look_for_poles(self.run, SHRUNK * abs(self.t1 - self.t0) if math.isfinite(self.t1) else 0.0)
         elif s.first_step is not None or s.min_step is not None or s.max_step is not None:
             raise ValueError("first_step, min_step, max_step: they belong to error control, and dt gives fixed steps: omit them, or dt")
         if not (s.until is None and s.steady_rtol is None and s.steady_atol is None):
@@ -461,7 +442,7 @@ class Drive:
         if status == stepper.POLE_DUE:
             from mflow.course.poles import PoleAhead
 
-            self.pole = PoleAhead(self.run, SHRUNK * abs(self.t1 - self.t0), self.t1)
+            self.pole = PoleAhead(self.run, shrunk(abs(self.t1 - self.t0)), self.t1)
             self._aside(self.pole.look, goal)
             return 0
         if self.walls is not None and (status == stepper.WALL_DUE or status in CANNOT):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from mflow_core.events import events as core_events
@@ -15,7 +15,7 @@ from mflow.base.result import last_axis
 from mflow.integrate.dense import DenseOutput
 from mflow.saving.savefile import numbers_of
 
-__all__ = ["History", "kept_rows"]
+__all__ = ["Begun", "History", "kept_rows"]
 
 CHUNK_BYTES = 1 << 23
 FIRST_ROWS = 64
@@ -248,3 +248,17 @@ class History:
         last = self.every and (self.at_end or self.run.k % self.every == 0)
         if last and (t[-1] != self.run.t or not np.array_equal(y[-1, : self.start.size], self.run.y.ravel())):
             raise ValueError("y: expected the state of the run in the last row, got another")
+
+
+class Begun(NamedTuple):
+    """What is there of a run that began without its `Drive`: its first steps under error control, of which every state was kept.
+
+    began, status : what its start and its last steps ended with; 0: it goes on.
+    """
+
+    run: stepper.Run
+    rows: stepper.Rows
+    y: Array
+    t: Array
+    began: int
+    status: int

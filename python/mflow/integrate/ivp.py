@@ -22,7 +22,8 @@ from mflow.base.threads import shared_among
 from mflow.course.signs import look_for_walls
 from mflow.integrate.control import RTOL, Event, Settings, check_span, default_method, listed_events, sizes_of, tolerances_of_run
 from mflow.integrate.curvature import stable_end
-from mflow.integrate.drive import Begun, Drive, follow, give_partial
+from mflow.integrate.drive import Drive, follow, give_partial
+from mflow.integrate.history import Begun
 from mflow.integrate.endings import few_digits, preparing
 from mflow.integrate.history import FIRST_ROWS
 from mflow.problems.time_derivative import time_derivative
@@ -369,7 +370,7 @@ def _short(
     run = stepper.Run(chosen_method.record, equation, start, t0, math.nan, chosen_method.numbers, control=relative.size > 1)
     run.control(relative, absolute)
     run.look_for_stiffness(edge)
-    look_for_walls(run)
+    look_for_walls(run, abs(t1 - t0))
     y, t = np.empty((FIRST_ROWS, start.size)), np.empty(FIRST_ROWS)
     rows = stepper.Rows(y, t, None, 1)
     rows.put(run)
