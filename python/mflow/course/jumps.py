@@ -10,7 +10,8 @@ as a whole with the long steps in between, which no error estimate sees. So the 
 
 A run that cannot go on is looked at where it stands. y' = -sign(y) is at 0 after a time, and a body stands in dry friction: both sides of
 the jump lead back to it, and the solution slides along it (A. F. Filippov, Differential Equations with Discontinuous Righthand Sides
-(1988)). Explicit steps chatter there, and equations of implicit ones have no root.
+(1988)). Explicit steps chatter there, and equations of implicit ones have no root. Whether the slope of one component, as a function of
+itself (`drive`), has a root or a jump beside it is asked at the end of this file.
 """
 
 from __future__ import annotations
@@ -25,9 +26,12 @@ from mflow.base.checks import Array
 from mflow.base.result import IVPResult
 from mflow.base.telling import tell
 
-__all__ = ["end_words", "is_jump", "jumps_along", "sliding_words", "tell_of_jumps"]
+__all__ = ["end_words", "is_jump", "is_line", "is_singular", "jumps_along", "root_of", "sliding_words", "tell_of_jumps"]
 
 HALVINGS = 60
+TO_ANY = 1100  # from any number to any other
+NO_LINE = 0.02  # of f a 64th as far from its root; a line has .0156, |y|^0.9 .0237
+BENT = 0.01  # of the change over an interval: less is a line; |y|^0.9 is bent by twice as much
 STAYS, GROWS = 0.3, 2.0  # of the change over the first interval, over the last one: a jump leaves about all of it, a pole makes more
 AGAIN = 0.5  # of a jump: a change beside it that is as large is the next stair
 WIDEST = 1e-3  # of the state: a stair as wide is the model's own
@@ -262,3 +266,37 @@ def _attracts(slope: Slope, a: _Point, b: _Point, h: float) -> bool:
     """Whether each side's slope leads to where the slope is more like the other's."""
     from_a, from_b = (_at(slope, side.t, side.y + h * side.f) for side in (a, b))
     return _apart(from_a, b) < _apart(from_a, a) and _apart(from_b, a) < _apart(from_b, b)
+
+
+# ---- the drive of one component: its slope as a function of itself -----------------------------------------------------------------------
+
+
+def is_singular(drive: Callable[[float], float], bound: float, near: float) -> bool:
+    """Whether the slope is steeper than any line next to its root, too: np.tanh(1e9 * y) is steep, and a line nearer to 0."""
+    distance = max(near * 2.0**-40, 4096.0 * float(np.spacing(abs(bound))))
+    return all(abs(drive(bound + s * distance / 64.0)) > NO_LINE * abs(drive(bound + s * distance)) for s in (1, -1))
+
+
+def is_line(drive: Callable[[float], float], y: float, size: float) -> bool:
+    """Whether `drive` is a line within `size` of y, or leads to nothing there."""
+    low, high = drive(y - size), drive(y + size)
+    return not low > 0.0 > high or abs(drive(y - 0.4 * size) - (0.7 * low + 0.3 * high)) <= BENT * (low - high)
+
+
+def root_of(drive: Callable[[float], float], y: float, size: float) -> tuple[float, bool]:
+    """Where `drive`, above 0 below it and below 0 above, is 0 within `size` of y, and True; or, of the two numbers between which it
+    jumps, the rounder one, and False. NaN: nowhere."""
+    low, high = y - size, y + size
+    if not drive(low) > 0.0 > drive(high):
+        return np.nan, False
+    if low < 0.0 < high and drive(0.0) == 0.0:
+        return 0.0, True
+    for _ in range(TO_ANY):
+        middle = 0.5 * (low + high)
+        if middle in (low, high):
+            break
+        value = drive(middle)
+        if value == 0.0:
+            return middle, True
+        low, high = (middle, high) if value > 0.0 else (low, middle)
+    return min(low + 0.0, high + 0.0, key=lambda number: len(repr(number))), False

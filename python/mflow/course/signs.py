@@ -32,7 +32,7 @@ from numpy.typing import NDArray
 
 from mflow.base.checks import Array, as_array, check_number, check_whole, shown
 from mflow.base.methods import Method
-from mflow.course.jumps import is_jump
+from mflow.course.jumps import is_jump, is_line, is_singular, root_of
 from mflow.solvers.mass import Mass
 
 __all__ = ["Walls", "check_signs", "left_words", "let_go", "look_for_walls", "shrunk", "walls_of"]
@@ -48,8 +48,6 @@ REACH = 10.0  # tolerances: explicit steps go back and forth over a root by some
 ALIKE = 0.02  # of a jump: by how much f may differ on one side of it, near it and nearer
 RESTING = 16  # components that are looked at for a root of f
 ROOT_NEAR = 1e-4  # of a tolerance, where f is compared with f at a tolerance from its root
-NO_LINE = 0.02  # of f a 64th as far from its root; a line has .0156, |y|^0.9 .0237
-BENT = 0.01  # of the change over an interval: less is a line; |y|^0.9 is bent by twice as much
 STEEP = 2.5e-4  # of f there: like |y|^0.9 or steeper; a line has 1e-4
 FEW = 10  # in words
 SHORT = 1e-13  # of t: some fifty of the shortest steps, whose length changes with t, so that a multistep method would stay at them
@@ -324,8 +322,8 @@ class Walls:
                 rate = forwards * side * float(self._slope(self.run.t, y, j, bound + side * small)[j]) / small
                 if np.isfinite(rate) and rate * self.span > 1.0:
                     self.text = (
-                        f"component {j} has fallen below atol = {atol[j]:g}, and is 0 now, where it stays; any other number would grow there, at a "
-                        f"rate of {rate:.3g}: give a smaller atol"
+                        f"component {j} has fallen below atol = {atol[j]:g}, and is 0 now, where it stays; any other number would grow "
+                        f"there, at a rate of {rate:.3g}: give a smaller atol"
                     )
                     return
 
@@ -429,13 +427,13 @@ class Walls:
         found = []
         for j in [i for i in np.argsort(np.abs(y) / sizes, kind="stable").tolist() if np.isfinite(sizes[i]) and i not in kept][:RESTING]:
             drive = partial(self._drive, t, y, j)
-            if passing and self._is_line(drive, float(y[j]), REACH * float(sizes[j])):
+            if passing and is_line(drive, float(y[j]), REACH * float(sizes[j])):
                 continue
-            bound, is_root = self._root(drive, float(y[j]), REACH * float(sizes[j]))
+            bound, is_root = root_of(drive, float(y[j]), REACH * float(sizes[j]))
             if not np.isfinite(bound) or (self.slides_never and not is_root):
                 continue
             near = ROOT_NEAR * float(sizes[j])
-            if not (self._is_singular(drive, bound, near) if is_root else self._has_limits(t, y, j, bound, near)):
+            if not (is_singular(drive, bound, near) if is_root else self._has_limits(t, y, j, bound, near)):
                 continue
             steep = all(abs(drive(bound + s * near)) > STEEP * abs(drive(bound + s * float(sizes[j]))) for s in (1, -1))
             beside = others.copy()
@@ -447,12 +445,6 @@ class Walls:
             if steep and all(back):
                 found.append(Wall(j, bound, 0 if not is_root else 1 if y[j] >= bound else -1, True))
         return found
-
-    @staticmethod
-    def _is_singular(drive: Callable[[float], float], bound: float, near: float) -> bool:
-        """Whether the slope is steeper than any line next to its root, too: np.tanh(1e9 * y) is steep, and a line nearer to 0."""
-        distance = max(near * 2.0**-40, 4096.0 * float(np.spacing(abs(bound))))
-        return all(abs(drive(bound + s * distance / 64.0)) > NO_LINE * abs(drive(bound + s * distance)) for s in (1, -1))
 
     def _has_limits(self, t: float, y: Array, j: int, bound: float, near: float) -> bool:
         """Whether f has a finite limit on each side of where it jumps, which a pole has not, and the jump is no stair of many.
@@ -473,31 +465,6 @@ class Walls:
     def _drive(self, t: float, y: Array, j: int, value: float) -> float:
         """The slope of component j, forwards, where it is `value`."""
         return float(np.copysign(1.0, self.run.h) * self._slope(t, y, j, value)[j])
-
-    @staticmethod
-    def _is_line(drive: Callable[[float], float], y: float, size: float) -> bool:
-        """Whether `drive` is a line within `size` of y, or leads to nothing there."""
-        low, high = drive(y - size), drive(y + size)
-        return not low > 0.0 > high or abs(drive(y - 0.4 * size) - (0.7 * low + 0.3 * high)) <= BENT * (low - high)
-
-    @staticmethod
-    def _root(drive: Callable[[float], float], y: float, size: float) -> tuple[float, bool]:
-        """Where `drive`, above 0 below it and below 0 above, is 0 within `size` of y, and True; or, of the two numbers between which it
-        jumps, the rounder one, and False. NaN: nowhere."""
-        low, high = y - size, y + size
-        if not drive(low) > 0.0 > drive(high):
-            return np.nan, False
-        if low < 0.0 < high and drive(0.0) == 0.0:
-            return 0.0, True
-        for _ in range(HALVINGS):
-            middle = 0.5 * (low + high)
-            if middle in (low, high):
-                break
-            value = drive(middle)
-            if value == 0.0:
-                return middle, True
-            low, high = (middle, high) if value > 0.0 else (low, middle)
-        return min(low + 0.0, high + 0.0, key=lambda number: len(repr(number))), False
 
     def _leads_on(self, wall: Wall, fails: bool) -> bool:
         """Whether f leads on from where a component rests, now or, where no step works, just behind the time of the run."""
@@ -587,7 +554,8 @@ class Walls:
 def _wall_of(saved: Any, n: int) -> Wall:
     """One that a file has, of a state of n numbers. Raises TypeError or ValueError."""
     j, bound, side, rests, ends = saved
-    return Wall(check_whole(j, "walls", 0, n - 1), check_number(bound, "walls"), check_whole(side, "walls", -1, 1), rests is True, ends is True)
+    j, side = check_whole(j, "walls", 0, n - 1), check_whole(side, "walls", -1, 1)
+    return Wall(j, check_number(bound, "walls"), side, rests is True, ends is True)
 
 
 def next_to(bound: float) -> tuple[float, float]:

@@ -108,7 +108,8 @@ class Report(Readable):
         if self.kind != "cost":
             lines += [f"{word}: {meaning}" for word, meaning in WORDS.items() if any(verdict == word for _, verdict in self.verdicts)]
         rows = [[name, _number(dt, "not by curvature")] for name, dt in self.steps.items()]
-        header, shorter = ["method", "largest stable step"], any(not self.safe_steps[name] >= dt for name, dt in self.steps.items())
+        header = ["method", "largest stable step"]
+        shorter = any(not (math.isnan(dt) or self.safe_steps[name] >= dt) for name, dt in self.steps.items())
         if shorter:
             header, rows = [*header, "safe step"], [[*row, _number(self.safe_steps[row[0]], "not known")] for row in rows]
         lines += ["", Table(header, rows)]

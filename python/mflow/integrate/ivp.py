@@ -23,9 +23,8 @@ from mflow.course.signs import look_for_walls
 from mflow.integrate.control import RTOL, Event, Settings, check_span, default_method, listed_events, sizes_of, tolerances_of_run
 from mflow.integrate.curvature import stable_end
 from mflow.integrate.drive import Drive, follow, give_partial
-from mflow.integrate.history import Begun
 from mflow.integrate.endings import few_digits, preparing
-from mflow.integrate.history import FIRST_ROWS
+from mflow.integrate.history import FIRST_ROWS, Begun
 from mflow.problems.time_derivative import time_derivative
 from mflow.problems.vectorized import columns_of
 from mflow.solvers import nonlinear
