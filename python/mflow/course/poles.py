@@ -131,12 +131,13 @@ class PoleAhead:
     words = ""  # of the pole that was found
 
     def __init__(self, run: Run, shrunk: float, t1: float) -> None:
-        self.run, self.last, self.shrunk = run, t1, shrunk
+        self.run, self.last, self.shrunk, self.looked = run, t1, shrunk, int(run.k)
 
     def steps(self, count: int, goal: float, rows: stepper.Rows | None, aside: Callable[..., Any]) -> int:
         """Up to `count` steps towards `goal`, none of them over the pole; the status. aside : asks without counting evaluations."""
         run = self.run
-        if run.k % AGAIN == 0 and not self.words:
+        if run.k >= self.looked + AGAIN and not self.words:
+            self.looked = int(run.k)
             look_for_poles(run, self.shrunk)
         end = goal if not self.words or abs(goal - run.t) < abs(self.last - run.t) else self.last
         status = run.adaptive(count, end, rows, paced=True)
