@@ -35,7 +35,7 @@ from mflow.base.methods import Method
 from mflow.course.jumps import is_jump, is_line, is_singular, root_of
 from mflow.solvers.mass import Mass
 
-__all__ = ["Walls", "check_signs", "left_words", "let_go", "look_for_walls", "shrunk", "walls_of"]
+__all__ = ["Walls", "check_signs", "left_words", "let_go", "look_for_walls", "shrunk", "steps_between_looks", "walls_of"]
 
 MOST = 500  # rows of a mass matrix that is solved with for words
 NEXT_TO = 64.0  # of what it falls by in the shortest step that was tried
@@ -155,7 +155,7 @@ class Walls:
         self.run, self.rtol, self.atol, self.known, self.span = run, rtol, atol, known, span
         self.found: list[Wall] = []
         self.inside: Inside | None = None
-        self.every = RARELY if run.problem.compiled else SOON  # steps between looks
+        self.every = steps_between_looks(run)
         self.slides: dict[Wall, float] = {}  # those of side 0, each since when
         self.slid: dict[Wall, int] = {}  # those along which a component slides or has slid, each how many times
         self.sliding: dict[int, Any] = {}  # what makes components slide, those of `slides` and those that did so before
@@ -576,6 +576,11 @@ def look_for_walls(run: Any, span: float) -> None:
     """From here on a run of this length stops where `Walls` should look, and where a pole in time may be ahead (`PoleAhead`)."""
     _legs().look_for_walls(run)
     _legs().look_for_poles(run, shrunk(span))
+
+
+def steps_between_looks(run: Any) -> int:
+    """Of `Walls`, where no try fails."""
+    return RARELY if run.problem.compiled else SOON
 
 
 def shrunk(span: float) -> float:

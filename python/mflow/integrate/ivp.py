@@ -19,7 +19,7 @@ from mflow.base.methods import Method, as_method, asks_for_auto, refuse_unknown
 from mflow.base.result import IVPResult, Origin, keep_origin, last_axis, pending
 from mflow.base.telling import tell, tell_of_order
 from mflow.base.threads import shared_among
-from mflow.course.signs import look_for_walls
+from mflow.course.signs import look_for_walls, steps_between_looks
 from mflow.integrate.control import RTOL, Event, Settings, check_span, default_method, listed_events, sizes_of, tolerances_of_run
 from mflow.integrate.curvature import stable_end
 from mflow.integrate.drive import Drive, follow, give_partial
@@ -370,7 +370,7 @@ def _short(
     run.control(relative, absolute)
     run.look_for_stiffness(edge)
     look_for_walls(run, abs(t1 - t0))
-    y, t = np.empty((FIRST_ROWS, start.size)), np.empty(FIRST_ROWS)
+    y, t, most = np.empty((FIRST_ROWS, start.size)), np.empty(FIRST_ROWS), min(FIRST_ROWS, steps_between_looks(run)) - 1
     rows = stepper.Rows(y, t, None, 1)
     rows.put(run)
     began = status = 0
@@ -382,8 +382,8 @@ def _short(
     try:
         if t0 != t1:
             began = run.begin(t1)
-            while began == status == 0 and run.t != t1 and run.k < FIRST_ROWS - 1:
-                status = run.adaptive(FIRST_ROWS - 1 - run.k, t1, rows, paced=True)
+            while began == status == 0 and run.t != t1 and run.k < most:
+                status = run.adaptive(most - run.k, t1, rows, paced=True)
     except BaseException as error:
         give_partial(drive(), error)
         raise

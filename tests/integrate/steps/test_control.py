@@ -179,7 +179,7 @@ def test_without_tqdm_the_plain_line_is_written(monkeypatch: pytest.MonkeyPatch,
 MADE_OVER = {"mass", "solver"}  # what a run is told of these is another object
 FIELDS = {field.name for field in dataclasses.fields(Settings)} - MADE_OVER
 DRIVERS = {
-    "solve_ivp": ("mflow.integrate.ivp", "Drive", {"fun": lambda t, y: -y, "t_span": (0.0, 1.0), "y0": [1.0]}),
+    "solve_ivp": ("mflow.integrate.ivp", "Drive", {"fun": lambda t, y: -y, "t_span": (0.0, 1.0), "y0": [1.0], "first_step": 0.1}),
     "solve_dynamics": ("mflow.dynamics.solve", "Motion", {"stiffness": 1.0, "t_span": (0.0, 1.0)}),
 }
 ARGUMENTS = [
@@ -207,7 +207,7 @@ def test_every_argument_of_a_driver_reaches_its_run(monkeypatch: pytest.MonkeyPa
     default = inspect.signature(getattr(importlib.import_module(module), driver)).parameters[name].default
     value: Any = True if default is False else object()
     with pytest.raises(SeenError):
-        getattr(importlib.import_module(module), driver)(**call, **{name: value})
+        getattr(importlib.import_module(module), driver)(**{**call, name: value})
     assert getattr(seen[0], name) is value
 
 
