@@ -151,8 +151,15 @@ class PoleAhead:
         run, h = self.run, self.run.h
         far = max(REACH * abs(h), STRIP * abs(run.t))
         pole = _pole(run.slope, run.t, run.t + math.copysign(min(far, abs(goal - run.t)), h), run.y)
-        if pole is None or not (pole[0] - run.t) * h > 0.0:
+        if pole is None or not (pole[0] - run.t) * h > 0.0 or not self._grows_along(pole[0]):
             look_for_poles(run, DEEPER * abs(h))
             return
         look_for_poles(run, 0.0)
         self.words, self.last = words_of(pole[0]), pole[0] - math.copysign(2.0 * pole[1], h)
+
+    def _grows_along(self, pole: float) -> bool:
+        """Whether f grows towards the pole along the solution's tangent, too: y cot(t) does not, where y goes through 0 there."""
+        run, t, y = self.run, self.run.t, self.run.y
+        slope = run.slope(t, y)
+        far, close = (size_of(run.slope, at, y + (at - t) * slope) for at in (pole - part * (pole - t) for part in (0.5, 0.125)))
+        return bool(close > 2.0 * far)

@@ -58,6 +58,7 @@ LONGEST = 1.0 / 64.0
 ROUNDED = 1e-14  # of the largest slope: no drive
 BARRIERS = (1e-3, 1e-6, 1e-12, 1e-24, 1e-48)  # of a tolerance: how far from a pole at 0 f leads back, perhaps
 SHRUNK = 1e-6  # of the run
+TURNS = 24  # halvings
 SMALL = 1e-3  # of atol: what a component that is 0 may have been
 
 
@@ -170,6 +171,7 @@ class Walls:
         """
         gone = [w for w in self.found if w.rests and w.side and self._leads_on(w, fails=status != 0)] + self._slid_off()
         gone += self._opened() if status != 0 else []
+        gone += [w for w in self.found if w.ends and self._crosses(w)]
         here = self._stopped() or self._here() or ([] if gone or self.run.t == self.left_at else self._rests())
         if not here and not gone:
             return status
@@ -395,13 +397,27 @@ class Walls:
         beside = np.where(np.isfinite(beside), beside, 0.0)
         states = ((t, y), (t + np.copysign(1e-3 * self.span, h), y), (t, y + beside), (t, y - beside))
         at = [float(self._slope(time, state, j, 0.0)[j]) for time, state in states]
-        if all(slope == 0.0 for slope in at):
+        if all(slope == 0.0 for slope in at) and not self._has_pole_in_time(t, y, j, side * float(beside[j]) * BARRIERS[0]):
             return [Wall(j, 0.0, side, ends=True)]
         for bound in () if np.any(np.isfinite(at)) else (side * float(beside[j]) * near for near in BARRIERS):
             if all(side * np.copysign(1.0, h) * self._slope(time, state, j, bound)[j] > 0.0 for time, state in states):
                 return [Wall(j, bound, side, ends=True)]
         _legs().may_pass_0(self.run, j)
         return []
+
+    def _has_pole_in_time(self, t: float, y: Array, j: int, value: float) -> bool:
+        """Whether the slope beside 0 changes its sign in the step that was tried where it grows without bound, as that of y' = y cot(t): such a
+        solution crosses 0 there."""
+        low, high = t, t + float(self.run.tried)
+        first, last = (float(self._slope(time, y, j, value)[j]) for time in (low, high))
+        if not first * last < 0.0:
+            return False
+        largest = max(abs(first), abs(last))
+        for _ in range(TURNS):
+            middle = 0.5 * (low + high)
+            at = float(self._slope(middle, y, j, value)[j])
+            low, high = (middle, high) if at * first > 0.0 else (low, middle)
+        return not abs(at) < largest
 
     def _here(self) -> list[Wall]:
         """Ends of the domain of f within a tolerance, at which f is finite and leads no further out."""
@@ -475,6 +491,21 @@ class Walls:
         at = self._slope(self.run.t, y, j, bound)
         return bool(np.copysign(1.0, self.run.h) * side * at[j] < -ROUNDED * np.max(np.abs(at)))
 
+    def _crosses(self, wall: Wall) -> bool:
+        """Whether the state is beyond the number, behind an action, or f leads over it by now, or in the step that was tried, as where a
+        forcing begins; then it is none that ends."""
+        y, h, t = np.ravel(self._moved_inside(self.found)), float(self.run.h), self.run.t
+        if wall.side * (np.ravel(self.run.y)[wall.component] - wall.bound) < 0.0:
+            _legs().may_pass_0(self.run, wall.component)
+            return True
+        slope = self._slope(t, y, [], [])
+        for step in (0.0, h, float(self.run.tried), np.copysign(NEXT_TO * SHORT * abs(t), h)):
+            at = self._slope(t + step, y + step * slope, wall.component, wall.bound)
+            if np.copysign(1.0, h) * wall.side * at[wall.component] < -ROUNDED * np.max(np.abs(at)):
+                _legs().may_pass_0(self.run, wall.component)
+                return True
+        return False
+
     def _opened(self) -> list[Wall]:
         """Those beyond which f is finite by now."""
         ends = [w for w in self.found if not (w.rests or w.ends)]
@@ -547,7 +578,7 @@ class Walls:
         try:
             with np.errstate(all="ignore"):  # beside a pole
                 return np.ravel(self.run.slope(t, moved))
-        except Exception:  # as f of Python's own math raises where NumPy gives NaN; the run's own calls tell of it
+        except (ArithmeticError, ValueError):  # as f of Python's own math raises where NumPy gives NaN; the run's own calls tell of it
             return np.full(y.shape, np.nan)
 
 

@@ -296,7 +296,7 @@ def solve_ivp(
         t_eval is events is dt is first_step is max_step is min_step is max_steps is jac is jac_sparsity is lband is uband is solver is None
         and save_every is mass is callback is checkpoint is checkpoint_every is resume is breaks is doses is outputs is nonnegative is None
         and until is steady_rtol is steady_atol is rhs_t is threads is None
-        and save == "all" and consistent == "project"
+        and isinstance(save, str) and isinstance(consistent, str) and save == "all" and consistent == "project"
         and vectorized is elementwise is dense_output is progress is exclude_algebraic is False
         and start.size <= SHORT
         and (short := _short(fun, t_span, start, method, rtol, atol, args, inplace, parameters)) is not None

@@ -103,7 +103,7 @@ def test_what_crosses_0_is_looked_at_once(method: str) -> None:
     n = 3
     rates = np.arange(1.0, n + 1)
     fun = lambda t, y: np.concatenate([y[n:], -(rates**2) * y[:n]])  # noqa: E731
-    r = mflow.solve_ivp(fun, (0, 40), np.concatenate([np.ones(n), np.zeros(n)]), method, rtol=1e-5, atol=1e-8)
+    r = mflow.solve_ivp(fun, (0, 40), np.concatenate([np.ones(n), np.zeros(n)]), method, rtol=1e-6, atol=1e-9)
     assert 0 < r.ncheck <= 2 * n
     np.testing.assert_allclose(r.y[:n, -1], np.cos(40 * rates), atol=2e-3)
 
@@ -212,6 +212,21 @@ def test_what_goes_through_0_or_comes_back_is_left_alone(method: str) -> None:
     for r in (swings, decays, chance):
         assert r.reason == "finished", r.message
         assert "kept" not in r.message
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_what_was_kept_at_0_is_let_go_where_it_is_led_over(method: str) -> None:
+    """By time, by another component, and beyond a pole."""
+    kw: dict[str, Any] = {"rtol": 1e-6, "atol": 1e-9}
+    r = mflow.solve_ivp(lambda t, y: np.array([-20 * y[0] - max(0.0, y[1] - 1), 0.3]), (0, 10), [1.0, 0.0], method, **kw)
+    assert r.reason == "finished", r.message
+    np.testing.assert_allclose(r.y[:, -1], [-0.05 * (2.0 - 0.3 / 20), 3.0], rtol=1e-4)
+    r = mflow.solve_ivp(lambda t, y: -50 * abs(y) if t < 5 else -1.0 + 0 * y, (0, 10), [1.0], method, breaks=[5.0])
+    np.testing.assert_allclose(r.y[0, -1], -5.0, rtol=1e-3)
+    r = mflow.solve_ivp(lambda t, y: -y / (1e-8 + y) if t < 3 else -1.0 + 0 * y, (0, 6), [1.0], method, breaks=[3.0])
+    np.testing.assert_allclose(r.y[0, -1], -3.0, rtol=1e-3)
+    r = mflow.solve_ivp(lambda t, y: y / np.tan(t + 0.1), (0, 10), [1.0], method, rtol=1e-4, atol=1e-7)
+    np.testing.assert_allclose(r.y[0, -1], np.sin(10.1) / np.sin(0.1), rtol=2e-2)
 
 
 def test_a_population_that_is_lost_below_atol_is_told() -> None:

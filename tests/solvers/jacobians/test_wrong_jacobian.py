@@ -36,7 +36,7 @@ def test_a_run_that_is_ended_on_the_way_has_named_the_jacobian(method: str) -> N
 
     def fun(t: float, y: Array) -> Array:
         calls[0] += 1
-        if calls[0] == 20_000:
+        if calls[0] >= 20_000:  # looks for words may meet it, too
             raise RuntimeError("enough")
         return A @ y
 

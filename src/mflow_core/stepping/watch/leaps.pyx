@@ -103,9 +103,9 @@ cdef inline bint alike(double slope, double there) noexcept nogil:
 
 
 cdef int ask(run_t *r, double h, double theta, ptrdiff_t i, double value_of_i) noexcept nogil:
-    """f on the polynomial through the step, with component i at a value, into slope_there. 0; 1: it has none there; below 0: Ctrl-C.
+    """f on the polynomial through the step, with component i at a value, into slope_there. 0; 1: it has none there; below 0: an exception.
 
-    An error of the user's function is none of the run's, which does not go there.
+    An error of arithmetic in the user's function is none of the run's, which does not go there.
     """
     cdef double[DEGREE] c
     cdef double *state = r.err               # whose number has been taken
@@ -125,7 +125,7 @@ cdef int ask(run_t *r, double h, double theta, ptrdiff_t i, double value_of_i) n
 cdef bint forgive() noexcept with gil:
     """Whether an exception of the user's function, if there is one, could be put aside."""
     if PyErr_Occurred() != NULL:
-        if not PyErr_ExceptionMatches(Exception):
+        if not (PyErr_ExceptionMatches(ArithmeticError) or PyErr_ExceptionMatches(ValueError)):
             return False
         PyErr_Clear()
     return True
