@@ -21,7 +21,7 @@ from mflow_core.objectives.objective import Objective
 from mflow.base.checks import Array
 from mflow.base.methods import Method, as_method
 from mflow.explaining.examined import MISS, ExaminedCost, checked
-from mflow.explaining.named import Seen, limit_of
+from mflow.explaining.named import Seen, asks_for_gradient, limit_of
 from mflow.explaining.report import Report
 from mflow.explaining.trials import Both, Trial, best_rate, clearly_lower, searched, trials_of, tried, worked
 from mflow.spectra import krylov
@@ -58,7 +58,7 @@ def explain_cost(cost: ExaminedCost, start: Array, table: list[Method], check: b
     few = f"The cost's values carry {cost.digits.text}, so curvatures are rough." if cost.digits is not None else ""
     ncheck, gradient, noisy = checked(cost, x, g) if check and cost.jac is not None else (0, few, False)
     first = cost.curvatures(x, g, AT_START, STARTS)
-    start_of = (x, g)
+    start_of = (start.reshape(-1), g if any(asks_for_gradient(m) for m in table) else np.empty(0))
     real = first.values.real
     top = int(np.argmax(real))
     low, high = max(float(real[top]), 0.0), max(first.bounds[1], 0.0)

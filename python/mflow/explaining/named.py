@@ -19,14 +19,15 @@ from mflow.explaining.examined import ExaminedCost
 from mflow.optim import classes
 from mflow.stability.limits import FRICTION, max_stable_dt
 
-__all__ = ["Seen", "limit_of"]
+__all__ = ["Seen", "asks_for_gradient", "limit_of"]
 
 STEPS = 100  # with the gradient at x0, which an optimizer takes before it is looked at
 
 
 class Seen(NamedTuple):
-    """Of a cost at x: its gradient g there, the largest curvature on the way, the condition number, whether all curvatures are known,
-    and products with the Hessian from random starts, of which the curvature in the metric of a method is told."""
+    """Of a cost at x: its gradient g there (of no entries where no method asks for it), the largest curvature on the way, the condition
+    number, whether all curvatures are known, and products with the Hessian from random starts, of which the curvature in the metric of a
+    method is told."""
 
     x: Array
     g: Array
@@ -35,6 +36,11 @@ class Seen(NamedTuple):
     complete: bool
     products: int
     starts: int
+
+
+def asks_for_gradient(method: Method) -> bool:
+    """Whether the limit of this method needs more than curvature."""
+    return method.kind == "update" and "second_order" not in method.flags and "linear" not in method.flags
 
 
 def limit_of(method: Method, cost: ExaminedCost, seen: Seen) -> tuple[float, str]:

@@ -229,6 +229,25 @@ def test_what_was_kept_at_0_is_let_go_where_it_is_led_over(method: str) -> None:
     np.testing.assert_allclose(r.y[0, -1], np.sin(10.1) / np.sin(0.1), rtol=2e-2)
 
 
+@pytest.mark.parametrize("method", METHODS)
+def test_a_solution_that_crosses_0_at_a_pole_in_time_does(method: str) -> None:
+    """y' = a(t) y, where a is not bounded: what is 0 need not stay so."""
+    r = mflow.solve_ivp(lambda t, y: y / t if t != 0.0 else 1.0 + 0 * y, (-1, 1), [-1.0], method)
+    np.testing.assert_allclose(r.y[0, -1], 1.0, rtol=3e-2)
+    r = mflow.solve_ivp(lambda t, y: -y * np.tan(t), (0, 3), [1.0], method)
+    np.testing.assert_allclose(r.y[0, -1], np.cos(3.0), rtol=3e-2)
+
+
+def test_an_action_may_lead_over_0() -> None:
+    def leave(t: float, y: Any) -> float:
+        return t - 6.0
+
+    leave.action = lambda t, y: y - 1.0  # type: ignore[attr-defined]
+    for method in METHODS:
+        r = mflow.solve_ivp(lambda t, y: -30 * abs(y), (0, 6.02), [1.0], method, events=[leave])
+        np.testing.assert_allclose(r.y[0, -1], -np.exp(0.6), rtol=1e-3)
+
+
 def test_a_population_that_is_lost_below_atol_is_told() -> None:
     def epidemic(t: float, y: Any) -> Any:
         return np.array([0.02 - 20 * y[0] * y[1] - 0.02 * y[0], 20 * y[0] * y[1] - 5.02 * y[1]])
