@@ -240,26 +240,39 @@ cdef bint look_at(run_t *r, ptrdiff_t i, bint crosses, double h, double t_next, 
     return False
 
 
+cdef inline bint is_still(const double *a, const double *b, ptrdiff_t count) noexcept nogil:
+    """Whether none of these numbers changes its sign: one pass that vectorises."""
+    cdef double least = 0.0, product
+    cdef ptrdiff_t i
+    for i in range(count):
+        product = a[i] * b[i]
+        least = product if product < least else least
+    return not least < 0.0
+
+
 cdef bint leaps(run_t *r, double h, double t_next, double *err, int *status) noexcept nogil:
     """Whether a good step is thrown away: err is too large then, or the status is below 0, that of a callback."""
-    cdef double a, b
-    cdef ptrdiff_t i
+    cdef const double *a = r.now[0]
+    cdef const double *b = r.next[0]
+    cdef ptrdiff_t i, first
     cdef bint crosses, beyond
     if mass_varies(r.newton.c.matrix.mass) if r.newton != NULL else r.p.mass != NULL or r.m.flags & MF_IMPLICIT != 0:
         return False                     # M(t) of another t would cost factors, or the problem solves its steps itself
-    for i in range(r.n):
-        a, b = r.now[0][i], r.next[0][i]
-        crosses = (b < 0.0 if a > 0.0 else b > 0.0) and a != 0.0
-        beyond = word_of(r, i, BEYOND)[0] >> (i % 64) & 1
-        if not (crosses or beyond) or word_of(r, i, HAS_PASSED)[0] >> (i % 64) & 1:
+    for first in range(0, r.n, 64):      # those that share a word of bits
+        if word_of(r, first, BEYOND)[0] == 0 and is_still(a + first, b + first, min(r.n - first, 64)):
             continue
-        if crosses and beyond:           # it comes back
-            word_of(r, i, BEYOND)[0] &= ~(<int64_t> 1 << (i % 64))
-            continue
-        if not crosses and fabs(b) <= fabs(a):
-            continue
-        if r.leaps[0] - r.leaps[1] >= PASSED + r.k // PER or r.leaps[1] >= THROWN + r.k or 0.2 * fabs(h) <= r.c.min_step:
-            return False
-        if look_at(r, i, crosses, h, t_next, err, status):
-            return True
+        for i in range(first, min(first + 64, r.n)):
+            crosses = (b[i] < 0.0 if a[i] > 0.0 else b[i] > 0.0) and a[i] != 0.0
+            beyond = word_of(r, i, BEYOND)[0] >> (i % 64) & 1
+            if not (crosses or beyond) or word_of(r, i, HAS_PASSED)[0] >> (i % 64) & 1:
+                continue
+            if crosses and beyond:       # it comes back
+                word_of(r, i, BEYOND)[0] &= ~(<int64_t> 1 << (i % 64))
+                continue
+            if not crosses and fabs(b[i]) <= fabs(a[i]):
+                continue
+            if r.leaps[0] - r.leaps[1] >= PASSED + r.k // PER or r.leaps[1] >= THROWN + r.k or 0.2 * fabs(h) <= r.c.min_step:
+                return False
+            if look_at(r, i, crosses, h, t_next, err, status):
+                return True
     return False
