@@ -51,6 +51,7 @@ cdef enum:
 
 cdef double SMOOTH = 3.0625              # beyond 1.4 of the limit no step is accepted for long: that is a jump in f
 cdef double KEPT = 1.2                   # implicit motions: a step that could grow by less stays
+cdef int64_t SLOW_START = 32             # steps of multistep methods, whose first ones are short, and grow by and by
 cdef double GROWS = 1.5                  # times the step before: no pole in time is near one that grows by more
 cdef double LEFT = 0.95                  # and one that should shrink by less: it was chosen at 0.9 of what the tolerance allows
 cdef double LEAST_RATE = 0.2             # for one iteration of multistep methods with a mass: what it leaves of algebraic equations no step mends
@@ -430,7 +431,8 @@ cdef int step_once(run_t *r, double t_end, record_t *record) noexcept nogil:
     while True:
         planned = h = planned_step(&r.c, r.t)
         if fabs(h) < r.pole_h and fabs(h) < GROWS * fabs(r.t - r.t_before):
-            return POLE_DUE
+            if not r.m.flags & MF_MULTISTEP or r.k >= r.k_base + SLOW_START:
+                return POLE_DUE
         t_next = r.t + h
         if t_next == r.t and r.n > 0:
             r.c.h = h                        # max_step is lost in rounding
