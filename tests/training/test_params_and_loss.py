@@ -49,7 +49,8 @@ def test_fun_is_the_loss_of_params(optimizer, compiled, lr, epochs):
     else:
         result = mflow.train(cost, np.zeros(3), (X, Y), jac=True, **keywords)
     assert result.fun == pytest.approx(own(result.params), rel=1e-12)
-    assert result.fun <= result.history.loss.min() and result.fun <= own(result.last_params) * (1.0 + 1e-12)
+    assert result.fun <= result.history.loss.min()
+    assert result.fun <= own(result.last_params) * (1.0 + 1e-12)
 
 
 @pytest.mark.parametrize("keywords", [{"batch_size": 8, "accumulate": 3}, {"batch_size": 24, "max_steps": 2}])
