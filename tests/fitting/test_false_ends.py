@@ -263,3 +263,38 @@ def test_a_column_that_vanishes_at_the_minimum_holds_nothing_back(name: str, sta
     np.testing.assert_allclose(r.x, [0.0, *rest], atol=1e-2)
     if how != "tolerances":
         np.testing.assert_allclose(r.x, [0.0, *rest], atol=1e-5)
+
+
+ENDLESS = "the cost seems to have no minimum along x[0]"
+
+
+@pytest.mark.parametrize(("fun", "start"), [
+    (lambda b: np.exp(-b), [0.0]), (lambda b: 1.0 / b, [1.0]), (lambda b: 1.0 / (1.0 + b * b), [1.0]),
+    (lambda b: np.array([np.exp(-b[0]) * b[1], b[1] - 3.0]), [0.0, 1.0]),
+])  # fmt: skip
+@pytest.mark.filterwarnings("ignore:least_squares")
+def test_a_cost_that_falls_without_end_is_called_so(fun: Any, start: list[float]) -> None:
+    """These have no least squares at any b: the run ends where numbers underflow."""
+    assert ENDLESS in least_squares(fun, start).message
+
+
+@pytest.mark.parametrize(("fun", "start", "root"), [
+    (lambda b: b - 1e6, [1.0], 1e6), (lambda b: np.cbrt(b) - 100.0, [1.0], 1e6), (lambda b: (b - 1e4) ** 3, [1.0], 1e4),
+    (lambda b: np.log(b / 1e30), [1.0], 1e30), (lambda b: np.maximum(1e3 - b, 0.0), [0.0], 1e3),
+])  # fmt: skip
+def test_a_minimum_far_away_is_one(fun: Any, start: list[float], root: float) -> None:
+    r = least_squares(fun, start)
+    assert r.success
+    np.testing.assert_allclose(r.x, root, rtol=1e-3)
+    assert ENDLESS not in r.message
+
+
+def test_a_cost_beyond_whose_end_the_function_raises() -> None:
+    def fun(b: NDArray[np.float64]) -> NDArray[np.float64]:
+        if b[0] > 500.0:
+            raise ValueError("b is too large")
+        return np.exp(-b)
+
+    r = least_squares(fun, [0.0])
+    assert r.success
+    assert ENDLESS not in r.message

@@ -506,3 +506,18 @@ def test_a_search_that_ends_far_away_beside_a_lower_bound_says_nothing_of_it() -
     """exp(-x) has none to reach, but a lower bound."""
     out = mflow.minimize(lambda x: (np.exp(-x[0]), -np.exp(-x)), [1.0], jac=True, gtol=0.0)
     assert "no lower bound" not in out.message
+
+
+@pytest.mark.parametrize("method", ["lbfgs", "gradient_descent", "adam", "trust_ncg"])
+@pytest.mark.parametrize(("value", "slope", "words"), [
+    (math.inf, 1.0, "the cost is inf at x0"), (-math.inf, 1.0, "the cost is -inf at x0"),
+    (math.nan, 1.0, "the cost or its gradient is not finite at x0"), (2.0, math.nan, "the gradient is not finite at x0"),
+])  # fmt: skip
+def test_a_start_that_is_not_finite(method: str, value: float, slope: float, words: str) -> None:
+    """fun is what the cost is there; no point before it was finite, and none is spoken of."""
+    hess: dict[str, Any] = {"hess": lambda x: np.eye(1)} if method == "trust_ncg" else {}
+    r = mflow.minimize(lambda x: (value, np.array([slope])), np.ones(1), jac=True, method=method, **hess)
+    assert (r.reason, r.x.tolist()) == ("non_finite", [1.0])
+    np.testing.assert_equal(r.fun, value)
+    assert r.message.startswith(words)
+    assert "last point" not in r.message

@@ -34,6 +34,7 @@ BLURRED = 1e-6  # of the largest: a singular value below it may be the rounding 
 SURELY = 10.0  # and is, where so many times that could make it
 JUMPS = (1e-7, -1e-7, 3e-8, -3e-8, 1e-8, -1e-8)  # of a parameter: steps over which residuals move by their rounding alone
 BESIDE = tuple(10.0**-k for k in range(1, 11))  # of a parameter: where a lower cost is looked for beside such an end
+LONG, FAR, SUNK = 50, 100.0, 1e-8  # of a cost without a minimum: steps, the way, what is left of the cost at half of it
 FEW = 4  # directions, and parameters, that are looked at together
 
 STATUS = {
@@ -334,6 +335,8 @@ class Run:
             text = f"{self.problem.wrong}; {text}"
         if self.idle:
             text += f"; {self.idle}"
+        if status > 0 and self.endless:
+            text += f"; {self.endless}"
         return status, reason, text
 
     def _told(self, ending: str, angle: str, vanished: bool) -> str:
@@ -381,6 +384,7 @@ class Run:
         status = STATUS.get(ending, -1)
         if status <= 0:
             return status, ending
+        _ = self.endless  # looked for now: when the message is read, the residuals may be others
         if self.core.plain and not self.problem.wrong:  # as nearly all runs end
             return status, "converged"
         refused = self.refused[0]
@@ -425,6 +429,26 @@ class Run:
         if any(one.falls for one in scans) or self._falls_across():
             return "not_a_minimum", "the Jacobian is 0 and the cost falls on both sides of x: start elsewhere"
         return "", ""
+
+    @cached_property
+    def endless(self) -> str:
+        """Words where a parameter has gone far and the cost has fallen by orders of magnitude on the way, and is no higher at twice the
+        way: it may have no minimum, and the run ended where the cost, or what is left of its slope, underflows."""
+        if self.nit < LONG:
+            return ""
+        x = np.array(self.core.x)
+        way = x - self.x
+        j = int(np.argmax(np.abs(way)))
+        if not abs(way[j]) > FAR * max(1.0, float(np.max(np.abs(self.x)))):
+            return ""
+        away = (np.arange(x.size) == j) * way
+        if self.box is not None and not self.box[0][j] <= x[j] + way[j] <= self.box[1][j]:
+            return ""
+        costs = [tried(lambda at: self._cost_of(self.problem.at(at)), x + share * away) for share in (-1.0, -0.5, 1.0)]
+        start, half, twice = (math.nan if cost is None else cost for cost in costs)
+        if not (half <= SUNK * start and twice <= self.core.cost <= half):
+            return ""
+        return f"the cost seems to have no minimum along {_names([j], self.problem)}: it is no higher at twice the way from the start"
 
     def _falls_across(self) -> bool:
         """Where the Jacobian is 0: whether the cost falls on both sides of x where all parameters move at once, as that of a product of two

@@ -76,6 +76,15 @@ def overflow_text(method: Method, nit: int, largest: float) -> str:
     return f"{text} from there on: scale the cost, or give clip_value="
 
 
+def not_finite_text(at_start: bool, value: float, where: str) -> str:
+    """The message where the cost or its gradient is not finite: at x0, where the cost is `value` (nan also where it was not asked for), or
+    where the words say."""
+    if not at_start:
+        return f"the cost or its gradient is not finite {where}"
+    what = f"the cost is {value}" if math.isinf(value) else f"the {'cost or its ' if math.isnan(value) else ''}gradient is not finite"
+    return f"{what} at x0: start where both are finite"
+
+
 class LineDescent(Counted):
     """One minimisation: its run, the path, and its ending. `mflow.minimize` drives it."""
 
@@ -248,7 +257,9 @@ class LineDescent(Counted):
             )
             return self.result(-1, reason, what)
         if status == -1005:
-            return self.result(-1, "non_finite", f"the cost or its gradient is not finite in iteration {nit}: x is the lowest point seen")
+            unseen = math.isnan(self.run.largest_slope[0])
+            text = not_finite_text(unseen, self.run.value, f"in iteration {nit}: x is the lowest point seen")
+            return self.result(-1, "non_finite", text)
         text = "asked for a smaller step" if status > 0 else "gave up"
         return self.result(-1, "rhs_failed", f"the cost function {text} in iteration {nit} with code {status}", ask=False)
 

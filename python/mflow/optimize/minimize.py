@@ -27,7 +27,7 @@ from mflow.optimize.bounds import read_box
 from mflow.optimize.callbacks import teller, where_it_is
 from mflow.optimize.directions import check_options, chosen, products_of
 from mflow.optimize.doubts import Doubts, few_digits
-from mflow.optimize.line_descent import CONVERGED, ENDINGS, STOPPED, LineDescent, ending, overflow_text
+from mflow.optimize.line_descent import CONVERGED, ENDINGS, STOPPED, LineDescent, ending, not_finite_text, overflow_text
 from mflow.optimize.linesearch import LineSearch
 from mflow.optimize.looks import Counted, Kept, Looks, Saving, asked_looks, asked_path
 from mflow.optimize.momentum import momentum_run
@@ -549,7 +549,7 @@ class _Descent(Counted):
         if not np.all(np.isfinite(self.run.y)):
             eps = ": eps = 0 in its denominator; give eps a number above 0" if self.method.parameters.get("eps") == 0.0 else ": lower lr"
             return "non_finite", f"the step of {self.method.name} is not finite {where}, though cost and gradient are{eps}"
-        return "non_finite", f"the cost or its gradient is not finite {where}: x is the last point where it was"
+        return "non_finite", not_finite_text(not self.evaluated, self.run.value, f"{where}: x is the last point where it was")
 
     def _curvature(self) -> tuple[float, str]:
         """(curvature, where it was measured), to tell a step that was too large from a cost that is not finite.
@@ -579,7 +579,7 @@ class _Descent(Counted):
         """ask: the cost may be called once more for its value."""
         run = self.run
         x, grad = run.here() if self.evaluated else (run.y if run.k > 0 else self.start.copy(), np.full(self.start.shape, math.nan))
-        value = run.value if self.evaluated else math.nan
+        value = run.value if self.evaluated or run.k == 0 else math.nan
         if ask and not self.evaluated and run.k > 0 and self.problem.has_value:  # a run that was resumed
             value = run.evaluate(x, False)[0]
         if self.evaluated and run.looked_ahead:

@@ -45,6 +45,8 @@ def save(run: Trainer, path: Any) -> None:
     }  # fmt: skip
     blocks = {f"params {i}": a.tobytes() for i, a in enumerate(binding.flat)}
     blocks |= {f"best {i}": a.tobytes() for i, a in enumerate(run.monitor.best_flat)}
+    if history.sum_steps == 1 and run.batch:  # where this epoch has one step, its loss is the loss there
+        blocks |= {f"began {i}": a.tobytes() for i, a in enumerate(run.monitor.began)}
     blocks |= {f"vector {i} {name}": v.tobytes() for i, by_name in enumerate(vectors) for name, v in by_name.items()}
     blocks |= {f"row {name}": values.tobytes() for name, values in history.arrays()}
     blocks |= run.own_blocks()

@@ -32,7 +32,9 @@ class TrainResult(Examined):
         the last.
     last_params : likewise, as training left them.
     averaged_params : with ``average``: likewise, the mean of the parameters after each step.
-    fun : the monitored loss of ``params``; best_epoch : its epoch, from 0 on; -1: params are those of the start.
+    fun : the monitored loss of ``params``; best_epoch : its epoch, from 0 on; -1: params are those of the start. The training loss of an
+        epoch of one step is that of the parameters before the step: those are ``params`` then, or the last ones where their loss, evaluated
+        once more after the run (and not counted in nfev), is less than all others.
     success, status : 0 all epochs done or stopped early, 1 max_steps, 2 stopped by a callback, -1 the rest.
     reason : "finished", "converged" and "line_search_failed" (of a line search), "early_stopped", "max_steps", "callback",
         "non_finite", "diverged" (also where the loss is at the end beyond 1e10 times its start), "rhs_failed" (fun raised),
@@ -133,12 +135,18 @@ def _kept(run: Trainer) -> str:
     """Which parameters the result has where the training broke off."""
     if run.monitor.best_epoch < 0:
         return "no epoch was completed: params are those of the start"
+    if run.is_one_step(run.monitor.best_epoch):
+        return f"params are those before the step of epoch {run.monitor.best_epoch}, whose loss is the least"
     return f"params are those of epoch {run.monitor.best_epoch}, the best"
 
 
 def _least(run: Trainer) -> str:
     monitor, kind = run.monitor, "validation loss" if run.validation is not None else "loss"
-    return "" if not math.isfinite(monitor.best) else f"; the least {kind}, {monitor.best:.6g}, was in epoch {monitor.best_epoch}"
+    if not math.isfinite(monitor.best):
+        return ""
+    if run.validation is None and monitor.best < run.history.epochs["loss"][monitor.best_epoch]:
+        return f"; the least loss, {monitor.best:.6g}, is that of the last parameters"
+    return f"; the least {kind}, {monitor.best:.6g}, was in epoch {monitor.best_epoch}"
 
 
 def _above_start(run: Trainer) -> str:

@@ -17,24 +17,32 @@ __all__ = ["Monitor", "Validation", "mean_loss", "validation_of"]
 
 
 class Monitor:
-    """The monitored loss: its least value, the parameters there, and for how many epochs it has not fallen."""
+    """The monitored loss: its least value, the parameters there, and for how many epochs it has not fallen.
+
+    began: where the first gradient of the epoch under way was evaluated; empty where no loss is known of it.
+    """
 
     def __init__(self, flat: Sequence[Any]) -> None:
         self.best = self.mark = math.inf
         self.best_epoch, self.waited = -1, 0
         self.best_flat: list[Array] = [a.copy() for a in flat]
+        self.began: list[Array] = []
         self.patience: int | None = None
         self.min_delta = 0.0
 
     def observe(self, loss: float, epoch: int, flat: Sequence[Any]) -> None:
-        """The loss at the end of an epoch. Where there is none (nan), the last parameters are the best."""
+        """The loss of an epoch, and the parameters that have it. Where there is none (nan), the last parameters are the best."""
+        self.judge(loss, epoch, flat)
+        self.waited = 0 if loss < self.mark - self.min_delta else self.waited + 1
+        self.mark = loss if self.waited == 0 else self.mark
+
+    def judge(self, loss: float, epoch: int, flat: Sequence[Any]) -> None:
+        """Keeps these parameters where their loss is the least so far, or there is none."""
         if math.isnan(loss) or loss < self.best:
             self.best = loss
             self.best_epoch = epoch
             for kept, now in zip(self.best_flat, flat, strict=True):
                 kept[...] = now
-        self.waited = 0 if loss < self.mark - self.min_delta else self.waited + 1
-        self.mark = loss if self.waited == 0 else self.mark
 
     @property
     def out_of_patience(self) -> bool:

@@ -60,6 +60,8 @@ class Saved:
         flat = run.binding.flat
         self.params = [numbers_of(blocks, f"params {i}", a.shape, finite=False) for i, a in enumerate(flat)]
         self.best = [numbers_of(blocks, f"best {i}", a.shape) for i, a in enumerate(flat)]
+        began = [numbers_of(blocks, f"began {i}", a.shape) for i, a in enumerate(flat) if f"began {i}" in blocks]
+        self.began = began if len(began) == len(flat) and self.counters["sum_steps"] == 1 else []
         self.optimizer, self.schedules = self._optimizer(), self._schedules()
         self.mean = None if run.mean is None else self._mean()
 
@@ -162,6 +164,7 @@ class Saved:
         self._check_monitor()
         known = {"rates", *(f"row {name}" for name in self.rows)}
         known |= {f"{kind} {i}" for kind in ("params", "best") for i in range(len(self.params))}
+        known |= {f"began {i}" for i in range(len(self.began))}
         known |= {f"vector {i} {name}" for i, by_name in enumerate(self.optimizer["vectors"]) for name in by_name}
         known |= set(self.blocks) & {"descent"} if self.run.facts.get("steps") and self.counters["nit"] else set()
         known |= {f"mean {i}" for i in range(len(self.params)) if self.mean is not None}
@@ -226,6 +229,7 @@ class Saved:
         binding.opt.load_state_dict(self.optimizer)
         for now, kept, params, best in zip(binding.flat, run.monitor.best_flat, self.params, self.best, strict=True):
             now[...], kept[...] = params, best
+        run.monitor.began = self.began
         for owner, name in counters_of(run):
             setattr(owner, name, self.counters[name])
         run.take_blocks(self.blocks)

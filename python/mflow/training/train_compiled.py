@@ -19,7 +19,7 @@ from mflow.base.pace import Pace
 from mflow.training import endings
 from mflow.training.binding import PerEpoch
 from mflow.training.endings import Ending
-from mflow.training.feeds import Cost, Feed, IndexSets
+from mflow.training.feeds import Args, Cost, Feed, IndexSets
 from mflow.training.history import PER_STEP
 from mflow.training.trainer import Trainer
 
@@ -64,6 +64,9 @@ class CompiledTrainer(Trainer):
             if ending is not None:
                 return ending
         return None
+
+    def _loss_of(self, args: Args) -> float:
+        return float((self.fun.batch(args[0]) if args else self.fun)(self.flat[0]))
 
     def _room(self) -> int:
         """Steps until Python takes part again."""

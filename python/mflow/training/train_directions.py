@@ -40,7 +40,7 @@ def direction_of(optimizer: Any) -> Method | None:
 class DirectionTrainer(Trainer):
     """A `Trainer` whose epochs are iterations of a line search on all the data."""
 
-    one_each = False
+    one_each = loss_before = False
 
     def __init__(self, model: Cost, feed: Feed, params: Any, method: Method, gtol: float) -> None:
         super().__init__(model, feed, params, "sgd", {"lr": 1.0}, "step")

@@ -11,6 +11,7 @@ bits of one that never stopped.
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Callable
 from typing import Any
@@ -40,10 +41,10 @@ __all__ = ["Trainer"]
 class Trainer:
     """One training: what it is made of, where it stands, and how it goes on.
 
-    one_each: whether a batch is one evaluation.
+    one_each: whether a batch is one evaluation. loss_before: whether the loss of a step is that of the point before it.
     """
 
-    one_each = True
+    one_each = loss_before = True
 
     def __init__(self, model: Cost, feed: Feed, params: Any, optimizer: Any, parameters: dict[str, Any], schedule_per: str) -> None:
         self.model, self.feed = model, feed
@@ -153,10 +154,15 @@ class Trainer:
         check_flags(check_gradient=check)
         self.checks = self.checks_late = bool(check) and self.model.has_loss
 
+    @property
+    def _has_batch(self) -> bool:
+        """Whether the last batch is at hand: not where a run that was finished is resumed."""
+        return bool(self.args) or type(self.feed) is Feed
+
     def doubt(self) -> None:
         """Compares the gradient of the last batch with its loss, at the parameters that are kept, where the loss went up and nothing is
         known from before: after the run, so that its numbers are those without."""
-        if self.checks_late and self.nit and all(np.isfinite(a).all() for a in self.monitor.best_flat):
+        if self.checks_late and self.nit and self._has_batch and all(np.isfinite(a).all() for a in self.monitor.best_flat):
             self.where = "the params that are kept"
             with np.errstate(all="ignore"):
                 loss, grads = self.model.both(self.binding.like([a.copy() for a in self.monitor.best_flat]), self.args)
@@ -196,6 +202,8 @@ class Trainer:
     def go(self) -> Ending:
         """Train until the run ends, with looks at the curvature before it and after."""
         ending = self._go()
+        if ending.reason in ("max_steps", "callback"):
+            self._judge_last()
         means = self.history.epochs["loss"]
         if len(means) > 1 and means[-1] > means[0]:
             self.doubt()
@@ -214,11 +222,48 @@ class Trainer:
                 before = Ending("max_steps", f"max_steps = {self.max_steps} were taken before")
                 return (self._close_epoch() if self.batch else None) or before  # its part of an epoch counts, as it did in that run
             if self.monitor.out_of_patience:
+                self._judge_last()
                 return endings.early_stopped(self)
+            if self.batch == 0:
+                self._begin_epoch()
             ending = self._one_epoch() or self._end_epoch()
             if ending is not None:
                 return ending
+        self._judge_last()
         return endings.finished(self)
+
+    @property
+    def _judges_before(self) -> bool:
+        """Whether what a training is judged by is computed before each step."""
+        return self.loss_before and self.model.has_loss and self.validation is None
+
+    def is_one_step(self, epoch: int) -> bool:
+        """Whether the loss of this epoch is that of the parameters before its only step."""
+        ends = [0.0, *self.history.epochs["step"]]
+        return self._judges_before and 0 <= epoch < len(ends) - 1 and ends[epoch + 1] - ends[epoch] == 1.0
+
+    def _begin_epoch(self) -> None:
+        """Keeps where the first gradient of the epoch is evaluated: the loss of an epoch of one step is the loss there."""
+        if self._judges_before:
+            self.monitor.began = [np.array(a) for a in (Updater.ask(self.opt) if self.opt.record.asks else self.flat)]
+
+    def _judge_last(self) -> None:
+        """The loss of the last parameters, which no epoch of one step has: they are the best where it is less than all others."""
+        epoch = len(self.history.epochs["step"]) - 1
+        if not self.is_one_step(epoch):
+            return
+        if not self.feed.drawn:  # the batches of the epoch that would follow
+            batches = list(self.feed.epoch(copy.deepcopy(self.generator), self.epoch, 0))
+        elif self._has_batch and self.accumulate == 1:
+            batches = [(self.args, 1.0)]
+        else:
+            return
+        total = sum(rows * self._loss_of(args) for args, rows in batches)
+        self.monitor.judge(total / sum(rows for _, rows in batches), epoch, self.flat)
+
+    def _loss_of(self, args: Args) -> float:
+        """The loss of a batch at the parameters as they are."""
+        return self.model.loss(self.params, args)
 
     def _one_epoch(self) -> Ending | None:
         """The batches of one epoch, from where it stands."""
@@ -343,7 +388,8 @@ class Trainer:
             self.tell_held()
         self.largest = max(self.largest, largest)
         self.history.add_epoch(self.val_loss, self.nit, self.opt)
-        self.monitor.observe(monitored, self.epoch, self.flat)
+        began = self.monitor.began if self.history.sum_steps == 1 else []
+        self.monitor.observe(monitored, self.epoch, began or self.flat)
         self.binding.observe(monitored)
         return None
 

@@ -1,5 +1,4 @@
 """A descent by line searches or trust regions as Python sees it: descents.pyx with its arrays, its products and its saved state."""
-from libc.math cimport NAN
 from libc.stddef cimport ptrdiff_t
 from libc.stdint cimport int64_t
 from libc.stdlib cimport free, malloc
@@ -141,11 +140,12 @@ cdef class LineDescent:
         return self.s.f
 
     def lowest(self):
-        """(point, value, gradient) of the lowest value seen; None for a gradient that was not evaluated."""
+        """(point, value, gradient) of the lowest value seen; None for a gradient that was not evaluated. At a start that is not finite the
+        value is what the cost gave there; NaN before that."""
         cdef const double *grad = NULL
         cdef const double *low = lowest_point(&self.s, &grad)
         if not self.s.evaluated:
-            return self.copied(self.s.x), NAN, np.full(self.shape, np.nan)
+            return self.copied(self.s.x), self.s.f, np.full(self.shape, np.nan)
         return self.copied(low), self.s.f_low, None if grad == NULL else self.copied(grad)
 
     def inverse_hessian(self, cnp.ndarray vectors not None):

@@ -202,8 +202,8 @@ cdef class Run:
 
     @property
     def value(self):
-        """The cost at the last good point of a descent; NaN where it was not asked for."""
-        return self.r.good_value
+        """The cost at the last good point of a descent, at the start where none was good; NaN where it was not asked for."""
+        return self.r.good_value if self.r.first_gmax == self.r.first_gmax else self.r.value
 
     @property
     def largest_slope(self):

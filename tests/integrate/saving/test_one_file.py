@@ -69,7 +69,7 @@ def test_every_door_goes_on_from_every_file(update_method, tmp_path):
         assert r.nit == ALL
         epochs = ALL if write.__name__ == "by_train" else ALL - DONE
         trained = mflow.train(cost, START, None, name, epochs=epochs, jac=True, resume=path, **settings)
-        np.testing.assert_array_equal(trained.params, whole.y, err_msg=write.__name__)
+        np.testing.assert_array_equal(trained.last_params, whole.y, err_msg=write.__name__)
 
 
 def test_a_host_reads_the_files(tmp_path):
