@@ -98,9 +98,10 @@ class Stepper(Kept):
 
     Notes
     -----
-    ``save`` and `load` keep the state in a file; ``pickle`` and ``copy`` work where ``fun`` can be pickled or copied. All of them go on
-    with the same bits. `save` does not write ``fun``, nor how implicit steps are solved: `load` takes them again. Steps that are held at a
-    stability limit are told of once, by `mflow.StiffnessWarning`. Arguments that do not fit raise TypeError or ValueError.
+    ``save`` and `load` keep the state in a file; ``pickle`` and ``copy`` work where ``fun`` can be pickled or copied; all go on with the
+    same bits. `save` does not write ``fun``, nor how implicit steps are solved: `load` takes them again. `mflow.StiffnessWarning` tells
+    once of steps that are held at a stability limit. Arguments that do not fit raise TypeError or ValueError; later they can be read
+    (``st.rtol``), not set.
 
     Examples
     --------

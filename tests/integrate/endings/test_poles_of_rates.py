@@ -103,7 +103,7 @@ def test_what_crosses_0_is_looked_at_once(method: str) -> None:
     n = 3
     rates = np.arange(1.0, n + 1)
     fun = lambda t, y: np.concatenate([y[n:], -(rates**2) * y[:n]])  # noqa: E731
-    r = mflow.solve_ivp(fun, (0, 40), np.concatenate([np.ones(n), np.zeros(n)]), method, rtol=1e-5, atol=1e-8)
+    r = mflow.solve_ivp(fun, (0, 40), np.concatenate([np.ones(n), np.zeros(n)]), method, rtol=1e-6, atol=1e-9)
     assert 0 < r.ncheck <= 2 * n
     np.testing.assert_allclose(r.y[:n, -1], np.cos(40 * rates), atol=2e-3)
 
