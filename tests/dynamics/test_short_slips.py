@@ -64,19 +64,18 @@ def test_a_slip_shorter_than_a_step_sticks_again(method, excess):
 )
 @pytest.mark.parametrize("static", [1.0, 1.05])
 def test_rough_loads(run, static):
-    for seed in (0,):
-        noise = np.random.default_rng(seed).standard_normal(41)
-        times = np.linspace(0, 2, 41)
-        load = 1.2 * np.sin(2 * times) + 0.35 * noise
-        load[0] = 0.0
-        x, log = exact(times, load, 1.0, static)
-        r = mflow.solve_dynamics(
-            [1.0], load=(times, load, [1.0]), t_span=(0, 2), x0=[0.0], friction=mflow.Friction(0, 1.0, static=static), **run
-        )
-        assert r.reason == "finished", r.message
-        assert [what for *_, what in r.switches] == [what for _, what in log]
-        assert np.allclose([t for t, *_ in r.switches], [t for t, _ in log], atol=2e-3)
-        assert abs(r.x[0, -1] - x) < (3e-4 if "dt" in run else 1e-5)
+    noise = np.random.default_rng(0).standard_normal(41)
+    times = np.linspace(0, 2, 41)
+    load = 1.2 * np.sin(2 * times) + 0.35 * noise
+    load[0] = 0.0
+    x, log = exact(times, load, 1.0, static)
+    r = mflow.solve_dynamics(
+        [1.0], load=(times, load, [1.0]), t_span=(0, 2), x0=[0.0], friction=mflow.Friction(0, 1.0, static=static), **run
+    )
+    assert r.reason == "finished", r.message
+    assert [what for *_, what in r.switches] == [what for _, what in log]
+    assert np.allclose([t for t, *_ in r.switches], [t for t, _ in log], atol=2e-3)
+    assert abs(r.x[0, -1] - x) < (3e-4 if "dt" in run else 1e-5)
 
 
 @pytest.mark.parametrize("method", ["newmark", "hht", "generalized_alpha", "bathe"])

@@ -31,13 +31,13 @@ def says_stop(answer: Any) -> bool:
 
 
 def ask(name: str, function: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
-    """What a function says that a driver asks between steps; what it raises is known by its `name` then: see `reason_of`."""
+    """Call a function that a driver asks between steps, such as a callback: `reason_of` tells by `name` what was raised in it."""
     return function(*arguments, **named)
 
 
 def reason_of(error: BaseException) -> tuple[str, str]:
-    """(reason, words on the function that it comes from) of a run that an exception ended: "interrupted", "callback_failed" where it comes
-    from a function that was asked by `ask`, and else "rhs_failed"."""
+    """(reason, words that name the function) of a run that an exception ended: "interrupted"; "callback_failed" where it was raised in a
+    function that `ask` had called; else "rhs_failed"."""
     if isinstance(error, KeyboardInterrupt):
         return "interrupted", ""
     trace = error.__traceback__

@@ -29,7 +29,7 @@ from mflow.base.telling import tell
 __all__ = ["end_words", "is_jump", "is_line", "is_singular", "jumps_along", "root_of", "sliding_words", "tell_of_jumps"]
 
 HALVINGS = 60
-TO_ANY = 1100  # from any number to any other
+TO_ANY = 1100  # halvings from any number to any other
 NO_LINE = 0.02  # of f a 64th as far from its root; a line has .0156, |y|^0.9 .0237
 BENT = 0.01  # of the change over an interval: less is a line; |y|^0.9 is bent by twice as much
 STAYS, GROWS = 0.3, 2.0  # of the change over the first interval, over the last one: a jump leaves about all of it, a pole makes more

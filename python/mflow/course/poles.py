@@ -37,12 +37,9 @@ LAST = 64.0  # units in the last place of t: a pole is not known more closely
 NEAR, FAR = 1024.0, 2.0**20  # times that: the distances between which the power is measured, to .0002
 LEAST_POWER = 0.998
 ASIDE = 1e-3  # of the state: where a pole in time stands as well, and one at which the state is met by something does not
-SHRUNK, DEEPER = (
-    1e-5,
-    1e-3,
-)  # of the run: steps below which a pole is looked for; and of those that found none, below which the next look is
-AGAIN = 1024  # steps after which one is looked for as at first
-REACH = 1024.0  # steps of that size: how far a pole may be
+DEEPER = 1e-3  # of a step where no pole was found: the next look is where steps are shorter than this
+AGAIN = 1024  # steps, after which the length below which poles are looked for is the first one again
+REACH = 1024.0  # steps: how far ahead a pole is looked for
 STRIP = 1e-7  # of t: at least so far, as the power is measured over a part of it
 
 Slope = Callable[[float, Array], Array]

@@ -32,7 +32,7 @@ from numpy.typing import NDArray
 
 from mflow.base.checks import Array, as_array, check_number, check_whole, shown
 from mflow.base.methods import Method
-from mflow.course.jumps import is_jump, is_line, is_singular, root_of
+from mflow.course.jumps import TO_ANY, is_jump, is_line, is_singular, root_of
 from mflow.solvers.mass import Mass
 
 __all__ = ["Walls", "check_signs", "left_words", "let_go", "look_for_walls", "shrunk", "steps_between_looks", "walls_of"]
@@ -40,7 +40,6 @@ __all__ = ["Walls", "check_signs", "left_words", "let_go", "look_for_walls", "sh
 MOST = 500  # rows of a mass matrix that is solved with for words
 NEXT_TO = 64.0  # of what it falls by in the shortest step that was tried
 ASKED = 256  # evaluations in search of components
-HALVINGS = 1100  # from any number to any other
 NEAR, FAR, VERY_FAR = 16, 512, 100_000  # steps that are left: where tries have failed, each RARELY of them, and between
 FAILED = 12  # of tries since the last look, SOON steps before; smooth solutions have some 7
 SOON, OFTEN, RARELY = 32, 128, 1024
@@ -57,7 +56,7 @@ SHORT = 1e-13  # of t: some fifty of the shortest steps, whose length changes wi
 LONGEST = 1.0 / 64.0
 ROUNDED = 1e-14  # of the largest slope: no drive
 BARRIERS = (1e-3, 1e-6, 1e-12, 1e-24, 1e-48)  # of a tolerance: how far from a pole at 0 f leads back, perhaps
-SHRUNK = 1e-6  # of the run
+SHRUNK = 1e-6  # of the run: steps below which a pole in time is looked for
 TURNS = 24  # halvings
 SMALL = 1e-3  # of atol: what a component that is 0 may have been
 
@@ -543,7 +542,7 @@ class Walls:
             inner = 0.0
             if not np.all(np.isfinite(self._slope(t, y, j, -ROUNDED * size))):
                 return 0.0
-        for _ in range(HALVINGS):
+        for _ in range(TO_ANY):
             middle = 0.5 * (inner + outer)
             if middle in (inner, outer):
                 break

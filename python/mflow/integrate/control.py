@@ -264,7 +264,8 @@ class GivenSteps:
             return self.sizes[k : k + count], self.ends[k : k + count]
         if self.asked is None or self.asked[0] != k:  # once a step, whatever had its turn between
             name = f"dt(q, t, {', '.join('xv' if len(state) > 1 else 'y')}) at q = {k}, t = {t:g}"
-            self.asked = k, *self._end(name, ask("dt", self.function, k, t, *state), t)
+            function = self.function
+            self.asked = k, *ask("dt", lambda: self._end(name, function(k, t, *state), t))
         return np.array([self.asked[1]]), np.array([self.asked[2]])
 
     def took(self, k: int) -> None:

@@ -156,11 +156,9 @@ class Ending:
             return ""
         first = _size(np.ravel(self.start)[: self.run.y.size])
         why = (self.warned or self.hint()) if last > GROWTH * max(1.0, first) else ""
-        return (
-            f"the state grew from {first:.3g} to {last:.3g} (its largest entry at the start and at the end): {why}"
-            if "exceeds" in why
-            else ""
-        )
+        if "exceeds" not in why:
+            return ""
+        return f"the state grew from {first:.3g} to {last:.3g} (its largest entry at the start and at the end): {why}"
 
     def _leaps_at_start(self) -> bool:
         """Whether the first step was so far beyond the limit that no solution is followed from there."""

@@ -79,7 +79,7 @@ class Stepper(Kept):
     direction : float
         Its sign is the direction of steps under error control.
     first_step, max_step, min_step, jac, jac_sparsity, lband, uband, solver, args, inplace, mass, consistent, exclude_algebraic
-        As in `mflow.solve_ivp`; max_step is a number. Of second order: solver as in `mflow.solve_dynamics`, no jac.
+        As in `mflow.solve_ivp`; max_step is a number. Of second order: solver as in `mflow.solve_dynamics`, no jac. Read-only: ``st.args``.
     breaks : array_like (k,), optional
         Times where fun or accel jumps, and ``fun.breaks`` with them: `step` under error control and `advance_to` land on each, and a new
         start is made there when the stepper goes on. A fixed step that would pass one is an error.

@@ -240,7 +240,7 @@ def minimize(
         saving.end(descent, status in ENDINGS)
     except BaseException as error:
         (reason, who), where = reason_of(error), f"iteration {descent.run.k}"
-        text, note = f"{who}{type(error).__name__} in {where}: {error}", f"in mflow.minimize, {where}; .partial_result holds the result"
+        text, note = f"{who}{type(error).__name__} in {where}: {error}", f"in mflow.minimize, {where}; .partial_result holds all before"
         attach(error, as_pending(error, OptimizeResult, lambda: doubts.said(descent.result(-1, reason, text, ask=False))), note)
         raise
     out = None

@@ -37,8 +37,8 @@ class TrainResult(Examined):
         once more after the run (and not counted in nfev), is less than all others.
     success, status : 0 all epochs done or stopped early, 1 max_steps, 2 stopped by a callback, -1 the rest.
     reason : "finished", "converged" and "line_search_failed" (of a line search), "early_stopped", "max_steps", "callback",
-        "non_finite", "diverged" (also where the loss is at the end beyond 1e10 times its start), "rhs_failed" (fun raised),
-        "callback_failed", "interrupted".
+        "non_finite", "diverged" (also where the loss is at the end beyond 1e10 times its start), "rhs_failed" (fun, metric
+        or a schedule raised), "callback_failed", "interrupted".
     message : what happened, in words.
     epochs, nit, nfev : epochs begun, steps, evaluations of the gradient. ncheck : evaluations that checked the gradient.
     history : a TrainHistory of float64 arrays, with `to_frame(per="epoch")` for pandas. An entry an epoch: loss (mean over its rows),

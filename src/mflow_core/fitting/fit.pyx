@@ -13,7 +13,7 @@ from mflow_core.fitting.callbacks cimport Calls, loss_of_python, residuals_of_py
 from mflow_core.fitting.marquardt cimport advance
 from mflow_core.fitting.point cimport (BAD_START, BLURRED, BOTH, DIFFERENCES, FTOL, GTOL, MAX_NFEV, PAUSE, ROUNDING, STEPPED, STUCK, VANISHED,
                                        XTOL, ZEROS, allocate, begin, factor, jacobian, look, loss_fn, marquardt_t, renew, residuals_fn,
-                                       rests, transposed, unit)
+                                       rests, transposed, unit, usual_length)
 from mflow_core.fitting.robust cimport CompiledLoss, robust_loss
 from mflow_core.fitting.triangle cimport apply_qt, inverse_square, qr
 from mflow_core.owner cimport mf_give, mf_take
@@ -40,14 +40,6 @@ cdef object copied(const double *values, ptrdiff_t n):
     out = np.empty(n)
     memcpy(cnp.PyArray_DATA(<cnp.ndarray> out), values, n * sizeof(double))
     return out
-
-
-cdef double usual(const marquardt_t *s, ptrdiff_t j) noexcept:
-    """The length of a difference at x, bounds aside."""
-    cdef double scale = fabs(s.x[j]), h
-    scale = s.floor * s.size[j] if s.floor * s.size[j] > scale else scale
-    h = s.steps[j] * (scale if scale > 0.0 else 1.0)
-    return s.least[j] if s.least[j] > h else h
 
 
 cdef class Fit:
@@ -262,7 +254,7 @@ cdef class Fit:
         cdef ptrdiff_t j
         cdef const double *start = NULL if x0 is None else <const double *> cnp.PyArray_DATA(<cnp.ndarray> x0)
         for j in range(self.s.n):
-            if fabs(self.s.x[j]) >= large or start != NULL and fabs(self.s.x[j] - start[j]) < lengths * usual(&self.s, j):
+            if fabs(self.s.x[j]) >= large or start != NULL and fabs(self.s.x[j] - start[j]) < lengths * usual_length(&self.s, self.s.x, j):
                 return True
         return False
 
@@ -276,7 +268,7 @@ cdef class Fit:
         cdef bint moves = False
         cdef ptrdiff_t i, j
         for j in range(s.n):
-            step[j] = 0.0 if s.fixed[j] else usual(&self.s, j) * shares[j]
+            step[j] = 0.0 if s.fixed[j] else usual_length(s, s.x, j) * shares[j]
             moves = moves or step[j] != 0.0
             if not s.lower[j] <= s.x[j] + share * step[j] <= s.upper[j]:
                 sign = -share

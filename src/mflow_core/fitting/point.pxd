@@ -1,5 +1,6 @@
 # cython: language_level=3
 """A fit as C sees it: functions, settings, the point where it stands and its factorisation."""
+from libc.math cimport fabs
 from libc.stddef cimport ptrdiff_t
 from libc.stdint cimport int32_t, int64_t
 
@@ -86,6 +87,14 @@ ctypedef struct marquardt_t:
 cdef inline double unit(const marquardt_t *s, ptrdiff_t j) noexcept nogil:
     """The unit of a parameter."""
     return s.D[j] if s.D[j] > 0.0 else 1.0
+
+
+cdef inline double usual_length(const marquardt_t *s, const double *x, ptrdiff_t j) noexcept nogil:
+    """The length of a difference of parameter j at x, bounds aside."""
+    cdef double scale = fabs(x[j]), h
+    scale = s.floor * s.size[j] if s.floor * s.size[j] > scale else scale
+    h = s.steps[j] * (scale if scale > 0.0 else 1.0)
+    return s.least[j] if s.least[j] > h else h
 
 
 cdef inline bint rests(const marquardt_t *s, ptrdiff_t j) noexcept nogil:

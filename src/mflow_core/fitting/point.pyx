@@ -101,11 +101,7 @@ cdef int cost_of(marquardt_t *s, const double *f, double *cost) noexcept nogil:
 
 cdef double step_of(const marquardt_t *s, const double *x, ptrdiff_t j, double *second) noexcept nogil:
     """The difference step of parameter j at x, within the bounds; second: that of the other point, 0 for x itself."""
-    cdef double scale = fabs(x[j]), h
-    if s.floor * s.size[j] > scale:
-        scale = s.floor * s.size[j]
-    h = s.steps[j] * (scale if scale > 0.0 else 1.0)
-    h = s.least[j] if s.least[j] > h else h
+    cdef double h = usual_length(s, x, j)
     h = -h if x[j] < 0.0 else h
     second[0] = -h if s.central else 0.0
     if not s.bounded or s.lower[j] <= x[j] + h <= s.upper[j] and s.lower[j] <= x[j] + second[0] <= s.upper[j]:

@@ -34,8 +34,8 @@ from mflow_core.solvers.stages.mass cimport leave_null_space
 from mflow_core.stepping.energy.ledger cimport ledger_idle, ledger_step, ledger_told
 from mflow_core.stepping.motion cimport motion_error, motion_start
 from mflow_core.stepping.output cimport RECORD_ACT, RECORD_EVENT, RECORD_FULL, extend, is_full, polynomial, write_step
-from mflow_core.stepping.run cimport (LEG_OVER, POLE_DUE, RHO_DUE, RUN_INSIDE, RUN_WALLS, WALL_DUE, accept, couples, end_has_slope, linearizes, rho_is_due, run_ready,
-                                      run_settle, try_step)
+from mflow_core.stepping.run cimport (LEG_OVER, POLE_DUE, RHO_DUE, RUN_INSIDE, RUN_WALLS, WALL_DUE, accept, couples, end_has_slope,
+                                      linearizes, rho_is_due, run_ready, run_settle, try_step)
 from mflow_core.stepping.starts cimport leave_grid, run_act, size_of
 from mflow_core.stepping.watch.handover cimport run_doubt, run_watch
 from mflow_core.stepping.watch.leaps cimport leaps

@@ -102,6 +102,9 @@ def test_a_bad_answer_of_a_callback_is_none_of_its_exceptions():
     with pytest.raises(TypeError, match="a step above 0") as told:
         mflow.solve_ivp(decay, (0, 1), [1.0], max_step=lambda t, y: "long")
     assert told.value.partial_result.reason == "callback_failed"
+    with pytest.raises(ValueError, match="a finite step above 0") as told:
+        mflow.solve_ivp(decay, (0, 1), [1.0], method="rk4", dt=lambda k, t, y: -1.0)
+    assert told.value.partial_result.reason == "callback_failed"
     with pytest.raises(TypeError, match="callback: expected it to return True") as told:
         mflow.solve_ivp(decay, (0, 1), [1.0], callback=lambda t, y: y)
     assert told.value.partial_result.reason == "callback_failed"

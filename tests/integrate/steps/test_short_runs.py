@@ -1,5 +1,7 @@
 """Runs that are asked for their steps alone begin without what longer ones need. Whatever they meet, they are as those that have it all."""
 
+import contextlib
+import inspect
 import math
 import warnings
 
@@ -8,6 +10,7 @@ import pytest
 from scipy.integrate import solve_ivp as by_scipy
 
 import mflow
+import mflow.integrate.ivp
 
 PLAIN = {"rtol": 1e-6, "atol": 1e-9}
 
@@ -89,6 +92,19 @@ def test_a_run_of_a_few_steps_can_be_examined():
     assert found.nsteps < 30
     assert found.posedness().verdict == "ill-posed"
     assert math.isclose(found.y[0, -1], math.e, rel_tol=1e-5)
+
+
+def test_any_other_argument_makes_a_run_that_has_it_all(monkeypatch):
+    """A short run takes these alone: another that it does not know of would be without effect."""
+    taken = {"fun", "t_span", "y0", "method", "rtol", "atol", "args", "inplace", "parameters"}
+    short = []
+    monkeypatch.setattr(mflow.integrate.ivp, "_short", lambda *given: short.append(given))
+    mflow.solve_ivp(lambda t, y: -y, (0.0, 1.0), [1.0])
+    assert len(short) == 1
+    for name in [one for one in inspect.signature(mflow.solve_ivp).parameters if one not in taken]:
+        with contextlib.suppress(Exception):  # what it is refused with is not asked here
+            mflow.solve_ivp(lambda t, y: -y, (0.0, 1.0), [1.0], **{name: object()})
+        assert len(short) == 1, name
 
 
 def test_arguments_of_functions_and_functions_that_fill():
