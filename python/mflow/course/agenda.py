@@ -13,10 +13,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from mflow.base.checks import Array, check_number, real_array, shown
-from mflow.course.grid import count_steps
 
-__all__ = ["Agenda", "Dose", "agenda_of", "check_breaks", "check_doses", "grid_misfit", "steps_left"]
+__all__ = ["ROUNDING", "Agenda", "Dose", "agenda_of", "check_breaks", "check_doses", "count_steps", "grid_misfit", "steps_left"]
 
+ROUNDING_OF_TIMES = 4.5e-16  # of both times: what the core takes for the end of a grid
+ROUNDING = 1e-12  # a remainder this small against the whole span is no step of its own
 BY_STEPS = 'it needs error control or steps of one size (dt=0.01), got steps one by one or dt="auto"; omit it, or give rtol or dt'
 
 
@@ -140,3 +141,13 @@ def grid_misfit(run: Any, goal: float, step: float) -> str:
     if size != step or not 0 <= k_base <= run.k or abs(run.t - grid) > abs(step) or steps_left(run, goal, step) < 0:
         return f"grid: expected steps of {step!r} that lead to t = {run.t!r}, got {run.grid}"
     return ""
+
+
+def count_steps(t0: float, t1: float, step: float) -> int:
+    """Equal steps from t0 to t1, the last of which may be shorter."""
+    if t1 == t0:
+        return 0
+    if not math.isfinite(step):
+        return 1
+    lost = ROUNDING_OF_TIMES * (abs(t0) + abs(t1)) / abs(step)  # far from 0: no step is as short as rounding of t, where the core lands
+    return max(1, math.ceil((t1 - t0) / step * (1.0 - ROUNDING) - min(lost, 0.5)))

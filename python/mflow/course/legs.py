@@ -123,7 +123,8 @@ class TwoMethods(legs.Legs):
                 other |= {"switches": len(self.turns), "steps_by_method": {one.name: other.nsteps * (one is method) for one in self.pair}}
                 other.message += f"; from the start on, as {ended}"
                 return other
-            if other.reason == result.reason and abs(other.t[-1] - self.t) <= AT_ONE_PLACE * abs(self.t - asked["t_span"][0]):
+            end = other.t[-1] if other.t.size else np.nan  # neither has come to the first time of t_eval
+            if other.reason == result.reason and not abs(end - self.t) > AT_ONE_PLACE * abs(self.t - asked["t_span"][0]):
                 return result  # neither method passes that place
         return result
 

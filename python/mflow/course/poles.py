@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from mflow_core.stepping import stepper
-from mflow_core.stepping.legs import look_for_poles
+from mflow_core.stepping.legs import last_step_was, look_for_poles, poles_are_looked_for
 
-from mflow.base.checks import OUTSIDE, Array
+from mflow.base.checks import OUTSIDE, Array, check_number, check_whole, shown
 
 if TYPE_CHECKING:
     from mflow_core.stepping.stepper import Run
@@ -153,6 +153,26 @@ class PoleAhead:
             return
         look_for_poles(run, 0.0)
         self.words, self.last = words_of(pole[0]), pole[0] - math.copysign(2.0 * pole[1], h)
+
+    def pack(self) -> list[Any]:
+        """What a file has of it."""
+        return [*poles_are_looked_for(self.run), self.looked, self.last if self.words else None, self.words]
+
+    def unpack(self, saved: Any, t0: float) -> str:
+        """As `pack` has given it; why it cannot be. t0 : where the run began."""
+        try:
+            below, before, looked, last, words = saved
+            below, before = check_number(below, "pole", low=0.0), check_number(before, "pole", low=0.0)
+            self.looked = check_whole(looked, "pole", 0, int(self.run.k))
+            last = self.last if last is None else check_number(last, "pole")
+            if not isinstance(words, str) or not min(t0, self.last) <= last <= max(t0, self.last) or below > max(self.shrunk, 0.0):
+                raise ValueError(f"pole: expected a time of the run and words, got {shown(saved)}")
+        except (TypeError, ValueError) as error:
+            return str(error)
+        self.last, self.words = last, words
+        look_for_poles(self.run, below)
+        last_step_was(self.run, before)
+        return ""
 
     def _grows_along(self, pole: float) -> bool:
         """Whether f grows towards the pole along the solution's tangent, too: y cot(t) does not, where y goes through 0 there."""

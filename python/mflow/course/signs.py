@@ -30,14 +30,12 @@ from mflow_core.problems.inside import Inside
 from mflow_core.stepping import stepper
 from numpy.typing import NDArray
 
-from mflow.base.checks import Array, as_array, check_number, check_whole, shown
+from mflow.base.checks import Array, check_number, check_whole, shown
 from mflow.base.methods import Method
 from mflow.course.jumps import TO_ANY, is_jump, is_line, is_singular, root_of
-from mflow.solvers.mass import Mass
 
-__all__ = ["Walls", "check_signs", "left_words", "let_go", "look_for_walls", "shrunk", "steps_between_looks", "walls_of"]
+__all__ = ["Walls", "let_go", "look_for_walls", "shrunk", "steps_between_looks", "walls_of"]
 
-MOST = 500  # rows of a mass matrix that is solved with for words
 NEXT_TO = 64.0  # of what it falls by in the shortest step that was tried
 ASKED = 256  # evaluations in search of components
 NEAR, FAR, VERY_FAR = 16, 512, 100_000  # steps that are left: where tries have failed, each RARELY of them, and between
@@ -59,73 +57,6 @@ BARRIERS = (1e-3, 1e-6, 1e-12, 1e-24, 1e-48)  # of a tolerance: how far from a p
 SHRUNK = 1e-6  # of the run: steps below which a pole in time is looked for
 TURNS = 24  # halvings
 SMALL = 1e-3  # of atol: what a component that is 0 may have been
-
-
-def check_signs(nonnegative: Any, start: Array, mode: str) -> NDArray[np.int64] | None:
-    """The components, as numbers of the flat state; None: none. Raises TypeError, ValueError or IndexError."""
-    if nonnegative is None or nonnegative is False:
-        return None
-    if mode != "adaptive":
-        raise ValueError("nonnegative: signs are kept by error control, and dt gives fixed steps; omit it, or give rtol in place of dt")
-    n = start.size
-    given = as_array(nonnegative, "nonnegative")
-    if nonnegative is True:
-        index = np.arange(n)
-    elif given.dtype == bool and given.shape in (start.shape, (n,)):
-        index = np.flatnonzero(given)
-    elif given.dtype.kind in "iu" and given.ndim <= 1:
-        index = np.atleast_1d(given)
-        if index.size and (index.min() < -n or index.max() >= n):
-            raise IndexError(f"nonnegative: expected components from 0 to {n - 1}, got {shown(nonnegative)}")
-        index = np.unique(index % n)
-    else:
-        raise TypeError(f"nonnegative: expected True, components, or a mask of y0's shape {start.shape}, got {shown(nonnegative)}")
-    bad = index[start.ravel()[index] < 0.0]
-    if bad.size:
-        raise ValueError(f"y0: expected no component below 0 where nonnegative says so, got {float(start.ravel()[bad[0]])!r} in {bad[0]}")
-    return index.astype(np.int64) if index.size else None
-
-
-def left_words(run: Any, inside: Inside | None, signs: NDArray[np.int64] | None = None, *, mass: Mass | None = None) -> str:
-    """Words, where the last tries of a run that could not go on left the domain, and the solution itself does, or where the state has been
-    moved out of it; "" otherwise. mass: fun's values are no slopes then, which M tells where it is diagonal or regular, and else only the
-    tries."""
-    below = np.empty(0) if signs is None else signs[np.ravel(run.y)[signs] < 0.0]
-    if below.size:
-        value = np.ravel(run.y)[below[0]]
-        return f"component {below[0]}, which must not be below 0, is {value:.3g} at t = {run.t:.9g}, behind a dose or an action there"
-    j = inside.left if inside is not None else None
-    if j is None or inside is None:
-        return ""
-    y = np.ravel(run.y)
-    slope = np.ravel(run.slope(run.t, run.y))
-    if mass is not None:
-        slope = _slopes(mass.at(run.t), slope)
-    falls = float(slope[j]) * run.tried
-    inside.forget()
-    where = f"component {j}, which must not be below 0, is {y[j]:.3g} at t = {run.t:.9g} after {run.k} steps, and "
-    tries = f"every step tried from there, down to {abs(run.tried):.3g}, leads below 0"
-    if not np.isfinite(falls):
-        return where + tries
-    if not y[j] <= NEXT_TO * abs(falls) or not (falls < 0.0 or y[j] == 0.0):
-        return ""
-    return f"{where}its slope is {slope[j]:.3g}: {tries}"
-
-
-def _slopes(mass: Mass, f: Array) -> Array:
-    """y' where M y' = f, NaN where M tells none."""
-    rows = mass.rows
-    if np.array_equal(rows.row_of, rows.indices):
-        out = np.full(f.shape, np.nan)
-        out[rows.indices] = f[rows.indices] / rows.values
-        return out
-    if mass.n_algebraic or mass.n > MOST:
-        return np.full(f.shape, np.nan)
-    solved: Array = np.asarray(np.linalg.solve(rows.full(), f), dtype=np.float64)
-    return solved
-
-
-# ---- walls that a run meets -------------------------------------------------------------------------------------------------------------
 
 
 class Wall(NamedTuple):
@@ -308,6 +239,11 @@ class Walls:
             return None
         return {"kept": self.found, "since": list(self.slides.items()), "slid": list(self.slid.items())}
 
+    @property
+    def may_lose(self) -> bool:
+        """Whether `lost` has something to look at."""
+        return bool(self.found) or self.known is not None
+
     def lost(self, aside: Callable[..., Any]) -> str:
         """What speaks against components that are 0 at a number that no solution crosses: f leads away from there, so that it matters how
         small they are, and that is below atol. aside : see `due`."""
@@ -317,14 +253,15 @@ class Walls:
     def _look_for_lost(self) -> None:
         y, atol = np.ravel(self.run.y), np.broadcast_to(self.atol.ravel(), np.ravel(self.run.y).shape)
         forwards = float(np.copysign(1.0, self.run.h))
-        for j, bound, side, _, ends in self.found:
+        known = () if self.known is None else (Wall(int(j), 0.0, 1, ends=True) for j in self.known)
+        for j, bound, side, _, ends in [*self.found, *known]:
             small = SMALL * float(atol[j])
-            if ends and y[j] == bound and small > 0.0:
+            if ends and y[j] == bound and small > 0.0 and self._slope(self.run.t, y, j, bound)[j] == 0.0:
                 rate = forwards * side * float(self._slope(self.run.t, y, j, bound + side * small)[j]) / small
                 if np.isfinite(rate) and rate * self.span > 1.0:
                     self.text = (
-                        f"component {j} has fallen below atol = {atol[j]:g}, and is 0 now, where it stays; any other number would grow "
-                        f"there, at a rate of {rate:.3g}: give a smaller atol"
+                        f"component {j} is 0 now, where it stays, and any other number would grow there, at a rate of {rate:.3g}: if it "
+                        f"has only fallen below atol = {atol[j]:g}, give a smaller one"
                     )
                     return
 
@@ -405,8 +342,8 @@ class Walls:
         return []
 
     def _has_pole_in_time(self, t: float, y: Array, j: int, value: float) -> bool:
-        """Whether the slope beside 0 changes its sign in the step that was tried where it grows without bound, as that of y' = y cot(t): such a
-        solution crosses 0 there."""
+        """Whether the slope beside 0 changes its sign in the step that was tried where it grows without bound, as that of y' = y cot(t): such
+        a solution crosses 0 there."""
         low, high = t, t + float(self.run.tried)
         first, last = (float(self._slope(time, y, j, value)[j]) for time in (low, high))
         if not first * last < 0.0:

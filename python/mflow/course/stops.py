@@ -19,8 +19,7 @@ from mflow_core.stepping import stepper
 
 from mflow.base.checks import Array, as_tuple
 from mflow.base.methods import Method
-from mflow.course.agenda import Dose, check_breaks, check_doses
-from mflow.course.grid import ROUNDING
+from mflow.course.agenda import ROUNDING, Dose, check_breaks, check_doses
 
 __all__ = ["Met", "Stops", "check_actions"]
 

@@ -31,8 +31,8 @@ EVERY = 1000  # steps between two checkpoints, where the user does not say
 
 class StepState(NamedTuple):
     """What a run keeps beside its state: its step, its looks at the curvature, the evaluations so far, what t cannot hold of the sum of
-    steps that were given one by one, the evaluations that only words of warnings took, what was seen of steps past the limit, and the walls
-    that were met."""
+    steps that were given one by one, the evaluations that only words of warnings took, what was seen of steps past the limit, the walls
+    that were met, and how a pole in time is looked for."""
 
     dt: float
     looks: spectrum.Looks
@@ -41,6 +41,7 @@ class StepState(NamedTuple):
     looked: int
     past: Any = None
     walls: Any = None
+    pole: Any = None
 
 
 class Checkpoints:
@@ -90,7 +91,7 @@ class Checkpoints:
     def write(self, state: StepState) -> None:
         """The state of the run, its history and its events, at once or not at all."""
         self.saved_k = self.run.k
-        dt, looks, nfev, lost, looked, past, walls = state
+        dt, looks, nfev, lost, looked, past, walls, pole = state
         facts = {
             "call": self._call(), "done": self.history.rows.done, "dt": dt, "looks": _saved(looks), "nfev": nfev,
             "held": self.held or bool(self.run.stiffness[3]), **({"lost": lost} if "steps" in self.facts() else {}),
@@ -98,6 +99,7 @@ class Checkpoints:
             **({"looked": looked} if looked or looks != spectrum.Looks() else {}),
             **({"beyond": self.history.beyond} if self.history.beyond else {}),
             **({} if past is None else {"past": past}), **({} if walls is None else {"walls": walls}),
+            **({} if pole is None else {"pole": pole}),
         }  # fmt: skip
         blocks = {"run": self.run.pack(), **{f"rows {k}": v for k, v in self.history.pack().items()}}
         if self.events is not None:
@@ -142,7 +144,7 @@ class Checkpoints:
             least = looks.spent + looks.uneven
             if looked < least or ("looked" not in facts and looks != spectrum.Looks()):
                 raise ValueError(f"looked: expected at least {least} evaluations beside the run, got {facts.get('looked')!r}")
-            return StepState(dt, looks, nfev, lost, looked, facts.get("past"), facts.get("walls"))
+            return StepState(dt, looks, nfev, lost, looked, facts.get("past"), facts.get("walls"), facts.get("pole"))
         except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise ValueError(f"resume: {path} does not fit this call, or is damaged ({misfit_of(error)})") from error
 
@@ -285,7 +287,7 @@ def facts_of(drive: Drive) -> dict[str, Any]:
 def go_back(drive: Drive, checkpoints: Checkpoints) -> None:
     """Goes back to where a checkpoint was written. Raises ValueError where no run of this call can have come to that place."""
     path = drive.settings.resume
-    step, looks, nfev, lost, drive.looked, past, walls = checkpoints.resume(path)
+    step, looks, nfev, lost, drive.looked, past, walls, pole = checkpoints.resume(path)
     wrong = misfit_of_grid(drive, step, lost)
     if drive.mode == "auto":
         wrong = wrong or looks_misfit(looks, step, drive.run, drive.t0, drive.t1, drive.method)
@@ -295,6 +297,9 @@ def go_back(drive: Drive, checkpoints: Checkpoints) -> None:
         wrong = wrong or drive.past.misfit(past)
     if walls is not None and not wrong:
         wrong = f"walls: expected none, got {walls!r}" if drive.walls is None else drive.walls.resume(walls)
+    if pole is not None and not wrong:
+        drive.pole = drive._pole_ahead()
+        wrong = f"pole: expected none, got {pole!r}" if drive.walls is None else drive.pole.unpack(pole, drive.t0)
     if not wrong and nfev != drive.run.nfev:
         wrong = f"nfev: expected the {drive.run.nfev} evaluations of the run, got {nfev}"
     if wrong:

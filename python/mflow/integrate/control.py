@@ -20,7 +20,7 @@ from mflow.base.checks import Array, as_array, as_number, check_choice, check_nu
 from mflow.base.methods import Method
 from mflow.base.progress import ask
 from mflow.base.telling import tell
-from mflow.course.grid import ROUNDING, count_steps
+from mflow.course.agenda import ROUNDING, count_steps
 
 if TYPE_CHECKING:
     from mflow.course.legs import Pair

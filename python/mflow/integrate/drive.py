@@ -25,8 +25,9 @@ from mflow.base.progress import Progress, Watcher
 from mflow.base.result import IVPResult, Origin, Result, attach, keep_origin, pending
 from mflow.base.telling import tell
 from mflow.course.agenda import Agenda, agenda_of, steps_left
+from mflow.course.nonnegative import check_signs, left_words
 from mflow.course.outputs import add_outputs, check_outputs
-from mflow.course.signs import Walls, check_signs, left_words, let_go, shrunk, walls_of
+from mflow.course.signs import Walls, let_go, shrunk, walls_of
 from mflow.course.stops import check_actions
 from mflow.integrate import control, curvature, endings
 from mflow.integrate.checkpoint import Checkpoints, StepState, facts_of, go_back
@@ -403,7 +404,16 @@ class Drive:
             looks = self.auto.looks if self.auto is not None else Looks()
             past = None if self.past is None else self.past.pack()
             walls = None if self.walls is None else self.walls.met
-            self.checkpoints.write(StepState(self.step, looks, int(self.run.nfev), lost, self.looked, past, walls))
+            pole = None
+            if self.pole is not None or (self.walls is not None and abs(self.run.h) < shrunk(self.walls.span)):
+                pole = self._pole_ahead().pack()
+            self.checkpoints.write(StepState(self.step, looks, int(self.run.nfev), lost, self.looked, past, walls, pole))
+
+    def _pole_ahead(self) -> PoleAhead:
+        """What looks for a pole in time: made where it is first needed."""
+        from mflow.course.poles import PoleAhead
+
+        return PoleAhead(self.run, shrunk(abs(self.t1 - self.t0)), self.t1) if self.pole is None else self.pole
 
     def _rests(self, rest: Rest) -> bool:
         """Whether the run is at rest, with nothing ahead that it knows of."""
@@ -440,9 +450,7 @@ class Drive:
         else:
             status = self.run.adaptive(count, goal, rows, paced=True) if pole is None else pole.steps(count, goal, rows, self._aside)
         if status == stepper.POLE_DUE:
-            from mflow.course.poles import PoleAhead
-
-            self.pole = PoleAhead(self.run, shrunk(abs(self.t1 - self.t0)), self.t1)
+            self.pole = self._pole_ahead()
             self._aside(self.pole.look, goal)
             return 0
         if self.walls is not None and (status == stepper.WALL_DUE or status in CANNOT):
@@ -503,7 +511,7 @@ class Drive:
             self.doubt.look()
             if self.legs is not None:
                 self.legs.doubted = bool(self.doubt.text)
-        run, method, lost = self.run, self.method, self.walls and self.walls.found and self.walls.lost(self._aside)
+        run, method, lost = self.run, self.method, self.walls and self.walls.may_lose and self.walls.lost(self._aside)
         if self.past is not None:
             self.warned = self.past.finish(self.name, stays_finite=status not in CANNOT)
         for text in (endings.few_digits(self.run, self.tolerances), self.auto and self.auto.doubt, lost):

@@ -15,7 +15,7 @@ from mflow.base.checks import Array, any_given, as_tuple, check_number, check_st
 from mflow.base.methods import AUTO, Method, as_method, asks_for_auto
 from mflow.base.pace import Pace
 from mflow.base.telling import tell, tell_of_order
-from mflow.course.grid import count_steps
+from mflow.course.agenda import count_steps
 from mflow.course.stops import Met, Stops, check_actions
 from mflow.integrate.control import (
     ATOL,

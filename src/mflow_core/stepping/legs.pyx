@@ -332,6 +332,16 @@ def look_for_poles(Run run, double h):
         (<Legs> run).calm.pole_h = (<Legs> run).stiff.pole_h = h
 
 
+def poles_are_looked_for(Run run):
+    """(h of `look_for_poles`, the length of the last step), for a file."""
+    return run.r.pole_h, run.r.h_before
+
+
+def last_step_was(Run run, double h):
+    """The length of the step before a run that goes on from a file."""
+    run.r.h_before = h
+
+
 cdef bint behind(run_t *r, Problem problem) noexcept:
     """The run of a problem whose callbacks have been exchanged. False: no memory."""
     cdef newton_t *newton = r.newton

@@ -1,4 +1,5 @@
 """A run: a method, a problem and the buffers; one step at a time. The loops are in loops.pyx and descent.pyx."""
+from libc.math cimport fabs
 from libc.stddef cimport ptrdiff_t
 from libc.stdint cimport int64_t
 
@@ -81,6 +82,7 @@ ctypedef struct run_t:
     int64_t k, k_base
     control_t c
     double pole_h                        # POLE_DUE is returned where steps below it do not grow; 0: never
+    double h_before                      # the length of the last step; 0: there was none
     double first_step                    # of a start under error control, behind an action too; 0: estimated
     control_t of_v                       # tolerances of a velocity, in second order; the rest of it is not used
     int n_D                              # vectors of the continuous extension: its degree
@@ -177,6 +179,7 @@ cdef inline bint rho_is_due(const run_t *r) noexcept nogil:
 cdef inline void accept(run_t *r, double t) noexcept nogil:
     r.now, r.next = r.next, r.now
     r.s_now, r.s_next = r.s_next, r.s_now
+    r.h_before = fabs(t - r.t)
     r.t_before, r.flags_before = r.t, r.f.flags
     r.t = t
     r.k += 1

@@ -351,7 +351,7 @@ cdef void run_set(run_t *r, double t0, double dt, const double *const *y0) noexc
     r.dt, r.k, r.k_base = dt, 0, 0
     r.slope_k = r.dense_k = r.rho_k = -1
     r.rho_next = 0
-    r.t_before = NAN
+    r.t_before, r.h_before = NAN, 0.0
     r.f.flags = MF_FRESH
     if r.leaps != NULL:
         memset(r.leaps, 0, leaps_size(r) * sizeof(int64_t))
@@ -381,7 +381,7 @@ cdef void run_restart(run_t *r, double t, const double *const *y) noexcept nogil
     r.leg.tries = r.leg.mild = 0
     r.leg.over = False
     r.rho_next = rho_held() if held else r.k
-    r.t_before = NAN
+    r.t_before, r.h_before = NAN, 0.0
     r.f.flags = MF_FRESH
     if r.leaps != NULL:                      # nothing is known of who is beyond 0
         memset(r.leaps + LEAPS_OF + (r.n + 63) // 64, 0, (r.n + 63) // 64 * sizeof(int64_t))
