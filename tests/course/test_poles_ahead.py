@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -55,3 +56,38 @@ def test_what_is_integrable_is_passed(fun: Any, exact: float, method: str) -> No
         r = mflow.solve_ivp(fun, (0.0, 2.0), [0.0], method, rtol=1e-6, atol=1e-6)
     assert r.success, r.message
     np.testing.assert_allclose(r.y[0, -1], exact, rtol=1e-3)
+
+
+@pytest.mark.parametrize("method", ["dopri5", "dop853", "esdirk43", "radau5", "bdf"])
+def test_a_run_that_goes_on_beside_a_pole_has_the_same_bits(method: str, tmp_path: Path) -> None:
+    """To a pole that ends it, and over one whose integral is finite."""
+
+    def ends(t: float, y: Any) -> Any:
+        return -y + 1.0 / (np.float64(5.03) - t)
+
+    def passes(t: float, y: Any) -> Any:
+        return np.abs(np.float64(5.03) - t) ** -0.9 + 0.0 * y
+
+    file = tmp_path / "run"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for fun in (ends, passes):
+            whole = mflow.solve_ivp(fun, (0, 10), [1.0], method)
+            for cut in (whole.nsteps // 2, whole.nsteps - 1):
+                mflow.solve_ivp(fun, (0, 10), [1.0], method, checkpoint=file, max_steps=cut)
+                r = mflow.solve_ivp(fun, (0, 10), [1.0], method, resume=file)
+                assert (r.reason, r.nsteps, r.nfev, r.y[0, -1]) == (whole.reason, whole.nsteps, whole.nfev, whole.y[0, -1])
+
+
+def test_a_solution_that_is_0_at_a_pole_goes_through() -> None:
+    for method in ("dopri5", "radau5", "bdf", "rodas5p"):
+        r = mflow.solve_ivp(lambda t, y: y / np.tan(t + 0.1), (0, 10), [1.0], method, rtol=1e-6, atol=1e-9)
+        np.testing.assert_allclose(r.y[0, -1], np.sin(10.1) / np.sin(0.1), rtol=2e-3)
+
+
+@pytest.mark.parametrize("wall", [lambda t, y: y * y, lambda t, y: np.array([np.nan if t > 0.5 else 1.0])], ids=["runs off", "nan"])
+def test_auto_ends_before_the_first_time_that_is_asked_for(wall: Any) -> None:
+    r = mflow.solve_ivp(wall, (0, 5), [1.0], "auto", t_eval=[3.0])
+    assert not r.success
+    assert r.y.shape == (1, 0)
+    assert r.reason in ("diverged", "non_finite")
