@@ -342,8 +342,8 @@ class Walls:
         return []
 
     def _has_pole_in_time(self, t: float, y: Array, j: int, value: float) -> bool:
-        """Whether the slope beside 0 changes its sign in the step that was tried where it grows without bound, as that of y' = y cot(t): such
-        a solution crosses 0 there."""
+        """Whether the slope beside 0 changes its sign in the step that was tried where it grows without bound, as that of y' = y cot(t):
+        such a solution crosses 0 there."""
         low, high = t, t + float(self.run.tried)
         first, last = (float(self._slope(time, y, j, value)[j]) for time in (low, high))
         if not first * last < 0.0:
