@@ -198,7 +198,7 @@ def _words(factor: float, term: Modified) -> str:
         return f"{flow} {'-' if term.kappa >= 0.0 else '+'} lr {abs(term.kappa):.6g} grad |g|^2"
     if term.remainder == 0.0:  # of higher order where f is quadratic
         return f"{flow} + O(lr^{term.order:g})"
-    return f"{flow} + O(lr^{term.order:g}), on f = L c^2/2 {term.remainder:.6g} lr^{term.order:g} L^{term.order + 1:g} c"
+    return f"{flow} + O(lr^{term.order:g}), on f = L c^2/2 {term.remainder:.{term.digits}g} lr^{term.order:g} L^{term.order + 1:g} c"
 
 
 def _of_rule(update: Rule, problem: Any, t_end: Any, dt: Any, parameters: dict[str, Any], symbols: bool) -> ConsistencyResult:

@@ -35,6 +35,7 @@ SAME = 1e-6  # relative
 NEAR = 0.05  # likewise, of moves at two steps: what is proportional to lr may differ
 G = np.array([1.0, 0.3])
 LEVELS = 5  # halvings, from which the limit is extrapolated
+MEASURED = 3  # digits of a term of high order: the difference of rates that are nearly equal
 
 
 class Kind(NamedTuple):
@@ -47,12 +48,14 @@ class Kind(NamedTuple):
 
 class Modified(NamedTuple):
     """order: the power of lr of the first term beyond the ODE. remainder: its coefficient in log(lambda)/lr at L = 1. kappa: of
-    grad |g|^2 where order is 1, else 0. shift: of lr g, where a rule's speed depends on lr. All NaN where they are not known."""
+    grad |g|^2 where order is 1, else 0. shift: of lr g, where a rule's speed depends on lr. All NaN where they are not known. digits: of
+    remainder, that are sure."""
 
     order: float
     remainder: float
     kappa: float
     shift: float = 0.0
+    digits: int = 6
 
 
 NOT_KNOWN = Modified(math.nan, math.nan, math.nan)
@@ -177,7 +180,8 @@ def modified_of(method: Method | Rule, kind: str, factor: float, order: int = 1)
         return NOT_KNOWN
     kappa, shift = (-0.25 * (twice - 2.0 * remainder), 2.0 * remainder - 0.5 * twice) if order == 1 else (0.0, 0.0)
     small = 1e-6 * factor**3
-    return Modified(float(order), remainder, kappa if abs(kappa) > small else 0.0, shift if abs(shift) > small else 0.0)
+    digits = MEASURED if order > 1 and isinstance(method, Method) and method.butcher is None else 6
+    return Modified(float(order), remainder, kappa if abs(kappa) > small else 0.0, shift if abs(shift) > small else 0.0, digits)
 
 
 def _of_tableau(A: Any, b: Any, order: int) -> float:
