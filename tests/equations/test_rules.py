@@ -118,6 +118,13 @@ def test_remainders_of_integrators(name: str, C: float | None) -> None:
     np.testing.assert_allclose(measured, found.remainder, rtol=0.6)
 
 
+def test_a_remainder_that_is_measured_is_printed_to_sure_digits() -> None:
+    """The error constant of the fifth BDF is 1/6."""
+    found = mflow.consistency("bdf")
+    np.testing.assert_allclose(found.remainder, 1 / 6, rtol=1e-2)
+    assert "0.17 lr^5" in found.modified
+
+
 def test_from_symbols_exactly() -> None:
     sympy = pytest.importorskip("sympy")
     L, lr, c = sympy.Symbol("L", positive=True), sympy.Symbol("lr", positive=True), sympy.Symbol("c", real=True)

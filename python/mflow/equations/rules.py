@@ -35,7 +35,7 @@ SAME = 1e-6  # relative
 NEAR = 0.05  # likewise, of moves at two steps: what is proportional to lr may differ
 G = np.array([1.0, 0.3])
 LEVELS = 5  # halvings, from which the limit is extrapolated
-MEASURED = 3  # digits of a term of high order: the difference of rates that are nearly equal
+MEASURED = 2  # digits of a term of high order: the difference of rates that are nearly equal
 
 
 class Kind(NamedTuple):
