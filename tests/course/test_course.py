@@ -174,6 +174,33 @@ def test_what_is_not_rest_is_not_taken_for_it(case: int) -> None:
     )
 
 
+@pytest.mark.parametrize("method", ["radau5", "dopri5", "bdf"])
+@pytest.mark.parametrize("lift", [1e-13, 1e-12])
+def test_a_bottleneck_is_no_rest(lift: float, method: str) -> None:
+    """y' = lift + y^2 - y^4 has no zero near 0, where the flow from -1/2 is slow for pi/sqrt(lift); its rest is at 1."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", mflow.StiffnessWarning)
+        r = mflow.solve_ivp(lambda t, y: [lift + y[0] ** 2 - y[0] ** 4], (0, 1e9), [-0.5], method, until="steady", max_steps=3000)
+    assert r.reason == "finished" or r.y[0, -1] == pytest.approx(1.0, rel=3e-3)
+
+
+def test_a_double_root_is_as_far_as_it_is() -> None:
+    """y' = -y^2 from 1 is y = 1/(1 + t): Newton's step there goes half the way."""
+    r = mflow.solve_ivp(lambda t, y: -y * y, (0, 1e6), [1.0], "radau5", until="steady")
+    assert r.reason == "finished" or r.y[0, -1] <= 1e-6
+    r = mflow.solve_ivp(lambda t, y: -(np.abs(y) ** 1.5), (0, 1e5), [1.0], "radau5", until="steady", steady_atol=1e-4, steady_rtol=1e-12)
+    assert r.reason == "steady"
+    assert r.y[0, -1] <= 1e-4
+    assert f"the state of rest is {r.y[0, -1] / 1e-4:.2g} of the tolerances away" in r.message
+
+
+def test_rest_beside_steps_at_their_stability_limit_says_why_it_is_one() -> None:
+    r = mflow.solve_ivp(lambda t, y: -y, (0, 1e9), [1.0], until="steady")
+    assert r.reason == "steady"
+    assert r.y[0, -1] > 1e-6
+    assert "steps at their stability limit keep the run there" in r.message
+
+
 def test_robertson_is_not_at_rest_before_it_is() -> None:
     early = mflow.solve_ivp(robertson, (0, 1e5), [1.0, 0.0, 0.0], "radau5", until="steady", rtol=1e-5, atol=1e-9)
     assert early.reason == "finished"

@@ -28,10 +28,37 @@ def test_a_run_ends_where_the_solution_does(method: str, k: float) -> None:
     assert "the solution ends near" in r.message
 
 
+@pytest.mark.parametrize("offset", [1.4646, 2.0, 3.0, 10.0])
+@pytest.mark.parametrize("method", ["dopri5", "tsit5"])
+@pytest.mark.filterwarnings("ignore:divide by zero")
+def test_a_run_does_not_go_to_and_fro_over_a_pole_to_its_end(method: str, offset: float) -> None:
+    """y = offset + sqrt(1 - 2 t) ends at t = 1/2; the run went on to 5, over the pole and back, at default tolerances."""
+    r = mflow.solve_ivp(lambda t, y: -1.0 / (y - offset), (0, 5), [offset + 1.0], method)
+    assert not r.success
+    assert r.t[-1] >= 0.5
+    assert "or before: the right-hand side grows without bound" in r.message
+
+
+@pytest.mark.parametrize("period", [0.01, 0.03])
+@pytest.mark.parametrize("method", ["dopri5", "tsit5"])
+@pytest.mark.filterwarnings("ignore:solve_ivp. fun jumps")
+def test_many_refused_steps_beside_a_pole_are_no_end(method: str, period: float) -> None:
+    """y' = s/y, y^2 = y0^2 + 2 int s: s changes its sign with t again and again, so that y never comes to the pole."""
+
+    def f(t: float, y: Any) -> Any:
+        return (-1.0 if t % period < 0.5 * period else 1.0) / y
+
+    start = np.sqrt(2.0 * period)
+    r = mflow.solve_ivp(f, (0, 8 * period), [start], method, rtol=1e-6, atol=1e-9)
+    assert r.nrejected > 0.5 * r.nsteps
+    assert r.success
+    assert r.y[0, -1] == pytest.approx(start, rel=1e-3)
+
+
 def test_a_run_that_goes_on_from_a_file_ends_at_the_same_step(tmp_path: Any) -> None:
     whole = mflow.solve_ivp(falls(1.0), (0, 1), [1.0], "bs32", max_steps=20_000)
     path = tmp_path / "run.mflow"
-    mflow.solve_ivp(falls(1.0), (0, 1), [1.0], "bs32", max_steps=700, checkpoint=path)
+    mflow.solve_ivp(falls(1.0), (0, 1), [1.0], "bs32", max_steps=20, checkpoint=path)
     rest = mflow.solve_ivp(falls(1.0), (0, 1), [1.0], "bs32", max_steps=20_000, resume=path)
     assert (rest.nsteps, rest.nfev, rest.message) == (whole.nsteps, whole.nfev, whole.message)
     assert np.array_equal(rest.y, whole.y)

@@ -220,22 +220,24 @@ def sliding_words(slope: Slope, t: float, y: Array, h: float, most: float = math
     return ""
 
 
-def end_words(slope: Slope, t: float, y: Array, h: float, most: float = math.inf) -> str:
+def end_words(slope: Slope, t: float, y: Array, h: float, most: float = math.inf, over: bool = False) -> str:
     """Words, where the solution ends within some steps of h from y at t: the slope grows without bound towards a state that it leads to
     from both sides, as of y' = -1/y at 0; "" otherwise.
 
-    slope : returns NaNs or infinities where it has no value. most : steps of h, in which that state is looked for.
+    slope : returns NaNs or infinities where it has no value. most : steps of h, in which that state is looked for. over : steps may have
+    gone over it before; it is to be there during the step, too.
     """
     here = _at(slope, t, y)
-    if not np.array_equal(here.f, slope(t, y)):
+    if not np.array_equal(here.f, slope(t, y)) or (over and not all(end_words(slope, t + part * h, y, h, most) for part in (0.5, 1.0))):
         return ""
     for reach in (reach for reach in REACHES if reach <= most):
         ends = _pole(slope, here, _at(slope, t, y + reach * h * here.f))
         if ends is not None:
             where = f" y = {ends[0].y.tolist()}" if y.size <= SHOWN else " a state nearby"
+            before = " or before" if over else ""
             return (
-                f"the solution ends near t = {t:.9g}: the right-hand side grows without bound towards{where}, and leads there from both "
-                "sides; let an event end the run before, or keep the right-hand side finite there"
+                f"the solution ends near t = {t:.9g}{before}: the right-hand side grows without bound towards{where}, "
+                "and leads there from both sides; let an event end the run before, or keep the right-hand side finite there"
             )
     return ""
 

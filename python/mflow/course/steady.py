@@ -3,7 +3,8 @@
 A small slope alone says nothing: a start may be slow, an oscillation passes f = 0, a state may creep. What is tested, with the Jacobian J
 at the state y and all lengths in units of atol + rtol |y|, root mean square:
 
-    how far it is      Newton's step to the state of rest, J d = -f, is at most 1 long, and the slope at y + d is what J leaves of it.
+    how far it is      Newton's step to the state of rest, J d = -f, is at most 1 long, the slope at y + d is what J leaves of it, and
+                       a second step from there, with the Jacobian there, is 2/5 as long at most, as d and those that follow add up.
                        Explicit steps at their stability limit come to stand beside it, as the error that holds them back stays as large as
                        a tolerance: there d may be 2 long, if of it the solution leaves 1/4, exp(h J) d, a step later
     what J cannot say  the part of f along directions in which J is 0 (conserved sums) is rounding, or moves y by less than a tolerance
@@ -31,6 +32,8 @@ __all__ = ["Rest", "check_until"]
 SMALL = 32  # unknowns, up to which every step may be followed by a test at first
 DIGITS, FEW_DIGITS = 8, 3  # binary ones of the number of a step that is, without the zeros at its end: up to SMALL, and beyond
 BESIDE, AHEAD = 2.0, 0.25  # tolerances: how far from rest explicit steps stand that are held at their limit, and the solution a step later
+SHRINK = 0.4  # of Newton's first step: a second one that stays there; 0.5 beside a double root
+HELD = " (steps at their stability limit keep the run there; the solution comes nearer than 1/4 within one of them)"
 NEAR = 10.0  # of the tolerances: what the next step may move y by where the test is worth it
 LOW = 1e-8  # of the largest: a singular value, or an eigenvalue, that counts as 0
 NOISE = 1e-9  # of the terms that f is a sum of: rounding, and the error of J
@@ -92,7 +95,7 @@ class Rest:
             return None if _rms(U[:, ~seen] @ parts[~seen]) > noise else -(Vt[seen].T @ (parts[seen] / s[seen]))
 
         step = solved(slope)
-        if step is None or not (_rms(step) <= 1.0 or (_rms(step) <= BESIDE and self._held_beside(J, step, h))):
+        if step is None or not _rms(step) <= BESIDE:
             return ""
         values = interruptible(10.0 * cubed, np.linalg.eigvals, J) * math.copysign(1.0, self.t1 - self.run.t)
         scale = float(np.max(np.abs(values), initial=0.0))
@@ -102,6 +105,10 @@ class Rest:
         beyond = solved(self._slope(self.run.t, y + step * size) / size)
         if beyond is None or not _rms(beyond) <= max(0.5 * _rms(step), 0.1):
             return ""
+        least = float(np.min(s[seen], initial=math.inf))
+        away = self._distance(y, size, step, min(0.1, ROUNDING * terms / least))
+        if not (away <= 1.0 or (away <= BESIDE and self._held_beside(J, step, h))):
+            return ""
         slowest = float(np.min(-told.real, initial=math.inf))
         near = [1.0 / rate for rate in (slowest, scale) if 0.0 < rate < math.inf and 1.0 / rate < left]
         for after in [*near, *(share * left for share in LATER)]:
@@ -110,7 +117,20 @@ class Rest:
             if moved is None or not _rms(moved) <= 1.0:
                 return ""
         rates = f"the slowest rate there is {slowest:.3g}" if told.size else "nothing moves there"
-        return f"the state of rest is {_rms(step):.2g} of the tolerances away, it attracts ({rates}), and f stays the same until t_end"
+        where = f"{away:.2g} of the tolerances away" + (HELD if away > 1.0 else "")
+        return f"the state of rest is {where}, it attracts ({rates}), and f stays the same until t_end"
+
+    def _distance(self, y: Array, size: Array, step: Array, rounding: float) -> float:
+        """How far the state of rest is, of Newton's steps there that shrink evenly; infinite where a second one does not show that they
+        do: they are halved on the way to a double root of f, and go to and fro where it has none."""
+        first, beyond = _rms(step), y + step * size
+        J = jacobian_at(self.run, beyond) * size / size[:, None]
+        if not np.all(np.isfinite(J)):
+            return math.inf
+        second = _rms(interruptible(20.0 * float(len(J)) ** 3, np.linalg.lstsq, J, self._slope(self.run.t, beyond) / size, LOW)[0])
+        if second <= rounding:
+            return first
+        return first / (1.0 - second / first) if second <= SHRINK * first else math.inf
 
     def _held_beside(self, J: Array, step: Array, h: float) -> bool:
         """Whether explicit steps of h alone keep the run so far from rest: the solution would be there a step later."""

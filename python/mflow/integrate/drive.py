@@ -382,7 +382,7 @@ class Drive:
             self.doubt.look_ahead()
         if self.crawl is not None:
             self.crawl.look()
-            if status == 0 and run.k % endings.ENDS == 0 and self._aside(self.crawl.has_ended):
+            if self.crawl.may_have_ended(status, every) and self._aside(self.crawl.has_ended):
                 return ENDED
             if status == 0 and self.walls is not None and self.walls.due(self.t1, self._aside):
                 status = self.walls.look(0, self._goal(), self.first or 0.0, self.events)

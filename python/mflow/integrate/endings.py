@@ -69,6 +69,7 @@ CALLS = {  # of events and their actions, as tracebacks name them
     "mflow_core.events.events.evaluate_python": "an event raised ",
     "mflow_core.events.actions.act": "the action of an event raised ",
 }
+OVER_POLE, WITHIN = 0.5, 1.0  # failed tries to a step, of a run that goes back and forth over a pole; steps, within which that is
 LEAPS = 1e3  # times the stability limit: what a first step beyond it does, later ones within it do not mend
 LOW = 1e-3  # of atol: what no tolerance asks for
 NEAR_END, JUMPS = 1024, 1e3  # of the spacing of numbers: how far from the end its jump ends a run; of what the slope changes up to there
@@ -457,8 +458,8 @@ class Crawl:
     leave the domain of the root, or begin an iteration that does, and those that do not are 1e-6 of what is left. atol : (n,) or (1,).
 
     Explicit steps also go back and forth without end over a point at which the solution ends, as of y' = -1/y at 0, where atol lets them.
-    That is looked at every ENDS steps, wherever the run is cut or goes on from a file. ended : words, where it is so. slopes: whether the
-    run tells y' at a state.
+    That is looked at every ENDS steps, or at every look where many tries have failed, wherever the run is cut or goes on from a file.
+    ended : words, where it is so. slopes: whether the run tells y' at a state.
     """
 
     ended = ""
@@ -471,11 +472,18 @@ class Crawl:
     def _mark(self) -> None:
         self.k, self.t, self.failed = self.run.k, self.run.t, self.run.rejected[1]
 
-    def has_ended(self) -> bool:
-        """Whether the solution ends where the run stands, after a multiple of ENDS steps."""
+    def may_have_ended(self, status: int, every: int) -> bool:
+        """Whether to ask `has_ended` here. every: steps between looks."""
         run = self.run
-        if self.slopes and abs(run.h) < SHORT * abs(self.end - run.t):
-            self.ended = end_words(partial(_slope_or_nan, run.slope), run.t, run.y, run.h)
+        return status == 0 and (run.k % ENDS == 0 or (run.k % every == 0 and run.rejected[0] > OVER_POLE * run.k))
+
+    def has_ended(self) -> bool:
+        """Whether the solution ends where the run stands: near by where many tries fail, or ahead where steps are short."""
+        run = self.run
+        short = abs(run.h) < SHORT * abs(self.end - run.t) and run.k % ENDS == 0
+        if self.slopes and (short or run.rejected[0] > OVER_POLE * run.k):
+            most = math.inf if short else WITHIN
+            self.ended = end_words(partial(_slope_or_nan, run.slope), run.t, run.y, run.h, most, over=not short)
         return bool(self.ended)
 
     def look(self) -> None:
