@@ -142,7 +142,7 @@ def test_the_steps_a_digit_are_those_of_what_is_recommended(condition):
     lr, m = report.parameters["lr"], report.parameters.get("momentum", 0.0)
     powers = [np.array([[1 - lr * a, -lr * m], [a, m]]) for a in d]
     if condition < 4:
-        told = float(re.search(r"by a factor of ([\d.e+-]+) a step", report.reason)[1])
+        told = float(re.search(r"on a quadratic .* by a factor of ([\d.e+-]+) a step", report.reason)[1])
         assert told == pytest.approx(max(abs(1 - lr * a) for a in d), rel=0.02)
         return
     found = re.search(r"about ([\d.e+]+) steps a digit, and sgd with its best lr ([\d.e+]+)", report.reason)

@@ -60,3 +60,26 @@ def test_a_compiled_function_of_another_kind_is_called_by_its_kind() -> None:
         mflow.solve_ivp(force, (0, 1), [1.0])
     with pytest.raises(TypeError, match=r"^fun: expected a compiled function of kind 'objective', got one of kind 'rhs'"):
         mflow.minimize(mflow.compile(lambda t, y: -y), [1.0])
+
+
+def test_a_rate_of_descent_is_that_of_a_quadratic() -> None:
+    """Lennard-Jones' curvature falls on the way, and errors shrink by .98 a step there, not by the .1 that was told of this cost."""
+
+    def pair(x: Any) -> tuple[float, Any]:
+        return 4 * (x[0] ** -12 - x[0] ** -6), np.array([4 * (-12 * x[0] ** -13 + 6 * x[0] ** -7)])
+
+    reason = mflow.explain(pair, [0.9], jac=True, tries=0).reason
+    largest = 4 * (156 * 0.9**-14 - 42 * 0.9**-8)
+    assert f"curvatures at x0 are equal: on a quadratic with curvatures of {largest:.3g} plain descent" in reason
+
+
+def test_no_infinite_numbers_are_told_where_no_curvature_is_seen() -> None:
+    reason = mflow.explain(lambda x: (abs(x).sum(), np.sign(x)), [1.0, 2.0], jac=True, tries=0).reason
+    assert "no curvature was seen at x0" in reason
+    assert "inf" not in reason
+
+
+def test_one_name_in_place_of_a_list() -> None:
+    """ "expected texts, got 'sgd'" """
+    with pytest.raises(TypeError, match=r"""^names: expected a list of names, such as \["sgd"\], got 'sgd'$"""):
+        mflow.explain(lambda x: float(x @ x), [1.0], names="sgd")  # type: ignore[arg-type]

@@ -409,3 +409,18 @@ def test_too_few_starting_values_are_named(p0, count):
 def test_an_error_of_the_model_itself_is_its_own():
     with pytest.raises(TypeError, match="unsupported operand"):
         mflow.curve_fit(lambda x, a: a + None, [1.0, 2.0], [1.0, 2.0], [1.0])
+
+
+@pytest.mark.parametrize("more", [{}, {"loss": "soft_l1"}, {"bounds": (-5, [5, 0.9])}])
+def test_a_fit_that_ends_where_the_model_is_not_finite_says_so(more):
+    """It ended in numpy's "SVD did not converge": the model of an equation that cannot be solved for some parameters is NaN there."""
+    t = np.linspace(0.5, 6, 12)
+    with pytest.warns(RuntimeWarning, match="could not be estimated, as f is not finite beside popt"):
+        fit = mflow.curve_fit(
+            lambda t, a, k: a * np.exp(-k * t) * (1.0 if k < 0.5 else np.nan), t, 2 * np.exp(-0.9 * t), p0=[1.0, 0.1], **more
+        )
+    assert fit.popt[1] == pytest.approx(0.5, rel=1e-6)
+    assert np.isinf(fit.pcov).all()
+    assert np.isinf(fit.stderr).all()
+    assert "the model is not finite beside these parameters" in str(fit)
+    assert "do not determine" not in str(fit)

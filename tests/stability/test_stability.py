@@ -275,3 +275,27 @@ def test_a_hessian_without_its_minus_is_warned_of() -> None:
         assert mflow.max_stable_dt("sgd", jac=hessian) == math.inf
     assert mflow.max_stable_dt("sgd", jac=-hessian) == pytest.approx(0.5)  # warnings are errors here
     assert mflow.max_stable_dt("euler", jac=hessian) == math.inf  # a right-hand side may grow
+
+
+@pytest.mark.parametrize("call", [lambda m, **p: mflow.max_stable_dt(m, curvature=2.0, **p), mflow.stability_limit])
+def test_the_step_that_is_searched_for_cannot_be_given(call: Any) -> None:
+    """momentum's beta is its lr: beta=.5 was taken, had no effect, and the limit was that of momentum = .9."""
+    for one in (m for m in mflow.methods(family="optimizers") if "linear" in m.flags):
+        with pytest.raises(TypeError, match=rf"^lr: it is the step of {one.name}, whose largest stable value is the result; omit it$"):
+            call(one.name, lr=0.5)
+        if {"momentum", "lr"} <= set(one.parameters):
+            with pytest.raises(TypeError, match=rf"^beta: it is the lr of {one.name}, .*; for what many books call beta give momentum=$"):
+                call(one.name, beta=0.5)
+            with pytest.raises(TypeError, match=r"^beta: it is the lr .*; omit it$"):
+                call(one.name, alpha=0.05, beta=0.5, dt=0.1)
+            assert call(one.name, alpha=0.05, beta=0.1) == call(one.name, momentum=0.5)
+    with pytest.raises(TypeError, match=r"^dt: it is the step of euler, "):
+        call("euler", dt=0.5)
+
+
+@pytest.mark.parametrize("name", [m.name for m in mflow.methods() if m.kind == "direction"])
+def test_a_method_that_searches_for_its_steps_has_no_limit(name: str) -> None:
+    """ "no parameter 'lr'" was said where none was given."""
+    for call in (mflow.stability_limit, lambda m: mflow.max_stable_dt(m, curvature=25.0), lambda m: mflow.amplification(m, curvature=1.0)):
+        with pytest.raises(ValueError, match=rf"^method: {name} has no step to be limited. Its (line search finds|trust region sets the)"):
+            call(name)

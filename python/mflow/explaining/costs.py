@@ -152,11 +152,16 @@ def _advice_for_cost(L: float, condition: float, not_convex: bool, complete: boo
     if condition < 4.0:
         lr = SAFETY * 2.0 / (L + L / condition)
         rate = convergence_rate("sgd", [L / condition, L], lr=lr)
-        text = f"curvatures{seen} differ by {condition:.3g} only, plain descent already shrinks errors by a factor of {rate:.2g} a step"
+        alike = f"curvatures{seen} at x0 " + ("are equal" if condition < 1.005 else f"differ by a factor of {condition:.3g} only")
+        of = f"{L / condition:.3g}" if condition < 1.005 else f"{L / condition:.3g} to {L:.3g}"
+        text = f"{alike}: on a quadratic with curvatures of {of} plain descent shrinks errors by a factor of {rate:.2g} a step already"
         return "sgd", lr, {}, f"Because {text}."
     root = math.sqrt(min(condition, FAR_APART))  # Polyak (1964): what best_parameters("momentum", ...) finds by a search
     mu = min(((root - 1.0) / (root + 1.0)) ** 2, 0.99)
     lr = min((2.0 * root / (root + 1.0)) ** 2, SAFETY * 2.0 * (1.0 + mu)) / L
+    if condition == math.inf:
+        text = f"no curvature was seen at x0, so the condition number is not known: momentum = {mu:.3g} is that of a great one"
+        return "momentum", lr, {"momentum": mu}, f"Because {text}, and lr = {lr:.3g} is for the curvature on the way, {L:.3g}."
     fast = _steps_a_digit("momentum", L, condition, {"lr": lr, "momentum": mu})
     slow = _steps_a_digit("sgd", L, condition, {"lr": 2.0 / (L + L / condition)})
     gain = f"the condition number is {known} {condition:.3g}, for which momentum with lr = {lr:.3g} and momentum = {mu:.3g}"

@@ -117,7 +117,10 @@ def explain(
     if kind is not None:
         check_choice(kind, "kind", ("cost", "rhs"))
     if names is not None:
-        names = [check_instance(name, f"names[{k}]", str, "a text") for k, name in enumerate(check_list(names, "names", "texts"))]
+        names = [
+            check_instance(name, f"names[{k}]", str, "a text")
+            for k, name in enumerate(check_list(names, "names", 'a list of names, such as ["sgd"]'))
+        ]
     if not start.size:
         raise ValueError("x0: expected at least one entry, got none")
     if kind is None:

@@ -17,6 +17,7 @@ from mflow.base.methods import Method
 from mflow.curvature.frozen import optimizer_bearing, rescales
 from mflow.explaining.examined import ExaminedCost
 from mflow.optim import classes
+from mflow.stability.amplification import finds_steps
 from mflow.stability.limits import FRICTION, max_stable_dt
 
 __all__ = ["Seen", "asks_for_gradient", "limit_of"]
@@ -59,7 +60,7 @@ def limit_of(method: Method, cost: ExaminedCost, seen: Seen) -> tuple[float, str
 def _of_searches(method: Method, seen: Seen) -> str:
     """Of directions, which coincide with those of conjugate gradients on a quadratic whose searches are exact."""
     trusts = "trust_region" in method.flags
-    finds = "Its trust region sets the length of each step" if trusts else "Its line search finds each step"
+    finds = finds_steps(method)
     if not seen.condition < math.inf:
         return f"{finds}. No condition number tells how many it needs, as the cost is not convex here, or has no curvature."
     root, n = math.sqrt(seen.condition), seen.x.size

@@ -111,7 +111,8 @@ def curve_fit(
     Warns
     -----
     RuntimeWarning
-        The data do not determine all parameters, so that pcov is infinite; the text has the rank, and names parameters without effect.
+        The data do not determine all parameters, so that pcov is infinite; the text has the rank, and names parameters without effect. Or
+        f is not finite beside popt, where the fit then ended.
 
     See Also
     --------
@@ -437,12 +438,8 @@ def _fitted(run: Run, ending: str, how: dict[str, Any], absolute: bool, full: bo
     free = core.m - (x.size if held is None else int(np.sum(~held)))
     if C is None or (free <= 0 and not absolute):
         pcov = np.full((x.size, x.size), math.inf)
-        why = "there are as many parameters as data" if C is not None else f"the Jacobian has rank {rank} for {x.size} parameters"
-        dead = [name for j, name in enumerate(how["_name"]()) if j in run.zeros.dead]
-        words = f", and no residual depends on {', '.join(dead)}; f is called as f(xdata, *parameters)" if dead and C is None else ""
-        words = _not_told_apart(run, how, ~held if held is not None else np.ones(x.size, bool)) if C is None and not dead else words
-        words += _offset_words(how["xdata"]) if C is None else ""
-        tell(f"curve_fit: the covariance of the parameters could not be estimated, as {why}{words}")
+        why = "there are as many parameters as data" if C is not None else _why_singular(run, how, rank, held)
+        tell(f"curve_fit: the covariance of the parameters could not be estimated, as {why}")
     else:
         pcov = C if absolute else C * (2.0 * cost / free)
     entries: tuple[Any, ...] = (x, pcov)
@@ -470,6 +467,17 @@ def _offset_words(x: Any) -> str:
     return f"; xdata are as large as {size:.3g} and span {span:.3g}: fit over xdata - xdata[0], and start the parameters there"
 
 
+def _why_singular(run: Run, how: dict[str, Any], rank: int, held: Any) -> str:
+    """Why there is no inverse of J'J."""
+    if not np.isfinite(run.core.J).all():
+        return "f is not finite beside popt, and so its Jacobian is not: the fit was stopped there, and the best parameters may lie beyond"
+    n = run.core.x.size
+    dead = [name for j, name in enumerate(how["_name"]()) if j in run.zeros.dead]
+    words = f", and no residual depends on {', '.join(dead)}; f is called as f(xdata, *parameters)" if dead else ""
+    words = words or _not_told_apart(run, how, ~held if held is not None else np.ones(n, bool))
+    return f"the Jacobian has rank {rank} for {n} parameters{words}{_offset_words(how['xdata'])}"
+
+
 def _not_told_apart(run: Run, how: dict[str, Any], free: Any) -> str:
     """Which parameters the data do not determine, where each of them has an effect."""
     lost = np.isinf(np.diagonal(covariance(run.curved_jacobian[:, free], 1.0)))
@@ -479,8 +487,10 @@ def _not_told_apart(run: Run, how: dict[str, Any], free: Any) -> str:
 
 
 def inverse_of_free(J: Array, held: Any) -> tuple[Array | None, int]:
-    """(inv(J'J) of the parameters that are not held, 0 for those that are; rank): None where that is not full."""
+    """(inv(J'J) of the parameters that are not held, 0 for those that are; rank): None where that is not full, or J not finite."""
     n, part = held.size, J[:, ~held]
+    if not np.isfinite(part).all():
+        return None, 0
     norms = np.sqrt((part**2).sum(axis=0))
     rank = int(np.linalg.matrix_rank(part / np.where(norms > 0.0, norms, 1.0)))
     if rank < part.shape[1]:

@@ -389,7 +389,9 @@ class CurveFit(Readable, tuple[Any, ...]):
         free = self.popt.size - (0 if self.held is None else int(np.sum(self.held)))
         if np.any(self.active_mask):
             notes.append("intervals are those of the linear model without bounds: at a bound they reach beyond it")
-        if self.rank < free:
+        if not np.isfinite(self.jac).all():
+            notes.append("the model is not finite beside these parameters, so their errors are not known, and better ones may lie beyond")
+        elif self.rank < free:
             dead = f": {', '.join(self.dead)} without effect" if self.dead else ""
             notes.append(f"the data do not determine all parameters: the Jacobian has rank {self.rank} for {free}{dead}")
         C = self.correlation

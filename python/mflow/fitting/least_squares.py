@@ -120,7 +120,9 @@ class LeastSquaresResult(Examined):
 
 
 def covariance(J: Array, variance: float) -> Array:
-    """variance inv(J'J) of the parameters that J determines; of the others inf."""
+    """variance inv(J'J) of the parameters that J determines; of the others inf, and of all where J is not finite."""
+    if not np.isfinite(J).all():
+        return np.diag(np.full(J.shape[1], math.inf))
     norms = column_norms(J)
     size = np.where(norms > 0.0, norms, 1.0)
     n, work = J.shape[1], float(J.size) * J.shape[1]

@@ -29,8 +29,10 @@ __all__ = [
     "UPDATE_TOLERANCE",
     "amplification",
     "farthest_radius",
+    "finds_steps",
     "grows",
     "measured_radius",
+    "refuse_searches",
     "spectral_radius",
     "stability_values",
     "step_matrices",
@@ -79,6 +81,20 @@ class Amplification(np.ndarray[Any, np.dtype[Any]]):
             raise ValueError(f"spectral_radius: expected whole matrices of shape (..., n, n), got shape {plain.shape}")
         radius = radii(plain)
         return radius[()] if radius.ndim == 0 else radius
+
+
+def finds_steps(method: Method) -> str:
+    """What finds each step of a direction."""
+    return "Its trust region sets the length of each step" if "trust_region" in method.flags else "Its line search finds each step"
+
+
+def refuse_searches(method: Method) -> None:
+    """Raises ValueError for a direction."""
+    if method.kind == "direction":
+        raise ValueError(
+            f"method: {method.name} has no step to be limited. {finds_steps(method)}; give a method that takes steps of a given length, "
+            'such as "sgd"'
+        )
 
 
 def amplification(
@@ -135,6 +151,7 @@ def amplification(
     G. Dahlquist, BIT 3 (1963) 27-43; B. Polyak, USSR Comput. Math. Math. Phys. 4(5) (1964) 1-17.
     """
     method = as_method(method, parameters)
+    refuse_searches(method)
     if "linear" not in method.flags:
         in_a_run = (
             'monitor="curvature" of mflow.minimize and mflow.train finds in a run by which factor lr may grow, curvature.limit / '

@@ -27,13 +27,13 @@ from mflow.base.checks import (
     length_of,
     real_array,
 )
-from mflow.base.methods import Method, as_method
+from mflow.base.methods import LETTERS, Method, as_method, takes_letters
 from mflow.base.telling import tell
 from mflow.derivatives.agreement import BENDS, agreeing
 from mflow.derivatives.differences import fitting_length
 from mflow.spectra import eigenvalues as scans
 from mflow.spectra import normality
-from mflow.stability.amplification import STEP_TOLERANCE, UPDATE_TOLERANCE, amplification, grows, measured_radius
+from mflow.stability.amplification import STEP_TOLERANCE, UPDATE_TOLERANCE, amplification, grows, measured_radius, refuse_searches
 from mflow.stability.modes import limit_of_frequency
 from mflow.stability.structural import structure_modes
 
@@ -87,7 +87,9 @@ def stability_limit(
     Raises
     ------
     ValueError
-        The method has no linear amplification, or no such axis.
+        The method has no linear amplification, or no such axis; or it searches for each of its steps.
+    TypeError
+        The step that is searched for is given: lr, dt, or beta where it stands for lr.
 
     See Also
     --------
@@ -107,6 +109,7 @@ def stability_limit(
     ----------
     E. Hairer and G. Wanner, Solving Ordinary Differential Equations II (1996), IV.2.
     """
+    _refuse_step(as_method(method, {}), parameters)
     method = as_method(method, parameters)
     if direction is not None:
         return limit_on_ray(method, _unit(method, axis, direction))
@@ -125,6 +128,18 @@ def stability_limit(
 def _check_axis(axis: str | None, method: Method, *choices: str) -> None:
     if axis is not None:
         check_choice(axis, f"axis (of {method.name})", choices)
+
+
+def _refuse_step(method: Method, parameters: Mapping[str, Any]) -> None:
+    """Raises TypeError where the step that is searched for is given, ValueError for a method that searches for each of its steps."""
+    refuse_searches(method)
+    step = "lr" if method.takes("lr") else "dt"
+    if parameters.get(step) is not None and "linear" in method.flags:
+        raise TypeError(f"{step}: it is the step of {method.name}, whose largest stable value is the result; omit it")
+    alpha, beta, dt = (parameters.get(name) for name in LETTERS)
+    if takes_letters(method.record) and beta is not None and (alpha is None or dt is not None):  # beside alpha alone it stands for dt
+        other = "; for what many books call beta give momentum=" if alpha is None else ""
+        raise TypeError(f"beta: it is the lr of {method.name}, whose largest stable value is the result; omit it{other}")
 
 
 def _unit(method: Method, axis: str | None, direction: complex) -> complex:
@@ -299,7 +314,9 @@ def max_stable_dt(
     ------
     ValueError
         Not exactly one of jac, curvature and eigenvalues is given; a matrix is not square or not finite; the method has no linear
-        amplification.
+        amplification, or searches for each of its steps.
+    TypeError
+        The step that is searched for is given: lr, dt, or beta where it stands for lr.
 
     Warns
     -----
@@ -390,6 +407,7 @@ def _of_descent(
 ) -> tuple[Method, Any, Any]:
     """(method, stiffness, damping), where curvature= and friction= of a second-order method are those of a descent by `minimize`."""
     kind = as_method(method, {})
+    _refuse_step(kind, parameters)
     if "second_order" not in kind.flags or (curvature is None and "friction" not in parameters):
         return as_method(method, parameters), stiffness, damping
     rest = {name: value for name, value in parameters.items() if name != "friction"}
