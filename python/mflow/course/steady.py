@@ -122,7 +122,7 @@ class Rest:
 
     def _distance(self, y: Array, size: Array, step: Array, rounding: float) -> float:
         """How far the state of rest is, of Newton's steps there that shrink evenly; infinite where a second one does not show that they
-        do: they are halved on the way to a double root of f, and go to and fro where it has none."""
+        do: they are halved on the way to a double root of f, and go back and forth where it has none."""
         first, beyond = _rms(step), y + step * size
         J = jacobian_at(self.run, beyond) * size / size[:, None]
         if not np.all(np.isfinite(J)):
