@@ -151,9 +151,9 @@ class Walls:
         return [w for w in self.slides if self.sliding[w.component].side != 0]
 
     def _met_once(self, events: Any, here: list[Wall], since: float | None = None) -> int:
-        """Of roots that were found while a component was coming to rest at a wall the first alone counts, and none that follows; where none
-        was found it is met here. since : when a component that is leaving came to its wall: roots that it meets as it leaves do not count.
-        The status of the run."""
+        """Of the roots that were found while a component went to rest at a wall the first alone counts; where none was found, the event is
+        told at the wall. since : the time at which a component that is leaving reached its wall; roots on its way off do not count.
+        Returns the status of the run."""
         which, times, states = events.found
         y = np.ravel(self.run.y)
         flat = states.reshape(len(times), y.size)
