@@ -369,29 +369,51 @@ def test_a_minimum_by_differences_is_looked_at_twice() -> None:
         assert r.nfev == 3 * (n + 1) + 2
 
 
-def test_beside_a_minimum_two_evaluations_are_enough() -> None:
-    for n, start in ((2, [-1.2, 1.0]), (50, [-1.2, 1.0] * 25)):
-        calls: list[Array] = []
+@pytest.mark.parametrize(
+    ("start", "asked"),
+    [
+        ([0.0, 0.0], 2), ([0.0] * 50, 2), ([3.0, -2.0], 2), ([3.0, 4.0], 2), ([-2.0], 2), ([-1.2, 1.0], 2), ([1.0, 4.0], 2),
+        ([-1.2, 1.0, 1.0], 4), ([-1.2, 1.0] * 25, 4),
+    ],
+)  # fmt: skip
+def test_two_evaluations_end_a_straight_way_through_a_quadratic(start: list[float], asked: int) -> None:
+    """They were six to eight: two at each end for the gradient, and others beside the way. Several parameters that stand where they began
+    may make a saddle together, or with one another: two more."""
+    calls: list[Array] = []
+
+    def cost(x: Array) -> Any:
+        calls.append(x)
+        return float((x - 1) @ (x - 1)), 2 * (x - 1)
+
+    r = mflow.minimize(cost, start, jac=True)
+    assert (r.reason, r.ncheck, len(calls)) == ("converged", asked, r.nfev + asked)
+
+
+WRONG: dict[str, Any] = {
+    "twice": lambda d, g: 2 * g, "one entry": lambda d, g: g * [1.0, 1.3, 1.0], "missing": lambda d, g: g * [1.0, 1.0, 0.0],
+    "constant": lambda d, g: g - np.array([0.0, 0.0, 0.1]), "coupled": lambda d, g: g + 0.2 * d[::-1],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("start", [[3.0, -2.0, 0.5], [1.0, 4.0, 4.0]])
+@pytest.mark.parametrize("kind", WRONG)
+def test_a_short_run_with_a_wrong_gradient_is_told(kind: str, start: list[float]) -> None:
+    """Its gradient is compared with the cost after two iterations, or at its end."""
+    with pytest.warns(mflow.GradientWarning):
+        r = mflow.minimize(lambda x: ((x - 1) @ (x - 1), WRONG[kind](x - 1, 2 * (x - 1))), start, jac=True)
+    assert not r.success
+
+
+def test_parameters_that_stand_hide_no_saddle_at_the_end_of_a_straight_way() -> None:
+    """x[1] and x[2] stand at 1, where the cost falls in two of their quarters alone, or more along one than it rises along the other."""
+    for slope in (lambda u: np.array([u[1], u[0]]), lambda u: np.array([-u[1], -u[0]]), lambda u: np.array([2 * u[0], -8.0 * u[1]])):
 
         def cost(x: Array) -> Any:
-            calls.append(x)  # noqa: B023
-            return float((x - 1) @ (x - 1)), 2 * (x - 1)
+            g = np.concatenate([2 * (x[:1] - 1), slope(x[1:] - 1)])  # noqa: B023
+            return 0.5 * float(g @ (x - 1)), g
 
-        r = mflow.minimize(cost, start, jac=True)
-        asked = 6 if n == 2 else 8  # two at each end for the gradient; two parameters that stand may make a saddle together
-        assert (r.reason, r.ncheck, len(calls), r.x.size) == ("converged", asked, r.nfev + asked, n)
-
-
-def test_two_evaluations_end_a_straight_way_through_a_quadratic() -> None:
-    for n in (2, 50):
-        calls: list[Array] = []
-
-        def cost(x: Array) -> Any:
-            calls.append(x)  # noqa: B023
-            return float((x - 1) @ (x - 1)), 2 * (x - 1)
-
-        r = mflow.minimize(cost, np.zeros(n), jac=True)
-        assert (r.reason, r.ncheck, len(calls)) == ("converged", 4, r.nfev + 4)
+        r = mflow.minimize(cost, [4.0, 1.0, 1.0], jac=True)
+        assert r.reason == "not_a_minimum"
 
 
 @pytest.mark.parametrize(("across", "extra", "reason"), [(-2.0, 0.0, "not_a_minimum"), (2.0, 0.3, "wrong_gradient")])

@@ -94,8 +94,9 @@ class Doubts:
     where = "x0"  # of what the verdict is
     gtol = math.inf  # of this run
     callback: Any = None  # the core's, where differences are taken
-    first: Array | None = None  # the gradient at x0 that was looked at, and the cost there
+    first: Array | None = None  # the gradient at x0 that is looked at, and the cost there
     began = math.nan
+    later = unasked = False  # whether that waits until `ask` is called, as a short run may make it needless; whether it still waits
 
     def keep_within(self, box: Box | None, said: str = "bounds") -> None:
         """Start within the bounds, and evaluate nothing outside. The gradient is not looked at where x0 is at a bound."""
@@ -179,8 +180,17 @@ class Doubts:
     def _check(self, x: Array, value: float, grad: Array) -> None:
         """At the first gradient of a Python function."""
         self.first, self.began = grad, value
+        self.unasked = True
+        if not self.later:
+            self.ask()
+
+    def ask(self) -> None:
+        """Compares the gradient at x0 with the cost, unless that was done."""
+        if not self.unasked or self.first is None:
+            return
+        self.unasked = False
         with np.errstate(all="ignore"):
-            known = quick_gradient(self._values(), x, None if math.isnan(value) else value, grad)
+            known = quick_gradient(self._values(), self.start.ravel(), None if math.isnan(self.began) else self.began, self.first)
         self._judge(known)
 
     def _check_again(self, out: OptimizeResult) -> None:
@@ -207,9 +217,10 @@ class Doubts:
         self._judge(later._replace(ncheck=count))
 
     def _look_once(self, out: OptimizeResult) -> int:
-        """Evaluations beside the end of a run along one line, where the two across it may tell what `_check_again` and `_look_beside` ask
-        four for; below 0 where they do not, and 0 where the run was of another kind."""
-        if self.verdict is not RIGHT or self.first is None or self.box is not None or out["reason"] != "converged" or not out["nit"]:
+        """Evaluations beside the end of a run along one line, where two or four may tell what looks at its start, `_check_again` and
+        `_look_beside` ask six or more for; below 0 where they do not, and 0 where the run was of another kind."""
+        asked = self.verdict is RIGHT or self.unasked
+        if not asked or self.first is None or self.box is not None or out["reason"] != "converged" or not out["nit"]:
             return 0
         x, grad = out["x"].ravel(), out["jac"].ravel()
         count: int = rises_as_told(
@@ -266,7 +277,10 @@ class Doubts:
             out.message = "all parameters are held: this is the cost where they are"
         asked = self._look_once(out)
         if asked <= 0:
+            self.ask()
             self._check_again(out)
+        elif self.unasked:
+            self.verdict = RIGHT._replace(ncheck=0)
         if asked:
             self.verdict = self.verdict._replace(ncheck=self.verdict.ncheck + abs(asked))
         out["ncheck"] = self.verdict.ncheck

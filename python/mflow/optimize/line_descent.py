@@ -51,6 +51,7 @@ ENDINGS: dict[int, tuple[int, str, Callable[[int, str, float], str]]] = {  # wor
     BY_MAXFUN: (1, "max_nfev", lambda nit, largest, gtol: f"maxfun evaluations after {nit} iterations: {largest}"),
 }
 Ruled = tuple[Method, LineSearch, dict[str, Any], bool]  # the direction, the search, its numbers in the core, whether it is a trust region
+SHORT = 2  # iterations, after which a gradient that is given is compared with the cost, unless they were all
 NOISY_STEP = 1e-4  # of differences of gradients that are differences themselves, relative
 AGAIN = 4  # times that a run goes on with differences over shorter lengths
 MANY = 100  # iterations of a trust region, after which the Hessian it was given is looked at
@@ -165,6 +166,7 @@ class LineDescent(Counted):
         tells = self.tell is not None or self.tests is not None
         in_one = self._python and self.saving is None and not tells and not self.keep_path  # Python answers signals in each evaluation
         pace = None if tells or in_one else Pace()
+        self.doubts.later = in_one and self.doubts.box is None
         status = self._advance(0, gtol)
         mark, self._still = (self.run.k, self.run.value, self.run.largest_slope[1]), 0
         while status == 0 and self.run.k < limit:
@@ -172,7 +174,10 @@ class LineDescent(Counted):
             until = min(limit, mark[0] + STALLING)
             room = until - before if self.saving is None else self.saving.room(before, limit - before)
             last = None if self.tests is None else (*self.run.here(), self.run.value)
-            status = self._advance(room if in_one else 1 if pace is None else pace.take(room), gtol)
+            count = 1 if not in_one and pace is None else pace.take(room) if pace is not None else min(room, SHORT) if before == 0 else room
+            status = self._advance(count, gtol)
+            if status != CONVERGED:
+                self.doubts.ask()
             if pace is not None:
                 pace.done()
             if status == 0 and self.saving is not None:

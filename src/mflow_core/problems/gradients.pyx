@@ -1,6 +1,6 @@
 """What values on both sides of a point say of a gradient there, in one look: `mflow.derivatives.remainder` looks closer. Where a descent
 has told nothing of a cost, and what its values are there: `mflow.optimize.doubts` looks closer."""
-from libc.math cimport INFINITY, NAN, fabs
+from libc.math cimport INFINITY, NAN, fabs, sqrt
 
 cimport numpy as cnp
 
@@ -11,7 +11,8 @@ cdef double ROOT = 6.055454452393343e-06  # EPS^(1/3), the length of central dif
 SHARE = 1e-4                             # of a derivative's terms, what an inexact but useful one may be off by
 NEAR = 1e-6                              # a derivative may be that of a point so near to x
 SEEN = 0.01                              # "right" is said only where an error of this share of the slope would have shown
-cdef double c_share = SHARE, c_near = NEAR, c_seen = SEEN
+LITTLE = 1e-3                            # of a direction beside others, whose rises must not hide their falls
+cdef double c_share = SHARE, c_near = NEAR, c_seen = SEEN, c_little = LITTLE
 
 
 cdef inline const double *numbers_of(cnp.ndarray one, cnp.npy_intp n) except NULL:
@@ -103,25 +104,42 @@ cdef inline double sized(double at) noexcept nogil:
     return fabs(at) if fabs(at) > 1.0 else 1.0
 
 
-cdef void turn_across(double *u, const double *x, const double *start, cnp.npy_intp n) noexcept nogil:
-    """Takes from u, in entries other than 0, its part along x - start, unless that is all of it."""
-    cdef double along = 0.0, way = 0.0, length = 0.0, left = 0.0, share, move
+cdef double part_across(double *u, const double *x, const double *start, cnp.npy_intp n, double length) noexcept nogil:
+    """Takes from u, in entries other than 0, its part along x - start, and gives what is left the length that u had. Returns the share of
+    its square, `length`, that was left; where that is next to nothing u stays."""
+    cdef double along = 0.0, way = 0.0, left = 0.0, share, move
     cdef cnp.npy_intp i
     for i in range(n):
         move = x[i] - start[i] if u[i] != 0.0 else 0.0
         along += u[i] * move
         way += move * move
-        length += u[i] * u[i]
     if not 0.0 < way < INFINITY:
-        return
+        return 1.0
     share = along / way
     for i in range(n):
         move = u[i] - share * (x[i] - start[i]) if u[i] != 0.0 else 0.0
         left += move * move
-    if left > 1e-6 * length:
-        for i in range(n):
-            if u[i] != 0.0:
-                u[i] -= share * (x[i] - start[i])
+    if not left > 1e-6 * length:
+        return 0.0
+    for i in range(n):
+        if u[i] != 0.0:
+            u[i] = (u[i] - share * (x[i] - start[i])) * sqrt(length / left)
+    return left / length
+
+
+cdef void turn_across(double *u, const double *x, const double *start, cnp.npy_intp n) noexcept nogil:
+    """Turns u, in entries other than 0, until it is across x - start; one that lies along it has every second entry turned round first. A
+    single entry stays."""
+    cdef double length = 0.0, side = 1.0
+    cdef cnp.npy_intp i
+    for i in range(n):
+        length += u[i] * u[i]
+    if part_across(u, x, start, n, length) > 0.0:
+        return
+    for i in range(n):
+        if u[i] != 0.0:
+            u[i], side = side * u[i], -side
+    part_across(u, x, start, n, length)
 
 
 cdef bint is_line(cnp.ndarray x, cnp.ndarray start, first):
@@ -227,13 +245,70 @@ def asked_beside(values, cnp.ndarray x not None, double at, list moves not None,
     return out, count
 
 
+cdef bint is_quadratic(cnp.ndarray x, cnp.ndarray start, double began, cnp.ndarray first, double at, cnp.ndarray grad):
+    """Whether values and gradients at both ends of a way are those of a quadratic, to rounding that would hide no error, and the
+    parameters that stand have no slope at either."""
+    cdef cnp.npy_intp n = cnp.PyArray_SIZE(x), i
+    cdef const double *end = numbers_of(x, n)
+    cdef const double *begun = numbers_of(start, n)
+    cdef const double *g = numbers_of(grad, n)
+    cdef const double *f = numbers_of(first, n)
+    cdef double part, change = 0.0, terms = 0.0, rounding = 8.0 * EPS * (fabs(at) if fabs(at) > fabs(began) else fabs(began))
+    for i in range(n):
+        if end[i] == begun[i] and not (f[i] == 0.0 and g[i] == 0.0):
+            return False
+        part = 0.5 * (f[i] + g[i]) * (end[i] - begun[i])
+        change += part
+        terms += fabs(part)
+    return fabs((at - began) - change) <= rounding + 8.0 * EPS * terms and rounding <= c_seen * fabs(at - began)
+
+
+cdef list ways_across(cnp.ndarray x, cnp.ndarray start, cnp.ndarray direction):
+    """The directions, in units of max(1, |x_j|), in which the end of a straight descent is still to be looked at: across its way; where
+    parameters stand, along these, and along the others across the way, which are moved by little where several stand: these are moved
+    too, every second one turned round, as a saddle of two lies between two of its four quarters."""
+    cdef cnp.npy_intp n = cnp.PyArray_SIZE(x), i, still = 0
+    cdef const double *end = numbers_of(x, n)
+    cdef const double *begun = numbers_of(start, n)
+    cdef const double *d = numbers_of(direction, n)
+    cdef cnp.ndarray one, other
+    cdef double *u
+    cdef double *v
+    cdef double side = 1.0
+    one, other = cnp.PyArray_ZEROS(1, &n, cnp.NPY_DOUBLE, 0), cnp.PyArray_ZEROS(1, &n, cnp.NPY_DOUBLE, 0)
+    u, v = <double *> cnp.PyArray_DATA(one), <double *> cnp.PyArray_DATA(other)
+    for i in range(n):
+        if end[i] != begun[i]:
+            v[i] = sized(end[i]) * d[i]
+        else:
+            u[i] = d[i]
+            still += 1
+    if n - still > 1:
+        turn_across(v, end, begun, n)
+    for i in range(n):
+        v[i] /= sized(end[i])
+    if still == 0:
+        return [other]
+    if still == n - 1 and still == 1:
+        return [one]
+    for i in range(n):
+        if end[i] == begun[i]:
+            if still > 1:
+                v[i], side = side * d[i], -side
+        elif n - still == 1:                 # the way itself
+            v[i] = 0.0
+        elif still > 1:
+            v[i] *= c_little
+    return [one, other]
+
+
 def rises_as_told(
     values, cnp.ndarray x not None, cnp.ndarray start not None, double began, first, double at, cnp.ndarray grad not None,
     cnp.ndarray direction not None, double h, bint more
 ):
-    """What values on both sides of x, the end of a straight descent in which every parameter has moved, tell across its way: 2, that the
-    cost rises and `grad` is right; -2, not so; 0, they were not asked. more: where all of
-    grad is 0 they would not be all that has to be asked.
+    """What values on both sides of x, the end of a straight descent, tell beside its way: how many were asked, where the cost rises and
+    `grad` is right; the negative of it, where not; 0, they were not asked. more: where parameters stand, or all of grad is 0, they would
+    not be all that has to be asked.
 
     Along the way the values and gradients at both ends must be those of a quadratic, began and `first` at its start, at and `grad` at x.
     Their agreement to rounding there, and across by a central difference over h, is what a gradient that is wrong has by chance alone.
@@ -242,33 +317,22 @@ def rises_as_told(
     cdef const double *end = numbers_of(x, n)
     cdef const double *begun = numbers_of(start, n)
     cdef const double *g = numbers_of(grad, n)
-    cdef const double *d = numbers_of(direction, n)
-    cdef const double *f
-    cdef double part, change = 0.0, terms = 0.0, rounding = 8.0 * EPS * (fabs(at) if fabs(at) > fabs(began) else fabs(began))
-    cdef bint whole = True
-    cdef cnp.ndarray move, above, below
-    cdef double *u
-    if not is_line(x, start, first):
+    cdef cnp.ndarray above, below
+    cdef int count = 0
+    cdef bint whole = True, stands = False
+    if first is None or (n != 1 and not is_line(x, start, first)):
         return 0
-    f = numbers_of(first, n)
     for i in range(n):
-        if end[i] == begun[i]:
-            return 0
         whole = whole and g[i] == 0.0
-        part = 0.5 * (f[i] + g[i]) * (end[i] - begun[i])
-        change += part
-        terms += fabs(part)
-    if (whole and more) or not (fabs((at - began) - change) <= rounding + 8.0 * EPS * terms and rounding <= c_seen * fabs(at - began)):
+        stands = stands or end[i] == begun[i]
+    if (more and (whole or stands)) or not is_quadratic(x, start, began, first, at, grad):
         return 0
-    move = cnp.PyArray_SimpleNew(1, &n, cnp.NPY_DOUBLE)
-    u = <double *> cnp.PyArray_DATA(move)
-    for i in range(n):
-        u[i] = sized(end[i]) * d[i]
-    turn_across(u, end, begun, n)
-    for i in range(n):
-        u[i] /= sized(end[i])                # `both_sides` has it in units of x
-    above, below, claimed, _, _ = both_sides(x, grad, move, h, 0.0)
-    return 2 if agree_and_rise(value_at(values, above), value_at(values, below), at, claimed, h) else -2
+    for move in ways_across(x, start, direction):
+        above, below, claimed, _, _ = both_sides(x, grad, move, h, 0.0)
+        count += 2
+        if not agree_and_rise(value_at(values, above), value_at(values, below), at, claimed, h):
+            return -count
+    return count
 
 
 cdef bint agree_and_rise(double up, double down, double at, double claimed, double h) noexcept nogil:
