@@ -196,7 +196,7 @@ class Doubts:
     def _check_again(self, out: OptimizeResult) -> None:
         """Where the run ended, if the gradient was compared at x0 in this run, and was right."""
         known = self.verdict
-        if known.kind != "right" or not known.ncheck or out["reason"] not in LOOKED_AGAIN or not out["nit"]:
+        if known.kind != "right" or not known.ncheck or not out["nit"]:
             return
         x, value, grad = out["x"], float(out["fun"]), out["jac"]
         if not (math.isfinite(value) and math.isfinite(largest(grad))):
@@ -276,10 +276,10 @@ class Doubts:
         if self.box is not None and out["reason"] == "converged" and np.array_equal(self.box.lower, self.box.upper):
             out.message = "all parameters are held: this is the cost where they are"
         asked = self._look_once(out)
-        if asked <= 0:
+        if asked <= 0 and out["reason"] in LOOKED_AGAIN:
             self.ask()
             self._check_again(out)
-        elif self.unasked:
+        elif asked > 0 and self.unasked:
             self.verdict = RIGHT._replace(ncheck=0)
         if asked:
             self.verdict = self.verdict._replace(ncheck=self.verdict.ncheck + abs(asked))
