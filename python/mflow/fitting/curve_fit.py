@@ -137,7 +137,8 @@ def curve_fit(
     Appl. Math. 2 (1944) 164-168; D. Marquardt, SIAM J. 11 (1963) 431-441; J. More, Lecture Notes in Math. 630 (1978) 105-116.
     """
     run, how = _prepared(f, xdata, ydata, p0, sigma, check_finite, bounds, method, jac, nan_policy, fixed, {**kwargs})
-    check_flags(absolute_sigma=absolute_sigma, full_output=full_output)
+    if absolute_sigma is not False or full_output is not False:
+        check_flags(absolute_sigma=absolute_sigma, full_output=full_output)
     try:
         ending = run.go()
     except BaseException as error:

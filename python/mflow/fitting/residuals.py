@@ -72,7 +72,7 @@ class Residuals:
         self, fun: Any, jac: Any, x0: Array, args: Any, kwargs: dict[str, Any], sigma: Any, diff_step: Any, check: Any, m: Any = None
     ) -> None:  # fmt: skip
         fun, jac = with_jacobian(fun, jac)
-        self.n, self.m = x0.size, -1
+        self.n = x0.size
         self.sigma = check_sigma(sigma)
         self.compiled = compiled_residuals(fun, jac, x0.size, m, self.sigma)
         if self.compiled is None and not callable(fun):
@@ -89,25 +89,25 @@ class Residuals:
         self.checks = bool(check) and not (self.compiled is not None and self.compiled.trusted)
         self.args, self.kwargs = as_tuple(args), kwargs
         self.differences = not given
-        self.eps, self.digits, self.central = EPS, None, jac == "3-point"
-        self.grain = 0.0
+        self.central = jac == "3-point"
         self.steps = check_diff_step(diff_step, self.n)
         if self.steps is not None and not self.differences:
             raise ValueError(f"diff_step: expected None beside a Jacobian, which needs no differences, got {shown(diff_step)}; omit it")
         self.given = self.steps is not None
-        self.floor, self.least = FLOOR, None
-        self.verdict, self.where, self.tried = UNKNOWN, "x0", False
-        self.fewer, self.sparsity = False, None  # whether m may be below n, and where J may have entries
-        self.names: Any = None  # a function that gives the names of the parameters, where they have some
         self.calls = self._calls(fun, jac) if self.compiled is None else None
 
+    m = -1  # until it is known
+    eps, grain, floor = EPS, 0.0, FLOOR
+    digits: Digits | None = None
+    least: Array | None = None
+    verdict, where, tried = UNKNOWN, "x0", False
+    fewer, sparsity = False, None  # whether m may be below n, and where J may have entries
+    names: Any = None  # a function that gives the names of the parameters, where they have some
     shorter, compared = False, b""  # whether differences are taken over lengths below the usual ones; where that was asked last,
     looked = 0  # and the calls for it
     lost = ""  # what is not finite in the last value of jac, in words
-    digits: Digits | None
-    least: Array | None
     core: Any
-    from_0: NDArray[np.bool_]  # parameters that say nothing of their size
+    x0: Array
 
     def _calls(self, fun: Any, jac: Any) -> Calls:
         """The functions as the core calls them."""
@@ -121,7 +121,7 @@ class Residuals:
 
     def start(self, x0: Array, loss: Any) -> Any:
         """The run from x0, where the residuals have been evaluated; the core's `Fit`."""
-        self.from_0 = x0 == 0.0
+        self.x0 = x0
         if self.compiled is not None:
             self.m = self.compiled.m
             self.core = Fit(self.compiled.functions, x0, self.m, None, loss)
@@ -134,6 +134,12 @@ class Residuals:
             self.core.pattern(*coloured(self.sparsity, self.m, self.n))
         self.tell_core()
         return self.core
+
+    @property
+    def from_0(self) -> NDArray[np.bool_]:
+        """Parameters that say nothing of their size."""
+        out: NDArray[np.bool_] = self.x0 == 0.0
+        return out
 
     def tell_core(self) -> None:
         """How differences are taken from now on."""
@@ -271,11 +277,14 @@ class Residuals:
     def _faint_columns(self) -> int:
         """Columns of parameters at 0 that are rounding and truncation, as where residuals are even in them: longer differences where these
         show slopes, and steps that change such a parameter by about 1 at first, where its column would send it anywhere."""
-        for _ in range(2) if not self.given and self.from_0.any() else ():
+        if self.given or 0.0 not in self.x0.tolist():
+            return 0
+        from_0 = self.from_0
+        for _ in range(2):
             norms, size = self.core.norms, self.core.measures[5]
-            if self.steps is None and float(norms[self.from_0].min()) * EPS**0.5 > FAINT * self.eps * size:  # the shortest lengths at 0
+            if self.steps is None and float(norms[from_0].min()) * EPS**0.5 > FAINT * self.eps * size:  # the shortest lengths at 0
                 return 0
-            faint = np.flatnonzero(self.from_0 & (norms > 0.0) & (norms * np.abs(self.lengths(self.core.x)) <= FAINT * self.eps * size))
+            faint = np.flatnonzero(from_0 & (norms > 0.0) & (norms * np.abs(self.lengths(self.core.x)) <= FAINT * self.eps * size))
             if not faint.size:
                 return 0
             if self._confirm(self.core.x, faint):

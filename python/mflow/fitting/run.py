@@ -67,11 +67,12 @@ class Run:
     ) -> None:  # fmt: skip
         self.problem, self.x, self.how, self.loss, self.tell = residuals, x, how, loss, tell
         self.D, self.box, self.fixed = D, box, fixed
-        self.core: Any = None
-        self.bad, self.spent = "", 0  # evaluations before this run, by single residuals
-        self.left: set[int] = set()  # parameters that were taken off a bound at which the cost is largest
-        self.any_step = False  # whether xtol is left out
-        self.doubted = math.inf  # the cost at the last end by ftol or xtol whose gradient was not small
+
+    core: Any = None
+    bad, spent = "", 0  # what is not finite at the start; evaluations before this run, by single residuals
+    left: frozenset[int] = frozenset()  # parameters that were taken off a bound at which the cost is largest
+    any_step = False  # whether xtol is left out
+    doubted = math.inf  # the cost at the last end by ftol or xtol whose gradient was not small
 
     def set_up(self) -> None:
         """Evaluate the residuals at x: the core then knows how many there are."""
@@ -134,7 +135,7 @@ class Run:
             seen = [(self._cost_of(self.problem.at(at)), at) for at in inside if lower[j] <= at[j] <= upper[j]]
             least, best = min(seen, key=lambda one: one[0], default=(cost, x))
             if j not in self.left and least < cost:
-                self.left.add(j)
+                self.left |= {j}
                 self.__dict__.pop("zeros", None)
                 if self.core.move(best) == 0:
                     return True
@@ -384,7 +385,8 @@ class Run:
         status = STATUS.get(ending, -1)
         if status <= 0:
             return status, ending
-        _ = self.endless  # looked for now: when the message is read, the residuals may be others
+        if self.nit >= LONG:
+            _ = self.endless  # looked for now: when the message is read, the residuals may be others
         if self.core.plain and not self.problem.wrong:  # as nearly all runs end
             return status, "converged"
         refused = self.refused[0]
