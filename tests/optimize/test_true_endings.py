@@ -446,6 +446,47 @@ def test_a_kink_within_the_differences_ends_soon(method: str, far: float) -> Non
     assert (watched.nfev, watched.message, watched.x.tobytes()) == (r.nfev, r.message, r.x.tobytes())
 
 
+@pytest.mark.parametrize("method", ["lbfgs", "bfgs"])
+@pytest.mark.parametrize(
+    ("cost", "start", "most", "least"),
+    [
+        (lambda x: float(np.abs(x).sum()), [1.0, 2.0], 4000, 1e-9),
+        (lambda x: float(np.abs(x).sum()), [1.0, 2.0, -3.0, 4.0, 0.5], 6000, 1e-9),
+        (lambda x: float(((x - [3.0, 0.2, -2.0]) ** 2).sum() + np.abs(x).sum()), [1.0] * 3, 700, 4.54 + 0.05),  # (2.5, 0, -1.5): 4.54
+    ],
+)
+def test_kinks_end_a_run_by_differences_soon(cost: Any, start: list[float], most: int, least: float, method: str) -> None:
+    """The first took 15 520 evaluations, and the last 909: its searches went on over steps that no difference can judge."""
+    r = mflow.minimize(cost, start, method=method)
+    assert r.nfev < most
+    assert r.fun < least
+
+
+def test_a_search_that_fails_by_forward_differences_goes_on_by_central_ones() -> None:
+    """Brown's badly scaled function, 0 at (1e6, 2e-6): 820 evaluations. The method keeps what it has learned of the curvature."""
+    r = mflow.minimize(lambda x: (x[0] - 1e6) ** 2 + (x[1] - 2e-6) ** 2 + (x[0] * x[1] - 2) ** 2, [1.0, 1.0])
+    assert r.success
+    assert r.nfev < 500
+    np.testing.assert_allclose(r.x, [1e6, 2e-6], rtol=1e-5)
+
+
+def test_the_end_of_a_steep_valley_by_differences_is_that_of_central_ones() -> None:
+    """Of Brown and Dennis's function the gradient is up to 1e6 as large at x0; it was 3e-4 where it was said to be below 1e-5."""
+    t = np.arange(1, 21) / 5
+
+    def parts(x: Array) -> tuple[Array, Array]:
+        return x[0] + t * x[1] - np.exp(t), x[2] + x[3] * np.sin(t) - np.cos(t)
+
+    def slope(x: Array) -> Array:
+        a, b = parts(x)
+        s = 4 * (a**2 + b**2)
+        return np.array([s @ a, s @ (a * t), s @ b, s @ (b * np.sin(t))])
+
+    r = mflow.minimize(lambda x: float(np.sum((parts(x)[0] ** 2 + parts(x)[1] ** 2) ** 2)), [25.0, 5.0, -5.0, -1.0])
+    assert np.max(np.abs(slope(r.x))) < 1e-4
+    assert r.nfev < 1200
+
+
 def test_a_slow_valley_is_no_stall() -> None:
     """The least of a quadratic cost with a condition of about 1e4, in closed form."""
     r = mflow.minimize(lambda x: 0.5 * ((x[0] - 1) ** 2 + 1e4 * (x[1] - x[0] / 2) ** 2), [-3.0, 2.0], method="lbfgs")

@@ -94,8 +94,8 @@ class Doubts:
     where = "x0"  # of what the verdict is
     gtol = math.inf  # of this run
     callback: Any = None  # the core's, where differences are taken
-    first: Array | None = None  # the gradient at x0 that is looked at, and the cost there
-    began = math.nan
+    first: Array | None = None  # the gradient at x0 that is looked at, the cost there, and x0
+    began, begun = math.nan, np.zeros(0)
     later = unasked = False  # whether that waits until `ask` is called, as a short run may make it needless; whether it still waits
 
     def keep_within(self, box: Box | None, said: str = "bounds") -> None:
@@ -150,13 +150,26 @@ class Doubts:
     def sharper(self, gradient: Callable[[Array], Array], x: Array, grad: Array) -> bool:
         """Where a run by forward differences does not get on: whether central ones give another gradient, as where the cost bends by more
         than it falls, and are taken from now on."""
-        if self.callback is None or self.look is None or self.diff_step is not None or not self.look.sharpen(self.callback):
+        return self.sharpens() and self.turned(gradient(x), grad, BIASED)
+
+    def sharpens(self) -> bool:
+        """Whether differences were forward ones of the usual lengths; they are central ones now."""
+        if self.callback is None or self.look is None or self.diff_step is not None:
             return False
-        other = gradient(x)
-        if float(np.max(np.abs(other - grad))) > BIASED * float(np.max(np.abs(grad))):
+        return self.look.sharpen(self.callback)
+
+    def turned(self, sharp: Array, grad: Array, share: float) -> bool:
+        """Whether a gradient by central differences is another one, by this share of it; if not, they are forward ones again."""
+        if float(np.max(np.abs(sharp - grad))) > share * float(np.max(np.abs(grad))):
             return True
-        self.look.blunt(self.callback)
+        if self.look is not None:
+            self.look.blunt(self.callback)
         return False
+
+    @property
+    def differs_as_usual(self) -> bool:
+        """Whether the gradient is made by differences of the usual lengths."""
+        return self.callback is not None and self.callback.scales is None
 
     def blind(self, x: Array, value: float, grad: Array) -> bool:
         """Where a run by differences ended: whether the cost has a slope that they do not see, and longer ones are taken now."""
@@ -179,8 +192,7 @@ class Doubts:
 
     def _check(self, x: Array, value: float, grad: Array) -> None:
         """At the first gradient of a Python function."""
-        self.first, self.began = grad, value
-        self.unasked = True
+        self.begun, self.began, self.first, self.unasked = x, value, grad, True
         if not self.later:
             self.ask()
 
@@ -190,7 +202,7 @@ class Doubts:
             return
         self.unasked = False
         with np.errstate(all="ignore"):
-            known = quick_gradient(self._values(), self.start.ravel(), None if math.isnan(self.began) else self.began, self.first)
+            known = quick_gradient(self._values(), self.begun, None if math.isnan(self.began) else self.began, self.first)
         self._judge(known)
 
     def _check_again(self, out: OptimizeResult) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 from mflow_core import registry
+from mflow_core.arithmetic.starts import largest
 from mflow_core.objectives.objective import Objective
 from mflow_core.optimize import line_descent
 from mflow_core.optimize.products import Products
@@ -25,7 +26,8 @@ from mflow.base.pace import Pace, pieces
 from mflow.base.result import OptimizeResult, Result, keep_origin, put_later
 from mflow.base.telling import tell
 from mflow.curvature.landscape import OF_DIFFERENCES, Landscape, gradient_of, products_of, value_of
-from mflow.derivatives.differences import EPS
+from mflow.derivatives.cost_look import LARGE
+from mflow.derivatives.differences import EPS, TINY
 from mflow.derivatives.remainder import GradientWarning
 from mflow.optimize.directions import Tests, direction_of, takes_bounds
 from mflow.optimize.doubts import Doubts
@@ -52,6 +54,9 @@ ENDINGS: dict[int, tuple[int, str, Callable[[int, str, float], str]]] = {  # wor
 }
 Ruled = tuple[Method, LineSearch, dict[str, Any], bool]  # the direction, the search, its numbers in the core, whether it is a trust region
 SHORT = 2  # iterations, after which a gradient that is given is compared with the cost, unless they were all
+RISES = 2  # trials in a row that rise where differences say the cost falls, after which a search ends
+LEAST = 1e-3 * EPS**0.5  # of max(1, |x|): over a thousandth of their length differences tell no slope
+FAINTLY = 0.01  # of the gradient: what central differences are apart by from forward ones where a search by these has failed
 NOISY_STEP = 1e-4  # of differences of gradients that are differences themselves, relative
 AGAIN = 4  # times that a run goes on with differences over shorter lengths
 MANY = 100  # iterations of a trust region, after which the Hessian it was given is looked at
@@ -108,6 +113,8 @@ class LineDescent(Counted):
             self.method, self.search, self._rule, self._trusts = _usual(kind, search)
         _check_box(self.method, doubts)
         self.problem = doubts.problem()
+        if doubts.callback is not None:
+            self._rule = {**self._rule, "rises": RISES}
         if not self.problem.has_value:
             raise TypeError("line_search: it compares values of the cost, and fun=None gives none")
         self._given, self._source = products, self._products(products)
@@ -141,7 +148,10 @@ class LineDescent(Counted):
 
     def go(self, limit: int, gtol: float, callback: Any) -> int:
         """0: the iteration limit; CONVERGED; STOPPED by the callback; anything else: why it could not go on."""
+        self.run.once = self.doubts.callback is not None and self.saving is None and not self._trusts
         status = self._go(limit, gtol)
+        if status == line_descent.FAILED and self.run.once:
+            status = self._sharpened() or self._go(limit, gtol)
         for _ in range(AGAIN if self.doubts.differences and self.saving is None else 0):
             if status not in (CONVERGED, line_descent.FAILED):
                 break
@@ -162,12 +172,22 @@ class LineDescent(Counted):
             status = self._go(limit - self.earlier, gtol)
         return status
 
+    def _sharpened(self) -> int:
+        """Where a search by differences has failed, as slopes were untrue: on by central ones, where they were forward. The status."""
+        kind: Any = type(self.method)
+        x, _, slope = self.run.lowest()
+        if slope is None or not largest(x) < LARGE or not self.doubts.sharpens():
+            return self.run.renew(False)
+        status = self.run.renew(inverse_kept(kind) != "")
+        return status if status or self.doubts.turned(self.run.here()[1], slope, FAINTLY) else self.run.renew(False)
+
     def _go(self, limit: int, gtol: float) -> int:
         tells = self.tell is not None or self.tests is not None
         in_one = self._python and self.saving is None and not tells and not self.keep_path  # Python answers signals in each evaluation
         pace = None if tells or in_one else Pace()
         self.doubts.later = in_one and self.doubts.box is None
         status = self._advance(0, gtol)
+        self.run.least = LEAST if self.doubts.differs_as_usual and largest(self.run.here()[0]) >= TINY else 0.0
         mark, self._still = (self.run.k, self.run.value, self.run.largest_slope[1]), 0
         while status == 0 and self.run.k < limit:
             before = self.run.k

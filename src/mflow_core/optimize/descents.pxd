@@ -22,6 +22,7 @@ ctypedef struct rule_t:                  # how a search goes
     double c1, c2, shrink, tol, max_step     # c2 0: the method's, or 0.9
     double initial, first_try            # the first trial of every search, of the first one alone; 0: estimated
     int64_t limit                        # evaluations
+    int rises                            # as in line_t
 
 
 ctypedef struct descent_t:
@@ -54,6 +55,7 @@ ctypedef struct descent_t:
     bint low_has_grad, evaluated, fresh, pristine, has_old
     double a, slope                      # the last step, and its slope at 0
     bint at_once                         # the last search took its first trial
+    bint once                            # a search that fails is an end, where the method would begin again
     double[MAX_HISTORY] values
     int64_t k, row_k, nfev, njev, restarts
     int line_status
@@ -70,6 +72,7 @@ cdef void rule_defaults(rule_t *rule) noexcept nogil
 cdef int descent_open(descent_t *s, const mf_method *m, const mf_problem *p, const double *par, const rule_t *rule, bint bounded) noexcept nogil
 cdef void descent_products(descent_t *s, mf_hessp_fn hessp, void *ctx) noexcept nogil
 cdef void descent_start(descent_t *s, const double *x0, const double *lower, const double *upper) noexcept nogil
+cdef int descent_renew(descent_t *s, bint keeps) noexcept nogil
 cdef void descent_close(descent_t *s) noexcept nogil
 cdef int line_descend(descent_t *s, int64_t count, double gtol, path_t *path) noexcept nogil
 cdef const double *lowest_point(const descent_t *s, const double **grad) noexcept nogil

@@ -360,7 +360,7 @@ cdef int line_descend(descent_t *s, int64_t count, double gtol, path_t *path) no
             return 0
         before = s.k
         status = one_trust_step(s, path) if s.m.flags & MF_TRUST_REGION else one_search(s, path)
-        if status == LINE_FAILED and not s.fresh:
+        if status == LINE_FAILED and not s.fresh and not s.once:
             s.restarts += 1
             s.a = 0.0 if s.k == before else s.a
             status = begin_again(s)
@@ -374,7 +374,7 @@ cdef void rule_defaults(rule_t *rule) noexcept nogil:
     rule.kind, rule.form, rule.memory = STRONG_WOLFE, 1, 10
     rule.c1, rule.c2, rule.shrink, rule.tol, rule.max_step = 1e-4, 0.0, 0.5, 1e-10, INFINITY
     rule.initial = rule.first_try = 0.0
-    rule.limit = 60
+    rule.limit, rule.rises = 60, 8
 
 
 cdef int descent_open(descent_t *s, const mf_method *m, const mf_problem *p, const double *par, const rule_t *rule, bint bounded) noexcept nogil:
@@ -413,7 +413,7 @@ cdef int descent_open(descent_t *s, const mf_method *m, const mf_problem *p, con
     s.d = s.way.d = s.carried[0]
     s.n_kept, s.pristine = n_kept, True
     s.line.p, s.line.n, s.line.lower, s.line.upper = p, n, s.lower, s.upper
-    s.line.c1, s.line.shrink, s.line.tol, s.line.limit = rule.c1, rule.shrink, rule.tol, rule.limit
+    s.line.c1, s.line.shrink, s.line.tol, s.line.limit, s.line.rises = rule.c1, rule.shrink, rule.tol, rule.limit, rule.rises
     descent_products(s, NULL, NULL)
     return 0
 
@@ -434,11 +434,31 @@ cdef void descent_start(descent_t *s, const double *x0, const double *lower, con
         for i in range(s.n):
             s.x[i] = lower[i] if s.x[i] < lower[i] else (upper[i] if s.x[i] > upper[i] else s.x[i])
     s.f = s.f_low = s.gmax = s.first_gmax = NAN
-    s.low_at, s.low_has_grad, s.evaluated, s.has_old, s.at_once = LOW_STORED, False, False, False, False
+    s.low_at, s.low_has_grad, s.evaluated, s.has_old, s.at_once, s.once = LOW_STORED, False, False, False, False, False
     s.a = s.slope = 0.0
     s.k = s.row_k = s.nfev = s.njev = s.restarts = 0
     s.line_status = 0
     line_begin(&s.line)
+
+
+cdef int descent_renew(descent_t *s, bint keeps) noexcept nogil:
+    """Value and gradient anew at the lowest point, as another gradient is given from here on. keeps: what a quasi-Newton method has learned
+    stays; else the method begins again."""
+    cdef const double *grad = NULL
+    cdef const double *low = lowest_point(s, &grad)
+    cdef int status
+    if low != s.x:
+        memcpy(s.x, low, s.n * sizeof(double))
+    status = evaluate(s, True)
+    s.a, s.once, s.fresh = 0.0, False, False
+    if status != 0:
+        return status
+    if not keeps:
+        s.restarts += 1
+        return begin_again(s)
+    memcpy(s.x_old, s.x, s.n * sizeof(double))   # no pair follows from a point to itself
+    memcpy(s.g_old, s.g, s.n * sizeof(double))
+    return 0
 
 
 cdef void descent_close(descent_t *s) noexcept nogil:

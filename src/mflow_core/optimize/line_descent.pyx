@@ -8,7 +8,7 @@ cimport numpy as cnp
 
 from mflow_core.arithmetic.vec cimport mf_fp_enter, mf_fp_leave
 from mflow_core.optimize.descents cimport (BARZILAI_BORWEIN, LINE_FAILED, MAX_HISTORY, descent_close, descent_open, descent_products,
-                                           descent_start, descent_t, line_descend, lowest_point, path_t, rule_defaults, rule_t)
+                                           descent_renew, descent_start, descent_t, line_descend, lowest_point, path_t, rule_defaults, rule_t)
 from mflow_core.optimize.products cimport Products
 from mflow_core.optimize.saved_descents cimport descent_pack, descent_unpack
 from mflow_core.owner cimport mf_give, mf_take
@@ -39,6 +39,7 @@ cdef int read_rule(rule_t *rule, int kind, dict given) except -1:
     rule.shrink, rule.tol = given.get("shrink", rule.shrink), given.get("tol", rule.tol)
     rule.max_step, rule.limit = given.get("max_step", rule.max_step), given.get("limit", rule.limit)
     rule.initial, rule.first_try = given.get("initial", 0.0), given.get("first_try", 0.0)
+    rule.rises = given.get("rises", rule.rises)
     if not 1 <= rule.memory <= MAX_HISTORY:
         raise ValueError(f"memory: expected a whole number from 1 to {MAX_HISTORY}, got {rule.memory}")
     return 0
@@ -47,8 +48,8 @@ cdef int read_rule(rule_t *rule, int kind, dict given) except -1:
 cdef class LineDescent:
     """A descent of a cost by the directions of a method and one of KINDS.
 
-    rule: c1, c2 (0: the method's), shrink, tol, max_step, limit (evaluations a search), initial and first_try (0: estimated), memory and
-    form (Barzilai and Borwein). parameters: those of the method, an optimizer's with lr = 1. lower, upper: bounds, float64 arrays of x0's
+    rule: c1, c2 (0: the method's), shrink, tol, max_step, limit (evaluations a search), initial and first_try (0: estimated), rises (as in
+    linesearch.pxd), memory and form (Barzilai and Borwein). parameters: those of the method, an optimizer's with lr = 1. lower, upper: bounds, float64 arrays of x0's
     shape, or None. products: where a method that needs them has H p from; None: differences of gradients, `product_step` long.
     """
     cdef descent_t s
@@ -121,6 +122,37 @@ cdef class LineDescent:
                 status = line_descend(&self.s, count, gtol, &path)
         else:
             status = line_descend(&self.s, count, gtol, &path)
+        mf_fp_leave(mode)
+        mf_give(&self.busy)
+        return raise_or(status)
+
+    @property
+    def once(self):
+        """Whether a search that fails is an end, where the method would begin again."""
+        return self.s.once
+
+    @once.setter
+    def once(self, bint value):
+        self.s.once = value
+
+    @property
+    def least(self):
+        """Of max(1, |x|): shorter moves count as none in a search, as slopes tell nothing of them."""
+        return self.s.line.least
+
+    @least.setter
+    def least(self, double value):
+        self.s.line.least = value
+
+    def renew(self, bint keeps):
+        """The status of cost and gradient anew at the lowest point, as another gradient is given from here on. keeps: what a quasi-Newton
+        method has learned stays; else the method begins again."""
+        cdef unsigned int mode
+        cdef int status
+        if not mf_take(&self.busy):
+            raise RuntimeError("this descent is already going: renew it from outside its callbacks")
+        mode = mf_fp_enter()
+        status = descent_renew(&self.s, keeps)
         mf_fp_leave(mode)
         mf_give(&self.busy)
         return raise_or(status)

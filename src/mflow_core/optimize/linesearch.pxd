@@ -32,6 +32,8 @@ ctypedef struct line_t:
     double f_ref
     double c1, c2, shrink, tol, max_step
     int64_t limit                        # evaluations
+    double least                         # of max(1, |x|): shorter moves count as none, as slopes tell nothing of them
+    int rises                            # trials in a row that rise where slopes say they fall, after which slopes count as untrue
     double *at                           # the trial: x + a d, its value, gradient and slope
     double *grad
     double a, f, slope

@@ -34,7 +34,7 @@ KINDS = {"exact": EXACT, "backtracking": BACKTRACKING, "armijo": ARMIJO, "strong
 
 cdef enum:
     GO_ON = 100                          # a trial that is too far
-    RISES = 8                            # after so many the bracket of a zoom is given up
+    USUAL_RISES = 8                      # after so many the bracket of a zoom is given up
 
 cdef double EPS = 2.220446049250313e-16
 
@@ -87,10 +87,10 @@ cdef int line_trial(line_t *l, double a, bint want_grad) noexcept nogil:
 
 
 cdef inline bint moves(const line_t *l, double a) noexcept nogil:
-    """Whether x + a d is another point than x."""
+    """Whether x + a d is another point than x, by more than the least move."""
     cdef ptrdiff_t i
     for i in range(l.n):
-        if l.x[i] + a * l.d[i] != l.x[i]:
+        if l.x[i] + a * l.d[i] != l.x[i] and not fabs(a * l.d[i]) < l.least * (fabs(l.x[i]) if fabs(l.x[i]) > 1.0 else 1.0):
             return True
     return False
 
@@ -161,7 +161,7 @@ cdef int zoom(line_t *l, double low, double f_low, double slope_low, double high
     """Between low, the best point that Armijo's rule lets pass, and high: phi' at low points towards high."""
     cdef double a, width = fabs(high - low), older = INFINITY, least, most, margin
     cdef int status, rises = 0           # trials in a row that lie above low, towards which phi' leads down: the slopes are untrue there
-    while rises < RISES:
+    while rises < l.rises:
         least, most = (low, high) if low < high else (high, low)
         if not moves(l, most) or most - least <= 2.0 * EPS * most:
             return TOO_SMALL
@@ -334,7 +334,7 @@ def search(Problem problem not None, cnp.ndarray x not None, cnp.ndarray d not N
     l.c1, l.c2, l.shrink, l.tol, l.max_step, l.limit = c1, c2, shrink, tol, max_step, limit
     l.f0, l.slope0 = f0, NAN
     l.lower = l.upper = NULL
-    l.wall = False
+    l.wall, l.rises, l.least = False, USUAL_RISES, 0.0
     try:
         line_begin(&l)
         if g0 is not None:
