@@ -114,6 +114,20 @@ def keywords() -> str:
     return text
 
 
+def beside_methods() -> dict[str, str]:
+    """What every optimizer takes beside the parameters of its method, with its type."""
+    given = inspect.signature(mflow.optim.Optimizer.__init__).parameters.values()
+    return {"maximize": "bool", **{p.name: str(p.annotation) for p in given if p.kind is p.KEYWORD_ONLY}}
+
+
+def options_of_sgd() -> str:
+    """The text of a type for what SGD, whose signature is torch's, takes beside it."""
+    own = inspect.signature(mflow.optim.SGD.__init__).parameters
+    kinds = {p.name: annotation(p) for p in parameters_of(registry.find("sgd"))} | beside_methods()
+    text = "".join(f"    {name}: {kind}\n" for name, kind in sorted(kinds.items()) if name not in own)
+    return f"\nclass SGDOptions(TypedDict, total=False):\n{text}"
+
+
 def stubs() -> dict[str, str]:
     """Text of each stub file, by its name."""
     records = registry.records()
@@ -125,13 +139,13 @@ def stubs() -> dict[str, str]:
     integrators += f"\n__all__ = [{', '.join(sorted(repr(record.class_name) for record in steps))}]\n".replace("'", '"')
     for record in steps:
         integrators += f"\nclass {record.class_name}(Method):\n" + init(record, "", "")
-    extra = ", maximize: bool = ..., clip_norm: float | None = ..., check_finite: bool = ..., threads: int | None = ..."
+    extra = "".join(f", {name}: {kind} = ..." for name, kind in beside_methods().items())
     optimizers = (
         HEAD + "from collections.abc import Callable\nfrom typing import Any, Literal\n\nfrom mflow.optim.classes import Optimizer\n"
     )
     for record in updates:
         optimizers += f"\nclass {record.class_name}(Optimizer):\n" + init(record, ", params: Any", extra)
-    return {"base/_records.pyi": integrators + keywords(), "optim/_optimizers.pyi": optimizers}
+    return {"base/_records.pyi": integrators + keywords() + options_of_sgd(), "optim/_optimizers.pyi": optimizers}
 
 
 def main() -> int:

@@ -1266,3 +1266,10 @@ class TrainOptions(TypedDict, total=False):
     truncated: bool
     weight_decay: float
     weight_lr_power: float
+
+class SGDOptions(TypedDict, total=False):
+    check_finite: bool
+    clip_norm: float | None
+    clip_value: float | None
+    decoupled_weight_decay: bool
+    threads: int | None

@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterator, Mapping, MutableMapping
-from typing import TYPE_CHECKING, Any, ClassVar, TypedDict, Unpack
+from typing import TYPE_CHECKING, Any, ClassVar, Unpack
 
 import numpy as np
 from mflow_core import registry
@@ -36,6 +36,9 @@ from mflow.base.methods import describe, from_letters, positional, public_values
 from mflow.base.telling import tell
 from mflow.base.threads import MOST
 from mflow.optim.effective import effective_lr, never_negative
+
+if TYPE_CHECKING:
+    from mflow.base._records import SGDOptions
 
 IMPLEMENTATIONS = ("foreach", "fused", "capturable", "differentiable")  # torch's, of one and the same step
 OF_ALL = ("clip_norm", "check_finite", "threads")  # of an optimizer, not of one of its groups
@@ -479,9 +482,13 @@ def _remake(cls: type[Optimizer], recipe: dict[str, Any]) -> Optimizer:
     return made
 
 
-_LAST = tuple(
-    inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default)
-    for name, default in (("maximize", False), ("clip_norm", None), ("check_finite", True), ("threads", None))
+_LAST = (
+    inspect.Parameter("maximize", inspect.Parameter.KEYWORD_ONLY, default=False),
+    *(
+        p.replace(annotation=inspect.Parameter.empty)
+        for p in inspect.signature(Optimizer.__init__).parameters.values()
+        if p.kind is inspect.Parameter.KEYWORD_ONLY
+    ),
 )
 _FIRST = (inspect.Parameter("params", inspect.Parameter.POSITIONAL_OR_KEYWORD),)
 
@@ -523,16 +530,6 @@ def _class_of(record: Any) -> type[Optimizer]:
     return cls
 
 
-class SharedOptions(TypedDict, total=False):
-    """What every optimizer takes beside the parameters of its method."""
-
-    clip_norm: float | None
-    clip_value: float | None
-    check_finite: bool
-    threads: int | None
-    decoupled_weight_decay: bool
-
-
 class SGD(Optimizer):
     """Steepest descent, with torch's options: ``momentum`` selects the method momentum, ``nesterov=True`` nesterov (push form).
 
@@ -560,7 +557,7 @@ class SGD(Optimizer):
 
     def __init__(
         self, params: Any, lr: float | Callable[[int], float] = 1e-3, momentum: float = 0.0, dampening: float = 0.0,
-        weight_decay: float = 0.0, nesterov: bool = False, *, maximize: bool = False, **options: Unpack[SharedOptions],
+        weight_decay: float = 0.0, nesterov: bool = False, *, maximize: bool = False, **options: Unpack[SGDOptions],
     ) -> None:  # fmt: skip
         check_flags(nesterov=nesterov)
         settings: dict[str, Any] = {**options}
