@@ -10,6 +10,8 @@ from functools import partial
 import numpy as np
 import pytest
 import scipy.optimize
+from mflow_core.fitting.callbacks import Calls
+from mflow_core.fitting.fit import Fit
 
 import mflow
 from mflow.data import load_nist, nist_names
@@ -245,3 +247,16 @@ def test_a_batch_as_a_table():
     for names in (["a", "k"], ["a", "a", "c"], ["a", "k", "cost"]):
         with pytest.raises(ValueError, match="names: expected 3 different names"):
             r.to_frame(names)
+
+
+def test_arrays_of_another_size_are_refused_before_they_are_read() -> None:
+    """The core read as many numbers as there are parameters, wherever the array ended."""
+    run = Fit(Calls(lambda x: x - 1.0, None, (), {}, 3, None, None), np.zeros(3), 3)
+    changes = (run.shortest, run.scale, run.move, run.residuals, run.jacobian, lambda a: run.box(a, a), lambda a: run.bends(a, 0.1, 0.1))
+    for change in changes:
+        with pytest.raises(TypeError, match="expected a C-contiguous float64 array of 3 numbers, got 2"):
+            change(np.zeros(2))
+    with pytest.raises(TypeError, match="array of 3 numbers"):
+        run.shortest(np.zeros(3, np.float32))
+    with pytest.raises(ValueError, match="fixed: expected 3 truth values, got 2"):
+        run.hold([True, False])

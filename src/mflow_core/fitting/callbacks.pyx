@@ -13,6 +13,7 @@ from libc.string cimport memcpy
 cimport numpy as cnp
 
 from mflow_core.arithmetic.bits cimport most_bits
+from mflow_core.problems.values cimport numbers_of
 
 import numpy as np
 
@@ -139,7 +140,7 @@ cdef class Calls:
         return out
 
     def call(self, fun, cnp.ndarray x not None):
-        args = self.arguments(<const double *> cnp.PyArray_DATA(x))
+        args = self.arguments(numbers_of(x, self.n))
         return fun(*args) if self.kwargs is None else fun(*args, **self.kwargs)
 
     def raw(self, x):
@@ -177,7 +178,7 @@ cdef int fill_jacobian(Calls c, const double *x, double *J, ptrdiff_t m, ptrdiff
     args = c.arguments(x)
     raw = c.jac(*args) if c.kwargs is None else c.jac(*args, **c.kwargs)
     a = c.jac_checker(raw)
-    memcpy(J, cnp.PyArray_DATA(<cnp.ndarray> a), m * n * sizeof(double))
+    memcpy(J, numbers_of(a, m * n), m * n * sizeof(double))
     for j in range(n):
         c.whiten(J + j, n)
     return 0
@@ -208,7 +209,7 @@ cdef int loss_of_python(const double *f, double *cost, double *root, ptrdiff_t m
     cost[0] = rho.cost(at)
     if root != NULL:
         slope = np.ascontiguousarray(rho.weights(at), dtype=np.float64)
-        slopes = <const double *> cnp.PyArray_DATA(<cnp.ndarray> slope)
+        slopes = numbers_of(slope, m)
         for i in range(m):
             root[i] = sqrt(slopes[i])
     return 0

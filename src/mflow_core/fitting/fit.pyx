@@ -18,6 +18,7 @@ from mflow_core.fitting.robust cimport CompiledLoss, robust_loss
 from mflow_core.fitting.triangle cimport apply_qt, inverse_square, qr
 from mflow_core.owner cimport mf_give, mf_take
 from mflow_core.problems.problem cimport raise_or
+from mflow_core.problems.values cimport numbers_of
 from mflow_core.solvers.matrix cimport LINALG
 
 import numpy as np
@@ -53,7 +54,7 @@ cdef class Fit:
         self.s.n, self.s.m = cnp.PyArray_SIZE(x0), m
         if allocate(&self.s) != 0:
             raise MemoryError(f"no memory for a fit of {m} residuals with {self.s.n} parameters")
-        memcpy(self.s.x, cnp.PyArray_DATA(x0), self.s.n * sizeof(double))
+        memcpy(self.s.x, numbers_of(x0, self.s.n), self.s.n * sizeof(double))
         self.s.ear.poll = LINALG.poll
         self.compiled = not isinstance(functions, Calls)
         if self.compiled:
@@ -68,7 +69,7 @@ cdef class Fit:
         elif loss is not None:
             self.s.loss, self.s.loss_ctx = <loss_fn> <void *> loss_of_python, <void *> loss
         if f is not None:
-            memcpy(self.s.f, cnp.PyArray_DATA(<cnp.ndarray> f), m * sizeof(double))
+            memcpy(self.s.f, numbers_of(f, m), m * sizeof(double))
             self.s.nfev = self.s.calls = 1
         self.s.eps, self.s.limit, self.s.floor = 2.220446049250313e-16, 1 << 62, 1e-3
 
@@ -96,7 +97,7 @@ cdef class Fit:
 
     def shortest(self, cnp.ndarray least not None):
         """The least lengths of differences, (n,)."""
-        memcpy(self.s.least, cnp.PyArray_DATA(least), self.s.n * sizeof(double))
+        memcpy(self.s.least, numbers_of(least, self.s.n), self.s.n * sizeof(double))
 
     def pattern(self, cnp.ndarray indptr not None, cnp.ndarray indices not None, cnp.ndarray group not None):
         """Where J may have entries, by columns, and the group of each column, of which none shares a row with another of its group."""
@@ -117,19 +118,21 @@ cdef class Fit:
 
     def box(self, cnp.ndarray lower not None, cnp.ndarray upper not None):
         """Bounds, (n,) each."""
-        memcpy(self.s.lower, cnp.PyArray_DATA(lower), self.s.n * sizeof(double))
-        memcpy(self.s.upper, cnp.PyArray_DATA(upper), self.s.n * sizeof(double))
+        memcpy(self.s.lower, numbers_of(lower, self.s.n), self.s.n * sizeof(double))
+        memcpy(self.s.upper, numbers_of(upper, self.s.n), self.s.n * sizeof(double))
         self.s.bounded = True
 
     def hold(self, fixed):
         """Which parameters stay where they are, (n,) of truth values."""
         cdef ptrdiff_t j
+        if len(fixed) != self.s.n:
+            raise ValueError(f"fixed: expected {self.s.n} truth values, got {len(fixed)}")
         for j in range(self.s.n):
             self.s.fixed[j] = 1 if fixed[j] else 0
 
     def scale(self, cnp.ndarray D not None):
         """D, (n,), in place of the columns' lengths."""
-        memcpy(self.s.D, cnp.PyArray_DATA(D), self.s.n * sizeof(double))
+        memcpy(self.s.D, numbers_of(D, self.s.n), self.s.n * sizeof(double))
         self.s.own_scale = True
 
     # ---- the run ----
@@ -194,12 +197,14 @@ cdef class Fit:
         """The units of these parameters, before the first step: a change by 1 counts as residuals of this size."""
         if not self.s.own_scale:
             for j in some:
+                if not 0 <= j < self.s.n:
+                    raise ValueError(f"some: expected indices below {self.s.n}, got {j}")
                 self.s.D[<ptrdiff_t> j] = size
             self.s.dirty = True
 
     def move(self, cnp.ndarray x not None):
         """Go on from x as from a start; counts go on, and D has the columns so far. 0, or the code of "non_finite"."""
-        memcpy(self.s.x, cnp.PyArray_DATA(x), self.s.n * sizeof(double))
+        memcpy(self.s.x, numbers_of(x, self.s.n), self.s.n * sizeof(double))
         status = self.begin(False)
         self.again()
         return status
@@ -234,7 +239,7 @@ cdef class Fit:
         """The residuals at x, not counted."""
         cdef cnp.ndarray at = np.array(x, dtype=np.float64)
         cdef cnp.ndarray out = np.empty(self.s.m)
-        cdef int status = self.s.fun(<double *> cnp.PyArray_DATA(at), <double *> cnp.PyArray_DATA(out), NULL, self.s.m, self.s.n, self.s.ctx)
+        cdef int status = self.s.fun(numbers_of(at, self.s.n), <double *> cnp.PyArray_DATA(out), NULL, self.s.m, self.s.n, self.s.ctx)
         self.finish(status)
         return out
 
@@ -243,7 +248,7 @@ cdef class Fit:
         cdef cnp.ndarray at = np.array(x, dtype=np.float64)
         cdef cnp.ndarray f = self.residuals(at)
         cdef cnp.ndarray out = np.zeros((self.s.m, self.s.n))
-        cdef int status = jacobian(&self.s, <double *> cnp.PyArray_DATA(at), <double *> cnp.PyArray_DATA(f), <double *> cnp.PyArray_DATA(out))
+        cdef int status = jacobian(&self.s, numbers_of(at, self.s.n), <double *> cnp.PyArray_DATA(f), <double *> cnp.PyArray_DATA(out))
         self.finish(status)
         return out
 
@@ -252,7 +257,7 @@ cdef class Fit:
     def is_beside(self, x0, double lengths, double large):
         """Whether a parameter is as large as `large`, or no farther from x0 than so many lengths of its differences; x0 None: as large."""
         cdef ptrdiff_t j
-        cdef const double *start = NULL if x0 is None else <const double *> cnp.PyArray_DATA(<cnp.ndarray> x0)
+        cdef const double *start = NULL if x0 is None else numbers_of(x0, self.s.n)
         for j in range(self.s.n):
             if fabs(self.s.x[j]) >= large or start != NULL and fabs(self.s.x[j] - start[j]) < lengths * usual_length(&self.s, self.s.x, j):
                 return True
@@ -262,7 +267,7 @@ cdef class Fit:
         """Whether J is another one over shorter lengths: the residuals change over a share of the usual ones, all parameters at once by
         `along`, by more than it and rounding tell. One evaluation that is not counted; none where no parameter may move."""
         cdef marquardt_t *s = &self.s
-        cdef const double *shares = <const double *> cnp.PyArray_DATA(along)
+        cdef const double *shares = numbers_of(along, self.s.n)
         cdef double *step = s.room
         cdef double sign = share, foreseen, seen, off = 0.0, size = 0.0
         cdef bint moves = False
@@ -481,7 +486,7 @@ cdef class Fit:
 
     def longest(self, cnp.ndarray C not None):
         """The root of the largest variance in C, (n, n), that is finite, of parameters whose columns of J have length 1; 0: none is."""
-        cdef const double *of = <const double *> cnp.PyArray_DATA(C)
+        cdef const double *of = numbers_of(C, self.s.n * self.s.n)
         cdef double most = 0.0, one
         cdef ptrdiff_t j
         for j in range(self.s.n):

@@ -4,6 +4,8 @@ from libc.math cimport INFINITY, NAN, fabs, sqrt
 
 cimport numpy as cnp
 
+from mflow_core.problems.values cimport numbers_of
+
 cnp.import_array()
 
 cdef double EPS = 2.220446049250313e-16
@@ -13,12 +15,6 @@ NEAR = 1e-6                              # a derivative may be that of a point s
 SEEN = 0.01                              # "right" is said only where an error of this share of the slope would have shown
 LITTLE = 1e-3                            # of a direction beside others, whose rises must not hide their falls
 cdef double c_share = SHARE, c_near = NEAR, c_seen = SEEN, c_little = LITTLE
-
-
-cdef inline const double *numbers_of(cnp.ndarray one, cnp.npy_intp n) except NULL:
-    if cnp.PyArray_TYPE(one) != cnp.NPY_DOUBLE or not cnp.PyArray_ISCARRAY_RO(one) or cnp.PyArray_SIZE(one) != n:
-        raise TypeError(f"expected C-contiguous float64 arrays of {n} numbers, got {one.size} of dtype {one.dtype}")
-    return <const double *> cnp.PyArray_DATA(one)
 
 
 cdef tuple both_sides(cnp.ndarray x, cnp.ndarray grad, cnp.ndarray direction, double h, double small):

@@ -1,4 +1,4 @@
-"""Values of a user's function: where differences of them may go, and a copy for Python."""
+"""Values of a user's function: where differences of them may go, and arrays of Python as numbers, and back."""
 from libc.stddef cimport ptrdiff_t
 
 cimport numpy as cnp
@@ -14,6 +14,13 @@ cdef inline bint keep_within(object bounds, ptrdiff_t i, bint one_sided, double 
     up[0] = lower if up[0] < lower else (upper if up[0] > upper else up[0])
     down[0] = lower if down[0] < lower else (upper if down[0] > upper else down[0])
     return up[0] != (x if one_sided else down[0])
+
+
+cdef inline double *numbers_of(cnp.ndarray one, ptrdiff_t n) except NULL:
+    """The numbers of a C-contiguous float64 array of n. Raises TypeError."""
+    if cnp.PyArray_TYPE(one) != cnp.NPY_DOUBLE or not cnp.PyArray_ISCARRAY_RO(one) or cnp.PyArray_SIZE(one) != n:
+        raise TypeError(f"expected a C-contiguous float64 array of {n} numbers, got {one.size} of dtype {one.dtype}")
+    return <double *> cnp.PyArray_DATA(one)
 
 
 cdef inline object vector_of(const double *values, ptrdiff_t n):
