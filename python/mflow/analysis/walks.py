@@ -27,7 +27,8 @@ from mflow.base.methods import Method, as_method
 from mflow.base.progress import Progress
 from mflow.integrate.curvature import stable_end
 from mflow.integrate.ensemble import on_threads
-from mflow.optimize.minimize import GROWTH, minimize
+from mflow.optimize.descent import GROWTH
+from mflow.optimize.minimize import minimize
 from mflow.optimize.step_size import resolve
 from mflow.solvers import nonlinear
 
