@@ -70,6 +70,7 @@ def test_the_recommendation_works_at_the_first_try(name):
         assert run.fun <= first.loss[-1] < cost(start)[0]
     assert first.loss[0] == cost(start)[0]
     assert "Tried from x0" in str(report)
+    assert "max iter" not in str(report)  # which number of iterations that was, the table did not say
     assert all(np.all(np.isfinite(t.loss)) for t in report.trials)
 
 

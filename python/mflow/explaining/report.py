@@ -19,7 +19,8 @@ WORDS = {  # what the verdicts of a right-hand side mean, for those who know "il
     "ill-posed": "neighbouring solutions move apart there, so that small errors grow; the solution is there all the same",
     "suspect": MEANING["suspect"],
 }
-ENDED = {"line_search_failed": "no lower cost found"}  # a minimum to the last digit ends a line search, too
+# In words: a minimum to the last digit ends a line search, too; each is tried for some steps, or as many evaluations as another took.
+ENDED = {"line_search_failed": "no lower cost found", "max_iter": "still going"}
 
 
 @dataclass(frozen=True, eq=False)
