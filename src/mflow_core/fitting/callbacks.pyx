@@ -19,10 +19,15 @@ import numpy as np
 
 cnp.import_array()
 
-cdef extern from "numpy/arrayobject.h":
-    object PyArray_Scalar(void *, cnp.dtype, object)
-
-cdef cnp.dtype FLOAT64 = np.dtype(np.float64)
+cdef extern from *:
+    """
+    #include "numpy/arrayscalars.h"
+    static PyObject *mf_float64(double x) {
+      PyObject *out = PyArrayScalar_New(Double);
+      if (out) { PyArrayScalar_ASSIGN(out, Double, x); }
+      return out; }
+    """
+    object mf_float64(double)            # numpy.float64
 
 cdef enum:
     ENTRIES = 400                        # of the values of a function, that are looked at for their digits
@@ -82,7 +87,7 @@ cdef class Calls:
         Py_INCREF(self.xdata)
         PyTuple_SET_ITEM(out, 0, self.xdata)
         for i in range(self.n):
-            one = PyArray_Scalar(<void *> (x + i), FLOAT64, None)
+            one = mf_float64(x[i])
             Py_INCREF(one)
             PyTuple_SET_ITEM(out, 1 + i, one)
         return out
