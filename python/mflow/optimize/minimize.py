@@ -81,9 +81,9 @@ def minimize(
     jac : callable, True, None, "2-point", "3-point", "jax", "autograd", "torch" or "cs"
         The gradient ``jac(x, *args)``; None and "2-point": forward differences, "3-point": central ones; "jax", "autograd", "torch":
         automatic differentiation of ``fun`` by that library, in float64 (fun is given an array of theirs; one for jax is faster as
-        ``jax.jit(fun)``); "cs": complex steps. Where the
-        cost's values carry few digits (float32 inside, rounded results) differences are central and longer, where it bends within the usual
-        lengths at numbers below 1e-4 they are shares of those, and the message says so.
+        ``jax.jit(fun)``); "cs": complex steps. Where a search along forward differences fails, the run goes on by central ones, if these
+        are others. Where the cost's values carry few digits (float32 inside, rounded results) differences are central and longer, where it
+        bends within the usual lengths at numbers below 1e-4 they are shares of those, and the message says so.
     hess : callable, array_like (n, n) or sparse matrix
         For "trust_ncg" and implicit methods: the Hessian ``hess(x, *args)``; where it is missing, differences of gradients. ``solver``,
         ``jac_sparsity``, ``lband`` and ``uband`` as in `mflow.solve_ivp`.
@@ -119,7 +119,7 @@ def minimize(
     check_gradient : bool
         Whether the gradient given is compared with the cost at x0, and once more where the run ends, along a fixed direction, or across a
         straight way, by two evaluations each (more where these differ; a compiled cost's is looked at in its first run, by a gradient
-        more). They are counted as ``ncheck`` alone, as are those beside an end, along parameters that have not moved and across the way:
+        more). With a line search the look at x0 comes after two iterations; a straight run through a quadratic needs none. They are counted as ``ncheck`` alone, as are those beside an end, along parameters that have not moved and across the way:
         "not_a_minimum" where the cost falls. Differences are looked at around the end in any case, in ``nfev``.
     monitor, monitor_every : "curvature" and int, optional
         Measures the largest curvature of the cost (in the metric of its second moments, for a method that rescales) at the start, every
