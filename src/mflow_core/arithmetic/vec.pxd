@@ -65,22 +65,67 @@ cdef extern from *:
 
 # ---- reductions ---------------------------------------------------------------------------------------------------------------------
 
-cdef inline bint all_finite(const double *x, ptrdiff_t n) noexcept nogil:
-    """True if no x[i] is NaN or infinite: x - x is +0, all bits zero, for every other number, and bits reduce in any order."""
+# Whether some bits are set in any of many words. Words are ORed in 16 lanes, then in 8, and one by one at the end, as the numbers have just
+# been stored: a wider load than the store would wait for it.
+
+cdef inline uint64_t any_bits(const uint64_t *lane) noexcept nogil:
+    """The bits of 8 lanes."""
+    cdef uint64_t[4] four
+    cdef int j
+    for j in range(4):
+        four[j] = lane[j] | lane[j + 4]
+    return (four[0] | four[2]) | (four[1] | four[3])
+
+
+cdef inline bint each_finite(const double *x, ptrdiff_t n) noexcept nogil:
+    """True if no x[i] is NaN or infinite: x - x is +0, all bits zero, for every other number."""
     cdef uint64_t[16] lane
+    cdef uint64_t[8] half
     cdef uint64_t bad = 0
     cdef ptrdiff_t i, whole = n - n % 16
     cdef int j
-    for j in range(16):
-        lane[j] = 0
-    for i in range(0, whole, 16):
+    if whole > 0:
         for j in range(16):
-            lane[j] |= mf_bits(x[i + j] - x[i + j])
+            lane[j] = 0
+        for i in range(0, whole, 16):
+            for j in range(16):
+                lane[j] |= mf_bits(x[i + j] - x[i + j])
+        for j in range(8):
+            half[j] = lane[j] | lane[j + 8]
+        if n - whole >= 8:
+            for j in range(8):
+                half[j] |= mf_bits(x[whole + j] - x[whole + j])
+            whole += 8
+        bad = any_bits(half)
     for i in range(whole, n):
         bad |= mf_bits(x[i] - x[i])
-    for j in range(16):
-        bad |= lane[j]
     return bad == 0
+
+
+cdef inline bint all_finite(const double *x, ptrdiff_t n) noexcept nogil:
+    """True if no x[i] is NaN or infinite. The sum of many is not finite if one of them is not, and costs half as much as a look at each;
+    where only the sum has overflowed, each is looked at."""
+    cdef double[16] lane
+    cdef double[8] half
+    cdef double[4] four
+    cdef double sum
+    cdef ptrdiff_t i, whole = n - n % 64
+    cdef int j
+    if whole <= 0:
+        return each_finite(x, n)
+    for j in range(16):
+        lane[j] = (x[j] + x[j + 16]) + (x[j + 32] + x[j + 48])
+    for i in range(64, whole, 64):
+        for j in range(16):
+            lane[j] += (x[i + j] + x[i + j + 16]) + (x[i + j + 32] + x[i + j + 48])
+    for j in range(8):
+        half[j] = lane[j] + lane[j + 8]
+    for j in range(4):
+        four[j] = half[j] + half[j + 4]
+    sum = (four[0] + four[2]) + (four[1] + four[3])
+    if sum - sum != 0.0:
+        whole = 0
+    return whole == n or each_finite(x + whole, n - whole)
 
 
 cdef inline bint all_tame(const double *x, ptrdiff_t n) noexcept nogil:
@@ -88,18 +133,25 @@ cdef inline bint all_tame(const double *x, ptrdiff_t n) noexcept nogil:
     cdef uint64_t magnitude = 0x7FFFFFFFFFFFFFFF, top = 0x8000000000000000
     cdef uint64_t rest = 0x8000000000000000 - 0x5D00000000000000       # what carries the bits of 2^465 to the top bit
     cdef uint64_t[16] lane
+    cdef uint64_t[8] half
     cdef uint64_t wild = 0
     cdef ptrdiff_t i, whole = n - n % 16
     cdef int j
-    for j in range(16):
-        lane[j] = 0
-    for i in range(0, whole, 16):
+    if whole > 0:
         for j in range(16):
-            lane[j] |= (mf_bits(x[i + j]) & magnitude) + rest
+            lane[j] = 0
+        for i in range(0, whole, 16):
+            for j in range(16):
+                lane[j] |= (mf_bits(x[i + j]) & magnitude) + rest
+        for j in range(8):
+            half[j] = lane[j] | lane[j + 8]
+        if n - whole >= 8:
+            for j in range(8):
+                half[j] |= (mf_bits(x[whole + j]) & magnitude) + rest
+            whole += 8
+        wild = any_bits(half)
     for i in range(whole, n):
         wild |= (mf_bits(x[i]) & magnitude) + rest
-    for j in range(16):
-        wild |= lane[j]
     return (wild & top) == 0
 
 
