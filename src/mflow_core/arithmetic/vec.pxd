@@ -8,7 +8,7 @@ Elementwise loops are left to the compiler, which vectorises them; short loops (
 that keeps them scalar: a vector load of numbers that a callback has just stored one by one stalls. Reductions run in two levels, a
 compile-time chunk and 16 lanes, so that their order never depends on the register width.
 """
-from libc.stdint cimport uint64_t
+from libc.stdint cimport int64_t, uint64_t
 from libc.stddef cimport ptrdiff_t
 
 
@@ -194,21 +194,33 @@ cdef inline double sum_of_squares(const double *x, ptrdiff_t n) noexcept nogil:
 
 
 cdef inline double max_abs(const double *x, ptrdiff_t n) noexcept nogil:
-    """max |x[i]|, NaN if any x[i] is NaN. Magnitudes compare as integers: exact, in any order, and NaN is the largest."""
-    cdef uint64_t magnitude = 0x7FFFFFFFFFFFFFFF
-    cdef uint64_t[8] lane
-    cdef uint64_t u, top = 0
-    cdef ptrdiff_t i, whole = n - n % 8
+    """max |x[i]|, NaN if any x[i] is NaN. Magnitudes compare as integers: exact, in any order, and NaN is the largest. They are below 2^63,
+    and processors before AVX-512 compare numbers with a sign alone."""
+    cdef int64_t magnitude = 0x7FFFFFFFFFFFFFFF
+    cdef int64_t[16] lane
+    cdef int64_t[8] half
+    cdef int64_t u, top = 0
+    cdef ptrdiff_t i, whole = n - n % 16
     cdef int j
-    for j in range(8):
-        lane[j] = 0
-    for i in range(0, whole, 8):
+    if whole > 0:
+        for j in range(16):
+            lane[j] = 0
+        for i in range(0, whole, 16):
+            for j in range(16):
+                u = <int64_t> mf_bits(x[i + j]) & magnitude
+                lane[j] = u if u > lane[j] else lane[j]
         for j in range(8):
-            u = mf_bits(x[i + j]) & magnitude
-            lane[j] = u if u > lane[j] else lane[j]
-    for j in range(8):
-        top = lane[j] if lane[j] > top else top
+            half[j] = lane[j] if lane[j] > lane[j + 8] else lane[j + 8]
+        if n - whole >= 8:
+            for j in range(8):
+                u = <int64_t> mf_bits(x[whole + j]) & magnitude
+                half[j] = u if u > half[j] else half[j]
+            whole += 8
+        for j in range(4):
+            half[j] = half[j] if half[j] > half[j + 4] else half[j + 4]
+        for j in range(4):
+            top = half[j] if half[j] > top else top
     for i in range(whole, n):
-        u = mf_bits(x[i]) & magnitude
+        u = <int64_t> mf_bits(x[i]) & magnitude
         top = u if u > top else top
-    return mf_from_bits(top)
+    return mf_from_bits(<uint64_t> top)
