@@ -20,6 +20,7 @@ import importlib
 import math
 
 from mflow_core import cpu
+from mflow_core._levels import LEVELS, LIBRARIES
 
 # By folder; a new family: here and in its folder's meson.build.
 FAMILIES = (*(f"methods.{name}" for name in ("runge_kutta", "embedded", "implicit", "radau", "bdf", "rosenbrock", "chebyshev",
@@ -38,10 +39,14 @@ LEVEL = cpu.choose_level()
 cdef void *kernels(str module, str attribute, const char *capsule, str level=LEVEL) except NULL:
     """The capsule of a module of kernels, by "folder.module": the one place that knows the names of these modules.
 
-    They are compiled once per level, save those of scalar code, which have the level "".
+    They are compiled once per level, save those of scalar code, which have the level "", and those that gain nothing from a level, which
+    is then served by the next one.
     """
     folder, _, name = module.rpartition(".")
-    file = f"mflow_core.{folder}._{name}_{level}" if level else f"mflow_core.{folder}._{name}"
+    file = f"mflow_core.{folder}._{name}"
+    if level:
+        below = [f"{file}_{one}" for one in LEVELS[LEVELS.index(level):]]
+        file = next((one for one in below if one in LIBRARIES), f"{file}_{level}")
     return PyCapsule_GetPointer(getattr(importlib.import_module(file), attribute), capsule)
 
 

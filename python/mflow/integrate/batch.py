@@ -376,7 +376,8 @@ def _result(task: Task, columns: Columns) -> IVPBatchResult:
 
 def _summary(task: Task, columns: Columns) -> str:
     """The batch in words: how many trajectories finished, and which did not, by reason."""
-    tally, total = Counter(columns.reason), len(columns.reason)
+    total = len(columns.reason)
+    tally = Counter(columns.reason) if columns.reason.count("finished") < total else Counter(finished=total)
     if total and tally["event"] == total:
         return f"{total} of {total} trajectories ended at an event (trajectory 0: {columns.messages[0]})"
     parts = [f"{tally.pop('finished', 0)} of {total} trajectories finished"]

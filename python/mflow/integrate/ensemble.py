@@ -300,15 +300,17 @@ def _control(method: Method, options: dict[str, Any], task: Task) -> dict[str, A
 def _fixed(task: Task) -> dict[str, Any]:
     """Fixed steps: dt with the sign of the spans, and how many steps each trajectory takes."""
     given = check_number(task.dt, "dt", ABOVE_0, low=0.0, open_low=True)
-    length = task.t1 - task.t0
+    t0 = task.t0 if task.own_spans else task.t0[:1]  # one stands for all
+    length = (task.t1 if task.own_spans else task.t1[:1]) - t0
     if np.any(length < 0) and np.any(length > 0):
         raise ValueError("t_span: expected spans of one direction, with dt and a function for blocks, got some forwards and some backwards")
     step = -given if np.any(length < 0) else given
-    if np.any((task.t0 + step == task.t0) & (length != 0)):
+    if np.any((t0 + step == t0) & (length != 0)):
         raise ValueError(f"dt: expected a step that moves t, got {task.dt!r}, which is lost in rounding at the start: t + dt == t")
     if np.any(np.abs(length) / given > 2.0**53):
         raise ValueError(f"dt: expected at most 2^53 steps, got dt = {task.dt!r}")
-    return {"dt": step, "steps": np.ceil(length / step * (1.0 - ROUNDING)).astype(np.int64)}
+    steps = np.ceil(length / step * (1.0 - ROUNDING)).astype(np.int64)
+    return {"dt": step, "steps": steps if task.own_spans else np.repeat(steps, len(task.starts))}
 
 
 def block_run(task: Task) -> core.Lanes:

@@ -8,7 +8,7 @@ Elementwise loops are left to the compiler, which vectorises them; short loops (
 that keeps them scalar: a vector load of numbers that a callback has just stored one by one stalls. Reductions run in two levels, a
 compile-time chunk and 16 lanes, so that their order never depends on the register width.
 """
-from libc.stdint cimport uint64_t
+from libc.stdint cimport int64_t, uint64_t
 from libc.stddef cimport ptrdiff_t
 
 
@@ -65,22 +65,67 @@ cdef extern from *:
 
 # ---- reductions ---------------------------------------------------------------------------------------------------------------------
 
-cdef inline bint all_finite(const double *x, ptrdiff_t n) noexcept nogil:
-    """True if no x[i] is NaN or infinite: x - x is +0, all bits zero, for every other number, and bits reduce in any order."""
+# Whether some bits are set in any of many words. Words are ORed in 16 lanes, then in 8, and one by one at the end, as the numbers have just
+# been stored: a wider load than the store would wait for it.
+
+cdef inline uint64_t any_bits(const uint64_t *lane) noexcept nogil:
+    """The bits of 8 lanes."""
+    cdef uint64_t[4] four
+    cdef int j
+    for j in range(4):
+        four[j] = lane[j] | lane[j + 4]
+    return (four[0] | four[2]) | (four[1] | four[3])
+
+
+cdef inline bint each_finite(const double *x, ptrdiff_t n) noexcept nogil:
+    """True if no x[i] is NaN or infinite: x - x is +0, all bits zero, for every other number."""
     cdef uint64_t[16] lane
+    cdef uint64_t[8] half
     cdef uint64_t bad = 0
     cdef ptrdiff_t i, whole = n - n % 16
     cdef int j
-    for j in range(16):
-        lane[j] = 0
-    for i in range(0, whole, 16):
+    if whole > 0:
         for j in range(16):
-            lane[j] |= mf_bits(x[i + j] - x[i + j])
+            lane[j] = 0
+        for i in range(0, whole, 16):
+            for j in range(16):
+                lane[j] |= mf_bits(x[i + j] - x[i + j])
+        for j in range(8):
+            half[j] = lane[j] | lane[j + 8]
+        if n - whole >= 8:
+            for j in range(8):
+                half[j] |= mf_bits(x[whole + j] - x[whole + j])
+            whole += 8
+        bad = any_bits(half)
     for i in range(whole, n):
         bad |= mf_bits(x[i] - x[i])
-    for j in range(16):
-        bad |= lane[j]
     return bad == 0
+
+
+cdef inline bint all_finite(const double *x, ptrdiff_t n) noexcept nogil:
+    """True if no x[i] is NaN or infinite. The sum of many is not finite if one of them is not, and costs half as much as a look at each;
+    where only the sum has overflowed, each is looked at."""
+    cdef double[16] lane
+    cdef double[8] half
+    cdef double[4] four
+    cdef double sum
+    cdef ptrdiff_t i, whole = n - n % 64
+    cdef int j
+    if whole <= 0:
+        return each_finite(x, n)
+    for j in range(16):
+        lane[j] = (x[j] + x[j + 16]) + (x[j + 32] + x[j + 48])
+    for i in range(64, whole, 64):
+        for j in range(16):
+            lane[j] += (x[i + j] + x[i + j + 16]) + (x[i + j + 32] + x[i + j + 48])
+    for j in range(8):
+        half[j] = lane[j] + lane[j + 8]
+    for j in range(4):
+        four[j] = half[j] + half[j + 4]
+    sum = (four[0] + four[2]) + (four[1] + four[3])
+    if sum - sum != 0.0:
+        whole = 0
+    return whole == n or each_finite(x + whole, n - whole)
 
 
 cdef inline bint all_tame(const double *x, ptrdiff_t n) noexcept nogil:
@@ -88,18 +133,25 @@ cdef inline bint all_tame(const double *x, ptrdiff_t n) noexcept nogil:
     cdef uint64_t magnitude = 0x7FFFFFFFFFFFFFFF, top = 0x8000000000000000
     cdef uint64_t rest = 0x8000000000000000 - 0x5D00000000000000       # what carries the bits of 2^465 to the top bit
     cdef uint64_t[16] lane
+    cdef uint64_t[8] half
     cdef uint64_t wild = 0
     cdef ptrdiff_t i, whole = n - n % 16
     cdef int j
-    for j in range(16):
-        lane[j] = 0
-    for i in range(0, whole, 16):
+    if whole > 0:
         for j in range(16):
-            lane[j] |= (mf_bits(x[i + j]) & magnitude) + rest
+            lane[j] = 0
+        for i in range(0, whole, 16):
+            for j in range(16):
+                lane[j] |= (mf_bits(x[i + j]) & magnitude) + rest
+        for j in range(8):
+            half[j] = lane[j] | lane[j + 8]
+        if n - whole >= 8:
+            for j in range(8):
+                half[j] |= (mf_bits(x[whole + j]) & magnitude) + rest
+            whole += 8
+        wild = any_bits(half)
     for i in range(whole, n):
         wild |= (mf_bits(x[i]) & magnitude) + rest
-    for j in range(16):
-        wild |= lane[j]
     return (wild & top) == 0
 
 
@@ -142,21 +194,33 @@ cdef inline double sum_of_squares(const double *x, ptrdiff_t n) noexcept nogil:
 
 
 cdef inline double max_abs(const double *x, ptrdiff_t n) noexcept nogil:
-    """max |x[i]|, NaN if any x[i] is NaN. Magnitudes compare as integers: exact, in any order, and NaN is the largest."""
-    cdef uint64_t magnitude = 0x7FFFFFFFFFFFFFFF
-    cdef uint64_t[8] lane
-    cdef uint64_t u, top = 0
-    cdef ptrdiff_t i, whole = n - n % 8
+    """max |x[i]|, NaN if any x[i] is NaN. Magnitudes compare as integers: exact, in any order, and NaN is the largest. They are below 2^63,
+    and processors before AVX-512 compare numbers with a sign alone."""
+    cdef int64_t magnitude = 0x7FFFFFFFFFFFFFFF
+    cdef int64_t[16] lane
+    cdef int64_t[8] half
+    cdef int64_t u, top = 0
+    cdef ptrdiff_t i, whole = n - n % 16
     cdef int j
-    for j in range(8):
-        lane[j] = 0
-    for i in range(0, whole, 8):
+    if whole > 0:
+        for j in range(16):
+            lane[j] = 0
+        for i in range(0, whole, 16):
+            for j in range(16):
+                u = <int64_t> mf_bits(x[i + j]) & magnitude
+                lane[j] = u if u > lane[j] else lane[j]
         for j in range(8):
-            u = mf_bits(x[i + j]) & magnitude
-            lane[j] = u if u > lane[j] else lane[j]
-    for j in range(8):
-        top = lane[j] if lane[j] > top else top
+            half[j] = lane[j] if lane[j] > lane[j + 8] else lane[j + 8]
+        if n - whole >= 8:
+            for j in range(8):
+                u = <int64_t> mf_bits(x[whole + j]) & magnitude
+                half[j] = u if u > half[j] else half[j]
+            whole += 8
+        for j in range(4):
+            half[j] = half[j] if half[j] > half[j + 4] else half[j + 4]
+        for j in range(4):
+            top = half[j] if half[j] > top else top
     for i in range(whole, n):
-        u = mf_bits(x[i]) & magnitude
+        u = <int64_t> mf_bits(x[i]) & magnitude
         top = u if u > top else top
-    return mf_from_bits(top)
+    return mf_from_bits(<uint64_t> top)

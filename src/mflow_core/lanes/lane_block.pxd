@@ -3,7 +3,7 @@ from libc.stddef cimport ptrdiff_t
 from libc.stdint cimport int32_t, int64_t
 
 from mflow_core.arithmetic.control cimport control_t
-from mflow_core.lanes.lane_loops cimport WIDTH, columns_t, lane_loops_t
+from mflow_core.lanes.lane_loops cimport WIDTH, caller_t, columns_t, lane_loops_t
 from mflow_core.stepping.watch.past cimport past_t
 from mflow_core.types cimport mf_frame, mf_method, mf_problem, mf_rhs_lanes_fn, mf_sizes
 
@@ -70,6 +70,7 @@ ctypedef struct slot_t:                  # one column of a block
 
 
 ctypedef struct block_t:                 # one thread's buffers
+    caller_t call                        # first: the adapters of lane_loops.pyx are given the block
     const job_t *job
     mf_problem p                         # what the kernel sees: n WIDTH components
     mf_frame f
@@ -88,8 +89,7 @@ ctypedef struct block_t:                 # one thread's buffers
     past_t past                          # looks at the first lane of a block, in steps of one size
     double *look                         # 7 n numbers: their room, and the state, argument and slope of that lane
     columns_t *of
-    double *t_call                       # WIDTH numbers each, as are the next ones: the times that the callback sees
-    double *work1
+    double *work1                        # WIDTH numbers each
     double *work2
     slot_t[WIDTH] slot
     int live
@@ -98,7 +98,6 @@ ctypedef struct block_t:                 # one thread's buffers
 
 cdef lane_loops_t LOOPS                  # of the active level
 
-cdef int common_rhs(double t, const double *y, double *dydt, ptrdiff_t n, void *ctx) noexcept nogil
 cdef int block_make(block_t *b, const job_t *job) noexcept nogil
 cdef void block_free(block_t *b) noexcept nogil
 cdef void begin_lane(block_t *b, int col, int64_t lane) noexcept nogil

@@ -13,31 +13,12 @@ from libc.stdlib cimport calloc, free
 from libc.string cimport memset
 
 from mflow_core.arithmetic.control cimport control_t, size_of_time
-from mflow_core.arithmetic.vec cimport mf_bits
 from mflow_core.lanes.lane_loops cimport columns_t, lane_loops_t
 from mflow_core.registry cimport kernels
 from mflow_core.stepping.output cimport hermite
 from mflow_core.types cimport MF_E_MEMORY, MF_E_NON_FINITE, MF_FRESH, MF_FSAL, mf_new_frame, mf_new_problem
 
 LOOPS = (<lane_loops_t *> kernels("lanes.lane_loops", "_table", b"mflow_core._lane_loops"))[0]
-
-
-# ---- adapters: the callback for lanes as a right-hand side ------------------------------------------------------------------------------
-
-cdef int common_rhs(double t, const double *y, double *dydt, ptrdiff_t n, void *ctx) noexcept nogil:
-    cdef block_t *b = <block_t *> ctx
-    if mf_bits(t) != mf_bits(b.t_call[0]):   # stages often share a time, and an end with the next start
-        LOOPS.fill(t, b.t_call)
-    return b.job.rhs(b.t_call, y, dydt, b.job.n, WIDTH, b.job.ctx)
-
-
-cdef int own_rhs(double c, const double *y, double *dydt, ptrdiff_t n, void *ctx) noexcept nogil:
-    cdef block_t *b = <block_t *> ctx
-    cdef int status
-    LOOPS.times(c, b.of.t, b.of.h, b.t_call)
-    status = b.job.rhs(b.t_call, y, dydt, b.job.n, WIDTH, b.job.ctx)
-    LOOPS.scale(b.job.n, b.of.h, dydt)
-    return status
 
 
 # ---- a block's memory and its columns -----------------------------------------------------------------------------------------------------
@@ -57,7 +38,7 @@ cdef int block_make(block_t *b, const job_t *job) noexcept nogil:
     at = <double *> ((<uintptr_t> b.memory + 63) // 64 * 64)
     b.now = <double **> (at + total)
     b.next = b.now + s.n_vec
-    b.t_call, b.work1, b.work2 = at, at + WIDTH, at + 2 * WIDTH
+    b.call.t, b.work1, b.work2 = at, at + WIDTH, at + 2 * WIDTH
     at += 3 * WIDTH
     b.of = <columns_t *> at
     at += sizeof(columns_t) // sizeof(double)
@@ -79,7 +60,8 @@ cdef int block_make(block_t *b, const job_t *job) noexcept nogil:
     b.f.work = at                        # last: what does not scale with n follows it
     b.p = mf_new_problem()
     b.p.n, b.p.ctx = job.n * WIDTH, b
-    b.p.rhs = own_rhs if job.own_times else common_rhs
+    b.p.rhs = LOOPS.own_rhs if job.own_times else LOOPS.common_rhs
+    b.call.rhs, b.call.ctx, b.call.n, b.call.of = job.rhs, job.ctx, job.n, b.of
     b.f.p, b.f.n, b.f.ld, b.f.par = &b.p, b.p.n, job.ld, job.par
     b.f.s0, b.f.s1 = b.s_now, b.s_next
     return 0

@@ -3,6 +3,7 @@ from libc.stddef cimport ptrdiff_t
 from libc.stdint cimport int64_t
 
 from mflow_core.arithmetic.control cimport control_t
+from mflow_core.types cimport mf_rhs_lanes_fn
 
 
 cdef enum:
@@ -19,13 +20,19 @@ ctypedef struct columns_t:               # what changes in every step of lanes w
     int64_t[WIDTH] k                     # steps that were good
 
 
+ctypedef struct caller_t:                # a callback for lanes, and the times that it is called at
+    mf_rhs_lanes_fn rhs
+    void *ctx
+    ptrdiff_t n
+    double *t                            # WIDTH numbers
+    const columns_t *of
+
+
 ctypedef struct lane_loops_t:
-    # out[l] = value
-    void (*fill)(double value, double *out) noexcept nogil
-    # out[l] = t[l] + c h[l]
-    void (*times)(double c, const double *t, const double *h, double *out) noexcept nogil
-    # x[i][l] *= factor[l]
-    void (*scale)(ptrdiff_t n, const double *factor, double *x) noexcept nogil
+    # The callback as right-hand sides of kernels, which know of n WIDTH components; ctx begins with a caller_t. `common_rhs`: all columns
+    # have the kernel's time. `own_rhs`: dydt = h[l] f(t[l] + c h[l], y), for a kernel whose time is c and whose h is 1.
+    int (*common_rhs)(double t, const double *y, double *dydt, ptrdiff_t n, void *ctx) noexcept nogil
+    int (*own_rhs)(double c, const double *y, double *dydt, ptrdiff_t n, void *ctx) noexcept nogil
     # now[i][l] = (next[i][l] if take[l] else now[i][l]) * factor[l]; factor NULL: 1
     void (*accept)(ptrdiff_t n, const int64_t *take, const double *factor, const double *next, double *now) noexcept nogil
     # bad[l] += 0 where all x[i][l] are finite, NaN where one is not

@@ -11,34 +11,39 @@ from libc.stdint cimport int64_t, uint64_t
 
 from mflow_core.arithmetic.control cimport after_good, control_t, planned_step, scaled, two_errors
 from mflow_core.arithmetic.vec cimport mf_bits, mf_cvec, mf_from_bits, mf_vec
-from mflow_core.lanes.lane_loops cimport WIDTH, columns_t, lane_loops_t
+from mflow_core.lanes.lane_loops cimport WIDTH, caller_t, columns_t, lane_loops_t
 
 
-cdef void fill(double value, double *out) noexcept nogil:
+# ---- adapters: the callback for lanes as a right-hand side ------------------------------------------------------------------------------
+
+cdef int common_rhs(double t, const double *y, double *dydt, ptrdiff_t n, void *ctx) noexcept nogil:
+    cdef const caller_t *call = <const caller_t *> ctx
+    cdef mf_vec at = call.t
     cdef int col
-    for col in range(WIDTH):
-        out[col] = value
+    for col in range(WIDTH):                 # even where it is t already: to ask would be a branch that cannot be foreseen
+        at[col] = t
+    return call.rhs(at, y, dydt, call.n, WIDTH, call.ctx)
 
 
-cdef void times(double c, const double *t, const double *h, double *out) noexcept nogil:
-    cdef int col
-    cdef mf_cvec at = t
-    cdef mf_cvec step = h
-    cdef mf_vec a = out
-    for col in range(WIDTH):
-        a[col] = at[col] + c * step[col]
-
-
-cdef void scale(ptrdiff_t n, const double *factor, double *x) noexcept nogil:
+cdef int own_rhs(double c, const double *y, double *dydt, ptrdiff_t n, void *ctx) noexcept nogil:
+    cdef const caller_t *call = <const caller_t *> ctx
+    cdef mf_cvec t = call.of.t
+    cdef mf_cvec h = call.of.h
+    cdef mf_vec at = call.t
+    cdef mf_vec slope
     cdef ptrdiff_t i
-    cdef int col
-    cdef mf_cvec by = factor
-    cdef mf_vec a
-    for i in range(n):
-        a = x + i * WIDTH
+    cdef int col, status
+    for col in range(WIDTH):
+        at[col] = t[col] + c * h[col]
+    status = call.rhs(at, y, dydt, call.n, WIDTH, call.ctx)
+    for i in range(call.n):
+        slope = dydt + i * WIDTH
         for col in range(WIDTH):
-            a[col] = a[col] * by[col]
+            slope[col] = slope[col] * h[col]
+    return status
 
+
+# ---- loops ------------------------------------------------------------------------------------------------------------------------------
 
 cdef void accept(ptrdiff_t n, const int64_t *take, const double *factor, const double *next, double *now) noexcept nogil:
     cdef ptrdiff_t i
@@ -201,9 +206,8 @@ cdef void plan(columns_t *s, const control_t *rule) noexcept nogil:
 
 
 cdef lane_loops_t TABLE
-TABLE.fill, TABLE.times = fill, times
-TABLE.scale, TABLE.accept, TABLE.finite, TABLE.error_sums, TABLE.polynomial = scale, accept, finite, error_sums, polynomial
-
+TABLE.common_rhs, TABLE.own_rhs = common_rhs, own_rhs
+TABLE.accept, TABLE.finite, TABLE.error_sums, TABLE.polynomial = accept, finite, error_sums, polynomial
 TABLE.squares, TABLE.take, TABLE.go_on, TABLE.plan = squares, take, go_on, plan
 
 _table = PyCapsule_New(&TABLE, b"mflow_core._lane_loops", NULL)

@@ -18,7 +18,7 @@ from libc.stdint cimport int64_t
 from libc.string cimport memcpy, memset
 
 from mflow_core.arithmetic.control cimport after_bad, after_good, control_t, first_step_of, not_finite_at, trial_step_of
-from mflow_core.lanes.lane_block cimport (LANE_WAITING, LOOPS, begin_lane, block_t, common_rhs, fill_idle, job_t, mf_next, mf_read, read_control, retire,
+from mflow_core.lanes.lane_block cimport (LANE_WAITING, LOOPS, begin_lane, block_t, fill_idle, job_t, mf_next, mf_read, read_control, retire,
                                           retire_all, write_control, write_times)
 from mflow_core.lanes.lane_loops cimport WIDTH, columns_t
 from mflow_core.registry cimport REDUCE
@@ -71,7 +71,7 @@ cdef const double *first_lane(const block_t *b, const double *x, int place) noex
 cdef int common_listening(double t, const double *y, double *dydt, ptrdiff_t n, void *ctx) noexcept nogil:
     """The right-hand side of the block, which keeps what a look at its first lane needs."""
     cdef block_t *b = <block_t *> ctx
-    cdef int status = common_rhs(t, y, dydt, n, ctx)
+    cdef int status = LOOPS.common_rhs(t, y, dydt, n, ctx)
     if status == 0:
         past_hears(&b.past, t, first_lane(b, y, 1), first_lane(b, dydt, 2), b.job.n)
     return status
@@ -88,7 +88,7 @@ cdef int step_of(block_t *b, int64_t k, double t, double h) noexcept nogil:
         past_knows(&b.past, first_lane(b, b.now[0], 1), first_lane(b, b.now[1], 2), job.n)
     b.p.rhs = common_listening
     status = job.m.step(job.m, &b.f)
-    b.p.rhs = common_rhs
+    b.p.rhs = LOOPS.common_rhs
     past_closes(&b.past, status, job.n)
     return status
 
@@ -256,8 +256,8 @@ cdef int first_steps(block_t *b, const double *f0) noexcept nogil:
             for col in range(WIDTH):
                 y1[i * WIDTH + col] = b.now[0][i * WIDTH + col] + sign[col] * h0[col] * f0[i * WIDTH + col]
         for col in range(WIDTH):
-            b.t_call[col] = b.of.t[col] + sign[col] * h0[col]
-        status = job.rhs(b.t_call, y1, f1, job.n, WIDTH, job.ctx)
+            b.call.t[col] = b.of.t[col] + sign[col] * h0[col]
+        status = job.rhs(b.call.t, y1, f1, job.n, WIDTH, job.ctx)
         if status != 0:
             return status
         memset(b.work1, 0, WIDTH * sizeof(double))
