@@ -56,6 +56,7 @@ ROUNDED = 1e-14  # of the largest slope: no drive
 BARRIERS = (1e-3, 1e-6, 1e-12, 1e-24, 1e-48)  # of a tolerance: how far from a pole at 0 f leads back, perhaps
 SHRUNK = 1e-6  # of the run: steps below which a pole in time is looked for
 TURNS = 24  # halvings
+UNBOUNDED = 1024.0  # times the slope at the ends of a step: at a pole, not where it changes its sign alone
 SMALL = 1e-3  # of atol: what a component that is 0 may have been
 
 
@@ -242,12 +243,13 @@ class Walls:
     @property
     def may_lose(self) -> bool:
         """Whether `lost` has something to look at."""
-        return bool(self.found) or self.known is not None
+        return bool(self.text or self.found) or self.known is not None
 
     def lost(self, aside: Callable[..., Any]) -> str:
         """What speaks against components that are 0 at a number that no solution crosses: f leads away from there, so that it matters how
-        small they are, and that is below atol. aside : see `due`."""
-        aside(self._look_for_lost)
+        small they are, and that is below atol; and against those that have passed 0 at a pole in time. aside : see `due`."""
+        if not self.text:
+            aside(self._look_for_lost)
         return self.text
 
     def _look_for_lost(self) -> None:
@@ -353,6 +355,10 @@ class Walls:
             middle = 0.5 * (low + high)
             at = float(self._slope(middle, y, j, value)[j])
             low, high = (middle, high) if at * first > 0.0 else (low, middle)
+        if abs(at) > UNBOUNDED * largest:
+            from mflow.course.poles import passed_words  # seldom needed
+
+            self.text = passed_words(low)
         return not abs(at) < largest
 
     def _here(self) -> list[Wall]:

@@ -27,7 +27,7 @@ from mflow_core.registry cimport REDUCE
 from mflow_core.solvers.newton cimport newton_lsolve
 from mflow_core.solvers.stages.mass cimport mass_times, mass_varies
 from mflow_core.stepping.output cimport extend
-from mflow_core.stepping.run cimport LEAPS_OF, RUN_WALLS, run_t
+from mflow_core.stepping.run cimport LEAPS_ASKED, LEAPS_OF, LEAPS_STOPPED, LEAPS_THROWN, RUN_WALLS, run_t
 from mflow_core.types cimport MF_FRESH, MF_IMPLICIT
 
 cdef enum:
@@ -51,7 +51,7 @@ cdef double BROAD = 256.0                # tolerances: what is narrower a soluti
 cdef double FIFTH = 1e12                 # the square of an error that asks for a step as short as one try may make it
 
 
-cdef inline int coefficients(const run_t *r, ptrdiff_t i, double h, double *c) noexcept nogil:
+cdef int coefficients(const run_t *r, ptrdiff_t i, double h, double *c) noexcept nogil:
     """Of the polynomial a + c_0 theta + c_1 theta^2 + ... through the step; their number. That of an explicit step has the slopes of both
     ends, or at a start that of its end."""
     cdef double change, u, v
@@ -76,7 +76,7 @@ cdef inline double value(const double *c, int degree, double a, double theta) no
     return a + theta * s
 
 
-cdef inline double rate(const double *c, int degree, double theta) noexcept nogil:
+cdef double rate(const double *c, int degree, double theta) noexcept nogil:
     """h times the polynomial's slope."""
     cdef double s = degree * c[degree - 1]
     cdef int k
@@ -116,7 +116,7 @@ cdef int ask(run_t *r, double h, double theta, ptrdiff_t i, double value_of_i) n
         state[j] = value(c, degree, r.now[0][j], theta)
     state[i] = value_of_i
     status = r.p.rhs(r.t + theta * h, state, r.slope_there, r.n, r.p.ctx)
-    r.leaps[0] += 1
+    r.leaps[LEAPS_ASKED] += 1
     if status == 0:
         return 0 if REDUCE.all_finite(r.slope_there, r.n) else 1
     return status if status < 0 and not forgive() else 1
@@ -180,7 +180,7 @@ cdef inline int64_t *word_of(run_t *r, ptrdiff_t i, int which) noexcept nogil:
     return r.leaps + LEAPS_OF + i // 64 + which * ((r.n + 63) // 64)
 
 
-cdef inline double tolerance(const run_t *r, ptrdiff_t i, double a, double b) noexcept nogil:
+cdef double tolerance(const run_t *r, ptrdiff_t i, double a, double b) noexcept nogil:
     return ((r.c.atol if r.c.atol_of == NULL else r.c.atol_of[i])
             + (r.c.rtol if r.c.rtol_of == NULL else r.c.rtol_of[i]) * max(fabs(a), fabs(b)))
 
@@ -231,9 +231,9 @@ cdef bint look_at(run_t *r, ptrdiff_t i, bint crosses, double h, double t_next, 
         return True
     status[0] = 0
     if ends and not far:                     # where steps cannot see it by being short
-        r.leaps[2] = side * (i + 1)
+        r.leaps[LEAPS_STOPPED] = side * (i + 1)
     if ends or far:
-        r.leaps[1] += 1
+        r.leaps[LEAPS_THROWN] += 1
         err[0] = FIFTH
         return True
     word_of(r, i, ASKED if bends else HAS_PASSED)[0] |= bit
@@ -254,6 +254,7 @@ cdef bint leaps(run_t *r, double h, double t_next, double *err, int *status) noe
     """Whether a good step is thrown away: err is too large then, or the status is below 0, that of a callback."""
     cdef const double *a = r.now[0]
     cdef const double *b = r.next[0]
+    cdef int64_t asked, thrown
     cdef ptrdiff_t i, first
     cdef bint crosses, beyond
     if mass_varies(r.newton.c.matrix.mass) if r.newton != NULL else r.p.mass != NULL or r.m.flags & MF_IMPLICIT != 0:
@@ -271,7 +272,8 @@ cdef bint leaps(run_t *r, double h, double t_next, double *err, int *status) noe
                 continue
             if not crosses and fabs(b[i]) <= fabs(a[i]):
                 continue
-            if r.leaps[0] - r.leaps[1] >= PASSED + r.k // PER or r.leaps[1] >= THROWN + r.k or 0.2 * fabs(h) <= r.c.min_step:
+            asked, thrown = r.leaps[LEAPS_ASKED], r.leaps[LEAPS_THROWN]
+            if asked - thrown >= PASSED + r.k // PER or thrown >= THROWN + r.k or 0.2 * fabs(h) <= r.c.min_step:
                 return False
             if look_at(r, i, crosses, h, t_next, err, status):
                 return True

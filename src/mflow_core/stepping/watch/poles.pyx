@@ -1,0 +1,112 @@
+"""Good steps that lead over a pole of f in time.
+
+Stages fall beside a pole as of 1/(1 - t), and at loose tolerances their estimate may be small by chance. Such a step is no longer than the one
+before, as steps have come down, and the slope of a component has turned in it, or its change is much more than either end's slope makes.
+Then f is asked at the state where the step begins and at other times in the step: nowhere else where it is the same at two, as it does not
+depend on time there, and ever nearer to where it is largest, as long as it grows. If it grows all the way the driver looks (POLE_DUE).
+"""
+from libc.math cimport fabs
+from libc.stddef cimport ptrdiff_t
+from libc.stdint cimport int64_t
+
+from mflow_core.stepping.output cimport extend
+from mflow_core.stepping.run cimport LEAPS_ASKED, LEAPS_THROWN, POLE_DUE, run_t
+from mflow_core.stepping.watch.leaps cimport coefficients, forgive, rate, tolerance
+from mflow_core.types cimport MF_IMPLICIT, MF_SECOND_ORDER
+
+cdef enum:
+    DEGREE = 8                           # of polynomials, at most
+    HALVINGS = 5
+    APART = 16                           # steps between looks
+    SELDOM = 256                         # where f is found not to depend on time
+
+cdef double SAME = 1.001                 # times the step before
+cdef double FAR = 8.0                    # tolerances
+cdef double BULGES = 2.0                 # times the change that the larger slope makes
+cdef double GROWS = 1.2                  # from one side of the largest to it
+
+
+cdef bint is_odd(run_t *r, ptrdiff_t i, double h) noexcept nogil:
+    """Whether a component changes as beside a pole."""
+    cdef double[DEGREE] c
+    cdef double change = r.next[0][i] - r.now[0][i], first, last, size
+    cdef int degree
+    if r.newton == NULL:
+        first, last = h * r.now[1][i], h * r.next[1][i]
+    else:
+        degree = coefficients(r, i, h, c)
+        first, last = rate(c, degree, 0.0), rate(c, degree, 1.0)
+    if not (first * last < 0.0 or fabs(change) > BULGES * max(fabs(first), fabs(last))):
+        return False
+    size = FAR * tolerance(r, i, r.now[0][i], r.next[0][i])
+    return fabs(first) > size or fabs(last) > size or fabs(change) > size
+
+
+cdef bint ask(run_t *r, double t, double *slope, int *status) noexcept nogil:
+    """f at that time, at the state where the step begins. False: the status is an exception's. What it does not have there is NaN or more."""
+    cdef int answer = r.p.rhs(t, r.now[0], slope, r.n, r.p.ctx)
+    r.leaps[LEAPS_ASKED] += 1
+    r.leaps[LEAPS_THROWN] += 1
+    if answer < 0 and not forgive():
+        status[0] = answer
+        return False
+    return True
+
+
+cdef bint grows(run_t *r, ptrdiff_t i, double h, double value, double theta, int *status) noexcept nogil:
+    """Whether |f_i| grows towards some time in the step, where it is `value` at theta, from every distance that is looked at."""
+    cdef double *slope = r.slope_there
+    cdef double width = 0.25, at = theta, low, other, there
+    cdef int side
+    for _ in range(HALVINGS):
+        low = other = value
+        for side in range(-1, 2, 2):
+            there = theta + side * width
+            if not 0.0 <= there <= 1.0:
+                continue
+            if not ask(r, r.t + there * h, slope, status):
+                return False
+            low = min(low, fabs(slope[i]))
+            if fabs(slope[i]) > other:
+                other, at = fabs(slope[i]), there
+        if not max(value, other) > GROWS * low:
+            return False
+        value, theta = other, at
+        width *= 0.5
+    return True
+
+
+cdef bint leads_over_pole(run_t *r, double h, double t_next, int *status) noexcept nogil:
+    """Whether the driver should look at this good step before it is left: the status is POLE_DUE then, or an exception's."""
+    cdef double *middle = r.slope_there
+    cdef double *end = r.slope_there + r.ld
+    cdef double most = 0.0, off
+    cdef ptrdiff_t i, first = -1, found = -1
+    if r.k < r.pole_k or not fabs(h) <= SAME * r.h_before or r.leaps == NULL or r.m.flags & MF_SECOND_ORDER:
+        return False
+    if r.newton == NULL and r.m.flags & MF_IMPLICIT:
+        return False                     # the problem solves its steps itself
+    if r.newton != NULL:
+        status[0] = extend(r, t_next)
+        if status[0] != 0:
+            status[0] = min(status[0], 0)
+            return status[0] != 0
+    for i in range(r.n):
+        if is_odd(r, i, h):
+            first = i
+            break
+    if first < 0:
+        return False
+    if not ask(r, r.t + 0.5 * h, middle, status) or not ask(r, t_next, end, status):
+        return True
+    r.pole_k = r.k + SELDOM
+    for i in range(first, r.n):
+        if middle[i] != end[i]:
+            r.pole_k = r.k + APART
+            off = fabs(middle[i] - end[i])
+            if off > most and is_odd(r, i, h):
+                most, found = off, i
+    if found < 0 or not grows(r, found, h, fabs(middle[found]), 0.5, status):
+        return status[0] != 0
+    status[0] = POLE_DUE
+    return True
