@@ -1,7 +1,7 @@
 """Good steps that lead over a pole of f in time.
 
 Stages fall beside a pole as of 1/(1 - t), and at loose tolerances their estimate may be small by chance. Such a step is no longer than the one
-before, as steps have come down, and the slope of a component has turned in it, or its change is much more than either end's slope makes.
+before, as steps have come down, and a component leaves or ends it against its change there, or that is much more than either end's slope makes.
 Then f is asked at the state where the step begins and at other times in the step: nowhere else where it is the same at two, as it does not
 depend on time there, and ever nearer to where it is largest, as long as it grows. If it grows all the way the driver looks (POLE_DUE).
 """
@@ -12,17 +12,19 @@ from libc.stdint cimport int64_t
 from mflow_core.stepping.output cimport extend
 from mflow_core.stepping.run cimport LEAPS_ASKED, LEAPS_THROWN, POLE_DUE, run_t
 from mflow_core.stepping.watch.leaps cimport coefficients, forgive, rate, tolerance
-from mflow_core.types cimport MF_IMPLICIT, MF_SECOND_ORDER
+from mflow_core.types cimport MF_IMPLICIT, MF_MULTISTEP, MF_SECOND_ORDER
 
 cdef enum:
     DEGREE = 8                           # of polynomials, at most
     HALVINGS = 5
-    APART = 16                           # steps between looks
-    SELDOM = 256                         # where f is found not to depend on time
+    APART = 16                           # steps between looks, and one more in PER steps
+    CHEAP = 64                           # of one evaluation
+    PER = 8
+    SELDOM = 256                         # where f is found not to depend on time, and 4 more a step
 
 cdef double SAME = 1.001                 # times the step before
 cdef double FAR = 8.0                    # tolerances
-cdef double BULGES = 2.0                 # times the change that the larger slope makes
+cdef double BULGES = 1.5                 # times the change that the larger slope makes
 cdef double GROWS = 1.2                  # from one side of the largest to it
 
 
@@ -36,7 +38,7 @@ cdef bint is_odd(run_t *r, ptrdiff_t i, double h) noexcept nogil:
     else:
         degree = coefficients(r, i, h, c)
         first, last = rate(c, degree, 0.0), rate(c, degree, 1.0)
-    if not (first * last < 0.0 or fabs(change) > BULGES * max(fabs(first), fabs(last))):
+    if not (first * change < 0.0 or last * change < 0.0 or fabs(change) > BULGES * max(fabs(first), fabs(last))):
         return False
     size = FAR * tolerance(r, i, r.now[0][i], r.next[0][i])
     return fabs(first) > size or fabs(last) > size or fabs(change) > size
@@ -79,7 +81,7 @@ cdef bint grows(run_t *r, ptrdiff_t i, double h, double value, double theta, int
 cdef bint leads_over_pole(run_t *r, double h, double t_next, int *status) noexcept nogil:
     """Whether the driver should look at this good step before it is left: the status is POLE_DUE then, or an exception's."""
     cdef double *middle = r.slope_there
-    cdef double *end = r.slope_there + r.ld
+    cdef double *other = r.slope_there + r.ld if r.newton != NULL else r.now[1]
     cdef double most = 0.0, off
     cdef ptrdiff_t i, first = -1, found = -1
     if r.k < r.pole_k or not fabs(h) <= SAME * r.h_before or r.leaps == NULL or r.m.flags & MF_SECOND_ORDER:
@@ -97,13 +99,13 @@ cdef bint leads_over_pole(run_t *r, double h, double t_next, int *status) noexce
             break
     if first < 0:
         return False
-    if not ask(r, r.t + 0.5 * h, middle, status) or not ask(r, t_next, end, status):
+    if not ask(r, r.t + 0.5 * h, middle, status) or (r.newton != NULL and not ask(r, t_next, other, status)):
         return True
-    r.pole_k = r.k + SELDOM
+    r.pole_k = SELDOM + 4 * r.k
     for i in range(first, r.n):
-        if middle[i] != end[i]:
-            r.pole_k = r.k + APART
-            off = fabs(middle[i] - end[i])
+        if middle[i] != other[i]:
+            r.pole_k = r.k + (CHEAP if r.m.flags & MF_MULTISTEP else APART) + r.k // PER
+            off = fabs(middle[i] - other[i])
             if off > most and is_odd(r, i, h):
                 most, found = off, i
     if found < 0 or not grows(r, found, h, fabs(middle[found]), 0.5, status):
