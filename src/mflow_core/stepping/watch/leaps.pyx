@@ -38,7 +38,8 @@ cdef enum:
     HALVINGS = 40
     PASSED = 32                          # evaluations that found nothing, and one more in PER steps
     PER = 16
-    THROWN = 256                         # steps thrown away: so many, and one more a step
+    THROWN = 256                         # those for steps thrown away: so many, one more a step, and OF_EACH a component
+    OF_EACH = 64
 
 cdef double NEAR_0 = 1e-300              # where f is asked, rather than at 0, where it may have no value
 cdef double ARRIVES = 1e-9               # of where it began: where f is asked if it has none there
@@ -185,11 +186,16 @@ cdef double tolerance(const run_t *r, ptrdiff_t i, double a, double b) noexcept 
             + (r.c.rtol if r.c.rtol_of == NULL else r.c.rtol_of[i]) * max(fabs(a), fabs(b)))
 
 
+cdef inline bint most_asked(const run_t *r, int share) noexcept nogil:
+    """Whether enough evaluations have found nothing, of one in so many that may."""
+    return (r.leaps[LEAPS_ASKED] - r.leaps[LEAPS_THROWN]) * share >= PASSED + r.k // PER
+
+
 cdef bint look_at(run_t *r, ptrdiff_t i, bint crosses, double h, double t_next, double *err, int *status) noexcept nogil:
     """Whether a step is thrown away that takes component i over 0, or further away behind it."""
     cdef double[DEGREE] c
     cdef double a = r.now[0][i], b = r.next[0][i], size = tolerance(r, i, a, b), end, slope, theta, there
-    cdef int64_t bit = <int64_t> 1 << (i % 64)
+    cdef int64_t bit = <int64_t> 1 << (i % 64), asked = r.leaps[LEAPS_ASKED]
     cdef int degree, side = 1 if b < 0.0 else -1
     cdef bint far = False, bends = False, leap, ends
     if r.newton != NULL:
@@ -201,10 +207,13 @@ cdef bint look_at(run_t *r, ptrdiff_t i, bint crosses, double h, double t_next, 
     end = rate(c, degree, 1.0)
     leap = crosses and fabs(b - a) > FAR * size
     if end * b > 0.0 and not leap and r.newton != NULL and r.flags & RUN_WALLS:      # of a short step the polynomial's slope tells little
-        status[0] = ask(r, h, 1.0, i, b)
-        if status[0] != 0:
-            return status[0] < 0
-        end = h * r.slope_there[i]
+        if fabs(b) <= size and most_asked(r, 2):     # what wobbles about 0 leaves leaps their half
+            end = 0.0
+        else:
+            status[0] = ask(r, h, 1.0, i, b)
+            if status[0] != 0:
+                return status[0] < 0
+            end = h * r.slope_there[i]
     if not end * b > 0.0:
         if crosses:
             word_of(r, i, BEYOND)[0] |= bit
@@ -233,7 +242,7 @@ cdef bint look_at(run_t *r, ptrdiff_t i, bint crosses, double h, double t_next, 
     if ends and not far:                     # where steps cannot see it by being short
         r.leaps[LEAPS_STOPPED] = side * (i + 1)
     if ends or far:
-        r.leaps[LEAPS_THROWN] += 1
+        r.leaps[LEAPS_THROWN] += r.leaps[LEAPS_ASKED] - asked
         err[0] = FIFTH
         return True
     word_of(r, i, ASKED if bends else HAS_PASSED)[0] |= bit
@@ -254,7 +263,6 @@ cdef bint leaps(run_t *r, double h, double t_next, double *err, int *status) noe
     """Whether a good step is thrown away: err is too large then, or the status is below 0, that of a callback."""
     cdef const double *a = r.now[0]
     cdef const double *b = r.next[0]
-    cdef int64_t asked, thrown
     cdef ptrdiff_t i, first
     cdef bint crosses, beyond
     if mass_varies(r.newton.c.matrix.mass) if r.newton != NULL else r.p.mass != NULL or r.m.flags & MF_IMPLICIT != 0:
@@ -272,8 +280,7 @@ cdef bint leaps(run_t *r, double h, double t_next, double *err, int *status) noe
                 continue
             if not crosses and fabs(b[i]) <= fabs(a[i]):
                 continue
-            asked, thrown = r.leaps[LEAPS_ASKED], r.leaps[LEAPS_THROWN]
-            if asked - thrown >= PASSED + r.k // PER or thrown >= THROWN + r.k or 0.2 * fabs(h) <= r.c.min_step:
+            if most_asked(r, 1) or r.leaps[LEAPS_THROWN] >= THROWN + OF_EACH * r.n + r.k or 0.2 * fabs(h) <= r.c.min_step:
                 return False
             if look_at(r, i, crosses, h, t_next, err, status):
                 return True
