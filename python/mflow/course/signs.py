@@ -103,7 +103,7 @@ class Walls:
         gone = [w for w in self.found if w.rests and w.side and self._leads_on(w, fails=status != 0)] + self._slid_off()
         gone += self._opened() if status != 0 else []
         gone += [w for w in self.found if w.ends and self._crosses(w)]
-        here = self._stopped() or self._here() or ([] if gone or self.run.t == self.left_at else self._rests())
+        here = self._stopped() or (self._strayed() if status != 0 else []) or self._here() or ([] if gone or self.run.t == self.left_at else self._rests())
         if not here and not gone:
             return status
         self.left_at = self.run.t if gone else self.left_at
@@ -330,18 +330,31 @@ class Walls:
         if stopped is None:
             return []
         j, side = stopped
+        wall = self._end_at_0(j, side)
+        if wall is None:
+            _legs().may_pass_0(self.run, j)
+        return [] if wall is None else [wall]
+
+    def _strayed(self) -> list[Wall]:
+        """Those that errors have taken over 0, some tolerances at most, where no solution crosses it and no step works now."""
+        y, sizes = np.ravel(self.run.y), np.broadcast_to(self.atol.ravel(), np.ravel(self.run.y).shape)
+        strayed = [j for j in _legs().beyond_0(self.run) if 0.0 < abs(y[j]) <= REACH * sizes[j] < np.inf]
+        walls = [self._end_at_0(j, 1 if y[j] < 0.0 else -1) for j in strayed[:RESTING]]
+        return [wall for wall in walls if wall is not None]
+
+    def _end_at_0(self, j: int, side: int) -> Wall | None:
+        """The wall that keeps a component on this side of 0, if no solution crosses it."""
         y, t, h = np.ravel(self.run.y), self.run.t, float(self.run.h)
         beside = np.broadcast_to(self.atol.ravel() + self.rtol.ravel() * np.abs(y), y.shape)
         beside = np.where(np.isfinite(beside), beside, 0.0)
         states = ((t, y), (t + np.copysign(1e-3 * self.span, h), y), (t, y + beside), (t, y - beside))
         at = [float(self._slope(time, state, j, 0.0)[j]) for time, state in states]
         if all(slope == 0.0 for slope in at) and not self._has_pole_in_time(t, y, j, side * float(beside[j]) * BARRIERS[0]):
-            return [Wall(j, 0.0, side, ends=True)]
+            return Wall(j, 0.0, side, ends=True)
         for bound in () if np.any(np.isfinite(at)) else (side * float(beside[j]) * near for near in BARRIERS):
             if all(side * np.copysign(1.0, h) * self._slope(time, state, j, bound)[j] > 0.0 for time, state in states):
-                return [Wall(j, bound, side, ends=True)]
-        _legs().may_pass_0(self.run, j)
-        return []
+                return Wall(j, bound, side, ends=True)
+        return None
 
     def _has_pole_in_time(self, t: float, y: Array, j: int, value: float) -> bool:
         """Whether the slope beside 0 changes its sign in the step that was tried where it grows without bound, as that of y' = y cot(t):

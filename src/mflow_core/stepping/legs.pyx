@@ -320,6 +320,12 @@ def stopped_at_0(Run run):
     return abs(due) - 1, 1 if due > 0 else -1
 
 
+def beyond_0(Run run):
+    """Components that errors have taken to the other side of 0."""
+    cdef int64_t *bits = run.r.leaps + LEAPS_OF + (run.r.n + 63) // 64 if run.r.leaps != NULL else NULL
+    return [i for i in range(run.r.n) if bits[i // 64] >> (i % 64) & 1] if bits != NULL else []
+
+
 def may_pass_0(Run run, ptrdiff_t component):
     """Steps that take this component over 0 are looked at no more."""
     run.r.leaps[LEAPS_OF + component // 64] |= <int64_t> 1 << (component % 64)

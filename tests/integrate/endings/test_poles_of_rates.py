@@ -105,6 +105,19 @@ def test_many_components_that_end_one_after_the_other_are_all_kept(method: str) 
     assert np.all(np.abs(r.y[:, -1]) < 1e-5)
 
 
+@pytest.mark.parametrize(("method", "death"), [("tsit5", 0.8), ("dopri5", 0.9)])
+def test_what_an_error_has_taken_below_0_is_put_back_where_no_step_works(method: str, death: float) -> None:
+    """Next to a pole of the rate of a predator that depends on the ratio: prey and predator die out, both above 0 for ever."""
+
+    def fun(t: float, y: Any) -> Any:
+        eaten = y[0] * y[1] / (y[0] + y[1] + 1e-6)
+        return np.array([-eaten, eaten - death * y[1]])
+
+    r = mflow.solve_ivp(fun, (0, 100), [1.0, 0.1], method)
+    assert r.success, r.message
+    assert np.all(np.abs(r.y[:, -1]) < 1e-5)
+
+
 @pytest.mark.parametrize("method", ["dopri5", "dop853", "radau5", "esdirk43"])
 def test_what_crosses_0_is_looked_at_once(method: str) -> None:
     n = 3
