@@ -1,7 +1,7 @@
 """Good steps that lead over a pole of f in time.
 
 Stages fall beside a pole as of 1/(1 - t), and at loose tolerances their estimate may be small by chance. Such a step is no longer than the one
-before, as steps have come down, and a component leaves or ends it against its change there, or that is much more than either end's slope makes.
+before, as steps have come down, and a component leaves or ends it against its change there, or that is much more than its slopes at both ends make.
 Then f is asked at the state where the step begins and at other times in the step: nowhere else where it is the same at two, as it does not
 depend on time there, and ever nearer to where it is largest, as long as it grows. If it grows all the way the driver looks (POLE_DUE).
 """
@@ -24,7 +24,7 @@ cdef enum:
 
 cdef double SAME = 1.001                 # times the step before
 cdef double FAR = 8.0                    # tolerances
-cdef double BULGES = 1.5                 # times the change that the larger slope makes
+cdef double BULGES = 0.8                 # times the change that both slopes together make
 cdef double GROWS = 1.2                  # from one side of the largest to it
 
 
@@ -38,10 +38,29 @@ cdef bint is_odd(run_t *r, ptrdiff_t i, double h) noexcept nogil:
     else:
         degree = coefficients(r, i, h, c)
         first, last = rate(c, degree, 0.0), rate(c, degree, 1.0)
-    if not (first * change < 0.0 or last * change < 0.0 or fabs(change) > BULGES * max(fabs(first), fabs(last))):
+    if not (first * change < 0.0 or last * change < 0.0 or fabs(change) > BULGES * (fabs(first) + fabs(last))):
         return False
     size = FAR * tolerance(r, i, r.now[0][i], r.next[0][i])
     return fabs(first) > size or fabs(last) > size or fabs(change) > size
+
+
+cdef bint none_is_odd(const run_t *r, double h) noexcept nogil:
+    """Of an explicit step, whatever the tolerances: one pass that vectorises."""
+    cdef const double *a = r.now[0]
+    cdef const double *b = r.next[0]
+    cdef const double *u = r.now[1]
+    cdef const double *v = r.next[1]
+    cdef double least = 0.0, change, first, last, one
+    cdef ptrdiff_t i
+    for i in range(r.n):
+        change, first, last = b[i] - a[i], h * u[i], h * v[i]
+        one = BULGES * (fabs(first) + fabs(last)) - fabs(change)
+        least = one if one < least else least
+        one = first * change
+        least = one if one < least else least
+        one = last * change
+        least = one if one < least else least
+    return not least < 0.0
 
 
 cdef bint ask(run_t *r, double t, double *slope, int *status) noexcept nogil:
@@ -93,6 +112,8 @@ cdef bint leads_over_pole(run_t *r, double h, double t_next, int *status) noexce
         if status[0] != 0:
             status[0] = min(status[0], 0)
             return status[0] != 0
+    elif none_is_odd(r, h):
+        return False
     for i in range(r.n):
         if is_odd(r, i, h):
             first = i
