@@ -7,8 +7,8 @@ that belongs to the state, as of 1/(y - t), is not there at another state beside
 
 Steps under error control come down to such a pole by a part of what is left each time, and at loose tolerances one of them leads over it.
 So they are held on this side of a pole that is found ahead once they have shrunk, or in a good step that changes as beside one
-(mflow_core.stepping.watch.poles), and the run ends there (`PoleAhead`). Where a solution is 0 at the pole, as that of y' = y cot(t), it may go
-through, and so may many others: that is said.
+(mflow_core.stepping.watch.poles), and the run ends there (`PoleAhead`). Where a solution is 0 at the pole, as that of y' = y cot(t), it may
+go through, and so may many others: that is said.
 """
 
 from __future__ import annotations
@@ -84,8 +84,8 @@ def words_of(t: float) -> str:
 def passed_words(t: float) -> str:
     """What is said of one that the solution is 0 at."""
     return (
-        f"the right-hand side has a pole at t = {t:.6g}, which a solution passes only where it is 0: many of them meet there, and errors within "
-        "the tolerances decide which one goes on; begin anew behind it, or take the pole out of the equation"
+        f"the right-hand side has a pole at t = {t:.6g}, which a solution passes only where it is 0: many of them meet there, and errors "
+        "within the tolerances decide which one goes on; begin anew behind it, or take the pole out of the equation"
     )
 
 
@@ -136,8 +136,8 @@ def _zoom(size: Callable[[float], float], t: float, value: float, width: float, 
 
 
 class PoleAhead:
-    """A pole in time ahead of a run under error control to t1, of y' = f(t, y) alone. walls : those of the run. shrunk : steps below which it
-    is looked for."""
+    """A pole in time ahead of a run under error control to t1, of y' = f(t, y) alone. walls : those of the run. shrunk : steps below which
+    it is looked for."""
 
     words = ""  # of the pole that was found
 
@@ -185,7 +185,12 @@ class PoleAhead:
             until = check_whole(until, "pole", 0, MANY)
             self.looked = check_whole(looked, "pole", 0, int(self.run.k))
             last = self.last if last is None else check_number(last, "pole")
-            if not isinstance(words, str) or not isinstance(text, str) or not min(t0, self.last) <= last <= max(t0, self.last) or below > max(self.shrunk, 0.0):
+            if (
+                not isinstance(words, str)
+                or not isinstance(text, str)
+                or not min(t0, self.last) <= last <= max(t0, self.last)
+                or below > max(self.shrunk, 0.0)
+            ):
                 raise ValueError(f"pole: expected a time of the run and words, got {shown(saved)}")
         except (TypeError, ValueError) as error:
             return str(error)
@@ -207,11 +212,16 @@ class PoleAhead:
         run, t, y = self.run, self.run.t, np.ravel(self.run.y)
 
         def slope(at: float, state: Array) -> Array:
-            with np.errstate(all="ignore"):
-                return np.ravel(run.slope(at, state.reshape(run.shape)))
+            try:
+                with np.errstate(all="ignore"):
+                    return np.ravel(run.slope(at, state.reshape(run.shape)))
+            except OUTSIDE:
+                return np.full(y.shape, np.nan)
 
         far, close = (pole - part * (pole - t) for part in (0.5, 0.125))
         at_far, at_close = slope(far, y), slope(close, y)
         acts = np.abs(at_close) > 2.0 * np.abs(at_far)
         at_0 = slope(close, np.where(acts, 0.0, y))[acts]
-        return bool(np.any(acts)) and bool(np.all(np.abs(at_0) < 0.1 * np.abs(at_close[acts])) and np.all((at_close * y)[acts] * (pole - t) < 0.0))
+        return bool(np.any(acts)) and bool(
+            np.all(np.abs(at_0) < 0.1 * np.abs(at_close[acts])) and np.all((at_close * y)[acts] * (pole - t) < 0.0)
+        )

@@ -103,7 +103,12 @@ class Walls:
         gone = [w for w in self.found if w.rests and w.side and self._leads_on(w, fails=status != 0)] + self._slid_off()
         gone += self._opened() if status != 0 else []
         gone += [w for w in self.found if w.ends and self._crosses(w)]
-        here = self._stopped() or (self._strayed() if status != 0 else []) or self._here() or ([] if gone or self.run.t == self.left_at else self._rests())
+        here = (
+            self._stopped()
+            or (self._strayed() if status != 0 else [])
+            or self._here()
+            or ([] if gone or self.run.t == self.left_at else self._rests())
+        )
         if not here and not gone:
             return status
         self.left_at = self.run.t if gone else self.left_at

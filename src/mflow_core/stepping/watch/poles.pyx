@@ -1,13 +1,12 @@
 """Good steps that lead over a pole of f in time.
 
-Stages fall beside a pole as of 1/(1 - t), and at loose tolerances their estimate may be small by chance. Such a step is no longer than the one
-before, as steps have come down, and a component leaves or ends it against its change there, or that is much more than its slopes at both ends make.
-Then f is asked at the state where the step begins and at other times in the step: nowhere else where it is the same at two, as it does not
+Stages fall beside a pole as of 1/(1 - t), and at loose tolerances their estimate may be small by chance. Such a step is no longer than the
+one before, as steps have come down, and a component leaves or ends it against its change there, or that is much more than its slopes at
+both ends make. Then f is asked at the state where the step begins and at other times in the step: nowhere else where it is the same at two, as it does not
 depend on time there, and ever nearer to where it is largest, as long as it grows. If it grows all the way the driver looks (POLE_DUE).
 """
 from libc.math cimport fabs
 from libc.stddef cimport ptrdiff_t
-from libc.stdint cimport int64_t
 
 from mflow_core.stepping.output cimport extend
 from mflow_core.stepping.run cimport LEAPS_ASKED, LEAPS_THROWN, POLE_DUE, run_t
@@ -64,7 +63,7 @@ cdef bint none_is_odd(const run_t *r, double h) noexcept nogil:
 
 
 cdef bint ask(run_t *r, double t, double *slope, int *status) noexcept nogil:
-    """f at that time, at the state where the step begins. False: the status is an exception's. What it does not have there is NaN or more."""
+    """f at that time, at the state where the step begins. False: the status is an exception's."""
     cdef int answer = r.p.rhs(t, r.now[0], slope, r.n, r.p.ctx)
     r.leaps[LEAPS_ASKED] += 1
     r.leaps[LEAPS_THROWN] += 1
