@@ -256,15 +256,6 @@ cdef int probe(events_t *e, const step_t *st, int j, walk_t *w, int *count) noex
     return 0
 
 
-cdef inline bint rests(const event_t *one) noexcept nogil:
-    """Whether the event is 0 at every sample of the step."""
-    cdef int i
-    for i in range(one.samples + 1):
-        if one.g[i] != 0.0:
-            return False
-    return True
-
-
 cdef int crossings(events_t *e, const step_t *st, int j, int *count) noexcept nogil:
     """Adds event j's crossings in this step to e.step, in order; directions are not looked at yet."""
     cdef event_t *one = &e.one[j]
