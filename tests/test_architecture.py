@@ -202,10 +202,10 @@ LOADED = {
     "import mflow": 3,
     "from mflow import RK4": 38,
     "from mflow import optim": 74,
-    "from mflow import Stepper": 181,
-    "from mflow import solve_ivp": 150,
-    "from mflow import solve_dynamics": 176,
-    "from mflow import minimize": 194,
+    "from mflow import Stepper": 182,
+    "from mflow import solve_ivp": 151,
+    "from mflow import solve_dynamics": 177,
+    "from mflow import minimize": 195,
 }
 NOT_AT_IMPORT = ("numpy.random", "numpy.polynomial", "concurrent.futures", "json", "pathlib", "scipy", "numba")
 LATER_FOLDERS = (

@@ -175,3 +175,19 @@ def test_a_result_outlives_the_jacobian_of_its_run() -> None:
     r = mflow.solve_ivp(lambda t, h: 0.25 * (1.0 + np.cos(t)) - np.sqrt(h), (0, 12), [1.0], "radau5", rtol=1e-6, nonnegative=True)
     gc.collect()
     assert "from t = 0" in str(r.posedness())
+
+
+@pytest.mark.parametrize("bound", [2.0, -3.0, 100.0])
+@pytest.mark.parametrize("method", ["dopri5", "dop853", "bs32", "radau5", "rodas5p", "bdf"])
+def test_the_event_of_a_wall_is_met_where_the_solution_comes_to_rest(method, bound):
+    """h = bound + (1 - t/2)^2 until t = 2, at other numbers than 0: it was told where the run ended."""
+
+    def at_wall(t, h):
+        return h[0] - bound
+
+    with np.errstate(invalid="ignore"):
+        r = mflow.solve_ivp(lambda t, h: -np.sqrt(h - bound), (0, 6), [bound + 1.0], method, rtol=1e-6, atol=1e-9, events=at_wall)
+    assert r.success, r.message
+    within = 2.0 * np.sqrt(1e-6 * abs(bound) + 1e-9)
+    np.testing.assert_allclose(r.t_events[0], 2.0, atol=1.5 * within)
+    assert r.t_events[0].size >= 1

@@ -102,8 +102,8 @@ def test_backwards_is_forwards_of_the_mirrored_problem() -> None:
 
 @pytest.mark.parametrize("method", EMBEDDED)
 def test_evaluations_are_those_of_the_tableau(method: str) -> None:
-    """Two for the first step, then stages: one fewer where the last slope is the next step's first. A look where a component first passes
-    0 is counted apart."""
+    """Two for the first step, then stages: one fewer where the last slope is the next step's first. Looks where a component first passes
+    0, and whether f depends on time, are counted apart."""
     record = next(record for record in registry.records() if record.name == method)
     calls = 0
 
@@ -114,7 +114,7 @@ def test_evaluations_are_those_of_the_tableau(method: str) -> None:
 
     r = mflow.solve_ivp(fun, (0, 20), [1.0, 0.0], method, rtol=1e-5)
     assert r.nfev + r.ncheck == calls
-    assert r.ncheck <= 2
+    assert r.ncheck <= 4
     if {"implicit", "staged"} & set(record.flags):
         return
     tries = r.nsteps + r.nrejected

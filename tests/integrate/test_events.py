@@ -237,6 +237,18 @@ def test_a_zero_at_a_step_end_is_decided_by_the_next_step() -> None:
     assert touch.hits == [0]
 
 
+def test_zeros_that_last_for_a_step_are_met_where_they_begin() -> None:
+    """Once, whether the value then goes on or back; it was told at the last zero, at the end of the run, or not at all."""
+    times = np.linspace(0.0, 5.0, 11)
+    for g in (lambda t: [max(0.0, abs(t - 2.0) - 1.0)], lambda t: [max(0.0, 1.0 - t)], lambda t: [max(1.0 - t, 0.0) - max(t - 3.0, 0.0)]):
+        e = make(first)
+        assert go(e, g, times) == 0
+        np.testing.assert_array_equal(e.t_events[0], [1.0])
+    stops = make(Event(first, terminal=True))
+    assert go(stops, lambda t: [max(0.0, 1.0 - t)], times) == core.STOP
+    assert stops.stopped[1] == 1.0
+
+
 def test_a_zero_at_the_end_of_the_run_counts() -> None:
     e = make(Event(first, terminal=True), Event(first, direction=-1), Event(lambda t, y: 1.0))
     assert go(e, lambda t: [t - 1.0], [0.0, 1.0]) == 0

@@ -6,7 +6,9 @@ if p >= 1, and p is measured between two distances. At one with p < 1, at a loga
 that belongs to the state, as of 1/(y - t), is not there at another state beside it.
 
 Steps under error control come down to such a pole by a part of what is left each time, and at loose tolerances one of them leads over it.
-So they are held on this side of a pole that is found ahead once they have shrunk, and the run ends there (`PoleAhead`).
+So they are held on this side of a pole that is found ahead once they have shrunk, or in a good step that changes as beside one
+(mflow_core.stepping.watch.poles), and the run ends there (`PoleAhead`). Where a solution is 0 at the pole, as that of y' = y cot(t), it may
+go through, and so may many others: that is said.
 """
 
 from __future__ import annotations
@@ -17,12 +19,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from mflow_core.stepping import stepper
-from mflow_core.stepping.legs import last_step_was, look_for_poles, poles_are_looked_for
+from mflow_core.stepping.legs import last_step_was, look_for_poles, passes_poles_until, poles_are_looked_for
 
 from mflow.base.checks import OUTSIDE, Array, check_number, check_whole, shown
 
 if TYPE_CHECKING:
     from mflow_core.stepping.stepper import Run
+
+    from mflow.course.signs import Walls
 
 __all__ = ["PoleAhead", "elsewhere", "pole_words"]
 
@@ -40,6 +44,7 @@ ASIDE = 1e-3  # of the state: where a pole in time stands as well, and one at wh
 DEEPER = 1e-3  # of a step where no pole was found: the next look is where steps are shorter than this
 AGAIN = 1024  # steps, after which the length below which poles are looked for is the first one again
 REACH = 1024.0  # steps: how far ahead a pole is looked for
+MANY = 2**62
 STRIP = 1e-7  # of t: at least so far, as the power is measured over a part of it
 
 Slope = Callable[[float, Array], Array]
@@ -74,6 +79,14 @@ def pole_words(
 def words_of(t: float) -> str:
     """What is said of a pole at t."""
     return f"the right-hand side grows without bound at t = {t:.9g}, so fast that its integral diverges: no step leads over it"
+
+
+def passed_words(t: float) -> str:
+    """What is said of one that the solution is 0 at."""
+    return (
+        f"the right-hand side has a pole at t = {t:.6g}, which a solution passes only where it is 0: many of them meet there, and errors "
+        "within the tolerances decide which one goes on; begin anew behind it, or take the pole out of the equation"
+    )
 
 
 def _pole(
@@ -123,12 +136,13 @@ def _zoom(size: Callable[[float], float], t: float, value: float, width: float, 
 
 
 class PoleAhead:
-    """A pole in time ahead of a run under error control to t1, of y' = f(t, y) alone. shrunk : steps below which it is looked for."""
+    """A pole in time ahead of a run under error control to t1, of y' = f(t, y) alone. walls : those of the run. shrunk : steps below which
+    it is looked for."""
 
     words = ""  # of the pole that was found
 
-    def __init__(self, run: Run, shrunk: float, t1: float) -> None:
-        self.run, self.last, self.shrunk, self.looked = run, t1, shrunk, int(run.k)
+    def __init__(self, run: Run, walls: Walls, shrunk: float, t1: float) -> None:
+        self.run, self.walls, self.last, self.shrunk, self.looked = run, walls, t1, shrunk, int(run.k)
 
     def steps(self, count: int, goal: float, rows: stepper.Rows | None, aside: Callable[..., Any]) -> int:
         """Up to `count` steps towards `goal`, none of them over the pole; the status. aside : asks without counting evaluations."""
@@ -144,34 +158,46 @@ class PoleAhead:
         return int(stepper.STEP_TOO_SMALL) if status == 0 and end != goal and run.t == end else int(status)
 
     def look(self, goal: float) -> None:
-        """If there is one next to where the run stands, before `goal`, it goes no further than that."""
-        run, h = self.run, self.run.h
-        far = max(REACH * abs(h), STRIP * abs(run.t))
+        """If there is one next to where the run stands, before `goal`, or in a step that was good, it goes no further than that."""
+        run, h, below = self.run, self.run.h, poles_are_looked_for(self.run)[0]
+        far = abs(h) if abs(h) >= below else max(REACH * abs(h), STRIP * abs(run.t))
         pole = _pole(run.slope, run.t, run.t + math.copysign(min(far, abs(goal - run.t)), h), run.y)
-        if pole is None or not (pole[0] - run.t) * h > 0.0 or not self._grows_along(pole[0]):
+        if pole is not None and (pole[0] - run.t) * h > 0.0:
+            if self._ends_at_0(pole[0]):
+                self.walls.text = self.walls.text or passed_words(pole[0])
+                passes_poles_until(run, MANY)
+            elif self._grows_along(pole[0]):
+                look_for_poles(run, 0.0)
+                self.words, self.last = words_of(pole[0]), pole[0] - math.copysign(2.0 * pole[1], h)
+                return
+        if abs(h) < below:
             look_for_poles(run, DEEPER * abs(h))
-            return
-        look_for_poles(run, 0.0)
-        self.words, self.last = words_of(pole[0]), pole[0] - math.copysign(2.0 * pole[1], h)
 
     def pack(self) -> list[Any]:
         """What a file has of it."""
-        return [*poles_are_looked_for(self.run), self.looked, self.last if self.words else None, self.words]
+        return [*poles_are_looked_for(self.run), self.looked, self.last if self.words else None, self.words, self.walls.text]
 
     def unpack(self, saved: Any, t0: float) -> str:
         """As `pack` has given it; why it cannot be. t0 : where the run began."""
         try:
-            below, before, looked, last, words = saved
+            below, before, until, looked, last, words, text = saved
             below, before = check_number(below, "pole", low=0.0), check_number(before, "pole", low=0.0)
+            until = check_whole(until, "pole", 0, MANY)
             self.looked = check_whole(looked, "pole", 0, int(self.run.k))
             last = self.last if last is None else check_number(last, "pole")
-            if not isinstance(words, str) or not min(t0, self.last) <= last <= max(t0, self.last) or below > max(self.shrunk, 0.0):
+            if (
+                not isinstance(words, str)
+                or not isinstance(text, str)
+                or not min(t0, self.last) <= last <= max(t0, self.last)
+                or below > max(self.shrunk, 0.0)
+            ):
                 raise ValueError(f"pole: expected a time of the run and words, got {shown(saved)}")
         except (TypeError, ValueError) as error:
             return str(error)
-        self.last, self.words = last, words
+        self.last, self.words, self.walls.text = last, words, text
         look_for_poles(self.run, below)
         last_step_was(self.run, before)
+        passes_poles_until(self.run, until)
         return ""
 
     def _grows_along(self, pole: float) -> bool:
@@ -180,3 +206,22 @@ class PoleAhead:
         slope = run.slope(t, y)
         far, close = (size_of(run.slope, at, y + (at - t) * slope) for at in (pole - part * (pole - t) for part in (0.5, 0.125)))
         return bool(close > 2.0 * far)
+
+    def _ends_at_0(self, pole: float) -> bool:
+        """Whether the components that the pole acts on are led to 0, and it acts on none that is 0."""
+        run, t, y = self.run, self.run.t, np.ravel(self.run.y)
+
+        def slope(at: float, state: Array) -> Array:
+            try:
+                with np.errstate(all="ignore"):
+                    return np.ravel(run.slope(at, state.reshape(run.shape)))
+            except OUTSIDE:
+                return np.full(y.shape, np.nan)
+
+        far, close = (pole - part * (pole - t) for part in (0.5, 0.125))
+        at_far, at_close = slope(far, y), slope(close, y)
+        acts = np.abs(at_close) > 2.0 * np.abs(at_far)
+        at_0 = slope(close, np.where(acts, 0.0, y))[acts]
+        return bool(np.any(acts)) and bool(
+            np.all(np.abs(at_0) < 0.1 * np.abs(at_close[acts])) and np.all((at_close * y)[acts] * (pole - t) < 0.0)
+        )

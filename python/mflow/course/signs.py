@@ -56,6 +56,7 @@ ROUNDED = 1e-14  # of the largest slope: no drive
 BARRIERS = (1e-3, 1e-6, 1e-12, 1e-24, 1e-48)  # of a tolerance: how far from a pole at 0 f leads back, perhaps
 SHRUNK = 1e-6  # of the run: steps below which a pole in time is looked for
 TURNS = 24  # halvings
+UNBOUNDED = 1024.0  # times the slope at the ends of a step: at a pole, not where it changes its sign alone
 SMALL = 1e-3  # of atol: what a component that is 0 may have been
 
 
@@ -102,7 +103,12 @@ class Walls:
         gone = [w for w in self.found if w.rests and w.side and self._leads_on(w, fails=status != 0)] + self._slid_off()
         gone += self._opened() if status != 0 else []
         gone += [w for w in self.found if w.ends and self._crosses(w)]
-        here = self._stopped() or self._here() or ([] if gone or self.run.t == self.left_at else self._rests())
+        here = (
+            self._stopped()
+            or (self._strayed() if status != 0 else [])
+            or self._here()
+            or ([] if gone or self.run.t == self.left_at else self._rests())
+        )
         if not here and not gone:
             return status
         self.left_at = self.run.t if gone else self.left_at
@@ -242,12 +248,13 @@ class Walls:
     @property
     def may_lose(self) -> bool:
         """Whether `lost` has something to look at."""
-        return bool(self.found) or self.known is not None
+        return bool(self.text or self.found) or self.known is not None
 
     def lost(self, aside: Callable[..., Any]) -> str:
         """What speaks against components that are 0 at a number that no solution crosses: f leads away from there, so that it matters how
-        small they are, and that is below atol. aside : see `due`."""
-        aside(self._look_for_lost)
+        small they are, and that is below atol; and against those that have passed 0 at a pole in time. aside : see `due`."""
+        if not self.text:
+            aside(self._look_for_lost)
         return self.text
 
     def _look_for_lost(self) -> None:
@@ -328,18 +335,31 @@ class Walls:
         if stopped is None:
             return []
         j, side = stopped
+        wall = self._end_at_0(j, side)
+        if wall is None:
+            _legs().may_pass_0(self.run, j)
+        return [] if wall is None else [wall]
+
+    def _strayed(self) -> list[Wall]:
+        """Those that errors have taken over 0, some tolerances at most, where no solution crosses it and no step works now."""
+        y, sizes = np.ravel(self.run.y), np.broadcast_to(self.atol.ravel(), np.ravel(self.run.y).shape)
+        strayed = [j for j in _legs().beyond_0(self.run) if 0.0 < abs(y[j]) <= REACH * sizes[j] < np.inf]
+        walls = [self._end_at_0(j, 1 if y[j] < 0.0 else -1) for j in strayed[:RESTING]]
+        return [wall for wall in walls if wall is not None]
+
+    def _end_at_0(self, j: int, side: int) -> Wall | None:
+        """The wall that keeps a component on this side of 0, if no solution crosses it."""
         y, t, h = np.ravel(self.run.y), self.run.t, float(self.run.h)
         beside = np.broadcast_to(self.atol.ravel() + self.rtol.ravel() * np.abs(y), y.shape)
         beside = np.where(np.isfinite(beside), beside, 0.0)
         states = ((t, y), (t + np.copysign(1e-3 * self.span, h), y), (t, y + beside), (t, y - beside))
         at = [float(self._slope(time, state, j, 0.0)[j]) for time, state in states]
         if all(slope == 0.0 for slope in at) and not self._has_pole_in_time(t, y, j, side * float(beside[j]) * BARRIERS[0]):
-            return [Wall(j, 0.0, side, ends=True)]
+            return Wall(j, 0.0, side, ends=True)
         for bound in () if np.any(np.isfinite(at)) else (side * float(beside[j]) * near for near in BARRIERS):
             if all(side * np.copysign(1.0, h) * self._slope(time, state, j, bound)[j] > 0.0 for time, state in states):
-                return [Wall(j, bound, side, ends=True)]
-        _legs().may_pass_0(self.run, j)
-        return []
+                return Wall(j, bound, side, ends=True)
+        return None
 
     def _has_pole_in_time(self, t: float, y: Array, j: int, value: float) -> bool:
         """Whether the slope beside 0 changes its sign in the step that was tried where it grows without bound, as that of y' = y cot(t):
@@ -353,6 +373,10 @@ class Walls:
             middle = 0.5 * (low + high)
             at = float(self._slope(middle, y, j, value)[j])
             low, high = (middle, high) if at * first > 0.0 else (low, middle)
+        if abs(at) > UNBOUNDED * largest:
+            from mflow.course.poles import passed_words  # seldom needed
+
+            self.text = passed_words(low)
         return not abs(at) < largest
 
     def _here(self) -> list[Wall]:

@@ -405,15 +405,15 @@ class Drive:
             past = None if self.past is None else self.past.pack()
             walls = None if self.walls is None else self.walls.met
             pole = None
-            if self.pole is not None or (self.walls is not None and abs(self.run.h) < shrunk(self.walls.span)):
-                pole = self._pole_ahead().pack()
+            if self.walls is not None:
+                pole = self._pole_ahead(self.walls).pack()
             self.checkpoints.write(StepState(self.step, looks, int(self.run.nfev), lost, self.looked, past, walls, pole))
 
-    def _pole_ahead(self) -> PoleAhead:
+    def _pole_ahead(self, walls: Walls) -> PoleAhead:
         """What looks for a pole in time: made where it is first needed."""
         from mflow.course.poles import PoleAhead
 
-        return PoleAhead(self.run, shrunk(abs(self.t1 - self.t0)), self.t1) if self.pole is None else self.pole
+        return PoleAhead(self.run, walls, shrunk(walls.span), self.t1) if self.pole is None else self.pole
 
     def _rests(self, rest: Rest) -> bool:
         """Whether the run is at rest, with nothing ahead that it knows of."""
@@ -449,8 +449,8 @@ class Drive:
             status, self.begun = self.begun.status, None
         else:
             status = self.run.adaptive(count, goal, rows, paced=True) if pole is None else pole.steps(count, goal, rows, self._aside)
-        if status == stepper.POLE_DUE:
-            self.pole = self._pole_ahead()
+        if status == stepper.POLE_DUE and self.walls is not None:
+            self.pole = self._pole_ahead(self.walls)
             self._aside(self.pole.look, goal)
             return 0
         if self.walls is not None and (status == stepper.WALL_DUE or status in CANNOT):

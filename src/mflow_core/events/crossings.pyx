@@ -7,7 +7,7 @@ starts again from the state found does not find the same crossing twice. With th
 t; where t0 and t1 lie on both sides of 0 it is to the rounding of theta h, and next to t0 = 0 to 2^-100 of the step.
 
 A sign s, then exact zeros, then -s is one crossing, at the last zero. s, zeros, s is a touch and no event; nor is one that no sample
-sees. But where the run holds a component at a wall, within its tolerance, the state that events see is at the wall, and an event that
+sees. But zeros that last for a whole step are a rest, which is met at the step's start, once. And where the run holds a component at a wall, within its tolerance, the state that events see is at the wall, and an event that
 becomes 0 there is met at its first zero, once. Zeros at the very start are no crossing. A step that ends in a zero leaves the decision to
 the next one, which then reports the crossing at its own start; `events_finish` counts it where no next step follows.
 
@@ -266,6 +266,10 @@ cdef int crossings(events_t *e, const step_t *st, int j, int *count) noexcept no
         w.sign = sign_of(one.g[0])
     if one.at_root:
         status = probe(e, st, j, &w, count)
+    if w.sign != 0 and one.g[0] == 0.0 and rests(one):
+        e.step[count[0]].which, e.step[count[0]].turn, e.step[count[0]].theta, e.step[count[0]].t = j, -w.sign, 0.0, st.t0
+        count[0] += 1
+        w.sign = 0
     for i in range(1, one.samples + 1):
         if status != 0:
             return status

@@ -20,9 +20,9 @@ from mflow_core.registry cimport MethodRecord
 from mflow_core.solvers.matrix cimport BANDED, BY_DIFFERENCES, IDENTITY, KRYLOV, matrix_config_t
 from mflow_core.solvers.newton cimport newton_forget, newton_pack, newton_state_size, newton_t, newton_unpack
 from mflow_core.solvers.solver cimport Solver
-from mflow_core.stepping.run cimport (LEAPS_OF, LEG_OVER, RUN_CONTROL, RUN_DENSE, RUN_INSIDE, RUN_LEAPS, RUN_SOLVE, RUN_WALLS, evaluations,
-                                      run_attach, run_enter, run_guard, run_leave, run_make, run_release, run_restart, run_solve_with, run_t,
-                                      run_tolerances)
+from mflow_core.stepping.run cimport (LEAPS_OF, LEAPS_STOPPED, LEG_OVER, RUN_CONTROL, RUN_DENSE, RUN_INSIDE, RUN_LEAPS, RUN_SOLVE, RUN_WALLS,
+                                      evaluations, run_attach, run_enter, run_guard, run_leave, run_make, run_release, run_restart,
+                                      run_solve_with, run_t, run_tolerances)
 from mflow_core.stepping.starts cimport run_begin
 from mflow_core.stepping.stepper cimport Rows, Run, raise_or
 from mflow_core.types cimport MF_E_NON_FINITE, MF_E_SOLVE, MF_E_STEP, MF_RETRY_NON_FINITE, MF_RETRY_SOLVE
@@ -195,7 +195,7 @@ cdef class Legs(Run):
         for j in range(8):
             state[j] = NULL
         state[0] = of.now[0]
-        to.k = of.k
+        to.k, to.pole_k = of.k, of.pole_k
         run_restart(to, of.t, state)
         to.c.rejected, to.c.failed = of.c.rejected, of.c.failed
         to.c.edge = self.edge if to == self.calm else 0.0
@@ -313,11 +313,17 @@ def look_for_walls(Run run):
 
 def stopped_at_0(Run run):
     """(component, side) of what a step was not allowed to take over 0, or None; side: 1, it was above. It is told once."""
-    cdef int64_t due = run.r.leaps[2] if run.r.leaps != NULL else 0
+    cdef int64_t due = run.r.leaps[LEAPS_STOPPED] if run.r.leaps != NULL else 0
     if due == 0:
         return None
-    run.r.leaps[2] = 0
+    run.r.leaps[LEAPS_STOPPED] = 0
     return abs(due) - 1, 1 if due > 0 else -1
+
+
+def beyond_0(Run run):
+    """Components that errors have taken to the other side of 0."""
+    cdef int64_t *bits = run.r.leaps + LEAPS_OF + (run.r.n + 63) // 64 if run.r.leaps != NULL else NULL
+    return [i for i in range(run.r.n) if bits[i // 64] >> (i % 64) & 1] if bits != NULL else []
 
 
 def may_pass_0(Run run, ptrdiff_t component):
@@ -332,9 +338,14 @@ def look_for_poles(Run run, double h):
         (<Legs> run).calm.pole_h = (<Legs> run).stiff.pole_h = h
 
 
+def passes_poles_until(Run run, int64_t k):
+    """Good steps before step k are not looked at, whether they lead over a pole in time."""
+    run.r.pole_k = k
+
+
 def poles_are_looked_for(Run run):
-    """(h of `look_for_poles`, the length of the last step), for a file."""
-    return run.r.pole_h, run.r.h_before
+    """(h of `look_for_poles`, the length of the last step, the step from which good ones are looked at), for a file."""
+    return run.r.pole_h, run.r.h_before, run.r.pole_k
 
 
 def last_step_was(Run run, double h):

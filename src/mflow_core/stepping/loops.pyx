@@ -34,11 +34,12 @@ from mflow_core.solvers.stages.mass cimport leave_null_space
 from mflow_core.stepping.energy.ledger cimport ledger_idle, ledger_step, ledger_told
 from mflow_core.stepping.motion cimport motion_error, motion_start
 from mflow_core.stepping.output cimport RECORD_ACT, RECORD_EVENT, RECORD_FULL, extend, is_full, polynomial, write_step
-from mflow_core.stepping.run cimport (LEG_OVER, POLE_DUE, RHO_DUE, RUN_INSIDE, RUN_WALLS, WALL_DUE, accept, couples, end_has_slope,
+from mflow_core.stepping.run cimport (LEAPS_STOPPED, LEG_OVER, POLE_DUE, RHO_DUE, RUN_INSIDE, RUN_WALLS, WALL_DUE, accept, couples, end_has_slope,
                                       linearizes, rho_is_due, run_ready, run_settle, try_step)
 from mflow_core.stepping.starts cimport leave_grid, run_act, size_of
 from mflow_core.stepping.watch.handover cimport run_doubt, run_watch
 from mflow_core.stepping.watch.leaps cimport leaps
+from mflow_core.stepping.watch.poles cimport leads_over_pole
 from mflow_core.stepping.watch.past cimport PAST_DUE, past_is_due, past_t
 from mflow_core.types cimport (MF_AGAIN, MF_E_MEMORY, MF_E_NON_FINITE, MF_E_STEP, MF_IMPLICIT, MF_MULTISTEP, MF_RETRY_NON_FINITE,
                                MF_SECOND_ORDER, mf_problem, mf_step_fn, mf_tableau, mf_times_mass)
@@ -464,6 +465,8 @@ cdef int step_once(run_t *r, double t_end, record_t *record) noexcept nogil:
                     if r.leg.most > 0 and r.c.seen > 0.0 and sees_between(r, record, t_next):
                         status = beyond(r, t_next, &err)
                 if status == 0 and err <= 1.0 and not (r.leaps != NULL and leaps(r, h, t_next, &err, &status)):
+                    if r.pole_h > 0.0 and leads_over_pole(r, h, t_next, &status):
+                        return status
                     status = leave_step(r, &t_next, h, t_end, record)
                     if status == 0 or stands(status):
                         break
@@ -474,7 +477,7 @@ cdef int step_once(run_t *r, double t_end, record_t *record) noexcept nogil:
         if status == 0 and r.leg.most > 0:
             status = run_doubt(r, planned)
         if status == 0 and r.flags & RUN_WALLS and (r.c.failed > failed >= FIRST_WALL - 1 and r.c.failed & failed == 0
-                                                    or r.leaps != NULL and r.leaps[2] != 0):
+                                                    or r.leaps != NULL and r.leaps[LEAPS_STOPPED] != 0):
             status = WALL_DUE
         if status != 0:
             return status

@@ -18,7 +18,10 @@ cdef enum:
     RUN_INSIDE = 16                      # the extension of every step is asked for after it: see `sees_between`
     RUN_WALLS = 32                       # WALL_DUE is returned where steps fail again and again
     RUN_LEAPS = 64                       # under error control: steps over 0 are looked at, see watch/leaps.pyx
-    LEAPS_OF = 3                         # where the bits of components begin in `leaps`
+    LEAPS_ASKED = 0                      # `leaps`: evaluations
+    LEAPS_THROWN = 1                     # those of them that no limit counts: of steps thrown away, and for poles in time
+    LEAPS_STOPPED = 2                    # of `stopped_at_0`: one more than the component, below 0 on the side below; 0: none
+    LEAPS_OF = 3                         # where the bits of components begin
     RHO_EVERY = 25                       # steps between estimates of the spectral radius, at most, where the method needs it
     POLE_DUE = 0x7FFFFFF6                # is there a pole in time ahead? The driver looks, and goes on
     WALL_DUE = 0x7FFFFFF7                # is there a wall that steps should not go beyond? The driver looks, and goes on
@@ -82,6 +85,7 @@ ctypedef struct run_t:
     int64_t k, k_base
     control_t c
     double pole_h                        # POLE_DUE is returned where steps below it do not grow; 0: never
+    int64_t pole_k                       # good steps before this one are not looked at, whether they lead over a pole in time
     double h_before                      # the length of the last step; 0: there was none
     double first_step                    # of a start under error control, behind an action too; 0: estimated
     control_t of_v                       # tolerances of a velocity, in second order; the rest of it is not used
@@ -97,7 +101,7 @@ ctypedef struct run_t:
     int n_tested                         # visible vectors whose new numbers a step looks at
     bint cuts                            # a step may be taken in pieces of the state: its right-hand side is elementwise
     bint tests_slope                     # error control looks at the carried slope too
-    int64_t *leaps                       # of steps over 0, or NULL: evaluations; steps thrown away; of `stopped_at_0`; three bits a component
+    int64_t *leaps                       # of steps over 0, or NULL: LEAPS_ASKED ... LEAPS_STOPPED, and three bits a component
     double *slope_there                  # of the look at hand
     void *past                           # the looks of watch/past.pxd, Python's; NULL: nobody looks
     int64_t *calls                       # not NULL: fixed steps may be taken in place and repeated; a counter of the problem's (problem.pxd)

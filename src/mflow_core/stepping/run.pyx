@@ -353,6 +353,7 @@ cdef void run_set(run_t *r, double t0, double dt, const double *const *y0) noexc
     r.rho_next = 0
     r.t_before, r.h_before = NAN, 0.0
     r.f.flags = MF_FRESH
+    r.pole_k = 0
     if r.leaps != NULL:
         memset(r.leaps, 0, leaps_size(r) * sizeof(int64_t))
     r.value = r.gmax = r.good_value = r.good_gmax = r.first_gmax = NAN

@@ -26,7 +26,7 @@ from mflow_core.stepping.loops cimport run_many
 from mflow_core.stepping.motion cimport motion_start
 from mflow_core.stepping.output cimport RECORD_ACT as _ACTED, RECORD_EVENT as _EVENT, RECORD_FULL as _FULL, record_t
 from mflow_core.stepping.run cimport (POLE_DUE as _POLE_DUE, RHO_DUE as _RHO_DUE, WALL_DUE as _WALL_DUE, RUN_CONTROL, RUN_DENSE, RUN_DESCEND, RUN_LEAPS, RUN_SOLVE, evaluations, note_rho, rho_held, run_choose_tests, run_enter, run_guard,
-                             run_leave, run_make, run_ready, run_release, run_restart, run_solve_with, run_tolerances, run_tolerances_of_v, try_step)
+                             run_leave, run_make, run_ready, run_release, run_restart, run_solve_with, run_tolerances, run_tolerances_of_v, try_step, LEAPS_ASKED)
 from mflow_core.stepping.starts cimport run_begin, run_jump
 from mflow_core.types cimport (MF_E_ARGUMENT, MF_EMBEDDED, MF_E_BUSY, MF_E_CALLBACK, MF_E_MEMORY, MF_E_NON_FINITE, MF_E_SOLVE, MF_E_STEP,
                                MF_IMPLICIT, MF_RETRY_NON_FINITE, MF_RETRY_SOLVE, MF_SECOND_ORDER)
@@ -178,7 +178,7 @@ cdef class Run:
     @property
     def nlooks(self):
         """Evaluations, beside `nfev`, of looks at steps over 0."""
-        return self.r.leaps[0] if self.r.leaps != NULL else 0
+        return self.r.leaps[LEAPS_ASKED] if self.r.leaps != NULL else 0
 
     @property
     def njev(self):

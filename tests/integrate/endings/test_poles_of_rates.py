@@ -98,13 +98,33 @@ def test_a_compiled_rate() -> None:
     assert abs(r.y[0, -1]) < 1e-5
 
 
+@pytest.mark.parametrize("method", ["bdf", "radau5", "rodas5p", "esdirk43", "auto"])
+def test_many_components_that_end_one_after_the_other_are_all_kept(method: str) -> None:
+    """Those at rest, whose errors change their sign in every other step, used up the looks of those that came later."""
+    r = mflow.solve_ivp(lambda t, y: -y / (1e-5 + y), (0, 3), np.linspace(1.0, 2.0, 20), method)
+    assert np.all(np.abs(r.y[:, -1]) < 1e-5)
+
+
+@pytest.mark.parametrize(("method", "death"), [("tsit5", 0.8), ("dopri5", 0.9)])
+def test_what_an_error_has_taken_below_0_is_put_back_where_no_step_works(method: str, death: float) -> None:
+    """Next to a pole of the rate of a predator that depends on the ratio: prey and predator die out, both above 0 for ever."""
+
+    def fun(t: float, y: Any) -> Any:
+        eaten = y[0] * y[1] / (y[0] + y[1] + 1e-6)
+        return np.array([-eaten, eaten - death * y[1]])
+
+    r = mflow.solve_ivp(fun, (0, 100), [1.0, 0.1], method)
+    assert r.success, r.message
+    assert np.all(np.abs(r.y[:, -1]) < 1e-5)
+
+
 @pytest.mark.parametrize("method", ["dopri5", "dop853", "radau5", "esdirk43"])
 def test_what_crosses_0_is_looked_at_once(method: str) -> None:
     n = 3
     rates = np.arange(1.0, n + 1)
     fun = lambda t, y: np.concatenate([y[n:], -(rates**2) * y[:n]])  # noqa: E731
     r = mflow.solve_ivp(fun, (0, 40), np.concatenate([np.ones(n), np.zeros(n)]), method, rtol=1e-6, atol=1e-9)
-    assert 0 < r.ncheck <= 2 * n
+    assert 0 < r.ncheck <= 2 * n + 8  # and a few that find that f does not depend on time
     np.testing.assert_allclose(r.y[:n, -1], np.cos(40 * rates), atol=2e-3)
 
 
@@ -225,16 +245,20 @@ def test_what_was_kept_at_0_is_let_go_where_it_is_led_over(method: str) -> None:
     np.testing.assert_allclose(r.y[0, -1], -5.0, rtol=1e-3)
     r = mflow.solve_ivp(lambda t, y: -y / (1e-8 + y) if t < 3 else -1.0 + 0 * y, (0, 6), [1.0], method, breaks=[3.0])
     np.testing.assert_allclose(r.y[0, -1], -3.0, rtol=1e-3)
-    r = mflow.solve_ivp(lambda t, y: y / np.tan(t + 0.1), (0, 10), [1.0], method, rtol=1e-4, atol=1e-7)
+    with pytest.warns(RuntimeWarning, match="many of them meet there"):
+        r = mflow.solve_ivp(lambda t, y: y / np.tan(t + 0.1), (0, 10), [1.0], method, rtol=1e-4, atol=1e-7)
     np.testing.assert_allclose(r.y[0, -1], np.sin(10.1) / np.sin(0.1), rtol=2e-2)
 
 
 @pytest.mark.parametrize("method", METHODS)
 def test_a_solution_that_crosses_0_at_a_pole_in_time_does(method: str) -> None:
-    """y' = a(t) y, where a is not bounded: what is 0 need not stay so."""
-    r = mflow.solve_ivp(lambda t, y: y / t if t != 0.0 else 1.0 + 0 * y, (-1, 1), [-1.0], method)
+    """y' = a(t) y, where a is not bounded: what is 0 need not stay so. Others begin at that point as well."""
+    with pytest.warns(RuntimeWarning, match="many of them meet there"):
+        r = mflow.solve_ivp(lambda t, y: y / t if t != 0.0 else 1.0 + 0 * y, (-1, 1), [-1.0], method)
+    assert len(r.doubts) == 1
     np.testing.assert_allclose(r.y[0, -1], 1.0, rtol=3e-2)
-    r = mflow.solve_ivp(lambda t, y: -y * np.tan(t), (0, 3), [1.0], method)
+    with pytest.warns(RuntimeWarning, match=r"pole at t = 1\.5\d+, which a solution passes only where it is 0"):
+        r = mflow.solve_ivp(lambda t, y: -y * np.tan(t), (0, 3), [1.0], method)
     np.testing.assert_allclose(r.y[0, -1], np.cos(3.0), rtol=3e-2)
 
 

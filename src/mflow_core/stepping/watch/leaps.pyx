@@ -27,7 +27,7 @@ from mflow_core.registry cimport REDUCE
 from mflow_core.solvers.newton cimport newton_lsolve
 from mflow_core.solvers.stages.mass cimport mass_times, mass_varies
 from mflow_core.stepping.output cimport extend
-from mflow_core.stepping.run cimport LEAPS_OF, RUN_WALLS, run_t
+from mflow_core.stepping.run cimport LEAPS_ASKED, LEAPS_OF, LEAPS_STOPPED, LEAPS_THROWN, RUN_WALLS, run_t
 from mflow_core.types cimport MF_FRESH, MF_IMPLICIT
 
 cdef enum:
@@ -38,7 +38,8 @@ cdef enum:
     HALVINGS = 40
     PASSED = 32                          # evaluations that found nothing, and one more in PER steps
     PER = 16
-    THROWN = 256                         # steps thrown away: so many, and one more a step
+    THROWN = 256                         # those for steps thrown away: so many, one more a step, and OF_EACH a component
+    OF_EACH = 64
 
 cdef double NEAR_0 = 1e-300              # where f is asked, rather than at 0, where it may have no value
 cdef double ARRIVES = 1e-9               # of where it began: where f is asked if it has none there
@@ -51,7 +52,7 @@ cdef double BROAD = 256.0                # tolerances: what is narrower a soluti
 cdef double FIFTH = 1e12                 # the square of an error that asks for a step as short as one try may make it
 
 
-cdef inline int coefficients(const run_t *r, ptrdiff_t i, double h, double *c) noexcept nogil:
+cdef int coefficients(const run_t *r, ptrdiff_t i, double h, double *c) noexcept nogil:
     """Of the polynomial a + c_0 theta + c_1 theta^2 + ... through the step; their number. That of an explicit step has the slopes of both
     ends, or at a start that of its end."""
     cdef double change, u, v
@@ -76,7 +77,7 @@ cdef inline double value(const double *c, int degree, double a, double theta) no
     return a + theta * s
 
 
-cdef inline double rate(const double *c, int degree, double theta) noexcept nogil:
+cdef double rate(const double *c, int degree, double theta) noexcept nogil:
     """h times the polynomial's slope."""
     cdef double s = degree * c[degree - 1]
     cdef int k
@@ -116,7 +117,7 @@ cdef int ask(run_t *r, double h, double theta, ptrdiff_t i, double value_of_i) n
         state[j] = value(c, degree, r.now[0][j], theta)
     state[i] = value_of_i
     status = r.p.rhs(r.t + theta * h, state, r.slope_there, r.n, r.p.ctx)
-    r.leaps[0] += 1
+    r.leaps[LEAPS_ASKED] += 1
     if status == 0:
         return 0 if REDUCE.all_finite(r.slope_there, r.n) else 1
     return status if status < 0 and not forgive() else 1
@@ -180,16 +181,21 @@ cdef inline int64_t *word_of(run_t *r, ptrdiff_t i, int which) noexcept nogil:
     return r.leaps + LEAPS_OF + i // 64 + which * ((r.n + 63) // 64)
 
 
-cdef inline double tolerance(const run_t *r, ptrdiff_t i, double a, double b) noexcept nogil:
+cdef double tolerance(const run_t *r, ptrdiff_t i, double a, double b) noexcept nogil:
     return ((r.c.atol if r.c.atol_of == NULL else r.c.atol_of[i])
             + (r.c.rtol if r.c.rtol_of == NULL else r.c.rtol_of[i]) * max(fabs(a), fabs(b)))
+
+
+cdef inline bint most_asked(const run_t *r, int share) noexcept nogil:
+    """Whether enough evaluations have found nothing, of one in so many that may."""
+    return (r.leaps[LEAPS_ASKED] - r.leaps[LEAPS_THROWN]) * share >= PASSED + r.k // PER
 
 
 cdef bint look_at(run_t *r, ptrdiff_t i, bint crosses, double h, double t_next, double *err, int *status) noexcept nogil:
     """Whether a step is thrown away that takes component i over 0, or further away behind it."""
     cdef double[DEGREE] c
     cdef double a = r.now[0][i], b = r.next[0][i], size = tolerance(r, i, a, b), end, slope, theta, there
-    cdef int64_t bit = <int64_t> 1 << (i % 64)
+    cdef int64_t bit = <int64_t> 1 << (i % 64), asked = r.leaps[LEAPS_ASKED]
     cdef int degree, side = 1 if b < 0.0 else -1
     cdef bint far = False, bends = False, leap, ends
     if r.newton != NULL:
@@ -201,10 +207,13 @@ cdef bint look_at(run_t *r, ptrdiff_t i, bint crosses, double h, double t_next, 
     end = rate(c, degree, 1.0)
     leap = crosses and fabs(b - a) > FAR * size
     if end * b > 0.0 and not leap and r.newton != NULL and r.flags & RUN_WALLS:      # of a short step the polynomial's slope tells little
-        status[0] = ask(r, h, 1.0, i, b)
-        if status[0] != 0:
-            return status[0] < 0
-        end = h * r.slope_there[i]
+        if fabs(b) <= size and most_asked(r, 2):     # what wobbles about 0 leaves leaps their half
+            end = 0.0
+        else:
+            status[0] = ask(r, h, 1.0, i, b)
+            if status[0] != 0:
+                return status[0] < 0
+            end = h * r.slope_there[i]
     if not end * b > 0.0:
         if crosses:
             word_of(r, i, BEYOND)[0] |= bit
@@ -231,9 +240,9 @@ cdef bint look_at(run_t *r, ptrdiff_t i, bint crosses, double h, double t_next, 
         return True
     status[0] = 0
     if ends and not far:                     # where steps cannot see it by being short
-        r.leaps[2] = side * (i + 1)
+        r.leaps[LEAPS_STOPPED] = side * (i + 1)
     if ends or far:
-        r.leaps[1] += 1
+        r.leaps[LEAPS_THROWN] += r.leaps[LEAPS_ASKED] - asked
         err[0] = FIFTH
         return True
     word_of(r, i, ASKED if bends else HAS_PASSED)[0] |= bit
@@ -271,7 +280,7 @@ cdef bint leaps(run_t *r, double h, double t_next, double *err, int *status) noe
                 continue
             if not crosses and fabs(b[i]) <= fabs(a[i]):
                 continue
-            if r.leaps[0] - r.leaps[1] >= PASSED + r.k // PER or r.leaps[1] >= THROWN + r.k or 0.2 * fabs(h) <= r.c.min_step:
+            if most_asked(r, 1) or r.leaps[LEAPS_THROWN] >= THROWN + OF_EACH * r.n + r.k or 0.2 * fabs(h) <= r.c.min_step:
                 return False
             if look_at(r, i, crosses, h, t_next, err, status):
                 return True

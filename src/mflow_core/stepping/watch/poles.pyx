@@ -1,0 +1,134 @@
+"""Good steps that lead over a pole of f in time.
+
+Stages fall beside a pole as of 1/(1 - t), and at loose tolerances their estimate may be small by chance. Such a step is no longer than the
+one before, as steps have come down, and a component leaves or ends it against its change there, or that is much more than its slopes at
+both ends make. Then f is asked at the state where the step begins and at other times in the step: nowhere else where it is the same at two, as it does not
+depend on time there, and ever nearer to where it is largest, as long as it grows. If it grows all the way the driver looks (POLE_DUE).
+"""
+from libc.math cimport fabs
+from libc.stddef cimport ptrdiff_t
+
+from mflow_core.stepping.output cimport extend
+from mflow_core.stepping.run cimport LEAPS_ASKED, LEAPS_THROWN, POLE_DUE, run_t
+from mflow_core.stepping.watch.leaps cimport coefficients, forgive, rate, tolerance
+from mflow_core.types cimport MF_IMPLICIT, MF_MULTISTEP, MF_SECOND_ORDER
+
+cdef enum:
+    DEGREE = 8                           # of polynomials, at most
+    HALVINGS = 5
+    APART = 16                           # steps between looks, and one more in PER steps
+    CHEAP = 64                           # of one evaluation
+    PER = 8
+    SELDOM = 256                         # where f is found not to depend on time, and 4 more a step
+
+cdef double SAME = 1.001                 # times the step before
+cdef double FAR = 8.0                    # tolerances
+cdef double BULGES = 0.8                 # times the change that both slopes together make
+cdef double GROWS = 1.2                  # from one side of the largest to it
+
+
+cdef bint is_odd(run_t *r, ptrdiff_t i, double h) noexcept nogil:
+    """Whether a component changes as beside a pole."""
+    cdef double[DEGREE] c
+    cdef double change = r.next[0][i] - r.now[0][i], first, last, size
+    cdef int degree
+    if r.newton == NULL:
+        first, last = h * r.now[1][i], h * r.next[1][i]
+    else:
+        degree = coefficients(r, i, h, c)
+        first, last = rate(c, degree, 0.0), rate(c, degree, 1.0)
+    if not (first * change < 0.0 or last * change < 0.0 or fabs(change) > BULGES * (fabs(first) + fabs(last))):
+        return False
+    size = FAR * tolerance(r, i, r.now[0][i], r.next[0][i])
+    return fabs(first) > size or fabs(last) > size or fabs(change) > size
+
+
+cdef bint none_is_odd(const run_t *r, double h) noexcept nogil:
+    """Of an explicit step, whatever the tolerances: one pass that vectorises."""
+    cdef const double *a = r.now[0]
+    cdef const double *b = r.next[0]
+    cdef const double *u = r.now[1]
+    cdef const double *v = r.next[1]
+    cdef double least = 0.0, change, first, last, one
+    cdef ptrdiff_t i
+    for i in range(r.n):
+        change, first, last = b[i] - a[i], h * u[i], h * v[i]
+        one = BULGES * (fabs(first) + fabs(last)) - fabs(change)
+        least = one if one < least else least
+        one = first * change
+        least = one if one < least else least
+        one = last * change
+        least = one if one < least else least
+    return not least < 0.0
+
+
+cdef bint ask(run_t *r, double t, double *slope, int *status) noexcept nogil:
+    """f at that time, at the state where the step begins. False: the status is an exception's."""
+    cdef int answer = r.p.rhs(t, r.now[0], slope, r.n, r.p.ctx)
+    r.leaps[LEAPS_ASKED] += 1
+    r.leaps[LEAPS_THROWN] += 1
+    if answer < 0 and not forgive():
+        status[0] = answer
+        return False
+    return True
+
+
+cdef bint grows(run_t *r, ptrdiff_t i, double h, double value, double theta, int *status) noexcept nogil:
+    """Whether |f_i| grows towards some time in the step, where it is `value` at theta, from every distance that is looked at."""
+    cdef double *slope = r.slope_there
+    cdef double width = 0.25, at = theta, low, other, there
+    cdef int side
+    for _ in range(HALVINGS):
+        low = other = value
+        for side in range(-1, 2, 2):
+            there = theta + side * width
+            if not 0.0 <= there <= 1.0:
+                continue
+            if not ask(r, r.t + there * h, slope, status):
+                return False
+            low = min(low, fabs(slope[i]))
+            if fabs(slope[i]) > other:
+                other, at = fabs(slope[i]), there
+        if not max(value, other) > GROWS * low:
+            return False
+        value, theta = other, at
+        width *= 0.5
+    return True
+
+
+cdef bint leads_over_pole(run_t *r, double h, double t_next, int *status) noexcept nogil:
+    """Whether the driver should look at this good step before it is left: the status is POLE_DUE then, or an exception's."""
+    cdef double *middle = r.slope_there
+    cdef double *other = r.slope_there + r.ld if r.newton != NULL else r.now[1]
+    cdef double most = 0.0, off
+    cdef ptrdiff_t i, first = -1, found = -1
+    if r.k < r.pole_k or not fabs(h) <= SAME * r.h_before or r.leaps == NULL or r.m.flags & MF_SECOND_ORDER:
+        return False
+    if r.newton == NULL and r.m.flags & MF_IMPLICIT:
+        return False                     # the problem solves its steps itself
+    if r.newton != NULL:
+        status[0] = extend(r, t_next)
+        if status[0] != 0:
+            status[0] = min(status[0], 0)
+            return status[0] != 0
+    elif none_is_odd(r, h):
+        return False
+    for i in range(r.n):
+        if is_odd(r, i, h):
+            first = i
+            break
+    if first < 0:
+        return False
+    if not ask(r, r.t + 0.5 * h, middle, status) or (r.newton != NULL and not ask(r, t_next, other, status)):
+        return True
+    r.pole_k = SELDOM + 4 * r.k
+    for i in range(first, r.n):
+        if middle[i] != other[i]:
+            r.pole_k = r.k + (CHEAP if r.m.flags & MF_MULTISTEP else APART) + r.k // PER
+            off = fabs(middle[i] - other[i])
+            if off > most and is_odd(r, i, h):
+                most, found = off, i
+    if found < 0 or not grows(r, found, h, fabs(middle[found]), 0.5, status):
+        return status[0] != 0
+    status[0] = POLE_DUE
+    return True
