@@ -33,7 +33,8 @@ EVERY, SELDOM = 25, 200  # steps between measurements, at most; the second where
 STEADY = 0.02
 # Fields of `Looks` that a file has only where something has been seen.
 OF_COURSE = {
-    "astray", "place", "lasting", "compare", "crossed", "decay", "drift", "swing", "swung", "met", "apart", "spent", "uneven", "taken", "missed",
+    "astray", "place", "lasting", "compare", "crossed", "decay", "drift", "swing", "swung", "met", "apart", "spent", "uneven",
+    "taken", "missed",
 }  # fmt: skip
 MOST_TAKEN = 1000  # changes of the step that are remembered
 SAFETY = 0.9  # share of the limit that is used
