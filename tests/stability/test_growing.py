@@ -67,3 +67,19 @@ def test_max_stable_dt_tells_of_it() -> None:
     with pytest.warns(RuntimeWarning, match=r"errors of euler grow more than twice as fast as they do in steps beyond 0.004006 \(eigen"):
         assert mflow.max_stable_dt("euler", jac=SPIRAL) == math.inf
     assert mflow.max_stable_dt("euler", jac=np.diag([3.0, -4.0])) == pytest.approx(0.5)  # in silence: warnings are errors
+
+
+@pytest.mark.parametrize(("n", "coupling"), [(9, 0.234), (5, 0.28)])
+def test_a_chain_of_equal_rates_grows_close_to_its_limit(n: int, coupling: float) -> None:
+    """Steps of .95 of the limit, where the numerical range is inside with .8 of it: errors grow by 24 000 and 185, solutions do not."""
+    J = coupling * np.eye(n, k=1) - np.eye(n)
+
+    def largest(dt: float) -> float:
+        return max(float(np.linalg.norm(np.linalg.matrix_power(np.eye(n) + dt * J, k), 2)) for k in range(0, 600, 3))
+
+    report = mflow.explain(lambda t, y: J @ y, np.ones(n), names=["euler"])
+    assert largest(0.95 * report.steps["euler"]) > 100.0
+    assert largest(report.safe_steps["euler"]) < 1.0 + math.sqrt(2.0)
+    assert "The steps are estimates: at the start rounding moves the eigenvalues by up to" in report.note  # an n-th root of it
+    with pytest.warns(RuntimeWarning, match="far from normal"):
+        mflow.max_stable_dt("euler", jac=J)
