@@ -57,6 +57,7 @@ __all__ = [
 FRICTION = 1.0  # of a descent by a second-order method where none is given: without friction nothing is minimised
 SPACING = 0.01
 LR_RATIO = 1.02
+NEAR = 1.5  # times the limit: steps that are told how well it is known
 SLACK = 0.1  # a radius from a few products may lie so far below the true one
 MOST = 1000  # degrees of freedom of a force that is differenced
 GROWS = 1e-9  # of the largest eigenvalue: real parts above it are of solutions that grow by themselves
@@ -561,7 +562,8 @@ def explain_step(run: Any, method: Method, dt: float, start: Array, t0: float) -
     real, imaginary = stability_limit(method), stability_limit(method, axis="imaginary")
     measured = f"for errors that change at a rate of about {radius:.4g}, measured at the start"  # no eigenvalue where J is not normal
     if dt * radius > real:
-        return f"dt = {dt:g} exceeds the stability limit of {method.name}, about {real / radius:.4g} {measured}"
+        near = ", which is known to a tenth; take one well below it" if dt * radius < NEAR * real else ""
+        return f"dt = {dt:g} exceeds the stability limit of {method.name}, about {real / radius:.4g} {measured}{near}"
     if dt * radius > (1.0 - SLACK) * real:
         return (
             f"dt = {dt:g} is about the stability limit of {method.name}, {real / radius:.4g} {measured}, which is known to a tenth: it "
