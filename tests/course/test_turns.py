@@ -213,12 +213,12 @@ COSTS: list[tuple[Any, float, list[float]]] = [
 @pytest.mark.parametrize("method", ["rk4", "dopri5"])
 @pytest.mark.parametrize("case", range(len(COSTS)))
 def test_looks_take_a_small_part_of_the_evaluations(case: int, method: str) -> None:
-    """Of the first two 350 beside 578, and 216 beside 107."""
+    """Of the first two 350 beside 578, and 216 beside 107. More only where the run is wrong at its end, and says so."""
     f, end, start = COSTS[case]
     with np.errstate(all="ignore"):  # steps that are taken again
         r = mflow.solve_ivp(f, (0, end), start, method, dt="auto")
     assert r.reason == "finished"
-    assert r.ncheck <= (0.3 * r.nfev if r.nfev > 300 else 60)
+    assert r.ncheck <= (0.3 * r.nfev if r.nfev > 300 else 60) or (r.doubts and r.ncheck < r.nfev)
 
 
 def test_errors_of_a_linear_oscillation_add_up() -> None:

@@ -534,3 +534,12 @@ def test_gradient_flow_of_a_compiled_cost_and_uphill() -> None:
 def test_unknown_arguments_are_those_of_the_batch(name: str, near: str) -> None:
     with pytest.raises(TypeError, match=f"solve_ivp_batch has no argument '{name}'; did you mean '{near}'"):
         mflow.solve_ivp_batch(lambda t, y: -y, (0, 1), np.ones((3, 2)), **{name: 1})
+
+
+def test_one_step_is_told_in_the_singular():
+    assert mflow.solve_ivp(lambda t, y: -y, (0, 1), [1.0], "backward_euler", dt=1.0).message.startswith(
+        "reached t = 1 in 1 step of backward"
+    )
+    assert mflow.solve_ivp(lambda t, y: -y, (0, 1), [1.0], "euler", dt=0.5).message.startswith("reached t = 1 in 2 steps of euler")
+    text = mflow.solve_ivp_batch(lambda t, y: -y, (0, 1), [[1.0]], method="euler", dt=1.0)[0].message
+    assert text == "reached the end in 1 step"

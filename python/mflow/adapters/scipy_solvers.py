@@ -31,6 +31,7 @@ from scipy.integrate._ivp.common import validate_tol, warn_extraneous  # the doc
 
 from mflow.base.checks import Array, as_number, check_flags, check_number, check_vector, real_array
 from mflow.base.methods import Method, get_method
+from mflow.base.telling import counted
 from mflow.course.legs import CALM, Pair, pair_for, two_methods
 from mflow.course.past_limit import PastLimit
 from mflow.integrate.control import ATOL, ROUNDING, RTOL, check_first_step, check_max_step, check_min_step, check_tolerances, resolved
@@ -366,7 +367,7 @@ class MethodSolver(OdeSolver):  # type: ignore[misc]
 
     def _why(self, status: int) -> str:
         run = self._run
-        where = f"at t = {run.t:g} after {run.k} steps"
+        where = f"at t = {run.t:g} after {counted(run.k, 'step')}"
         if self._unmeasured:
             return f"{self.method.name} measures the Jacobian along the way, and {where} {self._unmeasured}"
         mode, step = ("adaptive", run.h) if self.dt is None else ("fixed", self.dt)

@@ -1,4 +1,4 @@
-"""Warnings that point at the line of the user's that called mflow, however deep in the library they come up."""
+"""Words for users: warnings that point at the line of theirs that called mflow, however deep in the library they come up; counts."""
 
 from __future__ import annotations
 
@@ -6,10 +6,22 @@ import sys
 import warnings
 from typing import Any
 
-__all__ = ["LIBRARIES", "tell", "tell_of_order"]
+__all__ = ["LIBRARIES", "counted", "tell", "tell_of_order"]
 
 # Whose frames are not the user's code.
 LIBRARIES = ("mflow", "mflow_core", "numpy", "scipy", "matplotlib", "sklearn", "torch", "contextlib", "threading", "concurrent")
+
+
+def counted(count: int | str, noun: str) -> str:
+    """A number, or one as it is written, with its noun.
+
+    Examples
+    --------
+    >>> from mflow.base.telling import counted
+    >>> counted(1, "step"), counted(0, "step"), counted("1.5", "step")
+    ('1 step', '0 steps', '1.5 steps')
+    """
+    return f"{count} {noun}{'' if str(count) == '1' else 's'}"
 
 
 def tell(text: str, category: type[Warning] = RuntimeWarning) -> None:

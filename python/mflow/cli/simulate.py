@@ -18,6 +18,7 @@ import numpy as np
 
 from mflow.base.methods import as_method, methods
 from mflow.base.result import COLUMNS
+from mflow.base.telling import counted
 from mflow.cli.arguments import add_record_options, check_picture, finite, positive, record_of
 from mflow.cli.building import PULSE, Building, Response, half_sine, load_building, read_building, respond
 from mflow.cli.output import print_warning
@@ -60,7 +61,7 @@ def table(response: Response) -> str:
     lines = [
         f"{b.name} ({b.source})" if b.source != b.name else b.name,
         f"ground: {motion.name}, peak {motion.peak / GRAVITY:.4g} g; {method.name}{f' ({values})' if values else ''}, "
-        f"dt = {response.dt:.4g} s, {result.nsteps} steps to {result.t[-1]:.4g} s; damping ratio {response.zeta:g}",
+        f"dt = {response.dt:.4g} s, {counted(result.nsteps, 'step')} to {result.t[-1]:.4g} s; damping ratio {response.zeta:g}",
         "periods (s): " + ", ".join(f"{2.0 * math.pi / w:.4f}" for w in frequencies),
         "",
         "storey  peak displacement  peak drift  drift/height  peak acceleration",

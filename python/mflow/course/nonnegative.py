@@ -12,6 +12,7 @@ from mflow_core.problems.inside import Inside
 from numpy.typing import NDArray
 
 from mflow.base.checks import Array, as_array, shown
+from mflow.base.telling import counted
 from mflow.solvers.mass import Mass
 
 __all__ = ["check_signs", "left_words"]
@@ -62,7 +63,7 @@ def left_words(run: Any, inside: Inside | None, signs: NDArray[np.int64] | None 
         slope = _slopes(mass.at(run.t), slope)
     falls = float(slope[j]) * run.tried
     inside.forget()
-    where = f"component {j}, which must not be below 0, is {y[j]:.3g} at t = {run.t:.9g} after {run.k} steps, and "
+    where = f"component {j}, which must not be below 0, is {y[j]:.3g} at t = {run.t:.9g} after {counted(run.k, 'step')}, and "
     tries = f"every step tried from there, down to {abs(run.tried):.3g}, leads below 0"
     if not np.isfinite(falls):
         return where + tries

@@ -161,7 +161,7 @@ class Judge:
         return Finding(
             limit,
             f"near t = {t:g} dt = {abs(h):g} exceeds the stability limit of {name}, which is about {limit:.3g} there ({size}), by a "
-            f"factor of about {abs(h) / limit:.3g}: steps go where the solution does not, and what is returned from there on may be far "
+            f"factor of about {abs(h) / limit:.4g}: steps go where the solution does not, and what is returned from there on may be far "
             f"from it. Take dt = {0.5 * limit:.2g} or less (elsewhere the limit may be lower), error control (rtol= in place of dt=), or "
             f"method={stiff_method()!r}",
         )

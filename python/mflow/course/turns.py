@@ -10,6 +10,9 @@ Orbits and cycles whose J changes on the way obey no such equation. There some s
 relaxes forgets the difference, and where a solution swings it grows from step to step. That is asked where some mode turns by an angle that
 counts in such a step, and where it takes a small part of the evaluations of the run. Of another part of the run, where steps are another
 part of a turn, the difference is scaled by the power that errors of the method have.
+
+A run of which nothing else is known, and that is not at rest at its end, is taken again in steps of half the length, where that takes no
+more evaluations than it took itself, or few: where the two end is what the words are about then.
 """
 
 from __future__ import annotations
@@ -26,7 +29,21 @@ from mflow.base.methods import Method
 from mflow.stability.amplification import amplification
 from mflow.stability.spectrum import Looks
 
-__all__ = ["affordable", "compare", "cross", "few", "find", "notice", "settle", "swing", "words", "words_of_course", "words_of_motion"]
+__all__ = [
+    "affordable",
+    "compare",
+    "cross",
+    "few",
+    "find",
+    "most_again",
+    "notice",
+    "retrace",
+    "settle",
+    "swing",
+    "words",
+    "words_of_course",
+    "words_of_motion",
+]
 
 AWAY = 1e-6  # of the size of the state: the length of differences
 CLOSE = 0.05  # of J^2 f: how far from the plane it may be
@@ -41,10 +58,13 @@ SHARE = 0.22  # of the evaluations of a run, that comparisons take
 ASTRAY = 0.1  # of an oscillation: what steps change it by, from which on they do not follow it
 ELSEWHERE = 0.06  # of how far the solution goes: a difference at the end, which may grow faster than in proportion to time
 EVEN = 0.01  # relative change of a frequency that may be one of rounding
+ENOUGH = 2000  # evaluations, which steps of half the length may take again, where that is at most twice what the run took
+HARDLY = 1e-6  # of how far the component goes that goes farthest: others are looked at that go farther than this
 FADED = 0.5  # of the largest difference in the first piece of a stretch: with less at its end, what relaxes forgets it
 SLIGHT = 0.01  # the same of a first step, times the steps that are left: with less, nothing is compared
 BENT = 1.6  # times as long as its span is the way of what swings, in a stretch; of half a circle it is 1.57
 GROWING = 1.2  # from the middle of a stretch to its end: a difference that lasts
+LOWEST = 1e-300  # as small as numbers may be, for logarithms
 PART, LEAST = 4, 4  # a motion's last quarter, and the rows that are needed
 
 Slope = Callable[[float, Array], Array]
@@ -83,15 +103,19 @@ def swing(slope: Slope, t: float, y: Array, f: Array, jacobian: Array | None = N
     return value if value.imag > TURNING * abs(value) else 0j
 
 
-def find(looks: Looks, slope: Slope, t: float, y: Array, f: Array, left: float, jacobian: Array | None = None) -> None:
-    """A look at where the run stands: what swings there, if it is still there in the time that is left, is `looks.ahead`."""
+def find(
+    looks: Looks, slope: Slope, t: float, y: Array, f: Array, left: float, method: Method, step: float,
+    jacobian: Array | None = None,
+) -> None:  # fmt: skip
+    """A look at where the run stands: what swings there, if the solution or steps of this length keep it for the time that is left, is
+    `looks.ahead`."""
     size = float(np.linalg.norm(f))
     looks.ahead = looks.decay = 0.0
-    looks.fastest = max(looks.fastest, size if size < math.inf else 0.0)
     if not size > LEFT * looks.fastest or not looks.swing > 0.0:
         return
     found = swing(slope, t, y, f, jacobian)
-    if size * math.exp(min(0.0, found.real * left)) > LEFT * looks.fastest:
+    kept = max(found.real * left, _grown(method, math.copysign(step, left) * found) * abs(left) / step)
+    if size * math.exp(min(0.0, kept)) > LEFT * looks.fastest:
         looks.ahead, looks.decay = found.imag, found.real
 
 
@@ -118,6 +142,11 @@ def _drift(method: Method, z: complex) -> float:
     if "staged" in method.flags:
         return 1.0
     return min(1.0, float(abs(amplification(method, np.array([z]))[0] * cmath.exp(-z) - 1.0)))
+
+
+def _grown(method: Method, z: complex) -> float:
+    """The logarithm of what a step multiplies an oscillation by; -inf of methods that choose their stages."""
+    return -math.inf if "staged" in method.flags else math.log(max(float(abs(amplification(method, np.array([z]))[0])), LOWEST))
 
 
 def _errors(method: Method, turn: float) -> float:
@@ -199,7 +228,7 @@ def cross(looks: Looks, slope: Slope, t0: float, t: float, y: Array, start: Arra
 
 
 def words_of_course(looks: Looks) -> str:
-    """Words, where the run looks otherwise than a solution: by `cross`, by `compare`, then by `settle`; ""."""
+    """Words, where the run looks otherwise than a solution: by `cross`, by `compare`, by `settle`, then by `retrace`; ""."""
     stays = max(looks.lasting, looks.slope / looks.fastest if looks.fastest > 0.0 else 0.0) > LEFT  # what has come to rest has forgotten it
     if looks.crossed > 0:
         why = f"component {looks.crossed - 1} has changed its sign, which no solution does, as its slope is 0 where it is 0"
@@ -210,9 +239,29 @@ def words_of_course(looks: Looks) -> str:
             f"{_what(looks.uneven)} with a period of about {2.0 * math.pi / looks.omega:.3g}, and the errors of all steps add up to "
             f"about {min(looks.drift, 1.0):.2g} of that oscillation"
         )
+    elif looks.missed > ELSEWHERE:
+        why = f"steps of half their length end elsewhere, by {looks.missed:.2g} of how far a component goes"
     else:
         return ""
     return f'dt = "auto" gives steps that are stable, not accurate ones: {why}; give rtol= in place of dt, or a smaller dt'
+
+
+def most_again(evaluations: int) -> int:
+    """How many evaluations a run of so many may take again."""
+    return max(evaluations, min(2 * evaluations, ENOUGH))
+
+
+def retrace(looks: Looks, again: Callable[[], tuple[Array, Array] | None], end: Array) -> None:
+    """How far from where steps of half the length end the run does, in the component where that is the largest part of its own way; where
+    the run is not at rest at its end. again : -> where those steps end, and how far from the start each component has been; or None."""
+    if words_of_course(looks) or not looks.slope > LEFT * looks.fastest:
+        return
+    other = again()
+    if other is None or not np.isfinite(other).all():
+        return
+    there, way = other
+    counts = way > HARDLY * np.max(way, initial=0.0)
+    looks.missed = float(np.max(np.abs(there - end)[counts] / way[counts], initial=0.0))
 
 
 def _what(uneven: int) -> str:

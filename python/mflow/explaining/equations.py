@@ -145,10 +145,40 @@ def explain_equation(
     if explicit is not None and explicit.result.success and _is_stiff(explicit, values, limit, fastest, abs(t1 - t0)):
         tried = equation.implicit_runs()
     methods = {m.name: m for m in (*table, as_method(EXPLICIT, {}), as_method(FIXED, {}))}
-    steps = {name: limits.first_to_fail(m, values, FEW)[0] for name, m in methods.items()}
+    found = {name: limits.first_beside_growth(m, values, FEW) for name, m in methods.items()}
+    steps, (limit, fastest) = {name: step for name, (step, _) in found.items()}, found[EXPLICIT]
     safe = _safe_steps(equation, path, methods, steps)
     chosen, dt, reason = _advice(equation, explicit, tried, path, limit, fastest, safe)
-    return _report(equation, path, {m.name: (steps[m.name], safe.steps[m.name]) for m in table}, chosen, dt, reason, safe.note)
+    note = "\n".join(filter(None, (_words_of_growth(path, [(m.name, found[m.name][1]) for m in table]), _words_of_error(path), safe.note)))
+    return _report(equation, path, {m.name: (steps[m.name], safe.steps[m.name]) for m in table}, chosen, dt, reason, note)
+
+
+def _words_of_growth(path: PosednessPath, limiting: list[tuple[str, complex]]) -> str:
+    """What the steps are that are limited by an eigenvalue with a positive real part, of (method's name, eigenvalue); or ""."""
+    grown = [(name, value) for name, value in limiting if value.real > 0.0]
+    if not grown:
+        return ""
+    value = grown[0][1]
+    point = next(p for p in path.points if np.any(np.abs(p.eigenvalues - value) <= SAME * abs(value)))
+    where = "the start" if point is path.points[0] else f"t = {point.t:.4g}"
+    names = ", ".join(name for name, _ in grown)
+    return (
+        f"At {where} solutions oscillate and grow by themselves (eigenvalue {value.real:.4g} + {value.imag:.4g}i). With the step of "
+        f"{names} errors grow twice as fast as such solutions do; with a longer one they grow faster."
+    )
+
+
+def _words_of_error(path: PosednessPath) -> str:
+    """That the steps are estimates, where rounding moves the eigenvalues that they are of by much of the largest; or ""."""
+    shares = [p.error / float(np.max(np.abs(p.eigenvalues), initial=math.ulp(0.0))) if p.complete else 0.0 for p in path.points]
+    worst = int(np.argmax(shares))
+    if not shares[worst] > FAR:
+        return ""
+    where = "the start" if worst == 0 else f"t = {path.points[worst].t:.4g}"
+    return (
+        f"The steps are estimates: at {where} rounding moves the eigenvalues by up to {path.points[worst].error:.3g}, as eigenvectors of "
+        "the Jacobian nearly coincide."
+    )
 
 
 def _report(

@@ -81,7 +81,8 @@ def explain(
         ``str(report)`` is the text; ``curvature`` (an interval), ``steps``, ``safe_steps``, ``facts``, ``verdicts``, ``method``, ``dt``,
         ``parameters``, ``reason``.
         Of a right-hand side ``steps`` are stable at all points of the path that were looked at, ``looked`` says which, and
-        ``step_range`` is that of the steps that error control chose. Where its Jacobian is far from normal, as that of upwind
+        ``step_range`` is that of the steps that error control chose. Beside oscillations that grow by themselves they are those with which
+        errors grow at most twice as fast. Where its Jacobian is far from normal, as that of upwind
         differences, errors grow by orders of magnitude in steps below these: ``safe_steps``, else the same, are then shorter, with the
         numerical range inside the stability region; where solutions themselves grow for a while, steps with which errors grow as
         these do. nan where none is known.

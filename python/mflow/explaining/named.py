@@ -14,6 +14,7 @@ import numpy as np
 
 from mflow.base.checks import Array
 from mflow.base.methods import Method
+from mflow.base.telling import counted
 from mflow.curvature.frozen import optimizer_bearing, rescales
 from mflow.explaining.examined import ExaminedCost
 from mflow.optim import classes
@@ -67,9 +68,11 @@ def _of_searches(method: Method, seen: Seen) -> str:
     digit = 1.0 if root <= 1.0 else max(1.0, 1.0 / math.log10((root + 1.0) / (root - 1.0)))
     most = "of this condition number" if seen.complete else "of the curvatures seen"
     if trusts:
-        products = f"about {digit:.3g} products with the Hessian a digit, and {n} in all, at most"
+        products = f"about {counted(f'{digit:.3g}', 'product')} with the Hessian a digit, and {n} in all, at most"
         return f"{finds}. Near a minimum they are Newton's, by conjugate gradients, which on a quadratic {most} take {products}."
-    return f"{finds}. On a quadratic {most} exact searches take about {digit:.3g} iterations a digit, and {n} in all, at most."
+    return (
+        f"{finds}. On a quadratic {most} exact searches take about {counted(f'{digit:.3g}', 'iteration')} a digit, and {n} in all, at most."
+    )
 
 
 def _of_optimizer(method: Method, cost: ExaminedCost, seen: Seen) -> tuple[float, str]:

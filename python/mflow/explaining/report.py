@@ -38,7 +38,8 @@ class Report(Readable):
     Each begins with one of `mflow.posedness` ("well-posed", "linearly stable", "suspect", "not known", "ill-posed"); those of a cost go
     on with what was seen. path : `PosednessPath` or None, without its growth, which `IVPResult.posedness` computes.
     steps : dict of method's name -> its largest stable step, for the upper end of the interval; of a right-hand side the largest that is
-    stable at all points of the path that were looked at.
+    stable at all points of the path that were looked at; beside an oscillation that grows by itself, the largest with which errors grow at
+    most twice as fast as it does (`note` says so).
     safe_steps : dict of method's name -> a step that is safe as well where the Jacobian of a right-hand side is far from normal, so that in
     steps below that of ``steps`` errors grow by orders of magnitude before they fade: about the largest step with which the numerical range
     is inside the stability region, where that is shorter, in an inner product in which solutions do not grow if they do for a while in the
@@ -49,7 +50,7 @@ class Report(Readable):
     step_range : (shortest, longest), of the steps that these chose in that run, its last one left out; (nan, nan) where there was none.
     looked : str, of a right-hand side how far its path was followed, and at how many points its Jacobian was looked at.
     complete : whether all eigenvalues are known.
-    note : str, what is to be said of the steps where the Jacobian of a right-hand side is far from normal.
+    note : str, what is to be said of the steps where the Jacobian of a right-hand side is far from normal, or solutions grow by themselves.
     ncheck : evaluations that compared the gradient of a cost with its values. gradient : what is wrong with it, or why that is not known,
     in words; empty where it is right. noisy : whether it is another one at each call; its curvatures are then those of the noise.
     trials : tuple of `mflow.explaining.trials.Trial`, of a cost: the recommendation, three usual choices, and the best of a step below the

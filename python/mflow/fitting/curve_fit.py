@@ -16,7 +16,7 @@ from mflow.base.checks import Array, check_flags, check_function, check_number, 
 from mflow.base.methods import refuse_unknown
 from mflow.base.progress import reason_of
 from mflow.base.result import attach
-from mflow.base.telling import tell
+from mflow.base.telling import counted, tell
 from mflow.derivatives.elsewhere import with_model_jacobian
 from mflow.fitting.bounds import EVERYWHERE, check_box, check_fixed, sides, sides_by_name
 from mflow.fitting.fitted import CurveFit
@@ -144,7 +144,7 @@ def curve_fit(
     except BaseException as error:
         if run.core is None and isinstance(error, TypeError):
             _refuse_count(f, run.x.size, error)
-        note = f"in mflow.curve_fit, after {run.nit} steps; .partial_result holds the best point"
+        note = f"in mflow.curve_fit, after {counted(run.nit, 'step')}; .partial_result holds the best point"
         reason, who = reason_of(error)
         text = f"{who}{error}"
         attach(error, lambda: LeastSquaresResult(run.result(-1, reason, text)), note)

@@ -11,6 +11,7 @@ import numpy as np
 
 from mflow.base.checks import Array, check_number, real_array
 from mflow.base.tables import Readable, Table, frame
+from mflow.base.telling import counted
 from mflow.fitting.least_squares import covariance
 from mflow.fitting.quantiles import student_quantile
 from mflow.spectra.ranks import column_norms, rank_of
@@ -376,7 +377,7 @@ class CurveFit(Readable, tuple[Any, ...]):
     def _heading(self) -> str:
         count = self.popt.size
         name = getattr(self.f, "__name__", type(self.f).__name__)
-        return f"{name}: {count} parameter{'s' * (count != 1)}, {self.residuals.size} data, {self.reason} after {self.nfev} evaluations"
+        return f"{name}: {counted(count, 'parameter')}, {self.residuals.size} data, {self.reason} after {counted(self.nfev, 'evaluation')}"
 
     def _notes(self) -> list[str]:
         what = f"robust cost {self.cost:.6g}" if self.robust else f"sum of squares {2.0 * self.cost:.6g}"

@@ -29,7 +29,7 @@ from mflow.base.checks import (
 from mflow.base.pace import interruptible
 from mflow.base.progress import reason_of
 from mflow.base.result import Examined, as_pending, attach, keep_origin, put_later
-from mflow.base.telling import tell
+from mflow.base.telling import counted, tell
 from mflow.fitting.bounds import EVERYWHERE, check_box, check_fixed
 from mflow.fitting.residuals import Residuals
 from mflow.fitting.robust import landscape_of, loss_of
@@ -281,7 +281,7 @@ def least_squares(
         ending = run.go()
     except BaseException as error:
         reason, who = reason_of(error)
-        where = f"after {run.nit} steps"
+        where = f"after {counted(run.nit, 'step')}"
         text = f"{who}{type(error).__name__} {where}: {error}"
         note = f"in mflow.least_squares, {where}; .partial_result holds the best point"
         attach(error, as_pending(error, LeastSquaresResult, lambda: LeastSquaresResult(run.result(-1, reason, text))), note)

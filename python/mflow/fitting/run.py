@@ -15,6 +15,7 @@ from mflow_core.fitting.robust import CompiledLoss
 
 from mflow.base.checks import Array
 from mflow.base.result import Result
+from mflow.base.telling import counted
 from mflow.derivatives.differences import ASIDES, EACH, along, tried
 from mflow.fitting.residuals import NOISY, Residuals
 from mflow.fitting.robust import Robust
@@ -342,7 +343,7 @@ class Run:
 
     def _told(self, ending: str, angle: str, vanished: bool) -> str:
         """The ending in words. vanished: the residuals are as small as rounding lets them be, which `angle` says."""
-        steps, how = f"after {self.nit} steps", self.how
+        steps, how = f"after {counted(self.nit, 'step')}", self.how
         match ending:
             case "gtol":
                 return f"{angle}, {steps}" if vanished else f"{angle}, at most gtol = {how['gtol']:g}, {steps}"
@@ -364,7 +365,7 @@ class Run:
                     f"lowers it by less than {HIDDEN:g} of it, {steps}; {angle}"
                 )
             case "max_nfev":
-                return f"{self.nfev} evaluations, the limit; {angle}, above gtol = {how['gtol']:g}"
+                return f"{counted(self.nfev, 'evaluation')}, the limit; {angle}, above gtol = {how['gtol']:g}"
             case "callback":
                 return f"the callback stopped it {steps}"
             case "step_too_small":

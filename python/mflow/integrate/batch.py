@@ -32,6 +32,7 @@ from mflow.base.executors import check_executor
 from mflow.base.methods import Method, refuse_unknown
 from mflow.base.progress import Progress
 from mflow.base.result import IVPResult, Result, attach, pending
+from mflow.base.telling import counted
 from mflow.integrate.ensemble import COUNTS, EXTRAS, BlockFunction, Columns, Task, ask_of_ends, look_at_steps, run_here, run_on
 from mflow.integrate.ivp import ARGUMENTS, real_form
 from mflow.problems.complexes import ComplexOutput, Pairs, is_complex
@@ -116,7 +117,7 @@ class IVPBatchResult(Result):
         extras = {name: self[name] and self[name][k] for name in EXTRAS if name in self}
         counts = {name: int(self[name][k]) for name in COUNTS}
         status, reason = int(self.status[k]), self.reason[k]
-        message = self.messages.get(k, f"reached the end in {counts['nsteps']} steps")
+        message = self.messages.get(k, f"reached the end in {counted(counts['nsteps'], 'step')}")
         return IVPResult(t=t, y=y, **extras, **counts, status=status, reason=reason, message=message,
                          doubts=self.doubts.get(k, ()), success=status >= 0)  # fmt: skip
 

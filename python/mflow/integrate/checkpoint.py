@@ -213,20 +213,32 @@ def _saved(looks: spectrum.Looks) -> dict[str, Any]:
     return {name: value for name, value in asdict(looks).items() if name not in spectrum.OF_COURSE or value != getattr(none, name)}
 
 
+def _steps_of(saved: Any) -> tuple[tuple[int, float], ...]:
+    """(count, step) of steps that were taken. Raises TypeError or ValueError."""
+    pairs = isinstance(saved, list | tuple) and all(isinstance(one, list | tuple) and len(one) == 2 for one in saved)
+    if not pairs or len(saved) > spectrum.MOST_TAKEN:
+        raise ValueError(f"looks: taken: expected at most {spectrum.MOST_TAKEN} pairs (count, step), got {saved!r}")
+    steps = tuple((check_whole(count, "looks: taken", 1, MANY), number_of(step, "looks: taken")) for count, step in saved)
+    if not all(step != 0.0 and math.isfinite(step) for _, step in steps):
+        raise ValueError(f"looks: taken: expected steps other than 0, got {saved!r}")
+    return steps
+
+
 def _looks(saved: Any) -> spectrum.Looks:
     """When the curvature was looked at. Raises TypeError or ValueError."""
     names = [field.name for field in fields(spectrum.Looks)]
     if not isinstance(saved, dict) or set(saved) | spectrum.OF_COURSE != set(names):
         raise ValueError(f"looks: expected {', '.join(names)}, got {saved!r}")
     saved = asdict(spectrum.Looks()) | saved
+    taken = _steps_of(saved["taken"])
     least = {"next": 0, "gap": 1, "compare": 0, "crossed": 0, "spent": 0, "uneven": 0}
     checked: dict[str, Any] = {
         name: check_whole(saved[name], f"looks: {name}", least[name], spectrum.SELDOM if name == "gap" else MANY) if name in least
-        else number_of(saved[name], f"looks: {name}") for name in names
+        else number_of(saved[name], f"looks: {name}") for name in names if name != "taken"
     }  # fmt: skip
-    looks = spectrum.Looks(**checked)
+    looks = spectrum.Looks(**checked, taken=taken)
     for name in names[3:]:
-        if name not in ("place", "decay") and not getattr(looks, name) >= 0.0:
+        if name not in ("place", "decay", "taken") and not getattr(looks, name) >= 0.0:
             raise ValueError(f"looks: {name}: expected a number of at least 0, got {getattr(looks, name)!r}")
     if looks.astray > 0.0 and not looks.fastest > 0.0:
         raise ValueError(f"looks: fastest: expected a number above 0 beside astray, got {looks.fastest!r}")

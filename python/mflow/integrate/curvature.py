@@ -162,7 +162,7 @@ class AutoSteps:
         self.mark: Any = None  # the state to go back to
         self.marked: tuple[float, Array] = math.nan, np.empty(0)  # its t and y
         self.pole = ""  # words, where one in time ends the run
-        self.start = run.y
+        self.start, self.begun = run.y, run.pack()
         self.scale = float(np.linalg.norm(self.start))
         self.returns, self.size = 0, 0.0  # to the mark, and the size of the state there
         self.pending: list[tuple[float, Array]] = []  # steps that the callback does not know of yet
@@ -212,6 +212,7 @@ class AutoSteps:
         count = self.run.k - (looks.next - looks.gap)
         if count > 0:
             self.turns.settle(looks, step, count, self.method)
+            looks.took(count, step)
 
     def _look(self) -> int:
         """Chooses the largest step inside the method's stability region, for the slope's Jacobian where the run stands; the status."""
@@ -254,8 +255,9 @@ class AutoSteps:
             self._settle(self.looks, self.step)
             self.turns.notice(self.looks, safe.swing)
         self.looks.swing = safe.swing
+        self.looks.fastest = max(self.looks.fastest, slope_size if slope_size < math.inf else 0.0)
         if run.t != self.t1 and run.y.size > 1 and not self.symmetric:
-            self.aside(self.turns.find, self.looks, self._beside, run.t, run.y, slope, self.t1 - run.t, safe.jacobian)
+            self.aside(self.turns.find, self.looks, self._beside, run.t, run.y, slope, self.t1 - run.t, self.method, length, safe.jacobian)
         self.looks.found(run.k, length)
         if changing or self.looks.gap * length * safe.growth > GROWN:  # what grows may have a pole within 1/growth
             self.looks.gap = 1 if changing else max(1, int(GROWN / (length * safe.growth)))
@@ -286,6 +288,7 @@ class AutoSteps:
             return
         if run.t == self.t1:
             self.aside(turns.cross, looks, self._beside, self.t0, run.t, run.y, self.start)
+            self.aside(turns.retrace, looks, self._again, run.y.ravel())
             return
         left = count_steps(run.t, self.t1, self.step)
         count = turns.affordable(looks, self.method, self.step, run.k, left, run.nfev) if run.y.size > 1 else 0
@@ -313,11 +316,34 @@ class AutoSteps:
                 return
             yield y
 
-    def _single(self, step: float) -> bool:
-        """Whether one step could be taken, with nothing written down."""
-        status = self.run.fixed(1, math.nan, None, step)
+    def _again(self) -> tuple[Array, Array] | None:
+        """Where steps half as long as all that were taken lead from the start on, and how far from there each component has been; None
+        where they need more evaluations than the run, or lead nowhere. The run stays where it is."""
+        run, here, taken = self.run, self.run.pack(), self.looks.taken
+        most = self.turns.most_again(run.nfev)
+        if sum(count for count, _ in taken) != run.k or 2 * run.k * max(1, self.method.record.stages) > most:
+            return None
+        until, start, way = run.nfev + most, self.start.ravel(), np.zeros(self.start.size)
+        try:
+            run.unpack(self.begun, counts=False)
+            for length in (0.5 * step for count, step in taken for _ in range(2 * count)):
+                last = count_steps(run.t, self.t1, length) == 1
+                if run.nfev > until or not self._single(length, self.t1 if last else math.nan):
+                    return None
+                way = np.maximum(way, np.abs(run.y.ravel() - start))
+                if last:
+                    return run.y.ravel(), way
+        except OUTSIDE:  # as in `_beside`
+            return None
+        finally:
+            run.unpack(here, counts=False)
+        return None
+
+    def _single(self, step: float, goal: float = math.nan) -> bool:
+        """Whether one step could be taken, with nothing written down. goal : where it ends."""
+        status = self.run.fixed(1, goal, None, step)
         if status == stepper.RHO_DUE:
-            status = 1 if give_radius(self.run, self.symmetric) else self.run.fixed(1, math.nan, None, step)
+            status = 1 if give_radius(self.run, self.symmetric) else self.run.fixed(1, goal, None, step)
         return bool(status == 0)
 
     def _beside(self, t: float, y: Array) -> Array:

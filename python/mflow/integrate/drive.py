@@ -23,7 +23,7 @@ from mflow.base.checks import Array, check_times
 from mflow.base.methods import Method
 from mflow.base.progress import Progress, Watcher
 from mflow.base.result import IVPResult, Origin, Result, attach, keep_origin, pending
-from mflow.base.telling import tell
+from mflow.base.telling import counted, tell
 from mflow.course.agenda import Agenda, agenda_of, steps_left
 from mflow.course.nonnegative import check_signs, left_words
 from mflow.course.outputs import add_outputs, check_outputs
@@ -67,7 +67,7 @@ def follow(drive: Drive) -> Any:
     try:
         return drive.finish(status)
     except KeyboardInterrupt as error:
-        message = f"KeyboardInterrupt at t = {drive.run.t:g} after {drive.run.k} steps, while the result was put together"
+        message = f"KeyboardInterrupt at t = {drive.run.t:g} after {counted(drive.run.k, 'step')}, while the result was put together"
         attach(error, lambda: pending(drive.kind, lambda: drive.result(-1, "interrupted", message)), f"in mflow.{drive.name}")
         raise
 
@@ -76,7 +76,7 @@ def give_partial(drive: Drive, error: BaseException) -> None:
     """Gives an exception of a run what was computed before it."""
     run = drive.run
     reason, who = endings.raised_by(error)
-    message = f"{who}{type(error).__name__} at t = {run.t:g} after {run.k} steps" + (f": {error}" if str(error) else "")
+    message = f"{who}{type(error).__name__} at t = {run.t:g} after {counted(run.k, 'step')}" + (f": {error}" if str(error) else "")
     note = f"in mflow.{drive.name}, in the step from t = {run.t:g} (step {run.k}); .partial_result holds all before"
     make = partial(drive.result, -1, reason, message)  # after Ctrl-C it is put together when it is looked at
     attach(error, partial(pending, drive.kind, make) if reason == "interrupted" else make, note)
@@ -519,10 +519,10 @@ class Drive:
                 tell(f"{self.name}: {text}")
         if status == 0:
             name = method.name if self.legs is None else f"auto: {self.legs.words}"
-            message = f"reached t = {self.t1:g} in {run.k} steps of {name}"
+            message = f"reached t = {self.t1:g} in {counted(run.k, 'step')} of {name}"
             message += at_rest(run, self.settings.symmetric) if math.isinf(self.step) else self._notes()
             return self.result(0, "finished", message)
-        where = f"at t = {run.t:g} after {run.k} steps"
+        where = f"at t = {run.t:g} after {counted(run.k, 'step')}"
         if status == CALLBACK:
             return self.result(1, "callback", f"the callback stopped it {where}")
         if status == STEADY and self.rest is not None:

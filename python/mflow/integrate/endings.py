@@ -24,7 +24,7 @@ from mflow.base.checks import Array, entry_words
 from mflow.base.methods import Method
 from mflow.base.progress import reason_of
 from mflow.base.result import IVPResult, attach, place_of
-from mflow.base.telling import tell
+from mflow.base.telling import counted, tell
 from mflow.course.jumps import end_words, sliding_words
 from mflow.derivatives.differences import slope_digits
 from mflow.integrate.curvature import GROWTH, StiffnessWarning
@@ -197,7 +197,7 @@ class Ending:
         text = self._jacobian_at_fault() or self._slope_here()
         if text:
             return "non_finite", text
-        text = f"non-finite state or slope just beyond t = {run.t:g} (after {run.k} steps): "
+        text = f"non-finite state or slope just beyond t = {run.t:g} (after {counted(run.k, 'step')}): "
         size = _size(self._state())
         if size > NEAR_OVERFLOW:
             return "non_finite", f"{text}the largest component is {size:.3g}, near the largest number{stiff_words(run, self.method)}"
@@ -254,7 +254,7 @@ class Ending:
         except Exception:
             return ""  # the run has ended already: this is for its message alone
         words = entry_words(matrix)
-        return f"jac is not finite at t = {run.t:g} (after {run.k} steps), the state is: {words}" if words else ""
+        return f"jac is not finite at t = {run.t:g} (after {counted(run.k, 'step')}), the state is: {words}" if words else ""
 
     def _too_small(self) -> tuple[str, str]:
         run = self.run

@@ -29,7 +29,7 @@ from mflow.base.checks import Array, check_number
 from mflow.base.executors import Lost, in_pieces, portable
 from mflow.base.methods import Method, as_method
 from mflow.base.progress import Progress
-from mflow.base.telling import tell
+from mflow.base.telling import counted, tell
 from mflow.course.agenda import check_breaks
 from mflow.course.past_step import Seen, edge_of, has_limit, look_back
 from mflow.integrate.control import (
@@ -378,7 +378,7 @@ def look_at_steps(task: Task, columns: Columns) -> None:
         columns.counts[k, COUNTS.index("ncheck")] += slope.calls
         if text:
             steps = int(columns.counts[k, COUNTS.index("nsteps")])
-            columns.messages[k], columns.doubts[k] = f"reached the end in {steps} steps; but {text}", (text,)
+            columns.messages[k], columns.doubts[k] = f"reached the end in {counted(steps, 'step')}; but {text}", (text,)
             told = told or f"solve_ivp_batch: trajectory {k}, the first of its block, of which no other is looked at: {text}"
     if told:
         tell(told)
@@ -423,7 +423,7 @@ class LaneSlope:
 
 
 def _words(reason: str, code: int, t: float, steps: int) -> str:
-    where = f"at t = {t:g} after {steps} steps"
+    where = f"at t = {t:g} after {counted(steps, 'step')}"
     return {
         "interrupted": f"stopped {where}, by an error or an interrupt",
         "non_finite": f"non-finite state or slope {where}",

@@ -20,7 +20,7 @@ from mflow.base.methods import Method, as_method, asks_for_auto, refuse_unknown
 from mflow.base.pace import Pace
 from mflow.base.progress import ask, reason_of
 from mflow.base.result import IVPResult, attach
-from mflow.base.telling import tell
+from mflow.base.telling import counted, tell
 from mflow.integrate.control import MANY, RTOL, Settings, check_span, count_steps, kept_every
 from mflow.integrate.drive import Drive, follow
 from mflow.integrate.endings import preparing
@@ -160,7 +160,7 @@ def _tell_of_rise(drive: Drive, result: IVPResult) -> None:
     except Exception:
         return  # the gradient has no values on the straight way, which the run did not take
     except KeyboardInterrupt as error:
-        message = f"KeyboardInterrupt at t = {drive.run.t:g} after {drive.run.k} steps, while the result was looked at"
+        message = f"KeyboardInterrupt at t = {drive.run.t:g} after {counted(drive.run.k, 'step')}, while the result was looked at"
         attach(error, lambda: drive.result(-1, "interrupted", message), "in mflow.gradient_flow")
         raise
     finally:
@@ -390,7 +390,7 @@ def _by_optimizer(
                 t.append(st.t)
                 y.append(st.y)
             if callback is not None and ask("the callback", callback, st.t, st.y) is True:
-                return result(1, "callback", f"the callback stopped it at t = {st.t:g} after {st.k} steps")
+                return result(1, "callback", f"the callback stopped it at t = {st.t:g} after {counted(st.k, 'step')}")
         found = _past_limit(st, lr, last)
     except FloatingPointError as error:
         return result(-1, "non_finite", str(error))
@@ -398,13 +398,13 @@ def _by_optimizer(
         reason, who = reason_of(error)
         attach(
             error,
-            partial(result, -1, reason, f"{who}{type(error).__name__} at t = {st.t:g} after {st.k} steps: {error}"),
+            partial(result, -1, reason, f"{who}{type(error).__name__} at t = {st.t:g} after {counted(st.k, 'step')}: {error}"),
             "in mflow.gradient_flow",
         )
         raise
     if found[0]:
         tell(f"gradient_flow: {found[0]}")
-    return result(0, "finished", f"reached t = {end:g} in {st.k} steps of {method.name}")
+    return result(0, "finished", f"reached t = {end:g} in {counted(st.k, 'step')} of {method.name}")
 
 
 def _past_limit(st: OptimizerStepper, lr: float, last: list[tuple[Array, Array]]) -> tuple[str, int]:

@@ -17,7 +17,7 @@ from mflow_core.stepping import stepper
 from mflow.base.checks import Array, any_given, as_tuple, check_flags, check_start
 from mflow.base.methods import Method, as_method, asks_for_auto, refuse_unknown
 from mflow.base.result import IVPResult, Origin, keep_origin, last_axis, pending
-from mflow.base.telling import tell, tell_of_order
+from mflow.base.telling import counted, tell, tell_of_order
 from mflow.base.threads import shared_among
 from mflow.course.signs import look_for_walls, steps_between_looks
 from mflow.integrate.control import RTOL, Event, Settings, check_span, default_method, listed_events, sizes_of, tolerances_of_run
@@ -136,7 +136,8 @@ def solve_ivp(
         Fixed steps, n = ceil((t_end - t0)/dt (1 - 1e-12)) of them at times t0 + k dt, the last of which lands on t_end. "auto": nine
         tenths of the largest step inside the method's stability region, for the curvature measured along the way; steps whose curvature
         outgrew them are taken again. That is for relaxing to a minimum or a steady state: a stable step is not yet an accurate one, on
-        oscillations least of all; rtol and atol are for accuracy. rkc2 is damped more then, unless ``damping=`` is given.
+        oscillations least of all; rtol and atol are for accuracy. Where a run is not at rest at its end, ``doubts`` tell whether steps of
+        half the length end elsewhere, if that takes few evaluations (``ncheck``). rkc2 is damped more, unless ``damping=`` is given.
         With explicit methods a warning, the message and ``doubts`` tell of steps past the stability limit where every number stays finite.
         Steps one by one: a sequence, which must reach t_end, or ``dt(q, t, y)``, the size of step q from the state y at t; the step that
         would pass t_end ends there, and times are a compensated sum.
@@ -395,7 +396,7 @@ def _short(
     out = IVPResult(
         t=t[: run.k + 1], y=last_axis(y[: run.k + 1].reshape(run.k + 1, *start.shape)), sol=None, t_events=None, y_events=None,
         nfev=run.nfev, ncheck=run.nlooks, njev=0, nlu=0, nsteps=run.k, nrejected=run.rejected[0], status=0, reason="finished",
-        message=f"reached t = {t1:g} in {run.k} steps of {chosen_method.name}", doubts=(), success=True,
+        message=f"reached t = {t1:g} in {counted(run.k, 'step')} of {chosen_method.name}", doubts=(), success=True,
     )  # fmt: skip
     keep_origin(out, partial(Origin, equation, chosen_method, None, False))
     return out

@@ -33,7 +33,7 @@ from mflow_core.optimize.updater import Updater
 
 from mflow.base.checks import as_number, check_flags, check_flat, check_instance, check_number, check_whole, finite_array
 from mflow.base.methods import describe, from_letters, positional, public_values, record_values, signature_of
-from mflow.base.telling import tell
+from mflow.base.telling import counted, tell
 from mflow.base.threads import MOST
 from mflow.optim.effective import effective_lr, never_negative
 
@@ -464,7 +464,7 @@ class Optimizer(Updater):
                 tensor.grad.zero_()
 
     def __repr__(self) -> str:
-        return f"<mflow.optim.{type(self).__name__} {self.param_groups!r}, {self.steps} steps>"
+        return f"<mflow.optim.{type(self).__name__} {self.param_groups!r}, {counted(self.steps, 'step')}>"
 
 
 def _remake(cls: type[Optimizer], recipe: dict[str, Any]) -> Optimizer:

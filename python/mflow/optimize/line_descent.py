@@ -24,7 +24,7 @@ from mflow.base.checks import Array
 from mflow.base.methods import Method
 from mflow.base.pace import Pace, pieces
 from mflow.base.result import OptimizeResult, Result, keep_origin, put_later
-from mflow.base.telling import tell
+from mflow.base.telling import counted, tell
 from mflow.curvature.landscape import OF_DIFFERENCES, Landscape, gradient_of, products_of, value_of
 from mflow.derivatives.cost_look import LARGE
 from mflow.derivatives.differences import EPS, TINY
@@ -45,12 +45,12 @@ STALLING, PATIENCE = 50, 3  # iterations that leave the cost as it was, to the l
 SINKS = 0.1  # a gradient that is below this share of what it was then has not stalled
 SLOWLY = 1e-3  # of the cost, that so many iterations do not take off: differences are compared with central ones then, once
 ENDINGS: dict[int, tuple[int, str, Callable[[int, str, float], str]]] = {  # words of (nit, the largest entry of the gradient, gtol)
-    CONVERGED: (0, "converged", lambda nit, largest, gtol: f"{largest}, at most gtol = {gtol:g}, after {nit} iterations"),
-    STOPPED: (2, "callback", lambda nit, largest, gtol: f"the callback stopped it after {nit} iterations"),
-    0: (1, "max_iter", lambda nit, largest, gtol: f"{nit} iterations: {largest}, above gtol = {gtol:g}"),
+    CONVERGED: (0, "converged", lambda nit, largest, gtol: f"{largest}, at most gtol = {gtol:g}, after {counted(nit, 'iteration')}"),
+    STOPPED: (2, "callback", lambda nit, largest, gtol: f"the callback stopped it after {counted(nit, 'iteration')}"),
+    0: (1, "max_iter", lambda nit, largest, gtol: f"{counted(nit, 'iteration')}: {largest}, above gtol = {gtol:g}"),
     BY_FTOL: (0, "converged", lambda nit, largest, gtol: f"the last step lowered the cost by at most ftol of it; {largest}"),
     BY_XRTOL: (0, "converged", lambda nit, largest, gtol: f"the last step was at most xrtol of x; {largest}"),
-    BY_MAXFUN: (1, "max_nfev", lambda nit, largest, gtol: f"maxfun evaluations after {nit} iterations: {largest}"),
+    BY_MAXFUN: (1, "max_nfev", lambda nit, largest, gtol: f"maxfun evaluations after {counted(nit, 'iteration')}: {largest}"),
 }
 Ruled = tuple[Method, LineSearch, dict[str, Any], bool]  # the direction, the search, its numbers in the core, whether it is a trust region
 SHORT = 2  # iterations, after which a gradient that is given is compared with the cost, unless they were all

@@ -25,6 +25,7 @@ from mflow.base.methods import Method, as_method, refuse_unknown
 from mflow.base.progress import Progress
 from mflow.base.result import OptimizeResult, Result, attach
 from mflow.base.tables import frame
+from mflow.base.telling import counted
 from mflow.implicit.batch import Implicit, ImplicitDescents, check_squares, data_of
 from mflow.implicit.linear import RECORD, is_implicit_sgd
 from mflow.integrate.ensemble import on_threads
@@ -100,7 +101,7 @@ class MinimizeBatchResult(Result):
     def _member(self, k: int) -> OptimizeResult:
         status, reason = int(self.status[k]), self.reason[k]
         nit, gmax = int(self.nit[k]), float(self.gmax[k])
-        message = overflow_text(self.method, nit, gmax) if self.overflowed[k] else f"{reason} after {nit} iterations"
+        message = overflow_text(self.method, nit, gmax) if self.overflowed[k] else f"{reason} after {counted(nit, 'iteration')}"
         return OptimizeResult(
             x=self.x[k].copy(), fun=float(self.fun[k]), gmax=gmax, nit=nit,
             nfev=int(self.nfev[k]), success=status == 0, status=status, reason=reason,

@@ -15,6 +15,7 @@ from mflow_core.fitting.prepared import NAMES, PreparedFit
 from mflow_core.problems.signatures import RESIDUALS_SIGNATURE, code_text, compiled_address
 
 from mflow.base.checks import Array, check_flags, check_function, check_number, check_whole, finite_array, shown
+from mflow.base.telling import counted
 from mflow.derivatives.remainder import jacobian_model, quick, said_of
 from mflow.fitting.bounds import EVERYWHERE, check_fixed, sides
 from mflow.fitting.curve_fit import TOLERANCE, inverse_of_free, names_of
@@ -122,7 +123,7 @@ class CompiledFit(PreparedFit):
         word = "" if by_model else NAMES.get(status, "")
         if word == "bad_argument":
             self._name_the_argument(p0, sigma)
-        where = f"after {self.nit} steps and {self.nfev} evaluations"
+        where = f"after {counted(self.nit, 'step')} and {counted(self.nfev, 'evaluation')}"
         kind = FloatingPointError if word == "non_finite" else RuntimeError
         error: Any = kind(f"compile_fit: no parameters found that fit best, {where}: {self._told(status, word)}")
         error.partial_result = p

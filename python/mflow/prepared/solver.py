@@ -19,7 +19,7 @@ from mflow_core.stepping import stepper
 
 from mflow.base.checks import Array, check_flags, check_number, check_whole
 from mflow.base.methods import Method, as_method, refuse_unknown
-from mflow.base.telling import tell
+from mflow.base.telling import counted, tell
 from mflow.course.past_step import Seen, affordable, edge_of, has_limit, look_back
 from mflow.integrate.control import (
     ABOVE_0,
@@ -102,7 +102,9 @@ class CompiledSolver(Prepared):
         """Raises the error of a call that ended before its end."""
         text = error_text(status) if status <= -1000 else f"fun gave up with {code_text(status)}"
         kind = FloatingPointError if status == stepper.NON_FINITE else RuntimeError
-        error: Any = kind(f"{self.method.name} stopped at t = {self.t:g} after {self.nsteps} steps, before t_end = {t_end:g}: {text}")
+        error: Any = kind(
+            f"{self.method.name} stopped at t = {self.t:g} after {counted(self.nsteps, 'step')}, before t_end = {t_end:g}: {text}"
+        )
         error.partial_result = self.t, out
         raise error
 

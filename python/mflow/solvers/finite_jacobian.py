@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from mflow.base.checks import entry_words
+from mflow.base.telling import counted
 
 Drive = TypeVar("Drive")
 
@@ -70,7 +71,7 @@ class FiniteJacobian:
 
     def said(self) -> str:
         """What is wrong, in words."""
-        at = "" if self.drive is None else f" at t = {self.drive.run.t:g} (after {self.drive.run.k} steps), the state is"
+        at = "" if self.drive is None else f" at t = {self.drive.run.t:g} (after {counted(self.drive.run.k, 'step')}), the state is"
         return f"{self.name} is not finite{at}: {self.words}"
 
 

@@ -44,6 +44,8 @@ FROM = 0.5  # where a scan begins, in units of the oscillator's own time: a meth
 AT_ONCE = 50  # steps that are looked at at once
 SCANNED = 1000  # steps between there and what few methods reach: 2 for each of their forces
 FAR = 1e6  # where a scan ends
+DIPS = 0.01  # of a condition, by which it is less at a step than at those beside it
+CLOSER, BETWEEN = 4, 13  # times such a place is looked at more closely, and steps each time
 SEEN = 1e-11  # what is left of an error when its order is looked for: below is rounding
 
 
@@ -231,14 +233,38 @@ class Scanned(Criterion):
         finite a number on the limit's side of it will do."""
         reach = 2.0 * self.method.record.stages + 1.0
         far = np.concatenate([np.linspace(FROM, reach, SCANNED), np.geomspace(reach, FAR, SCANNED)])
-        low, high = self._around(k, c, far, step)
+        low, high = self._first_bad(k, c, far, step)
         short = np.flatnonzero((high == FROM) & (c > 0.0))  # damping has made it so short
         if short.size:
-            low[short], high[short] = self._around(k[short], c[short], FROM * np.geomspace(1e-12, 1.0, SCANNED), step[short])
+            low[short], high[short] = self._first_bad(k[short], c[short], FROM * np.geomspace(1e-12, 1.0, SCANNED), step[short])
         between = (low > 0.0) & (high < math.inf) & (np.isinf(step) | ((low < step) & (step < high)))
         if np.any(between):
             low[between] = self._between(k[between], c[between], low[between], high[between])
         return np.where(high == math.inf, math.inf, low)
+
+    def _first_bad(self, k: Array, c: Array, h: Array, step: Array) -> tuple[Array, Array]:
+        """As `_around`, with bands of steps that are not stable between two of h: where a condition is least at one of them it is looked at
+        more closely. A resonance makes such a place, and a step at which what damps has no solution."""
+        low, high, places = self._around(k, c, h, step)
+        of, which = places[:, 0].astype(int), places[:, 1].astype(int)
+        left, right = places[:, 2], places[:, 3]
+        for _ in range(CLOSER):
+            before = right <= low[of]  # those beyond the first that was found do not count
+            of, which, left, right = of[before], which[before], left[before], right[before]
+            if not of.size:
+                break
+            inside = left[:, None] + np.linspace(0.0, 1.0, BETWEEN) * (right - left)[:, None]
+            own = np.repeat(k[of], BETWEEN), np.repeat(c[of], BETWEEN)
+            there = self._margins(own[0] * inside.ravel() ** 2, own[1] * inside.ravel()).reshape(*inside.shape, 3)
+            bad = np.any(there < 0.0, axis=2)
+            for i in np.flatnonzero(np.any(bad, axis=1)):
+                j = int(np.argmax(bad[i]))
+                if j > 0 and inside[i, j] < high[of[i]]:
+                    low[of[i]], high[of[i]] = inside[i, j - 1], inside[i, j]
+            each = np.arange(of.size)
+            at = np.clip(np.argmin(there[each, :, which], axis=1), 1, BETWEEN - 2)
+            left, right = inside[each, at - 1], inside[each, at + 1]
+        return low, high
 
     def _between(self, k: Array, c: Array, low: Array, high: Array) -> Array:
         for _ in range(HALVINGS):
@@ -254,22 +280,36 @@ class Scanned(Criterion):
         out: NDArray[np.bool_] = np.min(self._margins(k * h * h, c * h), axis=1) >= 0.0
         return out
 
-    def _around(self, k: Array, c: Array, h: Array, step: Array) -> tuple[Array, Array]:
-        """Of steps h, for each oscillator, the last one before the first that is not stable (0: none), and that one (inf: none). Those far
-        beyond `step` are not looked at."""
+    def _around(self, k: Array, c: Array, h: Array, step: Array) -> tuple[Array, Array, Array]:
+        """Of steps h, for each oscillator, the last one before the first that is not stable (0: none), and that one (inf: none); and the
+        places between them where a condition is least: (oscillator, condition, a step before, one behind). Those far beyond `step` are not
+        looked at."""
         low, high = np.full(k.size, h[-1]), np.full(k.size, math.inf)
-        left = np.arange(k.size)
+        left, places = np.arange(k.size), [np.empty((0, 4))]
         count = max(AT_ONCE, SCANNED // k.size)
         for begin in range(0, h.size, count):
-            part = h[begin : begin + count]
-            bad = ~self._good(np.repeat(k[left], part.size), np.repeat(c[left], part.size), np.tile(part, left.size))
-            bad = bad.reshape(left.size, part.size)
-            met, first = np.any(bad, axis=1), begin + np.argmax(bad, axis=1)
+            start = max(0, begin - 2)  # so that each step but the first has one on either side
+            part = h[start : begin + count]
+            values = self._margins(*(np.outer(own, power).ravel() for own, power in ((k[left], part * part), (c[left], part))))
+            values = values.reshape(left.size, part.size, 3)
+            bad = np.any(values < 0.0, axis=2)
+            met, first = np.any(bad, axis=1), start + np.argmax(bad, axis=1)
             low[left[met]], high[left[met]] = np.where(first > 0, h[first - 1], 0.0)[met], h[first[met]]
+            one, at, which = _least(values)
+            before = ~met[one] | (start + at + 1 < first[one])
+            one, at, which = one[before], at[before], which[before]
+            places.append(np.stack([left[one], which, part[at - 1], part[at + 1]], axis=1))
             left = left[~met & (step[left] > part[-1])]
             if not left.size:
                 break
-        return low, high
+        return low, high, np.concatenate(places)
+
+
+def _least(values: Array) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp]]:
+    """Where along the middle axis they are less than on either side."""
+    inner, below, above = values[:, 1:-1], np.minimum(values[:, :-2], values[:, 2:]), np.maximum(values[:, :-2], values[:, 2:])
+    one, at, which = np.nonzero((inner < below) & (above - inner > DIPS * above))
+    return one, at + 1, which
 
 
 def _in_own_time(k: float, c: float, fast: float) -> tuple[float, float]:

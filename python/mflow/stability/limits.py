@@ -33,18 +33,31 @@ from mflow.derivatives.agreement import BENDS, agreeing
 from mflow.derivatives.differences import fitting_length
 from mflow.spectra import eigenvalues as scans
 from mflow.spectra import normality
-from mflow.stability.amplification import STEP_TOLERANCE, UPDATE_TOLERANCE, amplification, grows, measured_radius, refuse_searches
+from mflow.stability.amplification import (
+    STEP_TOLERANCE,
+    UPDATE_TOLERANCE,
+    amplification,
+    farthest_radius,
+    grows,
+    measured_radius,
+    refuse_searches,
+    stability_values,
+)  # fmt: skip
 from mflow.stability.modes import limit_of_frequency
 from mflow.stability.structural import structure_modes
 
 if TYPE_CHECKING:
     from mflow.base._records import MethodOptions, StepLimitOptions
 
-__all__ = ["FRICTION", "explain_step", "farthest", "first_to_fail", "limit_on_ray", "max_stable_dt", "stability_limit", "stiff_method"]
+__all__ = [
+    "FRICTION", "explain_step", "farthest", "first_beside_growth", "first_to_fail", "limit_on_ray", "max_stable_dt", "stability_limit",
+    "stiff_method",
+]  # fmt: skip
 
 FRICTION = 1.0  # of a descent by a second-order method where none is given: without friction nothing is minimised
 SPACING = 0.01
 LR_RATIO = 1.02
+NEAR = 1.5  # times the limit: steps that are told how well it is known
 SLACK = 0.1  # a radius from a few products may lie so far below the true one
 MOST = 1000  # degrees of freedom of a force that is differenced
 GROWS = 1e-9  # of the largest eigenvalue: real parts above it are of solutions that grow by themselves
@@ -281,10 +294,11 @@ def max_stable_dt(
     jac : array_like (n, n), SciPy sparse matrix or LinearOperator, or callable
         Jacobian of y' = F(y), for integrators; or of a gradient flow, minus the Hessian, for optimizers. Or a function ``jac(v)`` that
         returns J v, with n, the length of v. Eigenvalues with a positive real part belong to solutions that grow by themselves and set
-        no limit. Up to 1000 rows all eigenvalues are computed, of products from n of them (not where symmetric=True); beyond that entries
-        on few diagonals are found from few products, and else the outer eigenvalues are estimated by Lanczos' or Arnoldi's method, from
-        a random start of a fixed seed. The result is then about the limit: to 1 % where no warning says otherwise and jac is normal; a
-        warning gives an interval, whose lower end holds however far from normal jac is, with a probability of .995.
+        no limit; a warning says where they oscillate, and steps below the result make errors grow more than twice as fast. Up to 1000
+        rows all eigenvalues are computed, of products from n of them (not where symmetric=True); beyond that entries on few diagonals are
+        found from few products, and else the outer eigenvalues are estimated by Lanczos' or Arnoldi's method, from a random start of a
+        fixed seed. The result is then about the limit: to 1 % where no warning says otherwise and jac is normal; a warning gives an
+        interval, whose lower end holds however far from normal jac is, with a probability of .995.
     eigenvalues : array_like of complex
         In place of jac.
     symmetric : bool
@@ -397,9 +411,19 @@ def max_stable_dt(
         text = f"max_stable_dt: for {method.name} jac is minus the Hessian; this jac has no eigenvalue below 0, so nothing limits lr"
         tell(f"{text}; if it is the Hessian itself, give jac=-H or curvature=", UserWarning)
     dt = float(first_to_fail(method, values)[0])
+    if method.kind == "step" and np.max(values.real, initial=0.0) > 0.0:
+        _warn_of_oscillations(method, values, dt)
     if jac is not None and method.kind == "step" and 0.0 < dt < math.inf:
         _warn_of_growth(method, jac, n, symmetric, dt, values)
     return dt
+
+
+def _warn_of_oscillations(method: Method, values: NDArray[np.complex128], dt: float) -> None:
+    """Whether steps up to dt make oscillations that grow by themselves grow much faster."""
+    shorter, value = first_beside_growth(method, values, scans.CANDIDATES)
+    if shorter < dt:
+        told = f"oscillations that grow by themselves set no limit, but errors of {method.name} grow more than twice as fast as they do"
+        tell(f"max_stable_dt: {told} in steps beyond {shorter:.4g} (eigenvalue {value.real:.4g} + {value.imag:.4g}i)")
 
 
 def _of_descent(
@@ -503,6 +527,23 @@ def first_to_fail(method: Method, values: NDArray[np.complex128], candidates: in
     return _limit_of_lr(method, -float(values[k].real)), complex(values[k])
 
 
+def first_beside_growth(method: Method, values: NDArray[np.complex128], candidates: int) -> tuple[float, complex]:
+    """The same, where oscillations that grow by themselves are to grow at most twice as fast: see `mflow.spectra.growing`."""
+    from mflow.spectra.growing import growing, twice_as_fast
+
+    found = first_to_fail(method, values, candidates)
+
+    def factors(z: NDArray[np.complex128]) -> Array:
+        parts = [z[k : k + 1] for k in range(z.size)] if farthest_radius(method, z) > 0.0 else [z]  # stages that follow from the step
+        return np.concatenate([np.abs(stability_values(method, part, farthest_radius(method, part))) for part in parts])
+
+    for value in growing(values) if method.kind == "step" else ():
+        dt = twice_as_fast(complex(value), factors, farthest(method))
+        if dt < found[0]:
+            found = dt, complex(value)
+    return found
+
+
 @functools.cache
 def stiff_method() -> str:
     """The method that stiff problems are advised to take under error control: the implicit pair of the highest order."""
@@ -521,7 +562,8 @@ def explain_step(run: Any, method: Method, dt: float, start: Array, t0: float) -
     real, imaginary = stability_limit(method), stability_limit(method, axis="imaginary")
     measured = f"for errors that change at a rate of about {radius:.4g}, measured at the start"  # no eigenvalue where J is not normal
     if dt * radius > real:
-        return f"dt = {dt:g} exceeds the stability limit of {method.name}, about {real / radius:.4g} {measured}"
+        near = ", which is known to a tenth; take one well below it" if dt * radius < NEAR * real else ""
+        return f"dt = {dt:g} exceeds the stability limit of {method.name}, about {real / radius:.4g} {measured}{near}"
     if dt * radius > (1.0 - SLACK) * real:
         return (
             f"dt = {dt:g} is about the stability limit of {method.name}, {real / radius:.4g} {measured}, which is known to a tenth: it "

@@ -32,7 +32,11 @@ ITERATIONS = 16
 EVERY, SELDOM = 25, 200  # steps between measurements, at most; the second where dt changed by less than
 STEADY = 0.02
 # Fields of `Looks` that a file has only where something has been seen.
-OF_COURSE = {"astray", "place", "lasting", "compare", "crossed", "decay", "drift", "swing", "swung", "met", "apart", "spent", "uneven"}
+OF_COURSE = {
+    "astray", "place", "lasting", "compare", "crossed", "decay", "drift", "swing", "swung", "met", "apart", "spent", "uneven",
+    "taken", "missed",
+}  # fmt: skip
+MOST_TAKEN = 1000  # changes of the step that are remembered
 SAFETY = 0.9  # share of the limit that is used
 # Lengths of differences relative to max(1, |y|): the second where rounding spoils the first (single precision), the third where J changes
 # along them (Robertson at its start).
@@ -81,6 +85,8 @@ class Looks:
     astray, apart, place, lasting, compare: by how much the way of steps leaves that of steps of half their length, of how far the solution
     goes, for each unit of `swung`, and beside that, by `turns.compare` at the time `place`; what is left of that swing at the end; and the
     step before which that is looked at next. crossed: 1 + the component that has a sign which no solution has (`turns.cross`), 0: none.
+    taken, missed: (count, step) of all steps, until there are too many changes of them; and how far from the end of steps of half their
+    length the run ended (`turns.retrace`), of how far a component goes.
     """
 
     next: int = 0
@@ -104,6 +110,8 @@ class Looks:
     apart: float = 0.0
     spent: int = 0
     uneven: int = 0
+    taken: tuple[tuple[int, float], ...] = ()
+    missed: float = 0.0
 
     def due(self, k: int) -> bool:
         """Whether it is time before step k."""
@@ -114,6 +122,13 @@ class Looks:
         steady = abs(dt - self.dt) <= STEADY * dt
         self.gap = 1 if dt < 0.67 * self.dt else min(2 * self.gap, SELDOM if steady else EVERY)
         self.next, self.dt = k + self.gap, dt
+
+    def took(self, count: int, step: float) -> None:
+        """So many steps of this length were taken for good."""
+        if self.taken and self.taken[-1][1] == step:
+            self.taken = (*self.taken[:-1], (self.taken[-1][0] + count, step))
+        elif len(self.taken) < MOST_TAKEN:
+            self.taken += ((count, step),)
 
 
 class SafeStep(NamedTuple):

@@ -9,6 +9,7 @@ import numpy as np
 
 from mflow import optim
 from mflow.base.result import CurvatureResult, Examined, keep_origin
+from mflow.base.telling import counted
 from mflow.optim.effective import effective_lr, never_negative
 
 if TYPE_CHECKING:
@@ -92,9 +93,9 @@ class Ending(NamedTuple):
 
 def finished(run: Trainer) -> Ending:
     """All epochs are done."""
-    text = f"{run.epochs} epochs, {run.nit} steps"
+    text = f"{counted(run.epochs, 'epoch')}, {counted(run.nit, 'step')}"
     if run.epoch > run.epochs:
-        text = f"{run.epoch} epochs, {run.nit} steps were done before, and epochs = {run.epochs} asks for no more"
+        text = f"{counted(run.epoch, 'epoch')}, {counted(run.nit, 'step')} were done before, and epochs = {run.epochs} asks for no more"
     return _unless_far_off(run, Ending("finished", text + _least(run) + _above_start(run)))
 
 
@@ -106,7 +107,7 @@ def early_stopped(run: Trainer) -> Ending:
 
 def stopped(run: Trainer, by_callback: bool) -> Ending:
     """Stopped after a step, by a callback or by max_steps."""
-    where = f"in epoch {run.epoch}, after {run.nit} steps"
+    where = f"in epoch {run.epoch}, after {counted(run.nit, 'step')}"
     if by_callback:
         return Ending("callback", f"the callback stopped it {where}")
     return _unless_far_off(run, Ending("max_steps", f"max_steps = {run.max_steps} were taken, {where}" + _above_start(run)))
@@ -115,7 +116,7 @@ def stopped(run: Trainer, by_callback: bool) -> Ending:
 def not_finite(run: Trainer, problem: str, batches: int | None) -> Ending:
     """A number is not finite, so many batches after the last step; None: at the end of the epoch, with the validation data."""
     batch, data = ("", "the validation data") if batches is None else (f", batch {run.batch + max(batches - 1, 0)}", "that batch")
-    where, kept = f"in epoch {run.epoch}{batch}, after {run.nit} steps", _kept(run)
+    where, kept = f"in epoch {run.epoch}{batch}, after {counted(run.nit, 'step')}", _kept(run)
     norms = run.history.steps["step_grad_norm"]
     if not run.binding.finite or (len(norms) and norms[-1] > GROWTH * max(norms[0], 1e-300)):
         run.doubt()
@@ -127,7 +128,7 @@ def not_finite(run: Trainer, problem: str, batches: int | None) -> Ending:
 
 def refused(run: Trainer, problem: str, batches: int) -> Ending:
     """A step would have left a number that is not finite, so many batches after the last one; it was not taken."""
-    where = f"in epoch {run.epoch}, batch {run.batch + max(batches - 1, 0)}, after {run.nit} steps"
+    where = f"in epoch {run.epoch}, batch {run.batch + max(batches - 1, 0)}, after {counted(run.nit, 'step')}"
     return Ending("non_finite", f"{problem} ({where}); {_kept(run)}")
 
 

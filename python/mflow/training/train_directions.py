@@ -18,6 +18,7 @@ from mflow_core.stepping.stepper import CONVERGED
 
 from mflow.base.checks import Array, check_number, real_array
 from mflow.base.methods import Method, as_method
+from mflow.base.telling import counted
 from mflow.training import endings
 from mflow.training.endings import Ending
 from mflow.training.feeds import Args, Cost, Feed, Rows, feed_of
@@ -104,8 +105,8 @@ class DirectionTrainer(Trainer):
         """Nothing is left to gain: the gradient is small, or the search finds no lower point."""
         largest = f"the largest entry of the gradient is {np.max(np.abs(grad), initial=0.0):.3g}"
         if status == CONVERGED:
-            return Ending("converged", f"{largest}, at most gtol = {self.gtol:g}, after {self.nit} steps")
-        return Ending("line_search_failed", f"no step along the direction lowers the loss after {self.nit} steps; {largest}")
+            return Ending("converged", f"{largest}, at most gtol = {self.gtol:g}, after {counted(self.nit, 'step')}")
+        return Ending("line_search_failed", f"no step along the direction lowers the loss after {counted(self.nit, 'step')}; {largest}")
 
     def _put(self, x: Array) -> None:
         for a, part in zip(self.flat, self._parts(x), strict=True):

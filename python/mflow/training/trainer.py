@@ -23,7 +23,7 @@ from mflow_core.optimize.updater import StepRefused, Updater
 from mflow.base.checks import Array, check_choice, check_flags, check_number, check_path, check_whole, real_array
 from mflow.base.progress import Progress, asks_to_stop
 from mflow.base.result import Result
-from mflow.base.telling import tell
+from mflow.base.telling import counted, tell
 from mflow.curvature.probe import Probe
 from mflow.curvature.watch import Watch, watch_of
 from mflow.derivatives.remainder import GradientWarning, Verdict, gradient_model, quick, said_of
@@ -371,7 +371,7 @@ class Trainer:
         self.history.begin_epoch()
         self._save()
         if stop:
-            return Ending("callback", f"the callback stopped it after epoch {self.epoch - 1}, {self.nit} steps")
+            return Ending("callback", f"the callback stopped it after epoch {self.epoch - 1}, {counted(self.nit, 'step')}")
         return None
 
     def _close_epoch(self) -> Ending | None:
