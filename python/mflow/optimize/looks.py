@@ -21,7 +21,8 @@ from mflow.curvature.frozen import Bearing
 from mflow.curvature.landscape import OF_DIFFERENCES, Landscape, gradient_of, largest_step, products_of, run_bearing, value_of
 from mflow.curvature.watch import Watch, watch_of
 from mflow.optimize.doubts import Doubts
-from mflow.saving.saved_run import NOT_CONTROLLED, SavedRun, counts_of, read_run, write_run
+from mflow.saving.fields import NOT_CONTROLLED, check_fields, check_names, counts_of
+from mflow.saving.saved_run import SavedRun, read_run, write_run
 from mflow.saving.savefile import misfit_of, read_state, write_state
 from mflow.solvers.jacobian_doubt import WrongJacobianError
 from mflow.stability.limits import stability_limit
@@ -249,12 +250,12 @@ class Saving:
         facts, saved = ({}, {}) if steps else read_state(self.source, "stepper", "resume")
         run: Any = read_run(self.source, "resume") if steps else None
         try:
-            counts = run.counts if steps else counts_of(facts)
             made = (descent.run.nfev, descent.run.njev)
             if steps:
                 _restore(descent, run)
             else:
-                descent.run.restore(saved["descent"])
+                _restore_search(descent, facts, saved)
+            counts = run.counts if steps else counts_of(facts, descent.run.k)
             after = (descent.run.nfev, descent.run.njev)  # a compiled line search restores its own counts
             descent.before = tuple(max(0, count - (b - a)) for count, a, b in zip(counts, made, after, strict=True))
         except (KeyError, TypeError, ValueError) as error:
@@ -285,11 +286,25 @@ class Saving:
             more: dict[str, Any] = {"clock": [k * float(method.all_numbers["lr"]), 0.0]} if method.kind == "update" else {}
             write_run(self.path, method, start, run, {**more, **counts})
         else:
-            facts = {"method": method.name, "shape": list(start.shape), "control": NOT_CONTROLLED, **counts}
-            write_state(self.path, "stepper", facts, {"descent": run.save()})
+            write_state(self.path, "stepper", {**_search_of(descent), **counts}, {"descent": run.save()})
 
 
 NO_FILE = Saving(None, None, None)
+
+
+def _search_of(descent: Any) -> dict[str, Any]:
+    """What must be the same in the call that goes on with a line search or a trust region."""
+    return {"method": descent.method.name, "shape": list(descent.start.shape), "control": NOT_CONTROLLED}
+
+
+def _restore_search(descent: Any, facts: dict[str, Any], blocks: dict[str, bytes]) -> None:
+    mine = _search_of(descent)
+    if "run" in blocks:
+        raise ValueError(f"descent: expected the state of a search by {descent.method.name}, got that of steps by {facts.get('method')}")
+    check_names("facts", facts, {*mine, "counts"})
+    check_names("blocks", blocks, {"descent"})
+    check_fields(facts, mine)
+    descent.run.restore(blocks["descent"])
 
 
 def _restore(descent: Any, saved: SavedRun) -> None:
