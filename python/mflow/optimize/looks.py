@@ -23,7 +23,7 @@ from mflow.curvature.watch import Watch, watch_of
 from mflow.optimize.doubts import Doubts
 from mflow.saving.fields import NOT_CONTROLLED, check_fields, check_names, counts_of
 from mflow.saving.saved_run import SavedRun, read_run, write_run
-from mflow.saving.savefile import misfit_of, read_state, write_state
+from mflow.saving.savefile import misfit_of, number_of, read_state, write_state
 from mflow.solvers.jacobian_doubt import WrongJacobianError
 from mflow.stability.limits import stability_limit
 
@@ -35,6 +35,7 @@ ROSE = (
     "the cost rose from {:.6g} at x0 to {:.6g}, and along gradient flow it only falls: steps of dt = {:g} have left it; lower dt, or take "
     "method='backward_euler', whose steps end no higher than they begin"
 )
+STALLING, PATIENCE = 50, 3  # iterations that leave the cost as it was, to the last digit, and how often in a row
 FILE_EVERY = 1000  # iterations between two files
 
 
@@ -286,7 +287,8 @@ class Saving:
             more: dict[str, Any] = {"clock": [k * float(method.all_numbers["lr"]), 0.0]} if method.kind == "update" else {}
             write_run(self.path, method, start, run, {**more, **counts})
         else:
-            write_state(self.path, "stepper", {**_search_of(descent), **counts}, {"descent": run.save()})
+            stalling = {"stalling": [*(descent.mark or (0, 0.0, 0.0)), descent.still]}
+            write_state(self.path, "stepper", {**_search_of(descent), **counts, **stalling}, {"descent": run.save()})
 
 
 NO_FILE = Saving(None, None, None)
@@ -301,10 +303,21 @@ def _restore_search(descent: Any, facts: dict[str, Any], blocks: dict[str, bytes
     mine = _search_of(descent)
     if "run" in blocks:
         raise ValueError(f"descent: expected the state of a search by {descent.method.name}, got that of steps by {facts.get('method')}")
-    check_names("facts", facts, {*mine, "counts"})
+    check_names("facts", facts, {*mine, "counts"}, {"stalling"})
     check_names("blocks", blocks, {"descent"})
     check_fields(facts, mine)
     descent.run.restore(blocks["descent"])
+    if "stalling" in facts:
+        descent.mark, descent.still = _stalling(facts["stalling"], int(descent.run.k))
+
+
+def _stalling(saved: Any, k: int) -> tuple[tuple[int, float, float], int]:
+    """(where it was last looked at whether the run gets on, how often in a row it had not). Raises TypeError or ValueError."""
+    if not isinstance(saved, list) or len(saved) != 4:
+        raise ValueError(f"stalling: expected four numbers, got {saved!r}")
+    at, value, slope, still = saved
+    at, still = check_whole(at, "stalling", max(0, k - STALLING + 1), k), check_whole(still, "stalling", 0, min(PATIENCE, at // STALLING))
+    return (at, number_of(value, "stalling"), number_of(slope, "stalling")), still
 
 
 def _restore(descent: Any, saved: SavedRun) -> None:
