@@ -32,6 +32,7 @@ from mflow.base.checks import (
     real_array,
 )
 from mflow.base.methods import record_values
+from mflow.base.progress import reason_of
 from mflow.base.result import attach
 from mflow.base.telling import tell
 from mflow.data.rows import row_count
@@ -177,7 +178,7 @@ class ResidualSGD(ImplicitSGD, kind="residual"):
         try:
             self.run_epochs(rows, batch, epochs, rng if shuffle else None, settled)
         except BaseException as error:
-            self.reason = "interrupted" if isinstance(error, KeyboardInterrupt) else "rhs_failed"
+            self.reason, _ = reason_of(error)
             attach(error, lambda: self, f"in ImplicitSGD.fit, in epoch {self.n_epochs}; {KEPT}")
             raise
         if self.reason == "non_finite":
