@@ -76,3 +76,27 @@ def test_a_fit_that_is_interrupted_says_so() -> None:
             model.fit((X[:, 0],), x0=np.zeros(1))
         seen.append(model.reason)
     assert seen == ["interrupted", "rhs_failed"]
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda: mflow.Stepper("rk4", lambda t, y: -y, [1.0]).advance_to(1e308, 0.1), r"^dt: expected at most 2\^53 steps"),
+        (lambda: mflow.Stepper("rk4", lambda t, y: -y, [1.0]).advance_to(1.0, 5e-324), r"^dt: expected at most 2\^53 steps"),
+        (lambda: mflow.Stepper("adam", grad=lambda c: c, y0=[1.0], lr=1e-300).advance_to(1e9), r"^lr: expected at most 2\^53 steps"),
+        (lambda: mflow.gradient_flow(lambda c: c, [1.0], 1e300, "adam", dt=1e-9), r"^lr: expected at most 2\^53 steps"),
+        (lambda: mflow.Stepper("rk4", lambda t, y: -y, [1.0]).advance_to(1.0, -0.1), "^dt: expected steps that lead from t = 0 to 1"),
+        (lambda: mflow.nonlinear.Newton(full=np.array([])), "^full: expected True or False"),
+        (lambda: mflow.nonlinear.Newton(full="x"), "^full: expected True or False"),  # type: ignore[arg-type]
+    ],
+)
+def test_numbers_at_the_edge(call: Any, words: str) -> None:
+    with pytest.raises((TypeError, ValueError), match=words):
+        call()
+
+
+def test_a_longest_step_beyond_all_floats() -> None:
+    """A whole number that float() does not hold is infinite, which the longest step of a search may be."""
+    found = [mflow.minimize(cost, np.ones(3), args=(X,), jac=True, line_search={"max_step": most}) for most in (10**400, np.inf)]
+    assert found[0].success
+    assert found[0].x.tobytes() == found[1].x.tobytes()

@@ -143,6 +143,14 @@ def grid_misfit(run: Any, goal: float, step: float) -> str:
     return ""
 
 
+def check_count(t0: float, t1: float, step: float, name: str = "dt") -> None:
+    """Raises ValueError, with the name of the step, where steps do not lead from t0 to t1, or are too many to be counted."""
+    if step == 0.0 or (t1 - t0) * step < 0.0:
+        raise ValueError(f"{name}: expected steps that lead from t = {t0:g} to {t1:g}, got {step!r}")
+    if not abs(t1 - t0) / abs(step) <= 2.0**53:
+        raise ValueError(f"{name}: expected at most 2^53 steps from t = {t0:g} to {t1:g}, got {name} = {abs(step)!r}")
+
+
 def count_steps(t0: float, t1: float, step: float) -> int:
     """Equal steps from t0 to t1, the last of which may be shorter."""
     if t1 == t0:

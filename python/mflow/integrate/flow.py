@@ -21,7 +21,8 @@ from mflow.base.pace import Pace
 from mflow.base.progress import ask, reason_of
 from mflow.base.result import IVPResult, attach
 from mflow.base.telling import tell
-from mflow.integrate.control import MANY, RTOL, Settings, check_span, count_steps, kept_every
+from mflow.course.agenda import check_count, count_steps
+from mflow.integrate.control import MANY, RTOL, Settings, check_span, kept_every
 from mflow.integrate.drive import Drive, follow
 from mflow.integrate.endings import preparing
 from mflow.integrate.stepper import Stepper
@@ -295,7 +296,10 @@ class OptimizerStepper(Stepper, flag="update"):
         end = check_number(t, "t")
         if end < self.t:
             raise ValueError(f"t: expected a time ahead of t = {self.t:g}, got {t!r}")
-        count = count_steps(self.t, end, self._lr) if self._lr > 0.0 else 0
+        count = 0
+        if self._lr > 0.0:
+            check_count(self.t, end, self._lr, "lr")
+            count = count_steps(self.t, end, self._lr)
         if count:
             self.advance(count - 1)
             self.advance(1, end - self.t)
@@ -356,6 +360,7 @@ def _by_optimizer(
         method = as_method(method, {"lr": check_number(dt, "dt", low=0.0, open_low=True)})
     lr = check_number(method.parameters["lr"], "lr", low=0.0, open_low=True)
     end = check_number(t_end, "t_end", low=0.0)
+    check_count(0.0, end, lr, "lr")
     every, count, st = (
         kept_every(save, save_every, False),
         count_steps(0.0, end, lr),

@@ -15,7 +15,7 @@ from mflow.base.checks import Array, any_given, as_tuple, check_number, check_st
 from mflow.base.methods import AUTO, Method, as_method, asks_for_auto
 from mflow.base.pace import Pace
 from mflow.base.telling import tell, tell_of_order
-from mflow.course.agenda import count_steps
+from mflow.course.agenda import check_count, count_steps
 from mflow.course.stops import Met, Stops, check_actions
 from mflow.integrate.control import (
     ATOL,
@@ -516,8 +516,7 @@ class Stepper(Kept):
         if self._controlled:
             raise TypeError("dt: this stepper is under error control (rtol, atol): call step() or advance_to(t)")
         h = check_number(dt, "dt")
-        if h == 0.0 or (end - self.t) * h < 0.0:
-            raise ValueError(f"dt: expected steps that lead from t = {self.t:g} to {end:g}, got {h!r}")
+        check_count(self.t, end, h)
         pace = Pace()
         self._clear()
         while self.t != end and self.reason is None:
