@@ -87,7 +87,7 @@ class Stepper(Kept):
         As in `mflow.solve_ivp`, with actions; of second order ``event(t, x, v, *args)``, and none with ``fixed``. A terminal one ends the
         step and the call: ``st.t`` is where it was met, ``st.reason`` is "event", and the next call goes on from there. ``st.events``
         lists what the last call has met.
-    doses : list of (t, index, amount), optional
+    doses : list of (t, index, amount), or an array of shape (n, 3) with such rows; optional
         As in `mflow.solve_ivp`: steps land on each, and ``st.y`` there holds the dose; one at t0 is taken at once. Not of second order.
     *more, **options
         What stands above, by position or by name, and the method's own parameters.
