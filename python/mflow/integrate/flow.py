@@ -222,7 +222,7 @@ class OptimizerStepper(Stepper, flag="update"):
         self, method: str | Method, fun: Any = None, y0: Any = None, t0: float = 0.0, *, grad: Any = None, args: tuple[Any, ...] = (),
         **parameters: Any,
     ) -> None:  # fmt: skip
-        self.method = as_method(method, parameters)
+        self._method = as_method(method, parameters)
         name = self.method.name
         if fun is not None or grad is None:
             given = "by position" if fun is not None else "None"

@@ -191,7 +191,7 @@ class Stepper(Kept):
                 raise ValueError("rtol: 'auto' needs error control, got neither rtol nor atol; give one of them")
             self._pair = pair_for(np.size(y0), rtol, RTOL, events=events, mass=mass, parameters=parameters)
             method = self._pair.calm
-        self.method = as_method(method, parameters)
+        self._method = as_method(method, parameters)
         if self.method.kind != "step":
             raise ValueError(f"method: expected an integrator or an optimizer, got {self.method.name}, which learns from samples")
         if fun is None or y0 is None:

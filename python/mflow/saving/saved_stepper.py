@@ -41,13 +41,21 @@ class Given:
         )
 
 
+class EachStep(Given):
+    """What is given to each step, and is no attribute."""
+
+    def __set__(self, stepper: Any, value: Any) -> None:
+        raise AttributeError(f"{self.name}: each step takes its own: stepper.step(dt), stepper.advance(n, dt), stepper.advance_to(t, dt)")
+
+
 class Kept:
     """What a stepper does to be saved, loaded, pickled and copied; and what it was made with."""
 
     args, inplace, rtol, atol, direction = Given(), Given(), Given(), Given(), Given()
     first_step, max_step, min_step, jac, solver = Given(), Given(), Given(), Given(), Given()
+    doses, dt, lr = Given(), EachStep(), EachStep()
 
-    method: Method
+    _method: Method
     _run: Any
     _call: dict[str, Any]
     _start: Array
@@ -61,6 +69,11 @@ class Kept:
     _past: Any
     _rebuilt: tuple[int, ...] = (0, 0, 0)  # by a stepper that this one was loaded or copied from
     _start_name: ClassVar[str]
+
+    @property
+    def method(self) -> Method:
+        """The method that steps; another one needs another stepper."""
+        return self._method
 
     @staticmethod
     def _check_tolerances(rtol: Any, atol: Any, shape: tuple[int, ...]) -> None:
