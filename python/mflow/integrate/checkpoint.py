@@ -17,6 +17,7 @@ from mflow.course.agenda import grid_misfit
 from mflow.integrate.control import MANY, Settings, whole_or
 from mflow.integrate.curvature import looks_misfit
 from mflow.integrate.history import History
+from mflow.saving.fields import GROWTH
 from mflow.saving.savefile import misfit_of, number_of, numbers_of, read_state, write_state
 from mflow.stability import spectrum
 
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Checkpoints", "StepState", "facts_of", "go_back"]
 
-GROWTH = 10.0  # of a step, at most, from one to the next
 EVERY = 1000  # steps between two checkpoints, where the user does not say
 
 

@@ -325,8 +325,8 @@ class OptimizerStepper(Stepper, flag="update"):
         if "clock" not in facts:
             raise ValueError("clock: expected the time of an optimizer's steps, got none")
         t, lost = facts["clock"]
-        if self.k == 0 and (t, lost) != (self._t0, 0.0):
-            raise ValueError(f"clock: expected [{self._t0!r}, 0.0] before the first step, got {facts['clock']!r}")
+        if t < self._t0 or (self.k == 0 and (t, lost) != (self._t0, 0.0)):
+            raise ValueError(f"clock: expected a time that {self.k} steps from t = {self._t0:g} lead to, got {facts['clock']!r}")
         self._clock = t, lost
 
     def __reduce__(self) -> tuple[Any, ...]:

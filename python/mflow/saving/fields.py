@@ -12,9 +12,10 @@ from mflow.base.checks import Array, check_number, check_whole
 from mflow.base.methods import AUTO, Method, get_method
 from mflow.saving.savefile import numbers_of
 
-__all__ = ["CONTROL", "MANY", "NOT_CONTROLLED", "check_fields", "check_names", "counts_of", "method_of", "read_start"]
+__all__ = ["CONTROL", "GROWTH", "MANY", "NOT_CONTROLLED", "check_fields", "check_names", "counts_of", "method_of", "read_start"]
 
 MANY = 2**53
+GROWTH = 10.0  # of a step, at most, from one to the next
 NOT_CONTROLLED = {"rtol": None, "atol": None, "direction": 1.0, "first_step": None, "max_step": None, "min_step": None}
 CONTROL = tuple(NOT_CONTROLLED)  # what is saved of how a stepper was made
 START = {"method", "parameters", "shape", "t0", "control"}

@@ -11,7 +11,7 @@ import numpy as np
 from mflow.base.checks import Array, check_path
 from mflow.base.methods import AUTO, Method, public_values
 from mflow.base.telling import tell
-from mflow.saving.fields import CONTROL, check_names, read_start
+from mflow.saving.fields import CONTROL, GROWTH, check_names, read_start
 from mflow.saving.saved_run import stepper_fields
 from mflow.saving.savefile import misfit_of, numbers_of, write_state
 
@@ -169,17 +169,25 @@ class Kept:
             _look_at_vectors(made, path)
             made._take_facts(facts)
             made._restore_events(numbers_of(blocks, "events", (len(blocks["events"]) // 8,)) if "events" in blocks else None)
-            made._check_direction()
+            made._check_next_step()
         except ValueError as error:
             raise _misfit(path, error) from error
         made._rebuilt = tuple(facts.get("rebuilt", (0, 0, 0)))
         out: Self = made
         return out
 
-    def _check_direction(self) -> None:
-        """ValueError where the next step of error control goes the other way."""
-        if self._controlled and self._run.h * self._call["direction"] < 0.0:
-            raise ValueError(f"h: expected a step in the direction {self._call['direction']!r}, got {self._run.h!r}")
+    def _check_next_step(self) -> None:
+        """ValueError where no steps of error control, each at most GROWTH times the one before, end with this one as the next."""
+        h, (_, begun, t_begun) = float(self._run.h), self._run.grid
+        if not self._controlled:
+            return
+        if h * self._call["direction"] < 0.0:
+            raise ValueError(f"h: expected a step in the direction {self._call['direction']!r}, got {h!r}")
+        way = abs(self._run.t - t_begun)
+        if self._run.k > begun and not 0.0 < abs(h) <= 1.001 * GROWTH * way:
+            raise ValueError(
+                f"h: expected a next step of at most {GROWTH:g} times the way {way:g} of {self._run.k - begun} steps, got {h!r}"
+            )
 
     def __reduce__(self) -> tuple[Any, ...]:
         method = AUTO if self._pair else self.method
