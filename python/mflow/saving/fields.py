@@ -12,7 +12,7 @@ from mflow.base.checks import Array, check_number, check_whole
 from mflow.base.methods import AUTO, Method, get_method
 from mflow.saving.savefile import numbers_of
 
-__all__ = ["CONTROL", "GROWTH", "MANY", "NOT_CONTROLLED", "check_fields", "check_names", "counts_of", "method_of", "read_start"]
+__all__ = ["CONTROL", "GROWTH", "MANY", "NOT_CONTROLLED", "are_same", "check_fields", "check_names", "counts_of", "method_of", "read_start"]
 
 MANY = 2**53
 GROWTH = 10.0  # of a step, at most, from one to the next
@@ -34,6 +34,14 @@ def check_fields(facts: dict[str, Any], expected: dict[str, Any]) -> None:
     for name, value in expected.items():
         if repr(facts[name]) != repr(value):
             raise ValueError(f"{name}: expected {value!r}, got {facts[name]!r}")
+
+
+def are_same(facts: dict[str, Any], expected: dict[str, Any]) -> bool:
+    """Whether facts of a state that was never in a file are those expected; an array in the place of one is not."""
+    try:
+        return all(bool(facts[name] == value) for name, value in expected.items())
+    except ValueError:  # arrays have no single truth value
+        return False
 
 
 def counts_of(facts: dict[str, Any], least: int = 0) -> tuple[int, int]:
