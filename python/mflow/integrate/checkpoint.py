@@ -17,7 +17,6 @@ from mflow.course.agenda import grid_misfit
 from mflow.integrate.control import MANY, Settings, whole_or
 from mflow.integrate.curvature import looks_misfit
 from mflow.integrate.history import History
-from mflow.saving.fields import GROWTH
 from mflow.saving.savefile import misfit_of, number_of, numbers_of, read_state, write_state
 from mflow.stability import spectrum
 
@@ -150,6 +149,8 @@ class Checkpoints:
 
     def _check_step(self) -> None:
         """Raises ValueError where the next step is longer than one can be that follows on one within the span."""
+        from mflow.saving.fields import GROWTH
+
         span = abs(self.history.t_end - self.history.t0)
         if abs(self.run.h) > GROWTH * span:
             raise ValueError(f"h: expected a step of at most {GROWTH:g} times the span {span:g}, got {self.run.h!r}")

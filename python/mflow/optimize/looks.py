@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from mflow_core.stepping import stepper
@@ -22,10 +22,12 @@ from mflow.curvature.landscape import OF_DIFFERENCES, Landscape, gradient_of, la
 from mflow.curvature.watch import Watch, watch_of
 from mflow.optimize.doubts import Doubts
 from mflow.saving.fields import NOT_CONTROLLED, check_fields, check_names, counts_of
-from mflow.saving.saved_run import SavedRun, read_run, write_run
 from mflow.saving.savefile import misfit_of, number_of, read_state, write_state
 from mflow.solvers.jacobian_doubt import WrongJacobianError
 from mflow.stability.limits import stability_limit
+
+if TYPE_CHECKING:
+    from mflow.saving.saved_run import SavedRun
 
 __all__ = ["Counted", "Kept", "Looks", "Saving", "asked_looks", "asked_path"]
 
@@ -247,6 +249,8 @@ class Saving:
             raise ValueError('checkpoint, resume: lr="auto" remembers more than its file would; give lr a number or a schedule')
         if self.source is None:
             return
+        from mflow.saving.saved_run import read_run
+
         steps = isinstance(descent.run, stepper.Run)
         facts, saved = ({}, {}) if steps else read_state(self.source, "stepper", "resume")
         run: Any = read_run(self.source, "resume") if steps else None
@@ -284,6 +288,8 @@ class Saving:
         method, start, run = descent.method, descent.start, descent.run
         counts = {"counts": [descent.nfev, descent.njev]}
         if isinstance(run, stepper.Run):
+            from mflow.saving.saved_run import write_run
+
             more: dict[str, Any] = {"clock": [k * float(method.all_numbers["lr"]), 0.0]} if method.kind == "update" else {}
             write_run(self.path, method, start, run, {**more, **counts})
         else:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from operator import attrgetter
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -12,7 +13,6 @@ from mflow.base.checks import Array, check_path
 from mflow.base.methods import AUTO, Method, public_values
 from mflow.base.telling import tell
 from mflow.saving.fields import CONTROL, GROWTH, check_names, read_start
-from mflow.saving.saved_run import stepper_fields
 from mflow.saving.savefile import misfit_of, numbers_of, write_state
 
 __all__ = ["Kept"]
@@ -55,6 +55,7 @@ class Kept:
     first_step, max_step, min_step, jac, solver = Given(), Given(), Given(), Given(), Given()
     doses, dt, lr = Given(), EachStep(), EachStep()
 
+    method: Method = property(attrgetter("_method"), doc="The method that steps; another one needs another stepper.")  # type: ignore[assignment]
     _method: Method
     _run: Any
     _call: dict[str, Any]
@@ -69,11 +70,6 @@ class Kept:
     _past: Any
     _rebuilt: tuple[int, ...] = (0, 0, 0)  # by a stepper that this one was loaded or copied from
     _start_name: ClassVar[str]
-
-    @property
-    def method(self) -> Method:
-        """The method that steps; another one needs another stepper."""
-        return self._method
 
     @staticmethod
     def _check_tolerances(rtol: Any, atol: Any, shape: tuple[int, ...]) -> None:
@@ -148,6 +144,8 @@ class Kept:
 
         Raises ValueError where the file is damaged or something else, or where its fields do not fit together.
         """
+        from mflow.saving.saved_run import stepper_fields
+
         facts, blocks = stepper_fields(path)
         kind: Any = cls
         try:
