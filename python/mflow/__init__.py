@@ -21,7 +21,9 @@ Every integrator has a class here (`mflow.RK4`), every optimizer in `mflow.optim
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
+from threading import RLock
 from typing import TYPE_CHECKING, Any
 
 from mflow_core._levels import VERSION
@@ -219,17 +221,29 @@ def __dir__() -> list[str]:
     return sorted({*_all(), *_MODULES})
 
 
+# A fork waits until no other thread is importing: the child would wait for that thread, which it does not have, for ever.
+_IMPORTING = RLock()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_IMPORTING.acquire, after_in_parent=_IMPORTING.release, after_in_child=_IMPORTING.release)
+
+
+def _loaded(name: str) -> Any:
+    """The module of this name."""
+    with _IMPORTING:
+        return import_module(name)
+
+
 if not TYPE_CHECKING:  # a type checker reads the names above, and finds those that are not there
 
     def __getattr__(name: str) -> Any:
         """Imports what is asked for; for a name that does not exist, the error gives those near to it."""
         if name in _PLACES:
             for kinds in _KINDS.get(name, ()):
-                import_module(kinds)
-            value = globals()[name] = getattr(import_module(_PLACES[name]), name)
+                _loaded(kinds)
+            value = globals()[name] = getattr(_loaded(_PLACES[name]), name)
             return value
         if name in _MODULES or name in _ESTIMATORS:
-            return import_module(f"mflow.{name}") if name in _MODULES else getattr(import_module("mflow.adapters.sklearn_estimators"), name)
+            return _loaded(f"mflow.{name}") if name in _MODULES else getattr(_loaded("mflow.adapters.sklearn_estimators"), name)
         if name == "__all__":
             return _all()
         if name.startswith("__"):  # what Python asks any module for needs no records
@@ -252,6 +266,6 @@ if not TYPE_CHECKING:  # a type checker reads the names above, and finds those t
         if plain in SWITCHING:
             raise AttributeError(f'mflow has no {name!r}: here it is mflow.solve_ivp with method="auto"')
         for room in _ROOMS:
-            if name in import_module(f"mflow.{room}").__all__:
+            if name in _loaded(f"mflow.{room}").__all__:
                 raise AttributeError(f"mflow has no {name!r}: it is mflow.{room}.{name}")
         raise no_name("mflow", name, _all())

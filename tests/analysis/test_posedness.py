@@ -179,7 +179,7 @@ def test_a_result_knows_its_equation_until_it_is_pickled() -> None:
             r"fun: .* \(2,\) of y returned, got shape \(1,\)",
         ),
         (lambda: mflow.posedness(lambda t, y: y * math.nan, 0.0, [1.0]), ValueError, "expected a finite Jacobian at t = 0, got NaN"),
-        (lambda: mflow.posedness(np.ones((2, 3)), 0.0, [1.0, 2.0]), ValueError, r"jac: expected shape \(2, 2\), got shape \(2, 3\)"),
+        (lambda: mflow.posedness(np.ones((2, 3)), 0.0, [1.0, 2.0]), ValueError, r"fun: expected shape \(2, 2\), got shape \(2, 3\)"),
         (lambda: mflow.posedness(lambda t, y: y, 0.0, []), ValueError, "y: expected at least one component"),
         (lambda: mflow.posedness_along(lambda t, y: y, [0, 1], [[1.0]]), ValueError, r"\(m,\) and"),
         (
@@ -188,7 +188,7 @@ def test_a_result_knows_its_equation_until_it_is_pickled() -> None:
             "near: .* of at least 0, got nan",
         ),
         (lambda: mflow.posedness(lambda t, y: 1j * y, 0.0, [1.0]), TypeError, "fun: expected real numbers, got complex128"),
-        (lambda: mflow.posedness([[1j]], 0.0, [1.0]), TypeError, "jac: expected real numbers, got complex128"),
+        (lambda: mflow.posedness([[1j]], 0.0, [1.0]), TypeError, "fun: expected real numbers, got complex128"),
         (lambda: mflow.explain(lambda c: 1j * (c @ c), [1.0]), TypeError, "fun: expected real numbers, got complex128"),
         (
             lambda: mflow.explain(lambda c: (0.0, 1j * c), [1.0], jac=True),

@@ -166,6 +166,35 @@ def test_ten_doses_superpose(how: dict[str, Any]) -> None:
         np.testing.assert_allclose(whole.sol(t), superposed(t), rtol=1e-6, atol=1e-5)
 
 
+@pytest.mark.parametrize("complex_state", [False, True])
+def test_a_table_of_doses_is_the_list_of_its_rows(complex_state: bool) -> None:
+    """An array, as from a file, or its tolist(), whose index is then a float."""
+    table = np.array([[0.0, 0.0, 100.0], [12.0, 1.0, 50.0], [24.0, 0.0, -3.0]])
+    start: Any = [0.0, 0.0] if not complex_state else [0.0, 0.0j]
+    rows = [(t, int(index), amount * (1j if complex_state else 1.0)) for t, index, amount in table.tolist()]
+    forms: list[Any] = [table * [1.0, 1.0, 1j] if complex_state else table, [list(row) for row in rows]]
+    forms += [table.tolist(), table[:, :].astype(np.float32)] if not complex_state else []
+    whole = mflow.solve_ivp(body, (0, 30), start, doses=rows)
+    for form in forms:
+        assert mflow.solve_ivp(body, (0, 30), start, doses=form).y.tobytes() == whole.y.tobytes()
+    batch = mflow.solve_ivp_batch(body, (0, 30), np.array([start, start]), doses=forms[0])
+    assert np.array_equal(batch.y[0], whole.y[:, -1])
+
+
+@pytest.mark.parametrize(
+    ("doses", "words"),
+    [
+        (np.zeros((2, 2)), r"^doses: expected a list of .*, or an array of shape \(n, 3\) with such rows, got an array of shape \(2, 2\)"),
+        (np.array([[0.5, 0.5, 1.0]]), r"^doses\[0\]: expected the index of a component, a whole number or a tuple of them, got 0.5"),
+        (np.array([[0.5, np.nan, 1.0]]), r"^doses\[0\]: expected the index"),
+        (zip([0.5], [0], [1.0], strict=True), "^doses: expected a list"),
+    ],
+)
+def test_a_table_that_is_none_is_named(doses: Any, words: str) -> None:
+    with pytest.raises(TypeError, match=words):
+        mflow.solve_ivp(body, (0, 1), [0.0, 0.0], doses=doses)
+
+
 def test_a_run_back_takes_the_doses_away() -> None:
     options = {"rtol": 1e-11, "atol": 1e-11}
     doses = [(0.0, 0, 100.0), (2.0, 1, 50.0), (5.0, 0, -10.0)]
@@ -316,7 +345,7 @@ def test_motion_takes_breaks() -> None:
         ({"breaks": [1.0], "dt": [5.0, 5.0]}, "breaks: it needs error control or steps of one size"),
         ({"breaks": [1.0], "dt": "auto", "method": "euler"}, "breaks: it needs error control"),
         ({"doses": [(1.0, 3, 1.0)]}, r"doses\[0\]: expected the index of a component in a state of shape \(1,\), got 3"),
-        ({"doses": [(1.0, 0.0, 1.0)]}, r"doses\[0\]: expected the index"),
+        ({"doses": [(1.0, 0.5, 1.0)]}, r"doses\[0\]: expected the index"),
         ({"doses": [(11.0, 0, 1.0)]}, r"doses\[0\]: expected a time inside"),
         ({"doses": [(1.0, 0, math.nan)]}, r"doses\[0\]: amount"),
         ({"doses": [(1.0, 0)]}, r"doses\[0\]: expected \(t, index, amount\)"),

@@ -236,7 +236,7 @@ def test_mistakes_are_named(error, words, more):
 
 
 def test_models_that_do_not_fit_the_data_are_named():
-    with pytest.raises(ValueError, match=r"f returned shape \(3,\): expected 50 numbers, as there are data"):
+    with pytest.raises(ValueError, match=r"f returned shape \(3,\): expected 50 numbers, as there are data; .* return NaN, which"):
         mflow.curve_fit(lambda x, a: np.ones(3) * a, X, Y)
     calls = [0]
 

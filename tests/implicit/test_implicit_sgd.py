@@ -202,7 +202,7 @@ def test_state_goes_on_to_the_same_bits() -> None:
     for model in (one, again, copy):
         model.partial_fit(X[30:], y[30:])
     assert one.learner.state().tobytes() == again.learner.state().tobytes() == copy.learner.state().tobytes()
-    with pytest.raises(ValueError, match="belongs to ImplicitSGD"):
+    with pytest.raises(ValueError, match="they belong to ImplicitSGD"):
         ImplicitSGD("poisson", lr=0.6).load_state_dict(two.state_dict())
 
 

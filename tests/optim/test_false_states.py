@@ -10,7 +10,21 @@ import pytest
 import mflow
 from mflow import optim, schedules
 
-WRONG: tuple[Any, ...] = (None, "x", -1, 10**400, float("nan"), float("inf"), [], {}, [[1.0]], object(), np.array(["a"]), 1j)
+WRONG: tuple[Any, ...] = (
+    None,
+    "x",
+    -1,
+    10**400,
+    float("nan"),
+    float("inf"),
+    [],
+    {},
+    [[1.0]],
+    object(),
+    np.array(["a"]),
+    1j,
+    np.zeros((2, 2)),
+)
 
 
 def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
@@ -126,3 +140,9 @@ def test_no_field_of_implicit_sgd_is_believed() -> None:
     model = mflow.ImplicitSGD(residual=lambda p, x, y: p @ x - y, jacobian=lambda p, x, y: x, lr=0.1)
     model.fit((X, X @ [1.0, 2.0]), x0=np.zeros(2), seed=0)
     assert refused(model, model.state_dict()) > 40
+
+
+def test_no_field_of_a_linear_implicit_sgd_is_believed() -> None:
+    X = np.arange(10.0).reshape(5, 2)
+    model = mflow.ImplicitSGD("squared", lr=0.1).fit(X, X @ [1.0, 2.0], seed=0)
+    assert refused(model, model.state_dict()) > 20

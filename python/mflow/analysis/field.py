@@ -40,6 +40,7 @@ class Field:
         args = self.args
         if jac is None and (fun is None or isinstance(fun, str | bytes | bool)):
             raise TypeError(f"fun: expected a function of (t, y), or its Jacobian, got {shown(fun)}")
+        self.named = "jac" if jac is not None else "fun"  # the argument that gives the Jacobian, where one does
         self.sign = 1.0  # -1 where time runs backward: errors that fade forward grow
         if jac is None and (not callable(fun) or hasattr(fun, "matvec")):  # a SciPy LinearOperator can be called, too
             self.fun, self.jac = None, fun
@@ -67,7 +68,7 @@ class Field:
         """The user's Jacobian in any form; of a sparse matrix the structure has been looked at."""
         function = callable(self.jac) and not hasattr(self.jac, "matvec")
         J = self.jac(t, y.reshape(self.shape).copy(), *self.args) if function else self.jac
-        return check_sparse(J, "jac") if is_sparse(J) else J
+        return check_sparse(J, self.named) if is_sparse(J) else J
 
     def matrix(self, t: float, y: Array) -> tuple[Array, float]:
         """(J, its error in norm)."""
@@ -78,9 +79,9 @@ class Field:
         """(J, the error of each entry)."""
         if self.jac is not None:
             J = self._given(t, y)
-            J = dense_array(J.matmat(np.eye(self.n)) if hasattr(J, "matmat") else J, "jac")
+            J = dense_array(J.matmat(np.eye(self.n)) if hasattr(J, "matmat") else J, self.named)
             if J.shape != (self.n, self.n):
-                raise ValueError(f"jac: expected shape ({self.n}, {self.n}), got shape {J.shape}")
+                raise ValueError(f"{self.named}: expected shape ({self.n}, {self.n}), got shape {J.shape}")
             error = 4.0 * self.n * 2.0**-52 * np.abs(J)
         else:
             J, error = self._differenced(t, y)
@@ -209,9 +210,9 @@ class Field:
             except (NotImplementedError, TypeError, ValueError):  # an operator that has no adjoint
                 back = None
             return Linear(self.n, times, None if back is None else lambda v: np.asarray(back(v), dtype=np.float64), None, 0.0, budget)
-        matrix = given.tocsr() if hasattr(given, "tocsr") else real_array(given, "jac")
+        matrix = given.tocsr() if hasattr(given, "tocsr") else real_array(given, self.named)
         if tuple(matrix.shape) != (self.n, self.n):
-            raise ValueError(f"jac: expected shape ({self.n}, {self.n}), got shape {tuple(matrix.shape)}")
+            raise ValueError(f"{self.named}: expected shape ({self.n}, {self.n}), got shape {tuple(matrix.shape)}")
         if not np.all(np.isfinite(matrix.data if hasattr(given, "tocsr") else matrix)):
             raise NotFiniteError(t)
         return known(matrix, 0.0, budget)

@@ -15,6 +15,10 @@ from mflow.base.checks import Array
 __all__ = ["REFRESH", "Progress", "Watcher", "ask", "asks_to_stop", "reason_of", "says_stop"]
 
 REFRESH = 0.1  # seconds between two lines of the plain progress printer
+CALLS = {  # the core's calls of what is no right-hand side, as tracebacks name them: reason of a run that they end, and words
+    "mflow_core.events.events.evaluate_python": ("event_failed", "an event raised "),
+    "mflow_core.events.actions.act": ("event_failed", "the action of an event raised "),
+}
 
 
 def says_stop(answer: Any) -> bool:
@@ -37,33 +41,36 @@ def ask(name: str, function: Callable[..., Any], *arguments: Any, **named: Any) 
 
 def reason_of(error: BaseException) -> tuple[str, str]:
     """(reason, words that name the function) of a run that an exception ended: "interrupted"; "callback_failed" where it was raised in a
-    function that `ask` had called; else "rhs_failed"."""
+    function that `ask` had called; "event_failed" in an event or its action; else "rhs_failed"."""
     if isinstance(error, KeyboardInterrupt):
         return "interrupted", ""
     trace = error.__traceback__
     while trace is not None:
-        if trace.tb_frame.f_code is ask.__code__ and trace.tb_next is not None:
+        code = trace.tb_frame.f_code
+        if code.co_name in CALLS:
+            return CALLS[code.co_name]
+        if code is ask.__code__ and trace.tb_next is not None:
             return "callback_failed", f"in {trace.tb_frame.f_locals['name']}, "
         trace = trace.tb_next
     return "rhs_failed", ""
 
 
-def asks_to_stop(callback: Callable[..., Any], *arguments: Any) -> bool:
-    """Call a driver's callback; whether it asks to stop: it returns True or raises StopIteration. None and False go on.
+def asks_to_stop(callback: Callable[..., Any], *arguments: Any, name: str = "callback") -> bool:
+    """Call a driver's callback; whether it asks to stop: it returns True or raises StopIteration. None and False go on. name: the argument.
 
     Raises TypeError where it returns anything else, so that a state returned by mistake does not end a run.
     """
-    return bool(ask("the callback", _answer, callback, *arguments))
+    return bool(ask(f"the {name}", _answer, name, callback, *arguments))
 
 
-def _answer(callback: Callable[..., Any], *arguments: Any) -> bool:
+def _answer(name: str, callback: Callable[..., Any], *arguments: Any) -> bool:
     try:
         answer = callback(*arguments)
     except StopIteration:
         return True
     if answer is None or isinstance(answer, bool | np.bool_):
         return bool(answer)
-    raise TypeError(f"callback: expected it to return True (stop) or None (go on), got {type(answer).__name__}")
+    raise TypeError(f"{name}: expected it to return True (stop) or None (go on), got {type(answer).__name__}")
 
 
 class Watcher:

@@ -103,20 +103,37 @@ def check_breaks(breaks: Any, argument: str, t0: float, t1: float, *, inside: bo
     return np.unique(times[within])
 
 
+def whole_index(index: Any) -> Any:
+    """A whole number that a table of numbers holds, as an index; anything else as it is."""
+    return int(index) if isinstance(index, float) and index.is_integer() else index
+
+
+def listed_doses(doses: Any) -> Any:
+    """Doses as a list, which may be given as a table with a row each. Raises TypeError or ValueError."""
+    if isinstance(doses, list | tuple):
+        return doses
+    table = np.asarray(doses) if hasattr(doses, "__array__") else None
+    if table is None or table.ndim != 2 or table.shape[1] != 3:
+        what = shown(doses) if table is None else f"an array of shape {table.shape}"
+        raise TypeError(f"doses: expected a list of (t, index, amount), or an array of shape (n, 3) with such rows, got {what}")
+    if np.iscomplexobj(table):
+        return [(t.real, index.real, amount) if t.imag == index.imag == 0.0 else (t, index, amount) for t, index, amount in table.tolist()]
+    return table.tolist()
+
+
 def check_doses(doses: Any, shape: tuple[int, ...], t0: float, t1: float) -> list[Dose]:
     """(t, index, amount) each; index as the state is indexed. Raises TypeError, ValueError or IndexError."""
     if doses is None:
         return []
-    if not isinstance(doses, list | tuple):
-        raise TypeError(f"doses: expected a list of (t, index, amount), got {shown(doses)}")
     out = []
-    for k, dose in enumerate(doses):
+    for k, dose in enumerate(listed_doses(doses)):
         if not isinstance(dose, list | tuple) or len(dose) != 3:
             raise TypeError(f"doses[{k}]: expected (t, index, amount), got {shown(dose)}")
         t, amount = check_number(dose[0], f"doses[{k}]: t"), check_number(dose[2], f"doses[{k}]: amount")
         if not min(t0, t1) <= t <= max(t0, t1):
             raise ValueError(f"doses[{k}]: expected a time inside t_span = ({t0:g}, {t1:g}), got {t!r}; omit it")
         index = dose[1] if isinstance(dose[1], tuple) else (dose[1],)
+        index = tuple(whole_index(i) for i in index)
         if any(isinstance(i, bool | np.bool_) or not isinstance(i, int | np.integer) for i in index):
             raise TypeError(f"doses[{k}]: expected the index of a component, a whole number or a tuple of them, got {shown(dose[1])}")
         if len(index) != len(shape) or not all(-n <= i < n for i, n in zip(index, shape, strict=True)):
@@ -141,6 +158,14 @@ def grid_misfit(run: Any, goal: float, step: float) -> str:
     if size != step or not 0 <= k_base <= run.k or abs(run.t - grid) > abs(step) or steps_left(run, goal, step) < 0:
         return f"grid: expected steps of {step!r} that lead to t = {run.t!r}, got {run.grid}"
     return ""
+
+
+def check_count(t0: float, t1: float, step: float, name: str = "dt") -> None:
+    """Raises ValueError, with the name of the step, where steps do not lead from t0 to t1, or are too many to be counted."""
+    if step == 0.0 or (t1 - t0) * step < 0.0:
+        raise ValueError(f"{name}: expected steps that lead from t = {t0:g} to {t1:g}, got {step!r}")
+    if not abs(t1 - t0) / abs(step) <= 2.0**53:
+        raise ValueError(f"{name}: expected at most 2^53 steps from t = {t0:g} to {t1:g}, got {name} = {abs(step)!r}")
 
 
 def count_steps(t0: float, t1: float, step: float) -> int:

@@ -11,7 +11,18 @@ import numpy as np
 from mflow_core.optimize.arrangement import gather
 from mflow_core.problems.sparse import check_sparse, is_sparse
 
-from mflow.base.checks import Array, as_array, as_tuple, check_choice, check_function, check_number, check_start, dense_array, shown
+from mflow.base.checks import (
+    Array,
+    as_array,
+    as_tuple,
+    check_choice,
+    check_function,
+    check_number,
+    check_start,
+    dense_array,
+    real_array,
+    shown,
+)
 from mflow.base.tables import Readable
 from mflow.derivatives.differences import EACH, along
 from mflow.derivatives.elsewhere import is_source, names_of, with_gradient, with_jacobian
@@ -285,7 +296,7 @@ def check_grad(
     step = check_number(epsilon, "epsilon")
     if step == 0.0:
         raise ValueError("epsilon: expected a step other than 0, got 0")
-    exact = np.asarray(grad(x.copy(), *args), dtype=np.float64)
+    exact = real_array(grad(x.copy(), *args), "grad")
     moves = np.eye(x.size)
     if check_choice(direction, "direction", ("all", "random")) == "random":
         moves = np.random.default_rng(seed).standard_normal((1, x.size))
@@ -297,6 +308,8 @@ def check_grad(
         length = float(up[np.argmax(move)] - x[np.argmax(move)]) if direction == "all" else step
         columns.append((np.asarray(func(up, *args), dtype=np.float64) - first) / (length or step))
     measured = np.stack(columns, axis=-1) if direction == "all" else columns[0]
+    if exact.size != measured.size:
+        raise ValueError(f"grad: expected the shape {measured.shape} of differences of func returned, got shape {exact.shape}")
     return math.sqrt(float(np.sum((exact.reshape(measured.shape) - measured) ** 2)))
 
 

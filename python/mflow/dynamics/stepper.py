@@ -82,7 +82,7 @@ class MotionStepper(Stepper, flag="second_order"):
                 "doses: a motion takes none, a jump of x alone is no motion; a kick is st.v = st.v + J / m, or an event that acts"
             )
         refuse_of_runs(parameters, "solve_dynamics", OF_RUNS - {"nonnegative", "until"})
-        self.method = as_method(method, parameters)
+        self._method = as_method(method, parameters)
         if "second_order" not in self.method.flags:
             raise ValueError(f"method: {self.method.name} is no method for x'' = accel(t, x, v): see mflow.methods(family='second_order')")
         if solve_accel is not None and (solver is not None or dadx is not None or dadv is not None):
@@ -91,7 +91,7 @@ class MotionStepper(Stepper, flag="second_order"):
             raise ValueError("potential: it belongs to the energy ledger: give energy=True as well")
         if isinstance(damping, str):
             parameters, damping = {**parameters, "damping": damping}, None
-            self.method = as_method(method, parameters)
+            self._method = as_method(method, parameters)
         body = {"mass": mass, "damping": damping, "stiffness": stiffness, "load": load, "rayleigh": rayleigh, "force": force}
         body = {name: value for name, value in (body | {"fixed": fixed}).items() if value is not None}
         if (accel is None) == (not body):

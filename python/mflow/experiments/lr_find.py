@@ -221,7 +221,7 @@ class _Sample:
         if isinstance(data, Iterable) and not isinstance(data, (str, bytes, dict)) and isinstance(_feed(data), Stream):
             self.data = self._held(data) if hasattr(data, "__next__") else lambda epoch: self._held(data)
         elif callable(data):
-            self.data = lambda epoch: self._held(data(epoch))
+            self.data = lambda epoch: self._held(batches) if isinstance(batches := data(epoch), Iterable) else batches
 
     def _held(self, batches: Iterable[Any]) -> Iterator[Any]:
         """The batches as they are; the first of all is kept."""

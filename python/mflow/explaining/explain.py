@@ -119,15 +119,17 @@ def explain(
         check_choice(kind, "kind", ("cost", "rhs"))
     if names is not None:
         names = [
-            check_instance(name, f"names[{k}]", str, "a text")
+            str(check_instance(name, f"names[{k}]", str, "a text"))
             for k, name in enumerate(check_list(names, "names", 'a list of names, such as ["sgd"]'))
         ]
     if not start.size:
         raise ValueError("x0: expected at least one entry, got none")
     if kind is None:
         kind = "rhs" if _takes_time(fun, len(args), t_span is not None) else "cost"
-    if t_span is not None and as_array(t_span, "t_span").shape != (2,):
-        raise ValueError(f"t_span: expected two numbers (t0, t_end), got {shown(t_span)}")
+    if t_span is not None:
+        if as_array(t_span, "t_span").shape != (2,):
+            raise ValueError(f"t_span: expected two numbers (t0, t_end), got {shown(t_span)}")
+        t_span = real_array(t_span, "t_span").tolist()
     table = listed(names, kind == "cost")
     if kind == "rhs":
         if jac is True:

@@ -382,6 +382,8 @@ class ModelResiduals(Residuals):
         if values.size not in (1, self.m):
             sets = self.y_size // values.size if values.size > 1 and self.y_size % values.size == 0 else 1
             fix = f"; {sets} sets of data are fitted one after the other, or by mflow.least_squares_batch" if sets > 1 else ""
+            if values.size < self.m and sets == 1:
+                fix = "; where f has fewer for some parameters, as of a run that ends early, return NaN, which a fit steps back from"
             x = self.data[0]
             points = np.shape(x)[-1:] if isinstance(x, np.ndarray) else ()
             if points == (values.size,):

@@ -30,6 +30,7 @@ from mflow.base.methods import Method, describe, plain_name, record_values
 from mflow.base.pace import interruptible
 from mflow.base.tables import from_frame
 from mflow.base.telling import tell
+from mflow.saving.fields import are_same
 
 if TYPE_CHECKING:
     from mflow.base._records import ModelOptions
@@ -455,8 +456,9 @@ class ImplicitSGD:
         missing = [name for name in ("loss", "parameters", "n", "state") if name not in state]
         if missing:
             raise ValueError(f"state: expected what state_dict gave, got one without {missing[0]!r}")
-        if (state["loss"], state["parameters"]) != (self.loss, self.parameters):
-            raise ValueError(f"state: it belongs to ImplicitSGD({state['loss']!r}, **{state['parameters']}), and this is {self!r}")
+        if not are_same(state, {"loss": self.loss, "parameters": self.parameters}):
+            given = f"ImplicitSGD({state['loss']!r}, **{state['parameters']})"
+            raise ValueError(f"state: loss, parameters: they belong to {given}, and this is {self!r}")
         values = np.ascontiguousarray(real_array(state["state"], "state"))
         if values.ndim != 1 or not values.size:
             raise ValueError(f"state: expected an array of shape (n,), got shape {values.shape}; it is damaged")

@@ -32,10 +32,12 @@ from mflow.base.checks import (
     real_array,
 )
 from mflow.base.methods import record_values
+from mflow.base.progress import reason_of
 from mflow.base.result import attach
 from mflow.base.telling import tell
 from mflow.data.rows import row_count
 from mflow.implicit.linear import RECORD, ImplicitSGD, check_weights, no_squares
+from mflow.saving.fields import are_same
 
 __all__ = ["ResidualSGD", "RowsOf"]
 
@@ -177,7 +179,7 @@ class ResidualSGD(ImplicitSGD, kind="residual"):
         try:
             self.run_epochs(rows, batch, epochs, rng if shuffle else None, settled)
         except BaseException as error:
-            self.reason = "interrupted" if isinstance(error, KeyboardInterrupt) else "rhs_failed"
+            self.reason, _ = reason_of(error)
             attach(error, lambda: self, f"in ImplicitSGD.fit, in epoch {self.n_epochs}; {KEPT}")
             raise
         if self.reason == "non_finite":
@@ -397,7 +399,7 @@ class ResidualSGD(ImplicitSGD, kind="residual"):
         missing = [name for name in ("loss", "parameters", "l1", "params", "sum", "counts") if name not in state]
         if missing:
             raise ValueError(f"state: expected what state_dict gave, got one without {missing[0]!r}")
-        if (state["loss"], state["parameters"], state["l1"]) != (self.loss, self.parameters, self.l1):
+        if not are_same(state, {"loss": self.loss, "parameters": self.parameters, "l1": self.l1}):
             raise ValueError(f"state: it belongs to other parameters, {state['parameters']} and l1 = {state['l1']}")
         start, total = check_start(state["params"], "state: params"), check_start(state["sum"], "state: sum")
         counts = [check_whole(n, "state: counts", 0) for n in check_list(state["counts"], "state: counts", "6 whole numbers")]

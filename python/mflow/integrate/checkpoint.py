@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Checkpoints", "StepState", "facts_of", "go_back"]
 
-GROWTH = 10.0  # of a step, at most, from one to the next
 EVERY = 1000  # steps between two checkpoints, where the user does not say
 
 
@@ -150,6 +149,8 @@ class Checkpoints:
 
     def _check_step(self) -> None:
         """Raises ValueError where the next step is longer than one can be that follows on one within the span."""
+        from mflow.saving.fields import GROWTH
+
         span = abs(self.history.t_end - self.history.t0)
         if abs(self.run.h) > GROWTH * span:
             raise ValueError(f"h: expected a step of at most {GROWTH:g} times the span {span:g}, got {self.run.h!r}")

@@ -20,7 +20,7 @@ from mflow.base.checks import Array, as_array, as_number, check_choice, check_nu
 from mflow.base.methods import Method
 from mflow.base.progress import ask
 from mflow.base.telling import tell
-from mflow.course.agenda import ROUNDING, count_steps
+from mflow.course.agenda import ROUNDING, check_count, count_steps
 
 if TYPE_CHECKING:
     from mflow.course.legs import Pair
@@ -194,8 +194,7 @@ def check_step(method: Method, dt: Any, t0: float, t1: float) -> float:
         step = check_number(dt, "dt", ABOVE_0, low=0.0, open_low=True)
     if t1 != t0 and t0 + math.copysign(step, t1 - t0) == t0:
         raise ValueError(f"dt: expected a step that moves t = {t0:g}, got {dt!r}, which is lost in rounding: t + dt == t")
-    if abs(t1 - t0) / step > 2.0**53:
-        raise ValueError(f"dt: expected at most 2^53 steps from t = {t0:g} to {t1:g}, got dt = {dt!r}")
+    check_count(t0, t1, math.copysign(step, t1 - t0))
     return math.copysign(step, t1 - t0)
 
 

@@ -65,10 +65,6 @@ LOOK = 4000  # steps between looks at whether a run crawls
 SHARE = 1 / 16  # of tries that fail
 FAR = 1e7  # steps of that size to the end
 ENDS, SHORT = 1024, 1e-4  # steps between looks at whether the solution has ended; of what is left of the run: a step that is looked at
-CALLS = {  # of events and their actions, as tracebacks name them
-    "mflow_core.events.events.evaluate_python": "an event raised ",
-    "mflow_core.events.actions.act": "the action of an event raised ",
-}
 OVER_POLE, WITHIN = 0.5, 1.0  # failed tries to a step, of a run that goes back and forth over a pole; steps, within which that is
 LEAPS = 1e3  # times the stability limit: what a first step beyond it does, later ones within it do not mend
 LOW = 1e-3  # of atol: what no tolerance asks for
@@ -81,9 +77,8 @@ def preparing(start: Array, t0: float, name: str) -> Iterator[None]:
     try:
         yield
     except BaseException as error:
-        interrupted = isinstance(error, KeyboardInterrupt)
-        if interrupted or place_of(error):
-            reason = "interrupted" if interrupted else "rhs_failed"
+        reason, _ = reason_of(error)
+        if reason == "interrupted" or place_of(error):
             message = f"{type(error).__name__} at t = {t0:g} after 0 steps" + (f": {error}" if str(error) else "")
             out = IVPResult(
                 t=np.array([t0]), y=start[..., None].copy(), sol=None, t_events=None, y_events=None, nfev=0, njev=0, nlu=0, nsteps=0,
@@ -97,11 +92,6 @@ def raised_by(error: BaseException) -> tuple[str, str]:
     """(reason, words on the event, the action or the callback that raised it), for a run that an exception ended."""
     if isinstance(error, StiffnessWarning):
         return "interrupted", ""
-    trace = error.__traceback__
-    while trace is not None:
-        if trace.tb_frame.f_code.co_name in CALLS:
-            return "event_failed", CALLS[trace.tb_frame.f_code.co_name]
-        trace = trace.tb_next
     return reason_of(error)
 
 

@@ -30,7 +30,7 @@ from mflow.base.executors import Lost, in_pieces, portable
 from mflow.base.methods import Method, as_method
 from mflow.base.progress import Progress
 from mflow.base.telling import counted, tell
-from mflow.course.agenda import check_breaks
+from mflow.course.agenda import check_breaks, listed_doses
 from mflow.course.past_step import Seen, edge_of, has_limit, look_back
 from mflow.integrate.control import (
     ABOVE_0,
@@ -218,7 +218,7 @@ def _within(options: dict[str, Any], t0: float, t1: float) -> dict[str, Any]:
     if options.get("breaks") is not None:
         out["breaks"] = check_breaks(options["breaks"], "breaks", t0, t1, inside=True)
     if options.get("doses") is not None:
-        out["doses"] = [dose for dose in options["doses"] if not (dose[0] < low or dose[0] > high)]
+        out["doses"] = [dose for dose in listed_doses(options["doses"]) if not (dose[0] < low or dose[0] > high)]
     return out
 
 

@@ -21,12 +21,13 @@ from mflow.base.pace import Pace
 from mflow.base.progress import ask, reason_of
 from mflow.base.result import IVPResult, attach
 from mflow.base.telling import counted, tell
-from mflow.integrate.control import MANY, RTOL, Settings, check_span, count_steps, kept_every
+from mflow.course.agenda import check_count, count_steps
+from mflow.integrate.control import MANY, RTOL, Settings, check_span, kept_every
 from mflow.integrate.drive import Drive, follow
 from mflow.integrate.endings import preparing
 from mflow.integrate.stepper import Stepper
 from mflow.optim.effective import never_negative
-from mflow.saving.saved_run import NOT_CONTROLLED
+from mflow.saving.fields import NOT_CONTROLLED
 from mflow.solvers import nonlinear
 from mflow.solvers.finite_jacobian import asked_by, finite_jacobian
 from mflow.stability.limits import max_stable_dt
@@ -221,7 +222,7 @@ class OptimizerStepper(Stepper, flag="update"):
         self, method: str | Method, fun: Any = None, y0: Any = None, t0: float = 0.0, *, grad: Any = None, args: tuple[Any, ...] = (),
         **parameters: Any,
     ) -> None:  # fmt: skip
-        self.method = as_method(method, parameters)
+        self._method = as_method(method, parameters)
         name = self.method.name
         if fun is not None or grad is None:
             given = "by position" if fun is not None else "None"
@@ -295,7 +296,10 @@ class OptimizerStepper(Stepper, flag="update"):
         end = check_number(t, "t")
         if end < self.t:
             raise ValueError(f"t: expected a time ahead of t = {self.t:g}, got {t!r}")
-        count = count_steps(self.t, end, self._lr) if self._lr > 0.0 else 0
+        count = 0
+        if self._lr > 0.0:
+            check_count(self.t, end, self._lr, "lr")
+            count = count_steps(self.t, end, self._lr)
         if count:
             self.advance(count - 1)
             self.advance(1, end - self.t)
@@ -318,12 +322,11 @@ class OptimizerStepper(Stepper, flag="update"):
         return {"clock": list(self._clock)}
 
     def _take_facts(self, facts: dict[str, Any]) -> None:
-        clock = facts["clock"]
-        if not isinstance(clock, list) or len(clock) != 2 or not all(isinstance(value, float) and math.isfinite(value) for value in clock):
-            raise ValueError(f"clock: expected two finite numbers, got {clock!r}")
-        t, lost = clock
-        if t + lost != t or (self.k == 0 and (t, lost) != (self._t0, 0.0)):
-            raise ValueError(f"clock: expected a time and what rounds away beside it, got {clock!r}")
+        if "clock" not in facts:
+            raise ValueError("clock: expected the time of an optimizer's steps, got none")
+        t, lost = facts["clock"]
+        if t < self._t0 or (self.k == 0 and (t, lost) != (self._t0, 0.0)):
+            raise ValueError(f"clock: expected a time that {self.k} steps from t = {self._t0:g} lead to, got {facts['clock']!r}")
         self._clock = t, lost
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -357,6 +360,7 @@ def _by_optimizer(
         method = as_method(method, {"lr": check_number(dt, "dt", low=0.0, open_low=True)})
     lr = check_number(method.parameters["lr"], "lr", low=0.0, open_low=True)
     end = check_number(t_end, "t_end", low=0.0)
+    check_count(0.0, end, lr, "lr")
     every, count, st = (
         kept_every(save, save_every, False),
         count_steps(0.0, end, lr),

@@ -195,7 +195,7 @@ def solve_ivp(
         each break on, the last one before it is shorter. ``fun.breaks``, an attribute, adds those that the function knows itself; of these
         the ones outside of t_span do not count. With ``mass`` the state behind a break or a dose is made consistent again, as the start is.
         Needs error control, or steps of one size.
-    doses : list of (t, index, amount), optional
+    doses : list of (t, index, amount), or an array of shape (n, 3) with such rows; optional
         At time t ``amount`` is added to component ``index`` (a tuple of whole numbers for other shapes). Doses at t0 and t_end count. Both
         sides are kept, as of an action. A run backwards takes them away.
     outputs : callable, optional

@@ -15,7 +15,7 @@ from mflow.base.checks import Array, any_given, as_tuple, check_number, check_st
 from mflow.base.methods import AUTO, Method, as_method, asks_for_auto
 from mflow.base.pace import Pace
 from mflow.base.telling import tell, tell_of_order
-from mflow.course.agenda import count_steps
+from mflow.course.agenda import check_count, count_steps
 from mflow.course.stops import Met, Stops, check_actions
 from mflow.integrate.control import (
     ATOL,
@@ -87,7 +87,7 @@ class Stepper(Kept):
         As in `mflow.solve_ivp`, with actions; of second order ``event(t, x, v, *args)``, and none with ``fixed``. A terminal one ends the
         step and the call: ``st.t`` is where it was met, ``st.reason`` is "event", and the next call goes on from there. ``st.events``
         lists what the last call has met.
-    doses : list of (t, index, amount), optional
+    doses : list of (t, index, amount), or an array of shape (n, 3) with such rows; optional
         As in `mflow.solve_ivp`: steps land on each, and ``st.y`` there holds the dose; one at t0 is taken at once. Not of second order.
     *more, **options
         What stands above, by position or by name, and the method's own parameters.
@@ -191,7 +191,7 @@ class Stepper(Kept):
                 raise ValueError("rtol: 'auto' needs error control, got neither rtol nor atol; give one of them")
             self._pair = pair_for(np.size(y0), rtol, RTOL, events=events, mass=mass, parameters=parameters)
             method = self._pair.calm
-        self.method = as_method(method, parameters)
+        self._method = as_method(method, parameters)
         if self.method.kind != "step":
             raise ValueError(f"method: expected an integrator or an optimizer, got {self.method.name}, which learns from samples")
         if fun is None or y0 is None:
@@ -516,8 +516,7 @@ class Stepper(Kept):
         if self._controlled:
             raise TypeError("dt: this stepper is under error control (rtol, atol): call step() or advance_to(t)")
         h = check_number(dt, "dt")
-        if h == 0.0 or (end - self.t) * h < 0.0:
-            raise ValueError(f"dt: expected steps that lead from t = {self.t:g} to {end:g}, got {h!r}")
+        check_count(self.t, end, h)
         pace = Pace()
         self._clear()
         while self.t != end and self.reason is None:

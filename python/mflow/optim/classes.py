@@ -359,6 +359,7 @@ class Optimizer(Updater):
 
         check_form(state, type(self).__name__)
         groups, vectors = checked_groups(state["groups"]), checked_vectors(state["vectors"])
+        check_instance(state["method"], "state: method", str, "the name of a method")
         if state["method"] != self.record.name:
             raise ValueError(f"state: method: expected one of {self.record.name}, got one of {state['method']}")
         if len(groups) != len(self.param_groups) or len(vectors) != len(self.arrays):

@@ -32,7 +32,7 @@ from mflow.derivatives.remainder import GradientWarning
 from mflow.optimize.directions import Tests, direction_of, takes_bounds
 from mflow.optimize.doubts import Doubts
 from mflow.optimize.linesearch import LineSearch
-from mflow.optimize.looks import Counted, Saving
+from mflow.optimize.looks import PATIENCE, STALLING, Counted, Saving
 from mflow.solvers.jacobian_doubt import hessian_said
 
 __all__ = ["CONVERGED", "ENDINGS", "STOPPED", "LineDescent", "ending", "overflow_text"]
@@ -41,7 +41,6 @@ CONVERGED = stepper.CONVERGED
 STOPPED = CONVERGED - 1  # by the callback
 BY_FTOL, BY_XRTOL, BY_MAXFUN = STOPPED - 1, STOPPED - 2, STOPPED - 3  # SciPy's further tests
 STALLED, SLOW = STOPPED - 4, STOPPED - 5
-STALLING, PATIENCE = 50, 3  # iterations that leave the cost as it was, to the last digit, and how often in a row
 SINKS = 0.1  # a gradient that is below this share of what it was then has not stalled
 SLOWLY = 1e-3  # of the cost, that so many iterations do not take off: differences are compared with central ones then, once
 ENDINGS: dict[int, tuple[int, str, Callable[[int, str, float], str]]] = {  # words of (nit, the largest entry of the gradient, gtol)
@@ -97,7 +96,8 @@ class LineDescent(Counted):
     run: line_descent.LineDescent
     saving: Saving | None = None
     _asked = _ended = False  # whether it has stalled, and for good
-    _still = 0  # how often in a row the cost has been as it was
+    mark: tuple[int, float, float] | None = None  # iterations, cost and largest slope where it was last looked at for that
+    still = 0  # how often in a row the cost has been as it was
     _slow = False  # whether differences were compared with central ones, as it got on slowly
 
     def __init__(
@@ -159,7 +159,7 @@ class LineDescent(Counted):
             unseen = self.doubts.blind if status == CONVERGED else self.doubts.reaches
             if not (self.doubts.steeper(x, grad) or unseen(x, self.run.value, grad)):
                 break
-            self.earlier, self.run = self.nit, self._run_from(x)
+            self.earlier, self.run, self.mark = self.nit, self._run_from(x), None
             status = self._go(limit - self.earlier, gtol)
         while status in (line_descent.FAILED, SLOW, STALLED) and self.saving is None:
             x, value, slope = self.run.lowest()
@@ -169,6 +169,7 @@ class LineDescent(Counted):
                 self.earlier, self.run = self.nit, self._run_from(x)
             elif status == line_descent.FAILED or self._ended:
                 break
+            self.mark = None
             status = self._go(limit - self.earlier, gtol)
         return status
 
@@ -178,7 +179,7 @@ class LineDescent(Counted):
         x, _, slope = self.run.lowest()
         if slope is None or not largest(x) < LARGE or not self.doubts.sharpens():
             return self.run.renew(False)
-        status = self.run.renew(inverse_kept(kind) != "")
+        status, self.mark = self.run.renew(inverse_kept(kind) != ""), None
         return status if status or self.doubts.turned(self.run.here()[1], slope, FAINTLY) else self.run.renew(False)
 
     def _go(self, limit: int, gtol: float) -> int:
@@ -188,11 +189,14 @@ class LineDescent(Counted):
         self.doubts.later = in_one and self.doubts.box is None
         status = self._advance(0, gtol)
         self.run.least = LEAST if self.doubts.differs_as_usual and largest(self.run.here()[0]) >= TINY else 0.0
-        mark, self._still = (self.run.k, self.run.value, self.run.largest_slope[1]), 0
+        if self.mark is None:
+            self.mark, self.still = self._standing(), 0
+        if status == 0 and self.still == PATIENCE:  # it had ended so when it was saved
+            return STALLED
         while status == 0 and self.run.k < limit:
             before = self.run.k
-            until = min(limit, mark[0] + STALLING)
-            room = until - before if self.saving is None else self.saving.room(before, limit - before)
+            until = min(limit, self.mark[0] + STALLING)
+            room = until - before if self.saving is None else self.saving.room(before, until - before)
             last = None if self.tests is None else (*self.run.here(), self.run.value)
             count = 1 if not in_one and pace is None else pace.take(room) if pace is not None else min(room, SHORT) if before == 0 else room
             status = self._advance(count, gtol)
@@ -200,29 +204,36 @@ class LineDescent(Counted):
                 self.doubts.ask()
             if pace is not None:
                 pace.done()
+            stalled = 0
+            if status == 0 and self.run.k - self.mark[0] >= STALLING:
+                stalled, self.mark = self._stalled(*self.mark[1:]), self._standing()
             if status == 0 and self.saving is not None:
                 self.saving.look(self)
             if self.tell is not None and self.run.k > before and self.tell(self):
                 return status if status == CONVERGED else STOPPED
             if status == 0 and self.tests is not None and last is not None:
                 status = self._tested(self.tests, last[0], last[2])
-            if status == 0 and self.saving is None and self.run.k - mark[0] >= STALLING:
-                status, mark = self._stalled(*mark[1:]), (self.run.k, self.run.value, self.run.largest_slope[1])
+            status = stalled if status == 0 else status
         return status
+
+    def _standing(self) -> tuple[int, float, float]:
+        """Iterations of this run, its cost and its largest slope."""
+        return int(self.run.k), float(self.run.value), float(self.run.largest_slope[1])
 
     def _stalled(self, value: float, slope: float) -> int:
         """STALLED where the cost has had the same value for PATIENCE times STALLING iterations, and a gradient of the same size; 0 where
         not. By differences also once where it has moved by less than their length along the largest slope, as where a kink lies within
-        them: they may tell none; and SLOW, once, where it falls by little. value, slope: what cost and largest slope were STALLING
-        iterations ago."""
-        if not self._slow and self.doubts.differences and value - self.run.value <= SLOWLY * abs(value):
+        them: they may tell none; and SLOW, once, where it falls by little; both need a run without a file, which says nothing of lengths.
+        value, slope: what cost and largest slope were STALLING iterations ago."""
+        differences = self.doubts.differences and self.saving is None
+        if not self._slow and differences and value - self.run.value <= SLOWLY * abs(value):
             return SLOW
         now = self.run.largest_slope[1]
-        short = EPS**0.5 * now if self.doubts.differences and not self._asked else 0.0
-        self._still = self._still + 1 if self.run.value == value and now > SINKS * slope else 0
-        if not (self._still == PATIENCE or abs(value - self.run.value) < short):
+        short = EPS**0.5 * now if differences and not self._asked else 0.0
+        self.still = self.still + 1 if self.run.value == value and now > SINKS * slope else 0
+        if not (self.still == PATIENCE or abs(value - self.run.value) < short):
             return 0
-        self._asked, self._ended = True, self._still == PATIENCE
+        self._asked, self._ended = True, self.still == PATIENCE
         return STALLED
 
     def _tested(self, tests: Tests, x: Array, value: float) -> int:

@@ -107,8 +107,9 @@ class LineSearch:
     def rule(self) -> dict[str, Any]:
         """The numbers as the core takes them: 0 stands for a first step that the core chooses."""
         return {
-            "c1": self.c1, "c2": self.c2 or 0.0, "shrink": self.shrink, "tol": self.tol, "max_step": self.max_step, "form": self.form,
-            "initial": self.initial or 0.0, "limit": int(self.max_evaluations), "memory": int(self.memory),
+            "c1": self.c1, "c2": self.c2 or 0.0, "shrink": self.shrink, "tol": self.tol, "form": self.form,
+            "max_step": as_number(self.max_step, "max_step", "a number above 0"), "initial": self.initial or 0.0,
+            "limit": int(self.max_evaluations), "memory": int(self.memory),
         }  # fmt: skip
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from mflow_core.stepping import stepper
@@ -21,10 +21,13 @@ from mflow.curvature.frozen import Bearing
 from mflow.curvature.landscape import OF_DIFFERENCES, Landscape, gradient_of, largest_step, products_of, run_bearing, value_of
 from mflow.curvature.watch import Watch, watch_of
 from mflow.optimize.doubts import Doubts
-from mflow.saving.saved_run import NOT_CONTROLLED, SavedRun, counts_of, read_run, write_run
-from mflow.saving.savefile import misfit_of, read_state, write_state
+from mflow.saving.fields import NOT_CONTROLLED, check_fields, check_names, counts_of
+from mflow.saving.savefile import misfit_of, number_of, read_state, write_state
 from mflow.solvers.jacobian_doubt import WrongJacobianError
 from mflow.stability.limits import stability_limit
+
+if TYPE_CHECKING:
+    from mflow.saving.saved_run import SavedRun
 
 __all__ = ["Counted", "Kept", "Looks", "Saving", "asked_looks", "asked_path"]
 
@@ -34,6 +37,7 @@ ROSE = (
     "the cost rose from {:.6g} at x0 to {:.6g}, and along gradient flow it only falls: steps of dt = {:g} have left it; lower dt, or take "
     "method='backward_euler', whose steps end no higher than they begin"
 )
+STALLING, PATIENCE = 50, 3  # iterations that leave the cost as it was, to the last digit, and how often in a row
 FILE_EVERY = 1000  # iterations between two files
 
 
@@ -245,16 +249,18 @@ class Saving:
             raise ValueError('checkpoint, resume: lr="auto" remembers more than its file would; give lr a number or a schedule')
         if self.source is None:
             return
+        from mflow.saving.saved_run import read_run
+
         steps = isinstance(descent.run, stepper.Run)
         facts, saved = ({}, {}) if steps else read_state(self.source, "stepper", "resume")
         run: Any = read_run(self.source, "resume") if steps else None
         try:
-            counts = run.counts if steps else counts_of(facts)
             made = (descent.run.nfev, descent.run.njev)
             if steps:
                 _restore(descent, run)
             else:
-                descent.run.restore(saved["descent"])
+                _restore_search(descent, facts, saved)
+            counts = run.counts if steps else counts_of(facts, descent.run.k)
             after = (descent.run.nfev, descent.run.njev)  # a compiled line search restores its own counts
             descent.before = tuple(max(0, count - (b - a)) for count, a, b in zip(counts, made, after, strict=True))
         except (KeyError, TypeError, ValueError) as error:
@@ -282,14 +288,42 @@ class Saving:
         method, start, run = descent.method, descent.start, descent.run
         counts = {"counts": [descent.nfev, descent.njev]}
         if isinstance(run, stepper.Run):
+            from mflow.saving.saved_run import write_run
+
             more: dict[str, Any] = {"clock": [k * float(method.all_numbers["lr"]), 0.0]} if method.kind == "update" else {}
             write_run(self.path, method, start, run, {**more, **counts})
         else:
-            facts = {"method": method.name, "shape": list(start.shape), "control": NOT_CONTROLLED, **counts}
-            write_state(self.path, "stepper", facts, {"descent": run.save()})
+            stalling = {"stalling": [*(descent.mark or (0, 0.0, 0.0)), descent.still]}
+            write_state(self.path, "stepper", {**_search_of(descent), **counts, **stalling}, {"descent": run.save()})
 
 
 NO_FILE = Saving(None, None, None)
+
+
+def _search_of(descent: Any) -> dict[str, Any]:
+    """What must be the same in the call that goes on with a line search or a trust region."""
+    return {"method": descent.method.name, "shape": list(descent.start.shape), "control": NOT_CONTROLLED}
+
+
+def _restore_search(descent: Any, facts: dict[str, Any], blocks: dict[str, bytes]) -> None:
+    mine = _search_of(descent)
+    if "run" in blocks:
+        raise ValueError(f"descent: expected the state of a search by {descent.method.name}, got that of steps by {facts.get('method')}")
+    check_names("facts", facts, {*mine, "counts"}, {"stalling"})
+    check_names("blocks", blocks, {"descent"})
+    check_fields(facts, mine)
+    descent.run.restore(blocks["descent"])
+    if "stalling" in facts:
+        descent.mark, descent.still = _stalling(facts["stalling"], int(descent.run.k))
+
+
+def _stalling(saved: Any, k: int) -> tuple[tuple[int, float, float], int]:
+    """(where it was last looked at whether the run gets on, how often in a row it had not). Raises TypeError or ValueError."""
+    if not isinstance(saved, list) or len(saved) != 4:
+        raise ValueError(f"stalling: expected four numbers, got {saved!r}")
+    at, value, slope, still = saved
+    at, still = check_whole(at, "stalling", max(0, k - STALLING + 1), k), check_whole(still, "stalling", 0, min(PATIENCE, at // STALLING))
+    return (at, number_of(value, "stalling"), number_of(slope, "stalling")), still
 
 
 def _restore(descent: Any, saved: SavedRun) -> None:

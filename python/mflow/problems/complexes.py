@@ -17,6 +17,7 @@ from mflow_core.problems.signatures import JACOBIAN_SIGNATURE, RHS_SIGNATURE, co
 from numpy.typing import NDArray
 
 from mflow.base.checks import Array, as_array, shown
+from mflow.course.agenda import listed_doses, whole_index
 
 __all__ = ["ComplexOutput", "Pairs", "is_complex"]
 
@@ -200,14 +201,14 @@ class Pairs:
 
     def doses(self, doses: Any) -> Any:
         """(t, index, complex amount) each."""
-        if not isinstance(doses, list | tuple):
-            return doses
+        if doses is None:
+            return None
         out: list[Any] = []
-        for k, dose in enumerate(doses):
+        for k, dose in enumerate(listed_doses(doses)):
             if not isinstance(dose, list | tuple) or len(dose) != 3:
                 raise TypeError(f"doses[{k}]: expected (t, index, amount), got {shown(dose)}")
             try:
-                at = int(np.arange(self.size).reshape(self.shape)[dose[1]])
+                at = int(np.arange(self.size).reshape(self.shape)[whole_index(dose[1])])
                 amount = complex(dose[2])
             except (TypeError, ValueError, IndexError) as error:
                 raise type(error)(

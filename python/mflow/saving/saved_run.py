@@ -21,16 +21,15 @@ from mflow_core.stepping import stepper
 
 from mflow.base.checks import Array, check_saved, check_whole
 from mflow.base.methods import Method, get_method, public_values
+from mflow.saving.fields import MANY, NOT_CONTROLLED, check_names, counts_of, method_of, read_start
 from mflow.saving.savefile import misfit_of, number_of, numbers_of, read_state, write_state
 
-__all__ = ["NOT_CONTROLLED", "SavedRun", "counts_of", "is_training", "read_run", "stepper_fields", "write_run"]
+__all__ = ["SavedRun", "is_training", "read_run", "stepper_fields", "write_run"]
 
-MANY = 2**53
 HEAD = struct.Struct("<8sIIqIIII")  # of a packed state: magic, format, flags, n, vectors, scalars, parameters, length of the name
 NUMBERS = 22  # of 8 bytes each, between the name and the parameters: time, counters, the controller
 MOST = 2**40  # components
 LEDGER = 0x20000  # in the flags: the accounts of energies follow
-NOT_CONTROLLED = {"rtol": None, "atol": None, "direction": 1.0, "first_step": None, "max_step": None, "min_step": None}
 
 
 class SavedRun(NamedTuple):
@@ -47,14 +46,6 @@ class SavedRun(NamedTuple):
     packed: bytes
     controlled: bool
     counts: tuple[int, int] = (0, 0)
-
-
-def counts_of(facts: dict[str, Any]) -> tuple[int, int]:
-    """Evaluations of the cost and of its gradient so far; 0 where the file does not say. Raises TypeError or ValueError."""
-    counts = facts.get("counts", [0, 0])
-    if not isinstance(counts, list) or len(counts) != 2:
-        raise ValueError(f"counts: expected two whole numbers, got {counts!r}")
-    return check_whole(counts[0], "counts", 0, MANY), check_whole(counts[1], "counts", 0, MANY)
 
 
 def write_run(path: Any, method: Method, start: Array, run: stepper.Run, more: dict[str, Any]) -> None:
@@ -74,18 +65,21 @@ def read_run(path: Any, argument: str) -> SavedRun:
             return _unpacked(Path(where).read_bytes(), None, None)
         if first.startswith(b"mflow training"):
             return _of_training(*read_state(path, "training", argument))
-        facts, blocks = read_state(path, "stepper", argument)
-        if "run" not in blocks:
-            raise ValueError("run: expected the state of steps, got that of a line search")
-        shape = tuple(check_whole(n, "shape", 0, MANY) for n in facts["shape"])
-        method = _method(facts["method"], facts["parameters"])
-        if not isinstance(facts["control"], dict):
-            raise ValueError(f"control: expected a table, got {facts['control']!r}")
-        after = check_whole(facts.get("problem_bytes", 0), "problem_bytes", 0, len(blocks["run"]))
-        saved = _unpacked(blocks["run"], method, shape, facts["control"].get("rtol") is not None, after)
-        return saved._replace(counts=counts_of(facts))
+        return _of_steps(*read_state(path, "stepper", argument))
     except (AttributeError, KeyError, TypeError, ValueError, OverflowError, struct.error) as error:
         raise ValueError(f"{argument}: {Path(where)} is damaged, or holds another state ({misfit_of(error)})") from error
+
+
+def _of_steps(facts: dict[str, Any], blocks: dict[str, bytes]) -> SavedRun:
+    """The state of steps, all of whose fields fit together."""
+    if "descent" in blocks:
+        raise ValueError("run: expected the state of steps, got that of a line search")
+    method, start, _, control = read_start(facts, blocks)
+    if isinstance(method, str) or np.iscomplexobj(start):
+        raise ValueError(f"method: expected steps of one method along real numbers, got those of {method}")
+    check_names("blocks", blocks, {"run", "start"}, {"events", "v0"} if "second_order" in method.flags else {"events"})
+    saved = _unpacked(blocks["run"], method, start.shape, control["rtol"] is not None, facts.get("problem_bytes", 0))
+    return saved._replace(counts=counts_of(facts, saved.k if method.kind == "update" and "counts" in facts else 0))
 
 
 def is_training(path: Any) -> bool:
@@ -118,14 +112,6 @@ def stepper_fields(path: Any) -> tuple[dict[str, Any], dict[str, bytes]]:
     return facts, blocks
 
 
-def _method(name: Any, parameters: Any) -> Method:
-    given: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in parameters.items()}
-    method = get_method(name, **given)
-    if set(given) != set(method.parameters):
-        raise ValueError(f"parameters: expected {', '.join(method.parameters)} of {method.name}, got {', '.join(given)}")
-    return method
-
-
 def _is_whole(data: bytes) -> bool:
     """Whether the checksum at the end of some bytes is theirs."""
     return zlib.crc32(data[:-4]) == int.from_bytes(data[-4:], "little")
@@ -148,7 +134,7 @@ def _unpacked(data: bytes, method: Method | None, shape: tuple[int, ...] | None,
     if len(names) != n_par:
         raise ValueError(f"run: expected {len(names)} parameters of {name}, got {n_par}")
     values = dict(zip(names, numbers[:n_par].tolist(), strict=True))
-    packed = _method(name, public_values(record, values))  # a schedule has changed its lr
+    packed = method_of(name, public_values(record, values))  # a schedule has changed its lr
     method, shape = method or packed, (n,) if shape is None else shape
     differs = [key for key, value in packed.all_numbers.items() if key != "lr" and method.all_numbers.get(key) != value]
     if method.name == name and differs:
@@ -177,7 +163,7 @@ def _of_training(facts: dict[str, Any], blocks: dict[str, bytes]) -> SavedRun:
     known = [tuple(check_whole(n, "shapes", 0, MANY) for n in shape) for shape in shapes]
     record = get_method(state["method"]).record
     numbers = {name: number_of(value, name) for name, value in group["parameters"].items()}
-    method, k = _method(state["method"], public_values(record, numbers)), check_whole(state["steps"], "steps", 0, MANY)
+    method, k = method_of(state["method"], public_values(record, numbers)), check_whole(state["steps"], "steps", 0, MANY)
     parts = [[numbers_of(blocks, f"params {i}", shape).ravel() for i, shape in enumerate(known)]]
     for name in method.record.vectors[1 : method.sizes["n_vec"]]:
         parts.append([numbers_of(blocks, f"vector {i} {name}", shape).ravel() for i, shape in enumerate(known)])

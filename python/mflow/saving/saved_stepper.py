@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Callable
+from operator import attrgetter
 from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from mflow.base.checks import Array, check_number, check_path, check_whole
-from mflow.base.methods import AUTO, Method, get_method, public_values
+from mflow.base.checks import Array, check_path
+from mflow.base.methods import AUTO, Method, public_values
 from mflow.base.telling import tell
-from mflow.saving.saved_run import stepper_fields
+from mflow.saving.fields import CONTROL, GROWTH, check_names, read_start
 from mflow.saving.savefile import misfit_of, numbers_of, write_state
 
 __all__ = ["Kept"]
-
-CONTROL = ("rtol", "atol", "direction", "first_step", "max_step", "min_step")  # what is saved of how a stepper was made
-MANY = 2**62
 
 
 class Given:
@@ -44,13 +41,22 @@ class Given:
         )
 
 
+class EachStep(Given):
+    """What is given to each step, and is no attribute."""
+
+    def __set__(self, stepper: Any, value: Any) -> None:
+        raise AttributeError(f"{self.name}: each step takes its own: stepper.step(dt), stepper.advance(n, dt), stepper.advance_to(t, dt)")
+
+
 class Kept:
     """What a stepper does to be saved, loaded, pickled and copied; and what it was made with."""
 
     args, inplace, rtol, atol, direction = Given(), Given(), Given(), Given(), Given()
     first_step, max_step, min_step, jac, solver = Given(), Given(), Given(), Given(), Given()
+    doses, dt, lr = Given(), EachStep(), EachStep()
 
-    method: Method
+    method: Method = property(attrgetter("_method"), doc="The method that steps; another one needs another stepper.")  # type: ignore[assignment]
+    _method: Method
     _run: Any
     _call: dict[str, Any]
     _start: Array
@@ -138,14 +144,16 @@ class Kept:
 
         Raises ValueError where the file is damaged or something else, or where its fields do not fit together.
         """
+        from mflow.saving.saved_run import stepper_fields
+
         facts, blocks = stepper_fields(path)
         kind: Any = cls
         try:
-            method, start, t0, control = _read_start(facts, blocks, cls._check_tolerances)
+            method, start, t0, control = read_start(facts, blocks)
+            cls._check_tolerances(control["rtol"], control["atol"], start.shape)
             control = {name: value for name, value in control.items() if name not in call}  # of a C host's bytes they are the caller's
             more: dict[str, Any] = {"v0": numbers_of(blocks, "v0", start.shape)} if "second_order" in getattr(method, "flags", ()) else {}
-            known, rebuilt = {"run", "start", *more}, [check_whole(n, "rebuilt", 0, MANY) for n in facts.get("rebuilt", (0, 0, 0))]
-            _check_fields(method, known, set(blocks) - {"events"}, rebuilt, "energy" in facts["control"])
+            _check_fields(method, {"run", "start", *more}, set(blocks) - {"events"}, "energy" in facts["control"])
         except (KeyError, AttributeError, TypeError, ValueError, OverflowError) as error:
             raise _misfit(path, error) from error
         try:
@@ -159,17 +167,25 @@ class Kept:
             _look_at_vectors(made, path)
             made._take_facts(facts)
             made._restore_events(numbers_of(blocks, "events", (len(blocks["events"]) // 8,)) if "events" in blocks else None)
-            made._check_direction()
+            made._check_next_step()
         except ValueError as error:
             raise _misfit(path, error) from error
-        made._rebuilt = tuple(rebuilt)
+        made._rebuilt = tuple(facts.get("rebuilt", (0, 0, 0)))
         out: Self = made
         return out
 
-    def _check_direction(self) -> None:
-        """ValueError where the next step of error control goes the other way."""
-        if self._controlled and self._run.h * self._call["direction"] < 0.0:
-            raise ValueError(f"h: expected a step in the direction {self._call['direction']!r}, got {self._run.h!r}")
+    def _check_next_step(self) -> None:
+        """ValueError where no steps of error control, each at most GROWTH times the one before, end with this one as the next."""
+        h, (_, begun, t_begun) = float(self._run.h), self._run.grid
+        if not self._controlled:
+            return
+        if h * self._call["direction"] < 0.0:
+            raise ValueError(f"h: expected a step in the direction {self._call['direction']!r}, got {h!r}")
+        way = abs(self._run.t - t_begun)
+        if self._run.k > begun and not 0.0 < abs(h) <= 1.001 * GROWTH * way:
+            raise ValueError(
+                f"h: expected a next step of at most {GROWTH:g} times the way {way:g} of {self._run.k - begun} steps, got {h!r}"
+            )
 
     def __reduce__(self) -> tuple[Any, ...]:
         method = AUTO if self._pair else self.method
@@ -199,13 +215,10 @@ def _remake(
     return made
 
 
-def _check_fields(method: Method | str, known: set[str], blocks: set[str], rebuilt: list[int], energy: bool) -> None:
+def _check_fields(method: Method | str, known: set[str], blocks: set[str], energy: bool) -> None:
     """ValueError where a saved stepper has other fields than one of this method."""
     name = method if isinstance(method, str) else method.name
-    if blocks != known:
-        raise ValueError(f"blocks: expected {', '.join(sorted(known))} of {name}, got {', '.join(sorted(blocks))}")
-    if len(rebuilt) != 3:
-        raise ValueError(f"rebuilt: expected 3 whole numbers, got {rebuilt}")
+    check_names(f"blocks of {name}", blocks, known)
     if energy != ("v0" in known):
         raise ValueError(f"control: expected {'energy' if 'v0' in known else 'no energy'} for {name}, got {'one' if energy else 'none'}")
 
@@ -229,43 +242,3 @@ def _look_at_vectors(made: Any, path: str | os.PathLike[str]) -> None:
 
 def _misfit(path: str | os.PathLike[str], error: Exception) -> ValueError:
     return ValueError(f"{os.fspath(path)}: it is damaged, or holds another state ({misfit_of(error)})")
-
-
-def _read_start(
-    facts: dict[str, Any], blocks: dict[str, bytes], check_tolerances: Callable[[Any, Any, tuple[int, ...]], None]
-) -> tuple[Method | str, Any, float, dict[str, Any]]:
-    """(method, start, t0, what belongs to error control) of a saved stepper. Raises where a field is not one that `Stepper.save` writes.
-
-    check_tolerances : raises where rtol and atol, one of which may be None, do not fit a state of this shape.
-    """
-    optional = {"rebuilt", "problem_bytes", "clock", "mass", "counts", "complex", "past"}
-    if set(facts) - optional != {"method", "parameters", "shape", "t0", "control"}:
-        raise ValueError(f"facts: expected those of a stepper, got {', '.join(sorted(facts))}")
-    given: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in facts["parameters"].items()}
-    method: Method | str = AUTO
-    if facts["method"] != AUTO or given:
-        method = get_method(facts["method"], **given)
-        if set(given) != set(method.parameters):
-            raise ValueError(f"parameters: expected {', '.join(method.parameters)} of {method.name}, got {', '.join(given)}")
-    if not isinstance(facts["shape"], list):
-        raise ValueError(f"shape: expected a list, got {facts['shape']!r}")
-    shape = tuple(check_whole(n, "shape", 0, MANY) for n in facts["shape"])
-    control = facts["control"]
-    if not isinstance(control, dict) or set(control) - {"energy"} != set(CONTROL):
-        raise ValueError(f"control: expected {', '.join(CONTROL)}, got {control!r}")
-    for name in ("direction", "first_step", "max_step", "min_step"):
-        value = control[name]
-        if isinstance(value, bool) or not (isinstance(value, int | float) or (value is None and name != "direction")):
-            raise ValueError(f"{name}: expected a number, got {value!r}")
-    if not isinstance(control.get("energy", False), bool):
-        raise ValueError(f"energy: expected true or false, got {control['energy']!r}")
-    for name in ("rtol", "atol"):
-        if any(isinstance(one, bool) for one in np.array(control[name], dtype=object).ravel()):
-            raise ValueError(f"{name}: expected numbers, got {control[name]!r}")
-    check_tolerances(control["rtol"], control["atol"], shape)
-    if not isinstance(facts.get("complex", False), bool):
-        raise ValueError(f"complex: expected true or false, got {facts['complex']!r}")
-    if facts.get("complex", False):
-        parts = numbers_of(blocks, "start", (2 * math.prod(shape),))
-        return method, parts.view(np.complex128).reshape(shape), check_number(facts["t0"], "t0"), control
-    return method, numbers_of(blocks, "start", shape), check_number(facts["t0"], "t0"), control

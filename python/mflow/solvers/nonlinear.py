@@ -109,6 +109,7 @@ class Newton:
 
     def __post_init__(self) -> None:
         check_choice(self.linear_solver, "linear_solver", LINEAR_SOLVERS)
+        check_flags(full=self.full)
         _check(self, "max_iter")
 
 

@@ -128,8 +128,8 @@ class Stream(Feed):
 
     drawn = True
 
-    def __init__(self, data: Iterable[Any] | Callable[[int], Iterable[Any]]) -> None:
-        self.data = data
+    def __init__(self, data: Iterable[Any] | Callable[[int], Iterable[Any]], argument: str = "data") -> None:
+        self.data, self.argument = data, argument
         self.once = not callable(data) and iter(data) is data
         try:
             self.batches = len(data)  # type: ignore[arg-type]
@@ -154,7 +154,8 @@ class Stream(Feed):
     def epoch(self, generator: np.random.Generator, epoch: int, first: int) -> Iterator[tuple[Args, float]]:
         batches = self.data(epoch) if callable(self.data) else self.data
         if not isinstance(batches, Iterable):
-            raise TypeError(f"data: expected a function of the epoch that returns its batches, one after the other, got {shown(batches)}")
+            what = "a function of the epoch that returns its batches, one after the other"
+            raise TypeError(f"{self.argument}: expected {what}, got {shown(batches)}")
         for batch in itertools.islice(batches, first, None):
             args = as_tuple(batch)
             yield args, _weight(args)
@@ -173,11 +174,12 @@ def feed_of(data: Any, batch_size: int | None, seed: int | None, shuffle: bool, 
         given, data = _as_given(data), _whole_arrays(data, "data")
         rows = row_count(data, tuple(f"data[{i}]" for i in range(len(data))))
         return Rows(data, min(ROWS, rows) if batch_size is None else batch_size, seed, shuffle, drop_last, given)
+    if data is not None:
+        _check_stream(data, "data", " or None")
     if batch_size is not None:
         raise ValueError("batch_size: it is for arrays (a tuple of them), and an iterable makes its own batches; omit it")
     if data is None:
         return Feed()
-    _check_stream(data, "data", " or None")
     return Stream(data)
 
 
@@ -286,7 +288,7 @@ def in_parts(data: Any) -> Iterator[tuple[Args, float]]:
         for at in range(0, len(arrays[0]), AT_ONCE):
             yield given(tuple(np.asarray(a[at : at + AT_ONCE]) for a in arrays)), float(len(arrays[0][at : at + AT_ONCE]))
         return
-    yield from Stream(data).epoch(np.random.default_rng(0), 0, 0)
+    yield from Stream(data, "validation").epoch(np.random.default_rng(0), 0, 0)
 
 
 class Cost:

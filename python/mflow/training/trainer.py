@@ -347,7 +347,7 @@ class Trainer:
             self.probe.look(self.watch, self.nit)
         if self.log is not None and self.log_steps:
             self.log({"epoch": self.epoch, "step": self.nit, "loss": self.loss, "lr": lr, "grad_norm": self.norm})
-        stop = self.step_callback is not None and self._told(self.step_callback, lr, self.loss)
+        stop = self.step_callback is not None and self._told("step_callback", lr, self.loss)
         if self.bar is not None:
             self.bar.update(self.epoch + (self.batch / self.feed.batches if self.feed.batches else 0.0))
         if not stop and self.nit < self.max_steps:
@@ -366,7 +366,7 @@ class Trainer:
         if self.log is not None and not self.log_steps:
             names = ("loss", *(("val_loss",) if self.validation is not None else ()), "lr", "grad_norm", "time")
             self.log({"epoch": self.epoch, "step": self.nit, **{name: columns[name][-1] for name in names}})
-        stop = self.callback is not None and self._told(self.callback, columns["lr"][-1], columns["loss"][-1])
+        stop = self.callback is not None and self._told("callback", columns["lr"][-1], columns["loss"][-1])
         self.epoch, self.batch = self.epoch + 1, 0
         self.history.begin_epoch()
         self._save()
@@ -401,10 +401,10 @@ class Trainer:
             tell(f"train: {text}")
         return bool(text)
 
-    def _told(self, callback: Callable[..., Any], lr: float, loss: float) -> bool:
-        """Whether the callback wants to stop."""
+    def _told(self, name: str, lr: float, loss: float) -> bool:
+        """Whether the callback of this name wants to stop."""
         state = Result(params=self.params, loss=loss, val_loss=self.val_loss, lr=lr, grad_norm=self.norm, epoch=self.epoch, nit=self.nit)
-        return asks_to_stop(callback, state)
+        return asks_to_stop(getattr(self, name), state, name=name)
 
     def _note(self, epoch: float) -> str:
         """The text beside the progress bar."""

@@ -70,6 +70,20 @@ def test_what_a_stepper_was_made_with_cannot_be_set(kind):
     assert st.args == (1.0,)
 
 
+@pytest.mark.parametrize("kind", [*STEPPERS, "optimizer"])
+def test_a_step_and_a_method_cannot_be_set(kind):
+    """They were new attributes, of which no step knew."""
+    st = STEPPERS[kind]() if kind in STEPPERS else mflow.Stepper("adam", grad=lambda c: c, y0=[1.0])
+    for name in ("dt", "lr"):
+        with pytest.raises(AttributeError, match=f"{name}: each step takes its own"):
+            setattr(st, name, 0.5)
+        assert not hasattr(st, name)
+    with pytest.raises(AttributeError):
+        st.method = "euler"
+    with pytest.raises(AttributeError, match="doses: a stepper keeps"):
+        st.doses = [(0.5, 0, 1.0)]
+
+
 def test_an_optimizer_as_a_stepper_has_no_tolerances():
     st = mflow.Stepper("adam", grad=lambda c: c, y0=[1.0])
     assert not hasattr(st, "rtol")

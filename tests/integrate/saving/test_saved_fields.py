@@ -4,6 +4,7 @@ import itertools
 import math
 import os
 import signal
+import struct
 import subprocess
 import sys
 from pathlib import Path
@@ -258,3 +259,47 @@ def test_whether_a_saved_state_is_complex_is_true_or_false(tmp_path: Path, wrong
     altered.write(tmp_path / "bad", magic, {**facts, "complex": wrong}, blocks)
     with pytest.raises(ValueError, match="bad"):
         mflow.Stepper.load(tmp_path / "bad", lambda t, y: 1j * y)
+
+
+@pytest.mark.parametrize("method", ["rkc2", "velocity_verlet", "newmark"])
+def test_fixed_steps_do_not_become_those_of_error_control(method: str, tmp_path: Path) -> None:
+    """A tolerance in the file made them so: the first step was chosen anew, and was as long as the tolerance let it."""
+    moves = method != "rkc2"
+    fun: Any = (lambda t, x, v: -x) if moves else waves
+    st = mflow.Stepper(method, fun, [1.0, 2.0], *([[0.0, 1.0]] if moves else []))
+    for _ in range(3):
+        st.step(0.1)
+    st.save(tmp_path / "good")
+    magic, facts, blocks = altered.read(tmp_path / "good")
+    altered.write(tmp_path / "bad", magic, altered.put(facts, ("control", "rtol"), 20), blocks)
+    with pytest.raises(ValueError, match=r"bad: .*h: expected a next step of at most 10 times the way 0.3 of 3 steps, got 0.0"):
+        mflow.Stepper.load(tmp_path / "bad", fun)
+
+
+def test_a_next_step_that_no_steps_lead_to(tmp_path: Path) -> None:
+    """Each is at most ten times the one before; that of a state which was set, or of a short way, is none of these."""
+    st = mflow.Stepper("dopri5", waves, [1.0, 2.0], rtol=1e-5, atol=1e-7)
+    st.advance_to(1e-3)
+    st.save(tmp_path / "good")
+    mflow.Stepper.load(tmp_path / "good", waves)
+    for words, facts, blocks in altered.cases(tmp_path / "good"):
+        if words == "run, number 10 = " + struct.pack("<d", 1e300).hex():
+            altered.write(tmp_path / "bad", altered.read(tmp_path / "good")[0], facts, blocks)
+            with pytest.raises(ValueError, match=r"h: expected a next step of at most 10 times the way 0.001 of 1 steps, got 1e\+300"):
+                mflow.Stepper.load(tmp_path / "bad", waves)
+            break
+    else:
+        pytest.fail("the step was not among the numbers")
+    st.y = [3.0, 4.0]
+    st.save(tmp_path / "good")
+    assert mflow.Stepper.load(tmp_path / "good", waves).y.tolist() == [3.0, 4.0]
+
+
+def test_the_time_of_an_optimizer_is_not_before_its_start(tmp_path: Path) -> None:
+    st = mflow.Stepper("adam", grad=lambda c: c, y0=[1.0], lr=0.1, t0=2.0)
+    st.step()
+    st.save(tmp_path / "good")
+    magic, facts, blocks = altered.read(tmp_path / "good")
+    altered.write(tmp_path / "bad", magic, {**facts, "clock": [-1e300, 0.0]}, blocks)
+    with pytest.raises(ValueError, match="clock: expected a time that 1 steps from t = 2 lead to"):
+        mflow.Stepper.load(tmp_path / "bad", lambda c: c)

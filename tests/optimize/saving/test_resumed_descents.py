@@ -103,3 +103,36 @@ def test_a_false_size_of_the_gradient_is_refused(tmp_path: Any, options: dict[st
                     mflow.minimize(valley, [-1.2, 1.0], maxiter=30, resume=file, **how)
             break
     assert places == 1
+
+
+def offset(x: Any) -> Any:
+    """A cost whose last digits are spent, with a gradient that does not vanish."""
+    return float(1e8 + np.sum(np.abs(x))), np.sign(x)
+
+
+@pytest.mark.parametrize("method", ["lbfgs", "cg"])
+@pytest.mark.parametrize("cut", [30, 119, 150, 199])
+def test_a_run_that_stalls_ends_alike_with_a_file_and_after_it(method: str, cut: int, tmp_path: Any) -> None:
+    """With a file it went on to maxiter; nothing was known of a stall that had begun before the file."""
+    file, how = tmp_path / "run", {"jac": True, "method": method, "line_search": "armijo", "check_gradient": False, "gtol": 1e-9}
+    plain = mflow.minimize(offset, [1.3, 2.2], maxiter=400, **how)
+    whole = mflow.minimize(offset, [1.3, 2.2], maxiter=400, checkpoint=tmp_path / "whole", checkpoint_every=7, **how)
+    mflow.minimize(offset, [1.3, 2.2], maxiter=cut, checkpoint=file, checkpoint_every=7, **how)
+    again = mflow.minimize(offset, [1.3, 2.2], maxiter=400, resume=file, checkpoint=file, **how)
+    ended = mflow.minimize(offset, [1.3, 2.2], maxiter=400, resume=file, **how)  # from where it had stalled
+    assert plain.nit == 200
+    assert plain.reason == "line_search_failed"
+    for other in (whole, again, ended):
+        assert (other.nit, other.reason, other.message) == (plain.nit, plain.reason, plain.message)
+        assert np.array_equal(other.x, plain.x)
+
+
+@pytest.mark.parametrize(("value", "words"), [([0, 1.0, 1.0], "four"), ([-1, 1.0, 1.0, 0], "stalling"), ([30, 1.0, 1.0, 4], "stalling"),
+                                              ([30, "x", 1.0, 0], "stalling"), (None, "four")])  # fmt: skip
+def test_a_stall_that_no_run_has_is_refused(value: Any, words: str, tmp_path: Any) -> None:
+    file, how = tmp_path / "run", {"jac": True, "method": "lbfgs", "line_search": "armijo", "check_gradient": False, "gtol": 1e-9}
+    mflow.minimize(offset, [1.3, 2.2], maxiter=30, checkpoint=file, **how)
+    magic, facts, blocks = altered.read(file)
+    altered.write(file, magic, {**facts, "stalling": value}, blocks)
+    with pytest.raises(ValueError, match=rf"^resume: .*{words}"):
+        mflow.minimize(offset, [1.3, 2.2], maxiter=60, resume=file, **how)

@@ -1,0 +1,47 @@
+"""A child that is forked while another thread imports a part of mflow: what it asks for then is there."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+FORKS = """
+import os, threading, time
+import mflow
+mflow._PLACES["slowly"] = "slow_part"                # a module that is still being imported when the process is forked
+begun = threading.Event()
+def touch():
+    begun.set()
+    mflow.slowly
+other = threading.Thread(target=touch)
+other.start()
+begun.wait()
+time.sleep(0.1)
+end = time.monotonic() + 5.0
+child = os.fork()
+if child == 0:
+    os._exit(mflow.slowly)
+while True:
+    done, status = os.waitpid(child, os.WNOHANG)
+    if done or time.monotonic() > end:
+        break
+    time.sleep(0.01)
+if not done:
+    os.kill(child, 9)
+    os.waitpid(child, 0)
+other.join()
+print(os.waitstatus_to_exitcode(status) if done else "hangs")
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is none on this system")
+def test_a_child_that_is_forked_during_an_import(tmp_path: Path) -> None:
+    """It waited for ever for a thread that it does not have."""
+    (tmp_path / "slow_part.py").write_text("import time\ntime.sleep(0.5)\nslowly = 7\n")
+    paths = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
+    done = subprocess.run(
+        [sys.executable, "-c", FORKS], env={**os.environ, "PYTHONPATH": paths}, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.stdout.strip() == "7", done.stderr
