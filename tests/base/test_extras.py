@@ -99,7 +99,21 @@ print(asked)
 
 
 def test_every_example_that_needs_a_package_says_what_to_install(tmp_path):
-    packages = ("autograd", "dask", "jax", "joblib", "matplotlib", "mpi4py", "numba", "obspy", "pandas", "PIL", "scipy", "sklearn", "sksparse")
+    packages = (
+        "autograd",
+        "dask",
+        "jax",
+        "joblib",
+        "matplotlib",
+        "mpi4py",
+        "numba",
+        "obspy",
+        "pandas",
+        "PIL",
+        "scipy",
+        "sklearn",
+        "sksparse",
+    )
     code = WITH_NUMPY_ALONE.format(folder=str(tmp_path), packages=(*packages, "sympy", "torch", "tqdm"))
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     *bare, asked = run.stdout.splitlines()
