@@ -85,7 +85,7 @@ def minimal(session: nox.Session) -> None:
 
 @nox.session
 def dist(session: nox.Session) -> None:
-    """The source archive and a wheel in dist/, looked at by the tools that read them; needs patchelf on Linux to repair the wheel."""
+    """The source archive and a wheel in dist/, looked at by the tools that read them."""
     session.install("build", "twine", "check-wheel-contents", "auditwheel; sys_platform == 'linux'")
     shutil.rmtree("dist", ignore_errors=True)
     session.run("python", "-m", "build", *session.posargs)

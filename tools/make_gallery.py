@@ -20,7 +20,7 @@ HEAD = """# Gallery
 
 Each picture is written by the short script under it, which runs from the shell or in a notebook and puts it into the
 folder where it runs (`pip install 'momentum-flow[plot]'`). `nox -s gallery` draws them all again.
-[`mflow.plot`](../python/mflow/plot/__init__.py) lists what can be drawn; every function takes `ax=`.
+`help(mflow.plot)` lists what can be drawn; every function takes `ax=`.
 
 <!-- Written by tools/make_gallery.py from the scripts: do not edit. -->
 """

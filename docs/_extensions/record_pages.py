@@ -85,6 +85,15 @@ def call(method: Method) -> str:
     return code(text, "python")
 
 
+def instance(method: Method) -> str:
+    """The class, where `mflow` shows one: what links, the index and the search lead to."""
+    name = type(method).__name__
+    if getattr(mflow, name, None) is not type(method):
+        return ""
+    text = f"An instance, which every ``method=`` takes as it takes the name ``{method.name!r}``."
+    return f"```{{eval-rst}}\n.. py:class:: mflow.{name}{inspect.signature(type(method))}\n\n   {text}\n```\n"
+
+
 def method_page(method: Method, folder: Path) -> str:
     """The page of one method."""
     record = method.record
@@ -98,6 +107,7 @@ def method_page(method: Method, folder: Path) -> str:
         others,
         code(formula_of(record)),
         "## Call\n\n" + call(method),
+        instance(method),
         "## Parameters\n\n" + parameters(method),
         "## Facts\n\n" + facts(said.getvalue()),
         picture_of_region(method, folder),

@@ -67,3 +67,55 @@ def test_error_inside_an_optional_package_is_its_own(tmp_path, monkeypatch):
 def test_packages_of_developers_are_not_named():
     assert {extra.extra for extra in extras()}.isdisjoint({"bench", "dev", "docs", "test"})
     assert [(extra.package, extra.lowest) for extra in extras() if extra.extra == "learn"] == [("scikit-learn", "1.6")]
+
+
+WITH_NUMPY_ALONE = """
+import doctest, importlib, os, pkgutil, sys, warnings
+os.chdir({folder!r})
+sys.modules.update(dict.fromkeys({packages!r}))  # None: not to be imported
+import mflow
+shown, asked = set(), 0
+class Runner(doctest.DocTestRunner):
+    def report_unexpected_exception(self, out, test, example, told):
+        global asked
+        error, here = told[1], told[2]
+        while here.tb_next is not None:
+            here = here.tb_next
+        if isinstance(error, ImportError) and not here.tb_frame.f_code.co_filename.startswith("<doctest"):  # its own imports are its own
+            asked += 1
+            if "pip install" not in str(error):
+                print(f"{{test.name}}: {{error!r}}", file=sys.__stdout__)
+for module in pkgutil.walk_packages(mflow.__path__, "mflow."):
+    if module.name.startswith(("mflow.adapters.", "mflow.cli", "mflow.__main__")) or module.name in ("mflow.scipy", "mflow.torch"):
+        continue  # each needs its package whole; test_missing_package_names_its_extra
+    for test in doctest.DocTestFinder(exclude_empty=True).find(importlib.import_module(module.name)):
+        if test.name not in shown:
+            shown.add(test.name)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                Runner().run(test, out=lambda text: None)
+print(asked)
+"""
+
+
+def test_every_example_that_needs_a_package_says_what_to_install(tmp_path):
+    packages = (
+        "autograd",
+        "dask",
+        "jax",
+        "joblib",
+        "matplotlib",
+        "mpi4py",
+        "numba",
+        "obspy",
+        "pandas",
+        "PIL",
+        "scipy",
+        "sklearn",
+        "sksparse",
+    )
+    code = WITH_NUMPY_ALONE.format(folder=str(tmp_path), packages=(*packages, "sympy", "torch", "tqdm"))
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    *bare, asked = run.stdout.splitlines()
+    assert bare == []
+    assert int(asked) > 20

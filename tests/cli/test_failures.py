@@ -234,7 +234,69 @@ def test_a_version_that_nobody_can_write(capsys: Any, monkeypatch: pytest.Monkey
         def write(self, text: str) -> int:
             raise OSError(28, "No space left on device")
 
+        def flush(self) -> None:
+            pass
+
     monkeypatch.setattr(sys, "stdout", Full())
     code, text = ended(capsys, "--version")
     assert code == 2
     assert "No space left on device" in text
+
+
+SMALL = ["methods", "rk4"]  # less than the buffer of standard output, so that it is written at the end
+
+
+def command(words: list[str], stdout: Any, path: Path) -> tuple[int, str]:
+    """(exit code, standard error) of a process of its own, whose standard output keeps a buffer."""
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    run = subprocess.run(
+        [sys.executable, "-m", "mflow", *words], stdout=stdout, stderr=subprocess.PIPE, text=True, cwd=path, env=environment, check=False
+    )
+    return run.returncode, run.stderr
+
+
+@pytest.mark.skipif(os.name == "nt", reason="pipes break otherwise there")
+@pytest.mark.parametrize("words", [SMALL, ["--help"], ["methods", "--json", "-", "--quiet"]], ids=" ".join)
+def test_a_reader_that_is_gone_is_no_error(words: list[str], tmp_path: Path) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    try:
+        assert command(words, writer, tmp_path) == (0, "")
+    finally:
+        os.close(writer)
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs a device that is always full")
+@pytest.mark.parametrize("words", [SMALL, ["--version"], ["methods", "--json", "-", "--quiet"]], ids=" ".join)
+def test_output_that_cannot_be_written_is_said(words: list[str], tmp_path: Path) -> None:
+    with open("/dev/full", "w", encoding="utf-8") as full:
+        code, said = command(words, full, tmp_path)
+    assert code == 2
+    assert said.startswith("mflow: error: ")
+    assert said.endswith("No space left on device\n")
+    assert said.count("\n") == 1
+
+
+def test_json_without_a_standard_output_is_refused(monkeypatch: Any, capsys: Any) -> None:
+    monkeypatch.setattr(sys, "stdout", None)
+    assert main(["methods", "--json", "-"]) == 2
+    monkeypatch.undo()
+    assert capsys.readouterr().err == "mflow: error: --json -: there is no standard output; name a file\n"
+
+
+def test_a_picture_that_cannot_be_written_is_said_in_words(tmp_path: Path, monkeypatch: Any, capsys: Any) -> None:
+    def full(*_: Any, **__: Any) -> None:
+        raise OSError(28, "No space left on device", "picture.png")
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("matplotlib.figure.Figure.savefig", full)
+    (tmp_path / "costs.py").write_text("def f(x):\n    return (x[0] - 1) ** 2\n")
+    (tmp_path / "record.csv").write_text("".join(f"{0.01 * k},{(k * 7) % 5 - 2}\n" for k in range(100)))
+    for words in (
+        ["stability", "rk4"],
+        ["explain", "costs.py:f", "--x0", "1"],
+        ["simulate", "--time", "1"],
+        ["spectrum", "--record", "record.csv", "--unit", "m/s2", "--count", "5"],
+        ["compare", "--problem", "quadratic", "--method", "sgd", "--max-iter", "5"],
+    ):
+        assert ended(capsys, *words) == (2, f"mflow: error: no picture: {words[0]}.png: No space left on device\n")

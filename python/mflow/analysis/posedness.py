@@ -35,7 +35,7 @@ from mflow.base.checks import (
     check_whole,
 )
 from mflow.base.result import IVPResult, Origin, origin_of
-from mflow.base.telling import tell
+from mflow.base.telling import knows_other_words, tell
 from mflow.spectra.outer import dense_values, known, outer_values
 from mflow.spectra.similar import balancing
 
@@ -65,6 +65,7 @@ def _check_symmetric(symmetric: Any) -> None:
         check_flags(symmetric=symmetric)
 
 
+@knows_other_words
 def posedness(
     fun: Any, t: float, y: ArrayLike, *, jac: Any = None, symmetric: bool | None = None, args: tuple[Any, ...] = (), near: float = NEAR
 ) -> Posedness:
@@ -347,6 +348,7 @@ class HermitePath:
         return np.asarray((1.0 - x) * a + x * b + x * (1.0 - x) * ((1.0 - x) * up + x * down))
 
 
+@knows_other_words
 def posedness_along(
     fun: Any,
     t: ArrayLike,

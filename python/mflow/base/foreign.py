@@ -155,15 +155,28 @@ SWITCHING = ("lsoda", "lsodar", "autotsit5", "autovern7")  # an explicit method 
 ARGUMENTS = {
     "workers": "executor threads", "n_jobs": "threads executor", "num_workers": "executor threads", "hmax": "max_step",
     "hmin": "min_step", "h0": "first_step", "mxstep": "max_steps", "dt_max": "max_step", "Dfun": "jac", "ml": "lband", "mu": "uband",
-    "tcrit": "breaks", "tstops": "breaks", "saveat": "t_eval", "abstol": "atol", "reltol": "rtol", "step_size": "dt lr",
-    "learning_rate": "lr", "max_iter": "maxiter max_steps epochs", "random_state": "seed", "rng": "seed", "verbose": "progress",
-    "disp": "progress", "iprint": "progress", "schedule": "lr", "scheduler": "lr", "lr_scheduler": "lr", "n_epochs": "epochs",
-    "epochs": "maxiter", "callbacks": "callback", "early_stopping": "patience", "val_data": "validation", "validation_data": "validation",
+    "tcrit": "breaks", "tstops": "breaks", "saveat": "t_eval", "abstol": "atol", "reltol": "rtol", "tolerance": "rtol tol ftol",
+    "learning_rate": "lr lrs dt", "random_state": "seed", "rng": "seed", "verbose": "progress",
+    "disp": "progress", "iprint": "progress", "schedule": "lr", "scheduler": "lr", "lr_scheduler": "lr",
+    "callbacks": "callback", "early_stopping": "patience", "val_data": "validation", "validation_data": "validation",
     "validation_split": "validation", "max_norm": "clip_norm", "max_grad_norm": "clip_norm", "clipnorm": "clip_norm",
-    "clipvalue": "clip_value", "grad": "jac", "test_size": "test_fraction", "eps": "diff_step", "finite_diff_rel_step": "diff_step",
+    "clipvalue": "clip_value", "test_size": "test_fraction", "eps": "diff_step", "finite_diff_rel_step": "diff_step",
     "ema": "average", "ema_decay": "average", "swa": "average", "accumulation_steps": "accumulate", "accumulate_grad_batches": "accumulate",
     "gradient_clip_val": "clip_norm", "clip_grad_norm": "clip_norm", "bs": "batch_size",
-    "return_all": "path", "wd": "weight_decay", "b1": "betas", "b2": "betas", "beta1": "betas", "beta2": "betas",
+    "return_all": "path", "wd": "weight_decay", **dict.fromkeys(("b1", "b2", "beta1", "beta2", "beta_1", "beta_2"), "betas"),
+    "tspan": "t_span", "t0": "t_span", "t1": "t_span t_end", "t_bound": "t_span t_end", "ts": "t_eval", "t": "t_eval",
+    "dt0": "first_step dt", **dict.fromkeys(("h", "stepsize", "step_size"), "dt lr"), "dt": "lr", "stepsize_controller": "rtol",
+    "tol": "rtol ftol", "optimizer": "method methods", "method": "optimizer methods", "epsilon": "eps diff_step",
+    **dict.fromkeys(("solver", "algorithm", "alg"), "method optimizer"),
+    "y0": "x0 c0 starts params", "x0": "y0 c0 starts params p0", "p0": "x0", "params": "x0", "jac": "grad",
+    "grad": "jac", "gradient": "jac grad", **dict.fromkeys(("jacobian", "fprime"), "jac"),
+    **dict.fromkeys(("func", "f", "rhs", "ode", "fun"), "fun f grad force"),
+    **dict.fromkeys(
+        ("max_iter", "maxiter", "maxit", "max_iterations", "niter", "n_iter"), "maxiter max_steps max_nfev epochs steps max_evaluations"
+    ),
+    **dict.fromkeys(("num_steps", "nsteps", "n_steps", "max_steps"), "max_steps maxiter epochs steps"),
+    **dict.fromkeys(("n_epochs", "num_epochs"), "epochs maxiter"), "epochs": "maxiter max_steps",
+    **dict.fromkeys(("max_nfev", "maxfev", "maxfun"), "max_nfev maxiter max_evaluations max_steps"),
 }  # fmt: skip
 # Values that ask for what happens anyway, beside None and what is empty.
 NOTHING: dict[str, tuple[Any, ...]] = {

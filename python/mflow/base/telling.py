@@ -1,12 +1,16 @@
-"""Words for users: warnings that point at the line of theirs that called mflow, however deep in the library they come up; counts."""
+"""Words for users: warnings that point at their line that called mflow, however deep they come up; answers to other words; counts."""
 
 from __future__ import annotations
 
+import functools
 import sys
 import warnings
-from typing import Any
+from collections.abc import Collection
+from typing import Any, TypeVar
 
-__all__ = ["LIBRARIES", "counted", "tell", "tell_of_order"]
+__all__ = ["LIBRARIES", "answer_others", "counted", "knows_other_words", "tell", "tell_of_order"]
+
+Item = TypeVar("Item")
 
 # Whose frames are not the user's code.
 LIBRARIES = ("mflow", "mflow_core", "numpy", "scipy", "matplotlib", "sklearn", "torch", "contextlib", "threading", "concurrent")
@@ -57,3 +61,62 @@ def tell_of_order(fun: Any, argument: str, expected: str) -> None:
             f"write ({expected}), or rename t if it is no time",
             UserWarning,
         )
+
+
+def knows_other_words(item: Item) -> Item:
+    """Decorator of a function, or of a class for its ``__init__``: an argument that it has not is answered as drivers with options do.
+
+    Nothing is looked at before Python itself has refused the call.
+
+    Examples
+    --------
+    >>> from mflow.base.telling import knows_other_words
+    >>> @knows_other_words
+    ... def search(fun, maxiter=10):
+    ...     return maxiter
+    >>> search(abs, max_iter=3)
+    Traceback (most recent call last):
+    ...
+    TypeError: max_iter: here it is maxiter=; see help(mflow.search)
+    """
+    function: Any = item.__init__ if isinstance(item, type) else item  # type: ignore[misc]
+
+    @functools.wraps(function)
+    def called(*args: Any, **given: Any) -> Any:
+        try:
+            return function(*args, **given)
+        except TypeError as error:
+            if not given or error.__traceback__ is None or error.__traceback__.tb_next is not None:  # it is from inside
+                raise
+            import inspect
+
+            kinds = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+            known = [one.name for one in inspect.signature(function).parameters.values() if one.kind in kinds and one.name != "self"]
+            if not answer_others(function.__qualname__.removesuffix(".__init__"), given, known):
+                raise
+        return function(*args, **given)
+
+    if isinstance(item, type):
+        item.__init__ = called  # type: ignore[misc]
+        return item
+    return called  # type: ignore[return-value]
+
+
+def answer_others(driver: str, given: dict[str, Any], known: Collection[str]) -> bool:
+    """TypeError for a name in `given` that is not among the known and asks for something; True where others were taken out of the dict.
+
+    Examples
+    --------
+    >>> from mflow.base.telling import answer_others
+    >>> given = {"n_jobs": 1, "maxiter": 5}
+    >>> answer_others("search", given, ["maxiter"]), given
+    (True, {'maxiter': 5})
+    """
+    from mflow.base import foreign  # few calls need it
+
+    before = len(given)
+    foreign.refuse(driver, given, known, {})
+    for name in given:
+        if name not in known:
+            raise TypeError(foreign.no_argument_of(driver, name, known)) from None
+    return len(given) < before

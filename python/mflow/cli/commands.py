@@ -36,7 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     -------
     int
         Exit code: 0, 2 for a mistake in the arguments, an error in the user's own function (one line, with its file and line) or a
-        picture that could not be drawn, 130 after Ctrl-C. A mistake that argparse itself finds raises SystemExit(2).
+        picture or an output that could not be written, 130 after Ctrl-C. A mistake that argparse itself finds raises SystemExit(2).
 
     Examples
     --------
@@ -44,6 +44,29 @@ def main(argv: Sequence[str] | None = None) -> int:
     >>> main(["methods", "no_such_method"])
     2
     """
+    code = 0
+    try:
+        try:
+            code = _answer(argv)
+        finally:  # argparse leaves by SystemExit
+            print(end="", flush=True)  # here, as what the interpreter says of its own last flush is no sentence
+    except BrokenPipeError:  # as in `mflow methods | head`: the reader is gone
+        _drop_output()
+    except OSError as error:
+        _drop_output()
+        if code != 2:  # with 2 it has been told
+            print_error(f"standard output: {error.strerror}")
+        return 2
+    return code
+
+
+def _drop_output() -> None:
+    """What is still to be written goes nowhere, without a word."""
+    sys.stdout = io.StringIO()
+
+
+def _answer(argv: Sequence[str] | None) -> int:
+    """The exit code of a command, whose output is still to be flushed. A reader that is gone raises BrokenPipeError."""
     parser = _parser()
     with contextlib.suppress(ImportError):  # completion in a shell: eval "$(register-python-argcomplete mflow)"
         import argcomplete
@@ -67,9 +90,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("mflow: stopped", file=sys.stderr)
         return 130
-    except BrokenPipeError:  # as in `mflow methods | head`: the reader is gone, and the last flush of the interpreter must not complain
-        sys.stdout = open(os.devnull, "w")  # noqa: SIM115
-        return 0
+    except BrokenPipeError:
+        raise
     except Exception as error:
         if os.environ.get("MFLOW_TRACEBACK"):
             raise
@@ -103,6 +125,8 @@ def _words(error: Exception, arguments: argparse.Namespace) -> str:
     place = place_of(error, os.path.dirname(os.path.abspath(target.rpartition(":")[0]))) if target else ""
     if place:
         return f"{place}: {words_of(error)}"
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
     text = str(error) if isinstance(error, TypeError | ValueError) and str(error) else words_of(error)
     return text if isinstance(error, TypeError | ValueError | OSError | MemoryError) else f"{text} (MFLOW_TRACEBACK=1 shows where)"
 
@@ -158,6 +182,8 @@ def _parser() -> argparse.ArgumentParser:
 def _run(module: Any, arguments: argparse.Namespace) -> int:
     try:
         check_file("--json", arguments.json)
+        if arguments.json == "-" and sys.stdout is None:
+            raise ValueError("--json -: there is no standard output; name a file")
         module.check_arguments(arguments)
     except ValueError as error:
         raise UsageError(str(error)) from None

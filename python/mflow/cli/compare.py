@@ -19,7 +19,7 @@ from mflow.base.methods import Method
 from mflow.base.progress import Progress
 from mflow.base.result import place_of, words_of
 from mflow.cli.arguments import PICTURES, add_names, check_file, positive, whole
-from mflow.cli.output import number, print_error, seconds, table, width
+from mflow.cli.output import number, print_error, save_picture, seconds, table, width
 from mflow.cli.userfile import load_function, parse_numbers
 from mflow.experiments import compare as job
 from mflow.experiments.compare import Problem, Run
@@ -156,13 +156,9 @@ def _picture(problem: Problem, runs: list[Run], path: Path, every: bool) -> int:
         return 2
     shown, title = drawn if every else job.chosen(drawn), f"{problem.name}: {problem.description}"
     ways = path.with_name(f"{path.stem}-paths{path.suffix}")
-    try:
-        plot.comparison(shown, title=title).savefig(path, dpi=110)
-        if problem.start.size == 2:
-            _paths(problem, shown, title).savefig(ways, dpi=110)
-    except OSError as error:
-        print_error(f"no picture: {path}: {error.strerror}")
-        return 2
+    save_picture(plot.comparison(shown, title=title), path)
+    if problem.start.size == 2:
+        save_picture(_paths(problem, shown, title), ways)
     print(f"Picture of loss against evaluations and time: {path}")
     if problem.start.size == 2:
         print(f"Picture of the paths through the plane of the two parameters: {ways}")

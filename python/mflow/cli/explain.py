@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from mflow.cli.arguments import check_picture, finite
+from mflow.cli.output import save_picture
 from mflow.cli.userfile import load_function, parse_numbers
 from mflow.explaining.explain import Report, explain
 
@@ -50,7 +51,7 @@ def command(arguments: argparse.Namespace) -> int:
     print(report)
     arguments.write_json(lambda: contents(report))
     if not arguments.no_plot:
-        picture(report).figure.savefig(arguments.out, dpi=120)
+        save_picture(picture(report).figure, arguments.out, dpi=120)
         shown = "the trials" if math.isnan(report.dt) else "the eigenvalues, times the recommended step, in a stability region"
         print(f"\nPicture of {shown}: {arguments.out}")
     return 0

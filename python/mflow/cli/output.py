@@ -10,14 +10,17 @@ import shutil
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 import numpy as np
 
 from mflow.cli.arguments import UsageError
 from mflow.saving.savefile import replace_file
 
-__all__ = ["number", "print_error", "print_warning", "seconds", "table", "width", "write_json"]
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+__all__ = ["number", "print_error", "print_warning", "save_picture", "seconds", "table", "width", "write_json"]
 
 WIDTH = 100
 
@@ -98,6 +101,14 @@ def write_json(value: Callable[[], Any], name: str | None, to: TextIO) -> None:
         _replace(Path(name), text + "\n")
     except OSError as error:
         raise UsageError(f"--json {name}: {error.strerror}") from None
+
+
+def save_picture(figure: Figure, out: str | Path, dpi: int = 110) -> None:
+    """Write a picture. Raises UsageError where the file cannot be written."""
+    try:
+        figure.savefig(out, dpi=dpi)
+    except OSError as error:
+        raise UsageError(f"no picture: {out}: {error.strerror}") from None
 
 
 def _replace(path: Path, text: str) -> None:

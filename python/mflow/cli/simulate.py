@@ -21,7 +21,7 @@ from mflow.base.result import COLUMNS
 from mflow.base.telling import counted
 from mflow.cli.arguments import add_record_options, check_picture, finite, positive, record_of
 from mflow.cli.building import PULSE, Building, Response, half_sine, load_building, read_building, respond
-from mflow.cli.output import print_warning
+from mflow.cli.output import print_warning, save_picture
 from mflow.data.ground_motion import GRAVITY, GroundMotion
 from mflow.plot.axes import new_figure
 from mflow.plot.motion import displacements, energy
@@ -272,6 +272,6 @@ def command(arguments: argparse.Namespace) -> int:
             print_warning(note)
     arguments.write_json(lambda: contents(response))
     if not arguments.no_plot:
-        picture(response).savefig(arguments.out, dpi=110)
+        save_picture(picture(response), arguments.out)
         print(f"Picture of displacement and energy: {arguments.out}")
     return 0 if response.trusted else 1

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from mflow.cli.arguments import add_record_options, check_picture, finite, positive, record_of, whole
+from mflow.cli.output import save_picture
 from mflow.data.ground_motion import GRAVITY, GroundMotion
 from mflow.plot.axes import new_figure
 from mflow.plot.motion import spectrum as draw
@@ -91,6 +92,6 @@ def command(arguments: argparse.Namespace) -> int:
     if not arguments.no_plot:
         figure = new_figure((8, 4.8))
         draw(spectra, ax=figure.subplots())
-        figure.savefig(arguments.out, dpi=110)
+        save_picture(figure, arguments.out)
         print(f"Picture of the pseudo-acceleration: {arguments.out}")
     return 0

@@ -12,6 +12,7 @@ from mflow_core import registry
 from mflow.base.methods import Method, get_method
 from mflow.base.tables import Table
 from mflow.cli.arguments import add_names, check_picture
+from mflow.cli.output import save_picture
 from mflow.stability.conditions import order_from_conditions, principal_error_norm
 from mflow.stability.facts import is_a_stable, is_l_stable, limit_at_infinity, ssp_coefficient
 from mflow.stability.limits import stability_limit
@@ -98,7 +99,7 @@ def command(arguments: argparse.Namespace) -> int:
         return 0
     plot: Any = import_module("mflow.plot")
     axis = plot.stability_regions(planar) if planar else plot.spectral_radius(waves)
-    axis.figure.savefig(arguments.out, dpi=120)
+    save_picture(axis.figure, arguments.out, dpi=120)
     content = "stability regions" if planar else "spectral radii"
     print(f"\nPicture of the {content}: {arguments.out}")
     return 0

@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from mflow.base.checks import Array, check_number, check_whole, shown
+from mflow.base.telling import knows_other_words
 from mflow.data.record_units import (
     ACCELERATIONS,
     GRAVITY,
@@ -116,6 +117,7 @@ class GroundMotion:
         return float(np.max(np.abs(self.a)))
 
 
+@knows_other_words
 def read_record(
     path: str | os.PathLike[str],
     unit: str | None = None,

@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mflow.base.checks import check_flags, check_number, check_whole, finite_array, real_array
+from mflow.base.telling import knows_other_words
 
 __all__ = ["Minibatches", "minibatches", "standardize", "train_test_split"]
 
@@ -141,6 +142,7 @@ def minibatches(
 ) -> Minibatches[tuple[npt.NDArray[Any], ...]]: ...
 
 
+@knows_other_words
 def minibatches(
     *arrays: npt.ArrayLike,
     batch_size: int,

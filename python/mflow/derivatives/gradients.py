@@ -24,6 +24,7 @@ from mflow.base.checks import (
     shown,
 )
 from mflow.base.tables import Readable
+from mflow.base.telling import knows_other_words
 from mflow.derivatives.differences import EACH, along
 from mflow.derivatives.elsewhere import is_source, names_of, with_gradient, with_jacobian
 from mflow.derivatives.remainder import Model, Verdict, gradient_model, jacobian_model, ladder, quick
@@ -77,6 +78,7 @@ class DerivativeReport(Readable):
         return self.verdict == "right"
 
 
+@knows_other_words
 def check_gradient(fun: Callable[..., Any], x: Any, jac: Any = None, args: tuple[Any, ...] = ()) -> DerivativeReport:
     """Whether a gradient is that of a cost, by the remainder test.
 
@@ -191,6 +193,7 @@ class _Parts:
         return (() if self.form is None else (self.keys[k],)) + tuple(int(i) for i in inside)
 
 
+@knows_other_words
 def check_jacobian(fun: Callable[..., Any], x: Any, jac: Any, args: tuple[Any, ...] = (), *, t: float | None = None) -> DerivativeReport:
     """Whether a Jacobian is that of a function with m values, by the remainder test: see `check_gradient`.
 
@@ -252,6 +255,7 @@ def check_jacobian(fun: Callable[..., Any], x: Any, jac: Any, args: tuple[Any, .
     return _report(jacobian_model(values, start, at, matrix), matrix, "Jacobian")
 
 
+@knows_other_words
 def check_grad(
     func: Callable[..., Any], grad: Callable[..., Any], x0: Any, *args: Any, epsilon: float = 2.0**-26, direction: str = "all",
     seed: int = 0,

@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike
 
 from mflow.base.checks import Array, check_function, check_number, check_start, check_vector
 from mflow.base.methods import Method, as_method
+from mflow.base.telling import knows_other_words
 from mflow.dynamics.solve import solve_dynamics
 from mflow.equations.results import ConvergenceResult, StiffnessResult
 from mflow.integrate.ivp import solve_ivp
@@ -235,6 +236,7 @@ def _relaxation(stiffness: float) -> tuple[Any, Any, tuple[float, float], Array,
     return fun, jac, (0.0, 2.0), np.array([1.0, 1.0]), np.array([math.cos(2.0), 1.0 / 3.0])
 
 
+@knows_other_words
 def explicit_vs_implicit(
     explicit: str | Method = "rk4",
     implicit: str | Method = "sdirk2",

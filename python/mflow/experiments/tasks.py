@@ -12,6 +12,7 @@ from mflow_core.objectives.objective import Objective
 from mflow.base.checks import check_instance
 from mflow.base.methods import Method, as_method, refuse_unknown
 from mflow.base.result import Result
+from mflow.base.telling import knows_other_words
 from mflow.derivatives.elsewhere import with_batch_derivative
 from mflow.experiments.problems import Problem
 from mflow.experiments.problems import problem as named_problem
@@ -25,6 +26,7 @@ __all__ = ["Descent", "Training", "task_of"]
 FIELDS = ("fun", "params", "data", "jac", "epochs", "batch_size")  # arguments of `mflow.train` that are fields of `Training`
 
 
+@knows_other_words
 @dataclass
 class Training:
     """A problem for `sweep`: minibatches by `mflow.train`.
@@ -92,6 +94,7 @@ class Training:
         return mean_loss(Cost(*with_batch_derivative(self.fun, self.jac, params, False)), params, self.data, "data")
 
 
+@knows_other_words
 @dataclass
 class Descent:
     """A problem for `sweep`: the whole cost at once, by `mflow.minimize`. lr is dt for integrators.

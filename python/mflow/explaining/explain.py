@@ -23,6 +23,7 @@ from mflow.base.checks import (
     real_array,
     shown,
 )
+from mflow.base.telling import knows_other_words
 from mflow.explaining.costs import TRIES, explain_cost, with_trials
 from mflow.explaining.equations import explain_equation
 from mflow.explaining.examined import FEW, ExaminedCost
@@ -31,6 +32,7 @@ from mflow.explaining.report import Report, listed
 __all__ = ["Report", "explain"]
 
 
+@knows_other_words
 def explain(
     fun: Callable[..., Any],
     x0: Any,

@@ -22,6 +22,7 @@ from mflow.base.executors import Lost, check_executor, in_pieces
 from mflow.base.progress import Progress
 from mflow.base.result import Result, attach
 from mflow.base.tables import frame
+from mflow.base.telling import knows_other_words
 from mflow.fitting.bounds import EVERYWHERE, check_fixed, sides
 from mflow.fitting.compiled import compiled_residuals
 from mflow.fitting.residuals import check_sigma
@@ -125,6 +126,7 @@ class LeastSquaresBatchResult(Result):
         return frame({**table, **further, "success": self.status > 0})
 
 
+@knows_other_words
 def least_squares_batch(
     fun: Any,
     starts: Any,

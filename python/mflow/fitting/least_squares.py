@@ -29,7 +29,7 @@ from mflow.base.checks import (
 from mflow.base.pace import interruptible
 from mflow.base.progress import reason_of
 from mflow.base.result import Examined, as_pending, attach, keep_origin, put_later
-from mflow.base.telling import counted, tell
+from mflow.base.telling import counted, knows_other_words, tell
 from mflow.fitting.bounds import EVERYWHERE, check_box, check_fixed
 from mflow.fitting.residuals import Residuals
 from mflow.fitting.robust import landscape_of, loss_of
@@ -137,6 +137,7 @@ def covariance(J: Array, variance: float) -> Array:
     return out
 
 
+@knows_other_words
 def least_squares(
     fun: Any, x0: Any, jac: Callable[..., Any] | str | bool = "2-point", bounds: Any = EVERYWHERE, method: str | None = None,
     ftol: float | None = None, xtol: float | None = None, gtol: float | None = 1e-11, x_scale: Any = "jac", loss: Any = "linear",

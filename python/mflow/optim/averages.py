@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mflow.base.checks import Array, check_instance, check_list, check_number, check_whole, real_array
+from mflow.base.telling import knows_other_words
 from mflow.optim.classes import spread
 
 __all__ = ["EMA", "SWA", "Average"]
@@ -83,6 +84,7 @@ class Average:
             mean[...] = value
 
 
+@knows_other_words
 class EMA(Average):
     """An exponential moving average: mean = decay mean + (1 - decay) c, from the first point on.
 
@@ -124,6 +126,7 @@ class EMA(Average):
         return 1.0 - self.decay
 
 
+@knows_other_words
 class SWA(Average):
     """The plain mean of all points, Polyak and Ruppert's: mean += (c - mean)/n.
 

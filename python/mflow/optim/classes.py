@@ -33,7 +33,7 @@ from mflow_core.optimize.updater import Updater
 
 from mflow.base.checks import as_number, check_flags, check_flat, check_instance, check_number, check_whole, finite_array
 from mflow.base.methods import describe, from_letters, positional, public_values, record_values, signature_of
-from mflow.base.telling import counted, tell
+from mflow.base.telling import counted, knows_other_words, tell
 from mflow.base.threads import MOST
 from mflow.optim.effective import effective_lr, never_negative
 
@@ -45,6 +45,7 @@ OF_ALL = ("clip_norm", "check_finite", "threads")  # of an optimizer, not of one
 NO_SETTING = -1.0  # in a state's last scalars, the settings that powers were made with: unknown (see `optimizers/adaptive.pyx`)
 
 
+@knows_other_words
 class Group(MutableMapping[str, Any]):
     """Parameters of one group of arrays, as torch's ``param_groups`` has them: ``opt.param_groups[0]["lr"] = 1e-4``.
 

@@ -7,6 +7,7 @@ from dataclasses import fields, is_dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from mflow.base.checks import check_flags, check_instance
+from mflow.base.telling import answer_others
 
 __all__ = ["Schedule", "check_still"]
 
@@ -42,6 +43,9 @@ class Schedule:
                     f"{cls.__name__}: expected lr first, got an optimizer, as torch has it; here the optimizer takes the schedule, as in "
                     f"Adam(params, lr=mflow.schedules.{cls.__name__}(0.1, ...)), and nothing is called after a step"
                 )
+            known = vars(cls).get("__dataclass_fields__", {})
+            if known and not given.keys() <= known.keys():
+                answer_others(cls.__name__, given, known)
             return super().__new__(cls)
 
         def __getattr__(self, name: str) -> Any:

@@ -19,6 +19,7 @@ from mflow_core.problems.signatures import code_text
 
 from mflow.base.checks import Array, as_number, check_number, check_start, check_whole, shown
 from mflow.base.result import Result
+from mflow.base.telling import knows_other_words
 from mflow.derivatives.cost_look import cost_problem
 from mflow.derivatives.elsewhere import with_gradient
 
@@ -36,6 +37,7 @@ REASONS = {
 }
 
 
+@knows_other_words
 @dataclass(frozen=True)
 class LineSearch:
     """How `mflow.minimize` searches along a direction: ``line_search=mflow.LineSearch("armijo", c1=0.1)``.
@@ -164,6 +166,7 @@ def _check_kind(kind: Any) -> None:
         raise ValueError(registry.unknown("kind: no line search", kind, list(KINDS)))
 
 
+@knows_other_words
 def line_search(
     fun: Callable[..., Any] | Any, x: Any, d: Any, kind: str = "strong_wolfe", jac: Callable[..., Any] | bool | str | None = None,
     args: tuple[Any, ...] = (), *, initial: float = 1.0, c1: float = 1e-4, c2: float = 0.9, shrink: float = 0.5, tol: float = 1e-10,

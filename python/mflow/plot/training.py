@@ -348,10 +348,10 @@ def curves(result: SweepResult, *, ax: Axes | None = None) -> Axes:
     >>> mflow.plot.curves(result).get_ylabel()
     'mean training loss of the epoch'
     """
-    from matplotlib.ticker import MaxNLocator
-
     check_fields(result, "result", ("cells", "lrs", "loss", "methods"), "a result of mflow.sweep")
     axis = axes_for(ax, (7.5, 5.0))
+    from matplotlib.ticker import MaxNLocator  # axes_for says what to install where it is missing
+
     for i, name in enumerate(result.methods):
         runs = [c.curve for c in result.cells if c.method == name and c.lr == result.best_lr[i] and c.curve.size]
         if not runs:

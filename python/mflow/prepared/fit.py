@@ -15,7 +15,7 @@ from mflow_core.fitting.prepared import NAMES, PreparedFit
 from mflow_core.problems.signatures import RESIDUALS_SIGNATURE, code_text, compiled_address
 
 from mflow.base.checks import Array, check_flags, check_function, check_number, check_whole, finite_array, shown
-from mflow.base.telling import counted
+from mflow.base.telling import counted, knows_other_words
 from mflow.derivatives.remainder import jacobian_model, quick, said_of
 from mflow.fitting.bounds import EVERYWHERE, check_fixed, sides
 from mflow.fitting.curve_fit import TOLERANCE, inverse_of_free, names_of
@@ -176,6 +176,7 @@ class CompiledFit(PreparedFit):
         return f"<mflow CompiledFit: m = {self.m} data, n = {self.n} parameters>"
 
 
+@knows_other_words
 def compile_fit(
     f: Any, m: int, n: int | None = None, *, jac: Any = None, bounds: Any = EVERYWHERE, fixed: Any = None, ftol: float | None = TOLERANCE,
     xtol: float | None = TOLERANCE, gtol: float | None = 0.0, max_nfev: int | None = None, absolute_sigma: bool = False,

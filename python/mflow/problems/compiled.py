@@ -29,7 +29,7 @@ from mflow_core.problems import signatures
 
 from mflow.base.checks import as_tuple, check_choice, check_flags, check_function
 from mflow.base.extras import need
-from mflow.base.telling import tell_of_order
+from mflow.base.telling import knows_other_words, tell_of_order
 from mflow.problems.callbacks import c_block, c_cost, c_function, c_model, c_residual, c_slope_with
 
 __all__ = ["Compiled", "compile", "compile_model", "compile_with_args", "need_numba"]
@@ -189,6 +189,7 @@ def _kind(fun: Callable[..., Any], kind: str | None, args: tuple[Any, ...], inpl
     return kind
 
 
+@knows_other_words
 def compile(
     fun: Callable[..., Any], *, kind: str | None = None, jac: Any = None, hess: Any = None, args: tuple[Any, ...] = (),
     inplace: bool = False, boundscheck: bool = True,

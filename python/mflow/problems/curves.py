@@ -15,6 +15,7 @@ import numpy as np
 from mflow_core.objectives.objective import Objective, records
 
 from mflow.base.checks import Array, check_start, finite_array, real_array, shown
+from mflow.base.telling import knows_other_words
 
 __all__ = ["check_curve", "curve", "curve_names", "parameter_names", "starting_values"]
 
@@ -110,6 +111,7 @@ def _data(value: Any, argument: str) -> Array:
 # ---- starting values ------------------------------------------------------------------------------------------------------------------
 
 
+@knows_other_words
 def starting_values(name: str, x: Any, y: Any) -> Array:
     """Starting values of a common curve's parameters, from the data alone.
 

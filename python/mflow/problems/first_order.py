@@ -8,10 +8,12 @@ from typing import Any
 import numpy as np
 
 from mflow.base.checks import Array, check_whole
+from mflow.base.telling import knows_other_words
 
 __all__ = ["first_order_system"]
 
 
+@knows_other_words
 def first_order_system(fun: Callable[..., Any], order: int) -> Callable[..., Array]:
     """The right-hand side of y' = f(t, y) for an ODE that gives the highest derivative of x.
 

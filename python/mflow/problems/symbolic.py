@@ -12,11 +12,13 @@ from typing import Any
 
 from mflow.base.checks import check_flags, check_list, shown
 from mflow.base.extras import need
+from mflow.base.telling import knows_other_words
 from mflow.problems.compiled import Compiled, compile, need_numba
 
 __all__ = ["compiled_from_sympy"]
 
 
+@knows_other_words
 def compiled_from_sympy(
     expressions: Any, symbols: Sequence[Any], *, t: Any = None, velocities: Sequence[Any] | None = None,
     parameters: Mapping[Any, float] | None = None, batch: bool = False, batch_args: Sequence[Any] | None = None,

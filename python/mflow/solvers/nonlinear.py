@@ -30,7 +30,7 @@ from mflow.base.checks import (
     stored_entries,
 )  # fmt: skip
 from mflow.base.methods import Method
-from mflow.base.telling import tell
+from mflow.base.telling import knows_other_words, tell
 from mflow.solvers.mass import Mass
 from mflow.solvers.sparsity import Index, SparseFactors, band_of, color_columns, pattern_of
 
@@ -52,6 +52,7 @@ def _check(config: Any, *counts: str) -> None:
             object.__setattr__(config, name, check_number(getattr(config, name), name, low=0.0, high=1.0, open_low=True, open_high=True))
 
 
+@knows_other_words
 @dataclass(frozen=True)
 class Newton:
     """Newton's iteration, simplified: the Jacobian and its factors are kept while they converge.
@@ -113,6 +114,7 @@ class Newton:
         _check(self, "max_iter")
 
 
+@knows_other_words
 @dataclass(frozen=True)
 class NewtonKrylov:
     """Newton's iteration without a matrix: GMRES on differences of f along vectors.
@@ -174,6 +176,7 @@ class NewtonKrylov:
         _check(self, "max_iter", "dim", *(() if self.cycles is None else ("cycles",)))
 
 
+@knows_other_words
 @dataclass(frozen=True)
 class FixedPoint:
     """z = r + gh f(t, z), repeated: no Jacobian; converges where gh times the Lipschitz constant of f is below 1.

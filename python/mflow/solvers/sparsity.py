@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from mflow.base.checks import Array, as_array, shown
 from mflow.base.extras import need
+from mflow.base.telling import knows_other_words
 
 if TYPE_CHECKING:
     from mflow_core.solvers.band_lu import BandLU, ComplexBandLU
@@ -55,6 +56,7 @@ def pattern_of(jac_sparsity: Any, n: int, m: int | None = None) -> tuple[Index, 
     return np.ascontiguousarray(indptr, dtype=np.int32), np.ascontiguousarray(indices, dtype=np.int32)
 
 
+@knows_other_words
 def color_columns(indptr: Any, indices: Any) -> Index:
     """A group for each column of a pattern (CSC), so that columns of one group share no row: one difference then serves them all.
 

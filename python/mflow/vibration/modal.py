@@ -15,6 +15,7 @@ from mflow.base.extras import need
 from mflow.base.pace import interruptible
 from mflow.base.result import Result
 from mflow.base.tables import Readable, Table, frame, shortened
+from mflow.base.telling import knows_other_words
 from mflow.spectra.condensed import condensed, part, rows_without
 from mflow.spectra.definite import full
 from mflow.vibration.spectrum import recursion
@@ -204,6 +205,7 @@ class Modes(Readable):
             )
 
 
+@knows_other_words
 def modes(mass: Any, stiffness: Any, k: int | None = None, *, direction: Any = None) -> Modes:
     """Natural modes of a structure, by SciPy's eigensolvers.
 

@@ -13,7 +13,7 @@ from mflow.base.checks import Array, as_array, check_choice, check_number, real_
 from mflow.base.methods import as_method
 from mflow.base.pace import interruptible
 from mflow.base.tables import Readable, Table, frame, shortened
-from mflow.base.telling import tell
+from mflow.base.telling import knows_other_words, tell
 from mflow.data.ground_motion import GroundMotion
 from mflow.dynamics.solve import solve_dynamics
 
@@ -112,6 +112,7 @@ class ResponseSpectrum(Readable):
         return out
 
 
+@knows_other_words
 def response_spectrum(
     record: GroundMotion | tuple[float, Any], periods: Any, damping: float = 0.05, method: Any = "exact", *, peaks: str = "samples"
 ) -> ResponseSpectrum:
