@@ -68,7 +68,7 @@ def test_a_node_that_is_fed(method: str, limit: float, ohm: float) -> None:
 def test_what_rests_at_a_jump_goes_when_f_leads_away(method: str, held: Any, start: float, way: float) -> None:
     for rtol in (1e-3, 1e-5, 1e-7):
         r = mflow.solve_ivp(lambda t, y: -held(y) if t < 3.0 else way + 0.0 * y, (0, 6), [start], method, rtol=rtol, atol=1e-3 * rtol)
-            assert abs(r.y[0, -1] - 3.0 * way) < 3.0 * rtol, (rtol, r.message)
+        assert abs(r.y[0, -1] - 3.0 * way) < 3.0 * rtol, (rtol, r.message)
 
 
 @pytest.mark.filterwarnings("ignore:solve_ivp. fun jumps")
