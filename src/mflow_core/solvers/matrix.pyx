@@ -20,7 +20,7 @@ from libc.string cimport memcpy, memset
 from mflow_core.arithmetic.bits cimport keeps_single
 from mflow_core.arithmetic.norms cimport scaled_norm
 from mflow_core.arithmetic.vec cimport MF_SHORT
-from mflow_core.problems.inside cimport inside_t, inward, move_inside
+from mflow_core.problems.inside cimport inside_t, move_inside
 from mflow_core.problems.problem cimport failed
 from mflow_core.registry cimport REDUCE, kernels
 from mflow_core.solvers.linalg cimport gmres_room
