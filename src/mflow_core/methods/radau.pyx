@@ -15,7 +15,8 @@ The error estimate (Hairer and Wanner II, IV.8, with mu the real eigenvalue of A
     err = (I - h/mu J)^-1 (h/mu f(t, y) + 1/mu sum_j E_j Z_j),
 
 one solve with the factors of the real system (`lsolve`). At the first step and after a rejection (MF_AGAIN), f(t, y) is
-replaced by f(t, y + err) and the solve repeated, so that components which decay at once do not count.
+replaced by f(t, y + err) and the solve repeated, so that components which decay at once do not count. It is of a lower order than the
+solution: what tolerances the run compares it with says `widen` in mflow_core.stepping.run.
 
 With a mass matrix, M y' = f(t, y), the stages solve M Z_i = h sum_j A_ij f(...), M stands before the sums of Z_j in the slope and in the
 estimate, and before I: slopes are values of f, and no inverse of M is needed. Where M depends on t, that of each stage stands before its
@@ -234,7 +235,9 @@ collocation(
        [0.333333333333333333333333333333333333, -2.66666666666666666666666666666666667, 3.33333333333333333333333333333333333]],
     formula=b"z_i = dt sum_j a_ij f(t + c_j dt, y + z_j), i = 1 ... 3, c = (4 - sqrt(6))/10, (4 + sqrt(6))/10, 1; y+ = y + z_3",
     doc=b"Radau IIA of order 5, for stiff problems to high accuracy: L-stable, three stages solved together (one real and one complex linear "
-        b"system), with an error estimate. Continuous: the collocation polynomial, of order 3.",
+        b"system), with an error estimate. Continuous: the collocation polynomial, of order 3. The estimate is of a lower order than the "
+        b"solution: below rtol = 1e-3 it is compared with rtol' = 1e-3 (rtol/1e-3)^0.85, atol in proportion, so that errors at the end are "
+        b"near the tolerances given, and not far below them.",
     reference=b"E. Hairer and G. Wanner, Solving Ordinary Differential Equations II (1996), IV.5 and IV.8")
 
 

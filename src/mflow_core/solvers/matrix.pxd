@@ -108,3 +108,19 @@ cdef void matrix_build(matrix_t *m, double gh) noexcept nogil
 cdef int matrix_refresh(matrix_t *m) noexcept nogil
 cdef int matrix_solve(matrix_t *m, double *b) noexcept nogil
 cdef int krylov_apply(const double *v, double *out, ptrdiff_t n, void *ctx) noexcept nogil
+
+
+cdef inline ptrdiff_t at_diagonal(const matrix_t *m, ptrdiff_t i) noexcept nogil:
+    """Where J_ii is in a dense or banded J."""
+    return i * (m.n + 1) if m.c.kind == DENSE else i * (m.c.lower + m.c.upper + 1) + m.c.lower
+
+
+cdef inline double on_diagonal(const matrix_t *m, ptrdiff_t j) noexcept nogil:
+    """J_jj of a dense, banded or coloured J."""
+    cdef ptrdiff_t entry
+    if m.c.group == NULL:
+        return m.jacobian[at_diagonal(m, j)]
+    for entry in range(m.c.indptr[j], m.c.indptr[j + 1]):
+        if m.c.indices[entry] == j:
+            return m.jacobian[entry]
+    return 0.0

@@ -20,7 +20,7 @@ from libc.string cimport memcpy, memset
 from mflow_core.arithmetic.bits cimport keeps_single
 from mflow_core.arithmetic.norms cimport scaled_norm
 from mflow_core.arithmetic.vec cimport MF_SHORT
-from mflow_core.problems.inside cimport move_inside
+from mflow_core.problems.inside cimport inside_t, move_inside
 from mflow_core.problems.problem cimport failed
 from mflow_core.registry cimport REDUCE, kernels
 from mflow_core.solvers.linalg cimport gmres_room
@@ -51,6 +51,7 @@ LINALG = table[0]
 cdef enum:
     LOOK = 4_000_000                     # n^2 of the evaluations of f between looks at signals
 NEARER = 1.0 / 32.0
+cdef double NO_LINE = 1.0 / 1024.0       # of a move: where a line has moved as little, and no root or jump
 NOTHING = 1e-120                         # a size of a component this far below the largest one says nothing
 cdef double LEAVES = 1e-3                # of a preconditioned residual
 
@@ -258,6 +259,33 @@ cdef int difference(matrix_t *m, ptrdiff_t g, ptrdiff_t stride, double reach) no
     return status
 
 
+cdef int leave_out_rests(matrix_t *m) noexcept nogil:
+    """The columns of components that rest at a wall which the run has met become 0 where f beside it leads back and is no line: it jumps there,
+    or is like a root. Such a slope says how strongly f holds what rests, and a step would go on to hold it where f itself leads away."""
+    cdef const inside_t *s = m.inside
+    cdef double h, far
+    cdef ptrdiff_t k, j
+    cdef int status
+    for k in range(s.n_signs if s != NULL and s.met else 0):
+        j = s.signs[k]
+        h = moved(m, j) - m.y[j]
+        far = on_diagonal(m, j) * h
+        if m.y[j] != s.bounds[k] or far == 0.0 or not m.f0[j] * far >= 0.0:
+            continue
+        if s.sides[k] * h < 0.0:         # f is not asked beyond, but in calls for all columns
+            take_column(m, j, 0.0)
+            continue
+        m.y[j] = s.bounds[k] + NO_LINE * h
+        status = matrix_rhs(m, m.t, m.y, m.f1)
+        m.n_rhs_jac += 1
+        m.y[j] = s.bounds[k]
+        if status < 0:
+            return status
+        if status == 0 and fabs(m.f1[j] - m.f0[j]) > 16.0 * NO_LINE * fabs(far):
+            take_column(m, j, 0.0)
+    return 0
+
+
 cdef int evaluate(matrix_t *m) noexcept nogil:
     """Evaluate J at the point (m.t, m.y); differences need f of it in f0. MF_RETRY_NON_FINITE if an entry is not finite."""
     cdef ptrdiff_t width = m.c.lower + m.c.upper + 1, i, j, n = m.n
@@ -267,6 +295,8 @@ cdef int evaluate(matrix_t *m) noexcept nogil:
         return sparse_jacobian(m)
     if m.c.source == BY_DIFFERENCES:
         status = differences(m)
+        if status == 0:
+            status = leave_out_rests(m)
         if status == 0 and m.c.kind == SPARSE:
             status = sparse_fill(m)
         return status

@@ -4,8 +4,8 @@
 
 Simplified Newton: J and the factors of M are kept over iterations, stages and steps while they converge. M is factored again when gh
 has changed by more than a fifth. A smaller change scales d by 2 / (1 + gh / gh_factored), which is exact for large stiffness and halves
-the error elsewhere. J is evaluated again when an old one converges slowly or not at all. The iteration ends when |d_k| <= 1, whatever the
-rate theta, and theta / (1 - theta) |d_k| <= tol (Hairer and Wanner, Solving Ordinary Differential Equations II (1996), IV.8).
+the error elsewhere. J is evaluated again when an old one converges slowly or not at all. The iteration ends when eta |d_k| <= tol, eta =
+theta / (1 - theta) by the rate theta (Hairer and Wanner, Solving Ordinary Differential Equations II (1996), IV.8), but at least TRUSTED.
 
 There are two kinds of runs. Error-controlled runs set weights w_i = 1 / (atol + rtol |y_i|), stop at a small fraction of the tolerances,
 and shrink the step if nothing else helps. Fixed steps have no tolerances and converge to rounding. Where simplified Newton fails they
@@ -34,7 +34,7 @@ from mflow_core.types cimport MF_E_DAMAGED, MF_RETRY_NON_FINITE, MF_RETRY_SOLVE
 EPS = 2.220446049250313e-16
 cdef double FRACTION = 0.2                # of the tolerances to which stages are solved; more shows in the error, less costs evaluations
 cdef double SLOW = 0.1                   # a rate above it lets J be evaluated again, under error control and in fixed steps
-cdef double SLOW_FIXED = 0.3
+cdef double SLOW_FIXED = 0.3, TRUSTED = 0.08      # the least eta; tol if that is smaller, and where algebraic equations are left as they are
 cdef double LEAST_SIZE = 1e-150          # without tolerances: squares of slopes in units of it stay finite
 RESIDUAL = 1e-13                         # without a matrix, in the weights of both ends
 LONG = 6e-6                              # relative length of a difference that must be right to three digits
@@ -197,13 +197,12 @@ cdef int update(newton_t *s, double t, double gh, const double *z, double *d) no
 
 # ---- simplified Newton ----------------------------------------------------------------------------------------------------------------
 
-cdef double first_eta(newton_t *s, double gh) noexcept nogil:
+cdef double first_eta(newton_t *s, double gh, double least) noexcept nogil:
     """theta / (1 - theta) before a rate is observed: that of the previous solve to the power 3/4.
 
-    It is at least what a gh other than that of the factors costs (theta = |q - 1| / (q + 1), q their ratio), and never so small that an
-    update above the tolerances ends the iteration.
+    It is no less than `least`, and than what a gh other than that of the factors costs (theta = |q - 1| / (q + 1), q their ratio).
     """
-    cdef double eta = max(sqrt(sqrt(s.eta)) * sqrt(s.eta), s.c.fraction), ratio, theta
+    cdef double eta = max(sqrt(sqrt(s.eta)) * sqrt(s.eta), least), ratio, theta
     if gh != s.m.gh and s.m.has_factors and s.c.matrix.kind != KRYLOV:
         ratio = gh / s.m.gh
         theta = fabs(ratio - 1.0) / (ratio + 1.0)
@@ -243,7 +242,8 @@ cdef int go_back(newton_t *s, double t, double gh, const double *r, double *z) n
 
 cdef int simplified(newton_t *s, double t, double gh, const double *r, double *z, bint fresh) noexcept nogil:
     """Iterate with the matrix as it is. Return 0, MF_RETRY_SOLVE if convergence is too slow, or the code of a callback."""
-    cdef double tol = goal(s), norm, before = 0.0, theta = 0.0, eta = first_eta(s, gh)
+    cdef double tol = goal(s), least = tol if s.c.matrix.mass != NULL else min(tol, TRUSTED)
+    cdef double norm, before = 0.0, theta = 0.0, eta = first_eta(s, gh, least)
     cdef int k, status
     cdef bint slow, first = True             # no rate is observed yet
     s.worst = s.first = s.rate = 0.0
@@ -268,7 +268,7 @@ cdef int simplified(newton_t *s, double t, double gh, const double *r, double *z
             return MF_RETRY_SOLVE
         if not first:
             theta = norm / before
-            eta = max(theta / (1.0 - theta), tol) if theta < 1.0 else INFINITY
+            eta = max(theta / (1.0 - theta), least) if theta < 1.0 else INFINITY
             slow = too_slow(theta, eta, norm, tol, s.c.max_iter - 1 - k)
             if (slow or theta > 0.5) and at_rounding(s, z, norm, fresh) and not unsolved(&s.m, gh, r, z, s.f):
                 move(s, z, z, s.d, 1.0)

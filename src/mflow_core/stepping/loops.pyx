@@ -393,7 +393,7 @@ cdef int between(run_t *r, double t_next, double *err) noexcept nogil:
     if status == 0:
         if r.newton.c.matrix.mass != NULL:
             leave_null_space(r.newton.c.matrix.mass, r.slope0)
-        inside = size_of(r, r.slope0, r.now[0], r.next[0]) * r.c.per_n
+        inside = size_of(r, r.slope0, r.now[0], r.next[0]) * r.c.per_n * (r.widened * r.widened)
         err[0] = inside if inside > err[0] else err[0]
     return min(status, 0)
 

@@ -34,6 +34,28 @@ def test_a_start_guess_outside_the_domain_is_given_up():
     assert r.y[0, -1] == pytest.approx((1.0 - 0.95) ** 2, abs=1e-5)
 
 
+@pytest.mark.parametrize(("rate", "tol"), [(1.0, 1e-6), (10.0, 1e-10), (1e3, 1e-9), (1e4, 1e-10)])
+def test_fine_tolerances_are_those_of_the_end_and_not_of_the_estimate(rate, tol):
+    """y' = -rate (y - cos t) - sin t from 0: y = cos t - exp(-rate t). Where the order is not reduced, the solution is of order 5 and the
+    estimate of order 3; at large rates both are as large as each other."""
+    r = mflow.solve_ivp(lambda t, y: -rate * (y - np.cos(t)) - np.sin(t), (0, 10), [0.0], "radau5", rtol=tol, atol=tol, jac=[[-rate]])
+    error = abs(r.y[0, -1] - (np.cos(10.0) - np.exp(-10.0 * rate))) / (tol + tol * abs(np.cos(10.0)))
+    assert (0.008 if rate == 1.0 else 0.01) < error < 10.0
+
+
+def test_tolerances_of_components_are_taken_as_those_of_all():
+    def circle(t, y):
+        return np.array([y[1], -y[0]])
+
+    one, each, other = (
+        mflow.solve_ivp(circle, (0, 10), [1.0, 0.0], "radau5", rtol=rtol, atol=atol)
+        for rtol, atol in ((1e-8, 1e-9), ([1e-8, 1e-8], [1e-9, 1e-9]), ([1e-8, 1e-2], [1e-9, 1e3]))
+    )
+    assert one.y.tobytes() == each.y.tobytes()
+    np.testing.assert_allclose(one.y[:, -1], [np.cos(10.0), -np.sin(10.0)], rtol=0, atol=1e-8)
+    assert other.nfev < one.nfev
+
+
 # ---- fixed steps: the root that continues ------------------------------------------------------------------------------------------------
 
 

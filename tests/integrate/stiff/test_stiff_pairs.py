@@ -32,6 +32,15 @@ def test_stiff_problems_end_within_their_tolerance(name, method, least, most):
     assert errors[-1] * 1e-10 < 1e-3 * errors[0] * 1e-4
 
 
+@pytest.mark.parametrize("tol", [1e-6, 1e-7])
+def test_stages_of_esdirk43_are_solved_to_what_shows_and_no_further(tol):
+    """Evaluations for each of the five implicit stages that are tried, with an error at the end of a tolerance or two."""
+    problem, how = get_problem("hires"), {"rtol": tol, "atol": 1e-3 * tol}
+    r = mflow.solve_ivp(problem.fun, problem.t_span, problem.y0, "esdirk43", save="last", jac=problem.jac, **how)
+    assert r.nfev < 1.85 * 5 * (r.nsteps + r.nrejected)
+    assert problem.error(r.y[:, -1], **how) < 2.0
+
+
 @pytest.mark.parametrize(
     ("name", "method", "factors"),
     [*[(name, "bdf", 0.25) for name in STIFF], *[(name, "radau5", 2.0 if name == "robertson" else 1.95) for name in STIFF]],

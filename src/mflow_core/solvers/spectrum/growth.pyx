@@ -24,7 +24,7 @@ from libc.string cimport memcpy
 
 from mflow_core.solvers.spectrum.definite cimport (CROSSED, POSITIVE_SIGN, dominant, is_alone, positive, positive_band, real_parts,
                                                    sign_of_lu)
-from mflow_core.solvers.matrix cimport BANDED, BY_DIFFERENCES, DENSE, LINALG, SPARSE, matrix_build, matrix_factor
+from mflow_core.solvers.matrix cimport BANDED, BY_DIFFERENCES, DENSE, LINALG, SPARSE, at_diagonal, matrix_build, matrix_factor
 from mflow_core.solvers.objects cimport sparse_outgrown
 from mflow_core.solvers.stages.mass cimport mass_varies
 from mflow_core.types cimport MF_RETRY_SOLVE
@@ -199,10 +199,6 @@ cdef int side_of(const matrix_t *m, double gh, int side, const double *state) no
     if count % 2 == 0:
         return side
     return CROSSED if side == POSITIVE_SIGN else POSITIVE_SIGN
-
-
-cdef inline ptrdiff_t at_diagonal(const matrix_t *m, ptrdiff_t i) noexcept nogil:
-    return i * (m.n + 1) if m.c.kind == DENSE else i * (m.c.lower + m.c.upper + 1) + m.c.lower
 
 
 cdef int factor_for(matrix_t *m, double gh, int side, const double *state, bint *grown) noexcept nogil:

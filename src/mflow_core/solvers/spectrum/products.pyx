@@ -12,7 +12,7 @@ cimport numpy as cnp
 from mflow_core.arithmetic.control cimport control_t, exp2_of, log2_of, scaled
 from mflow_core.problems.inside cimport inside_t, inward, is_outside
 from mflow_core.problems.problem cimport failed
-from mflow_core.solvers.matrix cimport BANDED, DENSE, SPARSE, matrix_t
+from mflow_core.solvers.matrix cimport BANDED, DENSE, SPARSE, at_diagonal, matrix_t
 from mflow_core.solvers.objects cimport as_array
 from mflow_core.solvers.stages.mass cimport mass_alone, mass_is_diagonal
 from mflow_core.types cimport MF_RETRY_SOLVE
@@ -88,10 +88,8 @@ cdef int jacobian_bend(const void *inside, double t, const double *y, double *dy
 
 cdef double diagonal(matrix_t *m, ptrdiff_t i) noexcept nogil:
     """J_ii; 0 where it is not known."""
-    if m.c.kind == DENSE:
-        return m.jacobian[i * m.n + i]
-    if m.c.kind == BANDED:
-        return m.jacobian[i * (m.c.lower + m.c.upper + 1) + m.c.lower]
+    if m.c.kind == DENSE or m.c.kind == BANDED:
+        return m.jacobian[at_diagonal(m, i)]
     memset(m.kept, 0, m.n * sizeof(double))
     m.kept[i] = 1.0
     return m.f0[i] if jacobian_times(m, m.kept, m.f0) == 0 else 0.0
