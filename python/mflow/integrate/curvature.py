@@ -36,6 +36,7 @@ __all__ = [
     "looks_misfit",
     "past_limit_of",
     "stable_end",
+    "takes_plain_steps",
 ]
 
 CALLBACK = 0x7FFFFF02  # the status of a run that the callback stopped
@@ -83,6 +84,12 @@ def stable_end(record: MethodRecord) -> float:
     if "embedded" not in record.flags or record.flags & {"implicit", "needs_rho", "second_order"}:
         return 0.0
     return stability_limit(record.name)
+
+
+@functools.cache
+def takes_plain_steps(record: MethodRecord) -> bool:
+    """Whether fixed steps of the method need nothing but the right-hand side."""
+    return record.kind == "step" and not record.flags & {"implicit", "second_order"}
 
 
 def past_limit_of(run: stepper.Run, method: Method, start: Array, symmetric: bool = False) -> PastLimit | None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple
+from functools import partial
+from typing import Any
 
 import numpy as np
 from mflow_core.events import events as core_events
@@ -11,11 +12,11 @@ from mflow_core.stepping import stepper
 
 from mflow.base.checks import Array, check_whole
 from mflow.base.pace import joined
-from mflow.base.result import last_axis
+from mflow.base.result import IVPResult, Origin, keep_origin, last_axis
 from mflow.integrate.dense import DenseOutput
 from mflow.saving.savefile import numbers_of
 
-__all__ = ["Begun", "History", "kept_rows"]
+__all__ = ["FIRST_ROWS", "History", "ivp_result", "kept_rows", "states_of"]
 
 CHUNK_BYTES = 1 << 23
 FIRST_ROWS = 64
@@ -179,7 +180,7 @@ class History:
             sol = DenseOutput(t, y[:-1], D[1:], y[-1], shape=shape)
         if self.dense:
             t, y = self._select(t, y, sol)
-        return t, last_axis(y if len(shape) == 1 else y.reshape(len(t), *shape)), sol
+        return t, states_of(y, shape), sol
 
     def _select(self, t: Array, y: Array, sol: DenseOutput | None) -> tuple[Array, Array]:
         """Of all steps, what was asked to be kept."""
@@ -250,15 +251,21 @@ class History:
             raise ValueError("y: expected the state of the run in the last row, got another")
 
 
-class Begun(NamedTuple):
-    """What is there of a run that began without its `Drive`: its first steps under error control, of which every state was kept.
+def states_of(rows: Array, shape: tuple[int, ...]) -> Array:
+    """Rows of numbers as states, (*shape, m)."""
+    return rows.T if len(shape) == 1 else last_axis(rows.reshape(len(rows), *shape))
 
-    began, status : what its start and its last steps ended with; 0: it goes on.
-    """
 
-    run: stepper.Run
-    rows: stepper.Rows
-    y: Array
-    t: Array
-    began: int
-    status: int
+def ivp_result(
+    run: stepper.Run, t: Array, y: Array, status: int, reason: str, message: str, doubts: tuple[str, ...], origin: tuple[Any, ...],
+    sol: Any = None, t_events: Any = None, y_events: Any = None, looked: int = 0, beside: int = 0,
+) -> IVPResult:  # fmt: skip
+    """The result of a run, whose states are y. origin : the fields of its `Origin`. looked, beside : evaluations for the words of warnings,
+    those that the run has counted and those that it has not."""
+    out = IVPResult(
+        t=t, y=y, sol=sol, t_events=t_events, y_events=y_events, nfev=run.nfev - looked, ncheck=looked + beside + run.nlooks, njev=run.njac,
+        nlu=run.nlu, nsteps=run.k, nrejected=run.rejected[0], status=status, reason=reason, message=message, doubts=doubts,
+        success=status >= 0,
+    )  # fmt: skip
+    keep_origin(out, partial(Origin, *origin))
+    return out
