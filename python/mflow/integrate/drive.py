@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from mflow_core.arithmetic.starts import largest
@@ -42,7 +42,7 @@ from mflow.integrate.curvature import (
     stable_end,
     takes_plain_steps,
 )
-from mflow.integrate.history import FIRST_ROWS, History, ivp_result, states_of
+from mflow.integrate.history import FIRST_ROWS, Begun, History, ivp_result, states_of
 from mflow.solvers.finite_jacobian import NotFiniteError
 from mflow.solvers.jacobian_doubt import Doubt
 from mflow.solvers.rest import at_rest
@@ -54,7 +54,7 @@ if TYPE_CHECKING:
     from mflow.course.poles import PoleAhead
     from mflow.course.steady import Rest
 
-__all__ = ["MANY_REJECTED", "SHORT", "Drive", "begin", "follow"]
+__all__ = ["MANY_REJECTED", "SHORT", "Drive", "begin", "follow", "give_partial"]
 
 SHORT = 16  # numbers of a state whose first rows are not worth a copy
 MANY_REJECTED = 50  # steps, before a look for jumps of fun
@@ -93,24 +93,13 @@ def give_partial(drive: Drive, error: BaseException) -> None:
     attach(error, partial(pending, drive.kind, make) if reason == "interrupted" else make, note)
 
 
-class Begun(NamedTuple):
-    """What there is of a run that began without its `Drive`, every state of which was kept.
-
-    began, status : what its start and its last steps ended with; 0: it goes on.
-    """
-
-    run: stepper.Run
-    tolerances: tuple[Array, ...]
-    past: PastLimit | None
-    rows: stepper.Rows
-    y: Array
-    t: Array
-    began: int
-    status: int
-
-
 def begin(
-    equation: Problem, span: tuple[float, float], start: Array, method: Method, settings: tuple[Any, ...], name: str,
+    equation: Problem,
+    span: tuple[float, float],
+    start: Array,
+    method: Method,
+    settings: tuple[Any, ...],
+    name: str,
     symmetric: bool = False,
 ) -> tuple[IVPResult | Drive, stepper.Run] | None:
     """A run that is asked for its steps alone, and its result, where they are few and nothing speaks against them, or the `Drive` that goes
@@ -145,7 +134,7 @@ def begin(
 
     def drive() -> Drive:
         given = Settings(dt, rtol, atol, event_args=args, symmetric=symmetric)
-        return Drive(equation, span, start, method, given, name, Begun(run, tolerances, past, rows, y, t, began, status))
+        return Drive(equation, span, start, method, given, name, Begun(run, rows, y, t, None, began, status, tolerances, past))
 
     try:
         if t0 != t1:
@@ -267,7 +256,7 @@ class Drive:
         if self.mode == "adaptive":
             self._prepare_control(dense)
         else:
-            self.run = self._make_run(self.step, dense, controlled=False) if self.begun is None else self.begun.run
+            self.run = self._make_run(self.step, dense, controlled=False)
             if not (s.first_step is None and s.min_step is None and s.max_step is None):
                 raise ValueError("first_step, min_step, max_step: they belong to error control, and dt gives fixed steps: omit them, or dt")
         if not (s.until is None and s.steady_rtol is None and s.steady_atol is None):
@@ -275,17 +264,15 @@ class Drive:
         known = 1 + -(-self.steps // every) + 1 if self.mode == "fixed" and every and not s.dense_output else None
         self.history = self._make_history(every, times, known)
         if self.begun is not None:
-            self.history.rows, self.history.y, self.history.t = self.begun.rows, self.begun.y, self.begun.t
+            self.history.go_on(self.begun)
 
     def _prepare_control(self, dense: bool) -> None:
         """The run, under error control."""
         s = self.settings
         self.walled = s.mass is None and not self.both_sides
-        if self.begun is not None:
-            self.tolerances, self.run = self.begun.tolerances, self.begun.run
-        else:
-            self.tolerances = self._check_tolerances()
-            self.run = self._make_run(math.nan, dense, controlled=True)
+        self.tolerances = self._check_tolerances() if self.begun is None else self.begun.tolerances
+        self.run = self._make_run(math.nan, dense, controlled=True)
+        if self.begun is None:
             rtol, atol, *of_v = self.tolerances
             least, longest = control.check_min_step(s.min_step, self.max_step), math.inf if callable(self.max_step) else self.max_step
             self.run.control(rtol, atol, longest, least, *of_v)
@@ -323,6 +310,8 @@ class Drive:
         return control.tolerances_of_run(self.name, s.rtol, s.atol, self.start, None if s.algebraic is None else s.algebraic.rounding)
 
     def _make_run(self, step: float, dense: bool, controlled: bool) -> stepper.Run:
+        if self.begun is not None:
+            return self.begun.run
         solver, values = self.settings.solver, self.method.numbers
         vector, pair = controlled and self.tolerances[0].size > 1, self.settings.pair
         if pair is None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from mflow_core.events import events as core_events
@@ -16,7 +16,10 @@ from mflow.base.result import IVPResult, Origin, keep_origin, last_axis
 from mflow.integrate.dense import DenseOutput
 from mflow.saving.savefile import numbers_of
 
-__all__ = ["FIRST_ROWS", "History", "ivp_result", "kept_rows", "states_of"]
+if TYPE_CHECKING:
+    from mflow.course.past_limit import PastLimit
+
+__all__ = ["FIRST_ROWS", "Begun", "History", "ivp_result", "kept_rows", "states_of"]
 
 CHUNK_BYTES = 1 << 23
 FIRST_ROWS = 64
@@ -31,6 +34,23 @@ def kept_rows(t: Array, every: int) -> Array:
     keep[:-1] = np.logical_or(keep[:-1], jump[1:])
     keep[-1] = True
     return np.asarray(keep)
+
+
+class Begun(NamedTuple):
+    """What there is of a run that began without its driver, every state of which was kept.
+
+    energies : the rows of a ledger. began, status : what its start and its last steps ended with; 0: it goes on.
+    """
+
+    run: stepper.Run
+    rows: stepper.Rows
+    y: Array
+    t: Array
+    energies: Array | None
+    began: int
+    status: int
+    tolerances: tuple[Array, ...] = ()
+    past: PastLimit | None = None
 
 
 class History:
@@ -79,6 +99,10 @@ class History:
         elif len(self.times) and self.times[0] == self.t0:
             self._put()
             self.rows.done = 1
+
+    def go_on(self, begun: Begun) -> None:
+        """With what there is of a run that has begun."""
+        self.rows, self.y, self.t = begun.rows, begun.y, begun.t
 
     def _open(self, rows: int) -> None:
         """A new chunk with room for so many rows (1 where states are not kept)."""

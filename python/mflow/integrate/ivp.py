@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 __all__ = ["ARGUMENTS", "real_form", "solve_ivp"]
 
 
-
 def solve_ivp(
     fun: Callable[..., Any] | Any,
     t_span: Sequence[float],
