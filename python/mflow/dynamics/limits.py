@@ -144,7 +144,7 @@ class StepLimit:
     @property
     def looks_along(self) -> bool:
         """Whether `along` has something to look at: a force alone."""
-        return self.matrices is self.switches is None and not isinstance(self.problem, (Structure, Constrained))
+        return self.matrices is None and self.switches is None and not isinstance(self.problem, (Structure, Constrained))
 
     def along(self, step: float, t: Array, x: Array, v: Array, a: Array) -> str:
         """The words about steps of a force that were past the limit on the way, where nothing overflows, or "". x, v, a : (m, n), at the

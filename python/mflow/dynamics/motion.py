@@ -42,9 +42,9 @@ from mflow.integrate.control import (
     warn_of_small,
 )  # fmt: skip
 from mflow.integrate.curvature import GROWTH
-from mflow.integrate.drive import Drive, give_partial
-from mflow.integrate.endings import few_digits, reached, with_doubts
-from mflow.integrate.history import FIRST_ROWS, Begun
+from mflow.integrate.drive import Drive
+from mflow.integrate.endings import few_digits, with_doubts
+from mflow.integrate.history import FIRST_ROWS, Begun, give_partial, reached
 from mflow.solvers.finite_jacobian import FiniteJacobian
 from mflow.stability.criterion import criterion_of, keeps_order
 from mflow.structures import load_tables
@@ -110,7 +110,7 @@ def begin_motion(
         ledger = Energies(run) if energy else None
         began = run.prepare() if ledger is None else ledger.keep()
         if began == 0:
-            if ledger is not None:
+            if ledger is not None and e is not None:
                 e[0] = ledger.now()
             rows.put(run)
         while began == status == 0 and run.t != t1:
@@ -119,8 +119,8 @@ def begin_motion(
         if began != 0 or status != 0 or (k > 1 and largest(run.y) > GROWTH):
             return drive()
         end, counts = (0, "finished", reached(t1, k, method.name), ()), problem.counters
-        path = t[: k + 1], *parts_of(y[: k + 1].reshape(k + 1, 3, start.size), supports.shape)
-        return motion_result(run, path, None if e is None else e[: k + 1], end, _evaluations(counts), 0, counts)
+        x, v, a = parts_of(y[: k + 1].reshape(k + 1, 3, start.size), supports.shape)
+        return motion_result(run, (t[: k + 1], x, v, a), None if e is None else e[: k + 1], end, _evaluations(counts), 0, counts)
     except BaseException as error:
         give_partial(drive(), error)
         raise
@@ -413,8 +413,8 @@ class Motion(Drive):
                 v_half = last_axis(v_half.reshape(len(v_half), *self.supports.shape))
         met: tuple[Any, Any, Any] = None, None, None
         if events:
-            whole = [[self._events_whole(y, which, at) for y, at in zip(events.y_events, events.t_events, strict=True)] for which in (0, 1)]
-            met = events.t_events, *whole
+            ends = [*zip(events.y_events, events.t_events, strict=True)]
+            met = events.t_events, [self._events_whole(y, 0, at) for y, at in ends], [self._events_whole(y, 1, at) for y, at in ends]
         end = status, reason, with_doubts(message, doubts) + (few and f"; {few}"), doubts
         energies, constrained = e if self.keeps_energy else None, (lam, drift, drift_v)
         out = motion_result(

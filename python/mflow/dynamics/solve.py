@@ -26,7 +26,8 @@ from mflow.dynamics.contact import Switches, switched
 from mflow.dynamics.forces import force_problem
 from mflow.dynamics.motion import Motion, begin_motion, keeps_energy
 from mflow.integrate.control import Event, Settings, check_events, check_span
-from mflow.integrate.drive import SHORT, follow
+from mflow.integrate.drive import follow
+from mflow.integrate.history import SHORT
 from mflow.solvers.finite_jacobian import finite_jacobian
 from mflow.structures.load_tables import bends
 from mflow.structures.loads import is_table, table_until
@@ -253,8 +254,9 @@ def solve_dynamics(
     supports.check_rest(speed)
     plain = (
         load is force is contacts is friction is fixed is constraints is constraints_jac is t_eval is events is callback is None
-        and rtol is atol is rtol_v is atol_v is first_step is max_step is min_step is max_steps is save_every is linear_solver is None
-        and checkpoint is checkpoint_every is resume is breaks is outputs is after is dfdx is dfdv is potential is solver is None
+        and rtol is atol is rtol_v is atol_v is first_step is max_step is min_step is max_steps is save_every is None
+        and checkpoint is resume is breaks is dfdx is dfdv is potential is solver is None
+        and checkpoint_every is None and outputs is None and after is None and linear_solver is None
         and inplace is velocity_free is dense_output is progress is False and isinstance(save, str) and save == "all"
         and type(dt) is float and extra == () and start.size <= SHORT and not matrices.is_function(damping)
     )  # fmt: skip
@@ -336,7 +338,8 @@ def _short(
 ) -> tuple[Any, DynamicsResult | None]:  # fmt: skip
     """The problem of a call that asks for steps alone, with its matrices, and the result where `begin_motion` takes it."""
     start = supports.place.reshape(supports.shape)
-    beside = structure_problem(supports, *body[:3], None, body[3], None, narrow=True)
+    mass, damping, stiffness, rayleigh = body
+    beside = structure_problem(supports, mass, damping, stiffness, None, rayleigh, None, narrow=True)
     short = None if supports.any else begin_motion(beside, span, start, speed, method, dt, supports, energy)
     return beside, follow(short) if isinstance(short, Motion) else short
 

@@ -18,12 +18,12 @@ from mflow.base.checks import OUTSIDE, Array
 from mflow.base.methods import Method
 from mflow.base.progress import Watcher
 from mflow.integrate.control import count_steps
-from mflow.integrate.history import History
 from mflow.stability import spectrum
 from mflow.stability.limits import stability_limit
 
 if TYPE_CHECKING:
     from mflow.course.past_limit import PastLimit
+    from mflow.integrate.history import History
 
 __all__ = [
     "CALLBACK",

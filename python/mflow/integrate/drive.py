@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,7 +23,7 @@ from mflow.base.methods import Method
 from mflow.base.progress import Progress, Watcher
 from mflow.base.result import IVPResult, Result, attach, pending
 from mflow.base.telling import tell
-from mflow.course.agenda import Agenda, agenda_of, steps_left
+from mflow.course.agenda import Agenda, OnAgenda, agenda_of
 from mflow.course.nonnegative import check_signs, left_words
 from mflow.course.outputs import add_outputs, check_outputs
 from mflow.course.signs import Walls, let_go, look_for_walls, shrunk, steps_between_looks
@@ -40,9 +39,8 @@ from mflow.integrate.curvature import (
     check_measurable,
     give_radius,
     stable_end,
-    takes_plain_steps,
 )
-from mflow.integrate.history import FIRST_ROWS, Begun, History, ivp_result, states_of
+from mflow.integrate.history import Begun, History, give_partial, ivp_result, reached
 from mflow.solvers.finite_jacobian import NotFiniteError
 from mflow.solvers.jacobian_doubt import Doubt
 from mflow.solvers.rest import at_rest
@@ -54,10 +52,8 @@ if TYPE_CHECKING:
     from mflow.course.poles import PoleAhead
     from mflow.course.steady import Rest
 
-__all__ = ["MANY_REJECTED", "SHORT", "Drive", "begin", "follow", "give_partial"]
+__all__ = ["Drive", "follow"]
 
-SHORT = 16  # numbers of a state whose first rows are not worth a copy
-MANY_REJECTED = 50  # steps, before a look for jumps of fun
 MAX_STEPS = 0x7FFFFF01  # the status where max_steps are taken
 # statuses of error control that no step was short enough for
 CANNOT = {stepper.NON_FINITE, stepper.RETRY_NON_FINITE, stepper.STEP_TOO_SMALL, stepper.SOLVE_FAILED, stepper.RETRY_SOLVE}
@@ -83,79 +79,7 @@ def follow(drive: Drive) -> Any:
         raise
 
 
-def give_partial(drive: Drive, error: BaseException) -> None:
-    """Gives an exception of a run what was computed before it."""
-    run = drive.run
-    reason, who = endings.raised_by(error)
-    message = f"{who}{type(error).__name__} at t = {run.t:g} after {run.k} steps" + (f": {error}" if str(error) else "")
-    note = f"in mflow.{drive.name}, in the step from t = {run.t:g} (step {run.k}); .partial_result holds all before"
-    make = partial(drive.result, -1, reason, message)  # after Ctrl-C it is put together when it is looked at
-    attach(error, partial(pending, drive.kind, make) if reason == "interrupted" else make, note)
-
-
-def begin(
-    equation: Problem,
-    span: tuple[float, float],
-    start: Array,
-    method: Method,
-    settings: tuple[Any, ...],
-    name: str,
-    symmetric: bool = False,
-) -> tuple[IVPResult | Drive, stepper.Run] | None:
-    """A run that is asked for its steps alone, and its result, where they are few and nothing speaks against them, or the `Drive` that goes
-    on with them, as most of what a short run costs is its objects. None where such a run needs more than steps.
-
-    settings : dt, rtol, atol and the further arguments of functions, of which dt is a number or None.
-    """
-    record, (t0, t1), (dt, rtol, atol, args) = method.record, span, settings
-    edge, tolerances, past, step, steps = stable_end(record) if dt is None else 0.0, (), None, math.nan, FIRST_ROWS
-    if dt is not None:
-        if not (rtol is atol is None and takes_plain_steps(record)):
-            return None
-        step = control.check_step(method, dt, t0, t1)
-        if (steps := control.count_steps(t0, t1, step)) >= FIRST_ROWS:
-            return None
-    elif edge == 0.0:
-        return None
-    else:
-        tolerances = control.tolerances_of_run(name, rtol, atol, start)
-    run = stepper.Run(record, equation, start, t0, step, method.numbers, control=bool(tolerances) and tolerances[0].size > 1)
-    if tolerances:
-        run.control(*tolerances)
-        run.look_for_stiffness(edge)
-        look_for_walls(run, abs(t1 - t0))
-        steps = min(endings.HELD, steps_between_looks(run)) - 1
-    else:
-        past = curvature.past_limit_of(run, method, start, symmetric)
-    y, t = np.empty((FIRST_ROWS, start.size)), np.empty(FIRST_ROWS)
-    rows = stepper.Rows(y, t, None, 1)
-    rows.put(run)
-    began = status = 0
-
-    def drive() -> Drive:
-        given = Settings(dt, rtol, atol, event_args=args, symmetric=symmetric)
-        return Drive(equation, span, start, method, given, name, Begun(run, rows, y, t, None, began, status, tolerances, past))
-
-    try:
-        if t0 != t1:
-            began = run.begin(t1) if tolerances else 0
-            while began == status == 0 and run.t != t1 and run.k < steps:
-                left = steps - run.k
-                status = run.adaptive(left, t1, rows, paced=True) if tolerances else run.fixed(left, t1, rows, paced=True)
-        k = run.k
-        if began != 0 or status != 0 or run.t != t1 or (past is not None and not past.is_quiet) or endings.few_digits(run, tolerances):
-            return drive(), run
-        if run.rejected[0] >= MANY_REJECTED or (past is not None and k > 1 and largest(run.y) > GROWTH):
-            return drive(), run
-        origin = equation, method, None if dt is None else step, symmetric
-        t, y = t[: k + 1], states_of(y[: k + 1], start.shape)
-        return ivp_result(run, t, y, 0, "finished", endings.reached(t1, k, method.name), (), origin), run
-    except BaseException as error:
-        give_partial(drive(), error)
-        raise
-
-
-class Drive:
+class Drive(OnAgenda):
     """One integration: its run, what it writes down, and the loop over its pieces.
 
     t_span : as `control.check_span` returns it. name : the function that its user called. begun : the run, if it is
@@ -281,7 +205,7 @@ class Drive:
                 look_for_walls(self.run, abs(self.t1 - self.t0))
         if s.first_step is not None:
             self.first = control.check_first_step(s.first_step, self.t0, self.t1)
-            self.run.set_first_step(self.first)
+            self.run.set_first_step(self.first or 0.0)
         if self.walled:
             self.every = steps_between_looks(self.run)
             if self.signs is not None:
@@ -381,74 +305,6 @@ class Drive:
             sign, goal = math.copysign(1.0, self.t1 - self.t0), self._goal()
             status = self.run.begin(goal, sign * min(self.first, abs(goal - self.t0)) if self.first else 0.0)
         return int(status)
-
-    def _goal(self) -> float:
-        """Where the run begins anew next, or ends."""
-        return self.t1 if self.agenda is None else self.agenda.goal
-
-    def _turn_to(self, t: float) -> None:
-        """The run stands at t, and goes on to the next time of its agenda."""
-        if self.agenda is not None and self.inside is not None:
-            self.agenda.move(t)
-            self._between(*self.agenda.side)
-
-    def _between(self, low: float, high: float) -> None:
-        """f and M(t) are asked between these times."""
-        if self.inside is not None:
-            self.inside.between(low, high)
-        if self.settings.algebraic is not None:
-            self.settings.algebraic.between(low, high)
-
-    def _cross(self) -> int:
-        """A new start at a time of the agenda, behind the doses there; the status."""
-        run, t, state = self.run, self.run.t, None
-        if self.agenda is None:
-            return 0
-        if self.agenda.doses_at(t):
-            status = self._finish_events() if self.events is not None else 0
-            if status != 0:
-                return status
-            state = self.agenda.dosed(t, run.y)
-            self.history.take_back(t)
-        self._turn_to(t)
-        self._forget()
-        if self.settings.project is not None:
-            before = run.y if state is None else state
-            behind = self.settings.project(t, before)
-            state = behind if state is not None or not np.array_equal(behind, before) else None
-            if state is not None:
-                self.history.take_back(t)
-        rows = self.history.room() if self.history.writes and (state is not None or self.both_sides) else None
-        status = int(run.jump(self.agenda.goal, state, None, rows))
-        if status == 0 and state is not None and self.events is not None:
-            status = self._act_on(int(self.events.jump_at(t, self._watched())))
-        return status
-
-    def _forget(self) -> None:
-        """The problem jumps: what it remembers of itself belongs to the other side."""
-
-    def _finish_events(self) -> int:
-        """Events that have arrived at exactly zero where the run stops to look: they count, and act. The status."""
-        run, events = self.run, self.events
-        if events is None:
-            return 0
-        return self._act_on(int(events.finish_at(run.t, self._watched())))
-
-    def _act_on(self, met: int) -> int:
-        """What events that were met where the run stands do there; the status."""
-        run, events = self.run, self.events
-        if met != core_events.ACT or events is None:
-            return int(stepper.EVENT) if met == core_events.STOP else met
-        status, state = events.act_at(run.t)
-        if status >= 0:
-            self.history.take_back(run.t)
-            behind = int(run.jump(self._goal(), *self._parts(state), self.history.room() if self.history.writes else None))
-            return behind if behind != 0 else int(stepper.EVENT) if status == core_events.STOP else 0
-        return int(status)
-
-    def _parts(self, state: Array) -> tuple[Array, Array | None]:
-        """What events see as the visible vectors of a run."""
-        return state, None
 
     def _piece(self) -> int:
         """Some steps, and what has its turn after them."""
@@ -571,20 +427,6 @@ class Drive:
             status = walls.look(0 if status == stepper.WALL_DUE else status, goal, self.first or 0.0, self.events)
         return status
 
-    def _steps_to_goal(self, count: int, rows: stepper.Rows | None) -> int:
-        """Up to `count` steps where the run may begin anew on its way."""
-        run, goal = self.run, self._goal()
-        if self.mode == "adaptive":
-            status = self._adaptive(count, goal, rows)
-        else:
-            left = steps_left(run, goal, self.step)
-            count = min(count, left)
-            status = run.fixed(count, goal if count == left else math.nan, rows, paced=True)
-            status = 0 if status == stepper.ACTED else status
-        if status == 0 and run.t == goal and self.agenda is not None and (goal != self.t1 or self.agenda.doses_at(goal)):
-            status = self._cross()
-        return status
-
     def _tell_stiff(self) -> None:
         """Warns, once, where so many steps are held at the stability limit that an implicit method would be the better one."""
         if text := self._aside(endings.held_words, self.run, self.method, self.t1):
@@ -635,7 +477,7 @@ class Drive:
                 tell(f"{self.name}: {text}")
         if status == 0:
             name = method.name if self.legs is None else f"auto: {self.legs.words}"
-            message = endings.reached(self.t1, run.k, name)
+            message = reached(self.t1, run.k, name)
             message += at_rest(run, self.settings.symmetric) if math.isinf(self.step) else self._notes()
             return self.result(0, "finished", message)
         where = f"at t = {run.t:g} after {run.k} steps"
@@ -684,7 +526,7 @@ class Drive:
     @property
     def doubts(self) -> tuple[str, ...]:
         """What speaks against a run that goes on or has finished, in words."""
-        if self.doubt is self.past is self.auto is self.walls is None and not self.growth:
+        if self.past is None and self.doubt is None and self.auto is None and self.walls is None and not self.growth:
             return ()
         looked = self.doubt and self.doubt.text, self.past and self.past.text, self.auto and self.auto.doubt, self.walls and self.walls.text
         said = [text for text in looked if text and text not in self.growth]

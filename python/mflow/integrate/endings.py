@@ -45,7 +45,6 @@ __all__ = [
     "of_events",
     "preparing",
     "raised_by",
-    "reached",
     "stiff_words",
     "with_doubts",
 ]
@@ -380,12 +379,10 @@ def of_events(events: core_events.Events, status: int, where: str, switches: Any
 
 def few_digits(run: stepper.Run, tolerances: tuple[Array, ...]) -> str:
     """Words, where slopes carry fewer digits than rtol, the first of the tolerances of error control, asks for; "" otherwise."""
-    if not tolerances:
-        return ""
     problem: Any = run.problem  # of a motion one that counts its force
     callback = problem.callback
     bits = getattr(problem if callback is None else callback, "bits", 0)
-    digits = slope_digits(bits) if bits else None
+    digits = slope_digits(bits) if tolerances and bits else None
     if digits is None or not (least := float(np.min(tolerances[0]))) < FINE * digits.eps:
         return ""
     if (run.nfev if callback is not None else problem.counters["nfev"]) <= SEEN:
@@ -397,11 +394,6 @@ def few_digits(run: stepper.Run, tolerances: tuple[Array, ...]) -> str:
 def most_stages() -> str:
     """Of a method whose stages are set at run time, in words."""
     return f"{stepper.MOST_STAGES:_}".replace("_", " ")
-
-
-def reached(t_end: float, steps: int, name: str) -> str:
-    """Of a run that was finished, in words."""
-    return f"reached t = {t_end:g} in {steps} steps of {name}"
 
 
 def with_doubts(message: str, doubts: tuple[str, ...]) -> str:

@@ -22,8 +22,9 @@ from mflow.base.progress import ask, reason_of
 from mflow.base.result import IVPResult, attach
 from mflow.base.telling import tell
 from mflow.integrate.control import MANY, RTOL, Settings, check_span, count_steps, kept_every
-from mflow.integrate.drive import SHORT, Drive, begin, follow
+from mflow.integrate.drive import Drive, follow
 from mflow.integrate.endings import preparing
+from mflow.integrate.history import SHORT, begin
 from mflow.integrate.stepper import Stepper
 from mflow.optim.effective import never_negative
 from mflow.saving.saved_run import NOT_CONTROLLED
@@ -119,9 +120,10 @@ def gradient_flow(
         and (dt is None or type(dt) is float) and not asks_for_auto(method)
     ):  # fmt: skip
         chosen_method, equation = as_method(method, {}), problem.objective_problem(None, grad, start.shape, args, None)
-        short = begin(equation, check_span((0.0, t_end), dt), start, chosen_method, (dt, None, None, as_tuple(args)), "gradient_flow", True)
+        asked = dt, None, None, args
+        short = begin(Drive, equation, check_span((0.0, t_end), dt), start, chosen_method, asked, "gradient_flow", True)
         if short is not None:
-            result = short[0] if type(short[0]) is IVPResult else follow(short[0])
+            result: IVPResult = short[0] if isinstance(short[0], IVPResult) else follow(short[0])
             return result if dt is None else _told_of_rise(result, short[1], start, t_end, dt, chosen_method)
     given: dict[str, Any] = dict(options)
     pair, parameters = None, {k: v for k, v in given.items() if k not in SETTINGS and k not in SOLVING}
@@ -153,7 +155,7 @@ def gradient_flow(
         **{k: v for k, v in given.items() if k in SETTINGS},
     )  # fmt: skip
     drive = asked_by(hess, Drive(equation, check_span((0.0, t_end), dt), start, chosen_method, settings, "gradient_flow"))
-    result: IVPResult = follow(drive)
+    result = follow(drive)
     if drive.mode in ("fixed", "given"):
         return _told_of_rise(result, drive.run, start, t_end, drive.step, chosen_method)
     return result

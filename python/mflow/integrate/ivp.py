@@ -18,8 +18,9 @@ from mflow.base.result import IVPResult, pending
 from mflow.base.telling import tell, tell_of_order
 from mflow.base.threads import shared_among
 from mflow.integrate.control import RTOL, Event, Settings, check_span, default_method, listed_events, sizes_of
-from mflow.integrate.drive import MANY_REJECTED, SHORT, Drive, begin, follow
+from mflow.integrate.drive import Drive, follow
 from mflow.integrate.endings import preparing
+from mflow.integrate.history import MANY_REJECTED, SHORT, begin
 from mflow.problems.time_derivative import time_derivative
 from mflow.problems.vectorized import columns_of
 from mflow.solvers import nonlinear
@@ -292,9 +293,9 @@ def solve_ivp(
         and isinstance(save, str) and isinstance(consistent, str) and save == "all" and consistent == "project"
         and vectorized is elementwise is dense_output is progress is exclude_algebraic is False
         and start.size <= SHORT and (dt is None or type(dt) is float)
-        and (short := _short(fun, t_span, start, method, (dt, rtol, atol, as_tuple(args)), inplace, parameters)) is not None
+        and (short := _short(fun, t_span, start, method, (dt, rtol, atol, args), inplace, parameters)) is not None
     ):  # fmt: skip
-        return short[0] if type(short[0]) is IVPResult else _told(follow(short[0]), short[0])
+        return short if isinstance(short, IVPResult) else _told(follow(short), short)
     extra, columns, pair, asked = as_tuple(args), None, None, {}
     if asks_for_auto(method):
         from mflow.course.legs import pair_for
@@ -344,16 +345,18 @@ def solve_ivp(
 
 def _short(
     fun: Any, t_span: Sequence[float], start: Array, method: Any, settings: tuple[Any, ...], inplace: bool, parameters: Any
-) -> tuple[IVPResult | Drive, Any] | None:
+) -> IVPResult | Drive | None:
     """What `begin` makes of a call that asks for steps alone. settings : as there."""
-    if asks_for_auto(method) or getattr(fun, "breaks", None) is not None:
+    if (method is not None and asks_for_auto(method)) or getattr(fun, "breaks", None) is not None:
         return None
-    _known(method, parameters)
+    if parameters:
+        _known(method, parameters)
     chosen_method = as_method(default_method(settings[0]) if method is None else method, parameters)
     if chosen_method.is_implicit:
         return None
     equation = problem.rhs_problem(fun, start.shape, settings[3], inplace)
-    return begin(equation, check_span(t_span, settings[0]), start, chosen_method, settings, "solve_ivp")
+    begun = begin(Drive, equation, check_span(t_span, settings[0]), start, chosen_method, settings, "solve_ivp")
+    return None if begun is None else begun[0]
 
 
 def _told(result: IVPResult, drive: Drive) -> IVPResult:
