@@ -98,7 +98,7 @@ def begin_motion(
         return None
     energy = keeps_energy(energy, problem)
     run = stepper.Run(record, problem, start, t0, step, method.numbers, v0=speed)
-    y, t, e = np.empty((FIRST_ROWS, 3 * start.size)), np.empty(FIRST_ROWS), np.full((FIRST_ROWS, 6), math.nan) if energy else None
+    y, t, e = np.empty((steps + 1, 3 * start.size)), np.empty(steps + 1), np.full((steps + 1, 6), math.nan) if energy else None
     rows = stepper.Rows(y, t, None, 1, None, None, e)
     began = status = 0
 

@@ -355,7 +355,7 @@ def begin(
         steps = min(endings.HELD, steps_between_looks(run)) - 1
     else:
         past = past_limit_of(run, method, start, symmetric)
-    y, t = np.empty((FIRST_ROWS, start.size)), np.empty(FIRST_ROWS)
+    y, t = np.empty((steps + 1, start.size)), np.empty(steps + 1)
     rows = stepper.Rows(y, t, None, 1)
     rows.put(run)
     began = status = 0
