@@ -85,8 +85,8 @@ def begin_motion(
     beside: tuple[Any, Any], span: tuple[float, float], start: Array, speed: Array, method: Method, dt: float, supports: Supports,
     energy: bool | None,
 ) -> DynamicsResult | Motion | None:  # fmt: skip
-    """A motion of matrices without a load that is asked for its steps alone, as `mflow.integrate.drive.begin` has it of y' = f: its result,
-    where the steps are few, else the `Motion` that goes on with them. None where the method or its steps have to be looked at.
+    """A motion of matrices without a load that is asked for its steps alone, as `mflow.integrate.history.begin` has it of y' = f: its
+    result, where the steps are few, else the `Motion` that goes on with them. None where the method or its steps have to be looked at.
 
     beside : the problem, and (n, M, C, K).
     """
