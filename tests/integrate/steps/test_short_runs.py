@@ -10,6 +10,7 @@ import pytest
 from scipy.integrate import solve_ivp as by_scipy
 
 import mflow
+import mflow.dynamics.solve
 import mflow.integrate.flow
 import mflow.integrate.ivp
 from mflow.dynamics.motion import takes_few_looks
@@ -177,6 +178,36 @@ def test_words_of_stiffness_do_not_depend_on_where_a_run_is_cut(method):
     found, _, words = told(mflow.solve_ivp, fun, span, y0, method)
     assert found.reason == "finished"
     assert [category for category, _ in words] == [mflow.StiffnessWarning]
+
+
+CALLS = {
+    "under error control": (mflow.solve_ivp, lambda *at: -at[-1], (0.0, 1.0), [1.0, 2.0], "dopri5"),
+    "fixed steps": (mflow.solve_ivp, lambda *at: -at[-1], (0.0, 1.0), [1.0, 2.0], "rk4", 0.4),
+    "a flow": (mflow.gradient_flow, lambda *at: at[-1], [1.0, 2.0], 1.0, "euler", 0.25),
+}
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_ctrl_c_in_any_evaluation_leaves_the_same(name):
+    """One more than those of the steps is of the look at whether a flow climbs."""
+    run, fun, *given = CALLS[name]
+    fixed = {} if name == "under error control" else {"dt": given.pop()}
+    for last in range(1, 18):
+        reasons = []
+        for more in ({}, LONG):
+            asked = []
+
+            def until(*at, asked=asked, last=last):
+                asked.append(at)
+                if len(asked) == last:
+                    raise KeyboardInterrupt
+                return fun(*at)
+
+            found, ended, words = told(run, until, *given, **fixed, **more)
+            reasons.append((found.reason, found.message, found.nfev, found.ncheck, found.t.tolist(), found.y.tolist(), ended, words))
+            assert (ended is None) == (len(asked) < last)
+            assert found.reason == ("finished" if ended is None else "interrupted")
+        assert reasons[0] == reasons[1]
 
 
 def test_an_exception_on_the_way_takes_what_was_computed_along():
