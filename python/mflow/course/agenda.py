@@ -11,10 +11,13 @@ import math
 from typing import Any, NamedTuple
 
 import numpy as np
+from mflow_core.events import events as core_events
+from mflow_core.problems.inside import Inside
+from mflow_core.stepping import stepper
 
 from mflow.base.checks import Array, check_number, real_array, shown
 
-__all__ = ["ROUNDING", "Agenda", "Dose", "agenda_of", "check_breaks", "check_doses", "count_steps", "grid_misfit", "steps_left"]
+__all__ = ["ROUNDING", "Agenda", "Dose", "OnAgenda", "agenda_of", "check_breaks", "check_doses", "count_steps", "grid_misfit", "steps_left"]
 
 ROUNDING_OF_TIMES = 4.5e-16  # of both times: what the core takes for the end of a grid
 ROUNDING = 1e-12  # a remainder this small against the whole span is no step of its own
@@ -176,3 +179,108 @@ def count_steps(t0: float, t1: float, step: float) -> int:
         return 1
     lost = ROUNDING_OF_TIMES * (abs(t0) + abs(t1)) / abs(step)  # far from 0: no step is as short as rounding of t, where the core lands
     return max(1, math.ceil((t1 - t0) / step * (1.0 - ROUNDING) - min(lost, 0.5)))
+
+
+class OnAgenda:
+    """What a driver does at the times of its agenda, and at events that act: it begins anew behind them."""
+
+    both_sides = False  # whether a break alone leaves two rows: what a row holds may jump there
+    agenda: Agenda | None = None
+    events: core_events.Events | None = None
+    inside: Inside | None = None
+    run: stepper.Run
+    history: Any
+    settings: Any
+    mode: str
+    step: float
+    t1: float
+
+    def _watched(self) -> Array:
+        """The state as events see it."""
+        raise NotImplementedError
+
+    def _adaptive(self, count: int, goal: float, rows: Any) -> int:
+        """Up to `count` steps under error control."""
+        raise NotImplementedError
+
+    def _goal(self) -> float:
+        """Where the run begins anew next, or ends."""
+        return self.t1 if self.agenda is None else self.agenda.goal
+
+    def _turn_to(self, t: float) -> None:
+        """The run stands at t, and goes on to the next time of its agenda."""
+        if self.agenda is not None and self.inside is not None:
+            self.agenda.move(t)
+            self._between(*self.agenda.side)
+
+    def _between(self, low: float, high: float) -> None:
+        """f and M(t) are asked between these times."""
+        if self.inside is not None:
+            self.inside.between(low, high)
+        if self.settings.algebraic is not None:
+            self.settings.algebraic.between(low, high)
+
+    def _cross(self) -> int:
+        """A new start at a time of the agenda, behind the doses there; the status."""
+        run, t, state = self.run, self.run.t, None
+        if self.agenda is None:
+            return 0
+        if self.agenda.doses_at(t):
+            status = self._finish_events() if self.events is not None else 0
+            if status != 0:
+                return status
+            state = self.agenda.dosed(t, run.y)
+            self.history.take_back(t)
+        self._turn_to(t)
+        self._forget()
+        if self.settings.project is not None:
+            before = run.y if state is None else state
+            behind = self.settings.project(t, before)
+            state = behind if state is not None or not np.array_equal(behind, before) else None
+            if state is not None:
+                self.history.take_back(t)
+        rows = self.history.room() if self.history.writes and (state is not None or self.both_sides) else None
+        status = int(run.jump(self.agenda.goal, state, None, rows))
+        if status == 0 and state is not None and self.events is not None:
+            status = self._act_on(int(self.events.jump_at(t, self._watched())))
+        return status
+
+    def _forget(self) -> None:
+        """The problem jumps: what it remembers of itself belongs to the other side."""
+
+    def _finish_events(self) -> int:
+        """Events that have arrived at exactly zero where the run stops to look: they count, and act. The status."""
+        run, events = self.run, self.events
+        if events is None:
+            return 0
+        return self._act_on(int(events.finish_at(run.t, self._watched())))
+
+    def _act_on(self, met: int) -> int:
+        """What events that were met where the run stands do there; the status."""
+        run, events = self.run, self.events
+        if met != core_events.ACT or events is None:
+            return int(stepper.EVENT) if met == core_events.STOP else met
+        status, state = events.act_at(run.t)
+        if status >= 0:
+            self.history.take_back(run.t)
+            behind = int(run.jump(self._goal(), *self._parts(state), self.history.room() if self.history.writes else None))
+            return behind if behind != 0 else int(stepper.EVENT) if status == core_events.STOP else 0
+        return int(status)
+
+    def _parts(self, state: Array) -> tuple[Array, Array | None]:
+        """What events see as the visible vectors of a run."""
+        return state, None
+
+    def _steps_to_goal(self, count: int, rows: stepper.Rows | None) -> int:
+        """Up to `count` steps where the run may begin anew on its way."""
+        run, goal = self.run, self._goal()
+        if self.mode == "adaptive":
+            status = self._adaptive(count, goal, rows)
+        else:
+            left = steps_left(run, goal, self.step)
+            count = min(count, left)
+            status = run.fixed(count, goal if count == left else math.nan, rows, paced=True)
+            status = 0 if status == stepper.ACTED else status
+        if status == 0 and run.t == goal and self.agenda is not None and (goal != self.t1 or self.agenda.doses_at(goal)):
+            status = self._cross()
+        return status

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, TypeVar
 
 import numpy as np
@@ -64,18 +64,29 @@ class PastLimit:
 
     def __init__(self, run: stepper.Run, method: Method, start: Array, symmetric: bool = False) -> None:
         self.run, self.method, self.symmetric, self.watch, self.due = run, method, symmetric, past.Past(run), past.DUE
-        self.until = past.UNTIL
-        self.start, self.judge = start, Judge(method, start, symmetric)
+        self.until, self.start = past.UNTIL, start
 
     @classmethod
     def of(cls, run: stepper.Run, method: Method, start: Array, symmetric: bool = False) -> PastLimit | None:
         """None for methods that have no such limit, or that measure the Jacobian themselves."""
-        return cls(run, method, start, symmetric) if has_limit(method) else None
+        return cls(run, method, start, symmetric) if has_limit(method.record) else None
+
+    @cached_property
+    def judge(self) -> Judge:
+        """What measures around single steps."""
+        return Judge(self.method, self.start, self.symmetric)
 
     @property
     def inside(self) -> bool | None:
         """Whether the last eigenvalues that were measured are all within the limit; None where there are none."""
         return self.judge.inside
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether `finish` would look at nothing, and say nothing."""
+        if self.text or self.first is not None or self.watch.start is not None:
+            return False
+        return not self.watch.outgrows(self.start, TENFOLD)
 
     def begin(self) -> None:
         """The run has been moved: later slopes are not compared with those before."""

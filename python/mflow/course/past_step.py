@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -9,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from mflow_core.arithmetic.starts import largest
 from mflow_core.problems.problem import rhs_problem
+from mflow_core.registry import MethodRecord
 from mflow_core.stepping import stepper
 from mflow_core.stepping.watch.past import UNTIL
 
@@ -191,9 +193,10 @@ def affordable(spent: int, evaluations: int) -> bool:
     return spent <= max(CHEAP, SHARE * evaluations)
 
 
-def has_limit(method: Method) -> bool:
+@functools.cache
+def has_limit(record: MethodRecord) -> bool:
     """Whether fixed steps of the method have a limit that looks in passing can tell of: none of it measures the Jacobian itself."""
-    return "linear" in method.flags and not method.flags & {"implicit", "multistep", "needs_rho", "second_order"}
+    return "linear" in record.flags and not record.flags & {"implicit", "multistep", "needs_rho", "second_order"}
 
 
 def look_back(method: Method, slope: Callable[[float, Array], Array], start: Array, seen: Seen) -> tuple[str, int]:

@@ -31,10 +31,9 @@ from mflow_core.stepping import stepper
 from numpy.typing import NDArray
 
 from mflow.base.checks import Array, check_number, check_whole, shown
-from mflow.base.methods import Method
 from mflow.course.jumps import TO_ANY, is_jump, is_line, is_singular, root_of
 
-__all__ = ["Walls", "let_go", "look_for_walls", "shrunk", "steps_between_looks", "walls_of"]
+__all__ = ["Walls", "let_go", "look_for_walls", "shrunk", "steps_between_looks"]
 
 NEXT_TO = 64.0  # of what it falls by in the shortest step that was tried
 ASKED = 256  # evaluations in search of components
@@ -92,7 +91,6 @@ class Walls:
         self.slid: dict[Wall, int] = {}  # those along which a component slides or has slid, each how many times
         self.sliding: dict[int, Any] = {}  # what makes components slide, those of `slides` and those that did so before
         self.left_at = np.nan  # the time when a component was last led on from where it rested
-        look_for_walls(run, span)
 
     def look(self, status: int, goal: float, first_step: float, events: Any = None) -> int:
         """Begins anew behind the walls that are here, if there are any, on the way to `goal`; the status of that, or the one that is given.
@@ -577,11 +575,6 @@ def steps_between_looks(run: Any) -> int:
 def shrunk(span: float) -> float:
     """The length of steps below which a pole in time is looked for."""
     return SHRUNK * span if span < np.inf else 0.0
-
-
-def walls_of(run: Any, method: Method, mass: Any, rtol: Array, atol: Array, known: NDArray[np.int64] | None, span: float) -> Walls | None:
-    """Those of a run under error control; None where nobody looks, for M y' = f and motion."""
-    return None if mass is not None or "second_order" in method.flags else Walls(run, rtol, atol, known, span)
 
 
 def let_go(inside: Inside | None, walls: Walls | None) -> None:

@@ -11,7 +11,7 @@ from mflow_core.stepping.energy.energies import Energies
 
 from mflow.base.checks import Array
 from mflow.integrate.dense import DenseOutput
-from mflow.integrate.history import History, kept_rows
+from mflow.integrate.history import Begun, History, kept_rows
 from mflow.saving.savefile import numbers_of
 from mflow.structures.supports import Supports
 
@@ -56,6 +56,13 @@ class MotionHistory(History):
         if not self.waits:
             self.e[self.rows.count] = self._energy()
         super()._put()
+
+    def go_on(self, begun: Begun) -> None:
+        """With what there is of a run that has begun, and its energies."""
+        super().go_on(begun)
+        self.waits = begun.began != 0
+        if begun.energies is not None:
+            self.e = begun.energies
 
     def begin(self) -> None:
         """The first row, now that the acceleration is there."""

@@ -141,14 +141,17 @@ class StepLimit:
             return ""
         return self._exceeded(step, limit, known) if known.kind(self.method) == "limit" or abs(step) > limit else ""
 
+    @property
+    def looks_along(self) -> bool:
+        """Whether `along` has something to look at: a force alone."""
+        return self.matrices is None and self.switches is None and not isinstance(self.problem, (Structure, Constrained))
+
     def along(self, step: float, t: Array, x: Array, v: Array, a: Array) -> str:
         """The words about steps of a force that were past the limit on the way, where nothing overflows, or "". x, v, a : (m, n), at the
         times t that were kept. Some steps over which the force is steepest, by what was kept, are asked for their frequency, and whether
         steps from there lead elsewhere than shorter ones. Where few states were kept of a motion that has grown, the first steps are taken
         once more."""
         method = self.method
-        if isinstance(self.problem, (Structure, Constrained)) or not (self.matrices is None and self.switches is None):
-            return ""
         if criterion_of(method).always or not np.all(np.isfinite([x, a])):
             return ""
         x, v, a = (np.ascontiguousarray(part) for part in (x, v, a))

@@ -5,19 +5,21 @@ Degrees of freedom that are fixed are no part of the run: `Supports` takes them 
 
 from __future__ import annotations
 
+import functools
 import math
 import zlib
+from functools import partial
 from typing import Any
 
 import numpy as np
-from mflow_core.arithmetic.starts import parts_of
+from mflow_core.arithmetic.starts import largest, parts_of
 from mflow_core.dynamics.constrained import Constrained
 from mflow_core.events import events as core_events
 from mflow_core.problems.problem import Problem
 from mflow_core.stepping import stepper
 from mflow_core.stepping.energy.energies import Energies
 
-from mflow.base.checks import Array
+from mflow.base.checks import Array, check_flags
 from mflow.base.methods import Method
 from mflow.base.result import COLUMNS, DynamicsResult, EnergyResult, last_axis, pending
 from mflow.base.telling import tell
@@ -28,15 +30,27 @@ from mflow.dynamics.endings import MotionEnding
 from mflow.dynamics.history import MotionHistory
 from mflow.dynamics.limits import StepLimit
 from mflow.integrate.checkpoint import Checkpoints
-from mflow.integrate.control import ATOL, RTOL, Settings, check_min_step, check_tolerances, resolved, warn_of_small
+from mflow.integrate.control import (
+    ATOL,
+    RTOL,
+    Settings,
+    check_min_step,
+    check_step,
+    check_tolerances,
+    count_steps,
+    resolved,
+    warn_of_small,
+)  # fmt: skip
+from mflow.integrate.curvature import GROWTH
 from mflow.integrate.drive import Drive
 from mflow.integrate.endings import few_digits, with_doubts
+from mflow.integrate.history import FIRST_ROWS, Begun, give_partial, reached
 from mflow.solvers.finite_jacobian import FiniteJacobian
-from mflow.stability.criterion import keeps_order
+from mflow.stability.criterion import criterion_of, keeps_order
 from mflow.structures import load_tables
 from mflow.structures.supports import Supports
 
-__all__ = ["Motion"]
+__all__ = ["Motion", "begin_motion", "keeps_energy"]
 
 
 SHORTEST = 64.0  # units in the last place of t: a step in which a slip is looked for
@@ -45,6 +59,96 @@ SHORTEST = 64.0  # units in the last place of t: a step in which a slip is looke
 def _evaluations(counts: dict[str, Any]) -> int:
     """Of the force, or of the load."""
     return int(counts["nfev"] if "nfev" in counts else counts.get("nload", 0))
+
+
+def motion_result(
+    run: stepper.Run, path: tuple[Array, Array, Array, Array], energies: Array | None, end: tuple[int, str, str, tuple[str, ...]],
+    nfev: int, checks: int, counts: dict[str, Any], sols: tuple[Any, Any] = (None, None), met: tuple[Any, Any, Any] = (None, None, None),
+    half: tuple[Any, Any] = (None, None), constrained: tuple[Any, Any, Any] = (None, None, None),
+) -> DynamicsResult:  # fmt: skip
+    """The result of a motion. path : t, x, v and a. end : status, reason, message and doubts. met : t, x and v of events."""
+    (t, x, v, a), (status, reason, message, doubts) = path, end
+    energy = None if energies is None else pending(EnergyResult, partial(_energy_result, energies))
+    return DynamicsResult(
+        t=t, x=x, v=v, a=a, energy=energy, sol=sols[0], sol_v=sols[1], t_events=met[0], x_events=met[1], v_events=met[2],
+        v_half=half[1], t_half=half[0], multipliers=constrained[0], drift=constrained[1], drift_v=constrained[2],
+        nfev=nfev, ncheck=checks, nsolve=run.nsolve, njev=counts.get("njev", 0), nlu=counts["nlu"], nsteps=run.k, nrejected=run.rejected[0],
+        status=status, reason=reason, message=message, doubts=doubts, success=status >= 0,
+    )  # fmt: skip
+
+
+def _energy_result(energies: Array) -> EnergyResult:
+    return EnergyResult(zip(COLUMNS, energies.T, strict=True))
+
+
+def begin_motion(
+    beside: tuple[Any, Any], span: tuple[float, float], start: Array, speed: Array, method: Method, dt: float, supports: Supports,
+    energy: bool | None,
+) -> DynamicsResult | Motion | None:  # fmt: skip
+    """A motion of matrices without a load that is asked for its steps alone, as `mflow.integrate.history.begin` has it of y' = f: its
+    result, where the steps are few, else the `Motion` that goes on with them. None where the method or its steps have to be looked at.
+
+    beside : the problem, and (n, M, C, K).
+    """
+    record, (t0, t1), (problem, matrices) = method.record, span, beside
+    if t0 == t1 or not takes_few_looks(method):
+        return None
+    step = check_step(method, dt, t0, t1)
+    if (steps := count_steps(t0, t1, step)) >= FIRST_ROWS:
+        return None
+    energy = keeps_energy(energy, problem)
+    run = stepper.Run(record, problem, start, t0, step, method.numbers, v0=speed)
+    y, t, e = np.empty((steps + 1, 3 * start.size)), np.empty(steps + 1), np.full((steps + 1, 6), math.nan) if energy else None
+    rows = stepper.Rows(y, t, None, 1, None, None, e)
+    began = status = 0
+
+    def drive() -> Motion:
+        given, begun = Settings(dt), Begun(run, rows, y, t, e, began, status)
+        return Motion(problem, span, start, speed, method, given, supports=supports, energy=energy, matrices=matrices, begun=begun)
+
+    try:
+        ledger = Energies(run) if energy else None
+        began = run.prepare() if ledger is None else ledger.keep()
+        if began == 0:
+            if ledger is not None and e is not None:
+                e[0] = ledger.now()
+            rows.put(run)
+        while began == status == 0 and run.t != t1:
+            status = run.fixed(steps - run.k, t1, rows, paced=True)
+        k = run.k
+        if began != 0 or status != 0 or (k > 1 and largest(run.y) > GROWTH):
+            return drive()
+        end, counts = (0, "finished", reached(t1, k, method.name), ()), problem.counters
+        x, v, a = parts_of(y[: k + 1].reshape(k + 1, 3, start.size), supports.shape)
+        return motion_result(run, (t[: k + 1], x, v, a), None if e is None else e[: k + 1], end, _evaluations(counts), 0, counts)
+    except BaseException as error:
+        give_partial(drive(), error)
+        raise
+
+
+def keeps_energy(energy: bool | None, problem: Any) -> bool:
+    """Whether the ledger is kept: where energies exist, if the user does not say."""
+    if energy is not None:
+        check_flags(energy=energy)
+    exists = bool(getattr(problem, "symmetric", True))
+    if energy and not exists:
+        raise ValueError("energy: the stiffness is not symmetric, so it has no potential and no ledger can be kept: omit energy")
+    if energy is None and not exists:
+        tell(
+            "stiffness: it differs from its transpose, so that it has no potential and no energy ledger is kept; the stiffness of a "
+            "structure is symmetric: look for a wrong entry, or say by energy=False that it is meant",
+            UserWarning,
+        )
+    return exists if energy is None else bool(energy)
+
+
+@functools.lru_cache(maxsize=256)
+def takes_few_looks(method: Method) -> bool:
+    """Whether nothing is to be said of fixed steps of a method, whatever the matrices."""
+    record = method.record
+    if "second_order" not in record.flags or "v(1/2)" in record.formula:
+        return False
+    return criterion_of(method).always and keeps_order(method)
 
 
 class Motion(Drive):
@@ -74,6 +178,7 @@ class Motion(Drive):
         velocity_free: bool = False,
         facts: dict[str, Any] | None = None,
         switches: Switches | None = None,
+        begun: Begun | None = None,
     ) -> None:
         self.v0, self.supports, self.keeps_energy, self.problem_facts = v0, supports, energy, facts or {}
         self.method, self.switches = method, switches
@@ -89,7 +194,7 @@ class Motion(Drive):
         elif hasattr(settings.dt, "bound"):  # SymmetricSteps, which few programs load
             self._check_method()
             settings.dt = settings.dt.bound(method, lambda: self.run.grid[0])
-        super().__init__(problem, t_span, start, method, settings, "solve_dynamics")
+        super().__init__(problem, t_span, start, method, settings, "solve_dynamics", begun)
 
     def take_tangents(self, tangents: tuple[Any, ...]) -> None:
         """Of a nonlinear force; the user's own know of the run from here on."""
@@ -116,9 +221,12 @@ class Motion(Drive):
         return tuple(four)
 
     def _make_run(self, step: float, dense: bool, controlled: bool) -> stepper.Run:
-        vector = controlled and self.tolerances[0].size > 1
-        record, values = self.method.record, self.method.numbers
-        run = stepper.Run(record, self.problem, self.start, self.t0, step, values, dense=dense, control=vector, v0=self.v0)
+        if self.begun is not None:
+            run = self.begun.run
+        else:
+            vector = controlled and self.tolerances[0].size > 1
+            record, values = self.method.record, self.method.numbers
+            run = stepper.Run(record, self.problem, self.start, self.t0, step, values, dense=dense, control=vector, v0=self.v0)
         self.limit.watch(run, self.t0)
         return run
 
@@ -294,26 +402,23 @@ class Motion(Drive):
             rows[:, 2], lam, drift, drift_v = what_constraints_did(self.problem, self.supports, t, rows[:, 0], rows[:, 1])
         x, v, a = parts_of(np.ascontiguousarray(rows), self.supports.shape)
         if self.mode == "fixed" and self.t0 != self.t1:
-            self._look_past(t, rows[:, :, self.supports.free], reason)
+            self._look_past(t, rows, reason)
         if self.by_limit and reason == "finished":
             self._look_for_turns(x, v, a)
-        energy = pending(EnergyResult, lambda: EnergyResult(zip(COLUMNS, e.T, strict=True))) if self.keeps_energy else None
         few, doubts, t_half, v_half = few_digits(run, self.tolerances), self.doubts, None, None
         one_grid = self.agenda is None and not (events and events.acts)
         if "v(1/2)" in self.method.record.formula and self.mode == "fixed" and one_grid:  # the method's own formula has half steps
             t_half, v_half = self.history.half_steps(self.t1, self.step, self.steps, self.supports)
             if v_half is not None:
                 v_half = last_axis(v_half.reshape(len(v_half), *self.supports.shape))
-        out = DynamicsResult(
-            t=t, x=x, v=v, a=a, energy=energy, sol=sol, sol_v=sol_v,
-            t_events=events.t_events if events else None,
-            x_events=[self._events_whole(y, 0, at) for y, at in zip(events.y_events, events.t_events, strict=True)] if events else None,
-            v_events=[self._events_whole(y, 1, at) for y, at in zip(events.y_events, events.t_events, strict=True)] if events else None,
-            v_half=v_half, t_half=t_half,
-            multipliers=lam, drift=drift, drift_v=drift_v,
-            nfev=nfev, ncheck=self.checks, nsolve=run.nsolve, njev=counts.get("njev", 0), nlu=counts["nlu"],
-            nsteps=run.k, nrejected=run.rejected[0],
-            status=status, reason=reason, message=with_doubts(message, doubts) + (few and f"; {few}"), doubts=doubts, success=status >= 0,
+        met: tuple[Any, Any, Any] = None, None, None
+        if events:
+            ends = [*zip(events.y_events, events.t_events, strict=True)]
+            met = events.t_events, [self._events_whole(y, 0, at) for y, at in ends], [self._events_whole(y, 1, at) for y, at in ends]
+        end = status, reason, with_doubts(message, doubts) + (few and f"; {few}"), doubts
+        energies, constrained = e if self.keeps_energy else None, (lam, drift, drift_v)
+        out = motion_result(
+            run, (t, x, v, a), energies, end, nfev, self.checks, counts, (sol, sol_v), met, (t_half, v_half), constrained
         )  # fmt: skip
         if events is not None and events.acts:
             out["x_after"] = [self._events_whole(y, 0, at) for y, at in zip(events.y_after, events.t_events, strict=True)]
@@ -326,8 +431,8 @@ class Motion(Drive):
 
     def _look_past(self, t: Array, rows: Array, reason: str) -> None:
         """Warns where a run that was finished, and not warned of at its start, had steps past the limit."""
-        if reason == "finished" and not self.warned:
-            before = self.evaluations
+        if reason == "finished" and not self.warned and self.limit.looks_along:
+            before, rows = self.evaluations, rows[:, :, self.supports.free]
             self.warned = self.limit.along(self.step, t, rows[:, 0], rows[:, 1], rows[:, 2])
             self.checks += self.evaluations - before
             if self.warned:

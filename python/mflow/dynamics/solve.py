@@ -20,13 +20,14 @@ from mflow_core.problems.signatures import FORCE_SIGNATURE, compiled_address
 from mflow.base.checks import Array, as_tuple, check_flags, length_of, shown
 from mflow.base.methods import Method, as_method, parameters_of, refuse_unknown
 from mflow.base.result import DynamicsResult
-from mflow.base.telling import tell, tell_of_order
+from mflow.base.telling import tell_of_order
 from mflow.dynamics.constraints import constrained_problem
 from mflow.dynamics.contact import Switches, switched
 from mflow.dynamics.forces import force_problem
-from mflow.dynamics.motion import Motion
+from mflow.dynamics.motion import Motion, begin_motion, keeps_energy
 from mflow.integrate.control import Event, Settings, check_events, check_span
 from mflow.integrate.drive import follow
+from mflow.integrate.history import SHORT
 from mflow.solvers.finite_jacobian import finite_jacobian
 from mflow.structures.load_tables import bends
 from mflow.structures.loads import is_table, table_until
@@ -251,6 +252,19 @@ def solve_dynamics(
         mass, damping, stiffness = (as_diagonal(value, start.shape) for value in (mass, damping, stiffness))
     supports = Supports(start, fixed, span, dt)
     supports.check_rest(speed)
+    plain = (
+        load is force is contacts is friction is fixed is constraints is constraints_jac is t_eval is events is callback is None
+        and rtol is atol is rtol_v is atol_v is first_step is max_step is min_step is max_steps is save_every is None
+        and checkpoint is resume is breaks is dfdx is dfdv is potential is solver is None
+        and checkpoint_every is None and outputs is None and after is None and linear_solver is None
+        and inplace is velocity_free is dense_output is progress is False and isinstance(save, str) and save == "all"
+        and type(dt) is float and extra == () and start.size <= SHORT and not matrices.is_function(damping)
+    )  # fmt: skip
+    beside, short = (
+        _short(supports, (mass, damping, stiffness, rayleigh), span, speed, chosen_method, dt, energy) if plain else (None, None)
+    )
+    if short is not None:
+        return short
     linear = {
         "damping": damping, "stiffness": stiffness, "load": table_until(load, after), "rayleigh": rayleigh,
         "linear_solver": linear_solver,
@@ -260,7 +274,7 @@ def solve_dynamics(
         "dfdx": tangents[0], "dfdv": tangents[1], "potential": potential, "solver": solver, "args": extra, "inplace": inplace,
         "velocity_free": velocity_free,
     }  # fmt: skip
-    switches = None
+    switches = moving = None
     if contacts is not None or friction is not None:
         switches, nonlinear, force, events, velocity_free = _with_obstacles(
             (contacts, friction), {"constraints": constraints}, supports,
@@ -270,10 +284,9 @@ def solve_dynamics(
     if force is None:
         others = nonlinear if events is None and constraints is None else nonlinear | {"args": None}
         _refuse(others, "it belongs to a nonlinear force=, which is not given")
-    beside = moving = None
     if force is None or supports.moves is not None or any(value is not None for value in linear.values()):
         narrow = not (length_of(rtol, "rtol") or length_of(atol, "atol"))  # arrays of tolerances have the user's order
-        beside = structure_problem(supports, mass, narrow=narrow, alone=force is None, **linear)
+        beside = beside or structure_problem(supports, mass, narrow=narrow, alone=force is None, **linear)
         problem, moving = beside
     if force is not None:
         at = (span[0], start, speed)
@@ -291,7 +304,7 @@ def solve_dynamics(
     )  # fmt: skip
     drive = Motion(
         problem, span, supports.reduced(start), supports.reduced(speed), chosen_method, settings, supports=supports,
-        energy=_keeps_energy(energy, problem), matrices=moving, velocity_free=velocity_free and damping is None and rayleigh is None,
+        energy=keeps_energy(energy, problem), matrices=moving, velocity_free=velocity_free and damping is None and rayleigh is None,
         facts=facts | ({} if switches is None else switches.facts), switches=switches,
     )  # fmt: skip
     _heed(drive, load, after, "fixed" if supports.moves is not None else "force" if velocity_free and force is not None else "")
@@ -318,6 +331,17 @@ OWN = {
         "the load of a record rec of the ground on masses is the table load=(rec.t, rec.a, -masses); x, v and a are relative to the ground",
     ),
 }  # fmt: skip
+
+
+def _short(
+    supports: Supports, body: tuple[Any, ...], span: tuple[float, float], speed: Array, method: Method, dt: float, energy: bool | None
+) -> tuple[Any, DynamicsResult | None]:  # fmt: skip
+    """The problem of a call that asks for steps alone, with its matrices, and the result where `begin_motion` takes it."""
+    start = supports.place.reshape(supports.shape)
+    mass, damping, stiffness, rayleigh = body
+    beside = structure_problem(supports, mass, damping, stiffness, None, rayleigh, None, narrow=True)
+    short = None if supports.any else begin_motion(beside, span, start, speed, method, dt, supports, energy)
+    return beside, follow(short) if isinstance(short, Motion) else short
 
 
 def of_second_order(record: Any) -> int:
@@ -371,22 +395,6 @@ def _refuse(arguments: dict[str, Any], why: str) -> None:
     for name, value in arguments.items():
         if value is not None and value is not False and not (isinstance(value, tuple) and not value):
             raise ValueError(f"{name}: {why.format(name=name)}")
-
-
-def _keeps_energy(energy: bool | None, problem: Any) -> bool:
-    """Whether the ledger is kept: where energies exist, if the user does not say."""
-    if energy is not None:
-        check_flags(energy=energy)
-    exists = bool(getattr(problem, "symmetric", True))
-    if energy and not exists:
-        raise ValueError("energy: the stiffness is not symmetric, so it has no potential and no ledger can be kept: omit energy")
-    if energy is None and not exists:
-        tell(
-            "stiffness: it differs from its transpose, so that it has no potential and no energy ledger is kept; the stiffness of a "
-            "structure is symmetric: look for a wrong entry, or say by energy=False that it is meant",
-            UserWarning,
-        )
-    return exists if energy is None else bool(energy)
 
 
 def _own_damping(method: Any, word: str) -> str:

@@ -309,12 +309,13 @@ def go_back(drive: Drive, checkpoints: Checkpoints) -> None:
     if drive.past is not None:
         wrong = wrong or drive.past.misfit(past)
     if walls is not None and not wrong:
-        wrong = f"walls: expected none, got {walls!r}" if drive.walls is None else drive.walls.resume(walls)
+        known = drive.look_at_walls()
+        wrong = f"walls: expected none, got {walls!r}" if known is None else known.resume(walls)
     if pole is not None and not wrong:
-        if drive.walls is None:
+        if not drive.walled:
             wrong = f"pole: expected none, got {pole!r}"
         else:
-            drive.pole = drive._pole_ahead(drive.walls)
+            drive.pole = drive._pole_ahead()
             wrong = drive.pole.unpack(pole, drive.t0)
     if not wrong and nfev != drive.run.nfev:
         wrong = f"nfev: expected the {drive.run.nfev} evaluations of the run, got {nfev}"

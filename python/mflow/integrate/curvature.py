@@ -18,12 +18,12 @@ from mflow.base.checks import OUTSIDE, Array
 from mflow.base.methods import Method
 from mflow.base.progress import Watcher
 from mflow.integrate.control import count_steps
-from mflow.integrate.history import History
 from mflow.stability import spectrum
 from mflow.stability.limits import stability_limit
 
 if TYPE_CHECKING:
     from mflow.course.past_limit import PastLimit
+    from mflow.integrate.history import History
 
 __all__ = [
     "CALLBACK",
@@ -36,6 +36,7 @@ __all__ = [
     "looks_misfit",
     "past_limit_of",
     "stable_end",
+    "takes_plain_steps",
 ]
 
 CALLBACK = 0x7FFFFF02  # the status of a run that the callback stopped
@@ -83,6 +84,12 @@ def stable_end(record: MethodRecord) -> float:
     if "embedded" not in record.flags or record.flags & {"implicit", "needs_rho", "second_order"}:
         return 0.0
     return stability_limit(record.name)
+
+
+@functools.cache
+def takes_plain_steps(record: MethodRecord) -> bool:
+    """Whether fixed steps of the method need nothing but the right-hand side."""
+    return record.kind == "step" and not record.flags & {"implicit", "second_order"}
 
 
 def past_limit_of(run: stepper.Run, method: Method, start: Array, symmetric: bool = False) -> PastLimit | None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,18 +21,26 @@ from numpy.typing import NDArray
 from mflow.base.checks import Array, check_times
 from mflow.base.methods import Method
 from mflow.base.progress import Progress, Watcher
-from mflow.base.result import IVPResult, Origin, Result, attach, keep_origin, pending
+from mflow.base.result import IVPResult, Result, attach, pending
 from mflow.base.telling import counted, tell
-from mflow.course.agenda import Agenda, agenda_of, steps_left
+from mflow.course.agenda import Agenda, OnAgenda, agenda_of
 from mflow.course.nonnegative import check_signs, left_words
 from mflow.course.outputs import add_outputs, check_outputs
-from mflow.course.signs import Walls, let_go, shrunk, walls_of
+from mflow.course.signs import Walls, let_go, look_for_walls, shrunk, steps_between_looks
 from mflow.course.stops import check_actions
 from mflow.integrate import control, curvature, endings
 from mflow.integrate.checkpoint import Checkpoints, StepState, facts_of, go_back
 from mflow.integrate.control import MANY, Settings
-from mflow.integrate.curvature import CALLBACK, GROWTH, AutoSteps, StiffnessWarning, check_measurable, give_radius, stable_end
-from mflow.integrate.history import Begun, History
+from mflow.integrate.curvature import (
+    CALLBACK,
+    GROWTH,
+    AutoSteps,
+    StiffnessWarning,
+    check_measurable,
+    give_radius,
+    stable_end,
+)
+from mflow.integrate.history import Begun, History, give_partial, ivp_result, reached
 from mflow.solvers.finite_jacobian import NotFiniteError
 from mflow.solvers.jacobian_doubt import Doubt
 from mflow.solvers.rest import at_rest
@@ -45,7 +52,7 @@ if TYPE_CHECKING:
     from mflow.course.poles import PoleAhead
     from mflow.course.steady import Rest
 
-__all__ = ["Drive", "follow", "give_partial"]
+__all__ = ["Drive", "follow"]
 
 MAX_STEPS = 0x7FFFFF01  # the status where max_steps are taken
 # statuses of error control that no step was short enough for
@@ -72,20 +79,11 @@ def follow(drive: Drive) -> Any:
         raise
 
 
-def give_partial(drive: Drive, error: BaseException) -> None:
-    """Gives an exception of a run what was computed before it."""
-    run = drive.run
-    reason, who = endings.raised_by(error)
-    message = f"{who}{type(error).__name__} at t = {run.t:g} after {counted(run.k, 'step')}" + (f": {error}" if str(error) else "")
-    note = f"in mflow.{drive.name}, in the step from t = {run.t:g} (step {run.k}); .partial_result holds all before"
-    make = partial(drive.result, -1, reason, message)  # after Ctrl-C it is put together when it is looked at
-    attach(error, partial(pending, drive.kind, make) if reason == "interrupted" else make, note)
-
-
-class Drive:
+class Drive(OnAgenda):
     """One integration: its run, what it writes down, and the loop over its pieces.
 
-    t_span : as `control.check_span` returns it. name : the function that its user called. begun : the run, if it is under way.
+    t_span : as `control.check_span` returns it. name : the function that its user called. begun : the run, if it is
+    under way. What few runs need is made where they need it.
     """
 
     kind: type[Result] = IVPResult
@@ -105,6 +103,8 @@ class Drive:
     signs: NDArray[np.int64] | None = None
     inside: Inside | None = None
     walls: Walls | None = None
+    walled = False  # whether they are looked for: not in M y' = f, nor in motion
+    every = endings.ENDS  # steps between looks at a run under error control
     pole: PoleAhead | None = None
     rest: Rest | None = None
     outputs: Callable[..., Any] | None = None
@@ -113,6 +113,9 @@ class Drive:
     steps = 0  # how many fixed ones there will be
     bounded_k = -1  # the step that max_step(t, y) was last asked at
     told_stiff = False
+    first: float | None = None  # a first step that was asked for
+    max_step: float | Callable[[float, Array], float] = math.inf
+    max_steps = MANY
     looked = 0  # evaluations for the words of warnings, which are none of the run's: what asks for them depends on how it was cut
     unmeasured = warned = growth = ""  # why the Jacobian cannot be measured; the warning of a step that is too long; of growth by it
     tolerances: tuple[Array, ...] = ()
@@ -123,36 +126,33 @@ class Drive:
     ) -> None:  # fmt: skip
         self.begun = begun
         self.problem, self.start, self.method, self.settings, self.name = problem, start, method, settings, name
-        self.t0, self.t1 = t_span
+        self.t0, self.t1 = t0, t1 = t_span
         self._check_method()
-        self.mode = control.check_mode(method, settings, self.estimated)
-        if self.mode == "auto":
+        self.mode = mode = control.check_mode(method, settings, self.estimated)
+        if mode == "auto":
             self.method = method = relaxing(method)
-        if self.mode == "given":
-            self.given = control.GivenSteps(settings.dt, self.t0, self.t1)
-        sized = self.mode in ("fixed", "auto")
-        self.step = control.check_step(method, settings.dt, self.t0, self.t1) if sized else self.t1 - self.t0
-        self.max_step = control.check_max_step(settings.max_step, self.t0, self.t1)
-        self.max_steps = control.whole_or(settings.max_steps, "max_steps", MANY)
-        if self.mode == "fixed":
-            self.steps = control.count_steps(self.t0, self.t1, self.step)
+        elif mode == "given":
+            self.given = control.GivenSteps(settings.dt, t0, t1)
+        self.step = control.check_step(method, settings.dt, t0, t1) if mode in ("fixed", "auto") else t1 - t0
+        if settings.max_step is not None:
+            self.max_step = control.check_max_step(settings.max_step, t0, t1)
+        if settings.max_steps is not None:
+            self.max_steps = control.whole_or(settings.max_steps, "max_steps", MANY)
+        if mode == "fixed":
+            self.steps = control.count_steps(t0, t1, self.step)
         if settings.callback is not None:
             self.watch = Watcher(settings.callback)
         if not (settings.breaks is None and settings.doses is None and settings.own_breaks is None):
-            self.agenda = agenda_of(settings, self.mode, start.shape, self.t0, self.t1)
+            self.agenda = agenda_of(settings, mode, start.shape, t0, t1)
         self._prepare()
-        if self.mode == "auto":
-            span = self.t0, self.t1
-            self.auto = AutoSteps(self.run, self.history, self.events, self.watch, method, span, settings.symmetric, self._aside)
-        elif self.mode != "adaptive" and math.isfinite(self.step):
-            self.past = curvature.past_limit_of(self.run, method, start, settings.symmetric)
+        if mode == "auto":
+            self.auto = AutoSteps(self.run, self.history, self.events, self.watch, method, t_span, settings.symmetric, self._aside)
+        elif mode != "adaptive" and math.isfinite(self.step):
+            self.past = curvature.past_limit_of(self.run, method, start, settings.symmetric) if begun is None else begun.past
         if settings.progress:
-            self.progress = Progress(self.t0, self.t1, name)
+            self.progress = Progress(t0, t1, name)
         if self.run.equations is not None:
             self.doubt = Doubt(self.run, name, self._aside)
-        if self.mode == "adaptive":
-            tells = settings.mass is None and not self.both_sides
-            self.crawl = endings.Crawl(self.run, t_span, self.tolerances[1], name, tells)
         if not (settings.checkpoint is None and settings.checkpoint_every is None and settings.resume is None):
             self.checkpoints = Checkpoints(settings, self.run, self.history, self.events, self._facts, self.switches)
             if settings.resume is not None:
@@ -161,15 +161,15 @@ class Drive:
     def _prepare(self) -> None:
         """The run, its events and its history."""
         s = self.settings
-        if math.isinf(self.t1) and (s.t_eval is not None or s.events is not None or s.dense_output):
+        if self.t1 == math.inf and (s.t_eval is not None or s.events is not None or s.dense_output):
             raise ValueError("t_eval, events, dense_output: dt = inf goes to t = inf in one step, with nothing between: omit them")
         times = None if s.t_eval is None else check_times(s.t_eval, self.t0, self.t1)
         every = control.kept_every(s.save, s.save_every, times is not None)
         if s.events is not None and (specs := control.check_events(s.events)):
             self.events = self._make_events(specs)
+            if self.events.acts:
+                check_actions(self.method, self.mode, s.mass is not None)
         dense = times is not None or self.events is not None or s.dense_output
-        if self.events is not None and self.events.acts:
-            check_actions(self.method, self.mode, self.settings.mass is not None)
         if s.nonnegative is not None:
             self.signs = check_signs(s.nonnegative, self.start, self.mode)
         if self.agenda is not None or self.signs is not None:
@@ -178,26 +178,45 @@ class Drive:
         if s.outputs is not None:
             self.outputs = check_outputs(s.outputs)
         if self.mode == "adaptive":
-            self.tolerances = self._check_tolerances()
-        self.run = self._make_run(math.nan if self.mode == "adaptive" else self.step, dense, bool(self.tolerances))
-        if self.tolerances:
-            rtol, atol, *of_v = self.tolerances
-            least = control.check_min_step(s.min_step, self.max_step)
-            if self.begun is None:
-                self.run.control(rtol, atol, math.inf if callable(self.max_step) else self.max_step, least, *of_v)
-            self.first = control.check_first_step(s.first_step, self.t0, self.t1)
-            if self.first is not None:
-                self.run.set_first_step(self.first)
-            self.run.look_for_stiffness(stable_end(self.method.record))
-            self.walls = walls_of(self.run, self.method, s.mass, rtol, atol, self.signs, abs(self.t1 - self.t0))
-        elif s.first_step is not None or s.min_step is not None or s.max_step is not None:
-            raise ValueError("first_step, min_step, max_step: they belong to error control, and dt gives fixed steps: omit them, or dt")
+            self._prepare_control(dense)
+        else:
+            self.run = self._make_run(self.step, dense, controlled=False)
+            if not (s.first_step is None and s.min_step is None and s.max_step is None):
+                raise ValueError("first_step, min_step, max_step: they belong to error control, and dt gives fixed steps: omit them, or dt")
         if not (s.until is None and s.steady_rtol is None and s.steady_atol is None):
             self.rest = control.rest_of(s, self.run, self.t1, self.start.shape, self.tolerances)
         known = 1 + -(-self.steps // every) + 1 if self.mode == "fixed" and every and not s.dense_output else None
         self.history = self._make_history(every, times, known)
         if self.begun is not None:
-            self.history.rows, self.history.y, self.history.t = self.begun.rows, self.begun.y, self.begun.t
+            self.history.go_on(self.begun)
+
+    def _prepare_control(self, dense: bool) -> None:
+        """The run, under error control."""
+        s = self.settings
+        self.walled = s.mass is None and not self.both_sides
+        self.tolerances = self._check_tolerances() if self.begun is None else self.begun.tolerances
+        self.run = self._make_run(math.nan, dense, controlled=True)
+        if self.begun is None:
+            rtol, atol, *of_v = self.tolerances
+            least, longest = control.check_min_step(s.min_step, self.max_step), math.inf if callable(self.max_step) else self.max_step
+            self.run.control(rtol, atol, longest, least, *of_v)
+            self.run.look_for_stiffness(stable_end(self.method.record))
+            if self.walled:
+                look_for_walls(self.run, abs(self.t1 - self.t0))
+        if s.first_step is not None:
+            self.first = control.check_first_step(s.first_step, self.t0, self.t1)
+            self.run.set_first_step(self.first or 0.0)
+        if self.walled:
+            self.every = steps_between_looks(self.run)
+            if self.signs is not None:
+                self.look_at_walls()
+
+    def look_at_walls(self) -> Walls | None:
+        """What looks for them, from the first time on that there is something to look at; None where nobody looks."""
+        if self.walls is None and self.walled:
+            rtol, atol = self.tolerances
+            self.walls = Walls(self.run, rtol, atol, self.signs, abs(self.t1 - self.t0))
+        return self.walls
 
     # ---- what differs for motion --------------------------------------------------------------------------------------------------------
 
@@ -287,74 +306,6 @@ class Drive:
             status = self.run.begin(goal, sign * min(self.first, abs(goal - self.t0)) if self.first else 0.0)
         return int(status)
 
-    def _goal(self) -> float:
-        """Where the run begins anew next, or ends."""
-        return self.t1 if self.agenda is None else self.agenda.goal
-
-    def _turn_to(self, t: float) -> None:
-        """The run stands at t, and goes on to the next time of its agenda."""
-        if self.agenda is not None and self.inside is not None:
-            self.agenda.move(t)
-            self._between(*self.agenda.side)
-
-    def _between(self, low: float, high: float) -> None:
-        """f and M(t) are asked between these times."""
-        if self.inside is not None:
-            self.inside.between(low, high)
-        if self.settings.algebraic is not None:
-            self.settings.algebraic.between(low, high)
-
-    def _cross(self) -> int:
-        """A new start at a time of the agenda, behind the doses there; the status."""
-        run, t, state = self.run, self.run.t, None
-        if self.agenda is None:
-            return 0
-        if self.agenda.doses_at(t):
-            status = self._finish_events() if self.events is not None else 0
-            if status != 0:
-                return status
-            state = self.agenda.dosed(t, run.y)
-            self.history.take_back(t)
-        self._turn_to(t)
-        self._forget()
-        if self.settings.project is not None:
-            before = run.y if state is None else state
-            behind = self.settings.project(t, before)
-            state = behind if state is not None or not np.array_equal(behind, before) else None
-            if state is not None:
-                self.history.take_back(t)
-        rows = self.history.room() if self.history.writes and (state is not None or self.both_sides) else None
-        status = int(run.jump(self.agenda.goal, state, None, rows))
-        if status == 0 and state is not None and self.events is not None:
-            status = self._act_on(int(self.events.jump_at(t, self._watched())))
-        return status
-
-    def _forget(self) -> None:
-        """The problem jumps: what it remembers of itself belongs to the other side."""
-
-    def _finish_events(self) -> int:
-        """Events that have arrived at exactly zero where the run stops to look: they count, and act. The status."""
-        run, events = self.run, self.events
-        if events is None:
-            return 0
-        return self._act_on(int(events.finish_at(run.t, self._watched())))
-
-    def _act_on(self, met: int) -> int:
-        """What events that were met where the run stands do there; the status."""
-        run, events = self.run, self.events
-        if met != core_events.ACT or events is None:
-            return int(stepper.EVENT) if met == core_events.STOP else met
-        status, state = events.act_at(run.t)
-        if status >= 0:
-            self.history.take_back(run.t)
-            behind = int(run.jump(self._goal(), *self._parts(state), self.history.room() if self.history.writes else None))
-            return behind if behind != 0 else int(stepper.EVENT) if status == core_events.STOP else 0
-        return int(status)
-
-    def _parts(self, state: Array) -> tuple[Array, Array | None]:
-        """What events see as the visible vectors of a run."""
-        return state, None
-
     def _piece(self) -> int:
         """Some steps, and what has its turn after them."""
         run, k = self.run, self.run.k
@@ -364,9 +315,8 @@ class Drive:
             return MAX_STEPS
         if self.checkpoints is not None:
             limit = min(limit, self.checkpoints.steps_left)
-        if self.crawl is not None:
-            every = endings.ENDS if self.walls is None else self.walls.every
-            limit = min(limit, every - k % every)
+        if self.mode == "adaptive":
+            limit = min(limit, self.every - k % self.every)
         if callable(self.max_step):
             limit = 1
             if self.bounded_k != k:  # once a step, whatever had its turn between
@@ -376,16 +326,10 @@ class Drive:
         status = self._steps(limit)
         if run.k == k:
             return status
-        if run.k >= endings.HELD and self.mode == "adaptive" and not self.told_stiff:
-            self._tell_stiff()
         if self.doubt is not None and not (self.walls is not None and self.walls.slid):
             self.doubt.look_ahead()
-        if self.crawl is not None:
-            self.crawl.look()
-            if self.crawl.may_have_ended(status, every) and self._aside(self.crawl.has_ended):
-                return ENDED
-            if status == 0 and self.walls is not None and self.walls.due(self.t1, self._aside):
-                status = self.walls.look(0, self._goal(), self.first or 0.0, self.events)
+        if self.mode == "adaptive" and self._is_looked_at(status):
+            status = self._look(status)
         if self.progress is not None:
             self.progress.update(run.t)
         if status == stepper.EVENT:  # a run that goes on from a file must not go on beyond the event
@@ -394,7 +338,30 @@ class Drive:
             return CALLBACK
         if self.rest is not None and status == 0 and self._rests(self.rest):
             return STEADY
-        self._save(at_end=run.t == self.t1)
+        if self.checkpoints is not None:
+            self._save(at_end=run.t == self.t1)
+        return status
+
+    def _is_looked_at(self, status: int) -> bool:
+        """Whether a look at the run is due where it stands: that does not depend on where it was cut."""
+        run = self.run
+        if run.k % self.every == 0 or (self.walls is not None and self.walls.slides):
+            return True
+        return run.k >= endings.HELD and (run.t == self.t1 or run.k >= self.max_steps or status not in (0, stepper.FULL))
+
+    def _look(self, status: int) -> int:
+        """What has its turn after some steps under error control; the status of the run."""
+        run = self.run
+        if run.k >= endings.HELD and not self.told_stiff:
+            self._tell_stiff()
+        if run.k % self.every == 0:
+            if self.crawl is None:
+                self.crawl = endings.Crawl(run, (self.t0, self.t1), self.tolerances[1], self.name, self.walled)
+            self.crawl.look()
+            if self.crawl.may_have_ended(status, self.every) and self._aside(self.crawl.has_ended):
+                return ENDED
+        if status == 0 and (walls := self.look_at_walls()) is not None and walls.due(self.t1, self._aside):
+            status = walls.look(0, self._goal(), self.first or 0.0, self.events)
         return status
 
     def _save(self, at_end: bool) -> None:
@@ -405,15 +372,19 @@ class Drive:
             past = None if self.past is None else self.past.pack()
             walls = None if self.walls is None else self.walls.met
             pole = None
-            if self.walls is not None:
-                pole = self._pole_ahead(self.walls).pack()
+            if self.walled:
+                pole = self._pole_ahead().pack()
             self.checkpoints.write(StepState(self.step, looks, int(self.run.nfev), lost, self.looked, past, walls, pole))
 
-    def _pole_ahead(self, walls: Walls) -> PoleAhead:
+    def _pole_ahead(self) -> PoleAhead:
         """What looks for a pole in time: made where it is first needed."""
         from mflow.course.poles import PoleAhead
 
-        return PoleAhead(self.run, walls, shrunk(walls.span), self.t1) if self.pole is None else self.pole
+        if self.pole is None:
+            walls = self.look_at_walls()
+            assert walls is not None  # poles are looked for where walls are
+            return PoleAhead(self.run, walls, shrunk(walls.span), self.t1)
+        return self.pole
 
     def _rests(self, rest: Rest) -> bool:
         """Whether the run is at rest, with nothing ahead that it knows of."""
@@ -424,6 +395,9 @@ class Drive:
     def _steps(self, count: int) -> int:
         """Up to `count` steps, fewer where signals should be looked at; the status."""
         run, rows = self.run, self.history.rows if self.history.writes else None
+        if self.begun is not None and self.begun.status != 0 and self.mode == "fixed":
+            status, self.begun = self.begun.status, None
+            return status
         if self.agenda is not None or (self.mode == "fixed" and self.events is not None and self.events.acts):
             return self._steps_to_goal(count, rows)
         if self.mode == "adaptive":
@@ -449,26 +423,12 @@ class Drive:
             status, self.begun = self.begun.status, None
         else:
             status = self.run.adaptive(count, goal, rows, paced=True) if pole is None else pole.steps(count, goal, rows, self._aside)
-        if status == stepper.POLE_DUE and self.walls is not None:
-            self.pole = self._pole_ahead(self.walls)
+        if status == stepper.POLE_DUE:
+            self.pole = self._pole_ahead()
             self._aside(self.pole.look, goal)
             return 0
-        if self.walls is not None and (status == stepper.WALL_DUE or status in CANNOT):
-            status = self.walls.look(0 if status == stepper.WALL_DUE else status, goal, self.first or 0.0, self.events)
-        return status
-
-    def _steps_to_goal(self, count: int, rows: stepper.Rows | None) -> int:
-        """Up to `count` steps where the run may begin anew on its way."""
-        run, goal = self.run, self._goal()
-        if self.mode == "adaptive":
-            status = self._adaptive(count, goal, rows)
-        else:
-            left = steps_left(run, goal, self.step)
-            count = min(count, left)
-            status = run.fixed(count, goal if count == left else math.nan, rows, paced=True)
-            status = 0 if status == stepper.ACTED else status
-        if status == 0 and run.t == goal and self.agenda is not None and (goal != self.t1 or self.agenda.doses_at(goal)):
-            status = self._cross()
+        if status != 0 and (status == stepper.WALL_DUE or status in CANNOT) and (walls := self.look_at_walls()) is not None:
+            status = walls.look(0 if status == stepper.WALL_DUE else status, goal, self.first or 0.0, self.events)
         return status
 
     def _tell_stiff(self) -> None:
@@ -501,7 +461,8 @@ class Drive:
         """The progress bar's last word; from here on the equation may be asked for at any time."""
         if self.inside is not None:
             self._between(-math.inf, math.inf)
-        let_go(self.inside, self.walls)
+        if self.inside is not None or self.walls is not None:
+            let_go(self.inside, self.walls)
         if self.progress is not None:
             self.progress.close(self.run.t)
 
@@ -511,7 +472,8 @@ class Drive:
             self.doubt.look()
             if self.legs is not None:
                 self.legs.doubted = bool(self.doubt.text)
-        run, method, lost = self.run, self.method, self.walls and self.walls.may_lose and self.walls.lost(self._aside)
+        run, method = self.run, self.method
+        lost = "" if self.walls is None or not self.walls.may_lose else self.walls.lost(self._aside)
         if self.past is not None:
             self.warned = self.past.finish(self.name, stays_finite=status not in CANNOT)
         for text in (endings.few_digits(self.run, self.tolerances), self.auto and self.auto.doubt, lost):
@@ -519,7 +481,7 @@ class Drive:
                 tell(f"{self.name}: {text}")
         if status == 0:
             name = method.name if self.legs is None else f"auto: {self.legs.words}"
-            message = f"reached t = {self.t1:g} in {counted(run.k, 'step')} of {name}"
+            message = reached(self.t1, run.k, name)
             message += at_rest(run, self.settings.symmetric) if math.isinf(self.step) else self._notes()
             return self.result(0, "finished", message)
         where = f"at t = {run.t:g} after {counted(run.k, 'step')}"
@@ -568,6 +530,8 @@ class Drive:
     @property
     def doubts(self) -> tuple[str, ...]:
         """What speaks against a run that goes on or has finished, in words."""
+        if self.past is None and self.doubt is None and self.auto is None and self.walls is None and not self.growth:
+            return ()
         looked = self.doubt and self.doubt.text, self.past and self.past.text, self.auto and self.auto.doubt, self.walls and self.walls.text
         said = [text for text in looked if text and text not in self.growth]
         return (self.growth, *said) if self.growth else tuple(said)
@@ -584,17 +548,14 @@ class Drive:
         self.history.close()
         few, beside = endings.few_digits(run, self.tolerances), 0 if self.past is None else self.past.evaluations
         t, y, sol = self.history.arrays()
-        out = IVPResult(
-            t=t, y=y, sol=sol, t_events=events.t_events if events else none, y_events=events.y_events if events else none,
-            nfev=int(run.nfev) - self.looked, ncheck=self.looked + beside + run.nlooks, njev=run.njac, nlu=run.nlu, nsteps=run.k,
-            nrejected=run.rejected[0], status=status, reason=reason, message=message + (few and f"; {few}"), doubts=doubts,
-            success=status >= 0,
-        )  # fmt: skip
+        met, states = (events.t_events, events.y_events) if events else (none, none)
+        origin = self.problem, self.method, self.step if self.mode == "fixed" else None, self.settings.symmetric
+        message += few and f"; {few}"
+        out = ivp_result(run, t, y, status, reason, message, doubts, origin, sol, met, states, self.looked, beside)
         if self.legs is not None:
             out |= self.legs.counts
         if events is not None and events.acts:
             out["y_after"] = events.y_after
         if self.outputs is not None:
             add_outputs(out, self.outputs, (y,), self.settings.event_args, self.name)
-        keep_origin(out, partial(Origin, self.problem, self.method, self.step if self.mode == "fixed" else None, self.settings.symmetric))
         return out

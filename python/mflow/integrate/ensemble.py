@@ -329,7 +329,7 @@ def block_run(task: Task) -> core.Lanes:
     if task.dt is None and "embedded" not in method.flags:
         raise ValueError(MISSING_DT.format(method.name))
     how = _fixed(task) if task.dt is not None else _control(method, control, task)
-    if task.dt is not None and has_limit(method):
+    if task.dt is not None and has_limit(method.record):
         how["edge"] = edge_of(method)
     if limit is not None:
         how["max_steps"] = whole_or(limit, "max_steps", MANY)

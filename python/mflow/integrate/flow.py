@@ -25,6 +25,7 @@ from mflow.course.agenda import check_count, count_steps
 from mflow.integrate.control import MANY, RTOL, Settings, check_span, kept_every
 from mflow.integrate.drive import Drive, follow
 from mflow.integrate.endings import preparing
+from mflow.integrate.history import SHORT, begin
 from mflow.integrate.stepper import Stepper
 from mflow.optim.effective import never_negative
 from mflow.saving.fields import NOT_CONTROLLED
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 __all__ = ["OptimizerStepper", "gradient_flow"]
 
 SOLVING = {"solver", "jac_sparsity", "lband", "uband"}  # what goes to mflow.nonlinear
+NO_FUNCTIONS = (np.ndarray, list, str, float, int, type(None))  # where a gradient is expected
 OWN = {  # arguments of its own, what it sets, and what belongs to masses and to motions
     "dt", "save", "save_every", "t_eval", "solver", "symmetric", "event_args", "own_breaks", "pair",
     "mass", "project", "algebraic", "rtol_v", "atol_v",
@@ -110,11 +112,20 @@ def gradient_flow(
     A. Cauchy, C. R. Acad. Sci. 25 (1847) 536-538.
     """
     start = check_start(c0, "c0", COMPLEX_STATES)
-    if isinstance(grad, (np.ndarray, list, str, float, int, type(None))):
+    if isinstance(grad, NO_FUNCTIONS):
         raise TypeError(f"grad: expected a function of c, or a compiled one, got {shown(grad)}")
-    if not (isinstance(t_end, float) and t_end == math.inf and isinstance(dt, float) and dt == math.inf):
-        why = "the flow begins at t = 0" if isinstance(t_end, tuple | list | np.ndarray) else "inf goes with dt = inf alone"
-        check_number(t_end, "t_end", f"a finite number ({why})")
+    if type(t_end) is not float or not math.isfinite(t_end):
+        _check_end(t_end, dt)
+    if (
+        not options and t_eval is hess is save_every is None and isinstance(save, str) and save == "all" and start.size <= SHORT
+        and (dt is None or type(dt) is float) and not asks_for_auto(method)
+    ):  # fmt: skip
+        chosen_method, equation = as_method(method, {}), problem.objective_problem(None, grad, start.shape, args, None)
+        asked = dt, None, None, args
+        short = begin(Drive, equation, check_span((0.0, t_end), dt), start, chosen_method, asked, "gradient_flow", True)
+        if short is not None:
+            result: IVPResult = short[0] if isinstance(short[0], IVPResult) else follow(short[0])
+            return result if dt is None else _told_of_rise(result, short[1], start, t_end, dt, chosen_method)
     given: dict[str, Any] = dict(options)
     pair, parameters = None, {k: v for k, v in given.items() if k not in SETTINGS and k not in SOLVING}
     if asks_for_auto(method):
@@ -145,41 +156,53 @@ def gradient_flow(
         **{k: v for k, v in given.items() if k in SETTINGS},
     )  # fmt: skip
     drive = asked_by(hess, Drive(equation, check_span((0.0, t_end), dt), start, chosen_method, settings, "gradient_flow"))
-    result: IVPResult = follow(drive)
-    if drive.mode in ("fixed", "given") and result.reason == "finished" and 0.0 < t_end < math.inf:
-        _tell_of_rise(drive, result)
+    result = follow(drive)
+    if drive.mode in ("fixed", "given"):
+        return _told_of_rise(result, drive.run, start, t_end, drive.step, chosen_method)
     return result
 
 
-def _tell_of_rise(drive: Drive, result: IVPResult) -> None:
-    """Warn where a flow by steps that are not controlled ends above its start: no gradient flow climbs, and steps that are too long do."""
-    way = drive.run.y - drive.start
-    before = drive.run.nfev
+def _check_end(t_end: Any, dt: Any) -> None:
+    """Raises TypeError or ValueError where it is no time to flow, nor inf with dt = inf."""
+    if not (isinstance(t_end, float) and t_end == math.inf and isinstance(dt, float) and dt == math.inf):
+        why = "the flow begins at t = 0" if isinstance(t_end, tuple | list | np.ndarray) else "inf goes with dt = inf alone"
+        check_number(t_end, "t_end", f"a finite number ({why})")
+
+
+def _told_of_rise(result: IVPResult, run: core.Run, start: Array, t_end: float, step: float, method: Method) -> IVPResult:
+    """The result, after a warning where a flow by steps that are not controlled ends above its start: no gradient flow climbs, and steps
+    that are too long do."""
+    if result["reason"] != "finished" or not 0.0 < t_end < math.inf:
+        return result
+    end, before = run.y, run.nfev
+    way = end - start
     try:
         with np.errstate(all="ignore"):
-            rise = _rise(lambda share: -float(np.vdot(drive.run.slope(0.0, drive.start + share * way), way)))
+            # nearly all lead downhill at both ends
+            climbs = np.vdot(run.slope(0.0, end), way) < 0.0 or np.vdot(run.slope(0.0, start), way) < 0.0
+            rise = _rise(lambda share: -float(np.vdot(run.slope(0.0, start + share * way), way))) if climbs else 0.0
     except Exception:
-        return  # the gradient has no values on the straight way, which the run did not take
+        return result  # the gradient has no values on the straight way, which the run did not take
     except KeyboardInterrupt as error:
-        message = f"KeyboardInterrupt at t = {drive.run.t:g} after {counted(drive.run.k, 'step')}, while the result was looked at"
-        attach(error, lambda: drive.result(-1, "interrupted", message), "in mflow.gradient_flow")
+        message = f"KeyboardInterrupt at t = {run.t:g} after {counted(run.k, 'step')}, while the result was looked at"
+        so_far = {**result, "status": -1, "success": False, "reason": "interrupted", "message": message}
+        attach(error, lambda: IVPResult(so_far), "in mflow.gradient_flow")
         raise
     finally:
-        result["ncheck"] += int(drive.run.nfev - before)
-    if not rise > 0.0 or result.doubts:
-        return
+        result["ncheck"] += int(run.nfev - before)
+    if not rise > 0.0 or result["doubts"]:
+        return result
     text = (
         f"the cost rises by {rise:.3g} from c0 to the end, by its gradients on the straight way between them, and no gradient flow climbs: "
-        f"steps of {abs(drive.step):g} of {drive.method.name} are too long; lower dt, or give rtol= in place of it"
+        f"steps of {abs(step):g} of {method.name} are too long; lower dt, or give rtol= in place of it"
     )
     tell(f"gradient_flow: {text}")
-    result["doubts"], result["message"] = (text,), f"{result.message}; but {text}"
+    result["doubts"], result["message"] = (text,), f"{result['message']}; but {text}"
+    return result
 
 
 def _rise(along: Callable[[float], float]) -> float:
     """The integral of a slope over [0, 1], where it is above 0 by far more than its error; else 0. Gauss's rules of `POINTS`."""
-    if not along(1.0) > 0.0 and not along(0.0) > 0.0:
-        return 0.0  # downhill at both ends: as nearly all are
     before = math.nan
     for count in POINTS:
         nodes, weights = np.polynomial.legendre.leggauss(count)

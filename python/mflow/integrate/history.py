@@ -1,22 +1,41 @@
-"""What an integration writes down: saved states in chunks that grow, and the continuous extension where it is asked for."""
+"""What an integration writes down: saved states in chunks that grow, and the continuous extension where it is asked for.
+
+A run of a few steps, which is asked for nothing else, writes them down before it has a driver (`begin`).
+"""
 
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+from mflow_core.arithmetic.starts import largest
 from mflow_core.events import events as core_events
+from mflow_core.problems.problem import Problem
 from mflow_core.stepping import stepper
 
-from mflow.base.checks import Array, check_whole
+from mflow.base.checks import Array, as_tuple, check_whole
+from mflow.base.methods import Method
 from mflow.base.pace import joined
-from mflow.base.result import last_axis
+from mflow.base.result import IVPResult, Origin, attach, keep_origin, last_axis, pending
+from mflow.base.telling import counted
+from mflow.course.signs import look_for_walls, steps_between_looks
+from mflow.integrate import control, endings
+from mflow.integrate.control import Settings
+from mflow.integrate.curvature import GROWTH, past_limit_of, stable_end, takes_plain_steps
 from mflow.integrate.dense import DenseOutput
 from mflow.saving.savefile import numbers_of
 
-__all__ = ["Begun", "History", "kept_rows"]
+if TYPE_CHECKING:
+    from mflow.course.past_limit import PastLimit
 
+__all__ = [
+    "FIRST_ROWS", "MANY_REJECTED", "SHORT", "Begun", "History", "begin", "give_partial", "ivp_result", "kept_rows", "reached", "states_of",
+]  # fmt: skip
+
+SHORT = 16  # numbers of a state whose first rows are not worth a copy
+MANY_REJECTED = 50  # steps, before a look for jumps of fun
 CHUNK_BYTES = 1 << 23
 FIRST_ROWS = 64
 SMALL = 1 << 13  # bytes that are not worth a copy
@@ -30,6 +49,23 @@ def kept_rows(t: Array, every: int) -> Array:
     keep[:-1] = np.logical_or(keep[:-1], jump[1:])
     keep[-1] = True
     return np.asarray(keep)
+
+
+class Begun(NamedTuple):
+    """What there is of a run that began without its driver, every state of which was kept.
+
+    energies : the rows of a ledger. began, status : what its start and its last steps ended with; 0: it goes on.
+    """
+
+    run: stepper.Run
+    rows: stepper.Rows
+    y: Array
+    t: Array
+    energies: Array | None
+    began: int
+    status: int
+    tolerances: tuple[Array, ...] = ()
+    past: PastLimit | None = None
 
 
 class History:
@@ -78,6 +114,10 @@ class History:
         elif len(self.times) and self.times[0] == self.t0:
             self._put()
             self.rows.done = 1
+
+    def go_on(self, begun: Begun) -> None:
+        """With what there is of a run that has begun."""
+        self.rows, self.y, self.t = begun.rows, begun.y, begun.t
 
     def _open(self, rows: int) -> None:
         """A new chunk with room for so many rows (1 where states are not kept)."""
@@ -179,7 +219,7 @@ class History:
             sol = DenseOutput(t, y[:-1], D[1:], y[-1], shape=shape)
         if self.dense:
             t, y = self._select(t, y, sol)
-        return t, last_axis(y if len(shape) == 1 else y.reshape(len(t), *shape)), sol
+        return t, states_of(y, shape), sol
 
     def _select(self, t: Array, y: Array, sol: DenseOutput | None) -> tuple[Array, Array]:
         """Of all steps, what was asked to be kept."""
@@ -250,15 +290,95 @@ class History:
             raise ValueError("y: expected the state of the run in the last row, got another")
 
 
-class Begun(NamedTuple):
-    """What is there of a run that began without its `Drive`: its first steps under error control, of which every state was kept.
+def reached(t_end: float, steps: int, name: str) -> str:
+    """Of a run that was finished, in words."""
+    return f"reached t = {t_end:g} in {counted(steps, 'step')} of {name}"
 
-    began, status : what its start and its last steps ended with; 0: it goes on.
+
+def states_of(rows: Array, shape: tuple[int, ...]) -> Array:
+    """Rows of numbers as states, (*shape, m)."""
+    return rows.T if len(shape) == 1 else last_axis(rows.reshape(len(rows), *shape))
+
+
+def ivp_result(
+    run: stepper.Run, t: Array, y: Array, status: int, reason: str, message: str, doubts: tuple[str, ...], origin: tuple[Any, ...],
+    sol: Any = None, t_events: Any = None, y_events: Any = None, looked: int = 0, beside: int = 0,
+) -> IVPResult:  # fmt: skip
+    """The result of a run, whose states are y. origin : the fields of its `Origin`. looked, beside : evaluations for the words of warnings,
+    those that the run has counted and those that it has not."""
+    out = IVPResult(
+        t=t, y=y, sol=sol, t_events=t_events, y_events=y_events, nfev=run.nfev - looked, ncheck=looked + beside + run.nlooks, njev=run.njac,
+        nlu=run.nlu, nsteps=run.k, nrejected=run.rejected[0], status=status, reason=reason, message=message, doubts=doubts,
+        success=status >= 0,
+    )  # fmt: skip
+    keep_origin(out, partial(Origin, *origin))
+    return out
+
+
+def give_partial(drive: Any, error: BaseException) -> None:
+    """Gives an exception of a run what was computed before it."""
+    run = drive.run
+    reason, who = endings.raised_by(error)
+    message = f"{who}{type(error).__name__} at t = {run.t:g} after {counted(run.k, 'step')}" + (f": {error}" if str(error) else "")
+    note = f"in mflow.{drive.name}, in the step from t = {run.t:g} (step {run.k}); .partial_result holds all before"
+    make = partial(drive.result, -1, reason, message)  # after Ctrl-C it is put together when it is looked at
+    attach(error, partial(pending, drive.kind, make) if reason == "interrupted" else make, note)
+
+
+def begin(
+    kind: Any, equation: Problem, span: tuple[float, float], start: Array, method: Method, settings: tuple[Any, ...], name: str,
+    symmetric: bool = False,
+) -> tuple[Any, stepper.Run] | None:  # fmt: skip
+    """A run that is asked for its steps alone, and its result, where they are few and nothing speaks against them, or the driver that goes
+    on with them, as most of what a short run costs is its objects. None where such a run needs more than steps.
+
+    kind : of that driver, `mflow.integrate.drive.Drive`. settings : dt, rtol, atol and the further arguments of functions, of which dt is a
+    number or None.
     """
+    record, (t0, t1), (dt, rtol, atol, args) = method.record, span, settings
+    edge, past, step, steps = stable_end(record) if dt is None else 0.0, None, math.nan, FIRST_ROWS
+    tolerances: tuple[Array, ...] = ()
+    if dt is not None:
+        if not (rtol is atol is None and takes_plain_steps(record)):
+            return None
+        step = control.check_step(method, dt, t0, t1)
+        if (steps := control.count_steps(t0, t1, step)) >= FIRST_ROWS:
+            return None
+    elif edge == 0.0:
+        return None
+    else:
+        tolerances = control.tolerances_of_run(name, rtol, atol, start)
+    run = stepper.Run(record, equation, start, t0, step, method.numbers, control=bool(tolerances) and tolerances[0].size > 1)
+    if tolerances:
+        run.control(tolerances[0], tolerances[1])
+        run.look_for_stiffness(edge)
+        look_for_walls(run, abs(t1 - t0))
+        steps = min(endings.HELD, steps_between_looks(run)) - 1
+    else:
+        past = past_limit_of(run, method, start, symmetric)
+    y, t = np.empty((steps + 1, start.size)), np.empty(steps + 1)
+    rows = stepper.Rows(y, t, None, 1)
+    rows.put(run)
+    began = status = 0
 
-    run: stepper.Run
-    rows: stepper.Rows
-    y: Array
-    t: Array
-    began: int
-    status: int
+    def drive() -> Any:
+        given = Settings(dt, rtol, atol, event_args=as_tuple(args), symmetric=symmetric)
+        return kind(equation, span, start, method, given, name, Begun(run, rows, y, t, None, began, status, tolerances, past))
+
+    try:
+        if t0 != t1:
+            began = run.begin(t1) if tolerances else 0
+            while began == status == 0 and run.t != t1 and run.k < steps:
+                left = steps - run.k
+                status = run.adaptive(left, t1, rows, paced=True) if tolerances else run.fixed(left, t1, rows, paced=True)
+        k = run.k
+        if began != 0 or status != 0 or run.t != t1 or (past is not None and not past.is_quiet) or endings.few_digits(run, tolerances):
+            return drive(), run
+        if run.rejected[0] >= MANY_REJECTED or (past is not None and k > 1 and largest(run.y) > GROWTH):
+            return drive(), run
+        origin = equation, method, None if dt is None else step, symmetric
+        states = states_of(y[: k + 1], start.shape)
+        return ivp_result(run, t[: k + 1], states, 0, "finished", reached(t1, k, method.name), (), origin), run
+    except BaseException as error:
+        give_partial(drive(), error)
+        raise

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import math
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from functools import partial
@@ -12,19 +11,16 @@ from typing import TYPE_CHECKING, Any, Unpack
 import numpy as np
 from mflow_core.problems import problem
 from mflow_core.problems.signatures import companion
-from mflow_core.stepping import stepper
 
 from mflow.base.checks import Array, any_given, as_tuple, check_flags, check_start
 from mflow.base.methods import Method, as_method, asks_for_auto, refuse_unknown
-from mflow.base.result import IVPResult, Origin, keep_origin, last_axis, pending
-from mflow.base.telling import counted, tell, tell_of_order
+from mflow.base.result import IVPResult, pending
+from mflow.base.telling import tell, tell_of_order
 from mflow.base.threads import shared_among
-from mflow.course.signs import look_for_walls, steps_between_looks
-from mflow.integrate.control import RTOL, Event, Settings, check_span, default_method, listed_events, sizes_of, tolerances_of_run
-from mflow.integrate.curvature import stable_end
-from mflow.integrate.drive import Drive, follow, give_partial
-from mflow.integrate.endings import few_digits, preparing
-from mflow.integrate.history import FIRST_ROWS, Begun
+from mflow.integrate.control import RTOL, Event, Settings, check_span, default_method, listed_events, sizes_of
+from mflow.integrate.drive import Drive, follow
+from mflow.integrate.endings import preparing
+from mflow.integrate.history import MANY_REJECTED, SHORT, begin
 from mflow.problems.time_derivative import time_derivative
 from mflow.problems.vectorized import columns_of
 from mflow.solvers import nonlinear
@@ -35,9 +31,6 @@ if TYPE_CHECKING:
     from mflow.base._records import IVPOptions
 
 __all__ = ["ARGUMENTS", "real_form", "solve_ivp"]
-
-MANY_REJECTED = 50  # steps, before a look for jumps of fun
-SHORT = 16  # numbers of a state whose first rows are not worth a copy
 
 
 def solve_ivp(
@@ -296,15 +289,15 @@ def solve_ivp(
             raise
         return _of_pairs({name: value for name, value in locals().items() if name in (*ARGUMENTS, "parameters")})
     if (
-        t_eval is events is dt is first_step is max_step is min_step is max_steps is jac is jac_sparsity is lband is uband is solver is None
+        t_eval is events is first_step is max_step is min_step is max_steps is jac is jac_sparsity is lband is uband is solver is None
         and save_every is mass is callback is checkpoint is checkpoint_every is resume is breaks is doses is outputs is nonnegative is None
         and until is steady_rtol is steady_atol is rhs_t is threads is None
         and isinstance(save, str) and isinstance(consistent, str) and save == "all" and consistent == "project"
         and vectorized is elementwise is dense_output is progress is exclude_algebraic is False
-        and start.size <= SHORT
-        and (short := _short(fun, t_span, start, method, rtol, atol, args, inplace, parameters)) is not None
+        and start.size <= SHORT and (dt is None or type(dt) is float)
+        and (short := _short(fun, t_span, start, method, (dt, rtol, atol, args), inplace, parameters)) is not None
     ):  # fmt: skip
-        return short
+        return short if isinstance(short, IVPResult) else _told(follow(short), short)
     extra, columns, pair, asked = as_tuple(args), None, None, {}
     if asks_for_auto(method):
         from mflow.course.legs import pair_for
@@ -353,53 +346,19 @@ def solve_ivp(
 
 
 def _short(
-    fun: Any, t_span: Sequence[float], start: Array, method: Any, rtol: Any, atol: Any, args: Any, inplace: bool, parameters: Any
-) -> IVPResult | None:
-    """A run that is asked for its steps alone, by an explicit pair; None for other methods.
-
-    A `Drive` is made where its first steps do not lead to t_end, and goes on with them: most of what a short run costs is its objects.
-    """
-    if asks_for_auto(method) or getattr(fun, "breaks", None) is not None:
+    fun: Any, t_span: Sequence[float], start: Array, method: Any, settings: tuple[Any, ...], inplace: bool, parameters: Any
+) -> IVPResult | Drive | None:
+    """What `begin` makes of a call that asks for steps alone. settings : as there."""
+    if (method is not None and asks_for_auto(method)) or getattr(fun, "breaks", None) is not None:
         return None
-    _known(method, parameters)
-    chosen_method = as_method(default_method(None) if method is None else method, parameters)
-    edge = stable_end(chosen_method.record)
-    if edge == 0.0:
+    if parameters:
+        _known(method, parameters)
+    chosen_method = as_method(default_method(settings[0]) if method is None else method, parameters)
+    if chosen_method.is_implicit:
         return None
-    equation = problem.rhs_problem(fun, start.shape, args, inplace)
-    t0, t1 = span = check_span(t_span)
-    relative, absolute = tolerances_of_run("solve_ivp", rtol, atol, start)
-    run = stepper.Run(chosen_method.record, equation, start, t0, math.nan, chosen_method.numbers, control=relative.size > 1)
-    run.control(relative, absolute)
-    run.look_for_stiffness(edge)
-    look_for_walls(run, abs(t1 - t0))
-    y, t, most = np.empty((FIRST_ROWS, start.size)), np.empty(FIRST_ROWS), min(FIRST_ROWS, steps_between_looks(run)) - 1
-    rows = stepper.Rows(y, t, None, 1)
-    rows.put(run)
-    began = status = 0
-
-    def drive() -> Drive:
-        settings = Settings(rtol=rtol, atol=atol, event_args=as_tuple(args))
-        return Drive(equation, span, start, chosen_method, settings, "solve_ivp", Begun(run, rows, y, t, began, status))
-
-    try:
-        if t0 != t1:
-            began = run.begin(t1)
-            while began == status == 0 and run.t != t1 and run.k < most:
-                status = run.adaptive(most - run.k, t1, rows, paced=True)
-    except BaseException as error:
-        give_partial(drive(), error)
-        raise
-    if began != 0 or status != 0 or run.t != t1 or run.rejected[0] >= MANY_REJECTED or few_digits(run, (relative,)):
-        longer = drive()
-        return _told(follow(longer), longer)
-    out = IVPResult(
-        t=t[: run.k + 1], y=last_axis(y[: run.k + 1].reshape(run.k + 1, *start.shape)), sol=None, t_events=None, y_events=None,
-        nfev=run.nfev, ncheck=run.nlooks, njev=0, nlu=0, nsteps=run.k, nrejected=run.rejected[0], status=0, reason="finished",
-        message=f"reached t = {t1:g} in {counted(run.k, 'step')} of {chosen_method.name}", doubts=(), success=True,
-    )  # fmt: skip
-    keep_origin(out, partial(Origin, equation, chosen_method, None, False))
-    return out
+    equation = problem.rhs_problem(fun, start.shape, settings[3], inplace)
+    begun = begin(Drive, equation, check_span(t_span, settings[0]), start, chosen_method, settings, "solve_ivp")
+    return None if begun is None else begun[0]
 
 
 def _told(result: IVPResult, drive: Drive) -> IVPResult:

@@ -255,7 +255,7 @@ class Stepper(Kept):
         """The run of the core, under error control where tolerances are given."""
         check_number(self._call["direction"], "direction", "a finite number, whose sign counts")
         function = self._call.get("fun", self._call.get("accel"))
-        specs, own = check_events(self._call["events"]), getattr(function, "breaks", None)
+        specs, own = (check_events(given) if (given := self._call["events"]) is not None else []), getattr(function, "breaks", None)
         self._stops = Stops.of(self._call, own, specs, equation, self._start.shape, self._project(), of_motion=self._watches_motion)
         if self._stops is not None and self._algebraic is not None:
             self._stops.also = self._algebraic.between
@@ -269,10 +269,10 @@ class Stepper(Kept):
             self._told_stiff = True  # the other method is the answer
             self._run = self._legs = two_methods(self._pair, more["solver"], equation, self._start, self._t0, control=self._controlled)
         self._past = None if self._controlled else past_limit_of(self._run, self.method, self._start)
-        bounds = {name: self._call[name] for name in ("max_step", "min_step", "first_step")}
+        bounds = [self._call[name] for name in ("max_step", "min_step", "first_step")]
         if self._controlled:
-            self._control(self._call["rtol"], self._call["atol"], **bounds)
-        elif any_given(bounds):
+            self._control(self._call["rtol"], self._call["atol"], *bounds)
+        elif any(bound is not None for bound in bounds):
             raise ValueError("first_step, max_step, min_step: they belong to error control: give rtol or atol as well")
         if self._stops is not None:
             self._check_stops(self._stops)

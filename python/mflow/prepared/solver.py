@@ -225,7 +225,7 @@ def compile_solver(
         raise ValueError("first_step, min_step, max_step: they belong to error control, and dt gives fixed steps: omit them, or dt")
     else:
         options["dt"] = check_number(dt, "dt", ABOVE_0, low=0.0, open_low=True)
-        options["edge"] = edge_of(chosen_method) if has_limit(chosen_method) else 0.0
+        options["edge"] = edge_of(chosen_method) if has_limit(chosen_method.record) else 0.0
     return _make(fun, size, counted, chosen_method, options)
 
 
