@@ -146,7 +146,7 @@ cdef inline double widen(double *rtol, double *atol) noexcept nogil:
 
     The error estimate of radau5 is of order 3, its solution of order 5: with the estimate at the tolerances, errors at the end of stiff
     problems were a hundredth of them and less. Below rtol = 1e-3 steps therefore have rtol' = 1e-3 (rtol/1e-3)^0.85, and atol in proportion.
-    Hairer's code RADAU5 has 0.1 rtol^(2/3); with that, and with an exponent of 0.8, errors of y' = -L (y - cos t) - sin t rose above 10
+    Hairer's code RADAU5 has 0.1 rtol^(2/3); with exponents of 0.7 and 0.8 errors of y' = -L (y - cos t) - sin t rose above 10
     tolerances for some L, for where the order is reduced they are as large as the estimate. rtol = 0: what is asked is atol, as it is.
     The extension inside of steps is of order 3 like the estimate: `between` keeps it to what is asked. Return the factor.
     """
