@@ -17,7 +17,7 @@ from mflow_core.stepping import stepper
 from mflow.base.checks import Array, any_given, as_tuple, check_flags, check_start
 from mflow.base.methods import Method, as_method, asks_for_auto, refuse_unknown
 from mflow.base.result import IVPResult, Origin, keep_origin, last_axis, pending
-from mflow.base.telling import counted, tell, tell_of_order
+from mflow.base.telling import tell, tell_of_order
 from mflow.base.threads import shared_among
 from mflow.course.signs import look_for_walls, steps_between_looks
 from mflow.integrate.control import RTOL, Event, Settings, check_span, default_method, listed_events, sizes_of, tolerances_of_run
@@ -395,7 +395,7 @@ def _short(
     out = IVPResult(
         t=t[: run.k + 1], y=last_axis(y[: run.k + 1].reshape(run.k + 1, *start.shape)), sol=None, t_events=None, y_events=None,
         nfev=run.nfev, ncheck=run.nlooks, njev=0, nlu=0, nsteps=run.k, nrejected=run.rejected[0], status=0, reason="finished",
-        message=f"reached t = {t1:g} in {counted(run.k, 'step')} of {chosen_method.name}", doubts=(), success=True,
+        message=f"reached t = {t1:g} in {run.k} step{'' if run.k == 1 else 's'} of {chosen_method.name}", doubts=(), success=True,
     )  # fmt: skip
     keep_origin(out, partial(Origin, equation, chosen_method, None, False))
     return out
