@@ -292,7 +292,7 @@ class History:
 
 def reached(t_end: float, steps: int, name: str) -> str:
     """Of a run that was finished, in words."""
-    return f"reached t = {t_end:g} in {counted(steps, 'step')} of {name}"
+    return f"reached t = {t_end:g} in {steps} step{'' if steps == 1 else 's'} of {name}"  # no function, as each call has it
 
 
 def states_of(rows: Array, shape: tuple[int, ...]) -> Array:

@@ -119,7 +119,8 @@ def minimize(
     check_gradient : bool
         Whether the gradient given is compared with the cost at x0, and once more where the run ends, along a fixed direction, or across a
         straight way, by two evaluations each (more where these differ; a compiled cost's is looked at in its first run, by a gradient
-        more). With a line search the look at x0 comes after two iterations; a straight run through a quadratic needs none. They are counted as ``ncheck`` alone, as are those beside an end, along parameters that have not moved and across the way:
+        more). With a line search the look at x0 comes after two iterations; a straight run through a quadratic needs none. They are counted
+        as ``ncheck`` alone, as are those beside an end, along parameters that have not moved and across the way:
         "not_a_minimum" where the cost falls. Differences are looked at around the end in any case, in ``nfev``.
     monitor, monitor_every : "curvature" and int, optional
         Measures the largest curvature of the cost (in the metric of its second moments, for a method that rescales) at the start, every
