@@ -131,7 +131,7 @@ def test_endings_are_true():
     with pytest.raises(FloatingPointError, match=r"residual \d+ at p0 is inf"):
         fit(X, Y, [1.0, -400.0, 1.0])
     short = mflow.compile_fit("exponential", X.size, max_nfev=2)
-    with pytest.raises(RuntimeError, match="after 1 steps and 2 evaluations: the limit max_nfev was reached") as told:
+    with pytest.raises(RuntimeError, match="after 1 step and 2 evaluations: the limit max_nfev was reached") as told:
         short(X, Y, P0)
     assert short.ending == 0
     assert told.value.partial_result.shape == (3,)

@@ -28,6 +28,7 @@ def test_a_large_structure_asks_for_few_steps_of_oscillators(method, monkeypatch
     criterion.criterion_of.cache_clear()
 
 
+@pytest.mark.filterwarnings("ignore:Stepper. dt = .* exceeds the stability limit")
 @pytest.mark.parametrize("method", ["rkn64", "rkn86", "bathe"])
 def test_limits_at_once_are_those_of_each_and_end_where_motions_grow(method):
     of = criterion.criterion_of(mflow.get_method(method))

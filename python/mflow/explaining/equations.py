@@ -169,10 +169,11 @@ def _words_of_growth(path: PosednessPath, limiting: list[tuple[str, complex]]) -
 
 
 def _words_of_error(path: PosednessPath) -> str:
-    """That the steps are estimates, where rounding moves the eigenvalues that they are of by much of the largest; or ""."""
-    shares = [p.error / float(np.max(np.abs(p.eigenvalues), initial=math.ulp(0.0))) if p.complete else 0.0 for p in path.points]
-    worst = int(np.argmax(shares))
-    if not shares[worst] > FAR:
+    """That the steps are estimates, where rounding moves eigenvalues by much of the largest on the path; or ""."""
+    largest = max(float(np.max(np.abs(p.eigenvalues), initial=0.0)) for p in path.points)
+    errors = [p.error if p.complete else 0.0 for p in path.points]
+    worst = int(np.argmax(errors))
+    if not errors[worst] > FAR * largest:
         return ""
     where = "the start" if worst == 0 else f"t = {path.points[worst].t:.4g}"
     return (
