@@ -40,7 +40,7 @@ def test_table_picture_and_json(record: Path, tmp_path: Path, capsys: pytest.Cap
         (["--periods", "2", "1"], "--periods: expected FIRST below LAST"),
         (["--record", "nothing.at2"], "there is no such file"),
         (["--record", "."], "got a folder or a device"),
-        (["--column", "1"], "--column belongs to --record-dt SECONDS"),
+        (["--column", "2"], "expected a column 2, counted from 0"),
     ],
 )
 def test_mistakes(more: list[str], words: str, record: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -178,7 +178,7 @@ def test_headings_of_tables(tmp_path: Path, heading: str, unit: str | None, dt: 
         ("t (s), acc_g", "m/s2", "unit: expected 'g'"),
         ("# units: cm/s/s\nt (s), a (g)", None, "one unit of acceleration in its heading"),
         ("# t (ms), a (g)\nt (s), a (g)", None, "expected one unit of time in its heading, got ms and s"),
-        ("T (s), Sa (g)", None, "got a spectrum: its second column is 'Sa"),
+        ("T (s), Sa (g)", None, "got a spectrum: the second column is 'Sa"),
         ("Period (s), acc (g)", None, "got a spectrum: its first column"),
         ("frequency (Hz), a (g)", None, "got a spectrum"),
         ("T, PSA", "g", "got a spectrum"),
@@ -345,13 +345,28 @@ def test_contradictions_of_time_are_refused(tmp_path: Path) -> None:
     assert read(tmp_path, "# dt = 10 ms\nt, a (g)\n0,.1\n.01,.2\n", "r.csv").t.tolist() == [0.0, 0.01]
 
 
-def test_a_table_of_three_columns_names_a_way(tmp_path):
-    file = tmp_path / "three.csv"
+def test_a_table_of_components_takes_the_column(tmp_path):
+    file = tmp_path / "four.csv"
+    file.write_text("Time (s),NS (g),EW (cm/s2),disp (cm)\n0,1,200,3\n0.01,4,500,6\n")
+    with pytest.raises(ValueError, match="got 4; give column=, that of the accelerations, counted from 0"):
+        read_record(file)
+    for column, factor, values in ((1, GRAVITY, [1.0, 4.0]), (2, 0.01, [200.0, 500.0])):
+        motion = read_record(file, column=column)
+        assert motion.t.tolist() == [0.0, 0.01]
+        np.testing.assert_allclose(motion.a, factor * np.array(values), rtol=1e-15)
+    with pytest.raises(ValueError, match=r"expected accelerations in column 3, got 'disp \(cm\)'"):
+        read_record(file, column=3)
+    with pytest.raises(ValueError, match="line 2: expected a column 4, counted from 0, got 4 columns"):
+        read_record(file, column=4)
+    with pytest.raises(ValueError, match="column: expected 1 or above"):
+        read_record(file, column=0)
+    with pytest.raises((ImportError, ValueError), match="column= in place of channel=|expected a record that ObsPy reads"):
+        read_record(file, channel="EW")
     file.write_text("t,ax,ay\n0,1,2\n0.01,3,4\n")
-    with pytest.raises(ValueError, match=r"got 3; take two by np.loadtxt\(.*mflow.data.GroundMotion\(name, t, a\)"):
-        read_record(file, "m/s2")
-    t, a = np.loadtxt(file, delimiter=",", skiprows=1, usecols=(0, 2), unpack=True)
-    assert GroundMotion("three", t, a).peak == 4.0
+    assert read_record(file, "m/s2", column=2).peak == 4.0
+    file.write_text("Zeit (s);Beschl (m/s2)\n0,0100;1,2345\n0,0200;2,5\n")
+    with pytest.raises(ValueError, match="line 2: expected points as decimal marks, got 0,0100"):
+        read_record(file)
 
 
 @pytest.mark.parametrize(

@@ -56,7 +56,7 @@ def test_texts_of_accelerations_alone(tmp_path: Path) -> None:
     [
         ("1\n2\n", {"dt": 0.1}, "found none; give it by unit= or --unit"),
         ("1\n2\n", {"dt": -1.0, "unit": "g"}, "dt: expected a finite number above 0"),
-        ("1\n2\n", {"column": 0, "unit": "g"}, "column: it belongs to dt="),
+        ("1\n2\n", {"column": 0, "unit": "g"}, "column: expected 1 or above"),
         ("1 2\n3\n", {"dt": 0.1, "column": 1, "unit": "g"}, "line 2: expected a column 1, counted from 0, got 1 columns"),
         ("t, a_g\n0, 1\n1, 2\n", {"dt": 0.1}, "expected None for a record that states its times"),
         ("NPTS= 2, DT= .1 SEC, units of G\n1 2\n", {"dt": 0.1}, "expected None for a record that states its times"),

@@ -92,14 +92,12 @@ def add_record_options(add: Callable[..., object]) -> None:
     add("--unit", metavar="UNIT", help="of a record that does not say: g, m/s2, cm/s2, gal, ...")
     add("--scale", type=positive, default=1.0, metavar="FACTOR", help="for the record's acceleration (default: %(default)s)")
     add("--record-dt", type=positive, metavar="SECONDS", help="between accelerations, of a record that is a text of these alone")
-    add("--column", type=whole(0), metavar="N", help="with --record-dt: the accelerations are those of this column, counted from 0")
+    add("--column", type=whole(0), metavar="N", help="of a table: the accelerations are those of this column, counted from 0")
     add("--channel", metavar="NAME", help="of a record with several: its number in COSMOS and CSMIP volumes, or its name, such as HNE")
 
 
 def record_of(arguments: argparse.Namespace, path: str | Path) -> GroundMotion:
     """The record in a file. Raises ValueError, with the option and the file, where it cannot be read, or holds something else."""
-    if arguments.column is not None and arguments.record_dt is None:
-        raise ValueError("--column belongs to --record-dt SECONDS, of a text of accelerations without times")
     try:
         return read_record(path, arguments.unit, arguments.scale, arguments.record_dt, arguments.column, arguments.channel)
     except (OSError, csv.Error, ArithmeticError, MemoryError, ImportError) as error:

@@ -146,7 +146,8 @@ def read_record(
         The time between two accelerations, s, of a text of accelerations alone, below a heading of any length: all of its numbers, line by
         line from left to right. A DT or a sampling rate in the heading must agree with it.
     column : int
-        With ``dt``: the accelerations are those of one column, counted from 0.
+        The accelerations are those of this column, counted from 0: of a text with ``dt``, or of a table with more than two, whose column 0
+        is the time.
     channel : str
         Of files that hold several, which one: of those that ObsPy reads its channel, such as "EW" or "HNE", or its id; of COSMOS and CSMIP
         the number of the channel, as "1", or its SEED name.
@@ -189,7 +190,10 @@ def read_record(
     unit = None if unit is None else _given_unit(unit)
     check_number(scale, "scale")
     file = Path(path)
-    _check_columns(dt, column)
+    if dt is not None:
+        check_number(dt, "dt", low=0.0, open_low=True)
+    if column is not None:
+        check_whole(column, "column", 0)
     content = _content(file)
     lines = content.decode("utf-8-sig", errors="replace").splitlines()
     kind = foreign_format("\n".join(lines[:20]))
@@ -207,7 +211,9 @@ def read_record(
         a = _values(file, lines, dt, unit, column)
         return GroundMotion(file.name, dt * np.arange(a.size, dtype=np.float64), scale * a)
     is_at2 = file.suffix.lower() == ".at2" or any(pattern.search(line) for line in lines[:HEADER_LINES] for pattern in _HEADS)
-    t, a = _at2(file, lines, unit) if is_at2 else _table(file, lines, unit)
+    if is_at2 and column is not None:
+        raise ValueError(f"column: expected None for {file}, whose header has its layout; omit it")
+    t, a = _at2(file, lines, unit) if is_at2 else _table(file, lines, unit, column)
     if t.size < 2:
         raise ValueError(f"{file}: expected two or more accelerations, got {t.size}")
     bad = np.flatnonzero(~(np.diff(t) > 0.0))
@@ -237,15 +243,6 @@ def _content(file: Path) -> bytes:
     if (longest := max(map(len, content.splitlines()))) > LONGEST_LINE:
         raise ValueError(f"{file}: expected lines of at most {LONGEST_LINE >> 20} MB, got one of {longest >> 20} MB")
     return content
-
-
-def _check_columns(dt: float | None, column: int | None) -> None:
-    if dt is not None:
-        check_number(dt, "dt", low=0.0, open_low=True)
-    if column is not None:
-        check_whole(column, "column", 0)
-        if dt is None:
-            raise ValueError("column: it belongs to dt=, of a text without times; give dt as well, or omit column")
 
 
 def _values(file: Path, lines: list[str], dt: float, unit: str | None, column: int | None) -> Array:
@@ -398,7 +395,10 @@ def _of_dt(file: Path, line: int, sizes: re.Match[str]) -> float:
     return TIMES[units[0]] if units and units[0] else 1.0
 
 
-def _table(file: Path, lines: list[str], unit: str | None) -> tuple[Array, Array]:
+def _table(file: Path, lines: list[str], unit: str | None, column: int | None) -> tuple[Array, Array]:
+    at = 1 if column is None else column
+    if at == 0:
+        raise ValueError(f"column: expected 1 or above, as column 0 of a table is its time, got 0; with dt= {file} has none")
     pairs: list[tuple[float, float]] = []
     heading, comments = "", []
     for number, line in enumerate(lines, 1):
@@ -411,13 +411,17 @@ def _table(file: Path, lines: list[str], unit: str | None) -> tuple[Array, Array
             continue
         if pairs and (_END.match(line) or _MARK.match(line)):
             continue
-        if len(words) != 2:
+        if len(words) > 2:
+            _check_commas(file, number, line)
+        if column is not None and not 2 <= at + 1 <= len(words):
+            raise ValueError(f"{file}, line {number}: expected a column {at}, counted from 0, got {len(words)} columns")
+        if column is None and len(words) != 2:
             fix = "; of accelerations alone give the time between them, dt=" if len(words) == 1 and not pairs else ""
             if len(words) > 2:
-                fix = "; take two by np.loadtxt(..., usecols=(0, 1), unpack=True) for mflow.data.GroundMotion(name, t, a), in s and m/s2"
+                fix = "; give column=, that of the accelerations, counted from 0"
             raise ValueError(f"{file}, line {number}: expected two columns, time (s) and acceleration, got {len(words)}{fix}")
-        pairs.append((_number(file, number, words[0]), _number(file, number, words[1])))
-    of_time, unit = _heading(file, heading, comments, unit)
+        pairs.append((_number(file, number, words[0]), _number(file, number, words[at])))
+    of_time, unit = _heading(file, heading, comments, unit, column)
     table = np.array(pairs, dtype=np.float64).reshape(-1, 2)
     _check_stated_step(file, "\n".join([*comments, heading]), TIMES[of_time] * np.diff(table[:2, 0]))
     return np.ascontiguousarray(TIMES[of_time] * table[:, 0]), ACCELERATIONS[unit] * table[:, 1]
@@ -434,34 +438,36 @@ def _check_stated_step(file: Path, text: str, first: Array) -> None:
         )
 
 
-def _heading(file: Path, heading: str, comments: list[str], unit: str | None) -> tuple[str, str]:
+def _heading(file: Path, heading: str, comments: list[str], unit: str | None, column: int | None) -> tuple[str, str]:
     """The units of time and of acceleration of a table. Raises ValueError where it is no table of accelerations in time."""
     times: list[str] = []
     accelerations: list[str] = []
     for line in [*comments, heading]:
         if re.search(r"response\s+spectr|fourier", line, re.IGNORECASE) and not re.match(r"[\W_]*t(ime)?\b", heading, re.IGNORECASE):
             raise ValueError(f"{file}: expected accelerations in time, got a spectrum: {line!r}")
-        first, second = _columns(line)
+        first, second = _columns(line, column)
         if second is None or (line != heading and not all(units_of_column(name)[1] for name in (first, second))):  # words about the file
             accelerations += [name for kind, name in stated_units(line)[0] if kind == "acceleration"]
             times += stated_times(line)
             continue
         times += _of_times(file, first)
-        accelerations += _of_accelerations(file, second, unit)
+        accelerations += _of_accelerations(file, second, unit, "the second column" if column is None else f"column {column}")
     times = list(dict.fromkeys(times))
     if len(times) > 1:
         raise ValueError(f"{file}: expected one unit of time in its heading, got {' and '.join(times)}")
     return (times or ["s"])[0], _one_unit(file, list(dict.fromkeys(accelerations)), unit, "heading")
 
 
-def _columns(line: str) -> tuple[str, str | None]:
-    """The names of two columns in a line; None for the second where there are not two."""
+def _columns(line: str, column: int | None) -> tuple[str, str | None]:
+    """The names of the first column in a line and of the one that is asked for; None for that where the line names no columns."""
     parts = [part.strip() for part in re.split(r"[,;\t]", line) if part.strip()]
     if len(parts) == 1:
         parts = [part.strip() for part in re.split(r"(?<=[)\]])\s*(?=\S)|\s{2,}", line) if part.strip()]
     if len(parts) == 1:
         parts = line.split()
-    return (parts[0], parts[1]) if len(parts) == 2 else (line, None)
+    if column is None:
+        return (parts[0], parts[1]) if len(parts) == 2 else (line, None)
+    return (parts[0], parts[column]) if len(parts) > column else (line, None)
 
 
 def _of_times(file: Path, name: str) -> list[str]:
@@ -477,10 +483,10 @@ def _of_times(file: Path, name: str) -> list[str]:
     return units[:1]
 
 
-def _of_accelerations(file: Path, name: str, unit: str | None) -> list[str]:
-    """The unit in the name of the second column."""
+def _of_accelerations(file: Path, name: str, unit: str | None, where: str) -> list[str]:
+    """The unit in the name of the column where they are."""
     if re.search(r"spectr|pseudo|(?<![a-z])p?s[avd](?![a-z])", name, re.IGNORECASE):
-        raise ValueError(f"{file}: expected accelerations in time, got a spectrum: its second column is {name!r}")
+        raise ValueError(f"{file}: expected accelerations in time, got a spectrum: {where} is {name!r}")
     if re.search(r"[)\]]\s*(?:[x*\u00d7/]\s*)?[\d.]*\d|\d\s*[x*\u00d7]\s*[(\[]", name, re.IGNORECASE):
         raise ValueError(
             f"{file}: expected a unit alone in the heading of the accelerations, got a factor, {name!r}: give scale= and remove it"
@@ -490,7 +496,7 @@ def _of_accelerations(file: Path, name: str, unit: str | None) -> list[str]:
     found = [one for kind, one in kinds if kind == "acceleration"]
     other = re.search(r"vel|disp|jerk", name, re.IGNORECASE) or (kinds and not found and (bracketed or kinds[-1][0] == "velocity"))
     if other:
-        raise ValueError(f"{file}: expected accelerations in the second column, got {name!r}")
+        raise ValueError(f"{file}: expected accelerations in {where}, got {name!r}")
     if bracketed and not found and unit is None:
         raise ValueError(f"{file}: expected a heading with the unit of the accelerations ({KNOWN}), got {name!r}")
     return found[-1:]

@@ -37,6 +37,7 @@ def read_traces(file: Path, content: bytes, foreign: str | None, unit: str | Non
     except ImportError as error:
         raise ImportError(
             f"{file}: {foreign or 'a file with channels'} is read by ObsPy: pip install 'momentum-flow[records]', or convert it"
+            + ("" if foreign else "; of a text with several columns give column= in place of channel=")
         ) from error
     try:
         traces = obspy.read(io.BytesIO(content))
