@@ -360,7 +360,7 @@ def test_a_table_of_components_takes_the_column(tmp_path):
         read_record(file, column=4)
     with pytest.raises(ValueError, match="column: expected 1 or above"):
         read_record(file, column=0)
-    with pytest.raises((ImportError, ValueError), match="column= in place of channel=|expected a record that ObsPy reads"):
+    with pytest.raises((ImportError, ValueError), match=r"column= in place of channel=|expected a record that ObsPy reads"):
         read_record(file, channel="EW")
     file.write_text("t,ax,ay\n0,1,2\n0.01,3,4\n")
     assert read_record(file, "m/s2", column=2).peak == 4.0

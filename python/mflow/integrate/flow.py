@@ -349,7 +349,9 @@ class OptimizerStepper(Stepper, flag="update"):
             raise ValueError("clock: expected the time of an optimizer's steps, got none")
         t, lost = facts["clock"]
         if t < self._t0 or (self.k == 0 and (t, lost) != (self._t0, 0.0)):
-            raise ValueError(f"clock: expected a time that {self.k} steps from t = {self._t0:g} lead to, got {facts['clock']!r}")
+            raise ValueError(
+                f"clock: expected a time that follows from {counted(self.k, 'step')} from t = {self._t0:g}, got {facts['clock']!r}"
+            )
         self._clock = t, lost
 
     def __reduce__(self) -> tuple[Any, ...]:

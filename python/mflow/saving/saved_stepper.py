@@ -11,7 +11,7 @@ import numpy as np
 
 from mflow.base.checks import Array, check_path
 from mflow.base.methods import AUTO, Method, public_values
-from mflow.base.telling import tell
+from mflow.base.telling import counted, tell
 from mflow.saving.fields import CONTROL, GROWTH, check_names, read_start
 from mflow.saving.savefile import misfit_of, numbers_of, write_state
 
@@ -33,12 +33,17 @@ class Given:
         return call[self.name]
 
     def __set__(self, stepper: Any, value: Any) -> None:
-        start = "x0=stepper.x, v0=stepper.v" if stepper._start_name == "x0" else f"{stepper._start_name}=stepper.y"
         way = "; or let fun read what changes from an object among its args, and say stepper.y = stepper.y, which begins anew there"
-        raise AttributeError(
-            f"{self.name}: a stepper keeps what it was made with: make another from here, with {start}, t0=stepper.t and this "
-            f"{self.name}{way * (self.name == 'args')}"
-        )
+        raise AttributeError(_kept(stepper, self.name) + way * (self.name == "args"))
+
+
+def _kept(stepper: Any, name: str) -> str:
+    start = "x0=stepper.x, v0=stepper.v" if stepper._start_name == "x0" else f"{stepper._start_name}=stepper.y"
+    return f"{name}: a stepper keeps what it was made with: make another from here, with {start}, t0=stepper.t and this {name}"
+
+
+def _refuse_method(stepper: Any, value: Any) -> None:
+    raise AttributeError(_kept(stepper, "method"))
 
 
 class EachStep(Given):
@@ -55,7 +60,7 @@ class Kept:
     first_step, max_step, min_step, jac, solver = Given(), Given(), Given(), Given(), Given()
     doses, dt, lr = Given(), EachStep(), EachStep()
 
-    method: Method = property(attrgetter("_method"), doc="The method that steps; another one needs another stepper.")  # type: ignore[assignment]
+    method: Method = property(attrgetter("_method"), _refuse_method, doc="The method that steps; another one needs another stepper.")  # type: ignore[assignment]
     _method: Method
     _run: Any
     _call: dict[str, Any]
@@ -184,7 +189,7 @@ class Kept:
         way = abs(self._run.t - t_begun)
         if self._run.k > begun and not 0.0 < abs(h) <= 1.001 * GROWTH * way:
             raise ValueError(
-                f"h: expected a next step of at most {GROWTH:g} times the way {way:g} of {self._run.k - begun} steps, got {h!r}"
+                f"h: expected a next step of at most {GROWTH:g} times the way {way:g} of {counted(self._run.k - begun, 'step')}, got {h!r}"
             )
 
     def __reduce__(self) -> tuple[Any, ...]:

@@ -78,7 +78,7 @@ def test_a_step_and_a_method_cannot_be_set(kind):
         with pytest.raises(AttributeError, match=f"{name}: each step takes its own"):
             setattr(st, name, 0.5)
         assert not hasattr(st, name)
-    with pytest.raises(AttributeError):
+    with pytest.raises(AttributeError, match="method: a stepper keeps"):
         st.method = "euler"
     with pytest.raises(AttributeError, match="doses: a stepper keeps"):
         st.doses = [(0.5, 0, 1.0)]
