@@ -22,8 +22,9 @@ Every integrator has a class here (`mflow.RK4`), every optimizer in `mflow.optim
 from __future__ import annotations
 
 import os
+from collections import Counter
 from importlib import import_module
-from threading import RLock
+from threading import Condition, Lock, get_ident
 from typing import TYPE_CHECKING, Any
 
 from mflow_core._levels import VERSION
@@ -221,16 +222,41 @@ def __dir__() -> list[str]:
     return sorted({*_all(), *_MODULES})
 
 
-# A fork waits until no other thread is importing: the child would wait for that thread, which it does not have, for ever.
-_IMPORTING = RLock()
+# A fork waits until no other thread is importing, as the child would wait for that thread, which it does not have, for ever. Imports do
+# not wait for each other here: each has the locks of its modules. A fork waits for none of its own thread, and not for ever: another may
+# wait for a lock that the thread that forks holds.
+_IMPORTING, _IN, _LONGEST = Condition(Lock()), Counter[int](), 10.0
+
+
+def _before_fork() -> None:
+    _IMPORTING.acquire()
+    if (me := get_ident()) not in _IN:
+        _IMPORTING.wait_for(lambda: not _IN.keys() - {me}, _LONGEST)
+
+
+def _in_child() -> None:
+    for other in _IN.keys() - {get_ident()}:
+        del _IN[other]
+    _IMPORTING.release()
+
+
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(before=_IMPORTING.acquire, after_in_parent=_IMPORTING.release, after_in_child=_IMPORTING.release)
+    os.register_at_fork(before=_before_fork, after_in_parent=_IMPORTING.release, after_in_child=_in_child)
 
 
 def _loaded(name: str) -> Any:
     """The module of this name."""
+    me = get_ident()
     with _IMPORTING:
+        _IN[me] += 1
+    try:
         return import_module(name)
+    finally:
+        with _IMPORTING:
+            _IN[me] -= 1
+            if not _IN[me]:
+                del _IN[me]
+            _IMPORTING.notify_all()
 
 
 if not TYPE_CHECKING:  # a type checker reads the names above, and finds those that are not there

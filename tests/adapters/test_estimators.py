@@ -193,7 +193,7 @@ def test_estimators_that_stop_before_they_converge_warn() -> None:
         (mflow.ImplicitSGDRegressor(max_iter=2, tol=1e-12), y),
         (mflow.ImplicitSGDClassifier(max_iter=2, tol=1e-12), labels),
     ):
-        with pytest.warns(ConvergenceWarning, match="max_iter = 2 epochs, and weights still move by more than tol"):
+        with pytest.warns(ConvergenceWarning, match="max_iter = 2 was reached, and weights still move by more than tol"):
             model.set_params(random_state=0).fit(X, target)
     with warnings.catch_warnings():
         warnings.simplefilter("error")

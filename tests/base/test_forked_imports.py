@@ -45,3 +45,29 @@ def test_a_child_that_is_forked_during_an_import(tmp_path: Path) -> None:
         [sys.executable, "-c", FORKS], env={**os.environ, "PYTHONPATH": paths}, capture_output=True, text=True, timeout=60, check=False
     )
     assert done.stdout.strip() == "7", done.stderr
+
+
+BOTH = """
+import threading, time
+import mflow
+mflow._PLACES["slowly"] = "slow_part"
+def at_once():
+    import slow_part           # has the lock of the module, and asks mflow for a part of it later
+threads = [threading.Thread(target=at_once), threading.Thread(target=lambda: (time.sleep(0.1), mflow.slowly))]
+for one in threads:
+    one.start()
+for one in threads:
+    one.join(10.0)
+print("hangs" if any(one.is_alive() for one in threads) else "7", flush=True)
+import os
+os._exit(0)
+"""
+
+
+def test_imports_of_two_threads_do_not_wait_for_each_other(tmp_path: Path) -> None:
+    (tmp_path / "slow_part.py").write_text("import time\ntime.sleep(0.5)\nimport mflow\nmflow.Stepper\nslowly = 7\n")
+    paths = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
+    done = subprocess.run(
+        [sys.executable, "-c", BOTH], env={**os.environ, "PYTHONPATH": paths}, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.stdout.strip() == "7", done.stderr

@@ -23,6 +23,7 @@ from mflow.base.executors import Lost, check_executor, in_pieces, portable
 from mflow.base.methods import Method, as_method, refuse_unknown
 from mflow.base.progress import Progress
 from mflow.base.result import DynamicsResult, Result, attach
+from mflow.base.telling import counted
 from mflow.dynamics.solve import ARGUMENTS as ONE
 from mflow.dynamics.solve import OWN, of_second_order, solve_dynamics
 from mflow.integrate.control import check_span, check_step
@@ -117,7 +118,7 @@ class DynamicsBatchResult(Result):
         extras = {"energy": None} | {name: self[name] and self[name][k] for name in (*EXTRAS, "energy") if name in self}
         counts = {name: int(self[name][k]) for name in COUNTS}
         status, reason = int(self.status[k]), self.reason[k]
-        message = self.messages.get(k, f"reached the end in {counts['nsteps']} steps")
+        message = self.messages.get(k, f"reached the end in {counted(counts['nsteps'], 'step')}")
         return DynamicsResult(
             t=t, x=x, v=v, **extras, **counts, status=status, reason=reason, message=message, doubts=self.doubts.get(k, ()),
             success=status >= 0,
@@ -494,7 +495,9 @@ class _Blocks:
         for k in np.flatnonzero(lanes.code).tolist():
             code = int(lanes.code[k])
             out.reason[k], why = ENDINGS.get(code, ("rhs_failed", f"the force returned code {code}"))
-            out.messages[k] = f"{why}: it stands at t = {lanes.t_last[k]:g} after {lanes.nsteps[k]} steps of {self.method.name}"
+            out.messages[k] = (
+                f"{why}: it stands at t = {lanes.t_last[k]:g} after {counted(int(lanes.nsteps[k]), 'step')} of {self.method.name}"
+            )
         out.t_events = out.x_events = out.v_events = None
         return _told(out)
 

@@ -13,6 +13,7 @@ from mflow_core.events import events as core_events
 from mflow_core.stepping import stepper
 
 from mflow.base.checks import check_path, check_whole
+from mflow.base.telling import counted
 from mflow.course.agenda import grid_misfit
 from mflow.integrate.control import MANY, Settings, whole_or
 from mflow.integrate.curvature import looks_misfit
@@ -256,7 +257,7 @@ def misfit_of_grid(drive: Drive, step: float, lost: float) -> str:
     """Why the step, the number of steps and the time of a saved run do not belong together in this call; "" where they do."""
     run, sign = drive.run, math.copysign(1.0, drive.t1 - drive.t0)
     if not sign * drive.t0 <= sign * run.t <= sign * drive.t1 or (run.k == 0) != (run.t == drive.t0):
-        return f"t: expected a time from {drive.t0:g} to {drive.t1:g}, got {run.t!r} after {run.k} steps"
+        return f"t: expected a time from {drive.t0:g} to {drive.t1:g}, got {run.t!r} after {counted(run.k, 'step')}"
     if lost != 0.0 and (drive.given is None or drive.given.function is None):
         return f"lost: expected 0, got {lost!r}"
     if drive.mode == "auto":

@@ -20,6 +20,7 @@ from mflow.base.checks import Array, check_number, dense_array
 from mflow.base.methods import Method
 from mflow.base.pace import Pace
 from mflow.base.result import OptimizeResult
+from mflow.base.telling import counted
 from mflow.curvature.landscape import OF_DIFFERENCES
 from mflow.curvature.safe_steps import STALLED, SafeSteps
 from mflow.derivatives.cost_look import FewDigitsError
@@ -293,7 +294,7 @@ class Descent(Counted):
         end = rough.follow(self.doubts.value, digits, start, self.dt, gtol, max(0, self.limit - done))
         self.nit = done + end.steps
         largest = float(np.max(np.abs(end.grad), initial=0.0))
-        told = f"no step of dt = {self.dt:g} lowers the cost by more than its rounding hides, {end.noise:.2g}, after {self.nit} iterations"
+        told = f"no step of dt = {self.dt:g} lowers the cost by more than its rounding hides, {end.noise:.2g}, after {counted(self.nit, 'iteration')}"
         code, reason, text = {
             "converged": ending(CONVERGED, self.nit, largest, gtol),
             "max_iter": ending(0, self.nit, largest, gtol),

@@ -19,7 +19,7 @@ from mflow_core.problems.signatures import code_text
 
 from mflow.base.checks import Array, as_number, check_number, check_start, check_whole, shown
 from mflow.base.result import Result
-from mflow.base.telling import knows_other_words
+from mflow.base.telling import counted, knows_other_words
 from mflow.derivatives.cost_look import cost_problem
 from mflow.derivatives.elsewhere import with_gradient
 
@@ -297,10 +297,10 @@ def _result(end: dict[str, Any], start: Array, direction: Array) -> LineSearchRe
     reason = REASONS.get(status, "rhs_failed")
     grad = None if end["grad"] is None else end["grad"].reshape(start.shape)
     message = {
-        "converged": f"a step of {a:.6g}, after {end['nfev']} evaluations",
+        "converged": f"a step of {a:.6g}, after {counted(end['nfev'], 'evaluation')}",
         "no_descent": f"the slope along d is {end['slope0']:.3g}, not below 0: d does not lead down",
         "step_too_small": f"no step along d was found that moves x and meets the rule (slope {end['slope0']:.3g})",
-        "max_evaluations": f"no step met the rule in {end['nfev']} evaluations; the lowest value seen is at {a:.6g}",
+        "max_evaluations": f"no step met the rule in {counted(end['nfev'], 'evaluation')}; the lowest value seen is at {a:.6g}",
         "unbounded": f"the cost still falls at the largest step, {a:.6g}",
         "non_finite": "the cost or its gradient is not finite at x",
         "rhs_failed": f"the cost function gave up with {code_text(status)}",
