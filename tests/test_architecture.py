@@ -235,7 +235,7 @@ def test_a_program_loads_what_it_uses(statement):
     assert not [name for name in ours if name.startswith("mflow.") and name.split(".")[1] in LATER_FOLDERS]
 
 
-# Functions of the project that a short call goes through, at most two more than when this was written. They are most of what it costs.
+# Functions of the project that a short call goes through. They are most of what it costs.
 CALLED = {
     "solve_ivp(slope, (0, 1e-3), [1.0], rtol=1e-6, atol=1e-8)": 23,
     "gradient_flow(gradient, [1.0], 0.1, dt=0.1)": 21,

@@ -11,14 +11,10 @@ FORKS = """
 import os, threading, time
 import mflow
 mflow._PLACES["slowly"] = "slow_part"                # a module that is still being imported when the process is forked
-begun = threading.Event()
-def touch():
-    begun.set()
-    mflow.slowly
-other = threading.Thread(target=touch)
+os.slow_part_began = threading.Event()               # which the module sets
+other = threading.Thread(target=lambda: mflow.slowly)
 other.start()
-begun.wait()
-time.sleep(0.1)
+assert os.slow_part_began.wait(30.0)
 end = time.monotonic() + 5.0
 child = os.fork()
 if child == 0:
@@ -39,7 +35,7 @@ print(os.waitstatus_to_exitcode(status) if done else "hangs")
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is none on this system")
 def test_a_child_that_is_forked_during_an_import(tmp_path: Path) -> None:
     """It waited for ever for a thread that it does not have."""
-    (tmp_path / "slow_part.py").write_text("import time\ntime.sleep(0.5)\nslowly = 7\n")
+    (tmp_path / "slow_part.py").write_text("import os, time\nos.slow_part_began.set()\ntime.sleep(0.5)\nslowly = 7\n")
     paths = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
     done = subprocess.run(
         [sys.executable, "-c", FORKS], env={**os.environ, "PYTHONPATH": paths}, capture_output=True, text=True, timeout=60, check=False

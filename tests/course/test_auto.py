@@ -69,7 +69,7 @@ def test_a_fine_run_leaves_the_pair_where_order_reduction_holds_it_below_its_lim
 
     alone, both = (mflow.solve_ivp(fun, (0, 10), [0.0], m, rtol=1e-8, atol=1e-8, save="last") for m in ("radau5", "auto"))
     assert both.nfev <= 1.3 * alone.nfev
-    assert abs(both.y[0, -1] - math.cos(10.0)) < 1e-8 + 1e-8 * abs(math.cos(10.0))
+    assert abs(both.y[0, -1] - math.cos(10.0)) < 1e-8 + (1e-8 * abs(math.cos(10.0)) if rate == 100.0 else 0.0)
 
 
 def test_no_warning_of_stiffness_is_needed():
@@ -134,7 +134,9 @@ def test_output_between_steps_is_that_of_the_method_of_each():
     r = mflow.solve_ivp(chase, (0, 3), [0.0], "auto", dense_output=True, **TOLS)
     at = mflow.solve_ivp(chase, (0, 3), [0.0], "auto", t_eval=times, dense_output=True, **TOLS)
     assert at.y.tobytes() == r.sol(times).tobytes()
-    np.testing.assert_allclose(at.y[0, 1:], np.cos(times[1:]), atol=1e-3)  # radau5's extension is of order 3, its steps are long here
+    alone = mflow.solve_ivp(chase, (0, 3), [0.0], "auto", t_eval=times, **TOLS)
+    for sampled in (at, alone):  # radau5's extension is of order 3, its steps are long here
+        np.testing.assert_allclose(sampled.y[0, 1:], np.cos(times[1:]), atol=1e-3)
     sampled = r.sol(r.t)
     assert sampled.tobytes() == r.y.tobytes()
     every = mflow.solve_ivp(chase, (0, 3), [0.0], "auto", **TOLS)  # longer steps: nothing is asked between them, where errors are larger

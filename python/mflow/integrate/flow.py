@@ -185,8 +185,8 @@ def _told_of_rise(result: IVPResult, run: core.Run, start: Array, t_end: float, 
         return result  # the gradient has no values on the straight way, which the run did not take
     except KeyboardInterrupt as error:
         message = f"KeyboardInterrupt at t = {run.t:g} after {counted(run.k, 'step')}, while the result was looked at"
-        so_far = {**result, "status": -1, "success": False, "reason": "interrupted", "message": message}
-        attach(error, lambda: IVPResult(so_far), "in mflow.gradient_flow")
+        ended = {"status": -1, "success": False, "reason": "interrupted", "message": message}
+        attach(error, lambda: IVPResult({**result, **ended}), "in mflow.gradient_flow")  # with what was evaluated here
         raise
     finally:
         result["ncheck"] += int(run.nfev - before)

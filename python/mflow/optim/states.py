@@ -9,7 +9,7 @@ import numpy as np
 from mflow_core.optimize import updater
 
 from mflow.base.checks import Array, as_number, check_flags, check_instance, check_list, real_array
-from mflow.base.telling import tell
+from mflow.base.telling import counted, tell
 
 __all__ = ["check_form", "check_scalars", "checked_groups", "checked_vectors", "fitting"]
 
@@ -103,8 +103,7 @@ def check_scalars(record: Any, parameters: dict[str, Any], k: int, scalars: list
         wrong[:2] |= given[0] >= 1.0, abs(given[1]) > ROUNDING
         wrong[4] |= given[5] == rate and not abs(given[4] - power) <= ROUNDING
     if np.any(wrong) or np.any(turned):
-        steps = "1 step" if k == 1 else f"{k} steps"
-        raise ValueError(f"state: scalars of group {g}: expected those that {record.name} has after {steps}, got {scalars}")
+        raise ValueError(f"state: scalars of group {g}: expected those that {record.name} has after {counted(k, 'step')}, got {scalars}")
 
 
 def _number(value: Any, argument: str) -> float:

@@ -294,7 +294,8 @@ class Descent(Counted):
         end = rough.follow(self.doubts.value, digits, start, self.dt, gtol, max(0, self.limit - done))
         self.nit = done + end.steps
         largest = float(np.max(np.abs(end.grad), initial=0.0))
-        told = f"no step of dt = {self.dt:g} lowers the cost by more than its rounding hides, {end.noise:.2g}, after {counted(self.nit, 'iteration')}"
+        told = f"no step of dt = {self.dt:g} lowers the cost by more than its rounding hides, {end.noise:.2g}"
+        told += f", after {counted(self.nit, 'iteration')}"
         code, reason, text = {
             "converged": ending(CONVERGED, self.nit, largest, gtol),
             "max_iter": ending(0, self.nit, largest, gtol),

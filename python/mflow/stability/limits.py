@@ -294,7 +294,7 @@ def max_stable_dt(
     jac : array_like (n, n), SciPy sparse matrix or LinearOperator, or callable
         Jacobian of y' = F(y), for integrators; or of a gradient flow, minus the Hessian, for optimizers. Or a function ``jac(v)`` that
         returns J v, with n, the length of v. Eigenvalues with a positive real part belong to solutions that grow by themselves and set
-        no limit; a warning says where they oscillate, and steps below the result make errors grow more than twice as fast. Up to 1000
+        no limit; where they oscillate, and steps below the result make errors grow more than twice as fast, a warning says so. Up to 1000
         rows all eigenvalues are computed, of products from n of them (not where symmetric=True); beyond that entries on few diagonals are
         found from few products, and else the outer eigenvalues are estimated by Lanczos' or Arnoldi's method, from a random start of a
         fixed seed. The result is then about the limit: to 1 % where no warning says otherwise and jac is normal; a warning gives an

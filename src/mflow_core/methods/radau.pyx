@@ -16,7 +16,7 @@ The error estimate (Hairer and Wanner II, IV.8, with mu the real eigenvalue of A
 
 one solve with the factors of the real system (`lsolve`). At the first step and after a rejection (MF_AGAIN), f(t, y) is
 replaced by f(t, y + err) and the solve repeated, so that components which decay at once do not count. It is of a lower order than the
-solution: what tolerances the run compares it with says `widen` in mflow_core.stepping.run.
+solution: `widen` in mflow_core.stepping.run says which tolerances the run compares it with.
 
 With a mass matrix, M y' = f(t, y), the stages solve M Z_i = h sum_j A_ij f(...), M stands before the sums of Z_j in the slope and in the
 estimate, and before I: slopes are values of f, and no inverse of M is needed. Where M depends on t, that of each stage stands before its

@@ -124,7 +124,7 @@ def test_what_crosses_0_is_looked_at_once(method: str) -> None:
     rates = np.arange(1.0, n + 1)
     fun = lambda t, y: np.concatenate([y[n:], -(rates**2) * y[:n]])  # noqa: E731
     r = mflow.solve_ivp(fun, (0, 40), np.concatenate([np.ones(n), np.zeros(n)]), method, rtol=1e-6, atol=1e-9)
-    assert 0 < r.ncheck <= 2 * n + 8  # and a few that find that f does not depend on time
+    assert 0 < r.ncheck <= 2 * n + 4  # and a few that find that f does not depend on time
     np.testing.assert_allclose(r.y[:n, -1], np.cos(40 * rates), atol=2e-3)
 
 
@@ -187,7 +187,7 @@ def test_what_is_used_up_below_the_tolerances_stays_at_0(method: str, K: float) 
     r = mflow.solve_ivp(eliminated(K), (0, 3), [1.0], method, t_eval=[0.5, 3.0])
     assert r.reason == "finished", r.message
     np.testing.assert_allclose(r.y[0], [exact(K, 0.5), 0.0], atol=2e-3)
-    assert -1e-8 < r.y[0, -1] < 2e-6  # a hundredth of atol
+    assert (-1e-8 if method == "esdirk43" else -1e-9) < r.y[0, -1] < 2e-6  # a hundredth of atol at most
     assert K > 1e-6 or ("component 0 was kept at 0 or above" in r.message and "lets nothing cross" in r.message)
 
 

@@ -204,6 +204,7 @@ def test_ctrl_c_in_any_evaluation_leaves_the_same(name):
                 return fun(*at)
 
             found, ended, words = told(run, until, *given, **fixed, **more)
+            assert found.nfev + found.ncheck == len(asked)
             reasons.append((found.reason, found.message, found.nfev, found.ncheck, found.t.tolist(), found.y.tolist(), ended, words))
             assert (ended is None) == (len(asked) < last)
             assert found.reason == ("finished" if ended is None else "interrupted")
