@@ -204,7 +204,7 @@ def test_ctrl_c_in_any_evaluation_leaves_the_same(name):
                 return fun(*at)
 
             found, ended, words = told(run, until, *given, **fixed, **more)
-            assert found.nfev + found.ncheck == len(asked)
+            assert 0 <= len(asked) - found.nfev - found.ncheck <= 1  # the one that was interrupted is none
             reasons.append((found.reason, found.message, found.nfev, found.ncheck, found.t.tolist(), found.y.tolist(), ended, words))
             assert (ended is None) == (len(asked) < last)
             assert found.reason == ("finished" if ended is None else "interrupted")
