@@ -164,6 +164,7 @@ def test_velocities_and_displacements_by_name(tmp_path: Path, suffix: str) -> No
         ("# matched to a response spectrum\ntime (s), a (g)", None, 1.0, "g"),
     ],
 )
+@pytest.mark.filterwarnings("ignore:.*times without a unit are seconds")
 def test_headings_of_tables(tmp_path: Path, heading: str, unit: str | None, dt: float, factor: str) -> None:
     motion = read(tmp_path, f"{heading}\n0 1\n10 -2\n20 3\n", "r.csv", unit)
     np.testing.assert_allclose(motion.t, dt * np.array([0.0, 10.0, 20.0]), rtol=1e-15)
@@ -332,6 +333,7 @@ def test_units_of_time_in_words_about_the_file(tmp_path: Path, head: str) -> Non
     assert read(tmp_path, head + "0,.1\n10,.2\n20,.3\n", "r.csv").t.tolist() == [0.0, 0.01, 0.02]
 
 
+@pytest.mark.filterwarnings("ignore:.*times without a unit are seconds")
 @pytest.mark.parametrize("head", ["# origin time 12:01\n", "# recorded at the same time in Memphis\n", "# 3 ms of pretrigger\n"])
 def test_words_that_state_no_unit_of_time(tmp_path: Path, head: str) -> None:
     assert read(tmp_path, head + "t, a (g)\n0,.1\n10,.2\n", "r.csv").t.tolist() == [0.0, 10.0]
@@ -389,3 +391,52 @@ def test_a_unit_that_is_none_of_acceleration(tmp_path: Path, unit: Any, words: s
     path.write_text("t,a\n0,0\n0.01,2\n0.02,1\n")
     with pytest.raises(ValueError, match=r"^unit: expected one of g, m/s2, .*" + words):
         read_record(path, unit=unit)
+
+
+@pytest.mark.parametrize("head", ["{n} 0.01\n", "El Centro\n{n}, 0.01\n", "0.01 {n}\n", "{n}\n"])
+def test_a_first_line_of_counts_is_no_acceleration(head: str, tmp_path: Path) -> None:
+    file = tmp_path / "elc.txt"
+    a = np.arange(100.0) + 0.5
+    for width in (1, 2) if " " in head else (1,):
+        text = "\n".join(" ".join(map(str, row)) for row in a.reshape(-1, width).tolist())
+        file.write_text(head.format(n=100) + text)
+        assert read_record(file, unit="m/s2", dt=0.01).a.tolist() == a.tolist()
+    if "01" in head:
+        with pytest.raises(ValueError, match=r"dt: expected 0\.01 s, as the first line states"):
+            read_record(file, unit="m/s2", dt=0.02)
+
+
+def test_accelerations_that_look_like_a_count_are_kept(tmp_path: Path) -> None:
+    file = tmp_path / "a.txt"
+    for text in ("2\n1\n3", "1 2\n3 4\n", "99 0.01\n" + "1\n" * 100):
+        file.write_text(text)
+        assert read_record(file, unit="m/s2", dt=0.01).a.tolist() == [float(word) for word in text.split()]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'Time (s),"acc (m/s2)"\n"0.00","1"\n"0.01","2"\n',
+        "time,acc\ns,m/s2\n0,1\n0.01,2\n",
+        "t;a\nms;m/s^2\n0;1\n10;2\n",
+        "t (s), acc [m\u00b7s\u207b\u00b2]\n0,1\n.01,2\n",
+    ],
+)
+def test_tables_as_spreadsheets_write_them(text: str, tmp_path: Path) -> None:
+    file = tmp_path / "sheet.csv"
+    file.write_text(text, encoding="utf-8")
+    motion = read_record(file)
+    np.testing.assert_allclose(motion.t, [0.0, 0.01], rtol=1e-15)
+    assert motion.a.tolist() == [1.0, 2.0]
+
+
+def test_headings_that_say_too_little(tmp_path: Path) -> None:
+    file = tmp_path / "sheet.csv"
+    file.write_text("time,acc\nfirst,second\n0,1\n0.01,2\n")
+    with pytest.raises(ValueError, match="line 2: expected numbers below a line of names and units"):
+        read_record(file, "g")
+    file.write_text("t, a (g)\n0,1\n10,2\n20,1\n")
+    with pytest.warns(UserWarning, match="10 s apart: head the column t .ms. if it is in ms"):
+        read_record(file)
+    file.write_text("t_s, a (g)\n0,1\n10,2\n20,1\n")
+    assert read_record(file).spacing == 10.0

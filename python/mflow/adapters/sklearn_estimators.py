@@ -174,8 +174,8 @@ class _Base(BaseEstimator):  # type: ignore[misc]
         late = sum(model.reason not in ("converged", "diverged", "non_finite") for model in self._models)
         if late and self.tol > 0.0:
             which = "" if len(self._models) == 1 else f", {late} of {len(self._models)} models"
-            text = f"{type(self).__name__}: max_iter = {self.max_iter} was reached, and weights still move by more than tol = {self.tol:g}{which}"
-            tell(f"{text}; raise max_iter or tol", ConvergenceWarning)
+            text = f"{type(self).__name__}: max_iter = {self.max_iter} was reached, and weights still move by more than tol"
+            tell(f"{text} = {self.tol:g}{which}; raise max_iter or tol", ConvergenceWarning)
         self._publish()
 
     def _fit_until(self, X: Any, labels: list[Array], weights: Any, seed: int) -> None:

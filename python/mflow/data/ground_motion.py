@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from mflow.base.checks import Array, check_number, check_whole, shown
-from mflow.base.telling import knows_other_words
+from mflow.base.telling import knows_other_words, tell
 from mflow.data.record_units import (
     ACCELERATIONS,
     GRAVITY,
@@ -48,6 +48,9 @@ UNITS = {name: ACCELERATIONS[name] for name in ("g", "m/s2", "cm/s2")}  # that a
 HEADER_LINES = 12  # of an AT2 file, in which NPTS and DT must stand
 OTHER_WORDS = ("NPTS", "UNITS", "UNIT", "IN", "ACCELERATION", "ACC")  # that may follow DT in its line, and are no unit
 SAME_STEP = 3e-3  # a dt that differs by less from what a heading states differs by its rounding
+MANY = 50  # accelerations: as many as a first line states by chance in no record
+LONG_STEP = 2.0  # s: no record of shaking has such steps
+_PLAIN = str.maketrans({'"': "", "\u00b7": " "})  # of cells in quotes, and products of units
 KNOWN = "g, m/s2, cm/s2, mm/s2, in/s2, ft/s2, gal or mg"
 
 _NUMBER = r"([-+]?(?:\d+\.?\d*|\.\d+)(?:[eEdD][-+]?\d+)?)"
@@ -144,7 +147,8 @@ def read_record(
         A factor for all accelerations.
     dt : float
         The time between two accelerations, s, of a text of accelerations alone, below a heading of any length: all of its numbers, line by
-        line from left to right. A DT or a sampling rate in the heading must agree with it.
+        line from left to right. A DT or a sampling rate in the heading must agree with it, and so must a first line that states how many
+        follow and their step.
     column : int
         The accelerations are those of this column, counted from 0: of a text with ``dt``, or of a table with more than two, whose column 0
         is the time.
@@ -207,6 +211,7 @@ def read_record(
         if traced is not None:
             return GroundMotion(file.name, traced[0], scale * traced[1])
     _check_suffix(file)
+    lines = [line.translate(_PLAIN).replace("\u207b", "^-") for line in lines]
     if dt is not None:
         a = _values(file, lines, dt, unit, column)
         return GroundMotion(file.name, dt * np.arange(a.size, dtype=np.float64), scale * a)
@@ -264,6 +269,7 @@ def _values(file: Path, lines: list[str], dt: float, unit: str | None, column: i
     text = "\n".join(heading)
     if any(pattern.search(text) for pattern in _HEADS) or re.match(r"^\W*t(ime)?\b", heading[-1] if heading else "", re.IGNORECASE):
         raise ValueError(f"{file}: dt: expected None for a record that states its times, got dt=; omit it")
+    values = _behind_counts(values, width, dt) if column is None else values
     if len(values) < 2:
         raise ValueError(f"{file}: expected two or more accelerations, got {len(values)}")
     stated = stated_step(text)
@@ -271,6 +277,20 @@ def _values(file: Path, lines: list[str], dt: float, unit: str | None, column: i
         raise ValueError(f"dt: expected {stated:g} s, as the heading of {file} states, got {dt:g}; give that, or correct the heading")
     _check_quantity(file, [line for line in heading if line.strip()], column, width)
     return ACCELERATIONS[_acceleration_unit(file, text, unit)] * np.array(values)
+
+
+def _behind_counts(values: list[float], width: int, dt: float) -> list[float]:
+    """The values without those of a first line that states how many follow, alone or beside their step. Raises ValueError where that is
+    another one than dt."""
+    first, rest = values[:width], len(values) - width
+    if width > 2 or rest not in first or (rest < MANY and width == 1):
+        return values
+    for step in first[: first.index(rest)] + first[first.index(rest) + 1 :]:
+        if not abs(dt - step) <= SAME_STEP * dt:
+            if rest < MANY:  # it may be two accelerations
+                return values
+            raise ValueError(f"dt: expected {step:g} s, as the first line states beside the number of accelerations, {rest}, got {dt:g}")
+    return values[width:]
 
 
 def _check_heading_line(file: Path, number: int, line: str, words: list[str]) -> None:
@@ -411,6 +431,9 @@ def _table(file: Path, lines: list[str], unit: str | None, column: int | None) -
             continue
         if pairs and (_END.match(line) or _MARK.match(line)):
             continue
+        if not pairs and heading and not _is_number(words[0]):
+            heading = _with_units(file, number, heading, line)
+            continue
         if len(words) > 2:
             _check_commas(file, number, line)
         if column is not None and not 2 <= at + 1 <= len(words):
@@ -421,10 +444,23 @@ def _table(file: Path, lines: list[str], unit: str | None, column: int | None) -
                 fix = "; give column=, that of the accelerations, counted from 0"
             raise ValueError(f"{file}, line {number}: expected two columns, time (s) and acceleration, got {len(words)}{fix}")
         pairs.append((_number(file, number, words[0]), _number(file, number, words[at])))
-    of_time, unit = _heading(file, heading, comments, unit, column)
+    stated, unit = _heading(file, heading, comments, unit, column)
+    of_time = stated or "s"
     table = np.array(pairs, dtype=np.float64).reshape(-1, 2)
-    _check_stated_step(file, "\n".join([*comments, heading]), TIMES[of_time] * np.diff(table[:2, 0]))
+    step = TIMES[of_time] * np.diff(table[:2, 0])
+    _check_stated_step(file, "\n".join([*comments, heading]), step)
+    if not stated and step.size and step[0] >= LONG_STEP:
+        text = f"times without a unit are seconds, so that accelerations are {step[0]:g} s apart: head the column t (ms) if it is in ms"
+        tell(f"{file}: {text}", UserWarning)
     return np.ascontiguousarray(TIMES[of_time] * table[:, 0]), ACCELERATIONS[unit] * table[:, 1]
+
+
+def _with_units(file: Path, number: int, heading: str, line: str) -> str:
+    """A heading of names with the units of a line below it."""
+    names, units = ([part.strip() for part in re.split(r"[,;\t]", text)] for text in (heading, line))
+    if len(names) != len(units) or any(time_unit(unit) is None and kind_of(unit) is None for unit in units if unit):
+        raise ValueError(f"{file}, line {number}: expected numbers below a line of names and units, as t (s), a (g), got {line.strip()!r}")
+    return ", ".join(f"{name} ({unit})" if unit else name for name, unit in zip(names, units, strict=True))
 
 
 def _check_stated_step(file: Path, text: str, first: Array) -> None:
@@ -439,7 +475,7 @@ def _check_stated_step(file: Path, text: str, first: Array) -> None:
 
 
 def _heading(file: Path, heading: str, comments: list[str], unit: str | None, column: int | None) -> tuple[str, str]:
-    """The units of time and of acceleration of a table. Raises ValueError where it is no table of accelerations in time."""
+    """The units of time, "" where none is stated, and of acceleration of a table. Raises ValueError where it is no table of accelerations in time."""
     times: list[str] = []
     accelerations: list[str] = []
     for line in [*comments, heading]:
@@ -455,7 +491,7 @@ def _heading(file: Path, heading: str, comments: list[str], unit: str | None, co
     times = list(dict.fromkeys(times))
     if len(times) > 1:
         raise ValueError(f"{file}: expected one unit of time in its heading, got {' and '.join(times)}")
-    return (times or ["s"])[0], _one_unit(file, list(dict.fromkeys(accelerations)), unit, "heading")
+    return (times or [""])[0], _one_unit(file, list(dict.fromkeys(accelerations)), unit, "heading")
 
 
 def _columns(line: str, column: int | None) -> tuple[str, str | None]:

@@ -186,7 +186,8 @@ def _told_of_rise(result: IVPResult, run: core.Run, start: Array, t_end: float, 
     except KeyboardInterrupt as error:
         message = f"KeyboardInterrupt at t = {run.t:g} after {counted(run.k, 'step')}, while the result was looked at"
         ended = {"status": -1, "success": False, "reason": "interrupted", "message": message}
-        attach(error, lambda: IVPResult({**result, **ended}), "in mflow.gradient_flow")  # with what was evaluated here
+        so_far = {**result, **ended, "ncheck": result["ncheck"] + int(run.nfev - before)}
+        attach(error, lambda: IVPResult(so_far), "in mflow.gradient_flow")
         raise
     finally:
         result["ncheck"] += int(run.nfev - before)
