@@ -475,7 +475,7 @@ def _check_stated_step(file: Path, text: str, first: Array) -> None:
 
 
 def _heading(file: Path, heading: str, comments: list[str], unit: str | None, column: int | None) -> tuple[str, str]:
-    """The units of time, "" where none is stated, and of acceleration of a table. Raises ValueError where it is no table of accelerations in time."""
+    """The units of a table's times, "" where none is stated, and accelerations. Raises ValueError where it is no such table."""
     times: list[str] = []
     accelerations: list[str] = []
     for line in [*comments, heading]:

@@ -130,7 +130,8 @@ def solve_ivp(
         tenths of the largest step inside the method's stability region, for the curvature measured along the way; steps whose curvature
         outgrew them are taken again. That is for relaxing to a minimum or a steady state: a stable step is not yet an accurate one, on
         oscillations least of all; rtol and atol are for accuracy. Where a run is not at rest at its end, ``doubts`` tell whether steps of
-        half the length end elsewhere, if that takes few evaluations (``ncheck``). rkc2 is damped more, unless ``damping=`` is given.
+        half the length end elsewhere, if that takes no more evaluations than the run (``ncheck``; up to 2000, twice as many). rkc2 is
+        damped more, unless ``damping=`` is given.
         With explicit methods a warning, the message and ``doubts`` tell of steps past the stability limit where every number stays finite.
         Steps one by one: a sequence, which must reach t_end, or ``dt(q, t, y)``, the size of step q from the state y at t; the step that
         would pass t_end ends there, and times are a compensated sum.
