@@ -37,8 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.add_argument(option, dest="options", action="append_const", const=option, help=description)
     options = parser.parse_args(arguments).options
     if not options:
-        parser.print_usage(sys.stderr)
-        return 2
+        parser.error(f"expected one of {', '.join(ANSWERS)}")
     code = 0
     for option in options:
         answer = ANSWERS[option][0]()

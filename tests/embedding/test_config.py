@@ -13,3 +13,10 @@ def test_folder_for_pkg_config_is_given_where_its_file_is(there, tmp_path, monke
     out, err = capsys.readouterr()
     assert out.splitlines() == [config.VERSION, *([str(tmp_path)] if there else [])]
     assert (code, "there is no mflow.pc in" in err) == ((0, False) if there else (1, True))
+
+
+def test_nothing_asked_for_is_an_error_with_words(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        config.main([])
+    assert ended.value.code == 2
+    assert "expected one of --version, --cflags" in capsys.readouterr().err

@@ -262,6 +262,8 @@ def load_nist(name: str) -> NistProblem:
     ------
     ValueError
         The name is not one of the 27; the message lists the nearest ones.
+    FileNotFoundError
+        The data were left out of this installation.
 
     See Also
     --------
@@ -288,4 +290,8 @@ def load_nist(name: str) -> NistProblem:
         near = difflib.get_close_matches(str(name).lower(), by_lower_case, n=4, cutoff=0.5)
         choices = [by_lower_case[match] for match in near] or list(names)
         raise ValueError(f"name: expected a NIST problem, got {name!r}; use one of {', '.join(choices)}")
-    return nist_problem_from_text(name, _read_text("nist", f"{name}.dat"))
+    try:
+        text = _read_text("nist", f"{name}.dat")
+    except FileNotFoundError as error:
+        raise FileNotFoundError(f"{name}: this installation comes without NIST's data; the source archive of mflow has them") from error
+    return nist_problem_from_text(name, text)
