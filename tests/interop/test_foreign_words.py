@@ -1,4 +1,4 @@
-"""An argument of another library's, or a misspelt one, is answered by every public function and class, whatever its signature is."""
+"""An argument of another library's, or a misspelt one, is answered by public functions, optimizers and schedules, whatever their signature is."""
 
 import importlib
 import inspect
@@ -9,7 +9,7 @@ import pytest
 import mflow
 from mflow.base.telling import knows_other_words
 
-FACES = ("mflow", "mflow.data", "mflow.optim", "mflow.schedules", "mflow.nonlinear")
+FACES = ("mflow", "mflow.data", "mflow.optim", "mflow.schedules", "mflow.nonlinear", "mflow.plot")
 X = np.zeros((4, 2))
 WORDS = {
     "least_squares": (lambda **k: mflow.least_squares(lambda b: b, [0.0], **k), "max_iter", "here it is max_nfev="),

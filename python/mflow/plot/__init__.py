@@ -7,6 +7,7 @@ pass ``ax=plt.gca()``.
 
 from typing import TYPE_CHECKING, Any
 
+from mflow.base.telling import knows_other_words
 from mflow.plot.fields import direction_field, family, iterates, solution
 from mflow.plot.fits import fit
 from mflow.plot.losses import comparison, loss_curves
@@ -48,6 +49,7 @@ __all__ = [
 ]
 
 if not TYPE_CHECKING:  # a type checker finds a misspelt name by itself
+    globals().update({name: knows_other_words(globals()[name]) for name in __all__})
 
     def __getattr__(name: str) -> Any:
         if name.startswith("__"):
