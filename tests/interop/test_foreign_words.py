@@ -1,4 +1,4 @@
-"""An argument of another library's, or a misspelt one, is answered by public functions, optimizers and schedules, whatever their signature is."""
+"""An argument of another library's, or a misspelt one, is answered by functions, optimizers and schedules, whatever their signature."""
 
 import importlib
 import inspect

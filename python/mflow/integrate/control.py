@@ -190,6 +190,9 @@ def check_step(method: Method, dt: Any, t0: float, t1: float) -> float:
             only = "an implicit method of one stage alone goes to the steady state in one step"
             raise ValueError(f"dt: expected a finite step, got inf; {only}, and {method.name} is none")
         return dt
+    elif isinstance(dt, float) and dt == math.inf and method.is_one_equation:
+        end = f"got inf and t_end = {t1:g}"
+        raise ValueError(f"dt: expected a finite step, or inf with t_end = inf for one step to the state of rest, {end}")
     else:
         step = check_number(dt, "dt", ABOVE_0, low=0.0, open_low=True)
     if t1 != t0 and t0 + math.copysign(step, t1 - t0) == t0:
