@@ -36,6 +36,7 @@ from mflow.base.methods import describe, from_letters, positional, public_values
 from mflow.base.telling import counted, knows_other_words, tell
 from mflow.base.threads import MOST
 from mflow.optim.effective import effective_lr, never_negative
+from mflow.optim.schedules_base import end_of, schedule_state
 
 if TYPE_CHECKING:
     from mflow.base._records import SGDOptions
@@ -322,9 +323,9 @@ class Optimizer(Updater):
 
     @property
     def rates(self) -> list[float]:
-        """The learning rates of the next step, one a group, numbers also where a schedule gives them."""
+        """The learning rates of the next step, one a group, as numbers; of a schedule that has ended, that of its last step."""
         schedules = [(self.schedule_of(g), self.lr_of(g)) for g in range(len(self.param_groups))]
-        return [float(lr if schedule is None else schedule(self.steps)) for schedule, lr in schedules]
+        return [float(lr if schedule is None or self.steps >= end_of(schedule) else schedule(self.steps)) for schedule, lr in schedules]
 
     @property
     def lr(self) -> float:
@@ -338,13 +339,17 @@ class Optimizer(Updater):
             group["lr"] = value
 
     def state_dict(self) -> dict[str, Any]:
-        """All that is needed to go on with the same bits: plain numbers and copies of arrays. Schedules are code, and are left out."""
+        """All that is needed to go on with the same bits: plain numbers and copies of arrays.
+
+        Schedules are code, and are left out, but for what they know beside the step number: the rate of a `ReduceLROnPlateau`.
+        """
         return {
             "method": self.record.name,
             "steps": self.steps,
             "groups": [
                 {"parameters": dict(self.parameters_of(g)), "maximize": self.maximizes(g), "scalars": self._scalars(g)}
                 | ({"since": self.steps - self.steps_of(g)} if self.steps_of(g) != self.steps else {})
+                | ({"schedule": kept} if (kept := schedule_state(self.schedule_of(g))) else {})
                 for g in range(len(self.param_groups))
             ],
             "vectors": [self._vectors(i) for i in range(len(self.arrays))],
@@ -353,10 +358,11 @@ class Optimizer(Updater):
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore what `state_dict` returned. The caller restores the parameter arrays themselves.
 
+        A schedule that follows a loss goes on from where it was; where lr is a number now, it is the rate that the schedule had come to.
         Raises ValueError, and changes nothing, if it belongs to another method, other shapes or another number of arrays, or where a mean
         of squares is negative or the scalars are not those of so many steps; TypeError where a field is of another kind.
         """
-        from mflow.optim.states import check_form, check_scalars, checked_groups, checked_vectors, fitting
+        from mflow.optim.states import check_form, check_scalars, checked_groups, checked_vectors, fitting, take_schedule
 
         check_form(state, type(self).__name__)
         groups, vectors = checked_groups(state["groups"]), checked_vectors(state["vectors"])
@@ -391,8 +397,9 @@ class Optimizer(Updater):
             raise ValueError(f"state: since: expected at most the {steps} steps taken, got {max(since)}")
         for g, entry in enumerate(groups):
             check_scalars(self.record, entry["parameters"], steps - since[g], scalars[g], g)
+            take_schedule(self.schedule_of(g), entry, g, only_check=True)
         for g, entry in enumerate(groups):
-            self.set_group(g, entry["parameters"], entry["maximize"])
+            self.set_group(g, take_schedule(self.schedule_of(g), entry, g), entry["maximize"])
             self._join_at(g, since[g])
         self._restore(steps, scalars, fresh)
 

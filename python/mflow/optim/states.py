@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from mflow_core.optimize import updater
 
-from mflow.base.checks import Array, as_number, check_flags, check_instance, check_list, real_array
+from mflow.base.checks import Array, as_number, check_flags, check_instance, check_list, check_number, real_array
 from mflow.base.telling import counted, tell
+from mflow.optim.schedules_base import schedule_state
 
-__all__ = ["check_form", "check_scalars", "checked_groups", "checked_vectors", "fitting"]
+__all__ = ["check_form", "check_scalars", "checked_groups", "checked_vectors", "fitting", "take_schedule"]
 
 ROUNDING = 1e-12  # of a power of beta that many products have made
 
@@ -108,3 +110,21 @@ def check_scalars(record: Any, parameters: dict[str, Any], k: int, scalars: list
 
 def _number(value: Any, argument: str) -> float:
     return float(value) if isinstance(value, bool) else as_number(value, argument, "a number")
+
+
+def take_schedule(schedule: Any, entry: Mapping[str, Any], g: int, *, only_check: bool = False) -> dict[str, Any]:
+    """The parameters of group g of a state, whose schedule goes on from what is kept of it.
+
+    A function of the step alone has nothing to take, and where lr is a number now, it is the rate that the schedule had come to. Raises
+    TypeError or ValueError where the state is one of another schedule.
+    """
+    parameters: dict[str, Any] = dict(entry["parameters"])
+    kept = entry.get("schedule")
+    if kept is None:
+        return parameters
+    check_instance(kept, f"state: group {g}: schedule", Mapping, "a dict")
+    if schedule is None and "lr" in kept:
+        parameters["lr"] = check_number(kept["lr"], f"state: group {g}: schedule: lr", low=0.0)
+    elif schedule_state(schedule):
+        (copy.deepcopy(schedule) if only_check else schedule).load_state_dict(kept)
+    return parameters
