@@ -59,7 +59,9 @@ def test_torch_goes_on_with_the_same_rate() -> None:
 def test_each_group_has_its_own() -> None:
     def made():
         lr = S.ReduceLROnPlateau(0.1, patience=0)
-        return lr, Adam([{"params": np.zeros(2)}, {"params": np.zeros(1), "lr": 0.5}, {"params": np.zeros(1), "lr": S.Constant(0.3)}], lr=lr)
+        return lr, Adam(
+            [{"params": np.zeros(2)}, {"params": np.zeros(1), "lr": 0.5}, {"params": np.zeros(1), "lr": S.Constant(0.3)}], lr=lr
+        )
 
     lr, opt = made()
     for loss in (1.0, 2.0):
@@ -134,3 +136,76 @@ def test_a_checkpoint_of_train_keeps_the_rate_too(tmp_path) -> None:
     assert whole.history.lr[0] > whole.history.lr[-1] == again.history.lr[-1]
     assert np.array_equal(whole.last_params, again.last_params)
     assert again.optimizer.rates == whole.optimizer.rates
+
+
+def _line(rows=50):
+    X = np.random.default_rng(0).normal(size=(rows, 3))
+    return X, X @ [1.0, -2.0, 0.5]
+
+
+def _squares(w, X, y):
+    r = X @ w - y
+    return 0.5 * np.mean(r**2), X.T @ r / len(y)
+
+
+@pytest.mark.parametrize(
+    ("total", "more", "given"),
+    [
+        (19, {}, "max_steps=19"),  # 50 rows in batches of 11: 5 steps an epoch, 20 in all
+        (9, {"accumulate": 2}, "max_steps=9"),  # 3 steps an epoch, 12 in all
+        (15, {"max_steps": 16}, "max_steps=15"),
+        (3, {"schedule_per": "epoch"}, "epochs=3"),
+    ],
+)
+@pytest.mark.parametrize("compiled", [False, True])
+def test_a_schedule_shorter_than_the_run_is_found_before_the_first_step(total, more, given, compiled) -> None:
+    """It was found in the step that has no rate, after all others."""
+    seen = []
+
+    def cost(w, X, y):
+        seen.append(1)
+        return _squares(w, X, y)
+
+    fun, data = (mflow.objectives.LeastSquares(*_line()), None) if compiled else (cost, _line())
+    call = {"epochs": 4, "batch_size": 11, "seed": 0, "jac": None if compiled else True, **more}
+    with pytest.raises(ValueError, match=f"lr: expected a schedule for the .* got OneCycleLR, which ends after {total}; .* give {given}$"):
+        mflow.train(fun, np.zeros(3), data, "adam", lr=S.OneCycleLR(0.1, total_steps=total), **call)
+    assert not seen
+    fits = {19: 20, 9: 12, 15: 16, 3: 4}[total]
+    r = mflow.train(fun, np.zeros(3), data, "adam", lr=S.OneCycleLR(0.1, total_steps=fits), **call)
+    assert r.nit == {19: 20, 9: 12, 15: 16, 3: 20}[total]
+
+
+def test_where_the_run_may_be_stopped_before_it_is_a_warning() -> None:
+    call = {"epochs": 4, "batch_size": 10, "seed": 0, "jac": True, "lr": S.OneCycleLR(0.1, total_steps=10)}
+    with pytest.warns(RuntimeWarning, match="OneCycleLR, which ends after 10; .*, unless it is stopped before"):
+        r = mflow.train(_squares, np.zeros(3), _line(), "adam", callback=lambda s: s.epoch == 1, **call)
+    assert (r.reason, r.nit) == ("callback", 10)
+
+
+def test_what_is_left_of_a_resumed_run_is_counted(tmp_path) -> None:
+    call = {"batch_size": 10, "seed": 0, "jac": True, "lr": S.OneCycleLR(0.1, total_steps=20), "checkpoint": tmp_path / "a.ck"}
+    mflow.train(_squares, np.zeros(3), _line(), "adam", epochs=2, **call)
+    again = mflow.train(_squares, np.zeros(3), _line(), "adam", epochs=4, resume=tmp_path / "a.ck", **call)
+    assert (again.nit, again.reason) == (20, "finished")
+    with pytest.raises(ValueError, match="for the 25 steps of this run"):
+        mflow.train(_squares, np.zeros(3), _line(), "adam", epochs=5, resume=tmp_path / "a.ck", **call)
+
+
+def test_the_message_about_another_lr_names_a_way_that_keeps_the_moments(tmp_path) -> None:
+    call = {"batch_size": 10, "seed": 0, "jac": True}
+    r = mflow.train(_squares, np.zeros(3), _line(), "adamw", epochs=2, lr=0.05, checkpoint=tmp_path / "a.ck", **call)
+    with pytest.raises(
+        ValueError, match=r"with the moments kept.*opt = result\.optimizer; opt\.lr = \.\.\.; mflow\.train\(fun, None, data, opt"
+    ):
+        mflow.train(_squares, np.zeros(3), _line(), "adamw", epochs=4, lr=0.001, resume=tmp_path / "a.ck", **call)
+    w, opt = r.last_params.copy(), r.optimizer
+    by_hand = mflow.optim.AdamW(w, lr=0.001)
+    state = opt.state_dict()
+    state["groups"][0]["parameters"]["lr"] = 0.001
+    by_hand.load_state_dict(state)
+    by_hand.step(_squares(w, *_line())[1])
+    opt.lr = 0.001
+    more = mflow.train(_squares, None, _line(), opt, epochs=1, batch_size=50, jac=True)
+    assert opt.steps == 11
+    np.testing.assert_allclose(more.last_params, w, rtol=1e-12)

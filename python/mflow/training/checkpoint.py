@@ -124,9 +124,9 @@ def _check_call(saved: dict[str, Any], call: dict[str, Any], path: Any) -> None:
         text = ", ".join(changed) or f"{name} was {was!r}, and is {here!r} here"
         if changed and all(one.startswith("lr ") for one in changed):
             text += (
-                "; resume with the same. For another lr from here on that keeps the moments, give the optimizer of the run that is resumed so: "
-                "opt = r.optimizer; opt.lr = ...; mflow.train(fun, None, data, opt, ...). An lr that is a function of the step from the "
-                "first call on may change"
+                "; resume with the same. For another lr from here on, with the moments kept, go on with the optimizer of a "
+                "result: opt = result.optimizer; opt.lr = ...; mflow.train(fun, None, data, opt). An lr that is a function of the step "
+                "from the first call on may change"
             )
         raise ValueError(f"resume: {path} was written by a call with other {', '.join(wrong)}: {text}")
 
