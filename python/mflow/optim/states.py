@@ -13,8 +13,9 @@ from mflow.base.checks import Array, as_number, check_flags, check_instance, che
 from mflow.base.telling import counted, tell
 from mflow.optim.schedules_base import schedule_state
 
-__all__ = ["check_form", "check_scalars", "checked_groups", "checked_vectors", "fitting", "take_schedule"]
+__all__ = ["carried_scalars", "check_form", "check_scalars", "checked_groups", "checked_vectors", "fitting", "take_schedule"]
 
+NO_SETTING = -1.0  # in the last scalars, the settings that powers were made with: unknown (see `optimizers/adaptive.pyx`)
 ROUNDING = 1e-12  # of a power of beta that many products have made
 
 
@@ -79,6 +80,24 @@ def fitting(by_name: dict[str, Array], i: int, array: Array, names: list[str], s
             raise ValueError(f"state: expected finite numbers as {name} of array {i}, got {what}; check_finite=False loads it")
         tell(f"state: {name} of array {i} is {what}, as it was saved: a number that is divided by it stands still, or is none")
     return fresh
+
+
+def carried_scalars(record: Any, parameters: Mapping[str, Any], entry: Mapping[str, Any], g: int) -> list[float]:
+    """The scalars of group g, as many as the method carries with the parameters of the state; parameters : those of the group now. Raises
+    ValueError."""
+    sizes, now, scalars = record.sizes(entry["parameters"]), record.sizes(parameters), list(entry["scalars"])
+    if sizes["n_vec"] != now["n_vec"]:
+        raise ValueError(f"state: group {g} carries another number of vectors with these parameters; make the optimizer with them")
+    if now["n_scal"] and record.name == "rmsprop" and not scalars:
+        raise ValueError(
+            f"state: group {g} is of an older version, whose v in centred RMSprop is the mean of squares: take a**2 from each v, "
+            "and give its group the scalars [1.0]"
+        )
+    if carried := sizes["n_scal"]:  # an older state lacks the last ones, settings: the powers are then made anew
+        scalars += [NO_SETTING] * min(carried - len(scalars), 2)
+    if len(scalars) != carried or not np.all(np.isfinite(scalars)):
+        raise ValueError(f"state: expected {carried} finite scalars in group {g}, got {scalars}")
+    return scalars
 
 
 def check_scalars(record: Any, parameters: dict[str, Any], k: int, scalars: list[float], g: int) -> None:
