@@ -60,8 +60,10 @@ def test_a_gradient_of_the_wrong_sign_in_minibatches_is_found(lr: float, optimiz
     calls[0] = 0
     right = mflow.train(lambda w, X, y: cost(w, X, y, 1.0), np.zeros(5), (X, y), optimizer, **{**call, "lr": 0.01})
     assert (right.ncheck, calls[0]) == (2, right.nfev + 2)
+    calls[0] = 0
     still = mflow.train(lambda w, X, y: cost(w, X, y, -1.0), np.zeros(5), (X, y), optimizer, check_gradient=False, **call)
-    assert still.ncheck == 0
+    assert calls[0] == still.nfev + still.ncheck
+    assert still.ncheck == 0 or (optimizer, lr) == ("sgd", 1e3)  # whose loss has grown, so that a limit is looked for
     np.testing.assert_array_equal(still.last_params, wrong.last_params)  # nothing is drawn for the look
 
 
@@ -141,7 +143,8 @@ def test_a_rate_that_is_too_high_is_not_blamed_on_the_gradient() -> None:
     )  # fmt: skip
     assert "lower lr" in run.message
     assert "gradient is" not in run.message
-    assert run.ncheck == 2
+    assert "lr = 3 exceeds the stability limit" in run.message
+    assert run.ncheck > 2
 
 
 def _with_one_gradient(size: float, name: str, at: int = 1, **options: object) -> mflow.TrainResult:

@@ -12,6 +12,7 @@ from mflow_core.objectives.objective import Objective
 from mflow.base.checks import Array
 from mflow.curvature.frozen import Bearing, largest_lr, optimizer_bearing
 from mflow.curvature.landscape import Landscape, products_of
+from mflow.curvature.passed import Passed, passed_limit
 from mflow.curvature.watch import Watch
 
 __all__ = ["Probe"]
@@ -62,6 +63,20 @@ class Probe:
         gradient = self._gradient([(self.args or (), 1.0)]) if part is None else lambda z: self.sign * np.ravel(part.grad(z))
         product = None if part is None else self._signed(products_of(part, x))
         watch.look(step, x, gradient, product, self._bearing, self.binding.opt.lr_of(0))
+
+    def passed(self, arrays: list[Array], lr: float, args: Args) -> Passed | int:
+        """The limit that a run with this lr has passed, by the curvature of one batch at these parameters: rows that are spread over all,
+        or where the feed has none to be had those of `args`. As `passed_limit`, and 0 where groups have limits of their own."""
+        opt, fun, x = self.binding.opt, self.cost.fun, self.flat(arrays)
+        if self.implicit or len(opt.param_groups) != 1:
+            return 0
+        some = self.feed.some()
+        gradient, product = self._gradient([(args if some is None else some, 1.0)]), None
+        if isinstance(fun, Objective):
+            rows = getattr(self.feed, "spread", slice(None))
+            part = fun if isinstance(rows, slice) else fun.batch(rows)
+            gradient, product = (lambda z: np.ravel(part.grad(z))), products_of(part, x)
+        return passed_limit(opt.record, dict(opt.parameters_of(0)), lr, x, gradient, product)
 
     def _bearing(self, grad: Array) -> Bearing:
         return Bearing(math.inf, None, 0.0) if self.implicit else optimizer_bearing(self.binding.opt, grad)

@@ -42,7 +42,6 @@ if TYPE_CHECKING:
 
 IMPLEMENTATIONS = ("foreach", "fused", "capturable", "differentiable")  # torch's, of one and the same step
 OF_ALL = ("clip_norm", "check_finite", "threads")  # of an optimizer, not of one of its groups
-NO_SETTING = -1.0  # in a state's last scalars, the settings that powers were made with: unknown (see `optimizers/adaptive.pyx`)
 
 
 @knows_other_words
@@ -322,9 +321,12 @@ class Optimizer(Updater):
 
     @property
     def rates(self) -> list[float]:
-        """The learning rates of the next step, one a group, numbers also where a schedule gives them."""
+        """The learning rates of the next step, one a group, as numbers; of a schedule that has ended, that of its last step."""
         schedules = [(self.schedule_of(g), self.lr_of(g)) for g in range(len(self.param_groups))]
-        return [float(lr if schedule is None else schedule(self.steps)) for schedule, lr in schedules]
+        return [
+            float(lr if schedule is None or self.steps >= getattr(schedule, "ends", np.inf) else schedule(self.steps))
+            for schedule, lr in schedules
+        ]
 
     @property
     def lr(self) -> float:
@@ -338,13 +340,18 @@ class Optimizer(Updater):
             group["lr"] = value
 
     def state_dict(self) -> dict[str, Any]:
-        """All that is needed to go on with the same bits: plain numbers and copies of arrays. Schedules are code, and are left out."""
+        """All that is needed to go on with the same bits: plain numbers and copies of arrays.
+
+        Schedules are code, and are left out, but for what they know beside the step number: the rate of a `ReduceLROnPlateau`."""
+        from mflow.optim.schedules_base import schedule_state
+
         return {
             "method": self.record.name,
             "steps": self.steps,
             "groups": [
                 {"parameters": dict(self.parameters_of(g)), "maximize": self.maximizes(g), "scalars": self._scalars(g)}
                 | ({"since": self.steps - self.steps_of(g)} if self.steps_of(g) != self.steps else {})
+                | ({"schedule": kept} if (kept := schedule_state(self.schedule_of(g))) else {})
                 for g in range(len(self.param_groups))
             ],
             "vectors": [self._vectors(i) for i in range(len(self.arrays))],
@@ -353,10 +360,11 @@ class Optimizer(Updater):
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore what `state_dict` returned. The caller restores the parameter arrays themselves.
 
+        A schedule that follows a loss goes on from where it was; where lr is a number now, it is the rate that the schedule had come to.
         Raises ValueError, and changes nothing, if it belongs to another method, other shapes or another number of arrays, or where a mean
         of squares is negative or the scalars are not those of so many steps; TypeError where a field is of another kind.
         """
-        from mflow.optim.states import check_form, check_scalars, checked_groups, checked_vectors, fitting
+        from mflow.optim.states import carried_scalars, check_form, check_scalars, checked_groups, checked_vectors, fitting, take_schedule
 
         check_form(state, type(self).__name__)
         groups, vectors = checked_groups(state["groups"]), checked_vectors(state["vectors"])
@@ -372,27 +380,15 @@ class Optimizer(Updater):
             for i, (array, by_name) in enumerate(zip(self.arrays, vectors, strict=True))
         ]  # fmt: skip
         steps = check_whole(state["steps"], "state: steps")
-        scalars = [entry["scalars"] for entry in groups]
-        for g, entry in enumerate(groups):
-            sizes, now = self.record.sizes(entry["parameters"]), self.record.sizes(self.parameters_of(g))
-            if sizes["n_vec"] != now["n_vec"]:
-                raise ValueError(f"state: group {g} carries another number of vectors with these parameters; make the optimizer with them")
-            if now["n_scal"] and self.record.name == "rmsprop" and not scalars[g]:
-                raise ValueError(
-                    f"state: group {g} is of an older version, whose v in centred RMSprop is the mean of squares: take a**2 from each v, "
-                    "and give its group the scalars [1.0]"
-                )
-            if carried := sizes["n_scal"]:  # an older state lacks the last ones, settings: the powers are then made anew
-                scalars[g] += [NO_SETTING] * min(carried - len(scalars[g]), 2)
-            if len(scalars[g]) != carried or not np.all(np.isfinite(scalars[g])):
-                raise ValueError(f"state: expected {carried} finite scalars in group {g}, got {scalars[g]}")
+        scalars = [carried_scalars(self.record, self.parameters_of(g), entry, g) for g, entry in enumerate(groups)]
         since = [check_whole(entry.get("since", 0), "state: since", 0) for entry in groups]
         if since and max(since) > steps:
             raise ValueError(f"state: since: expected at most the {steps} steps taken, got {max(since)}")
         for g, entry in enumerate(groups):
             check_scalars(self.record, entry["parameters"], steps - since[g], scalars[g], g)
+            take_schedule(self.schedule_of(g), entry, g, only_check=True)
         for g, entry in enumerate(groups):
-            self.set_group(g, entry["parameters"], entry["maximize"])
+            self.set_group(g, take_schedule(self.schedule_of(g), entry, g), entry["maximize"])
             self._join_at(g, since[g])
         self._restore(steps, scalars, fresh)
 

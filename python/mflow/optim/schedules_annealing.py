@@ -276,6 +276,11 @@ class OneCycleLR(Schedule):
         else:
             self._phases = ((top, first, self.max_lr), (end, self.max_lr, last))
 
+    @property
+    def ends(self) -> float:
+        """total_steps: there is no rate for a step beyond."""
+        return float(self._phases[-1][0]) + 1.0
+
     def __call__(self, step: int) -> float:
         """The lr of the step that follows after ``step`` ones."""
         if step > self._phases[-1][0]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from mflow.base.checks import check_flags, check_instance
 from mflow.base.telling import answer_others
 
-__all__ = ["Schedule", "check_still"]
+__all__ = ["Schedule", "check_still", "end_of", "schedule_state"]
 
 
 class Schedule:
@@ -58,6 +59,11 @@ class Schedule:
         """Whether the rate is lr times a number that does not depend on lr, as `ChainedScheduler` needs it."""
         return False
 
+    @property
+    def ends(self) -> float:
+        """After how many steps there is no further rate; inf for most."""
+        return math.inf
+
     def __call__(self, step: int) -> float:
         """The lr of the step that follows after ``step`` ones."""
         raise NotImplementedError(f"{type(self).__name__}: expected a method __call__(self, step) that returns the lr; write it")
@@ -86,6 +92,16 @@ class Schedule:
     def _checked(self, state: Mapping[str, Any]) -> Mapping[str, Any]:
         """The values of a state. Raises TypeError or ValueError, with its name, for one that no run comes to."""
         return state
+
+
+def end_of(schedule: Any) -> float:
+    """After how many steps a function of the step number has no further rate, as far as it says so."""
+    return schedule.ends if isinstance(schedule, Schedule) else math.inf
+
+
+def schedule_state(schedule: Any) -> dict[str, Any]:
+    """What a schedule knows beside the number of the step, such as a rate that followed a loss; empty for a function of the step alone."""
+    return dict(schedule.state_dict()) if hasattr(schedule, "state_dict") else {}
 
 
 def check_still(name: str, cycle_momentum: Any) -> None:

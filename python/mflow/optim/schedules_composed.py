@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mflow.base.checks import check_list, check_number
-from mflow.optim.schedules_base import Schedule
+from mflow.optim.schedules_base import Schedule, end_of
 from mflow.optim.schedules_decay import Constant, check_rising
 
 __all__ = ["ChainedScheduler", "LambdaLR", "MultiplicativeLR", "SequentialLR"]
@@ -135,6 +135,13 @@ class SequentialLR(Schedule):
         """The lr of the step that follows after ``step`` ones."""
         k = bisect_right(self.milestones, step)
         return float(self.schedules[k](step - (self.milestones[k - 1] if k else 0)))
+
+    @property
+    def ends(self) -> float:
+        """Where one of its schedules has no rate for a step of its own."""
+        starts = (0, *self.milestones)
+        early = [a + end_of(s) for s, a, b in zip(self.schedules, starts, self.milestones, strict=False) if a + end_of(s) < b]
+        return float(min(early, default=starts[-1] + end_of(self.schedules[-1])))
 
     def with_lr(self, lr: float) -> SequentialLR:
         """All of its schedules from another lr; functions that are no schedules stay as they are."""

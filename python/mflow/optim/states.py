@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from mflow_core.optimize import updater
 
-from mflow.base.checks import Array, as_number, check_flags, check_instance, check_list, real_array
+from mflow.base.checks import Array, as_number, check_flags, check_instance, check_list, check_number, real_array
 from mflow.base.telling import counted, tell
+from mflow.optim.schedules_base import schedule_state
 
-__all__ = ["check_form", "check_scalars", "checked_groups", "checked_vectors", "fitting"]
+__all__ = ["carried_scalars", "check_form", "check_scalars", "checked_groups", "checked_vectors", "fitting", "take_schedule"]
 
+NO_SETTING = -1.0  # in the last scalars, the settings that powers were made with: unknown (see `optimizers/adaptive.pyx`)
 ROUNDING = 1e-12  # of a power of beta that many products have made
 
 
@@ -79,6 +82,24 @@ def fitting(by_name: dict[str, Array], i: int, array: Array, names: list[str], s
     return fresh
 
 
+def carried_scalars(record: Any, parameters: Mapping[str, Any], entry: Mapping[str, Any], g: int) -> list[float]:
+    """The scalars of group g, as many as the method carries with the parameters of the state; parameters : those of the group now. Raises
+    ValueError."""
+    sizes, now, scalars = record.sizes(entry["parameters"]), record.sizes(parameters), list(entry["scalars"])
+    if sizes["n_vec"] != now["n_vec"]:
+        raise ValueError(f"state: group {g} carries another number of vectors with these parameters; make the optimizer with them")
+    if now["n_scal"] and record.name == "rmsprop" and not scalars:
+        raise ValueError(
+            f"state: group {g} is of an older version, whose v in centred RMSprop is the mean of squares: take a**2 from each v, "
+            "and give its group the scalars [1.0]"
+        )
+    if carried := sizes["n_scal"]:  # an older state lacks the last ones, settings: the powers are then made anew
+        scalars += [NO_SETTING] * min(carried - len(scalars), 2)
+    if len(scalars) != carried or not np.all(np.isfinite(scalars)):
+        raise ValueError(f"state: expected {carried} finite scalars in group {g}, got {scalars}")
+    return scalars
+
+
 def check_scalars(record: Any, parameters: dict[str, Any], k: int, scalars: list[float], g: int) -> None:
     """Raises ValueError where no k steps of the method leave these scalars in group g.
 
@@ -108,3 +129,21 @@ def check_scalars(record: Any, parameters: dict[str, Any], k: int, scalars: list
 
 def _number(value: Any, argument: str) -> float:
     return float(value) if isinstance(value, bool) else as_number(value, argument, "a number")
+
+
+def take_schedule(schedule: Any, entry: Mapping[str, Any], g: int, *, only_check: bool = False) -> dict[str, Any]:
+    """The parameters of group g of a state, whose schedule goes on from what is kept of it.
+
+    A function of the step alone has nothing to take, and where lr is a number now, it is the rate that the schedule had come to. Raises
+    TypeError or ValueError where the state is one of another schedule.
+    """
+    parameters: dict[str, Any] = dict(entry["parameters"])
+    kept = entry.get("schedule")
+    if kept is None:
+        return parameters
+    check_instance(kept, f"state: group {g}: schedule", Mapping, "a dict")
+    if schedule is None and "lr" in kept:
+        parameters["lr"] = check_number(kept["lr"], f"state: group {g}: schedule: lr", low=0.0)
+    elif schedule_state(schedule):
+        (copy.deepcopy(schedule) if only_check else schedule).load_state_dict(kept)
+    return parameters

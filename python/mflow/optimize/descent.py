@@ -21,7 +21,8 @@ from mflow.base.methods import Method
 from mflow.base.pace import Pace
 from mflow.base.result import OptimizeResult
 from mflow.base.telling import counted
-from mflow.curvature.landscape import OF_DIFFERENCES
+from mflow.curvature.landscape import OF_DIFFERENCES, products_of
+from mflow.curvature.passed import passed_limit
 from mflow.curvature.safe_steps import STALLED, SafeSteps
 from mflow.derivatives.cost_look import FewDigitsError
 from mflow.integrate.endings import most_stages
@@ -313,13 +314,30 @@ class Descent(Counted):
             return ""
         if self.auto is not None:  # its steps lower the cost
             return f"{why}; each step lowered the cost: has it a minimum?"
-        return f"{why}: lower lr"
+        passed = self._passed()
+        return f"{why}: {passed}; lower lr" if passed else f"{why}: lower lr"
+
+    @property
+    def _longest(self) -> float:
+        """The step, of one that a schedule set the longer of the last two."""
+        own = self.method.kind == "step" or self.auto is not None or self.schedule is not None
+        return max(self.past, self.dt) if own else float(self.method.parameters.get("lr", math.nan))
+
+    def _passed(self) -> str:
+        """The limit of an optimizer that its step has passed by the curvature at x0, in words; else empty."""
+        if self.method.kind != "update" or self.auto is not None or self.doubts.box is not None:
+            return ""
+        x = np.ravel(self.start)
+        longer = OF_DIFFERENCES if self.differences and not self.problem.compiled else 1.0
+        found = passed_limit(
+            self.method.record, self.method.all_numbers, self._longest, x,
+            lambda z: np.ravel(self.run.evaluate(z.reshape(self.start.shape))[1]), products_of(self.doubts.fun, x), longer,
+        )  # fmt: skip
+        return "" if isinstance(found, int) else found.words(self._longest, self.method.name, "at x0")
 
     def _divergence(self, grown: bool) -> tuple[str, str]:
         """(reason, message) where a number is not finite: was it the step, or the cost function?"""
-        own = self.method.kind == "step" or self.auto is not None or self.schedule is not None
-        step = max(self.past, self.dt) if own else float(self.method.parameters.get("lr", math.nan))
-        limit, radius, between, where = math.inf, math.nan, "", f"in iteration {self.run.k}"
+        step, limit, radius, between, where = self._longest, math.inf, math.nan, "", f"in iteration {self.run.k}"
         if "linear" in self.method.flags:
             radius, between = self._curvature()
             limit = self._limit(radius) if 0.0 < radius < math.inf else math.inf
@@ -328,6 +346,8 @@ class Descent(Counted):
         ):  # else curvature grew along the way: its last value says nothing of x0
             text = f"the iterates left the finite numbers {where}: lr = {step:g} exceeds the stability limit {limit:.4g}"
             return "diverged", f"{text} of {self.method.name} for the measured curvature {radius:.4g} {between}"
+        if not (grown or step > limit) and self.run.k > 0 and not self.doubts.text and (passed := self._passed()):
+            return "diverged", f"{not_finite_text(not self.evaluated, self.run.value, where)}: {passed}; x is the last point where it was"
         if grown or step > limit:
             return "diverged", f"the iterates grew beyond the finite numbers {where}" + self._advice("")
         if not np.all(np.isfinite(self.run.y)):

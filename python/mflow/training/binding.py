@@ -14,6 +14,7 @@ from mflow import optim
 from mflow.base.methods import Method, as_method, parameters_of, refuse_unknown
 from mflow.optim.classes import IMPLEMENTATIONS, spread
 from mflow.optim.schedules import for_a_run
+from mflow.optim.schedules_base import schedule_state
 
 __all__ = ["Binding", "PerEpoch", "check_names", "in_groups"]
 
@@ -29,6 +30,14 @@ class PerEpoch:
     def __call__(self, step: int) -> float:
         """The rate of the epoch under way, whatever the step."""
         return self.schedule(self.epoch())
+
+    def state_dict(self) -> dict[str, Any]:
+        """What the schedule knows beside the epoch."""
+        return schedule_state(self.schedule)
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Gives it back to the schedule."""
+        self.schedule.load_state_dict(state)  # type: ignore[attr-defined]
 
 
 class Binding:

@@ -38,6 +38,8 @@ def save(run: Trainer, path: Any) -> None:
     binding, history = run.binding, run.history
     state = binding.opt.state_dict()
     vectors = state.pop("vectors")
+    for group in state["groups"]:
+        group.pop("schedule", None)  # beside them, under "schedules"
     facts = {
         "call": run.facts, "before": run.before, "seed": run.feed.seed, "optimizer": state, "elapsed": history.clock(),
         "counters": {name: getattr(owner, name) for owner, name in counters_of(run)},
@@ -122,8 +124,9 @@ def _check_call(saved: dict[str, Any], call: dict[str, Any], path: Any) -> None:
         text = ", ".join(changed) or f"{name} was {was!r}, and is {here!r} here"
         if changed and all(one.startswith("lr ") for one in changed):
             text += (
-                "; resume with the same. For another lr from here on give what the run reached as params, without resume (moments start "
-                "anew); an lr that is a function of the step from the first call on may change"
+                "; resume with the same. For another lr from here on, with the moments kept, go on with the optimizer of a "
+                "result: opt = result.optimizer; opt.lr = ...; mflow.train(fun, None, data, opt). An lr that is a function of the step "
+                "from the first call on may change"
             )
         raise ValueError(f"resume: {path} was written by a call with other {', '.join(wrong)}: {text}")
 

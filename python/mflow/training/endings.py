@@ -41,7 +41,8 @@ class TrainResult(Examined):
         "non_finite", "diverged" (also where the loss is at the end beyond 1e10 times its start), "rhs_failed" (fun, metric
         or a schedule raised), "callback_failed", "interrupted".
     message : what happened, in words.
-    epochs, nit, nfev : epochs begun, steps, evaluations of the gradient. ncheck : evaluations that checked the gradient.
+    epochs, nit, nfev : epochs begun, steps, evaluations of the gradient. ncheck : evaluations that checked the gradient, or
+        after the run looked for the cause of its divergence.
     history : a TrainHistory of float64 arrays, with `to_frame(per="epoch")` for pandas. An entry an epoch: loss (mean over its rows),
         val_loss, lr, grad_norm (before clipping, mean), time (s), step (their number so far), effective_lr (with track_lr; smallest,
         median, largest). An entry a step: step_loss, step_lr, step_grad_norm.
@@ -119,11 +120,47 @@ def not_finite(run: Trainer, problem: str, batches: int | None) -> Ending:
     where, kept = f"in epoch {run.epoch}{batch}, after {counted(run.nit, 'step')}", _kept(run)
     norms = run.history.steps["step_grad_norm"]
     if not run.binding.finite or (len(norms) and norms[-1] > GROWTH * max(norms[0], 1e-300)):
-        run.doubt()
-        advice = f"; {run.wrong}" if run.wrong else ": lower lr, or give clip_norm="
+        advice = _advice(run, ": lower lr, or give clip_norm=")
         text = f"{problem} {where}, and the gradients have grown beyond bounds{advice}; {kept}"
         return Ending("diverged", text)
-    return Ending("non_finite", f"{problem} {where}: look at {data} for what the loss cannot take; {kept}")
+    if not _led_there(run, batches is None):
+        return Ending("non_finite", f"{problem} {where}: look at {data} for what the loss cannot take; {kept}")
+    advice = _advice(run, ": lower lr, or see mflow.lr_find")
+    text = f"{problem} {where}, and {_place(run)} the loss of {data} is finite, so the steps led there{advice}; {kept}"
+    return Ending("diverged" if run.passed else "non_finite", text)
+
+
+def _led_there(run: Trainer, validates: bool) -> bool:
+    """Whether what is not finite now is finite at the parameters that are kept: the data are not to blame, then. One evaluation."""
+    if not run.nit or (run.failing is None and not validates) or not all(np.isfinite(a).all() for a in run.monitor.best_flat):
+        return False
+    try:
+        return run.is_finite_at(run.monitor.best_flat, None if validates else run.failing)
+    except Exception:  # the run has ended: what the loss raises there says nothing of it
+        return False
+
+
+def _advice(run: Trainer, otherwise: str) -> str:
+    """What to do about a loss that has grown: what is wrong with the gradient, the limit that lr has passed, or else these words."""
+    run.doubt()
+    if run.wrong:
+        return f"; {run.wrong}"
+    return f": {passed}; lower lr" if (passed := _passed(run)) else otherwise
+
+
+def _passed(run: Trainer) -> str:
+    """The limit that lr has passed, by the curvature at the parameters that are kept, in words; looked for once, after the run."""
+    if run.passed is None:
+        lr, name = max(run.history.steps["step_lr"], default=0.0), run.opt.record.name
+        found = run.probe.passed(run.monitor.best_flat, lr, run.args or run.failing or ())
+        run.spend(found if isinstance(found, int) else found.taken)
+        of = "" if run.feed.batches == 1 else "of a batch "
+        run.passed = "" if isinstance(found, int) else found.words(lr, name, f"{of}{_place(run)}")
+    return run.passed
+
+
+def _place(run: Trainer) -> str:
+    return "at the start" if run.monitor.best_epoch < 0 else "at the params that are kept"
 
 
 def refused(run: Trainer, problem: str, batches: int) -> Ending:
@@ -158,8 +195,8 @@ def _above_start(run: Trainer) -> str:
     first, last = losses[0], losses[-1] if run.feed.batches == 1 else run.history.last_loss
     if not last > first + (RISE if run.feed.batches == 1 else RISE_OF_BATCHES) * abs(first):
         return ""
-    run.doubt()
-    advice = "" if run.wrong else ": lower lr, or see mflow.lr_find"
+    advice = _advice(run, ": lower lr, or see mflow.lr_find")
+    advice = "" if run.wrong else advice  # `result` says it first
     return f"; but the loss ends above its start: {first:.4g} in the first step, {last:.4g} at the end{advice}"
 
 

@@ -84,6 +84,7 @@ class Saved:
         if len(state["groups"]) != len(opt.param_groups):
             raise ValueError(f"optimizer: groups: expected {len(opt.param_groups)}, got {len(state['groups'])}")
         for g, (group, call) in enumerate(zip(state["groups"], self.run.facts["parameters"], strict=True)):
+            group.pop("schedule", None)  # a checkpoint keeps them beside the groups
             given = {name: tuple(v) if isinstance(v, list) else v for name, v in group["parameters"].items()}
             wrong = [name for name, value in opt.parameters_of(g).items() if not _equal(given.get(name), value if name in call else None)]
             if [name for name in wrong if name in call] or set(given) != set(opt.parameters_of(g)):

@@ -207,6 +207,7 @@ def train(
         }  # fmt: skip
         if resume is not None:
             trainer.resume(resume, seed)
+        trainer.check_rates()
     except BaseException:
         trainer.close()  # a schedule by epochs belongs to the optimizer again
         raise

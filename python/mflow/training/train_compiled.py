@@ -57,7 +57,8 @@ class CompiledTrainer(Trainer):
     def _one_epoch(self) -> Ending | None:
         """The batches of one epoch, from where it stands."""
         if isinstance(self.feed, IndexSets):
-            self.course.set_order(self.feed.order(self.generator))
+            self.order = self.feed.order(self.generator)
+            self.course.set_order(self.order)
         while self.batch < self.course.batches:
             ending = self._piece(self.pace.take(self._room()))
             self.pace.done()
@@ -67,6 +68,18 @@ class CompiledTrainer(Trainer):
 
     def _loss_of(self, args: Args) -> float:
         return float((self.fun.batch(args[0]) if args else self.fun)(self.flat[0]))
+
+    def _rows_of(self, batch: int) -> Args:
+        """A batch of this epoch, as the numbers of its rows."""
+        size = self.feed.batch_size or 0
+        return (self.order[batch * size : (batch + 1) * size],) if isinstance(self.feed, IndexSets) else ()
+
+    def is_finite_at(self, arrays: list[Array], args: Args | None) -> bool:
+        """Whether the loss and the gradient of a batch are finite at these parameters; of None, the loss of the validation data."""
+        if args is None:
+            return super().is_finite_at(arrays, args)
+        part, w = self.fun.batch(args[0]) if args else self.fun, arrays[0].copy()
+        return bool(math.isfinite(part(w)) and np.all(np.isfinite(part.grad(w))))
 
     def _room(self) -> int:
         """Steps until Python takes part again."""
@@ -112,6 +125,8 @@ class CompiledTrainer(Trainer):
         history.sum_steps += done
         history.sum_loss, history.sum_weight, history.sum_norm = sums.tolist()
         self.loss, self.norm = self.course.loss, self.course.norm
+        if bad in (LOSS, GRADIENT) and (bad == LOSS or self.accumulate == 1):
+            self.failing = self._rows_of(self.batch + max(into - 1, 0))
         if bad == LOSS:
             return endings.not_finite(self, f"the loss is {self.loss}", into)
         if bad == GRADIENT:

@@ -46,6 +46,7 @@ class DirectionTrainer(Trainer):
     def __init__(self, model: Cost, feed: Feed, params: Any, method: Method, gtol: float) -> None:
         super().__init__(model, feed, params, "sgd", {"lr": 1.0}, "step")
         self.method, self.gtol = method, gtol
+        self.passed = ""  # the search chooses its steps
         self.facts["steps"] = [method.name, dict(method.all_numbers), gtol]
         self.args: Args = ()
         self.descent: LineDescent | None = None

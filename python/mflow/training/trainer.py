@@ -28,6 +28,7 @@ from mflow.curvature.probe import Probe
 from mflow.curvature.watch import Watch, watch_of
 from mflow.derivatives.remainder import GradientWarning, Verdict, gradient_model, quick, said_of
 from mflow.optim.averages import EMA, SWA, Average
+from mflow.optim.schedules_base import end_of
 from mflow.training import checkpoint, endings
 from mflow.training.binding import Binding
 from mflow.training.endings import Ending, TrainResult
@@ -71,6 +72,8 @@ class Trainer:
         self.norm = self.loss = self.val_loss = math.nan
         self.checks, self.verdict = False, Verdict("unknown", 0)
         self.checks_late, self.args, self.where = False, (), "x0"  # see `doubt`
+        self.failing: Args | None = None  # the batch whose loss or gradient is not finite, where it is known
+        self.passed: str | None = None  # the limit that lr has passed, in words, once it has been looked for
         self.held, self.largest = "", 0.0  # what is said of parameters that stand still, the largest gradient before this epoch
 
     def configure(
@@ -131,6 +134,29 @@ class Trainer:
     def each_step(self) -> bool:
         """Whether Python takes part after each step."""
         return self.step_callback is not None or self.mean is not None or self.log_steps
+
+    def check_rates(self) -> None:
+        """Raises ValueError where a schedule ends before the run does, whose number of steps is known; where the run may be stopped before
+        that, it is a warning."""
+        per = self.feed.batches if self.feed.batches is None else -(-self.feed.batches // self.accumulate)
+        per_epoch = self.facts["schedule_per"] == "epoch"
+        if not self.binding.schedules or (per is None and not per_epoch):
+            return
+        total: float = self.epochs
+        if per is not None and not per_epoch:
+            left = (self.epochs - self.epoch) * per - self.batch // self.accumulate
+            total = self.opt.steps + max(0, min(left, self.max_steps - self.nit))
+        for schedule in self.binding.schedules:
+            if total <= end_of(schedule):
+                continue
+            name, ends = type(schedule).__name__, int(end_of(schedule))
+            unit, fewer = ("epoch", "epochs") if per_epoch else ("step", "max_steps")
+            text = f"lr: expected a schedule for the {counted(int(total), unit)} of this run, got {name}, which ends after {ends}"
+            text += f"; make it longer, as by total_steps={int(total)}, or give {fewer}={ends}"
+            may_stop = self.monitor.patience or self.callback or self.step_callback or (per_epoch and not math.isinf(self.max_steps))
+            if not may_stop:
+                raise ValueError(text)
+            tell(f"train: {text}, unless it is stopped before")
 
     def own_blocks(self) -> dict[str, bytes]:
         """What a checkpoint holds beside the parameters and the optimizer."""
@@ -261,6 +287,22 @@ class Trainer:
         total = sum(rows * self._loss_of(args) for args, rows in batches)
         self.monitor.judge(total / sum(rows for _, rows in batches), epoch, self.flat)
 
+    def is_finite_at(self, arrays: list[Array], args: Args | None) -> bool:
+        """Whether the loss and the gradient of a batch are finite at these parameters; of None, the loss of the validation data."""
+        copies = [a.copy() for a in arrays]
+        params = self.binding.like(copies)
+        with np.errstate(all="ignore"):
+            if args is None:
+                return self.validation is not None and math.isfinite(self.validation.loss(params, copies))
+            loss, grads = self.model.both(params, args)
+        self.spend(1)
+        parts = self.binding.gathered(grads, "the gradient")
+        return not (self.model.has_loss and not math.isfinite(loss)) and all(bool(np.all(np.isfinite(g))) for g in parts)
+
+    def spend(self, count: int) -> None:
+        """Evaluations beside the run, after it."""
+        self.verdict = self.verdict._replace(ncheck=self.verdict.ncheck + count)
+
     def _loss_of(self, args: Args) -> float:
         """The loss of a batch at the parameters as they are."""
         return self.model.loss(self.params, args)
@@ -276,6 +318,7 @@ class Trainer:
             self.loss, grads = model.both(at, args)
             self.nfev += 1
             if model.has_loss and not math.isfinite(self.loss):
+                self.failing = args
                 return endings.not_finite(self, f"the loss is {self.loss}", count + 1)
             flat = binding.gathered(grads, "the gradient")
             if self.checks and not self.nit:
@@ -330,6 +373,7 @@ class Trainer:
                 error.add_note("g is the gradient, as " + ("jac" if callable(self.model.jac) else "fun") + " returned it")
             raise
         if not taken:
+            self.failing = self.args if self.accumulate == 1 else None
             return endings.not_finite(self, "the gradient is not finite", count)
         self.nit += 1
         self.batch += count
