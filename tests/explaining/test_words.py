@@ -83,3 +83,29 @@ def test_one_name_in_place_of_a_list() -> None:
     """ "expected texts, got 'sgd'" """
     with pytest.raises(TypeError, match=r"""^names: expected a list of names, such as \["sgd"\], got 'sgd'$"""):
         mflow.explain(lambda x: float(x @ x), [1.0], names="sgd")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("kind", ["fixed ends", "no flux", "chain"])
+def test_a_component_of_rounding_hides_no_eigenvalues(kind: str) -> None:
+    """Components of 1e-16 beside 1: "posedness: not known", as differences over 1e-21 told nothing, and "eigenvectors nearly coincide"."""
+    x = np.linspace(0.0, 1.0, 41)
+    start = {"fixed ends": np.sin(np.pi * x), "no flux": np.cos(np.pi * x), "chain": np.array([1e20, 1.0, 0.0])}[kind]
+    A = 160.0 * (np.eye(41, k=1) - 2.0 * np.eye(41) + np.eye(41, k=-1))
+    if kind == "fixed ends":
+        A[[0, -1]] = 0.0
+    elif kind == "no flux":
+        A[0, 1], A[-1, -2] = 320.0, 320.0
+    else:
+        A = np.array([[-5e-13, 0.0, 0.0], [5e-13, -0.029, 0.0], [0.0, 0.029, -853.0]])
+    point = mflow.posedness(lambda t, y: A @ y, 0.0, start)
+    assert point.verdict == mflow.posedness(lambda t, y: A @ y, 0.0, start, jac=A).verdict == "linearly stable"
+    assert point.error < 0.1
+    assert point.eigenvalues.real.min() == pytest.approx(np.linalg.eigvals(A).real.min(), rel=1e-5)
+
+
+def test_differences_of_a_rounded_function_are_named_as_what_is_not_known() -> None:
+    """It was said that eigenvectors nearly coincide; those of this symmetric matrix are orthogonal."""
+    A = 40.0 * (np.eye(21, k=1) - 2.0 * np.eye(21) + np.eye(21, k=-1))
+    start = np.sin(np.linspace(0.1, 3.0, 21))
+    note = mflow.explain(lambda t, y: np.round(A @ y, 3), start, t_span=(0, 0.5)).note
+    assert "as differences of fun give its Jacobian no more closely" in note and "eigenvectors" not in note

@@ -274,7 +274,12 @@ def test_a_hessian_without_its_minus_is_warned_of() -> None:
     with pytest.warns(UserWarning, match=r"sgd jac is minus the Hessian.*give jac=-H"):
         assert mflow.max_stable_dt("sgd", jac=hessian) == math.inf
     assert mflow.max_stable_dt("sgd", jac=-hessian) == pytest.approx(0.5)  # warnings are errors here
-    assert mflow.max_stable_dt("euler", jac=hessian) == math.inf  # a right-hand side may grow
+    with pytest.warns(UserWarning, match=r"all eigenvalues of this one are above 0, .* for y' = -A y give jac=-A$"):
+        assert mflow.max_stable_dt("euler", jac=hessian) == math.inf
+    for grows in ([[2.0]], [[1.0, 2.0], [-2.0, 1.0]], [[1.0, 0.0], [0.0, 0.0]]):  # a right-hand side may grow
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "max_stable_dt: oscillations that grow")
+            mflow.max_stable_dt("euler", jac=grows)
 
 
 @pytest.mark.parametrize("call", [lambda m, **p: mflow.max_stable_dt(m, curvature=2.0, **p), mflow.stability_limit])

@@ -20,6 +20,7 @@ __all__ = ["Field", "NotFiniteError"]
 DIFFERENCE = 6e-6  # root of rounding for central differences
 TRUNCATED = 1e-8  # of differences, against the Jacobian
 UNITS = (1e-3, 1e-6, 1e-9, 1e-12, 1e-15)  # in which a state of zeros may be meant
+NOISE = 1e-6  # of the largest entry of a column, from differences of one: more tells nothing of whether fun bends in between
 FULL = 1000  # components up to which those of one that is symmetric are, where its products do not tell enough
 COLUMNS = 2000  # components up to which all columns of a Jacobian that is not symmetric are differenced
 
@@ -110,18 +111,19 @@ class Field:
             rounding = 4.0 * digits.eps * (np.abs(self.slope(t, y)) + np.nan_to_num(np.abs(J) @ np.abs(y), posinf=0.0))
             largest, error = float(np.max(np.abs(y), initial=0.0)), truncated * np.abs(J) + rounding[:, None] / h
             for j in range(self.n):
-                for own in (abs(y[j]) or largest,) if largest > 0.0 else UNITS:
-                    length = digits.step * own
+                column = float(np.max(np.abs(J[:, j])))
+                for length in _shorter_lengths(digits.step, abs(y[j]), largest, float(np.max(rounding)), column):
                     if length >= h[j]:
-                        break
+                        continue
                     ahead, behind = y.copy(), y.copy()
                     ahead[j], behind[j] = y[j] + length, y[j] - length
                     shorter = (self.slope(t, ahead) - self.slope(t, behind)) / (ahead[j] - behind[j])
                     apart, lost = np.abs(shorter - J[:, j]), truncated * np.abs(shorter) + rounding / length
                     bends = ~(apart <= 2.0 * lost) & np.isfinite(shorter)
                     J[bends, j], error[bends, j] = shorter[bends], lost[bends]
-                    error[~bends, j] = np.maximum(error[~bends, j], np.minimum(2.0 * apart, lost)[~bends])
-                    if not bends.any():
+                    alike = ~bends & (lost <= NOISE * column)  # else rounding alone sets them apart
+                    error[alike, j] = np.maximum(error[alike, j], np.minimum(2.0 * apart, lost)[alike])
+                    if largest == 0.0 and not bends.any():
                         break
         return J, np.asarray(error)
 
@@ -260,3 +262,13 @@ def _negated(J: Linear) -> Linear:
     times, back = J.times, J.back
     backward = None if back is None else lambda v: -back(v)
     return Linear(J.n, lambda v: -times(v), backward, None if J.matrix is None else -J.matrix, J.noise, J.budget)
+
+
+def _shorter_lengths(step: float, own: float, largest: float, rounding: float, column: float) -> list[float]:
+    """Lengths of differences for a component of size `own` (0: of the largest one), the longest first; where rounding hides the entries
+    at its own length, one at which they are known comes before it."""
+    if largest == 0.0:
+        return [step * unit for unit in UNITS]
+    length = step * (own or largest)
+    known = rounding / (NOISE * column) if column > 0.0 else 0.0
+    return [known, length] if known > length else [length]

@@ -32,7 +32,8 @@ RARER, STEEPER = 4, 1.4  # times as many looks are due a measurement, after each
 MANY = 2**62  # of looks, and of evaluations
 WAIT = 4  # steps from a measurement that finds something to the next look
 AXIS = 0.9  # of the limit on the real axis: methods whose limit for oscillations is lower have next to none
-TENFOLD = 10.0  # a state that has grown by this may have done so by what the steps alone do to an oscillation
+TWICE, TENFOLD = 2.0, 10.0  # a state that has grown by this in many steps, in few, may have done so by what they do to an oscillation
+FEW = 100  # steps, in which an oscillation that doubles by them is seen by looks
 SWINGS, NEARBY = 0.5, 1e-7  # of the largest component: the least that an oscillation makes up of it, and the way of a difference
 
 
@@ -86,7 +87,12 @@ class PastLimit:
         """Whether `finish` would look at nothing, and say nothing."""
         if self.text or self.first is not None or self.watch.start is not None:
             return False
-        return not self.watch.outgrows(self.start, TENFOLD)
+        return not self._outgrows
+
+    @property
+    def _outgrows(self) -> bool:
+        """Whether the state has grown by so much that a run pays for a measurement of an oscillation."""
+        return self.watch.outgrows(self.start, TWICE if self.run.k > FEW else TENFOLD)
 
     def begin(self) -> None:
         """The run has been moved: later slopes are not compared with those before."""
@@ -168,7 +174,7 @@ class PastLimit:
             self._look_last()
         # An oscillation grows without harm to a look where its steps are short: by all methods that have (next to) no limit for it, and
         # by the others where the modes are known to be outside.
-        grows = not self.text and self.watch.outgrows(self.start, TENFOLD)
+        grows = not self.text and self._outgrows
         real, imaginary = spectrum.axis_limits(self.method) if grows else (0.0, 0.0)
         if grows and self.inside is None and self.evaluations:
             self._measure(self.judge.look_around, Step(self.run.t, self.run.y, self.run.grid[0]))
@@ -227,7 +233,7 @@ class PastLimit:
         z, steps = h * found.values, self.run.k
         more = np.log(np.abs(amplification(self.method, z))) - np.maximum(0.0, z.real)
         own = steps * max(0.0, float(np.max(z.real)))
-        grow = (more * steps >= math.log(TENFOLD)) & (_swing(probe.slope, t, y, np.abs(found.values)) > SWINGS * largest(y))
+        grow = (more * steps >= math.log(TWICE)) & (_swing(probe.slope, t, y, np.abs(found.values)) > SWINGS * largest(y))
         if own > 0.5 * math.log(factor) or not np.any(grow):
             return None
         worst = int(np.argmax(np.where(grow, more, -math.inf)))
@@ -237,8 +243,8 @@ class PastLimit:
             0.0,
             f"the state has grown by a factor of {factor:.3g}, as dt = {abs(h):g} exceeds the stability limit of {self.method.name} for "
             f"the oscillation at t = {t:g}: its rate is about {abs(z[worst] / h):.3g}, and each step lets it grow by a factor of about "
-            f"{math.exp(more[worst]):.6g} more than the solution does. Take a method that is stable on the imaginary axis, as "
-            'method="rk4", or error control (rtol= in place of dt=)',
+            f"{math.exp(more[worst]):.6g} more than the solution does ({math.exp(min(700.0, steps * more[worst])):.3g} in {steps} steps). "
+            'Take a method that is stable on the imaginary axis, as method="rk4", or error control (rtol= in place of dt=)',
         )
 
     # ---- saving -----------------------------------------------------------------------------------------------------------------------

@@ -49,6 +49,7 @@ EXPLICIT = "dopri5"  # what is tried
 FIXED = "rk4"  # for fixed steps; the first that is tried where the Jacobian is far from normal
 TRIED = 3  # methods in whose steps errors may be seen to grow there
 SAME = 1e-3  # of it: points of the path that differ by less are looked at once
+NORMAL = 100.0  # times the error of a Jacobian: eigenvalues that move by more do so as their eigenvectors nearly coincide
 FAR = 0.05  # of the largest eigenvalue: the numerical range reaches farther than the eigenvalues by this
 
 Values = NDArray[np.complex128]
@@ -149,7 +150,7 @@ def explain_equation(
     steps, (limit, fastest) = {name: step for name, (step, _) in found.items()}, found[EXPLICIT]
     safe = _safe_steps(equation, path, methods, steps)
     chosen, dt, reason = _advice(equation, explicit, tried, path, limit, fastest, safe)
-    note = "\n".join(filter(None, (_words_of_growth(path, [(m.name, found[m.name][1]) for m in table]), _words_of_error(path), safe.note)))
+    note = "\n".join(filter(None, (_words_of_growth(path, [(m.name, found[m.name][1]) for m in table]), _words_of_error(equation, path), safe.note)))
     return _report(equation, path, {m.name: (steps[m.name], safe.steps[m.name]) for m in table}, chosen, dt, reason, note)
 
 
@@ -168,16 +169,23 @@ def _words_of_growth(path: PosednessPath, limiting: list[tuple[str, complex]]) -
     )
 
 
-def _words_of_error(path: PosednessPath) -> str:
-    """That the steps are estimates, where rounding moves eigenvalues by much of the largest on the path; or ""."""
+def _words_of_error(equation: _Equation, path: PosednessPath) -> str:
+    """That the steps are estimates, where eigenvalues are uncertain by much of the largest on the path, and why; or ""."""
     largest = max(float(np.max(np.abs(p.eigenvalues), initial=0.0)) for p in path.points)
     errors = [p.error if p.complete else 0.0 for p in path.points]
     worst = int(np.argmax(errors))
     if not errors[worst] > FAR * largest:
         return ""
-    where = "the start" if worst == 0 else f"t = {path.points[worst].t:.4g}"
+    point, where = path.points[worst], "the start" if worst == 0 else f"t = {path.points[worst].t:.4g}"
+    start = equation.field(np.asarray(point.y))
+    uncertain = float(np.linalg.norm(start.entries(point.t, point.y.ravel())[1]))
+    if equation.jac is None and errors[worst] <= NORMAL * uncertain:
+        return (
+            f"The steps are estimates: at {where} the eigenvalues are known to {errors[worst]:.3g} only, as differences of fun give its "
+            "Jacobian no more closely: its values are rounded, or it is not smooth there. Give jac=."
+        )
     return (
-        f"The steps are estimates: at {where} rounding moves the eigenvalues by up to {path.points[worst].error:.3g}, as eigenvectors of "
+        f"The steps are estimates: at {where} rounding moves the eigenvalues by up to {errors[worst]:.3g}, as eigenvectors of "
         "the Jacobian nearly coincide."
     )
 

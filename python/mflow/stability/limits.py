@@ -341,7 +341,8 @@ def max_stable_dt(
         stable, where products with the transpose are known: not for a function v -> J v. Where solutions themselves grow for a while it is
         told if errors grow by ten times as much. `mflow.explain` lists the safe step for every method.
     UserWarning
-        The jac of an optimizer has no eigenvalue below 0, as if the Hessian had been given without its minus.
+        The jac of an optimizer has no eigenvalue below 0, or all those of an integrator's are above 0 (two and more, real): as if the
+        Hessian, or A of y' = -A y, had been given without its minus.
 
     See Also
     --------
@@ -374,8 +375,8 @@ def max_stable_dt(
     if "second_order" in method.flags:
         if not given or jac is not None or eigenvalues is not None:
             raise ValueError(
-                f"jac, eigenvalues: expected matrices (stiffness=, mass=, damping=) or curvature= and none of these for the second-order "
-                f"method {method.name}"
+                f"jac, eigenvalues: {method.name} steps M x'' = F: give stiffness= (and mass=, damping=), curvature= or force= in place "
+                "of jac and eigenvalues, which are those of y' = F(y)"
             )
         n = max(length_of(a, name) for name, a in (("mass", mass), ("stiffness", stiffness), ("damping", damping))) or 1
         modes = structure_modes(n, mass, damping, stiffness)
@@ -407,15 +408,24 @@ def max_stable_dt(
             raise ValueError("eigenvalues: expected finite numbers, got NaN or an infinity")
     else:
         values = scans.eigenvalues_of(jac, n, symmetric, lambda some: first_to_fail(method, some, 3))
-    if jac is not None and method.kind != "step" and values.size and np.min(values.real) >= 0.0 < np.max(values.real):
-        text = f"max_stable_dt: for {method.name} jac is minus the Hessian; this jac has no eigenvalue below 0, so nothing limits lr"
-        tell(f"{text}; if it is the Hessian itself, give jac=-H or curvature=", UserWarning)
+    if jac is not None and values.size and np.min(values.real) >= 0.0 < np.max(values.real):
+        _warn_of_sign(method, values)
     dt = float(first_to_fail(method, values)[0])
     if method.kind == "step" and np.max(values.real, initial=0.0) > 0.0:
         _warn_of_oscillations(method, values, dt)
     if jac is not None and method.kind == "step" and 0.0 < dt < math.inf:
         _warn_of_growth(method, jac, n, symmetric, dt, values)
     return dt
+
+
+def _warn_of_sign(method: Method, values: NDArray[np.complex128]) -> None:
+    """Where nothing decays, and something grows, as of a matrix whose sign is forgotten."""
+    if method.kind != "step":
+        text = f"for {method.name} jac is minus the Hessian; this jac has no eigenvalue below 0, so nothing limits lr"
+        tell(f"max_stable_dt: {text}; if it is the Hessian itself, give jac=-H or curvature=", UserWarning)
+    elif len(values) > 1 and np.min(values.real) > 0.0 and not np.any(values.imag):
+        text = "jac is the Jacobian of F in y' = F(y); all eigenvalues of this one are above 0, so that each solution grows by itself"
+        tell(f"max_stable_dt: {text}, and nothing limits dt; for y' = -A y give jac=-A", UserWarning)
 
 
 def _warn_of_oscillations(method: Method, values: NDArray[np.complex128], dt: float) -> None:
