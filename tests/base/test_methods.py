@@ -177,3 +177,10 @@ def test_a_batch_measures_no_steps(method, name):
     cost, starts = mflow.objectives.Quadratic([1.0, 20.0]), [[1.0, 1.0]]
     with pytest.raises(ValueError, match=f"{name}: expected a number.* in a batch, got 'auto'; mflow.minimize measures"):
         mflow.minimize_batch(cost, starts, method, **{name: "auto"})
+
+
+@pytest.mark.parametrize(("name", "ours"), [("euler-cromer", "symplectic_euler"), ("explicit euler", "euler"), ("Runge-Kutta", "rk4")])
+def test_another_name_leads_to_the_method_itself(name: str, ours: str) -> None:
+    """Euler-Cromer was answered by 'euler', which is unstable for what it is taken for; 'explicit euler' by implicit ones."""
+    with pytest.raises(ValueError, match=rf"^method: no method '{name}'; here it is '{ours}'$"):
+        mflow.get_method(name)

@@ -85,7 +85,7 @@ def test_parameters_that_are_not_told_apart(model: Any, y: Array, p0: list[float
     assert [name for name, error in zip(fit.names, fit.stderr, strict=True) if np.isinf(error)] == names
     assert fit.rank == len(p0) - 1
     assert np.isinf(fit.pcov).all()
-    assert "do not determine all parameters" in str(fit)
+    assert "beside these values the data do not determine all parameters" in str(fit)
     plain = least_squares(lambda p: model(T, *p) - y, p0, jac=jac)
     assert plain.rank == len(p0) - 1
     assert np.isinf(np.diagonal(plain.covariance())).tolist() == np.isinf(fit.stderr).tolist()
@@ -298,3 +298,20 @@ def test_a_cost_beyond_whose_end_the_function_raises() -> None:
     r = least_squares(fun, [0.0])
     assert r.success
     assert ENDLESS not in r.message
+
+
+def test_a_fit_that_ends_where_the_model_is_flat_is_told_of_its_start() -> None:
+    """An exponential of tau = 120 from starts of 1: "the data do not tell N0, tau and b apart", which they do, from another start."""
+    t = np.linspace(0.0, 600.0, 60)
+    counts = 500.0 * np.exp(-t / 120.0) + 3.0 + np.random.default_rng(1).normal(size=60)
+
+    def decay(t: Any, N0: float, tau: float, b: float) -> Any:
+        return N0 * np.exp(-t / tau) + b
+
+    with pytest.warns(
+        RuntimeWarning, match=r"beside popt the data do not tell N0, tau and b apart; p0 was not given: .* give p0= near there$"
+    ):
+        curve_fit(decay, t, counts)
+    np.testing.assert_allclose(curve_fit(decay, t, counts, p0=[400.0, 100.0, 0.0]).popt, [500.0, 120.0, 3.0], rtol=0.2)
+    with pytest.warns(RuntimeWarning, match=r"beside popt the data do not tell a and b apart$"):
+        curve_fit(lambda t, a, b: a + b + 0.0 * t, t, counts, p0=[1.0, 2.0])

@@ -122,6 +122,12 @@ FIELDS: dict[str, dict[str, str]] = {
         "plot_fit": "mflow.plot.fit(fit)", "init_values": "p0= of curve_fit",
     },
 }  # fmt: skip
+# Other names of methods that are here, in plain names, that nearer ones of other methods would be offered for.
+SYNONYMS = {
+    "euler": "expliciteuler eulerexplicit rungekutta1",
+    "symplectic_euler": "eulercromer",
+    "rk4": "rungekutta rungekutta4 classicalrungekutta",
+}
 # Algorithms that are not here, in plain names, by the method that is made for the same problems.
 METHODS = {
     "bdf": "lsode vode zvode dvode cvode cvodes ida qndf fbdf ode15s ode15i",
@@ -265,12 +271,15 @@ def no_argument_of(driver: str, name: str, known: Collection[str]) -> str:
 
 
 def refuse_method(name: str, plain: str, argument: str, fits: Callable[[Any], int] | None, auto: str) -> None:
-    """ValueError for the name of another library's method, by what is made for the same problems, among those that fit. plain : the name
+    """ValueError for another name of a method, or that of another library's, by what is made for the same problems. plain : the name
     as names are compared. auto : which drivers take two methods by turns."""
 
     def has(ours: str) -> bool:
         return fits is None or bool(fits(registry.find(ours)))
 
+    for ours, theirs in SYNONYMS.items():
+        if plain in theirs.split() and has(ours):
+            raise ValueError(f"{argument}: no method {name!r}; here it is {ours!r}")
     if plain in SWITCHING and has("bdf"):
         raise ValueError(f"{argument}: no method {name!r}, which is another library's; 'auto' is made for the same problems: {auto}")
     for ours, theirs in METHODS.items():

@@ -150,7 +150,9 @@ def explain_equation(
     steps, (limit, fastest) = {name: step for name, (step, _) in found.items()}, found[EXPLICIT]
     safe = _safe_steps(equation, path, methods, steps)
     chosen, dt, reason = _advice(equation, explicit, tried, path, limit, fastest, safe)
-    note = "\n".join(filter(None, (_words_of_growth(path, [(m.name, found[m.name][1]) for m in table]), _words_of_error(equation, path), safe.note)))
+    note = "\n".join(
+        filter(None, (_words_of_growth(path, [(m.name, found[m.name][1]) for m in table]), _words_of_error(equation, path), safe.note))
+    )
     return _report(equation, path, {m.name: (steps[m.name], safe.steps[m.name]) for m in table}, chosen, dt, reason, note)
 
 

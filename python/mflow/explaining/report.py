@@ -170,6 +170,8 @@ def _with_limit(method: Method) -> Method:
     if "linear" in method.flags and "second_order" not in method.flags and method.kind == "step":
         return method
     words = {"direction": "whose line search or trust region finds its steps", "update": "an optimizer", "sweep": "for rows of data"}
-    why = "for second-order systems" if "second_order" in method.flags else words.get(method.kind, "which has none")
+    why = words.get(method.kind, "which has none")
+    if "second_order" in method.flags:
+        why = f"for second-order systems (mflow.max_stable_dt({method.name!r}, force=, x0=) gives its step)"
     told = "the Jacobian's eigenvalues"
     raise ValueError(f"names: expected methods whose largest stable step follows from {told}, got {method.name}, {why}; omit it")

@@ -195,6 +195,7 @@ def _prepared(
         D, loss, tell = _more(kwargs, how, n)
     held = None if fixed is None else _held(fixed, n, names)
     told = {"f": residuals.curve, "xdata": x, "ydata": y, "held": held, "deviations": residuals.deviations, "_name": names}
+    told["_given"] = p0 is not None or isinstance(f, str)
     return Run(residuals, start, how, D, box, held, loss, tell), told
 
 
@@ -486,7 +487,10 @@ def _not_told_apart(run: Run, how: dict[str, Any], free: Any) -> str:
     lost = np.isinf(np.diagonal(covariance(run.curved_jacobian[:, free], 1.0)))
     names = [name for name, moves in zip(how["_name"](), free, strict=True) if moves]
     found = [name for name, gone in zip(names, lost, strict=True) if gone][:10]
-    return f": the data do not tell {', '.join(found[:-1])} and {found[-1]} apart" if len(found) > 1 else ""
+    if len(found) < 2:
+        return ""
+    cure = "" if how["_given"] else "; p0 was not given: if they are told apart elsewhere, give p0= near there"
+    return f": beside popt the data do not tell {', '.join(found[:-1])} and {found[-1]} apart{cure}"
 
 
 def inverse_of_free(J: Array, held: Any) -> tuple[Array | None, int]:

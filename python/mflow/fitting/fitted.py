@@ -394,7 +394,9 @@ class CurveFit(Readable, tuple[Any, ...]):
             notes.append("the model is not finite beside these parameters, so their errors are not known, and better ones may lie beyond")
         elif self.rank < free:
             dead = f": {', '.join(self.dead)} without effect" if self.dead else ""
-            notes.append(f"the data do not determine all parameters: the Jacobian has rank {self.rank} for {free}{dead}")
+            notes.append(
+                f"beside these values the data do not determine all parameters: the Jacobian has rank {self.rank} for {free}{dead}"
+            )
         C = self.correlation
         for i in range(self.popt.size):
             for j in range(i):
