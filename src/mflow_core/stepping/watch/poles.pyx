@@ -2,8 +2,10 @@
 
 Stages fall beside a pole as of 1/(1 - t), and at loose tolerances their estimate may be small by chance. Such a step is no longer than the
 one before, as steps have come down, and a component leaves or ends it against its change there, or that is much more than its slopes at
-both ends make. Then f is asked at the state where the step begins and at other times in the step: nowhere else where it is the same at two, as it does not
-depend on time there, and ever nearer to where it is largest, as long as it grows. If it grows all the way the driver looks (POLE_DUE).
+both ends make. A component that is 0 at a pole, as the solutions of y' = 2 y/(t - 1), may be there in steps of any size once it is below its
+tolerance: as it begins such a step it would come to 0 in it, or it turns in it. Then f is asked at the state where the step begins and at
+other times in the step: nowhere else where it is the same at two, as it does not depend on time there, and ever nearer to where it is
+largest, as long as it grows. If it grows all the way the driver looks (POLE_DUE).
 """
 from libc.math cimport fabs
 from libc.stddef cimport ptrdiff_t
@@ -11,7 +13,7 @@ from libc.stddef cimport ptrdiff_t
 from mflow_core.stepping.output cimport extend
 from mflow_core.stepping.run cimport LEAPS_ASKED, LEAPS_THROWN, POLE_DUE, run_t
 from mflow_core.stepping.watch.leaps cimport coefficients, forgive, rate, tolerance
-from mflow_core.types cimport MF_IMPLICIT, MF_MULTISTEP, MF_SECOND_ORDER
+from mflow_core.types cimport MF_FRESH, MF_IMPLICIT, MF_MULTISTEP, MF_SECOND_ORDER
 
 cdef enum:
     DEGREE = 8                           # of polynomials, at most
@@ -25,10 +27,11 @@ cdef double SAME = 1.001                 # times the step before
 cdef double FAR = 8.0                    # tolerances
 cdef double BULGES = 0.8                 # times the change that both slopes together make
 cdef double GROWS = 1.2                  # from one side of the largest to it
+cdef double NEARER = 1.1                 # in half a step
 
 
-cdef bint is_odd(run_t *r, ptrdiff_t i, double h) noexcept nogil:
-    """Whether a component changes as beside a pole."""
+cdef bint is_odd(run_t *r, ptrdiff_t i, double h, bint shorter) noexcept nogil:
+    """Whether a component changes as beside a pole. shorter : the step is no longer than the one before."""
     cdef double[DEGREE] c
     cdef double change = r.next[0][i] - r.now[0][i], first, last, size
     cdef int degree
@@ -37,14 +40,21 @@ cdef bint is_odd(run_t *r, ptrdiff_t i, double h) noexcept nogil:
     else:
         degree = coefficients(r, i, h, c)
         first, last = rate(c, degree, 0.0), rate(c, degree, 1.0)
-    if not (first * change < 0.0 or last * change < 0.0 or fabs(change) > BULGES * (fabs(first) + fabs(last))):
+    if heads_for_0(r.now[0][i], first, last):
+        return True
+    if not shorter or not (first * change < 0.0 or last * change < 0.0 or fabs(change) > BULGES * (fabs(first) + fabs(last))):
         return False
     size = FAR * tolerance(r, i, r.now[0][i], r.next[0][i])
     return fabs(first) > size or fabs(last) > size or fabs(change) > size
 
 
-cdef bint none_is_odd(const run_t *r, double h) noexcept nogil:
-    """Of an explicit step, whatever the tolerances: one pass that vectorises."""
+cdef inline bint heads_for_0(double a, double first, double last) noexcept nogil:
+    """Whether a component would be 0 in the step if it went on as it begins, as what vanishes at a pole does, however small it is; or turns."""
+    return a * (a + first) < 0.0 or first * last < 0.0
+
+
+cdef bint none_is_odd(const run_t *r, double h, bint shorter) noexcept nogil:
+    """Of an explicit step, whatever the tolerances: one pass that vectorises, or two."""
     cdef const double *a = r.now[0]
     cdef const double *b = r.next[0]
     cdef const double *u = r.now[1]
@@ -52,6 +62,12 @@ cdef bint none_is_odd(const run_t *r, double h) noexcept nogil:
     cdef double least = 0.0, change, first, last, one
     cdef ptrdiff_t i
     for i in range(r.n):
+        first, last = h * u[i], h * v[i]
+        one = a[i] * (a[i] + first)
+        least = one if one < least else least
+        one = first * last
+        least = one if one < least else least
+    for i in range(r.n if shorter else 0):
         change, first, last = b[i] - a[i], h * u[i], h * v[i]
         one = BULGES * (fabs(first) + fabs(last)) - fabs(change)
         least = one if one < least else least
@@ -100,21 +116,22 @@ cdef bint leads_over_pole(run_t *r, double h, double t_next, int *status) noexce
     """Whether the driver should look at this good step before it is left: the status is POLE_DUE then, or an exception's."""
     cdef double *middle = r.slope_there
     cdef double *other = r.slope_there + r.ld if r.newton != NULL else r.now[1]
-    cdef double most = 0.0, off
-    cdef ptrdiff_t i, first = -1, found = -1
-    if r.k < r.pole_k or not fabs(h) <= SAME * r.h_before or r.leaps == NULL or r.m.flags & MF_SECOND_ORDER:
+    cdef double most = 0.0, most_of_it = 0.0, off, part, value = 0.0, value_of_it = 0.0, earlier, later
+    cdef bint shorter = fabs(h) <= SAME * r.h_before
+    cdef ptrdiff_t i, first = -1, found = -1, relative = -1
+    if r.k < r.pole_k or r.leaps == NULL or r.m.flags & MF_SECOND_ORDER:
         return False
-    if r.newton == NULL and r.m.flags & MF_IMPLICIT:
-        return False                     # the problem solves its steps itself
+    if r.newton == NULL and (r.m.flags & MF_IMPLICIT or r.f.flags & MF_FRESH):
+        return False                     # the problem solves its steps itself, or no slope is known at the start
     if r.newton != NULL:
         status[0] = extend(r, t_next)
         if status[0] != 0:
             status[0] = min(status[0], 0)
             return status[0] != 0
-    elif none_is_odd(r, h):
+    elif none_is_odd(r, h, shorter):
         return False
     for i in range(r.n):
-        if is_odd(r, i, h):
+        if is_odd(r, i, h, shorter):
             first = i
             break
     if first < 0:
@@ -126,9 +143,22 @@ cdef bint leads_over_pole(run_t *r, double h, double t_next, int *status) noexce
         if middle[i] != other[i]:
             r.pole_k = r.k + (CHEAP if r.m.flags & MF_MULTISTEP else APART) + r.k // PER
             off = fabs(middle[i] - other[i])
-            if off > most and is_odd(r, i, h):
-                most, found = off, i
-    if found < 0 or not grows(r, found, h, fabs(middle[found]), 0.5, status):
+            part = off / max(fabs(middle[i]), fabs(other[i]))
+            if (off > most or part > most_of_it) and is_odd(r, i, h, shorter):
+                if off > most:
+                    most, found, value = off, i, fabs(middle[i])
+                if part > most_of_it:
+                    most_of_it, relative, value_of_it = part, i, fabs(middle[i])
+    if found < 0:
+        return False
+    earlier, later = fabs(other[relative]), value_of_it
+    if r.newton != NULL:
+        earlier, later = later, earlier
+    if not grows(r, found, h, value, 0.5, status) and (
+        status[0] != 0 or relative == found or not grows(r, relative, h, value_of_it, 0.5, status)
+    ):
+        if later > NEARER * earlier:     # one of the next steps may lead over it
+            r.pole_k = r.k + 1
         return status[0] != 0
     status[0] = POLE_DUE
     return True
