@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from mflow_core.stepping import stepper
-from mflow_core.stepping.legs import last_step_was, look_for_poles, passes_poles_until, poles_are_looked_for
+from mflow_core.stepping.legs import last_step_was, look_for_poles, only_heads_for_0, passes_poles_until, poles_are_looked_for
 
 from mflow.base.checks import OUTSIDE, Array, check_number, check_whole, shown
 
@@ -46,6 +46,7 @@ DEEPER = 1e-3  # of a step where no pole was found: the next look is where steps
 AGAIN = 1024  # steps, after which the length below which poles are looked for is the first one again
 REACH = 1024.0  # steps: how far ahead a pole is looked for
 MANY = 2**62
+STEPS = 2.0  # as far as a pole is looked for about a good step: it may lie next to its end
 STRIP = 1e-7  # of t: at least so far, as the power is measured over a part of it
 
 Slope = Callable[[float, Array], Array]
@@ -161,16 +162,16 @@ class PoleAhead:
     def look(self, goal: float) -> None:
         """If there is one next to where the run stands, before `goal`, or in a step that was good, it goes no further than that."""
         run, h, below = self.run, self.run.h, poles_are_looked_for(self.run)[0]
-        far = abs(h) if abs(h) >= below else max(REACH * abs(h), STRIP * abs(run.t))
+        far = STEPS * abs(h) if abs(h) >= below else max(REACH * abs(h), STRIP * abs(run.t))
         until = run.t + math.copysign(min(far, abs(goal - run.t)), h)
         pole = _pole(run.slope, run.t, until, run.y)
-        of_f = pole is not None
+        ends = pole is not None and not only_heads_for_0(run)
         pole = pole or _pole(self._apart, run.t, until, run.y)
         if pole is not None and (pole[0] - run.t) * h > 0.0:
             if self._ends_at_0(pole[0]):
                 self.walls.text = self.walls.text or passed_words(pole[0])
                 passes_poles_until(run, MANY)
-            elif of_f and self._grows_along(pole[0]):
+            elif ends and self._grows_along(pole[0]):
                 look_for_poles(run, 0.0)
                 self.words, self.last = words_of(pole[0]), pole[0] - math.copysign(2.0 * pole[1], h)
                 return

@@ -21,6 +21,9 @@ cdef enum:
     APART = 16                           # steps between looks, and one more in PER steps
     CHEAP = 64                           # of one evaluation
     PER = 8
+    CUBIC = 3
+    AT_0 = 1
+    BESIDE = 2
     SELDOM = 256                         # where f is found not to depend on time, and 4 more a step
 
 cdef double SAME = 1.001                 # times the step before
@@ -30,8 +33,8 @@ cdef double GROWS = 1.2                  # from one side of the largest to it
 cdef double NEARER = 1.1                 # in half a step
 
 
-cdef bint is_odd(run_t *r, ptrdiff_t i, double h, bint shorter) noexcept nogil:
-    """Whether a component changes as beside a pole. shorter : the step is no longer than the one before."""
+cdef int is_odd(run_t *r, ptrdiff_t i, double h, bint shorter) noexcept nogil:
+    """BESIDE: a component changes as beside a pole. AT_0: it would be 0 in the step, or turns in it. 0: neither. shorter : the step is no longer than the one before."""
     cdef double[DEGREE] c
     cdef double change = r.next[0][i] - r.now[0][i], first, last, size
     cdef int degree
@@ -40,12 +43,11 @@ cdef bint is_odd(run_t *r, ptrdiff_t i, double h, bint shorter) noexcept nogil:
     else:
         degree = coefficients(r, i, h, c)
         first, last = rate(c, degree, 0.0), rate(c, degree, 1.0)
-    if heads_for_0(r.now[0][i], first, last):
-        return True
-    if not shorter or not (first * change < 0.0 or last * change < 0.0 or fabs(change) > BULGES * (fabs(first) + fabs(last))):
-        return False
-    size = FAR * tolerance(r, i, r.now[0][i], r.next[0][i])
-    return fabs(first) > size or fabs(last) > size or fabs(change) > size
+    if shorter and (first * change < 0.0 or last * change < 0.0 or fabs(change) > BULGES * (fabs(first) + fabs(last))):
+        size = FAR * tolerance(r, i, r.now[0][i], r.next[0][i])
+        if fabs(first) > size or fabs(last) > size or fabs(change) > size:
+            return BESIDE
+    return AT_0 if heads_for_0(r.now[0][i], first, last) else 0
 
 
 cdef inline bint heads_for_0(double a, double first, double last) noexcept nogil:
@@ -118,11 +120,13 @@ cdef bint leads_over_pole(run_t *r, double h, double t_next, int *status) noexce
     cdef double *other = r.slope_there + r.ld if r.newton != NULL else r.now[1]
     cdef double most = 0.0, most_of_it = 0.0, off, part, value = 0.0, value_of_it = 0.0, earlier, later
     cdef bint shorter = fabs(h) <= SAME * r.h_before
-    cdef ptrdiff_t i, first = -1, found = -1, relative = -1
+    cdef ptrdiff_t i, first = -1, found = -1, relative = -1, grown
     if r.k < r.pole_k or r.leaps == NULL or r.m.flags & MF_SECOND_ORDER:
         return False
     if r.newton == NULL and (r.m.flags & MF_IMPLICIT or r.f.flags & MF_FRESH):
         return False                     # the problem solves its steps itself, or no slope is known at the start
+    if not shorter and r.m.flags & MF_MULTISTEP and r.f.order < CUBIC:
+        return False                     # the polynomial of such a step would take evaluations
     if r.newton != NULL:
         status[0] = extend(r, t_next)
         if status[0] != 0:
@@ -154,11 +158,13 @@ cdef bint leads_over_pole(run_t *r, double h, double t_next, int *status) noexce
     earlier, later = fabs(other[relative]), value_of_it
     if r.newton != NULL:
         earlier, later = later, earlier
-    if not grows(r, found, h, value, 0.5, status) and (
-        status[0] != 0 or relative == found or not grows(r, relative, h, value_of_it, 0.5, status)
-    ):
+    grown = found if grows(r, found, h, value, 0.5, status) else -1
+    if grown < 0 and status[0] == 0 and relative != found and grows(r, relative, h, value_of_it, 0.5, status):
+        grown = relative
+    if grown < 0:
         if later > NEARER * earlier:     # one of the next steps may lead over it
             r.pole_k = r.k + 1
         return status[0] != 0
+    r.heads_for_0 = is_odd(r, grown, h, shorter) == AT_0
     status[0] = POLE_DUE
     return True
