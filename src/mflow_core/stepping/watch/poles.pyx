@@ -3,7 +3,7 @@
 Stages fall beside a pole as of 1/(1 - t), and at loose tolerances their estimate may be small by chance. Such a step is no longer than the
 one before, as steps have come down, and a component leaves or ends it against its change there, or that is much more than its slopes at
 both ends make. A component that is 0 at a pole, as the solutions of y' = 2 y/(t - 1), may be there in steps of any size once it is below its
-tolerance: as it begins such a step it would come to 0 in it, or it turns in it. Then f is asked at the state where the step begins and at
+tolerance: as it begins such a step it would come to 0 in it. Then f is asked at the state where the step begins and at
 other times in the step: nowhere else where it is the same at two, as it does not depend on time there, and ever nearer to where it is
 largest, as long as it grows. If it grows all the way the driver looks (POLE_DUE).
 """
@@ -34,7 +34,8 @@ cdef double NEARER = 1.1                 # in half a step
 
 
 cdef int is_odd(run_t *r, ptrdiff_t i, double h, bint shorter) noexcept nogil:
-    """BESIDE: a component changes as beside a pole. AT_0: it would be 0 in the step, or turns in it. 0: neither. shorter : the step is no longer than the one before."""
+    """BESIDE: a component changes as beside a pole. AT_0: it would be 0 in the step if it went on as it begins, as what
+    vanishes at a pole does, however small it is. 0: neither. shorter : the step is no longer than the one before."""
     cdef double[DEGREE] c
     cdef double change = r.next[0][i] - r.now[0][i], first, last, size
     cdef int degree
@@ -47,12 +48,7 @@ cdef int is_odd(run_t *r, ptrdiff_t i, double h, bint shorter) noexcept nogil:
         size = FAR * tolerance(r, i, r.now[0][i], r.next[0][i])
         if fabs(first) > size or fabs(last) > size or fabs(change) > size:
             return BESIDE
-    return AT_0 if heads_for_0(r.now[0][i], first, last) else 0
-
-
-cdef inline bint heads_for_0(double a, double first, double last) noexcept nogil:
-    """Whether a component would be 0 in the step if it went on as it begins, as what vanishes at a pole does, however small it is; or turns."""
-    return a * (a + first) < 0.0 or first * last < 0.0
+    return AT_0 if r.now[0][i] * (r.now[0][i] + first) < 0.0 else 0
 
 
 cdef bint none_is_odd(const run_t *r, double h, bint shorter) noexcept nogil:
@@ -64,10 +60,7 @@ cdef bint none_is_odd(const run_t *r, double h, bint shorter) noexcept nogil:
     cdef double least = 0.0, change, first, last, one
     cdef ptrdiff_t i
     for i in range(r.n):
-        first, last = h * u[i], h * v[i]
-        one = a[i] * (a[i] + first)
-        least = one if one < least else least
-        one = first * last
+        one = a[i] * (a[i] + h * u[i])
         least = one if one < least else least
     for i in range(r.n if shorter else 0):
         change, first, last = b[i] - a[i], h * u[i], h * v[i]
