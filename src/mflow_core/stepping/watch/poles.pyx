@@ -3,9 +3,9 @@
 Stages fall beside a pole as of 1/(1 - t), and at loose tolerances their estimate may be small by chance. Such a step is no longer than the
 one before, as steps have come down, and a component leaves or ends it against its change there, or that is much more than its slopes at
 both ends make. A component that is 0 at a pole, as the solutions of y' = 2 y/(t - 1), may be there in steps of any size once it is below its
-tolerance: as it begins such a step it would come to 0 in it. Then f is asked at the state where the step begins and at
-other times in the step: nowhere else where it is the same at two, as it does not depend on time there, and ever nearer to where it is
-largest, as long as it grows. If it grows all the way the driver looks (POLE_DUE).
+tolerance: as it begins such a step it would come to 0 in it, or an implicit one, whose polynomial tells little of what is that small, changes it much.
+Then f is asked at the state where the step begins and at other times in the step: nowhere else where it is the same at two, as it does not
+depend on time there, and ever nearer to where it is largest, as long as it grows. If it grows all the way the driver looks (POLE_DUE).
 """
 from libc.math cimport fabs
 from libc.stddef cimport ptrdiff_t
@@ -30,12 +30,13 @@ cdef double SAME = 1.001                 # times the step before
 cdef double FAR = 8.0                    # tolerances
 cdef double BULGES = 0.8                 # times the change that both slopes together make
 cdef double GROWS = 1.2                  # from one side of the largest to it
+cdef double OTHER = 0.5                  # of a component: it is another one at the end
 cdef double NEARER = 1.1                 # in half a step
 
 
 cdef int is_odd(run_t *r, ptrdiff_t i, double h, bint shorter) noexcept nogil:
     """BESIDE: a component changes as beside a pole. AT_0: it would be 0 in the step if it went on as it begins, as what
-    vanishes at a pole does, however small it is. 0: neither. shorter : the step is no longer than the one before."""
+    vanishes at a pole does, however small it is, or may have been. 0: neither. shorter : the step is no longer than the one before."""
     cdef double[DEGREE] c
     cdef double change = r.next[0][i] - r.now[0][i], first, last, size
     cdef int degree
@@ -48,7 +49,9 @@ cdef int is_odd(run_t *r, ptrdiff_t i, double h, bint shorter) noexcept nogil:
         size = FAR * tolerance(r, i, r.now[0][i], r.next[0][i])
         if fabs(first) > size or fabs(last) > size or fabs(change) > size:
             return BESIDE
-    return AT_0 if r.now[0][i] * (r.now[0][i] + first) < 0.0 else 0
+    if r.now[0][i] * (r.now[0][i] + first) < 0.0 or (r.newton != NULL and fabs(change) > OTHER * fabs(r.now[0][i])):
+        return AT_0
+    return 0
 
 
 cdef bint none_is_odd(const run_t *r, double h, bint shorter) noexcept nogil:
