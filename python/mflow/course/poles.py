@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from mflow_core.stepping import stepper
-from mflow_core.stepping.legs import last_step_was, look_for_poles, passes_poles_until, poles_are_looked_for
+from mflow_core.stepping.legs import last_step_was, look_for_poles, only_heads_for_0, passes_poles_until, poles_are_looked_for
 
 from mflow.base.checks import OUTSIDE, Array, check_number, check_whole, shown
 
@@ -41,10 +41,12 @@ LAST = 64.0  # units in the last place of t: a pole is not known more closely
 NEAR, FAR = 1024.0, 2.0**20  # times that: the distances between which the power is measured, to .0002
 LEAST_POWER = 0.998
 ASIDE = 1e-3  # of the state: where a pole in time stands as well, and one at which the state is met by something does not
+HIGHER_POWER = 1.1  # times the growth of what moves solutions apart: what f itself is there diverges faster
 DEEPER = 1e-3  # of a step where no pole was found: the next look is where steps are shorter than this
 AGAIN = 1024  # steps, after which the length below which poles are looked for is the first one again
 REACH = 1024.0  # steps: how far ahead a pole is looked for
 MANY = 2**62
+STEPS = 2.0  # as far as a pole is looked for about a good step: it may lie next to its end
 STRIP = 1e-7  # of t: at least so far, as the power is measured over a part of it
 
 Slope = Callable[[float, Array], Array]
@@ -110,8 +112,8 @@ def _pole(
     if not 0.0 < FAR * near < abs(width):
         return None
     far, close = (min(size(t + d), size(t - d)) for d in (FAR * near, NEAR * near))
-    beside = size(t + NEAR * near, y + ASIDE * (np.abs(y) + (np.max(np.abs(y), initial=0.0) or 1.0)))
-    if not (0.0 < far < close < math.inf and math.log(close / far) >= LEAST_POWER * math.log(FAR / NEAR) and beside > 0.5 * close):
+    aside = size(t + NEAR * near, y + beside(y))
+    if not (0.0 < far < close < math.inf and math.log(close / far) >= LEAST_POWER * math.log(FAR / NEAR) and aside > 0.5 * close):
         return None
     return t, near
 
@@ -160,13 +162,16 @@ class PoleAhead:
     def look(self, goal: float) -> None:
         """If there is one next to where the run stands, before `goal`, or in a step that was good, it goes no further than that."""
         run, h, below = self.run, self.run.h, poles_are_looked_for(self.run)[0]
-        far = abs(h) if abs(h) >= below else max(REACH * abs(h), STRIP * abs(run.t))
-        pole = _pole(run.slope, run.t, run.t + math.copysign(min(far, abs(goal - run.t)), h), run.y)
+        far = STEPS * abs(h) if abs(h) >= below else max(REACH * abs(h), STRIP * abs(run.t))
+        until = run.t + math.copysign(min(far, abs(goal - run.t)), h)
+        pole = _pole(run.slope, run.t, until, run.y)
+        ends = pole is not None and not only_heads_for_0(run)
+        pole = pole or _pole(self._apart, run.t, until, run.y)
         if pole is not None and (pole[0] - run.t) * h > 0.0:
             if self._ends_at_0(pole[0]):
                 self.walls.text = self.walls.text or passed_words(pole[0])
                 passes_poles_until(run, MANY)
-            elif self._grows_along(pole[0]):
+            elif ends and self._grows_along(pole[0]):
                 look_for_poles(run, 0.0)
                 self.words, self.last = words_of(pole[0]), pole[0] - math.copysign(2.0 * pole[1], h)
                 return
@@ -207,8 +212,14 @@ class PoleAhead:
         far, close = (size_of(run.slope, at, y + (at - t) * slope) for at in (pole - part * (pole - t) for part in (0.5, 0.125)))
         return bool(close > 2.0 * far)
 
+    def _apart(self, t: float, y: Array) -> Array:
+        """How two solutions move apart at t, one at y and one beside it."""
+        difference: Array = self.run.slope(t, y + beside(y)) - self.run.slope(t, y)
+        return difference
+
     def _ends_at_0(self, pole: float) -> bool:
-        """Whether the components that the pole acts on are led to 0, and it acts on none that is 0."""
+        """Whether the components that the pole acts on are led to 0, and it acts on none that is 0; or to where solutions beside it are led,
+        too, with a pole of no higher power."""
         run, t, y = self.run, self.run.t, np.ravel(self.run.y)
 
         def slope(at: float, state: Array) -> Array:
@@ -222,6 +233,16 @@ class PoleAhead:
         at_far, at_close = slope(far, y), slope(close, y)
         acts = np.abs(at_close) > 2.0 * np.abs(at_far)
         at_0 = slope(close, np.where(acts, 0.0, y))[acts]
-        return bool(np.any(acts)) and bool(
-            np.all(np.abs(at_0) < 0.1 * np.abs(at_close[acts])) and np.all((at_close * y)[acts] * (pole - t) < 0.0)
-        )
+        if np.any(acts) and np.all(np.abs(at_0) < 0.1 * np.abs(at_close[acts])) and np.all((at_close * y)[acts] * (pole - t) < 0.0):
+            return True
+        shift = beside(y)
+        apart_far, apart_close = slope(far, y + shift) - at_far, slope(close, y + shift) - at_close
+        meet = (np.abs(apart_close) > 2.0 * np.abs(apart_far)) & (apart_close * shift * (pole - t) < 0.0)
+        higher = acts & (np.abs(at_close * apart_far) > HIGHER_POWER * np.abs(at_far * apart_close))
+        return bool(np.any(meet) and np.all(meet[acts]) and not np.any(higher))
+
+
+def beside(y: Array) -> Array:
+    """From a state to one beside it."""
+    shift: Array = ASIDE * (np.abs(y) + (np.max(np.abs(y), initial=0.0) or 1.0))
+    return shift

@@ -7,8 +7,9 @@ starts again from the state found does not find the same crossing twice. With th
 t; where t0 and t1 lie on both sides of 0 it is to the rounding of theta h, and next to t0 = 0 to 2^-100 of the step.
 
 A sign s, then exact zeros, then -s is one crossing, at the last zero. s, zeros, s is a touch and no event; nor is one that no sample
-sees. But zeros that last for a whole step are a rest, which is met at the step's start, once. And where the run holds a component at a wall, within its tolerance, the state that events see is at the wall, and an event that
-becomes 0 there is met at its first zero, once. Zeros at the very start are no crossing. A step that ends in a zero leaves the decision to
+sees. But zeros that last, before a sample that is 0 or for a whole step, are a rest, which is met at its first zero, once. And where the run
+holds a component at a wall, within its tolerance, the state that events see is at the wall, and an event that becomes 0 there is met at its
+first zero, once. Zeros at the very start are no crossing. A step that ends in a zero leaves the decision to
 the next one, which then reports the crossing at its own start; `events_finish` counts it where no next step follows.
 
 Crossings of all events are put in order of t, then of their number. The first terminal event that has reached its count ends the
@@ -44,6 +45,7 @@ cdef enum:
 cdef double NEXT_TO_ZERO = 7.888609052210118e-31
 cdef double AT_ROOT = 1.4e-14            # of the largest value in a step: rounding
 cdef double NEAREST = 64.0               # units in the last place of t: the first look behind an action
+cdef double A_REST = 9.5367431640625e-07 # of a piece: zeros that last longer are a rest
 cdef double CROSSED = -1.0               # for the reach of an event that a jump has crossed: its value was nowhere near 0
 cdef double LIKE_SQUARE = 8.0            # the value grows by more than that where t grows by 4
 
@@ -203,7 +205,9 @@ cdef int first_zero(events_t *e, const step_t *st, int j, double a, double b, do
 cdef inline int advance(events_t *e, const step_t *st, int j, walk_t *w, double theta, double g, int *count) noexcept nogil:
     """The next value of event j along a step; a crossing since the one before it goes to e.step."""
     cdef found_t *found
+    cdef double before = 0.0
     cdef int now = sign_of(g), status
+    cdef bint rests
     if now != 0:
         if w.sign == -now:
             found = &e.step[count[0]]
@@ -217,15 +221,22 @@ cdef inline int advance(events_t *e, const step_t *st, int j, walk_t *w, double 
             found.t = time_at(st, found.theta)
             count[0] += 1
         w.sign = now
-    elif w.sign != 0 and e.held:
-        found = &e.step[count[0]]
-        found.which, found.turn, found.theta = j, -w.sign, w.theta
-        status = first_zero(e, st, j, w.theta, theta, &found.theta) if w.g != 0.0 else 0
-        if status != 0:
-            return status
-        found.t = time_at(st, found.theta)
-        count[0] += 1
-        w.sign = 0
+    elif w.sign != 0:
+        rests = e.held
+        if not rests and w.g != 0.0:
+            status = value_at(e, st, j, theta - A_REST * (theta - w.theta), &before)
+            if status != 0:
+                return status
+            rests = before == 0.0
+        if rests:
+            found = &e.step[count[0]]
+            found.which, found.turn, found.theta = j, -w.sign, w.theta
+            status = first_zero(e, st, j, w.theta, theta, &found.theta) if w.g != 0.0 else 0
+            if status != 0:
+                return status
+            found.t = time_at(st, found.theta)
+            count[0] += 1
+            w.sign = 0
     w.theta, w.g = theta, g
     return 0
 

@@ -433,6 +433,7 @@ cdef int step_once(run_t *r, double t_end, record_t *record) noexcept nogil:
         planned = h = planned_step(&r.c, r.t)
         if fabs(h) < r.pole_h and fabs(h) < GROWS * r.h_before:
             if not r.m.flags & MF_MULTISTEP or r.k >= r.k_base + SLOW_START:
+                r.heads_for_0 = False
                 return POLE_DUE
         t_next = r.t + h
         if t_next == r.t and r.n > 0:

@@ -86,6 +86,7 @@ ctypedef struct run_t:
     int64_t k, k_base
     control_t c
     double pole_h                        # POLE_DUE is returned where steps below it do not grow; 0: never
+    bint heads_for_0                     # the good step that POLE_DUE is about does not change as beside a pole: a component would be 0 in it
     int64_t pole_k                       # good steps before this one are not looked at, whether they lead over a pole in time
     double h_before                      # the length of the last step; 0: there was none
     double first_step                    # of a start under error control, behind an action too; 0: estimated
@@ -141,18 +142,17 @@ cdef inline bint linearizes(const mf_method *m) noexcept nogil:
     return m.tab != NULL and m.tab.G != NULL
 
 
-cdef inline double widen(double *rtol, double *atol) noexcept nogil:
-    """The tolerances of the steps of a method whose stages are solved together, from those that are asked of the solution.
+cdef inline double widen(const mf_method *m, double *rtol, double *atol) noexcept nogil:
+    """The tolerances of the steps of a method whose stages are solved together, from those that are asked of the solution; the factor.
 
-    The error estimate of radau5 is of order 3, its solution of order 5: with the estimate at the tolerances, errors at the end of stiff
-    problems were a hundredth of them and less. Below rtol = 1e-3 steps therefore have rtol' = 1e-3 (rtol/1e-3)^0.85, and atol in proportion.
-    Hairer's code RADAU5 has 0.1 rtol^(2/3); with exponents of 0.7 and 0.8 errors of y' = -L (y - cos t) - sin t rose above 10
-    tolerances for some L, for where the order is reduced they are as large as the estimate. rtol = 0: what is asked is atol, as it is.
-    The extension inside of steps is of order 3 like the estimate: `between` keeps it to what is asked. Return the factor.
+    The record says below which rtol' steps have looser ones, and by which power p: rtol' (rtol/rtol')^(1 - p), and atol in proportion.
+    rtol = 0: what is asked is atol, as it is. The extension inside of steps is of a low order like the estimate: `between` keeps it to
+    what is asked.
     """
+    cdef const double *wider = <const double *> m.tab.packed + m.tab.s
     cdef double grown = 1.0
-    if 0.0 < rtol[0] < 1e-3:
-        grown = exp2_of(-0.15 * log2_of(1e3 * (rtol[0] if rtol[0] > 1e-14 else 1e-14)))
+    if 0.0 < rtol[0] < wider[0]:
+        grown = exp2_of(-wider[1] * log2_of((1.0 / wider[0]) * (rtol[0] if rtol[0] > 1e-14 else 1e-14)))
         rtol[0], atol[0] = grown * rtol[0], grown * atol[0]
     return grown
 

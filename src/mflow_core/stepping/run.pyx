@@ -435,9 +435,9 @@ cdef void set_tolerances(run_t *r, control_t *c, double *room, const double *rto
         c.rtol_of, c.atol_of = room, room + r.ld
         memcpy(room, rtol, r.n * sizeof(double))
         memcpy(room + r.ld, atol, r.n * sizeof(double))
-    r.widened = widen(&c.rtol, &c.atol) if couples(r.m) else 1.0
+    r.widened = widen(r.m, &c.rtol, &c.atol) if couples(r.m) else 1.0
     for i in range(r.n if count > 1 and couples(r.m) else 0):
-        r.widened = max(r.widened, widen(room + i, room + r.ld + i))
+        r.widened = max(r.widened, widen(r.m, room + i, room + r.ld + i))
 
 
 cdef void run_tolerances_of_v(run_t *r, const double *rtol, const double *atol, ptrdiff_t count) noexcept nogil:
