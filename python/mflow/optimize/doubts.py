@@ -104,10 +104,6 @@ class Doubts:
             self.box, self.start, self.bounded_by = box, box.clipped(self.start), said
             self.inside = box.inside(self.start, 0.01)
 
-    def begun_at(self, start: Array) -> None:
-        """The run had begun there, flat, before it went on from a file."""
-        self.start = start.reshape(self.start.shape)
-
     def watch(self, hess: Any) -> None:
         """A Python gradient is held against this Hessian once it has been asked very often: the problem made next raises then."""
         if self.jac is True and _is_python(self.fun):

@@ -288,20 +288,20 @@ class Saving:
             return
         self.last = now
         method, start, run = descent.method, descent.start, descent.run
-        counts = {"counts": [descent.nfev, descent.njev]}
+        known: dict[str, Any] = {"counts": [descent.nfev, descent.njev]}
+        doubts = descent.doubts
+        if doubts.look is not None and doubts.callback is not None:
+            found, arrays = doubts.look.kept(doubts.callback)
+            known["differences"] = look_of(found, {**arrays, "start": doubts.start})
         if isinstance(run, stepper.Run):
             from mflow.saving.saved_run import write_run
 
             more: dict[str, Any] = {"clock": [k * float(method.all_numbers["lr"]), 0.0]} if method.kind == "update" else {}
-            write_run(self.path, method, start, run, {**more, **counts})
+            write_run(self.path, method, start, run, {**more, **known})
             return
-        facts = {**_search_of(descent), **counts, "stalling": [*(descent.mark or (0, 0.0, 0.0)), descent.still]}
-        blocks, doubts = {"descent": run.save()}, descent.doubts
-        if doubts.look is not None and doubts.callback is not None:
-            found, arrays = doubts.look.kept(doubts.callback)
-            differences, more = look_of(found, {**arrays, "start": doubts.start})
-            facts, blocks = {**facts, "going": descent.going(), "differences": differences}, {**blocks, **more}
-        write_state(self.path, "stepper", facts, blocks)
+        facts = {**_search_of(descent), **known, "stalling": [*(descent.mark or (0, 0.0, 0.0)), descent.still]}
+        facts |= {"going": descent.going()} if "differences" in known else {}
+        write_state(self.path, "stepper", facts, {"descent": run.save()})
 
 
 def _done(descent: Any) -> int:
@@ -325,18 +325,21 @@ def _restore_search(descent: Any, facts: dict[str, Any], blocks: dict[str, bytes
     check_fields(facts, mine)
     if ("going" in facts) != ("differences" in facts):
         raise ValueError("going, differences: expected both or neither")
-    doubts = descent.doubts
-    found = read_look(facts["differences"], blocks, doubts.start.size) if "differences" in facts else None
-    if found is None:
-        check_names("blocks", blocks, {"descent"})
+    check_names("blocks", blocks, {"descent"})
     descent.run.restore(blocks["descent"])
     if "stalling" in facts:
         descent.mark, descent.still = _stalling(facts["stalling"], int(descent.run.k))
-    if found is not None:
+    if "differences" in facts:
         descent.go_on(facts["going"])
-        doubts.begun_at(found[1].pop("start"))
-        if doubts.look is not None and doubts.callback is not None:
-            doubts.look.take(doubts.callback, *found)
+        _restore_look(descent.doubts, facts["differences"])
+
+
+def _restore_look(doubts: Doubts, saved: Any) -> None:
+    """What is known of differences, and where the run began, unless they are asked for otherwise in this call, or are none."""
+    found, arrays = read_look(saved, doubts.start.size)
+    start = arrays.pop("start")
+    if doubts.look is not None and doubts.callback is not None and doubts.look.take(doubts.callback, found, arrays):
+        doubts.start = start.reshape(doubts.start.shape)
 
 
 def _stalling(saved: Any, k: int) -> tuple[tuple[int, float, float], int]:
@@ -362,5 +365,7 @@ def _restore(descent: Any, saved: SavedRun) -> None:
     if free:
         run.set_parameter("lr", float(saved.method.all_numbers["lr"]))
     run.unpack(saved.packed)
+    if saved.differences is not None:
+        _restore_look(descent.doubts, saved.differences)
     if method.kind == "step":
         run.set_dt(descent.dt)

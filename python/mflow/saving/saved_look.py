@@ -1,18 +1,22 @@
 """What a minimisation by differences has learned of its cost, in a file: how differences are taken now, and where it has looked already.
 
-    facts    asked: what the call asked for; mode: what is taken now; digits, step, noise, own, short: of `CostLook`, whose lengths follow
-             from step, or are in the block "scales"; verdict, first, rises, still: what was seen; arrays: which blocks follow
-    blocks   float64 arrays of n numbers each: start, and those of ARRAYS that there are
+    asked           what the call asked for; mode: what is taken now
+    digits, step, noise, own, short     of `CostLook`: lengths follow from step, or are in the array "scales"
+    verdict, first, rises, still        what was seen
+    arrays          n numbers each: start, where the run began, and those of ARRAYS that there are
 """
 
 from __future__ import annotations
 
 import math
+import sys
 from typing import Any
+
+import numpy as np
 
 from mflow.base.checks import Array, check_whole
 from mflow.saving.fields import check_names
-from mflow.saving.savefile import number_of, numbers_of
+from mflow.saving.savefile import number_of
 
 __all__ = ["ARRAYS", "look_of", "read_look"]
 
@@ -20,42 +24,48 @@ ARRAYS = ("at", "compared", "settled", "sighted", "scales", "noisy", "way")
 MODES = ("forward", "central")
 ASKED = (*MODES, "own lengths")
 NAMES = ("asked", "mode", "digits", "step", "noise", "own", "short", "verdict", "first", "rises", "still", "arrays")
+LONGEST = 0.1  # of differences, relative
 VERDICTS = ("", "flat", "minimum", "maximum", "level", "slope")
 
 
-def look_of(facts: dict[str, Any], arrays: dict[str, Array]) -> tuple[dict[str, Any], dict[str, bytes]]:
-    """(facts, blocks) for a file, of what `CostLook.kept` gives."""
-    some = {name: value for name, value in arrays.items() if value.size}
-    return {**facts, "arrays": list(some)}, {name: value.tobytes() for name, value in some.items()}
+def look_of(facts: dict[str, Any], arrays: dict[str, Array]) -> dict[str, Any]:
+    """What `CostLook.kept` gives, as JSON can hold it."""
+    return {**facts, "arrays": {name: value.ravel().tolist() for name, value in arrays.items() if value.size}}
 
 
-def read_look(facts: Any, blocks: dict[str, bytes], n: int) -> tuple[dict[str, Any], dict[str, Array]]:
-    """The same from a file. Raises KeyError, TypeError or ValueError where a field is not one that `look_of` writes."""
+def read_look(facts: Any, n: int) -> tuple[dict[str, Any], dict[str, Array]]:
+    """(facts, arrays) again. Raises TypeError or ValueError where a field is not one that `look_of` writes."""
     if not isinstance(facts, dict):
         raise ValueError(f"differences: expected a table of names and values, got {facts!r}")
     check_names("differences", facts, NAMES)
-    names = facts["arrays"]
-    if not isinstance(names, list) or any(name not in (*ARRAYS, "start") for name in names) or "start" not in names:
-        raise ValueError(f"arrays: expected names among start, {', '.join(ARRAYS)}, got {names!r}")
-    check_names("blocks", blocks, {"descent", *names})
+    arrays = facts["arrays"]
+    if not isinstance(arrays, dict):
+        raise ValueError(f"arrays: expected a table of names and numbers, got {arrays!r}")
+    check_names("arrays", arrays, {"start"}, ARRAYS)
     for name, among in (("asked", ASKED), ("mode", MODES), ("verdict", VERDICTS), ("rises", (-1, 0, 1))):
         if isinstance(facts[name], bool) or facts[name] not in among:
             raise ValueError(f"{name}: expected one of {among}, got {facts[name]!r}")
     for name in ("own", "short"):
         if not isinstance(facts[name], bool):
             raise ValueError(f"{name}: expected true or false, got {facts[name]!r}")
-    for name in ("step", "noise"):
-        if not 0.0 <= number_of(facts[name], name) < math.inf:
-            raise ValueError(f"{name}: expected a number, at least 0, got {facts[name]!r}")
+    for name, most in (("step", LONGEST), ("noise", sys.float_info.max)):
+        if not 0.0 <= number_of(facts[name], name) <= most:
+            raise ValueError(f"{name}: expected a number from 0 to {most:g}, got {facts[name]!r}")
     if not isinstance(facts["still"], list):
         raise ValueError(f"still: expected a list, got {facts['still']!r}")
     number_of(facts["first"], "first")
-    _check_lengths(facts, set(names))
+    _check_lengths(facts, set(arrays))
     _check_digits(facts["digits"])
-    found = {name: numbers_of(blocks, name, (n,)).copy() for name in names}
+    found = {name: _array(values, name, n) for name, values in arrays.items()}
     if "scales" in found and not (found["scales"] > 0.0).all():
         raise ValueError("scales: expected lengths above 0")
     return {**facts, "still": [check_whole(j, "still", 0, n - 1) for j in facts["still"]]}, found
+
+
+def _array(values: Any, name: str, n: int) -> Array:
+    if not isinstance(values, list) or len(values) != n or not all(math.isfinite(number_of(value, name)) for value in values):
+        raise ValueError(f"{name}: expected {n} finite numbers, got {values!r}")
+    return np.array(values, np.float64)
 
 
 def _check_lengths(facts: dict[str, Any], names: set[str]) -> None:
