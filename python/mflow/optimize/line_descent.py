@@ -120,7 +120,7 @@ class LineDescent(Counted):
         if not self.problem.has_value:
             raise TypeError("line_search: it compares values of the cost, and fun=None gives none")
         self._given, self._source = products, self._products(products)
-        self.run, self.earlier, self._python = self._run_from(start), 0, not self.problem.compiled
+        self.run, self._python = self._run_from(start), not self.problem.compiled
         self._pieces: list[tuple[Array, Array, Array, Array]] = []
         self._first: tuple[Array, float] | None = None
 
@@ -141,7 +141,7 @@ class LineDescent(Counted):
     @property
     def nit(self) -> int:
         """Iterations so far."""
-        return self.earlier + int(self.run.k)
+        return self.done
 
     def going(self) -> dict[str, Any]:
         """What decides how a run by differences goes on, beside the state of the core's run, for a file."""

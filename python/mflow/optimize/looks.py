@@ -214,6 +214,12 @@ class Counted:
 
     run: Any
     before = (0, 0)
+    earlier = 0  # iterations before this run of the core's
+
+    @property
+    def done(self) -> int:
+        """Iterations so far, one that broke off not among them."""
+        return self.earlier + int(self.run.k)
 
     @property
     def nfev(self) -> int:
@@ -261,7 +267,7 @@ class Saving:
                 _restore(descent, run)
             else:
                 _restore_search(descent, facts, saved)
-            counts = run.counts if steps else counts_of(facts, _done(descent))
+            counts = run.counts if steps else counts_of(facts, descent.done)
             after = (descent.run.nfev, descent.run.njev)  # a compiled line search restores its own counts
             descent.before = tuple(max(0, count - (b - a)) for count, a, b in zip(counts, made, after, strict=True))
         except (KeyError, TypeError, ValueError) as error:
@@ -273,14 +279,14 @@ class Saving:
 
     def look(self, descent: Any) -> None:
         """After some iterations that went well: the file, where it is due."""
-        k = _done(descent)
+        k = descent.done
         if self.path is not None and k and k % self.every == 0:
             self._write(descent, k)
 
     def end(self, descent: Any, well: bool) -> None:
         """After the last iteration; well: where it ended is a state to go on from."""
         if self.path is not None and well:
-            self._write(descent, _done(descent))
+            self._write(descent, descent.done)
 
     def _write(self, descent: Any, k: int) -> None:
         now = (k, descent.nfev, descent.njev)
@@ -302,11 +308,6 @@ class Saving:
         facts = {**_search_of(descent), **known, "stalling": [*(descent.mark or (0, 0.0, 0.0)), descent.still]}
         facts |= {"going": descent.going()} if "differences" in known else {}
         write_state(self.path, "stepper", facts, {"descent": run.save()})
-
-
-def _done(descent: Any) -> int:
-    """Iterations so far."""
-    return int(descent.run.k) + getattr(descent, "earlier", 0)
 
 
 NO_FILE = Saving(None, None, None)
@@ -347,7 +348,7 @@ def _stalling(saved: Any, k: int) -> tuple[tuple[int, float, float], int]:
     if not isinstance(saved, list) or len(saved) != 4:
         raise ValueError(f"stalling: expected four numbers, got {saved!r}")
     at, value, slope, still = saved
-    at, still = check_whole(at, "stalling", max(0, k - STALLING), k), check_whole(still, "stalling", 0, min(PATIENCE, at // STALLING))
+    at, still = check_whole(at, "stalling", max(0, k - STALLING), k), check_whole(still, "stalling", 0, min(PATIENCE - 1, at // STALLING))
     return (at, number_of(value, "stalling"), number_of(slope, "stalling")), still
 
 

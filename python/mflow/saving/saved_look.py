@@ -1,9 +1,8 @@
 """What a minimisation by differences has learned of its cost, in a file: how differences are taken now, and where it has looked already.
 
-    asked           what the call asked for; mode: what is taken now
-    digits, step, noise, own, short     of `CostLook`: lengths follow from step, or are in the array "scales"
-    verdict, first, rises, still        what was seen
-    arrays          n numbers each: start, where the run began, and those of ARRAYS that there are
+asked: what the call asked for; mode: what is taken now. digits, step, noise, own, short: of `CostLook`, whose lengths follow from step, or
+are the array "scales"; verdict, first, rises, still: what was seen. arrays: of n numbers each, start, where the run began, and those of
+ARRAYS that there are.
 """
 
 from __future__ import annotations
