@@ -195,6 +195,15 @@ def test_a_table_that_is_none_is_named(doses: Any, words: str) -> None:
         mflow.solve_ivp(body, (0, 1), [0.0, 0.0], doses=doses)
 
 
+def test_a_table_for_a_state_of_several_axes_is_told_how_to_be_written() -> None:
+    """An array cannot name a component of such a state, and a list can."""
+    start = np.ones((2, 2))
+    with pytest.raises(IndexError, match=r"of shape \(2, 2\), got 1\.0; give a list of doses \(t, \(0, 0\), amount\)"):
+        mflow.solve_ivp(lambda t, y: 0.0 * y, (0, 3), start, doses=np.array([[1.0, 1.0, 2.0]]))
+    r = mflow.solve_ivp(lambda t, y: 0.0 * y, (0, 3), start, doses=[(1.0, (0, 1), 2.0)])
+    np.testing.assert_array_equal(r.y[..., -1], [[1.0, 3.0], [1.0, 1.0]])
+
+
 def test_a_run_back_takes_the_doses_away() -> None:
     options = {"rtol": 1e-11, "atol": 1e-11}
     doses = [(0.0, 0, 100.0), (2.0, 1, 50.0), (5.0, 0, -10.0)]

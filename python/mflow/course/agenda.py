@@ -140,7 +140,9 @@ def check_doses(doses: Any, shape: tuple[int, ...], t0: float, t1: float) -> lis
         if any(isinstance(i, bool | np.bool_) or not isinstance(i, int | np.integer) for i in index):
             raise TypeError(f"doses[{k}]: expected the index of a component, a whole number or a tuple of them, got {shown(dose[1])}")
         if len(index) != len(shape) or not all(-n <= i < n for i, n in zip(index, shape, strict=True)):
-            raise IndexError(f"doses[{k}]: expected the index of a component in a state of shape {shape}, got {shown(dose[1])}")
+            several = f"; give a list of doses (t, {(0,) * len(shape)}, amount), whose index has a number for each axis"
+            fix = several if len(index) < len(shape) else ""
+            raise IndexError(f"doses[{k}]: expected the index of a component in a state of shape {shape}, got {shown(dose[1])}{fix}")
         out.append(Dose(t, tuple(int(i) for i in index), amount))
     return out
 

@@ -33,6 +33,7 @@ from mflow.derivatives.differences import (
 __all__ = ["CostLook", "FewDigitsError", "cost_problem"]
 
 FORWARD, CENTRAL = 4, 5  # modes of the core's callbacks
+MODES = {FORWARD: "forward", CENTRAL: "central"}
 NOISY = 1e-12  # relative: an error of values that rounding does not make
 FEW = 8  # of those whose differences are 0 at x0, where others' are not
 SHORTEST = 2e-8  # about the usual length
@@ -91,6 +92,7 @@ class CostLook:
     held: NDArray[np.bool_] | None = None  # entries of x that may not move: their derivatives are 0 by themselves
     noisy: tuple[Array, Array] | None = None  # where noise was seen, and in which direction
     known = refuses = kink = False
+    asked = FORWARD  # the mode of differences at the beginning
     short, compared = False, np.zeros(0)  # differences are taken over shorter lengths that agree; where that was asked last
     own, settled = False, np.zeros(0)  # differences are taken over shares of small numbers themselves; an end that was looked at
     sighted, rises = np.zeros(0), 0  # an end at which slopes that differences do not see were looked for; 1 where it rises on both sides
@@ -342,6 +344,39 @@ class CostLook:
             self.still = zero[: len(scans)][[one.kind == "flat" for one in scans]]
         return False
 
+    def kept(self, callback: Any) -> tuple[dict[str, Any], dict[str, Array]]:
+        """What a run that goes on elsewhere has to know, for `take`: facts that JSON can hold, and arrays of n numbers."""
+        facts = {
+            "asked": self._asked_in_words, "mode": MODES[callback.mode], "digits": None if self.digits is None else list(self.digits),
+            "step": float(self.step), "noise": float(self.noise), "own": self.own, "short": self.short, "verdict": self.verdict,
+            "first": float(self.first), "rises": self.rises, "still": self.still.tolist(),
+        }  # fmt: skip
+        arrays = {"at": self.at, "compared": self.compared, "settled": self.settled, "sighted": self.sighted}
+        arrays |= {"scales": callback.scales} if self.own or self.short else {}
+        return facts, arrays | ({} if self.noisy is None else {"noisy": self.noisy[0], "way": self.noisy[1]})
+
+    def take(self, callback: Any, facts: dict[str, Any], arrays: dict[str, Array]) -> bool:
+        """Goes on as `kept` says; False, with nothing changed, where it was of differences that were asked for otherwise."""
+        if facts["asked"] != self._asked_in_words:
+            return False
+        self.digits = None if facts["digits"] is None else Digits(*facts["digits"])
+        self.step, self.noise, self.own, self.short = float(facts["step"]), float(facts["noise"]), facts["own"], facts["short"]
+        self.verdict, self.first, self.rises = facts["verdict"], float(facts["first"]), facts["rises"]
+        self.still, none = np.array(facts["still"], np.intp), np.zeros(0)
+        self.at, self.compared = arrays.get("at", none), arrays.get("compared", none)
+        self.settled, self.sighted = arrays.get("settled", none), arrays.get("sighted", none)
+        self.noisy = (arrays["noisy"], arrays["way"]) if "noisy" in arrays else None
+        self.known, callback.seen, callback.mode = True, None, next(mode for mode, name in MODES.items() if name == facts["mode"])
+        if self.step > 0.0:
+            self._lengthen(callback, self.step, math.prod(self.shape))
+        elif "scales" in arrays:
+            callback.scales = arrays["scales"]
+        return True
+
+    @property
+    def _asked_in_words(self) -> str:
+        return "own lengths" if self.given else MODES[self.asked]
+
     def _value(self, x: Array) -> Any:
         return self.fun(x.reshape(self.shape).copy(), *self.args)
 
@@ -375,5 +410,5 @@ def cost_problem(
     look = CostLook(fun, args if type(args) is tuple else as_tuple(args), shape, steps is not None, check)
     callback.look = look
     if callback.mode >= FORWARD:
-        callback.seen, callback.scales = [], steps
+        callback.seen, callback.scales, look.asked = [], steps, callback.mode
     return problem, look

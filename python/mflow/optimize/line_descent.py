@@ -20,7 +20,7 @@ from mflow_core.optimize.products import Products
 from mflow_core.problems.problem import objective_problem
 from mflow_core.stepping import stepper
 
-from mflow.base.checks import Array
+from mflow.base.checks import Array, check_whole
 from mflow.base.methods import Method
 from mflow.base.pace import Pace, pieces
 from mflow.base.result import OptimizeResult, Result, keep_origin, put_later
@@ -99,6 +99,8 @@ class LineDescent(Counted):
     mark: tuple[int, float, float] | None = None  # iterations, cost and largest slope where it was last looked at for that
     still = 0  # how often in a row the cost has been as it was
     _slow = False  # whether differences were compared with central ones, as it got on slowly
+    _again = 0  # how often it began again with other differences where it had come to an end; AGAIN: it no longer does
+    _least: float | None = None  # of this run of the core's; None: not known yet
 
     def __init__(
         self, doubts: Doubts, method: Method, search: Any, settings: dict[str, Any], keep_path: bool,
@@ -118,7 +120,7 @@ class LineDescent(Counted):
         if not self.problem.has_value:
             raise TypeError("line_search: it compares values of the cost, and fun=None gives none")
         self._given, self._source = products, self._products(products)
-        self.run, self.earlier, self._python = self._run_from(start), 0, not self.problem.compiled
+        self.run, self._python = self._run_from(start), not self.problem.compiled
         self._pieces: list[tuple[Array, Array, Array, Array]] = []
         self._first: tuple[Array, float] | None = None
 
@@ -139,7 +141,28 @@ class LineDescent(Counted):
     @property
     def nit(self) -> int:
         """Iterations so far."""
-        return self.earlier + int(self.run.k)
+        return self.done
+
+    def going(self) -> dict[str, Any]:
+        """What decides how a run by differences goes on, beside the state of the core's run, for a file."""
+        return {"earlier": self.earlier, "again": self._again, "slow": self._slow, "asked": self._asked, "ended": self._ended,
+                "once": bool(self.run.once), "least": bool(self._least)}  # fmt: skip
+
+    def go_on(self, saved: Any) -> None:
+        """The same from a file. Raises TypeError or ValueError where no run has come to this."""
+        usual = self.going()
+        if not isinstance(saved, dict) or set(saved) != set(usual):
+            raise ValueError(f"going: expected {', '.join(usual)}, got {saved!r}")
+        for name, value in usual.items():
+            if isinstance(value, bool) and not isinstance(saved[name], bool):
+                raise ValueError(f"{name}: expected true or false, got {saved[name]!r}")
+        again, earlier = check_whole(saved["again"], "again", 0, AGAIN), check_whole(saved["earlier"], "earlier", 0, 2**53)
+        if (earlier and not again) or (saved["ended"] and not saved["asked"]) or (saved["slow"] and again < AGAIN):
+            raise ValueError(f"going: expected what a run may have come to, got {saved!r}")
+        self.earlier = earlier
+        if self.doubts.callback is not None:
+            self._again, self._slow, self._asked, self._ended = again, saved["slow"], saved["asked"], saved["ended"]
+            self.run.once, self._least = saved["once"], LEAST if saved["least"] else 0.0
 
     def here(self) -> tuple[Array, float, Array]:
         """The point where it stands, its value and gradient."""
@@ -148,30 +171,43 @@ class LineDescent(Counted):
 
     def go(self, limit: int, gtol: float, callback: Any) -> int:
         """0: the iteration limit; CONVERGED; STOPPED by the callback; anything else: why it could not go on."""
-        self.run.once = self.doubts.callback is not None and self.saving is None and not self._trusts
-        status = self._go(limit, gtol)
-        if status == line_descent.FAILED and self.run.once:
-            status = self._sharpened() or self._go(limit, gtol)
-        for _ in range(AGAIN if self.doubts.differences and self.saving is None else 0):
-            if status not in (CONVERGED, line_descent.FAILED):
-                break
+        if self._least is None:  # not from a file
+            self.run.once = self.doubts.callback is not None and not self._trusts
+        ended, status = False, self._go(limit, gtol)
+        while not ended:
+            ended, status = self._changed(status)
+            if not ended:
+                self._least = None
+                status = self._go(limit, gtol)
+        return status
+
+    def _changed(self, status: int) -> tuple[bool, int]:
+        """(whether it is over, its status) of a run that has come to this; else it goes on, by other differences or as it was."""
+        if status == line_descent.FAILED and self.run.once and not self._again:
+            status = self._sharpened()
+            return status != 0, status
+        if self._again < AGAIN and self.doubts.callback is not None and status in (CONVERGED, line_descent.FAILED):
             x, grad = self.run.here()
             unseen = self.doubts.blind if status == CONVERGED else self.doubts.reaches
-            if not (self.doubts.steeper(x, grad) or unseen(x, self.run.value, grad)):
-                break
-            self.earlier, self.run, self.mark = self.nit, self._run_from(x), None
-            status = self._go(limit - self.earlier, gtol)
-        while status in (line_descent.FAILED, SLOW, STALLED) and self.saving is None:
-            x, value, slope = self.run.lowest()
-            self._slow = self._slow or status != STALLED
-            sharper = status != STALLED and slope is not None and self.doubts.sharper(self.run.gradient, x, slope)
-            if sharper or (status != SLOW and self.doubts.longer(self.problem, x.ravel(), value)):
-                self.earlier, self.run = self.nit, self._run_from(x)
-            elif status == line_descent.FAILED or self._ended:
-                break
-            self.mark = None
-            status = self._go(limit - self.earlier, gtol)
-        return status
+            if self.doubts.steeper(x, grad) or unseen(x, self.run.value, grad):
+                self._again += 1
+                self._begin(x)
+                return False, 0
+        if status not in (line_descent.FAILED, SLOW, STALLED):
+            return True, status
+        x, value, slope = self.run.lowest()
+        self._again, self._slow = AGAIN, self._slow or status != STALLED
+        sharper = status != STALLED and slope is not None and self.doubts.sharper(self.run.gradient, x, slope)
+        if sharper or (status != SLOW and self.doubts.longer(self.problem, x.ravel(), value)):
+            self._begin(x)
+        elif status == line_descent.FAILED or self._ended:
+            return True, status
+        self.mark = None
+        return False, 0
+
+    def _begin(self, x: Array) -> None:
+        """Anew from x."""
+        self.earlier, self.run, self.mark = self.nit, self._run_from(x), None
 
     def _sharpened(self) -> int:
         """Where a search by differences has failed, as slopes were untrue: on by central ones, where they were forward. The status."""
@@ -187,16 +223,17 @@ class LineDescent(Counted):
         in_one = self._python and self.saving is None and not tells and not self.keep_path  # Python answers signals in each evaluation
         pace = None if tells or in_one else Pace()
         self.doubts.later = in_one and self.doubts.box is None
-        status = self._advance(0, gtol)
-        self.run.least = LEAST if self.doubts.differs_as_usual and largest(self.run.here()[0]) >= TINY else 0.0
+        status, limit = self._advance(0, gtol), limit - self.earlier
+        if self._least is None:
+            self._least = LEAST if self.doubts.differs_as_usual and largest(self.run.here()[0]) >= TINY else 0.0
+        self.run.least = self._least
         if self.mark is None:
             self.mark, self.still = self._standing(), 0
-        if status == 0 and self.still == PATIENCE:  # it had ended so when it was saved
-            return STALLED
+        status = self._looked(status, self.mark)  # where it was saved before that
         while status == 0 and self.run.k < limit:
             before = self.run.k
             until = min(limit, self.mark[0] + STALLING)
-            room = until - before if self.saving is None else self.saving.room(before, until - before)
+            room = until - before if self.saving is None else self.saving.room(self.nit, until - before)
             last = None if self.tests is None else (*self.run.here(), self.run.value)
             count = 1 if not in_one and pace is None else pace.take(room) if pace is not None else min(room, SHORT) if before == 0 else room
             status = self._advance(count, gtol)
@@ -204,16 +241,20 @@ class LineDescent(Counted):
                 self.doubts.ask()
             if pace is not None:
                 pace.done()
-            stalled = 0
-            if status == 0 and self.run.k - self.mark[0] >= STALLING:
-                stalled, self.mark = self._stalled(*self.mark[1:]), self._standing()
             if status == 0 and self.saving is not None:
                 self.saving.look(self)
+            stalled = self._looked(status, self.mark)
             if self.tell is not None and self.run.k > before and self.tell(self):
                 return status if status == CONVERGED else STOPPED
             if status == 0 and self.tests is not None and last is not None:
                 status = self._tested(self.tests, last[0], last[2])
             status = stalled if status == 0 else status
+        return status
+
+    def _looked(self, status: int, mark: tuple[int, float, float]) -> int:
+        """The status, once STALLING iterations after `mark` it was seen whether it gets on."""
+        if status == 0 and self.run.k - mark[0] >= STALLING:
+            status, self.mark = self._stalled(*mark[1:]), self._standing()
         return status
 
     def _standing(self) -> tuple[int, float, float]:
@@ -225,7 +266,7 @@ class LineDescent(Counted):
         not. By differences also once where it has moved by less than their length along the largest slope, as where a kink lies within
         them: they may tell none; and SLOW, once, where it falls by little; both need a run without a file, which says nothing of lengths.
         value, slope: what cost and largest slope were STALLING iterations ago."""
-        differences = self.doubts.differences and self.saving is None
+        differences = self.doubts.callback is not None
         if not self._slow and differences and value - self.run.value <= SLOWLY * abs(value):
             return SLOW
         now = self.run.largest_slope[1]
@@ -251,7 +292,7 @@ class LineDescent(Counted):
         piece = min(count, max(1, 1_000_000 // max(1, self.start.size)))
         n, before = self.start.size, self.run.k
         room = (np.empty((piece, n)), np.empty((piece, n)), np.empty(piece), np.empty(piece))
-        if self._first is None and before > 0:  # it goes on from a file
+        if self._first is None and self.nit > 0:  # it goes on from a file
             self._first = (np.array(self.run.here()[0]), self.run.value)
         try:
             return int(self.run.advance(piece, gtol, *room))

@@ -22,6 +22,7 @@ from mflow.curvature.landscape import OF_DIFFERENCES, Landscape, gradient_of, la
 from mflow.curvature.watch import Watch, watch_of
 from mflow.optimize.doubts import Doubts
 from mflow.saving.fields import NOT_CONTROLLED, check_fields, check_names, counts_of
+from mflow.saving.saved_look import look_of, read_look
 from mflow.saving.savefile import misfit_of, number_of, read_state, write_state
 from mflow.solvers.jacobian_doubt import WrongJacobianError
 from mflow.stability.limits import stability_limit
@@ -213,6 +214,12 @@ class Counted:
 
     run: Any
     before = (0, 0)
+    earlier = 0  # iterations before this run of the core's
+
+    @property
+    def done(self) -> int:
+        """Iterations so far, one that broke off not among them."""
+        return self.earlier + int(self.run.k)
 
     @property
     def nfev(self) -> int:
@@ -232,7 +239,7 @@ class Saving:
         self.path = None if path is None else check_path(path, "checkpoint")
         if path is None and every is not None:
             raise ValueError("checkpoint_every: there is no file to write; give checkpoint= as well")
-        self.every, self.source, self.last = FILE_EVERY if every is None else check_whole(every, "checkpoint_every", 1), resume, -1
+        self.every, self.source, self.last = FILE_EVERY if every is None else check_whole(every, "checkpoint_every", 1), resume, (-1, 0, 0)
 
     @classmethod
     def asked(cls, settings: dict[str, Any]) -> Saving:
@@ -260,7 +267,7 @@ class Saving:
                 _restore(descent, run)
             else:
                 _restore_search(descent, facts, saved)
-            counts = run.counts if steps else counts_of(facts, descent.run.k)
+            counts = run.counts if steps else counts_of(facts, descent.done)
             after = (descent.run.nfev, descent.run.njev)  # a compiled line search restores its own counts
             descent.before = tuple(max(0, count - (b - a)) for count, a, b in zip(counts, made, after, strict=True))
         except (KeyError, TypeError, ValueError) as error:
@@ -272,29 +279,35 @@ class Saving:
 
     def look(self, descent: Any) -> None:
         """After some iterations that went well: the file, where it is due."""
-        k = int(descent.run.k)
+        k = descent.done
         if self.path is not None and k and k % self.every == 0:
             self._write(descent, k)
 
     def end(self, descent: Any, well: bool) -> None:
         """After the last iteration; well: where it ended is a state to go on from."""
         if self.path is not None and well:
-            self._write(descent, int(descent.run.k))
+            self._write(descent, descent.done)
 
     def _write(self, descent: Any, k: int) -> None:
-        if k == self.last or self.path is None:
+        now = (k, descent.nfev, descent.njev)
+        if now == self.last or self.path is None:
             return
-        self.last = k
+        self.last = now
         method, start, run = descent.method, descent.start, descent.run
-        counts = {"counts": [descent.nfev, descent.njev]}
+        known: dict[str, Any] = {"counts": [descent.nfev, descent.njev]}
+        doubts = descent.doubts
+        if doubts.look is not None and doubts.callback is not None:
+            found, arrays = doubts.look.kept(doubts.callback)
+            known["differences"] = look_of(found, {**arrays, "start": doubts.start})
         if isinstance(run, stepper.Run):
             from mflow.saving.saved_run import write_run
 
             more: dict[str, Any] = {"clock": [k * float(method.all_numbers["lr"]), 0.0]} if method.kind == "update" else {}
-            write_run(self.path, method, start, run, {**more, **counts})
-        else:
-            stalling = {"stalling": [*(descent.mark or (0, 0.0, 0.0)), descent.still]}
-            write_state(self.path, "stepper", {**_search_of(descent), **counts, **stalling}, {"descent": run.save()})
+            write_run(self.path, method, start, run, {**more, **known})
+            return
+        facts = {**_search_of(descent), **known, "stalling": [*(descent.mark or (0, 0.0, 0.0)), descent.still]}
+        facts |= {"going": descent.going()} if "differences" in known else {}
+        write_state(self.path, "stepper", facts, {"descent": run.save()})
 
 
 NO_FILE = Saving(None, None, None)
@@ -309,12 +322,25 @@ def _restore_search(descent: Any, facts: dict[str, Any], blocks: dict[str, bytes
     mine = _search_of(descent)
     if "run" in blocks:
         raise ValueError(f"descent: expected the state of a search by {descent.method.name}, got that of steps by {facts.get('method')}")
-    check_names("facts", facts, {*mine, "counts"}, {"stalling"})
-    check_names("blocks", blocks, {"descent"})
+    check_names("facts", facts, {*mine, "counts"}, {"stalling", "going", "differences"})
     check_fields(facts, mine)
+    if ("going" in facts) != ("differences" in facts):
+        raise ValueError("going, differences: expected both or neither")
+    check_names("blocks", blocks, {"descent"})
     descent.run.restore(blocks["descent"])
     if "stalling" in facts:
         descent.mark, descent.still = _stalling(facts["stalling"], int(descent.run.k))
+    if "differences" in facts:
+        descent.go_on(facts["going"])
+        _restore_look(descent.doubts, facts["differences"])
+
+
+def _restore_look(doubts: Doubts, saved: Any) -> None:
+    """What is known of differences, and where the run began, unless they are asked for otherwise in this call, or are none."""
+    found, arrays = read_look(saved, doubts.start.size)
+    start = arrays.pop("start")
+    if doubts.look is not None and doubts.callback is not None and doubts.look.take(doubts.callback, found, arrays):
+        doubts.start = start.reshape(doubts.start.shape)
 
 
 def _stalling(saved: Any, k: int) -> tuple[tuple[int, float, float], int]:
@@ -322,7 +348,7 @@ def _stalling(saved: Any, k: int) -> tuple[tuple[int, float, float], int]:
     if not isinstance(saved, list) or len(saved) != 4:
         raise ValueError(f"stalling: expected four numbers, got {saved!r}")
     at, value, slope, still = saved
-    at, still = check_whole(at, "stalling", max(0, k - STALLING + 1), k), check_whole(still, "stalling", 0, min(PATIENCE, at // STALLING))
+    at, still = check_whole(at, "stalling", max(0, k - STALLING), k), check_whole(still, "stalling", 0, min(PATIENCE - 1, at // STALLING))
     return (at, number_of(value, "stalling"), number_of(slope, "stalling")), still
 
 
@@ -340,5 +366,7 @@ def _restore(descent: Any, saved: SavedRun) -> None:
     if free:
         run.set_parameter("lr", float(saved.method.all_numbers["lr"]))
     run.unpack(saved.packed)
+    if saved.differences is not None:
+        _restore_look(descent.doubts, saved.differences)
     if method.kind == "step":
         run.set_dt(descent.dt)

@@ -130,9 +130,10 @@ def minimize(
     progress : bool
         A bar on stderr, with the gradient and what is monitored. Not with a line search.
     checkpoint, checkpoint_every, resume : path, int and path, optional
-        The file to write, atomically, every ``checkpoint_every`` iterations (1000) and at the end; the file to go on from, with the same
-        bits: that of a `mflow.Stepper`, of `mflow.train` or of a C host will do, where the method is the same. x0 then gives the shape
-        alone; maxiter, nit, nfev and njev count from the beginning, evaluations only where `minimize` wrote the file.
+        The file to write, atomically, every ``checkpoint_every`` iterations (1000) and at the end; the run is that without a file. The file
+        to go on from, with the same bits: that of a `mflow.Stepper`, of `mflow.train` or of a C host will do, where the method is the same;
+        how differences were taken goes on too, where `minimize` wrote the file and ``jac`` and ``diff_step`` ask for the same. x0 then
+        gives the shape alone; maxiter, nit, nfev and njev count from the beginning, evaluations only where `minimize` wrote the file.
     threads : int, optional
         How many share updates of long vectors, and sums of compiled regressions over many rows, with the same bits: see `mflow.threads`.
     **parameters
@@ -221,7 +222,7 @@ def minimize(
             status = descent.go(limit, threshold, callback)
         saving.end(descent, status in ENDINGS)
     except BaseException as error:
-        (reason, who), where = reason_of(error), f"iteration {descent.run.k}"
+        (reason, who), where = reason_of(error), f"iteration {descent.done}"
         text, note = f"{who}{type(error).__name__} in {where}: {error}", f"in mflow.minimize, {where}; .partial_result holds all before"
         attach(error, as_pending(error, OptimizeResult, lambda: doubts.said(descent.result(-1, reason, text, ask=False))), note)
         raise
@@ -230,7 +231,7 @@ def minimize(
         out = blamed(descent.finish(status, threshold), hess, hessp)
         return doubts.said(out)
     except BaseException as error:
-        text = f"{type(error).__name__} after iteration {descent.run.k}: {error}"
+        text = f"{type(error).__name__} after iteration {descent.done}: {error}"
         note = "in mflow.minimize, after the last iteration; .partial_result holds the result"
         attach(error, lambda: out or descent.result(-1, "interrupted", text, ask=False), note)
         raise

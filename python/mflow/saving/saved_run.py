@@ -35,7 +35,8 @@ LEDGER = 0x20000  # in the flags: the accounts of energies follow
 class SavedRun(NamedTuple):
     """method : with the parameters of the run. shape : of the state. k, t : steps so far, and the time that the core counts. vectors :
     those carried, flat. scalars : numbers carried beside them. packed : the state in the core's bytes. controlled : whether its steps were
-    of its own choice. counts : evaluations of the cost and of its gradient so far, where its writer says."""
+    of its own choice. counts : evaluations of the cost and of its gradient so far, where its writer says. differences : what its writer had
+    learned of a cost by these (saved_look.py)."""
 
     method: Method
     shape: tuple[int, ...]
@@ -46,6 +47,7 @@ class SavedRun(NamedTuple):
     packed: bytes
     controlled: bool
     counts: tuple[int, int] = (0, 0)
+    differences: Any = None
 
 
 def write_run(path: Any, method: Method, start: Array, run: stepper.Run, more: dict[str, Any]) -> None:
@@ -79,7 +81,8 @@ def _of_steps(facts: dict[str, Any], blocks: dict[str, bytes]) -> SavedRun:
         raise ValueError(f"method: expected steps of one method along real numbers, got those of {method}")
     check_names("blocks", blocks, {"run", "start"}, {"events", "v0"} if "second_order" in method.flags else {"events"})
     saved = _unpacked(blocks["run"], method, start.shape, control["rtol"] is not None, facts.get("problem_bytes", 0))
-    return saved._replace(counts=counts_of(facts, saved.k if method.kind == "update" and "counts" in facts else 0))
+    counts = counts_of(facts, saved.k if method.kind == "update" and "counts" in facts else 0)
+    return saved._replace(counts=counts, differences=facts.get("differences"))
 
 
 def is_training(path: Any) -> bool:
