@@ -243,3 +243,9 @@ def test_per_cent_for_a_ratio_is_warned_of() -> None:
         mflow.response_spectrum((0.01, np.ones(50)), [1.0], damping=[0.02, 0.05])
     with pytest.warns(RuntimeWarning, match=r"damping = 5 is 500 % of the critical one; for 5 % give 0.05"):
         mflow.response_spectrum((0.01, np.ones(50)), [1.0], damping=5)
+    modes = mflow.modes([1.0, 1.0], [4.0, 9.0])
+    with pytest.warns(RuntimeWarning, match=r"Modes.damping_matrix: damping = 5 is 500 % of the critical one; for 5 % give 0.05"):
+        modes.damping_matrix([0.02, 5])
+    with pytest.warns(RuntimeWarning, match=r"Modes.response: damping = 5 is 500 %"):
+        modes.response([0.0, 0.1], np.ones((2, 2)), damping=5)
+    np.testing.assert_allclose(modes.damping_matrix(1.0), np.diag([4.0, 6.0]))  # critical damping, without a word

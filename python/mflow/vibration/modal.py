@@ -18,7 +18,7 @@ from mflow.base.tables import Readable, Table, frame, shortened
 from mflow.base.telling import knows_other_words
 from mflow.spectra.condensed import condensed, part, rows_without
 from mflow.spectra.definite import full
-from mflow.vibration.spectrum import recursion
+from mflow.vibration.spectrum import recursion, tell_of_percent
 
 __all__ = ["Modes", "modes"]
 
@@ -110,9 +110,9 @@ class Modes(Readable):
     def damping_matrix(self, zeta: Any) -> Array:
         """The damping matrix (n, n) with which each of these modes has the damping ratio zeta, a number or one a mode; others have none.
 
-        It goes to ``solve_dynamics(damping=...)``.
+        It goes to ``solve_dynamics(damping=...)``. A ratio above 1 is taken after a RuntimeWarning, as five per cent are 0.05.
         """
-        ratios = self._ratios(zeta)
+        ratios = self._ratios(zeta, "damping_matrix")
         across = _times(self.mass, self.shapes)
         return np.asarray((across * (2.0 * ratios * self.omega)) @ across.T)
 
@@ -127,7 +127,7 @@ class Modes(Readable):
             ``(-mass_of_each, ground.a)`` is a moving ground, and so is ``(ground.t, ground.a, -mass_of_each)``, a table of times of its
             own, linear between them and zero after its end.
         damping : float or array_like (k,)
-            Damping ratios of the modes.
+            Damping ratios of the modes; above 1 after a RuntimeWarning.
         x0, v0 : array_like (n,), optional
             Start; zeros where not given.
 
@@ -137,7 +137,7 @@ class Modes(Readable):
             ``t``, ``x``, ``v``, ``a`` of shape (n, m), and ``q`` (k, m), the modes' own coordinates.
         """
         t, p = self._load(times, load)
-        zeta, count = self._ratios(damping), self.omega.size
+        zeta, count = self._ratios(damping, "response"), self.omega.size
         across = _times(self.mass, self.shapes).T
         q, u = np.zeros((count, t.size)), np.zeros((count, t.size))
         for row, given, name in ((q, x0, "x0"), (u, v0, "v0")):
@@ -157,10 +157,11 @@ class Modes(Readable):
         a = p - (2.0 * zeta * self.omega)[:, None] * u - (self.omega**2)[:, None] * q
         return Result(t=t, x=self.shapes @ q, v=self.shapes @ u, a=self.shapes @ a, q=q)
 
-    def _ratios(self, zeta: Any) -> Array:
+    def _ratios(self, zeta: Any, asked: str) -> Array:
         given = np.atleast_1d(real_array(zeta, "damping"))
         if given.shape not in ((1,), self.omega.shape) or not np.all(np.isfinite(given)) or np.any(given < 0.0):
             raise ValueError(f"damping: expected a ratio from 0 on, or {self.omega.size}, one for each mode, got shape {given.shape}")
+        tell_of_percent(f"Modes.{asked}", float(np.max(given, initial=0.0)))
         return np.array(np.broadcast_to(given, self.omega.shape), dtype=np.float64)
 
     def _column(self, given: Any, name: str) -> Array:

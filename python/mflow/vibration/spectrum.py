@@ -171,8 +171,7 @@ def response_spectrum(
     if (many := as_array(damping, "damping")).ndim > 0:
         raise ValueError(f"damping: expected one ratio, got {many.size} of them; call it once for each")
     zeta = check_number(damping, "damping", low=0.0)
-    if zeta > 1.0:
-        tell(f"response_spectrum: damping = {zeta:g} is {100.0 * zeta:g} % of the critical one; for {zeta:g} % give {zeta / 100.0:g}")
+    tell_of_percent("response_spectrum", zeta)
     least = 2.0 * step
     short = given[(given > 0.0) & (given < least)]
     if short.size:
@@ -192,6 +191,12 @@ def response_spectrum(
     label = "exact" if exact else as_method(method, {}).name
     unit = "m" if isinstance(record, GroundMotion) else ""
     return ResponseSpectrum(given, zeta, three[0], three[1], three[2], peak, name, label, peaks, unit)
+
+
+def tell_of_percent(driver: str, zeta: float) -> None:
+    """Warns of a damping ratio above 1, which may be meant in per cent."""
+    if zeta > 1.0:
+        tell(f"{driver}: damping = {zeta:g} is {100.0 * zeta:g} % of the critical one; for {zeta:g} % give {zeta / 100.0:g}")
 
 
 def _samples(record: Any) -> tuple[float, Array, str]:
