@@ -156,7 +156,8 @@ def solve_dynamics(
         Damping a M + b K, added to ``damping``.
     after : "hold" or "zero", optional
         What a table is outside its times: its first and last values, or 0 (a record of the ground's acceleration). Held where not given,
-        after a RuntimeWarning if that is not 0 and below half its peak. The message of a run that goes there says so.
+        after a RuntimeWarning if that is not 0, unless it is half its peak or more and the table only grows up to it, or is constant in its
+        last interval, as that of a load that stays. The message of a run that goes there says so.
     fixed : indices (of the flat x0) or a mask of x0's shape: degrees of freedom that stay at x0; or a dict of motions, optional
         ``{index or tuple of indices: motion}``: a function of t that returns the place (differenced) or ``(place, velocity,
         acceleration)``, a table ``(times, places)`` that covers t_span (a cubic spline goes through it, also where parts of a step, as

@@ -16,7 +16,7 @@ import numpy as np
 
 from mflow.base.checks import Array
 
-__all__ = ["LEFT_OUT", "PER_NUMBER", "bends", "ended", "held", "left_out", "sampled", "up_to"]
+__all__ = ["LEFT_OUT", "PER_NUMBER", "bends", "ended", "held", "left_out", "sampled", "stays", "up_to"]
 
 PER_NUMBER = 20.0  # multiplications, about, that a look at a number of a table takes
 STRAIGHT = 1e-12  # of the largest value: what a point may be off the line between its neighbours
@@ -75,6 +75,15 @@ def held(times: Array, values: Array, t0: float, t1: float) -> list[tuple[float,
             share = float(np.max(np.abs(values[..., end]))) / peak if peak > 0.0 else 0.0
             out.append((float(times[end]), share if share > STRAIGHT else 0.0))
     return out
+
+
+def stays(values: Array, end: int) -> bool:
+    """Whether a table is one of a load that stays as it is at this end, 0 or -1: it has settled there, or goes one way up to it."""
+    rows = np.atleast_2d(values if end else values[..., ::-1])
+    rows = rows[np.abs(rows[:, -1]) > STRAIGHT * float(np.max(np.abs(rows)))]
+    ways = np.diff(np.abs(rows), axis=-1)
+    one_way = np.all(ways >= 0.0) and np.all(rows * rows[:, -1:] >= 0.0)
+    return bool(one_way or np.all(np.abs(ways[:, -1:]) <= STRAIGHT * np.abs(rows[:, -1:])))
 
 
 def left_out(times: Array, values: Array, t0: float, t1: float, dt: float) -> float:

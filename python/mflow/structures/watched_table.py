@@ -17,7 +17,7 @@ from mflow.structures import load_tables
 
 __all__ = ["WatchedTable"]
 
-OVER = 0.5  # of its peak: a table that ends below is taken for one that is over, not for a load that stays
+OVER = 0.5  # of its peak: a table that ends below is taken for one that is over, even where it is even at its end
 REST = 1e-6  # of the peak, below which a held value is that of a load at rest
 FIRST = 8  # steps of one size, after which a stepper looks back for the first time; then after twice as many
 
@@ -31,7 +31,8 @@ class WatchedTable:
         self.given, self.work = (times, values), load_tables.PER_NUMBER * values.size
         self.first, self.last = float(times[0]), float(times[-1])
         self.seen = self.given if after != "zero" else interruptible(self.work, load_tables.ended, times, values)
-        self.passed: set[float] = set()  # ends that were warned of
+        self.passed: set[float] = set()  # ends that were noted
+        self.doubts: list[str] = []  # what was warned of them
         self.grid: Any = None  # what a stepper's steps of one size are counted from
         self.due = FIRST  # of them, at the next look
         self.told = False
@@ -46,7 +47,7 @@ class WatchedTable:
         return load_tables.up_to(self._bends, t, h, sign)
 
     def ends(self, t0: float, t1: float) -> list[str]:
-        """Words on those that a run from t0 to t1 passes; a warning where the load that is held there may be meant to be over."""
+        """Words on those that a run from t0 to t1 passes; a warning, and a doubt, where the load that is held may be meant to be over."""
         notes = []
         for at, share in load_tables.held(*self.given, t0, t1):
             if at in self.passed:
@@ -54,9 +55,13 @@ class WatchedTable:
             self.passed.add(at)
             place = "before the start" if at == self.first else "past the end"
             kept = "it is 0 there" if self.after == "zero" or share == 0.0 else f"its value there, {100 * share:.3g} % of its peak, is held"
-            notes.append(f"{place} of the load's table, t = {at:g}, {kept}")
-            if self.after is None and REST < share < OVER:
-                tell(f'{self.name}: load: the run goes {notes[-1]}: give after="zero" for a load that is over, or after="hold"')
+            note = f"{place} of the load's table, t = {at:g}, {kept}"
+            stays = share >= OVER and load_tables.stays(self.given[1], 0 if at == self.first else -1)
+            if self.after is None and share > REST and not stays:
+                self.doubts.append(f'load: the run goes {note}: give after="zero" for a load that is over, or after="hold"')
+                tell(f"{self.name}: {self.doubts[-1]}")
+            else:
+                notes.append(note)
         return notes
 
     def left_out(self, legs: Sequence[float], dt: float) -> None:

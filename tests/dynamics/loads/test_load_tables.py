@@ -190,6 +190,36 @@ def test_a_run_says_that_it_passes_the_end_of_a_table() -> None:
     assert "table" not in mflow.solve_dynamics(**{**call, "t_span": (0, 2)}).message
 
 
+T = np.linspace(0, 2, 201)
+
+
+@pytest.mark.parametrize("values", [np.sin(4.0 * T), np.exp(-0.3 * T), np.array([np.zeros(201), np.cos(4.0 * T)])])
+@pytest.mark.parametrize("at_start", [False, True])
+def test_a_record_that_is_cut_where_it_is_strong(values: Any, at_start: bool) -> None:
+    """Held at 99, 55 or 15 % of its peak: what is left behind is the load over the stiffness, and no motion of the record."""
+    times, span = (T, (0, 12)) if not at_start else (T + 10.0, (0, 12))
+    rows = np.atleast_2d(values)[:, :: -1 if at_start else 1]
+    more: dict[str, Any] = {"stiffness": [100.0] * len(rows), "damping": 10.0, "load": (times, rows), "t_span": span, "dt": 0.01}
+    with pytest.warns(RuntimeWarning, match=f"{'before the start' if at_start else 'past the end'} of the load's table, .* is held: give"):
+        s = mflow.solve_dynamics(**more)
+    assert len(s.doubts) == 1
+    assert s.doubts[0].startswith("load: the run goes")
+    assert s.message.count("of the load's table") == 1
+    held = np.interp(10.0 if at_start else 2.0, times, rows[-1]) / 100.0
+    assert s.x[-1, 1000 if at_start else -1] == pytest.approx(held, rel=1e-4)
+    for after in ("hold", "zero"):
+        assert mflow.solve_dynamics(**more, after=after).doubts == ()
+
+
+@pytest.mark.parametrize("values", [T, -(T**2), np.minimum(2 * T, 1.0), np.ones(201), np.where(T < 1.5, np.sin(9 * T), 0.8)])
+@pytest.mark.parametrize("way", [1, -1])
+def test_a_load_that_stays_is_held_without_a_word(values: Any, way: int) -> None:
+    span = (0.0, 3.0) if way > 0 else (-1.0, 2.0)
+    s = mflow.solve_dynamics(stiffness=100.0, load=(T, values[None, ::way]), t_span=span, dt=0.01)
+    assert s.doubts == ()
+    assert s.message.endswith("% of its peak, is held")
+
+
 @pytest.mark.parametrize("pattern", [False, True])
 def test_a_load_that_ends_suddenly(pattern: bool) -> None:
     """A constant load from 1 to 3 on a mass of 1 alone: x'' = 1 there and 0 outside, under error control and in fixed steps."""
