@@ -3,6 +3,7 @@
 Oracles: NumPy's dense algebra, closed forms, symmetry.
 """
 
+import contextlib
 import itertools
 import math
 from typing import Any
@@ -161,7 +162,8 @@ def test_order_over_the_plane_with_damping_and_load(beta: float, gamma: float) -
     exact = np.concatenate([x + math.sin(2.0) * shape, v + math.cos(2.0) * shape])
     errors = []
     for steps in (200, 400):
-        s = mflow.solve_dynamics(system.M, system.C, system.K, load, (0, 2), x0, v0 + shape, mflow.Newmark(beta, gamma), dt=2 / steps)
+        with contextlib.nullcontext() if gamma >= 0.5 else pytest.warns(RuntimeWarning, match="has negative damping"):
+            s = mflow.solve_dynamics(system.M, system.C, system.K, load, (0, 2), x0, v0 + shape, mflow.Newmark(beta, gamma), dt=2 / steps)
         errors.append(np.abs(np.concatenate([s.x[:, -1], s.v[:, -1]]) - exact).max())
     assert math.log2(errors[0] / errors[1]) == pytest.approx(2 if gamma == 0.5 else 1, abs=0.15)
 

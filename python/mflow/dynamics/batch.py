@@ -23,7 +23,9 @@ from mflow.base.executors import Lost, check_executor, in_pieces, portable
 from mflow.base.methods import Method, as_method, refuse_unknown
 from mflow.base.progress import Progress
 from mflow.base.result import DynamicsResult, Result, attach
-from mflow.base.telling import counted
+from mflow.base.telling import counted, tell
+from mflow.dynamics.forces import no_motion
+from mflow.dynamics.limits import gains_energy
 from mflow.dynamics.solve import ARGUMENTS as ONE
 from mflow.dynamics.solve import OWN, of_second_order, solve_dynamics
 from mflow.integrate.control import check_span, check_step
@@ -429,12 +431,14 @@ class _Blocks:
         if load is not None:
             raise ValueError("load: a force for blocks (batch=True) holds the load itself: omit load")
         if "second_order" not in method.flags:
-            raise ValueError(f"method: {method.name} is no method for M x'' = F: see mflow.methods(family='second_order')")
+            raise ValueError(no_motion(method))
         if dt is None:
             raise ValueError("dt: expected the size of the steps, which are fixed with batch=True, got None")
         self.starts, self.speeds, self.method = starts, speeds, method
         self.t0, self.t1 = check_span(t_span, dt)
         self.step = check_step(method, dt, self.t0, self.t1)
+        if words := gains_energy(method):
+            tell(f"solve_dynamics_batch: {words}")
         self.address = None
         if force is not None:
             self.address = compiled_address(force, "force", core.FORCE_LANES_SIGNATURE)

@@ -24,9 +24,9 @@ from mflow_core.problems.signatures import FORCE_SIGNATURE, POTENTIAL_SIGNATURE,
 
 from mflow.base.checks import Array, check_number, real_array, shown
 from mflow.base.result import DynamicsResult
-from mflow.dynamics.obstacles import Contact, Friction, contacts_of, friction_of
+from mflow.dynamics.obstacles import Contact, Friction, contacts_of, friction_of, pushed_in
 from mflow.integrate.control import Event, check_events
-from mflow.structures.loads import load_function
+from mflow.structures.loads import is_table, load_function
 from mflow.structures.matrices import rayleigh_numbers, sum_of
 from mflow.structures.supports import Supports, free_part
 
@@ -102,6 +102,7 @@ class Switches:
             name: [list(one) for one in some] for name, some in (("contacts", given), ("friction", rubbing)) if some
         }
         self.log: list[tuple[float, int, str]] = []
+        self.pushed: list[str] = []  # words on springs that push at the start
         self.own = 0  # how many of the events are the user's
         self.events: list[Event] = []
         self.forget: Callable[[], Any] = lambda: None
@@ -549,6 +550,8 @@ def switched(
     (t, t_end, x, v), args, user = at, nonlinear["args"], nonlinear["force"]
     made = Switches(*obstacles, supports, body, user, nonlinear["inplace"])
     made.begin(t, t_end, x, v, args)
+    if made.springs and (body["load"] is None or is_table(body["load"])):
+        made.pushed = pushed_in(made.springs, x.ravel(), lambda: made._plain(t, x, v, args).ravel())
     nonlinear["velocity_free"] = (user is None or nonlinear["velocity_free"]) and not (made.holds and made.damped)
     nonlinear["dfdx"], nonlinear["dfdv"] = made.tangents(nonlinear["dfdx"], nonlinear["dfdv"])
     if nonlinear["potential"] is not None:

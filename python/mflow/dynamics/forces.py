@@ -22,7 +22,13 @@ from mflow.solvers import nonlinear
 from mflow.solvers.tangents import TangentFactors, is_sparse
 from mflow.structures.supports import Supports, free_part
 
-__all__ = ["force_problem", "solves_for_acceleration", "tangent_solver"]
+__all__ = ["force_problem", "no_motion", "solves_for_acceleration", "tangent_solver"]
+
+
+def no_motion(method: Method, equation: str = "M x'' = F") -> str:
+    """What is said of a method that is none for motions, with what takes it."""
+    takes = "" if method.kind != "step" else "; mflow.solve_ivp takes it, for y = (x, v) with y' = (v, M^-1 F)"
+    return f"method: {method.name} is no method for {equation}: see mflow.methods(family='second_order'){takes}"
 
 
 def solves_for_acceleration(method: Method) -> bool:

@@ -23,7 +23,7 @@ from mflow.integrate.curvature import LEAST_STEPS
 from mflow.stability import modes, structural
 from mflow.stability.criterion import criterion_of, order_on_oscillators
 
-__all__ = ["StepLimit"]
+__all__ = ["StepLimit", "gains_energy"]
 
 NOTICED = 1e-3  # of the motion: what steps may add to it unsaid, where a method of high order has no stable step
 LOST = 2  # orders that damping takes, of which a warning tells
@@ -46,6 +46,15 @@ def keeping_order(method: Method, order: int) -> Method | None:
         if order_on_oscillators(other, True) >= order:
             return other
     return None
+
+
+def gains_energy(method: Method) -> str:
+    """The words about parameters with which any step adds energy, that a structure's damping may hide; or ""."""
+    if method.name != "newmark" or method.all_numbers["gamma"] >= 0.5:
+        return ""
+    from mflow.base.foreign import wrong_order  # few calls need it
+
+    return wrong_order(method.all_numbers)
 
 
 class StepLimit:
@@ -127,6 +136,10 @@ class StepLimit:
             )
 
     def warning(self, step: float, steps: int) -> str:
+        """The words about steps past the limit, or about parameters with which steps within it add energy; or ""."""
+        return "; ".join(filter(None, (self._past(step, steps), gains_energy(self.method))))
+
+    def _past(self, step: float, steps: int) -> str:
         """The words about steps past the limit, or ""."""
         if criterion_of(self.method).always:
             return ""

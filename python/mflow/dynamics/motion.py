@@ -27,6 +27,7 @@ from mflow.course.outputs import add_outputs
 from mflow.dynamics.constraints import what_constraints_did
 from mflow.dynamics.contact import Switches, TooLongError
 from mflow.dynamics.endings import MotionEnding
+from mflow.dynamics.forces import no_motion
 from mflow.dynamics.history import MotionHistory
 from mflow.dynamics.limits import StepLimit
 from mflow.integrate.checkpoint import Checkpoints
@@ -160,6 +161,7 @@ class Motion(Drive):
     problem: Any
     by_limit = False  # whether dt follows the stability limit, with nothing that makes contact
     repeated = 0  # evaluations of a run that was resumed, which the one before it has counted
+    begun_with: tuple[str, ...] = ()  # words on contacts that push at the start, and on what a load's table holds past its ends
     turns = ""  # words, where such steps are too long for how the motion oscillates
     tangents: tuple[FiniteJacobian, ...] = ()  # of a nonlinear force, the user's own
 
@@ -183,7 +185,7 @@ class Motion(Drive):
         self.v0, self.supports, self.keeps_energy, self.problem_facts = v0, supports, energy, facts or {}
         self.method, self.switches = method, switches
         if switches is not None:
-            switches.forget = self._forget
+            switches.forget, self.begun_with = self._forget, tuple(switches.pushed)
         self.notes: list[str] = []  # for the message of a run that is finished
         self.looks_at, self.between, self.checks = "", "", 0
         self.limit = StepLimit(problem, method, start, v0, matrices, velocity_free, switches)
@@ -205,7 +207,7 @@ class Motion(Drive):
 
     def _check_method(self) -> None:
         if "second_order" not in self.method.flags:
-            raise ValueError(f"method: {self.method.name} is no method for M x'' = F: see mflow.methods(family='second_order')")
+            raise ValueError(no_motion(self.method))
 
     def _check_tolerances(self) -> tuple[Array, ...]:
         """(rtol, atol, rtol_v, atol_v), each one number for all degrees of freedom, or one for each."""
@@ -320,6 +322,7 @@ class Motion(Drive):
 
         watched = WatchedTable(self.name, table, after)
         self.notes += watched.ends(self.t0, self.t1)
+        self.begun_with += tuple(watched.doubts)
         if self.mode == "adaptive":
             user, sign, least = self.max_step, math.copysign(1.0, self.t1 - self.t0), check_min_step(self.settings.min_step)
 
@@ -342,13 +345,13 @@ class Motion(Drive):
 
     @property
     def doubts(self) -> tuple[str, ...]:
-        """Those of any run, that steps were past the limit, what is between steps of a load, and that steps by the limit do not follow an
-        oscillation."""
+        """Those of any run, that steps were past the limit, what is said of contacts and a load's table at the start, what is between steps
+        of a load, and that steps by the limit do not follow an oscillation."""
         known = super().doubts
-        if not (self.warned or self.between or self.turns):
+        if not (self.warned or self.begun_with or self.between or self.turns):
             return known
         past = "" if any(self.warned in text for text in known) else self.warned
-        return tuple(filter(None, (*known, past, self.between, self.turns)))
+        return tuple(filter(None, (*known, past, *self.begun_with, self.between, self.turns)))
 
     def _notes(self) -> str:
         notes = self.notes

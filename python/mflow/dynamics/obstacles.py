@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from mflow.base.checks import check_choice, check_number, check_whole, shown
+from mflow.base.checks import Array, check_choice, check_number, check_whole, shown
+from mflow.base.telling import tell
 from mflow.structures.supports import Supports
 
-__all__ = ["Contact", "Friction", "contacts_of", "friction_of"]
+__all__ = ["Contact", "Friction", "contacts_of", "friction_of", "pushed_in"]
 
 
 class Contact(NamedTuple):
@@ -30,9 +31,13 @@ class Contact(NamedTuple):
 
     Notes
     -----
-    A gap between two degrees of freedom is none of these: a contact knows one. With their distance d = x2 - x1 as a degree of freedom in
-    place of x2 it is: x = T q with T = [[1, 0], [1, 1]] and q = (x1, d), masses T' M T, stiffness T' K T, loads T' f, and
-    ``Contact(1, gap, stiffness=k)``; a rigid stop would need a mass that does not couple them.
+    A contact knows one degree of freedom. For two bodies that may meet make their relative motion d = x2 - x1 a degree of freedom in place
+    of x2: x = T q with T = [[1, 0], [1, 1]] and q = (x1, d), masses T' M T, stiffness T' K T, loads T' f. Body 2 stands on the positive
+    side of body 1, with a clearance of gap > 0 between them at x1 = x2 = 0: they meet where d falls below -gap, which is
+    ``Contact(1, -gap, side="below", stiffness=k)``. (``Contact(1, gap, stiffness=k)`` is a slack cable between them, which is tight where
+    d > gap.) A rigid stop would need a mass that does not couple them.
+
+    A spring that pushes at the start on an x0 of 0, where neither other springs nor a force balance it, is taken after a RuntimeWarning.
 
     Beside contacts ``potential=`` is taken at the points that are saved; what the steps' quadrature of the force is off by stands in load
     then, not in the residual. ``constraints=`` do not go with contacts. Explicit methods bear steps up to
@@ -115,6 +120,11 @@ def _each(given: Any, name: str, kind: type) -> Sequence[tuple[Any, str]]:
 
 
 def _checked_dof(dof: Any, name: str, supports: Supports) -> int:
+    if isinstance(dof, list | tuple):
+        raise TypeError(
+            f"{name}.dof: expected one degree of freedom, got {shown(dof)}; for two masses that may meet make their distance one: see the "
+            "notes of mflow.Contact"
+        )
     i = check_whole(dof, f"{name}.dof", 0, supports.n - 1)
     if i in supports.held:
         raise ValueError(f"{name}.dof: degree of freedom {i} is fixed; expected one that moves")
@@ -147,3 +157,21 @@ def contacts_of(given: Any, supports: Supports) -> list[Contact]:
 def friction_of(given: Any, supports: Supports) -> list[Friction]:
     """Those of ``friction=``, checked. Raises TypeError or ValueError."""
     return [_checked_friction(one, name, supports) for one, name in _each(given, "friction", Friction)]
+
+
+def pushed_in(springs: Sequence[Any], place: Array, forces: Callable[[], Array]) -> list[str]:
+    """Words on springs that push at the start on a degree of freedom at 0, where the forces there do not balance them; each a warning.
+
+    springs : with i, gap, sign and k of the contact, and whether it is closed. forces : of springs and of the user, at the start.
+    """
+    out = []
+    for one in springs:
+        push = one.k * abs(place[one.i] - one.gap)
+        if one.closed and place[one.i] == 0.0 and push > 0.0 and abs(forces()[one.i]) > 0.5 * push:
+            other = "below" if one.sign > 0.0 else "above"
+            out.append(
+                f"contacts: at the start, x0 = 0, the spring at degree of freedom {one.i} is pushed in by {abs(one.gap):g}, with a force "
+                f"of {push:g}: for a contact where x is {other} {one.gap:g} give side={other!r}; for one that pushes give x0 too, or load"
+            )
+            tell(f"solve_dynamics: {out[-1]}")
+    return out

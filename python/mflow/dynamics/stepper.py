@@ -19,7 +19,7 @@ from mflow.base.methods import Method, as_method
 from mflow.base.result import COLUMNS, Result
 from mflow.base.telling import tell
 from mflow.dynamics.endings import StepperEnding
-from mflow.dynamics.forces import force_problem, solves_for_acceleration, tangent_solver
+from mflow.dynamics.forces import force_problem, no_motion, solves_for_acceleration, tangent_solver
 from mflow.integrate.control import OF_RUNS, refuse_of_runs
 from mflow.integrate.endings import Ending
 from mflow.integrate.stepper import Stepper
@@ -84,7 +84,7 @@ class MotionStepper(Stepper, flag="second_order"):
         refuse_of_runs(parameters, "solve_dynamics", OF_RUNS - {"nonnegative", "until"})
         self._method = as_method(method, parameters)
         if "second_order" not in self.method.flags:
-            raise ValueError(f"method: {self.method.name} is no method for x'' = accel(t, x, v): see mflow.methods(family='second_order')")
+            raise ValueError(no_motion(self.method, "x'' = accel(t, x, v)"))
         if solve_accel is not None and (solver is not None or dadx is not None or dadv is not None):
             raise ValueError("solve_accel: it solves for a by itself: omit solver, dadx and dadv")
         if potential is not None and not energy:
@@ -121,6 +121,11 @@ class MotionStepper(Stepper, flag="second_order"):
         }  # fmt: skip
         self._force: Any = self._make_force()
         self._make_run(self._force, v0=self._speed)
+        if not self._controlled and self.method.name == "newmark":
+            from mflow.dynamics.limits import gains_energy
+
+            if words := gains_energy(self.method):
+                tell(f"Stepper: {words}")
         if energy:
             self._settle(int(Energies(self._run).keep()), 0.0)
 

@@ -74,7 +74,11 @@ def checked_matrix(value, str argument, Py_ssize_t n):
         except ValueError:
             raise ValueError(f"{argument}: expected numbers or a matrix, got rows of different lengths") from None
         if callable(value):
-            raise TypeError(f"{argument}: expected numbers or a matrix, got a function; nonlinear forces go into force=(t, x, v)")
+            varies = "; where the mass varies, give no mass, and force=(t, x, v) that returns accelerations; rods and joints are constraints="
+            raise TypeError(
+                f"{argument}: expected numbers or a matrix, got a function"
+                + (varies if argument == "mass" else "; nonlinear forces go into force=(t, x, v)")
+            )
         if array.dtype.kind not in "biuf":
             raise TypeError(f"{argument}: expected real numbers, got dtype {array.dtype}")
         array = entries = np.array(array, dtype=np.float64, order="C")

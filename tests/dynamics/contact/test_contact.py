@@ -409,3 +409,42 @@ def test_a_table_at_one_time_is_that_of_interp() -> None:
         assert whole(t).tolist() == [np.interp(t, times, row) for row in values]
         np.testing.assert_allclose(one(t), np.interp(t, times, values[0]) * np.array([1.0, -2.0, 0.5]), rtol=1e-13, atol=1e-15)
     assert np.isnan(whole(math.nan)).all()
+
+
+def test_two_buildings_pound_where_they_move_together() -> None:
+    """As the notes of Contact have it: body 2 stands on the positive side of body 1, against the penalty force of the two, by SciPy."""
+    masses, k, gap, stiff = np.array([1.0, 2.0]), np.array([40.0, 30.0]), 0.02, 2000.0
+    T = np.array([[1.0, 0.0], [1.0, 1.0]])
+
+    def rate(t: float, y: Any) -> Any:
+        x, v = y[:2], y[2:]
+        push = stiff * max(0.0, x[0] - x[1] - gap)
+        drive = np.array([3.0 * math.sin(5.0 * t), -3.0 * math.sin(5.0 * t)])
+        return np.concatenate([v, (drive - k * x - 0.3 * v + [-push, push]) / masses])
+
+    exact = solve_ivp(rate, (0, 2), np.zeros(4), method="DOP853", rtol=1e-10, atol=1e-12, max_step=1e-3).y[:2, -1]
+    s = mflow.solve_dynamics(
+        mass=T.T @ np.diag(masses) @ T, stiffness=T.T @ np.diag(k) @ T, damping=T.T @ (0.3 * np.eye(2)) @ T,
+        load=lambda t: T.T @ [3.0 * math.sin(5.0 * t), -3.0 * math.sin(5.0 * t)],
+        t_span=(0, 2), x0=[0.0, 0.0], dt=1e-3, contacts=mflow.Contact(1, -gap, side="below", stiffness=stiff),
+    )  # fmt: skip
+    assert [what for _, _, what in s.switches].count("closes") >= 2
+    assert s.doubts == ()
+    np.testing.assert_allclose(T @ s.x[:, -1], exact, atol=1e-4)
+
+
+def test_a_contact_on_the_wrong_side_is_told_at_the_start() -> None:
+    call: dict[str, Any] = {"stiffness": 1.0, "t_span": (0, 1), "dt": 0.01}
+    with pytest.warns(RuntimeWarning, match=r"freedom 0 is pushed in by 0.05, with a force of 5: .* below -0.05 give side='below'") as told:
+        s = mflow.solve_dynamics(**call, x0=[0.0], contacts=mflow.Contact(0, -0.05, stiffness=100.0))
+    assert len(told) == len(s.doubts) == 1
+    assert s.doubts[0] in s.message
+    guides = [mflow.Contact(0, -0.05, stiffness=100.0), mflow.Contact(0, 0.05, side="below", stiffness=100.0)]
+    for quiet in (
+        {"x0": [0.0], "contacts": guides},  # they balance
+        {"x0": [0.02], "contacts": guides[0]},  # begun there on purpose
+        {"x0": [0.0], "contacts": guides[0], "force": lambda t, x, v: [5.0 + 0.0 * x[0]]},
+        {"x0": [0.0], "contacts": guides[0], "load": [5.0]},
+        {"x0": [0.0], "contacts": mflow.Contact(0, -0.05, side="below", stiffness=100.0)},
+    ):
+        assert mflow.solve_dynamics(**call, **quiet).doubts == ()

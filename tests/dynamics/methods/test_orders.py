@@ -105,3 +105,40 @@ def test_facts_name_orders_that_parameters_give(capsys: pytest.CaptureFixture[st
         assert "2/1" in rows[name]
     assert "2" in rows["hht"]
     assert "2/1" not in rows["hht"]
+
+
+@pytest.mark.parametrize(("beta", "gamma"), [(0.5, 0.25), (0.25, 0.4)])
+def test_negative_damping_of_newmark_is_told(beta: float, gamma: float) -> None:
+    """At a damping of 10 % its steps stay within the limit, and take (1/2 - gamma)/2 omega dt from that, as the energy shows."""
+    method, call = mflow.Newmark(beta, gamma), {"damping": 0.2, "stiffness": 1.0, "t_span": (0, 40), "x0": [1.0], "dt": 0.05}
+    with pytest.warns(RuntimeWarning, match=r"solve_dynamics: Newmark\(.*has negative damping, as gamma is below 1/2") as told:
+        s = mflow.solve_dynamics(method=method, **call)
+    assert len(told) == len(s.doubts) == 1
+    taken = float(s.doubts[0].split("steps take ")[1].split(" ")[0])
+    assert ("OpenSees' Newmark 0.5 0.25, gamma first, is Newmark(beta=0.25, gamma=0.5) here" in s.doubts[0]) == (beta == 0.5)
+    energy = s.x[0] ** 2 + s.v[0] ** 2
+    zeta = -0.5 * np.polyfit(s.t, np.log(energy), 1)[0]
+    assert zeta == pytest.approx(0.1 - taken * 0.05, rel=0.01)
+    assert taken == pytest.approx((0.5 - gamma) / 2)
+    for more in ({"method": mflow.Newmark(0.25, 0.5)}, {"method": mflow.Newmark(0.3025, 0.6)}):
+        assert mflow.solve_dynamics(**call, **more).doubts == ()
+    assert mflow.solve_dynamics(**{**call, "dt": None}, method=method, rtol=1e-4).doubts == ()  # error control sees it
+
+
+def test_steppers_batches_and_spectra_tell_of_it_too() -> None:
+    method, body = mflow.Newmark(0.5, 0.25), {"stiffness": 1.0, "damping": 0.2}
+    with pytest.warns(RuntimeWarning, match="Stepper: Newmark.*negative damping"):
+        mflow.Stepper(method, x0=[1.0], **body)
+    with pytest.warns(RuntimeWarning, match="batch: Newmark.*negative damping"):
+        mflow.solve_dynamics_batch(**body, t_span=(0, 1), x0=[[1.0]], dt=0.1, batch=True, method=method)
+    with pytest.warns(RuntimeWarning, match="Newmark.*negative damping"):
+        mflow.response_spectrum((0.01, np.ones(50)), [1.0], method=method)
+
+
+@pytest.mark.parametrize("driver", [mflow.solve_dynamics, mflow.solve_dynamics_batch])
+def test_a_method_of_first_order_equations_is_told_its_driver(driver: Any) -> None:
+    call: dict[str, Any] = {"stiffness": 1.0, "x0": [[1.0]], "t_span": (0, 1), "dt": 0.1}
+    with pytest.raises(ValueError, match=r"rk4 is no method for M x'' = F.*; mflow.solve_ivp takes it, for y = \(x, v\)"):
+        driver(method="rk4", **call)
+    with pytest.raises(ValueError, match=r"adam is no method for M x'' = F: see mflow.methods\(family='second_order'\)(\n|$)"):
+        driver(method="adam", **call)

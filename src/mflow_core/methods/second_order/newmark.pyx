@@ -525,7 +525,8 @@ record(b"constant_acceleration", b"ConstantAcceleration", b"", 1, [], b"x|v|a", 
 
 made = record(b"newmark", b"Newmark", b"average_acceleration", 2,
     [real(b"beta", 0.25, 0, 1, b"share of the new acceleration in x: 1/4 average, 1/6 linear acceleration, 1/12 Fox-Goodwin, 0 explicit"),
-     real(b"gamma", 0.5, 0, 1, b"share of the new acceleration in v: 1/2 for second order; above it high frequencies are damped")],
+     real(b"gamma", 0.5, 0, 1, b"share of the new acceleration in v: 1/2 for second order; above it high frequencies are damped, below it "
+          b"motions gain energy; OpenSees gives gamma before beta")],
     b"x|v|a|j", 7, newmark_step,
     b"x+ = x + dt v + dt^2/2 ((1 - 2 beta) a + 2 beta a+), v+ = v + dt ((1 - gamma) a + gamma a+), a+ = M^-1 F(t+, x+, v+)",
     b"Newmark's family. Stable for every step where 2 beta >= gamma >= 1/2. Its estimates of the errors of x and v hold for every "
