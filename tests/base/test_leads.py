@@ -24,6 +24,7 @@ def objects() -> dict[str, Any]:
         "Average": mflow.optim.EMA(np.zeros(2)),
         "Schedule": mflow.schedules.StepLR(0.1, 2),
         "Optimizer": mflow.optim.AdamW(np.zeros(2)),
+        "GroundMotion": mflow.data.GroundMotion("r", X, X),
         "CurveFit": mflow.curve_fit(line, X, 2.0 * X + 0.01 * np.sin(30.0 * X)),
     }
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -393,26 +395,6 @@ def test_a_unit_that_is_none_of_acceleration(tmp_path: Path, unit: Any, words: s
         read_record(path, unit=unit)
 
 
-@pytest.mark.parametrize("head", ["{n} 0.01\n", "El Centro\n{n}, 0.01\n", "0.01 {n}\n", "{n}\n"])
-def test_a_first_line_of_counts_is_no_acceleration(head: str, tmp_path: Path) -> None:
-    file = tmp_path / "elc.txt"
-    a = np.arange(100.0) + 0.5
-    for width in (1, 2) if " " in head else (1,):
-        text = "\n".join(" ".join(map(str, row)) for row in a.reshape(-1, width).tolist())
-        file.write_text(head.format(n=100) + text)
-        assert read_record(file, unit="m/s2", dt=0.01).a.tolist() == a.tolist()
-    if "01" in head:
-        with pytest.raises(ValueError, match=r"dt: expected 0\.01 s, as the first line states"):
-            read_record(file, unit="m/s2", dt=0.02)
-
-
-def test_accelerations_that_look_like_a_count_are_kept(tmp_path: Path) -> None:
-    file = tmp_path / "a.txt"
-    for text in ("2\n1\n3", "1 2\n3 4\n", "99 0.01\n" + "1\n" * 100):
-        file.write_text(text)
-        assert read_record(file, unit="m/s2", dt=0.01).a.tolist() == [float(word) for word in text.split()]
-
-
 @pytest.mark.parametrize(
     "text",
     [
@@ -440,3 +422,48 @@ def test_headings_that_say_too_little(tmp_path: Path) -> None:
         read_record(file)
     file.write_text("t_s, a (g)\n0,1\n10,2\n20,1\n")
     assert read_record(file).spacing == 10.0
+
+
+@pytest.mark.parametrize("dt", [0.01, 0.005, 0.02, 0.0078125, 1.0 / 3.0, 1.0 / 60.0])
+def test_the_spacing_is_the_step_that_a_record_states(tmp_path: Path, dt: float) -> None:
+    path = tmp_path / "r.txt"
+    path.write_text("# g\n" + "0.1 -0.2 0.3\n" * 700)
+    assert read_record(path, "g", dt=dt).spacing == dt
+    path.write_text("t (s), a (g)\n" + "".join(f"{12.0 + k * dt!r}, 0.1\n" for k in range(2000)))
+    assert read_record(path).spacing == pytest.approx(dt, rel=1e-12)
+    if dt in (0.01, 0.005, 0.02):
+        assert read_record(path).spacing == dt
+
+
+def test_the_spacing_of_uneven_times_is_their_smallest_distance() -> None:
+    assert GroundMotion("r", np.array([0.0, 0.5, 0.75, 2.0]), np.ones(4)).spacing == 0.25
+    assert GroundMotion("r", np.array([0.0, 0.01, 0.02, 0.0301]), np.ones(4)).spacing == 0.01
+
+
+def test_attributes_of_other_libraries_are_answered() -> None:
+    record = GroundMotion("r", np.array([0.0, 0.5]), np.ones(2))
+    for name, ours in (("dt", "rec.spacing"), ("pga", "rec.peak"), ("npts", "rec.t.size"), ("acc", "rec.a")):
+        with pytest.raises(AttributeError, match=f"no attribute '{name}': here it is {ours}"):
+            getattr(record, name)
+    with pytest.raises(AttributeError, match=r"no attribute 'colour'$"):
+        _ = record.colour
+    assert pickle.loads(pickle.dumps(copy.copy(record))).spacing == 0.5
+
+
+@pytest.mark.parametrize("a_line", [1, 2, 8])
+@pytest.mark.parametrize("sizes", ["40 0.01", "0.01 40", "40, .0100", "40\n0.01", "0.01\n40"])
+def test_a_first_line_of_npts_and_dt_is_no_acceleration(tmp_path: Path, a_line: int, sizes: str) -> None:
+    path, values = tmp_path / "r.txt", np.round(np.sin(np.arange(40.0)), 4)
+    body = "\n".join(" ".join(f"{v}" for v in row) for row in values.reshape(-1, a_line))
+    path.write_text(f"El Centro\n{sizes}\n{body}\n")
+    np.testing.assert_array_equal(read_record(path, "g", dt=0.01).a, GRAVITY * values)
+    with pytest.raises(ValueError, match=r"dt: expected 0.01 s, as .*, line 2, states, got 0.02; give that, or"):
+        read_record(path, "g", dt=0.02)
+    path.write_text(f"40\n{body}\n")
+    np.testing.assert_array_equal(read_record(path, "g", dt=0.01).a, GRAVITY * values)
+    path.write_text(f"{body}\n")
+    np.testing.assert_array_equal(read_record(path, "g", dt=0.01).a, GRAVITY * values)
+    if a_line != 2:
+        path.write_text(f"41 0.01\n{body}\n")
+        with pytest.raises(ValueError, match=r"line 1: expected as many accelerations as it states with its step, 41, got 40"):
+            read_record(path, "g", dt=0.01)

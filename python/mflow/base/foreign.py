@@ -31,6 +31,7 @@ __all__ = [
     "other_scale",
     "refuse",
     "refuse_method",
+    "wrong_order",
 ]
 
 MINIMIZE = "mflow.minimize, whose method= names the algorithm"
@@ -109,6 +110,12 @@ FIELDS: dict[str, dict[str, str]] = {
         "state": "opt.state_dict()", "defaults": "opt.param_groups", "get_last_lr": "opt.rates",
         **dict.fromkeys(("minimize", "apply_gradients", "update"), "opt.step(gradient)"),
         "learning_rate": "opt.lr",
+    },
+    "GroundMotion": {
+        **dict.fromkeys(("dt", "delta", "time_step"), "rec.spacing, s"), "npts": "rec.t.size",
+        **dict.fromkeys(("pga", "PGA"), "rec.peak, m/s^2"), "duration": "rec.t[-1], s",
+        **dict.fromkeys(("times", "time"), "rec.t, s"), **dict.fromkeys(("acc", "accel", "acceleration", "data"), "rec.a, m/s^2"),
+        **dict.fromkeys(("units", "unit"), "always m/s^2 and s"),
     },
     "CurveFit": {
         **dict.fromkeys(("best_values", "params", "x"), "fit.popt, in the order of fit.names; dict(zip(fit.names, fit.popt))"),
@@ -336,3 +343,24 @@ def other_scale(method: str, values: Mapping[str, float]) -> str:
     """
     alpha = values.get("alpha", 0.0)
     return f"; OpenSees' {alpha:g} is alpha = {alpha - 1.0:g} here" if method == "hht" and 2.0 / 3.0 <= alpha <= 1.0 else ""
+
+
+def wrong_order(values: Mapping[str, float]) -> str:
+    """Words on Newmark's parameters where their steps add energy, gamma < 1/2, and where they seem to be exchanged; else "".
+
+    Examples
+    --------
+    >>> from mflow.base.foreign import wrong_order
+    >>> wrong_order({"beta": 0.25, "gamma": 0.5})
+    ''
+    >>> wrong_order({"beta": 0.5, "gamma": 0.25})[-75:]
+    "OpenSees' Newmark 0.5 0.25, gamma first, is Newmark(beta=0.25, gamma=0.5) here"
+    """
+    beta, gamma = values["beta"], values["gamma"]
+    if gamma >= 0.5:
+        return ""
+    theirs = f"; OpenSees' Newmark {beta:g} {gamma:g}, gamma first, is Newmark(beta={gamma:g}, gamma={beta:g}) here" if beta >= 0.5 else ""
+    return (
+        f"Newmark(beta={beta:g}, gamma={gamma:g}) has negative damping, as gamma is below 1/2: where omega dt is small its steps take "
+        f"{0.5 * (0.5 - gamma):g} omega dt from the damping ratio of a mode of omega; give gamma=0.5{theirs}"
+    )

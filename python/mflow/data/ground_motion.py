@@ -16,7 +16,7 @@ import re
 import stat
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -31,6 +31,7 @@ from mflow.data.record_units import (
     kind_of,
     other_quantity,
     plain_number,
+    spacing_of,
     stated_step,
     stated_times,
     stated_units,
@@ -47,8 +48,8 @@ LONGEST = 1 << 29  # bytes: some days of 200 samples a second
 UNITS = {name: ACCELERATIONS[name] for name in ("g", "m/s2", "cm/s2")}  # that a caller is told to give
 HEADER_LINES = 12  # of an AT2 file, in which NPTS and DT must stand
 OTHER_WORDS = ("NPTS", "UNITS", "UNIT", "IN", "ACCELERATION", "ACC")  # that may follow DT in its line, and are no unit
+LEAST_COUNT = 10  # that a number in the first line is taken for, where the step beside it is not the one that is given
 SAME_STEP = 3e-3  # a dt that differs by less from what a heading states differs by its rounding
-MANY = 50  # accelerations: as many as a first line states by chance in no record
 LONG_STEP = 2.0  # s: no record of shaking has such steps
 _PLAIN = str.maketrans({'"': "", "\u00b7": " "})  # of cells in quotes, and products of units
 KNOWN = "g, m/s2, cm/s2, mm/s2, in/s2, ft/s2, gal or mg"
@@ -109,10 +110,17 @@ class GroundMotion:
     def __neg__(self) -> GroundMotion:
         return self * -1.0
 
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            from mflow.base.foreign import no_field
+
+            raise no_field("GroundMotion", self, name)
+
     @property
     def spacing(self) -> float:
-        """The smallest distance of two times."""
-        return float(np.min(np.diff(self.t)))
+        """The distance of two times; the smallest, where they are at different ones."""
+        return spacing_of(self.t)
 
     @property
     def peak(self) -> float:
@@ -147,8 +155,8 @@ def read_record(
         A factor for all accelerations.
     dt : float
         The time between two accelerations, s, of a text of accelerations alone, below a heading of any length: all of its numbers, line by
-        line from left to right. A DT or a sampling rate in the heading must agree with it, and so must a first line that states how many
-        follow and their step.
+        line from left to right, but for a first line of their number and the step, as ``600 0.01``. A DT or a sampling rate in the
+        heading must agree with it.
     column : int
         The accelerations are those of this column, counted from 0: of a text with ``dt``, or of a table with more than two, whose column 0
         is the time.
@@ -254,9 +262,11 @@ def _values(file: Path, lines: list[str], dt: float, unit: str | None, column: i
     """The accelerations of a text without times. Raises ValueError where it has times, or its unit is not known."""
     heading: list[str] = []
     values: list[float] = []
-    width = 0  # columns of the first line of values
+    width, skipped = 0, _sizes_lines(file, lines, dt)  # columns of the first line of values; lines that state NPTS and DT
     for number, line in enumerate(lines, 1):
         words = [word for word in re.split(r"[,;\s]+", _STUCK.sub(" ", line).strip()) if word]
+        if number in skipped:
+            continue
         if not values and (not words or not all(map(_is_number, words))):
             _check_heading_line(file, number, line, words)
             heading.append(line)
@@ -269,7 +279,6 @@ def _values(file: Path, lines: list[str], dt: float, unit: str | None, column: i
     text = "\n".join(heading)
     if any(pattern.search(text) for pattern in _HEADS) or re.match(r"^\W*t(ime)?\b", heading[-1] if heading else "", re.IGNORECASE):
         raise ValueError(f"{file}: dt: expected None for a record that states its times, got dt=; omit it")
-    values = _behind_counts(values, width, dt) if column is None else values
     if len(values) < 2:
         raise ValueError(f"{file}: expected two or more accelerations, got {len(values)}")
     stated = stated_step(text)
@@ -279,18 +288,43 @@ def _values(file: Path, lines: list[str], dt: float, unit: str | None, column: i
     return ACCELERATIONS[_acceleration_unit(file, text, unit)] * np.array(values)
 
 
-def _behind_counts(values: list[float], width: int, dt: float) -> list[float]:
-    """The values without those of a first line that states how many follow, alone or beside their step. Raises ValueError where that is
-    another one than dt."""
-    first, rest = values[:width], len(values) - width
-    if width > 2 or rest not in first or (rest < MANY and width == 1):
-        return values
-    for step in first[: first.index(rest)] + first[first.index(rest) + 1 :]:
-        if not abs(dt - step) <= SAME_STEP * dt:
-            if rest < MANY:  # it may be two accelerations
-                return values
-            raise ValueError(f"dt: expected {step:g} s, as the first line states beside the number of accelerations, {rest}, got {dt:g}")
-    return values[width:]
+def _sizes_lines(file: Path, lines: list[str], dt: float) -> list[int]:
+    """The numbers of first lines that state how many values follow and perhaps their step: "600 0.01", or each in a line of its own.
+
+    Raises ValueError where one of the two is not what follows, or not dt.
+    """
+    rows = []  # number of the line, and its words
+    for number, line in enumerate(lines, 1):
+        words = [word for word in re.split(r"[,;\s]+", _STUCK.sub(" ", line).strip()) if word]
+        if words and all(map(_is_number, words)):
+            rows.append((number, words))
+            if len(words) > 2 and len(rows) == 1:
+                return []
+    for heads in (1, 2):  # lines
+        first = [float(plain_number(word)) for _, words in rows[:heads] for word in words]
+        after = [len(words) for _, words in rows[heads:]]
+        for count, step in (first, first[::-1]) if len(first) == 2 and after else ():
+            if _are_sizes(file, rows[0][0], (count, step, dt), after, len(rows[0][1])):
+                return [number for number, _ in rows[:heads]]
+    count = float(plain_number(rows[0][1][0])) if rows and len(rows[0][1]) == 1 else 0.0
+    return [rows[0][0]] if count >= LEAST_COUNT and count == sum(len(words) for _, words in rows[1:]) else []
+
+
+def _are_sizes(file: Path, line: int, stated: tuple[float, float, float], after: list[int], width: int) -> bool:
+    """Whether two numbers are the count and the step of the lines after them, of so many words each. stated : the two, and dt. width : of
+    the line of the first."""
+    count, step, dt = stated
+    fits, same = count in (sum(after), len(after)), abs(step - dt) <= SAME_STEP * dt
+    if fits and same:
+        return True
+    if not (count.is_integer() and count >= LEAST_COUNT and ((fits and 0.0 < step < 1.0) or (same and after[0] != width))):
+        return False
+    if fits:
+        raise ValueError(f"dt: expected {step:g} s, as {file}, line {line}, states, got {dt:g}; give that, or correct the line")
+    raise ValueError(
+        f"{file}, line {line}: expected as many accelerations as it states with its step, {count:g}, got {sum(after)}; check that the "
+        "file is complete, or begin the line with #"
+    )
 
 
 def _check_heading_line(file: Path, number: int, line: str, words: list[str]) -> None:

@@ -8,6 +8,10 @@ from __future__ import annotations
 
 import re
 
+import numpy as np
+
+from mflow.base.checks import Array
+
 __all__ = [
     "ACCELERATIONS",
     "GRAVITY",
@@ -18,6 +22,7 @@ __all__ = [
     "kind_of",
     "other_quantity",
     "plain_number",
+    "spacing_of",
     "stated_step",
     "stated_times",
     "stated_units",
@@ -25,6 +30,7 @@ __all__ = [
     "units_of_column",
 ]
 
+ROUND, ROUNDINGS = 12, 8.0  # digits of a round number; how many roundings of the last time a time may be off
 GRAVITY = 9.80665  # m/s^2, the standard acceleration of gravity
 ACCELERATIONS = {
     "g": GRAVITY, "m/s2": 1.0, "cm/s2": 0.01, "mm/s2": 1e-3, "in/s2": 0.0254, "ft/s2": 0.3048, "mg": 1e-3 * GRAVITY, "%g": 1e-2 * GRAVITY,
@@ -188,3 +194,22 @@ def units_of_column(name: str) -> tuple[list[str], bool]:
 def plain_number(text: str) -> str:
     """Fortran's 1.5D-3 as Python's 1.5e-3; Python's 1_000 is no number of a record."""
     return text.replace("D", "E").replace("d", "e").replace("_", "?")
+
+
+def spacing_of(t: Array) -> float:
+    """The distance of times, the smallest where they are at different ones; a round number that they have but for their rounding.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from mflow.data.record_units import spacing_of
+    >>> t = 0.01 * np.arange(2000)
+    >>> float(np.min(np.diff(t))), spacing_of(t)
+    (0.00999999999999801, 0.01)
+    """
+    steps, k = np.diff(t), np.arange(t.size)
+    mean, rounding = float(t[-1] - t[0]) / max(t.size - 1, 1), ROUNDINGS * float(np.spacing(np.max(np.abs(t))))
+    for candidate in (*(float(f"{mean:.{digits}g}") for digits in range(1, ROUND)), float(steps[0])):
+        if np.max(np.abs(t - t[0] - candidate * k)) <= rounding:
+            return candidate
+    return float(np.min(steps))
