@@ -46,7 +46,7 @@ def test_a_step_to_where_the_cost_is_nan() -> None:
         return -root, H @ x / 100.0 / root
 
     r = mflow.minimize(cost, np.full(3, 0.01), jac=True, method="sgd", lr=3000.0)
-    assert r.reason == "diverged"
+    assert r.reason == "non_finite"
     assert "lr = 3000 exceeds the stability limit" in r.message
 
 
@@ -55,3 +55,16 @@ def test_below_the_limit_no_limit_is_named() -> None:
     assert "limit" not in r.message.replace("iteration limit", "")
     bad = mflow.minimize(lambda x: (np.nan, x * np.nan) if x[0] < 0.9 else bowl(x), np.ones(3), jac=True, method="sgd", lr=0.015)
     assert bad.reason == "non_finite"
+
+
+def test_what_the_look_took_is_counted() -> None:
+    calls = 0
+
+    def cost(x):
+        nonlocal calls
+        calls += 1
+        return bowl(x)
+
+    r = mflow.minimize(cost, np.ones(3), jac=True, method="sgd", lr=100.0, check_gradient=False)
+    assert r.ncheck > 3
+    assert calls == r.nfev + r.ncheck

@@ -8,7 +8,7 @@ import numpy as np
 
 from mflow import optim
 from mflow.base.checks import check_flags, check_number
-from mflow.optim.classes import NO_SETTING
+from mflow.optim.states import NO_SETTING
 
 __all__ = ["Converted", "check_entry", "converted", "is_torchs", "refuse_complex"]
 

@@ -21,7 +21,7 @@ from mflow.base.methods import Method
 from mflow.base.pace import Pace
 from mflow.base.result import OptimizeResult
 from mflow.base.telling import counted
-from mflow.curvature.landscape import OF_DIFFERENCES, products_of
+from mflow.curvature.landscape import OF_DIFFERENCES, gradient_of, products_of
 from mflow.curvature.passed import passed_limit
 from mflow.curvature.safe_steps import STALLED, SafeSteps
 from mflow.derivatives.cost_look import FewDigitsError
@@ -329,10 +329,13 @@ class Descent(Counted):
             return ""
         x = np.ravel(self.start)
         longer = OF_DIFFERENCES if self.differences and not self.problem.compiled else 1.0
+        made = self.nfev, self.njev
         found = passed_limit(
             self.method.record, self.method.all_numbers, self._longest, x,
-            lambda z: np.ravel(self.run.evaluate(z.reshape(self.start.shape))[1]), products_of(self.doubts.fun, x), longer,
+            gradient_of(self.problem, self.start), products_of(self.doubts.fun, x), longer,
         )  # fmt: skip
+        self.before = self.before[0] + made[0] - self.nfev, self.before[1] + made[1] - self.njev  # they are in ncheck
+        self.doubts.beside += found if isinstance(found, int) else found.taken
         return "" if isinstance(found, int) else found.words(self._longest, self.method.name, "at x0")
 
     def _divergence(self, grown: bool) -> tuple[str, str]:
@@ -347,7 +350,7 @@ class Descent(Counted):
             text = f"the iterates left the finite numbers {where}: lr = {step:g} exceeds the stability limit {limit:.4g}"
             return "diverged", f"{text} of {self.method.name} for the measured curvature {radius:.4g} {between}"
         if not (grown or step > limit) and self.run.k > 0 and not self.doubts.text and (passed := self._passed()):
-            return "diverged", f"{not_finite_text(not self.evaluated, self.run.value, where)}: {passed}; x is the last point where it was"
+            return "non_finite", f"{not_finite_text(not self.evaluated, self.run.value, where)}: {passed}; x is the last point where it was"
         if grown or step > limit:
             return "diverged", f"the iterates grew beyond the finite numbers {where}" + self._advice("")
         if not np.all(np.isfinite(self.run.y)):

@@ -92,6 +92,7 @@ class Doubts:
     look: CostLook | None = None
     verdict = Verdict("unknown", 0)
     where = "x0"  # of what the verdict is
+    beside = 0  # gradients around x0, after a run whose gradients grew
     gtol = math.inf  # of this run
     callback: Any = None  # the core's, where differences are taken
     first: Array | None = None  # the gradient at x0 that is looked at, the cost there, and x0
@@ -295,7 +296,7 @@ class Doubts:
             self.verdict = RIGHT._replace(ncheck=0)
         if asked:
             self.verdict = self.verdict._replace(ncheck=self.verdict.ncheck + abs(asked))
-        out["ncheck"] = self.verdict.ncheck
+        out["ncheck"] = self.verdict.ncheck + self.beside
         if self.verdict.kind == "wrong":
             out.message = f"{self.text}; {out.message}"
             if out.reason == "converged":

@@ -121,7 +121,8 @@ def minimize(
         straight way, by two evaluations each (more where these differ; a compiled cost's is looked at in its first run, by a gradient
         more). With a line search the look at x0 comes after two iterations; a straight run through a quadratic needs none. They are counted
         as ``ncheck`` alone, as are those beside an end, along parameters that have not moved and across the way:
-        "not_a_minimum" where the cost falls. Differences are looked at around the end in any case, in ``nfev``.
+        "not_a_minimum" where the cost falls, and those around x0 of a run whose gradients grew, which look for the limit of lr that it has
+        passed. Differences are looked at around the end in any case, in ``nfev``.
     monitor, monitor_every : "curvature" and int, optional
         Measures the largest curvature of the cost (in the metric of its second moments, for a method that rescales) at the start, every
         ``monitor_every`` iterations (100) and at the end, and holds it against the largest that the method bears: ``res.curvature``, a

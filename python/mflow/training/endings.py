@@ -127,7 +127,7 @@ def not_finite(run: Trainer, problem: str, batches: int | None) -> Ending:
         return Ending("non_finite", f"{problem} {where}: look at {data} for what the loss cannot take; {kept}")
     advice = _advice(run, ": lower lr, or see mflow.lr_find")
     text = f"{problem} {where}, and {_place(run)} the loss of {data} is finite, so the steps led there{advice}; {kept}"
-    return Ending("diverged" if run.passed else "non_finite", text)
+    return Ending("non_finite", text)
 
 
 def _led_there(run: Trainer, validates: bool) -> bool:
