@@ -16,6 +16,7 @@ import pytest
 from mflow_core.arithmetic.scalars import _power
 from mflow_core.events import events as core
 
+import mflow
 from mflow.integrate.control import Event, check_events
 
 
@@ -215,9 +216,9 @@ def test_a_zero_at_a_sample_counts_once_and_exactly() -> None:
     e = make(first)
     assert run(e, lambda t: [t - 0.5], 0.0, 1.0) == 0
     np.testing.assert_array_equal(e.t_events[0], [0.5])
-    flat = make(first)  # zeros over a stretch: the last of them
+    flat = make(first)  # zeros over a stretch: the first of them
     assert run(flat, lambda t: [min(t - 0.25, 0.0) + max(t - 0.5, 0.0)], 0.0, 1.0) == 0
-    np.testing.assert_array_equal(flat.t_events[0], [0.5])
+    np.testing.assert_array_equal(flat.t_events[0], [0.25])
 
 
 def test_a_touch_is_no_event() -> None:
@@ -247,6 +248,21 @@ def test_zeros_that_last_for_a_step_are_met_where_they_begin() -> None:
     stops = make(Event(first, terminal=True))
     assert go(stops, lambda t: [max(0.0, 1.0 - t)], times) == core.STOP
     assert stops.stopped[1] == 1.0
+
+
+@pytest.mark.parametrize("method", ["tsit5", "dopri5", "dop853", "radau5", "bdf", "esdirk43"])
+@pytest.mark.parametrize(
+    ("g", "direction"),
+    [(lambda y: min(y, 0.0), 0), (lambda y: min(y, 0.0), 1), (lambda y: max(-y, 0.0), -1), (lambda y: min(y, 0.0) + max(y - 2.0, 0.0), 0)],
+    ids=["ends", "upwards", "downwards", "goes on"],
+)
+@pytest.mark.parametrize("terminal", [False, True])
+def test_zeros_that_begin_inside_a_step_are_met_where_they_begin(method: str, g: Any, direction: int, terminal: bool) -> None:
+    """y = t - 3: zeros were told at the end of the step, at t = 5.4 ... 10, or in the middle of them."""
+    event = Event(lambda t, y: g(y[0]), terminal=terminal, direction=direction)
+    r = mflow.solve_ivp(lambda t, y: [1.0], (0.0, 10.0), [-3.0], method, events=event)
+    np.testing.assert_allclose(r.t_events[0], [3.0], rtol=1e-12)
+    assert r.t[-1] == pytest.approx(3.0 if terminal else 10.0, rel=1e-12)
 
 
 def test_a_zero_at_the_end_of_the_run_counts() -> None:

@@ -115,8 +115,8 @@ def solve_ivp(
         ``event(t, y, *args)`` -> float; its changes of sign are found, all that ``event.samples`` (16) equal pieces of a step can tell
         apart, and located to 4 units in the last place of t. Its attributes are SciPy's: ``terminal`` (True, or stop at the k-th),
         ``direction``. A touch without a change of sign is no event, nor is a zero at the start; but one that becomes 0 because a component
-        comes to rest at a bound (see ``nonnegative``) is met, once while it rests there within its tolerance, and so is one that stays 0
-        for a whole step, where that step begins. Compiled ones have
+        comes to rest at a bound (see ``nonnegative``) is met, once while it rests there within its tolerance, and so is one that becomes 0
+        and stays 0 as far as a sample, where that begins. Compiled ones have
         fun's signature and put their value into ``dydt[0]``; `mflow.Event` gives them their settings.
         An event with an attribute ``action`` acts at its roots, and the run goes on: ``action(t, y, *args)`` returns the new y, or changes
         the y that it is given and returns None; or it is compiled, with fun's signature (``dydt`` holds y when it is called, and the new

@@ -6,11 +6,11 @@ else halving) until the bracket is 2 ulp of t wide, and reports its far end: the
 starts again from the state found does not find the same crossing twice. With the rounding of t = t0 + theta h that is within 4 ulp of
 t; where t0 and t1 lie on both sides of 0 it is to the rounding of theta h, and next to t0 = 0 to 2^-100 of the step.
 
-A sign s, then exact zeros, then -s is one crossing, at the last zero. s, zeros, s is a touch and no event; nor is one that no sample
-sees. But zeros that last, before a sample that is 0 or for a whole step, are a rest, which is met at its first zero, once. And where the run
-holds a component at a wall, within its tolerance, the state that events see is at the wall, and an event that becomes 0 there is met at its
-first zero, once. Zeros at the very start are no crossing. A step that ends in a zero leaves the decision to
-the next one, which then reports the crossing at its own start; `events_finish` counts it where no next step follows.
+A sign s, then an exact zero, then -s is one crossing, at the zero. s, a zero, s is a touch and no event; nor is one that no sample sees.
+But zeros that last, before a sample that is 0 or from one to the next, are a rest, which is met at its first zero, once; so is what becomes 0
+where the run holds a component at a wall, within its tolerance, as the state that events see is at the wall. Zeros at the very start are no
+crossing. A step that ends in a single zero leaves the decision to the next one, which then reports the crossing at its own start;
+`events_finish` counts it where no next step follows.
 
 Crossings of all events are put in order of t, then of their number. The first terminal event that has reached its count ends the
 scan: what lies behind it is dropped, what has the same t is kept, and every event's sign is set to that of its value there.
@@ -154,8 +154,29 @@ cdef inline double next_guess(double x1, double f1, double x2, double f2, double
     return share
 
 
+cdef int first_zero(events_t *e, const step_t *st, int j, double a, double b, double lasting, double *theta) noexcept nogil:
+    """Where the value becomes zero between a and b > a, where it is. lasting : of the way; b where it is not 0 that much before it, or 0."""
+    cdef double x, g = 0.0
+    cdef int status
+    theta[0] = b
+    if lasting > 0.0:
+        status = value_at(e, st, j, b - lasting * (b - a), &g)
+        if status != 0 or g != 0.0:
+            return status
+    while b - a > max(2.0 * spacing(time_at(st, b)) / fabs(st.h), NEXT_TO_ZERO):
+        x = a + 0.5 * (b - a)
+        if not a < x < b:
+            break
+        status = value_at(e, st, j, x, &g)
+        if status != 0:
+            return status
+        a, b = (a, x) if g == 0.0 else (x, b)
+    theta[0] = b
+    return 0
+
+
 cdef int locate(events_t *e, const step_t *st, int j, double a, double f_a, double b, double f_b, double *theta) noexcept nogil:
-    """The sign change between a and b > a: the far end of the last bracket, or an exact zero."""
+    """The sign change between a and b > a: the far end of the last bracket, or an exact zero, the first where they last."""
     cdef double x1 = b, f1 = f_b, x2 = a, f2 = f_a, x3 = a, f3 = f_a, x, f = 0.0, share = 0.5, tolerance
     cdef int tried = 0, far = sign_of(f_b), status
     while True:
@@ -174,8 +195,7 @@ cdef int locate(events_t *e, const step_t *st, int j, double a, double f_a, doub
             return status
         tried += 1
         if f == 0.0:
-            theta[0] = x
-            return 0
+            return first_zero(e, st, j, a, x, A_REST, theta)
         if (f > 0.0) == (f1 > 0.0):
             x3, f3 = x1, f1
         else:
@@ -186,28 +206,10 @@ cdef int locate(events_t *e, const step_t *st, int j, double a, double f_a, doub
     return 0
 
 
-cdef int first_zero(events_t *e, const step_t *st, int j, double a, double b, double *theta) noexcept nogil:
-    """Where the value becomes zero between a and b > a, where it is."""
-    cdef double x, g = 0.0
-    cdef int status
-    while b - a > max(2.0 * spacing(time_at(st, b)) / fabs(st.h), NEXT_TO_ZERO):
-        x = a + 0.5 * (b - a)
-        if not a < x < b:
-            break
-        status = value_at(e, st, j, x, &g)
-        if status != 0:
-            return status
-        a, b = (a, x) if g == 0.0 else (x, b)
-    theta[0] = b
-    return 0
-
-
 cdef inline int advance(events_t *e, const step_t *st, int j, walk_t *w, double theta, double g, int *count) noexcept nogil:
     """The next value of event j along a step; a crossing since the one before it goes to e.step."""
     cdef found_t *found
-    cdef double before = 0.0
     cdef int now = sign_of(g), status
-    cdef bint rests
     if now != 0:
         if w.sign == -now:
             found = &e.step[count[0]]
@@ -222,18 +224,12 @@ cdef inline int advance(events_t *e, const step_t *st, int j, walk_t *w, double 
             count[0] += 1
         w.sign = now
     elif w.sign != 0:
-        rests = e.held
-        if not rests and w.g != 0.0:
-            status = value_at(e, st, j, theta - A_REST * (theta - w.theta), &before)
-            if status != 0:
-                return status
-            rests = before == 0.0
-        if rests:
-            found = &e.step[count[0]]
-            found.which, found.turn, found.theta = j, -w.sign, w.theta
-            status = first_zero(e, st, j, w.theta, theta, &found.theta) if w.g != 0.0 else 0
-            if status != 0:
-                return status
+        found = &e.step[count[0]]
+        found.which, found.turn, found.theta = j, -w.sign, w.theta
+        status = first_zero(e, st, j, w.theta, theta, 0.0 if e.held else A_REST, &found.theta) if w.g != 0.0 else 0
+        if status != 0:
+            return status
+        if e.held or found.theta < theta:
             found.t = time_at(st, found.theta)
             count[0] += 1
             w.sign = 0
@@ -277,10 +273,6 @@ cdef int crossings(events_t *e, const step_t *st, int j, int *count) noexcept no
         w.sign = sign_of(one.g[0])
     if one.at_root:
         status = probe(e, st, j, &w, count)
-    if w.sign != 0 and one.g[0] == 0.0 and rests(one):
-        e.step[count[0]].which, e.step[count[0]].turn, e.step[count[0]].theta, e.step[count[0]].t = j, -w.sign, 0.0, st.t0
-        count[0] += 1
-        w.sign = 0
     for i in range(1, one.samples + 1):
         if status != 0:
             return status
