@@ -407,6 +407,7 @@ class Drive(OnAgenda):
             k, status = run.k, run.given(sizes, ends, self.t1, rows, paced=True)
             if run.k > k:
                 self.given.took(run.k)
+            if run.k > k or status not in (0, stepper.FULL):  # the step that failed, if one did
                 self.step = run.grid[0]
             return status
         if self.auto is not None:

@@ -135,3 +135,15 @@ def test_steps_that_do_not_fit_are_refused(dt: Any, error: type[Exception], word
 def test_tolerances_and_given_steps_are_two_ways() -> None:
     with pytest.raises(ValueError, match="give one of them"):
         mflow.solve_ivp(lambda t, y: -y, (0, 1), [1.0], dt=[0.5, 0.5], rtol=1e-6)
+
+
+@pytest.mark.parametrize("method", ["rk4", "backward_euler"])
+@pytest.mark.parametrize("looks", [{}, {"callback": lambda *state: None}, {"max_steps": 10}])
+@pytest.mark.parametrize(("least", "failed"), [(0.8, 0.2), (0.5, 0.4)])
+def test_the_step_that_fails_is_the_one_that_is_named(method: str, looks: dict[str, Any], least: float, failed: float) -> None:
+    """With a callback it was the step before."""
+    sizes = [0.1, 0.2, 0.3, 0.4]
+    for dt in (sizes, lambda k, t, y: sizes[k]):
+        r = mflow.gradient_flow(lambda y: y if y[0] > least else math.nan * y, [1.0], 1.0, method, dt=dt, **looks)
+        assert r.reason in ("non_finite", "solve_failed")
+        assert f"dt = {failed:g} " in r.message
