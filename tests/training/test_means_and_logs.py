@@ -103,3 +103,20 @@ def test_tensors_of_torch_are_handed_on_as_tensors(torch: Any) -> None:
     mixed: list[Any] = []
     run(lambda w, X, y: mixed.append((X, y)) or cost(w, X, y.numpy()), (X, torch.tensor(Y)), epochs=1)
     assert {(type(a), type(b)) for a, b in mixed} == {(np.ndarray, torch.Tensor)}
+
+
+def test_a_mean_takes_what_gives_arrays_one_by_one() -> None:
+    """As model.parameters() does, which the optimizers take; of a model the parameters are named, and no gradient."""
+    arrays = [np.zeros(2), np.ones(3)]
+    mean = mflow.optim.EMA((a for a in arrays), decay=0.5)
+    mean.update()
+    arrays[1] += 1.0
+    mean.update()
+    np.testing.assert_array_equal(mean.params[1], [1.5, 1.5, 1.5])
+
+    class Model:
+        def parameters(self) -> list[np.ndarray]:
+            return arrays
+
+    with pytest.raises(TypeError, match=r"^params: expected arrays, got Model; give its parameters, as list\(model.parameters\(\)\)$"):
+        mflow.optim.SWA(Model())

@@ -69,3 +69,21 @@ def test_only_the_entries_of_the_data_that_differ_are_named(tmp_path: Path) -> N
     call(4, checkpoint=tmp_path / "run")
     with pytest.raises(ValueError, match=r"with other data: batch_size was 4, and is 2 here$"):
         call(2, resume=tmp_path / "run")
+
+
+def test_another_rate_from_a_checkpoint_on(tmp_path: Any) -> None:
+    """The message named a way that loses the moments alone; the one that it names keeps them, as a run whose rate falls then."""
+
+    def cost(w: Any) -> tuple[float, Any]:
+        return 0.5 * float(w @ w), w.copy()
+
+    call: dict[str, Any] = {"optimizer": "adam", "jac": True, "epochs": 5}
+    path = tmp_path / "run"
+    mflow.train(cost, np.ones(2), lr=0.05, checkpoint=path, **call)
+    with pytest.raises(ValueError, match=r"set result\.optimizer\.lr, and give that optimizer to train without resume, with params None"):
+        mflow.train(cost, np.ones(2), lr=0.001, resume=path, **call)
+    opt = mflow.train(cost, np.ones(2), lr=0.05, resume=path, **call).optimizer
+    opt.lr = 0.001
+    r = mflow.train(cost, None, optimizer=opt, jac=True, epochs=5)
+    expected = mflow.train(cost, np.ones(2), lr=lambda k: 0.05 if k < 5 else 0.001, **{**call, "epochs": 10})
+    np.testing.assert_array_equal(r.last_params, expected.last_params)

@@ -227,7 +227,10 @@ def solve_dynamics_batch(
         blocks = _Blocks(starts, speeds, (mass, damping, stiffness), load, t_span, chosen, dt, force)
         return blocks.solve(velocity_free, batch_args, t_eval, threads, progress)
     if batch_args is not None:
-        raise ValueError("batch_args: it belongs to batch=True; each={'args': ...} gives each motion arguments of its own")
+        raise ValueError(
+            "batch_args: it belongs to batch=True; each={'args': ...} gives the force= of each motion arguments of its own, and "
+            "each={'load': [...]} each motion a load"
+        )
     common = {"mass": mass, "damping": damping, "stiffness": stiffness, "load": load, "t_span": t_span, "method": method, "dt": dt}
     common |= {"force": force, "velocity_free": velocity_free, **options}
     task = _Task(starts, speeds, common, own, None if t_eval is None else real_array(t_eval, "t_eval"))
