@@ -142,6 +142,13 @@ def test_the_tables_name_what_is_here() -> None:
     assert all(isinstance(mflow.get_method(name), Method) for name in foreign.METHODS)
 
 
+def test_a_name_of_first_and_second_order_leads_to_both() -> None:
+    with pytest.raises(
+        ValueError, match="'esdirk43' is made for the same problems; 'bathe' is the trapezoidal rule followed by BDF2 for M"
+    ):
+        mflow.get_method("TRBDF2")
+
+
 @pytest.mark.parametrize("name", ["wilson", "Wilson-theta", "houbolt"])
 def test_methods_of_structural_dynamics_lead_to_one(name: str) -> None:
     with pytest.raises(ValueError, match="one of structural dynamics; 'newmark' is made for the same M x'' = F"):
@@ -164,6 +171,7 @@ def test_an_optimizer_lists_all_that_it_takes() -> None:
     ("given", "words"),
     [
         ({"method": "TRBDF2"}, "one of structural dynamics; 'bathe' is the trapezoidal rule followed by BDF2"),
+        ({"method": "linear_acceleration"}, r"one of structural dynamics; it is mflow.Newmark\(beta=1/6\)"),
         ({"method": "KRAlphaExplicit"}, "'generalized_alpha' has the same damping of fast vibrations"),
         ({"method": "qqqq"}, "there are .*'newmark', 'central_difference'"),
         ({"M": [1.0]}, "M: the mass matrix is mass="),

@@ -320,3 +320,8 @@ def test_the_exit_code_says_that_steps_were_past_the_limit(dt: str, code: int, c
     seen = capsys.readouterr()
     assert json.loads(seen.out)["stable"] is (code == 0)
     assert "no formula for the energy" not in seen.err
+
+
+def test_a_damping_in_per_cent_is_warned_of() -> None:
+    with pytest.warns(RuntimeWarning, match=r"respond: damping = 5 is 500 % of the critical one; for 5 % give 0\.05"):
+        respond(load_building(), half_sine(0.3, 0.5), dt=0.01, zeta=5, time=0.1)

@@ -584,9 +584,3 @@ def test_standardize_uses_the_training_rows_only() -> None:
 def test_standardize_errors(arrays: tuple[Any, ...], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         standardize(*arrays)
-
-
-def test_an_installation_without_the_problems_of_nist_says_so(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr("mflow.data.tables.files", lambda package: tmp_path)
-    with pytest.raises(FileNotFoundError, match="Misra1a: this installation comes without NIST's data"):
-        load_nist("Misra1a")

@@ -161,6 +161,7 @@ MOTIONS = {
         "kralphaexplicit kralphaexplicittp",
         "'generalized_alpha' has the same damping of fast vibrations, and is implicit; 'central_difference' is explicit and has a limit",
     ),
+    "constant_acceleration": ("linearacceleration", "it is mflow.Newmark(beta=1/6)"),
     "hht": ("alphaos alphaosgeneralized hhtexplicit hhtgeneralizedexplicit", "'hht' is the implicit one"),
 }
 SWITCHING = ("lsoda", "lsodar", "autotsit5", "autovern7")  # an explicit method where that will do, else an implicit one
@@ -291,7 +292,10 @@ def refuse_method(name: str, plain: str, argument: str, fits: Callable[[Any], in
         raise ValueError(f"{argument}: no method {name!r}, which is another library's; 'auto' is made for the same problems: {auto}")
     for ours, theirs in METHODS.items():
         if plain in theirs.split() and has(ours):
-            raise ValueError(f"{argument}: no method {name!r}, which is another library's; {ours!r} is made for the same problems")
+            of_motions = next((f"; {words}" for _, (names, words) in MOTIONS.items() if fits is None and plain in names.split()), "")
+            raise ValueError(
+                f"{argument}: no method {name!r}, which is another library's; {ours!r} is made for the same problems{of_motions}"
+            )
     for ours, (theirs, words) in MOTIONS.items():
         if plain in theirs.split() and has(ours):
             raise ValueError(f"{argument}: no method {name!r}, which is one of structural dynamics; {words}")

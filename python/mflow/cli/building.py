@@ -22,6 +22,7 @@ from mflow.base.result import DynamicsResult, EnergyResult
 from mflow.data.ground_motion import GRAVITY, GroundMotion
 from mflow.dynamics.solve import solve_dynamics
 from mflow.stability.structural import structure_modes
+from mflow.vibration.spectrum import tell_of_percent
 
 __all__ = ["PULSE", "Building", "Response", "half_sine", "load_building", "read_building", "respond"]
 
@@ -280,6 +281,7 @@ def respond(
     A. Chopra, Dynamics of Structures, chapter 13.
     """
     zeta = check_number(zeta, "zeta", "a damping ratio of at least 0 (0.05: five per cent)", low=0.0)
+    tell_of_percent("respond", zeta)
     method = as_method(method, parameters)
     period = 2.0 * math.pi / float(building.modes()[0][0])
     dt = min(motion.spacing, period / PER_PERIOD) if dt is None else dt

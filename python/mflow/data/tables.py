@@ -263,7 +263,7 @@ def load_nist(name: str) -> NistProblem:
     ValueError
         The name is not one of the 27; the message lists the nearest ones.
     FileNotFoundError
-        The data were left out of this installation.
+        The installation is one without NIST's files, which a distributor may leave out.
 
     See Also
     --------
@@ -292,6 +292,9 @@ def load_nist(name: str) -> NistProblem:
         raise ValueError(f"name: expected a NIST problem, got {name!r}; use one of {', '.join(choices)}")
     try:
         text = _read_text("nist", f"{name}.dat")
-    except FileNotFoundError as error:
-        raise FileNotFoundError(f"{name}: this installation comes without NIST's data; the source archive of mflow has them") from error
+    except FileNotFoundError:
+        raise FileNotFoundError(
+            f"name: {name}.dat is not in this installation, whose distributor has left NIST's files out; the source archive and wheels of "
+            "momentum-flow have them, in mflow/data/datasets/nist, and https://www.itl.nist.gov/div898/strd/nls/nls_main.shtml"
+        ) from None
     return nist_problem_from_text(name, text)
