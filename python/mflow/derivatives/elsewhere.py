@@ -98,7 +98,12 @@ def with_batch_derivative(fun: Any, jac: Any, params: Any, many: bool) -> tuple[
     cost = fun
     if jac == "torch" and callable(fun):
         torch = need("torch", 'jac="torch"')
-        cost = lambda c, *batch: fun(c, *(torch.tensor(b) if isinstance(b, np.ndarray) else b for b in batch))  # noqa: E731
+
+        def of_float64(b: Any) -> Any:  # as the parameters are: torch multiplies no matrices of two types
+            tensor = torch.tensor(b) if isinstance(b, np.ndarray) else b
+            return tensor.double() if isinstance(tensor, torch.Tensor) and tensor.is_floating_point() else tensor
+
+        cost = lambda c, *batch: fun(c, *map(of_float64, batch))  # noqa: E731
     return with_jacobian(cost, jac) if many else with_gradient(cost, jac)
 
 

@@ -108,6 +108,9 @@ class Group(MutableMapping[str, Any]):
 
 def spread(params: Any, argument: str) -> tuple[list[Any], Any]:
     """(arrays, how they were arranged) of one array, or a list, tuple or dict of them."""
+    if callable(getattr(params, "parameters", None)):
+        raise TypeError(f"{argument}: expected arrays, got the model {type(params).__name__}; give list(model.parameters())")
+    params = list(params) if hasattr(params, "__next__") else params
     check_flat(params, argument)
     if isinstance(params, dict):
         return [_parameter(a, f"{argument}[{k!r}]") for k, a in params.items()], list(params)

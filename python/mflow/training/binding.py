@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from mflow_core import registry
 from mflow_core.optimize.arrangement import Arrangement, gather
+from mflow_core.optimize.arrays import shared_array
 
 from mflow import optim
 from mflow.base.methods import Method, as_method, parameters_of, refuse_unknown
@@ -157,11 +158,12 @@ def _parts(params: Any, optimizer: optim.Optimizer | None) -> tuple[list[Any], b
 
 
 def _copies(params: Any) -> Any:
-    """The parameters with float64 copies of NumPy arrays of real numbers; anything else is left for `spread` to check."""
+    """The parameters with float64 copies of arrays of real numbers, torch's tensors too; anything else is left for `spread` to check."""
     if isinstance(params, dict):
         return {key: _copies(a) if not isinstance(a, (dict, list, tuple)) else a for key, a in params.items()}
     if isinstance(params, (list, tuple)):
         return [_copies(a) if not isinstance(a, (dict, list, tuple)) else a for a in params]
+    params = shared_array(params, "params") if hasattr(params, "__dlpack__") else params
     if isinstance(params, np.ndarray) and params.dtype.kind in "fiub":
         return np.array(params, dtype=np.float64, order="C", subok=False)
     return params

@@ -101,7 +101,8 @@ def train(
         Rows in a batch of arrays; all of them are one batch where there are fewer. Default: 32.
     jac : None, True, callable, "jax", "autograd", "torch" or "cs"
         None: fun is the gradient. True: fun returns (loss, gradient). A function: ``jac(params, *batch)`` is the gradient. A name: fun is
-        the loss of one array of parameters, and its gradient comes from that library, in float64, as in `mflow.minimize`.
+        the loss of one array of parameters, and its gradient comes from that library, in float64, as in `mflow.minimize`;
+        of "torch" the numbers of a batch are float64, too.
     seed, shuffle, drop_last
         As in `mflow.minibatches`, whose batches these are.
     accumulate : int, default 1

@@ -162,7 +162,10 @@ cdef class Updater:
             if g is None:
                 held = self.bound
                 if tensors.count and held[0] is None:
-                    raise TypeError("g: expected a gradient, got None, and none is bound; call opt.step(g), or opt.bind(g) once")
+                    name = type(self).__name__
+                    fix = (f"mflow.torch.{name} takes those that backward() leaves with torch's tensors" if getattr(self, "_watched", None)
+                           else "call opt.step(g), or opt.bind(g) once")
+                    raise TypeError(f"g: expected a gradient, got None, and none is bound; {fix}")
                 if tensors.count and tensors.c[0].g == NULL:
                     tensors.take_all(held)
             elif tensors.count == 1 and type(g) is np_ndarray:
