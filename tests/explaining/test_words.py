@@ -110,3 +110,10 @@ def test_differences_of_a_rounded_function_are_named_as_what_is_not_known() -> N
     note = mflow.explain(lambda t, y: np.round(A @ y, 3), start, t_span=(0, 0.5)).note
     assert "as differences of fun give its Jacobian no more closely" in note
     assert "eigenvectors" not in note
+
+
+def test_what_grows_beyond_the_finite_numbers_has_a_report() -> None:
+    """y' = 1000 y: "jac: expected a finite Jacobian at t = 0.702875", where the solution overflows and no jac was given."""
+    report = mflow.explain(lambda t, y: 1000.0 * y, [1.0], t_span=(0, 1))
+    assert report.verdicts[0][1] == "ill-posed"
+    assert report.eigenvalues[0] == pytest.approx(1000.0, rel=1e-6)

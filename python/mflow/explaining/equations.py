@@ -49,6 +49,7 @@ EXPLICIT = "dopri5"  # what is tried
 FIXED = "rk4"  # for fixed steps; the first that is tried where the Jacobian is far from normal
 TRIED = 3  # methods in whose steps errors may be seen to grow there
 SAME = 1e-3  # of it: points of the path that differ by less are looked at once
+HUGE, OFF = 1e100, 1e6  # a path that comes to states so large is looked at up to this many times its start, and 1
 NORMAL = 100.0  # times the error of a Jacobian: eigenvalues that move by more do so as their eigenvectors nearly coincide
 FAR = 0.05  # of the largest eigenvalue: the numerical range reaches farther than the eigenvalues by this
 
@@ -257,8 +258,11 @@ def _path(equation: _Equation, looked: _Run) -> PosednessPath:
     states = np.ascontiguousarray(np.moveaxis(run.y, -1, 0).reshape(run.t.size, -1))
     field = equation.field(np.ascontiguousarray(run.y[..., 0]))
     field.sign = math.copysign(1.0, run.t[-1] - run.t[0])
+    sizes, size = np.max(np.abs(states), axis=1, initial=0.0), run.t.size
+    if not np.all(sizes < HUGE):  # it runs off, and slopes overflow
+        size = max(2, int(np.argmax(~(sizes < OFF * max(1.0, sizes[0])))))
     points = POINTS if equation.start.size <= CHEAP else FEWER
-    pick = np.unique(np.linspace(0, run.t.size - 1, min(points, run.t.size)).round().astype(int))
+    pick = np.unique(np.linspace(0, size - 1, min(points, size)).round().astype(int))
     between = HermitePath(field, run.t, states) if run.sol is None else lambda t: np.asarray(run.sol(t)).reshape(-1)
     return verdicts_along(field, between, run.t[pick], states[pick], None, halvings=HALVINGS)
 
@@ -280,6 +284,8 @@ def _is_held(equation: _Equation, run: _Run) -> bool:
     t, y = float(run.result.t[-1]), np.ascontiguousarray(run.result.y[..., -1])
     field = equation.field(y)
     field.sign = math.copysign(1.0, t - equation.span[0])
+    if not float(np.max(np.abs(y), initial=0.0)) < HUGE:
+        return False  # it runs off
     values = point_verdict(field, t, y.reshape(-1), None, 0.0).eigenvalues
     limit, fastest = limits.first_to_fail(as_method(EXPLICIT, {}), values, FEW)
     return float(np.mean(run.steps[-LATE:])) > HELD * limit and not _oscillates(fastest)
