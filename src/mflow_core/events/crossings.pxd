@@ -70,15 +70,6 @@ ctypedef struct events_t:
     ptrdiff_t bad_index
 
 
-cdef inline bint rests(const event_t *one) noexcept nogil:
-    """Whether the event is 0 at every sample of the step in hand."""
-    cdef int i
-    for i in range(one.samples + 1):
-        if one.g[i] != 0.0:
-            return False
-    return True
-
-
 cdef inline int event_numbers(const events_t *e) noexcept nogil:
     """How many numbers the state of an event is."""
     return EVENT_NUMBERS_ACTING if e.acts else EVENT_NUMBERS
