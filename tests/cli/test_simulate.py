@@ -181,7 +181,7 @@ def test_tables(tmp_path: object, text: str, unit: str | None, first: float) -> 
         ("0,0.5\n0.1,\n", "g", "line 2: expected two columns, .*, got 1"),
         ("0,0.5\n0.1,x\n", "g", "line 2: expected a finite number, got 'x'"),
         ("0,0.5\n0.1,inf\n", "g", "line 2: expected a finite number, got 'inf'"),
-        ("t,a\nmore,words\n0,0.5\n", "g", "line 2: expected a finite number, got 'more'"),
+        ("t,a\nmore,words\n0,0.5\n", "g", "line 2: expected numbers below a line of names and units"),
         ("0,0.5\n0.1,0\n0.1,1\n", "g", "expected increasing times, got 0.1 s after 0.1 s"),
     ],
 )

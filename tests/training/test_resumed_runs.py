@@ -80,7 +80,7 @@ def test_another_rate_from_a_checkpoint_on(tmp_path: Any) -> None:
     call: dict[str, Any] = {"optimizer": "adam", "jac": True, "epochs": 5}
     path = tmp_path / "run"
     mflow.train(cost, np.ones(2), lr=0.05, checkpoint=path, **call)
-    with pytest.raises(ValueError, match=r"set result\.optimizer\.lr, and give that optimizer to train without resume, with params None"):
+    with pytest.raises(ValueError, match=r"opt = result\.optimizer; opt\.lr = \.\.\.; mflow\.train\(fun, None, data, opt\)"):
         mflow.train(cost, np.ones(2), lr=0.001, resume=path, **call)
     opt = mflow.train(cost, np.ones(2), lr=0.05, resume=path, **call).optimizer
     opt.lr = 0.001

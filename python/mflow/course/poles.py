@@ -218,8 +218,10 @@ class PoleAhead:
         return difference
 
     def _ends_at_0(self, pole: float) -> bool:
-        """Whether the components that the pole acts on are led to 0, and it acts on none that is 0; or to where solutions beside it are
-        led, too, with a pole of no higher power."""
+        """Whether the components that the pole acts on are led to 0, and it acts on none that is 0.
+
+        Or to where solutions beside it are led, too, with a pole of no higher power.
+        """
         run, t, y = self.run, self.run.t, np.ravel(self.run.y)
 
         def slope(at: float, state: Array) -> Array:

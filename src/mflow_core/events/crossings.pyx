@@ -45,7 +45,7 @@ cdef enum:
 cdef double NEXT_TO_ZERO = 7.888609052210118e-31
 cdef double AT_ROOT = 1.4e-14            # of the largest value in a step: rounding
 cdef double NEAREST = 64.0               # units in the last place of t: the first look behind an action
-cdef double A_REST = 9.5367431640625e-07 # of a piece: zeros that last longer are a rest
+cdef double A_REST = 9.5367431640625e-07  # of a piece: zeros that last longer are a rest
 cdef double CROSSED = -1.0               # for the reach of an event that a jump has crossed: its value was nowhere near 0
 cdef double LIKE_SQUARE = 8.0            # the value grows by more than that where t grows by 4
 
