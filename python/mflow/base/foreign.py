@@ -357,7 +357,7 @@ def wrong_order(values: Mapping[str, float]) -> str:
     >>> from mflow.base.foreign import wrong_order
     >>> wrong_order({"beta": 0.25, "gamma": 0.5})
     ''
-    >>> wrong_order({"beta": 0.5, "gamma": 0.25})[-75:]
+    >>> wrong_order({"beta": 0.5, "gamma": 0.25})[-78:]
     "OpenSees' Newmark 0.5 0.25, gamma first, is Newmark(beta=0.25, gamma=0.5) here"
     """
     beta, gamma = values["beta"], values["gamma"]

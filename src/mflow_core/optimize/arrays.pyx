@@ -123,3 +123,11 @@ def names_rows(list gradients):
         if type(g) is SparseGradient:
             return True
     return False
+
+
+def no_gradient(optimizer):
+    """What a step raises that has no gradient, nor one that is bound. optimizer : of torch's tensors, where it watches any."""
+    fix = "call opt.step(g), or opt.bind(g) once"
+    if getattr(optimizer, "_watched", None):
+        fix = f"mflow.torch.{type(optimizer).__name__} takes those that backward() leaves with torch's tensors"
+    return TypeError(f"g: expected a gradient, got None, and none is bound; {fix}")

@@ -25,7 +25,7 @@ from mflow_core.stepping.pieces cimport update_all
 
 import numpy as np
 
-from mflow_core.optimize.arrays import MID_STEP, STEPPING, checked, names_rows
+from mflow_core.optimize.arrays import MID_STEP, STEPPING, checked, names_rows, no_gradient
 
 cnp.import_array()
 
@@ -162,10 +162,7 @@ cdef class Updater:
             if g is None:
                 held = self.bound
                 if tensors.count and held[0] is None:
-                    name = type(self).__name__
-                    fix = (f"mflow.torch.{name} takes those that backward() leaves with torch's tensors" if getattr(self, "_watched", None)
-                           else "call opt.step(g), or opt.bind(g) once")
-                    raise TypeError(f"g: expected a gradient, got None, and none is bound; {fix}")
+                    raise no_gradient(self)
                 if tensors.count and tensors.c[0].g == NULL:
                     tensors.take_all(held)
             elif tensors.count == 1 and type(g) is np_ndarray:
