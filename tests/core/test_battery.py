@@ -504,13 +504,13 @@ def test_no_allocation_per_step(step_record: Any) -> None:
     """Python's allocators: a thousand steps of a compiled problem take no more than one does."""
     compiled = decay_cfunc()
     peaks = []
-    for steps in (1, 1, 1000):
+    for steps in (1, 1, 1000, 1000, 1000):
         run = run_of(step_record, compiled, np.ones(64), 1e-3)
         tracemalloc.start()
         run.fixed(steps)
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
-    assert peaks[2] <= peaks[1]
+    assert min(peaks[2:]) <= peaks[1]  # a thread of the runner of tests may allocate meanwhile, in one of them
 
 
 HUGE = 150_000  # 1.2 MB: `no_more_memory` takes every block of this size that is left, so that one inside a step would be refused

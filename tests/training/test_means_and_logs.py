@@ -118,5 +118,5 @@ def test_a_mean_takes_what_gives_arrays_one_by_one() -> None:
         def parameters(self) -> list[np.ndarray]:
             return arrays
 
-    with pytest.raises(TypeError, match=r"^params: expected arrays, got Model; give its parameters, as list\(model.parameters\(\)\)$"):
+    with pytest.raises(TypeError, match=r"^params: expected arrays, got the model Model; give list\(model.parameters\(\)\)$"):
         mflow.optim.SWA(Model())

@@ -8,7 +8,7 @@ Steps with noise scatter about a minimum, and a mean of them lies nearer to it. 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,9 +24,7 @@ class Average:
     """What both share: a copy of the parameters that follows them. n_averaged : int, points in the mean."""
 
     def __init__(self, params: Any, start: int = 0) -> None:
-        if callable(getattr(params, "parameters", None)):
-            raise TypeError(f"params: expected arrays, got {type(params).__name__}; give its parameters, as list(model.parameters())")
-        self._arrays, self._form = spread(list(params) if isinstance(params, Iterator) else params, "params")
+        self._arrays, self._form = spread(params, "params")
         self._means: list[Array] = [np.array(a) for a in self._arrays]
         self._room: list[Array] = [np.empty_like(a) for a in self._arrays]
         self.start = check_whole(start, "start", 0)
