@@ -32,15 +32,18 @@ print(os.waitstatus_to_exitcode(status) if done else "hangs")
 """
 
 
+def printed_by(script: str, slow_part: str, folder: Path) -> str:
+    """What a Python of its own prints that runs the script, with a module slow_part to import."""
+    (folder / "slow_part.py").write_text(slow_part)
+    paths = os.pathsep.join([str(folder), os.environ.get("PYTHONPATH", "")])
+    given = {"env": {**os.environ, "PYTHONPATH": paths}, "capture_output": True, "text": True, "timeout": 60}
+    return subprocess.run([sys.executable, "-c", script], check=True, **given).stdout.strip()
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is none on this system")
 def test_a_child_that_is_forked_during_an_import(tmp_path: Path) -> None:
     """It waited for ever for a thread that it does not have."""
-    (tmp_path / "slow_part.py").write_text("import os, time\nos.slow_part_began.set()\ntime.sleep(0.5)\nslowly = 7\n")
-    paths = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
-    done = subprocess.run(
-        [sys.executable, "-c", FORKS], env={**os.environ, "PYTHONPATH": paths}, capture_output=True, text=True, timeout=60, check=False
-    )
-    assert done.stdout.strip() == "7", done.stderr
+    assert printed_by(FORKS, "import os, time\nos.slow_part_began.set()\ntime.sleep(0.5)\nslowly = 7\n", tmp_path) == "7"
 
 
 BOTH = """
