@@ -18,6 +18,7 @@ from mflow_core.optimize import updater
 
 import mflow
 from support.levels import KINDS
+from support.places import environment_for
 
 PIECE, LONG = 4096, 50_000  # of src/mflow_core/pool.pxd
 LENGTHS = (LONG - 1, LONG, 13 * PIECE - 1, 13 * PIECE, 13 * PIECE + 1)
@@ -265,6 +266,30 @@ def test_events_in_python_keep_the_pieces_in_one_thread() -> None:
     run = mflow.solve_ivp(fun, (0.0, 1.0), start, "rk4", dt=0.1, events=lambda t, y: t - 0.5, elementwise=True, threads=2)
     assert run.success
     assert seen == {threading.get_ident()}
+
+
+def test_a_look_at_a_step_leaves_the_lock_of_python_to_other_threads() -> None:
+    """A step tried on the side, for a look: a right-hand side that calls Python in another thread would wait for ever."""
+    code = """
+import ctypes, threading, time, numpy as np
+from mflow_core import pool, registry
+from mflow_core.problems import problem
+from mflow_core.stepping import stepper
+from test_shared_steps import SLOPE, as_array
+seen = set()
+@SLOPE
+def fun(t, y, dydt, n, ctx):
+    seen.add(threading.get_ident())
+    time.sleep(1e-3 if threading.get_ident() == threading.main_thread().ident else 0.05)
+    as_array(dydt, n)[:] = -as_array(y, n)
+    return 0
+pool.set_threads(2)
+run = stepper.Run(registry.find("euler"), problem.rhs_problem(fun, (60_000,), elementwise=True), np.ones(60_000), 0.0, 0.25)
+assert np.all(run.trial(0.5) == 0.5) and np.all(run.y == 1.0)
+run.fixed(1)
+assert np.all(run.y == 0.75) and len(seen) == 2
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60, env=environment_for(__file__))
 
 
 def test_a_python_function_is_not_cut() -> None:

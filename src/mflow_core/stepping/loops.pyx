@@ -558,6 +558,16 @@ cdef int some(run_t *r, int64_t count, double t_last, record_t *record, bint ada
     return run_adaptive(r, count, t_last, record) if adaptive else run_fixed(r, count, t_last, record)
 
 
+cdef int run_trial(run_t *r, double h) noexcept nogil:
+    """One step of h from where the run stands, which stays there; `next` is its end."""
+    cdef unsigned int mode = mf_fp_enter()
+    cdef int status
+    r.dense_k = -1
+    status = try_step(r, h) if run_ready(r) else MF_E_MEMORY
+    mf_fp_leave(mode)
+    return status
+
+
 cdef int run_many(run_t *r, int64_t count, double t_last, record_t *record, bint adaptive, const double *h, const double *ends,
                   int64_t *piece) noexcept nogil:
     """Steps of their own choice, of one size, or of the sizes h. piece: not NULL: in pieces that a clock measures, of which this is the size

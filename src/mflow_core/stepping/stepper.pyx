@@ -22,11 +22,11 @@ from mflow_core.solvers.solver cimport Solver
 from mflow_core.stepping.checkpoint cimport run_pack, run_unpack
 from mflow_core.stepping.descent cimport ALARM as _ALARM, CONVERGED as _CONVERGED, OVERFLOWED as _OVERFLOWED, run_descend
 from mflow_core.events.events cimport Events
-from mflow_core.stepping.loops cimport run_many
+from mflow_core.stepping.loops cimport run_many, run_trial
 from mflow_core.stepping.motion cimport motion_start
 from mflow_core.stepping.output cimport RECORD_ACT as _ACTED, RECORD_EVENT as _EVENT, RECORD_FULL as _FULL, record_t
 from mflow_core.stepping.run cimport (POLE_DUE as _POLE_DUE, RHO_DUE as _RHO_DUE, WALL_DUE as _WALL_DUE, RUN_CONTROL, RUN_DENSE, RUN_DESCEND, RUN_LEAPS, RUN_SOLVE, evaluations, note_rho, rho_held, run_choose_tests, run_enter, run_guard,
-                             run_leave, run_make, run_ready, run_release, run_restart, run_solve_with, run_tolerances, run_tolerances_of_v, try_step, LEAPS_ASKED)
+                             run_leave, run_make, run_release, run_restart, run_solve_with, run_tolerances, run_tolerances_of_v, LEAPS_ASKED)
 from mflow_core.stepping.starts cimport run_begin, run_jump
 from mflow_core.types cimport (MF_E_ARGUMENT, MF_EMBEDDED, MF_E_BUSY, MF_E_CALLBACK, MF_E_MEMORY, MF_E_NON_FINITE, MF_E_SOLVE, MF_E_STEP,
                                MF_IMPLICIT, MF_RETRY_NON_FINITE, MF_RETRY_SOLVE, MF_SECOND_ORDER)
@@ -315,15 +315,15 @@ cdef class Run:
     def trial(self, double h):
         """The state that one step of h leads to, finite or not; the run stays where it is."""
         cdef int status
-        cdef unsigned int mode
         if self.r.m.step == NULL:
             raise TypeError(f"{self.record.name} is an update, not a step")
         raise_or(run_enter(self.r))
         try:
-            mode = mf_fp_enter()
-            self.r.dense_k = -1
-            status = try_step(self.r, h) if run_ready(self.r) else MF_E_MEMORY
-            mf_fp_leave(mode)
+            if self.compiled:
+                with nogil:                  # threads that share a step may call Python
+                    status = run_trial(self.r, h)
+            else:
+                status = run_trial(self.r, h)
             raise_or(status)
         finally:
             run_leave(self.r)
