@@ -19,7 +19,7 @@ from mflow_core import registry
 
 from support.case_names import addresses, case_name
 from support.levels import KINDS, LEVELS, rows_at
-from support.workers import heed_interrupts, start_workers
+from support.workers import heed_interrupts, keep_files_in_memory, start_workers
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -34,17 +34,22 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 @pytest.hookimpl(tryfirst=True)  # before xdist reads its options
 def pytest_cmdline_main(config: pytest.Config) -> None:
     heed_interrupts()
+    keep_files_in_memory()
     start_workers(config)
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_collection() -> Iterator[None]:
-    """Tests are hundreds of thousands of objects that stay: no garbage is looked for while they are made, nor later among them."""
+    """Tests are hundreds of thousands of objects that stay: no garbage is looked for while they are made, nor later among them.
+
+    Compilers and pictures make millions of objects that stay, too: looking for garbage after each 700 of them took a sixth of all time.
+    """
     gc.disable()
     try:
         return (yield)
     finally:
         gc.freeze()
+        gc.set_threshold(50_000, 20, 20)
         gc.enable()
 
 

@@ -9,12 +9,15 @@ work, which are those of SciPy's solvers.
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 import inspect
 import itertools
 import math
+import types
 import warnings
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -86,9 +89,9 @@ DOES_NOT_APPLY: dict[tuple[str, str], str] = {
 }
 
 
-def scipys_tests() -> Any:
-    """A module of SciPy's tests of its own, or None where it ships without, or with those of before 1.15: the tables are of later ones."""
-    found = None
+@functools.cache
+def code_of_scipys_tests() -> Any:
+    """Compiled once, or None where SciPy ships without them, or with those of before 1.15: the tables are of later ones."""
     if numbers(scipy.__version__) < (1, 15):
         return None
     try:
@@ -97,11 +100,13 @@ def scipys_tests() -> Any:
         return None
     if found is None or found.origin is None:
         return None
-    spec = importlib.util.spec_from_file_location("scipys_test_ivp", found.origin)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    return compile(Path(found.origin).read_text(encoding="utf-8"), found.origin, "exec")
+
+
+def scipys_tests() -> Any:
+    """A module of SciPy's tests of its own: one is changed without the others."""
+    module = types.ModuleType("scipys_test_ivp")
+    exec(code_of_scipys_tests(), vars(module))
     return module
 
 
@@ -138,11 +143,15 @@ class Substitution:
             setattr(self.module, place, Counted)
 
 
+needs_scipys_tests = pytest.mark.skipif(
+    code_of_scipys_tests() is None, reason="this SciPy is older than 1.15, or ships without scipy/integrate/_ivp/tests"
+)
+
+
 def cases() -> list[Any]:
-    module = scipys_tests()
-    if module is None:
+    if code_of_scipys_tests() is None:
         return []
-    out = []
+    module, out = scipys_tests(), []
     names = [name for name in vars(module) if name.startswith("test_")]
     for cls in CONTROLLED:
         implicit = "implicit" in cls.record.flags
@@ -163,7 +172,7 @@ def cases() -> list[Any]:
     return out
 
 
-@pytest.mark.skipif(scipys_tests() is None, reason="this SciPy is older than 1.15, or ships without scipy/integrate/_ivp/tests")
+@needs_scipys_tests
 @pytest.mark.parametrize(("cls", "places", "name", "case"), cases())
 def test_scipys_own(cls: type[Any], places: list[str], name: str, case: dict[str, Any]) -> None:
     substitution = Substitution(cls, places)
@@ -177,7 +186,7 @@ def test_scipys_own(cls: type[Any], places: list[str], name: str, case: dict[str
 ACCURACY = ["test_events", "test_t_eval", "test_t_eval_dense_output", "test_t_eval_early_event"]  # orders from 3 on
 
 
-@pytest.mark.skipif(scipys_tests() is None, reason="this SciPy is older than 1.15, or ships without scipy/integrate/_ivp/tests")
+@needs_scipys_tests
 @pytest.mark.parametrize("name", [*STRUCTURE, *ACCURACY])
 @pytest.mark.parametrize("cls", FIXED, ids=lambda cls: cls.record.name)
 def test_scipys_own_with_fixed_steps(cls: type[Any], name: str) -> None:
@@ -189,7 +198,7 @@ def test_scipys_own_with_fixed_steps(cls: type[Any], name: str) -> None:
             for idle in ("rtol", "atol", "jac", "max_step"):
                 options.pop(idle, None)
             span = abs(t_bound - t0)
-            super().__init__(fun, t0, y0, t_bound, dt=span / 400 if 0 < span < math.inf else 0.1, **options)
+            super().__init__(fun, t0, y0, t_bound, dt=span / 150 if 0 < span < math.inf else 0.1, **options)
 
     places = ["RK23", "RK45", "DOP853", "Radau", "BDF", "LSODA"]
     substitution = Substitution(Steps, places)

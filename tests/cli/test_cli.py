@@ -21,6 +21,7 @@ from mflow.experiments import compare as job
 METHODS = [m for m in mflow.methods() if job.applicable(m)]
 LARGE = [m.name for m in METHODS if m.kind == "step" and m.is_implicit]  # all of them are A-stable
 UPDATES = [m.name for m in METHODS if m.kind == "update"]
+ONE_OF_EACH = [word for name in {m.family: m.name for m in METHODS}.values() for word in ("--method", name)]  # family
 PNG = b"\x89PNG\r\n\x1a\n"
 
 
@@ -72,7 +73,7 @@ def test_default_lists_every_applicable_method_and_draws(capsys: pytest.CaptureF
 def test_picture_is_not_blank() -> None:
     from matplotlib.image import imread
 
-    assert main(["compare", "--problem", "quadratic", "--max-iter", "20", "--out", "q.png"]) == 0
+    assert main(["compare", "--problem", "quadratic", "--max-iter", "20", "--out", "q.png", *ONE_OF_EACH]) == 0
     pixels = imread("q.png")[..., :3]
     coloured = np.ptp(pixels, axis=2) > 0.2
     assert 0.005 < np.mean(coloured) < 0.5
@@ -85,7 +86,8 @@ def test_picture_is_not_blank() -> None:
 def test_implicit_methods_at_large_steps_and_the_paths_of_two_parameters(capsys: pytest.CaptureFixture[str]) -> None:
     """A hundred times 1/L: a step of backward Euler on a quadratic divides by 1 + dt lambda."""
     pytest.importorskip("matplotlib")
-    assert main(["compare", "--problem", "rosenbrock", "--max-iter", "60", "--json", "result.json", "--out", "r.png"]) == 0
+    arguments = ["--problem", "rosenbrock", "--max-iter", "60", "--json", "result.json", "--out", "r.png"]
+    assert main(["compare", *arguments, *ONE_OF_EACH, "--method", "backward_euler"]) == 0
     assert "Picture of the paths through the plane of the two parameters: r-paths.png" in capsys.readouterr().out
     assert Path("r-paths.png").read_bytes()[:8] == PNG
     runs = by_key(json.loads(Path("result.json").read_text()))
@@ -94,7 +96,7 @@ def test_implicit_methods_at_large_steps_and_the_paths_of_two_parameters(capsys:
     assert (large["rule"], large["loss"] < 1e-2 * small["loss"]) == ("100/L", True)
     assert len(large["history"]["x"]) == len(large["history"]["loss"])
     assert large["history"]["x"][-1] == large["x"]
-    assert ("backward_euler", "large") not in by_key(run_json("--problem", "quadratic", "--lr", "0.1", "--max-iter", "2"))
+    assert ("backward_euler", "large") not in by_key(run_json("--problem", "quadratic", "--lr", "0.1", "--max-iter", "2", "--method", "backward_euler"))
 
 
 def test_json_has_settings_versions_and_histories() -> None:
@@ -140,7 +142,7 @@ def test_json_to_standard_output_is_json_alone(capsys: pytest.CaptureFixture[str
 
 def test_same_seed_same_losses_and_another_seed_others() -> None:
     def losses(seed: str) -> list[Any]:
-        result = run_json("--max-iter", "3", "--seed", seed)
+        result = run_json("--max-iter", "3", "--seed", seed, *ONE_OF_EACH)
         return [(run["method"], run["batch"], run["history"]["loss"], run["x"]) for run in result["runs"]]
 
     first = losses("3")
@@ -198,7 +200,7 @@ def test_a_picture_shows_the_best_of_each_kind_above_the_lowest_loss() -> None:
     pytest.importorskip("matplotlib")
     from mflow.plot import loss_curves
 
-    runs = list(job.compare(job.problem("penguins"), max_iter=30))
+    runs = list(job.compare(job.problem("penguins"), max_iter=8))
     some = job.chosen(runs)
     for batch in ("full", "minibatch"):
         all_of, members = ([run for run in group if run.batch == batch] for group in (runs, some))
@@ -218,9 +220,10 @@ def test_a_picture_shows_the_best_of_each_kind_above_the_lowest_loss() -> None:
 
 
 def test_friction_is_one_where_a_method_has_it() -> None:
-    result = run_json("--max-iter", "1")
     having = [m.name for m in METHODS if "friction" in m.parameters]
     assert having
+    result = run_json("--max-iter", "1", *(word for name in having for word in ("--method", name)))
+    assert {run["method"] for run in result["runs"]} == set(having)
     assert all(run["parameters"]["friction"] == 1.0 for run in result["runs"] if run["method"] in having)
 
 
@@ -258,7 +261,7 @@ def test_aliases_and_repeats_are_one_method(capsys: pytest.CaptureFixture[str]) 
 
 def test_narrow_terminal_drops_columns(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "75")
-    assert main(["compare", "--max-iter", "1", "--no-plot"]) == 0
+    assert main(["compare", "--max-iter", "1", "--no-plot", *ONE_OF_EACH, "--method", "euler"]) == 0
     out = capsys.readouterr().out
     rows = [line for line in out.splitlines() if line.split()[:1] == ["euler"]]
     assert len(rows) == 1
@@ -374,7 +377,7 @@ def test_exception_of_a_diverging_cost_ends_its_run_alone(capsys: pytest.Capture
 
 @pytest.mark.usefixtures("costs")
 def test_negative_cost_is_drawn() -> None:
-    assert main(["compare", "--objective", "costs.py:below", "--x0", "3,4", "--max-iter", "10", "--out", "below.svg"]) == 0
+    assert main(["compare", "--objective", "costs.py:below", "--x0", "3,4", "--max-iter", "10", "--out", "below.svg", *ONE_OF_EACH]) == 0
     assert "<svg" in Path("below.svg").read_text()
 
 

@@ -52,13 +52,13 @@ def test_no_run_diverges_or_ends_above_its_start(method):
     raw = mflow.objectives.Logistic(X, (X @ [1.0, 0.03, 0.0] > 0).astype(float), intercept=True)
     for name in HARD:
         f = mgh(name)
-        ended(mflow.minimize(f, f.x0, method=method, lr="auto", maxiter=60), f(f.x0))
+        ended(mflow.minimize(f, f.x0, method=method, lr="auto", maxiter=30), f(f.x0))
     for n in (2, 300):
         f, start = mflow.objectives.Rosenbrock(n), np.where(np.arange(n) % 2, 1.0, -1.2)
-        ended(mflow.minimize(f, start, method=method, lr="auto", maxiter=60), f(start))
-    ended(mflow.minimize(raw, raw.x0, method=method, lr="auto", maxiter=60), raw(raw.x0))
+        ended(mflow.minimize(f, start, method=method, lr="auto", maxiter=30), f(start))
+    ended(mflow.minimize(raw, raw.x0, method=method, lr="auto", maxiter=30), raw(raw.x0))
     for f, start in ((cosh, [3.0, 2.0]), (corner, [3.0, -2.0])):
-        ended(mflow.minimize(f, start, method=method, jac=True, lr="auto", maxiter=60), f(np.array(start))[0])
+        ended(mflow.minimize(f, start, method=method, jac=True, lr="auto", maxiter=30), f(np.array(start))[0])
 
 
 def evaluations(method, d, x0, **settings):

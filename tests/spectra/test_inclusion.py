@@ -146,6 +146,7 @@ def test_what_cannot_be_had_is_an_interval(monkeypatch: Any) -> None:
 
 def test_who_gave_a_matrix_is_not_told_to_give_one(monkeypatch: Any) -> None:
     monkeypatch.setattr(eigenvalues, "ITERATIONS", 60)
+    monkeypatch.setattr(eigenvalues, "DENSE", 400)
     n = eigenvalues.DENSE + 1
     u = np.random.default_rng(9).normal(size=n)
     turn = np.eye(n) - 2.0 * np.outer(u, u) / (u @ u)

@@ -93,7 +93,7 @@ def test_second_order_methods(second_method: Any, kind: str) -> None:
     method = mflow.get_method(second_method.name, **extra)
     dt = mflow.max_stable_dt(method, stiffness=K, damping=C)
 
-    def observed(h: float, steps: int = 1000) -> float:
+    def observed(h: float, steps: int = 400) -> float:
         n = K.shape[0]
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", RuntimeWarning)
@@ -111,7 +111,7 @@ def test_second_order_methods(second_method: Any, kind: str) -> None:
     assert dt > 0.0
     assert observed((1 - OFF) * dt) < 0.0
     slow = method.order == 1 and observed((1 + OFF) * dt) < 0.0  # first-order methods leave the unit circle at a small angle: it takes time
-    assert observed((1 + OFF) * dt, 60_000 if slow else 1000) > 0.0
+    assert observed((1 + OFF) * dt, 60_000 if slow else 400) > 0.0
 
 
 def test_optimizers(update_method: Any) -> None:
@@ -140,9 +140,9 @@ def test_optimizers(update_method: Any) -> None:
 @pytest.mark.parametrize("name", ["euler", "rk4", "dop853"])
 def test_products_alone(name: str, symmetric: bool, monkeypatch: Any) -> None:
     """Beyond the size up to which all eigenvalues are computed, and from J v, within 1 % of what all eigenvalues say."""
-    monkeypatch.setattr(eigenvalues, "DENSE", 60)
+    monkeypatch.setattr(eigenvalues, "DENSE", 50)
     rng = np.random.default_rng(5)
-    n = 150
+    n = 100
     A = sparse.random(n, n, density=4 / n, random_state=rng, data_rvs=rng.standard_normal).tocsr()
     A = (A + A.T if symmetric else A) - 8.0 * sparse.eye(n).tocsr()
     values = _all_values(symmetric, A)

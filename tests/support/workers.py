@@ -44,6 +44,19 @@ def start_workers(config: pytest.Config) -> None:
             os.environ.setdefault(name, "1")
 
 
+ROOM = 2 << 30  # bytes that a file system in memory must have left: a run leaves some 150 MB there
+
+
+def keep_files_in_memory(place: str = "/dev/shm") -> None:
+    """Lets pytest put the tests' own folders there, where nothing forbids it: a disk takes a while for each file that takes another's place."""
+    try:
+        free = os.statvfs(place)
+    except (AttributeError, OSError):
+        return
+    if os.access(place, os.W_OK) and not free.f_flag & os.ST_NOEXEC and free.f_bavail * free.f_frsize > ROOM:
+        os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", place)
+
+
 def heed_interrupts() -> None:
     """Takes SIGINT again where it is ignored, as it is for what a shell starts in the background: tests of Ctrl-C would wait for ever."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

@@ -277,9 +277,11 @@ class SparseFactors:
         """Whether I - s J is seen to be regular for every s between 0 and gh: see `mflow_core.solvers.spectrum.definite`."""
         matrix = (-self._matrix if math.isinf(gh) else self._one - gh * self._matrix).tocsc()
         diagonal = matrix.diagonal()
-        rows, columns = (np.asarray(abs(matrix - self._sparse.diags(diagonal)).sum(axis=axis)).ravel() for axis in (1, 0))
+        column = np.repeat(np.arange(self._n), np.diff(matrix.indptr))  # of each entry
+        beside = np.where(matrix.indices == column, 0.0, np.abs(matrix.data))
+        rows, columns = (np.bincount(index, beside, self._n) for index in (matrix.indices, column))
         self.size = float(np.max(rows + np.abs(diagonal - 1.0), initial=0.0))
-        if np.all(diagonal > rows) or np.all(diagonal > columns):
+        if math.isfinite(self.size) and (np.all(diagonal > rows) or np.all(diagonal > columns)):
             return True
         if self._n <= SMALL:
             values = np.linalg.eigvals(matrix.toarray())

@@ -91,9 +91,11 @@ class SupportMotions:
                     f"{name}: expected a function of t that returns the place of {count} degrees of freedom, or (place, velocity, "
                     f"acceleration), got {shown(value)} at t = {t:g}"
                 )
-            if not np.all(np.isfinite(numbers)):
+            out = np.empty(count)
+            out[:] = numbers.ravel()
+            if not np.isfinite(out).all():
                 raise ValueError(f"{name}: expected finite numbers, got {shown(value)} at t = {t:g}")
-            return np.array(np.broadcast_to(numbers.ravel(), (count,)), dtype=np.float64)
+            return out
 
         def at(t: float) -> Array:
             value = motion(t)

@@ -514,7 +514,7 @@ def odd_or_killed(t: float, y: Array, kinds: float) -> Array:
 
 def by_dask(test: Any) -> Any:
     distributed = pytest.importorskip("distributed")
-    with distributed.LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None) as cluster, \
+    with distributed.LocalCluster(n_workers=1, threads_per_worker=1, processes=True, dashboard_address=None) as cluster, \
             distributed.Client(cluster) as client:  # fmt: skip
         return test(client.get_executor())
 

@@ -119,7 +119,8 @@ def weights(tree: Tree, A: Matrix, B: Matrix | None = None) -> list[Fraction]:
     for branch in tree:
         inner = weights(branch, A, B)
         lines = A if B is None or len(tree) > 1 else B
-        out = [value * sum((a * w for a, w in zip(line, inner, strict=True)), Fraction(0)) for value, line in zip(out, lines, strict=True)]
+        sums = [sum((a * w for a, w in zip(line, inner, strict=True) if a and w), Fraction(0)) for line in lines]
+        out = [value * total if total else total for value, total in zip(out, sums, strict=True)]
     return out
 
 
