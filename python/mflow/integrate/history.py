@@ -10,7 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-from mflow_core.arithmetic.starts import largest
+from mflow_core.arithmetic.starts import grown_from_below, largest
 from mflow_core.events import events as core_events
 from mflow_core.problems.problem import Problem
 from mflow_core.stepping import stepper
@@ -211,6 +211,11 @@ class History:
         D = joined([d for _, _, d in parts if d is not None]) if self.dense else None
         return joined([t for t, _, _ in parts]), joined([y for _, y, _ in parts]), D
 
+    def states(self) -> tuple[Array, Array]:
+        """t (m,) and the states (m, n) that are kept so far."""
+        t, y, _ = self._joined()
+        return t, np.ascontiguousarray(y[:, : self.start.size])
+
     def arrays(self) -> tuple[Array, Array, DenseOutput | None]:
         """t (m,), y (*shape, m), and the continuous solution where it was kept."""
         t, y, D = self._joined()
@@ -378,6 +383,8 @@ def begin(
                 status = run.adaptive(left, t1, rows, paced=True) if tolerances else run.fixed(left, t1, rows, paced=True)
         k = run.k
         if began != 0 or status != 0 or run.t != t1 or (past is not None and not past.is_quiet) or endings.few_digits(run, tolerances):
+            return drive(), run
+        if tolerances and grown_from_below(y[: k + 1], tolerances[1]):
             return drive(), run
         if run.rejected[0] >= MANY_REJECTED or (past is not None and k > 1 and largest(run.y) > GROWTH):
             return drive(), run
