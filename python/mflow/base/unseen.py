@@ -1,4 +1,4 @@
-"""What error control does not see: a component within atol of 0 may be wrong by as much as it is, and what it grows to is wrong by that factor.
+"""What error control does not see: a component within atol of 0 may be wrong by as much as it is, and what it grows to is so, too.
 
 Epidemics begin so, from a share of 1e-8 where atol is 1e-6, and populations that go through a valley: the solution is smooth, every step is
 good, and the peak comes days too early. Two looks at f tell whether a component grows by its own rate, or is led by others.

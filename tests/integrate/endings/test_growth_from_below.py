@@ -1,4 +1,4 @@
-"""What grows from below atol: error control sees nothing of it there, and what it grows to comes too early or too late. Oracle: closed forms."""
+"""What grows from below atol: error control sees nothing of it there, and it grows too early or too late. Oracle: closed forms."""
 
 from __future__ import annotations
 
