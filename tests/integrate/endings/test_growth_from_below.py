@@ -78,6 +78,19 @@ def test_a_resumed_run_says_the_same(tmp_path: Path) -> None:
     assert rest.doubts == whole.doubts
 
 
+def test_a_function_that_raises_where_the_run_does_not_go_says_nothing() -> None:
+    def strict(t: float, y: Array) -> Array:
+        if y[0] < 1e-8:
+            raise RuntimeError("fewer than one animal")
+        return y * (1.0 - y)
+
+    r = mflow.solve_ivp(strict, (0, 20), [5e-7], "dopri5", atol=1e-6, max_step=0.5)
+    assert r.success
+    assert r.doubts == ()
+    with pytest.warns(RuntimeWarning, match="give atol = 1e-20"):
+        mflow.solve_ivp(grows, (0, 40), [1e-8], "dopri5", rtol=0.0, atol=1e-6)
+
+
 def test_the_rows_in_which_a_component_has_grown() -> None:
     rows = np.array([[1.0, 0.0, -1e-8], [1e-7, 1e-9, -1e-7], [1e-8, 1e-7, -1e-5], [2.0, 1.0, -1.0]])
     assert grown_from_below(rows, np.array([1e-6])) == [(0, 2, 1e-8), (2, 1, 1e-8)]
