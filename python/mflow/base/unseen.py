@@ -18,7 +18,7 @@ __all__ = ["unseen_words"]
 
 SMALL, OWN = 1e-3, 0.05  # of the component; of its slope: what is left of that where so little is left of the component
 MOST = 16  # components that f is asked for
-LEAST, TINY = 1e-12, 1e-300  # rtol and atol that are named
+TINY = 1e-300  # the least atol that is named
 
 
 def unseen_words(slope: Callable[[float, Array], Array], t: Array, rows: Array, shape: tuple[int, ...], rtol: Array, atol: Array) -> str:
@@ -30,7 +30,7 @@ def unseen_words(slope: Callable[[float, Array], Array], t: Array, rows: Array, 
         rate, less = (_slope(slope, float(t[k]), rows[k], shape, j, part) / rows[k, j] for part in (1.0, SMALL))
         if np.copysign(1.0, t[-1] - t[0]) * rate > 0.0 and abs(less) <= OWN * abs(rate):
             bound = float(np.broadcast_to(atol.ravel(), rows.shape[1:])[j])
-            fit = 10.0 ** np.floor(np.log10(max(smallest * max(float(np.min(rtol)), LEAST), TINY)))
+            fit = 10.0 ** np.floor(np.log10(max(smallest * float(np.min(rtol)), TINY)))
             return (
                 f"component {j} was {smallest:.3g}, within atol = {bound:g} of 0, and has grown from there since, near t = {t[k]:.6g} at a "
                 f"rate of its own of {abs(rate):.3g}: errors of atol are allowed there, and grow with it; give atol = {fit:.0e}"
