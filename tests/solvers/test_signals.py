@@ -200,6 +200,7 @@ def _line(x: Any) -> Any:
 
 
 TABLE = np.linspace(0.0, 10.0, 1001), np.sin(np.linspace(0.0, 10.0, 1001))
+CHAIN = 2.0 * np.eye(401) - np.eye(401, k=1) - np.eye(401, k=-1)  # one more than have all of their eigenvalues computed
 ASIDE: dict[str, Any] = {  # what is called in another thread, and by what
     "covariance": ("numpy.linalg.svd", lambda: mflow.least_squares(_line, np.zeros(4)).covariance().tobytes()),
     "product": ("numpy.matmul", lambda: mflow.least_squares(_line, np.zeros(4)).covariance().tobytes()),
@@ -208,6 +209,7 @@ ASIDE: dict[str, Any] = {  # what is called in another thread, and by what
         "numpy.linalg.eigvalsh",
         lambda: mflow.minimize(lambda x: x @ x, [1.0, 2.0], jac=lambda x: 2 * x, method="backward_euler", dt=np.inf).message,
     ),
+    "mass": ("numpy.linalg.inv", lambda: mflow.max_stable_dt("velocity_verlet", mass=CHAIN + np.eye(401), stiffness=CHAIN)),
     "table": (
         "mflow.structures.load_tables.left_out",
         lambda: mflow.solve_dynamics(mass=1.0, stiffness=1.0, x0=[0.0], t_span=(0, 10), load=TABLE, dt=0.01).nfev,

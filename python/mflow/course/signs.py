@@ -33,7 +33,7 @@ from numpy.typing import NDArray
 from mflow.base.checks import Array, check_number, check_whole, shown
 from mflow.course.jumps import TO_ANY, is_jump, is_line, is_singular, root_of
 
-__all__ = ["Walls", "let_go", "look_for_walls", "shrunk", "steps_between_looks"]
+__all__ = ["Walls", "components_at_walls", "let_go", "look_for_walls", "shrunk", "steps_between_looks"]
 
 NEXT_TO = 64.0  # of what it falls by in the shortest step that was tried
 ASKED = 256  # evaluations in search of components
@@ -204,10 +204,14 @@ class Walls:
         """Goes on behind the walls that a checkpoint tells of; why it cannot."""
         y, t = np.ravel(self.run.y), float(self.run.t)
         try:
+            self.failed = check_whole(saved.get("failed", 0), "walls: failed", 0, int(self.run.rejected[0]))
+            self.left_at = check_number(saved["left"], "walls: left") if "left" in saved else np.nan
+            if "kept" not in saved:
+                return ""
             found = [_wall_of(one, y.size) for one in saved["kept"]]
             since = {_wall_of(one, y.size): check_number(at, "walls") for one, at in saved["since"]}
             slid = {_wall_of(one, y.size): check_whole(times, "walls", 1) for one, times in saved["slid"]}
-        except (TypeError, ValueError, KeyError) as error:
+        except (TypeError, ValueError, KeyError, AttributeError) as error:
             return f"walls: expected those of a run, got {shown(saved)} ({error})"
         sizes = np.broadcast_to(self.atol.ravel() + self.rtol.ravel() * np.abs(y), y.shape)
         kept = all(
@@ -238,10 +242,13 @@ class Walls:
 
     @property
     def met(self) -> dict[str, Any] | None:
-        """What a file has of them: those that are kept now, which may be none, and slides; None where no wall was met yet."""
-        if self.inside is None:
-            return None
-        return {"kept": self.found, "since": list(self.slides.items()), "slid": list(self.slid.items())}
+        """What a file has of them: those that are kept now, which may be none, and slides, if one was met, and what decides when the next
+        look is due; None for nothing."""
+        met: dict[str, Any] = {"failed": self.failed} if self.failed else {}
+        met |= {} if np.isnan(self.left_at) else {"left": float(self.left_at)}
+        if self.inside is not None:
+            met |= {"kept": self.found, "since": list(self.slides.items()), "slid": list(self.slid.items())}
+        return met or None
 
     @property
     def may_lose(self) -> bool:
@@ -545,6 +552,11 @@ def _wall_of(saved: Any, n: int) -> Wall:
     j, bound, side, rests, ends = saved
     j, side = check_whole(j, "walls", 0, n - 1), check_whole(side, "walls", -1, 1)
     return Wall(j, check_number(bound, "walls"), side, rests is True, ends is True)
+
+
+def components_at_walls(saved: Any) -> list[int]:
+    """Those that a file tells of: where a look has put one at its wall, the row of the step shows where it had arrived."""
+    return [] if not isinstance(saved, dict) else [w[0] for w in (*saved.get("kept", ()), *(one for one, _ in saved.get("slid", ())))]
 
 
 def next_to(bound: float) -> tuple[float, float]:

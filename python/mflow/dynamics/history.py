@@ -87,9 +87,9 @@ class MotionHistory(History):
         """All rows as bytes, and their energies."""
         return {**super().pack(), "e": np.concatenate([*self.energies, self.e[: self.rows.count]]).tobytes()}
 
-    def unpack(self, blocks: dict[str, bytes], done: Any) -> None:
+    def unpack(self, blocks: dict[str, bytes], done: Any, moved: list[int] | None = None) -> None:
         """The rows that `pack` wrote. Raises TypeError or ValueError where they do not fit."""
-        super().unpack(blocks, done)
+        super().unpack(blocks, done, moved)
         self.waits = False
         e = numbers_of(blocks, "e", (len(blocks["t"]) // 8, 6), finite=False)
         if self.times is None:

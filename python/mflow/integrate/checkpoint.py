@@ -15,6 +15,7 @@ from mflow_core.stepping import stepper
 from mflow.base.checks import check_path, check_whole
 from mflow.base.telling import counted
 from mflow.course.agenda import grid_misfit
+from mflow.course.signs import components_at_walls
 from mflow.integrate.control import MANY, Settings, whole_or
 from mflow.integrate.curvature import looks_misfit
 from mflow.integrate.history import History
@@ -128,7 +129,8 @@ class Checkpoints:
             if self.states is not None:
                 self.states.unpack(blocks["states"])
             self.run.unpack(blocks["run"])
-            self.history.unpack({k.removeprefix("rows "): v for k, v in blocks.items() if k.startswith("rows ")}, facts["done"])
+            rows = {k.removeprefix("rows "): v for k, v in blocks.items() if k.startswith("rows ")}
+            self.history.unpack(rows, facts["done"], components_at_walls(facts.get("walls")))
             self._check_step()
             if self.events is not None:
                 self._restore_events(self.events, blocks)
@@ -145,7 +147,7 @@ class Checkpoints:
             if looked < least or ("looked" not in facts and looks != spectrum.Looks()):
                 raise ValueError(f"looked: expected at least {least} evaluations beside the run, got {facts.get('looked')!r}")
             return StepState(dt, looks, nfev, lost, looked, facts.get("past"), facts.get("walls"), facts.get("pole"))
-        except (KeyError, TypeError, ValueError, OverflowError) as error:
+        except (LookupError, TypeError, ValueError, OverflowError) as error:
             raise ValueError(f"resume: {path} does not fit this call, or is damaged ({misfit_of(error)})") from error
 
     def _check_step(self) -> None:

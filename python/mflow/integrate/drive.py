@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from mflow_core.arithmetic.starts import largest
+from mflow_core.arithmetic.starts import grown_from_below, largest
 from mflow_core.events import events as core_events
 from mflow_core.problems.inside import Inside
 from mflow_core.problems.problem import Problem
@@ -118,6 +118,7 @@ class Drive(OnAgenda):
     max_steps = MANY
     looked = 0  # evaluations for the words of warnings, which are none of the run's: what asks for them depends on how it was cut
     unmeasured = warned = growth = ""  # why the Jacobian cannot be measured; the warning of a step that is too long; of growth by it
+    unseen = ""  # of growth from within atol of 0
     tolerances: tuple[Array, ...] = ()
 
     def __init__(
@@ -477,7 +478,9 @@ class Drive(OnAgenda):
         lost = "" if self.walls is None or not self.walls.may_lose else self.walls.lost(self._aside)
         if self.past is not None:
             self.warned = self.past.finish(self.name, stays_finite=status not in CANNOT)
-        for text in (endings.few_digits(self.run, self.tolerances), self.auto and self.auto.doubt, lost):
+        if self.walled and status != STEADY and not self.doubts:
+            self._look_for_unseen()
+        for text in (endings.few_digits(self.run, self.tolerances), self.auto and self.auto.doubt, lost, self.unseen):
             if text:
                 tell(f"{self.name}: {text}")
         if status == 0:
@@ -528,12 +531,24 @@ class Drive(OnAgenda):
             tell(f"{self.name}: {self.growth}")
         return ""
 
+    def _look_for_unseen(self) -> None:
+        """Whether a component has grown from where error control does not see it."""
+        t, rows = self.history.states()
+        rtol, atol = self.tolerances
+        if grown_from_below(rows, atol):
+            from mflow.base.unseen import unseen_words
+
+            self.unseen = self._aside(unseen_words, self.run.slope, t, rows, self.start.shape, rtol, atol)
+
     @property
     def doubts(self) -> tuple[str, ...]:
         """What speaks against a run that goes on or has finished, in words."""
-        if self.past is None and self.doubt is None and self.auto is None and self.walls is None and not self.growth:
+        if self.past is None and self.doubt is None and self.auto is None and self.walls is None and not (self.growth or self.unseen):
             return ()
-        looked = self.doubt and self.doubt.text, self.past and self.past.text, self.auto and self.auto.doubt, self.walls and self.walls.text
+        looked = (
+            self.doubt and self.doubt.text, self.past and self.past.text, self.auto and self.auto.doubt, self.walls and self.walls.text,
+            self.unseen,
+        )  # fmt: skip
         said = [text for text in looked if text and text not in self.growth]
         return (self.growth, *said) if self.growth else tuple(said)
 

@@ -10,7 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-from mflow_core.arithmetic.starts import largest
+from mflow_core.arithmetic.starts import grown_from_below, largest
 from mflow_core.events import events as core_events
 from mflow_core.problems.problem import Problem
 from mflow_core.stepping import stepper
@@ -211,6 +211,11 @@ class History:
         D = joined([d for _, _, d in parts if d is not None]) if self.dense else None
         return joined([t for t, _, _ in parts]), joined([y for _, y, _ in parts]), D
 
+    def states(self) -> tuple[Array, Array]:
+        """t (m,) and the states (m, n) that are kept so far."""
+        t, y, _ = self._joined()
+        return t, np.ascontiguousarray(y[:, : self.start.size])
+
     def arrays(self) -> tuple[Array, Array, DenseOutput | None]:
         """t (m,), y (*shape, m), and the continuous solution where it was kept."""
         t, y, D = self._joined()
@@ -239,8 +244,9 @@ class History:
         out = {"t": t.tobytes(), "y": y.tobytes()}
         return out if D is None else {**out, "D": D.tobytes()}
 
-    def unpack(self, blocks: dict[str, bytes], done: Any) -> None:
+    def unpack(self, blocks: dict[str, bytes], done: Any, moved: list[int] | None = None) -> None:
         """The rows that `pack` wrote, and how many of the times asked for are behind: where the run has been, as many as it has left there.
+        moved : components that may have been put elsewhere at the end of the last step, as at a wall.
 
         Raises TypeError or ValueError where they do not fit.
         """
@@ -252,7 +258,7 @@ class History:
         t = numbers_of(blocks, "t", (rows,))
         y = numbers_of(blocks, "y", (rows, self.width))
         D = numbers_of(blocks, "D", (rows, self.run.degree, self.start.size)) if self.dense else None
-        self._check_rows(t, y)
+        self._check_rows(t, y, moved or [])
         if self.times is None:
             self.chunks = [(t, y, D)] if len(t) else []
             self.rows.count = 0
@@ -276,7 +282,7 @@ class History:
         sign = 1.0 if self.t_end >= self.t0 else -1.0
         return int(np.searchsorted(sign * times, sign * t, side="right"))
 
-    def _check_rows(self, t: Array, y: Array) -> None:
+    def _check_rows(self, t: Array, y: Array, moved: list[int]) -> None:
         """Raises ValueError where times and states are not those of a run that stands where this one does."""
         if self.times is not None:
             if not np.array_equal(t, self.times[: len(t)]):
@@ -286,8 +292,12 @@ class History:
         if len(t) and (t[0] != self.t0 or np.any(np.diff(sign * t) < 0.0) or sign * t[-1] > sign * self.run.t):
             raise ValueError(f"t: expected times in order from {self.t0:g} to {self.run.t:g}, got others")
         last = self.every and (self.at_end or self.run.k % self.every == 0)
-        if last and (t[-1] != self.run.t or not np.array_equal(y[-1, : self.start.size], self.run.y.ravel())):
+        if last and (t[-1] != self.run.t or not self._stands_at(y[-1, : self.start.size], moved)):
             raise ValueError("y: expected the state of the run in the last row, got another")
+
+    def _stands_at(self, row: Array, moved: list[int]) -> bool:
+        """Whether a row is the state of the run, but for components that have been put elsewhere."""
+        return bool(np.all((row == self.run.y.ravel()) | np.isin(np.arange(row.size), moved)))
 
 
 def reached(t_end: float, steps: int, name: str) -> str:
@@ -373,6 +383,8 @@ def begin(
                 status = run.adaptive(left, t1, rows, paced=True) if tolerances else run.fixed(left, t1, rows, paced=True)
         k = run.k
         if began != 0 or status != 0 or run.t != t1 or (past is not None and not past.is_quiet) or endings.few_digits(run, tolerances):
+            return drive(), run
+        if tolerances and grown_from_below(y[: k + 1], tolerances[1]):
             return drive(), run
         if run.rejected[0] >= MANY_REJECTED or (past is not None and k > 1 and largest(run.y) > GROWTH):
             return drive(), run

@@ -56,9 +56,7 @@ class EachStep(Given):
 class Kept:
     """What a stepper does to be saved, loaded, pickled and copied; and what it was made with."""
 
-    args, inplace, rtol, atol, direction = Given(), Given(), Given(), Given(), Given()
-    first_step, max_step, min_step, jac, solver = Given(), Given(), Given(), Given(), Given()
-    doses, dt, lr = Given(), EachStep(), EachStep()
+    dt, lr = EachStep(), EachStep()
 
     method: Method = property(attrgetter("_method"), _refuse_method, doc="The method that steps; another one needs another stepper.")  # type: ignore[assignment]
     _method: Method
@@ -75,6 +73,16 @@ class Kept:
     _past: Any
     _rebuilt: tuple[int, ...] = (0, 0, 0)  # by a stepper that this one was loaded or copied from
     _start_name: ClassVar[str]
+
+    def __init_subclass__(cls, **more: Any) -> None:
+        """Each argument that mflow's own steppers are made with is an attribute that cannot be set."""
+        super().__init_subclass__(**more)
+        code = cls.__init__.__code__
+        for name in code.co_varnames[1 : code.co_argcount + code.co_kwonlyargcount] if cls.__module__.startswith("mflow.") else ():
+            if not hasattr(cls, name):
+                given = Given()
+                given.__set_name__(cls, name)
+                setattr(cls, name, given)
 
     @staticmethod
     def _check_tolerances(rtol: Any, atol: Any, shape: tuple[int, ...]) -> None:

@@ -259,10 +259,10 @@ def _shifted_solver(A: Any, shift: float) -> Product | None:
     n = A.shape[0]
     if not hasattr(A, "tocsc"):
         try:
-            lower = np.linalg.cholesky(shift * np.eye(n) - A)
+            lower = interruptible(float(n) ** 3 / 3.0, np.linalg.cholesky, shift * np.eye(n) - A)
         except np.linalg.LinAlgError:
             return None
-        inverse = np.linalg.inv(lower)
+        inverse = interruptible(2.0 * float(n) ** 3, np.linalg.inv, lower)
         return lambda v: np.asarray(inverse.T @ (inverse @ v))
     sparse = scipy_sparse()
     try:

@@ -224,7 +224,7 @@ def _mass_solver(M: Any) -> Callable[[Array], Array]:
     if hasattr(M, "tocsc"):
         factors = need("scipy.sparse.linalg", "a sparse mass").splu(M.tocsc())
         return lambda b: np.asarray(factors.solve(b))
-    inverse = np.linalg.inv(M)
+    inverse = interruptible(2.0 * float(len(M)) ** 3, np.linalg.inv, M)
     return lambda b: inverse @ b
 
 

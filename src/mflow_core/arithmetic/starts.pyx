@@ -1,5 +1,7 @@
-"""States in one look: a copy of the numbers of a start, if they are what most calls give; the largest of them."""
+"""States in one look: a copy of the numbers of a start, if they are what most calls give; the largest of them; which have grown from within
+a tolerance of 0."""
 from cpython.float cimport PyFloat_AS_DOUBLE
+from libc.math cimport fabs
 from libc.string cimport memcpy
 
 cimport numpy as cnp
@@ -62,6 +64,40 @@ def largest(cnp.ndarray array not None):
     if cnp.PyArray_TYPE(array) != cnp.NPY_DOUBLE or not cnp.PyArray_ISCARRAY_RO(array):
         raise TypeError(f"array: expected a C-contiguous float64 array, got dtype {(<object> array).dtype}")
     return max_abs(<double *> cnp.PyArray_DATA(array), cnp.PyArray_SIZE(array))
+
+
+def grown_from_below(cnp.ndarray rows not None, cnp.ndarray least not None, double factor=1000.0):
+    """(component, the row before it grew, the smallest there) of each that is above `factor` times a number of `least` in a row of rows
+    (m, n) and was within that number of 0 before, on the same side since it was larger, or since the first row. What was exactly 0 counts
+    no more: it has not grown by itself. least : (n,) or (1,)."""
+    cdef cnp.npy_intp m, n, j, k, low
+    cdef const double *at = <const double *> cnp.PyArray_DATA(rows)
+    cdef const double *bounds = <const double *> cnp.PyArray_DATA(least)
+    cdef double x, before, bound, smallest
+    cdef bint passes
+    if cnp.PyArray_NDIM(rows) != 2 or cnp.PyArray_TYPE(rows) != cnp.NPY_DOUBLE or not cnp.PyArray_ISCARRAY_RO(rows):
+        raise TypeError(f"rows: expected a C-contiguous float64 array (m, n), got shape {(<object> rows).shape}")
+    m, n = cnp.PyArray_DIM(rows, 0), cnp.PyArray_DIM(rows, 1)
+    if cnp.PyArray_TYPE(least) != cnp.NPY_DOUBLE or not cnp.PyArray_ISCARRAY_RO(least) or cnp.PyArray_SIZE(least) not in (1, n):
+        raise TypeError(f"least: expected a C-contiguous float64 array of {n} numbers or 1, got shape {(<object> least).shape}")
+    found = []
+    for j in range(n):
+        bound = bounds[j if cnp.PyArray_SIZE(least) == n else 0]
+        low, before, smallest, passes = -1, 0.0, 0.0, False
+        for k in range(m):
+            x = at[k * n + j]
+            if x == 0.0 or x * before < 0.0:
+                low, passes = -1, True
+            if not fabs(x) <= bound:
+                if low >= 0 and fabs(x) > factor * bound:
+                    found.append((j, low, smallest))
+                    break
+                passes = False
+            elif not passes:
+                smallest = fabs(x) if low < 0 else min(smallest, fabs(x))
+                low = k
+            before = x
+    return found
 
 
 def parts_of(cnp.ndarray rows not None, tuple shape):

@@ -278,7 +278,7 @@ cdef int simplified(newton_t *s, double t, double gh, const double *r, double *z
         note_rate(s, k, norm, theta)
         move(s, z, z, s.d, 1.0)
         # The first update is judged by the rate of the previous solve; in a fixed step, whose weights were just set, by its size alone.
-        if norm == 0.0 or (norm <= tol if k == 0 and not s.controlled else eta * norm <= tol and not (first and unsolved(&s.m, gh, r, z, s.f))):
+        if norm == 0.0 or (norm <= tol if k == 0 and not s.controlled else eta * norm <= tol and not unsolved(&s.m, gh, r, z, s.f)):
             s.want_jacobian = theta > (SLOW if s.controlled else SLOW_FIXED)
             if not first:
                 s.eta = max(eta, EPS)

@@ -67,3 +67,20 @@ def test_a_run_that_is_resumed_knows_its_slides(tmp_path: Path) -> None:
         assert np.array_equal(rest.y, whole.y)
         assert np.array_equal(rest.t_events[0], whole.t_events[0])
         assert rest.message == whole.message
+
+
+@pytest.mark.filterwarnings("ignore::mflow.StiffnessWarning")
+def test_a_run_that_is_resumed_looks_where_the_whole_one_does(tmp_path: Path) -> None:
+    """How many tries have failed since the last look, and a component that a look has just put at its wall."""
+
+    def relay(t: float, y: Array) -> Array:  # and a fast lag behind it
+        return np.array([-np.sign(y[0]) + (0.0 if t < 3 else 1.5), -100.0 * (y[1] - y[0])])
+
+    for method, cuts in (("bs32", (46, 72, 128)), ("dopri5", (60, 600))):
+        whole = mflow.solve_ivp(relay, (0, 5), [1.0, 0.0], method)
+        for steps in cuts:
+            file = tmp_path / "cut.mflow"
+            mflow.solve_ivp(relay, (0, 5), [1.0, 0.0], method, checkpoint=file, max_steps=steps)
+            rest = mflow.solve_ivp(relay, (0, 5), [1.0, 0.0], method, resume=file)
+            assert np.array_equal(rest.y, whole.y), (method, steps)
+            assert rest.nfev == whole.nfev

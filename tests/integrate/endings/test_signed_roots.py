@@ -92,3 +92,16 @@ def test_a_run_resumed_behind_a_wall_that_let_go(stop: int, tmp_path: Path) -> N
     again = mflow.solve_ivp(f, (0.0, 100.0), [1.0], "auto", **how, resume=tmp_path / "run")
     assert (again.nsteps, again.nfev) == (whole.nsteps, whole.nfev)
     assert np.array_equal(again.y[:, -1], whole.y[:, -1])
+
+
+@pytest.mark.parametrize("method", ["bdf", "esdirk43", "radau5", "rodas5p"])
+@pytest.mark.parametrize("others", [(), (1.0,)])
+def test_what_is_at_rest_on_a_root_goes_where_it_is_driven(method: str, others: tuple[float, ...]) -> None:
+    """y' = (t > 1) - 20 cbrt(y) goes to 1/8000; a difference of 1e-9 beside 0 says that next to nothing leads there."""
+
+    def fun(t: float, y: Array) -> Array:
+        return np.concatenate(([(t > 1.0) - 20.0 * np.cbrt(y[0])], -y[1:]))
+
+    r = mflow.solve_ivp(fun, (0, 3), [0.0, *others], method)
+    assert r.y[0, -1] == pytest.approx(1.0 / 8000.0, abs=1e-6)
+    assert r.nfev < 800

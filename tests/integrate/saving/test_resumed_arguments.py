@@ -70,6 +70,22 @@ def test_what_a_stepper_was_made_with_cannot_be_set(kind):
     assert st.args == (1.0,)
 
 
+def test_no_argument_of_a_stepper_can_be_set():
+    """``st.fun = other`` and ``st.mass = 2.0`` were taken without a word."""
+    for kind, names in (("fixed", ("fun", "y0", "t0", "breaks", "mass", "lband")), ("motion", ("accel", "x0", "mass", "damping", "fixed"))):
+        st = STEPPERS[kind](args=(1.0,))
+        for name in names:
+            with pytest.raises(AttributeError, match=f"{name}: a stepper keeps what it was made with"):
+                setattr(st, name, 2.0)
+
+    class Counting(mflow.Stepper):
+        def __init__(self, *more, **options):
+            self.count = 0
+            super().__init__(*more, **options)
+
+    assert Counting("rk4", decay, [1.0], args=(1.0,)).count == 0
+
+
 @pytest.mark.parametrize("kind", [*STEPPERS, "optimizer"])
 def test_a_step_and_a_method_cannot_be_set(kind):
     """They were new attributes, of which no step knew."""

@@ -97,7 +97,8 @@ cdef double size_of_residual(matrix_t *m, const double *d, double *room) noexcep
 
 
 cdef bint unsolved(const matrix_t *m, double gh, const double *r, const double *z, const double *f) noexcept nogil:
-    """Whether more than the tolerances is left of z - gh f = r, where a component is within a tolerance of a bound that it must not pass.
+    """Whether more than the tolerances is left of z - gh f = r, where a component is within a tolerance of a bound that it must not pass,
+    or was at rest where J was evaluated and is driven from there.
 
     f: at z, or at z before its last update. If f has a root of the component there, its derivative is unbounded, and an update may be small
     however much is left.
@@ -108,6 +109,8 @@ cdef bint unsolved(const matrix_t *m, double gh, const double *r, const double *
     for k in range(m.inside.n_signs if m.inside != NULL and m.c.mass == NULL else 0):
         i = m.inside.signs[k]
         beside = beside or inward(m.inside, k, m.y) <= m.size[i]
+    for i in range(m.n if m.has_point and m.c.mass == NULL else 0):
+        beside = beside or (r[i] == m.y[i] and fabs(gh * f[i]) * m.weight[i] > 1.0)
     if not beside:
         return False
     for i in range(m.n):
