@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from mflow_core.events import events as core_events
 from mflow_core.registry import MethodRecord
-from mflow_core.stepping import stepper
+from mflow_core.stepping import legs, stepper
 
 from mflow.base.checks import OUTSIDE, Array
 from mflow.base.methods import Method
 from mflow.base.progress import Watcher
+from mflow.base.telling import counted
 from mflow.integrate.control import count_steps
 from mflow.stability import spectrum
 from mflow.stability.limits import stability_limit
@@ -33,7 +34,9 @@ __all__ = [
     "check_measurable",
     "give_radius",
     "least_steps",
+    "look_whether_mild",
     "looks_misfit",
+    "mild_words",
     "past_limit_of",
     "stable_end",
     "takes_plain_steps",
@@ -60,6 +63,8 @@ SHORT = 0.05  # of the safe step: shorter ones have no cycles of their own
 NEAR_0, VANISHES = 1e-300, 1e-90  # a component that is next to 0; and of its slope beyond, what is none
 CROSSING = 4  # components that are looked at
 PART = 0.1  # of a slope: what is 0 with a component is at least so much its derivative by it times that; of y^k it is k times
+LARGE = 500  # components: factors of fewer cost little
+EXPLICIT = "tsit5"
 FAINT = 0.01  # of the start: what is less on the other side may come back
 
 
@@ -94,6 +99,25 @@ def stable_end(record: MethodRecord) -> float:
 def takes_plain_steps(record: MethodRecord) -> bool:
     """Whether fixed steps of the method need nothing but the right-hand side."""
     return record.kind == "step" and not record.flags & {"implicit", "second_order"}
+
+
+def look_whether_mild(run: stepper.Run) -> None:
+    """Before the first step of a large system: `mild_words` may be asked for at its end."""
+    if run.y.size >= LARGE:
+        legs.look_whether_mild(run, stability_limit(EXPLICIT))
+
+
+def mild_words(run: stepper.Run) -> str:
+    """Words for the message of an implicit run that has finished, where an explicit method needs few steps; ""."""
+    found = legs.explicit_steps(run)
+    if found is None or not run.nlu:
+        return ""
+    total, steps = found
+    return (
+        f"; not stiff at these tolerances: step times the spectral radius of the Jacobian adds up to {total:.2g}, so that an explicit "
+        f"method is stable with about {counted(math.ceil(steps), 'step')}, and takes none of these {counted(run.nlu, 'factorization')} "
+        '(method="auto" finds out)'
+    )
 
 
 def past_limit_of(run: stepper.Run, method: Method, start: Array, symmetric: bool = False) -> PastLimit | None:

@@ -201,6 +201,8 @@ class Drive(OnAgenda):
             least, longest = control.check_min_step(s.min_step, self.max_step), math.inf if callable(self.max_step) else self.max_step
             self.run.control(rtol, atol, longest, least, *of_v)
             self.run.look_for_stiffness(stable_end(self.method.record))
+            if self.legs is None and longest == math.inf and s.checkpoint is None and s.resume is None:
+                curvature.look_whether_mild(self.run)
             if self.walled:
                 look_for_walls(self.run, abs(self.t1 - self.t0))
         if s.first_step is not None:
@@ -528,7 +530,7 @@ class Drive(OnAgenda):
         self.growth = self._aside(self._ending("").growth, self.past is not None and self.past.inside) if grown else ""
         if self.growth and not self.warned:
             tell(f"{self.name}: {self.growth}")
-        return ""
+        return curvature.mild_words(self.run)
 
     @property
     def doubts(self) -> tuple[str, ...]:

@@ -37,7 +37,7 @@ from mflow_core.stepping.output cimport RECORD_ACT, RECORD_EVENT, RECORD_FULL, e
 from mflow_core.stepping.run cimport (LEAPS_STOPPED, LEG_OVER, POLE_DUE, RHO_DUE, RUN_INSIDE, RUN_WALLS, WALL_DUE, accept, couples, end_has_slope,
                                       linearizes, rho_is_due, run_ready, run_settle, try_step)
 from mflow_core.stepping.starts cimport leave_grid, run_act, size_of
-from mflow_core.stepping.watch.handover cimport run_doubt, run_turns, run_watch
+from mflow_core.stepping.watch.handover cimport ALONE, run_doubt, run_turns, run_watch
 from mflow_core.stepping.watch.leaps cimport leaps
 from mflow_core.stepping.watch.poles cimport leads_over_pole
 from mflow_core.stepping.watch.past cimport PAST_DUE, past_is_due, past_t
@@ -494,7 +494,7 @@ cdef int step_once(run_t *r, double t_end, record_t *record) noexcept nogil:
     accept(r, t_next)
     if r.inside != NULL:
         r.inside.left = -1                   # tries before this one do not count
-    if r.leg.most > 0 and h == planned:
+    if r.leg.most > 0 and (h == planned or r.leg.most == ALONE):
         run_watch(r, h, t_end)
     if stands(status):
         leave_grid(r)

@@ -9,6 +9,7 @@ from mflow_core.types cimport MF_FRESH
 
 cdef enum:
     DOUBTS = 3                           # tries of a first step
+    AT_FIRST = 64                        # more than FEW for each implicit step
 
 cdef double TURNS = 0.5                  # of the edge: h |lambda| of what is held while it turns, as the limit is nearer off the real axis
 # Tolerances, and part of the state: by how much the motion in a step may change of what nothing but its limit holds: some 12 to 150 for modes
@@ -63,11 +64,18 @@ cdef int run_doubt(run_t *r, double planned) noexcept nogil:
 cdef void run_watch(run_t *r, double h, double t_end) noexcept nogil:
     """Whether a leg is over, after a step of h of its own choice. Of an explicit pair: enough looks in a row have seen it held at its
     stability limit (control.pxd), and many such steps are ahead. Of an implicit method: h times the spectral radius of the last Jacobian
-    was within the explicit limit in as many steps in a row."""
+    was within the explicit limit in as many steps in a row. Of one that has no other beside it (ALONE) that product is summed, while explicit
+    steps within the limit would not be many times its own."""
     if r.newton == NULL:
         r.leg.over = r.c.n_stiff >= r.leg.most and fabs(t_end - r.t) > r.leg.worth * fabs(h)
         return
     if r.leg.njev != r.newton.m.njev:
         r.leg.njev, r.leg.radius = r.newton.m.njev, jacobian_radius(&r.newton.m)
+    if r.leg.most == ALONE:
+        r.leg.mild += 1
+        r.leg.worth += fabs(h) * r.leg.radius
+        if not r.leg.worth <= r.leg.limit * (FEW * r.leg.mild + AT_FIRST):
+            r.leg.most = 0
+        return
     r.leg.mild = r.leg.mild + 1 if fabs(h) * r.leg.radius < r.leg.limit else 0
     r.leg.over = r.leg.mild >= r.leg.most
