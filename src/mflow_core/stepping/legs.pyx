@@ -97,11 +97,12 @@ cdef class Legs(Run):
         run_tolerances(self.stiff, <double *> cnp.PyArray_DATA(rtol), <double *> cnp.PyArray_DATA(atol), cnp.PyArray_SIZE(rtol))
         self.stiff.c.max_step, self.stiff.c.min_step = max_step, min_step
 
-    def look_for_stiffness(self, double limit):
-        """As of `Run`; limit: of the explicit pair."""
+    def look_for_stiffness(self, double limit, double turning=0.0):
+        """As of `Run`; limit: of the explicit pair. turning : the same for what turns while it decays, if it is not that."""
         cdef bint eighth = self.calm.m.order > FIFTH
         Run.look_for_stiffness(self, limit)
         self.calm.c.edge *= HELD if eighth else 1.0
+        self.calm.leg.limit = self.calm.c.edge * (turning / limit if turning > 0.0 else 1.0)
         self.edge, self.stiff.leg.limit = self.calm.c.edge, (CLOSE * MILDER if eighth else MILDER) * limit
         self.calm.leg.worth = WORTH + <double> self.differences() / STAGES
         self.set_patience(self.patience)

@@ -43,7 +43,7 @@ cdef void run_turns(run_t *r, double h, int64_t hits) noexcept nogil:
             state += y[i] / size * (y[i] / size)
     if not 0.0 < moved < 1e300 or not changed < 1e300 or not h * h * bent < min(most * most / r.c.per_n, SHARE * SHARE * state):
         return
-    if h * h * changed > TURNS * TURNS * r.c.edge * r.c.edge * moved and h * h * changed * r.c.per_n > 0.01:
+    if h * h * changed > TURNS * TURNS * r.leg.limit * r.leg.limit * moved and h * h * changed * r.c.per_n > 0.01:
         r.c.n_stiff, r.c.n_calm = hits + 1, 0
         r.c.stiff_lambda, r.c.stiff_h = sqrt(changed / moved), h
 
