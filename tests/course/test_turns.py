@@ -130,11 +130,11 @@ def test_a_damped_swing_that_is_over_is_not() -> None:
 
 @pytest.mark.parametrize("end", [8.0, 30.0])
 def test_a_component_that_no_solution_lets_change_its_sign_is_told_of(end: float) -> None:
-    """Prey stays above 0, as its slope is 0 there; euler returned -0.15 and -1.04."""
+    """Prey stays above 0, as its slope is 0 there; euler's decays to the other side, and grows there."""
     r, said = told(mflow.solve_ivp, prey, (0, end), [10.0, 5.0], "euler")
     assert r.y[0, -1] < -0.1
-    assert len(said) == 1
-    assert "component 0 has changed its sign" in r.doubts[0]
+    assert r.reason == "left_domain"
+    assert "component 0 has changed its sign" in r.message
     r, said = told(mflow.solve_ivp, lambda t, y: -y, (0, 60), [1.0], "euler")  # it goes back and forth, and has come to rest
     assert not said
     r, said = told(mflow.solve_ivp, lambda t, y: [-1.0, -50.0 * y[1]], (0, 3), [1.0, 1.0], "rk4")  # where the slope is not 0
@@ -176,7 +176,7 @@ def test_a_run_that_goes_on_from_a_file_says_the_same(tmp_path: Any) -> None:
     assert (rest.nfev, rest.ncheck) == (whole.nfev, whole.ncheck)
 
 
-@pytest.mark.parametrize(("f", "start", "method"), [(orbit, [1.0, 0.0, 0.0, 1.0], "tvd_rk3"), (prey, [10.0, 5.0], "euler")])
+@pytest.mark.parametrize(("f", "start", "method"), [(orbit, [1.0, 0.0, 0.0, 1.0], "tvd_rk3"), (prey, [10.0, 5.0], "rk2")])
 def test_a_run_of_such_a_course_that_goes_on_from_a_file_says_the_same(f: Any, start: Any, method: str, tmp_path: Any) -> None:
     whole, _ = told(mflow.solve_ivp, f, (0, 28), start, method)
     told(mflow.solve_ivp, f, (0, 28), start, method, checkpoint=tmp_path / "run", checkpoint_every=5, callback=lambda t, y: t > 15.0)

@@ -87,9 +87,9 @@ class TwoMethods(legs.Legs):
     signed = False  # whether signs are kept
     doubted = False  # whether the Jacobian is known to be wrong, and says nothing of stiffness
 
-    def look_for_stiffness(self, limit: float) -> None:
-        """As of `Legs`, from a part of the limit on where signs are kept."""
-        super().look_for_stiffness(SIGNED * limit if self.signed else limit)
+    def look_for_stiffness(self, limit: float, turning: float = 0.0) -> None:
+        """As of `Legs`, from a part of the limit on where signs are kept, of what decays without turning."""
+        super().look_for_stiffness(SIGNED * limit if self.signed else limit, turning or limit)
 
     @property
     def in_charge(self) -> Method:

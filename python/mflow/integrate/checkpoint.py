@@ -235,7 +235,7 @@ def _looks(saved: Any) -> spectrum.Looks:
         raise ValueError(f"looks: expected {', '.join(names)}, got {saved!r}")
     saved = asdict(spectrum.Looks()) | saved
     taken = _steps_of(saved["taken"])
-    least = {"next": 0, "gap": 1, "compare": 0, "crossed": 0, "spent": 0, "uneven": 0}
+    least = {"next": 0, "gap": 1, "compare": 0, "crossed": 0, "spent": 0, "uneven": 0, "beyond": 0}
     checked: dict[str, Any] = {
         name: check_whole(saved[name], f"looks: {name}", least[name], spectrum.SELDOM if name == "gap" else MANY) if name in least
         else number_of(saved[name], f"looks: {name}") for name in names if name != "taken"

@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from mflow_core.events import events as core_events
 from mflow_core.registry import MethodRecord
-from mflow_core.stepping import stepper
+from mflow_core.stepping import legs, stepper
 
 from mflow.base.checks import OUTSIDE, Array
 from mflow.base.methods import Method
 from mflow.base.progress import Watcher
+from mflow.base.telling import counted
 from mflow.integrate.control import count_steps
 from mflow.stability import spectrum
 from mflow.stability.limits import stability_limit
@@ -33,7 +34,9 @@ __all__ = [
     "check_measurable",
     "give_radius",
     "least_steps",
+    "look_whether_mild",
     "looks_misfit",
+    "mild_words",
     "past_limit_of",
     "stable_end",
     "takes_plain_steps",
@@ -57,6 +60,12 @@ LEAPT = 10.0  # times the slope at the mark, from which on steps are looked at o
 GROWN = 0.5  # of the time in which the fastest growth is by e: the next look
 APART = 0.3  # of the way of a step: how far from it two of half the size may lead where nothing fades
 SHORT = 0.05  # of the safe step: shorter ones have no cycles of their own
+NEAR_0, VANISHES = 1e-300, 1e-90  # a component that is next to 0; and of its slope beyond, what is none
+CROSSING = 4  # components that are looked at
+PART = 0.1  # of a slope: what is 0 with a component is at least so much its derivative by it times that; of y^k it is k times
+LARGE = 500  # components: factors of fewer cost little
+EXPLICIT = "tsit5"
+FAINT = 0.01  # of the start: what is less on the other side may come back
 
 
 class StiffnessWarning(RuntimeWarning):
@@ -90,6 +99,25 @@ def stable_end(record: MethodRecord) -> float:
 def takes_plain_steps(record: MethodRecord) -> bool:
     """Whether fixed steps of the method need nothing but the right-hand side."""
     return record.kind == "step" and not record.flags & {"implicit", "second_order"}
+
+
+def look_whether_mild(run: stepper.Run) -> None:
+    """Before the first step of a large system: `mild_words` may be asked for at its end."""
+    if run.y.size >= LARGE:
+        legs.look_whether_mild(run, stability_limit(EXPLICIT))
+
+
+def mild_words(run: stepper.Run) -> str:
+    """Words for the message of an implicit run that has finished, where an explicit method needs few steps; ""."""
+    found = legs.explicit_steps(run)
+    if found is None or not run.nlu:
+        return ""
+    total, steps = found
+    return (
+        f"; not stiff at these tolerances: step times the spectral radius of the Jacobian adds up to {total:.2g}, so that an explicit "
+        f"method is stable with about {counted(math.ceil(steps), 'step')}, and takes none of these {counted(run.nlu, 'factorization')} "
+        '(method="auto" finds out)'
+    )
 
 
 def past_limit_of(run: stepper.Run, method: Method, start: Array, symmetric: bool = False) -> PastLimit | None:
@@ -169,6 +197,7 @@ class AutoSteps:
         self.mark: Any = None  # the state to go back to
         self.marked: tuple[float, Array] = math.nan, np.empty(0)  # its t and y
         self.pole = ""  # words, where one in time ends the run
+        self.lost = ""  # and where a component has gone where no solution does
         self.start, self.begun = run.y, run.pack()
         self.scale = float(np.linalg.norm(self.start))
         self.returns, self.size = 0, 0.0  # to the mark, and the size of the state there
@@ -239,6 +268,10 @@ class AutoSteps:
         slope_size = float(np.linalg.norm(slope))
         if self.looks.gap > 1 and slope_size > LEAPT * self.looks.slope and self._go_back():
             return 0
+        over = self._over_0(slope, safe.jacobian)
+        away = math.copysign(1.0, self.t1 - self.t0) * slope.ravel() * run.y.ravel()
+        if over and away[over - 1] > 0.0 and self._go_back():
+            return 0
         long = not used < SHORT * safe.dt
         if long and slope_size > FADED * self.looks.slope and self._is_rough():
             return 0 if self._go_back() else int(stepper.STEP_TOO_SMALL)
@@ -253,6 +286,10 @@ class AutoSteps:
             )
         if self._told_to_stop():
             return CALLBACK
+        if over:
+            self.looks.beyond = 0 if over == self.looks.beyond else self.looks.beyond or over
+        if self._is_lost(away):
+            return int(stepper.NON_FINITE)
         length = min(safe.dt, abs(self.t1 - self.t0) / least_steps(self.method), 2.0 * used if self.looks.gap == 1 else math.inf)
         length, changing = self._until_steeper(length, slope, safe.dt / spectrum.SAFETY)
         whole, length = length, self._within_reach(length, slope)
@@ -272,6 +309,39 @@ class AutoSteps:
         self.step, self.looks.slope = math.copysign(length, self.t1 - self.t0), slope_size
         self._look_at_course()
         return self._set_mark()
+
+    def _over_0(self, slope: Array, jacobian: Array | None) -> int:
+        """1 + a component that steps since the mark have taken over 0, where no solution crosses, as its slope is 0 with it; 0: none.
+
+        Steps of a stable size may do so, as of a population that they let run away below 0. What decays goes from side to side in such
+        steps, and comes to rest; it may grow later. Where a slope is 0 with a component, it is about that times its derivative by it."""
+        if self.mark is None:
+            return 0
+        t, before, now, y, f = *self.marked, self.run.t, self.run.y.ravel(), slope.ravel()
+        before, forwards = before.ravel(), math.copysign(1.0, self.t1 - self.t0)
+        crosses = before * y < 0.0
+        if jacobian is None:
+            crosses &= forwards * f * y > 0.0
+        else:
+            crosses &= np.abs(np.diagonal(jacobian) * y) > PART * np.abs(f)
+        for i in np.flatnonzero(crosses)[:CROSSING]:
+            for time, there in ((now, y), (t, before), (0.5 * (t + now), 0.5 * (before + y))):
+                at_0 = there.copy()
+                at_0[i] = math.copysign(NEAR_0, before[i])
+                if not abs(self.aside(self._beside, time, at_0.reshape(slope.shape)).ravel()[i]) <= VANISHES * abs(f[i]):
+                    break
+            else:
+                return int(i) + 1
+        return 0
+
+    def _is_lost(self, away: Array) -> bool:
+        """Whether a component that has come to the side of 0 where no solution from the start is leads away there. away : y y'."""
+        i = self.looks.beyond - 1
+        if i < 0 or self.run.t == self.t1 or not away[i] > 0.0 or not abs(self.run.y.ravel()[i]) > FAINT * abs(self.start.ravel()[i]):
+            return False
+        self.looks.crossed = i + 1
+        self.lost = self.turns.words_of_course(self.looks)
+        return True
 
     def _leapt_over_pole(self) -> bool:
         """Whether a pole in time lies between the mark and here; then back to the mark. Not where the step was cut on this way: it ends

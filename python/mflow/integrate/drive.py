@@ -202,6 +202,8 @@ class Drive(OnAgenda):
             least, longest = control.check_min_step(s.min_step, self.max_step), math.inf if callable(self.max_step) else self.max_step
             self.run.control(rtol, atol, longest, least, *of_v)
             self.run.look_for_stiffness(stable_end(self.method.record))
+            if self.legs is None and longest == math.inf and s.checkpoint is None and s.resume is None:
+                curvature.look_whether_mild(self.run)
             if self.walled:
                 look_for_walls(self.run, abs(self.t1 - self.t0))
         if s.first_step is not None:
@@ -508,6 +510,8 @@ class Drive(OnAgenda):
         inside, signs = (self.inside, self.signs) if self.walls is None else self.walls.guard(self.inside)
         if status in CANNOT and (words := left_words(run, inside, signs, mass=mass)):
             return self.result(-1, "left_domain", words)
+        if self.auto is not None and self.auto.lost:
+            return self.result(-1, "left_domain", f"no step goes on {where}: {self.auto.lost}")
         if self.auto is not None and self.auto.pole:
             return self.result(-1, "non_finite", f"{self.auto.pole} ({where})")
         ending = self._ending(where)
@@ -529,7 +533,7 @@ class Drive(OnAgenda):
         self.growth = self._aside(self._ending("").growth, self.past is not None and self.past.inside) if grown else ""
         if self.growth and not self.warned:
             tell(f"{self.name}: {self.growth}")
-        return ""
+        return curvature.mild_words(self.run)
 
     def _look_for_unseen(self) -> None:
         """Whether a component has grown from where error control does not see it."""

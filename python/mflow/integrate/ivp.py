@@ -237,9 +237,10 @@ def solve_ivp(
         ``nrejected``; where asked for ``y_after``, ``outputs``; of "auto" ``switches``, their number, and ``steps_by_method``. Every run
         ends for one reason: "finished", "event", "callback", "max_steps", "non_finite", "diverged" (the solution runs off in finite time:
         estimates of when agree), "step_too_small", "solve_failed", "event_failed", "zeno" (an event that acts is met without end),
-        "left_domain" (nonnegative), "steady" (until), "rhs_failed" (fun, jac or mass raised), "callback_failed" (callback, or a
-        function as max_step or dt) or "interrupted"; the trajectory up to the last good step is always there. Where a
-        slope is not finite, shorter steps are tried; it is over where steps of 16 units in the last place of t do not work either.
+        "left_domain" (nonnegative; or steps of dt="auto" went over 0, where no solution does), "steady" (until), "rhs_failed" (fun, jac or
+        mass raised), "callback_failed" (callback, or a function as max_step or dt) or "interrupted"; the trajectory up to the last good
+        step is always there. Where a slope is not finite, shorter steps are tried; it is over where steps of 16 units in the last place of
+        t do not work either. Of an implicit run of 500 components or more ``message`` says where an explicit method needs few steps, too.
 
     Raises
     ------

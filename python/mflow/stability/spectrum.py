@@ -34,7 +34,7 @@ STEADY = 0.02
 # Fields of `Looks` that a file has only where something has been seen.
 OF_COURSE = {
     "astray", "place", "lasting", "compare", "crossed", "decay", "drift", "swing", "swung", "met", "apart", "spent", "uneven",
-    "taken", "missed",
+    "taken", "missed", "beyond",
 }  # fmt: skip
 MOST_TAKEN = 1000  # changes of the step that are remembered
 SAFETY = 0.9  # share of the limit that is used
@@ -86,7 +86,8 @@ class Looks:
     goes, for each unit of `swung`, and beside that, by `turns.compare` at the time `place`; what is left of that swing at the end; and the
     step before which that is looked at next. crossed: 1 + the component that has a sign which no solution has (`turns.cross`), 0: none.
     taken, missed: (count, step) of all steps, until there are too many changes of them; and how far from the end of steps of half their
-    length the run ended (`turns.retrace`), of how far a component goes.
+    length the run ended (`turns.retrace`), of how far a component goes. beyond: 1 + the component that steps have taken over 0 where no
+    solution crosses; it decays there. 0: none.
     """
 
     next: int = 0
@@ -112,6 +113,7 @@ class Looks:
     uneven: int = 0
     taken: tuple[tuple[int, float], ...] = ()
     missed: float = 0.0
+    beyond: int = 0
 
     def due(self, k: int) -> bool:
         """Whether it is time before step k."""

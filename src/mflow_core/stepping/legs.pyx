@@ -17,14 +17,15 @@ cimport numpy as cnp
 
 from mflow_core.problems.problem cimport Problem
 from mflow_core.registry cimport MethodRecord
-from mflow_core.solvers.matrix cimport BANDED, BY_DIFFERENCES, IDENTITY, KRYLOV, matrix_config_t
+from mflow_core.solvers.matrix cimport BANDED, BY_DIFFERENCES, DENSE, IDENTITY, KRYLOV, SPARSE, matrix_config_t
 from mflow_core.solvers.newton cimport newton_forget, newton_pack, newton_state_size, newton_t, newton_unpack
 from mflow_core.solvers.solver cimport Solver
 from mflow_core.stepping.run cimport (LEAPS_OF, LEAPS_STOPPED, LEG_OVER, RUN_CONTROL, RUN_DENSE, RUN_INSIDE, RUN_LEAPS, RUN_SOLVE, RUN_WALLS,
-                                      evaluations, run_attach, run_enter, run_guard, run_leave, run_make, run_release, run_restart,
+                                      evaluations, leg_t, run_attach, run_enter, run_guard, run_leave, run_make, run_release, run_restart,
                                       run_solve_with, run_t, run_tolerances)
 from mflow_core.stepping.starts cimport run_begin
 from mflow_core.stepping.stepper cimport Rows, Run, raise_or
+from mflow_core.stepping.watch.handover cimport ALONE, FEW
 from mflow_core.types cimport MF_E_NON_FINITE, MF_E_SOLVE, MF_E_STEP, MF_RETRY_NON_FINITE, MF_RETRY_SOLVE
 
 import zlib
@@ -96,11 +97,12 @@ cdef class Legs(Run):
         run_tolerances(self.stiff, <double *> cnp.PyArray_DATA(rtol), <double *> cnp.PyArray_DATA(atol), cnp.PyArray_SIZE(rtol))
         self.stiff.c.max_step, self.stiff.c.min_step = max_step, min_step
 
-    def look_for_stiffness(self, double limit):
-        """As of `Run`; limit: of the explicit pair."""
+    def look_for_stiffness(self, double limit, double turning=0.0):
+        """As of `Run`; limit: of the explicit pair. turning : the same for what turns while it decays, if it is not that."""
         cdef bint eighth = self.calm.m.order > FIFTH
         Run.look_for_stiffness(self, limit)
         self.calm.c.edge *= HELD if eighth else 1.0
+        self.calm.leg.limit = self.calm.c.edge * (turning / limit if turning > 0.0 else 1.0)
         self.edge, self.stiff.leg.limit = self.calm.c.edge, (CLOSE * MILDER if eighth else MILDER) * limit
         self.calm.leg.worth = WORTH + <double> self.differences() / STAGES
         self.set_patience(self.patience)
@@ -300,6 +302,24 @@ def read_inside(Run run):
     run.r.flags |= RUN_INSIDE
     if isinstance(run, Legs):
         (<Legs> run).stiff.flags |= RUN_INSIDE
+
+
+# ---- one implicit method, where an explicit one would do ----------------------------------------------------------------------------------
+
+def look_whether_mild(Run run, double limit):
+    """From here on it is known of a run whose steps take factors of a whole matrix how many steps an explicit pair of this stability limit
+    would need: `explicit_steps`."""
+    if run.r.newton != NULL and run.r.newton.m.c.kind in (DENSE, SPARSE):
+        run.r.leg.most, run.r.leg.limit, run.r.leg.njev, run.r.leg.radius, run.r.leg.worth = ALONE, MILDER * limit, -1, INFINITY, 0.0
+
+
+def explicit_steps(Run run):
+    """(of all steps of the run, the sum of step times spectral radius; how many steps of an explicit pair, well within its limit, that makes),
+    where these are not many times its own steps; else None."""
+    cdef const leg_t *leg = &run.r.leg
+    if leg.most != ALONE or run.r.k_base != 0 or run.r.k == 0 or leg.mild != run.r.k or leg.worth > FEW * leg.limit * run.r.k:
+        return None
+    return leg.worth, leg.worth / leg.limit
 
 
 # ---- walls ------------------------------------------------------------------------------------------------------------------------------

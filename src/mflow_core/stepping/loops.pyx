@@ -37,7 +37,7 @@ from mflow_core.stepping.output cimport RECORD_ACT, RECORD_EVENT, RECORD_FULL, e
 from mflow_core.stepping.run cimport (LEAPS_STOPPED, LEG_OVER, POLE_DUE, RHO_DUE, RUN_INSIDE, RUN_WALLS, WALL_DUE, accept, couples, end_has_slope,
                                       linearizes, rho_is_due, run_ready, run_settle, try_step)
 from mflow_core.stepping.starts cimport leave_grid, run_act, size_of
-from mflow_core.stepping.watch.handover cimport run_doubt, run_watch
+from mflow_core.stepping.watch.handover cimport ALONE, run_doubt, run_turns, run_watch
 from mflow_core.stepping.watch.leaps cimport leaps
 from mflow_core.stepping.watch.poles cimport leads_over_pole
 from mflow_core.stepping.watch.past cimport PAST_DUE, past_is_due, past_t
@@ -306,9 +306,12 @@ cdef inline bint slope_is_finite(run_t *r) noexcept nogil:
 cdef inline void look(run_t *r, double h) noexcept nogil:
     """Whether the step just taken was held by the stability limit, before its extension uses `work` (layout: embedded.pyx). Four times as
     rare for long vectors, where a look costs more than the rest of error control."""
+    cdef int64_t hits = r.c.n_stiff
     if r.c.n_stiff > 0 or r.leg.most > 0 or r.k % (MF_LOOKS if r.n <= MF_SHORT else 4 * MF_LOOKS) == 0:
         if r.m.tab.c[r.m.tab.s - 2] == 1.0:
             look_for_stiffness(&r.c, r.n, h, r.f.work, r.next[0], r.f.work + (r.m.tab.s - 1) * r.ld, r.next[1], INFINITY)
+            if r.leg.most > 0 and r.c.n_stiff <= hits:
+                run_turns(r, h, hits)
         else:
             extrapolate(r, h)
             look_for_stiffness(&r.c, r.n, h, r.f.work, r.next[0], r.err, r.next[1], SMOOTH)
@@ -491,7 +494,7 @@ cdef int step_once(run_t *r, double t_end, record_t *record) noexcept nogil:
     accept(r, t_next)
     if r.inside != NULL:
         r.inside.left = -1                   # tries before this one do not count
-    if r.leg.most > 0 and h == planned:
+    if r.leg.most > 0 and (h == planned or r.leg.most == ALONE):
         run_watch(r, h, t_end)
     if stands(status):
         leave_grid(r)

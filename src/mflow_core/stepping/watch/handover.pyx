@@ -1,11 +1,51 @@
 """When the leg of one of two methods is over (legs.pyx): looks at its tries and at its steps."""
-from libc.math cimport fabs
+from libc.math cimport fabs, sqrt
+from libc.stddef cimport ptrdiff_t
+from libc.stdint cimport int64_t
 
 from mflow_core.solvers.spectrum.products cimport jacobian_radius
 from mflow_core.stepping.run cimport LEG_OVER, run_t
+from mflow_core.types cimport MF_FRESH
 
 cdef enum:
     DOUBTS = 3                           # tries of a first step
+    AT_FIRST = 64                        # more than FEW for each implicit step
+
+cdef double TURNS = 0.5                  # of the edge: h |lambda| of what is held while it turns, as the limit is nearer off the real axis
+# Tolerances, and part of the state: by how much the motion in a step may change of what nothing but its limit holds: some 12 to 150 for modes
+# damped by .3 to .01 of their frequency. Oscillations that steps follow have 200 of 1e-2, where that is a large part of them, and 700 of 1e-3.
+cdef double BENDS = 384.0
+cdef double EIGHTH = 4.0                 # times that for the pair of order 8, whose tolerances are finer
+cdef double SHARE = 0.25
+
+
+cdef void run_turns(run_t *r, double h, int64_t hits) noexcept nogil:
+    """After a look of an explicit pair that found no decay at its edge: what is damped and turns, faster than it fades, is held by the limit
+    too, and its differences point anywhere. It is no oscillation that steps have to follow where the motion in a whole step, h y', changes
+    by some tolerances alone, a small part of the state. hits : before that look."""
+    cdef const double *y = r.next[0]
+    cdef const double *g = r.f.work
+    cdef const double *before = r.f.work + (r.m.tab.s - 1) * r.ld
+    cdef const double *last = r.next[1]
+    cdef const double *first = r.now[1]
+    cdef double moved = 0.0, changed = 0.0, bent = 0.0, state = 0.0, most = BENDS * (EIGHTH if r.m.order > 5 else 1.0), size, u, v, w
+    cdef ptrdiff_t i
+    if r.f.flags & MF_FRESH or r.m.tab.c[r.m.tab.s - 2] != 1.0:
+        return
+    for i in range(r.n):
+        size = ((r.c.atol if r.c.atol_of == NULL else r.c.atol_of[i])
+                + (r.c.rtol if r.c.rtol_of == NULL else r.c.rtol_of[i]) * fabs(y[i]))
+        if size > 0.0:
+            u, v, w = (y[i] - g[i]) / size, (last[i] - before[i]) / size, (last[i] - first[i]) / size
+            moved += u * u
+            changed += v * v
+            bent += w * w
+            state += y[i] / size * (y[i] / size)
+    if not 0.0 < moved < 1e300 or not changed < 1e300 or not h * h * bent < min(most * most / r.c.per_n, SHARE * SHARE * state):
+        return
+    if h * h * changed > TURNS * TURNS * r.leg.limit * r.leg.limit * moved and h * h * changed * r.c.per_n > 0.01:
+        r.c.n_stiff, r.c.n_calm = hits + 1, 0
+        r.c.stiff_lambda, r.c.stiff_h = sqrt(changed / moved), h
 
 
 cdef int run_doubt(run_t *r, double planned) noexcept nogil:
@@ -24,11 +64,18 @@ cdef int run_doubt(run_t *r, double planned) noexcept nogil:
 cdef void run_watch(run_t *r, double h, double t_end) noexcept nogil:
     """Whether a leg is over, after a step of h of its own choice. Of an explicit pair: enough looks in a row have seen it held at its
     stability limit (control.pxd), and many such steps are ahead. Of an implicit method: h times the spectral radius of the last Jacobian
-    was within the explicit limit in as many steps in a row."""
+    was within the explicit limit in as many steps in a row. Of one that has no other beside it (ALONE) that product is summed, while explicit
+    steps within the limit would not be many times its own."""
     if r.newton == NULL:
         r.leg.over = r.c.n_stiff >= r.leg.most and fabs(t_end - r.t) > r.leg.worth * fabs(h)
         return
     if r.leg.njev != r.newton.m.njev:
         r.leg.njev, r.leg.radius = r.newton.m.njev, jacobian_radius(&r.newton.m)
+    if r.leg.most == ALONE:
+        r.leg.mild += 1
+        r.leg.worth += fabs(h) * r.leg.radius
+        if not r.leg.worth <= r.leg.limit * (FEW * r.leg.mild + AT_FIRST):
+            r.leg.most = 0
+        return
     r.leg.mild = r.leg.mild + 1 if fabs(h) * r.leg.radius < r.leg.limit else 0
     r.leg.over = r.leg.mild >= r.leg.most
