@@ -23,9 +23,9 @@ def sizes_in_units(model: Callable[..., Any], x: Any, y: Array, n: int, shares: 
     the model does not tell.
 
     With units X and Y, a fit over x/X of y/Y is one in other units where f(c x, c^a p) = f(x, p) and f(x, c^b p) = c f(x, p), powers by
-    parameters, for all c; then p_j = 1 there is X^a_j Y^b_j here. The exponents are those of Euler's relations, x f_x + sum a_j p_j f_pj = 0
-    and sum b_j p_j f_pj = f, by least squares at p = 1: exactly those of rates, widths, places, amplitudes and offsets. Where one of the two
-    relations does not hold, as for a model with units of its own, its exponents are 0.
+    parameters, for all c; then p_j = 1 there is X^a_j Y^b_j here. The exponents are those of Euler's relations, for which
+    x f_x + sum a_j p_j f_pj = 0 and sum b_j p_j f_pj = f, by least squares at p = 1: exactly those of rates, widths, places, amplitudes and
+    offsets. Where one of the two does not hold, as for a model with units of its own, its exponents are 0.
     """
     X, Y = (float(np.max(np.abs(one), initial=0.0)) if isinstance(one, np.ndarray) and one.dtype.kind == "f" else 0.0 for one in (x, y))
     if not (0.0 < X < math.inf and 0.0 < Y < math.inf) or x.ndim != 1:
@@ -52,8 +52,8 @@ def sizes_in_units(model: Callable[..., Any], x: Any, y: Array, n: int, shares: 
 
 def _exponents(columns: Array, aim: Array) -> Array:
     """By which the columns make `aim`; 0 where they do not."""
-    found: Array = np.linalg.lstsq(columns, aim, rcond=EXACT)[0]
+    found: Array = np.asarray(np.linalg.lstsq(columns, aim, rcond=EXACT)[0], dtype=np.float64)
     if not np.linalg.norm(columns @ found - aim) <= EXACT * np.linalg.norm(aim):
         return np.zeros(found.size)
     half = np.round(2.0 * found) / 2.0
-    return np.where(np.abs(found - half) < WHOLE, half, found)
+    return np.asarray(np.where(np.abs(found - half) < WHOLE, half, found), dtype=np.float64)

@@ -77,7 +77,8 @@ def curve_fit(
     ydata : array_like (m,)
     p0 : array_like (n,) or dict, optional
         Starting values, in order or by the parameters' names, ``{"a": 4, "x0": 3}``; as in SciPy 1, or within the bounds, for each
-        parameter in f's signature if not given.
+        parameter in f's signature if not given. Where a fit from 1 without bounds fails, does not tell all parameters apart or leaves more
+        than half of the variance of the data, it begins again at 1 in units of xdata and ydata, if f scales with them; the message says so.
     sigma : float, array_like (m,) or (m, m), optional
         Standard deviations of the data, or their covariance matrix.
     absolute_sigma : bool
@@ -146,9 +147,12 @@ def curve_fit(
         check_flags(absolute_sigma=absolute_sigma, full_output=full_output)
     try:
         ending = run.go()
-        if p0 is None and not isinstance(f, str) and bounds is EVERYWHERE and fixed is None and _is_poor(run, ending):
-            again = (xdata, ydata, sigma, check_finite, bounds, method, jac, nan_policy, fixed, {**kwargs})
-            run, how, ending = _from_sizes(f, run, how, ending, again)
+        if p0 is None and not isinstance(f, str) and bounds is EVERYWHERE and fixed is None and _is_poor(run, ending, how):
+
+            def anew(start: Array) -> tuple[Run, dict[str, Any]]:
+                return _prepared(f, xdata, ydata, start, sigma, check_finite, bounds, method, jac, nan_policy, fixed, {**kwargs})
+
+            run, how, ending = _from_sizes((run, how, ending), anew)
     except BaseException as error:
         if run.core is None and isinstance(error, TypeError):
             _refuse_count(f, run.x.size, error)
@@ -210,37 +214,39 @@ def _prepared(
 # ---- a start of its own -----------------------------------------------------------------------------------------------------------------
 
 
-def _is_poor(run: Run, ending: str) -> bool:
-    """Whether a fit from SciPy's start failed, does not tell its parameters apart, or explains less than half of what varies in the data."""
+def _is_poor(run: Run, ending: str, how: dict[str, Any]) -> bool:
+    """Whether a fit from SciPy's start failed, does not tell its parameters apart, or explains less than half of the data's variance."""
     if run.outcome(ending)[0] <= 0 or _inverse(run, None)[0] is None:
         return ending != "callback"
-    _, y, root = run.problem.data
-    if root is not None or run.loss is not None:
+    if run.loss is not None or (how["deviations"] is not None and run.problem.sigma is None):  # of a covariance matrix
         return False
+    y = how["ydata"].ravel()
     varies = y - y.mean() if run.problem.sigma is None else (y - y.mean()) / run.problem.sigma
     return bool(2.0 * run.core.cost > POOR * float(varies @ varies) > 0.0)
 
 
-def _from_sizes(f: Any, run: Run, how: dict[str, Any], ending: str, again: tuple[Any, ...]) -> tuple[Run, dict[str, Any], str]:
+def _from_sizes(
+    begun: tuple[Run, dict[str, Any], str], anew: Callable[[Array], tuple[Run, dict[str, Any]]]
+) -> tuple[Run, dict[str, Any], str]:  # fmt: skip
     """The fit from 1 in the units of the data, where that is far from 1 and leads to a better one; else the one at hand."""
-    x, y, _ = run.problem.data
-    starts, calls = sizes_in_units(f, x, y, run.x.size, UNITS)
-    best, spent, calls = (run, how, ending), run.nfev, calls + run.core.counts[3] + run.problem.looked
+    best, (run, how, _) = begun, begun
+    starts, calls = sizes_in_units(how["f"], how["xdata"], how["ydata"], run.x.size, UNITS)
+    spent, calls = run.nfev, calls + run.core.counts[3] + run.problem.looked
     for start in starts if starts and np.max(np.abs(np.log(starts[0]))) > math.log(UNLIKE) else []:
-        other, told = _prepared(f, *again[:2], start, *again[2:])
-        end = tried(lambda at, other=other: other.go(), start)
+        other, told = anew(start)
+        end = tried(Run.go, other)
         if end is None:
             continue
         spent, calls = spent + other.nfev, calls + other.core.counts[3] + other.problem.looked
-        if other.outcome(end)[0] > 0 and _is_better(other, *best[::2]):
+        if other.outcome(end)[0] > 0 and _is_better(other, best[0], best[2]):
             values = ", ".join(f"{value:.3g}" for value in start)
             other.origin = f"; p0 was not given, the fit from 1 was poor, and this one began at 1 in units of the data, ({values})"
             told["_given"], best = False, (other, told, end)
-            if not _is_poor(other, end):
+            if not _is_poor(other, end, told):
                 break
-    run, how, ending = best
+    run = best[0]
     run.spent += spent - run.nfev
-    run.problem.looked += calls - run.core.counts[3] - run.problem.looked
+    run.problem.looked = calls - run.core.counts[3]
     return best
 
 

@@ -19,7 +19,7 @@ from mflow.base.telling import counted
 from mflow.derivatives.differences import ASIDES, EACH, along, tried
 from mflow.fitting.residuals import NOISY, Residuals
 from mflow.fitting.robust import Robust
-from mflow.spectra.ranks import blank_directions, column_norms, least_share, lost_share, rank_of, triangle_values
+from mflow.spectra.ranks import blank_directions, least_share, rank_of, still_directions
 
 __all__ = ["BLURRED", "STATUS", "Run", "counted_ftol", "intermediate"]
 
@@ -519,7 +519,7 @@ class Run:
         tell: the rate of an exponential whose factor is 0, beside a constant."""
         unit = self.problem.unit(x)
         free = np.ones(x.size, bool) if self.fixed is None else ~self.fixed
-        for v in _still(self.core.J * unit * free) if dead and x.size <= EACH else ():
+        for v in still_directions(self.core.J * unit * free, FEW) if dead and x.size <= EACH else ():
             for j, sign in ((j, sign) for j in dead[:FEW] for sign in (1.0, -1.0)):
                 move = unit * (v + sign * (np.arange(x.size) == j))
                 if self.problem.aside(x, move, self._cost_of, cost)[1]:
@@ -586,17 +586,6 @@ class Run:
             "cosine": core.measures[1], "active_mask": self.active_mask,
             "nfev": nfev + self.spent, "njev": njev, "nit": nit, "rank": n if full else rank_of(jac), "dt": core.dt,
         }  # fmt: skip
-
-
-def _still(J: Array) -> Array:
-    """A few directions, in rows, that a Jacobian takes to 0 though none of the columns that they combine is 0."""
-    some = np.flatnonzero(J.any(axis=0))
-    norms = column_norms(J[:, some])
-    _, s, V = triangle_values(J[:, some] / norms)
-    rows = V[int(np.sum(s > lost_share(J) * s[0])) :][:FEW] / norms
-    out = np.zeros((len(rows), J.shape[1]))
-    out[:, some] = rows / np.max(np.abs(rows), axis=1, initial=0.0, keepdims=True)
-    return out
 
 
 def _names(some: list[int], problem: Residuals) -> str:
