@@ -187,7 +187,8 @@ def least_squares(
         rounding hides so much of a cost that the test would be passed by luck. Where one of these ends a run with differences,
         jac is that of the start of the last step, as in SciPy. Where one of them would end it after a step that was cut short, and the
         gradient is not small, the run goes on from there with a new Jacobian; where xtol would, and the gradient is not small, as beside
-        an offset, of which |x| is nearly all, it goes on without xtol.
+        an offset, of which |x| is nearly all, it goes on without xtol. While steps that were cut short go as foreseen and grow, none of
+        them ends a run. Where the gradient is not small even so, and differences of it show no minimum, the reason is "step_too_small".
     x_scale : "jac", None or array_like
         Units of the parameters; "jac" and None: from the largest columns of the Jacobian so far.
     max_nfev : int

@@ -227,7 +227,7 @@ class Run:
 
     def _over_shorter(self) -> bool:
         """Where differences over shorter lengths show another Jacobian than the one that ended the run: once more, by these."""
-        if not self.problem.shortens(self.x) or self.problem.renew():
+        if not self.problem.returns() and (not self.problem.shortens(self.x) or self.problem.renew()):
             return False
         self.core.again()
         return True
