@@ -160,7 +160,7 @@ def least_squares(
     x0 : array_like (n,)
     jac : callable, "2-point", "3-point", True, "jax", "autograd", "torch" or "cs"
         ``jac(x, *args, **kwargs)``, (m, n): row i the derivatives of residual i; or finite differences; or automatic differentiation of
-        ``fun`` by that library in float64 (fun is given an array of theirs), or complex steps. Where residuals carry few digits
+        ``fun`` by that library in float64 (as in `minimize`), or complex steps. Where residuals carry few digits
         (float32 inside, rounded results), or columns vanish, differences are central and longer, and the message says so. True: the
         compiled function fills it.
     bounds : pair (lower, upper) or `scipy.optimize.Bounds`
