@@ -11,6 +11,7 @@ from mflow.optimize import linesearch
 A = np.array([[2.0, 0.5, 0.0], [0.5, 1.0, 0.25], [0.0, 0.25, 3.0]])
 T = np.linspace(0.0, 4.0, 25)
 Y = 2.5 * np.exp(-1.3 * T) + 0.5 + 0.02 * np.cos(40 * T)
+X = np.stack([T, np.ones_like(T)], axis=1)
 
 
 def library(name: str) -> Any:
@@ -184,6 +185,53 @@ def filled(x: Any) -> Any:
 def test_complex_steps_through_functions_that_lose_them(fun: Any) -> None:
     with pytest.raises(TypeError, match=r'^jac="cs": expected fun to return a number with an imaginary part'):
         mflow.minimize(fun, [0.5, 1.0], jac="cs")
+
+
+@pytest.mark.parametrize("form", ["float32 tensors", "float32 arrays", "read-only", "strides", "byte order", "by name"])
+def test_torch_computes_with_arguments_in_float64(torch: Any, form: str) -> None:
+    """x is of float64, and torch multiplies no matrices of two types: it raised of "Double, Float, and Double", or of NumPy's arrays."""
+    X32, y32 = X.astype(np.float32), Y.astype(np.float32)
+    best = np.linalg.lstsq(X32.astype(float), y32.astype(float), rcond=None)[0]
+    args: Any = (X32, y32)
+    if form == "float32 tensors":
+        args = (torch.as_tensor(X32), torch.as_tensor(y32))
+    elif form == "read-only":
+        args = tuple(one.view() for one in args)
+        for one in args:
+            one.flags.writeable = False
+    elif form == "strides":
+        args = (X32[::-1], y32[::-1])
+    elif form == "byte order":
+        args = (X32.astype(">f4"), y32.astype(">f4"))
+
+    def residuals(c: Any, X: Any, y: Any) -> Any:
+        assert X.dtype == y.dtype == torch.float64
+        return X @ c - y
+
+    def cost(c: Any, X: Any, y: Any) -> Any:
+        return (residuals(c, X, y) ** 2).sum()
+
+    if form == "by name":
+        out = mflow.least_squares(residuals, np.zeros(2), jac="torch", kwargs={"X": X32, "y": y32})
+    else:
+        out = mflow.least_squares(residuals, np.zeros(2, np.float32), jac="torch", args=args)
+        found = mflow.minimize(cost, np.zeros(2, np.float32), jac="torch", args=args, gtol=1e-9)
+        assert found.success
+        np.testing.assert_allclose(found.x, best, rtol=1e-8)
+    np.testing.assert_allclose(out.x, best, rtol=1e-10)
+
+
+def test_a_model_of_float32_in_torch_is_told_the_line_to_write(torch: Any) -> None:
+    model = torch.nn.Linear(2, 1).float()  # whatever the default type of this process is
+    with pytest.raises(TypeError, match=r'^jac="torch": expected fun to compute in float64.*model\.double\(\)'):
+        mflow.minimize(lambda x: (model(x) ** 2).sum(), [0.5, 1.0], jac="torch")
+    model.double()
+    assert mflow.minimize(lambda x: (model(x) ** 2).sum(), [0.5, 1.0], jac="torch").success
+
+
+def test_a_model_of_x_in_float32_in_torch(torch: Any) -> None:
+    fit = mflow.curve_fit(lambda x, a, k: a * torch.exp(-k * x), torch.as_tensor(T.astype(np.float32)), 2.0 * np.exp(-T), jac="torch")
+    np.testing.assert_allclose(fit.popt, [2.0, 1.0], rtol=1e-6)
 
 
 def test_what_torch_cannot_differentiate(torch: Any) -> None:

@@ -89,22 +89,13 @@ def with_model_jacobian(model: Any, jac: Any) -> tuple[Any, Any]:
 
 
 def with_batch_derivative(fun: Any, jac: Any, params: Any, many: bool) -> tuple[Any, Any]:
-    """The same of a cost ``fun(params, *batch)``, or where ``many`` of residuals; torch's are given the batch as tensors, too."""
+    """The same of a cost ``fun(params, *batch)``, or where ``many`` of residuals."""
     if not is_source(jac):
         return fun, jac
     if isinstance(params, (dict, list, tuple)):
         fix = "put them into one array, or give the gradient as a function"
         raise TypeError(f"jac: expected params to be one array beside {jac!r}, got a {type(params).__name__}; {fix}")
-    cost = fun
-    if jac == "torch" and callable(fun):
-        torch = need("torch", 'jac="torch"')
-
-        def of_float64(b: Any) -> Any:  # as the parameters are: torch multiplies no matrices of two types
-            tensor = torch.tensor(b) if isinstance(b, np.ndarray) else b
-            return tensor.double() if isinstance(tensor, torch.Tensor) and tensor.is_floating_point() else tensor
-
-        cost = lambda c, *batch: fun(c, *map(of_float64, batch))  # noqa: E731
-    return with_jacobian(cost, jac) if many else with_gradient(cost, jac)
+    return with_jacobian(fun, jac) if many else with_gradient(fun, jac)
 
 
 def gradient_of(fun: Callable[..., Any], source: str) -> Callable[..., Array]:
@@ -163,13 +154,15 @@ def _values(fun: Callable[..., Any], source: str) -> Callable[..., Any]:
 
     def value(x: Array, *args: Any, **kwargs: Any) -> Any:
         with torch.no_grad():
-            out = _of_array(_with(fun, kwargs), x, args, source)
+            out = _of_array(_with(fun, kwargs, source), x, args, source)
         return out.numpy()[()] if isinstance(out, torch.Tensor) else out
 
     return value
 
 
-def _with(fun: Callable[..., Any], kwargs: dict[str, Any]) -> Callable[..., Any]:
+def _with(fun: Callable[..., Any], kwargs: dict[str, Any], source: str = "") -> Callable[..., Any]:
+    if source == "torch":
+        kwargs = {name: _torch_float64(value) for name, value in kwargs.items()}
     return functools.partial(fun, **kwargs) if kwargs else fun
 
 
@@ -186,6 +179,16 @@ def _jax_array(x: Any) -> Any:
 
 def _torch_array(x: Any) -> Any:
     return need("torch", 'jac="torch"').as_tensor(x)
+
+
+def _torch_float64(value: Any) -> Any:
+    """An argument beside x, which is of float64, as a tensor of that type, for torch multiplies no matrices of two types; what holds no
+    floating-point numbers, and is no array, as it is."""
+    torch = need("torch", 'jac="torch"')
+    if isinstance(value, np.ndarray) and value.dtype.kind in "biuf":
+        plain = np.ascontiguousarray(value, dtype=value.dtype.newbyteorder("="))
+        value = torch.from_numpy(plain) if plain.flags.writeable else torch.tensor(plain)
+    return value.double() if isinstance(value, torch.Tensor) and value.is_floating_point() else value
 
 
 def _jax() -> Any:
@@ -208,8 +211,11 @@ def _of_array(fun: Callable[..., Any], x: Any, args: tuple[Any, ...], source: st
             return fun(at, *args)
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "__array_wrap__", DeprecationWarning)  # NumPy's of torch: the result tells
-            return fun(at, *args)
+            return fun(at, *map(_torch_float64, args))
     except (AttributeError, RuntimeError, TypeError) as error:
+        if source == "torch" and isinstance(error, RuntimeError) and "dtype" in str(error) and "Float" in str(error):
+            fix = "write data.double() and model.double(), or pass data by args, which are converted"
+            raise TypeError(f'jac="torch": expected fun to compute in float64, as x does, got float32 in it ({error}); {fix}') from error
         if not (_is_of_numpy(error) if source == "torch" else type(error).__name__ == "TracerArrayConversionError"):
             raise
         raise TypeError(
@@ -243,9 +249,9 @@ def _torch_result(out: Any, torch: Any) -> Any:
 def _torch_gradient(fun: Callable[..., Any]) -> Callable[..., Array]:
     torch = need("torch", 'jac="torch"')
 
-    def grad(x: Array, *args: Any) -> Array:
+    def grad(x: Array, *args: Any, **kwargs: Any) -> Array:
         at = torch.tensor(np.asarray(x), dtype=torch.float64, requires_grad=True)
-        (out,) = torch.autograd.grad(_torch_result(_of_array(fun, x, args, "torch", at), torch), at)
+        (out,) = torch.autograd.grad(_torch_result(_of_array(_with(fun, kwargs, "torch"), x, args, "torch", at), torch), at)
         return np.asarray(out.numpy(), dtype=np.float64)
 
     return grad
@@ -256,7 +262,7 @@ def _torch_jacobian(fun: Callable[..., Any]) -> Callable[..., Array]:
 
     def jacobian(x: Array, *args: Any, **kwargs: Any) -> Array:
         at = torch.tensor(np.asarray(x), dtype=torch.float64, requires_grad=True)
-        out = _torch_result(_of_array(_with(fun, kwargs), x, args, "torch", at), torch).reshape(-1)
+        out = _torch_result(_of_array(_with(fun, kwargs, "torch"), x, args, "torch", at), torch).reshape(-1)
         each = torch.eye(out.numel(), dtype=torch.float64)
         (rows,) = torch.autograd.grad(out, at, each, is_grads_batched=True)
         return np.asarray(rows.numpy().reshape(out.numel(), -1), dtype=np.float64)

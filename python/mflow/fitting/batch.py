@@ -24,8 +24,7 @@ from mflow.base.result import Result, attach
 from mflow.base.tables import frame
 from mflow.base.telling import knows_other_words
 from mflow.fitting.bounds import EVERYWHERE, check_fixed, sides
-from mflow.fitting.compiled import compiled_residuals
-from mflow.fitting.residuals import check_sigma
+from mflow.fitting.compiled import check_sigma, compiled_residuals
 from mflow.fitting.robust import Robust, loss_of
 from mflow.fitting.run import STATUS, counted_ftol
 from mflow.integrate.ensemble import on_threads

@@ -1,17 +1,18 @@
-"""Which residuals run without Python: those of objectives that are sums of squares, and compiled functions of their signature."""
+"""Which residuals run without Python: those of objectives that are sums of squares, and compiled functions of their signature; sigma."""
 
 from __future__ import annotations
 
 from types import FunctionType
 from typing import Any, NamedTuple
 
+import numpy as np
 from mflow_core.fitting.compiled import CompiledResiduals
 from mflow_core.objectives.objective import Objective
 from mflow_core.problems.signatures import RESIDUALS_SIGNATURE, compiled_address
 
-from mflow.base.checks import Array, check_whole, shown
+from mflow.base.checks import Array, check_whole, real_array, shown
 
-__all__ = ["Compiled", "compiled_residuals"]
+__all__ = ["Compiled", "check_sigma", "compiled_residuals"]
 
 
 class Compiled(NamedTuple):
@@ -68,3 +69,18 @@ def _made(source: Any, m: int, has_jacobian: bool, trusted: bool, sigma: Array |
     if sigma is not None and sigma.size not in (1, m):
         raise ValueError(f"sigma: expected {m} numbers, one for each residual, got {sigma.size}")
     return Compiled(CompiledResiduals(source, m, sigma, source).functions, m, has_jacobian, trusted)
+
+
+def check_sigma(sigma: Any) -> Array | None:
+    """Standard deviations, (1,) or (m,). Raises TypeError or ValueError."""
+    if sigma is None:
+        return None
+    values = np.ascontiguousarray(real_array(sigma, "sigma").ravel(), dtype=np.float64)
+    bad = np.flatnonzero(~((values > 0.0) & np.isfinite(values)))
+    if bad.size:
+        number = values[bad[0]]
+        kind, fix = (
+            ("finite standard deviations", "; remove the datum, which counts for nothing") if number > 0.0 else ("standard deviations", "")
+        )
+        raise ValueError(f"sigma: expected {kind} above 0, got {number:g} at entry {bad[0]}{fix}")
+    return values

@@ -17,7 +17,9 @@ from mflow.base.methods import refuse_unknown
 from mflow.base.progress import reason_of
 from mflow.base.result import attach
 from mflow.base.telling import counted, tell
+from mflow.derivatives.differences import tried
 from mflow.derivatives.elsewhere import with_model_jacobian
+from mflow.derivatives.sizes import sizes_in_units
 from mflow.fitting.bounds import EVERYWHERE, check_box, check_fixed, sides, sides_by_name
 from mflow.fitting.fitted import CurveFit
 from mflow.fitting.least_squares import LeastSquaresResult, covariance, scale_of
@@ -31,6 +33,9 @@ from mflow.problems.curves import check_curve, curve, parameter_names, starting_
 __all__ = ["TOLERANCE", "curve_fit", "inverse_of_free"]
 
 TOLERANCE = 1.49012e-8  # SciPy's ftol and xtol
+POOR = 0.5  # of the squares of the data about their mean: what a poor fit leaves
+UNITS = (1.0, 0.25)  # of the largest |x|, in which starting values are 1
+UNLIKE = 10.0  # times 1, or below it: starting values that are others
 FAR = 1e4  # ranges of xdata: data farther from 0 are said to be far
 
 
@@ -72,7 +77,8 @@ def curve_fit(
     ydata : array_like (m,)
     p0 : array_like (n,) or dict, optional
         Starting values, in order or by the parameters' names, ``{"a": 4, "x0": 3}``; as in SciPy 1, or within the bounds, for each
-        parameter in f's signature if not given.
+        parameter in f's signature if not given. Where a fit from 1 without bounds fails, does not tell all parameters apart or leaves more
+        than half of the variance of the data, it begins again at 1 in units of xdata and ydata, if f scales with them; the message says so.
     sigma : float, array_like (m,) or (m, m), optional
         Standard deviations of the data, or their covariance matrix.
     absolute_sigma : bool
@@ -141,6 +147,12 @@ def curve_fit(
         check_flags(absolute_sigma=absolute_sigma, full_output=full_output)
     try:
         ending = run.go()
+        if p0 is None and not isinstance(f, str) and bounds is EVERYWHERE and fixed is None and _is_poor(run, ending, how):
+
+            def anew(start: Array) -> tuple[Run, dict[str, Any]]:
+                return _prepared(f, xdata, ydata, start, sigma, check_finite, bounds, method, jac, nan_policy, fixed, {**kwargs})
+
+            run, how, ending = _from_sizes((run, how, ending), anew)
     except BaseException as error:
         if run.core is None and isinstance(error, TypeError):
             _refuse_count(f, run.x.size, error)
@@ -197,6 +209,53 @@ def _prepared(
     told = {"f": residuals.curve, "xdata": x, "ydata": y, "held": held, "deviations": residuals.deviations, "_name": names}
     told["_given"] = p0 is not None or isinstance(f, str)
     return Run(residuals, start, how, D, box, held, loss, tell), told
+
+
+# ---- a start of its own -----------------------------------------------------------------------------------------------------------------
+
+
+def _is_poor(run: Run, ending: str, how: dict[str, Any]) -> bool:
+    """Whether a fit from SciPy's start failed, does not tell its parameters apart, or explains less than half of the data's variance."""
+    if run.outcome(ending)[0] <= 0 or _inverse(run, None)[0] is None:
+        return ending != "callback"
+    if run.loss is not None or (how["deviations"] is not None and run.problem.sigma is None):  # of a covariance matrix
+        return False
+    y = how["ydata"].ravel()
+    varies = y - y.mean() if run.problem.sigma is None else (y - y.mean()) / run.problem.sigma
+    return bool(2.0 * run.core.cost > POOR * float(varies @ varies) > 0.0)
+
+
+def _from_sizes(
+    begun: tuple[Run, dict[str, Any], str], anew: Callable[[Array], tuple[Run, dict[str, Any]]]
+) -> tuple[Run, dict[str, Any], str]:  # fmt: skip
+    """The fit from 1 in the units of the data, where that is far from 1 and leads to a better one; else the one at hand."""
+    best, (run, how, _) = begun, begun
+    starts, calls = sizes_in_units(how["f"], how["xdata"], how["ydata"], run.x.size, UNITS)
+    spent, calls = run.nfev, calls + run.core.counts[3] + run.problem.looked
+    for start in starts if starts and np.max(np.abs(np.log(starts[0]))) > math.log(UNLIKE) else []:
+        other, told = anew(start)
+        end = tried(Run.go, other)
+        if end is None:
+            continue
+        spent, calls = spent + other.nfev, calls + other.core.counts[3] + other.problem.looked
+        if other.outcome(end)[0] > 0 and _is_better(other, best[0], best[2]):
+            values = ", ".join(f"{value:.3g}" for value in start)
+            other.origin = f"; p0 was not given, the fit from 1 was poor, and this one began at 1 in units of the data, ({values})"
+            told["_given"], best = False, (other, told, end)
+            if not _is_poor(other, end, told):
+                break
+    run = best[0]
+    run.spent += spent - run.nfev
+    run.problem.looked = calls - run.core.counts[3]
+    return best
+
+
+def _is_better(other: Run, run: Run, ending: str) -> bool:
+    """Whether a fit that converged is clearly better than another one, or tells parameters apart where that one does not, or failed."""
+    if not math.isfinite(run.core.cost):
+        return True
+    told = run.outcome(ending)[0] > 0 and _inverse(run, None)[0] is not None
+    return bool(other.core.cost <= run.core.cost * (POOR if told else 1.0))
 
 
 def _more(kwargs: dict[str, Any], how: dict[str, Any], n: int) -> tuple[Any, Any, Any]:
@@ -433,12 +492,9 @@ def _fitted(run: Run, ending: str, how: dict[str, Any], absolute: bool, full: bo
         attach(error, lambda: LeastSquaresResult(run.result(status, reason, message)), "")
         raise error
     core = run.core
-    x, cost, (_, nfev, _, calls) = core.x, core.cost, core.counts
+    x, cost, calls = core.x, core.cost, core.counts[3]
     held = how["held"]
-    C, rank = core.inverse() if held is None and run.loss is None else (None, 0)
-    doubtful = C is not None and run.problem.differences and core.longest(C) * (x.size**0.5 * BLURRED) > 1.0
-    if doubtful or held is not None or run.loss is not None:
-        C, rank = inverse_of_free(run.curved_jacobian, np.zeros(x.size, bool) if held is None else held)
+    C, rank = _inverse(run, held)
     free = core.m - (x.size if held is None else int(np.sum(~held)))
     if C is None or (free <= 0 and not absolute):
         pcov = np.full((x.size, x.size), math.inf)
@@ -455,10 +511,20 @@ def _fitted(run: Run, ending: str, how: dict[str, Any], absolute: bool, full: bo
             max(status, 1),
         )
     how.update(
-        popt=x, pcov=pcov, cost=cost, nfev=nfev, calls=calls + run.problem.looked, status=status, success=status > 0, reason=reason,
+        popt=x, pcov=pcov, cost=cost, nfev=run.nfev, calls=calls + run.problem.looked, status=status, success=status > 0, reason=reason,
         absolute_sigma=absolute, robust=run.loss is not None, sigma=run.problem.sigma, _run=run, _ending=ending,
     )  # fmt: skip
     return CurveFit(entries, how)
+
+
+def _inverse(run: Run, held: Any) -> tuple[Array | None, int]:
+    """(inv(J'J) of the parameters that may move, rank): None where that is not full."""
+    core, n = run.core, run.x.size
+    C, rank = core.inverse() if held is None and run.loss is None else (None, 0)
+    doubtful = C is not None and run.problem.differences and core.longest(C) * (n**0.5 * BLURRED) > 1.0
+    if doubtful or held is not None or run.loss is not None:
+        return inverse_of_free(run.curved_jacobian, np.zeros(n, bool) if held is None else held)
+    return C, rank
 
 
 def _offset_words(x: Any) -> str:

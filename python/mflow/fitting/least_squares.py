@@ -160,7 +160,7 @@ def least_squares(
     x0 : array_like (n,)
     jac : callable, "2-point", "3-point", True, "jax", "autograd", "torch" or "cs"
         ``jac(x, *args, **kwargs)``, (m, n): row i the derivatives of residual i; or finite differences; or automatic differentiation of
-        ``fun`` by that library in float64 (fun is given an array of theirs), or complex steps. Where residuals carry few digits
+        ``fun`` by that library in float64 (as in `minimize`), or complex steps. Where residuals carry few digits
         (float32 inside, rounded results), or columns vanish, differences are central and longer, and the message says so. True: the
         compiled function fills it.
     bounds : pair (lower, upper) or `scipy.optimize.Bounds`
@@ -187,7 +187,8 @@ def least_squares(
         rounding hides so much of a cost that the test would be passed by luck. Where one of these ends a run with differences,
         jac is that of the start of the last step, as in SciPy. Where one of them would end it after a step that was cut short, and the
         gradient is not small, the run goes on from there with a new Jacobian; where xtol would, and the gradient is not small, as beside
-        an offset, of which |x| is nearly all, it goes on without xtol.
+        an offset, of which |x| is nearly all, it goes on without xtol. While steps that were cut short go as foreseen and grow, none of
+        them ends a run. Where the gradient is not small even so, and differences of it show no minimum, the reason is "step_too_small".
     x_scale : "jac", None or array_like
         Units of the parameters; "jac" and None: from the largest columns of the Jacobian so far.
     max_nfev : int

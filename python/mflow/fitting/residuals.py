@@ -17,16 +17,16 @@ from mflow_core.fitting.prepared import THRESHOLDS
 from mflow_core.problems.sparse import is_sparse
 from numpy.typing import NDArray
 
-from mflow.base.checks import Array, as_tuple, check_flags, check_unmasked, dense_array, entry_words, operator_words, real_array, shown
+from mflow.base.checks import Array, as_tuple, check_flags, check_unmasked, dense_array, entry_words, operator_words, shown
 from mflow.base.telling import tell
 from mflow.derivatives.agreement import agreeing
 from mflow.derivatives.differences import ASIDE, EACH, SOME, Digits, Scan, along, check_diff_step, digits_of, falls_aside, scan, tried
 from mflow.derivatives.elsewhere import with_jacobian
 from mflow.derivatives.remainder import GradientWarning, Verdict, jacobian_model, quick, said_of
-from mflow.fitting.compiled import compiled_residuals
+from mflow.fitting.compiled import check_sigma, compiled_residuals
 from mflow.fitting.scipys import coloured
 
-__all__ = ["Residuals", "check_sigma"]
+__all__ = ["Residuals"]
 
 EPS = 2.0**-52
 # Relative: an error of residuals that rounding does not make. That of a cost (derivatives.differences.NOISY) is a thousand times smaller:
@@ -42,21 +42,6 @@ LARGE = 1e3  # a parameter that may be so by an offset
 FAR = 10.0  # lengths of differences
 APART = 0.01  # relative: what they are apart by where they are others
 FLOOR = THRESHOLDS["floor"]  # of its largest value so far: a number that has been large is not measured in tiny steps
-
-
-def check_sigma(sigma: Any) -> Array | None:
-    """Standard deviations, (1,) or (m,). Raises TypeError or ValueError."""
-    if sigma is None:
-        return None
-    values = np.ascontiguousarray(real_array(sigma, "sigma").ravel(), dtype=np.float64)
-    bad = np.flatnonzero(~((values > 0.0) & np.isfinite(values)))
-    if bad.size:
-        number = values[bad[0]]
-        kind, fix = (
-            ("finite standard deviations", "; remove the datum, which counts for nothing") if number > 0.0 else ("standard deviations", "")
-        )
-        raise ValueError(f"sigma: expected {kind} above 0, got {number:g} at entry {bad[0]}{fix}")
-    return values
 
 
 class Residuals:
@@ -103,6 +88,7 @@ class Residuals:
     verdict, where, tried = UNKNOWN, "x0", False
     fewer, sparsity = False, None  # whether m may be below n, and where J may have entries
     names: Any = None  # a function that gives the names of the parameters, where they have some
+    returned = False  # whether longer differences have been given up again
     shorter, compared = False, b""  # whether differences are taken over lengths below the usual ones; where that was asked last,
     looked = 0  # and the calls for it
     lost = ""  # what is not finite in the last value of jac, in words
@@ -217,10 +203,13 @@ class Residuals:
         return self.weighted(self._raw(x))
 
     def gradient(self, x: Array, loss: Any) -> Array:
-        """The gradient of the cost there, not counted; of its loss, as in `start`."""
+        """The gradient of the cost there, not counted; of its loss, as in `start`; by differences that are at least shares of `unit`."""
         run = self.core
         try:
             core = self.start(np.ascontiguousarray(x), loss)
+            if self.differences and not self.given:
+                least = (EPS ** (1 / 3) if self.central else EPS**0.5) * self.unit(x)
+                core.shortest(least if self.least is None else np.maximum(least, self.least))
             core.begin(self.calls is not None)
             return np.asarray(core.J.T @ core.r)
         finally:
@@ -436,6 +425,19 @@ class Residuals:
 
     def _lengthen(self, step: float) -> None:
         self.steps, self.central = np.full(self.n, step), True
+
+    def returns(self) -> bool:
+        """Whether differences that were made longer, as they vanished, no longer do so over the usual lengths, which are then taken again,
+        once: longer ones are less exact."""
+        if not self.differences or self.steps is None or self.given or self.shorter or self.returned or self.eps > NOISY:
+            return False
+        before, self.returned = (self.steps, self.least), True
+        self.steps, self.least = None, np.zeros(self.n)
+        if self.renew() == 0 and np.all((self.core.norms > 0.0) | self.core.region[2]):
+            return True
+        self.steps, self.least = before
+        self.renew()
+        return False
 
     def refine(self) -> bool:
         """Central differences from now on, and then over steps as short as x itself; whether there was something left to refine."""

@@ -19,7 +19,7 @@ from mflow.base.telling import counted
 from mflow.derivatives.differences import ASIDES, EACH, along, tried
 from mflow.fitting.residuals import NOISY, Residuals
 from mflow.fitting.robust import Robust
-from mflow.spectra.ranks import blank_directions, column_norms, least_share, lost_share, rank_of, triangle_values
+from mflow.spectra.ranks import blank_directions, least_share, rank_of, still_directions
 
 __all__ = ["BLURRED", "STATUS", "Run", "counted_ftol", "intermediate"]
 
@@ -70,9 +70,11 @@ class Run:
         self.D, self.box, self.fixed = D, box, fixed
 
     core: Any = None
+    origin = ""  # where it began, in words, if that is not as asked for
     bad, spent = "", 0  # what is not finite at the start; evaluations before this run, by single residuals
     left: frozenset[int] = frozenset()  # parameters that were taken off a bound at which the cost is largest
     any_step = False  # whether xtol is left out
+    short = False  # whether ftol or xtol has ended a run where the gradient is not small, and the cost shows no minimum
     doubted = math.inf  # the cost at the last end by ftol or xtol whose gradient was not small
 
     def set_up(self) -> None:
@@ -124,6 +126,8 @@ class Run:
         if ending == "step_too_small":
             ending = "minimum" if self.vanishes() else "attained" if self.attained() else "rounding" if self.hidden() else ending
             self.problem.look_closer(self.core.x)
+        elif ending in IN_DOUBT and self.doubted < math.inf and self._doubtful and (not self.core.stale or self.problem.renew() == 0):
+            self.short = self._doubtful and not self.hidden() and self._newton()[0] > max(HIDDEN, self.how["ftol"]) * self.core.cost
         return ending
 
     def _leaves_a_peak(self) -> bool:
@@ -154,28 +158,34 @@ class Run:
         return self.loss is None and bool(small.all()) and self.problem.rises(x, cost, some)
 
     def attained(self) -> bool:
-        """Whether values of the cost can tell no lower point: its Hessian, by differences of the gradient, is positive definite beyond
-        their noise, and Newton's step with it is short and lowers the cost by less than rounding hides.
+        """Whether values of the cost can tell no lower point: Newton's step with its Hessian is short and lowers the cost by less than
+        rounding hides.
 
         Where residuals are large, Gauss and Newton's steps may not converge at all, and the cost tells x to the root of its rounding only.
         """
+        fall, longest = self._newton()
+        return fall <= HIDDEN * self.core.cost and longest <= 1.0
+
+    def _newton(self) -> tuple[float, float]:
+        """(by how much Newton's step from x lowers the cost, its length in those of the differences of the gradient that make the Hessian):
+        inf where that is not positive definite, NaN where it is not known, or not beyond its noise."""
         core, x = self.core, np.array(self.core.x)
         some = np.flatnonzero(core.free & (core.norms > 0.0))  # `idle` tells of the others
         lower, upper, _ = core.region
         h = np.where(core.free, CURVED * self.problem.unit(x), 0.0)
         if not some.size or some.size > MOST_CURVED or np.any((x - h < lower) | (x + h > upper)):
-            return False
+            return math.nan, math.nan
         moves = np.diag(h)[some]
         H = np.array([(self.problem.gradient(x + move, self.loss) - self.problem.gradient(x - move, self.loss))[some] for move in moves])
         H *= 0.5 * h[some]
         g = (core.J.T @ core.r)[some] * h[some]
         if not (np.isfinite(H).all() and np.isfinite(g).all()):
-            return False
+            return math.nan, math.nan
         least, noise = float(np.linalg.eigvalsh(0.5 * (H + H.T))[0]), float(np.linalg.norm(H - H.T))
         if not least > 2.0 * noise:
-            return False
+            return (math.inf, math.inf) if least < -2.0 * noise else (math.nan, math.nan)
         step = np.linalg.solve(0.5 * (H + H.T), g)
-        return bool(np.all(np.abs(step) <= 1.0) and 0.5 * float(g @ step) <= HIDDEN * core.cost)
+        return 0.5 * float(g @ step), float(np.max(np.abs(step)))
 
     def hidden(self) -> bool:
         """Whether residuals jump beside x, over steps so short that slopes do not count, by as much as is left of the gradient, as those
@@ -217,7 +227,7 @@ class Run:
 
     def _over_shorter(self) -> bool:
         """Where differences over shorter lengths show another Jacobian than the one that ended the run: once more, by these."""
-        if not self.problem.shortens(self.x) or self.problem.renew():
+        if not self.problem.returns() and (not self.problem.shortens(self.x) or self.problem.renew()):
             return False
         self.core.again()
         return True
@@ -330,9 +340,10 @@ class Run:
         if self.fixed is not None and bool(self.fixed.all()):
             text = "all parameters are held: these are the residuals where they are"
         status, reason = self.outcome(ending)
-        text += self.problem.note()
+        text += self.problem.note() + self.origin
         if status == -1 and STATUS.get(ending, 0) > 0:
-            return status, reason, f"{self.refused[1]}; {text}"
+            why = self.refused[1] or "steps have become short where the gradient is not small: start elsewhere, or give x_scale"
+            return status, reason, f"{why}; {text}"
         if status <= 0 and self.problem.wrong:
             text = f"{self.problem.wrong}; {text}"
         if self.idle:
@@ -388,6 +399,8 @@ class Run:
             return status, ending
         if self.nit >= LONG:
             _ = self.endless  # looked for now: when the message is read, the residuals may be others
+        if self.short:
+            return -1, "step_too_small"
         if self.core.plain and not self.problem.wrong:  # as nearly all runs end
             return status, "converged"
         refused = self.refused[0]
@@ -506,7 +519,7 @@ class Run:
         tell: the rate of an exponential whose factor is 0, beside a constant."""
         unit = self.problem.unit(x)
         free = np.ones(x.size, bool) if self.fixed is None else ~self.fixed
-        for v in _still(self.core.J * unit * free) if dead and x.size <= EACH else ():
+        for v in still_directions(self.core.J * unit * free, FEW) if dead and x.size <= EACH else ():
             for j, sign in ((j, sign) for j in dead[:FEW] for sign in (1.0, -1.0)):
                 move = unit * (v + sign * (np.arange(x.size) == j))
                 if self.problem.aside(x, move, self._cost_of, cost)[1]:
@@ -573,17 +586,6 @@ class Run:
             "cosine": core.measures[1], "active_mask": self.active_mask,
             "nfev": nfev + self.spent, "njev": njev, "nit": nit, "rank": n if full else rank_of(jac), "dt": core.dt,
         }  # fmt: skip
-
-
-def _still(J: Array) -> Array:
-    """A few directions, in rows, that a Jacobian takes to 0 though none of the columns that they combine is 0."""
-    some = np.flatnonzero(J.any(axis=0))
-    norms = column_norms(J[:, some])
-    _, s, V = triangle_values(J[:, some] / norms)
-    rows = V[int(np.sum(s > lost_share(J) * s[0])) :][:FEW] / norms
-    out = np.zeros((len(rows), J.shape[1]))
-    out[:, some] = rows / np.max(np.abs(rows), axis=1, initial=0.0, keepdims=True)
-    return out
 
 
 def _names(some: list[int], problem: Residuals) -> str:

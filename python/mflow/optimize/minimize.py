@@ -80,10 +80,10 @@ def minimize(
         is a minimum.
     jac : callable, True, None, "2-point", "3-point", "jax", "autograd", "torch" or "cs"
         The gradient ``jac(x, *args)``; None and "2-point": forward differences, "3-point": central ones; "jax", "autograd", "torch":
-        automatic differentiation of ``fun`` by that library, in float64 (fun is given an array of theirs; one for jax is faster as
-        ``jax.jit(fun)``); "cs": complex steps. Where a search along forward differences fails, the run goes on by central ones, if these
-        are others. Where the cost's values carry few digits (float32 inside, rounded results) differences are central and longer, where it
-        bends within the usual lengths at numbers below 1e-4 they are shares of those, and the message says so.
+        automatic differentiation of ``fun`` by that library, in float64 (fun is given an array of theirs, for torch arrays in args as
+        well; one for jax is faster as ``jax.jit(fun)``); "cs": complex steps. Where a search along forward differences fails, the run goes
+        on by central ones, if these are others. Where the cost's values carry few digits (float32 inside, rounded results) differences are
+        central and longer, where it bends within the usual lengths at numbers below 1e-4 they are shares of those, and the message says so.
     hess : callable, array_like (n, n) or sparse matrix
         For "trust_ncg" and implicit methods: the Hessian ``hess(x, *args)``; where it is missing, differences of gradients. ``solver``,
         ``jac_sparsity``, ``lband`` and ``uband`` as in `mflow.solve_ivp`.

@@ -18,8 +18,8 @@ from mflow.base.checks import Array, check_flags, check_function, check_number, 
 from mflow.base.telling import counted, knows_other_words
 from mflow.derivatives.remainder import jacobian_model, quick, said_of
 from mflow.fitting.bounds import EVERYWHERE, check_fixed, sides
+from mflow.fitting.compiled import check_sigma
 from mflow.fitting.curve_fit import TOLERANCE, inverse_of_free, names_of
-from mflow.fitting.residuals import check_sigma
 from mflow.fitting.run import counted_ftol
 from mflow.problems.compiled import compile_model
 from mflow.problems.curves import check_curve, curve, parameter_names

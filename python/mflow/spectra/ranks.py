@@ -10,7 +10,7 @@ from mflow_core.arithmetic.scalars import scaled_norm
 from mflow.base.checks import Array
 from mflow.base.pace import interruptible
 
-__all__ = ["blank_directions", "column_norms", "least_share", "lost_share", "rank_of", "triangle_values"]
+__all__ = ["blank_directions", "column_norms", "least_share", "lost_share", "rank_of", "still_directions", "triangle_values"]
 
 
 def lost_share(J: Array) -> float:
@@ -62,3 +62,14 @@ def blank_directions(J: Array, x: Array, size: float, rounding: Array, least: fl
     s = np.append(s, np.zeros(len(V) - s.size))
     lost = np.sqrt((V * values * rounding / norms) ** 2 @ np.ones(x.size)) + least
     return V[s <= lost], norms
+
+
+def still_directions(J: Array, most: int) -> Array:
+    """So many directions, in rows, that a Jacobian takes to 0 though none of the columns that they combine is 0."""
+    some = np.flatnonzero(J.any(axis=0))
+    norms = column_norms(J[:, some])
+    _, s, V = triangle_values(J[:, some] / norms)
+    rows = V[int(np.sum(s > lost_share(J) * s[0])) :][:most] / norms
+    out = np.zeros((len(rows), J.shape[1]))
+    out[:, some] = rows / np.max(np.abs(rows), axis=1, initial=0.0, keepdims=True)
+    return out

@@ -192,6 +192,7 @@ cdef class Fit:
         self.s.delta, self.s.lam = -1.0, 0.0
         self.s.idle = self.s.ended = self.s.bent = 0
         self.s.raised = False
+        self.s.dirty = True              # the factors at hand are of columns in the former units
 
     def widen(self, some, double size):
         """The units of these parameters, before the first step: a change by 1 counts as residuals of this size."""

@@ -49,12 +49,14 @@ cdef double PLANE = 100.0                # times gtol: the cosine of r with the 
 cdef double SINGULAR = 1e-13             # the least lambda where R is singular: its step is the shortest one to rounding
 cdef double SHRINK = 0.35
 cdef double COUNTS = 0.1                 # of |D p|: of many parameters those whose part of it is larger are looked at alone
-cdef double BENT = 250.0                # times D_j^2: curvatures of the cost above it change D_j,
+cdef double BENT = 20.0                  # times D_j^2: curvatures of the cost above it change D_j,
 cdef double BENT_AGAIN = 4.0             # and above this, where they have changed one before
 cdef double NEAR = 2.0                   # times the cost: where it is higher, as on walls of exponentials, it tells no unit of another place
 cdef double BEND = 0.75                  # the largest 2 |a|/|p|
 cdef double PROBE = 0.1                  # the part of p over which the second derivative along it is taken
 cdef double STRAYS = 2.0                 # times the largest entry of |J p|: how far a step over a parameter's 0 may lead from f + J p
+cdef double CUT = 10.0                   # times the root of ftol: what of |r| lies in the plane of the columns where a short step ends nothing
+cdef double LEAP = 0.1                   # of |D x|: a step above it is no last one unless the Jacobian at its end says so
 cdef double PORTION = 2e7                # multiplications between looks at signals
 
 
@@ -403,6 +405,31 @@ cdef int in_units_that_bend(marquardt_t *s, double size) noexcept nogil:
     return 0
 
 
+cdef inline bint sloped(const marquardt_t *s) noexcept nogil:
+    """Whether the least of the linear model is lower by far more than ftol."""
+    return s.plane > CUT * sqrt(s.ftol) * s.length
+
+
+cdef inline bint begins_to_fall(const marquardt_t *s, double gain) noexcept nogil:
+    """Whether a step was cut by the radius, which now grows, as it went as foreseen, far above the least of the linear model: that it
+    lowered the cost by a small share, as the first steps towards much larger parameters do, tells no end."""
+    return s.lam > 0.0 and 0.75 <= gain <= 2.0 and sloped(s)
+
+
+cdef bint leaps(const marquardt_t *s, double cost, double size) noexcept nogil:
+    """Whether a step is a large part of x, or of a parameter that counts beside the residuals at its end, so that the Jacobian where it
+    began tells nothing there."""
+    cdef double square = 0.0, part, least = LEAP * sqrt(2.0 * cost)
+    cdef ptrdiff_t j
+    for j in range(s.n):
+        part = unit(s, j) * s.new[j]
+        square = square + part * part
+        part = fabs(s.new[j] - s.x[j])
+        if part > 0.5 * fabs(s.new[j]) and s.norms[j] * part > least:
+            return True
+    return size > LEAP * sqrt(square)
+
+
 cdef int tolerance(const marquardt_t *s, const double *x, double fall, double foreseen, double gain, bint took) noexcept nogil:
     """MINPACK's tests: FTOL, XTOL or BOTH; 0 where neither holds."""
     cdef double square = 0.0, part
@@ -472,8 +499,8 @@ cdef bint strays(marquardt_t *s) noexcept nogil:
 cdef int try_step(marquardt_t *s) noexcept nogil:
     """One trial; 0: go on."""
     cdef double foreseen, slope, size, cost = NAN, gain, told, fall, level
-    cdef bint good, flat, take, judged, taken = False
-    cdef int status = find_step(s, &foreseen, &slope, &size, &good)
+    cdef bint good, flat, take, judged, falls, taken = False
+    cdef int found = 0, status = find_step(s, &foreseen, &slope, &size, &good)
     if status != 0:
         return status
     if s.idle >= PATIENCE or not s.delta > 1e-300 or stands(s):
@@ -505,14 +532,18 @@ cdef int try_step(marquardt_t *s) noexcept nogil:
         shorten(s, size, SHRINK)
         return 0
     if take and not judged:
+        falls = begins_to_fall(s, told)
         judge(s, gain, fall, slope, size, False)
-        s.ended = tolerance(s, s.new, fall, foreseen, told, True)
+        found = 0 if falls else tolerance(s, s.new, fall, foreseen, told, True)
+        s.ended = 0 if leaps(s, cost, size) else found
         if s.ended != 0 and s.differences:
             return last_step(s, cost, size)
     if take:
         status = go_there(s, cost, judged, &taken)
         if status != 0:
             return status
+        if taken and not judged and not sloped(s):
+            s.ended = found
     if judged or not taken:
         judge(s, 1.0 if taken else 0.0, 0.0 if taken else -INFINITY, slope, size, flat)
         s.ended = 0 if taken else tolerance(s, s.x, fall, foreseen, told, False)
