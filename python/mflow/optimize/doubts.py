@@ -71,7 +71,7 @@ UNMOVED = 1e-4  # of max(1, |x|): a parameter within this of where it began may 
 LOOKED_AGAIN = ("converged", "line_search_failed", "max_iter")  # endings after which the gradient is compared at x, too
 ATTRIBUTE = "_mflow_verdict"  # of a function of ctypes, which takes no weak reference
 
-_checked: weakref.WeakKeyDictionary[Any, Verdict] = weakref.WeakKeyDictionary()  # compiled costs, each looked at once
+_checked: dict[int, tuple[weakref.ref[Any], Verdict]] = {}  # compiled costs, each looked at once, by their ids
 
 
 class Doubts:
@@ -281,9 +281,17 @@ class Doubts:
 
     def said(self, out: OptimizeResult) -> OptimizeResult:
         """The result with what is known of its gradient."""
+        if self._asks_nothing():
+            self._say(out)
+            return out
         with np.errstate(all="ignore"):  # the points beside x are not the user's
             self._say(out)
         return out
+
+    def _asks_nothing(self) -> bool:
+        """Whether the cost is not asked beside the run: a compiled one whose gradient is known, or one of ours."""
+        known = self.look is self.box is None and self.differences and not self.verdict.ncheck
+        return known and not getattr(self.fun, "differences", False)
 
     def _say(self, out: OptimizeResult) -> None:
         if self.box is not None and out["reason"] == "converged" and np.array_equal(self.box.lower, self.box.upper):
@@ -456,15 +464,14 @@ def _is_python(fun: Any) -> bool:
 
 
 def _known(fun: Any) -> Verdict | None:
-    try:
-        return _checked.get(fun)
-    except TypeError:  # no weak reference to it
-        return getattr(fun, ATTRIBUTE, None)
+    entry = _checked.get(id(fun))
+    return entry[1] if entry is not None and entry[0]() is fun else getattr(fun, ATTRIBUTE, None)
 
 
 def _remember(fun: Any, verdict: Verdict) -> None:
+    at = id(fun)
     try:
-        _checked[fun] = verdict
-    except TypeError:
+        _checked[at] = weakref.ref(fun, lambda _: _checked.pop(at, None)), verdict
+    except TypeError:  # no weak reference to it
         with contextlib.suppress(AttributeError):  # a capsule, or SciPy's tuple of one, takes neither: it is looked at in every run
             setattr(fun, ATTRIBUTE, verdict)

@@ -22,7 +22,7 @@ from mflow_core.stepping import stepper
 
 from mflow.base.checks import Array, check_whole
 from mflow.base.methods import Method
-from mflow.base.pace import Pace, pieces
+from mflow.base.pace import pieces
 from mflow.base.result import OptimizeResult, Result, keep_origin, put_later
 from mflow.base.telling import counted, tell
 from mflow.curvature.landscape import OF_DIFFERENCES, Landscape, gradient_of, products_of, value_of
@@ -113,21 +113,20 @@ class LineDescent(Counted):
         else:
             kind: Any = type(method)
             self.method, self.search, self._rule, self._trusts = _usual(kind, search)
-        _check_box(self.method, doubts)
+        if doubts.box is not None:
+            _check_box(self.method, doubts)
         self.problem = doubts.problem()
         if doubts.callback is not None:
             self._rule = {**self._rule, "rises": RISES}
         if not self.problem.has_value:
             raise TypeError("line_search: it compares values of the cost, and fun=None gives none")
-        self._given, self._source = products, self._products(products)
+        self._given, self._source = products, self._products(products) if self._trusts else None
         self.run, self._python = self._run_from(start), not self.problem.compiled
         self._pieces: list[tuple[Array, Array, Array, Array]] = []
         self._first: tuple[Array, float] | None = None
 
     def _products(self, given: Any) -> Products | None:
-        """Where products H p come from; None: differences of gradients."""
-        if not self._trusts:
-            return None
+        """Where the products H p of a trust region come from; None: differences of gradients."""
         source = given if given is not None else self.doubts.fun if isinstance(self.doubts.fun, Objective) else None
         return None if source is None else Products(source, self.start.shape)
 
@@ -219,32 +218,29 @@ class LineDescent(Counted):
         return status if status or self.doubts.turned(self.run.here()[1], slope, FAINTLY) else self.run.renew(False)
 
     def _go(self, limit: int, gtol: float) -> int:
-        tells = self.tell is not None or self.tests is not None
-        in_one = self._python and self.saving is None and not tells and not self.keep_path  # Python answers signals in each evaluation
-        pace = None if tells or in_one else Pace()
+        run, tells = self.run, self.tell is not None or self.tests is not None
+        in_one = self._python and self.saving is None and not tells and not self.keep_path
         self.doubts.later = in_one and self.doubts.box is None
         status, limit = self._advance(0, gtol), limit - self.earlier
         if self._least is None:
-            self._least = LEAST if self.doubts.differs_as_usual and largest(self.run.here()[0]) >= TINY else 0.0
-        self.run.least = self._least
+            self._least = LEAST if self.doubts.differs_as_usual and largest(run.here()[0]) >= TINY else 0.0
+        run.least = self._least
         if self.mark is None:
             self.mark, self.still = self._standing(), 0
         status = self._looked(status, self.mark)  # where it was saved before that
-        while status == 0 and self.run.k < limit:
-            before = self.run.k
-            until = min(limit, self.mark[0] + STALLING)
-            room = until - before if self.saving is None else self.saving.room(self.nit, until - before)
-            last = None if self.tests is None else (*self.run.here(), self.run.value)
-            count = 1 if not in_one and pace is None else pace.take(room) if pace is not None else min(room, SHORT) if before == 0 else room
-            status = self._advance(count, gtol)
-            if status != CONVERGED:
+        while status == 0 and run.k < limit:
+            before = run.k
+            count = min(limit, self.mark[0] + STALLING) - before
+            if self.saving is not None:
+                count = self.saving.room(self.nit, count)
+            last = None if self.tests is None else (*run.here(), run.value)
+            status = self._advance(1 if tells else min(count, SHORT) if in_one and before == 0 else count, gtol)
+            if in_one and status != CONVERGED:
                 self.doubts.ask()
-            if pace is not None:
-                pace.done()
             if status == 0 and self.saving is not None:
                 self.saving.look(self)
             stalled = self._looked(status, self.mark)
-            if self.tell is not None and self.run.k > before and self.tell(self):
+            if self.tell is not None and run.k > before and self.tell(self):
                 return status if status == CONVERGED else STOPPED
             if status == 0 and self.tests is not None and last is not None:
                 status = self._tested(self.tests, last[0], last[2])
@@ -288,14 +284,14 @@ class LineDescent(Counted):
 
     def _advance(self, count: int, gtol: float) -> int:
         if not self.keep_path:
-            return int(self.run.advance(count, gtol))
+            return self.run.advance(count, gtol, paced=True)
         piece = min(count, max(1, 1_000_000 // max(1, self.start.size)))
         n, before = self.start.size, self.run.k
         room = (np.empty((piece, n)), np.empty((piece, n)), np.empty(piece), np.empty(piece))
         if self._first is None and self.nit > 0:  # it goes on from a file
             self._first = (np.array(self.run.here()[0]), self.run.value)
         try:
-            return int(self.run.advance(piece, gtol, *room))
+            return self.run.advance(piece, gtol, *room, paced=True)
         finally:
             if self._first is None:
                 self._first = (self.start.copy(), self.run.value if self.run.k == 0 else math.nan)
@@ -488,8 +484,8 @@ def _inverse_from(name: str, n: int, how: tuple[Any, ...], state: bytes) -> Inve
 
 
 def _check_box(method: Method, doubts: Doubts) -> None:
-    """Raises ValueError where there are bounds and the method takes none."""
-    if doubts.box is not None and method.name not in takes_bounds():
+    """Raises ValueError where the method takes no bounds, which there are."""
+    if method.name not in takes_bounds():
         does = "holds no parameter" if doubts.bounded_by == "fixed" else "takes none"
         text = f"{doubts.bounded_by}: {method.name} with a line search {does}; give method={' or '.join(map(repr, takes_bounds()))}"
         raise ValueError(text + (", or omit line_search" if method.kind == "update" else ""))

@@ -6,6 +6,7 @@ from libc.string cimport memcpy, memset
 
 cimport numpy as cnp
 
+from mflow_core.arithmetic.clock cimport MF_PIECE, mf_seconds
 from mflow_core.arithmetic.vec cimport mf_fp_enter, mf_fp_leave
 from mflow_core.optimize.descents cimport (BARZILAI_BORWEIN, LINE_FAILED, MAX_HISTORY, descent_close, descent_open, descent_products,
                                            descent_renew, descent_start, descent_t, line_descend, lowest_point, path_t, rule_defaults, rule_t)
@@ -45,6 +46,32 @@ cdef int read_rule(rule_t *rule, int kind, dict given) except -1:
     return 0
 
 
+cdef int in_pieces(descent_t *s, int64_t count, double gtol, path_t *path, int64_t *piece) noexcept nogil:
+    """`line_descend` in pieces that a clock measures, of which this is the size of the next; it may end early, with status 0, so that
+    signals are looked at. Results do not depend on the cuts."""
+    cdef double began = mf_seconds(), before = began, now
+    cdef int64_t steps, left = count
+    cdef int status
+    while True:
+        steps = min(piece[0], left)
+        status = line_descend(s, steps, gtol, path)
+        left -= steps
+        if status != 0 or left <= 0:
+            return status
+        now = mf_seconds()
+        piece[0] = <int64_t> max(1.0, min(4.0 * piece[0], steps * MF_PIECE / max(now - before, 1e-9)))
+        if now - began >= MF_PIECE:
+            return 0
+        before = now
+
+
+cdef bint fits(object array, ptrdiff_t size):
+    """Whether it is a C-contiguous float64 array of so many numbers."""
+    if not isinstance(array, np.ndarray) or cnp.PyArray_TYPE(<cnp.ndarray> array) != cnp.NPY_DOUBLE:
+        return False
+    return cnp.PyArray_ISCARRAY_RO(<cnp.ndarray> array) and cnp.PyArray_SIZE(array) == size
+
+
 cdef class LineDescent:
     """A descent of a cost by the directions of a method and one of KINDS.
 
@@ -58,6 +85,7 @@ cdef class LineDescent:
     cdef readonly Products products
     cdef object shape
     cdef double *par
+    cdef int64_t piece                   # iterations of the next piece of a paced descent
     cdef int busy
 
     def __cinit__(self, MethodRecord record, Problem problem, cnp.ndarray x0, int kind, dict rule, dict parameters,
@@ -65,13 +93,13 @@ cdef class LineDescent:
         cdef rule_t numbers
         cdef int status
         for name, array in (("x0", x0), ("lower", lower), ("upper", upper)):
-            if array is not None and not (array.dtype == np.float64 and array.flags.c_contiguous and array.size == problem.c.n):
+            if array is not None and not fits(array, problem.c.n):
                 raise TypeError(f"{name}: expected a C-contiguous float64 array of {problem.c.n} numbers")
         if (record.m.update == NULL and record.m.direct == NULL) or problem.c.value_grad == NULL or not problem.has_value:
             raise TypeError(f"method: expected one that gives a direction, and a cost with its value, got {record.name}")
         if (lower is None) != (upper is None):
             raise TypeError("lower, upper: expected both or neither")
-        self.record, self.problem, self.shape, self.products = record, problem, (<object> x0).shape, products
+        self.record, self.problem, self.shape, self.products, self.piece = record, problem, (<object> x0).shape, products, 1
         self.par = record.parameters(parameters)
         read_rule(&numbers, kind, rule)
         status = descent_open(&self.s, record.m, &problem.c, self.par, &numbers, lower is not None)
@@ -101,15 +129,16 @@ cdef class LineDescent:
         free(self.par)
         descent_close(&self.s)
 
-    def advance(self, int64_t count, double gtol, x=None, d=None, a=None, f=None):
-        """The status of up to `count` iterations. x, d (count, n), a, f (count,): rows for their points, directions, steps and values."""
+    def advance(self, int64_t count, double gtol, x=None, d=None, a=None, f=None, bint paced=False):
+        """The status of up to `count` iterations. x, d (count, n), a, f (count,): rows for their points, directions, steps and values.
+        paced: it may return with iterations left, status 0, after a hundredth of a second of a compiled cost."""
         cdef path_t path
         cdef unsigned int mode
         cdef int status
         path.x = path.d = path.a = path.f = NULL
         if x is not None:
             for array, size in ((x, count * self.s.n), (d, count * self.s.n), (a, count), (f, count)):
-                if not isinstance(array, np.ndarray) or array.dtype != np.float64 or not array.flags.carray or array.size != size:
+                if not fits(array, size) or not array.flags.writeable:
                     raise TypeError(f"path: expected a C-contiguous float64 array of {size} numbers")
             path.x, path.d = <double *> cnp.PyArray_DATA(<cnp.ndarray> x), <double *> cnp.PyArray_DATA(<cnp.ndarray> d)
             path.a, path.f = <double *> cnp.PyArray_DATA(<cnp.ndarray> a), <double *> cnp.PyArray_DATA(<cnp.ndarray> f)
@@ -117,7 +146,10 @@ cdef class LineDescent:
             raise RuntimeError("this descent is already going, in another thread or from its own callback (or was in another thread when this "
                                "process was forked): give each its own")
         mode = mf_fp_enter()
-        if self.problem.compiled:
+        if self.problem.compiled and paced:
+            with nogil:
+                status = in_pieces(&self.s, count, gtol, &path, &self.piece)
+        elif self.problem.compiled:
             with nogil:
                 status = line_descend(&self.s, count, gtol, &path)
         else:
