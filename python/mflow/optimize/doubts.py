@@ -80,7 +80,8 @@ class Doubts:
     def __init__(self, fun: Any, x0: Any, args: Any, jac: Any, diff_step: Any, check: Any) -> None:
         if isinstance(jac, str):
             fun, jac = with_gradient(fun, jac)
-        self.fun, self.start, self.args, self.jac, self.diff_step = fun, check_start(x0, "x0"), as_tuple(args), jac, diff_step
+        self.fun, self.start, self.jac, self.diff_step = fun, check_start(x0, "x0"), jac, diff_step
+        self.args = args if type(args) is tuple else as_tuple(args)
         if check is not True:
             check_flags(check_gradient=check)
         self.checks = bool(check)
@@ -116,14 +117,20 @@ class Doubts:
         """For the core."""
         check = self._check if self.checks and self.inside and not self.differences else None
         made, self.look = cost_problem(self.fun, self.jac, self.start.shape, self.args, hess, self.diff_step, check)
-        self.callback = made.callback if self.differences else None
-        if self.box is not None and self.look is not None:
-            self.look.held = (self.box.lower == self.box.upper).ravel()
-        if self.box is not None and made.callback is not None:
-            made.callback.within = (self.box.lower.ravel(), self.box.upper.ravel())
+        if self.differences:
+            self.callback = made.callback
+        if self.box is not None:
+            self._held_within(made, self.box)
         if made.compiled and self.checks and self.inside and self.fun is not None and not isinstance(self.fun, Objective):
             self._check_compiled()
         return made
+
+    def _held_within(self, made: Problem, box: Box) -> None:
+        """Differences are taken within the bounds."""
+        if self.look is not None:
+            self.look.held = (box.lower == box.upper).ravel()
+        if made.callback is not None:
+            made.callback.within = (box.lower.ravel(), box.upper.ravel())
 
     @property
     def text(self) -> str:
@@ -281,17 +288,12 @@ class Doubts:
 
     def said(self, out: OptimizeResult) -> OptimizeResult:
         """The result with what is known of its gradient."""
-        if self._asks_nothing():
-            self._say(out)
+        if self.look is self.box is None and self.differences and not (self.verdict.ncheck or getattr(self.fun, "differences", False)):
+            self._say(out)  # the cost is not asked beside the run: a compiled one whose gradient is known, or one of ours
             return out
         with np.errstate(all="ignore"):  # the points beside x are not the user's
             self._say(out)
         return out
-
-    def _asks_nothing(self) -> bool:
-        """Whether the cost is not asked beside the run: a compiled one whose gradient is known, or one of ours."""
-        known = self.look is self.box is None and self.differences and not self.verdict.ncheck
-        return known and not getattr(self.fun, "differences", False)
 
     def _say(self, out: OptimizeResult) -> None:
         if self.box is not None and out["reason"] == "converged" and np.array_equal(self.box.lower, self.box.upper):

@@ -140,7 +140,7 @@ class LineDescent(Counted):
     @property
     def nit(self) -> int:
         """Iterations so far."""
-        return self.done
+        return self.earlier + int(self.run.k)
 
     def going(self) -> dict[str, Any]:
         """What decides how a run by differences goes on, beside the state of the core's run, for a file."""
@@ -221,25 +221,28 @@ class LineDescent(Counted):
         run, tells = self.run, self.tell is not None or self.tests is not None
         in_one = self._python and self.saving is None and not tells and not self.keep_path
         self.doubts.later = in_one and self.doubts.box is None
-        status, limit = self._advance(0, gtol), limit - self.earlier
+        status = self._advance(0, gtol) if self.keep_path else run.advance(0, gtol)
+        limit -= self.earlier
         if self._least is None:
             self._least = LEAST if self.doubts.differs_as_usual and largest(run.here()[0]) >= TINY else 0.0
         run.least = self._least
         if self.mark is None:
-            self.mark, self.still = self._standing(), 0
-        status = self._looked(status, self.mark)  # where it was saved before that
+            self.mark, self.still = run.standing, 0
+        if run.k != self.mark[0]:  # it was saved after that
+            status = self._looked(status, self.mark)
         while status == 0 and run.k < limit:
             before = run.k
             count = min(limit, self.mark[0] + STALLING) - before
             if self.saving is not None:
                 count = self.saving.room(self.nit, count)
             last = None if self.tests is None else (*run.here(), run.value)
-            status = self._advance(1 if tells else min(count, SHORT) if in_one and before == 0 else count, gtol)
+            count = 1 if tells else min(count, SHORT) if in_one and before == 0 else count
+            status = self._advance(count, gtol) if self.keep_path else run.advance(count, gtol, paced=True)
             if in_one and status != CONVERGED:
                 self.doubts.ask()
             if status == 0 and self.saving is not None:
                 self.saving.look(self)
-            stalled = self._looked(status, self.mark)
+            stalled = self._looked(status, self.mark) if status == 0 else 0
             if self.tell is not None and run.k > before and self.tell(self):
                 return status if status == CONVERGED else STOPPED
             if status == 0 and self.tests is not None and last is not None:
@@ -250,12 +253,8 @@ class LineDescent(Counted):
     def _looked(self, status: int, mark: tuple[int, float, float]) -> int:
         """The status, once STALLING iterations after `mark` it was seen whether it gets on."""
         if status == 0 and self.run.k - mark[0] >= STALLING:
-            status, self.mark = self._stalled(*mark[1:]), self._standing()
+            status, self.mark = self._stalled(*mark[1:]), self.run.standing
         return status
-
-    def _standing(self) -> tuple[int, float, float]:
-        """Iterations of this run, its cost and its largest slope."""
-        return int(self.run.k), float(self.run.value), float(self.run.largest_slope[1])
 
     def _stalled(self, value: float, slope: float) -> int:
         """STALLED where the cost has had the same value for PATIENCE times STALLING iterations, and a gradient of the same size; 0 where
@@ -283,8 +282,7 @@ class LineDescent(Counted):
         return BY_MAXFUN if self.nfev >= tests.maxfun else 0
 
     def _advance(self, count: int, gtol: float) -> int:
-        if not self.keep_path:
-            return self.run.advance(count, gtol, paced=True)
+        """Iterations whose way is kept."""
         piece = min(count, max(1, 1_000_000 // max(1, self.start.size)))
         n, before = self.start.size, self.run.k
         room = (np.empty((piece, n)), np.empty((piece, n)), np.empty(piece), np.empty(piece))
@@ -301,7 +299,10 @@ class LineDescent(Counted):
 
     def finish(self, status: int, gtol: float) -> OptimizeResult:
         """The result, with the ending in words."""
-        out = self._ending(status, gtol)
+        if status in ENDINGS:
+            out = self.result(*ending(status, self.nit, self.run.largest_slope[1], gtol, self.doubts.box is not None))
+        else:
+            out = self._failed(status, gtol)
         if self._given is not None and (out.nit >= MANY or out.reason == "trust_region_failed"):
             self._look_at_hessian(out, self._given)
         return out
@@ -315,11 +316,9 @@ class LineDescent(Counted):
             out.message = f"{out.message}; {text}"
             tell(f"minimize: {text}", GradientWarning)
 
-    def _ending(self, status: int, gtol: float) -> OptimizeResult:
+    def _failed(self, status: int, gtol: float) -> OptimizeResult:
         nit = self.nit
         _, last = self.run.largest_slope
-        if status in ENDINGS:
-            return self.result(*ending(status, nit, last, gtol, self.doubts.box is not None))
         reason = "trust_region_failed" if self._trusts else "line_search_failed"
         if status == line_descent.FAILED:
             return self.result(-1, reason, self._failure(last, gtol))
@@ -378,23 +377,22 @@ class LineDescent(Counted):
 
     def result(self, status: int, reason: str, message: str, ask: bool = True) -> OptimizeResult:
         """x is the point that met gtol, else the lowest point seen. ask: its gradient may be evaluated where it is missing."""
-        run = self.run
+        run, method = self.run, self.method
         (x, grad), value = run.here(), run.value
         if reason != "converged":
             x, value, low_grad = run.lowest()
             grad = run.gradient(x) if low_grad is None and ask else np.full(x.shape, math.nan) if low_grad is None else low_grad
         out = OptimizeResult(
             x=x, fun=value, jac=grad, nit=self.nit, nfev=self.nfev, njev=self.njev, success=status == 0, status=status, reason=reason,
-            message=message, method=self.method, line_search=self.search, nrestarts=run.restarts,
+            message=message, method=method, line_search=self.search, nrestarts=run.restarts,
         )  # fmt: skip
         if self.keep_path:
             out.path = self._path()
-        flat = x.ravel().copy()
-        keep_origin(out, lambda: self._landscape(flat, reason == "converged"))
-        kind: Any = type(self.method)
+        keep_origin(out, functools.partial(self._landscape, x.ravel().copy(), reason == "converged"))
+        kind: Any = type(method)
         keeps = inverse_kept(kind) if self.doubts.box is None else ""
         if keeps:
-            inverse = InverseHessian(run, x.size, (line_descent.KINDS[self.search.kind], self._rule, self.method.numbers))
+            inverse = InverseHessian(run, x.size, (line_descent.KINDS[self.search.kind], self._rule, method.numbers))
             if keeps == "pairs":
                 out["hess_inv"] = inverse
             else:

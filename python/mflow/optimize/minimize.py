@@ -215,7 +215,7 @@ def minimize(
     if hess is not None or hessp is not None:
         hess, hessp = finite_jacobian(hess, "hess", int(method.is_implicit)), finite_jacobian(hessp, "hessp")
         products = products_of(method, hess, hessp, doubts.args, doubts.start.size)
-    sharing = shared_among(threads)
+    sharing = None if threads is None else shared_among(threads)
     if not searches:
         descent: Any = Descent(doubts, method, hess, settings)
         descent.looks.begin(limit, *asked)
@@ -229,8 +229,11 @@ def minimize(
     if saving is not None:
         saving.begin(descent)
     try:
-        with sharing:
+        if sharing is None:
             status = descent.go(limit, threshold, callback)
+        else:
+            with sharing:
+                status = descent.go(limit, threshold, callback)
         if saving is not None:
             saving.end(descent, status in ENDINGS)
     except BaseException as error:
@@ -240,8 +243,8 @@ def minimize(
         raise
     out = None
     try:
-        out = blamed(descent.finish(status, threshold), hess, hessp)
-        return doubts.said(out)
+        out = descent.finish(status, threshold)
+        return doubts.said(out if hess is hessp is None else blamed(out, hess, hessp))
     except BaseException as error:
         text = f"{type(error).__name__} after iteration {descent.done}: {error}"
         note = "in mflow.minimize, after the last iteration; .partial_result holds the result"

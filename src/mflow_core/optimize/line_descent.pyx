@@ -35,7 +35,10 @@ cdef int way_of(MethodRecord record, mf_direction *way) noexcept nogil:
 cdef int read_rule(rule_t *rule, int kind, dict given) except -1:
     """What is not given has its usual value."""
     rule_defaults(rule)
-    rule.kind, rule.form, rule.memory = kind, given.get("form", rule.form), given.get("memory", rule.memory)
+    rule.kind = kind
+    if not given:
+        return 0
+    rule.form, rule.memory = given.get("form", rule.form), given.get("memory", rule.memory)
     rule.c1, rule.c2 = given.get("c1", rule.c1), given.get("c2", rule.c2)
     rule.shrink, rule.tol = given.get("shrink", rule.shrink), given.get("tol", rule.tol)
     rule.max_step, rule.limit = given.get("max_step", rule.max_step), given.get("limit", rule.limit)
@@ -72,6 +75,12 @@ cdef bint fits(object array, ptrdiff_t size):
     return cnp.PyArray_ISCARRAY_RO(<cnp.ndarray> array) and cnp.PyArray_SIZE(array) == size
 
 
+cdef int check_fit(str name, object array, ptrdiff_t size) except -1:
+    if array is not None and not fits(array, size):
+        raise TypeError(f"{name}: expected a C-contiguous float64 array of {size} numbers")
+    return 0
+
+
 cdef class LineDescent:
     """A descent of a cost by the directions of a method and one of KINDS.
 
@@ -92,9 +101,10 @@ cdef class LineDescent:
                   cnp.ndarray lower=None, cnp.ndarray upper=None, Products products=None, double product_step=0.0):
         cdef rule_t numbers
         cdef int status
-        for name, array in (("x0", x0), ("lower", lower), ("upper", upper)):
-            if array is not None and not fits(array, problem.c.n):
-                raise TypeError(f"{name}: expected a C-contiguous float64 array of {problem.c.n} numbers")
+        check_fit("x0", x0, problem.c.n)
+        if lower is not None or upper is not None:
+            check_fit("lower", lower, problem.c.n)
+            check_fit("upper", upper, problem.c.n)
         if (record.m.update == NULL and record.m.direct == NULL) or problem.c.value_grad == NULL or not problem.has_value:
             raise TypeError(f"method: expected one that gives a direction, and a cost with its value, got {record.name}")
         if (lower is None) != (upper is None):
@@ -107,7 +117,7 @@ cdef class LineDescent:
             raise MemoryError(f"no memory for {record.name} with {problem.c.n} components")
         if status != 0:
             raise ValueError(f"bounds: {record.name} takes none")
-        if self._looks_ahead():
+        if self.looks_ahead():
             raise ValueError(f"method: expected one that takes its gradient at x, where a search starts, got {record.name}, which looks ahead")
         if products is not None:
             descent_products(&self.s, products.fun, products.ctx)
@@ -116,7 +126,7 @@ cdef class LineDescent:
         descent_start(&self.s, <const double *> cnp.PyArray_DATA(x0), NULL if lower is None else <const double *> cnp.PyArray_DATA(lower),
                       NULL if upper is None else <const double *> cnp.PyArray_DATA(upper))
 
-    def _looks_ahead(self):
+    cdef bint looks_ahead(self) noexcept:
         cdef bint ahead
         if self.s.m.ask == NULL:
             return False
@@ -311,6 +321,11 @@ cdef class LineDescent:
     def largest_slope(self):
         """The largest entry of the gradient: at the start, and where it stands."""
         return self.s.first_gmax, self.s.gmax
+
+    @property
+    def standing(self):
+        """(iterations, value, the largest entry of the gradient) where it stands."""
+        return self.s.k, self.s.f, self.s.gmax
 
     @property
     def last_search(self):
