@@ -288,8 +288,9 @@ class Doubts:
 
     def said(self, out: OptimizeResult) -> OptimizeResult:
         """The result with what is known of its gradient."""
-        if self.look is self.box is None and self.differences and not (self.verdict.ncheck or getattr(self.fun, "differences", False)):
-            self._say(out)  # the cost is not asked beside the run: a compiled one whose gradient is known, or one of ours
+        known = not (self.verdict.ncheck or self.verdict.kind == "wrong" or getattr(self.fun, "differences", False))
+        if known and self.differences and self.look is self.box is None:  # a compiled cost whose gradient is known, or one of ours
+            out["ncheck"] = self.beside
             return out
         with np.errstate(all="ignore"):  # the points beside x are not the user's
             self._say(out)

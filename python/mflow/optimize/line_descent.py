@@ -383,12 +383,13 @@ class LineDescent(Counted):
             x, value, low_grad = run.lowest()
             grad = run.gradient(x) if low_grad is None and ask else np.full(x.shape, math.nan) if low_grad is None else low_grad
         out = OptimizeResult(
-            x=x, fun=value, jac=grad, nit=self.nit, nfev=self.nfev, njev=self.njev, success=status == 0, status=status, reason=reason,
-            message=message, method=method, line_search=self.search, nrestarts=run.restarts,
+            x=x, fun=value, jac=grad, nit=self.earlier + run.k, nfev=run.nfev + self.before[0], njev=run.njev + self.before[1],
+            success=status == 0, status=status, reason=reason, message=message, method=method, line_search=self.search,
+            nrestarts=run.restarts,
         )  # fmt: skip
         if self.keep_path:
             out.path = self._path()
-        keep_origin(out, functools.partial(self._landscape, x.ravel().copy(), reason == "converged"))
+        keep_origin(out, functools.partial(self._landscape, reason == "converged"))
         kind: Any = type(method)
         keeps = inverse_kept(kind) if self.doubts.box is None else ""
         if keeps:
@@ -399,8 +400,9 @@ class LineDescent(Counted):
                 put_later(out, "hess_inv", inverse.whole)
         return out
 
-    def _landscape(self, flat: Array, converged: bool) -> Landscape:
+    def _landscape(self, converged: bool) -> Landscape:
         """The cost around the end."""
+        flat = (self.run.here() if converged else self.run.lowest())[0].ravel()
         shape, differences = self.start.shape, self.doubts.differences and not self.problem.compiled
         return Landscape(
             flat, gradient_of(self.problem, self.start), products_of(self.doubts.fun, flat), lambda v: v.reshape(shape),
@@ -431,7 +433,8 @@ def _ruled(method: Method, search: LineSearch, settings: dict[str, Any]) -> Rule
 @functools.lru_cache(maxsize=64)
 def _usual(kind: type[Method], search: str) -> Ruled:
     """The same of a method as it is and a search by its name."""
-    return _ruled(kind(), LineSearch.of(search), {})
+    method, how, rule, trusts = _ruled(kind(), LineSearch.of(search), {})
+    return method, how, {name: value for name, value in rule.items() if value != line_descent.USUAL[name]}, trusts
 
 
 @functools.lru_cache(maxsize=64)

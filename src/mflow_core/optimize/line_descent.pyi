@@ -9,6 +9,7 @@ from mflow_core.registry import MethodRecord
 
 KINDS: dict[str, int]
 FAILED: int
+USUAL: dict[str, float]
 
 class LineDescent:
     problem: Problem

@@ -49,6 +49,16 @@ cdef int read_rule(rule_t *rule, int kind, dict given) except -1:
     return 0
 
 
+cdef dict usual_rule():
+    cdef rule_t rule
+    rule_defaults(&rule)
+    return {"form": rule.form, "memory": rule.memory, "c1": rule.c1, "c2": rule.c2, "shrink": rule.shrink, "tol": rule.tol,
+            "max_step": rule.max_step, "limit": rule.limit, "initial": rule.initial, "first_try": rule.first_try, "rises": rule.rises}
+
+
+USUAL = usual_rule()                     # numbers of a rule that need not be given
+
+
 cdef int in_pieces(descent_t *s, int64_t count, double gtol, path_t *path, int64_t *piece) noexcept nogil:
     """`line_descend` in pieces that a clock measures, of which this is the size of the next; it may end early, with status 0, so that
     signals are looked at. Results do not depend on the cuts."""
@@ -93,6 +103,7 @@ cdef class LineDescent:
     cdef readonly MethodRecord record
     cdef readonly Products products
     cdef object shape
+    cdef cnp.ndarray start               # for its shape
     cdef double *par
     cdef int64_t piece                   # iterations of the next piece of a paced descent
     cdef int busy
@@ -110,6 +121,7 @@ cdef class LineDescent:
         if (lower is None) != (upper is None):
             raise TypeError("lower, upper: expected both or neither")
         self.record, self.problem, self.shape, self.products, self.piece = record, problem, (<object> x0).shape, products, 1
+        self.start = x0
         self.par = record.parameters(parameters)
         read_rule(&numbers, kind, rule)
         status = descent_open(&self.s, record.m, &problem.c, self.par, &numbers, lower is not None)
@@ -200,7 +212,7 @@ cdef class LineDescent:
         return raise_or(status)
 
     cdef object copied(self, const double *values):
-        out = np.empty(self.shape)
+        out = cnp.PyArray_SimpleNew(cnp.PyArray_NDIM(self.start), cnp.PyArray_DIMS(self.start), cnp.NPY_DOUBLE)
         memcpy(cnp.PyArray_DATA(<cnp.ndarray> out), values, self.s.n * sizeof(double))
         return out
 
