@@ -62,7 +62,7 @@ REACHES = (
 )
 PEAK = "the cost falls on {} of x, which is no minimum: start elsewhere"
 
-TWICE = RIGHT._replace(ncheck=2 * RIGHT.ncheck)
+TWICE, UNASKED = RIGHT._replace(ncheck=2 * RIGHT.ncheck), RIGHT._replace(ncheck=0)
 OWN_ERROR = 4.0 * EPS**0.5  # of a difference, in units of the cost, or 1, and of max(1, |x|): by curvature, and rounding
 NO_SLOPE = 1e-9  # in the same units: less than differences show where the cost has a curvature
 BESIDE = 10  # directions in which the cost is looked at where a given gradient is exactly 0
@@ -253,7 +253,9 @@ class Doubts:
         """The cost beside the run."""
         if self.look is not None:
             fun = self.fun
-            return (lambda at: fun(at)[0]) if self.jac is True and self.start.ndim == 1 and not self.args else self.value
+            if self.start.ndim != 1 or self.args:
+                return self.value
+            return (lambda at: fun(at)[0]) if self.jac is True else fun  # type: ignore[no-any-return]
         return self._values_of(self._probe())  # compiled
 
     def _values_of(self, probe: stepper.Run) -> Callable[[Array], Any]:
@@ -304,7 +306,7 @@ class Doubts:
             self.ask()
             self._check_again(out)
         elif asked > 0 and self.unasked:
-            self.verdict = RIGHT._replace(ncheck=0)
+            self.verdict = UNASKED
         if asked:
             self.verdict = self.verdict._replace(ncheck=self.verdict.ncheck + abs(asked))
         out["ncheck"] = self.verdict.ncheck + self.beside
