@@ -358,6 +358,8 @@ cdef class MethodRecord:
             raise MemoryError()
         try:
             mf_defaults(self.m, par)
+            if not given:
+                return par
             known = [self.m.par[j].name.decode() for j in range(self.m.n_par)]
             for name, value in given.items():
                 if name not in known:

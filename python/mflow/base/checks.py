@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
-from mflow_core.arithmetic.starts import largest, new_start
+from mflow_core.arithmetic.starts import is_finite, new_start
 from mflow_core.problems.sparse import check_sparse, is_sparse
 from numpy.typing import NDArray
 
@@ -388,7 +388,7 @@ def length_of(value: Any, argument: str) -> int:
 
 def finite_array(array: Array, argument: str) -> Array:
     """The array itself. Raises ValueError where an entry is not finite."""
-    if array.dtype == np.float64 and array.flags.c_contiguous and array.flags.aligned and math.isfinite(largest(array)):
+    if is_finite(array):
         return array
     bad = np.flatnonzero(~np.isfinite(array))
     if bad.size:

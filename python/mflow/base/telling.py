@@ -25,7 +25,7 @@ def counted(count: int | str, noun: str) -> str:
     >>> counted(1, "step"), counted(0, "step"), counted("1.5", "step")
     ('1 step', '0 steps', '1.5 steps')
     """
-    return f"{count} {noun}{'' if str(count) == '1' else 's'}"
+    return f"{count} {noun}" if count == 1 or count == "1" else f"{count} {noun}s"
 
 
 def tell(text: str, category: type[Warning] = RuntimeWarning) -> None:
@@ -53,9 +53,9 @@ def tell_of_order(fun: Any, argument: str, expected: str) -> None:
     if code is None:
         return
     own = getattr(fun, "__self__", None) is not None  # of a method, whose first parameter is its object
-    names, last = code.co_varnames[own : code.co_argcount], expected.count(",")
-    if len(names) > last and names[last] == "t" != names[0]:
-        given = ", ".join(names[: last + 1])
+    names, last = code.co_varnames, expected.count(",") + own
+    if code.co_argcount > last and names[last] == "t" != names[own]:
+        given = ", ".join(names[own : last + 1])
         tell(
             f"{argument}: called as {argument}({expected}), but its parameters are named ({given}), the time last as odeint has it; "
             f"write ({expected}), or rename t if it is no time",

@@ -351,6 +351,8 @@ def tolerances_of_run(
 ) -> tuple[Array, Array]:
     """(rtol, atol) of a run from this start, of one size: 1, or a number for each component; None: the defaults. A start far below the
     default atol is warned of. rounding: as in `resolved`. speed: the other half of a start of second order."""
+    if type(rtol) is float and type(atol) is float and LEAST_RTOL <= rtol < math.inf and LEAST_ATOL < atol < math.inf and rounding is None:
+        return _pair(rtol, atol)
     relative, absolute = check_tolerances(RTOL if rtol is None else rtol, ATOL if atol is None else atol, start.shape)
     if atol is None:
         warn_of_small(name, start, start if speed is None else speed)

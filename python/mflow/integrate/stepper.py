@@ -141,20 +141,12 @@ class Stepper(Kept):
     _given: dict[str, Any] | None = None  # all arguments, where `_call` is their real form
     _watches_motion = False  # events see x and v
     _kinds: ClassVar[dict[str, type[Stepper]]] = {}  # by the flag of their methods
-
-    def __init_subclass__(cls, *, flag: str = "", **more: Any) -> None:
-        """A stepper of its own kind for methods with a flag, or of a kind, which `Stepper` makes for them."""
-        super().__init_subclass__(**more)
-        if flag:
-            Stepper._kinds[flag] = cls
+    _fitting: ClassVar[dict[Any, type[Stepper]]] = {}
 
     def __new__(cls, method: str | Method, fun: Any = None, y0: Any = None, *more: Any, **options: Any) -> Any:
         """The stepper of the method's kind."""
-        if cls is not Stepper or not isinstance(method, (str, Method)) or asks_for_auto(method):
-            return object.__new__(cls)
-        chosen = as_method(method, {})
-        fits = [kind for flag, kind in Stepper._kinds.items() if flag in chosen.flags or flag == chosen.kind]
-        return object.__new__(fits[0] if fits else cls)
+        asked = method if isinstance(method, str) else type(method)
+        return object.__new__(cls if cls is not Stepper else Stepper._fitting.get(asked) or Stepper._kind_for(method, asked))
 
     def __init__(
         self,
@@ -184,7 +176,8 @@ class Stepper(Kept):
         doses: Any = None,
         **parameters: Unpack[StepperOptions],
     ) -> None:
-        refuse_of_runs(parameters, "solve_ivp")
+        if parameters:
+            refuse_of_runs(parameters, "solve_ivp")
         if asks_for_auto(method):
             from mflow.course.legs import pair_for
 
@@ -192,9 +185,9 @@ class Stepper(Kept):
                 raise ValueError("rtol: 'auto' needs error control, got neither rtol nor atol; give one of them")
             self._pair = pair_for(np.size(y0), rtol, RTOL, events=events, mass=mass, parameters=parameters)
             method = self._pair.calm
-        self._method = as_method(method, parameters)
-        if self.method.kind != "step":
-            raise ValueError(f"method: expected an integrator or an optimizer, got {self.method.name}, which learns from samples")
+        self._method = made = as_method(method, parameters)
+        if made.kind != "step":
+            raise ValueError(f"method: expected an integrator or an optimizer, got {made.name}, which learns from samples")
         if fun is None or y0 is None:
             raise TypeError(f"{'fun' if fun is None else 'y0'}: expected the slopes fun(t, y) and the start y0, got None")
         self._t0 = check_number(t0, "t0")
@@ -225,20 +218,24 @@ class Stepper(Kept):
 
     def _solve_with(self, call: dict[str, Any]) -> None:
         """The run, and what solves its equations."""
-        start, args, jac, bands = self._start, as_tuple(call["args"]), call["jac"], (call["lband"], call["uband"])
-        kept = call["mass"], call["consistent"], call["exclude_algebraic"]
-        self._algebraic = algebraic_of(*kept, self.method, start, None, *bands, t0=self._t0, args=args)
+        start, args, jac, method = self._start, as_tuple(call["args"]), call["jac"], self._method
+        bands = call["lband"], call["uband"]
+        self._algebraic = algebraic_of(
+            call["mass"], call["consistent"], call["exclude_algebraic"], method, start, None, bands[0], bands[1], t0=self._t0, args=args
+        )
         tell_of_order(call["fun"], "fun", "t, y")
-        solved = self._pair.stiff if self._pair else self.method
-        equation = problem.rhs_problem(call["fun"], start.shape, call["args"], call["inplace"], jac if solved.is_implicit else None)
-        linear = {"jac": jac, "jac_sparsity": call["jac_sparsity"], "lband": bands[0], "uband": bands[1]}
+        solved = self._pair.stiff if self._pair else method
+        implicit = solved.is_implicit
+        equation = problem.rhs_problem(call["fun"], start.shape, call["args"], call["inplace"], jac if implicit else None)
+        solving, linear = None, {"jac": jac, "jac_sparsity": call["jac_sparsity"], "lband": bands[0], "uband": bands[1]}
         if self._algebraic is not None:
             linear |= self._algebraic.linear
-        asked = solved.is_implicit or call["solver"] is not None or any_given(linear)
-        solving = nonlinear.solver_for(solved, equation, self._t0, start, solver=call["solver"], args=args, **linear) if asked else None
+        if implicit or call["solver"] is not None or any_given(linear):
+            solving = nonlinear.solver_for(solved, equation, self._t0, start, solver=call["solver"], args=args, **linear)
         self._equation = equation
-        self._start = self._consistent(self._t0, start)
-        self._make_run(equation, solver=solving)
+        if self._algebraic is not None:
+            self._start = self._consistent(self._t0, start)
+        self._make_run(equation, solving)
 
     def _consistent(self, t: float, y: Array) -> Array:
         """A start that algebraic equations allow: y itself, or its projection."""
@@ -252,28 +249,31 @@ class Stepper(Kept):
         """`_consistent` where there are algebraic equations."""
         return None if self._algebraic is None else self._consistent
 
-    def _make_run(self, equation: problem.Problem, **more: Any) -> None:
+    def _make_run(self, equation: problem.Problem, solver: Any = None, v0: Array | None = None) -> None:
         """The run of the core, under error control where tolerances are given."""
-        check_number(self._call["direction"], "direction", "a finite number, whose sign counts")
-        function = self._call.get("fun", self._call.get("accel"))
-        specs, own = (check_events(given) if (given := self._call["events"]) is not None else []), getattr(function, "breaks", None)
-        self._stops = Stops.of(self._call, own, specs, equation, self._start.shape, self._project(), of_motion=self._watches_motion)
+        call, method = self._call, self._method
+        check_number(call["direction"], "direction", "a finite number, whose sign counts")
+        own = getattr(call["fun"] if "fun" in call else call.get("accel"), "breaks", None)
+        specs = check_events(given) if (given := call["events"]) is not None else []
+        if own is not None or specs or call["breaks"] is not None or call.get("doses") is not None:
+            self._stops = Stops.of(call, own, specs, equation, self._start.shape, self._project(), of_motion=self._watches_motion)
         if self._stops is not None and self._algebraic is not None:
             self._stops.also = self._algebraic.between
-        self._controlled = self._call["rtol"] is not None or self._call["atol"] is not None
-        record, values = self.method.record, self.method.numbers
+        rtol, atol = call["rtol"], call["atol"]
+        self._controlled = controlled = rtol is not None or atol is not None
         if self._pair is None:
-            self._run = core.Run(record, equation, self._start, self._t0, math.nan, values, dense=True, control=self._controlled, **more)
+            self._run = core.Run(
+                method.record, equation, self._start, self._t0, math.nan, method.numbers, True, control=controlled, solver=solver, v0=v0
+            )
         else:
             from mflow.course.legs import two_methods
 
             self._told_stiff = True  # the other method is the answer
-            self._run = self._legs = two_methods(self._pair, more["solver"], equation, self._start, self._t0, control=self._controlled)
-        self._past = None if self._controlled else past_limit_of(self._run, self.method, self._start)
-        bounds = [self._call[name] for name in ("max_step", "min_step", "first_step")]
-        if self._controlled:
-            self._control(self._call["rtol"], self._call["atol"], *bounds)
-        elif any(bound is not None for bound in bounds):
+            self._run = self._legs = two_methods(self._pair, solver, equation, self._start, self._t0, control=controlled)
+        self._past = None if controlled else past_limit_of(self._run, method, self._start)
+        if controlled:
+            self._control(rtol, atol, call["max_step"], call["min_step"], call["first_step"])
+        elif not call["max_step"] is call["min_step"] is call["first_step"] is None:
             raise ValueError("first_step, max_step, min_step: they belong to error control: give rtol or atol as well")
         if self._stops is not None:
             self._check_stops(self._stops)
@@ -289,20 +289,21 @@ class Stepper(Kept):
 
     def _control(self, rtol: Any, atol: Any, max_step: Any, min_step: Any, first_step: Any) -> None:
         """Checks what belongs to error control, and tells the run."""
-        if "embedded" not in self.method.flags:
-            raise ValueError(f"rtol, atol: {self.method.name} has no error estimate: take fixed steps, st.step(dt)")
-        if "staged" in self.method.flags and self.method.parameters["stages"] == 2:
-            raise ValueError(f"stages: the error estimate of {self.method.name} needs 3 or more of them, or 0")
+        method, run = self._method, self._run
+        if "embedded" not in method.flags:
+            raise ValueError(f"rtol, atol: {method.name} has no error estimate: take fixed steps, st.step(dt)")
+        if "staged" in method.flags and method.parameters["stages"] == 2:
+            raise ValueError(f"stages: the error estimate of {method.name} needs 3 or more of them, or 0")
         if callable(max_step):
             raise TypeError("max_step: expected a number, got a function; functions go into mflow.solve_ivp")
         rounding = None if self._algebraic is None else self._algebraic.rounding
         relative, absolute = tolerances_of_run("Stepper", rtol, atol, self._start, rounding, self._call.get("v0"))
         largest = check_max_step(max_step)
         least = check_min_step(min_step, largest)
-        self._run.control(relative, absolute, math.inf if callable(largest) else largest, least)
-        self._run.look_for_stiffness(stable_end(self.method.record))
+        run.control(relative, absolute, math.inf if callable(largest) else largest, least)
+        run.look_for_stiffness(stable_end(method.record))
         self._first = check_first_step(first_step, -math.inf, math.inf) or 0.0
-        self._run.set_first_step(self._first)
+        run.set_first_step(self._first)
 
     @property
     def t(self) -> float:

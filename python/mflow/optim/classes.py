@@ -165,7 +165,8 @@ class Optimizer(Updater):
         **parameters: Any,
     ) -> None:  # fmt: skip
         record = self._choose(parameters)
-        params = list(params) if hasattr(params, "__next__") else params
+        if type(params) is not np.ndarray and hasattr(params, "__next__"):
+            params = list(params)
         names = positional(record) if args else []
         if len(args) > len(names):
             raise TypeError(
@@ -187,18 +188,23 @@ class Optimizer(Updater):
         """Binds the arrays of all groups."""
         if clip_norm is not None:
             clip_norm = check_number(clip_norm, "clip_norm", "a number above 0, or None", low=0.0, open_low=True)
-        check_flags(check_finite=check_finite)
+        if check_finite is not True:
+            check_flags(check_finite=check_finite)
         width = 0 if threads is None else check_whole(threads, "threads", 1, MOST)
         groups, forms = [], []
         watched: list[Any] = []  # torch's own, whose gradients `zero_grad` lets go
         self._watched = watched
         for i, entry in enumerate(entries):
-            options = {k: v for k, v in entry.items() if k != "params"}
-            params = list(entry["params"]) if hasattr(entry["params"], "__next__") else entry["params"]
-            arrays, form = spread(params, f"params[{i}]" if grouped else "params")
+            options, argument = dict(entry), f"params[{i}]" if grouped else "params"
+            params, form = options.pop("params"), None
+            if type(params) is np.ndarray:
+                arrays = [_parameter(params, argument)]
+            else:
+                params = list(params) if hasattr(params, "__next__") else params
+                arrays, form = spread(params, argument)
+                tensors = params.values() if isinstance(params, dict) else params if isinstance(params, (list, tuple)) else [params]
+                watched += [tensor for tensor in tensors if getattr(tensor, "requires_grad", False)]
             forms.append(form)
-            tensors = params.values() if isinstance(params, dict) else params if isinstance(params, (list, tuple)) else [params]
-            watched += [tensor for tensor in tensors if getattr(tensor, "requires_grad", False)]
             groups.append(self._group(record, arrays, options))
         self._bind(record, Arrangement(forms, grouped), groups, clip_norm, check_finite, width)
 
@@ -210,9 +216,11 @@ class Optimizer(Updater):
 
     @staticmethod
     def _group(record: Any, arrays: list[Any], options: dict[str, Any]) -> tuple[Any, ...]:
+        if not options:
+            return arrays, {}, False, None
         maximize = options.pop("maximize", False)
         check_flags(maximize=maximize)
-        asked = [name for name in IMPLEMENTATIONS if options.pop(name, None)] if options else []
+        asked = [name for name in IMPLEMENTATIONS if options.pop(name, None)]
         if asked:
             tell(f"{', '.join(asked)}: ignored, as every step is one compiled pass here; omit it", UserWarning)
         maximize = bool(maximize)

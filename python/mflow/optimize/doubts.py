@@ -62,7 +62,7 @@ REACHES = (
 )
 PEAK = "the cost falls on {} of x, which is no minimum: start elsewhere"
 
-TWICE = RIGHT._replace(ncheck=2 * RIGHT.ncheck)
+TWICE, UNASKED = RIGHT._replace(ncheck=2 * RIGHT.ncheck), RIGHT._replace(ncheck=0)
 OWN_ERROR = 4.0 * EPS**0.5  # of a difference, in units of the cost, or 1, and of max(1, |x|): by curvature, and rounding
 NO_SLOPE = 1e-9  # in the same units: less than differences show where the cost has a curvature
 BESIDE = 10  # directions in which the cost is looked at where a given gradient is exactly 0
@@ -71,7 +71,7 @@ UNMOVED = 1e-4  # of max(1, |x|): a parameter within this of where it began may 
 LOOKED_AGAIN = ("converged", "line_search_failed", "max_iter")  # endings after which the gradient is compared at x, too
 ATTRIBUTE = "_mflow_verdict"  # of a function of ctypes, which takes no weak reference
 
-_checked: weakref.WeakKeyDictionary[Any, Verdict] = weakref.WeakKeyDictionary()  # compiled costs, each looked at once
+_checked: dict[int, tuple[weakref.ref[Any], Verdict]] = {}  # compiled costs, each looked at once, by their ids
 
 
 class Doubts:
@@ -80,7 +80,8 @@ class Doubts:
     def __init__(self, fun: Any, x0: Any, args: Any, jac: Any, diff_step: Any, check: Any) -> None:
         if isinstance(jac, str):
             fun, jac = with_gradient(fun, jac)
-        self.fun, self.start, self.args, self.jac, self.diff_step = fun, check_start(x0, "x0"), as_tuple(args), jac, diff_step
+        self.fun, self.start, self.jac, self.diff_step = fun, check_start(x0, "x0"), jac, diff_step
+        self.args = args if type(args) is tuple else as_tuple(args)
         if check is not True:
             check_flags(check_gradient=check)
         self.checks = bool(check)
@@ -116,14 +117,20 @@ class Doubts:
         """For the core."""
         check = self._check if self.checks and self.inside and not self.differences else None
         made, self.look = cost_problem(self.fun, self.jac, self.start.shape, self.args, hess, self.diff_step, check)
-        self.callback = made.callback if self.differences else None
-        if self.box is not None and self.look is not None:
-            self.look.held = (self.box.lower == self.box.upper).ravel()
-        if self.box is not None and made.callback is not None:
-            made.callback.within = (self.box.lower.ravel(), self.box.upper.ravel())
+        if self.differences:
+            self.callback = made.callback
+        if self.box is not None:
+            self._held_within(made, self.box)
         if made.compiled and self.checks and self.inside and self.fun is not None and not isinstance(self.fun, Objective):
             self._check_compiled()
         return made
+
+    def _held_within(self, made: Problem, box: Box) -> None:
+        """Differences are taken within the bounds."""
+        if self.look is not None:
+            self.look.held = (box.lower == box.upper).ravel()
+        if made.callback is not None:
+            made.callback.within = (box.lower.ravel(), box.upper.ravel())
 
     @property
     def text(self) -> str:
@@ -246,7 +253,9 @@ class Doubts:
         """The cost beside the run."""
         if self.look is not None:
             fun = self.fun
-            return (lambda at: fun(at)[0]) if self.jac is True and self.start.ndim == 1 and not self.args else self.value
+            if self.start.ndim != 1 or self.args:
+                return self.value
+            return (lambda at: fun(at)[0]) if self.jac is True else fun  # type: ignore[no-any-return]
         return self._values_of(self._probe())  # compiled
 
     def _values_of(self, probe: stepper.Run) -> Callable[[Array], Any]:
@@ -281,6 +290,10 @@ class Doubts:
 
     def said(self, out: OptimizeResult) -> OptimizeResult:
         """The result with what is known of its gradient."""
+        known = not (self.verdict.ncheck or self.verdict.kind == "wrong" or getattr(self.fun, "differences", False))
+        if known and self.differences and self.look is self.box is None:  # a compiled cost whose gradient is known, or one of ours
+            out["ncheck"] = self.beside
+            return out
         with np.errstate(all="ignore"):  # the points beside x are not the user's
             self._say(out)
         return out
@@ -293,7 +306,7 @@ class Doubts:
             self.ask()
             self._check_again(out)
         elif asked > 0 and self.unasked:
-            self.verdict = RIGHT._replace(ncheck=0)
+            self.verdict = UNASKED
         if asked:
             self.verdict = self.verdict._replace(ncheck=self.verdict.ncheck + abs(asked))
         out["ncheck"] = self.verdict.ncheck + self.beside
@@ -456,15 +469,14 @@ def _is_python(fun: Any) -> bool:
 
 
 def _known(fun: Any) -> Verdict | None:
-    try:
-        return _checked.get(fun)
-    except TypeError:  # no weak reference to it
-        return getattr(fun, ATTRIBUTE, None)
+    entry = _checked.get(id(fun))
+    return entry[1] if entry is not None and entry[0]() is fun else getattr(fun, ATTRIBUTE, None)
 
 
 def _remember(fun: Any, verdict: Verdict) -> None:
+    at = id(fun)
     try:
-        _checked[fun] = verdict
-    except TypeError:
+        _checked[at] = weakref.ref(fun, lambda _: _checked.pop(at, None)), verdict
+    except TypeError:  # no weak reference to it
         with contextlib.suppress(AttributeError):  # a capsule, or SciPy's tuple of one, takes neither: it is looked at in every run
             setattr(fun, ATTRIBUTE, verdict)

@@ -22,7 +22,7 @@ from mflow_core.stepping import stepper
 
 from mflow.base.checks import Array, check_whole
 from mflow.base.methods import Method
-from mflow.base.pace import Pace, pieces
+from mflow.base.pace import pieces
 from mflow.base.result import OptimizeResult, Result, keep_origin, put_later
 from mflow.base.telling import counted, tell
 from mflow.curvature.landscape import OF_DIFFERENCES, Landscape, gradient_of, products_of, value_of
@@ -113,21 +113,20 @@ class LineDescent(Counted):
         else:
             kind: Any = type(method)
             self.method, self.search, self._rule, self._trusts = _usual(kind, search)
-        _check_box(self.method, doubts)
+        if doubts.box is not None:
+            _check_box(self.method, doubts)
         self.problem = doubts.problem()
         if doubts.callback is not None:
             self._rule = {**self._rule, "rises": RISES}
         if not self.problem.has_value:
             raise TypeError("line_search: it compares values of the cost, and fun=None gives none")
-        self._given, self._source = products, self._products(products)
+        self._given, self._source = products, self._products(products) if self._trusts else None
         self.run, self._python = self._run_from(start), not self.problem.compiled
         self._pieces: list[tuple[Array, Array, Array, Array]] = []
         self._first: tuple[Array, float] | None = None
 
     def _products(self, given: Any) -> Products | None:
-        """Where products H p come from; None: differences of gradients."""
-        if not self._trusts:
-            return None
+        """Where the products H p of a trust region come from; None: differences of gradients."""
         source = given if given is not None else self.doubts.fun if isinstance(self.doubts.fun, Objective) else None
         return None if source is None else Products(source, self.start.shape)
 
@@ -141,7 +140,7 @@ class LineDescent(Counted):
     @property
     def nit(self) -> int:
         """Iterations so far."""
-        return self.done
+        return self.earlier + int(self.run.k)
 
     def going(self) -> dict[str, Any]:
         """What decides how a run by differences goes on, beside the state of the core's run, for a file."""
@@ -219,32 +218,32 @@ class LineDescent(Counted):
         return status if status or self.doubts.turned(self.run.here()[1], slope, FAINTLY) else self.run.renew(False)
 
     def _go(self, limit: int, gtol: float) -> int:
-        tells = self.tell is not None or self.tests is not None
-        in_one = self._python and self.saving is None and not tells and not self.keep_path  # Python answers signals in each evaluation
-        pace = None if tells or in_one else Pace()
+        run, tells = self.run, self.tell is not None or self.tests is not None
+        in_one = self._python and self.saving is None and not tells and not self.keep_path
         self.doubts.later = in_one and self.doubts.box is None
-        status, limit = self._advance(0, gtol), limit - self.earlier
+        status = self._advance(0, gtol) if self.keep_path else run.advance(0, gtol)
+        limit -= self.earlier
         if self._least is None:
-            self._least = LEAST if self.doubts.differs_as_usual and largest(self.run.here()[0]) >= TINY else 0.0
-        self.run.least = self._least
+            self._least = LEAST if self.doubts.differs_as_usual and largest(run.here()[0]) >= TINY else 0.0
+        run.least = self._least
         if self.mark is None:
-            self.mark, self.still = self._standing(), 0
-        status = self._looked(status, self.mark)  # where it was saved before that
-        while status == 0 and self.run.k < limit:
-            before = self.run.k
-            until = min(limit, self.mark[0] + STALLING)
-            room = until - before if self.saving is None else self.saving.room(self.nit, until - before)
-            last = None if self.tests is None else (*self.run.here(), self.run.value)
-            count = 1 if not in_one and pace is None else pace.take(room) if pace is not None else min(room, SHORT) if before == 0 else room
-            status = self._advance(count, gtol)
-            if status != CONVERGED:
+            self.mark, self.still = run.standing, 0
+        if run.k != self.mark[0]:  # it was saved after that
+            status = self._looked(status, self.mark)
+        while status == 0 and run.k < limit:
+            before = run.k
+            count = min(limit, self.mark[0] + STALLING) - before
+            if self.saving is not None:
+                count = self.saving.room(self.nit, count)
+            last = None if self.tests is None else (*run.here(), run.value)
+            count = 1 if tells else min(count, SHORT) if in_one and before == 0 else count
+            status = self._advance(count, gtol) if self.keep_path else run.advance(count, gtol, paced=True)
+            if in_one and status != CONVERGED:
                 self.doubts.ask()
-            if pace is not None:
-                pace.done()
             if status == 0 and self.saving is not None:
                 self.saving.look(self)
-            stalled = self._looked(status, self.mark)
-            if self.tell is not None and self.run.k > before and self.tell(self):
+            stalled = self._looked(status, self.mark) if status == 0 else 0
+            if self.tell is not None and run.k > before and self.tell(self):
                 return status if status == CONVERGED else STOPPED
             if status == 0 and self.tests is not None and last is not None:
                 status = self._tested(self.tests, last[0], last[2])
@@ -254,12 +253,8 @@ class LineDescent(Counted):
     def _looked(self, status: int, mark: tuple[int, float, float]) -> int:
         """The status, once STALLING iterations after `mark` it was seen whether it gets on."""
         if status == 0 and self.run.k - mark[0] >= STALLING:
-            status, self.mark = self._stalled(*mark[1:]), self._standing()
+            status, self.mark = self._stalled(*mark[1:]), self.run.standing
         return status
-
-    def _standing(self) -> tuple[int, float, float]:
-        """Iterations of this run, its cost and its largest slope."""
-        return int(self.run.k), float(self.run.value), float(self.run.largest_slope[1])
 
     def _stalled(self, value: float, slope: float) -> int:
         """STALLED where the cost has had the same value for PATIENCE times STALLING iterations, and a gradient of the same size; 0 where
@@ -287,15 +282,14 @@ class LineDescent(Counted):
         return BY_MAXFUN if self.nfev >= tests.maxfun else 0
 
     def _advance(self, count: int, gtol: float) -> int:
-        if not self.keep_path:
-            return int(self.run.advance(count, gtol))
+        """Iterations whose way is kept."""
         piece = min(count, max(1, 1_000_000 // max(1, self.start.size)))
         n, before = self.start.size, self.run.k
         room = (np.empty((piece, n)), np.empty((piece, n)), np.empty(piece), np.empty(piece))
         if self._first is None and self.nit > 0:  # it goes on from a file
             self._first = (np.array(self.run.here()[0]), self.run.value)
         try:
-            return int(self.run.advance(piece, gtol, *room))
+            return self.run.advance(piece, gtol, *room, paced=True)
         finally:
             if self._first is None:
                 self._first = (self.start.copy(), self.run.value if self.run.k == 0 else math.nan)
@@ -305,7 +299,10 @@ class LineDescent(Counted):
 
     def finish(self, status: int, gtol: float) -> OptimizeResult:
         """The result, with the ending in words."""
-        out = self._ending(status, gtol)
+        if status in ENDINGS:
+            out = self.result(*ending(status, self.nit, self.run.largest_slope[1], gtol, self.doubts.box is not None))
+        else:
+            out = self._failed(status, gtol)
         if self._given is not None and (out.nit >= MANY or out.reason == "trust_region_failed"):
             self._look_at_hessian(out, self._given)
         return out
@@ -319,11 +316,9 @@ class LineDescent(Counted):
             out.message = f"{out.message}; {text}"
             tell(f"minimize: {text}", GradientWarning)
 
-    def _ending(self, status: int, gtol: float) -> OptimizeResult:
+    def _failed(self, status: int, gtol: float) -> OptimizeResult:
         nit = self.nit
         _, last = self.run.largest_slope
-        if status in ENDINGS:
-            return self.result(*ending(status, nit, last, gtol, self.doubts.box is not None))
         reason = "trust_region_failed" if self._trusts else "line_search_failed"
         if status == line_descent.FAILED:
             return self.result(-1, reason, self._failure(last, gtol))
@@ -382,31 +377,32 @@ class LineDescent(Counted):
 
     def result(self, status: int, reason: str, message: str, ask: bool = True) -> OptimizeResult:
         """x is the point that met gtol, else the lowest point seen. ask: its gradient may be evaluated where it is missing."""
-        run = self.run
+        run, method = self.run, self.method
         (x, grad), value = run.here(), run.value
         if reason != "converged":
             x, value, low_grad = run.lowest()
             grad = run.gradient(x) if low_grad is None and ask else np.full(x.shape, math.nan) if low_grad is None else low_grad
         out = OptimizeResult(
-            x=x, fun=value, jac=grad, nit=self.nit, nfev=self.nfev, njev=self.njev, success=status == 0, status=status, reason=reason,
-            message=message, method=self.method, line_search=self.search, nrestarts=run.restarts,
+            x=x, fun=value, jac=grad, nit=self.earlier + run.k, nfev=run.nfev + self.before[0], njev=run.njev + self.before[1],
+            success=status == 0, status=status, reason=reason, message=message, method=method, line_search=self.search,
+            nrestarts=run.restarts,
         )  # fmt: skip
         if self.keep_path:
             out.path = self._path()
-        flat = x.ravel().copy()
-        keep_origin(out, lambda: self._landscape(flat, reason == "converged"))
-        kind: Any = type(self.method)
+        keep_origin(out, functools.partial(self._landscape, reason == "converged"))
+        kind: Any = type(method)
         keeps = inverse_kept(kind) if self.doubts.box is None else ""
         if keeps:
-            inverse = InverseHessian(run, x.size, (line_descent.KINDS[self.search.kind], self._rule, self.method.numbers))
+            inverse = InverseHessian(run, x.size, (line_descent.KINDS[self.search.kind], self._rule, method.numbers))
             if keeps == "pairs":
                 out["hess_inv"] = inverse
             else:
                 put_later(out, "hess_inv", inverse.whole)
         return out
 
-    def _landscape(self, flat: Array, converged: bool) -> Landscape:
+    def _landscape(self, converged: bool) -> Landscape:
         """The cost around the end."""
+        flat = (self.run.here() if converged else self.run.lowest())[0].ravel()
         shape, differences = self.start.shape, self.doubts.differences and not self.problem.compiled
         return Landscape(
             flat, gradient_of(self.problem, self.start), products_of(self.doubts.fun, flat), lambda v: v.reshape(shape),
@@ -437,7 +433,8 @@ def _ruled(method: Method, search: LineSearch, settings: dict[str, Any]) -> Rule
 @functools.lru_cache(maxsize=64)
 def _usual(kind: type[Method], search: str) -> Ruled:
     """The same of a method as it is and a search by its name."""
-    return _ruled(kind(), LineSearch.of(search), {})
+    method, how, rule, trusts = _ruled(kind(), LineSearch.of(search), {})
+    return method, how, {name: value for name, value in rule.items() if value != line_descent.USUAL[name]}, trusts
 
 
 @functools.lru_cache(maxsize=64)
@@ -488,8 +485,8 @@ def _inverse_from(name: str, n: int, how: tuple[Any, ...], state: bytes) -> Inve
 
 
 def _check_box(method: Method, doubts: Doubts) -> None:
-    """Raises ValueError where there are bounds and the method takes none."""
-    if doubts.box is not None and method.name not in takes_bounds():
+    """Raises ValueError where the method takes no bounds, which there are."""
+    if method.name not in takes_bounds():
         does = "holds no parameter" if doubts.bounded_by == "fixed" else "takes none"
         text = f"{doubts.bounded_by}: {method.name} with a line search {does}; give method={' or '.join(map(repr, takes_bounds()))}"
         raise ValueError(text + (", or omit line_search" if method.kind == "update" else ""))

@@ -42,9 +42,8 @@ STALLING, PATIENCE = 50, 3  # iterations that leave the cost as it was, to the l
 FILE_EVERY = 1000  # iterations between two files
 
 
-def asked_looks(settings: dict[str, Any], searches: bool) -> tuple[Any, Any, bool]:
-    """(monitor, monitor_every, progress), taken from the arguments of a call. Raises TypeError or ValueError."""
-    monitor, every, shows = settings.pop("monitor"), settings.pop("monitor_every"), settings.pop("progress")
+def asked_looks(monitor: Any, every: Any, shows: Any, searches: bool) -> tuple[Any, Any, bool]:
+    """(monitor, monitor_every, progress) of a call. Raises TypeError or ValueError."""
     every = check_whole(every, "monitor_every", 1)
     if shows is not False:
         check_flags(progress=shows)
@@ -241,16 +240,8 @@ class Saving:
             raise ValueError("checkpoint_every: there is no file to write; give checkpoint= as well")
         self.every, self.source, self.last = FILE_EVERY if every is None else check_whole(every, "checkpoint_every", 1), resume, (-1, 0, 0)
 
-    @classmethod
-    def asked(cls, settings: dict[str, Any]) -> Saving:
-        """What the arguments of a call ask for, which are taken from them."""
-        path, every, resume = settings.pop("checkpoint"), settings.pop("checkpoint_every"), settings.pop("resume")
-        return NO_FILE if path is None and every is None and resume is None else cls(path, every, resume)
-
     def begin(self, descent: Any) -> None:
         """Goes back to where the file was written. Raises ValueError where it belongs to another run."""
-        if self.path is None and self.source is None:
-            return
         descent.saving = self
         if getattr(descent, "auto", None) is not None:
             raise ValueError('checkpoint, resume: lr="auto" remembers more than its file would; give lr a number or a schedule')
@@ -308,9 +299,6 @@ class Saving:
         facts = {**_search_of(descent), **known, "stalling": [*(descent.mark or (0, 0.0, 0.0)), descent.still]}
         facts |= {"going": descent.going()} if "differences" in known else {}
         write_state(self.path, "stepper", facts, {"descent": run.save()})
-
-
-NO_FILE = Saving(None, None, None)
 
 
 def _search_of(descent: Any) -> dict[str, Any]:

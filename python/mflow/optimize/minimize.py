@@ -189,25 +189,33 @@ def minimize(
         raise TypeError("fun, jac: expected a cost, or fun=None with its gradient as jac, got None for the cost and no function for jac")
     if options is not None:
         check_options(options)
-    settings: dict[str, Any] = {
-        "maxiter": maxiter, "gtol": gtol, "line_search": line_search, "path": path, **parameters, "diff_step": diff_step,
-        "check_gradient": check_gradient, "monitor": monitor, "monitor_every": monitor_every, "progress": progress,
-        "checkpoint": checkpoint, "checkpoint_every": checkpoint_every, "resume": resume, **(options or {}),
-    }  # fmt: skip
-    method, tests = chosen(fun, method, settings, bool(options or parameters), ARGUMENTS)
-    searches = settings["line_search"] is not None or method.record.kind == "direction"
-    maxiter, gtol, line_search, path = settings.pop("maxiter"), settings.pop("gtol"), settings.pop("line_search"), settings.pop("path")
+    settings: dict[str, Any] = {}
+    if options or parameters:
+        settings = {
+            "maxiter": maxiter, "gtol": gtol, "line_search": line_search, "path": path, **parameters, "diff_step": diff_step,
+            "check_gradient": check_gradient, "monitor": monitor, "monitor_every": monitor_every, "progress": progress,
+            "checkpoint": checkpoint, "checkpoint_every": checkpoint_every, "resume": resume, **(options or {}),
+        }  # fmt: skip
+    method, tests = chosen(fun, method, settings, bool(settings), ARGUMENTS)
+    if settings:
+        maxiter, gtol, line_search, path = (settings.pop(name) for name in ("maxiter", "gtol", "line_search", "path"))
+        diff_step, check_gradient, monitor = (settings.pop(name) for name in ("diff_step", "check_gradient", "monitor"))
+        monitor_every, progress, checkpoint = (settings.pop(name) for name in ("monitor_every", "progress", "checkpoint"))
+        checkpoint_every, resume = settings.pop("checkpoint_every"), settings.pop("resume")
+    searches = line_search is not None or method.record.kind == "direction"
     limit = check_whole(maxiter, "maxiter")
     threshold = check_number(1e-5 if gtol is None and tol is None else gtol if gtol is not None else tol, "gtol")
-    doubts = Doubts(fun, x0, args, jac, settings.pop("diff_step"), settings.pop("check_gradient"))
+    doubts = Doubts(fun, x0, args, jac, diff_step, check_gradient)
     doubts.gtol = threshold
-    doubts.keep_within(read_box(bounds, fixed, doubts.start), "bounds" if bounds is not None else "fixed")
-    every, asked, saving = asked_path(path), asked_looks(settings, searches), Saving.asked(settings)
+    if bounds is not None or fixed is not None:
+        doubts.keep_within(read_box(bounds, fixed, doubts.start), "bounds" if bounds is not None else "fixed")
+    every, asked = asked_path(path), asked_looks(monitor, monitor_every, progress, searches)
+    saving = Saving(checkpoint, checkpoint_every, resume) if not checkpoint is checkpoint_every is resume is None else None
     products = None
     if hess is not None or hessp is not None:
         hess, hessp = finite_jacobian(hess, "hess", int(method.is_implicit)), finite_jacobian(hessp, "hessp")
         products = products_of(method, hess, hessp, doubts.args, doubts.start.size)
-    sharing = shared_among(threads)
+    sharing = None if threads is None else shared_among(threads)
     if not searches:
         descent: Any = Descent(doubts, method, hess, settings)
         descent.looks.begin(limit, *asked)
@@ -216,12 +224,18 @@ def minimize(
         raise ValueError(f"path: with line_search every iterate is kept, expected True or False, got {path!r}; give path=True")
     else:
         search = "strong_wolfe" if line_search is None else line_search
-        descent = LineDescent(doubts, method, search, settings, bool(path), teller(callback, where_it_is), products, tests)
-    saving.begin(descent)
+        tell = None if callback is None else teller(callback, where_it_is)
+        descent = LineDescent(doubts, method, search, settings, bool(path), tell, products, tests)
+    if saving is not None:
+        saving.begin(descent)
     try:
-        with sharing:
+        if sharing is None:
             status = descent.go(limit, threshold, callback)
-        saving.end(descent, status in ENDINGS)
+        else:
+            with sharing:
+                status = descent.go(limit, threshold, callback)
+        if saving is not None:
+            saving.end(descent, status in ENDINGS)
     except BaseException as error:
         (reason, who), where = reason_of(error), f"iteration {descent.done}"
         text, note = f"{who}{type(error).__name__} in {where}: {error}", f"in mflow.minimize, {where}; .partial_result holds all before"
@@ -229,8 +243,8 @@ def minimize(
         raise
     out = None
     try:
-        out = blamed(descent.finish(status, threshold), hess, hessp)
-        return doubts.said(out)
+        out = descent.finish(status, threshold)
+        return doubts.said(out if hess is hessp is None else blamed(out, hess, hessp))
     except BaseException as error:
         text = f"{type(error).__name__} after iteration {descent.done}: {error}"
         note = "in mflow.minimize, after the last iteration; .partial_result holds the result"

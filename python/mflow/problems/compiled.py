@@ -108,9 +108,10 @@ class Compiled:
 
     def compiled_address(self, argument: str, signature: str) -> tuple[int, int]:
         """(address, user data), if the signature is this one: the core calls it to use a compiled function."""
-        if self.signature != signature and self.signature == KINDS[self.kind][1]:
-            self._refuse(argument, [kind for kind, (_, one) in KINDS.items() if one == signature])
-        signatures.check_signature(argument, self.signature, signature)
+        if self.signature != signature:
+            if self.signature == KINDS[self.kind][1]:
+                self._refuse(argument, [kind for kind, (_, one) in KINDS.items() if one == signature])
+            signatures.check_signature(argument, self.signature, signature)
         return self.address, 0
 
     def _refuse(self, argument: str, fitting: list[str]) -> None:

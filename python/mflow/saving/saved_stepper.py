@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from mflow.base.checks import Array, check_path
-from mflow.base.methods import AUTO, Method, public_values
+from mflow.base.methods import AUTO, Method, as_method, asks_for_auto, public_values
 from mflow.base.telling import counted, tell
 from mflow.saving.fields import CONTROL, GROWTH, check_names, read_start
 from mflow.saving.savefile import misfit_of, numbers_of, write_state
@@ -53,7 +53,34 @@ class EachStep(Given):
         raise AttributeError(f"{self.name}: each step takes its own: stepper.step(dt), stepper.advance(n, dt), stepper.advance_to(t, dt)")
 
 
-class Kept:
+class OfKinds:
+    """A class that makes, in place of itself, the one of its subclasses that is for the method it is asked for.
+
+    _kinds, _fitting : of this class, its subclasses by a flag of their methods, or their kind; and by what they were asked for with.
+    """
+
+    _kinds: ClassVar[dict[str, Any]]
+    _fitting: ClassVar[dict[Any, Any]]
+
+    def __init_subclass__(cls, *, flag: str = "", **more: Any) -> None:
+        """A subclass for methods with a flag, or of a kind."""
+        super().__init_subclass__(**more)
+        if flag:
+            cls._kinds[flag] = cls
+            cls._fitting.clear()
+
+    @classmethod
+    def _kind_for(cls, method: Any, asked: Any) -> Any:
+        """The class for a method, which is known from now on by `asked`, its name or its type."""
+        kind: Any = cls
+        if isinstance(method, (str, Method)) and not asks_for_auto(method):
+            record = as_method(method, {}).record
+            kind = next((kind for flag, kind in cls._kinds.items() if flag in record.flags or flag == record.kind), cls)
+        cls._fitting[asked] = kind
+        return kind
+
+
+class Kept(OfKinds):
     """What a stepper does to be saved, loaded, pickled and copied; and what it was made with."""
 
     dt, lr = EachStep(), EachStep()

@@ -100,6 +100,13 @@ def grown_from_below(cnp.ndarray rows not None, cnp.ndarray least not None, doub
     return found
 
 
+def is_finite(array):
+    """Whether it is a C-contiguous float64 array of finite numbers. All else needs a closer look."""
+    if not isinstance(array, np.ndarray) or cnp.PyArray_TYPE(<cnp.ndarray> array) != cnp.NPY_DOUBLE or not cnp.PyArray_ISCARRAY_RO(array):
+        return False
+    return all_finite(<double *> cnp.PyArray_DATA(<cnp.ndarray> array), cnp.PyArray_SIZE(array))
+
+
 def parts_of(cnp.ndarray rows not None, tuple shape):
     """The parts of rows (m, parts, n), a C-contiguous float64 array, as new arrays (*shape, m): rows lie one after the other, and their axis is the last."""
     cdef cnp.npy_intp m, parts, n, i, j

@@ -1,6 +1,10 @@
 """Arrays that are used where they lie, without a copy: which arrays of the user's can be, and what to do about one that cannot; and
 gradients of a few rows."""
+cimport numpy as cnp
+
 import numpy as np
+
+cnp.import_array()
 
 STEPPING = ("this optimizer is already stepping in another thread, or in its own schedule (or was in another thread when this process was "
             "forked): give each its own")
@@ -34,6 +38,9 @@ def shared_array(value, str argument):
 
 def checked(array, str argument, bint writeable=True):
     """The array, if it can be used where it lies; otherwise an error that names the argument, what was given and the fix."""
+    if isinstance(array, np.ndarray) and cnp.PyArray_TYPE(<cnp.ndarray> array) == cnp.NPY_DOUBLE:
+        if cnp.PyArray_ISCARRAY(array) or (not writeable and cnp.PyArray_ISCARRAY_RO(array)):
+            return array
     if not isinstance(array, np.ndarray):
         fix = "pass the gradient itself, not its function" if callable(array) else "np.asarray(..., dtype=float) makes one of numbers"
         if isinstance(array, tuple) and len(array) == 2 and not writeable:

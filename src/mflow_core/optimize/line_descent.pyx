@@ -6,6 +6,7 @@ from libc.string cimport memcpy, memset
 
 cimport numpy as cnp
 
+from mflow_core.arithmetic.clock cimport MF_PIECE, mf_seconds
 from mflow_core.arithmetic.vec cimport mf_fp_enter, mf_fp_leave
 from mflow_core.optimize.descents cimport (BARZILAI_BORWEIN, LINE_FAILED, MAX_HISTORY, descent_close, descent_open, descent_products,
                                            descent_renew, descent_start, descent_t, line_descend, lowest_point, path_t, rule_defaults, rule_t)
@@ -34,7 +35,10 @@ cdef int way_of(MethodRecord record, mf_direction *way) noexcept nogil:
 cdef int read_rule(rule_t *rule, int kind, dict given) except -1:
     """What is not given has its usual value."""
     rule_defaults(rule)
-    rule.kind, rule.form, rule.memory = kind, given.get("form", rule.form), given.get("memory", rule.memory)
+    rule.kind = kind
+    if not given:
+        return 0
+    rule.form, rule.memory = given.get("form", rule.form), given.get("memory", rule.memory)
     rule.c1, rule.c2 = given.get("c1", rule.c1), given.get("c2", rule.c2)
     rule.shrink, rule.tol = given.get("shrink", rule.shrink), given.get("tol", rule.tol)
     rule.max_step, rule.limit = given.get("max_step", rule.max_step), given.get("limit", rule.limit)
@@ -42,6 +46,48 @@ cdef int read_rule(rule_t *rule, int kind, dict given) except -1:
     rule.rises = given.get("rises", rule.rises)
     if not 1 <= rule.memory <= MAX_HISTORY:
         raise ValueError(f"memory: expected a whole number from 1 to {MAX_HISTORY}, got {rule.memory}")
+    return 0
+
+
+cdef dict usual_rule():
+    cdef rule_t rule
+    rule_defaults(&rule)
+    return {"form": rule.form, "memory": rule.memory, "c1": rule.c1, "c2": rule.c2, "shrink": rule.shrink, "tol": rule.tol,
+            "max_step": rule.max_step, "limit": rule.limit, "initial": rule.initial, "first_try": rule.first_try, "rises": rule.rises}
+
+
+USUAL = usual_rule()                     # numbers of a rule that need not be given
+
+
+cdef int in_pieces(descent_t *s, int64_t count, double gtol, path_t *path, int64_t *piece) noexcept nogil:
+    """`line_descend` in pieces that a clock measures, of which this is the size of the next; it may end early, with status 0, so that
+    signals are looked at. Results do not depend on the cuts."""
+    cdef double began = mf_seconds(), before = began, now
+    cdef int64_t steps, left = count
+    cdef int status
+    while True:
+        steps = min(piece[0], left)
+        status = line_descend(s, steps, gtol, path)
+        left -= steps
+        if status != 0 or left <= 0:
+            return status
+        now = mf_seconds()
+        piece[0] = <int64_t> max(1.0, min(4.0 * piece[0], steps * MF_PIECE / max(now - before, 1e-9)))
+        if now - began >= MF_PIECE:
+            return 0
+        before = now
+
+
+cdef bint fits(object array, ptrdiff_t size):
+    """Whether it is a C-contiguous float64 array of so many numbers."""
+    if not isinstance(array, np.ndarray) or cnp.PyArray_TYPE(<cnp.ndarray> array) != cnp.NPY_DOUBLE:
+        return False
+    return cnp.PyArray_ISCARRAY_RO(<cnp.ndarray> array) and cnp.PyArray_SIZE(array) == size
+
+
+cdef int check_fit(str name, object array, ptrdiff_t size) except -1:
+    if array is not None and not fits(array, size):
+        raise TypeError(f"{name}: expected a C-contiguous float64 array of {size} numbers")
     return 0
 
 
@@ -57,21 +103,25 @@ cdef class LineDescent:
     cdef readonly MethodRecord record
     cdef readonly Products products
     cdef object shape
+    cdef cnp.ndarray start               # for its shape
     cdef double *par
+    cdef int64_t piece                   # iterations of the next piece of a paced descent
     cdef int busy
 
     def __cinit__(self, MethodRecord record, Problem problem, cnp.ndarray x0, int kind, dict rule, dict parameters,
                   cnp.ndarray lower=None, cnp.ndarray upper=None, Products products=None, double product_step=0.0):
         cdef rule_t numbers
         cdef int status
-        for name, array in (("x0", x0), ("lower", lower), ("upper", upper)):
-            if array is not None and not (array.dtype == np.float64 and array.flags.c_contiguous and array.size == problem.c.n):
-                raise TypeError(f"{name}: expected a C-contiguous float64 array of {problem.c.n} numbers")
+        check_fit("x0", x0, problem.c.n)
+        if lower is not None or upper is not None:
+            check_fit("lower", lower, problem.c.n)
+            check_fit("upper", upper, problem.c.n)
         if (record.m.update == NULL and record.m.direct == NULL) or problem.c.value_grad == NULL or not problem.has_value:
             raise TypeError(f"method: expected one that gives a direction, and a cost with its value, got {record.name}")
         if (lower is None) != (upper is None):
             raise TypeError("lower, upper: expected both or neither")
-        self.record, self.problem, self.shape, self.products = record, problem, (<object> x0).shape, products
+        self.record, self.problem, self.shape, self.products, self.piece = record, problem, (<object> x0).shape, products, 1
+        self.start = x0
         self.par = record.parameters(parameters)
         read_rule(&numbers, kind, rule)
         status = descent_open(&self.s, record.m, &problem.c, self.par, &numbers, lower is not None)
@@ -79,7 +129,7 @@ cdef class LineDescent:
             raise MemoryError(f"no memory for {record.name} with {problem.c.n} components")
         if status != 0:
             raise ValueError(f"bounds: {record.name} takes none")
-        if self._looks_ahead():
+        if self.looks_ahead():
             raise ValueError(f"method: expected one that takes its gradient at x, where a search starts, got {record.name}, which looks ahead")
         if products is not None:
             descent_products(&self.s, products.fun, products.ctx)
@@ -88,7 +138,7 @@ cdef class LineDescent:
         descent_start(&self.s, <const double *> cnp.PyArray_DATA(x0), NULL if lower is None else <const double *> cnp.PyArray_DATA(lower),
                       NULL if upper is None else <const double *> cnp.PyArray_DATA(upper))
 
-    def _looks_ahead(self):
+    cdef bint looks_ahead(self) noexcept:
         cdef bint ahead
         if self.s.m.ask == NULL:
             return False
@@ -101,15 +151,16 @@ cdef class LineDescent:
         free(self.par)
         descent_close(&self.s)
 
-    def advance(self, int64_t count, double gtol, x=None, d=None, a=None, f=None):
-        """The status of up to `count` iterations. x, d (count, n), a, f (count,): rows for their points, directions, steps and values."""
+    def advance(self, int64_t count, double gtol, x=None, d=None, a=None, f=None, bint paced=False):
+        """The status of up to `count` iterations. x, d (count, n), a, f (count,): rows for their points, directions, steps and values.
+        paced: it may return with iterations left, status 0, after a hundredth of a second of a compiled cost."""
         cdef path_t path
         cdef unsigned int mode
         cdef int status
         path.x = path.d = path.a = path.f = NULL
         if x is not None:
             for array, size in ((x, count * self.s.n), (d, count * self.s.n), (a, count), (f, count)):
-                if not isinstance(array, np.ndarray) or array.dtype != np.float64 or not array.flags.carray or array.size != size:
+                if not fits(array, size) or not array.flags.writeable:
                     raise TypeError(f"path: expected a C-contiguous float64 array of {size} numbers")
             path.x, path.d = <double *> cnp.PyArray_DATA(<cnp.ndarray> x), <double *> cnp.PyArray_DATA(<cnp.ndarray> d)
             path.a, path.f = <double *> cnp.PyArray_DATA(<cnp.ndarray> a), <double *> cnp.PyArray_DATA(<cnp.ndarray> f)
@@ -117,7 +168,10 @@ cdef class LineDescent:
             raise RuntimeError("this descent is already going, in another thread or from its own callback (or was in another thread when this "
                                "process was forked): give each its own")
         mode = mf_fp_enter()
-        if self.problem.compiled:
+        if self.problem.compiled and paced:
+            with nogil:
+                status = in_pieces(&self.s, count, gtol, &path, &self.piece)
+        elif self.problem.compiled:
             with nogil:
                 status = line_descend(&self.s, count, gtol, &path)
         else:
@@ -158,7 +212,7 @@ cdef class LineDescent:
         return raise_or(status)
 
     cdef object copied(self, const double *values):
-        out = np.empty(self.shape)
+        out = cnp.PyArray_SimpleNew(cnp.PyArray_NDIM(self.start), cnp.PyArray_DIMS(self.start), cnp.NPY_DOUBLE)
         memcpy(cnp.PyArray_DATA(<cnp.ndarray> out), values, self.s.n * sizeof(double))
         return out
 
@@ -279,6 +333,11 @@ cdef class LineDescent:
     def largest_slope(self):
         """The largest entry of the gradient: at the start, and where it stands."""
         return self.s.first_gmax, self.s.gmax
+
+    @property
+    def standing(self):
+        """(iterations, value, the largest entry of the gradient) where it stands."""
+        return self.s.k, self.s.f, self.s.gmax
 
     @property
     def last_search(self):

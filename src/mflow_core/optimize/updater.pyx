@@ -9,7 +9,7 @@ eps = 0, cost copies: such a step is taken back where it would leave a number th
 """
 from libc.math cimport INFINITY, NAN, fabs
 from libc.stdlib cimport calloc, free, malloc
-from libc.string cimport memcpy, memset
+from libc.string cimport memcpy, memset, strcmp
 
 cimport numpy as cnp
 
@@ -73,7 +73,7 @@ cdef class Updater:
         for g, (_, parameters, maximize, _) in enumerate(groups):
             self.set_group(g, parameters, maximize)
         for j in range(self.m.n_par):
-            if self.m.par[j].name.decode() == "lr":
+            if strcmp(self.m.par[j].name, b"lr") == 0:
                 self.lr_index = j
         tensors = Tensors([arrays for arrays, _, _, _ in groups], arrangement.labels)
         for i in range(tensors.count):

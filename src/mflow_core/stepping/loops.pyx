@@ -24,6 +24,7 @@ x+ = x + ... and v+ = v + ...; so where one is not finite, or a step has failed,
 from libc.math cimport INFINITY, NAN, fabs
 from libc.string cimport memcpy
 
+from mflow_core.arithmetic.clock cimport MF_PIECE, mf_seconds
 from mflow_core.arithmetic.control cimport (MF_LOOKS, after_bad, after_good, error_sum as short_error_sum, go_on, look_for_stiffness,
                                             planned_step, size_of_time, two_errors)
 from mflow_core.arithmetic.vec cimport MF_SHORT, mf_fp_enter, mf_fp_leave
@@ -538,22 +539,6 @@ cdef int run_adaptive(run_t *r, int64_t count, double t_end, record_t *record) n
 
 
 # ---- any loop, in pieces ----------------------------------------------------------------------------------------------------------------
-
-cdef extern from *:
-    """
-    #if defined(_WIN32)
-    #include <windows.h>
-    static double mf_seconds(void) { LARGE_INTEGER now, rate; QueryPerformanceCounter(&now); QueryPerformanceFrequency(&rate);
-      return (double)now.QuadPart / (double)rate.QuadPart; }
-    #else
-    #include <time.h>
-    static double mf_seconds(void) { struct timespec now; clock_gettime(CLOCK_MONOTONIC, &now); return now.tv_sec + 1e-9 * now.tv_nsec; }
-    #endif
-    #define MF_PIECE 0.01                /* seconds that a piece of a long loop should take */
-    """
-    double mf_seconds() noexcept nogil
-    const double MF_PIECE
-
 
 cdef int some(run_t *r, int64_t count, double t_last, record_t *record, bint adaptive, const double *h, const double *ends) noexcept nogil:
     if h != NULL:
