@@ -20,7 +20,7 @@ from mflow_core.problems.sparse import check_sparse, is_sparse
 
 from mflow.base.checks import Array, as_array, check_flags, check_number, check_start, check_vector, check_whole, finite_array
 from mflow.base.tables import from_frame
-from mflow.base.telling import knows_other_words
+from mflow.base.telling import knows_other_words, tell
 from mflow.data.tables import load_nist
 from mflow.problems.curves import curve
 from mflow.problems.mgh import mgh
@@ -291,7 +291,7 @@ class Softmax(Objective):
     X, l2, weights
         As in `LeastSquares`.
     y : array_like (m,)
-        The class of each row, a number from 0 on.
+        The class of each row: a number from 0 on, or a word, where ``classes`` of the objective has them in rising order.
     n_classes : int, optional
         The largest entry of y plus 1 if not given.
     intercept : bool
@@ -329,6 +329,12 @@ class Softmax(Objective):
         count = check_whole(int(top) + 1 if n_classes is None else n_classes, "n_classes", 1, MAX_CLASSES)
         if top >= count:
             raise ValueError(f"y: expected classes from 0 to {count - 1}, as n_classes = {count}, got class {top:g}")
+        if n_classes is None and self.classes is None and labels.size and labels.min() >= 1.0:
+            tell(
+                f"Softmax: y: no row is of class 0, as classes count from 0: there are {count}, and one of them is empty; give y - 1, or "
+                f"n_classes={count} where that is meant",
+                UserWarning,
+            )
         shape = (table.shape[1] + bool(intercept), count)
         self.fill(
             "softmax", shape, _start(x0, shape, 0.0), table, labels, weights, check_number(l2, "l2", low=0.0), n_classes=count,
