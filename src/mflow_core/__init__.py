@@ -16,9 +16,11 @@ from importlib.machinery import ExtensionFileLoader, ModuleSpec
 from importlib.util import find_spec, spec_from_file_location
 from typing import Any
 
-from mflow_core._levels import LIBRARIES
+from mflow_core._levels import LIBRARIES, VERSION
 
 __all__ = ["get_include", "isa"]
+
+__version__ = VERSION  # of mflow too: they are one distribution
 
 
 class _Finder:

@@ -67,6 +67,15 @@ def test_old_package_is_refused_with_its_version(monkeypatch):
         need("scipy.sparse", "an old one")
 
 
+def test_new_package_is_refused_with_its_version(monkeypatch, tmp_path):
+    (tmp_path / "sksparse.py").write_text("")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(importlib.metadata, "version", lambda name: "0.5.1")
+    with pytest.raises(ImportError, match=r"^a new one needs scikit-sparse below 0.5, got 0.5.1: pip install 'momentum-flow\[cholesky\]'$"):
+        need("sksparse", "a new one")
+    sys.modules.pop("sksparse")
+
+
 def test_error_inside_an_optional_package_is_its_own(tmp_path, monkeypatch):
     (tmp_path / "broken_optional.py").write_text("import a_package_that_it_lacks\n")
     monkeypatch.syspath_prepend(tmp_path)

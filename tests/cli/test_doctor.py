@@ -72,6 +72,14 @@ def test_missing_and_old_packages_are_said(monkeypatch):
     assert (progress["version"], progress["advice"]) == ("", "pip install 'momentum-flow[progress]'")
 
 
+def test_a_package_that_is_too_new_is_said(monkeypatch):
+    monkeypatch.setattr(importlib.metadata, "requires", lambda name: ["scikit-sparse<0.5; extra == 'cholesky'", "a<3,>=1.2; extra == 'b'"])
+    monkeypatch.setattr(doctor, "installed", lambda name: {"scikit-sparse": "0.5.1", "a": "2.9"}.get(name, ""))
+    sparse, a, *_ = doctor.packages()
+    assert (sparse["needs"], sparse["advice"]) == ("<0.5", "pip install 'momentum-flow[cholesky]'")
+    assert (a["needs"], a["advice"]) == (">=1.2,<3", "")
+
+
 def test_package_of_two_extras_is_one_row_with_the_smaller_advice(monkeypatch):
     lines = ["numba; extra == 'sympy'", "sympy; extra == 'sympy'", "numba; extra == 'compile'"]
     monkeypatch.setattr(importlib.metadata, "requires", lambda name: lines)

@@ -23,6 +23,7 @@ from mflow.cli.commands import main
         ),
         (["spectrum", "--record", "r", "--zeta", "5"], "usage: mflow spectrum", "--zeta (did you mean --damping?)"),
         (["simulate", "--recrod", "r"], "usage: mflow simulate", "--recrod (did you mean --record?)"),
+        (["stability", "euler", "--axis", "imaginary"], "usage: mflow stability", "--axis (not needed: the table has both axes)"),
         (["--nothing"], "usage: mflow [-h]", "unrecognized arguments: --nothing"),
     ],
 )
@@ -64,3 +65,13 @@ def test_a_radius_that_is_infinite_is_called_so(capsys: pytest.CaptureFixture[st
 def test_arguments_that_a_call_does_not_use_are_checked(call: Callable[[], object], words: str) -> None:
     with pytest.raises((TypeError, ValueError), match=words):
         call()
+
+
+def test_methods_of_one_family(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["methods", "--family", "second_order"]) == 0
+    rows = [line.split()[0] for line in capsys.readouterr().out.split("\n\n")[0].splitlines()[2:]]
+    assert rows == [method.name for method in mflow.methods(family="second_order")]
+    assert main(["methods", "--family", "second-order"]) == 2
+    assert "did you mean 'second_order'?" in capsys.readouterr().err
+    assert main(["methods", "rk4", "--family", "runge_kutta"]) == 2
+    assert "--family: it belongs to the list" in capsys.readouterr().err

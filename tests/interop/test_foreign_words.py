@@ -23,7 +23,7 @@ WORDS = {
     "minibatches": (lambda **k: mflow.minibatches(X, batch_size=2, **k), "random_state", "here it is seed="),
     "Newton": (mflow.Newton, "maxiter", "did you mean 'max_iter'"),
     "StepLR": (lambda **k: mflow.schedules.StepLR(step_size=2, **k), "learning_rate", "here it is lr="),
-    "EMA": (lambda **k: mflow.optim.EMA(None, **k), "ema", "has no argument 'ema'; there are: params, decay, start"),
+    "optim.EMA": (lambda **k: mflow.optim.EMA(None, **k), "ema", "has no argument 'ema'; there are: params, decay, start"),
     "solve_ivp": (lambda **k: mflow.solve_ivp(lambda t, y: -y, (0, 1), [1.0], **k), "t_bound", "here it is t_span="),
     "gradient_flow": (lambda **k: mflow.gradient_flow(lambda c: c, [1.0], 1.0, dt=0.1, **k), "t1", "here it is t_end="),
     "minimize": (lambda **k: mflow.minimize(lambda x: x @ x, [1.0], **k), "max_iterations", "here it is maxiter="),

@@ -316,3 +316,21 @@ def test_nist(name):
     rows = np.array([1, 0, 1])
     np.testing.assert_array_equal(f.batch(rows).residuals(b), f.residuals(b)[rows])
     np.testing.assert_allclose(f.batch(rows).grad(b), f.jac(b)[rows].T @ f.residuals(b)[rows], rtol=1e-10, atol=1e-13 * scale.max())
+
+
+def test_classes_that_count_from_one_are_said():
+    X = np.arange(12.0).reshape(6, 2)
+    with pytest.warns(UserWarning, match=r"no row is of class 0, .* there are 4, .* give y - 1, or n_classes=4 where that is meant"):
+        assert mflow.objectives.Softmax(X, [1, 2, 3, 1, 2, 3]).shape == (2, 4)
+    assert mflow.objectives.Softmax(X, [1, 2, 3, 1, 2, 3], n_classes=4).shape == (2, 4)
+    words = mflow.objectives.Softmax(X, ["b", "a", "c"] * 2)
+    assert (words.shape, list(words.classes)) == ((2, 3), ["a", "b", "c"])
+
+
+def test_a_part_of_the_rows_is_told_how_many_classes_there_are():
+    X, y = np.arange(12.0).reshape(6, 2), np.array([0, 1, 2, 0, 1, 2])
+    whole, part = mflow.objectives.Softmax(X, y), y < 2
+    with pytest.raises(ValueError, match=r"got arrays of \[6\]; give it n_classes=3, as not all classes are among its rows"):
+        mflow.train(whole, np.zeros((2, 3)), None, "adam", epochs=1, validation=mflow.objectives.Softmax(X[part], y[part]))
+    right = mflow.objectives.Softmax(X[part], y[part], n_classes=3)
+    assert mflow.train(whole, np.zeros((2, 3)), None, "adam", epochs=1, validation=right).success

@@ -59,3 +59,17 @@ def test_a_mean_takes_a_generator_as_the_optimizers_do() -> None:
         theirs.update_parameters(model)
     for ours, other in zip(mean.params, theirs.module.parameters(), strict=True):
         np.testing.assert_allclose(ours, other.detach().numpy(), rtol=1e-12)
+
+
+def test_a_tensor_is_told_how_it_becomes_float64() -> None:
+    """Not .astype, which no tensor has."""
+    for params in (torch.zeros(3), torch.nn.Linear(2, 1).parameters()):
+        with pytest.raises(TypeError, match=r"expected dtype float64, got a tensor of torch.float32; model\.double\(\) converts"):
+            mflow.optim.Adam(params)
+
+
+def test_data_in_float32_that_fun_brings_itself_are_told() -> None:
+    X = torch.ones(2, 3)
+    with pytest.raises(RuntimeError, match="dtype") as told:
+        mflow.minimize(lambda w: torch.mean(X @ w), np.zeros(3), jac="torch")
+    assert any("called with a float64 tensor" in note and "X.double()" in note for note in told.value.__notes__)

@@ -31,7 +31,7 @@ from scipy.integrate._ivp.common import validate_tol, warn_extraneous  # the doc
 
 from mflow.base.checks import Array, as_number, check_flags, check_number, check_vector, real_array
 from mflow.base.methods import Method, get_method
-from mflow.base.telling import counted
+from mflow.base.telling import counted, knows_other_words
 from mflow.course.legs import CALM, Pair, pair_for, two_methods
 from mflow.course.past_limit import PastLimit
 from mflow.integrate.control import ATOL, ROUNDING, RTOL, check_first_step, check_max_step, check_min_step, check_tolerances, resolved
@@ -102,6 +102,7 @@ EXPLICIT = """jac, jac_sparsity, lband, uband, solver
 """
 
 
+@knows_other_words
 class MethodDenseOutput(DenseOutput):  # type: ignore[misc]
     """The solution inside one step: the method's continuous extension, or the cubic Hermite one. It owns all it needs.
 

@@ -36,6 +36,7 @@ from mflow.base.checks import Array, as_tuple, check_function, check_number, che
 from mflow.base.methods import Method, as_method, refuse_unknown
 from mflow.base.result import IVPResult, Origin, Result, origin_of
 from mflow.base.tables import Readable, Table
+from mflow.base.telling import knows_other_words
 from mflow.curvature.frozen import rescales
 from mflow.curvature.hessian import Hessian
 from mflow.curvature.landscape import GTOL, OF_DIFFERENCES, Landscape, gradient_of, largest_step, products_of, scaled, value_of
@@ -53,6 +54,7 @@ DENSE = 1000  # parameters up to which all curvatures are computed
 MANY = 400  # products beyond that
 
 
+@knows_other_words
 @dataclass(frozen=True, eq=False)
 class Certificate(Readable):
     """What is known of the end of a descent.

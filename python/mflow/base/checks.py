@@ -96,6 +96,8 @@ def shown(value: Any) -> str:
     """
     if isinstance(value, int) and not isinstance(value, bool) and abs(value) >= 10**40:
         return f"a whole number of {int(abs(value).bit_length() * math.log10(2.0)) + 1} digits"
+    if isinstance(value, dict) and type(value) is not dict and len(value) > 4:
+        return f"an instance of {type(value).__name__}"
     if isinstance(value, np.ndarray) and value.size > 4:
         return f"an array of shape {value.shape} and dtype {value.dtype}"
     try:
@@ -157,11 +159,11 @@ def check_instance(value: Any, argument: str, kinds: type | tuple[type, ...], ex
     return value
 
 
-def check_fields(value: Any, argument: str, fields: Iterable[str], expected: str) -> Any:
-    """Something with all of these attributes, as the results of a function have them. Raises TypeError otherwise."""
+def check_fields(value: Any, argument: str, fields: Iterable[str], expected: str, lead: str = "") -> Any:
+    """Something with all of these attributes, as the results of a function have them. Raises TypeError otherwise, which ends with lead."""
     missing = [name for name in fields if not hasattr(value, name)]
     if missing:
-        raise TypeError(f"{argument}: expected {expected}, got {shown(value)}, which has no {missing[0]}")
+        raise TypeError(f"{argument}: expected {expected}, got {shown(value)}, which has no {missing[0]}{lead}")
     return value
 
 

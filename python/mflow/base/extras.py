@@ -18,11 +18,28 @@ MODULES = {"sklearn": "scikit-learn", "sksparse": "scikit-sparse"}  # modules th
 
 
 class Extra(NamedTuple):
-    """A package that an extra of the distribution installs; lowest is empty where any version will do."""
+    """A package that an extra of the distribution installs; lowest is empty where no version is too old, below where none is too new."""
 
     extra: str
     package: str
     lowest: str
+    below: str = ""
+
+    @property
+    def needs(self) -> str:
+        """Which versions it may have, as pip writes it; "" for all of them."""
+        return ",".join(f"{sign}{bound}" for sign, bound in ((">=", self.lowest), ("<", self.below)) if bound)
+
+    def fits(self, version: str) -> bool:
+        """Whether this version is one of them."""
+        old = self.lowest and numbers(version) < numbers(self.lowest)
+        return not old and not (self.below and numbers(version) >= numbers(self.below))
+
+    @property
+    def words(self) -> str:
+        """The package with its versions, as a sentence has it."""
+        newer = f" {self.lowest} or newer" if self.lowest else ""
+        return f"{self.package}{newer}{' and' * bool(newer and self.below)}{f' below {self.below}' if self.below else ''}"
 
     @property
     def advice(self) -> str:
@@ -38,9 +55,10 @@ def extras() -> list[Extra]:
         lines = importlib.metadata.requires(DISTRIBUTION) or []
     except importlib.metadata.PackageNotFoundError:
         return []
-    pattern = r"([A-Za-z0-9_.-]+)(?:\[[^\]]*\])?\s*(?:>=([0-9.]+))?.*extra\s*==\s*['\"](\w+)['\"]"
-    found = [match for match in (re.match(pattern, line) for line in lines) if match]
-    return [Extra(match[3], match[1], match[2] or "") for match in found if match[3] not in DEVELOPERS]
+    pattern = r"([A-Za-z0-9_.-]+)(?:\[[^\]]*\])?([^;]*);.*extra\s*==\s*['\"](\w+)['\"]"
+    found = [match for match in (re.match(pattern, line) for line in lines) if match and match[3] not in DEVELOPERS]
+    bounds = [dict(re.findall(r"(>=|<)\s*([0-9.]+)", match[2])) for match in found]
+    return [Extra(match[3], match[1], bound.get(">=", ""), bound.get("<", "")) for match, bound in zip(found, bounds, strict=True)]
 
 
 def need(module: str, purpose: str) -> Any:
@@ -61,7 +79,7 @@ def need(module: str, purpose: str) -> Any:
     Raises
     ------
     ImportError
-        If it is missing or older than mflow needs; the message has the command that mends it.
+        If it is missing, or its version is none that mflow works with; the message has the command that mends it.
 
     Examples
     --------
@@ -80,8 +98,7 @@ def need(module: str, purpose: str) -> Any:
         if error.name is None or error.name.partition(".")[0] != top:  # a package that the optional one lacks
             raise
         extra = _extra_of(top)
-        name = f"{extra.package} {extra.lowest} or newer" if extra.lowest else extra.package
-        raise ImportError(f"{purpose} needs {name}, which is not installed: {_advice(extra)}") from None
+        raise ImportError(f"{purpose} needs {extra.words}, which is not installed: {_advice(extra)}") from None
     _check_version(top, purpose)
     return found
 
@@ -95,13 +112,16 @@ def numbers(text: str) -> tuple[int, ...]:
 @functools.lru_cache(maxsize=64)  # a success only: an error is raised anew
 def _check_version(top: str, purpose: str) -> None:
     extra = _extra_of(top)
-    if not extra.lowest:
+    if not extra.needs:
         return
     import importlib.metadata
 
-    here = importlib.metadata.version(extra.package)
-    if numbers(here) < numbers(extra.lowest):
-        raise ImportError(f"{purpose} needs {extra.package} {extra.lowest} or newer, got {here}: {_advice(extra)}")
+    try:
+        here = importlib.metadata.version(extra.package)
+    except importlib.metadata.PackageNotFoundError:  # a module that no installer put there
+        return
+    if not extra.fits(here):
+        raise ImportError(f"{purpose} needs {extra.words}, got {here}: {_advice(extra)}")
 
 
 def _extra_of(top: str) -> Extra:

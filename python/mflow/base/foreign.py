@@ -21,6 +21,7 @@ __all__ = [
     "MINIMIZERS",
     "NAMES",
     "ONE_BY_ONE",
+    "OWN",
     "SEEN",
     "SWITCHING",
     "asks_nothing",
@@ -29,6 +30,7 @@ __all__ = [
     "no_field",
     "no_name",
     "other_scale",
+    "own_method",
     "refuse",
     "refuse_method",
     "wrong_order",
@@ -192,6 +194,26 @@ ARGUMENTS = {
     **dict.fromkeys(("n_epochs", "num_epochs"), "epochs maxiter"), "epochs": "maxiter max_steps",
     **dict.fromkeys(("max_nfev", "maxfev", "maxfun"), "max_nfev maxiter max_evaluations max_steps"),
 }  # fmt: skip
+_SLOWED = (
+    "a rigid stop takes speed by restitution=; a dashpot beside the spring is a force of yours, force=(t, x, v) of mflow.solve_dynamics, "
+    "which is 0 where there is no contact"
+)
+_NORMAL = "give force=, in the unit of forces: the coefficient of friction times the normal force"
+# Sentences that are true of one function or class alone, by its public name.
+OWN: dict[str, dict[str, str]] = {
+    "Contact": {
+        **dict.fromkeys(("damping", "c", "viscous"), _SLOWED),
+        "friction": "mflow.Friction(dof, force), in friction= of mflow.solve_dynamics",
+        **dict.fromkeys(("k", "K", "spring", "penalty"), "the stiffness of its spring is stiffness="),
+        **dict.fromkeys(("e", "cor", "bounce"), "the speed behind an impact on a rigid stop is restitution="),
+    },
+    "Friction": {**dict.fromkeys(("mu", "coefficient", "normal", "N", "fn"), _NORMAL), "yield_force": "give force=, what it slips at"},
+    "Event": {
+        **dict.fromkeys(("event", "function", "condition", "g"), "the function of (t, y) is fun=, or the first argument"),
+        **dict.fromkeys(("affect", "affect_neg", "reset", "jump"), "what changes the state there is action="),
+        **dict.fromkeys(("stop", "isterminal"), "a run ends there with terminal=True"),
+    },
+}  # fmt: skip
 # Values that ask for what happens anyway, beside None and what is empty.
 NOTHING: dict[str, tuple[Any, ...]] = {
     "workers": (1,), "n_jobs": (1,), "verbose": (0,), "disp": (False, 0), "iprint": (-1,), "ftol": (0,), "xrtol": (0,), "norm": (math.inf,),
@@ -261,6 +283,22 @@ def no_argument(problem: str, name: str, known: Collection[str]) -> str:
     return f"{name}: here it is {' or '.join(f'{one}=' for one in ours)}" if ours else registry.unknown(problem, name, known)
 
 
+def own_method(name: str, record: Any) -> str:
+    """An error text for a parameter of which a method is named, as torch's SGD has momentum= and nesterov=; "" for all others.
+
+    Examples
+    --------
+    >>> from mflow_core import registry
+    >>> from mflow.base.foreign import own_method
+    >>> own_method("nesterov", registry.find("momentum"))
+    "nesterov: momentum has none, as nesterov is a method of its own: give 'nesterov' in place of 'momentum'"
+    """
+    other = next((one for one in registry.records() if one.name == name), None)
+    if other is None or other.kind != record.kind or "linear" not in record.flags & other.flags:
+        return ""
+    return f"{name}: {record.name} has none, as {name} is a method of its own: give {name!r} in place of {record.name!r}"
+
+
 def no_argument_of(driver: str, name: str, known: Collection[str]) -> str:
     """An error text for an argument that a function has not; where it has many, and none is near, the nearest of them all the same.
 
@@ -270,6 +308,8 @@ def no_argument_of(driver: str, name: str, known: Collection[str]) -> str:
     >>> no_argument_of("f", "xyz", ["a", "b"])
     "f has no argument 'xyz'; there are: a, b"
     """
+    if not known:
+        return f"{driver} has no argument {name!r}; it has none that is given by name"
     text = registry.unknown(f"{driver} has no argument", name, known)
     if len(known) <= LISTED or "; did you mean " in text:
         return text

@@ -20,6 +20,7 @@ import numpy as np
 from mflow_core import registry
 
 from mflow.base.checks import as_number, check_instance, check_number, check_whole, shown
+from mflow.base.telling import knows_other_words
 
 if TYPE_CHECKING:
     from mflow.base._records import MethodOptions
@@ -163,9 +164,9 @@ def record_values(record: Any, given: Mapping[str, Any], beside: Sequence[str] =
         if name not in known:
             if not known:
                 raise TypeError(f"{name}: the method {record.name} has no parameters, and no argument has this name; remove it")
-            from mflow.base.foreign import no_argument  # few calls need it
+            from mflow.base.foreign import no_argument, own_method  # few calls need it
 
-            raise TypeError(_own_method(name, record) or no_argument(f"{record.name}: no parameter", name, [*known, *beside]))
+            raise TypeError(own_method(name, record) or no_argument(f"{record.name}: no parameter", name, [*known, *beside]))
         p = known[name]
         values = (value,)
         if len(p.record_names) > 1:
@@ -443,6 +444,7 @@ def classes() -> dict[str, type[Method]]:
     return dict(_CLASSES)
 
 
+@knows_other_words
 def methods(family: str | None = None) -> list[Method]:
     """All methods with their default parameters, or those of one family.
 
@@ -589,12 +591,4 @@ def refuse_unknown(
     for name in given:
         if name not in known:
             text = foreign.no_argument_of(driver, name, known)
-            raise TypeError((_own_method(name, chosen.record) if chosen is not None else "") or text)
-
-
-def _own_method(name: str, record: registry.MethodRecord) -> str:
-    """An error text for a parameter of which a method is named, as torch's SGD has momentum= and nesterov=; "" for all others."""
-    cls = classes().get(name)
-    if cls is None or cls.record.kind != record.kind or not set(_by_name(record)) <= set(_by_name(cls.record)):
-        return ""
-    return f"{name}: {record.name} has none, as {name} is a method of its own: give {cls.record.name!r} in place of {record.name!r}"
+            raise TypeError((foreign.own_method(name, chosen.record) if chosen is not None else "") or text)

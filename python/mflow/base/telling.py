@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Collection
 from typing import Any, TypeVar
 
-__all__ = ["LIBRARIES", "answer_others", "counted", "knows_other_words", "tell", "tell_of_order"]
+__all__ = ["LIBRARIES", "answer_others", "counted", "knows_other_words", "public_name", "tell", "tell_of_order"]
 
 Item = TypeVar("Item")
 
@@ -64,9 +64,9 @@ def tell_of_order(fun: Any, argument: str, expected: str) -> None:
 
 
 def knows_other_words(item: Item) -> Item:
-    """Decorator of a function, or of a class for its ``__init__``: an argument that it has not is answered as drivers with options do.
+    """Decorator of a function, or of a class for its constructor: an argument that it has not is answered as drivers with options do.
 
-    Nothing is looked at before Python itself has refused the call.
+    Nothing is looked at before Python itself has refused the call. The constructor is ``__new__`` of a tuple, ``__init__`` of others.
 
     Examples
     --------
@@ -79,7 +79,8 @@ def knows_other_words(item: Item) -> Item:
     ...
     TypeError: max_iter: here it is maxiter=; see help(mflow.search)
     """
-    function: Any = item.__init__ if isinstance(item, type) else item  # type: ignore[misc]
+    constructor = "__new__" if isinstance(item, type) and issubclass(item, tuple) else "__init__"
+    function: Any = getattr(item, constructor) if isinstance(item, type) else item
 
     @functools.wraps(function)
     def called(*args: Any, **given: Any) -> Any:
@@ -91,15 +92,30 @@ def knows_other_words(item: Item) -> Item:
             import inspect
 
             kinds = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
-            known = [one.name for one in inspect.signature(function).parameters.values() if one.kind in kinds and one.name != "self"]
-            if not answer_others(function.__qualname__.removesuffix(".__init__"), given, known):
+            known = [one.name for one in inspect.signature(item).parameters.values() if one.kind in kinds]  # type: ignore[arg-type]
+            if not answer_others(public_name(item.__name__), given, known):  # type: ignore[attr-defined]
                 raise
         return function(*args, **given)
 
     if isinstance(item, type):
-        item.__init__ = called  # type: ignore[misc]
+        setattr(item, constructor, called)
         return item
     return called  # type: ignore[return-value]
+
+
+def public_name(name: str) -> str:
+    """A function or class of mflow by the name that follows ``mflow.``, as in ``help(mflow.objectives.Huber)``.
+
+    Examples
+    --------
+    >>> import mflow
+    >>> from mflow.base.telling import public_name
+    >>> public_name("Huber"), public_name("Contact")
+    ('objectives.Huber', 'Contact')
+    """
+    faces = sorted((face for face in sys.modules if face.partition(".")[0] == "mflow" and face.count(".") < 2), key=len)
+    face = next((face for face in faces if name in getattr(sys.modules[face], "__all__", ())), "mflow")
+    return f"{face}.{name}".partition(".")[2]
 
 
 def answer_others(driver: str, given: dict[str, Any], known: Collection[str]) -> bool:
@@ -115,7 +131,7 @@ def answer_others(driver: str, given: dict[str, Any], known: Collection[str]) ->
     from mflow.base import foreign  # few calls need it
 
     before = len(given)
-    foreign.refuse(driver, given, known, {})
+    foreign.refuse(driver, given, known, foreign.OWN.get(driver, {}))
     for name in given:
         if name not in known:
             raise TypeError(foreign.no_argument_of(driver, name, known)) from None

@@ -8,6 +8,7 @@ from typing import Any
 from mflow_core import pool
 
 from mflow.base.checks import check_whole
+from mflow.base.telling import knows_other_words
 
 __all__ = ["MOST", "shared_among", "threads"]
 
@@ -15,6 +16,7 @@ __all__ = ["MOST", "shared_among", "threads"]
 MOST = 64  # also where there are no POSIX threads, and the core uses one
 
 
+@knows_other_words
 class threads:
     """Share out steps on long vectors, and sums over many rows of data, to so many threads, within a ``with`` block.
 

@@ -21,6 +21,7 @@ from mflow.cli.output import print_error, write_json
 __all__ = ["main"]
 
 # Options by what Python's functions, or other commands, call the same.
+UNNEEDED = {("mflow stability", "--axis"): "not needed: the table has both axes"}
 OTHER_WORDS = {"--t-span": "--t-end T, which looks from 0 to T", "--tend": "--t-end", "--zeta": "--damping", "--step": "--dt"}
 
 
@@ -115,7 +116,8 @@ def _refuse_unknown(parser: argparse.ArgumentParser, unknown: list[str]) -> None
     for text in unknown:
         name = text.partition("=")[0]
         near = OTHER_WORDS.get(name, "") or next(iter(difflib.get_close_matches(name, options, 1)), "")
-        words.append(text + (f" (did you mean {near}?)" if near.partition(" ")[0] in options else ""))
+        meant = f"did you mean {near}?" if near.partition(" ")[0] in options else UNNEEDED.get((parser.prog, name), "")
+        words.append(text + (f" ({meant})" if meant else ""))
     parser.error(f"unrecognized arguments: {' '.join(words)}")
 
 

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from mflow_core import get_include
 
-from mflow.base.extras import Extra, extras, numbers
+from mflow.base.extras import Extra, extras
 from mflow.base.methods import Method, methods
 from mflow.cli.methods import version
 from mflow.cli.output import table
@@ -103,11 +103,10 @@ def packages() -> list[dict[str, str]]:
         by_name.setdefault(extra.package, []).append(extra)
     out = []
     for name, its in by_name.items():
-        here, lowest = installed(name), next((extra.lowest for extra in its if extra.lowest), "")
-        old = bool(here and lowest) and numbers(here) < numbers(lowest)
+        here, bound = installed(name), next((extra for extra in its if extra.needs), its[0])
         own = min(its, key=lambda extra: sum(other.extra == extra.extra for other in extras()))  # that brings the fewest others
-        advice = "" if here and not old else own.advice
-        out.append({"extra": ", ".join(extra.extra for extra in its), "name": name, "needs": lowest, "version": here, "advice": advice})
+        advice, brought_by = "" if here and bound.fits(here) else own.advice, ", ".join(extra.extra for extra in its)
+        out.append({"extra": brought_by, "name": name, "needs": bound.needs, "version": here, "advice": advice})
     for name, purpose in OTHERS.items():
         if name not in by_name:
             here = installed(name)

@@ -19,12 +19,17 @@ DESCRIPTION = "List the methods, or describe one."
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of `mflow methods`."""
     add_names(parser, "name", nargs="?", help="name or alias of a method")
+    families = ", ".join(dict.fromkeys(method.family for method in methods()))
+    parser.add_argument("--family", help=f"list the methods of one family alone: {families}")
 
 
 def check_arguments(arguments: argparse.Namespace) -> None:
     """Raise ValueError, with a text for the user, where there is no such method."""
+    if arguments.name is not None and arguments.family is not None:
+        raise ValueError("--family: it belongs to the list; omit it, or the name")
     if arguments.name is not None:
         get_method(arguments.name)
+    methods(arguments.family)
 
 
 def command(arguments: argparse.Namespace) -> int:
@@ -34,13 +39,14 @@ def command(arguments: argparse.Namespace) -> int:
         print(summary(method))
         arguments.write_json(lambda: {**contents(method), "text": summary(method)})
         return 0
-    rows = [[m.name, ", ".join(m.aliases) or "-", m.family, _order_cell(m), str(m.stages), _limit_cell(m)] for m in methods()]
+    listed = methods(arguments.family)
+    rows = [[m.name, ", ".join(m.aliases) or "-", m.family, _order_cell(m), str(m.stages), _limit_cell(m)] for m in listed]
     print(table(["method", "also called", "family", "order", "stages", "stable up to"], rows, ("also called",), (0, 1, 2, 5)))
     print("\nz = lambda dt on the negative real axis; omega: angular frequency of an undamped oscillation, which grows at any dt where the")
     print("limit is 0; L: largest curvature; at default parameters; -: no such limit (nonlinear).")
     print("order 2/1: the parameters decide, the first is that of the defaults.")
     print(f"mflow methods NAME tells more. {version()}")
-    arguments.write_json(lambda: [contents(method) for method in methods()])
+    arguments.write_json(lambda: [contents(method) for method in listed])
     return 0
 
 

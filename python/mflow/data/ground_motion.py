@@ -69,6 +69,7 @@ _DECIMAL = re.compile(r"([-+]?\d+),(\d+)")  # 0,015: a decimal comma, or two num
 _END = re.compile(r"^\W*end(?:\s+of)?(?:\s+(?:data|file|record))?\W*$", re.IGNORECASE)
 
 
+@knows_other_words
 @dataclass(frozen=True, eq=False)
 class GroundMotion:
     """Acceleration of the ground, linear between its times.

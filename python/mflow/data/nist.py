@@ -15,10 +15,12 @@ import numpy.typing as npt
 from mflow_core.objectives.objective import Objective, records
 
 from mflow.base.checks import Array, real_array
+from mflow.base.telling import knows_other_words
 
 __all__ = ["NistProblem", "nist_problem_from_text", "problem_names"]
 
 
+@knows_other_words
 @dataclass(frozen=True, eq=False)
 class NistProblem:
     """One NIST nonlinear least-squares problem with its certified answer.

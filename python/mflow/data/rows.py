@@ -29,6 +29,7 @@ def row_count(arrays: tuple[npt.NDArray[Any], ...], names: tuple[str, ...]) -> i
     return lengths[0]
 
 
+@knows_other_words
 class Minibatches(Generic[Batch]):
     """Batches of rows over a number of epochs; made by `minibatches`.
 
@@ -306,6 +307,7 @@ def standardize(X_train: npt.ArrayLike, /) -> npt.NDArray[np.float64]: ...
 def standardize(X_train: npt.ArrayLike, first: npt.ArrayLike, /, *others: npt.ArrayLike) -> tuple[npt.NDArray[np.float64], ...]: ...
 
 
+@knows_other_words
 def standardize(X_train: npt.ArrayLike, /, *others: npt.ArrayLike) -> npt.NDArray[np.float64] | tuple[npt.NDArray[np.float64], ...]:
     """Scale columns by the mean and standard deviation of the training rows.
 

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mflow.base.checks import shown
+from mflow.base.telling import knows_other_words
 from mflow.data.nist import NistProblem, nist_problem_from_text, problem_names
 
 __all__ = [
@@ -31,6 +32,7 @@ Target = TypeVar("Target", bound=np.generic)
 _PENGUIN_FEATURES: Final = ("bill_length_mm", "bill_depth_mm", "flipper_length_mm", "body_mass_g")
 
 
+@knows_other_words
 @dataclass(frozen=True, eq=False)
 class Dataset(Generic[Target]):
     """A table of features with one target per row.
@@ -102,6 +104,7 @@ def _read_regression(
     )
 
 
+@knows_other_words
 def load_penguins() -> Dataset[np.int64]:
     """Load the Palmer penguins: three species, four body measurements.
 
@@ -144,6 +147,7 @@ def load_penguins() -> Dataset[np.int64]:
     )
 
 
+@knows_other_words
 def load_longley() -> Dataset[np.float64]:
     """Load Longley's US economy series, a hard test of linear least squares.
 
@@ -186,6 +190,7 @@ def load_longley() -> Dataset[np.float64]:
     )
 
 
+@knows_other_words
 def load_engel() -> Dataset[np.float64]:
     """Load Engel's household budgets, the classic quantile-regression set.
 
@@ -223,6 +228,7 @@ def load_engel() -> Dataset[np.float64]:
     )
 
 
+@knows_other_words
 def nist_names() -> tuple[str, ...]:
     """Names that `load_nist` takes, from lower to higher difficulty.
 
@@ -243,6 +249,7 @@ def nist_names() -> tuple[str, ...]:
     return problem_names()
 
 
+@knows_other_words
 def load_nist(name: str) -> NistProblem:
     """Load one of the 27 NIST StRD nonlinear-regression problems.
 

@@ -217,6 +217,8 @@ def _of_array(fun: Callable[..., Any], x: Any, args: tuple[Any, ...], source: st
             fix = "write data.double() and model.double(), or pass data by args, which are converted"
             raise TypeError(f'jac="torch": expected fun to compute in float64, as x does, got float32 in it ({error}); {fix}') from error
         if not (_is_of_numpy(error) if source == "torch" else type(error).__name__ == "TracerArrayConversionError"):
+            if source == "torch" and "dtype" in str(error):
+                error.add_note("fun is called with a float64 tensor; give what it is combined with in float64 too, as in X.double()")
             raise
         raise TypeError(
             f'jac="{source}": expected fun to be written in {source}, as it is given {GIVEN[source]}, got one with functions of NumPy '

@@ -34,6 +34,7 @@ __all__ = ["DerivativeReport", "check_grad", "check_gradient", "check_jacobian"]
 SHIFTS = (0, 7, 19)  # of the directions along which many parameters are looked at together
 
 
+@knows_other_words
 @dataclass(frozen=True, eq=False)
 class DerivativeReport(Readable):
     """The result of `check_gradient` and `check_jacobian`; ``str()`` of it is the text, ``bool()`` whether the derivative is right.

@@ -6,12 +6,13 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from mflow.base.checks import Array, check_choice, check_number, check_whole, shown
-from mflow.base.telling import tell
+from mflow.base.telling import knows_other_words, tell
 from mflow.structures.supports import Supports
 
 __all__ = ["Contact", "Friction", "contacts_of", "friction_of", "pushed_in"]
 
 
+@knows_other_words
 class Contact(NamedTuple):
     """An obstacle in the way of one degree of freedom, for ``contacts=`` of `mflow.solve_dynamics`.
 
@@ -67,6 +68,7 @@ class Contact(NamedTuple):
     restitution: float = 1.0
 
 
+@knows_other_words
 class Friction(NamedTuple):
     """Dry (Coulomb) friction at one degree of freedom, for ``friction=`` of `mflow.solve_dynamics`.
 

@@ -19,13 +19,14 @@ from mflow_core.stepping import probe
 
 from mflow.base.checks import Array, check_number
 from mflow.base.methods import Method
-from mflow.base.telling import tell
+from mflow.base.telling import knows_other_words, tell
 
 __all__ = ["SymmetricSteps"]
 
 FAR = 2.0  # from 1/h, as a factor: the size changes too fast for its steps, and the rule begins anew
 
 
+@knows_other_words
 class SymmetricSteps:
     """Variable steps for long runs of symmetric methods: ``solve_dynamics(..., method="leapfrog", dt=SymmetricSteps(size))``.
 

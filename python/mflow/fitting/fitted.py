@@ -11,7 +11,7 @@ import numpy as np
 
 from mflow.base.checks import Array, check_number, real_array
 from mflow.base.tables import Readable, Table, frame
-from mflow.base.telling import counted
+from mflow.base.telling import counted, knows_other_words
 from mflow.fitting.least_squares import covariance
 from mflow.fitting.quantiles import student_quantile
 from mflow.spectra.ranks import column_norms, rank_of
@@ -23,6 +23,7 @@ DIGITS = 4  # of a standard error, down to the last of which its value and its i
 WHOLE = 17  # digits that tell any two float64 apart
 
 
+@knows_other_words
 class CurveFit(Readable, tuple[Any, ...]):
     """A fitted curve: ``popt, pcov = fit``, or SciPy's five entries with full_output; and more as attributes.
 

@@ -19,7 +19,7 @@ from mflow_core.arithmetic.starts import largest
 from mflow.base.checks import Array, as_array, as_number, check_choice, check_number, check_vector, check_whole, shown
 from mflow.base.methods import Method
 from mflow.base.progress import ask
-from mflow.base.telling import tell
+from mflow.base.telling import knows_other_words, tell
 from mflow.course.agenda import ROUNDING, check_count, count_steps
 
 if TYPE_CHECKING:
@@ -458,6 +458,7 @@ def check_min_step(min_step: Any, max_step: float | Callable[[float, Array], flo
 # ---- events -------------------------------------------------------------------------------------------------------------------------
 
 
+@knows_other_words
 class Event(NamedTuple):
     """A function with how to watch it, for compiled functions and others that cannot carry attributes.
 

@@ -18,12 +18,14 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from mflow.base.checks import Array, check_list, check_whole, real_array
+from mflow.base.telling import knows_other_words
 
 __all__ = ["DenseOutput"]
 
 CHUNK = 1 << 18  # numbers worked on at once
 
 
+@knows_other_words
 class DenseOutput:
     """The solution as a function of t, as SciPy's OdeSolution.
 

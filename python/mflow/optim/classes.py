@@ -120,6 +120,11 @@ def spread(params: Any, argument: str) -> tuple[list[Any], Any]:
 
 
 def _parameter(array: Any, argument: str) -> Any:
+    if hasattr(array, "__dlpack__") and hasattr(array, "double") and str(array.dtype) != "torch.float64":
+        raise TypeError(
+            f"{argument}: expected dtype float64, got a tensor of {array.dtype}; model.double() converts a model in place, tensor.double() "
+            "makes a copy: keep that, as it is what changes"
+        )
     array = shared_array(array, argument)
     checked(array, argument)
     return finite_array(array, argument)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import fields, is_dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import MISSING, fields, is_dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from mflow.base.checks import check_flags, check_instance
-from mflow.base.telling import answer_others
+from mflow.base.telling import answer_others, public_name
 
 __all__ = ["Schedule", "check_still", "end_of", "schedule_state"]
 
@@ -38,7 +38,7 @@ class Schedule:
     if not TYPE_CHECKING:  # constructors of their own are what a type checker reads
 
         def __new__(cls, *args: Any, **given: Any) -> Any:
-            """TypeError where it is made of an optimizer, as torch's are."""
+            """TypeError where it is made of an optimizer, as torch's are, or without an argument that it needs."""
             if hasattr(args[0] if args else given.get("optimizer"), "param_groups"):
                 raise TypeError(
                     f"{cls.__name__}: expected lr first, got an optimizer, as torch has it; here the optimizer takes the schedule, as in "
@@ -46,7 +46,9 @@ class Schedule:
                 )
             known = vars(cls).get("__dataclass_fields__", {})
             if known and not given.keys() <= known.keys():
-                answer_others(cls.__name__, given, known)
+                answer_others(public_name(cls.__name__), given, known)
+            if args or given:  # a copy is made of nothing
+                _check_complete(cls, args, given)
             return super().__new__(cls)
 
         def __getattr__(self, name: str) -> Any:
@@ -92,6 +94,20 @@ class Schedule:
     def _checked(self, state: Mapping[str, Any]) -> Mapping[str, Any]:
         """The values of a state. Raises TypeError or ValueError, with its name, for one that no run comes to."""
         return state
+
+
+def _check_complete(cls: type, args: Sequence[Any], given: Mapping[str, Any]) -> None:
+    """Raises TypeError where the constructor needs an argument that is neither among the positional ones nor among those by name."""
+    if "__init__" not in vars(cls):
+        if cls.__init__ is object.__init__:  # type: ignore[misc]
+            raise TypeError(f"{cls.__name__}: expected no argument, as it has no __init__, got {len(args) + len(given)}; remove it")
+        return
+    needed = [f.name for f in fields(cls) if f.init and f.default is MISSING and f.default_factory is MISSING] if is_dataclass(cls) else []
+    missing = [name for name in needed[len(args) :] if name not in given]
+    if missing:
+        shown = ", ".join([*map(repr, args), *(f"{name}={value!r}" for name, value in given.items())])
+        first = "; lr is first, in the place of torch's optimizer, which takes the schedule as its lr here" if needed[0] == "lr" else ""
+        raise TypeError(f"{missing[0]}: expected {cls.__name__}({', '.join(needed)}, ...), got {cls.__name__}({shown}){first}")
 
 
 def end_of(schedule: Any) -> float:

@@ -19,14 +19,33 @@ if TYPE_CHECKING:
     from matplotlib.axis import Axis
     from matplotlib.figure import Figure
 
-__all__ = ["axes_for", "dress", "figure_of", "legend", "new_figure", "row_of_axes"]
+__all__ = ["axes_for", "drawn_by", "dress", "figure_of", "legend", "new_figure", "row_of_axes"]
 
+# The function of mflow.plot that is made for what a driver returns, by the kind of that.
+PICTURES = {
+    "CurveFit": "fit", "DynamicsResult": "displacements", "IVPResult": "solution", "LRFindResult": "lr_find", "OptimizeResult": "paths",
+    "ResponseSpectrum": "spectrum", "SweepResult": "sweep", "TrainResult": "history",
+}  # fmt: skip
 # Where a legend stands. Sizes of the text and frames are the same for all.
 PLACES: dict[str, dict[str, Any]] = {
     "inside": {},
     "beside": {"loc": "center left", "bbox_to_anchor": (1.01, 0.5), "handlelength": 3.2},
     "above": {"loc": "lower center", "bbox_to_anchor": (0.5, 1.0), "ncols": 4},
 }
+
+
+def drawn_by(result: Any) -> str:
+    """Words on the picture that is made for such a result, for the end of an error text; "" where there is none.
+
+    Examples
+    --------
+    >>> import mflow
+    >>> from mflow.plot.axes import drawn_by
+    >>> drawn_by(mflow.minimize(lambda x: x @ x, [1.0]))
+    '; mflow.plot.paths draws an OptimizeResult'
+    """
+    kind = type(result).__name__
+    return f"; mflow.plot.{PICTURES[kind]} draws a{'n' * (kind[0] in 'IO')} {kind}" if kind in PICTURES else ""
 
 
 def new_figure(size: tuple[float, float], layout: Literal["constrained", "compressed"] = "constrained") -> Figure:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mflow.base.checks import Array, check_choice, check_flags, check_function, check_list, check_range, check_whole, shown
-from mflow.plot.axes import axes_for, dress, legend
+from mflow.plot.axes import axes_for, drawn_by, dress, legend
 from mflow.plot.palette import COLOURS, MARKERS, SHADE, STROKES, stroke
 
 if TYPE_CHECKING:
@@ -33,7 +33,8 @@ def _rows(source: Any, name: str) -> tuple[Array, Array]:
         real = not np.iscomplexobj(y)
         t, y = np.asarray(t, dtype=np.float64), np.asarray(y, dtype=np.float64) if real else np.asarray(y)
     except (TypeError, ValueError):
-        raise TypeError(f"{name}: expected a result with t and y, or a pair (t, y), got {type(source).__name__}") from None
+        got = f"{type(source).__name__}{drawn_by(source)}"
+        raise TypeError(f"{name}: expected a result with t and y, or a pair (t, y), got {got}") from None
     if not real:
         raise TypeError(f"{name}: expected real components, got complex ones; draw (t, y.real) and (t, y.imag)")
     if t.ndim != 1 or y.shape[-1:] != t.shape:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mflow.base.checks import Array, check_choice, check_instance, check_list
-from mflow.plot.axes import axes_for, dress, legend
+from mflow.plot.axes import axes_for, drawn_by, dress, legend
 from mflow.plot.fields import rows_against_t
 from mflow.plot.palette import COLOURS, SHADE, stroke
 
@@ -23,7 +23,7 @@ ACCOUNTS = ("kinetic", "potential", "damping", "numerical", "load")
 def _rows(result: Any, of: str) -> tuple[Array, Array]:
     """(t, rows (n, m)) of a result's x, v or a."""
     if not hasattr(result, "t") or not hasattr(result, of):
-        raise TypeError(f"result: expected a result of mflow.solve_dynamics with t and {of}, got {type(result).__name__}")
+        raise TypeError(f"result: expected a result of mflow.solve_dynamics with t and {of}, got {type(result).__name__}{drawn_by(result)}")
     values = np.asarray(getattr(result, of), dtype=np.float64)
     return np.asarray(result.t, dtype=np.float64), values.reshape(-1, values.shape[-1])
 
@@ -133,6 +133,8 @@ def energy(result: Any, *, ax: Axes | None = None, unit: str = "") -> Axes:
     """
     check_instance(unit, "unit", str, "a text")
     ledger = getattr(result, "energy", None)
+    if ledger is None and not (hasattr(result, "x") and hasattr(result, "v")):
+        raise TypeError(f"result: expected a result of mflow.solve_dynamics, got {type(result).__name__}{drawn_by(result)}")
     if ledger is None:
         raise ValueError("result: expected an energy ledger, got none; run with energy=True (the stiffness must be symmetric)")
     t = np.asarray(result.t, dtype=np.float64)

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mflow.base.checks import Array, check_fields, check_instance
-from mflow.plot.axes import axes_for, dress, figure_of, legend, row_of_axes
+from mflow.base.result import Result
+from mflow.plot.axes import axes_for, drawn_by, dress, figure_of, legend, row_of_axes
 from mflow.plot.palette import COLOURS, style
 
 if TYPE_CHECKING:
@@ -100,7 +101,7 @@ def history(result: TrainResult | Mapping[str, TrainResult], axes: Any = None) -
 
 def _by_label(result: Any) -> bool:
     """Whether these are results by label: a result is a dict itself."""
-    return isinstance(result, Mapping) and "history" not in result and "lr" not in result
+    return isinstance(result, Mapping) and not isinstance(result, Result)
 
 
 def _runs(given: Any, argument: str, label: str | None, fields: tuple[str, ...]) -> dict[str, Any]:
@@ -108,7 +109,7 @@ def _runs(given: Any, argument: str, label: str | None, fields: tuple[str, ...])
     runs = dict(given) if _by_label(given) else {label: given}
     for name, run in runs.items():
         where = argument if name == label else f"{argument}[{name!r}]"
-        check_fields(run, where, fields, "a result of mflow.train, or a dict of such by label")
+        check_fields(run, where, fields, "a result of mflow.train, or a dict of such by label", drawn_by(run))
     return {given.optimizer.record.name if name is None else name: run for name, run in runs.items()}
 
 
@@ -246,9 +247,8 @@ def lr_find(result: LRFindResult, *, ax: Axes | None = None) -> Axes:
     >>> mflow.plot.lr_find(result).get_xscale()
     'log'
     """
-    check_fields(
-        result, "result", ("lr", "loss", "smooth", "sample_loss", "suggestion", "interval", "message"), "a result of mflow.lr_find"
-    )
+    its = ("lr", "loss", "smooth", "sample_loss", "suggestion", "interval", "message")
+    check_fields(result, "result", its, "a result of mflow.lr_find", drawn_by(result))
     if not len(result.lr):
         raise ValueError(f"result: expected at least one rate, got none ({result.message})")
     axis = axes_for(ax, (7, 4.0))
@@ -292,7 +292,7 @@ def sweep(result: SweepResult, *, ax: Axes | None = None) -> Axes:
     >>> mflow.plot.sweep(result).get_ylabel()
     'loss at the end'
     """
-    check_fields(result, "result", ("cells", "lrs", "loss", "methods"), "a result of mflow.sweep")
+    check_fields(result, "result", ("cells", "lrs", "loss", "methods"), "a result of mflow.sweep", drawn_by(result))
     axis = axes_for(ax, (7.5, 5.0))
     bad = result.bad()
     order = np.argsort(result.lrs)
@@ -348,7 +348,7 @@ def curves(result: SweepResult, *, ax: Axes | None = None) -> Axes:
     >>> mflow.plot.curves(result).get_ylabel()
     'mean training loss of the epoch'
     """
-    check_fields(result, "result", ("cells", "lrs", "loss", "methods"), "a result of mflow.sweep")
+    check_fields(result, "result", ("cells", "lrs", "loss", "methods"), "a result of mflow.sweep", drawn_by(result))
     axis = axes_for(ax, (7.5, 5.0))
     from matplotlib.ticker import MaxNLocator  # axes_for says what to install where it is missing
 

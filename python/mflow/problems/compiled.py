@@ -50,6 +50,7 @@ ORDERS = {"rhs": "t, y", "force": "t, x, v"}  # of the arguments, where the time
 BY_ARGUMENTS = {1: "objective", 2: "rhs", 3: "force"}
 
 
+@knows_other_words
 class Compiled:
     """A compiled function: pass it to a driver in place of the Python function.
 

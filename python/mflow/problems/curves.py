@@ -47,6 +47,7 @@ def parameter_names(name: str) -> tuple[str, ...]:
     return tuple(found.group(1).split(", ")) if found else ()
 
 
+@knows_other_words
 def curve(name: str, x: Any, y: Any = None, *, x0: Any = None) -> Objective:
     """A common curve with its data: half the sum of squared residuals, compiled.
 

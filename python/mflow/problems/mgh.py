@@ -18,6 +18,7 @@ from mflow_core.objectives.objective import Objective
 from mflow_core.registry import unknown
 
 from mflow.base.checks import Array, check_instance, check_whole
+from mflow.base.telling import knows_other_words
 
 __all__ = ["MGHProblem", "mgh", "mgh_names", "mgh_problem"]
 
@@ -198,6 +199,7 @@ def mgh_problem(name: str) -> MGHProblem:
     return _PROBLEMS[name]
 
 
+@knows_other_words
 def mgh(name: str, n: int | None = None, m: int | None = None) -> Objective:
     """One of the 35 test problems of More, Garbow and Hillstrom, as a compiled sum of squares.
 

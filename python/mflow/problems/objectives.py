@@ -20,6 +20,7 @@ from mflow_core.problems.sparse import check_sparse, is_sparse
 
 from mflow.base.checks import Array, as_array, check_flags, check_number, check_start, check_vector, check_whole, finite_array
 from mflow.base.tables import from_frame
+from mflow.base.telling import knows_other_words, tell
 from mflow.data.tables import load_nist
 from mflow.problems.curves import curve
 from mflow.problems.mgh import mgh
@@ -27,6 +28,7 @@ from mflow.problems.mgh import mgh
 __all__ = ["Huber", "LeastSquares", "Logistic", "Objective", "Poisson", "Quadratic", "Rosenbrock", "Softmax", "curve", "mgh", "nist"]
 
 
+@knows_other_words
 class Quadratic(Objective):
     """x'A x/2 - b'x, with the gradient A x - b.
 
@@ -70,6 +72,7 @@ class Quadratic(Objective):
         self.fill("quadratic" if matrix.ndim == 2 else "diagonal_quadratic", (n,), _start(x0, (n,), 1.0), matrix, target)
 
 
+@knows_other_words
 class Rosenbrock(Objective):
     """Rosenbrock's valley, sum 100 (x_(i+1) - x_i^2)^2 + (1 - x_i)^2; the least value, 0, is at ones.
 
@@ -116,6 +119,7 @@ class _Regression(Objective):
         )
 
 
+@knows_other_words
 class LeastSquares(_Regression):
     """Linear least squares: the mean of w (x.c - y)^2/2, and l2 |c|^2/2.
 
@@ -160,6 +164,7 @@ class LeastSquares(_Regression):
         self._regress("least_squares", X, y, l2, weights, intercept, x0)
 
 
+@knows_other_words
 class Logistic(_Regression):
     """Logistic regression: the mean of w log(1 + e^(-y x.c)), and l2 |c|^2/2.
 
@@ -203,6 +208,7 @@ class Logistic(_Regression):
         return super().data_for_batch({**given, "y": _signs(np.asarray(given["y"], dtype=np.float64))} if "y" in given else given, count)
 
 
+@knows_other_words
 class Poisson(_Regression):
     """Poisson regression with the logarithm as its link: the mean of w (e^t - y t), t = x.c, above its least value, and l2 |c|^2/2.
 
@@ -237,6 +243,7 @@ class Poisson(_Regression):
         self._regress("poisson", X, y, l2, weights, intercept, x0)
 
 
+@knows_other_words
 class Huber(_Regression):
     """Regression with Huber's loss: e^2/2 up to |e| = delta, delta (|e| - delta/2) beyond, e = x.c - y; its mean, and l2 |c|^2/2.
 
@@ -275,6 +282,7 @@ class Huber(_Regression):
         self._regress("huber", X, y, l2, weights, intercept, x0, check_number(delta, "delta", low=0.0, open_low=True))
 
 
+@knows_other_words
 class Softmax(Objective):
     """Multinomial logistic regression: the mean of w (log sum_k e^(z_k) - z_y), z = C'x, and l2 |C|^2/2.
 
@@ -283,7 +291,7 @@ class Softmax(Objective):
     X, l2, weights
         As in `LeastSquares`.
     y : array_like (m,)
-        The class of each row, a number from 0 on.
+        The class of each row: a number from 0 on, or a word, where ``classes`` of the objective has them in rising order.
     n_classes : int, optional
         The largest entry of y plus 1 if not given.
     intercept : bool
@@ -321,6 +329,12 @@ class Softmax(Objective):
         count = check_whole(int(top) + 1 if n_classes is None else n_classes, "n_classes", 1, MAX_CLASSES)
         if top >= count:
             raise ValueError(f"y: expected classes from 0 to {count - 1}, as n_classes = {count}, got class {top:g}")
+        if n_classes is None and self.classes is None and labels.size and labels.min() >= 1.0:
+            tell(
+                f"Softmax: y: no row is of class 0, as classes count from 0: there are {count}, and one of them is empty; give y - 1, or "
+                f"n_classes={count} where that is meant",
+                UserWarning,
+            )
         shape = (table.shape[1] + bool(intercept), count)
         self.fill(
             "softmax", shape, _start(x0, shape, 0.0), table, labels, weights, check_number(l2, "l2", low=0.0), n_classes=count,
@@ -328,6 +342,7 @@ class Softmax(Objective):
         )  # fmt: skip
 
 
+@knows_other_words
 def nist(name: str) -> Objective:
     """One of the 27 NIST nonlinear regressions: half the sum of squared residuals, from the nearer of its two starts.
 

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from mflow.base.checks import Array, check_instance, check_number, real_array
+from mflow.base.telling import knows_other_words
 from mflow.problems.testvalues import END_VALUES
 
 __all__ = ["InitialValueProblem", "get_problem", "problem_names"]
@@ -26,6 +27,7 @@ HAIRER1 = "E. Hairer, S. Norsett and G. Wanner, Solving Ordinary Differential Eq
 HAIRER2 = "E. Hairer and G. Wanner, Solving Ordinary Differential Equations II (1996), {}"
 
 
+@knows_other_words
 @dataclass(frozen=True, eq=False)
 class InitialValueProblem:
     """y' = fun(t, y) with y(t0) = y0, and y at the end.
@@ -87,6 +89,7 @@ class InitialValueProblem:
 _PROBLEMS: dict[str, InitialValueProblem] = {}
 
 
+@knows_other_words
 def get_problem(name: str) -> InitialValueProblem:
     """The problem of that name.
 
@@ -120,6 +123,7 @@ def get_problem(name: str) -> InitialValueProblem:
     raise ValueError(f"name: expected one of {', '.join(_PROBLEMS)}, got {name!r}")
 
 
+@knows_other_words
 def problem_names(prefix: str = "") -> list[str]:
     """Names of all problems, or of those that begin with `prefix`, as "A" of DETEST's class A.
 

@@ -86,7 +86,11 @@ def validation_of(data: Any, metric: Any, model: Cost, flat: Sequence[Any]) -> V
     if metric is None and not model.has_loss and not isinstance(data, Objective):
         raise ValueError("validation: fun is a gradient alone; give metric=, or the loss with jac=")
     if isinstance(data, Objective) and (len(flat) != 1 or flat[0].size != data.n):
-        raise ValueError(f"validation: {data!r} takes one array of {data.n} parameters, got arrays of {[a.size for a in flat]}")
+        ours: tuple[int, ...] = getattr(model.fun, "shape", ())
+        theirs: tuple[int, ...] = data.shape
+        classes = len(ours) == len(theirs) == 2 and ours[0] == theirs[0]
+        fix = f"; give it n_classes={ours[1]}, as not all classes are among its rows" if classes and ours[1] > theirs[1] else ""
+        raise ValueError(f"validation: {data!r} takes one array of {data.n} parameters, got arrays of {[a.size for a in flat]}{fix}")
     if isinstance(data, (tuple, np.ndarray)) and not (metric is None and isinstance(model.fun, Objective)):
         check_fits(model.fun if metric is None else metric, data if isinstance(data, tuple) else (data,), "validation")
     if metric is None:

@@ -29,6 +29,7 @@ ROUNDING = 1e-24  # of the total mass: an effective mass that is rounding, and p
 EVEN = 1e-9  # of an interval: intervals that differ by less are one
 
 
+@knows_other_words
 @dataclass(frozen=True, eq=False)
 class Modes(Readable):
     """Natural modes of M x'' + K x = 0, the slowest first. ``print`` shows them as a table, a notebook too.

@@ -28,6 +28,7 @@ CLOSE = 1e-9  # of the peaks: how far cubics may be from the curve
 FINEST = 100  # parts; where nothing moves no number would do
 
 
+@knows_other_words
 @dataclass(frozen=True, eq=False)
 class ResponseSpectrum(Readable):
     """Peaks of oscillators under a record, one for each period. ``print`` shows them as a table, a notebook too.

@@ -1,0 +1,65 @@
+"""Every public function and class: an argument that it has not is answered with its own, and never by Python's bare refusal."""
+
+from __future__ import annotations
+
+import copy
+import importlib
+import pickle
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+import mflow
+from mflow.base.result import Result
+
+FACES = ("mflow", "mflow.data", "mflow.objectives", "mflow.optim", "mflow.plot", "mflow.schedules", "mflow.testproblems")
+BASES = (Result, BaseException, mflow.objectives.Objective, mflow.optim.SparseGradient)  # dicts, and what the core itself makes
+
+
+def public() -> dict[str, Any]:
+    found = {}
+    for face in FACES:
+        module = importlib.import_module(face)
+        found |= {f"{face}.{name}": getattr(module, name) for name in module.__all__ if callable(getattr(module, name))}
+    return {name: item for name, item in found.items() if not (isinstance(item, type) and issubclass(item, BASES))}
+
+
+NAMES = public()
+
+
+@pytest.mark.parametrize("name", sorted(NAMES))
+def test_no_refusal_is_pythons_own(name: str) -> None:
+    with pytest.raises((TypeError, ValueError)) as told:
+        NAMES[name](quite_unknown=1)
+    assert "unexpected keyword" not in str(told.value)
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda: mflow.Contact(0, 0.1, stifness=3.0), "Contact has no argument 'stifness'; did you mean 'stiffness'"),
+        (lambda: mflow.Contact(0, 0.1, damping=3.0), "damping: a rigid stop takes speed by restitution=; a dashpot beside the spring"),
+        (lambda: mflow.Contact(0, cor=0.5), "cor: the speed behind an impact on a rigid stop is restitution="),
+        (lambda: mflow.Friction(0, mu=0.3), "mu: give force=, in the unit of forces: the coefficient of friction times the normal force"),
+        (lambda: mflow.Event(abs, affect=abs), "affect: what changes the state there is action="),
+        (lambda: mflow.objectives.Huber([[1.0]], [1.0], epsilon=2.0), r"objectives.Huber has no argument 'epsilon'"),
+        (lambda: mflow.data.nist_names(level=1), "data.nist_names has no argument 'level'; it has none that is given by name"),
+        (lambda: mflow.max_stable_dt("momentum", nesterov=True, curvature=1.0), "give 'nesterov' in place of 'momentum'"),
+        (lambda: mflow.methods(kind="step"), "methods has no argument 'kind'; there are: family"),
+    ],
+)
+def test_what_is_meant(call: Callable[[], object], words: str) -> None:
+    with pytest.raises(TypeError, match=words):
+        call()
+
+
+def test_a_parameter_is_no_method_where_the_two_are_no_relatives() -> None:
+    with pytest.raises(TypeError, match="adam: no parameter 'momentum'; there are"):
+        mflow.get_method("adam", momentum=0.9)
+
+
+def test_tuples_remain_what_they_are() -> None:
+    contact = mflow.Contact(1, gap=0.25)
+    assert contact._replace(gap=0.5) == (1, 0.5, "above", None, 1.0)
+    assert [pickle.loads(pickle.dumps(contact)), copy.deepcopy(contact), mflow.Contact._make(contact)] == [contact] * 3
