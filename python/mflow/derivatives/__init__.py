@@ -1,1 +1,1 @@
-"""Derivatives by differences, and tests of those that the user gives."""
+"""Derivatives by differences, and tests of those that the user gives; what slopes beside a state tell of it."""

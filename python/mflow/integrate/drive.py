@@ -540,7 +540,7 @@ class Drive(OnAgenda):
         t, rows = self.history.states()
         rtol, atol = self.tolerances
         if grown_from_below(rows, atol):
-            from mflow.base.unseen import unseen_words
+            from mflow.derivatives.unseen import unseen_words
 
             self.unseen = self._aside(unseen_words, self.run.slope, t, rows, self.start.shape, rtol, atol)
 
