@@ -328,3 +328,21 @@ def test_oscillations_that_steps_follow_are_not(fun, rtol):
     y0 = [2.0, 0.0] if fun(0.0, np.ones(4)).size == 2 else [1.0, 0.0, 0.0, 1.0]
     r = mflow.solve_ivp(fun, (0, 30), y0, "auto", rtol=rtol, atol=rtol)
     assert (r.switches, r.success) == (0, True)
+
+
+def test_many_components_do_not_go_back_for_steps_that_bdf_begins_with():
+    """Its legs begin with short steps of order 1, and the pair's steps take 12 evaluations: 3563 were taken here for 1308 of bdf alone."""
+    n, a = 50, 0.02 * 51.0**2
+
+    def brusselator(t, y):
+        u, v = y.reshape(2, n)
+        left, right = np.empty((2, n)), np.empty((2, n))
+        left[:, 0], left[:, 1:], right[:, -1], right[:, :-1] = (1.0, 3.0), y.reshape(2, n)[:, :-1], (1.0, 3.0), y.reshape(2, n)[:, 1:]
+        spread = a * (left + right - 2.0 * y.reshape(2, n))
+        return (np.stack([1.0 + u * u * v - 4.0 * u, 3.0 * u - u * u * v]) + spread).ravel()
+
+    x = np.arange(1, n + 1) / (n + 1)
+    start = np.concatenate([1.0 + np.sin(2.0 * math.pi * x), np.full(n, 3.0)])
+    both, alone = (mflow.solve_ivp(brusselator, (0, 10), start, m, rtol=1e-9, atol=1e-9, save="last") for m in ("auto", "bdf"))
+    assert both.nfev - both.njev * 2 * n <= 1.6 * (alone.nfev - alone.njev * 2 * n)
+    np.testing.assert_allclose(both.y, alone.y, atol=1e-7)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from mflow_core.events import events as core_events
 from mflow_core.registry import MethodRecord
-from mflow_core.stepping import legs, stepper
+from mflow_core.stepping import stepper
 
 from mflow.base.checks import OUTSIDE, Array
 from mflow.base.methods import Method
@@ -104,13 +104,19 @@ def takes_plain_steps(record: MethodRecord) -> bool:
 def look_whether_mild(run: stepper.Run) -> None:
     """Before the first step of a large system: `mild_words` may be asked for at its end."""
     if run.y.size >= LARGE:
+        from mflow_core.stepping import legs  # where there is such a system
+
         legs.look_whether_mild(run, stability_limit(EXPLICIT))
 
 
 def mild_words(run: stepper.Run) -> str:
     """Words for the message of an implicit run that has finished, where an explicit method needs few steps; ""."""
+    if run.y.size < LARGE or not run.nlu:
+        return ""
+    from mflow_core.stepping import legs
+
     found = legs.explicit_steps(run)
-    if found is None or not run.nlu:
+    if found is None:
         return ""
     total, steps = found
     return (

@@ -26,7 +26,7 @@ from mflow_core.stepping.run cimport (LEAPS_OF, LEAPS_STOPPED, LEG_OVER, RUN_CON
 from mflow_core.stepping.starts cimport run_begin
 from mflow_core.stepping.stepper cimport Rows, Run, raise_or
 from mflow_core.stepping.watch.handover cimport ALONE, FEW
-from mflow_core.types cimport MF_E_NON_FINITE, MF_E_SOLVE, MF_E_STEP, MF_RETRY_NON_FINITE, MF_RETRY_SOLVE
+from mflow_core.types cimport MF_E_NON_FINITE, MF_E_SOLVE, MF_E_STEP, MF_MULTISTEP, MF_RETRY_NON_FINITE, MF_RETRY_SOLVE
 
 import zlib
 
@@ -49,6 +49,7 @@ cdef double STAGES = 6.0                 # of an explicit step
 cdef double MILDER = 0.35                # of the explicit stability limit: what an implicit step must be within
 cdef double HELD = 0.3                   # of the limit, for the pair of order 8: order reduction holds it at a third, where the other costs less
 cdef double CLOSE = 0.5                  # of MILDER, for that pair
+cdef double CHEAP = 0.4                  # of that for a multistep method, whose steps take some two evaluations each, the pair's 6 or 12
 cdef double FIRST = 0.9                  # of it: the first explicit step, at most
 
 
@@ -104,6 +105,8 @@ cdef class Legs(Run):
         self.calm.c.edge *= HELD if eighth else 1.0
         self.calm.leg.limit = self.calm.c.edge * (turning / limit if turning > 0.0 else 1.0)
         self.edge, self.stiff.leg.limit = self.calm.c.edge, (CLOSE * MILDER if eighth else MILDER) * limit
+        if self.stiff.m.flags & MF_MULTISTEP:
+            self.stiff.leg.limit *= CHEAP * (0.5 if eighth else 1.0)
         self.calm.leg.worth = WORTH + <double> self.differences() / STAGES
         self.set_patience(self.patience)
 

@@ -17,6 +17,7 @@ cdef double TURNS = 0.5                  # of the edge: h |lambda| of what is he
 cdef double BENDS = 384.0
 cdef double EIGHTH = 4.0                 # times that for the pair of order 8, whose tolerances are finer
 cdef double SHARE = 0.25
+cdef double GROWS = 1.2                  # an implicit step that grows by more says nothing: a leg begins with short ones, of low order
 
 
 cdef void run_turns(run_t *r, double h, int64_t hits) noexcept nogil:
@@ -77,5 +78,8 @@ cdef void run_watch(run_t *r, double h, double t_end) noexcept nogil:
         if not r.leg.worth <= r.leg.limit * (FEW * r.leg.mild + AT_FIRST):
             r.leg.most = 0
         return
-    r.leg.mild = r.leg.mild + 1 if fabs(h) * r.leg.radius < r.leg.limit else 0
+    if not fabs(h) * r.leg.radius < r.leg.limit:
+        r.leg.mild = 0
+    elif min(fabs(r.c.h), r.c.max_step) <= GROWS * fabs(h):
+        r.leg.mild += 1
     r.leg.over = r.leg.mild >= r.leg.most
