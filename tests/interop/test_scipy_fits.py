@@ -99,7 +99,6 @@ LEFT_OUT = {
     "test_wrong_parameters": DENSE,
     "test_error_raised_when_all_tolerances_below_eps": "without tolerances our run goes on to rounding, which is an end",
     "test_small_tolerances_for_lm": "MINPACK cannot test below rounding; ours goes on to it, which is an end",
-    "TestCurveFit.test_gh4555": "the fit ends where two pairs of columns are alike, so its covariance is infinite; SciPy's is rounding",
 }
 
 

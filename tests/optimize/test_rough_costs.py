@@ -1,5 +1,6 @@
 """Proximal steps on costs whose values carry few digits: ends as good as these allow, and words that say so."""
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -98,3 +99,42 @@ def test_noise_that_the_digits_do_not_show(method: dict[str, Any], seed: int) ->
     best = optimize.least_squares(lambda b: curve(b) - data, [1.0, 1.0, 0.0], method="lm")
     assert 0.5 * float(np.sum((curve(r.x) - data) ** 2)) <= 1.001 * best.cost
     assert "noise of about" in r.message
+
+
+CORNERS = np.array([[1.0, 2.0], [-2.0, 1.0], [1.0, -3.0]])
+KINKED: dict[str, tuple[Callable[[Array], float], list[float], float]] = {
+    "sum": (lambda x: float(np.abs(x).sum()), [1.0, 2.0], 2.0),
+    "lasso": (lambda x: float(((x - [3.0, 0.2, -2.0]) ** 2).sum() + np.abs(x).sum()), [1.0, 1.0, 1.0], 2.0),
+    "shifted": (lambda x: float(3.0 * abs(x[0] - 1.0) + abs(x[1])), [0.0, 1.0], 6.0),
+    "largest": (lambda x: float(np.max(CORNERS @ x + [0.1, 0.2, -0.1])), [1.0, 2.0], math.nan),
+}
+
+
+@pytest.mark.parametrize("name", KINKED)
+@pytest.mark.parametrize("method", ["lbfgs", "bfgs"])
+def test_a_kink_where_a_search_fails_is_named(name: str, method: str) -> None:
+    """It was asked whether there is noise, a jump or a kink, and a gradient advised, which would not help."""
+    fun, start, jump = KINKED[name]
+    calls = [0]
+
+    def cost(x: Array) -> float:
+        calls[0] += 1
+        return fun(x)
+
+    r = mflow.minimize(cost, start, method=method)
+    assert (r.success, r.reason) == (False, "wrong_gradient" if name == "shifted" else "line_search_failed")
+    assert "has a kink" in r.message
+    assert "give diff_step= or jac=" not in r.message
+    if math.isfinite(jump):
+        assert f"where its slope jumps by {jump:.3g}: no gradient tells a minimum there" in r.message
+    assert calls[0] - 2 <= r.nfev + r.ncheck <= calls[0]  # a look whether the cost repeats is counted nowhere
+
+
+@pytest.mark.parametrize("noise", [1e-12, 1e-9])
+def test_noise_and_bends_are_no_kink(noise: float) -> None:
+    for cost in (
+        lambda x: float(((x - 1) ** 2).sum() + noise * np.sin(1e9 * x.sum() ** 2)),
+        lambda x: float((x**4).sum() + 1e3 * x[0] ** 2 + noise * np.sin(1e9 * x.sum() ** 2)),
+        lambda x: float(np.sqrt(1e-8 + x @ x) + noise * np.sin(1e9 * x.sum() ** 2)),
+    ):
+        assert "has a kink at x" not in mflow.minimize(cost, [0.7, -0.3], gtol=1e-14).message

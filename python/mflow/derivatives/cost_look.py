@@ -42,6 +42,7 @@ SHORTER = 1e-3  # of the lengths of differences, over which slopes are looked at
 BESIDE = 1e-4  # relative length over which an end is looked at for slopes that differences do not see
 SCALES = (1e-7, 1e-6, 1e-5, 1e-4)  # relative distances of points, on which a kink looks alike, and noise does not
 POINTS = 6  # of them on each side
+KINKS = (1e-4, 1e-5, 1e-6)  # relative lengths of second differences that tell one
 
 
 def _is_kink(values: Callable[[Array], Any], x: Array, move: Array) -> tuple[bool, int]:
@@ -310,6 +311,28 @@ class CostLook:
             return 0
         self.kink, count = _is_kink(self._value, *self.noisy)
         return count
+
+    def kink_at(self, x: Array, value: float) -> tuple[str, int]:
+        """Where a search failed: (that the cost has a kink at x along a parameter, in words; else empty, evaluations). A second difference
+        over h is a slope's jump times h there, over whatever h."""
+        free = np.ones(x.size, bool) if self.held is None else ~self.held
+        scale, found, count = np.maximum(1.0, np.abs(x)), (0.0, -1), 0
+        for j in np.flatnonzero(free)[:EACH]:
+            move, jumps = scale * (np.arange(x.size) == j), []
+            for h in KINKS:
+                seen = [tried(self._value, x + sign * h * move) for sign in (1.0, -1.0)]
+                up, down = (math.nan if one is None else float(np.asarray(one, dtype=np.float64).reshape(())) for one in seen)
+                jumps.append((up - value + down - value) / (h * float(scale[j])))
+            count += 2 * len(KINKS)
+            alike = min(map(abs, jumps)) > 0.5 * max(map(abs, jumps)) and min(jumps) * max(jumps) > 0.0
+            if alike and abs(jumps[0]) > abs(found[0]):
+                found = jumps[0], int(j)
+        jump, j = found
+        if j < 0:
+            return "", count
+        kink, more = _is_kink(self._value, x, scale * (np.arange(x.size) == j))
+        words = f"; the cost has a kink at x along x[{j}], where its slope jumps by {jump:.3g}: no gradient tells a minimum there"
+        return words if kink else "", count + more
 
     def peaked(
         self, x: Array, value: float, small: NDArray[np.bool_], slight: NDArray[np.bool_], fits: Callable[[Array], bool]

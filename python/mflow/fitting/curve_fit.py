@@ -221,6 +221,8 @@ def _is_poor(run: Run, ending: str, how: dict[str, Any]) -> bool:
     if run.loss is not None or (how["deviations"] is not None and run.problem.sigma is None):  # of a covariance matrix
         return False
     y = how["ydata"].ravel()
+    if run.problem.sigma is None and 4.0 * run.core.cost < POOR * float(y[0] - y[-1]) ** 2:  # of which half is a part of the squares
+        return False
     varies = y - y.mean() if run.problem.sigma is None else (y - y.mean()) / run.problem.sigma
     return bool(2.0 * run.core.cost > POOR * float(varies @ varies) > 0.0)
 

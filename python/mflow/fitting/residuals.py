@@ -268,11 +268,11 @@ class Residuals:
         show slopes, and steps that change such a parameter by about 1 at first, where its column would send it anywhere."""
         if self.given or 0.0 not in self.x0.tolist():
             return 0
-        from_0 = self.from_0
+        from_0, least = self.from_0, min(norm for norm, at in zip(self.core.norms.tolist(), self.x0.tolist(), strict=True) if at == 0.0)
+        if self.steps is None and least * EPS**0.5 > FAINT * self.eps * self.core.measures[5]:  # the shortest lengths at 0
+            return 0
         for _ in range(2):
             norms, size = self.core.norms, self.core.measures[5]
-            if self.steps is None and float(norms[from_0].min()) * EPS**0.5 > FAINT * self.eps * size:  # the shortest lengths at 0
-                return 0
             faint = np.flatnonzero(from_0 & (norms > 0.0) & (norms * np.abs(self.lengths(self.core.x)) <= FAINT * self.eps * size))
             if not faint.size:
                 return 0
@@ -286,7 +286,7 @@ class Residuals:
         return 0
 
     def _seen(self) -> list[Any]:
-        """What fun returned at the points of the first Jacobian; nothing where it is known to carry all digits."""
+        """What fun returned at the first Jacobian's points; nothing where it carries all digits."""
         if self.calls is not None and self.calls.carries_all_digits():
             self.calls.seen = None
             return []

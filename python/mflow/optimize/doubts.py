@@ -62,6 +62,7 @@ REACHES = (
 )
 PEAK = "the cost falls on {} of x, which is no minimum: start elsewhere"
 
+ASKS = "; has the cost noise, or a jump or a kink here? Differences of it tell no slope then: give diff_step= or jac="
 TWICE, UNASKED = RIGHT._replace(ncheck=2 * RIGHT.ncheck), RIGHT._replace(ncheck=0)
 OWN_ERROR = 4.0 * EPS**0.5  # of a difference, in units of the cost, or 1, and of max(1, |x|): by curvature, and rounding
 NO_SLOPE = 1e-9  # in the same units: less than differences show where the cost has a curvature
@@ -327,8 +328,17 @@ class Doubts:
         if self.box is not None and self.differences:  # where bounds leave no room there is no difference
             out.jac = np.where(self.box.lower < self.box.upper, out.jac, np.nan)
 
+    def _kink(self, out: OptimizeResult, look: CostLook) -> str:
+        """That the cost has a kink where the run ended, in words; else empty. The evaluations are counted."""
+        kink, count = look.kink_at(np.array(out.x, dtype=np.float64).ravel(), float(out.fun))
+        out.nfev += count
+        return kink
+
     def _said_of_differences(self, out: OptimizeResult, look: CostLook) -> None:
         out.nfev += look.ask_for_kink()
+        if out.reason == "line_search_failed":
+            kink = self._kink(out, look)
+            out.message = (out.message.replace(ASKS, "") if kink or look.kink else out.message) + kink
         still = ", ".join(f"x[{j}]" for j in look.still)
         out.message += look.note() + (f"; nothing depends on {still} at x0" if still and out.status >= 0 else "")
         if out.reason != "converged":
@@ -337,7 +347,7 @@ class Doubts:
         unseen = "" if not self.steeper(out.x, out.jac) else BENT
         unseen = unseen or ((REACHES if look.short else UNSEEN) if self.blind(out.x, float(out.fun), out.jac) else "")
         if unseen:
-            out.message = f"{unseen}; {out.message}"
+            out.message = f"{self._kink(out, look)[2:] or unseen}; {out.message}"
             self._refuse(out, "wrong_gradient")
         out.nfev += 0 if self.callback is None else self.callback.nfev - before
         if out.reason != "converged":

@@ -30,7 +30,7 @@ from mflow.derivatives.cost_look import LARGE
 from mflow.derivatives.differences import EPS, TINY
 from mflow.derivatives.remainder import GradientWarning
 from mflow.optimize.directions import Tests, direction_of, takes_bounds
-from mflow.optimize.doubts import Doubts
+from mflow.optimize.doubts import ASKS, Doubts
 from mflow.optimize.linesearch import LineSearch
 from mflow.optimize.looks import PATIENCE, STALLING, Counted, Saving
 from mflow.solvers.jacobian_doubt import hessian_said
@@ -373,7 +373,7 @@ class LineDescent(Counted):
                     f"; the cost does not repeat: two values at x differ by {abs(again - value):.2g}, and differences of it tell no slope. "
                     "Fix the seed of its noise, give diff_step= so long that the cost changes by more, or jac="
                 )
-        return "; has the cost noise, or a jump or a kink here? Differences of it tell no slope then: give diff_step= or jac="
+        return ASKS
 
     def result(self, status: int, reason: str, message: str, ask: bool = True) -> OptimizeResult:
         """x is the point that met gtol, else the lowest point seen. ask: its gradient may be evaluated where it is missing."""
