@@ -131,6 +131,7 @@ FIELDS: dict[str, dict[str, str]] = {
         **dict.fromkeys(("Sa", "SA", "acceleration"), "spectrum.sa"),
         **dict.fromkeys(("Sv", "SV", "velocity"), "spectrum.sv"),
         **dict.fromkeys(("Sd", "SD", "displacement"), "spectrum.sd"), **dict.fromkeys(("T", "period"), "spectrum.periods, s"),
+       
         "PSA": "spectrum.psa", "PSV": "spectrum.psv", **dict.fromkeys(("pga", "PGA"), "spectrum.peak"), **dict.fromkeys(("zeta", "xi"), "spectrum.damping"),
     },
     "DynamicsResult": {
