@@ -131,8 +131,8 @@ FIELDS: dict[str, dict[str, str]] = {
         **dict.fromkeys(("Sa", "SA", "acceleration"), "spectrum.sa"),
         **dict.fromkeys(("Sv", "SV", "velocity"), "spectrum.sv"),
         **dict.fromkeys(("Sd", "SD", "displacement"), "spectrum.sd"), **dict.fromkeys(("T", "period"), "spectrum.periods, s"),
-       
-        "PSA": "spectrum.psa", "PSV": "spectrum.psv", **dict.fromkeys(("pga", "PGA"), "spectrum.peak"), **dict.fromkeys(("zeta", "xi"), "spectrum.damping"),
+        "PSA": "spectrum.psa", "PSV": "spectrum.psv", **dict.fromkeys(("pga", "PGA"), "spectrum.peak"),
+        **dict.fromkeys(("zeta", "xi"), "spectrum.damping"),
     },
     "DynamicsResult": {
         **dict.fromkeys(("u", "q", "y", "disp", "displacement", "displacements"), "s.x"),
