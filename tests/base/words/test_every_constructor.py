@@ -38,7 +38,7 @@ def test_no_refusal_is_pythons_own(name: str) -> None:
 @pytest.mark.parametrize(
     ("call", "words"),
     [
-        (lambda: mflow.Contact(0, 0.1, stifness=3.0), "Contact has no argument 'stifness'; did you mean 'stiffness'"),
+        (lambda: mflow.Contact(0, gapp=0.1), "Contact has no argument 'gapp'; did you mean 'gap'"),
         (lambda: mflow.Contact(0, 0.1, damping=3.0), "damping: a rigid stop takes speed by restitution=; a dashpot beside the spring"),
         (lambda: mflow.Contact(0, cor=0.5), "cor: the speed behind an impact on a rigid stop is restitution="),
         (lambda: mflow.Friction(0, mu=0.3), "mu: give force=, in the unit of forces: the coefficient of friction times the normal force"),
