@@ -34,6 +34,7 @@ def test_doctor_runs_whole(tmp_path, capsys):
     assert "the same bits" in said
     assert f"C header: in {mflow_core.get_include()}" in said
     assert f"C compiler here: {found['compiler']}" in said
+    assert found["version"].startswith(f"mflow {mflow_core.__version__} ")
     names = [one["name"] for one in found["packages"]]
     assert len(names) == len(set(names))
     assert {"torch", "jax", "dask", "joblib", "matplotlib", "numba", "scipy"} <= set(names)

@@ -119,6 +119,39 @@ FIELDS: dict[str, dict[str, str]] = {
         **dict.fromkeys(("times", "time"), "rec.t, s"), **dict.fromkeys(("acc", "accel", "acceleration", "data"), "rec.a, m/s^2"),
         **dict.fromkeys(("units", "unit"), "always m/s^2 and s"),
     },
+    "Modes": {
+        "period": "modes.periods, s", **dict.fromkeys(("frequency", "freq", "f", "Hz"), "modes.frequencies, Hz"),
+        **dict.fromkeys(("omega_n", "w", "natural_frequencies", "angular_frequencies"), "modes.omega, rad/s"),
+        **dict.fromkeys(("phi", "Phi", "mode_shapes", "eigenvectors", "vectors"), "modes.shapes, one column for each mode"),
+        **dict.fromkeys(("participation_factors", "gamma", "Gamma"), "modes.participation"),
+        **dict.fromkeys(("effective_mass", "modal_mass", "mass_participation"), "modes.effective_masses"),
+        **dict.fromkeys(("eigenvalues", "lam"), "modes.omega**2"),
+    },
+    "ResponseSpectrum": {
+        **dict.fromkeys(("Sa", "SA", "acceleration"), "spectrum.sa"),
+        **dict.fromkeys(("Sv", "SV", "velocity"), "spectrum.sv"),
+        **dict.fromkeys(("Sd", "SD", "displacement"), "spectrum.sd"), **dict.fromkeys(("T", "period"), "spectrum.periods, s"),
+        "PSA": "spectrum.psa", "PSV": "spectrum.psv", **dict.fromkeys(("pga", "PGA"), "spectrum.peak"),
+        **dict.fromkeys(("zeta", "xi"), "spectrum.damping"),
+    },
+    "DynamicsResult": {
+        **dict.fromkeys(("u", "q", "y", "disp", "displacement", "displacements"), "s.x"),
+        **dict.fromkeys(("u_dot", "xdot", "vel", "velocity"), "s.v"), **dict.fromkeys(("acc", "accel", "acceleration"), "s.a"),
+        **dict.fromkeys(("time", "times"), "s.t"),
+    },
+    "IVPResult": {
+        **dict.fromkeys(("x", "u", "ys", "states"), "r.y, one row for each component"), **dict.fromkeys(("time", "times", "ts"), "r.t"),
+        "nfe": "r.nfev",
+    },
+    "OptimizeResult": {
+        **dict.fromkeys(("xopt", "params", "solution"), "r.x"), **dict.fromkeys(("fopt", "loss", "cost"), "r.fun"),
+        **dict.fromkeys(("g", "grad", "gradient"), "r.jac"), **dict.fromkeys(("niter", "iterations"), "r.nit"),
+    },
+    "TrainResult": {
+        **dict.fromkeys(("model", "weights", "best_params", "x"), "result.params, the best of the run; result.last_params are the last"),
+        **dict.fromkeys(("losses", "loss", "train_loss"), "result.history.loss"), "val_loss": "result.history.val_loss",
+        "predict": "your own function, of result.params",
+    },
     "CurveFit": {
         **dict.fromkeys(("best_values", "params", "x"), "fit.popt, in the order of fit.names; dict(zip(fit.names, fit.popt))"),
         **dict.fromkeys(("fit_report", "summary"), "print(fit), or str(fit)"),
@@ -182,7 +215,9 @@ ARGUMENTS = {
     "return_all": "path", "wd": "weight_decay", **dict.fromkeys(("b1", "b2", "beta1", "beta2", "beta_1", "beta_2"), "betas"),
     "tspan": "t_span", "t0": "t_span", "t1": "t_span t_end", "t_bound": "t_span t_end", "ts": "t_eval", "t": "t_eval",
     "dt0": "first_step dt", **dict.fromkeys(("h", "stepsize", "step_size"), "dt lr"), "dt": "lr", "stepsize_controller": "rtol",
-    "tol": "rtol ftol", "optimizer": "method methods", "method": "optimizer methods", "epsilon": "eps diff_step",
+    "T": "periods", **dict.fromkeys(("zeta", "xi"), "damping"), **dict.fromkeys(("yerr", "y_err", "dy"), "sigma"),
+    **dict.fromkeys(("xdot0", "dx0", "velocity0"), "v0"), "tol": "rtol ftol",
+    "optimizer": "method methods", "method": "optimizer methods", "epsilon": "eps diff_step",
     **dict.fromkeys(("solver", "algorithm", "alg"), "method optimizer"),
     "y0": "x0 c0 starts params", "x0": "y0 c0 starts params p0", "p0": "x0", "params": "x0", "jac": "grad",
     "grad": "jac", "gradient": "jac grad", **dict.fromkeys(("jacobian", "fprime"), "jac"),
@@ -206,6 +241,10 @@ OWN: dict[str, dict[str, str]] = {
         "friction": "mflow.Friction(dof, force), in friction= of mflow.solve_dynamics",
         **dict.fromkeys(("k", "K", "spring", "penalty"), "the stiffness of its spring is stiffness="),
         **dict.fromkeys(("e", "cor", "bounce"), "the speed behind an impact on a rigid stop is restitution="),
+    },
+    "train": {
+        **dict.fromkeys(("restore_best", "restore_best_weights", "save_best"), "not needed: params of the result are the best of the run"),
+        "device": "not needed: mflow computes on the CPU", "sample_weight": "give one more array of rows, (X, y, w), which fun takes",
     },
     "Friction": {**dict.fromkeys(("mu", "coefficient", "normal", "N", "fn"), _NORMAL), "yield_force": "give force=, what it slips at"},
     "Event": {
@@ -251,7 +290,7 @@ def no_name(module: str, name: str, known: Iterable[str]) -> AttributeError:
 
 def no_field(kind: str, instance: Any, name: str) -> AttributeError:
     """What an object says of an attribute that it has not; kind: of `FIELDS`."""
-    here = FIELDS[kind].get(name)
+    here = FIELDS.get(kind, {}).get(name)
     owner = type(instance).__name__
     return AttributeError(f"{owner!r} object has no attribute {name!r}" + (f": here it is {here}" if here else ""), name=name, obj=instance)
 

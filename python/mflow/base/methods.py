@@ -587,7 +587,7 @@ def refuse_unknown(
     known = [*dict.fromkeys([*arguments, *parameters])]
     from mflow.base import foreign  # few calls need it
 
-    foreign.refuse(driver, given, known, own or {})
+    foreign.refuse(driver, given, known, own or foreign.OWN.get(driver, {}))
     for name in given:
         if name not in known:
             text = foreign.no_argument_of(driver, name, known)

@@ -50,7 +50,11 @@ class Result(dict[str, Any]):
             try:
                 return self[name]
             except KeyError:
-                raise AttributeError(f"{type(self).__name__} has no field {name!r}; it has {', '.join(dict.keys(self))}") from None
+                from mflow.base.foreign import FIELDS  # few calls need it
+
+                here = FIELDS.get(type(self).__name__, {}).get(name)
+                known = f"here it is {here}" if here else f"it has {', '.join(dict.keys(self))}"
+                raise AttributeError(f"{type(self).__name__} has no field {name!r}; {known}") from None
 
     def __setattr__(self, name: str, value: Any) -> None:
         self[name] = value

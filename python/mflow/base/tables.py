@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -96,6 +96,16 @@ class Readable:
     """
 
     text: str
+
+    if not TYPE_CHECKING:  # a type checker finds what is not there
+
+        def __getattr__(self, name: str) -> Any:
+            entries = getattr(super(), "__getattr__", None)
+            if entries is not None:  # of a result, which is a dict too
+                return entries(name)
+            from mflow.base.foreign import no_field
+
+            raise no_field(type(self).__name__, self, name)
 
     def _parts(self) -> list[str | Table]:
         return [self.text]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -104,13 +104,6 @@ class CurveFit(Readable, tuple[Any, ...]):
         made = super().__new__(cls, entries)
         made.__dict__ = attributes
         return made
-
-    if not TYPE_CHECKING:
-
-        def __getattr__(self, name: str) -> Any:
-            from mflow.base.foreign import no_field
-
-            raise no_field("CurveFit", self, name)
 
     def __getnewargs__(self) -> tuple[Any, ...]:
         """For copies and pickles."""

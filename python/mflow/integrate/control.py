@@ -129,7 +129,9 @@ def check_span(t_span: Sequence[float], dt: Any = None) -> tuple[float, float]:
     try:
         first, last = t_span
     except (TypeError, ValueError):
-        raise ValueError(f"t_span: expected two numbers (t0, t_end), got {shown(t_span)}") from None
+        count = len(t_span) if isinstance(t_span, list | tuple) else getattr(t_span, "size", 0)
+        fix = "; give (t[0], t[-1]), and the times as t_eval" if count > 2 else ""
+        raise ValueError(f"t_span: expected two numbers (t0, t_end), got {shown(t_span)}{fix}") from None
     t0 = check_number(first, "t_span[0]")
     top = sys.float_info.max
     if isinstance(last, int | float) and not isinstance(last, bool) and abs(last) <= top and abs(last - t0) > top:

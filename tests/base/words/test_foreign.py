@@ -132,7 +132,7 @@ def test_what_is_no_number_asks_for_something() -> None:
 def test_the_tables_name_what_is_here() -> None:
     known = set.union(
         *map(taken, DRIVERS),
-        {*inspect.signature(mflow.line_search).parameters},
+        {*inspect.signature(mflow.line_search).parameters, *inspect.signature(mflow.response_spectrum).parameters},
         *(set(inspect.signature(type(method)).parameters) for method in mflow.methods()),
     )
     assert {name for names in foreign.ARGUMENTS.values() for name in names.split()} <= known

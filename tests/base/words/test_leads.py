@@ -26,6 +26,12 @@ def objects() -> dict[str, Any]:
         "Optimizer": mflow.optim.AdamW(np.zeros(2)),
         "GroundMotion": mflow.data.GroundMotion("r", X, X),
         "CurveFit": mflow.curve_fit(line, X, 2.0 * X + 0.01 * np.sin(30.0 * X)),
+        "Modes": mflow.modes([1.0, 2.0], [[2.0, -1.0], [-1.0, 1.0]]),
+        "ResponseSpectrum": mflow.response_spectrum((0.1, np.sin(X)), [0.5, 1.0]),
+        "DynamicsResult": mflow.solve_dynamics(stiffness=1.0, t_span=(0, 1), x0=[1.0], dt=0.5),
+        "IVPResult": mflow.solve_ivp(lambda t, y: -y, (0, 1), [1.0]),
+        "OptimizeResult": mflow.minimize(lambda x: x @ x, [1.0]),
+        "TrainResult": mflow.train(lambda w, x: (float(w @ w), 2 * w), np.ones(2), np.ones((4, 1)), "sgd", jac=True, epochs=1),
     }
 
 
@@ -80,21 +86,22 @@ def test_an_attribute_of_another_librarys_is_answered(kind: str) -> None:
         with pytest.raises(AttributeError, match="here it is") as told:
             getattr(one, name)
         assert str(told.value).endswith(here)
-    with pytest.raises(AttributeError, match=r"has no attribute 'qqqq'$"):
+    with pytest.raises(AttributeError, match=r"has no (attribute|field) 'qqqq'(; it has|$)"):
         one.qqqq
     again = pickle.loads(pickle.dumps(one))
     assert type(again) is type(one)
 
 
 def test_what_a_lead_names_is_there() -> None:
-    """Each first word behind "fit.", "opt." and "mean." is an attribute."""
-    fit, mean, opt = objects()["CurveFit"], objects()["Average"], objects()["Optimizer"]
-    for texts in foreign.FIELDS.values():
+    """Each first word behind "fit.", "opt." and their like is an attribute."""
+    made = objects()
+    kinds = {"fit": "CurveFit", "mean": "Average", "opt": "Optimizer", "modes": "Modes", "spectrum": "ResponseSpectrum"}
+    kinds |= {"s": "DynamicsResult", "result": "TrainResult"}
+    for kind, texts in foreign.FIELDS.items():
         for text in texts.values():
-            for prefix, one in (("fit.", fit), ("mean.", mean), ("opt.", opt)):
-                for rest in text.split(prefix)[1:]:
-                    name = "".join(c if c.isalnum() or c == "_" else " " for c in rest).split(" ")[0]
-                    assert hasattr(one, name), (text, name)
+            for name, attribute in re.findall(rf"\b({'|'.join([*kinds, 'r'])})\.([a-z_]+)", text):
+                assert hasattr(made[kinds.get(name, kind)], attribute), (text, attribute)
+    fit = made["CurveFit"]
     chi = float(np.sum(fit.residuals**2))
     assert 2 * fit.cost == pytest.approx(chi)
     assert 2 * fit.cost / fit.dof == pytest.approx(fit.s**2)
