@@ -25,7 +25,8 @@ def counted(count: int | str, noun: str) -> str:
     >>> counted(1, "step"), counted(0, "step"), counted("1.5", "step")
     ('1 step', '0 steps', '1.5 steps')
     """
-    return f"{count} {noun}" if count == 1 or count == "1" else f"{count} {noun}s"
+    one = count == "1" if isinstance(count, str) else count == 1
+    return f"{count} {noun}" if one else f"{count} {noun}s"
 
 
 def tell(text: str, category: type[Warning] = RuntimeWarning) -> None:

@@ -197,10 +197,11 @@ def check_step(method: Method, dt: Any, t0: float, t1: float) -> float:
         raise ValueError(f"dt: expected a finite step, or inf with t_end = inf for one step to the state of rest, {end}")
     else:
         step = check_number(dt, "dt", ABOVE_0, low=0.0, open_low=True)
-    if t1 != t0 and t0 + math.copysign(step, t1 - t0) == t0:
+    signed = math.copysign(step, t1 - t0)
+    if t1 != t0 and t0 + signed == t0:
         raise ValueError(f"dt: expected a step that moves t = {t0:g}, got {dt!r}, which is lost in rounding: t + dt == t")
-    check_count(t0, t1, math.copysign(step, t1 - t0))
-    return math.copysign(step, t1 - t0)
+    check_count(t0, t1, signed)
+    return signed
 
 
 def kept_every(save: str, save_every: Any, at_times: bool) -> int:

@@ -176,11 +176,12 @@ def _told_of_rise(result: IVPResult, run: core.Run, start: Array, t_end: float, 
         return result
     end, before = run.y, run.nfev
     way = end - start
+    flat = way.ravel()
     try:
         with np.errstate(all="ignore"):
             # nearly all lead downhill at both ends
-            climbs = np.vdot(run.slope(0.0, end), way) < 0.0 or np.vdot(run.slope(0.0, start), way) < 0.0
-            rise = _rise(lambda share: -float(np.vdot(run.slope(0.0, start + share * way), way))) if climbs else 0.0
+            climbs = flat.dot(run.slope(0.0, end).ravel()) < 0.0 or flat.dot(run.slope(0.0, start).ravel()) < 0.0
+            rise = _rise(lambda share: -float(flat.dot(run.slope(0.0, start + share * way).ravel()))) if climbs else 0.0
     except Exception:
         return result  # the gradient has no values on the straight way, which the run did not take
     except KeyboardInterrupt as error:

@@ -382,7 +382,9 @@ def begin(
                 left = steps - run.k
                 status = run.adaptive(left, t1, rows, paced=True) if tolerances else run.fixed(left, t1, rows, paced=True)
         k = run.k
-        if began != 0 or status != 0 or run.t != t1 or (past is not None and not past.is_quiet) or endings.few_digits(run, tolerances):
+        if began != 0 or status != 0 or run.t != t1 or (past is not None and not past.is_quiet):
+            return drive(), run
+        if tolerances and endings.few_digits(run, tolerances):
             return drive(), run
         if tolerances and grown_from_below(y[: k + 1], tolerances[1]):
             return drive(), run

@@ -256,7 +256,7 @@ class Doubts:
             fun = self.fun
             if self.start.ndim != 1 or self.args:
                 return self.value
-            return (lambda at: fun(at)[0]) if self.jac is True else fun  # type: ignore[no-any-return]
+            return (lambda at: fun(at)[0]) if self.jac is True else fun
         return self._values_of(self._probe())  # compiled
 
     def _values_of(self, probe: stepper.Run) -> Callable[[Array], Any]:
@@ -292,7 +292,7 @@ class Doubts:
     def said(self, out: OptimizeResult) -> OptimizeResult:
         """The result with what is known of its gradient."""
         known = not (self.verdict.ncheck or self.verdict.kind == "wrong" or getattr(self.fun, "differences", False))
-        if known and self.differences and self.look is self.box is None:  # a compiled cost whose gradient is known, or one of ours
+        if known and self.differences and self.look is None and self.box is None:  # a compiled cost whose gradient is known, or one of ours
             out["ncheck"] = self.beside
             return out
         with np.errstate(all="ignore"):  # the points beside x are not the user's

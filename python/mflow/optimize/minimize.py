@@ -190,18 +190,17 @@ def minimize(
     if options is not None:
         check_options(options)
     settings: dict[str, Any] = {}
+    own = (
+        maxiter, gtol, line_search, path, diff_step, check_gradient, monitor, monitor_every, progress, checkpoint, checkpoint_every, resume
+    )  # fmt: skip
     if options or parameters:
-        settings = {
-            "maxiter": maxiter, "gtol": gtol, "line_search": line_search, "path": path, **parameters, "diff_step": diff_step,
-            "check_gradient": check_gradient, "monitor": monitor, "monitor_every": monitor_every, "progress": progress,
-            "checkpoint": checkpoint, "checkpoint_every": checkpoint_every, "resume": resume, **(options or {}),
-        }  # fmt: skip
+        settings = {**dict(zip(OWN, own, strict=True)), **parameters, **(options or {})}
     method, tests = chosen(fun, method, settings, bool(settings), ARGUMENTS)
     if settings:
-        maxiter, gtol, line_search, path = (settings.pop(name) for name in ("maxiter", "gtol", "line_search", "path"))
-        diff_step, check_gradient, monitor = (settings.pop(name) for name in ("diff_step", "check_gradient", "monitor"))
-        monitor_every, progress, checkpoint = (settings.pop(name) for name in ("monitor_every", "progress", "checkpoint"))
-        checkpoint_every, resume = settings.pop("checkpoint_every"), settings.pop("resume")
+        own = tuple(settings.pop(name) for name in OWN)
+    (
+        maxiter, gtol, line_search, path, diff_step, check_gradient, monitor, monitor_every, progress, checkpoint, checkpoint_every, resume
+    ) = own  # fmt: skip
     searches = line_search is not None or method.record.kind == "direction"
     limit = check_whole(maxiter, "maxiter")
     threshold = check_number(1e-5 if gtol is None and tol is None else gtol if gtol is not None else tol, "gtol")
@@ -228,12 +227,19 @@ def minimize(
         descent = LineDescent(doubts, method, search, settings, bool(path), tell, products, tests)
     if saving is not None:
         saving.begin(descent)
+    return _result_of(descent, doubts, limit, threshold, callback, saving, sharing, (hess, hessp))
+
+
+def _result_of(
+    descent: Any, doubts: Doubts, limit: int, gtol: float, callback: Any, saving: Saving | None, sharing: Any, functions: tuple[Any, Any],
+) -> OptimizeResult:  # fmt: skip
+    """Runs a descent to its end. functions: derivatives of the user's that may be to blame for it."""
     try:
         if sharing is None:
-            status = descent.go(limit, threshold, callback)
+            status = descent.go(limit, gtol, callback)
         else:
             with sharing:
-                status = descent.go(limit, threshold, callback)
+                status = descent.go(limit, gtol, callback)
         if saving is not None:
             saving.end(descent, status in ENDINGS)
     except BaseException as error:
@@ -243,8 +249,8 @@ def minimize(
         raise
     out = None
     try:
-        out = descent.finish(status, threshold)
-        return doubts.said(out if hess is hessp is None else blamed(out, hess, hessp))
+        out = descent.finish(status, gtol)
+        return doubts.said(blamed(out, *functions))
     except BaseException as error:
         text = f"{type(error).__name__} after iteration {descent.done}: {error}"
         note = "in mflow.minimize, after the last iteration; .partial_result holds the result"
@@ -252,6 +258,11 @@ def minimize(
         raise
 
 
+# Arguments of its own that options may hold, too.
+OWN = (
+    "maxiter", "gtol", "line_search", "path", "diff_step", "check_gradient", "monitor", "monitor_every", "progress", "checkpoint",
+    "checkpoint_every", "resume",
+)  # fmt: skip
 # What a call takes beside the parameters of its method: its own arguments, the step, and how implicit steps are solved.
 ARGUMENTS = dict.fromkeys((  # in order, and fast to look into
     *(name for name in inspect.signature(minimize).parameters if name != "parameters"),

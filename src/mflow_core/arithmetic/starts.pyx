@@ -1,7 +1,7 @@
 """States in one look: a copy of the numbers of a start, if they are what most calls give; the largest of them; which have grown from within
 a tolerance of 0."""
 from cpython.float cimport PyFloat_AS_DOUBLE
-from libc.math cimport fabs
+from libc.math cimport NAN, fabs
 from libc.string cimport memcpy
 
 cimport numpy as cnp
@@ -57,6 +57,16 @@ cdef cnp.ndarray numbers(value, ptrdiff_t n, str argument):
     if cnp.PyArray_NDIM(array) != 1 or cnp.PyArray_DIM(array, 0) != n:
         raise ValueError(f"{argument}: expected an array of shape ({n},), got shape {(<object> array).shape}")
     return array
+
+
+cdef cnp.ndarray nans(tuple shape):
+    """A new float64 array of this shape, NaN in every place: what a function is to fill."""
+    cdef cnp.ndarray out = np.empty(shape)
+    cdef double *at = <double *> cnp.PyArray_DATA(out)
+    cdef ptrdiff_t i
+    for i in range(cnp.PyArray_SIZE(out)):
+        at[i] = NAN
+    return out
 
 
 def largest(cnp.ndarray array not None):

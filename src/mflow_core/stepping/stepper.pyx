@@ -12,6 +12,7 @@ from libc.string cimport memcpy, memset
 
 cimport numpy as cnp
 
+from mflow_core.arithmetic.starts cimport nans
 from mflow_core.arithmetic.vec cimport mf_fp_enter, mf_fp_leave
 from mflow_core.methods.second_order.records cimport IN_PLACE
 from mflow_core.methods.tableau cimport MOST_STAGES as _MOST_STAGES, TOO_MANY_STAGES
@@ -291,19 +292,18 @@ cdef class Run:
     def evaluate(self, cnp.ndarray x, bint want_grad=True):
         """(cost, gradient) at a float64 array of the state's size; without want_grad, NaNs in place of the gradient."""
         cdef double value = NAN
-        grad = np.full(self.shape, np.nan)
-        cdef double *out = <double *> cnp.PyArray_DATA(<cnp.ndarray> grad)
+        cdef cnp.ndarray grad = nans(self.shape)
         at = np.ascontiguousarray(x, dtype=np.float64)
         if self.r.inner.value_grad == NULL or at.size != self.r.n:
             raise TypeError(f"x: expected a problem with a cost and {self.r.n} numbers, got {at.size}")
         self.r.n_value_grad += 1
         raise_or(self.r.inner.value_grad(<double *> cnp.PyArray_DATA(<cnp.ndarray> at), &value if self.problem.has_value else NULL,
-                                         out if want_grad else NULL, self.r.n, self.r.inner.ctx))
+                                         <double *> cnp.PyArray_DATA(grad) if want_grad else NULL, self.r.n, self.r.inner.ctx))
         return value, grad
 
     def slope(self, double t, y):
         """The right-hand side at a float64 array of the state's size; for a cost, of its gradient flow."""
-        out = np.full(self.shape, np.nan)
+        out = nans(self.shape)
         at = np.ascontiguousarray(y, dtype=np.float64)
         if self.r.p.rhs == NULL or at.size != self.r.n:
             raise TypeError(f"y: expected a problem with a right-hand side and {self.r.n} numbers, got {at.size}")
@@ -347,7 +347,7 @@ cdef class Run:
     def acceleration(self, double t, cnp.ndarray x, cnp.ndarray v):
         """M^-1 F(t, x, v) of a second-order run; x and v are float64 arrays of the state's size."""
         cdef cnp.ndarray at = np.ascontiguousarray(x, dtype=np.float64), moving = np.ascontiguousarray(v, dtype=np.float64)
-        cdef cnp.ndarray out = np.full(self.shape, np.nan)
+        cdef cnp.ndarray out = nans(self.shape)
         if self.r.p.accel == NULL or cnp.PyArray_SIZE(at) != self.r.n or cnp.PyArray_SIZE(moving) != self.r.n:
             raise TypeError(f"x, v: expected a second-order run and {self.r.n} numbers each, got {at.size} and {moving.size}")
         self.r.f.n_rhs += 1

@@ -409,3 +409,14 @@ def test_a_radius_reaches_minima_that_are_far_away(far: float) -> None:
     assert r.success
     assert r.x[0] == pytest.approx(2.0, abs=1e-4)
     assert r.nit < 100
+
+
+@pytest.mark.parametrize("name", ["lbfgs", "cg", "trust_ncg"])
+def test_a_descent_that_is_cut_by_a_clock_has_the_bits_of_the_whole_one(name: str) -> None:
+    f = mflow.objectives.Rosenbrock(5000)
+    whole, cut = core(name, f), core(name, f)
+    status = whole.advance(50, 0.0)
+    while cut.advance(50 - cut.k, 0.0, paced=True) == status == 0 and cut.k < 50:
+        pass
+    assert cut.standing == (whole.k, whole.value, whole.largest_slope[1])
+    assert cut.save() == whole.save()
