@@ -272,7 +272,7 @@ if not TYPE_CHECKING:  # a type checker reads the names above, and finds those t
             return _loaded(f"mflow.{name}") if name in _MODULES else getattr(_loaded("mflow.adapters.sklearn_estimators"), name)
         if name == "__all__":
             return _all()
-        if name.startswith("__"):  # what Python asks any module for needs no records
+        if name.startswith("_"):  # what Python and its tools ask any module for needs no records
             raise AttributeError(f"module 'mflow' has no attribute {name!r}")
         found = _integrators()
         globals().update(found)

@@ -48,7 +48,7 @@ ROOM = 2 << 30  # bytes that a file system in memory must have left: a run leave
 
 
 def keep_files_in_memory(place: str = "/dev/shm") -> None:
-    """Lets pytest put the tests' own folders there, where nothing forbids it: a disk takes a while for each file that takes another's place."""
+    """Lets pytest put the tests' own folders there, where nothing forbids it: a disk waits for each file that takes another's place."""
     try:
         free = os.statvfs(place)
     except (AttributeError, OSError):

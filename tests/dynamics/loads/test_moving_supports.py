@@ -77,7 +77,7 @@ def test_driven_ends(fixed: dict[Any, Any], kind: str) -> None:
         at = np.linspace(0, 4, 801)
         call["load"] = (at, np.array([0 * at, np.sin(at), 0.5 + 0 * at, 0 * at]))
     s = mflow.solve_dynamics(
-        **call, x0=[0, 0.1, 0, 0], v0=[0, 0, 0.2, 0], t_span=(0, 2), dt=0.01, fixed=fixed, t_eval=t, dense_output=True
+        **call, x0=[0, 0.1, 0, 0], v0=[0, 0, 0.2, 0], t_span=(0, 2), dt=0.005, fixed=fixed, t_eval=t, dense_output=True
     )
     np.testing.assert_allclose(s.x[1:3], exact(*t), rtol=0, atol=2e-5)
     for row, u, speed in ((0, left(t), 0.39 * np.cos(1.3 * t)), (3, right(t), 0.2 * np.sin(2 * t))):
