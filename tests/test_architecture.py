@@ -204,11 +204,11 @@ def test_no_public_name_is_both_a_module_and_something_else():
 LOADED = {
     "import mflow": 3,
     "from mflow import RK4": 39,
-    "from mflow import optim": 74,
-    "from mflow import Stepper": 182,
+    "from mflow import optim": 76,
+    "from mflow import Stepper": 184,
     "from mflow import solve_ivp": 151,
     "from mflow import solve_dynamics": 177,
-    "from mflow import minimize": 195,
+    "from mflow import minimize": 196,
 }
 NOT_AT_IMPORT = ("numpy.random", "numpy.polynomial", "concurrent.futures", "json", "pathlib", "scipy", "numba")
 LATER_FOLDERS = (

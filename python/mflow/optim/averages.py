@@ -15,7 +15,7 @@ import numpy as np
 
 from mflow.base.checks import Array, check_instance, check_list, check_number, check_whole, real_array
 from mflow.base.telling import knows_other_words
-from mflow.optim.classes import spread
+from mflow.optim.states import spread
 
 __all__ = ["EMA", "SWA", "Average"]
 

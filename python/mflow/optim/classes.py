@@ -27,15 +27,16 @@ import numpy as np
 from mflow_core import registry
 from mflow_core.optimize import updater
 from mflow_core.optimize.arrangement import Arrangement
-from mflow_core.optimize.arrays import SparseGradient, checked, shared_array  # noqa: F401 (the first is public here)
+from mflow_core.optimize.arrays import SparseGradient  # noqa: F401 (public here)
 from mflow_core.optimize.training import step_rows
 from mflow_core.optimize.updater import Updater
 
-from mflow.base.checks import as_number, check_flags, check_flat, check_instance, check_number, check_whole, finite_array
+from mflow.base.checks import as_number, check_flags, check_instance, check_number, check_whole
 from mflow.base.methods import describe, from_letters, positional, public_values, record_values, signature_of
 from mflow.base.telling import counted, knows_other_words, tell
 from mflow.base.threads import MOST
 from mflow.optim.effective import effective_lr, never_negative
+from mflow.optim.states import parameter, spread
 
 if TYPE_CHECKING:
     from mflow.base._records import SGDOptions
@@ -104,30 +105,6 @@ class Group(MutableMapping[str, Any]):
 
     def __repr__(self) -> str:
         return repr(self._values())
-
-
-def spread(params: Any, argument: str) -> tuple[list[Any], Any]:
-    """(arrays, how they were arranged) of one array, or a list, tuple or dict of them."""
-    if callable(getattr(params, "parameters", None)):
-        raise TypeError(f"{argument}: expected arrays, got the model {type(params).__name__}; give list(model.parameters())")
-    params = list(params) if hasattr(params, "__next__") else params
-    check_flat(params, argument)
-    if isinstance(params, dict):
-        return [_parameter(a, f"{argument}[{k!r}]") for k, a in params.items()], list(params)
-    if isinstance(params, (list, tuple)):
-        return [_parameter(a, f"{argument}[{i}]") for i, a in enumerate(params)], len(params)
-    return [_parameter(params, argument)], None
-
-
-def _parameter(array: Any, argument: str) -> Any:
-    if hasattr(array, "__dlpack__") and hasattr(array, "double") and str(array.dtype) != "torch.float64":
-        raise TypeError(
-            f"{argument}: expected dtype float64, got a tensor of {array.dtype}; model.double() converts a model in place, tensor.double() "
-            "makes a copy: keep that, as it is what changes"
-        )
-    array = shared_array(array, argument)
-    checked(array, argument)
-    return finite_array(array, argument)
 
 
 def in_group(given: Mapping[str, Any], entry: Mapping[str, Any]) -> dict[str, Any]:
@@ -203,7 +180,7 @@ class Optimizer(Updater):
             options, argument = dict(entry), f"params[{i}]" if grouped else "params"
             params, form = options.pop("params"), None
             if type(params) is np.ndarray:
-                arrays = [_parameter(params, argument)]
+                arrays = [parameter(params, argument)]
             else:
                 params = list(params) if hasattr(params, "__next__") else params
                 arrays, form = spread(params, argument)

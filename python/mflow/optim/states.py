@@ -1,4 +1,4 @@
-"""What ``state_dict`` of an optimizer gave, looked at before anything of it is taken."""
+"""What an optimizer is given, looked at before anything of it is taken: arrays of parameters, and what ``state_dict`` gave."""
 
 from __future__ import annotations
 
@@ -8,15 +8,40 @@ from typing import Any
 
 import numpy as np
 from mflow_core.optimize import updater
+from mflow_core.optimize.arrays import checked, shared_array
 
-from mflow.base.checks import Array, as_number, check_flags, check_instance, check_list, check_number, real_array
+from mflow.base.checks import Array, as_number, check_flags, check_flat, check_instance, check_list, check_number, finite_array, real_array
 from mflow.base.telling import counted, tell
 from mflow.optim.schedules_base import schedule_state
 
-__all__ = ["carried_scalars", "check_form", "check_scalars", "checked_groups", "checked_vectors", "fitting", "take_schedule"]
+__all__ = ["carried_scalars", "check_form", "check_scalars", "checked_groups", "checked_vectors", "fitting", "parameter", "spread", "take_schedule"]
 
 NO_SETTING = -1.0  # in the last scalars, the settings that powers were made with: unknown (see `optimizers/adaptive.pyx`)
 ROUNDING = 1e-12  # of a power of beta that many products have made
+
+
+def spread(params: Any, argument: str) -> tuple[list[Any], Any]:
+    """(arrays, how they were arranged) of one array, or a list, tuple or dict of them."""
+    if callable(getattr(params, "parameters", None)):
+        raise TypeError(f"{argument}: expected arrays, got the model {type(params).__name__}; give list(model.parameters())")
+    params = list(params) if hasattr(params, "__next__") else params
+    check_flat(params, argument)
+    if isinstance(params, dict):
+        return [parameter(a, f"{argument}[{k!r}]") for k, a in params.items()], list(params)
+    if isinstance(params, (list, tuple)):
+        return [parameter(a, f"{argument}[{i}]") for i, a in enumerate(params)], len(params)
+    return [parameter(params, argument)], None
+
+
+def parameter(array: Any, argument: str) -> Any:
+    if hasattr(array, "__dlpack__") and hasattr(array, "double") and str(array.dtype) != "torch.float64":
+        raise TypeError(
+            f"{argument}: expected dtype float64, got a tensor of {array.dtype}; model.double() converts a model in place, tensor.double() "
+            "makes a copy: keep that, as it is what changes"
+        )
+    array = shared_array(array, argument)
+    checked(array, argument)
+    return finite_array(array, argument)
 
 
 def check_form(state: Any, name: str) -> None:

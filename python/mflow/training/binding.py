@@ -13,9 +13,10 @@ from mflow_core.optimize.arrays import shared_array
 
 from mflow import optim
 from mflow.base.methods import Method, as_method, parameters_of, refuse_unknown
-from mflow.optim.classes import IMPLEMENTATIONS, spread
+from mflow.optim.classes import IMPLEMENTATIONS
 from mflow.optim.schedules import for_a_run
 from mflow.optim.schedules_base import schedule_state
+from mflow.optim.states import spread
 
 __all__ = ["Binding", "PerEpoch", "check_names", "in_groups"]
 
