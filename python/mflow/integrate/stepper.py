@@ -225,13 +225,13 @@ class Stepper(Kept):
         )
         tell_of_order(call["fun"], "fun", "t, y")
         solved = self._pair.stiff if self._pair else method
-        equation = problem.rhs_problem(call["fun"], start.shape, call["args"], call["inplace"], jac if solved.is_implicit else None)
+        implicit = solved.is_implicit
+        self._equation = equation = problem.rhs_problem(call["fun"], start.shape, call["args"], call["inplace"], jac if implicit else None)
         solving, linear = None, {"jac": jac, "jac_sparsity": call["jac_sparsity"], "lband": bands[0], "uband": bands[1]}
         if self._algebraic is not None:
             linear |= self._algebraic.linear
-        if solved.is_implicit or call["solver"] is not None or any_given(linear):
+        if implicit or call["solver"] is not None or any_given(linear):
             solving = nonlinear.solver_for(solved, equation, self._t0, start, solver=call["solver"], args=args, **linear)
-        self._equation = equation
         if self._algebraic is not None:
             self._start = self._consistent(self._t0, start)
         self._make_run(equation, solving)

@@ -14,7 +14,17 @@ from mflow.base.checks import Array, as_number, check_flags, check_flat, check_i
 from mflow.base.telling import counted, tell
 from mflow.optim.schedules_base import schedule_state
 
-__all__ = ["carried_scalars", "check_form", "check_scalars", "checked_groups", "checked_vectors", "fitting", "parameter", "spread", "take_schedule"]
+__all__ = [
+    "carried_scalars",
+    "check_form",
+    "check_scalars",
+    "checked_groups",
+    "checked_vectors",
+    "fitting",
+    "parameter",
+    "spread",
+    "take_schedule",
+]
 
 NO_SETTING = -1.0  # in the last scalars, the settings that powers were made with: unknown (see `optimizers/adaptive.pyx`)
 ROUNDING = 1e-12  # of a power of beta that many products have made
@@ -34,6 +44,7 @@ def spread(params: Any, argument: str) -> tuple[list[Any], Any]:
 
 
 def parameter(array: Any, argument: str) -> Any:
+    """One array of parameters, whose memory an optimizer shares."""
     if hasattr(array, "__dlpack__") and hasattr(array, "double") and str(array.dtype) != "torch.float64":
         raise TypeError(
             f"{argument}: expected dtype float64, got a tensor of {array.dtype}; model.double() converts a model in place, tensor.double() "
