@@ -534,7 +534,9 @@ class Drive(OnAgenda):
         if self.growth and not self.warned:
             tell(f"{self.name}: {self.growth}")
         mild = curvature.mild_words(self.run)
-        return mild if mild and not self._aside(mismatch, self.run.equations, self.run.slope) else ""  # the rates may be those of a wrong jac
+        return (
+            mild if mild and not self._aside(mismatch, self.run.equations, self.run.slope) else ""
+        )  # the rates may be those of a wrong jac
 
     def _look_for_unseen(self) -> None:
         """Whether a component has grown from where error control does not see it."""

@@ -18,16 +18,7 @@ from mflow.base.telling import tell, tell_of_order
 from mflow.course.agenda import check_count, count_steps
 from mflow.course.stops import Met, Stops, check_actions
 from mflow.integrate.control import (
-    ATOL,
-    MANY,
-    RTOL,
-    check_events,
-    check_first_step,
-    check_max_step,
-    check_min_step,
-    check_tolerances,
-    refuse_of_runs,
-    sizes_of,
+    ATOL, MANY, RTOL, check_events, check_first_step, check_max_step, check_min_step, check_tolerances, refuse_of_runs, sizes_of,
     tolerances_of_run,
 )  # fmt: skip
 from mflow.integrate.curvature import StiffnessWarning, give_radius, past_limit_of, stable_end
@@ -99,9 +90,9 @@ class Stepper(Kept):
     Notes
     -----
     ``save`` and `load` keep the state in a file; ``pickle`` and ``copy`` work where ``fun`` can be pickled or copied. All of them go on
-    with the same bits. `save` does not write ``fun``, nor how implicit steps are solved: `load` takes them again. Steps that are held at a
-    stability limit are told of once, by `mflow.StiffnessWarning`. Arguments that do not fit raise TypeError or ValueError. A stepper does
-    not look, as `mflow.solve_ivp` does, for poles of fun in time, numbers that no solution crosses, and jumps that it slides along.
+    with the same bits. `save` does not write ``fun``, nor how implicit steps are solved: `load` takes them again. `mflow.StiffnessWarning`
+    tells once of steps held at a stability limit. Arguments that do not fit raise TypeError or ValueError. Unlike `mflow.solve_ivp`, a
+    stepper does not look for poles of fun in time, numbers that no solution crosses, jumps to slide along, and growth from below atol.
 
     Examples
     --------
