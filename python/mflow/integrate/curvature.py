@@ -62,7 +62,7 @@ APART = 0.3  # of the way of a step: how far from it two of half the size may le
 SHORT = 0.05  # of the safe step: shorter ones have no cycles of their own
 NEAR_0, VANISHES = 1e-300, 1e-90  # a component that is next to 0; and of its slope beyond, what is none
 CROSSING = 4  # components that are looked at
-PART = 0.1  # of a slope: what is 0 with a component is at least so much its derivative by it times that; of y^k it is k times
+PART = 0.1  # of |f_i|: |J_ii y_i| is at least so much where f_i = y_i g; it is about |f_i| then, and k times that for y_i^k
 LARGE, FACTORS = 500, 3  # components, and factorizations: fewer cost little
 SINGLE = 2.5  # explicit steps, well within their limit, for one of a multistep method, which costs one or two evaluations
 EXPLICIT = "tsit5"

@@ -511,7 +511,7 @@ class Drive(OnAgenda):
         if status in CANNOT and (words := left_words(run, inside, signs, mass=mass)):
             return self.result(-1, "left_domain", words)
         if self.auto is not None and self.auto.lost:
-            return self.result(-1, "left_domain", f"no step goes on {where}: {self.auto.lost}")
+            return self.result(-1, "left_domain", f"the run was ended {where}: {self.auto.lost}")
         if self.auto is not None and self.auto.pole:
             return self.result(-1, "non_finite", f"{self.auto.pole} ({where})")
         ending = self._ending(where)
