@@ -19,7 +19,7 @@ from mflow.base.checks import Array
 
 __all__ = ["unseen_words"]
 
-SMALL, OWN = 1e-3, 0.05  # of the components; of a slope: what is left of that where so little is left of them
+SMALL, OWN = 1e-3, 0.03  # of the components; of a slope: what is left of that where so little is left of them (of a root sqrt(y) 0.032)
 SHARE = 0.5  # of the logarithm of the growth: what rate times time makes of it, at least
 BEYOND = 1000.0  # times atol: grown
 NEAR = 100.0  # times atol: what may grow together with a component that is within it

@@ -70,6 +70,7 @@ def test_an_epidemic_and_a_valley() -> None:
         (lambda t, y: 0.01 * y, [1e-8], {"doses": [(1.0, 0, 0.5)], "t_eval": [0.0, 40.0]}),
         (lambda t, y: np.array([1.0, 0.01 * y[1]]), [0.0, 1e-8], {"events": mflow.Event(lambda t, y: y[0] - 1.0, action=given)}),
         (lambda t, y: np.array([-1e-3 * y[0], 1e6 * y[0]]), [1e-7, 1e-9], {}),  # led by what is as small
+        (lambda t, y: np.sqrt(np.abs(y)), [1e-8], {"t_eval": [0.0, 4.0]}),  # f falls more slowly than y: errors do not grow with it
         (grows, [1e-8], {"atol": 1e-11}),
     ],
 )
