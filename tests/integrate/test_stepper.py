@@ -4,6 +4,7 @@ import inspect
 import math
 import warnings
 import zlib
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -203,3 +204,9 @@ def test_a_start_far_below_the_default_atol_is_told_of() -> None:
         mflow.Stepper("dopri5", lambda t, y: -y, [1e-9], rtol=1e-3, atol=1e-12)
         mflow.Stepper("newmark", lambda t, x, v: -x, [0.0], [1.0], rtol=1e-3)
         mflow.Stepper("dopri5", lambda t, y: -y, [0.0], rtol=1e-3)
+
+
+def test_a_subclass_with_an_init_of_any_kind() -> None:
+    """As one that is compiled, which has no code object."""
+    kind = type("Mine", (mflow.Stepper,), {"__init__": partial(mflow.Stepper.__init__), "__module__": "mine"})
+    assert issubclass(kind, mflow.Stepper)

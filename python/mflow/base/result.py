@@ -285,7 +285,7 @@ class IVPResult(Examined):
     "event_failed", "zeno", "left_domain", "steady", "rhs_failed" (fun, jac, mass or the like raised), "callback_failed" (callback, or a
     function as max_step or dt), "interrupted". message : what happened, in words.
     doubts : a tuple of what speaks against the result although the run went on, in words that message holds too: steps past the stability
-    limit, a Jacobian that is not the function's, growth from below atol. Empty where nothing does.
+    limit, a Jacobian that is not the function's, growth from below atol as far as the states kept show it. Empty where nothing does.
     nfev, njev, nlu : evaluations of the right-hand side, and of its Jacobian, factorisations. ncheck : evaluations of the right-hand side
     for the words of a warning alone, which nfev leaves out.
     nsteps, nrejected : accepted and rejected steps.

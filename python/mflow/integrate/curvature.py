@@ -62,8 +62,9 @@ APART = 0.3  # of the way of a step: how far from it two of half the size may le
 SHORT = 0.05  # of the safe step: shorter ones have no cycles of their own
 NEAR_0, VANISHES = 1e-300, 1e-90  # a component that is next to 0; and of its slope beyond, what is none
 CROSSING = 4  # components that are looked at
-PART = 0.1  # of a slope: what is 0 with a component is at least so much its derivative by it times that; of y^k it is k times
-LARGE = 500  # components: factors of fewer cost little
+PART = 0.1  # of |f_i|: |J_ii y_i| is at least so much where f_i = y_i g; it is about |f_i| then, and k times that for y_i^k
+LARGE, FACTORS = 500, 3  # components, and factorizations: fewer cost little
+SINGLE = 2.5  # explicit steps, well within their limit, for one of a multistep method, which costs one or two evaluations
 EXPLICIT = "tsit5"
 FAINT = 0.01  # of the start: what is less on the other side may come back
 
@@ -110,19 +111,19 @@ def look_whether_mild(run: stepper.Run) -> None:
 
 
 def mild_words(run: stepper.Run) -> str:
-    """Words for the message of an implicit run that has finished, where an explicit method needs few steps; ""."""
-    if run.y.size < LARGE or not run.nlu:
+    """Words for the message of an implicit run that has finished, where an explicit method needs about as few steps to be stable; ""."""
+    if run.y.size < LARGE or run.nlu < FACTORS:
         return ""
     from mflow_core.stepping import legs
 
     found = legs.explicit_steps(run)
-    if found is None:
+    if found is None or ("multistep" in run.record.flags and found[1] > SINGLE * run.k):
         return ""
     total, steps = found
     return (
         f"; not stiff at these tolerances: step times the spectral radius of the Jacobian adds up to {total:.2g}, so that an explicit "
         f"method is stable with about {counted(math.ceil(steps), 'step')}, and takes none of these {counted(run.nlu, 'factorization')} "
-        '(method="auto" finds out)'
+        '(method="auto" chooses by itself)'
     )
 
 

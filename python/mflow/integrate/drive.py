@@ -42,7 +42,7 @@ from mflow.integrate.curvature import (
 )
 from mflow.integrate.history import Begun, History, give_partial, ivp_result, reached
 from mflow.solvers.finite_jacobian import NotFiniteError
-from mflow.solvers.jacobian_doubt import Doubt
+from mflow.solvers.jacobian_doubt import Doubt, mismatch
 from mflow.solvers.rest import at_rest
 from mflow.stability.limits import stiff_method
 from mflow.stability.spectrum import Looks, relaxing
@@ -511,7 +511,7 @@ class Drive(OnAgenda):
         if status in CANNOT and (words := left_words(run, inside, signs, mass=mass)):
             return self.result(-1, "left_domain", words)
         if self.auto is not None and self.auto.lost:
-            return self.result(-1, "left_domain", f"no step goes on {where}: {self.auto.lost}")
+            return self.result(-1, "left_domain", f"the run was ended {where}: {self.auto.lost}")
         if self.auto is not None and self.auto.pole:
             return self.result(-1, "non_finite", f"{self.auto.pole} ({where})")
         ending = self._ending(where)
@@ -533,7 +533,10 @@ class Drive(OnAgenda):
         self.growth = self._aside(self._ending("").growth, self.past is not None and self.past.inside) if grown else ""
         if self.growth and not self.warned:
             tell(f"{self.name}: {self.growth}")
-        return curvature.mild_words(self.run)
+        mild = curvature.mild_words(self.run)
+        return (
+            mild if mild and not self._aside(mismatch, self.run.equations, self.run.slope) else ""
+        )  # the rates may be those of a wrong jac
 
     def _look_for_unseen(self) -> None:
         """Whether a component has grown from where error control does not see it."""

@@ -17,19 +17,7 @@ from mflow.base.pace import Pace
 from mflow.base.telling import tell, tell_of_order
 from mflow.course.agenda import check_count, count_steps
 from mflow.course.stops import Met, Stops, check_actions
-from mflow.integrate.control import (
-    ATOL,
-    MANY,
-    RTOL,
-    check_events,
-    check_first_step,
-    check_max_step,
-    check_min_step,
-    check_tolerances,
-    refuse_of_runs,
-    sizes_of,
-    tolerances_of_run,
-)  # fmt: skip
+from mflow.integrate import control
 from mflow.integrate.curvature import StiffnessWarning, give_radius, past_limit_of, stable_end
 from mflow.integrate.endings import SEEN, Ending, few_digits, held_words, of_events
 from mflow.saving.saved_stepper import Kept
@@ -99,9 +87,9 @@ class Stepper(Kept):
     Notes
     -----
     ``save`` and `load` keep the state in a file; ``pickle`` and ``copy`` work where ``fun`` can be pickled or copied. All of them go on
-    with the same bits. `save` does not write ``fun``, nor how implicit steps are solved: `load` takes them again. Steps that are held at a
-    stability limit are told of once, by `mflow.StiffnessWarning`. Arguments that do not fit raise TypeError or ValueError. A stepper does
-    not look, as `mflow.solve_ivp` does, for poles of fun in time, numbers that no solution crosses, and jumps that it slides along.
+    with the same bits. `save` does not write ``fun``, nor how implicit steps are solved: `load` takes them again. `mflow.StiffnessWarning`
+    tells once of steps held at a stability limit. Arguments that do not fit raise TypeError or ValueError. Unlike `mflow.solve_ivp`, a
+    stepper does not look for poles of fun in time, numbers that no solution crosses, jumps to slide along, and growth from below atol.
 
     Examples
     --------
@@ -177,13 +165,13 @@ class Stepper(Kept):
         **parameters: Unpack[StepperOptions],
     ) -> None:
         if parameters:
-            refuse_of_runs(parameters, "solve_ivp")
+            control.refuse_of_runs(parameters, "solve_ivp")
         if asks_for_auto(method):
             from mflow.course.legs import pair_for
 
             if rtol is None and atol is None:
                 raise ValueError("rtol: 'auto' needs error control, got neither rtol nor atol; give one of them")
-            self._pair = pair_for(np.size(y0), rtol, RTOL, events=events, mass=mass, parameters=parameters)
+            self._pair = pair_for(np.size(y0), rtol, control.RTOL, events=events, mass=mass, parameters=parameters)
             method = self._pair.calm
         self._method = made = as_method(method, parameters)
         if made.kind != "step":
@@ -242,7 +230,7 @@ class Stepper(Kept):
             return y
         call = self._call
         tolerances = None if call["rtol"] is None and call["atol"] is None else (call["rtol"], call["atol"])
-        return self._algebraic.start(self._equation, t, y, call["jac"], as_tuple(call["args"]), sizes_of(y, tolerances))
+        return self._algebraic.start(self._equation, t, y, call["jac"], as_tuple(call["args"]), control.sizes_of(y, tolerances))
 
     def _project(self) -> Callable[[float, Array], Array] | None:
         """`_consistent` where there are algebraic equations."""
@@ -253,7 +241,7 @@ class Stepper(Kept):
         call, method = self._call, self._method
         check_number(call["direction"], "direction", "a finite number, whose sign counts")
         own = getattr(call["fun"] if "fun" in call else call.get("accel"), "breaks", None)
-        specs = check_events(given) if (given := call["events"]) is not None else []
+        specs = control.check_events(given) if (given := call["events"]) is not None else []
         if own is not None or specs or call["breaks"] is not None or call.get("doses") is not None:
             self._stops = Stops.of(call, own, specs, equation, self._start.shape, self._project(), of_motion=self._watches_motion)
         if self._stops is not None and self._algebraic is not None:
@@ -296,12 +284,12 @@ class Stepper(Kept):
         if callable(max_step):
             raise TypeError("max_step: expected a number, got a function; functions go into mflow.solve_ivp")
         rounding = None if self._algebraic is None else self._algebraic.rounding
-        relative, absolute = tolerances_of_run("Stepper", rtol, atol, self._start, rounding, self._call.get("v0"))
-        largest = check_max_step(max_step)
-        least = check_min_step(min_step, largest)
+        relative, absolute = control.tolerances_of_run("Stepper", rtol, atol, self._start, rounding, self._call.get("v0"))
+        largest = control.check_max_step(max_step)
+        least = control.check_min_step(min_step, largest)
         run.control(relative, absolute, math.inf if callable(largest) else largest, least)
         run.look_for_stiffness(stable_end(method.record))
-        self._first = check_first_step(first_step, -math.inf, math.inf) or 0.0
+        self._first = control.check_first_step(first_step, -math.inf, math.inf) or 0.0
         run.set_first_step(self._first)
 
     @property
@@ -412,7 +400,7 @@ class Stepper(Kept):
 
     @staticmethod
     def _check_tolerances(rtol: Any, atol: Any, shape: tuple[int, ...]) -> None:
-        check_tolerances(RTOL if rtol is None else rtol, ATOL if atol is None else atol, shape)
+        control.check_tolerances(control.RTOL if rtol is None else rtol, control.ATOL if atol is None else atol, shape)
 
     def _redone(self) -> tuple[int, ...]:
         """Evaluations, Jacobians and factorisations that rebuilt, after `load`, what was at hand at `save`."""
@@ -459,7 +447,7 @@ class Stepper(Kept):
         Python where fun is compiled. Errors as `step`."""
         if self._controlled:
             raise TypeError("dt: this stepper is under error control (rtol, atol): call step() or advance_to(t)")
-        left = check_whole(steps, "steps", 0, MANY - 1)
+        left = check_whole(steps, "steps", 0, control.MANY - 1)
         h = check_number(dt, "dt")
         pace = Pace()
         self._clear()
@@ -509,7 +497,7 @@ class Stepper(Kept):
         pace = Pace()
         self._clear()
         while self.t != end and self.reason is None:
-            self._go(end, pace.take(MANY), "advance_to")
+            self._go(end, pace.take(control.MANY), "advance_to")
             pace.done()
 
     def _steps_to(self, end: float, dt: float) -> None:
@@ -558,7 +546,7 @@ class Stepper(Kept):
             self._settle(self._stops.arrive(self._run, sign), self._run.h)
         if self._digits_open and self.nfev > 2 * SEEN:
             self._digits_open = False
-            if few := few_digits(self._run, (np.asarray(RTOL if self._call["rtol"] is None else self._call["rtol"]),)):
+            if few := few_digits(self._run, (np.asarray(control.RTOL if self._call["rtol"] is None else self._call["rtol"]),)):
                 tell(f"Stepper: {few}")
         if not self._told_stiff and (text := held_words(self._run, self.method, end)):
             self._told_stiff = True

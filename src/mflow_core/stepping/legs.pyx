@@ -21,7 +21,7 @@ from mflow_core.solvers.matrix cimport BANDED, BY_DIFFERENCES, DENSE, IDENTITY, 
 from mflow_core.solvers.newton cimport newton_forget, newton_pack, newton_state_size, newton_t, newton_unpack
 from mflow_core.solvers.solver cimport Solver
 from mflow_core.stepping.run cimport (LEAPS_OF, LEAPS_STOPPED, LEG_OVER, RUN_CONTROL, RUN_DENSE, RUN_INSIDE, RUN_LEAPS, RUN_SOLVE, RUN_WALLS,
-                                      evaluations, leg_t, run_attach, run_enter, run_guard, run_leave, run_make, run_release, run_restart,
+                                      evaluations, has_mass, leg_t, run_attach, run_enter, run_guard, run_leave, run_make, run_release, run_restart,
                                       run_solve_with, run_t, run_tolerances)
 from mflow_core.stepping.starts cimport run_begin
 from mflow_core.stepping.stepper cimport Rows, Run, raise_or
@@ -311,8 +311,8 @@ def read_inside(Run run):
 
 def look_whether_mild(Run run, double limit):
     """From here on it is known of a run whose steps take factors of a whole matrix how many steps an explicit pair of this stability limit
-    would need: `explicit_steps`."""
-    if run.r.newton != NULL and run.r.newton.m.c.kind in (DENSE, SPARSE):
+    would need: `explicit_steps`. Not where there is a mass matrix, which explicit pairs do not take: rates are those of M^-1 J there."""
+    if run.r.newton != NULL and run.r.newton.m.c.kind in (DENSE, SPARSE) and run.r.newton.c.matrix.mass == NULL and not has_mass(&run.r.ode):
         run.r.leg.most, run.r.leg.limit, run.r.leg.njev, run.r.leg.radius, run.r.leg.worth = ALONE, MILDER * limit, -1, INFINITY, 0.0
 
 

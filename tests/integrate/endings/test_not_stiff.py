@@ -40,6 +40,42 @@ def test_nothing_is_said_where_it_is_stiff_or_does_not_matter():
     assert SAYS not in diffusion(0.5, 10.0, "auto").message
 
 
+@pytest.mark.parametrize("method", ["bdf", "radau5", "esdirk43", "rodas5p"])
+def test_nothing_is_said_of_rates_that_a_mass_matrix_makes(method):
+    """Those of M^-1 J are 1 and 1e4, which is 5e4 in all, some 18 000 explicit steps; with a mass of 0 there is no explicit method."""
+    small = np.ones(N)
+    small[: N // 2] = 1e-4
+    none = np.ones(N)
+    none[0] = 0.0
+    varying = [lambda t: small] if method in ("radau5", "bdf") else []
+    for mass in (diags_array(small, format="csr"), none, *varying):
+        r = mflow.solve_ivp(
+            lambda t, y: -y, (0, 5), np.where(none, 1.0, 0.0), method, mass=mass, jac=diags_array(-np.ones(N), format="csr")
+        )
+        assert r.success
+        assert SAYS not in r.message
+
+
+def test_nothing_is_said_where_explicit_steps_would_be_more():
+    """The flame of 500 components: its rate is 1 behind the front, for 1000 of time, which the implicit method crosses in a few steps."""
+    start = 1e-3 + 1e-4 * np.linspace(0.0, 1.0, N)
+    r = mflow.solve_ivp(
+        lambda t, y: y * y - y**3, (0, 2000), start, "bdf", jac=lambda t, y: diags_array(2.0 * y - 3.0 * y * y, format="csc")
+    )
+    assert r.success
+    assert SAYS not in r.message
+
+
+def test_nothing_is_said_of_rates_that_a_wrong_jacobian_has():
+    """The rates are 1 to 100; by jac they are a hundredth of that, which Newton's iteration stands."""
+    rates = np.linspace(1.0, 100.0, N)
+    for part, said in ((0.01, False), (1.0, True)):
+        r = mflow.solve_ivp(lambda t, y: -rates * y, (0, 0.2), np.ones(N), "esdirk43", jac=diags_array(-part * rates, format="csr"))
+        assert r.success
+        assert r.doubts == ()
+        assert (SAYS in r.message) is said
+
+
 def test_a_stiff_run_has_the_bits_it_had():
     """What looks changes no step; here it gives up soon, there it never begins."""
     watched, not_watched = diffusion(5e3, 10.0, "radau5"), diffusion(5e3, 10.0, "radau5", max_step=1e6)
