@@ -270,7 +270,7 @@ cdef int simplified(newton_t *s, double t, double gh, const double *r, double *z
             theta = norm / before
             eta = max(theta / (1.0 - theta), least) if theta < 1.0 else INFINITY
             slow = too_slow(theta, eta, norm, tol, s.c.max_iter - 1 - k)
-            if (slow or theta > 0.5) and at_rounding(s, z, norm, fresh) and not unsolved(&s.m, gh, r, z, s.f):
+            if (slow or theta > 0.5) and at_rounding(s, z, norm, fresh) and not unsolved(&s.m, t, gh, r, z, s.f, s.trial):
                 move(s, z, z, s.d, 1.0)
                 return 0
             if gives_up(s, slow, k, norm):
@@ -278,7 +278,7 @@ cdef int simplified(newton_t *s, double t, double gh, const double *r, double *z
         note_rate(s, k, norm, theta)
         move(s, z, z, s.d, 1.0)
         # The first update is judged by the rate of the previous solve; in a fixed step, whose weights were just set, by its size alone.
-        if norm == 0.0 or (norm <= tol if k == 0 and not s.controlled else eta * norm <= tol and not unsolved(&s.m, gh, r, z, s.f)):
+        if norm == 0.0 or (norm <= tol if k == 0 and not s.controlled else eta * norm <= tol and not unsolved(&s.m, t, gh, r, z, s.f, s.trial)):
             s.want_jacobian = theta > (SLOW if s.controlled else SLOW_FIXED)
             if not first:
                 s.eta = max(eta, EPS)

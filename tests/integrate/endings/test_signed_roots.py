@@ -105,3 +105,13 @@ def test_what_is_at_rest_on_a_root_goes_where_it_is_driven(method: str, others: 
     r = mflow.solve_ivp(fun, (0, 3), [0.0, *others], method)
     assert r.y[0, -1] == pytest.approx(1.0 / 8000.0, abs=1e-6)
     assert r.nfev < 800
+
+
+@pytest.mark.parametrize(("method", "power", "rtol"), [("bdf", 4, 1e-3), ("esdirk43", 1, 1e-6)])
+def test_a_drive_that_leads_less_far_than_a_tolerance_costs_no_steps(method: str, power: int, rtol: float) -> None:
+    """y' = sin^p t - 20 cbrt(y) follows (sin^p(t)/20)^3, most of the time nearer to 0 than atol, where its slope is 1e5 and more."""
+    how: dict[str, Any] = {"rtol": rtol, "atol": 1e-3 * rtol, "max_steps": 20_000}
+    r = mflow.solve_ivp(lambda t, y: np.sin(t) ** power - 20.0 * np.cbrt(y), (0, 6), [0.0], method, **how)
+    assert r.success
+    assert r.y[0, -1] == pytest.approx((np.sin(6.0) ** power / 20.0) ** 3, abs=2e-6)
+    assert r.nfev < 15_000

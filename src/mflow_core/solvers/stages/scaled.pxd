@@ -24,4 +24,4 @@ cdef inline int apply_with_mass(matrix_t *m, const double *v, double one, double
     for i in range(n):
         out[i] = out[i] * m.weight[i]
     return status
-cdef bint unsolved(const matrix_t *m, double gh, const double *r, const double *z, const double *f) noexcept nogil
+cdef bint unsolved(matrix_t *m, double t, double gh, const double *r, const double *z, const double *f, double *trial) noexcept nogil

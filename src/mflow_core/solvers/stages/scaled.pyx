@@ -10,7 +10,7 @@ A preconditioner does away with this: it stands on the left, and what it makes o
 
 m.row holds the scales of the rows, then those of the null vectors, then room for as many (`scale_rows`).
 """
-from libc.math cimport fabs, sqrt
+from libc.math cimport copysign, fabs, sqrt
 from libc.stdint cimport uint32_t
 from libc.string cimport memcpy
 
@@ -96,12 +96,12 @@ cdef double size_of_residual(matrix_t *m, const double *d, double *room) noexcep
     return weighted_norm(m, room) if sparse_solve(m, room) == 0 else weighted_norm(m, d)
 
 
-cdef bint unsolved(const matrix_t *m, double gh, const double *r, const double *z, const double *f) noexcept nogil:
+cdef bint unsolved(matrix_t *m, double t, double gh, const double *r, const double *z, const double *f, double *trial) noexcept nogil:
     """Whether more than the tolerances is left of z - gh f = r, where a component is within a tolerance of a bound that it must not pass,
-    or was at rest where J was evaluated and is driven from there.
+    or was at rest where J was evaluated and is driven from there; and whether the solution is farther than a tolerance.
 
-    f: at z, or at z before its last update. If f has a root of the component there, its derivative is unbounded, and an update may be small
-    however much is left.
+    f: at z, or at z before its last update; trial: room. If f has a root of the component there, its derivative is unbounded: an update may
+    be small however much is left, and much may be left beside the solution: there what is left changes its sign within a tolerance.
     """
     cdef double total = 0.0, d
     cdef ptrdiff_t k, i
@@ -115,5 +115,13 @@ cdef bint unsolved(const matrix_t *m, double gh, const double *r, const double *
         return False
     for i in range(m.n):
         d = ((r[i] - z[i]) + gh * f[i]) * m.weight[i]
+        trial[i] = z[i] + (copysign(m.size[i], d) if fabs(d) > 1.0 else 0.0)
         total += d * d
-    return not total <= <double> m.n
+    if total <= <double> m.n:
+        return False
+    if matrix_rhs(m, t, trial, m.f1) != 0:
+        return True
+    for i in range(m.n):
+        if trial[i] != z[i] and ((r[i] - trial[i]) + gh * m.f1[i]) * (trial[i] - z[i]) > 0.0:
+            return True
+    return False
