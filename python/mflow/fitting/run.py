@@ -376,7 +376,9 @@ class Run:
                     f"lowers it by less than {HIDDEN:g} of it, {steps}; {angle}"
                 )
             case "max_nfev":
-                return f"{counted(self.nfev, 'evaluation')}, the limit; {angle}, above gtol = {how['gtol']:g}"
+                spent, most = f"{counted(self.nfev, 'evaluation')}, the limit", how.get("calls", 0)
+                spent = f"{self.core.counts[3]} calls of f, the limit maxfev = {most}" if 0 < most <= self.core.counts[3] else spent
+                return f"{spent}; {angle}, above gtol = {how['gtol']:g}"
             case "callback":
                 return f"the callback stopped it {steps}"
             case "step_too_small":
