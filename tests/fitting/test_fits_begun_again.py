@@ -1,4 +1,4 @@
-"""Fits without p0 that begin again in units of the data, as the fit from 1 is poor: what their user has asked for holds for all together."""
+"""Fits without p0 that begin again in units of the data, as the fit from 1 is poor: limits and callbacks are those of all together."""
 
 from __future__ import annotations
 
@@ -72,8 +72,15 @@ def test_what_the_model_raises_in_a_second_fit_leaves_the_first_one() -> None:
     assert fit.popt[1] > 1e-3
 
 
-@pytest.mark.parametrize("limit", [{"max_nfev": 5}, {"maxfev": 20}, {"maxfev": 30}])
-def test_a_fit_that_ends_at_its_limit_does_not_begin_again(limit: dict[str, int]) -> None:
+@pytest.mark.parametrize(
+    ("limit", "words"),
+    [
+        ({"max_nfev": 5}, "5 evaluations, the limit;"),
+        ({"maxfev": 20}, "20 calls of f, the limit maxfev = 20;"),
+        ({"maxfev": 30}, "30 calls of f, the limit maxfev = 30;"),
+    ],
+)
+def test_a_fit_that_ends_at_its_limit_does_not_begin_again(limit: dict[str, int], words: str) -> None:
     """It took three times as much, and its message called 15 evaluations the limit of 5."""
     seen = []
     for p0 in (None, [1.0, 1.0, 1.0]):
@@ -84,7 +91,6 @@ def test_a_fit_that_ends_at_its_limit_does_not_begin_again(limit: dict[str, int]
             calls += 1
             return peak(x, a, m, s)
 
-        words = "5 evaluations, the limit;" if "max_nfev" in limit else rf"{limit['maxfev']} calls of f, the limit maxfev = {limit['maxfev']};"
         with pytest.raises(RuntimeError, match=words) as told:
             curve_fit(counting, X, Y, p0, **limit)  # type: ignore[arg-type]
         left: Any = told.value.partial_result  # type: ignore[attr-defined]
