@@ -487,6 +487,24 @@ def test_the_end_of_a_steep_valley_by_differences_is_that_of_central_ones() -> N
     assert r.nfev < 1200
 
 
+@pytest.mark.parametrize("high", [1e4, 1e5])
+@pytest.mark.parametrize("start", [(3e-5, 1e-6), (3e-5, 2e-5), (1e-4, 1e-6), (1e-4, 1e-4)])
+def test_slopes_that_rounding_hides_from_forward_differences_are_those_of_central_ones(high: float, start: tuple[float, float]) -> None:
+    """All forward differences are 0 near the minimum of a large cost; longer ones, taken over what shows the least slope best, were as much
+    as 2e-4 beside the other slope, and the run "converged", or no search found a step."""
+
+    def cost(x: Array) -> float:
+        u, v = x - 1.0
+        return float(high + 5.0 * u**2 + 1e4 * u**3 + 1e7 * u**4 + 0.5 * v**2)
+
+    r = mflow.minimize(cost, 1.0 + np.array(start))
+    u, v = r.x - 1.0
+    assert r.success
+    assert max(abs(10.0 * u + 3e4 * u**2 + 4e7 * u**3), abs(v)) < 1.5e-5
+    assert r.nfev < 150
+    assert "vanish over shorter steps" not in r.message
+
+
 def test_a_slow_valley_is_no_stall() -> None:
     """The least of a quadratic cost with a condition of about 1e4, in closed form."""
     r = mflow.minimize(lambda x: 0.5 * ((x[0] - 1) ** 2 + 1e4 * (x[1] - x[0] / 2) ** 2), [-3.0, 2.0], method="lbfgs")
