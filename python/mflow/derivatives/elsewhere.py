@@ -216,7 +216,8 @@ def _of_array(fun: Callable[..., Any], x: Any, args: tuple[Any, ...], source: st
     except (AttributeError, RuntimeError, TypeError) as error:
         if source == "torch" and _is_of_dtypes(error):
             fix = "write data.double() and model.double(), or pass data by args, which are converted"
-            raise TypeError(f'jac="torch": expected fun to compute in float64, as x does, got another type in it ({error}); {fix}') from error
+            what = f'jac="torch": expected fun to compute in float64, as x does, got another type in it ({error})'
+            raise TypeError(f"{what}; {fix}") from error
         if not (_is_of_numpy(error) if source == "torch" else type(error).__name__ == "TracerArrayConversionError"):
             if source == "torch" and "(got Tensor)" in str(error):
                 error.add_note("fun is called with arrays in args as float64 tensors: omit torch.from_numpy")
@@ -229,8 +230,7 @@ def _of_array(fun: Callable[..., Any], x: Any, args: tuple[Any, ...], source: st
 
 def _is_of_dtypes(error: BaseException) -> bool:
     """Whether an operator of torch raised it as its operands have two types: its words are not the same for all operators."""
-    text = str(error)
-    return isinstance(error, RuntimeError) and ("dtype" in text or "scalar type" in text) and re.search("float|double", text, re.I) is not None
+    return isinstance(error, RuntimeError) and re.search("(dtype|scalar type).*(float|double)", str(error), re.I | re.S) is not None
 
 
 def _is_of_numpy(error: BaseException) -> bool:
