@@ -126,3 +126,12 @@ def test_a_wrong_jacobian_is_told_once() -> None:
         seen.append((len(told), calls))
     assert seen[0] == seen[1]
     assert seen[0][0] == 1
+
+
+@pytest.mark.parametrize(("u", "v"), [(162.35900773909393, 1.891720508416025e-11), (720.1233847094753, 1.0597254280307172e-12)])
+def test_a_fit_at_the_usual_limit_begins_again(u: float, v: float) -> None:
+    """The fit from 1 takes its 2000 evaluations; nobody has asked for no more than these."""
+    x = u * np.linspace(0.02, 1.0, 50)
+    fit = curve_fit(lambda x, L, k, m: L / (1 + np.exp(-k * (x - m))), x, 2 * v / (1 + np.exp(-12 / u * (x - 0.5 * u))))
+    np.testing.assert_allclose(fit.popt, [2 * v, 12 / u, 0.5 * u], rtol=1e-6)
+    assert fit.nfev > 2000

@@ -78,7 +78,7 @@ def curve_fit(
         Starting values, in order or by the parameters' names, ``{"a": 4, "x0": 3}``; as in SciPy 1, or within the bounds, for each
         parameter in f's signature if not given. Where a fit from 1 without bounds fails, does not tell all parameters apart or leaves more
         than half of the variance of the data, it begins again at 1 in units of xdata and ydata, if f scales with them; the message says so.
-        Limits and callback are those of all these fits.
+        Limits that are given, and the callback, are those of all these fits.
     sigma : float, array_like (m,) or (m, m), optional
         Standard deviations of the data, or their covariance matrix.
     absolute_sigma : bool
@@ -203,7 +203,8 @@ def _prepared(
     residuals.fewer, residuals.names = fewer, names
     if kwargs.get("jac_sparsity") is not None:
         residuals.take_pattern(kwargs["jac_sparsity"])
-    how = {"limit": 500 * (n + 1), "calls": 0, "ftol": TOLERANCE, "xtol": TOLERANCE, "gtol": 0.0, "dt": 0.0, "acceleration": False}
+    how = {"limit": 500 * (n + 1), "limited": False, "calls": 0, "ftol": TOLERANCE, "xtol": TOLERANCE, "gtol": 0.0, "dt": 0.0}
+    how["acceleration"] = False
     D = loss = tell = None
     if kwargs:
         D, loss, tell = _more(kwargs, how, n)
@@ -218,7 +219,7 @@ def _prepared(
 
 def _is_poor(run: Run, ending: str, how: dict[str, Any]) -> bool:
     """Whether a fit from SciPy's start failed, does not tell its parameters apart, or explains less than half of the data's variance."""
-    if ending in ("callback", "max_nfev") or run.problem.wrong:  # which another start does not change
+    if ending == "callback" or run.problem.wrong or (ending == "max_nfev" and run.how["limited"]):  # another start does not change it
         return False
     if run.outcome(ending)[0] <= 0 or _inverse(run, None)[0] is None:
         return True
@@ -239,10 +240,11 @@ def _from_sizes(
     starts, calls = sizes_in_units(how["f"], how["xdata"], how["ydata"], run.x.size, UNITS)
     spent, calls, most = run.nfev, calls + run.core.counts[3] + run.problem.looked, run.how["calls"]
     for start in starts if starts and np.max(np.abs(np.log(starts[0]))) > math.log(UNLIKE) else []:
-        if spent >= run.how["limit"] or 0 < most <= calls:
+        if run.how["limited"] and (spent >= run.how["limit"] or 0 < most <= calls):
             break
         other, told = anew(start)
         other.spent, other.how["calls"] = spent, most and most - calls
+        other.how["limit"] += 0 if run.how["limited"] else spent
         values = ", ".join(f"{value:.3g}" for value in start)
         other.origin = f"; p0 was not given, the fit from 1 was poor, and this one began at 1 in units of the data, ({values})"
         end = _gone(other)
@@ -254,7 +256,7 @@ def _from_sizes(
             if end == "callback" or not _is_poor(other, end, told):
                 break
     run = best[0]
-    run.spent += spent - run.nfev
+    run.after = spent - run.nfev
     run.problem.looked = calls - run.core.counts[3]
     return best
 
@@ -283,9 +285,9 @@ def _more(kwargs: dict[str, Any], how: dict[str, Any], n: int) -> tuple[Any, Any
         if name in kwargs:
             how[name] = 0.0 if kwargs[name] is None else check_number(kwargs[name], name, low=0.0)
     if kwargs.get("max_nfev") is not None:
-        how["limit"] = check_whole(kwargs["max_nfev"], "max_nfev", 1)
+        how["limit"], how["limited"] = check_whole(kwargs["max_nfev"], "max_nfev", 1), True
     if kwargs.get("maxfev") is not None and (most := check_whole(kwargs["maxfev"], "maxfev")):  # 0: SciPy's word for its default
-        how["calls"] = most
+        how["calls"], how["limited"] = most, True
     if kwargs.get("dt") is not None:
         how["dt"] = check_number(kwargs["dt"], "dt", low=0.0, open_low=True)
     check_flags(acceleration=kwargs.get("acceleration", False))
