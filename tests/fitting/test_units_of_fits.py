@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from mflow import curve_fit
-from mflow.derivatives.sizes import sizes_in_units
+from mflow.fitting.starts import sizes_in_units
 
 Array = NDArray[np.float64]
 T = np.linspace(0.02, 1.0, 50)

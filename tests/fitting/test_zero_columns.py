@@ -111,12 +111,12 @@ def test_standard_errors_in_any_unit_of_a_parameter(unit: float) -> None:
     np.testing.assert_allclose(band, other, rtol=1e-6)
 
 
-@pytest.mark.parametrize("start", [1e-8, 1e-9])
-def test_a_saddle_across_two_parameters_whose_columns_vanish_is_no_minimum(start: float) -> None:
+@pytest.mark.parametrize(("start", "words"), [(1e-8, "the gradient is not small"), (1e-9, "the cost falls on both sides of x")])
+def test_a_saddle_across_two_parameters_whose_columns_vanish_is_no_minimum(start: float, words: str) -> None:
     """The frequency vanishes with the amplitude, and along each alone nothing changes: it ended as the best fit."""
     x = np.linspace(0.0, 3.0, 40)
     y = 2.0 * np.sin(1.5 * x)
-    with pytest.raises(RuntimeError, match=r"the cost falls on both sides of x|the gradient is not small") as told:
+    with pytest.raises(RuntimeError, match=words) as told:
         curve_fit(lambda x, a, w: a * np.sin(w * x), x, y, [1.0, start])
     a, w = told.value.partial_result.x  # type: ignore[attr-defined]
     assert np.sum((y - (a + 0.01) * np.sin((w - 0.01) * x)) ** 2) < np.sum((y - a * np.sin(w * x)) ** 2)

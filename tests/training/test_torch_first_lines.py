@@ -68,8 +68,17 @@ def test_a_tensor_is_told_how_it_becomes_float64() -> None:
             mflow.optim.Adam(params)
 
 
-def test_data_in_float32_that_fun_brings_itself_are_told() -> None:
-    X = torch.ones(2, 3)
-    with pytest.raises(RuntimeError, match="dtype") as told:
-        mflow.minimize(lambda w: torch.mean(X @ w), np.zeros(3), jac="torch")
-    assert any("called with a float64 tensor" in note and "X.double()" in note for note in told.value.__notes__)
+@pytest.mark.parametrize("of", ["product", "layer", "sum of products", "integers"])
+def test_data_of_another_type_that_fun_brings_itself_are_told(of) -> None:
+    """The words that torch has for it are those of each operator: "dtype", "scalar type", "Float", "float" or "Double" among them."""
+    X, layer = torch.ones(2, 3, dtype=torch.int64 if of == "integers" else torch.float32), torch.nn.Linear(3, 1).float()
+    fun = {"layer": lambda w: layer(w).sum(), "sum of products": lambda w: torch.dot(X[0], w)}.get(of, lambda w: torch.mean((X @ w) ** 2))
+    with pytest.raises(TypeError, match=r'^jac="torch": expected fun to compute in float64, as x does, .*; write data\.double\(\)'):
+        mflow.minimize(fun, np.zeros(3), jac="torch")
+
+
+def test_an_array_in_args_that_fun_makes_a_tensor_itself() -> None:
+    """It is one already."""
+    with pytest.raises(TypeError, match=r"expected np\.ndarray \(got Tensor\)") as told:
+        mflow.minimize(lambda w, X: torch.mean((torch.from_numpy(X) @ w) ** 2), np.zeros(3), args=(np.ones((2, 3)),), jac="torch")
+    assert any("omit torch.from_numpy" in note for note in told.value.__notes__)

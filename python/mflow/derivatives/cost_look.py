@@ -357,7 +357,11 @@ class CostLook:
         scans = [scan(self._value, x, move, at, eps) for move in moves]
         callback.nfev += sum(one.calls for one in scans) + math.isnan(value)
         self.at = x
-        steps = [one.step for one in scans if one.kind == "slope"]
+        sloped = [one for one in scans if one.kind == "slope"]
+        steps = [one.step for one in sloped]
+        if sloped and max(one.noise for one in sloped) <= NOISY and self.sharpen(callback):
+            self.at = np.zeros(0)  # rounding alone hid them: they are looked at again where central ones of usual lengths are 0, too
+            return True
         if steps and max(steps) > self.step and not self.own and not self.short:
             self.digits = self.digits or self._digits(callback, x, [raw for one in scans for raw in one.seen])
             return self._lengthen(callback, max([*steps, self.digits.step if self.digits else 0.0]), n)

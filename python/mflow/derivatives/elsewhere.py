@@ -13,6 +13,7 @@ W. Squire and G. Trapp, SIAM Review 40 (1998) 110-112. A. Griewank and A. Walthe
 from __future__ import annotations
 
 import functools
+import re
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -213,17 +214,23 @@ def _of_array(fun: Callable[..., Any], x: Any, args: tuple[Any, ...], source: st
             warnings.filterwarnings("ignore", "__array_wrap__", DeprecationWarning)  # NumPy's of torch: the result tells
             return fun(at, *map(_torch_float64, args))
     except (AttributeError, RuntimeError, TypeError) as error:
-        if source == "torch" and isinstance(error, RuntimeError) and "dtype" in str(error) and "Float" in str(error):
+        if source == "torch" and _is_of_dtypes(error):
             fix = "write data.double() and model.double(), or pass data by args, which are converted"
-            raise TypeError(f'jac="torch": expected fun to compute in float64, as x does, got float32 in it ({error}); {fix}') from error
+            what = f'jac="torch": expected fun to compute in float64, as x does, got another type in it ({error})'
+            raise TypeError(f"{what}; {fix}") from error
         if not (_is_of_numpy(error) if source == "torch" else type(error).__name__ == "TracerArrayConversionError"):
-            if source == "torch" and "dtype" in str(error):
-                error.add_note("fun is called with a float64 tensor; give what it is combined with in float64 too, as in X.double()")
+            if source == "torch" and "(got Tensor)" in str(error):
+                error.add_note("fun is called with arrays in args as float64 tensors: omit torch.from_numpy")
             raise
         raise TypeError(
             f'jac="{source}": expected fun to be written in {source}, as it is given {GIVEN[source]}, got one with functions of NumPy '
             f"({type(error).__name__}: {error}); write {WRITE[source]} for np.exp and the like, or omit jac for differences"
         ) from error
+
+
+def _is_of_dtypes(error: BaseException) -> bool:
+    """Whether an operator of torch raised it as its operands have two types: its words are not the same for all operators."""
+    return isinstance(error, RuntimeError) and re.search("(dtype|scalar type).*(float|double)", str(error), re.I | re.S) is not None
 
 
 def _is_of_numpy(error: BaseException) -> bool:

@@ -17,9 +17,7 @@ from mflow.base.methods import refuse_unknown
 from mflow.base.progress import reason_of
 from mflow.base.result import attach
 from mflow.base.telling import counted, tell
-from mflow.derivatives.differences import tried
 from mflow.derivatives.elsewhere import with_model_jacobian
-from mflow.derivatives.sizes import sizes_in_units
 from mflow.fitting.bounds import EVERYWHERE, check_box, check_fixed, sides, sides_by_name
 from mflow.fitting.fitted import CurveFit
 from mflow.fitting.least_squares import LeastSquaresResult, covariance, scale_of
@@ -27,6 +25,7 @@ from mflow.fitting.residuals import Residuals
 from mflow.fitting.robust import loss_of
 from mflow.fitting.run import BLURRED, Run, intermediate
 from mflow.fitting.scipys import OWN, check_method, of_minpack
+from mflow.fitting.starts import sizes_in_units
 from mflow.optimize.callbacks import teller
 from mflow.problems.curves import check_curve, curve, parameter_names, starting_values
 
@@ -79,6 +78,7 @@ def curve_fit(
         Starting values, in order or by the parameters' names, ``{"a": 4, "x0": 3}``; as in SciPy 1, or within the bounds, for each
         parameter in f's signature if not given. Where a fit from 1 without bounds fails, does not tell all parameters apart or leaves more
         than half of the variance of the data, it begins again at 1 in units of xdata and ydata, if f scales with them; the message says so.
+        Limits that are given, and the callback, are those of all these fits.
     sigma : float, array_like (m,) or (m, m), optional
         Standard deviations of the data, or their covariance matrix.
     absolute_sigma : bool
@@ -150,7 +150,9 @@ def curve_fit(
         if p0 is None and not isinstance(f, str) and bounds is EVERYWHERE and fixed is None and _is_poor(run, ending, how):
 
             def anew(start: Array) -> tuple[Run, dict[str, Any]]:
-                return _prepared(f, xdata, ydata, start, sigma, check_finite, bounds, method, jac, nan_policy, fixed, {**kwargs})
+                nonlocal run  # the one that an exception interrupts
+                run, told = _prepared(f, xdata, ydata, start, sigma, check_finite, bounds, method, jac, nan_policy, fixed, {**kwargs})
+                return run, told
 
             run, how, ending = _from_sizes((run, how, ending), anew)
     except BaseException as error:
@@ -201,7 +203,8 @@ def _prepared(
     residuals.fewer, residuals.names = fewer, names
     if kwargs.get("jac_sparsity") is not None:
         residuals.take_pattern(kwargs["jac_sparsity"])
-    how = {"limit": 500 * (n + 1), "calls": 0, "ftol": TOLERANCE, "xtol": TOLERANCE, "gtol": 0.0, "dt": 0.0, "acceleration": False}
+    how = {"limit": 500 * (n + 1), "limited": False, "calls": 0, "ftol": TOLERANCE, "xtol": TOLERANCE, "gtol": 0.0, "dt": 0.0}
+    how["acceleration"] = False
     D = loss = tell = None
     if kwargs:
         D, loss, tell = _more(kwargs, how, n)
@@ -216,8 +219,10 @@ def _prepared(
 
 def _is_poor(run: Run, ending: str, how: dict[str, Any]) -> bool:
     """Whether a fit from SciPy's start failed, does not tell its parameters apart, or explains less than half of the data's variance."""
+    if ending == "callback" or run.problem.wrong or (ending == "max_nfev" and run.how["limited"]):  # another start does not change it
+        return False
     if run.outcome(ending)[0] <= 0 or _inverse(run, None)[0] is None:
-        return ending != "callback"
+        return True
     if run.loss is not None or (how["deviations"] is not None and run.problem.sigma is None):  # of a covariance matrix
         return False
     y = how["ydata"].ravel()
@@ -233,23 +238,37 @@ def _from_sizes(
     """The fit from 1 in the units of the data, where that is far from 1 and leads to a better one; else the one at hand."""
     best, (run, how, _) = begun, begun
     starts, calls = sizes_in_units(how["f"], how["xdata"], how["ydata"], run.x.size, UNITS)
-    spent, calls = run.nfev, calls + run.core.counts[3] + run.problem.looked
+    spent, calls, most = run.nfev, calls + run.core.counts[3] + run.problem.looked, run.how["calls"]
     for start in starts if starts and np.max(np.abs(np.log(starts[0]))) > math.log(UNLIKE) else []:
+        if run.how["limited"] and (spent >= run.how["limit"] or 0 < most <= calls):
+            break
         other, told = anew(start)
-        end = tried(Run.go, other)
-        if end is None:
-            continue
-        spent, calls = spent + other.nfev, calls + other.core.counts[3] + other.problem.looked
-        if other.outcome(end)[0] > 0 and _is_better(other, best[0], best[2]):
-            values = ", ".join(f"{value:.3g}" for value in start)
-            other.origin = f"; p0 was not given, the fit from 1 was poor, and this one began at 1 in units of the data, ({values})"
+        other.spent, other.how["calls"] = spent, most and most - calls
+        other.how["limit"] += 0 if run.how["limited"] else spent
+        values = ", ".join(f"{value:.3g}" for value in start)
+        other.origin = f"; p0 was not given, the fit from 1 was poor, and this one began at 1 in units of the data, ({values})"
+        end = _gone(other)
+        begun_at_all = other.core is not None
+        spent = other.nfev if begun_at_all else spent + 1
+        calls += other.core.counts[3] + other.problem.looked if begun_at_all else 1
+        if end == "callback" or (end and other.outcome(end)[0] > 0 and _is_better(other, best[0], best[2])):
             told["_given"], best = False, (other, told, end)
-            if not _is_poor(other, end, told):
+            if end == "callback" or not _is_poor(other, end, told):
                 break
     run = best[0]
-    run.spent += spent - run.nfev
+    run.after = spent - run.nfev
     run.problem.looked = calls - run.core.counts[3]
     return best
+
+
+def _gone(run: Run) -> str:
+    """The name of the test that ended it; empty where f raised, as it may far from where its user has it evaluated."""
+    try:
+        return run.go()
+    except Exception as error:
+        if reason_of(error)[0] != "rhs_failed":
+            raise
+        return ""
 
 
 def _is_better(other: Run, run: Run, ending: str) -> bool:
@@ -266,9 +285,9 @@ def _more(kwargs: dict[str, Any], how: dict[str, Any], n: int) -> tuple[Any, Any
         if name in kwargs:
             how[name] = 0.0 if kwargs[name] is None else check_number(kwargs[name], name, low=0.0)
     if kwargs.get("max_nfev") is not None:
-        how["limit"] = check_whole(kwargs["max_nfev"], "max_nfev", 1)
+        how["limit"], how["limited"] = check_whole(kwargs["max_nfev"], "max_nfev", 1), True
     if kwargs.get("maxfev") is not None and (most := check_whole(kwargs["maxfev"], "maxfev")):  # 0: SciPy's word for its default
-        how["calls"] = most
+        how["calls"], how["limited"] = most, True
     if kwargs.get("dt") is not None:
         how["dt"] = check_number(kwargs["dt"], "dt", low=0.0, open_low=True)
     check_flags(acceleration=kwargs.get("acceleration", False))

@@ -56,7 +56,8 @@ class CurveFit(Readable, tuple[Any, ...]):
     active_mask
         As in `least_squares`.
     nfev, calls : int
-        Evaluations of the model, those for differences left out, and all.
+        Evaluations of the model, those for differences left out, and all; with those of each start where the fit began again, as without
+        p0 a fit that is poor for other reasons than its start does, too.
     success, status, reason, message
         As in `least_squares`.
     f, xdata, ydata, sigma, absolute_sigma

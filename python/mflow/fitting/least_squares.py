@@ -35,7 +35,7 @@ from mflow.fitting.residuals import Residuals
 from mflow.fitting.robust import landscape_of, loss_of
 from mflow.fitting.run import Run, intermediate
 from mflow.fitting.scipys import check_method, check_scipys
-from mflow.fitting.single import one_by_one
+from mflow.fitting.starts import one_by_one
 from mflow.optimize.callbacks import teller
 from mflow.spectra.ranks import column_norms, lost_share
 

@@ -71,7 +71,7 @@ class Run:
 
     core: Any = None
     origin = ""  # where it began, in words, if that is not as asked for
-    bad, spent = "", 0  # what is not finite at the start; evaluations before this run, by single residuals
+    bad, spent, after = "", 0, 0  # what is not finite at the start; evaluations before this run, as by single residuals, and after it
     left: frozenset[int] = frozenset()  # parameters that were taken off a bound at which the cost is largest
     any_step = False  # whether xtol is left out
     short = False  # whether ftol or xtol has ended a run where the gradient is not small, and the cost shows no minimum
@@ -324,7 +324,7 @@ class Run:
     @property
     def nfev(self) -> int:
         """Evaluations of the residuals, those for differences aside."""
-        return int(self.core.counts[1]) + self.spent if self.core is not None else 1
+        return int(self.core.counts[1]) + self.spent + self.after if self.core is not None else 1
 
     def verdict(self, ending: str) -> tuple[int, str, str]:
         """(status, reason, message)."""
@@ -376,7 +376,9 @@ class Run:
                     f"lowers it by less than {HIDDEN:g} of it, {steps}; {angle}"
                 )
             case "max_nfev":
-                return f"{counted(self.nfev, 'evaluation')}, the limit; {angle}, above gtol = {how['gtol']:g}"
+                spent, most = f"{counted(self.nfev - self.after, 'evaluation')}, the limit", how.get("calls", 0)
+                spent = f"{self.core.counts[3]} calls of f, the limit maxfev = {most}" if 0 < most <= self.core.counts[3] else spent
+                return f"{spent}; {angle}, above gtol = {how['gtol']:g}"
             case "callback":
                 return f"the callback stopped it {steps}"
             case "step_too_small":
@@ -584,7 +586,7 @@ class Run:
         return {
             "x": x, "cost": cost, "fun": f, "jac": jac, "grad": g, "optimality": steepest,
             "cosine": core.measures[1], "active_mask": self.active_mask,
-            "nfev": nfev + self.spent, "njev": njev, "nit": nit, "rank": n if full else rank_of(jac), "dt": core.dt,
+            "nfev": nfev + self.spent + self.after, "njev": njev, "nit": nit, "rank": n if full else rank_of(jac), "dt": core.dt,
         }  # fmt: skip
 
 

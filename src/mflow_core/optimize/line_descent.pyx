@@ -38,12 +38,7 @@ cdef int read_rule(rule_t *rule, int kind, dict given) except -1:
     rule.kind = kind
     if not given:
         return 0
-    rule.form, rule.memory = given.get("form", rule.form), given.get("memory", rule.memory)
-    rule.c1, rule.c2 = given.get("c1", rule.c1), given.get("c2", rule.c2)
-    rule.shrink, rule.tol = given.get("shrink", rule.shrink), given.get("tol", rule.tol)
-    rule.max_step, rule.limit = given.get("max_step", rule.max_step), given.get("limit", rule.limit)
-    rule.initial, rule.first_try = given.get("initial", 0.0), given.get("first_try", 0.0)
-    rule.rises = given.get("rises", rule.rises)
+    rule[0] = {**USUAL, **given, "kind": kind}
     if not 1 <= rule.memory <= MAX_HISTORY:
         raise ValueError(f"memory: expected a whole number from 1 to {MAX_HISTORY}, got {rule.memory}")
     return 0
@@ -52,11 +47,10 @@ cdef int read_rule(rule_t *rule, int kind, dict given) except -1:
 cdef dict usual_rule():
     cdef rule_t rule
     rule_defaults(&rule)
-    return {"form": rule.form, "memory": rule.memory, "c1": rule.c1, "c2": rule.c2, "shrink": rule.shrink, "tol": rule.tol,
-            "max_step": rule.max_step, "limit": rule.limit, "initial": rule.initial, "first_try": rule.first_try, "rises": rule.rises}
+    return rule
 
 
-USUAL = usual_rule()                     # numbers of a rule that need not be given
+USUAL = usual_rule()                     # a rule, whose numbers need not be given
 
 
 cdef int in_pieces(descent_t *s, int64_t count, double gtol, path_t *path, int64_t *piece) noexcept nogil:
