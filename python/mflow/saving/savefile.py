@@ -78,7 +78,8 @@ def replace_file(target: Path, *parts: bytes, private: bool = True) -> None:
         if fcntl is None:  # Windows moves no open file
             os.replace(name, target)
     except BaseException:
-        os.unlink(name)
+        with contextlib.suppress(FileNotFoundError):  # a signal may be answered when the file has its name already
+            os.unlink(name)
         raise
     _remove_stale_parts(target)
 
