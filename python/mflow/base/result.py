@@ -275,7 +275,7 @@ def is_write(error: BaseException) -> bool:
 
 def no_function_of_t(result: Result, *_: Any, **__: Any) -> Any:
     """What ``r(t)`` of a path is told: TypeError."""
-    fix = "call r.sol(t)" if result["sol"] is not None else "give dense_output=True to the call, and take r.sol(t); t_eval= saves chosen times"
+    fix = "call r.sol(t)" if result["sol"] is not None else "give dense_output=True to the call, then r.sol(t); t_eval= saves chosen times"
     raise TypeError(f"{type(result).__name__}: expected r.sol(t) for values between saved points, got r(t): {fix}")
 
 

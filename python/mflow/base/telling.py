@@ -90,7 +90,7 @@ def knows_other_words(item: Item) -> Item:
             import inspect
 
             inside = error.__traceback__ is None or error.__traceback__.tb_next is not None
-            if not given or inside and inspect.isfunction(function):  # a compiled one has its own line in any traceback
+            if not given or (inside and inspect.isfunction(function)):  # a compiled one has its own line in any traceback
                 raise
             kinds = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
             known = [one.name for one in inspect.signature(item).parameters.values() if one.kind in kinds]  # type: ignore[arg-type]

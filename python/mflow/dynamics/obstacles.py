@@ -115,7 +115,7 @@ def _each(given: Any, name: str, kind: type) -> Sequence[tuple[Any, str]]:
         return []
     one = isinstance(given, kind)
     written = "" if one else _written(given, kind)
-    if written or not one and not isinstance(given, list | tuple):
+    if written or (not one and not isinstance(given, list | tuple)):
         raise TypeError(f"{name}: expected a mflow.{kind.__name__}(dof, ...) or a list of them, got {shown(given)}{written}")
     items = [(given, name)] if one else [(item, f"{name}[{j}]") for j, item in enumerate(given)]
     for item, label in items:
