@@ -175,7 +175,7 @@ def check_list(value: Any, argument: str, expected: str) -> list[Any]:
 
 
 def check_path(value: Any, argument: str) -> str:
-    """The name of a file that can be written: no folder, in one that exists and can be written to. Raises TypeError, ValueError or OSError."""
+    """The name of a file that can be written: no folder, in one that exists and can be written to. TypeError, ValueError or OSError."""
     if not isinstance(value, (str, bytes, os.PathLike)):
         raise TypeError(f"{argument}: expected the path of a file, got {shown(value)}")
     path = os.fsdecode(value)

@@ -100,7 +100,7 @@ class Stepper(Kept):
     -----
     ``save`` and `load` keep the state in a file; ``pickle`` and ``copy`` work where ``fun`` can be pickled or copied. All of them go on
     with the same bits. `save` does not write ``fun``, nor how implicit steps are solved: `load` takes them again. Steps that are held at a
-    stability limit are told of once, by `mflow.StiffnessWarning`. Arguments that do not fit raise TypeError or ValueError. A stepper does
+    stability limit are reported once, by `mflow.StiffnessWarning`. Arguments that do not fit raise TypeError or ValueError. A stepper does
     not look, as `mflow.solve_ivp` does, for poles of fun in time, numbers that no solution crosses, and jumps that it slides along.
 
     Examples
