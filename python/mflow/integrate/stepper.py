@@ -100,8 +100,8 @@ class Stepper(Kept):
     -----
     ``save`` and `load` keep the state in a file; ``pickle`` and ``copy`` work where ``fun`` can be pickled or copied. All of them go on
     with the same bits. `save` does not write ``fun``, nor how implicit steps are solved: `load` takes them again. Steps that are held at a
-    stability limit are reported once, by `mflow.StiffnessWarning`. Arguments that do not fit raise TypeError or ValueError. A stepper does
-    not look, as `mflow.solve_ivp` does, for poles of fun in time, numbers that no solution crosses, and jumps that it slides along.
+    stability limit are reported once, by `mflow.StiffnessWarning`. Arguments that do not fit raise TypeError or ValueError. Unlike
+    `mflow.solve_ivp`, a stepper does not look for poles of fun in time, numbers that no solution crosses, and jumps that it slides along.
 
     Examples
     --------

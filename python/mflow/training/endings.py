@@ -10,6 +10,7 @@ import numpy as np
 from mflow import optim
 from mflow.base.result import CurvatureResult, Examined, keep_origin
 from mflow.base.telling import counted
+from mflow.optim.averages import EMA
 from mflow.optim.effective import effective_lr, never_negative
 
 if TYPE_CHECKING:
@@ -103,8 +104,10 @@ def finished(run: Trainer) -> Ending:
 
 def _start_in_mean(run: Trainer) -> str:
     """Words on an exponential mean in which the first point still has a large share, or ""."""
-    decay, count = getattr(run.mean, "decay", None), run.mean.n_averaged
-    if decay is None or count < 2 or (share := decay ** (count - 1)) < REMEMBERED:  # the first point is taken as it is
+    if not isinstance(run.mean, EMA):
+        return ""
+    decay, count = run.mean.decay, run.mean.n_averaged
+    if count < 2 or (share := decay ** (count - 1)) < REMEMBERED:  # the first point is taken as it is
         return ""
     return (
         f"; averaged_params are to {share:.0%} the parameters after the first step, as the mean has a decay of {decay:g} and saw {count} "

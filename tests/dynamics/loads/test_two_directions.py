@@ -21,7 +21,9 @@ def run(load: Any) -> Any:
 
 
 @pytest.mark.parametrize(
-    "load", [[(T, AX, -M * RX), (T, AY, -M * RY)], (T, np.vstack([AX, AY]), -np.vstack([M * RX, M * RY]))], ids=["two tables", "two patterns"]
+    "load",
+    [[(T, AX, -M * RX), (T, AY, -M * RY)], (T, np.vstack([AX, AY]), -np.vstack([M * RX, M * RY]))],
+    ids=["two tables", "two patterns"],
 )
 def test_the_error_has_the_form(load: Any) -> None:
     with pytest.raises(ValueError, match=r"^load: expected one .*\(t, np\.outer\(pattern1, values1\) \+ np\.outer\(pattern2, values2\)\)$"):

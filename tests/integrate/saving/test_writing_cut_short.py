@@ -54,6 +54,6 @@ def test_a_full_disk_names_the_file_and_keeps_it(tmp_path: Path, monkeypatch: py
 def test_a_folder_that_cannot_be_written_to_is_refused_before_the_first_call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "access", lambda path, mode: False)  # root may write everywhere
     calls = []
-    with pytest.raises(PermissionError, match="checkpoint: the folder .* cannot be written to"):
+    with pytest.raises(PermissionError, match=r"checkpoint: the folder .* cannot be written to"):
         mflow.solve_ivp(lambda t, y: calls.append(t) or [0.0], (0, 1), [1.0], checkpoint=tmp_path / "run.mflow")
     assert not calls
