@@ -3,8 +3,9 @@
     python ensemble.py --on dask --count 100000
     mpiexec -n 9 python -m mpi4py.futures ensemble.py --on mpi
 
-The final states go to states.npy, a chunk of trajectories at a time, so memory holds one chunk; done.npy says which chunks are written.
-A chunk whose worker was lost is computed again. Read the result without loading it: np.load("states.npy", mmap_mode="r").
+The final states go to states.npy, a chunk of trajectories at a time, so memory holds one chunk; done.npy has 0 where a trajectory is not
+written yet, 1 where it finished and 2 where it ended early. Files of another --count are refused; --chunk may change. A chunk whose
+worker was lost is computed again. Read the result without loading it: np.load("states.npy", mmap_mode="r").
 """
 
 import argparse
@@ -17,6 +18,8 @@ from typing import Any
 import numpy as np
 
 import mflow
+
+FINISHED, UNFINISHED = 1, 2
 
 
 def lorenz(t: float, y: Any, rho: float) -> list[float]:
@@ -46,33 +49,36 @@ def executor(kind: str, workers: int) -> Iterator[futures.Executor]:
 
 
 def kept(path: Path, shape: tuple[int, ...], kind: Any) -> Any:
-    """An array in a file: the one that is there, or a new one of zeros."""
+    """An array in a file: the one that is there, or a new one of zeros. Ends the program where that is of another run."""
     if path.exists():
-        return np.lib.format.open_memmap(path, mode="r+")
+        there = np.lib.format.open_memmap(path, mode="r+")
+        if (there.shape, there.dtype) != (shape, np.dtype(kind)):
+            raise SystemExit(f"{path}: expected {shape} of {np.dtype(kind)}, got {there.shape} of {there.dtype}; give another --folder")
+        return there
     return np.lib.format.open_memmap(path, mode="w+", dtype=kind, shape=shape)
 
 
 def run(count: int, chunk: int, kind: str, workers: int, folder: Path) -> int:
     """The number of trajectories that did not finish; chunks that were lost with a worker are tried three times."""
-    states, done = kept(folder / "states.npy", (count, 3), float), kept(folder / "done.npy", (-(-count // chunk),), bool)
-    bad = 0
+    states, done = kept(folder / "states.npy", (count, 3), float), kept(folder / "done.npy", (count,), np.int8)
     for _ in range(3):
         with executor(kind, workers) as pool:  # a pool of processes that has lost one takes no more work, so each try has its own
-            for number in np.flatnonzero(~done):
-                part = slice(number * chunk, min((number + 1) * chunk, count))
-                rho = 20.0 + 10.0 * np.arange(part.start, part.stop) / count
+            left = np.flatnonzero(done == 0)
+            for first in range(0, len(left), chunk):
+                part = left[first : first + chunk]
+                rho = 20.0 + 10.0 * part / count
                 r = mflow.solve_ivp_batch(lorenz, (0.0, 2.0), np.ones(3), "dop853", rtol=1e-8, atol=1e-10, batch_args=rho, executor=pool)
                 if "executor_failed" in r.reason:
                     print(f"{r.reason.count('executor_failed')} of {len(r.reason)} were lost: {r.message}", flush=True)
                     break
-                states[part], done[number] = r.y, True
+                states[part] = r.y
                 states.flush()
+                done[part] = [FINISHED if reason == "finished" else UNFINISHED for reason in r.reason]
                 done.flush()
-                bad += sum(reason != "finished" for reason in r.reason)
-                print(f"{part.stop} of {count}", flush=True)
+                print(f"{np.count_nonzero(done)} of {count}", flush=True)
         if done.all():
-            return bad
-    return int(np.sum(~done)) * chunk
+            break
+    return int(np.sum(done != FINISHED))
 
 
 if __name__ == "__main__":

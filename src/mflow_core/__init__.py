@@ -44,8 +44,29 @@ def _place(library: str) -> str | None:
     return spec.origin if spec else None
 
 
+class _Last:
+    """Asked where no finder has a module of this package: whether it is here, but was built for another Python."""
+
+    @staticmethod
+    def find_spec(name: str, path: Any = None, target: Any = None) -> None:
+        """Raises ImportError, which names both, where that is so."""
+        if not name.startswith("mflow_core."):
+            return
+        base = os.path.dirname(os.path.abspath(__file__))
+        folder, stem = os.path.split(os.path.join(base, *LIBRARIES.get(name, name).split(".")[1:]))
+        files = [file.split(".") for file in (os.listdir(folder) if os.path.isdir(folder) else ())]
+        kinds = sorted(file[1] for file in files if file[0] == stem and len(file) > 2 and file[-1] in ("so", "pyd"))
+        if kinds:
+            raise ImportError(
+                f"{name}: {base} was built for {', '.join(kinds)}, and this is {sys.implementation.cache_tag}, {sys.executable}: install "
+                "momentum-flow for this Python, or use the one that it was built for",
+                name=name,
+            )
+
+
 if _Finder not in sys.meta_path:
     sys.meta_path.insert(0, _Finder)
+    sys.meta_path.append(_Last)
 
 
 def get_include() -> str:

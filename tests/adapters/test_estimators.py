@@ -215,3 +215,29 @@ def test_estimators_whose_held_out_loss_still_falls_warn(tol: float, loss: str) 
         model.fit(X, y)
     assert len(told) == 1
     assert model.n_iter_ == 2
+
+
+@pytest.mark.parametrize("name", ["ImplicitSGDClassifier", "ImplicitSGDRegressor"])
+def test_arguments_of_scikit_learns_own_estimators_are_answered(name: str) -> None:
+    for argument, words in {
+        "alpha": "the weight of the penalty is l2=",
+        "eta0": "here it is lr=",
+        "max_itr": "did you mean 'max_iter'",
+    }.items():
+        with pytest.raises(TypeError, match=words):
+            getattr(mflow, name)(**{argument: 1})
+
+
+def test_a_rate_that_decays_by_l2_comes_to_the_minimum() -> None:
+    """As the docstring says; a rate that stays constant ends away from it."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(200, 3))
+    X -= X.mean(axis=0)
+    y = X @ [3.0, -2.0, 1.0] + 5.0 + 2.0 * rng.normal(size=200)
+    exact = np.linalg.solve(X.T @ X / 200 + 0.1 * np.eye(3), X.T @ (y - y.mean()) / 200)  # ridge, by its normal equations
+    constant, decaying = (
+        float(np.abs(mflow.ImplicitSGDRegressor(l2=0.1, lr_decay=decay, max_iter=100, random_state=0).fit(X, y).coef_ - exact).max())
+        for decay in (0.0, 0.1)
+    )
+    assert decaying < 0.02
+    assert constant > 4.0 * decaying

@@ -40,13 +40,25 @@ def test_threads_and_a_run_that_goes_on(example: Any, expected: Any, tmp_path: A
     assert np.array_equal(states, expected)
     states[:] = 7.0  # what a second run computes is seen
     np.save(tmp_path / "states.npy", states)
-    np.save(tmp_path / "done.npy", [True, False, True])
+    done = np.ones(COUNT, np.int8)
+    done[20:40] = 0
+    np.save(tmp_path / "done.npy", done)
     capsys.readouterr()
-    assert example.run(COUNT, 20, "threads", 2, tmp_path) == 0
-    assert capsys.readouterr().out == "40 of 50\n"
+    assert example.run(COUNT, 12, "threads", 2, tmp_path) == 0  # chunks of another size than before
+    assert capsys.readouterr().out == "42 of 50\n50 of 50\n"
     states = np.load(tmp_path / "states.npy")
     assert np.array_equal(states[20:40], expected[20:40])
     assert np.all(states[:20] == 7.0)
+
+
+def test_files_of_another_run_and_what_ended_early(example: Any, tmp_path: Any) -> None:
+    done = np.full(COUNT, example.FINISHED, np.int8)
+    done[3] = example.UNFINISHED
+    np.save(tmp_path / "done.npy", done)
+    np.save(tmp_path / "states.npy", np.zeros((COUNT, 3)))
+    assert example.run(COUNT, 20, "threads", 2, tmp_path) == 1  # known from the run before
+    with pytest.raises(SystemExit, match=r"states\.npy: expected \(60, 3\) .*, got \(50, 3\)"):
+        example.run(60, 20, "threads", 2, tmp_path)
 
 
 @pytest.mark.parametrize("kind", ["processes", "joblib"])

@@ -134,3 +134,13 @@ def test_a_loss_with_noise_of_its_own_says_what_hides_where() -> None:
             assert all(math.isnan(end) for end in found.interval)
             noisy.append(seed)
     assert len(noisy) >= 4
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "words"), [("adam", "steps of adam are divided by"), ("sgd", "raise lr_max to see where it diverges")]
+)
+def test_what_a_loss_in_its_range_says_of_larger_rates(optimizer: str, words: str) -> None:
+    found = mflow.lr_find(lambda c: (float(c @ c), 2.0 * c), np.array([1.0, 2.0]), None, optimizer, lr_max=0.5)
+    assert found.reason == "finished"
+    assert words in found.message
+    assert ("raise lr_max" in found.message) == (optimizer == "sgd")

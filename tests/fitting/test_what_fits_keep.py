@@ -124,3 +124,15 @@ def test_a_message_evaluates_nothing() -> None:
     ended = True
     assert r.reason == "insensitive"
     assert "no residual changes within 0.015 of x in any parameter" in r.message
+
+
+@pytest.mark.parametrize(
+    ("name", "ours"),
+    [("r_squared", "fit.rsquared"), ("R2", "fit.rsquared"), ("perr", "fit.stderr"), ("chi2", "2*fit.cost"), ("chisq", "2*fit.cost")],
+)
+def test_names_of_other_libraries_lead_to_ours(name: str, ours: str) -> None:
+    fit = mflow.curve_fit(lambda x, a: a * x, [1.0, 2.0, 3.0], [2.0, 4.1, 5.9])
+    with pytest.raises(AttributeError) as told:
+        getattr(fit, name)
+    assert f"here it is {ours}" in str(told.value)
+    assert np.isfinite(eval(ours, {"fit": fit})).all()

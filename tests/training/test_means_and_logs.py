@@ -34,6 +34,14 @@ def test_a_mean_of_all_steps(kind: Any) -> None:
     assert "averaged_params" not in run()
 
 
+def test_a_mean_that_remembers_the_start() -> None:
+    told = run(average="ema").message  # 36 steps: 0.999**35 = 0.966 of the first point
+    assert "averaged_params are to 97% the parameters after the first step" in told
+    assert 'give a smaller decay, as average=0.88, or "swa"' in told  # 0.01**(1/36)
+    for kind in ("swa", 0.88, 0.75):
+        assert "averaged_params" not in run(average=kind).message
+
+
 @pytest.mark.parametrize("kind", ["swa", 0.75])
 def test_compiled_objectives_have_the_same_mean(kind: Any) -> None:
     fun = mflow.objectives.LeastSquares(X, Y)

@@ -22,7 +22,7 @@ except ImportError as error:
     raise ImportError("mflow's estimators need scikit-learn 1.6 or newer: pip install 'momentum-flow[learn]'") from error
 
 from mflow.base.checks import Array, check_whole
-from mflow.base.telling import tell
+from mflow.base.telling import knows_other_words, tell
 from mflow.implicit.linear import KINKS, ImplicitSGD
 from mflow.implicit.softmax import SoftmaxSGD
 
@@ -36,9 +36,11 @@ _THEIRS = {
 _CLASSIFICATION = ("logistic", "hinge", "squared", "softmax")
 
 _PARAMETERS = """lr : float
-        The time step gamma of each sample's flow. Implicit steps never diverge, so it is a matter of speed, not of safety.
+        The time step gamma of each sample's flow. Implicit steps diverge at no rate, but the mean of their iterates lies the farther from
+        the minimum the larger a rate is that stays constant, however many epochs there are: see lr_decay.
     lr_decay, lr_power : float
-        gamma = lr (1 + lr_decay lr n)^-lr_power after n samples; lr_decay = 0 keeps it.
+        gamma = lr (1 + lr_decay lr n)^-lr_power after n samples; lr_decay = 0 keeps it. To come to the minimum itself give a decay, of
+        about ``l2`` with lr_power = 1.
     flow : {"backward", "forward", "exact"}
         Implicit SGD, plain SGD, or the exact flow of each sample (without l2).
     l2 : float
@@ -51,8 +53,9 @@ _PARAMETERS = """lr : float
     max_iter : int
         Epochs of `fit`.
     tol : float
-        Ends after an epoch that moves no weight by more than tol times the largest; `fit` warns (ConvergenceWarning) where none of
-        max_iter epochs did. 0: max_iter epochs, as asked, and no warning (of early_stopping, which asks for an end before, there is one).
+        Ends after an epoch that moves no weight by more than tol times the largest, which does not tell how far the minimum is; `fit` warns
+        (ConvergenceWarning) where none of max_iter epochs did. 0: max_iter epochs, as asked, and no warning (of early_stopping, which asks
+        for an end before, there is one).
     shuffle : bool
         A new order each epoch; equal rows count as one with the sum of their weights.
     random_state : int, RandomState or None
@@ -236,6 +239,7 @@ class _Base(BaseEstimator):  # type: ignore[misc]
 
 
 @_documented
+@knows_other_words
 class ImplicitSGDRegressor(RegressorMixin, _Base):  # type: ignore[misc]
     """Linear regression by implicit SGD.
 
@@ -310,6 +314,7 @@ def _has_probabilities(estimator: Any) -> bool:
 
 
 @_documented
+@knows_other_words
 class ImplicitSGDClassifier(ClassifierMixin, _Base):  # type: ignore[misc]
     """Linear classification by implicit SGD, each class against the rest.
 

@@ -75,7 +75,7 @@ def basins(
     paths : bool
         Whether to measure drift; False saves time.
     threads : int, optional
-        For compiled costs: the processor's number of cores if not given. Results do not depend on it.
+        For compiled costs: the processors that this process may use if not given. Results do not depend on it.
     executor : concurrent.futures.Executor, optional
         Where pieces of the starts are run; what they need is pickled. A piece that is lost ends with the reason "executor_failed".
     progress : bool

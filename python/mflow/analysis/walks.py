@@ -7,7 +7,6 @@ executor. A path that breaks off, and a method that needs Python on its way, is 
 from __future__ import annotations
 
 import math
-import os
 import threading
 import warnings
 from collections.abc import Callable
@@ -25,6 +24,7 @@ from mflow.base.checks import Array, real_array
 from mflow.base.executors import Lost, in_pieces
 from mflow.base.methods import Method, as_method
 from mflow.base.progress import Progress
+from mflow.base.threads import processors
 from mflow.integrate.curvature import stable_end
 from mflow.integrate.ensemble import on_threads
 from mflow.optimize.descent import GROWTH
@@ -84,7 +84,7 @@ def follow(task: Task, threads: int | None, executor: futures.Executor | None, b
     if executor is not None:
         return _on_executor(task, executor, bar)
     work = _Work(task)
-    count = min(threads or os.cpu_count() or 1, len(task.points))
+    count = min(threads or processors(), len(task.points))
     if task.compiled and count > 1:
         on_threads(work.work, work.stop, lambda: work.done, count, bar)
     else:

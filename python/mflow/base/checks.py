@@ -175,7 +175,7 @@ def check_list(value: Any, argument: str, expected: str) -> list[Any]:
 
 
 def check_path(value: Any, argument: str) -> str:
-    """The name of a file that can be written: no folder, in one that exists. Raises TypeError, ValueError or FileNotFoundError."""
+    """The name of a file that can be written: no folder, in one that exists and can be written to. TypeError, ValueError or OSError."""
     if not isinstance(value, (str, bytes, os.PathLike)):
         raise TypeError(f"{argument}: expected the path of a file, got {shown(value)}")
     path = os.fsdecode(value)
@@ -186,6 +186,8 @@ def check_path(value: Any, argument: str) -> str:
     folder = os.path.dirname(os.path.abspath(path))
     if not os.path.isdir(folder):
         raise FileNotFoundError(f"{argument}: there is no folder {folder!r} for the file {os.path.basename(path)!r}; make it first")
+    if not os.access(folder, os.W_OK):
+        raise PermissionError(f"{argument}: the folder {folder!r} cannot be written to; give a file in one that can")
     return path
 
 

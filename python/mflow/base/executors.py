@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-import os
 import pickle
 import sys
 from collections.abc import Callable, Iterable, Iterator
@@ -15,6 +14,7 @@ from typing import Any, TypeVar
 
 from mflow.base.checks import shown
 from mflow.base.progress import Progress
+from mflow.base.threads import processors
 
 __all__ = ["Lost", "as_they_end", "call_off", "check_executor", "check_pickles", "in_pieces", "portable"]
 
@@ -78,7 +78,7 @@ def in_pieces(
     TypeError
         The work cannot be sent to another process. Pieces that wait are called off, as where anything else is raised.
     """
-    workers = getattr(executor, "_max_workers", None) or getattr(executor, "num_workers", None) or os.cpu_count() or 1
+    workers = getattr(executor, "_max_workers", None) or getattr(executor, "num_workers", None) or processors()
     size = -(-max(1, -(-count // (PIECES * int(workers)))) // multiple) * multiple
     foreign = not isinstance(executor, ThreadPoolExecutor)
     waiting: dict[futures.Future[Answer | _Raised], slice] = {}

@@ -155,7 +155,9 @@ FIELDS: dict[str, dict[str, str]] = {
     "CurveFit": {
         **dict.fromkeys(("best_values", "params", "x"), "fit.popt, in the order of fit.names; dict(zip(fit.names, fit.popt))"),
         **dict.fromkeys(("fit_report", "summary"), "print(fit), or str(fit)"),
-        "redchi": "2*fit.cost/fit.dof", "chisqr": "2*fit.cost", "ssr": "2*fit.cost", "nfree": "fit.dof", "df_resid": "fit.dof",
+        **dict.fromkeys(("r_squared", "r2", "R2"), "fit.rsquared"), **dict.fromkeys(("perr", "errors", "std", "sigma"), "fit.stderr"),
+        **dict.fromkeys(("chi2", "chisq", "chisqr", "ssr"), "2*fit.cost"), "redchi": "2*fit.cost/fit.dof",
+        "nfree": "fit.dof", "df_resid": "fit.dof",
         **dict.fromkeys(("aic", "bic"), "not there; with m data of normal errors m*np.log(2*fit.cost/m) + 2*n, or n*np.log(m) for 2*n"),
         **dict.fromkeys(("eval", "predict"), "fit(x)"), "best_fit": "fit(), the curve at xdata", "fittedvalues": "fit(), at xdata",
         "conf_int": "fit.intervals(0.95)", "conf_interval": "fit.intervals(0.95)", "ci_report": "fit.intervals(0.95)",
@@ -234,8 +236,14 @@ _SLOWED = (
     "which is 0 where there is no contact"
 )
 _NORMAL = "give force=, in the unit of forces: the coefficient of friction times the normal force"
+_ESTIMATORS = {
+    "alpha": "the weight of the penalty is l2=, of absolute values l1=", "penalty": "give its weight, l2= or l1=; an elastic net has both",
+    "l1_ratio": "give both weights, l1= and l2=", "learning_rate": "a rate that decays is lr, lr_decay and lr_power",
+    "eta0": "here it is lr=", "power_t": "here it is lr_power=",
+}  # fmt: skip
 # Sentences that are true of one function or class alone, by its public name.
 OWN: dict[str, dict[str, str]] = {
+    "ImplicitSGDClassifier": _ESTIMATORS, "ImplicitSGDRegressor": _ESTIMATORS,
     "Contact": {
         **dict.fromkeys(("damping", "c", "viscous"), _SLOWED),
         "friction": "mflow.Friction(dof, force), in friction= of mflow.solve_dynamics",

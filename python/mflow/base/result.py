@@ -273,12 +273,19 @@ def is_write(error: BaseException) -> bool:
     return isinstance(error, ValueError) and str(error).endswith(" is read-only")
 
 
+def no_function_of_t(result: Result, *_: Any, **__: Any) -> Any:
+    """What ``r(t)`` of a path is told: TypeError."""
+    fix = "call r.sol(t)" if result["sol"] is not None else "give dense_output=True to the call, then r.sol(t); t_eval= saves chosen times"
+    raise TypeError(f"{type(result).__name__}: expected r.sol(t) for values between saved points, got r(t): {fix}")
+
+
 class IVPResult(Examined):
     """Result of `mflow.solve_ivp` and `mflow.gradient_flow`.
 
     t : float64 array (n_points,). y : float64 array (n, n_points), or (*shape, n_points).
     success, status : whether the end was reached; 0 finished, 1 stopped by the caller, -1 failed.
-    sol : `mflow.DenseOutput`, or None. t_events, y_events : lists of arrays, one for each event, or None.
+    sol : with ``dense_output=True``, a `mflow.DenseOutput`; None without it.
+    t_events, y_events : lists of arrays, one for each event, or None.
     outputs : where asked for, its values at the points, (*its shape, n_points).
     y_after : where events act, a list of the states behind their actions, as y_events has those before.
     reason : "finished", "event", "callback", "max_steps", "non_finite", "diverged", "step_too_small", "solve_failed",
@@ -326,6 +333,9 @@ class IVPResult(Examined):
     nrejected: int
     switches: int
     steps_by_method: Any
+
+    if not TYPE_CHECKING:
+        __call__ = no_function_of_t
 
     def to_frame(self) -> Any:
         """A pandas DataFrame with a row a time: t, and y[0], y[1], ... (y[0, 1] of a state of two axes). ImportError without pandas."""
@@ -444,6 +454,9 @@ class DynamicsResult(Result):
     >>> bool(abs(r.energy.kinetic + r.energy.potential - 2.0).max() < 1e-9)
     True
     """
+
+    if not TYPE_CHECKING:
+        __call__ = no_function_of_t
 
     def to_frame(self) -> Any:
         """A pandas DataFrame with a row a time: t, and x[0], x[1], ..., v[0], ..., a[0], ... ImportError without pandas."""

@@ -25,8 +25,7 @@ def counted(count: int | str, noun: str) -> str:
     >>> counted(1, "step"), counted(0, "step"), counted("1.5", "step")
     ('1 step', '0 steps', '1.5 steps')
     """
-    one = count == "1" if isinstance(count, str) else count == 1
-    return f"{count} {noun}" if one else f"{count} {noun}s"
+    return f"{count} {noun}" if str(count) == "1" else f"{count} {noun}s"
 
 
 def tell(text: str, category: type[Warning] = RuntimeWarning) -> None:
@@ -65,7 +64,7 @@ def tell_of_order(fun: Any, argument: str, expected: str) -> None:
 
 
 def knows_other_words(item: Item) -> Item:
-    """Decorator of a function, or of a class for its constructor: an argument that it has not is answered as drivers with options do.
+    """Decorator of a function, or of a class for its constructor: an argument that it does not have is answered as by drivers with options.
 
     Nothing is looked at before Python itself has refused the call. The constructor is ``__new__`` of a tuple, ``__init__`` of others.
 
@@ -88,10 +87,11 @@ def knows_other_words(item: Item) -> Item:
         try:
             return function(*args, **given)
         except TypeError as error:
-            if not given or error.__traceback__ is None or error.__traceback__.tb_next is not None:  # it is from inside
-                raise
             import inspect
 
+            inside = error.__traceback__ is None or error.__traceback__.tb_next is not None
+            if not given or (inside and inspect.isfunction(function)):  # a compiled one has its own line in any traceback
+                raise
             kinds = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
             known = [one.name for one in inspect.signature(item).parameters.values() if one.kind in kinds]  # type: ignore[arg-type]
             if not answer_others(public_name(item.__name__), given, known):  # type: ignore[attr-defined]

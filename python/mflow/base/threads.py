@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
@@ -10,7 +11,7 @@ from mflow_core import pool
 from mflow.base.checks import check_whole
 from mflow.base.telling import knows_other_words
 
-__all__ = ["MOST", "shared_among", "threads"]
+__all__ = ["MOST", "processors", "shared_among", "threads"]
 
 
 MOST = 64  # also where there are no POSIX threads, and the core uses one
@@ -58,6 +59,18 @@ class threads:
 
     def __exit__(self, *_: Any) -> None:
         pool.set_threads(self._before.pop())
+
+
+def processors() -> int:
+    """How many processors this process may use: those that a queue or a container has bound it to, where the system tells, else all.
+
+    Examples
+    --------
+    >>> from mflow.base.threads import processors
+    >>> processors() >= 1
+    True
+    """
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 _AS_IT_IS = nullcontext()

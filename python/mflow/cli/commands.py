@@ -20,8 +20,9 @@ from mflow.cli.output import print_error, write_json
 
 __all__ = ["main"]
 
-# Options by what Python's functions, or other commands, call the same.
+# Options of other commands that one does not need, by (command, option).
 UNNEEDED = {("mflow stability", "--axis"): "not needed: the table has both axes"}
+# Options by what Python's functions, or other commands, call the same.
 OTHER_WORDS = {"--t-span": "--t-end T, which looks from 0 to T", "--tend": "--t-end", "--zeta": "--damping", "--step": "--dt"}
 
 

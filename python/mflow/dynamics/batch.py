@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import inspect
-import os
 from collections.abc import Callable, Sequence
 from concurrent import futures
 from concurrent.futures import ThreadPoolExecutor  # with this module: a fork never meets a thread that is importing it
@@ -24,6 +23,7 @@ from mflow.base.methods import Method, as_method, refuse_unknown
 from mflow.base.progress import Progress
 from mflow.base.result import DynamicsResult, Result, attach
 from mflow.base.telling import counted, tell
+from mflow.base.threads import processors
 from mflow.dynamics.forces import no_motion
 from mflow.dynamics.limits import gains_energy
 from mflow.dynamics.solve import ARGUMENTS as ONE
@@ -172,7 +172,7 @@ def solve_dynamics_batch(
     batch_args : array_like (m, p), optional
         With ``batch=True`` numbers of each motion: parameter j of motion l is ``x[(n + j)*lanes + l]``.
     threads : int, optional
-        Threads for ``batch=True``. Default: the number of cores. Results do not depend on it.
+        Threads for ``batch=True``. Default: the processors that this process may use. Results do not depend on it.
     progress : bool
         A progress bar on stderr, where tqdm is installed.
     executor : concurrent.futures.Executor, optional
@@ -483,7 +483,7 @@ class _Blocks:
             t_eval=times, velocity_free=velocity_free or self.force is None,
         )  # fmt: skip
         try:
-            _work(lanes, os.cpu_count() or 1 if threads is None else check_whole(threads, "threads", 1))
+            _work(lanes, processors() if threads is None else check_whole(threads, "threads", 1))
         except BaseException as error:
             lanes.stop()
             attach(error, lambda: self._result(lanes, times), "in mflow.solve_dynamics_batch; .partial_result holds what was done")

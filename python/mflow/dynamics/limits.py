@@ -150,7 +150,8 @@ class StepLimit:
         if known is None or known.stable(self.method, abs(step)):
             return ""
         limit = known.limit(self.method)
-        if limit == 0.0 and self.method.record.stages > 1 and steps * known.gain(self.method, abs(step)) < NOTICED:
+        seldom = self.method.record.stages > 1 or isinstance(known, structural.Coupled)
+        if limit == 0.0 and seldom and steps * known.gain(self.method, abs(step)) < NOTICED:
             return ""
         return self._exceeded(step, limit, known) if known.kind(self.method) == "limit" or abs(step) > limit else ""
 
@@ -287,13 +288,16 @@ class StepLimit:
         closed = (
             " with all contacts closed" if known is self.__dict__.get("known_modes") and self.switches and self.switches.springs else ""
         )
-        whose = f"for the largest frequency {known.omega:.4g}{closed}" + ("" if self.matrices else f" {where}")
+        swings = f"the largest frequency {known.omega:.4g}"
+        rate = swings if known.omega > 0.0 else f"forces that change velocities at the rate {known.fastest:.4g}"
+        whose = f"for {rate}{closed}" + ("" if self.matrices else f" {where}")
         name, kind = self.method.name, known.kind(self.method)
         if kind == "bound":
             steps = f"steps up to {limit:.4g} are known to be stable" if limit > 0.0 else "no step is known to be stable"
             return f"dt = {abs(step):g} may exceed the stability limit of {name}: {steps} {whose}, a bound of that limit"
         if limit == 0.0:
-            return f"dt = {abs(step):g} exceeds the stability limit of {name}, which has no stable step {whose}"
+            turns = "; take newmark, which adds no energy there" if isinstance(known, structural.Coupled) else ""
+            return f"dt = {abs(step):g} exceeds the stability limit of {name}, which has no stable step {whose}{turns}"
         about = "about " if kind == "estimate" else ""
         return f"dt = {abs(step):g} exceeds the stability limit {about}{limit:.4g} of {name} {whose}"
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from mflow.base.checks import Array, check_choice, check_number, check_whole, shown
 from mflow.base.telling import knows_other_words, tell
 from mflow.structures.supports import Supports
@@ -112,13 +114,20 @@ def _each(given: Any, name: str, kind: type) -> Sequence[tuple[Any, str]]:
     if given is None:
         return []
     one = isinstance(given, kind)
-    if not one and not isinstance(given, list | tuple):
-        raise TypeError(f"{name}: expected a mflow.{kind.__name__}(dof, ...) or a list of them, got {shown(given)}")
+    written = "" if one else _written(given, kind)
+    if written or (not one and not isinstance(given, list | tuple)):
+        raise TypeError(f"{name}: expected a mflow.{kind.__name__}(dof, ...) or a list of them, got {shown(given)}{written}")
     items = [(given, name)] if one else [(item, f"{name}[{j}]") for j, item in enumerate(given)]
     for item, label in items:
         if not isinstance(item, kind):
-            raise TypeError(f"{label}: expected a mflow.{kind.__name__}(dof, ...), got {shown(item)}")
+            raise TypeError(f"{label}: expected a mflow.{kind.__name__}(dof, ...), got {shown(item)}{_written(item, kind)}")
     return items
+
+
+def _written(item: Any, kind: type) -> str:
+    """How numbers in the place of one of the kind are written; "" for anything else."""
+    numbers = isinstance(item, list | tuple) and len(item) > 1 and all(np.isscalar(number) for number in item)
+    return f"; write mflow.{kind.__name__}({', '.join(map(repr, item))})" if numbers else ""
 
 
 def _checked_dof(dof: Any, name: str, supports: Supports) -> int:

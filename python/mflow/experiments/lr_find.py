@@ -14,8 +14,10 @@ import numpy as np
 from mflow_core.objectives.objective import Objective
 
 from mflow.base.checks import Array, as_tuple, check_flags, check_number, check_whole
+from mflow.base.methods import as_method
 from mflow.base.result import Result
 from mflow.base.tables import frame
+from mflow.curvature.frozen import rescales
 from mflow.derivatives.elsewhere import with_batch_derivative
 from mflow.experiments.tasks import Training
 from mflow.implicit.linear import is_implicit_sgd
@@ -372,7 +374,7 @@ def _result(rates: Array, watch: _Watch, run: TrainResult) -> LRFindResult:
     ended = run.reason == "finished" and len(tried) < len(rates)
     reason = "data_ended" if ended else reason
     text = {
-        "finished": f"all of {len(tried)} rates were tried, and the loss stayed in its range: raise lr_max to see where it diverges",
+        "finished": f"all of {len(tried)} rates were tried, and the loss stayed in its range: {_beyond(run)}",
         "diverged": f"the loss left its range at lr = {tried[-1]:.3g}" if len(tried) else run.message,
         "data_ended": f"the data ended after {len(tried)} of {len(rates)} rates: give data that can be iterated over again",
     }.get(reason, run.message)
@@ -381,6 +383,17 @@ def _result(rates: Array, watch: _Watch, run: TrainResult) -> LRFindResult:
         lr=tried, loss=loss, smooth=smooth, sample_loss=sampled, suggestion=suggestion, interval=interval, minimum=minimum,
         success=good, status=0 if good else -1, reason=reason, message=f"{text}; {_where(suggestion, interval, part, len(known))}",
     )  # fmt: skip
+
+
+def _beyond(run: TrainResult) -> str:
+    """What a loss that stayed in its range says of rates above lr_max."""
+    record = getattr(run.optimizer, "record", None)
+    if record is not None and rescales(record, as_method(record.name, {}).all_numbers):
+        return (
+            f"steps of {record.name} are divided by the size of its gradients, so that the loss need not leave it at any rate, too large "
+            "ones included"
+        )
+    return "raise lr_max to see where it diverges"
 
 
 def _where(suggestion: float, interval: tuple[float, float], part: float, count: int) -> str:

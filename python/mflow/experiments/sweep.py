@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import inspect
 import math
-import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
@@ -24,6 +23,7 @@ from mflow.base.methods import Method, as_method
 from mflow.base.progress import Progress
 from mflow.base.result import Result, attach
 from mflow.base.tables import Readable, Table, frame
+from mflow.base.threads import processors
 from mflow.experiments.compare import BAD, MARGIN
 from mflow.experiments.tasks import task_of
 
@@ -254,7 +254,7 @@ def sweep(
         raise ValueError("lrs: expected at least one number above 0, got none")
     if not draws or len(set(draws)) != len(draws):
         raise ValueError(f"seeds: expected at least one, and each once, got {draws}")
-    count = os.cpu_count() or 1 if workers is None else check_whole(workers, "workers", 1)
+    count = processors() if workers is None else check_whole(workers, "workers", 1)
     task = task_of(problem, {**options})
     grid = [(label, method, lr, seed) for label, method in labelled.items() for lr in rates for seed in draws]
     bar = Progress(0.0, float(len(grid)), "sweep", note=lambda done: f"{done:.0f} of {len(grid)} runs") if progress else None

@@ -5,7 +5,6 @@ All of it runs in the core (`mflow_core.fitting.many`), without Python and witho
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from collections.abc import Sequence
@@ -23,6 +22,7 @@ from mflow.base.progress import Progress
 from mflow.base.result import Result, attach
 from mflow.base.tables import frame
 from mflow.base.telling import knows_other_words
+from mflow.base.threads import processors
 from mflow.fitting.bounds import EVERYWHERE, check_fixed, sides
 from mflow.fitting.compiled import check_sigma, compiled_residuals
 from mflow.fitting.robust import Robust, loss_of
@@ -166,7 +166,7 @@ def least_squares_batch(
     errors : bool
         Whether to compute standard errors.
     threads : int, optional
-        The processor's number of cores if not given. Results do not depend on it.
+        The processors that this process may use if not given. Results do not depend on it.
     progress : bool
         A progress bar on stderr, where tqdm is installed.
     executor : concurrent.futures.Executor, optional
@@ -238,7 +238,7 @@ def least_squares_batch(
     if isinstance(robust, Robust):
         raise TypeError(f"loss: expected a name, as a batch runs without Python, got {shown(loss)}; use mflow.least_squares for each fit")
     core = many.Fits(compiled.functions[2], points, *tests, X, y, box[0], box[1], check_fixed(fixed, n), errors, robust)
-    workers = os.cpu_count() or 1 if threads is None else check_whole(threads, "threads", 1)
+    workers = processors() if threads is None else check_whole(threads, "threads", 1)
     note = f"{{:.0f}} of {len(points)} fits".format
     with Progress(0.0, float(len(points)), "least_squares_batch", note=note, shown=progress) as bar:
         if executor is None:

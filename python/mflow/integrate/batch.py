@@ -172,7 +172,7 @@ def solve_ivp_batch(
     batch : bool
         Whether fun is a compiled function for blocks of trajectories; this is never guessed.
     threads : int, optional
-        Threads for compiled functions. Default: the number of cores. Results do not depend on it.
+        Threads for compiled functions. Default: the processors that this process may use. Results do not depend on it.
     executor : concurrent.futures.Executor, optional
         A process pool, Dask's ``client.get_executor()``, mpi4py's ``MPIPoolExecutor``: trajectories go there in pieces, and what they need
         is pickled. Where a piece is lost, with its worker for instance, its trajectories end with ``reason="executor_failed"``; the

@@ -11,7 +11,6 @@ import contextlib
 import ctypes
 import functools
 import math
-import os
 import threading
 from collections.abc import Callable
 from concurrent import futures
@@ -30,6 +29,7 @@ from mflow.base.executors import Lost, in_pieces, portable
 from mflow.base.methods import Method, as_method
 from mflow.base.progress import Progress
 from mflow.base.telling import counted, tell
+from mflow.base.threads import processors
 from mflow.course.agenda import check_breaks, listed_doses
 from mflow.course.past_step import Seen, edge_of, has_limit, look_back
 from mflow.integrate.control import (
@@ -439,7 +439,7 @@ def _words(reason: str, code: int, t: float, steps: int) -> str:
 
 def run_here(task: Task, columns: Columns, threads: int | None, bar: Progress) -> None:
     """The whole task in this process."""
-    count = threads or os.cpu_count() or 1
+    count = threads or processors()
     if isinstance(task.fun, BlockFunction):
         run_blocks(task, columns, count, bar)
     elif task.compiled and min(count, len(task.starts)) > 1:

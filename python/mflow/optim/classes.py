@@ -27,7 +27,7 @@ import numpy as np
 from mflow_core import registry
 from mflow_core.optimize import updater
 from mflow_core.optimize.arrangement import Arrangement
-from mflow_core.optimize.arrays import SparseGradient  # noqa: F401 (public here)
+from mflow_core.optimize.arrays import SparseGradient
 from mflow_core.optimize.training import step_rows
 from mflow_core.optimize.updater import Updater
 
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from mflow.base._records import SGDOptions
 
 IMPLEMENTATIONS = ("foreach", "fused", "capturable", "differentiable")  # torch's, of one and the same step
+knows_other_words(SparseGradient)  # its class is in the core, which knows no other library's words
 OF_ALL = ("clip_norm", "check_finite", "threads")  # of an optimizer, not of one of its groups
 
 

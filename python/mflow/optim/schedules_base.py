@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import MISSING, fields, is_dataclass, replace
+from dataclasses import MISSING, Field, fields, is_dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from mflow.base.checks import check_flags, check_instance
@@ -47,9 +47,11 @@ class Schedule:
             known = vars(cls).get("__dataclass_fields__", {})
             if known and not given.keys() <= known.keys():
                 answer_others(public_name(cls.__name__), given, known)
-            if args or given:  # a copy is made of nothing
-                _check_complete(cls, args, given)
+            _check_complete(cls, args, given)
             return super().__new__(cls)
+
+        def __getnewargs__(self) -> tuple[Any, ...]:
+            return tuple(getattr(self, f.name) for f in _own_fields(type(self)))  # for copies and pickles
 
         def __getattr__(self, name: str) -> Any:
             from mflow.base.foreign import no_field
@@ -96,13 +98,17 @@ class Schedule:
         return state
 
 
+def _own_fields(cls: type) -> list[Field[Any]]:
+    """What the constructor takes, in order, where a dataclass wrote it; none where a class has an ``__init__`` of its own."""
+    maker = next(kind for kind in cls.__mro__ if "__init__" in vars(kind))
+    return [f for f in fields(maker) if f.init] if "__dataclass_fields__" in vars(maker) else []
+
+
 def _check_complete(cls: type, args: Sequence[Any], given: Mapping[str, Any]) -> None:
     """Raises TypeError where the constructor needs an argument that is neither among the positional ones nor among those by name."""
-    if "__init__" not in vars(cls):
-        if cls.__init__ is object.__init__:  # type: ignore[misc]
-            raise TypeError(f"{cls.__name__}: expected no argument, as it has no __init__, got {len(args) + len(given)}; remove it")
-        return
-    needed = [f.name for f in fields(cls) if f.init and f.default is MISSING and f.default_factory is MISSING] if is_dataclass(cls) else []
+    if (args or given) and cls.__init__ is object.__init__:  # type: ignore[misc]
+        raise TypeError(f"{cls.__name__}: expected no argument, as it has no __init__, got {len(args) + len(given)}; remove it")
+    needed = [f.name for f in _own_fields(cls) if f.default is MISSING and f.default_factory is MISSING]
     missing = [name for name in needed[len(args) :] if name not in given]
     if missing:
         shown = ", ".join([*map(repr, args), *(f"{name}={value!r}" for name, value in given.items())])

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import inspect
 import math
-import os
 import threading
 from concurrent import futures
 from typing import TYPE_CHECKING, Any, Unpack, overload
@@ -26,6 +25,7 @@ from mflow.base.progress import Progress
 from mflow.base.result import OptimizeResult, Result, attach
 from mflow.base.tables import frame
 from mflow.base.telling import counted
+from mflow.base.threads import processors
 from mflow.implicit.batch import Implicit, ImplicitDescents, check_squares, data_of
 from mflow.implicit.linear import RECORD, is_implicit_sgd
 from mflow.integrate.ensemble import on_threads
@@ -149,7 +149,7 @@ def minimize_batch(
     maxiter, gtol
         As in `mflow.minimize`, for each member. gtol = 0 or below never converges but at a gradient of exactly 0.
     threads : int, optional
-        The processor's number of cores if not given. Results do not depend on it.
+        The processors that this process may use if not given. Results do not depend on it.
     executor : concurrent.futures.Executor, optional
         Where pieces of the batch are run; what they need is pickled. A piece that is lost ends with ``reason="executor_failed"``.
     progress : bool
@@ -197,7 +197,7 @@ def minimize_batch(
         raise TypeError(f"batch_data: expected a dict of arrays by name, got {shown(batch_data)}")
     points = starts_of_batch(starts)
     limit = check_whole(maxiter, "maxiter")
-    workers = os.cpu_count() or 1 if threads is None else check_whole(threads, "threads", 1)
+    workers = processors() if threads is None else check_whole(threads, "threads", 1)
     check_executor(executor)
     if isinstance(fun, (list, tuple)) and len(fun) != len(points):
         raise ValueError(f"fun: expected one cost for each of the {len(points)} starts, got {len(fun)}")

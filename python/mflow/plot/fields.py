@@ -214,7 +214,11 @@ def direction_field(
     at = [(a, b) for b in y for a in x]
     slopes = np.empty((len(at), 2))
     for k, (a, b) in enumerate(at):
-        value = np.ravel(np.asarray(fun(0.0, np.array([a, b])) if plane else fun(a, np.array([b])), dtype=np.float64))
+        try:
+            value = np.ravel(np.asarray(fun(0.0, np.array([a, b])) if plane else fun(a, np.array([b])), dtype=np.float64))
+        except IndexError as error:
+            error.add_note(f"direction_field: y has {1 + plane} component{'s' * plane}" + ("" if plane else "; plane=True gives it two"))
+            raise
         if value.size != 1 + plane:
             fix = "" if plane else "; plane=True takes two"
             raise ValueError(f"fun: expected {1 + plane} number{'s' * plane} returned, got {value.size}{fix}")

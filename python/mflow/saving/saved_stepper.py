@@ -104,7 +104,7 @@ class Kept(OfKinds):
     def __init_subclass__(cls, **more: Any) -> None:
         """Each argument that mflow's own steppers are made with is an attribute that cannot be set."""
         super().__init_subclass__(**more)
-        if not cls.__module__.startswith("mflow."):
+        if not cls.__module__.startswith("mflow."):  # a user's __init__ may be compiled
             return
         code = cls.__init__.__code__
         for name in code.co_varnames[1 : code.co_argcount + code.co_kwonlyargcount]:

@@ -77,8 +77,11 @@ def replace_file(target: Path, *parts: bytes, private: bool = True) -> None:
                 os.replace(name, target)  # while it is locked
         if fcntl is None:  # Windows moves no open file
             os.replace(name, target)
-    except BaseException:
-        os.unlink(name)
+    except BaseException as error:
+        if isinstance(error, OSError):
+            error.add_note(f"while {str(target)!r} was written; what it held before is kept")
+        with contextlib.suppress(FileNotFoundError):  # a signal may be answered when the file has its name already
+            os.unlink(name)
         raise
     _remove_stale_parts(target)
 

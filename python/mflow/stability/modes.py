@@ -25,6 +25,7 @@ __all__ = ["START", "Modes", "force_modes", "limit_of_frequency", "radii", "top_
 START = 81  # stream of the random start vectors
 CALLS = 25  # of a force, for its largest frequency
 MANY_CALLS = 90  # where a step is chosen by it
+TURNS = 0.1  # of a matrix of damping: a skew part that turns velocities and does not damp them, as a magnetic field does
 DIFFERENCE = 1e-7  # of its arguments
 
 
@@ -57,6 +58,11 @@ class Modes:
     def omega(self) -> float:
         """The largest frequency."""
         return math.sqrt(float(np.max(self.k, initial=0.0)))
+
+    @property
+    def fastest(self) -> float:
+        """The largest rate, of swings or of what damps."""
+        return max(self.omega, float(np.max(self.c, initial=0.0)))
 
     def kind(self, method: Method) -> str:
         """What `limit` is: "limit", "bound" (every step up to it is stable) or "estimate"."""
@@ -128,12 +134,25 @@ def force_modes(accel: Callable[[Array, Array], Array], x: Array, v: Array, velo
     springs, dashpots = tangent(1.0, 0.0), None if velocity_free else tangent(0.0, 1.0)
     pairs = []
     slow = calls // 3
+    if dashpots is not None and x.size < slow:
+        K, C = (np.stack([times(unit) for unit in np.eye(x.size)], axis=1) for times in (springs, dashpots))
+        if np.linalg.norm(C - C.T) > TURNS * np.linalg.norm(C):
+            from mflow.stability import structural  # above this module
+
+            return structural.structure_modes(x.size, None, *(_without_noise(A) for A in (C, K)))
+        springs, dashpots = (lambda unit: K @ unit), (lambda unit: C @ unit)
     k, direction = top_eigenvalue(springs, x.size, calls - slow - 3)
     pairs.append((k, 0.0 if dashpots is None else float(direction @ dashpots(direction))))
     if dashpots is not None:
         c, direction = top_eigenvalue(dashpots, x.size, slow - 1)
         pairs.append((float(direction @ springs(direction)), c))
     return Modes(np.array([max(k, 0.0) for k, _ in pairs]), np.array([max(c, 0.0) for _, c in pairs]))
+
+
+def _without_noise(A: Array) -> Array:
+    """A matrix of differences, to some six digits of its largest entry."""
+    unit = 2.0 ** np.ceil(np.log2(max(float(np.max(np.abs(A))), 1e-300))) * 2.0**-20
+    return np.asarray(np.round(A / unit) * unit)
 
 
 def top_eigenvalue(times: Callable[[Array], Array], n: int, count: int) -> tuple[float, Array]:

@@ -279,6 +279,15 @@ class Coupled(Modes):
         growth = float(values.real.max())
         return growth if growth > 1e-7 * float(np.abs(values).max()) else 0.0
 
+    @property
+    def fastest(self) -> float:
+        """The largest rate; of velocities that are turned alone, how fast they turn."""
+        return super().fastest or float(np.max(np.abs(self.eigenvalues)))
+
+    def gain(self, method: Method, dt: float) -> float:
+        """By how much of itself a step of dt makes the fastest growing mode larger, beyond what grows by itself."""
+        return math.expm1(dt * max(self._margin(method, dt), 0.0)) if self._computes(method) else super().gain(method, dt)
+
     def kind(self, method: Method) -> str:
         """What `limit` is."""
         self.limit(method)
@@ -463,7 +472,7 @@ class Coupled(Modes):
 
     def _search(self, method: Method, bound: float) -> float:
         """The limit, from a step that is stable up to one that is not, and between them."""
-        fastest = max(self.omega, float(np.max(self.c)))
+        fastest = self.fastest
         known = [h for h in (bound, self._of_modes(method)) if 0.0 < h < math.inf]
         step = max(known, default=1.0 / fastest)
         least, far = 1e-9 * step, 1e9 * max(step, 1.0 / fastest)

@@ -18,6 +18,9 @@ from mflow.structures.supports import Supports
 __all__ = ["is_table", "load_on", "table_on", "table_until"]
 
 
+ADDED = "records in several directions add up to one table of all forces: (t, np.outer(pattern1, values1) + np.outer(pattern2, values2))"
+
+
 def is_table(load: Any) -> bool:
     """(times, values) or (times, values, pattern). Two or three numbers in a tuple are n numbers as in a list."""
     return isinstance(load, tuple) and len(load) in (2, 3) and np.ndim(load[0]) == 1
@@ -38,6 +41,8 @@ def table_until(load: Any, after: Any) -> Any:
 
 def _numbers(load: Any, supports: Supports, argument: str) -> Array:
     """n numbers, in x0's shape if the user likes, or one number for all."""
+    if isinstance(load, list | tuple) and load and all(is_table(part) for part in load):
+        raise ValueError(f"{argument}: expected one table, got {len(load)} of them; {ADDED}")
     if isinstance(load, list | tuple) and len({as_array(part, argument).shape for part in load}) > 1:
         raise ValueError(
             f"{argument}: expected numbers, or a table in a tuple (times, values), got parts of shapes "
@@ -183,6 +188,8 @@ def table_on(table: tuple[Any, ...], supports: Supports, pull: Array) -> tuple[A
             place = np.argwhere(~np.isfinite(array))[0]
             raise ValueError(f"load: expected a table of finite numbers, got {array[tuple(place)]} in {name}{place.tolist()}")
     if len(table) == 3:
+        if np.ndim(table[2]) == 2 and np.shape(table[2]) != supports.shape and len(table[2]) == len(np.atleast_2d(table[1])):
+            raise ValueError(f"load: expected one pattern of {supports.n} numbers in a table, got shape {np.shape(table[2])}; {ADDED}")
         pattern = _numbers(table[2], supports, "load, its pattern")
         if values.shape != times.shape:
             raise ValueError(f"load: expected one value a time in a table with a pattern, of shape {times.shape}, got shape {values.shape}")

@@ -10,6 +10,7 @@ import numpy as np
 from mflow import optim
 from mflow.base.result import CurvatureResult, Examined, keep_origin
 from mflow.base.telling import counted
+from mflow.optim.averages import EMA
 from mflow.optim.effective import effective_lr, never_negative
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ FAR_OFF = 1e10  # times its start, and more than 1: a loss that ends there, high
 RISE, RISE_OF_BATCHES = 0.01, 9.0  # of a loss that has gone up, as a share of its start
 GAP = 1e4  # between the gradients of a tenth of the steps at most and all others: those few make up the second moments
 STILL = 1e-4  # of its step without those few: a parameter that moves less is held
+REMEMBERED, FORGOTTEN = 0.1, 0.01  # shares of an exponential mean that its first point has: what is told of, and what is advised
 STATUS = {"finished": 0, "converged": 0, "early_stopped": 0, "max_steps": 1, "callback": 2}
 
 
@@ -98,6 +100,19 @@ def finished(run: Trainer) -> Ending:
     if run.epoch > run.epochs:
         text = f"{counted(run.epoch, 'epoch')}, {counted(run.nit, 'step')} were done before, and epochs = {run.epochs} asks for no more"
     return _unless_far_off(run, Ending("finished", text + _least(run) + _above_start(run)))
+
+
+def _start_in_mean(run: Trainer) -> str:
+    """Words on an exponential mean in which the first point still has a large share, or ""."""
+    if not isinstance(run.mean, EMA):
+        return ""
+    decay, count = run.mean.decay, run.mean.n_averaged
+    if count < 2 or (share := decay ** (count - 1)) < REMEMBERED:  # the first point is taken as it is
+        return ""
+    return (
+        f"; averaged_params are to {share:.0%} the parameters after the first step, as the mean has a decay of {decay:g} and saw {count} "
+        f'steps: give a smaller decay, as average={FORGOTTEN ** (1.0 / count):.3g}, or "swa"'
+    )
 
 
 def early_stopped(run: Trainer) -> Ending:
@@ -281,6 +296,7 @@ def result(run: Trainer, ending: Ending) -> TrainResult:
         history=run.history.result(), optimizer=binding.opt, seed=run.feed.seed,
     )  # fmt: skip
     if run.mean is not None:
+        out.message += _start_in_mean(run)
         out.averaged_params = binding.like([np.array(a) for a in run.mean.params])
     if run.watch is not None:
         out.curvature = run.watch.result()

@@ -139,7 +139,8 @@ def train(
         The arguments of ``fun`` on which it is measured: by default a fixed batch, rows spread over all (the first one of an iterable).
     average : "swa", "ema" or float in (0, 1), optional
         A mean of the parameters after each step, returned as ``averaged_params``: the plain one (`mflow.optim.SWA`), or an exponential one
-        (`mflow.optim.EMA`) with a decay of 0.999 or this number.
+        (`mflow.optim.EMA`) with a decay of 0.999 or this number, which remembers about 1/(1 - decay) steps: runs of fewer steps need
+        a smaller one.
     log, log_per : callable, and "epoch" (default) or "step"; optional
         ``log(numbers)`` with a plain dict: epoch, step, loss, val_loss (with ``validation``), lr, grad_norm and time after each epoch;
         without val_loss and time after each step where ``log_per="step"``. ``print``, and the log functions of experiment trackers, fit as

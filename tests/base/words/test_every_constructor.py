@@ -1,4 +1,4 @@
-"""Every public function and class: an argument that it has not is answered with its own, and never by Python's bare refusal."""
+"""Every public function and class: an argument that it does not have is answered with its own, and never by Python's bare refusal."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import mflow
 from mflow.base.result import Result
 
 FACES = ("mflow", "mflow.data", "mflow.objectives", "mflow.optim", "mflow.plot", "mflow.schedules", "mflow.testproblems")
-BASES = (Result, BaseException, mflow.objectives.Objective, mflow.optim.SparseGradient)  # dicts, and what the core itself makes
+BASES = (Result, BaseException, mflow.objectives.Objective)  # dicts, and what the core itself makes
 
 
 def public() -> dict[str, Any]:
@@ -44,6 +44,7 @@ def test_no_refusal_is_pythons_own(name: str) -> None:
         (lambda: mflow.Friction(0, mu=0.3), "mu: give force=, in the unit of forces: the coefficient of friction times the normal force"),
         (lambda: mflow.Event(abs, affect=abs), "affect: what changes the state there is action="),
         (lambda: mflow.objectives.Huber([[1.0]], [1.0], epsilon=2.0), r"objectives.Huber has no argument 'epsilon'"),
+        (lambda: mflow.optim.SparseGradient([1], value=[1.0]), "optim.SparseGradient has no argument 'value'; did you mean 'values'"),
         (lambda: mflow.data.nist_names(level=1), "data.nist_names has no argument 'level'; it has none that is given by name"),
         (lambda: mflow.max_stable_dt("momentum", nesterov=True, curvature=1.0), "give 'nesterov' in place of 'momentum'"),
         (lambda: mflow.response_spectrum((0.1, [1.0, 2.0]), T=[1.0]), "T: here it is periods="),
