@@ -128,3 +128,11 @@ def test_a_mean_takes_what_gives_arrays_one_by_one() -> None:
 
     with pytest.raises(TypeError, match=r"^params: expected arrays, got the model Model; give list\(model.parameters\(\)\)$"):
         mflow.optim.SWA(Model())
+
+
+def test_a_metric_is_called_so_where_it_ends_the_run() -> None:
+    more: dict[str, Any] = {"validation": (X, Y), "patience": 2, "lr": 0.01}
+    told = run(metric=lambda w, X, y: float(w @ w), **more).message  # it rises
+    assert told.startswith("the metric has not fallen for 2 epochs; the least metric, ")
+    assert "validation loss" not in told
+    assert run(**{**more, "lr": 0.0}).message.startswith("the validation loss has not fallen for 2 epochs; the least validation loss, ")

@@ -140,11 +140,13 @@ def force_modes(accel: Callable[[Array, Array], Array], x: Array, v: Array, velo
             from mflow.stability import structural  # above this module
 
             return structural.structure_modes(x.size, None, *(_without_noise(A) for A in (C, K)))
-        springs, dashpots = (lambda unit: K @ unit), (lambda unit: C @ unit)
-    k, direction = top_eigenvalue(springs, x.size, calls - slow - 3)
+        of_x, of_v = (lambda unit: K @ unit), (lambda unit: C @ unit)
+    else:
+        of_x, of_v = springs, dashpots
+    k, direction = top_eigenvalue(of_x, x.size, calls - slow - 3)
     pairs.append((k, 0.0 if dashpots is None else float(direction @ dashpots(direction))))
-    if dashpots is not None:
-        c, direction = top_eigenvalue(dashpots, x.size, slow - 1)
+    if of_v is not None:
+        c, direction = top_eigenvalue(of_v, x.size, slow - 1)
         pairs.append((float(direction @ springs(direction)), c))
     return Modes(np.array([max(k, 0.0) for k, _ in pairs]), np.array([max(c, 0.0) for _, c in pairs]))
 

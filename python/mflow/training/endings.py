@@ -117,8 +117,7 @@ def _start_in_mean(run: Trainer) -> str:
 
 def early_stopped(run: Trainer) -> Ending:
     """The monitored loss has not fallen for `patience` epochs."""
-    kind = "validation" if run.validation is not None else "training"
-    return Ending("early_stopped", f"the {kind} loss has not fallen for {run.monitor.waited} epochs" + _least(run))
+    return Ending("early_stopped", f"the {_judged_by(run)} has not fallen for {run.monitor.waited} epochs" + _least(run))
 
 
 def stopped(run: Trainer, by_callback: bool) -> Ending:
@@ -193,8 +192,15 @@ def _kept(run: Trainer) -> str:
     return f"params are those of epoch {run.monitor.best_epoch}, the best"
 
 
+def _judged_by(run: Trainer) -> str:
+    """What the best parameters are chosen by, the less the better: the user's metric, or a loss."""
+    if run.validation is None:
+        return "training loss"
+    return "validation loss" if run.validation.metric is None else "metric"
+
+
 def _least(run: Trainer) -> str:
-    monitor, kind = run.monitor, "validation loss" if run.validation is not None else "loss"
+    monitor, kind = run.monitor, _judged_by(run) if run.validation is not None else "loss"
     if not math.isfinite(monitor.best):
         return ""
     if run.validation is None and monitor.best < run.history.epochs["loss"][monitor.best_epoch]:
