@@ -155,7 +155,7 @@ FIELDS: dict[str, dict[str, str]] = {
     "CurveFit": {
         **dict.fromkeys(("best_values", "params", "x"), "fit.popt, in the order of fit.names; dict(zip(fit.names, fit.popt))"),
         **dict.fromkeys(("fit_report", "summary"), "print(fit), or str(fit)"),
-        **dict.fromkeys(("r_squared", "r2", "R2"), "fit.rsquared"), **dict.fromkeys(("perr", "errors", "std", "sigma"), "fit.stderr"),
+        **dict.fromkeys(("r_squared", "r2", "R2"), "fit.rsquared"), **dict.fromkeys(("perr", "errors", "std"), "fit.stderr"),
         **dict.fromkeys(("chi2", "chisq", "chisqr", "ssr"), "2*fit.cost"), "redchi": "2*fit.cost/fit.dof",
         "nfree": "fit.dof", "df_resid": "fit.dof",
         **dict.fromkeys(("aic", "bic"), "not there; with m data of normal errors m*np.log(2*fit.cost/m) + 2*n, or n*np.log(m) for 2*n"),

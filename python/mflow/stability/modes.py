@@ -134,6 +134,7 @@ def force_modes(accel: Callable[[Array, Array], Array], x: Array, v: Array, velo
     springs, dashpots = tangent(1.0, 0.0), None if velocity_free else tangent(0.0, 1.0)
     pairs = []
     slow = calls // 3
+    of_x, of_v = springs, dashpots
     if dashpots is not None and x.size < slow:
         K, C = (np.stack([times(unit) for unit in np.eye(x.size)], axis=1) for times in (springs, dashpots))
         if np.linalg.norm(C - C.T) > TURNS * np.linalg.norm(C):
@@ -141,8 +142,6 @@ def force_modes(accel: Callable[[Array, Array], Array], x: Array, v: Array, velo
 
             return structural.structure_modes(x.size, None, *(_without_noise(A) for A in (C, K)))
         of_x, of_v = (lambda unit: K @ unit), (lambda unit: C @ unit)
-    else:
-        of_x, of_v = springs, dashpots
     k, direction = top_eigenvalue(of_x, x.size, calls - slow - 3)
     pairs.append((k, 0.0 if dashpots is None else float(direction @ dashpots(direction))))
     if of_v is not None:
