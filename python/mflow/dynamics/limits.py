@@ -296,7 +296,7 @@ class StepLimit:
             steps = f"steps up to {limit:.4g} are known to be stable" if limit > 0.0 else "no step is known to be stable"
             return f"dt = {abs(step):g} may exceed the stability limit of {name}: {steps} {whose}, a bound of that limit"
         if limit == 0.0:
-            turns = "; take newmark, which adds no energy there" if isinstance(known, structural.Coupled) else ""
+            turns = "; take newmark, which adds no energy there" if isinstance(known, structural.Coupled) and name != "newmark" else ""
             return f"dt = {abs(step):g} exceeds the stability limit of {name}, which has no stable step {whose}{turns}"
         about = "about " if kind == "estimate" else ""
         return f"dt = {abs(step):g} exceeds the stability limit {about}{limit:.4g} of {name} {whose}"

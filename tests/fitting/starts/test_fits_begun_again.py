@@ -36,6 +36,16 @@ class Watcher:
         return len(self.seen) == self.at
 
 
+class Counted:
+    """The peak, and how often it is called."""
+
+    calls = 0
+
+    def __call__(self, x: Array, a: float, m: float, s: float) -> Array:
+        self.calls += 1
+        return peak(x, a, m, s)
+
+
 @pytest.mark.parametrize("at", [3, FIRST + 1, FIRST + 4])
 def test_a_callback_stops_each_of_them(at: int) -> None:
     """Its True in the second fit was no end: the poor fit from 1 was returned as "converged"."""
@@ -84,17 +94,11 @@ def test_a_fit_that_ends_at_its_limit_does_not_begin_again(limit: dict[str, int]
     """It took three times as much, and its message called 15 evaluations the limit of 5."""
     seen = []
     for p0 in (None, [1.0, 1.0, 1.0]):
-        calls = 0
-
-        def counting(x: Array, a: float, m: float, s: float) -> Array:
-            nonlocal calls
-            calls += 1
-            return peak(x, a, m, s)
-
+        model = Counted()
         with pytest.raises(RuntimeError, match=words) as told:
-            curve_fit(counting, X, Y, p0, **limit)  # type: ignore[arg-type]
+            curve_fit(model, X, Y, p0, **limit)  # type: ignore[arg-type]
         left: Any = told.value.partial_result  # type: ignore[attr-defined]
-        seen.append((calls, left.nfev, left.message))
+        seen.append((model.calls, left.nfev, left.message))
     assert seen[0] == seen[1]
 
 
@@ -114,16 +118,10 @@ def test_a_wrong_jacobian_is_told_once() -> None:
     """From each start, three times, at four times the calls: another start does not change it."""
     seen = []
     for p0 in (None, [1.0, 1.0, 1.0]):
-        calls = 0
-
-        def counting(x: Array, a: float, m: float, s: float) -> Array:
-            nonlocal calls
-            calls += 1
-            return peak(x, a, m, s)
-
+        model = Counted()
         with pytest.warns(GradientWarning) as told, pytest.raises(RuntimeError, match="the Jacobian is not that of the residuals"):
-            curve_fit(counting, X, Y, p0, jac=lambda x, a, m, s: np.outer(peak(x, 1.0, m, s), [1.0, 2.0, 3.0]))
-        seen.append((len(told), calls))
+            curve_fit(model, X, Y, p0, jac=lambda x, a, m, s: np.outer(peak(x, 1.0, m, s), [1.0, 2.0, 3.0]))
+        seen.append((len(told), model.calls))
     assert seen[0] == seen[1]
     assert seen[0][0] == 1
 
