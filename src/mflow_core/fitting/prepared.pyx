@@ -137,6 +137,10 @@ cdef int go(prepared_fit_t *f) noexcept nogil:
     cdef int status = advance(s)
     if status == BLURRED:
         return refine(s)
+    if status == ZEROS and f.differences and s.floor == 0.0:
+        s.floor, s.zeros = FLOOR, False  # differences as short as p itself may be lost in the model's rounding
+        status = renew(s)
+        return 0 if status == BAD_START else status
     if status == ZEROS:                  # `verdict` looks at columns that are 0 where the fit ends
         for j in range(s.n):
             if s.norms[j] == 0.0:

@@ -136,18 +136,18 @@ SINGULAR: list[tuple[str, Any, float, str]] = [
 @pytest.mark.parametrize("method", ADAPTIVE)
 @pytest.mark.parametrize(("name", "fun", "end", "reason"), SINGULAR, ids=[s[0] for s in SINGULAR])
 def test_a_wall_in_time_ends_soon_and_is_no_blow_up(method: str, name: str, fun: Any, end: float, reason: str) -> None:
-    calls = 0
+    finite: list[bool] = []
 
     def counted(t: float, y: Array) -> Array:
-        nonlocal calls
-        calls += 1
         with np.errstate(all="ignore"):
-            return np.asarray(fun(t, y))
+            slope = np.asarray(fun(t, y))
+        finite.append(bool(np.isfinite(slope).all()))
+        return slope
 
     r = mflow.solve_ivp(counted, (0, 3), [0.0], method)
     assert (r.reason, r.success) == (reason, False), r.message
     assert "runs off" not in r.message
-    assert calls <= SOON
+    assert len(finite) - finite.index(False) <= SOON
     assert r.t[-1] == pytest.approx(1.0, abs=1e-13)
     assert r.y[0, -1] == pytest.approx(end, abs=0.02)
 
