@@ -424,6 +424,9 @@ def _at2(file: Path, lines: list[str], unit: str | None) -> tuple[Array, Array]:
         raise ValueError(f"{file}: expected 'NPTS = ..., DT = ...' in its first {HEADER_LINES} lines, as in an AT2 file, found none")
     rest = lines[head][: sizes.start()] + " " + lines[head][sizes.end("dt") :]
     stated = _acceleration_unit(file, "\n".join([*lines[:head], rest]), unit)
+    again = stated_step(rest)
+    if again is not None:
+        raise ValueError(f"{file}, line {head + 1}: expected one DT, got {sizes['dt'].strip()} and {again:g}; correct the line")
     count, dt = int(sizes["count"]), _number(file, head + 1, sizes["dt"]) * _of_dt(file, head + 1, sizes)
     if not dt > 0.0:
         raise ValueError(f"{file}, line {head + 1}: expected DT above 0, got {dt:g}")
@@ -568,7 +571,7 @@ def _of_accelerations(file: Path, name: str, unit: str | None, where: str) -> li
     other = re.search(r"vel|disp|jerk", name, re.IGNORECASE) or (kinds and not found and (bracketed or kinds[-1][0] == "velocity"))
     if other:
         raise ValueError(f"{file}: expected accelerations in {where}, got {name!r}")
-    if bracketed and not found and unit is None:
+    if bracketed and not found and (unit is None or re.search(r"/\s*s|\bs\s*\^?\s*-", words[-1], re.IGNORECASE)):  # rad/s2
         raise ValueError(f"{file}: expected a heading with the unit of the accelerations ({KNOWN}), got {name!r}")
     return found[-1:]
 

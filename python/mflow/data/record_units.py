@@ -45,6 +45,7 @@ _TIME_WORDS = {
 }  # fmt: skip
 _PER_SECOND = r"(?:/?s(?:ec(?:onds?)?)?)"
 _PER_SQUARE = r"\s+s(?:ec)?\s*\^?\s*[-\u2212]2\b"  # the end of M S-2
+_SLASHED = r"/s(?:ec)?(?:/s(?:ec)?|\s*(?:\^|\*\*)?\s*2)\b"  # the end of CM/SEC/SEC, M/S2, CM/S**2
 _UNIT = rf"[A-Za-z%][\w/^*.'%²·-]*(?:{_PER_SQUARE}|(?:\s*/\s*\w+)*)"
 
 _NUMBER = r"(?P<number>(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)"
@@ -57,6 +58,7 @@ _RATES = (
     re.compile(rf"\b(?:sampl\w*[\s_-]*(?:rate|freq\w*)|fs)\b\s*(?:[(\[][^)\]]*[)\]])?\s*(?:=|:|is|of)?\s*{_NUMBER}\s*(?P<kilo>k?)", re.I),
     re.compile(rf"{_NUMBER}\s*(?P<kilo>)(?:sps\b|(?:samples?|points?)\s*(?:/|per)\s*s)", re.I),
 )
+_SPECTRA = r"spectr(?:um|a|al)\b|\bpsa\b|fourier|periodogram|\bs[avd]\s*[(\[]|\b(?:vs\.?|versus|against|over|by)\s+(?:period|freq)"
 _OTHERS = {"vel": "velocity", "pgv": "velocity", "dis": "displacement", "pgd": "displacement", "jer": "jerk"}
 
 FORMATS = (  # what the first lines of other public formats hold
@@ -127,7 +129,7 @@ def stated_units(text: str) -> tuple[list[tuple[str, str]], str | None]:
             found.append(kind)
         elif match[1].lower() not in ("of", "are", "is", "in", "the", "and", "time"):
             unknown = match[1].strip(".,;")
-    for match in re.finditer(rf"\b(?:m|cm|mm|in|ft){_PER_SQUARE}", text, re.I):
+    for match in re.finditer(rf"(?<!\d)(?<!\d\s)\b(?:m|cm|mm|in|ft)(?:{_PER_SQUARE}|{_SLASHED})", text, re.I):  # 341 CM/S/S is a peak
         found += [kind for kind in [kind_of(match[0])] if kind is not None]
     for match in re.finditer(rf"\bin\s+(?:units\s+of\s+)?[(\[]?\s*({_UNIT})", text, re.I):
         kind = kind_of(match[1])
@@ -142,9 +144,14 @@ def stated_units(text: str) -> tuple[list[tuple[str, str]], str | None]:
 
 def history_of(text: str) -> str | None:
     """What a header says of its numbers, where it is no acceleration in time."""
+    made = re.search(r"\b(\w*correlation|transform|integral|histogram|derivative)\s+of\b|\b(husid)\b", text, re.I)
+    if made:
+        return f"what is made of accelerations ({(made[1] or made[2]).lower()})"
     history = re.search(r"\bacc(?:eleration|el)?\b[^\n]*\btime\b", text, re.I)
-    if not history and re.search(r"spectr(?:um|a|al)\b|\bpsa\b", text, re.I):
+    if not history and re.search(_SPECTRA, text, re.I):
         return "a spectrum"
+    if not history and re.search(r"\barias\b", text, re.I):
+        return "an Arias intensity"
     if re.search(r"\bacc(?:eleration|elerations|el|elerogram)?\b", text, re.I):
         return None
     other = re.search(r"\b(velocity|displacement)\b", text, re.I)
