@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -475,3 +476,8 @@ def test_a_first_line_of_npts_and_dt_is_no_acceleration(tmp_path: Path, a_line: 
         path.write_text(f"41 0.01\n{body}\n")
         with pytest.raises(ValueError, match=r"line 1: expected as many accelerations as it states with its step, 41, got 40"):
             read_record(path, "g", dt=0.01)
+
+
+def test_a_scale_of_any_type_of_number(tmp_path: Path) -> None:
+    record = read(tmp_path, at2())
+    np.testing.assert_array_equal(read_record(tmp_path / "r.at2", scale=Decimal("1.5")).a, 1.5 * record.a)

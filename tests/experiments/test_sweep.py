@@ -6,6 +6,8 @@ import dataclasses
 import math
 import threading
 from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
+from decimal import Decimal
+from fractions import Fraction
 from multiprocessing import get_context
 
 import numpy as np
@@ -107,6 +109,12 @@ def test_a_loss_that_is_nan():
 def test_mistakes_in_lr_find(more, word):
     with pytest.raises((TypeError, ValueError), match=word):
         mflow.lr_find(cost, np.zeros(3), (X, Y), **more)
+
+
+def test_numbers_of_other_types_in_lr_find() -> None:
+    floats = mflow.lr_find(cost, np.zeros(3), (X, Y), smooth=0.5, stop_at=4.0, jac=True)
+    others = mflow.lr_find(cost, np.zeros(3), (X, Y), smooth=Decimal("0.5"), stop_at=Fraction(4), jac=True)
+    np.testing.assert_array_equal(others.smooth, floats.smooth)
 
 
 # ---- sweep -----------------------------------------------------------------------------------------------------------------------------

@@ -102,7 +102,7 @@ def test_data_without_noise_are_fitted_to_their_parameters(kind):
 
 
 def test_an_offset_of_0_is_told_from_a_model_without_it():
-    """Differences over steps as short as an offset of 1e-17 do not move the model: that is no column of zeros. So it was in one of 200 fits."""
+    """Differences over steps as short as an offset of 1e-17 do not move the model: that is no column of zeros (one of 200 ended so)."""
     fit = prepared("numba")
     for true, seed in (([1.0, 0.5, 0.0], 2), ([1.0, 0.5, 0.0], 6), ([3.0, 2.0, 0.0], 5), ([3.0, 2.0, 0.0], 7), ([0.5, 0.3, 0.0], 9)):
         rng = np.random.default_rng(seed)

@@ -201,10 +201,10 @@ def read_record(
     (ESM), doi:10.13127/ESM.2.
     """
     unit = None if unit is None else _given_unit(unit)
-    check_number(scale, "scale")
+    scale = check_number(scale, "scale")
     file = Path(path)
     if dt is not None:
-        check_number(dt, "dt", low=0.0, open_low=True)
+        dt = check_number(dt, "dt", low=0.0, open_low=True)
     if column is not None:
         check_whole(column, "column", 0)
     content = _content(file)

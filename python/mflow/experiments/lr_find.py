@@ -172,7 +172,9 @@ def lr_find(
     elif params is None:
         raise TypeError("params: expected where to start, got None; or give a mflow.Training as the first argument")
     rates = _rates(lr_min, lr_max, steps)
-    _check(given, jac, smooth, stop_at)
+    smooth = check_number(smooth, "smooth", low=0.0, high=1.0, open_high=True)
+    stop_at = check_number(stop_at, "stop_at", low=1.0, open_low=True)
+    _check(given, jac)
     for g in (g for g, group in enumerate(params if in_groups(params) else ()) if "lr" in group):
         raise TypeError(f"params: group {g} has an lr of its own, and lr_find tries rates for all groups; omit it there")
     once = hasattr(data, "__next__")
@@ -193,10 +195,8 @@ def _rates(lr_min: Any, lr_max: Any, steps: Any) -> Array:
     return np.geomspace(low, high, check_whole(steps, "steps", 3))
 
 
-def _check(given: dict[str, Any], jac: Any, smooth: Any, stop_at: Any) -> None:
-    """Raises TypeError or ValueError for what does not fit; given: arguments of `train`."""
-    check_number(smooth, "smooth", low=0.0, high=1.0, open_high=True)
-    check_number(stop_at, "stop_at", low=1.0, open_low=True)
+def _check(given: dict[str, Any], jac: Any) -> None:
+    """Raises TypeError for what does not fit; given: arguments of `train`."""
     if "lr" in given:
         raise TypeError("lr: lr_find tries rates of its own; give their range with lr_min and lr_max")
     if "check_gradient" in given:

@@ -31,6 +31,7 @@ except ImportError:  # not on Windows
 __all__ = ["misfit_of", "number_of", "numbers_of", "read_state", "replace_file", "write_state"]
 
 LONGEST_HEAD = 1 << 30  # of the line of JSON: the times of t_eval are in it
+MOST_DIGITS = 300  # of a whole number in it: float() takes what is below 1.8e308
 OLD = 3600.0  # seconds after which a file that is still being written is a stale one, where there are no locks
 PART = ".mflow.part"  # what a file is called while it is written; a leading dot and some letters come before it
 READERS = {  # who goes on from a file of each kind
@@ -183,12 +184,19 @@ def _parsed(head: bytes) -> tuple[Any, list[tuple[str, int]] | None]:
     import json
 
     try:
-        parsed = json.loads(head)
+        parsed = json.loads(head, parse_int=_whole)
         facts, pairs = parsed["facts"], [(name, length) for name, length in parsed["blocks"]]
     except (KeyError, TypeError, ValueError, RecursionError):
         return None, None
     fit = all(isinstance(name, str) and type(length) is int and length >= 0 for name, length in pairs)
     return facts, pairs if fit and len(dict(pairs)) == len(pairs) else None
+
+
+def _whole(digits: str) -> int:
+    """A whole number that a float can hold; Python's have no end. Raises ValueError."""
+    if len(digits) > MOST_DIGITS:
+        raise ValueError(f"expected a number of at most {MOST_DIGITS} digits")
+    return int(digits)
 
 
 def numbers_of(blocks: dict[str, bytes], name: str, shape: tuple[int, ...], finite: bool = True) -> Array:

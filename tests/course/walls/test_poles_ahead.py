@@ -173,8 +173,8 @@ def test_a_run_that_goes_on_beside_a_pole_has_the_same_bits(method: str, tmp_pat
 
 
 def test_a_solution_that_is_0_at_a_pole_goes_through() -> None:
-    """A step that ends at a distance d from the pole has its error enlarged by 1/d there: the last bits of tan decide how near one does, and
-    with it about an error of up to a tenth, of which the warning is."""
+    """A step that ends at a distance d from the pole has its error enlarged by 1/d there. The last bits of tan decide how near one ends,
+    and with that about an error of up to a tenth; the warning says so."""
     for method in ("dopri5", "radau5", "bdf", "rodas5p"):
         with pytest.warns(RuntimeWarning, match="many of them meet there"):
             r = mflow.solve_ivp(lambda t, y: y / np.tan(t + 0.1), (0, 10), [1.0], method, rtol=1e-6, atol=1e-9)
