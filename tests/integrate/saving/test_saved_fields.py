@@ -165,6 +165,14 @@ def test_a_deep_line_of_json(tmp_path: Path) -> None:
         read_state(tmp_path / "deep", "stepper")
 
 
+def test_a_whole_number_without_end_is_no_field(tmp_path: Path) -> None:
+    mflow.minimize(lambda x: (x @ x, 2 * x), [1.0, 2.0], jac=True, method="lbfgs", maxiter=1, checkpoint=tmp_path / "good")
+    magic, facts, blocks = altered.read(tmp_path / "good")
+    altered.write(tmp_path / "bad", magic, {**facts, "stalling": [10**400, 0]}, blocks)
+    with pytest.raises(ValueError, match="bad: damaged"):
+        mflow.minimize(lambda x: (x @ x, 2 * x), [1.0, 2.0], jac=True, method="lbfgs", resume=tmp_path / "bad")
+
+
 KILLED = """
 import os, signal, sys
 from mflow.saving import savefile
