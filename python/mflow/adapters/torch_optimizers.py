@@ -128,7 +128,10 @@ class Optimizer(torch.optim.Optimizer):
         group = self.param_groups[-1]
         unknown = sorted(set(group) - {*self._names, *self.defaults} - {"params", "param_names"})
         if unknown:
-            raise TypeError(f"params: a group has {', '.join(unknown)}, which {type(self).__name__} does not take")
+            cls = type(self).__name__
+            own = [name for name in unknown if name in inspect.signature(self._class).parameters]
+            fix = f" in a group alone: give {cls}(...) {own[0]}= as well, and each other group its own" if own else ""
+            raise TypeError(f"params: a group has {', '.join(unknown)}, which {cls} does not take{fix}")
         for i, tensor in enumerate(group["params"]):
             _checked(tensor, f"params[{i}]")
             if not tensor.is_contiguous():
