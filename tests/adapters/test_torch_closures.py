@@ -100,5 +100,5 @@ def test_a_setting_of_one_group_alone_that_chooses_the_method(torch: Any, mt: An
     a, b = (torch.ones(2, requires_grad=True) for _ in range(2))
     with pytest.raises(TypeError, match=r"momentum, which SGD does not take in a group alone: give SGD\(...\) momentum= as well"):
         mt.SGD([{"params": a}, {"params": b, "momentum": 0.9}], lr=0.1)
-    with pytest.raises(TypeError, match="a group has smoothing, which SGD does not take$"):
+    with pytest.raises(TypeError, match=r"a group has smoothing, which SGD does not take$"):
         mt.SGD([{"params": a}, {"params": b, "smoothing": 0.9}], lr=0.1)
