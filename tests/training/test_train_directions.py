@@ -1,5 +1,6 @@
 """`train` with L-BFGS, BFGS and conjugate gradients: full batches, the minimiser's own path, checkpoints, and what has to be refused."""
 
+import re
 from typing import Any
 
 import numpy as np
@@ -91,3 +92,19 @@ def test_what_does_not_fit(more: dict[str, Any], kind: Any, words: str) -> None:
     with pytest.raises(kind, match=words):
         run(**more)
     assert run(batch_size=120).reason == "converged"
+
+
+@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize(
+    ("loss", "slope", "words"),
+    [
+        (2.0, 1e200, r"^products of the gradient overflow in epoch 0, after 0 steps: its largest entry is 1e\+200; scale the loss, as by 1e-200"),
+        (2.0, np.nan, "^the gradient is not finite in epoch 0"),
+        (np.nan, 1.0, "^the loss is nan in epoch 0"),
+    ],
+)
+def test_what_is_not_finite_is_named(name: str, loss: float, slope: float, words: str) -> None:
+    both = lambda w, X: (loss + 0.0 * w[0], np.array([slope, 0.0]))  # noqa: E731
+    r = mflow.train(both, np.zeros(2), (np.ones((5, 1)),), name, epochs=3, jac=True, check_gradient=False)
+    assert (r.reason, r.success) == ("non_finite", False)
+    assert re.search(words, r.message), r.message

@@ -302,7 +302,7 @@ def _result(end: dict[str, Any], start: Array, direction: Array) -> LineSearchRe
         "step_too_small": f"no step along d was found that moves x and meets the rule (slope {end['slope0']:.3g})",
         "max_evaluations": f"no step met the rule in {counted(end['nfev'], 'evaluation')}; the lowest value seen is at {a:.6g}",
         "unbounded": f"the cost still falls at the largest step, {a:.6g}",
-        "non_finite": "the cost or its gradient is not finite at x",
+        "non_finite": _not_finite(end["f"], end["slope0"]),
         "rhs_failed": f"the cost function gave up with {code_text(status)}",
     }[reason]
     if status == linesearch._CLOSED:
@@ -312,6 +312,13 @@ def _result(end: dict[str, Any], start: Array, direction: Array) -> LineSearchRe
         slope=math.nan if grad is None else float(np.vdot(grad, direction)), slope0=end["slope0"], success=status == 0, reason=reason,
         message=message, nfev=end["nfev"], njev=end["njev"],
     )  # fmt: skip
+
+
+def _not_finite(f: float, slope0: float) -> str:
+    """Why there is no search."""
+    if not math.isfinite(f) or math.isnan(slope0):
+        return "the cost or its gradient is not finite at x"
+    return f"the slope along d is {slope0}: the gradient at x is not finite, or its product with d overflows; then scale the cost, or d"
 
 
 def exact(fun: Any, x: Any, d: Any, jac: Any = None, args: tuple[Any, ...] = (), **options: Any) -> LineSearchResult:

@@ -85,9 +85,14 @@ class DirectionTrainer(Trainer):
             before = self.descent.k
             status = self.descent.advance(1, self.gtol)
             at, grad = self.descent.here()
-            self.loss, self.norm = float(self.descent.value), float(np.linalg.norm(grad))
-            if not math.isfinite(self.loss) or not math.isfinite(self.norm):
+            with np.errstate(over="ignore"):
+                self.loss, self.norm = float(self.descent.value), float(np.linalg.norm(grad))
+            if not math.isfinite(self.loss):
                 return endings.not_finite(self, f"the loss is {self.loss}", 1)
+            if not np.isfinite(grad).all():
+                return endings.not_finite(self, "the gradient is not finite", 1)
+            if not math.isfinite(self.norm):
+                return self._overflown(grad)
             if self.descent.k > before:
                 self._put(at)
                 self.opt.step(self.binding.like([np.zeros_like(a) for a in self.flat]))  # counts the step
@@ -108,6 +113,12 @@ class DirectionTrainer(Trainer):
         if status == CONVERGED:
             return Ending("converged", f"{largest}, at most gtol = {self.gtol:g}, after {counted(self.nit, 'step')}")
         return Ending("line_search_failed", f"no step along the direction lowers the loss after {counted(self.nit, 'step')}; {largest}")
+
+    def _overflown(self, grad: Array) -> Ending:
+        """Loss and gradient are numbers; the products that a direction takes of the gradient are not."""
+        largest = float(np.max(np.abs(grad)))
+        text = f"products of the gradient overflow in epoch {self.epoch}, after {counted(self.nit, 'step')}: its largest entry is {largest:.3g}"
+        return Ending("non_finite", f"{text}; scale the loss, as by {1.0 / largest:.0e}")
 
     def _put(self, x: Array) -> None:
         for a, part in zip(self.flat, self._parts(x), strict=True):

@@ -356,3 +356,11 @@ def test_what_does_not_fit_is_named() -> None:
             LineSearch("armijo", **bad)
     r = minimize(rosenbrock, [-1.2, 1.0], jac=True, method="sgd", options={"line_search": "exact", "lr": 1e-3, "maxiter": 3})
     assert r.nit == 3
+
+
+@pytest.mark.parametrize("kind", ["strong_wolfe", "armijo", "exact"])
+def test_a_product_with_the_direction_that_overflows_is_named(kind: str) -> None:
+    r = mflow.line_search(lambda w: (0.5e155 * w[0] ** 2, np.array([1e155 * w[0], 0.0])), [1.0, 0.0], [-1e155, 0.0], kind, jac=True)
+    assert (r.reason, r.message[:27]) == ("non_finite", "the slope along d is -inf: ")
+    nan = mflow.line_search(lambda w: (1.0, np.array([np.nan, 0.0])), [1.0, 0.0], [-1.0, 0.0], kind, jac=True)
+    assert nan.message == "the cost or its gradient is not finite at x"
