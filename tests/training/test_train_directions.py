@@ -98,7 +98,11 @@ def test_what_does_not_fit(more: dict[str, Any], kind: Any, words: str) -> None:
 @pytest.mark.parametrize(
     ("loss", "slope", "words"),
     [
-        (2.0, 1e200, r"^products of the gradient overflow in epoch 0, after 0 steps: its largest entry is 1e\+200; scale the loss, as by 1e-200"),
+        (
+            2.0,
+            1e200,
+            r"^products of the gradient overflow in epoch 0, .*: its largest entry is 1e\+200; scale the loss, as by 1e-200",
+        ),
         (2.0, np.nan, "^the gradient is not finite in epoch 0"),
         (np.nan, 1.0, "^the loss is nan in epoch 0"),
     ],

@@ -117,8 +117,9 @@ class DirectionTrainer(Trainer):
     def _overflown(self, grad: Array) -> Ending:
         """Loss and gradient are numbers; the products that a direction takes of the gradient are not."""
         largest = float(np.max(np.abs(grad)))
-        text = f"products of the gradient overflow in epoch {self.epoch}, after {counted(self.nit, 'step')}: its largest entry is {largest:.3g}"
-        return Ending("non_finite", f"{text}; scale the loss, as by {1.0 / largest:.0e}")
+        where = f"in epoch {self.epoch}, after {counted(self.nit, 'step')}"
+        fix = f"its largest entry is {largest:.3g}; scale the loss, as by {1.0 / largest:.0e}"
+        return Ending("non_finite", f"products of the gradient overflow {where}: {fix}")
 
     def _put(self, x: Array) -> None:
         for a, part in zip(self.flat, self._parts(x), strict=True):
