@@ -34,6 +34,7 @@ from mflow.spectra.ranks import rank_of
 __all__ = ["TOLERANCE", "curve_fit"]
 
 TOLERANCE = 1.49012e-8  # SciPy's ftol and xtol
+NEARER = 1e-6  # of the variance of the data: a curve that explains more is nearer to them than their mean
 STRAIGHT = 1e-6  # relative: what curves that are linear in their parameters differ by from the tangent by differences
 FAR = 1e4  # ranges of xdata: data farther from 0 are said to be far
 
@@ -76,9 +77,11 @@ def curve_fit(
     ydata : array_like (m,)
     p0 : array_like (n,) or dict, optional
         Starting values, in order or by the parameters' names, ``{"a": 4, "x0": 3}``; as in SciPy 1, or within the bounds, for each
-        parameter in f's signature if not given. Where a fit from 1 without bounds fails, does not tell all parameters apart or leaves more
-        than half of the variance of the data, it begins again at 1 in units of xdata and ydata, if f scales with them; the message says so.
-        Limits that are given, and the callback, are those of all these fits.
+        parameter in f's signature if not given. Where a fit from 1 without bounds fails, does not tell all parameters apart, leaves more
+        than half of the variance of the data, or more than a twentieth of it and not as noise, it begins again: at 1 in units of xdata and
+        ydata, if f scales with them; then where, of some hundred curves with parameters over decades, the shape is nearest to the
+        data's, if f takes less than 20 ms a call. The message says so. Limits that are given, and the callback, are those of all these
+        fits.
     sigma : float, array_like (m,) or (m, m), optional
         Standard deviations of the data, or their covariance matrix.
     absolute_sigma : bool
@@ -118,7 +121,9 @@ def curve_fit(
     -----
     RuntimeWarning
         The data do not determine all parameters, so that pcov is infinite; the text has the rank, and names parameters without effect. Or
-        f is not finite beside popt, where the fit then ended.
+        f is not finite beside popt, where the fit then ended. Or the curve is no nearer to the data than their mean is, R^2 <= 0, though f
+        is not linear in its parameters; without p0 also where it leaves more than half of their variance, and not as noise: this is no
+        success, and reason is "poor_fit".
 
     See Also
     --------
@@ -451,7 +456,8 @@ def _fitted(run: Run, ending: str, how: dict[str, Any], absolute: bool, full: bo
     x, cost = core.x, core.cost
     C, rank = inverse_at(run, held)
     free = core.m - (x.size if held is None else int(np.sum(~held)))
-    if C is None or (free <= 0 and not absolute):
+    singular = C is None or (free <= 0 and not absolute)
+    if C is None or singular:
         pcov = np.full((x.size, x.size), math.inf)
         why = "there are as many parameters as data" if C is not None else _why_singular(run, how, rank, held)
         tell(f"curve_fit: the covariance of the parameters could not be estimated, as {why}")
@@ -459,9 +465,10 @@ def _fitted(run: Run, ending: str, how: dict[str, Any], absolute: bool, full: bo
         pcov = C if absolute else C * (2.0 * cost / free)
     words, is_one = _poor_words(run, how)
     if words:
-        tell(f"curve_fit: {words}")
         run.origin += f"; {words}"
-    if not is_one:
+    if words and not singular:  # of which the covariance has told
+        tell(f"curve_fit: {words}")
+    if not is_one and status > 0:
         status, reason = -1, "poor_fit"
     calls = calls_of(run)
     entries: tuple[Any, ...] = (x, pcov)
@@ -481,17 +488,17 @@ def _fitted(run: Run, ending: str, how: dict[str, Any], absolute: bool, full: bo
 
 def _poor_words(run: Run, how: dict[str, Any]) -> tuple[str, bool]:
     """(words on a fit that is poor where another start may lead to a better one; whether it counts as a fit). Where p0 was given, only of
-    one that is farther from the data than their mean; where it was not, also of one that leaves most of them, if that is no noise."""
+    one that is no nearer to the data than their mean; where it was not, also of one that leaves most of them, if that is no noise."""
     given = how["_given"]
-    if surely_explains(run, how, 0.0 if given else POOR):
+    if surely_explains(run, how, NEARER if given else POOR) or np.any(run.active_mask):  # or by its bounds
         return "", True
     share = explained(run, how)
-    if share >= (0.0 if given else POOR) or is_noise(run, how) if share >= 0.0 else _is_linear(run):
+    if (share >= POOR or given or is_noise(run, how)) if share > NEARER else _is_linear(run):
         return "", True
-    if share < 0.0:
-        words = f"the curve is farther from the data than their mean is, R^2 = {share:.3g}"
+    if share <= NEARER:
+        words = f"the curve is no nearer to the data than their mean is, R^2 = {share:.3g}"
     else:
-        words = f"the curve leaves most of the variance of the data, R^2 = {share:.3g}, and not as noise: residuals beside one another are alike"
+        words = f"the curve leaves most of the variance of the data, R^2 = {share:.3g}, and not as noise: neighbouring residuals are alike"
     if given:
         return f"{words}; if other parameters lead nearer, it is from another p0", True
     return f"{words}; p0 was not given, and no start of its own has led to a better one: give p0= near the parameters", False
@@ -499,9 +506,10 @@ def _poor_words(run: Run, how: dict[str, Any]) -> tuple[str, bool]:
 
 def _is_linear(run: Run) -> bool:
     """Whether the residuals are linear in all parameters, so that no others are nearer: as foreseen from popt at twice popt or so."""
-    core = run.core
-    move = np.where(core.region[2], 0.0, np.where(core.x == 0.0, 1.0, np.abs(core.x)) * along(core.x.size))
-    there = tried(run.problem.at, core.x + move)
+    core, (lower, upper, held) = run.core, run.core.region
+    move = np.where(held, 0.0, np.where(core.x == 0.0, 1.0, np.abs(core.x)) * along(core.x.size))
+    at = core.x + move
+    there = tried(run.problem.at, at) if np.all((lower <= at) & (at <= upper)) else None
     foreseen = core.J @ move
     straight = there is not None and np.linalg.norm(there - core.f - foreseen) <= STRAIGHT * np.linalg.norm(foreseen)
     return bool(straight and run.loss is None and rank_of(core.J) == np.count_nonzero(move))

@@ -71,10 +71,10 @@ class Run:
 
     core: Any = None
     origin = ""  # where it began, in words, if that is not as asked for
-    bad, spent, after = "", 0, 0  # what is not finite at the start; evaluations before this run, as by single residuals, and after it,
-    aside = 0  # and calls
+    bad, spent, after, aside = "", 0, 0, 0  # what is not finite at the start; evaluations before this run, and after it; calls beside it
     left: frozenset[int] = frozenset()  # parameters that were taken off a bound at which the cost is largest
-    any_step = short = False  # whether xtol is left out; whether ftol or xtol has ended a run where the gradient is not small, and the cost shows no minimum
+    any_step = False  # whether xtol is left out
+    short = False  # whether ftol or xtol has ended a run where the gradient is not small, and the cost shows no minimum
     doubted = math.inf  # the cost at the last end by ftol or xtol whose gradient was not small
 
     def set_up(self) -> None:

@@ -13,6 +13,7 @@ import numpy as np
 from mflow.base.checks import Array
 from mflow.base.progress import reason_of
 from mflow.derivatives.differences import tried
+from mflow.fitting.fitted import share_explained
 from mflow.fitting.least_squares import inverse_at
 from mflow.fitting.run import Run
 from mflow.problems.curves import starting_values
@@ -70,11 +71,11 @@ def _exponents(columns: Array, aim: Array) -> Array:
     return np.asarray(np.where(np.abs(found - half) < WHOLE, half, found), dtype=np.float64)
 
 
-# ---- a search over decades ----------------------------------------------------------------------------------------------------------------
+# ---- a search over decades ---------------------------------------------------------------------------------------------------------------
 
 
 DECADES = 30  # to each side of a size
-SLOW, SLOWER = 0.02, 50.0  # seconds of the processor's, and times the first call: a model that takes more is not asked farther on
+SLOW = 0.02  # seconds of the processor's: a model that takes more, as it may solve an equation, is not searched
 DRAWN, CLIMBED, SWEEPS = 60, 3, 3  # drawn points, a parameter; the best of all, that are improved; how often
 MOST_CALLS = 400  # a parameter: what a search may take
 FACTORS = tuple(10.0 ** (sign * k) for k in (0.25, 0.5, 1.0, 2.0, 3.0) for sign in (1.0, -1.0))
@@ -100,7 +101,7 @@ class Search:
         self.told = _told_by_data(x, y)
         self.seen: dict[bytes, float] = {}
 
-    calls = 0
+    calls, slow = 0, False  # the latter: whether the model takes long somewhere
 
     @staticmethod
     def can(x: Any, y: Array) -> bool:
@@ -111,6 +112,8 @@ class Search:
     def starts(self, explained: float) -> list[Array]:
         """Some, the best first, whose shape is nearer to the data than a curve that explains so much of their variance."""
         lists = [self._decades(j) for j in range(self.base.size)]
+        if self.slow:
+            return []
         draws = np.random.default_rng(0)
         for _ in range(DRAWN * self.base.size):
             picks = [self.told if self.told and len(one) > 1 and draws.random() < 0.5 else one for one in lists]
@@ -155,23 +158,26 @@ class Search:
         return self.seen[key]
 
     def _decades(self, j: int) -> list[float]:
-        """Values of a parameter; to each side as far as the model takes no longer by orders of magnitude, as one that solves an equation.
-        Its size alone where it is seen to change no shape, as a height or a level."""
-        out, first, here = [0.0], math.inf, self._explains(self.base)
+        """Values of a parameter; its size alone where it is seen to change no shape, as a height or a level. Nothing more is asked of a
+        model that takes long, which it may do the longer the farther a parameter goes."""
+        out, here = [0.0], self._explains(self.base)
         changes = here < 0.0
-        for sign in (1.0, -1.0):
-            for k in range(DECADES + 1):
-                at = self.base.copy()
-                at[j] *= 10.0 ** (sign * k)
-                began = time.process_time()
-                share = self._explains(at)
-                took = time.process_time() - began
-                changes = changes or (share >= 0.0 and abs(share - here) > GAIN)
-                out.append(float(at[j]))
-                first = min(first, took) if k == 0 and sign > 0.0 else first
-                if took > max(SLOW, SLOWER * first):
-                    break
+        for exponent in (sign * k for sign in (1.0, -1.0) for k in range(DECADES + 1)):
+            at = self.base.copy()
+            at[j] *= 10.0**exponent
+            self.slow = self.slow or (self._takes_long(self._explains, at) and self._takes_long(self._values, at))
+            if self.slow:
+                return out
+            share = self._explains(at)
+            changes = changes or (share >= 0.0 and abs(share - here) > GAIN)
+            out.append(float(at[j]))
         return out if changes else [float(self.base[j])]
+
+    @staticmethod
+    def _takes_long(asked: Callable[[Array], Any], at: Array) -> bool:
+        began = time.process_time()
+        asked(at)
+        return time.process_time() - began > SLOW
 
     def _improved(self, at: Array) -> tuple[float, Array]:
         """(what it explains, the parameters), one parameter changed after the other; those that change no shape have their size."""
@@ -217,7 +223,7 @@ def _told_by_data(x: Array, y: Array) -> list[float]:
     return [float(one) for one in found if math.isfinite(one) and one]
 
 
-# ---- a fit that begins again --------------------------------------------------------------------------------------------------------------
+# ---- a fit that begins again -------------------------------------------------------------------------------------------------------------
 
 
 Fitted = tuple[Run, dict[str, Any], str]  # a run, what its result tells of the data, its ending
@@ -248,12 +254,8 @@ def surely_explains(run: Run, told: dict[str, Any], share: float) -> bool:
 def explained(run: Run, told: dict[str, Any]) -> float:
     """The share of the data's variance that a fit explains, `rsquared`: below 0 where it is farther from them than their mean; 1 where they
     do not vary."""
-    y, sigma = told["ydata"].ravel(), run.problem.sigma
-    weights = np.ones(y.size) if sigma is None else np.broadcast_to(1.0 / sigma.ravel(), y.shape)
-    with np.errstate(all="ignore"):
-        varies = weights * (y - float(weights**2 @ y) / float(weights @ weights))
-        total = float(varies @ varies)
-        return 1.0 - 2.0 * float(run.core.cost) / total if 0.0 < total < math.inf and np.ptp(y) > 0.0 else 1.0
+    share = share_explained(2.0 * float(run.core.cost), told["ydata"], run.problem.sigma)
+    return 1.0 if math.isnan(share) else share
 
 
 def is_noise(run: Run, told: dict[str, Any]) -> bool:
