@@ -17,24 +17,25 @@ from mflow.base.methods import refuse_unknown
 from mflow.base.progress import reason_of
 from mflow.base.result import attach
 from mflow.base.telling import counted, tell
+from mflow.derivatives.differences import along, tried
 from mflow.derivatives.elsewhere import with_model_jacobian
 from mflow.fitting.bounds import EVERYWHERE, check_box, check_fixed, sides, sides_by_name
 from mflow.fitting.fitted import CurveFit
-from mflow.fitting.least_squares import LeastSquaresResult, covariance, scale_of
+from mflow.fitting.least_squares import LeastSquaresResult, covariance, inverse_at, scale_of
 from mflow.fitting.residuals import Residuals
 from mflow.fitting.robust import loss_of
-from mflow.fitting.run import BLURRED, Run, intermediate
+from mflow.fitting.run import Run, intermediate
 from mflow.fitting.scipys import OWN, check_method, of_minpack
-from mflow.fitting.starts import sizes_in_units
+from mflow.fitting.starts import POOR, Again, calls_of, explained, is_noise, is_poor, surely_explains
 from mflow.optimize.callbacks import teller
 from mflow.problems.curves import check_curve, curve, parameter_names, starting_values
+from mflow.spectra.ranks import rank_of
 
-__all__ = ["TOLERANCE", "curve_fit", "inverse_of_free"]
+__all__ = ["TOLERANCE", "curve_fit"]
 
 TOLERANCE = 1.49012e-8  # SciPy's ftol and xtol
-POOR = 0.5  # of the squares of the data about their mean: what a poor fit leaves
-UNITS = (1.0, 0.25)  # of the largest |x|, in which starting values are 1
-UNLIKE = 10.0  # times 1, or below it: starting values that are others
+NEARER = 1e-6  # of the variance of the data: a curve that explains more is nearer to them than their mean
+STRAIGHT = 1e-6  # relative: what curves that are linear in their parameters differ by from the tangent by differences
 FAR = 1e4  # ranges of xdata: data farther from 0 are said to be far
 
 
@@ -76,9 +77,11 @@ def curve_fit(
     ydata : array_like (m,)
     p0 : array_like (n,) or dict, optional
         Starting values, in order or by the parameters' names, ``{"a": 4, "x0": 3}``; as in SciPy 1, or within the bounds, for each
-        parameter in f's signature if not given. Where a fit from 1 without bounds fails, does not tell all parameters apart or leaves more
-        than half of the variance of the data, it begins again at 1 in units of xdata and ydata, if f scales with them; the message says so.
-        Limits that are given, and the callback, are those of all these fits.
+        parameter in f's signature if not given. Where a fit from 1 without bounds fails, does not tell all parameters apart, leaves more
+        than half of the variance of the data, or more than a twentieth of it and not as noise, it begins again: at 1 in units of xdata and
+        ydata, if f scales with them; then where, of some hundred curves with parameters over decades, the shape is nearest to the
+        data's, if f takes less than 20 ms a call. The message says so. Limits that are given, and the callback, are those of all these
+        fits.
     sigma : float, array_like (m,) or (m, m), optional
         Standard deviations of the data, or their covariance matrix.
     absolute_sigma : bool
@@ -118,7 +121,9 @@ def curve_fit(
     -----
     RuntimeWarning
         The data do not determine all parameters, so that pcov is infinite; the text has the rank, and names parameters without effect. Or
-        f is not finite beside popt, where the fit then ended.
+        f is not finite beside popt, where the fit then ended. Or the curve is no nearer to the data than their mean is, R^2 <= 0, though f
+        is not linear in its parameters; without p0 also where it leaves more than half of their variance, and not as noise: this is no
+        success, and reason is "poor_fit".
 
     See Also
     --------
@@ -147,14 +152,14 @@ def curve_fit(
         check_flags(absolute_sigma=absolute_sigma, full_output=full_output)
     try:
         ending = run.go()
-        if p0 is None and not isinstance(f, str) and bounds is EVERYWHERE and fixed is None and _is_poor(run, ending, how):
+        if p0 is None and not isinstance(f, str) and bounds is EVERYWHERE and fixed is None and is_poor(run, ending, how):
 
             def anew(start: Array) -> tuple[Run, dict[str, Any]]:
                 nonlocal run  # the one that an exception interrupts
                 run, told = _prepared(f, xdata, ydata, start, sigma, check_finite, bounds, method, jac, nan_policy, fixed, {**kwargs})
                 return run, told
 
-            run, how, ending = _from_sizes((run, how, ending), anew)
+            run, how, ending = Again((run, how, ending), anew).go()
     except BaseException as error:
         if run.core is None and isinstance(error, TypeError):
             _refuse_count(f, run.x.size, error)
@@ -212,71 +217,6 @@ def _prepared(
     told = {"f": residuals.curve, "xdata": x, "ydata": y, "held": held, "deviations": residuals.deviations, "_name": names}
     told["_given"] = p0 is not None or isinstance(f, str)
     return Run(residuals, start, how, D, box, held, loss, tell), told
-
-
-# ---- a start of its own -----------------------------------------------------------------------------------------------------------------
-
-
-def _is_poor(run: Run, ending: str, how: dict[str, Any]) -> bool:
-    """Whether a fit from SciPy's start failed, does not tell its parameters apart, or explains less than half of the data's variance."""
-    if ending == "callback" or run.problem.wrong or (ending == "max_nfev" and run.how["limited"]):  # another start does not change it
-        return False
-    if run.outcome(ending)[0] <= 0 or _inverse(run, None)[0] is None:
-        return True
-    if run.loss is not None or (how["deviations"] is not None and run.problem.sigma is None):  # of a covariance matrix
-        return False
-    y = how["ydata"].ravel()
-    if run.problem.sigma is None and 4.0 * run.core.cost < POOR * float(y[0] - y[-1]) ** 2:  # of which half is a part of the squares
-        return False
-    varies = y - y.mean() if run.problem.sigma is None else (y - y.mean()) / run.problem.sigma
-    return bool(2.0 * run.core.cost > POOR * float(varies @ varies) > 0.0)
-
-
-def _from_sizes(
-    begun: tuple[Run, dict[str, Any], str], anew: Callable[[Array], tuple[Run, dict[str, Any]]]
-) -> tuple[Run, dict[str, Any], str]:  # fmt: skip
-    """The fit from 1 in the units of the data, where that is far from 1 and leads to a better one; else the one at hand."""
-    best, (run, how, _) = begun, begun
-    starts, calls = sizes_in_units(how["f"], how["xdata"], how["ydata"], run.x.size, UNITS)
-    spent, calls, most = run.nfev, calls + run.core.counts[3] + run.problem.looked, run.how["calls"]
-    for start in starts if starts and np.max(np.abs(np.log(starts[0]))) > math.log(UNLIKE) else []:
-        if run.how["limited"] and (spent >= run.how["limit"] or 0 < most <= calls):
-            break
-        other, told = anew(start)
-        other.spent, other.how["calls"] = spent, most and most - calls
-        other.how["limit"] += 0 if run.how["limited"] else spent
-        values = ", ".join(f"{value:.3g}" for value in start)
-        other.origin = f"; p0 was not given, the fit from 1 was poor, and this one began at 1 in units of the data, ({values})"
-        end = _gone(other)
-        begun_at_all = other.core is not None
-        spent = other.nfev if begun_at_all else spent + 1
-        calls += other.core.counts[3] + other.problem.looked if begun_at_all else 1
-        if end == "callback" or (end and other.outcome(end)[0] > 0 and _is_better(other, best[0], best[2])):
-            told["_given"], best = False, (other, told, end)
-            if end == "callback" or not _is_poor(other, end, told):
-                break
-    run = best[0]
-    run.after = spent - run.nfev
-    run.problem.looked = calls - run.core.counts[3]
-    return best
-
-
-def _gone(run: Run) -> str:
-    """The name of the test that ended it; empty where f raised, as it may far from where its user has it evaluated."""
-    try:
-        return run.go()
-    except Exception as error:
-        if reason_of(error)[0] != "rhs_failed":
-            raise
-        return ""
-
-
-def _is_better(other: Run, run: Run, ending: str) -> bool:
-    """Whether a fit that converged is clearly better than another one, or tells parameters apart where that one does not, or failed."""
-    if not math.isfinite(run.core.cost):
-        return True
-    told = run.outcome(ending)[0] > 0 and _inverse(run, None)[0] is not None
-    return bool(other.core.cost <= run.core.cost * (POOR if told else 1.0))
 
 
 def _more(kwargs: dict[str, Any], how: dict[str, Any], n: int) -> tuple[Any, Any, Any]:
@@ -512,40 +452,67 @@ def _fitted(run: Run, ending: str, how: dict[str, Any], absolute: bool, full: bo
         error = RuntimeError(f"curve_fit: no parameters found that fit best: {message}")
         attach(error, lambda: LeastSquaresResult(run.result(status, reason, message)), "")
         raise error
-    core = run.core
-    x, cost, calls = core.x, core.cost, core.counts[3]
-    held = how["held"]
-    C, rank = _inverse(run, held)
+    core, held = run.core, how["held"]
+    x, cost = core.x, core.cost
+    C, rank = inverse_at(run, held)
     free = core.m - (x.size if held is None else int(np.sum(~held)))
-    if C is None or (free <= 0 and not absolute):
+    singular = C is None or (free <= 0 and not absolute)
+    if C is None or singular:
         pcov = np.full((x.size, x.size), math.inf)
         why = "there are as many parameters as data" if C is not None else _why_singular(run, how, rank, held)
         tell(f"curve_fit: the covariance of the parameters could not be estimated, as {why}")
     else:
         pcov = C if absolute else C * (2.0 * cost / free)
+    words, is_one = _poor_words(run, how)
+    if words:
+        run.origin += f"; {words}"
+    if words and not singular:  # of which the covariance has told
+        tell(f"curve_fit: {words}")
+    if not is_one and status > 0:
+        status, reason = -1, "poor_fit"
+    calls = calls_of(run)
     entries: tuple[Any, ...] = (x, pcov)
     if full:
         packed, order, qtf = core.factors()
         entries += (
-            {"nfev": calls + run.problem.looked, "fvec": core.f, "fjac": packed, "ipvt": order, "qtf": qtf},
+            {"nfev": calls, "fvec": core.f, "fjac": packed, "ipvt": order, "qtf": qtf},
             run.verdict(ending)[2],
             max(status, 1),
         )
     how.update(
-        popt=x, pcov=pcov, cost=cost, nfev=run.nfev, calls=calls + run.problem.looked, status=status, success=status > 0, reason=reason,
+        popt=x, pcov=pcov, cost=cost, nfev=run.nfev, calls=calls, status=status, success=status > 0, reason=reason,
         absolute_sigma=absolute, robust=run.loss is not None, sigma=run.problem.sigma, _run=run, _ending=ending,
     )  # fmt: skip
     return CurveFit(entries, how)
 
 
-def _inverse(run: Run, held: Any) -> tuple[Array | None, int]:
-    """(inv(J'J) of the parameters that may move, rank): None where that is not full."""
-    core, n = run.core, run.x.size
-    C, rank = core.inverse() if held is None and run.loss is None else (None, 0)
-    doubtful = C is not None and run.problem.differences and core.longest(C) * (n**0.5 * BLURRED) > 1.0
-    if doubtful or held is not None or run.loss is not None:
-        return inverse_of_free(run.curved_jacobian, np.zeros(n, bool) if held is None else held)
-    return C, rank
+def _poor_words(run: Run, how: dict[str, Any]) -> tuple[str, bool]:
+    """(words on a fit that is poor where another start may lead to a better one; whether it counts as a fit). Where p0 was given, only of
+    one that is no nearer to the data than their mean; where it was not, also of one that leaves most of them, if that is no noise."""
+    given = how["_given"]
+    if surely_explains(run, how, NEARER if given else POOR) or np.any(run.active_mask):  # or by its bounds
+        return "", True
+    share = explained(run, how)
+    if (share >= POOR or given or is_noise(run, how)) if share > NEARER else _is_linear(run):
+        return "", True
+    if share <= NEARER:
+        words = f"the curve is no nearer to the data than their mean is, R^2 = {share:.3g}"
+    else:
+        words = f"the curve leaves most of the variance of the data, R^2 = {share:.3g}, and not as noise: neighbouring residuals are alike"
+    if given:
+        return f"{words}; if other parameters lead nearer, it is from another p0", True
+    return f"{words}; p0 was not given, and no start of its own has led to a better one: give p0= near the parameters", False
+
+
+def _is_linear(run: Run) -> bool:
+    """Whether the residuals are linear in all parameters, so that no others are nearer: as foreseen from popt at twice popt or so."""
+    core, (lower, upper, held) = run.core, run.core.region
+    move = np.where(held, 0.0, np.where(core.x == 0.0, 1.0, np.abs(core.x)) * along(core.x.size))
+    at = core.x + move
+    there = tried(run.problem.at, at) if np.all((lower <= at) & (at <= upper)) else None
+    foreseen = core.J @ move
+    straight = there is not None and np.linalg.norm(there - core.f - foreseen) <= STRAIGHT * np.linalg.norm(foreseen)
+    return bool(straight and run.loss is None and rank_of(core.J) == np.count_nonzero(move))
 
 
 def _offset_words(x: Any) -> str:
@@ -578,18 +545,3 @@ def _not_told_apart(run: Run, how: dict[str, Any], free: Any) -> str:
         return ""
     cure = "" if how["_given"] else "; p0 was not given: if they are told apart elsewhere, give p0= near there"
     return f": beside popt the data do not tell {', '.join(found[:-1])} and {found[-1]} apart{cure}"
-
-
-def inverse_of_free(J: Array, held: Any) -> tuple[Array | None, int]:
-    """(inv(J'J) of the parameters that are not held, 0 for those that are; rank): None where that is not full, or J not finite."""
-    n, part = held.size, J[:, ~held]
-    if not np.isfinite(part).all():
-        return None, 0
-    norms = np.sqrt((part**2).sum(axis=0))
-    rank = int(np.linalg.matrix_rank(part / np.where(norms > 0.0, norms, 1.0)))
-    if rank < part.shape[1]:
-        return None, rank
-    out = np.zeros((n, n))
-    R = np.linalg.inv(np.linalg.qr(part)[1])
-    out[np.ix_(~held, ~held)] = R @ R.T
-    return out, rank

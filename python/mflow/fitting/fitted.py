@@ -16,11 +16,28 @@ from mflow.fitting.least_squares import covariance
 from mflow.fitting.quantiles import student_quantile
 from mflow.spectra.ranks import column_norms, rank_of
 
-__all__ = ["CurveFit"]
+__all__ = ["CurveFit", "share_explained"]
 
 NEAR_ONE = 0.95  # correlations that are told
 DIGITS = 4  # of a standard error, down to the last of which its value and its interval are written
 WHOLE = 17  # digits that tell any two float64 apart
+
+
+def share_explained(squares: float, ydata: Any, sigma: Any) -> float:
+    """The coefficient of determination of a curve that leaves this sum of squares over sigma; nan where the data are all equal.
+
+    Examples
+    --------
+    >>> from mflow.fitting.fitted import share_explained
+    >>> share_explained(1.0, [1.0, 2.0, 3.0], None)
+    0.5
+    """
+    y = np.asarray(ydata, dtype=np.float64).ravel()
+    weights = np.ones(y.size) if sigma is None else np.broadcast_to(1.0 / np.asarray(sigma, dtype=np.float64).ravel(), y.shape)
+    with np.errstate(all="ignore"):
+        about = weights * (y - np.average(y, weights=weights**2))
+        total = float(about @ about)
+        return 1.0 - squares / total if np.ptp(y) > 0.0 and 0.0 < total < math.inf else math.nan
 
 
 @knows_other_words
@@ -56,10 +73,11 @@ class CurveFit(Readable, tuple[Any, ...]):
     active_mask
         As in `least_squares`.
     nfev, calls : int
-        Evaluations of the model, those for differences left out, and all; with those of each start where the fit began again, as without
-        p0 a fit that is poor for other reasons than its start does, too.
+        Evaluations of the model, those for differences left out, and all calls of it until the fit was returned; with those of each start
+        where the fit began again, and in calls those of the search for them.
     success, status, reason, message
-        As in `least_squares`.
+        As in `least_squares`; -1 and "poor_fit" where p0 was not given and the curve is no nearer to the data than their mean is, or
+        leaves most of their variance, and not as noise.
     f, xdata, ydata, sigma, absolute_sigma
         What was fitted; sigma is None for a covariance matrix.
     deviations : array or None
@@ -171,13 +189,7 @@ class CurveFit(Readable, tuple[Any, ...]):
         """
         if self.sigma is None and self.deviations is not None:
             return math.nan
-        y = np.asarray(self.ydata, dtype=np.float64).ravel()
-        if not np.ptp(y) > 0.0:
-            return math.nan
-        weights = 1.0 if self.sigma is None else 1.0 / np.asarray(self.sigma, dtype=np.float64).ravel()
-        about = weights * (y - np.average(y, weights=np.broadcast_to(weights, y.shape) ** 2))
-        total = float(about @ about)
-        return 1.0 - float(self.residuals @ self.residuals) / total if total > 0.0 else math.nan
+        return share_explained(float(self.residuals @ self.residuals), self.ydata, self.sigma)
 
     @cached_property
     def covariance(self) -> Array:

@@ -33,13 +33,12 @@ from mflow.base.telling import counted, knows_other_words, tell
 from mflow.fitting.bounds import EVERYWHERE, check_box, check_fixed
 from mflow.fitting.residuals import Residuals
 from mflow.fitting.robust import landscape_of, loss_of
-from mflow.fitting.run import Run, intermediate
+from mflow.fitting.run import BLURRED, Run, intermediate
 from mflow.fitting.scipys import check_method, check_scipys
-from mflow.fitting.starts import one_by_one
 from mflow.optimize.callbacks import teller
 from mflow.spectra.ranks import column_norms, lost_share
 
-__all__ = ["LeastSquaresResult", "least_squares"]
+__all__ = ["LeastSquaresResult", "inverse_at", "inverse_of_free", "least_squares"]
 
 
 class LeastSquaresResult(Examined):
@@ -318,3 +317,73 @@ def scale_of(x_scale: Any, n: int) -> Array:
     if units.size not in (1, n) or not np.all((units > 0) & np.isfinite(units)):
         raise ValueError(f'x_scale: expected "jac", or {n} numbers above 0, got {shown(x_scale)}')
     return np.broadcast_to(1.0 / units.ravel(), (n,)).copy()
+
+
+# ---- a start by single residuals --------------------------------------------------------------------------------------------------------
+
+
+def one_by_one(run: Run, passes: int, lr: float, residual_at: Any, seed: int) -> None:
+    """So many passes over the residuals in an order from `seed`; the best end of a pass, x0 among them, becomes the start of the run."""
+    run.set_up()
+    if run.problem.begin():
+        return
+    problem, core, x = run.problem, run.core, run.core.x
+    low, high = run.box if run.box is not None else (np.full(x.size, -np.inf), np.full(x.size, np.inf))
+    D = np.where(core.lengths > 0.0, core.lengths, 1.0)
+    weight = D**-2.0 if run.fixed is None else np.where(run.fixed, 0.0, D**-2.0)
+    rng, best, lowest = np.random.default_rng(seed), x.copy(), core.cost
+    for _ in range(passes):
+        for i in rng.permutation(problem.m):
+            r, J = _one(run, x, int(i), residual_at)
+            run.spent += residual_at is None
+            new = np.clip(x - lr * r / (1.0 + lr * float(J @ (weight * J))) * (weight * J), low, high)
+            x = new if np.all(np.isfinite(new)) else x
+        f = core.residuals(x)
+        run.spent += 1
+        cost = 0.5 * float(f @ f) if run.loss is None else run.loss.cost(f)
+        if cost < lowest:
+            best, lowest = x.copy(), cost
+    run.x, run.spent = best, run.spent + 1
+
+
+def _one(run: Run, x: Array, i: int, residual_at: Any) -> tuple[float, Array]:
+    """Residual i and its gradient, with the weight of the loss."""
+    problem = run.problem
+    if residual_at is not None:
+        value, slope = residual_at(x.copy(), i, *problem.args, **problem.kwargs)
+        sigma = 1.0 if problem.sigma is None else problem.sigma[i % problem.sigma.size]
+        r, J = float(value) / sigma, np.asarray(slope, dtype=np.float64).ravel() / sigma
+    else:
+        r, J = float(run.core.residuals(x)[i]), run.core.jacobian(x)[i]
+    if run.loss is not None:
+        root = float(run.loss.weights(np.array([r]))[0]) ** 0.5
+        r, J = root * r, root * J
+    return r, J
+
+
+# ---- covariances ------------------------------------------------------------------------------------------------------------------------
+
+
+def inverse_at(run: Run, held: Any) -> tuple[Array | None, int]:
+    """(inv(J'J) of the parameters that may move, rank): None where that is not full."""
+    core, n = run.core, run.x.size
+    C, rank = core.inverse() if held is None and run.loss is None else (None, 0)
+    doubtful = C is not None and run.problem.differences and core.longest(C) * (n**0.5 * BLURRED) > 1.0
+    if doubtful or held is not None or run.loss is not None:
+        return inverse_of_free(run.curved_jacobian, np.zeros(n, bool) if held is None else held)
+    return C, rank
+
+
+def inverse_of_free(J: Array, held: Any) -> tuple[Array | None, int]:
+    """(inv(J'J) of the parameters that are not held, 0 for those that are; rank): None where that is not full, or J not finite."""
+    n, part = held.size, J[:, ~held]
+    if not np.isfinite(part).all():
+        return None, 0
+    norms = np.sqrt((part**2).sum(axis=0))
+    rank = int(np.linalg.matrix_rank(part / np.where(norms > 0.0, norms, 1.0)))
+    if rank < part.shape[1]:
+        return None, rank
+    out = np.zeros((n, n))
+    R = np.linalg.inv(np.linalg.qr(part)[1])
+    out[np.ix_(~held, ~held)] = R @ R.T
+    return out, rank

@@ -71,7 +71,7 @@ class Run:
 
     core: Any = None
     origin = ""  # where it began, in words, if that is not as asked for
-    bad, spent, after = "", 0, 0  # what is not finite at the start; evaluations before this run, as by single residuals, and after it
+    bad, spent, after, aside = "", 0, 0, 0  # what is not finite at the start; evaluations before this run, and after it; calls beside it
     left: frozenset[int] = frozenset()  # parameters that were taken off a bound at which the cost is largest
     any_step = False  # whether xtol is left out
     short = False  # whether ftol or xtol has ended a run where the gradient is not small, and the cost shows no minimum

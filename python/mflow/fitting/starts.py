@@ -1,19 +1,29 @@
-"""Starts of fits: by single residuals, w -= lr r_i J_i/(1 + lr |J_i|^2), backward Euler on one residual after the other; and the sizes of a
-model's parameters in the units of its data, by how the model scales with them."""
+"""Starts of curve fits without p0: the sizes of a model's parameters in the units of its data, by how the model scales with them; a search
+over decades; and the fits that begin there where that from 1 is poor."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 
 from mflow.base.checks import Array
+from mflow.base.progress import reason_of
 from mflow.derivatives.differences import tried
+from mflow.fitting.fitted import share_explained
+from mflow.fitting.least_squares import inverse_at
 from mflow.fitting.run import Run
+from mflow.problems.curves import starting_values
 
-__all__ = ["one_by_one", "sizes_in_units"]
+__all__ = ["POOR", "Again", "Search", "calls_of", "explained", "is_noise", "is_poor", "sizes_in_units", "surely_explains"]
+
+POOR = 0.5  # of the variance of the data: what a poor fit explains less than
+FAIR = 0.95  # a fair one leaves the rest, if not as noise
+UNITS = (1.0, 0.25)  # of the largest |x|, in which starting values are 1
+UNLIKE = 10.0  # times 1, or below it: starting values that are others
 
 SHARE = 1e-4  # of x and of each parameter: how far they are moved
 EXACT = 1e-6  # of what is to be made: what is left where the model scales so
@@ -61,40 +71,293 @@ def _exponents(columns: Array, aim: Array) -> Array:
     return np.asarray(np.where(np.abs(found - half) < WHOLE, half, found), dtype=np.float64)
 
 
-def one_by_one(run: Run, passes: int, lr: float, residual_at: Any, seed: int) -> None:
-    """So many passes over the residuals in an order from `seed`; the best end of a pass, x0 among them, becomes the start of the run."""
-    run.set_up()
-    if run.problem.begin():
-        return
-    problem, core, x = run.problem, run.core, run.core.x
-    low, high = run.box if run.box is not None else (np.full(x.size, -np.inf), np.full(x.size, np.inf))
-    D = np.where(core.lengths > 0.0, core.lengths, 1.0)
-    weight = D**-2.0 if run.fixed is None else np.where(run.fixed, 0.0, D**-2.0)
-    rng, best, lowest = np.random.default_rng(seed), x.copy(), core.cost
-    for _ in range(passes):
-        for i in rng.permutation(problem.m):
-            r, J = _one(run, x, int(i), residual_at)
-            run.spent += residual_at is None
-            new = np.clip(x - lr * r / (1.0 + lr * float(J @ (weight * J))) * (weight * J), low, high)
-            x = new if np.all(np.isfinite(new)) else x
-        f = core.residuals(x)
-        run.spent += 1
-        cost = 0.5 * float(f @ f) if run.loss is None else run.loss.cost(f)
-        if cost < lowest:
-            best, lowest = x.copy(), cost
-    run.x, run.spent = best, run.spent + 1
+# ---- a search over decades ---------------------------------------------------------------------------------------------------------------
 
 
-def _one(run: Run, x: Array, i: int, residual_at: Any) -> tuple[float, Array]:
-    """Residual i and its gradient, with the weight of the loss."""
-    problem = run.problem
-    if residual_at is not None:
-        value, slope = residual_at(x.copy(), i, *problem.args, **problem.kwargs)
-        sigma = 1.0 if problem.sigma is None else problem.sigma[i % problem.sigma.size]
-        r, J = float(value) / sigma, np.asarray(slope, dtype=np.float64).ravel() / sigma
-    else:
-        r, J = float(run.core.residuals(x)[i]), run.core.jacobian(x)[i]
-    if run.loss is not None:
-        root = float(run.loss.weights(np.array([r]))[0]) ** 0.5
-        r, J = root * r, root * J
-    return r, J
+DECADES = 30  # to each side of a size
+SLOW = 0.02  # seconds of the processor's: a model that takes more, as it may solve an equation, is not searched
+DRAWN, CLIMBED, SWEEPS = 60, 3, 3  # drawn points, a parameter; the best of all, that are improved; how often
+MOST_CALLS = 400  # a parameter: what a search may take
+FACTORS = tuple(10.0 ** (sign * k) for k in (0.25, 0.5, 1.0, 2.0, 3.0) for sign in (1.0, -1.0))
+FLAT = 1e-10  # of a curve: variations that are rounding
+GAIN, GAIN_OF_ALL = 1e-6, 1e-3  # of the share that is explained: what a change must bring, and a sweep
+SHARE_LEFT = 0.9  # of a misfit: a start whose shape is at least so much better is worth a fit
+
+
+class Search:
+    """Starts for a fit whose parameters may have any size: curves whose shape is that of the data.
+
+    The shape of a curve is what is left of it when its height and its level do not count: the square of its correlation with the data,
+    which is the share of their variance that a f + b explains. It is looked at with each parameter over decades, at points drawn from
+    these, and from places, widths and rates that the data tell (of a peak, a sine, an exponential); then parameters are changed one by one.
+
+    x, y : float64 arrays (m,). weights : (m,), one over the standard deviations. base : sizes of the parameters, n numbers above 0.
+    """
+
+    def __init__(self, model: Callable[..., Any], x: Array, y: Array, weights: Array, base: Array) -> None:
+        self.model, self.x, self.y, self.weights, self.base = model, x, y, weights, base
+        self.level = weights / np.linalg.norm(weights)
+        self.aim = self._shape(y)
+        self.told = _told_by_data(x, y)
+        self.seen: dict[bytes, float] = {}
+
+    calls, slow = 0, False  # the latter: whether the model takes long somewhere
+
+    @staticmethod
+    def can(x: Any, y: Array) -> bool:
+        """Whether the data are a curve's, and vary."""
+        vector = isinstance(x, np.ndarray) and x.ndim == 1 and x.dtype.kind == "f" and x.size == y.size > 2
+        return bool(vector and np.isfinite(x).all() and np.isfinite(y).all() and np.ptp(x) > 0.0 and np.ptp(y) > 0.0)
+
+    def starts(self, explained: float) -> list[Array]:
+        """Some, the best first, whose shape is nearer to the data than a curve that explains so much of their variance."""
+        lists = [self._decades(j) for j in range(self.base.size)]
+        if self.slow:
+            return []
+        draws = np.random.default_rng(0)
+        for _ in range(DRAWN * self.base.size):
+            picks = [self.told if self.told and len(one) > 1 and draws.random() < 0.5 else one for one in lists]
+            self._explains(np.array([one[draws.integers(len(one))] for one in picks]))
+        ends = [self._improved(at) for at in self._best()]
+        worth = [(share, end) for share, end in ends if 1.0 - share < SHARE_LEFT * (1.0 - explained)]
+        worth.sort(key=lambda one: -one[0])
+        return [self._with_heights(end) for _, end in worth]
+
+    def _best(self) -> list[Array]:
+        """Points whose shapes are nearest to the data's, and others."""
+        out: list[Array] = []
+        last = math.inf
+        for key, share in sorted(self.seen.items(), key=lambda one: -one[1]):
+            if len(out) < CLIMBED and share < last - GAIN_OF_ALL:
+                out.append(np.frombuffer(key).copy())
+                last = share
+        return out
+
+    def _values(self, at: Array) -> Any:
+        """The curve there; None where it is not finite."""
+        self.calls += 1
+        found = tried(lambda p: np.broadcast_to(np.asarray(self.model(self.x, *p), dtype=np.float64).ravel(), self.y.shape), at)
+        return found if found is not None and np.isfinite(found).all() else None
+
+    def _shape(self, values: Array) -> Array:
+        """Of length 1; 0 where there is none."""
+        top = float(np.max(np.abs(values)))
+        weighted = values / top * self.weights if top > 0.0 else 0.0 * values
+        out = weighted - self.level * float(self.level @ weighted)
+        length = float(np.linalg.norm(out))
+        return np.asarray(out / length if length > FLAT * float(np.linalg.norm(weighted)) else 0.0 * values)
+
+    def _explains(self, at: Array) -> float:
+        """The share of the data's variance that a curve of this shape does; below 0 where there is none."""
+        key = at.tobytes()
+        if key not in self.seen:
+            values = self._values(at)
+            with np.errstate(all="ignore"):
+                shape = np.zeros(0) if values is None else self._shape(values)
+            self.seen[key] = float(shape @ self.aim) ** 2 if shape.any() else -1.0
+        return self.seen[key]
+
+    def _decades(self, j: int) -> list[float]:
+        """Values of a parameter; its size alone where it is seen to change no shape, as a height or a level. Nothing more is asked of a
+        model that takes long, which it may do the longer the farther a parameter goes."""
+        out, here = [0.0], self._explains(self.base)
+        changes = here < 0.0
+        for exponent in (sign * k for sign in (1.0, -1.0) for k in range(DECADES + 1)):
+            at = self.base.copy()
+            at[j] *= 10.0**exponent
+            self.slow = self.slow or (self._takes_long(self._explains, at) and self._takes_long(self._values, at))
+            if self.slow:
+                return out
+            share = self._explains(at)
+            changes = changes or (share >= 0.0 and abs(share - here) > GAIN)
+            out.append(float(at[j]))
+        return out if changes else [float(self.base[j])]
+
+    @staticmethod
+    def _takes_long(asked: Callable[[Array], Any], at: Array) -> bool:
+        began = time.process_time()
+        asked(at)
+        return time.process_time() - began > SLOW
+
+    def _improved(self, at: Array) -> tuple[float, Array]:
+        """(what it explains, the parameters), one parameter changed after the other; those that change no shape have their size."""
+        best = self._explains(at)
+        for _ in range(SWEEPS):
+            before = best
+            for j in range(at.size):
+                for value in [at[j] * factor for factor in FACTORS] + [*self.told, -at[j]]:
+                    other = np.where(np.arange(at.size) == j, value, at)
+                    share = self._explains(other)
+                    if share > best + GAIN:
+                        best, at = share, other
+            if best < before + GAIN_OF_ALL:
+                break
+        for j in range(at.size):
+            other = np.where(np.arange(at.size) == j, self.base, at)
+            at = other if self._explains(other) > best - GAIN else at
+        return best, at
+
+    def _with_heights(self, at: Array) -> Array:
+        """The parameters, those that change no shape where the misfit is least if the curve is linear in them, where that lowers it."""
+        share, each, here = self._explains(at), np.eye(at.size), self._values(at)
+        some = [j for j in range(at.size) if abs(self._explains(at + at * each[j]) - share) <= GAIN]
+        without = [self._values(np.where(each[j] > 0.0, 0.0, at)) for j in some]
+        if not some or here is None or any(one is None for one in without):
+            return at
+        parts = np.stack([here - one for one in without], axis=1)
+        rest = (self.y - here + parts.sum(axis=1)) * self.weights
+        shares = np.linalg.lstsq(parts * self.weights[:, None], rest, rcond=None)[0]
+        other = at * (1.0 + (shares - 1.0) @ each[some])
+        values = self._values(other)
+        lower = values is not None and np.linalg.norm((values - self.y) * self.weights) < np.linalg.norm((here - self.y) * self.weights)
+        return other if lower else at
+
+
+def _told_by_data(x: Array, y: Array) -> list[float]:
+    """Places, lengths, and one over lengths, along x, of what may be in the data."""
+    _, place, width, _ = starting_values("gaussian_peak", x, y)
+    w, rate = starting_values("sine", x, y)[1], starting_values("exponential", x, y)[1]
+    top = x[int(np.argmax(np.abs(y - np.median(y))))]
+    with np.errstate(all="ignore"):
+        found = [place, top, x.mean(), width, np.ptp(x), 1.0 / width, w, w / (2.0 * math.pi), 1.0 / w, 2.0 * math.pi / w, rate, 1.0 / rate]
+    return [float(one) for one in found if math.isfinite(one) and one]
+
+
+# ---- a fit that begins again -------------------------------------------------------------------------------------------------------------
+
+
+Fitted = tuple[Run, dict[str, Any], str]  # a run, what its result tells of the data, its ending
+
+
+def is_poor(run: Run, ending: str, told: dict[str, Any]) -> bool:
+    """Whether a fit from SciPy's start failed, does not tell its parameters apart, or explains little of the data's variance: less than
+    half of it, or less than all but a twentieth, where what it leaves is no noise."""
+    if ending == "callback" or run.problem.wrong or (ending == "max_nfev" and run.how["limited"]):  # another start does not change it
+        return False
+    if run.outcome(ending)[0] <= 0 or inverse_at(run, None)[0] is None:
+        return True
+    if surely_explains(run, told, FAIR):
+        return False
+    share = explained(run, told)
+    return share < POOR or (share < FAIR and not is_noise(run, told))
+
+
+def surely_explains(run: Run, told: dict[str, Any], share: float) -> bool:
+    """A cheap look at whether a fit explains so much of the data's variance, of which the difference of any two is a part; True as well of
+    fits of which that is not asked."""
+    if run.loss is not None or (told["deviations"] is not None and run.problem.sigma is None):  # of a covariance matrix
+        return True
+    y = told["ydata"]
+    return run.problem.sigma is None and 4.0 * run.core.cost <= (1.0 - share) * float(y.flat[0] - y.flat[-1]) ** 2
+
+
+def explained(run: Run, told: dict[str, Any]) -> float:
+    """The share of the data's variance that a fit explains, `rsquared`: below 0 where it is farther from them than their mean; 1 where they
+    do not vary."""
+    share = share_explained(2.0 * float(run.core.cost), told["ydata"], run.problem.sigma)
+    return 1.0 if math.isnan(share) else share
+
+
+def is_noise(run: Run, told: dict[str, Any]) -> bool:
+    """Whether residuals beside one another along x are no more alike than those of noise: von Neumann's ratio, which is 2 for these, with a
+    standard deviation of 2/sqrt(m), is not 3 of them below it; or nothing tells which are beside one another."""
+    x, r = told["xdata"], run.core.f
+    if not (isinstance(x, np.ndarray) and x.ndim == 1 and x.size == r.size):
+        return True
+    r = r[np.argsort(x, kind="stable")]
+    r = r - r.mean()
+    return not float(np.sum(np.diff(r) ** 2)) < 2.0 * (1.0 - 3.0 / math.sqrt(r.size)) * float(r @ r)
+
+
+def calls_of(run: Run) -> int:
+    """How often the model was called in a run."""
+    if run.problem.calls is not None:
+        return int(run.problem.calls.count) + run.aside
+    return 1 if run.core is None else int(run.core.counts[3]) + run.problem.looked + run.aside
+
+
+class Again:
+    """Fits from other starts than 1. anew(start): the run from there, and what its result tells.
+
+    spent : evaluations of all fits so far. searched : calls of the model for the starts.
+    """
+
+    def __init__(self, begun: Fitted, anew: Callable[[Array], tuple[Run, dict[str, Any]]]) -> None:
+        self.best, self.first, self.anew = begun, begun[0], anew
+        self.runs, self.spent, self.searched = [self.first], self.first.nfev, 0
+
+    @property
+    def calls(self) -> int:
+        """Calls of the model, of all fits and searches so far; fits are asked for more when they are judged."""
+        return self.searched + sum(calls_of(run) for run in self.runs)
+
+    def go(self) -> Fitted:
+        """The fit from 1 in the units of the data, or from the best that is found over decades, where these lead to a better one; else the
+        one at hand."""
+        for start, words in self._starts():
+            if self._left(1) and self._ends_with(start, words):
+                break
+        run = self.best[0]
+        run.after = self.spent - run.nfev
+        run.aside += self.calls - calls_of(run)
+        return self.best
+
+    def _left(self, count: int) -> bool:
+        """Whether limits of the user's own leave so many calls."""
+        how = self.first.how
+        evaluations, calls = how["limit"] - self.spent, how["calls"] - self.calls
+        return not how["limited"] or (evaluations >= count and (not how["calls"] or calls >= count))
+
+    def _starts(self) -> Iterator[tuple[Array, str]]:
+        """Starting values, and words on them; the next ones are looked for where those before did not do."""
+        told, n = self.best[1], self.first.x.size
+        x, y = told["xdata"], told["ydata"]
+        sizes, calls = sizes_in_units(told["f"], x, y, n, UNITS)
+        self.searched += calls
+        for start in sizes if sizes and np.max(np.abs(np.log(sizes[0]))) > math.log(UNLIKE) else []:
+            yield start, "at 1 in units of the data"
+        if not Search.can(x, y) or not self._left(MOST_CALLS * n):
+            return
+        sigma = self.first.problem.sigma
+        weights = np.ones(y.size) if sigma is None else np.broadcast_to(1.0 / sigma.ravel(), (y.size,))
+        search = Search(told["f"], x, y.ravel(), weights, sizes[0] if sizes else np.ones(n))
+        run, ending = self.best[0], self.best[2]
+        known = explained(run, told) if run.outcome(ending)[0] > 0 and math.isfinite(run.core.cost) else 0.0
+        starts = search.starts(max(known, 0.0))
+        self.searched += search.calls
+        for start in starts:
+            yield start, f"where, of {search.calls} curves with parameters over decades, the shape is nearest to the data's"
+
+    def _ends_with(self, start: Array, words: str) -> bool:
+        """A fit from there; whether no other start is needed."""
+        run, told = self.anew(start)
+        most = self.first.how["calls"]
+        run.spent, run.how["calls"] = self.spent, most and most - self.calls
+        run.how["limit"] += 0 if run.how["limited"] else self.spent
+        values = ", ".join(f"{value:.3g}" for value in start)
+        run.origin = f"; p0 was not given, the fit from 1 was poor, and this one began {words}, ({values})"
+        ending = _gone(run)
+        self.runs.append(run)
+        self.spent = run.nfev if run.core is not None else self.spent + 1
+        if ending != "callback" and not (ending and run.outcome(ending)[0] > 0 and _is_better(run, self.best[0], self.best[2])):
+            return False
+        told["_given"], self.best = False, (run, told, ending)
+        return ending == "callback" or not is_poor(run, ending, told)
+
+
+def _gone(run: Run) -> str:
+    """The name of the test that ended it; empty where f raised, as it may far from where its user has it evaluated."""
+    try:
+        return run.go()
+    except Exception as error:
+        if reason_of(error)[0] != "rhs_failed":
+            raise
+        return ""
+
+
+def _is_better(other: Run, run: Run, ending: str) -> bool:
+    """Whether a fit that converged is clearly better than another one, or tells parameters apart where that one does not, or failed."""
+    if not math.isfinite(run.core.cost):
+        return True
+    told = run.outcome(ending)[0] > 0 and inverse_at(run, None)[0] is not None
+    return bool(other.core.cost <= run.core.cost * (POOR if told else 1.0))

@@ -68,6 +68,7 @@ OWN_ERROR = 4.0 * EPS**0.5  # of a difference, in units of the cost, or 1, and o
 NO_SLOPE = 1e-9  # in the same units: less than differences show where the cost has a curvature
 BESIDE = 10  # directions in which the cost is looked at where a given gradient is exactly 0
 BIASED = 0.1  # of the largest entry of the gradient: errors of forward differences that turn it
+FALL = 1e-3  # of the cost: by which it does not fall within x's size where it is said to have converged
 UNMOVED = 1e-4  # of max(1, |x|): a parameter within this of where it began may be where its slope was 0 to begin with
 LOOKED_AGAIN = ("converged", "line_search_failed", "max_iter")  # endings after which the gradient is compared at x, too
 ATTRIBUTE = "_mflow_verdict"  # of a function of ctypes, which takes no weak reference
@@ -95,7 +96,8 @@ class Doubts:
     verdict = Verdict("unknown", 0)
     where = "x0"  # of what the verdict is
     beside = 0  # gradients around x0, after a run whose gradients grew
-    gtol = math.inf  # of this run
+    gtol = math.inf  # of this run; and whether nobody has asked for it
+    usual = False
     callback: Any = None  # the core's, where differences are taken
     first: Array | None = None  # the gradient at x0 that is looked at, the cost there, and x0
     began, begun = math.nan, np.zeros(0)
@@ -150,6 +152,31 @@ class Doubts:
         shape = self.start.shape
         out = self.fun(at if len(shape) == 1 else at.reshape(shape), *self.args)
         return out[0] if self.jac is True else out
+
+    def own_gtol(self, x: Array, value: float, grad: Array) -> tuple[float, float]:
+        """(the share of a cost by which it is seen to fall along a gradient that gtol allows, over steps from x's own size down to a
+        thousandth of it; a gtol in units of that cost over x): 0 where it is not, as gtol is the same number in any units."""
+        if self.fun is None:
+            return 0.0, 0.0
+        values, x, size = self._values(), x.ravel(), np.abs(x.ravel())
+        value = float(values(x)) if math.isnan(value) else value
+        top, cost = float(np.max(size)), abs(value)
+        size = np.where(size > 0.0, size, top or 1.0)
+        slopes = size * grad.ravel()
+        steepest = float(np.max(np.abs(slopes)))
+        if not math.isfinite(value) or not float(slopes @ slopes) >= FALL * cost * steepest > 0.0:
+            return 0.0, 0.0
+        least, tried = 1e-3 if top else FALL * cost / steepest, 1.0
+        while tried >= 0.999 * least:
+            at = x - tried * size * slopes / steepest
+            if self._fits(at):
+                self.beside += 1
+                with np.errstate(all="ignore"):
+                    fall = (value - float(values(at))) / cost
+                if FALL < fall < math.inf:
+                    return fall, self.gtol * cost / (top or tried)
+            tried *= 0.1
+        return 0.0, 0.0
 
     def longer(self, problem: Problem, x: Array, value: float) -> bool:
         """Where differences lead nowhere: whether the cost is noisy at x, and longer central ones are taken from now on."""

@@ -6,10 +6,13 @@ import inspect
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Unpack
 
+import numpy as np
+
 from mflow.base.checks import check_number, check_whole
 from mflow.base.methods import Method
 from mflow.base.progress import reason_of
 from mflow.base.result import OptimizeResult, as_pending, attach
+from mflow.base.telling import tell
 from mflow.base.threads import shared_among
 from mflow.curvature.watch import EVERY
 from mflow.optimize.bounds import read_box
@@ -17,7 +20,7 @@ from mflow.optimize.callbacks import teller, where_it_is
 from mflow.optimize.descent import Descent
 from mflow.optimize.directions import check_options, chosen, products_of
 from mflow.optimize.doubts import Doubts
-from mflow.optimize.line_descent import ENDINGS, LineDescent
+from mflow.optimize.line_descent import CONVERGED, ENDINGS, LineDescent
 from mflow.optimize.linesearch import LineSearch
 from mflow.optimize.looks import Kept, Saving, asked_looks, asked_path
 from mflow.solvers.finite_jacobian import blamed, finite_jacobian
@@ -26,6 +29,8 @@ if TYPE_CHECKING:
     from mflow.base._records import MinimizeOptions
 
 __all__ = ["minimize"]
+
+STEEP = 0.01  # of the gradient at the start: where one that is larger ends a run, gtol may be too large for these units
 
 
 def minimize(
@@ -205,7 +210,7 @@ def minimize(
     limit = check_whole(maxiter, "maxiter")
     threshold = check_number(1e-5 if gtol is None and tol is None else gtol if gtol is not None else tol, "gtol")
     doubts = Doubts(fun, x0, args, jac, diff_step, check_gradient)
-    doubts.gtol = threshold
+    doubts.gtol, doubts.usual = threshold, gtol is tol is None
     if bounds is not None or fixed is not None:
         doubts.keep_within(read_box(bounds, fixed, doubts.start), "bounds" if bounds is not None else "fixed")
     every, asked = asked_path(path), asked_looks(monitor, monitor_every, progress, searches)
@@ -234,12 +239,16 @@ def _result_of(
     descent: Any, doubts: Doubts, limit: int, gtol: float, callback: Any, saving: Saving | None, sharing: Any, functions: tuple[Any, Any],
 ) -> OptimizeResult:  # fmt: skip
     """Runs a descent to its end. functions: derivatives of the user's that may be to blame for it."""
+    unearned = ""
     try:
         if sharing is None:
             status = descent.go(limit, gtol, callback)
         else:
             with sharing:
                 status = descent.go(limit, gtol, callback)
+        first, last = descent.run.largest_slope
+        if status == CONVERGED and last >= STEEP * first > 0.0 and doubts.checks:
+            status, gtol, unearned = _looked_at(descent, doubts, limit, gtol, callback)
         if saving is not None:
             saving.end(descent, status in ENDINGS)
     except BaseException as error:
@@ -250,12 +259,45 @@ def _result_of(
     out = None
     try:
         out = descent.finish(status, gtol)
-        return doubts.said(blamed(out, *functions))
+        out = doubts.said(blamed(out, *functions))
+        if unearned:
+            _say_unearned(out, unearned, doubts.usual and not isinstance(descent, LineDescent))
+        return out
     except BaseException as error:
         text = f"{type(error).__name__} after iteration {descent.done}: {error}"
         note = "in mflow.minimize, after the last iteration; .partial_result holds the result"
         attach(error, lambda: out or descent.result(-1, "interrupted", text, ask=False), note)
         raise
+
+
+def _looked_at(descent: Any, doubts: Doubts, limit: int, gtol: float, callback: Any) -> tuple[int, float, str]:
+    """(status, gtol, words) of a run whose gradient was hardly larger at its start than the gtol that has ended it. Where the cost still
+    falls by a part of itself within x's own size, as in SI units, a line search goes on to a gtol in the units of cost and x, unless gtol
+    was given; of other runs there are words."""
+    x, value, grad = descent.here()
+    fall, finer = doubts.own_gtol(np.asarray(x), float(value), np.asarray(grad))
+    if not fall > 0.0:
+        return CONVERGED, gtol, ""
+    words = f"gtol = {gtol:g} allows a gradient along which the cost falls by {100.0 * fall:.2g} % within x's own size"
+    if not (doubts.usual and isinstance(descent, LineDescent)):
+        return CONVERGED, gtol, f"{words}: give gtol={finer:.1g}, or cost and x in other units"
+    words += f", so that the run went on to {finer:.2g}"
+    doubts.gtol = finer
+    status = descent.go(limit, finer, callback)
+    if status in ENDINGS:
+        return status, finer, words
+    x, now, grad = descent.here()  # as low as rounding tells, where it falls no more by a part of what it was
+    further, _ = doubts.own_gtol(np.asarray(x), float(now), np.asarray(grad))
+    rests = now < value and further * abs(now) <= FALL * abs(value)
+    return (CONVERGED, gtol, words) if rests else (status, finer, words)
+
+
+def _say_unearned(out: OptimizeResult, words: str, refuses: bool) -> None:
+    """That a gradient is small in the units of the cost and of x alone; no success where gtol was not given."""
+    out.message = f"{words}; {out.message}"
+    if refuses and out.reason == "converged":
+        out.success, out.status, out.reason = False, -1, "not_a_minimum"
+        tell(f"minimize: {words}")
 
 
 # Arguments of its own that options may hold, too.

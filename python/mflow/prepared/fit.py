@@ -19,7 +19,8 @@ from mflow.base.telling import counted, knows_other_words
 from mflow.derivatives.remainder import jacobian_model, quick, said_of
 from mflow.fitting.bounds import EVERYWHERE, check_fixed, sides
 from mflow.fitting.compiled import check_sigma
-from mflow.fitting.curve_fit import TOLERANCE, inverse_of_free, names_of
+from mflow.fitting.curve_fit import TOLERANCE, names_of
+from mflow.fitting.least_squares import inverse_of_free
 from mflow.fitting.run import counted_ftol
 from mflow.problems.compiled import compile_model
 from mflow.problems.curves import check_curve, curve, parameter_names

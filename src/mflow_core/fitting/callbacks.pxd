@@ -12,6 +12,7 @@ cdef class Calls:
     cdef public list seen
     cdef public object watch
     cdef readonly ptrdiff_t m
+    cdef readonly ptrdiff_t count        # calls of fun
     cdef ptrdiff_t n
     cdef readonly bint model
     cdef int into(self, object raw, double *r) except -1

@@ -10,6 +10,7 @@ def all_finite(a: Array) -> bool: ...
 
 class Calls:
     m: int
+    count: int
     model: bool
     xdata: Any
     seen: list[Any] | None

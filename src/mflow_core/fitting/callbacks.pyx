@@ -67,14 +67,14 @@ cdef class Calls:
     """The user's functions. checker(raw) and jac_checker(raw) return float64 arrays (m,) and (m, n), or raise.
 
     y None: fun returns residuals; else it is a model of xdata, and y is taken off. sigma: (1,) or (m,); root: (m, m) in its place.
-    seen: a list that takes what fun returns as it is. watch(raw): called with it at each evaluation.
+    seen: a list that takes what fun returns as it is. watch(raw): called with it at each evaluation. count: calls of fun.
     """
 
     def __init__(self, fun, jac, tuple args, dict kwargs, ptrdiff_t n, checker, jac_checker, xdata=None, y=None, sigma=None, root=None):
         self.fun, self.jac, self.after, self.kwargs, self.n = fun, jac, args, kwargs or None, n
         self.checker, self.jac_checker, self.watch = checker, jac_checker, None
         self.xdata, self.y, self.sigma, self.root, self.model = xdata, y, sigma, root, y is not None
-        self.m, self.seen = -1 if y is None else cnp.PyArray_SIZE(y), None
+        self.m, self.seen, self.count = -1 if y is None else cnp.PyArray_SIZE(y), None, 0
 
     cdef object arguments(self, const double *x):
         cdef tuple out
@@ -134,7 +134,7 @@ cdef class Calls:
     def first(self, cnp.ndarray x not None):
         """The residuals at the start, (m,); m is known from then on."""
         cdef object raw, out
-        raw = self.call(self.fun, x)
+        raw = self.raw(x)
         if self.m < 0 or self.model and self.m == 1:
             raw = np.ascontiguousarray(self.checker(raw))
             self.m = cnp.PyArray_SIZE(<cnp.ndarray> raw)
@@ -144,13 +144,11 @@ cdef class Calls:
         self.into(raw, <double *> cnp.PyArray_DATA(<cnp.ndarray> out))
         return out
 
-    def call(self, fun, cnp.ndarray x not None):
-        args = self.arguments(numbers_of(x, self.n))
-        return fun(*args) if self.kwargs is None else fun(*args, **self.kwargs)
-
     def raw(self, x):
         """What fun returns at x."""
-        return self.call(self.fun, np.ascontiguousarray(x, dtype=np.float64))
+        args = self.arguments(numbers_of(np.ascontiguousarray(x, dtype=np.float64), self.n))
+        self.count += 1
+        return self.fun(*args) if self.kwargs is None else self.fun(*args, **self.kwargs)
 
     def residuals(self, x):
         """The residuals at x."""
@@ -195,6 +193,7 @@ cdef int residuals_of_python(const double *x, double *r, double *J, ptrdiff_t m,
     cdef object raw
     if r != NULL:
         args = c.arguments(x)
+        c.count += 1
         raw = c.fun(*args) if c.kwargs is None else c.fun(*args, **c.kwargs)
         if c.seen is not None:
             c.seen.append(raw)

@@ -70,7 +70,7 @@ def test_what_a_callback_raises_is_raised(at: int) -> None:
 
 
 def test_what_the_model_raises_in_a_second_fit_leaves_the_first_one() -> None:
-    """It may do so far from 1, where nobody has asked for it."""
+    """It may do so far from 1, where nobody has asked for it; nor does a search over decades lead there."""
 
     def model(x: Array, a: float, m: float, s: float) -> Array:
         if not 1e-3 < m < 2.0 and np.max(x) < 0.5:
@@ -111,7 +111,7 @@ def test_what_is_left_of_the_limit_is_that_of_the_next(most: int) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)
         fit = curve_fit(peak, X, Y, maxfev=4 * most)
-    assert fit.calls < 4 * most + 10  # a Jacobian by differences, and looks at two ends, are not broken off
+    assert fit.calls < 4 * most + 20  # a Jacobian by differences, and looks at two ends, are not broken off
 
 
 def test_a_wrong_jacobian_is_told_once() -> None:

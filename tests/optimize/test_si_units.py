@@ -1,0 +1,87 @@
+"""Costs in joules over metres, whose gradients gtol = 1e-5 allows at the start: the minima are known in closed form."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+import mflow
+
+Array = NDArray[np.float64]
+D, A, R = 7e-19, 2e10, 1.1e-10
+
+
+def morse(r: Array) -> float:
+    return float(D * (1 - np.exp(-A * (r[0] - R))) ** 2)
+
+
+def force(r: Array) -> Array:
+    e = np.exp(-A * (r[0] - R))
+    return np.array([2 * D * (1 - e) * e * A])
+
+
+def charges(at: Array) -> float:
+    """Thomson's problem of six, which end at the corners of an octahedron."""
+    th, ph = at.reshape(-1, 2).T
+    x = np.c_[np.sin(th) * np.cos(ph), np.sin(th) * np.sin(ph), np.cos(th)]
+    i, j = np.triu_indices(6, 1)
+    return float(2.3e-18 * np.sum(1.0 / np.linalg.norm(x[i] - x[j], axis=1)))
+
+
+START = np.array([1.293, 3.81, 2.049, 0.104, 1.489, 5.1, 1.6, 3.81, 1.2, 1.1, 0.6, 5.8])
+
+
+@pytest.mark.filterwarnings("ignore:overflow|invalid value")
+@pytest.mark.parametrize("jac", [None, force])
+@pytest.mark.parametrize("method", ["lbfgs", "bfgs", "cg"])
+def test_a_bond_in_joules_and_metres(method: str, jac: Any) -> None:
+    """It was "converged" at 1.5e-10 after no iteration, with 9 times the energy of a step of a tenth of the way."""
+    out = mflow.minimize(morse, [1.5e-10], jac=jac, method=method)
+    assert (out.success, out.reason) == (True, "converged")
+    assert abs(out.x[0] - R) < 1e-6 * R
+    assert "gtol = 1e-05 allows a gradient along which the cost falls by" in out.message
+    assert "went on to 1.4e-14" in out.message
+
+
+@pytest.mark.parametrize("method", ["lbfgs", "bfgs", "cg", "trust_ncg"])
+def test_charges_in_joules(method: str) -> None:
+    out = mflow.minimize(charges, START, method=method)
+    assert out.success
+    octahedron = 2.3e-18 * (12 / np.sqrt(2) + 3 / 2)
+    assert abs(out.fun - octahedron) < 1e-7 * octahedron
+
+
+def test_bounds_and_callbacks_hold_where_it_goes_on() -> None:
+    seen = []
+    out = mflow.minimize(morse, [1.5e-10], jac=force, bounds=[(1.2e-10, 2e-10)], callback=lambda x: seen.append(x.copy()))
+    assert abs(out.x[0] - 1.2e-10) < 1e-16
+    assert all(1.2e-10 <= x[0] <= 2e-10 for x in seen)
+    few = mflow.minimize(charges, START, maxiter=2)
+    assert (few.success, few.reason, few.nit) == (False, "max_iter", 2)
+
+
+def test_other_methods_say_it() -> None:
+    """Their steps are those that were asked for; with a gtol that was given it is met."""
+    with pytest.warns(RuntimeWarning, match=r"minimize: gtol = 1e-05 allows a gradient .* give gtol=1e-14, or cost and x in other units"):
+        out = mflow.minimize(morse, [1.5e-10], jac=force, method="adam", lr=1e-12)
+    assert (out.success, out.status, out.reason) == (False, -1, "not_a_minimum")
+    for how in ({"gtol": 1e-5}, {"tol": 1e-5}, {"options": {"gtol": 1e-5}}):
+        given: Any = mflow.minimize(morse, [1.5e-10], jac=force, **how)  # type: ignore[arg-type]
+        assert (given.success, given.nit) == (True, 0)
+        assert "give gtol=1e-14" in given.message
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert mflow.minimize(morse, [1.5e-10], jac=force, method="adam", lr=1e-12, check_gradient=False).nit == 0
+
+
+@pytest.mark.parametrize("start", [[1.0 + 1e-9, 1.0], [3.0, -2.0], [1.0, 1.0]])
+def test_ordinary_ends_are_not_asked(start: list[float]) -> None:
+    """At a minimum, or beside it, where x does not move by a thousandth of itself, nothing is said."""
+    cost = lambda x: 1e-3 + (x[0] - 1.0) ** 2 + (x[1] - 1.0) ** 2  # noqa: E731
+    out = mflow.minimize(cost, start, jac=lambda x: 2.0 * (x - 1.0))
+    assert out.success
+    assert "allows a gradient" not in out.message
