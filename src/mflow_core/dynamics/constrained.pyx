@@ -2,11 +2,12 @@
 from libc.math cimport NAN, cbrt, fabs, sqrt
 from libc.stddef cimport ptrdiff_t
 from libc.stdint cimport int32_t, int64_t, uintptr_t
-from libc.stdlib cimport calloc, free
+from libc.stdlib cimport free
 from libc.string cimport memcpy
 
 cimport numpy as cnp
 
+from mflow_core.arithmetic.memory cimport mf_zeros
 from mflow_core.arithmetic.vec cimport mf_fp_enter, mf_fp_leave
 from mflow_core.dynamics.constraints cimport (constrained_accel, constrained_energy, constrained_solve, constraint_fn, constraint_t, dot, ended,
                                               gradients_at, largest, moved, on_constraints, values_at)
@@ -139,7 +140,7 @@ cdef class Constrained(Problem):
         self.forces, self.shape, self.args, self.g_fun, self.jac_fun = forces, shape, args, g, jac
         self.k.inner, self.k.body, self.k.n, self.k.m, self.k.whole = forces.c, &body.s, n, m, whole
         self.k.hooks.moved, self.k.hooks.ended = moved, ended
-        self.block = calloc((3 * wide + 4 * square + 3 * short + 4 * padded + 2 * (short + 8)) * sizeof(double) + 64, 1)
+        self.block = mf_zeros((3 * wide + 4 * square + 3 * short + 4 * padded + 2 * (short + 8)) * sizeof(double) + 64, 1)
         if self.block == NULL:
             raise MemoryError(f"constraints: no memory for {m} constraints on {n} components")
         at = <double *> ((<uintptr_t> self.block + 63) // 64 * 64)

@@ -4,9 +4,10 @@ Two sums are kept, M alone and the last one else. Each is stored as narrow as th
 definite is solved without exchanges (operators.pyx), others with partial pivoting, sparse ones outside, by a Python object.
 """
 from libc.math cimport INFINITY, fabs, sqrt
-from libc.stdlib cimport calloc, free
+from libc.stdlib cimport free
 from libc.string cimport memset
 
+from mflow_core.arithmetic.memory cimport mf_zeros
 from mflow_core.registry cimport kernels
 from mflow_core.solvers.conjugate cimport CG_INDEFINITE, conjugate_gradients
 from mflow_core.solvers.matrix cimport LINALG
@@ -222,7 +223,7 @@ cdef int apply(structure_t *s, int slot, double *b) noexcept nogil:
 cdef int first_bad_pivot(const operator_t *A) except -1:
     """0, or the row (from 1) at which Cholesky's factorisation finds that a symmetric matrix is not positive definite."""
     cdef ptrdiff_t n = A.n, b = A.lower, width = b + 1, i, j, k
-    cdef double *L = <double *> calloc(n * width + 1, sizeof(double))
+    cdef double *L = <double *> mf_zeros(n * width + 1, sizeof(double))
     cdef double sum, least
     cdef int bad = 0
     if L == NULL:

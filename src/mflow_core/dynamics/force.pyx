@@ -11,12 +11,13 @@ A Python force gets private read-only copies of x and v; if it keeps one it has 
 from cpython.object cimport PyObject
 from libc.math cimport NAN, fabs
 from libc.stdint cimport int64_t, uintptr_t
-from libc.stdlib cimport calloc, free
+from libc.stdlib cimport free
 from libc.string cimport memcmp, memcpy, memset
 
 cimport numpy as cnp
 
 from mflow_core.arithmetic.bits cimport most_bits
+from mflow_core.arithmetic.memory cimport mf_zeros, stride_of
 from mflow_core.dynamics.structure cimport body_product, body_solve, body_sum_solve, body_work
 from mflow_core.problems.problem cimport failed, raise_or
 from mflow_core.registry cimport REDUCE
@@ -407,10 +408,10 @@ cdef class Force(Problem):
         cdef double *at
         for length in shape:
             n *= length
-        padded = (n + 7) // 8 * 8
+        padded = stride_of(n)
         self.shape, self.args, self.inplace, self.fun, self.dfdx, self.dfdv = shape, args, inplace, force, dfdx, dfdv
         self.body = Structure(n, mass) if body is None else body
-        self.block = calloc(12 * padded * sizeof(double) + 64, 1)
+        self.block = mf_zeros(12 * padded * sizeof(double) + 64, 1)
         if self.block == NULL:
             raise MemoryError(f"force: no memory for {n} components")
         at = <double *> ((<uintptr_t> self.block + 63) // 64 * 64)

@@ -7,9 +7,10 @@ be asked to descend.
 from cpython.pycapsule cimport PyCapsule_New, PyCapsule_SetContext
 from libc.stddef cimport ptrdiff_t
 from libc.stdint cimport int64_t
-from libc.stdlib cimport calloc, free
+from libc.stdlib cimport free
 from libc.string cimport memcmp, memcpy
 
+from mflow_core.arithmetic.memory cimport mf_zeros
 from mflow_core.dynamics.force cimport Force, force_t
 from mflow_core.problems.problem cimport Problem
 from mflow_core.solvers.solver cimport Solver
@@ -86,7 +87,7 @@ cdef class SlopeForce(Force):
         cdef ptrdiff_t n = cost.c.n
         capsule = PyCapsule_New(<void *> slope_force, NAME, NULL)
         PyCapsule_SetContext(capsule, &self.s)
-        self.room = <double *> calloc(2 * n + 1, sizeof(double))
+        self.room = <double *> mf_zeros(2 * n + 1, sizeof(double))
         if self.room == NULL:
             raise MemoryError(f"no memory for {n} components")
         self.s.fun, self.s.ctx, self.s.friction = cost.c.value_grad, cost.c.ctx, friction

@@ -7,11 +7,12 @@ Sums of matrices stay factored while they are the same (factors.pyx), so that fi
 """
 from libc.math cimport NAN
 from libc.stdint cimport int32_t, int64_t, uintptr_t
-from libc.stdlib cimport calloc, free
+from libc.stdlib cimport free
 from libc.string cimport memcmp, memcpy, memset
 
 cimport numpy as cnp
 
+from mflow_core.arithmetic.memory cimport mf_zeros, stride_of
 from mflow_core.arithmetic.vec cimport MF_SHORT, mf_scalar
 from mflow_core.dynamics.factors cimport BY_CG, FACTORS, OPERATORS, apply, factor, factor_t, first_bad_pivot, product, product_fn, structure_t
 from mflow_core.dynamics.loads cimport LOADS, load_at, load_fn, table_load
@@ -454,13 +455,13 @@ cdef class Structure(Problem):
                              "mass: remove those without one by static condensation, or fix them")
 
     def make_room(self):
-        cdef ptrdiff_t n = self.s.n, padded = (n + 7) // 8 * 8
+        cdef ptrdiff_t n = self.s.n, padded = stride_of(n)
         cdef ptrdiff_t[2] room
         cdef double *at
         cdef int slot, j
         for slot in range(FACTORS):
             room[slot] = self.room_of(self.s.M.kind if slot == 0 else self.s.kind)
-        self.block = calloc((12 * padded + room[0] + room[1] + 2 * (padded // 2 + 8)) * sizeof(double) + 64, 1)
+        self.block = mf_zeros((12 * padded + room[0] + room[1] + 2 * (padded // 2 + 8)) * sizeof(double) + 64, 1)
         if self.block == NULL:
             raise MemoryError(f"no memory for the factors of {n} x {n} matrices; SciPy sparse matrices may need less")
         at = <double *> ((<uintptr_t> self.block + 63) // 64 * 64)

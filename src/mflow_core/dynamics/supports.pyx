@@ -7,11 +7,12 @@ from cpython.object cimport PyObject
 from cpython.pycapsule cimport PyCapsule_GetContext, PyCapsule_New, PyCapsule_SetContext
 from cpython.ref cimport Py_DECREF, Py_INCREF
 from libc.stddef cimport ptrdiff_t
-from libc.stdlib cimport calloc, free
+from libc.stdlib cimport free
 from libc.string cimport memcpy
 
 cimport numpy as cnp
 
+from mflow_core.arithmetic.memory cimport mf_zeros
 from mflow_core.dynamics.loads cimport load_fn
 from mflow_core.types cimport mf_accel_fn
 
@@ -107,7 +108,7 @@ def of_all(str role, fun, moving, place, pull=None):
     address = compiled_address(fun, role, NAMES[role].decode())
     if address is None:
         raise TypeError(f"{role}: expected a compiled function, got {type(fun).__name__}")
-    w = <whole_t *> calloc(1, sizeof(whole_t) + (4 * whole + 4) * sizeof(double) + n * sizeof(ptrdiff_t))
+    w = <whole_t *> mf_zeros(1, sizeof(whole_t) + (4 * whole + 4) * sizeof(double) + n * sizeof(ptrdiff_t))
     if w == NULL:
         raise MemoryError(f"{role}: no memory for {whole} degrees of freedom")
     w.x = <double *> (w + 1)

@@ -18,11 +18,12 @@ from cpython.exc cimport PyErr_CheckSignals
 from libc.math cimport INFINITY, fabs, sqrt
 from libc.stddef cimport ptrdiff_t
 from libc.stdint cimport int64_t
-from libc.stdlib cimport calloc, free
+from libc.stdlib cimport free
 from libc.string cimport memcpy
 
 cimport numpy as cnp
 
+from mflow_core.arithmetic.memory cimport mf_zeros
 from mflow_core.arithmetic.vec cimport mf_fp_enter, mf_fp_leave
 from mflow_core.methods.losses cimport toward_zero
 from mflow_core.objectives.objective cimport Objective
@@ -138,7 +139,7 @@ cdef class ProximalSteps:
                 raise ValueError(f"unit: expected {n} numbers, got {cnp.PyArray_SIZE(unit)}")
             self.unit = <const double *> cnp.PyArray_DATA(unit)
         self.owners = (data, weight, unit)
-        self.block = <double *> calloc((9 + MOST_PRODUCTS + 1) * n + 2 * b * (n + 1) + b + b * b + 1, sizeof(double))
+        self.block = <double *> mf_zeros((9 + MOST_PRODUCTS + 1) * n + 2 * b * (n + 1) + b + b * b + 1, sizeof(double))
         if self.block == NULL:
             raise MemoryError(f"no memory for batches of {b} residuals of {n} unknowns")
         self.lay_out(n, b)

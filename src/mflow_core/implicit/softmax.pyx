@@ -16,11 +16,12 @@ by l1, are behind with is made up when it is used next. With both a mean and l1,
 from libc.math cimport INFINITY, fabs, sqrt
 from libc.stddef cimport ptrdiff_t
 from libc.stdint cimport int32_t, int64_t
-from libc.stdlib cimport calloc, free
+from libc.stdlib cimport free
 from libc.string cimport memcpy
 
 cimport numpy as cnp
 
+from mflow_core.arithmetic.memory cimport mf_zeros
 from mflow_core.arithmetic.scalars cimport mf_exp, mf_log
 from mflow_core.arithmetic.vec cimport mf_fp_enter, mf_fp_leave
 from mflow_core.methods.losses cimport toward_zero
@@ -83,7 +84,7 @@ cdef class SoftmaxSteps:
         if classes < 2 or n < 0:
             raise ValueError(f"classes, n: expected at least 2 classes and a number of columns, got {classes} and {n}")
         self.classes, self.n, self.intercept, self.l1, self.l2, self.scale = classes, n, intercept, l1, l2, 1.0
-        self.block = <double *> calloc(2 * size + 7 * classes + 3 * n, sizeof(double))
+        self.block = <double *> mf_zeros(2 * size + 7 * classes + 3 * n, sizeof(double))
         if self.block == NULL:
             raise MemoryError(f"no memory for {classes} classes of {n} columns")
         self.W, self.b, self.sum = self.block, self.block + classes * n, self.block + size

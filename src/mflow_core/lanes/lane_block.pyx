@@ -9,10 +9,11 @@ column is a copy of a live one, or stands still where its lane has ended, with h
 in lane_steps.pyx; lanes end where `now` is.
 """
 from libc.stdint cimport int64_t, uintptr_t
-from libc.stdlib cimport calloc, free
+from libc.stdlib cimport free
 from libc.string cimport memset
 
 from mflow_core.arithmetic.control cimport control_t, size_of_time
+from mflow_core.arithmetic.memory cimport mf_zeros
 from mflow_core.lanes.lane_loops cimport columns_t, lane_loops_t
 from mflow_core.registry cimport kernels
 from mflow_core.stepping.output cimport hermite
@@ -31,7 +32,7 @@ cdef int block_make(block_t *b, const job_t *job) noexcept nogil:
     memset(b, 0, sizeof(block_t))
     b.n_vectors = 2 * s.n_vec + s.n_err + job.n_D + 3 + s.n_work
     total = b.n_vectors * job.ld + s.work_extra + 3 * WIDTH + sizeof(columns_t) // sizeof(double) + 2 * scalars + looks
-    b.memory = calloc(total * sizeof(double) + 2 * s.n_vec * sizeof(double *) + 64, 1)
+    b.memory = mf_zeros(total * sizeof(double) + 2 * s.n_vec * sizeof(double *) + 64, 1)
     if b.memory == NULL:
         return MF_E_MEMORY
     b.job = job

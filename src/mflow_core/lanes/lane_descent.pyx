@@ -14,6 +14,7 @@ from libc.string cimport memcpy
 
 cimport numpy as cnp
 
+from mflow_core.arithmetic.memory cimport mf_zeros
 from mflow_core.arithmetic.vec cimport MF_WILD, mf_fp_enter, mf_fp_leave
 from mflow_core.lanes.lane_block cimport mf_read
 from mflow_core.lanes.lane_costs cimport LaneCosts
@@ -72,7 +73,7 @@ ctypedef struct block_t:
 cdef double *arrays_of(block_t *b, const mf_sizes *sizes, ptrdiff_t lanes) noexcept nogil:
     """One allocation for the vectors and scalars of a block; NULL where there is no memory."""
     cdef ptrdiff_t one = (lanes * b.n + 7) // 8 * 8 + 8, small = (sizes.n_scal + 7) // 8 * 8, coefs = (sizes.n_coef + 7) // 8 * 8
-    cdef double *block = <double *> calloc((sizes.n_vec + 3) * one + 2 * small + coefs + b.m.n_par, sizeof(double))
+    cdef double *block = <double *> mf_zeros((sizes.n_vec + 3) * one + 2 * small + coefs + b.m.n_par, sizeof(double))
     cdef double *next = block
     cdef int j
     if block == NULL:

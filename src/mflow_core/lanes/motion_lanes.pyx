@@ -10,11 +10,12 @@ its column goes on as a copy of zeros, and nobody looks at it.
 from libc.math cimport NAN, fabs
 from libc.stddef cimport ptrdiff_t
 from libc.stdint cimport int32_t, int64_t, uintptr_t
-from libc.stdlib cimport calloc, free
+from libc.stdlib cimport free
 from libc.string cimport memset
 
 cimport numpy as cnp
 
+from mflow_core.arithmetic.memory cimport mf_zeros
 from mflow_core.arithmetic.vec cimport mf_fp_enter, mf_fp_leave
 from mflow_core.lanes.lane_block cimport LANE_WAITING, mf_next, mf_read
 from mflow_core.lanes.lane_loops cimport WIDTH
@@ -141,7 +142,7 @@ cdef int make(columns_t *b, const motions_t *job) noexcept nogil:
     cdef int j
     memset(b, 0, sizeof(columns_t))
     b.count = 2 * s.n_vec + s.n_work + (s.n_dense if job.n_at > 0 else 0)
-    b.memory = calloc((b.count * job.ld + s.work_extra + extra) * sizeof(double) + 64, 1)
+    b.memory = mf_zeros((b.count * job.ld + s.work_extra + extra) * sizeof(double) + 64, 1)
     if b.memory == NULL:
         return MF_E_MEMORY
     b.job = job

@@ -17,11 +17,11 @@ One allocation holds every array; none overlap. A step rotates pointers: the tri
 Where the lowest point is x, or was before the last step, it is not copied. With a compiled cost the whole loop runs without the GIL.
 """
 from libc.math cimport INFINITY, NAN, fabs, sqrt
-from libc.stdlib cimport calloc, free
+from libc.stdlib cimport free
 from libc.string cimport memcpy, memset
 
 from mflow_core.arithmetic.dot cimport dot
-from mflow_core.directions.records cimport padded
+from mflow_core.arithmetic.memory cimport mf_zeros, stride_of
 from mflow_core.optimize.linesearch cimport (ARMIJO, BACKTRACKING, CLOSED, EXACT, NO_DESCENT, STRONG_WOLFE, TOO_MANY, TOO_SMALL, bb_length,
                                              best_gradient, line_begin, line_search, line_trial, point_along)
 from mflow_core.registry cimport REDUCE, mf_sizes_of
@@ -380,7 +380,7 @@ cdef void rule_defaults(rule_t *rule) noexcept nogil:
 cdef int descent_open(descent_t *s, const mf_method *m, const mf_problem *p, const double *par, const rule_t *rule, bint bounded) noexcept nogil:
     """Room for descents of this kind. `par` has to live as long."""
     cdef int64_t n_kept = 0, n_work = 0
-    cdef ptrdiff_t n = p.n, ld = padded(n), vectors
+    cdef ptrdiff_t n = p.n, ld = stride_of(n), vectors
     cdef double *room
     cdef int j, status
     memset(s, 0, sizeof(descent_t))
@@ -393,7 +393,7 @@ cdef int descent_open(descent_t *s, const mf_method *m, const mf_problem *p, con
     if status != 0:
         return status
     vectors = 10 + s.sizes.n_vec + (2 if bounded else 0)
-    s.block = calloc(vectors * ld + s.sizes.n_scal + s.sizes.n_coef + s.sizes.n_vec + 1 + n_kept + n_work, sizeof(double))
+    s.block = mf_zeros(vectors * ld + s.sizes.n_scal + s.sizes.n_coef + s.sizes.n_vec + 1 + n_kept + n_work, sizeof(double))
     if s.block == NULL:
         return MF_E_MEMORY
     room = <double *> s.block

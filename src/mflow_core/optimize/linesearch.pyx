@@ -13,12 +13,13 @@ a callback's recoverable code. The lowest value seen is kept with its step and g
 A compiled callback never meets Python here: `line_search` runs without the GIL.
 """
 from libc.math cimport INFINITY, NAN, fabs, sqrt
-from libc.stdlib cimport free, malloc
+from libc.stdlib cimport free
 from libc.string cimport memcpy
 
 cimport numpy as cnp
 
 from mflow_core.arithmetic.dot cimport dot_and_square
+from mflow_core.arithmetic.memory cimport mf_zeros
 from mflow_core.arithmetic.vec cimport mf_fp_enter, mf_fp_leave
 from mflow_core.problems.problem cimport Problem, raise_or
 
@@ -326,7 +327,7 @@ def search(Problem problem not None, cnp.ndarray x not None, cnp.ndarray d not N
     cdef const double *slope_at
     if checked(d, "d", False).size != n or problem.c.n != n:
         raise ValueError(f"d: expected {n} numbers as in x, got {d.size}")
-    block = <double *> malloc(max(<size_t> (4 * n), 1) * sizeof(double))
+    block = <double *> mf_zeros(max(<size_t> (4 * n), 1), sizeof(double))
     if block == NULL:
         raise MemoryError()
     l.p, l.n, l.x, l.d = &problem.c, n, <const double *> cnp.PyArray_DATA(x), <const double *> cnp.PyArray_DATA(d)

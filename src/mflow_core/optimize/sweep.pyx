@@ -7,11 +7,12 @@ does not depend on the portions. `loss_map` and `losses` open the tables of loss
 from cpython.exc cimport PyErr_CheckSignals
 from libc.stddef cimport ptrdiff_t
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint64_t
-from libc.stdlib cimport calloc, free
+from libc.stdlib cimport free
 from libc.string cimport memcpy
 
 cimport numpy as cnp
 
+from mflow_core.arithmetic.memory cimport mf_zeros
 from mflow_core.arithmetic.vec cimport mf_bits, mf_fp_enter, mf_fp_leave
 from mflow_core.methods.losses cimport loss_t, toward_zero
 from mflow_core.owner cimport mf_give, mf_take
@@ -234,7 +235,7 @@ cdef class Learner:
         if n < 0 or sizes.n_scal > MAX_SCALARS:
             raise ValueError(f"n: expected a number of columns of at least 0, got {n}")
         self.n_vec, self.n_scal = sizes.n_vec, sizes.n_scal
-        self.block = <double *> calloc(max(<size_t> (self.n_vec * n), 1), sizeof(double))
+        self.block = <double *> mf_zeros(max(<size_t> (self.n_vec * n), 1), sizeof(double))
         if self.block == NULL:
             raise MemoryError()
         for j in range(self.n_vec):

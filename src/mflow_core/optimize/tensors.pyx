@@ -11,6 +11,7 @@ from libc.string cimport memcpy
 
 cimport numpy as cnp
 
+from mflow_core.arithmetic.memory cimport mf_zeros
 from mflow_core.arithmetic.vec cimport first_non_finite
 from mflow_core.registry cimport REDUCE
 
@@ -79,7 +80,7 @@ cdef class Tensors:
         for i in range(self.count):
             tensor = &self.c[i]
             room += (tensor.n_vec - 1) * (padded(tensor.n) + (512 if tensor.n >= 512 else 0))
-        self.block = calloc(room, sizeof(double))
+        self.block = mf_zeros(room, sizeof(double))
         if self.block == NULL:
             raise MemoryError(f"{name}: no memory for the vectors of {self.total} parameters")
         at = <double *> ((<uintptr_t> self.block + 63) // 64 * 64)
@@ -88,9 +89,9 @@ cdef class Tensors:
             for j in range(1, tensor.n_vec):
                 if tensor.n >= 512:
                     # Loads that lie a multiple of 4096 bytes behind a recent store wait for it: start each long vector at a place
-                    # in its page of its own. NumPy's long arrays start near 0; 2 .. 7 eighths are left for ours.
-                    place = <ptrdiff_t> (<uintptr_t> at // 8 % 512)
-                    at += (64 + 128 * j - place + 1024) % 512
+                    # of its own, 3, 5 and 7 eighths of a page behind the parameters. Gradients begin where these do, most often.
+                    place = <ptrdiff_t> ((<uintptr_t> tensor.x[0] // 64 * 64 - <uintptr_t> at) // 8 % 512)
+                    at += (64 + 128 * j + place) % 512
                 tensor.x[j] = at
                 at += padded(tensor.n)
         return 0

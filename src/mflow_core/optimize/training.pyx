@@ -14,11 +14,12 @@ copied back.
 from libc.math cimport INFINITY, NAN, sqrt
 from libc.stddef cimport ptrdiff_t
 from libc.stdint cimport int64_t
-from libc.stdlib cimport calloc, free
+from libc.stdlib cimport free
 from libc.string cimport memcpy
 
 cimport numpy as cnp
 
+from mflow_core.arithmetic.memory cimport mf_zeros, stride_of
 from mflow_core.arithmetic.vec cimport MF_WILD, mf_fp_enter, mf_fp_leave
 from mflow_core.objectives.objective cimport Objective
 from mflow_core.objectives.objectives cimport OBJECTIVE_LABELLED, objective_t
@@ -253,7 +254,7 @@ cdef class Course:
     cdef readonly str refused            # why a step was not taken that would have left a number that is not finite
 
     def __init__(self, Updater optimizer not None, Objective objective not None, ptrdiff_t batch_size, bint drop_last, ptrdiff_t accumulate):
-        cdef ptrdiff_t n = objective.c.n
+        cdef ptrdiff_t n = objective.c.n, ld = stride_of(n)
         if self.block != NULL:
             raise TypeError("this course is made already; make another one")
         if objective.c.record == NULL or optimizer.tensors is None:
@@ -264,13 +265,14 @@ cdef class Course:
         if optimizer.tensors.c[0].n != n:
             raise ValueError(f"params: expected {n} numbers of shape {objective.shape}, got {optimizer.tensors.c[0].n}")
         self.optimizer, self.objective = optimizer, objective
-        self.block = <double *> calloc((4 + optimizer.tensors.c[0].n_vec) * n, sizeof(double))
+        self.block = <double *> mf_zeros(4 * ld + optimizer.tensors.c[0].n_vec * n, sizeof(double))
         if self.block == NULL:
             raise MemoryError()
         self.c.o, self.c.m, self.c.tensor, self.c.group = objective.c, optimizer.m, optimizer.tensors.c, optimizer.groups
         self.c.lr_index = optimizer.lr_index
-        self.c.g, self.c.total, self.c.ahead, self.c.part = self.block, self.block + n, self.block + 2 * n, self.block + 3 * n
-        self.c.room, self.refused = self.block + 4 * n, ""
+        self.c.g, self.c.total = self.block, self.block + ld
+        self.c.ahead, self.c.part = self.block + 2 * ld, self.block + 3 * ld
+        self.c.room, self.refused = self.block + 4 * ld, ""
         self.c.rows, self.c.batch_size, self.c.accumulate, self.c.batches = objective.c.count, batch_size, accumulate, 1
         self.loss = self.norm = NAN
         if batch_size:

@@ -13,6 +13,7 @@ from libc.string cimport memcpy, memset, strcmp
 
 cimport numpy as cnp
 
+from mflow_core.arithmetic.memory cimport mf_zeros
 from mflow_core.arithmetic.vec cimport MF_WILD, first_non_finite, mf_fp_enter, mf_fp_leave
 from mflow_core.optimize.arrangement cimport Arrangement
 from mflow_core.optimize.careful cimport BLOCK, first_spoiled, has_no_eps, keep, put_back, spoiled, update_scanned
@@ -259,7 +260,7 @@ cdef class Updater:
         if self.room == NULL:
             for i in range(self.tensors.count):
                 numbers += self.tensors.c[i].n * self.tensors.c[i].n_vec
-            self.room = <double *> malloc(max(numbers, 1) * sizeof(double))
+            self.room = <double *> mf_zeros(max(numbers, 1), sizeof(double))
         if self.groups_before == NULL or self.room == NULL:
             raise MemoryError(f"{self.record.name}: no memory to keep {numbers} numbers for a step that may have to be taken back")
         return 0

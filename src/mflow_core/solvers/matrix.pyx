@@ -14,10 +14,11 @@ If gh is infinite, M = -J. A mass matrix, where there is one, stands in the plac
 """
 from libc.math cimport INFINITY, fabs, sqrt
 from libc.stdint cimport uintptr_t
-from libc.stdlib cimport calloc, free
+from libc.stdlib cimport free
 from libc.string cimport memcpy, memset
 
 from mflow_core.arithmetic.bits cimport keeps_single
+from mflow_core.arithmetic.memory cimport mf_zeros
 from mflow_core.arithmetic.norms cimport scaled_norm
 from mflow_core.arithmetic.vec cimport MF_SHORT
 from mflow_core.problems.inside cimport inside_t, move_inside
@@ -80,7 +81,7 @@ cdef int matrix_make(matrix_t *m, const matrix_config_t *c, ptrdiff_t n) noexcep
         work = (gmres_room(n, c.krylov_dim) + 7) // 8 * 8 + 6 * ((n + 7) // 8 * 8)
     if c.columns != NULL and c.source == BY_DIFFERENCES and c.kind != KRYLOV and c.kind != IDENTITY:
         wide = 2 * groups_of(m) * n
-    m.block = calloc((7 * ((n + 7) // 8 * 8) + jacobian + lu + work + wide + 40 + (n + 1) // 2) * sizeof(double) + 64, 1)
+    m.block = mf_zeros((7 * ((n + 7) // 8 * 8) + jacobian + lu + work + wide + 40 + (n + 1) // 2) * sizeof(double) + 64, 1)
     if m.block == NULL:
         return MF_E_MEMORY
     at = <double *> ((<uintptr_t> m.block + 63) // 64 * 64)

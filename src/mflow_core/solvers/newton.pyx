@@ -23,6 +23,7 @@ from libc.stdint cimport uintptr_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memmove, memset
 
+from mflow_core.arithmetic.memory cimport mf_zeros, stride_of
 from mflow_core.registry cimport REDUCE
 from mflow_core.solvers.spectrum.growth cimport GROWTH_STATE, factor_watched, growth_forget, growth_pack, growth_unpack
 from mflow_core.solvers.matrix cimport (BY_CALLBACK, BY_DIFFERENCES, DENSE, IDENTITY, KRYLOV, NOTHING, finite, matrix_factor, matrix_jacobian,
@@ -61,11 +62,11 @@ cdef void newton_defaults(newton_config_t *c, bint has_jacobian) noexcept nogil:
 cdef newton_t *newton_make(const newton_config_t *c, const mf_problem *inner, ptrdiff_t n, mf_jac_fn jac, void *jac_ctx) noexcept nogil:
     """A new solver, or NULL if there is no memory. jac NULL: that of inner."""
     cdef newton_t *s = <newton_t *> calloc(1, sizeof(newton_t))
-    cdef ptrdiff_t padded = (n + 7) // 8 * 8
+    cdef ptrdiff_t padded = stride_of(n)
     cdef double *at
     if s == NULL:
         return NULL
-    s.block = calloc(VECTORS * padded * sizeof(double) + 64, 1)
+    s.block = mf_zeros(VECTORS * padded * sizeof(double) + 64, 1)
     if s.block == NULL or matrix_make(&s.m, &c.matrix, n) != 0:
         free(s.block)
         free(s)

@@ -11,10 +11,11 @@ The one who calls owns the scout (branch.pyx). An infinite step, of which there 
 """
 from libc.math cimport INFINITY, copysign, fabs
 from libc.stdint cimport int64_t
-from libc.stdlib cimport calloc, free
+from libc.stdlib cimport free
 from libc.string cimport memcpy, memset
 
 from mflow_core.arithmetic.control cimport after_bad, after_good, control_begin, control_t, planned_step
+from mflow_core.arithmetic.memory cimport mf_zeros, stride_of
 from mflow_core.registry cimport REDUCE, mf_find
 from mflow_core.solvers.matrix cimport KRYLOV, LINALG, finite, matrix_decays, matrix_factor, matrix_rhs, matrix_solve, weighted_norm
 from mflow_core.solvers.newton cimport (FLOW_ENDS, FLOW_LEAVES, FLOW_STOPS, FLOW_SWINGS, FLOW_WRONG, newton_solve, newton_t, newton_weights,
@@ -130,11 +131,11 @@ cdef int flow_solve(double t, double gh, const double *r, double *z, ptrdiff_t n
 
 cdef int flow_begin(flow_t *w, newton_t *s, double t, double gh) noexcept nogil:
     """From s.start, whose slope is s.slope. s works under error control until flow_end."""
-    cdef ptrdiff_t n = s.n, ld = (n + 7) // 8 * 8, i
+    cdef ptrdiff_t n = s.n, ld = stride_of(n), i
     cdef double *at
     cdef int j
     memset(w, 0, sizeof(flow_t))
-    w.block = calloc((2 * CARRIED + 2 + PAIR.sizes.n_work + PAIR.sizes.n_err) * ld + 8, sizeof(double))
+    w.block = mf_zeros((2 * CARRIED + 2 + PAIR.sizes.n_work + PAIR.sizes.n_err) * ld + 8, sizeof(double))
     if w.block == NULL:
         return MF_E_MEMORY
     at = <double *> w.block

@@ -10,6 +10,7 @@ from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
 
 from mflow_core.arithmetic.control cimport control_begin
+from mflow_core.arithmetic.memory cimport mf_zeros, stride_of
 from mflow_core.arithmetic.vec cimport MF_SHORT, mf_scalar
 from mflow_core.owner cimport mf_give, mf_take
 from mflow_core.methods.tableau cimport LOOK, LOOKED
@@ -33,7 +34,6 @@ from mflow_core.types cimport (MF_ELEMENTWISE, MF_EMBEDDED, MF_E_ARGUMENT, MF_E_
 
 cdef enum:
     RHO_ITERATIONS = 50
-    APART = 184                          # numbers between the places of two vectors in their pages
 
 cdef double ROUNDED = 3.6e-15            # of the largest slope, or of where a step began: rounding in another, or in where it ended
 cdef double REFUSED = 4.0                # a squared error that asks for a shorter step
@@ -57,21 +57,6 @@ cdef extern from *:
     #define mf_forbid(at, bytes) ((void)(at), (void)(bytes))
     #define mf_allow(at, bytes) ((void)(at), (void)(bytes))
     #endif
-    /* Zeros; long states in large pages, where the system has them: a fault for each 4096 bytes takes longer than filling them. */
-    #if defined(__linux__)
-    #include <sys/mman.h>
-    #endif
-    static void *mf_zeros(size_t bytes) {
-      char *block = (char *)calloc(bytes, 1);
-    #if defined(__linux__) && defined(MADV_HUGEPAGE)
-      const size_t large = (size_t)1 << 21;
-      if (block != NULL && bytes >= 4 * large) {
-        char *first = block + (large - (size_t)block % large) % large;
-        madvise(first, (size_t)(block + bytes - first) / large * large, MADV_HUGEPAGE);
-      }
-    #endif
-      return block;
-    }
     """
     enum:
         MF_GUARD
@@ -81,7 +66,6 @@ cdef extern from *:
     bint MF_HAS_LINEARIZE "mf_has_linearize"(const mf_problem *p) noexcept nogil
     void mf_forbid(void *at, size_t bytes) noexcept nogil
     void mf_allow(void *at, size_t bytes) noexcept nogil
-    void *mf_zeros(size_t bytes) noexcept nogil
 
 
 # ---- gradient flow --------------------------------------------------------------------------------------------------------------------
@@ -243,14 +227,12 @@ cdef run_t *run_make(const mf_method *m, const mf_problem *p, const double *par,
         return NULL
     if not may_leap(m, p, &sizes):
         flags &= ~<int> RUN_LEAPS
-    ld = (max(n + MF_GUARD, <ptrdiff_t> 1) + 7) // 8 * 8
-    if n >= 512:                         # loads a multiple of 4096 bytes behind a recent store wait for it: nine vectors in a row begin at
-        ld += (APART - ld % 512 + 512) % 512         # places in their pages that are 40 numbers apart, or more
+    ld = stride_of(max(n + MF_GUARD, <ptrdiff_t> 1))
     total = room_of(m, &sizes, flags, ld)
     r = <run_t *> calloc(1, sizeof(run_t))
     if r != NULL:
         r.block_bytes = total * sizeof(double) + 2 * sizes.n_vec * sizeof(double *) + 64
-        r.block = mf_zeros(r.block_bytes)
+        r.block = mf_zeros(r.block_bytes, 1)
     if r == NULL or r.block == NULL:
         free(r)
         status[0] = MF_E_MEMORY

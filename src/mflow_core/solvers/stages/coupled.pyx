@@ -21,9 +21,9 @@ M - g J and M - q J are factored. An M that depends on time does not split: vary
 """
 from libc.math cimport INFINITY, fabs, sqrt
 from libc.stdint cimport int32_t, uintptr_t
-from libc.stdlib cimport calloc
 from libc.string cimport memset
 
+from mflow_core.arithmetic.memory cimport mf_zeros
 from mflow_core.registry cimport kernels
 from mflow_core.solvers.complex_lu cimport complex_lu_t
 from mflow_core.solvers.spectrum.definite cimport MOST_ALONE, rows_at_0
@@ -80,7 +80,7 @@ cdef int newton_couple(newton_t *s) noexcept nogil:
             lu = (rows * (2 * stages_below(s) + stages_above(s) + 1) + 7) // 8 * 8
     if kind != IDENTITY:
         krylov = gmres_room(S * n, dim_of(s)) + 3 * S * padded + padded
-    c = <coupled_t *> calloc(1, sizeof(coupled_t) + 64 + (2 * lu + krylov + 9 * S * padded + (S * padded + 1) // 2) * sizeof(double))
+    c = <coupled_t *> mf_zeros(1, sizeof(coupled_t) + 64 + (2 * lu + krylov + 9 * S * padded + (S * padded + 1) // 2) * sizeof(double))
     if c == NULL:
         return MF_E_MEMORY
     at = <double *> (((<uintptr_t> (c + 1)) + 63) // 64 * 64)

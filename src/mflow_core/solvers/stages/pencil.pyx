@@ -4,10 +4,11 @@ A host may give M as a product alone. Its rows are then made of n products, for 
 """
 from libc.math cimport NAN, fabs, sqrt
 from libc.stdint cimport int32_t, uintptr_t
-from libc.stdlib cimport calloc, free
+from libc.stdlib cimport free
 from libc.string cimport memcmp
 
 from mflow_core.arithmetic.bits cimport keeps_single
+from mflow_core.arithmetic.memory cimport mf_zeros
 from mflow_core.solvers.spectrum.growth cimport factor_watched
 from mflow_core.solvers.matrix cimport finite, matrix_jacobian, matrix_refresh, matrix_rhs
 from mflow_core.solvers.newton cimport newton_lsolve, newton_mass_at, newton_t, weights_of_size
@@ -83,7 +84,7 @@ cdef int pencil_of_products(const mf_problem *p, mass_t **made) noexcept nogil:
     cdef int k, status = 0
     if n > 30_000:                                   # n^2 entries would leave int32, and no memory holds their factors
         return MF_E_MEMORY
-    mass = <mass_t *> calloc(1, sizeof(mass_t) + sizeof(products_t) + (times * n * n + 2 * n + 8) * sizeof(double) + whole * sizeof(int32_t))
+    mass = <mass_t *> mf_zeros(1, sizeof(mass_t) + sizeof(products_t) + (times * n * n + 2 * n + 8) * sizeof(double) + whole * sizeof(int32_t))
     if mass == NULL:
         return MF_E_MEMORY
     of = <products_t *> (mass + 1)

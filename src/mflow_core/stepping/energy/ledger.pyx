@@ -27,15 +27,17 @@ from libc.math cimport NAN, fabs
 from libc.stdint cimport uintptr_t
 from libc.stdlib cimport calloc, free
 
+from mflow_core.arithmetic.memory cimport mf_zeros, stride_of
+
 
 cdef ledger_t *ledger_make(mf_energy_fn energy, mf_energy_fn inertia, void *ctx, ptrdiff_t n, int formula, double beta, bint each_step,
                            bint apart, bint tells) noexcept nogil:
     """NULL where there is no memory. inertia NULL: energy tells v'Mv/2 of any v at no cost beyond it. tells: MF_TELLS of hooks.pxd."""
     cdef ledger_t *book = <ledger_t *> calloc(1, sizeof(ledger_t))
-    cdef ptrdiff_t padded = (n + 7) // 8 * 8
+    cdef ptrdiff_t padded = stride_of(n)
     if book == NULL:
         return NULL
-    book.block = calloc(4 * padded * sizeof(double) + 64, 1)
+    book.block = mf_zeros(4 * padded * sizeof(double) + 64, 1)
     if book.block == NULL:
         free(book)
         return NULL

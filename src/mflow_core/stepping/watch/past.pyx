@@ -20,11 +20,12 @@ limit late, when many looks at forcing have found nothing. Which steps are looke
 from libc.math cimport INFINITY, sqrt
 from libc.stddef cimport ptrdiff_t
 from libc.stdint cimport int64_t
-from libc.stdlib cimport free, malloc
+from libc.stdlib cimport free
 from libc.string cimport memcpy, memset
 
 cimport numpy as cnp
 
+from mflow_core.arithmetic.memory cimport mf_zeros
 from mflow_core.arithmetic.vec cimport MF_SHORT
 from mflow_core.registry cimport REDUCE
 from mflow_core.stepping.run cimport run_t, try_step
@@ -227,7 +228,7 @@ cdef class Past:
     def __cinit__(self, Run run not None):
         if run.r.m.step == NULL or run.r.m.flags & (MF_IMPLICIT | MF_MULTISTEP | MF_NEEDS_RHO | MF_SECOND_ORDER) or run.r.p.rhs == NULL:
             raise TypeError(f"{run.record.name}: expected an explicit one-step method of first order")
-        self.kept = <double *> malloc((3 * run.r.n + 1) * sizeof(double))      # what a look reads it has written: no page is touched before
+        self.kept = <double *> mf_zeros(3 * run.r.n + 1, sizeof(double))      # what a look reads it has written: no page is touched before
         if self.kept == NULL:
             raise MemoryError(f"no memory for looks at {run.r.n} components")
         past_init(&self.c, run.r.m, run.record.stages, run.r.n, self.kept, False)
