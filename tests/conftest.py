@@ -19,6 +19,7 @@ from mflow_core import registry
 
 from support.case_names import addresses, case_name
 from support.levels import KINDS, LEVELS, rows_at
+from support.watchdog import Watchdog
 from support.workers import heed_interrupts, keep_files_in_memory, start_workers
 
 
@@ -36,6 +37,10 @@ def pytest_cmdline_main(config: pytest.Config) -> None:
     heed_interrupts()
     keep_files_in_memory()
     start_workers(config)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.pluginmanager.register(Watchdog())
 
 
 @pytest.hookimpl(wrapper=True)

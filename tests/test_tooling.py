@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import faulthandler
 import functools
 import importlib.util
 import inspect
@@ -12,6 +13,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 import tomllib
 from pathlib import Path
 from types import SimpleNamespace
@@ -23,6 +25,7 @@ import pytest
 
 from support.case_names import LONGEST, addresses, case_name
 from support.small_cases import for_all
+from support.watchdog import Watchdog
 from support.workers import ALONE, start_workers, workers
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -166,6 +169,41 @@ def test_workers_take_tests_in_their_order(given: int | None, started: Any, monk
     option = SimpleNamespace(**QUIET, numprocesses=given, tx=[], dist="no")
     start_workers(SimpleNamespace(option=option, args=["tests"], invocation_params=SimpleNamespace(dir=ROOT)))  # type: ignore[arg-type]
     assert (option.numprocesses, option.dist) == started
+
+
+def test_one_timer_for_the_tests_of_a_minute(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every test has its whole time; a failure, at which pytest stops the timer, leaves no later test without one."""
+    started: list[float] = []
+    now = 0.0
+    monkeypatch.setattr(faulthandler, "dump_traceback_later", lambda seconds, **more: started.append(now + seconds))
+    monkeypatch.setattr(faulthandler, "cancel_dump_traceback_later", lambda: None)
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    dog: Any = Watchdog(limit=300.0, spare=60.0)
+    try:
+        for now in (0.0, 10.0, 59.0, 61.0, 100.0):
+            dog.pytest_runtest_protocol("a", None)
+            assert now + 300.0 <= started[-1] <= now + 360.0
+        assert len(started) == 2
+        dog.pytest_exception_interact(None, None, None)
+        dog.pytest_runtest_protocol("b", None)
+        assert started[2:] == [460.0]
+    finally:
+        dog.pytest_unconfigure(None)
+
+
+def test_a_test_that_hangs_ends_its_process_and_shows_where() -> None:
+    text = """
+import sys, time
+from support.watchdog import Watchdog
+def hangs():
+    time.sleep(60)
+Watchdog(limit=0.05, spare=0.05).pytest_runtest_protocol("a", None)
+sys.stderr = None  # as captured
+hangs()
+"""
+    done = subprocess.run([sys.executable, "-c", text], cwd=ROOT / "tests", capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "in hangs" in done.stderr
 
 
 # ---- versions --------------------------------------------------------------------------------------------------------------------------

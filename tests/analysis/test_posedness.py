@@ -19,6 +19,10 @@ def lorenz(t: float, y: Any) -> Any:
     return np.array([10.0 * (y[1] - y[0]), y[0] * (28.0 - y[2]) - y[1], y[0] * y[1] - 8.0 / 3.0 * y[2]])
 
 
+def lorenz_jacobian(t: float, y: Any) -> Any:
+    return np.array([[-10.0, 10.0, 0.0], [28.0 - y[2], -1.0, -y[0]], [y[1], y[0], -8.0 / 3.0]])
+
+
 @pytest.mark.parametrize(
     ("J", "verdict"),
     [
@@ -321,7 +325,7 @@ def test_words_for_what_neither_grows_nor_fades() -> None:
 def test_exponents_of_a_long_chaotic_path():
     """7.07, -inf, -inf: 6 substeps between 60 points, whose products lost the small directions."""
     result = mflow.solve_ivp(lorenz, (0.0, 40.0), [1.0, 1.0, 20.0], rtol=1e-8, atol=1e-8)
-    path = result.posedness()
+    path = result.posedness(jac=lorenz_jacobian)
     assert path.exact_growth
     assert math.isclose(sum(path.lyapunov), -41.0 / 3.0, rel_tol=1e-9)  # the trace of J, everywhere
     assert np.allclose(path.lyapunov, [0.906, 0.0, -14.572], atol=0.08)  # Sprott (2003), of a path without end
@@ -345,7 +349,7 @@ def test_growth_of_a_path_is_that_of_the_variational_equation():
 def test_a_path_whose_points_are_too_far_apart_says_so():
     result = mflow.solve_ivp(lorenz, (0.0, 20.0), [1.0, 1.0, 20.0], rtol=1e-8, atol=1e-8, t_eval=np.linspace(0.0, 20.0, 21))
     with pytest.warns(RuntimeWarning, match="between its points the path is not known.*more of it"):
-        result.posedness()
+        result.posedness(jac=lorenz_jacobian)
 
 
 def test_a_growth_beyond_the_numbers_is_said():

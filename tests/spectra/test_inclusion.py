@@ -156,3 +156,36 @@ def test_who_gave_a_matrix_is_not_told_to_give_one(monkeypatch: Any) -> None:
     low = re.search(r"at least ([\d.]+)", words)[1]  # type: ignore[index]
     assert "as a matrix" not in words
     assert words.endswith(f"Take a step of at most {low}")
+
+
+def test_middles_that_are_tried_together_end_where_one_after_the_other_does() -> None:
+    """The last number whose square is at most 2, and of any pattern of failures the one that plain halving comes to."""
+    calls = [0]
+
+    def beyond(x: Array) -> Any:
+        calls[0] += 1
+        return x * x > 2.0
+
+    root = eigenvalues.bisect_together(beyond, 1.0, 2.0)
+    assert root * root <= 2.0 < math.nextafter(root, 2.0) ** 2
+    assert calls[0] <= 14
+    for seed in range(40):
+        low, high = sorted(np.random.default_rng(seed).uniform(0.1, 9.0, 2).tolist())
+
+        def odd(x: Any, seed: int = seed) -> Any:
+            return np.sin(x * 10.0 ** (seed % 9)) > 0.0
+
+        for tolerance in (4e-16, 1e-3):
+            want = eigenvalues.bisect(lambda x: bool(odd(x)), low, high, tolerance)
+            for halvings in (1, 4):
+                assert eigenvalues.bisect_together(odd, low, high, halvings, tolerance) == want
+
+
+def test_the_ritz_values_that_ended_it_are_not_computed_again(monkeypatch: Any) -> None:
+    sizes: list[int] = []
+    eig = np.linalg.eig
+    monkeypatch.setattr(np.linalg, "eig", lambda A: sizes.append(len(A)) or eig(A))
+    ritz = krylov.arnoldi(lambda v: np.arange(1.0, 301.0) * v, 300, 60, lambda found: found.products >= 20)
+    assert ritz.products == sizes[-1] == 21
+    assert len(set(sizes)) == len(sizes)
+    assert ritz.values.dtype == np.complex128

@@ -46,6 +46,7 @@ COARSE = 0.1
 FINER = 8  # halvings of that, for those that may be the first to fail
 BEYOND = 1.5  # of the first step that fails: what a coarse scan may miss
 CANDIDATES = 24
+TOGETHER = 4  # halvings whose middles are tried at once
 FIRST = 0.05  # scans along a ray begin here; on an axis a method that is unstable here has limit 0
 
 
@@ -104,6 +105,37 @@ def first_to_fail(
     limits = [ray(complex(d)) / float(abs(v)) for d, v in zip(directions, limiting, strict=True)]
     k = int(np.argmin(limits))
     return limits[k], complex(limiting[k])
+
+
+def bisect_together(
+    unstable: Callable[[Array], NDArray[np.bool_]], lower: float, upper: float, halvings: int = TOGETHER, tolerance: float = 4e-16
+) -> float:
+    """`bisect`, to the bit, for a condition that takes many numbers in little more time than one: it has all middles that the next
+    halvings may come to."""
+    while upper - lower > tolerance * upper:
+        points = middles(np.array([lower]), np.array([upper]), halvings)[0]
+        bad = unstable(points[1:-1])
+        left, right = 0, points.size - 1
+        while right - left > 1:
+            at = (left + right) // 2
+            middle = float(points[at])
+            if not upper - lower > tolerance * upper or middle in (lower, upper):
+                return lower
+            if bad[at - 1]:
+                upper, right = middle, at
+            else:
+                lower, left = middle, at
+    return lower
+
+
+def middles(low: Array, high: Array, halvings: int) -> Array:
+    """(count, 2^halvings + 1): each interval's ends and all middles between them, each as half the sum of its neighbours."""
+    points = np.stack([low, high], axis=1)
+    for _ in range(halvings):
+        finer = np.empty((len(points), 2 * points.shape[1] - 1))
+        finer[:, ::2], finer[:, 1::2] = points, 0.5 * (points[:, :-1] + points[:, 1:])
+        points = finer
+    return points
 
 
 def _direction(value: complex, tiny: float) -> complex:

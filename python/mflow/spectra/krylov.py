@@ -242,14 +242,22 @@ def arnoldi(product: Product, n: int, iterations: int, enough: Callable[[Ritz], 
     count = min(iterations, n)
     if count == 0:
         return Ritz(np.empty(0, dtype=np.complex128), np.empty(0), 0, n == 0)
-    stop = None if enough is None else lambda H, k: k in CHECKS and enough(_ritz(H, k, n))
+    last: Ritz | None = None
+
+    def stop(H: Array, k: int) -> bool:
+        nonlocal last
+        if enough is None or k not in CHECKS:
+            return False
+        last = _ritz(H, k, n)
+        return enough(last)
+
     Q, H = _basis(product, random_vector(n), count, stop)
-    return _ritz(H, len(Q), n)
+    return last if last is not None and last.products == len(Q) else _ritz(H, len(Q), n)
 
 
 def _ritz(H: Array, k: int, n: int) -> Ritz:
-    values, vectors = np.linalg.eig(H[:k, :k].astype(np.complex128))
-    return Ritz(values, abs(float(H[k, k - 1])) * np.abs(vectors[-1]), k, k == n, H=H[: k + 1, :k])
+    values, vectors = np.linalg.eig(H[:k, :k])
+    return Ritz(values.astype(np.complex128), abs(float(H[k, k - 1])) * np.abs(vectors[-1]), k, k == n, H=H[: k + 1, :k])
 
 
 def _basis(product: Product, v: Array, count: int, stop: Callable[[Array, int], bool] | None = None) -> tuple[Array, Array]:

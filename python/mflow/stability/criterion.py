@@ -31,6 +31,7 @@ from numpy.typing import NDArray
 
 from mflow.base.checks import Array
 from mflow.base.methods import Method
+from mflow.spectra.eigenvalues import TOGETHER, middles
 
 __all__ = ["Criterion", "criterion_of", "keeps_order", "order_on_oscillators", "oscillator_matrix"]
 
@@ -40,6 +41,7 @@ ROUNDING = 1e-13  # of the largest coefficient: what is below is zero
 CLOSE = 1e-12  # of the sum of its terms: where a condition is met to rounding
 NEARLY_REAL = 1e-5  # of its modulus: the imaginary part of a root that may be a double real one
 HALVINGS = 80
+FEW = 8  # oscillators whose next middles are tried at once
 FROM = 0.5  # where a scan begins, in units of the oscillator's own time: a method that fails there without damping has no stable step
 AT_ONCE = 50  # steps that are looked at at once
 SCANNED = 1000  # steps between there and what few methods reach: 2 for each of their forces
@@ -267,12 +269,20 @@ class Scanned(Criterion):
         return low, high
 
     def _between(self, k: Array, c: Array, low: Array, high: Array) -> Array:
-        for _ in range(HALVINGS):
-            middle = 0.5 * (low + high)
-            if not np.any((low < middle) & (middle < high)):
+        halvings = TOGETHER if k.size <= FEW else 1
+        each, middle = np.arange(k.size), 2**halvings // 2
+        for _ in range(HALVINGS // halvings):
+            points = middles(low, high, halvings)
+            if not np.any((low < points[:, middle]) & (points[:, middle] < high)):
                 break
-            good = self._good(k, c, middle)
-            low, high = np.where(good, middle, low), np.where(good, high, middle)
+            inner = points[:, 1:-1]
+            own = np.repeat(k, inner.shape[1]), np.repeat(c, inner.shape[1])
+            good = self._good(*own, inner.ravel()).reshape(inner.shape)
+            left, width = np.zeros(k.size, dtype=np.intp), middle
+            while width:
+                left = np.where(good[each, left + width - 1], left + width, left)
+                width //= 2
+            low, high = points[each, left], points[each, left + 1]
         return low
 
     def _good(self, k: Array, c: Array, h: Array) -> NDArray[np.bool_]:

@@ -189,14 +189,16 @@ def limit_on_ray(method: Method, direction: complex) -> float:
     def unstable_at(x: float) -> bool:
         return bool(unstable(np.array([x]))[0])
 
+    alone = "needs_rho" in method.flags and not method.parameters.get("stages")  # the stages of all follow from the farthest
+    halvings = 1 if alone else scans.TOGETHER
     if on_axis or not unstable_at(scans.FIRST):
-        return _first_failure(unstable, farthest(method))
+        return _first_failure(unstable, farthest(method), halvings)
     upper = scans.FIRST  # close to the imaginary axis the limit may lie anywhere below
     while unstable_at(0.5 * upper):
         upper *= 0.5
         if upper < 1e-9:
             return 0.0
-    return scans.bisect(unstable_at, 0.5 * upper, upper)
+    return scans.bisect_together(unstable, 0.5 * upper, upper, halvings)
 
 
 def _limit_of_lr(method: Method, curvature: float) -> float:
@@ -230,7 +232,7 @@ def farthest(method: Method) -> float:
     return max(1e4, 2.2 * float(method.parameters.get("stages") or 0) ** 2)
 
 
-def _first_failure(unstable: Callable[[Array], NDArray[np.bool_]], most: float) -> float:
+def _first_failure(unstable: Callable[[Array], NDArray[np.bool_]], most: float, halvings: int) -> float:
     """Scan outward from scans.FIRST, then bisect."""
     lower = scans.FIRST
     if unstable(np.array([scans.FIRST]))[0]:
@@ -250,7 +252,7 @@ def _first_failure(unstable: Callable[[Array], NDArray[np.bool_]], most: float) 
                 return math.inf
             upper, lower = float(far[bad[0]]), float(far[max(bad[0] - 1, 0)])
             break
-    return scans.bisect(lambda x: bool(unstable(np.array([x]))[0]), lower, upper)
+    return scans.bisect_together(unstable, lower, upper, halvings)
 
 
 def _refuse_elsewheres(parameters: Mapping[str, Any]) -> None:
