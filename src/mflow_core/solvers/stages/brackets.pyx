@@ -36,7 +36,7 @@ cdef double MONOTONE = 1.001             # q of one unknown grows by no more tha
 cdef double ROOT_EPS = 1.4901161193847656e-08
 cdef double LEAST = 1e-13                # relative: the least difference
 cdef double SHARE = 0.1                  # of the last move
-cdef double STIFF = 1e-6                 # |G| beside which a first update that is rounding is looked at
+cdef double STIFF = 1e-6                 # of the terms of G
 
 ctypedef struct bracket_t:               # q is above 0 at `low`, and below it at `high`
     double low, at_low, high, at_high
@@ -207,15 +207,18 @@ cdef int bracketed(newton_t *s, double t, double gh, const double *r, double *z,
     return MF_RETRY_SOLVE
 
 
-cdef bint stands_still(newton_t *s, double gh, const double *r) noexcept nogil:
-    """Whether Newton's first update from s.guess was rounding, though the residual there, of which f is in s.f, was not: slopes that are far too
-    large leave every point as it is."""
+cdef bint stands_still(newton_t *s, double gh, const double *r, const double *z) noexcept nogil:
+    """Whether Newton's iteration has not moved from s.guess but by rounding, though the residual there, of which f is in s.f, is no rounding of its
+    terms: slopes that the user gave may be so large that every point stays as it is. Differences are not."""
+    cdef double far = 0.0, left = 0.0, size = 0.0
     cdef ptrdiff_t i
-    if not s.first <= goal(s) or s.c.matrix.mass != NULL or s.c.matrix.kind == KRYLOV:
+    if s.m.c.source == BY_DIFFERENCES or s.c.matrix.mass != NULL or s.c.matrix.kind == KRYLOV:
         return False
     for i in range(s.n):
-        s.bar[i] = (r[i] - s.guess[i]) + gh * s.f[i]
-    return weighted_norm(&s.m, s.bar) > STIFF
+        far = max(far, fabs(z[i] - s.guess[i]))
+        left = max(left, fabs((r[i] - s.guess[i]) + gh * s.f[i]))
+        size = max(size, max(max(fabs(r[i]), fabs(z[i])), fabs(gh * s.f[i])))
+    return far <= max(64.0 * EPS * REDUCE.max_abs(z, s.n), s.noise) and left > STIFF * size
 
 
 cdef int bracket_solve(double t, double gh, const double *r, double *z, ptrdiff_t n, newton_t *s, apply_fn metric, void *metric_ctx) noexcept nogil:
@@ -224,7 +227,7 @@ cdef int bracket_solve(double t, double gh, const double *r, double *z, ptrdiff_
     cdef int source = s.m.c.source, answer, status = newton_solve(t, gh, r, z, n, s)
     if status < 0 or s.controlled or s.c.matrix.kind == IDENTITY or s.non_finite > 0 or fabs(gh) == INFINITY:
         return status
-    if status == 0 and not stands_still(s, gh, r):
+    if status == 0 and not stands_still(s, gh, r, z):
         return 0
     if source == BY_CALLBACK or source == BY_BAND_CALLBACK:
         s.m.c.source = BY_DIFFERENCES
