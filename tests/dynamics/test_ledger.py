@@ -202,3 +202,33 @@ def test_a_force_with_a_potential_alone_has_no_works(tmp_path: Any) -> None:
     assert resumed.nfev == whole.nfev
     for name in ("load", "damping", "residual"):
         assert resumed.energy[name][-1] == whole.energy[name][-1]
+
+
+SUN, HALLEY = 1.327e20, (17.8 * 1.496e11, 0.967)  # G M in SI units; the large half axis and the eccentricity
+
+
+def comet(method: str, steps: int) -> Any:
+    """Halley's comet from perihelion, over one period."""
+    a, e = HALLEY
+    start, speed = [a * (1 - e), 0.0], [0.0, np.sqrt(SUN / a * (1 + e) / (1 - e))]
+    period = 2 * np.pi * np.sqrt(a**3 / SUN)
+    return mflow.solve_dynamics(
+        force=lambda t, x, v: -SUN * x / np.linalg.norm(x) ** 3, potential=lambda x: -SUN / np.linalg.norm(x), velocity_free=True,
+        x0=start, v0=speed, t_span=(0, period), dt=period / steps, method=method,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("method", ["leapfrog", "velocity_verlet", "newmark"])
+def test_steps_that_lose_perihelion_are_told_of_by_the_energy(method: str) -> None:
+    with pytest.warns(RuntimeWarning, match="kinetic and potential energy have grown by"):
+        s = comet(method, 1000)
+    assert "too long where the motion is fastest" in s.doubts[0]
+    total = 0.5 * np.sum(s.v**2, axis=0) - SUN / np.linalg.norm(s.x, axis=0)
+    assert total[0] < 0.0 < total[-1]  # bound, and then not
+
+
+def test_an_orbit_that_is_followed_has_no_doubt() -> None:
+    s = comet("pefrl", 8000)
+    assert not s.doubts
+    total = 0.5 * np.sum(s.v**2, axis=0) - SUN / np.linalg.norm(s.x, axis=0)
+    assert total[-1] == pytest.approx(total[0], rel=1e-2)

@@ -40,6 +40,16 @@ SWINGS, NEARBY = 0.5, 1e-7  # of the largest component: the least that an oscill
 Measured = TypeVar("Measured")
 
 
+def steadier(method: Method, rate: float) -> str:
+    """What to take where oscillations of rates up to this one grow by the steps of `method`: shorter ones where it has a limit for them."""
+    reach = np.linspace(0.02, 20.0, 1000)
+    grows = np.abs(amplification(method, 1j * reach)) > 1.0 + 1e-9
+    limit = float(reach[np.argmax(grows) - 1]) if np.any(grows) and not np.any(grows[:5]) else 0.0
+    if limit > 0.0 and rate > 0.0:
+        return f'Take dt = {0.95 * limit / rate:.2g} or less, or method="trapezoid", which lets no oscillation grow at any step'
+    return 'Take a method that is stable on the imaginary axis, as method="rk4"'
+
+
 class PastLimit:
     """Whether the fixed steps of an explicit method are past its stability limit, where nothing overflows.
 
@@ -244,7 +254,7 @@ class PastLimit:
             f"the state has grown by a factor of {factor:.3g}, as dt = {abs(h):g} exceeds the stability limit of {self.method.name} for "
             f"the oscillation at t = {t:g}: its rate is about {abs(z[worst] / h):.3g}, and each step lets it grow by a factor of about "
             f"{math.exp(more[worst]):.6g} more than the solution does ({math.exp(min(700.0, steps * more[worst])):.3g} in {steps} steps). "
-            'Take a method that is stable on the imaginary axis, as method="rk4", or error control (rtol= in place of dt=)',
+            f"{steadier(self.method, float(np.max(np.abs(found.values))))}, or error control (rtol= in place of dt=)",
         )
 
     # ---- saving -----------------------------------------------------------------------------------------------------------------------

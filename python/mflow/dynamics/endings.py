@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mflow_core.dynamics.structure import Structure
+
 from mflow.base.checks import Array
 from mflow.integrate.endings import Ending
 
@@ -16,6 +18,10 @@ __all__ = ["MotionEnding", "StepperEnding"]
 
 INDEFINITE = "is not positive definite: conjugate gradients cannot solve with it; is a stiffness or a damping negative?"
 RESIDUAL = "leaves a residual above 1e-12 after conjugate gradients: is the damping symmetric?"
+NOT_LINEAR = (
+    "cannot be solved with, as damping(v) is not linear in v: expected a function that returns C v for a symmetric C; give forces of another "
+    "kind, as of dampers c sgn(v) abs(v)^a, as force=lambda t, x, v: ..."
+)
 
 
 class SecondOrderEnding(Ending):
@@ -85,6 +91,8 @@ class MotionEnding(SecondOrderEnding):
         if failed is not None:
             slow = f"was not solved with in {counts['ncg']} conjugate gradient iterations: lower dt, or give matrices and no 'cg'"
             why = {"indefinite": INDEFINITE, "slow": slow, "residual": RESIDUAL}[failed]
+            if failed != "slow" and self._damping_bends():
+                why = NOT_LINEAR
             return f"{matrix} {why} ({self.where})"
         if row is None:
             light = "" if switches is None else switches.light(abs(self.step if fixed else self.run.h))
@@ -92,3 +100,14 @@ class MotionEnding(SecondOrderEnding):
             return f"{text}; {light}" if light else super()._unsolved(fixed)
         row = int(self.drive.supports.free[row])
         return f"{matrix} is singular {self.where} (see row {row}): another dt, or is a stiffness negative?"
+
+    def _damping_bends(self) -> bool:
+        """Whether damping is a function that is not linear in v, where the run stands."""
+        problem, matrices = self.drive.problem, self.drive.limit.matrices
+        if not isinstance(problem, Structure) or matrices is not None:
+            return False
+        x, v = self.run.y.ravel(), self.run.vector(1).ravel()
+        v = v if np.any(v) else np.ones(v.size)
+        force = [self.run.acceleration(self.run.t, x, factor * v) for factor in (0.0, 1.0, 2.0)]
+        bend = np.max(np.abs(force[2] - 2.0 * force[1] + force[0]), initial=0.0)
+        return bool(bend > 1e-9 * max(float(np.max(np.abs(one), initial=0.0)) for one in force))

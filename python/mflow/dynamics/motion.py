@@ -54,6 +54,7 @@ from mflow.structures.supports import Supports
 __all__ = ["Motion", "begin_motion", "keeps_energy"]
 
 
+GAINED, SEEN = 0.5, 8  # of the kinetic energy of most states: what steps may add to it unsaid; states that tell what that is
 SHORTEST = 64.0  # units in the last place of t: a step in which a slip is looked for
 
 
@@ -163,6 +164,7 @@ class Motion(Drive):
     repeated = 0  # evaluations of a run that was resumed, which the one before it has counted
     begun_with: tuple[str, ...] = ()  # words on contacts that push at the start, and on what a load's table holds past its ends
     turns = ""  # words, where such steps are too long for how the motion oscillates
+    gained = ""  # words, where steps have added energy that nothing else has
     tangents: tuple[FiniteJacobian, ...] = ()  # of a nonlinear force, the user's own
 
     def __init__(
@@ -348,10 +350,10 @@ class Motion(Drive):
         """Those of any run, that steps were past the limit, what is said of contacts and a load's table at the start, what is between steps
         of a load, and that steps by the limit do not follow an oscillation."""
         known = super().doubts
-        if not (self.warned or self.begun_with or self.between or self.turns):
+        if not (self.warned or self.begun_with or self.between or self.turns or self.gained):
             return known
         past = "" if any(self.warned in text for text in known) else self.warned
-        return tuple(filter(None, (*known, past, *self.begun_with, self.between, self.turns)))
+        return tuple(filter(None, (*known, past, *self.begun_with, self.between, self.turns, self.gained)))
 
     def _notes(self) -> str:
         notes = self.notes
@@ -406,6 +408,8 @@ class Motion(Drive):
         x, v, a = parts_of(np.ascontiguousarray(rows), self.supports.shape)
         if self.mode == "fixed" and self.t0 != self.t1:
             self._look_past(t, rows, reason)
+            if e is not None and reason == "finished" and not self.warned and not isinstance(self.problem, Constrained):
+                self._look_at_energy(e)
         if self.by_limit and reason == "finished":
             self._look_for_turns(x, v, a)
         few, doubts, t_half, v_half = few_digits(run, self.tolerances), self.doubts, None, None
@@ -440,6 +444,22 @@ class Motion(Drive):
             self.checks += self.evaluations - before
             if self.warned:
                 tell(f"{self.name}: {self.warned}")
+
+    def _look_at_energy(self, e: Array) -> None:
+        """Warns where kinetic and potential energy have grown though no force but that of a potential has done work: the steps did it."""
+        kinetic, potential, load, damping = e.T[:4]
+        driven = self.switches is not None or self.supports.moves is not None or (self.events is not None and self.events.acts)
+        if len(e) < SEEN or driven or np.any(load) or np.any(damping) or not np.any(potential) or not np.all(np.isfinite(e[:, :4])):
+            return
+        gained, most = float(kinetic[-1] + potential[-1] - kinetic[0] - potential[0]), float(np.median(kinetic))
+        if gained > GAINED * most > 0.0:
+            self.gained = (
+                f"kinetic and potential energy have grown by {gained:.3g}, which is {gained / most:.2g} times the kinetic energy in the middle "
+                f"of those along the run, {most:.3g}: no load adds any, so the steps of dt = {abs(self.step):g} did, which are too long where the "
+                "motion is fastest (the ledger has it as residual or numerical): lower dt"
+                f"{', or is potential= another one than that of force=?' if self.limit.looks_along else ''}"
+            )
+            tell(f"{self.name}: {self.gained}")
 
     def _look_for_turns(self, x: Array, v: Array, a: Array) -> None:
         """Warns where steps by the limit do not follow an oscillation."""

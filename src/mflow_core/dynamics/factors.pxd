@@ -50,6 +50,12 @@ ctypedef struct structure_t:
     int (*solve_outside)(structure_t *s, int slot, double *b) noexcept nogil
 
 
+ctypedef struct sum_t:                   # M + c C + k K, not as factored but as given
+    structure_t *s
+    const factor_t *f
+
+
+cdef int sum_product(const double *x, double *out, void *ctx) noexcept nogil
 cdef int factor(structure_t *s, int slot, double c, double k) noexcept nogil
 cdef int apply(structure_t *s, int slot, double *b) noexcept nogil
 cdef int first_bad_pivot(const operator_t *A) except -1

@@ -173,11 +173,6 @@ cdef int product(structure_t *s, const operator_t *A, double scale, const double
     return 0
 
 
-ctypedef struct sum_t:                       # M + c C + k K, for conjugate gradients
-    structure_t *s
-    const factor_t *f
-
-
 cdef int sum_product(const double *x, double *out, void *ctx) noexcept nogil:
     cdef const sum_t *sum = <const sum_t *> ctx
     cdef structure_t *s = sum.s

@@ -18,11 +18,13 @@ cimport numpy as cnp
 
 from mflow_core.arithmetic.bits cimport most_bits
 from mflow_core.arithmetic.memory cimport mf_zeros, stride_of
+from mflow_core.dynamics.factors cimport sum_product, sum_t
 from mflow_core.dynamics.structure cimport body_product, body_solve, body_sum_solve, body_work
 from mflow_core.problems.problem cimport failed, raise_or
 from mflow_core.registry cimport REDUCE
 from mflow_core.solvers.matrix cimport matrix_refresh
-from mflow_core.solvers.newton cimport newton_forget, newton_pack, newton_solve, newton_state_size, newton_unpack
+from mflow_core.solvers.newton cimport newton_forget, newton_pack, newton_state_size, newton_unpack
+from mflow_core.solvers.stages.brackets cimport bracket_solve
 from mflow_core.types cimport (MF_E_CALLBACK, MF_VELOCITY_FREE, mf_accel_fn, mf_energy_fn, mf_jac_fn, mf_new_problem,
                                mf_problem, mf_rhs_fn, mf_solve_accel_fn)
 
@@ -112,6 +114,7 @@ cdef int take_equation(force_t *p, double w, const double *xp, const double *vp,
 cdef int force_equation(force_t *p, double t, double w, const double *xp, const double *vp, double bx, double bv, double c, double k, double *a,
                         ptrdiff_t n) noexcept nogil:
     """Solve a = w (M + c C + k K)^-1 F(t, xp + bx a, vp + bv a) + p.r by Newton's iteration; a holds a guess."""
+    cdef sum_t sum = sum_t(p.body, &p.body.factors[0 if c == 0.0 and k == 0.0 else 1])
     cdef int64_t taken
     cdef int status = take_equation(p, w, xp, vp, bx, bv, c, k)
     if status != 0:
@@ -122,7 +125,7 @@ cdef int force_equation(force_t *p, double t, double w, const double *xp, const 
     p.newton.noise = rounding(p)
     p.newton.m.least_move = p.newton.noise / FOUR_ROOT_EPS
     p.newton.noise += 4.0 * EPS * REDUCE.max_abs(p.r, n)     # what friction holds: all forces balance, up to the rounding of each
-    status = newton_solve(t, 1.0, p.r, a, n, p.newton)
+    status = bracket_solve(t, 1.0, p.r, a, n, p.newton, sum_product, &sum)
     if p.newton.m.njev != taken:
         memcpy(p.jx, xp, n * sizeof(double))
         memcpy(p.jv, vp, n * sizeof(double))

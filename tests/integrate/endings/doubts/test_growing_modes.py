@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 
 import mflow
+from mflow.base.methods import classes
+from mflow.course.past_limit import steadier
 from support.small_cases import for_all
 
 # What is that small is below atol, and when it grows is not known: the tests are of growth alone.
@@ -113,3 +115,10 @@ def test_an_even_number_grows_in_sparse_systems(stiff_pair_method):
     r = mflow.solve_ivp(f, (0, 200), np.full(n, 1e-25), stiff_pair_method.name, atol=1e-6, jac=jac)
     assert r.reason == "finished"
     assert r.y[:, -1] == pytest.approx(np.ones(n), rel=1e-4)
+
+
+def test_no_run_is_sent_to_the_method_that_it_has():
+    """The limit of the classical method on the imaginary axis is 2 sqrt(2); euler has none."""
+    rk4, euler = (classes()[name]() for name in ("rk4", "euler"))
+    assert steadier(rk4, 1e3) == 'Take dt = 0.0027 or less, or method="trapezoid", which lets no oscillation grow at any step'
+    assert 'method="rk4"' in steadier(euler, 1e3)

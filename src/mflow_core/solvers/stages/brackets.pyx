@@ -1,0 +1,244 @@
+"""Newton's iteration where slopes are infinite, or far from those on the way: dampers c sgn(v) |v|^a, a < 1, springs like cbrt(x), kinks.
+
+Beside v = 0 the slope of |v|^a says next to nothing of the way to the root: Newton's step is far too short where v leaves 0 (it takes off a
+percent of the residual G, and a test for its decrease fails at every length), or leaps over 0 to and fro. But its direction d is good: such
+equations are monotone, and have one root. So d = M^-1 G(z), with M from differences at z, is followed to where
+
+    q(l) = (M^-1 G(z + l d), d) / (d, d),     q(0) = 1,
+
+passes 0: l grows until q changes its sign, and regula falsi (the Illinois variant) finds the place to a tenth. In one unknown that is the
+root, by brackets alone. In several M^-1 knows of the slopes at z only, and q may stay above 0: where l has grown, the place where (B d, G)
+passes 0 is an end as well. B is the metric in which the equation is monotone: mass, with a part of damping and stiffness. Differences are
+no longer than a tenth of the last move: else they mix both sides of a kink, each column in its own way.
+
+It ends where d is small, as Newton's iteration does, or is rounding. Where q jumps over 0 between neighbouring numbers, a single unknown is
+there: what is infinitely steep holds it. Several unknowns that are held so bounce about such a place: they are taken as they are where the last
+HELD moves were below NEAR and none had to go on beyond its bracket.
+"""
+from libc.math cimport INFINITY, fabs
+from libc.string cimport memcpy
+
+from mflow_core.registry cimport REDUCE
+from mflow_core.solvers.matrix cimport (BY_BAND_CALLBACK, BY_CALLBACK, BY_DIFFERENCES, DENSE, IDENTITY, KRYLOV, matrix_factor,
+                                        matrix_jacobian, matrix_rhs, matrix_solve, weighted_norm)
+from mflow_core.solvers.newton cimport EPS, goal, move, newton_solve, newton_t, residual, update, weights_of_size
+from mflow_core.types cimport MF_RETRY_NON_FINITE, MF_RETRY_SOLVE
+
+cdef enum:
+    DIRECTIONS = 100
+    LENGTHS = 60                         # tried along one direction
+    HELD = 8
+
+cdef double ENOUGH = 0.1                 # |q|
+cdef double LEAP = 100.0                 # the most by which a length grows at once
+cdef double NEAR = 1e-8
+cdef double MONOTONE = 1.001             # q of one unknown grows by no more than rounding
+cdef double ROOT_EPS = 1.4901161193847656e-08
+cdef double LEAST = 1e-13                # relative: the least difference
+cdef double SHARE = 0.1                  # of the last move
+cdef double STIFF = 1e-6                 # of the terms of G
+
+ctypedef struct bracket_t:               # q is above 0 at `low`, and below it at `high`
+    double low, at_low, high, at_high
+    int last                             # which end moved last: 1 low, -1 high
+
+
+# ---- directions -------------------------------------------------------------------------------------------------------------------------
+
+cdef int columns(newton_t *s, double t, const double *z, double moved) noexcept nogil:
+    """J at z, where f is s.f, by differences no longer than a part of what was moved."""
+    cdef double *y = s.m.y
+    cdef double h
+    cdef ptrdiff_t i, j, n = s.n
+    cdef int status, k
+    memcpy(y, z, n * sizeof(double))
+    for j in range(n):
+        h = max(min(ROOT_EPS * s.m.size[j], SHARE * moved), LEAST * s.m.size[j])
+        status = MF_RETRY_NON_FINITE
+        for k in range(2):
+            y[j] = z[j] + (h if k == 0 else -h)
+            if status == MF_RETRY_NON_FINITE:
+                status = matrix_rhs(&s.m, t, y, s.next_d)
+                s.m.n_rhs_jac += 1
+                h = y[j] - z[j]
+        y[j] = z[j]
+        if status != 0:
+            return status
+        for i in range(n):
+            s.m.jacobian[i * n + j] = (s.next_d[i] - s.f[i]) / h
+    s.m.njev += 1
+    return 0
+
+
+cdef int divided(newton_t *s, double t, double gh, const double *z, double *d) noexcept nogil:
+    """d becomes M^-1 d, M at z. GMRES asks for f there: it is in s.root."""
+    if s.c.matrix.kind != KRYLOV:
+        return matrix_solve(&s.m, d)
+    memcpy(s.f, s.root, s.n * sizeof(double))
+    return update(s, t, gh, z, d)
+
+
+cdef int direction(newton_t *s, double t, double gh, const double *r, const double *z, double moved) noexcept nogil:
+    """Newton's update from z into s.d, the residual into s.mix, and the weights of both ends."""
+    cdef int status
+    weights_of_size(s, z, z)
+    status = residual(s, t, gh, r, z, s.d)
+    memcpy(s.root, s.f, s.n * sizeof(double))
+    memcpy(s.mix, s.d, s.n * sizeof(double))
+    if status == 0 and s.c.matrix.kind != KRYLOV:
+        status = columns(s, t, z, moved) if s.c.matrix.kind == DENSE else matrix_jacobian(&s.m, t, z, gh)
+        if status == 0:
+            status = matrix_factor(&s.m, gh)
+    if status == 0:
+        status = divided(s, t, gh, z, s.d)
+    s.niter += 1
+    move(s, s.trial, z, s.d, 1.0)
+    weights_of_size(s, z, s.trial)
+    return status
+
+
+# ---- lengths ----------------------------------------------------------------------------------------------------------------------------
+
+cdef double along(const newton_t *s, const double *a) noexcept nogil:
+    """(a, d) in the weights."""
+    cdef double sum = 0.0
+    cdef ptrdiff_t i
+    for i in range(s.n):
+        sum += (a[i] * s.m.weight[i]) * (s.d[i] * s.m.weight[i])
+    return sum
+
+
+cdef double against(const newton_t *s, const double *g) noexcept nogil:
+    """(B d, g)."""
+    cdef double sum = 0.0
+    cdef ptrdiff_t i
+    for i in range(s.n):
+        sum += s.bar[i] * g[i]
+    return sum
+
+
+cdef int place(newton_t *s, double t, double gh, const double *r, const double *z, double length, double *q) noexcept nogil:
+    """s.trial = z + length d, and q there. Where f is not finite it is too far."""
+    cdef double slope = against(s, s.mix), here = slope
+    cdef int status
+    move(s, s.trial, z, s.d, length)
+    status = residual(s, t, gh, r, s.trial, s.next_d)
+    if status == MF_RETRY_NON_FINITE:
+        q[0] = -INFINITY
+        return 0
+    if status == 0:
+        here = against(s, s.next_d)
+        status = divided(s, t, gh, z, s.next_d)
+    if status == 0:
+        q[0] = along(s, s.next_d) / along(s, s.d)
+        if length > 1.0 and q[0] > 0.0 and slope > 0.0 and here <= 0.0:
+            q[0] = here / slope
+    return status
+
+
+cdef double narrowed(bracket_t *b, double length, double q) noexcept nogil:
+    """Put a length and its q into the bracket; the next length to try."""
+    cdef double following
+    if q > 0.0:
+        if b.last == 1:
+            b.at_high *= 0.5
+        b.low, b.at_low, b.last = length, q, 1
+    else:
+        if b.last == -1:
+            b.at_low *= 0.5
+        b.high, b.at_high, b.last = length, q, -1
+    if b.high == INFINITY:
+        return length * min(max(2.0, 1.0 + q / max(1.0 - q, 1e-3)), LEAP)
+    following = b.low + (b.high - b.low) * (b.at_low / (b.at_low - b.at_high))
+    return following if b.low < following < b.high else 0.5 * (b.low + b.high)
+
+
+cdef int search(newton_t *s, double t, double gh, const double *r, const double *z, double norm, double *length, bint *jumps) noexcept nogil:
+    """The length along s.d, and the point there in s.trial. jumps: q passes 0 between neighbouring numbers."""
+    cdef bracket_t b
+    cdef double q = 0.0
+    cdef int _k, status
+    b.low, b.at_low, b.high, b.at_high, b.last = 0.0, 1.0, INFINITY, 0.0, 0
+    length[0], jumps[0] = 1.0, False
+    for _k in range(LENGTHS):
+        status = place(s, t, gh, r, z, length[0], &q)
+        if status != 0:
+            return status
+        if q != q or (s.n == 1 and length[0] > b.low and q > MONOTONE * b.at_low and b.last >= 0):
+            return MF_RETRY_SOLVE
+        if fabs(q) <= ENOUGH:
+            return 0
+        length[0] = narrowed(&b, length[0], q)
+        if (b.high - b.low) * norm <= 4.0 * EPS:
+            length[0], jumps[0] = b.low, True
+            move(s, s.trial, z, s.d, b.low)
+            return 0
+    return MF_RETRY_SOLVE
+
+
+# ---- the iteration ------------------------------------------------------------------------------------------------------------------------
+
+cdef int bracketed(newton_t *s, double t, double gh, const double *r, double *z, apply_fn metric, void *metric_ctx) noexcept nogil:
+    """Iterate from z. 0, MF_RETRY_SOLVE, or the code of a callback."""
+    cdef double norm, size, length, moved = INFINITY
+    cdef bint jumps
+    cdef int _k, held = 0, status
+    for _k in range(DIRECTIONS):
+        status = direction(s, t, gh, r, z, moved)
+        if status != 0:
+            return status
+        norm = weighted_norm(&s.m, s.d)
+        if not norm < INFINITY:
+            return MF_RETRY_SOLVE
+        size = max(REDUCE.max_abs(z, s.n), REDUCE.max_abs(s.guess, s.n))
+        if norm <= goal(s) or REDUCE.max_abs(s.d, s.n) <= max(64.0 * EPS * size, s.noise) or (held >= HELD and norm <= NEAR):
+            move(s, z, z, s.d, 1.0)
+            return 0
+        status = metric(s.d, s.bar, metric_ctx)
+        if status == 0:
+            status = search(s, t, gh, r, z, norm, &length, &jumps)
+        if status != 0:
+            return status
+        moved = length * REDUCE.max_abs(s.d, s.n)
+        memcpy(z, s.trial, s.n * sizeof(double))
+        if jumps and s.n == 1:
+            return 0
+        held = held + 1 if length <= 1.0 and length * norm <= NEAR else 0
+    return MF_RETRY_SOLVE
+
+
+cdef bint stands_still(newton_t *s, double gh, const double *r, const double *z) noexcept nogil:
+    """Whether Newton's iteration has not moved from s.guess but by rounding, though the residual there, of which f is in s.f, is no rounding of its
+    terms: slopes that the user gave may be so large that every point stays as it is. Differences are not."""
+    cdef double far = 0.0, left = 0.0, size = 0.0
+    cdef ptrdiff_t i
+    if s.m.c.source == BY_DIFFERENCES or s.c.matrix.mass != NULL or s.c.matrix.kind == KRYLOV:
+        return False
+    for i in range(s.n):
+        far = max(far, fabs(z[i] - s.guess[i]))
+        left = max(left, fabs((r[i] - s.guess[i]) + gh * s.f[i]))
+        size = max(size, max(max(fabs(r[i]), fabs(z[i])), fabs(gh * s.f[i])))
+    return far <= max(64.0 * EPS * REDUCE.max_abs(z, s.n), s.noise) and left > STIFF * size
+
+
+cdef int bracket_solve(double t, double gh, const double *r, double *z, ptrdiff_t n, newton_t *s, apply_fn metric, void *metric_ctx) noexcept nogil:
+    """newton_solve; where it fails in a fixed step, though f is finite, or has not moved, by brackets. Slopes that the user gave may be infinite,
+    or bounded to a number that is far from them: there they are differences."""
+    cdef int source = s.m.c.source, answer, status = newton_solve(t, gh, r, z, n, s)
+    if status < 0 or s.controlled or s.c.matrix.kind == IDENTITY or s.non_finite > 0 or fabs(gh) == INFINITY:
+        return status
+    if status == 0 and not stands_still(s, gh, r, z):
+        return 0
+    if source == BY_CALLBACK or source == BY_BAND_CALLBACK:
+        s.m.c.source = BY_DIFFERENCES
+    memcpy(z, s.guess, n * sizeof(double))
+    answer = bracketed(s, t, gh, r, z, metric, metric_ctx)
+    s.m.c.source = source
+    s.m.has_point = s.m.has_jacobian = s.m.has_factors = False
+    s.m.stale = 0
+    s.want_jacobian, s.eta = True, 1.0
+    s.nfail += (answer > 0) - (status > 0)
+    if answer > 0:
+        memcpy(z, s.guess, n * sizeof(double))
+        return status if status > 0 else answer
+    return answer
