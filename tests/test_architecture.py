@@ -37,6 +37,7 @@ FLOORS = (
     ("integrate",),
     ("problems", "structures", "training"),
     ("course", "curvature", "implicit"),
+    ("walls",),
     ("stability",),
     ("data", "optim", "solvers", "spectra"),
     ("derivatives", "saving"),

@@ -150,7 +150,7 @@ def jumps_along(slope: Slope, t: Array, y: Array) -> tuple[list[float], list[flo
     Examples
     --------
     >>> import numpy as np
-    >>> from mflow.course.jumps import jumps_along
+    >>> from mflow.walls.jumps import jumps_along
     >>> t = np.concatenate([np.linspace(0, 0.9, 10), 1 + np.array([-1e-4, 0.0, 1e-4]), np.linspace(1.1, 2, 10)])
     >>> jumps_along(lambda t, y: np.array([1.0 if t < 1.00005 else -1.0]), t, np.zeros((1, t.size)))
     ([1.00005], [])
