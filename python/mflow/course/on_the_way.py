@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from mflow_core.stepping import stepper
@@ -16,14 +16,18 @@ from mflow_core.stepping import stepper
 from mflow.base.checks import Array, check_number, shown
 from mflow.base.telling import tell
 from mflow.course.nonnegative import left_words
-from mflow.solvers.mass import Mass
 from mflow.walls.ahead import CANNOT, Ahead
-from mflow.walls.crawl import Crawl
+from mflow.walls.jumps import ENDS
 from mflow.walls.signs import LONGEST
+
+if TYPE_CHECKING:
+    from mflow.solvers.mass import Mass
+    from mflow.walls.crawl import Crawl
 
 __all__ = ["OnTheWay"]
 
 STEPS = 64.0  # that are ahead of a stepper which is asked for steps alone
+FIRST = 8  # steps, after each of which it is looked how far that is; behind them seldom
 FARTHER = 2.0  # times the way so far, before the length of such a run is another one
 
 
@@ -37,47 +41,63 @@ class OnTheWay:
     """Of one stepper. tolerances : (rtol, atol). first : the first step of starts, 0: estimated. t0 : where it began."""
 
     told = ""
+    crawl: Crawl | None = None
 
     def __init__(
-        self, run: Any, tolerances: tuple[Array, ...], first: float, t0: float, direction: float, mass: Mass | None
+        self, run: Any, tolerances: tuple[Array, ...], t0: float, start: Array, first: float, direction: float, mass: Mass | None
     ) -> None:
-        self.run, self.first, self.t0, self.direction = run, first, t0, direction
-        self.start = run.y
+        self.run, self.t0, self.start, self.first, self.direction = run, t0, start, first, direction
         self.longest = run.max_step  # as its user allows
         self.ahead = Ahead(run, tolerances, None, aside, mass)
-        self.crawl = Crawl(run, (t0, t0), tolerances[1], "Stepper", mass is None)
 
     def begin(self, t0: float, start: Array | None) -> None:
         """Before the run is put elsewhere: nothing is known of the way from there."""
         self.ahead.forget(self.longest)
         self.ahead.span, self.t0, self.start = math.nan, t0, self.run.y if start is None else start
-        self.crawl = Crawl(self.run, (t0, t0), self.crawl.atol, self.crawl.name, self.crawl.slopes)
+        self.crawl = None
 
-    def reach(self, goal: float) -> None:
+    def _reach(self, goal: float) -> None:
         """How far the run is asked to go; an infinity: so many steps."""
         farther = 1.0
         if not math.isfinite(goal):
             goal, farther = self.run.t + math.copysign(STEPS * self.run.h, self.direction), FARTHER
         span = abs(goal - self.t0)
         if not span <= farther * self.ahead.span:
-            self._reach(span, goal)
+            self.ahead.reach(span, goal)
             if self.run.max_step < self.longest:  # behind a wall
                 self.run.max_step = min(self.longest, LONGEST * span)
 
-    def _reach(self, span: float, goal: float) -> None:
-        self.ahead.reach(span, goal)
-        self.crawl.end = goal
-
-    def steps(self, count: int, goal: float, rows: Any, events: Any) -> int:
-        """Up to `count` steps towards `goal`, fewer where something has its turn; the status."""
+    def steps(self, count: int, goal: float, rows: Any, end: float, events: Any) -> int:
+        """Up to `count` steps towards `goal`; the status. end : how far its user asks it to go."""
         run, ahead, k = self.run, self.ahead, self.run.k
-        most = 1 if ahead.slides else min(count, ahead.every - k % ahead.every)
-        status = ahead.steps(most, goal, rows, self.first, events)
-        if run.t == ahead.t_end and status == 0:
+        every, last = ahead.every, k + count
+        if end - end == 0.0 or k % every == 0 or k < FIRST:
+            self._reach(end)
+        while True:  # most of what a single step costs is calls
+            left, walls = min(last - k, every - k % every), ahead.walls
+            slides = walls is not None and bool(walls.slides)
+            if slides or ahead.pole is not None:
+                status = ahead.steps(1 if slides else left, goal, rows, self.first, events)
+            elif (status := int(run.adaptive(left, goal, rows))) != 0:
+                status = ahead.heed(status, goal, self.first, events)
+            before, k = k, run.k
+            if k != before and (slides or k % every == 0):
+                status = self._look(status, goal, events)
+            if status != 0 or k >= last or run.t == goal:
+                break
+        if status == 0 and run.t == ahead.t_end:
             self._tell()
-        if run.k == k or not (run.k % ahead.every == 0 or ahead.slides):
-            return status
-        if run.k % ahead.every == 0:
+        return status
+
+    def _look(self, status: int, goal: float, events: Any) -> int:
+        """What has its turn after some steps; the status."""
+        run, ahead = self.run, self.ahead
+        if run.k % ENDS == 0 or (run.k % ahead.every == 0 and 2 * run.rejected[0] > run.k):
+            if self.crawl is None:
+                from mflow.walls.crawl import Crawl  # not in short runs
+
+                self.crawl = Crawl(run, (self.t0, ahead.t_end), ahead.tolerances[1], "Stepper", ahead.mass is None)
+            self.crawl.end = ahead.t_end
             self.crawl.look()
             if self.crawl.may_have_ended(status, ahead.every) and aside(self.crawl.has_ended):
                 return int(stepper.STEP_TOO_SMALL)
@@ -87,7 +107,7 @@ class OnTheWay:
         """(reason, words) of a run that could not go on, beside those of every ending."""
         if status not in CANNOT:
             return None
-        if self.crawl.ended:
+        if self.crawl is not None and self.crawl.ended:
             return "step_too_small", f"no step goes on: {self.crawl.ended}"
         walls = self.ahead.walls
         words = "" if walls is None else left_words(self.run, *walls.guard(None), mass=self.ahead.mass)
@@ -115,11 +135,9 @@ class OnTheWay:
 
     def unpack(self, saved: Any) -> None:
         """As `pack` has given it. Raises ValueError where it does not fit."""
-        if saved is None:
-            return
         try:
             span, t_end, walls, pole = saved
-            self._reach(check_number(span, "ahead", low=0.0), check_number(t_end, "ahead"))
+            self.ahead.reach(check_number(span, "ahead", low=0.0), check_number(t_end, "ahead"))
         except (TypeError, ValueError) as error:
             raise ValueError(f"ahead: expected what a stepper has written, got {shown(saved)} ({error})") from None
         wrong = "" if walls is None else self.ahead.at_walls().resume(walls)

@@ -15,12 +15,12 @@ from mflow_core.stepping import stepper
 from mflow.base.checks import check_path, check_whole
 from mflow.base.telling import counted
 from mflow.course.agenda import grid_misfit
-from mflow.walls.signs import components_at_walls
 from mflow.integrate.control import MANY, Settings, whole_or
 from mflow.integrate.curvature import looks_misfit
 from mflow.integrate.history import History
 from mflow.saving.savefile import misfit_of, number_of, numbers_of, read_state, write_state
 from mflow.stability import spectrum
+from mflow.walls.ahead import components_at_walls
 
 if TYPE_CHECKING:
     from mflow.integrate.drive import Drive

@@ -46,12 +46,13 @@ from mflow.solvers.rest import at_rest
 from mflow.stability.limits import stiff_method
 from mflow.stability.spectrum import Looks, relaxing
 from mflow.walls.ahead import CANNOT, Ahead
-from mflow.walls.crawl import ENDS, Crawl
+from mflow.walls.jumps import ENDS
 
 if TYPE_CHECKING:
     from mflow.course.past_limit import PastLimit
-    from mflow.walls.signs import Walls
     from mflow.course.steady import Rest
+    from mflow.walls.crawl import Crawl
+    from mflow.walls.signs import Walls
 
 __all__ = ["Drive", "follow"]
 
@@ -354,6 +355,8 @@ class Drive(OnAgenda):
             self._tell_stiff()
         if run.k % self.every == 0:
             if self.crawl is None:
+                from mflow.walls.crawl import Crawl  # not in short runs
+
                 slopes = self.ahead is not None and self.settings.mass is None
                 self.crawl = Crawl(run, (self.t0, self.t1), self.tolerances[1], self.name, slopes)
             self.crawl.look()
@@ -530,11 +533,17 @@ class Drive(OnAgenda):
     @property
     def doubts(self) -> tuple[str, ...]:
         """What speaks against a run that goes on or has finished, in words."""
-        if self.past is None and self.doubt is None and self.auto is None and self.walls is None and not (self.growth or self.unseen or self.lost):
+        if (
+            self.past is None
+            and self.doubt is None
+            and self.auto is None
+            and self.walls is None
+            and not (self.growth or self.unseen or self.lost)
+        ):
             return ()
         looked = (
             self.doubt and self.doubt.text, self.past and self.past.text, self.auto and self.auto.doubt,
-            self.walls and self.walls.text or self.lost, self.unseen,
+            (self.walls and self.walls.text) or self.lost, self.unseen,
         )  # fmt: skip
         said = [text for text in looked if text and text not in self.growth]
         return (self.growth, *said) if self.growth else tuple(said)

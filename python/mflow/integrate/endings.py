@@ -11,7 +11,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -24,9 +23,7 @@ from mflow.base.checks import Array, entry_words
 from mflow.base.methods import Method
 from mflow.base.progress import reason_of
 from mflow.base.result import IVPResult, attach, place_of
-from mflow.base.telling import counted, tell
-from mflow.walls.crawl import slope_or_nan
-from mflow.walls.jumps import end_words, sliding_words
+from mflow.base.telling import counted
 from mflow.derivatives.differences import slope_digits
 from mflow.integrate.curvature import GROWTH, StiffnessWarning
 from mflow.solvers.algebraic import rank_words
@@ -35,6 +32,7 @@ from mflow.solvers.jacobian_doubt import mismatch, names_of, stalled, unsolved
 from mflow.spectra.krylov import random_vector
 from mflow.stability.amplification import measured_radius
 from mflow.stability.limits import explain_step, stability_limit, stiff_method
+from mflow.walls.jumps import end_words, sliding_words, slope_or_nan
 
 __all__ = [
     "Ending",

@@ -169,10 +169,21 @@ class Kept(OfKinds):
         if mine != saved:
             raise ValueError(f"mass: expected the matrix of the saved stepper{', which has none' if saved is None else ''}, got "
                              f"{'none' if mine is None else 'another'}")  # fmt: skip
-        if self._way is not None:
-            self._way.unpack(facts.get("ahead"))
+        self._take_way(facts.get("ahead"))
         if self._past is not None and (wrong := self._past.misfit(facts.get("past"))):
             raise ValueError(wrong)
+
+    def _looks(self) -> Any:
+        """What looks at the way of a stepper under error control."""
+        return None
+
+    def _take_way(self, saved: Any) -> None:
+        """What that has packed. Raises ValueError where it does not fit."""
+        if saved is not None:
+            way = self._looks()
+            if way is None:
+                raise ValueError("ahead: expected none without error control")
+            way.unpack(saved)
 
     def _settings(self) -> dict[str, Any]:
         """What error control was asked for, as JSON has it."""
@@ -237,8 +248,17 @@ class Kept(OfKinds):
         method = AUTO if self._pair else self.method
         start = self._start if self._pairs is None else self._pairs.state(self._start)
         call = self._given or self._call
-        return _remake, (type(self), method, start, self._t0, call, self._run.pack(), self._redone(), self._events_state(),
-                         None if self._way is None else self._way.pack())
+        return _remake, (
+            type(self),
+            method,
+            start,
+            self._t0,
+            call,
+            self._run.pack(),
+            self._redone(),
+            self._events_state(),
+            None if self._way is None else self._way.pack(),
+        )
 
     @property
     def _name(self) -> str:
@@ -258,8 +278,7 @@ def _remake(
     made: Any = cls(method, **given)  # type: ignore[call-arg]
     made._run.unpack(state)
     made._rebuilt = rebuilt
-    if made._way is not None:
-        made._way.unpack(ahead)
+    made._take_way(ahead)
     made._restore_events(events)
     return made
 

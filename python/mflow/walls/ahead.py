@@ -16,14 +16,13 @@ from mflow_core.stepping import stepper
 from numpy.typing import NDArray
 
 from mflow.base.checks import Array
-from mflow.walls.crossed import crossed_words
-from mflow.walls.signs import Walls, let_go, look_for_walls, shrunk, steps_between_looks
+from mflow.walls.signs import Walls, look_for_walls, shrunk, steps_between_looks
 
 if TYPE_CHECKING:
     from mflow.solvers.mass import Mass
     from mflow.walls.poles import PoleAhead
 
-__all__ = ["CANNOT", "Ahead"]
+__all__ = ["CANNOT", "Ahead", "components_at_walls"]
 
 # statuses of error control that no step was short enough for
 CANNOT = {stepper.NON_FINITE, stepper.RETRY_NON_FINITE, stepper.STEP_TOO_SMALL, stepper.SOLVE_FAILED, stepper.RETRY_SOLVE}
@@ -46,11 +45,11 @@ class Ahead:
 
     @property
     def keeps(self) -> bool:
-        """Whether components may be kept at what is met: slopes of y' are known. Steps that take f for a straight line from where they begin
-        go back and forth about 0 where algebraic equations follow the component."""
+        """Whether components may be kept at what is met: slopes of y' are known. Steps that take f for a line from where they begin go back
+        and forth about 0 where algebraic equations follow the component."""
         if self.mass is None:
             return True
-        return self.mass.diagonal is not None and ("mass_at" in self.run.record.flags or self.mass.n_algebraic == 0)
+        return self.mass.diagonal is not None and (self.run.record.family != "rosenbrock" or self.mass.n_algebraic == 0)
 
     def reach(self, span: float, t_end: float, begins: bool = True) -> None:
         """The run, of this length, goes as far as t_end. begins : it is to be told what to look for."""
@@ -106,7 +105,7 @@ class Ahead:
 
     def look(self, goal: float, first: float, events: Any = None) -> int:
         """What has its turn every `every` steps, where no try fails, or after each while a component slides; the status."""
-        walls = self.at_walls()
+        walls = self.walls or self.at_walls()
         return walls.look(0, goal, first, events) if walls.due(self.t_end, self.aside) else 0
 
     @property
@@ -126,6 +125,7 @@ class Ahead:
         text = "" if walls is None or not walls.may_lose else walls.lost(self.aside)
         if text or self.keeps:
             return text
+        from mflow.walls.crossed import crossed_words  # seldom needed
 
         def slope(t: float, y: Array) -> Array:
             assert self.mass is not None
@@ -135,8 +135,11 @@ class Ahead:
 
     def forget(self, longest: float) -> None:
         """The run has been put elsewhere: what was met belongs to the way before. longest : the step that its user allows."""
+        from mflow_core.stepping.legs import nothing_passed  # not loaded until there is a run
+
         if self.walls is not None:
             self.walls.forget()
+        nothing_passed(self.run)
         self.pole = None
         self.run.max_step = longest
 
@@ -153,4 +156,12 @@ class Ahead:
 
     def let_go(self, inside: Any) -> None:
         """The run is over, and its problem outlives it."""
-        let_go(inside, self.walls)
+        walls = self.walls
+        for one in (inside, *(() if walls is None else (walls.inside, *walls.sliding.values()))):
+            if one is not None:
+                one.let_go()
+
+
+def components_at_walls(saved: Any) -> list[int]:
+    """Those that a file tells of: where a look has put one at its wall, the row of the step shows where it had arrived."""
+    return [] if not isinstance(saved, dict) else [w[0] for w in (*saved.get("kept", ()), *(one for one, _ in saved.get("slid", ())))]

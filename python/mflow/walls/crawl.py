@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from functools import partial
 
 import numpy as np
@@ -11,25 +10,16 @@ from mflow_core.stepping import stepper
 
 from mflow.base.checks import Array
 from mflow.base.telling import tell
-from mflow.walls.jumps import end_words
+from mflow.walls.jumps import ENDS, end_words, slope_or_nan
 
-__all__ = ["Crawl", "slope_or_nan"]
+__all__ = ["Crawl"]
 
 LOOK = 4000  # steps between looks at whether a run crawls
 SHARE = 1 / 16  # of tries that fail
 FAR = 1e7  # steps of that size to the end
-ENDS, SHORT = 1024, 1e-4  # steps between looks at whether the solution has ended; of what is left of the run: a step that is looked at
+SHORT = 1e-4  # of what is left of the run: a step that is looked at
 OVER_POLE, WITHIN = 0.5, 1.0  # failed tries to a step, of a run that goes back and forth over a pole; steps, within which that is
 LOW = 1e-3  # of atol: what no tolerance asks for
-
-
-def slope_or_nan(ask: Callable[[float, Array], Array], t: float, y: Array) -> Array:
-    """The slope, NaNs where it cannot be had: for words alone."""
-    try:
-        with np.errstate(all="ignore"):
-            return ask(t, y)
-    except Exception:
-        return np.full(y.shape, math.nan)
 
 
 class Crawl:

@@ -33,7 +33,7 @@ from numpy.typing import NDArray
 from mflow.base.checks import Array, check_number, check_whole, shown
 from mflow.walls.jumps import TO_ANY, is_jump, is_line, is_singular, root_of
 
-__all__ = ["Walls", "components_at_walls", "let_go", "look_for_walls", "shrunk", "steps_between_looks"]
+__all__ = ["Walls", "look_for_walls", "shrunk", "steps_between_looks"]
 
 NEXT_TO = 64.0  # of what it falls by in the shortest step that was tried
 ASKED = 256  # evaluations in search of components
@@ -76,8 +76,8 @@ class Wall(NamedTuple):
 
 class Walls:
     """What a run has met of them. run : under error control. rtol, atol : its tolerances, a number or one for each component. known :
-    components that are kept at 0 or above already. span : the length of the run. slope : y' at (t, y). Components of infinite atol, as those
-    of algebraic equations, are not kept."""
+    components that are kept at 0 or above already. span : the length of the run. slope : y' at (t, y). Components of infinite atol are not
+    kept."""
 
     failed = 0  # tries so far, at the last look
     slides_never = False  # whether the problem is more than a right-hand side
@@ -209,7 +209,6 @@ class Walls:
             self._go_behind([])
         self.failed, self.text, self.left_at = int(self.run.rejected[0]), "", np.nan
         self.slid.clear()
-        _legs().nothing_passed(self.run)
 
     def resume(self, saved: Any) -> str:
         """Goes on behind the walls that a checkpoint tells of; why it cannot."""
@@ -567,11 +566,6 @@ def _wall_of(saved: Any, n: int) -> Wall:
     return Wall(j, check_number(bound, "walls"), side, rests is True, ends is True)
 
 
-def components_at_walls(saved: Any) -> list[int]:
-    """Those that a file tells of: where a look has put one at its wall, the row of the step shows where it had arrived."""
-    return [] if not isinstance(saved, dict) else [w[0] for w in (*saved.get("kept", ()), *(one for one, _ in saved.get("slid", ())))]
-
-
 def next_to(bound: float) -> tuple[float, float]:
     """The numbers next but one to it, on both sides."""
     low, high = (float(np.nextafter(np.nextafter(bound, far), far)) for far in (-np.inf, np.inf))
@@ -602,10 +596,3 @@ def steps_between_looks(run: Any) -> int:
 def shrunk(span: float) -> float:
     """The length of steps below which a pole in time is looked for."""
     return SHRUNK * span if span < np.inf else 0.0
-
-
-def let_go(inside: Inside | None, walls: Walls | None) -> None:
-    """A run is over, and its problem outlives it."""
-    for one in (inside, *(() if walls is None else (walls.inside, *walls.sliding.values()))):
-        if one is not None:
-            one.let_go()
