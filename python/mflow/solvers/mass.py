@@ -107,7 +107,7 @@ class Mass:
         return not self.n_algebraic and self.bands == (0, 0)
 
     @property
-    def diagonal(self) -> Array | None:
+    def scales(self) -> Array | None:
         """The entries of a diagonal M that is constant; None of others."""
         if not np.array_equal(self.rows.row_of, self.rows.indices):
             return None
@@ -158,7 +158,7 @@ class MovingMass(Mass):
     """
 
     varies = True
-    diagonal = None  # at every time
+    scales = None  # at every time
     changed: tuple[float, int, int] | None = None  # where, the algebraic equations before, and there
     side = (-math.inf, math.inf)  # t is asked for between these
 

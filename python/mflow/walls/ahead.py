@@ -49,7 +49,7 @@ class Ahead:
         and forth about 0 where algebraic equations follow the component."""
         if self.mass is None:
             return True
-        return self.mass.diagonal is not None and (self.run.record.family != "rosenbrock" or self.mass.n_algebraic == 0)
+        return self.mass.scales is not None and (self.run.record.family != "rosenbrock" or self.mass.n_algebraic == 0)
 
     def reach(self, span: float, t_end: float, begins: bool = True) -> None:
         """The run, of this length, goes as far as t_end. begins : it is to be told what to look for."""
@@ -67,7 +67,7 @@ class Ahead:
             rtol, atol = self.tolerances
             slope = self.run.slope
             if self.mass is not None:
-                diagonal = np.zeros(self.mass.n) if self.mass.diagonal is None else self.mass.diagonal
+                diagonal = np.zeros(self.run.y.size) if not self.keeps else np.asarray(self.mass.scales)
                 scale = np.where(diagonal == 0.0, 1.0, diagonal).reshape(self.run.shape)
                 atol = np.where(diagonal == 0.0, math.inf, np.broadcast_to(atol.ravel(), diagonal.shape))
 
