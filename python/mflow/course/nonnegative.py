@@ -17,7 +17,6 @@ from mflow.solvers.mass import Mass
 
 __all__ = ["check_signs", "left_words"]
 
-MOST = 500  # rows of a mass matrix that is solved with for words
 NEXT_TO = 64.0  # of what it falls by in the shortest step that was tried
 
 
@@ -60,7 +59,7 @@ def left_words(run: Any, inside: Inside | None, signs: NDArray[np.int64] | None 
     y = np.ravel(run.y)
     slope = np.ravel(run.slope(run.t, run.y))
     if mass is not None:
-        slope = _slopes(mass.at(run.t), slope)
+        slope = mass.at(run.t).slopes(slope)
     falls = float(slope[j]) * run.tried
     inside.forget()
     where = f"component {j}, which must not be below 0, is {y[j]:.3g} at t = {run.t:.9g} after {counted(run.k, 'step')}, and "
@@ -70,16 +69,3 @@ def left_words(run: Any, inside: Inside | None, signs: NDArray[np.int64] | None 
     if not y[j] <= NEXT_TO * abs(falls) or not (falls < 0.0 or y[j] == 0.0):
         return ""
     return f"{where}its slope is {slope[j]:.3g}: {tries}"
-
-
-def _slopes(mass: Mass, f: Array) -> Array:
-    """y' where M y' = f, NaN where M tells none."""
-    rows = mass.rows
-    if np.array_equal(rows.row_of, rows.indices):
-        out = np.full(f.shape, np.nan)
-        out[rows.indices] = f[rows.indices] / rows.values
-        return out
-    if mass.n_algebraic or mass.n > MOST:
-        return np.full(f.shape, np.nan)
-    solved: Array = np.asarray(np.linalg.solve(rows.full(), f), dtype=np.float64)
-    return solved

@@ -92,7 +92,7 @@ class Judge:
         slope = probe.slope(t, y)
         if not np.array_equal(slope, probe.slope(t, y)):
             return None  # it is another one at each call
-        from mflow.course.jumps import end_words  # where a step is that steep
+        from mflow.walls.jumps import end_words  # where a step is that steep
 
         if text := end_words(probe.slope, t, y, h, most=OVER):
             return Finding(0.0, f"{text}. Steps of dt = {abs(h):g} go on from it, and what they return behind it means nothing")

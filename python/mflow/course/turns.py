@@ -28,6 +28,7 @@ from mflow.base.checks import Array
 from mflow.base.methods import Method
 from mflow.stability.amplification import amplification
 from mflow.stability.spectrum import Looks
+from mflow.walls.crossed import crossed
 
 __all__ = [
     "affordable",
@@ -211,20 +212,8 @@ def _judge(looks: Looks, apart_by: Array, parts: Array, count: int, t: float, le
 
 
 def cross(looks: Looks, slope: Slope, t0: float, t: float, y: Array, start: Array) -> None:
-    """Whether a component has another sign at t than at the start, t0, and cannot have: where it is 0, so is its slope, wherever the others
-    are, and whenever."""
-    y, start = y.ravel(), start.ravel()
-    with np.errstate(all="ignore"):
-        share = np.where(start != 0.0, -y / start, 0.0)
-        which = int(np.argmax(share))
-        if not share[which] > LEFT:
-            return
-        for others, part in ((y, 1.0), (start, 0.618), (y, 0.273)):
-            there = others.copy()
-            there[which] = 0.0
-            if np.asarray(slope(t0 + part * (t - t0), there), dtype=np.float64).ravel()[which] != 0.0:
-                return
-    looks.crossed = which + 1
+    """Whether a component has a sign that it cannot have."""
+    looks.crossed = crossed(slope, t0, t, y, start) + 1
 
 
 def words_of_course(looks: Looks) -> str:

@@ -33,7 +33,7 @@ from mflow.base.methods import Method, refuse_unknown
 from mflow.base.progress import Progress
 from mflow.base.result import IVPResult, Result, attach, pending
 from mflow.base.telling import counted
-from mflow.integrate.ensemble import COUNTS, EXTRAS, BlockFunction, Columns, Task, ask_of_ends, look_at_steps, run_here, run_on
+from mflow.integrate.ensemble import COUNTS, EXTRAS, BlockFunction, Columns, Task, ask_of_ends, look_at_course, look_at_steps, run_here, run_on
 from mflow.integrate.ivp import ARGUMENTS, real_form
 from mflow.problems.complexes import ComplexOutput, Pairs, is_complex
 
@@ -207,6 +207,10 @@ def solve_ivp_batch(
     Under error control, of the trajectories of a function for blocks that could not go on, the first 64 are followed backwards to see
     whether they run off in finite time (``reason="diverged"``). Further ones keep "non_finite" or "step_too_small"; their message says so.
 
+    Nothing keeps trajectories of a function for blocks from going over a pole in time, or over 0 where no solution crosses it, as
+    `mflow.solve_ivp` does (and a batch of functions of one trajectory). ``doubts`` and a warning tell of it at the end: of the first 64
+    trajectories that have changed a sign, and of poles of the forcing in the span of the first one.
+
     ``messages`` and ``doubts`` tell of fixed steps past the stability limit, trajectory by trajectory, where the solution stays finite. Of
     a function for blocks only the first trajectory of each block is looked at, if all have one span, and at most 8 of these are measured.
 
@@ -251,6 +255,7 @@ def solve_ivp_batch(
                 run_here(task, columns, threads, bar)
         ask_of_ends(task, columns)
         look_at_steps(task, columns)
+        look_at_course(task, columns)
     except BaseException as error:
         attach(error, lambda: _result(task, columns), "in mflow.solve_ivp_batch; .partial_result holds the trajectories that were done")
         raise

@@ -15,12 +15,12 @@ from mflow_core.stepping import stepper
 from mflow.base.checks import check_path, check_whole
 from mflow.base.telling import counted
 from mflow.course.agenda import grid_misfit
-from mflow.course.signs import components_at_walls
 from mflow.integrate.control import MANY, Settings, whole_or
 from mflow.integrate.curvature import looks_misfit
 from mflow.integrate.history import History
 from mflow.saving.savefile import misfit_of, number_of, numbers_of, read_state, write_state
 from mflow.stability import spectrum
+from mflow.walls.ahead import components_at_walls
 
 if TYPE_CHECKING:
     from mflow.integrate.drive import Drive
@@ -312,14 +312,9 @@ def go_back(drive: Drive, checkpoints: Checkpoints) -> None:
     if drive.past is not None:
         wrong = wrong or drive.past.misfit(past)
     if walls is not None and not wrong:
-        known = drive.look_at_walls()
-        wrong = f"walls: expected none, got {walls!r}" if known is None else known.resume(walls)
+        wrong = f"walls: expected none, got {walls!r}" if drive.ahead is None else drive.ahead.at_walls().resume(walls)
     if pole is not None and not wrong:
-        if not drive.walled:
-            wrong = f"pole: expected none, got {pole!r}"
-        else:
-            drive.pole = drive._pole_ahead()
-            wrong = drive.pole.unpack(pole, drive.t0)
+        wrong = f"pole: expected none, got {pole!r}" if drive.ahead is None else drive.ahead.at_pole().unpack(pole, drive.t0)
     if not wrong and nfev != drive.run.nfev:
         wrong = f"nfev: expected the {drive.run.nfev} evaluations of the run, got {nfev}"
     if wrong:

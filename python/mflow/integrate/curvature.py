@@ -192,7 +192,8 @@ class AutoSteps:
         symmetric: bool,
         aside: Callable[..., Any],
     ) -> None:
-        from mflow.course import poles, turns  # where there are such steps
+        from mflow.course import turns  # where there are such steps
+        from mflow.walls import poles
 
         self.poles, self.turns, self.aside = poles, turns, aside  # makes calls whose evaluations are not counted
         self.run, self.history, self.events, self.watch, self.method, self.symmetric = run, history, events, watch, method, symmetric

@@ -26,7 +26,6 @@ from mflow.base.telling import counted, tell
 from mflow.course.agenda import Agenda, OnAgenda, agenda_of
 from mflow.course.nonnegative import check_signs, left_words
 from mflow.course.outputs import add_outputs, check_outputs
-from mflow.course.signs import Walls, let_go, look_for_walls, shrunk, steps_between_looks
 from mflow.course.stops import check_actions
 from mflow.integrate import control, curvature, endings
 from mflow.integrate.checkpoint import Checkpoints, StepState, facts_of, go_back
@@ -46,17 +45,18 @@ from mflow.solvers.jacobian_doubt import Doubt, mismatch
 from mflow.solvers.rest import at_rest
 from mflow.stability.limits import stiff_method
 from mflow.stability.spectrum import Looks, relaxing
+from mflow.walls.ahead import CANNOT, Ahead
+from mflow.walls.jumps import ENDS
 
 if TYPE_CHECKING:
     from mflow.course.past_limit import PastLimit
-    from mflow.course.poles import PoleAhead
     from mflow.course.steady import Rest
+    from mflow.walls.crawl import Crawl
+    from mflow.walls.signs import Walls
 
 __all__ = ["Drive", "follow"]
 
 MAX_STEPS = 0x7FFFFF01  # the status where max_steps are taken
-# statuses of error control that no step was short enough for
-CANNOT = {stepper.NON_FINITE, stepper.RETRY_NON_FINITE, stepper.STEP_TOO_SMALL, stepper.SOLVE_FAILED, stepper.RETRY_SOLVE}
 STEADY, ENDED = 0x7FFFFF03, 0x7FFFFF04  # and where the run has come to rest, or to the end of the solution
 
 
@@ -95,17 +95,15 @@ class Drive(OnAgenda):
     auto: AutoSteps | None = None
     progress: Progress | None = None
     doubt: Doubt | None = None
-    crawl: endings.Crawl | None = None
+    crawl: Crawl | None = None
     past: PastLimit | None = None  # of fixed explicit steps
     checkpoints: Checkpoints | None = None
     events: core_events.Events | None = None
     agenda: Agenda | None = None
     signs: NDArray[np.int64] | None = None
     inside: Inside | None = None
-    walls: Walls | None = None
-    walled = False  # whether they are looked for: not in M y' = f, nor in motion
-    every = endings.ENDS  # steps between looks at a run under error control
-    pole: PoleAhead | None = None
+    ahead: Ahead | None = None  # walls and poles in time, under error control, but in motion
+    every = ENDS  # steps between looks at a run under error control
     rest: Rest | None = None
     outputs: Callable[..., Any] | None = None
     switches: Any = None  # of contacts and friction
@@ -118,7 +116,7 @@ class Drive(OnAgenda):
     max_steps = MANY
     looked = 0  # evaluations for the words of warnings, which are none of the run's: what asks for them depends on how it was cut
     unmeasured = warned = growth = ""  # why the Jacobian cannot be measured; the warning of a step that is too long; of growth by it
-    unseen = ""  # of growth from within atol of 0
+    unseen = lost = ""  # of growth from within atol of 0; of what is at 0, or beyond, and should not be
     tolerances: tuple[Array, ...] = ()
 
     def __init__(
@@ -194,7 +192,6 @@ class Drive(OnAgenda):
     def _prepare_control(self, dense: bool) -> None:
         """The run, under error control."""
         s = self.settings
-        self.walled = s.mass is None and not self.both_sides
         self.tolerances = self._check_tolerances() if self.begun is None else self.begun.tolerances
         self.run = self._make_run(math.nan, dense, controlled=True)
         if self.begun is None:
@@ -204,22 +201,21 @@ class Drive(OnAgenda):
             self.run.look_for_stiffness(stable_end(self.method.record))
             if self.legs is None and longest == math.inf and s.checkpoint is None and s.resume is None:
                 curvature.look_whether_mild(self.run)
-            if self.walled:
-                look_for_walls(self.run, abs(self.t1 - self.t0))
         if s.first_step is not None:
             self.first = control.check_first_step(s.first_step, self.t0, self.t1)
             self.run.set_first_step(self.first or 0.0)
-        if self.walled:
-            self.every = steps_between_looks(self.run)
+        if not self.both_sides:
+            mass = None if s.algebraic is None else s.algebraic.mass
+            self.ahead = Ahead(self.run, self.tolerances, self.signs, self._aside, mass)
+            self.ahead.reach(abs(self.t1 - self.t0), self.t1, self.begun is None)
+            self.every = self.ahead.every
             if self.signs is not None:
-                self.look_at_walls()
+                self.ahead.at_walls()
 
-    def look_at_walls(self) -> Walls | None:
-        """What looks for them, from the first time on that there is something to look at; None where nobody looks."""
-        if self.walls is None and self.walled:
-            rtol, atol = self.tolerances
-            self.walls = Walls(self.run, rtol, atol, self.signs, abs(self.t1 - self.t0))
-        return self.walls
+    @property
+    def walls(self) -> Walls | None:
+        """What has looked for walls, where anything did."""
+        return None if self.ahead is None else self.ahead.walls
 
     # ---- what differs for motion --------------------------------------------------------------------------------------------------------
 
@@ -324,12 +320,12 @@ class Drive(OnAgenda):
             limit = 1
             if self.bounded_k != k:  # once a step, whatever had its turn between
                 self.bounded_k, run.max_step = k, self.max_step(run.t, self._seen()[0])
-        if self.watch is not None or self.rest is not None or (self.walls is not None and self.walls.slides):
+        if self.watch is not None or self.rest is not None or (self.ahead is not None and self.ahead.slides):
             limit = 1
         status = self._steps(limit)
         if run.k == k:
             return status
-        if self.doubt is not None and not (self.walls is not None and self.walls.slid):
+        if self.doubt is not None and not (self.ahead is not None and self.ahead.slid):
             self.doubt.look_ahead()
         if self.mode == "adaptive" and self._is_looked_at(status):
             status = self._look(status)
@@ -348,7 +344,7 @@ class Drive(OnAgenda):
     def _is_looked_at(self, status: int) -> bool:
         """Whether a look at the run is due where it stands: that does not depend on where it was cut."""
         run = self.run
-        if run.k % self.every == 0 or (self.walls is not None and self.walls.slides):
+        if run.k % self.every == 0 or (self.ahead is not None and self.ahead.slides):
             return True
         return run.k >= endings.HELD and (run.t == self.t1 or run.k >= self.max_steps or status not in (0, stepper.FULL))
 
@@ -359,12 +355,15 @@ class Drive(OnAgenda):
             self._tell_stiff()
         if run.k % self.every == 0:
             if self.crawl is None:
-                self.crawl = endings.Crawl(run, (self.t0, self.t1), self.tolerances[1], self.name, self.walled)
+                from mflow.walls.crawl import Crawl  # not in short runs
+
+                slopes = self.ahead is not None and self.settings.mass is None
+                self.crawl = Crawl(run, (self.t0, self.t1), self.tolerances[1], self.name, slopes)
             self.crawl.look()
             if self.crawl.may_have_ended(status, self.every) and self._aside(self.crawl.has_ended):
                 return ENDED
-        if status == 0 and (walls := self.look_at_walls()) is not None and walls.due(self.t1, self._aside):
-            status = walls.look(0, self._goal(), self.first or 0.0, self.events)
+        if status == 0 and self.ahead is not None:
+            status = self.ahead.look(self._goal(), self.first or 0.0, self.events)
         return status
 
     def _save(self, at_end: bool) -> None:
@@ -374,20 +373,8 @@ class Drive(OnAgenda):
             looks = self.auto.looks if self.auto is not None else Looks()
             past = None if self.past is None else self.past.pack()
             walls = None if self.walls is None else self.walls.met
-            pole = None
-            if self.walled:
-                pole = self._pole_ahead().pack()
+            pole = None if self.ahead is None else self.ahead.pack_pole()
             self.checkpoints.write(StepState(self.step, looks, int(self.run.nfev), lost, self.looked, past, walls, pole))
-
-    def _pole_ahead(self) -> PoleAhead:
-        """What looks for a pole in time: made where it is first needed."""
-        from mflow.course.poles import PoleAhead
-
-        if self.pole is None:
-            walls = self.look_at_walls()
-            assert walls is not None  # poles are looked for where walls are
-            return PoleAhead(self.run, walls, shrunk(walls.span), self.t1)
-        return self.pole
 
     def _rests(self, rest: Rest) -> bool:
         """Whether the run is at rest, with nothing ahead that it knows of."""
@@ -422,18 +409,12 @@ class Drive(OnAgenda):
 
     def _adaptive(self, count: int, goal: float, rows: stepper.Rows | None) -> int:
         """Up to `count` steps under error control."""
-        pole = self.pole
         if self.begun is not None and self.begun.status != 0:
             status, self.begun = self.begun.status, None
-        else:
-            status = self.run.adaptive(count, goal, rows, paced=True) if pole is None else pole.steps(count, goal, rows, self._aside)
-        if status == stepper.POLE_DUE:
-            self.pole = self._pole_ahead()
-            self._aside(self.pole.look, goal)
-            return 0
-        if status != 0 and (status == stepper.WALL_DUE or status in CANNOT) and (walls := self.look_at_walls()) is not None:
-            status = walls.look(0 if status == stepper.WALL_DUE else status, goal, self.first or 0.0, self.events)
-        return status
+            return status if self.ahead is None else self.ahead.heed(status, goal, self.first or 0.0, self.events)
+        if self.ahead is None:
+            return int(self.run.adaptive(count, goal, rows, paced=True))
+        return self.ahead.steps(count, goal, rows, self.first or 0.0, self.events)
 
     def _tell_stiff(self) -> None:
         """Warns, once, where so many steps are held at the stability limit that an implicit method would be the better one."""
@@ -465,24 +446,26 @@ class Drive(OnAgenda):
         """The progress bar's last word; from here on the equation may be asked for at any time."""
         if self.inside is not None:
             self._between(-math.inf, math.inf)
-        if self.inside is not None or self.walls is not None:
-            let_go(self.inside, self.walls)
+        if self.ahead is not None:
+            self.ahead.let_go(self.inside)
+        elif self.inside is not None:
+            self.inside.let_go()
         if self.progress is not None:
             self.progress.close(self.run.t)
 
     def finish(self, status: int) -> Any:
         """The result of a run that ended with this status."""
-        if self.doubt is not None and not (self.walls is not None and self.walls.slid):  # jac knows nothing of what f slides along
+        if self.doubt is not None and not (self.ahead is not None and self.ahead.slid):  # jac knows nothing of what f slides along
             self.doubt.look()
             if self.legs is not None:
                 self.legs.doubted = bool(self.doubt.text)
         run, method = self.run, self.method
-        lost = "" if self.walls is None or not self.walls.may_lose else self.walls.lost(self._aside)
+        self.lost = "" if self.ahead is None else self.ahead.lost(self.t0, self.start)
         if self.past is not None:
             self.warned = self.past.finish(self.name, stays_finite=status not in CANNOT)
-        if self.walled and status != STEADY and not self.doubts:
+        if self.ahead is not None and self.settings.mass is None and status != STEADY and not self.doubts:
             self._look_for_unseen()
-        for text in (endings.few_digits(self.run, self.tolerances), self.auto and self.auto.doubt, lost, self.unseen):
+        for text in (endings.few_digits(self.run, self.tolerances), self.auto and self.auto.doubt, self.lost, self.unseen):
             if text:
                 tell(f"{self.name}: {text}")
         if status == 0:
@@ -524,7 +507,7 @@ class Drive(OnAgenda):
         method = self.method if self.legs is None else self.legs.in_charge
         ending = endings.Ending(self.run, method, self.mode, self.step, self.start, self.t0, where)
         ending.warned, ending.t_end = self.warned, self.t1
-        ending.pole = "" if self.pole is None else self.pole.words
+        ending.pole = "" if self.ahead is None or self.ahead.pole is None else self.ahead.pole.words
         return ending
 
     def _notes(self) -> str:
@@ -550,11 +533,17 @@ class Drive(OnAgenda):
     @property
     def doubts(self) -> tuple[str, ...]:
         """What speaks against a run that goes on or has finished, in words."""
-        if self.past is None and self.doubt is None and self.auto is None and self.walls is None and not (self.growth or self.unseen):
+        if (
+            self.past is None
+            and self.doubt is None
+            and self.auto is None
+            and self.walls is None
+            and not (self.growth or self.unseen or self.lost)
+        ):
             return ()
         looked = (
-            self.doubt and self.doubt.text, self.past and self.past.text, self.auto and self.auto.doubt, self.walls and self.walls.text,
-            self.unseen,
+            self.doubt and self.doubt.text, self.past and self.past.text, self.auto and self.auto.doubt,
+            (self.walls and self.walls.text) or self.lost, self.unseen,
         )  # fmt: skip
         said = [text for text in looked if text and text not in self.growth]
         return (self.growth, *said) if self.growth else tuple(said)

@@ -11,7 +11,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -24,8 +23,7 @@ from mflow.base.checks import Array, entry_words
 from mflow.base.methods import Method
 from mflow.base.progress import reason_of
 from mflow.base.result import IVPResult, attach, place_of
-from mflow.base.telling import counted, tell
-from mflow.course.jumps import end_words, sliding_words
+from mflow.base.telling import counted
 from mflow.derivatives.differences import slope_digits
 from mflow.integrate.curvature import GROWTH, StiffnessWarning
 from mflow.solvers.algebraic import rank_words
@@ -34,9 +32,9 @@ from mflow.solvers.jacobian_doubt import mismatch, names_of, stalled, unsolved
 from mflow.spectra.krylov import random_vector
 from mflow.stability.amplification import measured_radius
 from mflow.stability.limits import explain_step, stability_limit, stiff_method
+from mflow.walls.jumps import end_words, sliding_words, slope_or_nan
 
 __all__ = [
-    "Crawl",
     "Ending",
     "blow_up_time",
     "few_digits",
@@ -61,13 +59,7 @@ CHATTERS, CROSSED = 8, 4.0  # rejected tries, before anybody asks whether steps 
 SWINGS = 8  # products with the Jacobian, before its fastest mode is asked whether it swings
 SEEN, FINE = 10, 8.0  # slopes before their digits are judged; an rtol below so many rounding errors of a slope asks for too much
 HELD, MANY_HELD = 24, 128  # steps at the stability limit so far, and with those to come, that are worth a warning
-LOOK = 4000  # steps between looks at whether a run crawls
-SHARE = 1 / 16  # of tries that fail
-FAR = 1e7  # steps of that size to the end
-ENDS, SHORT = 1024, 1e-4  # steps between looks at whether the solution has ended; of what is left of the run: a step that is looked at
-OVER_POLE, WITHIN = 0.5, 1.0  # failed tries to a step, of a run that goes back and forth over a pole; steps, within which that is
 LEAPS = 1e3  # times the stability limit: what a first step beyond it does, later ones within it do not mend
-LOW = 1e-3  # of atol: what no tolerance asks for
 NEAR_END, JUMPS = 1024, 1e3  # of the spacing of numbers: how far from the end its jump ends a run; of what the slope changes up to there
 
 
@@ -164,7 +156,7 @@ class Ending:
 
     def _slope(self, t: float, y: Array) -> Array:
         """The slope, NaNs where it cannot be had."""
-        return _slope_or_nan(self._ask, t, y)
+        return slope_or_nan(self._ask, t, y)
 
     def _blow_up(self, finite: bool = True) -> tuple[str, str] | None:
         """The ending of a solution that runs off in finite time; None where there is no evidence that it does, or where what runs off may
@@ -335,15 +327,6 @@ class Ending:
         return f"{text}: is the Jacobian right, or singular? Give {self.jacobian}, or another solver="
 
 
-def _slope_or_nan(ask: Callable[[float, Array], Array], t: float, y: Array) -> Array:
-    """The slope, NaNs where it cannot be had: for words alone."""
-    try:
-        with np.errstate(all="ignore"):
-            return ask(t, y)
-    except Exception:
-        return np.full(y.shape, math.nan)
-
-
 def of_events(events: core_events.Events, status: int, where: str, switches: Any = None) -> tuple[str, str] | None:
     """(reason, message) where an event or its action has ended the run; None where none has. switches : of a motion, whose events are the
     last ones."""
@@ -439,79 +422,6 @@ def held_words(run: stepper.Run, method: Method, end: float) -> str:
 
 
 # ---- does the run crawl? ---------------------------------------------------------------------------------------------------------------
-
-
-class Crawl:
-    """A run under error control that hardly gets on, as one try in a few fails: looked at every LOOK steps, and said once.
-
-    A tank whose inflow stops for a moment, h' = q(t) - sqrt(h), runs as low as h = 1e-20, where atol is 1e-9: steps of any sensible length
-    leave the domain of the root, or begin an iteration that does, and those that do not are 1e-6 of what is left. atol : (n,) or (1,).
-
-    Explicit steps also go back and forth without end over a point at which the solution ends, as of y' = -1/y at 0, where atol lets them.
-    That is looked at every ENDS steps, or at every look where many tries have failed, wherever the run is cut or goes on from a file.
-    ended : words, where it is so. slopes: whether the run tells y' at a state.
-    """
-
-    ended = ""
-
-    def __init__(self, run: stepper.Run, t_span: tuple[float, float], atol: Array, name: str, slopes: bool) -> None:
-        self.run, self.end, self.atol, self.name, self.slopes = run, t_span[1], atol, name, slopes
-        self.told, self.last, self.before = False, "", math.inf  # the words and the mean step of the last look
-        self.k, self.t, self.failed = 0, t_span[0], 0
-
-    def _mark(self) -> None:
-        self.k, self.t, self.failed = self.run.k, self.run.t, self.run.rejected[1]
-
-    def may_have_ended(self, status: int, every: int) -> bool:
-        """Whether to ask `has_ended` here. every: steps between looks."""
-        run = self.run
-        return status == 0 and (run.k % ENDS == 0 or (run.k % every == 0 and run.rejected[0] > OVER_POLE * run.k))
-
-    def has_ended(self) -> bool:
-        """Whether the solution ends where the run stands: near by where many tries fail, or ahead where steps are short."""
-        run = self.run
-        short = abs(run.h) < SHORT * abs(self.end - run.t) and run.k % ENDS == 0
-        if self.slopes and (short or run.rejected[0] > OVER_POLE * run.k):
-            most = math.inf if short else WITHIN
-            self.ended = end_words(partial(_slope_or_nan, run.slope), run.t, run.y, run.h, most, over=not short)
-        return bool(self.ended)
-
-    def look(self) -> None:
-        """Warns, once, where the steps since the last look were held by tries that failed."""
-        if self.run.k < self.k + LOOK:
-            return
-        self.last, self.before = self.words(), self._mean()
-        if self.last and not self.told:
-            self.told = True
-            tell(f"{self.name}: near t = {self.run.t:g} {self.last}")
-        self._mark()
-
-    def _mean(self) -> float:
-        return abs(self.run.t - self.t) / (self.run.k - self.k)
-
-    def words(self) -> str:
-        """What holds the run, of the steps since the last look, or of those before it where they are few; "" where it gets on."""
-        steps, failed = self.run.k - self.k, self.run.rejected[1] - self.failed
-        if steps < LOOK // 2:
-            return self.last
-        step, way = self._mean(), abs(self.end - self.run.t)
-        if failed < SHARE * (steps + failed) or not step < 2.0 * self.before or not FAR * step <= way < math.inf:
-            return ""
-        return (
-            f"{failed / (steps + failed):.0%} of the tries fail, as the right-hand side is not finite there or the step's equation is not "
-            f"solved, and {way / max(step, 1e-300):.1g} more steps of {step:.3g} lead to the end: {self._where()}"
-        )
-
-    def _where(self) -> str:
-        size = np.abs(np.ravel(self.run.y))
-        low = np.flatnonzero(size < LOW * np.broadcast_to(np.ravel(self.atol), size.shape))
-        if not low.size:
-            return "does the solution go along the edge of the domain of the right-hand side?"
-        j = low[np.argmin(size[low])]
-        return (
-            f"component {j} is {np.ravel(self.run.y)[j]:.3g}, far below atol; if the right-hand side has no values on the other side of 0, "
-            f"give it some, as np.sqrt(np.maximum(y[{j}], 0)), or let an event end the run before"
-        )
 
 
 # ---- does the solution run off? ---------------------------------------------------------------------------------------------------

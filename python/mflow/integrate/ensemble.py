@@ -49,8 +49,10 @@ from mflow.integrate.control import (
 )
 from mflow.integrate.endings import blow_up_time
 from mflow.integrate.ivp import solve_ivp
+from mflow.walls.crossed import crossed_words
+from mflow.walls.poles import pole_words
 
-__all__ = ["EXTRAS", "BlockFunction", "Columns", "Task", "ask_of_ends", "look_at_steps", "run_here", "run_on"]
+__all__ = ["EXTRAS", "BlockFunction", "Columns", "Task", "ask_of_ends", "look_at_course", "look_at_steps", "run_here", "run_on"]
 
 POLL = 0.02  # seconds between looks at the threads, so that Ctrl-C is answered
 MEASURED = 8  # trajectories of a function for blocks whose steps are measured
@@ -377,8 +379,7 @@ def look_at_steps(task: Task, columns: Columns) -> None:
         text, _ = look_back(method, slope, task.starts[k], Seen(t, y, h, steep, *behind))
         columns.counts[k, COUNTS.index("ncheck")] += slope.calls
         if text:
-            steps = int(columns.counts[k, COUNTS.index("nsteps")])
-            columns.messages[k], columns.doubts[k] = f"reached the end in {counted(steps, 'step')}; but {text}", (text,)
+            _doubt(columns, k, text)
             told = told or f"solve_ivp_batch: trajectory {k}, the first of its block, of which no other is looked at: {text}"
     if told:
         tell(told)
@@ -401,6 +402,42 @@ def ask_of_ends(task: Task, columns: Columns) -> None:
         columns.counts[k, COUNTS.index("nfev")] += slope.calls
     for k in failed[LOOKED:]:
         columns.messages[k] += f"; only the first {LOOKED} of such trajectories are asked whether they run off in finite time"
+
+
+def look_at_course(task: Task, columns: Columns) -> None:
+    """Whether trajectories of a function for blocks, under error control, have gone where no solution goes: nothing keeps them on their way
+    as it keeps those of `solve_ivp`. The first `LOOKED` of those that have changed a sign are looked at, and of poles in time that do not
+    depend on the state the span of the first trajectory. Warns once."""
+    if task.dt is not None or not isinstance(task.fun, BlockFunction):
+        return
+    states = columns.y if columns.last is None else columns.last
+    finished = np.array([reason == "finished" for reason in columns.reason])
+    moved = np.flatnonzero(finished & np.any(states * task.starts < 0.0, axis=1))
+    told = ""
+    for k in moved[:LOOKED].tolist():
+        slope = LaneSlope(task, k)
+        text = crossed_words(slope, float(task.t0[k]), float(columns.t[k]), states[k], task.starts[k])
+        columns.counts[k, COUNTS.index("ncheck")] += slope.calls
+        if text:
+            told = told or f"solve_ivp_batch: trajectory {k}: {text}"
+            _doubt(columns, k, text)
+    if finished[:1].any():
+        slope = LaneSlope(task, 0)
+        at = (task.starts[0], states[0], 0.0 * states[0])
+        found = {pole_words(slope, float(task.t0[0]), float(task.t1[0]), state) for state in at}
+        columns.counts[0, COUNTS.index("ncheck")] += slope.calls
+        if len(found) == 1 and (text := found.pop()):
+            told = told or f"solve_ivp_batch: trajectory 0: {text}"
+            _doubt(columns, 0, text)
+    if told:
+        tell(told)
+
+
+def _doubt(columns: Columns, k: int, text: str) -> None:
+    """What speaks against a trajectory that has finished."""
+    steps = int(columns.counts[k, COUNTS.index("nsteps")])
+    columns.messages[k] = f"reached the end in {counted(steps, 'step')}; but {text}"
+    columns.doubts[k] = (*columns.doubts.get(k, ()), text)
 
 
 class LaneSlope:

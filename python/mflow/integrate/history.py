@@ -20,12 +20,12 @@ from mflow.base.methods import Method
 from mflow.base.pace import joined
 from mflow.base.result import IVPResult, Origin, attach, keep_origin, last_axis, pending
 from mflow.base.telling import counted
-from mflow.course.signs import look_for_walls, steps_between_looks
 from mflow.integrate import control, endings
 from mflow.integrate.control import Settings
 from mflow.integrate.curvature import GROWTH, past_limit_of, stable_end, takes_plain_steps
 from mflow.integrate.dense import DenseOutput
 from mflow.saving.savefile import numbers_of
+from mflow.walls.signs import look_for_walls, steps_between_looks
 
 if TYPE_CHECKING:
     from mflow.course.past_limit import PastLimit

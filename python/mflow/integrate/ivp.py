@@ -366,7 +366,7 @@ def _short(
 def _told(result: IVPResult, drive: Drive) -> IVPResult:
     """The result, after a look for jumps where many steps were rejected."""
     if result["nrejected"] >= MANY_REJECTED:
-        from mflow.course.jumps import tell_of_jumps
+        from mflow.walls.jumps import tell_of_jumps
 
         slid = drive.walls is not None and bool(drive.walls.slid)
         tell_of_jumps(result, drive.run, "solve_ivp", np.empty(0) if drive.agenda is None else drive.agenda.breaks, slid)

@@ -16,6 +16,7 @@ from mflow.base.methods import AUTO, Method, as_method, asks_for_auto
 from mflow.base.pace import Pace
 from mflow.base.telling import tell, tell_of_order
 from mflow.course.agenda import check_count, count_steps
+from mflow.course.on_the_way import OnTheWay
 from mflow.course.stops import Met, Stops, check_actions
 from mflow.integrate import control
 from mflow.integrate.curvature import StiffnessWarning, give_radius, past_limit_of, stable_end
@@ -88,8 +89,8 @@ class Stepper(Kept):
     -----
     ``save`` and `load` keep the state in a file; ``pickle`` and ``copy`` work where ``fun`` can be pickled or copied. All of them go on
     with the same bits. `save` does not write ``fun``, nor how implicit steps are solved: `load` takes them again. `mflow.StiffnessWarning`
-    tells once of steps held at a stability limit. Arguments that do not fit raise TypeError or ValueError. Unlike `mflow.solve_ivp`, a
-    stepper does not look for poles of fun in time, numbers that no solution crosses, jumps to slide along, and growth from below atol.
+    tells once of steps held at a stability limit. Arguments that do not fit raise TypeError or ValueError. Of first order, error control
+    looks for poles in time, numbers that no solution crosses and jumps as in `mflow.solve_ivp`, and not for growth from below atol.
 
     Examples
     --------
@@ -125,6 +126,8 @@ class Stepper(Kept):
     _legs: Any = None  # and the run, then
     _stops: Stops | None = None
     _past: Any = None  # of steps of dt: a PastLimit, or None
+    _way: OnTheWay | None = None
+    _tolerances: tuple[Array, Array] | None = None  # of first order, under error control
     _pairs: Any = None  # of a complex state: real and imaginary parts
     _given: dict[str, Any] | None = None  # all arguments, where `_call` is their real form
     _watches_motion = False  # events see x and v
@@ -291,6 +294,7 @@ class Stepper(Kept):
         run.look_for_stiffness(stable_end(method.record))
         self._first = control.check_first_step(first_step, -math.inf, math.inf) or 0.0
         run.set_first_step(self._first)
+        self._tolerances = None if "second_order" in method.flags else (relative, absolute)
 
     @property
     def t(self) -> float:
@@ -343,6 +347,8 @@ class Stepper(Kept):
         state = None if y is None else self._checked(y, "y")
         if self._algebraic is not None:
             state = self._consistent(time, self._run.vector(0) if state is None else state)
+        if self._way is not None:
+            self._way.begin(time, state)
         self._run.restart(time, state)
         self._t0, self._start = time, self._run.vector(0)
         self._look_anew()
@@ -528,20 +534,19 @@ class Stepper(Kept):
                 "give rtol= and atol= to the stepper, or" if "embedded" in self.method.flags else f"{self.method.name} estimates no error:"
             )
             raise TypeError(f"{name}: without dt it is for error control: {fix} take steps of dt, as advance_to(t, dt)")
-        rows, sign = None, math.copysign(1.0, self._call["direction"])
+        asked, rows, sign = end, self._stops and self._stops.rows, math.copysign(1.0, self._call["direction"])
         if self._stops is not None:
-            rows = self._stops.rows
             status, goal = self._stops.ahead(self._run, sign)
             self._settle(status, self._run.h)
             end = goal if abs(goal - self.t) < abs(end - self.t) else end
         if self._run.h == 0.0:  # a start
             first = min(self._first, abs(end - self.t))
             self._settle(int(self._run.begin(end if math.isfinite(end) else sign * 1e300, sign * first)), 0.0)
-        status = int(self._run.adaptive(count, end, rows))
+        way, status = self._way or self._looks(), core.FULL
         while status in (core.RHO_DUE, core.FULL):
+            events = self._stops and self._stops.events
+            status = int(self._run.adaptive(count, end, rows) if way is None else way.steps(count, end, rows, asked, events))
             self._settle(status, self._run.h)
-            status = int(self._run.adaptive(count, end, rows))
-        self._settle(status, self._run.h)
         if self._stops is not None:
             self._settle(self._stops.arrive(self._run, sign), self._run.h)
         if self._digits_open and self.nfev > 2 * SEEN:
@@ -551,6 +556,12 @@ class Stepper(Kept):
         if not self._told_stiff and (text := held_words(self._run, self.method, end)):
             self._told_stiff = True
             tell(f"Stepper: {text}", StiffnessWarning)
+
+    def _looks(self) -> OnTheWay | None:
+        if self._way is None and self._tolerances is not None:
+            mass, sign = None if self._algebraic is None else self._algebraic.mass, self._call["direction"]
+            self._way = OnTheWay(self._run, self._tolerances, self._t0, self._start, self._first, sign, mass)
+        return self._way
 
     def _settle(self, status: int, h: float) -> None:
         """Raises what a status means, or does what it asks for."""
@@ -566,15 +577,16 @@ class Stepper(Kept):
         if status != 0:
             mode = "adaptive" if self._controlled else "fixed"
             where = f"in the step from t = {self.t:g}" + ("" if self._controlled else f" with dt = {h:g}") + f" (step {self.k})"
-            events = self._stops.events if self._stops is not None else None
-            of_event = None if events is None else of_events(events, status, f"at t = {self.t:g}")
-            reason, message = of_event or self._ending(mode, h, where).explain(status)
+            of_event = self._stops and self._stops.events and of_events(self._stops.events, status, f"at t = {self.t:g}")
+            reason, message = of_event or (self._way and self._way.why(status)) or self._ending(mode, h, where).explain(status)
             kind = FloatingPointError if reason == "non_finite" else RuntimeError
             raise kind(f"{message}; the state stays at t = {self.t:g}")
 
     def _ending(self, mode: str, h: float, where: str) -> Ending:
         method = self.method if self._legs is None else self._legs.in_charge
-        return Ending(self._run, method, mode, h, self._start, self._t0, where)
+        ending = Ending(self._run, method, mode, h, self._start, self._t0, where)
+        ending.pole = "" if self._way is None else self._way.pole
+        return ending
 
     def interpolate(self, t: float) -> Array:
         """The state at a time inside the last step, by the method's continuous extension (which may call fun). Steps are held to the

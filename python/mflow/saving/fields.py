@@ -19,7 +19,7 @@ GROWTH = 10.0  # of a step, at most, from one to the next
 NOT_CONTROLLED = {"rtol": None, "atol": None, "direction": 1.0, "first_step": None, "max_step": None, "min_step": None}
 CONTROL = tuple(NOT_CONTROLLED)  # what is saved of how a stepper was made
 START = {"method", "parameters", "shape", "t0", "control"}
-OPTIONAL = {"rebuilt", "problem_bytes", "clock", "mass", "counts", "complex", "past", "differences"}
+OPTIONAL = {"rebuilt", "problem_bytes", "clock", "mass", "counts", "complex", "past", "ahead", "differences"}
 
 
 def check_names(what: str, given: Iterable[str], expected: Iterable[str], optional: Iterable[str] = ()) -> None:

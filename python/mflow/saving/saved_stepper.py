@@ -98,6 +98,7 @@ class Kept(OfKinds):
     _stops: Any
     _algebraic: Any
     _past: Any
+    _way: Any
     _rebuilt: tuple[int, ...] = (0, 0, 0)  # by a stepper that this one was loaded or copied from
     _start_name: ClassVar[str]
 
@@ -158,8 +159,9 @@ class Kept(OfKinds):
 
     def _more_facts(self) -> dict[str, Any]:
         past = None if self._past is None else self._past.pack()
-        mass = {} if self._algebraic is None else {"mass": self._algebraic.mass.checksum}
-        return mass if past is None else {**mass, "past": past}
+        way = None if self._way is None else self._way.pack()
+        facts = {"past": past, "ahead": way, "mass": None if self._algebraic is None else self._algebraic.mass.checksum}
+        return {name: value for name, value in facts.items() if value is not None}
 
     def _take_facts(self, facts: dict[str, Any]) -> None:
         """What `_more_facts` wrote. Raises ValueError where it does not fit."""
@@ -167,8 +169,21 @@ class Kept(OfKinds):
         if mine != saved:
             raise ValueError(f"mass: expected the matrix of the saved stepper{', which has none' if saved is None else ''}, got "
                              f"{'none' if mine is None else 'another'}")  # fmt: skip
+        self._take_way(facts.get("ahead"))
         if self._past is not None and (wrong := self._past.misfit(facts.get("past"))):
             raise ValueError(wrong)
+
+    def _looks(self) -> Any:
+        """What looks at the way of a stepper under error control."""
+        return None
+
+    def _take_way(self, saved: Any) -> None:
+        """What that has packed. Raises ValueError where it does not fit."""
+        if saved is not None:
+            way = self._looks()
+            if way is None:
+                raise ValueError("ahead: expected none without error control")
+            way.unpack(saved)
 
     def _settings(self) -> dict[str, Any]:
         """What error control was asked for, as JSON has it."""
@@ -233,7 +248,17 @@ class Kept(OfKinds):
         method = AUTO if self._pair else self.method
         start = self._start if self._pairs is None else self._pairs.state(self._start)
         call = self._given or self._call
-        return _remake, (type(self), method, start, self._t0, call, self._run.pack(), self._redone(), self._events_state())
+        return _remake, (
+            type(self),
+            method,
+            start,
+            self._t0,
+            call,
+            self._run.pack(),
+            self._redone(),
+            self._events_state(),
+            None if self._way is None else self._way.pack(),
+        )
 
     @property
     def _name(self) -> str:
@@ -247,12 +272,13 @@ class Kept(OfKinds):
 
 def _remake(
     cls: type[Kept], method: Method, start: Array, t0: float, call: dict[str, Any], state: bytes, rebuilt: tuple[int, ...] = (0, 0, 0),
-    events: Array | None = None,
+    events: Array | None = None, ahead: Any = None,
 ) -> Any:  # fmt: skip
     given: dict[str, Any] = {cls._start_name: start, "t0": t0, **call}
     made: Any = cls(method, **given)  # type: ignore[call-arg]
     made._run.unpack(state)
     made._rebuilt = rebuilt
+    made._take_way(ahead)
     made._restore_events(events)
     return made
 

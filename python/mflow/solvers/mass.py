@@ -26,6 +26,7 @@ __all__ = ["Mass", "Rows", "mass_of"]
 Index = NDArray[np.int32]
 EPS = float(np.finfo(np.float64).eps)
 MOST = 1500  # rows of a block whose singular values are computed
+FOR_WORDS = 500  # rows of an M that is solved with for words
 WATCHED = 64  # rows of a block of M(t) whose rank is looked at at every time
 DENSE = 0.1  # of a block's places: more entries are factored as a full matrix
 ENTRIES = 1 << 20  # of a full matrix that are looked through at a time
@@ -106,6 +107,27 @@ class Mass:
         return not self.n_algebraic and self.bands == (0, 0)
 
     @property
+    def scales(self) -> Array | None:
+        """The entries of a diagonal M that is constant; None of others."""
+        if not np.array_equal(self.rows.row_of, self.rows.indices):
+            return None
+        out = np.zeros(self.n)
+        out[self.rows.indices] = self.rows.values
+        return out
+
+    def slopes(self, f: Array) -> Array:
+        """y' where M y' = f, for words: NaN where M tells none, or has too many rows to be solved with for them."""
+        rows = self.rows
+        if np.array_equal(rows.row_of, rows.indices):
+            out = np.full(f.shape, np.nan)
+            out[rows.indices] = f[rows.indices] / rows.values
+            return out
+        if self.n_algebraic or self.n > FOR_WORDS:
+            return np.full(f.shape, np.nan)
+        solved: Array = np.asarray(np.linalg.solve(rows.full(), f), dtype=np.float64)
+        return solved
+
+    @property
     def bands(self) -> tuple[int, int]:
         """How many diagonals there are below and above the main one."""
         away = self.rows.row_of - self.rows.indices
@@ -136,6 +158,7 @@ class MovingMass(Mass):
     """
 
     varies = True
+    scales = None  # at every time
     changed: tuple[float, int, int] | None = None  # where, the algebraic equations before, and there
     side = (-math.inf, math.inf)  # t is asked for between these
 

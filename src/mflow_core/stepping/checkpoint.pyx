@@ -204,7 +204,7 @@ cdef inline bint is_count(int64_t count) noexcept nogil:
 
 cdef bint control_fits(const control_t *c) noexcept nogil:
     """Whether a controller can have come to this state."""
-    if not (is_finite(c.h) and is_finite(c.log_before) and 0.0 <= c.cap < INFINITY and 0.0 <= c.h_pressed < INFINITY):
+    if not (is_finite(c.h) and -14.0 < c.log_before < 1.0 and 0.0 <= c.cap < INFINITY and 0.0 <= c.h_pressed < INFINITY):
         return False
     if not (0 <= c.near <= 1 and 0 <= c.n_good <= MF_FREE and 0 <= c.n_bad <= MF_MOST_BAD and 0 <= c.pressed <= MF_PRESS + MF_PRESS_MOST):
         return False

@@ -12,6 +12,7 @@ with each leg of less than SOON steps, and halves with each longer one, so that 
 from libc.math cimport INFINITY, NAN, copysign, fabs
 from libc.stdint cimport int64_t
 from libc.stdlib cimport free
+from libc.string cimport memset
 
 cimport numpy as cnp
 
@@ -21,7 +22,7 @@ from mflow_core.solvers.matrix cimport BANDED, BY_DIFFERENCES, DENSE, IDENTITY, 
 from mflow_core.solvers.newton cimport newton_forget, newton_pack, newton_state_size, newton_t, newton_unpack
 from mflow_core.solvers.solver cimport Solver
 from mflow_core.stepping.run cimport (LEAPS_OF, LEAPS_STOPPED, LEG_OVER, RUN_CONTROL, RUN_DENSE, RUN_INSIDE, RUN_LEAPS, RUN_SOLVE, RUN_WALLS,
-                                      evaluations, has_mass, leg_t, run_attach, run_enter, run_guard, run_leave, run_make, run_release, run_restart,
+                                      evaluations, has_mass, leaps_size, leg_t, run_attach, run_enter, run_guard, run_leave, run_make, run_release, run_restart,
                                       run_solve_with, run_t, run_tolerances)
 from mflow_core.stepping.starts cimport run_begin
 from mflow_core.stepping.stepper cimport Rows, Run, raise_or
@@ -352,6 +353,13 @@ def beyond_0(Run run):
 def may_pass_0(Run run, ptrdiff_t component):
     """Steps that take this component over 0 are looked at no more."""
     run.r.leaps[LEAPS_OF + component // 64] |= <int64_t> 1 << (component % 64)
+
+
+def nothing_passed(Run run):
+    """Looks at steps over 0 begin anew, as at a start; their evaluations stay counted."""
+    if run.r.leaps != NULL:
+        memset(run.r.leaps + LEAPS_STOPPED, 0, (leaps_size(run.r) - LEAPS_STOPPED) * sizeof(int64_t))
+    run.r.pole_k = 0
 
 
 def look_for_poles(Run run, double h):

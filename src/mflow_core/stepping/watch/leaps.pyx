@@ -15,6 +15,8 @@ looked at, and more with the number of steps.
 
 With a mass matrix M y' = f the slopes are those of M^-1, so the distance is what (M - gh J)^-1 (f - M y') says of the component.
 
+With a mass matrix of other than diagonal form (RUN_WALLS is not set there) nothing is kept.
+
 Not seen: other numbers than 0, rates that change within the tolerances beside another number, masses that change with time or belong to a
 host's problem, motion.
 """
@@ -25,7 +27,7 @@ from libc.stdint cimport int64_t
 
 from mflow_core.registry cimport REDUCE
 from mflow_core.solvers.newton cimport newton_lsolve
-from mflow_core.solvers.stages.mass cimport mass_times, mass_varies
+from mflow_core.solvers.stages.mass cimport mass_alone, mass_times, mass_varies
 from mflow_core.stepping.output cimport extend
 from mflow_core.stepping.run cimport LEAPS_ASKED, LEAPS_OF, LEAPS_STOPPED, LEAPS_THROWN, RUN_WALLS, run_t
 from mflow_core.types cimport MF_FRESH, MF_IMPLICIT
@@ -101,6 +103,12 @@ cdef double crossing(const double *c, int degree, double a) noexcept nogil:
 
 cdef inline bint alike(double slope, double there) noexcept nogil:
     return slope * there > 0.0 and fabs(there) <= ALIKE * fabs(slope) and fabs(slope) <= ALIKE * fabs(there)
+
+
+cdef inline double rate_there(const run_t *r, ptrdiff_t i) noexcept nogil:
+    """y_i' where f has been asked for; f_i where M tells none by itself."""
+    cdef double alone = mass_alone(r.newton.c.matrix.mass, i) if r.newton != NULL else 1.0
+    return r.slope_there[i] / alone if alone != 0.0 else r.slope_there[i]
 
 
 cdef int ask(run_t *r, double h, double theta, ptrdiff_t i, double value_of_i) noexcept nogil:
@@ -213,7 +221,7 @@ cdef bint look_at(run_t *r, ptrdiff_t i, bint crosses, double h, double t_next, 
             status[0] = ask(r, h, 1.0, i, b)
             if status[0] != 0:
                 return status[0] < 0
-            end = h * r.slope_there[i]
+            end = h * rate_there(r, i)
     if not end * b > 0.0:
         if crosses:
             word_of(r, i, BEYOND)[0] |= bit
@@ -228,7 +236,7 @@ cdef bint look_at(run_t *r, ptrdiff_t i, bint crosses, double h, double t_next, 
     if not leap and not r.flags & RUN_WALLS:
         return False
     status[0] = ask(r, h, theta, i, side * NEAR_0)
-    slope = h * r.slope_there[i]
+    slope = h * rate_there(r, i)
     ends = status[0] == 0 and r.flags & RUN_WALLS and (
         fabs(slope) <= VANISHES * fabs(end) or (slope * b < 0.0 and fabs(slope) > GROWS * fabs(end)))
     if leap and not (ends and fabs(b - a) <= BROAD * size):

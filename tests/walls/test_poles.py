@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import mflow
-from mflow.course.poles import pole_words
+from mflow.walls.poles import pole_words
 from support.problems import Array
 
 # from 0 to 2; where the pole is

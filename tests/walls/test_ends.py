@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import mflow
-from mflow.course.jumps import end_words
+from mflow.walls.jumps import end_words
 
 METHODS = ("dopri5", "tsit5", "bs32", "rkc2", "dop853", "auto", "radau5")
 

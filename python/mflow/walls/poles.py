@@ -26,7 +26,7 @@ from mflow.base.checks import OUTSIDE, Array, check_number, check_whole, shown
 if TYPE_CHECKING:
     from mflow_core.stepping.stepper import Run
 
-    from mflow.course.signs import Walls
+    from mflow.walls.signs import Walls
 
 __all__ = ["PoleAhead", "elsewhere", "pole_words"]
 
@@ -146,6 +146,12 @@ class PoleAhead:
     def __init__(self, run: Run, walls: Walls, shrunk: float, t1: float) -> None:
         self.run, self.walls, self.last, self.shrunk, self.looked = run, walls, t1, shrunk, int(run.k)
 
+    def reach(self, shrunk: float, t_end: float) -> None:
+        """The run goes on to another end."""
+        self.shrunk = shrunk
+        if not self.words:
+            self.last = t_end
+
     def steps(self, count: int, goal: float, rows: stepper.Rows | None, aside: Callable[..., Any]) -> int:
         """Up to `count` steps towards `goal`, none of them over the pole; the status. aside : asks without counting evaluations."""
         run = self.run
@@ -164,7 +170,7 @@ class PoleAhead:
         run, h, below = self.run, self.run.h, poles_are_looked_for(self.run)[0]
         far = STEPS * abs(h) if abs(h) >= below else max(REACH * abs(h), STRIP * abs(run.t))
         until = run.t + math.copysign(min(far, abs(goal - run.t)), h)
-        pole = _pole(run.slope, run.t, until, run.y)
+        pole = _pole(self.walls.slope, run.t, until, run.y)
         ends = pole is not None and not only_heads_for_0(run)
         pole = pole or _pole(self._apart, run.t, until, run.y)
         if pole is not None and (pole[0] - run.t) * h > 0.0:
@@ -207,14 +213,14 @@ class PoleAhead:
 
     def _grows_along(self, pole: float) -> bool:
         """Whether f grows towards the pole along the solution's tangent, too: y cot(t) does not, where y goes through 0 there."""
-        run, t, y = self.run, self.run.t, self.run.y
-        slope = run.slope(t, y)
-        far, close = (size_of(run.slope, at, y + (at - t) * slope) for at in (pole - part * (pole - t) for part in (0.5, 0.125)))
+        rate, t, y = self.walls.slope, self.run.t, self.run.y
+        slope = rate(t, y)
+        far, close = (size_of(rate, at, y + (at - t) * slope) for at in (pole - part * (pole - t) for part in (0.5, 0.125)))
         return bool(close > 2.0 * far)
 
     def _apart(self, t: float, y: Array) -> Array:
         """How two solutions move apart at t, one at y and one beside it."""
-        difference: Array = self.run.slope(t, y + beside(y)) - self.run.slope(t, y)
+        difference: Array = self.walls.slope(t, y + beside(y)) - self.walls.slope(t, y)
         return difference
 
     def _ends_at_0(self, pole: float) -> bool:
@@ -227,7 +233,7 @@ class PoleAhead:
         def slope(at: float, state: Array) -> Array:
             try:
                 with np.errstate(all="ignore"):
-                    return np.ravel(run.slope(at, state.reshape(run.shape)))
+                    return np.ravel(self.walls.slope(at, state.reshape(run.shape)))
             except OUTSIDE:
                 return np.full(y.shape, np.nan)
 

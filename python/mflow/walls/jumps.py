@@ -26,7 +26,18 @@ from mflow.base.checks import Array
 from mflow.base.result import IVPResult
 from mflow.base.telling import tell
 
-__all__ = ["end_words", "is_jump", "is_line", "is_singular", "jumps_along", "root_of", "sliding_words", "tell_of_jumps"]
+__all__ = [
+    "ENDS",
+    "end_words",
+    "is_jump",
+    "is_line",
+    "is_singular",
+    "jumps_along",
+    "root_of",
+    "sliding_words",
+    "slope_or_nan",
+    "tell_of_jumps",
+]
 
 HALVINGS = 60
 TO_ANY = 1100  # halvings from any number to any other
@@ -52,6 +63,8 @@ REACHES = tuple(4.0**k for k in range(-1, 6))  # steps, within which the jump is
 BEYOND = (1e-3, 1e-6)  # of that way: how far the slope leads from the jump to the other side
 SHOWN = 4  # components
 POLE, UNBOUNDED = 40, 16.0  # halvings on the way to a pole, and by how much more the slope changes over the last one
+
+ENDS = 1024  # steps between looks at whether a solution has ended
 
 Slope = Callable[[float, Array], Any]
 
@@ -150,7 +163,7 @@ def jumps_along(slope: Slope, t: Array, y: Array) -> tuple[list[float], list[flo
     Examples
     --------
     >>> import numpy as np
-    >>> from mflow.course.jumps import jumps_along
+    >>> from mflow.walls.jumps import jumps_along
     >>> t = np.concatenate([np.linspace(0, 0.9, 10), 1 + np.array([-1e-4, 0.0, 1e-4]), np.linspace(1.1, 2, 10)])
     >>> jumps_along(lambda t, y: np.array([1.0 if t < 1.00005 else -1.0]), t, np.zeros((1, t.size)))
     ([1.00005], [])
@@ -218,6 +231,15 @@ def sliding_words(slope: Slope, t: float, y: Array, h: float, most: float = math
                 "let an event change fun there"
             )
     return ""
+
+
+def slope_or_nan(ask: Callable[[float, Array], Array], t: float, y: Array) -> Array:
+    """The slope, NaNs where it cannot be had: for words alone."""
+    try:
+        with np.errstate(all="ignore"):
+            return ask(t, y)
+    except Exception:
+        return np.full(y.shape, math.nan)
 
 
 def end_words(slope: Slope, t: float, y: Array, h: float, most: float = math.inf, over: bool = False) -> str:

@@ -11,7 +11,7 @@ from scipy.optimize import brentq
 
 import mflow
 from mflow.base.checks import Array
-from mflow.course.jumps import sliding_words
+from mflow.walls.jumps import sliding_words
 
 WALLS: dict[str, Any] = {
     "sign": (lambda t, y: -np.sign(y), [1.0]),

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import mflow
-from mflow.course.jumps import jumps_along
+from mflow.walls.jumps import jumps_along
 
 TIGHT = {"rtol": 1e-8, "atol": 1e-10}
 

@@ -31,9 +31,9 @@ from mflow_core.stepping import stepper
 from numpy.typing import NDArray
 
 from mflow.base.checks import Array, check_number, check_whole, shown
-from mflow.course.jumps import TO_ANY, is_jump, is_line, is_singular, root_of
+from mflow.walls.jumps import TO_ANY, is_jump, is_line, is_singular, root_of
 
-__all__ = ["Walls", "components_at_walls", "let_go", "look_for_walls", "shrunk", "steps_between_looks"]
+__all__ = ["Walls", "look_for_walls", "shrunk", "steps_between_looks"]
 
 NEXT_TO = 64.0  # of what it falls by in the shortest step that was tried
 ASKED = 256  # evaluations in search of components
@@ -76,14 +76,17 @@ class Wall(NamedTuple):
 
 class Walls:
     """What a run has met of them. run : under error control. rtol, atol : its tolerances, a number or one for each component. known :
-    components that are kept at 0 or above already. span : the length of the run."""
+    components that are kept at 0 or above already. span : the length of the run. slope : y' at (t, y). Components of infinite atol are not
+    kept."""
 
     failed = 0  # tries so far, at the last look
     slides_never = False  # whether the problem is more than a right-hand side
     text = ""  # what `lost` has found
 
-    def __init__(self, run: Any, rtol: Array, atol: Array, known: NDArray[np.int64] | None, span: float) -> None:
-        self.run, self.rtol, self.atol, self.known, self.span = run, rtol, atol, known, span
+    def __init__(
+        self, run: Any, rtol: Array, atol: Array, known: NDArray[np.int64] | None, span: float, slope: Callable[[float, Array], Array]
+    ) -> None:
+        self.run, self.rtol, self.atol, self.known, self.span, self.slope = run, rtol, atol, known, span, slope
         self.found: list[Wall] = []
         self.inside: Inside | None = None
         self.every = steps_between_looks(run)
@@ -199,6 +202,13 @@ class Walls:
         counted[arrived, 1], counted[arrived, 2] = 0.0, 0.0
         events.unpack(counted)
         return int(stepper.EVENT) if met == core_events.STOP else 0
+
+    def forget(self) -> None:
+        """The run has been put elsewhere: nothing is kept, and nothing was met yet."""
+        if self.found:
+            self._go_behind([])
+        self.failed, self.text, self.left_at = int(self.run.rejected[0]), "", np.nan
+        self.slid.clear()
 
     def resume(self, saved: Any) -> str:
         """Goes on behind the walls that a checkpoint tells of; why it cannot."""
@@ -356,6 +366,8 @@ class Walls:
         """The wall that keeps a component on this side of 0, if no solution crosses it."""
         y, t, h = np.ravel(self.run.y), self.run.t, float(self.run.h)
         beside = np.broadcast_to(self.atol.ravel() + self.rtol.ravel() * np.abs(y), y.shape)
+        if not np.isfinite(beside[j]):
+            return None
         beside = np.where(np.isfinite(beside), beside, 0.0)
         states = ((t, y), (t + np.copysign(1e-3 * self.span, h), y), (t, y + beside), (t, y - beside))
         at = [float(self._slope(time, state, j, 0.0)[j]) for time, state in states]
@@ -379,7 +391,7 @@ class Walls:
             at = float(self._slope(middle, y, j, value)[j])
             low, high = (middle, high) if at * first > 0.0 else (low, middle)
         if abs(at) > UNBOUNDED * largest:
-            from mflow.course.poles import passed_words  # seldom needed
+            from mflow.walls.poles import passed_words  # seldom needed
 
             self.text = passed_words(low)
         return not abs(at) < largest
@@ -542,7 +554,7 @@ class Walls:
         moved[place] = value
         try:
             with np.errstate(all="ignore"):  # beside a pole
-                return np.ravel(self.run.slope(t, moved))
+                return np.ravel(self.slope(t, moved.reshape(self.run.shape)))
         except (ArithmeticError, ValueError):  # as f of Python's own math raises where NumPy gives NaN; the run's own calls tell of it
             return np.full(y.shape, np.nan)
 
@@ -552,11 +564,6 @@ def _wall_of(saved: Any, n: int) -> Wall:
     j, bound, side, rests, ends = saved
     j, side = check_whole(j, "walls", 0, n - 1), check_whole(side, "walls", -1, 1)
     return Wall(j, check_number(bound, "walls"), side, rests is True, ends is True)
-
-
-def components_at_walls(saved: Any) -> list[int]:
-    """Those that a file tells of: where a look has put one at its wall, the row of the step shows where it had arrived."""
-    return [] if not isinstance(saved, dict) else [w[0] for w in (*saved.get("kept", ()), *(one for one, _ in saved.get("slid", ())))]
 
 
 def next_to(bound: float) -> tuple[float, float]:
@@ -573,9 +580,11 @@ def _legs() -> ModuleType:
     return legs
 
 
-def look_for_walls(run: Any, span: float) -> None:
-    """From here on a run of this length stops where `Walls` should look, and where a pole in time may be ahead (`PoleAhead`)."""
-    _legs().look_for_walls(run)
+def look_for_walls(run: Any, span: float, keeps: bool = True) -> None:
+    """From here on a run of this length stops where `Walls` should look, if they may keep something, and where a pole in time may be ahead
+    (`PoleAhead`)."""
+    if keeps:
+        _legs().look_for_walls(run)
     _legs().look_for_poles(run, shrunk(span))
 
 
@@ -587,10 +596,3 @@ def steps_between_looks(run: Any) -> int:
 def shrunk(span: float) -> float:
     """The length of steps below which a pole in time is looked for."""
     return SHRUNK * span if span < np.inf else 0.0
-
-
-def let_go(inside: Inside | None, walls: Walls | None) -> None:
-    """A run is over, and its problem outlives it."""
-    for one in (inside, *(() if walls is None else (walls.inside, *walls.sliding.values()))):
-        if one is not None:
-            one.let_go()
