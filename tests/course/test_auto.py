@@ -318,6 +318,17 @@ def test_a_stiff_mode_that_turns_while_it_decays_is_left_to_the_other(damped, fa
     np.testing.assert_allclose(both.y[:, -1], [math.cos(10.0), math.sin(10.0)], atol=3.0 * rtol)
 
 
+@pytest.mark.parametrize("rtol", [1e-2, 1e-3, 1e-4])
+def test_chaos_at_loose_tolerances_is_not(rtol):
+    """Lorenz's equations: steps are at the stability limit there, and the other method takes no longer ones: it took twice the evaluations."""
+
+    def lorenz(t, y):
+        return np.array([10.0 * (y[1] - y[0]), y[0] * (28.0 - y[2]) - y[1], y[0] * y[1] - 8.0 / 3.0 * y[2]])
+
+    r, alone = (mflow.solve_ivp(lorenz, (0, 10), [1.0, 1.0, 1.0], m, rtol=rtol, atol=rtol, save="last") for m in ("auto", "tsit5"))
+    assert (r.switches, r.y.tobytes()) == (0, alone.y.tobytes())
+
+
 @pytest.mark.parametrize(("fast", "damped"), [(60.0, 0.1), (60.0, 0.3), (200.0, 0.1), (500.0, 0.7), (4000.0, 0.3)])
 @pytest.mark.parametrize("rtol", [1e-4, 1e-6, 1e-8])
 def test_a_damped_oscillator_that_follows_a_force_is_left_to_the_other(fast, damped, rtol):

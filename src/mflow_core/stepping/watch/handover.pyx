@@ -16,7 +16,9 @@ cdef double TURNS = 0.5                  # of the edge: h |lambda| of what is he
 # damped by .3 to .01 of their frequency. Oscillations that steps follow have 200 of 1e-2, where that is a large part of them, and 700 of 1e-3.
 cdef double BENDS = 384.0
 cdef double EIGHTH = 4.0                 # times that for the pair of order 8, whose tolerances are finer
-cdef double SHARE = 0.25
+cdef double SHARE = 0.125
+cdef double SWINGS = 0.5                 # a step in which the motion changes by this part of itself, and more than errors at a limit make it,
+cdef double NOISE = 16.0                 # in tolerances: the other method could take no longer one
 # Tolerances: what a formula of order 2 would leave out of the motion in a step, where it explains no error of the pair. Damped oscillators
 # that follow a force have 0.1 of rtol 1e-3 and 4 of 1e-6, with the pair of order 8 80 to 700. Ripples that are not damped, so small that
 # their steps are near the limit, have 20 and more, with the other pair 1300; what steps follow else has 100 times that.
@@ -29,9 +31,10 @@ cdef double GROWS = 1.2                  # an implicit step that grows by more s
 
 
 cdef void run_turns(run_t *r, double h, int64_t hits) noexcept nogil:
-    """After a look of an explicit pair that found no decay at its edge: what is damped and turns, faster than it fades, is held by the limit
-    too, and its differences point anywhere; or it is held well within the limit, where it follows a force, as stages are of low order there.
-    hits : before that look.
+    """After a look of an explicit pair. Where it found decay at its edge, that counts only if the motion in a step is not such as steps have
+    to follow anyway (chaos at loose tolerances is at the edge, and no longer step could be taken). Where it found none: what is damped and
+    turns, faster than it fades, is held by the limit too, and its differences point anywhere; or it is held well within the limit, where it
+    follows a force, as stages are of low order there. hits : before that look.
 
     It is no oscillation that steps have to follow where the motion in a whole step, h y', changes by some tolerances alone, a small part of
     the state; or where it changes by so small a part of itself that it explains none of the errors that hold the steps."""
@@ -57,9 +60,14 @@ cdef void run_turns(run_t *r, double h, int64_t hits) noexcept nogil:
             state += y[i] / size * (y[i] / size)
     changed *= h * h
     bent *= h * h
+    if r.c.n_stiff > hits:
+        if bent > SWINGS * SWINGS * went and bent * r.c.per_n > NOISE * NOISE + SHARE * SHARE * state * r.c.per_n:
+            r.c.n_stiff = hits
+        return
     if not 0.0 < moved < 1e300 or not changed < 1e300 or not changed * r.c.per_n > 0.01:
         return
-    near = changed > TURNS * TURNS * edge * moved and bent < min(bends * bends / r.c.per_n, SHARE * SHARE * state)
+    state *= SHARE * SHARE * (4.0 if bent * moved > 0.25 * changed * went else 1.0)    # the motion of one mode: twice the part
+    near = changed > TURNS * TURNS * edge * moved and bent < min(bends * bends / r.c.per_n, state)
     held = changed > SEEN * SEEN * edge * moved and bent < SLOW * SLOW * went and r.c.log_before > LOG_HELD
     if near or (held and bent * bent * r.c.per_n < third * third * went):
         r.c.n_stiff, r.c.n_calm = hits + 1, 0
