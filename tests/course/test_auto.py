@@ -372,8 +372,9 @@ def test_oscillations_that_steps_follow_are_not(fun, rtol):
     assert (r.switches, r.success) == (0, True)
 
 
-def test_many_components_do_not_go_back_for_steps_that_bdf_begins_with():
-    """Its legs begin with short steps of order 1, and the pair's steps take 12 evaluations: 3563 were taken here for 1308 of bdf alone."""
+@pytest.mark.parametrize("rtol", [1e-6, 1e-8, 1e-9])
+def test_many_components_do_not_go_back_for_steps_that_bdf_begins_with(rtol):
+    """Its legs begin with short steps of order 1, and the pair's steps take 6 or 12 evaluations: 3563 were taken here for 1308 of bdf alone."""
     n, a = 50, 0.02 * 51.0**2
 
     def brusselator(t, y):
@@ -385,6 +386,7 @@ def test_many_components_do_not_go_back_for_steps_that_bdf_begins_with():
 
     x = np.arange(1, n + 1) / (n + 1)
     start = np.concatenate([1.0 + np.sin(2.0 * math.pi * x), np.full(n, 3.0)])
-    both, alone = (mflow.solve_ivp(brusselator, (0, 10), start, m, rtol=1e-9, atol=1e-9, save="last") for m in ("auto", "bdf"))
-    assert both.nfev - both.njev * 2 * n <= 1.6 * (alone.nfev - alone.njev * 2 * n)
-    np.testing.assert_allclose(both.y, alone.y, atol=1e-7)
+    both, alone = (mflow.solve_ivp(brusselator, (0, 10), start, m, rtol=rtol, atol=rtol, save="last") for m in ("auto", "bdf"))
+    assert both.nfev - both.njev * 2 * n <= 1.3 * (alone.nfev - alone.njev * 2 * n)
+    assert both.switches == 1
+    np.testing.assert_allclose(both.y, alone.y, atol=100.0 * rtol)

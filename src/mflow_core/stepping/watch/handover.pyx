@@ -5,11 +5,12 @@ from libc.stdint cimport int64_t
 
 from mflow_core.solvers.spectrum.products cimport jacobian_radius
 from mflow_core.stepping.run cimport LEG_OVER, run_t
-from mflow_core.types cimport MF_FRESH
+from mflow_core.types cimport MF_FRESH, MF_MULTISTEP
 
 cdef enum:
     DOUBTS = 3                           # tries of a first step
     AT_FIRST = 64                        # more than FEW for each implicit step
+    RISES = 24                           # steps with which a multistep method comes to its order, in which they say nothing
 
 cdef double TURNS = 0.5                  # of the edge: h |lambda| of what is held while it turns, as the limit is nearer off the real axis
 # Tolerances, and part of the state: by how much the motion in a step may change of what nothing but its limit holds: some 12 to 150 for modes
@@ -105,6 +106,6 @@ cdef void run_watch(run_t *r, double h, double t_end) noexcept nogil:
         return
     if not fabs(h) * r.leg.radius < r.leg.limit:
         r.leg.mild = 0
-    elif min(fabs(r.c.h), r.c.max_step) <= GROWS * fabs(h):
+    elif min(fabs(r.c.h), r.c.max_step) <= GROWS * fabs(h) and not (r.m.flags & MF_MULTISTEP and r.k < r.k_base + RISES):
         r.leg.mild += 1
     r.leg.over = r.leg.mild >= r.leg.most
