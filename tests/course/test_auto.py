@@ -318,20 +318,63 @@ def test_a_stiff_mode_that_turns_while_it_decays_is_left_to_the_other(damped, fa
     np.testing.assert_allclose(both.y[:, -1], [math.cos(10.0), math.sin(10.0)], atol=3.0 * rtol)
 
 
+@pytest.mark.parametrize("rtol", [1e-2, 1e-3, 1e-4])
+def test_chaos_at_loose_tolerances_is_not(rtol):
+    """Lorenz's equations: steps are at the stability limit there, and the other method takes no longer ones: it took twice the evaluations."""
+
+    def lorenz(t, y):
+        return np.array([10.0 * (y[1] - y[0]), y[0] * (28.0 - y[2]) - y[1], y[0] * y[1] - 8.0 / 3.0 * y[2]])
+
+    r, alone = (mflow.solve_ivp(lorenz, (0, 10), [1.0, 1.0, 1.0], m, rtol=rtol, atol=rtol, save="last") for m in ("auto", "tsit5"))
+    assert (r.switches, r.y.tobytes()) == (0, alone.y.tobytes())
+
+
+@pytest.mark.parametrize(("fast", "damped"), [(60.0, 0.1), (60.0, 0.3), (200.0, 0.1), (500.0, 0.7), (4000.0, 0.3)])
+@pytest.mark.parametrize("rtol", [1e-4, 1e-6, 1e-8])
+def test_a_damped_oscillator_that_follows_a_force_is_left_to_the_other(fast, damped, rtol):
+    """Its steps are well within the stability limit, where the pair's stages are of low order: 25 264 evaluations were taken for 1149. The
+    end is w^2/(w^2 - 1 + 2 i z w) exp(i t), as what turns has faded."""
+    r, alone = (
+        mflow.solve_ivp(
+            lambda t, y: np.array([y[1], -fast * fast * (y[0] - math.cos(t)) - 2.0 * damped * fast * y[1]]), (0, 4), [1.0, 0.0], method,
+            rtol=rtol, atol=rtol / 100, save="last",
+        )
+        for method in ("auto", "radau5")
+    )  # fmt: skip
+    assert r.nfev <= 1.3 * alone.nfev
+    moving = fast**2 / (fast**2 - 1.0 + 2j * damped * fast) * np.exp(4j)
+    np.testing.assert_allclose(r.y[:, -1], [moving.real, (1j * moving).real], atol=20.0 * rtol)
+
+
+@pytest.mark.parametrize("small", [1e-2, 1e-3])
+@pytest.mark.parametrize("rtol", [1e-6, 1e-8, 1e-10])
+def test_a_small_ripple_on_a_slow_motion_has_the_bits_of_the_explicit_method(small, rtol):
+    """Two oscillators, the fast one of a small part of the size: its steps are short against the motion, which they have to follow."""
+    mixed = np.array([[1.0, 0.0, 1.0, 0.0], [0.0, 1.0, 0.0, 1.0], [0.0, 0.0, 1.0, 0.0], [0.3, 0.0, 0.0, 1.0]])
+    turns = np.array([[0.0, 1.0, 0.0, 0.0], [-1.0, 0.0, 0.0, 0.0], [0.0, 0.0, 0.0, 50.0], [0.0, 0.0, -50.0, 0.0]])
+    A, y0 = mixed @ turns @ np.linalg.inv(mixed), mixed @ [1.0, 0.0, small, 0.0]
+    name = "tsit5" if rtol > 1e-7 else "dop853"
+    r, alone = (mflow.solve_ivp(lambda t, y: A @ y, (0, 2), y0, m, rtol=rtol, atol=rtol, save="last") for m in ("auto", name))
+    assert (r.switches, r.y.tobytes()) == (0, alone.y.tobytes())
+    end = mixed @ [math.cos(2.0), -math.sin(2.0), small * math.cos(100.0), -small * math.sin(100.0)]
+    np.testing.assert_allclose(r.y[:, -1], end, atol=200.0 * rtol)
+
+
 @pytest.mark.parametrize("fun", [
     circle,
     lambda t, y: np.array([y[1], (1.0 - y[0] ** 2) * y[1] - y[0]]),
     lambda t, y: np.concatenate([y[2:], -y[:2] / (y[0] ** 2 + y[1] ** 2) ** 1.5]),
 ])  # fmt: skip
-@pytest.mark.parametrize("rtol", [1e-2, 1e-3])
+@pytest.mark.parametrize("rtol", [1e-2, 1e-3, 1e-6, 1e-9])
 def test_oscillations_that_steps_follow_are_not(fun, rtol):
     y0 = [2.0, 0.0] if fun(0.0, np.ones(4)).size == 2 else [1.0, 0.0, 0.0, 1.0]
     r = mflow.solve_ivp(fun, (0, 30), y0, "auto", rtol=rtol, atol=rtol)
     assert (r.switches, r.success) == (0, True)
 
 
-def test_many_components_do_not_go_back_for_steps_that_bdf_begins_with():
-    """Its legs begin with short steps of order 1, and the pair's steps take 12 evaluations: 3563 were taken here for 1308 of bdf alone."""
+@pytest.mark.parametrize("rtol", [1e-6, 1e-8, 1e-9])
+def test_many_components_do_not_go_back_for_steps_that_bdf_begins_with(rtol):
+    """Its legs begin with short steps of order 1, and the pair's steps take 6 or 12 evaluations: 3563 were taken here for 1308 of bdf alone."""
     n, a = 50, 0.02 * 51.0**2
 
     def brusselator(t, y):
@@ -343,6 +386,7 @@ def test_many_components_do_not_go_back_for_steps_that_bdf_begins_with():
 
     x = np.arange(1, n + 1) / (n + 1)
     start = np.concatenate([1.0 + np.sin(2.0 * math.pi * x), np.full(n, 3.0)])
-    both, alone = (mflow.solve_ivp(brusselator, (0, 10), start, m, rtol=1e-9, atol=1e-9, save="last") for m in ("auto", "bdf"))
-    assert both.nfev - both.njev * 2 * n <= 1.6 * (alone.nfev - alone.njev * 2 * n)
-    np.testing.assert_allclose(both.y, alone.y, atol=1e-7)
+    both, alone = (mflow.solve_ivp(brusselator, (0, 10), start, m, rtol=rtol, atol=rtol, save="last") for m in ("auto", "bdf"))
+    assert both.nfev - both.njev * 2 * n <= 1.3 * (alone.nfev - alone.njev * 2 * n)
+    assert both.switches == 1
+    np.testing.assert_allclose(both.y, alone.y, atol=100.0 * rtol)

@@ -5,31 +5,47 @@ from libc.stdint cimport int64_t
 
 from mflow_core.solvers.spectrum.products cimport jacobian_radius
 from mflow_core.stepping.run cimport LEG_OVER, run_t
-from mflow_core.types cimport MF_FRESH
+from mflow_core.types cimport MF_FRESH, MF_MULTISTEP
 
 cdef enum:
     DOUBTS = 3                           # tries of a first step
     AT_FIRST = 64                        # more than FEW for each implicit step
+    RISES = 24                           # steps with which a multistep method comes to its order, in which they say nothing
 
 cdef double TURNS = 0.5                  # of the edge: h |lambda| of what is held while it turns, as the limit is nearer off the real axis
 # Tolerances, and part of the state: by how much the motion in a step may change of what nothing but its limit holds: some 12 to 150 for modes
 # damped by .3 to .01 of their frequency. Oscillations that steps follow have 200 of 1e-2, where that is a large part of them, and 700 of 1e-3.
 cdef double BENDS = 384.0
 cdef double EIGHTH = 4.0                 # times that for the pair of order 8, whose tolerances are finer
-cdef double SHARE = 0.25
+cdef double SHARE = 0.125
+cdef double SWINGS = 0.5                 # a step in which the motion changes by this part of itself, and more than errors at a limit make it,
+cdef double NOISE = 16.0                 # in tolerances: the other method could take no longer one
+# Tolerances: what a formula of order 2 would leave out of the motion in a step, where it explains no error of the pair. Damped oscillators
+# that follow a force have 0.1 of rtol 1e-3 and 4 of 1e-6, with the pair of order 8 80 to 700. Ripples that are not damped, so small that
+# their steps are near the limit, have 20 and more, with the other pair 1300; what steps follow else has 100 times that.
+cdef double THIRD = 8.0
+cdef double THIRD_EIGHTH = 128.0         # times that for the pair of order 8
+cdef double SLOW = 0.1                   # the part of itself by which the motion in a step may change then
+cdef double SEEN = 0.01                  # of the edge: the least h |lambda|, of a difference that need not lie along what turns
+cdef double LOG_HELD = -3.321928094887362    # log2 0.1: smaller errors hold no steps
 cdef double GROWS = 1.2                  # an implicit step that grows by more says nothing: a leg begins with short ones, of low order
 
 
 cdef void run_turns(run_t *r, double h, int64_t hits) noexcept nogil:
-    """After a look of an explicit pair that found no decay at its edge: what is damped and turns, faster than it fades, is held by the limit
-    too, and its differences point anywhere. It is no oscillation that steps have to follow where the motion in a whole step, h y', changes
-    by some tolerances alone, a small part of the state. hits : before that look."""
+    """After a look of an explicit pair. Where it found decay at its edge, that counts only if the motion in a step is not such as steps have
+    to follow anyway (chaos at loose tolerances is at the edge, and no longer step could be taken). Where it found none: what is damped and
+    turns, faster than it fades, is held by the limit too, and its differences point anywhere; or it is held well within the limit, where it
+    follows a force, as stages are of low order there. hits : before that look.
+
+    It is no oscillation that steps have to follow where the motion in a whole step, h y', changes by some tolerances alone, a small part of
+    the state; or where it changes by so small a part of itself that it explains none of the errors that hold the steps."""
+    cdef bint eighth = r.m.order > 5, near, held
     cdef const double *y = r.next[0]
     cdef const double *g = r.f.work
     cdef const double *before = r.f.work + (r.m.tab.s - 1) * r.ld
     cdef const double *last = r.next[1]
-    cdef const double *first = r.now[1]
-    cdef double moved = 0.0, changed = 0.0, bent = 0.0, state = 0.0, most = BENDS * (EIGHTH if r.m.order > 5 else 1.0), size, u, v, w
+    cdef double moved = 0.0, changed = 0.0, bent = 0.0, state = 0.0, went = 0.0, bends = BENDS * (EIGHTH if eighth else 1.0)
+    cdef double third = THIRD * (THIRD_EIGHTH if eighth else 1.0), edge = r.leg.limit * r.leg.limit, size, u, v, w, d
     cdef ptrdiff_t i
     if r.f.flags & MF_FRESH or r.m.tab.c[r.m.tab.s - 2] != 1.0:
         return
@@ -37,16 +53,26 @@ cdef void run_turns(run_t *r, double h, int64_t hits) noexcept nogil:
         size = ((r.c.atol if r.c.atol_of == NULL else r.c.atol_of[i])
                 + (r.c.rtol if r.c.rtol_of == NULL else r.c.rtol_of[i]) * fabs(y[i]))
         if size > 0.0:
-            u, v, w = (y[i] - g[i]) / size, (last[i] - before[i]) / size, (last[i] - first[i]) / size
+            u, v, w, d = (y[i] - g[i]) / size, (last[i] - before[i]) / size, (last[i] - r.now[1][i]) / size, (y[i] - r.now[0][i]) / size
             moved += u * u
             changed += v * v
             bent += w * w
+            went += d * d
             state += y[i] / size * (y[i] / size)
-    if not 0.0 < moved < 1e300 or not changed < 1e300 or not h * h * bent < min(most * most / r.c.per_n, SHARE * SHARE * state):
+    changed *= h * h
+    bent *= h * h
+    if r.c.n_stiff > hits:
+        if bent > SWINGS * SWINGS * went and bent * r.c.per_n > NOISE * NOISE + SHARE * SHARE * state * r.c.per_n:
+            r.c.n_stiff = hits
         return
-    if h * h * changed > TURNS * TURNS * r.leg.limit * r.leg.limit * moved and h * h * changed * r.c.per_n > 0.01:
+    if not 0.0 < moved < 1e300 or not changed < 1e300 or not changed * r.c.per_n > 0.01:
+        return
+    state *= SHARE * SHARE * (4.0 if bent * moved > 0.25 * changed * went else 1.0)    # the motion of one mode: twice the part
+    near = changed > TURNS * TURNS * edge * moved and bent < min(bends * bends / r.c.per_n, state)
+    held = changed > SEEN * SEEN * edge * moved and bent < SLOW * SLOW * went and r.c.log_before > LOG_HELD
+    if near or (held and bent * bent * r.c.per_n < third * third * went):
         r.c.n_stiff, r.c.n_calm = hits + 1, 0
-        r.c.stiff_lambda, r.c.stiff_h = sqrt(changed / moved), h
+        r.c.stiff_lambda, r.c.stiff_h = sqrt(changed / moved) / fabs(h), h
 
 
 cdef int run_doubt(run_t *r, double planned) noexcept nogil:
@@ -80,6 +106,6 @@ cdef void run_watch(run_t *r, double h, double t_end) noexcept nogil:
         return
     if not fabs(h) * r.leg.radius < r.leg.limit:
         r.leg.mild = 0
-    elif min(fabs(r.c.h), r.c.max_step) <= GROWS * fabs(h):
+    elif min(fabs(r.c.h), r.c.max_step) <= GROWS * fabs(h) and not (r.m.flags & MF_MULTISTEP and r.k < r.k_base + RISES):
         r.leg.mild += 1
     r.leg.over = r.leg.mild >= r.leg.most
