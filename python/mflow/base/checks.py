@@ -183,9 +183,9 @@ def check_path(value: Any, argument: str) -> str:
         raise ValueError(f"{argument}: expected the path of a file, got {shown(path)}")
     if os.path.isdir(path):
         raise ValueError(f"{argument}: expected the path of a file, got the folder {path!r}")
-    folder = os.path.dirname(os.path.abspath(path))
+    folder, name = os.path.split(os.path.realpath(path))  # of what a link leads to
     if not os.path.isdir(folder):
-        raise FileNotFoundError(f"{argument}: there is no folder {folder!r} for the file {os.path.basename(path)!r}; make it first")
+        raise FileNotFoundError(f"{argument}: there is no folder {folder!r} for the file {name!r}; make it first")
     if not os.access(folder, os.W_OK):
         raise PermissionError(f"{argument}: the folder {folder!r} cannot be written to; give a file in one that can")
     return path

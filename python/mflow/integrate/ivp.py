@@ -144,7 +144,7 @@ def solve_ivp(
     first_step, max_step, min_step : float
         max_step may be a function of (t, y). Where the tolerances need a step below min_step, the run ends.
     max_steps : int
-        Ends the run after so many accepted steps.
+        Ends the run after so many accepted steps, those before the file among them where it is resumed.
     jac : callable, array_like (n, n), sparse matrix, or with lband and uband packed (lband + uband + 1, n); optional
         For implicit methods: ``jac(t, y, *args)`` or a constant; where it is missing, finite differences. Or compiled:
         ``int (double t, const double *y, double *jac, ptrdiff_t n, void *ctx)``, jac[i*n + j] = df_i/dy_j.
