@@ -297,8 +297,16 @@ def check_choice(value: Any, argument: str, choices: Iterable[str]) -> str:
     return value
 
 
-def as_tuple(args: Any) -> tuple[Any, ...]:
-    """Extra arguments of a user's function: ``args=(a, b)``, ``args=[a, b]``, or one that is no tuple, ``args=a``."""
+def as_tuple(args: Any, fun: Any = None) -> tuple[Any, ...]:
+    """Extra arguments of a user's function: ``args=(a, b)``, ``args=[a, b]``, or one that is no tuple, ``args=a``.
+
+    Raises TypeError for a dict whose keys are names of parameters of `fun`, which would be one argument.
+    """
+    if isinstance(args, dict) and args and (code := getattr(fun, "__code__", None)) and {*args} <= {*code.co_varnames[: code.co_argcount]}:
+        order = [name for name in code.co_varnames if name in args]
+        values = "".join(f"d[{name!r}], " for name in order)
+        words = "expected values in the order of the function's parameters, got a dict"
+        raise TypeError(f"args: {words}; of a dict d give args=({values.rstrip()})")
     return tuple(args) if isinstance(args, (tuple, list)) else (args,)
 
 

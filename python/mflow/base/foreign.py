@@ -88,6 +88,20 @@ NAMES |= {
     **dict.fromkeys(("fit", "curvefit"), FIT), "lsqnonlin": "mflow.least_squares", "fminunc": "mflow.minimize",
     **dict.fromkeys(("eig", "eigh"), "mflow.modes(mass, stiffness) of a structure; numpy.linalg has it for a matrix"),
 }  # fmt: skip
+FIELD = "mflow.plot.direction_field, with plane=True the phase plane of two components"
+FIGURE = 'the .figure of the axes that each function returns, as in plot.solution(r).figure.savefig("r.png"), or ax= with axes of yours'
+# Pictures, by the function of mflow.plot that draws them.
+PICTURES = {
+    **dict.fromkeys(("phase_portrait", "phase_plane", "phase", "phaseplot", "streamplot", "stream", "quiver", "vector_field"), FIELD),
+    **dict.fromkeys(("slope_field", "slopes", "nullclines"), FIELD), **dict.fromkeys(("show", "savefig", "figure", "subplots"), FIGURE),
+    **dict.fromkeys(("plot", "time_series", "timeseries", "components", "trajectory"), "mflow.plot.solution"),
+    **dict.fromkeys(("contour", "contourf", "heatmap"), "mflow.plot.contours"), "animation": "mflow.plot.animate, which writes a GIF",
+    **dict.fromkeys(("region", "stability", "stability_region"), "mflow.plot.stability_regions"),
+    **dict.fromkeys(("residuals", "bands"), "mflow.plot.fit, of what mflow.curve_fit returned"),
+    **dict.fromkeys(("loss", "learning_curve", "learning_curves", "training"), "mflow.plot.history, of what mflow.train returned"),
+    **dict.fromkeys(("response_spectrum", "response_spectra"), "mflow.plot.spectrum"),
+    **dict.fromkeys(("displacement", "motion"), "mflow.plot.displacements"),
+}  # fmt: skip
 # What SciPy has and mflow has not, by SciPy's module.
 ELSEWHERE = {
     "integrate": "solve_bvp quad quad_vec dblquad tplquad nquad simpson trapezoid cumulative_trapezoid cumulative_simpson romb",
@@ -275,7 +289,7 @@ ONE_BY_ONE = "differences are taken one after the other; omit it"  # what `worke
 def no_name(module: str, name: str, known: Iterable[str]) -> AttributeError:
     """What a module says of a name that it has not: what there is here, where it is in SciPy, or the names near to it.
 
-    All names are listed where they are few.
+    All names are listed where they are few. What only a module of pictures is asked for is in `PICTURES`.
 
     Examples
     --------
@@ -283,8 +297,9 @@ def no_name(module: str, name: str, known: Iterable[str]) -> AttributeError:
     >>> no_name("mflow", "brentq", ["Newton"])
     AttributeError("mflow has no 'brentq'; SciPy has it: scipy.optimize.brentq")
     """
-    if name in NAMES:
-        return AttributeError(f"{module} has no {name!r}: here it is {NAMES[name]}")
+    here = NAMES if module != "mflow.plot" else PICTURES
+    if name in here:
+        return AttributeError(f"{module} has no {name!r}: here it is {here[name]}")
     for place, theirs in ELSEWHERE.items():
         if name in theirs.split():
             return AttributeError(f"{module} has no {name!r}; SciPy has it: scipy.{place}.{name}")

@@ -127,6 +127,8 @@ def gradient_flow(
             result: IVPResult = short[0] if isinstance(short[0], IVPResult) else follow(short[0])
             return result if dt is None else _told_of_rise(result, short[1], start, t_end, dt, chosen_method)
     given: dict[str, Any] = dict(options)
+    if type(args) is dict:
+        args = as_tuple(args, grad)
     pair, parameters = None, {k: v for k, v in given.items() if k not in SETTINGS and k not in SOLVING}
     if asks_for_auto(method):
         from mflow.course.legs import pair_for
