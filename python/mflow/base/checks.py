@@ -324,6 +324,10 @@ def real_array(value: Any, argument: str, elsewhere: str = "") -> Array:
         raise TypeError(f"{argument}: expected real numbers, got {array.dtype}; stack real and imaginary parts{elsewhere}")
     if array.dtype.kind == "O" and hasattr(value, "matvec"):
         raise ValueError(operator_words(argument))  # as SciPy
+    if array.dtype.kind == "O" and array.ndim == 0 and (callable(getattr(value, "parameters", None)) or hasattr(value, "__next__")):
+        got = "a generator" if hasattr(value, "__next__") else f"the model {type(value).__name__}"
+        fix = "of a torch model torch.nn.utils.parameters_to_vector(model.parameters()).detach().numpy() makes one"
+        raise TypeError(f"{argument}: expected one array of numbers, got {got}; {fix}")
     if array.dtype.kind == "O":  # Fraction, Decimal, whole numbers of any length
         refuse_dates(array, argument)
         flat = [as_number(entry, argument, "real numbers") for entry in array.ravel().tolist()]
