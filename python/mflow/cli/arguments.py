@@ -114,7 +114,7 @@ def check_file(option: str, name: str | None, endings: Sequence[str] = ()) -> No
         raise ValueError(f"{option} {name}: expected the name of a file, got a folder")
     if endings and path.suffix.lower() not in endings:
         raise ValueError(f"{option} {name}: the name must end in {', '.join(endings)}")
-    folder = Path(os.path.realpath(path)).parent  # of what a link leads to
+    folder = Path(os.path.realpath(path)).parent if path.is_symlink() else path.parent  # of what a link leads to
     if not folder.is_dir():
         raise ValueError(f"{option} {name}: there is no folder {folder}")
     if not os.access(path if path.exists() and not path.is_file() else folder, os.W_OK):
