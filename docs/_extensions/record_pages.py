@@ -212,7 +212,8 @@ def write_absent(folder: Path, module: str) -> str:
     Its classes are those of mflow.optim, which have their own pages.
     """
     spec = importlib.util.find_spec(module)
-    assert spec is not None and spec.origin is not None
+    assert spec is not None
+    assert spec.origin is not None
     text = ast.get_docstring(ast.parse(Path(spec.origin).read_text(encoding="utf-8"))) or ""
     names = sorted(name for name in mflow.optim.__all__ if issubclass(getattr(mflow.optim, name), mflow.optim.Optimizer))
     links = ", ".join(f"[{name}](mflow.optim.{name}.md)" for name in names)

@@ -103,7 +103,7 @@ def test_optimizers_of_loops_in_torch_are_told_from_ours() -> None:
     w = torch.zeros(3, dtype=torch.float64, requires_grad=True)
     for opt in (mflow.torch.Adam([w]), torch.optim.Adam([w])):
         for params in (None, np.zeros(3)):
-            with pytest.raises(TypeError, match=r"got Adam of torch's kind, whose steps belong into a loop of torch; give mflow\.optim\.Adam"):
+            with pytest.raises(TypeError, match=r"got Adam of torch's kind, whose steps belong into a loop .*; give mflow\.optim\.Adam"):
                 mflow.train(lambda w, a, b: a.T @ (a @ w - b), params, _data(), opt)
 
 
@@ -119,7 +119,7 @@ def test_batches_of_tensors_in_a_cost_of_numpy() -> None:
     def with_arrays(w, a, b):
         return cost(w, a.numpy(), b.numpy())
 
-    with pytest.raises(TypeError) as told, pytest.warns(DeprecationWarning):
+    with pytest.raises(TypeError) as told, pytest.warns(DeprecationWarning, match="__array_wrap__"):
         mflow.train(cost, np.zeros(3), loader, jac=True)
     assert "a DataLoader makes them: of a cost in NumPy a.numpy() makes arrays" in told.value.__notes__[0]
     r = mflow.train(with_arrays, np.zeros(3), loader, jac=True, lr=0.1, epochs=100)

@@ -83,7 +83,6 @@ class _Cohort:
         out.made.load_state_dict({**state, "vectors": [state["vectors"][i] for i in places]})
         return out
 
-
     def entries(self) -> list[dict[str, Any]]:
         """The states of the parameters, as copies."""
         state = self.made.state_dict()

@@ -99,8 +99,8 @@ def test_pictures_by_other_names() -> None:
     for name in ("phase_portrait", "streamplot", "quiver", "nullclines"):
         with pytest.raises(AttributeError, match=r"here it is mflow.plot.direction_field, with plane=True"):
             getattr(plot, name)
-    with pytest.raises(AttributeError, match="here it is mflow.plot.solution"):
-        plot.plot  # noqa: B018
+    with pytest.raises(AttributeError, match=r"here it is mflow\.plot\.solution"):
+        plot.plot
     field = plot.direction_field(lambda t, y: [y[1], -y[0]], (-1, 1), (-1, 1), plane=True)
     swing = mflow.solve_ivp(lambda t, y: [y[1], -y[0]], (0, 1), [1.0, 0.0])
     family = plot.family([swing], component=1)
