@@ -59,6 +59,7 @@ NAMES = {
     "SineModel": 'mflow.curve_fit("sine", x, y), with a constant c', "PowerLawModel": 'mflow.curve_fit("power_law", x, y)',
     "LBFGS": 'method="lbfgs" of mflow.train and mflow.minimize, as its line search asks for more gradients',
 }  # fmt: skip
+SLOWLY = "mflow.solve_dynamics with a load that grows slowly, as load=lambda t: t * pattern; a linear structure: numpy.linalg.solve(K, f)"
 GRADIENTS = "a function of yours, by hand or of a package that differentiates; mflow.compiled_from_sympy makes one from symbols"
 WARMED = "mflow.schedules.SequentialLR([mflow.schedules.LinearLR(...), mflow.schedules.CosineAnnealingLR(...)], milestones=[...])"
 ESTIMATORS = "mflow.ImplicitSGDClassifier, an estimator of scikit-learn's kind, or mflow.SoftmaxSGD"
@@ -85,7 +86,8 @@ NAMES |= {
     **dict.fromkeys(("version", "show_config", "show_versions"), "mflow.__version__; the command mflow doctor shows the rest"),
     "test": "the command mflow doctor, which compares the bits of all methods",
     **dict.fromkeys(("ode15s", "ode45", "ode23", "ode23s", "ode23t"), "mflow.solve_ivp, whose method= names the algorithm"),
-    **dict.fromkeys(("fit", "curvefit"), FIT), "lsqnonlin": "mflow.least_squares", "fminunc": "mflow.minimize",
+    **dict.fromkeys(("fit", "curvefit"), FIT), "lsqnonlin": "mflow.least_squares",
+    **dict.fromkeys(("pushover", "solve_static", "static"), SLOWLY), "fminunc": "mflow.minimize",
     **dict.fromkeys(("eig", "eigh"), "mflow.modes(mass, stiffness) of a structure; numpy.linalg has it for a matrix"),
 }  # fmt: skip
 FIELD = "mflow.plot.direction_field, with plane=True the phase plane of two components"

@@ -90,10 +90,9 @@ def knows_other_words(item: Item) -> Item:
             import inspect
 
             inside = error.__traceback__ is None or error.__traceback__.tb_next is not None
-            own = inside and inspect.isfunction(function)  # a compiled one has its own line in any traceback
-            if not own and "positional argument" in str(error) and "given" in str(error):
+            if not inside and "positional argument" in str(error):
                 raise _told_of_places(error, item) from None
-            if not given or own:
+            if not given or (inside and inspect.isfunction(function)):  # a compiled one has its own line in any traceback
                 raise
             kinds = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
             known = [one.name for one in inspect.signature(item).parameters.values() if one.kind in kinds]  # type: ignore[arg-type]
@@ -108,7 +107,7 @@ def knows_other_words(item: Item) -> Item:
 
 
 def _told_of_places(error: TypeError, item: Any) -> TypeError:
-    """An error of too many arguments without a name, with the order in which they may be given."""
+    """An error of too many or too few arguments without a name, with their order."""
     import inspect
 
     free = [one.name for one in inspect.signature(item).parameters.values() if one.kind == inspect.Parameter.POSITIONAL_OR_KEYWORD]
