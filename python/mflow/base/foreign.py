@@ -427,6 +427,11 @@ def refuse(driver: str, given: Any, known: Collection[str], own: Mapping[str, st
 # ---- structural dynamics -------------------------------------------------------------------------------------------------------------
 
 _HYSTERESIS = 'a force with memory, in "a spring that yields" of the how-to on motion; mflow.Friction for a slider'
+_MODAL = "mflow.modes(mass, stiffness).damping_matrix(ratio), for damping="
+_PEAKS = (
+    "NumPy's: with m = mflow.modes(mass, stiffness) and sd = mflow.response_spectrum(record, m.periods, ratio).sd the peaks of the modes "
+    "are m.shapes * m.participation * sd, and np.sqrt((peaks**2).sum(1)) is SRSS; m.response has the history"
+)
 STRUCTURES = {
     "rayleigh": "rayleigh=(a, b) of mflow.solve_dynamics, for a M + b K; mflow.modes(mass, stiffness).damping_matrix(ratio) has a ratio",
     "eigen": "mflow.modes(mass, stiffness, k=n)", "modal": "mflow.modes(mass, stiffness)",
@@ -434,6 +439,8 @@ STRUCTURES = {
     "recorder": "the result of mflow.solve_dynamics: s.t, s.x, s.v, s.a, one row for each degree of freedom",
     "timeSeries": "a load (times, values, pattern) of mflow.solve_dynamics", "UniformExcitation": "load=(rec.t, rec.a, -masses)",
     "uniaxialMaterial": _HYSTERESIS, "Steel01": _HYSTERESIS, "Steel02": _HYSTERESIS, "ElasticPP": _HYSTERESIS, "BoucWen": _HYSTERESIS,
+    **dict.fromkeys(("Bilinear", "bilinear", "Hysteretic", "ElastomericBearing"), _HYSTERESIS), "modal_damping": _MODAL,
+    **dict.fromkeys(("modal_damping_matrix", "damping_matrix"), _MODAL), **dict.fromkeys(("srss", "SRSS", "cqc", "CQC"), _PEAKS),
     "spectrum": "mflow.response_spectrum(record, periods, damping)", "fix": "fixed= of mflow.solve_dynamics",
     "integrator": "method= of mflow.solve_dynamics",
 }  # fmt: skip
