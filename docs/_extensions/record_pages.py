@@ -7,8 +7,10 @@ kept.
 
 from __future__ import annotations
 
+import ast
 import functools
 import importlib
+import importlib.util
 import inspect
 import io
 import itertools
@@ -204,6 +206,22 @@ def members(module: ModuleType) -> dict[str, Any]:
     return {name: item for name, item in found.items() if inspect.isclass(item) or inspect.isroutine(item)}
 
 
+def write_absent(folder: Path, module: str) -> str:
+    """The page of a public module whose package is not installed here, in the words of its source; the name of the page.
+
+    Its classes are those of mflow.optim, which have their own pages.
+    """
+    spec = importlib.util.find_spec(module)
+    assert spec is not None
+    assert spec.origin is not None
+    text = ast.get_docstring(ast.parse(Path(spec.origin).read_text(encoding="utf-8"))) or ""
+    names = sorted(name for name in mflow.optim.__all__ if issubclass(getattr(mflow.optim, name), mflow.optim.Optimizer))
+    links = ", ".join(f"[{name}](mflow.optim.{name}.md)" for name in names)
+    slug = module.replace(".", "_")
+    (folder / f"{slug}.md").write_text(f"# {module}\n\n{text}\n\nThe parameters are those of {links}.\n", encoding="utf-8")
+    return slug
+
+
 def write_reference(folder: Path) -> None:
     """docs/reference: the public names of mflow by the folder that defines them, then its public modules."""
     groups: dict[str, dict[str, Any]] = {}
@@ -214,12 +232,15 @@ def write_reference(folder: Path) -> None:
             modules[name] = item
         elif not (inspect.isclass(item) and issubclass(item, Method) and item is not Method):  # those have pages of their own
             groups.setdefault(owner(item), {})[f"mflow.{name}"] = item
+    for name in mflow._ESTIMATORS:
+        item = getattr(mflow, name)
+        groups.setdefault(owner(item), {})[f"mflow.{name}"] = item
+    slugs, shown = [], set[int]()
     for name in mflow._MODULES:
         try:
             modules.setdefault(name, importlib.import_module(f"mflow.{name}"))
         except ImportError:  # an extra that is not installed here
-            continue
-    slugs, shown = [], set[int]()
+            slugs.append(write_absent(folder, f"mflow.{name}"))
     for place, names in sorted(groups.items()):
         shown |= {id(item) for item in names.values()}
         words = (importlib.import_module(f"mflow.{place}").__doc__ or "") if place else "What the core defines."

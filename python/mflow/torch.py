@@ -1,4 +1,10 @@
-"""mflow's optimizers as torch's: classes for the float64 tensors of a model on the CPU. The only module that needs torch."""
+"""mflow's optimizers as torch's: classes for the float64 tensors of a model on the CPU. The only module that needs torch.
+
+    opt = mflow.torch.Adam(model.double().parameters(), lr=1e-3)
+
+They stand in a loop where those of ``torch.optim`` do, with torch's schedulers, groups, closures and ``torch.save``. ``opt.state[p]`` shows
+a parameter's state after a step, under mflow's names; ``load_state_dict`` also takes the states of torch's own optimizers.
+"""
 
 from typing import Any
 

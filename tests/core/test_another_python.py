@@ -29,3 +29,11 @@ def test_both_pythons_are_named(tmp_path: Path) -> None:
             assert told.endswith("ModuleNotFoundError: No module named 'mflow_core.nothing'\n")
             continue
         assert f"was built for {BUILT}, and this is {sys.implementation.cache_tag}, {sys.executable}: install" in told
+
+
+def test_the_command_says_it_in_one_line() -> None:
+    program = "import sys; sys.modules['mflow_core.registry'] = None; from mflow.__main__ import main; sys.exit(main(['doctor']))"
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=60)
+    assert ended.returncode == 2
+    assert ended.stderr.startswith("mflow: error: this installation cannot be used: ")
+    assert ended.stderr.count("\n") == 1

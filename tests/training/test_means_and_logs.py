@@ -135,4 +135,6 @@ def test_a_metric_is_called_so_where_it_ends_the_run() -> None:
     told = run(metric=lambda w, X, y: float(w @ w), **more).message  # it rises
     assert told.startswith("the metric has not fallen for 2 epochs; the least metric, ")
     assert "validation loss" not in told
+    assert told.endswith("; train looks for the least: of a metric that is better when higher give the negative")
+    assert "negative" not in run(metric=lambda w, X, y: -float(w @ w > 0.01), **more).message  # it falls, and stays
     assert run(**{**more, "lr": 0.0}).message.startswith("the validation loss has not fallen for 2 epochs; the least validation loss, ")

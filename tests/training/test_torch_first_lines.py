@@ -82,3 +82,64 @@ def test_an_array_in_args_that_fun_makes_a_tensor_itself() -> None:
     with pytest.raises(TypeError, match=r"expected np\.ndarray \(got Tensor\)") as told:
         mflow.minimize(lambda w, X: torch.mean((torch.from_numpy(X) @ w) ** 2), np.zeros(3), args=(np.ones((2, 3)),), jac="torch")
     assert any("omit torch.from_numpy" in note for note in told.value.__notes__)
+
+
+def test_one_array_is_made_of_a_model() -> None:
+    X, y = _data()
+    model = torch.nn.Linear(3, 1).double()
+    words = r"torch\.nn\.utils\.parameters_to_vector\((model\.parameters\(\)|params)\)\.detach\(\)\.numpy\(\) makes one"
+    for params in (model, model.parameters(), list(model.parameters())):
+        with pytest.raises(TypeError, match=words):
+            mflow.train(lambda w, a, b: ((a @ w - b) ** 2).mean(), params, (X, y), jac="torch")
+    for x0 in (model, model.parameters()):
+        with pytest.raises(TypeError, match=words):
+            mflow.minimize(lambda w: (w**2).sum(), x0, jac="torch")
+    start = torch.nn.utils.parameters_to_vector(model.parameters()).detach().numpy()
+    r = mflow.train(lambda w, a, b: ((a @ w[:3] + w[3] - b) ** 2).mean(), start, (X, y), jac="torch", lr=0.1, epochs=300, seed=0)
+    np.testing.assert_allclose(r.params, [1.0, -2.0, 0.5, 0.0], atol=1e-2)
+
+
+def test_optimizers_of_loops_in_torch_are_told_from_ours() -> None:
+    w = torch.zeros(3, dtype=torch.float64, requires_grad=True)
+    for opt in (mflow.torch.Adam([w]), torch.optim.Adam([w])):
+        for params in (None, np.zeros(3)):
+            with pytest.raises(TypeError, match=r"got Adam of torch's kind, whose steps belong into a loop .*; give mflow\.optim\.Adam"):
+                mflow.train(lambda w, a, b: a.T @ (a @ w - b), params, _data(), opt)
+
+
+def test_batches_of_tensors_in_a_cost_of_numpy() -> None:
+    X, y = _data()
+    held = torch.utils.data.TensorDataset(torch.tensor(X), torch.tensor(y))
+    loader = torch.utils.data.DataLoader(held, batch_size=20)
+
+    def cost(w, a, b):
+        e = a @ w - b
+        return np.mean(e**2), 2.0 * a.T @ e / len(b)
+
+    def with_arrays(w, a, b):
+        return cost(w, a.numpy(), b.numpy())
+
+    with pytest.raises(TypeError) as told, pytest.warns(DeprecationWarning, match="__array_wrap__"):
+        mflow.train(cost, np.zeros(3), loader, jac=True)
+    assert "a DataLoader makes them: of a cost in NumPy a.numpy() makes arrays" in told.value.__notes__[0]
+    r = mflow.train(with_arrays, np.zeros(3), loader, jac=True, lr=0.1, epochs=100)
+    np.testing.assert_allclose(r.params, [1.0, -2.0, 0.5], atol=1e-3)
+    with pytest.raises(TypeError, match=r"got TensorDataset; its \.tensors are such a tuple"):
+        mflow.train(cost, np.zeros(3), held, jac=True)
+
+
+def test_the_state_of_a_parameter_can_be_looked_at() -> None:
+    w = torch.ones(3, dtype=torch.float64, requires_grad=True)
+    ours, theirs = mflow.torch.Adam([w], lr=0.1), torch.optim.Adam([w], lr=0.1)
+    assert ours.state[w] == {}
+    (w @ w).backward()
+    theirs.step()
+    ours.step()
+    assert torch.equal(ours.state[w]["m"], theirs.state[w]["exp_avg"])
+    assert ours.state[w]["step"] == 1
+    assert len(ours.state) == 0  # a look keeps nothing
+    with pytest.raises(KeyError, match="exp_avg: here a parameter's state has step, scalars, m, v"):
+        ours.state[w]["exp_avg"]
+    moved = mflow.torch.Adam([w], lr=0.1)
+    moved.load_state_dict(ours.state_dict())
+    assert torch.equal(moved.state[w]["v"], ours.state[w]["v"])

@@ -83,6 +83,31 @@ class _Cohort:
         out.made.load_state_dict({**state, "vectors": [state["vectors"][i] for i in places]})
         return out
 
+    def entries(self) -> list[dict[str, Any]]:
+        """The states of the parameters, as copies."""
+        state = self.made.state_dict()
+        common = {"step": state["steps"], "scalars": state["groups"][0]["scalars"]}
+        return [{**common, "scalars": [*common["scalars"]]} | {n: torch.from_numpy(v) for n, v in one.items()} for one in state["vectors"]]
+
+
+class _Entry(dict[str, Any]):
+    """The state of one parameter, for a look."""
+
+    def __missing__(self, name: str) -> Any:
+        raise KeyError(f"{name}: here a parameter's state has {', '.join(self) or 'nothing before its first step'}")
+
+
+class _States(defaultdict[Any, dict[str, Any]]):
+    """States by parameter: empty beside `state_dict`, and one that is asked for is read from its cohort."""
+
+    def __init__(self, of: Optimizer, states: Any = ()) -> None:
+        super().__init__(dict, states)
+        self.of = of
+
+    def __missing__(self, tensor: Any) -> dict[str, Any]:
+        places = ((cohort, i) for _, cohort in self.of._cohorts for i, t in enumerate(cohort.tensors) if t is tensor)
+        return next((_Entry(cohort.entries()[i]) for cohort, i in places), _Entry())
+
 
 class Optimizer(torch.optim.Optimizer):
     """What all of them share. Take one of the classes of `mflow.torch`, such as `mflow.torch.Adam`.
@@ -121,6 +146,7 @@ class Optimizer(torch.optim.Optimizer):
         self._cohorts: list[tuple[int, _Cohort]] = []
         self._seen: set[int] = set()
         super().__init__(params, dict(probe.param_groups[0]))
+        self.state = _States(self)
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
         """Add a group, as in torch."""
@@ -252,10 +278,7 @@ class Optimizer(torch.optim.Optimizer):
     def _store(self) -> None:
         """self.state from the cohorts."""
         for _, cohort in self._cohorts:
-            state = cohort.made.state_dict()
-            for tensor, vectors in zip(cohort.tensors, state["vectors"], strict=True):
-                carried = {name: torch.from_numpy(v) for name, v in vectors.items()}
-                self.state[tensor] = {"step": state["steps"], "scalars": list(state["groups"][0]["scalars"]), **carried}
+            self.state.update(zip(cohort.tensors, cohort.entries(), strict=True))
 
     def _rebuild(self) -> None:
         """Cohorts from self.state."""
@@ -324,7 +347,7 @@ class Optimizer(torch.optim.Optimizer):
         return out
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        super().__setstate__({**state, "state": defaultdict(dict, state["state"])})
+        super().__setstate__({**state, "state": _States(self, state["state"])})
         self._rebuild()
 
 

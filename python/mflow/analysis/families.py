@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from mflow.analysis.results import FamilyResult
-from mflow.base.checks import Array, as_array, check_start, check_whole
+from mflow.base.checks import Array, as_array, check_start, check_whole, shown
 from mflow.base.methods import Method
 from mflow.integrate.batch import solve_ivp_batch
 from mflow.integrate.control import check_span
@@ -72,6 +72,8 @@ def family(
     ----------
     E. Hairer, S. Norsett and G. Wanner, Solving Ordinary Differential Equations I (1993), I.2.
     """
+    if np.ndim(t_span) == 1 and np.size(t_span) != 2 and np.size(starts) == 2:
+        raise ValueError(f"t_span: expected two numbers (t0, t_end), got {shown(t_span)}; the order is family(fun, starts, t_span)")
     begin = check_start(starts, "starts")
     if begin.ndim == 0 or not begin.size:
         raise ValueError(f"starts: expected shape (starts, n), or (starts,) for a scalar equation, got shape {begin.shape}")

@@ -183,9 +183,9 @@ def check_path(value: Any, argument: str) -> str:
         raise ValueError(f"{argument}: expected the path of a file, got {shown(path)}")
     if os.path.isdir(path):
         raise ValueError(f"{argument}: expected the path of a file, got the folder {path!r}")
-    folder = os.path.dirname(os.path.abspath(path))
+    folder, name = os.path.split(os.path.realpath(path))  # of what a link leads to
     if not os.path.isdir(folder):
-        raise FileNotFoundError(f"{argument}: there is no folder {folder!r} for the file {os.path.basename(path)!r}; make it first")
+        raise FileNotFoundError(f"{argument}: there is no folder {folder!r} for the file {name!r}; make it first")
     if not os.access(folder, os.W_OK):
         raise PermissionError(f"{argument}: the folder {folder!r} cannot be written to; give a file in one that can")
     return path
@@ -297,8 +297,16 @@ def check_choice(value: Any, argument: str, choices: Iterable[str]) -> str:
     return value
 
 
-def as_tuple(args: Any) -> tuple[Any, ...]:
-    """Extra arguments of a user's function: ``args=(a, b)``, ``args=[a, b]``, or one that is no tuple, ``args=a``."""
+def as_tuple(args: Any, fun: Any = None) -> tuple[Any, ...]:
+    """Extra arguments of a user's function: ``args=(a, b)``, ``args=[a, b]``, or one that is no tuple, ``args=a``.
+
+    Raises TypeError for a dict whose keys are names of parameters of `fun`, which would be one argument.
+    """
+    if isinstance(args, dict) and args and (code := getattr(fun, "__code__", None)) and {*args} <= {*code.co_varnames[: code.co_argcount]}:
+        order = [name for name in code.co_varnames if name in args]
+        values = "".join(f"d[{name!r}], " for name in order)
+        words = "expected values in the order of the function's parameters, got a dict"
+        raise TypeError(f"args: {words}; of a dict d give args=({values.rstrip()})")
     return tuple(args) if isinstance(args, (tuple, list)) else (args,)
 
 
@@ -316,6 +324,10 @@ def real_array(value: Any, argument: str, elsewhere: str = "") -> Array:
         raise TypeError(f"{argument}: expected real numbers, got {array.dtype}; stack real and imaginary parts{elsewhere}")
     if array.dtype.kind == "O" and hasattr(value, "matvec"):
         raise ValueError(operator_words(argument))  # as SciPy
+    if array.dtype.kind == "O" and array.ndim == 0 and (callable(getattr(value, "parameters", None)) or hasattr(value, "__next__")):
+        got = "a generator" if hasattr(value, "__next__") else f"the model {type(value).__name__}"
+        fix = "of a torch model torch.nn.utils.parameters_to_vector(model.parameters()).detach().numpy() makes one"
+        raise TypeError(f"{argument}: expected one array of numbers, got {got}; {fix}")
     if array.dtype.kind == "O":  # Fraction, Decimal, whole numbers of any length
         refuse_dates(array, argument)
         flat = [as_number(entry, argument, "real numbers") for entry in array.ravel().tolist()]

@@ -59,6 +59,7 @@ NAMES = {
     "SineModel": 'mflow.curve_fit("sine", x, y), with a constant c', "PowerLawModel": 'mflow.curve_fit("power_law", x, y)',
     "LBFGS": 'method="lbfgs" of mflow.train and mflow.minimize, as its line search asks for more gradients',
 }  # fmt: skip
+SLOWLY = "mflow.solve_dynamics with a load that grows slowly, as load=lambda t: t * pattern; a linear structure: numpy.linalg.solve(K, f)"
 GRADIENTS = "a function of yours, by hand or of a package that differentiates; mflow.compiled_from_sympy makes one from symbols"
 WARMED = "mflow.schedules.SequentialLR([mflow.schedules.LinearLR(...), mflow.schedules.CosineAnnealingLR(...)], milestones=[...])"
 ESTIMATORS = "mflow.ImplicitSGDClassifier, an estimator of scikit-learn's kind, or mflow.SoftmaxSGD"
@@ -85,8 +86,23 @@ NAMES |= {
     **dict.fromkeys(("version", "show_config", "show_versions"), "mflow.__version__; the command mflow doctor shows the rest"),
     "test": "the command mflow doctor, which compares the bits of all methods",
     **dict.fromkeys(("ode15s", "ode45", "ode23", "ode23s", "ode23t"), "mflow.solve_ivp, whose method= names the algorithm"),
-    **dict.fromkeys(("fit", "curvefit"), FIT), "lsqnonlin": "mflow.least_squares", "fminunc": "mflow.minimize",
+    **dict.fromkeys(("fit", "curvefit"), FIT), "lsqnonlin": "mflow.least_squares",
+    **dict.fromkeys(("pushover", "solve_static", "static"), SLOWLY), "fminunc": "mflow.minimize",
     **dict.fromkeys(("eig", "eigh"), "mflow.modes(mass, stiffness) of a structure; numpy.linalg has it for a matrix"),
+}  # fmt: skip
+FIELD = "mflow.plot.direction_field, with plane=True the phase plane of two components"
+FIGURE = 'the .figure of the axes that each function returns, as in plot.solution(r).figure.savefig("r.png"), or ax= with axes of yours'
+# Pictures, by the function of mflow.plot that draws them.
+PICTURES = {
+    **dict.fromkeys(("phase_portrait", "phase_plane", "phase", "phaseplot", "streamplot", "stream", "quiver", "vector_field"), FIELD),
+    **dict.fromkeys(("slope_field", "slopes", "nullclines"), FIELD), **dict.fromkeys(("show", "savefig", "figure", "subplots"), FIGURE),
+    **dict.fromkeys(("plot", "time_series", "timeseries", "components", "trajectory"), "mflow.plot.solution"),
+    **dict.fromkeys(("contour", "contourf", "heatmap"), "mflow.plot.contours"), "animation": "mflow.plot.animate, which writes a GIF",
+    **dict.fromkeys(("region", "stability", "stability_region"), "mflow.plot.stability_regions"),
+    **dict.fromkeys(("residuals", "bands"), "mflow.plot.fit, of what mflow.curve_fit returned"),
+    **dict.fromkeys(("loss", "learning_curve", "learning_curves", "training"), "mflow.plot.history, of what mflow.train returned"),
+    **dict.fromkeys(("response_spectrum", "response_spectra"), "mflow.plot.spectrum"),
+    **dict.fromkeys(("displacement", "motion"), "mflow.plot.displacements"),
 }  # fmt: skip
 # What SciPy has and mflow has not, by SciPy's module.
 ELSEWHERE = {
@@ -275,7 +291,7 @@ ONE_BY_ONE = "differences are taken one after the other; omit it"  # what `worke
 def no_name(module: str, name: str, known: Iterable[str]) -> AttributeError:
     """What a module says of a name that it has not: what there is here, where it is in SciPy, or the names near to it.
 
-    All names are listed where they are few.
+    All names are listed where they are few. What only a module of pictures is asked for is in `PICTURES`.
 
     Examples
     --------
@@ -283,8 +299,9 @@ def no_name(module: str, name: str, known: Iterable[str]) -> AttributeError:
     >>> no_name("mflow", "brentq", ["Newton"])
     AttributeError("mflow has no 'brentq'; SciPy has it: scipy.optimize.brentq")
     """
-    if name in NAMES:
-        return AttributeError(f"{module} has no {name!r}: here it is {NAMES[name]}")
+    here = NAMES if module != "mflow.plot" else PICTURES
+    if name in here:
+        return AttributeError(f"{module} has no {name!r}: here it is {here[name]}")
     for place, theirs in ELSEWHERE.items():
         if name in theirs.split():
             return AttributeError(f"{module} has no {name!r}; SciPy has it: scipy.{place}.{name}")
@@ -410,6 +427,11 @@ def refuse(driver: str, given: Any, known: Collection[str], own: Mapping[str, st
 # ---- structural dynamics -------------------------------------------------------------------------------------------------------------
 
 _HYSTERESIS = 'a force with memory, in "a spring that yields" of the how-to on motion; mflow.Friction for a slider'
+_MODAL = "mflow.modes(mass, stiffness).damping_matrix(ratio), for damping="
+_PEAKS = (
+    "NumPy's: with m = mflow.modes(mass, stiffness) and sd = mflow.response_spectrum(record, m.periods, ratio).sd the peaks of the modes "
+    "are m.shapes * m.participation * sd, and np.sqrt((peaks**2).sum(1)) is SRSS; m.response has the history"
+)
 STRUCTURES = {
     "rayleigh": "rayleigh=(a, b) of mflow.solve_dynamics, for a M + b K; mflow.modes(mass, stiffness).damping_matrix(ratio) has a ratio",
     "eigen": "mflow.modes(mass, stiffness, k=n)", "modal": "mflow.modes(mass, stiffness)",
@@ -417,6 +439,8 @@ STRUCTURES = {
     "recorder": "the result of mflow.solve_dynamics: s.t, s.x, s.v, s.a, one row for each degree of freedom",
     "timeSeries": "a load (times, values, pattern) of mflow.solve_dynamics", "UniformExcitation": "load=(rec.t, rec.a, -masses)",
     "uniaxialMaterial": _HYSTERESIS, "Steel01": _HYSTERESIS, "Steel02": _HYSTERESIS, "ElasticPP": _HYSTERESIS, "BoucWen": _HYSTERESIS,
+    **dict.fromkeys(("Bilinear", "bilinear", "Hysteretic", "ElastomericBearing"), _HYSTERESIS), "modal_damping": _MODAL,
+    **dict.fromkeys(("modal_damping_matrix", "damping_matrix"), _MODAL), **dict.fromkeys(("srss", "SRSS", "cqc", "CQC"), _PEAKS),
     "spectrum": "mflow.response_spectrum(record, periods, damping)", "fix": "fixed= of mflow.solve_dynamics",
     "integrator": "method= of mflow.solve_dynamics",
 }  # fmt: skip

@@ -5,10 +5,10 @@ from __future__ import annotations
 import functools
 import sys
 import warnings
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Any, TypeVar
 
-__all__ = ["LIBRARIES", "answer_others", "counted", "knows_other_words", "public_name", "tell", "tell_of_order"]
+__all__ = ["LIBRARIES", "answer_others", "counted", "knows_other_words", "public_name", "tell", "tell_of_errors", "tell_of_order"]
 
 Item = TypeVar("Item")
 
@@ -90,6 +90,8 @@ def knows_other_words(item: Item) -> Item:
             import inspect
 
             inside = error.__traceback__ is None or error.__traceback__.tb_next is not None
+            if not inside and "positional argument" in str(error):
+                raise _told_of_places(error, item) from None
             if not given or (inside and inspect.isfunction(function)):  # a compiled one has its own line in any traceback
                 raise
             kinds = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
@@ -102,6 +104,35 @@ def knows_other_words(item: Item) -> Item:
         setattr(item, constructor, called)
         return item
     return called  # type: ignore[return-value]
+
+
+def _told_of_places(error: TypeError, item: Any) -> TypeError:
+    """An error of too many or too few arguments without a name, with their order."""
+    import inspect
+
+    free = [one.name for one in inspect.signature(item).parameters.values() if one.kind == inspect.Parameter.POSITIONAL_OR_KEYWORD]
+    return TypeError(f"{error}; the order is ({', '.join(free)}): see help(mflow.{public_name(item.__name__)})")
+
+
+def tell_of_errors(errors: Mapping[int, BaseException], member: str, steps: Any) -> None:
+    """Warns of a batch in which functions of the user raised in every member before its first step, as a wrong call does.
+
+    errors : by the number of the member. member : a word for one. steps : of each.
+
+    Examples
+    --------
+    >>> import warnings
+    >>> from mflow.base.telling import tell_of_errors
+    >>> with warnings.catch_warnings(record=True) as seen:
+    ...     warnings.simplefilter("always")
+    ...     tell_of_errors({0: KeyError("a"), 1: KeyError("a")}, "trajectory", [0, 0])
+    >>> print(seen[0].message)
+    no trajectory took a step, as a function raised in each: KeyError: 'a'; the result has them as .errors
+    """
+    if errors and len(errors) == len(steps) and not any(steps):
+        first = errors[min(errors)]
+        words = f"no {member} took a step, as a function raised in each"
+        tell(f"{words}: {type(first).__name__}: {first}; the result has them as .errors")
 
 
 def public_name(name: str) -> str:

@@ -11,6 +11,7 @@ import argparse
 import csv
 import importlib.util
 import math
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -111,12 +112,13 @@ def check_file(option: str, name: str | None, endings: Sequence[str] = ()) -> No
     path = Path(name)
     if path.is_dir():
         raise ValueError(f"{option} {name}: expected the name of a file, got a folder")
-    if path.is_symlink():
-        raise ValueError(f"{option} {name}: it is a link, and what it leads to is not written to; name the file itself, or remove the link")
     if endings and path.suffix.lower() not in endings:
         raise ValueError(f"{option} {name}: the name must end in {', '.join(endings)}")
-    if not path.absolute().parent.is_dir():
-        raise ValueError(f"{option} {name}: there is no folder {path.parent}")
+    folder = Path(os.path.realpath(path)).parent if path.is_symlink() else path.parent  # of what a link leads to
+    if not folder.is_dir():
+        raise ValueError(f"{option} {name}: there is no folder {folder}")
+    if not os.access(path if path.exists() and not path.is_file() else folder, os.W_OK):
+        raise ValueError(f"{option} {name}: the folder {folder} cannot be written to")
 
 
 def check_picture(out: str, no_plot: bool) -> None:

@@ -183,6 +183,8 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _run(module: Any, arguments: argparse.Namespace) -> int:
+    if arguments.json == "/dev/stdout":  # which may be a file that the shell has opened
+        arguments.json = "-"
     try:
         check_file("--json", arguments.json)
         if arguments.json == "-" and sys.stdout is None:

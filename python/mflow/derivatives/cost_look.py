@@ -434,7 +434,7 @@ def cost_problem(
         raise ValueError(f"diff_step: expected None beside a gradient, which needs no differences, got {shown(diff_step)}; omit it")
     if callback is None or fun is None or not n:
         return problem, None
-    look = CostLook(fun, args if type(args) is tuple else as_tuple(args), shape, steps is not None, check)
+    look = CostLook(fun, args if type(args) is tuple else as_tuple(args, fun), shape, steps is not None, check)
     callback.look = look
     if callback.mode >= FORWARD:
         callback.seen, callback.scales, look.asked = [], steps, callback.mode

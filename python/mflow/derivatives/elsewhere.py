@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from mflow.base.checks import Array, shown
+from mflow.base.checks import Array, real_array, shown
 from mflow.base.extras import need
 
 __all__ = [
@@ -93,8 +93,12 @@ def with_batch_derivative(fun: Any, jac: Any, params: Any, many: bool) -> tuple[
     """The same of a cost ``fun(params, *batch)``, or where ``many`` of residuals."""
     if not is_source(jac):
         return fun, jac
+    if callable(getattr(params, "parameters", None)) or hasattr(params, "__next__"):
+        real_array(params, "params")  # says how one array is made of it
     if isinstance(params, (dict, list, tuple)):
         fix = "put them into one array, or give the gradient as a function"
+        if any(hasattr(one, "__dlpack__") and hasattr(one, "double") for one in params):
+            fix = "torch.nn.utils.parameters_to_vector(params).detach().numpy() makes one of tensors"
         raise TypeError(f"jac: expected params to be one array beside {jac!r}, got a {type(params).__name__}; {fix}")
     return with_jacobian(fun, jac) if many else with_gradient(fun, jac)
 

@@ -127,7 +127,7 @@ def check_gradient(fun: Callable[..., Any], x: Any, jac: Any = None, args: tuple
     A. Griewank and A. Walther, Evaluating Derivatives (2008), on Taylor remainders.
     """
     check_function(fun, "fun")
-    parts, args = _Parts(x), as_tuple(args)
+    parts, args = _Parts(x), as_tuple(args, fun)
     flat = parts.flat(x, "x")
     if jac is None and hasattr(fun, "value_and_grad"):
         grad: Any = fun.value_and_grad(parts.arranged(flat))[1]
@@ -232,7 +232,7 @@ def check_jacobian(fun: Callable[..., Any], x: Any, jac: Any, args: tuple[Any, .
     True
     """
     check_function(fun, "fun")
-    start, args = check_start(x, "x").ravel(), as_tuple(args)
+    start, args = check_start(x, "x").ravel(), as_tuple(args, fun)
     before = () if t is None else (check_number(t, "t"),)
     if isinstance(jac, str) and t is not None:
         raise TypeError(

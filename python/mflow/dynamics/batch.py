@@ -22,7 +22,7 @@ from mflow.base.executors import Lost, check_executor, in_pieces, portable
 from mflow.base.methods import Method, as_method, refuse_unknown
 from mflow.base.progress import Progress
 from mflow.base.result import DynamicsResult, Result, attach
-from mflow.base.telling import counted, tell
+from mflow.base.telling import counted, tell, tell_of_errors
 from mflow.base.threads import processors
 from mflow.dynamics.forces import no_motion
 from mflow.dynamics.limits import gains_energy
@@ -235,7 +235,9 @@ def solve_dynamics_batch(
     common |= {"force": force, "velocity_free": velocity_free, **options}
     task = _Task(starts, speeds, common, own, None if t_eval is None else real_array(t_eval, "t_eval"))
     with Progress(0.0, float(len(starts)), "solve_dynamics_batch", note=f"{{:.0f}} of {len(starts)} motions".format, shown=progress) as bar:
-        return _one_by_one(task, bar) if executor is None else _on_executor(executor, task, bar)
+        out = _one_by_one(task, bar) if executor is None else _on_executor(executor, task, bar)
+    tell_of_errors(out.errors, "motion", out.nsteps)
+    return out
 
 
 ARGUMENTS = (*(name for name in inspect.signature(solve_dynamics_batch).parameters if name != "options"), *ONE)

@@ -241,7 +241,7 @@ def solve_dynamics(
     given = _of_motion(parameters)
     if isinstance(damping, str):
         given, damping = {**given, "damping": _own_damping(method, damping)}, None
-    chosen_method, extra = as_method(method, given, fits=of_second_order), as_tuple(args)
+    chosen_method, extra = as_method(method, given, fits=of_second_order), as_tuple(args, force)
     facts: dict[str, Any] = {}  # of runs that are saved or resumed
     if checkpoint is not None or resume is not None:
         facts = _checksums((mass, damping, stiffness, load, rayleigh, fixed, dfdx, dfdv, args)) | {

@@ -113,8 +113,9 @@ class MotionStepper(Stepper, flag="second_order"):
             self._table = WatchedTable("Stepper", load, after)
         self._take_start(start, speed)
         self._call = {
-            "accel": accel, "v0": speed, "args": args, "inplace": inplace, "rtol": rtol, "atol": atol, "direction": direction,
-            "first_step": first_step, "max_step": max_step, "min_step": min_step, "dadx": dadx, "dadv": dadv,
+            "accel": accel, "v0": speed, "args": args if type(args) is tuple else as_tuple(args, accel), "inplace": inplace,
+            "rtol": rtol, "atol": atol, "direction": direction, "first_step": first_step, "max_step": max_step, "min_step": min_step,
+            "dadx": dadx, "dadv": dadv,
             "velocity_free": velocity_free, "solver": solver, "solve_accel": solve_accel, "energy": bool(energy), "potential": potential,
             "breaks": breaks, "events": events,
             **body, **({} if after is None else {"after": after}),

@@ -69,6 +69,7 @@ def _undamped(t: float, x: Array, v: Array) -> Array:
     return np.asarray(-2.0 * x + math.sin(t))
 
 
+@knows_other_words
 def convergence(
     method: str | Method,
     problem: Any = None,

@@ -28,6 +28,7 @@ from mflow.explaining.costs import TRIES, explain_cost, with_trials
 from mflow.explaining.equations import explain_equation
 from mflow.explaining.examined import FEW, ExaminedCost
 from mflow.explaining.report import Report, listed
+from mflow.problems.complexes import Pairs, is_complex
 
 __all__ = ["Report", "explain"]
 
@@ -52,7 +53,8 @@ def explain(
     ----------
     fun : callable
         A cost ``fun(x)``, with ``jac=True`` the pair (cost, gradient); or a right-hand side ``fun(t, y)``.
-    x0 : array_like of real numbers, any shape
+    x0 : array_like of real numbers, any shape; of a right-hand side also complex ones
+        Complex components are examined as pairs of real numbers, as `mflow.solve_ivp` takes them.
     jac : callable, True, array_like, sparse matrix or None
         The gradient ``jac(x)`` of a cost, or True; by default central differences (up to 1000 variables). Of a right-hand side the
         Jacobian ``jac(t, y)`` of shape (n, n), or a constant matrix.
@@ -113,7 +115,8 @@ def explain(
     ----------
     C. Lanczos, J. Res. Nat. Bur. Stand. 45 (1950) 255-282; B. Polyak, USSR Comput. Math. Math. Phys. 4(5) (1964) 1-17.
     """
-    start, args = check_start(x0, "x0"), as_tuple(args)
+    pairs, args = Pairs(x0, "x0") if is_complex(x0) else None, as_tuple(args)
+    start = check_start(x0, "x0") if pairs is None else pairs.start
     check_flags(check_gradient=check_gradient)
     tries = check_whole(tries, "tries")
     check_function(fun, "fun", "a cost f(x), or a right-hand side f(t, y)")
@@ -136,9 +139,13 @@ def explain(
     if kind == "rhs":
         if jac is True:
             raise TypeError("jac: expected a function jac(t, y) or a matrix for a right-hand side, got True, which is for costs; omit it")
+        if pairs is not None:
+            fun, jac, mass = pairs.slopes(fun, False, False), pairs.jacobian(jac), pairs.mass(mass)
         if not (jac is None or callable(jac) or hasattr(jac, "tocsc") or hasattr(jac, "matvec")):
             real_array(jac, "jac")
         return explain_equation(fun, start, jac, t_span or (0.0, 1.0), args, table if names is not None else None, mass)
+    if pairs is not None:
+        raise TypeError("x0: expected real numbers for a cost, got complex ones; give real and imaginary parts as one array")
     if not (jac is None or callable(jac) or (isinstance(jac, bool | np.bool_) and jac)):
         raise TypeError(f"jac: expected a function, or True where fun returns (cost, gradient), got {shown(jac)}")
     if mass is not None:

@@ -72,7 +72,7 @@ class Residuals:
         if check is not True:
             check_flags(check_gradient=check)
         self.checks = bool(check) and not (self.compiled is not None and self.compiled.trusted)
-        self.args, self.kwargs = as_tuple(args), kwargs
+        self.args, self.kwargs = as_tuple(args, fun), kwargs
         self.differences = not given
         self.central = jac == "3-point"
         self.steps = check_diff_step(diff_step, self.n)

@@ -32,7 +32,7 @@ from mflow.base.executors import check_executor
 from mflow.base.methods import Method, refuse_unknown
 from mflow.base.progress import Progress
 from mflow.base.result import IVPResult, Result, attach, pending
-from mflow.base.telling import counted
+from mflow.base.telling import counted, tell_of_errors
 from mflow.integrate.ensemble import COUNTS, EXTRAS, BlockFunction, Columns, Task, ask_of_ends, look_at_course, look_at_steps, run_here, run_on
 from mflow.integrate.ivp import ARGUMENTS, real_form
 from mflow.problems.complexes import ComplexOutput, Pairs, is_complex
@@ -244,7 +244,7 @@ def solve_ivp_batch(
     if refused:
         raise TypeError(f"{min(refused)}: a batch does not take it; t_eval says what to keep")
     given = dict(options) | {name: value for name, value in (("rtol", rtol), ("atol", atol), ("events", events)) if value is not None}
-    task = Task(BlockFunction(fun) if batch else fun, starts, t0, t1, own_spans, extra, method, times, dt, as_tuple(args), given)
+    task = Task(BlockFunction(fun) if batch else fun, starts, t0, t1, own_spans, extra, method, times, dt, as_tuple(args, fun), given)
     columns = Columns.of(task)
     try:
         note = f"{{:.0f}} of {len(starts)} trajectories".format
@@ -259,6 +259,7 @@ def solve_ivp_batch(
     except BaseException as error:
         attach(error, lambda: _result(task, columns), "in mflow.solve_ivp_batch; .partial_result holds the trajectories that were done")
         raise
+    tell_of_errors(columns.errors, "trajectory", columns.counts[:, COUNTS.index("nsteps")])
     return _result(task, columns)
 
 

@@ -27,6 +27,12 @@ if TYPE_CHECKING:
 
 __all__ = ["Checkpoints", "StepState", "facts_of", "go_back"]
 
+FEW = 4  # values of an argument that an error text repeats
+# Arguments that saved facts of another name come from.
+ARGUMENTS = {
+    "shape": "y0, its shape", "mode": "dt", "steps": "dt", "every": "save", "times": "t_eval", "dense": "dense_output", "acting": "events",
+    "supports (their checksum)": "fixed",
+}  # fmt: skip
 EVERY = 1000  # steps between two checkpoints, where the user does not say
 
 
@@ -66,6 +72,7 @@ class Checkpoints:
         self.states = states
         self.every = whole_or(settings.checkpoint_every, "checkpoint_every", EVERY)
         self.saved_k = 0  # the step of the last one
+        self.begun_k = 0  # steps that were taken before the file which the run went on from
         self.held = False  # whether steps were held at the stability limit before the checkpoint that the run went on from
         if settings.checkpoint_every is not None and self.path is None:
             raise ValueError("checkpoint_every: expected checkpoint=, the file to write, as well")
@@ -119,10 +126,7 @@ class Checkpoints:
         wrong = [name for name, value in call.items() if not _same(saved.get(name), value)]
         if wrong:
             way = _beyond(saved, call) if wrong == ["t_span"] else ""
-            raise ValueError(
-                f"resume: {path} was written by a call with other values of {', '.join(wrong)}: "
-                f"{wrong[0]} was {saved.get(wrong[0])!r}, and is {call[wrong[0]]!r} here{way}"
-            )
+            raise ValueError(f"resume: {path} was written by a call with {_told(wrong, saved, call)}{way}")
         try:
             self._check_blocks(blocks)
             self.history.extra = check_whole(facts.get("beyond", 0), "beyond", 0, MANY)
@@ -134,7 +138,7 @@ class Checkpoints:
             self._check_step()
             if self.events is not None:
                 self._restore_events(self.events, blocks)
-            self.saved_k, self.held = self.run.k, facts.get("held", False)
+            self.saved_k, self.begun_k, self.held = self.run.k, self.run.k, facts.get("held", False)
             if not isinstance(self.held, bool):
                 raise ValueError(f"held: expected true or false, got {self.held!r}")
             nfev = check_whole(facts["nfev"], "nfev", 0, MANY)
@@ -187,6 +191,32 @@ class Checkpoints:
             raise ValueError("found t: expected times in order, where the run has been, got others")
         after = numbers_of(blocks, "found after", (count, math.prod(events.shape))) if events.acts else None
         events.restore_rows(which, t, y.reshape(-1), after)
+
+
+def _told(wrong: list[str], saved: dict[str, Any], call: dict[str, Any]) -> str:
+    """Words on facts that are others in the call that resumes, by the arguments that they come from."""
+    hidden = {"every"} if {"times", "dense"} & {*wrong} else {"mode", "rtol", "atol"} if "method" in wrong else set()
+    wrong = [name for name in wrong if name not in hidden] or wrong
+    names = [ARGUMENTS.get(name, name.partition(" (")[0]) for name in wrong]
+    name, argument = wrong[0], names[0]
+    was, here = (_value(name, facts.get(name)) for facts in (saved, call))
+    differ = "holds other values here" if was == here else f"was {was}, and is {here} here"
+    return f"other values of {', '.join(dict.fromkeys(names))}: {argument} {differ}"
+
+
+def _value(name: str, value: Any) -> str:
+    """The value of an argument as words have it, of what a file keeps of it."""
+    if name == "every":
+        return '"last"' if value == 0 else '"all"' if value == 1 else f"every {value} steps"
+    if name == "events":
+        return counted(value, "function") if isinstance(value, int) else repr(value)
+    if value is None:
+        return "not given"
+    if name.endswith("checksum)"):
+        return "given"
+    if name == "steps":
+        return "a function" if isinstance(value, str) else "a list of steps"
+    return counted(len(value), "value") if isinstance(value, list) and len(value) > FEW else repr(value)
 
 
 def _beyond(saved: dict[str, Any], call: dict[str, Any]) -> str:

@@ -481,7 +481,8 @@ class Drive(OnAgenda):
         if status == ENDED and self.crawl is not None:
             return self.result(-1, "step_too_small", f"no step goes on {where}: {self.crawl.ended}")
         if status == MAX_STEPS:
-            text = f"max_steps = {self.max_steps} was reached, and t = {run.t:g} is not yet {self.t1:g}"
+            before = f", {self.checkpoints.begun_k} of them before the file" if self.checkpoints and self.checkpoints.begun_k else ""
+            text = f"max_steps = {self.max_steps} was reached{before}, and t = {run.t:g} is not yet {self.t1:g}"
             why = self._aside(self._ending("").chatters) or self._aside(endings.stiff_words, run, method)
             crawls = self.crawl.words() if self.crawl is not None else ""
             return self.result(-1, "max_steps", f"{text}{why}" + (crawls and f"; {crawls}"))

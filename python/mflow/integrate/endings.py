@@ -54,6 +54,7 @@ PARTS = 3  # of the way back, which are to agree about T
 AGREE = 0.1  # of the distance to T
 NEAR_OVERFLOW = 1e290
 SWELLS = 10.0  # times its start: a state that is not as large has not grown by steps that are too long
+SOON = 1e-6  # of the span: where a slope is asked that is not finite at the start
 LEAST_POWER, MOST_POWER = 0.95, 200.0  # of the growth of the slope
 CHATTERS, CROSSED = 8, 4.0  # rejected tries, before anybody asks whether steps cross a jump again and again; it is so many steps away
 SWINGS = 8  # products with the Jacobian, before its fastest mode is asked whether it swings
@@ -215,7 +216,16 @@ class Ending:
         except Exception:
             return ""  # the run has ended already: this is for its message alone
         place = "the start, " if run.k == 0 else "a finite state, "
-        return f"the {self.callee} is not finite at {place}t = {run.t:g}: see its component {self._number(bad[0])}" if bad.size else ""
+        if not bad.size:
+            return ""
+        return f"the {self.callee} is not finite at {place}t = {run.t:g}: see its component {self._number(bad[0])}{self._finite_soon()}"
+
+    def _finite_soon(self) -> str:
+        """Words, where the slope is not finite at the start alone, as that of a formula with 2/t."""
+        t = self.t0 + SOON * (self.t_end - self.t0)
+        if self.run.k or not (math.isfinite(t) and np.all(np.isfinite(self._slope(t, self._state())))):
+            return ""
+        return f"; it is finite at t = {t:g}, so start there, from the first terms of a series"
 
     def _number(self, j: int) -> int:
         """Of a component, as the user counts."""

@@ -127,6 +127,7 @@ def gradient_flow(
             result: IVPResult = short[0] if isinstance(short[0], IVPResult) else follow(short[0])
             return result if dt is None else _told_of_rise(result, short[1], start, t_end, dt, chosen_method)
     given: dict[str, Any] = dict(options)
+    args = as_tuple(args, grad)
     pair, parameters = None, {k: v for k, v in given.items() if k not in SETTINGS and k not in SOLVING}
     if asks_for_auto(method):
         from mflow.course.legs import pair_for
@@ -146,13 +147,12 @@ def gradient_flow(
     if implicit:
         hess = finite_jacobian(companion(grad, "hess", hess), "hess", 1)
     equation = problem.objective_problem(None, grad, start.shape, args, hess if implicit else None)
-    extra = as_tuple(args)
     linear, solver = {"jac": hess} | {name: given.get(name) for name in SOLVING}, None
     if implicit or any_given(linear):
         with preparing(start, 0.0, "gradient_flow"):
-            solver = nonlinear.solver_for(solved, equation, 0.0, start, hess=True, args=extra, **linear)
+            solver = nonlinear.solver_for(solved, equation, 0.0, start, hess=True, args=args, **linear)
     settings = Settings(
-        dt=dt, t_eval=t_eval, save=save, save_every=save_every, solver=solver, symmetric=True, event_args=extra, pair=pair,
+        dt=dt, t_eval=t_eval, save=save, save_every=save_every, solver=solver, symmetric=True, event_args=args, pair=pair,
         **{k: v for k, v in given.items() if k in SETTINGS},
     )  # fmt: skip
     drive = asked_by(hess, Drive(equation, check_span((0.0, t_end), dt), start, chosen_method, settings, "gradient_flow"))

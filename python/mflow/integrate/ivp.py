@@ -144,7 +144,7 @@ def solve_ivp(
     first_step, max_step, min_step : float
         max_step may be a function of (t, y). Where the tolerances need a step below min_step, the run ends.
     max_steps : int
-        Ends the run after so many accepted steps.
+        Ends the run after so many accepted steps, those before the file among them where it is resumed.
     jac : callable, array_like (n, n), sparse matrix, or with lband and uband packed (lband + uband + 1, n); optional
         For implicit methods: ``jac(t, y, *args)`` or a constant; where it is missing, finite differences. Or compiled:
         ``int (double t, const double *y, double *jac, ptrdiff_t n, void *ctx)``, jac[i*n + j] = df_i/dy_j.
@@ -281,7 +281,7 @@ def solve_ivp(
     """
     if not (inplace is False and vectorized is False and dense_output is False and progress is False and elementwise is False):
         check_flags(inplace=inplace, vectorized=vectorized, dense_output=dense_output, progress=progress, elementwise=elementwise)
-    _tell_at_the_start(fun, threads, elementwise)
+    _tell_at_the_start(fun, args, threads, elementwise)
     try:
         start = check_start(y0, "y0")
     except TypeError:
@@ -373,8 +373,10 @@ def _told(result: IVPResult, drive: Drive) -> IVPResult:
     return result
 
 
-def _tell_at_the_start(fun: Any, threads: int | None, elementwise: bool) -> None:
-    """What can be seen of the arguments alone."""
+def _tell_at_the_start(fun: Any, args: Any, threads: int | None, elementwise: bool) -> None:
+    """What can be seen of the arguments alone. Raises TypeError for a dict in the place of arguments in order."""
+    if type(args) is dict:
+        as_tuple(args, fun)
     if threads is not None and not elementwise:
         tell("solve_ivp: threads: without effect without elementwise=True", UserWarning)
     tell_of_order(fun, "fun", "t, y")

@@ -183,10 +183,10 @@ class Stepper(Kept):
             raise TypeError(f"{'fun' if fun is None else 'y0'}: expected the slopes fun(t, y) and the start y0, got None")
         self._t0 = check_number(t0, "t0")
         self._given = self._call = {
-            "fun": fun, "args": args, "inplace": inplace, "rtol": rtol, "atol": atol, "direction": direction, "first_step": first_step,
-            "max_step": max_step, "min_step": min_step, "jac": jac, "jac_sparsity": jac_sparsity, "lband": lband, "uband": uband,
-            "solver": solver, "mass": mass, "consistent": consistent, "exclude_algebraic": exclude_algebraic, "breaks": breaks,
-            "events": events, "doses": doses,
+            "fun": fun, "args": args if type(args) is tuple else as_tuple(args, fun), "inplace": inplace, "rtol": rtol, "atol": atol,
+            "direction": direction, "first_step": first_step, "max_step": max_step, "min_step": min_step, "jac": jac,
+            "jac_sparsity": jac_sparsity, "lband": lband, "uband": uband, "solver": solver, "mass": mass, "consistent": consistent,
+            "exclude_algebraic": exclude_algebraic, "breaks": breaks, "events": events, "doses": doses,
         }  # fmt: skip
         self._start = self._real_start(y0)
         self._solve_with(self._call)

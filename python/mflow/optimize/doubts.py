@@ -83,7 +83,7 @@ class Doubts:
         if isinstance(jac, str):
             fun, jac = with_gradient(fun, jac)
         self.fun, self.start, self.jac, self.diff_step = fun, check_start(x0, "x0"), jac, diff_step
-        self.args = args if type(args) is tuple else as_tuple(args)
+        self.args = args if type(args) is tuple else as_tuple(args, fun)
         if check is not True:
             check_flags(check_gradient=check)
         self.checks = bool(check)

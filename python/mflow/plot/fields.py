@@ -235,7 +235,7 @@ def direction_field(
     )  # fmt: skip
     ax.set_xlim(*ranges[0])
     ax.set_ylim(*ranges[1])
-    dress(ax, *(("$y_1$", "$y_2$") if plane else ("t", "y")), keep=True, grid=False)
+    dress(ax, *(("y[0]", "y[1]") if plane else ("t", "y")), keep=True, grid=False)
     return ax
 
 
@@ -317,7 +317,7 @@ def family(
         ax.set_ylim(low, high)
     if fun is not None and np.ptp(times) > 0:
         ax.set_xlim(times.min() - 0.02 * np.ptp(times), times.max())  # room for the dots at the starts
-    dress(ax, "t", "y" if _count(solutions) == 1 else f"$y_{{{component + 1}}}$", keep=True, grid=False)
+    dress(ax, "t", "y" if _count(solutions) == 1 else f"y[{component}]", keep=True, grid=False)
     return ax
 
 
@@ -390,7 +390,8 @@ def iterates(
         end = int(outside[0]) if outside.size else y.size
         look: dict[str, Any] = {"color": COLOURS[k % len(COLOURS)], "marker": MARKERS[k % len(MARKERS)]}
         ax.plot(t[:end], y[:end], label=name, linestyle=STROKES[(k + 2) % len(STROKES)], linewidth=1.1, markersize=5.0, zorder=3, **look)
-    dress(ax, "t", "y", keep=True)
+    several = any(len(_rows(run, "runs")[1]) > 1 for run in (runs.values() if named else [runs]))
+    dress(ax, "t", f"y[{component}]" if several else "y", keep=True)
     if named or exact is not None:
         legend(ax, "inside")
     return ax

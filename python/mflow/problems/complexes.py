@@ -51,11 +51,11 @@ class Pairs:
     ([1.0, 2.0, 3.0, 0.0], [0.0, -1.0, 0.0, -0.0])
     """
 
-    def __init__(self, y0: Any) -> None:
+    def __init__(self, y0: Any, name: str = "y0") -> None:
         z = np.array(y0, dtype=np.complex128, order="C")
         bad = np.flatnonzero(~np.isfinite(z))
         if bad.size:
-            raise ValueError(f"y0: expected finite numbers, got {complex(z.ravel()[bad[0]])!r} in entry {bad[0]}")
+            raise ValueError(f"{name}: expected finite numbers, got {complex(z.ravel()[bad[0]])!r} in entry {bad[0]}")
         self.shape, self.size = z.shape, z.size
         self.start: Array = z.reshape(-1).view(np.float64)
 

@@ -46,14 +46,14 @@ def write_state(path: str | os.PathLike[str], kind: str, facts: dict[str, Any], 
     """Write ``facts`` (what JSON can hold) and ``blocks`` to a file, atomically; remove what killed writers of it have left behind.
 
     Raises FileNotFoundError if its folder does not exist, FileExistsError if something else than a file has its name, OSError if it cannot
-    be written; an older file then stays as it was.
+    be written; an older file then stays as it was. Where the path is a link, the file that it leads to is written.
     """
     import json
     from pathlib import Path
 
     head = {"facts": facts, "blocks": [[name, len(data)] for name, data in blocks.items()]}
     body = json.dumps(head).encode() + b"\n" + b"".join(blocks.values())
-    target = Path(path)
+    target = Path(os.path.realpath(path))
     if not target.parent.is_dir():
         raise FileNotFoundError(f"{target}: expected a folder {target.parent} to save it in, found none; make it first")
     if target.exists() and not target.is_file():
@@ -61,15 +61,15 @@ def write_state(path: str | os.PathLike[str], kind: str, facts: dict[str, Any], 
     replace_file(target, f"mflow {kind} 2\n".encode() + zlib.crc32(body).to_bytes(4, "little"), body)
 
 
-def replace_file(target: Path, *parts: bytes, private: bool = True) -> None:
-    """Write a file as a whole or not at all; remove what killed writers of it have left behind.
+def replace_file(target: Path, *parts: bytes) -> None:
+    """Write a file, which is no link, as a whole or not at all; remove what killed writers of it have left behind.
 
-    private : readable for its owner alone; else as the file that it replaces, or as any new file. Raises OSError.
+    It may be read by whom the file that it replaces may, else as any new file. Raises OSError.
     """
-    handle, name = _new_part(target, 0o600 if private else 0o666)
+    handle, name = _new_part(target)
     try:
         with os.fdopen(handle, "wb") as file:
-            if not private and target.exists():
+            if target.exists():
                 os.chmod(name, target.stat().st_mode & 0o777)
             file.writelines(parts)
             file.flush()
@@ -87,12 +87,12 @@ def replace_file(target: Path, *parts: bytes, private: bool = True) -> None:
     _remove_stale_parts(target)
 
 
-def _new_part(target: Path, mode: int) -> tuple[int, str]:
-    """(handle, name) of a new file beside the target, which is locked until it is closed; mode: before the user's mask is taken off."""
+def _new_part(target: Path) -> tuple[int, str]:
+    """(handle, name) of a new file beside the target, which is locked until it is closed."""
     while True:
         name = os.path.join(target.parent, f".{target.name}.{os.urandom(4).hex()}{PART}")
         try:
-            handle = os.open(name, os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), mode)
+            handle = os.open(name, os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
         except FileExistsError:
             continue
         if not _lock(handle) or os.fstat(handle).st_nlink:

@@ -52,6 +52,12 @@ class Binding:
     def __init__(self, params: Any, optimizer: Any, parameters: dict[str, Any]) -> None:
         bound = isinstance(optimizer, optim.Optimizer)
         self.made = not bound  # the optimizer is of this run alone
+        if hasattr(optimizer, "zero_grad") and not bound and not isinstance(optimizer, type):
+            name = type(optimizer).__name__
+            raise TypeError(
+                f"optimizer: expected a name such as 'adam', or a class of mflow.optim or an instance of one, got {name} of torch's kind, "
+                f"whose steps belong into a loop of torch; give mflow.optim.{name if hasattr(optim, name) else 'Adam'}, or its name"
+            )
         if params is None and not bound:
             raise TypeError("params: expected where to start, got None; an optimizer that was made with its arrays alone needs no params")
         parts, self.grouped = _parts(params, optimizer if bound else None)

@@ -117,7 +117,9 @@ def _start_in_mean(run: Trainer) -> str:
 
 def early_stopped(run: Trainer) -> Ending:
     """The monitored loss has not fallen for `patience` epochs."""
-    return Ending("early_stopped", f"the {_judged_by(run)} has not fallen for {run.monitor.waited} epochs" + _least(run))
+    rises = run.monitor.best_epoch == 0 and _judged_by(run) == "metric" and run.monitor.best < run.val_loss
+    hint = "; train looks for the least: of a metric that is better when higher give the negative" if rises else ""
+    return Ending("early_stopped", f"the {_judged_by(run)} has not fallen for {run.monitor.waited} epochs" + _least(run) + hint)
 
 
 def stopped(run: Trainer, by_callback: bool) -> Ending:

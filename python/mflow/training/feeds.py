@@ -226,7 +226,8 @@ def _whole_arrays(data: Any, argument: str) -> Args:
 
 def _check_stream(data: Any, argument: str, more: str) -> None:
     if isinstance(data, (str, bytes, dict)) or (not callable(data) and not isinstance(data, Iterable)):
-        raise TypeError(f"{argument}: expected a tuple of arrays, an iterable of batches{more}, got {type(data).__name__}")
+        tensors = "; its .tensors are such a tuple" if isinstance(getattr(data, "tensors", None), tuple) else ""
+        raise TypeError(f"{argument}: expected a tuple of arrays, an iterable of batches{more}, got {type(data).__name__}{tensors}")
 
 
 def checked_parts(data: Any) -> Any:
@@ -307,6 +308,17 @@ class Cost:
 
     def both(self, params: Any, args: Args) -> tuple[float, Any]:
         """(loss, gradient); the loss is nan where there is none."""
+        try:
+            return self._both(params, args)
+        except TypeError as error:
+            if isinstance(params, np.ndarray) and any(_is_tensor(a) for a in args) and not hasattr(error, "__notes__"):
+                error.add_note(
+                    "fun got tensors of torch, as a DataLoader makes them: of a cost in NumPy a.numpy() makes arrays; one in torch takes "
+                    'them with jac="torch"'
+                )
+            raise
+
+    def _both(self, params: Any, args: Args) -> tuple[float, Any]:
         if self.jac is True:
             out = self.fun(params, *args)
             if not isinstance(out, tuple) or len(out) != 2:

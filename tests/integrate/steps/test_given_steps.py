@@ -111,7 +111,7 @@ def test_a_resumed_run_has_the_same_bits(method: str, function: bool, tmp_path: 
     assert (resumed.nfev, resumed.message) == (straight.nfev, straight.message)
     if not function:
         call["dt"] = sizes * 1.0000001
-        with pytest.raises(ValueError, match=r"resume: .* was written by a call with other values of steps"):
+        with pytest.raises(ValueError, match=r"resume: .* was written by a call with other values of dt"):
             mflow.solve_ivp(**call, resume=tmp_path / "a")
 
 
