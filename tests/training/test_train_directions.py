@@ -91,3 +91,19 @@ def test_what_does_not_fit(more: dict[str, Any], kind: Any, words: str) -> None:
     with pytest.raises(kind, match=words):
         run(**more)
     assert run(batch_size=120).reason == "converged"
+
+
+@pytest.mark.filterwarnings("ignore:overflow")
+def test_a_loss_in_si_units_goes_on() -> None:
+    """gtol = 1e-5 allowed its gradient at the start, and it was "converged" there."""
+
+    def loss(w: Any, rows: Any) -> Any:
+        e = np.exp(-2e10 * (w[0] - 1.1e-10))
+        return 7e-19 * (1 - e) ** 2, np.array([1.4e-18 * (1 - e) * e * 2e10])
+
+    r = mflow.train(loss, np.array([1.5e-10]), (np.ones(4),), "lbfgs", jac=True, epochs=50)
+    assert (r.success, r.reason) == (True, "converged")
+    np.testing.assert_allclose(r.params, 1.1e-10, rtol=1e-6)
+    assert "so that the run went on to 1.4e-14" in r.message
+    asked = mflow.train(loss, np.array([1.5e-10]), (np.ones(4),), "lbfgs", jac=True, epochs=50, gtol=1e-5)
+    assert (asked.reason, asked.nit) == ("converged", 0)
