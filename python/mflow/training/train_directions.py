@@ -115,9 +115,7 @@ class DirectionTrainer(Trainer):
         fall, size, _ = fall_beside(lambda x: self._both(x)[0], at.ravel(), loss, grad.ravel(), lambda x: True)
         if not fall > 0.0:
             return False
-        words = (
-            f"; gtol = {self.gtol:g} allows a gradient along which the loss falls by {100.0 * fall:.2g} % within their own size"
-        )
+        words = f"; gtol = {self.gtol:g} allows a gradient along which the loss falls by {100.0 * fall:.2g} % within their own size"
         self.gtol *= abs(loss) / size
         self.gone_on = f"{words}, so that the run went on to {self.gtol:.2g}"
         return True

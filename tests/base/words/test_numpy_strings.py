@@ -30,7 +30,7 @@ CALLS: dict[str, Callable[[Any], Any]] = {
     "power_law": lambda name: mflow.objectives.curve(name, X + 1.0, Y).x0,
     "Misra1a": lambda name: mflow.objectives.nist(name).x0,
     "rosenbrock_valley": lambda name: mflow.objectives.mgh(name).x0,
-    "logistic": lambda name: mflow.ImplicitSGD(name, seed=0).fit(DESIGN, LABELS).coef,
+    "logistic": lambda name: mflow.ImplicitSGD(name).fit(DESIGN, LABELS, seed=0).coef,
     "adam": lambda name: mflow.minimize(bowl, [0.0, 0.0], jac=True, method=name, lr=0.1).x,
     "armijo": lambda name: mflow.minimize(bowl, [0.0, 0.0], jac=True, method="steepest_descent", line_search=name).x,
     "rk4": lambda name: mflow.solve_ivp(lambda t, y: -y, (0.0, 1.0), [1.0], name, dt=0.1).y,
