@@ -112,3 +112,19 @@ def test_what_is_not_finite_is_named(name: str, loss: float, slope: float, words
     r = mflow.train(both, np.zeros(2), (np.ones((5, 1)),), name, epochs=3, jac=True, check_gradient=False)
     assert (r.reason, r.success) == ("non_finite", False)
     assert re.search(words, r.message), r.message
+
+
+@pytest.mark.filterwarnings("ignore:overflow")
+def test_a_loss_in_si_units_goes_on() -> None:
+    """gtol = 1e-5 allowed its gradient at the start, and it was "converged" there."""
+
+    def loss(w: Any, rows: Any) -> Any:
+        e = np.exp(-2e10 * (w[0] - 1.1e-10))
+        return 7e-19 * (1 - e) ** 2, np.array([1.4e-18 * (1 - e) * e * 2e10])
+
+    r = mflow.train(loss, np.array([1.5e-10]), (np.ones(4),), "lbfgs", jac=True, epochs=50)
+    assert (r.success, r.reason) == (True, "converged")
+    np.testing.assert_allclose(r.params, 1.1e-10, rtol=1e-6)
+    assert "so that the run went on to 1.4e-14" in r.message
+    asked = mflow.train(loss, np.array([1.5e-10]), (np.ones(4),), "lbfgs", jac=True, epochs=50, gtol=1e-5)
+    assert (asked.reason, asked.nit) == ("converged", 0)

@@ -387,6 +387,10 @@ class ModelResiduals(Residuals):
         super().__init__(f, "2-point" if jac is None else jac, start, (), {}, deviations, diff_step, check)
         self.m = y.size
 
+    def _check_count(self) -> None:
+        if self.m < self.n and not self.fewer:
+            raise TypeError(f"p0: expected at most {counted(self.m, 'parameter')}, as there are data, got {self.n}")
+
     def _calls(self, f: Any, jac: Any) -> Calls:
         """The model as the core calls it."""
         x, y, root = self.data

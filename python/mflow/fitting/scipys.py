@@ -25,6 +25,8 @@ OWN = {  # what SciPy's further arguments are told here
     "weights": "give sigma=1/weights",
     "params": "give p0=, bounds= and fixed=",
     "expr": "write the relation into the model, which then has a parameter less",
+    **dict.fromkeys(("xerr", "sx"), "errors of xdata are not taken, scipy.odr does; small ones count as sigma=sqrt(yerr^2 + (f' xerr)^2)"),
+    "beta0": "give p0=",
     "kwargs": "f takes (xdata, *parameters) alone; bind the rest, as by functools.partial",
 }
 

@@ -34,6 +34,7 @@ from mflow.derivatives.differences import (
     EPS,
     along,
     digits_of,
+    fall_beside,
     falls_along,
     falls_anywhere,
     moves_from,
@@ -68,7 +69,6 @@ OWN_ERROR = 4.0 * EPS**0.5  # of a difference, in units of the cost, or 1, and o
 NO_SLOPE = 1e-9  # in the same units: less than differences show where the cost has a curvature
 BESIDE = 10  # directions in which the cost is looked at where a given gradient is exactly 0
 BIASED = 0.1  # of the largest entry of the gradient: errors of forward differences that turn it
-FALL = 1e-3  # of the cost: by which it does not fall within x's size where it is said to have converged
 UNMOVED = 1e-4  # of max(1, |x|): a parameter within this of where it began may be where its slope was 0 to begin with
 LOOKED_AGAIN = ("converged", "line_search_failed", "max_iter")  # endings after which the gradient is compared at x, too
 ATTRIBUTE = "_mflow_verdict"  # of a function of ctypes, which takes no weak reference
@@ -95,7 +95,8 @@ class Doubts:
     look: CostLook | None = None
     verdict = Verdict("unknown", 0)
     where = "x0"  # of what the verdict is
-    beside = 0  # gradients around x0, after a run whose gradients grew
+    beside = 0  # gradients around x0, after a run whose gradients grew, and looks of `own_gtol`; these where differences are taken
+    valued = 0
     gtol = math.inf  # of this run; and whether nobody has asked for it
     usual = False
     callback: Any = None  # the core's, where differences are taken
@@ -154,29 +155,14 @@ class Doubts:
         return out[0] if self.jac is True else out
 
     def own_gtol(self, x: Array, value: float, grad: Array) -> tuple[float, float]:
-        """(the share of a cost by which it is seen to fall along a gradient that gtol allows, over steps from x's own size down to a
-        thousandth of it; a gtol in units of that cost over x): 0 where it is not, as gtol is the same number in any units."""
+        """`fall_beside` where the run has ended: (the share of the cost, a gtol in units of that cost over x)."""
         if self.fun is None:
             return 0.0, 0.0
-        values, x, size = self._values(), x.ravel(), np.abs(x.ravel())
-        value = float(values(x)) if math.isnan(value) else value
-        top, cost = float(np.max(size)), abs(value)
-        size = np.where(size > 0.0, size, top or 1.0)
-        slopes = size * grad.ravel()
-        steepest = float(np.max(np.abs(slopes)))
-        if not math.isfinite(value) or not float(slopes @ slopes) >= FALL * cost * steepest > 0.0:
-            return 0.0, 0.0
-        least, tried = 1e-3 if top else FALL * cost / steepest, 1.0
-        while tried >= 0.999 * least:
-            at = x - tried * size * slopes / steepest
-            if self._fits(at):
-                self.beside += 1
-                with np.errstate(all="ignore"):
-                    fall = (value - float(values(at))) / cost
-                if FALL < fall < math.inf:
-                    return fall, self.gtol * cost / (top or tried)
-            tried *= 0.1
-        return 0.0, 0.0
+        values = self._values()
+        value = float(values(x.ravel())) if math.isnan(value) else value
+        fall, size, count = fall_beside(values, x.ravel(), value, grad.ravel(), self._fits)
+        self.valued, self.beside = self.valued + self.differences * count, self.beside + (not self.differences) * count
+        return fall, self.gtol * abs(value) / size
 
     def longer(self, problem: Problem, x: Array, value: float) -> bool:
         """Where differences lead nowhere: whether the cost is noisy at x, and longer central ones are taken from now on."""
@@ -318,6 +304,8 @@ class Doubts:
 
     def said(self, out: OptimizeResult) -> OptimizeResult:
         """The result with what is known of its gradient."""
+        if self.valued:
+            out["nfev"] += self.valued
         known = not (self.verdict.ncheck or self.verdict.kind == "wrong" or getattr(self.fun, "differences", False))
         if known and self.differences and self.look is None and self.box is None:  # a compiled cost whose gradient is known, or one of ours
             out["ncheck"] = self.beside

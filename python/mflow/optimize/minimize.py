@@ -15,6 +15,7 @@ from mflow.base.result import OptimizeResult, as_pending, attach
 from mflow.base.telling import tell
 from mflow.base.threads import shared_among
 from mflow.curvature.watch import EVERY
+from mflow.derivatives.differences import FALL, STEEP
 from mflow.optimize.bounds import read_box
 from mflow.optimize.callbacks import teller, where_it_is
 from mflow.optimize.descent import Descent
@@ -29,8 +30,6 @@ if TYPE_CHECKING:
     from mflow.base._records import MinimizeOptions
 
 __all__ = ["minimize"]
-
-STEEP = 0.01  # of the gradient at the start: where one that is larger ends a run, gtol may be too large for these units
 
 
 def minimize(

@@ -26,12 +26,17 @@ def curve_names() -> tuple[str, ...]:
     return tuple(name for name, family, *_ in records() if family == "curves")
 
 
+LINES = ("linear", "line", "straight_line", "linear_regression", "affine")  # which are no curves
+
+
 def check_curve(name: Any) -> str:
     """The name of a curve. Raises ValueError with the nearest ones."""
     if not isinstance(name, str) or name not in curve_names():
         given = repr(name) if isinstance(name, str) else shown(name)
         near = difflib.get_close_matches(name.lower(), curve_names(), n=1, cutoff=0.6) if isinstance(name, str) else []
         near = near or [one for one in curve_names() if isinstance(name, str) and name and one.startswith(name.lower())]
+        if isinstance(name, str) and name.lower() in LINES:
+            raise ValueError(f"name: expected that of a curve, got {given}; a straight line is a function: lambda x, a, b: a * x + b")
         meant = f"did you mean {near[0]!r}? A" if near else "a"
         raise ValueError(
             f"name: expected that of a curve, {', '.join(curve_names())}, got {given}; {meant} formula of your own is a function"

@@ -19,6 +19,7 @@ from mflow_core.stepping.stepper import CONVERGED
 from mflow.base.checks import Array, check_number, real_array
 from mflow.base.methods import Method, as_method
 from mflow.base.telling import counted
+from mflow.derivatives.differences import STEEP, fall_beside
 from mflow.training import endings
 from mflow.training.endings import Ending
 from mflow.training.feeds import Args, Cost, Feed, Rows, feed_of
@@ -49,6 +50,7 @@ class DirectionTrainer(Trainer):
         self.passed = ""  # the search chooses its steps
         self.facts["steps"] = [method.name, dict(method.all_numbers), gtol]
         self.args: Args = ()
+        self.usual, self.gone_on = False, ""  # whether nobody asked for this gtol; words where it was too large
         self.descent: LineDescent | None = None
 
     def configure(
@@ -84,6 +86,8 @@ class DirectionTrainer(Trainer):
                 self.descent = self._begin()
             before = self.descent.k
             status = self.descent.advance(1, self.gtol)
+            if status == CONVERGED and self._goes_on(self.descent):
+                status = self.descent.advance(1, self.gtol) if self.descent.k == before else 0
             at, grad = self.descent.here()
             with np.errstate(over="ignore"):
                 self.loss, self.norm = float(self.descent.value), float(np.linalg.norm(grad))
@@ -107,12 +111,27 @@ class DirectionTrainer(Trainer):
                 return endings.not_finite(self, "the search met a number that is not finite", 1)
         return None
 
+    def _goes_on(self, descent: LineDescent) -> bool:
+        """Whether gtol, which nobody asked for, allows a gradient along which the loss falls by a part of itself, as in SI units: on to one
+        in the units of loss and parameters, once."""
+        (first, last), (at, grad), loss = descent.largest_slope, descent.here(), float(descent.value)
+        if self.gone_on or not self.usual or not last >= STEEP * first > 0.0:
+            return False
+        fall, size, _ = fall_beside(lambda x: self._both(x)[0], at.ravel(), loss, grad.ravel(), lambda x: True)
+        if not fall > 0.0:
+            return False
+        words = f"; gtol = {self.gtol:g} allows a gradient along which the loss falls by {100.0 * fall:.2g} % within their own size"
+        self.gtol *= abs(loss) / size
+        self.gone_on = f"{words}, so that the run went on to {self.gtol:.2g}"
+        return True
+
     def _settled(self, status: int, grad: Array) -> Ending:
         """Nothing is left to gain: the gradient is small, or the search finds no lower point."""
         largest = f"the largest entry of the gradient is {np.max(np.abs(grad), initial=0.0):.3g}"
         if status == CONVERGED:
-            return Ending("converged", f"{largest}, at most gtol = {self.gtol:g}, after {counted(self.nit, 'step')}")
-        return Ending("line_search_failed", f"no step along the direction lowers the loss after {counted(self.nit, 'step')}; {largest}")
+            return Ending("converged", f"{largest}, at most gtol = {self.gtol:g}, after {counted(self.nit, 'step')}{self.gone_on}")
+        text = f"no step along the direction lowers the loss after {counted(self.nit, 'step')}; {largest}{self.gone_on}"
+        return Ending("line_search_failed", text)
 
     def _overflown(self, grad: Array) -> Ending:
         """Loss and gradient are numbers; the products that a direction takes of the gradient are not."""
@@ -143,6 +162,7 @@ def direction_trainer(
 
     Raises ValueError where the data are not one batch, TypeError where there is no loss.
     """
+    usual = "gtol" not in parameters
     gtol = check_number(parameters.pop("gtol", 1e-5), "gtol", low=0.0)
     if parameters:
         method = as_method(method.name, {**method.given, **parameters})
@@ -166,4 +186,6 @@ def direction_trainer(
         )
     if not model.has_loss:
         raise TypeError(f"jac: {method.name} compares losses: expected jac=True (fun returns loss and gradient) or a function, got None")
-    return DirectionTrainer(model, feed, params, method, gtol)
+    trainer = DirectionTrainer(model, feed, params, method, gtol)
+    trainer.usual = usual
+    return trainer

@@ -129,9 +129,9 @@ cdef class CompiledLoss:
     (18.5, [1.0, 0.2])
     """
 
-    def __init__(self, str name, double f_scale):
+    def __init__(self, name, double f_scale):
         cdef int i
-        self.name, self.f_scale = name, f_scale
+        self.name, self.f_scale = str(name), f_scale         # str: NumPy's strings are subclasses
         self.c.scale = f_scale
         self.c.rho = NULL
         for i in range(COUNT):

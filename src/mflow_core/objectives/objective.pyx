@@ -193,11 +193,11 @@ cdef class Objective:
     def __cinit__(self, *args, **kwargs):
         memset(&self.c, 0, sizeof(objective_t))
 
-    def fill(self, str name, shape, x0, X=None, y=None, weights=None, double l2=0.0, double delta=0.0, double factor=1.0,
+    def fill(self, name, shape, x0, X=None, y=None, weights=None, double l2=0.0, double delta=0.0, double factor=1.0,
              Py_ssize_t n_classes=0, bint intercept=False, Py_ssize_t rows=0):
         """Set the data, after all checks but those of shapes that only the caller knows. X: (rows, columns), for regressions a sparse matrix
         too, or its SparseRows; y: one label for each row."""
-        cdef bytes encoded = name.encode()
+        cdef bytes encoded = str(name).encode()
         cdef const objective_record_t *record = find_objective(encoded)
         cdef ptrdiff_t n = 1
         if record == NULL:

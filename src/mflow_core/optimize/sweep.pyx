@@ -64,9 +64,9 @@ def losses():
     return out
 
 
-def bad_label(str name, cnp.ndarray y):
+def bad_label(name, cnp.ndarray y):
     """Index of the first label that is not in the loss's domain; -1: there is none."""
-    cdef const loss_t *loss = loss_of(name, None)
+    cdef const loss_t *loss = loss_of(str(name), None)
     cdef const double *label = <const double *> cnp.PyArray_DATA(checked(y, "y", False))
     cdef ptrdiff_t i
     for i in range(cnp.PyArray_SIZE(y)):
@@ -75,12 +75,12 @@ def bad_label(str name, cnp.ndarray y):
     return -1
 
 
-def loss_map(str name, str function, t, y, g=0.0, double shape=0.0, str level=None):
+def loss_map(name, str function, t, y, g=0.0, double shape=0.0, str level=None):
     """One function of a loss, elementwise over arrays of one shape: "value", "curvature", "slopes", "root" or "flow".
 
     slopes gives (low, high); root and flow give (t at the end, (s - t)/g). `shape` is delta or tau.
     """
-    cdef const loss_t *loss = loss_of(name, level)
+    cdef const loss_t *loss = loss_of(str(name), level)
     t, y, g = (np.ascontiguousarray(a, dtype=np.float64) for a in np.broadcast_arrays(t, y, g))
     first, second = np.empty_like(t), np.empty_like(t)
     cdef const double *T = <const double *> cnp.PyArray_DATA(t)
@@ -222,14 +222,14 @@ cdef inline uint64_t mixed(double value, ptrdiff_t place) noexcept nogil:
 cdef class Learner:
     """Weights that a sweep method learns for one loss: `parameters` by the method's names as numbers, n columns."""
 
-    def __cinit__(self, MethodRecord record not None, dict parameters not None, str loss not None, ptrdiff_t n):
+    def __cinit__(self, MethodRecord record not None, dict parameters not None, loss not None, ptrdiff_t n):
         cdef mf_sizes sizes
         cdef int j
         if record.m.sweep == NULL:
             raise TypeError(f"method: expected one that sweeps over samples, got {record.name}")
-        self.record, self.parameters, self.loss, self.n = record, dict(parameters), loss, n
+        self.record, self.parameters, self.loss, self.n = record, dict(parameters), str(loss), n
         self.par = record.parameters(parameters)
-        self.functions = loss_of(loss, record.level)
+        self.functions = loss_of(self.loss, record.level)
         if mf_sizes_of(record.m, self.par, &sizes) != 0:
             raise ValueError("flow: expected another than 'exact' with an L2 penalty; set l2 = 0, or take another flow")
         if n < 0 or sizes.n_scal > MAX_SCALARS:
