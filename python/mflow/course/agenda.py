@@ -11,6 +11,7 @@ import math
 from typing import Any, NamedTuple
 
 import numpy as np
+from mflow_core.arithmetic.starts import ROUNDING, count_steps
 from mflow_core.events import events as core_events
 from mflow_core.problems.inside import Inside
 from mflow_core.stepping import stepper
@@ -19,8 +20,6 @@ from mflow.base.checks import Array, check_number, real_array, shown
 
 __all__ = ["ROUNDING", "Agenda", "Dose", "OnAgenda", "agenda_of", "check_breaks", "check_doses", "count_steps", "grid_misfit", "steps_left"]
 
-ROUNDING_OF_TIMES = 4.5e-16  # of both times: what the core takes for the end of a grid
-ROUNDING = 1e-12  # a remainder this small against the whole span is no step of its own
 BY_STEPS = 'it needs error control or steps of one size (dt=0.01), got steps one by one or dt="auto"; omit it, or give rtol or dt'
 
 
@@ -171,16 +170,6 @@ def check_count(t0: float, t1: float, step: float, name: str = "dt") -> None:
         raise ValueError(f"{name}: expected steps that lead from t = {t0:g} to {t1:g}, got {step!r}")
     if not abs(t1 - t0) / abs(step) <= 2.0**53:
         raise ValueError(f"{name}: expected at most 2^53 steps from t = {t0:g} to {t1:g}, got {name} = {abs(step)!r}")
-
-
-def count_steps(t0: float, t1: float, step: float) -> int:
-    """Equal steps from t0 to t1, the last of which may be shorter."""
-    if t1 == t0:
-        return 0
-    if not math.isfinite(step):
-        return 1
-    lost = ROUNDING_OF_TIMES * (abs(t0) + abs(t1)) / abs(step)  # far from 0: no step is as short as rounding of t, where the core lands
-    return max(1, math.ceil((t1 - t0) / step * (1.0 - ROUNDING) - min(lost, 0.5)))
 
 
 class OnAgenda:

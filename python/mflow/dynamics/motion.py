@@ -100,7 +100,9 @@ def begin_motion(
         return None
     energy = keeps_energy(energy, problem)
     run = stepper.Run(record, problem, start, t0, step, method.numbers, v0=speed)
-    y, t, e = np.empty((steps + 1, 3 * start.size)), np.empty(steps + 1), np.full((steps + 1, 6), math.nan) if energy else None
+    y, t, e = np.empty((steps + 1, 3 * start.size)), np.empty(steps + 1), np.empty((steps + 1, 6)) if energy else None
+    if e is not None:
+        e.fill(math.nan)
     rows = stepper.Rows(y, t, None, 1, None, None, e)
     began = status = 0
 

@@ -14,6 +14,7 @@ import numpy as np
 from mflow_core.problems import problem
 from mflow_core.problems.signatures import companion
 from mflow_core.stepping import stepper as core
+from mflow_core.stepping.last_step import climbs
 
 from mflow.base.checks import COMPLEX_STATES, Array, any_given, as_tuple, check_number, check_start, check_whole, shown
 from mflow.base.methods import Method, as_method, asks_for_auto, refuse_unknown
@@ -174,14 +175,10 @@ def _told_of_rise(result: IVPResult, run: core.Run, start: Array, t_end: float, 
     that are too long do."""
     if result["reason"] != "finished" or not 0.0 < t_end < math.inf:
         return result
-    end, before = run.y, run.nfev
-    way = end - start
-    flat = way.ravel()
+    before = run.nfev
     try:
         with np.errstate(all="ignore"):
-            # nearly all lead downhill at both ends
-            climbs = flat.dot(run.slope(0.0, end).ravel()) < 0.0 or flat.dot(run.slope(0.0, start).ravel()) < 0.0
-            rise = _rise(lambda share: -float(flat.dot(run.slope(0.0, start + share * way).ravel()))) if climbs else 0.0
+            rise = _rise(_slope_along(run, start, run.y - start)) if climbs(run, start) else 0.0  # nearly none does
     except Exception:
         return result  # the gradient has no values on the straight way, which the run did not take
     except KeyboardInterrupt as error:
@@ -201,6 +198,11 @@ def _told_of_rise(result: IVPResult, run: core.Run, start: Array, t_end: float, 
     tell(f"gradient_flow: {text}")
     result["doubts"], result["message"] = (text,), f"{result['message']}; but {text}"
     return result
+
+
+def _slope_along(run: core.Run, start: Array, way: Array) -> Callable[[float], float]:
+    """The slope of the cost along a way, by the share of it that is behind."""
+    return lambda share: -float(np.vdot(way, run.slope(0.0, start + share * way)))
 
 
 def _rise(along: Callable[[float], float]) -> float:

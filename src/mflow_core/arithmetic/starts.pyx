@@ -1,7 +1,8 @@
 """States in one look: a copy of the numbers of a start, if they are what most calls give; the largest of them; which have grown from within
-a tolerance of 0."""
+a tolerance of 0. And how many equal steps lead from one time to another."""
 from cpython.float cimport PyFloat_AS_DOUBLE
-from libc.math cimport NAN, fabs
+from cpython.long cimport PyLong_FromDouble
+from libc.math cimport INFINITY, NAN, ceil, fabs
 from libc.string cimport memcpy
 
 cimport numpy as cnp
@@ -14,6 +15,22 @@ cnp.import_array()
 
 cdef extern from "Python.h":
     bint PyFloat_CheckExact(object)
+
+
+ROUNDING = 1e-12                         # a remainder this small against the whole span is no step of its own
+cdef double NO_REST = 1.0 - 1e-12
+cdef double OF_TIMES = 4.5e-16           # of both times: what the core takes for the end of a grid
+
+
+def count_steps(double t0, double t1, double step):
+    """Equal steps from t0 to t1, the last of which may be shorter. Raises OverflowError or ValueError where they cannot be counted."""
+    cdef double lost
+    if t1 == t0:
+        return 0
+    if not -INFINITY < step < INFINITY:
+        return 1
+    lost = OF_TIMES * (fabs(t0) + fabs(t1)) / fabs(step)     # far from 0: no step is as short as rounding of t, where the core lands
+    return max(1, PyLong_FromDouble(ceil((t1 - t0) / step * NO_REST - (lost if lost < 0.5 else 0.5))))
 
 
 def new_start(value):

@@ -81,9 +81,8 @@ cdef newton_t *newton_make(const newton_config_t *c, const mf_problem *inner, pt
     if s.own_fraction:
         s.c.fraction = FRACTION
     s.m.rhs, s.m.rhs_ctx = inner.rhs, inner.ctx
-    s.m.jac, s.m.jac_ctx = jac, jac_ctx
-    if jac == NULL:
-        s.m.jac, s.m.jac_ctx = inner.jac, inner.ctx
+    s.m.jac = inner.jac if jac == NULL else jac
+    s.m.jac_ctx = inner.ctx if jac == NULL else jac_ctx
     return s
 
 

@@ -1,8 +1,11 @@
-"""`LastStep`: the inside of the step that a run has just taken, for Python. The continuous extension is in output.pyx."""
+"""`LastStep`: the inside of the step that a run has just taken, for Python. The continuous extension is in output.pyx. And whether a run has
+come downhill."""
+from libc.stddef cimport ptrdiff_t
 from libc.string cimport memcpy
 
 cimport numpy as cnp
 
+from mflow_core.arithmetic.starts cimport nans
 from mflow_core.arithmetic.vec cimport mf_fp_enter, mf_fp_leave
 from mflow_core.stepping.output cimport look_back
 from mflow_core.stepping.run cimport run_enter, run_leave
@@ -59,3 +62,25 @@ cdef class LastStep:
             return run.r.t_before, copy_of(run.r.next[0], run.r.n, run.shape), D
         finally:
             run_leave(run.r)
+
+
+def climbs(Run run not None, start):
+    """Whether the slope at either end of the straight way from a start to where the run stands points back along it. Both are slopes at
+    t = 0, the one at the run's end first; the second is not asked for where the first does."""
+    cdef cnp.ndarray begin = np.ascontiguousarray(start, dtype=np.float64), out = nans(run.shape)
+    cdef const double *at = <const double *> cnp.PyArray_DATA(begin)
+    cdef double *slope = <double *> cnp.PyArray_DATA(out)
+    cdef double along
+    cdef ptrdiff_t i, n = run.r.n
+    cdef int end
+    if run.r.p.rhs == NULL or cnp.PyArray_SIZE(begin) != n:
+        raise TypeError(f"start: expected {n} numbers, of a run of an equation, got {cnp.PyArray_SIZE(begin)}")
+    for end in range(2):
+        run.r.f.n_rhs += 1
+        raise_or(run.r.p.rhs(0.0, run.r.now[0] if end == 0 else at, slope, n, run.r.p.ctx))
+        along = 0.0
+        for i in range(n):
+            along += (run.r.now[0][i] - at[i]) * slope[i]
+        if along < 0.0:
+            return True
+    return False
