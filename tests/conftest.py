@@ -20,7 +20,7 @@ from mflow_core import registry
 from support.case_names import addresses, case_name
 from support.levels import KINDS, LEVELS, rows_at
 from support.watchdog import Watchdog
-from support.workers import heed_interrupts, keep_files_in_memory, start_workers
+from support.workers import heed_interrupts, keep_bytecode, keep_files_in_memory, start_workers
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -35,6 +35,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 @pytest.hookimpl(tryfirst=True)  # before xdist reads its options
 def pytest_cmdline_main(config: pytest.Config) -> None:
     heed_interrupts()
+    if not hasattr(config, "workerinput"):
+        keep_bytecode()
     keep_files_in_memory()
     start_workers(config)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import compileall
 import faulthandler
 import functools
 import importlib.util
@@ -26,7 +27,7 @@ import pytest
 from support.case_names import LONGEST, addresses, case_name
 from support.small_cases import for_all
 from support.watchdog import Watchdog
-from support.workers import ALONE, start_workers, workers
+from support.workers import ALONE, keep_bytecode, start_workers, workers
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -204,6 +205,18 @@ hangs()
     done = subprocess.run([sys.executable, "-c", text], cwd=ROOT / "tests", capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert "in hangs" in done.stderr
+
+
+def test_bytecode_is_kept_for_an_editable_install_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    compiled: list[Any] = []
+    monkeypatch.setattr(compileall, "compile_dir", lambda folder, **more: compiled.append(folder))
+    for finder, forbidden in ((object, False), (type("MesonpyMetaFinder", (), {}), True), (type("MesonpyMetaFinder", (), {}), False)):
+        assert compiled == []
+        with monkeypatch.context() as patch:
+            patch.setattr(sys, "meta_path", [*(one for one in sys.meta_path if "Mesonpy" not in type(one).__name__), finder()])
+            patch.setattr(sys, "dont_write_bytecode", forbidden)
+            keep_bytecode()
+    assert compiled == [ROOT / "python" / "mflow"]
 
 
 # ---- versions --------------------------------------------------------------------------------------------------------------------------

@@ -170,6 +170,17 @@ def test_arguments_beyond_it_are_refused():
         pickle.dumps(solver)
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("rtol", -1.0), ("atol", [1.0, math.nan]), ("first_step", "x"), ("max_steps", 0.5), ("min_step", -1.0), ("dt", -0.1), ("n_args", 1.5)],
+)
+def test_settings_are_refused_before_a_function_is_compiled(name, value, monkeypatch):
+    """That takes most of a second."""
+    monkeypatch.setattr(compiled, "need_numba", lambda: pytest.fail("numba was asked"))
+    with pytest.raises((TypeError, ValueError), match=name):
+        mflow.compile_solver(lambda t, y, a: -a * y, 2, **{name: value})
+
+
 def test_a_python_function_without_numba_says_what_to_install(monkeypatch):
     def missing():
         raise ImportError("mflow.compile needs numba")

@@ -473,3 +473,10 @@ def test_parameters_are_named_in_what_a_fit_says():
     fit = mflow.compile_fit("exponential", X.size, bounds=([0.0, 0.0, 0.0], [9.0, 9.0, 9.0]))
     with pytest.raises(ValueError, match=r"p0: expected starting values within bounds, got k = -1 outside of \[0, 9\]"):
         fit(X, Y, [1.0, -1.0, 1.0])
+
+
+@pytest.mark.parametrize(("name", "value"), [("ftol", -1.0), ("xtol", "x"), ("gtol", math.nan), ("max_nfev", 0.5)])
+def test_settings_are_refused_before_a_model_is_compiled(name, value, monkeypatch):
+    monkeypatch.setattr(compiled, "need_numba", lambda: pytest.fail("numba was asked"))
+    with pytest.raises((TypeError, ValueError), match=f"^{name}: expected"):
+        mflow.compile_fit(decay, X.size, **{name: value})

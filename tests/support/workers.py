@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import compileall
 import os
 import signal
+import sys
 
 import pytest
+
+from support.places import ROOT
 
 MOST = 8  # workers: each collects the whole suite before its first test
 # A worker has a processor to itself: the linear algebra of NumPy, SciPy and torch would start as many threads in each of them, which wait
@@ -55,6 +59,13 @@ def keep_files_in_memory(place: str = "/dev/shm") -> None:
         return
     if os.access(place, os.W_OK) and not free.f_flag & os.ST_NOEXEC and free.f_bavail * free.f_frsize > ROOM:
         os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", place)
+
+
+def keep_bytecode() -> None:
+    """Compiles mflow's sources, which takes a second, where its editable install keeps nothing of that: each process that a test starts
+    would do so again, for half of its time. Where Python writes no bytecode, neither does this."""
+    if not sys.dont_write_bytecode and any(type(finder).__name__ == "MesonpyMetaFinder" for finder in sys.meta_path):
+        compileall.compile_dir(ROOT / "python" / "mflow", quiet=2)
 
 
 def heed_interrupts() -> None:

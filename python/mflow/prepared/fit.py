@@ -261,16 +261,16 @@ def compile_fit(
     check_flags(absolute_sigma=absolute_sigma, check_gradient=check_gradient)
     data = check_whole(m, "m", 1)
     count = None if n is None else check_whole(n, "n", 1)
+    given = {"ftol": ftol, "xtol": xtol, "gtol": gtol}
+    tolerances = [0.0 if one is None else check_number(one, name, low=0.0) for name, one in given.items()]
+    limit = None if max_nfev is None else check_whole(max_nfev, "max_nfev", 1)
     model, count, differences = _model(f, jac, data, count)
     if data < count:
         raise ValueError(f"m: expected at least as many data as parameters, {count}, got {data}; mflow.curve_fit with bounds takes fewer")
-    given = {"ftol": ftol, "xtol": xtol, "gtol": gtol}
-    tolerances = [0.0 if one is None else check_number(one, name, low=0.0) for name, one in given.items()]
-    limit = 500 * (count + 1) if max_nfev is None else check_whole(max_nfev, "max_nfev", 1)
     named = isinstance(f, str) or compiled_address(f, "f", RESIDUALS_SIGNATURE) is None
     names = names_of(f, np.ones(count)) if named else tuple(f"p[{j}]" for j in range(count))
     options = {"names": names, "absolute": bool(absolute_sigma), "check": bool(check_gradient) and not isinstance(f, str)}
-    tests = (counted_ftol(tolerances[0]), tolerances[1], tolerances[2], limit)
+    tests = (counted_ftol(tolerances[0]), tolerances[1], tolerances[2], limit or 500 * (count + 1))
     return _make(model, data, count, differences, tests, sides(bounds, count), check_fixed(fixed, count), options)
 
 

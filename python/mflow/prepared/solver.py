@@ -212,12 +212,6 @@ def compile_solver(
     if dt is not None and (callable(dt) or not np.isscalar(dt) or isinstance(dt, str)):
         raise TypeError(f"dt: expected a number, the size of fixed steps, got {dt!r}; solve_ivp takes others")
     mode = check_mode(chosen_method, Settings(dt=dt, rtol=rtol, atol=atol), f"{default_method(None)}")
-    if compiled_address(fun, "fun", RHS_SIGNATURE) is None:
-        fun, n_args = compile_with_args(fun, None if n_args is None else check_whole(n_args, "n_args"), inplace)
-    elif inplace:
-        raise TypeError("inplace: it is for Python functions, got a compiled one; omit it")
-    else:
-        n_args = 0 if n_args is None else check_whole(n_args, "n_args")
     options: dict[str, Any] = {"max_steps": whole_or(max_steps, "max_steps", MANY)}
     if mode == "adaptive":
         options |= _control(rtol, atol, first_step, max_step, min_step, size)
@@ -226,6 +220,12 @@ def compile_solver(
     else:
         options["dt"] = check_number(dt, "dt", ABOVE_0, low=0.0, open_low=True)
         options["edge"] = edge_of(chosen_method) if has_limit(chosen_method.record) else 0.0
+    if compiled_address(fun, "fun", RHS_SIGNATURE) is None:
+        fun, n_args = compile_with_args(fun, None if n_args is None else check_whole(n_args, "n_args"), inplace)
+    elif inplace:
+        raise TypeError("inplace: it is for Python functions, got a compiled one; omit it")
+    else:
+        n_args = 0 if n_args is None else check_whole(n_args, "n_args")
     return _make(fun, size, n_args, chosen_method, options)
 
 
