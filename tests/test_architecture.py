@@ -205,10 +205,10 @@ LOADED = {
     "import mflow": 3,
     "from mflow import RK4": 39,
     "from mflow import optim": 76,
-    "from mflow import Stepper": 184,
+    "from mflow import Stepper": 185,
     "from mflow import solve_ivp": 151,
-    "from mflow import solve_dynamics": 177,
-    "from mflow import minimize": 196,
+    "from mflow import solve_dynamics": 178,
+    "from mflow import minimize": 197,
 }
 NOT_AT_IMPORT = ("numpy.random", "numpy.polynomial", "concurrent.futures", "json", "pathlib", "scipy", "numba")
 LATER_FOLDERS = (
