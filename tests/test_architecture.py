@@ -206,10 +206,10 @@ LOADED = {
     "import mflow": 3,
     "from mflow import RK4": 39,
     "from mflow import optim": 76,
-    "from mflow import Stepper": 187,
+    "from mflow import Stepper": 188,
     "from mflow import solve_ivp": 153,
-    "from mflow import solve_dynamics": 180,
-    "from mflow import minimize": 197,
+    "from mflow import solve_dynamics": 181,
+    "from mflow import minimize": 198,
 }
 NOT_AT_IMPORT = ("numpy.random", "numpy.polynomial", "concurrent.futures", "json", "pathlib", "scipy", "numba")
 LATER_FOLDERS = (

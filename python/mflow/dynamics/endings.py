@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-
 from mflow_core.dynamics.structure import Structure
 
 from mflow.base.checks import Array
@@ -19,8 +18,8 @@ __all__ = ["MotionEnding", "StepperEnding"]
 INDEFINITE = "is not positive definite: conjugate gradients cannot solve with it; is a stiffness or a damping negative?"
 RESIDUAL = "leaves a residual above 1e-12 after conjugate gradients: is the damping symmetric?"
 NOT_LINEAR = (
-    "cannot be solved with, as damping(v) is not linear in v: expected a function that returns C v for a symmetric C; give forces of another "
-    "kind, as of dampers c sgn(v) abs(v)^a, as force=lambda t, x, v: ..."
+    "cannot be solved with, as damping(v) is not linear in v: expected a function that returns C v for a symmetric C; give forces of "
+    "another kind, as of dampers c sgn(v) abs(v)^a, as force=lambda t, x, v: ..."
 )
 
 

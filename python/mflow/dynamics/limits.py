@@ -20,6 +20,7 @@ from mflow.base.methods import Method, choices_of
 from mflow.base.telling import tell
 from mflow.dynamics.contact import Switches
 from mflow.integrate.curvature import LEAST_STEPS
+from mflow.spectra.definite import full
 from mflow.stability import modes, structural
 from mflow.stability.criterion import criterion_of, order_on_oscillators
 
@@ -36,6 +37,7 @@ TENFOLD = 10.0  # a motion that has grown by this may have done so by what steps
 FOLLOWED, PARTS = 4, (8, 16)  # steps that are compared with shorter ones, and parts of each
 APART = 0.2  # of the way of these steps: how far from the solution steps past the limit lead
 SETTLED = 0.1  # of that, by which the results of shorter steps may differ
+SMALL, ROUNDING = 500, 1e-12  # degrees of freedom whose stiffness is looked at; of its entries
 MANY_MASSES = 64  # beyond, a bound of the frequencies is tried before they are computed
 
 
@@ -266,11 +268,23 @@ class StepLimit:
             return self._exceeded(step, limit, known)
         inside = f"dt = {abs(step):g} is inside the stability limit of {self.method.name}"
         if isinstance(self.problem, Structure):
-            return f"{inside}: the load may have left its domain, or the motion grows by itself"
+            return f"{inside}: {self._softened() or 'the load may have left its domain, or the motion grows by itself'}"
         last = self._last_modes()
         if last is not None and abs(step) > last.limit(self.method):
             return f"{self._exceeded(step, last.limit(self.method), last, 'where it broke off')}, not for the one at the start: lower dt"
         return f"{inside} at the start, and later it may not be: lower dt, or the force has left its domain, or the motion grows by itself"
+
+    def _softened(self) -> str:
+        """The words about a stiffness that pushes away from rest, if it does; or ""."""
+        K = None if self.matrices is None else self.matrices[3]
+        if K is None or self.start.size > SMALL:
+            return ""
+        dense = full(K)
+        least = float(np.linalg.eigvalsh(0.5 * (dense + dense.T))[0])
+        if not least < -ROUNDING * largest(dense):
+            return ""
+        grows = "it pushes away from rest, as past buckling, and the motion grows by itself"
+        return f"the stiffness has the eigenvalue {least:.3g}, below 0: {grows}"
 
     def _last_modes(self) -> modes.Modes | None:
         """Of a force where the run stands."""

@@ -455,11 +455,11 @@ class Motion(Drive):
             return
         gained, most = float(kinetic[-1] + potential[-1] - kinetic[0] - potential[0]), float(np.median(kinetic))
         if gained > GAINED * most > 0.0:
+            also = ", or is potential= another one than that of force=?" if self.limit.looks_along else ""
             self.gained = (
-                f"kinetic and potential energy have grown by {gained:.3g}, which is {gained / most:.2g} times the kinetic energy in the middle "
-                f"of those along the run, {most:.3g}: no load adds any, so the steps of dt = {abs(self.step):g} did, which are too long where the "
-                "motion is fastest (the ledger has it as residual or numerical): lower dt"
-                f"{', or is potential= another one than that of force=?' if self.limit.looks_along else ''}"
+                f"kinetic and potential energy have grown by {gained:.3g}, which is {gained / most:.2g} times the kinetic energy in the "
+                f"middle of those along the run, {most:.3g}: no load adds any, so the steps of dt = {abs(self.step):g} did, which are too "
+                f"long where the motion is fastest (the ledger has it as residual or numerical): lower dt{also}"
             )
             tell(f"{self.name}: {self.gained}")
 

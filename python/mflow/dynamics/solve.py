@@ -103,6 +103,7 @@ def solve_dynamics(
         ``mflow.modes(mass, stiffness).damping_matrix(0.05)`` has that ratio in each mode.
         Damping may be a function too, ``damping(v)`` returning C v for a symmetric C (a SciPy LinearOperator, or compiled:
         ``int (const double *v, double *out, ptrdiff_t n, void *ctx)``); its equations are solved by conjugate gradients.
+        Forces that are not linear in v, as of dampers c sgn(v) abs(v)^a, are ``force``.
         A word is the method's own choice: ``method="staggered", damping="explicit"``.
     load : None, n numbers, a function, or a table
         ``load(t)`` returns n numbers; or compiled: ``int (double t, double *f, ptrdiff_t n, void *ctx)``. A table is a tuple

@@ -91,6 +91,9 @@ class Newton:
     r)^2 / (2 gh) leads on, to a local minimum of it that is no higher than f(r). Corners of f are passed by the sign of the determinant
     alone. Under error control none of this is done: steps are short where f bends.
 
+    The acceleration of an implicit step of `mflow.solve_dynamics` follows Newton's directions from differences where all this fails, as
+    beside the infinite slopes of abs(v)^a: how far is bracketed along each, which finds the one root of a monotone equation.
+
     Examples
     --------
     >>> import mflow.nonlinear

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
@@ -14,15 +13,12 @@ from mflow_core.problems.sparse import is_sparse
 from mflow.base.checks import check_choice, check_number, shown
 from mflow.base.extras import need
 from mflow.base.pace import interruptible
-from mflow.base.telling import tell
 from mflow.structures import load_tables
 from mflow.structures.loads import is_table, load_on, load_with_massless, moving_load, table_on
 from mflow.structures.supports import Supports, free_part
 
 __all__ = ["narrower_order", "structure_problem", "sum_of"]
 
-RATIO = 0.005, 0.5  # damping ratios of structures
-NOTHING = 1e-4  # the ratio that a number makes on each degree of freedom by itself, below which it damps nothing
 SPARSE = 5  # what `matrices.shape_of` calls a matrix that is no band
 
 
@@ -39,11 +35,10 @@ def structure_problem(
     M: Any = matrices.checked_matrix(np.ones(n) if mass is None else mass, "mass", n)
     C: Any = None if damping is None or function else matrices.checked_matrix(damping, "damping", n)
     K: Any = None if stiffness is None else matrices.checked_matrix(stiffness, "stiffness", n)
-    if C is not None and K is not None and np.ndim(damping) == 0:
-        _tell_of_ratio(float(damping), M, K)
+    _tell_of_numbers(C, M, K, load)
     K = _without_massless(supports, M, C, K, alone and not function)
     if rayleigh is not None:
-        C = sum_of(C, _rayleigh(rayleigh, M, K))
+        C = sum_of(C, _rayleigh(rayleigh, M, K, supports))
     pull = np.zeros(n)
     if supports.any and K is not None:
         resting = np.where(np.isin(np.arange(n), supports.held), supports.place, 0.0)
@@ -85,17 +80,18 @@ def structure_problem(
     return problem, None if function else (size, M, C, K)
 
 
-def _tell_of_ratio(damping: float, M: Any, K: Any) -> None:
-    """Warns of one number for several degrees of freedom that looks like a damping ratio and, as a damping, does nothing."""
-    if M.shape[0] < 2 or not RATIO[0] <= damping <= RATIO[1]:
+def _tell_of_numbers(C: Any, M: Any, K: Any, load: Any) -> None:
+    """Warns of what is seldom meant so: ratios in place of dampings, a pattern without masses."""
+    pattern = is_table(load) and len(load) == 3 and np.size(load[2]) == 1
+    ratios = C is not None and K is not None and getattr(C, "ndim", 0) == 1
+    if not (pattern or ratios):
         return
-    m, k = (np.asarray(A if A.ndim == 1 else A.diagonal()) for A in (M, K))
-    if np.all(m > 1.0) and np.all(k > 0.0) and damping < NOTHING * 2.0 * math.sqrt(float(np.min(m * k))):
-        tell(
-            f"damping: {damping:g} is taken as force over velocity at each degree of freedom, which damps next to nothing here; for a "
-            f"damping ratio give damping=mflow.modes(mass, stiffness).damping_matrix({damping:g}), or rayleigh=(a, b)",
-            UserWarning,
-        )
+    from mflow.structures import plausible  # few programs give either
+
+    if ratios:
+        plausible.tell_of_ratios(C, M, K)
+    if pattern:
+        plausible.tell_of_pattern(load, M)
 
 
 def _is_by_cg(linear_solver: str | None, function: bool, rayleigh: Any) -> bool:
@@ -182,10 +178,13 @@ def rayleigh_numbers(rayleigh: Any) -> tuple[float, float]:
     return check_number(a, "rayleigh[0]"), check_number(b, "rayleigh[1]")
 
 
-def _rayleigh(rayleigh: Any, M: Any, K: Any) -> Any:
+def _rayleigh(rayleigh: Any, M: Any, K: Any, supports: Supports) -> Any:
+    from mflow.structures.plausible import tell_of_rayleigh  # few programs have such damping
+
     a, b = rayleigh_numbers(rayleigh)
     if b and K is None:
         raise ValueError(f"rayleigh: expected b = 0 without a stiffness, which b multiplies, got {rayleigh!r}")
+    tell_of_rayleigh(a, b, free_part(M, supports), free_part(K, supports))
     return sum_of(a * M, None if K is None else b * K)
 
 

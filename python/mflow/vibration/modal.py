@@ -15,9 +15,10 @@ from mflow.base.extras import need
 from mflow.base.pace import interruptible
 from mflow.base.result import Result
 from mflow.base.tables import Readable, Table, frame, shortened
-from mflow.base.telling import knows_other_words
+from mflow.base.telling import knows_other_words, tell
 from mflow.spectra.condensed import condensed, part, rows_without
 from mflow.spectra.definite import full
+from mflow.structures.supports import Supports
 from mflow.vibration.spectrum import recursion, tell_of_percent
 
 __all__ = ["Modes", "modes"]
@@ -124,7 +125,8 @@ class Modes(Readable):
         ----------
         times : array_like (m,)
             Increasing; the motion begins at the first.
-        load : array_like (n, m), or (pattern, values) of n and m numbers, or (times, values, pattern) as in `mflow.solve_dynamics`
+        load : array_like (n, m), or (pattern, values) of n and m numbers, or a table as in `mflow.solve_dynamics`
+            Tables are (times, values), values of shape (n, times), or (times, values, pattern).
             ``(-mass_of_each, ground.a)`` is a moving ground, and so is ``(ground.t, ground.a, -mass_of_each)``, a table of times of its
             own, linear between them and zero after its end.
         damping : float or array_like (k,)
@@ -184,6 +186,8 @@ class Modes(Readable):
                     f"{at.shape} and {given.shape}"
                 )
             load = load[2], np.interp(t, at, given, left=0.0, right=0.0)
+        if isinstance(load, tuple) and len(load) == 2 and np.ndim(load[1]) == 2:
+            load = self._between(t, *(real_array(one, "load, a table") for one in load))
         if isinstance(load, tuple) and len(load) == 2:
             values = real_array(load[1], "load[1]")
             if values.shape != t.shape:
@@ -197,6 +201,15 @@ class Modes(Readable):
         self._refuse_on_massless(np.max(np.abs(values), axis=1))
         return t, self.shapes.T @ values
 
+    def _between(self, t: Array, at: Array, given: Array) -> Array:
+        """The load (n, m) at t of a table of times and values (n, times), zero outside."""
+        if at.ndim != 1 or at.size < 2 or not np.all(np.diff(at) > 0) or given.shape != (len(self.shapes), at.size):
+            raise ValueError(
+                f"load: expected (times, values) with two or more times that increase and values of shape ({len(self.shapes)}, times), got "
+                f"shapes {at.shape} and {given.shape}"
+            )
+        return np.array([np.interp(t, at, row, left=0.0, right=0.0) for row in given])
+
     def _refuse_on_massless(self, load: Array) -> None:
         """ValueError where one acts on a degree of freedom without mass: what it does to that one by itself is in no mode."""
         bad = np.flatnonzero(rows_without(self.mass) & (load != 0.0))
@@ -208,7 +221,7 @@ class Modes(Readable):
 
 
 @knows_other_words
-def modes(mass: Any, stiffness: Any, k: int | None = None, *, direction: Any = None) -> Modes:
+def modes(mass: Any, stiffness: Any, k: int | None = None, *, direction: Any = None, fixed: Any = None) -> Modes:
     """Natural modes of a structure, by SciPy's eigensolvers.
 
     Parameters
@@ -219,7 +232,10 @@ def modes(mass: Any, stiffness: Any, k: int | None = None, *, direction: Any = N
     k : int, optional
         How many, from the slowest on; all where not given, one for each degree of freedom with mass.
     direction : array_like (n,), optional
-        How the degrees of freedom go along with a ground that moves by 1, for participation factors; ones where not given.
+        How the degrees of freedom go along with a ground that moves by 1, for participation factors; ones where not given: of a model with
+        rotations, or with motion in two directions, it is 1 where the ground's motion carries the degree of freedom along, and else 0.
+    fixed : indices, or a mask of True and False, optional
+        Degrees of freedom that do not move, as in `mflow.solve_dynamics`; shapes are 0 there.
 
     Returns
     -------
@@ -231,6 +247,11 @@ def modes(mass: Any, stiffness: Any, k: int | None = None, *, direction: Any = N
     ------
     TypeError, ValueError
         A matrix does not fit, is not symmetric, or the mass is not positive definite.
+
+    Warns
+    -----
+    UserWarning
+        The matrices look as if they were given in the other order.
 
     See Also
     --------
@@ -254,6 +275,9 @@ def modes(mass: Any, stiffness: Any, k: int | None = None, *, direction: Any = N
     for name, A in (("mass", M), ("stiffness", K)):
         if not matrices.is_symmetric(A):
             raise ValueError(f"{name}: expected a symmetric matrix, got one that differs from its transpose")
+    if fixed is not None:
+        return _free_modes(M, K, k, direction, Supports(np.zeros(n), fixed).free)
+    _tell_of_order(M, K)
     diagonal = np.asarray(M if M.ndim == 1 else M.diagonal())
     without = rows_without(M)
     if np.any((diagonal <= 0.0) & ~without) or np.all(without):
@@ -269,11 +293,45 @@ def modes(mass: Any, stiffness: Any, k: int | None = None, *, direction: Any = N
         raise ValueError(
             f"stiffness: expected a positive semidefinite matrix, got one with the eigenvalue {float(values.min()):g} against the mass"
         )
-    r = np.ones(n) if direction is None else real_array(direction, "direction")
-    if r.shape != (n,):
-        raise ValueError(f"direction: expected {n} numbers, one for each degree of freedom, got shape {r.shape}")
+    r = _direction(direction, n)
     along = _times(M, r)
     return Modes(np.sqrt(values), shapes, shapes.T @ along, M, float(r @ along))
+
+
+def _direction(direction: Any, n: int) -> Array:
+    r = np.ones(n) if direction is None else real_array(direction, "direction")
+    if r.shape != (n,):
+        raise ValueError(
+            f"direction: expected {n} numbers, one for each degree of freedom, got shape {r.shape}; of a model of (x, y, rotation) at "
+            "each of its nodes, np.tile([1, 0, 0], nodes) is a motion along x"
+        )
+    return r
+
+
+def _free_modes(M: Any, K: Any, k: int | None, direction: Any, free: NDArray[np.intp]) -> Modes:
+    """Modes of the degrees of freedom that move, with zeros for the others."""
+    n = K.shape[0]
+    if not free.size:
+        raise ValueError(f"fixed: expected degrees of freedom that leave some to move, got all {n}")
+    inner = modes(part(M, free), part(K, free), k, direction=_direction(direction, n)[free])
+    shapes = np.zeros((n, inner.omega.size))
+    shapes[free] = inner.shapes
+    return Modes(inner.omega, shapes, inner.participation, M, inner.total_mass)
+
+
+def _tell_of_order(M: Any, K: Any) -> None:
+    """Warns where the mass is coupled as springs are, and the stiffness is a diagonal, as masses are."""
+    if M.ndim == 1 or K.ndim != 1 or M.shape[0] < 2:
+        return
+    dense = full(M) if M.shape[0] <= DENSE else M
+    diagonal = np.asarray(dense.diagonal())
+    beside = np.asarray(dense.sum(axis=1)).ravel() - diagonal
+    if np.all(beside < 0.0) and np.all(beside >= -1.0001 * diagonal):
+        tell(
+            "modes: the mass has entries below 0 beside its diagonal, as springs between neighbours have, and the stiffness is a diagonal: "
+            "the order is modes(mass, stiffness)",
+            UserWarning,
+        )
 
 
 def _solved(M: Any, K: Any, n: int, count: int) -> tuple[Array, Array]:

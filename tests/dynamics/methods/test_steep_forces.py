@@ -1,4 +1,4 @@
-"""Forces whose slopes are infinite, or jump: the equation of an implicit step is monotone then, and has one root, which `brentq` brackets."""
+"""Forces whose slopes are infinite, or jump: the equation of an implicit step is monotone then, and has one root: `brentq` has it."""
 
 from __future__ import annotations
 
@@ -125,7 +125,8 @@ def test_one_step_of_many_dampers_is_the_minimum_of_its_potential() -> None:
 
     def potential(a: Any) -> tuple[float, Any]:
         x, v = dt * dt / 4 * (before + a), dt / 2 * (before + a)
-        value = 0.5 * a @ a - push @ a + x @ stiffness @ x / (dt * dt / 2) + np.sum(np.abs(incidence @ v) ** (1 + power)) / (1 + power) / (dt / 2)
+        lost = np.sum(np.abs(incidence @ v) ** (1 + power)) / (1 + power) / (dt / 2)
+        value = 0.5 * a @ a - push @ a + x @ stiffness @ x / (dt * dt / 2) + lost
         return float(value), a - force(dt, x, v)
 
     found = s.a[..., -1]
