@@ -224,8 +224,8 @@ class PoleAhead:
         return difference
 
     def _meets(self, pole: float) -> str:
-        """Words for where the components that the pole acts on are led: to 0, and it acts on none that is 0; or to where solutions beside it
-        are led, too, with a pole of no higher power. "": to neither."""
+        """Words for where the components that the pole acts on are led: to 0, and it acts on none that is 0; or to where solutions beside
+        them are led, too, with a pole of no higher power. "": to neither."""
         run, t, y = self.run, self.run.t, np.ravel(self.run.y)
 
         def slope(at: float, state: Array) -> Array:
