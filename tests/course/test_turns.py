@@ -143,6 +143,16 @@ def test_a_component_that_no_solution_lets_change_its_sign_is_told_of(end: float
     assert r.y[0, -1] == pytest.approx(-2.0)
 
 
+def test_a_harvested_population_that_steps_take_below_zero_has_not_diverged() -> None:
+    """y stays above 0 for ever, and falls to it; below 0 rk4's steps meet the pole of the harvest at -.01, and run away."""
+    r, _ = told(mflow.solve_ivp, lambda t, y: y * (1 - y) - 0.3 * y / (y + 0.01), (0, 40), [0.2], "rk4")
+    assert r.reason == "left_domain"
+    assert "component 0 has changed its sign" in r.message
+    assert "runs off" not in r.message
+    again, _ = told(mflow.solve_ivp, lambda t, y: y * y, (0, 3), [1.0], "rk4")  # 1/(1 - t) does diverge
+    assert again.reason == "diverged"
+
+
 def test_real_eigenvalues_are_no_pair_and_pairs_are_found() -> None:
     rng = np.random.default_rng(0)
     for k in range(300):

@@ -99,6 +99,7 @@ class OnTheWay:
                 self.crawl = Crawl(run, (self.t0, ahead.t_end), ahead.tolerances[1], "Stepper", ahead.mass is None)
             self.crawl.end = ahead.t_end
             self.crawl.look()
+            aside(self.crawl.look_for_chance)
             if self.crawl.may_have_ended(status, ahead.every) and aside(self.crawl.has_ended):
                 return int(stepper.STEP_TOO_SMALL)
         return ahead.look(goal, self.first, events) if status == 0 else status

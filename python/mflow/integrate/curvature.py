@@ -351,6 +351,12 @@ class AutoSteps:
         self.lost = self.turns.words_of_course(self.looks)
         return True
 
+    def ask_of_signs(self) -> None:
+        """Of steps that cannot go on: whether a component has gone to the side of 0 where no solution from the start is."""
+        if not self.lost:
+            self.aside(self.turns.cross, self.looks, self._beside, self.t0, self.run.t, self.run.y, self.start)
+            self.lost = self.turns.words_of_course(self.looks) if self.looks.crossed > 0 else ""
+
     def _leapt_over_pole(self) -> bool:
         """Whether a pole in time lies between the mark and here; then back to the mark. Not where the step was cut on this way: it ends
         before what it was cut for."""

@@ -360,6 +360,8 @@ class Drive(OnAgenda):
                 slopes = self.ahead is not None and self.settings.mass is None
                 self.crawl = Crawl(run, (self.t0, self.t1), self.tolerances[1], self.name, slopes)
             self.crawl.look()
+            if self.ahead is not None:
+                self._aside(self.crawl.look_for_chance)
             if self.crawl.may_have_ended(status, self.every) and self._aside(self.crawl.has_ended):
                 return ENDED
         if status == 0 and self.ahead is not None:
@@ -494,6 +496,8 @@ class Drive(OnAgenda):
         inside, signs = (self.inside, self.signs) if self.walls is None else self.walls.guard(self.inside)
         if status in CANNOT and (words := left_words(run, inside, signs, mass=mass)):
             return self.result(-1, "left_domain", words)
+        if self.auto is not None and status in CANNOT and not self.auto.pole:
+            self.auto.ask_of_signs()
         if self.auto is not None and self.auto.lost:
             return self.result(-1, "left_domain", f"the run was ended {where}: {self.auto.lost}")
         if self.auto is not None and self.auto.pole:
@@ -544,7 +548,7 @@ class Drive(OnAgenda):
             return ()
         looked = (
             self.doubt and self.doubt.text, self.past and self.past.text, self.auto and self.auto.doubt,
-            (self.walls and self.walls.text) or self.lost, self.unseen,
+            (self.walls and self.walls.text) or self.lost, self.unseen, self.crawl and self.crawl.chance,
         )  # fmt: skip
         said = [text for text in looked if text and text not in self.growth]
         return (self.growth, *said) if self.growth else tuple(said)

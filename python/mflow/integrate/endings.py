@@ -431,9 +431,6 @@ def held_words(run: stepper.Run, method: Method, end: float) -> str:
     return f"near t = {run.t:g} {stiff_words(run, method).removeprefix('; ')}"
 
 
-# ---- does the run crawl? ---------------------------------------------------------------------------------------------------------------
-
-
 # ---- does the solution run off? ---------------------------------------------------------------------------------------------------
 
 

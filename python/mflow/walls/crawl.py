@@ -19,6 +19,7 @@ SHARE = 1 / 16  # of tries that fail
 FAR = 1e7  # steps of that size to the end
 SHORT = 1e-4  # of what is left of the run: a step that is looked at
 OVER_POLE, WITHIN = 0.5, 1.0  # failed tries to a step, of a run that goes back and forth over a pole; steps, within which that is
+THROWN = 1 / 16  # of steps: tries that error control throws away, before f is asked twice
 LOW = 1e-3  # of atol: what no tolerance asks for
 
 
@@ -34,6 +35,7 @@ class Crawl:
     """
 
     ended = ""
+    chance = ""  # words, where f has two values for the same arguments
 
     def __init__(self, run: stepper.Run, t_span: tuple[float, float], atol: Array, name: str, slopes: bool) -> None:
         self.run, self.end, self.atol, self.name, self.slopes = run, t_span[1], atol, name, slopes
@@ -56,6 +58,23 @@ class Crawl:
             most = math.inf if short else WITHIN
             self.ended = end_words(partial(slope_or_nan, run.slope), run.t, run.y, run.h, most, over=not short)
         return bool(self.ended)
+
+    def look_for_chance(self) -> None:
+        """Warns where f has two values for the same arguments: error control takes their difference for an error, of which shorter steps
+        make no smaller one. Asked once, of a long run some of whose tries are thrown away; two evaluations."""
+        run = self.run
+        if run.k != ENDS or not run.rejected[0] > THROWN * run.k:
+            return
+        first, second = (np.ravel(slope_or_nan(run.slope, run.t, run.y)) for _ in range(2))
+        other = np.flatnonzero((first != second) & np.isfinite(first) & np.isfinite(second))
+        if other.size:
+            j = other[0]
+            self.chance = (
+                f"the right-hand side has two values for the same arguments, {first[j]:.9g} and {second[j]:.9g} in component {j} at "
+                f"t = {run.t:g}, and error control takes their difference for an error, which shortens its steps: random numbers in it, or "
+                "a state that it keeps? Give fixed steps (dt=), or numbers that follow from t"
+            )
+            tell(f"{self.name}: {self.chance}")
 
     def look(self) -> None:
         """Warns, once, where the steps since the last look were held by tries that failed."""

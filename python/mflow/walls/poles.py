@@ -83,10 +83,10 @@ def words_of(t: float) -> str:
     return f"the right-hand side grows without bound at t = {t:.9g}, so fast that its integral diverges: no step leads over it"
 
 
-def passed_words(t: float) -> str:
-    """What is said of one that the solution is 0 at."""
+def passed_words(t: float, where: str = "it is 0") -> str:
+    """What is said of one that the solution is 0 at, or at another number."""
     return (
-        f"the right-hand side has a pole at t = {t:.6g}, which a solution passes only where it is 0: many of them meet there, and errors "
+        f"the right-hand side has a pole at t = {t:.6g}, which a solution passes only where {where}: many of them meet there, and errors "
         "within the tolerances decide which one goes on; begin anew behind it, or take the pole out of the equation"
     )
 
@@ -174,8 +174,8 @@ class PoleAhead:
         ends = pole is not None and not only_heads_for_0(run)
         pole = pole or _pole(self._apart, run.t, until, run.y)
         if pole is not None and (pole[0] - run.t) * h > 0.0:
-            if self._ends_at_0(pole[0]):
-                self.walls.text = self.walls.text or passed_words(pole[0])
+            if where := self._meets(pole[0]):
+                self.walls.text = self.walls.text or passed_words(pole[0], where)
                 passes_poles_until(run, MANY)
             elif ends and self._grows_along(pole[0]):
                 look_for_poles(run, 0.0)
@@ -223,11 +223,9 @@ class PoleAhead:
         difference: Array = self.walls.slope(t, y + beside(y)) - self.walls.slope(t, y)
         return difference
 
-    def _ends_at_0(self, pole: float) -> bool:
-        """Whether the components that the pole acts on are led to 0, and it acts on none that is 0.
-
-        Or to where solutions beside it are led, too, with a pole of no higher power.
-        """
+    def _meets(self, pole: float) -> str:
+        """Words for where the components that the pole acts on are led: to 0, and it acts on none that is 0; or to where solutions beside
+        them are led, too, with a pole of no higher power. "": to neither."""
         run, t, y = self.run, self.run.t, np.ravel(self.run.y)
 
         def slope(at: float, state: Array) -> Array:
@@ -242,12 +240,12 @@ class PoleAhead:
         acts = np.abs(at_close) > 2.0 * np.abs(at_far)
         at_0 = slope(close, np.where(acts, 0.0, y))[acts]
         if np.any(acts) and np.all(np.abs(at_0) < 0.1 * np.abs(at_close[acts])) and np.all((at_close * y)[acts] * (pole - t) < 0.0):
-            return True
+            return "it is 0"
         shift = beside(y)
         apart_far, apart_close = slope(far, y + shift) - at_far, slope(close, y + shift) - at_close
         meet = (np.abs(apart_close) > 2.0 * np.abs(apart_far)) & (apart_close * shift * (pole - t) < 0.0)
         higher = acts & (np.abs(at_close * apart_far) > HIGHER_POWER * np.abs(at_far * apart_close))
-        return bool(np.any(meet) and np.all(meet[acts]) and not np.any(higher))
+        return "the pole has no effect" if np.any(meet) and np.all(meet[acts]) and not np.any(higher) else ""
 
 
 def beside(y: Array) -> Array:
