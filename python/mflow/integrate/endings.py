@@ -18,7 +18,7 @@ import numpy as np
 from mflow_core.arithmetic.starts import largest
 from mflow_core.events import events as core_events
 from mflow_core.problems.signatures import code_text
-from mflow_core.stepping import legs, stepper
+from mflow_core.stepping import stepper
 
 from mflow.base.checks import Array, entry_words
 from mflow.base.methods import Method
@@ -398,7 +398,9 @@ def stiff_words(run: stepper.Run, method: Method) -> str:
     if not stiff:
         return ""
     steps, (swing, decay) = f"{held} steps or more, of {abs(h):.3g} last, were held", _swing(run)
-    if legs.turns_while_held(run):
+    from mflow_core.stepping.legs import turns_while_held  # where it is needed
+
+    if turns_while_held(run):
         of = f"by what turns at a rate of about {swing:.3g} while it decays, and not by the motion, which is far slower"
         return f"; the problem is stiff: {steps} {of}: take {stiff_method()}" if decay > DAMPED * swing else ""
     limit = f"{steps} at the stability limit of {method.name}"
@@ -412,9 +414,8 @@ def stiff_words(run: stepper.Run, method: Method) -> str:
 
 
 def _swing(run: stepper.Run) -> tuple[float, float]:
-    """|lambda| and -Re lambda of the fastest mode where it swings rather than decays, else zeros: J J v against v and J v, where v is what J
-    has been applied to SWINGS times. A pair of imaginary eigenvalues turns v around, a real one does not. By differences of the slope, not
-    counted."""
+    """|lambda| and -Re lambda of the fastest mode where it swings rather than decays, else zeros: J J v against v and J v, where v is what
+    J was applied to SWINGS times: imaginary pairs turn v around. By differences of the slope, not counted."""
     t, y = run.t, run.y
     size = max(1.0, float(np.linalg.norm(y))) * 1.5e-8
     try:
