@@ -320,7 +320,7 @@ def test_a_stiff_mode_that_turns_while_it_decays_is_left_to_the_other(damped, fa
 
 @pytest.mark.parametrize("rtol", [1e-2, 1e-3, 1e-4])
 def test_chaos_at_loose_tolerances_is_not(rtol):
-    """Lorenz's equations: steps are at the stability limit, and the other method, which takes no longer ones, took twice the evaluations."""
+    """Lorenz's equations: steps are at the stability limit, and the other, which takes no longer ones, took twice the evaluations."""
 
     def lorenz(t, y):
         return np.array([10.0 * (y[1] - y[0]), y[0] * (28.0 - y[2]) - y[1], y[0] * y[1] - 8.0 / 3.0 * y[2]])
