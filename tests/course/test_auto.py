@@ -320,7 +320,7 @@ def test_a_stiff_mode_that_turns_while_it_decays_is_left_to_the_other(damped, fa
 
 @pytest.mark.parametrize("rtol", [1e-2, 1e-3, 1e-4])
 def test_chaos_at_loose_tolerances_is_not(rtol):
-    """Lorenz's equations: steps are at the stability limit there, and the other method takes no longer ones: it took twice the evaluations."""
+    """Lorenz's equations: steps are at the stability limit, and the other, which takes no longer ones, took twice the evaluations."""
 
     def lorenz(t, y):
         return np.array([10.0 * (y[1] - y[0]), y[0] * (28.0 - y[2]) - y[1], y[0] * y[1] - 8.0 / 3.0 * y[2]])
@@ -374,7 +374,7 @@ def test_oscillations_that_steps_follow_are_not(fun, rtol):
 
 @pytest.mark.parametrize("rtol", [1e-6, 1e-8, 1e-9])
 def test_many_components_do_not_go_back_for_steps_that_bdf_begins_with(rtol):
-    """Its legs begin with short steps of order 1, and the pair's steps take 6 or 12 evaluations: 3563 were taken here for 1308 of bdf alone."""
+    """Its legs begin with short steps of order 1, and the pair's take 6 or 12 evaluations: 3563 were taken here for 1308 of bdf."""
     n, a = 50, 0.02 * 51.0**2
 
     def brusselator(t, y):

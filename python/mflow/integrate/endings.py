@@ -59,6 +59,7 @@ LEAST_POWER, MOST_POWER = 0.95, 200.0  # of the growth of the slope
 CHATTERS, CROSSED = 8, 4.0  # rejected tries, before anybody asks whether steps cross a jump again and again; it is so many steps away
 SWINGS = 8  # products with the Jacobian, before its fastest mode is asked whether it swings
 SEEN, FINE = 10, 8.0  # slopes before their digits are judged; an rtol below so many rounding errors of a slope asks for too much
+DAMPED = 0.02  # of its rate: what turns decays by that at least, if the problem is stiff for it
 HELD, MANY_HELD = 24, 128  # steps at the stability limit so far, and with those to come, that are worth a warning
 LEAPS = 1e3  # times the stability limit: what a first step beyond it does, later ones within it do not mend
 NEAR_END, JUMPS = 1024, 1e3  # of the spacing of numbers: how far from the end its jump ends a run; of what the slope changes up to there
@@ -389,8 +390,13 @@ def stiff_words(run: stepper.Run, method: Method) -> str:
     stiff, rate, h, held = run.stiffness
     if not stiff:
         return ""
-    limit = f"{held} steps or more, of {abs(h):.3g} last, were held at the stability limit of {method.name}"
-    swing = _swing(run)
+    steps, (swing, decay) = f"{held} steps or more, of {abs(h):.3g} last, were held", _swing(run)
+    from mflow_core.stepping.legs import turns_while_held  # where it is needed
+
+    if turns_while_held(run):
+        of = f"by what turns at a rate of about {swing:.3g} while it decays, and not by the motion, which is far slower"
+        return f"; the problem is stiff: {steps} {of}: take {stiff_method()}" if decay > DAMPED * swing else ""
+    limit = f"{steps} at the stability limit of {method.name}"
     if swing:
         return (
             f"; {limit} by an oscillation (of a rate of about {swing:.3g}) and not by the tolerances, which let it die or drift: lower "
@@ -400,9 +406,9 @@ def stiff_words(run: stepper.Run, method: Method) -> str:
     return f"; the problem is stiff: {limit} ({of}) and not by the tolerances: take {stiff_method()}"
 
 
-def _swing(run: stepper.Run) -> float:
-    """|lambda| of the fastest mode where it swings rather than decays, else 0: J J v against v, where v is what J has been applied to
-    SWINGS times. A pair of imaginary eigenvalues turns v around, a real one does not. By differences of the slope, not counted."""
+def _swing(run: stepper.Run) -> tuple[float, float]:
+    """|lambda| and -Re lambda of the fastest mode where it swings rather than decays, else zeros: J J v against v and J v, where v is what
+    J was applied to SWINGS times: imaginary pairs turn v around. By differences of the slope, not counted."""
     t, y = run.t, run.y
     size = max(1.0, float(np.linalg.norm(y))) * 1.5e-8
     try:
@@ -410,13 +416,16 @@ def _swing(run: stepper.Run) -> float:
             at = np.array(run.slope(t, y), dtype=np.float64)
             v, before, growth = random_vector(y.size, 31).reshape(y.shape), np.zeros(y.shape), [0.0]
             for k in range(SWINGS + 2):
-                before = v if k == SWINGS else before
+                before, after = (v, before) if k == SWINGS else (before, v)
                 v = (np.asarray(run.slope(t, y + size * v)) - at) / size
                 growth.append(float(np.linalg.norm(v)))
                 v = v / growth[-1]
     except Exception:
-        return 0.0  # this is for words alone
-    return math.sqrt(growth[-1] * growth[-2]) if float(np.vdot(before, v)) < -0.5 else 0.0
+        return 0.0, 0.0  # this is for words alone
+    if not float(np.vdot(before, v)) < -0.5:
+        return 0.0, 0.0
+    a, b = np.linalg.lstsq(np.stack([after.ravel(), before.ravel()], axis=1), growth[-1] * v.ravel(), rcond=None)[0]
+    return math.sqrt(max(-b * growth[-2], 0.0)), -0.5 * a
 
 
 def held_words(run: stepper.Run, method: Method, end: float) -> str:
@@ -428,7 +437,8 @@ def held_words(run: stepper.Run, method: Method, end: float) -> str:
     most = held + (abs((end - run.t) / h) if math.isfinite(end) else 0.0)
     if most < MANY_HELD or most < run.k - held:
         return ""
-    return f"near t = {run.t:g} {stiff_words(run, method).removeprefix('; ')}"
+    words = stiff_words(run, method).removeprefix("; ")
+    return f"near t = {run.t:g} {words}" if words else ""
 
 
 # ---- does the solution run off? ---------------------------------------------------------------------------------------------------

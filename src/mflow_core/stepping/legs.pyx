@@ -26,7 +26,7 @@ from mflow_core.stepping.run cimport (LEAPS_OF, LEAPS_STOPPED, LEG_OVER, RUN_CON
                                       run_solve_with, run_t, run_tolerances)
 from mflow_core.stepping.starts cimport run_begin
 from mflow_core.stepping.stepper cimport Rows, Run, raise_or
-from mflow_core.stepping.watch.handover cimport ALONE, FEW
+from mflow_core.stepping.watch.handover cimport ALONE, FEW, TURNING
 from mflow_core.types cimport MF_E_NON_FINITE, MF_E_SOLVE, MF_E_STEP, MF_MULTISTEP, MF_RETRY_NON_FINITE, MF_RETRY_SOLVE
 
 import zlib
@@ -324,6 +324,11 @@ def explicit_steps(Run run):
     if leg.most != ALONE or run.r.k_base != 0 or run.r.k == 0 or leg.mild != run.r.k or leg.worth > FEW * leg.limit * run.r.k:
         return None
     return leg.worth, leg.worth / leg.limit
+
+
+def turns_while_held(Run run):
+    """Whether the steps of an explicit pair are held by what turns while it decays: well within its stability limit, maybe."""
+    return run.r.c.stiff == TURNING
 
 
 # ---- walls ------------------------------------------------------------------------------------------------------------------------------

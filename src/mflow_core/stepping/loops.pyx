@@ -308,11 +308,10 @@ cdef inline void look(run_t *r, double h) noexcept nogil:
     """Whether the step just taken was held by the stability limit, before its extension uses `work` (layout: embedded.pyx). Four times as
     rare for long vectors, where a look costs more than the rest of error control."""
     cdef int64_t hits = r.c.n_stiff
-    if r.c.n_stiff > 0 or r.leg.most > 0 or r.k % (MF_LOOKS if r.n <= MF_SHORT else 4 * MF_LOOKS) == 0:
+    if r.c.n_stiff > 0 or r.leg.most > 0 or r.leg.mild > 0 or r.k % (MF_LOOKS if r.n <= MF_SHORT else 4 * MF_LOOKS) == 0:
         if r.m.tab.c[r.m.tab.s - 2] == 1.0:
             look_for_stiffness(&r.c, r.n, h, r.f.work, r.next[0], r.f.work + (r.m.tab.s - 1) * r.ld, r.next[1], INFINITY)
-            if r.leg.most > 0:
-                run_turns(r, h, hits)
+            run_turns(r, h, hits)
         else:
             extrapolate(r, h)
             look_for_stiffness(&r.c, r.n, h, r.f.work, r.next[0], r.err, r.next[1], SMOOTH)

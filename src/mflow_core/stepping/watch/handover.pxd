@@ -5,6 +5,7 @@ from mflow_core.stepping.run cimport run_t
 
 cdef enum:
     ALONE = 0x40000000                   # leg.most of an implicit method that has no other beside it
+    TURNING = 2                          # control_t.stiff of an explicit pair alone that is held by what turns while it decays
     FEW = 8                              # explicit steps, well within their limit, for each of its own
 
 

@@ -3,6 +3,7 @@ from libc.math cimport fabs, sqrt
 from libc.stddef cimport ptrdiff_t
 from libc.stdint cimport int64_t
 
+from mflow_core.arithmetic.control cimport MF_STIFF
 from mflow_core.solvers.spectrum.products cimport jacobian_radius
 from mflow_core.stepping.run cimport LEG_OVER, run_t
 from mflow_core.types cimport MF_FRESH, MF_MULTISTEP
@@ -35,7 +36,8 @@ cdef void run_turns(run_t *r, double h, int64_t hits) noexcept nogil:
     """After a look of an explicit pair. Where it found decay at its edge, that counts only if the motion in a step is not such as steps have
     to follow anyway (chaos at loose tolerances is at the edge, and no longer step could be taken). Where it found none: what is damped and
     turns, faster than it fades, is held by the limit too, and its differences point anywhere; or it is held well within the limit, where it
-    follows a force, as stages are of low order there. hits : before that look.
+    follows a force, as stages are of low order there. hits : before that look. Of a pair alone it is for words,
+    and counts by itself.
 
     It is no oscillation that steps have to follow where the motion in a whole step, h y', changes by some tolerances alone, a small part of
     the state; or where it changes by so small a part of itself that it explains none of the errors that hold the steps."""
@@ -45,7 +47,7 @@ cdef void run_turns(run_t *r, double h, int64_t hits) noexcept nogil:
     cdef const double *before = r.f.work + (r.m.tab.s - 1) * r.ld
     cdef const double *last = r.next[1]
     cdef double moved = 0.0, changed = 0.0, bent = 0.0, state = 0.0, went = 0.0, bends = BENDS * (EIGHTH if eighth else 1.0)
-    cdef double third = THIRD * (THIRD_EIGHTH if eighth else 1.0), edge = r.leg.limit * r.leg.limit, size, u, v, w, d
+    cdef double third = THIRD * (THIRD_EIGHTH if eighth else 1.0), edge = r.leg.limit if r.leg.most > 0 else r.c.edge, size, u, v, w, d
     cdef ptrdiff_t i
     if r.f.flags & MF_FRESH or r.m.tab.c[r.m.tab.s - 2] != 1.0:
         return
@@ -59,10 +61,15 @@ cdef void run_turns(run_t *r, double h, int64_t hits) noexcept nogil:
             bent += w * w
             went += d * d
             state += y[i] / size * (y[i] / size)
+    edge *= edge
     changed *= h * h
     bent *= h * h
     if r.c.n_stiff > hits:
-        if bent > SWINGS * SWINGS * went and bent * r.c.per_n > NOISE * NOISE + SHARE * SHARE * state * r.c.per_n:
+        if r.leg.most == 0:
+            r.leg.mild = 0
+            if r.c.stiff == TURNING and r.c.n_stiff >= MF_STIFF:
+                r.c.stiff, r.c.n_held = 1, r.c.n_stiff
+        elif bent > SWINGS * SWINGS * went and bent * r.c.per_n > NOISE * NOISE + SHARE * SHARE * state * r.c.per_n:
             r.c.n_stiff = hits
         return
     if not 0.0 < moved < 1e300 or not changed < 1e300 or not changed * r.c.per_n > 0.01:
@@ -70,8 +77,15 @@ cdef void run_turns(run_t *r, double h, int64_t hits) noexcept nogil:
     state *= SHARE * SHARE * (4.0 if bent * moved > 0.25 * changed * went else 1.0)    # the motion of one mode: twice the part
     near = changed > TURNS * TURNS * edge * moved and bent < min(bends * bends / r.c.per_n, state)
     held = changed > SEEN * SEEN * edge * moved and bent < SLOW * SLOW * went and r.c.log_before > LOG_HELD
-    if near or (held and bent * bent * r.c.per_n < third * third * went):
+    near = near or (held and bent * bent * r.c.per_n < third * third * went)
+    if near and r.leg.most > 0:
         r.c.n_stiff, r.c.n_calm = hits + 1, 0
+    elif r.leg.most == 0:
+        r.leg.mild = r.leg.mild + 1 if near else 0
+        near = r.leg.mild >= MF_STIFF and r.c.stiff != 1
+        if near:
+            r.c.n_held, r.c.stiff = r.c.n_held + 1 if r.c.stiff else r.leg.mild, TURNING
+    if near:
         r.c.stiff_lambda, r.c.stiff_h = sqrt(changed / moved) / fabs(h), h
 
 

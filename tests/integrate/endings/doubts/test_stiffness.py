@@ -1,6 +1,7 @@
 """Stiffness is told once, where steps are held at the stability limit, and of no problem that is not stiff."""
 
 import math
+import re
 import warnings
 from pathlib import Path
 from typing import Any
@@ -240,3 +241,25 @@ def test_a_decay_at_the_stability_limit_is_called_stiff(turn):
     A = -2000.0 * np.array([[1.0, turn], [-turn, 1.0]])
     with pytest.warns(mflow.StiffnessWarning, match="is stiff"):
         mflow.solve_ivp(lambda t, y: A @ (y - np.cos(t)), (0, 5), [0.0, 0.5], method="tsit5")
+
+
+@pytest.mark.parametrize("method", ["tsit5", "dopri5", "dop853"])
+@pytest.mark.parametrize(("fast", "damped"), [(500.0, 0.3), (2100.0, 0.1)])
+def test_a_damped_oscillator_that_follows_a_force_is_called_stiff(method: str, fast: float, damped: float) -> None:
+    """Its steps are well within the stability limit. The rate that is told is that of the oscillator."""
+
+    def fun(t: float, y: Array) -> Array:
+        return np.array([y[1], -fast * fast * (y[0] - math.cos(t)) - 2.0 * damped * fast * y[1]])
+
+    with pytest.warns(mflow.StiffnessWarning, match=re.escape(f"by what turns at a rate of about {fast:.3g} while it decays, ")):
+        mflow.solve_ivp(fun, (0, 1), [1.0, 0.0], method, rtol=1e-6, atol=1e-8, save="last")
+
+
+@pytest.mark.parametrize("rtol", [1e-3, 1e-5, 1e-7])
+def test_a_ripple_that_does_not_decay_is_not(rtol: float) -> None:
+    """A slow oscillator and a fast small one, neither of them damped: warnings are errors here."""
+    rates = np.array([1.0, 50.0])
+    y0 = [1.0, 1e-3, 0.0, 0.0]
+    for method in ("tsit5", "dopri5", "dop853"):
+        r = mflow.solve_ivp(lambda t, y: np.concatenate([rates * y[2:], -rates * y[:2]]), (0, 4), y0, method, rtol=rtol, atol=rtol)
+        assert r.success
