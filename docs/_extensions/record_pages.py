@@ -178,8 +178,9 @@ def inherited(item: type) -> str:
     end = next(k for k, base in enumerate(bases) if base in paged() or base.__module__.partition(".")[0] not in ("mflow", "mflow_core"))
     members = {name: value for base in bases[:end] for name, value in vars(base).items() if not name.startswith("_")}
     silent = sorted(name for name, value in members.items() if not said(name, value))  # meant for inside
+    silent += sorted(name for name in dir(item) if name.startswith("set_") and name.endswith("_request"))  # scikit-learn's, which it writes
     without = f"   :exclude-members: {', '.join(silent)}\n" if silent else ""
-    return f"   :inherited-members: {bases[end].__name__}\n{without}" if members else ""
+    return f"   :inherited-members: {bases[end].__name__}\n{without}" if members else without
 
 
 def stub(name: str, item: Any) -> str:

@@ -55,8 +55,8 @@ def test_too_many_or_too_few_arguments_without_names_are_told_the_order() -> Non
     motion: Any = mflow.data.GroundMotion
     with pytest.raises(TypeError, match=r"missing 1 .*'a'; the order is \(name, t, a\): see help\(mflow\.data\.GroundMotion\)"):
         motion(np.arange(3.0), np.ones(3))
-    with pytest.raises(TypeError, match=r"^[^;]*missing 1 required positional argument: 'k'\nin mflow\.solve_ivp"):  # of the user's own function
-        mflow.convergence("rk4", (lambda t, y, k: y, (0, 1), [1.0]))
+    with pytest.raises(TypeError, match=r"^[^;]*missing 1 required positional argument: 'k'\nin mflow\.solve_ivp"):
+        mflow.convergence("rk4", (lambda t, y, k: y, (0, 1), [1.0]))  # the user's own function
     with pytest.raises(TypeError, match=r"the order is \(method, problem, exact\): see help\(mflow.convergence\)"):
         call("rk4", decay, (0, 5), [2.0])
     with pytest.raises(ValueError, match=r"t_span: expected two numbers .*; the order is family\(fun, starts, t_span\)"):

@@ -29,6 +29,8 @@ from support.oracles.tableaus import rough_between
 from support.places import environment_for
 from support.problems import Array, capsule, cfunc, decay_cfunc, lorenz
 
+pytestmark = pytest.mark.filterwarnings("ignore:no trajectory took a step:RuntimeWarning")  # where all members are made to fail
+
 LANES_C = ctypes.CFUNCTYPE(
     ctypes.c_int, ctypes.POINTER(ctypes.c_double), ctypes.POINTER(ctypes.c_double), ctypes.POINTER(ctypes.c_double),
     ctypes.c_ssize_t, ctypes.c_ssize_t, ctypes.c_void_p,

@@ -9,6 +9,8 @@ import pytest
 
 import mflow
 
+pytestmark = pytest.mark.filterwarnings("ignore:no trajectory took a step:RuntimeWarning")  # where all members are made to fail
+
 
 def half(t: float, y: Any) -> Any:
     return y[0] - 0.5
