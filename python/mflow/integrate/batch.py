@@ -33,7 +33,18 @@ from mflow.base.methods import Method, refuse_unknown
 from mflow.base.progress import Progress
 from mflow.base.result import IVPResult, Result, attach, pending
 from mflow.base.telling import counted, tell_of_errors
-from mflow.integrate.ensemble import COUNTS, EXTRAS, BlockFunction, Columns, Task, ask_of_ends, look_at_course, look_at_steps, run_here, run_on
+from mflow.integrate.ensemble import (
+    COUNTS,
+    EXTRAS,
+    BlockFunction,
+    Columns,
+    Task,
+    ask_of_ends,
+    look_at_course,
+    look_at_steps,
+    run_here,
+    run_on,
+)
 from mflow.integrate.ivp import ARGUMENTS, real_form
 from mflow.problems.complexes import ComplexOutput, Pairs, is_complex
 
