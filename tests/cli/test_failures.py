@@ -155,18 +155,17 @@ def test_json_is_written_as_a_whole_or_not_at_all(tmp_path: Path, monkeypatch: A
 
 
 @pytest.mark.skipif(os.name == "nt", reason="links need rights there")
-def test_json_goes_to_the_file_that_a_link_leads_to(tmp_path: Path, capsys: Any) -> None:
-    (tmp_path / "runs").mkdir()
-    target, link = tmp_path / "runs" / "17.json", tmp_path / "latest.json"
+def test_json_does_not_follow_a_link(tmp_path: Path, capsys: Any, monkeypatch: Any) -> None:
+    target, link = tmp_path / "precious.txt", tmp_path / "out.json"
+    target.write_text("precious")
     link.symlink_to(target)
-    assert main(["methods", "rk4", "--quiet", "--json", str(link)]) == 0
-    assert json.loads(target.read_text())["name"] == "rk4"
-    assert link.is_symlink()
-    link.unlink()
-    link.symlink_to(tmp_path / "none" / "17.json")
-    code, text = ended(capsys, "methods", "rk4", "--json", str(link))
+    code, text = ended(capsys, "compare", "--problem", "quadratic", "--no-plot", "--json", str(link))
     assert code == 2
-    assert "there is no folder" in text
+    assert "it is a link" in text
+    with pytest.raises(ValueError, match="symbolic links"):
+        write_json(dict, str(link), sys.stdout)
+    assert target.read_text() == "precious"
+    assert link.is_symlink()
 
 
 @pytest.mark.skipif(os.name == "nt", reason="pipes of POSIX")

@@ -112,9 +112,11 @@ def check_file(option: str, name: str | None, endings: Sequence[str] = ()) -> No
     path = Path(name)
     if path.is_dir():
         raise ValueError(f"{option} {name}: expected the name of a file, got a folder")
+    if path.is_symlink() and (path.is_file() or not path.exists()):  # /dev/stdout is one to a pipe
+        raise ValueError(f"{option} {name}: it is a link, and what it leads to is not written to; name the file itself, or remove the link")
     if endings and path.suffix.lower() not in endings:
         raise ValueError(f"{option} {name}: the name must end in {', '.join(endings)}")
-    folder = Path(os.path.realpath(path)).parent if path.is_symlink() else path.parent  # of what a link leads to
+    folder = path.parent
     if not folder.is_dir():
         raise ValueError(f"{option} {name}: there is no folder {folder}")
     if not os.access(path if path.exists() and not path.is_file() else folder, os.W_OK):

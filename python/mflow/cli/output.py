@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import math
 import os
@@ -111,8 +112,10 @@ def save_picture(figure: Figure, out: str | Path, dpi: int = 110) -> None:
 
 
 def _replace(path: Path, text: str) -> None:
-    """Write a file, that a link leads to, as a whole or not at all; a device or a pipe is written to as it is."""
+    """Write a file as a whole or not at all; a device or a pipe is written to as it is. Links to files are refused by `check_file`."""
     if path.exists() and not path.is_file():
         path.write_text(text, encoding="utf-8")
         return
-    replace_file(Path(os.path.realpath(path)), text.encode())
+    if path.is_symlink():  # one that has come since the arguments were looked at
+        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
+    replace_file(path, text.encode())
