@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 from mflow_core.arithmetic.starts import is_finite, new_start
-from mflow_core.problems.sparse import check_sparse, is_sparse
+from mflow_core.problems.sparse import check_sparse, check_unmasked, is_sparse
 from numpy.typing import NDArray
 
 __all__ = [
@@ -378,18 +378,6 @@ def as_array(value: Any, argument: str) -> NDArray[Any]:
         raise ValueError(f"{argument}: expected an array, got rows of different lengths") from None
     except Exception as error:
         raise TypeError(f"{argument}: expected an array, got {shown(value)} ({error})") from None
-
-
-def check_unmasked(value: Any, argument: str) -> None:
-    """Raises ValueError for an array of `numpy.ma` with entries that are masked."""
-    if type(value) is np.ndarray or not isinstance(value, np.ndarray):
-        return
-    count = int(np.sum(getattr(value, "mask", False)))
-    if count:
-        raise ValueError(
-            f"{argument}: expected numbers that all count, got a masked array with {count} of {value.size} entries masked; omit those, "
-            "as by ~np.ma.getmaskarray(a) as an index of each array"
-        )
 
 
 def length_of(value: Any, argument: str) -> int:

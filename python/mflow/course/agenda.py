@@ -16,7 +16,7 @@ from mflow_core.events import events as core_events
 from mflow_core.problems.inside import Inside
 from mflow_core.stepping import stepper
 
-from mflow.base.checks import Array, check_number, real_array, shown
+from mflow.base.checks import Array, as_array, check_number, real_array, shown
 
 __all__ = ["ROUNDING", "Agenda", "Dose", "OnAgenda", "agenda_of", "check_breaks", "check_doses", "count_steps", "grid_misfit", "steps_left"]
 
@@ -114,7 +114,7 @@ def listed_doses(doses: Any) -> Any:
     """Doses as a list, which may be given as a table with a row each. Raises TypeError or ValueError."""
     if isinstance(doses, list | tuple):
         return doses
-    table = np.asarray(doses) if hasattr(doses, "__array__") else None
+    table = as_array(doses, "doses") if hasattr(doses, "__array__") else None
     if table is None or table.ndim != 2 or table.shape[1] != 3:
         what = shown(doses) if table is None else f"an array of shape {table.shape}"
         raise TypeError(f"doses: expected a list of (t, index, amount), or an array of shape (n, 3) with such rows, got {what}")

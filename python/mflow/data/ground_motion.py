@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mflow.base.checks import Array, check_number, check_whole, shown
+from mflow.base.checks import Array, check_number, check_unmasked, check_whole, shown
 from mflow.base.telling import knows_other_words, tell
 from mflow.data.record_units import (
     ACCELERATIONS,
@@ -98,6 +98,10 @@ class GroundMotion:
     name: str
     t: Array
     a: Array
+
+    def __post_init__(self) -> None:
+        check_unmasked(self.t, "t")
+        check_unmasked(self.a, "a")
 
     def __mul__(self, factor: float) -> GroundMotion:
         """The motion with accelerations times a number, as ``1.5 * record``."""

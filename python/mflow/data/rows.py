@@ -6,7 +6,7 @@ from typing import Any, Generic, Never, TypeVar, cast, overload
 import numpy as np
 import numpy.typing as npt
 
-from mflow.base.checks import check_flags, check_number, check_whole, finite_array, real_array
+from mflow.base.checks import as_array, check_flags, check_number, check_whole, finite_array, real_array
 from mflow.base.telling import knows_other_words
 
 __all__ = ["Minibatches", "minibatches", "standardize", "train_test_split"]
@@ -211,7 +211,7 @@ def minibatches(
                 "Logistic and LeastSquares take sparse X, as fun of mflow.train and mflow.minimize"
             )
     return Minibatches(
-        tuple(np.asarray(array) for array in arrays),
+        tuple(as_array(array, f"array {k}") for k, array in enumerate(arrays)),
         batch_size=batch_size,
         epochs=epochs,
         seed=seed,
@@ -282,7 +282,7 @@ def train_test_split(
 
         refuse_unknown("data.train_test_split", others, None, ("X", "y", "test_fraction", "seed", "stratify"))
     check_flags(stratify=stratify)
-    X, y = np.asarray(X), np.asarray(y)
+    X, y = as_array(X, "X"), as_array(y, "y")
     n_rows = row_count((X, y), ("X", "y"))
     test_fraction = check_number(test_fraction, "test_fraction", low=0.0, high=1.0, open_low=True, open_high=True)
     if stratify and y.ndim != 1:

@@ -17,7 +17,7 @@ from mflow_core.problems.bands import packed_too, spread_band
 from mflow_core.problems.sparse import check_sparse, is_sparse
 from numpy.typing import NDArray
 
-from mflow.base.checks import Array, shown
+from mflow.base.checks import Array, check_unmasked, shown
 from mflow.base.extras import need
 from mflow.base.pace import interruptible, joined
 
@@ -365,6 +365,7 @@ def _as_matrix(value: Any, n: int, lband: int | None, uband: int | None) -> Any:
         if not np.all(np.isfinite(matrix.data)):
             raise ValueError("mass: expected finite entries, got NaN or an infinity")
         return matrix
+    check_unmasked(value, "mass")
     try:
         array = np.asarray(value)
     except ValueError:

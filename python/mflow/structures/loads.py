@@ -11,7 +11,7 @@ import numpy as np
 from mflow_core.dynamics import supports as core_supports
 from mflow_core.problems.signatures import LOAD_SIGNATURE, compiled_address
 
-from mflow.base.checks import Array, as_array, check_choice, shown
+from mflow.base.checks import Array, as_array, check_choice, real_array, shown
 from mflow.structures.load_tables import ended
 from mflow.structures.supports import Supports
 
@@ -36,7 +36,7 @@ def table_until(load: Any, after: Any) -> Any:
         raise ValueError(f"after: expected a table as load, whose end it describes, got load = {shown(load)}; omit after")
     if after == "hold":
         return load
-    return (*ended(*(np.asarray(part, dtype=np.float64) for part in load[:2])), *load[2:])
+    return (*ended(*(real_array(part, "load") for part in load[:2])), *load[2:])
 
 
 def _numbers(load: Any, supports: Supports, argument: str) -> Array:
@@ -49,7 +49,7 @@ def _numbers(load: Any, supports: Supports, argument: str) -> Array:
             + ", ".join(str(np.shape(part)) for part in load[:3])
             + ("; a step in place of times is no table: dt * np.arange(len(values)) are times" if np.ndim(load[0]) == 0 else "")
         )
-    given = np.asarray(load)
+    given = as_array(load, argument)
     if hasattr(load, "a") and hasattr(load, "t"):
         raise TypeError(
             f"{argument}: expected numbers, a function of t, or a table, got a {type(load).__name__}: the load of a record rec on masses "
@@ -83,7 +83,7 @@ def load_on(load: Any, supports: Supports, pull: Array) -> Any:
         return core_supports.of_all("load", load, free, supports.place, pull)
 
     def on_free(t: float) -> Array:
-        value = np.asarray(load(t))
+        value = as_array(load(t), "load")
         if value.size != n:
             raise ValueError(f"load returned shape {value.shape}, but there are {n} degrees of freedom")
         return np.asarray((value.reshape(n) + pull)[free])
@@ -120,7 +120,7 @@ def load_function(load: Any, supports: Supports, why: str) -> tuple[Callable[[fl
         return lambda t: numbers, lambda t: np.zeros(n)
 
     def at(t: float) -> Array:
-        value = np.asarray(load(t))
+        value = as_array(load(t), "load")
         if value.size != n:
             raise ValueError(f"load returned shape {value.shape}, but there are {n} degrees of freedom")
         return np.asarray(value.reshape(n), dtype=np.float64)
@@ -181,7 +181,7 @@ def _tell_massless(supports: Supports, load: Any) -> None:
 
 def table_on(table: tuple[Any, ...], supports: Supports, pull: Array) -> tuple[Any, ...]:
     """(times, values, pattern) as the core takes them."""
-    times, values = np.asarray(table[0], dtype=np.float64), np.asarray(table[1], dtype=np.float64)
+    times, values = real_array(table[0], "load"), real_array(table[1], "load")
     n, free = supports.n, supports.free
     for name, array in (("times", times), ("values", values)):
         if not np.all(np.isfinite(array)):

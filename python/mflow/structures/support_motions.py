@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from mflow.base.checks import Array, shown
+from mflow.base.checks import Array, as_array, check_unmasked, shown
 from mflow.base.extras import need
 from mflow.derivatives.remainder import jacobian_model, quick
 
@@ -85,7 +85,7 @@ class SupportMotions:
 
     def _of_function(self, motion: Callable[[float], Any], count: int, name: str) -> Callable[[float], Array]:
         def row(value: Any, t: float) -> Array:
-            numbers = np.asarray(value)
+            numbers = as_array(value, name)
             if numbers.dtype.kind not in "biuf" or numbers.size not in (1, count):
                 raise ValueError(
                     f"{name}: expected a function of t that returns the place of {count} degrees of freedom, or (place, velocity, "
@@ -131,6 +131,8 @@ class SupportMotions:
                     )
 
     def _of_table(self, table: Any, count: int, name: str) -> Callable[[float], Array]:
+        for part in table if isinstance(table, tuple | list) else ():
+            check_unmasked(part, name)
         try:
             times, values = (np.asarray(part, dtype=np.float64) for part in table)
         except (TypeError, ValueError):

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from mflow.base.checks import Array
+from mflow.base.checks import Array, real_array
 from mflow.base.pace import interruptible
 from mflow.base.telling import tell
 from mflow.structures import load_tables
@@ -27,7 +27,7 @@ class WatchedTable:
 
     def __init__(self, name: str, table: tuple[Any, ...], after: str | None) -> None:
         self.name, self.after = name, after
-        times, values = (np.asarray(part, dtype=np.float64) for part in table[:2])
+        times, values = (real_array(part, "load") for part in table[:2])
         self.given, self.work = (times, values), load_tables.PER_NUMBER * values.size
         self.first, self.last = float(times[0]), float(times[-1])
         self.seen = self.given if after != "zero" else interruptible(self.work, load_tables.ended, times, values)

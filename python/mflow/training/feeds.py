@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from mflow_core.objectives.objective import Objective
 
-from mflow.base.checks import as_tuple, shown
+from mflow.base.checks import as_tuple, check_unmasked, shown
 from mflow.data.rows import Minibatches, minibatches, row_count
 from mflow.derivatives.elsewhere import names_of
 
@@ -216,6 +216,7 @@ def _whole_arrays(data: Any, argument: str) -> Args:
             )
         if not hasattr(array, "shape") or not hasattr(array, "__array__"):
             raise TypeError(f"{argument}[{position}]: expected an array, as in (X, y), {got}; give a sequence of batches as a list")
+        check_unmasked(array, f"{argument}[{position}]")
         arrays.append(array if isinstance(array, np.ndarray) else np.asarray(array.detach() if _is_tensor(array) else array))
         if arrays[-1].dtype == object and not isinstance(array, np.ndarray):
             raise TypeError(f"{argument}[{position}]: expected columns of numbers, {got} of mixed columns; make numbers of them all first")

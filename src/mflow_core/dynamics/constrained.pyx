@@ -22,7 +22,7 @@ from mflow_core.types cimport mf_accel_fn, mf_energy_fn, mf_solve_accel_fn
 import numpy as np
 
 from mflow_core.problems.signatures import PRODUCT_SIGNATURE, compiled_address
-from mflow_core.problems.sparse import check_sparse
+from mflow_core.problems.sparse import check_sparse, plain_array
 
 cnp.import_array()
 
@@ -42,7 +42,7 @@ cdef object array_of(result, str argument, tuple shape, str meaning):
         raise TypeError(f"{argument}: expected a function that returns {meaning}, got None")
     if hasattr(result, "tocsr"):
         result = check_sparse(result, argument).toarray()
-    array = np.asarray(result)
+    array = plain_array(result, argument)
     if array.dtype.kind not in "biuf":
         raise TypeError(f"{argument}: expected a function that returns real numbers, got dtype {array.dtype}")
     if array.size != np.prod(shape):

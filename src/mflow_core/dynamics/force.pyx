@@ -30,7 +30,7 @@ from mflow_core.types cimport (MF_E_CALLBACK, MF_VELOCITY_FREE, mf_accel_fn, mf_
 
 import numpy as np
 
-from mflow_core.problems.sparse import check_sparse
+from mflow_core.problems.sparse import check_sparse, plain_array
 from mflow_core.problems.signatures import FORCE_SIGNATURE, POTENTIAL_SIGNATURE, SOLVE_ACCEL_SIGNATURE, check_size, compiled_address
 
 cnp.import_array()
@@ -269,7 +269,7 @@ cdef int ask_force(Force p, double t, const double *x, const double *v, double *
         p.leave()
     if result is None:
         raise TypeError("force: expected a function that returns the force, got None; pass inplace=True if it fills its `out`")
-    array = np.asarray(result)
+    array = plain_array(result, "force")
     if array.dtype.kind not in "biuf":
         raise TypeError(f"force: expected a function that returns real numbers, got dtype {array.dtype}")
     if (<object> array).shape != p.shape and not (cnp.PyArray_SIZE(array) == 1 and p.f.n == 1):
@@ -290,7 +290,7 @@ cdef int python_force(double t, const double *x, const double *v, double *out, p
 cdef int ask_potential(Force p, double t, const double *x, double *value) except -1:
     p.point(x, x)
     try:
-        result = np.asarray(p.potential(p.x_view, *p.args))
+        result = plain_array(p.potential(p.x_view, *p.args), "potential")
     finally:
         p.leave()
     if result.size != 1 or result.dtype.kind not in "biuf":
@@ -341,13 +341,13 @@ cdef object tangent_at(Force p, double t, fun, str argument):
     if fun is None:
         return 0.0
     result = fun(t, p.x_view, p.v_view, *p.args) if callable(fun) else fun
-    if np.iscomplexobj(result):
+    array = check_sparse(result, argument).toarray() if hasattr(result, "tocsr") else plain_array(result, argument)
+    if array.dtype.kind == "c":
         raise TypeError(f"{argument}: expected real numbers, got complex ones")
-    array = np.asarray(check_sparse(result, argument).toarray() if hasattr(result, "tocsr") else result, dtype=np.float64)
     if array.shape != (p.f.n, p.f.n):
         raise ValueError(f"{argument}: expected shape ({p.f.n}, {p.f.n}) for a state of {p.f.n} components, got {array.shape}; row i holds the "
                          "derivatives of component i of the force")
-    return array
+    return np.asarray(array, dtype=np.float64)
 
 
 cdef int ask_tangent(Force p, double t, const double *a, double *jac) except -1:

@@ -9,7 +9,7 @@ from mflow_core.solvers.operators cimport OP_BANDED, OP_DENSE, OP_DIAGONAL, OP_S
 
 import numpy as np
 
-from mflow_core.problems.sparse import check_sparse
+from mflow_core.problems.sparse import check_sparse, check_unmasked
 
 cnp.import_array()
 
@@ -69,6 +69,7 @@ def checked_matrix(value, str argument, Py_ssize_t n):
         array.sum_duplicates()
         entries = array.data
     else:
+        check_unmasked(value, argument)
         try:
             array = np.asarray(value)
         except ValueError:

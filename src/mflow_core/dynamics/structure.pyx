@@ -25,6 +25,7 @@ import numpy as np
 
 from mflow_core.dynamics.matrices import checked_matrix, first_bad_sparse, is_function, is_symmetric, is_zero, shape_of, values_of
 from mflow_core.problems.signatures import LOAD_SIGNATURE, PRODUCT_SIGNATURE, compiled_address
+from mflow_core.problems.sparse import plain_array
 
 cnp.import_array()
 
@@ -64,7 +65,7 @@ ctypedef int (*quiet_load)(Structure, double, double *) noexcept
 
 cdef cnp.ndarray real_numbers(object result, str name):
     """What a function of the user's returned, as float64."""
-    array = np.asarray(result)
+    array = plain_array(result, name)
     if array.dtype.kind not in "biuf":
         given = "complex ones" if array.dtype.kind == "c" else f"dtype {array.dtype}"
         raise TypeError(f"{name}: expected a function that returns real numbers, got {given}")

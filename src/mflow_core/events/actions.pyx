@@ -12,6 +12,8 @@ cimport numpy as cnp
 
 import numpy as np
 
+from mflow_core.problems.sparse import plain_array
+
 cnp.import_array()
 
 
@@ -31,7 +33,7 @@ def _state_of(result, tuple shape, str name, bint motion):
         given = f"a {type(result).__name__}" + (f" of {len(result)}" if isinstance(result, (tuple, list)) else "")
         raise TypeError(f"{name}: expected {kind}, or None where both were changed in place, got {given}")
     one, parts = (shape[1:], result) if motion else (shape, [result])
-    arrays = [np.asarray(part) for part in parts]
+    arrays = [plain_array(part, name) for part in parts]
     for array in arrays:
         if array.dtype.kind not in "biuf":
             raise TypeError(f"{name}: expected {kind}, of real numbers, got dtype {array.dtype}")

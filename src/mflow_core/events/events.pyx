@@ -19,6 +19,7 @@ from mflow_core.types cimport mf_accel_fn, mf_rhs_fn
 
 import numpy as np
 
+from mflow_core.problems.sparse import plain_array
 from mflow_core.problems.signatures import FORCE_SIGNATURE, RHS_SIGNATURE, compiled_address
 
 cnp.import_array()
@@ -34,7 +35,7 @@ cdef enum:
 
 def _number(value):
     """What an event returned as a float."""
-    array = np.asarray(value)
+    array = plain_array(value, "events")
     if array.dtype.kind == "b":
         raise TypeError("events: expected a real number, got a bool, which never changes sign; return a number that passes through zero")
     if array.size != 1 or array.dtype.kind not in "iuf":

@@ -20,7 +20,8 @@ from mflow_core.types cimport MF_E_MEMORY
 import numpy as np
 
 from mflow_core.problems.signatures import HESSIAN_SIGNATURE, OBJECTIVE_SIGNATURE, RHS_SIGNATURE
-from mflow_core.problems.sparse import SparseRows, check_indices, check_pointers, is_sparse, sparse_rows
+from mflow_core.problems.sparse import (SparseRows, check_indices, check_pointers, check_unmasked, is_sparse, plain_array,
+                                         sparse_rows)
 from mflow_core.registry import LEVEL, unknown
 
 cnp.import_array()
@@ -124,6 +125,7 @@ cdef int flow_jacobian(double t, const double *y, double *jac, ptrdiff_t n, void
 
 cdef cnp.ndarray numbers(value, str argument):
     """A C-contiguous float64 array of finite numbers; `value` itself if it is one already."""
+    check_unmasked(value, argument)
     try:
         array = np.asarray(value)
     except ValueError:
@@ -159,7 +161,7 @@ cdef cnp.ndarray mean_one(cnp.ndarray weights, ptrdiff_t rows):
 
 cdef cnp.ndarray indices(idx, ptrdiff_t rows):
     """An index set as a C-contiguous int64 array. idx: whole numbers from 0 to rows - 1, or a mask of `rows` truth values."""
-    array = np.asarray(idx)
+    array = plain_array(idx, "idx")
     if array.dtype.kind == "b" and array.shape == (rows,):
         array = np.flatnonzero(array)
     if array.ndim != 1 or array.dtype.kind not in "iu":
@@ -308,7 +310,7 @@ cdef class Objective:
 
     cdef double *point(self, value, str argument, list keep) except NULL:
         """The address of n float64 numbers, of any shape; the array is appended to `keep`."""
-        array = np.asarray(value)
+        array = plain_array(value, argument)
         if self.c.record == NULL:
             raise TypeError(f"{type(self).__name__}: expected an object with its data, got one whose __init__ did not run")
         if array.dtype.kind not in "biuf":

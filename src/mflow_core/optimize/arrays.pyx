@@ -4,6 +4,8 @@ cimport numpy as cnp
 
 import numpy as np
 
+from mflow_core.problems.sparse import check_unmasked, plain_array
+
 cnp.import_array()
 
 STEPPING = ("this optimizer is already stepping in another thread, or in its own schedule (or was in another thread when this process was "
@@ -20,6 +22,7 @@ def shared_array(value, str argument):
     if type(value) is np.ndarray:
         return value
     if isinstance(value, np.ndarray):
+        check_unmasked(value, argument)
         return value.view(np.ndarray)
     if hasattr(value, "__dlpack__"):
         try:
@@ -93,7 +96,7 @@ class SparseGradient:
     """
 
     def __init__(self, indices, values):
-        rows, numbers = np.asarray(indices), np.asarray(values)
+        rows, numbers = plain_array(indices, "indices"), plain_array(values, "values")
         if rows.size == 0:
             rows = rows.astype(np.int64)
         if rows.ndim != 1 or rows.dtype.kind not in "iu":

@@ -2,14 +2,14 @@
 upper + i - j holds entry (i, j) in column j."""
 import numpy as np
 
-from mflow_core.problems.sparse import check_sparse
+from mflow_core.problems.sparse import check_sparse, plain_array
 
 
 def checked_matrix(result, Py_ssize_t n, Py_ssize_t lower, Py_ssize_t upper, str name):
     """A Jacobian of n components as a C-contiguous float64 array: (n, n), or packed where lower >= 0. Raises TypeError or ValueError."""
     if result is None:
         raise TypeError(f"{name}: expected an array of shape ({n}, {n}), got None")
-    array = check_sparse(result, name) if hasattr(result, "tocsc") else np.asarray(result)
+    array = check_sparse(result, name) if hasattr(result, "tocsc") else plain_array(result, name)
     check_matrix(array, n, lower, upper, name)
     return np.ascontiguousarray(array.toarray() if hasattr(array, "tocsc") else array, dtype=np.float64)
 

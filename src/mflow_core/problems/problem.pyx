@@ -20,6 +20,7 @@ from mflow_core.types cimport MF_ELEMENTWISE, mf_jac_fn, mf_new_problem, mf_rhs_
 import numpy as np
 
 from mflow_core.problems.bands import check_matrix, checked_matrix, packed_too, spread_band
+from mflow_core.problems.sparse import check_unmasked, plain_array
 from mflow_core.problems.signatures import (HESSIAN_SIGNATURE, JACOBIAN_SIGNATURE, OBJECTIVE_SIGNATURE, RHS_SIGNATURE, Recoverable,
                                             check_size, compiled_address, is_compiled)
 
@@ -154,7 +155,7 @@ def copy_any(Callback c, result, size_t out, str function):
     if result is None:
         fix = "return it, or pass inplace=True if the function fills its `out`" if c.mode == RHS else "return it"
         raise TypeError(f"{function}: expected a return value of shape {c.shape}, got None; {fix}")
-    array = np.asarray(result)
+    array = plain_array(result, function)
     if array.dtype.kind not in "biuf":
         fix = "; for complex slopes pass a complex y0, as in y0 + 0j" if array.dtype.kind == "c" and c.mode == RHS else ""
         raise TypeError(f"{function}: expected a return value of real numbers (float64), got dtype {array.dtype}{fix}")
@@ -173,7 +174,7 @@ cdef double number(PyObject *result, str function) except? -1.0:
     if isinstance(value, tuple):
         raise TypeError(f"{function}: expected a real number as return value, got a tuple of {len(value)}; if it is (cost, gradient), "
                         "pass jac=True")
-    array = np.asarray(value)
+    array = plain_array(value, function)
     if array.size != 1 or array.dtype.kind not in "biuf":
         raise TypeError(f"{function}: expected a single real number as return value, got {type(value).__name__} of shape "
                         f"{array.shape} and dtype {array.dtype}")
@@ -410,6 +411,7 @@ cdef int add_jacobian(Problem problem, jac, str argument, str signature, tuple s
                 problem.c.jac = problem.jac
         return 0
     if not callable(jac) and not hasattr(jac, "tocsc"):
+        check_unmasked(jac, argument)
         try:
             jac = np.asarray(jac, dtype=np.float64)
         except (TypeError, ValueError, OverflowError):

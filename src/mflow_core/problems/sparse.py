@@ -1,7 +1,7 @@
-"""Sparse matrices of users: their structure is looked at before anything reads them.
+"""Sparse matrices and masked arrays of users: structure and masks are looked at before anything reads the numbers.
 
 SciPy's compiled routines trust the index arrays of a matrix, and an array may have been changed after the matrix was made: an index outside
-its shape is then memory that belongs to something else. Nothing here imports SciPy.
+its shape is then memory that belongs to something else. NumPy drops the mask of an array without a word. Nothing here imports SciPy.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["SparseRows", "check_indices", "check_pointers", "check_sparse", "is_sparse", "sparse_rows"]
+__all__ = ["SparseRows", "check_indices", "check_pointers", "check_sparse", "check_unmasked", "is_sparse", "plain_array", "sparse_rows"]
 
 
 class SparseRows(NamedTuple):
@@ -21,6 +21,24 @@ class SparseRows(NamedTuple):
     at: NDArray[np.int32]
     first: NDArray[np.int64]
     columns: int
+
+
+def check_unmasked(value: Any, argument: str) -> None:
+    """Raises ValueError for an array of `numpy.ma` with entries that are masked."""
+    if type(value) is np.ndarray or not isinstance(value, np.ndarray):
+        return
+    count = int(np.sum(getattr(value, "mask", False)))
+    if count:
+        raise ValueError(
+            f"{argument}: expected numbers that all count, got a masked array with {count} of {value.size} entries masked; omit those, "
+            "as by ~np.ma.getmaskarray(a) as an index of each array"
+        )
+
+
+def plain_array(value: Any, argument: str) -> NDArray[Any]:
+    """What NumPy makes of a value in which no entry is masked. Raises ValueError."""
+    check_unmasked(value, argument)
+    return np.asarray(value)
 
 
 def is_sparse(value: Any) -> bool:
