@@ -1,6 +1,7 @@
 """`train` with L-BFGS, BFGS and conjugate gradients: full batches, the minimiser's own path, checkpoints, and what has to be refused."""
 
 import re
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -128,3 +129,21 @@ def test_a_loss_in_si_units_goes_on() -> None:
     assert "so that the run went on to 1.4e-14" in r.message
     asked = mflow.train(loss, np.array([1.5e-10]), (np.ones(4),), "lbfgs", jac=True, epochs=50, gtol=1e-5)
     assert (asked.reason, asked.nit) == ("converged", 0)
+
+
+@pytest.mark.parametrize("epochs", [3, 10, 20])
+def test_a_resumed_run_keeps_the_gtol_that_it_has_found(epochs: int, tmp_path: Path) -> None:
+    def valley(w: Any, rows: Any) -> Any:
+        """Rosenbrock's, in joules over metres."""
+        a, b = w * 1e10
+        slope = np.array([-2.0 * (1.0 - a) - 400.0 * a * (b - a * a), 200.0 * (b - a * a)])
+        return 7e-19 * ((1.0 - a) ** 2 + 100.0 * (b - a * a) ** 2 + 1e-3), 7e-9 * slope
+
+    def trained(**more: Any) -> Any:
+        return mflow.train(valley, np.array([-1.2e-10, 1e-10]), (np.ones(4),), "lbfgs", jac=True, **{"epochs": 200, **more})
+
+    whole = trained()
+    trained(epochs=epochs, checkpoint=tmp_path / "half")
+    r = trained(resume=tmp_path / "half")
+    assert (r.reason, r.nit, r.message) == (whole.reason, whole.nit, whole.message)
+    assert r.params.tobytes() == whole.params.tobytes()

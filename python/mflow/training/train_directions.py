@@ -20,6 +20,7 @@ from mflow.base.checks import Array, check_number, real_array
 from mflow.base.methods import Method, as_method
 from mflow.base.telling import counted
 from mflow.derivatives.differences import STEEP, fall_beside
+from mflow.saving.savefile import numbers_of
 from mflow.training import endings
 from mflow.training.endings import Ending
 from mflow.training.feeds import Args, Cost, Feed, Rows, feed_of
@@ -146,13 +147,19 @@ class DirectionTrainer(Trainer):
 
     def own_blocks(self) -> dict[str, bytes]:
         """What the method remembers of the way."""
-        return {} if self.descent is None else {"descent": self.descent.save()}
+        if self.descent is None:
+            return {}
+        finer = {"gtol": np.float64(self.gtol).tobytes() + self.gone_on.encode()} if self.gone_on else {}
+        return {"descent": self.descent.save(), **finer}
 
     def take_blocks(self, blocks: dict[str, bytes]) -> None:
         """Goes on from there."""
         if self.nit:
             self.descent = self._begin()
             self.descent.restore(blocks["descent"])
+        if "gtol" in blocks:
+            finer = numbers_of({"gtol": blocks["gtol"][:8]}, "gtol", (1,))
+            self.gtol, self.gone_on = check_number(finer[0], "gtol", low=0.0), blocks["gtol"][8:].decode()
 
 
 def direction_trainer(
