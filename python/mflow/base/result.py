@@ -438,7 +438,8 @@ class DynamicsResult(Result):
     switches : with contacts or friction, a list of (t, degree of freedom, what happened there), in order.
     success, status, reason, message, doubts : as in `IVPResult`.
     nfev : evaluations of the force, or of the load. nsolve : implicit accelerations. njev, nlu : Jacobians, factorisations.
-    ncheck : evaluations after the run, of a load, to see whether dt is short enough for it, or of a force, whether it depends on v.
+    ncheck : evaluations of a load before and after the run, to see where it begins and whether dt is short enough for it, or of a force,
+        whether it depends on v.
     nsteps, nrejected : accepted and rejected steps.
 
     See Also

@@ -8,6 +8,7 @@ from __future__ import annotations
 import functools
 import math
 import zlib
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -163,6 +164,7 @@ class Motion(Drive):
     both_sides = True  # accelerations jump where the load does
     problem: Any
     by_limit = False  # whether dt follows the stability limit, with nothing that makes contact
+    asked = 0  # calls of the load before the run
     repeated = 0  # evaluations of a run that was resumed, which the one before it has counted
     begun_with: tuple[str, ...] = ()  # words on contacts that push at the start, and on what a load's table holds past its ends
     turns = ""  # words, where such steps are too long for how the motion oscillates
@@ -328,15 +330,25 @@ class Motion(Drive):
         self.notes += watched.ends(self.t0, self.t1)
         self.begun_with += tuple(watched.doubts)
         if self.mode == "adaptive":
-            user, sign, least = self.max_step, math.copysign(1.0, self.t1 - self.t0), check_min_step(self.settings.min_step)
-
-            def bound(t: float, x: Array) -> float:
-                longest = user(t, x) if callable(user) else user
-                return min(longest, max(watched.bound(t, self.run.h, sign), least))
-
-            self.max_step = bound
+            sign = math.copysign(1.0, self.t1 - self.t0)
+            self._bound_steps(lambda t: watched.bound(t, self.run.h, sign))
         elif self.mode == "fixed" and self.t0 != self.t1:
             watched.left_out([self.t0, *(self.agenda.times.tolist() if self.agenda is not None else []), self.t1], abs(self.step))
+
+    def heed_beginnings(self, load: Any) -> None:
+        """Of loads that are functions: steps under error control do not pass the times at which they begin to change."""
+        if self.mode == "adaptive" and self.t0 != self.t1 and callable(load):
+            from mflow.structures.quiet import QuietLoad  # few programs need it
+
+            quiet = QuietLoad(load, (self.t0, self.t1))
+            self.asked = quiet.calls
+            if quiet.ends:
+                self._bound_steps(quiet.bound)
+
+    def _bound_steps(self, longest: Callable[[float], float]) -> None:
+        """longest: the longest step from a time, beside the user's max_step."""
+        user, least = self.max_step, check_min_step(self.settings.min_step)
+        self.max_step = lambda t, x: min(user(t, x) if callable(user) else user, max(longest(t), least))
 
     def heed_function(self, argument: str) -> None:
         """Of what drives the motion: after a run with fixed steps it is looked at between a few of them."""
@@ -427,7 +439,7 @@ class Motion(Drive):
         end = status, reason, with_doubts(message, doubts) + (few and f"; {few}"), doubts
         energies, constrained = e if self.keeps_energy else None, (lam, drift, drift_v)
         out = motion_result(
-            run, (t, x, v, a), energies, end, nfev, self.checks, counts, (sol, sol_v), met, (t_half, v_half), constrained
+            run, (t, x, v, a), energies, end, nfev, self.checks + self.asked, counts, (sol, sol_v), met, (t_half, v_half), constrained
         )  # fmt: skip
         if events is not None and events.acts:
             out["x_after"] = [self._events_whole(y, 0, at) for y, at in zip(events.y_after, events.t_events, strict=True)]

@@ -110,8 +110,10 @@ def solve_dynamics(
         ``(times, values)`` with values of shape (n, len(times)), or ``(times, values, pattern)`` with one value a time that n numbers
         go with; it is linear between its times; see ``after`` for what is beyond them. Steps under error control do not pass a point where
         it bends. Fixed steps see the load at their ends: where it is off the straight lines between them by a tenth of its size or more
-        (integrals of absolute values), a RuntimeWarning says so. A function is looked at after the run, in up to 8 of its steps if it
-        has 20 or more. Pulses that those miss are not seen: give max_step, or a shorter dt.
+        (integrals of absolute values), a RuntimeWarning says so. A function is looked at after such a run, in up to 8 of its steps if it
+        has 20 or more; before a run under error control it is asked for at 257 times (in ``ncheck``), and steps do not pass
+        those at which it has stood still for a while and begins to change. Pulses that these miss are not seen: give max_step, or a
+        shorter dt.
     t_span : (t0, t_end)
     x0, v0 : array_like of any shape, optional
         Start; zeros where not given.
@@ -371,6 +373,7 @@ def _heed(drive: Motion, load: Any, after: str | None, other: str) -> None:
     if is_table(load):
         drive.heed_table(load, after)
     else:
+        drive.heed_beginnings(load)
         drive.heed_function("load" if matrices.is_function(load) else other)
 
 
