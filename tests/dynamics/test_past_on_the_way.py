@@ -154,3 +154,24 @@ def test_a_batch_tells_of_its_motions() -> None:
     assert r.doubts == {}
     assert r[0].doubts == ()
     assert not seen
+
+
+@pytest.mark.parametrize(("speed", "dt"), [(0.3, 1e-3), (0.5, 1e-3), (0.25, 1e-3), (0.5, 1e-4), (0.3, 3e-5)])
+def test_a_planet_that_steps_throw_out_of_its_orbit(speed: float, dt: float) -> None:
+    """Its energy says that it is bound: beside the sun, steps lead over where the force changes a thousandfold."""
+    sun = 4.0 * np.pi**2
+    with pytest.warns(RuntimeWarning, match="steps go where the motion does not"):
+        s = mflow.solve_dynamics(
+            force=lambda t, x, v: -sun * x / np.hypot(*x) ** 3, t_span=(0, 1), x0=[1.0, 0.0], v0=[0.0, speed], method="leapfrog", dt=dt
+        )
+    assert s.doubts
+    assert np.hypot(*s.x).max() > 1.01
+
+
+@pytest.mark.parametrize("speed", [1.0, 2.0, 6.0])
+def test_a_planet_that_is_followed(speed: float) -> None:
+    sun = 4.0 * np.pi**2
+    s = mflow.solve_dynamics(
+        force=lambda t, x, v: -sun * x / np.hypot(*x) ** 3, t_span=(0, 1), x0=[1.0, 0.0], v0=[0.0, speed], method="leapfrog", dt=1e-4
+    )
+    assert not s.doubts

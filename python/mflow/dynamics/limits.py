@@ -32,6 +32,7 @@ SHARE, SHARE_OF_CONTACTS = 0.9, 0.4  # of the limit, for dt="auto": steps near i
 EDGE = 0.8  # of the limit, from which on the force is looked at along a run
 CHOSEN, FIRST = 3, 64  # steps that are asked for at most; those that are taken once more where few states were kept
 BETWEEN = (0.5, 0.0, 0.25, 0.75)  # parts of a step, where the force is asked for its modes
+ELSEWHERE = "steps go where the motion does not, and what is returned from there on may be far from it"
 MATCH = 1e-6  # of a step: by how much times of states that follow each other may differ from it
 TENFOLD = 10.0  # a motion that has grown by this may have done so by what steps do to it
 FOLLOWED, PARTS = 4, (8, 16)  # steps that are compared with shorter ones, and parts of each
@@ -214,7 +215,14 @@ class StepLimit:
             known = self._past_between(step, t[k], x[k : k + 2], v[k], BETWEEN if grown else BETWEEN[:2])
             if known is not None and self._leads_elsewhere(step, t[k], x[k], v[k]):
                 text = self._exceeded(step, known.limit(method), known, f"near t = {t[k]:g}")
-                return f"{text}: steps go where the motion does not, and what is returned from there on may be far from it: lower dt"
+                return f"{text}: {ELSEWHERE}: lower dt"
+        if not (grown or (np.any(self.v0) and largest(v) > TENFOLD * largest(self.v0))):
+            return ""
+        for k in np.argsort(-np.einsum("ij,ij->i", change, change), kind="stable")[:CHOSEN]:
+            before = max(k - 1, 0)
+            if self._leads_elsewhere(step, t[before], x[before], v[before], settled=math.inf):
+                text = f"dt = {step:g} is too long near t = {t[k]:g}, where the force changes most within a step"
+                return f"{text}: {ELSEWHERE}: lower dt, or omit it"
         return ""
 
     def _past_between(self, step: float, t: float, x: Array, v: Array, parts: tuple[float, ...]) -> modes.Modes | None:
@@ -228,8 +236,9 @@ class StepLimit:
                 return known
         return None
 
-    def _leads_elsewhere(self, step: float, t: float, x: Array, v: Array) -> bool:
-        """Whether some steps lead elsewhere than the classical Runge-Kutta method in small parts of them, where that is known."""
+    def _leads_elsewhere(self, step: float, t: float, x: Array, v: Array, settled: float = SETTLED) -> bool:
+        """Whether some steps lead elsewhere than the classical Runge-Kutta method in small parts of them, where that is known. settled: inf
+        where it does not have to be known, as parts that are too long for that show that whole steps are."""
         shape = self.start.shape
         run = stepper.Run(self.method.record, self.problem, x.reshape(shape), t, step, self.method.numbers, v0=v.reshape(shape))
         steps = []
@@ -239,7 +248,7 @@ class StepLimit:
             steps.append(run.y.ravel())
         coarse, fine = (self._by_short_steps(t, x, v, step, parts) for parts in PARTS)
         way = max(float(np.max(np.abs(places - x))) for places in (steps, fine))
-        return bool(np.max(np.abs(fine - coarse)) <= SETTLED * APART * way and np.max(np.abs(np.array(steps) - fine)) > APART * way)
+        return bool(np.max(np.abs(fine - coarse)) <= settled * APART * way and np.max(np.abs(np.array(steps) - fine)) > APART * way)
 
     def _by_short_steps(self, t: float, x: Array, v: Array, step: float, parts: int) -> Array:
         """Where the motion leads in some steps, in so many parts of each."""

@@ -56,6 +56,7 @@ __all__ = ["Motion", "begin_motion", "keeps_energy"]
 
 
 GAINED, SEEN = 0.5, 8  # of the kinetic energy of most states: what steps may add to it unsaid; states that tell what that is
+LONG = 2.0  # of the pieces of `QuietLoad`: steps that may pass one
 SHORTEST = 64.0  # units in the last place of t: a step in which a slip is looked for
 
 
@@ -164,7 +165,7 @@ class Motion(Drive):
     both_sides = True  # accelerations jump where the load does
     problem: Any
     by_limit = False  # whether dt follows the stability limit, with nothing that makes contact
-    asked = 0  # calls of the load before the run
+    asked = 0  # calls of a load that say where it begins
     repeated = 0  # evaluations of a run that was resumed, which the one before it has counted
     begun_with: tuple[str, ...] = ()  # words on contacts that push at the start, and on what a load's table holds past its ends
     turns = ""  # words, where such steps are too long for how the motion oscillates
@@ -336,14 +337,27 @@ class Motion(Drive):
             watched.left_out([self.t0, *(self.agenda.times.tolist() if self.agenda is not None else []), self.t1], abs(self.step))
 
     def heed_beginnings(self, load: Any) -> None:
-        """Of loads that are functions: steps under error control do not pass the times at which they begin to change."""
-        if self.mode == "adaptive" and self.t0 != self.t1 and callable(load):
-            from mflow.structures.quiet import QuietLoad  # few programs need it
+        """Steps under error control that grow long do not pass the times at which a load that is a function begins to change, or, where
+        load is None, the acceleration at the start's place and velocity."""
+        if self.mode != "adaptive" or self.t0 == self.t1:
+            return
+        from mflow.structures.quiet import LOOKS, QuietLoad  # few programs need it
 
-            quiet = QuietLoad(load, (self.t0, self.t1))
-            self.asked = quiet.calls
-            if quiet.ends:
-                self._bound_steps(quiet.bound)
+        quiet: QuietLoad | None = None
+        long = LONG * abs(self.t1 - self.t0) / LOOKS
+
+        def bound(t: float) -> float:
+            nonlocal quiet
+            if quiet is None:
+                if not abs(self.run.h) > long:
+                    return math.inf
+                before = self.evaluations
+                quiet = QuietLoad(load or (lambda time: self.run.acceleration(time, self.start, self.v0)), (self.t0, self.t1))
+                self.asked = quiet.calls if load is not None else 0
+                self.checks += self.evaluations - before
+            return quiet.bound(t)
+
+        self._bound_steps(bound)
 
     def _bound_steps(self, longest: Callable[[float], float]) -> None:
         """longest: the longest step from a time, beside the user's max_step."""

@@ -111,9 +111,9 @@ def solve_dynamics(
         go with; it is linear between its times; see ``after`` for what is beyond them. Steps under error control do not pass a point where
         it bends. Fixed steps see the load at their ends: where it is off the straight lines between them by a tenth of its size or more
         (integrals of absolute values), a RuntimeWarning says so. A function is looked at after such a run, in up to 8 of its steps if it
-        has 20 or more; before a run under error control it is asked for at 257 times (in ``ncheck``), and steps do not pass
-        those at which it has stood still for a while and begins to change. Pulses that these miss are not seen: give max_step, or a
-        shorter dt.
+        has 20 or more; where steps under error control grow long, a Python function is asked for at 257 times of the run (in
+        ``ncheck``), and they do not pass those at which it has stood still for a while and begins to change. Pulses that these miss are
+        not seen: give max_step, or a shorter dt.
     t_span : (t0, t_end)
     x0, v0 : array_like of any shape, optional
         Start; zeros where not given.
@@ -311,7 +311,7 @@ def solve_dynamics(
         energy=keeps_energy(energy, problem), matrices=moving, velocity_free=velocity_free and damping is None and rayleigh is None,
         facts=facts | ({} if switches is None else switches.facts), switches=switches,
     )  # fmt: skip
-    _heed(drive, load, after, "fixed" if supports.moves is not None else "force" if velocity_free and force is not None else "")
+    _heed(drive, load, after, "fixed" if supports.moves is not None else "force" if velocity_free and force is not None else "", force)
     drive.take_tangents(tangents)
     result: DynamicsResult = follow(drive)
     return result
@@ -366,15 +366,18 @@ def _known() -> tuple[str, ...]:
     return (*ARGUMENTS, *dict.fromkeys(of_methods))
 
 
-def _heed(drive: Motion, load: Any, after: str | None, other: str) -> None:
-    """What drives a motion is looked at between its steps. other: the argument beside load that does, or empty."""
-    if load is None and not other:
-        return
+def _heed(drive: Motion, load: Any, after: str | None, other: str, force: Any) -> None:
+    """What drives a motion is looked at before it and between its steps. other: the argument beside load that does, or empty."""
+    of_time = matrices.is_function(load)
     if is_table(load):
         drive.heed_table(load, after)
-    else:
+        return
+    if force is not None and compiled_address(force, "force", FORCE_SIGNATURE) is None:
+        drive.heed_beginnings(None)
+    elif callable(load):
         drive.heed_beginnings(load)
-        drive.heed_function("load" if matrices.is_function(load) else other)
+    if of_time or other:
+        drive.heed_function("load" if of_time else other)
 
 
 def _with_obstacles(
