@@ -116,3 +116,33 @@ def test_a_batch_that_is_to_blame_is_named() -> None:
 
 def _past_zero(w, X, y):
     return 1.0 if not w.any() else np.nan
+
+
+def _quartic(w, X):
+    """Of curvature 3 w^2: where steps have led far away, it is not that of the start."""
+    with np.errstate(over="ignore"):
+        return 0.25 * float(np.sum(w**4)), w**3
+
+
+@pytest.mark.parametrize("more", [{}, {"validation": (np.ones((4, 1)),), "patience": 2}])
+def test_where_parameters_have_run_off_the_limit_is_that_of_the_start(more):
+    data = (np.ones((4, 1)),)
+    r = mflow.train(_quartic, np.array([1.0]), data, "sgd", epochs=40, batch_size=2, jac=True, lr=3.2, seed=0, **more)
+    assert (r.reason, r.success) == ("diverged", False)
+    lr, limit, _, curvature = _said(r.message)
+    assert (lr, limit, curvature) == (3.2, pytest.approx(2.0 / 3.0, rel=1e-2), pytest.approx(3.0, rel=1e-2))
+    assert "at the start" in r.message
+
+
+def test_a_run_that_has_run_off_is_not_stopped_early_with_success():
+    X = np.random.default_rng(0).normal(size=(60, 3))
+    y = X @ [1.0, -2.0, 0.5]
+
+    def cost(w, X, y):
+        r = X @ w - y
+        return 0.5 * float(np.mean(r**2)), X.T @ r / len(y)
+
+    r = mflow.train(cost, np.zeros(3), (X, y), "sgd", epochs=40, batch_size=10, jac=True, lr=4.0, seed=0, validation=(X, y), patience=4)
+    assert (r.reason, r.success) == ("diverged", False)
+    assert "has not fallen for 4 epochs" in r.message
+    assert "but the loss ends above its start" in r.message

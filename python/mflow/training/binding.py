@@ -20,6 +20,7 @@ from mflow.optim.states import spread
 
 __all__ = ["Binding", "PerEpoch", "check_names", "in_groups"]
 
+KEPT = 1_000_000  # parameters of which a copy as they were at the start is held
 SHARED = ("maximize", "clip_norm", "check_finite", "threads", *IMPLEMENTATIONS)  # what every optimizer takes beside its method's parameters
 
 
@@ -52,6 +53,7 @@ class Binding:
     def __init__(self, params: Any, optimizer: Any, parameters: dict[str, Any]) -> None:
         bound = isinstance(optimizer, optim.Optimizer)
         self.made = not bound  # the optimizer is of this run alone
+        self.start: list[Any] = []  # the parameters at the start, where they are few, for words
         if hasattr(optimizer, "zero_grad") and not bound and not isinstance(optimizer, type):
             name = type(optimizer).__name__
             raise TypeError(
@@ -80,6 +82,7 @@ class Binding:
             self.params = start = parts if self.grouped else parts[0]
         else:
             self.flat = [a.copy() for a in flat]
+            self.start = flat if sum(a.size for a in flat) <= KEPT else []
             self.params = start = self.like(self.flat)
             if self.grouped:
                 start = [
