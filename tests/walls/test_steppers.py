@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import gc
 
 import numpy as np
 import pytest
@@ -147,3 +148,34 @@ def test_where_nothing_is_kept_what_has_gone_over_zero_is_told(mass):
     with pytest.warns(RuntimeWarning, match="component 0 has changed its sign"):
         r = mflow.solve_ivp(f, (0, 3), [1.0, 0.0], method, mass=mass)
     assert any("component 0 has changed its sign" in text for text in r.doubts)
+
+
+@pytest.mark.parametrize(("name", "steps"), [("esdirk43", 345), ("bs32", 800)])
+def test_a_stepper_beside_a_pole_is_copied_and_goes_on_alike(name, steps, tmp_path):
+    """Asked for steps alone it knows no end, and the pole lies beyond what it has been asked for."""
+
+    def f(t, y):
+        return y * 0.0 + 1.0 / (t - 1.0) ** 2
+
+    st = mflow.Stepper(name, f, [0.0], 0.0, rtol=1e-8 if name == "esdirk43" else 1e-6, atol=1e-10)
+    for _ in range(steps):
+        st.step()
+    st.save(tmp_path / "st")
+    others = copy.deepcopy(st), mflow.Stepper.load(tmp_path / "st", f)
+    for one in (st, *others):
+        for _ in range(5):
+            one.step()
+    assert {(one.t, one.y.tobytes()) for one in others} == {(st.t, st.y.tobytes())}
+
+
+@pytest.mark.parametrize("name", ["tsit5", "bdf", "rk4"])
+def test_a_run_is_free_where_nobody_has_it(name):
+    """A circle would keep its arrays until the garbage collector comes: 512 MB after 20 runs of 2e5 components."""
+    how = {"dt": 0.1} if name == "rk4" else {}
+    gc.collect()
+    gc.disable()
+    try:
+        mflow.solve_ivp(lambda t, y: -y, (0, 1), [1.0], name, **how)
+        assert gc.collect() == 0
+    finally:
+        gc.enable()

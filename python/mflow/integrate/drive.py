@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
+from weakref import WeakMethod
 
 import numpy as np
 from mflow_core.arithmetic.starts import grown_from_below, largest
@@ -145,13 +146,13 @@ class Drive(OnAgenda):
             self.agenda = agenda_of(settings, mode, start.shape, t0, t1)
         self._prepare()
         if mode == "auto":
-            self.auto = AutoSteps(self.run, self.history, self.events, self.watch, method, t_span, settings.symmetric, self._aside)
+            self.auto = AutoSteps(self.run, self.history, self.events, self.watch, method, t_span, settings.symmetric, self._asks())
         elif mode != "adaptive" and math.isfinite(self.step):
             self.past = curvature.past_limit_of(self.run, method, start, settings.symmetric) if begun is None else begun.past
         if settings.progress:
             self.progress = Progress(t0, t1, name)
         if self.run.equations is not None:
-            self.doubt = Doubt(self.run, name, self._aside)
+            self.doubt = Doubt(self.run, name, self._asks())
         if not (settings.checkpoint is None and settings.checkpoint_every is None and settings.resume is None):
             self.checkpoints = Checkpoints(settings, self.run, self.history, self.events, self._facts, self.switches)
             if settings.resume is not None:
@@ -206,7 +207,7 @@ class Drive(OnAgenda):
             self.run.set_first_step(self.first or 0.0)
         if not self.both_sides:
             mass = None if s.algebraic is None else s.algebraic.mass
-            self.ahead = Ahead(self.run, self.tolerances, self.signs, self._aside, mass)
+            self.ahead = Ahead(self.run, self.tolerances, self.signs, self._asks(), mass)
             self.ahead.reach(abs(self.t1 - self.t0), self.t1, self.begun is None)
             self.every = self.ahead.every
             if self.signs is not None:
@@ -423,6 +424,17 @@ class Drive(OnAgenda):
         if text := self._aside(endings.held_words, self.run, self.method, self.t1):
             self.told_stiff = True
             tell(f"{self.name}: {text}", StiffnessWarning)
+
+    def _asks(self) -> Callable[..., Any]:
+        """`_aside` for what the run holds: it does not hold the run, whose arrays are free where nobody has it any longer."""
+        aside = WeakMethod(self._aside)
+
+        def ask(words: Callable[..., Any], *args: Any) -> Any:
+            method = aside()
+            assert method is not None  # the run holds who asks
+            return method(words, *args)
+
+        return ask
 
     def _aside(self, words: Callable[..., Any], *args: Any) -> Any:
         """Words, whose evaluations are not counted, nor told of by NumPy: they lie where the run does not stand."""

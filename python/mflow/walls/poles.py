@@ -196,10 +196,11 @@ class PoleAhead:
             until = check_whole(until, "pole", 0, MANY)
             self.looked = check_whole(looked, "pole", 0, int(self.run.k))
             last = self.last if last is None else check_number(last, "pole")
+            far = self.run.t + math.copysign(REACH * self.run.h, self.last - t0)  # of a stepper, which knows no end
             if (
                 not isinstance(words, str)
                 or not isinstance(text, str)
-                or not min(t0, self.last) <= last <= max(t0, self.last)
+                or not min(t0, self.last, far) <= last <= max(t0, self.last, far)
                 or below > max(self.shrunk, 0.0)
             ):
                 raise ValueError(f"pole: expected a time of the run and words, got {shown(saved)}")
