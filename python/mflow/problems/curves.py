@@ -231,7 +231,51 @@ def _logistic(x: Array, y: Array) -> list[float]:
 
 
 def _sine(x: Array, y: Array) -> list[float]:
-    """The largest peak of the spectrum between bins, then the rest by linear least squares."""
+    """The largest peak of the spectrum between bins, or of the periodogram where times are few and not even, then the rest by linear least
+    squares."""
+    gaps = np.diff(x)
+    if x.size <= FEW and float(gaps.max(initial=0.0)) > 1.01 * float(gaps.min(initial=math.inf)):
+        guess, width = _uneven_frequency(x, y)
+        tried = guess + width * np.linspace(-1.0, 1.0, 41)
+    else:
+        tried = _even_frequency(x, y) * np.linspace(0.8, 1.2, 41)
+    misses = [_sine_at(x, y, w)[1] for w in tried]
+    w = float(tried[int(np.argmin(misses))])
+    (s, c, level), _ = _sine_at(x, y, w)
+    return [math.hypot(s, c), w, math.atan2(c, s), float(level)]
+
+
+FEW = 200  # uneven times, of which each frequency is tried by itself; more are as good as even
+OVERSAMPLED = 8  # frequencies in the width of a peak of the periodogram
+MOST_FREQUENCIES = 20_000
+
+
+def _uneven_frequency(x: Array, y: Array) -> tuple[float, float]:
+    """(w, distance of two that were tried) of the sine with an offset that is nearest to the data, up to half a turn in a short gap.
+
+    References
+    ----------
+    N. R. Lomb, Astrophys. Space Sci. 39 (1976) 447-462; M. Zechmeister and M. Kuerster, Astron. Astrophys. 496 (2009) 577-584.
+    """
+    x, y = x - x.mean(), y - y.mean()
+    gaps, span = np.diff(x), float(np.ptp(x))
+    step = 2.0 * math.pi / (OVERSAMPLED * span)
+    top = math.pi / float(np.quantile(gaps[gaps > 0.0], 0.1))
+    best, found = math.inf, step
+    for at in range(1, min(int(top / step), MOST_FREQUENCIES) + 1, FEW):
+        w = step * np.arange(at, min(at + FEW, int(top / step) + 1))
+        s, c, one = np.sin(np.outer(w, x)), np.cos(np.outer(w, x)), np.ones_like(w)
+        ss, cc, sc, s1, c1 = np.sum(s * s, axis=1), np.sum(c * c, axis=1), np.sum(s * c, axis=1), s.sum(axis=1), c.sum(axis=1)
+        normal = np.array([[ss, sc, s1], [sc, cc, c1], [s1, c1, x.size * one]]).transpose(2, 0, 1) + 1e-9 * x.size * np.eye(3)
+        right = np.stack([s @ y, c @ y, 0.0 * one], axis=1)
+        misfit = y @ y - np.einsum("ki,ki->k", right, np.linalg.solve(normal, right[..., None])[..., 0])
+        k = int(np.argmin(misfit))
+        if misfit[k] < best:
+            best, found = float(misfit[k]), float(w[k])
+    return found, step
+
+
+def _even_frequency(x: Array, y: Array) -> float:
     count = max(x.size, 8)
     even = np.linspace(x[0], x[-1], count)
     level = np.interp(even, x, y)
@@ -241,12 +285,7 @@ def _sine(x: Array, y: Array) -> list[float]:
     lowest = max(1, padded // (2 * count))
     peak = lowest + int(np.argmax(power[lowest:]))
     step = float(even[1] - even[0]) or 1.0
-    guess = 2.0 * math.pi * peak / (padded * step)
-    tried = guess * np.linspace(0.8, 1.2, 41)
-    misses = [_sine_at(x, y, w)[1] for w in tried]
-    w = float(tried[int(np.argmin(misses))])
-    (s, c, level_), _ = _sine_at(x, y, w)
-    return [math.hypot(s, c), w, math.atan2(c, s), float(level_)]
+    return 2.0 * math.pi * peak / (padded * step)
 
 
 def _sine_at(x: Array, y: Array, w: float) -> tuple[Array, float]:

@@ -55,8 +55,11 @@ cdef number sine(const objective_t *o, const number *b, ptrdiff_t i, number *d) 
 
 
 cdef number power_law(const objective_t *o, const number *b, ptrdiff_t i, number *d) noexcept nogil:
-    cdef number L = log_of(<number> o.X[i * o.ldx]), power = exp_of(b[1] * L)
+    cdef double x = o.X[i * o.ldx]
+    cdef number L = log_of(<number> x), power = exp_of(b[1] * L)
     if d != NULL:
+        if x == 0.0:
+            L = 0.0                      # x^b log x is 0 there, b > 0
         d[0], d[1] = power, b[0] * power * L
     return b[0] * power - y_of(o, i)
 
