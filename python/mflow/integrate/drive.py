@@ -546,6 +546,8 @@ class Drive(OnAgenda):
             from mflow.derivatives.unseen import unseen_words
 
             self.unseen = self._aside(unseen_words, self.run.slope, t, rows, self.start.shape, rtol, atol)
+        elif self.settings.atol is None:
+            self.unseen = control.small_words(self.start, rows)
 
     @property
     def doubts(self) -> tuple[str, ...]:

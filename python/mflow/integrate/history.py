@@ -386,7 +386,7 @@ def begin(
             return drive(), run
         if tolerances and endings.few_digits(run, tolerances):
             return drive(), run
-        if tolerances and grown_from_below(y[: k + 1], tolerances[1]):
+        if tolerances and (grown_from_below(y[: k + 1], tolerances[1]) or largest(y[: k + 1]) < control.SMALLEST):
             return drive(), run
         if run.rejected[0] >= MANY_REJECTED or (past is not None and k > 1 and largest(run.y) > GROWTH):
             return drive(), run
