@@ -303,8 +303,9 @@ def fall_beside(
     >>> import numpy as np
     >>> from mflow.derivatives.differences import fall_beside
     >>> cost, inside = lambda x: 1e-18 * np.sum((x - 1) ** 2), lambda x: True
-    >>> fall_beside(cost, np.array([2.0]), 1e-18, np.array([2e-18]), inside)
-    (0.19, 2.0, 2)
+    >>> share, size, count = fall_beside(cost, np.array([2.0]), 1e-18, np.array([2e-18]), inside)
+    >>> round(float(share), 2), size, count
+    (0.36, 2.0, 2)
     """
     own, cost, count = np.abs(x), abs(value), 0
     top = float(np.max(own, initial=0.0))
