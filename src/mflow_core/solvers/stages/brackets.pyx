@@ -14,8 +14,10 @@ no longer than a tenth of the last move: else they mix both sides of a kink, eac
 It ends where d is small, as Newton's iteration does, or is rounding. Where q jumps over 0 between neighbouring numbers, a single unknown is
 there: what is infinitely steep holds it. Several unknowns that are held so bounce about such a place: they are taken as they are where the last
 HELD moves were below NEAR and none had to go on beyond its bracket.
+
+Steps of y' = f have no such metric: there, one unknown is bracketed (lone_root).
 """
-from libc.math cimport INFINITY, fabs
+from libc.math cimport INFINITY, copysign, fabs, sqrt
 from libc.string cimport memcpy
 
 from mflow_core.registry cimport REDUCE
@@ -27,6 +29,7 @@ from mflow_core.types cimport MF_RETRY_NON_FINITE, MF_RETRY_SOLVE
 cdef enum:
     DIRECTIONS = 100
     LENGTHS = 60                         # tried along one direction
+    HALVINGS = 100                       # of the bracket of one unknown, at most: two evaluations each
     HELD = 8
 
 cdef double ENOUGH = 0.1                 # |q|
@@ -37,6 +40,8 @@ cdef double ROOT_EPS = 1.4901161193847656e-08
 cdef double LEAST = 1e-13                # relative: the least difference
 cdef double SHARE = 0.1                  # of the last move
 cdef double STIFF = 1e-6                 # of the terms of G
+cdef double WIDTH = 1e-3                 # of the goal: a bracket of one unknown
+cdef double JUMP = 0.25                  # of the change of G over the first bracket, which the last has yet
 
 ctypedef struct bracket_t:               # q is above 0 at `low`, and below it at `high`
     double low, at_low, high, at_high
@@ -242,3 +247,69 @@ cdef int bracket_solve(double t, double gh, const double *r, double *z, ptrdiff_
         memcpy(z, s.guess, n * sizeof(double))
         return status if status > 0 else answer
     return answer
+
+
+# ---- one unknown of a step of y' = f ------------------------------------------------------------------------------------------------------
+
+cdef int value(newton_t *s, double t, double gh, const double *r, double z, double *g) noexcept nogil:
+    s.trial[0] = z
+    return residual(s, t, gh, r, s.trial, g)
+
+
+cdef int halved(newton_t *s, double t, double gh, const double *r, double *a, double *at_a, double *b, double *at_b) noexcept nogil:
+    """Ridders' method once: a bracket that is at most half as long. MF_RETRY_SOLVE where G is seen to rise."""
+    cdef double side = 1.0 if at_a[0] > 0.0 else -1.0, half = 0.5 * (b[0] - a[0]), x = a[0] + half, g = 0.0
+    cdef int k, status
+    for k in range(2):
+        status = value(s, t, gh, r, x, &g)
+        if status != 0:
+            return status
+        if not side * at_b[0] <= side * g <= side * at_a[0]:
+            return MF_RETRY_SOLVE
+        if side * g > 0.0:
+            a[0], at_a[0] = x, g
+        else:
+            b[0], at_b[0] = x, g
+        if g == 0.0:
+            a[0], at_a[0] = x, g
+            return 0
+        if k == 0:
+            half = fabs(half)
+            x = x + copysign(half * fabs(g) / sqrt(g * g + fabs(at_a[0] * at_b[0])), g)
+            if not min(a[0], b[0]) < x < max(a[0], b[0]):
+                return 0
+    return 0
+
+
+cdef int lone_root(newton_t *s, double t, double gh, const double *r, double *z, int failed) noexcept nogil:
+    """Where Newton's iteration fails for one unknown, though f is finite: the root of G = r + gh f(t, z) - z, if G falls; else `failed`.
+
+    Where f falls and gh > 0, G falls faster than z rises: the root lies between z and z + G(z). It may do so with an infinite slope there, as
+    that of a root, over which Newton's iteration bounces. At a jump of f there is none.
+    """
+    cdef double a = z[0], b, at_a = 0.0, at_b = 0.0, size, gap
+    cdef int _k, status
+    if failed != MF_RETRY_SOLVE or s.n != 1 or s.non_finite > 0 or fabs(gh) == INFINITY or s.c.matrix.mass != NULL:
+        return failed
+    status = value(s, t, gh, r, a, &at_a)
+    b = a + at_a
+    if status == 0:
+        status = value(s, t, gh, r, b, &at_b)
+    if status != 0:
+        return status if status < 0 else failed
+    if at_a * at_b > 0.0:
+        return failed
+    gap = fabs(at_a - at_b)
+    for _k in range(HALVINGS):
+        size = max(fabs(a), fabs(b))
+        if at_a == 0.0 or fabs(b - a) <= (max(WIDTH * goal(s) / s.m.weight[0], 4.0 * EPS * size) if s.controlled else 4.0 * EPS * size):
+            if at_a != 0.0 and fabs(at_a - at_b) > JUMP * gap:
+                return failed
+            z[0] = a if fabs(at_a) <= fabs(at_b) else b
+            s.want_jacobian = True
+            s.nfail -= 1
+            return 0
+        status = halved(s, t, gh, r, &a, &at_a, &b, &at_b)
+        if status != 0:
+            return status if status < 0 else failed
+    return failed
