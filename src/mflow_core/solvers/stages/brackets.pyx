@@ -40,7 +40,7 @@ cdef double ROOT_EPS = 1.4901161193847656e-08
 cdef double LEAST = 1e-13                # relative: the least difference
 cdef double SHARE = 0.1                  # of the last move
 cdef double STIFF = 1e-6                 # of the terms of G
-cdef double WIDTH = 1e-3                 # of the goal: a bracket of one unknown
+cdef double UNTOUCHED = 0.5              # of G before the last update
 cdef double JUMP = 0.25                  # of the change of G over the first bracket, which the last has yet
 
 ctypedef struct bracket_t:               # q is above 0 at `low`, and below it at `high`
@@ -212,28 +212,35 @@ cdef int bracketed(newton_t *s, double t, double gh, const double *r, double *z,
     return MF_RETRY_SOLVE
 
 
-cdef bint stands_still(newton_t *s, double gh, const double *r, const double *z) noexcept nogil:
-    """Whether Newton's iteration has not moved from s.guess but by rounding, though the residual there, of which f is in s.f, is no rounding of its
-    terms: slopes that the user gave may be so large that every point stays as it is. Differences are not."""
-    cdef double far = 0.0, left = 0.0, size = 0.0
+cdef int stands_still(newton_t *s, double t, double gh, const double *r, const double *z, bint *still) noexcept nogil:
+    """Whether Newton's iteration ended at z though its last update took nothing off a residual that is no rounding of its terms: slopes that
+    the user gave may be so large that every point stays as it is. Differences are not. f of the point before is in s.f."""
+    cdef double left = 0.0, size = 0.0
     cdef ptrdiff_t i
+    cdef int status
+    still[0] = False
     if s.m.c.source == BY_DIFFERENCES or s.c.matrix.mass != NULL or s.c.matrix.kind == KRYLOV:
-        return False
+        return 0
     for i in range(s.n):
-        far = max(far, fabs(z[i] - s.guess[i]))
-        left = max(left, fabs((r[i] - s.guess[i]) + gh * s.f[i]))
+        left = max(left, fabs((r[i] - z[i]) + gh * s.f[i]))
         size = max(size, max(max(fabs(r[i]), fabs(z[i])), fabs(gh * s.f[i])))
-    return far <= max(64.0 * EPS * REDUCE.max_abs(z, s.n), s.noise) and left > STIFF * size
+    if left <= STIFF * size:
+        return 0
+    status = residual(s, t, gh, r, z, s.next_d)
+    still[0] = status == 0 and REDUCE.max_abs(s.next_d, s.n) > max(UNTOUCHED * left, STIFF * size)
+    return status
 
 
 cdef int bracket_solve(double t, double gh, const double *r, double *z, ptrdiff_t n, newton_t *s, apply_fn metric, void *metric_ctx) noexcept nogil:
-    """newton_solve; where it fails in a fixed step, though f is finite, or has not moved, by brackets. Slopes that the user gave may be infinite,
+    """newton_solve; where it fails in a fixed step, though f is finite, or leaves the residual as it was, by brackets. Slopes that the user gave may be infinite,
     or bounded to a number that is far from them: there they are differences."""
     cdef int source = s.m.c.source, answer, status = newton_solve(t, gh, r, z, n, s)
+    cdef bint still = True
     if status < 0 or s.controlled or s.c.matrix.kind == IDENTITY or s.non_finite > 0 or fabs(gh) == INFINITY:
         return status
-    if status == 0 and not stands_still(s, gh, r, z):
-        return 0
+    answer = stands_still(s, t, gh, r, z, &still) if status == 0 else 0
+    if answer < 0 or not still:
+        return min(answer, 0)
     if source == BY_CALLBACK or source == BY_BAND_CALLBACK:
         s.m.c.source = BY_DIFFERENCES
     memcpy(z, s.guess, n * sizeof(double))
@@ -287,7 +294,7 @@ cdef int lone_root(newton_t *s, double t, double gh, const double *r, double *z,
     Where f falls and gh > 0, G falls faster than z rises: the root lies between z and z + G(z). It may do so with an infinite slope there, as
     that of a root, over which Newton's iteration bounces. At a jump of f there is none.
     """
-    cdef double a = z[0], b, at_a = 0.0, at_b = 0.0, size, gap
+    cdef double a = z[0], b, at_a = 0.0, at_b = 0.0, gap, enough, left       # z is no farther from the root than G is large
     cdef int _k, status
     if failed != MF_RETRY_SOLVE or s.n != 1 or s.non_finite > 0 or fabs(gh) == INFINITY or s.c.matrix.mass != NULL:
         return failed
@@ -299,11 +306,11 @@ cdef int lone_root(newton_t *s, double t, double gh, const double *r, double *z,
         return status if status < 0 else failed
     if at_a * at_b > 0.0:
         return failed
-    gap = fabs(at_a - at_b)
+    gap, enough = fabs(at_a - at_b), goal(s) / s.m.weight[0] if s.controlled else 0.0
     for _k in range(HALVINGS):
-        size = max(fabs(a), fabs(b))
-        if at_a == 0.0 or fabs(b - a) <= (max(WIDTH * goal(s) / s.m.weight[0], 4.0 * EPS * size) if s.controlled else 4.0 * EPS * size):
-            if at_a != 0.0 and fabs(at_a - at_b) > JUMP * gap:
+        left = min(fabs(at_a), fabs(at_b))
+        if left <= enough or fabs(b - a) <= max(enough, 4.0 * EPS * max(fabs(a), fabs(b))):
+            if left > enough and fabs(at_a - at_b) > JUMP * gap:
                 return failed
             z[0] = a if fabs(at_a) <= fabs(at_b) else b
             s.want_jacobian = True
