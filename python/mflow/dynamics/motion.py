@@ -55,6 +55,8 @@ __all__ = ["Motion", "begin_motion", "keeps_energy"]
 
 
 GAINED, SEEN = 0.5, 8  # of the kinetic energy of most states: what steps may add to it unsaid; states that tell what that is
+UNSEEN, LONG = 3.0, 100  # times what was seen of a load: what is told of; steps of a run in which that is looked for
+FEW = 0.02  # of the steps: where these add most of it, they are too long for where they stand
 SHORTEST = 64.0  # units in the last place of t: a step in which a slip is looked for
 
 
@@ -414,6 +416,8 @@ class Motion(Drive):
                 self._look_at_energy(e)
         if self.by_limit and reason == "finished":
             self._look_for_turns(x, v, a)
+        if self.mode == "adaptive" and self.looks_at and reason == "finished" and 1 < t.size == run.k + 1 <= LONG:
+            self._look_for_unseen(t)
         few, doubts, t_half, v_half = few_digits(run, self.tolerances), self.doubts, None, None
         one_grid = self.agenda is None and not (events and events.acts)
         if "v(1/2)" in self.method.record.formula and self.mode == "fixed" and one_grid:  # the method's own formula has half steps
@@ -454,14 +458,34 @@ class Motion(Drive):
         if len(e) < SEEN or driven or np.any(load) or np.any(damping) or not np.any(potential) or not np.all(np.isfinite(e[:, :4])):
             return
         gained, most = float(kinetic[-1] + potential[-1] - kinetic[0] - potential[0]), float(np.median(kinetic))
-        if gained > GAINED * most > 0.0:
+        steps = np.diff(kinetic + potential)
+        few = np.sort(steps)[-max(round(FEW * steps.size), 1) :]
+        if gained > GAINED * most > 0.0 and float(np.sum(few)) > 0.5 * gained:  # a thrust, a push or a spring that changes adds it in many
             also = ", or is potential= another one than that of force=?" if self.limit.looks_along else ""
             self.gained = (
                 f"kinetic and potential energy have grown by {gained:.3g}, which is {gained / most:.2g} times the kinetic energy in the "
-                f"middle of those along the run, {most:.3g}: no load adds any, so the steps of dt = {abs(self.step):g} did, which are too "
-                f"long where the motion is fastest (the ledger has it as residual or numerical): lower dt{also}"
+                f"middle of those along the run, {most:.3g}, the most of it in {few.size} steps: no load adds any, and where potential= "
+                f"tells all that the forces do, the steps of dt = {abs(self.step):g} did, which are too long where the motion is fastest "
+                f"(the ledger has it as residual or numerical): lower dt{also}"
             )
             tell(f"{self.name}: {self.gained}")
+
+    def _look_for_unseen(self, t: Array) -> None:
+        """Warns of what drives a motion far more at other times than where steps of error control ended: they have led past it."""
+        before, nil = self.evaluations, np.zeros(self.start.size)
+        try:
+            with np.errstate(all="ignore"):
+                at, size, known = load_tables.unseen(lambda t: np.array(self.run.acceleration(t, nil, nil)), t)
+        except Exception:  # a load may know the times of steps alone: then this is not known, and no fault of the run
+            at, size, known = math.nan, 0.0, 0.0
+        self.checks += self.evaluations - before
+        if not UNSEEN * known < size < math.inf:
+            return
+        self.between = (
+            f"{self.looks_at}: it acts near t = {at:g}, and at the ends of the {t.size - 1} steps it is at most {known / size:.2g} times "
+            f"as large: they may have led past it without seeing it. Give breaks= where it begins and ends, or a max_step shorter than it"
+        )
+        tell(f"{self.name}: {self.between}")
 
     def _look_for_turns(self, x: Array, v: Array, a: Array) -> None:
         """Warns where steps by the limit do not follow an oscillation."""

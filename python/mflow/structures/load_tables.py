@@ -16,12 +16,13 @@ import numpy as np
 
 from mflow.base.checks import Array
 
-__all__ = ["LEFT_OUT", "PER_NUMBER", "bends", "ended", "held", "left_out", "sampled", "stays", "up_to"]
+__all__ = ["LEFT_OUT", "PER_NUMBER", "bends", "ended", "held", "left_out", "sampled", "stays", "unseen", "up_to"]
 
 PER_NUMBER = 20.0  # multiplications, about, that a look at a number of a table takes
 STRAIGHT = 1e-12  # of the largest value: what a point may be off the line between its neighbours
 NEAR = 1e-6  # of the way between two bends: at one of them
 SUDDEN = 1e-6  # of the last interval: in which a table that ends goes to zero
+SAMPLES = 64  # over a run, between whose steps a function is looked at
 LEFT_OUT = 0.1  # of a load's size: where it is off the lines between steps by more, fixed steps are too long for it
 SMALL = 1e-3  # of the largest load's size: what is less does not count
 LOOKS = 8  # steps of a run in which a function is looked at
@@ -147,3 +148,13 @@ def sampled(load: Callable[[float], Array], t0: float, t1: float, dt: float, ste
         total.append(np.sum([np.abs(f) for _, f in here], axis=0))
     rest = np.sum(wrong, axis=0) - np.max(wrong, axis=0)
     return _worst(rest * (count / (count - 1)), np.sum(total, axis=0))
+
+
+def unseen(load: Callable[[float], Array], t: Array) -> tuple[float, float, float]:
+    """(time, size there, the largest at t), the time one of `SAMPLES` others where a function is largest: steps that ended at t have not seen
+    it where the one is far above the other."""
+    known = max(float(np.max(np.abs(load(at)), initial=0.0)) for at in t.tolist())
+    times = (t[0] + (t[-1] - t[0]) * ((np.arange(SAMPLES) + 0.5) / SAMPLES)).tolist()
+    sizes = [float(np.max(np.abs(load(at)), initial=0.0)) for at in times]
+    top = int(np.argmax(sizes))
+    return times[top], sizes[top], known

@@ -107,3 +107,26 @@ def test_moving_supports_and_constraints_go_with_it() -> None:
     rod: dict[str, Any] = {"load": [0.0, -1.0], "x0": [1.0, 0.0], "constraints": lambda x: x @ x - 1.0, "t_span": (0, 1), "t_eval": t}
     coarse, fine = (mflow.solve_dynamics(**rod, dt=h, method="yoshida4") for h in (0.1, 0.01))
     np.testing.assert_allclose(coarse.x, fine.x, atol=1e-5)
+
+
+@pytest.mark.parametrize("length", [0.05, 0.5])
+def test_a_load_that_steps_of_error_control_have_led_past_is_told_of(length: float) -> None:
+    """A blast that begins late: the body would move by 10/k and more, and the steps never see it."""
+
+    def blast(t: float) -> list[float]:
+        return [10.0 * (1.0 - (t - 0.5) / length) if 0.5 <= t < 0.5 + length else 0.0]
+
+    how: dict[str, Any] = {"mass": 1.0, "damping": 0.5, "stiffness": (2.0 * np.pi / 0.3) ** 2, "load": blast, "t_span": (0, 3), "x0": [0.0]}
+    with pytest.warns(RuntimeWarning, match="led past it"):
+        r = mflow.solve_dynamics(**how)
+    assert np.max(np.abs(r.x)) == 0.0
+    assert any("led past it without seeing it" in text for text in r.doubts)
+    seen = mflow.solve_dynamics(**how, breaks=[0.5, 0.5 + length])
+    assert seen.doubts == ()
+    assert np.max(np.abs(seen.x)) > 0.01
+
+
+def test_loads_that_are_seen_are_not_told_of() -> None:
+    for load in (lambda t: [1.0], lambda t: [np.sin(t)], lambda t: [min(t, 1.0)], lambda t: [np.exp(-8.0 * (t - 1.5) ** 2)]):
+        r = mflow.solve_dynamics(1.0, 0.5, 1.0, load, (0, 3), [0.0], rtol=1e-2)
+        assert r.doubts == ()
