@@ -151,8 +151,10 @@ def sampled(load: Callable[[float], Array], t0: float, t1: float, dt: float, ste
 
 
 def unseen(load: Callable[[float], Array], t: Array) -> tuple[float, float, float]:
-    """(time, size there, the largest at t), the time one of `SAMPLES` others where a function is largest: steps that ended at t have not seen
-    it where the one is far above the other."""
+    """(time, size there, the largest at t), the time one of `SAMPLES` others, where a function is largest.
+
+    Steps that ended at t have not seen it where the one is far above the other.
+    """
     known = max(float(np.max(np.abs(load(at)), initial=0.0)) for at in t.tolist())
     times = (t[0] + (t[-1] - t[0]) * ((np.arange(SAMPLES) + 0.5) / SAMPLES)).tolist()
     sizes = [float(np.max(np.abs(load(at)), initial=0.0)) for at in times]
