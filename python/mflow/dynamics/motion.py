@@ -417,7 +417,7 @@ class Motion(Drive):
         if self.by_limit and reason == "finished":
             self._look_for_turns(x, v, a)
         if self.mode == "adaptive" and self.looks_at and reason == "finished" and 1 < t.size == run.k + 1 <= LONG:
-            self._look_for_unseen(t)
+            self._look_at_load(t)
         few, doubts, t_half, v_half = few_digits(run, self.tolerances), self.doubts, None, None
         one_grid = self.agenda is None and not (events and events.acts)
         if "v(1/2)" in self.method.record.formula and self.mode == "fixed" and one_grid:  # the method's own formula has half steps
@@ -470,7 +470,7 @@ class Motion(Drive):
             )
             tell(f"{self.name}: {self.gained}")
 
-    def _look_for_unseen(self, t: Array) -> None:
+    def _look_at_load(self, t: Array) -> None:
         """Warns of what drives a motion far more at other times than where steps of error control ended: they have led past it."""
         before, nil = self.evaluations, np.zeros(self.start.size)
         try:
