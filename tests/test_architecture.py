@@ -207,7 +207,7 @@ LOADED = {
     "from mflow import RK4": 39,
     "from mflow import optim": 76,
     "from mflow import Stepper": 188,
-    "from mflow import solve_ivp": 153,
+    "from mflow import solve_ivp": 154,
     "from mflow import solve_dynamics": 181,
     "from mflow import minimize": 198,
 }

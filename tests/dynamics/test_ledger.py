@@ -232,3 +232,18 @@ def test_an_orbit_that_is_followed_has_no_doubt() -> None:
     assert not s.doubts
     total = 0.5 * np.sum(s.v**2, axis=0) - SUN / np.linalg.norm(s.x, axis=0)
     assert total[-1] == pytest.approx(total[0], rel=1e-2)
+
+
+@pytest.mark.parametrize("method", ["leapfrog", "newmark"])
+@pytest.mark.parametrize("push", ["later", "thrust"])
+def test_a_push_beside_the_potential_is_not_laid_to_the_steps(push: str, method: str) -> None:
+    """It begins after the first step, or follows the motion; the states are right to the error of the method."""
+    force = {
+        "later": lambda t, x, v: -x + np.where(t > 1.0, np.sin(t), 0.0),
+        "thrust": lambda t, x, v: -x + 0.3 * np.sign(v) * np.minimum(np.abs(v), 1.0),
+    }[push]
+    s = mflow.solve_dynamics(
+        1.0, t_span=(0, 12), x0=[0.5], v0=[0.0], method=method, dt=0.01, force=force, potential=lambda x: 0.5 * float(x @ x)
+    )  # fmt: skip
+    assert s.reason == "finished"
+    assert not any("energy have grown" in text for text in s.doubts)

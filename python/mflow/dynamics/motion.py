@@ -57,6 +57,7 @@ __all__ = ["Motion", "begin_motion", "keeps_energy"]
 
 GAINED, SEEN = 0.5, 8  # of the kinetic energy of most states: what steps may add to it unsaid; states that tell what that is
 LONG = 2.0  # of the pieces of `QuietLoad`: steps that may pass one
+FEW = 0.02  # of the steps: where these add most of it, they are too long for where they stand
 SHORTEST = 64.0  # units in the last place of t: a step in which a slip is looked for
 
 
@@ -480,12 +481,15 @@ class Motion(Drive):
         if len(e) < SEEN or driven or np.any(load) or np.any(damping) or not np.any(potential) or not np.all(np.isfinite(e[:, :4])):
             return
         gained, most = float(kinetic[-1] + potential[-1] - kinetic[0] - potential[0]), float(np.median(kinetic))
-        if gained > GAINED * most > 0.0:
+        steps = np.diff(kinetic + potential)
+        few = np.sort(steps)[-max(round(FEW * steps.size), 1) :]
+        if gained > GAINED * most > 0.0 and float(np.sum(few)) > 0.5 * gained:  # a thrust, a push or a spring that changes adds it in many
             also = ", or is potential= another one than that of force=?" if self.limit.looks_along else ""
             self.gained = (
                 f"kinetic and potential energy have grown by {gained:.3g}, which is {gained / most:.2g} times the kinetic energy in the "
-                f"middle of those along the run, {most:.3g}: no load adds any, so the steps of dt = {abs(self.step):g} did, which are too "
-                f"long where the motion is fastest (the ledger has it as residual or numerical): lower dt{also}"
+                f"middle of those along the run, {most:.3g}, the most of it in {few.size} steps: no load adds any, and where potential= "
+                f"tells all that the forces do, the steps of dt = {abs(self.step):g} did, which are too long where the motion is fastest "
+                f"(the ledger has it as residual or numerical): lower dt{also}"
             )
             tell(f"{self.name}: {self.gained}")
 

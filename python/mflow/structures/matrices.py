@@ -35,7 +35,8 @@ def structure_problem(
     M: Any = matrices.checked_matrix(np.ones(n) if mass is None else mass, "mass", n)
     C: Any = None if damping is None or function else matrices.checked_matrix(damping, "damping", n)
     K: Any = None if stiffness is None else matrices.checked_matrix(stiffness, "stiffness", n)
-    _tell_of_numbers(C, M, K, load)
+    if C is not None or load is not None:
+        _tell_of_numbers(C, M, K, load)
     K = _without_massless(supports, M, C, K, alone and not function)
     if rayleigh is not None:
         C = sum_of(C, _rayleigh(rayleigh, M, K, supports))

@@ -30,8 +30,7 @@ from mflow_core.optimize.arrays import MID_STEP, STEPPING, checked, names_rows, 
 
 cnp.import_array()
 
-cdef enum:
-    ATOMIC = 16384
+cdef ptrdiff_t ATOMIC = 16384
 WILD = MF_WILD                           # from here on a square, or a sum of squares, may overflow
 cdef object np_ndarray = np.ndarray
 

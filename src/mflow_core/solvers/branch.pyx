@@ -21,7 +21,7 @@ kept to the bit.
 
 Where the branch turns back, a gradient flow follows the flow of the equation itself, z' = -grad(f(z) + |z - r|^2 / (2 gh)), by short implicit
 steps from there: it ends in a local minimum that is no higher than f(r), too. Error-controlled steps are not touched: they are short where f
-bends.
+bends. In steps of both kinds, one unknown for which all this fails is bracketed where f falls (brackets.pyx).
 
 For an infinite gh there is no r, and the root is the rest that the flow itself reaches (rest.pyx).
 
@@ -38,6 +38,7 @@ from mflow_core.solvers.matrix cimport IDENTITY, KRYLOV, SPARSE, finite, matrix_
 from mflow_core.solvers.newton cimport (FLOW_ENDS, newton_config_t, newton_make, newton_solve, newton_t, refine, solve_full, update)
 from mflow_core.solvers.rest cimport find_rest
 from mflow_core.solvers.scout cimport LONG, LONG_WAY, bends, depart, distance, fits, follow, is_nothing, is_still, look_at, relax
+from mflow_core.solvers.stages.brackets cimport lone_root
 from mflow_core.types cimport MF_E_MEMORY, MF_RETRY_SOLVE, mf_new_problem, mf_problem, mf_rhs_fn
 
 cdef double CONTRACTION = 1.0 / 3.0      # of updates that are trusted
@@ -318,7 +319,8 @@ cdef int branch_solve(double t, double gh, const double *r, double *z, ptrdiff_t
     cdef lifted_t w
     cdef int status, sure
     if s.controlled or s.c.matrix.kind == IDENTITY or n == 0:
-        return newton_solve(t, gh, r, z, n, ctx)
+        status = newton_solve(t, gh, r, z, n, ctx)
+        return lone_root(s, t, gh, r, z, status) if status > 0 and s.c.matrix.kind != IDENTITY else status
     if fabs(gh) == INFINITY:
         return steady_state(s, t, gh, z)
     s.m.look = True
@@ -337,4 +339,5 @@ cdef int branch_solve(double t, double gh, const double *r, double *z, ptrdiff_t
             lower(s, &w)
         if sure != 0:
             return 0 if sure == 1 else sure
-    return settle(s, t, gh, r, begin, z, status)
+    status = settle(s, t, gh, r, begin, z, status)
+    return status if status <= 0 else lone_root(s, t, gh, r, z, status)

@@ -138,3 +138,14 @@ def test_one_step_of_many_dampers_is_the_minimum_of_its_potential() -> None:
 def test_an_equation_without_a_root_is_not_solved() -> None:
     s = mflow.solve_dynamics(force=lambda t, x, v: 1e6 * x**2, t_span=(0, 1), x0=[1.0], dt=0.5)
     assert s.reason == "solve_failed"
+
+
+@pytest.mark.parametrize("method", ["newmark", "hht", "bathe", "generalized_alpha"])
+@pytest.mark.parametrize("far", [1e6, 1e9, 1e11, 1e12, 1e14, 1e18])
+def test_slopes_that_are_far_too_large_do_not_make_steps_look_solved(method: str, far: float) -> None:
+    """Of a damper -.2 v, whose equation is linear: as a matrix it needs no iteration."""
+    how: dict[str, Any] = {"method": method, "dt": 0.1}
+    right = mflow.solve_dynamics([1.0], [0.2], [1.0], None, (0, 10), [1.0], [0.0], **how)
+    r = mflow.solve_dynamics([1.0], None, [1.0], None, (0, 10), [1.0], [0.0], force=lambda t, x, v: -0.2 * v, dfdv=[[-far]], **how)
+    assert r.reason in ("finished", "solve_failed")
+    np.testing.assert_allclose(r.x, right.x[:, : r.t.size], rtol=0.0, atol=1e-9)

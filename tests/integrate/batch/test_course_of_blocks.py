@@ -85,3 +85,16 @@ def test_a_pole_that_solutions_pass_is_not() -> None:
     assert abs(r.y[0, 0] - 0.01) < 1e-3
     _, seen = solve(shrinks, (0, 2.2), [[1.0]])
     assert not [text for text in seen if "grows without bound" in text]
+
+
+@pytest.mark.parametrize("others", [[], [1.0, 0.5], [1e-3, 1e-3]])
+def test_what_has_crossed_0_is_found_beside_what_swings(others: list[float]) -> None:
+    """y0' = -y0/(1e-8 + y0) rests at 0; the others are an oscillator, which is farther beyond 0."""
+    from mflow.walls.crossed import crossed
+
+    def slope(t: float, y: Any) -> Any:
+        return np.concatenate(([-y[0] / (1e-8 + y[0])], [y[2], -y[1]] if y.size > 1 else []))
+
+    end, start = np.array([-0.1, *(-0.9 * np.array(others))]), np.array([1.0, *others])
+    assert crossed(slope, 0.0, 1.1, end, start) == 0
+    assert crossed(slope, 0.0, 1.1, -end, start) == -1

@@ -6,3 +6,4 @@ from mflow_core.solvers.newton cimport newton_t
 
 
 cdef int bracket_solve(double t, double gh, const double *r, double *z, ptrdiff_t n, newton_t *s, apply_fn metric, void *metric_ctx) noexcept nogil
+cdef int lone_root(newton_t *s, double t, double gh, const double *r, double *z, int failed) noexcept nogil

@@ -14,8 +14,10 @@ no longer than a tenth of the last move: else they mix both sides of a kink, eac
 It ends where d is small, as Newton's iteration does, or is rounding. Where q jumps over 0 between neighbouring numbers, a single unknown is
 there: what is infinitely steep holds it. Several unknowns that are held so bounce about such a place: they are taken as they are where the last
 HELD moves were below NEAR and none had to go on beyond its bracket.
+
+Steps of y' = f have no such metric: there, one unknown is bracketed (lone_root).
 """
-from libc.math cimport INFINITY, fabs
+from libc.math cimport INFINITY, copysign, fabs, sqrt
 from libc.string cimport memcpy
 
 from mflow_core.registry cimport REDUCE
@@ -27,6 +29,7 @@ from mflow_core.types cimport MF_RETRY_NON_FINITE, MF_RETRY_SOLVE
 cdef enum:
     DIRECTIONS = 100
     LENGTHS = 60                         # tried along one direction
+    HALVINGS = 100                       # of the bracket of one unknown, at most: two evaluations each
     HELD = 8
 
 cdef double ENOUGH = 0.1                 # |q|
@@ -37,6 +40,8 @@ cdef double ROOT_EPS = 1.4901161193847656e-08
 cdef double LEAST = 1e-13                # relative: the least difference
 cdef double SHARE = 0.1                  # of the last move
 cdef double STIFF = 1e-6                 # of the terms of G
+cdef double UNTOUCHED = 0.5              # of G before the last update
+cdef double JUMP = 0.25                  # of the change of G over the first bracket, which the last has yet
 
 ctypedef struct bracket_t:               # q is above 0 at `low`, and below it at `high`
     double low, at_low, high, at_high
@@ -207,28 +212,35 @@ cdef int bracketed(newton_t *s, double t, double gh, const double *r, double *z,
     return MF_RETRY_SOLVE
 
 
-cdef bint stands_still(newton_t *s, double gh, const double *r, const double *z) noexcept nogil:
-    """Whether Newton's iteration has not moved from s.guess but by rounding, though the residual there, of which f is in s.f, is no rounding of its
-    terms: slopes that the user gave may be so large that every point stays as it is. Differences are not."""
-    cdef double far = 0.0, left = 0.0, size = 0.0
+cdef int stands_still(newton_t *s, double t, double gh, const double *r, const double *z, bint *still) noexcept nogil:
+    """Whether Newton's iteration ended at z though its last update took nothing off a residual that is no rounding of its terms: slopes that
+    the user gave may be so large that every point stays as it is. Differences are not. f of the point before is in s.f."""
+    cdef double left = 0.0, size = 0.0
     cdef ptrdiff_t i
+    cdef int status
+    still[0] = False
     if s.m.c.source == BY_DIFFERENCES or s.c.matrix.mass != NULL or s.c.matrix.kind == KRYLOV:
-        return False
+        return 0
     for i in range(s.n):
-        far = max(far, fabs(z[i] - s.guess[i]))
-        left = max(left, fabs((r[i] - s.guess[i]) + gh * s.f[i]))
+        left = max(left, fabs((r[i] - z[i]) + gh * s.f[i]))
         size = max(size, max(max(fabs(r[i]), fabs(z[i])), fabs(gh * s.f[i])))
-    return far <= max(64.0 * EPS * REDUCE.max_abs(z, s.n), s.noise) and left > STIFF * size
+    if left <= STIFF * size:
+        return 0
+    status = residual(s, t, gh, r, z, s.next_d)
+    still[0] = status == 0 and REDUCE.max_abs(s.next_d, s.n) > max(UNTOUCHED * left, STIFF * size)
+    return status
 
 
 cdef int bracket_solve(double t, double gh, const double *r, double *z, ptrdiff_t n, newton_t *s, apply_fn metric, void *metric_ctx) noexcept nogil:
-    """newton_solve; where it fails in a fixed step, though f is finite, or has not moved, by brackets. Slopes that the user gave may be infinite,
+    """newton_solve; where it fails in a fixed step, though f is finite, or leaves the residual as it was, by brackets. Slopes that the user gave may be infinite,
     or bounded to a number that is far from them: there they are differences."""
     cdef int source = s.m.c.source, answer, status = newton_solve(t, gh, r, z, n, s)
+    cdef bint still = True
     if status < 0 or s.controlled or s.c.matrix.kind == IDENTITY or s.non_finite > 0 or fabs(gh) == INFINITY:
         return status
-    if status == 0 and not stands_still(s, gh, r, z):
-        return 0
+    answer = stands_still(s, t, gh, r, z, &still) if status == 0 else 0
+    if answer < 0 or not still:
+        return min(answer, 0)
     if source == BY_CALLBACK or source == BY_BAND_CALLBACK:
         s.m.c.source = BY_DIFFERENCES
     memcpy(z, s.guess, n * sizeof(double))
@@ -242,3 +254,69 @@ cdef int bracket_solve(double t, double gh, const double *r, double *z, ptrdiff_
         memcpy(z, s.guess, n * sizeof(double))
         return status if status > 0 else answer
     return answer
+
+
+# ---- one unknown of a step of y' = f ------------------------------------------------------------------------------------------------------
+
+cdef int value(newton_t *s, double t, double gh, const double *r, double z, double *g) noexcept nogil:
+    s.trial[0] = z
+    return residual(s, t, gh, r, s.trial, g)
+
+
+cdef int halved(newton_t *s, double t, double gh, const double *r, double *a, double *at_a, double *b, double *at_b) noexcept nogil:
+    """Ridders' method once: a bracket that is at most half as long. MF_RETRY_SOLVE where G is seen to rise."""
+    cdef double side = 1.0 if at_a[0] > 0.0 else -1.0, half = 0.5 * (b[0] - a[0]), x = a[0] + half, g = 0.0
+    cdef int k, status
+    for k in range(2):
+        status = value(s, t, gh, r, x, &g)
+        if status != 0:
+            return status
+        if not side * at_b[0] <= side * g <= side * at_a[0]:
+            return MF_RETRY_SOLVE
+        if side * g > 0.0:
+            a[0], at_a[0] = x, g
+        else:
+            b[0], at_b[0] = x, g
+        if g == 0.0:
+            a[0], at_a[0] = x, g
+            return 0
+        if k == 0:
+            half = fabs(half)
+            x = x + copysign(half * fabs(g) / sqrt(g * g + fabs(at_a[0] * at_b[0])), g)
+            if not min(a[0], b[0]) < x < max(a[0], b[0]):
+                return 0
+    return 0
+
+
+cdef int lone_root(newton_t *s, double t, double gh, const double *r, double *z, int failed) noexcept nogil:
+    """Where Newton's iteration fails for one unknown, though f is finite: the root of G = r + gh f(t, z) - z, if G falls; else `failed`.
+
+    Where f falls and gh > 0, G falls faster than z rises: the root lies between z and z + G(z). It may do so with an infinite slope there, as
+    that of a root, over which Newton's iteration bounces. At a jump of f there is none.
+    """
+    cdef double a = z[0], b, at_a = 0.0, at_b = 0.0, gap, enough, left       # z is no farther from the root than G is large
+    cdef int _k, status
+    if failed != MF_RETRY_SOLVE or s.n != 1 or s.non_finite > 0 or fabs(gh) == INFINITY or s.c.matrix.mass != NULL:
+        return failed
+    status = value(s, t, gh, r, a, &at_a)
+    b = a + at_a
+    if status == 0:
+        status = value(s, t, gh, r, b, &at_b)
+    if status != 0:
+        return status if status < 0 else failed
+    if at_a * at_b > 0.0:
+        return failed
+    gap, enough = fabs(at_a - at_b), goal(s) / s.m.weight[0] if s.controlled else 0.0
+    for _k in range(HALVINGS):
+        left = min(fabs(at_a), fabs(at_b))
+        if left <= enough or fabs(b - a) <= max(enough, 4.0 * EPS * max(fabs(a), fabs(b))):
+            if left > enough and fabs(at_a - at_b) > JUMP * gap:
+                return failed
+            z[0] = a if fabs(at_a) <= fabs(at_b) else b
+            s.want_jacobian = True
+            s.nfail -= 1
+            return 0
+        status = halved(s, t, gh, r, &a, &at_a, &b, &at_b)
+        if status != 0:
+            return status if status < 0 else failed
+    return failed
