@@ -26,7 +26,7 @@ from mflow.fitting.residuals import Residuals
 from mflow.fitting.robust import loss_of
 from mflow.fitting.run import Run, intermediate
 from mflow.fitting.scipys import OWN, check_method, of_minpack
-from mflow.fitting.starts import POOR, Again, calls_of, explained, is_noise, is_poor, surely_explains
+from mflow.fitting.starts import POOR, Again, calls_of, explained, is_poor, likeness_of_residuals, surely_explains
 from mflow.optimize.callbacks import teller
 from mflow.problems.curves import check_curve, curve, parameter_names, starting_values
 from mflow.spectra.ranks import rank_of
@@ -122,8 +122,8 @@ def curve_fit(
     RuntimeWarning
         The data do not determine all parameters, so that pcov is infinite; the text has the rank, and names parameters without effect. Or
         f is not finite beside popt, where the fit then ended. Or the curve is no nearer to the data than their mean is, R^2 <= 0, though f
-        is not linear in its parameters; without p0 also where it leaves more than half of their variance, and not as noise: this is no
-        success, and reason is "poor_fit".
+        is not linear in its parameters: without p0 this is no success, and reason is "poor_fit". Or, without p0, it leaves more than half
+        of their variance, and not as noise.
 
     See Also
     --------
@@ -492,17 +492,20 @@ def _fitted(run: Run, ending: str, how: dict[str, Any], absolute: bool, full: bo
 
 def _poor_words(run: Run, how: dict[str, Any]) -> tuple[str, bool]:
     """(words on a fit that is poor where another start may lead to a better one; whether it counts as a fit). Where p0 was given, only of
-    one that is no nearer to the data than their mean; where it was not, also of one that leaves most of them, if that is no noise."""
+    one that is no nearer to the data than their mean; where it was not, also of one that leaves most of them, if that is no noise: such a
+    fit is one, as a model without a term for what is left has no better. Nothing of a linear model, whose parameters are the best."""
     given = how["_given"]
     if surely_explains(run, how, NEARER if given else POOR) or np.any(run.active_mask):  # or by its bounds
         return "", True
     share = explained(run, how)
-    if (share >= POOR or given or is_noise(run, how)) if share > NEARER else _is_linear(run):
+    likeness = "" if share <= NEARER or share >= POOR or given else likeness_of_residuals(run, how)
+    if not (share <= NEARER or likeness) or _is_linear(run):
         return "", True
-    if share <= NEARER:
-        words = f"the curve is no nearer to the data than their mean is, R^2 = {share:.3g}"
-    else:
-        words = f"the curve leaves most of the variance of the data, R^2 = {share:.3g}, and not as noise: neighbouring residuals are alike"
+    if likeness:
+        words = f"the curve leaves most of the variance of the data, R^2 = {share:.3g}, and not as noise: neighbouring residuals {likeness}"
+        cure = "if the model has a term for what is left, give p0= near the parameters"
+        return f"{words}; p0 was not given, and no start of its own has led to a better fit: {cure}", True
+    words = f"the curve is no nearer to the data than their mean is, R^2 = {share:.3g}"
     if given:
         return f"{words}; if other parameters lead nearer, it is from another p0", True
     return f"{words}; p0 was not given, and no start of its own has led to a better one: give p0= near the parameters", False

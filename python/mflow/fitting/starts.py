@@ -18,7 +18,7 @@ from mflow.fitting.least_squares import inverse_at
 from mflow.fitting.run import Run
 from mflow.problems.curves import starting_values
 
-__all__ = ["POOR", "Again", "Search", "calls_of", "explained", "is_noise", "is_poor", "sizes_in_units", "surely_explains"]
+__all__ = ["POOR", "Again", "Search", "calls_of", "explained", "is_poor", "likeness_of_residuals", "sizes_in_units", "surely_explains"]
 
 POOR = 0.5  # of the variance of the data: what a poor fit explains less than
 FAIR = 0.95  # a fair one leaves the rest, if not as noise
@@ -239,7 +239,7 @@ def is_poor(run: Run, ending: str, told: dict[str, Any]) -> bool:
     if surely_explains(run, told, FAIR):
         return False
     share = explained(run, told)
-    return share < POOR or (share < FAIR and not is_noise(run, told))
+    return share < POOR or (share < FAIR and likeness_of_residuals(run, told) != "")
 
 
 def surely_explains(run: Run, told: dict[str, Any], share: float) -> bool:
@@ -261,15 +261,18 @@ def explained(run: Run, told: dict[str, Any]) -> float:
     return 1.0 if math.isnan(share) else share
 
 
-def is_noise(run: Run, told: dict[str, Any]) -> bool:
-    """Whether residuals beside one another along x are no more alike than those of noise: von Neumann's ratio, which is 2 for these, with a
-    standard deviation of 2/sqrt(m), is not 3 of them below it; or nothing tells which are beside one another."""
+def likeness_of_residuals(run: Run, told: dict[str, Any]) -> str:
+    """Words on residuals beside one another along x where they are not as those of noise: "are alike" or "alternate", as von Neumann's
+    ratio, which is 2 for noise, with a standard deviation of 2/sqrt(m), is 3 of them below or above it; empty where nothing tells which
+    are beside one another."""
     x, r = told["xdata"], run.core.f
     if not (isinstance(x, np.ndarray) and x.ndim == 1 and x.size == r.size):
-        return True
+        return ""
     r = r[np.argsort(x, kind="stable")]
     r = r - r.mean()
-    return not float(np.sum(np.diff(r) ** 2)) < 2.0 * (1.0 - 3.0 / math.sqrt(r.size)) * float(r @ r)
+    ratio, far = float(np.sum(np.diff(r) ** 2)), 3.0 / math.sqrt(r.size)
+    size = 2.0 * float(r @ r)
+    return "are alike" if ratio < (1.0 - far) * size else "alternate" if ratio > (1.0 + far) * size else ""
 
 
 def calls_of(run: Run) -> int:

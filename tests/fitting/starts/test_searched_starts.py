@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from scipy.optimize import curve_fit as scipy_curve_fit
 
 from mflow import curve_fit
 from mflow.fitting.starts import Search
@@ -82,15 +83,40 @@ def test_peaks_on_a_level_of_their_own() -> None:
 
 
 @pytest.mark.parametrize("share", [0.0, 0.05])
-def test_a_needle_that_is_not_found_is_no_success(share: float) -> None:
+def test_a_needle_that_is_not_found_is_told(share: float) -> None:
     """Fringes whose order is near 1e5: they are found beside the truth only."""
     x, truth = np.linspace(5.0e14, 5.0001e14, 200), [2e-3, 40.0, 0.05]
     y, _ = noisy(interferometer, x, truth, share)
     with pytest.warns(RuntimeWarning, match=r"leaves most of the variance of the data, R\^2 = .*p0 was not given, .* give p0= near"):
         fit = curve_fit(interferometer, x, y)
-    assert (fit.success, fit.status, fit.reason) == (False, -1, "poor_fit")
     assert "give p0=" in fit.message
     assert fit.rsquared < 0.5
+
+
+SEASONS = np.linspace(0.0, 10.0, 120)
+HONEST: dict[str, Any] = {
+    "line": (lambda x, a, b: a + b * x, 0.1 * SEASONS + np.sin(2.0 * SEASONS)),
+    "parabola": (lambda x, a, b: a + b * x, (SEASONS - 4.0) ** 2),
+    "growth": (lambda x, a, k: a * np.exp(k * x), np.exp(0.05 * SEASONS) + 0.6 * np.sin(2.0 * SEASONS)),
+    "decay": (lambda x, a, k, c: a * np.exp(-k * x) + c, np.exp(-0.5 * SEASONS) + 0.5 * np.sin(3.0 * SEASONS)),
+    "alternating": (lambda x, a, k: a * np.exp(k * x), np.exp(0.05 * SEASONS) + np.where(np.arange(120) % 2, 0.6, -0.6)),
+}
+
+
+@pytest.mark.parametrize("name", HONEST)
+def test_the_best_fit_of_a_model_that_is_too_simple_is_one(name: str) -> None:
+    """A trend through seasons has no better parameters: it was no success, and near which p0 should be was asked of a straight line."""
+    model, y = HONEST[name]
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        fit = curve_fit(model, SEASONS, y)
+    best = scipy_curve_fit(model, SEASONS, y)[0]
+    np.testing.assert_allclose(fit.popt, best, rtol=1e-4)
+    assert (fit.success, fit.reason, fit.rsquared < 0.5) == (True, "converged", True)
+    words = [str(one.message) for one in said if "R^2" in str(one.message)]
+    assert len(words) == (name in ("growth", "decay", "alternating"))
+    assert all(("alternate" if name == "alternating" else "are alike") in one for one in words)
+    assert all("if the model has a term for what is left" in one for one in words)
 
 
 def test_no_nearer_than_the_mean_from_p0() -> None:
