@@ -165,6 +165,10 @@ class Doubts:
         self.valued, self.beside = self.valued + self.differences * count, self.beside + (not self.differences) * count
         return fall, self.gtol * abs(value) / size
 
+    def gtol_of(self, x: Array, value: float) -> float:
+        """gtol in units of this cost over x."""
+        return self.gtol * abs(value) / (largest(x) or 1.0)
+
     def longer(self, problem: Problem, x: Array, value: float) -> bool:
         """Where differences lead nowhere: whether the cost is noisy at x, and longer central ones are taken from now on."""
         callback = problem.callback
