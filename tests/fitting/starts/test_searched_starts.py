@@ -183,3 +183,45 @@ def test_a_search_keeps_to_limits_and_asks_no_slow_model() -> None:
     assert not Search.can(x[:, None], y)
     assert not Search.can(x, np.ones(x.size))
     assert not Search.can(np.ones(x.size), y)
+
+
+LEVELS: dict[str, Any] = {
+    "decay": (lambda x, k: np.exp(-k * x), np.exp(-0.1 * SEASONS)[::-1]),
+    "hyperbola": (lambda x, k: 1.0 / (1.0 + np.abs(k) * x), 0.5 + 0.05 * np.cos(3e3 * SEASONS)),
+    "sine": (lambda x, a: a * np.sin(x), np.cos(np.linspace(0.0, 2.0 * np.pi, 121)[:-1])),
+}
+
+
+@pytest.mark.parametrize("name", LEVELS)
+def test_a_model_without_a_level_has_no_better_parameters(name: str) -> None:
+    """At the least squares, from SciPy's from many starts, it was said to be no success."""
+    model, y = LEVELS[name]
+    x = np.linspace(0.0, 2.0 * np.pi, 121)[:-1] if name == "sine" else SEASONS
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        fit = curve_fit(model, x, y)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        ends = [scipy_curve_fit(model, x, y, [start])[0] for start in (0.01, 0.1, 1.0, 10.0)]
+    least = min(0.5 * float(np.sum((model(x, *end) - y) ** 2)) for end in ends)
+    assert fit.cost <= least * (1.0 + 1e-6)
+    assert (fit.success, fit.reason, fit.rsquared < 1e-6) == (True, "converged", True)
+    assert len([one for one in said if "R^2" in str(one.message)]) == (name != "sine")
+
+
+@pytest.mark.parametrize("u", [1e-9, 1.0, 1e5])
+@pytest.mark.parametrize("how", ["corners", "signs", "soft_l1"])
+def test_starts_are_searched_with_bounds_and_losses(how: str, u: float) -> None:
+    """The fits from the middle of the bounds, or with a loss from 1, ended at a corner or on a level; nothing is asked outside bounds."""
+    truth, x = np.array([3.0, 0.4 * u, 0.07 * u, 2.0]), u * np.linspace(0.01, 1.0, 60)
+    low, high = {"corners": (truth / 5.0, truth * 5.0), "signs": (0.0 * truth, np.inf * truth), "soft_l1": (-np.inf, np.inf)}[how]
+
+    def line(x: Array, a: float, m: float, g: float, c: float) -> Array:
+        assert np.all((low <= np.array([a, m, g, c])) & (np.array([a, m, g, c]) <= high))
+        return a / (1.0 + ((x - m) / g) ** 2) + c
+
+    y = line(x, *truth) + 0.01 * np.cos(1e4 * np.arange(60.0))
+    more: dict[str, Any] = {"loss": "soft_l1", "f_scale": 0.02} if how == "soft_l1" else {"bounds": (low, high)}
+    fit = curve_fit(line, x, y, **more)
+    assert fit.success
+    np.testing.assert_allclose([fit.popt[0], fit.popt[1], abs(fit.popt[2]), fit.popt[3]], truth, rtol=0.03)
