@@ -127,3 +127,13 @@ def test_a_run_from_a_file_goes_on_to_the_same_gtol(tail: Any, tmp_path: Any) ->
         mflow.minimize(scaled, start, jac=True, maxiter=k, checkpoint=file)
         out = mflow.minimize(scaled, start, jac=True, resume=file)
         assert (out.x.tobytes(), out.nit, out.reason, out.message) == (whole.x.tobytes(), whole.nit, whole.reason, whole.message)
+
+
+@pytest.mark.parametrize("method", ["lbfgs", "bfgs", "cg", "trust_ncg"])
+@pytest.mark.parametrize("f", [1e-6, 1e-12])
+def test_a_start_at_0_where_the_cost_is_0_has_no_size(f: float, method: str) -> None:
+    """As of linear models, which start there: "converged" after no iteration."""
+    stiff, b = np.array([1.0, 10.0, 100.0]), np.array([1.0, 2.0, 3.0])
+    out = mflow.minimize(lambda x: (f * float(0.5 * stiff @ x**2 - b @ x), f * (stiff * x - b)), np.zeros(3), jac=True, method=method)
+    assert out.success
+    np.testing.assert_allclose(out.x, b / stiff, atol=1e-4)

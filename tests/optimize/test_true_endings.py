@@ -482,7 +482,7 @@ def test_a_start_that_is_not_finite(method: str, value: float, slope: float, wor
     assert "last point" not in r.message
 
 
-@pytest.mark.parametrize("cost", [lambda x: max(x), lambda x: max(x[0], x[1], x[0] + x[1]), lambda x: max(2.0 * x[0], x[1])])
+@pytest.mark.parametrize("cost", [max, lambda x: max(x[0], x[1], x[0] + x[1]), lambda x: max(2.0 * x[0], x[1])])
 def test_a_kink_that_leads_down_without_end(cost: Any) -> None:
     """Where x is so large that its rounding is longer than differences these are 0: "converged" at -6e13."""
     out = mflow.minimize(cost, [3.0, 1.0])

@@ -123,7 +123,8 @@ def curve_fit(
         The data do not determine all parameters, so that pcov is infinite; the text has the rank, and names parameters without effect. Or
         f is not finite beside popt, where the fit then ended. Or the curve is no nearer to the data than their mean is, R^2 <= 0, though f
         is not linear in its parameters: without p0 this is no success, and reason is "poor_fit", where it leaves more than half of the sum
-        of their squares, too, or does not determine all parameters. Or, without p0, it leaves more than half of their variance, and not as noise.
+        of their squares, too, or does not determine all parameters. Or, without p0, it leaves more than half of their variance, and not as
+        noise.
 
     See Also
     --------
@@ -494,7 +495,7 @@ def _poor_words(run: Run, how: dict[str, Any], apart: bool) -> tuple[str, bool]:
     """(words on a fit that is poor where another start may lead to a better one; whether it counts as a fit). Where p0 was given, only of
     one that is no nearer to the data than their mean; where it was not, also of one that leaves most of them, if that is no noise: such a
     fit is one, as a model without a term for what is left has no better; so is one by a model without a level that is nearer to the data
-    than 0 is, if they tell its parameters apart. Nothing of a linear model, whose parameters are the best."""
+    than 0 is, or leaves noise, if they tell its parameters apart. Nothing of a linear model, whose parameters are the best."""
     given = how["_given"]
     if run.loss is not None or surely_explains(run, how, NEARER if given else POOR) or np.any(run.active_mask):  # or by its bounds
         return "", True
@@ -503,14 +504,15 @@ def _poor_words(run: Run, how: dict[str, Any], apart: bool) -> tuple[str, bool]:
     if not (share <= NEARER or likeness) or _is_linear(run):
         return "", True
     if likeness:
-        words = f"the curve leaves most of the variance of the data, R^2 = {share:.3g}, and not as noise: neighbouring residuals {likeness}"
+        words = f"the curve leaves most of the variance of the data, R^2 = {share:.3g}, and not as noise: {likeness}"
         cure = "if the model has a term for what is left, give p0= near the parameters"
         return f"{words}; p0 was not given, and no start of its own has led to a better fit: {cure}", True
     words = f"the curve is no nearer to the data than their mean is, R^2 = {share:.3g}"
     if given:
         return f"{words}; if other parameters lead nearer, it is from another p0", True
     words = f"{words}; p0 was not given, and no start of its own has led to a better one"
-    if apart and _squares(how["ydata"], run.problem.sigma) * (1.0 - POOR) > 2.0 * run.core.cost:
+    near = _squares(how["ydata"], run.problem.sigma) * (1.0 - POOR) > 2.0 * run.core.cost
+    if apart and (near or not likeness_of_residuals(run, how)):
         return f"{words}: if other parameters lead nearer, give p0= near them", True
     return f"{words}: give p0= near the parameters", False
 
@@ -522,12 +524,12 @@ def _squares(y: Array, sigma: Any) -> float:
 
 
 def _is_linear(run: Run) -> bool:
-    """Whether the residuals are linear in all parameters, so that no others are nearer: as foreseen at twice popt or so, or as far from popt as
-    moves the curve by its misfit where a parameter is about 0, from popt or, as differences there have few digits, by steps alike."""
+    """Whether the residuals are linear in all parameters, so that no others are nearer: as foreseen at twice popt or so, or, of a parameter
+    that is about 0, as far from it as moves the curve by its misfit; from popt, or, as differences there have few digits, by two steps."""
     core, (lower, upper, held) = run.core, run.core.region
     each, left = np.linalg.norm(core.J, axis=0), float(np.linalg.norm(core.f))
     with np.errstate(all="ignore"):
-        own = np.where(np.abs(core.x) * each > STRAIGHT * left, np.abs(core.x), left / each)
+        own = np.where(np.abs(core.x) * each > STRAIGHT * left, np.abs(core.x), np.minimum(left / each, np.maximum(1.0, np.abs(core.x))))
     move = np.where(held, 0.0, own * along(core.x.size))
     ends = [core.x + move, core.x + 2.0 * move]
     inside = all(np.all((lower <= at) & (at <= upper)) for at in ends)

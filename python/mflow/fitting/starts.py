@@ -4,6 +4,7 @@ over decades; and the fits that begin there where that from 1 is poor."""
 from __future__ import annotations
 
 import math
+import sys
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -24,6 +25,9 @@ POOR = 0.5  # of the variance of the data: what a poor fit explains less than
 FAIR = 0.95  # a fair one leaves the rest, if not as noise
 UNITS = (1.0, 0.25)  # of the largest |x|, in which starting values are 1
 UNLIKE = 10.0  # times 1, or below it: starting values that are others
+
+WAVES = 1000  # residuals, up to which a periodogram is that of their places
+BY_CHANCE = 1e-3  # how often noise has so large a share of one frequency
 
 SHARE = 1e-4  # of x and of each parameter: how far they are moved
 EXACT = 1e-6  # of what is to be made: what is left where the model scales so
@@ -75,7 +79,8 @@ def _exponents(columns: Array, aim: Array) -> Array:
 
 
 DECADES = 30  # to each side of a size
-SLOW = 0.02  # seconds of the processor's: a model that takes more, as it may solve an equation, is not searched
+SLOW = 50_000  # calls of functions within one of the model's: where it makes more, as it may solve an equation, it is not searched
+LONG, LARGE = 0.5, 500_000  # seconds of this thread, where a model takes long without calls; data
 DRAWN, CLIMBED, SWEEPS = 60, 3, 3  # drawn points, a parameter; the best of all, that are improved; how often
 MOST_CALLS = 400  # a parameter: what a search may take
 BETWEEN = 15  # values from one bound to the other
@@ -112,7 +117,7 @@ class Search:
     def can(x: Any, y: Array) -> bool:
         """Whether the data are a curve's, and vary."""
         vector = isinstance(x, np.ndarray) and x.ndim == 1 and x.dtype.kind == "f" and x.size == y.size > 2
-        return bool(vector and np.isfinite(x).all() and np.isfinite(y).all() and np.ptp(x) > 0.0 and np.ptp(y) > 0.0)
+        return bool(vector and x.size <= LARGE and np.isfinite(x).all() and np.isfinite(y).all() and np.ptp(x) > 0.0 and np.ptp(y) > 0.0)
 
     def starts(self, explained: float) -> list[Array]:
         """Some, the best first, whose shape is nearer to the data than a curve that explains so much of their variance."""
@@ -144,7 +149,8 @@ class Search:
     def _values(self, at: Array) -> Any:
         """The curve there; None where it is not finite."""
         self.calls += 1
-        found = tried(lambda p: np.broadcast_to(np.asarray(self.model(self.x, *p), dtype=np.float64).ravel(), self.y.shape), self._inside(at))
+        shape = self.y.shape
+        found = tried(lambda p: np.broadcast_to(np.asarray(self.model(self.x, *p), dtype=np.float64).ravel(), shape), self._inside(at))
         return found if found is not None and np.isfinite(found).all() else None
 
     def _shape(self, values: Array) -> Array:
@@ -174,8 +180,8 @@ class Search:
         for value in self._over(j):
             at = self.base.copy()
             at[j] = value
-            self.slow = self.slow or (self._takes_long(self._explains, at) and self._takes_long(self._values, at))
-            if self.slow:
+            if self._takes_long(at):
+                self.slow = True
                 return out
             share = self._explains(at)
             changes = changes or (share >= 0.0 and abs(share - here) > GAIN)
@@ -195,11 +201,23 @@ class Search:
             return inside + [float(one) for one in np.geomspace(low, high, BETWEEN)]
         return inside + [float(one) for one in np.linspace(low, high, BETWEEN)]
 
-    @staticmethod
-    def _takes_long(asked: Callable[[Array], Any], at: Array) -> bool:
-        began = time.process_time()
-        asked(at)
-        return time.process_time() - began > SLOW
+    def _takes_long(self, at: Array) -> bool:
+        """Whether a call of the model makes many of functions, of Python or C: a count, as a clock would be the machine's. A clock ends
+        calls that are far longer, of compiled code; and a count that something else keeps is left alone."""
+        count, before, began = 0, sys.getprofile(), time.thread_time()
+
+        def one_more(*_: Any) -> None:
+            nonlocal count
+            count += 1
+
+        if before is None:
+            sys.setprofile(one_more)
+        try:
+            self._explains(at)
+        finally:
+            if before is None:
+                sys.setprofile(None)
+        return count > SLOW or time.thread_time() - began > LONG
 
     def _improved(self, at: Array) -> tuple[float, Array]:
         """(what it explains, the parameters), one parameter changed after the other; those that change no shape have their size."""
@@ -295,17 +313,37 @@ def explained(run: Run, told: dict[str, Any]) -> float:
 
 
 def likeness_of_residuals(run: Run, told: dict[str, Any]) -> str:
-    """Words on residuals beside one another along x where they are not as those of noise: "are alike" or "alternate", as von Neumann's
-    ratio, which is 2 for noise, with a standard deviation of 2/sqrt(m), is 3 of them below or above it; empty where nothing tells which
-    are beside one another."""
+    """Words on residuals along x that are not as those of noise; empty where they are, or nothing tells which are beside one another.
+
+    Neighbours are alike, or alternate, where von Neumann's ratio, which is 2 for noise, with a standard deviation of 2/sqrt(m), is 3 of
+    them below or above it. Residuals oscillate where one frequency has more of them than noise has in a thousand draws, by Fisher's test.
+    """
     x, r = told["xdata"], run.core.f
     if not (isinstance(x, np.ndarray) and x.ndim == 1 and x.size == r.size):
         return ""
-    r = r[np.argsort(x, kind="stable")]
-    r = r - r.mean()
+    order = np.argsort(x, kind="stable")
+    x, r = x[order], r[order] - r.mean()
     ratio, far = float(np.sum(np.diff(r) ** 2)), 3.0 / math.sqrt(r.size)
     size = 2.0 * float(r @ r)
-    return "are alike" if ratio < (1.0 - far) * size else "alternate" if ratio > (1.0 + far) * size else ""
+    if ratio < (1.0 - far) * size:
+        return "neighbouring residuals are alike"
+    if ratio > (1.0 + far) * size:
+        return "neighbouring residuals alternate"
+    return "residuals oscillate along x" if _oscillates(x, r) else ""
+
+
+def _oscillates(x: Array, r: Array) -> bool:
+    """By R. A. Fisher, Proc. R. Soc. A 125 (1929) 54-59: the largest share of a periodogram of noise."""
+    count = (r.size - 1) // 2
+    span = float(np.ptp(x)) * r.size / max(1, r.size - 1)
+    if count < 3 or not 0.0 < span < math.inf:
+        return False
+    if r.size > WAVES:
+        power = np.abs(np.fft.rfft(r)[1 : count + 1]) ** 2
+    else:
+        power = np.abs(np.exp(-2j * math.pi * np.outer(np.arange(1, count + 1), (x - x[0]) / span)) @ r) ** 2
+    total = float(power.sum())
+    return total > 0.0 and count * (1.0 - float(power.max()) / total) ** (count - 1) < BY_CHANCE
 
 
 def calls_of(run: Run) -> int:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
+from mflow_core.arithmetic.starts import largest
 
 from mflow.base.checks import check_number, check_whole
 from mflow.base.methods import Method
@@ -284,17 +285,20 @@ def _gone(descent: Any, doubts: Doubts, limit: int, gtol: float, callback: Any) 
 
 
 def _looked_at(descent: Any, doubts: Doubts, limit: int, gtol: float, callback: Any, steep: bool) -> tuple[int, float, str]:
-    """The same. Where the gradient is `steep` beside that of the start, and the cost still falls by a part of itself within x's own size, as
-    in SI units, a line search goes on to a gtol in the units of cost and x, unless gtol was given; of other runs there are words. Where the
-    gradient itself leads nowhere, as in a valley, some iterations more tell whether the cost falls, if such a gtol is a smaller one."""
+    """The same. Where the gradient is `steep` beside that of the start, and the cost still falls by a part of itself within x's own size,
+    as in SI units, a line search goes on to a gtol in the units of cost and x, unless gtol was given; of other runs there are words. Where
+    the gradient itself leads nowhere, as in a valley, some iterations more tell whether the cost falls, if such a gtol is a smaller one;
+    and where x0 is 0, and the cost there, so that neither has a size."""
     x, value, grad = descent.here()
     searches = doubts.usual and isinstance(descent, LineDescent)
-    tries = searches and not doubts.differences and descent.nit > 0
+    none = descent.nit == 0 and value == 0.0 and not np.any(x)
+    tries = searches and not doubts.differences and (descent.nit > 0 or none)
     if not (steep or tries):
         return CONVERGED, gtol, ""
     fall, finer = doubts.own_gtol(np.asarray(x), float(value), np.asarray(grad)) if steep else (0.0, doubts.gtol_of(np.asarray(x), value))
     if fall > 0.0 and not searches:
         return CONVERGED, gtol, f"{_allows(gtol, fall)}: give gtol={finer:.1g}, or cost and x in other units"
+    finer = gtol * min(1.0, largest(grad)) if none else finer
     if fall > 0.0 or (tries and 0.0 < finer < gtol):
         come = descent.began - value
         size = max(abs(value), come) if math.isfinite(come) else abs(value)
@@ -316,9 +320,9 @@ def _gone_on(descent: LineDescent, doubts: Doubts, limit: int, gtol: float, call
         _, now, _ = descent.here()
         if not (status in ENDINGS and went.value - now > FALL * went.size):
             return (status if status == STOPPED else CONVERGED), gtol, ""
-        descent.onward = went = went._replace(fall=(went.value - now) / went.size, tried=True)
+        descent.onward = went = went._replace(fall=(went.value - now) / max(went.size, went.value - now), tried=True)
     if went.tried:
-        words = f"gtol = {gtol:g} allows a gradient from which {MORE} iterations lowered the cost by {100.0 * went.fall:.2g} % of its size, or of its fall so far"
+        words = f"gtol = {gtol:g} allows a gradient from which {MORE} iterations lowered the cost by {100.0 * went.fall:.2g} %"
     else:
         words = _allows(gtol, went.fall)
     words += f", so that the run went on to {went.gtol:.2g}"
@@ -328,7 +332,7 @@ def _gone_on(descent: LineDescent, doubts: Doubts, limit: int, gtol: float, call
         return status, went.gtol, words
     x, now, grad = descent.here()  # as low as rounding tells, where it falls no more by a part of what it was
     further, _ = doubts.own_gtol(np.asarray(x), float(now), np.asarray(grad))
-    rests = now < went.value and further * abs(now) <= FALL * abs(went.value)
+    rests = now < went.value and (went.tried or further * abs(now) <= FALL * abs(went.value))
     return (CONVERGED, gtol, words) if rests else (status, went.gtol, words)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import sys
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -172,17 +173,48 @@ def test_calls_are_those_that_a_user_counts(name: str, unit: float, jac: bool) -
 
 
 @pytest.mark.filterwarnings("ignore:invalid value|overflow|divide")
-def test_a_search_keeps_to_limits_and_asks_no_slow_model() -> None:
+def test_a_search_keeps_to_limits() -> None:
     model, x, truth = LAB["planck"]
     y = model(x, *truth)
     with pytest.warns(RuntimeWarning, match="no nearer to the data than their mean"):
         assert curve_fit(model, x, y, maxfev=600).calls < 700
-    search = Search(model, x, y, np.ones(x.size), np.ones(2))
-    search.slow = True
-    assert search.starts(0.0) == []
     assert not Search.can(x[:, None], y)
     assert not Search.can(x, np.ones(x.size))
     assert not Search.can(np.ones(x.size), y)
+
+
+@pytest.mark.parametrize("works", [10, 60_000])
+def test_a_model_that_makes_many_calls_is_not_searched(works: int) -> None:
+    """By their number, which no other work of the machine changes; nothing more of it is asked, and none of Python's own hooks is lost."""
+    asked = 0
+
+    def model(x: Array, a: float, k: float) -> Array:
+        nonlocal asked
+        asked += 1
+        for _ in range(works):
+            abs(k)
+        return a * np.exp(-k * x)
+
+    x = np.linspace(0.0, 1.0, 20)
+    search = Search(model, x, np.cos(9.0 * x), np.ones(20), np.ones(2))
+    found = search.starts(0.0)
+    assert (search.slow, asked == search.calls, asked < 10) == (works > 10, True, works > 10)
+    assert bool(found) == (works <= 10)
+    assert sys.getprofile() is None
+
+
+def test_residuals_that_oscillate_are_no_noise() -> None:
+    """By 1.5 periods from datum to datum their neighbours are as unlike as those of noise."""
+    x = np.linspace(0.0, 60.0, 40)
+    decay = lambda x, a, k: a * np.exp(-k * x)  # noqa: E731
+    with pytest.warns(RuntimeWarning, match="leaves most of the variance .* residuals oscillate along x"):
+        curve_fit(decay, x, np.sin(3.0 * x))
+    draws = np.random.default_rng(2)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for _ in range(20):
+            fit = curve_fit(decay, x, np.exp(-0.1 * x) + draws.normal(size=40))
+            assert (fit.success, "oscillate" in fit.message) == (True, False)
 
 
 LEVELS: dict[str, Any] = {
