@@ -128,3 +128,25 @@ def test_a_loss_in_si_units_goes_on() -> None:
     assert "so that the run went on to 1.4e-14" in r.message
     asked = mflow.train(loss, np.array([1.5e-10]), (np.ones(4),), "lbfgs", jac=True, epochs=50, gtol=1e-5)
     assert (asked.reason, asked.nit) == ("converged", 0)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_a_run_from_a_file_goes_on_to_the_gtol_it_had(name: str, tmp_path: Any) -> None:
+    """A valley in joules over metres: behind the place where gtol was refined it ended at once, as the usual gtol allows."""
+
+    def valley(w: Any, rows: Any) -> tuple[float, Any]:
+        a, b = w / 1e-10
+        lift = b - a * a
+        slopes = np.array([-2.0 * (1.0 - a) - 400.0 * a * lift, 200.0 * lift])
+        return 7e-19 * float((1.0 - a) ** 2 + 100.0 * lift**2 + 1e-3), 7e-9 * slopes
+
+    def train(epochs: int, **more: Any) -> Any:
+        start = np.array([-1.2e-10, 1e-10])
+        return mflow.train(valley, start, (np.ones(4),), name, jac=True, epochs=epochs, **more)
+
+    whole = train(200)
+    assert "went on to" in whole.message
+    for epochs in (3, whole.nit // 2, whole.nit - 3):
+        train(epochs, checkpoint=tmp_path / "run")
+        out = train(200, resume=tmp_path / "run")
+        assert (out.params.tobytes(), out.nit, out.message) == (whole.params.tobytes(), whole.nit, whole.message)

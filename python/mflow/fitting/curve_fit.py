@@ -531,14 +531,14 @@ def _is_linear(run: Run) -> bool:
     with np.errstate(all="ignore"):
         own = np.where(np.abs(core.x) * each > STRAIGHT * left, np.abs(core.x), np.minimum(left / each, np.maximum(1.0, np.abs(core.x))))
     move = np.where(held, 0.0, own * along(core.x.size))
-    ends = [core.x + move, core.x + 2.0 * move]
+    ends = [core.x + 0.5 * move, core.x + move]  # no parameter changes its sign
     inside = all(np.all((lower <= at) & (at <= upper)) for at in ends)
     once, twice = (tried(run.problem.at, at) if inside else None for at in ends)
     if once is None or twice is None:
         return False
     first, second = once - core.f, twice - core.f
     straight = np.linalg.norm(second - 2.0 * first) <= STRAIGHT**2 * np.linalg.norm(second)
-    straight = straight or np.linalg.norm(first - core.J @ move) <= STRAIGHT * np.linalg.norm(first)
+    straight = straight or np.linalg.norm(second - core.J @ move) <= STRAIGHT * np.linalg.norm(second)
     return bool(straight and run.loss is None and rank_of(core.J) == np.count_nonzero(move))
 
 

@@ -106,7 +106,8 @@ def minimize(
         Parameters that keep their values: bounds that leave no room.
     gtol, tol : float
         Converged where the largest entry of the cost's gradient (without weight decay) is at most gtol (1e-5); tol is another name
-        for it.
+        for it. Where it was not given, and is too large for the units of cost and x, as in SI units, line searches go on to a smaller one,
+        which the message tells; other methods end as "not_a_minimum". ``check_gradient=False`` turns this off.
     maxiter : int
     callback : callable
         ``callback(intermediate_result)`` (x, fun, jac, nit, nfev, njev) or ``callback(xk)``, after each iteration; True, or
