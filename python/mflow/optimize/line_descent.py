@@ -224,7 +224,7 @@ class LineDescent(Counted):
         in_one = self._python and self.saving is None and not tells and not self.keep_path
         self.doubts.later = in_one and self.doubts.box is None
         status = self._advance(0, gtol) if self.keep_path else run.advance(0, gtol)
-        if self.nit == 0:
+        if run.k == self.earlier == 0:
             self.began = run.value
         limit -= self.earlier
         if self._least is None:
@@ -305,7 +305,7 @@ class LineDescent(Counted):
         """The result, with the ending in words."""
         if status in ENDINGS:
             out = self.result(*ending(status, self.nit, self.run.largest_slope[1], gtol, self.doubts.box is not None))
-            if status == CONVERGED and self.doubts.differences and self.doubts.box is None:
+            if status == CONVERGED and out.fun < -AWAY and self.doubts.differences and self.doubts.box is None:
                 self._look_farther(out)
         else:
             out = self._failed(status, gtol)

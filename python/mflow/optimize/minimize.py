@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import math
 from collections.abc import Callable
@@ -244,11 +245,15 @@ def _result_of(
     descent: Any, doubts: Doubts, limit: int, gtol: float, callback: Any, saving: Saving | None, sharing: Any, functions: tuple[Any, Any],
 ) -> OptimizeResult:  # fmt: skip
     """Runs a descent to its end. functions: derivatives of the user's that may be to blame for it."""
+    unearned = ""
     try:
-        if sharing is None:
-            status, gtol, unearned = _gone(descent, doubts, limit, gtol, callback)
+        if sharing is None and saving is None:  # as most runs
+            status = descent.go(limit, gtol, callback)
+            first, last = descent.run.largest_slope
+            if status == CONVERGED and last >= SLOPED * first > 0.0 and doubts.checks:
+                status, gtol, unearned = _looked_at(descent, doubts, limit, gtol, callback, last >= STEEP * first)
         else:
-            with sharing:
+            with sharing or contextlib.nullcontext():
                 status, gtol, unearned = _gone(descent, doubts, limit, gtol, callback)
         if saving is not None:
             saving.end(descent, status in ENDINGS)
