@@ -400,7 +400,7 @@ class Doubts:
         if rises < 0 and not falls:
             falls, calls = falls_along(self.value, x, size * along(x.size), at, 8.0 * EPS * abs(at), self._fits, False)
             count += calls
-        for move in () if falls or out.nit else across(x, small):  # where x0 is the end, single parameters alone were looked at
+        for move in () if falls or out["nit"] else across(x, small):  # where x0 is the end, single parameters alone were looked at
             falls, calls = falls_along(self.value, x, move, at, 8.0 * EPS * abs(at), self._fits, False)
             count += calls
             if falls:

@@ -305,7 +305,7 @@ class LineDescent(Counted):
         """The result, with the ending in words."""
         if status in ENDINGS:
             out = self.result(*ending(status, self.nit, self.run.largest_slope[1], gtol, self.doubts.box is not None))
-            if status == CONVERGED and out.fun < -AWAY and self.doubts.differences and self.doubts.box is None:
+            if status == CONVERGED and self.run.value < -AWAY and self.doubts.differences and self.doubts.box is None:
                 self._look_farther(out)
         else:
             out = self._failed(status, gtol)
