@@ -493,3 +493,18 @@ def test_flat_minima_stay_minima(cost: Any, start: list[float]) -> None:
 def test_an_inflection_at_a_bound_is_the_least_there(bounds: tuple[float, float], reason: str) -> None:
     """To the right the cost rises; to the left, where it falls, is no point to ask."""
     assert mflow.minimize(_far, [0.0], bounds=[bounds]).reason == reason
+
+
+@pytest.mark.parametrize("jac", [None, True])
+@pytest.mark.parametrize("n", [1, 2, 10])
+def test_pendulums_and_spins_upside_down_are_at_no_minimum(n: int, jac: Any) -> None:
+    """The given slope is that of rounding, sin(pi), there, and not 0; coupled ones fall together alone."""
+    field, start = 0.3 if n < 10 else 0.1, np.full(n, np.pi)
+
+    def both(a: Array) -> tuple[float, Array]:
+        turns = np.sin(np.diff(a, prepend=a[0], append=a[-1]))
+        return float(-np.sum(np.cos(np.diff(a))) - field * np.cos(a).sum()), field * np.sin(a) - np.diff(turns)
+
+    r = mflow.minimize(both if jac else lambda a: both(a)[0], start, jac=jac)
+    assert (r.success, r.reason, r.nit) == (False, "not_a_minimum", 0)
+    assert mflow.minimize(both if jac else lambda a: both(a)[0], np.zeros(n), jac=jac).reason == "converged"

@@ -85,3 +85,55 @@ def test_ordinary_ends_are_not_asked(start: list[float]) -> None:
     out = mflow.minimize(cost, start, jac=lambda x: 2.0 * (x - 1.0))
     assert out.success
     assert "allows a gradient" not in out.message
+
+
+def valley(z: Array) -> tuple[float, Array]:
+    lift = z[1] - z[0] ** 2
+    return float((1 - z[0]) ** 2 + 100 * lift**2), np.array([-2 * (1 - z[0]) - 400 * z[0] * lift, 200 * lift])
+
+
+def bowl(z: Array) -> tuple[float, Array]:
+    stiff = np.array([1.0, 10.0, 100.0])
+    return float(7 + 0.5 * stiff @ (z - 1) ** 2), stiff * (z - 1)
+
+
+@pytest.mark.parametrize("method", ["lbfgs", "bfgs", "cg", "trust_ncg", "lbfgsb"])
+@pytest.mark.parametrize(("cost", "start"), [(valley, [-1.2, 1.0]), (bowl, [3.0, 3.0, 3.0])])
+@pytest.mark.parametrize(("f", "u"), [(1e-6, 1.0), (1.0, 1e6), (1e-12, 1e-6)])
+def test_valleys_that_the_gradient_does_not_lead_along(f: float, u: float, cost: Any, start: list[float], method: str) -> None:
+    """They were "converged" after some iterations, 2 units away from 1, as steps along the gradient lower the cost by little."""
+    scaled = lambda x: (f * cost(x / u)[0], f / u * cost(x / u)[1])  # noqa: E731
+    out = mflow.minimize(scaled, u * np.array(start), jac=True, method=method)
+    assert out.success
+    assert np.max(np.abs(out.x / u - 1.0)) < 1e-3
+
+
+def test_three_iterations_more_that_gain_little_are_an_end() -> None:
+    cost = lambda x: (1e-3 + float(np.sum((x - 1.0) ** 2 + 30.0 * (x - 1.0) ** 4)), 2.0 * (x - 1.0) + 120.0 * (x - 1.0) ** 3)  # noqa: E731
+    out = mflow.minimize(cost, [1.001, 1.002], jac=True)
+    assert (out.success, out.reason) == (True, "converged")
+    assert "at most gtol = 1e-05" in out.message
+    assert "allows a gradient" not in out.message
+
+
+@pytest.mark.parametrize("tail", [(valley, 1e-6, 1.0), (valley, 7e-19, 1e-10)])
+def test_a_run_from_a_file_goes_on_to_the_same_gtol(tail: Any, tmp_path: Any) -> None:
+    """It ended at once where it was saved, as the usual gtol allows."""
+    cost, f, u = tail
+    scaled = lambda x: (f * cost(x / u)[0], f / u * cost(x / u)[1])  # noqa: E731
+    start, file = u * np.array([-1.2, 1.0]), tmp_path / "run"
+    whole = mflow.minimize(scaled, start, jac=True)
+    for k in range(1, whole.nit):
+        mflow.minimize(scaled, start, jac=True, maxiter=k, checkpoint=file)
+        out = mflow.minimize(scaled, start, jac=True, resume=file)
+        assert (out.x.tobytes(), out.nit, out.reason, out.message) == (whole.x.tobytes(), whole.nit, whole.reason, whole.message)
+
+
+@pytest.mark.parametrize("method", ["lbfgs", "bfgs", "cg", "trust_ncg"])
+@pytest.mark.parametrize("f", [1e-6, 1e-12])
+def test_a_start_at_0_where_the_cost_is_0_has_no_size(f: float, method: str) -> None:
+    """As of linear models, which start there: "converged" after no iteration."""
+    stiff, b = np.array([1.0, 10.0, 100.0]), np.array([1.0, 2.0, 3.0])
+    out = mflow.minimize(lambda x: (f * float(0.5 * stiff @ x**2 - b @ x), f * (stiff * x - b)), np.zeros(3), jac=True, method=method)
+    assert out.success
+    np.testing.assert_allclose(out.x, b / stiff, atol=1e-4)

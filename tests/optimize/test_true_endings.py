@@ -480,3 +480,13 @@ def test_a_start_that_is_not_finite(method: str, value: float, slope: float, wor
     np.testing.assert_equal(r.fun, value)
     assert r.message.startswith(words)
     assert "last point" not in r.message
+
+
+@pytest.mark.parametrize("cost", [max, lambda x: max(x[0], x[1], x[0] + x[1]), lambda x: max(2.0 * x[0], x[1])])
+def test_a_kink_that_leads_down_without_end(cost: Any) -> None:
+    """Where x is so large that its rounding is longer than differences these are 0: "converged" at -6e13."""
+    out = mflow.minimize(cost, [3.0, 1.0])
+    assert (out.success, out.reason) == (False, "not_a_minimum")
+    assert out.message.startswith("the cost seems to have no lower bound: it is -")
+    far = mflow.minimize(lambda x: 1e-12 * (x[0] - 1e13) ** 2 - 1e20, [1.0])
+    assert "no lower bound" not in far.message

@@ -362,7 +362,7 @@ def falls_anywhere(
     if x.size > EACH:
         moves: Iterable[Array] = moves_from(x) if np.all(small) else ()
     else:
-        moves = itertools.chain((max(1.0, abs(x[j])) * (np.arange(x.size) == j) for j in np.flatnonzero(small)), _across(x, small & slight))
+        moves = itertools.chain((max(1.0, abs(x[j])) * (np.arange(x.size) == j) for j in np.flatnonzero(small)), across(x, small & slight))
     for move in moves:
         falls, calls = falls_along(values, x, move, at, noise, fits, bool(np.all(slight[move != 0.0])))
         count += calls
@@ -371,7 +371,7 @@ def falls_anywhere(
     return "", count
 
 
-def _across(x: Array, flat: NDArray[np.bool_]) -> Iterable[Array]:
+def across(x: Array, flat: NDArray[np.bool_]) -> Iterable[Array]:
     """Two directions along all of several entries, with signs alike and by turns: a saddle of two falls in two of its four quarters."""
     where = np.flatnonzero(flat)
     for signs in ((1.0, 1.0), (1.0, -1.0)) if where.size > 1 else ():

@@ -26,7 +26,7 @@ from mflow.fitting.residuals import Residuals
 from mflow.fitting.robust import loss_of
 from mflow.fitting.run import Run, intermediate
 from mflow.fitting.scipys import OWN, check_method, of_minpack
-from mflow.fitting.starts import POOR, Again, calls_of, explained, is_noise, is_poor, surely_explains
+from mflow.fitting.starts import POOR, Again, calls_of, explained, is_poor, likeness_of_residuals, surely_explains
 from mflow.optimize.callbacks import teller
 from mflow.problems.curves import check_curve, curve, parameter_names, starting_values
 from mflow.spectra.ranks import rank_of
@@ -122,8 +122,9 @@ def curve_fit(
     RuntimeWarning
         The data do not determine all parameters, so that pcov is infinite; the text has the rank, and names parameters without effect. Or
         f is not finite beside popt, where the fit then ended. Or the curve is no nearer to the data than their mean is, R^2 <= 0, though f
-        is not linear in its parameters; without p0 also where it leaves more than half of their variance, and not as noise: this is no
-        success, and reason is "poor_fit".
+        is not linear in its parameters: without p0 this is no success, and reason is "poor_fit", where it leaves more than half of the sum
+        of their squares, too, or does not determine all parameters. Or, without p0, it leaves more than half of their variance, and not as
+        noise.
 
     See Also
     --------
@@ -152,7 +153,7 @@ def curve_fit(
         check_flags(absolute_sigma=absolute_sigma, full_output=full_output)
     try:
         ending = run.go()
-        if p0 is None and not isinstance(f, str) and bounds is EVERYWHERE and fixed is None and is_poor(run, ending, how):
+        if p0 is None and not isinstance(f, str) and fixed is None and is_poor(run, ending, how):
 
             def anew(start: Array) -> tuple[Run, dict[str, Any]]:
                 nonlocal run  # the one that an exception interrupts
@@ -467,7 +468,7 @@ def _fitted(run: Run, ending: str, how: dict[str, Any], absolute: bool, full: bo
         tell(f"curve_fit: the covariance of the parameters could not be estimated, as {why}")
     else:
         pcov = C if absolute else C * (2.0 * cost / free)
-    words, is_one = _poor_words(run, how)
+    words, is_one = _poor_words(run, how, C is not None)
     if words:
         run.origin += f"; {words}"
     if words and not singular:  # of which the covariance has told
@@ -490,32 +491,54 @@ def _fitted(run: Run, ending: str, how: dict[str, Any], absolute: bool, full: bo
     return CurveFit(entries, how)
 
 
-def _poor_words(run: Run, how: dict[str, Any]) -> tuple[str, bool]:
+def _poor_words(run: Run, how: dict[str, Any], apart: bool) -> tuple[str, bool]:
     """(words on a fit that is poor where another start may lead to a better one; whether it counts as a fit). Where p0 was given, only of
-    one that is no nearer to the data than their mean; where it was not, also of one that leaves most of them, if that is no noise."""
+    one that is no nearer to the data than their mean; where it was not, also of one that leaves most of them, if that is no noise: such a
+    fit is one, as a model without a term for what is left has no better; so is one by a model without a level that is nearer to the data
+    than 0 is, or leaves noise, if they tell its parameters apart. Nothing of a linear model, whose parameters are the best."""
     given = how["_given"]
-    if surely_explains(run, how, NEARER if given else POOR) or np.any(run.active_mask):  # or by its bounds
+    if run.loss is not None or surely_explains(run, how, NEARER if given else POOR) or np.any(run.active_mask):  # or by its bounds
         return "", True
     share = explained(run, how)
-    if (share >= POOR or given or is_noise(run, how)) if share > NEARER else _is_linear(run):
+    likeness = "" if share <= NEARER or share >= POOR or given else likeness_of_residuals(run, how)
+    if not (share <= NEARER or likeness) or _is_linear(run):
         return "", True
-    if share <= NEARER:
-        words = f"the curve is no nearer to the data than their mean is, R^2 = {share:.3g}"
-    else:
-        words = f"the curve leaves most of the variance of the data, R^2 = {share:.3g}, and not as noise: neighbouring residuals are alike"
+    if likeness:
+        words = f"the curve leaves most of the variance of the data, R^2 = {share:.3g}, and not as noise: {likeness}"
+        cure = "if the model has a term for what is left, give p0= near the parameters"
+        return f"{words}; p0 was not given, and no start of its own has led to a better fit: {cure}", True
+    words = f"the curve is no nearer to the data than their mean is, R^2 = {share:.3g}"
     if given:
         return f"{words}; if other parameters lead nearer, it is from another p0", True
-    return f"{words}; p0 was not given, and no start of its own has led to a better one: give p0= near the parameters", False
+    words = f"{words}; p0 was not given, and no start of its own has led to a better one"
+    near = _squares(how["ydata"], run.problem.sigma) * (1.0 - POOR) > 2.0 * run.core.cost
+    if apart and (near or not likeness_of_residuals(run, how)):
+        return f"{words}: if other parameters lead nearer, give p0= near them", True
+    return f"{words}: give p0= near the parameters", False
+
+
+def _squares(y: Array, sigma: Any) -> float:
+    """Their sum over the standard deviations: what a curve that is 0 leaves."""
+    weighted = y.ravel() / (1.0 if sigma is None else sigma.ravel())
+    return float(weighted @ weighted)
 
 
 def _is_linear(run: Run) -> bool:
-    """Whether the residuals are linear in all parameters, so that no others are nearer: as foreseen from popt at twice popt or so."""
+    """Whether the residuals are linear in all parameters, so that no others are nearer: as foreseen at twice popt or so, or, of a parameter
+    that is about 0, as far from it as moves the curve by its misfit; from popt, or, as differences there have few digits, by two steps."""
     core, (lower, upper, held) = run.core, run.core.region
-    move = np.where(held, 0.0, np.where(core.x == 0.0, 1.0, np.abs(core.x)) * along(core.x.size))
-    at = core.x + move
-    there = tried(run.problem.at, at) if np.all((lower <= at) & (at <= upper)) else None
-    foreseen = core.J @ move
-    straight = there is not None and np.linalg.norm(there - core.f - foreseen) <= STRAIGHT * np.linalg.norm(foreseen)
+    each, left = np.linalg.norm(core.J, axis=0), float(np.linalg.norm(core.f))
+    with np.errstate(all="ignore"):
+        own = np.where(np.abs(core.x) * each > STRAIGHT * left, np.abs(core.x), np.minimum(left / each, np.maximum(1.0, np.abs(core.x))))
+    move = np.where(held, 0.0, own * along(core.x.size))
+    ends = [core.x + 0.5 * move, core.x + move]  # no parameter changes its sign
+    inside = all(np.all((lower <= at) & (at <= upper)) for at in ends)
+    once, twice = (tried(run.problem.at, at) if inside else None for at in ends)
+    if once is None or twice is None:
+        return False
+    first, second = once - core.f, twice - core.f
+    straight = np.linalg.norm(second - 2.0 * first) <= STRAIGHT**2 * np.linalg.norm(second)
+    straight = straight or np.linalg.norm(second - core.J @ move) <= STRAIGHT * np.linalg.norm(second)
     return bool(straight and run.loss is None and rank_of(core.J) == np.count_nonzero(move))
 
 

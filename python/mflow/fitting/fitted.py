@@ -76,8 +76,8 @@ class CurveFit(Readable, tuple[Any, ...]):
         Evaluations of the model, those for differences left out, and all calls of it until the fit was returned; with those of each start
         where the fit began again, and in calls those of the search for them.
     success, status, reason, message
-        As in `least_squares`; -1 and "poor_fit" where p0 was not given and the curve is no nearer to the data than their mean is, or
-        leaves most of their variance, and not as noise.
+        As in `least_squares`; -1 and "poor_fit" where p0 was not given, the curve is no nearer to the data than their mean is, and
+        it leaves more than half of the sum of their squares or does not determine all parameters.
     f, xdata, ydata, sigma, absolute_sigma
         What was fitted; sigma is None for a covariance matrix.
     deviations : array or None

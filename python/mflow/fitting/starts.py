@@ -4,6 +4,7 @@ over decades; and the fits that begin there where that from 1 is poor."""
 from __future__ import annotations
 
 import math
+import sys
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -18,12 +19,15 @@ from mflow.fitting.least_squares import inverse_at
 from mflow.fitting.run import Run
 from mflow.problems.curves import starting_values
 
-__all__ = ["POOR", "Again", "Search", "calls_of", "explained", "is_noise", "is_poor", "sizes_in_units", "surely_explains"]
+__all__ = ["POOR", "Again", "Search", "calls_of", "explained", "is_poor", "likeness_of_residuals", "sizes_in_units", "surely_explains"]
 
 POOR = 0.5  # of the variance of the data: what a poor fit explains less than
 FAIR = 0.95  # a fair one leaves the rest, if not as noise
 UNITS = (1.0, 0.25)  # of the largest |x|, in which starting values are 1
 UNLIKE = 10.0  # times 1, or below it: starting values that are others
+
+WAVES = 1000  # residuals, up to which a periodogram is that of their places
+BY_CHANCE = 1e-3  # how often noise has so large a share of one frequency
 
 SHARE = 1e-4  # of x and of each parameter: how far they are moved
 EXACT = 1e-6  # of what is to be made: what is left where the model scales so
@@ -75,9 +79,11 @@ def _exponents(columns: Array, aim: Array) -> Array:
 
 
 DECADES = 30  # to each side of a size
-SLOW = 0.02  # seconds of the processor's: a model that takes more, as it may solve an equation, is not searched
+SLOW = 50_000  # calls of functions within one of the model's: where it makes more, as it may solve an equation, it is not searched
+LONG, LARGE = 0.5, 500_000  # seconds of this thread, where a model takes long without calls; data
 DRAWN, CLIMBED, SWEEPS = 60, 3, 3  # drawn points, a parameter; the best of all, that are improved; how often
 MOST_CALLS = 400  # a parameter: what a search may take
+BETWEEN = 15  # values from one bound to the other
 FACTORS = tuple(10.0 ** (sign * k) for k in (0.25, 0.5, 1.0, 2.0, 3.0) for sign in (1.0, -1.0))
 FLAT = 1e-10  # of a curve: variations that are rounding
 GAIN, GAIN_OF_ALL = 1e-6, 1e-3  # of the share that is explained: what a change must bring, and a sweep
@@ -91,11 +97,15 @@ class Search:
     which is the share of their variance that a f + b explains. It is looked at with each parameter over decades, at points drawn from
     these, and from places, widths and rates that the data tell (of a peak, a sine, an exponential); then parameters are changed one by one.
 
-    x, y : float64 arrays (m,). weights : (m,), one over the standard deviations. base : sizes of the parameters, n numbers above 0.
+    x, y : float64 arrays (m,). weights : (m,), one over the standard deviations. base : sizes of the parameters, n numbers other than 0.
+    box : lower and upper bounds, or None: nothing is asked outside them.
     """
 
-    def __init__(self, model: Callable[..., Any], x: Array, y: Array, weights: Array, base: Array) -> None:
-        self.model, self.x, self.y, self.weights, self.base = model, x, y, weights, base
+    def __init__(
+        self, model: Callable[..., Any], x: Array, y: Array, weights: Array, base: Array, box: tuple[Array, Array] | None = None
+    ) -> None:
+        self.model, self.x, self.y, self.weights, self.box = model, x, y, weights, box
+        self.base = self._inside(base)
         self.level = weights / np.linalg.norm(weights)
         self.aim = self._shape(y)
         self.told = _told_by_data(x, y)
@@ -107,7 +117,7 @@ class Search:
     def can(x: Any, y: Array) -> bool:
         """Whether the data are a curve's, and vary."""
         vector = isinstance(x, np.ndarray) and x.ndim == 1 and x.dtype.kind == "f" and x.size == y.size > 2
-        return bool(vector and np.isfinite(x).all() and np.isfinite(y).all() and np.ptp(x) > 0.0 and np.ptp(y) > 0.0)
+        return bool(vector and x.size <= LARGE and np.isfinite(x).all() and np.isfinite(y).all() and np.ptp(x) > 0.0 and np.ptp(y) > 0.0)
 
     def starts(self, explained: float) -> list[Array]:
         """Some, the best first, whose shape is nearer to the data than a curve that explains so much of their variance."""
@@ -133,10 +143,14 @@ class Search:
                 last = share
         return out
 
+    def _inside(self, at: Array) -> Array:
+        return at if self.box is None else np.clip(at, *self.box)
+
     def _values(self, at: Array) -> Any:
         """The curve there; None where it is not finite."""
         self.calls += 1
-        found = tried(lambda p: np.broadcast_to(np.asarray(self.model(self.x, *p), dtype=np.float64).ravel(), self.y.shape), at)
+        shape = self.y.shape
+        found = tried(lambda p: np.broadcast_to(np.asarray(self.model(self.x, *p), dtype=np.float64).ravel(), shape), self._inside(at))
         return found if found is not None and np.isfinite(found).all() else None
 
     def _shape(self, values: Array) -> Array:
@@ -149,6 +163,7 @@ class Search:
 
     def _explains(self, at: Array) -> float:
         """The share of the data's variance that a curve of this shape does; below 0 where there is none."""
+        at = self._inside(at)
         key = at.tobytes()
         if key not in self.seen:
             values = self._values(at)
@@ -162,22 +177,47 @@ class Search:
         model that takes long, which it may do the longer the farther a parameter goes."""
         out, here = [0.0], self._explains(self.base)
         changes = here < 0.0
-        for exponent in (sign * k for sign in (1.0, -1.0) for k in range(DECADES + 1)):
+        for value in self._over(j):
             at = self.base.copy()
-            at[j] *= 10.0**exponent
-            self.slow = self.slow or (self._takes_long(self._explains, at) and self._takes_long(self._values, at))
-            if self.slow:
+            at[j] = value
+            if self._takes_long(at):
+                self.slow = True
                 return out
             share = self._explains(at)
             changes = changes or (share >= 0.0 and abs(share - here) > GAIN)
             out.append(float(at[j]))
         return out if changes else [float(self.base[j])]
 
-    @staticmethod
-    def _takes_long(asked: Callable[[Array], Any], at: Array) -> bool:
-        began = time.process_time()
-        asked(at)
-        return time.process_time() - began > SLOW
+    def _over(self, j: int) -> list[float]:
+        """Values of a parameter over decades of its size, within its bounds; over these where it has both and they are not far apart."""
+        wide = [float(self.base[j] * 10.0 ** (sign * k)) for sign in (1.0, -1.0) for k in range(DECADES + 1)]
+        if self.box is None:
+            return wide
+        low, high = float(self.box[0][j]), float(self.box[1][j])
+        inside = [one for one in wide if low <= one <= high]
+        if not (math.isfinite(low) and math.isfinite(high)):
+            return inside
+        if low * high > 0.0:
+            return inside + [float(one) for one in np.geomspace(low, high, BETWEEN)]
+        return inside + [float(one) for one in np.linspace(low, high, BETWEEN)]
+
+    def _takes_long(self, at: Array) -> bool:
+        """Whether a call of the model makes many of functions, of Python or C: a count, as a clock would be the machine's. A clock ends
+        calls that are far longer, of compiled code; and a count that something else keeps is left alone."""
+        count, before, began = 0, sys.getprofile(), time.thread_time()
+
+        def one_more(*_: Any) -> None:
+            nonlocal count
+            count += 1
+
+        if before is None:
+            sys.setprofile(one_more)
+        try:
+            self._explains(at)
+        finally:
+            if before is None:
+                sys.setprofile(None)
+        return count > SLOW or time.thread_time() - began > LONG
 
     def _improved(self, at: Array) -> tuple[float, Array]:
         """(what it explains, the parameters), one parameter changed after the other; those that change no shape have their size."""
@@ -203,14 +243,24 @@ class Search:
         some = [j for j in range(at.size) if abs(self._explains(at + at * each[j]) - share) <= GAIN]
         without = [self._values(np.where(each[j] > 0.0, 0.0, at)) for j in some]
         if not some or here is None or any(one is None for one in without):
-            return at
+            return self._inside(at)
         parts = np.stack([here - one for one in without], axis=1)
         rest = (self.y - here + parts.sum(axis=1)) * self.weights
         shares = np.linalg.lstsq(parts * self.weights[:, None], rest, rcond=None)[0]
         other = at * (1.0 + (shares - 1.0) @ each[some])
         values = self._values(other)
         lower = values is not None and np.linalg.norm((values - self.y) * self.weights) < np.linalg.norm((here - self.y) * self.weights)
-        return other if lower else at
+        return self._inside(other) if lower else at
+
+
+def _sizes_within(lower: Array, upper: Array) -> Array:
+    """Sizes of parameters with bounds: their middle, by decades where both have one sign; 1 with the sign that one of them allows."""
+    out = np.where(upper <= 0.0, -1.0, 1.0)
+    for j, (low, high) in enumerate(zip(lower, upper, strict=True)):
+        if math.isfinite(low) and math.isfinite(high):
+            middle = math.copysign(math.sqrt(abs(low)) * math.sqrt(abs(high)), low) if low * high > 0.0 else 0.5 * (low + high)
+            out[j] = middle or (high - low) / 4.0 or 1.0
+    return np.clip(out, lower, upper)
 
 
 def _told_by_data(x: Array, y: Array) -> list[float]:
@@ -239,15 +289,15 @@ def is_poor(run: Run, ending: str, told: dict[str, Any]) -> bool:
     if surely_explains(run, told, FAIR):
         return False
     share = explained(run, told)
-    return share < POOR or (share < FAIR and not is_noise(run, told))
+    return share < POOR or (share < FAIR and likeness_of_residuals(run, told) != "")
 
 
 def surely_explains(run: Run, told: dict[str, Any], share: float) -> bool:
     """A cheap look at whether a fit explains so much of the data's variance, of which the difference of any two is a part; True as well of
     fits of which that is not asked."""
-    if run.loss is not None or (told["deviations"] is not None and run.problem.sigma is None):  # of a covariance matrix
+    if told["deviations"] is not None and run.problem.sigma is None:  # of a covariance matrix
         return True
-    if run.problem.sigma is not None:
+    if run.loss is not None or run.problem.sigma is not None:
         return False
     y, left = told["ydata"], 4.0 * run.core.cost
     three = (y.item(0), y.item(y.size // 2), y.item(-1))
@@ -257,19 +307,43 @@ def surely_explains(run: Run, told: dict[str, Any], share: float) -> bool:
 def explained(run: Run, told: dict[str, Any]) -> float:
     """The share of the data's variance that a fit explains, `rsquared`: below 0 where it is farther from them than their mean; 1 where they
     do not vary."""
-    share = share_explained(2.0 * float(run.core.cost), told["ydata"], run.problem.sigma)
+    left = 2.0 * float(run.core.cost) if run.loss is None else float(run.core.f @ run.core.f)
+    share = share_explained(left, told["ydata"], run.problem.sigma)
     return 1.0 if math.isnan(share) else share
 
 
-def is_noise(run: Run, told: dict[str, Any]) -> bool:
-    """Whether residuals beside one another along x are no more alike than those of noise: von Neumann's ratio, which is 2 for these, with a
-    standard deviation of 2/sqrt(m), is not 3 of them below it; or nothing tells which are beside one another."""
+def likeness_of_residuals(run: Run, told: dict[str, Any]) -> str:
+    """Words on residuals along x that are not as those of noise; empty where they are, or nothing tells which are beside one another.
+
+    Neighbours are alike, or alternate, where von Neumann's ratio, which is 2 for noise, with a standard deviation of 2/sqrt(m), is 3 of
+    them below or above it. Residuals oscillate where one frequency has more of them than noise has in a thousand draws, by Fisher's test.
+    """
     x, r = told["xdata"], run.core.f
     if not (isinstance(x, np.ndarray) and x.ndim == 1 and x.size == r.size):
-        return True
-    r = r[np.argsort(x, kind="stable")]
-    r = r - r.mean()
-    return not float(np.sum(np.diff(r) ** 2)) < 2.0 * (1.0 - 3.0 / math.sqrt(r.size)) * float(r @ r)
+        return ""
+    order = np.argsort(x, kind="stable")
+    x, r = x[order], r[order] - r.mean()
+    ratio, far = float(np.sum(np.diff(r) ** 2)), 3.0 / math.sqrt(r.size)
+    size = 2.0 * float(r @ r)
+    if ratio < (1.0 - far) * size:
+        return "neighbouring residuals are alike"
+    if ratio > (1.0 + far) * size:
+        return "neighbouring residuals alternate"
+    return "residuals oscillate along x" if _oscillates(x, r) else ""
+
+
+def _oscillates(x: Array, r: Array) -> bool:
+    """By R. A. Fisher, Proc. R. Soc. A 125 (1929) 54-59: the largest share of a periodogram of noise."""
+    count = (r.size - 1) // 2
+    span = float(np.ptp(x)) * r.size / max(1, r.size - 1)
+    if count < 3 or not 0.0 < span < math.inf:
+        return False
+    if r.size > WAVES:
+        power = np.abs(np.fft.rfft(r)[1 : count + 1]) ** 2
+    else:
+        power = np.abs(np.exp(-2j * math.pi * np.outer(np.arange(1, count + 1), (x - x[0]) / span)) @ r) ** 2
+    total = float(power.sum())
+    return total > 0.0 and count * (1.0 - float(power.max()) / total) ** (count - 1) < BY_CHANCE
 
 
 def calls_of(run: Run) -> int:
@@ -315,7 +389,11 @@ class Again:
         """Starting values, and words on them; the next ones are looked for where those before did not do."""
         told, n = self.best[1], self.first.x.size
         x, y = told["xdata"], told["ydata"]
-        sizes, calls = sizes_in_units(told["f"], x, y, n, UNITS)
+        box = self.first.box
+        near = box is None or bool(np.all(box[0] <= 1.0 - SHARE) and np.all(box[1] >= 1.0 + SHARE))  # where it looks
+        sizes, calls = sizes_in_units(told["f"], x, y, n, UNITS) if near else ([], 0)
+        if box is not None:
+            sizes = [one for one in sizes if np.all((box[0] <= one) & (one <= box[1]))]
         self.searched += calls
         for start in sizes if sizes and np.max(np.abs(np.log(sizes[0]))) > math.log(UNLIKE) else []:
             yield start, "at 1 in units of the data"
@@ -323,7 +401,8 @@ class Again:
             return
         sigma = self.first.problem.sigma
         weights = np.ones(y.size) if sigma is None else np.broadcast_to(1.0 / sigma.ravel(), (y.size,))
-        search = Search(told["f"], x, y.ravel(), weights, sizes[0] if sizes else np.ones(n))
+        base = sizes[0] if sizes else np.ones(n) if box is None else _sizes_within(*box)
+        search = Search(told["f"], x, y.ravel(), weights, base, box)
         run, ending = self.best[0], self.best[2]
         known = explained(run, told) if run.outcome(ending)[0] > 0 and math.isfinite(run.core.cost) else 0.0
         starts = search.starts(max(known, 0.0))

@@ -32,6 +32,7 @@ from mflow.derivatives.differences import (
     ASIDES,
     EACH,
     EPS,
+    across,
     along,
     digits_of,
     fall_beside,
@@ -163,6 +164,10 @@ class Doubts:
         fall, size, count = fall_beside(values, x.ravel(), value, grad.ravel(), self._fits)
         self.valued, self.beside = self.valued + self.differences * count, self.beside + (not self.differences) * count
         return fall, self.gtol * abs(value) / size
+
+    def gtol_of(self, x: Array, value: float) -> float:
+        """gtol in units of this cost over x."""
+        return self.gtol * abs(value) / (largest(x) or 1.0)
 
     def longer(self, problem: Problem, x: Array, value: float) -> bool:
         """Where differences lead nowhere: whether the cost is noisy at x, and longer central ones are taken from now on."""
@@ -395,6 +400,11 @@ class Doubts:
         if rises < 0 and not falls:
             falls, calls = falls_along(self.value, x, size * along(x.size), at, 8.0 * EPS * abs(at), self._fits, False)
             count += calls
+        for move in () if falls or out["nit"] else across(x, small):  # where x0 is the end, single parameters alone were looked at
+            falls, calls = falls_along(self.value, x, move, at, 8.0 * EPS * abs(at), self._fits, False)
+            count += calls
+            if falls:
+                break
         out.nfev += count
         self._said_of_fall(out, falls)
 
@@ -409,7 +419,12 @@ class Doubts:
         if self.box is not None:
             direction, fits = direction * self._has_room(x), self._fits
         grad = np.ascontiguousarray(out["jac"], np.float64).ravel()
-        moves = unseen_moves(x, self.start.ravel(), self.first, grad, direction, most)
+        slopes = grad
+        if not out["nit"]:  # x0 is the end: slopes that rounding makes, as of sin(pi), are none
+            slopes = np.where(np.abs(grad) * np.maximum(1.0, np.abs(x)) <= NO_SLOPE * max(1.0, abs(at)), 0.0, grad)
+        moves = unseen_moves(x, self.start.ravel(), self.first, slopes, direction, most)
+        if not out["nit"]:
+            moves += across(x, (slopes == 0.0) & (direction != 0.0))
         if self.box is not None:
             side = self._inward(x, grad)
             moves = [move for move in moves if np.any(move[side == 0.0])]

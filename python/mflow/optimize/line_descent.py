@@ -27,12 +27,12 @@ from mflow.base.result import OptimizeResult, Result, keep_origin, put_later
 from mflow.base.telling import counted, tell
 from mflow.curvature.landscape import OF_DIFFERENCES, Landscape, gradient_of, products_of, value_of
 from mflow.derivatives.cost_look import LARGE
-from mflow.derivatives.differences import EPS, TINY
+from mflow.derivatives.differences import EPS, FALL, TINY, tried
 from mflow.derivatives.remainder import GradientWarning
 from mflow.optimize.directions import Tests, direction_of, takes_bounds
 from mflow.optimize.doubts import ASKS, Doubts
 from mflow.optimize.linesearch import LineSearch
-from mflow.optimize.looks import PATIENCE, STALLING, Counted, Saving
+from mflow.optimize.looks import PATIENCE, STALLING, Counted, Onward, Saving
 from mflow.solvers.jacobian_doubt import hessian_said
 
 __all__ = ["CONVERGED", "ENDINGS", "STOPPED", "LineDescent", "ending", "overflow_text"]
@@ -95,6 +95,8 @@ class LineDescent(Counted):
 
     run: line_descent.LineDescent
     saving: Saving | None = None
+    onward: Onward | None = None
+    began = math.nan  # the cost at x0
     _asked = _ended = False  # whether it has stalled, and for good
     mark: tuple[int, float, float] | None = None  # iterations, cost and largest slope where it was last looked at for that
     still = 0  # how often in a row the cost has been as it was
@@ -222,6 +224,8 @@ class LineDescent(Counted):
         in_one = self._python and self.saving is None and not tells and not self.keep_path
         self.doubts.later = in_one and self.doubts.box is None
         status = self._advance(0, gtol) if self.keep_path else run.advance(0, gtol)
+        if run.k == self.earlier == 0:
+            self.began = run.value
         limit -= self.earlier
         if self._least is None:
             self._least = LEAST if self.doubts.differs_as_usual and largest(run.here()[0]) >= TINY else 0.0
@@ -301,6 +305,8 @@ class LineDescent(Counted):
         """The result, with the ending in words."""
         if status in ENDINGS:
             out = self.result(*ending(status, self.nit, self.run.largest_slope[1], gtol, self.doubts.box is not None))
+            if status == CONVERGED and self.run.value < -AWAY and self.doubts.differences and self.doubts.box is None:
+                self._look_farther(out)
         else:
             out = self._failed(status, gtol)
         if self._given is not None and (out.nit >= MANY or out.reason == "trust_region_failed"):
@@ -360,6 +366,16 @@ class LineDescent(Counted):
             return ""
         along = np.array2string(away / far, precision=3, threshold=10)
         return f"the cost seems to have no lower bound: it is {value:.3g} and still falls {far:.3g} away from x0 along {along}; "
+
+    def _look_farther(self, out: OptimizeResult) -> None:
+        """So far from x0 that differences are shorter than the rounding of x: whether the cost still falls beyond."""
+        words = self._unbounded()
+        if not words:
+            return
+        out.nfev += 1
+        beyond = tried(self.doubts.value, out.x.ravel() + 0.5 * (out.x - self.start).ravel())
+        if beyond is not None and out.fun - float(beyond) > FALL * abs(out.fun):
+            out.success, out.status, out.reason, out.message = False, -1, "not_a_minimum", f"{words}{out.message}"
 
     def _gradient_in_doubt(self) -> str:
         """Why no step lowers the cost; of differences, whether the cost repeats is asked once."""

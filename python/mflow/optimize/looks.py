@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from mflow_core.stepping import stepper
 
-from mflow.base.checks import Array, check_flags, check_path, check_whole
+from mflow.base.checks import Array, check_flags, check_number, check_path, check_whole
 from mflow.base.methods import Method
 from mflow.base.progress import Progress
 from mflow.base.result import OptimizeResult, Result, keep_origin
@@ -30,7 +30,7 @@ from mflow.stability.limits import stability_limit
 if TYPE_CHECKING:
     from mflow.saving.saved_run import SavedRun
 
-__all__ = ["Counted", "Kept", "Looks", "Saving", "asked_looks", "asked_path"]
+__all__ = ["Counted", "Kept", "Looks", "Onward", "Saving", "asked_looks", "asked_path"]
 
 GOOD = (0, stepper.CONVERGED, stepper.CONVERGED - 1)  # endings at a point that is one; the last: by the callback
 HIGHER = 1e-6  # of two costs, which rounding and noise may hide
@@ -231,6 +231,27 @@ class Counted:
         return int(self.run.njev) + self.before[1]
 
 
+class Onward(NamedTuple):
+    """Why a run has gone on to a finer gtol than the usual one: that, the share of the cost by which it still fell (0: not known yet), what
+    it was, and how far it had come down if that is more, after how many iterations; whether iterations told, and not steps along the
+    gradient."""
+
+    gtol: float
+    fall: float
+    value: float
+    size: float
+    nit: int
+    tried: bool = False
+
+    @classmethod
+    def of(cls, saved: Any) -> Onward:
+        """From a file. Raises TypeError or ValueError where it is none."""
+        if not isinstance(saved, list) or len(saved) != 6 or not isinstance(saved[5], bool):
+            raise ValueError(f"onward: expected four numbers, iterations and true or false, got {saved!r}")
+        gtol, fall, size = (check_number(saved[i], "onward", low=0.0) for i in (0, 1, 3))
+        return cls(gtol, fall, check_number(saved[2], "onward"), size, check_whole(saved[4], "onward", 0, 2**53), saved[5])
+
+
 class Saving:
     """What a call says of its file. Raises TypeError or ValueError where that does not fit."""
 
@@ -298,6 +319,8 @@ class Saving:
             return
         facts = {**_search_of(descent), **known, "stalling": [*(descent.mark or (0, 0.0, 0.0)), descent.still]}
         facts |= {"going": descent.going()} if "differences" in known else {}
+        facts |= {"began": float(descent.began)} if math.isfinite(descent.began) else {}
+        facts |= {"onward": list(descent.onward)} if descent.onward is not None else {}
         write_state(self.path, "stepper", facts, {"descent": run.save()})
 
 
@@ -310,7 +333,7 @@ def _restore_search(descent: Any, facts: dict[str, Any], blocks: dict[str, bytes
     mine = _search_of(descent)
     if "run" in blocks:
         raise ValueError(f"descent: expected the state of a search by {descent.method.name}, got that of steps by {facts.get('method')}")
-    check_names("facts", facts, {*mine, "counts"}, {"stalling", "going", "differences"})
+    check_names("facts", facts, {*mine, "counts"}, {"stalling", "going", "differences", "began", "onward"})
     check_fields(facts, mine)
     if ("going" in facts) != ("differences" in facts):
         raise ValueError("going, differences: expected both or neither")
@@ -318,6 +341,10 @@ def _restore_search(descent: Any, facts: dict[str, Any], blocks: dict[str, bytes
     descent.run.restore(blocks["descent"])
     if "stalling" in facts:
         descent.mark, descent.still = _stalling(facts["stalling"], int(descent.run.k))
+    if "began" in facts:
+        descent.began = check_number(facts["began"], "began")
+    if "onward" in facts:
+        descent.onward = Onward.of(facts["onward"])
     if "differences" in facts:
         descent.go_on(facts["going"])
         _restore_look(descent.doubts, facts["differences"])

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
+import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
+from mflow_core.arithmetic.starts import largest
 
 from mflow.base.checks import check_number, check_whole
 from mflow.base.methods import Method
@@ -21,15 +24,18 @@ from mflow.optimize.callbacks import teller, where_it_is
 from mflow.optimize.descent import Descent
 from mflow.optimize.directions import check_options, chosen, products_of
 from mflow.optimize.doubts import Doubts
-from mflow.optimize.line_descent import CONVERGED, ENDINGS, LineDescent
+from mflow.optimize.line_descent import CONVERGED, ENDINGS, STOPPED, LineDescent
 from mflow.optimize.linesearch import LineSearch
-from mflow.optimize.looks import Kept, Saving, asked_looks, asked_path
+from mflow.optimize.looks import Kept, Onward, Saving, asked_looks, asked_path
 from mflow.solvers.finite_jacobian import blamed, finite_jacobian
 
 if TYPE_CHECKING:
     from mflow.base._records import MinimizeOptions
 
 __all__ = ["minimize"]
+
+SLOPED = 1e-4  # of the gradient at a start: where one that is larger ends a run, some iterations more may tell whether the cost falls
+MORE = 3  # iterations that tell whether the cost falls where gtol has ended a run
 
 
 def minimize(
@@ -101,7 +107,8 @@ def minimize(
         Parameters that keep their values: bounds that leave no room.
     gtol, tol : float
         Converged where the largest entry of the cost's gradient (without weight decay) is at most gtol (1e-5); tol is another name
-        for it.
+        for it. Where it was not given, and is too large for the units of cost and x, as in SI units, line searches go on to a smaller one,
+        which the message tells; other methods end as "not_a_minimum". ``check_gradient=False`` turns this off.
     maxiter : int
     callback : callable
         ``callback(intermediate_result)`` (x, fun, jac, nit, nfev, njev) or ``callback(xk)``, after each iteration; True, or
@@ -240,14 +247,14 @@ def _result_of(
     """Runs a descent to its end. functions: derivatives of the user's that may be to blame for it."""
     unearned = ""
     try:
-        if sharing is None:
+        if sharing is None and saving is None:  # as most runs
             status = descent.go(limit, gtol, callback)
+            first, last = descent.run.largest_slope
+            if status == CONVERGED and last >= SLOPED * first > 0.0 and doubts.checks:
+                status, gtol, unearned = _looked_at(descent, doubts, limit, gtol, callback, last >= STEEP * first)
         else:
-            with sharing:
-                status = descent.go(limit, gtol, callback)
-        first, last = descent.run.largest_slope
-        if status == CONVERGED and last >= STEEP * first > 0.0 and doubts.checks:
-            status, gtol, unearned = _looked_at(descent, doubts, limit, gtol, callback)
+            with sharing or contextlib.nullcontext():
+                status, gtol, unearned = _gone(descent, doubts, limit, gtol, callback)
         if saving is not None:
             saving.end(descent, status in ENDINGS)
     except BaseException as error:
@@ -269,26 +276,70 @@ def _result_of(
         raise
 
 
-def _looked_at(descent: Any, doubts: Doubts, limit: int, gtol: float, callback: Any) -> tuple[int, float, str]:
-    """(status, gtol, words) of a run whose gradient was hardly larger at its start than the gtol that has ended it. Where the cost still
-    falls by a part of itself within x's own size, as in SI units, a line search goes on to a gtol in the units of cost and x, unless gtol
-    was given; of other runs there are words."""
+def _gone(descent: Any, doubts: Doubts, limit: int, gtol: float, callback: Any) -> tuple[int, float, str]:
+    """(status, gtol, words) of a run to its end; words where its gradient was hardly larger at its start than the gtol that has ended it,
+    and the cost still falls."""
+    if isinstance(descent, LineDescent):
+        if descent.onward is not None and doubts.usual and doubts.checks:  # it comes from a file
+            return _gone_on(descent, doubts, limit, gtol, callback)
+        descent.onward = None
+    status = descent.go(limit, gtol, callback)
+    first, last = descent.run.largest_slope
+    if status == CONVERGED and last >= SLOPED * first > 0.0 and doubts.checks:
+        return _looked_at(descent, doubts, limit, gtol, callback, last >= STEEP * first)
+    return status, gtol, ""
+
+
+def _looked_at(descent: Any, doubts: Doubts, limit: int, gtol: float, callback: Any, steep: bool) -> tuple[int, float, str]:
+    """The same. Where the gradient is `steep` beside that of the start, and the cost still falls by a part of itself within x's own size,
+    as in SI units, a line search goes on to a gtol in the units of cost and x, unless gtol was given; of other runs there are words. Where
+    the gradient itself leads nowhere, as in a valley, some iterations more tell whether the cost falls, if such a gtol is a smaller one;
+    and where x0 is 0, and the cost there, so that neither has a size."""
     x, value, grad = descent.here()
-    fall, finer = doubts.own_gtol(np.asarray(x), float(value), np.asarray(grad))
-    if not fall > 0.0:
+    searches = doubts.usual and isinstance(descent, LineDescent)
+    none = descent.nit == 0 and value == 0.0 and not np.any(x)
+    tries = searches and not doubts.differences and (descent.nit > 0 or none)
+    if not (steep or tries):
         return CONVERGED, gtol, ""
-    words = f"gtol = {gtol:g} allows a gradient along which the cost falls by {100.0 * fall:.2g} % within x's own size"
-    if not (doubts.usual and isinstance(descent, LineDescent)):
-        return CONVERGED, gtol, f"{words}: give gtol={finer:.1g}, or cost and x in other units"
-    words += f", so that the run went on to {finer:.2g}"
-    doubts.gtol = finer
-    status = descent.go(limit, finer, callback)
+    fall, finer = doubts.own_gtol(np.asarray(x), float(value), np.asarray(grad)) if steep else (0.0, doubts.gtol_of(np.asarray(x), value))
+    if fall > 0.0 and not searches:
+        return CONVERGED, gtol, f"{_allows(gtol, fall)}: give gtol={finer:.1g}, or cost and x in other units"
+    finer = gtol * min(1.0, largest(grad)) if none else finer
+    if fall > 0.0 or (tries and 0.0 < finer < gtol):
+        come = descent.began - value
+        size = max(abs(value), come) if math.isfinite(come) else abs(value)
+        descent.onward = Onward(finer, max(fall, 0.0), float(value), float(size), descent.nit)
+        return _gone_on(descent, doubts, limit, gtol, callback)
+    return CONVERGED, gtol, ""
+
+
+def _allows(gtol: float, fall: float) -> str:
+    return f"gtol = {gtol:g} allows a gradient along which the cost falls by {100.0 * fall:.2g} % within x's own size"
+
+
+def _gone_on(descent: LineDescent, doubts: Doubts, limit: int, gtol: float, callback: Any) -> tuple[int, float, str]:
+    """The same, of a line search that goes on to a finer gtol, or comes from a file that it wrote after that."""
+    went = descent.onward
+    assert went is not None
+    if not went.fall > 0.0:
+        status = descent.go(min(limit, went.nit + MORE), went.gtol, callback)
+        _, now, _ = descent.here()
+        if not (status in ENDINGS and went.value - now > FALL * went.size):
+            return (status if status == STOPPED else CONVERGED), gtol, ""
+        descent.onward = went = went._replace(fall=(went.value - now) / max(went.size, went.value - now), tried=True)
+    if went.tried:
+        words = f"gtol = {gtol:g} allows a gradient from which {MORE} iterations lowered the cost by {100.0 * went.fall:.2g} %"
+    else:
+        words = _allows(gtol, went.fall)
+    words += f", so that the run went on to {went.gtol:.2g}"
+    doubts.gtol = went.gtol
+    status = descent.go(limit, went.gtol, callback)
     if status in ENDINGS:
-        return status, finer, words
+        return status, went.gtol, words
     x, now, grad = descent.here()  # as low as rounding tells, where it falls no more by a part of what it was
     further, _ = doubts.own_gtol(np.asarray(x), float(now), np.asarray(grad))
-    rests = now < value and further * abs(now) <= FALL * abs(value)
-    return (CONVERGED, gtol, words) if rests else (status, finer, words)
+    rests = now < went.value and (went.tried or further * abs(now) <= FALL * abs(went.value))
+    return (CONVERGED, gtol, words) if rests else (status, went.gtol, words)
 
 
 def _say_unearned(out: OptimizeResult, words: str, refuses: bool) -> None:

@@ -167,7 +167,7 @@ class Saved:
         known |= {f"{kind} {i}" for kind in ("params", "best") for i in range(len(self.params))}
         known |= {f"began {i}" for i in range(len(self.began))}
         known |= {f"vector {i} {name}" for i, by_name in enumerate(self.optimizer["vectors"]) for name in by_name}
-        known |= set(self.blocks) & {"descent", "gtol"} if self.run.facts.get("steps") and self.counters["nit"] else set()
+        known |= set(self.blocks) & {"descent", "gone on"} if self.run.facts.get("steps") and self.counters["nit"] else set()
         known |= {f"mean {i}" for i in range(len(self.params)) if self.mean is not None}
         if set(self.blocks) != known:
             raise ValueError(f"blocks: expected {', '.join(sorted(known))}, got {', '.join(sorted(self.blocks))}")

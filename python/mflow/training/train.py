@@ -95,7 +95,8 @@ def train(
         step of backward Euler on the mean of r^2/2 over its rows, solved with a matrix of the batch's size, and no lr makes it diverge. Its
         parameters are lr (1 by default), l1 and l2, the elastic net by its proximal map. Or "lbfgs", "bfgs" or "cg", for a loss whose data
         are one batch: an epoch is an iteration of their line search (strong Wolfe), until the largest entry of the gradient is at most
-        ``gtol`` (1e-5); parameters as in `mflow.minimize`.
+        ``gtol`` (1e-5; where it was not given, and is too large for the units of loss and parameters, on to a smaller one); parameters as
+        in `mflow.minimize`.
     epochs : int
     batch_size : int, optional
         Rows in a batch of arrays; all of them are one batch where there are fewer. Default: 32.

@@ -47,11 +47,11 @@ class DirectionTrainer(Trainer):
 
     def __init__(self, model: Cost, feed: Feed, params: Any, method: Method, gtol: float) -> None:
         super().__init__(model, feed, params, "sgd", {"lr": 1.0}, "step")
-        self.method, self.gtol = method, gtol
+        self.method, self.gtol, self.asked = method, gtol, gtol
         self.passed = ""  # the search chooses its steps
         self.facts["steps"] = [method.name, dict(method.all_numbers), gtol]
         self.args: Args = ()
-        self.usual, self.gone_on = False, ""  # whether nobody asked for this gtol; words where it was too large
+        self.usual, self.fall = False, 0.0  # whether nobody asked for this gtol; by which share the loss still fell where it was too large
         self.descent: LineDescent | None = None
 
     def configure(
@@ -116,15 +116,21 @@ class DirectionTrainer(Trainer):
         """Whether gtol, which nobody asked for, allows a gradient along which the loss falls by a part of itself, as in SI units: on to one
         in the units of loss and parameters, once."""
         (first, last), (at, grad), loss = descent.largest_slope, descent.here(), float(descent.value)
-        if self.gone_on or not self.usual or not last >= STEEP * first > 0.0:
+        if self.fall > 0.0 or not self.usual or not last >= STEEP * first > 0.0:
             return False
         fall, size, _ = fall_beside(lambda x: self._both(x)[0], at.ravel(), loss, grad.ravel(), lambda x: True)
         if not fall > 0.0:
             return False
-        words = f"; gtol = {self.gtol:g} allows a gradient along which the loss falls by {100.0 * fall:.2g} % within their own size"
-        self.gtol *= abs(loss) / size
-        self.gone_on = f"{words}, so that the run went on to {self.gtol:.2g}"
+        self.gtol, self.fall = self.gtol * abs(loss) / size, fall
         return True
+
+    @property
+    def gone_on(self) -> str:
+        """Words on that."""
+        if not self.fall > 0.0:
+            return ""
+        words = f"; gtol = {self.asked:g} allows a gradient along which the loss falls by {100.0 * self.fall:.2g} % within their own size"
+        return f"{words}, so that the run went on to {self.gtol:.2g}"
 
     def _settled(self, status: int, grad: Array) -> Ending:
         """Nothing is left to gain: the gradient is small, or the search finds no lower point."""
@@ -147,19 +153,18 @@ class DirectionTrainer(Trainer):
 
     def own_blocks(self) -> dict[str, bytes]:
         """What the method remembers of the way."""
-        if self.descent is None:
-            return {}
-        finer = {"gtol": np.float64(self.gtol).tobytes() + self.gone_on.encode()} if self.gone_on else {}
-        return {"descent": self.descent.save(), **finer}
+        went = {"gone on": np.array([self.gtol, self.fall]).tobytes()} if self.fall > 0.0 else {}
+        return {} if self.descent is None else {"descent": self.descent.save(), **went}
 
     def take_blocks(self, blocks: dict[str, bytes]) -> None:
         """Goes on from there."""
         if self.nit:
             self.descent = self._begin()
             self.descent.restore(blocks["descent"])
-        if "gtol" in blocks:
-            finer = numbers_of({"gtol": blocks["gtol"][:8]}, "gtol", (1,))
-            self.gtol, self.gone_on = check_number(finer[0], "gtol", low=0.0), blocks["gtol"][8:].decode()
+        if self.usual and "gone on" in blocks:
+            gtol, fall = numbers_of(blocks, "gone on", (2,))
+            self.gtol = check_number(float(gtol), "gtol", low=0.0)
+            self.fall = check_number(float(fall), "gone on", low=0.0)
 
 
 def direction_trainer(
