@@ -54,7 +54,7 @@ class TrainResult(Examined):
 
     See Also
     --------
-    mflow.train, mflow.plot.loss_curves
+    mflow.train, mflow.plot.history
 
     Examples
     --------

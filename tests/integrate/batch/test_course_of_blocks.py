@@ -69,14 +69,13 @@ def test_what_swings_is_not() -> None:
     assert r.doubts == {}
 
 
-@pytest.mark.parametrize("y0", [1.0, 5.0])
-def test_a_pole_of_the_forcing_is_told(y0: float) -> None:
-    r, seen = solve(forced, (0, 2.2), [[y0], [2.0]])
-    if r.reason[0] == "finished":
-        assert "grows without bound at t = 1" in seen[0]
-        assert r[0].doubts
-    else:
-        assert r.reason[0] in ("diverged", "step_too_small", "non_finite")
+def test_a_pole_of_the_forcing_is_told() -> None:
+    r, seen = solve(forced, (0, 2.2), [[1.0], [2.0]])
+    assert r.reason[0] == "finished"
+    assert "grows without bound at t = 1" in seen[0]
+    assert r[0].doubts
+    r, _ = solve(forced, (0, 2.2), [[5.0], [2.0]])
+    assert r.reason[0] == "diverged"
 
 
 def test_a_pole_that_solutions_pass_is_not() -> None:
