@@ -25,9 +25,9 @@ import numpy as np
 import pytest
 
 from support.case_names import LONGEST, addresses, case_name
-from support.small_cases import for_all
 from support.running.watchdog import Watchdog
 from support.running.workers import ALONE, keep_bytecode, start_workers, workers
+from support.small_cases import for_all
 
 ROOT = Path(__file__).resolve().parents[1]
 

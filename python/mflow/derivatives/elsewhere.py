@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from mflow.base.checks import Array, real_array, refuse_models, shown
+from mflow.base.checks import Array, refuse_models, shown
 from mflow.base.extras import need
 
 __all__ = [

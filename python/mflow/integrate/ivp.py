@@ -200,7 +200,8 @@ def solve_ivp(
         than the tolerance, that is its error, which is taken back: along the component's column of the Jacobian, or along the step, so that
         sums which fun keeps stay, and alone where neither is a way; explicit methods move a component alone by a thousandth of the
         tolerance at most, and else take a shorter step. Where the solution itself goes below 0 the run ends with "left_domain". Needs error
-        control. Without it, and with no ``mass`` but a constant diagonal one, a run whose tries fail again and again keeps components that are within a tolerance of
+        control. Without it, and with no ``mass`` but a constant diagonal one, a run whose tries fail again and again keeps components
+        that are within a tolerance of
         a bound on their side of it, if fun is not finite beyond (sqrt(h - 1) at h = 1, of a level at its outlet), or leads to it from both
         sides, steeper than any line (-cbrt(y) at 0; looked for every 1024 steps too, as explicit steps do not fail there, and every 128
         of a Python function where these are very short). Where fun jumps there, as for a relay or dry friction, and is 0 at no number,

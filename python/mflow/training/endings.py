@@ -119,7 +119,8 @@ def early_stopped(run: Trainer) -> Ending:
     """The monitored loss has not fallen for `patience` epochs."""
     rises = run.monitor.best_epoch == 0 and _judged_by(run) == "metric" and run.monitor.best < run.val_loss
     hint = "; train looks for the least: of a metric that is better when higher give the negative" if rises else ""
-    return Ending("early_stopped", f"the {_judged_by(run)} has not fallen for {run.monitor.waited} epochs" + _least(run) + hint)
+    text = f"the {_judged_by(run)} has not fallen for {run.monitor.waited} epochs" + _least(run) + hint
+    return _unless_far_off(run, Ending("early_stopped", text + _above_start(run)))
 
 
 def stopped(run: Trainer, by_callback: bool) -> Ending:
@@ -166,6 +167,8 @@ def _advice(run: Trainer, otherwise: str) -> str:
 
 def _passed(run: Trainer) -> str:
     """The limit that lr has passed, by the curvature at the parameters that are kept, in words; looked for once, after the run."""
+    if run.passed is None and _kept_above_start(run):
+        run.passed = ""  # the curvature there is that of where the steps have led
     if run.passed is None:
         lr, name = max(run.history.steps["step_lr"], default=0.0), run.opt.record.name
         found = run.probe.passed(run.monitor.best_flat, lr, run.args or run.failing or ())
@@ -173,6 +176,14 @@ def _passed(run: Trainer) -> str:
         of = "" if run.feed.batches == 1 else "of a batch "
         run.passed = "" if isinstance(found, int) else found.words(lr, name, f"{of}{_place(run)}")
     return run.passed
+
+
+def _kept_above_start(run: Trainer) -> bool:
+    """Whether the training loss of the epoch whose parameters are kept lies clearly above the first one."""
+    losses, epoch = run.history.steps["step_loss"], run.monitor.best_epoch
+    if epoch < 0 or not len(losses) or epoch >= len(run.history.epochs["loss"]):
+        return False
+    return bool(run.history.epochs["loss"][epoch] > losses[0] + (RISE if run.feed.batches == 1 else 1.0) * abs(losses[0]))
 
 
 def _place(run: Trainer) -> str:

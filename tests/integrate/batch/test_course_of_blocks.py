@@ -6,7 +6,6 @@ import ctypes
 from typing import Any
 
 import numpy as np
-import pytest
 
 import mflow
 from support.warned import told
