@@ -166,15 +166,19 @@ def _advice(run: Trainer, otherwise: str) -> str:
 
 
 def _passed(run: Trainer) -> str:
-    """The limit that lr has passed, by the curvature at the parameters that are kept, in words; looked for once, after the run."""
-    if run.passed is None and _kept_above_start(run):
-        run.passed = ""  # the curvature there is that of where the steps have led
+    """The limit that lr has passed, by the curvature at the parameters that are kept, or at the start where their loss is above that one, in
+    words; looked for once, after the run."""
+    at, place = run.monitor.best_flat, _place(run)
+    if _kept_above_start(run):  # the curvature there is that of where the steps have led
+        at, place = run.monitor.start_flat, "at the start"
+    if run.passed is None and not at:
+        run.passed = ""
     if run.passed is None:
         lr, name = max(run.history.steps["step_lr"], default=0.0), run.opt.record.name
-        found = run.probe.passed(run.monitor.best_flat, lr, run.args or run.failing or ())
+        found = run.probe.passed(at, lr, run.args or run.failing or ())
         run.spend(found if isinstance(found, int) else found.taken)
         of = "" if run.feed.batches == 1 else "of a batch "
-        run.passed = "" if isinstance(found, int) else found.words(lr, name, f"{of}{_place(run)}")
+        run.passed = "" if isinstance(found, int) else found.words(lr, name, f"{of}{place}")
     return run.passed
 
 
