@@ -166,7 +166,7 @@ def _advice(run: Trainer, otherwise: str) -> str:
 
 
 def _passed(run: Trainer) -> str:
-    """The limit that lr has passed, by the curvature at the parameters that are kept, or at the start where their loss is above that one, in
+    """The limit that lr has passed, by the curvature at the parameters that are kept, or at the start where the loss there is less, in
     words; looked for once, after the run."""
     at, place = run.monitor.best_flat, _place(run)
     if _kept_above_start(run):  # the curvature there is that of where the steps have led

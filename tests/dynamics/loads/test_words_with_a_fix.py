@@ -46,6 +46,11 @@ def test_velocity_verlet_held_by_a_dashpot_names_it() -> None:
     assert np.abs(r.x).max() <= 1.0
 
 
+def test_friction_that_changes_with_time() -> None:
+    with pytest.raises(TypeError, match=r"friction.force: .* got a function; .* np.tanh\(v / eps\)"):
+        mflow.solve_dynamics(stiffness=[1.0], t_span=(0, 1), x0=[1.0], dt=0.01, friction=mflow.Friction(0, np.cos))
+
+
 def test_complex_residuals() -> None:
     with pytest.raises(TypeError, match=r"expected a vector of real residuals; stack real and imaginary parts"):
         mflow.least_squares(lambda p: np.array([1j, 2.0]) * p[0] - 1.0, [1.0])

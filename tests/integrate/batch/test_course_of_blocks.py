@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 import mflow
+from mflow.walls.crossed import crossed
 from support.warned import told
 
 NUMBERS, SIZE = ctypes.POINTER(ctypes.c_double), ctypes.c_ssize_t
@@ -83,3 +84,14 @@ def test_a_pole_that_solutions_pass_is_not() -> None:
     assert abs(r.y[0, 0] - 0.01) < 1e-3
     _, seen = solve(shrinks, (0, 2.2), [[1.0]])
     assert not [text for text in seen if "grows without bound" in text]
+
+
+def test_a_component_that_crosses_beside_one_that_swings_farther_is_found() -> None:
+    """y' = -y / (1e-8 + y) may not leave its side; the oscillator beside it goes from 1 to -0.9 by itself."""
+
+    def slope(t: float, y: Any) -> Any:
+        return np.array([y[2], -y[0] / 1.0, -y[0], -y[3] / (1e-8 + y[3])])
+
+    start, end = np.array([1.0, 0.0, 0.0, 1.0]), np.array([-0.9, 0.0, 0.4, -0.1])
+    assert crossed(slope, 0.0, 1.1, end, start) == 3
+    assert crossed(slope, 0.0, 1.1, np.array([-0.9, 0.0, 0.4, 0.1]), start) == -1
