@@ -19,8 +19,8 @@ from mflow_core import registry
 
 from support.case_names import addresses, case_name
 from support.levels import KINDS, LEVELS, rows_at
-from support.watchdog import Watchdog
-from support.workers import heed_interrupts, keep_bytecode, keep_files_in_memory, start_workers
+from support.running.watchdog import Watchdog
+from support.running.workers import heed_interrupts, keep_bytecode, keep_files_in_memory, start_workers
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

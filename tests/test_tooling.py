@@ -25,9 +25,9 @@ import numpy as np
 import pytest
 
 from support.case_names import LONGEST, addresses, case_name
+from support.running.watchdog import Watchdog
+from support.running.workers import ALONE, keep_bytecode, start_workers, workers
 from support.small_cases import for_all
-from support.watchdog import Watchdog
-from support.workers import ALONE, keep_bytecode, start_workers, workers
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -195,7 +195,7 @@ def test_one_timer_for_the_tests_of_a_minute(monkeypatch: pytest.MonkeyPatch) ->
 def test_a_test_that_hangs_ends_its_process_and_shows_where() -> None:
     text = """
 import sys, time
-from support.watchdog import Watchdog
+from support.running.watchdog import Watchdog
 def hangs():
     time.sleep(60)
 Watchdog(limit=0.05, spare=0.05).pytest_runtest_protocol("a", None)
@@ -229,7 +229,7 @@ def test_interrupts_that_a_shell_ignores_are_heeded() -> None:
     text = f"""
 import signal, subprocess, sys
 signal.signal(signal.SIGINT, signal.SIG_IGN)
-from support.workers import heed_interrupts
+from support.running.workers import heed_interrupts
 if "heed" in sys.argv:
     heed_interrupts()
 print(subprocess.run([sys.executable, "-c", {child!r}]).returncode)

@@ -137,6 +137,20 @@ def test_what_an_at2_file_contradicts(tmp_path: Path, text: str, unit: str | Non
         read(tmp_path, text, unit=unit)
 
 
+@pytest.mark.parametrize(
+    "comment",
+    [
+        "VELOCITY IS THE INTEGRAL OF THIS",
+        "HUSID ST STATION",
+        "FOURIER TRANSFORM OF RECORD FILTERED",
+        "THE INTEGRAL OF THE ACCELERATION FOLLOWS",
+    ],
+)
+def test_a_comment_on_what_else_was_made_of_a_record(tmp_path: Path, comment: str) -> None:
+    motion = read(tmp_path, at2(f"{comment}\nACCELERATION TIME HISTORY IN UNITS OF G"))
+    np.testing.assert_allclose(motion.a, GRAVITY * VALUES, rtol=1e-15)
+
+
 def test_a_caller_names_the_unit_of_an_at2_file_without_one(tmp_path: Path) -> None:
     np.testing.assert_allclose(read(tmp_path, at2("Component 180"), unit="cm/s2").a, 0.01 * VALUES, rtol=1e-15)
     assert read(tmp_path, at2("UNITS: CM/S/S"), unit="cm/s2").peak == pytest.approx(0.05)

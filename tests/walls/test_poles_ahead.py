@@ -174,11 +174,13 @@ def test_a_run_that_goes_on_beside_a_pole_has_the_same_bits(method: str, tmp_pat
 
 def test_a_solution_that_is_0_at_a_pole_goes_through() -> None:
     """A step that ends at a distance d from the pole has its error enlarged by 1/d there. The last bits of tan decide how near one ends,
-    and with that about an error of up to a tenth; the warning says so."""
+    and with that about an error of up to some hundredths; the warning says so."""
     for method in ("dopri5", "radau5", "bdf", "rodas5p"):
         with pytest.warns(RuntimeWarning, match="many of them meet there"):
             r = mflow.solve_ivp(lambda t, y: y / np.tan(t + 0.1), (0, 10), [1.0], method, rtol=1e-6, atol=1e-9)
-        np.testing.assert_allclose(r.y[0, -1], np.sin(10.1) / np.sin(0.1), rtol=0.2)
+        before = r.t < 3.0  # the first pole is at pi - 0.1
+        np.testing.assert_allclose(r.y[0, before], np.sin(r.t[before] + 0.1) / np.sin(0.1), rtol=1e-3)
+        np.testing.assert_allclose(r.y[0, -1], np.sin(10.1) / np.sin(0.1), rtol=0.05)
 
 
 @pytest.mark.parametrize("wall", [lambda t, y: y * y, lambda t, y: np.array([np.nan if t > 0.5 else 1.0])], ids=["runs off", "nan"])

@@ -215,7 +215,7 @@ def certificate(
     refuse_unknown("certificate", parameters, method, ARGUMENTS)
     start = check_start(x, "x")
     problem, _ = cost_problem(fun, jac, start.shape, args)
-    flat, extra = start.ravel(), as_tuple(args)
+    flat, extra = start.ravel(), as_tuple(args, fun)
     exact = products_of(fun, flat)
     if hessp is not None:
         check_function(hessp, "hessp", "a function of (x, v)")

@@ -37,7 +37,7 @@ class Field:
     """F and its Jacobian at any time and state."""
 
     def __init__(self, fun: Any, t: float, y: Array, jac: Any, args: tuple[Any, ...]) -> None:
-        self.fun, self.jac, self.args, self.n = fun, jac, as_tuple(args), y.size
+        self.fun, self.jac, self.args, self.n = fun, jac, as_tuple(args, fun), y.size
         args = self.args
         if jac is None and (fun is None or isinstance(fun, str | bytes | bool)):
             raise TypeError(f"fun: expected a function of (t, y), or its Jacobian, got {shown(fun)}")

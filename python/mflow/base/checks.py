@@ -8,6 +8,9 @@ from __future__ import annotations
 import datetime
 import math
 import os
+import re
+import sys
+import types
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -324,19 +327,40 @@ def real_array(value: Any, argument: str, elsewhere: str = "") -> Array:
         raise TypeError(f"{argument}: expected real numbers, got {array.dtype}; stack real and imaginary parts{elsewhere}")
     if array.dtype.kind == "O" and hasattr(value, "matvec"):
         raise ValueError(operator_words(argument))  # as SciPy
-    if array.dtype.kind == "O" and array.ndim == 0 and (callable(getattr(value, "parameters", None)) or hasattr(value, "__next__")):
-        got = "a generator" if hasattr(value, "__next__") else f"the model {type(value).__name__}"
-        fix = "of a torch model torch.nn.utils.parameters_to_vector(model.parameters()).detach().numpy() makes one"
-        raise TypeError(f"{argument}: expected one array of numbers, got {got}; {fix}")
+    if array.dtype.kind == "O" and array.ndim == 0:
+        refuse_models(value, argument)
     if array.dtype.kind == "O":  # Fraction, Decimal, whole numbers of any length
         refuse_dates(array, argument)
         flat = [as_number(entry, argument, "real numbers") for entry in array.ravel().tolist()]
         array = np.array(flat, dtype=np.float64).reshape(array.shape)
     if array.dtype.kind not in "biuf":
         refuse_dates(array, argument)
+        if array.dtype.kind in "US" and array.size:
+            raise TypeError(f"{argument}: expected real numbers, got {_string_in(array)}")
         given = f" ({shown(value)})" if array.ndim == 0 else ""
         raise TypeError(f"{argument}: expected real numbers, got {array.dtype}{given}")
     return np.asarray(array, dtype=np.float64)
+
+
+def _string_in(array: NDArray[Any]) -> str:
+    """The first string that is no number, else the first, and what makes numbers of them."""
+    flat = [str(one, "latin-1") if isinstance(one, bytes) else str(one) for one in array.ravel().tolist()]
+    commas = [k for k, text in enumerate(flat) if re.fullmatch(r"\s*[-+]?\d*,\d+(e[-+]?\d+)?\s*", text, re.I)]
+    k = commas[0] if commas else 0
+    fix = "with a point for the decimal comma: float(text.replace(',', '.'))" if commas else "np.asarray(..., dtype=float) reads numbers"
+    where = f" in entry {k if array.ndim == 1 else tuple(int(j) for j in np.unravel_index(k, array.shape))}" if array.ndim else ""
+    return f"the string {flat[k]!r}{where}; {fix}"
+
+
+def refuse_models(value: Any, argument: str) -> None:
+    """Raises TypeError, which tells how one array is made of it, for a model of torch, its parameters, and any other iterator."""
+    fix = "of a torch model torch.nn.utils.parameters_to_vector(model.parameters()).detach().numpy() makes one"
+    if hasattr(value, "__next__"):
+        beside = f", and {fix}" if "torch" in sys.modules else ""
+        got = "a generator" if isinstance(value, types.GeneratorType) else f"an iterator ({type(value).__name__})"
+        raise TypeError(f"{argument}: expected one array of numbers, got {got}; np.array(list(...)) makes one of its numbers{beside}")
+    if callable(getattr(value, "parameters", None)):
+        raise TypeError(f"{argument}: expected one array of numbers, got the model {type(value).__name__}; {fix}")
 
 
 def refuse_dates(array: NDArray[Any], argument: str) -> None:

@@ -119,8 +119,10 @@ def check_file(option: str, name: str | None, endings: Sequence[str] = ()) -> No
     folder = path.parent
     if not folder.is_dir():
         raise ValueError(f"{option} {name}: there is no folder {folder}")
-    if not os.access(path if path.exists() and not path.is_file() else folder, os.W_OK):
-        raise ValueError(f"{option} {name}: the folder {folder} cannot be written to")
+    special = path.exists() and not path.is_file()  # a device, or a pipe
+    if not os.access(path if special else folder, os.W_OK):
+        what = "it" if special else f"the folder {folder}"
+        raise ValueError(f"{option} {name}: {what} cannot be written to; name a file in a folder of your own")
 
 
 def check_picture(out: str, no_plot: bool) -> None:

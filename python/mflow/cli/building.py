@@ -133,9 +133,11 @@ def read_building(path: str | Path) -> Building:
     rows = csv.reader(line for line in file.read_text(encoding="utf-8").splitlines() if line.strip() and not line.startswith("#"))
     names = [name.strip().lower() for name in next(rows, [])]
     if not {"mass", "stiffness"} <= set(names) <= {"mass", "stiffness", "height"} or len(set(names)) < len(names):
+        others = [name for name in names if name not in ("mass", "stiffness", "height")]
+        extra = f"; write them without units, and remove what is none of them: {', '.join(map(repr, others))}" if others else ""
         raise ValueError(
             f"{file}: expected a first line with the columns mass (kg), stiffness (N/m) and, if known, height (m), once each, got "
-            f"{', '.join(map(repr, names)) or 'nothing'}"
+            f"{', '.join(map(repr, names)) or 'nothing'}{extra}"
         )
     columns: dict[str, list[float]] = {name: [] for name in names}
     for number, row in enumerate(rows, 2):

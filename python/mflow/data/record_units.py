@@ -142,11 +142,19 @@ def stated_units(text: str) -> tuple[list[tuple[str, str]], str | None]:
     return list(dict.fromkeys(found)), unknown
 
 
+# What a line that names the numbers, by their unit or as "of acceleration", says of what is made of accelerations.
+_MADE = re.compile(
+    r"\b(\w*correlation|transform|integral|histogram|derivative)\s+of\b|\b(husid)\s+(?:plot|diagram|curve|function|of|in)\b", re.I
+)
+
+
 def history_of(text: str) -> str | None:
     """What a header says of its numbers, where it is no acceleration in time."""
-    made = re.search(r"\b(\w*correlation|transform|integral|histogram|derivative)\s+of\b|\b(husid)\b", text, re.I)
-    if made:
-        return f"what is made of accelerations ({(made[1] or made[2]).lower()})"
+    named = [line for line in text.splitlines() if re.search(r"\bunits?\b|\bof\s+(?:the\s+)?acc", line, re.I)]
+    made = [(line, _MADE.search(line)) for line in named]
+    plain = any(match is None and re.search(r"\bacc(?:eleration|el)?\s+time\b", line, re.I) for line, match in made)
+    if not plain and (match := next((match for _, match in made if match), None)):
+        return f"what is made of accelerations ({(match[1] or match[2]).lower()})"
     history = re.search(r"\bacc(?:eleration|el)?\b[^\n]*\btime\b", text, re.I)
     if not history and re.search(_SPECTRA, text, re.I):
         return "a spectrum"

@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from mflow.base.checks import Array, real_array, shown
+from mflow.base.checks import Array, refuse_models, shown
 from mflow.base.extras import need
 
 __all__ = [
@@ -93,8 +93,7 @@ def with_batch_derivative(fun: Any, jac: Any, params: Any, many: bool) -> tuple[
     """The same of a cost ``fun(params, *batch)``, or where ``many`` of residuals."""
     if not is_source(jac):
         return fun, jac
-    if callable(getattr(params, "parameters", None)) or hasattr(params, "__next__"):
-        real_array(params, "params")  # says how one array is made of it
+    refuse_models(params, "params")
     if isinstance(params, (dict, list, tuple)):
         fix = "put them into one array, or give the gradient as a function"
         if any(hasattr(one, "__dlpack__") and hasattr(one, "double") for one in params):

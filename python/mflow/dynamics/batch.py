@@ -217,7 +217,10 @@ def solve_dynamics_batch(
     starts, speeds = _starts(x0, v0, own, batch_args)
     refused = KEPT & (set(options) | set(own))
     if refused:
-        raise TypeError(f"{min(refused)}: a batch does not take it; t_eval says what to keep")
+        fix = "t_eval says what to keep"
+        if min(refused) == "callback":
+            fix = "t_eval says what to keep; a spring that keeps its state by a callback takes a loop over solve_dynamics, or friction="
+        raise TypeError(f"{min(refused)}: a batch does not take it; {fix}")
     if batch:
         if executor is not None:
             raise ValueError("executor: blocks of motions (batch=True) run on threads of this process: omit executor, or batch")

@@ -34,7 +34,8 @@ def constrained_problem(
     supports.refuse_motion("constraints", "a function of x alone")
     if supports.massless is not None:
         k = supports.massless.index[0]
-        raise ValueError(f"constraints: degree of freedom {k} has no mass, which multipliers need: expected one for each")
+        fix = "of linear constraints x = T @ q solve for q, with T.T @ M @ T, T.T @ K @ T and T.T @ load, or give it a small mass"
+        raise ValueError(f"constraints: degree of freedom {k} has no mass, which multipliers need: expected one for each; {fix}")
     form = _form_of(method)
     if controlled and (form == "drifts" or "f" in method.record.vectors):  # f of the step before belongs to another tangent plane
         raise ValueError(f"dt: the error of {method.name} is not estimated on constraints: give dt, or take newmark")

@@ -322,7 +322,13 @@ class StepLimit:
             turns = "; take newmark, which adds no energy there" if isinstance(known, structural.Coupled) and name != "newmark" else ""
             return f"dt = {abs(step):g} exceeds the stability limit of {name}, which has no stable step {whose}{turns}"
         about = "about " if kind == "estimate" else ""
-        return f"dt = {abs(step):g} exceeds the stability limit {about}{limit:.4g} of {name} {whose}"
+        damped = ""
+        if name == "velocity_verlet" and known.omega > 0.0 and limit < 1.8 / known.omega:
+            damped = (
+                f" with its damping, without which it would be {2.0 / known.omega:.4g}: central_difference and staggered have that limit "
+                "beside a diagonal damping too"
+            )
+        return f"dt = {abs(step):g} exceeds the stability limit {about}{limit:.4g} of {name} {whose}{damped}"
 
     def auto_dt(self, t0: float, t1: float) -> float:
         """dt="auto": nine tenths (two fifths with springs of contacts) of the structure's limit, or of a bound of it; ten steps at least.

@@ -155,6 +155,9 @@ def _checked_contact(one: Contact, name: str, supports: Supports) -> Contact:
 
 
 def _checked_friction(one: Friction, name: str, supports: Supports) -> Friction:
+    if callable(one.force):
+        fix = "give what changes with time to solve_dynamics as force=lambda t, x, v: -mu * N(t) * np.tanh(v / eps), eps a small speed"
+        raise TypeError(f"{name}.force: expected a finite number of at least 0, got a function; {fix}")
     force = check_number(one.force, f"{name}.force", low=0.0)
     static = force if one.static is None else check_number(one.static, f"{name}.static", low=force)
     return Friction(_checked_dof(one.dof, name, supports), force, static)

@@ -122,7 +122,7 @@ def energy_ledger(
     ----------
     B. Polyak, USSR Comput. Math. Math. Phys. 4(5) (1964) 1-17; S. Krenk, Comput. Methods Appl. Mech. Eng. 195 (2006) 6110-6124.
     """
-    chosen, count, extra = _checked(as_method(method, parameters)), check_whole(steps, "steps", 1), as_tuple(args)
+    chosen, count, extra = _checked(as_method(method, parameters)), check_whole(steps, "steps", 1), as_tuple(args, fun)
     start = check_start(x0, "x0")
     cost, gradient = _cost(fun, jac, extra, start.shape)
     h, beta, rate, unit = _law(chosen)

@@ -24,6 +24,7 @@ from mflow.implicit.linear import is_implicit_sgd
 from mflow.training.binding import in_groups
 from mflow.training.feeds import ROWS, Args, Cost, Rows, Stream, feed_of, index_sets
 from mflow.training.train import TrainResult, train
+from mflow.training.train_directions import direction_of
 from mflow.training.train_implicit import Residuals
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ SAMPLE = 256  # rows on which the loss is followed, where batches have fewer
 RISE, NOISY = 0.05, 6.0  # a clear rise: by this share of all that the loss falls, and so many times the noise of single values
 MOVED = 0.1  # of what batches differ by: a lesser fall is none that training would show
 STEEP = 0.5  # of the steepest slope
+THEIRS = {"start_lr": "lr_min", "end_lr": "lr_max", "num_iter": "steps", "min_lr": "lr_min", "max_lr": "lr_max", "num_training": "steps"}
 TAKEN = ("lr", "epochs", "max_steps", "step_callback", "check_gradient")  # arguments of `mflow.train` that it gives itself
 
 
@@ -175,6 +177,8 @@ def lr_find(
     smooth = check_number(smooth, "smooth", low=0.0, high=1.0, open_high=True)
     stop_at = check_number(stop_at, "stop_at", low=1.0, open_low=True)
     _check(given, jac)
+    if (direction := direction_of(optimizer)) is not None:
+        raise TypeError(f"optimizer: {direction.name} takes the length of its steps from a search along the line: there is no rate to find")
     for g in (g for g, group in enumerate(params if in_groups(params) else ()) if "lr" in group):
         raise TypeError(f"params: group {g} has an lr of its own, and lr_find tries rates for all groups; omit it there")
     once = hasattr(data, "__next__")
@@ -201,6 +205,9 @@ def _check(given: dict[str, Any], jac: Any) -> None:
         raise TypeError("lr: lr_find tries rates of its own; give their range with lr_min and lr_max")
     if "check_gradient" in given:
         raise TypeError("check_gradient: lr_find does not look at the gradient: omit it; mflow.check_gradient does")
+    for theirs, ours in THEIRS.items():
+        if theirs in given:
+            raise TypeError(f"{theirs}: here it is {ours}=")
     for taken in TAKEN:
         if taken in given:
             raise TypeError(f"{taken}: each rate takes one step here; give their number with steps=")

@@ -115,7 +115,7 @@ def explain(
     ----------
     C. Lanczos, J. Res. Nat. Bur. Stand. 45 (1950) 255-282; B. Polyak, USSR Comput. Math. Math. Phys. 4(5) (1964) 1-17.
     """
-    pairs, args = Pairs(x0, "x0") if is_complex(x0) else None, as_tuple(args)
+    pairs, args = Pairs(x0, "x0") if is_complex(x0) else None, as_tuple(args, fun)
     start = check_start(x0, "x0") if pairs is None else pairs.start
     check_flags(check_gradient=check_gradient)
     tries = check_whole(tries, "tries")

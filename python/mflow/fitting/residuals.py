@@ -148,7 +148,8 @@ class Residuals:
         check_unmasked(raw, "fun")
         r = np.asarray(raw)
         if r.dtype.kind not in "biuf":
-            raise TypeError(f"fun returned shape {r.shape} and dtype {r.dtype}: expected a vector of real residuals")
+            fix = "; stack real and imaginary parts, as np.concatenate([r.real, r.imag])" if r.dtype.kind == "c" else ""
+            raise TypeError(f"fun returned shape {r.shape} and dtype {r.dtype}: expected a vector of real residuals{fix}")
         if r.ndim > 1:
             raise ValueError(f"fun returned shape {r.shape}: expected a vector of residuals")
         if self.m < 0:

@@ -29,8 +29,8 @@ __all__ = ["Checkpoints", "StepState", "facts_of", "go_back"]
 
 FEW = 4  # values of an argument that an error text repeats
 # Arguments that saved facts of another name come from.
-ARGUMENTS = {
-    "shape": "y0, its shape", "mode": "dt", "steps": "dt", "every": "save", "times": "t_eval", "dense": "dense_output", "acting": "events",
+NAMED = {  # the argument that a fact comes from, where it has another name
+    "shape": "y0", "mode": "dt", "steps": "dt", "every": "save", "times": "t_eval", "dense": "dense_output", "acting": "events",
     "supports (their checksum)": "fixed",
 }  # fmt: skip
 EVERY = 1000  # steps between two checkpoints, where the user does not say
@@ -196,12 +196,14 @@ class Checkpoints:
 def _told(wrong: list[str], saved: dict[str, Any], call: dict[str, Any]) -> str:
     """Words on facts that are others in the call that resumes, by the arguments that they come from."""
     hidden = {"every"} if {"times", "dense"} & {*wrong} else {"mode", "rtol", "atol"} if "method" in wrong else set()
-    wrong = [name for name in wrong if name not in hidden] or wrong
-    names = [ARGUMENTS.get(name, name.partition(" (")[0]) for name in wrong]
+    wrong = [name for name in wrong if name not in hidden and (saved.get(name) or call.get(name))] or wrong  # None and [] are both none
+    names = [NAMED.get(name, name.partition(" (")[0]) for name in wrong]
     name, argument = wrong[0], names[0]
     was, here = (_value(name, facts.get(name)) for facts in (saved, call))
     differ = "holds other values here" if was == here else f"was {was}, and is {here} here"
-    return f"other values of {', '.join(dict.fromkeys(names))}: {argument} {differ}"
+    said = f"the shape of {argument}" if name == "shape" else argument
+    fix = "give the same, or omit resume= to begin anew"
+    return f"other values of {', '.join(dict.fromkeys(names))}: {said} {differ}; {fix}"
 
 
 def _value(name: str, value: Any) -> str:

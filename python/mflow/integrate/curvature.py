@@ -70,7 +70,7 @@ FAINT = 0.01  # of the start: what is less on the other side may come back
 
 
 class StiffnessWarning(RuntimeWarning):
-    """Error control holds the steps of an explicit method at its stability limit, for most of a run: an implicit one would take far fewer.
+    """Stability holds the steps of an explicit method, at its limit or below, for most of a run: an implicit one would take far fewer.
 
     See Also
     --------

@@ -435,9 +435,9 @@ def look_at_course(task: Task, columns: Columns) -> None:
 
 def _doubt(columns: Columns, k: int, text: str) -> None:
     """What speaks against a trajectory that has finished."""
-    steps = int(columns.counts[k, COUNTS.index("nsteps")])
-    columns.messages[k] = f"reached the end in {counted(steps, 'step')}; but {text}"
-    columns.doubts[k] = (*columns.doubts.get(k, ()), text)
+    steps, doubts = int(columns.counts[k, COUNTS.index("nsteps")]), (*columns.doubts.get(k, ()), text)
+    columns.messages[k] = f"reached the end in {counted(steps, 'step')}; but {'; '.join(doubts)}"
+    columns.doubts[k] = doubts
 
 
 class LaneSlope:

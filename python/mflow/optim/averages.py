@@ -100,7 +100,7 @@ class EMA(Average):
     See Also
     --------
     mflow.optim.SWA
-    mflow.train : ``average=`` takes one.
+    mflow.train : ``average=`` names one, from the first step on; for a later start call ``update`` in a ``step_callback``.
 
     References
     ----------
@@ -138,7 +138,7 @@ class SWA(Average):
     See Also
     --------
     mflow.optim.EMA
-    mflow.train : ``average=`` takes one.
+    mflow.train : ``average=`` names one, from the first step on; for a later start call ``update`` in a ``step_callback``.
 
     References
     ----------

@@ -33,7 +33,7 @@ def check_rising(milestones: Sequence[int], low: int, *, strictly: bool = False)
     given = check_list(milestones, "milestones", "step numbers in rising order")
     steps = tuple(check_whole(m, "milestones", low) for m in given)
     if any(b < a or (strictly and a == b) for a, b in pairwise(steps)):
-        raise ValueError(f"milestones: expected step numbers in rising order, got {steps}")
+        raise ValueError(f"milestones: expected step numbers in rising order{', each once' if strictly else ''}, got {steps}")
     return steps
 
 

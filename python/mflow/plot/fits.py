@@ -36,6 +36,7 @@ def fit(result: CurveFit, axes: Any = None, *, level: float = 0.95) -> Figure:
     Returns
     -------
     matplotlib.figure.Figure
+        Its ``axes[0]`` has the curve and ``axes[1]`` the residuals: ``set(xlabel="U / V", ylabel="I / mA", xscale="log")`` labels one.
 
     Raises
     ------

@@ -252,7 +252,7 @@ def compile(
     True
     """
     numba = need_numba()
-    args = as_tuple(args)
+    args = as_tuple(args, fun)
     check_flags(inplace=inplace, boundscheck=boundscheck)
     kind = _kind(fun, kind, args, inplace)
     if kind in ORDERS:

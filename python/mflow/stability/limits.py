@@ -264,6 +264,11 @@ def _refuse_elsewheres(parameters: Mapping[str, Any]) -> None:
             "contacts: it is no argument here; a spring of a contact counts where it is closed: add its stiffness to that of its degree of "
             'freedom, or let solve_dynamics(dt="auto") do it'
         )
+    if "fixed" in parameters:
+        raise TypeError(
+            "fixed: it is no argument here; strike the rows and columns that are held: with free = np.setdiff1d(np.arange(n), fixed) give "
+            "stiffness=K[np.ix_(free, free)], with mass and damping likewise"
+        )
     of_problem = [name for name in ("fun", "f", "y0", "t_span") if name in parameters]
     if of_problem:
         raise TypeError(

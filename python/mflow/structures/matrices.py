@@ -184,7 +184,8 @@ def _rayleigh(rayleigh: Any, M: Any, K: Any, supports: Supports) -> Any:
 
     a, b = rayleigh_numbers(rayleigh)
     if b and K is None:
-        raise ValueError(f"rayleigh: expected b = 0 without a stiffness, which b multiplies, got {rayleigh!r}")
+        fix = "of a stiffness that is in force= give damping=a * M + b * K0, with the matrix K0 at rest"
+        raise ValueError(f"rayleigh: expected b = 0 without a stiffness, which b multiplies, got ({a:g}, {b:g}); {fix}")
     tell_of_rayleigh(a, b, free_part(M, supports), free_part(K, supports))
     return sum_of(a * M, None if K is None else b * K)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -12,6 +13,8 @@ from mflow_core.optimize.arrangement import Arrangement, gather
 from mflow_core.optimize.arrays import shared_array
 
 from mflow import optim
+from mflow.base.checks import shown
+from mflow.base.foreign import no_argument
 from mflow.base.methods import Method, as_method, parameters_of, refuse_unknown
 from mflow.optim.classes import IMPLEMENTATIONS
 from mflow.optim.schedules import for_a_run
@@ -20,7 +23,6 @@ from mflow.optim.states import spread
 
 __all__ = ["Binding", "PerEpoch", "check_names", "in_groups"]
 
-KEPT = 1_000_000  # parameters of which a copy as they were at the start is held
 SHARED = ("maximize", "clip_norm", "check_finite", "threads", *IMPLEMENTATIONS)  # what every optimizer takes beside its method's parameters
 
 
@@ -53,7 +55,6 @@ class Binding:
     def __init__(self, params: Any, optimizer: Any, parameters: dict[str, Any]) -> None:
         bound = isinstance(optimizer, optim.Optimizer)
         self.made = not bound  # the optimizer is of this run alone
-        self.start: list[Any] = []  # the parameters at the start, where they are few, for words
         if hasattr(optimizer, "zero_grad") and not bound and not isinstance(optimizer, type):
             name = type(optimizer).__name__
             raise TypeError(
@@ -82,7 +83,6 @@ class Binding:
             self.params = start = parts if self.grouped else parts[0]
         else:
             self.flat = [a.copy() for a in flat]
-            self.start = flat if sum(a.size for a in flat) <= KEPT else []
             self.params = start = self.like(self.flat)
             if self.grouped:
                 start = [
@@ -146,12 +146,29 @@ def check_names(optimizer: Any, given: Iterable[str], arguments: Iterable[str]) 
         return  # `_optimizer` has words for it
     of_class = [name for name in inspect.signature(kind).parameters if name not in ("params", "options")]
     known = [*arguments, *of_class, *SHARED, *(p.name for p in parameters_of(kind.method_record))]
+    for name in given:
+        if name not in known and name in _of_others():
+            raise TypeError(no_argument(f"{kind.method_record.name}: no parameter", name, of_class))
     refuse_unknown("train", given, None, known)
+
+
+@functools.cache
+def _of_others() -> frozenset[str]:
+    """The names of all optimizers' parameters."""
+    records = (record for record in registry.records() if record.class_name and hasattr(optim, record.class_name))
+    return frozenset(p.name for record in records for p in parameters_of(record))
 
 
 def in_groups(params: Any) -> bool:
     """Whether they are torch's list of groups, ``[{"params": ..., "lr": ...}, ...]``."""
-    return isinstance(params, (list, tuple)) and bool(params) and all(isinstance(g, dict) and "params" in g for g in params)
+    if not isinstance(params, (list, tuple)) or not any(isinstance(g, dict) and "params" in g for g in params):
+        return False
+    for g, entry in enumerate(params):
+        if not isinstance(entry, dict) or "params" not in entry:
+            raise TypeError(
+                f"params[{g}]: expected a group such as {{'params': ..., 'lr': ...}}, as others in the list are, got {shown(entry)}"
+            )
+    return True
 
 
 def _parts(params: Any, optimizer: optim.Optimizer | None) -> tuple[list[Any], bool]:

@@ -21,7 +21,6 @@ __all__ = ["Ending", "TrainResult", "early_stopped", "finished", "held", "not_fi
 
 GROWTH = 1e6  # a gradient that has grown by this on the way to a number that is not finite: the training diverged
 FAR_OFF = 1e10  # times its start, and more than 1: a loss that ends there, higher than ever, has run off
-AWAY = 10.0  # times its start: a loss of parameters that have run off
 RISE, RISE_OF_BATCHES = 0.01, 9.0  # of a loss that has gone up, as a share of its start
 GAP = 1e4  # between the gradients of a tenth of the steps at most and all others: those few make up the second moments
 STILL = 1e-4  # of its step without those few: a parameter that moves less is held
@@ -55,7 +54,7 @@ class TrainResult(Examined):
 
     See Also
     --------
-    mflow.train, mflow.plot.loss_curves
+    mflow.train, mflow.plot.history
 
     Examples
     --------
@@ -120,8 +119,8 @@ def early_stopped(run: Trainer) -> Ending:
     """The monitored loss has not fallen for `patience` epochs."""
     rises = run.monitor.best_epoch == 0 and _judged_by(run) == "metric" and run.monitor.best < run.val_loss
     hint = "; train looks for the least: of a metric that is better when higher give the negative" if rises else ""
-    text = f"the {_judged_by(run)} has not fallen for {run.monitor.waited} epochs"
-    return _unless_far_off(run, Ending("early_stopped", text + _least(run) + _above_start(run) + hint))
+    text = f"the {_judged_by(run)} has not fallen for {run.monitor.waited} epochs" + _least(run) + hint
+    return _unless_far_off(run, Ending("early_stopped", text + _above_start(run)))
 
 
 def stopped(run: Trainer, by_callback: bool) -> Ending:
@@ -167,22 +166,28 @@ def _advice(run: Trainer, otherwise: str) -> str:
 
 
 def _passed(run: Trainer) -> str:
-    """The limit that lr has passed, by the curvature at the parameters that are kept, or at the start where those have run off already, in
+    """The limit that lr has passed, by the curvature at the parameters that are kept, or at the start where the loss there is less, in
     words; looked for once, after the run."""
+    at, place = run.monitor.best_flat, _place(run)
+    if _kept_above_start(run):  # the curvature there is that of where the steps have led
+        at, place = run.monitor.start_flat, "at the start"
+    if run.passed is None and not at:
+        run.passed = ""
     if run.passed is None:
         lr, name = max(run.history.steps["step_lr"], default=0.0), run.opt.record.name
-        at = run.binding.start if (off := _ran_off(run)) else run.monitor.best_flat
-        found = run.probe.passed(at, lr, run.args or run.failing or ()) if at else 0
+        found = run.probe.passed(at, lr, run.args or run.failing or ())
         run.spend(found if isinstance(found, int) else found.taken)
         of = "" if run.feed.batches == 1 else "of a batch "
-        run.passed = "" if isinstance(found, int) else found.words(lr, name, f"{of}{'at the start' if off else _place(run)}")
+        run.passed = "" if isinstance(found, int) else found.words(lr, name, f"{of}{place}")
     return run.passed
 
 
-def _ran_off(run: Trainer) -> bool:
-    """Whether the parameters that are kept have a loss far above the start's."""
-    best, losses = run.monitor.best_epoch, run.history.steps["step_loss"]
-    return best >= 0 and len(losses) > 0 and not run.history.epochs["loss"][best] <= AWAY * abs(losses[0])
+def _kept_above_start(run: Trainer) -> bool:
+    """Whether the training loss of the epoch whose parameters are kept lies clearly above the first one."""
+    losses, epoch = run.history.steps["step_loss"], run.monitor.best_epoch
+    if epoch < 0 or not len(losses) or epoch >= len(run.history.epochs["loss"]):
+        return False
+    return bool(run.history.epochs["loss"][epoch] > losses[0] + (RISE if run.feed.batches == 1 else 1.0) * abs(losses[0]))
 
 
 def _place(run: Trainer) -> str:

@@ -16,16 +16,21 @@ from mflow.training.feeds import Cost, check_fits, checked_parts, in_parts
 __all__ = ["Monitor", "Validation", "mean_loss", "validation_of"]
 
 
+HELD = 1_000_000  # parameters of which the start is kept too, for words on a run that has failed
+
+
 class Monitor:
     """The monitored loss: its least value, the parameters there, and for how many epochs it has not fallen.
 
-    began: where the first gradient of the epoch under way was evaluated; empty where no loss is known of it.
+    began: where the first gradient of the epoch under way was evaluated; empty where no loss is known of it. start_flat: the parameters at
+    the start; empty where they are very many.
     """
 
     def __init__(self, flat: Sequence[Any]) -> None:
         self.best = self.mark = math.inf
         self.best_epoch, self.waited = -1, 0
         self.best_flat: list[Array] = [a.copy() for a in flat]
+        self.start_flat = [a.copy() for a in flat] if sum(a.size for a in flat) <= HELD else []
         self.began: list[Array] = []
         self.patience: int | None = None
         self.min_delta = 0.0

@@ -114,7 +114,8 @@ def train(
     validation : as data, or the arguments of ``metric``
         Evaluated after each epoch: arrays in their order, an iterable of batches, or a compiled objective.
     metric : callable, optional
-        ``metric(params, *validation)``, lower is better; the loss if not given.
+        ``metric(params, *validation)``, lower is better; the loss if not given. Batches, as of a DataLoader, it gets as they are, as one
+        argument, ``metric(params, batches)``: it goes over them itself.
     patience, min_delta : int and float
         Stop when the monitored loss (validation, else training) has not fallen by more than min_delta for so many epochs.
     callback, step_callback : callable, optional

@@ -10,28 +10,22 @@ from mflow.base.checks import Array
 
 __all__ = ["crossed", "crossed_words"]
 
-ASKED = 8  # components, the farthest beyond 0
+ASKED = 8
 LEAST = 0.01  # of what it was at the start: how far beyond 0 a component is that counts
 
 
 def crossed(slope: Callable[[float, Array], Array], t0: float, t: float, y: Array, start: Array) -> int:
     """The component that has another sign at t than at the start, t0, and cannot have: where it is 0, so is its slope, wherever the others
-    are, and whenever. -1: there is none. Three evaluations for each of the `ASKED` that are farthest beyond 0, and none where no component
-    has changed its sign."""
+    are, and whenever. -1: there is none. Those that are farthest beyond 0 are asked, `ASKED` at most, by up to three evaluations each."""
     y, start = y.ravel(), start.ravel()
     with np.errstate(all="ignore"):
         share = np.where(start != 0.0, -y / start, 0.0)
-        for which in np.argsort(-share, kind="stable")[:ASKED].tolist():
-            if not share[which] > LEAST:
-                return -1
-            if _stays(slope, t0, t, (y, start), which):
-                return int(which)
-    return -1
+        far = np.argsort(-share, kind="stable")[:ASKED]
+        return next((k for k in far[share[far] > LEAST].tolist() if _rests(slope, t0, t, y, start, k)), -1)
 
 
-def _stays(slope: Callable[[float, Array], Array], t0: float, t: float, states: tuple[Array, Array], which: int) -> bool:
-    """Whether the slope of a component is 0 where it is 0, at three times and places of the others."""
-    y, start = states
+def _rests(slope: Callable[[float, Array], Array], t0: float, t: float, y: Array, start: Array, which: int) -> bool:
+    """Whether the slope of a component is 0 where the component is, beside three states of the others."""
     for others, part in ((y, 1.0), (start, 0.618), (y, 0.273)):
         there = others.copy()
         there[which] = 0.0

@@ -84,7 +84,7 @@ ctypedef struct control_t:
     bint believed                        # and whether it is no jump in f
     int64_t n_stiff, n_calm              # hits, and misses in a row since
     int64_t n_held                       # hits since the start
-    int64_t stiff                        # whether hits were ever MF_STIFF
+    int64_t stiff                        # 1: hits were MF_STIFF; 2: TURNING, of handover.pxd; else 0
 
 
 ctypedef struct reductions_t:            # the sums below and in vec.pxd as compiled by reductions.pyx, one table for each level

@@ -1,6 +1,6 @@
 """Blocks of memory for long vectors: zeros, in large pages, and how far apart the vectors of a block begin.
 
-Every block that holds vectors of a length that the user chooses comes from `mf_zeros`, and `free` gives it back. In pages of 4096 bytes a
+Blocks of the long vectors that a run passes over at each step come from `mf_zeros`, and `free` gives them back. In pages of 4096 bytes a
 pass over several long vectors looks up an address for every 512 numbers of each of them, and the first touch of a block faults as often:
 under a hypervisor, or beside other work, that takes longer than the arithmetic. NumPy asks for large pages in the same way.
 """

@@ -4,6 +4,7 @@
 A square that overflows makes a vector infinite, and the parameter that is divided by its root never moves again. Such gradients are rare
 and easily told (`REDUCE.all_tame`), so that only they, and methods with eps = 0, pay for the copies.
 """
+from libc.math cimport fabs
 from libc.stddef cimport ptrdiff_t
 from libc.string cimport memcpy, strcmp
 
@@ -50,6 +51,15 @@ cdef inline ptrdiff_t first_spoiled(const double *now, const double *before, ptr
         if now[i] - now[i] != 0.0 and before[i] - before[i] == 0.0:
             return i
     return 0
+
+
+cdef inline ptrdiff_t largest_in(const double *g, ptrdiff_t lo, ptrdiff_t hi) noexcept nogil:
+    """The first place in [lo, hi) where the absolute value is largest."""
+    cdef ptrdiff_t j, largest = lo
+    for j in range(lo, hi):
+        if fabs(g[j]) > fabs(g[largest]):
+            largest = j
+    return largest
 
 
 cdef inline int update_kept(const mf_method *m, const double *coef, double gscale, tensor_t *tensor, const double *g, ptrdiff_t lo,

@@ -7,7 +7,7 @@ in a large array leaves its block as it was, takes the step everywhere else, and
 pieces that threads share (pool.pyx), and this does not depend on who was first. A gradient so large that its square may overflow, and
 eps = 0, cost copies: such a step is taken back where it would leave a number that is not finite (careful.pxd).
 """
-from libc.math cimport INFINITY, NAN, fabs
+from libc.math cimport INFINITY, NAN
 from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcpy, memset, strcmp
 
@@ -16,7 +16,7 @@ cimport numpy as cnp
 from mflow_core.arithmetic.memory cimport mf_zeros
 from mflow_core.arithmetic.vec cimport MF_WILD, first_non_finite, mf_fp_enter, mf_fp_leave
 from mflow_core.optimize.arrangement cimport Arrangement
-from mflow_core.optimize.careful cimport BLOCK, first_spoiled, has_no_eps, keep, put_back, spoiled, update_scanned
+from mflow_core.optimize.careful cimport BLOCK, first_spoiled, has_no_eps, keep, largest_in, put_back, spoiled, update_scanned
 from mflow_core.optimize.tensors cimport Tensors, tensor_t
 from mflow_core.owner cimport mf_give, mf_take
 from mflow_core.pool cimport LONG, set_width, width
@@ -141,8 +141,8 @@ cdef class Updater:
         """One update of the parameters, in place.
 
         g : float64 array of the parameters' shape, or a list (tuple, dict) of them arranged as the parameters are, a `SparseGradient` in
-            place of any; None: the arrays given to `bind`. Or a closure: it is called with the parameters at `ask` and returns (loss,
-            gradient), or the loss where gradients are bound; the loss is returned.
+            place of any; None: the arrays given to `bind`. Or a closure without arguments: it is called after the arrays were moved to
+            `ask` and returns (loss, gradient), or the loss where gradients are bound; the loss is returned.
 
         Raises TypeError or ValueError where an array does not fit, FloatingPointError where a gradient is not finite, or the step would
         leave a number that is not: 0/0 at eps = 0, or the square of a gradient beyond 1e154.
@@ -241,14 +241,12 @@ cdef class Updater:
     cdef int stop_at(self, Py_ssize_t i, ptrdiff_t at, int which) except -1:
         """Raises for the first block that a pass has left out, of array i."""
         cdef const double *g = self.tensors.c[i].g
-        cdef ptrdiff_t end = min(at + <ptrdiff_t> BLOCK, self.tensors.c[i].n), j, largest = at
+        cdef ptrdiff_t end = min(at + <ptrdiff_t> BLOCK, self.tensors.c[i].n), largest
         state = (f"all took this step but the blocks of {BLOCK} with such a number, the first at {self.tensors.label(i)}.flat[{at}] "
                  "(load_state_dict goes back)")
         if not REDUCE.all_finite(g + at, end - at):
             self.tensors.refuse(i, first_non_finite(g + at, end - at) + at, self.k - 1, state)
-        for j in range(at, end):
-            if fabs(g[j]) > fabs(g[largest]):
-                largest = j
+        largest = largest_in(g, at, end)
         raise StepRefused(self.spoiled_text(i, largest, which, g[largest], self.k - 1, state))
 
     cdef int make_room(self) except -1:

@@ -203,7 +203,7 @@ cdef inline bint is_count(int64_t count) noexcept nogil:
 
 
 cdef bint control_fits(const control_t *c) noexcept nogil:
-    """Whether a controller can have come to this state."""
+    """Whether a controller can have come to this state. log_before is log2 of an accepted error, from 1e-4 to 1."""
     if not (is_finite(c.h) and -14.0 < c.log_before < 1.0 and 0.0 <= c.cap < INFINITY and 0.0 <= c.h_pressed < INFINITY):
         return False
     if not (0 <= c.near <= 1 and 0 <= c.n_good <= MF_FREE and 0 <= c.n_bad <= MF_MOST_BAD and 0 <= c.pressed <= MF_PRESS + MF_PRESS_MOST):

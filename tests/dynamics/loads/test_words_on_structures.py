@@ -36,7 +36,7 @@ def test_what_is_seldom_meant_is_told_of(given: dict[str, Any], words: str) -> N
 
 
 def test_the_ratios_are_those_of_the_modes() -> None:
-    """The closed form a / (2 omega) + b omega / 2, with the frequencies of SciPy-free eigenvalues."""
+    """The closed form a / (2 omega) + b omega / 2, with frequencies from NumPy's eigenvalues."""
     omega = np.sqrt(np.linalg.eigvals(STIFFNESS / MASSES[:, None]).real)
     ratios = 0.5 * (0.05 / omega + 0.05 * omega)
     with pytest.warns(UserWarning, match=f"ratios of {ratios.min():.3g} in the slowest mode to {ratios.max():.3g} in the fastest"):

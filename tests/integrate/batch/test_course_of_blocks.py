@@ -6,9 +6,9 @@ import ctypes
 from typing import Any
 
 import numpy as np
-import pytest
 
 import mflow
+from mflow.walls.crossed import crossed
 from support.warned import told
 
 NUMBERS, SIZE = ctypes.POINTER(ctypes.c_double), ctypes.c_ssize_t
@@ -69,14 +69,13 @@ def test_what_swings_is_not() -> None:
     assert r.doubts == {}
 
 
-@pytest.mark.parametrize("y0", [1.0, 5.0])
-def test_a_pole_of_the_forcing_is_told(y0: float) -> None:
-    r, seen = solve(forced, (0, 2.2), [[y0], [2.0]])
-    if r.reason[0] == "finished":
-        assert "grows without bound at t = 1" in seen[0]
-        assert r[0].doubts
-    else:
-        assert r.reason[0] in ("diverged", "step_too_small", "non_finite")
+def test_a_pole_of_the_forcing_is_told() -> None:
+    r, seen = solve(forced, (0, 2.2), [[1.0], [2.0]])
+    assert r.reason[0] == "finished"
+    assert "grows without bound at t = 1" in seen[0]
+    assert r[0].doubts
+    r, _ = solve(forced, (0, 2.2), [[5.0], [2.0]])
+    assert r.reason[0] == "diverged"
 
 
 def test_a_pole_that_solutions_pass_is_not() -> None:
@@ -87,14 +86,12 @@ def test_a_pole_that_solutions_pass_is_not() -> None:
     assert not [text for text in seen if "grows without bound" in text]
 
 
-@pytest.mark.parametrize("others", [[], [1.0, 0.5], [1e-3, 1e-3]])
-def test_what_has_crossed_0_is_found_beside_what_swings(others: list[float]) -> None:
-    """y0' = -y0/(1e-8 + y0) rests at 0; the others are an oscillator, which is farther beyond 0."""
-    from mflow.walls.crossed import crossed
+def test_a_component_that_crosses_beside_one_that_swings_farther_is_found() -> None:
+    """y' = -y / (1e-8 + y) may not leave its side; the oscillator beside it goes from 1 to -0.9 by itself."""
 
     def slope(t: float, y: Any) -> Any:
-        return np.concatenate(([-y[0] / (1e-8 + y[0])], [y[2], -y[1]] if y.size > 1 else []))
+        return np.array([y[2], -y[0] / 1.0, -y[0], -y[3] / (1e-8 + y[3])])
 
-    end, start = np.array([-0.1, *(-0.9 * np.array(others))]), np.array([1.0, *others])
-    assert crossed(slope, 0.0, 1.1, end, start) == 0
-    assert crossed(slope, 0.0, 1.1, -end, start) == -1
+    start, end = np.array([1.0, 0.0, 0.0, 1.0]), np.array([-0.9, 0.0, 0.4, -0.1])
+    assert crossed(slope, 0.0, 1.1, end, start) == 3
+    assert crossed(slope, 0.0, 1.1, np.array([-0.9, 0.0, 0.4, 0.1]), start) == -1

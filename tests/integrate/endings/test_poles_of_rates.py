@@ -247,8 +247,10 @@ def test_what_was_kept_at_0_is_let_go_where_it_is_led_over(method: str) -> None:
     np.testing.assert_allclose(r.y[0, -1], -3.0, rtol=1e-3)
     with pytest.warns(RuntimeWarning, match="many of them meet there"):
         r = mflow.solve_ivp(lambda t, y: y / np.tan(t + 0.1), (0, 10), [1.0], method, rtol=1e-4, atol=1e-7)
+    before = r.t < 3.0  # the first pole is at pi - 0.1
+    np.testing.assert_allclose(r.y[0, before], np.sin(r.t[before] + 0.1) / np.sin(0.1), rtol=5e-3 if method == "bs32" else 1e-3)
     # an error is enlarged by 1/distance where a step ends beside a pole, which the last bits of tan decide
-    np.testing.assert_allclose(r.y[0, -1], np.sin(10.1) / np.sin(0.1), rtol=0.2)
+    np.testing.assert_allclose(r.y[0, -1], np.sin(10.1) / np.sin(0.1), rtol=0.05)
 
 
 @pytest.mark.parametrize("method", METHODS)

@@ -119,3 +119,14 @@ def test_the_way_of_parameters_that_change():
 def test_the_direction_to_take_back():
     with pytest.raises(ValueError, match=r"make another with direction=-1$"):
         mflow.Stepper("dopri5", decay, [1.0], 1.0, args=(1.0,), rtol=1e-8).advance_to(0.97)
+
+
+def test_what_differs_is_named_with_both_values(tmp_path):
+    """No argument that neither call was given is, and there is a way out."""
+    file = tmp_path / "run.mflow"
+    mflow.solve_ivp(decay, (0, 9), [1.0], args=(1.0,), checkpoint=file)
+    with pytest.raises(ValueError, match=r"other values of doses: doses was .*; give the same, or omit resume= to begin anew") as told:
+        mflow.solve_ivp(decay, (0, 9), [1.0], args=(1.0,), resume=file, doses=[(1.0, 0, 1.0)])
+    assert "breaks" not in str(told.value)
+    with pytest.raises(ValueError, match=r"other values of y0.*: the shape of y0 was \[1\], and is \[2\] here"):
+        mflow.solve_ivp(decay, (0, 9), [1.0, 2.0], args=(1.0,), resume=file)

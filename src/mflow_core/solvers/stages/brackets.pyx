@@ -1,7 +1,7 @@
 """Newton's iteration where slopes are infinite, or far from those on the way: dampers c sgn(v) |v|^a, a < 1, springs like cbrt(x), kinks.
 
 Beside v = 0 the slope of |v|^a says next to nothing of the way to the root: Newton's step is far too short where v leaves 0 (it takes off a
-percent of the residual G, and a test for its decrease fails at every length), or leaps over 0 to and fro. But its direction d is good: such
+percent of the residual G, and a test for its decrease fails at every length), or leaps over 0 again and again. But its direction d is good: such
 equations are monotone, and have one root. So d = M^-1 G(z), with M from differences at z, is followed to where
 
     q(l) = (M^-1 G(z + l d), d) / (d, d),     q(0) = 1,
@@ -12,7 +12,7 @@ passes 0 is an end as well. B is the metric in which the equation is monotone: m
 no longer than a tenth of the last move: else they mix both sides of a kink, each column in its own way.
 
 It ends where d is small, as Newton's iteration does, or is rounding. Where q jumps over 0 between neighbouring numbers, a single unknown is
-there: what is infinitely steep holds it. Several unknowns that are held so bounce about such a place: they are taken as they are where the last
+there, as the equation is infinitely steep at it. Several unknowns that are held this way jump about the root: the iteration ends where the last
 HELD moves were below NEAR and none had to go on beyond its bracket.
 
 Steps of y' = f have no such metric: there, one unknown is bracketed (lone_root).

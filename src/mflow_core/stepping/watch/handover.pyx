@@ -36,8 +36,8 @@ cdef void run_turns(run_t *r, double h, int64_t hits) noexcept nogil:
     """After a look of an explicit pair. Where it found decay at its edge, that counts only if the motion in a step is not such as steps have
     to follow anyway (chaos at loose tolerances is at the edge, and no longer step could be taken). Where it found none: what is damped and
     turns, faster than it fades, is held by the limit too, and its differences point anywhere; or it is held well within the limit, where it
-    follows a force, as stages are of low order there. hits : before that look. Of a pair alone it is for words,
-    and counts by itself.
+    follows a force, as stages are of low order there. hits : before that look. Of a pair alone, without an implicit one to
+    go over to, it is for words, and counts by itself.
 
     It is no oscillation that steps have to follow where the motion in a whole step, h y', changes by some tolerances alone, a small part of
     the state; or where it changes by so small a part of itself that it explains none of the errors that hold the steps."""

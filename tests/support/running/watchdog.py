@@ -18,7 +18,7 @@ class Watchdog:
     """One timer for the tests of `spare` seconds: a test ends the process where it takes longer than `limit` to `limit + spare`.
 
     It does what pytest's `faulthandler_timeout` does. That starts a thread before each test and waits for its end after it; where all
-    processors are busy, the wait for one that lets it end took longer than most of the 22 000 tests themselves.
+    processors are busy, the wait for one that lets it end took longer than most of the tests themselves.
     """
 
     def __init__(self, limit: float = LIMIT, spare: float = 60.0) -> None:
