@@ -166,7 +166,7 @@ class Motion(Drive):
     both_sides = True  # accelerations jump where the load does
     problem: Any
     by_limit = False  # whether dt follows the stability limit, with nothing that makes contact
-    asked = 0  # calls of a load that say where it begins
+    asked = 0  # calls of a load or force that say where it begins
     repeated = 0  # evaluations of a run that was resumed, which the one before it has counted
     begun_with: tuple[str, ...] = ()  # words on contacts that push at the start, and on what a load's table holds past its ends
     turns = ""  # words, where such steps are too long for how the motion oscillates
@@ -337,9 +337,9 @@ class Motion(Drive):
         elif self.mode == "fixed" and self.t0 != self.t1:
             watched.left_out([self.t0, *(self.agenda.times.tolist() if self.agenda is not None else []), self.t1], abs(self.step))
 
-    def heed_beginnings(self, load: Any) -> None:
-        """Steps under error control that grow long do not pass the times at which a load that is a function begins to change, or, where
-        load is None, the acceleration at the start's place and velocity."""
+    def heed_beginnings(self, drives: Callable[[float], Any]) -> None:
+        """Steps under error control that grow long do not pass the times at which what drives the motion, a function of t alone, begins to
+        change."""
         if self.mode != "adaptive" or self.t0 == self.t1:
             return
         from mflow.structures.quiet import LOOKS, QuietLoad  # few programs need it
@@ -352,10 +352,8 @@ class Motion(Drive):
             if quiet is None:
                 if not abs(self.run.h) > long:
                     return math.inf
-                before = self.evaluations
-                quiet = QuietLoad(load or (lambda time: self.run.acceleration(time, self.start, self.v0)), (self.t0, self.t1))
-                self.asked = quiet.calls if load is not None else 0
-                self.checks += self.evaluations - before
+                quiet = QuietLoad(drives, (self.t0, self.t1))
+                self.asked = quiet.calls
             return quiet.bound(t)
 
         self._bound_steps(bound)

@@ -311,7 +311,8 @@ def solve_dynamics(
         energy=keeps_energy(energy, problem), matrices=moving, velocity_free=velocity_free and damping is None and rayleigh is None,
         facts=facts | ({} if switches is None else switches.facts), switches=switches,
     )  # fmt: skip
-    _heed(drive, load, after, "fixed" if supports.moves is not None else "force" if velocity_free and force is not None else "", force)
+    other = "fixed" if supports.moves is not None else "force" if velocity_free and force is not None else ""
+    _heed(drive, load, after, other, None if dt is not None or inplace else _in_time(load, force, (start, speed), extra))
     drive.take_tangents(tangents)
     result: DynamicsResult = follow(drive)
     return result
@@ -366,18 +367,22 @@ def _known() -> tuple[str, ...]:
     return (*ARGUMENTS, *dict.fromkeys(of_methods))
 
 
-def _heed(drive: Motion, load: Any, after: str | None, other: str, force: Any) -> None:
-    """What drives a motion is looked at before it and between its steps. other: the argument beside load that does, or empty."""
-    of_time = matrices.is_function(load)
+def _heed(drive: Motion, load: Any, after: str | None, other: str, in_time: Callable[[float], Array] | None) -> None:
+    """What drives a motion is looked at between its steps. other: the argument beside load that does, or empty. in_time : of `_in_time`."""
+    if in_time is not None:
+        drive.heed_beginnings(in_time)
     if is_table(load):
         drive.heed_table(load, after)
-        return
+    elif matrices.is_function(load) or other:
+        drive.heed_function("load" if matrices.is_function(load) else other)
+
+
+def _in_time(load: Any, force: Any, at: tuple[Array, Array], args: tuple[Any, ...]) -> Callable[[float], Array] | None:
+    """A load, and a force at the start, as functions of t alone; None where neither is one of Python's."""
+    parts: list[Callable[[float], Any]] = [load] if callable(load) else []
     if force is not None and compiled_address(force, "force", FORCE_SIGNATURE) is None:
-        drive.heed_beginnings(None)
-    elif callable(load):
-        drive.heed_beginnings(load)
-    if of_time or other:
-        drive.heed_function("load" if of_time else other)
+        parts.append(lambda t: force(t, *(a.copy() for a in at), *args))
+    return (lambda t: np.concatenate([np.ravel(part(t)) for part in parts])) if parts else None
 
 
 def _with_obstacles(
