@@ -12,12 +12,12 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
-from mflow_core.arithmetic.starts import grown_from_below
+from mflow_core.arithmetic.starts import grown_from_below, largest
 from numpy.typing import NDArray
 
 from mflow.base.checks import Array
 
-__all__ = ["unseen_words"]
+__all__ = ["small_words", "unseen_words"]
 
 SMALL, OWN = 1e-3, 0.03  # of the components; of a slope: what is left of that where so little is left of them (of a root sqrt(y) 0.032)
 SHARE = 0.5  # of the logarithm of the growth: what rate times time makes of it, at least
@@ -34,6 +34,16 @@ class Growth(NamedTuple):
 
     rate: float = float("nan")
     others: tuple[int, ...] = ()
+
+
+def small_words(bound: float, told: float, atol: float, start: Array, rows: Array) -> str:
+    """Words on states that are all below a bound, some times the default atol; "" of others, of zeros, and of starts below `told`, of which a
+    run warns when it begins."""
+    size = max(largest(start), largest(rows))
+    if not 0.0 < size < bound or 0.0 < largest(start) < told:
+        return ""
+    seen = f"no component was larger than {size:.3g} where it was kept"
+    return f"atol: {seen}, and errors of the default {atol:g} are allowed in each step: give atol="
 
 
 def unseen_words(slope: Callable[[float, Array], Array], t: Array, rows: Array, shape: tuple[int, ...], rtol: Array, atol: Array) -> str:

@@ -311,8 +311,10 @@ def solve_dynamics(
         energy=keeps_energy(energy, problem), matrices=moving, velocity_free=velocity_free and damping is None and rayleigh is None,
         facts=facts | ({} if switches is None else switches.facts), switches=switches,
     )  # fmt: skip
-    other = "fixed" if supports.moves is not None else "force" if velocity_free and force is not None else ""
-    _heed(drive, load, after, other, None if dt is not None or inplace else _in_time(load, force, (start, speed), extra))
+    _heed(
+        drive, load, after, "fixed" if supports.moves is not None else "force" if velocity_free and force is not None else "",
+        None if dt is not None or inplace else _in_time(load, force, (start, speed), extra),
+    )  # fmt: skip
     drive.take_tangents(tangents)
     result: DynamicsResult = follow(drive)
     return result

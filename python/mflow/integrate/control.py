@@ -57,6 +57,7 @@ __all__ = [
 
 RTOL, ATOL = 1e-3, 1e-6  # SciPy's
 SMALL = 0.1  # of atol: a start below it is lost in the errors that are allowed
+SMALLEST = 20.0 * ATOL  # states that are all below it are told of
 LEAST_ATOL = 1e-300  # in place of 0, until a start tells more: no difference of a component at 0 has no length
 LEAST_SHARE = 1e-40  # of the largest component of the start: in place of 0 for one that begins at 0
 ROUNDED = 1e4 * float(np.finfo(np.float64).eps)  # of the largest component: an atol below it may be below rounding in algebraic equations
@@ -396,25 +397,12 @@ def _tolerance(value: Any, argument: str, shape: tuple[int, ...]) -> Array:
     return np.array(array, dtype=np.float64, order="C").reshape(-1)
 
 
-SMALLEST = 20.0 * ATOL
-
-
 def warn_of_small(name: str, *starts: Array) -> None:
     """Warns of a start so far below the default atol that no digit of it is controlled; 0 is the start of many a problem."""
     size = max(map(largest, starts))
     if 0.0 < size < SMALL * ATOL:
         text = f"{name}: atol: the start is at most {size:.3g}, and errors of the default {ATOL:g} are allowed: give atol="
         tell(text)
-
-
-def small_words(*states: Array) -> str:
-    """Words on states that are all so small that the default atol is a good part of them; "" of others, and of zeros. The start is the
-    first one."""
-    size = max(map(largest, states))
-    if not 0.0 < size < SMALLEST or 0.0 < largest(states[0]) < SMALL * ATOL:  # of which `warn_of_small` tells
-        return ""
-    seen = f"no component was larger than {size:.3g} where it was kept"
-    return f"atol: {seen}, and errors of the default {ATOL:g} are allowed in each step: give atol="
 
 
 def _entry(argument: str, array: Array, k: Any, expected: str) -> str:

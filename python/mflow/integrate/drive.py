@@ -546,8 +546,10 @@ class Drive(OnAgenda):
             from mflow.derivatives.unseen import unseen_words
 
             self.unseen = self._aside(unseen_words, self.run.slope, t, rows, self.start.shape, rtol, atol)
-        elif self.settings.atol is None:
-            self.unseen = control.small_words(self.start, rows)
+        elif self.settings.atol is None and largest(rows) < control.SMALLEST:
+            from mflow.derivatives.unseen import small_words
+
+            self.unseen = small_words(control.SMALLEST, control.SMALL * control.ATOL, control.ATOL, self.start, rows)
 
     @property
     def doubts(self) -> tuple[str, ...]:
