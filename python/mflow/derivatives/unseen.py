@@ -37,8 +37,8 @@ class Growth(NamedTuple):
 
 
 def small_words(bound: float, told: float, atol: float, start: Array, rows: Array) -> str:
-    """Words on states that are all below a bound, some times the default atol; "" of others, of zeros, and of starts below `told`, of which a
-    run warns when it begins."""
+    """Words on states that are all below a bound, some times the default atol; "" of others, of zeros, and of starts below `told`, of which
+    a run warns when it begins."""
     size = max(largest(start), largest(rows))
     if not 0.0 < size < bound or 0.0 < largest(start) < told:
         return ""

@@ -20,17 +20,12 @@ from mflow.base.checks import (
     as_number,
     check_choice,
     check_flags,
-    check_function,
     check_number,
-    check_start,
     complex_array,
     length_of,
-    real_array,
 )
 from mflow.base.methods import LETTERS, Method, as_method, takes_letters
 from mflow.base.telling import tell
-from mflow.derivatives.agreement import BENDS, agreeing
-from mflow.derivatives.differences import fitting_length
 from mflow.spectra import eigenvalues as scans
 from mflow.spectra import normality
 from mflow.stability.amplification import (
@@ -43,7 +38,7 @@ from mflow.stability.amplification import (
     refuse_searches,
     stability_values,
 )  # fmt: skip
-from mflow.stability.modes import limit_of_frequency
+from mflow.stability.modes import limit_of_frequency, tangents
 from mflow.stability.structural import structure_modes
 
 if TYPE_CHECKING:
@@ -59,9 +54,7 @@ SPACING = 0.01
 LR_RATIO = 1.02
 NEAR = 1.5  # times the limit: steps that are told how well it is known
 SLACK = 0.1  # a radius from a few products may lie so far below the true one
-MOST = 1000  # degrees of freedom of a force that is differenced
 GROWS = 1e-9  # of the largest eigenvalue: real parts above it are of solutions that grow by themselves
-DIFFERENCE, ASYMMETRY = 6e-6, 1e-6  # of a force, relative to max(1, |x|); of its derivatives, relative to the largest
 
 
 def stability_limit(
@@ -375,7 +368,7 @@ def max_stable_dt(
     method, stiffness, damping = _of_descent(method, parameters, curvature, stiffness, damping)
     if force is not None:
         _refuse_beside_force(method, stiffness, damping)
-        stiffness, damping = _tangents(force, x0, v0)
+        stiffness, damping = tangents(force, x0, v0)
     elif x0 is not None or v0 is not None:
         raise ValueError("x0, v0: they are where force= is looked at, and there is none; omit them")
     given = [a for a in (mass, stiffness, damping) if a is not None]
@@ -471,45 +464,6 @@ def _refuse_beside_force(method: Method, stiffness: Any, damping: Any) -> None:
             f"{beside}: expected none beside force=, which holds all that acts on the masses; put stiffness and damping into force, as "
             "force=lambda t, x, v: force(t, x, v) - K @ x - C @ v"
         )
-
-
-def _tangents(force: Any, x0: Any, v0: Any) -> tuple[Array, Array]:
-    """(stiffness, damping) of a force at a state, (n, n) each, by central differences. Raises TypeError or ValueError."""
-    check_function(force, "force", "a function of (t, x, v)")
-    if x0 is None:
-        raise ValueError("x0: expected the positions at which force is looked at, got None")
-    x = check_start(x0, "x0")
-    v = np.zeros(x.shape) if v0 is None else check_start(v0, "v0")
-    if x.ndim != 1 or v.shape != x.shape or not 0 < x.size <= MOST:
-        raise ValueError(f"x0, v0: expected arrays of shape (n,), n from 1 to {MOST}, got shapes {x.shape} and {v.shape}")
-
-    def along(of: int, j: int, length: float) -> Array:
-        ends = []
-        for sign in (1.0, -1.0):
-            state = [x.copy(), v.copy()]
-            state[of][j] += sign * length
-            ends.append((state[of][j], real_array(force(0.0, *state), "force")))
-        (up, above), (down, below) = ends
-        if above.shape != x.shape or not (np.all(np.isfinite(above)) and np.all(np.isfinite(below))):
-            raise ValueError(f"force: expected finite numbers of shape {x.shape} near x0 and v0, got others, of shape {above.shape}")
-        return np.asarray((below - above) / (up - down))
-
-    def slopes(of: int) -> Array:
-        sizes = np.abs((x, v)[of])
-        sizes[sizes == 0.0] = min(1.0, float(np.max(sizes)))  # the size of the others, where it is below 1
-        lengths = [_length_of(functools.partial(along, of, j), float(size)) for j, size in enumerate(sizes)]
-        return np.stack([along(of, j, length) for j, length in enumerate(lengths)], axis=1)
-
-    K, C = slopes(0), slopes(1)
-    for matrix, of in ((K, "x"), (C, "v")):
-        if np.max(np.abs(matrix - matrix.T)) > ASYMMETRY * np.max(np.abs(matrix)):
-            raise ValueError(f"force: expected symmetric derivatives by {of}, got others; write it as y' = F(y), and give jac=")
-    return 0.5 * (K + K.T), 0.5 * (C + C.T)
-
-
-def _length_of(slope: Callable[[float], Array], size: float) -> float:
-    """Of a difference along one component: shorter than its share where that is another slope, below 1 or beside an offset."""
-    return fitting_length(slope, DIFFERENCE, size) if size <= 1.0 else agreeing(slope, DIFFERENCE * size, size, BENDS).length
 
 
 def _warn_of_growth(

@@ -6,13 +6,14 @@ itself, from negative stiffness or damping, sets no limit.
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mflow.base.checks import Array
+from mflow.base.checks import Array, check_function, check_start, real_array
 from mflow.base.methods import Method
 from mflow.base.pace import by_rows
 from mflow.derivatives.agreement import BENDS, agreeing
@@ -20,13 +21,15 @@ from mflow.derivatives.differences import fitting_length
 from mflow.spectra import krylov
 from mflow.stability.criterion import criterion_of, oscillator_matrix
 
-__all__ = ["START", "Modes", "force_modes", "limit_of_frequency", "radii", "top_eigenvalue"]
+__all__ = ["START", "Modes", "force_modes", "limit_of_frequency", "radii", "tangents", "top_eigenvalue"]
 
 START = 81  # stream of the random start vectors
 CALLS = 25  # of a force, for its largest frequency
 MANY_CALLS = 90  # where a step is chosen by it
 TURNS = 0.1  # of a matrix of damping: a skew part that turns velocities and does not damp them, as a magnetic field does
 DIFFERENCE = 1e-7  # of its arguments
+MOST_DIFFERENCED = 1000  # degrees of freedom of a force whose tangents are differenced
+OF_SIZE, ASYMMETRY = 6e-6, 1e-6  # of such a force, relative to max(1, |x|); of its derivatives, relative to the largest
 
 
 def radii(matrix: Array) -> NDArray[np.float64]:
@@ -148,6 +151,45 @@ def force_modes(accel: Callable[[Array, Array], Array], x: Array, v: Array, velo
         c, direction = top_eigenvalue(of_v, x.size, slow - 1)
         pairs.append((float(direction @ springs(direction)), c))
     return Modes(np.array([max(k, 0.0) for k, _ in pairs]), np.array([max(c, 0.0) for _, c in pairs]))
+
+
+def tangents(force: Any, x0: Any, v0: Any) -> tuple[Array, Array]:
+    """(stiffness, damping) of a force at a state, (n, n) each, by central differences. Raises TypeError or ValueError."""
+    check_function(force, "force", "a function of (t, x, v)")
+    if x0 is None:
+        raise ValueError("x0: expected the positions at which force is looked at, got None")
+    x = check_start(x0, "x0")
+    v = np.zeros(x.shape) if v0 is None else check_start(v0, "v0")
+    if x.ndim != 1 or v.shape != x.shape or not 0 < x.size <= MOST_DIFFERENCED:
+        raise ValueError(f"x0, v0: expected arrays of shape (n,), n from 1 to {MOST_DIFFERENCED}, got shapes {x.shape} and {v.shape}")
+
+    def along(of: int, j: int, length: float) -> Array:
+        ends = []
+        for sign in (1.0, -1.0):
+            state = [x.copy(), v.copy()]
+            state[of][j] += sign * length
+            ends.append((state[of][j], real_array(force(0.0, *state), "force")))
+        (up, above), (down, below) = ends
+        if above.shape != x.shape or not (np.all(np.isfinite(above)) and np.all(np.isfinite(below))):
+            raise ValueError(f"force: expected finite numbers of shape {x.shape} near x0 and v0, got others, of shape {above.shape}")
+        return np.asarray((below - above) / (up - down))
+
+    def slopes(of: int) -> Array:
+        sizes = np.abs((x, v)[of])
+        sizes[sizes == 0.0] = min(1.0, float(np.max(sizes)))  # the size of the others, where it is below 1
+        lengths = [_length_of(functools.partial(along, of, j), float(size)) for j, size in enumerate(sizes)]
+        return np.stack([along(of, j, length) for j, length in enumerate(lengths)], axis=1)
+
+    K, C = slopes(0), slopes(1)
+    for matrix, of in ((K, "x"), (C, "v")):
+        if np.max(np.abs(matrix - matrix.T)) > ASYMMETRY * np.max(np.abs(matrix)):
+            raise ValueError(f"force: expected symmetric derivatives by {of}, got others; write it as y' = F(y), and give jac=")
+    return 0.5 * (K + K.T), 0.5 * (C + C.T)
+
+
+def _length_of(slope: Callable[[float], Array], size: float) -> float:
+    """Of a difference along one component: shorter than its share where that is another slope, below 1 or beside an offset."""
+    return fitting_length(slope, OF_SIZE, size) if size <= 1.0 else agreeing(slope, OF_SIZE * size, size, BENDS).length
 
 
 def _without_noise(A: Array) -> Array:

@@ -304,7 +304,7 @@ cdef int lone_root(newton_t *s, double t, double gh, const double *r, double *z,
         status = value(s, t, gh, r, b, &at_b)
     if status != 0:
         return status if status < 0 else failed
-    if at_a * at_b > 0.0:
+    if (at_a > 0.0) == (at_b > 0.0) and at_a != 0.0 and at_b != 0.0:
         return failed
     gap, enough = fabs(at_a - at_b), goal(s) / s.m.weight[0] if s.controlled else 0.0
     for _k in range(HALVINGS):
