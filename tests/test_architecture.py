@@ -243,7 +243,7 @@ def test_a_program_loads_what_it_uses(statement):
 CALLED = {
     "solve_ivp(slope, (0, 1e-3), [1.0], rtol=1e-6, atol=1e-8)": 21,
     "gradient_flow(gradient, [1.0], 0.1, dt=0.1)": 18,
-    "solve_dynamics(mass=1.0, stiffness=4.0, t_span=(0, 0.1), x0=[1.0], dt=0.1)": 26,
+    "solve_dynamics(mass=1.0, stiffness=4.0, t_span=(0, 0.1), x0=[1.0], dt=0.1)": 31,
     "minimize(cost, [1.0], jac=gradient)": 36,
     "minimize(bowl, [1.0, 2.0])": 30,
     "Stepper('dopri5', slope, [1.0], rtol=1e-6, atol=1e-8)": 21,

@@ -140,7 +140,7 @@ def test_a_start_is_a_copy_of_the_same_shape(value):
     ("value", "error", "text"),
     [
         ([1j], TypeError, "y0: expected real numbers, got complex128; stack real and imaginary parts"),
-        (["a"], TypeError, "y0: expected real numbers, got <U1"),
+        (["a"], TypeError, "y0: expected real numbers, got the string 'a' in entry 0; np.asarray(..., dtype=float) reads numbers"),
         (None, TypeError, "y0: expected real numbers, got None"),
         ([[1.0, NAN]], ValueError, "y0: expected finite numbers, got nan in entry 1"),
         (INF, ValueError, "y0: expected finite numbers, got inf in entry 0"),

@@ -403,7 +403,7 @@ def test_a_right_hand_side_that_integrates_by_itself() -> None:
     [
         ({"y0": [1.0, math.nan]}, ValueError, "y0: .*, got nan in entry 1"),
         ({"y0": ["1j"]}, TypeError, "y0: .*, got "),
-        ({"y0": "abc"}, TypeError, "y0: expected real numbers, got <U3"),
+        ({"y0": "abc"}, TypeError, "y0: expected real numbers, got the string 'abc'"),
         ({"y0": [None]}, TypeError, "y0: expected real numbers, got None"),
         ({"dt": None, "method": "rk4"}, ValueError, "dt: expected the size of the fixed steps of"),
         ({"dt": 0.0}, ValueError, r"dt: expected a finite step above 0 .*, got 0\.0"),

@@ -338,7 +338,7 @@ def test_pairs_that_are_none(result: Any) -> None:
         ({"jac": "4-point"}, ValueError, "got '4-point'"),
         ({"jac": 5}, TypeError, "jac: expected a callable"),
         ({"x0": [math.nan]}, ValueError, "x0: .* got nan in entry 0"),
-        ({"x0": ["a"]}, TypeError, "x0: expected real numbers, got <U1"),
+        ({"x0": ["a"]}, TypeError, "x0: expected real numbers, got the string 'a' in entry 0"),
         ({"maxiter": -1}, ValueError, "maxiter: expected a whole number of at least 0, got -1"),
         ({"maxiter": 1.5}, ValueError, "maxiter: expected a whole number of at least 0, got 1.5"),
         ({"gtol": "small"}, TypeError, "gtol: .* got 'small'"),

@@ -38,7 +38,6 @@ __all__ = [
     "check_saved",
     "check_start",
     "check_times",
-    "check_unmasked",
     "check_vector",
     "check_whole",
     "complex_array",
@@ -51,8 +50,10 @@ __all__ = [
     "random_generator",
     "real_array",
     "refuse_dates",
+    "refuse_models",
     "shown",
     "stored_entries",
+    "string_in",
 ]
 
 # what a function raises where it has no value: by Python's own math, a table, or its own checks
@@ -336,13 +337,13 @@ def real_array(value: Any, argument: str, elsewhere: str = "") -> Array:
     if array.dtype.kind not in "biuf":
         refuse_dates(array, argument)
         if array.dtype.kind in "US" and array.size:
-            raise TypeError(f"{argument}: expected real numbers, got {_string_in(array)}")
+            raise TypeError(f"{argument}: expected real numbers, got {string_in(array)}")
         given = f" ({shown(value)})" if array.ndim == 0 else ""
         raise TypeError(f"{argument}: expected real numbers, got {array.dtype}{given}")
     return np.asarray(array, dtype=np.float64)
 
 
-def _string_in(array: NDArray[Any]) -> str:
+def string_in(array: NDArray[Any]) -> str:
     """The first string that is no number, else the first, and what makes numbers of them."""
     flat = [str(one, "latin-1") if isinstance(one, bytes) else str(one) for one in array.ravel().tolist()]
     commas = [k for k, text in enumerate(flat) if re.fullmatch(r"\s*[-+]?\d*,\d+(e[-+]?\d+)?\s*", text, re.I)]

@@ -19,8 +19,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from mflow_core.problems.sparse import check_unmasked
 
-from mflow.base.checks import Array, check_number, check_unmasked, check_whole, shown
+from mflow.base.checks import Array, check_number, check_whole, shown
 from mflow.base.telling import knows_other_words, tell
 from mflow.data.record_units import (
     ACCELERATIONS,

@@ -216,7 +216,7 @@ class StepLimit:
             if known is not None and self._leads_elsewhere(step, t[k], x[k], v[k]):
                 text = self._exceeded(step, known.limit(method), known, f"near t = {t[k]:g}")
                 return f"{text}: {ELSEWHERE}: lower dt"
-        if not (grown or (np.any(self.v0) and largest(v) > TENFOLD * largest(self.v0))):
+        if not any(np.any(began) and largest(part) > TENFOLD * largest(began) for began, part in ((self.start, x), (self.v0, v))):
             return ""
         for k in np.argsort(-np.einsum("ij,ij->i", change, change), kind="stable")[:CHOSEN]:
             before = max(k - 1, 0)

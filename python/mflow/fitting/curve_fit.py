@@ -10,9 +10,10 @@ from typing import Any, TypedDict, Unpack
 import numpy as np
 from mflow_core.arithmetic.starts import new_start
 from mflow_core.fitting.callbacks import Calls, all_finite
+from mflow_core.problems.sparse import check_unmasked
 from mflow_core.registry import unknown
 
-from mflow.base.checks import Array, check_flags, check_function, check_number, check_unmasked, check_whole, finite_array, real_array, shown
+from mflow.base.checks import Array, check_flags, check_function, check_number, check_whole, finite_array, real_array, shown
 from mflow.base.methods import refuse_unknown
 from mflow.base.progress import reason_of
 from mflow.base.result import attach

@@ -17,7 +17,7 @@ from mflow_core.fitting.prepared import THRESHOLDS
 from mflow_core.problems.sparse import is_sparse
 from numpy.typing import NDArray
 
-from mflow.base.checks import Array, as_tuple, check_flags, check_unmasked, dense_array, entry_words, operator_words, shown
+from mflow.base.checks import Array, as_array, as_tuple, check_flags, dense_array, entry_words, operator_words, shown
 from mflow.base.telling import tell
 from mflow.derivatives.agreement import agreeing
 from mflow.derivatives.differences import ASIDE, EACH, SOME, Digits, Scan, along, check_diff_step, digits_of, falls_aside, scan, tried
@@ -145,8 +145,7 @@ class Residuals:
 
     def _checked(self, raw: Any) -> Array:
         """The residuals that fun returned, as float64. Raises TypeError or ValueError."""
-        check_unmasked(raw, "fun")
-        r = np.asarray(raw)
+        r = as_array(raw, "fun")
         if r.dtype.kind not in "biuf":
             fix = "; stack real and imaginary parts, as np.concatenate([r.real, r.imag])" if r.dtype.kind == "c" else ""
             raise TypeError(f"fun returned shape {r.shape} and dtype {r.dtype}: expected a vector of real residuals{fix}")

@@ -14,10 +14,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from mflow_core.problems.bands import packed_too, spread_band
-from mflow_core.problems.sparse import check_sparse, is_sparse
+from mflow_core.problems.sparse import check_sparse, check_unmasked, is_sparse
 from numpy.typing import NDArray
 
-from mflow.base.checks import Array, check_unmasked, shown
+from mflow.base.checks import Array, shown
 from mflow.base.extras import need
 from mflow.base.pace import interruptible, joined
 

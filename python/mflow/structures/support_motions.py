@@ -14,8 +14,9 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from mflow_core.problems.sparse import check_unmasked
 
-from mflow.base.checks import Array, as_array, check_unmasked, shown
+from mflow.base.checks import Array, as_array, shown
 from mflow.base.extras import need
 from mflow.derivatives.remainder import jacobian_model, quick
 

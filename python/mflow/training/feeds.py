@@ -16,8 +16,9 @@ from typing import Any
 
 import numpy as np
 from mflow_core.objectives.objective import Objective
+from mflow_core.problems.sparse import check_unmasked
 
-from mflow.base.checks import as_tuple, check_unmasked, shown
+from mflow.base.checks import as_tuple, shown
 from mflow.data.rows import Minibatches, minibatches, row_count
 from mflow.derivatives.elsewhere import names_of
 

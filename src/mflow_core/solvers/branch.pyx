@@ -339,5 +339,4 @@ cdef int branch_solve(double t, double gh, const double *r, double *z, ptrdiff_t
             lower(s, &w)
         if sure != 0:
             return 0 if sure == 1 else sure
-    status = settle(s, t, gh, r, begin, z, status)
-    return status if status <= 0 else lone_root(s, t, gh, r, z, status)
+    return settle(s, t, gh, r, begin, z, status)

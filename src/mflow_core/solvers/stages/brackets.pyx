@@ -29,6 +29,7 @@ from mflow_core.types cimport MF_RETRY_NON_FINITE, MF_RETRY_SOLVE
 cdef enum:
     DIRECTIONS = 100
     LENGTHS = 60                         # tried along one direction
+    FIRST = 3                            # of these, in which G has to get steeper
     HALVINGS = 100                       # of the bracket of one unknown, at most: two evaluations each
     HELD = 8
 
@@ -41,6 +42,7 @@ cdef double LEAST = 1e-13                # relative: the least difference
 cdef double SHARE = 0.1                  # of the last move
 cdef double STIFF = 1e-6                 # of the terms of G
 cdef double UNTOUCHED = 0.5              # of G before the last update
+cdef double STEEPER = 2.0                # times the slope of G over the first bracket: that at a root which Newton's iteration bounces over
 cdef double JUMP = 0.25                  # of the change of G over the first bracket, which the last has yet
 
 ctypedef struct bracket_t:               # q is above 0 at `low`, and below it at `high`
@@ -224,16 +226,17 @@ cdef int stands_still(newton_t *s, double t, double gh, const double *r, const d
     for i in range(s.n):
         left = max(left, fabs((r[i] - z[i]) + gh * s.f[i]))
         size = max(size, max(max(fabs(r[i]), fabs(z[i])), fabs(gh * s.f[i])))
-    if left <= STIFF * size:
+    size = max(STIFF * size, 4.0 * s.noise)
+    if left <= size:
         return 0
     status = residual(s, t, gh, r, z, s.next_d)
-    still[0] = status == 0 and REDUCE.max_abs(s.next_d, s.n) > max(UNTOUCHED * left, STIFF * size)
+    still[0] = status == 0 and REDUCE.max_abs(s.next_d, s.n) > max(UNTOUCHED * left, size)
     return status
 
 
 cdef int bracket_solve(double t, double gh, const double *r, double *z, ptrdiff_t n, newton_t *s, apply_fn metric, void *metric_ctx) noexcept nogil:
-    """newton_solve; where it fails in a fixed step, though f is finite, or leaves the residual as it was, by brackets. Slopes that the user gave may be infinite,
-    or bounded to a number that is far from them: there they are differences."""
+    """newton_solve; where it fails in a fixed step, though f is finite, or leaves the residual as it was, by brackets. Slopes that the user gave
+    may be infinite, or bounded to a number that is far from them: there they are differences."""
     cdef int source = s.m.c.source, answer, status = newton_solve(t, gh, r, z, n, s)
     cdef bint still = True
     if status < 0 or s.controlled or s.c.matrix.kind == IDENTITY or s.non_finite > 0 or fabs(gh) == INFINITY:
@@ -292,10 +295,12 @@ cdef int lone_root(newton_t *s, double t, double gh, const double *r, double *z,
     """Where Newton's iteration fails for one unknown, though f is finite: the root of G = r + gh f(t, z) - z, if G falls; else `failed`.
 
     Where f falls and gh > 0, G falls faster than z rises: the root lies between z and z + G(z). It may do so with an infinite slope there, as
-    that of a root, over which Newton's iteration bounces. At a jump of f there is none.
+    that of a root, over which Newton's iteration bounces: there alone a root is taken, as one of an ordinary slope may lie beyond a fold. At
+    a jump of f there is none.
     """
-    cdef double a = z[0], b, at_a = 0.0, at_b = 0.0, gap, enough, left       # z is no farther from the root than G is large
-    cdef int _k, status
+    cdef double a = z[0], b, at_a = 0.0, at_b = 0.0, gap, enough, left, steep   # z is no farther from the root than G is large
+    cdef int k, status
+    cdef bint narrow
     if failed != MF_RETRY_SOLVE or s.n != 1 or s.non_finite > 0 or fabs(gh) == INFINITY or s.c.matrix.mass != NULL:
         return failed
     status = value(s, t, gh, r, a, &at_a)
@@ -307,11 +312,13 @@ cdef int lone_root(newton_t *s, double t, double gh, const double *r, double *z,
     if (at_a > 0.0) == (at_b > 0.0) and at_a != 0.0 and at_b != 0.0:
         return failed
     gap, enough = fabs(at_a - at_b), goal(s) / s.m.weight[0] if s.controlled else 0.0
-    for _k in range(HALVINGS):
+    steep = STEEPER * gap / fabs(b - a) if b != a else 0.0
+    for k in range(HALVINGS):
         left = min(fabs(at_a), fabs(at_b))
-        if left <= enough or fabs(b - a) <= max(enough, 4.0 * EPS * max(fabs(a), fabs(b))):
-            if left > enough and fabs(at_a - at_b) > JUMP * gap:
-                return failed
+        narrow = fabs(b - a) <= 4.0 * EPS * max(fabs(a), fabs(b)) or (k >= FIRST and fabs(at_a - at_b) < steep * fabs(b - a))
+        if narrow or ((left <= enough or fabs(b - a) <= enough) and fabs(at_a - at_b) >= steep * fabs(b - a)):
+            if fabs(at_a - at_b) < steep * fabs(b - a) or (left > enough and fabs(at_a - at_b) > JUMP * gap):
+                return failed            # of an ordinary slope, where Newton's iteration has failed for a reason; a jump
             z[0] = a if fabs(at_a) <= fabs(at_b) else b
             s.want_jacobian = True
             s.nfail -= 1

@@ -104,7 +104,7 @@ def test_what_is_at_rest_on_a_root_goes_where_it_is_driven(method: str, others: 
 
     r = mflow.solve_ivp(fun, (0, 3), [0.0, *others], method)
     assert r.y[0, -1] == pytest.approx(1.0 / 8000.0, abs=1e-6)
-    assert r.nfev < 1000
+    assert r.nfev < 1200
 
 
 @pytest.mark.parametrize(("method", "power", "rtol"), [("bdf", 4, 1e-3), ("esdirk43", 1, 1e-6)])
