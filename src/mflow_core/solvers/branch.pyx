@@ -21,7 +21,7 @@ kept to the bit.
 
 Where the branch turns back, a gradient flow follows the flow of the equation itself, z' = -grad(f(z) + |z - r|^2 / (2 gh)), by short implicit
 steps from there: it ends in a local minimum that is no higher than f(r), too. Error-controlled steps are not touched: they are short where f
-bends. In steps of both kinds, one unknown for which all this fails is bracketed where f falls (brackets.pyx).
+bends. There one unknown for which all this fails is bracketed, where f falls steeply (brackets.pyx).
 
 For an infinite gh there is no r, and the root is the rest that the flow itself reaches (rest.pyx).
 

@@ -15,7 +15,7 @@ It ends where d is small, as Newton's iteration does, or is rounding. Where q ju
 there, as the equation is infinitely steep at it. Several unknowns that are held this way jump about the root: the iteration ends where the last
 HELD moves were below NEAR and none had to go on beyond its bracket.
 
-Steps of y' = f have no such metric: there, one unknown is bracketed (lone_root).
+Steps of y' = f have no such metric: under error control, one unknown is bracketed (lone_root).
 """
 from libc.math cimport INFINITY, copysign, fabs, sqrt
 from libc.string cimport memcpy
