@@ -19,6 +19,7 @@ from mflow_core.events import events as core_events
 from mflow_core.problems.problem import Problem
 from mflow_core.stepping import stepper
 from mflow_core.stepping.energy.energies import Energies
+from mflow_core.stepping.watch import short
 
 from mflow.base.checks import Array, check_flags
 from mflow.base.methods import Method
@@ -103,10 +104,10 @@ def begin_motion(
         return None
     energy = keeps_energy(energy, problem)
     run = stepper.Run(record, problem, start, t0, step, method.numbers, v0=speed)
-    y, t, e = np.empty((steps + 1, 3 * start.size)), np.empty(steps + 1), np.empty((steps + 1, 6)) if energy else None
+    e = np.empty((steps + 1, 6)) if energy else None
     if e is not None:
         e.fill(math.nan)
-    rows = stepper.Rows(y, t, None, 1, None, None, e)
+    rows, y, t = short.rows_of(run, steps, e)
     began = status = 0
 
     def drive() -> Motion:
@@ -119,9 +120,7 @@ def begin_motion(
         if began == 0:
             if ledger is not None and e is not None:
                 e[0] = ledger.now()
-            rows.put(run)
-        while began == status == 0 and run.t != t1:
-            status = run.fixed(steps - run.k, t1, rows, paced=True)
+            _, status = short.go(run, rows, t1, steps, False)
         k = run.k
         if began != 0 or status != 0 or (k > 1 and largest(run.y) > GROWTH):
             return drive()
