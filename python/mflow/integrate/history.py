@@ -6,7 +6,8 @@ A run of a few steps, which is asked for nothing else, writes them down before i
 from __future__ import annotations
 
 import math
-from functools import partial
+from functools import cache, partial
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -14,7 +15,6 @@ from mflow_core.arithmetic.starts import grown_from_below, largest
 from mflow_core.events import events as core_events
 from mflow_core.problems.problem import Problem
 from mflow_core.stepping import stepper
-from mflow_core.stepping.watch import short
 
 from mflow.base.checks import Array, as_tuple, check_whole
 from mflow.base.methods import Method
@@ -32,7 +32,8 @@ if TYPE_CHECKING:
     from mflow.course.past_limit import PastLimit
 
 __all__ = [
-    "FIRST_ROWS", "MANY_REJECTED", "SHORT", "Begun", "History", "begin", "give_partial", "ivp_result", "kept_rows", "reached", "states_of",
+    "FIRST_ROWS", "MANY_REJECTED", "SHORT", "Begun", "History", "begin", "give_partial", "ivp_result", "kept_rows", "reached",
+    "short_runs", "states_of",
 ]  # fmt: skip
 
 SHORT = 16  # numbers of a state whose first rows are not worth a copy
@@ -337,6 +338,14 @@ def give_partial(drive: Any, error: BaseException) -> None:
     attach(error, partial(pending, drive.kind, make) if reason == "interrupted" else make, note)
 
 
+@cache
+def short_runs() -> ModuleType:
+    """Not loaded until there is a run."""
+    from mflow_core.stepping.watch import short
+
+    return short
+
+
 def begin(
     kind: Any, equation: Problem, span: tuple[float, float], start: Array, method: Method, settings: tuple[Any, ...], name: str,
     symmetric: bool = False,
@@ -362,11 +371,11 @@ def begin(
         tolerances = control.tolerances_of_run(name, rtol, atol, start)
     run = stepper.Run(record, equation, start, t0, step, method.numbers, False, False, dt is None and tolerances[0].size > 1)
     if tolerances:
-        short.control(run, tolerances[0], tolerances[1], edge, shrunk(abs(t1 - t0)))
+        short_runs().control(run, tolerances[0], tolerances[1], edge, shrunk(abs(t1 - t0)))
         steps = FEW
     else:
         past = past_limit_of(run, method, start, symmetric)
-    rows, y, t = short.rows_of(run, steps)
+    rows, y, t = short_runs().rows_of(run, steps)
     began = status = 0
 
     def drive() -> Any:
@@ -374,7 +383,7 @@ def begin(
         return kind(equation, span, start, method, given, name, Begun(run, rows, y, t, None, began, status, tolerances, past))
 
     try:
-        began, status = short.go(run, rows, t1, steps, dt is None)
+        began, status = short_runs().go(run, rows, t1, steps, dt is None)
         k = run.k
         if began != 0 or status != 0 or run.t != t1 or (past is not None and not past.is_quiet):
             return drive(), run

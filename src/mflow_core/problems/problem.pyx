@@ -522,18 +522,13 @@ cdef ptrdiff_t size_of(tuple shape):
     return n
 
 
-cdef object address_of(fun, str argument, str expected):
-    """As `compiled_address`; most functions are Python's, which have none."""
-    return None if PyFunction_Check(fun) else compiled_address(fun, argument, expected)
-
-
 def rhs_problem(fun, tuple shape, args=(), bint inplace=False, jac=None, bint elementwise=False):
     """y' = fun(t, y, *args), or fun(t, y, out, *args) with inplace=True; y has the given shape, jac(t, y, *args) n x n.
 
     elementwise: fun may be called with pieces of y, in several threads at once. It is compiled then.
     """
     cdef Problem problem
-    address = address_of(fun, "fun", RHS_SIGNATURE)
+    address = None if PyFunction_Check(fun) else compiled_address(fun, "fun", RHS_SIGNATURE)
     args = tuple(args) if isinstance(args, (tuple, list)) else (args,)
     if address is not None:
         no_extras("fun", args, inplace)
@@ -565,7 +560,7 @@ def objective_problem(fun, jac, tuple shape, args=(), hess=None):
     """
     cdef Problem problem
     cost, argument = (fun, "fun") if fun is not None else (jac, "grad")
-    address = address_of(cost, argument, OBJECTIVE_SIGNATURE)
+    address = None if PyFunction_Check(cost) else compiled_address(cost, argument, OBJECTIVE_SIGNATURE)
     args = tuple(args) if isinstance(args, (tuple, list)) else (args,)
     if isinstance(jac, np.ndarray):
         raise TypeError(f"jac: expected a function, True, '2-point' or '3-point', got an array of shape {jac.shape}")
