@@ -2,6 +2,7 @@
 
 import inspect
 import math
+import sys
 import warnings
 import zlib
 from functools import partial
@@ -210,3 +211,23 @@ def test_a_subclass_with_an_init_of_any_kind() -> None:
     """As one that is compiled, which has no code object."""
     kind = type("Mine", (mflow.Stepper,), {"__init__": partial(mflow.Stepper.__init__), "__module__": "mine"})
     assert issubclass(kind, mflow.Stepper)
+
+
+@pytest.mark.parametrize(("options", "dt", "most"), [({"rtol": 1e-6, "atol": 1e-8}, None, 3), ({}, 1e-3, 4)], ids=["controlled", "fixed"])
+def test_a_step_where_nothing_has_its_turn_calls_few_functions(options: dict[str, float], dt: float | None, most: int) -> None:
+    """What a step of a Python loop costs is calls of functions: they are counted between two looks."""
+    st, called = mflow.Stepper("dopri5", lambda t, y: np.array([y[1], -y[0]]), [1.0, 0.0], **options), []
+    for _ in range(40):
+        st.step(dt)
+
+    def note(frame: Any, event: str, arg: object) -> None:
+        if event == "call" and str(frame.f_globals.get("__name__")).startswith("mflow."):
+            called.append(frame.f_code.co_name)
+
+    before = sys.getprofile()
+    sys.setprofile(note)
+    try:
+        st.step(dt)
+    finally:
+        sys.setprofile(before)
+    assert 1 <= len(called) <= most, called

@@ -306,6 +306,8 @@ def as_tuple(args: Any, fun: Any = None) -> tuple[Any, ...]:
 
     Raises TypeError for a dict whose keys are names of parameters of `fun`, which would be one argument.
     """
+    if type(args) is tuple:
+        return args
     if isinstance(args, dict) and args and (code := getattr(fun, "__code__", None)) and {*args} <= {*code.co_varnames[: code.co_argcount]}:
         order = [name for name in code.co_varnames if name in args]
         values = "".join(f"d[{name!r}], " for name in order)

@@ -14,6 +14,7 @@ import itertools
 import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, ClassVar, Unpack
 
 import numpy as np
@@ -254,13 +255,9 @@ class Method:
         """The parameters that were set when this instance was made."""
         return dict(self._given)
 
-    def __getattr__(self, name: str) -> Any:
-        if name in _RECORD_FACTS:
-            return getattr(type(self).record, name)
-        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+    if TYPE_CHECKING:  # the facts of its record, see `_RECORD_FACTS`
 
-    def __dir__(self) -> list[str]:
-        return [*super().__dir__(), *_RECORD_FACTS]
+        def __getattr__(self, name: str) -> Any: ...
 
     @property
     def order(self) -> int:
@@ -322,21 +319,11 @@ def _remake(name: str, given: dict[str, Any]) -> Method:
     return get_method(name, **given)
 
 
-_RECORD_FACTS = (
-    "name",
-    "aliases",
-    "family",
-    "formula",
-    "doc",
-    "reference",
-    "order",
-    "order_hat",
-    "stages",
-    "flags",
-    "kind",
-    "vectors",
-    "tableau",
-)
+# What an instance says of its record; a class has "name", "flags", "kind" and "stages" of its own. Properties, as `__getattr__` would make
+# every look at an attribute slow.
+_RECORD_FACTS = ("aliases", "family", "formula", "doc", "reference", "order_hat", "vectors", "tableau")
+for _fact in _RECORD_FACTS:
+    setattr(Method, _fact, property(attrgetter(f"record.{_fact}")))
 
 
 def choices_of(method: Method, name: str) -> tuple[str, ...]:
@@ -430,6 +417,7 @@ def in_use(record: Any) -> str:
 
 def _class_of(record: Any) -> type[Method]:
     facts = {name: getattr(record, name) for name in ("name", "flags", "kind", "stages")}  # what every call of a driver asks for
+    facts["is_implicit"] = "implicit" in record.flags
     text = describe(record) + in_use(record)
     cls = type(record.class_name, (Method,), {"record": record, "__doc__": text, "__module__": "mflow", **facts})
     cls.__signature__ = signature_of(record)  # type: ignore[attr-defined]
@@ -561,6 +549,8 @@ def as_method(method: Any, parameters: Mapping[str, Any], argument: str = "metho
 
     fits: which records the driver takes: an unknown name is answered with the nearest of these.
     """
+    if not parameters and type(method) is str and method in _AS_THEY_ARE:  # what most calls give
+        return _AS_THEY_ARE[method]
     if isinstance(method, type) and issubclass(method, Method):
         raise TypeError(f"{argument}: expected a name or an instance, got the class {method.__name__}; write {method.__name__}()")
     if isinstance(method, Method):

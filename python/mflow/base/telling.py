@@ -6,6 +6,7 @@ import functools
 import sys
 import warnings
 from collections.abc import Collection, Mapping
+from types import FunctionType
 from typing import Any, TypeVar
 
 __all__ = ["LIBRARIES", "answer_others", "counted", "knows_other_words", "public_name", "tell", "tell_of_errors", "tell_of_order"]
@@ -49,12 +50,13 @@ def tell_of_order(fun: Any, argument: str, expected: str) -> None:
     >>> from mflow.base.telling import tell_of_order
     >>> tell_of_order(lambda t, y, k: -k * y, "fun", "t, y")
     """
-    code = getattr(fun, "__code__", None)
+    plain = type(fun) is FunctionType  # as most are
+    code = fun.__code__ if plain else getattr(fun, "__code__", None)
     if code is None:
         return
-    own = getattr(fun, "__self__", None) is not None  # of a method, whose first parameter is its object
-    names, last = code.co_varnames, expected.count(",") + own
-    if code.co_argcount > last and names[last] == "t" != names[own]:
+    own = not plain and getattr(fun, "__self__", None) is not None  # of a method, whose first parameter is its object
+    last = expected.count(",") + own
+    if code.co_argcount > last and (names := code.co_varnames)[last] == "t" != names[own]:
         given = ", ".join(names[own : last + 1])
         tell(
             f"{argument}: called as {argument}({expected}), but its parameters are named ({given}), the time last as odeint has it; "

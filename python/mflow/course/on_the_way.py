@@ -41,6 +41,7 @@ class OnTheWay:
     """Of one stepper. tolerances : (rtol, atol). first : the first step of starts, 0: estimated. t0 : where it began."""
 
     told = ""
+    free = 0  # single steps up to this one have nothing to look at, where none is told how far to go
     crawl: Crawl | None = None
 
     def __init__(
@@ -54,7 +55,7 @@ class OnTheWay:
         """Before the run is put elsewhere: nothing is known of the way from there."""
         self.ahead.forget(self.longest)
         self.ahead.span, self.t0, self.start = math.nan, t0, self.run.y if start is None else start
-        self.crawl = None
+        self.crawl, self.free = None, 0
 
     def _reach(self, goal: float) -> None:
         """How far the run is asked to go; an infinity: so many steps."""
@@ -67,8 +68,9 @@ class OnTheWay:
             if self.run.max_step < self.longest:  # behind a wall
                 self.run.max_step = min(self.longest, LONGEST * span)
 
-    def steps(self, count: int, goal: float, rows: Any, end: float, events: Any) -> int:
-        """Up to `count` steps towards `goal`; the status. end : how far its user asks it to go."""
+    def steps(self, count: int, goal: float, rows: Any, end: float, events: Any, tried: int = 0) -> int:
+        """Up to `count` steps towards `goal`; the status. end : how far its user asks it to go. tried : what the first of them, which is no
+        longer to be taken, has ended with."""
         run, ahead, k = self.run, self.ahead, self.run.k
         every, last = ahead.every, k + count
         if end - end == 0.0 or k % every == 0 or k < FIRST:
@@ -78,8 +80,8 @@ class OnTheWay:
             slides = walls is not None and bool(walls.slides)
             if slides or ahead.pole is not None:
                 status = ahead.steps(1 if slides else left, goal, rows, self.first, events)
-            elif (status := int(run.adaptive(left, goal, rows))) != 0:
-                status = ahead.heed(status, goal, self.first, events)
+            elif (status := tried or int(run.adaptive(left, goal, rows))) != 0:
+                status, tried = ahead.heed(status, goal, self.first, events), 0
             before, k = k, run.k
             if k != before and (slides or k % every == 0):
                 status = self._look(status, goal, events)
@@ -87,6 +89,8 @@ class OnTheWay:
                 break
         if status == 0 and run.t == ahead.t_end:
             self._tell()
+        quiet = ahead.pole is None and not ahead.slides and k >= FIRST and k % every != 0
+        self.free = k + every - 1 - k % every if quiet else 0
         return status
 
     def _look(self, status: int, goal: float, events: Any) -> int:

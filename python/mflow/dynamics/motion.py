@@ -46,7 +46,7 @@ from mflow.integrate.control import (
 from mflow.integrate.curvature import GROWTH
 from mflow.integrate.drive import Drive
 from mflow.integrate.endings import few_digits, with_doubts
-from mflow.integrate.history import FIRST_ROWS, Begun, give_partial, reached
+from mflow.integrate.history import FIRST_ROWS, Begun, give_partial, reached, short_runs
 from mflow.solvers.finite_jacobian import FiniteJacobian
 from mflow.stability.criterion import criterion_of, keeps_order
 from mflow.structures import load_tables
@@ -103,10 +103,10 @@ def begin_motion(
         return None
     energy = keeps_energy(energy, problem)
     run = stepper.Run(record, problem, start, t0, step, method.numbers, v0=speed)
-    y, t, e = np.empty((steps + 1, 3 * start.size)), np.empty(steps + 1), np.empty((steps + 1, 6)) if energy else None
+    e = np.empty((steps + 1, 6)) if energy else None
     if e is not None:
         e.fill(math.nan)
-    rows = stepper.Rows(y, t, None, 1, None, None, e)
+    rows, y, t = short_runs().rows_of(run, steps, e)
     began = status = 0
 
     def drive() -> Motion:
@@ -119,9 +119,7 @@ def begin_motion(
         if began == 0:
             if ledger is not None and e is not None:
                 e[0] = ledger.now()
-            rows.put(run)
-        while began == status == 0 and run.t != t1:
-            status = run.fixed(steps - run.k, t1, rows, paced=True)
+            _, status = short_runs().go(run, rows, t1, steps, False)
         k = run.k
         if began != 0 or status != 0 or (k > 1 and largest(run.y) > GROWTH):
             return drive()

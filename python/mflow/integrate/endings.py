@@ -24,7 +24,7 @@ from mflow.base.methods import Method
 from mflow.base.progress import reason_of
 from mflow.base.result import IVPResult, attach, place_of
 from mflow.base.telling import counted
-from mflow.derivatives.differences import slope_digits
+from mflow.derivatives.differences import SINGLE, slope_digits
 from mflow.integrate.curvature import GROWTH, StiffnessWarning
 from mflow.solvers.algebraic import rank_words
 from mflow.solvers.finite_jacobian import NotFiniteError
@@ -365,8 +365,8 @@ def few_digits(run: stepper.Run, tolerances: tuple[Array, ...]) -> str:
     """Words, where slopes carry fewer digits than rtol, the first of the tolerances of error control, asks for; "" otherwise."""
     problem: Any = run.problem  # of a motion one that counts its force
     callback = problem.callback
-    bits = getattr(problem if callback is None else callback, "bits", 0)
-    digits = slope_digits(bits) if tolerances and bits else None
+    bits = callback.bits if callback is not None else getattr(problem, "bits", 0)
+    digits = slope_digits(bits) if tolerances and SINGLE - 1 <= bits <= SINGLE else None
     if digits is None or not (least := float(np.min(tolerances[0]))) < FINE * digits.eps:
         return ""
     if (run.nfev if callback is not None else problem.counters["nfev"]) <= SEEN:

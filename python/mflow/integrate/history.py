@@ -6,7 +6,8 @@ A run of a few steps, which is asked for nothing else, writes them down before i
 from __future__ import annotations
 
 import math
-from functools import partial
+from functools import cache, partial
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -25,19 +26,21 @@ from mflow.integrate.control import Settings
 from mflow.integrate.curvature import GROWTH, past_limit_of, stable_end, takes_plain_steps
 from mflow.integrate.dense import DenseOutput
 from mflow.saving.savefile import numbers_of
-from mflow.walls.signs import look_for_walls, steps_between_looks
+from mflow.walls.signs import SOON, shrunk
 
 if TYPE_CHECKING:
     from mflow.course.past_limit import PastLimit
 
 __all__ = [
-    "FIRST_ROWS", "MANY_REJECTED", "SHORT", "Begun", "History", "begin", "give_partial", "ivp_result", "kept_rows", "reached", "states_of",
+    "FIRST_ROWS", "MANY_REJECTED", "SHORT", "Begun", "History", "begin", "give_partial", "ivp_result", "kept_rows", "reached",
+    "short_runs", "states_of",
 ]  # fmt: skip
 
 SHORT = 16  # numbers of a state whose first rows are not worth a copy
 MANY_REJECTED = 50  # steps, before a look for jumps of fun
 CHUNK_BYTES = 1 << 23
 FIRST_ROWS = 64
+FEW = min(endings.HELD, SOON) - 1  # steps under error control, in which no look has its turn
 SMALL = 1 << 13  # bytes that are not worth a copy
 
 
@@ -335,6 +338,14 @@ def give_partial(drive: Any, error: BaseException) -> None:
     attach(error, partial(pending, drive.kind, make) if reason == "interrupted" else make, note)
 
 
+@cache
+def short_runs() -> ModuleType:
+    """Not loaded until there is a run."""
+    from mflow_core.stepping.watch import short
+
+    return short
+
+
 def begin(
     kind: Any, equation: Problem, span: tuple[float, float], start: Array, method: Method, settings: tuple[Any, ...], name: str,
     symmetric: bool = False,
@@ -358,17 +369,13 @@ def begin(
         return None
     else:
         tolerances = control.tolerances_of_run(name, rtol, atol, start)
-    run = stepper.Run(record, equation, start, t0, step, method.numbers, control=bool(tolerances) and tolerances[0].size > 1)
+    run = stepper.Run(record, equation, start, t0, step, method.numbers, False, False, dt is None and tolerances[0].size > 1)
     if tolerances:
-        run.control(tolerances[0], tolerances[1])
-        run.look_for_stiffness(edge)
-        look_for_walls(run, abs(t1 - t0))
-        steps = min(endings.HELD, steps_between_looks(run)) - 1
+        short_runs().control(run, tolerances[0], tolerances[1], edge, shrunk(abs(t1 - t0)))
+        steps = FEW
     else:
         past = past_limit_of(run, method, start, symmetric)
-    y, t = np.empty((steps + 1, start.size)), np.empty(steps + 1)
-    rows = stepper.Rows(y, t, None, 1)
-    rows.put(run)
+    rows, y, t = short_runs().rows_of(run, steps)
     began = status = 0
 
     def drive() -> Any:
@@ -376,23 +383,19 @@ def begin(
         return kind(equation, span, start, method, given, name, Begun(run, rows, y, t, None, began, status, tolerances, past))
 
     try:
-        if t0 != t1:
-            began = run.begin(t1) if tolerances else 0
-            while began == status == 0 and run.t != t1 and run.k < steps:
-                left = steps - run.k
-                status = run.adaptive(left, t1, rows, paced=True) if tolerances else run.fixed(left, t1, rows, paced=True)
+        began, status = short_runs().go(run, rows, t1, steps, dt is None)
         k = run.k
         if began != 0 or status != 0 or run.t != t1 or (past is not None and not past.is_quiet):
             return drive(), run
-        if tolerances and endings.few_digits(run, tolerances):
-            return drive(), run
-        if tolerances and (grown_from_below(y[: k + 1], tolerances[1]) or largest(y[: k + 1]) < control.SMALLEST):
+        kept = y[: k + 1]
+        if tolerances and (
+            endings.few_digits(run, tolerances) or grown_from_below(kept, tolerances[1]) or largest(kept) < control.SMALLEST
+        ):
             return drive(), run
         if run.rejected[0] >= MANY_REJECTED or (past is not None and k > 1 and largest(run.y) > GROWTH):
             return drive(), run
         origin = equation, method, None if dt is None else step, symmetric
-        states = states_of(y[: k + 1], start.shape)
-        return ivp_result(run, t[: k + 1], states, 0, "finished", reached(t1, k, method.name), (), origin), run
+        return ivp_result(run, t[: k + 1], states_of(kept, start.shape), 0, "finished", reached(t1, k, method.name), (), origin), run
     except BaseException as error:
         give_partial(drive(), error)
         raise

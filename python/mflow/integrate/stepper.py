@@ -11,7 +11,7 @@ from mflow_core.problems import problem
 from mflow_core.stepping import stepper as core
 from mflow_core.stepping.last_step import LastStep
 
-from mflow.base.checks import Array, any_given, as_tuple, check_number, check_start, check_whole
+from mflow.base.checks import Array, as_tuple, check_number, check_start, check_whole
 from mflow.base.methods import AUTO, Method, as_method, asks_for_auto
 from mflow.base.pace import Pace
 from mflow.base.telling import tell, tell_of_order
@@ -20,7 +20,7 @@ from mflow.course.on_the_way import OnTheWay
 from mflow.course.stops import Met, Stops, check_actions
 from mflow.integrate import control
 from mflow.integrate.curvature import StiffnessWarning, give_radius, past_limit_of, stable_end
-from mflow.integrate.endings import SEEN, Ending, few_digits, held_words, of_events
+from mflow.integrate.endings import HELD, SEEN, Ending, few_digits, held_words, of_events
 from mflow.saving.saved_stepper import Kept
 from mflow.solvers import nonlinear
 from mflow.solvers.algebraic import Algebraic, algebraic_of
@@ -128,6 +128,7 @@ class Stepper(Kept):
     _past: Any = None  # of steps of dt: a PastLimit, or None
     _way: OnTheWay | None = None
     _tolerances: tuple[Array, Array] | None = None  # of first order, under error control
+    _first = 0.0  # step of a start; 0: estimated
     _pairs: Any = None  # of a complex state: real and imaginary parts
     _given: dict[str, Any] | None = None  # all arguments, where `_call` is their real form
     _watches_motion = False  # events see x and v
@@ -218,12 +219,12 @@ class Stepper(Kept):
         solved = self._pair.stiff if self._pair else method
         implicit = solved.is_implicit
         self._equation = equation = problem.rhs_problem(call["fun"], start.shape, call["args"], call["inplace"], jac if implicit else None)
-        solving, linear = None, {"jac": jac, "jac_sparsity": call["jac_sparsity"], "lband": bands[0], "uband": bands[1]}
-        if self._algebraic is not None:
-            linear |= self._algebraic.linear
-        if implicit or call["solver"] is not None or any_given(linear):
+        solving = None
+        if implicit or self._algebraic is not None or not call["solver"] is jac is call["jac_sparsity"] is bands[0] is bands[1] is None:
+            linear = {"jac": jac, "jac_sparsity": call["jac_sparsity"], "lband": bands[0], "uband": bands[1]}
+            if self._algebraic is not None:
+                linear |= self._algebraic.linear
             solving = nonlinear.solver_for(solved, equation, self._t0, start, solver=call["solver"], args=args, **linear)
-        if self._algebraic is not None:
             self._start = self._consistent(self._t0, start)
         self._make_run(equation, solving)
 
@@ -235,10 +236,6 @@ class Stepper(Kept):
         tolerances = None if call["rtol"] is None and call["atol"] is None else (call["rtol"], call["atol"])
         return self._algebraic.start(self._equation, t, y, call["jac"], as_tuple(call["args"]), control.sizes_of(y, tolerances))
 
-    def _project(self) -> Callable[[float, Array], Array] | None:
-        """`_consistent` where there are algebraic equations."""
-        return None if self._algebraic is None else self._consistent
-
     def _make_run(self, equation: problem.Problem, solver: Any = None, v0: Array | None = None) -> None:
         """The run of the core, under error control where tolerances are given."""
         call, method = self._call, self._method
@@ -246,15 +243,15 @@ class Stepper(Kept):
         own = getattr(call["fun"] if "fun" in call else call.get("accel"), "breaks", None)
         specs = control.check_events(given) if (given := call["events"]) is not None else []
         if own is not None or specs or call["breaks"] is not None or call.get("doses") is not None:
-            self._stops = Stops.of(call, own, specs, equation, self._start.shape, self._project(), of_motion=self._watches_motion)
+            project = None if self._algebraic is None else self._consistent
+            self._stops = Stops.of(call, own, specs, equation, self._start.shape, project, of_motion=self._watches_motion)
         if self._stops is not None and self._algebraic is not None:
             self._stops.also = self._algebraic.between
         rtol, atol = call["rtol"], call["atol"]
         self._controlled = controlled = rtol is not None or atol is not None
         if self._pair is None:
-            self._run = core.Run(
-                method.record, equation, self._start, self._t0, math.nan, method.numbers, True, control=controlled, solver=solver, v0=v0
-            )
+            numbers = method.numbers
+            self._run = core.Run(method.record, equation, self._start, self._t0, math.nan, numbers, True, False, controlled, solver, v0)
         else:
             from mflow.course.legs import two_methods
 
@@ -284,16 +281,17 @@ class Stepper(Kept):
             raise ValueError(f"rtol, atol: {method.name} has no error estimate: take fixed steps, st.step(dt)")
         if "staged" in method.flags and method.parameters["stages"] == 2:
             raise ValueError(f"stages: the error estimate of {method.name} needs 3 or more of them, or 0")
-        if callable(max_step):
-            raise TypeError("max_step: expected a number, got a function; functions go into mflow.solve_ivp")
         rounding = None if self._algebraic is None else self._algebraic.rounding
         relative, absolute = control.tolerances_of_run("Stepper", rtol, atol, self._start, rounding, self._call.get("v0"))
-        largest = control.check_max_step(max_step)
-        least = control.check_min_step(min_step, largest)
-        run.control(relative, absolute, math.inf if callable(largest) else largest, least)
+        if max_step is min_step is first_step is None:
+            run.control(relative, absolute)
+        else:
+            if callable(largest := control.check_max_step(max_step)):
+                raise TypeError("max_step: expected a number, got a function; functions go into mflow.solve_ivp")
+            run.control(relative, absolute, largest, control.check_min_step(min_step, largest))
+            self._first = control.check_first_step(first_step, -math.inf, math.inf) or 0.0
+            run.set_first_step(self._first)
         run.look_for_stiffness(stable_end(method.record))
-        self._first = control.check_first_step(first_step, -math.inf, math.inf) or 0.0
-        run.set_first_step(self._first)
         self._tolerances = None if "second_order" in method.flags else (relative, absolute)
 
     @property
@@ -455,21 +453,21 @@ class Stepper(Kept):
             raise TypeError("dt: this stepper is under error control (rtol, atol): call step() or advance_to(t)")
         left = check_whole(steps, "steps", 0, control.MANY - 1)
         h = check_number(dt, "dt")
+        if left == 1 and self._stops is None:
+            while (status := self._run.fixed(1, dt=h)) != 0:
+                self._settle(status, h)
+            return
         pace = Pace()
         self._clear()
         while left and self.reason is None:
-            count, before, start = pace.take(left), self.k, self._counted_from(h)
+            count, before, (dt, k, t) = pace.take(left), self.k, self._run.grid
+            start = (t, k) if dt == h else (self.t, before)  # of the count of steps of h
             status = self._run.fixed(count, dt=h) if self._stops is None else self._stops.fixed(self._run, count, h)
             left -= self.k - before
             pace.done()
             self._settle(int(status), h)
             if self._stops is not None and self._stops.acted:
                 self._finish_step(self._stops.end_of_step(self._run, start[0] + (self.k - start[1]) * h, h))
-
-    def _counted_from(self, h: float) -> tuple[float, int]:
-        """The time and the step that steps of h from here on are counted from."""
-        dt, k, t = self._run.grid
-        return (t, k) if dt == h else (self.t, self.k)
 
     def _finish_step(self, end: float) -> None:
         """The rest of a step in which an event has acted; others may act in it."""
@@ -534,26 +532,28 @@ class Stepper(Kept):
                 "give rtol= and atol= to the stepper, or" if "embedded" in self.method.flags else f"{self.method.name} estimates no error:"
             )
             raise TypeError(f"{name}: without dt it is for error control: {fix} take steps of dt, as advance_to(t, dt)")
-        asked, rows, sign = end, self._stops and self._stops.rows, math.copysign(1.0, self._call["direction"])
+        run, asked, rows, sign = self._run, end, self._stops and self._stops.rows, math.copysign(1.0, self._call["direction"])
         if self._stops is not None:
             status, goal = self._stops.ahead(self._run, sign)
             self._settle(status, self._run.h)
             end = goal if abs(goal - self.t) < abs(end - self.t) else end
-        if self._run.h == 0.0:  # a start
+        if run.h == 0.0:  # a start
             first = min(self._first, abs(end - self.t))
-            self._settle(int(self._run.begin(end if math.isfinite(end) else sign * 1e300, sign * first)), 0.0)
-        way, status = self._way or self._looks(), core.FULL
-        while status in (core.RHO_DUE, core.FULL):
+            self._settle(int(run.begin(end if math.isfinite(end) else sign * 1e300, sign * first)), 0.0)
+        way, status, tried = self._way or self._looks(), core.FULL, 0
+        if way is not None and count == 1 and run.k < way.free and asked - asked != 0.0 and self._stops is None:  # as most steps are
+            status = tried = run.adaptive(1, end)
+        while tried != 0 or status in (core.RHO_DUE, core.FULL):
             events = self._stops and self._stops.events
-            status = int(self._run.adaptive(count, end, rows) if way is None else way.steps(count, end, rows, asked, events))
-            self._settle(status, self._run.h)
+            status, tried = run.adaptive(count, end, rows) if way is None else way.steps(count, end, rows, asked, events, tried), 0
+            self._settle(status, run.h)
         if self._stops is not None:
-            self._settle(self._stops.arrive(self._run, sign), self._run.h)
+            self._settle(self._stops.arrive(run, sign), run.h)
         if self._digits_open and self.nfev > 2 * SEEN:
             self._digits_open = False
-            if few := few_digits(self._run, (np.asarray(control.RTOL if self._call["rtol"] is None else self._call["rtol"]),)):
+            if few := few_digits(run, (np.asarray(control.RTOL if self._call["rtol"] is None else self._call["rtol"]),)):
                 tell(f"Stepper: {few}")
-        if not self._told_stiff and (text := held_words(self._run, self.method, end)):
+        if not self._told_stiff and run.stiffness[3] >= HELD and (text := held_words(run, self.method, end)):
             self._told_stiff = True
             tell(f"Stepper: {text}", StiffnessWarning)
 

@@ -4,4 +4,5 @@ from libc.stddef cimport ptrdiff_t
 cimport numpy as cnp
 
 cdef cnp.ndarray numbers(value, ptrdiff_t n, str argument)
+cdef cnp.ndarray empty(tuple shape)
 cdef cnp.ndarray nans(tuple shape)

@@ -76,9 +76,18 @@ cdef cnp.ndarray numbers(value, ptrdiff_t n, str argument):
     return array
 
 
+cdef cnp.ndarray empty(tuple shape):
+    """As `np.empty`, without a call of Python for vectors."""
+    cdef cnp.npy_intp n
+    if len(shape) != 1:
+        return np.empty(shape)
+    n = shape[0]
+    return cnp.PyArray_SimpleNew(1, &n, cnp.NPY_DOUBLE)
+
+
 cdef cnp.ndarray nans(tuple shape):
     """A new float64 array of this shape, NaN in every place: what a function is to fill."""
-    cdef cnp.ndarray out = np.empty(shape)
+    cdef cnp.ndarray out = empty(shape)
     cdef double *at = <double *> cnp.PyArray_DATA(out)
     cdef ptrdiff_t i
     for i in range(cnp.PyArray_SIZE(out)):

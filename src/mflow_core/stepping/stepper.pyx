@@ -12,7 +12,7 @@ from libc.string cimport memcpy, memset
 
 cimport numpy as cnp
 
-from mflow_core.arithmetic.starts cimport nans
+from mflow_core.arithmetic.starts cimport empty, nans
 from mflow_core.arithmetic.vec cimport mf_fp_enter, mf_fp_leave
 from mflow_core.methods.second_order.records cimport IN_PLACE
 from mflow_core.methods.tableau cimport MOST_STAGES as _MOST_STAGES, TOO_MANY_STAGES
@@ -595,6 +595,6 @@ cdef class Run:
 
 
 cdef copy_of(const double *x, ptrdiff_t n, tuple shape):
-    out = np.empty(shape)
-    memcpy(<double *> cnp.PyArray_DATA(<cnp.ndarray> out), x, n * sizeof(double))
+    cdef cnp.ndarray out = empty(shape)
+    memcpy(<double *> cnp.PyArray_DATA(out), x, n * sizeof(double))
     return out

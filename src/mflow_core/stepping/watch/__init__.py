@@ -1,1 +1,1 @@
-"""What is looked at in passing while fixed steps are taken: whether they are past the method's stability limit."""
+"""What is looked at in passing while steps are taken, as whether fixed ones are past the method's stability limit; and short runs."""

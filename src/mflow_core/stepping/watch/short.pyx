@@ -1,0 +1,43 @@
+"""Runs of a few steps, every state of which is kept, in few calls: most of what such a run costs are calls from Python."""
+from cpython.exc cimport PyErr_CheckSignals
+from libc.math cimport NAN
+from libc.stdint cimport int64_t
+
+cimport numpy as cnp
+
+from mflow_core.stepping.run cimport RUN_WALLS
+from mflow_core.stepping.stepper cimport Rows, Run
+from mflow_core.types cimport MF_SECOND_ORDER
+
+cnp.import_array()
+
+
+def rows_of(Run run not None, Py_ssize_t steps, cnp.ndarray energy=None):
+    """(rows, y, t): `Rows` for so many steps and the start, and the arrays that they fill; a row of y is that of `Rows`."""
+    cdef Rows rows
+    cdef cnp.npy_intp[2] dims
+    dims[0], dims[1] = steps + 1, run.r.n * (3 if run.r.m.flags & MF_SECOND_ORDER else 1)
+    y, t = cnp.PyArray_SimpleNew(2, dims, cnp.NPY_DOUBLE), cnp.PyArray_SimpleNew(1, dims, cnp.NPY_DOUBLE)
+    rows = Rows(y, t, None, 1, None, None, energy)
+    return rows, y, t
+
+
+def control(Run run not None, cnp.ndarray rtol, cnp.ndarray atol, double limit, double poles):
+    """Error control, and all that looks in passing ask of such a run. limit : see `Run.look_for_stiffness`. poles : see `look_for_poles`."""
+    run.control(rtol, atol)
+    run.look_for_stiffness(limit)
+    run.r.flags |= RUN_WALLS
+    run.r.pole_h = poles
+
+
+def go(Run run not None, Rows rows not None, double t_end, int64_t steps, bint adaptive):
+    """(began, status): what its start, and its steps to t_end, `steps` of them at most, have ended with; 0: well. The start is in the first
+    row."""
+    cdef int began = 0, status = 0
+    rows.put(run)
+    if run.r.t != t_end and adaptive:
+        began = run.begin(t_end)
+    while began == 0 and status == 0 and run.r.t != t_end and run.r.k < steps:
+        status = run.go(steps - run.r.k, t_end, rows, NAN, adaptive, True, NULL, NULL)
+        PyErr_CheckSignals()
+    return began, status
