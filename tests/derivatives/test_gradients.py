@@ -180,7 +180,7 @@ def test_no_right_gradient_is_called_wrong(kind: Callable[..., Case]) -> None:
 @pytest.mark.parametrize("error", ["scaled", "entry", "sign", "rolled"])
 def test_wrong_gradients_are_called_wrong(kind: Callable[..., Case], error: str) -> None:
     rng = np.random.default_rng(8)
-    for _ in range(40):
+    for _ in range(20):
         f, x, g = kind(rng, int(rng.integers(2, 12)))
         j = np.argmax(np.abs(g))
         wrong = {"scaled": 0.9 * g, "entry": np.where(np.arange(g.size) == j, 0.5 * g, g), "sign": -g, "rolled": np.roll(g, 1)}[error]

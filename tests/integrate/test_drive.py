@@ -52,14 +52,14 @@ def test_tolerances_of_each_component(method: str) -> None:
     def fun(t: float, y: Array) -> Array:
         return np.array([-y[0], 400.0 * np.cos(400.0 * t)])
 
-    both = mflow.solve_ivp(fun, (0, 3), [1.0, 0.0], method, rtol=1e-6, atol=1e-6)
-    first = mflow.solve_ivp(fun, (0, 3), [1.0, 0.0], method, rtol=[1e-6, 1e-6], atol=[1e-6, 1e3])
+    both = mflow.solve_ivp(fun, (0, 1), [1.0, 0.0], method, rtol=1e-6, atol=1e-6)
+    first = mflow.solve_ivp(fun, (0, 1), [1.0, 0.0], method, rtol=[1e-6, 1e-6], atol=[1e-6, 1e3])
     assert first.nsteps < both.nsteps
-    assert abs(first.y[0, -1] - math.exp(-3)) < 1e-4
+    assert abs(first.y[0, -1] - math.exp(-1)) < 1e-4
     for rtol, atol in (([1e-6, 1e-6], 1e-6), (1e-6, [1e-6, 1e-6]), (np.full(2, 1e-6), np.full(2, 1e-6))):
-        r = mflow.solve_ivp(fun, (0, 3), [1.0, 0.0], method, rtol=rtol, atol=atol)
+        r = mflow.solve_ivp(fun, (0, 1), [1.0, 0.0], method, rtol=rtol, atol=atol)
         assert (r.t.tobytes(), r.y.tobytes()) == (both.t.tobytes(), both.y.tobytes())
-    infinite = mflow.solve_ivp(fun, (0, 3), [1.0, 0.0], method, rtol=1e-6, atol=[1e-6, math.inf])
+    infinite = mflow.solve_ivp(fun, (0, 1), [1.0, 0.0], method, rtol=1e-6, atol=[1e-6, math.inf])
     assert infinite.nsteps <= first.nsteps
 
 
@@ -351,7 +351,7 @@ def test_located_to_4_ulp_against_mpmath() -> None:
 def test_events_in_every_method(step_method: Any) -> None:
     """cos t through 0: every method that is accurate finds the crossings where they are, counts and directions included."""
     events = [mflow.Event(lambda t, y: y[0], direction=d) for d in (0.0, 1.0, -1.0)]
-    ways: list[dict[str, Any]] = [{"dt": 0.01}] + ([{"rtol": 1e-8, "atol": 1e-8}] if "embedded" in step_method.flags else [])
+    ways: list[dict[str, Any]] = [{"dt": 0.02}] + ([{"rtol": 1e-8, "atol": 1e-8}] if "embedded" in step_method.flags else [])
     for mode in ways:
         for sign in (1, -1):
             r = mflow.solve_ivp(circle, (0, sign * 10), [1.0, 0.0], step_method.name, events=events, **mode)
