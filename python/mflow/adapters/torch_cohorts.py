@@ -82,8 +82,9 @@ class SGDCohort(Cohort):
 
     def follow(self, options: dict[str, Any]) -> None:
         """Takes over what has changed; another method takes the velocity along."""
-        now = {**self.options, **{name: options[name] for name in MOVING}}
-        if any(now[n] != self.options[n] and (n != "momentum" or not (now[n] and self.options[n])) for n in MOVING):
+        changed = {name: options[name] for name in MOVING if options[name] != self.options[name]}
+        if changed and (list(changed) != ["momentum"] or not (changed["momentum"] and self.options["momentum"])):
+            now = {**self.options, **changed}
             made = self.make(self.cls, self._arrays(), now)
             steps, velocities = self.made.steps, self._velocities()
             self.made, self.options = made, now
