@@ -100,6 +100,7 @@ class Optimizer(torch.optim.Optimizer):
         self._names, self._check_finite = tuple(defaults), check_finite
         self._cohorts: list[tuple[int, Cohort]] = []
         self._seen: set[int] = set()
+        self._sizes: list[int] = []  # of the groups when the cohorts were made: parameters and groups can be taken out, as in torch
         super().__init__(params, defaults)
         self._hide()
 
@@ -122,7 +123,8 @@ class Optimizer(torch.optim.Optimizer):
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """One step of every parameter that has a gradient. closure: reevaluates the model and returns the loss, which is returned."""
         loss = None
-        if self._shown:
+        if self._shown or self._sizes != [len(group["params"]) for group in self.param_groups]:
+            self._states = self.state
             self._rebuild()
         if closure is not None:
             loss = self._evaluated(closure)
@@ -270,7 +272,7 @@ class Optimizer(torch.optim.Optimizer):
                 own = names - {"step", "scalars"}
                 cohort.restore(steps, list(scalars), [{name: self._states[t][name].numpy() for name in own} for t in tensors])
                 cohorts.append((g, cohort))
-        self._cohorts, self._seen = cohorts, seen
+        self._cohorts, self._seen, self._sizes = cohorts, seen, [len(group["params"]) for group in self.param_groups]
         self._hide()
 
     def state_dict(self) -> dict[str, Any]:
@@ -320,7 +322,7 @@ class Optimizer(torch.optim.Optimizer):
         defaults: dict[str, Any] = self.__dict__["defaults"]
         kept = {
             name: self.__dict__[name]
-            for name in ("_made_by", "_names", "_cohorts", "_seen", "_states", "_shown", "defaults", "param_groups")
+            for name in ("_made_by", "_names", "_cohorts", "_seen", "_sizes", "_states", "_shown", "defaults", "param_groups")
         }
         try:
             refuse_complex(state_dict)
