@@ -95,10 +95,7 @@ def test_a_run_moves_over_from_torch(torch: Any, mt: Any, name: str) -> None:
     np.testing.assert_allclose(v.detach().numpy(), w.detach().numpy(), rtol=0, atol=1e-14)
 
 
-def test_a_setting_of_one_group_alone_that_chooses_the_method(torch: Any, mt: Any) -> None:
-    """torch takes it in any group; here the constructor's settings choose one method for all."""
+def test_a_setting_that_sgd_does_not_take(torch: Any, mt: Any) -> None:
     a, b = (torch.ones(2, requires_grad=True) for _ in range(2))
-    with pytest.raises(TypeError, match=r"momentum, which SGD does not take in a group alone: give SGD\(...\) momentum= as well"):
-        mt.SGD([{"params": a}, {"params": b, "momentum": 0.9}], lr=0.1)
     with pytest.raises(TypeError, match=r"a group has smoothing, which SGD does not take$"):
         mt.SGD([{"params": a}, {"params": b, "smoothing": 0.9}], lr=0.1)

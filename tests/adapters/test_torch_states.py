@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import copy
 import importlib
 from collections.abc import Iterator
@@ -173,14 +174,82 @@ def test_a_damaged_state_changes_nothing(how: str, whose: str) -> None:
     walk(net, mine, 1)
 
 
-def test_groups_of_one_method_only() -> None:
+@pytest.mark.parametrize(
+    ("name", "options"), [*PARITY, ("RAdam", {}), ("Rprop", {}), ("ASGD", {"t0": 5.0}), ("RMSprop", {"centered": True})]
+)
+def test_a_run_moves_back(name: str, options: dict[str, Any]) -> None:
+    """torch, mflow, torch: the parameters of a run that stayed with torch."""
     net = model()
-    parts = [{"params": net[0].parameters(), "nesterov": True}, {"params": net[2].parameters()}]
-    theirs = torch.optim.SGD(parts, lr=0.1, momentum=0.9)
-    walk(net, theirs, 1)
-    mine = mflow.torch.SGD([{"params": net[0].parameters()}, {"params": net[2].parameters()}])
-    with pytest.raises(ValueError, match="nesterov in all groups"):
-        mine.load_state_dict(theirs.state_dict())
+    theirs = getattr(torch.optim, name)(net.parameters(), **{"lr": 0.01, **options})
+    walk(net, theirs, 4)
+    moved, state = copy.deepcopy(net), copy.deepcopy(theirs.state_dict())
+    mine = getattr(mflow.torch, name)(moved.parameters())
+    mine.load_state_dict(state)
+    walk(moved, mine, 5)
+    back = getattr(torch.optim, name)(moved.parameters())
+    back.load_state_dict(mine.torch_state_dict())
+    walk(moved, back, 6)
+    walk(net, theirs, 11)
+    for a, b in zip(moved.parameters(), net.parameters(), strict=True):
+        np.testing.assert_allclose(a.detach().numpy(), b.detach().numpy(), rtol=1e-11, atol=1e-13)
+
+
+def test_what_torch_has_not_does_not_move_back() -> None:
+    with pytest.raises(TypeError, match=r"torch\.optim has no Lion"):
+        mflow.torch.Lion(model().parameters()).torch_state_dict()
+    with pytest.raises(ValueError, match=r"torch\.optim\.Adam has no clip_value, which is 0\.5 here"):
+        mflow.torch.Adam(model().parameters(), clip_value=0.5).torch_state_dict()
+
+
+def _change(name: str, opt: Any) -> None:
+    if name == "clear":
+        opt.state.clear()
+    elif name == "assign":
+        opt.state = collections.defaultdict(dict)
+    elif name == "parameter out":
+        del opt.param_groups[0]["params"][0]
+    elif name == "group out":
+        opt.param_groups.pop(0)
+    elif name == "one":
+        del opt.state[opt.param_groups[0]["params"][1]]
+    else:
+        for entry in opt.state.values():
+            for value in entry.values():
+                if torch.is_tensor(value) and value.ndim:
+                    value.mul_(0.25)
+
+
+@pytest.mark.parametrize("name", ["clear", "assign", "one", "scale", "parameter out", "group out"])
+def test_a_state_that_is_changed_counts(name: str) -> None:
+    """It was left out in silence: a state that was cleared stayed, and a parameter that was taken out moved on."""
+    ends = []
+    for module in (torch.optim, mflow.torch):
+        net = model()
+        parts = [net[0].parameters(), net[2].parameters()]
+        opt = module.Adam([{"params": part} for part in parts], lr=0.01)
+        walk(net, opt, 4)
+        _change(name, opt)
+        walk(net, opt, 3)
+        assert all(tensor in opt.state for group in opt.param_groups for tensor in group["params"])
+        ends.append(torch.cat([p.detach().ravel() for p in net.parameters()]).numpy())
+    np.testing.assert_allclose(ends[1], ends[0], rtol=1e-11, atol=1e-13)
+
+
+def test_a_look_at_the_state_changes_no_bit() -> None:
+    ends = []
+    for looks in (False, True):
+        net = model()
+        opt = mflow.torch.NAdam(net.parameters(), lr=0.01)
+        for _ in range(5):
+            walk(net, opt, 1)
+            assert not looks or float(opt.state[net[0].weight]["m"].abs().sum()) > 0
+        ends.append(torch.cat([p.detach().ravel() for p in net.parameters()]))
+    assert torch.equal(*ends)
+    with pytest.raises(KeyError, match=r"exp_avg: here a parameter's state has step, scalars, m, v"):
+        opt.state[net[0].weight]["exp_avg"]
+    opt.state[net[0].weight]["m"] = torch.zeros(7)
+    with pytest.raises(ValueError, match="state"):
+        walk(net, opt, 1)
 
 
 def test_all_parameters_step_or_none() -> None:

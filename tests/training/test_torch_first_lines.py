@@ -137,9 +137,26 @@ def test_the_state_of_a_parameter_can_be_looked_at() -> None:
     ours.step()
     assert torch.equal(ours.state[w]["m"], theirs.state[w]["exp_avg"])
     assert ours.state[w]["step"] == 1
-    assert len(ours.state) == 0  # a look keeps nothing
+    assert list(ours.state) == [w]
     with pytest.raises(KeyError, match="exp_avg: here a parameter's state has step, scalars, m, v"):
         ours.state[w]["exp_avg"]
     moved = mflow.torch.Adam([w], lr=0.1)
     moved.load_state_dict(ours.state_dict())
     assert torch.equal(moved.state[w]["v"], ours.state[w]["v"])
+
+
+def test_a_dataset_and_a_model_lead_to_what_takes_them() -> None:
+    class Items(torch.utils.data.Dataset):
+        def __len__(self) -> int:
+            return 4
+
+        def __getitem__(self, i: int) -> float:
+            return float(i)
+
+    with pytest.raises(TypeError, match=r"got Items, which has items and no batches; torch\.utils\.data\.DataLoader\(it, batch_size=32"):
+        mflow.train(lambda w, x: w, np.zeros(1), Items(), "adam", epochs=1)
+    model = torch.nn.Linear(1, 1).double()
+    with pytest.raises(
+        TypeError, match=r"^fun: expected a function .* got the model Linear; .* mflow\.torch\.Adam\(model\.parameters\(\)\)"
+    ):
+        mflow.train(model, model.parameters(), _data(), "adam", epochs=1)

@@ -26,7 +26,7 @@ import numpy as np
 from mflow_core.optimize.updater import WILD, StepRefused, Updater
 
 from mflow import optim
-from mflow.adapters.torch_states import check_entry, converted, is_torchs, refuse_complex
+from mflow.adapters.torch_states import check_entry, converted, is_torchs, refuse_complex, returned, settings_of
 from mflow.base.checks import check_whole
 from mflow.base.methods import formula_of
 
@@ -35,6 +35,8 @@ try:
     from torch.autograd.graph import increment_version
 except ImportError:
     raise ImportError("mflow.torch needs torch, which is not installed: pip install torch") from None
+
+from mflow.adapters.torch_cohorts import Cohort, SGDCohort
 
 
 def _checked(tensor: torch.Tensor, argument: str) -> torch.Tensor:
@@ -52,61 +54,11 @@ def _points(made: optim.Optimizer) -> tuple[list[Any], list[Any]]:
     return Updater.ask(made), made.arrays
 
 
-class _Cohort:
-    """Parameters of one group that have taken the same steps."""
-
-    def __init__(self, cls: type[optim.Optimizer], tensors: list[torch.Tensor], options: dict[str, Any]) -> None:
-        self.cls, self.tensors = cls, tensors
-        self.addresses = [t.data_ptr() for t in tensors]
-        self.options = {name: value for name, value in options.items() if name != "params"}
-        self.made = cls([t.detach() for t in tensors], **self.options)
-
-    def follow(self, options: dict[str, Any]) -> None:
-        """Takes over what a scheduler, or the user, has changed in the group."""
-        for name, value in self.options.items():
-            if options.get(name, value) != value:
-                self.made.param_groups[0][name] = options[name]
-                self.options[name] = options[name]
-
-    def stay(self) -> None:
-        """An assignment to `tensor.data` gives a parameter other memory: then the optimizer is made anew, with the state it had."""
-        addresses = [t.data_ptr() for t in self.tensors]
-        if addresses != self.addresses:
-            state = self.made.state_dict()
-            self.made, self.addresses = self.cls([t.detach() for t in self.tensors], **self.options), addresses
-            self.made.load_state_dict(state)
-
-    def part(self, places: list[int]) -> _Cohort:
-        """Some of the parameters, with their state."""
-        state = self.made.state_dict()
-        out = _Cohort(self.cls, [self.tensors[i] for i in places], self.options)
-        out.made.load_state_dict({**state, "vectors": [state["vectors"][i] for i in places]})
-        return out
-
-    def entries(self) -> list[dict[str, Any]]:
-        """The states of the parameters, as copies."""
-        state = self.made.state_dict()
-        common = {"step": state["steps"], "scalars": state["groups"][0]["scalars"]}
-        return [{**common, "scalars": [*common["scalars"]]} | {n: torch.from_numpy(v) for n, v in one.items()} for one in state["vectors"]]
-
-
 class _Entry(dict[str, Any]):
-    """The state of one parameter, for a look."""
+    """The state of one parameter."""
 
     def __missing__(self, name: str) -> Any:
         raise KeyError(f"{name}: here a parameter's state has {', '.join(self) or 'nothing before its first step'}")
-
-
-class _States(defaultdict[Any, dict[str, Any]]):
-    """States by parameter: empty beside `state_dict`, and one that is asked for is read from its cohort."""
-
-    def __init__(self, of: Optimizer, states: Any = ()) -> None:
-        super().__init__(dict, states)
-        self.of = of
-
-    def __missing__(self, tensor: Any) -> dict[str, Any]:
-        places = ((cohort, i) for _, cohort in self.of._cohorts for i, t in enumerate(cohort.tensors) if t is tensor)
-        return next((_Entry(cohort.entries()[i]) for cohort, i in places), _Entry())
 
 
 class Optimizer(torch.optim.Optimizer):
@@ -134,6 +86,9 @@ class Optimizer(torch.optim.Optimizer):
     """
 
     _class: type[optim.Optimizer]
+    _cohort: type[Cohort] = Cohort
+    _states: defaultdict[Any, dict[str, Any]]
+    _shown: bool  # whether they, and not the cohorts, are the truth
 
     def __init__(self, params: Any, *args: Any, check_finite: bool = True, **parameters: Any) -> None:
         if callable(parameters.get("lr", args[0] if args else None)):
@@ -141,12 +96,13 @@ class Optimizer(torch.optim.Optimizer):
         if "clip_norm" in parameters:
             raise TypeError("clip_norm: with torch, torch.nn.utils.clip_grad_norm_ does this before the step")
         probe = self._class([np.zeros(1)], *args, **parameters)  # finds mistakes, and the method that the options choose
-        self._made_by: type[optim.Optimizer] = getattr(optim, probe.record.class_name)
-        self._names, self._check_finite = tuple(probe.param_groups[0]), check_finite
-        self._cohorts: list[tuple[int, _Cohort]] = []
+        self._made_by, defaults = settings_of(self._class, probe)
+        self._names, self._check_finite = tuple(defaults), check_finite
+        self._cohorts: list[tuple[int, Cohort]] = []
         self._seen: set[int] = set()
-        super().__init__(params, dict(probe.param_groups[0]))
-        self.state = _States(self)
+        self._sizes: list[int] = []  # of the groups when the cohorts were made: parameters and groups can be taken out, as in torch
+        super().__init__(params, defaults)
+        self._hide()
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
         """Add a group, as in torch."""
@@ -167,6 +123,9 @@ class Optimizer(torch.optim.Optimizer):
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """One step of every parameter that has a gradient. closure: reevaluates the model and returns the loss, which is returned."""
         loss = None
+        if self._shown or self._sizes != [len(group["params"]) for group in self.param_groups]:
+            self._states = self.state
+            self._rebuild()
         if closure is not None:
             loss = self._evaluated(closure)
         elif self._looks_ahead():
@@ -181,7 +140,7 @@ class Optimizer(torch.optim.Optimizer):
             if any(isinstance(grad, optim.SparseGradient) for grad in part):
                 cohort.made._check_lazy(0)  # before any cohort has changed
         risky = self._check_finite and len(moving) > 1 and (self._any_wild(gradients) or self._divides(moving))
-        stepped: list[tuple[_Cohort, dict[str, Any], list[torch.Tensor]]] = []
+        stepped: list[tuple[Cohort, dict[str, Any], list[torch.Tensor]]] = []
         try:
             for (g, cohort), given in zip(moving, gradients, strict=True):
                 cohort.follow(self.param_groups[g])
@@ -241,7 +200,7 @@ class Optimizer(torch.optim.Optimizer):
             wild |= largest >= WILD
         return wild
 
-    def _divides(self, moving: list[tuple[int, _Cohort]]) -> bool:
+    def _divides(self, moving: list[tuple[int, Cohort]]) -> bool:
         return any(self.param_groups[g].get("eps") == 0.0 for g, _ in moving)
 
     @staticmethod
@@ -255,7 +214,7 @@ class Optimizer(torch.optim.Optimizer):
 
     def _arrange(self) -> None:
         """Cohorts of which all or none have a gradient, and new ones for parameters that have one for the first time."""
-        arranged: list[tuple[int, _Cohort]] = []
+        arranged: list[tuple[int, Cohort]] = []
         for g, cohort in self._cohorts:
             having = [i for i, t in enumerate(cohort.tensors) if t.grad is not None]
             if len(having) in (0, len(cohort.tensors)):
@@ -267,7 +226,7 @@ class Optimizer(torch.optim.Optimizer):
             fresh = [t for t in group["params"] if t.grad is not None and id(t) not in self._seen]
             if fresh:
                 self._seen |= {id(t) for t in fresh}
-                arranged.append((g, _Cohort(self._made_by, fresh, self._options(group))))
+                arranged.append((g, self._cohort(self._made_by, fresh, self._options(group))))
         self._cohorts = arranged
 
     def _options(self, group: dict[str, Any]) -> dict[str, Any]:
@@ -275,44 +234,83 @@ class Optimizer(torch.optim.Optimizer):
 
     # ---- state: torch's form, a dict a parameter -----------------------------------------------------------------------------------
 
-    def _store(self) -> None:
-        """self.state from the cohorts."""
-        for _, cohort in self._cohorts:
-            self.state.update(zip(cohort.tensors, cohort.entries(), strict=True))
+    @property
+    def state(self) -> defaultdict[Any, dict[str, Any]]:
+        """What each parameter carries, by parameter, as torch has it: read, changed, cleared or assigned, the next step goes on from it.
+
+        It is a copy, made when it is asked for after a step; its names are mflow's ("m", "v"), not torch's ("exp_avg").
+        """
+        if not self._shown:
+            for _, cohort in self._cohorts:
+                self._states.update(zip(cohort.tensors, map(_Entry, cohort.entries()), strict=True))
+            self._shown = True
+        return self._states
+
+    @state.setter
+    def state(self, states: Any) -> None:
+        self._states, self._shown = states, True
+
+    def _hide(self) -> None:
+        """The cohorts are the truth again."""
+        self._states, self._shown = defaultdict(_Entry), False
 
     def _rebuild(self) -> None:
-        """Cohorts from self.state."""
-        self._cohorts, self._seen = [], set()
+        """Cohorts from the states."""
+        cohorts: list[tuple[int, Cohort]] = []
+        seen: set[int] = set()
         for g, group in enumerate(self.param_groups):
-            self._made_by([np.zeros(1)], **self._options(group))  # finds what does not fit, where no parameter has a state yet
+            self._cohort.make(self._made_by, [np.zeros(1)], self._options(group))  # finds what does not fit where no parameter has a state
             alike: dict[tuple[Any, ...], list[torch.Tensor]] = {}
             for tensor in group["params"]:
-                if self.state.get(tensor):
-                    carried = self.state[tensor]
-                    check_entry(carried, len(self._seen), self._check_finite)
-                    alike.setdefault((check_whole(carried["step"], "state: step"), *map(float, carried["scalars"])), []).append(tensor)
-                    self._seen.add(id(tensor))
-            for (steps, *scalars), tensors in alike.items():
-                cohort = _Cohort(self._made_by, tensors, self._options(group))
-                fresh = cohort.made.state_dict()
-                fresh["steps"], fresh["groups"][0]["scalars"] = steps, scalars
-                fresh["vectors"] = [
-                    {name: v.numpy() for name, v in self.state[t].items() if name not in ("step", "scalars")} for t in tensors
-                ]  # fmt: skip
-                cohort.made.load_state_dict(fresh)
-                self._cohorts.append((g, cohort))
-        self.state.clear()
+                if carried := self._states.get(tensor):
+                    check_entry(carried, len(seen), self._check_finite)
+                    scalars = tuple(map(float, carried["scalars"]))
+                    alike.setdefault((check_whole(carried["step"], "state: step"), scalars, frozenset(carried)), []).append(tensor)
+                    seen.add(id(tensor))
+            for (steps, scalars, names), tensors in alike.items():
+                cohort = self._cohort(self._made_by, tensors, self._options(group))
+                own = names - {"step", "scalars"}
+                cohort.restore(steps, list(scalars), [{name: self._states[t][name].numpy() for name in own} for t in tensors])
+                cohorts.append((g, cohort))
+        self._cohorts, self._seen, self._sizes = cohorts, seen, [len(group["params"]) for group in self.param_groups]
+        self._hide()
 
     def state_dict(self) -> dict[str, Any]:
         """As torch arranges it, the state of every parameter by its number, and the groups; copies.
 
         The entries of a parameter have mflow's names ("m", "v") and not torch's ("exp_avg"): `load_state_dict` here takes either, torch's
-        own optimizers take theirs alone.
+        own optimizers take theirs alone, which `torch_state_dict` writes.
         """
-        self._store()
+        shown = self._shown
         out: dict[str, Any] = super().state_dict()
-        self.state.clear()
+        out["state"] = {number: dict(entry) for number, entry in out["state"].items()}
+        if not shown:
+            self._hide()
         return out
+
+    def torch_state_dict(self) -> dict[str, Any]:
+        """The state as torch's own optimizer of this name writes it, for its `load_state_dict`: a run moves back in the middle.
+
+        Raises
+        ------
+        TypeError
+            torch has no such optimizer.
+        ValueError
+            A setting that torch's has not is in use.
+
+        Examples
+        --------
+        >>> import torch, mflow.torch
+        >>> w = torch.ones(3, dtype=torch.float64, requires_grad=True)
+        >>> ours = mflow.torch.Adam([w], lr=0.1)
+        >>> (w @ w).backward()
+        >>> loss = ours.step()
+        >>> theirs = torch.optim.Adam([w])
+        >>> theirs.load_state_dict(ours.torch_state_dict())
+        >>> theirs.param_groups[0]["lr"], sorted(theirs.state[w])
+        (0.1, ['exp_avg', 'exp_avg_sq', 'step'])
+        """
+        return returned(self.state_dict(), self._made_by)
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Load what `state_dict` gave, or that of torch's own optimizer of this name, for the same arrangement of parameters.
@@ -322,7 +320,10 @@ class Optimizer(torch.optim.Optimizer):
         if not isinstance(state_dict, dict) or not {"state", "param_groups"} <= set(state_dict):
             raise ValueError("state_dict: expected what state_dict() of an optimizer of torch or mflow.torch gave")
         defaults: dict[str, Any] = self.__dict__["defaults"]
-        kept = {name: self.__dict__[name] for name in ("_made_by", "_names", "_cohorts", "_seen", "defaults", "param_groups", "state")}
+        kept = {
+            name: self.__dict__[name]
+            for name in ("_made_by", "_names", "_cohorts", "_seen", "_sizes", "_states", "_shown", "defaults", "param_groups")
+        }
         try:
             refuse_complex(state_dict)
             if is_torchs(state_dict):
@@ -340,14 +341,17 @@ class Optimizer(torch.optim.Optimizer):
             raise
 
     def __getstate__(self) -> dict[str, Any]:
-        self._store()
         settings = {name: self.__dict__[name] for name in ("_made_by", "_names", "_check_finite")}
-        out = {**super().__getstate__(), **settings, "state": dict(self.state)}
-        self.state.clear()
+        shown = self._shown
+        out = {**super().__getstate__(), **settings}
+        out["state"] = {tensor: dict(entry) for tensor, entry in out["state"].items()}
+        if not shown:
+            self._hide()
         return out
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        super().__setstate__({**state, "state": _States(self, state["state"])})
+        super().__setstate__({name: value for name, value in state.items() if name != "state"})
+        self.state = state["state"]
         self._rebuild()
 
 
@@ -368,7 +372,8 @@ def _class_of(cls: type[optim.Optimizer]) -> type[Optimizer]:
         "Examples\n--------\n>>> import torch, mflow.torch\n>>> w = torch.ones(3, dtype=torch.float64, requires_grad=True)\n"
         f">>> opt = mflow.torch.{cls.__name__}([w], lr=0.1)\n{loop}>>> bool((w < 1).all())\nTrue\n"
     )
-    return type(cls.__name__, (Optimizer,), {"_class": cls, "__doc__": text, "__module__": "mflow.torch"})
+    own: dict[str, Any] = {"_cohort": SGDCohort} if cls is optim.SGD else {}
+    return type(cls.__name__, (Optimizer,), {"_class": cls, "__doc__": text, "__module__": "mflow.torch", **own})
 
 
 _CLASSES = {

@@ -228,8 +228,10 @@ def _whole_arrays(data: Any, argument: str) -> Args:
 
 def _check_stream(data: Any, argument: str, more: str) -> None:
     if isinstance(data, (str, bytes, dict)) or (not callable(data) and not isinstance(data, Iterable)):
-        tensors = "; its .tensors are such a tuple" if isinstance(getattr(data, "tensors", None), tuple) else ""
-        raise TypeError(f"{argument}: expected a tuple of arrays, an iterable of batches{more}, got {type(data).__name__}{tensors}")
+        fix = "; its .tensors are such a tuple" if isinstance(getattr(data, "tensors", None), tuple) else ""
+        if not fix and hasattr(type(data), "__len__") and hasattr(type(data), "__getitem__") and not isinstance(data, Iterable):
+            fix = ", which has items and no batches; torch.utils.data.DataLoader(it, batch_size=32, shuffle=True) makes them"
+        raise TypeError(f"{argument}: expected a tuple of arrays, an iterable of batches{more}, got {type(data).__name__}{fix}")
 
 
 def checked_parts(data: Any) -> Any:

@@ -233,6 +233,11 @@ def _trainer_of(
     fun: Any, params: Any, data: Any, optimizer: Any, jac: Any, parameters: dict[str, Any], schedule_per: str, batches: dict[str, Any]
 ) -> Trainer:
     """The trainer that the method and the cost ask for; batches: batch_size, seed, shuffle, drop_last."""
+    if hasattr(type(fun), "parameters") and hasattr(type(fun), "zero_grad"):
+        raise TypeError(
+            f"fun: expected a function of the parameters and a batch, got the model {type(fun).__name__}; "
+            "a loop of torch trains it, with mflow.torch.Adam(model.parameters()) as its optimizer"
+        )
     direction = direction_of(optimizer)
     if (direction is not None or is_implicit_sgd(optimizer) or isinstance(fun, Objective)) and in_groups(params):
         why = f"{fun!r} is a function of one array" if isinstance(fun, Objective) else f"{optimizer!r} has no groups"
