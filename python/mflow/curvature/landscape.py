@@ -141,7 +141,7 @@ def gradient_of(problem: Problem, start: Array) -> Map:
 def both_of(problem: Problem, start: Array) -> Callable[[Array], tuple[float, Array]]:
     """The cost and its gradient, likewise."""
     run = _run_of(problem, start)
-    return lambda x: run().evaluate(x.reshape(start.shape))  # type: ignore[no-any-return]
+    return lambda x: run().evaluate(x.reshape(start.shape))
 
 
 def value_of(problem: Problem, start: Array) -> Callable[[Array], float]:

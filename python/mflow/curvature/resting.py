@@ -34,7 +34,8 @@ LEFT = 0.3  # of the gradient: what a Newton step leaves where it is not known f
 
 
 def rests(both: Both, x: Array, value: float, grad: Array, start: Array, began: float) -> bool:
-    """Whether x, flat, is a minimum to rounding. both: cost and gradient at a flat point. start, began: where the run began, the cost there."""
+    """Whether x, flat, is a minimum to rounding. both: cost and gradient at a flat point. start, began: where the run began, and at what
+    cost."""
     sizes = np.maximum(np.abs(x), np.abs(start))
     top = float(np.max(sizes, initial=0.0))
     if not (top > 0.0 and math.isfinite(value) and np.isfinite(grad).all()):
@@ -88,7 +89,7 @@ def _rests(near: _Scaled, grad: Array, size: float) -> bool:
 
 
 def _gain(near: _Scaled, grad: Array) -> float:
-    """By how much Newton's step lowers the cost, as its Krylov space tells; inf where a direction of it curves down, or it ends too soon."""
+    """By how much Newton's step lowers the cost, as its Krylov space tells; inf where it curves down, or ends too soon."""
     size = float(np.linalg.norm(grad))
     basis, products = [grad / size], []
     for _ in range(min(MOST, grad.size)):

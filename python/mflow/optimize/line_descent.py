@@ -28,7 +28,8 @@ from mflow.base.telling import counted, tell
 from mflow.curvature.landscape import OF_DIFFERENCES, Landscape, both_of, gradient_of, products_of, value_of
 from mflow.curvature.resting import rests
 from mflow.derivatives.cost_look import LARGE
-from mflow.derivatives.differences import EPS, FALL, TINY, tried
+from mflow.derivatives.differences import EPS, TINY, tried
+from mflow.derivatives.own_units import FALL
 from mflow.derivatives.remainder import GradientWarning
 from mflow.optimize.directions import Tests, direction_of, takes_bounds
 from mflow.optimize.doubts import ASKS, Doubts
@@ -51,7 +52,11 @@ ENDINGS: dict[int, tuple[int, str, Callable[[int, str, float], str]]] = {  # wor
     0: (1, "max_iter", lambda nit, largest, gtol: f"{counted(nit, 'iteration')}: {largest}, above gtol = {gtol:g}"),
     BY_FTOL: (0, "converged", lambda nit, largest, gtol: f"the last step lowered the cost by at most ftol of it; {largest}"),
     BY_XRTOL: (0, "converged", lambda nit, largest, gtol: f"the last step was at most xrtol of x; {largest}"),
-    RESTS: (0, "converged", lambda nit, largest, gtol: f"a minimum to rounding, which leaves more of its gradient than gtol = {gtol:g}: {largest}"),
+    RESTS: (
+        0,
+        "converged",
+        lambda nit, largest, gtol: f"a minimum to rounding, which leaves more of its gradient than gtol = {gtol:g}: {largest}",
+    ),
     BY_MAXFUN: (1, "max_nfev", lambda nit, largest, gtol: f"maxfun evaluations after {counted(nit, 'iteration')}: {largest}"),
 }
 Ruled = tuple[Method, LineSearch, dict[str, Any], bool]  # the direction, the search, its numbers in the core, whether it is a trust region
@@ -104,6 +109,7 @@ class LineDescent(Counted):
     mark: tuple[int, float, float] | None = None  # iterations, cost and largest slope where it was last looked at for that
     still = 0  # how often in a row the cost has been as it was
     _slow = False  # whether differences were compared with central ones, as it got on slowly
+    _largest = math.nan  # the largest entry of the gradient of a minimum to rounding
     _again = 0  # how often it began again with other differences where it had come to an end; AGAIN: it no longer does
     _least: float | None = None  # of this run of the core's; None: not known yet
 
@@ -190,10 +196,10 @@ class LineDescent(Counted):
     def _rests(self) -> bool:
         """Whether the lowest point is a minimum to rounding; differences do not tell."""
         x, value, grad = self.run.lowest()
-        if self.doubts.differences or self.doubts.text or grad is None or self._unbounded():
+        if self.doubts.differences or self.doubts.text or grad is None:
             return False
         both, calls, box, flat = both_of(self.problem, self.start), 0, self.doubts.box, x.ravel()
-        slopes, held = grad.ravel(), np.zeros(x.size, bool)
+        slopes, held, self._largest = grad.ravel(), np.zeros(x.size, bool), largest(grad)
         if box is not None:
             held = ((flat <= box.flat[0]) & (slopes >= 0.0)) | ((flat >= box.flat[1]) & (slopes <= 0.0))
 
@@ -336,8 +342,7 @@ class LineDescent(Counted):
     def finish(self, status: int, gtol: float) -> OptimizeResult:
         """The result, with the ending in words."""
         if status == RESTS:
-            grad = self.run.lowest()[2]
-            out = self.result(*ending(status, self.nit, largest(grad), gtol, self.doubts.box is not None), low=True)
+            out = self.result(*ending(status, self.nit, self._largest, gtol, self.doubts.box is not None), low=True)
         elif status in ENDINGS:
             out = self.result(*ending(status, self.nit, self.run.largest_slope[1], gtol, self.doubts.box is not None))
             if status == CONVERGED and self.run.value < -AWAY and self.doubts.differences and self.doubts.box is None:

@@ -18,7 +18,7 @@ from mflow.base.result import OptimizeResult, as_pending, attach
 from mflow.base.telling import tell
 from mflow.base.threads import shared_among
 from mflow.curvature.watch import EVERY
-from mflow.derivatives.differences import FALL, STEEP
+from mflow.derivatives.own_units import FALL, SLOPED, STEEP, allows, gtol_of
 from mflow.optimize.bounds import read_box
 from mflow.optimize.callbacks import teller, where_it_is
 from mflow.optimize.descent import Descent
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 
 __all__ = ["minimize"]
 
-SLOPED = 1e-4  # of the gradient at a start: where one that is larger ends a run, some iterations more may tell whether the cost falls
 MORE = 3  # iterations that tell whether the cost falls where gtol has ended a run
 
 
@@ -301,9 +300,12 @@ def _looked_at(descent: Any, doubts: Doubts, limit: int, gtol: float, callback: 
     tries = searches and not doubts.differences and (descent.nit > 0 or none)
     if not (steep or tries):
         return CONVERGED, gtol, ""
-    fall, finer = doubts.own_gtol(np.asarray(x), float(value), np.asarray(grad)) if steep else (0.0, doubts.gtol_of(np.asarray(x), value))
+    finer, fall = gtol_of(gtol, np.asarray(x), value), 0.0
+    if steep:
+        seen = doubts.finer_gtol(np.asarray(x), float(value), np.asarray(grad))
+        finer, fall = (seen.gtol, seen.fall) if seen.fall > (0.0 if searches else FALL) else (finer, 0.0)
     if fall > 0.0 and not searches:
-        return CONVERGED, gtol, f"{_allows(gtol, fall)}: give gtol={finer:.1g}, or cost and x in other units"
+        return CONVERGED, gtol, f"{allows(gtol, fall)}: give gtol={finer:.1g}, or cost and x in other units"
     finer = gtol * min(1.0, largest(grad)) if none else finer
     if fall > 0.0 or (tries and 0.0 < finer < gtol):
         come = descent.began - value
@@ -311,10 +313,6 @@ def _looked_at(descent: Any, doubts: Doubts, limit: int, gtol: float, callback: 
         descent.onward = Onward(finer, max(fall, 0.0), float(value), float(size), descent.nit)
         return _gone_on(descent, doubts, limit, gtol, callback)
     return CONVERGED, gtol, ""
-
-
-def _allows(gtol: float, fall: float) -> str:
-    return f"gtol = {gtol:g} allows a gradient along which the cost falls by {100.0 * fall:.2g} % within x's own size"
 
 
 def _gone_on(descent: LineDescent, doubts: Doubts, limit: int, gtol: float, callback: Any) -> tuple[int, float, str]:
@@ -330,15 +328,16 @@ def _gone_on(descent: LineDescent, doubts: Doubts, limit: int, gtol: float, call
     if went.tried:
         words = f"gtol = {gtol:g} allows a gradient from which {MORE} iterations lowered the cost by {100.0 * went.fall:.2g} %"
     else:
-        words = _allows(gtol, went.fall)
+        words = allows(gtol, went.fall)
     words += f", so that the run went on to {went.gtol:.2g}"
     doubts.gtol = went.gtol
     status = descent.go(limit, went.gtol, callback)
     if status in ENDINGS:
         return status, went.gtol, words
     x, now, grad = descent.here()  # as low as rounding tells, where it falls no more by a part of what it was
-    further, _ = doubts.own_gtol(np.asarray(x), float(now), np.asarray(grad))
-    rests = now < went.value and (went.tried or further * abs(now) <= FALL * abs(went.value))
+    further = doubts.finer_gtol(np.asarray(x), float(now), np.asarray(grad)).fall
+    size = abs(went.value) if went.fall > FALL else went.value - now
+    rests = now < went.value and (went.tried or further * abs(now) <= FALL * size)
     return (CONVERGED, gtol, words) if rests else (status, went.gtol, words)
 
 
