@@ -23,6 +23,7 @@ __all__ = ["rests"]
 
 Both = Callable[[Array], tuple[float, Array]]
 NEAR, FAR = 1e-6, 1e-2  # of a parameter's size: the length of differences of the gradient, and the largest
+LEAST = 1e-12  # of the largest size: a parameter below it is rounding
 RISE = 1e6  # times the rounding of the cost: by how much it rises where that is held against M
 ALIKE = 0.3  # relative: of two measures of one curvature
 ROUNDED = 16.0  # times eps: of the gradient beside |H| |x|
@@ -40,7 +41,7 @@ def rests(both: Both, x: Array, value: float, grad: Array, start: Array, began: 
     top = float(np.max(sizes, initial=0.0))
     if not (top > 0.0 and math.isfinite(value) and np.isfinite(grad).all()):
         return False
-    sizes = np.maximum(sizes, 1e-8 * top)
+    sizes = np.maximum(sizes, LEAST * top)
     with np.errstate(all="ignore"):
         return _rests(_Scaled(both, x, value, sizes), sizes * grad, max(abs(value), abs(began - value)))
 
@@ -56,10 +57,10 @@ class _Scaled:
         value, grad = self.both(self.x + self.sizes * v)
         return value - self.value, self.sizes * grad.ravel()
 
-    def across(self, v: Array, h: float) -> tuple[float, Array]:
-        """(the mean rise over h to both sides of x along v, M v by that difference)."""
+    def across(self, v: Array, h: float) -> tuple[float, float, Array]:
+        """(the mean rise over h to both sides of x along v, half of what they are apart by, M v by that difference)."""
         (up, ahead), (down, behind) = self.beside(h * v), self.beside(-h * v)
-        return 0.5 * (up + down), (ahead - behind) / (2.0 * h)
+        return 0.5 * (up + down), 0.5 * (up - down), (ahead - behind) / (2.0 * h)
 
     def rounding(self, grad: Array) -> float:
         """By how much values beside x are off, as far as some points show it."""
@@ -72,16 +73,17 @@ class _Scaled:
 
 def _rests(near: _Scaled, grad: Array, size: float) -> bool:
     v = math.sqrt(near.x.size) * along(near.x.size)
-    rise, first = near.across(v, NEAR)
+    rise, _, first = near.across(v, NEAR)
     curved, largest = float(v @ first), float(np.max(np.abs(first)))
     noise = max(VALUES * EPS * abs(near.value), near.rounding(grad))
     if not (curved > 0.0 and math.isfinite(largest) and noise < math.inf):
         return False
     rough = abs(rise - 0.5 * NEAR * NEAR * curved) > ROUGH * size  # by more than rounding, between points that are farther apart
     far = min(max(math.sqrt(2.0 * RISE * noise / curved), 10.0 * NEAR), FAR)
-    rise, second = near.across(v, far)
+    rise, tilt, second = near.across(v, far)
     foreseen = 0.5 * far * far * float(v @ second)
-    if not (abs(rise - foreseen) <= ALIKE * foreseen + 4.0 * noise and np.max(np.abs(second - first)) <= ALIKE * largest):
+    off = max(abs(rise - foreseen), abs(tilt - far * float(grad @ v)))  # a gradient that is not the cost's is off by a slope
+    if not (off <= ALIKE * foreseen + 4.0 * noise and np.max(np.abs(second - first)) <= ALIKE * largest):
         return False
     if np.all(np.abs(grad) <= ROUNDED * EPS * np.abs(first)):
         return True
@@ -93,7 +95,7 @@ def _gain(near: _Scaled, grad: Array) -> float:
     size = float(np.linalg.norm(grad))
     basis, products = [grad / size], []
     for _ in range(min(MOST, grad.size)):
-        products.append(near.across(basis[-1], NEAR)[1])
+        products.append(near.across(basis[-1], NEAR)[2])
         V, W = np.array(basis), np.array(products)
         T = V @ W.T
         T = 0.5 * (T + T.T)

@@ -10,15 +10,12 @@ import numpy as np
 from mflow_core.arithmetic.starts import largest
 
 from mflow.base.checks import Array
-from mflow.derivatives.differences import tried
+from mflow.derivatives.differences import FALL, tried
 
-__all__ = ["FALL", "SLIGHT", "SLOPED", "STEEP", "Finer", "allows", "fall_beside", "finer_gtol", "gtol_of"]
+__all__ = ["SLIGHT", "Finer", "allows", "fall_beside", "finer_gtol", "gtol_of"]
 
-FALL = 1e-3  # of a cost: by which it does not fall within x's own size where it has converged; of that size
 SLIGHT = 1e-11  # of a cost that is an offset for the most part: likewise, beyond rounding
 LITTLE, MUCH = 0.05, 3.0  # of what a gradient promises: by less, or more, noise makes a cost fall
-STEEP = 0.01  # of the gradient at a start: where one that is larger ends a run, its gtol may be too large for these units
-SLOPED = 1e-4  # of it: where one that is larger ends a run, some iterations more may tell whether the cost falls
 
 
 class Finer(NamedTuple):
@@ -77,7 +74,7 @@ def fall_beside(
     if not (math.isfinite(value) and cost * steepest > 0.0) or (top and square < least * cost * steepest):
         return 0.0, top or 1.0, 0
     zero = cost / steepest
-    step, shortest = (1.0, FALL) if top else (max(1.0, zero), FALL * min(1.0, zero))
+    step, shortest = (1.0, FALL) if top else (max(1.0, zero), least * min(1.0, zero))
     while step >= 0.999 * shortest and (top or not found[0]):
         at = x - step * own * slopes / steepest
         if fits(at):

@@ -11,7 +11,7 @@ import contextlib
 import math
 import weakref
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from mflow_core.arithmetic.starts import largest
@@ -32,6 +32,7 @@ from mflow.derivatives.differences import (
     ASIDES,
     EACH,
     EPS,
+    FALL,
     across,
     along,
     digits_of,
@@ -42,10 +43,12 @@ from mflow.derivatives.differences import (
     verdict_of,
 )
 from mflow.derivatives.elsewhere import with_gradient
-from mflow.derivatives.own_units import FALL, SLIGHT, Finer, finer_gtol
 from mflow.derivatives.remainder import RIGHT, GradientWarning, Verdict, quick_gradient, said_of
 from mflow.optimize.bounds import Box
 from mflow.solvers.jacobian_doubt import watched
+
+if TYPE_CHECKING:
+    from mflow.derivatives.own_units import Finer
 
 __all__ = ["Doubts", "few_digits"]
 
@@ -157,11 +160,13 @@ class Doubts:
 
     def finer_gtol(self, x: Array, value: float, grad: Array) -> Finer:
         """`mflow.derivatives.own_units.finer_gtol` where the run has ended."""
+        from mflow.derivatives.own_units import SLIGHT, Finer, finer_gtol  # few runs need it
+
         if self.fun is None:
             return Finer(self.gtol, 0.0, 0)
         values = self._values()
         value = float(values(x.ravel())) if math.isnan(value) else value
-        least = FALL if self.differences else SLIGHT
+        least = FALL if self.differenced else SLIGHT
         found = finer_gtol(self.gtol, values, x.ravel(), value, grad.ravel(), self._fits, least)
         self.valued, self.beside = self.valued + self.differences * found.calls, self.beside + (not self.differences) * found.calls
         return found
@@ -189,6 +194,11 @@ class Doubts:
         if self.look is not None:
             self.look.blunt(self.callback)
         return False
+
+    @property
+    def differenced(self) -> bool:
+        """Whether the gradient is made by differences, here or compiled with the cost."""
+        return self.callback is not None or bool(getattr(self.fun, "differences", False))
 
     @property
     def differs_as_usual(self) -> bool:
@@ -233,6 +243,8 @@ class Doubts:
         """Where the run ended, if the gradient was compared at x0 in this run, and was right."""
         known = self.verdict
         if known.kind != "right" or not known.ncheck or not out["nit"]:
+            return
+        if self.box is not None and not self.box.inside(out["x"], 0.01):
             return
         x, value, grad = out["x"], float(out["fun"]), out["jac"]
         if not (math.isfinite(value) and math.isfinite(largest(grad))):

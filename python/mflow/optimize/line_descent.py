@@ -26,10 +26,8 @@ from mflow.base.pace import pieces
 from mflow.base.result import OptimizeResult, Result, keep_origin, put_later
 from mflow.base.telling import counted, tell
 from mflow.curvature.landscape import OF_DIFFERENCES, Landscape, both_of, gradient_of, products_of, value_of
-from mflow.curvature.resting import rests
 from mflow.derivatives.cost_look import LARGE
-from mflow.derivatives.differences import EPS, TINY, tried
-from mflow.derivatives.own_units import FALL
+from mflow.derivatives.differences import EPS, FALL, TINY, tried
 from mflow.derivatives.remainder import GradientWarning
 from mflow.optimize.directions import Tests, direction_of, takes_bounds
 from mflow.optimize.doubts import ASKS, Doubts
@@ -195,8 +193,10 @@ class LineDescent(Counted):
 
     def _rests(self) -> bool:
         """Whether the lowest point is a minimum to rounding; differences do not tell."""
+        from mflow.curvature.resting import rests  # few runs need it
+
         x, value, grad = self.run.lowest()
-        if self.doubts.differences or self.doubts.text or grad is None:
+        if self.doubts.differenced or self.doubts.text or grad is None:
             return False
         both, calls, box, flat = both_of(self.problem, self.start), 0, self.doubts.box, x.ravel()
         slopes, held, self._largest = grad.ravel(), np.zeros(x.size, bool), largest(grad)

@@ -18,7 +18,7 @@ from mflow.base.result import OptimizeResult, as_pending, attach
 from mflow.base.telling import tell
 from mflow.base.threads import shared_among
 from mflow.curvature.watch import EVERY
-from mflow.derivatives.own_units import FALL, SLOPED, STEEP, allows, gtol_of
+from mflow.derivatives.differences import FALL, SLOPED, STEEP
 from mflow.optimize.bounds import read_box
 from mflow.optimize.callbacks import teller, where_it_is
 from mflow.optimize.descent import Descent
@@ -294,6 +294,8 @@ def _looked_at(descent: Any, doubts: Doubts, limit: int, gtol: float, callback: 
     as in SI units, a line search goes on to a gtol in the units of cost and x, unless gtol was given; of other runs there are words. Where
     the gradient itself leads nowhere, as in a valley, some iterations more tell whether the cost falls, if such a gtol is a smaller one;
     and where x0 is 0, and the cost there, so that neither has a size."""
+    from mflow.derivatives.own_units import allows, gtol_of  # few runs need it
+
     x, value, grad = descent.here()
     searches = doubts.usual and isinstance(descent, LineDescent)
     none = descent.nit == 0 and value == 0.0 and not np.any(x)
@@ -317,6 +319,8 @@ def _looked_at(descent: Any, doubts: Doubts, limit: int, gtol: float, callback: 
 
 def _gone_on(descent: LineDescent, doubts: Doubts, limit: int, gtol: float, callback: Any) -> tuple[int, float, str]:
     """The same, of a line search that goes on to a finer gtol, or comes from a file that it wrote after that."""
+    from mflow.derivatives.own_units import allows
+
     went = descent.onward
     assert went is not None
     if not went.fall > 0.0:

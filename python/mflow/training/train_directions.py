@@ -19,7 +19,8 @@ from mflow_core.stepping.stepper import CONVERGED
 from mflow.base.checks import Array, check_number, real_array
 from mflow.base.methods import Method, as_method
 from mflow.base.telling import counted
-from mflow.derivatives.own_units import STEEP, allows, finer_gtol
+from mflow.derivatives.differences import STEEP
+from mflow.derivatives.own_units import allows, finer_gtol
 from mflow.saving.savefile import numbers_of
 from mflow.training import endings
 from mflow.training.endings import Ending
