@@ -179,3 +179,42 @@ def test_a_python_function_with_jac_is_told_the_one_thing_that_is_wrong():
         mflow.minimize_batch(logistic, np.zeros((3, 2)), "implicit_sgd")
     with pytest.raises(TypeError, match=r'^jac: it belongs to method="implicit_sgd"'):
         mflow.minimize_batch(logistic, np.zeros((3, 2)), jac=True)
+
+
+@pytest.mark.parametrize("method", ["lbfgs", "trust_ncg"])
+def test_members_in_small_units_go_on_as_one_does(method):
+    """A cost of 1e-18 at 1e-10 had converged at its start, silently."""
+    A, b = np.array([[2.0, 0.5], [0.5, 1.0]]), np.array([[1.0, 2.0], [-1.0, 0.5]])
+    f = objectives.Quadratic(1e2 * A, 1e-8 * b[0])
+    starts, data = 1e-10 * RNG.standard_normal((2, 2)), {"A": np.array([1e2 * A] * 2), "b": 1e-8 * b}
+    r = mflow.minimize_batch(f, starts, method, batch_data=data)
+    assert r.success
+    np.testing.assert_allclose(r.x, 1e-10 * np.linalg.solve(A, b.T).T, rtol=1e-6, atol=1e-20)
+    assert "so that the run went on to" in r[1].message
+    assert_members_are_minimize(r, lambda k: objectives.Quadratic(1e2 * A, 1e-8 * b[k]), starts, method)
+    given = mflow.minimize_batch(f, starts, method, gtol=1e-5)
+    assert (given.reason, given.nit.tolist(), given.notes) == (["converged"] * 2, [0, 0], {})
+    with futures.ProcessPoolExecutor(1) as pool:
+        far = mflow.minimize_batch(f, starts, method, batch_data=data, executor=pool)
+    assert (far.x.tobytes(), far.notes, far.reason) == (r.x.tobytes(), r.notes, r.reason)
+
+
+def test_members_of_an_optimizer_in_small_units_are_no_minimum():
+    f = objectives.Quadratic([2e2, 1e2], [1e-8, 2e-8])
+    starts = np.array([[1e-10, -1e-10], [0.5e-10, 2e-10]])  # the second one is the minimum
+    r = mflow.minimize_batch(f, starts, "adam")
+    assert r.reason == ["not_a_minimum", "converged"]
+    assert r.status.tolist() == [-1, 0]
+    assert "allows a gradient along which the cost falls" in r[0].message
+    assert mflow.minimize_batch(f, starts, "adam", gtol=1e-5).success
+
+
+def test_members_that_rest_at_rounding_have_converged():
+    """They were line_search_failed."""
+    rng = np.random.default_rng(4)
+    f = objectives.LeastSquares(1e4 * rng.standard_normal((50, 3)), 1e12 * rng.standard_normal(50))
+    starts = 1e8 * rng.standard_normal((4, 3))
+    r = mflow.minimize_batch(f, starts, "lbfgs")
+    assert_members_are_minimize(r, lambda k: f, starts, "lbfgs")
+    assert r.success, r.reason
+    assert np.min(r.gmax) > 1e-5

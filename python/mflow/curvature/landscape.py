@@ -22,7 +22,7 @@ from mflow.derivatives.agreement import SHORT, own_lengths
 from mflow.derivatives.differences import OWN
 from mflow.stability.limits import max_stable_dt
 
-__all__ = ["GTOL", "Landscape", "gradient_of", "largest_step", "products_of", "run_bearing", "scaled", "value_of"]
+__all__ = ["GTOL", "Landscape", "both_of", "gradient_of", "largest_step", "products_of", "run_bearing", "scaled", "value_of"]
 
 GTOL = 1e-5  # of the largest entry of a gradient that counts as 0
 OF_DIFFERENCES = 300.0  # times the usual length, for differences of gradients that are differences themselves
@@ -136,6 +136,12 @@ def gradient_of(problem: Problem, start: Array) -> Map:
     """The gradient of a cost as the core has it, at flat points; start: an array of its shape."""
     run = _run_of(problem, start)
     return lambda x: np.asarray(run().evaluate(x.reshape(start.shape))[1]).ravel()
+
+
+def both_of(problem: Problem, start: Array) -> Callable[[Array], tuple[float, Array]]:
+    """The cost and its gradient, likewise."""
+    run = _run_of(problem, start)
+    return lambda x: run().evaluate(x.reshape(start.shape))
 
 
 def value_of(problem: Problem, start: Array) -> Callable[[Array], float]:

@@ -25,6 +25,7 @@ from mflow.base.checks import Array, check_start
 
 __all__ = [
     "FALL",
+    "SLOPED",
     "STEEP",
     "Digits",
     "Scan",
@@ -32,7 +33,6 @@ __all__ = [
     "central_jacobian",
     "check_diff_step",
     "digits_of",
-    "fall_beside",
     "falls_along",
     "falls_anywhere",
     "falls_aside",
@@ -52,6 +52,7 @@ SOME = 8  # bits below which values are too short to tell anything: small whole 
 ENTRIES = 400  # of values, and of the entries of each, that are looked at
 FALL = 1e-3  # of a cost: by which it does not fall within x's own size where it has converged; of that size
 STEEP = 0.01  # of the gradient at a start: where one that is larger ends a run, its gtol may be too large for these units
+SLOPED = 1e-4  # of it: where one that is larger ends a run, some iterations more may tell whether the cost falls
 ASIDE = 0.00137 * 2.0**0.5  # a step to a point whose coordinates are no short numbers, binary or decimal
 DECIMALS = 10  # significant decimal digits up to which values count as rounded
 EACH = 64  # parameters up to which each is looked at
@@ -287,44 +288,6 @@ def tried(values: Callable[[Any], Any], x: Any) -> Any:
             return values(x)
     except Exception:
         return None
-
-
-def fall_beside(
-    values: Callable[[Array], Any], x: Array, value: float, grad: Array, fits: Callable[[Array], bool]
-) -> tuple[float, float, int]:
-    """(the share of a cost by which it is seen to fall along its gradient, over steps from x's own size down to a thousandth of it, that
-    size, evaluations): a share of 0 where it does not fall by a thousandth.
-
-    A gradient that is small in SI units may be so alone for the units of the cost and of x. Where x is 0, steps of 1 and shorter are tried,
-    as long as the gradient promises so much.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from mflow.derivatives.differences import fall_beside
-    >>> cost, inside = lambda x: 1e-18 * np.sum((x - 1) ** 2), lambda x: True
-    >>> share, size, count = fall_beside(cost, np.array([2.0]), 1e-18, np.array([2e-18]), inside)
-    >>> round(float(share), 2), size, count
-    (0.36, 2.0, 2)
-    """
-    own, cost, count = np.abs(x), abs(value), 0
-    top = float(np.max(own, initial=0.0))
-    own = np.where(own > 0.0, own, top or 1.0)
-    slopes = own * grad
-    steepest = float(np.max(np.abs(slopes), initial=0.0))
-    if not math.isfinite(value) or not float(slopes @ slopes) >= FALL * cost * steepest > 0.0:
-        return 0.0, top or 1.0, 0
-    step, least = 1.0, FALL if top else FALL * cost / steepest
-    while step >= 0.999 * least:
-        at = x - step * own * slopes / steepest
-        if fits(at):
-            count += 1
-            with np.errstate(all="ignore"):
-                share = (value - float(values(at))) / cost
-            if FALL < share < math.inf:
-                return share, top or step, count
-        step *= 0.1
-    return 0.0, top or 1.0, count
 
 
 def verdict_of(scans: Sequence[Scan]) -> str:

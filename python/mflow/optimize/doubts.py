@@ -11,7 +11,7 @@ import contextlib
 import math
 import weakref
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from mflow_core.arithmetic.starts import largest
@@ -32,10 +32,10 @@ from mflow.derivatives.differences import (
     ASIDES,
     EACH,
     EPS,
+    FALL,
     across,
     along,
     digits_of,
-    fall_beside,
     falls_along,
     falls_anywhere,
     moves_from,
@@ -46,6 +46,9 @@ from mflow.derivatives.elsewhere import with_gradient
 from mflow.derivatives.remainder import RIGHT, GradientWarning, Verdict, quick_gradient, said_of
 from mflow.optimize.bounds import Box
 from mflow.solvers.jacobian_doubt import watched
+
+if TYPE_CHECKING:
+    from mflow.derivatives.own_units import Finer
 
 __all__ = ["Doubts", "few_digits"]
 
@@ -96,7 +99,7 @@ class Doubts:
     look: CostLook | None = None
     verdict = Verdict("unknown", 0)
     where = "x0"  # of what the verdict is
-    beside = 0  # gradients around x0, after a run whose gradients grew, and looks of `own_gtol`; these where differences are taken
+    beside = 0  # gradients around x0, after a run whose gradients grew, and looks of `finer_gtol`; these where differences are taken
     valued = 0
     gtol = math.inf  # of this run; and whether nobody has asked for it
     usual = False
@@ -155,19 +158,18 @@ class Doubts:
         out = self.fun(at if len(shape) == 1 else at.reshape(shape), *self.args)
         return out[0] if self.jac is True else out
 
-    def own_gtol(self, x: Array, value: float, grad: Array) -> tuple[float, float]:
-        """`fall_beside` where the run has ended: (the share of the cost, a gtol in units of that cost over x)."""
+    def finer_gtol(self, x: Array, value: float, grad: Array) -> Finer:
+        """`mflow.derivatives.own_units.finer_gtol` where the run has ended."""
+        from mflow.derivatives.own_units import SLIGHT, Finer, finer_gtol  # few runs need it
+
         if self.fun is None:
-            return 0.0, 0.0
+            return Finer(self.gtol, 0.0, 0)
         values = self._values()
         value = float(values(x.ravel())) if math.isnan(value) else value
-        fall, size, count = fall_beside(values, x.ravel(), value, grad.ravel(), self._fits)
-        self.valued, self.beside = self.valued + self.differences * count, self.beside + (not self.differences) * count
-        return fall, self.gtol * abs(value) / size
-
-    def gtol_of(self, x: Array, value: float) -> float:
-        """gtol in units of this cost over x."""
-        return self.gtol * abs(value) / (largest(x) or 1.0)
+        least = FALL if self.differenced else SLIGHT
+        found = finer_gtol(self.gtol, values, x.ravel(), value, grad.ravel(), self._fits, least)
+        self.valued, self.beside = self.valued + self.differences * found.calls, self.beside + (not self.differences) * found.calls
+        return found
 
     def longer(self, problem: Problem, x: Array, value: float) -> bool:
         """Where differences lead nowhere: whether the cost is noisy at x, and longer central ones are taken from now on."""
@@ -192,6 +194,11 @@ class Doubts:
         if self.look is not None:
             self.look.blunt(self.callback)
         return False
+
+    @property
+    def differenced(self) -> bool:
+        """Whether the gradient is made by differences, here or compiled with the cost."""
+        return self.callback is not None or bool(getattr(self.fun, "differences", False))
 
     @property
     def differs_as_usual(self) -> bool:
@@ -236,6 +243,8 @@ class Doubts:
         """Where the run ended, if the gradient was compared at x0 in this run, and was right."""
         known = self.verdict
         if known.kind != "right" or not known.ncheck or not out["nit"]:
+            return
+        if self.box is not None and not self.box.inside(out["x"], 0.01):
             return
         x, value, grad = out["x"], float(out["fun"]), out["jac"]
         if not (math.isfinite(value) and math.isfinite(largest(grad))):

@@ -25,7 +25,7 @@ from mflow.base.methods import Method
 from mflow.base.pace import pieces
 from mflow.base.result import OptimizeResult, Result, keep_origin, put_later
 from mflow.base.telling import counted, tell
-from mflow.curvature.landscape import OF_DIFFERENCES, Landscape, gradient_of, products_of, value_of
+from mflow.curvature.landscape import OF_DIFFERENCES, Landscape, both_of, gradient_of, products_of, value_of
 from mflow.derivatives.cost_look import LARGE
 from mflow.derivatives.differences import EPS, FALL, TINY, tried
 from mflow.derivatives.remainder import GradientWarning
@@ -41,6 +41,7 @@ CONVERGED = stepper.CONVERGED
 STOPPED = CONVERGED - 1  # by the callback
 BY_FTOL, BY_XRTOL, BY_MAXFUN = STOPPED - 1, STOPPED - 2, STOPPED - 3  # SciPy's further tests
 STALLED, SLOW = STOPPED - 4, STOPPED - 5
+RESTS = STOPPED - 6  # at a minimum, as far as rounding tells
 SINKS = 0.1  # a gradient that is below this share of what it was then has not stalled
 SLOWLY = 1e-3  # of the cost, that so many iterations do not take off: differences are compared with central ones then, once
 ENDINGS: dict[int, tuple[int, str, Callable[[int, str, float], str]]] = {  # words of (nit, the largest entry of the gradient, gtol)
@@ -49,6 +50,11 @@ ENDINGS: dict[int, tuple[int, str, Callable[[int, str, float], str]]] = {  # wor
     0: (1, "max_iter", lambda nit, largest, gtol: f"{counted(nit, 'iteration')}: {largest}, above gtol = {gtol:g}"),
     BY_FTOL: (0, "converged", lambda nit, largest, gtol: f"the last step lowered the cost by at most ftol of it; {largest}"),
     BY_XRTOL: (0, "converged", lambda nit, largest, gtol: f"the last step was at most xrtol of x; {largest}"),
+    RESTS: (
+        0,
+        "converged",
+        lambda nit, largest, gtol: f"a minimum to rounding, which leaves more of its gradient than gtol = {gtol:g}: {largest}",
+    ),
     BY_MAXFUN: (1, "max_nfev", lambda nit, largest, gtol: f"maxfun evaluations after {counted(nit, 'iteration')}: {largest}"),
 }
 Ruled = tuple[Method, LineSearch, dict[str, Any], bool]  # the direction, the search, its numbers in the core, whether it is a trust region
@@ -101,6 +107,7 @@ class LineDescent(Counted):
     mark: tuple[int, float, float] | None = None  # iterations, cost and largest slope where it was last looked at for that
     still = 0  # how often in a row the cost has been as it was
     _slow = False  # whether differences were compared with central ones, as it got on slowly
+    _largest = math.nan  # the largest entry of the gradient of a minimum to rounding
     _again = 0  # how often it began again with other differences where it had come to an end; AGAIN: it no longer does
     _least: float | None = None  # of this run of the core's; None: not known yet
 
@@ -180,7 +187,38 @@ class LineDescent(Counted):
             if not ended:
                 self._least = None
                 status = self._go(limit, gtol)
+        if status in (line_descent.FAILED, STALLED) and gtol > 0.0 and self._rests():
+            return RESTS
         return status
+
+    def _rests(self) -> bool:
+        """Whether the lowest point is a minimum to rounding; differences do not tell."""
+        from mflow.curvature.resting import rests  # few runs need it
+
+        x, value, grad = self.run.lowest()
+        if self.doubts.differenced or self.doubts.text or grad is None:
+            return False
+        both, calls, box, flat = both_of(self.problem, self.start), 0, self.doubts.box, x.ravel()
+        slopes, held, self._largest = grad.ravel(), np.zeros(x.size, bool), largest(grad)
+        if box is not None:
+            held = ((flat <= box.flat[0]) & (slopes >= 0.0)) | ((flat >= box.flat[1]) & (slopes <= 0.0))
+
+        def free(some: Array) -> tuple[float, Array]:
+            nonlocal calls
+            at = flat.copy()
+            at[~held] = some
+            if box is not None and not np.all((box.flat[0] <= at) & (at <= box.flat[1])):
+                return math.nan, some
+            calls += 1
+            there, slope = both(at)
+            return there, slope.ravel()[~held]
+
+        with contextlib.suppress(Exception):  # the run has ended already
+            if not np.any(~held) or rests(free, flat[~held], value, slopes[~held], self.start.ravel()[~held], self.began):
+                self.doubts.beside += calls * self.problem.compiled
+                return True
+        self.doubts.beside += calls * self.problem.compiled
+        return False
 
     def _changed(self, status: int) -> tuple[bool, int]:
         """(whether it is over, its status) of a run that has come to this; else it goes on, by other differences or as it was."""
@@ -303,7 +341,9 @@ class LineDescent(Counted):
 
     def finish(self, status: int, gtol: float) -> OptimizeResult:
         """The result, with the ending in words."""
-        if status in ENDINGS:
+        if status == RESTS:
+            out = self.result(*ending(status, self.nit, self._largest, gtol, self.doubts.box is not None), low=True)
+        elif status in ENDINGS:
             out = self.result(*ending(status, self.nit, self.run.largest_slope[1], gtol, self.doubts.box is not None))
             if status == CONVERGED and self.run.value < -AWAY and self.doubts.differences and self.doubts.box is None:
                 self._look_farther(out)
@@ -391,11 +431,12 @@ class LineDescent(Counted):
                 )
         return ASKS
 
-    def result(self, status: int, reason: str, message: str, ask: bool = True) -> OptimizeResult:
-        """x is the point that met gtol, else the lowest point seen. ask: its gradient may be evaluated where it is missing."""
+    def result(self, status: int, reason: str, message: str, ask: bool = True, low: bool = False) -> OptimizeResult:
+        """x is the point that met gtol, else the lowest point seen, asked for by `low`. ask: its gradient may be evaluated where it is
+        missing."""
         run, method = self.run, self.method
         (x, grad), value = run.here(), run.value
-        if reason != "converged":
+        if reason != "converged" or low:
             x, value, low_grad = run.lowest()
             grad = run.gradient(x) if low_grad is None and ask else np.full(x.shape, math.nan) if low_grad is None else low_grad
         out = OptimizeResult(
@@ -405,7 +446,7 @@ class LineDescent(Counted):
         )  # fmt: skip
         if self.keep_path:
             out.path = self._path()
-        keep_origin(out, functools.partial(self._landscape, reason == "converged"))
+        keep_origin(out, functools.partial(self._landscape, reason == "converged" and not low))
         kind: Any = type(method)
         keeps = inverse_kept(kind) if self.doubts.box is None else ""
         if keeps:

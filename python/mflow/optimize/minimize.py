@@ -18,7 +18,7 @@ from mflow.base.result import OptimizeResult, as_pending, attach
 from mflow.base.telling import tell
 from mflow.base.threads import shared_among
 from mflow.curvature.watch import EVERY
-from mflow.derivatives.differences import FALL, STEEP
+from mflow.derivatives.differences import FALL, SLOPED, STEEP
 from mflow.optimize.bounds import read_box
 from mflow.optimize.callbacks import teller, where_it_is
 from mflow.optimize.descent import Descent
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 
 __all__ = ["minimize"]
 
-SLOPED = 1e-4  # of the gradient at a start: where one that is larger ends a run, some iterations more may tell whether the cost falls
 MORE = 3  # iterations that tell whether the cost falls where gtol has ended a run
 
 
@@ -108,7 +107,8 @@ def minimize(
     gtol, tol : float
         Converged where the largest entry of the cost's gradient (without weight decay) is at most gtol (1e-5); tol is another name
         for it. Where it was not given, and is too large for the units of cost and x, as in SI units, line searches go on to a smaller one,
-        which the message tells; other methods end as "not_a_minimum". ``check_gradient=False`` turns this off.
+        which the message tells; other methods end as "not_a_minimum". ``check_gradient=False`` turns this off. A search that finds no lower
+        point has converged, too, with a gtol above 0, where that is a minimum to rounding, as far as a gradient that is given shows it.
     maxiter : int
     callback : callable
         ``callback(intermediate_result)`` (x, fun, jac, nit, nfev, njev) or ``callback(xk)``, after each iteration; True, or
@@ -295,15 +295,20 @@ def _looked_at(descent: Any, doubts: Doubts, limit: int, gtol: float, callback: 
     as in SI units, a line search goes on to a gtol in the units of cost and x, unless gtol was given; of other runs there are words. Where
     the gradient itself leads nowhere, as in a valley, some iterations more tell whether the cost falls, if such a gtol is a smaller one;
     and where x0 is 0, and the cost there, so that neither has a size."""
+    from mflow.derivatives.own_units import allows, gtol_of  # few runs need it
+
     x, value, grad = descent.here()
     searches = doubts.usual and isinstance(descent, LineDescent)
     none = descent.nit == 0 and value == 0.0 and not np.any(x)
     tries = searches and not doubts.differences and (descent.nit > 0 or none)
     if not (steep or tries):
         return CONVERGED, gtol, ""
-    fall, finer = doubts.own_gtol(np.asarray(x), float(value), np.asarray(grad)) if steep else (0.0, doubts.gtol_of(np.asarray(x), value))
+    finer, fall = gtol_of(gtol, np.asarray(x), value), 0.0
+    if steep:
+        seen = doubts.finer_gtol(np.asarray(x), float(value), np.asarray(grad))
+        finer, fall = (seen.gtol, seen.fall) if seen.fall > (0.0 if searches else FALL) else (finer, 0.0)
     if fall > 0.0 and not searches:
-        return CONVERGED, gtol, f"{_allows(gtol, fall)}: give gtol={finer:.1g}, or cost and x in other units"
+        return CONVERGED, gtol, f"{allows(gtol, fall)}: give gtol={finer:.1g}, or cost and x in other units"
     finer = gtol * min(1.0, largest(grad)) if none else finer
     if fall > 0.0 or (tries and 0.0 < finer < gtol):
         come = descent.began - value
@@ -313,12 +318,10 @@ def _looked_at(descent: Any, doubts: Doubts, limit: int, gtol: float, callback: 
     return CONVERGED, gtol, ""
 
 
-def _allows(gtol: float, fall: float) -> str:
-    return f"gtol = {gtol:g} allows a gradient along which the cost falls by {100.0 * fall:.2g} % within x's own size"
-
-
 def _gone_on(descent: LineDescent, doubts: Doubts, limit: int, gtol: float, callback: Any) -> tuple[int, float, str]:
     """The same, of a line search that goes on to a finer gtol, or comes from a file that it wrote after that."""
+    from mflow.derivatives.own_units import allows
+
     went = descent.onward
     assert went is not None
     if not went.fall > 0.0:
@@ -330,15 +333,16 @@ def _gone_on(descent: LineDescent, doubts: Doubts, limit: int, gtol: float, call
     if went.tried:
         words = f"gtol = {gtol:g} allows a gradient from which {MORE} iterations lowered the cost by {100.0 * went.fall:.2g} %"
     else:
-        words = _allows(gtol, went.fall)
+        words = allows(gtol, went.fall)
     words += f", so that the run went on to {went.gtol:.2g}"
     doubts.gtol = went.gtol
     status = descent.go(limit, went.gtol, callback)
     if status in ENDINGS:
         return status, went.gtol, words
     x, now, grad = descent.here()  # as low as rounding tells, where it falls no more by a part of what it was
-    further, _ = doubts.own_gtol(np.asarray(x), float(now), np.asarray(grad))
-    rests = now < went.value and (went.tried or further * abs(now) <= FALL * abs(went.value))
+    further = doubts.finer_gtol(np.asarray(x), float(now), np.asarray(grad)).fall
+    size = abs(went.value) if went.fall > FALL else went.value - now
+    rests = now < went.value and (went.tried or further * abs(now) <= FALL * size)
     return (CONVERGED, gtol, words) if rests else (status, went.gtol, words)
 
 

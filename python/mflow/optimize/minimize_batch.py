@@ -26,12 +26,17 @@ from mflow.base.result import OptimizeResult, Result, attach
 from mflow.base.tables import frame
 from mflow.base.telling import counted
 from mflow.base.threads import processors
+from mflow.curvature.landscape import gradient_of
+from mflow.derivatives.differences import FALL, SLOPED, STEEP
+from mflow.derivatives.own_units import allows
 from mflow.implicit.batch import Implicit, ImplicitDescents, check_squares, data_of
 from mflow.implicit.linear import RECORD, is_implicit_sgd
 from mflow.integrate.ensemble import on_threads
 from mflow.optimize.directions import OWN, direction_of, minimizers
+from mflow.optimize.doubts import Doubts
 from mflow.optimize.line_descent import overflow_text
 from mflow.optimize.linesearch import LineSearch
+from mflow.optimize.minimize import minimize
 from mflow.optimize.step_size import resolve
 
 if TYPE_CHECKING:
@@ -43,6 +48,7 @@ PIECE = 256  # members that a thread takes at a time
 OVERFLOWED = lane_descent.ENDINGS["overflowed"]
 REASONS = {**{code: name for name, code in lane_descent.ENDINGS.items()}, OVERFLOWED: "non_finite"}
 STATUS = {"converged": 0, "max_iter": 1}
+USUAL = 1e-5  # gtol
 
 
 class MinimizeBatchResult(Result):
@@ -52,7 +58,8 @@ class MinimizeBatchResult(Result):
     fun, gmax : float64 arrays (members,), the cost there and the largest entry of its gradient; NaN if there was none.
     nit, nfev : int arrays (members,).
     reason : list of str, one a member: "converged", "max_iter", "non_finite", "diverged", "line_search_failed", "rhs_failed",
-        "executor_failed", "interrupted".
+        "executor_failed", "interrupted", and what `mflow.minimize` says of a member that it took further.
+    notes : dict of str, its message by the member's number.
     overflowed : bool array (members,), where it is the square of a gradient in the method that is not finite.
     status : int array (members,): 0 converged, 1 iteration limit, -1 the rest.
     success : whether every member converged. message : what happened to the batch, in words.
@@ -77,6 +84,7 @@ class MinimizeBatchResult(Result):
     nit: NDArray[np.int64]
     nfev: NDArray[np.int64]
     reason: list[str]
+    notes: dict[int, str]
     overflowed: NDArray[np.bool_]
     status: NDArray[np.int64]
     success: bool
@@ -101,7 +109,8 @@ class MinimizeBatchResult(Result):
     def _member(self, k: int) -> OptimizeResult:
         status, reason = int(self.status[k]), self.reason[k]
         nit, gmax = int(self.nit[k]), float(self.gmax[k])
-        message = overflow_text(self.method, nit, gmax) if self.overflowed[k] else f"{reason} after {counted(nit, 'iteration')}"
+        message = self.notes.get(k, f"{reason} after {counted(nit, 'iteration')}")
+        message = overflow_text(self.method, nit, gmax) if self.overflowed[k] else message
         return OptimizeResult(
             x=self.x[k].copy(), fun=float(self.fun[k]), gmax=gmax, nit=nit,
             nfev=int(self.nfev[k]), success=status == 0, status=status, reason=reason,
@@ -117,7 +126,7 @@ def minimize_batch(
     batch_data: dict[str, Any] | None = None,
     line_search: str | LineSearch | dict[str, Any] | None = None,
     maxiter: int = 10_000,
-    gtol: float = 1e-5,
+    gtol: float | None = None,
     threads: int | None = None,
     executor: futures.Executor | None = None,
     progress: bool = False,
@@ -147,7 +156,8 @@ def minimize_batch(
         (members, m);
         ``{"X": ..., "y": ...}``; for `Quadratic` ``{"A": ..., "b": ...}``; for a function that returns residuals ``{"data": ...}``.
     maxiter, gtol
-        As in `mflow.minimize`, for each member. gtol = 0 or below never converges but at a gradient of exactly 0.
+        As in `mflow.minimize`, for each member: where gtol (1e-5) was not given and is too large for the units of cost and x, members with
+        a search go on, and others end as "not_a_minimum". gtol = 0 or below never converges but at a gradient of exactly 0.
     threads : int, optional
         The processors that this process may use if not given. Results do not depend on it.
     executor : concurrent.futures.Executor, optional
@@ -205,6 +215,7 @@ def minimize_batch(
     tables: Any = None
     search: Any
     rates = None
+    asked = method, line_search, dict(parameters)
     if is_implicit_sgd(method):
         method, search, tables = _implicit(method, line_search, {**parameters}, fun, batch_data, points, **rows)
     else:
@@ -213,7 +224,8 @@ def minimize_batch(
         rates = None if schedule is None else np.array([check_number(schedule(k), f"lr({k})") for k in range(limit)])
     if tables is None:
         tables = data_for_batch(fun, batch_data, len(points))
-    problem = (method, search, fun, points, limit, check_number(gtol, "gtol"), tables, rates)
+    asked = (gtol is None, *(asked if isinstance(search, dict) else (None, None, {})))
+    problem = (method, search, fun, points, limit, check_number(USUAL if gtol is None else gtol, "gtol"), tables, rates, asked)
     note = f"{{:.0f}} of {len(points)} members".format
     with Progress(0.0, float(len(points)), "minimize_batch", note=note, shown=progress) as bar:
         if executor is not None:
@@ -309,8 +321,11 @@ class Work:
     """The members, and the next ones to be taken by a thread."""
 
     def __init__(self, problem: tuple[Any, ...]) -> None:
-        method, search, fun, points, maxiter, gtol, tables, rates = problem
-        self.method, self.shape = method, points.shape
+        method, search, fun, points, maxiter, gtol, tables, rates, self.asked = problem
+        self.method, self.shape, self.fun, self.tables, self.starts = method, points.shape, fun, tables, points
+        self.limit, self.gtol, self.searches = maxiter, gtol, isinstance(search, dict)
+        self.reasons: dict[int, str] = {}
+        self.notes: dict[int, str] = {}
         self.lock, self.next, self.done = threading.Lock(), 0, 0
         costs = list(fun) if isinstance(fun, (list, tuple)) else fun
         flat = points.reshape(len(points), math.prod(points.shape[1:]))
@@ -332,8 +347,50 @@ class Work:
             if first >= self.shape[0]:
                 return
             self.core.work(first, min(first + PIECE, self.shape[0]))
+            if not isinstance(self.core, ImplicitDescents):
+                self._look(self.core, first, min(first + PIECE, self.shape[0]))
             with self.lock:
                 self.done += min(PIECE, self.shape[0] - first)
+
+    def _look(self, core: Any, lo: int, hi: int) -> None:
+        """At members whose ending `minimize` may not leave as it is: searches that failed, and where nobody gave gtol, gradients that are
+        small and were hardly larger at the start."""
+        code, gmax, first = (values[lo:hi] for values in (core.code, core.gmax, core.first))
+        share = SLOPED if self.searches else STEEP
+        small = (code == lane_descent.ENDINGS["converged"]) & (gmax >= share * first) & (gmax > 0.0) & self.asked[0]
+        failed = (code == lane_descent.ENDINGS["line_search_failed"]) & (self.gtol > 0.0)
+        for k in (lo + np.flatnonzero(small | failed)).tolist():
+            if self.searches:
+                self._alone(core, k)
+            else:
+                self._doubt(core, k)
+
+    def _cost(self, k: int) -> Any:
+        """The cost of member k."""
+        cost, (table, labels) = self.fun[k] if isinstance(self.fun, (list, tuple)) else self.fun, self.tables
+        if table is None and labels is None:
+            return cost
+        return cost._on(None if table is None else table[k], None if labels is None else labels[k])
+
+    def _alone(self, core: Any, k: int) -> None:
+        """Member k by `minimize`, which goes the same way and on from there."""
+        usual, method, line_search, parameters = self.asked
+        gtol = None if usual else self.gtol
+        one = minimize(self._cost(k), self.starts[k], method=method, line_search=line_search, maxiter=self.limit, gtol=gtol, **parameters)
+        core.x[k], core.fun[k], core.gmax[k] = one.x.ravel(), one.fun, np.max(np.abs(one.jac), initial=0.0)
+        core.nit[k], core.extra[k] = one.nit, one.nfev - one.nit - 1
+        self.reasons[k], self.notes[k] = one.reason, one.message
+
+    def _doubt(self, core: Any, k: int) -> None:
+        """Member k has ended where gtol allows a gradient along which its cost falls."""
+        doubts = Doubts(self._cost(k), core.x[k].reshape(self.shape[1:]), (), None, None, True)
+        doubts.gtol = self.gtol
+        grad = gradient_of(doubts.problem(), doubts.start)(core.x[k])
+        finer = doubts.finer_gtol(core.x[k], float(core.fun[k]), grad)
+        core.extra[k] += finer.calls + 1
+        if finer.fall > FALL:
+            self.reasons[k] = "not_a_minimum"
+            self.notes[k] = f"{allows(self.gtol, finer.fall)}: give gtol={finer.gtol:.1g}, or cost and x in other units"
 
     def stop(self) -> None:
         """No further piece; threads at work end between two iterations."""
@@ -344,21 +401,23 @@ class Work:
     def result(self) -> MinimizeBatchResult:
         """The result so far."""
         core = self.core
-        reason = [REASONS.get(code, "rhs_failed") for code in core.code.tolist()]
+        reason = [self.reasons.get(k, REASONS.get(code, "rhs_failed")) for k, code in enumerate(core.code.tolist())]
         evaluated = np.where(core.code == lane_descent.ENDINGS["interrupted"], 0, core.nit + 1 + core.extra)
-        return _result(self.method, core.x.reshape(self.shape), core.fun, core.gmax, core.nit, evaluated, reason, core.code == OVERFLOWED)
+        return _result(
+            self.method, core.x.reshape(self.shape), core.fun, core.gmax, core.nit, evaluated, reason, core.code == OVERFLOWED, self.notes
+        )
 
 
 def _result(
     method: Method, x: Array, fun: Array, gmax: Array, nit: NDArray[np.int64], nfev: NDArray[np.int64], reason: list[str],
-    overflowed: NDArray[np.bool_],
+    overflowed: NDArray[np.bool_], notes: dict[int, str],
 ) -> MinimizeBatchResult:  # fmt: skip
     status = np.array([STATUS.get(one, -1) for one in reason], dtype=np.int64)
     counts = {one: reason.count(one) for one in dict.fromkeys(reason)}
     message = ", ".join(f"{count} {one}" for one, count in counts.items()) or "no members"
     return MinimizeBatchResult(
-        x=x, fun=fun, gmax=gmax, nit=nit, nfev=nfev, reason=reason, overflowed=overflowed, status=status, success=not np.any(status),
-        message=message, method=method,
+        x=x, fun=fun, gmax=gmax, nit=nit, nfev=nfev, reason=reason, notes=notes, overflowed=overflowed, status=status,
+        success=not np.any(status), message=message, method=method,
     )  # fmt: skip
 
 
@@ -381,21 +440,21 @@ def _piece(problem: tuple[Any, ...]) -> MinimizeBatchResult:
 
 
 def _on_executor(executor: futures.Executor, problem: tuple[Any, ...], bar: Progress) -> MinimizeBatchResult:
-    method, search, fun, points, maxiter, gtol, data, rates = problem
+    method, search, fun, points, maxiter, gtol, data, rates, asked = problem
     members = len(points)
     out = _result(
         method, points.copy(), np.full(members, np.nan), np.full(members, np.nan), np.zeros(members, np.int64), np.zeros(members, np.int64),
-        ["interrupted"] * members, np.zeros(members, np.bool_),
+        ["interrupted"] * members, np.zeros(members, np.bool_), {},
     )  # fmt: skip
     reason = out.reason
 
     def task(part: slice) -> tuple[Any, ...]:
         costs = fun[part] if isinstance(fun, (list, tuple)) else fun
         some = tuple(None if one is None else one[part] for one in data)
-        return (method, search, costs, points[part], maxiter, gtol, some, rates)
+        return (method, search, costs, points[part], maxiter, gtol, some, rates, asked)
 
     def made() -> MinimizeBatchResult:
-        return _result(method, out.x, out.fun, out.gmax, out.nit, out.nfev, reason, out.overflowed)
+        return _result(method, out.x, out.fun, out.gmax, out.nit, out.nfev, reason, out.overflowed, out.notes)
 
     try:
         for part, piece in in_pieces(executor, _piece, task, members, bar):
@@ -405,6 +464,7 @@ def _on_executor(executor: futures.Executor, problem: tuple[Any, ...], bar: Prog
             for name in ("x", "fun", "gmax", "nit", "nfev", "overflowed"):
                 out[name][part] = piece[name]
             reason[part] = piece.reason
+            out.notes.update({part.start + k: note for k, note in piece.notes.items()})
     except BaseException as error:
         attach(error, made, "in mflow.minimize_batch")
         raise

@@ -19,7 +19,8 @@ from mflow_core.stepping.stepper import CONVERGED
 from mflow.base.checks import Array, check_number, real_array
 from mflow.base.methods import Method, as_method
 from mflow.base.telling import counted
-from mflow.derivatives.differences import STEEP, fall_beside
+from mflow.derivatives.differences import STEEP
+from mflow.derivatives.own_units import allows, finer_gtol
 from mflow.saving.savefile import numbers_of
 from mflow.training import endings
 from mflow.training.endings import Ending
@@ -118,10 +119,10 @@ class DirectionTrainer(Trainer):
         (first, last), (at, grad), loss = descent.largest_slope, descent.here(), float(descent.value)
         if self.fall > 0.0 or not self.usual or not last >= STEEP * first > 0.0:
             return False
-        fall, size, _ = fall_beside(lambda x: self._both(x)[0], at.ravel(), loss, grad.ravel(), lambda x: True)
-        if not fall > 0.0:
+        finer = finer_gtol(self.gtol, lambda x: self._both(x)[0], at.ravel(), loss, grad.ravel())
+        if not finer.fall > 0.0:
             return False
-        self.gtol, self.fall = self.gtol * abs(loss) / size, fall
+        self.gtol, self.fall = finer.gtol, finer.fall
         return True
 
     @property
@@ -129,8 +130,7 @@ class DirectionTrainer(Trainer):
         """Words on that."""
         if not self.fall > 0.0:
             return ""
-        words = f"; gtol = {self.asked:g} allows a gradient along which the loss falls by {100.0 * self.fall:.2g} % within their own size"
-        return f"{words}, so that the run went on to {self.gtol:.2g}"
+        return f"; {allows(self.asked, self.fall, 'loss')}, so that the run went on to {self.gtol:.2g}"
 
     def _settled(self, status: int, grad: Array) -> Ending:
         """Nothing is left to gain: the gradient is small, or the search finds no lower point."""

@@ -13,6 +13,7 @@ class Descents:
     x: NDArray[np.float64]
     fun: NDArray[np.float64]
     gmax: NDArray[np.float64]
+    first: NDArray[np.float64]
     nit: NDArray[np.int64]
     code: NDArray[np.int32]
     extra: NDArray[np.int64]

@@ -95,7 +95,7 @@ cdef class Descents:
     fun: an `Objective`, another compiled cost, or a list of them, one a lane. X, y: data of a lane of its own each, (lanes, ...), in the
     place of the objective's. lr: the learning rate of each iteration, where it changes.
     """
-    cdef readonly cnp.ndarray x, fun, gmax, nit, code, extra
+    cdef readonly cnp.ndarray x, fun, gmax, first, nit, code, extra
     cdef const mf_method *m
     cdef mf_sizes sizes
     cdef double *par
@@ -119,7 +119,7 @@ cdef class Descents:
             raise ValueError(f"method: expected one that carries at most {MAX_VECTORS} vectors for a batch, got {record.name} with {self.sizes.n_vec}")
         self.x = np.array(starts, dtype=np.float64, order="C")
         self.lanes, self.n = cnp.PyArray_DIM(self.x, 0), cnp.PyArray_DIM(self.x, 1)
-        self.fun, self.gmax = np.full(self.lanes, np.nan), np.full(self.lanes, np.nan)
+        self.fun, self.gmax, self.first = (np.full(self.lanes, np.nan) for _ in range(3))    # first: gmax at the start
         self.nit, self.code = np.zeros(self.lanes, dtype=np.int64), np.full(self.lanes, WAITING, dtype=np.int32)
         self.extra = np.zeros(self.lanes, dtype=np.int64)
         self.lr, self.lr_place = lr, -1
@@ -204,6 +204,7 @@ cdef class Descents:
             memcpy(<double *> cnp.PyArray_DATA(self.x) + s.lane * n, b.good + k * n, n * sizeof(double))
         (<double *> cnp.PyArray_DATA(self.fun))[s.lane] = s.value
         (<double *> cnp.PyArray_DATA(self.gmax))[s.lane] = s.gmax
+        (<double *> cnp.PyArray_DATA(self.first))[s.lane] = s.first
         (<int64_t *> cnp.PyArray_DATA(self.nit))[s.lane] = nit
         (<int32_t *> cnp.PyArray_DATA(self.code))[s.lane] = code
         (<int64_t *> cnp.PyArray_DATA(self.extra))[s.lane] = s.extra

@@ -36,7 +36,7 @@ cdef enum:
 
 cdef class LineDescents:
     """As `Descents` of lane_descent, for methods with a direction, and for optimizers by line searches. kind, rule: the search's."""
-    cdef readonly cnp.ndarray x, fun, gmax, nit, code, extra
+    cdef readonly cnp.ndarray x, fun, gmax, first, nit, code, extra
     cdef MethodRecord record
     cdef LaneCosts costs
     cdef double *par
@@ -53,7 +53,7 @@ cdef class LineDescents:
         read_rule(&self.rule, kind, rule)
         self.x = np.array(starts, dtype=np.float64, order="C")
         self.lanes, self.n = cnp.PyArray_DIM(self.x, 0), cnp.PyArray_DIM(self.x, 1)
-        self.fun, self.gmax = np.full(self.lanes, np.nan), np.full(self.lanes, np.nan)
+        self.fun, self.gmax, self.first = (np.full(self.lanes, np.nan) for _ in range(3))    # first: gmax at the start
         self.nit, self.code = np.zeros(self.lanes, dtype=np.int64), np.full(self.lanes, WAITING, dtype=np.int32)
         self.extra = np.zeros(self.lanes, dtype=np.int64)
         self.costs = LaneCosts(fun, self.n, self.lanes, X, y)
@@ -120,6 +120,7 @@ cdef class LineDescents:
             (<double *> cnp.PyArray_DATA(self.fun))[k] = s.f_low if status != _CONVERGED else s.f
             (<double *> cnp.PyArray_DATA(self.gmax))[k] = (
                 s.gmax if x == s.x else REDUCE.max_abs(grad, self.n) if grad != NULL else NAN)
+        (<double *> cnp.PyArray_DATA(self.first))[k] = s.first_gmax
         (<int64_t *> cnp.PyArray_DATA(self.nit))[k] = s.k
         (<int64_t *> cnp.PyArray_DATA(self.extra))[k] = s.nfev - s.k - 1
         (<int32_t *> cnp.PyArray_DATA(self.code))[k] = ending(status)

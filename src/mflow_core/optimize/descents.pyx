@@ -31,6 +31,7 @@ from mflow_core.types cimport MF_E_KIND, MF_E_MEMORY, MF_E_NON_FINITE, MF_TRUST_
 cdef double EPS = 2.220446049250313e-16
 cdef double USUAL_C2 = 0.9
 cdef double STEP = 2.9802322387695312e-08    # 2 sqrt(eps): of differences of gradients
+cdef double TINY = 1e-4                   # an x below it is small beside the usual length
 cdef double SINKS = 0.9                   # of the largest entry of the gradient: what a step must lower it to that values cannot judge
 
 
@@ -137,15 +138,15 @@ cdef int find_direction(descent_t *s) noexcept nogil:
 
 
 cdef int difference_product(const double *x, const double *p, double *out, ptrdiff_t n, void *ctx) noexcept nogil:
-    """H p = (g(x + h p) - g(x))/h, x where the descent stands (Nocedal and Wright, 8.20)."""
+    """H p = (g(x + h p) - g(x))/h, x where the descent stands (Nocedal and Wright, 8.20). A small x tells the length, as in SI units."""
     cdef descent_t *s = <descent_t *> ctx
-    cdef double size = sqrt(dot(p, p, n)), h
+    cdef double size = sqrt(dot(p, p, n)), own = sqrt(dot(s.x, s.x, n)), h
     cdef ptrdiff_t i
     cdef int status
     if size == 0.0:
         memset(out, 0, n * sizeof(double))
         return 0
-    h = s.product_step * (1.0 + sqrt(dot(x, x, n))) / size
+    h = s.product_step * (own if 0.0 < own < TINY else 1.0 + own) / size
     for i in range(n):
         s.aside[i] = x[i] + h * p[i]
     status = s.p.value_grad(s.aside, NULL, out, n, s.p.ctx)

@@ -1,0 +1,134 @@
+"""Minima to rounding are called so, and nothing else is; the truth is of 50 digits."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import mpmath
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+import mflow
+
+Array = NDArray[np.float64]
+
+
+def quadratic(seed: int, unit: float, size: float, offset: float) -> tuple[Any, Array, Any]:
+    """(cost, x0, how far f(x) lies above the minimum in 50 digits) of x'Ax/2 - b'x and an offset, in these units."""
+    rng = np.random.default_rng(seed)
+    n = int(rng.integers(2, 7))
+    Q, _ = np.linalg.qr(rng.normal(size=(n, n)))
+    A = (Q * np.geomspace(1.0, 1e4, n)) @ Q.T
+    A = 0.5 * (A + A.T) * (unit / size**2)
+    b = A @ rng.normal(size=n) * size
+
+    def above(x: Array) -> float:
+        with mpmath.workdps(50):
+            best = mpmath.lu_solve(mpmath.matrix(A.tolist()), mpmath.matrix(b.tolist()))
+            d = mpmath.matrix(x.tolist()) - best
+            return float((d.T * mpmath.matrix(A.tolist()) * d)[0] / 2)
+
+    return lambda x: (0.5 * x @ (A @ x) - b @ x + offset, A @ x - b), rng.normal(size=n) * size, above
+
+
+@pytest.mark.parametrize("method", ["lbfgs", "bfgs", "trust_ncg"])
+@pytest.mark.parametrize(("unit", "size", "offset"), [(1e30, 1e-3, 0.0), (1e20, 1e12, 1e21), (1e9, 1.0, 1e15)])
+def test_a_minimum_to_rounding_has_converged(method: str, unit: float, size: float, offset: float) -> None:
+    """No gradient in such units is at most 1e-5; it was line_search_failed or trust_region_failed."""
+    for seed in range(6):
+        fun, x0, above = quadratic(seed, unit, size, offset)
+        r = mflow.minimize(fun, x0, method=method, jac=True)
+        assert (r.reason, r.success, r.status) == ("converged", True, 0), r.message
+        assert above(r.x) <= 1e-14 * (above(x0) + abs(r.fun))
+        assert np.max(np.abs(r.jac)) <= 1e-5 or "a minimum to rounding" in r.message
+
+
+def test_a_line_through_data_with_a_large_offset() -> None:
+    rng = np.random.default_rng(2)
+    t = np.sort(rng.uniform(0.0, 10.0, 40))
+    for seed in range(30):
+        y = 1e9 + 0.3 * t + 1e-2 * np.random.default_rng(seed).normal(size=40)
+
+        def cost(x: Array, y: Array = y) -> tuple[float, Array]:
+            r = x[0] + x[1] * t - y
+            return float(r @ r), np.array([2.0 * r.sum(), 2.0 * r @ t])
+
+        r = mflow.minimize(cost, [0.0, 0.0], jac=True)
+        assert r.success, r.message
+        np.testing.assert_allclose(r.x[1], np.polyfit(t, y - 1e9, 1)[0], atol=1e-3)
+
+
+def kinked(x: Array) -> tuple[float, Array]:
+    return float(np.sum(np.abs(x - 0.3))), np.sign(x - 0.3)
+
+
+def stepped(x: Array) -> tuple[float, Array]:
+    """A jump at 0.5 keeps the minimum at 0 from being reached."""
+    return float(x @ x) + 10.0 * float(x[0] < 0.5), 2.0 * x
+
+
+def wrong(x: Array) -> tuple[float, Array]:
+    return float(np.sum((x - 1.0) ** 2)), 2.0 * (x - 1.2)
+
+
+def noisy(x: Array) -> tuple[float, Array]:
+    return float(np.sum((x - 1.0) ** 2) + 1e-6 * np.sin(1e9 * np.sum(x))), 2.0 * (x - 1.0)
+
+
+@pytest.mark.parametrize("fun", [kinked, stepped, wrong, noisy])
+@pytest.mark.parametrize("method", ["lbfgs", "cg", "trust_ncg"])
+def test_no_other_end_is_a_minimum_to_rounding(fun: Any, method: str) -> None:
+    with np.errstate(all="ignore"):
+        r = mflow.minimize(fun, [1.7, 2.2], jac=True, method=method, check_gradient=False, gtol=1e-13)
+    assert "a minimum to rounding" not in r.message
+    assert r.reason != "converged" or np.max(np.abs(r.jac)) <= 1e-13
+
+
+def test_within_bounds_a_minimum_to_rounding_has_free_parameters_alone() -> None:
+    seen = []
+
+    def cost(x: Array) -> tuple[float, Array]:
+        seen.append(x.copy())
+        d = x - np.array([0.1, 2.0, -3.0])
+        return 1e25 * float(d @ d) + 1e27, 2e25 * d
+
+    r = mflow.minimize(cost, [0.5, 0.5, 0.5], jac=True, bounds=[(0.0, 1.0)] * 3)
+    assert r.success, r.message
+    np.testing.assert_allclose(r.x, [0.1, 1.0, 0.0], rtol=1e-7)
+    assert all(np.all((x >= 0.0) & (x <= 1.0)) for x in seen)
+    assert len(seen) == r.nfev + r.ncheck
+
+
+@pytest.mark.parametrize("offset", [0.0, 1e-9, -1e-12])
+@pytest.mark.parametrize("start", [[0.0, 0.0], [1e-10, -2e-10]])
+def test_a_cost_in_small_units_beside_an_offset_is_minimised(offset: float, start: list[float]) -> None:
+    """A cost of 1e-18 at 1e-10 beside an offset, where it falls by no thousandth of itself, had converged at its start."""
+    best = np.array([3e-10, -1e-10])
+
+    def cost(x: Array) -> tuple[float, Array]:
+        z = (x - best) / 1e-10
+        return 1e-18 * float(z @ z) + offset, 2e-18 * z / 1e-10
+
+    r = mflow.minimize(cost, start, jac=True)
+    assert r.success, r.message
+    np.testing.assert_allclose(r.x, best, rtol=1e-3)
+
+
+@pytest.mark.parametrize("size", [1e10, 1e6])
+def test_a_run_from_0_finds_the_large_size_of_its_parameters(size: float) -> None:
+    r = mflow.minimize(lambda x: (float((x[0] / size - 1.0) ** 2), 2.0 * (x / size - 1.0) / size), [0.0], jac=True)
+    assert r.success, r.message
+    np.testing.assert_allclose(r.x, [size], rtol=1e-3)
+
+
+def test_a_trust_region_by_differences_of_gradients_in_small_units() -> None:
+    """Products over 3e-8 of 1 beside parameters of 1e-10 led nowhere: trust_region_failed in the first iteration."""
+
+    def morse(x: Array) -> tuple[float, Array]:
+        q = np.exp(-2e10 * (x[0] - 1.5e-10))
+        return 7e-19 * (1.0 - q) ** 2, np.array([2.0 * 7e-19 * 2e10 * q * (1.0 - q)])
+
+    r = mflow.minimize(morse, [1.8e-10], jac=True, method="trust_ncg")
+    assert r.success, r.message
+    np.testing.assert_allclose(r.x, [1.5e-10], rtol=1e-4)
