@@ -10,6 +10,7 @@ from typing import Any
 import mpmath as mp
 import numpy as np
 import pytest
+import scipy.sparse
 from scipy.integrate import solve_ivp
 
 import mflow
@@ -184,6 +185,22 @@ def test_all_modes_carry_all_of_the_mass_and_rigid_motions_have_none_of_the_stif
     free[0, 0] = free[3, 3] = 1.0
     assert mflow.modes(None, free).omega[0] == 0.0
     assert math.isinf(mflow.modes(None, free).periods[0])
+
+
+def test_a_damping_function_is_the_matrix_without_its_entries() -> None:
+    """A free motion in one mode decays with its ratio, in closed form; the full matrix is not made."""
+    n, zeta = 300, 0.05
+    K = scipy.sparse.diags_array([-np.ones(n - 1), np.full(n, 2.0), -np.ones(n - 1)], offsets=[-1, 0, 1]).tocsr()
+    m = mflow.modes(np.full(n, 2.0), K, k=3)
+    v = np.cos(np.arange(n))
+    np.testing.assert_allclose(m.damping_function([0.1, 0.2, zeta])(v), m.damping_matrix([0.1, 0.2, zeta]) @ v, atol=1e-15)
+    omega, shape = m.omega[2], m.shapes[:, 2]
+    assert omega == pytest.approx(2.0 * math.sin(1.5 * math.pi / (n + 1)) / math.sqrt(2.0), rel=1e-9)
+    end = math.pi / omega
+    r = mflow.solve_dynamics(np.full(n, 2.0), m.damping_function(zeta), K, t_span=(0, end), x0=shape, dt=end / 400)
+    turned = omega * math.sqrt(1.0 - zeta**2) * end
+    expected = math.exp(-zeta * omega * end) * (math.cos(turned) + zeta / math.sqrt(1.0 - zeta**2) * math.sin(turned))
+    np.testing.assert_allclose(r.x[:, -1], expected * shape, atol=1e-4 * np.max(shape))
 
 
 def test_a_damping_matrix_gives_each_mode_its_ratio() -> None:
