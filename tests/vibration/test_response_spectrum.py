@@ -120,6 +120,12 @@ def test_steps_converge_to_it(method: Any) -> None:
     assert errors[1] < 0.35 * errors[0] < 0.05
 
 
+def test_times_in_place_of_their_interval() -> None:
+    a = shaking(100)
+    s, expected = mflow.response_spectrum((5.0 + 0.25 * np.arange(100), a), [0.5]), mflow.response_spectrum((0.25, a), [0.5])
+    assert s.sa.tolist() == expected.sa.tolist()
+
+
 def test_what_a_spectrum_may_be_asked_for() -> None:
     a = shaking(100)
     with pytest.warns(RuntimeWarning, match=r"1 of 2 periods are below 0.02 s, twice the sampling interval"):
@@ -127,7 +133,9 @@ def test_what_a_spectrum_may_be_asked_for() -> None:
     motion = mflow.data.GroundMotion("uneven", np.array([0.0, 0.1, 0.3]), np.ones(3))
     wrong: list[tuple[Any, Any, dict[str, Any], type[Exception], str]] = [
         (motion, [1.0], {}, ValueError, "record: expected samples at equal intervals, got uneven with intervals from 0.1 to 0.2 s"),
-        (a, [1.0], {}, TypeError, r"record: expected what read_record returns, or a tuple \(dt, acceleration\)"),
+        (a, [1.0], {}, TypeError, r"record: expected what read_record returns, \(dt, acceleration\) or \(t, acceleration\)"),
+        ((np.arange(99), a), [1.0], {}, ValueError, r"record: expected \(t, acceleration\) with two or more times .* got shapes \(99,\)"),
+        ((np.arange(100) ** 2, a), [1.0], {}, ValueError, "record: expected samples at equal intervals, got the record with intervals"),
         ((0.0, a), [1.0], {}, ValueError, "record: expected a sampling interval above 0"),
         ((0.01, a[:1]), [1.0], {}, ValueError, "two or more finite samples"),
         ((0.01, a), [-1.0], {}, ValueError, "periods: expected"),
