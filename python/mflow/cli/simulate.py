@@ -120,8 +120,8 @@ def _motion(response: Response) -> list[list[float]]:
     """A row a time: displacements against the ground, total accelerations, energies."""
     result, ledger = response.result, response.ledger
     ground = np.broadcast_to(response.ground, (1, result.t.size))
-    columns = [result.t[None], ground, result.x, response.total_acceleration, [ledger[name] for name in COLUMNS]]
-    rows: list[list[float]] = np.concatenate(columns).T.tolist()
+    energies = np.array([ledger[name] for name in COLUMNS])
+    rows: list[list[float]] = np.vstack([result.t, ground, result.x, response.total_acceleration, energies]).T.tolist()
     return rows
 
 
