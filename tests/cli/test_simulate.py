@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import math
 from pathlib import Path
@@ -325,3 +326,49 @@ def test_the_exit_code_says_that_steps_were_past_the_limit(dt: str, code: int, c
 def test_a_damping_in_per_cent_is_warned_of() -> None:
     with pytest.warns(RuntimeWarning, match=r"respond: damping = 5 is 500 % of the critical one; for 5 % give 0\.05"):
         respond(load_building(), half_sine(0.3, 0.5), dt=0.01, zeta=5, time=0.1)
+
+
+# ---- tables ----------------------------------------------------------------------------------------------------------------------------
+
+TOWER = 'name,mass,stiffness,height\nlobby,2e4,3e7,4\n"roof, east",1e4,2e7,3\n'
+
+
+def rows_of_file(path: Path) -> list[list[str]]:
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.reader(file))
+
+
+def test_a_motion_as_a_table_with_the_names_of_the_model(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    model, out = tmp_path / "tower.csv", tmp_path / "motion.csv"
+    model.write_text(TOWER)
+    assert main(["simulate", "--model", str(model), "--no-plot", "--time", "1", "--dt", "0.01", "--csv", str(out)]) == 0
+    text = capsys.readouterr().out
+    assert "\n     lobby " in text
+    assert "\nroof, east " in text
+    heads, *rows = rows_of_file(out)
+    assert heads[:4] == ["time (s)", "ground (m/s^2)", "displacement lobby (m)", "displacement roof, east (m)"]
+    numbers = np.array(rows, dtype=float)
+    expected = respond(read_building(model), half_sine(0.3, 0.5), dt=0.01, time=1.0).result
+    np.testing.assert_allclose(numbers[:, 0], expected.t, atol=1e-12)
+    np.testing.assert_allclose(numbers[:, 2:4].T, expected.x, rtol=1e-12)
+    ground = 0.3 * GRAVITY * np.sin(np.pi * np.minimum(numbers[:, 0], 0.5) / 0.5)
+    np.testing.assert_allclose(numbers[:, 1], ground, atol=2e-2 * GRAVITY)
+
+
+def test_a_folder_as_a_table(tmp_path: Path) -> None:
+    folder, out = tmp_path / "records", tmp_path / "peaks.csv"
+    folder.mkdir()
+    (folder / "one.at2").write_text(AT2)
+    assert main(["simulate", "--record", str(folder), "--csv", str(out), "--quiet"]) == 0
+    heads, row = rows_of_file(out)
+    assert heads[:2] == ["record", "peak (m/s^2)"]
+    assert row[0] == "one.at2"
+    assert float(row[1]) == pytest.approx(6e-3 * GRAVITY)
+
+
+@pytest.mark.parametrize("names", [["a", "a"], ["a", " "]])
+def test_names_of_storeys_that_do_not_fit(names: list[str], tmp_path: Path) -> None:
+    model = tmp_path / "tower.csv"
+    model.write_text("mass,stiffness,name\n" + "".join(f"1,1,{name}\n" for name in names))
+    with pytest.raises(ValueError, match="row 3: name: expected one of its own for each storey"):
+        read_building(model)

@@ -34,6 +34,17 @@ def test_table_picture_and_json(record: Path, tmp_path: Path, capsys: pytest.Cap
     np.testing.assert_allclose(found["spectra"][1]["psa"], want.psa)
 
 
+def test_a_table_of_two_spectra(record: Path, tmp_path: Path) -> None:
+    out = tmp_path / "s.csv"
+    more = ["--damping", "0.02", "--damping", "0.1", "--count", "7", "--no-plot", "--csv", str(out)]
+    assert main(["spectrum", "--record", str(record), *more]) == 0
+    heads = out.read_text().splitlines()[0].split(",")
+    want = mflow.response_spectrum(mflow.data.read_record(record), np.geomspace(0.05, 5, 7), 0.1)
+    numbers = np.loadtxt(out, delimiter=",", skiprows=1)
+    np.testing.assert_allclose(numbers[:, heads.index("psa at 0.1 (m/s^2)")], want.psa)
+    np.testing.assert_allclose(numbers[:, 0], want.periods)
+
+
 @pytest.mark.parametrize(
     ("more", "words"),
     [

@@ -117,3 +117,36 @@ def test_a_matrix_within_rounding_of_singular_is_not_definite() -> None:
     B = half @ half.T
     assert np.linalg.cholesky(B)[2, 2] > 0.0
     assert not definite.is_definite([(1.0, B)])
+
+
+TURNS = np.array([[0.0, -1.0], [1.0, 0.0]])
+
+
+@pytest.mark.parametrize(
+    ("name", "par", "C", "K", "expected"),
+    [
+        # held by the turning alone; steps of gamma = 1/2 are those of the mass M + (beta - 1/4) h^2 K, which is singular first at h^2 = 10
+        ("newmark", {"beta": 0.3, "gamma": 0.5}, 5.0 * TURNS, -np.diag([1.0, 2.0]), math.sqrt(10.0)),
+        # a step of negative length within the step: what damps has no solution near h = 0.37, and again none grows beyond that
+        ("yoshida6", {"damping": "implicit"}, np.array([[0.29, 1.04], [1.04, 4.04]]), np.array([[10.86, 2.36], [2.36, 0.62]]), 0.3698163),
+        ("blanes_moan_rkn11", {}, 5.0 * TURNS, -np.eye(2), 0.0),
+        ("symplectic_euler", {"damping": "implicit"}, 1e-3 * TURNS, np.diag([4.0, 9.0]), 0.0),
+    ],
+)
+def test_the_first_step_that_grows_and_not_a_later_one(name: str, par: dict[str, Any], C: Array, K: Array, expected: float) -> None:
+    """The spectral radius of the whole step on a grid of steps: an island of stable ones beyond the limit is none."""
+    M, limit = np.eye(2), mflow.max_stable_dt(mflow.get_method(name, **par), damping=C, stiffness=K)
+    assert limit == pytest.approx(expected, rel=1e-6)
+    if expected == 0.0:
+        assert all(growth(name, par, M, C, K, h) > 1.0 + 1e-13 for h in (0.02, 0.1, 0.3))
+        return
+    assert growth(name, par, M, C, K, 1.001 * limit) > 1.0 + 1e-4
+    assert all(growth(name, par, M, C, K, share * limit) < 1.0 + 1e-9 for share in np.linspace(0.01, 0.9999, 150))
+
+
+def test_eigenvalues_of_the_structure_tell_the_limit_beside_gyroscopes() -> None:
+    """Forward Euler: |1 + h z| = 1 for the eigenvalues of the structure, damped by a millionth."""
+    C, K = 3.0 * TURNS + 1e-6 * np.eye(2), np.diag([4.0, 9.0])
+    z = np.linalg.eigvals(np.block([[np.zeros((2, 2)), np.eye(2)], [-K, -C]]))
+    limit = mflow.max_stable_dt("forward_euler_system", damping=C, stiffness=K)
+    assert limit == pytest.approx(float(np.min(-2.0 * z.real / np.abs(z) ** 2)), rel=1e-8)

@@ -10,6 +10,7 @@ from typing import Any
 import mpmath as mp
 import numpy as np
 import pytest
+import scipy.sparse
 from scipy.integrate import solve_ivp
 
 import mflow
@@ -119,6 +120,12 @@ def test_steps_converge_to_it(method: Any) -> None:
     assert errors[1] < 0.35 * errors[0] < 0.05
 
 
+def test_times_in_place_of_their_interval() -> None:
+    a = shaking(100)
+    s, expected = mflow.response_spectrum((5.0 + 0.25 * np.arange(100), a), [0.5]), mflow.response_spectrum((0.25, a), [0.5])
+    assert s.sa.tolist() == expected.sa.tolist()
+
+
 def test_what_a_spectrum_may_be_asked_for() -> None:
     a = shaking(100)
     with pytest.warns(RuntimeWarning, match=r"1 of 2 periods are below 0.02 s, twice the sampling interval"):
@@ -126,7 +133,9 @@ def test_what_a_spectrum_may_be_asked_for() -> None:
     motion = mflow.data.GroundMotion("uneven", np.array([0.0, 0.1, 0.3]), np.ones(3))
     wrong: list[tuple[Any, Any, dict[str, Any], type[Exception], str]] = [
         (motion, [1.0], {}, ValueError, "record: expected samples at equal intervals, got uneven with intervals from 0.1 to 0.2 s"),
-        (a, [1.0], {}, TypeError, r"record: expected what read_record returns, or a tuple \(dt, acceleration\)"),
+        (a, [1.0], {}, TypeError, r"record: expected what read_record returns, \(dt, acceleration\) or \(t, acceleration\)"),
+        ((np.arange(99), a), [1.0], {}, ValueError, r"record: expected \(t, acceleration\) with two or more times .* got shapes \(99,\)"),
+        ((np.arange(100) ** 2, a), [1.0], {}, ValueError, "record: expected samples at equal intervals, got the record with intervals"),
         ((0.0, a), [1.0], {}, ValueError, "record: expected a sampling interval above 0"),
         ((0.01, a[:1]), [1.0], {}, ValueError, "two or more finite samples"),
         ((0.01, a), [-1.0], {}, ValueError, "periods: expected"),
@@ -184,6 +193,22 @@ def test_all_modes_carry_all_of_the_mass_and_rigid_motions_have_none_of_the_stif
     free[0, 0] = free[3, 3] = 1.0
     assert mflow.modes(None, free).omega[0] == 0.0
     assert math.isinf(mflow.modes(None, free).periods[0])
+
+
+def test_a_damping_function_is_the_matrix_without_its_entries() -> None:
+    """A free motion in one mode decays with its ratio, in closed form; the full matrix is not made."""
+    n, zeta = 300, 0.05
+    K = scipy.sparse.diags_array([-np.ones(n - 1), np.full(n, 2.0), -np.ones(n - 1)], offsets=[-1, 0, 1]).tocsr()
+    m = mflow.modes(np.full(n, 2.0), K, k=3)
+    v = np.cos(np.arange(n))
+    np.testing.assert_allclose(m.damping_function([0.1, 0.2, zeta])(v), m.damping_matrix([0.1, 0.2, zeta]) @ v, atol=1e-15)
+    omega, shape = m.omega[2], m.shapes[:, 2]
+    assert omega == pytest.approx(2.0 * math.sin(1.5 * math.pi / (n + 1)) / math.sqrt(2.0), rel=1e-9)
+    end = math.pi / omega
+    r = mflow.solve_dynamics(np.full(n, 2.0), m.damping_function(zeta), K, t_span=(0, end), x0=shape, dt=end / 400)
+    turned = omega * math.sqrt(1.0 - zeta**2) * end
+    expected = math.exp(-zeta * omega * end) * (math.cos(turned) + zeta / math.sqrt(1.0 - zeta**2) * math.sin(turned))
+    np.testing.assert_allclose(r.x[:, -1], expected * shape, atol=1e-4 * np.max(shape))
 
 
 def test_a_damping_matrix_gives_each_mode_its_ratio() -> None:

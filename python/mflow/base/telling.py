@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
+import contextvars
 import functools
 import sys
 import warnings
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from types import FunctionType
 from typing import Any, TypeVar
 
-__all__ = ["LIBRARIES", "answer_others", "counted", "knows_other_words", "public_name", "tell", "tell_of_errors", "tell_of_order"]
+__all__ = [
+    "LIBRARIES", "Told", "answer_others", "counted", "heard", "knows_other_words", "public_name", "tell", "tell_of_errors",
+    "tell_of_members", "tell_of_order",
+]  # fmt: skip
 
 Item = TypeVar("Item")
 
@@ -29,11 +34,46 @@ def counted(count: int | str, noun: str) -> str:
     return f"{count} {noun}" if str(count) == "1" else f"{count} {noun}s"
 
 
+Told = tuple[str, type[Warning]]
+_heard: contextvars.ContextVar[list[Told] | None] = contextvars.ContextVar("heard", default=None)
+
+
+@contextlib.contextmanager
+def heard() -> Iterator[list[Told]]:
+    """What `tell` would warn of inside, for one who says it later, as of which member of a batch it is.
+
+    Examples
+    --------
+    >>> from mflow.base.telling import heard, tell
+    >>> with heard() as words:
+    ...     tell("the step is long")
+    >>> words[0][0]
+    'the step is long'
+    """
+    words: list[Told] = []
+    token = _heard.set(words)
+    try:
+        yield words
+    finally:
+        _heard.reset(token)
+
+
+def tell_of_members(told: Mapping[Told, list[int]], noun: str, most: int = 5) -> None:
+    """Warns of each text once, with the numbers of the members of a batch that it is about."""
+    for (text, category), members in told.items():
+        named = ", ".join(map(str, members[:most])) + (", ..." if len(members) > most else "")
+        tell(f"{noun}{'' if len(members) == 1 else 's'} {named}: {text}", category)
+
+
 def tell(text: str, category: type[Warning] = RuntimeWarning) -> None:
     """Warns at the nearest line outside of the libraries; the core calls back from any depth, so that nobody counts frames by hand.
 
     category : RuntimeWarning for what a run has met; UserWarning for a doubt whether an argument is meant as it is given.
     """
+    words = _heard.get()
+    if words is not None:
+        words.append((text, category))
+        return
     level, frame = 1, sys._getframe(0)
     while frame.f_back is not None and str(frame.f_globals.get("__name__", "")).partition(".")[0] in LIBRARIES:
         level, frame = level + 1, frame.f_back

@@ -29,6 +29,7 @@ __all__ = ["PULSE", "Building", "Response", "half_sine", "load_building", "read_
 KIP = 4448.2216152605  # N: 1000 pounds of 0.45359237 kg times the standard gravity
 INCH, FOOT = 0.0254, 0.3048  # m
 PULSE = (0.3, 0.5)  # g, s
+NUMBERS = ("mass", "stiffness", "height")  # columns of a model
 AFTER = 6.0  # periods that are followed after the ground has come to rest
 PER_PERIOD = 100  # steps of the longest period, where nothing is said
 
@@ -46,6 +47,8 @@ class Building:
         Of each storey against the floor below, N/m.
     height : ndarray (n,)
         m; NaN where it is not known.
+    storeys : tuple of str
+        Their names: numbers from 1 where the model has none.
     """
 
     name: str
@@ -53,6 +56,10 @@ class Building:
     mass: Array
     stiffness: Array
     height: Array
+    storeys: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "storeys", self.storeys or tuple(map(str, range(1, len(self.mass) + 1))))
 
     def matrix(self) -> Array:
         """Stiffness matrix (n, n), N/m."""
@@ -104,7 +111,7 @@ def load_building() -> Building:
 
 
 def read_building(path: str | Path) -> Building:
-    """Read a building of your own: a CSV file with the columns mass (kg), stiffness (N/m) and, optionally, height (m).
+    """Read a building of your own: a CSV file with the columns mass (kg), stiffness (N/m) and, optionally, height (m) and name.
 
     Parameters
     ----------
@@ -132,18 +139,22 @@ def read_building(path: str | Path) -> Building:
     file = Path(path)
     rows = csv.reader(line for line in file.read_text(encoding="utf-8").splitlines() if line.strip() and not line.startswith("#"))
     names = [name.strip().lower() for name in next(rows, [])]
-    if not {"mass", "stiffness"} <= set(names) <= {"mass", "stiffness", "height"} or len(set(names)) < len(names):
-        others = [name for name in names if name not in ("mass", "stiffness", "height")]
+    if not {"mass", "stiffness"} <= set(names) <= {*NUMBERS, "name"} or len(set(names)) < len(names):
+        others = [name for name in names if name not in (*NUMBERS, "name")]
         extra = f"; write them without units, and remove what is none of them: {', '.join(map(repr, others))}" if others else ""
         raise ValueError(
-            f"{file}: expected a first line with the columns mass (kg), stiffness (N/m) and, if known, height (m), once each, got "
+            f"{file}: expected a first line with the columns mass (kg), stiffness (N/m) and, if known, height (m) and name, once each, got "
             f"{', '.join(map(repr, names)) or 'nothing'}{extra}"
         )
-    columns: dict[str, list[float]] = {name: [] for name in names}
+    columns: dict[str, list[float]] = {name: [] for name in names if name in NUMBERS}
+    storeys: list[str] = []
     for number, row in enumerate(rows, 2):
         if len(row) != len(names):
             raise ValueError(f"{file}, row {number}: {len(row)} entries for the {len(names)} columns {', '.join(names)}")
         for name, text in zip(names, row, strict=True):
+            if name == "name":
+                storeys.append(_name_of(text, storeys, f"{file}, row {number}"))
+                continue
             try:
                 value = float(text)
             except ValueError:
@@ -155,7 +166,15 @@ def read_building(path: str | Path) -> Building:
     if n == 0:
         raise ValueError(f"{file}: expected a line for each storey, got none")
     height = columns.get("height", [math.nan] * n)
-    return Building(file.name, str(file), np.array(columns["mass"]), np.array(columns["stiffness"]), np.array(height))
+    return Building(file.name, str(file), np.array(columns["mass"]), np.array(columns["stiffness"]), np.array(height), tuple(storeys))
+
+
+def _name_of(text: str, others: list[str], where: str) -> str:
+    """Of a storey. Raises ValueError where it is empty, or that of another one."""
+    name = text.strip()
+    if not name.isprintable() or not name or name in others:
+        raise ValueError(f"{where}: name: expected one of its own for each storey, got {name!r}")
+    return name
 
 
 def half_sine(peak: float, duration: float) -> GroundMotion:

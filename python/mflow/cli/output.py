@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import csv
 import errno
+import io
 import json
 import math
 import os
 import shutil
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -20,7 +22,7 @@ from mflow.saving.savefile import replace_file
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["number", "print_error", "print_warning", "save_picture", "seconds", "table", "width", "write_json"]
+__all__ = ["number", "print_error", "print_warning", "save_picture", "seconds", "table", "width", "write_csv", "write_json"]
 
 WIDTH = 100
 
@@ -101,6 +103,23 @@ def write_json(value: Callable[[], Any], name: str | None, to: TextIO) -> None:
         _replace(Path(name), text + "\n")
     except OSError as error:
         raise UsageError(f"--json {name}: {error.strerror}") from None
+
+
+def write_csv(header: Sequence[str], rows: Callable[[], Iterable[Sequence[Any]]], name: str | None) -> None:
+    """Write rows, made when they are needed, as a table that spreadsheets read; nowhere without a name. What is no finite number is empty.
+
+    Raises UsageError where the file cannot be written.
+    """
+    if name is None:
+        return
+    text = io.StringIO(newline="")
+    lines = csv.writer(text, lineterminator="\n")
+    lines.writerow(header)
+    lines.writerows([["" if isinstance(entry, float) and not math.isfinite(entry) else entry for entry in row] for row in rows()])
+    try:
+        _replace(Path(name), text.getvalue())
+    except OSError as error:
+        raise UsageError(f"--csv {name}: {error.strerror}") from None
 
 
 def save_picture(figure: Figure, out: str | Path, dpi: int = 110) -> None:

@@ -19,9 +19,9 @@ import numpy as np
 from mflow.base.methods import as_method, methods
 from mflow.base.result import COLUMNS
 from mflow.base.telling import counted
-from mflow.cli.arguments import add_record_options, check_picture, finite, positive, record_of
-from mflow.cli.building import PULSE, Building, Response, half_sine, load_building, read_building, respond
-from mflow.cli.output import print_warning, save_picture
+from mflow.cli.arguments import add_record_options, check_file, check_picture, finite, positive, record_of
+from mflow.cli.building import NUMBERS, PULSE, Building, Response, half_sine, load_building, read_building, respond
+from mflow.cli.output import print_warning, save_picture, write_csv
 from mflow.data.ground_motion import GRAVITY, GroundMotion
 from mflow.plot.axes import new_figure
 from mflow.plot.motion import displacements, energy
@@ -29,13 +29,14 @@ from mflow.plot.motion import displacements, energy
 __all__ = ["picture", "table"]
 
 
-def _peaks(response: Response) -> list[dict[str, float]]:
+def _peaks(response: Response) -> list[dict[str, Any]]:
     """A row a storey."""
     x, drift, a = response.result.x, response.drift, response.total_acceleration
     return [
         {
-            "storey": i + 1, "displacement": float(np.max(np.abs(x[i]))), "drift": float(np.max(np.abs(drift[i]))),
-            "drift_ratio": float(np.max(np.abs(drift[i])) / response.building.height[i]), "acceleration": float(np.max(np.abs(a[i]))),
+            "storey": i + 1, "name": response.building.storeys[i], "displacement": float(np.max(np.abs(x[i]))),
+            "drift": float(np.max(np.abs(drift[i]))), "drift_ratio": float(np.max(np.abs(drift[i])) / response.building.height[i]),
+            "acceleration": float(np.max(np.abs(a[i]))),
         }
         for i in range(len(x))
     ]  # fmt: skip
@@ -58,19 +59,20 @@ def table(response: Response) -> str:
     result, b = response.result, response.building
     method, motion, frequencies = response.method, response.motion, b.modes()[0]
     values = ", ".join(f"{name} = {value}" for name, value in method.parameters.items())
+    wide = max(6, *map(len, b.storeys))
     lines = [
         f"{b.name} ({b.source})" if b.source != b.name else b.name,
         f"ground: {motion.name}, peak {motion.peak / GRAVITY:.4g} g; {method.name}{f' ({values})' if values else ''}, "
         f"dt = {response.dt:.4g} s, {counted(result.nsteps, 'step')} to {result.t[-1]:.4g} s; damping ratio {response.zeta:g}",
         "periods (s): " + ", ".join(f"{2.0 * math.pi / w:.4f}" for w in frequencies),
         "",
-        "storey  peak displacement  peak drift  drift/height  peak acceleration",
-        "                       mm          mm             %                  g",
+        f"{'storey':>{wide}}  peak displacement  peak drift  drift/height  peak acceleration",
+        f"{'':>{wide}}                 mm          mm             %                  g",
     ]
     for row in reversed(_peaks(response)):
         ratio = _fixed(100 * row["drift_ratio"], 3) if math.isfinite(row["drift_ratio"]) else "-"
         lengths = f"{_fixed(1e3 * row['displacement'], 2):>17}  {_fixed(1e3 * row['drift'], 2):>10}"
-        lines.append(f"{row['storey']:>6}  {lengths}  {ratio:>12}  {_fixed(row['acceleration'] / GRAVITY, 4):>17}")
+        lines.append(f"{row['name']:>{wide}}  {lengths}  {ratio:>12}  {_fixed(row['acceleration'] / GRAVITY, 4):>17}")
     lines += [f"base shear: {response.base_shear / 1e3:.4g} kN", ""]
     ledger = response.ledger
     lines.append("energy (kJ), against the ground:  " + "  ".join(f"{name:>10}" for name in COLUMNS))
@@ -95,7 +97,8 @@ def contents(response: Response) -> dict[str, Any]:
     """What `--json` writes: numbers in SI units."""
     result, b = response.result, response.building
     return {
-        "building": {"name": b.name, "source": b.source} | {part: getattr(b, part).tolist() for part in ("mass", "stiffness", "height")},
+        "building": {"name": b.name, "source": b.source} | {part: getattr(b, part).tolist() for part in NUMBERS}
+        | {"storeys": list(b.storeys)},
         "ground": {"name": response.motion.name, "peak": response.motion.peak, "duration": float(response.motion.t[-1])},
         "method": response.method.name, "parameters": dict(response.method.parameters), "dt": response.dt, "damping_ratio": response.zeta,
         "periods": (2.0 * math.pi / b.modes()[0]).tolist(), "peaks": _peaks(response), "base_shear": response.base_shear,
@@ -104,6 +107,32 @@ def contents(response: Response) -> dict[str, Any]:
         "t": result.t.tolist(), "x": result.x.tolist(), "acceleration": response.total_acceleration.tolist(),
         "energy": {name: response.ledger[name].tolist() for name in COLUMNS},
     }  # fmt: skip
+
+
+def _heads_of(response: Response) -> list[str]:
+    """Of the columns of `_motion`."""
+    names = response.building.storeys
+    parts = [f"{part} {name} ({unit})" for part, unit in (("displacement", "m"), ("acceleration", "m/s^2")) for name in names]
+    return ["time (s)", "ground (m/s^2)", *parts, *(f"{name} (J)" for name in COLUMNS)]
+
+
+def _motion(response: Response) -> list[list[float]]:
+    """A row a time: displacements against the ground, total accelerations, energies."""
+    result, ledger = response.result, response.ledger
+    ground = np.broadcast_to(response.ground, (1, result.t.size))
+    energies = np.array([ledger[name] for name in COLUMNS])
+    rows: list[list[float]] = np.vstack([result.t, ground, result.x, response.total_acceleration, energies]).T.tolist()
+    return rows
+
+
+HEADS = ("record", "peak (m/s^2)", "roof displacement (m)", "drift/height", "base shear (N)", "energy lost (J)", "ends", "stable")
+
+
+def _row(name: str, r: Response) -> list[Any]:
+    """Of a record, in the columns `HEADS`."""
+    peaks = _peaks(r)
+    ratio, roof = max(row["drift_ratio"] for row in peaks), peaks[-1]["displacement"]
+    return [name, float(r.motion.peak), roof, ratio, r.base_shear, float(r.ledger.damping[-1]), r.result.reason, r.stable]
 
 
 def picture(response: Response) -> Any:
@@ -127,7 +156,7 @@ def picture(response: Response) -> Any:
     """
     figure = new_figure((10, 7.6))
     upper, lower = figure.subplots(2, 1, sharex=True)
-    names = [f"storey {i + 1}" for i in range(len(response.building.mass))]
+    names = [f"storey {name}" if name.isdigit() else name for name in response.building.storeys]
     displacements(response.result, ax=upper, labels=names, unit="m")
     energy(response.result, ax=lower, unit="J")
     upper.set_xlabel("")
@@ -164,12 +193,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_record_options(add)
     add("--pulse", nargs=2, type=positive, default=PULSE, metavar=("PEAK", "SECONDS"),
         help="without a record: peak in g, and how long half a wave lasts (default: 0.3 0.5)")  # fmt: skip
-    add("--model", metavar="FILE", help="a building of your own: CSV with the columns mass (kg), stiffness (N/m) and height (m)")
+    add("--model", metavar="FILE", help="a building of your own: CSV with the columns mass (kg), stiffness (N/m), height (m), name")
     add("--method", default="newmark", metavar="NAME", help="any method of second order (default: %(default)s)")
     add("--set", action="append", default=[], type=_parameter, metavar="NAME=VALUE", help="a parameter of the method; may be repeated")
     add("--dt", type=positive, metavar="SECONDS", help="step (default: the record's, or a hundredth of the longest period)")
     add("--damping", type=finite(0.0), default=0.05, metavar="RATIO", help="of every mode (default: %(default)s)")
     add("--time", type=positive, metavar="SECONDS", help="how long (default: the record and six periods)")
+    add("--csv", metavar="FILE", help="write the motion as a table, a row a time; of a folder, a row a record")
     add("--out", default="simulate.png", metavar="FILE", help="the picture: .png, .svg or .pdf (default: %(default)s)")
     add("--no-plot", action="store_true", help="draw no picture")
 
@@ -186,6 +216,7 @@ def check_arguments(arguments: argparse.Namespace) -> None:
         as_method(arguments.method, dict(arguments.set))
     except (TypeError, ValueError) as error:
         raise ValueError(f"--set: {error}") from None
+    check_file("--csv", arguments.csv)
     check_picture(arguments.out, arguments.no_plot)
     for option in ("record", "model"):
         path = getattr(arguments, option)
@@ -256,6 +287,7 @@ def _all_of(arguments: argparse.Namespace) -> int:
     found = [r for _, r in responses if not isinstance(r, str)]
     print(rows_of(responses))
     arguments.write_json(lambda: [contents(r) for r in found])
+    write_csv(HEADS, lambda: [_row(name, r) for name, r in responses if not isinstance(r, str)], arguments.csv)
     return 0 if all_read and all(r.trusted for r in found) else 1
 
 
@@ -271,6 +303,7 @@ def command(arguments: argparse.Namespace) -> int:
         for note in response.warnings:
             print_warning(note)
     arguments.write_json(lambda: contents(response))
+    write_csv(_heads_of(response), lambda: _motion(response), arguments.csv)
     if not arguments.no_plot:
         save_picture(picture(response), arguments.out)
         print(f"Picture of displacement and energy: {arguments.out}")

@@ -22,7 +22,7 @@ from mflow.base.executors import Lost, check_executor, in_pieces, portable
 from mflow.base.methods import Method, as_method, refuse_unknown
 from mflow.base.progress import Progress
 from mflow.base.result import DynamicsResult, Result, attach
-from mflow.base.telling import counted, tell, tell_of_errors
+from mflow.base.telling import Told, counted, heard, tell, tell_of_errors, tell_of_members
 from mflow.base.threads import processors
 from mflow.dynamics.forces import no_motion
 from mflow.dynamics.limits import gains_energy
@@ -310,11 +310,12 @@ class _Task:
     common: dict[str, Any]
     own: dict[str, Sequence[Any]]
     times: Array | None
+    first: int = 0  # the number of the first of them in the whole batch
 
     def part(self, some: slice) -> _Task:
         """Some of the motions."""
         own: dict[str, Sequence[Any]] = {name: [entries[k] for k in range(some.start, some.stop)] for name, entries in self.own.items()}
-        return replace(self, starts=self.starts[some], speeds=self.speeds[some], own=own)
+        return replace(self, starts=self.starts[some], speeds=self.speeds[some], own=own, first=self.first + some.start)
 
     def lists(self) -> dict[str, list[Any]]:
         """What has an entry of any kind for each motion."""
@@ -324,20 +325,25 @@ class _Task:
 
 def _one_by_one(task: _Task, bar: Progress) -> DynamicsBatchResult:
     out, parts, times = _empty(task.starts, task.speeds, task.times), task.lists(), task.times
+    told: dict[Told, list[int]] = {}
     try:
         for k in range(len(task.starts)):
             arguments = task.common | {name: entries[k] for name, entries in task.own.items()}
             keep = {"save": "last"} if times is None else {"t_eval": times}
-            try:
-                r = solve_dynamics(**arguments, x0=task.starts[k], v0=task.speeds[k], **keep)
-            except Exception as error:
-                if not hasattr(error, "partial_result"):
-                    raise  # an argument does not fit
-                out.errors[k], r = error, error.partial_result
+            with heard() as words:
+                try:
+                    r = solve_dynamics(**arguments, x0=task.starts[k], v0=task.speeds[k], **keep)
+                except Exception as error:
+                    if not hasattr(error, "partial_result"):
+                        raise  # an argument does not fit
+                    out.errors[k], r = error, error.partial_result
+            for one in words:
+                told.setdefault(one, []).append(task.first + k)
             _put(out, k, r, times is not None)
             for name, entries in parts.items():
                 entries[k] = r.get(name)
             bar.update(float(k + 1))
+        tell_of_members(told, "motion")
     except BaseException as error:
         attach(error, lambda: _finished(out, parts), DONE)
         raise

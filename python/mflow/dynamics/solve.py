@@ -100,7 +100,8 @@ def solve_dynamics(
         No mass: 1 for each degree of freedom. For a state of shape (N, 3), (N,) or (N, 3) numbers are diagonals too. The mass must be
         symmetric and positive definite, but for zero rows: without a force or dashpots of their own, these degrees of freedom are
         condensed where the stiffness holds them, and follow the others statically. Damping is in force over velocity and no ratio;
-        ``mflow.modes(mass, stiffness).damping_matrix(0.05)`` has that ratio in each mode.
+        ``mflow.modes(mass, stiffness).damping_matrix(0.05)`` has that ratio in each mode; it is full, and ``damping_function(0.05)``
+        is the same for large sparse K.
         Damping may be a function too, ``damping(v)`` returning C v for a symmetric C (a SciPy LinearOperator, or compiled:
         ``int (const double *v, double *out, ptrdiff_t n, void *ctx)``); its equations are solved by conjugate gradients.
         Forces that are not linear in v, as of dampers c sgn(v) abs(v)^a, are ``force``.

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -38,9 +38,15 @@ SHARP = 1e-5  # of the largest k and c: to which the region is cut
 KNOWN = 2e-3  # of a limit: to which it must be known, to be called that
 FINE = 1e-10  # the same where it is computed from dense matrices
 CLOSE = 1e-8  # of a limit: to which it is looked for among all eigenvalues
-STRIDE = 1.1  # of the steps that a search tries
+A_FACTOR_TEN, LOOKS = (8, 100), 600  # steps that a search tries between h and 10 h: about LOOKS/n
+BESIDE = 10.0  # times the time of the slowest mode: beyond it a search tries each factor ten alone
+FEW, NEARBY = 30, 3.0  # degrees of freedom; of the limit of modes without coupling: from where steps are close, where there are more
 OWN = 1.25  # a structure that grows by itself may grow by this much faster
 EXACT = 1e-11  # of the fastest mode: what growth may be rounding
+NOISE = 2e-14  # of a step: what growth may be rounding, where its factors are at hand and not their logarithms
+BANDS = 3, 300  # from the limit divided by that so many steps more are tried, where steps have parts
+AT_ONCE = 0.5  # of the fastest mode's time: up to there growth may have been hidden by rounding
+LONGER, GRADUAL = 1.5, 1e-8  # of a limit; of the fastest mode: growth there of which the beginning was hidden by rounding
 STILL = 1e-7  # of the fastest mode: what is slower may be a rigid motion, whose growth is the root of rounding
 STEPS = 400  # twice, the second time for the growth: GROWTH there is a spectral radius of 1.006
 GROWTH = 10.0
@@ -251,6 +257,7 @@ class Coupled(Modes):
         super().__init__(np.array([k_top, k_top, 0.0]), np.array([c_top, 0.0, c_top]), exact=False)
         self.size = np.array([k_top or 1.0, c_top or 1.0])
         low = [-sum(self._reach(np.array(d))) for d in ((-1.0, 0.0), (0.0, -1.0))]
+        self.symmetric = symmetric
         self.grows = not symmetric or min(low) < -1e-3  # by itself, perhaps: the bound is an estimate
         k, c = np.clip(low, 0.0, 1.0)
         k_top, c_top = float(k_top > 0.0), float(c_top > 0.0)
@@ -281,8 +288,8 @@ class Coupled(Modes):
 
     @property
     def fastest(self) -> float:
-        """The largest rate; of velocities that are turned alone, how fast they turn."""
-        return super().fastest or float(np.max(np.abs(self.eigenvalues)))
+        """The largest rate; where velocities are turned, how fast they turn."""
+        return super().fastest if self.symmetric else float(np.max(np.abs(self.eigenvalues)))
 
     def gain(self, method: Method, dt: float) -> float:
         """By how much of itself a step of dt makes the fastest growing mode larger, beyond what grows by itself."""
@@ -319,9 +326,9 @@ class Coupled(Modes):
 
     def limit(self, method: Method) -> float:
         """The largest dt up to which every step is stable, or a bound of it, or an estimate: see `kind`."""
-        if criterion_of(method).always:
+        if criterion_of(method).always and not self.grows:
             return math.inf
-        exact = None if method in self.limits or self.grows else self._exact(method)
+        exact = None if method in self.limits else self._exact(method)
         if exact is not None:
             self.limits[method] = exact, "limit"
         if method not in self.limits:
@@ -338,17 +345,20 @@ class Coupled(Modes):
     # ---- many degrees of freedom ---------------------------------------------------------------------------------------------------------
 
     def _exact(self, method: Method) -> float | None:
-        """The limit of a symmetric structure that does not grow by itself, or None where its matrices do not tell it.
+        """The limit of a structure that does not grow by itself, or None where its matrices do not tell it.
 
         Where each factor of a step belongs to an eigenvalue z of the structure, these are the modes: |z|^2 and -2 Re z. Else the matrices
-        B_i of the criterion are looked at. A step is stable while all are definite, and something grows as soon as the last one, which
-        falls with h, is not: then det(sum B_i s^i) has a zero for real s > 0, as the sum is definite at s = 0 and not for large s.
+        B_i of the criterion are looked at, where they are symmetric. A step is stable while all are definite, and something grows as soon
+        as the last one, which falls with h, is not: then det(sum B_i s^i) has a zero for real s > 0, as the sum is definite at s = 0 and
+        not for large s.
         """
         criterion = criterion_of(method)
         if not criterion.linear or criterion.order != 2:
             return None
-        if criterion.of_eigenvalues:
-            return self._own_modes.limit(method) if self.n <= MANY else None
+        if criterion.of_eigenvalues and self.n <= MANY and not (self.grows and self.growth > 0.0):
+            return self._own_modes.limit(method)
+        if criterion.of_eigenvalues or self.grows:
+            return None
         *others, (r, p, q) = criterion.matrices(1.0)
         if not (r > 0.0 and p <= 0.0 and q <= 0.0):
             return None
@@ -450,42 +460,73 @@ class Coupled(Modes):
 
     def _margin(self, method: Method, dt: float) -> float:
         """By how much something grows faster than the structure itself may: above 0 where the step is unstable."""
-        criterion = criterion_of(method)
-        C, K = self.reduced
-        if criterion.linear:  # s = dt z/2 for the factor (1 + s)/(1 - s): for dt to 0, z are the structure's own
-            b = [r * np.eye(self.n) + p * K + q * C for r, p, q in criterion.matrices(dt)]
-            z = _roots([b[0] / dt**2, b[1] / (2.0 * dt), 0.25 * b[2]])
-        else:
-            M, C, K = self.matrices
-            A = probe.system_matrix(method.record, method.numbers, structure.Structure(self.n, M, C, K), dt)
-            n = self.n
-            if method.record.stages > 1:  # their a need not be M^-1 F at the end
-                factors = interruptible(80.0 * n**3, np.linalg.eigvals, A).astype(np.complex128)
-            else:
-                solve = _mass_solver(M)
-                a = -np.column_stack([solve(column) for column in np.hstack([definite.full(K), definite.full(C)]).T])
-                step = A[: 2 * n, : 2 * n] + A[: 2 * n, 2 * n : 3 * n] @ a
-                factors = interruptible(80.0 * n**3, np.linalg.eigvals, step).astype(np.complex128)
-            z = (2.0 / dt) * (factors - 1.0) / (factors + 1.0)
-        z = z[np.abs(z) > STILL * min(float(np.abs(z).max()), 1.0 / dt)]
-        return float(np.max(z.real, initial=-math.inf)) - OWN * self.growth - EXACT * min(float(np.abs(z).max(initial=0.0)), 1.0 / dt)
+        z = self._rates(method, dt)
+        size = min(float(np.abs(z).max(initial=0.0)), 1.0 / dt)
+        z = z[np.abs(z) > STILL * size]
+        with np.errstate(over="ignore", invalid="ignore"):
+            rounding = NOISE / dt * ((0.5 * dt * np.abs(z)) ** 2 + (0.0 if criterion_of(method).linear else 1.0))  # of factors near -1
+            over = np.where(np.isfinite(z), z.real - np.maximum(EXACT * size, rounding), math.inf)
+        return float(np.max(over, initial=-math.inf)) - OWN * self.growth
+
+    def _rates(self, method: Method, dt: float) -> NDArray[np.complex128]:
+        """z for the factors (1 + s)/(1 - s) of a step, s = dt z/2: for dt to 0 they are the structure's own."""
+        criterion, n = criterion_of(method), self.n
+        if criterion.linear:
+            one, (C, K) = np.eye(n), self.reduced
+            b = [r * one + p * K + q * C for r, p, q in criterion.matrices(dt)]
+            return _roots([b[0] / dt**2, b[1] / (2.0 * dt), 0.25 * b[2]])
+        M, C, K = self.matrices
+        A = probe.system_matrix(method.record, method.numbers, structure.Structure(n, M, C, K), dt)
+        if method.record.stages <= 1:  # those with several forces a step need not leave a = M^-1 F
+            solve = _mass_solver(M)
+            a = -np.column_stack([solve(column) for column in np.hstack([definite.full(K), definite.full(C)]).T])
+            A = A[: 2 * n, : 2 * n] + A[: 2 * n, 2 * n : 3 * n] @ a
+        if not np.all(np.isfinite(A)):
+            return np.array([math.inf + 0j])
+        factors = interruptible(80.0 * n**3, np.linalg.eigvals, A).astype(np.complex128)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            z: NDArray[np.complex128] = (2.0 / dt) * (factors - 1.0) / (factors + 1.0)
+        return z
 
     def _search(self, method: Method, bound: float) -> float:
-        """The limit, from a step that is stable up to one that is not, and between them."""
-        fastest = self.fastest
-        known = [h for h in (bound, self._of_modes(method)) if 0.0 < h < math.inf]
-        step = max(known, default=1.0 / fastest)
-        least, far = 1e-9 * step, 1e9 * max(step, 1.0 / fastest)
-        while self._margin(method, step) > 0.0:
-            step *= 0.5
-            if step < least:
-                return 0.0
-        lower, upper = step, STRIDE * step
-        while self._margin(method, upper) <= 0.0:
-            lower, upper = upper, STRIDE * upper
-            if upper > far:
-                return math.inf
-        return _root(lambda dt: self._margin(method, dt), lower, upper)
+        """The limit: between the first step that grows, of many from the shortest, and the one before it."""
+        least = (1e-9 if criterion_of(method).linear else 1e-6 if method.record.stages <= 1 else 1e-3) / self.fastest
+        lower = upper = 0.0
+        for upper in self._steps(method, least, bound if criterion_of(method).linear and not self.grows else 0.0):
+            if self._margin(method, upper) > 0.0:
+                break
+            lower = upper
+        else:
+            return math.inf
+        if lower == 0.0:
+            return 0.0
+        if method.record.stages > 1 and self.n <= FEW:  # where a part of the step has no solution, a narrow band of steps grows
+            between = np.linspace(lower / BANDS[0], lower, BANDS[1]).tolist()
+            first = next((k for k, step in enumerate(between) if self._margin(method, step) > 0.0), 0)
+            lower, upper = between[first - 1 : first + 1] if first > 0 else (lower, upper)
+        limit = _root(lambda dt: self._margin(method, dt), lower, upper)
+        return 0.0 if self._came_gradually(method, limit) else limit
+
+    def _steps(self, method: Method, least: float, stable: float) -> Iterator[float]:
+        """Steps to try. least : whose growth is told from rounding. stable : steps up to there do not grow."""
+        fastest, rates = self.fastest, np.abs(self.eigenvalues)
+        slowest = float(np.min(rates[rates > STILL * fastest], initial=fastest))
+        close = 10.0 ** (1.0 / min(max(LOOKS // self.n, A_FACTOR_TEN[0]), A_FACTOR_TEN[1]))
+        begin = 1e-2 / fastest
+        if self.n > FEW and 0.0 < (known := self._of_modes(method)) < math.inf:
+            begin = max(begin, known / NEARBY)
+        step = max(least, stable)
+        while step < 1e9 / fastest:
+            yield step
+            after = step * (close if begin <= step and step * slowest < BESIDE else 10.0)
+            step = begin if step < begin < after else after
+
+    def _came_gradually(self, method: Method, limit: float) -> bool:
+        """Whether all steps grow, the short ones below rounding: nothing damps, and a longer one grows but a little more."""
+        rates, fastest = self.eigenvalues, self.fastest
+        damped = float(np.max(rates.real[np.abs(rates) > STILL * fastest], initial=-math.inf)) < -EXACT * fastest
+        hidden = not damped and self.growth == 0.0 and limit * fastest < AT_ONCE
+        return hidden and self._margin(method, LONGER * limit) <= GRADUAL * min(fastest, 1.0 / limit)
 
     def _of_modes(self, method: Method) -> float:
         """The limit of the modes without damping, each with its own share of the damping: right where the damping is light."""

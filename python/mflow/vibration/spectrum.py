@@ -124,8 +124,8 @@ def response_spectrum(
 
     Parameters
     ----------
-    record : GroundMotion or (dt, acceleration)
-        What `mflow.data.read_record` returns, or a sampling interval and samples.
+    record : GroundMotion, (dt, acceleration) or (t, acceleration)
+        What `mflow.data.read_record` returns, or samples with their interval or their times, evenly spaced.
     periods : array_like (n,)
         Natural periods in s; 0 stands for a rigid oscillator. Below twice the sampling interval a RuntimeWarning says that the record has
         nothing to tell there.
@@ -203,26 +203,40 @@ def tell_of_percent(driver: str, zeta: float) -> None:
 def _samples(record: Any) -> tuple[float, Array, str]:
     """The sampling interval, accelerations and a name."""
     if isinstance(record, GroundMotion):
-        gaps = np.diff(record.t)
-        step = float((record.t[-1] - record.t[0]) / max(len(gaps), 1))
-        if gaps.size and float(np.max(np.abs(gaps - step))) > EVEN * step:
-            raise ValueError(
-                f"record: expected samples at equal intervals, got {record.name} with intervals from {gaps.min():g} to {gaps.max():g} s: "
-                "interpolate it first, numpy.interp(np.arange(0, t[-1], dt), t, a)"
-            )
-        given, name = record.a, record.name
-    elif isinstance(record, tuple) and len(record) == 2 and np.ndim(record[0]) == 0:
-        step, given, name = check_number(record[0], "record[0], its sampling interval", low=0.0), record[1], "the record"
+        step, given, name = _interval(record.t, record.name), record.a, record.name
+    elif isinstance(record, tuple) and len(record) == 2:
+        first, given, name = record[0], record[1], "the record"
+        if np.ndim(first) == 0:
+            step = check_number(first, "record[0], its sampling interval", low=0.0)
+        else:
+            times = real_array(first, "record[0], its times")
+            if times.ndim != 1 or times.shape != np.shape(given) or times.size < 2 or not np.all(np.diff(times) > 0.0):
+                raise ValueError(
+                    "record: expected (t, acceleration) with two or more times that increase and as many samples, got shapes "
+                    f"{times.shape} and {np.shape(given)}"
+                )
+            step = _interval(times, name)
     else:
-        pair = isinstance(record, tuple) and len(record) == 2
-        words = "a pair of arrays; of (t, a) give (t[1] - t[0], a)" if pair else type(record).__name__
-        raise TypeError(f"record: expected what read_record returns, or a tuple (dt, acceleration), got {words}")
+        kind = type(record).__name__
+        raise TypeError(f"record: expected what read_record returns, (dt, acceleration) or (t, acceleration), got {kind}")
     samples = np.ascontiguousarray(real_array(given, "record"), dtype=np.float64)
     if not step > 0.0 or samples.ndim != 1 or samples.size < 2 or not np.all(np.isfinite(samples)):
         raise ValueError(
             f"record: expected a sampling interval above 0 and two or more finite samples, got {step:g} s and shape {samples.shape}"
         )
     return step, samples, name
+
+
+def _interval(t: Array, name: str) -> float:
+    """Between samples. Raises ValueError where they are not even."""
+    gaps = np.diff(t)
+    step = float((t[-1] - t[0]) / max(len(gaps), 1))
+    if gaps.size and float(np.max(np.abs(gaps - step))) > EVEN * step:
+        raise ValueError(
+            f"record: expected samples at equal intervals, got {name} with intervals from {gaps.min():g} to {gaps.max():g} s: "
+            "interpolate it first, numpy.interp(np.arange(0, t[-1], dt), t, a)"
+        )
+    return step
 
 
 def recursion(step: float | Array, omega: Array, zeta: float | Array) -> Array:
