@@ -438,12 +438,14 @@ class Run:
         if self.core.any_slope or not self.core.cost > 0.0:
             return "", ""
         scans = [one for one, _ in self.problem.scans(self.core.x, np.arange(self.x.size))]
-        if all(one.kind == "flat" for one in scans):
-            return "insensitive", "no residual changes within 0.015 of x in any parameter"
-        if all(one.kind == "flat" or (one.kind == "even" and not (one.rises or one.falls)) for one in scans):
-            return "insensitive", "no residual changes within 0.015 of x in any parameter by more than the rounding of its values"
-        if self.problem.given and any(one.kind == "slope" for one in scans):
-            return "insensitive", "differences over diff_step are 0, though the residuals change over longer steps: raise diff_step"
+        still = [one.kind == "flat" or (one.kind == "even" and not (one.rises or one.falls)) for one in scans]
+        if all(still):
+            hidden = "" if all(one.kind == "flat" for one in scans) else " by more than the rounding of its values"
+            return "insensitive", f"no residual changes within 0.015 of x in any parameter{hidden}"
+        if any(one.kind == "slope" for one in scans):
+            if self.problem.given:
+                return "insensitive", "differences over diff_step are 0, though the residuals change over longer steps: raise diff_step"
+            return "insensitive", "the model changes by less than the rounding of the data, which are larger by far: start nearer to them"
         if any(one.falls for one in scans) or self._falls_across():
             return "not_a_minimum", "the Jacobian is 0 and the cost falls on both sides of x: start elsewhere"
         return "", ""
