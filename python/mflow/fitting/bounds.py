@@ -29,7 +29,7 @@ def sides(bounds: Any, n: int) -> tuple[Array, Array]:
             raise ValueError(f"bounds: expected a number as {name} bound, or {n}, as there are parameters, got shape {values.shape}")
         if (lost := np.flatnonzero(np.isnan(values))).size:
             where = f" for parameter {lost[0]}" if values.ndim else ""
-            raise ValueError(f"bounds: expected {name} bounds that are numbers or infinite, got nan{where}; no bound is {EVERYWHERE[name == 'upper']}")
+            raise ValueError(f"bounds: expected {name} bounds that are numbers or infinite, got nan{where}; use inf where there is none")
         out.append(np.broadcast_to(values, (n,)).copy())
     lower, upper = out
     crossed = np.flatnonzero(lower >= upper)

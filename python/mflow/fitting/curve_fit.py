@@ -496,27 +496,26 @@ def _poor_words(run: Run, how: dict[str, Any], apart: bool) -> tuple[str, bool]:
     """(words on a fit that is poor where another start may lead to a better one; whether it counts as a fit). Of one that is no nearer to
     the data than their mean, and of one that leaves most of them, if that is no noise: such a fit is one, as a model without a term for
     what is left has no better; so is one by a model without a level that is nearer to the data than 0 is, or leaves noise, if they tell
-    its parameters apart, and one that rests at bounds, or whose p0 was given. Nothing of a linear model, whose parameters are the best."""
-    given, rests = how["_given"], bool(np.any(run.active_mask))
-    if surely_explains(run, how, POOR):
+    its parameters apart, and one under a loss, or whose p0 was given. Nothing of a linear model, whose parameters are the best."""
+    given = how["_given"]
+    if surely_explains(run, how, POOR) or np.any(run.active_mask):  # or is poor by its bounds
         return "", True
     share = explained(run, how)
     likeness = "" if share <= NEARER or share >= POOR else likeness_of_residuals(run, how)
     if not (share <= NEARER or likeness) or _is_linear(run):
         return "", True
     figure = f"R^2 = {share:.3g}" if run.loss is None else f"its robust cost is {1.0 - share:.3g} of that of their median"
-    at = ", and rests at bounds" if rests else ""
     none = "; p0 was not given, and no start of its own has led to a better"
     if likeness:
-        words = f"the curve leaves most of the variance of the data, {figure}, and not as noise: {likeness}{at}"
+        words = f"the curve leaves most of the variance of the data, {figure}, and not as noise: {likeness}"
         if given:
             return f"{words}; if the model has a term for what is left, it is found from another p0", True
         return f"{words}{none} fit: if the model has a term for what is left, give p0= near the parameters", True
-    words = f"the curve is no nearer to the data than their mean is, {figure}{at}"
+    words = f"the curve is no nearer to the data than their mean is, {figure}"
     if given:
         return f"{words}; if other parameters lead nearer, it is from another p0", True
     near = _squares(how["ydata"], run.problem.sigma) * (1.0 - POOR) > 2.0 * run.core.cost
-    if rests or run.loss is not None or (apart and (near or not likeness_of_residuals(run, how))):
+    if run.loss is not None or (apart and (near or not likeness_of_residuals(run, how))):
         return f"{words}{none} one: if other parameters lead nearer, give p0= near them", True
     return f"{words}{none} one: give p0= near the parameters", False
 

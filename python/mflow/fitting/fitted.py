@@ -423,12 +423,10 @@ class CurveFit(Readable, tuple[Any, ...]):
         if abs(math.log(ratio) if ratio > 0.0 else math.inf) <= spread:
             return [f"{told}, which sigma explains"]
         if ratio > 1.0:
-            return [
-                f"{told}: residuals are {math.sqrt(ratio):.3g} times as large as sigma says, so that sigma is too small, or the curve is not "
-                "that of the data, and standard errors are too small"
-            ]
-        size = f"{math.sqrt(ratio):.3g} of what sigma says" if ratio > 0.0 else "0"
-        return [f"{told}: residuals are {size}, so that sigma is too large, or the data are not independent; standard errors may be too large"]
+            size, why = f"{math.sqrt(ratio):.3g} times as large as sigma says", "sigma is too small, or the curve is not that of the data"
+            return [f"{told}: residuals are {size}; {why}, and standard errors are too small"]
+        size, why = f"{math.sqrt(ratio):.3g} of what sigma says", "sigma is too large, or the data are not independent"
+        return [f"{told}: residuals are {size}; {why}, and standard errors may be too large"]
 
     __repr__ = Readable.__str__
 

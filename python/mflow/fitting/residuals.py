@@ -19,8 +19,9 @@ from numpy.typing import NDArray
 
 from mflow.base.checks import Array, as_array, as_tuple, check_flags, dense_array, entry_words, operator_words, shown
 from mflow.base.telling import tell
+from mflow.derivatives import differences
 from mflow.derivatives.agreement import agreeing
-from mflow.derivatives.differences import ASIDE, EACH, SOME, Digits, Scan, along, check_diff_step, digits_of, falls_aside, scan, seen_lengths, tried
+from mflow.derivatives.differences import ASIDE, EACH, SOME, Digits, Scan, along, check_diff_step, digits_of, falls_aside, scan, tried
 from mflow.derivatives.elsewhere import with_jacobian
 from mflow.derivatives.remainder import GradientWarning, Verdict, jacobian_model, quick, said_of
 from mflow.fitting.compiled import check_sigma, compiled_residuals
@@ -577,7 +578,7 @@ class Residuals:
         if self.calls is not None and self.calls.model:  # whose changes the rounding of the data may hide
             here = self.at(x)
             least = FAINT * self.eps * float(np.max(np.abs(here), initial=0.0))
-            lengths = seen_lengths(lambda step: self.weighted(self._inside(x + step)) - here, lengths, self.unit(x), least)
+            lengths = differences.seen_lengths(lambda step: self.weighted(self._inside(x + step)) - here, lengths, self.unit(x), least)
         if self.steps is not None and step <= self.steps.max():
             step = float(self.steps.max())
             if not np.any(lengths > 2.0 * np.abs(self.lengths(x))):

@@ -103,8 +103,8 @@ class Search:
     these, and from places, widths and rates that the data tell (of a peak, a sine, an exponential); then parameters are changed one by one.
 
     x, y : float64 arrays (m,). weights : (m,), one over the standard deviations. base : sizes of the parameters, n numbers other than 0.
-    box : lower and upper bounds, or None: nothing is asked outside them. loss : of the fit, or None; shares are then those of the robust cost
-    of the data's median, after a few steps of the weights that it gives.
+    box : lower and upper bounds, or None: nothing is asked outside them. loss : of the fit, or None; shares are then those of the robust
+    cost of the data's median, after a few steps of the weights that it gives.
     """
 
     def __init__(

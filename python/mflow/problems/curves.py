@@ -169,7 +169,6 @@ def starting_values(name: str, x: Any, y: Any) -> Array:
     a, b = _data(x, "x"), _data(y, "y")
     if a.shape != b.shape:
         raise ValueError(f"y: expected shape {a.shape}, as x has, got shape {b.shape}")
-    _check_powers(name, a)
     order = np.argsort(a, kind="stable")
     with np.errstate(all="ignore"):
         found = np.asarray(STARTS[name](a[order], b[order]), dtype=np.float64)
