@@ -497,8 +497,8 @@ def _poor_words(run: Run, how: dict[str, Any], apart: bool) -> tuple[str, bool]:
     the data than their mean, and of one that leaves most of them, if that is no noise: such a fit is one, as a model without a term for
     what is left has no better; so is one by a model without a level that is nearer to the data than 0 is, or leaves noise, if they tell
     its parameters apart, and one under a loss, or whose p0 was given. Nothing of a linear model, whose parameters are the best."""
-    given = how["_given"]
-    if surely_explains(run, how, POOR) or np.any(run.active_mask):  # or is poor by its bounds
+    given, rests = how["_given"], bool(np.any(run.active_mask))
+    if surely_explains(run, how, POOR) or (rests and not given):  # or is poor by its bounds
         return "", True
     share = explained(run, how)
     likeness = "" if share <= NEARER or share >= POOR else likeness_of_residuals(run, how)
@@ -506,6 +506,7 @@ def _poor_words(run: Run, how: dict[str, Any], apart: bool) -> tuple[str, bool]:
         return "", True
     figure = f"R^2 = {share:.3g}" if run.loss is None else f"its robust cost is {1.0 - share:.3g} of that of their median"
     none = "; p0 was not given, and no start of its own has led to a better"
+    figure += ", and rests at bounds" if rests else ""
     if likeness:
         words = f"the curve leaves most of the variance of the data, {figure}, and not as noise: {likeness}"
         if given:
