@@ -470,7 +470,7 @@ class Run:
         return f"the cost seems to have no minimum along {_names([j], self.problem)}: it is no higher at twice the way from the start"
 
     def _falls_across(self) -> bool:
-        """Where the Jacobian is 0: whether the cost falls on both sides of x where all parameters move at once, as that of a product does."""
+        """Where the Jacobian is 0: whether the cost falls on both sides of x where all parameters move, as that of a product does."""
         x, cost = np.array(self.core.x), float(self.core.cost)
         move = self.problem.unit(x) * along(x.size) * (1.0 if self.fixed is None else ~self.fixed)
         return any(self.problem.aside(x, one, self._cost_of, cost)[1] for one in (move, np.abs(move)))
