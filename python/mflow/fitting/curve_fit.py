@@ -79,10 +79,10 @@ def curve_fit(
     p0 : array_like (n,) or dict, optional
         Starting values, in order or by the parameters' names, ``{"a": 4, "x0": 3}``; as in SciPy 1, or within the bounds, for each
         parameter in f's signature if not given. Where a fit from 1 without bounds fails, does not tell all parameters apart, leaves more
-        than half of the variance of the data, or more than a thousandth of it and not as noise (of 30 data or fewer a hundredth in any case),
-        it begins again: at 1 in units of xdata and ydata, if f scales with them; then where, of some hundred curves with parameters over decades, the shape is nearest to the
-        data's, if f takes less than 20 ms a call. The message says so. Limits that are given, and the callback, are those of all these
-        fits.
+        than half of the variance of the data, or more than a thousandth of it and not as noise (of 30 data or fewer more than a hundredth
+        in any case), it begins again: at 1 in units of xdata and ydata, if f scales with them; then where, of some hundred curves with
+        parameters over decades, the shape is nearest to the data's, if f takes less than 20 ms a call. The message says so. Limits that
+        are given, and the callback, are those of all these fits.
     sigma : float, array_like (m,) or (m, m), optional
         Standard deviations of the data, or their covariance matrix.
     absolute_sigma : bool
