@@ -375,6 +375,26 @@ def test_the_table_says_what_the_standard_deviation_is_of() -> None:
     assert f"standard deviation of a residual {np.sqrt(6 * 0.25 / 5):.4g}, R^2" in plain
 
 
+@pytest.mark.parametrize(("sigma", "words"), [(0.05, "which sigma explains"), (0.005, "too small"), (0.5, "too large")])
+def test_the_table_says_whether_an_absolute_sigma_contradicts_the_residuals(sigma, words):
+    """By hand: the residuals' squares over sigma^2, divided by 50 - 2."""
+    x = np.linspace(0.0, 4.0, 50)
+    y = 1.0 + 2.0 * x + 0.05 * np.random.default_rng(1).standard_normal(50)
+    fit = mflow.curve_fit(lambda x, a, b: a + b * x, x, y, sigma=np.full(50, sigma), absolute_sigma=True)
+    misfit = y - np.polyval(np.polyfit(x, y, 1), x)
+    told = next(line for line in str(fit).splitlines() if "chi^2" in line)
+    assert f"{np.sum((misfit / sigma) ** 2) / 48:.4g}" in told
+    assert words in told
+    assert fit.success
+    assert "chi^2" not in str(mflow.curve_fit(lambda x, a, b: a + b * x, x, y, sigma=np.full(50, sigma)))
+
+
+def test_powers_of_negative_numbers_are_named():
+    """They were "residual 0 at x0 is nan"."""
+    with pytest.raises(ValueError, match=r"x\[0\] = -3; fit over abs\(x\)"):
+        mflow.curve_fit("power_law", [-3.0, -2.0, -1.0], [9.0, 4.0, 1.0])
+
+
 def test_starting_values_by_name():
     """As bounds are given: in any order, each once."""
     x = np.linspace(0.0, 2.0, 21)

@@ -197,3 +197,20 @@ def test_bounds_that_are_no_pairs_are_told_no_form():
         with pytest.raises(ValueError, match="bounds: ") as raised:
             mflow.least_squares(lambda b: b, [0.5, 2.5], bounds=bounds)
         assert ("SciPy's form" in str(raised.value)) == (bounds == ([0, 1], [0, 2]))
+
+
+BROADCAST = [(np.array(0.0), np.array([3.0, 4.0])), (0.0, [3.0, np.inf]), scipy.optimize.Bounds([0.0, 0.0], [5.0, np.inf])]
+
+
+@pytest.mark.parametrize("bounds", BROADCAST)
+def test_bounds_are_broadcast_as_scipys(bounds):
+    """An array of no dimension was NumPy's own TypeError."""
+    x = np.linspace(0.0, 3.0, 20)
+    model = lambda x, a, b: a * np.exp(-b * x)  # noqa: E731
+    ours, theirs = (one(model, x, model(x, 2.0, 1.3), bounds=bounds)[0] for one in (mflow.curve_fit, scipy.optimize.curve_fit))
+    np.testing.assert_allclose(ours, theirs, rtol=1e-6)
+
+
+def test_bounds_of_nan_name_the_parameter():
+    with pytest.raises(ValueError, match="got nan for parameter 1; use inf where there is none"):
+        mflow.least_squares(lambda p: p, [1.0, 1.0], bounds=([0.0, np.nan], 5.0))

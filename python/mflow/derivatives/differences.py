@@ -39,6 +39,7 @@ __all__ = [
     "fitting_length",
     "moves_from",
     "scan",
+    "seen_lengths",
     "slope_digits",
     "tried",
     "verdict_of",
@@ -356,6 +357,17 @@ def falls_along(
         if falls:
             return "one side", count
     return "", count
+
+
+def seen_lengths(changes: Callable[[Array], Array], lengths: Array, most: Array, least: float) -> Array:
+    """Each length that is not 0, or ten, a hundred ... times it up to `most`, over which the largest of the changes along the coordinate is
+    at least this; itself where there is none."""
+    out = lengths.copy()
+    for j in np.flatnonzero(lengths):
+        while out[j] <= most[j] and not float(np.max(np.abs(changes(out[j] * (np.arange(out.size) == j))), initial=0.0)) >= least:
+            out[j] *= 10.0
+        out[j] = out[j] if out[j] <= most[j] else lengths[j]
+    return out
 
 
 def falls_aside(

@@ -27,8 +27,9 @@ def sides(bounds: Any, n: int) -> tuple[Array, Array]:
         values = np.asarray(real_array(side, "bounds"), dtype=np.float64)
         if values.ndim > 1 or (values.ndim == 1 and values.size != n):
             raise ValueError(f"bounds: expected a number as {name} bound, or {n}, as there are parameters, got shape {values.shape}")
-        if np.isnan(values).any():
-            raise ValueError(f"bounds: expected {name} bounds that are numbers or infinite, got nan")
+        if (lost := np.flatnonzero(np.isnan(values))).size:
+            where = f" for parameter {lost[0]}" if values.ndim else ""
+            raise ValueError(f"bounds: expected {name} bounds that are numbers or infinite, got nan{where}; use inf where there is none")
         out.append(np.broadcast_to(values, (n,)).copy())
     lower, upper = out
     crossed = np.flatnonzero(lower >= upper)
@@ -43,7 +44,7 @@ def sides(bounds: Any, n: int) -> tuple[Array, Array]:
 
 def _of_pairs(bounds: Any, n: int) -> str:
     """The fix where it is one pair of numbers or None, in order, for each parameter, as `minimize` takes them; else no words."""
-    if len(bounds) != n or not all(isinstance(ends, tuple | list | np.ndarray) and len(ends) == 2 for ends in bounds):
+    if len(bounds) != n or not all(isinstance(ends, tuple | list | np.ndarray) and np.shape(ends)[:1] == (2,) for ends in bounds):
         return ""
     if not all(end is None or np.isscalar(end) for ends in bounds for end in ends):
         return ""

@@ -79,10 +79,10 @@ def curve_fit(
     p0 : array_like (n,) or dict, optional
         Starting values, in order or by the parameters' names, ``{"a": 4, "x0": 3}``; as in SciPy 1, or within the bounds, for each
         parameter in f's signature if not given. Where a fit from 1 without bounds fails, does not tell all parameters apart, leaves more
-        than half of the variance of the data, or more than a twentieth of it and not as noise, it begins again: at 1 in units of xdata and
-        ydata, if f scales with them; then where, of some hundred curves with parameters over decades, the shape is nearest to the
-        data's, if f takes less than 20 ms a call. The message says so. Limits that are given, and the callback, are those of all these
-        fits.
+        than half of the variance of the data, or more than a thousandth of it and not as noise (of 30 data or fewer more than a hundredth
+        in any case), it begins again: at 1 in units of xdata and ydata, if f scales with them; then where, of some hundred curves with
+        parameters over decades, the shape is nearest to the data's, if f takes less than 20 ms a call. The message says so. Limits that
+        are given, and the callback, are those of all these fits.
     sigma : float, array_like (m,) or (m, m), optional
         Standard deviations of the data, or their covariance matrix.
     absolute_sigma : bool
@@ -493,29 +493,32 @@ def _fitted(run: Run, ending: str, how: dict[str, Any], absolute: bool, full: bo
 
 
 def _poor_words(run: Run, how: dict[str, Any], apart: bool) -> tuple[str, bool]:
-    """(words on a fit that is poor where another start may lead to a better one; whether it counts as a fit). Where p0 was given, only of
-    one that is no nearer to the data than their mean; where it was not, also of one that leaves most of them, if that is no noise: such a
-    fit is one, as a model without a term for what is left has no better; so is one by a model without a level that is nearer to the data
-    than 0 is, or leaves noise, if they tell its parameters apart. Nothing of a linear model, whose parameters are the best."""
-    given = how["_given"]
-    if run.loss is not None or surely_explains(run, how, NEARER if given else POOR) or np.any(run.active_mask):  # or by its bounds
+    """(words on a fit that is poor where another start may lead to a better one; whether it counts as a fit). Of one that is no nearer to
+    the data than their mean, and of one that leaves most of them, if that is no noise: such a fit is one, as a model without a term for
+    what is left has no better; so is one by a model without a level that is nearer to the data than 0 is, or leaves noise, if they tell
+    its parameters apart, and one under a loss, or whose p0 was given. Nothing of a linear model, whose parameters are the best."""
+    given, rests = how["_given"], bool(np.any(run.active_mask))
+    if surely_explains(run, how, POOR) or (rests and not given):  # or is poor by its bounds
         return "", True
     share = explained(run, how)
-    likeness = "" if share <= NEARER or share >= POOR or given else likeness_of_residuals(run, how)
+    likeness = "" if share <= NEARER or share >= POOR else likeness_of_residuals(run, how)
     if not (share <= NEARER or likeness) or _is_linear(run):
         return "", True
+    figure = f"R^2 = {share:.3g}" if run.loss is None else f"its robust cost is {1.0 - share:.3g} of that of their median"
+    none = "; p0 was not given, and no start of its own has led to a better"
+    figure += ", and rests at bounds" if rests else ""
     if likeness:
-        words = f"the curve leaves most of the variance of the data, R^2 = {share:.3g}, and not as noise: {likeness}"
-        cure = "if the model has a term for what is left, give p0= near the parameters"
-        return f"{words}; p0 was not given, and no start of its own has led to a better fit: {cure}", True
-    words = f"the curve is no nearer to the data than their mean is, R^2 = {share:.3g}"
+        words = f"the curve leaves most of the variance of the data, {figure}, and not as noise: {likeness}"
+        if given:
+            return f"{words}; if the model has a term for what is left, it is found from another p0", True
+        return f"{words}{none} fit: if the model has a term for what is left, give p0= near the parameters", True
+    words = f"the curve is no nearer to the data than their mean is, {figure}"
     if given:
         return f"{words}; if other parameters lead nearer, it is from another p0", True
-    words = f"{words}; p0 was not given, and no start of its own has led to a better one"
     near = _squares(how["ydata"], run.problem.sigma) * (1.0 - POOR) > 2.0 * run.core.cost
-    if apart and (near or not likeness_of_residuals(run, how)):
-        return f"{words}: if other parameters lead nearer, give p0= near them", True
-    return f"{words}: give p0= near the parameters", False
+    if run.loss is not None or (apart and (near or not likeness_of_residuals(run, how))):
+        return f"{words}{none} one: if other parameters lead nearer, give p0= near them", True
+    return f"{words}{none} one: give p0= near the parameters", False
 
 
 def _squares(y: Array, sigma: Any) -> float:
@@ -532,6 +535,8 @@ def _is_linear(run: Run) -> bool:
     with np.errstate(all="ignore"):
         own = np.where(np.abs(core.x) * each > STRAIGHT * left, np.abs(core.x), np.minimum(left / each, np.maximum(1.0, np.abs(core.x))))
     move = np.where(held, 0.0, own * along(core.x.size))
+    outside = (core.x + move < lower) | (core.x + move > upper)  # to the other side then, from which no parameter changes its sign either
+    move = np.where(outside, -np.sign(move) * np.minimum(np.abs(move), np.where(move > 0.0, core.x - lower, upper - core.x)), move)
     ends = [core.x + 0.5 * move, core.x + move]  # no parameter changes its sign
     inside = all(np.all((lower <= at) & (at <= upper)) for at in ends)
     once, twice = (tried(run.problem.at, at) if inside else None for at in ends)
@@ -539,8 +544,10 @@ def _is_linear(run: Run) -> bool:
         return False
     first, second = once - core.f, twice - core.f
     straight = np.linalg.norm(second - 2.0 * first) <= STRAIGHT**2 * np.linalg.norm(second)
+    if run.loss is not None:  # of which J is weighed by
+        return bool(straight and np.any(move))
     straight = straight or np.linalg.norm(second - core.J @ move) <= STRAIGHT * np.linalg.norm(second)
-    return bool(straight and run.loss is None and rank_of(core.J) == np.count_nonzero(move))
+    return bool(straight and rank_of(core.J) == np.count_nonzero(move))
 
 
 def _offset_words(x: Any) -> str:

@@ -18,6 +18,7 @@ from mflow.spectra.ranks import column_norms, rank_of
 
 __all__ = ["CurveFit", "share_explained"]
 
+FAR_OFF = 4.0  # standard deviations of log(chi^2/dof), about
 NEAR_ONE = 0.95  # correlations that are told
 DIGITS = 4  # of a standard error, down to the last of which its value and its interval are written
 WHOLE = 17  # digits that tell any two float64 apart
@@ -394,6 +395,7 @@ class CurveFit(Readable, tuple[Any, ...]):
         miss, spread = self() - self.ydata, self.ydata - np.mean(self.ydata)
         if self.sigma is None and not self.robust and float(np.sum(spread**2)) > 0.0:
             notes[0] += f", R^2 = {1.0 - float(np.sum(miss**2) / np.sum(spread**2)):.6f}"
+        notes += self._chi_square_notes()
         free = self.popt.size - (0 if self.held is None else int(np.sum(self.held)))
         if np.any(self.active_mask):
             notes.append("intervals are those of the linear model without bounds: at a bound they reach beyond it")
@@ -410,6 +412,21 @@ class CurveFit(Readable, tuple[Any, ...]):
                 if abs(C[i, j]) > NEAR_ONE:
                     notes.append(f"correlation of {self.names[j]} and {self.names[i]}: {C[i, j]:.4f}")
         return notes
+
+    def _chi_square_notes(self) -> list[str]:
+        """Whether residuals are as large as an absolute sigma has them: chi^2 per degree of freedom is 1 within sqrt(2/dof) or so then."""
+        if not self.absolute_sigma or self.robust or self.deviations is None or self.dof < 1:
+            return []
+        ratio = 2.0 * self.cost / self.dof
+        told = f"chi^2 per degree of freedom {ratio:.4g}"
+        spread = FAR_OFF * math.sqrt(2.0 / self.dof)
+        if abs(math.log(ratio) if ratio > 0.0 else math.inf) <= spread:
+            return [f"{told}, which sigma explains"]
+        if ratio > 1.0:
+            size, why = f"{math.sqrt(ratio):.3g} times as large as sigma says", "sigma is too small, or the curve is not that of the data"
+            return [f"{told}: residuals are {size}; {why}, and standard errors are too small"]
+        size, why = f"{math.sqrt(ratio):.3g} of what sigma says", "sigma is too large, or the data are not independent"
+        return [f"{told}: residuals are {size}; {why}, and standard errors may be too large"]
 
     __repr__ = Readable.__str__
 

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from mflow.base.checks import Array, as_array, as_tuple, check_flags, dense_array, entry_words, operator_words, shown
 from mflow.base.telling import tell
+from mflow.derivatives import differences
 from mflow.derivatives.agreement import agreeing
 from mflow.derivatives.differences import ASIDE, EACH, SOME, Digits, Scan, along, check_diff_step, digits_of, falls_aside, scan, tried
 from mflow.derivatives.elsewhere import with_jacobian
@@ -255,10 +256,8 @@ class Residuals:
         if self.given or self.steps is not None or not 0 < self.core.still_rows < self.m:
             return 0
         x, f, still = self.core.x, self.core.f, ~self.core.J.any(axis=1)
-        try:
-            aside = self.weighted(self._inside(x + ASIDE * self._scale(x) * along(self.n)))
-        except ArithmeticError:
-            return 0
+        raw = tried(self._inside, x + ASIDE * self._scale(x) * along(self.n))
+        aside = f if raw is None else self.weighted(raw)
         if np.any(still & np.isfinite(aside) & (aside != f)) and self._confirm(x, np.arange(self.n), NOISY):
             return self.renew()
         return 0
@@ -478,11 +477,8 @@ class Residuals:
         """Where residuals have few digits, one evaluation more, as short numbers x may be the reason. some: as in `digits_of`."""
         if digits_of(seen, some) is None:
             return None
-        try:
-            aside = self._inside(x + ASIDE * self._scale(x) * along(self.n))
-        except ArithmeticError:
-            return None
-        return digits_of([*seen, aside], some)
+        aside = tried(self._inside, x + ASIDE * self._scale(x) * along(self.n))
+        return None if aside is None else digits_of([*seen, aside], some)
 
     def scans(self, x: Array, some: Any) -> list[tuple[Scan, float]]:
         """Longer differences from x, and the unit of their steps: of each of some parameters, or of all at once where there are many.
@@ -579,6 +575,10 @@ class Residuals:
         lengths = np.zeros(self.n)
         if len(scanned) == len(zero):
             lengths[zero] = [one.step * unit if is_one else 0.0 for (one, unit), is_one in zip(scanned, sloped, strict=True)]
+        if self.calls is not None and self.calls.model:  # whose changes the rounding of the data may hide
+            here = self.at(x)
+            least = FAINT * self.eps * float(np.max(np.abs(here), initial=0.0))
+            lengths = differences.seen_lengths(lambda step: self.weighted(self._inside(x + step)) - here, lengths, self.unit(x), least)
         if self.steps is not None and step <= self.steps.max():
             step = float(self.steps.max())
             if not np.any(lengths > 2.0 * np.abs(self.lengths(x))):

@@ -18,7 +18,7 @@ from mflow.base.checks import Array, check_number, shown
 from mflow.curvature.landscape import OF_DIFFERENCES, Landscape
 from mflow.fitting.residuals import Residuals
 
-__all__ = ["LOSSES", "Robust", "landscape_of", "loss_of"]
+__all__ = ["LOSSES", "Robust", "landscape_of", "loss_of", "wider"]
 
 
 class Robust:
@@ -73,6 +73,12 @@ def loss_of(loss: Any, f_scale: Any) -> Robust | CompiledLoss | None:
     if not isinstance(loss, str) or loss not in LOSSES:
         raise ValueError(f'loss: expected "linear", {", ".join(map(repr, LOSSES))} or a function of z, got {shown(loss)}')
     return CompiledLoss(loss, scale)
+
+
+def wider(loss: Robust | CompiledLoss, factor: float) -> Robust | CompiledLoss:
+    """The same loss of residuals that many times as large."""
+    scale = loss.f_scale * factor
+    return Robust(loss.rho, scale) if isinstance(loss, Robust) else CompiledLoss(loss.name, scale)
 
 
 def landscape_of(

@@ -438,15 +438,16 @@ class Run:
         if self.core.any_slope or not self.core.cost > 0.0:
             return "", ""
         scans = [one for one, _ in self.problem.scans(self.core.x, np.arange(self.x.size))]
-        if all(one.kind == "flat" for one in scans):
-            return "insensitive", "no residual changes within 0.015 of x in any parameter"
         if all(one.kind == "flat" or (one.kind == "even" and not (one.rises or one.falls)) for one in scans):
-            return "insensitive", "no residual changes within 0.015 of x in any parameter by more than the rounding of its values"
-        if self.problem.given and any(one.kind == "slope" for one in scans):
+            hidden = "" if all(one.kind == "flat" for one in scans) else " by more than the rounding of its values"
+            return "insensitive", f"no residual changes within 0.015 of x in any parameter{hidden}"
+        sloped = any(one.kind == "slope" for one in scans)
+        if self.problem.given and sloped:
             return "insensitive", "differences over diff_step are 0, though the residuals change over longer steps: raise diff_step"
         if any(one.falls for one in scans) or self._falls_across():
             return "not_a_minimum", "the Jacobian is 0 and the cost falls on both sides of x: start elsewhere"
-        return "", ""
+        hidden = "the model changes by less than the rounding of the data, which are larger by far: start nearer to them"
+        return ("insensitive", hidden) if sloped and self.problem.differences else ("", "")
 
     @cached_property
     def endless(self) -> str:
@@ -469,8 +470,7 @@ class Run:
         return f"the cost seems to have no minimum along {_names([j], self.problem)}: it is no higher at twice the way from the start"
 
     def _falls_across(self) -> bool:
-        """Where the Jacobian is 0: whether the cost falls on both sides of x where all parameters move at once, as that of a product of two
-        does, along which each alone changes nothing."""
+        """Where the Jacobian is 0: whether the cost falls on both sides of x where all parameters move, as that of a product does."""
         x, cost = np.array(self.core.x), float(self.core.cost)
         move = self.problem.unit(x) * along(x.size) * (1.0 if self.fixed is None else ~self.fixed)
         return any(self.problem.aside(x, one, self._cost_of, cost)[1] for one in (move, np.abs(move)))

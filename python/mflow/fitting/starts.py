@@ -16,13 +16,16 @@ from mflow.base.progress import reason_of
 from mflow.derivatives.differences import tried
 from mflow.fitting.fitted import share_explained
 from mflow.fitting.least_squares import inverse_at
+from mflow.fitting.robust import wider
 from mflow.fitting.run import Run
 from mflow.problems.curves import starting_values
 
 __all__ = ["POOR", "Again", "Search", "calls_of", "explained", "is_poor", "likeness_of_residuals", "sizes_in_units", "surely_explains"]
 
 POOR = 0.5  # of the variance of the data: what a poor fit explains less than
-FAIR = 0.95  # a fair one leaves the rest, if not as noise
+FAIR = 0.999  # a fair one leaves the rest, if not as noise;
+FEW, DOUBTFUL = 30, 0.99  # data that are so few tell no noise from a curve: what a fit of them explains less than, noise or not
+CLEARLY, BEYOND_NOISE = 0.99, 0.1  # of a cost: a fit is better that leaves so much of it; of one that leaves noise, which others may follow
 UNITS = (1.0, 0.25)  # of the largest |x|, in which starting values are 1
 UNLIKE = 10.0  # times 1, or below it: starting values that are others
 
@@ -87,6 +90,8 @@ BETWEEN = 15  # values from one bound to the other
 FACTORS = tuple(10.0 ** (sign * k) for k in (0.25, 0.5, 1.0, 2.0, 3.0) for sign in (1.0, -1.0))
 FLAT = 1e-10  # of a curve: variations that are rounding
 GAIN, GAIN_OF_ALL = 1e-6, 1e-3  # of the share that is explained: what a change must bring, and a sweep
+WIDER, STEPS = 10.0, 3  # times f_scale: the loss by which shapes are looked at, as a narrow one sees none that is a little off; its steps
+HOPELESS = 0.1  # a share of a curve whose parameters tell nothing one by one
 SHARE_LEFT = 0.9  # of a misfit: a start whose shape is at least so much better is worth a fit
 
 
@@ -98,20 +103,26 @@ class Search:
     these, and from places, widths and rates that the data tell (of a peak, a sine, an exponential); then parameters are changed one by one.
 
     x, y : float64 arrays (m,). weights : (m,), one over the standard deviations. base : sizes of the parameters, n numbers other than 0.
-    box : lower and upper bounds, or None: nothing is asked outside them.
+    box : lower and upper bounds, or None: nothing is asked outside them. loss : of the fit, or None; shares are then those of the robust
+    cost of the data's median, after a few steps of the weights that it gives.
     """
 
     def __init__(
-        self, model: Callable[..., Any], x: Array, y: Array, weights: Array, base: Array, box: tuple[Array, Array] | None = None
-    ) -> None:
+        self, model: Callable[..., Any], x: Array, y: Array, weights: Array, base: Array, box: tuple[Array, Array] | None = None,
+        loss: Any = None,
+    ) -> None:  # fmt: skip
         self.model, self.x, self.y, self.weights, self.box = model, x, y, weights, box
         self.base = self._inside(base)
         self.level = weights / np.linalg.norm(weights)
         self.aim = self._shape(y)
         self.told = _told_by_data(x, y)
         self.seen: dict[bytes, float] = {}
+        self.turned: list[bytes] = []  # of them, where the curve is upside down
+        self.loss = loss
+        self.whole = 0.0 if loss is None else float(loss.cost((y - np.median(y)) * weights))
 
     calls, slow = 0, False  # the latter: whether the model takes long somewhere
+    upright = False  # whether a curve upside down is none
 
     @staticmethod
     def can(x: Any, y: Array) -> bool:
@@ -124,6 +135,8 @@ class Search:
         lists = [self._decades(j) for j in range(self.base.size)]
         if self.slow:
             return []
+        if self.box is not None:
+            self._turns_over()
         draws = np.random.default_rng(0)
         for _ in range(DRAWN * self.base.size):
             picks = [self.told if self.told and len(one) > 1 and draws.random() < 0.5 else one for one in lists]
@@ -132,6 +145,21 @@ class Search:
         worth = [(share, end) for share, end in ends if 1.0 - share < SHARE_LEFT * (1.0 - explained)]
         worth.sort(key=lambda one: -one[0])
         return [self._with_heights(end) for _, end in worth]
+
+    def _turns_over(self) -> None:
+        """Whether a curve upside down counts within the bounds, as it does where some parameter makes one of it."""
+        best, share = max(self.seen.items(), key=lambda one: one[1])
+        base = np.frombuffer(best)
+        here = self._values(base)
+        if here is None or share <= 0.0:
+            return
+        for j in range(base.size):
+            at = self._inside(np.where(np.arange(base.size) == j, -base, base))
+            turned = self._values(at) if at[j] * base[j] < 0.0 else None
+            if turned is not None and float(self._shape(turned) @ self._shape(here)) < GAIN - 1.0:
+                return
+        self.upright = True
+        self.seen.update(dict.fromkeys(self.turned, 0.0))
 
     def _best(self) -> list[Array]:
         """Points whose shapes are nearest to the data's, and others."""
@@ -169,8 +197,25 @@ class Search:
             values = self._values(at)
             with np.errstate(all="ignore"):
                 shape = np.zeros(0) if values is None else self._shape(values)
-            self.seen[key] = float(shape @ self.aim) ** 2 if shape.any() else -1.0
+                over = bool(shape.any()) and float(shape @ self.aim) < 0.0
+                if over:
+                    self.turned.append(key)
+                if over and self.upright:
+                    self.seen[key] = 0.0
+                elif self.loss is None or not shape.any():
+                    self.seen[key] = float(shape @ self.aim) ** 2 if shape.any() else -1.0
+                else:
+                    self.seen[key] = 1.0 - float(self.loss.cost(self._left_by(shape))) / self.whole
         return self.seen[key]
+
+    def _left_by(self, shape: Array) -> Array:
+        """What a shape, at the best height and level under the loss, leaves of the data over their deviations."""
+        columns, aim = np.stack([shape, self.level], axis=1), self.y * self.weights
+        left = aim - columns @ (columns.T @ aim)  # which are orthonormal
+        for _ in range(STEPS):
+            weighted = columns * self.loss.weights(left)[:, None]
+            left = aim - columns @ np.linalg.lstsq(weighted.T @ columns, weighted.T @ aim, rcond=None)[0]
+        return left
 
     def _decades(self, j: int) -> list[float]:
         """Values of a parameter; its size alone where it is seen to change no shape, as a height or a level. Nothing more is asked of a
@@ -186,7 +231,7 @@ class Search:
             share = self._explains(at)
             changes = changes or (share >= 0.0 and abs(share - here) > GAIN)
             out.append(float(at[j]))
-        return out if changes else [float(self.base[j])]
+        return out if changes or (self.box is not None and here < HOPELESS) else [float(self.base[j])]
 
     def _over(self, j: int) -> list[float]:
         """Values of a parameter over decades of its size, within its bounds; over these where it has both and they are not far apart."""
@@ -245,11 +290,12 @@ class Search:
         if not some or here is None or any(one is None for one in without):
             return self._inside(at)
         parts = np.stack([here - one for one in without], axis=1)
-        rest = (self.y - here + parts.sum(axis=1)) * self.weights
-        shares = np.linalg.lstsq(parts * self.weights[:, None], rest, rcond=None)[0]
+        weights = self.weights if self.loss is None else self.weights * np.sqrt(self.loss.weights(self._left_by(self._shape(here))))
+        rest = (self.y - here + parts.sum(axis=1)) * weights
+        shares = np.linalg.lstsq(parts * weights[:, None], rest, rcond=None)[0]
         other = at * (1.0 + (shares - 1.0) @ each[some])
         values = self._values(other)
-        lower = values is not None and np.linalg.norm((values - self.y) * self.weights) < np.linalg.norm((here - self.y) * self.weights)
+        lower = values is not None and np.linalg.norm((values - self.y) * weights) < np.linalg.norm((here - self.y) * weights)
         return self._inside(other) if lower else at
 
 
@@ -281,7 +327,7 @@ Fitted = tuple[Run, dict[str, Any], str]  # a run, what its result tells of the 
 
 def is_poor(run: Run, ending: str, told: dict[str, Any]) -> bool:
     """Whether a fit from SciPy's start failed, does not tell its parameters apart, or explains little of the data's variance: less than
-    half of it, or less than all but a twentieth, where what it leaves is no noise."""
+    half of it, or less than all but a thousandth, where what it leaves is no noise, or may be none, as the data are few."""
     if ending == "callback" or run.problem.wrong or (ending == "max_nfev" and run.how["limited"]):  # another start does not change it
         return False
     if run.outcome(ending)[0] <= 0 or inverse_at(run, None)[0] is None:
@@ -289,7 +335,8 @@ def is_poor(run: Run, ending: str, told: dict[str, Any]) -> bool:
     if surely_explains(run, told, FAIR):
         return False
     share = explained(run, told)
-    return share < POOR or (share < FAIR and likeness_of_residuals(run, told) != "")
+    few = run.core.m <= FEW and share < DOUBTFUL
+    return share < POOR or few or (share < FAIR and likeness_of_residuals(run, told) != "")
 
 
 def surely_explains(run: Run, told: dict[str, Any], share: float) -> bool:
@@ -306,9 +353,13 @@ def surely_explains(run: Run, told: dict[str, Any], share: float) -> bool:
 
 def explained(run: Run, told: dict[str, Any]) -> float:
     """The share of the data's variance that a fit explains, `rsquared`: below 0 where it is farther from them than their mean; 1 where they
-    do not vary."""
-    left = 2.0 * float(run.core.cost) if run.loss is None else float(run.core.f @ run.core.f)
-    share = share_explained(left, told["ydata"], run.problem.sigma)
+    do not vary. Under a loss, of the robust cost of their median."""
+    if run.loss is not None:
+        y = np.ravel(told["ydata"])
+        weights = 1.0 if run.problem.sigma is None else 1.0 / run.problem.sigma.ravel()
+        whole = float(run.loss.cost(np.ascontiguousarray((y - np.median(y)) * weights)))
+        return 1.0 - float(run.core.cost) / whole if 0.0 < whole < math.inf else 1.0
+    share = share_explained(2.0 * float(run.core.cost), told["ydata"], run.problem.sigma)
     return 1.0 if math.isnan(share) else share
 
 
@@ -319,6 +370,8 @@ def likeness_of_residuals(run: Run, told: dict[str, Any]) -> str:
     them below or above it. Residuals oscillate where one frequency has more of them than noise has in a thousand draws, by Fisher's test.
     """
     x, r = told["xdata"], run.core.f
+    if run.loss is not None:  # what counts of them
+        r = run.loss.weights(r) * r
     if not (isinstance(x, np.ndarray) and x.ndim == 1 and x.size == r.size):
         return ""
     order = np.argsort(x, kind="stable")
@@ -402,12 +455,13 @@ class Again:
         sigma = self.first.problem.sigma
         weights = np.ones(y.size) if sigma is None else np.broadcast_to(1.0 / sigma.ravel(), (y.size,))
         base = sizes[0] if sizes else np.ones(n) if box is None else _sizes_within(*box)
-        search = Search(told["f"], x, y.ravel(), weights, base, box)
+        loss = None if self.first.loss is None else wider(self.first.loss, WIDER)
+        search = Search(told["f"], x, y.ravel(), weights, base, box, loss)
         run, ending = self.best[0], self.best[2]
-        known = explained(run, told) if run.outcome(ending)[0] > 0 and math.isfinite(run.core.cost) else 0.0
+        known = explained(run, told) if run.loss is None and run.outcome(ending)[0] > 0 and math.isfinite(run.core.cost) else 0.0
         starts = search.starts(max(known, 0.0))
         self.searched += search.calls
-        for start in starts:
+        for start in starts if box is None else [np.clip(one, *box) for one in starts]:
             yield start, f"where, of {search.calls} curves with parameters over decades, the shape is nearest to the data's"
 
     def _ends_with(self, start: Array, words: str) -> bool:
@@ -421,7 +475,8 @@ class Again:
         ending = _gone(run)
         self.runs.append(run)
         self.spent = run.nfev if run.core is not None else self.spent + 1
-        if ending != "callback" and not (ending and run.outcome(ending)[0] > 0 and _is_better(run, self.best[0], self.best[2])):
+        won = bool(ending and run.outcome(ending)[0] > 0 and _is_better(run, *self.best))
+        if ending != "callback" and not won:
             return False
         told["_given"], self.best = False, (run, told, ending)
         return ending == "callback" or not is_poor(run, ending, told)
@@ -437,9 +492,12 @@ def _gone(run: Run) -> str:
         return ""
 
 
-def _is_better(other: Run, run: Run, ending: str) -> bool:
-    """Whether a fit that converged is clearly better than another one, or tells parameters apart where that one does not, or failed."""
+def _is_better(other: Run, run: Run, told: dict[str, Any], ending: str) -> bool:
+    """Whether a fit that converged is clearly better than another one, or tells parameters apart where that one does not, or failed. One
+    that leaves noise counts as the truth: others that are a little better may follow the noise."""
     if not math.isfinite(run.core.cost):
         return True
-    told = run.outcome(ending)[0] > 0 and inverse_at(run, None)[0] is not None
-    return bool(other.core.cost <= run.core.cost * (POOR if told else 1.0))
+    if run.outcome(ending)[0] <= 0 or inverse_at(run, None)[0] is None:
+        return bool(other.core.cost <= run.core.cost)
+    noise = run.loss is None and explained(run, told) >= POOR and not likeness_of_residuals(run, told)
+    return bool(other.core.cost <= run.core.cost * (BEYOND_NOISE if noise else CLEARLY))

@@ -93,6 +93,8 @@ def curve(name: str, x: Any, y: Any = None, *, x0: Any = None) -> Objective:
     labels = None if y is None else _data(y, "y")
     if labels is not None and labels.shape != points.shape:
         raise ValueError(f"y: expected shape {points.shape}, as x has, got shape {labels.shape}")
+    if labels is not None:
+        _check_powers(name, points)
     n = len(parameter_names(name))
     if x0 is None:
         start = np.ones(n) if labels is None else starting_values(name, points, labels)
@@ -112,6 +114,14 @@ def _data(value: Any, argument: str) -> Array:
     if data.ndim != 1 or not data.size:
         raise ValueError(f"{argument}: expected a vector of numbers, got shape {data.shape}")
     return np.ascontiguousarray(data)
+
+
+def _check_powers(name: str, x: Array) -> None:
+    """Raises ValueError where x^b is asked of negative numbers, of which powers by any b are not real."""
+    below = np.flatnonzero(x < 0.0)
+    if name == "power_law" and below.size:
+        cure = 'fit over abs(x), or x - x.min(), or write a function with a whole power of your own, "lambda x, a: a * x**2"'
+        raise ValueError(f"x: expected numbers from 0 on, as a x^b is not real for others, got x[{below[0]}] = {x[below[0]]:g}; {cure}")
 
 
 # ---- starting values ------------------------------------------------------------------------------------------------------------------

@@ -79,3 +79,20 @@ def test_roots_of_a_cosine_far_from_0(x0: float, jac: Any) -> None:
     r = mflow.least_squares(lambda b: np.array([np.cos(b[0]) - 0.2]), [x0], jac)
     assert r.reason == "converged"
     assert abs(math.cos(r.x[0]) - 0.2) < 1e-7
+
+
+def test_a_line_from_0_through_data_of_1e12_is_found() -> None:
+    """Differences of a model at 0 are far below the rounding of such data: it ended at 0 as converged."""
+    x = np.linspace(0.0, 3.0, 20)
+    fit = mflow.curve_fit(lambda x, a, b: a + b * x, x, 1e12 + 2e9 * x, p0=[0.0, 0.0])
+    assert fit.success
+    assert np.allclose(fit.popt, [1e12, 2e9], rtol=1e-9)
+
+
+def test_a_model_that_the_rounding_of_its_data_hides_is_no_success() -> None:
+    x = np.linspace(0.0, 3.0, 20)
+    with pytest.warns(RuntimeWarning):
+        fit = mflow.curve_fit(lambda x, a, b: a + b * x, x, 1e18 + 2e15 * x, p0=[0.0, 0.0])
+    assert not fit.success
+    assert fit.reason == "insensitive"
+    assert "rounding of the data" in fit.message
