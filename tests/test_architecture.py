@@ -205,11 +205,11 @@ def test_no_public_name_is_both_a_module_and_something_else():
 LOADED = {
     "import mflow": 3,
     "from mflow import RK4": 39,
-    "from mflow import optim": 76,
-    "from mflow import Stepper": 188,
-    "from mflow import solve_ivp": 154,
-    "from mflow import solve_dynamics": 181,
-    "from mflow import minimize": 198,
+    "from mflow import optim": 77,
+    "from mflow import Stepper": 189,
+    "from mflow import solve_ivp": 155,
+    "from mflow import solve_dynamics": 182,
+    "from mflow import minimize": 199,
 }
 NOT_AT_IMPORT = ("numpy.random", "numpy.polynomial", "concurrent.futures", "json", "pathlib", "scipy", "numba")
 LATER_FOLDERS = (

@@ -20,6 +20,7 @@ SHARE = 0.05  # and their share of all
 LONG_FLOW = 5000  # gradients on the way to a state of rest before one; with inexact Hessians that lead there it took 1600
 LONG_RUN = 100  # solves of a linearly implicit method before one
 LONG, SHORT = 1e-4, 1e-5  # of central differences, relative to the state's size
+OVERSTATED = "jac was far larger than differences of fun along a step, which it would have left standing"
 WRONG = 0.05  # a relative difference that no rounding explains
 FLOWS = (  # how `Solver.flow` may end, after a time
     ", though Newton's iteration found none beside where the flow had slowed down",
@@ -39,7 +40,8 @@ def mismatch(solver: Solver | None, slope: Callable[[float, Array], Any], names:
     """
     if solver is None or solver.differenced or solver.kind in ("krylov", "fixed_point"):
         return ""
-    derivatives = solver.directional(_direction) or (None if run is None else _given(solver, run))
+    derivatives = None if solver.overstated else solver.directional(_direction)  # then those are differences
+    derivatives = derivatives or (None if run is None else _given(solver, run))
     if derivatives is None:
         return ""
     return _compared(*derivatives, slope, names)
@@ -202,15 +204,22 @@ class Doubt:
         solver, told = self._run.equations, bool(self.text)
         if self._due(solver):
             self.text = self._aside(mismatch, solver, self._run.slope, self._names, self._run) or self.text
+        if solver.overstated:
+            self.text = f"{self.text or OVERSTATED}; differences of {self._names[1]} have taken its place"
         if self.text and not told:
             self._tell(self.text)
 
     def _due(self, solver: Solver) -> bool:
         counts = solver.counters
+        if solver.overstated:
+            return True
         if counts["niter"] > 0:
             return bool(counts["nfail"] >= max(MANY, SHARE * counts["nsolve"]))
         return counts["nsolve"] >= LONG_RUN
 
     def _tell(self, text: str) -> None:
+        if self._run.equations.overstated:
+            tell(f"{self._name}: {text}")
+            return
         found = "Newton's iteration kept failing" if self._run.equations.counters["niter"] > 0 else "steps are short and many"
         tell(f"{self._name}: {text}; {found} with it")

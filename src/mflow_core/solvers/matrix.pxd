@@ -63,6 +63,7 @@ ctypedef struct matrix_t:
     double t, gh                         # of J; of the factors
     double t_mass                        # of the M in the factors, where it depends on time
     double unit                          # a change of this weighted norm is too small to matter
+    double believed                      # of what M^-1 takes away (overstated.pyx): the most where f changed as J says; -1: it did not
     double least_move                    # a lower bound of increments; 0: none is known
     double krylov_tol                    # of the next solve, weighted norm of the residual
     double t_at, gh_at                   # KRYLOV: the operator in use

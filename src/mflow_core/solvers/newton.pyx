@@ -29,6 +29,7 @@ from mflow_core.solvers.spectrum.growth cimport GROWTH_STATE, factor_watched, gr
 from mflow_core.solvers.matrix cimport (BY_CALLBACK, BY_DIFFERENCES, DENSE, IDENTITY, KRYLOV, NOTHING, finite, matrix_factor, matrix_jacobian,
                                 matrix_make, matrix_refresh, matrix_release, matrix_rhs, matrix_solve, weighted_norm)
 from mflow_core.solvers.stages.mass cimport mass_forget, mass_times, scale_rows
+from mflow_core.solvers.stages.overstated cimport may_be_compared
 from mflow_core.solvers.stages.scaled cimport left_by_gmres, size_of_residual, unsolved
 from mflow_core.types cimport MF_E_DAMAGED, MF_RETRY_NON_FINITE, MF_RETRY_SOLVE
 
@@ -46,7 +47,7 @@ cdef enum:
     MAX_NON_FINITE = 16                  # slopes that are not finite, before a solve gives up
     HALVINGS = 12
     VECTORS = 11
-    STATE = 26                           # doubles of state that do not scale with n
+    STATE = 27                           # doubles of state that do not scale with n
 
 
 # ---- making one -----------------------------------------------------------------------------------------------------------------------
@@ -245,7 +246,7 @@ cdef int simplified(newton_t *s, double t, double gh, const double *r, double *z
     cdef double tol = goal(s), least = tol if s.c.matrix.mass != NULL else min(tol, TRUSTED)
     cdef double norm, before = 0.0, theta = 0.0, eta = first_eta(s, gh, least)
     cdef int k, status
-    cdef bint slow, first = True             # no rate is observed yet
+    cdef bint slow, first = True         # no rate is observed yet
     s.worst = s.first = s.rate = 0.0
     if not s.controlled and s.c.matrix.kind == KRYLOV:
         weights_of_size(s, z, z)
@@ -255,7 +256,7 @@ cdef int simplified(newton_t *s, double t, double gh, const double *r, double *z
             status = go_back(s, t, gh, r, z)
             first, eta = True, max(eta, 1.0)
         if status == 0:
-            status = update(s, t, gh, z, s.d)
+            status = compared_update(s, t, gh, z, tol) if k == 0 and may_be_compared(&s.m) else update(s, t, gh, z, s.d)
         if status != 0:
             s.off_domain = k == 0 and status == MF_RETRY_NON_FINITE
             return status
@@ -324,7 +325,7 @@ cdef int solve_simplified(newton_t *s, double t, double gh, const double *r, dou
         status = prepare(s, t, gh, s.guess, &fresh)
         if status == 0:
             status = simplified(s, t, gh, r, z, fresh)
-        if status == 0 or status < 0 or fresh or (s.off_domain and s.controlled):
+        if status == 0 or status < 0 or (fresh and s.m.has_jacobian) or (s.off_domain and s.controlled):
             break
         memcpy(z, s.guess, s.n * sizeof(double))
         if s.m.has_factors and s.m.gh != gh and status == MF_RETRY_SOLVE:
@@ -560,8 +561,8 @@ cdef void newton_pack(const newton_t *s, double *state) noexcept nogil:
     head[6], head[7] = s.want_jacobian, <double> s.m.njev
     head[8], head[9], head[10] = <double> s.m.nlu, <double> s.m.n_rhs, <double> s.m.n_rhs_jac
     head[11], head[12], head[13], head[14] = <double> s.m.n_krylov, <double> s.niter, <double> s.nsolve, <double> s.nfail
-    head[15], head[16] = <double> s.c.matrix.kind, s.gh_jac
-    head[17], head[18], head[19] = s.m.verified, s.gh_checked, s.m.agreed
+    head[15], head[16], head[17], head[18] = <double> s.c.matrix.kind, s.gh_jac, s.m.verified, s.gh_checked
+    head[19], head[20] = s.m.agreed, s.m.believed
     growth_pack(&s.m, head + STATE - GROWTH_STATE)
     memcpy(state, head, sizeof(head))
     memcpy(state + STATE, s.m.y, s.n * sizeof(double))
@@ -572,15 +573,13 @@ cdef void newton_pack(const newton_t *s, double *state) noexcept nogil:
 cdef int newton_unpack(newton_t *s, const double *state) noexcept nogil:
     """Restore what newton_pack wrote; the next solve rebuilds J and its factors. MF_E_DAMAGED if newton_pack cannot have written it."""
     cdef int j
-    for j in range(7):
-        if (j == 0 or j > 3) and state[j] != 0.0 and state[j] != 1.0:
+    for j in range(18):
+        if (j == 0 or 3 < j < 7 or j == 17) and state[j] != 0.0 and state[j] != 1.0:
             return MF_E_DAMAGED
     for j in range(7, 15):
         if not 0.0 <= state[j] < 9007199254740992.0:
             return MF_E_DAMAGED
-    if state[17] != 0.0 and state[17] != 1.0:
-        return MF_E_DAMAGED
-    if state[15] != <double> s.c.matrix.kind or not state[3] > 0.0 or not state[16] >= 0.0 or (
+    if state[15] != <double> s.c.matrix.kind or not state[3] > 0.0 or not state[16] >= 0.0 or not (state[20] >= 0.0 or state[20] == -1.0) or (
             state[18] != state[18] or not state[19] >= 0.0) or not growth_unpack(&s.m, state + STATE - GROWTH_STATE):
         return MF_E_DAMAGED
     if state[0] != 0.0 and not (state[1] - state[1] == 0.0 and REDUCE.all_finite(state + STATE, 2 * s.n)):
@@ -595,6 +594,7 @@ cdef int newton_unpack(newton_t *s, const double *state) noexcept nogil:
     s.m.n_krylov, s.niter, s.nsolve, s.nfail = <int64_t> state[11], <int64_t> state[12], <int64_t> state[13], <int64_t> state[14]
     memcpy(s.m.y, state + STATE, s.n * sizeof(double))
     memcpy(s.m.least, state + STATE + s.n, s.n * sizeof(double))
-    s.m.verified, s.gh_checked, s.m.agreed = state[17] != 0.0, state[18], state[19]
+    s.m.verified, s.gh_checked, s.m.agreed, s.m.believed = state[17] != 0.0, state[18], state[19], state[20]
+    s.m.c.source = s.c.matrix.source if s.m.believed >= 0.0 else BY_DIFFERENCES
     memcpy(s.checked, state + STATE + 2 * s.n, s.n * sizeof(double))
     return 0

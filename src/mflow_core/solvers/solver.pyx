@@ -181,6 +181,11 @@ cdef class Solver:
         return self.c != NULL and self.c.m.outgrown
 
     @property
+    def overstated(self):
+        """Whether the user's J was seen to be far too large along a step, so that differences have taken its place."""
+        return self.c != NULL and self.c.m.believed < 0.0
+
+    @property
     def krylov_dim(self):
         return self.config.matrix.krylov_dim
 

@@ -15,7 +15,7 @@ cdef enum:
 
 cdef int newton_couple(newton_t *s) noexcept nogil
 cdef void transform(const double *M, ptrdiff_t n, ptrdiff_t ld, const double *a, ptrdiff_t ld_a, double *out) noexcept nogil
-cdef int direction(newton_t *s, const mf_tableau *tab, double h) noexcept nogil
+cdef int direction(newton_t *s, const mf_tableau *tab, double h, bint compare) noexcept nogil
 cdef int slopes(newton_t *s, const mf_tableau *tab, double t, double h, const double *y, const double *Z, ptrdiff_t ld) noexcept nogil
 cdef int precondition(newton_t *s, const mf_tableau *tab, double *d) noexcept nogil
 cdef double stage_norm(newton_t *s, const double *d) noexcept nogil

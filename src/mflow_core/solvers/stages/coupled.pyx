@@ -21,7 +21,7 @@ M - g J and M - q J are factored. An M that depends on time does not split: vary
 """
 from libc.math cimport INFINITY, fabs, sqrt
 from libc.stdint cimport int32_t, uintptr_t
-from libc.string cimport memset
+from libc.string cimport memcpy, memset
 
 from mflow_core.arithmetic.memory cimport mf_zeros
 from mflow_core.registry cimport kernels
@@ -36,6 +36,7 @@ from mflow_core.solvers.newton cimport (EPS, GROWN, LONG, RESIDUAL, ROUNDED, att
 from mflow_core.solvers.solver cimport sparse_pair_factor, sparse_pair_solve
 from mflow_core.solvers.stages.lengths cimport length_beside
 from mflow_core.solvers.stages.mass cimport add_mass, add_mass_to_band, mass_times, mass_varies
+from mflow_core.solvers.stages.overstated cimport may_be_compared, overstated
 from mflow_core.solvers.stages.scaled cimport left_by_gmres
 from mflow_core.solvers.stages.varying cimport direction_of_varying, factor_stages, stages_above, stages_below, varying_residual
 from mflow_core.types cimport MF_E_MEMORY, MF_RETRY_NON_FINITE, MF_RETRY_SOLVE, mf_tableau
@@ -223,8 +224,8 @@ cdef int solve_both(newton_t *s, double *a, double *x, double *y) noexcept nogil
     return 0
 
 
-cdef int direction(newton_t *s, const mf_tableau *tab, double h) noexcept nogil:
-    """coupled.d, the update of W, from coupled.f and coupled.W."""
+cdef int direction(newton_t *s, const mf_tableau *tab, double h, bint compare) noexcept nogil:
+    """coupled.d, the update of W, from coupled.f and coupled.W. compare: whether the user's J is too large is looked at."""
     cdef coupled_t *c = s.coupled
     cdef double *F2 = c.F + c.ld
     cdef double *F3 = c.F + 2 * c.ld
@@ -234,6 +235,7 @@ cdef int direction(newton_t *s, const mf_tableau *tab, double h) noexcept nogil:
     cdef const double *W3 = c.W + 2 * c.ld
     cdef double g = h / tab.mu[0], re = c.re_q, im = c.im_q
     cdef ptrdiff_t i, n = s.n
+    cdef int status
     transform(tab.T_inv, n, c.ld, c.f, c.ld, c.F)
     if s.c.matrix.mass != NULL:
         mass_times(s.c.matrix.mass, n, c.W, c.d)
@@ -243,12 +245,14 @@ cdef int direction(newton_t *s, const mf_tableau *tab, double h) noexcept nogil:
             c.d[i] = g * c.F[i] - c.d[i]
             d2[i] = (re * F2[i] - im * F3[i]) - d2[i]
             d3[i] = (re * F3[i] + im * F2[i]) - d3[i]
-        return solve_both(s, c.d, d2, d3)
-    for i in range(n):
+    for i in range(n if s.c.matrix.mass == NULL else 0):
         c.d[i] = g * c.F[i] - c.W[i]
         d2[i] = (re * F2[i] - im * F3[i]) - W2[i]
         d3[i] = (re * F3[i] + im * F2[i]) - W3[i]
-    return solve_both(s, c.d, d2, d3)
+    if compare:
+        memcpy(s.bar, c.d, n * sizeof(double))
+    status = solve_both(s, c.d, d2, d3)
+    return overstated(&s.m, g, goal(s), s.bar, c.d, s.next_d) if compare and status == 0 else status
 
 
 cdef double stage_norm(newton_t *s, const double *d) noexcept nogil:
@@ -451,7 +455,7 @@ cdef int iterate(newton_t *s, const mf_tableau *tab, double t, double h, const d
             if status == 0:
                 status = direction_of_stages(s, tab, t, h, y, Z, ld)
         elif status == 0:
-            status = direction(s, tab, h)
+            status = direction(s, tab, h, k == 0 and how == SIMPLIFIED and may_be_compared(&s.m))
         if status != 0:
             return status
         s.niter += 1
@@ -513,7 +517,7 @@ cdef int attempts(newton_t *s, const mf_tableau *tab, double t, double h, const 
         if status == 0:
             status = iterate(s, tab, t, h, y, Z, ld, FULL if s.c.full and matrix else SIMPLIFIED,
                              s.c.max_iter if s.controlled else MANY, fresh[0])
-        if status <= 0 or fresh[0]:
+        if status <= 0 or (fresh[0] and s.m.has_jacobian):
             break
         copy(s, Z, ld, c.guess, c.ld)
         status = 0

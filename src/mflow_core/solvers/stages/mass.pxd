@@ -122,6 +122,15 @@ cdef inline double mass_alone(const mass_t *mass, ptrdiff_t i) noexcept nogil:
     return mass.values[mass.indptr[i]] if mass.indptr[i] < mass.indptr[i + 1] else 0.0
 
 
+cdef inline double mass_size(const mass_t *mass, ptrdiff_t i, const double *size) noexcept nogil:
+    """How large (M v)_i may be of a v of these sizes."""
+    cdef double sum = 0.0
+    cdef ptrdiff_t e
+    for e in range(mass.indptr[i], mass.indptr[i + 1]):
+        sum += (mass.values[e] if mass.values[e] > 0.0 else -mass.values[e]) * size[mass.indices[e]]
+    return sum
+
+
 cdef inline void leave_null_space(const mass_t *mass, double *v) noexcept nogil:
     """v without its part in the null space of M."""
     cdef double along

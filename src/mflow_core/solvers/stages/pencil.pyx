@@ -10,11 +10,12 @@ from libc.string cimport memcmp
 from mflow_core.arithmetic.bits cimport keeps_single
 from mflow_core.arithmetic.memory cimport mf_zeros
 from mflow_core.solvers.spectrum.growth cimport factor_watched
-from mflow_core.solvers.matrix cimport finite, matrix_jacobian, matrix_refresh, matrix_rhs
-from mflow_core.solvers.newton cimport newton_lsolve, newton_mass_at, newton_t, weights_of_size
+from mflow_core.solvers.matrix cimport finite, matrix_jacobian, matrix_refresh, matrix_rhs, matrix_solve
+from mflow_core.solvers.newton cimport goal, newton_lsolve, newton_mass_at, newton_t, weights_of_size
 from mflow_core.solvers.stages.lengths cimport length_beside
 from mflow_core.solvers.stages.mass cimport MASS_TIMES, mass_alone, mass_is_diagonal, mass_move, mass_times
-from mflow_core.types cimport MF_E_MEMORY, MF_RETRY_NON_FINITE, mf_mass_at_of, mf_times_mass
+from mflow_core.solvers.stages.overstated cimport may_be_compared, overstated
+from mflow_core.types cimport MF_E_MEMORY, MF_RETRY_NON_FINITE, MF_RETRY_SOLVE, mf_mass_at_of, mf_times_mass
 
 cdef double ROOT_EPS = 1.4901161193847656e-08
 
@@ -140,6 +141,21 @@ cdef int time_derivative(newton_t *s, double t, double gh, const double *y, doub
     return 0
 
 
+cdef int linearized(newton_t *s, double t, double gh, const double *y, const double *f, bint here) noexcept nogil:
+    """J at (t, y), unless it is here, and the factors; MF_RETRY_SOLVE without a J where the user's is too large: differences are next."""
+    cdef ptrdiff_t i
+    cdef bint fresh = not (here and s.m.has_jacobian)
+    cdef int status = matrix_jacobian(&s.m, t, y, gh) if fresh else 0
+    if status == 0 and not (s.m.has_factors and s.m.gh == gh):
+        status = factor_watched(&s.m, gh, True, s.state)
+    if status != 0 or not fresh or not may_be_compared(&s.m):
+        return status
+    for i in range(s.n):
+        s.d[i] = s.bar[i] = gh * f[i]
+    status = matrix_solve(&s.m, s.d)
+    return overstated(&s.m, gh, goal(s), s.bar, s.d, s.next_d) if status == 0 else status
+
+
 cdef int pencil_linearize(double t, double gh, const double *y, double *dfdt, ptrdiff_t n, void *ctx) noexcept nogil:
     """`linearize` of runs: J at (t, y), which a try of another length finds at hand, and the factors of M - gh J."""
     cdef newton_t *s = <newton_t *> ctx
@@ -149,13 +165,13 @@ cdef int pencil_linearize(double t, double gh, const double *y, double *dfdt, pt
     status = newton_mass_at(s, t)
     if here and status == 0:
         status = matrix_refresh(&s.m)
-    if status == 0 and not (here and s.m.has_jacobian):
-        if not s.controlled:
-            weights_of_size(s, y, y)
-        status = matrix_jacobian(&s.m, t, y, gh)
+    if status == 0 and not (here and s.m.has_jacobian) and not s.controlled:
+        weights_of_size(s, y, y)
     s.m.watch = True                     # in steps of fixed length, too
-    if status == 0 and not (s.m.has_factors and s.m.gh == gh):
-        status = factor_watched(&s.m, gh, True, s.state)
+    if status == 0:
+        status = linearized(s, t, gh, y, dfdt, here)
+        if status == MF_RETRY_SOLVE and not s.m.has_jacobian:
+            status = linearized(s, t, gh, y, dfdt, False)
     if status == 0:
         status = time_derivative(s, t, gh, y, dfdt)
     if status > 0:

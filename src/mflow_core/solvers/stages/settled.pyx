@@ -61,7 +61,7 @@ cdef int first_update(newton_t *s, const mf_tableau *tab, double t, double h, co
             status = direction_of_stages(s, tab, t, h, y, out, c.ld)
         copy(s, out, c.ld, c.d, c.ld)
         return status
-    status = direction(s, tab, h)
+    status = direction(s, tab, h, False)
     transform(tab.T, s.n, c.ld, c.d, c.ld, out)
     return status
 

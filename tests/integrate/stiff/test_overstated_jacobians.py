@@ -1,0 +1,118 @@
+"""A jac that is far too large: steps would stand still, and no error estimate sees it. Solutions are known in closed form."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from typing import Any
+
+import numpy as np
+import pytest
+
+import mflow
+
+RATE = 50.0
+ADAPTIVE = ("esdirk43", "radau5", "rodas5p", "bdf")
+FIXED = ("backward_euler", "trapezoidal", "sdirk2")
+
+
+def relax(t: float, y: Any, rate: float = RATE) -> Any:
+    """y' = -rate (y - cos t)."""
+    return -rate * (y - np.cos(t))
+
+
+def relaxed(t: float, y0: float = 0.0, rate: float = RATE) -> float:
+    rest = rate * (rate * math.cos(t) + math.sin(t)) / (rate**2 + 1.0)
+    return rest + (y0 - rate**2 / (rate**2 + 1.0)) * math.exp(-rate * t)
+
+
+@pytest.mark.parametrize("factor", [1e6, 1e12, 1e18, -1e6])
+@pytest.mark.parametrize("method", ADAPTIVE)
+def test_a_jacobian_that_is_far_too_large_is_told_and_does_no_harm(method: str, factor: float) -> None:
+    with pytest.warns(RuntimeWarning, match="jac is not the derivative of fun.*differences of fun have taken its place"):
+        r = mflow.solve_ivp(relax, (0.0, 2.0), [0.0], method, jac=[[-RATE * factor]], rtol=1e-5, max_steps=500)
+    assert r.success
+    assert "differences of fun have taken its place" in r.message
+    assert abs(r.y[0, -1] - relaxed(2.0)) < 1e-4
+
+
+@pytest.mark.parametrize("factor", [1e6, 1e18])
+@pytest.mark.parametrize("method", FIXED)
+def test_steps_of_fixed_length_do_not_stand_still(method: str, factor: float) -> None:
+    ends = []
+    for times in (1.0, factor):
+        with warnings.catch_warnings(record=True) as told:
+            warnings.simplefilter("always")
+            ends.append(mflow.solve_ivp(relax, (0.0, 2.0), [0.0], method, dt=0.05, jac=[[-RATE * times]]).y[0, -1])
+        assert len(told) == (times > 1.0)
+    assert abs(ends[1] - ends[0]) < 1e-12
+    assert abs(ends[0] - relaxed(2.0)) < 0.02
+
+
+@pytest.mark.parametrize("method", ADAPTIVE)
+def test_one_that_is_too_large_later_on_is_seen_there(method: str) -> None:
+    """What starts anywhere falls to y = cos t."""
+
+    def fun(t: float, y: Any) -> Any:
+        return -RATE * (1.0 + y**2) * (y - np.cos(t)) - np.sin(t)
+
+    def jac(t: float, y: Any) -> Any:
+        right = -RATE * (1.0 + 3.0 * y[0] ** 2 - 2.0 * y[0] * math.cos(t))
+        return [[right * (1e8 if t > 1.0 else 1.0)]]
+
+    with pytest.warns(RuntimeWarning, match="jac"):
+        r = mflow.solve_ivp(fun, (0.0, 3.0), [0.0], method, jac=jac, rtol=1e-5, max_steps=500)
+    assert r.success
+    assert abs(r.y[0, -1] - math.cos(3.0)) < 1e-4
+
+
+@pytest.mark.parametrize("method", ADAPTIVE)
+def test_beside_a_mass_matrix(method: str) -> None:
+    def fun(t: float, y: Any) -> Any:
+        return [4.0 * relax(t, y[0]), y[1] - y[0]]
+
+    jac = 1e9 * np.array([[-4.0 * RATE, 0.0], [-1.0, 1.0]])
+    with pytest.warns(RuntimeWarning, match="have taken its place"):
+        r = mflow.solve_ivp(fun, (0.0, 2.0), [0.0, 0.0], method, jac=jac, mass=np.diag([4.0, 0.0]), rtol=1e-5, max_steps=500)
+    assert r.success
+    np.testing.assert_allclose(r.y[:, -1], relaxed(2.0), rtol=0.0, atol=1e-4)
+
+
+@pytest.mark.parametrize("method", ADAPTIVE)
+def test_a_sparse_one_does_not_finish(method: str) -> None:
+    """No pattern is known for differences: the steps are not solved."""
+    sparse = pytest.importorskip("scipy.sparse")
+    jac = sparse.csc_matrix(1e12 * np.diag([-RATE, -1.0]))
+    with pytest.warns(RuntimeWarning, match="jac is not the derivative of fun"):
+        r = mflow.solve_ivp(lambda t, y: [relax(t, y[0]), -y[1]], (0.0, 2.0), [0.0, 1.0], method, jac=jac, max_steps=200)
+    assert not r.success
+
+
+@pytest.mark.parametrize("method", ADAPTIVE)
+@pytest.mark.parametrize("rate", [1e2, 1e6, 1e12])
+def test_one_that_is_right_and_large_costs_a_few_evaluations(method: str, rate: float) -> None:
+    """Two a look, and looks where it has taken away more than ever: at most four of them to the end of double precision."""
+    nfev = {}
+    for jac in ([[-rate]], None):
+        r = mflow.solve_ivp(relax, (0.0, 3.0), [1.0], method, jac=jac, rtol=1e-5, atol=1e-8, args=(rate,))
+        assert r.success
+        assert abs(r.y[0, -1] - relaxed(3.0, 1.0, rate)) < 1e-4
+        nfev[jac is None] = r.nfev
+    assert nfev[False] <= nfev[True] + 8
+
+
+@pytest.mark.parametrize("method", ADAPTIVE)
+def test_a_stepper_that_is_loaded_goes_on_with_the_same_bits(method: str, tmp_path: Any) -> None:
+    jac = [[-RATE * 1e9]]
+    whole, first = (mflow.Stepper(method, relax, [0.0], jac=jac, rtol=1e-5) for _ in range(2))
+    for _ in range(12):
+        whole.step()
+    for _ in range(6):
+        first.step()
+    first.save(tmp_path / "here")
+    second = mflow.Stepper.load(tmp_path / "here", relax, jac=jac)
+    for _ in range(6):
+        second.step()
+    assert second.t == whole.t
+    assert second.y.tobytes() == whole.y.tobytes()
+    assert abs(whole.y[0] - relaxed(whole.t)) < 1e-4
