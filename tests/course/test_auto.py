@@ -326,7 +326,53 @@ def test_chaos_at_loose_tolerances_is_not(rtol):
         return np.array([10.0 * (y[1] - y[0]), y[0] * (28.0 - y[2]) - y[1], y[0] * y[1] - 8.0 / 3.0 * y[2]])
 
     r, alone = (mflow.solve_ivp(lorenz, (0, 10), [1.0, 1.0, 1.0], m, rtol=rtol, atol=rtol, save="last") for m in ("auto", "tsit5"))
-    assert (r.switches, r.y.tobytes()) == (0, alone.y.tobytes())
+    assert r.nfev <= 1.3 * alone.nfev
+    if rtol < 1e-2:  # there radau5 gets a try
+        assert (r.switches, r.y.tobytes()) == (0, alone.y.tobytes())
+
+
+def roessler(t, y):
+    return np.array([-y[1] - y[2], y[0] + 0.2 * y[1], 0.2 + y[2] * (y[0] - 5.7)])
+
+
+@pytest.mark.parametrize(("fun", "y0", "t_end", "rtol"), [(roessler, [1.0, 1.0, 1.0], 50, 1e-3)])
+def test_an_implicit_leg_that_takes_more_evaluations_than_the_explicit_one_ends(tmp_path, fun, y0, t_end, rtol):
+    """1324 were taken for 995 of tsit5. What it is told by is saved: a run that goes on from any step has the same bits."""
+    options = {"rtol": rtol, "atol": rtol}
+    r, alone = (mflow.solve_ivp(fun, (0, t_end), y0, m, **options) for m in ("auto", "tsit5"))
+    assert r.nfev <= 1.3 * alone.nfev
+    assert "radau5 took more evaluations than tsit5 before" in r.message
+    for k in range(1, r.nsteps, 4):
+        mflow.solve_ivp(fun, (0, t_end), y0, "auto", checkpoint=tmp_path / "run", max_steps=k, **options)
+        assert counted(mflow.solve_ivp(fun, (0, t_end), y0, "auto", resume=tmp_path / "run", **options)) == counted(r), k
+
+
+@pytest.mark.parametrize("damped", [0.01, 0.03, 0.1])
+def test_at_loose_tolerances_an_oscillator_that_follows_a_force_is_tried_by_the_other(damped):
+    """Errors of 1e-2 hide what holds the steps: 2778 to 3455 evaluations were taken for 190 to 199 of radau5."""
+    r, alone = (
+        mflow.solve_ivp(
+            lambda t, y: np.array([y[1], -4e4 * (y[0] - math.cos(t)) - 400.0 * damped * y[1]]), (0, 4), [1.0, 0.0], m, rtol=1e-2, atol=1e-2,
+            save="last",
+        )
+        for m in ("auto", "radau5")
+    )  # fmt: skip
+    assert r.nfev <= 1.5 * alone.nfev
+    assert abs(r.y[0, -1] - math.cos(4.0)) < 0.05
+
+
+@pytest.mark.parametrize("damped", [0.1, 0.03])
+def test_a_loose_run_held_by_modes_that_turn_does_not_end_at_max_steps(damped):
+    """It was in steps of tsit5 near the limit to its end, as their errors look like motion."""
+
+    def fun(t, y):
+        u, v = y[0] - math.cos(t), y[1] - math.sin(t)
+        return np.array([1e5 * (v - damped * u) - math.sin(t), 1e5 * (-u - damped * v) + math.cos(t)])
+
+    r, alone = (mflow.solve_ivp(fun, (0, 10), [1.5, 0.0], m, rtol=1e-2, atol=1e-2, max_steps=5000) for m in ("auto", "radau5"))
+    assert r.success
+    assert r.nfev <= 2.0 * alone.nfev
+    np.testing.assert_allclose(r.y[:, -1], [math.cos(10.0), math.sin(10.0)], atol=3e-2)
 
 
 @pytest.mark.parametrize(("fast", "damped"), [(60.0, 0.1), (60.0, 0.3), (200.0, 0.1), (500.0, 0.7), (4000.0, 0.3)])

@@ -144,6 +144,8 @@ class TwoMethods(legs.Legs):
         elif why == legs.STIFF:
             held = "with steps that nonnegative shortens" if self.signed else "at the stability limit"
             reason = f"stiff, step times rate about {rate:.3g} {held}"
+        elif why == legs.SLOW:
+            reason = f"{names[1]} took more evaluations than {names[0]} before"
         elif self.doubted:
             reason = f"step times rate about {rate:.3g} by a Jacobian that is wrong"
         else:

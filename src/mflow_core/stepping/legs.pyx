@@ -2,7 +2,7 @@
 
 Both are runs (run_t) of the same problem, and one of them is the active one, which is all that `Run` knows of. A leg ends for a definite
 reason (`run_watch`, `run_doubt`): the explicit pair is held at its stability limit, or has to shorten its first step again and again; or
-the implicit method's steps are such as the other could take. Or it ends where its method cannot go on; then the other has a try from there,
+the implicit method's steps are such as the other could take, or take more evaluations than the explicit ones before. Or it ends where its method cannot go on; then the other has a try from there,
 once. The other run begins anew at the state where the leg ended, with the next step of error control (an explicit one within the explicit
 limit); counts go on.
 
@@ -35,7 +35,7 @@ import numpy as np
 
 cnp.import_array()
 
-STIFF, MILD, FAILED, REFUSED = 1, 0, 2, 3    # why a leg ended: its turns are (why, t, step, h |lambda|)
+STIFF, MILD, FAILED, REFUSED, SLOW = 1, 0, 2, 3, 4    # why a leg ended: its turns are (why, t, step, h |lambda|)
 
 cdef enum:
     LOOKS = 3                            # steps in a row at the stability limit that end a leg
@@ -43,7 +43,8 @@ cdef enum:
     SOON = 32
     MOST = 256
     FIFTH = 5
-    NUMBERS = 20                         # of the state beside that of the active run
+    SETTLED = 12                         # explicit steps, from which on what they take says what others would
+    NUMBERS = 29                         # of the state beside that of the active run
 
 cdef double WORTH = 8.0                  # explicit steps that a leg of the other method costs, without the Jacobian
 cdef double STAGES = 6.0                 # of an explicit step
@@ -51,6 +52,9 @@ cdef double MILDER = 0.35                # of the explicit stability limit: what
 cdef double HELD = 0.3                   # of the limit, for the pair of order 8: order reduction holds it at a third, where the other costs less
 cdef double CLOSE = 0.5                  # of MILDER, for that pair
 cdef double CHEAP = 0.4                  # of that for a multistep method, whose steps take some two evaluations each, the pair's 6 or 12
+cdef double LOSS = 50.0                  # evaluations by which an implicit leg may fall behind the explicit one, beside the part of all so far
+cdef double LOSS_OF = 0.1
+cdef double AT_FIRST = 2.5               # of what explicit steps at the limit take: the most that is believed of a leg of few steps
 cdef double FIRST = 0.9                  # of it: the first explicit step, at most
 
 
@@ -108,6 +112,8 @@ cdef class Legs(Run):
         self.edge, self.stiff.leg.limit = self.calm.c.edge, (CLOSE * MILDER if eighth else MILDER) * limit
         if self.stiff.m.flags & MF_MULTISTEP:
             self.stiff.leg.limit *= CHEAP * (0.5 if eighth else 1.0)
+        self.calm.leg.bets = not eighth and not self.stiff.m.flags & MF_MULTISTEP
+        self.stiff.leg.at_limit = (2.0 if eighth else 1.0) * STAGES / ((CLOSE if eighth else 1.0) * limit)
         self.calm.leg.worth = WORTH + <double> self.differences() / STAGES
         self.set_patience(self.patience)
 
@@ -160,7 +166,8 @@ cdef class Legs(Run):
 
     @property
     def turns(self):
-        """(why, t, step, h |lambda|) of every end of a leg: STIFF, MILD, REFUSED (a first step, again and again; NaN) or FAILED (with the
+        """(why, t, step, h |lambda|) of every end of a leg: STIFF, MILD, REFUSED (a first step, again and again; NaN), SLOW (the implicit
+        leg fell behind: evaluations it was ahead, below 0) or FAILED (with the
         status that the method ended with)."""
         return list(self.log)
 
@@ -175,7 +182,7 @@ cdef class Legs(Run):
         while True:
             status = Run.go(self, last - self.r.k, t_last, rows, dt, True, paced, h, ends)
             if status == LEG_OVER:
-                status = self.turn(t_last, MILD if self.r == self.stiff else STIFF if self.r.leg.over else REFUSED, 0)
+                status = self.turn(t_last, self.why_over() if self.r == self.stiff else STIFF if self.r.leg.over else REFUSED, 0)
             elif no_step_works(status) and self.tried != self.r.k:
                 self.tried = self.r.k
                 status = self.turn(t_last, FAILED, status)
@@ -183,6 +190,9 @@ cdef class Legs(Run):
                 return status
             if status != 0:
                 return status
+
+    cdef int why_over(self) noexcept:
+        return MILD if self.stiff.leg.mild >= self.stiff.leg.most else SLOW
 
     cdef int turn(self, double t_end, int why, int failure) except? -1:
         """The other method goes on from where the run stands; the status of its beginning."""
@@ -193,6 +203,9 @@ cdef class Legs(Run):
         cdef int j
         if why == STIFF:
             rate = of.c.stiff_lambda * fabs(of.c.stiff_h)
+        elif why == SLOW:
+            rate = of.leg.ahead
+            h = copysign(min(fabs(h), FIRST * self.edge / of.leg.radius if of.leg.radius > 0.0 else INFINITY, STAGES / of.leg.pace), h)
         elif why == MILD:
             rate = fabs(h) * of.leg.radius
             h = copysign(min(fabs(h), FIRST * self.edge / of.leg.radius if of.leg.radius > 0.0 else INFINITY), h)
@@ -206,9 +219,16 @@ cdef class Legs(Run):
         to.c.rejected, to.c.failed = of.c.rejected, of.c.failed
         to.c.edge = self.edge if to == self.calm else 0.0
         to.leg.mild, to.leg.over, to.leg.njev, to.leg.radius, to.leg.tries = 0, False, -1, INFINITY, 0
+        to.leg.pace = of.leg.cost / of.leg.way if why == STIFF and of.leg.way > 0.0 and not to.m.flags & MF_MULTISTEP else INFINITY
+        to.leg.cost = to.leg.way = to.leg.ahead = 0.0
+        to.leg.seen = evaluations(to, True)
+        to.leg.few = AT_FIRST if of.k - self.since < SETTLED and to.leg.pace < INFINITY else INFINITY
+        to.leg.loss = LOSS + LOSS_OF * self.nfev
         newton_forget(self.stiff.newton)
         self.taken[of == self.stiff] += of.k - self.since
-        if why == STIFF or why == MILD:
+        if why == SLOW:
+            self.set_patience(min(4 * self.patience, MOST))
+        elif why == STIFF or why == MILD:
             self.set_patience(min(2 * self.patience, MOST) if of.k - self.since < SOON and self.log else max(1, self.patience // 2))
         self.since, self.r = of.k, to
         self.compiled = self.stiff_compiled if to == self.stiff else self.calm_compiled
@@ -235,6 +255,9 @@ cdef class Legs(Run):
         s[8], s[9], s[10], s[11] = self.stiff.leg.mild, self.stiff.leg.njev, self.stiff.leg.radius, self.r.leg.over
         s[12], s[13], s[14], s[15] = self.r.c.n_stiff, self.r.c.n_calm, self.r.c.n_held, self.r.c.stiff
         s[16], s[17], s[18], s[19] = self.r.c.stiff_lambda, self.r.c.stiff_h, size, len(self.log)
+        s[20], s[21], s[22], s[23] = self.calm.leg.mild, self.r.leg.bet, evaluations(self.r, True) - self.r.leg.seen, self.r.leg.cost
+        s[24], s[25], s[26], s[27] = self.r.leg.way, min(self.r.leg.pace, 1e300), min(self.r.leg.few, 1e300), self.r.leg.ahead
+        s[28] = self.r.leg.loss
         numbers = np.concatenate([solver, np.array(self.log, dtype=np.float64).reshape(-1), [s[j] for j in range(NUMBERS)]])
         data = numbers.astype("<f8").tobytes()
         return Run.pack(self) + data + zlib.crc32(data).to_bytes(4, "little")
@@ -267,6 +290,8 @@ cdef class Legs(Run):
         self.r.leg.over, self.r.c.n_stiff, self.r.c.n_calm, self.r.c.n_held = s[11] != 0.0, <int64_t> s[12], <int64_t> s[13], <int64_t> s[14]
         self.r.c.stiff, self.r.c.stiff_lambda, self.r.c.stiff_h = <int64_t> s[15], s[16], s[17]
         self.r.c.edge = 0.0 if s[0] else self.edge
+        self.calm.leg.mild, self.r.leg.bet, self.r.leg.seen = <int64_t> s[20], s[21] != 0.0, evaluations(self.r, True) - <int64_t> s[22]
+        self.r.leg.cost, self.r.leg.way, self.r.leg.pace, self.r.leg.few, self.r.leg.ahead, self.r.leg.loss = s[23], s[24], s[25], s[26], s[27], s[28]
         turns = numbers[size:numbers.size - NUMBERS].reshape(-1, 4).tolist()
         self.log = [(int(why), t, int(k), rate) for why, t, k, rate in turns]
 
@@ -279,7 +304,7 @@ cdef class Legs(Run):
         cdef ptrdiff_t size = newton_state_size(self.stiff.newton)
         cdef Py_ssize_t end = len(data) - 4, begin = end - 8 * NUMBERS
         tail = np.frombuffer(data[begin:end], dtype="<f8") if begin > 0 else np.full(NUMBERS, np.nan)
-        whole = [0, 1, 3, 4, 5, 6, 7, 8, 11, 12, 13, 14, 15, 18, 19]
+        whole = [0, 1, 3, 4, 5, 6, 7, 8, 11, 12, 13, 14, 15, 18, 19, 20, 21, 22]
         if not all(0.0 <= tail[j] < 2.0**53 and tail[j] == int(tail[j]) for j in whole) or tail[18] != size:
             raise self.damaged()
         begin -= 8 * (size + 4 * int(tail[19]))
@@ -289,9 +314,9 @@ cdef class Legs(Run):
         log = numbers[size:numbers.size - NUMBERS].reshape(-1, 4)
         steps = np.concatenate([[0.0], log[:, 2], [tail[1]]])
         fits = tail[0] <= 1.0 and 1.0 <= tail[3] <= MOST and tail[2] >= -1.0 and tail[9] >= -1.0 and tail[10] >= 0.0
-        fits = fits and bool(np.all(np.isin(log[:, 0], (STIFF, MILD, FAILED, REFUSED)))) and bool(np.all(np.diff(steps) >= 0.0))
+        fits = fits and bool(np.all(np.isin(log[:, 0], (STIFF, MILD, FAILED, REFUSED, SLOW)))) and bool(np.all(np.diff(steps) >= 0.0))
         fits = fits and bool(np.all(np.isfinite(log[:, 1]))) and len(log) % 2 == tail[0] and tail[1] == (steps[steps.size - 2] if len(log) else 0.0)
-        if not fits or tail[4] + tail[5] != tail[1] or not (tail[16] >= 0.0 and np.isfinite(tail[17])):
+        if not fits or tail[4] + tail[5] != tail[1] or not (tail[16] >= 0.0 and np.isfinite(tail[17])) or not np.all(np.isfinite(tail[23:])):
             raise self.damaged()
         return numbers, data[:begin]
 

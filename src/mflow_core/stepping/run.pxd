@@ -40,10 +40,16 @@ ctypedef struct leg_t:                   # whether error control should go on wi
     int64_t most                         # steps in a row that say so, before the leg is over; 0: nobody looks
     int64_t tries                        # of the first step, thrown away so far
     double first                         # and the first of them
-    int64_t mild                         # implicit: steps in a row that an explicit method could have taken
+    int64_t mild                         # implicit: steps in a row that an explicit method could have taken; explicit: for a try of the other
     int64_t njev                         # and the Jacobian whose spectral radius `radius` is
     double radius, limit                 # h |lambda| up to which it could
     double worth                         # explicit: steps at the stability limit ahead that the other method is worth beginning for
+    bint bets, bet                       # whether the other is tried where that alone can tell, and whether it should be now
+    int64_t seen                         # evaluations that have been looked at
+    double cost, way                     # explicit: evaluations of the last steps, and their length
+    double pace, at_limit                # implicit: evaluations a time of the explicit leg before; and at its limit, over |lambda|
+    double few                           # times which that is the most of a leg of few steps
+    double ahead, loss                   # evaluations that the leg has saved since it was last behind; below -loss it is over
     bint over
 
 

@@ -5,14 +5,22 @@ from libc.stdint cimport int64_t
 
 from mflow_core.arithmetic.control cimport MF_STIFF
 from mflow_core.solvers.spectrum.products cimport jacobian_radius
-from mflow_core.stepping.run cimport LEG_OVER, run_t
+from mflow_core.stepping.run cimport LEAPS_ASKED, LEG_OVER, evaluations, run_t
 from mflow_core.types cimport MF_FRESH, MF_MULTISTEP
 
 cdef enum:
     DOUBTS = 3                           # tries of a first step
     AT_FIRST = 64                        # more than FEW for each implicit step
+    LOOKED = 12                          # evaluations of looks at steps over 0, beyond which a leg is not ended for its cost
+    SURE = 6                             # looks near the edge: what one step far beyond it is worth
+    GRACE = 2                            # steps of an implicit leg that do not count: it has a Jacobian to take
     RISES = 24                           # steps with which a multistep method comes to its order, in which they say nothing
 
+cdef double KEPT = 0.875                 # of what explicit steps took, a step later
+cdef double RESERVE = 100.0              # evaluations, the most of those that an implicit leg has saved that count when it falls behind
+cdef double BEYOND = 1.5                 # of the edge, with which a step has grown far beyond it
+cdef double NEAR = 0.7
+cdef double TRY = 3.0                    # times the steps for which the other method is worth beginning: for which a try is
 cdef double TURNS = 0.5                  # of the edge: h |lambda| of what is held while it turns, as the limit is nearer off the real axis
 # Tolerances, and part of the state: by how much the motion in a step may change of what nothing but its limit holds: some 12 to 150 for modes
 # damped by .3 to .01 of their frequency. Oscillations that steps follow have 200 of 1e-2, where that is a large part of them, and 700 of 1e-3.
@@ -30,6 +38,24 @@ cdef double SLOW = 0.1                   # the part of itself by which the motio
 cdef double SEEN = 0.01                  # of the edge: the least h |lambda|, of a difference that need not lie along what turns
 cdef double LOG_HELD = -3.321928094887362    # log2 0.1: smaller errors hold no steps
 cdef double GROWS = 1.2                  # an implicit step that grows by more says nothing: a leg begins with short ones, of low order
+
+
+cdef void run_bets(run_t *r, double h, double changed, double at_edge, double moved) noexcept nogil:
+    """Whether the other method is worth a try, after a look in which h |lambda| was sqrt(changed/at_edge) of the edge. At loose tolerances
+    nothing tells motion that steps have to follow from modes that the limit holds: their errors are a large part of the state. A step that
+    has grown far beyond the edge is enough, as what it stirs up the other method has to follow; or many near the edge, more than are not."""
+    r.leg.bet = False
+    if not moved > 0.0 or not changed * r.c.per_n > 0.01:
+        return
+    if changed > BEYOND * BEYOND * at_edge:
+        r.leg.mild += SURE
+    elif changed > NEAR * NEAR * at_edge:
+        r.leg.mild += 1
+    elif r.leg.mild > 0:
+        r.leg.mild -= 1
+    if r.leg.mild >= 2 * r.leg.most:
+        r.leg.bet, r.leg.mild = True, 2 * r.leg.most
+        r.c.stiff_lambda, r.c.stiff_h = sqrt(changed / moved) / fabs(h), h
 
 
 cdef void run_turns(run_t *r, double h, int64_t hits) noexcept nogil:
@@ -64,6 +90,8 @@ cdef void run_turns(run_t *r, double h, int64_t hits) noexcept nogil:
     edge *= edge
     changed *= h * h
     bent *= h * h
+    if r.leg.bets:
+        run_bets(r, h, changed, edge * moved, moved)
     if r.c.n_stiff > hits:
         if r.leg.most == 0:
             r.leg.mild = 0
@@ -102,13 +130,36 @@ cdef int run_doubt(run_t *r, double planned) noexcept nogil:
     return LEG_OVER
 
 
+cdef bint falls_behind(run_t *r, double h) noexcept nogil:
+    """After an implicit step: whether the steps of this leg take more evaluations than those of the explicit one before would have."""
+    cdef int64_t count = evaluations(r, True)
+    cdef double cost = <double> (count - r.leg.seen), pace = r.leg.at_limit * r.leg.radius
+    r.leg.seen = count
+    if r.leaps != NULL and r.leaps[LEAPS_ASKED] > LOOKED:
+        return False                     # what is known of components at 0 goes with the leg
+    if r.k < r.k_base + (RISES if r.m.flags & MF_MULTISTEP else GRACE):
+        return False
+    if r.leg.pace > pace:
+        pace = min(r.leg.pace, r.leg.few * pace)
+    r.leg.ahead += pace * fabs(h) - cost
+    r.leg.ahead = RESERVE if r.leg.ahead > RESERVE else r.leg.ahead
+    return r.leg.ahead < -r.leg.loss
+
+
 cdef void run_watch(run_t *r, double h, double t_end) noexcept nogil:
     """Whether a leg is over, after a step of h of its own choice. Of an explicit pair: enough looks in a row have seen it held at its
     stability limit (control.pxd), and many such steps are ahead. Of an implicit method: h times the spectral radius of the last Jacobian
     was within the explicit limit in as many steps in a row. Of one that has no other beside it (ALONE) that product is summed, while explicit
     steps within the limit would not be many times its own."""
+    cdef int64_t count
+    cdef double ahead
     if r.newton == NULL:
-        r.leg.over = r.c.n_stiff >= r.leg.most and fabs(t_end - r.t) > r.leg.worth * fabs(h)
+        count = evaluations(r, True)
+        r.leg.cost = KEPT * r.leg.cost + <double> (count - r.leg.seen)
+        r.leg.way = KEPT * r.leg.way + fabs(h)
+        r.leg.seen = count
+        ahead = fabs(t_end - r.t) / (r.leg.worth * fabs(h))
+        r.leg.over = (r.c.n_stiff >= r.leg.most and ahead > 1.0) or (r.leg.bet and ahead > TRY)
         return
     if r.leg.njev != r.newton.m.njev:
         r.leg.njev, r.leg.radius = r.newton.m.njev, jacobian_radius(&r.newton.m)
@@ -122,4 +173,4 @@ cdef void run_watch(run_t *r, double h, double t_end) noexcept nogil:
         r.leg.mild = 0
     elif min(fabs(r.c.h), r.c.max_step) <= GROWS * fabs(h) and not (r.m.flags & MF_MULTISTEP and r.k < r.k_base + RISES):
         r.leg.mild += 1
-    r.leg.over = r.leg.mild >= r.leg.most
+    r.leg.over = falls_behind(r, h) or r.leg.mild >= r.leg.most
