@@ -15,7 +15,10 @@ BLOCKS = re.findall(r"```python\n(.*?)```", README, re.S)
 PACKAGE = ROOT / "python" / "mflow"
 FILES = [path.relative_to(PACKAGE).with_suffix("") for path in PACKAGE.rglob("*.py") if path.stem not in ("__main__", "__init__")]
 MODULES = sorted(".".join(path.parts) for path in FILES)
-NEEDED = {"sklearn_estimators": "sklearn", "torch_optimizers": "torch", "torch": "torch", "compiled": "numba", "symbolic": "sympy"}
+NEEDED = {
+    "sklearn_estimators": "sklearn", "torch_cohorts": "torch", "torch_optimizers": "torch", "torch": "torch",
+    "compiled": "numba", "symbolic": "sympy",
+}  # fmt: skip
 
 
 def test_readme_has_its_parts():

@@ -425,7 +425,7 @@ class Run:
         evaluated beside x, once, where the run ends: when its message is read, they may be others."""
         if self.problem.wrong:
             return "wrong_gradient", self.problem.wrong
-        if self.core.plain:
+        if self.core.plain or (self.fixed is not None and bool(self.fixed.all())):
             return "", ""
         _, _, _, rounding, _, size = self.core.measures
         if self.core.any_slope and self.core.lost > MOST_LOST and size > rounding:

@@ -503,7 +503,7 @@ cdef int attempts(newton_t *s, const mf_tableau *tab, double t, double h, const 
     cdef coupled_t *c = s.coupled
     cdef bint matrix = s.c.matrix.kind != IDENTITY and s.c.matrix.kind != KRYLOV
     cdef double gh = h / tab.mu[0]
-    cdef int _attempt, status
+    cdef int attempt, status
     c.t, c.h = t, h
     if s.c.matrix.kind == KRYLOV:
         status = matrix_jacobian(&s.m, t, y, gh)     # keeps the point, for lsolve
@@ -511,13 +511,13 @@ cdef int attempts(newton_t *s, const mf_tableau *tab, double t, double h, const 
             status = newton_mass_for(s, t, gh, y)
     else:
         status = refresh(s, tab) if not s.want_jacobian else 0
-    for _attempt in range(2):
+    for attempt in range(2):
         if status == 0:
-            status = prepare(s, tab, t, gh, y, _attempt > 0, fresh)
+            status = prepare(s, tab, t, gh, y, attempt > 0, fresh)
         if status == 0:
             status = iterate(s, tab, t, h, y, Z, ld, FULL if s.c.full and matrix else SIMPLIFIED,
                              s.c.max_iter if s.controlled else MANY, fresh[0])
-        if status <= 0 or (fresh[0] and s.m.has_jacobian):
+        if status <= 0 or attempt > 0 or (fresh[0] and s.m.has_jacobian):
             break
         copy(s, Z, ld, c.guess, c.ld)
         status = 0
