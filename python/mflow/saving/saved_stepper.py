@@ -106,6 +106,7 @@ class Kept(OfKinds):
     _algebraic: Any
     _past: Any
     _way: Any
+    _jac_open = False  # a function jac= is in use, of which nothing has been told
     _rebuilt: tuple[int, ...] = (0, 0, 0)  # by a stepper that this one was loaded or copied from
     _start_name: ClassVar[str]
 
