@@ -19,9 +19,10 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+from mflow_core.problems.signatures import Recoverable
 from numpy.typing import NDArray
 
-from mflow.base.checks import Array, check_start
+from mflow.base.checks import OUTSIDE, Array, check_start
 
 __all__ = [
     "FALL",
@@ -283,11 +284,11 @@ def _steady(steps: list[float], slopes: list[Array]) -> float:
 
 
 def tried(values: Callable[[Any], Any], x: Any) -> Any:
-    """The values there; None where the user's function raises, as it may outside of its domain."""
+    """The values there; None where the user's function raises what says that it has none. Its other errors come through."""
     try:
         with np.errstate(all="ignore"):
             return values(x)
-    except Exception:
+    except (*OUTSIDE, Recoverable):
         return None
 
 

@@ -16,9 +16,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from mflow_core.problems.gradients import NEAR, SEEN, SHARE, agrees, judged_sides
+from mflow_core.problems.signatures import Recoverable
 from numpy.typing import NDArray
 
-from mflow.base.checks import Array
+from mflow.base.checks import OUTSIDE, Array
 from mflow.derivatives.differences import EPS, along, digits_of
 
 __all__ = [
@@ -43,7 +44,7 @@ LONGER = (1e-3, 1e-2, 0.1)  # steps of central differences where rounding hides 
 JUMPS = 1e-4  # a step below which values may move in jumps, beside a part that is smooth
 LOST = 500.0  # times the curvature over a step that is eight times shorter: that of x^4 grows 64 times
 ROUGH = "its values are too rough, or carry too few digits, to tell"
-OUTSIDE = (0.8, 0.4)  # steps longer than the rungs
+BEYOND = (0.8, 0.4)  # steps longer than the rungs
 FAINT = 0.05  # of a slope: a discrepancy below it may be a part's that the rest is so much steeper than
 MOSTLY = 0.3  # of it, that is left over those steps
 AGREES = 0.1  # of a discrepancy over short steps: what is left of it over long ones, where it is one of jumps
@@ -108,7 +109,7 @@ class Model:
         self.known: list[Any] = []
 
     def value(self, x: Array) -> Array | None:
-        """The values there, counted; None where they are not finite, or the function raises, as it may outside of its domain.
+        """The values there, counted; None where they are not finite, or the function raises what says that it has none.
 
         The caller has turned NumPy's warnings off: here they would be turned off again at every point.
         """
@@ -116,7 +117,7 @@ class Model:
         try:
             raw = self.known.pop(0) if self.known else self.values(x.copy())
             out = np.asarray(raw, dtype=np.float64).ravel()
-        except Exception:
+        except (*OUTSIDE, Recoverable):
             return None
         if not (math.isfinite(out[0]) if out.size == 1 else np.isfinite(out).all()):
             return None
@@ -282,7 +283,7 @@ def _lost_in_jumps(model: Model, d: Array, first: Array, wrong: Verdict) -> bool
     off = abs(wrong.claimed - wrong.measured)
     if not off <= FAINT * max(abs(wrong.claimed), abs(wrong.measured)):
         return False
-    rows = [_rung(model, d, h, first) for h in OUTSIDE]
+    rows = [_rung(model, d, h, first) for h in BEYOND]
     return all(row is not None and abs(0.5 * (row[2] + row[3])[wrong.entry]) <= MOSTLY * off for row in rows)
 
 

@@ -290,7 +290,7 @@ class Ending:
         return f": {slides}" if slides else ""
 
     def _slides(self, h: float, most: float = math.inf) -> str:
-        """Words, where the solution slides along a jump, or ends at a pole; shorter steps than those of rounding cross none."""
+        """Words, where the solution slides along a jump, or comes to a pole; shorter steps than those of rounding cross none."""
         run, y, before, callback = self.run, self._state(), self.run.nfev, self.run.problem.callback
         if callback is not None and slope_digits(callback.bits) is not None:  # every slope of few digits jumps, by its rounding
             return ""
@@ -300,6 +300,10 @@ class Ending:
         h = max(h, 1e-9 * max(_size(y), 1e-300) / speed)
         h = math.copysign(h, run.h if self.mode == "adaptive" else self.step)
         words = sliding_words(self._slope, run.t, y, h, most) or end_words(self._slope, run.t, y, h)
+        if not words and math.isinf(most):
+            from mflow.walls.leapt import passing_words  # seldom needed
+
+            words = passing_words(self._slope, run.t, y, h)
         self.looked += run.nfev - before
         return words
 

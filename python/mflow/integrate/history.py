@@ -32,11 +32,12 @@ if TYPE_CHECKING:
     from mflow.course.past_limit import PastLimit
 
 __all__ = [
-    "FIRST_ROWS", "MANY_REJECTED", "SHORT", "Begun", "History", "begin", "give_partial", "ivp_result", "kept_rows", "reached",
-    "short_runs", "states_of",
+    "FEW_REJECTED", "FIRST_ROWS", "MANY_REJECTED", "SHORT", "Begun", "History", "begin", "give_partial", "ivp_result", "kept_rows",
+    "reached", "short_runs", "states_of",
 ]  # fmt: skip
 
 SHORT = 16  # numbers of a state whose first rows are not worth a copy
+FEW_REJECTED = 6  # steps, before a look for poles of fun: a run over one has as many, as its steps became short before it
 MANY_REJECTED = 50  # steps, before a look for jumps of fun
 CHUNK_BYTES = 1 << 23
 FIRST_ROWS = 64
@@ -392,7 +393,7 @@ def begin(
             endings.few_digits(run, tolerances) or grown_from_below(kept, tolerances[1]) or largest(kept) < control.SMALLEST
         ):
             return drive(), run
-        if run.rejected[0] >= MANY_REJECTED or (past is not None and k > 1 and largest(run.y) > GROWTH):
+        if run.rejected[0] >= FEW_REJECTED or (past is not None and k > 1 and largest(run.y) > GROWTH):
             return drive(), run
         origin = equation, method, None if dt is None else step, symmetric
         return ivp_result(run, t[: k + 1], states_of(kept, start.shape), 0, "finished", reached(t1, k, method.name), (), origin), run

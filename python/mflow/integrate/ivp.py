@@ -20,7 +20,7 @@ from mflow.base.threads import shared_among
 from mflow.integrate.control import RTOL, Event, Settings, check_span, default_method, listed_events, sizes_of
 from mflow.integrate.drive import Drive, follow
 from mflow.integrate.endings import preparing
-from mflow.integrate.history import MANY_REJECTED, SHORT, begin
+from mflow.integrate.history import FEW_REJECTED, MANY_REJECTED, SHORT, begin
 from mflow.problems.time_derivative import time_derivative
 from mflow.problems.vectorized import columns_of
 from mflow.solvers import nonlinear
@@ -364,11 +364,15 @@ def _short(
 
 
 def _told(result: IVPResult, drive: Drive) -> IVPResult:
-    """The result, after a look for jumps where many steps were rejected."""
+    """The result, after a look for poles where some steps were rejected, and for jumps where many were."""
+    slid = drive.walls is not None and bool(drive.walls.slid)
+    if result["nrejected"] >= FEW_REJECTED and not slid:
+        from mflow.walls.leapt import tell_of_poles
+
+        tell_of_poles(result, drive.run, "solve_ivp")
     if result["nrejected"] >= MANY_REJECTED:
         from mflow.walls.jumps import tell_of_jumps
 
-        slid = drive.walls is not None and bool(drive.walls.slid)
         tell_of_jumps(result, drive.run, "solve_ivp", np.empty(0) if drive.agenda is None else drive.agenda.breaks, slid)
     return result
 

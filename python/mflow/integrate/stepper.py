@@ -24,6 +24,7 @@ from mflow.integrate.endings import HELD, SEEN, Ending, few_digits, held_words, 
 from mflow.saving.saved_stepper import Kept
 from mflow.solvers import nonlinear
 from mflow.solvers.algebraic import Algebraic, algebraic_of
+from mflow.solvers.jacobian_doubt import tell_of_overstated
 
 if TYPE_CHECKING:
     from mflow.base._records import StepperOptions
@@ -119,8 +120,7 @@ class Stepper(Kept):
     """
 
     _start_name = "y0"
-    _told_stiff = False
-    _digits_open = True  # whether slopes carry the digits that rtol asks for is not known yet
+    _told_stiff, _digits_open = False, True  # open: whether slopes carry the digits that rtol asks for is not known yet
     _algebraic: Algebraic | None = None
     _pair: Any = None  # the two methods of "auto"
     _legs: Any = None  # and the run, then
@@ -217,7 +217,7 @@ class Stepper(Kept):
         )
         tell_of_order(call["fun"], "fun", "t, y")
         solved = self._pair.stiff if self._pair else method
-        implicit = solved.is_implicit
+        implicit, self._jac_open = solved.is_implicit, jac is not None
         self._equation = equation = problem.rhs_problem(call["fun"], start.shape, call["args"], call["inplace"], jac if implicit else None)
         solving = None
         if implicit or self._algebraic is not None or not call["solver"] is jac is call["jac_sparsity"] is bands[0] is bands[1] is None:
@@ -456,6 +456,7 @@ class Stepper(Kept):
         if left == 1 and self._stops is None:
             while (status := self._run.fixed(1, dt=h)) != 0:
                 self._settle(status, h)
+            self._jac_open = self._jac_open and not tell_of_overstated(self._run.equations, "Stepper")
             return
         pace = Pace()
         self._clear()
@@ -473,8 +474,7 @@ class Stepper(Kept):
         """The rest of a step in which an event has acted; others may act in it."""
         assert self._stops is not None
         while self._stops.acted and self.reason is None and self.t != end:
-            h = end - self.t
-            self._settle(self._stops.last(self._run, end, h), h)
+            self._settle(self._stops.last(self._run, end, h := end - self.t), h)
 
     def advance_to(self, t: float, dt: float | None = None) -> None:
         """Steps until exactly t, or a terminal event: under error control, or of ``dt``, the last one shorter where it takes that.
@@ -565,6 +565,7 @@ class Stepper(Kept):
 
     def _settle(self, status: int, h: float) -> None:
         """Raises what a status means, or does what it asks for."""
+        self._jac_open = self._jac_open and not tell_of_overstated(self._run.equations, "Stepper")
         if status == core.RHO_DUE:
             reason = give_radius(self._run)
             if reason:
@@ -572,15 +573,13 @@ class Stepper(Kept):
             return
         if self._past is not None and self._past.heeds(status, "Stepper"):
             return
-        if self._stops is not None:
-            status = self._stops.heed(status)
+        status = status if self._stops is None else self._stops.heed(status)
         if status != 0:
-            mode = "adaptive" if self._controlled else "fixed"
             where = f"in the step from t = {self.t:g}" + ("" if self._controlled else f" with dt = {h:g}") + f" (step {self.k})"
             of_event = self._stops and self._stops.events and of_events(self._stops.events, status, f"at t = {self.t:g}")
+            mode = "adaptive" if self._controlled else "fixed"
             reason, message = of_event or (self._way and self._way.why(status)) or self._ending(mode, h, where).explain(status)
-            kind = FloatingPointError if reason == "non_finite" else RuntimeError
-            raise kind(f"{message}; the state stays at t = {self.t:g}")
+            raise (FloatingPointError if reason == "non_finite" else RuntimeError)(f"{message}; the state stays at t = {self.t:g}")
 
     def _ending(self, mode: str, h: float, where: str) -> Ending:
         method = self.method if self._legs is None else self._legs.in_charge

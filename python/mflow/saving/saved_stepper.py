@@ -53,6 +53,13 @@ class EachStep(Given):
         raise AttributeError(f"{self.name}: each step takes its own: stepper.step(dt), stepper.advance(n, dt), stepper.advance_to(t, dt)")
 
 
+class Loads(classmethod):  # type: ignore[type-arg]
+    """`Kept.load` of steppers whose load is an argument, too, and no attribute to be set."""
+
+    def __set__(self, stepper: Any, value: Any) -> None:
+        raise AttributeError(_kept(stepper, "load"))
+
+
 class OfKinds:
     """A class that makes, in place of itself, the one of its subclasses that is for the method it is asked for.
 
@@ -99,6 +106,7 @@ class Kept(OfKinds):
     _algebraic: Any
     _past: Any
     _way: Any
+    _jac_open = False  # a function jac= is in use, of which nothing has been told
     _rebuilt: tuple[int, ...] = (0, 0, 0)  # by a stepper that this one was loaded or copied from
     _start_name: ClassVar[str]
 
@@ -113,6 +121,8 @@ class Kept(OfKinds):
                 given = Given()
                 given.__set_name__(cls, name)
                 setattr(cls, name, given)
+            elif name == "load":
+                cls.load = Loads(Kept.load.__func__)  # type: ignore[attr-defined, method-assign, assignment]
 
     @staticmethod
     def _check_tolerances(rtol: Any, atol: Any, shape: tuple[int, ...]) -> None:

@@ -13,7 +13,7 @@ from mflow_core.solvers.solver import Solver
 from mflow.base.checks import Array
 from mflow.base.telling import tell
 
-__all__ = ["Doubt", "WrongJacobianError", "hessian_said", "mismatch", "names_of", "stalled", "unsolved", "watched"]
+__all__ = ["Doubt", "WrongJacobianError", "hessian_said", "mismatch", "names_of", "stalled", "tell_of_overstated", "unsolved", "watched"]
 
 MANY = 20  # failed solves before a comparison,
 SHARE = 0.05  # and their share of all
@@ -175,6 +175,14 @@ def watched(grad: Callable[..., Any], hess: Any, start: Array, args: tuple[Any, 
         return grad(x, *more)
 
     return counted
+
+
+def tell_of_overstated(solver: Solver | None, name: str) -> bool:
+    """Warns of a jac that was far too large along a step, if it was."""
+    told = solver is not None and bool(solver.overstated)
+    if told:
+        tell(f"{name}: {OVERSTATED}; differences of fun have taken its place")
+    return told
 
 
 class Doubt:

@@ -28,6 +28,9 @@ from mflow.base.telling import tell
 
 __all__ = [
     "ENDS",
+    "NEARBY",
+    "REACHES",
+    "dips",
     "end_words",
     "is_jump",
     "is_line",
@@ -130,17 +133,18 @@ def _goes_on(slope: Slope, side: _Point, way: Array, far: float, change: float) 
 # ---- where steps were shortest ------------------------------------------------------------------------------------------------------
 
 
-def _dips(t: Array) -> list[int]:
-    """Numbers of steps that are far shorter than those on both sides of them, the shortest first, each away from the others."""
+def dips(t: Array, deep: float = DIP, nearby: int = NEARBY) -> list[int]:
+    """Numbers of steps that are far shorter than those on both sides of them, the shortest first, each away from the others.
+
+    deep : of the longest steps nearby. nearby : how many on each side these are."""
     lengths = np.abs(np.diff(t))
+    longest = np.lib.stride_tricks.sliding_window_view(np.pad(lengths, nearby), nearby).max(axis=1)  # of those before step k, at k
+    candidates = np.flatnonzero(lengths < deep * np.minimum(longest[: lengths.size], longest[nearby + 1 :]))
     found: list[int] = []
-    for k in np.argsort(lengths):
-        before, after = lengths[max(k - NEARBY, 0) : k], lengths[k + 1 : k + 1 + NEARBY]
-        if not (before.size and after.size and lengths[k] < DIP * min(before.max(), after.max())):
-            continue
+    for k in candidates[np.argsort(lengths[candidates])].tolist():
         told = lengths[max(k - 2, 0) : k + 3].min() == 0.0  # both sides of a break or a dose
-        if not told and all(abs(int(k) - other) > NEARBY // 2 for other in found):
-            found.append(int(k))
+        if not told and all(abs(k - other) > nearby // 2 for other in found):
+            found.append(k)
         if len(found) == LOOKS:
             break
     return found
@@ -171,7 +175,7 @@ def jumps_along(slope: Slope, t: Array, y: Array) -> tuple[list[float], list[flo
     by_time: list[float] = []
     by_state: list[float] = []
     seen: list[tuple[int, int]] = []
-    for k in _dips(t):
+    for k in dips(t):
         first, last = _before(t, k), min(k + 3, t.size - 1)
         if any(first < other[1] and other[0] < last for other in seen):
             continue

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from mflow.walls.signs import Walls
 
-__all__ = ["PoleAhead", "elsewhere", "pole_words"]
+__all__ = ["FAR_OUT", "LAST", "PoleAhead", "elsewhere", "largest_near", "pole_words", "size_of"]
 
 ELSEWHERE = 0.618  # of the way: where f is another one if it depends on time, as nothing has its period
 LOOKS = (0.146, 0.382, 0.854)  # of the way: where f is looked at then, as well
@@ -108,7 +108,7 @@ def _pole(
     best, usual = max(range(len(values)), key=values.__getitem__), float(np.median([at_start, *values]))
     if not values[best] > STANDS_OUT * usual or size(t1) == math.inf:  # a wall, which steps themselves meet
         return None
-    t, near = _zoom(size, times[best], values[best], width, FAR_OUT * usual)
+    t, near = largest_near(size, times[best], values[best], width, FAR_OUT * usual)
     if not 0.0 < FAR * near < abs(width):
         return None
     far, close = (min(size(t + d), size(t - d)) for d in (FAR * near, NEAR * near))
@@ -118,13 +118,15 @@ def _pole(
     return t, near
 
 
-def _zoom(size: Callable[[float], float], t: float, value: float, width: float, usual: float) -> tuple[float, float]:
+def largest_near(
+    size: Callable[[float], float], t: float, value: float, width: float, usual: float, closest: float = 0.0
+) -> tuple[float, float]:  # fmt: skip
     """Where |f| is largest next to t, where it is `value`, larger than `width` away; how closely that is known, 0 where f is bounded.
-    usual : a value that does not tell."""
+    usual : a value that does not tell. closest : it is not known more closely than that."""
     higher = HIGHER * value if value < usual else 0.0
     for zooms in range(ZOOMS):
         width *= 0.5
-        if abs(width) < LAST * math.ulp(t):
+        if abs(width) < (least := max(LAST * math.ulp(t), closest)):
             break
         if zooms == EARLY and not value > higher:
             return t, 0.0
@@ -134,7 +136,7 @@ def _zoom(size: Callable[[float], float], t: float, value: float, width: float, 
             return t, 0.0
         if most > value:
             value, t = most, there
-    return t, max(abs(width), LAST * math.ulp(t))
+    return t, max(abs(width), least)
 
 
 class PoleAhead:

@@ -72,7 +72,10 @@ def test_what_a_stepper_was_made_with_cannot_be_set(kind):
 
 def test_no_argument_of_a_stepper_can_be_set():
     """``st.fun = other`` and ``st.mass = 2.0`` were taken without a word."""
-    for kind, names in (("fixed", ("fun", "y0", "t0", "breaks", "mass", "lband")), ("motion", ("accel", "x0", "mass", "damping", "fixed"))):
+    for kind, names in (
+        ("fixed", ("fun", "y0", "t0", "breaks", "mass", "lband")),
+        ("motion", ("accel", "x0", "mass", "damping", "fixed", "load")),
+    ):
         st = STEPPERS[kind](args=(1.0,))
         for name in names:
             with pytest.raises(AttributeError, match=f"{name}: a stepper keeps what it was made with"):

@@ -101,6 +101,7 @@ def test_one_that_is_right_and_large_costs_a_few_evaluations(method: str, rate: 
     assert nfev[False] <= nfev[True] + 8
 
 
+@pytest.mark.filterwarnings("ignore:Stepper. jac was far larger")
 @pytest.mark.parametrize("method", ADAPTIVE)
 def test_a_stepper_that_is_loaded_goes_on_with_the_same_bits(method: str, tmp_path: Any) -> None:
     jac = [[-RATE * 1e9]]
@@ -116,3 +117,18 @@ def test_a_stepper_that_is_loaded_goes_on_with_the_same_bits(method: str, tmp_pa
     assert second.t == whole.t
     assert second.y.tobytes() == whole.y.tobytes()
     assert abs(whole.y[0] - relaxed(whole.t)) < 1e-4
+
+
+@pytest.mark.parametrize("method", [*ADAPTIVE, *FIXED])
+def test_a_stepper_tells_of_such_a_jacobian_once(method: str) -> None:
+    how: Any = {"rtol": 1e-5} if method in ADAPTIVE else {}
+
+    def forty_steps(factor: float) -> None:
+        st = mflow.Stepper(method, relax, [0.0], jac=lambda t, y: [[-RATE * factor]], **how)
+        for _ in range(40):
+            st.step(*([] if how else [0.05]))
+
+    with pytest.warns(RuntimeWarning, match="differences of fun have taken its place") as told:
+        forty_steps(1e9)
+    assert len(told) == 1
+    forty_steps(1.0)
