@@ -12,7 +12,7 @@ with each leg of less than SOON steps, and halves with each longer one, so that 
 from libc.math cimport INFINITY, NAN, copysign, fabs
 from libc.stdint cimport int64_t
 from libc.stdlib cimport free
-from libc.string cimport memset
+from libc.string cimport memcpy, memset
 
 cimport numpy as cnp
 
@@ -214,6 +214,7 @@ cdef class Legs(Run):
         for j in range(8):
             state[j] = NULL
         state[0] = of.now[0]
+        memcpy(to.now[0], of.now[0], of.n * sizeof(double))      # it is no other state: what is known of it stays
         to.k, to.pole_k = of.k, of.pole_k
         run_restart(to, of.t, state)
         to.c.rejected, to.c.failed = of.c.rejected, of.c.failed

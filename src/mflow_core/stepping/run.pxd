@@ -109,7 +109,7 @@ ctypedef struct run_t:
     int n_tested                         # visible vectors whose new numbers a step looks at
     bint cuts                            # a step may be taken in pieces of the state: its right-hand side is elementwise
     bint tests_slope                     # error control looks at the carried slope too
-    int64_t *leaps                       # of steps over 0, or NULL: LEAPS_ASKED ... LEAPS_STOPPED, and three bits a component
+    int64_t *leaps                       # of steps over 0, or NULL: LEAPS_ASKED ... LEAPS_STOPPED, and bits of components
     double *slope_there                  # of the look at hand
     void *past                           # the looks of watch/past.pxd, Python's; NULL: nobody looks
     int64_t *calls                       # not NULL: fixed steps may be taken in place and repeated; a counter of the problem's (problem.pxd)
