@@ -39,7 +39,7 @@ from mflow_core.stepping.run cimport (LEAPS_STOPPED, LEG_OVER, POLE_DUE, RHO_DUE
                                       linearizes, rho_is_due, run_ready, run_settle, try_step)
 from mflow_core.stepping.starts cimport leave_grid, run_act, size_of
 from mflow_core.stepping.watch.handover cimport ALONE, run_doubt, run_turns, run_watch
-from mflow_core.stepping.watch.leaps cimport leaps
+from mflow_core.stepping.watch.leaps cimport leaps, note_taken
 from mflow_core.stepping.watch.poles cimport leads_over_pole
 from mflow_core.stepping.watch.past cimport PAST_DUE, past_is_due, past_t
 from mflow_core.types cimport (MF_AGAIN, MF_E_MEMORY, MF_E_NON_FINITE, MF_E_STEP, MF_IMPLICIT, MF_MULTISTEP, MF_RETRY_NON_FINITE,
@@ -491,6 +491,8 @@ cdef int step_once(run_t *r, double t_end, record_t *record) noexcept nogil:
         after_good(&r.c, err, h, planned)
     if r.m.flags & (MF_SECOND_ORDER | MF_IMPLICIT) == (MF_SECOND_ORDER | MF_IMPLICIT) and h == planned and LEFT <= r.c.h / h < KEPT:
         r.c.h = h                            # a new factorisation, or Jacobian, would cost more than so few steps saved
+    if r.leaps != NULL:
+        note_taken(r)
     accept(r, t_next)
     if r.inside != NULL:
         r.inside.left = -1                   # tries before this one do not count

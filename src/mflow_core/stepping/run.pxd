@@ -45,6 +45,7 @@ ctypedef struct leg_t:                   # whether error control should go on wi
     double radius, limit                 # h |lambda| up to which it could
     double worth                         # explicit: steps at the stability limit ahead that the other method is worth beginning for
     bint bets, bet                       # whether the other is tried where that alone can tell, and whether it should be now
+    int64_t stake                        # times which that takes what a first try does; 1 or more
     int64_t seen                         # evaluations that have been looked at
     double cost, way                     # explicit: evaluations of the last steps, and their length
     double pace, at_limit                # implicit: evaluations a time of the explicit leg before; and at its limit, over |lambda|
@@ -109,7 +110,7 @@ ctypedef struct run_t:
     int n_tested                         # visible vectors whose new numbers a step looks at
     bint cuts                            # a step may be taken in pieces of the state: its right-hand side is elementwise
     bint tests_slope                     # error control looks at the carried slope too
-    int64_t *leaps                       # of steps over 0, or NULL: LEAPS_ASKED ... LEAPS_STOPPED, and three bits a component
+    int64_t *leaps                       # of steps over 0, or NULL: LEAPS_ASKED ... LEAPS_STOPPED, and bits of components
     double *slope_there                  # of the look at hand
     void *past                           # the looks of watch/past.pxd, Python's; NULL: nobody looks
     int64_t *calls                       # not NULL: fixed steps may be taken in place and repeated; a counter of the problem's (problem.pxd)

@@ -341,6 +341,18 @@ cdef void run_set(run_t *r, double t0, double dt, const double *const *y0) noexc
     r.value = r.gmax = r.good_value = r.good_gmax = r.first_gmax = NAN
 
 
+cdef void forget_beyond(run_t *r, const double *y) noexcept nogil:
+    """Of components that another state moves it is not known whether an error has taken them beyond 0; of the others that stays."""
+    cdef int64_t *beyond
+    cdef ptrdiff_t i
+    if r.leaps == NULL or y == NULL:
+        return
+    beyond = r.leaps + LEAPS_OF + (r.n + 63) // 64
+    for i in range(r.n):
+        if y[i] != r.now[0][i]:
+            beyond[i // 64] &= ~(<int64_t> 1 << (i % 64))
+
+
 cdef void run_restart(run_t *r, double t, const double *const *y) noexcept nogil:
     """Another state at another time, as at a start: visible vectors that are not NULL are taken over (in second order a is made anew), and
     what belongs to the steps before is forgotten: carried vectors, the controller's memory and its step, the Jacobian, the inside of the
@@ -348,6 +360,7 @@ cdef void run_restart(run_t *r, double t, const double *const *y) noexcept nogil
     cdef bint held = r.rho_next == rho_held()
     cdef int64_t rejected = r.c.rejected, failed = r.c.failed
     cdef int j
+    forget_beyond(r, y[0])
     for j in range(r.sizes.n_vec):
         if j >= r.sizes.n_vis:
             memset(r.now[j], 0, r.n * sizeof(double))
@@ -366,8 +379,6 @@ cdef void run_restart(run_t *r, double t, const double *const *y) noexcept nogil
     r.rho_next = rho_held() if held else r.k
     r.t_before, r.h_before = NAN, 0.0
     r.f.flags = MF_FRESH
-    if r.leaps != NULL:                      # nothing is known of who is beyond 0
-        memset(r.leaps + LEAPS_OF + (r.n + 63) // 64, 0, (r.n + 63) // 64 * sizeof(int64_t))
     if r.c.q > 0.0:
         begin_control(r)
         r.c.rejected, r.c.failed = rejected, failed

@@ -105,6 +105,18 @@ def test_many_components_that_end_one_after_the_other_are_all_kept(method: str) 
     assert np.all(np.abs(r.y[:, -1]) < 1e-5)
 
 
+@pytest.mark.parametrize("method", ["esdirk43", "auto"])
+def test_doses_of_one_leave_what_is_known_of_others_beyond_0(method: str) -> None:
+    """What an error had taken below 0 was lost with each dose, and with each step thrown away for another: one ended at -1.34."""
+    times = np.linspace(0.1, 2.9, 10)
+    r = mflow.solve_ivp(
+        lambda t, y: np.append(-y[:-1] / (3e-6 + y[:-1]), -0.1 * y[-1]), (0, 3), np.linspace(0.5, 1.5, 10), method,
+        doses=[(t, 9, 0.05) for t in times], save="last",
+    )  # fmt: skip
+    left = 1.5 * np.exp(-0.3) + np.sum(0.05 * np.exp(-0.1 * (3.0 - times)))
+    np.testing.assert_allclose(r.y[:, -1], np.append(np.zeros(9), left), atol=3e-3)
+
+
 @pytest.mark.parametrize(("method", "death"), [("tsit5", 0.8), ("dopri5", 0.9)])
 def test_what_an_error_has_taken_below_0_is_put_back_where_no_step_works(method: str, death: float) -> None:
     """Next to a pole of the rate of a predator that depends on the ratio: prey and predator die out, both above 0 for ever."""

@@ -5,13 +5,12 @@ from libc.stdint cimport int64_t
 
 from mflow_core.arithmetic.control cimport MF_STIFF
 from mflow_core.solvers.spectrum.products cimport jacobian_radius
-from mflow_core.stepping.run cimport LEAPS_ASKED, LEG_OVER, evaluations, run_t
+from mflow_core.stepping.run cimport LEG_OVER, evaluations, run_t
 from mflow_core.types cimport MF_FRESH, MF_MULTISTEP
 
 cdef enum:
     DOUBTS = 3                           # tries of a first step
     AT_FIRST = 64                        # more than FEW for each implicit step
-    LOOKED = 12                          # evaluations of looks at steps over 0, beyond which a leg is not ended for its cost
     SURE = 6                             # looks near the edge: what one step far beyond it is worth
     GRACE = 2                            # steps of an implicit leg that do not count: it has a Jacobian to take
     RISES = 24                           # steps with which a multistep method comes to its order, in which they say nothing
@@ -53,8 +52,8 @@ cdef void run_bets(run_t *r, double h, double changed, double at_edge, double mo
         r.leg.mild += 1
     elif r.leg.mild > 0:
         r.leg.mild -= 1
-    if r.leg.mild >= 2 * r.leg.most:
-        r.leg.bet, r.leg.mild = True, 2 * r.leg.most
+    if r.leg.mild >= 2 * r.leg.most * r.leg.stake:
+        r.leg.bet, r.leg.mild = True, 2 * r.leg.most * r.leg.stake
         r.c.stiff_lambda, r.c.stiff_h = sqrt(changed / moved) / fabs(h), h
 
 
@@ -135,8 +134,6 @@ cdef bint falls_behind(run_t *r, double h) noexcept nogil:
     cdef int64_t count = evaluations(r, True)
     cdef double cost = <double> (count - r.leg.seen), pace = r.leg.at_limit * r.leg.radius
     r.leg.seen = count
-    if r.leaps != NULL and r.leaps[LEAPS_ASKED] > LOOKED:
-        return False                     # what is known of components at 0 goes with the leg
     if r.k < r.k_base + (RISES if r.m.flags & MF_MULTISTEP else GRACE):
         return False
     if r.leg.pace > pace:

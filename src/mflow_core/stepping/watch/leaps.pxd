@@ -6,6 +6,7 @@ from mflow_core.stepping.run cimport run_t
 
 
 cdef bint leaps(run_t *r, double h, double t_next, double *err, int *status) noexcept nogil
+cdef void note_taken(run_t *r) noexcept nogil
 
 
 # the polynomial through a good step

@@ -24,6 +24,7 @@ from cpython.exc cimport PyErr_Clear, PyErr_ExceptionMatches, PyErr_Occurred
 from libc.math cimport fabs
 from libc.stddef cimport ptrdiff_t
 from libc.stdint cimport int64_t
+from libc.string cimport memset
 
 from mflow_core.registry cimport REDUCE
 from mflow_core.solvers.newton cimport newton_lsolve
@@ -36,6 +37,7 @@ cdef enum:
     HAS_PASSED                           # bits of a component
     BEYOND                               # 0, by an error
     ASKED                                # in a step that bends there, and it may cross
+    TURNS                                # BEYOND is another, if the step at hand is taken
     DEGREE = 8                           # of polynomials, at most
     HALVINGS = 40
     PASSED = 32                          # evaluations that found nothing, and one more in PER steps
@@ -224,7 +226,7 @@ cdef bint look_at(run_t *r, ptrdiff_t i, bint crosses, double h, double t_next, 
             end = h * rate_there(r, i)
     if not end * b > 0.0:
         if crosses:
-            word_of(r, i, BEYOND)[0] |= bit
+            word_of(r, i, TURNS)[0] |= bit
         return False
     theta = crossing(c, degree, a) if crosses else 0.0
     there = rate(c, degree, theta)
@@ -275,6 +277,7 @@ cdef bint leaps(run_t *r, double h, double t_next, double *err, int *status) noe
     cdef bint crosses, beyond
     if mass_varies(r.newton.c.matrix.mass) if r.newton != NULL else r.p.mass != NULL or r.m.flags & MF_IMPLICIT != 0:
         return False                     # M(t) of another t would cost factors, or the problem solves its steps itself
+    memset(word_of(r, 0, TURNS), 0, (r.n + 63) // 64 * sizeof(int64_t))
     for first in range(0, r.n, 64):      # those that share a word of bits
         if word_of(r, first, BEYOND)[0] == 0 and is_still(a + first, b + first, min(r.n - first, 64)):
             continue
@@ -283,13 +286,20 @@ cdef bint leaps(run_t *r, double h, double t_next, double *err, int *status) noe
             beyond = word_of(r, i, BEYOND)[0] >> (i % 64) & 1
             if not (crosses or beyond) or word_of(r, i, HAS_PASSED)[0] >> (i % 64) & 1:
                 continue
-            if crosses and beyond:       # it comes back
-                word_of(r, i, BEYOND)[0] &= ~(<int64_t> 1 << (i % 64))
+            if beyond and (crosses or b[i] == 0.0):      # it comes back
+                word_of(r, i, TURNS)[0] |= <int64_t> 1 << (i % 64)
                 continue
             if not crosses and fabs(b[i]) <= fabs(a[i]):
                 continue
             if most_asked(r, 1) or r.leaps[LEAPS_THROWN] >= THROWN + OF_EACH * r.n + r.k or 0.2 * fabs(h) <= r.c.min_step:
-                return False
+                continue
             if look_at(r, i, crosses, h, t_next, err, status):
                 return True
     return False
+
+
+cdef void note_taken(run_t *r) noexcept nogil:
+    """The step that `leaps` has looked at is taken. One that is thrown away, for another component or a pole, leaves all as it was."""
+    cdef ptrdiff_t i
+    for i in range(0, r.n, 64):
+        word_of(r, i, BEYOND)[0] ^= word_of(r, i, TURNS)[0]
