@@ -21,6 +21,7 @@ LONG_FLOW = 5000  # gradients on the way to a state of rest before one; with ine
 LONG_RUN = 100  # solves of a linearly implicit method before one
 LONG, SHORT = 1e-4, 1e-5  # of central differences, relative to the state's size
 OVERSTATED = "jac was far larger than differences of fun along a step, which it would have left standing"
+ROUNDED = 1e-13  # of f: what its values may be off by
 WRONG = 0.05  # a relative difference that no rounding explains
 FLOWS = (  # how `Solver.flow` may end, after a time
     ", though Newton's iteration found none beside where the flow had slowed down",
@@ -64,13 +65,16 @@ def _worst(t: float, at: Array, v: Array, product: Array, slope: Callable[[float
     """(the entry of J v that differences contradict most, what they give there); -1 for the entry where they agree, or tell nothing."""
     try:
         with np.errstate(all="ignore"):
-            long, short = ((_at(slope, t, at + e * v) - _at(slope, t, at - e * v)) / (2 * e) for e in (LONG, SHORT))
+            ends = [(_at(slope, t, at + e * v), _at(slope, t, at - e * v), 2 * e) for e in (LONG, SHORT)]
+            long, short = ((ahead - behind) / length for ahead, behind, length in ends)
+            rounded = ROUNDED * np.maximum(*(np.abs(f) for f in ends[1][:2])) / ends[1][2]
     except Exception:
         return -1, math.nan  # a function that fails near the point tells nothing of its derivative
     with np.errstate(all="ignore"):
         off = np.abs(product - long) - 10 * np.abs(long - short)
-        bound = WRONG * np.maximum(np.abs(long), np.abs(product)) + 1e-6 * float(np.max(np.abs(long), initial=0.0))
-        excess = np.where(np.isfinite(off), off / bound, 0.0)
+        bound = WRONG * np.maximum(np.abs(long), np.abs(product)) + 1e-6 * float(np.max(np.abs(long), initial=0.0)) + rounded
+        bent = (np.abs(short - long) > 0.5 * np.abs(short)) & (np.abs(product - short) < np.abs(product - long))  # f saturates nearer still
+        excess = np.where(np.isfinite(off) & ~bent, off / bound, 0.0)
     worst = int(np.argmax(excess)) if excess.size else 0
     return (worst, float(long[worst])) if excess.size and excess[worst] > 1.0 else (-1, math.nan)
 

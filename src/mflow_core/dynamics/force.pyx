@@ -23,8 +23,9 @@ from mflow_core.dynamics.structure cimport body_product, body_solve, body_sum_so
 from mflow_core.problems.problem cimport failed, raise_or
 from mflow_core.registry cimport REDUCE
 from mflow_core.solvers.matrix cimport matrix_refresh
-from mflow_core.solvers.newton cimport EPS, newton_forget, newton_pack, newton_state_size, newton_unpack
+from mflow_core.solvers.newton cimport EPS, newton_forget
 from mflow_core.solvers.stages.brackets cimport bracket_solve
+from mflow_core.solvers.stages.resumed cimport newton_pack, newton_state_size, newton_unpack
 from mflow_core.types cimport (MF_E_CALLBACK, MF_VELOCITY_FREE, mf_accel_fn, mf_energy_fn, mf_jac_fn, mf_new_problem,
                                mf_problem, mf_rhs_fn, mf_solve_accel_fn)
 

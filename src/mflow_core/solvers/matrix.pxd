@@ -51,6 +51,7 @@ ctypedef struct matrix_t:
     double *weight                       # w_i of the norm sqrt(mean((w_i d_i)^2)), and 1 / w_i
     double *size
     double *kept                         # y while columns move
+    double *believed                     # overstated.pyx: of each component, what M^-1 takes away and f was seen to follow
     double *f0
     double *f1
     double *jacobian                     # n x n, rows of the band, or the pattern's entries
@@ -63,7 +64,6 @@ ctypedef struct matrix_t:
     double t, gh                         # of J; of the factors
     double t_mass                        # of the M in the factors, where it depends on time
     double unit                          # a change of this weighted norm is too small to matter
-    double believed                      # of what M^-1 takes away (overstated.pyx): the most where f changed as J says; -1: it did not
     double least_move                    # a lower bound of increments; 0: none is known
     double krylov_tol                    # of the next solve, weighted norm of the residual
     double t_at, gh_at                   # KRYLOV: the operator in use
@@ -90,6 +90,8 @@ ctypedef struct matrix_t:
     uint64_t absent                      # of the components that are absent (a bit each)
     double lowest, highest
     bint close                           # since one had, none was offered that is well below
+    bint overstated                      # the user's J was seen to be far too large: differences have taken its place
+    int64_t looks                        # at that
     int stale                            # a restored point: 1 J, 2 J and the factors are still to be rebuilt
     bint recount                         # the rebuilding of what is stale is counted
     bint has_point, has_jacobian, has_factors

@@ -4,7 +4,6 @@ from libc.stdint cimport int32_t, int64_t
 
 from mflow_core.solvers.matrix cimport KRYLOV, matrix_config_t, matrix_t
 from mflow_core.solvers.stages.mass cimport mass_move, mass_varies
-from mflow_core.solvers.stages.overstated cimport overstated
 from mflow_core.solvers.stages.scaled cimport scales_of_rows
 from mflow_core.types cimport mf_jac_fn, mf_problem, mf_rhs_fn, mf_tableau
 
@@ -108,10 +107,7 @@ cdef void newton_weights(newton_t *s, const double *y, const double *rtol, const
 cdef double goal(const newton_t *s) noexcept nogil
 cdef double attainable(const newton_t *s) noexcept nogil
 cdef void first_weights(newton_t *s, const double *y, const double *Z) noexcept nogil
-cdef ptrdiff_t newton_state_size(const newton_t *s) noexcept nogil
 cdef void newton_forget(newton_t *s) noexcept nogil
-cdef void newton_pack(const newton_t *s, double *state) noexcept nogil
-cdef int newton_unpack(newton_t *s, const double *state) noexcept nogil
 
 
 cdef inline int newton_mass_at(newton_t *s, double t) noexcept nogil:
@@ -140,16 +136,6 @@ cdef inline void move(newton_t *s, double *out, const double *z, const double *d
     cdef ptrdiff_t i
     for i in range(s.n):
         out[i] = z[i] + length * d[i]
-
-
-cdef inline int compared_update(newton_t *s, double t, double gh, const double *z, double tol) noexcept nogil:
-    """`update` of s.d, where J is the user's: MF_RETRY_SOLVE where it is far too large."""
-    cdef ptrdiff_t i
-    cdef int status
-    for i in range(s.n):
-        s.next_d[i] = s.d[i]
-    status = update(s, t, gh, z, s.d)
-    return overstated(&s.m, s.m.gh, tol, s.next_d, s.d, s.trial) if status == 0 else status
 
 
 cdef inline bint too_slow(double theta, double eta, double norm, double tol, int left) noexcept nogil:

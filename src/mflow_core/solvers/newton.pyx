@@ -16,7 +16,7 @@ for the steady state, f(t, z) = 0, with M = -J: always full Newton.
 
 With a mass matrix the equation is M z - gh f(t, z) = r, and its matrix M - gh J, with M(t) where M depends on time: all else is the same.
 
-r and z may not overlap. newton_pack writes the state that decides later bits; factors are rebuilt from it.
+r and z may not overlap. What decides later bits is written by stages/resumed.pyx.
 """
 from libc.math cimport INFINITY, NAN, fabs, sqrt
 from libc.stdint cimport uintptr_t
@@ -25,13 +25,13 @@ from libc.string cimport memcpy, memmove, memset
 
 from mflow_core.arithmetic.memory cimport mf_zeros, stride_of
 from mflow_core.registry cimport REDUCE
-from mflow_core.solvers.spectrum.growth cimport GROWTH_STATE, factor_watched, growth_forget, growth_pack, growth_unpack
+from mflow_core.solvers.spectrum.growth cimport factor_watched, growth_forget
 from mflow_core.solvers.matrix cimport (BY_CALLBACK, BY_DIFFERENCES, DENSE, IDENTITY, KRYLOV, NOTHING, finite, matrix_factor, matrix_jacobian,
                                 matrix_make, matrix_refresh, matrix_release, matrix_rhs, matrix_solve, weighted_norm)
 from mflow_core.solvers.stages.mass cimport mass_forget, mass_times, scale_rows
-from mflow_core.solvers.stages.overstated cimport may_be_compared
+from mflow_core.solvers.stages.overstated cimport may_be_compared, overstated
 from mflow_core.solvers.stages.scaled cimport left_by_gmres, size_of_residual, unsolved
-from mflow_core.types cimport MF_E_DAMAGED, MF_RETRY_NON_FINITE, MF_RETRY_SOLVE
+from mflow_core.types cimport MF_RETRY_NON_FINITE, MF_RETRY_SOLVE
 
 EPS = 2.220446049250313e-16
 cdef double FRACTION = 0.2                # of the tolerances to which stages are solved; more shows in the error, less costs evaluations
@@ -47,7 +47,6 @@ cdef enum:
     MAX_NON_FINITE = 16                  # slopes that are not finite, before a solve gives up
     HALVINGS = 12
     VECTORS = 11
-    STATE = 27                           # doubles of state that do not scale with n
 
 
 # ---- making one -----------------------------------------------------------------------------------------------------------------------
@@ -241,6 +240,16 @@ cdef int go_back(newton_t *s, double t, double gh, const double *r, double *z) n
     return status
 
 
+cdef int compared_update(newton_t *s, double t, double gh, const double *z, double tol) noexcept nogil:
+    """`update` of s.d, where J is the user's: MF_RETRY_SOLVE where it is far too large."""
+    cdef ptrdiff_t i
+    cdef int status
+    for i in range(s.n):
+        s.next_d[i] = s.d[i]
+    status = update(s, t, gh, z, s.d)
+    return overstated(&s.m, s.m.gh, tol, s.next_d, s.d, s.trial, False) if status == 0 else status
+
+
 cdef int simplified(newton_t *s, double t, double gh, const double *r, double *z, bint fresh) noexcept nogil:
     """Iterate with the matrix as it is. Return 0, MF_RETRY_SOLVE if convergence is too slow, or the code of a callback."""
     cdef double tol = goal(s), least = tol if s.c.matrix.mass != NULL else min(tol, TRUSTED)
@@ -256,7 +265,7 @@ cdef int simplified(newton_t *s, double t, double gh, const double *r, double *z
             status = go_back(s, t, gh, r, z)
             first, eta = True, max(eta, 1.0)
         if status == 0:
-            status = compared_update(s, t, gh, z, tol) if k == 0 and may_be_compared(&s.m) else update(s, t, gh, z, s.d)
+            status = compared_update(s, t, gh, z, tol) if may_be_compared(&s.m) else update(s, t, gh, z, s.d)
         if status != 0:
             s.off_domain = k == 0 and status == MF_RETRY_NON_FINITE
             return status
@@ -537,12 +546,6 @@ cdef int newton_lsolve(double t, double gh, const double *r, double *z, ptrdiff_
     return update(s, t, gh, s.m.y, z) if status == 0 else status
 
 
-# ---- state ----------------------------------------------------------------------------------------------------------------------------
-
-cdef ptrdiff_t newton_state_size(const newton_t *s) noexcept nogil:
-    return STATE + 3 * s.n
-
-
 cdef void newton_forget(newton_t *s) noexcept nogil:
     """The state jumps: J, its factors and what convergence has taught belong to the old one. Counts go on."""
     s.m.has_point = s.m.has_jacobian = s.m.has_factors = s.want_jacobian = False
@@ -551,50 +554,3 @@ cdef void newton_forget(newton_t *s) noexcept nogil:
     s.m.verified, s.m.agreed = False, 0.0
     mass_forget(s.c.matrix.mass)
     growth_forget(&s.m)
-
-
-cdef void newton_pack(const newton_t *s, double *state) noexcept nogil:
-    """Write newton_state_size doubles: flags, counters, and the point where J was evaluated."""
-    cdef double[STATE] head
-    head[0], head[1], head[2], head[3] = s.m.has_point, s.m.t, s.m.gh, s.eta
-    head[4], head[5] = s.m.has_jacobian or s.m.stale >= 1, s.m.has_factors or s.m.stale == 2
-    head[6], head[7] = s.want_jacobian, <double> s.m.njev
-    head[8], head[9], head[10] = <double> s.m.nlu, <double> s.m.n_rhs, <double> s.m.n_rhs_jac
-    head[11], head[12], head[13], head[14] = <double> s.m.n_krylov, <double> s.niter, <double> s.nsolve, <double> s.nfail
-    head[15], head[16], head[17], head[18] = <double> s.c.matrix.kind, s.gh_jac, s.m.verified, s.gh_checked
-    head[19], head[20] = s.m.agreed, s.m.believed
-    growth_pack(&s.m, head + STATE - GROWTH_STATE)
-    memcpy(state, head, sizeof(head))
-    memcpy(state + STATE, s.m.y, s.n * sizeof(double))
-    memcpy(state + STATE + s.n, s.m.least, s.n * sizeof(double))
-    memcpy(state + STATE + 2 * s.n, s.checked, s.n * sizeof(double))
-
-
-cdef int newton_unpack(newton_t *s, const double *state) noexcept nogil:
-    """Restore what newton_pack wrote; the next solve rebuilds J and its factors. MF_E_DAMAGED if newton_pack cannot have written it."""
-    cdef int j
-    for j in range(18):
-        if (j == 0 or 3 < j < 7 or j == 17) and state[j] != 0.0 and state[j] != 1.0:
-            return MF_E_DAMAGED
-    for j in range(7, 15):
-        if not 0.0 <= state[j] < 9007199254740992.0:
-            return MF_E_DAMAGED
-    if state[15] != <double> s.c.matrix.kind or not state[3] > 0.0 or not state[16] >= 0.0 or not (state[20] >= 0.0 or state[20] == -1.0) or (
-            state[18] != state[18] or not state[19] >= 0.0) or not growth_unpack(&s.m, state + STATE - GROWTH_STATE):
-        return MF_E_DAMAGED
-    if state[0] != 0.0 and not (state[1] - state[1] == 0.0 and REDUCE.all_finite(state + STATE, 2 * s.n)):
-        return MF_E_DAMAGED
-    if state[5] != 0.0 and (state[0] == 0.0 or state[2] != state[2]):
-        return MF_E_DAMAGED
-    s.m.has_point, s.m.t, s.m.gh, s.eta = state[0] != 0.0, state[1], state[2], state[3]
-    s.m.has_jacobian = s.m.has_factors = False
-    s.m.stale = 0 if state[4] == 0.0 else 2 if state[5] != 0.0 else 1
-    s.want_jacobian, s.gh_jac = state[6] != 0.0, state[16]
-    s.m.njev, s.m.nlu, s.m.n_rhs, s.m.n_rhs_jac = <int64_t> state[7], <int64_t> state[8], <int64_t> state[9], <int64_t> state[10]
-    s.m.n_krylov, s.niter, s.nsolve, s.nfail = <int64_t> state[11], <int64_t> state[12], <int64_t> state[13], <int64_t> state[14]
-    memcpy(s.m.y, state + STATE, s.n * sizeof(double))
-    memcpy(s.m.least, state + STATE + s.n, s.n * sizeof(double))
-    s.m.verified, s.gh_checked, s.m.agreed, s.m.believed = state[17] != 0.0, state[18], state[19], state[20]
-    s.m.c.source = s.c.matrix.source if s.m.believed >= 0.0 else BY_DIFFERENCES
-    memcpy(s.checked, state + STATE + 2 * s.n, s.n * sizeof(double))
-    return 0

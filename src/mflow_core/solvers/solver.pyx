@@ -13,10 +13,10 @@ from mflow_core.problems.problem cimport Problem, failed, raise_or
 from mflow_core.solvers.band_lu cimport band_solve
 from mflow_core.solvers.matrix cimport (BANDED, BY_BAND_CALLBACK, BY_CALLBACK, BY_DIFFERENCES, BY_OBJECT, DENSE, IDENTITY, KRYLOV, SPARSE,
                                 matrix_config_t, matrix_refresh, matrix_t)
-from mflow_core.solvers.newton cimport (newton_config_t, newton_lsolve, newton_make, newton_pack, newton_release, newton_solve,
-                                newton_state_size, newton_t, newton_unpack, newton_weights)
+from mflow_core.solvers.newton cimport (newton_config_t, newton_lsolve, newton_make, newton_release, newton_solve, newton_t, newton_weights)
 from mflow_core.solvers.objects cimport as_array
 from mflow_core.solvers.stages.mass cimport MASS_TIMES, mass_t
+from mflow_core.solvers.stages.resumed cimport newton_pack, newton_state_size, newton_unpack
 from mflow_core.types cimport MF_RETRY_SOLVE, mf_jac_fn, mf_problem
 
 import numpy as np
@@ -183,7 +183,7 @@ cdef class Solver:
     @property
     def overstated(self):
         """Whether the user's J was seen to be far too large along a step, so that differences have taken its place."""
-        return self.c != NULL and self.c.m.believed < 0.0
+        return self.c != NULL and self.c.m.overstated
 
     @property
     def krylov_dim(self):

@@ -17,7 +17,8 @@ from libc.string cimport memcmp, memcpy, strlen
 from mflow_core.arithmetic.control cimport MF_FREE, MF_MOST_BAD, MF_PRESS, MF_PRESS_MOST, control_t, planned_step
 from mflow_core.arithmetic.vec cimport mf_bits, mf_from_bits
 from mflow_core.registry cimport mf_sizes_of
-from mflow_core.solvers.newton cimport newton_pack, newton_state_size, newton_t, newton_unpack
+from mflow_core.solvers.newton cimport newton_t
+from mflow_core.solvers.stages.resumed cimport newton_pack, newton_state_size, newton_unpack
 from mflow_core.stepping.energy.ledger cimport LEDGER_STATE, ledger_pack, ledger_unpack
 from mflow_core.stepping.run cimport RHO_EVERY, leaps_size, rho_held
 from mflow_core.types cimport MF_E_ARGUMENT, MF_E_DAMAGED, MF_E_MEMORY, MF_FRESH, mf_sizes

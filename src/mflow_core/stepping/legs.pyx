@@ -20,7 +20,8 @@ cimport numpy as cnp
 from mflow_core.problems.problem cimport Problem
 from mflow_core.registry cimport MethodRecord
 from mflow_core.solvers.matrix cimport BANDED, BY_DIFFERENCES, DENSE, IDENTITY, KRYLOV, SPARSE, matrix_config_t
-from mflow_core.solvers.newton cimport newton_forget, newton_pack, newton_state_size, newton_t, newton_unpack
+from mflow_core.solvers.newton cimport newton_forget, newton_t
+from mflow_core.solvers.stages.resumed cimport newton_pack, newton_state_size, newton_unpack
 from mflow_core.solvers.solver cimport Solver
 from mflow_core.stepping.run cimport (LEAPS_OF, LEAPS_STOPPED, LEG_OVER, RUN_CONTROL, RUN_DENSE, RUN_INSIDE, RUN_LEAPS, RUN_SOLVE, RUN_WALLS,
                                       evaluations, has_mass, leaps_size, leg_t, run_attach, run_enter, run_guard, run_leave, run_make, run_release, run_restart,

@@ -60,7 +60,7 @@ def test_one_that_is_too_large_later_on_is_seen_there(method: str) -> None:
         right = -RATE * (1.0 + 3.0 * y[0] ** 2 - 2.0 * y[0] * math.cos(t))
         return [[right * (1e8 if t > 1.0 else 1.0)]]
 
-    with pytest.warns(RuntimeWarning, match="jac"):
+    with pytest.warns(RuntimeWarning, match="have taken its place"):
         r = mflow.solve_ivp(fun, (0.0, 3.0), [0.0], method, jac=jac, rtol=1e-5, max_steps=500)
     assert r.success
     assert abs(r.y[0, -1] - math.cos(3.0)) < 1e-4
@@ -132,3 +132,93 @@ def test_a_stepper_tells_of_such_a_jacobian_once(method: str) -> None:
         forty_steps(1e9)
     assert len(told) == 1
     forty_steps(1.0)
+
+
+def scaled(A: Any, part: str) -> Any:
+    """A, with a column, a row or an entry a million times too large."""
+    J = np.array(A)
+    J[{"column": np.s_[:, 0], "row": np.s_[0, :], "entry": np.s_[0, 0]}[part]] *= 1e6
+    return J
+
+
+@pytest.mark.parametrize("part", ["column", "row", "entry"])
+@pytest.mark.parametrize(
+    ("A", "y0", "end"),  # at t = 2, exp(2 A) y0 by the eigenvalues: to 5 digits
+    [
+        ([[-2.0, 1.0], [1.0, -3.0]], [1.0, 2.0], [0.10156, 0.06376]),
+        ([[-3.4, -2.65], [-0.5, -0.95]], [1.1, 0.1], [0.02666, -0.02865]),
+        ([[-0.48, -2.71], [0.45, -0.52]], [1.2, 0.7], [-0.76423, -0.01243]),
+    ],
+)
+@pytest.mark.parametrize("method", [*ADAPTIVE, "auto"])
+def test_where_a_part_alone_is_too_large(method: str, A: Any, y0: list[float], end: list[float], part: str) -> None:
+    """It is seen within the first steps, which may be off by then. `auto` stays explicit here."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        r = mflow.solve_ivp(lambda t, y: np.array(A) @ y, (0.0, 2.0), y0, method, jac=scaled(A, part), rtol=1e-5, atol=1e-7, max_steps=500)
+    assert r.success
+    np.testing.assert_allclose(r.y[:, -1], end, rtol=0.0, atol=2e-3)
+
+
+@pytest.mark.parametrize("method", ADAPTIVE)
+def test_beyond_what_squares_hold(method: str) -> None:
+    with pytest.warns(RuntimeWarning, match="have taken its place"):
+        r = mflow.solve_ivp(relax, (0.0, 2.0), [0.0], method, jac=[[-RATE * 1e300]], rtol=1e-5, max_steps=500)
+    assert r.success
+    assert abs(r.y[0, -1] - relaxed(2.0)) < 1e-4
+
+
+def nothing(y: Any) -> Any:
+    return [math.nan]
+
+
+def refused(y: Any) -> Any:
+    raise mflow.Recoverable("no value above 1")
+
+
+@pytest.mark.parametrize("above", [nothing, refused])
+@pytest.mark.parametrize("method", [*ADAPTIVE, "backward_euler"])
+def test_where_f_has_no_value_where_it_is_asked(method: str, above: Any) -> None:
+    """What cannot be evaluated tells nothing of J."""
+
+    def fun(t: float, y: Any) -> Any:
+        return above(y) if y[0] > 1.0 else [-RATE * (y[0] - 0.5)]
+
+    how: dict[str, float] = {"dt": 0.05} if method == "backward_euler" else {"rtol": 1e-5, "max_steps": 2000}
+    with pytest.warns(RuntimeWarning, match="have taken its place"):
+        r = mflow.solve_ivp(fun, (0.0, 2.0), [0.9999999], method, jac=[[-RATE * 1e9]], **how)
+    assert r.success
+    assert abs(r.y[0, -1] - 0.5) < 1e-4
+
+
+@pytest.mark.parametrize("method", ADAPTIVE)
+def test_a_banded_one(method: str) -> None:
+    """Heat in a rod of 8 parts, from its slowest mode: it dies away by its eigenvalue."""
+    n, last = 8, 4.0 * 81.0 * math.sin(math.pi / 18.0) ** 2
+    mode = np.sin(np.pi * np.arange(1, n + 1) / 9.0)
+
+    def fun(t: float, y: Any) -> Any:
+        beside = np.r_[0.0, y, 0.0]
+        return 81.0 * (beside[:-2] - 2.0 * y + beside[2:])
+
+    band = 1e9 * np.array([[81.0] * n, [-162.0] * n, [81.0] * n])
+    with pytest.warns(RuntimeWarning, match="have taken its place"):
+        r = mflow.solve_ivp(fun, (0.0, 0.1), mode, method, jac=lambda t, y: band, lband=1, uband=1, rtol=1e-5, atol=1e-8, max_steps=500)
+    assert r.success
+    np.testing.assert_allclose(r.y[:, -1], mode * math.exp(-0.1 * last), rtol=0.0, atol=1e-4)
+
+
+@pytest.mark.parametrize("method", ADAPTIVE)
+def test_a_right_one_of_a_friction_that_saturates_is_not_doubted(method: str) -> None:
+    """f bends on a scale of 1e-4 of y, where differences see nothing of its slope: that is no contradiction."""
+
+    def fun(t: float, y: Any) -> Any:
+        return -10.0 * np.tanh(1e4 * (y - np.cos(t)))
+
+    def jac(t: float, y: Any) -> Any:
+        return [[-1e5 / math.cosh(min(300.0, abs(1e4 * (y[0] - math.cos(t))))) ** 2]]
+
+    for rtol in (1e-2, 1e-3, 1e-4, 1e-6):
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            assert mflow.solve_ivp(fun, (0.0, 3.0), [0.0], method, jac=jac, rtol=rtol).success

@@ -252,7 +252,7 @@ cdef int direction(newton_t *s, const mf_tableau *tab, double h, bint compare) n
     if compare:
         memcpy(s.bar, c.d, n * sizeof(double))
     status = solve_both(s, c.d, d2, d3)
-    return overstated(&s.m, g, goal(s), s.bar, c.d, s.next_d) if compare and status == 0 else status
+    return overstated(&s.m, g, goal(s), s.bar, c.d, s.next_d, False) if compare and status == 0 else status
 
 
 cdef double stage_norm(newton_t *s, const double *d) noexcept nogil:
@@ -455,7 +455,7 @@ cdef int iterate(newton_t *s, const mf_tableau *tab, double t, double h, const d
             if status == 0:
                 status = direction_of_stages(s, tab, t, h, y, Z, ld)
         elif status == 0:
-            status = direction(s, tab, h, k == 0 and how == SIMPLIFIED and may_be_compared(&s.m))
+            status = direction(s, tab, h, how == SIMPLIFIED and may_be_compared(&s.m))
         if status != 0:
             return status
         s.niter += 1

@@ -7,7 +7,11 @@ A large J that is right does the same to a residual b, as stiff components hardl
 
 so that f has to change by (M d - b) / gh along d. It is asked where less is left of a component of b, in M d, than ever, by a factor:
 that is two evaluations, a few times in a run. Where f changes by less than a part of it, it is asked less far, and the other way, as
-curvature and a kink may be the reason. From there on J is made of differences, for the rest of the run.
+curvature and a kink may be the reason. Where it contradicts at every length, J is made of differences for the rest of the run. Only what
+f is seen to follow is believed, each component by itself: one column may be wrong alone, and f may have no value where it is asked.
+
+A row that is too large alone takes b to what the others say, not to nothing. The next residual of an iteration tells of it; linearly
+implicit stages have none, so that all that J says is compared there, until f is seen to follow.
 """
 from libc.math cimport INFINITY, fabs
 
@@ -15,64 +19,96 @@ from mflow_core.solvers.matrix cimport BY_BAND_CALLBACK, BY_CALLBACK, matrix_rhs
 from mflow_core.types cimport MF_RETRY_SOLVE
 
 FEW = 50.0                               # |b_i| / |(M d)_i|: J is not taken to be wrong by less
-RISE = 300.0                             # of the largest that was compared
-cdef double PART = 0.02                  # of what J says that f changes by
+RISE = 300.0                             # of the largest that f was seen to follow
+FREE = 10                                # looks before they are counted; then they are at most one of
+SPARE = 100                              # so many evaluations
+PART_OF = 0.3                            # of b and M d: what J has to say, where all of it is compared
+cdef double PART = 0.1                   # of what J says that f changes by: less is a contradiction, LIKE where J has to be exact
+cdef double LIKE = 0.5                   # relative: what differs by less follows
 cdef double FAR = 0.1                    # of the weights: how far f is asked,
 cdef double NEAR = 1e-7                  # and of the components, where that is less
+cdef double NEAREST = 1e-11              # the same, where f saturates: a friction's tanh(v / 1e-9)
 cdef double NOISE = 1e-10                # of f: a change below it is rounding
 cdef double LEAST = 1e-200
 
+cdef enum:
+    LENGTHS = 4
 
-cdef double reach(matrix_t *m, const double *d, double part) noexcept nogil:
-    """The multiple of d that moves no component by more than this part of itself."""
-    cdef double most = INFINITY
+cdef enum:
+    UNKNOWN                              # f has no value there, or only rounding is to be seen
+    FOLLOWS                              # or changes by something between
+    CONTRADICTS
+
+
+cdef double reach(matrix_t *m, const double *d, double most, double part) noexcept nogil:
+    """The multiple of d / most that moves no component by more than this part of itself."""
+    cdef double found = INFINITY
     cdef ptrdiff_t i
     for i in range(m.n):
-        if fabs(d[i]) * NEAR > LEAST * fabs(m.y[i]) and m.y[i] != 0.0:
-            most = min(most, part * fabs(m.y[i]) / fabs(d[i]))
-    return most
+        if fabs(d[i] / most) * NEAR > LEAST * fabs(m.y[i]) and m.y[i] != 0.0:
+            found = min(found, part * fabs(m.y[i]) / fabs(d[i] / most))
+    return found
 
 
-cdef int follows(matrix_t *m, double gh, double tol, const double *b, const double *d, const double *Md, double length, bint *so) noexcept nogil:
-    """Whether f, f at J's point in m.f0, changes along length * d as J says, in all components that are taken away."""
-    cdef double change
+cdef int answer(matrix_t *m, double gh, double tol, const double *b, const double *Md, double unit, double length, bint all_of_it) noexcept nogil:
+    """Of f in m.f1, length away from J's point: one component that contradicts is enough. Notes what follows."""
+    cdef double change, seen
+    cdef int out = FOLLOWS
     cdef ptrdiff_t i
-    cdef int status
-    so[0] = True
     for i in range(m.n):
-        m.kept[i] = m.y[i] + length * d[i]
-    status = matrix_rhs(m, m.t, m.kept, m.f1)
-    for i in range(m.n if status == 0 else 0):
-        change = fabs(length * (Md[i] - b[i]))
-        if is_taken_away(m, tol, b[i], Md[i], i) and fabs(gh * (m.f1[i] - m.f0[i])) < PART * change and change > NOISE * fabs(gh * m.f0[i]):
-            so[0] = False
-    return min(status, 0)
+        if not is_due(m, tol, b[i], Md[i], i, all_of_it):
+            continue
+        change, seen = (Md[i] - b[i]) / unit * length, gh * (m.f1[i] - m.f0[i])
+        if fabs(seen - change) <= LIKE * fabs(change):
+            m.believed[i] = max(m.believed[i], max(fabs(b[i]) / max(fabs(Md[i]), LEAST), 1.0))
+        elif fabs(change) <= NOISE * fabs(gh * m.f0[i]):
+            out = UNKNOWN
+        elif fabs(seen) < (LIKE if all_of_it else PART) * fabs(change):
+            return CONTRADICTS
+    return out
 
 
-cdef int compared(matrix_t *m, double gh, double tol, const double *b, const double *d, const double *Md) noexcept nogil:
-    cdef double norm = weighted_norm(m, d), far, share = 0.0
-    cdef double[3] lengths
-    cdef bint so = not norm > LEAST
+cdef int asked(matrix_t *m, double gh, double tol, const double *b, const double *d, const double *Md, bint all_of_it, int *found) noexcept nogil:
+    """Ask f along d, at lengths one after the other, until one does not contradict. d may be so small that its squares are 0."""
+    cdef double norm, most = 0.0
+    cdef double[LENGTHS] lengths
     cdef ptrdiff_t i
-    cdef int k, status = 0
+    cdef int k, status, out
     for i in range(m.n):
-        if is_taken_away(m, tol, b[i], Md[i], i):
-            share = max(share, fabs(b[i]) / max(fabs(Md[i]), LEAST))
-    if norm > LEAST:
-        status = matrix_rhs(m, m.t, m.y, m.f0)
-        if status != 0:
-            return min(status, 0)
-        far = FAR / norm
-        lengths[0], lengths[1], lengths[2] = far, min(far, reach(m, d, NEAR)), -far
-        for k in range(3):
-            if so or status != 0:
-                break
-            status = follows(m, gh, tol, b, d, Md, lengths[k], &so)
-    if status != 0:
-        return status
-    if so:
-        m.believed = share
+        most = max(most, fabs(d[i]))
+    if most == 0.0:                      # no number is large enough for what J says
+        found[0] = CONTRADICTS
         return 0
+    for i in range(m.n):
+        m.kept[i] = d[i] / most
+    norm = weighted_norm(m, m.kept)
+    if not norm > LEAST:
+        return 0
+    status = matrix_rhs(m, m.t, m.y, m.f0)
+    if status != 0:
+        return min(status, 0)
+    lengths[0], lengths[1], lengths[2] = FAR / norm, min(FAR / norm, reach(m, d, most, NEAR)), -FAR / norm
+    lengths[3] = min(FAR / norm, reach(m, d, most, NEAREST))
+    for k in range(LENGTHS):
+        for i in range(m.n):
+            m.kept[i] = m.y[i] + lengths[k] * (d[i] / most)
+        status = matrix_rhs(m, m.t, m.kept, m.f1)
+        if status < 0:
+            return status
+        out = answer(m, gh, tol, b, Md, most, lengths[k], all_of_it) if status == 0 else UNKNOWN
+        if out != UNKNOWN:
+            found[0] = out
+        if out == FOLLOWS:
+            break
+    return 0
+
+
+cdef int compared(matrix_t *m, double gh, double tol, const double *b, const double *d, const double *Md, bint all_of_it) noexcept nogil:
+    cdef int found = UNKNOWN, status
+    status = asked(m, gh, tol, b, d, Md, all_of_it, &found)
+    if status != 0 or found != CONTRADICTS:
+        m.looks += 1
+        return status
     if m.c.source == BY_CALLBACK or m.c.source == BY_BAND_CALLBACK:
-        m.c.source, m.c.columns, m.has_jacobian, m.believed = BY_DIFFERENCES, NULL, False, -1.0
+        m.c.source, m.c.columns, m.has_jacobian, m.overstated = BY_DIFFERENCES, NULL, False, True
     return MF_RETRY_SOLVE

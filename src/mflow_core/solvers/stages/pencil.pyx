@@ -153,7 +153,7 @@ cdef int linearized(newton_t *s, double t, double gh, const double *y, const dou
     for i in range(s.n):
         s.d[i] = s.bar[i] = gh * f[i]
     status = matrix_solve(&s.m, s.d)
-    return overstated(&s.m, gh, goal(s), s.bar, s.d, s.next_d) if status == 0 else status
+    return overstated(&s.m, gh, goal(s), s.bar, s.d, s.next_d, True) if status == 0 else status
 
 
 cdef int pencil_linearize(double t, double gh, const double *y, double *dfdt, ptrdiff_t n, void *ctx) noexcept nogil:
