@@ -85,6 +85,30 @@ def test_no_other_end_is_a_minimum_to_rounding(fun: Any, method: str) -> None:
     assert r.reason != "converged" or np.max(np.abs(r.jac)) <= 1e-13
 
 
+def test_a_cost_that_raises_beside_its_end_leaves_the_end_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What raises in the look at the end itself is no word on the cost: it was passed over, too."""
+    fun, x0, _ = quadratic(0, 1e30, 1e-3, 0.0)
+    seen: list[Array] = []
+
+    def narrow(x: Array, most: float = np.inf) -> tuple[float, Array]:
+        seen.append(x)
+        if len(seen) > most:
+            raise OverflowError("beside the end")
+        return fun(x)
+
+    with monkeypatch.context() as here:
+        here.setattr("mflow.curvature.resting.rests", lambda *of: False)
+        mflow.minimize(narrow, x0, jac=True, check_gradient=False)
+    count = len(seen)
+    assert mflow.minimize(fun, x0, jac=True, check_gradient=False).success
+    seen.clear()
+    r = mflow.minimize(narrow, x0, (count,), jac=True, check_gradient=False)
+    assert (r.reason, len(seen) > count) == ("line_search_failed", True)
+    monkeypatch.setattr("mflow.curvature.resting.rests", lambda *of: {}["no such name"])
+    with pytest.raises(KeyError, match="no such name"):
+        mflow.minimize(fun, x0, jac=True)
+
+
 def test_within_bounds_a_minimum_to_rounding_has_free_parameters_alone() -> None:
     seen = []
 
