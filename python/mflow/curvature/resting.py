@@ -71,22 +71,30 @@ class _Scaled:
 
 
 def _rests(near: _Scaled, grad: Array, size: float) -> bool:
-    v = math.sqrt(near.x.size) * along(near.x.size)
-    rise, _, first = near.across(v, NEAR)
-    curved, largest = float(v @ first), float(np.max(np.abs(first)))
+    n = near.x.size
+    ways = [math.sqrt(n) * along(n), math.sqrt(n) * krylov.random_vector(n)]  # an error of the gradient may be across one by chance
+    first = near.across(ways[0], NEAR)
     noise = float(np.maximum(VALUES * EPS * abs(near.value), near.rounding(grad)))
+    if not all(_curves_up(near, grad, v, first if k == 0 else near.across(v, NEAR), noise) for k, v in enumerate(ways[:n])):
+        return False
+    if np.all(np.abs(grad) <= ROUNDED * EPS * np.abs(first[2])):
+        return True
+    # values differ by more than rounding between points that are farther apart
+    rough = abs(first[0] - 0.5 * NEAR * NEAR * float(ways[0] @ first[2])) > ROUGH * size
+    return not rough and noise <= ROUGH * size and _gain(near, grad) <= noise
+
+
+def _curves_up(near: _Scaled, grad: Array, v: Array, first: tuple[float, float, Array], noise: float) -> bool:
+    """Whether the cost rises to both sides of x along v as the gradient says; first: what it does over `NEAR`."""
+    product = first[2]
+    curved, largest = float(v @ product), float(np.max(np.abs(product)))
     if not (curved > 0.0 and math.isfinite(largest) and noise < math.inf):
         return False
-    rough = abs(rise - 0.5 * NEAR * NEAR * curved) > ROUGH * size  # by more than rounding, between points that are farther apart
     far = min(max(math.sqrt(2.0 * RISE * noise / curved), 10.0 * NEAR), FAR)
     rise, tilt, second = near.across(v, far)
     foreseen = 0.5 * far * far * float(v @ second)
     off = max(abs(rise - foreseen), abs(tilt - far * float(grad @ v)))  # a gradient that is not the cost's is off by a slope
-    if not (off <= ALIKE * foreseen + 4.0 * noise and np.max(np.abs(second - first)) <= ALIKE * largest):
-        return False
-    if np.all(np.abs(grad) <= ROUNDED * EPS * np.abs(first)):
-        return True
-    return not rough and noise <= ROUGH * size and _gain(near, grad) <= noise
+    return bool(off <= ALIKE * foreseen + 4.0 * noise and np.max(np.abs(second - product)) <= ALIKE * largest)
 
 
 def _gain(near: _Scaled, grad: Array) -> float:
