@@ -45,9 +45,7 @@ def finer_gtol(
     return Finer(gtol * scale / size if fall > 0.0 else gtol, fall, count)
 
 
-def _finer_at_0(
-    gtol: float, values: Callable[[Array], Any], x: Array, grad: Array, fits: Callable[[Array], bool]
-) -> Finer:
+def _finer_at_0(gtol: float, values: Callable[[Array], Any], x: Array, grad: Array, fits: Callable[[Array], bool]) -> Finer:
     """The same where a step of 1 is all that tells a size: the cost falls below 0 along it by about what the gradient promises."""
     steepest, square = float(np.max(np.abs(grad), initial=0.0)), float(grad @ grad)
     at = x - grad / (steepest or 1.0)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import math
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -85,7 +85,11 @@ class Doubts:
 
     def __init__(self, fun: Any, x0: Any, args: Any, jac: Any, diff_step: Any, check: Any) -> None:
         if isinstance(jac, str):
+            complex_steps = jac == "cs"
             fun, jac = with_gradient(fun, jac)
+            if complex_steps:
+                self.complex_steps = [0]
+                jac = _counted(jac, self.complex_steps)
         self.fun, self.start, self.jac, self.diff_step = fun, check_start(x0, "x0"), jac, diff_step
         self.args = args if type(args) is tuple else as_tuple(args, fun)
         if check is not True:
@@ -93,6 +97,7 @@ class Doubts:
         self.checks = bool(check)
         self.differences = jac is None or jac is False or isinstance(jac, str)
 
+    complex_steps: Sequence[int] = (0,)  # evaluations of the cost by jac="cs", which the core takes for gradients
     box: Box | None = None
     bounded_by = ""  # the argument that bounds x
     inside = True  # whether x0 is not at a bound
@@ -515,6 +520,16 @@ def few_digits(slope: Callable[[float, Array], Array], x: Array) -> str:
 def _is_python(fun: Any) -> bool:
     """Whether Python calls it (a function, a partial, an object with __call__, a jitted one), and not the core by its address."""
     return callable(fun) and compiled_address(fun, "jac", OBJECTIVE_SIGNATURE) is None
+
+
+def _counted(jac: Callable[..., Array], steps: list[int]) -> Callable[..., Array]:
+    """A gradient by complex steps, of which each parameter needs one."""
+
+    def gradient(x: Array, *args: Any) -> Array:
+        steps[0] += x.size
+        return jac(x, *args)
+
+    return gradient
 
 
 def _known(fun: Any) -> Verdict | None:
