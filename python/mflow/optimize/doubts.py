@@ -57,6 +57,10 @@ BENT = (
     "differences are longer than small numbers x, over shares of which the cost has slopes above gtol: give jac=, or diff_step=, or "
     "parameters in other units"
 )
+BENT_AT_0 = (
+    "differences are longer than the lengths over which the cost bends at x = 0, and shorter ones show other slopes: give jac=, or "
+    "diff_step=, or parameters in other units"
+)
 UNSEEN = (
     "the cost has slopes above gtol that differences do not see, as a part of its values moves in jumps that are longer (float32 inside?): "
     "return float64, or give jac=, or diff_step="
@@ -224,7 +228,7 @@ class Doubts:
 
     def steeper(self, x: Array, grad: Array) -> bool:
         """Where a run by differences ended: whether small numbers show slopes above gtol over shares of themselves, which are then
-        taken."""
+        taken; and x = 0 others over far shorter lengths."""
         if self.look is None or self.callback is None:
             return False
         return self.look.steeper(self.callback, x.ravel(), grad.ravel(), self.gtol)
@@ -378,7 +382,7 @@ class Doubts:
         if out.reason != "converged":
             return
         before = 0 if self.callback is None else self.callback.nfev
-        unseen = "" if not self.steeper(out.x, out.jac) else BENT
+        unseen = "" if not self.steeper(out.x, out.jac) else BENT if np.any(out.x) else BENT_AT_0
         unseen = unseen or ((REACHES if look.short else UNSEEN) if self.blind(out.x, float(out.fun), out.jac) else "")
         if unseen:
             out.message = f"{self._kink(out, look)[2:] or unseen}; {out.message}"

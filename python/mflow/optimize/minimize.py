@@ -299,7 +299,7 @@ def _looked_at(descent: Any, doubts: Doubts, limit: int, gtol: float, callback: 
     x, value, grad = descent.here()
     searches = doubts.usual and isinstance(descent, LineDescent)
     none = descent.nit == 0 and value == 0.0 and not np.any(x)
-    tries = searches and (none or (descent.nit > 0 and not doubts.differenced))
+    tries = searches and not doubts.differenced and (descent.nit > 0 or none)
     if not (steep or tries):
         return CONVERGED, gtol, ""
     from mflow.derivatives.own_units import allows, gtol_of  # few runs need it

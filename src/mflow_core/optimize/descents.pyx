@@ -141,7 +141,7 @@ cdef int find_direction(descent_t *s) noexcept nogil:
 
 cdef int difference_product(const double *x, const double *p, double *out, ptrdiff_t n, void *ctx) noexcept nogil:
     """H p = (g(x + h p) - g(x))/h, x where the descent stands (Nocedal and Wright, 8.20). A small x tells the length, as in SI units; where
-    it is 0, the length gets shorter where the gradient changes by more than itself, until that is a small part of it."""
+    it is 0, the length gets shorter where a gradient that is given changes by more than itself, until that is a small part of it."""
     cdef descent_t *s = <descent_t *> ctx
     cdef double size = sqrt(dot(p, p, n)), own = sqrt(dot(s.x, s.x, n)), h, change, most = sqrt(dot(s.g, s.g, n))
     cdef ptrdiff_t i
@@ -152,7 +152,7 @@ cdef int difference_product(const double *x, const double *p, double *out, ptrdi
     h = s.product_step * (own if 0.0 < own < TINY else 1.0 + own) / size
     while True:
         status = change_along(s, x, p, h, out, n)
-        if status != 0 or own > 0.0 or tried == SHORTEST:
+        if status != 0 or own > 0.0 or s.product_step > STEP or tried == SHORTEST:
             break
         change = sqrt(dot(out, out, n))
         if change <= most:
@@ -471,6 +471,7 @@ cdef int descent_renew(descent_t *s, bint keeps) noexcept nogil:
     cdef int status
     if low != s.x:
         memcpy(s.x, low, s.n * sizeof(double))
+    s.first_gmax = NAN      # that of untrue differences says nothing of units
     status = evaluate(s, True)
     s.a, s.once, s.fresh = 0.0, False, False
     if status != 0:

@@ -176,3 +176,34 @@ def test_a_minimum_near_0_of_a_cost_of_0_there_has_converged() -> None:
             warnings.simplefilter("error")
             out = mflow.minimize(lambda x, s=slope: (float(x @ x + s * x[0]), 2 * x + [s, 0.0]), [0.0, 0.0], jac=True, method="adam")
         assert (out.success, out.nit, out.x.tolist()) == (True, 0, [0.0, 0.0])
+
+
+def bowl(z: Array) -> float:
+    return float((z - [1.0, -2.0]) @ (z - [1.0, -2.0]))
+
+
+def valley(z: Array) -> float:
+    return float(100.0 * (z[1] + 2.0 * z[0] ** 2) ** 2 + (z[0] - 1.0) ** 2)
+
+
+@pytest.mark.parametrize("fun", [bowl, valley])
+@pytest.mark.parametrize(("size", "unit"), [(1e-10, 1e-18), (1e-11, 1e-18), (1e-9, 1e-18)])
+@pytest.mark.parametrize("jac", [None, "3-point"])
+def test_differences_at_0_find_the_size_of_x(fun: Any, size: float, unit: float, jac: Any) -> None:
+    """Over 1.5e-8 of 1 they told no slope of x: it was "converged" at 0, or line_search_failed."""
+    out = mflow.minimize(lambda x: unit * fun(x / size), [0.0, 0.0], jac=jac)
+    assert out.success, out.message
+    np.testing.assert_allclose(out.x / size, [1.0, -2.0], rtol=1e-2)
+
+
+def test_differences_at_a_minimum_at_0_are_looked_at_briefly() -> None:
+    for offset in (0.0, 1.0):
+        out = mflow.minimize(lambda x, c=offset: float(x @ x) + c, np.zeros(2))
+        assert (out.reason, out.nit, out.x.tolist()) == ("converged", 0, [0.0, 0.0])
+        assert out.nfev <= 25
+
+
+def test_optimizers_by_differences_do_not_converge_at_0_by_them() -> None:
+    out = mflow.minimize(lambda x: 1e-18 * bowl(x / 1e-10), [0.0, 0.0], method="adam", lr=1e-12)
+    assert (out.success, out.reason) == (False, "wrong_gradient")
+    assert "differences are longer than the lengths over which the cost bends at x = 0" in out.message
