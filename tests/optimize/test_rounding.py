@@ -186,3 +186,23 @@ def test_a_trust_region_by_differences_of_gradients_from_0(size: float, unit: fl
     assert r.success, r.message
     np.testing.assert_allclose(r.x, size * best, rtol=1e-6)
     assert r.nfev <= 30
+
+
+@pytest.mark.parametrize("bend", [-0.117, 0.117])
+@pytest.mark.parametrize(("offset", "n"), [(1e6, 4), (1e7, 2)])
+def test_a_saddle_beside_an_offset_is_told_by_the_gradient(bend: float, offset: float, n: int) -> None:
+    """Values that differ by less than their rounding called it a minimum, as the same cost that bends up has."""
+    seen = []
+
+    def cost(x: Array) -> tuple[float, Array]:
+        seen.append(x)
+        d = x - 1.3
+        w = d[-1]
+        return offset + 0.5 * float(d[:-1] @ d[:-1]) + bend * w**2 + w**4, np.append(d[:-1], 2 * bend * w + 4 * w**3)
+
+    start = np.full(n, 2.0)
+    start[-1] = 1.3
+    r = mflow.minimize(cost, start, jac=True)
+    assert r.reason == ("converged" if bend > 0.0 else "not_a_minimum"), r.message
+    assert r.x[-1] == 1.3
+    assert len(seen) == r.nfev + r.ncheck

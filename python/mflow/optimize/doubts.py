@@ -26,6 +26,7 @@ from mflow.base.checks import Array, as_tuple, check_flags, check_start
 from mflow.base.methods import as_method
 from mflow.base.result import OptimizeResult
 from mflow.base.telling import tell
+from mflow.curvature.landscape import gradient_of
 from mflow.derivatives.cost_look import CostLook, cost_problem
 from mflow.derivatives.differences import (
     ASIDE,
@@ -33,6 +34,7 @@ from mflow.derivatives.differences import (
     EACH,
     EPS,
     FALL,
+    GROWS,
     across,
     along,
     digits_of,
@@ -40,6 +42,7 @@ from mflow.derivatives.differences import (
     falls_anywhere,
     moves_from,
     scan,
+    tried,
     verdict_of,
 )
 from mflow.derivatives.elsewhere import with_gradient
@@ -450,14 +453,40 @@ class Doubts:
         if not moves:
             return
         values, falls = self._values(), ""
-        lower, count = asked_beside(values, x, at, moves, ASIDES[0], fits)
+        lower, level, count = asked_beside(values, x, at, moves, ASIDES[0], fits)
         for move in lower:
             falls, calls = falls_along(values, x, move, at, 8.0 * EPS * abs(at), self._fits, not np.any(grad[move != 0.0]))
             count += calls
             if falls:
                 break
+        if level and not falls:
+            falls, calls = self._falls_by_slopes(x, level)
+            count += calls
         out["ncheck"] += count
         self._said_of_fall(out, falls)
+
+    def _falls_by_slopes(self, x: Array, moves: list[Array]) -> tuple[str, int]:
+        """As `falls_along`, by the gradient that is given: beside an offset values tell nothing."""
+        gradient = gradient_of(objective_problem(self.fun, self.jac, self.start.shape, self.args), self.start)
+        count = 0
+        for move in moves:
+            least = 0.0
+            for h in ASIDES[1:]:
+                slopes = []
+                for side in (h, -h):
+                    if not self._fits(x + side * move):
+                        break
+                    count += 1
+                    there = tried(gradient, x + side * move)
+                    slopes.append(0.0 if there is None else -float(there @ move) / side)
+                    if not slopes[-1] > 0.0:
+                        break
+                if len(slopes) < 2 or not min(slopes) > 0.0:
+                    break
+                if least > 0.0 and 1.0 / GROWS < min(slopes) / least < GROWS:
+                    return "both sides", count
+                least = min(slopes)
+        return "", count
 
     def _inward(self, x: Array, grad: Array) -> Array:
         """The way from the bound that a parameter stands at, in units of max(1, |x|), where its gradient is exactly 0; 0 elsewhere."""
