@@ -1,5 +1,6 @@
 """jac= by automatic differentiation in other libraries, where they are installed, and by complex steps."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -46,8 +47,26 @@ def test_minimize_by_a_gradient_from_elsewhere(name: str) -> None:
     out = mflow.minimize(cost_in(library(name), name), [0.5, -1.0, 2.0], jac=name, gtol=1e-10)
     assert out.success
     np.testing.assert_allclose(out.x, by_hand.x, rtol=0, atol=1e-12)
-    assert (out.nfev, out.njev) == (by_hand.nfev, by_hand.njev)
+    steps = 3 * out.njev if name == "cs" else 0  # each is an evaluation of the cost
+    assert (out.nfev, out.njev) == (by_hand.nfev + steps, by_hand.njev)
     np.testing.assert_allclose(gradient(out.x), out.jac, rtol=0, atol=1e-13)
+
+
+@pytest.mark.parametrize("how", [{}, {"method": "trust_ncg"}, {"method": "adam", "lr": 0.1, "maxiter": 30}, {"method": "rk4", "dt": 0.1}])
+def test_complex_steps_count_as_evaluations(how: Any, tmp_path: Path) -> None:
+    calls = [0]
+
+    def cost(x: Any) -> Any:
+        calls[0] += 1
+        return np.sum((x - np.arange(3.0)) ** 2) + np.cos(x[0])
+
+    options = {"jac": "cs", "check_gradient": False, **how}
+    out = mflow.minimize(cost, np.ones(3), **options)
+    assert out.nfev + out.ncheck == calls[0] > 3 * out.njev
+    mflow.minimize(cost, np.ones(3), **{**options, "maxiter": 2}, checkpoint=tmp_path / "run")
+    again = mflow.minimize(cost, np.ones(3), **options, resume=tmp_path / "run")
+    assert again.x.tobytes() == out.x.tobytes()
+    assert 0 <= again.nfev - out.nfev <= 3  # some evaluate the gradient once more where they go on
 
 
 @pytest.mark.parametrize("name", NAMES)

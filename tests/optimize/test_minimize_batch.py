@@ -212,9 +212,73 @@ def test_members_of_an_optimizer_in_small_units_are_no_minimum():
 def test_members_that_rest_at_rounding_have_converged():
     """They were line_search_failed."""
     rng = np.random.default_rng(4)
-    f = objectives.LeastSquares(1e4 * rng.standard_normal((50, 3)), 1e12 * rng.standard_normal(50))
+    X, y = 1e4 * rng.standard_normal((50, 3)), 1e12 * rng.standard_normal(50)
+    f = objectives.LeastSquares(X, y)
     starts = 1e8 * rng.standard_normal((4, 3))
     r = mflow.minimize_batch(f, starts, "lbfgs")
     assert_members_are_minimize(r, lambda k: f, starts, "lbfgs")
     assert r.success, r.reason
     assert np.min(r.gmax) > 1e-5
+    best = np.linalg.lstsq(X, y, rcond=None)[0]  # a cost tells x to the root of its rounding
+    np.testing.assert_allclose(r.x, np.tile(best, (4, 1)), rtol=1e-6)
+
+
+ADDRESS = ctypes.POINTER(ctypes.c_double)
+COST = ctypes.CFUNCTYPE(ctypes.c_int, ADDRESS, ADDRESS, ADDRESS, ctypes.c_ssize_t, ctypes.c_void_p)
+
+
+def compiled(slope):
+    """(|x - 0.3| as compiled code has it, with `slope(x - 0.3)` for its gradient, how often it was called)."""
+    calls = [0]
+
+    @COST
+    def cost(x, value, grad, n, ctx):
+        calls[0] += 1
+        if value:
+            value[0] = abs(x[0] - 0.3)
+        if grad:
+            grad[0] = slope(x[0] - 0.3)
+        return 0
+
+    return cost, calls
+
+
+def test_members_that_are_begun_again_count_all_evaluations():
+    """It was the second run's alone."""
+    cost, calls = compiled(lambda d: (d > 0.0) - (d < 0.0))
+    mflow.minimize(cost, [2.0])  # its gradient is looked at in the first run
+    calls[0] = 0
+    one = mflow.minimize(cost, [2.0])
+    alone, calls[0] = calls[0], 0
+    r = mflow.minimize_batch(cost, [[2.0]], "lbfgs", threads=1)
+    assert r.reason == [one.reason] == ["line_search_failed"]
+    assert r.nfev[0] - one.nfev == calls[0] - alone > 0
+    assert f"nfev counts the {calls[0] - alone} evaluations before that, too" in r[0].message
+
+
+def test_warnings_name_the_members():
+    """The text came once a member, without its number."""
+    cost, _ = compiled(lambda d: 2.0 * d + 1.0)
+    with pytest.warns(mflow.GradientWarning) as seen:
+        mflow.minimize_batch(cost, [[-1.0]] * 3, "lbfgs", threads=1)
+    assert len(seen) == 1
+    assert str(seen[0].message).startswith("members 0, 1, 2: minimize: ")
+    with futures.ThreadPoolExecutor(1) as pool, pytest.warns(mflow.GradientWarning, match="^members 0, 1, 2: ") as seen:
+        mflow.minimize_batch(cost, [[-1.0]] * 3, "lbfgs", executor=pool)
+    assert len(seen) == 1
+
+
+def test_a_member_that_is_begun_again_can_be_stopped(monkeypatch):
+    """Ctrl-C waited for its end."""
+    work = importlib.import_module("mflow.optimize.minimize_batch").Work
+    alone = work._alone
+
+    def stopped(self, *of):
+        self.stop()
+        alone(self, *of)
+
+    monkeypatch.setattr(work, "_alone", stopped)
+    f = objectives.Quadratic([2e2, 1e2], [1e-8, 2e-8])
+    r = mflow.minimize_batch(f, 1e-10 * RNG.standard_normal((3, 2)), "lbfgs", threads=1)
+    assert r.reason == ["interrupted"] * 3
+    assert r.status.tolist() == [-1] * 3

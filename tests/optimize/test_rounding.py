@@ -85,6 +85,44 @@ def test_no_other_end_is_a_minimum_to_rounding(fun: Any, method: str) -> None:
     assert r.reason != "converged" or np.max(np.abs(r.jac)) <= 1e-13
 
 
+@pytest.mark.parametrize("seed", [49, 219, 220])
+def test_an_error_of_the_gradient_across_one_direction_is_seen(seed: int) -> None:
+    """Of 400 seeds, those where the error was across the direction that was looked along: "a minimum to rounding"."""
+    rng = np.random.default_rng(seed)
+    n, unit = int(rng.integers(2, 6)), 10.0 ** rng.uniform(6, 20)
+    best = rng.normal(size=n) * 3.0
+    x0, A = best + rng.normal(size=n), rng.normal(size=(n, n))
+    A = A @ A.T + 0.1 * np.eye(n)
+    error = rng.normal(size=n) * 1e-3 * unit
+    cost, slope = (lambda x: unit * 0.5 * (x - best) @ A @ (x - best)), (lambda x: unit * A @ (x - best) + error)
+    r = mflow.minimize(cost, x0, jac=slope, method="trust_ncg", maxiter=3000)
+    assert not r.success
+
+
+def test_a_cost_that_raises_beside_its_end_leaves_the_end_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What raises in the look at the end itself is no word on the cost: it was passed over, too."""
+    fun, x0, _ = quadratic(0, 1e30, 1e-3, 0.0)
+    seen: list[Array] = []
+
+    def narrow(x: Array, most: float = np.inf) -> tuple[float, Array]:
+        seen.append(x)
+        if len(seen) > most:
+            raise OverflowError("beside the end")
+        return fun(x)
+
+    with monkeypatch.context() as here:
+        here.setattr("mflow.curvature.resting.rests", lambda *of: False)
+        mflow.minimize(narrow, x0, jac=True, check_gradient=False)
+    count = len(seen)
+    assert mflow.minimize(fun, x0, jac=True, check_gradient=False).success
+    seen.clear()
+    r = mflow.minimize(narrow, x0, (count,), jac=True, check_gradient=False)
+    assert (r.reason, len(seen) > count) == ("line_search_failed", True)
+    monkeypatch.setattr("mflow.curvature.resting.rests", lambda *of: {}["no such name"])
+    with pytest.raises(KeyError, match="no such name"):
+        mflow.minimize(fun, x0, jac=True)
+
+
 def test_within_bounds_a_minimum_to_rounding_has_free_parameters_alone() -> None:
     seen = []
 
@@ -132,3 +170,39 @@ def test_a_trust_region_by_differences_of_gradients_in_small_units() -> None:
     r = mflow.minimize(morse, [1.8e-10], jac=True, method="trust_ncg")
     assert r.success, r.message
     np.testing.assert_allclose(r.x, [1.5e-10], rtol=1e-4)
+
+
+@pytest.mark.parametrize("size", [1e-10, 1e-11, 1e-12])
+@pytest.mark.parametrize("unit", [1.0, 1e-18])
+def test_a_trust_region_by_differences_of_gradients_from_0(size: float, unit: float) -> None:
+    """Products over 3e-8 overflowed, or led nowhere: trust_region_failed at x0."""
+    best = np.array([3.0, -1.0])
+
+    def cost(x: Array) -> tuple[float, Array]:
+        with np.errstate(over="ignore"):
+            return unit * float(np.sum(np.cosh(x / size - best))), unit / size * np.sinh(x / size - best)
+
+    r = mflow.minimize(cost, [0.0, 0.0], jac=True, method="trust_ncg")
+    assert r.success, r.message
+    np.testing.assert_allclose(r.x, size * best, rtol=1e-6)
+    assert r.nfev <= 30
+
+
+@pytest.mark.parametrize("bend", [-0.117, 0.117])
+@pytest.mark.parametrize(("offset", "n"), [(1e6, 4), (1e7, 2)])
+def test_a_saddle_beside_an_offset_is_told_by_the_gradient(bend: float, offset: float, n: int) -> None:
+    """Values that differ by less than their rounding called it a minimum, as the same cost that bends up has."""
+    seen = []
+
+    def cost(x: Array) -> tuple[float, Array]:
+        seen.append(x)
+        d = x - 1.3
+        w = d[-1]
+        return offset + 0.5 * float(d[:-1] @ d[:-1]) + bend * w**2 + w**4, np.append(d[:-1], 2 * bend * w + 4 * w**3)
+
+    start = np.full(n, 2.0)
+    start[-1] = 1.3
+    r = mflow.minimize(cost, start, jac=True)
+    assert r.reason == ("converged" if bend > 0.0 else "not_a_minimum"), r.message
+    assert r.x[-1] == 1.3
+    assert len(seen) == r.nfev + r.ncheck

@@ -18,6 +18,7 @@ import numpy as np
 
 from mflow.base.checks import Array
 from mflow.derivatives.differences import EPS, along
+from mflow.spectra import krylov
 
 __all__ = ["rests"]
 
@@ -31,6 +32,7 @@ VALUES = 10.0  # times eps: of the cost, within which a search judges by slopes
 ROUGH = 1e-12  # of the cost, or of what it has come down by: rounding is below it
 ULPS = (3.0, 17.0, -5.0, -29.0)  # of each parameter: points beside x between which a cost changes by its rounding alone
 MOST = 40  # products of M
+NOISE = 1e-9  # of a product: what is left of one that differences over `NEAR` do not tell
 LEFT = 0.3  # of the gradient: what a Newton step leaves where it is not known further
 
 
@@ -63,52 +65,55 @@ class _Scaled:
         return 0.5 * (up + down), 0.5 * (up - down), (ahead - behind) / (2.0 * h)
 
     def rounding(self, grad: Array) -> float:
-        """By how much values beside x are off, as far as some points show it."""
-        off = 0.0
-        for ulps in ULPS:
-            v = ulps * EPS * np.sqrt(self.x.size) * along(self.x.size)
-            off = max(off, abs(self.beside(v)[0] - float(grad @ v)))
-        return off
+        """By how much values beside x are off, as far as some points show it; NaN where one has no value."""
+        ways = [ulps * EPS * np.sqrt(self.x.size) * along(self.x.size) for ulps in ULPS]
+        return float(np.max([abs(self.beside(v)[0] - float(grad @ v)) for v in ways]))
 
 
 def _rests(near: _Scaled, grad: Array, size: float) -> bool:
-    v = math.sqrt(near.x.size) * along(near.x.size)
-    rise, _, first = near.across(v, NEAR)
-    curved, largest = float(v @ first), float(np.max(np.abs(first)))
-    noise = max(VALUES * EPS * abs(near.value), near.rounding(grad))
+    n = near.x.size
+    ways = [math.sqrt(n) * along(n), math.sqrt(n) * krylov.random_vector(n)]  # an error of the gradient may be across one by chance
+    first = near.across(ways[0], NEAR)
+    noise = float(np.maximum(VALUES * EPS * abs(near.value), near.rounding(grad)))
+    if not all(_curves_up(near, grad, v, first if k == 0 else near.across(v, NEAR), noise) for k, v in enumerate(ways[:n])):
+        return False
+    if np.all(np.abs(grad) <= ROUNDED * EPS * np.abs(first[2])):
+        return True
+    # values differ by more than rounding between points that are farther apart
+    rough = abs(first[0] - 0.5 * NEAR * NEAR * float(ways[0] @ first[2])) > ROUGH * size
+    return not rough and noise <= ROUGH * size and _gain(near, grad) <= noise
+
+
+def _curves_up(near: _Scaled, grad: Array, v: Array, first: tuple[float, float, Array], noise: float) -> bool:
+    """Whether the cost rises to both sides of x along v as the gradient says; first: what it does over `NEAR`."""
+    product = first[2]
+    curved, largest = float(v @ product), float(np.max(np.abs(product)))
     if not (curved > 0.0 and math.isfinite(largest) and noise < math.inf):
         return False
-    rough = abs(rise - 0.5 * NEAR * NEAR * curved) > ROUGH * size  # by more than rounding, between points that are farther apart
     far = min(max(math.sqrt(2.0 * RISE * noise / curved), 10.0 * NEAR), FAR)
     rise, tilt, second = near.across(v, far)
     foreseen = 0.5 * far * far * float(v @ second)
     off = max(abs(rise - foreseen), abs(tilt - far * float(grad @ v)))  # a gradient that is not the cost's is off by a slope
-    if not (off <= ALIKE * foreseen + 4.0 * noise and np.max(np.abs(second - first)) <= ALIKE * largest):
-        return False
-    if np.all(np.abs(grad) <= ROUNDED * EPS * np.abs(first)):
-        return True
-    return not rough and noise <= ROUGH * size and _gain(near, grad) <= noise
+    return bool(off <= ALIKE * foreseen + 4.0 * noise and np.max(np.abs(second - product)) <= ALIKE * largest)
 
 
 def _gain(near: _Scaled, grad: Array) -> float:
     """By how much Newton's step lowers the cost, as its Krylov space tells; inf where it curves down, or ends too soon."""
     size = float(np.linalg.norm(grad))
-    basis, products = [grad / size], []
-    for _ in range(min(MOST, grad.size)):
-        products.append(near.across(basis[-1], NEAR)[2])
-        V, W = np.array(basis), np.array(products)
-        T = V @ W.T
-        T = 0.5 * (T + T.T)
-        if not np.isfinite(T).all() or np.linalg.eigvalsh(T)[0] <= 0.0:
-            return math.inf
-        share = np.linalg.solve(T, V @ grad)
-        left = grad - share @ W
-        new = products[-1].copy()
-        for _ in range(2):
-            new -= V.T @ (V @ new)
-        length = float(np.linalg.norm(new))
-        if not length > 1e-9 * float(np.linalg.norm(products[-1])):
-            break
-        basis.append(new / length)
-    gained = 0.5 * float((V @ grad) @ share)
-    return gained if len(products) == grad.size or float(np.linalg.norm(left)) <= LEFT * size else math.inf
+
+    def over(H: Array, k: int) -> bool:
+        return not H[k, k - 1] > NOISE * float(np.linalg.norm(H[: k + 1, k - 1])) or _bends_down(H[:k, :k])
+
+    try:
+        _, H, following = krylov.basis(lambda v: near.across(v, NEAR)[2], grad / size, min(MOST, grad.size), over)
+    except FloatingPointError:  # the cost has no value, or no slope, in that direction
+        return math.inf
+    if _bends_down(H):
+        return math.inf
+    step = np.linalg.solve(0.5 * (H + H.T), size * np.eye(len(H), 1)).ravel()
+    return 0.5 * size * float(step[0]) if following * abs(float(step[-1])) <= LEFT * size else math.inf
+
+
+def _bends_down(H: Array) -> bool:
+    """Whether the cost curves down in the space that H is the Hessian of."""
+    return bool(np.linalg.eigvalsh(0.5 * (H + H.T))[0] <= 0.0)

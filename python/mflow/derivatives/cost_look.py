@@ -41,6 +41,7 @@ LARGE = 1e3  # a parameter that may be so by an offset
 SHORTER = 1e-3  # of the lengths of differences, over which slopes are looked at again there
 BESIDE = 1e-4  # relative length over which an end is looked at for slopes that differences do not see
 SCALES = (1e-7, 1e-6, 1e-5, 1e-4)  # relative distances of points, on which a kink looks alike, and noise does not
+AT_0, LAST = 1e-10, 1e-10  # the longest length over which x = 0 is looked at for slopes, and the shortest as a share of it
 POINTS = 6  # of them on each side
 KINKS = (1e-4, 1e-5, 1e-6)  # relative lengths of second differences that tell one
 
@@ -144,7 +145,7 @@ class CostLook:
         slope, noise = self._slope(callback, x, u * along(x.size))
         if not abs(slope - float(grad @ (u * along(x.size)))) > APART * abs(slope) + 2.0 * noise:
             return False
-        return self._shorten(callback, x, grad, 0.0)
+        return self._shorten(callback, x, grad, 0.0, u)
 
     def reaches(self, callback: Any, x: Array, value: float, grad: Array, gtol: float = 0.0) -> bool:
         """Beside a parameter that may be large by an offset: whether shorter differences show another slope above gtol than those that
@@ -190,10 +191,28 @@ class CostLook:
         if callback.mode < FORWARD or self.given or self.short or self.step or np.array_equal(self.settled, x):
             return False
         u, self.settled = self._small(callback, x), x.copy()
+        if not x.any() and np.isfinite(grad).all():
+            return self._bends_at_0(callback, x, grad)
         if not (u.any() and np.isfinite(grad).all()):
             return False
         slope, noise = self._slope(callback, x, u * along(x.size))
-        return abs(slope) > gtol * float(np.sum(u)) + 2.0 * noise and self._shorten(callback, x, grad, gtol)
+        return abs(slope) > gtol * float(np.sum(u)) + 2.0 * noise and self._shorten(callback, x, grad, gtol, u)
+
+    def _bends_at_0(self, callback: Any, x: Array, grad: Array) -> bool:
+        """At an end x = 0, which tells no size: whether far shorter differences show another slope, as in SI units, and agree with each
+        other; shares of such a length are taken then. Two evaluations where there is none."""
+        lower, upper = callback.within if callback.within is not None else (-np.inf, np.inf)
+        free = (lower <= -AT_0) & (upper >= AT_0) & (np.ones(x.size, bool) if self.held is None else ~self.held)
+        way, length = free * along(x.size), AT_0
+        slope, noise = self._slope(callback, x, way, length)
+        if not (abs(slope) > 2.0 * noise and abs(slope - float(grad @ way)) > APART * abs(slope) + 2.0 * noise):
+            return False
+        while length > AT_0 * LAST:
+            before, length = slope, 0.1 * length
+            slope, noise = self._slope(callback, x, way, length)
+            if abs(slope - before) <= APART * abs(slope) and noise <= APART * abs(slope):
+                return self._shorten(callback, x, grad, 0.0, free * (0.01 * length / OWN))
+        return False
 
     def _small(self, callback: Any, x: Array) -> Array:
         """|x_j| of small numbers whose differences are longer than a share of them and that may move to both sides; else 0."""
@@ -215,9 +234,8 @@ class CostLook:
         ends = [float(np.asarray(end, dtype=np.float64).reshape(())) for end in (up, down)]
         return (ends[0] - ends[1]) / (2.0 * share), 2.0 * EPS * max(abs(end) for end in ends) / share
 
-    def _shorten(self, callback: Any, x: Array, grad: Array, gtol: float) -> bool:
-        """Takes shares of those numbers that show another slope, and the same over a share ten times as long, as noise does not."""
-        sizes = self._small(callback, x)
+    def _shorten(self, callback: Any, x: Array, grad: Array, gtol: float, sizes: Array) -> bool:
+        """Takes shares of those sizes that show another slope, and the same over a share ten times as long, as noise does not."""
         scales = np.full(x.size, OWN) if callback.scales is None else callback.scales.copy()
         found = False
         for j in np.flatnonzero(sizes)[:EACH]:

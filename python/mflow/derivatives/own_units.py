@@ -37,10 +37,23 @@ def finer_gtol(
     least: float = SLIGHT,
 ) -> Finer:  # fmt: skip
     """A gtol for where a run has ended, flat x, by its usual gtol. What the cost is seen to fall by is its unit where the rest of it is an
-    offset."""
+    offset, and where it is 0 with x, so that neither has a size."""
+    if value == 0.0 and not x.any():
+        return _finer_at_0(gtol, values, x, grad, fits)
     fall, size, count = fall_beside(values, x, value, grad, fits, least)
     scale = abs(value) if fall > FALL else fall * abs(value)
     return Finer(gtol * scale / size if fall > 0.0 else gtol, fall, count)
+
+
+def _finer_at_0(gtol: float, values: Callable[[Array], Any], x: Array, grad: Array, fits: Callable[[Array], bool]) -> Finer:
+    """The same where a step of 1 is all that tells a size: the cost falls below 0 along it by about what the gradient promises."""
+    steepest, square = float(np.max(np.abs(grad), initial=0.0)), float(grad @ grad)
+    at = x - grad / (steepest or 1.0)
+    if not (square > 0.0 and fits(at)):
+        return Finer(gtol, 0.0, 0)
+    there = tried(values, at)
+    fall, promised = math.nan if there is None else -float(there), square / steepest
+    return Finer(gtol * fall, 1.0, 1) if LITTLE * promised < fall < MUCH * promised else Finer(gtol, 0.0, 1)
 
 
 def allows(gtol: float, fall: float, cost: str = "cost") -> str:

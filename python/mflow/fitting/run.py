@@ -435,7 +435,7 @@ class Run:
             where = "where others move with it" if self.zeros.peaks[0] in self.zeros.dead else "there"
             place = "x" if self.problem.names is None else "it"
             return "not_a_minimum", f"the Jacobian is 0 along {names}, and the cost falls {where} on {side} of {place}: start elsewhere"
-        if self.core.any_slope or not self.core.cost > 0.0:
+        if self.core.any_slope or not self.core.cost > 0.0 or (self.fixed is not None and self.fixed.all()):
             return "", ""
         scans = [one for one, _ in self.problem.scans(self.core.x, np.arange(self.x.size))]
         if all(one.kind == "flat" or (one.kind == "even" and not (one.rises or one.falls)) for one in scans):

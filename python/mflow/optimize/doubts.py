@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import math
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -26,6 +26,7 @@ from mflow.base.checks import Array, as_tuple, check_flags, check_start
 from mflow.base.methods import as_method
 from mflow.base.result import OptimizeResult
 from mflow.base.telling import tell
+from mflow.curvature.landscape import gradient_of
 from mflow.derivatives.cost_look import CostLook, cost_problem
 from mflow.derivatives.differences import (
     ASIDE,
@@ -33,6 +34,7 @@ from mflow.derivatives.differences import (
     EACH,
     EPS,
     FALL,
+    GROWS,
     across,
     along,
     digits_of,
@@ -40,6 +42,7 @@ from mflow.derivatives.differences import (
     falls_anywhere,
     moves_from,
     scan,
+    tried,
     verdict_of,
 )
 from mflow.derivatives.elsewhere import with_gradient
@@ -56,6 +59,10 @@ FLAT = "the cost does not change within 0.015 of x in any parameter, by steps 1e
 BENT = (
     "differences are longer than small numbers x, over shares of which the cost has slopes above gtol: give jac=, or diff_step=, or "
     "parameters in other units"
+)
+BENT_AT_0 = (
+    "differences are longer than the lengths over which the cost bends at x = 0, and shorter ones show other slopes: give jac=, or "
+    "diff_step=, or parameters in other units"
 )
 UNSEEN = (
     "the cost has slopes above gtol that differences do not see, as a part of its values moves in jumps that are longer (float32 inside?): "
@@ -85,7 +92,11 @@ class Doubts:
 
     def __init__(self, fun: Any, x0: Any, args: Any, jac: Any, diff_step: Any, check: Any) -> None:
         if isinstance(jac, str):
+            complex_steps = jac == "cs"
             fun, jac = with_gradient(fun, jac)
+            if complex_steps:
+                self.complex_steps = [0]
+                jac = _counted(jac, self.complex_steps)
         self.fun, self.start, self.jac, self.diff_step = fun, check_start(x0, "x0"), jac, diff_step
         self.args = args if type(args) is tuple else as_tuple(args, fun)
         if check is not True:
@@ -93,6 +104,7 @@ class Doubts:
         self.checks = bool(check)
         self.differences = jac is None or jac is False or isinstance(jac, str)
 
+    complex_steps: Sequence[int] = (0,)  # evaluations of the cost by jac="cs", which the core takes for gradients
     box: Box | None = None
     bounded_by = ""  # the argument that bounds x
     inside = True  # whether x0 is not at a bound
@@ -219,7 +231,7 @@ class Doubts:
 
     def steeper(self, x: Array, grad: Array) -> bool:
         """Where a run by differences ended: whether small numbers show slopes above gtol over shares of themselves, which are then
-        taken."""
+        taken; and x = 0 others over far shorter lengths."""
         if self.look is None or self.callback is None:
             return False
         return self.look.steeper(self.callback, x.ravel(), grad.ravel(), self.gtol)
@@ -373,7 +385,7 @@ class Doubts:
         if out.reason != "converged":
             return
         before = 0 if self.callback is None else self.callback.nfev
-        unseen = "" if not self.steeper(out.x, out.jac) else BENT
+        unseen = "" if not self.steeper(out.x, out.jac) else BENT if np.any(out.x) else BENT_AT_0
         unseen = unseen or ((REACHES if look.short else UNSEEN) if self.blind(out.x, float(out.fun), out.jac) else "")
         if unseen:
             out.message = f"{self._kink(out, look)[2:] or unseen}; {out.message}"
@@ -441,14 +453,40 @@ class Doubts:
         if not moves:
             return
         values, falls = self._values(), ""
-        lower, count = asked_beside(values, x, at, moves, ASIDES[0], fits)
+        lower, level, count = asked_beside(values, x, at, moves, ASIDES[0], fits)
         for move in lower:
             falls, calls = falls_along(values, x, move, at, 8.0 * EPS * abs(at), self._fits, not np.any(grad[move != 0.0]))
             count += calls
             if falls:
                 break
+        if level and not falls:
+            falls, calls = self._falls_by_slopes(x, level)
+            count += calls
         out["ncheck"] += count
         self._said_of_fall(out, falls)
+
+    def _falls_by_slopes(self, x: Array, moves: list[Array]) -> tuple[str, int]:
+        """As `falls_along`, by the gradient that is given: beside an offset values tell nothing."""
+        gradient = gradient_of(objective_problem(self.fun, self.jac, self.start.shape, self.args), self.start)
+        count = 0
+        for move in moves:
+            least = 0.0
+            for h in ASIDES[1:]:
+                slopes = []
+                for side in (h, -h):
+                    if not self._fits(x + side * move):
+                        break
+                    count += 1
+                    there = tried(gradient, x + side * move)
+                    slopes.append(0.0 if there is None else -float(there @ move) / side)
+                    if not slopes[-1] > 0.0:
+                        break
+                if len(slopes) < 2 or not min(slopes) > 0.0:
+                    break
+                if least > 0.0 and 1.0 / GROWS < min(slopes) / least < GROWS:
+                    return "both sides", count
+                least = min(slopes)
+        return "", count
 
     def _inward(self, x: Array, grad: Array) -> Array:
         """The way from the bound that a parameter stands at, in units of max(1, |x|), where its gradient is exactly 0; 0 elsewhere."""
@@ -515,6 +553,16 @@ def few_digits(slope: Callable[[float, Array], Array], x: Array) -> str:
 def _is_python(fun: Any) -> bool:
     """Whether Python calls it (a function, a partial, an object with __call__, a jitted one), and not the core by its address."""
     return callable(fun) and compiled_address(fun, "jac", OBJECTIVE_SIGNATURE) is None
+
+
+def _counted(jac: Callable[..., Array], steps: list[int]) -> Callable[..., Array]:
+    """A gradient by complex steps, of which each parameter needs one."""
+
+    def gradient(x: Array, *args: Any) -> Array:
+        steps[0] += x.size
+        return jac(x, *args)
+
+    return gradient
 
 
 def _known(fun: Any) -> Verdict | None:

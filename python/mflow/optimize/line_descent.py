@@ -5,7 +5,6 @@ The loop is `mflow_core.optimize.line_descent`; here are its arguments, its endi
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import math
 from collections.abc import Callable
@@ -207,18 +206,16 @@ class LineDescent(Counted):
             nonlocal calls
             at = flat.copy()
             at[~held] = some
-            if box is not None and not np.all((box.flat[0] <= at) & (at <= box.flat[1])):
-                return math.nan, some
-            calls += 1
-            there, slope = both(at)
-            return there, slope.ravel()[~held]
+            there = None
+            if box is None or np.all((box.flat[0] <= at) & (at <= box.flat[1])):
+                calls += 1
+                there = tried(both, at)
+            return (math.nan, np.full(some.size, math.nan)) if there is None else (there[0], there[1].ravel()[~held])
 
-        with contextlib.suppress(Exception):  # the run has ended already
-            if not np.any(~held) or rests(free, flat[~held], value, slopes[~held], self.start.ravel()[~held], self.began):
-                self.doubts.beside += calls * self.problem.compiled
-                return True
-        self.doubts.beside += calls * self.problem.compiled
-        return False
+        try:
+            return not np.any(~held) or rests(free, flat[~held], value, slopes[~held], self.start.ravel()[~held], self.began)
+        finally:
+            self.doubts.beside += calls * self.problem.compiled  # a Python cost counts its own
 
     def _changed(self, status: int) -> tuple[bool, int]:
         """(whether it is over, its status) of a run that has come to this; else it goes on, by other differences or as it was."""
@@ -422,13 +419,13 @@ class LineDescent(Counted):
         if not self.doubts.differences:
             return "; is it the gradient of this cost, without a jump here?"
         x, value, _ = self.run.lowest()
-        with contextlib.suppress(Exception):  # the run has ended already: this is for its message alone
-            again = math.nan if self.problem.compiled else float(self.doubts.value(np.array(x).ravel()))
-            if abs(again - value) > 0.0:
-                return (
-                    f"; the cost does not repeat: two values at x differ by {abs(again - value):.2g}, and differences of it tell no slope. "
-                    "Fix the seed of its noise, give diff_step= so long that the cost changes by more, or jac="
-                )
+        again = None if self.problem.compiled else tried(self.doubts.value, np.array(x).ravel())
+        apart = 0.0 if again is None else abs(float(again) - value)
+        if apart > 0.0:
+            return (
+                f"; the cost does not repeat: two values at x differ by {apart:.2g}, and differences of it tell no slope. "
+                "Fix the seed of its noise, give diff_step= so long that the cost changes by more, or jac="
+            )
         return ASKS
 
     def result(self, status: int, reason: str, message: str, ask: bool = True, low: bool = False) -> OptimizeResult:
@@ -440,7 +437,7 @@ class LineDescent(Counted):
             x, value, low_grad = run.lowest()
             grad = run.gradient(x) if low_grad is None and ask else np.full(x.shape, math.nan) if low_grad is None else low_grad
         out = OptimizeResult(
-            x=x, fun=value, jac=grad, nit=self.earlier + run.k, nfev=run.nfev + self.before[0], njev=run.njev + self.before[1],
+            x=x, fun=value, jac=grad, nit=self.earlier + run.k, nfev=self.nfev, njev=self.njev,
             success=status == 0, status=status, reason=reason, message=message, method=method, line_search=self.search,
             nrestarts=run.restarts,
         )  # fmt: skip

@@ -212,6 +212,7 @@ class Counted:
     """Evaluations of a minimisation from its beginning, those before it went on from a file among them."""
 
     run: Any
+    doubts: Doubts
     before = (0, 0)
     earlier = 0  # iterations before this run of the core's
 
@@ -223,7 +224,7 @@ class Counted:
     @property
     def nfev(self) -> int:
         """Evaluations of the cost."""
-        return int(self.run.nfev) + self.before[0]
+        return int(self.run.nfev) + self.before[0] + self.doubts.complex_steps[0]
 
     @property
     def njev(self) -> int:
@@ -274,13 +275,13 @@ class Saving:
         facts, saved = ({}, {}) if steps else read_state(self.source, "stepper", "resume")
         run: Any = read_run(self.source, "resume") if steps else None
         try:
-            made = (descent.run.nfev, descent.run.njev)
+            made = (descent.nfev, descent.njev)
             if steps:
                 _restore(descent, run)
             else:
                 _restore_search(descent, facts, saved)
             counts = run.counts if steps else counts_of(facts, descent.done)
-            after = (descent.run.nfev, descent.run.njev)  # a compiled line search restores its own counts
+            after = (descent.nfev, descent.njev)  # a compiled line search restores its own counts
             descent.before = tuple(max(0, count - (b - a)) for count, a, b in zip(counts, made, after, strict=True))
         except (KeyError, TypeError, ValueError) as error:
             raise ValueError(f"resume: {self.source} does not fit this call, or is damaged ({misfit_of(error)})") from error

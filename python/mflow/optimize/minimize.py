@@ -17,6 +17,7 @@ from mflow.base.progress import reason_of
 from mflow.base.result import OptimizeResult, as_pending, attach
 from mflow.base.telling import tell
 from mflow.base.threads import shared_among
+from mflow.curvature.landscape import GTOL
 from mflow.curvature.watch import EVERY
 from mflow.derivatives.differences import FALL, SLOPED, STEEP
 from mflow.optimize.bounds import read_box
@@ -108,7 +109,7 @@ def minimize(
         Converged where the largest entry of the cost's gradient (without weight decay) is at most gtol (1e-5); tol is another name
         for it. Where it was not given, and is too large for the units of cost and x, as in SI units, line searches go on to a smaller one,
         which the message tells; other methods end as "not_a_minimum". ``check_gradient=False`` turns this off. A search that finds no lower
-        point has converged, too, with a gtol above 0, where that is a minimum to rounding, as far as a gradient that is given shows it.
+        point has also converged if the point is a minimum to rounding. This needs gtol > 0 and a gradient from ``jac``.
     maxiter : int
     callback : callable
         ``callback(intermediate_result)`` (x, fun, jac, nit, nfev, njev) or ``callback(xk)``, after each iteration; True, or
@@ -214,7 +215,7 @@ def minimize(
     ) = own  # fmt: skip
     searches = line_search is not None or method.record.kind == "direction"
     limit = check_whole(maxiter, "maxiter")
-    threshold = check_number(1e-5 if gtol is None and tol is None else gtol if gtol is not None else tol, "gtol")
+    threshold = check_number(GTOL if gtol is None and tol is None else gtol if gtol is not None else tol, "gtol")
     doubts = Doubts(fun, x0, args, jac, diff_step, check_gradient)
     doubts.gtol, doubts.usual = threshold, gtol is tol is None
     if bounds is not None or fixed is not None:
@@ -295,14 +296,14 @@ def _looked_at(descent: Any, doubts: Doubts, limit: int, gtol: float, callback: 
     as in SI units, a line search goes on to a gtol in the units of cost and x, unless gtol was given; of other runs there are words. Where
     the gradient itself leads nowhere, as in a valley, some iterations more tell whether the cost falls, if such a gtol is a smaller one;
     and where x0 is 0, and the cost there, so that neither has a size."""
-    from mflow.derivatives.own_units import allows, gtol_of  # few runs need it
-
     x, value, grad = descent.here()
     searches = doubts.usual and isinstance(descent, LineDescent)
     none = descent.nit == 0 and value == 0.0 and not np.any(x)
-    tries = searches and not doubts.differences and (descent.nit > 0 or none)
+    tries = searches and not doubts.differenced and (descent.nit > 0 or none)
     if not (steep or tries):
         return CONVERGED, gtol, ""
+    from mflow.derivatives.own_units import allows, gtol_of  # few runs need it
+
     finer, fall = gtol_of(gtol, np.asarray(x), value), 0.0
     if steep:
         seen = doubts.finer_gtol(np.asarray(x), float(value), np.asarray(grad))

@@ -9,7 +9,7 @@ import inspect
 import math
 import threading
 from concurrent import futures
-from typing import TYPE_CHECKING, Any, Unpack, overload
+from typing import TYPE_CHECKING, Any, NamedTuple, Unpack, overload
 
 import numpy as np
 from mflow_core.lanes import lane_descent, line_lanes
@@ -24,9 +24,9 @@ from mflow.base.methods import Method, as_method, refuse_unknown
 from mflow.base.progress import Progress
 from mflow.base.result import OptimizeResult, Result, attach
 from mflow.base.tables import frame
-from mflow.base.telling import counted
+from mflow.base.telling import Told, counted, heard, tell_of_members
 from mflow.base.threads import processors
-from mflow.curvature.landscape import gradient_of
+from mflow.curvature.landscape import GTOL, gradient_of
 from mflow.derivatives.differences import FALL, SLOPED, STEEP
 from mflow.derivatives.own_units import allows
 from mflow.implicit.batch import Implicit, ImplicitDescents, check_squares, data_of
@@ -48,7 +48,6 @@ PIECE = 256  # members that a thread takes at a time
 OVERFLOWED = lane_descent.ENDINGS["overflowed"]
 REASONS = {**{code: name for name, code in lane_descent.ENDINGS.items()}, OVERFLOWED: "non_finite"}
 STATUS = {"converged": 0, "max_iter": 1}
-USUAL = 1e-5  # gtol
 
 
 class MinimizeBatchResult(Result):
@@ -56,7 +55,7 @@ class MinimizeBatchResult(Result):
 
     x : float64 array (members, *shape), the last point of each member whose cost and gradient were finite (its start, if there was none).
     fun, gmax : float64 arrays (members,), the cost there and the largest entry of its gradient; NaN if there was none.
-    nit, nfev : int arrays (members,).
+    nit, nfev : int arrays (members,); nfev counts all evaluations of a member that was begun again alone, as its note says then.
     reason : list of str, one a member: "converged", "max_iter", "non_finite", "diverged", "line_search_failed", "rhs_failed",
         "executor_failed", "interrupted", and what `mflow.minimize` says of a member that it took further.
     notes : dict of str, its message by the member's number.
@@ -215,7 +214,7 @@ def minimize_batch(
     tables: Any = None
     search: Any
     rates = None
-    asked = method, line_search, dict(parameters)
+    given = method, line_search, dict(parameters)
     if is_implicit_sgd(method):
         method, search, tables = _implicit(method, line_search, {**parameters}, fun, batch_data, points, **rows)
     else:
@@ -224,13 +223,14 @@ def minimize_batch(
         rates = None if schedule is None else np.array([check_number(schedule(k), f"lr({k})") for k in range(limit)])
     if tables is None:
         tables = data_for_batch(fun, batch_data, len(points))
-    asked = (gtol is None, *(asked if isinstance(search, dict) else (None, None, {})))
-    problem = (method, search, fun, points, limit, check_number(USUAL if gtol is None else gtol, "gtol"), tables, rates, asked)
+    threshold = check_number(GTOL if gtol is None else gtol, "gtol")
+    alone = given if isinstance(search, dict) else None
+    task = _Task(method, search, fun, points, limit, threshold, gtol is None, tables, rates, alone)
     note = f"{{:.0f}} of {len(points)} members".format
     with Progress(0.0, float(len(points)), "minimize_batch", note=note, shown=progress) as bar:
         if executor is not None:
-            return _on_executor(executor, problem, bar)
-        return _here(problem, workers, bar)
+            return _on_executor(executor, task, bar)
+        return _here(task, workers, bar)
 
 
 ARGUMENTS = (*(name for name in inspect.signature(minimize_batch).parameters if name != "parameters"), "lr", "dt", "friction")
@@ -317,27 +317,48 @@ def data_for_batch(fun: Any, given: dict[str, Any] | None, members: int) -> tupl
 # ---- the work ---------------------------------------------------------------------------------------------------------------------------
 
 
+class _Task(NamedTuple):
+    """What the members are to do. usual : whether nobody gave gtol. data : the arrays that replace the objective's X and y. alone : the
+    method, the search and the parameters that `minimize` takes a member further with, where there is a search."""
+
+    method: Method
+    search: Any
+    fun: Any
+    starts: Array
+    limit: int
+    gtol: float
+    usual: bool
+    data: Any
+    rates: Array | None
+    alone: tuple[Any, Any, dict[str, Any]] | None
+
+    def part(self, part: slice) -> _Task:
+        """The same for some of the members."""
+        costs = self.fun[part] if isinstance(self.fun, (list, tuple)) else self.fun
+        data = tuple(None if one is None else one[part] for one in self.data)
+        return self._replace(fun=costs, starts=self.starts[part], data=data)
+
+
 class Work:
     """The members, and the next ones to be taken by a thread."""
 
-    def __init__(self, problem: tuple[Any, ...]) -> None:
-        method, search, fun, points, maxiter, gtol, tables, rates, self.asked = problem
-        self.method, self.shape, self.fun, self.tables, self.starts = method, points.shape, fun, tables, points
-        self.limit, self.gtol, self.searches = maxiter, gtol, isinstance(search, dict)
+    def __init__(self, task: _Task) -> None:
+        self.task, self.shape = task, task.starts.shape
         self.reasons: dict[int, str] = {}
         self.notes: dict[int, str] = {}
-        self.lock, self.next, self.done = threading.Lock(), 0, 0
-        costs = list(fun) if isinstance(fun, (list, tuple)) else fun
-        flat = points.reshape(len(points), math.prod(points.shape[1:]))
+        self.told: dict[Told, list[int]] = {}
+        self.lock, self.next, self.done, self.stopped = threading.Lock(), 0, 0, False
+        record, costs = task.method.record, list(task.fun) if isinstance(task.fun, (list, tuple)) else task.fun
+        flat = task.starts.reshape(len(task.starts), math.prod(self.shape[1:]))
         self.core: lane_descent.Descents | line_lanes.LineDescents | ImplicitDescents
-        if isinstance(search, Implicit):
-            self.core = ImplicitDescents(costs, search, points, maxiter, gtol, tables)
+        if isinstance(task.search, Implicit):
+            self.core = ImplicitDescents(costs, task.search, task.starts, task.limit, task.gtol, task.data)
             return
-        table, labels = tables
-        if search is None:
-            self.core = lane_descent.Descents(method.record, costs, flat, maxiter, gtol, method.numbers, table, labels, rates)
+        (table, labels), numbers = task.data, task.method.numbers
+        if task.search is None:
+            self.core = lane_descent.Descents(record, costs, flat, task.limit, task.gtol, numbers, table, labels, task.rates)
         else:
-            self.core = line_lanes.LineDescents(method.record, costs, flat, maxiter, gtol, method.numbers, **search, X=table, y=labels)
+            self.core = line_lanes.LineDescents(record, costs, flat, task.limit, task.gtol, numbers, **task.search, X=table, y=labels)
 
     def work(self) -> None:
         """Piece after piece, until none is left or `stop` is called."""
@@ -356,46 +377,62 @@ class Work:
         """At members whose ending `minimize` may not leave as it is: searches that failed, and where nobody gave gtol, gradients that are
         small and were hardly larger at the start."""
         code, gmax, first = (values[lo:hi] for values in (core.code, core.gmax, core.first))
-        share = SLOPED if self.searches else STEEP
-        small = (code == lane_descent.ENDINGS["converged"]) & (gmax >= share * first) & (gmax > 0.0) & self.asked[0]
-        failed = (code == lane_descent.ENDINGS["line_search_failed"]) & (self.gtol > 0.0)
+        share = STEEP if self.task.alone is None else SLOPED
+        small = (code == lane_descent.ENDINGS["converged"]) & (gmax >= share * first) & (gmax > 0.0) & self.task.usual
+        failed = (code == lane_descent.ENDINGS["line_search_failed"]) & (self.task.gtol > 0.0)
         for k in (lo + np.flatnonzero(small | failed)).tolist():
-            if self.searches:
-                self._alone(core, k)
-            else:
-                self._doubt(core, k)
+            if self.stopped:
+                self.reasons[k] = "interrupted"
+                continue
+            with heard() as words:
+                if self.task.alone is None:
+                    self._doubt(core, k)
+                else:
+                    self._alone(core, k, *self.task.alone)
+            with self.lock:
+                for one in words:
+                    self.told.setdefault(one, []).append(k)
 
     def _cost(self, k: int) -> Any:
         """The cost of member k."""
-        cost, (table, labels) = self.fun[k] if isinstance(self.fun, (list, tuple)) else self.fun, self.tables
+        fun, (table, labels) = self.task.fun, self.task.data
+        cost = fun[k] if isinstance(fun, (list, tuple)) else fun
         if table is None and labels is None:
             return cost
         return cost._on(None if table is None else table[k], None if labels is None else labels[k])
 
-    def _alone(self, core: Any, k: int) -> None:
+    def _alone(self, core: Any, k: int, method: Any, line_search: Any, parameters: dict[str, Any]) -> None:
         """Member k by `minimize`, which goes the same way and on from there."""
-        usual, method, line_search, parameters = self.asked
-        gtol = None if usual else self.gtol
-        one = minimize(self._cost(k), self.starts[k], method=method, line_search=line_search, maxiter=self.limit, gtol=gtol, **parameters)
+        before = int(core.nit[k] + 1 + core.extra[k])
+        one = minimize(
+            self._cost(k), self.task.starts[k], method=method, line_search=line_search, maxiter=self.task.limit,
+            gtol=None if self.task.usual else self.task.gtol, callback=lambda intermediate_result: self.stopped, **parameters,
+        )  # fmt: skip
+        if one.reason == "callback":
+            self.reasons[k] = "interrupted"
+            core.extra[k] += one.nfev
+            return
         core.x[k], core.fun[k], core.gmax[k] = one.x.ravel(), one.fun, np.max(np.abs(one.jac), initial=0.0)
-        core.nit[k], core.extra[k] = one.nit, one.nfev - one.nit - 1
-        self.reasons[k], self.notes[k] = one.reason, one.message
+        core.nit[k], core.extra[k] = one.nit, before + one.nfev - one.nit - 1
+        self.reasons[k] = one.reason
+        self.notes[k] = f"{one.message}; it was begun again alone, and nfev counts the {counted(before, 'evaluation')} before that, too"
 
     def _doubt(self, core: Any, k: int) -> None:
         """Member k has ended where gtol allows a gradient along which its cost falls."""
+        gtol = self.task.gtol
         doubts = Doubts(self._cost(k), core.x[k].reshape(self.shape[1:]), (), None, None, True)
-        doubts.gtol = self.gtol
+        doubts.gtol = gtol
         grad = gradient_of(doubts.problem(), doubts.start)(core.x[k])
         finer = doubts.finer_gtol(core.x[k], float(core.fun[k]), grad)
         core.extra[k] += finer.calls + 1
         if finer.fall > FALL:
             self.reasons[k] = "not_a_minimum"
-            self.notes[k] = f"{allows(self.gtol, finer.fall)}: give gtol={finer.gtol:.1g}, or cost and x in other units"
+            self.notes[k] = f"{allows(gtol, finer.fall)}: give gtol={finer.gtol:.1g}, or cost and x in other units"
 
     def stop(self) -> None:
         """No further piece; threads at work end between two iterations."""
         with self.lock:
-            self.next = self.shape[0]
+            self.next, self.stopped = self.shape[0], True
         self.core.stop()
 
     def result(self) -> MinimizeBatchResult:
@@ -403,9 +440,8 @@ class Work:
         core = self.core
         reason = [self.reasons.get(k, REASONS.get(code, "rhs_failed")) for k, code in enumerate(core.code.tolist())]
         evaluated = np.where(core.code == lane_descent.ENDINGS["interrupted"], 0, core.nit + 1 + core.extra)
-        return _result(
-            self.method, core.x.reshape(self.shape), core.fun, core.gmax, core.nit, evaluated, reason, core.code == OVERFLOWED, self.notes
-        )
+        x, overflowed = core.x.reshape(self.shape), core.code == OVERFLOWED
+        return _result(self.task.method, x, core.fun, core.gmax, core.nit, evaluated, reason, overflowed, self.notes)
 
 
 def _result(
@@ -421,8 +457,16 @@ def _result(
     )  # fmt: skip
 
 
-def _here(problem: tuple[Any, ...], threads: int, bar: Progress) -> MinimizeBatchResult:
-    work = Work(problem)
+def _here(task: _Task, threads: int, bar: Progress) -> MinimizeBatchResult:
+    work = Work(task)
+    try:
+        return _run(work, threads, bar)
+    finally:
+        tell_of_members(work.told, "member")
+
+
+def _run(work: Work, threads: int, bar: Progress) -> MinimizeBatchResult:
+    """The members on so many threads, to their ends."""
     pieces = -(-work.shape[0] // PIECE)
     if not pieces:
         return work.result()
@@ -434,38 +478,39 @@ def _here(problem: tuple[Any, ...], threads: int, bar: Progress) -> MinimizeBatc
     return work.result()
 
 
-def _piece(problem: tuple[Any, ...]) -> MinimizeBatchResult:
-    """The work of a worker of an executor."""
-    return _here(problem, 1, Progress(0.0, 0.0, shown=False))
+def _piece(task: _Task) -> tuple[MinimizeBatchResult, dict[Told, list[int]]]:
+    """The work of a worker of an executor, and the warnings that it leaves to its caller."""
+    work = Work(task)
+    return _run(work, 1, Progress(0.0, 0.0, shown=False)), work.told
 
 
-def _on_executor(executor: futures.Executor, problem: tuple[Any, ...], bar: Progress) -> MinimizeBatchResult:
-    method, search, fun, points, maxiter, gtol, data, rates, asked = problem
-    members = len(points)
+def _on_executor(executor: futures.Executor, task: _Task, bar: Progress) -> MinimizeBatchResult:
+    method, members = task.method, len(task.starts)
     out = _result(
-        method, points.copy(), np.full(members, np.nan), np.full(members, np.nan), np.zeros(members, np.int64), np.zeros(members, np.int64),
-        ["interrupted"] * members, np.zeros(members, np.bool_), {},
+        method, task.starts.copy(), np.full(members, np.nan), np.full(members, np.nan), np.zeros(members, np.int64),
+        np.zeros(members, np.int64), ["interrupted"] * members, np.zeros(members, np.bool_), {},
     )  # fmt: skip
     reason = out.reason
-
-    def task(part: slice) -> tuple[Any, ...]:
-        costs = fun[part] if isinstance(fun, (list, tuple)) else fun
-        some = tuple(None if one is None else one[part] for one in data)
-        return (method, search, costs, points[part], maxiter, gtol, some, rates, asked)
+    told: dict[Told, list[int]] = {}
 
     def made() -> MinimizeBatchResult:
         return _result(method, out.x, out.fun, out.gmax, out.nit, out.nfev, reason, out.overflowed, out.notes)
 
     try:
-        for part, piece in in_pieces(executor, _piece, task, members, bar):
-            if isinstance(piece, Lost):
+        for part, answer in in_pieces(executor, _piece, task.part, members, bar):
+            if isinstance(answer, Lost):
                 reason[part] = ["executor_failed"] * (part.stop - part.start)
                 continue
+            piece, words = answer
             for name in ("x", "fun", "gmax", "nit", "nfev", "overflowed"):
                 out[name][part] = piece[name]
             reason[part] = piece.reason
             out.notes.update({part.start + k: note for k, note in piece.notes.items()})
+            for one, some in words.items():
+                told.setdefault(one, []).extend(part.start + k for k in some)
     except BaseException as error:
         attach(error, made, "in mflow.minimize_batch")
         raise
+    finally:
+        tell_of_members({one: sorted(some) for one, some in told.items()}, "member")
     return made()

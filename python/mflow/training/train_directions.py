@@ -19,6 +19,7 @@ from mflow_core.stepping.stepper import CONVERGED
 from mflow.base.checks import Array, check_number, real_array
 from mflow.base.methods import Method, as_method
 from mflow.base.telling import counted
+from mflow.curvature.landscape import GTOL
 from mflow.derivatives.differences import STEEP
 from mflow.derivatives.own_units import allows, finer_gtol
 from mflow.saving.savefile import numbers_of
@@ -175,7 +176,7 @@ def direction_trainer(
     Raises ValueError where the data are not one batch, TypeError where there is no loss.
     """
     usual = "gtol" not in parameters
-    gtol = check_number(parameters.pop("gtol", 1e-5), "gtol", low=0.0)
+    gtol = check_number(parameters.pop("gtol", GTOL), "gtol", low=0.0)
     if parameters:
         method = as_method(method.name, {**method.given, **parameters})
     if isinstance(fun, Objective):

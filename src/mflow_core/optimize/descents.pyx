@@ -31,7 +31,9 @@ from mflow_core.types cimport MF_E_KIND, MF_E_MEMORY, MF_E_NON_FINITE, MF_TRUST_
 cdef double EPS = 2.220446049250313e-16
 cdef double USUAL_C2 = 0.9
 cdef double STEP = 2.9802322387695312e-08    # 2 sqrt(eps): of differences of gradients
-cdef double TINY = 1e-4                   # an x below it is small beside the usual length
+cdef double TINY = 1e-4                   # an x below it is small beside the usual length, which is 3e-4 of it there: a gradient may bend over more
+cdef double LITTLE = 1e-3                 # of the gradient at 0: over what it changes by so much it bends by as little
+cdef int SHORTEST = 10                    # times that a length gets shorter there, a hundred times each
 cdef double SINKS = 0.9                   # of the largest entry of the gradient: what a step must lower it to that values cannot judge
 
 
@@ -138,21 +140,40 @@ cdef int find_direction(descent_t *s) noexcept nogil:
 
 
 cdef int difference_product(const double *x, const double *p, double *out, ptrdiff_t n, void *ctx) noexcept nogil:
-    """H p = (g(x + h p) - g(x))/h, x where the descent stands (Nocedal and Wright, 8.20). A small x tells the length, as in SI units."""
+    """H p = (g(x + h p) - g(x))/h, x where the descent stands (Nocedal and Wright, 8.20). A small x tells the length, as in SI units; where
+    it is 0, the length gets shorter where a gradient that is given changes by more than itself, until that is a small part of it."""
     cdef descent_t *s = <descent_t *> ctx
-    cdef double size = sqrt(dot(p, p, n)), own = sqrt(dot(s.x, s.x, n)), h
+    cdef double size = sqrt(dot(p, p, n)), own = sqrt(dot(s.x, s.x, n)), h, change, most = sqrt(dot(s.g, s.g, n))
     cdef ptrdiff_t i
-    cdef int status
+    cdef int status, tried = 0
     if size == 0.0:
         memset(out, 0, n * sizeof(double))
         return 0
     h = s.product_step * (own if 0.0 < own < TINY else 1.0 + own) / size
+    while True:
+        status = change_along(s, x, p, h, out, n)
+        if status != 0 or own > 0.0 or s.product_step > STEP or tried == SHORTEST:
+            break
+        change = sqrt(dot(out, out, n))
+        if change <= most:
+            break
+        most = most if tried > 0 else LITTLE * most
+        h, tried = 0.01 * h, tried + 1
+    for i in range(n):
+        out[i] = out[i] / h
+    return status
+
+
+cdef int change_along(descent_t *s, const double *x, const double *p, double h, double *out, ptrdiff_t n) noexcept nogil:
+    """g(x + h p) - g, where the descent stands."""
+    cdef ptrdiff_t i
+    cdef int status
     for i in range(n):
         s.aside[i] = x[i] + h * p[i]
     status = s.p.value_grad(s.aside, NULL, out, n, s.p.ctx)
     s.njev += 1
     for i in range(n):
-        out[i] = (out[i] - s.g[i]) / h
+        out[i] = out[i] - s.g[i]
     return status
 
 
@@ -450,6 +471,7 @@ cdef int descent_renew(descent_t *s, bint keeps) noexcept nogil:
     cdef int status
     if low != s.x:
         memcpy(s.x, low, s.n * sizeof(double))
+    s.first_gmax = NAN      # that of untrue differences says nothing of units
     status = evaluate(s, True)
     s.a, s.once, s.fresh = 0.0, False, False
     if status != 0:

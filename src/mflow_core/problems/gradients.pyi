@@ -34,7 +34,7 @@ def asked_beside(
     moves: list[NDArray[np.float64]],
     h: float,
     fits: Callable[[NDArray[np.float64]], bool] | None = ...,
-) -> tuple[list[NDArray[np.float64]], int]: ...
+) -> tuple[list[NDArray[np.float64]], list[NDArray[np.float64]], int]: ...
 def rises_as_told(
     values: Callable[[NDArray[np.float64]], Any],
     x: NDArray[np.float64],

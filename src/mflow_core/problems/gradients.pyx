@@ -216,18 +216,19 @@ def unseen_moves(
 
 
 def asked_beside(values, cnp.ndarray x not None, double at, list moves not None, double h, fits=None):
-    """(those of these arrays along which the cost falls from x, at which it is `at`, on one side at least over h of them, evaluations). A
-    point that fits(point) refuses is not asked."""
+    """(those of these arrays along which the cost falls from x, at which it is `at`, on one side at least over h of them, those along which
+    it does not change by more than its rounding, evaluations). A point that fits(point) refuses is not asked."""
     cdef cnp.npy_intp n = cnp.PyArray_SIZE(x), i
     cdef const double *begun = numbers_of(x, n)
     cdef const double *move
     cdef double *end
-    cdef double side
+    cdef double side, rise
     cdef cnp.ndarray point
     cdef int count = 0
-    out = []
+    cdef bint falls, level
+    out, even = [], []
     for one in moves:
-        move, falls = numbers_of(one, n), False
+        move, falls, level = numbers_of(one, n), False, True
         for side in (h, -h):
             point = cnp.PyArray_SimpleNew(1, &n, cnp.NPY_DOUBLE)     # a user may keep it
             end = <double *> cnp.PyArray_DATA(point)
@@ -235,10 +236,13 @@ def asked_beside(values, cnp.ndarray x not None, double at, list moves not None,
                 end[i] = begun[i] + side * move[i]
             if fits is None or fits(point):
                 count += 1
-                falls = value_at(values, point) < at - 8.0 * EPS * fabs(at) or falls
+                rise = value_at(values, point) - at
+                falls, level = rise < -8.0 * EPS * fabs(at) or falls, fabs(rise) <= 8.0 * EPS * fabs(at) and level
         if falls:
             out.append(one)
-    return out, count
+        elif level:
+            even.append(one)
+    return out, even, count
 
 
 cdef bint is_quadratic(cnp.ndarray x, cnp.ndarray start, double began, cnp.ndarray first, double at, cnp.ndarray grad):

@@ -137,3 +137,73 @@ def test_a_start_at_0_where_the_cost_is_0_has_no_size(f: float, method: str) -> 
     out = mflow.minimize(lambda x: (f * float(0.5 * stiff @ x**2 - b @ x), f * (stiff * x - b)), np.zeros(3), jac=True, method=method)
     assert out.success
     np.testing.assert_allclose(out.x, b / stiff, atol=1e-4)
+
+
+H, G = np.diag([2e-9, 3e-9]), np.array([1e-9, 2e-9])
+
+
+@pytest.mark.parametrize("how", ["compiled", "gradient", "differences", "batch"])
+@pytest.mark.parametrize("method", ["lbfgs", "bfgs", "cg"])
+def test_a_small_cost_of_0_at_0_goes_on(method: str, how: str) -> None:
+    """Neither cost nor x has a size there: it was "converged" at x0 but with a gradient from Python."""
+    f: Any = mflow.objectives.Quadratic(H, G)
+    best = np.linalg.solve(H, G)
+    if how == "batch":
+        x = mflow.minimize_batch(f, [[0.0, 0.0]], method)[0].x
+    elif how == "compiled":
+        x = mflow.minimize(f, [0.0, 0.0], method=method).x
+    else:
+        jac = (lambda x: H @ x - G) if how == "gradient" else None
+        x = mflow.minimize(lambda x: 0.5 * x @ H @ x - G @ x, [0.0, 0.0], method=method, jac=jac).x
+    np.testing.assert_allclose(x, best, rtol=1e-4)
+
+
+@pytest.mark.parametrize("method", ["adam", "momentum", "sgd"])
+def test_optimizers_do_not_end_there(method: str) -> None:
+    f = mflow.objectives.Quadratic(H, G)
+    with pytest.warns(RuntimeWarning, match="gtol = 1e-05 allows a gradient"):
+        out = mflow.minimize(f, [0.0, 0.0], method=method, lr=1e-3)
+    assert (out.success, out.reason) == (False, "not_a_minimum")
+    assert mflow.minimize_batch(f, [[0.0, 0.0]], method, lr=1e-3).reason == ["not_a_minimum"]
+    given = mflow.minimize(f, [0.0, 0.0], method=method, lr=1e-3, gtol=1e-5)
+    assert (given.success, given.nit) == (True, 0)
+
+
+def test_a_minimum_near_0_of_a_cost_of_0_there_has_converged() -> None:
+    """Its gradient promises far more along a step of 1 than the cost falls by."""
+    for slope in (1e-6, 1e-9, -1e-12):
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            out = mflow.minimize(lambda x, s=slope: (float(x @ x + s * x[0]), 2 * x + [s, 0.0]), [0.0, 0.0], jac=True, method="adam")
+        assert (out.success, out.nit, out.x.tolist()) == (True, 0, [0.0, 0.0])
+
+
+def bowl(z: Array) -> float:
+    return float((z - [1.0, -2.0]) @ (z - [1.0, -2.0]))
+
+
+def valley(z: Array) -> float:
+    return float(100.0 * (z[1] + 2.0 * z[0] ** 2) ** 2 + (z[0] - 1.0) ** 2)
+
+
+@pytest.mark.parametrize("fun", [bowl, valley])
+@pytest.mark.parametrize(("size", "unit"), [(1e-10, 1e-18), (1e-11, 1e-18), (1e-9, 1e-18)])
+@pytest.mark.parametrize("jac", [None, "3-point"])
+def test_differences_at_0_find_the_size_of_x(fun: Any, size: float, unit: float, jac: Any) -> None:
+    """Over 1.5e-8 of 1 they told no slope of x: it was "converged" at 0, or line_search_failed."""
+    out = mflow.minimize(lambda x: unit * fun(x / size), [0.0, 0.0], jac=jac)
+    assert out.success, out.message
+    np.testing.assert_allclose(out.x / size, [1.0, -2.0], rtol=1e-2)
+
+
+def test_differences_at_a_minimum_at_0_are_looked_at_briefly() -> None:
+    for offset in (0.0, 1.0):
+        out = mflow.minimize(lambda x, c=offset: float(x @ x) + c, np.zeros(2))
+        assert (out.reason, out.nit, out.x.tolist()) == ("converged", 0, [0.0, 0.0])
+        assert out.nfev <= 25
+
+
+def test_optimizers_by_differences_do_not_converge_at_0_by_them() -> None:
+    out = mflow.minimize(lambda x: 1e-18 * bowl(x / 1e-10), [0.0, 0.0], method="adam", lr=1e-12)
+    assert (out.success, out.reason) == (False, "wrong_gradient")
+    assert "differences are longer than the lengths over which the cost bends at x = 0" in out.message
