@@ -137,7 +137,7 @@ def read_building(path: str | Path) -> Building:
     [30000000.0, 20000000.0]
     """
     file = Path(path)
-    rows = csv.reader(line for line in file.read_text(encoding="utf-8").splitlines() if line.strip() and not line.startswith("#"))
+    rows = csv.reader(line for line in file.read_text(encoding="utf-8-sig").splitlines() if line.strip() and not line.startswith("#"))
     names = [name.strip().lower() for name in next(rows, [])]
     if not {"mass", "stiffness"} <= set(names) <= {*NUMBERS, "name"} or len(set(names)) < len(names):
         others = [name for name in names if name not in (*NUMBERS, "name")]
@@ -173,7 +173,7 @@ def _name_of(text: str, others: list[str], where: str) -> str:
     """Of a storey. Raises ValueError where it is empty, or that of another one."""
     name = text.strip()
     if not name.isprintable() or not name or name in others:
-        raise ValueError(f"{where}: name: expected one of its own for each storey, got {name!r}")
+        raise ValueError(f"{where}: name: expected a name of its own for each storey, got {name!r}")
     return name
 
 
