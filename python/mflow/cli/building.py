@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import csv
 import math
-import warnings
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -19,6 +18,7 @@ import numpy as np
 from mflow.base.checks import Array, check_number
 from mflow.base.methods import Method, as_method
 from mflow.base.result import DynamicsResult, EnergyResult
+from mflow.base.telling import heard
 from mflow.data.ground_motion import GRAVITY, GroundMotion
 from mflow.dynamics.solve import solve_dynamics
 from mflow.stability.structural import structure_modes
@@ -309,12 +309,11 @@ def respond(
     time = float(motion.t[-1]) + AFTER * period if time is None else time
     matrices = building.mass, building.damping(zeta), building.matrix()
     stable = structure_modes(len(building.mass), *matrices).stable(method, dt)
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always", RuntimeWarning)
+    with heard() as words:
         result = solve_dynamics(
             *matrices, load=(motion.t, motion.a, -building.mass), after="zero",
             t_span=(0.0, time), method=method, dt=dt,
         )  # fmt: skip
-    notes = [str(one.message).removeprefix("solve_dynamics: ") for one in caught]
+    notes = [text.removeprefix("solve_dynamics: ") for text, _ in words]
     ground = np.interp(result.t, motion.t, motion.a, left=0.0, right=0.0)
     return Response(building, motion, method, dt, zeta, result, ground, notes, stable)

@@ -260,13 +260,11 @@ def rows_of(responses: list[tuple[str, Response | str]]) -> str:
         if isinstance(r, str):
             lines.append(f"{name:<{width}}  ! {r}")
             continue
-        peaks = _peaks(r)
-        ratio = max(row["drift_ratio"] for row in peaks)
+        _, peak, roof, ratio, shear, lost, ends, stable = _row(name, r)
         drift = f"{100 * ratio:12.3f}" if math.isfinite(ratio) else f"{'-':>12}"
-        roof, lost = 1e3 * peaks[-1]["displacement"], r.ledger.damping[-1] / 1e3
         lines.append(
-            f"{name:<{width}}  {r.motion.peak / GRAVITY:6.4f}  {roof:17.2f}  {drift}  {r.base_shear / 1e3:10.4g}  {lost:11.4g}  "
-            + (r.result.reason if r.stable else f"{r.result.reason}, past the stability limit")
+            f"{name:<{width}}  {peak / GRAVITY:6.4f}  {1e3 * roof:17.2f}  {drift}  {shear / 1e3:10.4g}  {lost / 1e3:11.4g}  "
+            + (ends if stable else f"{ends}, past the stability limit")
         )
     return "\n".join(lines)
 

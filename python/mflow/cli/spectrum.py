@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import warnings
 from pathlib import Path
 
 import numpy as np
 
+from mflow.base.telling import heard
 from mflow.cli.arguments import add_record_options, check_picture, finite, positive, record_of, whole
 from mflow.cli.output import save_picture
 from mflow.data.ground_motion import GRAVITY, GroundMotion
@@ -18,7 +18,6 @@ from mflow.vibration.spectrum import ResponseSpectrum, response_spectrum
 __all__ = ["table"]
 
 DESCRIPTION = "The response spectrum of a record of ground acceleration: a table, a picture of the pseudo-acceleration, and JSON."
-UNITS = {"sd": "m", "sv": "m/s", "sa": "m/s^2", "psv": "m/s", "psa": "m/s^2"}
 ROWS = 20  # of the table
 
 
@@ -82,18 +81,18 @@ def command(arguments: argparse.Namespace) -> int:
     record = _record(arguments)
     first, last = arguments.periods
     periods = np.geomspace(float(first), float(last), int(arguments.count))
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
+    with heard() as words:
         spectra = [response_spectrum(record, periods, zeta, peaks=arguments.peaks) for zeta in arguments.damping or [0.05]]
     print("\n\n".join(table(one) for one in spectra))
-    for text in {str(w.message) for w in caught}:
+    for text, _ in dict.fromkeys(words):
         print(f"! {text}")
     names = ("damping", "sd", "sv", "sa", "psv", "psa")
     parts = [{name: getattr(s, name) for name in names} for s in spectra]
     arguments.write_json(lambda: {"ground": {"name": record.name, "peak": record.peak}, "periods": periods, "spectra": parts})
-    columns = [f"{name} at {s.damping:g} ({unit})" for s in spectra for name, unit in UNITS.items()]
-    rows = np.column_stack([periods, *(getattr(s, name) for s in spectra for name in UNITS)])
-    arguments.write_csv(["period (s)", *columns], rows.tolist)
+    columns = [(s, name, unit) for s in spectra for name, unit in s.units.items() if name != "period"]
+    heads = [f"{name} at {s.damping:g} ({unit})" for s, name, unit in columns]
+    rows = np.column_stack([periods, *(getattr(s, name) for s, name, _ in columns)])
+    arguments.write_csv(["period (s)", *heads], rows.tolist)
     if not arguments.no_plot:
         figure = new_figure((8, 4.8))
         draw(spectra, ax=figure.subplots())
