@@ -201,7 +201,10 @@ def test_what_torch_has_not_does_not_move_back() -> None:
         mflow.torch.Adam(model().parameters(), clip_value=0.5).torch_state_dict()
 
 
-def _change(name: str, opt: Any) -> None:
+CHANGES = ("clear", "assign", "one", "scale", "parameter out", "group out", "replaced", "groups reversed", "exchanged")
+
+
+def _change(name: str, opt: Any, net: Any) -> None:
     if name == "clear":
         opt.state.clear()
     elif name == "assign":
@@ -210,6 +213,13 @@ def _change(name: str, opt: Any) -> None:
         del opt.param_groups[0]["params"][0]
     elif name == "group out":
         opt.param_groups.pop(0)
+    elif name == "replaced":
+        net[0].weight = opt.param_groups[0]["params"][0] = torch.nn.Parameter(net[0].weight.detach() + 0.1)
+    elif name == "groups reversed":
+        opt.param_groups.reverse()
+    elif name == "exchanged":
+        first, second = (group["params"] for group in opt.param_groups)
+        first[0], second[0] = second[0], first[0]
     elif name == "one":
         del opt.state[opt.param_groups[0]["params"][1]]
     else:
@@ -219,19 +229,20 @@ def _change(name: str, opt: Any) -> None:
                     value.mul_(0.25)
 
 
-@pytest.mark.parametrize("name", ["clear", "assign", "one", "scale", "parameter out", "group out"])
+@pytest.mark.parametrize("name", CHANGES)
 def test_a_state_that_is_changed_counts(name: str) -> None:
-    """It was left out in silence: a state that was cleared stayed, and a parameter that was taken out moved on."""
+    """It was left out in silence: a state that was cleared stayed, a parameter that was taken out or replaced moved on, at its old rate."""
     ends = []
     for module in (torch.optim, mflow.torch):
         net = model()
+        first = list(net.parameters())
         parts = [net[0].parameters(), net[2].parameters()]
-        opt = module.Adam([{"params": part} for part in parts], lr=0.01)
+        opt = module.Adam([{"params": part, "lr": 0.01 * (k + 1)} for k, part in enumerate(parts)])
         walk(net, opt, 4)
-        _change(name, opt)
+        _change(name, opt, net)
         walk(net, opt, 3)
         assert all(tensor in opt.state for group in opt.param_groups for tensor in group["params"])
-        ends.append(torch.cat([p.detach().ravel() for p in net.parameters()]).numpy())
+        ends.append(torch.cat([p.detach().ravel() for p in (*first, *net.parameters())]).numpy())
     np.testing.assert_allclose(ends[1], ends[0], rtol=1e-11, atol=1e-13)
 
 

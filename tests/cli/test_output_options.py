@@ -1,5 +1,6 @@
 """--json and --quiet, which every subcommand has."""
 
+import csv
 import json
 import os
 import subprocess
@@ -89,3 +90,80 @@ def test_shell_completion_knows_the_subcommands_and_methods(line, word, tmp_path
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert word in done.read_text(), run.stderr
+
+
+@pytest.mark.parametrize("command", ["simulate", "spectrum"])
+def test_a_table_on_standard_output_stands_alone(command, folder, capsys):
+    """It went into a file named -."""
+    assert main([command, *CALLS[command], "--csv", "-"]) == 0
+    out, err = capsys.readouterr()
+    heads, *rows = csv.reader(out.splitlines())
+    assert heads[0] in ("time (s)", "period (s)")
+    assert [len(row) for row in rows] == [len(heads)] * len(rows) and len(rows) >= 5
+    assert err.strip()
+    assert sorted(os.listdir(folder)) == ["costs.py", "record.csv"]
+
+
+MODEL = "mass,stiffness\n2e4,3e7\n"
+TWICE = {
+    "simulate --record record.csv --csv record.csv": "--csv record.csv: --record reads this file",
+    "simulate --record record.csv --json ./record.csv": "--json ./record.csv: --record reads this file",
+    "simulate --model tower.csv --csv tower.csv": "--csv tower.csv: --model reads this file",
+    "simulate --record records --csv records/one.csv": "--csv records/one.csv: --record reads this file",
+    "simulate --csv new.txt --json new.txt": "--json new.txt: --csv writes there, too",
+    "simulate --csv - --json -": "--json -: --csv writes there, too",
+    "spectrum --record record.csv --csv hard.csv": "--csv hard.csv: --record reads this file",
+    "explain costs.py:cost --x0 1,2 --json costs.py": "--json costs.py: explain costs.py:cost reads this file",
+    "compare --objective costs.py:cost --x0 1,2 --json costs.py": "--json costs.py: --objective reads this file",
+}
+
+
+@pytest.mark.parametrize("line", TWICE)
+def test_no_file_is_written_twice_or_over_what_is_read(line, folder, capsys):
+    """The user's record, model or function was replaced by the output, or one output by another, without a word."""
+    (folder / "tower.csv").write_text(MODEL)
+    (folder / "records").mkdir()
+    (folder / "records" / "one.csv").write_text((folder / "record.csv").read_text())
+    os.link(folder / "record.csv", folder / "hard.csv")
+    before = {path: path.read_text() for path in folder.rglob("*.*")}
+    assert main([*line.split(), "--no-plot"]) == 2
+    assert TWICE[line] in capsys.readouterr().err
+    assert {path: path.read_text() for path in folder.rglob("*.*")} == before
+
+
+def test_a_picture_takes_no_name_of_another_output(folder, capsys):
+    pytest.importorskip("matplotlib")
+    assert main(["simulate", "--time", "1", "--csv", "x.png", "--out", "x.png"]) == 2
+    assert "--csv x.png: --out writes there, too" in capsys.readouterr().err
+    assert main(["simulate", "--time", "1", "--out", "-"]) == 2
+    assert "--out -: the name must end in" in capsys.readouterr().err
+
+
+def test_a_device_may_be_named_twice(folder, capsys):
+    assert main(["simulate", *CALLS["simulate"], "--csv", os.devnull, "--json", os.devnull]) == 0
+
+
+class Leaves:
+    """A reader of standard output that is gone after some characters."""
+
+    def __init__(self, most):
+        self.left = most
+
+    def write(self, text):
+        self.left -= len(text)
+        if self.left < 0:
+            raise BrokenPipeError
+        return len(text)
+
+    def flush(self):
+        if self.left < 0:
+            raise BrokenPipeError
+
+
+@pytest.mark.parametrize("most", [0, 100, 10**6])
+def test_a_reader_that_leaves_does_not_change_the_exit_code(most, folder, monkeypatch):
+    """A run past the stability limit ended with 0 or with 1, by when the reader of a pipe went."""
+    past = ["simulate", "--method", "central_difference", "--dt", "0.5", "--time", "5", "--no-plot", "--json", "found.json"]
+    monkeypatch.setattr(sys, "stdout", Leaves(most))
+    assert main(past) == 1
+    assert json.loads((folder / "found.json").read_text())["stable"] is False

@@ -86,7 +86,7 @@ def test_a_step_past_the_limit_is_told() -> None:
 
 def test_a_building_of_ones_own(tmp_path: object) -> None:
     path = tmp_path / "b.csv"  # type: ignore[operator]
-    path.write_text("# a tower\nmass, stiffness\n2,8\n1,4\n")
+    path.write_text("\ufeff# a tower\nmass, stiffness\n2,8\n1,4\n", encoding="utf-8")  # Excel's UTF-8 begins so
     b = read_building(path)
     assert b.matrix().tolist() == [[12.0, -4.0], [-4.0, 4.0]]
     assert np.all(np.isnan(b.height))
@@ -370,5 +370,5 @@ def test_a_folder_as_a_table(tmp_path: Path) -> None:
 def test_names_of_storeys_that_do_not_fit(names: list[str], tmp_path: Path) -> None:
     model = tmp_path / "tower.csv"
     model.write_text("mass,stiffness,name\n" + "".join(f"1,1,{name}\n" for name in names))
-    with pytest.raises(ValueError, match="row 3: name: expected one of its own for each storey"):
+    with pytest.raises(ValueError, match="row 3: name: expected a name of its own for each storey"):
         read_building(model)

@@ -135,6 +135,9 @@ def test_what_a_spectrum_may_be_asked_for() -> None:
         (motion, [1.0], {}, ValueError, "record: expected samples at equal intervals, got uneven with intervals from 0.1 to 0.2 s"),
         (a, [1.0], {}, TypeError, r"record: expected what read_record returns, \(dt, acceleration\) or \(t, acceleration\)"),
         ((np.arange(99), a), [1.0], {}, ValueError, r"record: expected \(t, acceleration\) with two or more times .* got shapes \(99,\)"),
+        (([0.0, 0.2, 0.1], a[:3]), [1.0], {}, ValueError, r"record\[0\]: expected finite times that increase, got t\[2\] = 0.1 after 0.2"),
+        (([0.0, math.nan, 0.2], a[:3]), [1.0], {}, ValueError, r"record\[0\]: .* got t\[1\] = nan after 0"),
+        (([0.0, 0.1, math.inf], a[:3]), [1.0], {}, ValueError, r"record\[0\]: .* got t\[2\] = inf after 0.1"),
         ((np.arange(100) ** 2, a), [1.0], {}, ValueError, "record: expected samples at equal intervals, got the record with intervals"),
         ((0.0, a), [1.0], {}, ValueError, "record: expected a sampling interval above 0"),
         ((0.01, a[:1]), [1.0], {}, ValueError, "two or more finite samples"),
@@ -254,7 +257,9 @@ def test_what_modes_may_be_asked_for() -> None:
         (lambda: mflow.modes(None, chain(3), direction=[1.0]), "direction: expected 3 numbers"),
         (lambda: m.response([0.0, 1.0], np.zeros((2, 2))), r"load: expected shape \(3, 2\)"),
         (lambda: m.response([0.0, 0.0], np.zeros((3, 2))), "times: expected two or more numbers that increase"),
-        (lambda: m.damping_matrix([0.1, 0.2]), "damping: expected a ratio from 0 on, or 3"),
+        (lambda: m.damping_matrix([0.1, 0.2]), r"damping: expected a finite ratio from 0 on, or 3, .* got shape \(2,\)"),
+        (lambda: m.damping_matrix(-0.1), "damping: expected a finite ratio from 0 on, .* got -0.1"),
+        (lambda: m.damping_function([0.1, math.nan, 0.2]), "damping: .* got nan"),
     ]
     for call, words in wrong:
         with warnings.catch_warnings():

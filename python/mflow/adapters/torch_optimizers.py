@@ -100,7 +100,7 @@ class Optimizer(torch.optim.Optimizer):
         self._names, self._check_finite = tuple(defaults), check_finite
         self._cohorts: list[tuple[int, Cohort]] = []
         self._seen: set[int] = set()
-        self._sizes: list[int] = []  # of the groups when the cohorts were made: parameters and groups can be taken out, as in torch
+        self._members: list[list[int]] = []  # when the cohorts were made: parameters and groups can be taken out, replaced and moved
         super().__init__(params, defaults)
         self._hide()
 
@@ -123,7 +123,7 @@ class Optimizer(torch.optim.Optimizer):
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """One step of every parameter that has a gradient. closure: reevaluates the model and returns the loss, which is returned."""
         loss = None
-        if self._shown or self._sizes != [len(group["params"]) for group in self.param_groups]:
+        if self._shown or self._members != self._ids():
             self._states = self.state
             self._rebuild()
         if closure is not None:
@@ -157,6 +157,10 @@ class Optimizer(torch.optim.Optimizer):
                     tensor.copy_(value)
             raise
         return loss
+
+    def _ids(self) -> list[list[int]]:
+        """Of the parameters of each group."""
+        return [[id(tensor) for tensor in group["params"]] for group in self.param_groups]
 
     def _looks_ahead(self) -> bool:
         """Whether the method takes its gradient at another point than the parameters."""
@@ -272,7 +276,7 @@ class Optimizer(torch.optim.Optimizer):
                 own = names - {"step", "scalars"}
                 cohort.restore(steps, list(scalars), [{name: self._states[t][name].numpy() for name in own} for t in tensors])
                 cohorts.append((g, cohort))
-        self._cohorts, self._seen, self._sizes = cohorts, seen, [len(group["params"]) for group in self.param_groups]
+        self._cohorts, self._seen, self._members = cohorts, seen, self._ids()
         self._hide()
 
     def state_dict(self) -> dict[str, Any]:
@@ -322,7 +326,7 @@ class Optimizer(torch.optim.Optimizer):
         defaults: dict[str, Any] = self.__dict__["defaults"]
         kept = {
             name: self.__dict__[name]
-            for name in ("_made_by", "_names", "_cohorts", "_seen", "_sizes", "_states", "_shown", "defaults", "param_groups")
+            for name in ("_made_by", "_names", "_cohorts", "_seen", "_members", "_states", "_shown", "defaults", "param_groups")
         }
         try:
             refuse_complex(state_dict)

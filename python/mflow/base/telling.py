@@ -18,6 +18,8 @@ __all__ = [
 
 Item = TypeVar("Item")
 
+NAMED = 5  # members of a batch that a warning names
+
 # Whose frames are not the user's code.
 LIBRARIES = ("mflow", "mflow_core", "numpy", "scipy", "matplotlib", "sklearn", "torch", "contextlib", "threading", "concurrent")
 
@@ -58,10 +60,10 @@ def heard() -> Iterator[list[Told]]:
         _heard.reset(token)
 
 
-def tell_of_members(told: Mapping[Told, list[int]], noun: str, most: int = 5) -> None:
+def tell_of_members(told: Mapping[Told, list[int]], noun: str) -> None:
     """Warns of each text once, with the numbers of the members of a batch that it is about."""
-    for (text, category), members in told.items():
-        named = ", ".join(map(str, members[:most])) + (", ..." if len(members) > most else "")
+    for (text, category), members in sorted(((text, sorted(members)) for text, members in told.items()), key=lambda one: one[1]):
+        named = ", ".join(map(str, members[:NAMED])) + (", ..." if len(members) > NAMED else "")
         tell(f"{noun}{'' if len(members) == 1 else 's'} {named}: {text}", category)
 
 

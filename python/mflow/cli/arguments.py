@@ -2,7 +2,8 @@
 
 Each subcommand is a module with ``DESCRIPTION``, ``add_arguments(parser)``, ``check_arguments(arguments)``, which raises ValueError for a
 mistake before any work is done, and ``command(arguments)``, which prints its text and returns the exit code. Every subcommand has --json
-and --quiet: `mflow.cli.commands` sends the text where they say, and hands over ``arguments.write_json(function that makes the value)``.
+and --quiet: `mflow.cli.commands` sends the text where they say, and hands over ``arguments.write_json(function that makes the value)`` and
+``arguments.write_csv(header, function that makes the rows)``.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import csv
 import importlib.util
 import math
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ __all__ = [
     "UsageError",
     "add_names",
     "add_record_options",
+    "check_apart",
     "check_file",
     "check_picture",
     "finite",
@@ -106,8 +108,8 @@ def record_of(arguments: argparse.Namespace, path: str | Path) -> GroundMotion:
 
 
 def check_file(option: str, name: str | None, endings: Sequence[str] = ()) -> None:
-    """Raise ValueError where a file of this name cannot be written. None and - are no files."""
-    if name is None or name == "-":
+    """Raise ValueError where a file of this name cannot be written. None, and - where no ending is asked for, are no files."""
+    if name is None or (name == "-" and not endings):
         return
     path = Path(name)
     if path.is_dir():
@@ -123,6 +125,27 @@ def check_file(option: str, name: str | None, endings: Sequence[str] = ()) -> No
     if not os.access(path if special else folder, os.W_OK):
         what = "it" if special else f"the folder {folder}"
         raise ValueError(f"{option} {name}: {what} cannot be written to; name a file in a folder of your own")
+
+
+def check_apart(written: Mapping[str, str | None], read: Mapping[str, str | None]) -> None:
+    """Raise ValueError where two options write to one file, or one to a file, or into a folder's files, that another reads."""
+    names = {option: name for option, name in written.items() if name is not None and (Path(name).is_file() or not Path(name).exists())}
+    for option, name in names.items():
+        for other, taken in names.items():
+            if other != option and _is_same(name, taken):
+                raise ValueError(f"{option} {name}: {other} writes there, too; name another file")
+        for other, source in read.items():
+            if source is None or name == "-" or not Path(name).is_file():
+                continue
+            if _is_same(name, source) or (Path(source).is_dir() and _is_same(Path(name).parent, source)):
+                raise ValueError(f"{option} {name}: {other} reads this file, which would be lost; name another file")
+
+
+def _is_same(one: str | Path, other: str | Path) -> bool:
+    """Whether two names are those of one file, or will be when it is written."""
+    if os.path.exists(one) and os.path.exists(other):
+        return os.path.samefile(one, other)
+    return os.path.realpath(one) == os.path.realpath(other)
 
 
 def check_picture(out: str, no_plot: bool) -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import csv
 import math
-import warnings
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -19,6 +18,7 @@ import numpy as np
 from mflow.base.checks import Array, check_number
 from mflow.base.methods import Method, as_method
 from mflow.base.result import DynamicsResult, EnergyResult
+from mflow.base.telling import heard
 from mflow.data.ground_motion import GRAVITY, GroundMotion
 from mflow.dynamics.solve import solve_dynamics
 from mflow.stability.structural import structure_modes
@@ -137,7 +137,7 @@ def read_building(path: str | Path) -> Building:
     [30000000.0, 20000000.0]
     """
     file = Path(path)
-    rows = csv.reader(line for line in file.read_text(encoding="utf-8").splitlines() if line.strip() and not line.startswith("#"))
+    rows = csv.reader(line for line in file.read_text(encoding="utf-8-sig").splitlines() if line.strip() and not line.startswith("#"))
     names = [name.strip().lower() for name in next(rows, [])]
     if not {"mass", "stiffness"} <= set(names) <= {*NUMBERS, "name"} or len(set(names)) < len(names):
         others = [name for name in names if name not in (*NUMBERS, "name")]
@@ -173,7 +173,7 @@ def _name_of(text: str, others: list[str], where: str) -> str:
     """Of a storey. Raises ValueError where it is empty, or that of another one."""
     name = text.strip()
     if not name.isprintable() or not name or name in others:
-        raise ValueError(f"{where}: name: expected one of its own for each storey, got {name!r}")
+        raise ValueError(f"{where}: name: expected a name of its own for each storey, got {name!r}")
     return name
 
 
@@ -309,12 +309,11 @@ def respond(
     time = float(motion.t[-1]) + AFTER * period if time is None else time
     matrices = building.mass, building.damping(zeta), building.matrix()
     stable = structure_modes(len(building.mass), *matrices).stable(method, dt)
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always", RuntimeWarning)
+    with heard() as words:
         result = solve_dynamics(
             *matrices, load=(motion.t, motion.a, -building.mass), after="zero",
             t_span=(0.0, time), method=method, dt=dt,
         )  # fmt: skip
-    notes = [str(one.message).removeprefix("solve_dynamics: ") for one in caught]
+    notes = [text.removeprefix("solve_dynamics: ") for text, _ in words]
     ground = np.interp(result.t, motion.t, motion.a, left=0.0, right=0.0)
     return Response(building, motion, method, dt, zeta, result, ground, notes, stable)

@@ -14,9 +14,9 @@ from typing import Any
 
 from mflow.base.result import place_of, words_of
 from mflow.cli import compare, doctor, explain, methods, simulate, spectrum, stability
-from mflow.cli.arguments import UsageError, check_file
+from mflow.cli.arguments import UsageError, check_apart, check_file
 from mflow.cli.methods import version
-from mflow.cli.output import print_error, write_json
+from mflow.cli.output import Shown, print_error, write_csv, write_json
 
 __all__ = ["main"]
 
@@ -182,18 +182,38 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _files(arguments: argparse.Namespace) -> tuple[dict[str, str | None], dict[str, str | None]]:
+    """What a command writes and what it reads, by option; None where an option is not given."""
+    given = vars(arguments)
+    read = {"--record": given.get("record"), "--model": given.get("model")}
+    draws = not given.get("no_plot") and not os.path.isdir(read["--record"] or "")  # of a folder of records there is no picture
+    written = {"--json": given["json"], "--csv": given.get("csv"), "--out": given.get("out") if draws else None}
+    for option, name in (("--objective", "objective"), (f"explain {given.get('target')}", "target")):
+        if given.get(name) is not None:
+            read[option] = given[name].rpartition(":")[0]
+    return written, read
+
+
 def _run(module: Any, arguments: argparse.Namespace) -> int:
-    if arguments.json == "/dev/stdout":  # which may be a file that the shell has opened
-        arguments.json = "-"
+    tables = [option for option in ("json", "csv") if option in arguments]
+    for option in tables:
+        if getattr(arguments, option) == "/dev/stdout":  # which may be a file that the shell has opened
+            setattr(arguments, option, "-")
+    written, read = _files(arguments)
     try:
-        check_file("--json", arguments.json)
-        if arguments.json == "-" and sys.stdout is None:
-            raise ValueError("--json -: there is no standard output; name a file")
+        for option in tables:
+            name = getattr(arguments, option)
+            check_file(f"--{option}", name)
+            if name == "-" and sys.stdout is None:
+                raise ValueError(f"--{option} -: there is no standard output; name a file")
+        check_apart(written, read)
         module.check_arguments(arguments)
     except ValueError as error:
         raise UsageError(str(error)) from None
-    arguments.write_json = functools.partial(write_json, name=arguments.json, to=sys.stdout)
-    text = io.StringIO() if arguments.quiet else sys.stderr if arguments.json == "-" else sys.stdout
+    out: Any = None if sys.stdout is None else Shown(sys.stdout)
+    arguments.write_json = functools.partial(write_json, name=arguments.json, to=out)
+    arguments.write_csv = functools.partial(write_csv, name=getattr(arguments, "csv", None), to=out)
+    text = io.StringIO() if arguments.quiet else sys.stderr if "-" in written.values() else out
     with contextlib.redirect_stdout(text):
         code: int = module.command(arguments)
     return code

@@ -92,8 +92,8 @@ def _problem(arguments: argparse.Namespace) -> Problem:
             raise ValueError("--x0 belongs to --objective FILE.py:FUNCTION")
         try:
             return job.problem(arguments.problem, arguments.seed)
-        except ValueError as error:
-            raise ValueError(f"--problem: {error}") from None
+        except (ValueError, FileNotFoundError) as error:
+            raise ValueError(f"--problem: {str(error).removeprefix('name: ')}") from None
     if arguments.x0 is None:
         raise ValueError('--objective needs a start: --x0 "1,2,3"')
     start = parse_numbers(arguments.x0, "--x0").tolist()

@@ -22,9 +22,40 @@ from mflow.saving.savefile import replace_file
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["number", "print_error", "print_warning", "save_picture", "seconds", "table", "width", "write_csv", "write_json"]
+__all__ = ["Shown", "number", "print_error", "print_warning", "save_picture", "seconds", "table", "width", "write_csv", "write_json"]
 
 WIDTH = 100
+
+
+class Shown(io.TextIOBase):
+    """Standard output whose reader may leave before the end, as of `| head`: the rest goes nowhere, and the command ends with its own code.
+
+    Raises UsageError where it cannot be written to.
+    """
+
+    def __init__(self, to: TextIO) -> None:
+        self.to = to
+
+    def writable(self) -> bool:
+        """True."""
+        return True
+
+    def write(self, text: str, /) -> int:
+        """Write a text; to nowhere where nobody reads it any more."""
+        self._tried(lambda: self.to.write(text))
+        return len(text)
+
+    def flush(self) -> None:
+        """Hand over what has been written."""
+        self._tried(self.to.flush)
+
+    def _tried(self, action: Callable[[], Any]) -> None:
+        try:
+            action()
+        except BrokenPipeError:
+            self.to = io.StringIO()
+        except OSError as error:
+            raise UsageError(f"standard output: {error.strerror}") from None
 
 
 def print_error(text: str) -> None:
@@ -95,20 +126,13 @@ def write_json(value: Callable[[], Any], name: str | None, to: TextIO) -> None:
     """
     if name is None:
         return
-    text = json.dumps(_plain(value()), allow_nan=False)
-    if name == "-":
-        print(text, file=to)
-        return
-    try:
-        _replace(Path(name), text + "\n")
-    except OSError as error:
-        raise UsageError(f"--json {name}: {error.strerror}") from None
+    _write("--json", name, json.dumps(_plain(value()), allow_nan=False) + "\n", to)
 
 
-def write_csv(header: Sequence[str], rows: Callable[[], Iterable[Sequence[Any]]], name: str | None) -> None:
-    """Write rows, made when they are needed, as a table that spreadsheets read; nowhere without a name. What is no finite number is empty.
+def write_csv(header: Sequence[str], rows: Callable[[], Iterable[Sequence[Any]]], name: str | None, to: TextIO) -> None:
+    """Write rows, made when they are needed, as a table that spreadsheets read, to where `write_json` would.
 
-    Raises UsageError where the file cannot be written.
+    What is no finite number is empty. Raises UsageError where the file cannot be written.
     """
     if name is None:
         return
@@ -116,10 +140,7 @@ def write_csv(header: Sequence[str], rows: Callable[[], Iterable[Sequence[Any]]]
     lines = csv.writer(text, lineterminator="\n")
     lines.writerow(header)
     lines.writerows([["" if isinstance(entry, float) and not math.isfinite(entry) else entry for entry in row] for row in rows()])
-    try:
-        _replace(Path(name), text.getvalue())
-    except OSError as error:
-        raise UsageError(f"--csv {name}: {error.strerror}") from None
+    _write("--csv", name, text.getvalue(), to)
 
 
 def save_picture(figure: Figure, out: str | Path, dpi: int = 110) -> None:
@@ -128,6 +149,17 @@ def save_picture(figure: Figure, out: str | Path, dpi: int = 110) -> None:
         figure.savefig(out, dpi=dpi)
     except OSError as error:
         raise UsageError(f"no picture: {out}: {error.strerror}") from None
+
+
+def _write(option: str, name: str, text: str, to: TextIO) -> None:
+    """Write a text to a file, or with the name - to a stream. Raises UsageError, with the option, where the file cannot be written."""
+    if name == "-":
+        to.write(text)
+        return
+    try:
+        _replace(Path(name), text)
+    except OSError as error:
+        raise UsageError(f"{option} {name}: {error.strerror}") from None
 
 
 def _replace(path: Path, text: str) -> None:

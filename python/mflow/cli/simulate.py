@@ -19,9 +19,9 @@ import numpy as np
 from mflow.base.methods import as_method, methods
 from mflow.base.result import COLUMNS
 from mflow.base.telling import counted
-from mflow.cli.arguments import add_record_options, check_file, check_picture, finite, positive, record_of
+from mflow.cli.arguments import add_record_options, check_picture, finite, positive, record_of
 from mflow.cli.building import NUMBERS, PULSE, Building, Response, half_sine, load_building, read_building, respond
-from mflow.cli.output import print_warning, save_picture, write_csv
+from mflow.cli.output import print_warning, save_picture
 from mflow.data.ground_motion import GRAVITY, GroundMotion
 from mflow.plot.axes import new_figure
 from mflow.plot.motion import displacements, energy
@@ -196,10 +196,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--model", metavar="FILE", help="a building of your own: CSV with the columns mass (kg), stiffness (N/m), height (m), name")
     add("--method", default="newmark", metavar="NAME", help="any method of second order (default: %(default)s)")
     add("--set", action="append", default=[], type=_parameter, metavar="NAME=VALUE", help="a parameter of the method; may be repeated")
-    add("--dt", type=positive, metavar="SECONDS", help="step (default: the record's, or a hundredth of the longest period)")
+    add("--dt", type=positive, metavar="SECONDS", help="step (default: the shorter of the record's and a hundredth of the longest period)")
     add("--damping", type=finite(0.0), default=0.05, metavar="RATIO", help="of every mode (default: %(default)s)")
     add("--time", type=positive, metavar="SECONDS", help="how long (default: the record and six periods)")
-    add("--csv", metavar="FILE", help="write the motion as a table, a row a time; of a folder, a row a record")
+    add("--csv", metavar="FILE", help="write the motion as a table, a row a time; of a folder, a row a record; - for standard output")
     add("--out", default="simulate.png", metavar="FILE", help="the picture: .png, .svg or .pdf (default: %(default)s)")
     add("--no-plot", action="store_true", help="draw no picture")
 
@@ -216,7 +216,6 @@ def check_arguments(arguments: argparse.Namespace) -> None:
         as_method(arguments.method, dict(arguments.set))
     except (TypeError, ValueError) as error:
         raise ValueError(f"--set: {error}") from None
-    check_file("--csv", arguments.csv)
     check_picture(arguments.out, arguments.no_plot)
     for option in ("record", "model"):
         path = getattr(arguments, option)
@@ -261,13 +260,11 @@ def rows_of(responses: list[tuple[str, Response | str]]) -> str:
         if isinstance(r, str):
             lines.append(f"{name:<{width}}  ! {r}")
             continue
-        peaks = _peaks(r)
-        ratio = max(row["drift_ratio"] for row in peaks)
+        _, peak, roof, ratio, shear, lost, ends, stable = _row(name, r)
         drift = f"{100 * ratio:12.3f}" if math.isfinite(ratio) else f"{'-':>12}"
-        roof, lost = 1e3 * peaks[-1]["displacement"], r.ledger.damping[-1] / 1e3
         lines.append(
-            f"{name:<{width}}  {r.motion.peak / GRAVITY:6.4f}  {roof:17.2f}  {drift}  {r.base_shear / 1e3:10.4g}  {lost:11.4g}  "
-            + (r.result.reason if r.stable else f"{r.result.reason}, past the stability limit")
+            f"{name:<{width}}  {peak / GRAVITY:6.4f}  {1e3 * roof:17.2f}  {drift}  {shear / 1e3:10.4g}  {lost / 1e3:11.4g}  "
+            + (ends if stable else f"{ends}, past the stability limit")
         )
     return "\n".join(lines)
 
@@ -287,7 +284,7 @@ def _all_of(arguments: argparse.Namespace) -> int:
     found = [r for _, r in responses if not isinstance(r, str)]
     print(rows_of(responses))
     arguments.write_json(lambda: [contents(r) for r in found])
-    write_csv(HEADS, lambda: [_row(name, r) for name, r in responses if not isinstance(r, str)], arguments.csv)
+    arguments.write_csv(HEADS, lambda: [_row(name, r) for name, r in responses if not isinstance(r, str)])
     return 0 if all_read and all(r.trusted for r in found) else 1
 
 
@@ -303,7 +300,7 @@ def command(arguments: argparse.Namespace) -> int:
         for note in response.warnings:
             print_warning(note)
     arguments.write_json(lambda: contents(response))
-    write_csv(_heads_of(response), lambda: _motion(response), arguments.csv)
+    arguments.write_csv(_heads_of(response), lambda: _motion(response))
     if not arguments.no_plot:
         save_picture(picture(response), arguments.out)
         print(f"Picture of displacement and energy: {arguments.out}")

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import warnings
 from pathlib import Path
 
 import numpy as np
 
-from mflow.cli.arguments import add_record_options, check_file, check_picture, finite, positive, record_of, whole
-from mflow.cli.output import save_picture, write_csv
+from mflow.base.telling import heard
+from mflow.cli.arguments import add_record_options, check_picture, finite, positive, record_of, whole
+from mflow.cli.output import save_picture
 from mflow.data.ground_motion import GRAVITY, GroundMotion
 from mflow.plot.axes import new_figure
 from mflow.plot.motion import spectrum as draw
@@ -18,7 +18,6 @@ from mflow.vibration.spectrum import ResponseSpectrum, response_spectrum
 __all__ = ["table"]
 
 DESCRIPTION = "The response spectrum of a record of ground acceleration: a table, a picture of the pseudo-acceleration, and JSON."
-UNITS = {"sd": "m", "sv": "m/s", "sa": "m/s^2", "psv": "m/s", "psa": "m/s^2"}
 ROWS = 20  # of the table
 
 
@@ -33,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add("--damping", action="append", type=finite(0.0), metavar="RATIO", help="may be repeated (default: 0.05)")
     add("--peaks", choices=("samples", "continuous"), default="samples", help="where peaks are looked for (default: %(default)s)")
-    add("--csv", metavar="FILE", help="write the spectra as a table, a row a period")
+    add("--csv", metavar="FILE", help="write the spectra as a table, a row a period; - for standard output")
     add("--out", default="spectrum.png", metavar="FILE", help="the picture: .png, .svg or .pdf (default: %(default)s)")
     add("--no-plot", action="store_true", help="draw no picture")
 
@@ -42,7 +41,6 @@ def check_arguments(arguments: argparse.Namespace) -> None:
     """Raise ValueError, with a text for the user, for a mistake in the arguments."""
     if not arguments.periods[0] < arguments.periods[1]:
         raise ValueError(f"--periods: expected FIRST below LAST, got {arguments.periods[0]:g} and {arguments.periods[1]:g}")
-    check_file("--csv", arguments.csv)
     check_picture(arguments.out, arguments.no_plot)
     _record(arguments)
 
@@ -83,18 +81,18 @@ def command(arguments: argparse.Namespace) -> int:
     record = _record(arguments)
     first, last = arguments.periods
     periods = np.geomspace(float(first), float(last), int(arguments.count))
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
+    with heard() as words:
         spectra = [response_spectrum(record, periods, zeta, peaks=arguments.peaks) for zeta in arguments.damping or [0.05]]
     print("\n\n".join(table(one) for one in spectra))
-    for text in {str(w.message) for w in caught}:
+    for text, _ in dict.fromkeys(words):
         print(f"! {text}")
     names = ("damping", "sd", "sv", "sa", "psv", "psa")
     parts = [{name: getattr(s, name) for name in names} for s in spectra]
     arguments.write_json(lambda: {"ground": {"name": record.name, "peak": record.peak}, "periods": periods, "spectra": parts})
-    columns = [f"{name} at {s.damping:g} ({unit})" for s in spectra for name, unit in UNITS.items()]
-    rows = np.column_stack([periods, *(getattr(s, name) for s in spectra for name in UNITS)])
-    write_csv(["period (s)", *columns], rows.tolist, arguments.csv)
+    columns = [(s, name, unit) for s in spectra for name, unit in s.units.items() if name != "period"]
+    heads = [f"{name} at {s.damping:g} ({unit})" for s, name, unit in columns]
+    rows = np.column_stack([periods, *(getattr(s, name) for s, name, _ in columns)])
+    arguments.write_csv(["period (s)", *heads], rows.tolist)
     if not arguments.no_plot:
         figure = new_figure((8, 4.8))
         draw(spectra, ax=figure.subplots())

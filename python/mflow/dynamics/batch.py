@@ -237,8 +237,13 @@ def solve_dynamics_batch(
     common = {"mass": mass, "damping": damping, "stiffness": stiffness, "load": load, "t_span": t_span, "method": method, "dt": dt}
     common |= {"force": force, "velocity_free": velocity_free, **options}
     task = _Task(starts, speeds, common, own, None if t_eval is None else real_array(t_eval, "t_eval"))
-    with Progress(0.0, float(len(starts)), "solve_dynamics_batch", note=f"{{:.0f}} of {len(starts)} motions".format, shown=progress) as bar:
-        out = _one_by_one(task, bar) if executor is None else _on_executor(executor, task, bar)
+    told: dict[Told, list[int]] = {}
+    note = f"{{:.0f}} of {len(starts)} motions".format
+    try:
+        with Progress(0.0, float(len(starts)), "solve_dynamics_batch", note=note, shown=progress) as bar:
+            out = _one_by_one(task, bar, told) if executor is None else _on_executor(executor, task, bar, told)
+    finally:  # after Ctrl-C, too, for the motions that are done
+        tell_of_members(told, "motion")
     tell_of_errors(out.errors, "motion", out.nsteps)
     return out
 
@@ -323,9 +328,9 @@ class _Task:
         return {name: [None] * len(self.starts) for name in (*EXTRAS, *asked)}
 
 
-def _one_by_one(task: _Task, bar: Progress) -> DynamicsBatchResult:
+def _one_by_one(task: _Task, bar: Progress, told: dict[Told, list[int]]) -> DynamicsBatchResult:
+    """told : gets what is to be warned of, with the numbers of the motions."""
     out, parts, times = _empty(task.starts, task.speeds, task.times), task.lists(), task.times
-    told: dict[Told, list[int]] = {}
     try:
         for k in range(len(task.starts)):
             arguments = task.common | {name: entries[k] for name, entries in task.own.items()}
@@ -337,41 +342,45 @@ def _one_by_one(task: _Task, bar: Progress) -> DynamicsBatchResult:
                     if not hasattr(error, "partial_result"):
                         raise  # an argument does not fit
                     out.errors[k], r = error, error.partial_result
-            for one in words:
-                told.setdefault(one, []).append(task.first + k)
+                finally:
+                    for one in words:
+                        told.setdefault(one, []).append(task.first + k)
             _put(out, k, r, times is not None)
             for name, entries in parts.items():
                 entries[k] = r.get(name)
             bar.update(float(k + 1))
-        tell_of_members(told, "motion")
     except BaseException as error:
         attach(error, lambda: _finished(out, parts), DONE)
         raise
     return _finished(out, parts)
 
 
-def _piece(task: _Task, foreign: bool) -> DynamicsBatchResult:
-    """The work of a worker of an executor. foreign: the results are pickled."""
-    out = _one_by_one(task, Progress(0.0, 0.0, shown=False))
+def _piece(task: _Task, foreign: bool) -> tuple[DynamicsBatchResult, dict[Told, list[int]]]:
+    """The work of a worker of an executor, and what is to be warned of. foreign: the results are pickled."""
+    told: dict[Told, list[int]] = {}
+    out = _one_by_one(task, Progress(0.0, 0.0, shown=False), told)
     if foreign:
         out.errors = {k: portable(error) for k, error in out.errors.items()}
-    return out
+    return out, told
 
 
-def _on_executor(executor: futures.Executor, task: _Task, bar: Progress) -> DynamicsBatchResult:
+def _on_executor(executor: futures.Executor, task: _Task, bar: Progress, told: dict[Told, list[int]]) -> DynamicsBatchResult:
     out, parts = _empty(task.starts, task.speeds, task.times), task.lists()
     work = functools.partial(_piece, foreign=not isinstance(executor, ThreadPoolExecutor))
     try:
-        for part, piece in in_pieces(executor, work, task.part, len(task.starts), bar):
-            if isinstance(piece, Lost):
+        for part, answer in in_pieces(executor, work, task.part, len(task.starts), bar):
+            if isinstance(answer, Lost):
                 for k in range(part.start, part.stop):
-                    out.reason[k], out.messages[k], out.errors[k] = "executor_failed", piece.message, piece.error
+                    out.reason[k], out.messages[k], out.errors[k] = "executor_failed", answer.message, answer.error
                 continue
+            piece, words = answer
+            for one, members in words.items():
+                told.setdefault(one, []).extend(members)
             for name in ("x", "v", "reached", "status", *COUNTS, *(("t",) if task.times is None else ())):
                 out[name][part] = piece[name]
             out.reason[part] = piece.reason
             out.messages |= {part.start + k: text for k, text in piece.messages.items()}
-            out.doubts |= {part.start + k: words for k, words in piece.doubts.items()}
+            out.doubts |= {part.start + k: doubts for k, doubts in piece.doubts.items()}
             out.errors |= {part.start + k: error for k, error in piece.errors.items()}
             for name, entries in parts.items():
                 entries[part] = piece.get(name) or [None] * (part.stop - part.start)

@@ -179,8 +179,11 @@ class Modes(Readable):
 
     def _ratios(self, zeta: Any, asked: str) -> Array:
         given = np.atleast_1d(real_array(zeta, "damping"))
-        if given.shape not in ((1,), self.omega.shape) or not np.all(np.isfinite(given)) or np.any(given < 0.0):
-            raise ValueError(f"damping: expected a ratio from 0 on, or {self.omega.size}, one for each mode, got shape {given.shape}")
+        expected = f"damping: expected a finite ratio from 0 on, or {self.omega.size}, one for each mode, got"
+        if given.shape not in ((1,), self.omega.shape):
+            raise ValueError(f"{expected} shape {given.shape}")
+        if (wrong := given[~(np.isfinite(given) & (given >= 0.0))]).size:
+            raise ValueError(f"{expected} {wrong[0]:g}")
         tell_of_percent(f"Modes.{asked}", float(np.max(given, initial=0.0)))
         return np.array(np.broadcast_to(given, self.omega.shape), dtype=np.float64)
 

@@ -210,11 +210,15 @@ def _samples(record: Any) -> tuple[float, Array, str]:
             step = check_number(first, "record[0], its sampling interval", low=0.0)
         else:
             times = real_array(first, "record[0], its times")
-            if times.ndim != 1 or times.shape != np.shape(given) or times.size < 2 or not np.all(np.diff(times) > 0.0):
+            if times.ndim != 1 or times.shape != np.shape(given) or times.size < 2:
                 raise ValueError(
-                    "record: expected (t, acceleration) with two or more times that increase and as many samples, got shapes "
-                    f"{times.shape} and {np.shape(given)}"
+                    f"record: expected (t, acceleration) with two or more times and as many samples, got shapes {times.shape} and "
+                    f"{np.shape(given)}"
                 )
+            gaps = np.diff(times)
+            if not (rises := (gaps > 0.0) & np.isfinite(gaps)).all():
+                k = int(np.argmin(rises))
+                raise ValueError(f"record[0]: expected finite times that increase, got t[{k + 1}] = {times[k + 1]:g} after {times[k]:g}")
             step = _interval(times, name)
     else:
         kind = type(record).__name__
