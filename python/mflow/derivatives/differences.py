@@ -36,9 +36,11 @@ __all__ = [
     "falls_along",
     "falls_anywhere",
     "falls_aside",
+    "finer_digits",
     "fitting_length",
     "moves_from",
     "scan",
+    "scans_of",
     "seen_lengths",
     "slope_digits",
     "tried",
@@ -112,6 +114,16 @@ def digits_of(values: Sequence[Any], some: int = SOME) -> Digits | None:
         quantum = _quantum(numbers, bits)
         return Digits(2.0**-bits, "rounded values" if quantum else NAMES.get(bits, "rounded values"), quantum)
     return _decimals(numbers) if bits >= FULL else None
+
+
+def finer_digits(digits: Digits, values: Any) -> Digits | None:
+    """Those of values that have been multiples of a quantum so far, after these: the same where these are, too; None where nothing is."""
+    parts = np.asarray(values, dtype=np.float64) / digits.quantum
+    if not np.any(np.abs(parts - np.round(parts)) > 1e-6):
+        return digits
+    finer = digits_of([values], 1)
+    quantum = 0.0 if finer is None else min(finer.quantum, digits.quantum)
+    return digits._replace(quantum=quantum, eps=digits.eps * quantum / digits.quantum) if quantum else None
 
 
 def _quantum(numbers: Array, bits: int) -> float:
@@ -269,6 +281,31 @@ def fitting_length(
         return own
     settled = tried(product, usual / FARTHER)  # what is left over short lengths may be what rounding has not lost
     return usual if settled is not None and float(np.linalg.norm(settled - long)) <= BENT * apart else own
+
+
+def scans_of(
+    values: Callable[[Array], Any], x: Array, at: Any, scale: Array, some: Any, eps: float, noisy: Callable[[int, float], bool],
+    hides: Callable[[Array], bool],
+) -> list[tuple[Scan, float]]:  # fmt: skip
+    """Scans from x, and the unit of their steps: of each of some coordinates, or of all at once where there are many.
+
+    Coordinates are moved by shares of `scale`; by shares of 1 where that moves nothing, where something `hides` what a step moves, or where
+    the noise of coordinate j is that of one which begins at 0, and says nothing of its size.
+    """
+    if len(some) > EACH:
+        return [(scan(values, x, np.maximum(scale, 1.0) * along(x.size), at, eps, squares=True), 1.0)]
+    out = []
+    for j in some:
+        unit = float(scale[j])
+        scanned = scan(values, x, unit * (np.arange(x.size) == j), at, eps, squares=True)
+        blank = scanned.kind == "flat" or (scanned.kind == "even" and not (scanned.rises or scanned.falls))
+        blank = blank or (unit < 1.0 and scanned.kind == "slope" and hides(scanned.step * unit * (np.arange(x.size) == j)))
+        if unit < 1.0 and (blank or noisy(j, scanned.noise)):
+            other = scan(values, x, 1.0 * (np.arange(x.size) == j), at, eps, squares=True)
+            if blank or other.kind == "slope":
+                scanned, unit = other, 1.0
+        out.append((scanned, unit))
+    return out
 
 
 def _steady(steps: list[float], slopes: list[Array]) -> float:
