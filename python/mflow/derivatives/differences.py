@@ -36,12 +36,10 @@ __all__ = [
     "falls_along",
     "falls_anywhere",
     "falls_aside",
-    "finer_digits",
     "fitting_length",
     "moves_from",
     "scan",
     "scans_of",
-    "seen_lengths",
     "slope_digits",
     "tried",
     "verdict_of",
@@ -92,6 +90,15 @@ class Digits(NamedTuple):
         """The relative length of a central difference."""
         return float(min(self.eps ** (1 / 3), 0.1))
 
+    def after(self, values: Any) -> Digits | None:
+        """Those of values that were multiples of a quantum, after these: the same where these are, too; None: nothing is told."""
+        parts = np.asarray(values, dtype=np.float64) / self.quantum
+        if not np.any(np.abs(parts - np.round(parts)) > 1e-6):
+            return self
+        finer = digits_of([values], 1)
+        quantum = 0.0 if finer is None else min(finer.quantum, self.quantum)
+        return self._replace(quantum=quantum, eps=self.eps * quantum / self.quantum) if quantum else None
+
 
 def digits_of(values: Sequence[Any], some: int = SOME) -> Digits | None:
     """What these values of one function, as it returned them, carry; None where it is all of float64, or nothing can be told.
@@ -114,16 +121,6 @@ def digits_of(values: Sequence[Any], some: int = SOME) -> Digits | None:
         quantum = _quantum(numbers, bits)
         return Digits(2.0**-bits, "rounded values" if quantum else NAMES.get(bits, "rounded values"), quantum)
     return _decimals(numbers) if bits >= FULL else None
-
-
-def finer_digits(digits: Digits, values: Any) -> Digits | None:
-    """Those of values that have been multiples of a quantum so far, after these: the same where these are, too; None where nothing is."""
-    parts = np.asarray(values, dtype=np.float64) / digits.quantum
-    if not np.any(np.abs(parts - np.round(parts)) > 1e-6):
-        return digits
-    finer = digits_of([values], 1)
-    quantum = 0.0 if finer is None else min(finer.quantum, digits.quantum)
-    return digits._replace(quantum=quantum, eps=digits.eps * quantum / digits.quantum) if quantum else None
 
 
 def _quantum(numbers: Array, bits: int) -> float:
@@ -394,17 +391,6 @@ def falls_along(
         if falls:
             return "one side", count
     return "", count
-
-
-def seen_lengths(changes: Callable[[Array], Array], lengths: Array, most: Array, least: float) -> Array:
-    """Each length that is not 0, or ten, a hundred ... times it up to `most`, over which the largest of the changes along the coordinate is
-    at least this; itself where there is none."""
-    out = lengths.copy()
-    for j in np.flatnonzero(lengths):
-        while out[j] <= most[j] and not float(np.max(np.abs(changes(out[j] * (np.arange(out.size) == j))), initial=0.0)) >= least:
-            out[j] *= 10.0
-        out[j] = out[j] if out[j] <= most[j] else lengths[j]
-    return out
 
 
 def falls_aside(

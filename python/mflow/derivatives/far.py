@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from mflow.base.checks import Array
 from mflow.derivatives.differences import LONGER, tried
 
-__all__ = ["endless_along", "far_length", "moves_far"]
+__all__ = ["endless_along", "far_length", "moves_far", "seen_lengths"]
 
 EPS = 2.0**-52
 FARTHER = tuple(10.0**k for k in range(5, 41, 5))  # units of a parameter: from one to the next no change passes from unseen to overflow
@@ -61,6 +61,17 @@ def _slope(changes: Callable[[float], Array], length: float) -> Array:
 def _largest(values: Array) -> float:
     """NaN where one is NaN."""
     return float(np.max(np.abs(values), initial=0.0))
+
+
+def seen_lengths(changes: Callable[[Array], Array], lengths: Array, most: Array, least: float) -> Array:
+    """Each length that is not 0, or ten, a hundred ... times it up to `most`, over which the largest of the changes along the coordinate is
+    at least this; itself where there is none."""
+    out = lengths.copy()
+    for j in np.flatnonzero(lengths):
+        while out[j] <= most[j] and not float(np.max(np.abs(changes(out[j] * (np.arange(out.size) == j))), initial=0.0)) >= least:
+            out[j] *= 10.0
+        out[j] = out[j] if out[j] <= most[j] else lengths[j]
+    return out
 
 
 def moves_far(values: Callable[[Array], Array], x: Array, here: Array, some: NDArray[np.bool_], inside: Callable[[Array], bool]) -> bool:

@@ -20,11 +20,9 @@ from numpy.typing import NDArray
 from mflow.base.checks import Array, as_array, as_tuple, check_flags, dense_array, entry_words, operator_words, shown
 from mflow.base.telling import tell
 from mflow.derivatives.agreement import agreeing
-from mflow.derivatives.differences import (
-    ASIDE, EACH, SOME, Digits, Scan, along, check_diff_step, digits_of, falls_aside, finer_digits, scans_of, seen_lengths, tried,
-)  # fmt: skip
+from mflow.derivatives.differences import ASIDE, EACH, SOME, Digits, Scan, along, check_diff_step, digits_of, falls_aside, scans_of, tried
 from mflow.derivatives.elsewhere import with_jacobian
-from mflow.derivatives.far import far_length, moves_far
+from mflow.derivatives.far import far_length, moves_far, seen_lengths
 from mflow.derivatives.remainder import GradientWarning, Verdict, jacobian_model, quick, said_of
 from mflow.fitting.compiled import check_sigma, compiled_residuals
 from mflow.fitting.scipys import coloured
@@ -316,7 +314,7 @@ class Residuals:
 
     def _look_for_finer(self, raw: Any) -> None:
         """Residuals that are no multiples of what those before were are rounded to finer ones, or not at all."""
-        if self.digits is not None and self.digits.quantum and (finer := finer_digits(self.digits, raw)) is not self.digits:
+        if self.digits is not None and self.digits.quantum and (finer := self.digits.after(raw)) is not self.digits:
             self._take(finer)
 
     def _check_jacobian(self) -> None:

@@ -108,7 +108,7 @@ def minimize(
         Converged where the largest entry of the cost's gradient (without weight decay) is at most gtol (1e-5); tol is another name
         for it. Where it was not given, and is too large for the units of cost and x, as in SI units, line searches go on to a smaller one,
         which the message tells; other methods end as "not_a_minimum". ``check_gradient=False`` turns this off. A search that finds no lower
-        point has converged, too, with a gtol above 0, where that is a minimum to rounding, as far as a gradient that is given shows it.
+        point has also converged if the point is a minimum to rounding. This needs gtol > 0 and a gradient from jac.
     maxiter : int
     callback : callable
         ``callback(intermediate_result)`` (x, fun, jac, nit, nfev, njev) or ``callback(xk)``, after each iteration; True, or
