@@ -336,6 +336,8 @@ def test_the_picture():
         mflow.plot.fit(X)
     with pytest.raises(ValueError, match="result: expected a fit over a vector"):
         mflow.plot.fit(mflow.curve_fit(lambda x, a: a * X, None, Y))
+    with pytest.raises(ValueError, match="got 100 data over 50 of xdata; draw the parts"):  # real and imaginary parts over one x
+        mflow.plot.fit(mflow.curve_fit(lambda x, a, k, c: np.concatenate([decay(x, a, k, c)] * 2), X, np.concatenate([Y, Y])))
 
 
 def test_the_coefficient_of_determination():

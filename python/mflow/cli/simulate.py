@@ -196,7 +196,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--model", metavar="FILE", help="a building of your own: CSV with the columns mass (kg), stiffness (N/m), height (m), name")
     add("--method", default="newmark", metavar="NAME", help="any method of second order (default: %(default)s)")
     add("--set", action="append", default=[], type=_parameter, metavar="NAME=VALUE", help="a parameter of the method; may be repeated")
-    add("--dt", type=positive, metavar="SECONDS", help="step (default: the record's, or a hundredth of the longest period)")
+    add("--dt", type=positive, metavar="SECONDS", help="step (default: the shorter of the record's and a hundredth of the longest period)")
     add("--damping", type=finite(0.0), default=0.05, metavar="RATIO", help="of every mode (default: %(default)s)")
     add("--time", type=positive, metavar="SECONDS", help="how long (default: the record and six periods)")
     add("--csv", metavar="FILE", help="write the motion as a table, a row a time; of a folder, a row a record")

@@ -390,7 +390,9 @@ class CurveFit(Readable, tuple[Any, ...]):
     def _notes(self) -> list[str]:
         what = f"robust cost {self.cost:.6g}" if self.robust else f"sum of squares {2.0 * self.cost:.6g}"
         unit = "" if self.deviations is None else " over its sigma"
-        spread_of_one = "standard errors take sigma as it is" if self.absolute_sigma else f"standard deviation of a residual{unit} {self.s:.4g}"
+        spread_of_one = f"standard deviation of a residual{unit} {self.s:.4g}"
+        if self.absolute_sigma:  # chi^2 tells that
+            spread_of_one = "standard errors take sigma as it is"
         notes = [f"{what} with {self.dof} degrees of freedom, {spread_of_one}"]
         miss, spread = self() - self.ydata, self.ydata - np.mean(self.ydata)
         if self.sigma is None and not self.robust and float(np.sum(spread**2)) > 0.0:
