@@ -437,8 +437,8 @@ class Run:
             where = "where others move with it" if self.zeros.peaks[0] in self.zeros.dead else "there"
             place = "x" if self.problem.names is None else "it"
             return "not_a_minimum", f"the Jacobian is 0 along {names}, and the cost falls {where} on {side} of {place}: start elsewhere"
-        if self.core.any_slope and self.problem.given and (hidden := self.zeros.far):
-            where = f"differences over diff_step are 0 along {_names(hidden, self.problem)}"
+        if self.core.any_slope and self.problem.given and (unseen := self.zeros.far):
+            where = f"differences over diff_step are 0 along {_names(unseen, self.problem)}"
             return "insensitive", f"{where}, though the residuals change over longer steps: raise diff_step there"
         if self.core.any_slope or not self.core.cost > 0.0:
             return "", ""
