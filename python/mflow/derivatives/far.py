@@ -18,7 +18,8 @@ __all__ = ["endless_along", "far_length", "moves_far", "seen_lengths"]
 
 EPS = 2.0**-52
 FARTHER = tuple(10.0**k for k in range(5, 41, 5))  # units of a parameter: from one to the next no change passes from unseen to overflow
-BEYOND = (*FARTHER, 1e60, 1e90, 1e120)  # where it is asked for any change
+SOMEWHERE = (1e20, 1e40)  # values that are the same at both are not asked further
+BEYOND = (1e5, 1e10, 1e20, 1e60)  # to both sides: where they are asked for any change before that is said
 SEEN = EPS ** (1 / 3)  # of the values: a change over which the slope of a central difference is best
 HIDES = 100.0  # times the rounding of the values: what the usual lengths change them by at most, else these show the slope themselves
 BENT = 0.1  # relative: what slopes over a length and a tenth of it are apart by where there is none to follow
@@ -32,7 +33,7 @@ def far_length(changes: Callable[[float], Array], unit: float, size: float) -> f
     changes(h) : the changes as it moves by h, NaN where nothing can be asked.
     """
     least = SEEN * size
-    if not least > 0.0:
+    if not least > 0.0 or not any(_moved(changes, h * unit).any() for h in SOMEWHERE):
         return 0.0
     far = next((h * unit for h in FARTHER if not _largest(_moved(changes, h * unit)) < least), 0.0)
     if not far > FARTHER[0] * unit:
