@@ -13,7 +13,7 @@ import scipy.optimize
 import scipy.stats
 
 import mflow
-from mflow.fitting.quantiles import student_quantile
+from mflow.fitting.quantiles import chi_square_tails, student_quantile
 from mflow.problems.curves import curve_names, parameter_names
 
 RNG = np.random.default_rng(5)
@@ -336,6 +336,8 @@ def test_the_picture():
         mflow.plot.fit(X)
     with pytest.raises(ValueError, match="result: expected a fit over a vector"):
         mflow.plot.fit(mflow.curve_fit(lambda x, a: a * X, None, Y))
+    with pytest.raises(ValueError, match="got 100 data over 50 of xdata; draw the parts"):  # real and imaginary parts over one x
+        mflow.plot.fit(mflow.curve_fit(lambda x, a, k, c: np.concatenate([decay(x, a, k, c)] * 2), X, np.concatenate([Y, Y])))
 
 
 def test_the_coefficient_of_determination():
@@ -365,12 +367,14 @@ def test_messages_tell_which_data_are_too_few_and_that_names_hold_parameters() -
 
 
 def test_the_table_says_what_the_standard_deviation_is_of() -> None:
-    """Residuals of a constant, +- 1/2 about 2: over sigma = 1/4 they are +- 2, and s^2 = 6 * 4/5; 1 where sigma is absolute."""
+    """Residuals of a constant, +- 1/2 about 2: over sigma = 1/4 they are +- 2, and s^2 = 6 * 4/5; none beside chi^2/dof, 4.8."""
     x, y, sigma = np.arange(6.0), 2.0 + 0.5 * (-1.0) ** np.arange(6), np.full(6, 0.25)
     weighted = str(mflow.curve_fit(lambda x, a: a + 0 * x, x, y, [1.0], sigma=sigma))
     assert f"standard deviation of a residual over its sigma {np.sqrt(4.8):.4g}" in weighted
     absolute = str(mflow.curve_fit(lambda x, a: a + 0 * x, x, y, [1.0], sigma=sigma, absolute_sigma=True))
-    assert "standard deviation of a residual over its sigma 1, as sigma is absolute" in absolute
+    assert "with 5 degrees of freedom, standard errors take sigma as it is" in absolute
+    assert "chi^2 per degree of freedom 4.8" in absolute
+    assert "standard deviation" not in absolute
     plain = str(mflow.curve_fit(lambda x, a: a + 0 * x, x, y, [1.0]))
     assert f"standard deviation of a residual {np.sqrt(6 * 0.25 / 5):.4g}, R^2" in plain
 
@@ -387,6 +391,22 @@ def test_the_table_says_whether_an_absolute_sigma_contradicts_the_residuals(sigm
     assert words in told
     assert fit.success
     assert "chi^2" not in str(mflow.curve_fit(lambda x, a, b: a + b * x, x, y, sigma=np.full(50, sigma)))
+
+
+@pytest.mark.parametrize(("dof", "ratio"), [(1, 196.0), (1, 16.0), (2, 36.0), (4, 9.0), (8, 4.84), (1, 1e-12), (3, 1e-5), (40_000, 1.1)])
+def test_few_degrees_of_freedom_explain_little(dof, ratio):
+    """chi^2 / dof = 36 of two was "which sigma explains"."""
+    below, above = chi_square_tails(ratio * dof, dof)
+    assert below == pytest.approx(scipy.stats.chi2.cdf(ratio * dof, dof), rel=1e-9 if dof < 10_000 else 0.05)
+    assert above == pytest.approx(scipy.stats.chi2.sf(ratio * dof, dof), rel=1e-9 if dof < 10_000 else 0.05)
+    if dof > 100:
+        return
+    x = np.arange(dof + 1.0)
+    y = np.where(x == 0.0, 1.0, 0.0)  # sum of squares about its mean: dof/(dof + 1)
+    sigma = np.sqrt(1.0 / (dof + 1.0) / ratio)
+    told = str(mflow.curve_fit(lambda x, a: a + 0 * x, x, y, [1.0], sigma=np.full(x.size, sigma), absolute_sigma=True))
+    explained = min(scipy.stats.chi2.cdf(ratio * dof, dof), scipy.stats.chi2.sf(ratio * dof, dof)) > 3e-5
+    assert ("which sigma explains" in told) == explained
 
 
 def test_powers_of_negative_numbers_are_named():

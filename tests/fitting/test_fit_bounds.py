@@ -64,6 +64,18 @@ def test_cut_off_nist_problems(name):
     assert np.any(r.active_mask)
 
 
+@pytest.mark.parametrize("bounds", [([0, [1, 2]], [1, 2]), (([1, 2], 0), (3, 4))])
+def test_bounds_whose_rows_have_different_lengths(bounds):
+    """It was NumPy's "setting an array element with a sequence"."""
+    with pytest.raises(ValueError, match=r"^bounds: expected an array, got rows of different lengths"):
+        mflow.least_squares(lambda b: b - 0.5, [0.5, 1.5], bounds=bounds)
+
+
+def test_bounds_that_are_arrays_of_one_number():
+    r = mflow.least_squares(lambda b: b - 3.0, [0.5, 1.5], bounds=[np.array(0.0), np.array(2.0)])
+    assert r.x.tolist() == [2.0, 2.0]
+
+
 def test_differences_stay_inside():
     lower, upper = np.array([1.0, 0.0]), np.array([1.0 + 1e-9, 2.0])
     seen = []

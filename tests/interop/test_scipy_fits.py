@@ -34,6 +34,7 @@ def least_squares(fun, x0, jac="2-point", bounds=EVERYWHERE, method="trf", ftol=
     more.pop("workers", None)  # how SciPy takes differences: ours are one by one
     if more.get("tr_solver") == "lsmr":  # for sparse Jacobians: ours is the exact one
         more.pop("tr_solver")
+    # Left out on purpose: they tell lsmr how near to the exact step it comes, and ours is that. Others go on to ours, which refuses them.
     known = {"regularize", *inspect.signature(scipy.sparse.linalg.lsmr).parameters}
     more["tr_options"] = {name: value for name, value in more.pop("tr_options", {}).items() if name not in known}
     if jac not in ("2-point", "3-point"):

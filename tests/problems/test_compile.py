@@ -141,6 +141,9 @@ def test_force_load_and_hessian():
         (lambda: mflow.compile(cost, jac="backwards"), ValueError, "2-point"),
         (lambda: mflow.compile(lambda t, y: sys.exit(y)), TypeError, "numba cannot compile it"),
         (lambda: mflow.compile(lambda t, y: "text"), TypeError, "expected it to return an array"),
+        (lambda: mflow.compile(lambda t, y, I: [I - y[0]]), TypeError, r"besides t and y is given as args=\(\.\.\.\)"),
+        (lambda: mflow.compile(cost, kind="cost"), ValueError, "got 'cost'; a cost of x is an 'objective'"),
+        (lambda: mflow.solve_ivp(mflow.compile(oscillator), (0, 1), [1.0, 0.0], args=(2.0,)), TypeError, "give args to mflow.compile"),
     ],
 )
 def test_bad_input(call, error, words):

@@ -40,7 +40,7 @@ __all__ = [
     "fitting_length",
     "moves_from",
     "scan",
-    "seen_lengths",
+    "scans_of",
     "slope_digits",
     "tried",
     "verdict_of",
@@ -90,6 +90,15 @@ class Digits(NamedTuple):
     def step(self) -> float:
         """The relative length of a central difference."""
         return float(min(self.eps ** (1 / 3), 0.1))
+
+    def after(self, values: Any) -> Digits | None:
+        """Those of values that were multiples of a quantum, after these: the same where these are, too; None: nothing is told."""
+        parts = np.asarray(values, dtype=np.float64) / self.quantum
+        if not np.any(np.abs(parts - np.round(parts)) > 1e-6):
+            return self
+        finer = digits_of([values], 1)
+        quantum = 0.0 if finer is None else min(finer.quantum, self.quantum)
+        return self._replace(quantum=quantum, eps=self.eps * quantum / self.quantum) if quantum else None
 
 
 def digits_of(values: Sequence[Any], some: int = SOME) -> Digits | None:
@@ -272,6 +281,31 @@ def fitting_length(
     return usual if settled is not None and float(np.linalg.norm(settled - long)) <= BENT * apart else own
 
 
+def scans_of(
+    values: Callable[[Array], Any], x: Array, at: Any, scale: Array, some: Any, eps: float, noisy: Callable[[int, float], bool],
+    hides: Callable[[Array], bool],
+) -> list[tuple[Scan, float]]:  # fmt: skip
+    """Scans from x, and the unit of their steps: of each of some coordinates, or of all at once where there are many.
+
+    Coordinates are moved by shares of `scale`; by shares of 1 where that moves nothing, where something `hides` what a step moves, or where
+    the noise of coordinate j is that of one which begins at 0, and says nothing of its size.
+    """
+    if len(some) > EACH:
+        return [(scan(values, x, np.maximum(scale, 1.0) * along(x.size), at, eps, squares=True), 1.0)]
+    out = []
+    for j in some:
+        unit = float(scale[j])
+        scanned = scan(values, x, unit * (np.arange(x.size) == j), at, eps, squares=True)
+        blank = scanned.kind == "flat" or (scanned.kind == "even" and not (scanned.rises or scanned.falls))
+        blank = blank or (unit < 1.0 and scanned.kind == "slope" and hides(scanned.step * unit * (np.arange(x.size) == j)))
+        if unit < 1.0 and (blank or noisy(j, scanned.noise)):
+            other = scan(values, x, 1.0 * (np.arange(x.size) == j), at, eps, squares=True)
+            if blank or other.kind == "slope":
+                scanned, unit = other, 1.0
+        out.append((scanned, unit))
+    return out
+
+
 def _steady(steps: list[float], slopes: list[Array]) -> float:
     """The step whose slope is nearest to the one before; 0 where they grow as those of a power above 1 do, for the slope is 0 then."""
     sizes = [float(np.linalg.norm(slope)) for slope in slopes]
@@ -358,17 +392,6 @@ def falls_along(
         if falls:
             return "one side", count
     return "", count
-
-
-def seen_lengths(changes: Callable[[Array], Array], lengths: Array, most: Array, least: float) -> Array:
-    """Each length that is not 0, or ten, a hundred ... times it up to `most`, over which the largest of the changes along the coordinate is
-    at least this; itself where there is none."""
-    out = lengths.copy()
-    for j in np.flatnonzero(lengths):
-        while out[j] <= most[j] and not float(np.max(np.abs(changes(out[j] * (np.arange(out.size) == j))), initial=0.0)) >= least:
-            out[j] *= 10.0
-        out[j] = out[j] if out[j] <= most[j] else lengths[j]
-    return out
 
 
 def falls_aside(

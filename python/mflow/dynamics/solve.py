@@ -211,9 +211,9 @@ def solve_dynamics(
     DynamicsResult
         ``t``, ``x``, ``v``, ``a`` of shape (n, n_points) or (*shape, n_points), ``energy``, ``v_half`` and ``t_half`` (staggered forms),
         ``sol``, ``sol_v``, ``t_events``, ``x_events``, ``v_events``, ``success``, ``status``, ``reason``, ``message``, ``nfev``,
-        ``nsolve``, ``njev``, ``nlu``, ``nsteps``, ``nrejected``; ``multipliers``, ``drift`` and ``drift_v`` with constraints; ``outputs``
-        where asked for; ``switches`` with contacts or friction: a list of (t, degree of freedom, what happened), which is "closes",
-        "opens", "impact", "rests", "leaves", "turns", "slips" or "sticks".
+        ``nsolve``, ``njev``, ``nlu``, ``nsteps``, ``nrejected``; with constraints ``multipliers`` (m in M a = F - G' m, G the slopes of g),
+        ``drift`` and ``drift_v``; ``outputs`` where asked for; ``switches`` with contacts or friction: a list of (t, degree of freedom,
+        what happened), which is "closes", "opens", "impact", "rests", "leaves", "turns", "slips" or "sticks".
 
     Raises
     ------

@@ -44,7 +44,8 @@ def sides(bounds: Any, n: int) -> tuple[Array, Array]:
 
 def _of_pairs(bounds: Any, n: int) -> str:
     """The fix where it is one pair of numbers or None, in order, for each parameter, as `minimize` takes them; else no words."""
-    if len(bounds) != n or not all(isinstance(ends, tuple | list | np.ndarray) and np.shape(ends)[:1] == (2,) for ends in bounds):
+    rows = all(isinstance(ends, tuple | list) or (isinstance(ends, np.ndarray) and ends.ndim) for ends in bounds)
+    if len(bounds) != n or not rows or any(len(ends) != 2 for ends in bounds):
         return ""
     if not all(end is None or np.isscalar(end) for ends in bounds for end in ends):
         return ""

@@ -565,6 +565,8 @@ def _why_singular(run: Run, how: dict[str, Any], rank: int, held: Any) -> str:
     if not np.isfinite(run.core.J).all():
         return "f is not finite beside popt, and so its Jacobian is not: the fit was stopped there, and the best parameters may lie beyond"
     n = run.core.x.size
+    if run.refused[0] == "insensitive":
+        return f"{run.refused[1]}{_offset_words(how['xdata'])}"
     dead = [name for j, name in enumerate(how["_name"]()) if j in run.zeros.dead]
     words = f", and no residual depends on {', '.join(dead)}; f is called as f(xdata, *parameters)" if dead else ""
     words = words or _not_told_apart(run, how, ~held if held is not None else np.ones(n, bool))

@@ -13,12 +13,12 @@ from mflow.base.checks import Array, check_number, real_array
 from mflow.base.tables import Readable, Table, frame
 from mflow.base.telling import counted, knows_other_words
 from mflow.fitting.least_squares import covariance
-from mflow.fitting.quantiles import student_quantile
+from mflow.fitting.quantiles import chi_square_tails, student_quantile
 from mflow.spectra.ranks import column_norms, rank_of
 
 __all__ = ["CurveFit", "share_explained"]
 
-FAR_OFF = 4.0  # standard deviations of log(chi^2/dof), about
+FAR_OFF = 3e-5  # the probability of a chi^2 that sigma does not explain: that beyond 4 standard deviations of a normal number
 NEAR_ONE = 0.95  # correlations that are told
 DIGITS = 4  # of a standard error, down to the last of which its value and its interval are written
 WHOLE = 17  # digits that tell any two float64 apart
@@ -390,7 +390,9 @@ class CurveFit(Readable, tuple[Any, ...]):
     def _notes(self) -> list[str]:
         what = f"robust cost {self.cost:.6g}" if self.robust else f"sum of squares {2.0 * self.cost:.6g}"
         unit = "" if self.deviations is None else " over its sigma"
-        spread_of_one = f"standard deviation of a residual{unit} {self.s:.4g}" + (", as sigma is absolute" if self.absolute_sigma else "")
+        spread_of_one = f"standard deviation of a residual{unit} {self.s:.4g}"
+        if self.absolute_sigma:  # chi^2 tells that
+            spread_of_one = "standard errors take sigma as it is"
         notes = [f"{what} with {self.dof} degrees of freedom, {spread_of_one}"]
         miss, spread = self() - self.ydata, self.ydata - np.mean(self.ydata)
         if self.sigma is None and not self.robust and float(np.sum(spread**2)) > 0.0:
@@ -414,13 +416,12 @@ class CurveFit(Readable, tuple[Any, ...]):
         return notes
 
     def _chi_square_notes(self) -> list[str]:
-        """Whether residuals are as large as an absolute sigma has them: chi^2 per degree of freedom is 1 within sqrt(2/dof) or so then."""
+        """Whether residuals are as large as an absolute sigma has them."""
         if not self.absolute_sigma or self.robust or self.deviations is None or self.dof < 1:
             return []
         ratio = 2.0 * self.cost / self.dof
         told = f"chi^2 per degree of freedom {ratio:.4g}"
-        spread = FAR_OFF * math.sqrt(2.0 / self.dof)
-        if abs(math.log(ratio) if ratio > 0.0 else math.inf) <= spread:
+        if min(chi_square_tails(2.0 * self.cost, self.dof)) > FAR_OFF:
             return [f"{told}, which sigma explains"]
         if ratio > 1.0:
             size, why = f"{math.sqrt(ratio):.3g} times as large as sigma says", "sigma is too small, or the curve is not that of the data"

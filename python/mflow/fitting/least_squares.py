@@ -208,7 +208,8 @@ def least_squares(
         ``residual_at(x, i, *args, **kwargs)`` returns residual i and its gradient (n,); where it is missing, fun and jac are called for
         each. Each is one *linearised* step of backward Euler; ``mflow.ImplicitSGD(residual=...)`` solves its equation.
     diff_step : float or array_like (n,)
-        Lengths of the differences, times |x_j|, in place of the usual ones.
+        Lengths of the differences, times |x_j| (1 where that is 0), in place of the usual ones: longer ones for residuals with errors of
+        their own, such as a solver's, and for parameters that nothing near x moves.
     check_gradient : bool
         Whether the Jacobian given is compared with the residuals at x0, and once more where the run ends, along a fixed direction, by two
         evaluations each (more where these do not agree), counted as ``ncheck`` alone.

@@ -1,10 +1,12 @@
-"""Quantiles of Student's t and of the normal distribution, for intervals of fits."""
+"""Quantiles of Student's t and of the normal distribution, for intervals of fits, and tails of chi^2."""
 
 from __future__ import annotations
 
 import math
 
-__all__ = ["student_quantile"]
+__all__ = ["chi_square_tails", "student_quantile"]
+
+MANY = 10_000
 
 
 def beta_share(a: float, b: float, x: float) -> float:
@@ -57,3 +59,38 @@ def student_quantile(level: float, dof: float) -> float:
             break
         low, high = (middle, high) if above(middle, dof) > 1.0 - level else (low, middle)
     return 0.5 * (low + high)
+
+
+def chi_square_tails(x: float, dof: int) -> tuple[float, float]:
+    """The probabilities that the sum of so many squares of normal numbers is at most x >= 0, and that it is above; by an approximation
+    above `MANY` degrees of freedom (Wilson and Hilferty, PNAS 17 (1931) 684).
+
+    Examples
+    --------
+    >>> from mflow.fitting.quantiles import chi_square_tails
+    >>> [round(p, 6) for p in chi_square_tails(3.841459, 1)], [round(p, 6) for p in chi_square_tails(0.0, 3)]
+    ([0.95, 0.05], [0.0, 1.0])
+    """
+    if dof > MANY:
+        z = ((x / dof) ** (1 / 3) - 1.0 + 2.0 / (9.0 * dof)) / math.sqrt(2.0 / (9.0 * dof))
+        return 0.5 * math.erfc(-z / math.sqrt(2.0)), 0.5 * math.erfc(z / math.sqrt(2.0))
+    a, half = 0.5 * dof, 0.5 * x
+    if not 0.0 < half < math.inf:
+        return (0.0, 1.0) if half == 0.0 else (1.0, 0.0)
+    front = math.exp(a * math.log(half) - half - math.lgamma(a))
+    if half < a + 1.0:
+        term = total = 1.0 / a
+        while term > 1e-17 * total:
+            a += 1.0
+            term *= half / a
+            total += term
+        return front * total, 1.0 - front * total
+    b, c = half + 1.0 - a, 1e300  # the continued fraction of the upper tail, by Lentz
+    total = d = 1.0 / b
+    for k in range(1, 10 * MANY):
+        b += 2.0
+        d, c = 1.0 / (k * (a - k) * d + b or 1e-300), b + k * (a - k) / c or 1e-300
+        total *= c * d
+        if abs(c * d - 1.0) < 1e-15:
+            break
+    return 1.0 - front * total, front * total

@@ -19,10 +19,10 @@ from numpy.typing import NDArray
 
 from mflow.base.checks import Array, as_array, as_tuple, check_flags, dense_array, entry_words, operator_words, shown
 from mflow.base.telling import tell
-from mflow.derivatives import differences
 from mflow.derivatives.agreement import agreeing
-from mflow.derivatives.differences import ASIDE, EACH, SOME, Digits, Scan, along, check_diff_step, digits_of, falls_aside, scan, tried
+from mflow.derivatives.differences import ASIDE, EACH, SOME, Digits, Scan, along, check_diff_step, digits_of, falls_aside, scans_of, tried
 from mflow.derivatives.elsewhere import with_jacobian
+from mflow.derivatives.far import far_length, moves_far, seen_lengths
 from mflow.derivatives.remainder import GradientWarning, Verdict, jacobian_model, quick, said_of
 from mflow.fitting.compiled import check_sigma, compiled_residuals
 from mflow.fitting.scipys import coloured
@@ -191,8 +191,12 @@ class Residuals:
 
     def _inside(self, x: Array) -> Any:
         """Likewise within the bounds; NaN outside, where fun may not be asked."""
+        return self._raw(x) if self.fits(x) else np.full(self.m, np.nan)
+
+    def fits(self, x: Array) -> bool:
+        """Whether x is within the bounds."""
         lower, upper, _ = self.core.region
-        return self._raw(x) if np.all((x >= lower) & (x <= upper)) else np.full(self.m, np.nan)
+        return bool(np.all((x >= lower) & (x <= upper)))
 
     def weighted(self, raw: Any) -> Array:
         """Residuals over sigma, as float64."""
@@ -228,7 +232,7 @@ class Residuals:
             self.calls.seen = []
         code: int = self.core.begin(self.calls is not None)
         if code == 0 and self.differences:
-            code = self._first_differences() or self._shorter_ones() or self._still_rows() or self._faint_columns()
+            code = self._first_differences() or (self.renew() if self.shortens() else 0) or self._still_rows() or self._faint_columns()
         elif code == 0 and self.checks:
             self._check_jacobian()
         if code == 0 and self.sparsity is not None and self.checks:
@@ -246,9 +250,6 @@ class Residuals:
         if not self.given:
             self._lengthen(self.digits.step)
         return self.renew()
-
-    def _shorter_ones(self) -> int:
-        return self.renew() if self.shortens() else 0
 
     def _still_rows(self) -> int:
         """Residuals that no parameter moves over these steps though longer ones do, beside others that move: a part of them carries fewer
@@ -313,14 +314,8 @@ class Residuals:
 
     def _look_for_finer(self, raw: Any) -> None:
         """Residuals that are no multiples of what those before were are rounded to finer ones, or not at all."""
-        digits = self.digits
-        if digits is None or not digits.quantum:
-            return
-        parts = np.asarray(raw, dtype=np.float64) / digits.quantum
-        if np.any(np.abs(parts - np.round(parts)) > 1e-6):
-            finer = digits_of([raw], 1)
-            quantum = 0.0 if finer is None else min(finer.quantum, digits.quantum)
-            self._take(digits._replace(quantum=quantum, eps=digits.eps * quantum / digits.quantum) if quantum else None)
+        if self.digits is not None and self.digits.quantum and (finer := self.digits.after(raw)) is not self.digits:
+            self._take(finer)
 
     def _check_jacobian(self) -> None:
         """Whether the Jacobian that was given is that of the residuals at x0."""
@@ -420,7 +415,33 @@ class Residuals:
 
     def zeros(self, x: Array) -> bool:
         """Columns of differences have become 0: whether shorter ones or longer ones show slopes, which are then taken."""
-        return (self.shortens() or self._confirm(x, np.array(self.core.seen_zeros(), dtype=int))) and self.renew() == 0
+        if self.shortens():
+            return self.renew() == 0
+        some = np.array(self.core.seen_zeros(), dtype=int)
+        far = self._far(x, some)
+        changed = far.size < some.size and self._confirm(x, np.setdiff1d(some, far))
+        if not (changed or far.size) or self.renew():
+            return False
+        if far.size:  # the units so far are those of rounding
+            self.core.again()
+        return True
+
+    def _far(self, x: Array, some: NDArray[Any]) -> NDArray[Any]:
+        """Of these parameters, unless a slope has moved them, those with slopes below the residuals' rounding; over longer lengths then."""
+        size = max(float(np.max(np.abs(self.core.f))), float(np.max(self.core.norms * np.abs(x))))
+        lengths = np.zeros(self.n)
+        for j in () if self.given else some[(x == self.x0)[some] | self.from_0[some]][:EACH]:
+            move = 1.0 * (np.arange(self.n) == j)
+            lengths[j] = far_length(lambda h, move=move: self._changes(x, h * move), max(1.0, abs(float(x[j]))), size)  # type: ignore[misc]
+        found = np.flatnonzero(lengths)
+        if found.size:
+            self.central, self.least = True, np.maximum(lengths, 0.0 if self.least is None else self.least)
+            self.tell_core()
+        return found
+
+    def moves_far(self, x: Array, some: list[int]) -> bool:
+        """Whether residuals are others far from x where these parameters move together."""
+        return moves_far(self.at, x, self.at(x), np.isin(np.arange(self.n), some), self.fits)
 
     def _lengthen(self, step: float) -> None:
         self.steps, self.central = np.full(self.n, step), True
@@ -481,29 +502,10 @@ class Residuals:
         return None if aside is None else digits_of([*seen, aside], some)
 
     def scans(self, x: Array, some: Any) -> list[tuple[Scan, float]]:
-        """Longer differences from x, and the unit of their steps: of each of some parameters, or of all at once where there are many.
-
-        Parameters are moved by shares of themselves; where that moves nothing, by shares of 1.
-        """
-        scale, at = self._scale(x), self._raw(x)
-        if len(some) > EACH:
-            return [(scan(self._inside, x, np.maximum(scale, 1.0) * along(self.n), at, self.eps, squares=True), 1.0)]
-        out = []
-        for j in some:
-            unit = float(scale[j])
-            scanned = scan(self._inside, x, unit * (np.arange(self.n) == j), at, self.eps, squares=True)
-            blank = scanned.kind == "flat" or (scanned.kind == "even" and not (scanned.rises or scanned.falls))
-            blank = blank or (unit < 1.0 and scanned.kind == "slope" and self._hides(x, scanned.step * unit * (np.arange(self.n) == j)))
-            if unit < 1.0 and (blank or (self.from_0[j] and scanned.noise > NOISY)):  # near 0 by where it began alone
-                other = scan(self._inside, x, 1.0 * (np.arange(self.n) == j), at, self.eps, squares=True)
-                if blank or other.kind == "slope":
-                    scanned, unit = other, 1.0
-            out.append((scanned, unit))
-        return out
-
-    def _hides(self, x: Array, move: Array) -> bool:
-        """Whether a model changes along `move`, and its residuals do not, as the data are larger by far."""
-        return self.calls is not None and self.calls.model and not np.any(self.at(x + move) != self.core.f)
+        """Longer differences from x, and the unit of their steps, as `scans_of` has them."""
+        model, from_0 = self.calls is not None and self.calls.model, self.from_0
+        hides = lambda move: model and not np.any(self.at(x + move) != self.core.f)  # noqa: E731 - as the data are larger by far
+        return scans_of(self._inside, x, self._raw(x), self._scale(x), some, self.eps, lambda j, noise: from_0[j] and noise > NOISY, hides)
 
     def longer(self, x: Array, noise: float = 0.0) -> bool:
         """Whether longer differences are tried, once, as noise may hide in shorter ones. noise: that of residuals which is none."""
@@ -518,15 +520,12 @@ class Residuals:
 
     def rises(self, x: Array, cost: float, some: Any) -> bool:
         """Whether half the sum of squares is larger on both sides of x, in each of some parameters."""
-        lower, upper, _ = self.core.region
         moves = [h * self.unit(x)[j] * (np.arange(self.n) == j) for j in some for h in (1e-3, -1e-3, 1e-4, -1e-4)]
-        inside = [move for move in moves if np.all((x + move >= lower) & (x + move <= upper))]
-        return all(0.5 * float(r @ r) > cost for r in (self.at(x + move) for move in inside))
+        return all(0.5 * float(r @ r) > cost for r in (self.at(x + move) for move in moves if self.fits(x + move)))
 
     def aside(self, x: Array, move: Array, cost_of: Callable[[Array], float], cost: float) -> tuple[bool, bool, bool]:
         """(whether residuals are seen to change along `move`, or may do so where nothing could be asked; whether the cost falls along it on
         both sides of x, or on the one that bounds leave; whether it is seen to rise)."""
-        lower, upper, _ = self.core.region
         _, _, _, rounding, _, size = self.core.measures
         here, seen, costs, noise = self.at(x), [], [], 8.0 * self.eps * cost + 0.01 * rounding * size  # that of a model that is larger, too
 
@@ -536,8 +535,7 @@ class Residuals:
             costs.append(cost_of(r))
             return costs[-1]
 
-        fits = lambda y: bool(np.all((y >= lower) & (y <= upper)))  # noqa: E731
-        falls, count = falls_aside(value, x, move, cost, noise, fits)
+        falls, count = falls_aside(value, x, move, cost, noise, self.fits)
         return any(seen) or count != len(seen) or not count, falls, not all(one <= cost + noise for one in costs)
 
     def along_one(self, x: Array, j: int, cost_of: Callable[[Array], float], cost: float) -> tuple[bool, bool]:
@@ -578,7 +576,7 @@ class Residuals:
         if self.calls is not None and self.calls.model:  # whose changes the rounding of the data may hide
             here = self.at(x)
             least = FAINT * self.eps * float(np.max(np.abs(here), initial=0.0))
-            lengths = differences.seen_lengths(lambda step: self.weighted(self._inside(x + step)) - here, lengths, self.unit(x), least)
+            lengths = seen_lengths(lambda step: self.weighted(self._inside(x + step)) - here, lengths, self.unit(x), least)
         if self.steps is not None and step <= self.steps.max():
             step = float(self.steps.max())
             if not np.any(lengths > 2.0 * np.abs(self.lengths(x))):

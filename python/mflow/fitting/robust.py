@@ -18,7 +18,7 @@ from mflow.base.checks import Array, check_number, shown
 from mflow.curvature.landscape import OF_DIFFERENCES, Landscape
 from mflow.fitting.residuals import Residuals
 
-__all__ = ["LOSSES", "Robust", "landscape_of", "loss_of", "wider"]
+__all__ = ["LOSSES", "Robust", "cost_of_median", "landscape_of", "loss_of", "wider"]
 
 
 class Robust:
@@ -76,9 +76,14 @@ def loss_of(loss: Any, f_scale: Any) -> Robust | CompiledLoss | None:
 
 
 def wider(loss: Robust | CompiledLoss, factor: float) -> Robust | CompiledLoss:
-    """The same loss of residuals that many times as large."""
+    """The same loss with `factor` times its scale."""
     scale = loss.f_scale * factor
     return Robust(loss.rho, scale) if isinstance(loss, Robust) else CompiledLoss(loss.name, scale)
+
+
+def cost_of_median(loss: Robust | CompiledLoss, y: Array, weights: Array | float) -> float:
+    """The cost of data whose model is their median, weighted: what a fit's is a share of, as outliers do not move it."""
+    return float(loss.cost(np.ascontiguousarray((y - np.median(y)) * weights)))
 
 
 def landscape_of(

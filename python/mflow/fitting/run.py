@@ -17,6 +17,7 @@ from mflow.base.checks import Array
 from mflow.base.result import Result
 from mflow.base.telling import counted
 from mflow.derivatives.differences import ASIDES, EACH, along, tried
+from mflow.derivatives.far import endless_along
 from mflow.fitting.residuals import NOISY, Residuals
 from mflow.fitting.robust import Robust
 from mflow.spectra.ranks import blank_directions, least_share, rank_of, still_directions
@@ -35,7 +36,7 @@ BLURRED = 1e-6  # of the largest: a singular value below it may be the rounding 
 SURELY = 10.0  # and is, where so many times that could make it
 JUMPS = (1e-7, -1e-7, 3e-8, -3e-8, 1e-8, -1e-8)  # of a parameter: steps over which residuals move by their rounding alone
 BESIDE = tuple(10.0**-k for k in range(1, 11))  # of a parameter: where a lower cost is looked for beside such an end
-LONG, FAR, SUNK = 50, 100.0, 1e-8  # of a cost without a minimum: steps, the way, what is left of the cost at half of it
+LONG = 50  # steps of a run down a cost without a minimum
 FEW = 4  # directions, and parameters, that are looked at together
 
 STATUS = {
@@ -52,11 +53,12 @@ def counted_ftol(ftol: float) -> float:
 
 class Zeros(NamedTuple):
     """Parameters whose columns of the Jacobian are 0, beside others that are not: all of them, those that no residual is seen to depend
-    on, those along which the cost falls on both sides."""
+    on, those along which the cost falls on both sides, those that change residuals far from x alone."""
 
     columns: list[int]
     dead: list[int]
     peaks: list[int]
+    far: list[int]
 
 
 class Run:
@@ -435,7 +437,10 @@ class Run:
             where = "where others move with it" if self.zeros.peaks[0] in self.zeros.dead else "there"
             place = "x" if self.problem.names is None else "it"
             return "not_a_minimum", f"the Jacobian is 0 along {names}, and the cost falls {where} on {side} of {place}: start elsewhere"
-        if self.core.any_slope or not self.core.cost > 0.0 or (self.fixed is not None and self.fixed.all()):
+        if self.core.any_slope and self.problem.given and (unseen := self.zeros.far):
+            where = f"differences over diff_step are 0 along {_names(unseen, self.problem)}"
+            return "insensitive", f"{where}, though the residuals change over longer steps: raise diff_step there"
+        if self.core.any_slope or not self.core.cost > 0.0:
             return "", ""
         scans = [one for one, _ in self.problem.scans(self.core.x, np.arange(self.x.size))]
         if all(one.kind == "flat" or (one.kind == "even" and not (one.rises or one.falls)) for one in scans):
@@ -453,19 +458,10 @@ class Run:
     def endless(self) -> str:
         """Words where a parameter has gone far and the cost has fallen by orders of magnitude on the way, and is no higher at twice the
         way: it may have no minimum, and the run ended where the cost, or what is left of its slope, underflows."""
-        if self.nit < LONG:
-            return ""
-        x = np.array(self.core.x)
-        way = x - self.x
-        j = int(np.argmax(np.abs(way)))
-        if not abs(way[j]) > FAR * max(1.0, float(np.max(np.abs(self.x)))):
-            return ""
-        away = (np.arange(x.size) == j) * way
-        if self.box is not None and not self.box[0][j] <= x[j] + way[j] <= self.box[1][j]:
-            return ""
-        costs = [tried(lambda at: self._cost_of(self.problem.at(at)), x + share * away) for share in (-1.0, -0.5, 1.0)]
-        start, half, twice = (math.nan if cost is None else cost for cost in costs)
-        if not (half <= SUNK * start and twice <= self.core.cost <= half):
+        cost_at = lambda y: self._cost_of(self.problem.at(y))  # noqa: E731
+        x, cost = np.array(self.core.x), float(self.core.cost)
+        j = endless_along(cost_at, self.x, x, cost, self.problem.fits) if self.nit >= LONG else -1
+        if j < 0:
             return ""
         return f"the cost seems to have no minimum along {_names([j], self.problem)}: it is no higher at twice the way from the start"
 
@@ -506,12 +502,14 @@ class Run:
         """What is seen beside x, where the run ended, of columns that are 0."""
         core = self.core
         if core is None or core.all_slopes or not core.any_slope or not np.isfinite(core.norms).all():
-            return Zeros([], [], [])
+            return Zeros([], [], [], [])
         columns = [int(j) for j in np.flatnonzero(core.norms == 0.0) if self.fixed is None or not self.fixed[j]]
         x, cost = np.array(core.x), float(core.cost)
         seen = {j: self.problem.along_one(x, j, self._cost_of, cost) for j in columns[:EACH]}
-        dead, peaks = [j for j, (changes, _) in seen.items() if not changes], [j for j, (_, falls) in seen.items() if falls]
-        return Zeros(columns, dead, peaks or self._saddles(x, dead, cost))
+        still, peaks = [j for j, (changes, _) in seen.items() if not changes], [j for j, (_, falls) in seen.items() if falls]
+        moves = bool(still) and self.problem.moves_far(x, still)
+        far = [j for j in still if self.problem.moves_far(x, [j])] if moves else []
+        return Zeros(columns, [j for j in still if j not in far], peaks or self._saddles(x, still, cost), far)
 
     def _cost_of(self, r: Array) -> float:
         return 0.5 * float(r @ r) if self.loss is None else float(self.loss.cost(r))

@@ -16,7 +16,7 @@ from mflow.base.progress import reason_of
 from mflow.derivatives.differences import tried
 from mflow.fitting.fitted import share_explained
 from mflow.fitting.least_squares import inverse_at
-from mflow.fitting.robust import wider
+from mflow.fitting.robust import cost_of_median, wider
 from mflow.fitting.run import Run
 from mflow.problems.curves import starting_values
 
@@ -119,7 +119,7 @@ class Search:
         self.seen: dict[bytes, float] = {}
         self.turned: list[bytes] = []  # of them, where the curve is upside down
         self.loss = loss
-        self.whole = 0.0 if loss is None else float(loss.cost((y - np.median(y)) * weights))
+        self.whole = 0.0 if loss is None else cost_of_median(loss, y, weights)
 
     calls, slow = 0, False  # the latter: whether the model takes long somewhere
     upright = False  # whether a curve upside down is none
@@ -357,7 +357,7 @@ def explained(run: Run, told: dict[str, Any]) -> float:
     if run.loss is not None:
         y = np.ravel(told["ydata"])
         weights = 1.0 if run.problem.sigma is None else 1.0 / run.problem.sigma.ravel()
-        whole = float(run.loss.cost(np.ascontiguousarray((y - np.median(y)) * weights)))
+        whole = cost_of_median(run.loss, y, weights)
         return 1.0 - float(run.core.cost) / whole if 0.0 < whole < math.inf else 1.0
     share = share_explained(2.0 * float(run.core.cost), told["ydata"], run.problem.sigma)
     return 1.0 if math.isnan(share) else share

@@ -57,8 +57,11 @@ def fit(result: CurveFit, axes: Any = None, *, level: float = 0.95) -> Figure:
     check_instance(result, "result", CurveFit, "what mflow.curve_fit returns")
     level = check_number(level, "level", low=0.0, high=1.0, open_low=True, open_high=True)
     x = result.xdata
-    if not isinstance(x, np.ndarray) or x.ndim != 1 or x.size != result.ydata.size:
+    if not isinstance(x, np.ndarray) or x.ndim != 1:
         raise ValueError("result: expected a fit over a vector of numbers, got other xdata; draw it by result(x) yourself")
+    if x.size != result.ydata.size:
+        sizes = f"got {result.ydata.size} data over {x.size} of xdata"
+        raise ValueError(f"result: expected a fit of one datum for each of xdata, {sizes}; draw the parts of result(x) yourself")
     above, below = row_of_axes(axes, 2, (9.6, 4.0), width_ratios=(3, 2)) if axes is None else row_of_axes(axes, 2, (9.6, 4.0))
     fine = np.linspace(float(x.min()), float(x.max()), POINTS)
     low, high = result.confidence_band(fine, level)

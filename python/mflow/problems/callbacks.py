@@ -116,13 +116,17 @@ def _types(numba: Any) -> tuple[Any, Any, Any, Any]:
     return types.float64, types.Array(types.float64, 1, "C", readonly=True), pointer, (types.intp, types.voidptr)
 
 
-def _made(numba: Any, name: str, signature: Any, wrapper: Callable[..., Any]) -> Any:
-    """The C function of a wrapper. If numba fails here, it is the type of what fun returns."""
+THREE = " (three arguments are t, x and v of a force; what a right-hand side takes besides t and y is given as args=(...))"
+
+
+def _made(numba: Any, name: str, signature: Any, wrapper: Callable[..., Any], kind: str = "") -> Any:
+    """The C function of a wrapper. If numba fails here, it is the type of what fun returns, or of what it was given."""
     try:
         return numba.cfunc(signature)(wrapper)
     except numba.core.errors.NumbaError as error:
         text = str(error).strip()
         hint = " (pass jac=True if it is the pair of cost and gradient)" if "sub(Tuple(float64, array(" in text else ""
+        hint += THREE if kind == "force" else ""
         raise TypeError(f"{name}: expected it to return an array, list, tuple or number that numba can store{hint}: {text}") from error
 
 
@@ -138,7 +142,7 @@ def c_function(numba: Any, kind: str, fun: Callable[..., Any], args: tuple[Any, 
     fill = _filler(numba, kind, _jitted(numba, fun, leading, args, into, boundscheck), args, inplace)
     wrappers = {"load": (_load, (number,)), "hess": (_hessian, (pointer,)), "force": (_force, (number, pointer, pointer))}
     wrap, arguments = wrappers.get(kind, (_slope, (number, pointer)))
-    return _made(numba, _name(fun), numba.types.int32(*arguments, pointer, *last), wrap(fill, numba.carray))
+    return _made(numba, _name(fun), numba.types.int32(*arguments, pointer, *last), wrap(fill, numba.carray), kind)
 
 
 def _filler(numba: Any, kind: str, jitted: Any, args: tuple[Any, ...], inplace: bool) -> Any:

@@ -185,6 +185,9 @@ def _kind(fun: Callable[..., Any], kind: str | None, args: tuple[Any, ...], inpl
         raise ValueError(
             f"kind: expected one of {', '.join(map(repr, KINDS))}, got {kind!r}; mflow.compile_fit compiles a model and its fit"
         )
+    if kind in ("cost", "loss", "function"):
+        known = ", ".join(map(repr, KINDS))
+        raise ValueError(f"kind: expected one of {known}, got {kind!r}; a cost of x is an 'objective', as it is without kind")
     check_choice(kind, "kind", KINDS)
     if taken != KINDS[kind][0]:
         raise ValueError(f"fun: expected {KINDS[kind][0]} for kind={kind!r}, got {besides}{f'; {further}' * (taken > KINDS[kind][0])}")

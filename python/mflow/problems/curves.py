@@ -44,11 +44,14 @@ def check_curve(name: Any) -> str:
     return str(name)
 
 
+def _formula(name: str) -> str:
+    return next(formula for one, _, formula, *_ in records() if one == name)
+
+
 @functools.cache
 def parameter_names(name: str) -> tuple[str, ...]:
     """Those in its formula, f(x; a, b) = ..."""
-    formula = next(formula for one, _, formula, *_ in records() if one == name)
-    found = re.match(r"f\(x; ([^)]*)\)", formula)
+    found = re.match(r"f\(x; ([^)]*)\)", _formula(name))
     return tuple(found.group(1).split(", ")) if found else ()
 
 
@@ -94,7 +97,7 @@ def curve(name: str, x: Any, y: Any = None, *, x0: Any = None) -> Objective:
     if labels is not None and labels.shape != points.shape:
         raise ValueError(f"y: expected shape {points.shape}, as x has, got shape {labels.shape}")
     if labels is not None:
-        _check_powers(name, points)
+        _check_domain(name, points)
     n = len(parameter_names(name))
     if x0 is None:
         start = np.ones(n) if labels is None else starting_values(name, points, labels)
@@ -116,12 +119,12 @@ def _data(value: Any, argument: str) -> Array:
     return np.ascontiguousarray(data)
 
 
-def _check_powers(name: str, x: Array) -> None:
-    """Raises ValueError where x^b is asked of negative numbers, of which powers by any b are not real."""
+def _check_domain(name: str, x: Array) -> None:
+    """Raises ValueError where a curve for x >= 0 is asked of negative numbers, as a power by any exponent is not real there."""
     below = np.flatnonzero(x < 0.0)
-    if name == "power_law" and below.size:
-        cure = 'fit over abs(x), or x - x.min(), or write a function with a whole power of your own, "lambda x, a: a * x**2"'
-        raise ValueError(f"x: expected numbers from 0 on, as a x^b is not real for others, got x[{below[0]}] = {x[below[0]]:g}; {cure}")
+    if below.size and _formula(name).endswith("for x >= 0"):
+        cure = 'fit over abs(x), or x - x.min(), or write a function of your own, as with a whole power, "lambda x, a: a * x**2"'
+        raise ValueError(f"x: expected numbers from 0 on, as {name} is not real for others, got x[{below[0]}] = {x[below[0]]:g}; {cure}")
 
 
 # ---- starting values ------------------------------------------------------------------------------------------------------------------

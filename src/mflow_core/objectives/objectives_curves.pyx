@@ -1,7 +1,8 @@
 """Curves that are fitted every day: f = sum (model(x_i; b) - y_i)^2/2.
 
 Each formula has one function, as in objectives_nist.pyx: the residual of row i of the data and, unless d is NULL, its derivatives. y NULL:
-the model alone. The names of the parameters stand in the formula, f(x; a, k, c) = ...; starting values are in `mflow.problems.curves`.
+the model alone. The names of the parameters stand in the formula, f(x; a, k, c) = ..., and "for x >= 0" where it takes no other x; starting
+values are in `mflow.problems.curves`.
 """
 from cpython.pycapsule cimport PyCapsule_New
 from libc.stddef cimport ptrdiff_t
@@ -94,7 +95,7 @@ record(b"gaussian_peak", b"f(x; a, m, s, c) = a e^(-(x - m)^2/(2 s^2)) + c", b"C
 record(b"logistic_growth", b"f(x; l, k, m) = l/(1 + e^(-k (x - m)))", b"P. Verhulst, Corresp. math. phys. 10 (1838) 113-121", logistic,
        logistic)
 record(b"sine", b"f(x; a, w, p, c) = a sin(w x + p) + c", b"J. Fourier, Theorie analytique de la chaleur (1822)", sine, sine, OBJECTIVE_LIBM)
-record(b"power_law", b"f(x; a, b) = a x^b", b"O. Snell, Arch. Psychiatr. 23 (1892) 436-446", power_law, power_law)
+record(b"power_law", b"f(x; a, b) = a x^b for x >= 0", b"O. Snell, Arch. Psychiatr. 23 (1892) 436-446", power_law, power_law)
 record(b"michaelis_menten", b"f(x; v, k) = v x/(k + x)", b"L. Michaelis and M. Menten, Biochem. Z. 49 (1913) 333-369", michaelis_menten,
        michaelis_menten)
 

@@ -401,7 +401,7 @@ cdef int add_jacobian(Problem problem, jac, str argument, str signature, tuple s
     address = compiled_address(jac, argument, signature)
     if address is not None:
         if args and problem.compiled is False:
-            raise TypeError(f"{argument}: expected a Python function, for args are given, got a compiled one; put args into its user data")
+            raise TypeError(f"{argument}: expected a Python function, for args are given, got a compiled one; give args to mflow.compile")
         check_size(jac, argument, size_of(shape))
         problem.owner = (problem.owner, jac)
         if mode == HESSIAN:
@@ -510,8 +510,8 @@ cdef int refuse(fun, str argument) except -1:
 
 cdef int no_extras(str argument, tuple args, bint inplace) except -1:
     if args or inplace:
-        raise TypeError(f"{argument}: expected a Python function, for args or inplace is given, got a compiled one; put args into its user "
-                        "data")
+        raise TypeError(f"{argument}: expected a Python function, for args or inplace is given, got a compiled one; give "
+                        "args to mflow.compile")
     return 0
 
 

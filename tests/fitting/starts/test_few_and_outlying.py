@@ -48,6 +48,7 @@ def drawn(kind: str, seed: int) -> tuple[Any, Array, Array]:
     return wave, X * np.linspace(0.0, 1.0, n), np.array([Y, r.uniform(6, 20) / X, r.uniform(-3, 3), Y * r.uniform(-2, 2)])
 
 
+# Draws whose fit failed, or ended above the least cost, before few data and losses had starts of their own.
 CASES = [
     ("line", 1, "few"), ("line", 16, "few"), ("line", 6, "cauchy"), ("line", 5, "huber"), ("four", 3, "few"), ("four", 2, "cauchy"),
     ("four", 2, "huber"), ("wave", 7, "cauchy"), ("wave", 16, "cauchy"), ("wave", 17, "huber"),

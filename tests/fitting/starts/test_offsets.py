@@ -90,9 +90,10 @@ def test_a_line_from_0_through_data_of_1e12_is_found() -> None:
 
 
 def test_a_model_that_the_rounding_of_its_data_hides_is_no_success() -> None:
+    """It was said, too, that the data do not tell a and b apart, of which nothing is known."""
     x = np.linspace(0.0, 3.0, 20)
-    with pytest.warns(RuntimeWarning):
-        fit = mflow.curve_fit(lambda x, a, b: a + b * x, x, 1e18 + 2e15 * x, p0=[0.0, 0.0])
+    with pytest.warns(RuntimeWarning, match="could not be estimated, as the model changes by less than the rounding of the data"):
+        fit = mflow.curve_fit(lambda x, a, b: a + b * x, x, 1e18 + 2e15 * x, p0=[0.0, 0.0], bounds=(-1.0, 1.0))
     assert not fit.success
     assert fit.reason == "insensitive"
     assert "rounding of the data" in fit.message
