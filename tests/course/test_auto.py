@@ -337,7 +337,7 @@ def roessler(t, y):
 
 @pytest.mark.parametrize(("fun", "y0", "t_end", "rtol"), [(roessler, [1.0, 1.0, 1.0], 50, 1e-3)])
 def test_an_implicit_leg_that_takes_more_evaluations_than_the_explicit_one_ends(tmp_path, fun, y0, t_end, rtol):
-    """1324 were taken for 995 of tsit5. What it is told by is saved: a run that goes on from any step has the same bits."""
+    """1321 were taken for 992 of tsit5. What it is told by is saved: a run that goes on from any step has the same bits."""
     options = {"rtol": rtol, "atol": rtol}
     r, alone = (mflow.solve_ivp(fun, (0, t_end), y0, m, **options) for m in ("auto", "tsit5"))
     assert r.nfev <= 1.3 * alone.nfev
@@ -349,7 +349,8 @@ def test_an_implicit_leg_that_takes_more_evaluations_than_the_explicit_one_ends(
 
 @pytest.mark.parametrize("damped", [0.01, 0.03, 0.1])
 def test_at_loose_tolerances_an_oscillator_that_follows_a_force_is_tried_by_the_other(damped):
-    """Errors of 1e-2 hide what holds the steps: 2778 to 3455 evaluations were taken for 190 to 199 of radau5."""
+    """Errors of 1e-2 hide what holds the steps: 2018 evaluations were taken for 94 of radau5 where the damping is 0.1, twice 91 elsewhere.
+    Steps that follow how it swings at the start count, which radau5 leaves out."""
     r, alone = (
         mflow.solve_ivp(
             lambda t, y: np.array([y[1], -4e4 * (y[0] - math.cos(t)) - 400.0 * damped * y[1]]), (0, 4), [1.0, 0.0], m, rtol=1e-2, atol=1e-2,
@@ -359,6 +360,21 @@ def test_at_loose_tolerances_an_oscillator_that_follows_a_force_is_tried_by_the_
     )  # fmt: skip
     assert r.nfev <= 1.5 * alone.nfev
     assert abs(r.y[0, -1] - math.cos(4.0)) < 0.05
+
+
+@pytest.mark.parametrize(("fast", "damped", "rtol"), [(50.0, 0.8, 1e-6), (200.0, 0.3, 1e-4)])
+def test_a_try_that_is_lost_at_the_start_delays_no_leg_that_looks_ask_for(fast, damped, rtol):
+    """What swings at the start has steps far beyond the limit, where a leg is tried; the next ones waited for it: 714 and 815 evaluations
+    were taken for 546 and 583 of radau5."""
+    A = np.array([[0.0, 1, 0, 0], [-1, 0, 0.1, 0], [0, 0, 0, 1], [fast * fast, 0, -fast * fast, -2.0 * damped * fast]])
+    rates, modes = np.linalg.eig(A)
+    r, alone = (
+        mflow.solve_ivp(lambda t, y: A @ y, (0, 4), [1.0, 0, 0, 0], m, rtol=rtol, atol=rtol, save="last") for m in ("auto", "radau5")
+    )
+    assert r.nfev <= alone.nfev
+    assert r.switches > 1
+    end = modes @ (np.exp(4.0 * rates) * np.linalg.solve(modes, [1.0, 0, 0, 0]))
+    np.testing.assert_allclose(r.y[:, -1], end.real, atol=rtol)
 
 
 @pytest.mark.parametrize("damped", [0.1, 0.03])
@@ -371,7 +387,7 @@ def test_a_loose_run_held_by_modes_that_turn_does_not_end_at_max_steps(damped):
 
     r, alone = (mflow.solve_ivp(fun, (0, 10), [1.5, 0.0], m, rtol=1e-2, atol=1e-2, max_steps=5000) for m in ("auto", "radau5"))
     assert r.success
-    assert r.nfev <= 2.0 * alone.nfev
+    assert r.nfev <= 1.4 * alone.nfev  # explicit steps at the start are as long as radau5's
     np.testing.assert_allclose(r.y[:, -1], [math.cos(10.0), math.sin(10.0)], atol=3e-2)
 
 

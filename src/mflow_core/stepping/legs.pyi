@@ -8,6 +8,7 @@ STIFF: int
 MILD: int
 FAILED: int
 REFUSED: int
+SLOW: int
 
 def read_inside(run: Run) -> None: ...
 def look_whether_mild(run: Run, limit: float) -> None: ...

@@ -2,12 +2,13 @@
 
 Both are runs (run_t) of the same problem, and one of them is the active one, which is all that `Run` knows of. A leg ends for a definite
 reason (`run_watch`, `run_doubt`): the explicit pair is held at its stability limit, or has to shorten its first step again and again; or
-the implicit method's steps are such as the other could take, or take more evaluations than the explicit ones before. Or it ends where its method cannot go on; then the other has a try from there,
-once. The other run begins anew at the state where the leg ended, with the next step of error control (an explicit one within the explicit
-limit); counts go on.
+the implicit method's steps are such as the other could take, or take more evaluations than the explicit ones before. Or it ends where its
+method cannot go on; then the other goes on from there, once. The other run begins anew at the state where the leg ended, with the next step
+of error control (an explicit one within the explicit limit); counts go on.
 
 A leg costs the explicit pair one slope to begin, and the implicit method a Jacobian. How many steps in a row it takes to end one doubles
-with each leg of less than SOON steps, and halves with each longer one, so that legs do not alternate for ever.
+with each leg of less than SOON steps, and halves with each longer one, so that legs do not alternate for ever. A leg that was begun as a try
+(`run_bets`) counts for tries alone: where the first one is lost, in what swings at the start, the looks that come later are as good as before.
 """
 from libc.math cimport INFINITY, NAN, copysign, fabs
 from libc.stdint cimport int64_t
@@ -44,7 +45,7 @@ cdef enum:
     MOST = 256
     FIFTH = 5
     SETTLED = 12                         # explicit steps, from which on what they take says what others would
-    NUMBERS = 29                         # of the state beside that of the active run
+    NUMBERS = 31                         # of the state beside that of the active run
 
 cdef double WORTH = 8.0                  # explicit steps that a leg of the other method costs, without the Jacobian
 cdef double STAGES = 6.0                 # of an explicit step
@@ -67,6 +68,7 @@ cdef class Legs(Run):
     cdef double edge
     cdef int64_t since, tried, patience  # since: where the leg began; tried: the step at which a failure was handed over; -1: none
     cdef int64_t[2] taken                # steps in legs that are over: explicit, implicit
+    cdef bint bet                        # whether the leg at hand is a try
     cdef list log
 
     def __dealloc__(self):
@@ -87,7 +89,7 @@ cdef class Legs(Run):
             raise MemoryError(f"no memory for {record.name} with {self.problem.c.n} components")
         self.stiff.leaps = self.r.leaps      # what the one has looked at the other need not
         self.calm, self.partner_record, self.solver, self.log = self.r, record, solver, []
-        self.since, self.tried, self.patience = 0, -1, 1
+        self.since, self.tried, self.patience, self.calm.leg.stake = 0, -1, 1, 1
         run_guard(self.stiff, self.problem.inside)
         if not run_solve_with(self.stiff, solver.attach(&self.stiff.ode, self.problem.jac, self.problem.jac_ctx)):
             raise MemoryError(f"no memory to solve the equations of {record.name} with {self.problem.c.n} components")
@@ -194,12 +196,21 @@ cdef class Legs(Run):
     cdef int why_over(self) noexcept:
         return MILD if self.stiff.leg.mild >= self.stiff.leg.most else SLOW
 
+    cdef void learn(self, bint bet, double times) noexcept:
+        """How long it takes to end a leg, or to try the other, is so many times what it was."""
+        cdef int64_t most = max(1, min(<int64_t> (times * (self.calm.leg.stake if bet else self.patience)), MOST))
+        if bet:
+            self.calm.leg.stake = most
+        else:
+            self.set_patience(most)
+
     cdef int turn(self, double t_end, int why, int failure) except? -1:
         """The other method goes on from where the run stands; the status of its beginning."""
         cdef run_t *of = self.r
         cdef run_t *to = self.stiff if of == self.calm else self.calm
         cdef const double *state[8]
         cdef double h = of.c.h, rate = NAN
+        cdef bint bet
         cdef int j
         if why == STIFF:
             rate = of.c.stiff_lambda * fabs(of.c.stiff_h)
@@ -227,11 +238,12 @@ cdef class Legs(Run):
         to.leg.loss = LOSS + LOSS_OF * self.nfev
         newton_forget(self.stiff.newton)
         self.taken[of == self.stiff] += of.k - self.since
+        bet = self.bet if of == self.stiff else why == STIFF and of.c.n_stiff < of.leg.most
         if why == SLOW:
-            self.set_patience(min(4 * self.patience, MOST))
+            self.learn(bet, 4.0)
         elif why == STIFF or why == MILD:
-            self.set_patience(min(2 * self.patience, MOST) if of.k - self.since < SOON and self.log else max(1, self.patience // 2))
-        self.since, self.r = of.k, to
+            self.learn(bet, 2.0 if of.k - self.since < SOON and self.log else 0.5)
+        self.since, self.r, self.bet = of.k, to, bet and to == self.stiff
         self.compiled = self.stiff_compiled if to == self.stiff else self.calm_compiled
         self.log.append((why, of.t, of.k, rate))
         if fabs(t_end - to.t) < fabs(h):
@@ -258,7 +270,7 @@ cdef class Legs(Run):
         s[16], s[17], s[18], s[19] = self.r.c.stiff_lambda, self.r.c.stiff_h, size, len(self.log)
         s[20], s[21], s[22], s[23] = self.calm.leg.mild, self.r.leg.bet, evaluations(self.r, True) - self.r.leg.seen, self.r.leg.cost
         s[24], s[25], s[26], s[27] = self.r.leg.way, min(self.r.leg.pace, 1e300), min(self.r.leg.few, 1e300), self.r.leg.ahead
-        s[28] = self.r.leg.loss
+        s[28], s[29], s[30] = self.r.leg.loss, self.bet, self.calm.leg.stake
         numbers = np.concatenate([solver, np.array(self.log, dtype=np.float64).reshape(-1), [s[j] for j in range(NUMBERS)]])
         data = numbers.astype("<f8").tobytes()
         return Run.pack(self) + data + zlib.crc32(data).to_bytes(4, "little")
@@ -293,6 +305,7 @@ cdef class Legs(Run):
         self.r.c.edge = 0.0 if s[0] else self.edge
         self.calm.leg.mild, self.r.leg.bet, self.r.leg.seen = <int64_t> s[20], s[21] != 0.0, evaluations(self.r, True) - <int64_t> s[22]
         self.r.leg.cost, self.r.leg.way, self.r.leg.pace, self.r.leg.few, self.r.leg.ahead, self.r.leg.loss = s[23], s[24], s[25], s[26], s[27], s[28]
+        self.bet, self.calm.leg.stake = s[29] != 0.0, <int64_t> s[30]
         turns = numbers[size:numbers.size - NUMBERS].reshape(-1, 4).tolist()
         self.log = [(int(why), t, int(k), rate) for why, t, k, rate in turns]
 
@@ -305,7 +318,7 @@ cdef class Legs(Run):
         cdef ptrdiff_t size = newton_state_size(self.stiff.newton)
         cdef Py_ssize_t end = len(data) - 4, begin = end - 8 * NUMBERS
         tail = np.frombuffer(data[begin:end], dtype="<f8") if begin > 0 else np.full(NUMBERS, np.nan)
-        whole = [0, 1, 3, 4, 5, 6, 7, 8, 11, 12, 13, 14, 15, 18, 19, 20, 21, 22]
+        whole = [0, 1, 3, 4, 5, 6, 7, 8, 11, 12, 13, 14, 15, 18, 19, 20, 21, 22, 29, 30]
         if not all(0.0 <= tail[j] < 2.0**53 and tail[j] == int(tail[j]) for j in whole) or tail[18] != size:
             raise self.damaged()
         begin -= 8 * (size + 4 * int(tail[19]))
@@ -315,6 +328,7 @@ cdef class Legs(Run):
         log = numbers[size:numbers.size - NUMBERS].reshape(-1, 4)
         steps = np.concatenate([[0.0], log[:, 2], [tail[1]]])
         fits = tail[0] <= 1.0 and 1.0 <= tail[3] <= MOST and tail[2] >= -1.0 and tail[9] >= -1.0 and tail[10] >= 0.0
+        fits = fits and tail[29] <= tail[0] and 1.0 <= tail[30] <= MOST
         fits = fits and bool(np.all(np.isin(log[:, 0], (STIFF, MILD, FAILED, REFUSED, SLOW)))) and bool(np.all(np.diff(steps) >= 0.0))
         fits = fits and bool(np.all(np.isfinite(log[:, 1]))) and len(log) % 2 == tail[0] and tail[1] == (steps[steps.size - 2] if len(log) else 0.0)
         if not fits or tail[4] + tail[5] != tail[1] or not (tail[16] >= 0.0 and np.isfinite(tail[17])) or not np.all(np.isfinite(tail[23:])):

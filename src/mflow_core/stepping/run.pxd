@@ -45,6 +45,7 @@ ctypedef struct leg_t:                   # whether error control should go on wi
     double radius, limit                 # h |lambda| up to which it could
     double worth                         # explicit: steps at the stability limit ahead that the other method is worth beginning for
     bint bets, bet                       # whether the other is tried where that alone can tell, and whether it should be now
+    int64_t stake                        # times which that takes what a first try does; 1 or more
     int64_t seen                         # evaluations that have been looked at
     double cost, way                     # explicit: evaluations of the last steps, and their length
     double pace, at_limit                # implicit: evaluations a time of the explicit leg before; and at its limit, over |lambda|

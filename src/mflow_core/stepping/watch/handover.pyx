@@ -52,8 +52,8 @@ cdef void run_bets(run_t *r, double h, double changed, double at_edge, double mo
         r.leg.mild += 1
     elif r.leg.mild > 0:
         r.leg.mild -= 1
-    if r.leg.mild >= 2 * r.leg.most:
-        r.leg.bet, r.leg.mild = True, 2 * r.leg.most
+    if r.leg.mild >= 2 * r.leg.most * r.leg.stake:
+        r.leg.bet, r.leg.mild = True, 2 * r.leg.most * r.leg.stake
         r.c.stiff_lambda, r.c.stiff_h = sqrt(changed / moved) / fabs(h), h
 
 
