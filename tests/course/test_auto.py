@@ -368,7 +368,9 @@ def test_a_try_that_is_lost_at_the_start_delays_no_leg_that_looks_ask_for(fast, 
     were taken for 546 and 583 of radau5."""
     A = np.array([[0.0, 1, 0, 0], [-1, 0, 0.1, 0], [0, 0, 0, 1], [fast * fast, 0, -fast * fast, -2.0 * damped * fast]])
     rates, modes = np.linalg.eig(A)
-    r, alone = (mflow.solve_ivp(lambda t, y: A @ y, (0, 4), [1.0, 0, 0, 0], m, rtol=rtol, atol=rtol, save="last") for m in ("auto", "radau5"))
+    r, alone = (
+        mflow.solve_ivp(lambda t, y: A @ y, (0, 4), [1.0, 0, 0, 0], m, rtol=rtol, atol=rtol, save="last") for m in ("auto", "radau5")
+    )
     assert r.nfev <= alone.nfev
     assert r.switches > 1
     end = modes @ (np.exp(4.0 * rates) * np.linalg.solve(modes, [1.0, 0, 0, 0]))

@@ -3,8 +3,8 @@
 Both are runs (run_t) of the same problem, and one of them is the active one, which is all that `Run` knows of. A leg ends for a definite
 reason (`run_watch`, `run_doubt`): the explicit pair is held at its stability limit, or has to shorten its first step again and again; or
 the implicit method's steps are such as the other could take, or take more evaluations than the explicit ones before. Or it ends where its
-method cannot go on; then the other goes on from there, once. The other run begins anew at the state where the leg ended, with the next step of error control (an explicit one within the explicit
-limit); counts go on.
+method cannot go on; then the other goes on from there, once. The other run begins anew at the state where the leg ended, with the next step
+of error control (an explicit one within the explicit limit); counts go on.
 
 A leg costs the explicit pair one slope to begin, and the implicit method a Jacobian. How many steps in a row it takes to end one doubles
 with each leg of less than SOON steps, and halves with each longer one, so that legs do not alternate for ever. A leg that was begun as a try
@@ -328,7 +328,8 @@ cdef class Legs(Run):
         numbers = np.frombuffer(data[begin:end], dtype="<f8").astype(np.float64)
         log = numbers[size:numbers.size - NUMBERS].reshape(-1, 4)
         steps = np.concatenate([[0.0], log[:, 2], [tail[1]]])
-        fits = tail[0] <= 1.0 and 1.0 <= tail[3] <= MOST and tail[29] <= tail[0] and 1.0 <= tail[30] <= MOST and tail[2] >= -1.0 and tail[9] >= -1.0 and tail[10] >= 0.0
+        fits = tail[0] <= 1.0 and 1.0 <= tail[3] <= MOST and tail[2] >= -1.0 and tail[9] >= -1.0 and tail[10] >= 0.0
+        fits = fits and tail[29] <= tail[0] and 1.0 <= tail[30] <= MOST
         fits = fits and bool(np.all(np.isin(log[:, 0], (STIFF, MILD, FAILED, REFUSED, SLOW)))) and bool(np.all(np.diff(steps) >= 0.0))
         fits = fits and bool(np.all(np.isfinite(log[:, 1]))) and len(log) % 2 == tail[0] and tail[1] == (steps[steps.size - 2] if len(log) else 0.0)
         if not fits or tail[4] + tail[5] != tail[1] or not (tail[16] >= 0.0 and np.isfinite(tail[17])) or not np.all(np.isfinite(tail[23:])):
