@@ -437,7 +437,8 @@ class LineDescent(Counted):
             x, value, low_grad = run.lowest()
             grad = run.gradient(x) if low_grad is None and ask else np.full(x.shape, math.nan) if low_grad is None else low_grad
         out = OptimizeResult(
-            x=x, fun=value, jac=grad, nit=self.earlier + run.k, nfev=self.nfev, njev=self.njev,
+            x=x, fun=value, jac=grad, nit=self.earlier + run.k,
+            nfev=run.nfev + self.before[0] + self.doubts.complex_steps[0], njev=run.njev + self.before[1],
             success=status == 0, status=status, reason=reason, message=message, method=method, line_search=self.search,
             nrestarts=run.restarts,
         )  # fmt: skip
