@@ -14,7 +14,6 @@ import itertools
 import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from operator import attrgetter
 from typing import TYPE_CHECKING, Any, ClassVar, Unpack
 
 import numpy as np
@@ -24,6 +23,8 @@ from mflow.base.checks import as_number, check_instance, check_number, check_who
 from mflow.base.telling import knows_other_words
 
 if TYPE_CHECKING:
+    from mflow_core.registry import MethodRecord
+
     from mflow.base._records import MethodOptions
 
 __all__ = ["Method", "Parameter", "get_method", "methods"]
@@ -213,11 +214,15 @@ class Method:
     (Newmark(beta=0.3), 2, True)
     """
 
-    record: ClassVar[Any] = None
+    record: ClassVar[MethodRecord]
+    name: ClassVar[str]
     flags: ClassVar[frozenset[str]]
+    kind: ClassVar[str]
+    stages: ClassVar[int]
+    is_implicit: ClassVar[bool]
 
     def __init__(self, *args: Any, **parameters: Any) -> None:
-        if self.record is None:
+        if not hasattr(self, "record"):
             raise TypeError('Method: expected one of its classes; use mflow.RK4() or mflow.get_method("rk4")')
         names = list(_by_name(self.record)) if args else []
         if len(args) > len(names):
@@ -255,19 +260,50 @@ class Method:
         """The parameters that were set when this instance was made."""
         return dict(self._given)
 
-    if TYPE_CHECKING:  # the facts of its record, see `_RECORD_FACTS`
+    @property
+    def aliases(self) -> tuple[str, ...]:
+        """Other names that `get_method` knows it by."""
+        return self.record.aliases
 
-        def __getattr__(self, name: str) -> Any: ...
+    @property
+    def family(self) -> str:
+        """The family that it belongs to, a word that `mflow.methods` takes."""
+        return self.record.family
+
+    @property
+    def formula(self) -> str:
+        """What a step does, as one line."""
+        return self.record.formula
+
+    @property
+    def doc(self) -> str:
+        """What the method is, in a sentence."""
+        return self.record.doc
+
+    @property
+    def reference(self) -> str:
+        """Where it was published."""
+        return self.record.reference
+
+    @property
+    def order_hat(self) -> int | None:
+        """Order of the embedded method that estimates errors; None where there is none."""
+        return self.record.order_hat
+
+    @property
+    def vectors(self) -> tuple[str, ...]:
+        """Names of the vectors that a step carries, the visible ones first."""
+        return self.record.vectors
+
+    @property
+    def tableau(self) -> dict[str, Any] | None:
+        """Coefficients of a Runge-Kutta method by their letters; None for others."""
+        return self.record.tableau
 
     @property
     def order(self) -> int:
         """Order of accuracy, for these parameters."""
         return int(self.sizes["order"])
-
-    @property
-    def is_implicit(self) -> bool:
-        """Whether each step solves an equation."""
-        return "implicit" in self.flags
 
     @property
     def is_one_equation(self) -> bool:
@@ -317,13 +353,6 @@ class Method:
 
 def _remake(name: str, given: dict[str, Any]) -> Method:
     return get_method(name, **given)
-
-
-# What an instance says of its record; a class has "name", "flags", "kind" and "stages" of its own. Properties, as `__getattr__` would make
-# every look at an attribute slow.
-_RECORD_FACTS = ("aliases", "family", "formula", "doc", "reference", "order_hat", "vectors", "tableau")
-for _fact in _RECORD_FACTS:
-    setattr(Method, _fact, property(attrgetter(f"record.{_fact}")))
 
 
 def choices_of(method: Method, name: str) -> tuple[str, ...]:

@@ -38,13 +38,13 @@ SHARP = 1e-5  # of the largest k and c: to which the region is cut
 KNOWN = 2e-3  # of a limit: to which it must be known, to be called that
 FINE = 1e-10  # the same where it is computed from dense matrices
 CLOSE = 1e-8  # of a limit: to which it is looked for among all eigenvalues
-A_FACTOR_TEN, LOOKS = (8, 100), 600  # steps that a search tries between h and 10 h: about LOOKS/n
+LOOKS, FEWEST, MOST = 600, 8, 100  # steps that a search tries between h and 10 h: about LOOKS/n, at least and at most
 BESIDE = 10.0  # times the time of the slowest mode: beyond it a search tries each factor ten alone
 FEW, NEARBY = 30, 3.0  # degrees of freedom; of the limit of modes without coupling: from where steps are close, where there are more
 OWN = 1.25  # a structure that grows by itself may grow by this much faster
 EXACT = 1e-11  # of the fastest mode: what growth may be rounding
 NOISE = 2e-14  # of a step: what growth may be rounding, where its factors are at hand and not their logarithms
-BANDS = 3, 300  # from the limit divided by that so many steps more are tried, where steps have parts
+BELOW, BANDS = 3, 300  # from the limit divided by the one, so many steps more are tried, where steps have parts
 AT_ONCE = 0.5  # of the fastest mode's time: up to there growth may have been hidden by rounding
 LONGER, GRADUAL = 1.5, 1e-8  # of a limit; of the fastest mode: growth there of which the beginning was hidden by rounding
 STILL = 1e-7  # of the fastest mode: what is slower may be a rigid motion, whose growth is the root of rounding
@@ -465,7 +465,10 @@ class Coupled(Modes):
         z = z[np.abs(z) > STILL * size]
         with np.errstate(over="ignore", invalid="ignore"):
             rounding = NOISE / dt * ((0.5 * dt * np.abs(z)) ** 2 + (0.0 if criterion_of(method).linear else 1.0))  # of factors near -1
-            over = np.where(np.isfinite(z), z.real - np.maximum(EXACT * size, rounding), math.inf)
+            over = z.real - np.maximum(EXACT * size, rounding)
+            if self.growth > 0.0:  # the rates themselves count, log|R| / dt, and not their signs alone
+                over = np.log1p(2.0 * dt * over / np.abs(1.0 - 0.5 * dt * z) ** 2) / (2.0 * dt)
+            over = np.where(np.isfinite(z), over, math.inf)
         return float(np.max(over, initial=-math.inf)) - OWN * self.growth
 
     def _rates(self, method: Method, dt: float) -> NDArray[np.complex128]:
@@ -501,7 +504,7 @@ class Coupled(Modes):
         if lower == 0.0:
             return 0.0
         if method.record.stages > 1 and self.n <= FEW:  # where a part of the step has no solution, a narrow band of steps grows
-            between = np.linspace(lower / BANDS[0], lower, BANDS[1]).tolist()
+            between = np.linspace(lower / BELOW, lower, BANDS).tolist()
             first = next((k for k, step in enumerate(between) if self._margin(method, step) > 0.0), 0)
             lower, upper = between[first - 1 : first + 1] if first > 0 else (lower, upper)
         limit = _root(lambda dt: self._margin(method, dt), lower, upper)
@@ -511,7 +514,7 @@ class Coupled(Modes):
         """Steps to try. least : whose growth is told from rounding. stable : steps up to there do not grow."""
         fastest, rates = self.fastest, np.abs(self.eigenvalues)
         slowest = float(np.min(rates[rates > STILL * fastest], initial=fastest))
-        close = 10.0 ** (1.0 / min(max(LOOKS // self.n, A_FACTOR_TEN[0]), A_FACTOR_TEN[1]))
+        close = 10.0 ** (1.0 / min(max(LOOKS // self.n, FEWEST), MOST))
         begin = 1e-2 / fastest
         if self.n > FEW and 0.0 < (known := self._of_modes(method)) < math.inf:
             begin = max(begin, known / NEARBY)
