@@ -191,5 +191,5 @@ def test_every_fact_of_a_method_says_what_it_is():
     assert {"aliases", "family", "formula", "doc", "reference", "order_hat", "vectors", "tableau"} <= set(facts)
     for name in facts:
         text = getattr(mflow.RK4.__mro__[1], name).__doc__
-        assert text.endswith(".")
+        assert text.strip().endswith(".")
         assert "attrgetter" not in text

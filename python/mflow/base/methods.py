@@ -14,6 +14,7 @@ import itertools
 import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, ClassVar, Unpack
 
 import numpy as np
@@ -197,6 +198,11 @@ def public_values(record: Any, values: Mapping[str, float]) -> dict[str, Any]:
     return out
 
 
+def _fact(name: str, doc: str) -> Any:
+    """What an instance says of its record, as a property: `__getattr__` would make every look at an attribute slow."""
+    return property(attrgetter(f"record.{name}"), doc=doc)
+
+
 class Method:
     """A numerical method: one record of the library, with values for its parameters.
 
@@ -260,45 +266,14 @@ class Method:
         """The parameters that were set when this instance was made."""
         return dict(self._given)
 
-    @property
-    def aliases(self) -> tuple[str, ...]:
-        """Other names that `get_method` knows it by."""
-        return self.record.aliases
-
-    @property
-    def family(self) -> str:
-        """The family that it belongs to, a word that `mflow.methods` takes."""
-        return self.record.family
-
-    @property
-    def formula(self) -> str:
-        """What a step does, as one line."""
-        return self.record.formula
-
-    @property
-    def doc(self) -> str:
-        """What the method is, in a sentence."""
-        return self.record.doc
-
-    @property
-    def reference(self) -> str:
-        """Where it was published."""
-        return self.record.reference
-
-    @property
-    def order_hat(self) -> int | None:
-        """Order of the embedded method that estimates errors; None where there is none."""
-        return self.record.order_hat
-
-    @property
-    def vectors(self) -> tuple[str, ...]:
-        """Names of the vectors that a step carries, the visible ones first."""
-        return self.record.vectors
-
-    @property
-    def tableau(self) -> dict[str, Any] | None:
-        """Coefficients of a Runge-Kutta method by their letters; None for others."""
-        return self.record.tableau
+    aliases: tuple[str, ...] = _fact("aliases", "Other names that `get_method` knows it by.")
+    family: str = _fact("family", "The family that it belongs to, a word that `mflow.methods` takes.")
+    formula: str = _fact("formula", "What a step does, as one line.")
+    doc: str = _fact("doc", "What the method is, in a sentence.")
+    reference: str = _fact("reference", "Where it was published.")
+    order_hat: int | None = _fact("order_hat", "Order of the embedded method that estimates errors; None where there is none.")
+    vectors: tuple[str, ...] = _fact("vectors", "Names of the vectors that a step carries, the visible ones first.")
+    tableau: dict[str, Any] | None = _fact("tableau", "Coefficients of a Runge-Kutta method by their letters; None for others.")
 
     @property
     def order(self) -> int:
