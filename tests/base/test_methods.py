@@ -184,3 +184,12 @@ def test_another_name_leads_to_the_method_itself(name: str, ours: str) -> None:
     """Euler-Cromer was answered by 'euler', which is unstable for what it is taken for; 'explicit euler' by implicit ones."""
     with pytest.raises(ValueError, match=rf"^method: no method '{name}'; here it is '{ours}'$"):
         mflow.get_method(name)
+
+
+def test_every_fact_of_a_method_says_what_it_is():
+    facts = [name for name, value in vars(mflow.RK4.__mro__[1]).items() if isinstance(value, property)]
+    assert {"aliases", "family", "formula", "doc", "reference", "order_hat", "vectors", "tableau"} <= set(facts)
+    for name in facts:
+        text = getattr(mflow.RK4.__mro__[1], name).__doc__
+        assert text.strip().endswith(".")
+        assert "attrgetter" not in text

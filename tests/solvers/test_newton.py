@@ -361,7 +361,7 @@ def test_damaged_state_is_refused():
     solver = bound(lambda t, y: -y, 2)
     solver.solve(0.0, 0.1, [1.0, 1.0], [1.0, 1.0])
     state = solver.pack()
-    for position, value in ((4, 0.5), (7, -1.0), (7, np.nan), (15, 3.0), (3, 0.0)):
+    for position, value in ((4, 0.5), (7, -1.0), (7, np.nan), (15, 3.0), (3, 0.0), (20, 0.5), (21, -1.0), (-1, -1.0), (-1, np.nan)):
         damaged = state.copy()
         damaged[position] = value
         with pytest.raises(ValueError, match="damaged"):

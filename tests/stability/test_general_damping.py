@@ -150,3 +150,27 @@ def test_eigenvalues_of_the_structure_tell_the_limit_beside_gyroscopes() -> None
     z = np.linalg.eigvals(np.block([[np.zeros((2, 2)), np.eye(2)], [-K, -C]]))
     limit = mflow.max_stable_dt("forward_euler_system", damping=C, stiffness=K)
     assert limit == pytest.approx(float(np.min(-2.0 * z.real / np.abs(z) ** 2)), rel=1e-8)
+
+
+@pytest.mark.parametrize(
+    ("C", "K", "beta", "gamma"),
+    [
+        ([[-0.1, 0.01], [0.01, -0.1]], [[40.0, 0.0], [0.0, 1.0]], 0.0, 0.5),
+        ([[-0.06, 0.01], [0.01, -0.1]], [[40.0, 0.0], [0.0, 1.0]], 0.3, 0.6),
+        ([[0.0, 1.0], [-1.0, 0.0]], [[-15.0, 0.0], [0.0, -15.0]], 0.25, 0.5),
+        ([[0.0, 1.0], [-1.0, 0.0]], [[-15.0, 0.0], [0.0, -15.0]], 0.3, 0.6),
+    ],
+)
+def test_a_structure_that_grows_is_left_behind_by_rates(C: Any, K: Any, beta: float, gamma: float) -> None:
+    """log|R| / h of Newmark's step, solved for x, v and a at its end, exceeds 1.25 times the structure's own rate from the limit on."""
+    C, K, one, none = np.array(C), np.array(K), np.eye(2), np.zeros((2, 2))
+    own = np.linalg.eigvals(np.block([[none, one], [-K, -C]])).real.max()
+
+    def faster(h: float) -> bool:
+        end = np.block([[one, none, -beta * h * h * one], [none, one, -gamma * h * one], [K, C, one]])
+        begin = np.block([[one, h * one, (0.5 - beta) * h * h * one], [none, one, (1.0 - gamma) * h * one], [none, none, none]])
+        return bool(np.log(np.abs(np.linalg.eigvals(np.linalg.solve(end, begin))).max()) / h > 1.25 * own)
+
+    limit = mflow.max_stable_dt(mflow.Newmark(beta=beta, gamma=gamma), damping=C, stiffness=K)
+    assert not any(faster(h) for h in np.geomspace(1e-2, min(0.999 * limit, 1e3), 300))
+    assert limit == math.inf or faster(1.001 * limit)

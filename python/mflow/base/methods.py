@@ -24,6 +24,8 @@ from mflow.base.checks import as_number, check_instance, check_number, check_who
 from mflow.base.telling import knows_other_words
 
 if TYPE_CHECKING:
+    from mflow_core.registry import MethodRecord
+
     from mflow.base._records import MethodOptions
 
 __all__ = ["Method", "Parameter", "get_method", "methods"]
@@ -196,6 +198,11 @@ def public_values(record: Any, values: Mapping[str, float]) -> dict[str, Any]:
     return out
 
 
+def _fact(name: str, doc: str) -> Any:
+    """What an instance says of its record, as a property: `__getattr__` would make every look at an attribute slow."""
+    return property(attrgetter(f"record.{name}"), doc=doc)
+
+
 class Method:
     """A numerical method: one record of the library, with values for its parameters.
 
@@ -213,11 +220,15 @@ class Method:
     (Newmark(beta=0.3), 2, True)
     """
 
-    record: ClassVar[Any] = None
+    record: ClassVar[MethodRecord]
+    name: ClassVar[str]
     flags: ClassVar[frozenset[str]]
+    kind: ClassVar[str]
+    stages: ClassVar[int]
+    is_implicit: ClassVar[bool]
 
     def __init__(self, *args: Any, **parameters: Any) -> None:
-        if self.record is None:
+        if not hasattr(self, "record"):
             raise TypeError('Method: expected one of its classes; use mflow.RK4() or mflow.get_method("rk4")')
         names = list(_by_name(self.record)) if args else []
         if len(args) > len(names):
@@ -255,19 +266,19 @@ class Method:
         """The parameters that were set when this instance was made."""
         return dict(self._given)
 
-    if TYPE_CHECKING:  # the facts of its record, see `_RECORD_FACTS`
-
-        def __getattr__(self, name: str) -> Any: ...
+    aliases: tuple[str, ...] = _fact("aliases", "Other names that `get_method` knows it by.")
+    family: str = _fact("family", "The family that it belongs to, a word that `mflow.methods` takes.")
+    formula: str = _fact("formula", "What a step does, as one line.")
+    doc: str = _fact("doc", "What the method is, in a sentence.")
+    reference: str = _fact("reference", "Where it was published.")
+    order_hat: int | None = _fact("order_hat", "Order of the embedded method that estimates errors; None where there is none.")
+    vectors: tuple[str, ...] = _fact("vectors", "Names of the vectors that a step carries, the visible ones first.")
+    tableau: dict[str, Any] | None = _fact("tableau", "Coefficients of a Runge-Kutta method by their letters; None for others.")
 
     @property
     def order(self) -> int:
         """Order of accuracy, for these parameters."""
         return int(self.sizes["order"])
-
-    @property
-    def is_implicit(self) -> bool:
-        """Whether each step solves an equation."""
-        return "implicit" in self.flags
 
     @property
     def is_one_equation(self) -> bool:
@@ -317,13 +328,6 @@ class Method:
 
 def _remake(name: str, given: dict[str, Any]) -> Method:
     return get_method(name, **given)
-
-
-# What an instance says of its record; a class has "name", "flags", "kind" and "stages" of its own. Properties, as `__getattr__` would make
-# every look at an attribute slow.
-_RECORD_FACTS = ("aliases", "family", "formula", "doc", "reference", "order_hat", "vectors", "tableau")
-for _fact in _RECORD_FACTS:
-    setattr(Method, _fact, property(attrgetter(f"record.{_fact}")))
 
 
 def choices_of(method: Method, name: str) -> tuple[str, ...]:

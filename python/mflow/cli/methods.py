@@ -126,14 +126,15 @@ def _coefficients(method: Method) -> list[str]:
     if butcher is None:
         return []
     A, b, c = butcher
+    tableau = method.tableau or {}
     rows = [[number(c[i], 6), "|", *(number(v, 6) for v in A[i])] for i in range(len(c))]
-    table = "the table (c | alpha, and b below)" if "G" in method.tableau else "Butcher's table (c | A, and b below)"
+    table = "the table (c | alpha, and b below)" if "G" in tableau else "Butcher's table (c | A, and b below)"
     lines = ["", table, *_matrix([*rows, ["", "|", *(number(v, 6) for v in b)]])]
-    if "G" in method.tableau:
-        lines += ["", "gamma", *_matrix([[number(v, 6) for v in row] for row in method.tableau["G"]])]
+    if "G" in tableau:
+        lines += ["", "gamma", *_matrix([[number(v, 6) for v in row] for row in tableau["G"]])]
     for name in ("alpha", "beta"):
-        if name in method.tableau:
-            lines += ["", f"Shu and Osher's {name}", *_matrix([[number(v, 6) for v in row] for row in method.tableau[name]])]
+        if name in tableau:
+            lines += ["", f"Shu and Osher's {name}", *_matrix([[number(v, 6) for v in row] for row in tableau[name]])]
     return lines
 
 

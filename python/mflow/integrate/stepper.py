@@ -11,7 +11,7 @@ from mflow_core.problems import problem
 from mflow_core.stepping import stepper as core
 from mflow_core.stepping.last_step import LastStep
 
-from mflow.base.checks import Array, as_tuple, check_number, check_start, check_whole
+from mflow.base.checks import Array, any_given, as_tuple, check_number, check_start, check_whole
 from mflow.base.methods import AUTO, Method, as_method, asks_for_auto
 from mflow.base.pace import Pace
 from mflow.base.telling import tell, tell_of_order
@@ -220,8 +220,8 @@ class Stepper(Kept):
         implicit, self._jac_open = solved.is_implicit, jac is not None
         self._equation = equation = problem.rhs_problem(call["fun"], start.shape, call["args"], call["inplace"], jac if implicit else None)
         solving = None
-        if implicit or self._algebraic is not None or not call["solver"] is jac is call["jac_sparsity"] is bands[0] is bands[1] is None:
-            linear = {"jac": jac, "jac_sparsity": call["jac_sparsity"], "lband": bands[0], "uband": bands[1]}
+        linear = {"jac": jac, "jac_sparsity": call["jac_sparsity"], "lband": bands[0], "uband": bands[1]}
+        if implicit or self._algebraic is not None or call["solver"] is not None or any_given(linear):
             if self._algebraic is not None:
                 linear |= self._algebraic.linear
             solving = nonlinear.solver_for(solved, equation, self._t0, start, solver=call["solver"], args=args, **linear)
@@ -250,8 +250,8 @@ class Stepper(Kept):
         rtol, atol = call["rtol"], call["atol"]
         self._controlled = controlled = rtol is not None or atol is not None
         if self._pair is None:
-            numbers = method.numbers
-            self._run = core.Run(method.record, equation, self._start, self._t0, math.nan, numbers, True, False, controlled, solver, v0)
+            how: dict[str, Any] = {"parameters": method.numbers, "dense": True, "control": controlled, "solver": solver, "v0": v0}
+            self._run = core.Run(method.record, equation, self._start, self._t0, **how)
         else:
             from mflow.course.legs import two_methods
 
@@ -260,7 +260,7 @@ class Stepper(Kept):
         self._past = None if controlled else past_limit_of(self._run, method, self._start)
         if controlled:
             self._control(rtol, atol, call["max_step"], call["min_step"], call["first_step"])
-        elif not call["max_step"] is call["min_step"] is call["first_step"] is None:
+        elif any_given({name: call[name] for name in ("max_step", "min_step", "first_step")}):
             raise ValueError("first_step, max_step, min_step: they belong to error control: give rtol or atol as well")
         if self._stops is not None:
             self._check_stops(self._stops)
@@ -541,7 +541,7 @@ class Stepper(Kept):
             first = min(self._first, abs(end - self.t))
             self._settle(int(run.begin(end if math.isfinite(end) else sign * 1e300, sign * first)), 0.0)
         way, status, tried = self._way or self._looks(), core.FULL, 0
-        if way is not None and count == 1 and run.k < way.free and asked - asked != 0.0 and self._stops is None:  # as most steps are
+        if way is not None and count == 1 and run.k < way.free and math.isinf(asked) and self._stops is None:  # as most steps are
             status = tried = run.adaptive(1, end)
         while tried != 0 or status in (core.RHO_DUE, core.FULL):
             events = self._stops and self._stops.events

@@ -106,7 +106,8 @@ def coefficients(method: Method) -> tuple[Array, Array, Array]:
 
 def on_linear(method: Method, A: Array) -> Array:
     """What A is on linear problems: itself, or alpha_ij + gamma_ij of a Rosenbrock method."""
-    return A + np.array(method.tableau["G"]) if "G" in method.tableau else A
+    tableau = method.tableau or {}
+    return A + np.array(tableau["G"]) if "G" in tableau else A
 
 
 class Weights:

@@ -465,7 +465,10 @@ class Coupled(Modes):
         z = z[np.abs(z) > STILL * size]
         with np.errstate(over="ignore", invalid="ignore"):
             rounding = NOISE / dt * ((0.5 * dt * np.abs(z)) ** 2 + (0.0 if criterion_of(method).linear else 1.0))  # of factors near -1
-            over = np.where(np.isfinite(z), z.real - np.maximum(EXACT * size, rounding), math.inf)
+            over = z.real - np.maximum(EXACT * size, rounding)
+            if self.growth > 0.0:  # the rates themselves count, log|R| / dt, and not their signs alone
+                over = np.log1p(2.0 * dt * over / np.abs(1.0 - 0.5 * dt * z) ** 2) / (2.0 * dt)
+            over = np.where(np.isfinite(z), over, math.inf)
         return float(np.max(over, initial=-math.inf)) - OWN * self.growth
 
     def _rates(self, method: Method, dt: float) -> NDArray[np.complex128]:

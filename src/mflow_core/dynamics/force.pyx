@@ -30,7 +30,6 @@ from mflow_core.types cimport (MF_E_CALLBACK, MF_VELOCITY_FREE, mf_accel_fn, mf_
                                mf_problem, mf_rhs_fn, mf_solve_accel_fn)
 
 import numpy as np
-
 from mflow_core.problems.sparse import check_sparse, plain_array
 from mflow_core.problems.signatures import FORCE_SIGNATURE, POTENTIAL_SIGNATURE, SOLVE_ACCEL_SIGNATURE, check_size, compiled_address
 

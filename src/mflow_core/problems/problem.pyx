@@ -35,7 +35,6 @@ cdef extern from "Python.h":
     void PyErr_Clear()
     void PyErr_SetObject(PyObject *, PyObject *)
     const size_t PY_VECTORCALL_ARGUMENTS_OFFSET
-    bint PyFunction_Check(object)
 
 cdef extern from *:
     """
@@ -528,7 +527,7 @@ def rhs_problem(fun, tuple shape, args=(), bint inplace=False, jac=None, bint el
     elementwise: fun may be called with pieces of y, in several threads at once. It is compiled then.
     """
     cdef Problem problem
-    address = None if PyFunction_Check(fun) else compiled_address(fun, "fun", RHS_SIGNATURE)
+    address = compiled_address(fun, "fun", RHS_SIGNATURE)
     args = tuple(args) if isinstance(args, (tuple, list)) else (args,)
     if address is not None:
         no_extras("fun", args, inplace)
@@ -546,8 +545,7 @@ def rhs_problem(fun, tuple shape, args=(), bint inplace=False, jac=None, bint el
                             "compile it by mflow.compile")
         problem.c.flags |= MF_ELEMENTWISE
     problem.c.n = size_of(shape)
-    if not PyFunction_Check(fun):
-        check_size(fun, "fun", problem.c.n)
+    check_size(fun, "fun", problem.c.n)
     if jac is not None:
         add_jacobian(problem, jac, "jac", JACOBIAN_SIGNATURE, shape, args, JACOBIAN)
     return problem
@@ -560,7 +558,7 @@ def objective_problem(fun, jac, tuple shape, args=(), hess=None):
     """
     cdef Problem problem
     cost, argument = (fun, "fun") if fun is not None else (jac, "grad")
-    address = None if PyFunction_Check(cost) else compiled_address(cost, argument, OBJECTIVE_SIGNATURE)
+    address = compiled_address(cost, argument, OBJECTIVE_SIGNATURE)
     args = tuple(args) if isinstance(args, (tuple, list)) else (args,)
     if isinstance(jac, np.ndarray):
         raise TypeError(f"jac: expected a function, True, '2-point' or '3-point', got an array of shape {jac.shape}")
@@ -593,8 +591,7 @@ def objective_problem(fun, jac, tuple shape, args=(), hess=None):
         problem.value_is_free, problem.has_value = mode == PAIR or mode == FORWARD, mode != GRADIENT
         problem.c.value_grad = <mf_value_grad_fn> call_objective
     problem.c.n = size_of(shape)
-    if not PyFunction_Check(cost):
-        check_size(cost, argument, problem.c.n)
+    check_size(cost, argument, problem.c.n)
     if hess is not None:
         add_jacobian(problem, hess, "hess", HESSIAN_SIGNATURE, shape, args, HESSIAN)
     return problem

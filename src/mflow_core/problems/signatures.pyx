@@ -122,7 +122,7 @@ def is_compiled(fun):
 
 def check_size(fun, argument, n):
     """ValueError if fun is for another number of unknowns than the n of the start: an `Objective`, or a function from symbols."""
-    expected = fun.n if is_compiled(fun) else None
+    expected = None if type(fun) is FunctionType or not is_compiled(fun) else fun.n
     if expected is not None and expected != n:
         raise ValueError(f"{argument}: expected a function of {n} numbers, as the start has, got {fun!r}, which is of {expected}")
 
