@@ -99,8 +99,8 @@ def test_a_table_on_standard_output_stands_alone(command, folder, capsys):
     out, err = capsys.readouterr()
     heads, *rows = csv.reader(out.splitlines())
     assert heads[0] in ("time (s)", "period (s)")
-    assert len(rows) >= 5
     assert [len(row) for row in rows] == [len(heads)] * len(rows)
+    assert len(rows) >= 5
     assert err.strip()
     assert sorted(os.listdir(folder)) == ["costs.py", "record.csv"]
 

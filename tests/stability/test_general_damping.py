@@ -152,25 +152,29 @@ def test_eigenvalues_of_the_structure_tell_the_limit_beside_gyroscopes() -> None
     assert limit == pytest.approx(float(np.min(-2.0 * z.real / np.abs(z) ** 2)), rel=1e-8)
 
 
-@pytest.mark.parametrize(
-    ("C", "K", "beta", "gamma"),
-    [
-        ([[-0.1, 0.01], [0.01, -0.1]], [[40.0, 0.0], [0.0, 1.0]], 0.0, 0.5),
-        ([[-0.06, 0.01], [0.01, -0.1]], [[40.0, 0.0], [0.0, 1.0]], 0.3, 0.6),
-        ([[0.0, 1.0], [-1.0, 0.0]], [[-15.0, 0.0], [0.0, -15.0]], 0.25, 0.5),
-        ([[0.0, 1.0], [-1.0, 0.0]], [[-15.0, 0.0], [0.0, -15.0]], 0.3, 0.6),
-    ],
-)
-def test_a_structure_that_grows_is_left_behind_by_rates(C: Any, K: Any, beta: float, gamma: float) -> None:
-    """log|R| / h of Newmark's step, solved for x, v and a at its end, exceeds 1.25 times the structure's own rate from the limit on."""
-    C, K, one, none = np.array(C), np.array(K), np.eye(2), np.zeros((2, 2))
-    own = np.linalg.eigvals(np.block([[none, one], [-K, -C]])).real.max()
+GROWING = {
+    "damping of both signs": ([[-0.1, 0.01], [0.01, -0.1]], np.diag([40.0, 1.0]), (0.0, 0.5)),
+    "gyroscopic": ([[0.0, 1.0], [-1.0, 0.0]], -15.0 * np.eye(2), (0.25, 0.5)),
+    "gyroscopic, with damping of the steps": ([[0.0, 1.0], [-1.0, 0.0]], -15.0 * np.eye(2), (0.3, 0.6)),
+}
 
-    def faster(h: float) -> bool:
-        end = np.block([[one, none, -beta * h * h * one], [none, one, -gamma * h * one], [K, C, one]])
-        begin = np.block([[one, h * one, (0.5 - beta) * h * h * one], [none, one, (1.0 - gamma) * h * one], [none, none, none]])
-        return bool(np.log(np.abs(np.linalg.eigvals(np.linalg.solve(end, begin))).max()) / h > 1.25 * own)
 
-    limit = mflow.max_stable_dt(mflow.Newmark(beta=beta, gamma=gamma), damping=C, stiffness=K)
-    assert not any(faster(h) for h in np.geomspace(1e-2, min(0.999 * limit, 1e3), 300))
-    assert limit == math.inf or faster(1.001 * limit)
+def rate_of_newmark(C: np.ndarray, K: np.ndarray, beta: float, gamma: float, h: float) -> float:
+    """log of the spectral radius of a step of (x, v, a), over h."""
+    one = np.eye(len(K))
+    inverse = np.linalg.inv(one + gamma * h * C + beta * h * h * K)
+    a = [-inverse @ K, -inverse @ (C + h * K), -inverse @ ((1.0 - gamma) * h * C + (0.5 - beta) * h * h * K)]
+    x = [one + beta * h * h * a[0], h * one + beta * h * h * a[1], (0.5 - beta) * h * h * one + beta * h * h * a[2]]
+    v = [gamma * h * a[0], one + gamma * h * a[1], (1.0 - gamma) * h * one + gamma * h * a[2]]
+    return math.log(np.abs(np.linalg.eigvals(np.block([x, v, a]))).max()) / h
+
+
+@pytest.mark.parametrize("name", GROWING)
+def test_what_grows_by_itself_is_compared_by_rates_of_growth(name: str) -> None:
+    """The limit is where steps grow a quarter faster than the structure: fast modes counted too much, those that grow fast too little."""
+    C, K, (beta, gamma) = np.array(GROWING[name][0]), *GROWING[name][1:]
+    own = np.linalg.eigvals(np.block([[np.zeros((2, 2)), np.eye(2)], [-K, -C]])).real.max()
+    dt = mflow.max_stable_dt(mflow.Newmark(beta=beta, gamma=gamma), damping=C, stiffness=K)
+    below = np.geomspace(1e-3, min(0.999 * dt, 100.0), 300)
+    assert max(rate_of_newmark(C, K, beta, gamma, h) for h in below) <= 1.25 * own
+    assert dt == math.inf or rate_of_newmark(C, K, beta, gamma, 1.001 * dt) > 1.25 * own

@@ -463,13 +463,13 @@ class Coupled(Modes):
         z = self._rates(method, dt)
         size = min(float(np.abs(z).max(initial=0.0)), 1.0 / dt)
         z = z[np.abs(z) > STILL * size]
-        with np.errstate(over="ignore", invalid="ignore"):
-            rounding = NOISE / dt * ((0.5 * dt * np.abs(z)) ** 2 + (0.0 if criterion_of(method).linear else 1.0))  # of factors near -1
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+            square = (0.5 * dt * np.abs(z)) ** 2
+            rounding = NOISE / dt * (square + (0.0 if criterion_of(method).linear else 1.0))  # of factors near -1
             over = z.real - np.maximum(EXACT * size, rounding)
-            if self.growth > 0.0:  # the rates themselves count, log|R| / dt, and not their signs alone
-                over = np.log1p(2.0 * dt * over / np.abs(1.0 - 0.5 * dt * z) ** 2) / (2.0 * dt)
-            over = np.where(np.isfinite(z), over, math.inf)
-        return float(np.max(over, initial=-math.inf)) - OWN * self.growth
+            rate = np.arctanh(np.clip(dt * over / (1.0 + square), -1.0, 1.0)) / dt  # log|factor| / dt
+            rate = np.where((z.imag == 0.0) & (square > 1.0), over, rate)  # a factor below 0, as no motion has: there z itself counts
+        return float(np.max(np.where(np.isfinite(z), rate, math.inf), initial=-math.inf)) - OWN * self.growth
 
     def _rates(self, method: Method, dt: float) -> NDArray[np.complex128]:
         """z for the factors (1 + s)/(1 - s) of a step, s = dt z/2: for dt to 0 they are the structure's own."""
