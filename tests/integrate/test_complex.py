@@ -102,7 +102,7 @@ def test_jacobians_of_holomorphic_functions(kind):
     [np.transpose, np.real, lambda J: np.diag(np.diag(J)), lambda J: np.tril(J, -1).conj() + np.diag(np.diag(J))],
     ids=["transposed", "real part", "diagonal", "conjugate coupling"],
 )
-@pytest.mark.filterwarnings("ignore:solve_ivp. jac was far larger")  # the diagonal is, where what is coupled moves together
+@pytest.mark.filterwarnings("ignore:solve_ivp. jac ")  # some are told of: the diagonal is far larger along a step
 def test_wrong_complex_jacobians_cost_evaluations(wrong):
     """The counts that the test above compares tell right Jacobians from wrong ones, even where the steps are the same."""
     J, parts = chain(), written_out_chain()
