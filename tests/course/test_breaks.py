@@ -391,5 +391,6 @@ def test_a_resumed_run_asks_for_the_jacobian_on_the_side_it_was_made_on(method: 
         mflow.solve_ivp(fun, (0, 2), [1.0, 1.0, 0.0], max_steps=at + more, checkpoint=tmp_path / "run", checkpoint_every=1, **call)
         asked.clear()
         resumed = mflow.solve_ivp(fun, (0, 2), [1.0, 1.0, 0.0], resume=tmp_path / "run", **call)
-        assert min(t for t in asked if t > 0.0) > 0.9
+        on_the_way = asked[: asked.index(2.0)]  # a run that has ended may look back
+        assert min(t for t in on_the_way if t > 0.0) > 0.9
         assert resumed.y.tobytes() == whole.y.tobytes()
