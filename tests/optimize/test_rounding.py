@@ -206,3 +206,25 @@ def test_a_saddle_beside_an_offset_is_told_by_the_gradient(bend: float, offset: 
     assert r.reason == ("converged" if bend > 0.0 else "not_a_minimum"), r.message
     assert r.x[-1] == 1.3
     assert len(seen) == r.nfev + r.ncheck
+
+
+def water(x: Array) -> Any:
+    """Two bonds in metres and an angle, in joules."""
+    e, r, turn = np.exp(-2.2e10 * (x[:2] - 0.958e-10)), x[:2] - 0.958e-10, x[2] - 1.8
+    slope = 2 * 8.2e-19 * 2.2e10 * (1 - e) * e + 4e-10 * turn
+    value = 8.2e-19 * float(np.sum((1 - e) ** 2)) + 3.8e-19 * turn**2 + 4e-10 * float(np.sum(r)) * turn
+    return value, np.append(slope, 7.6e-19 * turn + 4e-10 * np.sum(r))
+
+
+@pytest.mark.filterwarnings("ignore:.*encountered in:RuntimeWarning")
+def test_words_of_parameters_in_very_different_units() -> None:
+    """Differences of gradients along all three at once lead far beyond what a bond is: no product overflows by its size. And a search that
+    went on to a smaller gtol, and not to its end, does not say that the one before was what ended it."""
+    r = mflow.minimize(water, [1.1e-10, 0.9e-10, 2.2], jac=True, method="trust_ncg")
+    assert not r.success
+    assert "give hess, or x in units" in r.message
+    assert "scale the cost" not in r.message
+    r = mflow.minimize(water, [1.1e-10, 0.9e-10, 2.2], jac=True, method="cg")
+    assert r.success
+    assert "as far as lower points were found" in r.message
+    assert abs(r.x[2] - 1.8) < 1e-3

@@ -65,6 +65,7 @@ NOISY_STEP = 1e-4  # of differences of gradients that are differences themselves
 AGAIN = 4  # times that a run goes on with differences over shorter lengths
 MANY = 100  # iterations of a trust region, after which the Hessian it was given is looked at
 JUMP = 1e-3  # of the first gradient: where one so large leads nowhere, rounding is not the reason
+SQUARED = 1e150  # the square of a gradient below it does not overflow
 AWAY = 1e10  # so far from x0, and with a cost so far below 0, it seems to have no minimum
 WHY = {
     1: "its direction does not lead down",
@@ -392,6 +393,9 @@ class LineDescent(Counted):
                 hint = ": the last digits of the cost are spent, raise gtol"
         if not math.isfinite(slope0):
             hint = f": products of the gradient overflow, scale the cost, as by {1.0 / max(last, 1.0):.0e}"
+            if self._trusts and last < SQUARED:
+                why = "a product with the Hessian is not finite, as where the gradient has no value beside x"
+                hint = f": {why}; give hess, or x in units in which its entries are of like size"
         return f"{text}; the largest entry of the gradient is {last:.3g}, above gtol = {gtol:g}{hint}"
 
     def _unbounded(self) -> str:
