@@ -246,6 +246,25 @@ def test_a_state_that_is_changed_counts(name: str) -> None:
     np.testing.assert_allclose(ends[1], ends[0], rtol=1e-11, atol=1e-13)
 
 
+@pytest.mark.parametrize("looks", [False, True])
+@pytest.mark.parametrize("name", ["Adam", "Adagrad", "RMSprop", "Rprop"])
+def test_a_parameter_that_comes_back_goes_on_from_its_state(name: str, looks: bool) -> None:
+    """It stands still while it is in no group, and torch keeps what it carries; here it began anew."""
+    ends = []
+    for module in (torch.optim, mflow.torch):
+        net = model()
+        opt = getattr(module, name)(net.parameters(), lr=0.01)
+        walk(net, opt, 4)
+        out = opt.param_groups[0]["params"].pop(0)
+        for _ in range(3):
+            walk(net, opt, 1)
+            assert not looks or len(opt.state) >= 3
+        opt.param_groups[0]["params"].insert(0, out)
+        walk(net, opt, 3)
+        ends.append(torch.cat([p.detach().ravel() for p in net.parameters()]).numpy())
+    np.testing.assert_allclose(ends[1], ends[0], rtol=1e-11, atol=1e-13)
+
+
 def test_a_look_at_the_state_changes_no_bit() -> None:
     ends = []
     for looks in (False, True):

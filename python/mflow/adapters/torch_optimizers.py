@@ -100,6 +100,7 @@ class Optimizer(torch.optim.Optimizer):
         self._names, self._check_finite = tuple(defaults), check_finite
         self._cohorts: list[tuple[int, Cohort]] = []
         self._seen: set[int] = set()
+        self._aside: dict[Any, dict[str, Any]] = {}  # states of parameters that are in no group now: they may come back
         self._members: list[list[int]] = []  # when the cohorts were made: parameters and groups can be taken out, replaced and moved
         super().__init__(params, defaults)
         self._hide()
@@ -266,7 +267,8 @@ class Optimizer(torch.optim.Optimizer):
             self._cohort.make(self._made_by, [np.zeros(1)], self._options(group))  # finds what does not fit where no parameter has a state
             alike: dict[tuple[Any, ...], list[torch.Tensor]] = {}
             for tensor in group["params"]:
-                if carried := self._states.get(tensor):
+                if carried := self._states.get(tensor) or self._aside.get(tensor):
+                    self._states[tensor] = carried
                     check_entry(carried, len(seen), self._check_finite)
                     scalars = tuple(map(float, carried["scalars"]))
                     alike.setdefault((check_whole(carried["step"], "state: step"), scalars, frozenset(carried)), []).append(tensor)
@@ -277,6 +279,8 @@ class Optimizer(torch.optim.Optimizer):
                 cohort.restore(steps, list(scalars), [{name: self._states[t][name].numpy() for name in own} for t in tensors])
                 cohorts.append((g, cohort))
         self._cohorts, self._seen, self._members = cohorts, seen, self._ids()
+        inside = {one for ids in self._members for one in ids}
+        self._aside = {t: entry for t, entry in {**self._aside, **self._states}.items() if entry and id(t) not in inside}
         self._hide()
 
     def state_dict(self) -> dict[str, Any]:
@@ -326,7 +330,7 @@ class Optimizer(torch.optim.Optimizer):
         defaults: dict[str, Any] = self.__dict__["defaults"]
         kept = {
             name: self.__dict__[name]
-            for name in ("_made_by", "_names", "_cohorts", "_seen", "_members", "_states", "_shown", "defaults", "param_groups")
+            for name in ("_made_by", "_names", "_cohorts", "_seen", "_members", "_aside", "_states", "_shown", "defaults", "param_groups")
         }
         try:
             refuse_complex(state_dict)
@@ -355,7 +359,7 @@ class Optimizer(torch.optim.Optimizer):
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__({name: value for name, value in state.items() if name != "state"})
-        self.state = state["state"]
+        self.state, self._aside = state["state"], {}
         self._rebuild()
 
 
