@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import mflow
+from mflow.adapters.torch_states import NAMES
 from support.oracles.reference import PARITY
 
 torch = pytest.importorskip("torch")
@@ -244,6 +245,12 @@ def test_a_state_that_is_changed_counts(name: str) -> None:
         assert all(tensor in opt.state for group in opt.param_groups for tensor in group["params"])
         ends.append(torch.cat([p.detach().ravel() for p in (*first, *net.parameters())]).numpy())
     np.testing.assert_allclose(ends[1], ends[0], rtol=1e-11, atol=1e-13)
+
+
+def test_every_optimizer_that_both_have_moves_its_state() -> None:
+    """One that is added here has to say which of torch's vectors it takes."""
+    both = set(mflow.torch.__all__) & {name for name in dir(torch.optim) if isinstance(getattr(torch.optim, name), type)}
+    assert set(NAMES) == both - {"Optimizer", "SGD"}
 
 
 @pytest.mark.parametrize("looks", [False, True])
