@@ -1,6 +1,7 @@
 """method="auto": two methods in legs. Oracles: published end values, closed forms, and the two methods alone."""
 
 import math
+import warnings
 
 import numpy as np
 import pytest
@@ -271,6 +272,16 @@ def test_a_run_that_neither_finishes_in_turn_is_one_by_one_of_them():
     watched = mflow.solve_ivp(lambda t, y: y * y, (0, 2), [1.0], "auto", callback=lambda t, y: None, **TOLS)
     assert watched.reason == "diverged"
     assert watched.nfev < gone.nfev
+
+
+def test_tries_that_are_not_taken_say_nothing():
+    """That by tsit5 warned that jac is without effect, and that the problem is stiff."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        r = mflow.solve_ivp(
+            lambda t, y: [y[0] ** 2, -1e4 * (y[1] - y[0])], (0, 2), [1.0, 1.0], "auto", jac=lambda t, y: [[2 * y[0], 0], [1e4, -1e4]]
+        )
+    assert r.reason == "diverged"
 
 
 @pytest.mark.parametrize("rate", [1e3, 1e4, 1e5])

@@ -17,6 +17,7 @@ from mflow_core.stepping import legs
 
 from mflow.base.checks import Array, shown
 from mflow.base.methods import Method, as_method
+from mflow.base.telling import heard, tell
 
 __all__ = ["CALM", "STIFF", "Pair", "TwoMethods", "pair_for", "two_methods"]
 
@@ -116,12 +117,16 @@ class TwoMethods(legs.Legs):
         calm, stiff = self.pair
         for method in (stiff, calm) if self.steps_taken[1] else (stiff,):
             most = asked["max_steps"] or MOST_ALONE
-            other = solve(**asked | {"method": method.name, "max_steps": most})
+            with heard() as words:  # of a try that is not taken nothing is said
+                other = solve(**asked | {"method": method.name, "max_steps": most})
             for name in ("nfev", "ncheck", "njev", "nlu", "nrejected"):
                 result[name] = other[name] = other[name] + result[name]
             if other.success:
                 other |= {"switches": len(self.turns), "steps_by_method": {one.name: other.nsteps * (one is method) for one in self.pair}}
                 other.message += f"; from the start on, as {ended}"
+                for text, category in words:
+                    if category is not UserWarning:  # arguments are those of the run that was asked for
+                        tell(text, category)
                 return other
             end = other.t[-1] if other.t.size else np.nan  # neither has come to the first time of t_eval
             if other.reason == result.reason and not abs(end - self.t) > AT_ONE_PLACE * abs(self.t - asked["t_span"][0]):
