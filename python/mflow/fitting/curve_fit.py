@@ -497,7 +497,7 @@ def _poor_words(run: Run, how: dict[str, Any], apart: bool) -> tuple[str, bool]:
     the data than their mean, and of one that leaves most of them, if that is no noise: such a fit is one, as a model without a term for
     what is left has no better; so is one by a model without a level that is nearer to the data than 0 is, or leaves noise, if they tell
     its parameters apart, and one under a loss, or whose p0 was given. Nothing of a linear model, whose parameters are the best."""
-    given, rests = how["_given"], bool(np.any(run.active_mask))
+    given, rests = how["_given"], run.box is not None and bool(np.any(run.active_mask))
     if surely_explains(run, how, POOR) or (rests and not given):  # or is poor by its bounds
         return "", True
     share = explained(run, how)
