@@ -344,7 +344,8 @@ def _gone_on(descent: LineDescent, doubts: Doubts, limit: int, gtol: float, call
     further = doubts.finer_gtol(np.asarray(x), float(now), np.asarray(grad)).fall
     size = abs(went.value) if went.fall > FALL else went.value - now
     rests = now < went.value and (went.tried or further * abs(now) <= FALL * size)
-    return (CONVERGED, gtol, f"{words}, as far as lower points were found") if rests else (status, went.gtol, words)
+    words += ", and ended before it" if rests else ""
+    return (CONVERGED, gtol, words) if rests else (status, went.gtol, words)
 
 
 def _say_unearned(out: OptimizeResult, words: str, refuses: bool) -> None:
