@@ -218,13 +218,8 @@ def water(x: Array) -> Any:
 
 @pytest.mark.filterwarnings("ignore:.*encountered in:RuntimeWarning")
 def test_words_of_parameters_in_very_different_units() -> None:
-    """Differences of gradients along all three at once lead far beyond what a bond is: no product overflows by its size. And a search that
-    went on to a smaller gtol, and not to its end, does not say that the one before was what ended it."""
-    r = mflow.minimize(water, [1.1e-10, 0.9e-10, 2.2], jac=True, method="trust_ncg")
+    """Differences of gradients along all three at once lead far beyond what a bond is: no product overflows by its size."""
+    r = mflow.minimize(water, [1.1e-10, 0.9e-10, 2.2], jac=True, method="trust_ncg", gtol=1e-20, check_gradient=False)
     assert not r.success
     assert "give hess, or x in units" in r.message
     assert "scale the cost" not in r.message
-    r = mflow.minimize(water, [1.1e-10, 0.9e-10, 2.2], jac=True, method="cg")
-    assert r.success
-    assert ", and ended before it" in r.message
-    assert abs(r.x[2] - 1.8) < 1e-3
