@@ -223,3 +223,20 @@ def test_words_of_parameters_in_very_different_units() -> None:
     assert not r.success
     assert "give hess, or x in units" in r.message
     assert "scale the cost" not in r.message
+
+
+@pytest.mark.parametrize(("method", "seed"), [("cg", 12), ("cg", 33), ("trust_ncg", 23)])
+def test_a_sum_that_rounds_by_more_than_its_value(method: str, seed: int) -> None:
+    """log cosh by a difference of numbers near 1, in units of 1e-12 from 0: its values are off by more than four points beside x show, and
+    the point, right to 5e-7, was line_search_failed."""
+    rng = np.random.default_rng(seed)
+    n, unit = int(rng.integers(2, 6)), 10.0 ** rng.uniform(-13, -9)
+    best, J = rng.normal(size=n), rng.normal(size=(n, n)) + 2.0 * np.eye(n)
+
+    def cost(x: Array) -> tuple[float, Array]:
+        r = J @ (x / unit - best)
+        return float(np.sum(np.logaddexp(r, -r) - np.log(2.0))), J.T @ np.tanh(r) / unit
+
+    r = mflow.minimize(cost, np.zeros(n), jac=True, method=method)
+    assert r.reason == "converged", r.message
+    np.testing.assert_allclose(r.x / unit, best, atol=1e-6)
