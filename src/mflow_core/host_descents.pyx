@@ -101,11 +101,11 @@ cdef host_descent_t *host_new(const mf_method *m, const mf_problem *p, const mf_
         status = MF_E_MEMORY if d == NULL else read_parameters(d, m, NULL if options == NULL else options.par)
     if status == 0:
         memcpy(&d.p, p, p.size)
-        status = descent_open(&d.s, m, &d.p, d.par, &rule, options != NULL and options.lower != NULL)
+        status = descent_open(&d.s, m, &d.p, d.par, &rule, options != NULL and options.lower != NULL, False)
     if status == 0:
         if options != NULL and options.hessp != NULL:
             descent_products(&d.s, options.hessp, options.hessp_ctx)
-        descent_start(&d.s, x0, NULL if options == NULL else options.lower, NULL if options == NULL else options.upper)
+        descent_start(&d.s, x0, NULL if options == NULL else options.lower, NULL if options == NULL else options.upper, NULL)
     elif d != NULL:
         host_free(d)
         d = NULL

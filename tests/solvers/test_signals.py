@@ -382,7 +382,7 @@ def test_an_entry_that_is_made_later(look: str) -> None:
 
 
 def test_the_inverse_hessian_is_made_where_it_is_asked_for(monkeypatch: Any) -> None:
-    from mflow.optimize.line_descent import InverseHessian
+    from mflow.curvature.inverse import InverseHessian
 
     made, true = [], InverseHessian.whole
 

@@ -6,7 +6,8 @@ size, with M = s H s by differences of the gradient g,
 
     convex      the cost rises to both sides by what M says, and M is the same over another length (at a kink, or with a gradient that is
                 not the cost's, it is not), and no direction of the Krylov space of s g curves down
-    at rest     |s g| <= ROUNDED eps |M v|, entry by entry, or Newton's step lowers the cost by at most what its values are off by beside x
+    at rest     |s g| <= ROUNDED eps |M v|, entry by entry, or Newton's step lowers the cost by at most a few times what its values are off
+                by beside x
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ ALIKE = 0.3  # relative: of two measures of one curvature
 ROUNDED = 16.0  # times eps: of the gradient beside |H| |x|
 VALUES = 10.0  # times eps: of the cost, within which a search judges by slopes
 ROUGH = 1e-12  # of the cost, or of what it has come down by: rounding is below it
+SOME = 4.0  # times what a few values beside x show: their rounding may be so much larger elsewhere
 ULPS = (3.0, 17.0, -5.0, -29.0)  # of each parameter: points beside x between which a cost changes by its rounding alone
 MOST = 40  # products of M
 NOISE = 1e-9  # of a product: what is left of one that differences over `NEAR` do not tell
@@ -81,7 +83,7 @@ def _rests(near: _Scaled, grad: Array, size: float) -> bool:
         return True
     # values differ by more than rounding between points that are farther apart
     rough = abs(first[0] - 0.5 * NEAR * NEAR * float(ways[0] @ first[2])) > ROUGH * size
-    return not rough and noise <= ROUGH * size and _gain(near, grad) <= noise
+    return not rough and noise <= ROUGH * size and _gain(near, grad) <= SOME * noise
 
 
 def _curves_up(near: _Scaled, grad: Array, v: Array, first: tuple[float, float, Array], noise: float) -> bool:

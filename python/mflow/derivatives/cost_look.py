@@ -96,6 +96,7 @@ class CostLook:
     known = refuses = kink = False
     asked = FORWARD  # the mode of differences at the beginning
     short, compared = False, np.zeros(0)  # differences are taken over shorter lengths that agree; where that was asked last
+    scaled = False  # those are lengths that x_scale says
     own, settled = False, np.zeros(0)  # differences are taken over shares of small numbers themselves; an end that was looked at
     sighted, rises = np.zeros(0), 0  # an end at which slopes that differences do not see were looked for; 1 where it rises on both sides
     # of it, in `along`, -1 where it falls, 0 where it does neither
@@ -264,6 +265,12 @@ class CostLook:
         self.noisy = x.copy(), moves_from(x)[[one.noise for one in scans].index(self.noise)]
         return self._lengthen(callback, max(one.step for one in sloped), x.size)
 
+    def measure_by(self, callback: Any, sizes: Array) -> None:
+        """Central differences over shares of these sizes, in units of max(1, |x|)."""
+        if not self.step:
+            self.own = self.scaled = True
+            callback.scales, callback.mode = OWN * sizes, CENTRAL
+
     def sharpen(self, callback: Any) -> bool:
         """Whether differences were forward ones of the usual lengths; they are central ones now."""
         if callback.mode != FORWARD or self.given or callback.scales is not None:
@@ -427,6 +434,8 @@ class CostLook:
 
     def note(self) -> str:
         """What is to be said of the differences in a result's message."""
+        if self.scaled:
+            return f"; differences are taken over {OWN:.2g} of x_scale, or of x0"
         if self.own:
             return f"; differences are taken over {OWN:.2g} of small numbers x themselves, as the cost bends within longer ones"
         if self.short:

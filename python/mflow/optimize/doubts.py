@@ -170,8 +170,8 @@ class Doubts:
         out = self.fun(at if len(shape) == 1 else at.reshape(shape), *self.args)
         return out[0] if self.jac is True else out
 
-    def finer_gtol(self, x: Array, value: float, grad: Array) -> Finer:
-        """`mflow.derivatives.own_units.finer_gtol` where the run has ended."""
+    def finer_gtol(self, x: Array, value: float, grad: Array, scale: Array | None = None) -> Finer:
+        """`mflow.derivatives.own_units.finer_gtol` where the run has ended, in lengths of the parameters where there are any."""
         from mflow.derivatives.own_units import SLIGHT, Finer, finer_gtol  # few runs need it
 
         if self.fun is None:
@@ -179,7 +179,10 @@ class Doubts:
         values = self._values()
         value = float(values(x.ravel())) if math.isnan(value) else value
         least = FALL if self.differenced else SLIGHT
-        found = finer_gtol(self.gtol, values, x.ravel(), value, grad.ravel(), self._fits, least)
+        D = np.ones(1) if scale is None else scale.ravel()
+        found = finer_gtol(
+            self.gtol, lambda z: values(D * z), x.ravel() / D, value, D * grad.ravel(), lambda z: self._fits(D * z), least
+        )  # fmt: skip
         self.valued, self.beside = self.valued + self.differences * found.calls, self.beside + (not self.differences) * found.calls
         return found
 
@@ -192,6 +195,12 @@ class Doubts:
         """Where a run by forward differences does not get on: whether central ones give another gradient, as where the cost bends by more
         than it falls, and are taken from now on."""
         return self.sharpens() and self.turned(gradient(x), grad, BIASED)
+
+    def measure_by(self, scale: Array) -> None:
+        """Differences are central ones over shares of these lengths of the parameters, or of x0 where it is longer, save by diff_step=."""
+        if self.callback is not None and self.look is not None and self.diff_step is None:
+            size = np.abs(self.start).ravel()
+            self.look.measure_by(self.callback, np.maximum(scale.ravel(), size) / np.maximum(1.0, size))
 
     def sharpens(self) -> bool:
         """Whether differences were forward ones of the usual lengths; they are central ones now."""

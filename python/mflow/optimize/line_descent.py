@@ -11,17 +11,14 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from mflow_core import registry
 from mflow_core.arithmetic.starts import largest
 from mflow_core.objectives.objective import Objective
 from mflow_core.optimize import line_descent
 from mflow_core.optimize.products import Products
-from mflow_core.problems.problem import objective_problem
 from mflow_core.stepping import stepper
 
-from mflow.base.checks import Array, check_whole
+from mflow.base.checks import Array, check_number, check_whole
 from mflow.base.methods import Method
-from mflow.base.pace import pieces
 from mflow.base.result import OptimizeResult, Result, keep_origin, put_later
 from mflow.base.telling import counted, tell
 from mflow.curvature.landscape import OF_DIFFERENCES, Landscape, both_of, gradient_of, products_of, value_of
@@ -31,15 +28,17 @@ from mflow.derivatives.remainder import GradientWarning
 from mflow.optimize.directions import Tests, direction_of, takes_bounds
 from mflow.optimize.doubts import ASKS, Doubts
 from mflow.optimize.linesearch import LineSearch
-from mflow.optimize.looks import PATIENCE, STALLING, Counted, Onward, Saving
+from mflow.optimize.looks import MEASURED, PATIENCE, STALLING, Counted, Onward, Saving
 from mflow.solvers.jacobian_doubt import hessian_said
 
-__all__ = ["CONVERGED", "ENDINGS", "STOPPED", "LineDescent", "ending", "overflow_text"]
+__all__ = ["CONVERGED", "ENDINGS", "FAILED", "RESTS", "STALLED", "STOPPED", "UNEVEN", "LineDescent", "ending", "overflow_text"]
 
-CONVERGED = stepper.CONVERGED
+CONVERGED, FAILED = stepper.CONVERGED, line_descent.FAILED
 STOPPED = CONVERGED - 1  # by the callback
 BY_FTOL, BY_XRTOL, BY_MAXFUN = STOPPED - 1, STOPPED - 2, STOPPED - 3  # SciPy's further tests
 STALLED, SLOW = STOPPED - 4, STOPPED - 5
+UNEVEN = STOPPED - 7  # it takes long, and sizes of parameters differ
+LONG = 4 * STALLING  # iterations until then
 RESTS = STOPPED - 6  # at a minimum, as far as rounding tells
 SINKS = 0.1  # a gradient that is below this share of what it was then has not stalled
 SLOWLY = 1e-3  # of the cost, that so many iterations do not take off: differences are compared with central ones then, once
@@ -75,10 +74,11 @@ WHY = {
 }
 
 
-def ending(status: int, nit: int, largest: float, gtol: float, bounded: bool = False) -> tuple[int, str, str]:
+def ending(status: int, nit: int, largest: float, gtol: float, bounded: bool = False, scaled: bool = False) -> tuple[int, str, str]:
     """(status, reason, message) of a result, for the endings that every descent has. largest: the largest entry of the gradient."""
     code, reason, words = ENDINGS[status]
-    return code, reason, words(nit, f"the largest entry of the {'projected gradient' if bounded else 'gradient'} is {largest:.3g}", gtol)
+    what = f"{'projected gradient' if bounded else 'gradient'}{' times x_scale' if scaled else ''}"
+    return code, reason, words(nit, f"the largest entry of the {what} is {largest:.3g}", gtol)
 
 
 def overflow_text(method: Method, nit: int, largest: float) -> str:
@@ -110,12 +110,15 @@ class LineDescent(Counted):
     _largest = math.nan  # the largest entry of the gradient of a minimum to rounding
     _again = 0  # how often it began again with other differences where it had come to an end; AGAIN: it no longer does
     _least: float | None = None  # of this run of the core's; None: not known yet
+    goal = 0, math.nan, math.nan  # with these: how often gtol was made finer, that, and the cost it is meant for
+    measured = _looked_for = False  # whether the lengths of the parameters were measured along the way; whether that was tried
 
     def __init__(
         self, doubts: Doubts, method: Method, search: Any, settings: dict[str, Any], keep_path: bool,
         tell: Callable[[LineDescent], bool] | None, products: Any = None, tests: Tests | None = None,
+        scale: Array | None = None,
     ) -> None:  # fmt: skip
-        self.doubts, start, self.tests = doubts, doubts.start, tests
+        self.doubts, start, self.tests, self.scale = doubts, doubts.start, tests, scale
         self.keep_path, self.start, self.tell = keep_path, start, tell
         if settings or method.numbers or not isinstance(search, str):
             self.method, self.search, self._rule, self._trusts = _ruled(method, LineSearch.of(search), settings)
@@ -129,6 +132,8 @@ class LineDescent(Counted):
             self._rule = {**self._rule, "rises": RISES}
         if not self.problem.has_value:
             raise TypeError("line_search: it compares values of the cost, and fun=None gives none")
+        if scale is not None:
+            doubts.measure_by(scale)
         self._given, self._source = products, self._products(products) if self._trusts else None
         self.run, self._python = self._run_from(start), not self.problem.compiled
         self._pieces: list[tuple[Array, Array, Array, Array]] = []
@@ -141,10 +146,17 @@ class LineDescent(Counted):
 
     def _run_from(self, x: Array) -> line_descent.LineDescent:
         lower, upper = (None, None) if self.doubts.box is None else self.doubts.box
-        return line_descent.LineDescent(
+        run = line_descent.LineDescent(
             self.method.record, self.problem, x, line_descent.KINDS[self.search.kind], self._rule, self.method.numbers, lower, upper,
-            self._source, NOISY_STEP if self.doubts.differences else 0.0,
+            self._source, NOISY_STEP if self.doubts.differences else 0.0, self.scale,
         )  # fmt: skip
+        run.plain = self.measured and not self.doubts.usual  # a gtol that is given is one of x
+        return run
+
+    @functools.cached_property
+    def from_zero(self) -> bool:
+        """Whether a parameter began at 0, which tells no size."""
+        return not self.doubts.start.all()
 
     @property
     def nit(self) -> int:
@@ -165,7 +177,7 @@ class LineDescent(Counted):
             if isinstance(value, bool) and not isinstance(saved[name], bool):
                 raise ValueError(f"{name}: expected true or false, got {saved[name]!r}")
         again, earlier = check_whole(saved["again"], "again", 0, AGAIN), check_whole(saved["earlier"], "earlier", 0, 2**53)
-        if (earlier and not again) or (saved["ended"] and not saved["asked"]) or (saved["slow"] and again < AGAIN):
+        if (earlier and not again and not self.measured) or (saved["ended"] and not saved["asked"]) or (saved["slow"] and again < AGAIN):
             raise ValueError(f"going: expected what a run may have come to, got {saved!r}")
         self.earlier = earlier
         if self.doubts.callback is not None:
@@ -187,19 +199,19 @@ class LineDescent(Counted):
             if not ended:
                 self._least = None
                 status = self._go(limit, gtol)
-        if status in (line_descent.FAILED, STALLED) and gtol > 0.0 and self._rests():
-            return RESTS
-        return status
+        unsized = self.run.uneven and self.from_zero and self.doubts.checks and not self._looked_for  # measured first
+        return RESTS if status in (FAILED, STALLED) and not unsized and self.at_rest(gtol) else status
 
-    def _rests(self) -> bool:
+    def at_rest(self, gtol: float) -> bool:
         """Whether the lowest point is a minimum to rounding; differences do not tell."""
         from mflow.curvature.resting import rests  # few runs need it
 
         x, value, grad = self.run.lowest()
-        if self.doubts.differenced or self.doubts.text or grad is None:
+        if not gtol > 0.0 or self.doubts.differenced or self.doubts.text or grad is None:
             return False
         both, calls, box, flat = both_of(self.problem, self.start), 0, self.doubts.box, x.ravel()
         slopes, held, self._largest = grad.ravel(), np.zeros(x.size, bool), largest(grad)
+        sizes = self.start if self.scale is None else np.maximum(np.abs(self.start), self.scale)
         if box is not None:
             held = ((flat <= box.flat[0]) & (slopes >= 0.0)) | ((flat >= box.flat[1]) & (slopes <= 0.0))
 
@@ -214,7 +226,7 @@ class LineDescent(Counted):
             return (math.nan, np.full(some.size, math.nan)) if there is None else (there[0], there[1].ravel()[~held])
 
         try:
-            return not np.any(~held) or rests(free, flat[~held], value, slopes[~held], self.start.ravel()[~held], self.began)
+            return not np.any(~held) or rests(free, flat[~held], value, slopes[~held], sizes.ravel()[~held], self.began)
         finally:
             self.doubts.beside += calls * self.problem.compiled  # a Python cost counts its own
 
@@ -242,8 +254,54 @@ class LineDescent(Counted):
         self.mark = None
         return False, 0
 
+    @property
+    def pulled(self) -> bool:
+        """Whether the gradient is large beside the cost, and what it has come down by, in the size of some parameter; or a size is not
+        known, as it began at 0."""
+        unsized = self.run.uneven and self.from_zero and not self.doubts.differenced
+        return unsized or self.run.pulls(self.began, FALL)
+
+    def measure(self) -> bool:
+        """Whether the cost shows that its parameters are of different units, where none were given: it begins anew from the lowest point in
+        lengths of their own then."""
+        from mflow.derivatives.scales import APART, measured, spread  # few runs need it
+
+        x, value, grad = self.run.lowest()
+        if self._looked_for or self.scale is not None or not 1 < x.size <= MEASURED or grad is None:
+            return False
+        self._looked_for = True
+        box = None if self.doubts.box is None else self.doubts.box.flat
+        lengths, calls = measured(gradient_of(self.problem, self.start), x.ravel(), grad.ravel(), box, self.from_zero)
+        self.doubts.beside += calls * self.problem.compiled  # a Python cost counts its own
+        if lengths is None or spread(lengths) < APART:
+            return False
+        self.scale, self.measured, self.goal = lengths.reshape(self.start.shape), True, (0, math.nan, value)
+        self.doubts.measure_by(self.scale)
+        self._begin(x)
+        self._least = None
+        return True
+
+    def in_lengths(self) -> dict[str, Any]:
+        """The lengths that were measured, for a file, and the iterations before that."""
+        from mflow.derivatives.scales import powers_of
+
+        return {"powers": powers_of(self.scale), "earlier": self.earlier, "goal": list(self.goal)}
+
+    def take_lengths(self, saved: Any) -> None:
+        """The same from a file. Raises TypeError or ValueError where there can be none."""
+        from mflow.derivatives.scales import scale_of_powers
+
+        if not isinstance(saved, dict) or set(saved) != {"powers", "earlier", "goal"} or self.scale is not None:
+            raise ValueError(f"lengths: expected powers, earlier and goal of a call without x_scale, got {saved!r}")
+        self.scale, self.measured = scale_of_powers(saved["powers"], self.start), True
+        rounds, gtol, value = saved["goal"]
+        self.goal = check_whole(rounds, "goal", 0), check_number(gtol, "goal", low=0.0), check_number(value, "goal")
+        self.earlier, self.run, self._looked_for = check_whole(saved["earlier"], "earlier", 0, 2**53), self._run_from(self.start), True
+
     def _begin(self, x: Array) -> None:
         """Anew from x."""
+        if self.problem.compiled:  # a Python cost counts its own
+            self.before = self.before[0] + self.run.nfev, self.before[1] + self.run.njev
         self.earlier, self.run, self.mark = self.nit, self._run_from(x), None
 
     def _sharpened(self) -> int:
@@ -294,6 +352,8 @@ class LineDescent(Counted):
         """The status, once STALLING iterations after `mark` it was seen whether it gets on."""
         if status == 0 and self.run.k - mark[0] >= STALLING:
             status, self.mark = self._stalled(*mark[1:]), self.run.standing
+            if status == 0 and self.run.k >= LONG and self.run.uneven and not self._looked_for and self.doubts.checks:
+                status = UNEVEN
         return status
 
     def _stalled(self, value: float, slope: float) -> int:
@@ -342,7 +402,7 @@ class LineDescent(Counted):
         if status == RESTS:
             out = self.result(*ending(status, self.nit, self._largest, gtol, self.doubts.box is not None), low=True)
         elif status in ENDINGS:
-            out = self.result(*ending(status, self.nit, self.run.largest_slope[1], gtol, self.doubts.box is not None))
+            out = self.result(*ending(status, self.nit, self.run.largest_slope[1], gtol, self.doubts.box is not None, self.run.in_units))
             if status == CONVERGED and self.run.value < -AWAY and self.doubts.differences and self.doubts.box is None:
                 self._look_farther(out)
         else:
@@ -368,8 +428,10 @@ class LineDescent(Counted):
             return self.result(-1, reason, self._failure(last, gtol))
         if status == STALLED:
             hint = "" if self.doubts.text else self._gradient_in_doubt()
+            units = " times x_scale" if self.run.in_units else ""
             what = (
-                f"{STALLING * PATIENCE} iterations have not lowered the cost, and its gradient is {last:.3g}, above gtol = {gtol:g}{hint}"
+                f"{STALLING * PATIENCE} iterations have not lowered the cost, and its gradient{units} is {last:.3g}, above "
+                f"gtol = {gtol:g}{hint}"
             )
             return self.result(-1, reason, what)
         if status == -1005:
@@ -396,7 +458,8 @@ class LineDescent(Counted):
             if self._trusts and last < SQUARED:
                 why = "a product with the Hessian is not finite, as where the gradient has no value beside x"
                 hint = f": {why}; give hess, or x in units in which its entries are of like size"
-        return f"{text}; the largest entry of the gradient is {last:.3g}, above gtol = {gtol:g}{hint}"
+        what = "gradient times x_scale" if self.run.in_units else "gradient"
+        return f"{text}; the largest entry of the {what} is {last:.3g}, above gtol = {gtol:g}{hint}"
 
     def _unbounded(self) -> str:
         """Where the trials of the last search lead ever farther and lower: what a cost without a lower bound does."""
@@ -448,10 +511,14 @@ class LineDescent(Counted):
         )  # fmt: skip
         if self.keep_path:
             out.path = self._path()
+        if self.scale is not None:
+            out["x_scale"] = self.scale
         keep_origin(out, functools.partial(self._landscape, reason == "converged" and not low))
         kind: Any = type(method)
         keeps = inverse_kept(kind) if self.doubts.box is None else ""
         if keeps:
+            from mflow.curvature.inverse import InverseHessian
+
             inverse = InverseHessian(run, x.size, (line_descent.KINDS[self.search.kind], self._rule, method.numbers))
             if keeps == "pairs":
                 out["hess_inv"] = inverse
@@ -500,47 +567,6 @@ def _usual(kind: type[Method], search: str) -> Ruled:
 def inverse_kept(kind: type[Method]) -> str:
     """What a method keeps of the inverse Hessian: "pairs" of differences, the "whole" of it, or nothing."""
     return ("pairs" if kind.takes("maxcor") else "whole") if kind.record.family == "quasi_newton" else ""
-
-
-class InverseHessian:
-    """The approximation H of the inverse Hessian where a quasi-Newton method ended: ``H @ v``, ``H.todense()``."""
-
-    def __init__(self, run: line_descent.LineDescent, n: int, how: tuple[Any, ...]) -> None:
-        self._run, self.shape, self._how = run, (n, n), how
-
-    def __reduce__(self) -> Any:
-        return _inverse_from, (self._run.record.name, self.shape[0], self._how, self._run.save())
-
-    def __matmul__(self, right: Any) -> Array:
-        columns = np.asarray(right, dtype=np.float64)
-        if columns.ndim not in (1, 2) or len(columns) != self.shape[0]:
-            raise ValueError(f"H @ v: expected {self.shape[0]} numbers, or as many rows, got shape {columns.shape}")
-        out = self._run.inverse_hessian(np.ascontiguousarray(np.atleast_2d(columns.T)))
-        return out[0] if columns.ndim == 1 else np.ascontiguousarray(out.T)
-
-    def whole(self) -> Array:
-        """The same of a method that keeps H itself."""
-        found = self._run.inverse_hessian_whole()
-        return self.todense() if found is None else found
-
-    def todense(self) -> Array:
-        """H as an (n, n) array."""
-        out, first = np.empty(self.shape), 0
-        for count, _ in pieces(self.shape[0]):
-            out[:, first : first + count] = self @ np.eye(self.shape[0], count, -first)
-            first += count
-        return out
-
-    def __repr__(self) -> str:
-        return f"InverseHessian(shape={self.shape})"
-
-
-def _inverse_from(name: str, n: int, how: tuple[Any, ...], state: bytes) -> InverseHessian:
-    """What was pickled: the method with what it keeps, on a cost that nobody asks."""
-    problem = objective_problem(lambda x: 0.0, np.zeros_like, (n,))
-    run = line_descent.LineDescent(registry.find(name), problem, np.zeros(n), *how)
-    run.restore(state)
-    return InverseHessian(run, n, how)
 
 
 def _check_box(method: Method, doubts: Doubts) -> None:

@@ -39,6 +39,7 @@ ROSE = (
     "method='backward_euler', whose steps end no higher than they begin"
 )
 STALLING, PATIENCE = 50, 3  # iterations that leave the cost as it was, to the last digit, and how often in a row
+MEASURED = 100  # parameters up to which their lengths are measured: each takes gradients
 FILE_EVERY = 1000  # iterations between two files
 
 
@@ -214,12 +215,18 @@ class Counted:
     run: Any
     doubts: Doubts
     before = (0, 0)
+    scale: Array | None = None  # lengths of the parameters, of searches alone
     earlier = 0  # iterations before this run of the core's
 
     @property
     def done(self) -> int:
         """Iterations so far, one that broke off not among them."""
         return self.earlier + int(self.run.k)
+
+    @property
+    def pulled(self) -> bool:
+        """Whether a gradient that is small is not so beside the size of a parameter: of searches alone."""
+        return False
 
     @property
     def nfev(self) -> int:
@@ -320,6 +327,8 @@ class Saving:
             return
         facts = {**_search_of(descent), **known, "stalling": [*(descent.mark or (0, 0.0, 0.0)), descent.still]}
         facts |= {"going": descent.going()} if "differences" in known else {}
+        facts |= {"lengths": descent.in_lengths()} if descent.measured else {}
+        facts |= {"from_zero": descent.from_zero} if descent.start.size <= MEASURED else {}
         facts |= {"began": float(descent.began)} if math.isfinite(descent.began) else {}
         facts |= {"onward": list(descent.onward)} if descent.onward is not None else {}
         write_state(self.path, "stepper", facts, {"descent": run.save()})
@@ -334,29 +343,39 @@ def _restore_search(descent: Any, facts: dict[str, Any], blocks: dict[str, bytes
     mine = _search_of(descent)
     if "run" in blocks:
         raise ValueError(f"descent: expected the state of a search by {descent.method.name}, got that of steps by {facts.get('method')}")
-    check_names("facts", facts, {*mine, "counts"}, {"stalling", "going", "differences", "began", "onward"})
+    check_names("facts", facts, {*mine, "counts"}, {"stalling", "going", "differences", "began", "onward", "lengths", "from_zero"})
     check_fields(facts, mine)
     if ("going" in facts) != ("differences" in facts):
         raise ValueError("going, differences: expected both or neither")
     check_names("blocks", blocks, {"descent"})
+    if "lengths" in facts:
+        descent.take_lengths(facts["lengths"])
     descent.run.restore(blocks["descent"])
+    same = False
     if "stalling" in facts:
         descent.mark, descent.still = _stalling(facts["stalling"], int(descent.run.k))
     if "began" in facts:
-        descent.began = check_number(facts["began"], "began")
+        descent.began = check_number(facts["began"], "began", low=descent.run.value)
     if "onward" in facts:
         descent.onward = Onward.of(facts["onward"])
     if "differences" in facts:
         descent.go_on(facts["going"])
-        _restore_look(descent.doubts, facts["differences"])
+        same = _restore_look(descent.doubts, facts["differences"])
+    if "from_zero" in facts:
+        check_flags(from_zero=facts["from_zero"])
+        if same and facts["from_zero"] != (not descent.doubts.start.all()):
+            raise ValueError(f"from_zero: expected what the start is, got {facts['from_zero']}")
+        descent.from_zero = facts["from_zero"]
 
 
-def _restore_look(doubts: Doubts, saved: Any) -> None:
-    """What is known of differences, and where the run began, unless they are asked for otherwise in this call, or are none."""
+def _restore_look(doubts: Doubts, saved: Any) -> bool:
+    """What is known of differences, and where the run began; False where they are asked for otherwise in this call, or are none."""
     found, arrays = read_look(saved, doubts.start.size)
     start = arrays.pop("start")
     if doubts.look is not None and doubts.callback is not None and doubts.look.take(doubts.callback, found, arrays):
         doubts.start = start.reshape(doubts.start.shape)
+        return True
+    return False
 
 
 def _stalling(saved: Any, k: int) -> tuple[tuple[int, float, float], int]:

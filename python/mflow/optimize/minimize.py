@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 import numpy as np
 from mflow_core.arithmetic.starts import largest
 
-from mflow.base.checks import check_number, check_whole
+from mflow.base.checks import Array, check_number, check_whole
 from mflow.base.methods import Method
 from mflow.base.progress import reason_of
 from mflow.base.result import OptimizeResult, as_pending, attach
@@ -25,7 +25,7 @@ from mflow.optimize.callbacks import teller, where_it_is
 from mflow.optimize.descent import Descent
 from mflow.optimize.directions import check_options, chosen, products_of
 from mflow.optimize.doubts import Doubts
-from mflow.optimize.line_descent import CONVERGED, ENDINGS, STOPPED, LineDescent
+from mflow.optimize.line_descent import CONVERGED, ENDINGS, FAILED, RESTS, STALLED, STOPPED, UNEVEN, LineDescent
 from mflow.optimize.linesearch import LineSearch
 from mflow.optimize.looks import Kept, Onward, Saving, asked_looks, asked_path
 from mflow.solvers.finite_jacobian import blamed, finite_jacobian
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 __all__ = ["minimize"]
 
+FINER = 4  # times that a gtol in the units of the cost gets finer as the cost falls
 MORE = 3  # iterations that tell whether the cost falls where gtol has ended a run
 
 
@@ -57,6 +58,7 @@ def minimize(
     line_search: str | LineSearch | dict[str, Any] | None = None,
     path: bool | int = False,
     diff_step: Any = None,
+    x_scale: Any = None,
     check_gradient: bool = True,
     monitor: str | None = None,
     monitor_every: int = EVERY,
@@ -128,6 +130,12 @@ def minimize(
         where there is no line search. Python then looks at each iteration, as for a callback.
     diff_step : float or array_like (n,)
         Lengths of the differences, times max(1, |x_j|), in place of the usual ones.
+    x_scale : float or array_like of x0's shape
+        Typical sizes of the parameters, or steps that change the cost by a like amount: ``x_scale=[1e-10, 1e-10, 1]`` for two lengths
+        in metres and an angle. The run is that over ``x / x_scale``, with gtol for the gradient times x_scale; x, jac and all else of the
+        result stay as they are. Rounded to powers of 2, so that nothing else is rounded. For methods with a line search and "trust_ncg".
+        Where it is not given, and a search ends in doubt with parameters whose sizes differ by a thousand or more, or fails, it is measured
+        there by a gradient a parameter (up to 100 of them), the run goes on so, the message says it and ``res.x_scale`` has it.
     check_gradient : bool
         Whether the gradient given is compared with the cost at x0, and once more where the run ends, along a fixed direction, or across a
         straight way, by two evaluations each (more where these differ; a compiled cost's is looked at in its first run, by a gradient
@@ -203,7 +211,8 @@ def minimize(
         check_options(options)
     settings: dict[str, Any] = {}
     own = (
-        maxiter, gtol, line_search, path, diff_step, check_gradient, monitor, monitor_every, progress, checkpoint, checkpoint_every, resume
+        maxiter, gtol, line_search, path, diff_step, x_scale, check_gradient, monitor, monitor_every, progress, checkpoint,
+        checkpoint_every, resume,
     )  # fmt: skip
     if options or parameters:
         settings = {**dict(zip(OWN, own, strict=True)), **parameters, **(options or {})}
@@ -211,7 +220,8 @@ def minimize(
     if settings:
         own = tuple(settings.pop(name) for name in OWN)
     (
-        maxiter, gtol, line_search, path, diff_step, check_gradient, monitor, monitor_every, progress, checkpoint, checkpoint_every, resume
+        maxiter, gtol, line_search, path, diff_step, x_scale, check_gradient, monitor, monitor_every, progress, checkpoint,
+        checkpoint_every, resume,
     ) = own  # fmt: skip
     searches = line_search is not None or method.record.kind == "direction"
     limit = check_whole(maxiter, "maxiter")
@@ -227,6 +237,13 @@ def minimize(
         hess, hessp = finite_jacobian(hess, "hess", int(method.is_implicit)), finite_jacobian(hessp, "hessp")
         products = products_of(method, hess, hessp, doubts.args, doubts.start.size)
     sharing = None if threads is None else shared_among(threads)
+    scale = None
+    if x_scale is not None:
+        from mflow.derivatives.scales import read_scale  # few calls need it
+
+        scale = read_scale(x_scale, doubts.start)
+    if not searches and scale is not None:
+        raise ValueError(f"x_scale: {method.name} without a line search takes none; give line_search= or method='lbfgs', or omit it")
     if not searches:
         descent: Any = Descent(doubts, method, hess, settings)
         descent.looks.begin(limit, *asked)
@@ -236,7 +253,7 @@ def minimize(
     else:
         search = "strong_wolfe" if line_search is None else line_search
         tell = None if callback is None else teller(callback, where_it_is)
-        descent = LineDescent(doubts, method, search, settings, bool(path), tell, products, tests)
+        descent = LineDescent(doubts, method, search, settings, bool(path), tell, products, tests, scale)
     if saving is not None:
         saving.begin(descent)
     return _result_of(descent, doubts, limit, threshold, callback, saving, sharing, (hess, hessp))
@@ -251,8 +268,11 @@ def _result_of(
         if sharing is None and saving is None:  # as most runs
             status = descent.go(limit, gtol, callback)
             first, last = descent.run.largest_slope
-            if status == CONVERGED and last >= SLOPED * first > 0.0 and doubts.checks:
-                status, gtol, unearned = _looked_at(descent, doubts, limit, gtol, callback, last >= STEEP * first)
+            quiet = status == CONVERGED and not last >= SLOPED * first > 0.0 and doubts.checks
+            if quiet and isinstance(descent, LineDescent):  # as most
+                quiet = not (descent.run.uneven or descent.run.pulls(descent.began, FALL))
+            if not quiet and doubts.checks and _in_doubt(descent, status):
+                status, gtol, unearned = _looked_at(descent, doubts, limit, gtol, callback, status)
         else:
             with sharing or contextlib.nullcontext():
                 status, gtol, unearned = _gone(descent, doubts, limit, gtol, callback)
@@ -284,30 +304,54 @@ def _gone(descent: Any, doubts: Doubts, limit: int, gtol: float, callback: Any) 
         if descent.onward is not None and doubts.usual and doubts.checks:  # it comes from a file
             return _gone_on(descent, doubts, limit, gtol, callback)
         descent.onward = None
+        if descent.measured:
+            return _gone_in_lengths(descent, doubts, limit, gtol, callback)
     status = descent.go(limit, gtol, callback)
-    first, last = descent.run.largest_slope
-    if status == CONVERGED and last >= SLOPED * first > 0.0 and doubts.checks:
-        return _looked_at(descent, doubts, limit, gtol, callback, last >= STEEP * first)
+    if doubts.checks and _in_doubt(descent, status):
+        return _looked_at(descent, doubts, limit, gtol, callback, status)
     return status, gtol, ""
 
 
-def _looked_at(descent: Any, doubts: Doubts, limit: int, gtol: float, callback: Any, steep: bool) -> tuple[int, float, str]:
-    """The same. Where the gradient is `steep` beside that of the start, and the cost still falls by a part of itself within x's own size,
-    as in SI units, a line search goes on to a gtol in the units of cost and x, unless gtol was given; of other runs there are words. Where
-    the gradient itself leads nowhere, as in a valley, some iterations more tell whether the cost falls, if such a gtol is a smaller one;
-    and where x0 is 0, and the cost there, so that neither has a size."""
+def _in_doubt(descent: Any, status: int) -> bool:
+    """Whether a gradient that is small may be so for the units of cost and x alone, or these may be why a search failed."""
+    if status != CONVERGED:
+        return status in (FAILED, STALLED, UNEVEN) and isinstance(descent, LineDescent)
+    first, last = descent.run.largest_slope
+    return bool(last >= SLOPED * first > 0.0) or bool(descent.pulled)
+
+
+def _looked_at(descent: Any, doubts: Doubts, limit: int, gtol: float, callback: Any, status: int) -> tuple[int, float, str]:
+    """The same. Where parameters are of different units a search goes on in lengths of their own. Where the gradient is steep beside that
+    of the start, and the cost still falls by a part of itself within x's own size, as in SI units, it goes on to a gtol in the units of
+    cost and x, unless gtol was given; of other runs there are words. Where the gradient itself leads nowhere, as in a valley, some
+    iterations more tell whether the cost falls, if such a gtol is a smaller one; and where x0 is 0, and the cost there, so that neither
+    has a size."""
     x, value, grad = descent.here()
     searches = doubts.usual and isinstance(descent, LineDescent)
+    unsized = isinstance(descent, LineDescent) and (descent.run.uneven or (descent.from_zero and descent.nit > 0))
+    if status != CONVERGED or (searches and unsized):
+        if unsized and descent.measure():
+            return _gone_in_lengths(descent, doubts, limit, gtol, callback)
+        if status == UNEVEN:
+            return _gone(descent, doubts, limit, gtol, callback)
+        if status != CONVERGED:
+            return (RESTS if descent.at_rest(gtol) else status), gtol, ""
+    first, last = descent.run.largest_slope
+    if not last >= SLOPED * first > 0.0:
+        return CONVERGED, gtol, ""
+    steep = last >= STEEP * first
     none = descent.nit == 0 and value == 0.0 and not np.any(x)
     tries = searches and not doubts.differenced and (descent.nit > 0 or none)
     if not (steep or tries):
         return CONVERGED, gtol, ""
     from mflow.derivatives.own_units import allows, gtol_of  # few runs need it
 
-    finer, fall = gtol_of(gtol, np.asarray(x), value), 0.0
+    lengths = np.asarray(x) if descent.scale is None else np.asarray(x) / descent.scale
+    finer, fall = gtol_of(gtol, lengths, value), 0.0
     if steep:
-        seen = doubts.finer_gtol(np.asarray(x), float(value), np.asarray(grad))
+        seen = doubts.finer_gtol(np.asarray(x), float(value), np.asarray(grad), descent.scale)
         finer, fall = (seen.gtol, seen.fall) if seen.fall > (0.0 if searches else FALL) else (finer, 0.0)
+    finer = _for_room(doubts, finer, gtol, lengths)
     if fall > 0.0 and not searches:
         return CONVERGED, gtol, f"{allows(gtol, fall)}: give gtol={finer:.1g}, or cost and x in other units"
     finer = gtol * min(1.0, largest(grad)) if none else finer
@@ -317,6 +361,36 @@ def _looked_at(descent: Any, doubts: Doubts, limit: int, gtol: float, callback: 
         descent.onward = Onward(finer, max(fall, 0.0), float(value), float(size), descent.nit)
         return _gone_on(descent, doubts, limit, gtol, callback)
     return CONVERGED, gtol, ""
+
+
+def _for_room(doubts: Doubts, finer: float, gtol: float, x: Array) -> float:
+    """A gtol in the units of the cost over x; within bounds one that the room to them, which is of x, does not meet by itself."""
+    return finer if doubts.box is None else min(finer, gtol * (largest(x) or 1.0))
+
+
+def _gone_in_lengths(descent: LineDescent, doubts: Doubts, limit: int, gtol: float, callback: Any) -> tuple[int, float, str]:
+    """The same, of a line search that goes on in lengths of the parameters, which it has measured, or a file has; to a gtol in the units of
+    the cost, unless it was given: of what it was or came down by, then, in rounds, of what it is. Where no round more can be reached, as
+    where the cost is 0, the one before counts."""
+    from mflow.derivatives.own_units import gtol_of
+    from mflow.derivatives.scales import spread
+
+    assert descent.scale is not None
+    (rounds, finer, value), before = descent.goal, 0.0
+    words = f"parameters differ in units by {spread(descent.scale):.1g}, and the run went on in lengths of their own, those of x_scale"
+    while True:
+        if math.isnan(finer):
+            come = descent.began - value
+            size = (min if rounds and come > 0.0 and value != 0.0 else max)(abs(value), come)
+            lengths = descent.run.lowest()[0] / descent.scale
+            finer = _for_room(doubts, gtol_of(gtol, lengths, size), gtol, lengths) if doubts.usual and size > 0.0 else gtol
+            descent.goal = rounds, finer, value
+        status, now = descent.go(limit, finer, callback), descent.run.value
+        if status in (FAILED, STALLED) and descent.run.largest_slope[1] <= before:
+            return CONVERGED, before, words
+        if status != CONVERGED or not doubts.usual or rounds == FINER or (rounds and now > value - FALL * abs(value)):
+            return status, finer, words
+        rounds, before, finer, value = rounds + 1, finer, math.nan, now
 
 
 def _gone_on(descent: LineDescent, doubts: Doubts, limit: int, gtol: float, callback: Any) -> tuple[int, float, str]:
@@ -338,10 +412,13 @@ def _gone_on(descent: LineDescent, doubts: Doubts, limit: int, gtol: float, call
     words += f", so that the run went on to {went.gtol:.2g}"
     doubts.gtol = went.gtol
     status = descent.go(limit, went.gtol, callback)
+    unsure = status != CONVERGED or descent.from_zero or (descent.pulled and descent.run.uneven)
+    if unsure and (status == CONVERGED or status not in ENDINGS) and descent.measure():
+        return _gone_in_lengths(descent, doubts, limit, gtol, callback)
     if status in ENDINGS:
         return status, went.gtol, words
     x, now, grad = descent.here()  # as low as rounding tells, where it falls no more by a part of what it was
-    further = doubts.finer_gtol(np.asarray(x), float(now), np.asarray(grad)).fall
+    further = doubts.finer_gtol(np.asarray(x), float(now), np.asarray(grad), descent.scale).fall
     size = abs(went.value) if went.fall > FALL else went.value - now
     rests = now < went.value and (went.tried or further * abs(now) <= FALL * size)
     words += ", and ended before it" if rests else ""
@@ -358,8 +435,8 @@ def _say_unearned(out: OptimizeResult, words: str, refuses: bool) -> None:
 
 # Arguments of its own that options may hold, too.
 OWN = (
-    "maxiter", "gtol", "line_search", "path", "diff_step", "check_gradient", "monitor", "monitor_every", "progress", "checkpoint",
-    "checkpoint_every", "resume",
+    "maxiter", "gtol", "line_search", "path", "diff_step", "x_scale", "check_gradient", "monitor", "monitor_every", "progress",
+    "checkpoint", "checkpoint_every", "resume",
 )  # fmt: skip
 # What a call takes beside the parameters of its method: its own arguments, the step, and how implicit steps are solved.
 ARGUMENTS = dict.fromkeys((  # in order, and fast to look into

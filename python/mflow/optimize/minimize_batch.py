@@ -54,7 +54,8 @@ class MinimizeBatchResult(Result):
     """Result of `mflow.minimize_batch`. ``result[k]`` is member k as an OptimizeResult.
 
     x : float64 array (members, *shape), the last point of each member whose cost and gradient were finite (its start, if there was none).
-    fun, gmax : float64 arrays (members,), the cost there and the largest entry of its gradient; NaN if there was none.
+    fun, gmax : float64 arrays (members,), the cost there and the largest entry of its gradient (times x_scale where that is given); NaN if
+        there was none.
     nit, nfev : int arrays (members,); nfev counts all evaluations of a member that was begun again alone, as its note says then.
     reason : list of str, one a member: "converged", "max_iter", "non_finite", "diverged", "line_search_failed", "rhs_failed",
         "executor_failed", "interrupted", and what `mflow.minimize` says of a member that it took further.
@@ -126,6 +127,7 @@ def minimize_batch(
     line_search: str | LineSearch | dict[str, Any] | None = None,
     maxiter: int = 10_000,
     gtol: float | None = None,
+    x_scale: Any = None,
     threads: int | None = None,
     executor: futures.Executor | None = None,
     progress: bool = False,
@@ -157,6 +159,8 @@ def minimize_batch(
     maxiter, gtol
         As in `mflow.minimize`, for each member: where gtol (1e-5) was not given and is too large for the units of cost and x, members with
         a search go on, and others end as "not_a_minimum". gtol = 0 or below never converges but at a gradient of exactly 0.
+    x_scale
+        As in `mflow.minimize`, of all members; where it is not given, a member whose search fails is taken further as there.
     threads : int, optional
         The processors that this process may use if not given. Results do not depend on it.
     executor : concurrent.futures.Executor, optional
@@ -214,13 +218,18 @@ def minimize_batch(
     tables: Any = None
     search: Any
     rates = None
-    given = method, line_search, dict(parameters)
+    scale = None if x_scale is None else _lengths(x_scale, np.empty(points.shape[1:]))
+    given = method, line_search, {**parameters, "x_scale": x_scale}
     if is_implicit_sgd(method):
         method, search, tables = _implicit(method, line_search, {**parameters}, fun, batch_data, points, **rows)
     else:
         _refuse_rows(fun, method, rows)
         method, search, schedule = _chosen(method, line_search, {**parameters})
         rates = None if schedule is None else np.array([check_number(schedule(k), f"lr({k})") for k in range(limit)])
+    if scale is not None and not isinstance(search, dict):
+        raise ValueError(f"x_scale: {method.name} without a line search takes none; give line_search= or method='lbfgs', or omit it")
+    if isinstance(search, dict):
+        search["scale"] = None if scale is None else scale.ravel()
     if tables is None:
         tables = data_for_batch(fun, batch_data, len(points))
     threshold = check_number(GTOL if gtol is None else gtol, "gtol")
@@ -231,6 +240,12 @@ def minimize_batch(
         if executor is not None:
             return _on_executor(executor, task, bar)
         return _here(task, workers, bar)
+
+
+def _lengths(x_scale: Any, start: Array) -> Array | None:
+    from mflow.derivatives.scales import read_scale  # few calls need it
+
+    return read_scale(x_scale, start)
 
 
 ARGUMENTS = (*(name for name in inspect.signature(minimize_batch).parameters if name != "parameters"), "lr", "dt", "friction")
@@ -412,7 +427,8 @@ class Work:
             self.reasons[k] = "interrupted"
             core.extra[k] += one.nfev
             return
-        core.x[k], core.fun[k], core.gmax[k] = one.x.ravel(), one.fun, np.max(np.abs(one.jac), initial=0.0)
+        units = 1.0 if parameters["x_scale"] is None else one["x_scale"]
+        core.x[k], core.fun[k], core.gmax[k] = one.x.ravel(), one.fun, np.max(np.abs(units * one.jac), initial=0.0)
         core.nit[k], core.extra[k] = one.nit, before + one.nfev - one.nit - 1
         self.reasons[k] = one.reason
         self.notes[k] = f"{one.message}; it was begun again alone, and nfev counts the {counted(before, 'evaluation')} before that, too"

@@ -309,11 +309,22 @@ cdef inline void subspace_minimum(mf_direction *w, bounded_t *b) noexcept nogil:
         w.d[i] = clipped(b.at[i] + share * b.path[i], w.lower[i], w.upper[i]) - w.x[i]
 
 
+cdef inline double shorter(const mf_direction *w) noexcept nogil:
+    """1, or what a gradient is divided by that is so small beside x that a step of -g would be lost in rounding, as in SI units: the step is
+    a tenth of x then."""
+    cdef double most = 0.0, size = 0.0
+    cdef ptrdiff_t i
+    for i in range(w.n):
+        most = fabs(w.g[i]) if fabs(w.g[i]) > most else most
+        size = fabs(w.x[i]) if fabs(w.x[i]) > size else size
+    return most / (0.1 * size) if 0.0 < most < 1e-12 * size else 1.0
+
+
 cdef inline int bounded_direction(mf_direction *w, const pairs_t *p, double theta) noexcept nogil:
     cdef bounded_t b
     cdef ptrdiff_t i
     cdef bint boxed = True
-    b.p, b.theta, b.m = p, theta, p.count
+    b.p, b.theta, b.m = p, theta if p.count > 0 else theta * shorter(w), p.count
     bounded_lay_out(&b, w.work)
     b.m2 = 2 * b.m
     if not middle_matrix(&b):

@@ -2,7 +2,7 @@
 
 A member has the bits that `line_descend` gives it alone, for that is what it is.
 """
-from libc.math cimport NAN
+from libc.math cimport NAN, fabs
 from libc.stddef cimport ptrdiff_t
 from libc.stdint cimport int32_t, int64_t
 from libc.stdlib cimport free
@@ -39,6 +39,7 @@ cdef class LineDescents:
     cdef readonly cnp.ndarray x, fun, gmax, first, nit, code, extra
     cdef MethodRecord record
     cdef LaneCosts costs
+    cdef cnp.ndarray scale               # lengths of the parameters, of all members, or None
     cdef double *par
     cdef rule_t rule
     cdef ptrdiff_t n, lanes
@@ -47,8 +48,8 @@ cdef class LineDescents:
     cdef int stopped
 
     def __cinit__(self, MethodRecord record, fun, cnp.ndarray starts not None, int64_t limit, double gtol, dict parameters, int kind, dict rule,
-                  X=None, y=None):
-        self.record, self.limit, self.gtol = record, limit, gtol
+                  X=None, y=None, cnp.ndarray scale=None):
+        self.record, self.limit, self.gtol, self.scale = record, limit, gtol, scale
         self.par = record.parameters(parameters)
         read_rule(&self.rule, kind, rule)
         self.x = np.array(starts, dtype=np.float64, order="C")
@@ -82,10 +83,13 @@ cdef class LineDescents:
         cdef descent_t s
         cdef mf_problem p = mf_new_problem()
         cdef objective_t objective
+        cdef const double *scale = NULL
         cdef int64_t k
         cdef int status
         p.n = self.n
-        status = descent_open(&s, self.record.m, &p, self.par, &self.rule, False)
+        if self.scale is not None:
+            scale = <const double *> cnp.PyArray_DATA(self.scale)
+        status = descent_open(&s, self.record.m, &p, self.par, &self.rule, False, self.scale is not None)
         if status != 0:
             return status
         for k in range(lo, hi):
@@ -94,11 +98,22 @@ cdef class LineDescents:
                 p.ctx = &objective
             if self.costs.objectives:
                 descent_products(&s, (<objective_t *> p.ctx).record.hessp, p.ctx)
-            descent_start(&s, <double *> cnp.PyArray_DATA(self.x) + k * self.n, NULL, NULL)
+            descent_start(&s, <double *> cnp.PyArray_DATA(self.x) + k * self.n, NULL, NULL, scale)
             if not self.member(&s, k):
                 break
         descent_close(&s)
         return 0
+
+    cdef double largest(self, const double *grad) noexcept nogil:
+        """The largest entry of a gradient, in lengths of the parameters."""
+        cdef double most = 0.0, part
+        cdef ptrdiff_t i
+        if self.scale is None:
+            return REDUCE.max_abs(grad, self.n)
+        for i in range(self.n):
+            part = fabs((<double *> cnp.PyArray_DATA(self.scale))[i] * grad[i])
+            most = part if part > most else most
+        return most
 
     cdef bint member(self, descent_t *s, int64_t k) noexcept nogil:
         """One member to its end, and its result. False: stopped on the way."""
@@ -119,7 +134,7 @@ cdef class LineDescents:
             memcpy(<double *> cnp.PyArray_DATA(self.x) + k * self.n, x, self.n * sizeof(double))
             (<double *> cnp.PyArray_DATA(self.fun))[k] = s.f_low if status != _CONVERGED else s.f
             (<double *> cnp.PyArray_DATA(self.gmax))[k] = (
-                s.gmax if x == s.x else REDUCE.max_abs(grad, self.n) if grad != NULL else NAN)
+                s.gmax if x == s.x else self.largest(grad) if grad != NULL else NAN)
         (<double *> cnp.PyArray_DATA(self.first))[k] = s.first_gmax
         (<int64_t *> cnp.PyArray_DATA(self.nit))[k] = s.k
         (<int64_t *> cnp.PyArray_DATA(self.extra))[k] = s.nfev - s.k - 1

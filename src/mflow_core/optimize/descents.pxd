@@ -46,6 +46,12 @@ ctypedef struct descent_t:
     double *lower                        # bounds; NULL: none
     double *upper
     double *aside                        # a point for differences of gradients
+    double *scale                        # lengths of the parameters, powers of 2, that directions see x in; NULL: all are 1
+    bint plain                           # whether the gradient that is to be small is that of x all the same
+    double *seen                         # six vectors so seen, `stride` apart: x, g, x_old, g_old and bounds
+    ptrdiff_t stride
+    mf_hessp_fn hessp                    # products that are given, of x as it is
+    void *hessp_ctx
     double **carried                     # an optimizer's: x[0] is d, then the method's vectors
     double *scal
     double *coef
@@ -69,9 +75,11 @@ ctypedef struct path_t:                  # rows for the iterations of one call; 
 
 
 cdef void rule_defaults(rule_t *rule) noexcept nogil
-cdef int descent_open(descent_t *s, const mf_method *m, const mf_problem *p, const double *par, const rule_t *rule, bint bounded) noexcept nogil
+cdef int descent_open(descent_t *s, const mf_method *m, const mf_problem *p, const double *par, const rule_t *rule, bint bounded,
+                      bint scaled) noexcept nogil
 cdef void descent_products(descent_t *s, mf_hessp_fn hessp, void *ctx) noexcept nogil
-cdef void descent_start(descent_t *s, const double *x0, const double *lower, const double *upper) noexcept nogil
+cdef void descent_start(descent_t *s, const double *x0, const double *lower, const double *upper, const double *scale) noexcept nogil
+cdef void look_scaled(descent_t *s) noexcept nogil
 cdef int descent_renew(descent_t *s, bint keeps) noexcept nogil
 cdef void descent_close(descent_t *s) noexcept nogil
 cdef int line_descend(descent_t *s, int64_t count, double gtol, path_t *path) noexcept nogil

@@ -13,6 +13,9 @@ trials of a search among them.
 
 With bounds every point lies within them, and the gradient is small where its projection is: entry i of x - clip(x - g).
 
+With lengths D of the parameters a direction is that of the cost over z = x/D, whose gradient is D g, and so is the gradient that is to be
+small; x, g and the search along d stay as they are. Lengths are powers of 2, so nothing is rounded on the way.
+
 One allocation holds every array; none overlap. A step rotates pointers: the trial that was accepted is the next x, and its gradient g.
 Where the lowest point is x, or was before the last step, it is not copied. With a compiled cost the whole loop runs without the GIL.
 """
@@ -56,13 +59,23 @@ cdef int evaluate(descent_t *s, bint want_value) noexcept nogil:
 
 
 cdef double projected_max(const descent_t *s) noexcept nogil:
-    """The largest entry of x - clip(x - g), without the rounding of x."""
-    cdef double most = 0.0, part, room
+    """The largest entry of x - clip(x - g), without the rounding of x, all in lengths of the parameters."""
+    cdef double most = 0.0, part, room, unit = 1.0
     cdef ptrdiff_t i
     for i in range(s.n):
-        part = s.g[i]
-        room = s.x[i] - s.upper[i] if part < 0.0 else s.x[i] - s.lower[i]
+        unit = s.scale[i] if s.scale != NULL and not s.plain else 1.0
+        part = unit * s.g[i]
+        room = (s.x[i] - s.upper[i] if part < 0.0 else s.x[i] - s.lower[i]) / unit
         part = fabs(room) if fabs(room) < fabs(part) else fabs(part)
+        most = part if part > most else most
+    return most
+
+
+cdef double scaled_max(const descent_t *s) noexcept nogil:
+    cdef double most = 0.0, part
+    cdef ptrdiff_t i
+    for i in range(s.n):
+        part = fabs(s.scale[i] * s.g[i])
         most = part if part > most else most
     return most
 
@@ -74,6 +87,10 @@ cdef int note(descent_t *s) noexcept nogil:
         return MF_E_NON_FINITE
     if s.lower != NULL:
         s.gmax = projected_max(s)
+    elif s.scale != NULL and not s.plain:
+        s.gmax = scaled_max(s)
+        if not s.gmax < INFINITY:
+            return MF_E_NON_FINITE
     if s.first_gmax != s.first_gmax:
         s.first_gmax = s.gmax
     if not s.f > s.f_low or s.f_low != s.f_low:
@@ -126,16 +143,48 @@ cdef int begin_again(descent_t *s) noexcept nogil:
     return status
 
 
+cdef void look_scaled(descent_t *s) noexcept nogil:
+    """Where s.way sees x, g and those of the point before."""
+    cdef double *z = s.seen
+    cdef ptrdiff_t i, ld = s.stride
+    s.way.x, s.way.g, s.way.x_old, s.way.g_old = s.x, s.g, s.x_old, s.g_old
+    if s.scale == NULL:
+        return
+    for i in range(s.n):
+        z[i], z[2 * ld + i] = s.x[i] / s.scale[i], s.x_old[i] / s.scale[i]
+        z[ld + i], z[3 * ld + i] = s.g[i] * s.scale[i], s.g_old[i] * s.scale[i]
+    s.way.x, s.way.g, s.way.x_old, s.way.g_old = z, z + ld, z + 2 * ld, z + 3 * ld
+
+
 cdef int find_direction(descent_t *s) noexcept nogil:
+    cdef ptrdiff_t i
     cdef int status
+    look_scaled(s)
+    s.way.k = s.row_k
+    s.way.first = s.way.c2 = s.way.gain = s.way.least = 0.0
     if s.m.direct != NULL:
-        s.way.k, s.way.x, s.way.g, s.way.x_old, s.way.g_old = s.row_k, s.x, s.g, s.x_old, s.g_old
-        s.way.first = s.way.c2 = s.way.gain = s.way.least = 0.0
-        return s.m.direct(s.m, &s.way)
-    memset(s.d, 0, s.n * sizeof(double))
-    status = s.m.begin(s.m, s.par, s.row_k, s.scal, s.coef)
-    if status == 0:
-        status = s.m.update(s.m, s.coef, 1.0, 0, s.n, s.carried, s.g)
+        status = s.m.direct(s.m, &s.way)
+    else:
+        memset(s.d, 0, s.n * sizeof(double))
+        status = s.m.begin(s.m, s.par, s.row_k, s.scal, s.coef)
+        if status == 0:
+            status = s.m.update(s.m, s.coef, 1.0, 0, s.n, s.carried, s.way.g)
+    if s.scale != NULL:
+        for i in range(s.n):
+            s.d[i] = s.d[i] * s.scale[i]
+    return status
+
+
+cdef int scaled_product(const double *x, const double *p, double *out, ptrdiff_t n, void *ctx) noexcept nogil:
+    """A product that is given, as a direction sees it: D H D p."""
+    cdef descent_t *s = <descent_t *> ctx
+    cdef ptrdiff_t i
+    cdef int status
+    for i in range(n):
+        s.aside[i] = s.scale[i] * p[i]
+    status = s.hessp(s.x, s.aside, out, n, s.hessp_ctx)
+    for i in range(n):
+        out[i] = s.scale[i] * out[i]
     return status
 
 
@@ -143,7 +192,7 @@ cdef int difference_product(const double *x, const double *p, double *out, ptrdi
     """H p = (g(x + h p) - g(x))/h, x where the descent stands (Nocedal and Wright, 8.20). A small x tells the length, as in SI units; where
     it is 0, the length gets shorter where a gradient that is given changes by more than itself, until that is a small part of it."""
     cdef descent_t *s = <descent_t *> ctx
-    cdef double size = sqrt(dot(p, p, n)), own = sqrt(dot(s.x, s.x, n)), h, change, most = sqrt(dot(s.g, s.g, n))
+    cdef double size = sqrt(dot(p, p, n)), own = sqrt(dot(x, x, n)), h, change, most = sqrt(dot(s.way.g, s.way.g, n))
     cdef ptrdiff_t i
     cdef int status, tried = 0
     if size == 0.0:
@@ -151,7 +200,7 @@ cdef int difference_product(const double *x, const double *p, double *out, ptrdi
         return 0
     h = s.product_step * (own if 0.0 < own < TINY else 1.0 + own) / size
     while True:
-        status = change_along(s, x, p, h, out, n)
+        status = change_along(s, p, h, out, n)
         if status != 0 or own > 0.0 or s.product_step > STEP or tried == SHORTEST:
             break
         change = sqrt(dot(out, out, n))
@@ -164,16 +213,16 @@ cdef int difference_product(const double *x, const double *p, double *out, ptrdi
     return status
 
 
-cdef int change_along(descent_t *s, const double *x, const double *p, double h, double *out, ptrdiff_t n) noexcept nogil:
+cdef int change_along(descent_t *s, const double *p, double h, double *out, ptrdiff_t n) noexcept nogil:
     """g(x + h p) - g, where the descent stands."""
     cdef ptrdiff_t i
     cdef int status
     for i in range(n):
-        s.aside[i] = x[i] + h * p[i]
+        s.aside[i] = s.x[i] + (h * p[i] * s.scale[i] if s.scale != NULL else h * p[i])
     status = s.p.value_grad(s.aside, NULL, out, n, s.p.ctx)
     s.njev += 1
     for i in range(n):
-        out[i] = out[i] - s.g[i]
+        out[i] = (out[i] - s.g[i]) * (s.scale[i] if s.scale != NULL else 1.0)
     return status
 
 
@@ -184,7 +233,7 @@ cdef double first_trial(descent_t *s) noexcept nogil:
     cdef double a = NAN, size
     cdef int kind = s.rule.kind
     if kind == BARZILAI_BORWEIN and s.has_old:
-        a = bb_length(s.n, s.x, s.x_old, s.g, s.g_old, s.rule.form)
+        a = bb_length(s.n, s.way.x, s.way.x_old, s.way.g, s.way.g_old, s.rule.form)
         if a == a:
             return a
     if s.rule.initial > 0.0:
@@ -203,8 +252,19 @@ cdef double first_trial(descent_t *s) noexcept nogil:
         return a
     if s.rule.first_try > 0.0:
         return s.rule.first_try
-    size = sqrt(dot(s.d, s.d, s.n))
+    size = length_of(s)
     return 1.0 / size if size > 1.0 else 1.0
+
+
+cdef double length_of(const descent_t *s) noexcept nogil:
+    """|d|, in lengths of the parameters."""
+    cdef double total = 0.0
+    cdef ptrdiff_t i
+    if s.scale == NULL:
+        return sqrt(dot(s.d, s.d, s.n))
+    for i in range(s.n):
+        total += (s.d[i] / s.scale[i]) * (s.d[i] / s.scale[i])
+    return sqrt(total)
 
 
 cdef double reference(const descent_t *s) noexcept nogil:
@@ -399,7 +459,8 @@ cdef void rule_defaults(rule_t *rule) noexcept nogil:
     rule.limit, rule.rises = 60, 8
 
 
-cdef int descent_open(descent_t *s, const mf_method *m, const mf_problem *p, const double *par, const rule_t *rule, bint bounded) noexcept nogil:
+cdef int descent_open(descent_t *s, const mf_method *m, const mf_problem *p, const double *par, const rule_t *rule, bint bounded,
+                      bint scaled) noexcept nogil:
     """Room for descents of this kind. `par` has to live as long."""
     cdef int64_t n_kept = 0, n_work = 0
     cdef ptrdiff_t n = p.n, ld = stride_of(n), vectors
@@ -414,7 +475,7 @@ cdef int descent_open(descent_t *s, const mf_method *m, const mf_problem *p, con
         status = MF_E_KIND
     if status != 0:
         return status
-    vectors = 10 + s.sizes.n_vec + (2 if bounded else 0)
+    vectors = 10 + s.sizes.n_vec + (2 if bounded else 0) + (7 if scaled else 0)
     s.block = mf_zeros(vectors * ld + s.sizes.n_scal + s.sizes.n_coef + s.sizes.n_vec + 1 + n_kept + n_work, sizeof(double))
     if s.block == NULL:
         return MF_E_MEMORY
@@ -423,8 +484,13 @@ cdef int descent_open(descent_t *s, const mf_method *m, const mf_problem *p, con
     s.line.at, s.line.grad, s.line.best_grad, s.aside = room + 6 * ld, room + 7 * ld, room + 8 * ld, room + 9 * ld
     if bounded:
         s.lower, s.upper = room + (10 + s.sizes.n_vec) * ld, room + (11 + s.sizes.n_vec) * ld
+    if scaled:
+        s.scale = room + (vectors - 7) * ld
+        s.seen, s.stride = s.scale + ld, ld
     s.way = mf_new_direction()
     s.way.n, s.way.par, s.way.lower, s.way.upper = n, par, s.lower, s.upper
+    if scaled and bounded:
+        s.way.lower, s.way.upper = s.seen + 4 * ld, s.seen + 5 * ld
     s.way.kept = room + vectors * ld
     s.way.work = s.way.kept + n_kept
     s.scal = s.way.work + n_work
@@ -442,12 +508,13 @@ cdef int descent_open(descent_t *s, const mf_method *m, const mf_problem *p, con
 
 cdef void descent_products(descent_t *s, mf_hessp_fn hessp, void *ctx) noexcept nogil:
     """Where products H p come from; NULL: differences of gradients."""
-    s.way.hessp = difference_product if hessp == NULL else hessp
-    s.way.hessp_ctx = <void *> s if hessp == NULL else ctx
+    s.hessp, s.hessp_ctx = hessp, ctx
+    s.way.hessp = difference_product if hessp == NULL else (hessp if s.scale == NULL else scaled_product)
+    s.way.hessp_ctx = <void *> s if hessp == NULL or s.scale != NULL else ctx
 
 
-cdef void descent_start(descent_t *s, const double *x0, const double *lower, const double *upper) noexcept nogil:
-    """From x0, moved into its bounds; nothing is evaluated yet."""
+cdef void descent_start(descent_t *s, const double *x0, const double *lower, const double *upper, const double *scale) noexcept nogil:
+    """From x0, moved into its bounds; nothing is evaluated yet. scale: lengths of the parameters, of a descent that has room for them."""
     cdef ptrdiff_t i
     memcpy(s.x, x0, s.n * sizeof(double))
     if s.lower != NULL:
@@ -455,6 +522,11 @@ cdef void descent_start(descent_t *s, const double *x0, const double *lower, con
         memcpy(s.upper, upper, s.n * sizeof(double))
         for i in range(s.n):
             s.x[i] = lower[i] if s.x[i] < lower[i] else (upper[i] if s.x[i] > upper[i] else s.x[i])
+    if s.scale != NULL:
+        memcpy(s.scale, scale, s.n * sizeof(double))
+        if s.lower != NULL:
+            for i in range(s.n):
+                s.seen[4 * s.stride + i], s.seen[5 * s.stride + i] = lower[i] / scale[i], upper[i] / scale[i]
     s.f = s.f_low = s.gmax = s.first_gmax = NAN
     s.low_at, s.low_has_grad, s.evaluated, s.has_old, s.at_once, s.once = LOW_STORED, False, False, False, False, False
     s.a = s.slope = 0.0

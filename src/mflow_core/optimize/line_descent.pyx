@@ -1,4 +1,5 @@
 """A descent by line searches or trust regions as Python sees it: descents.pyx with its arrays, its products and its saved state."""
+from libc.math cimport INFINITY, fabs
 from libc.stddef cimport ptrdiff_t
 from libc.stdint cimport int64_t
 from libc.stdlib cimport free, malloc
@@ -9,7 +10,8 @@ cimport numpy as cnp
 from mflow_core.arithmetic.clock cimport MF_PIECE, mf_seconds
 from mflow_core.arithmetic.vec cimport mf_fp_enter, mf_fp_leave
 from mflow_core.optimize.descents cimport (BARZILAI_BORWEIN, LINE_FAILED, MAX_HISTORY, descent_close, descent_open, descent_products,
-                                           descent_renew, descent_start, descent_t, line_descend, lowest_point, path_t, rule_defaults, rule_t)
+                                           descent_renew, descent_start, descent_t, line_descend, look_scaled, lowest_point, path_t,
+                                           rule_defaults, rule_t)
 from mflow_core.optimize.products cimport Products
 from mflow_core.optimize.saved_descents cimport descent_pack, descent_unpack
 from mflow_core.owner cimport mf_give, mf_take
@@ -90,12 +92,14 @@ cdef class LineDescent:
 
     rule: c1, c2 (0: the method's), shrink, tol, max_step, limit (evaluations a search), initial and first_try (0: estimated), rises (as in
     linesearch.pxd), memory and form (Barzilai and Borwein). parameters: those of the method, an optimizer's with lr = 1. lower, upper: bounds, float64 arrays of x0's
-    shape, or None. products: where a method that needs them has H p from; None: differences of gradients, `product_step` long.
+    shape, or None. products: where a method that needs them has H p from; None: differences of gradients, `product_step` long. scale: lengths
+    of the parameters, powers of 2, that directions see x in, a float64 array of x0's shape, or None.
     """
     cdef descent_t s
     cdef readonly Problem problem
     cdef readonly MethodRecord record
     cdef readonly Products products
+    cdef readonly cnp.ndarray scale
     cdef object shape
     cdef cnp.ndarray start               # for its shape
     cdef double *par
@@ -103,22 +107,24 @@ cdef class LineDescent:
     cdef int busy
 
     def __cinit__(self, MethodRecord record, Problem problem, cnp.ndarray x0, int kind, dict rule, dict parameters,
-                  cnp.ndarray lower=None, cnp.ndarray upper=None, Products products=None, double product_step=0.0):
+                  cnp.ndarray lower=None, cnp.ndarray upper=None, Products products=None, double product_step=0.0,
+                  cnp.ndarray scale=None):
         cdef rule_t numbers
         cdef int status
         check_fit("x0", x0, problem.c.n)
         if lower is not None or upper is not None:
             check_fit("lower", lower, problem.c.n)
             check_fit("upper", upper, problem.c.n)
+        check_fit("scale", scale, problem.c.n)
         if (record.m.update == NULL and record.m.direct == NULL) or problem.c.value_grad == NULL or not problem.has_value:
             raise TypeError(f"method: expected one that gives a direction, and a cost with its value, got {record.name}")
         if (lower is None) != (upper is None):
             raise TypeError("lower, upper: expected both or neither")
         self.record, self.problem, self.shape, self.products, self.piece = record, problem, (<object> x0).shape, products, 1
-        self.start = x0
+        self.start, self.scale = x0, scale
         self.par = record.parameters(parameters)
         read_rule(&numbers, kind, rule)
-        status = descent_open(&self.s, record.m, &problem.c, self.par, &numbers, lower is not None)
+        status = descent_open(&self.s, record.m, &problem.c, self.par, &numbers, lower is not None, scale is not None)
         if status == MF_E_MEMORY:
             raise MemoryError(f"no memory for {record.name} with {problem.c.n} components")
         if status != 0:
@@ -130,7 +136,8 @@ cdef class LineDescent:
         if product_step > 0.0:
             self.s.product_step = product_step
         descent_start(&self.s, <const double *> cnp.PyArray_DATA(x0), NULL if lower is None else <const double *> cnp.PyArray_DATA(lower),
-                      NULL if upper is None else <const double *> cnp.PyArray_DATA(upper))
+                      NULL if upper is None else <const double *> cnp.PyArray_DATA(upper),
+                      NULL if scale is None else <const double *> cnp.PyArray_DATA(scale))
 
     cdef bint looks_ahead(self) noexcept:
         cdef bint ahead
@@ -192,6 +199,41 @@ cdef class LineDescent:
     def least(self, double value):
         self.s.line.least = value
 
+    @property
+    def plain(self):
+        """Whether the gradient that is to be small is that of x, though directions see lengths of the parameters."""
+        return self.s.plain
+
+    @plain.setter
+    def plain(self, bint value):
+        self.s.plain = value
+
+    @property
+    def in_units(self):
+        """Whether that gradient is the one in lengths of the parameters."""
+        return self.s.scale != NULL and not self.s.plain
+
+    @property
+    def uneven(self):
+        """Whether numbers of x differ by a thousand or more, zeros aside, as where they are of different units."""
+        cdef double most = 0.0, least = INFINITY, part
+        cdef ptrdiff_t i
+        for i in range(self.s.n):
+            part = fabs(self.s.x[i])
+            most = part if part > most else most
+            least = part if 0.0 < part < least else least
+        return most >= 1e3 * least
+
+    def pulls(self, double began, double share):
+        """Whether the largest entry of x g, about what a parameter's own size is worth, is more than this share of the cost, and of what it
+        has come down by from `began` (nan: not known)."""
+        cdef double most = 0.0, part, size = fabs(self.s.f)
+        cdef ptrdiff_t i
+        for i in range(self.s.n):
+            part = fabs(self.s.x[i] * self.s.g[i])
+            most = part if part > most else most
+        return most > share * (began - self.s.f if began - self.s.f > size else size)
+
     def renew(self, bint keeps):
         """The status of cost and gradient anew at the lowest point, as another gradient is given from here on. keeps: what a quasi-Newton
         method has learned stays; else the method begins again."""
@@ -241,6 +283,8 @@ cdef class LineDescent:
         cdef int status = 0
         if self.record.m.direct == NULL or self.s.lower != NULL or cnp.PyArray_SIZE(right) != count * self.s.n:
             raise ValueError(f"vectors: expected rows of {self.s.n} numbers, and a method without bounds that has directions")
+        if self.scale is not None:
+            right = right * self.scale.ravel()
         kept = take_aside(self, &way, &status)
         way.x_old, way.k = way.x, 1
         for k in range(count):
@@ -248,6 +292,8 @@ cdef class LineDescent:
             way.d = <double *> cnp.PyArray_DATA(out) + k * self.s.n
             status = way_of(self.record, &way) if status == 0 else status
         give_aside(self, kept, status)
+        if self.scale is not None:
+            out *= self.scale.ravel()
         return np.negative(out, out=out)
 
     def inverse_hessian_whole(self):
@@ -263,6 +309,8 @@ cdef class LineDescent:
         for i in range(n):
             memcpy(<double *> cnp.PyArray_DATA(out) + i * n, kept + i * ld, n * sizeof(double))
         give_aside(self, kept, status)
+        if self.scale is not None:
+            out *= np.multiply.outer(self.scale.ravel(), self.scale.ravel())
         return out if out[0, 0] != 0.0 else None
 
     def save(self):
@@ -353,9 +401,9 @@ cdef double *take_aside(LineDescent descent, mf_direction *way, int *status) exc
         mf_give(&descent.busy)
         raise MemoryError(f"no memory for the inverse Hessian of {descent.record.name}")
     memcpy(kept, s.way.kept, s.n_kept * sizeof(double))
+    look_scaled(s)
     way[0] = s.way
-    way.kept, way.x, way.x_old = kept, s.x, s.x_old
-    way.g, way.g_old, way.d, way.k = s.g, s.g_old, s.aside, s.row_k
+    way.kept, way.d, way.k = kept, s.aside, s.row_k
     status[0] = way_of(descent.record, way) if way.k > 0 else 0
     return kept
 

@@ -2,7 +2,7 @@
 
     "MFLOWDSC", u32 format, i64 n, u32 n_par, u32 length of the name, name, parameters, N_REALS doubles, N_COUNTS i64, the values that a
     nonmonotone search looks back on, x, g, x_old, g_old, the lowest point and its gradient, an optimizer's vectors, bounds, its scalars, what
-    the direction keeps, CRC-32 of all before
+    the direction keeps, lengths of the parameters, CRC-32 of all before
 
 Little-endian, no padding, NaNs in one form. All is checked before anything is written; what a direction keeps it checks itself.
 """
@@ -26,7 +26,7 @@ cdef enum:
 
 
 cdef int64_t packed_size(const descent_t *s) noexcept nogil:
-    cdef int64_t vectors = 6 + s.sizes.n_vec - 1 + (2 if s.lower != NULL else 0)
+    cdef int64_t vectors = 6 + s.sizes.n_vec - 1 + (2 if s.lower != NULL else 0) + (1 if s.scale != NULL else 0)
     return 28 + <int64_t> strlen(s.m.name) + 8 * (s.m.n_par + N_REALS + N_COUNTS + MAX_HISTORY + vectors * s.n + s.sizes.n_scal + s.n_kept) + 4
 
 
@@ -74,6 +74,8 @@ cdef int descent_pack(const descent_t *s, void *buffer, int64_t room, int64_t *b
         put_doubles(&at, s.upper, s.n)
     put_doubles(&at, s.scal, s.sizes.n_scal)
     put_doubles(&at, s.way.kept, s.n_kept)
+    if s.scale != NULL:
+        put_doubles(&at, s.scale, s.n)
     put(&at, crc32(<const uint8_t *> buffer, bytes[0] - 4), 4)
     return 0
 
@@ -122,17 +124,29 @@ cdef bint all_finite(const uint8_t *at, ptrdiff_t count) noexcept nogil:
 
 
 cdef double largest_of(const descent_t *s, const uint8_t *x_at, const uint8_t *g_at) noexcept nogil:
-    """The largest entry of the saved gradient, projected where there are bounds."""
-    cdef double x, g, room, most = 0.0
+    """The largest entry of the saved gradient, projected where there are bounds, in lengths of the parameters."""
+    cdef double x, g, room, unit, most = 0.0
     cdef ptrdiff_t i
     for i in range(s.n):
         get_doubles(&x_at, &x, 1)
         get_doubles(&g_at, &g, 1)
+        unit = s.scale[i] if s.scale != NULL and not s.plain else 1.0
+        g = unit * g
         if s.lower != NULL:
-            room = x - s.upper[i] if g < 0.0 else x - s.lower[i]
+            room = (x - s.upper[i] if g < 0.0 else x - s.lower[i]) / unit
             g = room if fabs(room) < fabs(g) else g
         most = fabs(g) if fabs(g) > most else most
     return most
+
+
+cdef bint same_scale(const descent_t *s, const uint8_t *at) noexcept nogil:
+    cdef double value
+    cdef ptrdiff_t i
+    for i in range(s.n):
+        get_doubles(&at, &value, 1)
+        if value != s.scale[i]:
+            return False
+    return True
 
 
 cdef bint same_bounds(const descent_t *s, const uint8_t *at) noexcept nogil:
@@ -147,6 +161,7 @@ cdef bint same_bounds(const descent_t *s, const uint8_t *at) noexcept nogil:
 
 cdef int descent_unpack(descent_t *s, const void *buffer, int64_t bytes) noexcept nogil:
     cdef const uint8_t *at
+    cdef const uint8_t *start
     cdef double[N_REALS] reals
     cdef int64_t[N_COUNTS] counts
     cdef int j
@@ -157,6 +172,7 @@ cdef int descent_unpack(descent_t *s, const void *buffer, int64_t bytes) noexcep
         bytes = packed_size(s)
     if at == NULL or bytes < 40 or not head_fits(s, at, bytes):
         return MF_E_DAMAGED
+    start = at
     at += 28 + strlen(s.m.name) + 8 * s.m.n_par
     get_doubles(&at, reals, N_REALS)
     for j in range(N_COUNTS):
@@ -166,6 +182,8 @@ cdef int descent_unpack(descent_t *s, const void *buffer, int64_t bytes) noexcep
     if counts[6] != 0 and (reals[1] != largest_of(s, at + 8 * MAX_HISTORY, at + 8 * (MAX_HISTORY + s.n)) or reals[2] > reals[0]):
         return MF_E_DAMAGED
     if s.lower != NULL and not same_bounds(s, at + 8 * (MAX_HISTORY + (5 + s.sizes.n_vec) * s.n)):
+        return MF_E_DAMAGED
+    if s.scale != NULL and not same_scale(s, at + packed_size(s) - 4 - 8 * s.n - (at - start)):
         return MF_E_DAMAGED
     s.f, s.gmax, s.f_low, s.first_gmax, s.a, s.slope, s.way.ratio = reals[0], reals[1], reals[2], reals[3], reals[4], reals[5], reals[6]
     s.k, s.row_k, s.nfev, s.njev, s.restarts = counts[0], counts[1], counts[2], counts[3], counts[4]
