@@ -1,8 +1,8 @@
 """Slopes that saturate, and walls that give: their exact Jacobian is large on a narrow way, and 0 beside it.
 
 With the steep J at hand every update is small where f is flat, whatever is left of a stage's equation: stages looked solved that were not,
-silently, and error estimates are made of the same stages. The solutions are known: a strong pull keeps to what it pulls to, and a state that
-is pushed to a wall rests there until the force turns.
+silently, and error estimates are made of the same stages. The solutions are known: a strong pull keeps to what it pulls to, and a state
+that is pushed to a wall rests there until the force turns.
 """
 
 from __future__ import annotations
