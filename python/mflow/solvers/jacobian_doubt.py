@@ -35,9 +35,9 @@ FLOWS = (  # how `Solver.flow` may end, after a time
 def mismatch(solver: Solver | None, slope: Callable[[float, Array], Any], names: tuple[str, str] = ("jac", "fun"), run: Any = None) -> str:
     """Words where the Jacobian in use is not that of the slope; "" where they agree, or nothing can be said.
 
-    J v is compared with two central differences of the slope along v, at the point where J was evaluated: what they leave open, four
-    evaluations in all, is no fault of J. names: of the Jacobian and of the function, for the words. run: where there is no J in use, the
-    user's is evaluated where it stands.
+    J v is compared with two central differences of the slope along v, at the point where J was evaluated: what they leave open is no fault
+    of J, nor what lies between the slopes to both sides, which differ at a corner; five evaluations in all. names: of the Jacobian and of
+    the function, for the words. run: where there is no J in use, the user's is evaluated where it stands.
     """
     if solver is None or solver.differenced or solver.kind in ("krylov", "fixed_point"):
         return ""
@@ -67,11 +67,15 @@ def _worst(t: float, at: Array, v: Array, product: Array, slope: Callable[[float
         with np.errstate(all="ignore"):
             ends = [(_at(slope, t, at + e * v), _at(slope, t, at - e * v), 2 * e) for e in (LONG, SHORT)]
             long, short = ((ahead - behind) / length for ahead, behind, length in ends)
+            ahead, behind, length = ends[1]
+            middle = _at(slope, t, at)
+            sides = 2.0 * (ahead - middle) / length, 2.0 * (middle - behind) / length
             rounded = ROUNDED * np.maximum(*(np.abs(f) for f in ends[1][:2])) / ends[1][2]
     except Exception:
         return -1, math.nan  # a function that fails near the point tells nothing of its derivative
     with np.errstate(all="ignore"):
         off = np.abs(product - long) - 10 * np.abs(long - short)
+        off = np.minimum(off, np.maximum(np.minimum(*sides) - product, product - np.maximum(*sides)))
         bound = WRONG * np.maximum(np.abs(long), np.abs(product)) + 1e-6 * float(np.max(np.abs(long), initial=0.0)) + rounded
         bent = (np.abs(short - long) > 0.5 * np.abs(short)) & (np.abs(product - short) < np.abs(product - long))  # f saturates nearer still
         excess = np.where(np.isfinite(off) & ~bent, off / bound, 0.0)
@@ -80,7 +84,7 @@ def _worst(t: float, at: Array, v: Array, product: Array, slope: Callable[[float
 
 
 def hessian_said(x: Array, product: Callable[[Array, Array], Any], grad: Callable[[Array], Array]) -> str:
-    """Words where products with a Hessian at a flat x are not those that differences of the gradient give, by four gradients; "" where
+    """Words where products with a Hessian at a flat x are not those that differences of the gradient give, by five gradients; "" where
     they agree, or nothing can be said."""
     v = _direction(x)
     said = np.asarray(product(x, v), dtype=np.float64).ravel()

@@ -30,6 +30,7 @@ from mflow_core.solvers.matrix cimport (BY_CALLBACK, BY_DIFFERENCES, DENSE, IDEN
                                 matrix_make, matrix_refresh, matrix_release, matrix_rhs, matrix_solve, weighted_norm)
 from mflow_core.solvers.stages.mass cimport mass_forget, mass_times, scale_rows
 from mflow_core.solvers.stages.overstated cimport may_be_compared, overstated
+from mflow_core.solvers.stages.doubted cimport NOTHING_SAID, doubted
 from mflow_core.solvers.stages.scaled cimport left_by_gmres, size_of_residual, unsolved
 from mflow_core.types cimport MF_RETRY_NON_FINITE, MF_RETRY_SOLVE
 
@@ -46,7 +47,7 @@ cdef double TINY = 1e-290                # no weight overflows, however far a so
 cdef enum:
     MAX_NON_FINITE = 16                  # slopes that are not finite, before a solve gives up
     HALVINGS = 12
-    VECTORS = 11
+    VECTORS = 13
 
 
 # ---- making one -----------------------------------------------------------------------------------------------------------------------
@@ -76,6 +77,7 @@ cdef newton_t *newton_make(const newton_config_t *c, const mf_problem *inner, pt
     s.trial, s.next_d, s.bar = at + 3 * padded, at + 4 * padded, at + 5 * padded
     s.checked, s.start, s.slope = at + 6 * padded, at + 7 * padded, at + 8 * padded
     s.root, s.mix = at + 9 * padded, at + 10 * padded
+    s.seen, s.said = at + 11 * padded, at + 12 * padded
     s.c, s.n, s.eta, s.reached = c[0], n, 1.0, NAN
     s.own_fraction = c.fraction == 0.0
     if s.own_fraction:
@@ -103,6 +105,7 @@ cdef void newton_weights(newton_t *s, const double *y, const double *rtol, const
     cdef double least = 64.0 * EPS / s.c.fraction, size
     cdef ptrdiff_t i, j
     s.controlled = True
+    s.doubts = NOTHING_SAID
     s.m.unit = 1e-3
     for i in range(s.n):
         j = i if n_tol > 1 else 0
@@ -288,7 +291,8 @@ cdef int simplified(newton_t *s, double t, double gh, const double *r, double *z
         note_rate(s, k, norm, theta)
         move(s, z, z, s.d, 1.0)
         # The first update is judged by the rate of the previous solve; in a fixed step, whose weights were just set, by its size alone.
-        if norm == 0.0 or (norm <= tol if k == 0 and not s.controlled else eta * norm <= tol and not unsolved(&s.m, t, gh, r, z, s.f, s.trial)):
+        if norm == 0.0 or (norm <= tol if k == 0 and not s.controlled else eta * norm <= tol and not unsolved(&s.m, t, gh, r, z, s.f, s.trial)
+                           and not (k == 0 and doubted(s, gh, r, z))):
             s.want_jacobian = theta > (SLOW if s.controlled else SLOW_FIXED)
             if not first:
                 s.eta = max(eta, EPS)
@@ -317,7 +321,7 @@ cdef int prepare(newton_t *s, double t, double gh, const double *z, bint *fresh)
         if status != 0:
             s.off_domain = status == MF_RETRY_NON_FINITE
             return status
-        s.want_jacobian = False
+        s.want_jacobian, s.doubts = False, NOTHING_SAID
         s.gh_jac = fabs(gh)
     ratio = gh / s.m.gh if s.m.has_factors else INFINITY
     if not fabs(ratio - 1.0) <= (0.2 if s.controlled else 0.0):      # a fixed step changes at most once
